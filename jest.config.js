@@ -1,0 +1,19 @@
+/** @type {import('jest').Config} */
+module.exports = {
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '/test/e2e/'],
+  testEnvironment: 'node',
+  moduleNameMapper: {
+    '^@suoke/ai-model-service$': '<rootDir>/lib/index.ts',
+    '^@suoke/ai-model-service/spec$': '<rootDir>/lib/spec/index.ts',
+  },
+  transform: {
+    '\\.[cm]?[jt]s$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } },
+    ],
+  },
+  // Published as ES modules only; jest's CommonJS loader needs them transformed.
+  transformIgnorePatterns: ['/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi|openid-client|oauth4webapi)/)'],
+};
