@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { candidateNameSchema, versionSchema } from './names';
+import { resourcesSchema } from './resources';
+import { scalingSchema } from './scaling';
+import { imageSchema, serverSchema } from './servers';
+import { sourceSchema } from './source';
+
+/** Two arms can be given shares so that no cohort ever moves backwards; three cannot (routing.md). */
+export const MAX_TRAFFIC_CANDIDATES = 2;
+export const MAX_SHADOWS = 2;
+
+/** Shares are whole hundredths of a percent; compared as integers so that 0.1 + 0.2 is 0.3. */
+export function hundredths(percent: number): number {
+  return Math.round(percent * 100);
+}
+
+function isHundredth(percent: number): boolean {
+  return Math.abs(percent * 100 - hundredths(percent)) < 1e-6;
+}
+
+export const shareSchema = z
+  .number()
+  .min(0)
+  .max(100)
+  .refine(isHundredth, { error: 'a multiple of 0.01; round it' });
+
+export const compareSchema = z
+  .strictObject({
+    abs: z.number().min(0).optional().describe('Numbers may differ by this much.'),
+    rel: z.number().min(0).default(1e-3).describe('Numbers may differ by this fraction.'),
+    labels: z.array(z.string().min(1)).optional().describe('Outputs that must be equal exactly.'),
+    topK: z.int().min(1).max(1000).optional().describe('Only the k best entries are compared.'),
+    paths: z.array(z.string().min(1)).optional().describe('Only these dotted paths are compared.'),
+  })
+  .describe('When a shadow’s answer counts as the same.');
+
+export const rolloutSchema = z
+  .strictObject({
+    steps: z
+      .array(shareSchema.min(0.01))
+      .min(1)
+      .max(20)
+      .default([1, 5, 25, 50, 100])
+      .describe('Shares in percent, rising, ending with 100.'),
+    minRequests: z
+      .int()
+      .min(1)
+      .max(10_000_000)
+      .default(500)
+      .describe('Requests per step at least.'),
+    minSeconds: z.int().min(1).max(604_800).default(60).describe('Seconds per step at least.'),
+  })
+  .refine(
+    ({ steps }) => steps.every((step, index) => index === 0 || step > (steps[index - 1] ?? 0)),
+    {
+      path: ['steps'],
+      error: 'rising; sort the steps and remove repeated ones',
+    },
+  )
+  .refine(({ steps }) => steps.at(-1) === 100, {
+    path: ['steps'],
+    error: 'ending with 100; add 100',
+  })
+  .describe('Progressive rollout by evidence.');
+
+/** The maps that a definition and its candidates share: values reach the model as they stand. */
+export const secretRefSchema = z.strictObject({
+  secret: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Secret; fix the name')
+    .max(253),
+  key: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]+$/, 'a key of that Secret; fix the key')
+    .max(253),
+});
+
+export const envSchema = z
+  .record(
+    z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a variable name: letters, digits and _; rename it'),
+    z.union([z.string(), secretRefSchema], {
+      error: 'a string or { secret, key }; write numbers and booleans in quotes',
+    }),
+  )
+  .describe('Environment variables: a string, or { secret, key }.');
+
+const candidateObject = z.strictObject({
+  name: candidateNameSchema.optional(),
+  version: versionSchema,
+  image: imageSchema.optional(),
+  source: sourceSchema.optional(),
+  server: serverSchema.optional(),
+  resources: resourcesSchema.optional(),
+  scaling: scalingSchema.optional(),
+  env: envSchema.optional(),
+  traffic: shareSchema.optional().describe('Percent of live traffic, in steps of 0.01.'),
+  shadow: z.int().min(1).max(100).optional().describe('Percent of live traffic copied to it.'),
+  rollout: rolloutSchema.optional(),
+  compare: compareSchema.optional(),
+});
+
+export const candidateSchema = candidateObject.check((context) => {
+  const { traffic, shadow, rollout, compare } = context.value;
+  const given = [traffic, shadow, rollout].filter((role) => role !== undefined).length;
+  if (given !== 1) {
+    context.issues.push({
+      code: 'custom',
+      path: [],
+      input: context.value,
+      message: 'given exactly one of traffic, shadow or rollout; keep one of them',
+    });
+  }
+  if (compare !== undefined && shadow === undefined) {
+    context.issues.push({
+      code: 'custom',
+      path: ['compare'],
+      input: compare,
+      message: 'left out unless the candidate is a shadow; remove compare or set shadow',
+    });
+  }
+});
+
+export const candidatesSchema = z
+  .array(candidateSchema)
+  .max(MAX_TRAFFIC_CANDIDATES + MAX_SHADOWS)
+  .describe('Other versions that run beside stable and get a share, or a copy, of its traffic.');
+
+export type Candidate = z.output<typeof candidateSchema>;
+export type Compare = z.output<typeof compareSchema>;
+export type Rollout = z.output<typeof rolloutSchema>;
+export type EnvValue = z.output<typeof envSchema>[string];

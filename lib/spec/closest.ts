@@ -1,0 +1,32 @@
+/** Levenshtein distance, cut off above `limit`. */
+function distance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + change));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** Two slips in a long word, one in a short one; more is another word. */
+const MAX_SLIPS = 2;
+/** Longer keys are not typing errors, and the distance is quadratic. */
+const MAX_WORD_CHARACTERS = 64;
+
+const plain = (word: string): string => word.toLowerCase().replace(/[_-]/g, '');
+
+/** The known word that was probably meant: `replicas_max` finds nothing, `maxReplica` finds `maxReplicas`. */
+export function closest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > MAX_WORD_CHARACTERS) return undefined;
+  const limit = Math.min(MAX_SLIPS, Math.floor(word.length / 3));
+  const ranked = known
+    .map((name) => ({ name, slips: distance(plain(word), plain(name), limit) }))
+    .filter(({ slips }) => slips <= limit)
+    .sort((a, b) => a.slips - b.slips);
+  return ranked[0]?.name;
+}

@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import { DefinitionError } from './error';
+import { faultsOf } from './faults';
+import { plainFault } from './plain';
+import { cpuSchema, memorySchema } from './quantity';
+import { DEFAULT_GPU_RESOURCE, gpuResourceSchema } from './resources';
+import { tolerationSchema } from './scheduling';
+import { imageSchema } from './servers';
+
+/** Default images and tags of the servers; the one place where they stand. */
+export const DEFAULT_IMAGES = {
+  onnx: 'suoke/ai-model-service:0.1.0',
+  'tensorflow-serving': 'tensorflow/serving:2.19.1',
+  triton: 'nvcr.io/nvidia/tritonserver:25.10-py3',
+  mlserver: 'seldonio/mlserver:1.7.1',
+  vllm: 'vllm/vllm-openai:v0.11.0',
+} as const;
+
+const namespaceSchema = z
+  .string()
+  .max(63)
+  .regex(
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+    'a namespace: lower-case letters, digits and -; rename it',
+  );
+
+const stringMap = z.record(z.string(), z.string());
+
+/** Who may call a model beside the router, as in a NetworkPolicy: labels of pods, of namespaces, or an address block. */
+const peerSchema = z.strictObject({
+  podLabels: stringMap.optional(),
+  namespaceLabels: stringMap.optional(),
+  cidr: z.string().max(64).optional(),
+});
+
+const cidr = z
+  .string()
+  .regex(
+    /^[0-9a-fA-F:.]+\/[0-9]{1,3}$/,
+    'an address block such as 10.0.0.0/8; write address/length',
+  );
+
+const networkPolicySchema = z.union([
+  z.literal(false),
+  z.strictObject({
+    from: z.array(peerSchema).max(32).default([]).describe('Callers that bypass the router.'),
+    artifactCidrs: z.array(cidr).max(32).optional().describe('Where artifacts may be loaded from.'),
+  }),
+]);
+
+const gpuEnvironmentSchema = z.strictObject({
+  resource: gpuResourceSchema.default(DEFAULT_GPU_RESOURCE),
+  productLabel: z
+    .string()
+    .default('nvidia.com/gpu.product')
+    .describe('Node label that `gpu.product` of a definition is compared with.'),
+  nodeSelector: stringMap.default({}),
+  tolerations: z
+    .array(tolerationSchema)
+    .default([{ key: DEFAULT_GPU_RESOURCE, operator: 'Exists', effect: 'NoSchedule' }]),
+});
+
+const imagesSchema = z.strictObject({
+  onnx: imageSchema.default(DEFAULT_IMAGES.onnx),
+  'tensorflow-serving': imageSchema.default(DEFAULT_IMAGES['tensorflow-serving']),
+  triton: imageSchema.default(DEFAULT_IMAGES.triton),
+  mlserver: imageSchema.default(DEFAULT_IMAGES.mlserver),
+  vllm: imageSchema.default(DEFAULT_IMAGES.vllm),
+});
+
+/** Where models run, kept apart from what they are. One schema for synth and for the service. */
+export const environmentSchema = z.strictObject({
+  name: namespaceSchema.default('default').describe('Names the folder when there are several.'),
+  namespace: namespaceSchema.default('ai-models'),
+  createNamespace: z.boolean().default(false),
+  kubernetesVersion: z
+    .string()
+    .regex(/^1\.(2[89]|[3-9][0-9])$/, '1.28 or newer, as major.minor; write for example 1.30')
+    .default('1.30'),
+  registry: z
+    .string()
+    .max(255)
+    .regex(
+      /^[a-zA-Z0-9.-]+(:[0-9]+)?(\/[a-z0-9._/-]+)?$/,
+      'a registry host with an optional path; drop the scheme',
+    )
+    .optional()
+    .describe('Prefix for images that name no registry host.'),
+  imagePullSecrets: z.array(z.string().min(1).max(253)).default([]),
+  defaultResources: z
+    .strictObject({ cpu: cpuSchema.default('500m'), memory: memorySchema.default('512Mi') })
+    .prefault({})
+    .describe('Requests of a model that names none.'),
+  podSecurity: z
+    .enum(['restricted', 'baseline', 'platform'])
+    .default('restricted')
+    .describe('platform: emit no security context, the platform sets it.'),
+  networkPolicy: networkPolicySchema.prefault({}),
+  runtime: z
+    .strictObject({
+      namespace: namespaceSchema.optional().describe('Default: the models’ namespace.'),
+      labels: stringMap.default({ 'app.kubernetes.io/name': 'ai-model-service' }),
+    })
+    .prefault({}),
+  monitoring: z
+    .strictObject({
+      style: z.enum(['annotations', 'operator', 'none']).default('annotations'),
+      selector: stringMap.default({}).describe('Labels by which an operator finds its monitors.'),
+      namespaceLabels: stringMap
+        .default({ 'kubernetes.io/metadata.name': 'monitoring' })
+        .describe('Namespace that may scrape the pods.'),
+    })
+    .prefault({}),
+  gpu: gpuEnvironmentSchema.prefault({}),
+  images: imagesSchema.prefault({}),
+  quota: z
+    .strictObject({
+      gpu: z.int().min(0).optional(),
+      cpu: cpuSchema.optional(),
+      memory: memorySchema.optional(),
+    })
+    .prefault({})
+    .describe('What the namespace may use in all.'),
+  prices: z
+    .strictObject({
+      currency: z.string().length(3).default('USD'),
+      cpuHour: z.number().min(0).optional(),
+      memoryGiBHour: z.number().min(0).optional(),
+      gpuHour: z
+        .record(z.string(), z.number().min(0))
+        .default({})
+        .describe('GPU product or resource → price.'),
+    })
+    .prefault({})
+    .describe('Prices per hour, for plans.'),
+});
+
+export type EnvironmentInput = z.input<typeof environmentSchema>;
+export type Environment = z.output<typeof environmentSchema>;
+
+/** Gives an environment its type; see `defineModel`. */
+export function defineEnvironment(environment: EnvironmentInput): EnvironmentInput {
+  return environment;
+}
+
+/**
+ * Parses an environment; `{}` is the default one.
+ * @throws DefinitionError with every fault
+ */
+export function parseEnvironment(input: unknown = {}, file?: string): Environment {
+  const broken = plainFault(input);
+  if (broken !== undefined) throw new DefinitionError([broken], file);
+  const result = environmentSchema.safeParse(input, { reportInput: true });
+  if (result.success) return result.data;
+  const faults = result.error.issues.flatMap((issue) =>
+    faultsOf(issue, environmentSchema, 'fields'),
+  );
+  throw new DefinitionError(faults, file);
+}
+
+/** 1.30 → 30; versions before 1.28 are refused by the schema. */
+export function kubernetesMinor({
+  kubernetesVersion,
+}: Pick<Environment, 'kubernetesVersion'>): number {
+  return Number(kubernetesVersion.split('.')[1]);
+}

@@ -1,0 +1,60 @@
+/** One thing that is wrong with a definition, said so that its author can mend it. */
+export interface Fault {
+  /** Where: the dotted path of the field as its author wrote it, e.g. `scaling.maxReplicas`; `''` is the whole. */
+  readonly path: string;
+  /** The whole sentence: what was given, what is allowed, how to mend it. */
+  readonly message: string;
+  /** What was given, as short text; absent when nothing was. */
+  readonly got?: string;
+  /** What would be accepted, as text. */
+  readonly allowed?: string;
+}
+
+/** Longer values are cut in messages: a definition may hold certificates or prompts. */
+const MAX_SHOWN_CHARACTERS = 60;
+
+/** Shows a value in a message: short, on one line, strings quoted. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'bigint' ? String(inner) : inner,
+  );
+  if (text === undefined) return String(value);
+  return text.length <= MAX_SHOWN_CHARACTERS ? text : `${text.slice(0, MAX_SHOWN_CHARACTERS - 1)}…`;
+}
+
+/**
+ * Makes a fault from its parts.
+ * @param allowed completes "must be …"
+ * @param fix what the author should do
+ */
+export function fault(path: string, got: unknown, allowed: string, fix: string): Fault {
+  const given = got === undefined ? undefined : show(got);
+  const head = given === undefined ? 'is missing' : `got ${given}`;
+  return {
+    path,
+    message: `${head}, must be ${allowed}; ${fix}`,
+    ...(given !== undefined && { got: given }),
+    allowed,
+  };
+}
+
+/** One line per fault: `models/x.ts: scaling.maxReplicas: got 1, must be …; raise it …`. */
+export function formatFault(found: Fault, file?: string): string {
+  return [file, found.path, found.message]
+    .filter((part) => part !== undefined && part !== '')
+    .join(': ');
+}
+
+/** A definition that breaks the schema. All its faults are in it; nothing was changed. */
+export class DefinitionError extends Error {
+  override readonly name = 'DefinitionError';
+  readonly code = 'INVALID_MODEL_CONFIG';
+  readonly faults: readonly Fault[];
+  readonly file: string | undefined;
+
+  constructor(faults: readonly Fault[], file?: string) {
+    super(faults.map((one) => formatFault(one, file)).join('\n'));
+    this.faults = faults;
+    this.file = file;
+  }
+}

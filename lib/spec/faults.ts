@@ -1,0 +1,141 @@
+import type { z } from 'zod';
+import type { Fault } from './error';
+import { fault } from './error';
+import { closest } from './closest';
+import { pathText } from './path';
+import type { Form } from './wire';
+import { schemaAt } from './wire';
+
+type Issue = z.core.$ZodIssue;
+
+const ARTICLES: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+function oneOf(values: readonly unknown[]): string {
+  return values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`;
+}
+
+function choice(path: string, got: unknown, values: readonly unknown[]): Fault {
+  const near = typeof got === 'string' ? closest(got, values.map(String)) : undefined;
+  return fault(
+    path,
+    got,
+    oneOf(values),
+    near === undefined ? 'choose one' : `did you mean ${near}?`,
+  );
+}
+
+/** A longer list of names hides the hint. */
+const MAX_LISTED_NAMES = 12;
+
+function unknownKeys(
+  issue: Issue & { code: 'unrecognized_keys' },
+  root: z.ZodType,
+  form: Form,
+): Fault[] {
+  const known = schemaAt(root, issue.path, issue.input).names[form];
+  return issue.keys.map((key) => {
+    const near = closest(key, known);
+    const list =
+      near !== undefined && known.length > MAX_LISTED_NAMES ? '' : `, must be ${oneOf(known)}`;
+    const fix = near === undefined ? 'remove it' : `did you mean ${near}?`;
+    return {
+      path: pathText([...issue.path, key]),
+      message: `unknown field${list}; ${fix}`,
+      got: key,
+      allowed: known.join(', '),
+    };
+  });
+}
+
+/** The texts of our own rules are written as «allowed; fix». */
+function ownText(path: string, issue: Issue): Fault {
+  const cut = issue.message.lastIndexOf('; ');
+  const allowed = cut < 0 ? issue.message : issue.message.slice(0, cut);
+  const fix = cut < 0 ? 'correct it' : issue.message.slice(cut + 2);
+  return fault(path, issue.input, allowed, fix);
+}
+
+function bound(path: string, issue: Issue & { code: 'too_small' | 'too_big' }): Fault {
+  // A message of our own stands instead of zod's.
+  if (!/^Too (small|big)/.test(issue.message)) return ownText(path, issue);
+  const small = issue.code === 'too_small';
+  const limit = small ? issue.minimum : issue.maximum;
+  const unit =
+    issue.origin === 'string' ? ' characters' : issue.origin === 'array' ? ' entries' : '';
+  const sign = small
+    ? issue.inclusive === false
+      ? '>'
+      : '≥'
+    : issue.inclusive === false
+      ? '<'
+      : '≤';
+  return fault(path, issue.input, `${sign} ${limit}${unit}`, small ? 'raise it' : 'lower it');
+}
+
+/** Of a union, the branch that came furthest explains best; without one, the union's own text does. */
+function union(issue: Issue & { code: 'invalid_union' }, root: z.ZodType, form: Form): Fault[] {
+  const { path, input } = issue;
+  if ('discriminator' in issue && issue.discriminator !== undefined) {
+    const given = (input as Record<string, unknown> | undefined)?.[String(issue.discriminator)];
+    const place =
+      path.at(-1) === issue.discriminator ? path : [...path, String(issue.discriminator)];
+    return [choice(pathText(place), given, discriminators(root, path))];
+  }
+  const deep = issue.errors.filter((errors) =>
+    errors.every((one) => one.code !== 'invalid_type' || one.path.length > 0),
+  );
+  if (deep.length === 1 && deep[0] !== undefined) {
+    return deep[0].flatMap((inner) =>
+      faultsOf({ ...inner, path: [...path, ...inner.path] }, root, form),
+    );
+  }
+  return [ownText(pathText(path), issue)];
+}
+
+function discriminators(root: z.ZodType, path: readonly PropertyKey[]): readonly string[] {
+  const owner = path.at(-1) === 'kind' ? path.slice(0, -1) : path;
+  return schemaAt(root, owner, undefined).kinds;
+}
+
+/** All that one zod issue says, in our words. */
+export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
+  const path = pathText(issue.path);
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return unknownKeys(issue, root, form);
+    case 'invalid_type': {
+      const expected = ARTICLES[issue.expected] ?? issue.expected;
+      const own = !/^Invalid input/.test(issue.message);
+      if (own) return [ownText(path, issue)];
+      return [
+        fault(
+          path,
+          issue.input,
+          expected,
+          issue.input === undefined ? 'add it' : `write ${expected}`,
+        ),
+      ];
+    }
+    case 'invalid_value':
+      return [choice(path, issue.input, issue.values)];
+    case 'too_small':
+    case 'too_big':
+      return [bound(path, issue)];
+    case 'invalid_union':
+      return union(issue, root, form);
+    case 'invalid_key':
+      return issue.issues.flatMap((inner) => faultsOf({ ...inner, path: issue.path }, root, form));
+    case 'invalid_element':
+      return issue.issues.flatMap((inner) => faultsOf({ ...inner, path: issue.path }, root, form));
+    default:
+      return [ownText(path, issue)];
+  }
+}

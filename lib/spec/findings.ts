@@ -1,0 +1,300 @@
+import type { Arm } from './arms';
+import type { Environment } from './environment';
+import { kubernetesMinor } from './environment';
+import type { ModelSpec } from './parse';
+import { quantityValue } from './quantity';
+import { gpuOf } from './resources';
+
+/** Something that is legal but probably wrong (warning), or cannot work in this environment (error). */
+export interface Finding {
+  readonly rule: string;
+  readonly severity: 'error' | 'warning';
+  readonly model: string;
+  readonly path: string;
+  /** What is the matter and why it matters. */
+  readonly reason: string;
+  readonly fix: string;
+}
+
+export interface FindingContext {
+  readonly environment: Environment;
+  /** The definition that this one replaces, when known. */
+  readonly previous?: ModelSpec | undefined;
+  /** `YYYY-MM-DD`; waivers that ended before it do not count. Without it none has ended. */
+  readonly today?: string | undefined;
+}
+
+type Found = Omit<Finding, 'rule' | 'severity' | 'model'>;
+
+export interface FindingRule {
+  readonly id: string;
+  readonly severity: Finding['severity'];
+  readonly check: (spec: ModelSpec, context: FindingContext) => readonly Found[];
+}
+
+/** `'scaling.minReplicas'` of stable, `'candidates[0].scaling.minReplicas'` of a candidate. */
+function armPath(spec: ModelSpec, arm: Arm, field: string): string {
+  const index = spec.arms.indexOf(arm) - 1;
+  return index < 0 ? field : `candidates[${index}].${field}`;
+}
+
+/** Slowest download we plan with: 50 MB/s, what one stream from object storage gives. */
+const BYTES_PER_SECOND = 50_000_000;
+
+const startupBudget: FindingRule = {
+  id: 'startup-budget',
+  severity: 'error',
+  check: ({ cache, health }) => {
+    if (cache === undefined) return [];
+    const seconds = Math.ceil(quantityValue(cache.size) / BYTES_PER_SECOND);
+    return health.startupSeconds >= seconds
+      ? []
+      : [
+          {
+            path: 'health.startupSeconds',
+            reason: `loading ${cache.size} takes about ${seconds} s at 50 MB/s, the budget is ${health.startupSeconds} s: the pod would be restarted for ever`,
+            fix: `set health.startupSeconds to at least ${seconds}`,
+          },
+        ];
+  },
+};
+
+const gracePeriod: FindingRule = {
+  id: 'grace-period',
+  severity: 'error',
+  check: ({ overrides, inference }) => {
+    const grace = graceOverride(overrides.Deployment);
+    const needed = inference.timeoutSeconds + 20;
+    return grace === undefined || grace >= needed
+      ? []
+      : [
+          {
+            path: 'overrides.Deployment',
+            reason: `terminationGracePeriodSeconds ${grace} is shorter than preStop (15 s) + the longest request (${inference.timeoutSeconds} s) + 5 s: an update would cut requests off`,
+            fix: `set it to at least ${needed}, or lower inference.timeoutSeconds`,
+          },
+        ];
+  },
+};
+
+function graceOverride(patch: unknown): number | undefined {
+  const at = (value: unknown, key: string): unknown =>
+    typeof value === 'object' && value !== null
+      ? (value as Record<string, unknown>)[key]
+      : undefined;
+  const grace = at(at(at(at(patch, 'spec'), 'template'), 'spec'), 'terminationGracePeriodSeconds');
+  return typeof grace === 'number' ? grace : undefined;
+}
+
+const pinnedImage: FindingRule = {
+  id: 'image-digest',
+  severity: 'warning',
+  check: (spec) =>
+    spec.arms.flatMap((arm) =>
+      arm.image === undefined || arm.image.includes('@sha256:')
+        ? []
+        : [
+            {
+              path: armPath(spec, arm, 'image'),
+              reason: `${arm.image} is named by a tag, which can be moved: a restart may run something else than was reviewed`,
+              fix: 'add @sha256:<digest>',
+            },
+          ],
+    ),
+};
+
+const cohortKey: FindingRule = {
+  id: 'cohort-key',
+  severity: 'warning',
+  check: ({ candidates, definition }) => {
+    const inference = definition['inference'] as { cohort?: unknown } | undefined;
+    const split = candidates.some(({ traffic = 0 }) => traffic > 0);
+    return !split || inference?.cohort !== undefined
+      ? []
+      : [
+          {
+            path: 'inference.cohort',
+            reason:
+              'traffic is split by the header x-user-id; callers that do not send it change arms from request to request',
+            fix: 'name the header, claim or cookie that identifies your callers',
+          },
+        ];
+  },
+};
+
+const promoteInOneStep: FindingRule = {
+  id: 'promote-in-one-step',
+  severity: 'error',
+  check: (spec, { previous }) => {
+    const gone = previous?.arms
+      .slice(1)
+      .find(
+        (arm) =>
+          arm.role.kind !== 'shadow' && !spec.arms.slice(1).some(({ name }) => name === arm.name),
+      );
+    return gone === undefined || gone.version !== spec.version || previous?.version === spec.version
+      ? []
+      : [
+          {
+            path: 'version',
+            reason: `candidate ${gone.name} goes and stable takes its version ${gone.version} at once: until stable has rolled, its callers would get the old version again`,
+            fix: 'first give the candidate traffic 100 and stable its version; remove the candidate in a second change',
+          },
+        ];
+  },
+};
+
+const sleepBinary: FindingRule = {
+  id: 'needs-sleep-binary',
+  severity: 'warning',
+  check: ({ arms }, { environment }) =>
+    kubernetesMinor(environment) >= 30 || arms.every(({ image }) => image === undefined)
+      ? []
+      : [
+          {
+            path: 'image',
+            reason: `Kubernetes ${environment.kubernetesVersion} has no sleep action (1.30 has): draining runs the image’s own sleep`,
+            fix: 'make sure the image has a sleep binary',
+          },
+        ],
+};
+
+const gpuQuota: FindingRule = {
+  id: 'gpu-quota',
+  severity: 'error',
+  check: ({ arms }, { environment }) => {
+    const { gpu: quota } = environment.quota;
+    const needed = arms.reduce(
+      (sum, arm) => sum + arm.scaling.maxReplicas * (gpuOf(arm.resources)?.count ?? 0),
+      0,
+    );
+    return quota === undefined || needed <= quota
+      ? []
+      : [
+          {
+            path: 'scaling.maxReplicas',
+            reason: `all arms at their maximum need ${needed} GPUs, the quota is ${quota}`,
+            fix: 'lower maxReplicas, or raise the quota',
+          },
+        ];
+  },
+};
+
+const numericUser: FindingRule = {
+  id: 'numeric-user',
+  severity: 'warning',
+  check: ({ image, runAsUser, server }, { environment }) =>
+    image === undefined ||
+    runAsUser !== undefined ||
+    server.kind !== 'custom' ||
+    environment.podSecurity !== 'restricted'
+      ? []
+      : [
+          {
+            path: 'runAsUser',
+            reason:
+              'pods must not run as root, and Kubernetes can check that only for a numeric user: an image whose USER is a name or root will not start',
+            fix: 'set runAsUser, or declare a numeric USER in the image',
+          },
+        ],
+};
+
+const SECRET_NAME = /(KEY|TOKEN|SECRET|PASSWORD)$/i;
+
+const secretLiteral: FindingRule = {
+  id: 'secret-literal',
+  severity: 'warning',
+  check: (spec) =>
+    spec.arms.flatMap((arm) =>
+      Object.entries(arm.env)
+        .filter(([name, value]) => typeof value === 'string' && SECRET_NAME.test(name))
+        .filter(([name, value]) => arm.name === 'stable' || spec.env[name] !== value)
+        .map(([name]) => ({
+          path: armPath(spec, arm, `env.${name}`),
+          reason: 'this looks like a secret, and a definition is stored and shown in clear',
+          fix: 'use { secret, key }',
+        })),
+    ),
+};
+
+const cpuLimit: FindingRule = {
+  id: 'cpu-limit-below-request',
+  severity: 'error',
+  check: (spec, { environment }) =>
+    spec.arms.flatMap((arm) => {
+      const { cpu = environment.defaultResources.cpu, cpuLimit } = arm.resources;
+      return cpuLimit === 'none' || quantityValue(cpuLimit) >= quantityValue(cpu)
+        ? []
+        : [
+            {
+              path: armPath(spec, arm, 'resources.cpuLimit'),
+              reason: `the limit ${cpuLimit} is below the request ${cpu}; Kubernetes refuses that`,
+              fix: 'raise cpuLimit, lower cpu, or leave cpuLimit out',
+            },
+          ];
+    }),
+};
+
+/** Every rule, in the order they are reported. */
+export const FINDING_RULES: readonly FindingRule[] = [
+  gracePeriod,
+  startupBudget,
+  cpuLimit,
+  gpuQuota,
+  promoteInOneStep,
+  pinnedImage,
+  numericUser,
+  cohortKey,
+  secretLiteral,
+  sleepBinary,
+];
+
+function waiverFindings(spec: ModelSpec, today: string | undefined): Finding[] {
+  const known = FINDING_RULES.map(({ id }) => id);
+  return spec.waivers.flatMap(({ rule, until }, index) => {
+    const found = (reason: string, fix: string): Finding[] => [
+      {
+        rule: 'waiver',
+        severity: 'warning',
+        model: spec.id,
+        path: `waivers[${index}]`,
+        reason,
+        fix,
+      },
+    ];
+    if (!known.includes(rule))
+      return found(`no rule is called ${rule}`, `use one of ${known.join(', ')}`);
+    if (today !== undefined && until < today) {
+      return found(
+        `the waiver of ${rule} ended on ${until}`,
+        'mend the finding, or renew the waiver',
+      );
+    }
+    return [];
+  });
+}
+
+/** What is worth saying about a definition in an environment; waived findings are left out. */
+export function findingsOf(spec: ModelSpec, context: FindingContext): readonly Finding[] {
+  const waived = (rule: string): boolean =>
+    spec.waivers.some(
+      (waiver) =>
+        waiver.rule === rule && (context.today === undefined || waiver.until >= context.today),
+    );
+  const found = FINDING_RULES.filter(({ id }) => !waived(id)).flatMap(({ id, severity, check }) =>
+    check(spec, context).map((one) => ({ rule: id, severity, model: spec.id, ...one })),
+  );
+  return [...found, ...waiverFindings(spec, context.today)];
+}
+
+/** Ids that cannot stand beside each other because Kubernetes would give them one name. */
+export function slugClashes(
+  specs: readonly ModelSpec[],
+): readonly (readonly [ModelSpec, ModelSpec])[] {
+  const seen = new Map<string, ModelSpec>();
+  return specs.flatMap((spec) => {
+    const first = seen.get(spec.slug);
+    if (first === undefined) seen.set(spec.slug, spec);
+    return first === undefined ? [] : [[first, spec] as const];
+  });
+}

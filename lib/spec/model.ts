@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import { candidatesSchema, envSchema } from './candidates';
+import { healthSchema } from './health';
+import { inferenceSchema } from './inference';
+import { idSchema, versionSchema } from './names';
+import { resourcesSchema } from './resources';
+import { scalingSchema } from './scaling';
+import { schedulingSchema } from './scheduling';
+import { FRAMEWORKS, imageSchema, MODEL_TYPES, serverSchema } from './servers';
+import { sourceSchema } from './source';
+import { memorySchema } from './quantity';
+
+/** Labels and annotations with these prefixes are ours or Kubernetes' own. */
+export const RESERVED_PREFIXES = [
+  'ai-model.suoke.life/',
+  'app.kubernetes.io/',
+  'kubernetes.io/',
+  'k8s.io/',
+];
+
+const metadataKey = z
+  .string()
+  .max(317)
+  .regex(
+    /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+    'a label key such as team or example.com/team; rename it',
+  )
+  .refine((key) => !RESERVED_PREFIXES.some((prefix) => key.startsWith(prefix)), {
+    error: `outside the reserved prefixes ${RESERVED_PREFIXES.join(', ')}; use a prefix of your own`,
+  });
+
+const labelValue = z
+  .string()
+  .regex(
+    /^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/,
+    'a label value: at most 63 letters, digits, _ . -; shorten it or use annotations',
+  );
+
+const jsonObject = z.record(z.string(), z.json());
+
+/** Kinds a definition may patch: those that `objectsOf` makes. */
+export const OVERRIDABLE_KINDS = [
+  'ConfigMap',
+  'Deployment',
+  'HorizontalPodAutoscaler',
+  'PodDisruptionBudget',
+  'Service',
+  'NetworkPolicy',
+  'ServiceAccount',
+  'PersistentVolumeClaim',
+  'Job',
+  'PodMonitor',
+  'PrometheusRule',
+] as const;
+
+const waiverSchema = z.strictObject({
+  rule: z.string().min(1).max(64).describe('Id of the finding.'),
+  reason: z
+    .string()
+    .min(10, 'a reason of at least 10 characters; say why the finding is acceptable')
+    .max(500),
+  until: z.iso.date('a date as YYYY-MM-DD; write the day the waiver ends'),
+});
+
+const sloSchema = z
+  .strictObject({
+    availability: z.number().min(50).max(99.999).optional().describe('Percent of good answers.'),
+    latencyMs: z
+      .strictObject({ p: z.number().min(1).max(99.99), under: z.number().min(1).max(300_000) })
+      .optional()
+      .describe('The p-th percentile stays under this many milliseconds.'),
+  })
+  .describe('What is promised to callers.');
+
+const cacheSchema = z
+  .strictObject({
+    size: memorySchema,
+    storageClass: z.string().min(1).max(253).optional(),
+  })
+  .describe('Keep the artifact on a PersistentVolumeClaim instead of loading it for each replica.');
+
+/** THE schema. Every way into the system (TypeScript, YAML, JSON, REST, the stored form) is parsed by it. */
+export const modelSchema = z.strictObject({
+  id: idSchema,
+  name: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('For people, in any script. Default: the id.'),
+  version: versionSchema,
+  type: z.enum(MODEL_TYPES).default('other').describe('What the model is for.'),
+  framework: z.enum(FRAMEWORKS).describe('What the model was made with.'),
+  image: imageSchema
+    .optional()
+    .describe('Container image that brings model and server, or the server alone.'),
+  command: z.array(z.string()).max(64).optional().describe('Entry point of the image.'),
+  args: z.array(z.string()).max(256).optional().describe('Arguments of the image.'),
+  runAsUser: z.int().min(1).max(4_294_967_294).optional().describe('Numeric user; never 0.'),
+  source: sourceSchema.optional(),
+  server: serverSchema.optional(),
+  resources: resourcesSchema.prefault({}),
+  scaling: scalingSchema.prefault({}),
+  health: healthSchema.prefault({}),
+  env: envSchema.default({}),
+  capabilities: z
+    .array(z.string().min(1).max(64))
+    .max(64)
+    .default([])
+    .describe('What callers can look for.'),
+  inference: inferenceSchema.prefault({}),
+  candidates: candidatesSchema.default([]),
+  slo: sloSchema.optional(),
+  cache: cacheSchema.optional(),
+  scheduling: schedulingSchema.prefault({}),
+  serviceAccountAnnotations: z.record(z.string(), z.string()).default({}),
+  overrides: z
+    .partialRecord(z.enum(OVERRIDABLE_KINDS), jsonObject)
+    .default({})
+    .describe('Object kind → JSON merge patch, laid on the finished object.'),
+  labels: z.record(metadataKey, labelValue).default({}),
+  annotations: z.record(metadataKey, z.string().max(65_536)).default({}),
+  waivers: z.array(waiverSchema).max(32).default([]),
+});
+
+/** What an author writes. */
+export type ModelInput = z.input<typeof modelSchema>;
+
+/** What the schema alone makes of it: defaults filled in, nothing derived yet. */
+export type ParsedModel = z.output<typeof modelSchema>;
+
+/**
+ * Gives a definition its type, so that the compiler checks it. The value is returned unchanged; it is
+ * parsed once, by `parseModel`, where all its faults can be reported together.
+ * @example export default defineModel({ id: 'iris', version: 'v1', framework: 'onnx', source: './iris.onnx' });
+ */
+export function defineModel(model: ModelInput): ModelInput {
+  return model;
+}

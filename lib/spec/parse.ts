@@ -1,0 +1,97 @@
+import type { Arm } from './arms';
+import { armsOf } from './arms';
+import type { Fault } from './error';
+import { DefinitionError } from './error';
+import { faultsOf } from './faults';
+import { canonical } from './hash';
+import type { ModelInput, ParsedModel } from './model';
+import { modelSchema } from './model';
+import { slugOf } from './names';
+import { pathParts, pathText } from './path';
+import { checkRules } from './rules';
+import type { Server } from './servers';
+import type { Form, WireModel } from './wire';
+import { fromWire, toWire, wirePath } from './wire';
+
+/** A definition that passed every check, with all defaults and all inheritance filled in. */
+export interface ModelSpec extends Omit<ParsedModel, 'name' | 'server'> {
+  readonly name: string;
+  /** The id as Kubernetes names it. */
+  readonly slug: string;
+  readonly server: Server;
+  /** Stable first, then the candidates in the author's order. */
+  readonly arms: readonly [Arm, ...Arm[]];
+  /** The canonical wire form of what the author wrote, without defaults: this is what gets stored. */
+  readonly definition: WireModel;
+}
+
+export interface ParseOptions {
+  /** Named in messages: where the definition stands. */
+  readonly file?: string;
+}
+
+const rootOf = ({ path }: Fault): PropertyKey | undefined => pathParts(path)[0];
+
+/** Rules over several fields, on those fields that passed on their own. */
+function ruleFaults(input: object, own: readonly Fault[]): readonly Fault[] {
+  const broken = new Set(own.map(rootOf));
+  return checkRules(soundPart(input, broken)).filter((found) => !broken.has(rootOf(found)));
+}
+
+function soundPart(input: object, broken: ReadonlySet<unknown>): Partial<ParsedModel> {
+  const rest = Object.fromEntries(Object.entries(input).filter(([key]) => !broken.has(key)));
+  const parsed = modelSchema.partial().safeParse(rest);
+  return parsed.success ? parsed.data : {};
+}
+
+function rename(found: Fault, form: Form): Fault {
+  if (form === 'fields') return found;
+  return { ...found, path: pathText(wirePath(modelSchema, pathParts(found.path))) };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function throwFaults(faults: readonly Fault[], form: Form, file: string | undefined): never {
+  throw new DefinitionError(
+    faults.map((found) => rename(found, form)),
+    file,
+  );
+}
+
+/**
+ * Parses a definition in field or wire form. The one way in: files, REST and the stored form all pass here.
+ * @throws DefinitionError with every fault of the definition, paths in the form its author used
+ */
+export function parseModel(given: unknown, { file }: ParseOptions = {}): ModelSpec {
+  const form: Form = isObject(given) && Object.hasOwn(given, 'model_id') ? 'wire' : 'fields';
+  const input = withFile(file, () => fromWire(given));
+  const result = modelSchema.safeParse(input, { reportInput: true });
+  const own = result.success
+    ? []
+    : result.error.issues.flatMap((issue) => faultsOf(issue, modelSchema, form));
+  const faults = [...own, ...(isObject(input) ? ruleFaults(input, own) : [])];
+  if (faults.length > 0 || !result.success) throwFaults(faults, form, file);
+  return resolve(result.data, canonical(toWire(input as ModelInput)) as WireModel);
+}
+
+function withFile<T>(file: string | undefined, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof DefinitionError) throw new DefinitionError(error.faults, file);
+    throw error;
+  }
+}
+
+function resolve(parsed: ParsedModel, definition: WireModel): ModelSpec {
+  const arms = armsOf(parsed);
+  return {
+    ...parsed,
+    name: parsed.name ?? parsed.id,
+    slug: slugOf(parsed.id),
+    server: arms[0].server,
+    arms,
+    definition,
+  };
+}

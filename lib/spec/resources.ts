@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { cpuSchema, memorySchema } from './quantity';
+
+/** The resource name that means "a GPU" when nothing else is said. */
+export const DEFAULT_GPU_RESOURCE = 'nvidia.com/gpu';
+
+export const gpuResourceSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/,
+    'a Kubernetes extended resource such as nvidia.com/gpu; write domain/name',
+  );
+
+const gpuCountSchema = z.int().min(1).max(64).describe('Whole GPUs per replica.');
+
+export const gpuSchema = z
+  .union([
+    gpuCountSchema,
+    z.strictObject({
+      count: gpuCountSchema,
+      resource: gpuResourceSchema.optional().describe('Default: the environment’s.'),
+      product: z
+        .string()
+        .min(1)
+        .max(63)
+        .optional()
+        .describe('Product label of the node, e.g. NVIDIA-A100-SXM4-40GB.'),
+    }),
+  ])
+  .describe('GPUs per replica: a count, or count with resource name and product.');
+
+export const resourcesSchema = z
+  .strictObject({
+    cpu: cpuSchema.optional(),
+    memory: memorySchema.optional(),
+    gpu: gpuSchema.optional(),
+    cpuLimit: z
+      .union([z.literal('none'), cpuSchema])
+      .default('none')
+      .describe('Upper bound of CPU; "none" (default) lets a replica use idle cores.'),
+  })
+  .describe('What one replica asks for. The memory limit equals the request.');
+
+export type Resources = z.output<typeof resourcesSchema>;
+
+/** GPUs in one shape: `gpu: 1` and `gpu: { count: 1 }` are the same. */
+export interface Gpu {
+  readonly count: number;
+  readonly resource?: string | undefined;
+  readonly product?: string | undefined;
+}
+
+export function gpuOf(resources: Resources): Gpu | undefined {
+  return typeof resources.gpu === 'number' ? { count: resources.gpu } : resources.gpu;
+}

@@ -1,0 +1,137 @@
+import { hundredths, MAX_SHADOWS, MAX_TRAFFIC_CANDIDATES } from './candidates';
+import { nameOf } from './arms';
+import type { Fault } from './error';
+import { fault } from './error';
+import type { ParsedModel } from './model';
+import { defaultServer } from './servers';
+
+/**
+ * Rules over several fields. Each sees only fields that passed on their own (the others are undefined),
+ * so that one answer can hold the faults of both kinds.
+ */
+type Rule = (model: Partial<ParsedModel>) => readonly Fault[];
+
+const brings: Rule = ({ image, source, framework, server, type }) => {
+  if (image !== undefined || source !== undefined || framework === undefined) return [];
+  const { kind } = server ?? defaultServer(framework, type ?? 'other', false);
+  return kind === 'custom'
+    ? [fault('image', undefined, 'given for a custom server', 'add image with the model in it')]
+    : [
+        fault(
+          'source',
+          undefined,
+          'given (or image, when it brings the model)',
+          'add source with the artifact’s URI',
+        ),
+      ];
+};
+
+const oneImage: Rule = ({ image, server }) =>
+  image !== undefined && server?.image !== undefined
+    ? [
+        fault(
+          'server.image',
+          server.image,
+          'left out when image is given',
+          'keep one of image and server.image',
+        ),
+      ]
+    : [];
+
+const shares: Rule = ({ candidates = [] }) => {
+  const sum = candidates.reduce((total, { traffic }) => total + hundredths(traffic ?? 0), 0);
+  return sum > 10_000
+    ? [
+        fault(
+          'candidates',
+          sum / 100,
+          '≤ 100 percent of traffic in all',
+          'lower a share; stable gets what is left',
+        ),
+      ]
+    : [];
+};
+
+const counts: Rule = ({ candidates = [] }) => {
+  const shadows = candidates.filter(({ shadow }) => shadow !== undefined).length;
+  const live = candidates.length - shadows;
+  const rollouts = candidates.filter(({ rollout }) => rollout !== undefined).length;
+  return [
+    ...(live > MAX_TRAFFIC_CANDIDATES
+      ? [
+          fault(
+            'candidates',
+            live,
+            `at most ${MAX_TRAFFIC_CANDIDATES} with traffic`,
+            'remove one or make it a shadow',
+          ),
+        ]
+      : []),
+    ...(shadows > MAX_SHADOWS
+      ? [fault('candidates', shadows, `at most ${MAX_SHADOWS} shadows`, 'remove one')]
+      : []),
+    ...(rollouts > 1
+      ? [fault('candidates', rollouts, 'at most 1 rollout', 'roll out one after the other')]
+      : []),
+  ];
+};
+
+const distinctNames: Rule = ({ candidates = [] }) => {
+  const names = candidates.map(nameOf);
+  return names.flatMap((name, index) =>
+    names.indexOf(name) < index
+      ? [
+          fault(
+            `candidates[${index}].name`,
+            name,
+            'another name than its siblings’',
+            'give this candidate a name',
+          ),
+        ]
+      : [],
+  );
+};
+
+const distinctVersions: Rule = ({ candidates = [], version }) => {
+  const all = [version, ...candidates.map((candidate) => candidate.version)];
+  return candidates.flatMap((candidate, index) =>
+    all.indexOf(candidate.version) <= index
+      ? [
+          fault(
+            `candidates[${index}].version`,
+            candidate.version,
+            'another version than the other arms run',
+            'answers name the version they came from; give each arm its own',
+          ),
+        ]
+      : [],
+  );
+};
+
+const gateNeedsTarget: Rule = ({ candidates = [] }) =>
+  candidates.flatMap(({ shadow, scaling }, index) =>
+    shadow !== undefined && scaling?.minReplicas === 0
+      ? [
+          fault(
+            `candidates[${index}].scaling.minReplicas`,
+            0,
+            '≥ 1 for a shadow (no caller waits for it, so nothing would wake it)',
+            'set minReplicas to 1 or remove scaling',
+          ),
+        ]
+      : [],
+  );
+
+const RULES: readonly Rule[] = [
+  brings,
+  oneImage,
+  shares,
+  counts,
+  distinctNames,
+  distinctVersions,
+  gateNeedsTarget,
+];
+
+export function checkRules(model: Partial<ParsedModel>): readonly Fault[] {
+  return RULES.flatMap((rule) => rule(model));
+}

@@ -1,0 +1,288 @@
+import { z } from 'zod';
+
+/** What a model was made with. */
+export const FRAMEWORKS = [
+  'tensorflow',
+  'pytorch',
+  'huggingface',
+  'onnx',
+  'tensorrt',
+  'sklearn',
+  'xgboost',
+  'custom',
+] as const;
+export type Framework = (typeof FRAMEWORKS)[number];
+
+/** What a model is for. */
+export const MODEL_TYPES = [
+  'llm',
+  'classification',
+  'regression',
+  'tcm_diagnosis',
+  'treatment',
+  'health',
+  'multimodal',
+  'knowledge_graph',
+  'other',
+] as const;
+export type ModelType = (typeof MODEL_TYPES)[number];
+
+/** How a server is spoken to: v2 is the Open Inference Protocol, v1 KServe's, tfs TensorFlow Serving's. */
+export const PROTOCOLS = ['native', 'v1', 'v2', 'tfs', 'openai'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/** An OCI reference; a tag or digest is required and `latest` is refused. */
+export const imageSchema = z
+  .string()
+  .max(512)
+  .regex(
+    /^(?:[a-zA-Z0-9.-]+(?::[0-9]+)?\/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/,
+    'an image reference such as registry/name:tag; fix it',
+  )
+  .refine((image) => /:[^/]+$|@sha256:/.test(image), {
+    error:
+      'an image with a tag or digest (without one the content may change under you); add :tag or @sha256:…',
+  })
+  .refine((image) => !/:latest$/.test(image), {
+    error:
+      'an image with a fixed tag (latest changes under you, a rollback would not go back); write the version',
+  });
+
+const image = imageSchema.optional().describe('Overrides the environment’s image of this server.');
+const portNumber = z.int().min(1024).max(65_535);
+
+const onnxSchema = z.strictObject({
+  kind: z.literal('onnx'),
+  image,
+  intraOpThreads: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe('Threads within one operator. Default: by CPU.'),
+  interOpThreads: z.int().min(1).max(256).optional().describe('Threads across operators.'),
+});
+
+const tensorflowServingSchema = z.strictObject({
+  kind: z.literal('tensorflow-serving'),
+  image,
+  signatureName: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('Signature to call. Default: serving_default.'),
+  batching: z.boolean().default(false).describe('--enable_batching.'),
+});
+
+const tritonSchema = z.strictObject({
+  kind: z.literal('triton'),
+  image,
+  backend: z
+    .enum(['onnxruntime', 'tensorrt', 'pytorch', 'tensorflow', 'python'])
+    .optional()
+    .describe('Backend of config.pbtxt. Default: by framework.'),
+  instanceGroupCount: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe('Instances of the model per replica.'),
+  maxBatchSize: z
+    .int()
+    .min(0)
+    .max(4096)
+    .default(0)
+    .describe('max_batch_size of config.pbtxt; 0 is no batching.'),
+});
+
+const mlserverSchema = z.strictObject({
+  kind: z.literal('mlserver'),
+  image,
+  implementation: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe('Runtime class. Default: by framework.'),
+  parallelWorkers: z
+    .int()
+    .min(0)
+    .max(64)
+    .default(1)
+    .describe('Worker processes; 0 runs in the main process.'),
+});
+
+const vllmSchema = z.strictObject({
+  kind: z.literal('vllm'),
+  image,
+  tensorParallelSize: z.int().min(1).max(64).default(1).describe('GPUs one model is spread over.'),
+  maxModelLen: z.int().min(1).max(10_000_000).optional().describe('Context length, in tokens.'),
+  gpuMemoryUtilization: z
+    .number()
+    .min(0.05)
+    .max(1)
+    .optional()
+    .describe('Fraction of GPU memory to use.'),
+  dtype: z.enum(['auto', 'half', 'float16', 'bfloat16', 'float', 'float32']).optional(),
+  quantization: z.string().min(1).max(64).optional().describe('awq, gptq, fp8, …'),
+});
+
+const customSchema = z.strictObject({
+  kind: z.literal('custom'),
+  image,
+  protocol: z.enum(PROTOCOLS).default('native').describe('How the image is spoken to.'),
+  port: portNumber.default(8080).describe('HTTP port of the container.'),
+});
+
+export const serverSchema = z
+  .discriminatedUnion('kind', [
+    onnxSchema,
+    tensorflowServingSchema,
+    tritonSchema,
+    mlserverSchema,
+    vllmSchema,
+    customSchema,
+  ])
+  .describe('What serves the artifact.');
+
+export type Server = z.output<typeof serverSchema>;
+export type ServerKind = Server['kind'];
+export type ServerOf<K extends ServerKind> = Extract<Server, { kind: K }>;
+
+/** What a probe or the router asks; `tcp` only tries to connect. `{m}` stands for the model's id. */
+export type Check = { readonly http: string } | { readonly tcp: true };
+
+/** What is known of a kind of server. Everything that differs between servers is read from here. */
+export interface ServerFacts {
+  readonly protocol: Protocol;
+  readonly httpPort: number;
+  readonly grpcPort?: number;
+  readonly metrics: { readonly port: number; readonly path: string };
+  /** The process is up. */
+  readonly live: Check;
+  /** This model is loaded and can answer. */
+  readonly ready: Check;
+  /** False: it ignores SIGTERM or drops requests on it, so preStop must outlast the longest request. */
+  readonly drains: boolean;
+  /** Numeric user the public image runs as, or can run as. */
+  readonly uid: number;
+  /** Paths that must be writable although the root is read-only. `/tmp` always is. */
+  readonly writable: readonly string[];
+  readonly home: string;
+  /** Needs a large `/dev/shm` when it uses GPUs. */
+  readonly sharedMemory: boolean;
+}
+
+const V2_LIVE: Check = { http: '/v2/health/live' };
+const V2_READY: Check = { http: '/v2/models/{m}/ready' };
+
+/** Sources: the manuals of each server; ports, probes and signals as documented there. */
+export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts>> = {
+  onnx: {
+    protocol: 'v2',
+    httpPort: 8080,
+    metrics: { port: 8080, path: '/metrics' },
+    live: V2_LIVE,
+    ready: V2_READY,
+    drains: true,
+    uid: 10_001,
+    writable: [],
+    home: '/tmp',
+    sharedMemory: false,
+  },
+  'tensorflow-serving': {
+    protocol: 'tfs',
+    httpPort: 8501,
+    grpcPort: 8500,
+    metrics: { port: 8501, path: '/monitoring/prometheus/metrics' },
+    live: { tcp: true },
+    // `/v1/models/{m}` answers 200 while the model is still loading; its metadata does not.
+    ready: { http: '/v1/models/{m}/metadata' },
+    drains: false,
+    uid: 1000,
+    writable: [],
+    home: '/tmp',
+    sharedMemory: false,
+  },
+  triton: {
+    protocol: 'v2',
+    httpPort: 8000,
+    grpcPort: 8001,
+    metrics: { port: 8002, path: '/metrics' },
+    live: V2_LIVE,
+    ready: V2_READY,
+    drains: true,
+    uid: 1000,
+    writable: [],
+    home: '/tmp',
+    sharedMemory: true,
+  },
+  mlserver: {
+    protocol: 'v2',
+    httpPort: 8080,
+    grpcPort: 8081,
+    metrics: { port: 8082, path: '/metrics' },
+    live: V2_LIVE,
+    ready: V2_READY,
+    drains: true,
+    uid: 1000,
+    writable: ['/opt/mlserver/.cache', '/opt/mlserver/.metrics'],
+    home: '/tmp',
+    sharedMemory: false,
+  },
+  vllm: {
+    protocol: 'openai',
+    httpPort: 8000,
+    metrics: { port: 8000, path: '/metrics' },
+    live: { http: '/health' },
+    ready: { http: '/v1/models' },
+    drains: true,
+    uid: 1000,
+    writable: ['/.cache', '/.config', '/.triton'],
+    home: '/tmp',
+    sharedMemory: true,
+  },
+};
+
+/** The path a custom server is probed on when the definition names none. */
+export const DEFAULT_HEALTH_PATH = '/health';
+
+/** The facts of a definition's server; for `custom` they come from the definition itself. */
+export function serverFacts(server: Server, healthPath: string = DEFAULT_HEALTH_PATH): ServerFacts {
+  if (server.kind !== 'custom') return SERVERS[server.kind];
+  const check: Check = { http: healthPath };
+  return {
+    protocol: server.protocol,
+    httpPort: server.port,
+    metrics: { port: server.port, path: '/metrics' },
+    live: check,
+    ready: check,
+    drains: true,
+    uid: 10_001,
+    writable: [],
+    home: '/tmp',
+    sharedMemory: false,
+  };
+}
+
+const DEFAULT_KIND: Readonly<Record<Framework, ServerKind>> = {
+  tensorflow: 'tensorflow-serving',
+  onnx: 'onnx',
+  tensorrt: 'triton',
+  pytorch: 'triton',
+  sklearn: 'mlserver',
+  xgboost: 'mlserver',
+  huggingface: 'mlserver',
+  custom: 'custom',
+};
+
+/** The server of a definition that names none. An image of one's own speaks the native protocol. */
+export function defaultServer(framework: Framework, type: ModelType, hasImage: boolean): Server {
+  const kind = hasImage
+    ? 'custom'
+    : framework === 'huggingface' && type === 'llm'
+      ? 'vllm'
+      : DEFAULT_KIND[framework];
+  return serverSchema.parse({ kind });
+}

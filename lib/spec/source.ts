@@ -1,0 +1,90 @@
+import { z } from 'zod';
+
+/** Where an artifact comes from. `file` is relative to the definition; the rest are URIs. */
+export const SCHEMES = ['file', 'https', 's3', 'gs', 'hf', 'oci', 'pvc'] as const;
+export type Scheme = (typeof SCHEMES)[number];
+
+/** A larger file cannot travel in a ConfigMap (1 MiB in all, base64 adds a third). */
+export const MAX_FILE_BYTES = 700_000;
+
+const EXAMPLES =
+  './model.onnx, https://…, s3://bucket/key, gs://…, hf://org/name@revision, oci://…, pvc://claim/path';
+
+/** The scheme of an artifact URI; a text without one is a file. Undefined when it is not one of ours. */
+export function schemeOf(uri: string): Scheme | undefined {
+  const match = /^([a-z][a-z0-9+.-]*):/i.exec(uri);
+  if (match === null) return 'file';
+  return SCHEMES.find((scheme) => scheme === match[1]?.toLowerCase());
+}
+
+/** The path of a `file` URI: `file:x`, `file:./x` and `./x` are relative, `file:///x` is absolute. */
+export function filePathOf(uri: string): string {
+  return uri.replace(/^file:(\/\/(?=\/))?/i, '');
+}
+
+function hasRest(uri: string): boolean {
+  const scheme = schemeOf(uri);
+  if (scheme === undefined) return false;
+  if (scheme === 'file') return filePathOf(uri) !== '';
+  return /^[a-z]+:\/\/[^\s/]+/i.test(uri) && !/[\s\0]/.test(uri);
+}
+
+const uriSchema = z
+  .string()
+  .min(1)
+  .max(2048)
+  .refine(hasRest, {
+    error: `an artifact URI: ${EXAMPLES}; write one of these`,
+  })
+  .describe(`Artifact URI: ${EXAMPLES}.`);
+
+const secretNameSchema = z
+  .string()
+  .max(253)
+  .regex(
+    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
+    'the name of a Secret in the model’s namespace; fix the name',
+  );
+
+/** Bytes that `discover` read for a `file` source; never part of the stored definition. */
+export interface FileContent {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** Hex digest of the bytes. */
+  readonly sha256: string;
+}
+
+const sourceObjectSchema = z.strictObject({
+  uri: uriSchema,
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits; run sha256sum on the artifact')
+    .optional()
+    .describe('SHA-256 of the artifact; checked after the download.'),
+  credentials: z
+    .strictObject({ secret: secretNameSchema })
+    .optional()
+    .describe('Secret whose keys become the downloader’s environment.'),
+  endpoint: z
+    .string()
+    .regex(/^https?:\/\/[^\s/]+/, 'an http(s) URL; write the endpoint of the object store')
+    .optional()
+    .describe('Endpoint of an S3-compatible store.'),
+  ca: secretNameSchema.optional().describe('Secret with ca.crt for the endpoint.'),
+});
+
+export const sourceSchema = z
+  .union([uriSchema, sourceObjectSchema], {
+    error: `an artifact URI or { uri, … }: ${EXAMPLES}; write one of these`,
+  })
+  .transform((source) => {
+    const given = typeof source === 'string' ? { uri: source } : source;
+    return { ...given, scheme: schemeOf(given.uri) ?? 'file' } as Source;
+  })
+  .describe('Where the artifact (the trained model) comes from.');
+
+export interface Source extends z.output<typeof sourceObjectSchema> {
+  readonly scheme: Scheme;
+  /** Set by `discover` for `file` sources (see `withFiles`). */
+  readonly content?: FileContent;
+}

@@ -1,0 +1,40 @@
+import type { FileContent } from './source';
+import type { ModelSpec, ParseOptions } from './parse';
+import { parseModel } from './parse';
+import type { WireModel } from './wire';
+import { fromWire } from './wire';
+
+type Plain = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Plain =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** RFC 7386: objects merge, null removes, everything else replaces. */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch;
+  const result: Plain = isObject(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = mergePatch(result[key], value);
+  }
+  return result;
+}
+
+/**
+ * A stored definition with a JSON merge patch laid on it, in either form: `{ version, docker_image }`.
+ * @throws DefinitionError as `parseModel`
+ */
+export function updateModel(stored: WireModel, patch: unknown, options?: ParseOptions): ModelSpec {
+  const merged = mergePatch(fromWire(stored), fromWire(patch));
+  return parseModel(merged, options);
+}
+
+/** Puts the bytes of `file` sources into a definition; `read` gets the URI as it was written. */
+export function withFiles(spec: ModelSpec, read: (uri: string) => FileContent): ModelSpec {
+  const filled = <T extends { readonly source?: ModelSpec['source'] }>(owner: T): T =>
+    owner.source?.scheme === 'file'
+      ? { ...owner, source: { ...owner.source, content: read(owner.source.uri) } }
+      : owner;
+  const [stable, ...rest] = spec.arms;
+  return { ...filled(spec), arms: [filled(stable), ...rest.map(filled)] };
+}
