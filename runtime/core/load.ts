@@ -1,0 +1,45 @@
+import type { ShedReason } from './outcome';
+
+/** Numbers over the last minute of one arm. */
+export interface WindowStats {
+  readonly requests: number;
+  readonly failures: number;
+  /** Milliseconds; undefined without requests. */
+  readonly p50?: number;
+  readonly p95?: number;
+  readonly p99?: number;
+}
+
+export interface ReplicaStats {
+  readonly id: string;
+  readonly address: string;
+  readonly inFlight: number;
+  /** Expected milliseconds per item. */
+  readonly costMs: number;
+  /** When the ejection ends, milliseconds since the epoch. */
+  readonly ejectedUntil?: number;
+}
+
+/** What one router knows of the traffic of one arm. */
+export interface ArmStats {
+  readonly model: string;
+  readonly arm: string;
+  readonly version: string;
+  readonly inFlight: number;
+  readonly queued: number;
+  readonly capacity: number;
+  readonly window: WindowStats;
+  /** Milliseconds since the epoch. */
+  readonly lastRequestAt?: number;
+  readonly lastFailure?: { readonly at: number; readonly message: string };
+  readonly replicas: readonly ReplicaStats[];
+  readonly shed: Readonly<Partial<Record<ShedReason, number>>>;
+}
+
+/** Written by the data plane; read by control, metrics and peers. */
+export interface Load {
+  /** Every arm that is in the table or still has requests. */
+  readonly arms: () => readonly ArmStats[];
+  /** Requests in flight and waiting, over all arms. */
+  readonly active: () => number;
+}

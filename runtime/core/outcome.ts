@@ -1,0 +1,40 @@
+/** Who is served first, and who is turned away last. */
+export const PRIORITIES = ['critical', 'high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** Why a request never reached a replica. */
+export type ShedReason =
+  'queue_full' | 'deadline' | 'no_replica' | 'stopped' | 'deleting' | 'priority';
+
+/** What became of one try at a replica. */
+export type TryResult =
+  /** The replica answered; 502, 503 and 504 count against it, 4xx do not. */
+  | { readonly kind: 'answered'; readonly status: number }
+  /** Nothing was sent: refused or no connection in time. Safe to repeat. */
+  | { readonly kind: 'unreached'; readonly message: string }
+  /** The connection broke after something was sent. */
+  | { readonly kind: 'reset'; readonly message: string }
+  /** What came back was no valid answer. */
+  | { readonly kind: 'protocol'; readonly message: string }
+  /** The deadline passed. */
+  | { readonly kind: 'timeout' }
+  /** The caller went away; nobody is to blame. */
+  | { readonly kind: 'aborted' };
+
+/** What became of one request, once per request. */
+export interface Outcome {
+  readonly model: string;
+  readonly arm: string;
+  readonly version: string;
+  /** Status the caller got; 499 when it went away first. */
+  readonly status: number;
+  /** From acceptance to the last byte, milliseconds. */
+  readonly durationMs: number;
+  readonly queuedMs: number;
+  /** Milliseconds to the first byte; undefined when none came. */
+  readonly firstByteMs: number | undefined;
+  readonly tries: number;
+  readonly shed?: ShedReason;
+  /** Short text of the last failure; never holds a body, header or key. */
+  readonly failure?: string;
+}

@@ -1,0 +1,73 @@
+import type { Priority, ShedReason, TryResult } from '../core/outcome';
+import type { ArmRoute, ModelRoute, Replica } from '../core/table';
+
+/** One try at one replica, begun by the dispatcher, done by the upstream client. */
+export interface Attempt {
+  readonly replica: Replica;
+  readonly arm: ArmRoute;
+  /** Milliseconds left of the request's deadline. */
+  readonly remainingMs: number;
+  /** Counts from 1. */
+  readonly number: number;
+}
+
+/** What a try came to when its first byte, or its failure, was there. */
+export interface AttemptStarted {
+  readonly result: TryResult;
+  /** Settles when the last byte is out or the stream broke; never rejects. Until then the slot is held. */
+  readonly finished: Promise<TryResult>;
+}
+
+/** A request as the dispatcher sees it: no bytes, no sockets. */
+export interface Job {
+  readonly model: ModelRoute;
+  /** Arm asked for by name (already authorized); undefined: by cohort or in turn. */
+  readonly arm?: string | undefined;
+  /** Value that is hashed to choose an arm; undefined: in turn. */
+  readonly cohortKey?: string | undefined;
+  readonly priority: Priority;
+  /** Milliseconds from now for everything: waiting, tries, answer. */
+  readonly timeoutMs: number;
+  /** Items in it: 1, or the size of a batch chunk. */
+  readonly items: number;
+  /** Can the body be sent a second time? */
+  readonly replayable: boolean;
+  /** Aborted when the caller goes away. */
+  readonly signal: AbortSignal;
+  /**
+   * Does one try. Resolves when the status line is there or the try failed. The dispatcher may call it again
+   * (on another replica) only if the result was a failure and nothing has been sent to the caller; it then
+   * discards that answer first by calling `discard`.
+   */
+  readonly attempt: (attempt: Attempt) => Promise<AttemptStarted>;
+  /** Throws away the answer of the last try (502, 503, 504) because another one is made. */
+  readonly discard: () => void;
+}
+
+/** How a job ended. `answered`: the caller has (or is getting) the replica's answer. */
+export type JobResult =
+  | {
+      readonly kind: 'answered';
+      readonly arm: ArmRoute;
+      readonly status: number;
+      readonly tries: number;
+      readonly finished: Promise<TryResult>;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly arm: ArmRoute | undefined;
+      readonly result: Exclude<TryResult, { kind: 'answered' }>;
+      readonly tries: number;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly arm: ArmRoute | undefined;
+      readonly reason: ShedReason;
+      /** Seconds for `Retry-After`. */
+      readonly retryAfterSeconds: number;
+    };
+
+/** Chooses arm and replica, admits, retries, and keeps the accounts. */
+export interface Dispatcher {
+  readonly run: (job: Job) => Promise<JobResult>;
+}
