@@ -50,16 +50,14 @@ export const rolloutSchema = z
       .describe('Requests per step at least.'),
     minSeconds: z.int().min(1).max(604_800).default(60).describe('Seconds per step at least.'),
   })
-  .refine(
-    ({ steps }) => steps.every((step, index) => index === 0 || step > (steps[index - 1] ?? 0)),
-    {
-      path: ['steps'],
-      error: 'rising; sort the steps and remove repeated ones',
-    },
-  )
-  .refine(({ steps }) => steps.at(-1) === 100, {
-    path: ['steps'],
-    error: 'ending with 100; add 100',
+  .check(({ value: { steps }, issues }) => {
+    const complain = (message: string): void => {
+      issues.push({ code: 'custom', path: ['steps'], input: steps, message });
+    };
+    if (steps.some((step, index) => index > 0 && step <= (steps[index - 1] ?? 0))) {
+      complain('rising; sort the steps and remove repeated ones');
+    }
+    if (steps.at(-1) !== 100) complain('ending with 100; add 100');
   })
   .describe('Progressive rollout by evidence.');
 

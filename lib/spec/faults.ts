@@ -68,16 +68,14 @@ function bound(path: string, issue: Issue & { code: 'too_small' | 'too_big' }): 
   if (!/^Too (small|big)/.test(issue.message)) return ownText(path, issue);
   const small = issue.code === 'too_small';
   const limit = small ? issue.minimum : issue.maximum;
-  const unit =
-    issue.origin === 'string' ? ' characters' : issue.origin === 'array' ? ' entries' : '';
-  const sign = small
-    ? issue.inclusive === false
-      ? '>'
-      : '≥'
-    : issue.inclusive === false
-      ? '<'
-      : '≤';
-  return fault(path, issue.input, `${sign} ${limit}${unit}`, small ? 'raise it' : 'lower it');
+  const many = `${limit} ${issue.origin === 'string' ? 'character(s)' : 'entries'}`;
+  if (issue.origin === 'string' || issue.origin === 'array') {
+    if (!small) return fault(path, issue.input, `at most ${many}`, 'shorten it');
+    return fault(path, issue.input, `at least ${many}`, 'add more');
+  }
+  const open = issue.inclusive === false;
+  const sign = small ? (open ? '>' : '≥') : open ? '<' : '≤';
+  return fault(path, issue.input, `${sign} ${limit}`, small ? 'raise it' : 'lower it');
 }
 
 /** Of a union, the branch that came furthest explains best; without one, the union's own text does. */

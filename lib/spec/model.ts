@@ -36,7 +36,8 @@ const labelValue = z
     'a label value: at most 63 letters, digits, _ . -; shorten it or use annotations',
   );
 
-const jsonObject = z.record(z.string(), z.json());
+// Any JSON: `plainFault` has made sure of that before the schema looks.
+const jsonObject = z.record(z.string(), z.unknown());
 
 /** Kinds a definition may patch: those that `objectsOf` makes. */
 export const OVERRIDABLE_KINDS = [

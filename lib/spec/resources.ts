@@ -14,19 +14,22 @@ export const gpuResourceSchema = z
 const gpuCountSchema = z.int().min(1).max(64).describe('Whole GPUs per replica.');
 
 export const gpuSchema = z
-  .union([
-    gpuCountSchema,
-    z.strictObject({
-      count: gpuCountSchema,
-      resource: gpuResourceSchema.optional().describe('Default: the environment’s.'),
-      product: z
-        .string()
-        .min(1)
-        .max(63)
-        .optional()
-        .describe('Product label of the node, e.g. NVIDIA-A100-SXM4-40GB.'),
-    }),
-  ])
+  .union(
+    [
+      gpuCountSchema,
+      z.strictObject({
+        count: gpuCountSchema,
+        resource: gpuResourceSchema.optional().describe('Default: the environment’s.'),
+        product: z
+          .string()
+          .min(1)
+          .max(63)
+          .optional()
+          .describe('Product label of the node, e.g. NVIDIA-A100-SXM4-40GB.'),
+      }),
+    ],
+    { error: 'a whole number of GPUs, or { count, resource, product }; leave gpu out for none' },
+  )
   .describe('GPUs per replica: a count, or count with resource name and product.');
 
 export const resourcesSchema = z

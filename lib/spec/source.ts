@@ -26,7 +26,7 @@ function hasRest(uri: string): boolean {
   const scheme = schemeOf(uri);
   if (scheme === undefined) return false;
   if (scheme === 'file') return filePathOf(uri) !== '';
-  return /^[a-z]+:\/\/[^\s/]+/i.test(uri) && !/[\s\0]/.test(uri);
+  return /^[a-z0-9]+:\/\/[^\s/]+/i.test(uri) && !/[\s\0]/.test(uri);
 }
 
 const uriSchema = z

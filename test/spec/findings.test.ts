@@ -1,0 +1,139 @@
+import type { EnvironmentInput, ModelInput } from '../../lib/spec';
+import { findingsOf, parseEnvironment, parseModel, slugClashes } from '../../lib/spec';
+
+const BASE: ModelInput = {
+  id: 'iris',
+  version: 'v1',
+  framework: 'onnx',
+  source: './iris.onnx',
+};
+const OWN: ModelInput = { ...BASE, source: undefined, image: 'suoke/iris:v1', runAsUser: 1000 };
+
+function rules(
+  model: Partial<ModelInput>,
+  environment: EnvironmentInput = {},
+  more: { previous?: ModelInput; today?: string } = {},
+): string[] {
+  const found = findingsOf(parseModel({ ...BASE, ...model }), {
+    environment: parseEnvironment(environment),
+    previous: more.previous && parseModel(more.previous),
+    today: more.today,
+  });
+  return found.map(({ rule, severity, path }) => `${severity} ${rule} ${path}`);
+}
+
+describe('findings', () => {
+  test('a plain definition has none', () => {
+    expect(rules({})).toEqual([]);
+  });
+
+  const digest = `suoke/iris:v1@sha256:${'0'.repeat(64)}`;
+  const patch = (seconds: number): ModelInput['overrides'] => ({
+    Deployment: { spec: { template: { spec: { terminationGracePeriodSeconds: seconds } } } },
+  });
+  const canary = { version: 'v2', traffic: 10 };
+
+  test.each<[string, Partial<ModelInput>, EnvironmentInput, string[]]>([
+    ['an image named by tag', OWN, {}, ['warning image-digest image']],
+    ['an image named by digest', { ...OWN, image: digest }, {}, []],
+    [
+      'an image of which nobody knows the user',
+      { ...OWN, image: digest, runAsUser: undefined },
+      {},
+      ['warning numeric-user runAsUser'],
+    ],
+    [
+      'the same where the platform sets security',
+      { ...OWN, image: digest, runAsUser: undefined },
+      { podSecurity: 'platform' },
+      [],
+    ],
+    [
+      'a grace period that cuts requests off',
+      { overrides: patch(30) },
+      {},
+      ['error grace-period overrides.Deployment'],
+    ],
+    ['a grace period that is long enough', { overrides: patch(50) }, {}, []],
+    [
+      'a cache that cannot load in time',
+      { cache: { size: '100Gi' } },
+      {},
+      ['error startup-budget health.startupSeconds'],
+    ],
+    [
+      'a cache with time to load',
+      { cache: { size: '100Gi' }, health: { startupSeconds: 3600 } },
+      {},
+      [],
+    ],
+    [
+      'a split without a stated cohort',
+      { candidates: [canary] },
+      {},
+      ['warning cohort-key inference.cohort'],
+    ],
+    [
+      'a split with a stated cohort',
+      { candidates: [canary], inference: { cohort: { header: 'x-user-id' } } },
+      {},
+      [],
+    ],
+    ['a secret in clear', { env: { API_KEY: 'x' } }, {}, ['warning secret-literal env.API_KEY']],
+    ['a secret by reference', { env: { API_KEY: { secret: 's', key: 'k' } } }, {}, []],
+    [
+      'more GPUs than the quota',
+      { resources: { gpu: 2 }, scaling: { maxReplicas: 3 } },
+      { quota: { gpu: 5 } },
+      ['error gpu-quota scaling.maxReplicas'],
+    ],
+    [
+      'as many GPUs as the quota',
+      { resources: { gpu: 2 }, scaling: { maxReplicas: 3 } },
+      { quota: { gpu: 6 } },
+      [],
+    ],
+    [
+      'a CPU limit below the request',
+      { resources: { cpu: '2', cpuLimit: '500m' } },
+      {},
+      ['error cpu-limit-below-request resources.cpuLimit'],
+    ],
+    [
+      'draining before 1.30 with an own image',
+      { ...OWN, image: digest },
+      { kubernetesVersion: '1.29' },
+      ['warning needs-sleep-binary image'],
+    ],
+  ])('%s', (_, model, environment, expected) => {
+    expect(rules(model, environment)).toEqual(expected);
+  });
+
+  test('dropping a candidate and taking its version in one step is an error', () => {
+    const previous = { ...BASE, candidates: [canary], inference: { cohort: { cookie: 'uid' } } };
+    expect(rules({ version: 'v2' }, {}, { previous })).toEqual([
+      'error promote-in-one-step version',
+    ]);
+    expect(rules({}, {}, { previous })).toEqual([]);
+  });
+
+  test('a waiver silences a rule until its last day', () => {
+    const waivers = [{ rule: 'image-digest', reason: 'mirrored by digest', until: '2030-01-31' }];
+    expect(rules({ ...OWN, waivers }, {}, { today: '2030-01-31' })).toEqual([]);
+    expect(rules({ ...OWN, waivers }, {}, { today: '2030-02-01' })).toEqual([
+      'warning image-digest image',
+      'warning waiver waivers[0]',
+    ]);
+  });
+
+  test('a waiver of a rule that does not exist is itself a finding', () => {
+    const waivers = [{ rule: 'image-digset', reason: 'a typing error', until: '2030-01-31' }];
+    expect(rules({ waivers })).toEqual(['warning waiver waivers[0]']);
+  });
+});
+
+test('two ids with one slug are found', () => {
+  const one = parseModel({ ...BASE, id: 'a_b' });
+  const two = parseModel({ ...BASE, id: 'a-b' });
+  expect(slugClashes([one, two, parseModel(BASE)])).toEqual([[one, two]]);
+});

@@ -1,0 +1,211 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ModelInput } from '../../lib/spec';
+import {
+  armObjectName,
+  armsOf,
+  candidateNameOf,
+  defaultServer,
+  definitionHash,
+  FRAMEWORKS,
+  parseEnvironment,
+  parseModel,
+  quantityValue,
+  stablePercent,
+  versionLabel,
+  withFiles,
+} from '../../lib/spec';
+import { modelJsonSchema } from '../../lib/spec/jsonschema';
+
+const BASE: ModelInput = { id: 'iris', version: 'v1', framework: 'onnx', source: './iris.onnx' };
+
+describe('a definition', () => {
+  test('gets every default of the table', () => {
+    expect(parseModel(BASE)).toMatchObject({
+      name: 'iris',
+      slug: 'iris',
+      type: 'other',
+      server: { kind: 'onnx' },
+      resources: { cpuLimit: 'none' },
+      scaling: { minReplicas: 1, maxReplicas: 1, targetCpuUtilization: 70 },
+      health: { periodSeconds: 5, startupSeconds: 600 },
+      inference: {
+        timeoutSeconds: 30,
+        maxConcurrency: 8,
+        maxBatchSize: 32,
+        idempotent: true,
+        replayBytes: 65_536,
+        cohort: { header: 'x-user-id' },
+        maxBodyBytes: 10_485_760,
+      },
+      scheduling: { topologySpread: 'both', spot: false },
+    });
+  });
+
+  test('with an image and no server speaks the native protocol', () => {
+    const { source, ...rest } = BASE;
+    const spec = parseModel({ ...rest, framework: 'tensorflow', image: 'suoke/tcm:v1' });
+    expect(spec.server).toEqual({ kind: 'custom', protocol: 'native', port: 8080 });
+    expect(source).toBeDefined();
+  });
+
+  test.each([
+    ['tensorflow', 'tensorflow-serving'],
+    ['onnx', 'onnx'],
+    ['tensorrt', 'triton'],
+    ['pytorch', 'triton'],
+    ['sklearn', 'mlserver'],
+    ['xgboost', 'mlserver'],
+    ['huggingface', 'mlserver'],
+  ] as const)('of framework %s is served by %s', (framework, kind) => {
+    expect(defaultServer(framework, 'other', false).kind).toBe(kind);
+  });
+
+  test('of a language model from Hugging Face is served by vllm', () => {
+    expect(defaultServer('huggingface', 'llm', false).kind).toBe('vllm');
+  });
+
+  test('has a server for every framework', () => {
+    expect(
+      FRAMEWORKS.map((framework) => defaultServer(framework, 'other', false).kind),
+    ).toHaveLength(8);
+  });
+
+  test('hashes equal however its keys are ordered', () => {
+    const turned = Object.fromEntries(Object.entries(BASE).reverse());
+    expect(definitionHash(parseModel(turned).definition)).toBe(
+      definitionHash(parseModel(BASE).definition),
+    );
+  });
+});
+
+describe('arms', () => {
+  const spec = parseModel({
+    ...BASE,
+    resources: { cpu: '2', memory: '1Gi' },
+    env: { A: '1', B: '2' },
+    candidates: [
+      { version: 'v2.0.0', traffic: 0.1, env: { B: '3' }, resources: { memory: '2Gi' } },
+      { version: 'v3', name: 'next', traffic: 0.2, source: './next.onnx' },
+      { version: 'v4', shadow: 50 },
+    ],
+  });
+
+  test('are stable and the candidates, in the author’s order', () => {
+    expect(spec.arms.map(({ name }) => name)).toEqual(['stable', 'v2-0-0', 'next', 'v4']);
+  });
+
+  test('stable gets what is left, exactly', () => {
+    expect(spec.arms[0].role).toEqual({ kind: 'traffic', percent: 99.7 });
+    expect(stablePercent([])).toBe(100);
+  });
+
+  test('a candidate inherits what it does not say', () => {
+    expect(spec.arms[1]).toMatchObject({
+      source: { uri: './iris.onnx', scheme: 'file' },
+      resources: { cpu: '2', memory: '2Gi' },
+      env: { A: '1', B: '3' },
+      server: { kind: 'onnx' },
+    });
+    expect(spec.arms[2]?.source?.uri).toBe('./next.onnx');
+  });
+
+  test('a shadow compares by default with a small tolerance', () => {
+    expect(spec.arms[3]?.role).toEqual({ kind: 'shadow', percent: 50, compare: { rel: 1e-3 } });
+  });
+
+  test('the files of all arms are filled in', () => {
+    const bytes = new Uint8Array([1]);
+    const filled = withFiles(spec, (uri) => ({ name: uri, bytes, sha256: 'x' }));
+    expect(filled.arms.map((arm) => arm.source?.content?.name)).toEqual([
+      './iris.onnx',
+      './iris.onnx',
+      './next.onnx',
+      './iris.onnx',
+    ]);
+  });
+
+  test('are the same when made from the parsed model', () => {
+    expect(armsOf(spec)).toEqual(spec.arms);
+  });
+});
+
+describe('names', () => {
+  test.each([
+    ['v3.0.2', 'v3-0-2'],
+    ['2024.1', 'v2024-1'],
+    ['V1+GPU', 'v1-gpu'],
+    ['v1.0.0-rc.1+build.77', 'v1-0-0-rc-1-b'],
+  ])('a candidate of version %s is called %s', (version, name) => {
+    expect(candidateNameOf(version)).toBe(name);
+  });
+
+  test('an arm’s objects are named after model and candidate', () => {
+    expect(armObjectName('deep_tcm', 'stable')).toBe('deep-tcm');
+    expect(armObjectName('deep_tcm', 'v2')).toBe('deep-tcm--v2');
+  });
+
+  test('the longest name fits a DNS label', () => {
+    expect(armObjectName('a'.repeat(48), 'b'.repeat(13))).toHaveLength(63);
+  });
+
+  test('a version becomes a label value', () => {
+    expect(versionLabel('v1.0+gpu')).toBe('v1.0_gpu');
+  });
+});
+
+test.each([
+  ['500m', 0.5],
+  ['2', 2],
+  ['1Gi', 1_073_741_824],
+  ['1.5G', 1_500_000_000],
+  ['x', Number.NaN],
+])('quantity %s is %d', (text, value) => {
+  expect(quantityValue(text)).toBe(value);
+});
+
+describe('an environment', () => {
+  test('needs nothing', () => {
+    expect(parseEnvironment()).toMatchObject({
+      namespace: 'ai-models',
+      kubernetesVersion: '1.30',
+      podSecurity: 'restricted',
+      monitoring: { style: 'annotations' },
+      gpu: { resource: 'nvidia.com/gpu' },
+    });
+  });
+
+  test('refuses what it does not know, with the place', () => {
+    expect(() =>
+      parseEnvironment({ kubernetesVersion: '1.27', namepsace: 'x' }, 'prod.yaml'),
+    ).toThrow(
+      'prod.yaml: kubernetesVersion: got "1.27", must be 1.28 or newer, as major.minor; write for example 1.30\n' +
+        'prod.yaml: namepsace: unknown field; did you mean namespace?',
+    );
+  });
+});
+
+describe('the JSON Schema', () => {
+  const file = join(__dirname, '..', '..', 'schema', 'model.schema.json');
+
+  test('in the repository is the one the code makes', () => {
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(modelJsonSchema());
+  });
+
+  test('knows every field in both forms and no other', () => {
+    const { then: wire, else: fields } = modelJsonSchema() as Record<
+      string,
+      { properties: object; additionalProperties: boolean }
+    >;
+    expect(Object.keys(fields?.properties ?? {})).toContain('scaling');
+    expect(Object.keys(wire?.properties ?? {})).toContain('scaling_config');
+    expect([fields?.additionalProperties, wire?.additionalProperties]).toEqual([false, false]);
+  });
+});
+
+test('the spec module loads no cdk8s', () => {
+  const script = `require('tsx/cjs'); require('./lib/spec'); console.log(Object.keys(require.cache).filter((f) => /cdk8s|constructs/.test(f)).length)`;
+  const out = execFileSync(process.execPath, ['-e', script], { cwd: join(__dirname, '..', '..') });
+  expect(String(out).trim()).toBe('0');
+});
