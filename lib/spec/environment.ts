@@ -1,7 +1,5 @@
 import { z } from 'zod';
-import { DefinitionError } from './error';
-import { faultsOf } from './faults';
-import { plainFault } from './plain';
+import { checked } from './check';
 import { cpuSchema, memorySchema } from './quantity';
 import { DEFAULT_GPU_RESOURCE, gpuResourceSchema } from './resources';
 import { tolerationSchema } from './scheduling';
@@ -148,14 +146,7 @@ export function defineEnvironment(environment: EnvironmentInput): EnvironmentInp
  * @throws DefinitionError with every fault
  */
 export function parseEnvironment(input: unknown = {}, file?: string): Environment {
-  const broken = plainFault(input);
-  if (broken !== undefined) throw new DefinitionError([broken], file);
-  const result = environmentSchema.safeParse(input, { reportInput: true });
-  if (result.success) return result.data;
-  const faults = result.error.issues.flatMap((issue) =>
-    faultsOf(issue, environmentSchema, 'fields'),
-  );
-  throw new DefinitionError(faults, file);
+  return checked(environmentSchema, input, 'fields', file);
 }
 
 /** 1.30 → 30; versions before 1.28 are refused by the schema. */

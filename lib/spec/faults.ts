@@ -123,6 +123,7 @@ export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
       ];
     }
     case 'invalid_value':
+      if (!/^Invalid/.test(issue.message)) return [ownText(path, issue)];
       return [choice(path, issue.input, issue.values)];
     case 'too_small':
     case 'too_big':

@@ -1,5 +1,6 @@
 export * from './arms';
 export * from './candidates';
+export * from './check';
 export * from './environment';
 export * from './error';
 export * from './findings';

@@ -3,15 +3,16 @@ import { armsOf } from './arms';
 import type { Fault } from './error';
 import { DefinitionError } from './error';
 import { faultsOf } from './faults';
+import { inForm } from './check';
 import { canonical } from './hash';
 import type { ModelInput, ParsedModel } from './model';
 import { modelSchema } from './model';
 import { slugOf } from './names';
-import { pathParts, pathText } from './path';
+import { pathParts } from './path';
 import { checkRules } from './rules';
 import type { Server } from './servers';
 import type { Form, WireModel } from './wire';
-import { fromWire, toWire, wirePath } from './wire';
+import { fromWire, toWire } from './wire';
 
 /** A definition that passed every check, with all defaults and all inheritance filled in. */
 export interface ModelSpec extends Omit<ParsedModel, 'name' | 'server'> {
@@ -44,17 +45,12 @@ function soundPart(input: object, broken: ReadonlySet<unknown>): Partial<ParsedM
   return parsed.success ? parsed.data : {};
 }
 
-function rename(found: Fault, form: Form): Fault {
-  if (form === 'fields') return found;
-  return { ...found, path: pathText(wirePath(modelSchema, pathParts(found.path))) };
-}
-
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function throwFaults(faults: readonly Fault[], form: Form, file: string | undefined): never {
   throw new DefinitionError(
-    faults.map((found) => rename(found, form)),
+    faults.map((found) => inForm(found, modelSchema, form)),
     file,
   );
 }

@@ -135,6 +135,11 @@ function fieldName(owner: z.ZodObject, key: string): string {
   return Object.keys(owner.shape).find((name) => wireName(owner, name) === key) ?? key;
 }
 
+/** Snake_case keys of known objects as field names; names given twice become faults. */
+export function fieldsOf(schema: z.core.$ZodType, value: unknown, faults: Fault[]): unknown {
+  return convert(schema, value, renamer(fieldName, faults), []);
+}
+
 const WHOLE_NUMBER = /^[0-9]{1,3}$/;
 
 /** Kubernetes writes GPU counts as quantities (strings); definitions as numbers. */
@@ -167,7 +172,7 @@ export function fromWire(wire: unknown): unknown {
   const broken = plainFault(wire);
   if (broken !== undefined) throw new DefinitionError([broken]);
   const faults: Fault[] = [];
-  const renamed = convert(modelSchema, wire, renamer(fieldName, faults), []);
+  const renamed = fieldsOf(modelSchema, wire, faults);
   if (faults.length > 0) throw new DefinitionError(faults);
   return eachCandidate(gpuFromWire(renamed), gpuFromWire);
 }

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, isLoopback, parseConfig } from '../../runtime/config';
+
+const EXAMPLE = readFileSync(join(__dirname, '../../config/config.example.yaml'), 'utf8');
+
+describe('the configuration', () => {
+  test('may be empty', () => {
+    expect(parseConfig('')).toMatchObject({
+      server: { host: '127.0.0.1', port: 8080 },
+      cluster: 'local',
+      models: { directory: 'models', watch: false },
+    });
+  });
+
+  test('example shows exactly the defaults', () => {
+    expect(parseConfig(EXAMPLE)).toEqual(parseConfig(''));
+  });
+
+  test('example mentions every key', () => {
+    const keys = [
+      'ops_port',
+      'tls',
+      'trusted_proxies',
+      'accept_seconds',
+      'pre_stop_seconds',
+      'keys',
+      'level',
+    ];
+    expect(keys.filter((key) => !EXAMPLE.includes(`${key}:`))).toEqual([]);
+  });
+
+  test('is overridden by the environment, which is typed like the file', () => {
+    const config = parseConfig('server:\n  port: 1\n', {
+      AI_MODEL_SERVICE__SERVER__PORT: '9000',
+      AI_MODEL_SERVICE__SERVER__TRUSTED_PROXIES: '["10.0.0.1"]',
+      AI_MODEL_SERVICE__LOGGING__LEVEL: 'debug',
+    });
+    expect(config.server).toMatchObject({ port: 9000, trustedProxies: ['10.0.0.1'] });
+    expect(config.logging.level).toBe('debug');
+  });
+
+  test('names file, line and key of every fault', () => {
+    const text =
+      'server:\n  host: ::1\n  prot: 80\nlocal:\n  endpoints:\n    iris: { stable: [nowhere] }\n';
+    const complaint = (): unknown => parseConfig(text, {}, 'config.yaml');
+    expect(complaint).toThrow(ConfigError);
+    expect(complaint).toThrow('config.yaml:3: server.prot: unknown field');
+    expect(complaint).toThrow('did you mean port?');
+    expect(complaint).toThrow(
+      'config.yaml:6: local.endpoints.iris.stable[0]: got "nowhere", must be host:port; write for example 127.0.0.1:9001',
+    );
+  });
+
+  test('says where YAML itself is broken', () => {
+    expect(() => parseConfig('server: [', {}, 'c.yaml')).toThrow(/^c\.yaml: .*line 1/);
+  });
+
+  test('a key is named in snake_case, as it was written', () => {
+    expect(() => parseConfig('local:\n  pre_stop_seconds: -1\n')).toThrow(
+      'config.yaml:2: local.pre_stop_seconds: got -1, must be ≥ 0; raise it',
+    );
+  });
+
+  test('says what to do instead of cluster: kubernetes', () => {
+    expect(() => parseConfig('cluster: kubernetes')).toThrow('kubectl apply --server-side');
+  });
+});
+
+test.each([
+  ['127.0.0.1', true],
+  ['localhost', true],
+  ['::1', true],
+  ['0.0.0.0', false],
+  ['10.0.0.1', false],
+])('%s is loopback: %s', (host, expected) => {
+  expect(isLoopback(host)).toBe(expected);
+});
