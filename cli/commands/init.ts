@@ -1,0 +1,53 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { CommandError } from '../exit';
+import type { Context } from '../program';
+import { projectFiles } from '../template/project';
+import { VERSION } from '../version';
+
+/** A folder name as npm allows it: `My Models` → `my-models`. */
+function packageName(folder: string): string {
+  const name = basename(folder)
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[._-]+/, '');
+  return name === '' ? 'models' : name;
+}
+
+/** Writes a small project; a file that is already there is never overwritten: nothing is written then. */
+export function addInit(program: Command, { io, format }: Context): void {
+  program
+    .command('init')
+    .description('Write a small project that synthesizes and answers at once.')
+    .argument('[folder]', 'where to', '.')
+    .addHelpText('after', '\nExample:\n  ai-model-service init my-models')
+    .action((folder: string) => {
+      const root = resolve(io.cwd, folder);
+      const files = projectFiles(packageName(root), VERSION);
+      const taken = files.map(({ path }) => path).filter((path) => existsSync(join(root, path)));
+      if (taken.length > 0) {
+        throw new CommandError(
+          `${folder}: ${taken.join(', ')} already there, nothing was written; choose an empty folder`,
+        );
+      }
+      for (const { path, content } of files) {
+        mkdirSync(dirname(join(root, path)), { recursive: true });
+        writeFileSync(join(root, path), content, { flag: 'wx' });
+      }
+      const written = files.map(({ path }) => path);
+      if (format() === 'json') io.out(`${JSON.stringify({ folder: root, files: written })}\n`);
+      else io.out(nextSteps(folder, written));
+    });
+}
+
+function nextSteps(folder: string, written: readonly string[]): string {
+  const enter = folder === '.' ? '' : `  cd ${folder}\n`;
+  return `Wrote ${written.join(', ')}.
+
+Next:
+${enter}  npm install
+  npx ai-model-service synth    # manifests to dist/
+  npx ai-model-service dev      # the model answers on 127.0.0.1:8080
+`;
+}

@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import type { Context } from '../program';
+
+const SCOPES = ['infer', 'read', 'write', 'admin', 'arms'];
+
+interface Options {
+  readonly name: string;
+  readonly scopes: readonly string[];
+}
+
+/** A key and the lines of the configuration that let it in. The key itself is stored nowhere. */
+export function addKeys(program: Command, { io, format }: Context): void {
+  program
+    .command('keys')
+    .description('Make an API key and the lines for config.yaml that let it in.')
+    .option('--name <name>', 'who uses it; shown in logs and audit', 'my-app')
+    .addOption(
+      new Option('--scopes <scopes...>', 'what it may do')
+        .choices(SCOPES)
+        .default(['infer', 'read']),
+    )
+    .addHelpText('after', '\nExample:\n  ai-model-service keys --name clinic-app --scopes infer')
+    .action(async ({ name, scopes }: Options) => {
+      const { newKey } = await import('../../runtime/auth');
+      const { key, sha256 } = newKey();
+      if (format() === 'json') {
+        io.out(`${JSON.stringify({ key, config: { name, sha256, scopes } })}\n`);
+        return;
+      }
+      io.err('The key is shown once and kept nowhere; give it to the caller (header X-API-Key):\n');
+      io.out(`${key}\n`);
+      io.err('\nconfig.yaml:\n');
+      io.out(
+        [
+          'auth:',
+          '  mode: api_key',
+          '  keys:',
+          `    - name: ${JSON.stringify(name)}`,
+          `      sha256: ${sha256}`,
+          `      scopes: [${scopes.join(', ')}]`,
+          '',
+        ].join('\n'),
+      );
+    });
+}

@@ -1,0 +1,36 @@
+import type { Finding } from '../lib/spec';
+import { DefinitionError } from '../lib/spec';
+import { CommandError, EXIT } from './exit';
+import type { ExitCode } from './exit';
+import type { Io } from './io';
+
+export type OutputFormat = 'text' | 'json';
+
+/** `models/x.ts`-like line of a finding: `warning image-digest: x: image: …; …`. */
+export function findingLine({ severity, rule, model, path, reason, fix }: Finding): string {
+  const where = path === '' ? model : `${model}: ${path}`;
+  return `${severity} ${rule}: ${where}: ${reason}; ${fix}`;
+}
+
+interface Failure {
+  readonly message: string;
+  readonly details: readonly unknown[];
+  readonly exitCode: ExitCode;
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof CommandError) return error;
+  if (error instanceof DefinitionError) {
+    return { message: error.message, details: error.faults, exitCode: EXIT.findings };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { message, details: [], exitCode: EXIT.findings };
+}
+
+/** Says on stderr what went wrong (on stdout as JSON when asked for) and gives the exit code. */
+export function reportFailure(error: unknown, format: OutputFormat, io: Io): ExitCode {
+  const { message, details, exitCode } = failureOf(error);
+  if (format === 'json') io.out(`${JSON.stringify({ status: 'error', message, details })}\n`);
+  else io.err(`${message}\n`);
+  return exitCode;
+}

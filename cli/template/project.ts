@@ -1,0 +1,71 @@
+import { IRIS_ONNX } from './iris';
+
+/** A file of a new project; the path is relative to its folder. */
+export interface TemplateFile {
+  readonly path: string;
+  readonly content: string | Uint8Array;
+}
+
+const MODEL = `import { defineModel } from '@suoke/ai-model-service';
+
+export default defineModel({
+  id: 'iris',
+  version: '1.0.0',
+  type: 'classification',
+  framework: 'onnx',
+  source: './iris.onnx',
+});
+`;
+
+const CDK8S = `# "cdk8s synth" and "ai-model-service synth" write the same manifests to dist/.
+language: typescript
+app: npx ai-model-service synth models
+`;
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'es2022',
+    module: 'node20',
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+  },
+  include: ['models'],
+};
+
+/** Versions of what the new project stands on; the same major versions that this package is tested with. */
+const DEPENDENCIES = {
+  cdk8s: '^2.70.0',
+  'cdk8s-plus-28': '^2.5.6',
+  constructs: '^10.4.0',
+  'onnxruntime-node': '^1.23.0',
+};
+
+function packageJson(name: string, version: string): string {
+  const content = {
+    name,
+    version: '0.1.0',
+    private: true,
+    scripts: {
+      dev: 'ai-model-service dev models',
+      synth: 'ai-model-service synth models',
+      validate: 'ai-model-service validate models',
+    },
+    dependencies: { '@suoke/ai-model-service': `^${version}`, ...DEPENDENCIES },
+    // Its install script downloads GPU files that a CPU does not need.
+    allowScripts: { 'onnxruntime-node': false },
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
+
+/** Everything a new project needs to synthesize and to answer at once. */
+export function projectFiles(name: string, version: string): readonly TemplateFile[] {
+  return [
+    { path: 'models/iris.ts', content: MODEL },
+    { path: 'models/iris.onnx', content: IRIS_ONNX },
+    { path: 'cdk8s.yaml', content: CDK8S },
+    { path: 'package.json', content: packageJson(name, version) },
+    { path: 'tsconfig.json', content: `${JSON.stringify(TSCONFIG, null, 2)}\n` },
+    { path: '.gitignore', content: 'node_modules/\n.ai-model-service/\n' },
+  ];
+}

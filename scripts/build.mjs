@@ -1,0 +1,57 @@
+// Builds what is published: build/lib (compiled library with types) and build/bin.cjs (command line and
+// service in one file, so that it starts fast and needs no dependency of its own but the peers).
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(import.meta.url);
+const { version } = require('../package.json');
+
+/** Files of the offline API page; the rest of swagger-ui-dist (source maps, ES modules) is not needed. */
+const DOCS_ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'LICENSE', 'NOTICE'];
+
+function compileLibrary() {
+  rmSync(join(root, 'build', 'lib'), { recursive: true, force: true });
+  const tsc = require.resolve('typescript/bin/tsc');
+  const done = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+  });
+  if (done.status !== 0) throw new Error('tsc found errors; see above');
+}
+
+async function bundleCommand() {
+  const outfile = join(root, 'build', 'bin.cjs');
+  await build({
+    entryPoints: [join(root, 'cli', 'main.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'cjs',
+    minifySyntax: true,
+    // Peers are the user's, at the user's versions; jiti brings files of its own that it looks for.
+    external: ['cdk8s', 'cdk8s-plus-28', 'constructs', 'onnxruntime-node', 'jiti', 'pino-pretty'],
+    define: { PACKAGE_VERSION: JSON.stringify(version) },
+    logLevel: 'warning',
+  });
+  chmodSync(outfile, 0o755);
+}
+
+function copyDocsAssets() {
+  const from = dirname(require.resolve('swagger-ui-dist/package.json'));
+  const to = join(root, 'build', 'docs-assets');
+  rmSync(to, { recursive: true, force: true });
+  mkdirSync(to, { recursive: true });
+  for (const file of DOCS_ASSETS) cpSync(join(from, file), join(to, file));
+}
+
+const only = process.argv[2];
+if (only === undefined || only === 'lib') compileLibrary();
+if (only === undefined || only === 'bin') {
+  await bundleCommand();
+  copyDocsAssets();
+}

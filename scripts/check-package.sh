@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Packs the package, installs it with its peers in an empty folder, and uses it as its users do.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+folder=$(mktemp -d)
+server=
+finish() {
+  [[ -z $server ]] || kill "$server" 2>/dev/null || true
+  rm -rf "$folder"
+}
+trap finish EXIT
+
+[[ -e build/lib/index.js && -e build/bin.cjs ]] || npm run --silent build
+npx publint --strict
+tarball=$folder/$(npm pack --silent --pack-destination "$folder")
+npx attw "$tarball" --profile node16
+
+cd "$folder"
+node "$root/build/bin.cjs" init project
+cd project
+npm pkg set "dependencies.@suoke/ai-model-service=file:$tarball"
+npm install --no-audit --no-fund --loglevel=error
+npx ai-model-service --version
+npx ai-model-service validate
+npx ai-model-service synth
+npx ai-model-service synth --check
+[[ $(find dist -type f) == dist/iris.k8s.yaml ]]
+
+# The library's types and its subpath, as a strict user compiles them.
+cat >use.ts <<'TS'
+import { App, Chart } from 'cdk8s';
+import { ModelDeployment } from '@suoke/ai-model-service';
+import { defineModel, parseModel } from '@suoke/ai-model-service/spec';
+
+const model = defineModel({ id: 'm', version: '1', framework: 'tensorflow', image: 'a/b:1' });
+const app = new App();
+new ModelDeployment(new Chart(app, 'models'), 'm', { model });
+process.stdout.write(`${parseModel(model).slug}\n${app.synthYaml().length > 0}\n`);
+TS
+"$root/node_modules/.bin/tsc" --module node20 --target es2022 --strict --typeRoots "$root/node_modules/@types" \
+  --types node --outDir out use.ts
+[[ $(node out/use.js) == $'m\ntrue' ]]
+# The definition alone must not pull in cdk8s.
+node -e '
+  require("@suoke/ai-model-service/spec");
+  const loaded = Object.keys(require.cache).filter((file) => /node_modules.(cdk8s|constructs|express)/.test(file));
+  if (loaded.length > 0) throw new Error(`spec loads ${loaded[0]}`);'
+
+node_modules/.bin/ai-model-service dev models --port 0 >serve.log 2>&1 &
+server=$!
+for _ in $(seq 100); do
+  grep -qE 'http://127\.0\.0\.1:[0-9]+' serve.log && break
+  kill -0 "$server" || { cat serve.log; exit 1; }
+  sleep 0.2
+done
+url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' serve.log | head -1)
+answer=$(curl -sSf --retry 20 --retry-all-errors --retry-delay 1 -H 'content-type: application/json' \
+  -d '{"input_data":{"measurements":[5.1,3.5,1.4,0.2]}}' "$url/api/v1/models/iris/inference")
+echo "$answer"
+grep -q '"setosa"' <<<"$answer"
+kill -TERM "$server"
+wait "$server"
+server=

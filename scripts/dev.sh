@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Everything a developer does here, in one place. Needs Node >= 20.19 and npm, and installs the rest itself.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  cat <<'USAGE'
+scripts/dev.sh COMMAND
+  dev [ARGS]    install, build, synthesize models/ to dist/, serve them on 127.0.0.1:8080
+  test [ARGS]   all tests that need no cluster (jest; ARGS are jest's)
+  test-cov      the same with coverage
+  setup         install the dependencies of package-lock.json
+  build         compile the library and bundle the command line to build/
+  format        rewrite the files as prettier wants them
+  lint          oxlint, warnings are errors
+  type-check    tsc, strict
+  security      npm audit of what is published, and a search for secrets
+  check-all     format, lint, type-check, contract files, tests
+  docs          API reference to docs/api
+  clean         remove build/, coverage/, docs/api/ and the local state
+USAGE
+}
+
+need_node() {
+  command -v node >/dev/null || { echo "Node.js is missing: install version 20.19 or newer" >&2; exit 1; }
+  node -e '
+    const [major, minor] = process.versions.node.split(".").map(Number);
+    if (major > 20 || (major === 20 && minor >= 19)) process.exit(0);
+    console.error(`Node.js ${process.versions.node} is too old: install version 20.19 or newer`);
+    process.exit(1);'
+}
+
+# npm writes node_modules/.package-lock.json last: when it is older than the lock, the install is not this one's.
+setup() {
+  need_node
+  if [[ ! node_modules/.package-lock.json -ot package-lock.json && -e node_modules/.package-lock.json ]]; then return; fi
+  echo "Installing dependencies…" >&2
+  npm ci --no-progress --loglevel=error >&2
+  touch node_modules/.package-lock.json
+}
+
+# Is a built file missing, or older than one of its sources?
+stale() { # stale BUILT SOURCE...
+  local built=$1
+  shift
+  [[ ! -e $built ]] || [[ -n $(find "$@" -newer "$built" -print -quit) ]]
+}
+
+# Models load without type checks; building only what changed makes the second start fast.
+build_bin() {
+  setup
+  if stale build/bin.cjs cli lib runtime scripts/build.mjs package.json node_modules/.package-lock.json; then
+    echo "Building…" >&2
+    node scripts/build.mjs bin
+  fi
+}
+
+contracts() {
+  npx tsx scripts/schema.ts --check
+  npx tsx scripts/openapi.ts --check
+  node build/bin.cjs synth --check
+}
+
+security() {
+  npm audit --omit=dev --audit-level=high
+  if git grep -nIE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}' -- . ':!scripts/dev.sh'; then
+    echo "That looks like a secret: take it out of the repository and revoke it" >&2
+    exit 1
+  fi
+}
+
+command=${1:-help}
+[[ $# -gt 0 ]] && shift
+case $command in
+  dev) build_bin; exec node build/bin.cjs dev --synth dist "$@" ;;
+  test) setup; exec npx jest "$@" ;;
+  test-cov) setup; exec npx jest --coverage "$@" ;;
+  setup) setup ;;
+  build) setup; npm run --silent build ;;
+  format) setup; npx prettier --write . ;;
+  lint) setup; npm run --silent lint ;;
+  type-check) setup; npm run --silent typecheck ;;
+  security) setup; security ;;
+  check-all) build_bin; npm run --silent format:check; npm run --silent lint; npm run --silent typecheck; contracts; npx jest ;;
+  docs) setup; npx typedoc ;;
+  clean) rm -rf build coverage docs/api .ai-model-service ;;
+  help | -h | --help) usage ;;
+  *) echo "Unknown command: $command" >&2; usage >&2; exit 2 ;;
+esac

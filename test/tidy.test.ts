@@ -1,0 +1,243 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import type { Import, Source } from './support/sources';
+import { functionsOf, importsOf, readSource, ROOT, sourcesOf } from './support/sources';
+
+// What may import what: ARCHITECTURE.md says it in words, this table is what holds.
+// `types:x` allows type imports only, `lazy:x` dynamic ones and types. A room may always import itself.
+// The first room whose name is a prefix of the file's path is the file's room.
+const TABLE: Readonly<Record<string, readonly string[]>> = {
+  // The definition's hash is part of the definition, and hashing by hand would be worse.
+  'lib/spec/hash': ['lib/spec', 'node:crypto'],
+  'lib/spec/': ['zod'],
+  'lib/objects/': ['lib/spec', 'types:cdk8s-plus-28'],
+  'lib/constructs/': ['lib/spec', 'lib/objects', 'cdk8s', 'cdk8s-plus-28', 'constructs'],
+  'lib/synth/': [
+    'lib/spec',
+    'lib/objects',
+    'lib/constructs',
+    'cdk8s',
+    'constructs',
+    'yaml',
+    'jiti',
+    'node:',
+  ],
+  'lib/index': ['lib/'],
+  'runtime/core/': ['types:lib/spec'],
+  'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
+  'runtime/cluster/': ['lib/spec', 'runtime/core', 'node:'],
+  'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:', 'jose', 'lru-cache'],
+  'runtime/audit/': ['types:lib/spec', 'types:runtime/config', 'types:runtime/auth', 'node:'],
+  'runtime/metrics/': [
+    'types:lib/spec',
+    'runtime/core',
+    'types:runtime/cluster/port',
+    'prom-client',
+    'node:',
+  ],
+  'runtime/data/http/': ['node:', 'types:runtime/data'],
+  'runtime/data/': [
+    'types:lib/spec',
+    'runtime/core',
+    'types:runtime/cluster/port',
+    'types:runtime/auth',
+    'types:runtime/audit',
+    'types:runtime/metrics',
+    'types:runtime/config',
+    'node:',
+    'undici',
+  ],
+  'runtime/control/': [
+    'lib/spec',
+    'lib/objects',
+    'runtime/core',
+    'runtime/cluster/port',
+    'runtime/auth',
+    'runtime/audit',
+    'runtime/metrics',
+    'types:runtime/config',
+    'express',
+    'helmet',
+    'zod',
+    'zod-openapi',
+    'lazy:swagger-ui-dist',
+    'node:',
+  ],
+  'runtime/onnx/': ['lazy:onnxruntime-node', 'prom-client', 'node:'],
+  'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
+  'runtime/': ['lib/spec', 'lib/synth', 'runtime/cluster/port', 'types:runtime/', 'pino', 'node:'],
+  'cli/': ['lib/', 'lazy:runtime/', 'commander', 'yaml', 'node:'],
+};
+
+const MAX_FILE_LINES = 350;
+const MAX_FUNCTION_LINES = 50;
+const MAX_COLUMNS = 100;
+const P90_FUNCTION_LINES = 25;
+
+const product = sourcesOf(['lib', 'runtime', 'cli']);
+const everything = [
+  ...product,
+  ...sourcesOf(['test', 'bench', 'scripts', 'models']),
+  readSource('main.ts'),
+];
+
+function roomOf(path: string): string {
+  return Object.keys(TABLE).find((prefix) => path.startsWith(prefix)) ?? '';
+}
+
+function allows(rule: string, { text, file, typeOnly, dynamic }: Import): boolean {
+  const [, kind, wanted] = /^(?:(types|lazy):)?(.+)$/.exec(rule) ?? [];
+  if (wanted === undefined) return false;
+  if (kind === 'types' && !typeOnly) return false;
+  if (kind === 'lazy' && !typeOnly && !dynamic) return false;
+  if (wanted.endsWith(':')) return text.startsWith(wanted);
+  if (file === undefined) return text === wanted || text.startsWith(`${wanted}/`);
+  return file.startsWith(wanted);
+}
+
+/** Files that bring values with them; imports of types vanish when compiled. */
+function valueImports(source: Source): readonly string[] {
+  return importsOf(source)
+    .filter(({ typeOnly, dynamic }) => !typeOnly && !dynamic)
+    .flatMap(({ file }) => (file === undefined ? [] : [file]))
+    .map((file) => resolve(file))
+    .filter((file) => file !== undefined);
+}
+
+function resolve(file: string): string | undefined {
+  return [`${file}.ts`, `${file}/index.ts`, file].find(
+    (path) => /\.ts$/.test(path) && existsSync(join(ROOT, path)),
+  );
+}
+
+function cycleFrom(
+  path: string,
+  edges: ReadonlyMap<string, readonly string[]>,
+  done: Set<string>,
+  trail: readonly string[] = [],
+): readonly string[] | undefined {
+  if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+  if (done.has(path)) return undefined;
+  for (const next of edges.get(path) ?? []) {
+    const cycle = cycleFrom(next, edges, done, [...trail, path]);
+    if (cycle !== undefined) return cycle;
+  }
+  done.add(path);
+  return undefined;
+}
+
+test('every file has a room, and imports only what the table allows its room', () => {
+  const breaches = product.flatMap((source) => {
+    const room = roomOf(source.path);
+    if (room === '') return [`${source.path} is in no room`];
+    const rules = [...(TABLE[room] ?? []), room];
+    return importsOf(source)
+      .filter((found) => !rules.some((rule) => allows(rule, found)))
+      .map(({ text }) => `${source.path} imports ${text}`);
+  });
+  expect(breaches).toEqual([]);
+});
+
+test('the table has no room that nobody lives in', () => {
+  const lived = new Set(product.map(({ path }) => roomOf(path)));
+  expect(Object.keys(TABLE).filter((room) => !lived.has(room))).toEqual([]);
+});
+
+test('imports have no cycles', () => {
+  const edges = new Map(product.map((source) => [source.path, valueImports(source)]));
+  const done = new Set<string>();
+  const cycles = [...edges.keys()].map((path) => cycleFrom(path, edges, done));
+  expect(cycles.filter((cycle) => cycle !== undefined)).toEqual([]);
+});
+
+test('the core has no clock, no randomness, no waiting and nothing of node', () => {
+  const impure =
+    /\b(?:Date\b|Math\.random|performance\b|async\b|await\b|Promise\b|setTimeout|setInterval|process\b|Buffer\b|crypto\b)/;
+  const found = product
+    .filter(({ path }) => path.startsWith('runtime/core/') || path.startsWith('lib/objects/'))
+    .flatMap((source) =>
+      identifiersOf(source)
+        .filter((name) => impure.test(name))
+        .map((name) => `${source.path}: ${name}`),
+    );
+  expect(found).toEqual([]);
+});
+
+/** Names and property accesses as written, without comments and strings. */
+function identifiersOf({ tree }: Source): readonly string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAccessExpression(node)) found.push(node.getText());
+    else if (
+      ts.isIdentifier(node) &&
+      !ts.isPropertyAccessExpression(node.parent) &&
+      !ts.isPropertySignature(node.parent)
+    )
+      found.push(node.text);
+    else if (node.kind === ts.SyntaxKind.AsyncKeyword) found.push('async');
+    else if (ts.isAwaitExpression(node)) found.push('await');
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  return found;
+}
+
+test('only the composition root and the command line read the environment or take signals', () => {
+  const found = product
+    .filter(({ path }) => !/^(?:cli\/|runtime\/main\.ts)/.test(path))
+    .filter((source) =>
+      identifiersOf(source).some((name) => /^process\.(?:env|on|once|exit)\b/.test(name)),
+    )
+    .map(({ path }) => path);
+  expect(found).toEqual([]);
+});
+
+test('no file and no function is too long to read', () => {
+  const long = [...product, ...sourcesOf(['bench', 'scripts', 'models'])].flatMap((source) => {
+    const lines = source.text.split('\n').length - 1;
+    const functions = functionsOf(source).filter((one) => one.lines > MAX_FUNCTION_LINES);
+    return [
+      ...(lines > MAX_FILE_LINES ? [`${source.path}: ${lines} lines`] : []),
+      ...functions.map(
+        ({ name, line, lines: size }) => `${source.path}:${line} ${name}: ${size} lines`,
+      ),
+    ];
+  });
+  expect(long).toEqual([]);
+});
+
+test('nine functions of ten have at most 25 lines', () => {
+  const sizes = product
+    .flatMap((source) => functionsOf(source).map(({ lines }) => lines))
+    .sort((a, b) => a - b);
+  expect(sizes[Math.floor(sizes.length * 0.9)]).toBeLessThanOrEqual(P90_FUNCTION_LINES);
+});
+
+// A sentence of a message, a path or a URL cannot be broken; code can.
+const isText = (line: string): boolean => /['"`/]/.test(line);
+
+test('lines fit on a screen, and nothing is left to be done', () => {
+  const marks = new RegExp(['TO', 'DO|FIX', 'ME|X', 'XX'].join(''));
+  const found = everything.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line, index) => {
+      const wide = [...line].length > MAX_COLUMNS && !isText(line);
+      return wide || marks.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [];
+    }),
+  );
+  expect(found).toEqual([]);
+});
+
+test('only definitions, environments and the synth entry have a default export', () => {
+  const found = everything
+    .filter(({ path }) => !/^models\//.test(path))
+    .filter(({ text }) => /^export default\b/m.test(text))
+    .map(({ path }) => path);
+  expect(found).toEqual([]);
+});
+
+test('dist holds manifests only', () => {
+  const files = readdirSync(join(ROOT, 'dist'), { recursive: true, encoding: 'utf8' });
+  expect(files.filter((name) => !/\.k8s\.yaml$/.test(name) && /\./.test(name))).toEqual([]);
+});
