@@ -1,0 +1,125 @@
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+
+/** One change, or attempt at one. There is no place for bodies, headers or keys in it. */
+export interface AuditEntry {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** Name of the caller's key; undefined when none was accepted. */
+  readonly caller: string | undefined;
+  /** `deploy`, `update`, `scale`, `delete`, `rollback`, `traffic`, `promote`, `abort`. */
+  readonly action: string;
+  readonly model: string | undefined;
+  /** The revision that came of it. */
+  readonly revision: number | undefined;
+  readonly requestId: string;
+  /** HTTP status of the answer. */
+  readonly status: number;
+}
+
+export interface Audit {
+  readonly record: (entry: AuditEntry) => void;
+  /** Resolves when everything recorded so far is handed to the system. */
+  readonly flush: () => Promise<void>;
+  /** Flushes and closes the file. */
+  readonly close: () => Promise<void>;
+}
+
+/** Where lines go. */
+interface Sink {
+  readonly write: (text: string) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** Changes come by hand or from a pipeline; a disk that is this far behind is broken. */
+const MAX_WAITING_LINES = 10_000;
+
+function lineOf({ at, caller, requestId, ...rest }: AuditEntry): string {
+  const time = new Date(at).toISOString();
+  return `${JSON.stringify({ time, caller, ...rest, request_id: requestId })}\n`;
+}
+
+function fileSink(file: string): Sink {
+  let handle: Promise<FileHandle> | undefined;
+  return {
+    write: async (text) => {
+      // Opened with the first line, and again after a failure; readable by its owner only.
+      handle ??= open(file, 'a', 0o600);
+      await (await handle.catch((error: unknown) => forget(error))).appendFile(text);
+    },
+    close: async () => {
+      if (handle === undefined) return;
+      const opened = await handle;
+      await opened.sync().catch(() => undefined);
+      await opened.close();
+    },
+  };
+  function forget(error: unknown): never {
+    handle = undefined;
+    throw error;
+  }
+}
+
+function streamSink(stream: NodeJS.WritableStream): Sink {
+  return {
+    write: (text) =>
+      new Promise((resolve, reject) => {
+        stream.write(text, (error) => (error ? reject(error) : resolve()));
+      }),
+    close: () => Promise.resolve(),
+  };
+}
+
+export interface AuditOptions {
+  /** A path, `-` for stdout, or undefined for no audit. */
+  readonly file: string | undefined;
+  /** Told when lines could not be written; once per failure. */
+  readonly onError: (message: string) => void;
+  readonly stdout?: NodeJS.WritableStream;
+}
+
+const NONE: Audit = {
+  record: () => undefined,
+  flush: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+};
+
+/** The record of changes: JSON lines, appended in the order of the calls, never in their way. */
+export function createAudit({ file, onError, stdout = process.stdout }: AuditOptions): Audit {
+  if (file === undefined) return NONE;
+  const sink = file === '-' ? streamSink(stdout) : fileSink(file);
+  let waiting: string[] = [];
+  let lost = 0;
+  let writing: Promise<void> | undefined;
+
+  const writeAll = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      const lines = waiting;
+      waiting = [];
+      try {
+        await sink.write(lines.join(''));
+      } catch (error) {
+        onError(`audit: ${lines.length} lines not written: ${(error as Error).message}`);
+      }
+    }
+    writing = undefined;
+  };
+  const flush = async (): Promise<void> => {
+    writing ??= writeAll();
+    await writing;
+    if (lost > 0) onError(`audit: ${lost} lines dropped, the disk is too slow`);
+    lost = 0;
+  };
+  return {
+    record: (entry) => {
+      if (waiting.length >= MAX_WAITING_LINES) lost += 1;
+      else waiting.push(lineOf(entry));
+      void flush();
+    },
+    flush,
+    close: async () => {
+      await flush();
+      await sink.close().catch((error: unknown) => onError(`audit: ${(error as Error).message}`));
+    },
+  };
+}

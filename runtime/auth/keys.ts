@@ -1,0 +1,135 @@
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Config } from '../config';
+import type { Authenticate, AuthResult, Caller, Need } from './port';
+import { holds, mayUse } from './port';
+
+/** 256 bits: guessing is hopeless, so that a fast hash (and no salt) is enough to store it. */
+const KEY_BYTES = 32;
+/** Lets people and secret scanners recognise a key. */
+const KEY_PREFIX = 'ams_';
+/** A longer header value is no key of ours; it is not worth hashing. */
+const MAX_KEY_CHARACTERS = 512;
+
+export interface NewKey {
+  /** Shown once; stored nowhere. */
+  readonly key: string;
+  /** Hex digest for `auth.keys[].sha256`. */
+  readonly sha256: string;
+}
+
+/** A random key with the digest that goes into the configuration. */
+export function newKey(): NewKey {
+  const key = `${KEY_PREFIX}${randomBytes(KEY_BYTES).toString('base64url')}`;
+  return { key, sha256: hash('sha256', key) };
+}
+
+type KeyConfig = Config['auth']['keys'][number];
+
+interface Entry {
+  readonly digest: Buffer;
+  readonly caller: Caller;
+}
+
+function entryOf({ name, sha256, scopes, models }: KeyConfig): readonly [string, Entry] {
+  const caller: Caller = { name, scopes, ...(models !== undefined && { models }) };
+  return [sha256, { digest: Buffer.from(sha256, 'hex'), caller }];
+}
+
+/** The key a request carries: `X-API-Key`, else `Authorization: Bearer`. */
+function keyOf(headers: IncomingHttpHeaders): string | undefined {
+  const own = headers['x-api-key'];
+  if (typeof own === 'string' && own !== '') return own;
+  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+}
+
+function refused(code: 'UNAUTHENTICATED' | 'FORBIDDEN', message: string): AuthResult {
+  return { ok: false, code, message };
+}
+
+const MISSING = refused(
+  'UNAUTHENTICATED',
+  'no key was given; send X-API-Key: <key> or Authorization: Bearer <key>',
+);
+const UNKNOWN = refused(
+  'UNAUTHENTICATED',
+  'the key is not known here; check it, or ask the administrator for one',
+);
+
+/** What a known caller may do with regard to one need. */
+export function authorize(caller: Caller, { scope, model }: Need): AuthResult {
+  if (!holds(caller, scope)) {
+    const has = caller.scopes.join(', ');
+    return refused(
+      'FORBIDDEN',
+      `this needs the scope ${scope}; the key of ${caller.name} has ${has}; use another key`,
+    );
+  }
+  if (model !== undefined && !mayUse(caller, model)) {
+    return refused('FORBIDDEN', `the key of ${caller.name} is not for model ${model}`);
+  }
+  return { ok: true, caller };
+}
+
+/**
+ * Finding the entry is a look-up by digest, not by key: its timing tells about digests of guesses only, and
+ * nobody can choose those. Hashing costs 0.4 µs, less than a cache of keys would, and no key stays in memory.
+ */
+function byKey(keys: readonly KeyConfig[]): Authenticate {
+  const entries = new Map(keys.map(entryOf));
+  return (headers, need) => {
+    const key = keyOf(headers);
+    if (key === undefined) return MISSING;
+    if (key.length > MAX_KEY_CHARACTERS) return UNKNOWN;
+    const sha256 = hash('sha256', key);
+    const entry = entries.get(sha256);
+    if (entry === undefined || !timingSafeEqual(entry.digest, Buffer.from(sha256, 'hex'))) {
+      return UNKNOWN;
+    }
+    return authorize(entry.caller, need);
+  };
+}
+
+const ANYONE: Caller = { name: 'anonymous', scopes: ['admin'] };
+const OPEN: AuthResult = { ok: true, caller: ANYONE };
+
+/** `localhost` and addresses cannot be pointed elsewhere by someone's DNS. */
+const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]+)?$/i;
+
+/** Open to this machine, but not to web pages that reach it by a name of their own (DNS rebinding). */
+const openOnLoopback: Authenticate = ({ host }) =>
+  host === undefined || LOCAL_HOST.test(host)
+    ? OPEN
+    : refused(
+        'FORBIDDEN',
+        'without keys this service answers to localhost only; configure auth.keys (or auth.mode: none)',
+      );
+
+export interface AuthenticateOptions {
+  /** Does the public port listen on this machine only? */
+  readonly loopback: boolean;
+  /** Makes the key of a service that would be open to the network; for tests. */
+  readonly generateKey?: () => NewKey;
+}
+
+export interface Authentication {
+  readonly authenticate: Authenticate;
+  /** Made because nothing was configured; to be shown once to whoever starts the service. */
+  readonly generatedKey?: string;
+}
+
+/**
+ * Who may do what. Open only on loopback or when `mode: none` is written out; without any key a random
+ * admin key is made, so that a service on a network is never open by accident.
+ */
+export function createAuthenticate(
+  { mode, keys }: Config['auth'],
+  { loopback, generateKey = newKey }: AuthenticateOptions,
+): Authentication {
+  if (mode === 'none') return { authenticate: () => OPEN };
+  if (keys.length > 0) return { authenticate: byKey(keys) };
+  if (mode === undefined && loopback) return { authenticate: openOnLoopback };
+  const { key, sha256 } = generateKey();
+  const admin: KeyConfig = { name: 'generated', sha256, scopes: ['admin'] };
+  return { authenticate: byKey([admin]), generatedKey: key };
+}

@@ -1,0 +1,136 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import type { AuditEntry } from '../../runtime/audit';
+import { createAudit } from '../../runtime/audit';
+
+const folder = mkdtempSync(join(tmpdir(), 'audit-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const entry: AuditEntry = {
+  at: Date.UTC(2026, 0, 2, 3, 4, 5),
+  caller: 'clinic',
+  action: 'deploy',
+  model: 'iris',
+  revision: 3,
+  requestId: 'r-1',
+  status: 202,
+};
+const LINE =
+  '{"time":"2026-01-02T03:04:05.000Z","caller":"clinic","action":"deploy","model":"iris","revision":3,"status":202,"request_id":"r-1"}\n';
+
+const fail = (message: string): never => {
+  throw new Error(message);
+};
+
+/** A stream that completes a write only when told to. */
+function slowStream(): { stream: Writable; text: () => string; go: () => void } {
+  const done: (() => void)[] = [];
+  let text = '';
+  const stream = new Writable({
+    write: (chunk: Buffer, _encoding, callback) => {
+      text += chunk.toString();
+      done.push(callback);
+    },
+  });
+  return { stream, text: () => text, go: () => done.splice(0).forEach((one) => one()) };
+}
+
+test('a change is one JSON line, appended to what is there', async () => {
+  const file = join(folder, 'a.jsonl');
+  for (const _ of [1, 2]) {
+    const audit = createAudit({ file, onError: fail });
+    audit.record(entry);
+    await audit.close();
+  }
+  expect(readFileSync(file, 'utf8')).toBe(LINE + LINE);
+});
+
+test('only its owner can read the file', async () => {
+  const file = join(folder, 'mode.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  audit.record(entry);
+  await audit.close();
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test('many changes at once keep their order', async () => {
+  const file = join(folder, 'order.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  for (let revision = 0; revision < 500; revision += 1) audit.record({ ...entry, revision });
+  await audit.close();
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  expect(lines.map((line) => (JSON.parse(line) as AuditEntry).revision)).toEqual(
+    Array.from({ length: 500 }, (_, index) => index),
+  );
+});
+
+test('a refused caller has no name, and the line says nothing else about it', async () => {
+  const file = join(folder, 'nobody.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  audit.record({ ...entry, caller: undefined, revision: undefined, status: 401 });
+  await audit.close();
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({
+    time: '2026-01-02T03:04:05.000Z',
+    action: 'deploy',
+    model: 'iris',
+    status: 401,
+    request_id: 'r-1',
+  });
+});
+
+test('a dash is stdout', async () => {
+  const { stream, text, go } = slowStream();
+  const audit = createAudit({ file: '-', onError: fail, stdout: stream });
+  audit.record(entry);
+  go();
+  await audit.close();
+  expect(text()).toBe(LINE);
+});
+
+test('without a file nothing happens', async () => {
+  const audit = createAudit({ file: undefined, onError: fail });
+  audit.record(entry);
+  await expect(audit.close()).resolves.toBeUndefined();
+});
+
+test('a line break in a name cannot forge a second line', async () => {
+  const file = join(folder, 'forge.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  audit.record({ ...entry, caller: 'a"}\n{"caller":"root' });
+  await audit.close();
+  expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1);
+});
+
+test('a file that cannot be written is said, and writing goes on when it can', async () => {
+  const errors: string[] = [];
+  const inner = mkdtempSync(join(folder, 'x-'));
+  const file = join(inner, 'missing', 'a.jsonl');
+  const audit = createAudit({ file, onError: (message) => errors.push(message) });
+  audit.record(entry);
+  await audit.flush();
+  expect(errors).toEqual([expect.stringMatching(/^audit: 1 lines not written: ENOENT/)]);
+  chmodSync(inner, 0o700);
+  const { mkdirSync } = await import('node:fs');
+  mkdirSync(join(inner, 'missing'));
+  audit.record(entry);
+  await audit.close();
+  expect(readFileSync(file, 'utf8')).toBe(LINE);
+});
+
+test('a disk that is far behind costs lines, never memory, and says how many', async () => {
+  const errors: string[] = [];
+  const { stream, go } = slowStream();
+  const audit = createAudit({
+    file: '-',
+    onError: (message) => errors.push(message),
+    stdout: stream,
+  });
+  for (let index = 0; index < 10_011; index += 1) audit.record(entry);
+  const closing = audit.close();
+  const pump = setInterval(go, 1);
+  await closing;
+  clearInterval(pump);
+  expect(errors).toContain('audit: 10 lines dropped, the disk is too slow');
+});

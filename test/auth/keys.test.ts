@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { authorize, createAuthenticate, newKey, SCOPES } from '../../runtime/auth';
+import { parseConfig } from '../../runtime/config';
+
+const app = newKey();
+const admin = newKey();
+const narrow = newKey();
+
+const { authenticate } = createAuthenticate(
+  {
+    mode: 'api_key',
+    keys: [
+      { name: 'app', sha256: app.sha256, scopes: ['infer', 'read'] },
+      { name: 'root', sha256: admin.sha256, scopes: ['admin'] },
+      { name: 'narrow', sha256: narrow.sha256, scopes: ['infer'], models: ['iris'] },
+    ],
+  },
+  { loopback: true },
+);
+
+describe('keys', () => {
+  test('a new key is 256 random bits with the digest the configuration wants', () => {
+    const { key, sha256 } = newKey();
+    expect(key).toMatch(/^ams_[A-Za-z0-9_-]{43}$/);
+    expect(sha256).toBe(createHash('sha256').update(key).digest('hex'));
+    expect(newKey().key).not.toBe(key);
+    const text = `auth: { keys: [{ name: a, sha256: ${sha256}, scopes: [read] }] }`;
+    expect(parseConfig(text).auth.keys[0]?.sha256).toBe(sha256);
+  });
+
+  test.each([
+    ['X-API-Key', { 'x-api-key': app.key }],
+    ['Authorization: Bearer', { authorization: `Bearer ${app.key}` }],
+    ['a scheme in lower case', { authorization: `bearer ${app.key}` }],
+  ])('a key is taken from %s', (_, headers) => {
+    expect(authenticate(headers, { scope: 'infer' })).toMatchObject({
+      ok: true,
+      caller: { name: 'app' },
+    });
+  });
+
+  test('nothing given is unauthenticated and told which headers there are', () => {
+    expect(authenticate({}, { scope: 'read' })).toEqual({
+      ok: false,
+      code: 'UNAUTHENTICATED',
+      message: expect.stringMatching(/X-API-Key.*Bearer/),
+    });
+  });
+
+  test.each([
+    ['another key', { 'x-api-key': newKey().key }],
+    ['the digest instead of the key', { 'x-api-key': app.sha256 }],
+    ['a key with a character more', { 'x-api-key': `${app.key}x` }],
+    ['two keys in one header, as Node joins them', { 'x-api-key': `${app.key}, ${app.key}` }],
+    ['an enormous header', { 'x-api-key': app.key.repeat(200) }],
+    ['Basic', { authorization: `Basic ${app.key}` }],
+    ['Bearer without a key', { authorization: 'Bearer ' }],
+  ])('%s is unauthenticated', (_, headers) => {
+    const result = authenticate(headers, { scope: 'read' });
+    expect(result).toMatchObject({ ok: false, code: 'UNAUTHENTICATED' });
+    expect(JSON.stringify(result)).not.toContain(app.key);
+  });
+
+  test('a scope that the key lacks is forbidden, and the message names both', () => {
+    expect(authenticate({ 'x-api-key': app.key }, { scope: 'write' })).toEqual({
+      ok: false,
+      code: 'FORBIDDEN',
+      message: 'this needs the scope write; the key of app has infer, read; use another key',
+    });
+  });
+
+  test.each(SCOPES)('admin holds %s', (scope) => {
+    expect(authenticate({ 'x-api-key': admin.key }, { scope, model: 'any' }).ok).toBe(true);
+  });
+
+  test('a key for some models is forbidden for others', () => {
+    const headers = { 'x-api-key': narrow.key };
+    expect(authenticate(headers, { scope: 'infer', model: 'iris' }).ok).toBe(true);
+    expect(authenticate(headers, { scope: 'infer' }).ok).toBe(true);
+    expect(authenticate(headers, { scope: 'infer', model: 'other' })).toMatchObject({
+      code: 'FORBIDDEN',
+      message: expect.stringContaining('other'),
+    });
+  });
+
+  test('what a caller may do can be asked again without its key', () => {
+    const result = authenticate({ 'x-api-key': narrow.key }, { scope: 'infer' });
+    if (!result.ok) throw new Error(result.message);
+    expect(authorize(result.caller, { scope: 'infer', model: 'other' }).ok).toBe(false);
+    expect(authorize(result.caller, { scope: 'infer', model: 'iris' }).ok).toBe(true);
+  });
+});
+
+describe('without configured keys', () => {
+  test('loopback is open', () => {
+    const open = createAuthenticate({ keys: [] }, { loopback: true });
+    expect(open.generatedKey).toBeUndefined();
+    expect(open.authenticate({ host: '127.0.0.1:8080' }, { scope: 'admin' }).ok).toBe(true);
+  });
+
+  test.each(['localhost', 'LOCALHOST:8080', '127.0.0.1', '[::1]:8080', 'a.localhost:1'])(
+    'loopback answers to %s',
+    (host) => {
+      const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
+      expect(open({ host }, { scope: 'write' }).ok).toBe(true);
+    },
+  );
+
+  test.each(['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.example'])(
+    'loopback does not answer to %s, which a web page can point at this machine',
+    (host) => {
+      const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
+      expect(open({ host }, { scope: 'infer' })).toMatchObject({ code: 'FORBIDDEN' });
+    },
+  );
+
+  test('beyond loopback one random admin key is made and nothing is open', () => {
+    const made = createAuthenticate({ keys: [] }, { loopback: false });
+    const headers = { 'x-api-key': made.generatedKey ?? '' };
+    expect(made.generatedKey).toMatch(/^ams_/);
+    expect(made.authenticate({}, { scope: 'read' }).ok).toBe(false);
+    expect(made.authenticate(headers, { scope: 'admin' })).toMatchObject({
+      ok: true,
+      caller: { name: 'generated' },
+    });
+  });
+
+  test('asking for keys without giving one makes one on loopback as well', () => {
+    const made = createAuthenticate({ mode: 'api_key', keys: [] }, { loopback: true });
+    expect(made.generatedKey).toBeDefined();
+    expect(made.authenticate({ host: 'localhost' }, { scope: 'read' }).ok).toBe(false);
+  });
+
+  test('mode none, written out, is open anywhere', () => {
+    const open = createAuthenticate({ mode: 'none', keys: [] }, { loopback: false });
+    expect(open.generatedKey).toBeUndefined();
+    expect(open.authenticate({ host: 'models.example' }, { scope: 'admin' }).ok).toBe(true);
+  });
+});
