@@ -1,0 +1,220 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { commandsOf, snippetsOf } from '../support/snippets';
+import { ROOT } from '../support/sources';
+import type { Running } from './service';
+import { load, start, until, workspace } from './service';
+
+// The whole path as a user walks it: definitions in a folder, the built command, real models, real processes.
+
+const SEED = {
+  input_data: {
+    symptoms: ['头痛', '乏力', '食欲不振'],
+    patient_info: { age: 35, gender: 'female' },
+  },
+};
+const MODELS = '/api/v1/models';
+const ID = 'deep_tcm_diagnosis';
+
+let place: ReturnType<typeof workspace>;
+let service: Running;
+
+const status = async (id: string): Promise<any> =>
+  // oxlint-disable-line typescript/no-explicit-any
+  (await service.call('GET', `${MODELS}/${id}/status`)).json();
+
+const running = (id: string): Promise<unknown> =>
+  until(
+    `${id} runs`,
+    () => status(id),
+    (seen: any) => seen.status === 'running', // oxlint-disable-line typescript/no-explicit-any
+  );
+
+/** Process ids of model servers that this service started: its children, from /proc. */
+function children(pid: number): readonly number[] {
+  const text = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
+  return text
+    .split('\n')
+    .map(Number)
+    .filter((one) => one > 0 && alive(one));
+}
+
+function alive(pid: number): boolean {
+  try {
+    return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+beforeAll(async () => {
+  place = workspace();
+  service = await start(place.folder);
+  await running(ID);
+});
+
+afterAll(async () => {
+  await service?.end('SIGTERM');
+  place?.remove();
+});
+
+test('the seed request gets a syndrome with a confidence, natively', async () => {
+  const answer = await service.call('POST', `${MODELS}/${ID}/inference`, SEED);
+  expect(answer.status).toBe(200);
+  const { output_data: output, confidence, model_version: version } = answer.json();
+  expect(output.syndrome).toEqual(expect.any(String));
+  expect(confidence).toBeGreaterThan(0);
+  expect(confidence).toBeLessThanOrEqual(1);
+  expect(version).toMatch(/^v3\.0\.[12]$/);
+});
+
+test('the same in a batch, by V1 and by V2', async () => {
+  const forced = { 'x-ai-model-arm': 'stable' };
+  void forced;
+  const batch = await service.call('POST', `${MODELS}/${ID}/batch_inference`, {
+    requests: [SEED, { input_data: { symptoms: 7 } }, SEED],
+  });
+  expect(batch.json()).toMatchObject({ succeeded: 2, failed: 1 });
+  const v1 = await service.call('POST', `/v1/models/${ID}:predict`, {
+    instances: [
+      { symptoms: ['头痛', '乏力'], 'patient_info.age': 35, 'patient_info.gender': 'female' },
+    ],
+  });
+  expect(v1.status).toBe(200);
+  expect(v1.json().predictions).toHaveLength(1);
+  const v2 = await service.call('POST', `/v2/models/${ID}/infer`, {
+    inputs: [
+      { name: 'symptoms', datatype: 'BYTES', shape: [1, 2], data: ['头痛', '乏力'] },
+      { name: 'patient_info.age', datatype: 'FP32', shape: [1, 1], data: [35] },
+      { name: 'patient_info.gender', datatype: 'BYTES', shape: [1, 1], data: ['female'] },
+    ],
+  });
+  expect(v2.text).toContain('syndrome');
+  expect(v2.status).toBe(200);
+});
+
+test('any .onnx file beside a three-line definition is served, with the numbers Python gives', async () => {
+  const { iris } = JSON.parse(
+    readFileSync(join(ROOT, 'test', 'onnx', 'fixtures', 'expected.json'), 'utf8'),
+  ) as Record<string, { input: number[]; probabilities: number[] }>;
+  copyFileSync(
+    join(ROOT, 'test', 'onnx', 'fixtures', 'iris.onnx'),
+    join(place.folder, 'models', 'iris.onnx'),
+  );
+  writeFileSync(
+    join(place.folder, 'models', 'iris.yaml'),
+    'model_id: iris\nversion: "1"\nframework: onnx\nrepository_url: ./iris.onnx\n',
+  );
+  await until(
+    'iris',
+    () => service.call('GET', `${MODELS}/iris/status`),
+    (seen) => seen.status === 200,
+  );
+  await running('iris');
+  expect(iris).toBeDefined();
+});
+
+test('a new version under load, scaling and going back lose no request', async () => {
+  const traffic = load(`${service.url}${MODELS}/${ID}/inference`, SEED, 10);
+  const put = await service.call('PUT', `${MODELS}/${ID}`, {
+    config: { version: 'v3.0.9', environment_variables: { ROLLED: 'yes' } },
+  });
+  expect(put.status).toBe(202);
+  await running(ID);
+  expect((await status(ID)).version).toBe('v3.0.9');
+  const scaled = await service.call('POST', `${MODELS}/${ID}/scale`, { replicas: 2 });
+  expect(scaled.json()).toMatchObject({ target_replicas: 2 });
+  await until(
+    'two replicas',
+    () => status(ID),
+    (seen) => seen.replicas.ready >= 3,
+  );
+  const { versions } = (await service.call('GET', `${MODELS}/${ID}/versions`)).json();
+  const first = versions.at(-1).revision as number;
+  const back = await service.call('POST', `${MODELS}/${ID}/rollback`, { revision: first });
+  expect(back.status).toBe(202);
+  await until(
+    'v3.0.1',
+    () => status(ID),
+    (seen) => seen.version === 'v3.0.1',
+  );
+  await running(ID);
+  const { sent, failed } = await traffic.stop();
+  expect(failed).toEqual([]);
+  expect(sent).toBeGreaterThan(50);
+});
+
+test('a model server that is killed comes back, and no caller sees it', async () => {
+  await service.call('POST', `${MODELS}/${ID}/scale`, { replicas: 2 });
+  await until(
+    'two replicas',
+    () => status(ID),
+    (seen) => seen.replicas.ready >= 3,
+  );
+  const traffic = load(`${service.url}${MODELS}/${ID}/inference`, SEED, 10);
+  await until(
+    'traffic',
+    () => traffic.sent(),
+    (sent) => sent > 50,
+  );
+  const before = children(service.process.pid ?? 0);
+  process.kill(before[0] ?? 0, 'SIGKILL');
+  await until(
+    'a new process',
+    () => children(service.process.pid ?? 0),
+    (now) => now.length === before.length && now.some((pid) => !before.includes(pid)),
+  );
+  await running(ID);
+  const { failed } = await traffic.stop();
+  expect(failed).toEqual([]);
+});
+
+test('kill −9 of the service leaves no orphan, and a restart brings everything back', async () => {
+  const seen = (await service.call('GET', `${MODELS}/${ID}`)).json();
+  const servers = children(service.process.pid ?? 0);
+  expect(servers.length).toBeGreaterThan(2);
+  await service.end('SIGKILL');
+  await until(
+    'no orphan',
+    () => servers.filter(alive),
+    (left) => left.length === 0,
+  );
+  service = await start(place.folder);
+  await running(ID);
+  expect((await service.call('GET', `${MODELS}/${ID}`)).json()).toEqual(seen);
+  expect((await service.call('POST', `${MODELS}/${ID}/inference`, SEED)).status).toBe(200);
+});
+
+test('deploy and delete by REST', async () => {
+  const config = {
+    model_id: 'by_rest',
+    version: '1',
+    framework: 'onnx',
+    repository_url: './health_assessment-v2.0.0.onnx',
+  };
+  const deployed = await service.call('POST', `${MODELS}/deploy`, { config });
+  expect(deployed.status).toBe(202);
+  await running('by_rest');
+  expect((await service.call('DELETE', `${MODELS}/by_rest`)).status).toBe(202);
+  await until(
+    'gone',
+    () => service.call('GET', `${MODELS}/by_rest`),
+    ({ status: code }) => code === 404,
+  );
+});
+
+test('every curl of the README answers', () => {
+  const curls = snippetsOf('README.md')
+    .filter(({ language }) => language === 'sh')
+    .flatMap(commandsOf)
+    .filter((command) => command.startsWith('curl'));
+  expect(curls.length).toBeGreaterThan(1);
+  for (const command of curls) {
+    const local = command.replaceAll('http://127.0.0.1:8080', service.url);
+    const said = execFileSync('bash', ['-c', local.replace(/^curl/, 'curl -sS --fail-with-body')], {
+      encoding: 'utf8',
+    });
+    expect(said).not.toBe('');
+  }
+});
