@@ -1,4 +1,4 @@
-import type { ShedReason } from './outcome';
+import type { ShedReason, SpillReason } from './outcome';
 
 /** Numbers over the last minute of one arm. */
 export interface WindowStats {
@@ -34,6 +34,11 @@ export interface ArmStats {
   readonly lastFailure?: { readonly at: number; readonly message: string };
   readonly replicas: readonly ReplicaStats[];
   readonly shed: Readonly<Partial<Record<ShedReason, number>>>;
+  /** Requests of this arm that went to stable instead. */
+  readonly spilled?: Readonly<Partial<Record<SpillReason, number>>>;
+  /** Second tries, and replicas taken out, since this router knows the arm. */
+  readonly retries?: number;
+  readonly ejections?: number;
 }
 
 /** Written by the data plane; read by control, metrics and peers. */

@@ -6,6 +6,9 @@ export type Priority = (typeof PRIORITIES)[number];
 export type ShedReason =
   'queue_full' | 'deadline' | 'no_replica' | 'stopped' | 'deleting' | 'priority';
 
+/** Why a request of a candidate was served by stable instead. */
+export type SpillReason = 'arm_full' | 'arm_unready';
+
 /** What became of one try at a replica. */
 export type TryResult =
   /** The replica answered; 502, 503 and 504 count against it, 4xx do not. */
@@ -35,6 +38,8 @@ export interface Outcome {
   readonly firstByteMs: number | undefined;
   readonly tries: number;
   readonly shed?: ShedReason;
+  /** It belonged to a candidate that could not take it. */
+  readonly spilled?: SpillReason;
   /** Short text of the last failure; never holds a body, header or key. */
   readonly failure?: string;
 }

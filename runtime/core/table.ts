@@ -7,6 +7,8 @@ export interface Replica {
   readonly port: number;
   /** `host:port`, made once. */
   readonly address: string;
+  /** What this one runs: while an arm rolls, some of its replicas still run the version before. */
+  readonly version: string;
   /** Terminating replicas serve only if nothing else can. */
   readonly terminating: boolean;
 }
