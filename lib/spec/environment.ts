@@ -11,7 +11,7 @@ export const DEFAULT_IMAGES = {
   'tensorflow-serving': 'tensorflow/serving:2.19.1',
   triton: 'nvcr.io/nvidia/tritonserver:25.10-py3',
   mlserver: 'seldonio/mlserver:1.7.1',
-  vllm: 'vllm/vllm-openai:v0.11.0',
+  vllm: 'vllm/vllm-openai:v0.18.0',
 } as const;
 
 const namespaceSchema = z

@@ -1,0 +1,74 @@
+import type { k8s } from 'cdk8s-plus-28';
+import type { Arm } from '../spec';
+import { armObjectName, kubernetesMinor } from '../spec';
+import type { Context } from './context';
+import type { KubeObject, Plain } from './kube';
+import { API_VERSIONS, kubeObject } from './kube';
+import { metadataOf, selectorOf } from './labels';
+
+/** From here on the API server takes `minReplicas: 0` unasked; before, our own tick scales to zero. */
+const SCALE_TO_ZERO_MINOR = 37;
+
+/** The metric the runtime serves: requests in flight of an arm, summed over its routers. */
+export const CONCURRENCY_METRIC = 'ai_model_concurrency';
+
+/** Up at once, at most doubling (or by 4) every 15 s; down slowly: loading a model again is expensive. */
+function behavior(windowSeconds: number): Plain<k8s.HorizontalPodAutoscalerBehaviorV2> {
+  return {
+    scaleUp: {
+      stabilizationWindowSeconds: 0,
+      selectPolicy: 'Max',
+      policies: [
+        { type: 'Percent', value: 100, periodSeconds: 15 },
+        { type: 'Pods', value: 4, periodSeconds: 15 },
+      ],
+    },
+    scaleDown: {
+      stabilizationWindowSeconds: windowSeconds,
+      policies: [{ type: 'Percent', value: 10, periodSeconds: 60 }],
+    },
+  };
+}
+
+function metrics({ spec }: Context, arm: Arm): readonly Plain<k8s.MetricSpecV2>[] {
+  const { targetCpuUtilization, targetConcurrency } = arm.scaling;
+  const cpu: Plain<k8s.MetricSpecV2> = {
+    type: 'Resource',
+    resource: {
+      name: 'cpu',
+      target: { type: 'Utilization', averageUtilization: targetCpuUtilization },
+    },
+  };
+  if (targetConcurrency === undefined) return [cpu];
+  // Quantities have no decimal point in canonical form: 2.5 is 2500m.
+  const averageValue = Number.isInteger(targetConcurrency)
+    ? String(targetConcurrency)
+    : `${Math.round(targetConcurrency * 1000)}m`;
+  const external: Plain<k8s.MetricSpecV2> = {
+    type: 'External',
+    external: {
+      metric: { name: CONCURRENCY_METRIC, selector: { matchLabels: selectorOf(spec, arm) } },
+      target: { type: 'AverageValue', averageValue },
+    },
+  };
+  return [cpu, external];
+}
+
+/**
+ * Every arm has an autoscaler, with min = max too: it then holds the count, and a change from fixed to
+ * scaled is no outage (a Deployment that loses its `replicas` field falls back to 1).
+ */
+export function autoscaler(context: Context, arm: Arm): KubeObject {
+  const name = armObjectName(context.spec.id, arm.name);
+  const { minReplicas, maxReplicas, scaleDownWindowSeconds } = arm.scaling;
+  const lowest = kubernetesMinor(context.environment) >= SCALE_TO_ZERO_MINOR ? 0 : 1;
+  return kubeObject('HorizontalPodAutoscaler', metadataOf(context, name, arm), {
+    spec: {
+      scaleTargetRef: { apiVersion: API_VERSIONS.Deployment, kind: 'Deployment', name },
+      minReplicas: Math.max(minReplicas, lowest),
+      maxReplicas,
+      metrics: metrics(context, arm),
+      behavior: behavior(scaleDownWindowSeconds),
+    },
+  });
+}

@@ -1,0 +1,19 @@
+import type { Context } from './context';
+import type { KubeObject } from './kube';
+import { kubeObject } from './kube';
+import { DEFINITION_LABEL, metadataOf, SERVER_SIDE_APPLY } from './labels';
+
+/** Key under which a definition is stored. */
+export const DEFINITION_KEY = 'definition.json';
+
+/** The registry: the runtime watches these by label. Indented, so that a diff shows what changed. */
+export function definitionConfigMap(context: Context): KubeObject {
+  const { spec } = context;
+  const metadata = metadataOf(context, `${spec.slug}--model`, undefined, {
+    labels: { [DEFINITION_LABEL]: 'true' },
+    annotations: SERVER_SIDE_APPLY,
+  });
+  return kubeObject('ConfigMap', metadata, {
+    data: { [DEFINITION_KEY]: JSON.stringify(spec.definition, null, 2) },
+  });
+}

@@ -1,0 +1,33 @@
+import type { k8s } from 'cdk8s-plus-28';
+import type { Arm, Environment, ModelSpec } from '../spec';
+import { kubernetesMinor } from '../spec';
+import { factsOf } from './context';
+import type { Plain } from './kube';
+
+/** Until every router has seen that the pod is going and sends nothing new: watches, with room to spare. */
+const PRE_STOP_SECONDS = 15;
+/** For the process to end after its last request. */
+const EXIT_SECONDS = 5;
+/** The first version with the `sleep` action on by default. */
+const SLEEP_ACTION_MINOR = 30;
+
+/** The action is newer than the interfaces of 1.28. */
+type Hook = Plain<k8s.LifecycleHandler> & { readonly sleep?: { readonly seconds: number } };
+
+/** A server that ignores SIGTERM must get it only after its last request. */
+function preStopSeconds(spec: ModelSpec, arm: Arm): number {
+  return PRE_STOP_SECONDS + (factsOf(spec, arm).drains ? 0 : spec.inference.timeoutSeconds);
+}
+
+export function preStop(spec: ModelSpec, arm: Arm, environment: Environment): Hook {
+  const seconds = preStopSeconds(spec, arm);
+  return kubernetesMinor(environment) >= SLEEP_ACTION_MINOR
+    ? { sleep: { seconds } }
+    : { exec: { command: ['sleep', String(seconds)] } };
+}
+
+/** How long a pod may take to go: preStop, its requests (where it drains them itself), and its exit. */
+export function graceSeconds(spec: ModelSpec, arm: Arm): number {
+  const drain = factsOf(spec, arm).drains ? spec.inference.timeoutSeconds : 0;
+  return preStopSeconds(spec, arm) + drain + EXIT_SECONDS;
+}

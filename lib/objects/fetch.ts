@@ -1,0 +1,72 @@
+import type { k8s } from 'cdk8s-plus-28';
+import type { Environment, Source } from '../spec';
+import { runtimeImage } from './image';
+import type { Plain } from './kube';
+import type { Layout } from './layout';
+import { isArchive } from './layout';
+import { containerSecurity, RUNTIME_UID } from './security';
+
+type Mount = Plain<k8s.VolumeMount>;
+
+/** A container that loads an artifact: `ai-model-service fetch`. */
+export interface Fetch {
+  readonly name: string;
+  readonly source: Source;
+  readonly layout: Layout;
+  readonly mounts: readonly Mount[];
+  /** Only wait until someone else has put the artifact there, at most this long. */
+  readonly waitSeconds?: number;
+}
+
+const CA_VOLUME = 'artifact-ca';
+const CA_FOLDER = '/etc/ai-model-service/ca';
+/** Downloads stream to disk: little memory, and a share of one core for digest and unpacking. */
+const REQUESTS = { cpu: '100m', memory: '256Mi' };
+
+function fetchArgs({ source, layout, waitSeconds }: Fetch): string[] {
+  const { uri, sha256, endpoint, ca } = source;
+  const flag = (name: string, value: string | number | undefined): string[] =>
+    value === undefined ? [] : [`--${name}`, String(value)];
+  const unpack = isArchive(uri);
+  return [
+    'fetch',
+    uri,
+    ...flag('to', layout.folder),
+    ...(unpack ? ['--unpack'] : flag('as', layout.file)),
+    ...flag('sha256', sha256),
+    ...flag('endpoint', endpoint),
+    ...flag('ca', ca === undefined ? undefined : `${CA_FOLDER}/ca.crt`),
+    ...flag('wait', waitSeconds),
+  ];
+}
+
+/** The container and the volumes it needs beside those it is given. */
+export function fetchContainer(
+  environment: Environment,
+  fetch: Fetch,
+): { readonly container: Plain<k8s.Container>; readonly volumes: readonly Plain<k8s.Volume>[] } {
+  const { source, mounts, name } = fetch;
+  const caMount: Mount = { name: CA_VOLUME, mountPath: CA_FOLDER, readOnly: true };
+  const container: Plain<k8s.Container> = {
+    name,
+    image: runtimeImage(environment),
+    command: ['ai-model-service'],
+    args: fetchArgs(fetch),
+    ...(source.credentials && {
+      envFrom: [{ secretRef: { name: source.credentials.secret } }],
+    }),
+    resources: { requests: REQUESTS, limits: { memory: REQUESTS.memory } },
+    ...containerSecurity(environment, RUNTIME_UID),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts: [
+      { name: 'tmp', mountPath: '/tmp' },
+      ...mounts,
+      ...(source.ca === undefined ? [] : [caMount]),
+    ],
+  };
+  const caVolume = (secretName: string): Plain<k8s.Volume> => ({
+    name: CA_VOLUME,
+    secret: { secretName, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
+  });
+  return { container, volumes: source.ca === undefined ? [] : [caVolume(source.ca)] };
+}
