@@ -1,0 +1,172 @@
+/** What a metric is called and means. The contract that dashboards and alerts stand on: metrics.txt. */
+export interface Family {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds, seconds. */
+  readonly buckets?: readonly number[];
+}
+
+/** From a tree ensemble (1 ms) to the longest deadline (300 s); the default deadline (30 s) is a bound. */
+const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
+const FIRST_BYTE_BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2.5, 10];
+
+const ARM = ['model_id', 'arm'] as const;
+
+/** One set of these for each model; they go with it. */
+export const MODEL_FAMILIES = {
+  requests: {
+    name: 'ai_model_inference_requests_total',
+    type: 'counter',
+    help: 'Inference requests by HTTP status the caller got; 499: it went away first.',
+    labels: ['model_id', 'arm', 'version', 'status'],
+  },
+  duration: {
+    name: 'ai_model_inference_duration_seconds',
+    type: 'histogram',
+    help: 'From acceptance to the last byte.',
+    labels: ARM,
+    buckets: DURATION_BUCKETS,
+  },
+  firstByte: {
+    name: 'ai_model_time_to_first_byte_seconds',
+    type: 'histogram',
+    help: 'From acceptance to the first byte of the answer.',
+    labels: ARM,
+    buckets: FIRST_BYTE_BUCKETS,
+  },
+  batch: {
+    name: 'ai_model_batch_inference_requests_total',
+    type: 'counter',
+    help: 'Batches by what became of their items: success, partial or error.',
+    labels: ['model_id', 'status'],
+  },
+  shadow: {
+    name: 'ai_model_shadow_requests_total',
+    type: 'counter',
+    help: 'Copies sent to a shadow by how its answer compared: agree, disagree, failed or dropped.',
+    labels: ['model_id', 'arm', 'result'],
+  },
+  retries: {
+    name: 'ai_model_retries_total',
+    type: 'counter',
+    help: 'Tries beyond the first.',
+    labels: ARM,
+  },
+  shed: {
+    name: 'ai_model_requests_shed_total',
+    type: 'counter',
+    help: 'Requests that were refused before they reached a replica.',
+    labels: ['model_id', 'arm', 'reason'],
+  },
+  ejections: {
+    name: 'ai_model_ejections_total',
+    type: 'counter',
+    help: 'Times a replica was taken out because it failed.',
+    labels: ARM,
+  },
+  ejected: {
+    name: 'ai_model_ejected_replicas',
+    type: 'gauge',
+    help: 'Replicas that get no requests now because they failed.',
+    labels: ARM,
+  },
+  queue: {
+    name: 'ai_model_queue_depth',
+    type: 'gauge',
+    help: 'Requests waiting for a slot.',
+    labels: ARM,
+  },
+  inFlight: {
+    name: 'ai_model_requests_in_flight',
+    type: 'gauge',
+    help: 'Requests at replicas now.',
+    labels: ARM,
+  },
+  health: {
+    name: 'ai_model_health_status',
+    type: 'gauge',
+    help: '1 when the arm has a ready replica (or was stopped on purpose), else 0.',
+    labels: ARM,
+  },
+  split: {
+    name: 'ai_model_traffic_share_ratio',
+    type: 'gauge',
+    help: 'Share of live traffic the arm gets, 0 to 1.',
+    labels: ARM,
+  },
+  usage: {
+    name: 'ai_model_resource_usage',
+    type: 'gauge',
+    help: 'What all replicas of the model use: cpu in cores, memory in bytes, replicas ready.',
+    labels: ['model_id', 'resource', 'unit'],
+  },
+} as const satisfies Readonly<Record<string, Family>>;
+
+/** One set for the service. */
+export const SERVICE_FAMILIES = {
+  deployments: {
+    name: 'ai_model_deployments_total',
+    type: 'counter',
+    help: 'Changes asked for over REST: what, and whether it was done.',
+    labels: ['action', 'status'],
+  },
+  watchAge: {
+    name: 'ai_model_watch_age_seconds',
+    type: 'gauge',
+    help: 'Since the cluster was last heard.',
+    labels: [],
+  },
+  watchSynced: {
+    name: 'ai_model_watch_synced',
+    type: 'gauge',
+    help: '1 when the view of the cluster is current.',
+    labels: [],
+  },
+  models: {
+    name: 'ai_model_models',
+    type: 'gauge',
+    help: 'Models that are known.',
+    labels: [],
+  },
+  lag: {
+    name: 'ai_model_event_loop_lag_seconds',
+    type: 'gauge',
+    help: 'Event-loop delay, 99th percentile since the last observation.',
+    labels: [],
+  },
+  memory: {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    help: 'Resident memory of the service.',
+    labels: [],
+  },
+  cpu: {
+    name: 'process_cpu_seconds_total',
+    type: 'counter',
+    help: 'User and system CPU time of the service.',
+    labels: [],
+  },
+  start: {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    help: 'When the service started, seconds since the epoch.',
+    labels: [],
+  },
+} as const satisfies Readonly<Record<string, Family>>;
+
+/** All families as text: name, type, labels, help. Committed as metrics.txt and compared in a test. */
+export function contract(): string {
+  const all: readonly Family[] = [
+    ...Object.values(SERVICE_FAMILIES),
+    ...Object.values(MODEL_FAMILIES),
+  ];
+  return all
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, type, labels, help, buckets }) => {
+      const bounds = buckets === undefined ? '' : ` buckets ${buckets.join(' ')}`;
+      return `${name}{${labels.join(',')}} ${type}${bounds}\n  ${help}\n`;
+    })
+    .join('');
+}

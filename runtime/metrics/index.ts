@@ -1,0 +1,6 @@
+export type { ShadowResult } from './arm';
+export { contract } from './families';
+export * from './metrics';
+export type { BatchStatus } from './model';
+export { usageOf } from './model';
+export { OPENMETRICS_TYPE, TEXT_TYPE, textTypeOf } from './text';

@@ -1,0 +1,243 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ShedReason } from '../../runtime/core/outcome';
+import { contract, createMetrics, textTypeOf } from '../../runtime/metrics';
+import { observationOf, outcome, recordOf, statsOf } from './support';
+
+const lines = (text: string, start: string): string[] =>
+  text.split('\n').filter((line) => line.startsWith(start));
+
+const series = (text: string): string[] =>
+  text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+
+test('the names, types, labels and bounds are those of the committed contract', () => {
+  const path = join(__dirname, '..', '..', 'metrics.txt');
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, contract());
+  expect(contract()).toBe(readFileSync(path, 'utf8'));
+});
+
+test.each([
+  ['ai_model_deployments_total', 'action,status'],
+  ['ai_model_inference_requests_total', 'model_id,arm,version,status'],
+  ['ai_model_inference_duration_seconds', 'model_id,arm'],
+  ['ai_model_resource_usage', 'model_id,resource,unit'],
+  ['ai_model_health_status', 'model_id,arm'],
+  ['ai_model_batch_inference_requests_total', 'model_id,status'],
+])('%s has the labels %s', (name, labels) => {
+  expect(contract()).toContain(`${name}{${labels}} `);
+});
+
+describe('what is counted', () => {
+  const metrics = createMetrics();
+  let text = '';
+  beforeAll(async () => {
+    metrics.observe(
+      observationOf(
+        [recordOf('iris')],
+        [
+          statsOf('iris', {
+            queued: 3,
+            inFlight: 2,
+            replicas: [
+              { id: 'a', address: 'x', inFlight: 0, costMs: 1, ejectedUntil: 5000 },
+              { id: 'b', address: 'y', inFlight: 0, costMs: 1 },
+            ],
+          }),
+        ],
+      ),
+    );
+    metrics.onOutcome(outcome());
+    metrics.onOutcome(outcome({ status: 404, durationMs: 2000 }));
+    metrics.onOutcome(outcome({ status: 503, tries: 2, firstByteMs: undefined }));
+    metrics.onOutcome(outcome({ status: 503, tries: 0, shed: 'queue_full' }));
+    metrics.onOutcome(outcome({ arm: 'next', version: 'w2' }));
+    metrics.onBatch('iris', 'partial');
+    metrics.onShadow('iris', 'next', 'disagree');
+    metrics.onDeployment('deploy', 'success');
+    text = await metrics.text();
+  });
+
+  test.each([
+    'ai_model_inference_requests_total{model_id="iris",arm="stable",version="v1",status="200"} 1',
+    'ai_model_inference_requests_total{model_id="iris",arm="stable",version="v1",status="4xx"} 1',
+    'ai_model_inference_requests_total{model_id="iris",arm="stable",version="v1",status="503"} 2',
+    'ai_model_inference_requests_total{model_id="iris",arm="next",version="w2",status="200"} 1',
+    'ai_model_inference_duration_seconds_bucket{le="1",model_id="iris",arm="stable"} 3',
+    'ai_model_inference_duration_seconds_bucket{le="5",model_id="iris",arm="stable"} 4',
+    'ai_model_inference_duration_seconds_count{model_id="iris",arm="stable"} 4',
+    'ai_model_time_to_first_byte_seconds_count{model_id="iris",arm="stable"} 3',
+    'ai_model_retries_total{model_id="iris",arm="stable"} 1',
+    'ai_model_requests_shed_total{model_id="iris",arm="stable",reason="queue_full"} 1',
+    'ai_model_batch_inference_requests_total{model_id="iris",status="partial"} 1',
+    'ai_model_shadow_requests_total{model_id="iris",arm="next",result="disagree"} 1',
+    'ai_model_deployments_total{action="deploy",status="success"} 1',
+    'ai_model_queue_depth{model_id="iris",arm="stable"} 3',
+    'ai_model_requests_in_flight{model_id="iris",arm="stable"} 2',
+    'ai_model_ejected_replicas{model_id="iris",arm="stable"} 1',
+    'ai_model_ejections_total{model_id="iris",arm="stable"} 1',
+    'ai_model_health_status{model_id="iris",arm="stable"} 1',
+    'ai_model_traffic_share_ratio{model_id="iris",arm="next"} 0.1',
+    'ai_model_resource_usage{model_id="iris",resource="cpu",unit="cores"} 0.5',
+    'ai_model_resource_usage{model_id="iris",resource="memory",unit="bytes"} 1000',
+    'ai_model_resource_usage{model_id="iris",resource="replicas",unit="count"} 1',
+    'ai_model_watch_age_seconds 2.5',
+    'ai_model_watch_synced 1',
+    'ai_model_models 1',
+    'ai_model_event_loop_lag_seconds 0.002',
+  ])('%s', (line) => {
+    expect(text.split('\n')).toContain(line);
+  });
+
+  test('every family is announced once, with its samples behind it', () => {
+    const types = lines(text, '# TYPE ').map((line) => line.split(' ')[2] ?? '');
+    expect(new Set(types).size).toBe(types.length);
+    let current = '';
+    for (const line of text.split('\n')) {
+      if (line.startsWith('# TYPE ')) current = line.split(' ')[2] ?? '';
+      else if (line !== '' && !line.startsWith('#')) expect(line.startsWith(current)).toBe(true);
+    }
+  });
+});
+
+test('an arm is ill without a ready replica, and well when it was stopped on purpose', async () => {
+  const metrics = createMetrics();
+  const record = recordOf('iris');
+  const [stable, next] = record.arms;
+  if (stable === undefined || next === undefined) throw new Error('two arms');
+  metrics.observe(
+    observationOf([
+      {
+        ...record,
+        arms: [
+          { ...stable, ready: 0 },
+          { ...next, ready: 0, desired: 0 },
+        ],
+      },
+    ]),
+  );
+  const text = await metrics.text();
+  expect(text).toContain('ai_model_health_status{model_id="iris",arm="stable"} 0');
+  expect(text).toContain('ai_model_health_status{model_id="iris",arm="next"} 1');
+});
+
+test('one ejection is counted once however often it is seen, a longer one again', async () => {
+  const metrics = createMetrics();
+  const seen = (until: number | undefined): void =>
+    metrics.observe(
+      observationOf(
+        [recordOf('iris')],
+        [
+          statsOf('iris', {
+            replicas: [
+              {
+                id: 'a',
+                address: 'x',
+                inFlight: 0,
+                costMs: 1,
+                ...(until !== undefined && { ejectedUntil: until }),
+              },
+            ],
+          }),
+        ],
+      ),
+    );
+  [1000, 1000, undefined, 9000].forEach(seen);
+  expect(await metrics.text()).toContain(
+    'ai_model_ejections_total{model_id="iris",arm="stable"} 2\n',
+  );
+});
+
+test('a name that is no model or arm of ours never becomes a label', async () => {
+  const metrics = createMetrics();
+  metrics.observe(observationOf([recordOf('iris')]));
+  metrics.onOutcome(outcome({ model: 'made-up', status: 404 }));
+  metrics.onOutcome(outcome({ arm: 'made-up', status: 404 }));
+  metrics.onBatch('made-up', 'error');
+  metrics.onShadow('iris', 'made-up', 'agree');
+  expect(await metrics.text()).not.toContain('made-up');
+});
+
+test('the series of a model go with it, by observation or by name', async () => {
+  const metrics = createMetrics();
+  metrics.observe(observationOf([recordOf('iris'), recordOf('rose')]));
+  metrics.onOutcome(outcome());
+  metrics.removeModel('rose');
+  expect(await metrics.text()).not.toContain('rose');
+  metrics.observe(observationOf([]));
+  metrics.onOutcome(outcome());
+  expect(await metrics.text()).not.toContain('iris');
+});
+
+test('after a roll the version before is kept, the one before that is not', async () => {
+  const metrics = createMetrics();
+  for (const version of ['v1', 'v2', 'v3']) {
+    metrics.observe(observationOf([recordOf('iris', version)]));
+    metrics.onOutcome(outcome({ version, status: 500 }));
+  }
+  const text = await metrics.text();
+  const shown = ['v1', 'v2', 'v3'].filter((version) => text.includes(`version="${version}"`));
+  expect(shown).toEqual(['v2', 'v3']);
+});
+
+test('whatever happens, an arm has at most 60 series', async () => {
+  const metrics = createMetrics();
+  const reasons: ShedReason[] = [
+    'queue_full',
+    'deadline',
+    'no_replica',
+    'stopped',
+    'deleting',
+    'priority',
+  ];
+  for (const version of ['v1', 'v2', 'v3', 'v4']) {
+    metrics.observe(observationOf([recordOf('iris', version)]));
+    for (let status = 100; status < 600; status += 1) {
+      for (const shed of reasons) metrics.onOutcome(outcome({ version, status, shed, tries: 2 }));
+    }
+  }
+  for (const result of ['agree', 'disagree', 'failed', 'dropped'] as const) {
+    metrics.onShadow('iris', 'stable', result);
+  }
+  for (const status of ['success', 'partial', 'error'] as const) metrics.onBatch('iris', status);
+  const own = series(await metrics.text()).filter((line) => line.includes('arm="stable"'));
+  expect(own.length).toBeGreaterThan(40);
+  expect(own.length).toBeLessThanOrEqual(60);
+});
+
+test('OpenMetrics by Accept: counters named without _total, traces as exemplars, an end', async () => {
+  const metrics = createMetrics();
+  metrics.observe(observationOf([recordOf('iris')]));
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  metrics.onOutcome(outcome({ durationMs: 700 }), trace);
+  metrics.onOutcome(outcome({ durationMs: 3 }), 'not a "trace"');
+  const accept = 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5';
+  const text = await metrics.text(accept);
+  expect(textTypeOf(accept)).toContain('openmetrics');
+  expect(text).toContain('# TYPE ai_model_inference_requests counter\n');
+  expect(text).toMatch(/\nai_model_inference_requests_total\{.*status="200"\} 2\n/);
+  expect(text).toMatch(/bucket\{le="1",.*\} 2 # \{trace_id="0af765.*"\} 0\.7 [0-9.]+\n/);
+  expect(text).not.toContain('not a');
+  expect(text.endsWith('\n# EOF\n')).toBe(true);
+  expect(await metrics.text()).not.toContain('trace_id');
+});
+
+test('a scrape of 500 models leaves the event loop to others in between', async () => {
+  const metrics = createMetrics();
+  const records = Array.from({ length: 500 }, (_, index) => recordOf(`m${index}`));
+  metrics.observe(observationOf(records));
+  for (const { spec } of records) metrics.onOutcome(outcome({ model: spec.id }));
+  let turns = 0;
+  let done = false;
+  const count = (): void => {
+    turns += 1;
+    if (!done) setImmediate(count);
+  };
+  setImmediate(count);
+  const began = performance.now();
+  const text = await metrics.text();
+  const took = performance.now() - began;
+  done = true;
+  expect(series(text).length).toBeGreaterThan(20_000);
+  // In one go it would be 1; slices of 1.5 ms, with a wide margin for a busy machine.
+  expect(turns).toBeGreaterThan(took / 15);
+});
