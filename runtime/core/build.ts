@@ -1,0 +1,152 @@
+import type { Arm, Protocol, Server } from '../../lib/spec';
+import type { ModelRecord, ModelState, ReplicaRecord, Snapshot } from './snapshot';
+import { ALL_TRAFFIC } from './split';
+import type { ArmRoute, ModelRoute, Replica, RoutingTable, ShadowRoute, Share } from './table';
+
+/** Twice the requests in flight: a short burst waits for one more service time, a long one is refused. */
+const QUEUE_PER_CAPACITY = 2;
+
+/** The split is monotone for two candidates, not for three (split.ts). */
+const MAX_LIVE_CANDIDATES = 2;
+
+/** The first column of `SERVERS` in lib/spec; a test compares them, the types make it complete. */
+const PROTOCOL: Readonly<Record<Exclude<Server['kind'], 'custom'>, Protocol>> = {
+  onnx: 'v2',
+  'tensorflow-serving': 'tfs',
+  triton: 'v2',
+  mlserver: 'v2',
+  vllm: 'openai',
+};
+
+export function protocolOf(server: Server): Protocol {
+  return server.kind === 'custom' ? server.protocol : PROTOCOL[server.kind];
+}
+
+/** What is remembered beside the definition, unless it belongs to an earlier one. */
+export function stateOf({ state, hash }: ModelRecord): ModelState | undefined {
+  return state?.hash === hash ? state : undefined;
+}
+
+const bounded = (percent: number): number =>
+  Math.min(ALL_TRAFFIC, Math.max(0, Math.round(percent * 100)));
+
+function wantedBy({ name, role }: Arm, state: ModelState | undefined): number {
+  const override = state?.shares?.[name];
+  const promote = state?.promote?.candidate === name ? state.promote : undefined;
+  if (promote?.phase === 'rolling') return ALL_TRAFFIC;
+  if (override !== undefined) return bounded(override);
+  if (promote?.phase === 'returning') return ALL_TRAFFIC;
+  return role.kind === 'traffic' ? bounded(role.percent) : 0;
+}
+
+/** Candidates that can have callers; a shadow becomes one by being promoted. */
+function liveCandidates(record: ModelRecord): readonly Arm[] {
+  const [, ...candidates] = record.spec.arms;
+  const live = candidates.filter(({ role }) => role.kind !== 'shadow');
+  const promoted = stateOf(record)?.promote?.candidate;
+  const shadow = candidates.find(({ name, role }) => name === promoted && role.kind === 'shadow');
+  return shadow === undefined ? live : [...live.slice(0, MAX_LIVE_CANDIDATES - 1), shadow];
+}
+
+/**
+ * The shares in force: the definition's, overridden by what is remembered for this very definition, and by
+ * the phase of a promotion. Stable first; it gets what is left. They sum to 10,000; a candidate under
+ * promotion is served before its siblings when all together want more.
+ */
+export function sharesOf(record: ModelRecord): readonly Share[] {
+  const state = stateOf(record);
+  const candidates = liveCandidates(record);
+  const first = candidates.find(({ name }) => name === state?.promote?.candidate);
+  let left = ALL_TRAFFIC;
+  const claim = (arm: Arm): number => {
+    const given = Math.min(left, wantedBy(arm, state));
+    left -= given;
+    return given;
+  };
+  const promoted = first === undefined ? 0 : claim(first);
+  const shares = candidates.map((arm) => ({
+    arm: arm.name,
+    hundredths: arm === first ? promoted : claim(arm),
+  }));
+  return [{ arm: record.spec.arms[0].name, hundredths: left }, ...shares];
+}
+
+function shadowsOf(record: ModelRecord): readonly ShadowRoute[] {
+  const state = stateOf(record);
+  return record.spec.arms.flatMap(({ name, role }) => {
+    if (role.kind !== 'shadow' || state?.promote?.candidate === name) return [];
+    const percent = state?.shares?.[name] ?? role.percent;
+    return percent > 0 ? [{ arm: name, percent, compare: role.compare }] : [];
+  });
+}
+
+/** `10.0.0.1:80`, `[::1]:80`. */
+function addressOf({ host, port }: ReplicaRecord): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function replicasOf(record: ModelRecord, arm: string): readonly Replica[] {
+  const own = record.replicas.filter((replica) => replica.arm === arm);
+  const as = (replica: ReplicaRecord, terminating: boolean): Replica => ({
+    id: replica.id,
+    host: replica.host,
+    port: replica.port,
+    address: addressOf(replica),
+    version: replica.version,
+    terminating,
+  });
+  return [
+    ...own.filter(({ phase }) => phase === 'ready').map((one) => as(one, false)),
+    ...own.filter(({ phase }) => phase === 'terminating').map((one) => as(one, true)),
+  ];
+}
+
+function armRoute(record: ModelRecord, arm: Arm, routers: number): ArmRoute {
+  const { maxConcurrency, maxQueueDepth } = record.spec.inference;
+  const replicas = replicasOf(record, arm.name);
+  const concurrencyPerReplica = Math.max(1, Math.ceil(maxConcurrency / routers));
+  // An arm without replicas is about to get its fewest.
+  const ready = replicas.filter(({ terminating }) => !terminating).length;
+  const count = Math.max(1, ready, arm.scaling.minReplicas);
+  const depth =
+    maxQueueDepth === undefined
+      ? QUEUE_PER_CAPACITY * count * concurrencyPerReplica
+      : Math.ceil(maxQueueDepth / routers);
+  return {
+    name: arm.name,
+    version: arm.version,
+    protocol: protocolOf(arm.server),
+    server: arm.server,
+    replicas,
+    concurrencyPerReplica,
+    maxQueueDepth: depth,
+  };
+}
+
+function modelRoute(record: ModelRecord, routers: number): ModelRoute {
+  const { spec } = record;
+  return {
+    id: spec.id,
+    slug: spec.slug,
+    inference: spec.inference,
+    cohort: spec.inference.cohort,
+    salt: spec.inference.cohort.salt ?? spec.id,
+    startupMs: spec.health.startupSeconds * 1000,
+    stopped: stateOf(record)?.stopped === true,
+    deleting: record.deleting,
+    shares: sharesOf(record),
+    shadows: shadowsOf(record),
+    arms: new Map(spec.arms.map((arm) => [arm.name, armRoute(record, arm, routers)])),
+  };
+}
+
+/**
+ * The routes of everything the cluster holds. `routers`: how many of us share the replicas; each takes
+ * max(1, ceil(maxConcurrency / routers)) requests in flight per replica.
+ */
+export function buildTable(snapshot: Snapshot, generation: number, routers = 1): RoutingTable {
+  const models = new Map(
+    [...snapshot.models].map(([id, record]) => [id, modelRoute(record, Math.max(1, routers))]),
+  );
+  return { generation, models };
+}
