@@ -1,0 +1,38 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { FetchJob } from '../fetch/fetch';
+import { fetchArtifact } from '../fetch/fetch';
+import type { Context } from '../program';
+import { wholeNumber } from './serve-onnx';
+
+export function addFetch(program: Command, { io, format }: Context): void {
+  program
+    .command('fetch')
+    .description(
+      'Load an artifact to a folder: file, https, s3, gs, hf, oci. Resumes, checks sha256.',
+    )
+    .argument('<uri>', 'where it is')
+    .requiredOption('--to <folder>', 'where it goes')
+    .option('--as <name>', 'name of the file, for a server that wants one')
+    .option('--unpack', 'it is a tar or zip whose content is wanted')
+    .option('--sha256 <hex>', 'digest of the file or archive')
+    .option('--endpoint <url>', 'endpoint of an S3-compatible store, hub mirror or registry')
+    .option('--ca <file>', 'certificate authority of the endpoint')
+    .option('--wait <seconds>', 'only wait until it is there', wholeNumber(1))
+    .addHelpText(
+      'after',
+      `
+Credentials come from the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (s3, gs),
+AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE (s3), GOOGLE_CREDENTIALS (gs), HF_TOKEN (hf),
+OCI_USERNAME and OCI_PASSWORD (oci).
+
+Example:
+  ai-model-service fetch s3://models/triage/1.4.0/model.onnx --to /models/triage --as model.onnx`,
+    )
+    .action(async (uri: string, options: Omit<FetchJob, 'uri'>) => {
+      const to = resolve(io.cwd, options.to);
+      const log = (line: string): void => io.err(`${line}\n`);
+      await fetchArtifact({ ...options, uri, to }, { env: io.env, log });
+      if (format() === 'json') io.out(`${JSON.stringify({ uri, folder: to })}\n`);
+    });
+}
