@@ -59,6 +59,12 @@ class Graph:
         self.nodes.append(helper.make_node("TopK", [value, size], found, name=name, axis=1))
         return found
 
+    def number_or(self, value, default, name):
+        """`value`, and `default` where it is not a number."""
+        missing = self.op("IsNaN", [value], f"{name}_missing")
+        instead = self.constant(f"{name}_instead", np.float32(default))
+        return self.op("Where", [missing, instead, value], name)
+
     def encode(self, value, words, default, name):
         """Each word's number; `default` for a word that is not among `words` (a dict)."""
         return self.op(

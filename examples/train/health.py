@@ -91,12 +91,13 @@ def plain(values):
     return given
 
 
-def read_measurement(graph, name, lowest, highest):
+def read_measurement(graph, name, lowest, highest, median):
     """The feature float [batch, 1] held in the training range, and `name` where it was not in it."""
     value = graph.input(name, FLOAT, ["batch", 1])
+    number = graph.number_or(value, median, f"{name}_number")
     low = graph.constant(f"{name}_lowest", np.float32(lowest))
     high = graph.constant(f"{name}_highest", np.float32(highest))
-    held = graph.op("Clip", [value, low, high], f"{name}_held")
+    held = graph.op("Clip", [number, low, high], f"{name}_held")
     within = graph.op("Equal", [value, held], f"{name}_within")
     word = graph.constant(f"{name}_word", np.array(name, dtype=object))
     blank = graph.constant(f"{name}_blank", np.array("", dtype=object))
@@ -111,8 +112,10 @@ def write(model, path):
     given = plain(split()[0])
     # Outwards to whole numbers, so that no training patient is outside.
     lowest, highest = np.floor(given.min(axis=0)), np.ceil(given.max(axis=0))
+    medians = np.round(np.median(given, axis=0), 1)
     read = [
-        read_measurement(graph, name, lowest[i], highest[i]) for i, name in enumerate(MEASUREMENTS)
+        read_measurement(graph, name, lowest[i], highest[i], medians[i])
+        for i, name in enumerate(MEASUREMENTS)
     ]
     row = graph.op("Concat", [held for held, _ in read], "features", axis=1)
     outside = graph.op("Concat", [word for _, word in read], "outside", axis=1)
@@ -123,7 +126,6 @@ def write(model, path):
     graph.output("confidence", confidence, FLOAT, ["batch"])
     graph.output("probabilities", chances, FLOAT, ["batch", len(RISKS)])
     graph.output("out_of_range", outside, STRING, ["batch", len(MEASUREMENTS)])
-    medians = np.round(np.median(given, axis=0), 1)
     metadata = {
         f"default.{name}": float(medians[i])
         for i, name in enumerate(MEASUREMENTS)

@@ -12,11 +12,12 @@ DEFAULTS = {
 
 
 def read_age(graph):
-    """Float [batch, 1], years, held between 0 and the oldest."""
+    """Float [batch, 1], years, held between 0 and the oldest; not a number: the default."""
     age = graph.input("patient_info.age", FLOAT, ["batch", 1])
     lowest = graph.constant("age_lowest", np.float32(0))
     highest = graph.constant("age_highest", np.float32(OLDEST))
-    return graph.op("Clip", [age, lowest, highest], "age")
+    given = graph.number_or(age, DEFAULT_AGE, "age_given")
+    return graph.op("Clip", [given, lowest, highest], "age")
 
 
 def read_gender(graph):

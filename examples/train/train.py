@@ -36,9 +36,11 @@ def main():
     }
     text = json.dumps(metrics, indent=2) + "\n"
     (HERE / "metrics.json").write_text(text, encoding="utf-8")
+    files = sorted(
+        MODELS / f"{name}-{version}.onnx" for name in metrics for version in metrics[name]
+    )
     sums = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  models/{path.name}\n"
-        for path in sorted(MODELS / f"{name}-{version}.onnx" for name in metrics for version in metrics[name])
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  models/{path.name}\n" for path in files
     ]
     (HERE / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
     print(text, "".join(sums), sep="\n")
