@@ -1,0 +1,76 @@
+/** How fast a good sample makes a slow one forgotten, milliseconds. */
+export const DECAY_MS = 10_000;
+/** What a replica is believed to need before anybody has measured, milliseconds per item. */
+export const UNKNOWN_COST_MS = 30;
+/** A replica that joins or returns is warmed up: caches, compiled code, autotuning. */
+export const RAMP_MS = 30_000;
+export const RAMP_FROM = 0.1;
+
+/** Milliseconds per item and when that was learnt (milliseconds since the epoch). */
+export interface Cost {
+  readonly ms: number;
+  readonly at: number;
+}
+
+const decay = (from: number, to: number): number => Math.exp(-Math.max(0, to - from) / DECAY_MS);
+
+/** Peak-sensitive: a slower sample counts at once, a faster one pulls the mean with τ = 10 s. */
+export function costAfter(cost: Cost, sampleMs: number, now: number): Cost {
+  if (sampleMs >= cost.ms) return { ms: sampleMs, at: now };
+  const weight = decay(cost.at, now);
+  return { ms: cost.ms * weight + sampleMs * (1 - weight), at: now };
+}
+
+/** Not peak-sensitive: the mean of many samples, each counting one in `samples`. */
+export function meanAfter(mean: number | undefined, sample: number, samples = 20): number {
+  return mean === undefined ? sample : mean + (sample - mean) / samples;
+}
+
+/** Without new samples a replica is believed to become like its siblings again; else it is never tried. */
+export function costAt(cost: Cost, siblingsMs: number, now: number): number {
+  return siblingsMs + (cost.ms - siblingsMs) * decay(cost.at, now);
+}
+
+/** What the score of a replica is made of. */
+export interface Contender {
+  readonly cost: Cost;
+  readonly itemsInFlight: number;
+  /** When the oldest request without a first byte was sent; undefined: none is. */
+  readonly waitingSince: number | undefined;
+  /** When it joined or came back, milliseconds since the epoch. */
+  readonly joinedAt: number;
+}
+
+/** From 0.1 at joining to 1 after 30 s. */
+export function rampAt(joinedAt: number, now: number): number {
+  const part = Math.min(1, Math.max(0, now - joinedAt) / RAMP_MS);
+  return RAMP_FROM + (1 - RAMP_FROM) * part;
+}
+
+/**
+ * What one more request costs here: expected milliseconds × (items in flight + 1). A request that waits for
+ * its first byte longer than expected is evidence before it is a sample: 50 ms expected, 400 ms waited,
+ * then 400 counts. Lower is better.
+ */
+export function score(one: Contender, siblingsMs: number, now: number): number {
+  const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
+  const expected = Math.max(costAt(one.cost, siblingsMs, now), waited);
+  return (expected * (one.itemsInFlight + 1)) / rampAt(one.joinedAt, now);
+}
+
+/**
+ * Power of two random choices (Mitzenmacher 2001): two different ones at random, the cheaper wins. Almost
+ * as even as looking at all, and no herd on whoever looks best at the moment.
+ */
+export function pickTwo<T>(
+  all: readonly T[],
+  costOf: (one: T) => number,
+  random: () => number,
+): T | undefined {
+  if (all.length < 2) return all[0];
+  const first = Math.min(all.length - 1, Math.floor(random() * all.length));
+  const step = 1 + Math.min(all.length - 2, Math.floor(random() * (all.length - 1)));
+  const a = all[first] as T;
+  const b = all[(first + step) % all.length] as T;
+  return costOf(b) < costOf(a) ? b : a;
+}

@@ -1,0 +1,32 @@
+import type { Recent } from './recent';
+import { addRecent, createRecent, sumRecent } from './recent';
+
+/** Long enough to be steady, short enough to forget an outage. */
+export const BUDGET_SECONDS = 10;
+/** One more request in five at most: retries must not double the load of a model that is failing. */
+export const RETRY_RATIO = 0.2;
+/** A quiet model may retry as well. */
+export const FREE_RETRIES_PER_SECOND = 10;
+
+/** What one model may still retry (as in finagle and linkerd). */
+export interface RetryBudget {
+  readonly requests: Recent;
+  readonly retries: Recent;
+}
+
+export function createBudget(): RetryBudget {
+  return { requests: createRecent(BUDGET_SECONDS), retries: createRecent(BUDGET_SECONDS) };
+}
+
+export function countRequest(budget: RetryBudget, now: number): void {
+  addRecent(budget.requests, now);
+}
+
+/** Takes one retry out of the budget; false when it is spent. */
+export function spendRetry(budget: RetryBudget, now: number): boolean {
+  const allowed =
+    RETRY_RATIO * sumRecent(budget.requests, now) + FREE_RETRIES_PER_SECOND * BUDGET_SECONDS;
+  if (sumRecent(budget.retries, now) + 1 > allowed) return false;
+  addRecent(budget.retries, now);
+  return true;
+}

@@ -1,0 +1,141 @@
+import { isWorse } from './compare';
+import type { TryResult } from './outcome';
+import { isUnavailable } from './retry';
+
+/** So many in a row are no accident. */
+export const CONSECUTIVE_FAILURES = 5;
+export const FIRST_OUT_MS = 1_000;
+export const LONGEST_OUT_MS = 60_000;
+/** Whoever refuses connections is asked again soon: a restart takes seconds, not a minute. */
+export const LONGEST_UNREACHABLE_MS = 5_000;
+/** Routers must not all come back at once. */
+export const OUT_JITTER = 0.25;
+/** After so long without being out the next time counts as the first. */
+export const FORGIVEN_AFTER_MS = 60_000;
+/** Seconds a replica is compared with its siblings over. */
+export const COMPARED_SECONDS = 10;
+/** When our own event loop stood still this long, a timeout says nothing about the replica. */
+export const EXCUSED_LAG_MS = 100;
+
+/** `ejected`: it answers badly. `unreachable`: it refuses connections, so nothing is lost without it. */
+export type OutReason = 'ejected' | 'unreachable';
+
+/** Where a replica stands with this router. Times are milliseconds since the epoch. */
+export type Standing =
+  | {
+      readonly kind: 'in';
+      readonly failures: number;
+      readonly spells: number;
+      readonly since: number;
+    }
+  | {
+      readonly kind: 'out';
+      readonly reason: OutReason;
+      readonly until: number;
+      readonly spells: number;
+    }
+  /** One request finds out whether it is well again. */
+  | { readonly kind: 'probing'; readonly reason: OutReason; readonly spells: number };
+
+export function joined(now: number): Standing {
+  return { kind: 'in', failures: 0, spells: 0, since: now };
+}
+
+export type Verdict = 'good' | 'bad' | 'unreachable' | 'none';
+
+/**
+ * What a result says about the replica. 4xx and 500 are answers of a replica that is well; a caller that
+ * went away says nothing, nor does a timeout while our own event loop stood still (`lagMs`).
+ */
+export function verdictOf(result: TryResult, lagMs: number): Verdict {
+  switch (result.kind) {
+    case 'answered':
+      return isUnavailable(result.status) ? 'bad' : 'good';
+    case 'aborted':
+      return 'none';
+    case 'timeout':
+      return lagMs > EXCUSED_LAG_MS ? 'none' : 'bad';
+    case 'unreached':
+      return lagMs > EXCUSED_LAG_MS ? 'none' : 'unreachable';
+    case 'reset':
+    case 'protocol':
+      return 'bad';
+  }
+}
+
+function out(reason: OutReason, spells: number, now: number, random: number): Standing {
+  const longest = reason === 'ejected' ? LONGEST_OUT_MS : LONGEST_UNREACHABLE_MS;
+  const length = Math.min(longest, FIRST_OUT_MS * 2 ** spells);
+  const until = now + length * (1 - OUT_JITTER + 2 * OUT_JITTER * random);
+  return { kind: 'out', reason, until, spells: spells + 1 };
+}
+
+/** A good answer ends a row of failures, and a probe. */
+export function afterGood(standing: Standing, now: number): Standing {
+  if (standing.kind === 'probing') {
+    return { kind: 'in', failures: 0, spells: standing.spells, since: now };
+  }
+  if (standing.kind === 'out' || standing.failures === 0) return standing;
+  return { ...standing, failures: 0 };
+}
+
+/** A probe that told nothing leaves the question open: the next request may ask it. */
+export function afterNothing(standing: Standing, now: number): Standing {
+  if (standing.kind !== 'probing') return standing;
+  return { kind: 'out', reason: standing.reason, until: now, spells: standing.spells };
+}
+
+/** Requests and failures of the last seconds. */
+export interface Record10s {
+  readonly requests: number;
+  readonly failures: number;
+}
+
+export interface Siblings {
+  readonly own: Record10s;
+  readonly others: Record10s;
+  /** May one more be out? At most half of those that can be reached, and never the last. */
+  readonly mayEject: boolean;
+}
+
+/**
+ * A failure: out after 5 in a row, or when it is worse than its siblings by a comparison that chance does
+ * not explain. `siblings` is asked only when it matters. `random` in [0, 1).
+ */
+export function afterBad(
+  standing: Standing,
+  now: number,
+  random: number,
+  siblings: () => Siblings,
+): Standing {
+  if (standing.kind === 'out') return standing;
+  if (standing.kind === 'probing') return out(standing.reason, standing.spells, now, random);
+  const failures = standing.failures + 1;
+  const { own, others, mayEject } = siblings();
+  const enough = failures >= CONSECUTIVE_FAILURES || isWorse(own, others);
+  if (!enough || !mayEject) return { ...standing, failures };
+  const forgiven = now - standing.since >= FORGIVEN_AFTER_MS;
+  return out('ejected', forgiven ? 0 : standing.spells, now, random);
+}
+
+/** Refused: dropped at once and whatever the siblings do; who cannot be reached cannot serve. */
+export function afterUnreached(standing: Standing, now: number, random: number): Standing {
+  if (standing.kind === 'out' && standing.reason === 'unreachable') return standing;
+  const recent = standing.kind !== 'in' || now - standing.since < FORGIVEN_AFTER_MS;
+  return out('unreachable', recent ? standing.spells : 0, now, random);
+}
+
+/** Is a probe due? */
+export function isDue(standing: Standing, now: number): boolean {
+  return standing.kind === 'out' && standing.until <= now;
+}
+
+export function probed(standing: Standing): Standing {
+  if (standing.kind !== 'out') return standing;
+  return { kind: 'probing', reason: standing.reason, spells: standing.spells };
+}
+
+/** Can nothing reach it at the moment, as far as we know? */
+export function isUnreachable(standing: Standing): boolean {
+  return standing.kind !== 'in' && standing.reason === 'unreachable';
+}

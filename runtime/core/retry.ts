@@ -1,0 +1,47 @@
+import type { TryResult } from './outcome';
+
+/** One more try, never a third: what failed twice on two replicas is not the replica's fault. */
+export const MAX_TRIES = 2;
+
+/** Spread so that the callers of a replica that died do not arrive at its siblings at once. */
+export const MIN_JITTER_MS = 25;
+export const MAX_JITTER_MS = 250;
+
+/** Statuses by which a server or a proxy before it says that it could not serve. */
+export function isUnavailable(status: number): boolean {
+  return status === 502 || status === 503 || status === 504;
+}
+
+export interface Repeatable {
+  /** The definition says that a request that perhaps ran may be sent again. */
+  readonly idempotent: boolean;
+  /** The body can be sent a second time. */
+  readonly replayable: boolean;
+}
+
+/** May a try with this result be repeated? What was never sent always, what perhaps ran if idempotent. */
+export function mayRepeat(result: TryResult, { idempotent, replayable }: Repeatable): boolean {
+  if (!replayable) return false;
+  switch (result.kind) {
+    case 'unreached':
+      return true;
+    case 'reset':
+      return idempotent;
+    case 'answered':
+      return idempotent && isUnavailable(result.status);
+    // A timeout has used up the deadline; an answer that cannot be read would come again.
+    case 'timeout':
+    case 'protocol':
+    case 'aborted':
+      return false;
+  }
+}
+
+/**
+ * Milliseconds to wait before the second try. None when nothing was sent (a refused connection tells of
+ * one replica only), and none when others wait anyway.
+ */
+export function retryDelay(result: TryResult, queued: number, random: number): number {
+  if (result.kind === 'unreached' || queued > 0) return 0;
+  return MIN_JITTER_MS + (MAX_JITTER_MS - MIN_JITTER_MS) * random;
+}
