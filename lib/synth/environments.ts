@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Environment } from '../spec';
+import { DefinitionError, parseEnvironment } from '../spec';
+import { fileFault, throwAll } from './errors';
+import { loadValue } from './load';
+import { withLines } from './text';
+
+/** Names of the file that says where models run; the first that exists is taken. */
+const FILES = ['environments.ts', 'environments.js', 'environments.yaml', 'environments.json'];
+
+/**
+ * The environments of a project: the default one, unless a file `environments.ts`, `.js`, `.yaml` or `.json`
+ * stands beside `cdk8s.yaml`. It holds one environment or a list of them:
+ *
+ *     export default [
+ *       defineEnvironment({ name: 'staging', namespace: 'models-staging' }),
+ *       defineEnvironment({ name: 'production', namespace: 'models', registry: 'registry.example.com' }),
+ *     ];
+ *
+ * With a list, each gets a folder of its own: `dist/staging/`, `dist/production/`; with one, or without the
+ * file, manifests lie in `dist/` itself.
+ * @param folder the project’s folder
+ * @throws DefinitionError with every fault of every environment
+ */
+export async function loadEnvironments(folder: string): Promise<Environments> {
+  const name = FILES.find((candidate) => existsSync(join(folder, candidate)));
+  if (name === undefined) return { all: [parseEnvironment()], inFolders: false };
+  const file = join(folder, name);
+  const located = await loadValue(file);
+  const inFolders = Array.isArray(located.value);
+  const values = Array.isArray(located.value) ? (located.value as unknown[]) : [located.value];
+  const errors: DefinitionError[] = [];
+  const all = values.flatMap((value, index) => {
+    try {
+      return [parseEnvironment(value)];
+    } catch (error) {
+      if (!(error instanceof DefinitionError)) throw error;
+      const faults = error.faults.map((found) => ({
+        ...found,
+        path: inFolders ? `[${index}]${found.path === '' ? '' : '.'}${found.path}` : found.path,
+      }));
+      const own = new DefinitionError(faults, file);
+      errors.push(/\.(?:yaml|json)$/.test(file) ? withLines(own, file, located) : own);
+      return [];
+    }
+  });
+  throwAll([...errors, ...repeated(all, file)]);
+  return { all, inFolders };
+}
+
+/** Where models run, and whether each has a folder of its own below `dist/`. */
+export interface Environments {
+  readonly all: readonly Environment[];
+  readonly inFolders: boolean;
+}
+
+function repeated(all: readonly Environment[], file: string): readonly DefinitionError[] {
+  const names = all.map(({ name }) => name);
+  const twice = names.filter((name, index) => names.indexOf(name) < index);
+  if (all.length === 0) {
+    return [new DefinitionError([fileFault('holds no environment; add one, or remove it')], file)];
+  }
+  return twice.map(
+    (name) =>
+      new DefinitionError([fileFault(`two environments are called ${name}; rename one`)], file),
+  );
+}
+
+/**
+ * One environment of several, by its name.
+ * @throws DefinitionError when there is none of that name
+ */
+export function findEnvironment({ all, inFolders }: Environments, name: string): Environments {
+  const found = all.find((one) => one.name === name);
+  if (found !== undefined) return { all: [found], inFolders };
+  const names = all.map((one) => one.name).join(', ');
+  throw new DefinitionError([
+    fileFault(`no environment is called ${name}, there are: ${names}; choose one of them`),
+  ]);
+}

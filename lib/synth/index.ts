@@ -1,0 +1,6 @@
+export * from './discover';
+export * from './environments';
+export * from './errors';
+export { loadDefinition, type Definition } from './load';
+export * from './synthesize';
+export * from './write';

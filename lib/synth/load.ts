@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { extname, resolve } from 'node:path';
+import type { Fault, Form, ModelSpec } from '../spec';
+import { DefinitionError, inForm, modelSchema, parseModel } from '../spec';
+import { readSources } from './content';
+import { fileFault } from './errors';
+import type { Located } from './text';
+import { parseText, withLines } from './text';
+
+const TEXT = ['.yaml', '.yml', '.json'];
+const MODULE = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
+
+/** A definition and where it stands. */
+export interface Definition {
+  /** As it was asked for: the folder as given, then the file’s name. */
+  readonly file: string;
+  /** How its author writes names, for messages. */
+  readonly form: Form;
+  /** With the content of its `file` sources. */
+  readonly spec: ModelSpec;
+}
+
+/** Is this a file that can hold a definition? Names that begin with `_` or `.` are helpers. */
+export function isDefinitionFile(name: string): boolean {
+  return (
+    /^[^_.]/.test(name) &&
+    !/\.(?:d|test|spec)\.[cm]?[jt]s$/.test(name) &&
+    [...TEXT, ...MODULE].includes(extname(name))
+  );
+}
+
+async function fromModule(file: string): Promise<Located> {
+  // Loaded when it is needed: a folder of YAML needs no TypeScript loader.
+  // oxlint-disable-next-line typescript/no-require-imports
+  const { defaultExport } = require('./module') as typeof import('./module');
+  const value = await defaultExport(resolve(file)).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);
+  });
+  if (value !== undefined) return { value, lineOf: () => 1 };
+  throw new DefinitionError(
+    [
+      fileFault(
+        'has no default export; write `export default defineModel({…})`, or begin a helper’s name with _',
+      ),
+    ],
+    file,
+  );
+}
+
+/**
+ * The plain value a file holds: the default export of TypeScript or JavaScript, or YAML or JSON.
+ * @throws DefinitionError when it cannot be loaded
+ */
+export async function loadValue(file: string): Promise<Located> {
+  return TEXT.includes(extname(file))
+    ? parseText(readFileSync(file, 'utf8'), file)
+    : fromModule(file);
+}
+
+/** Faults that were found after parsing, with the paths its author writes. */
+export function inFormOf(form: Form, faults: readonly Fault[]): readonly Fault[] {
+  return faults.map((found) => inForm(found, modelSchema, form));
+}
+
+/**
+ * Loads one definition, in either form, with the content of its `file` sources.
+ * @throws DefinitionError with every fault, the file and (in YAML and JSON) the lines
+ */
+export async function loadDefinition(file: string): Promise<Definition> {
+  const located = await loadValue(file);
+  const { value } = located;
+  const wire = typeof value === 'object' && value !== null && Object.hasOwn(value, 'model_id');
+  const form: Form = wire ? 'wire' : 'fields';
+  try {
+    const { spec, faults } = readSources(parseModel(value, { file }), file);
+    if (faults.length > 0) throw new DefinitionError(inFormOf(form, faults), file);
+    return { file, form, spec };
+  } catch (error) {
+    if (!(error instanceof DefinitionError) || !TEXT.includes(extname(file))) throw error;
+    throw withLines(error, file, located);
+  }
+}

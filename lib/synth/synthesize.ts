@@ -1,0 +1,100 @@
+import type { Environment, Finding, Form, ModelSpec } from '../spec';
+import { DefinitionError, findingsOf } from '../spec';
+import { NAMESPACE_FILE, namespaceOf, objectsOf } from '../objects';
+import type { Environments } from './environments';
+import { FindingsError, throwAll } from './errors';
+import { inFormOf } from './load';
+import { yamlOf } from './yaml';
+
+/** Extension of manifests, the one cdk8s uses. */
+export const MANIFEST = '.k8s.yaml';
+
+export interface Synthesis {
+  /** Path below the output folder (`iris.k8s.yaml`, `production/iris.k8s.yaml`) → content. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Warnings; errors were thrown. */
+  readonly findings: readonly Finding[];
+}
+
+export interface SynthesisOptions {
+  /** `YYYY-MM-DD`: waivers that ended before it do not count. */
+  readonly today?: string;
+  /** Definitions that these replace, by id. */
+  readonly previous?: ReadonlyMap<string, ModelSpec>;
+  /** Warnings stop as well. */
+  readonly strict?: boolean;
+}
+
+/** A definition as `discover` gives it; one made in code has no file. */
+export interface Given {
+  readonly spec: ModelSpec;
+  readonly file?: string;
+  readonly form?: Form;
+}
+
+/** The name of a model’s manifest. */
+export function manifestName({ id }: ModelSpec): string {
+  return `${id}${MANIFEST}`;
+}
+
+function render({ spec, file, form = 'fields' }: Given, environment: Environment): string {
+  try {
+    return yamlOf(objectsOf(spec, environment));
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    throw new DefinitionError(inFormOf(form, error.faults), file ?? spec.id);
+  }
+}
+
+function checkFindings(
+  given: readonly Given[],
+  environment: Environment,
+  { today, previous, strict = false }: SynthesisOptions,
+): readonly Finding[] {
+  const findings = given.flatMap(({ spec }) =>
+    findingsOf(spec, { environment, today, previous: previous?.get(spec.id) }),
+  );
+  const wrong = findings.filter(({ severity }) => strict || severity === 'error');
+  const fileOf = (model: string): string | undefined =>
+    given.find(({ spec }) => spec.id === model)?.file;
+  if (wrong.length > 0) throw new FindingsError(wrong, fileOf);
+  return findings;
+}
+
+function renderAll(given: readonly Given[], environment: Environment): Map<string, string> {
+  const files = new Map<string, string>();
+  const errors: DefinitionError[] = [];
+  const namespace = namespaceOf(environment);
+  if (namespace !== undefined) files.set(NAMESPACE_FILE, yamlOf([namespace]));
+  for (const one of given) {
+    try {
+      files.set(manifestName(one.spec), render(one, environment));
+    } catch (error) {
+      if (!(error instanceof DefinitionError)) throw error;
+      errors.push(error);
+    }
+  }
+  throwAll(errors);
+  return files;
+}
+
+/**
+ * Definitions → manifests, without touching the disk. The same bytes as the constructs give.
+ * @throws DefinitionError with all faults that show only when objects are made, FindingsError with all errors
+ */
+export function synthesize(
+  given: readonly Given[],
+  environments: Environments,
+  options: SynthesisOptions = {},
+): Synthesis {
+  const files = new Map<string, string>();
+  const findings = environments.all.flatMap((environment) => {
+    const folder = environments.inFolders ? `${environment.name}/` : '';
+    for (const [name, content] of renderAll(given, environment)) {
+      files.set(`${folder}${name}`, content);
+    }
+    return checkFindings(given, environment, options);
+  });
+  const different = new Map(findings.map((one) => [JSON.stringify(one), one]));
+  return { files, findings: [...different.values()] };
+}

@@ -1,0 +1,82 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, sep } from 'node:path';
+import { MANIFEST } from './synthesize';
+
+export interface Written {
+  readonly written: readonly string[];
+  readonly unchanged: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** How a file in the output folder differs from what the definitions give. */
+export interface Difference {
+  readonly file: string;
+  readonly kind: 'missing' | 'changed' | 'stale';
+}
+
+/** Manifests below a folder; other files are not ours. */
+function manifestsIn(out: string): readonly string[] {
+  if (!existsSync(out)) return [];
+  return readdirSync(out, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(MANIFEST))
+    .map((name) => name.split(sep).join('/'))
+    .sort();
+}
+
+/** Only one level of folders is ours: one for each environment of which something is written now. */
+function staleIn(out: string, files: ReadonlyMap<string, string>): readonly string[] {
+  const folders = new Set([...files.keys()].map((name) => dirname(name)));
+  return manifestsIn(out).filter((name) => !files.has(name) && folders.has(dirname(name)));
+}
+
+const contentAt = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+
+/** What differs between the output folder and the files it should hold; nothing is written. */
+export function checkManifests(
+  out: string,
+  files: ReadonlyMap<string, string>,
+): readonly Difference[] {
+  const own = [...files].flatMap(([file, content]): Difference[] => {
+    const found = contentAt(join(out, file));
+    if (found === content) return [];
+    return [{ file, kind: found === undefined ? 'missing' : 'changed' }];
+  });
+  const stale = staleIn(out, files).map((file): Difference => ({ file, kind: 'stale' }));
+  return [...own, ...stale].sort((a, b) => (a.file < b.file ? -1 : 1));
+}
+
+/** A reader sees the old file or the new one, never a half. */
+function replace(path: string, content: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const fresh = `${path}.new`;
+  writeFileSync(fresh, content);
+  renameSync(fresh, path);
+}
+
+/**
+ * Makes the output folder hold these manifests: writes what changed, removes manifests of models that are
+ * gone, leaves every other file alone.
+ */
+export function writeManifests(out: string, files: ReadonlyMap<string, string>): Written {
+  const differences = checkManifests(out, files);
+  mkdirSync(out, { recursive: true });
+  for (const { file, kind } of differences) {
+    if (kind === 'stale') rmSync(join(out, file));
+    else replace(join(out, file), files.get(file) ?? '');
+  }
+  const touched = differences.map(({ file }) => file);
+  return {
+    written: differences.filter(({ kind }) => kind !== 'stale').map(({ file }) => file),
+    unchanged: [...files.keys()].filter((file) => !touched.includes(file)),
+    removed: differences.filter(({ kind }) => kind === 'stale').map(({ file }) => file),
+  };
+}
