@@ -13,7 +13,7 @@ function digestOf(path: string): string {
   const piece = Buffer.allocUnsafe(PIECE_BYTES);
   const file = openSync(path, 'r');
   try {
-    for (let read = 0; (read = readSync(file, piece)) > 0;) hash.update(piece.subarray(0, read));
+    for (let size = 0; (size = readSync(file, piece)) > 0;) hash.update(piece.subarray(0, size));
   } finally {
     closeSync(file);
   }

@@ -29,19 +29,15 @@ export async function loadEnvironments(folder: string): Promise<Environments> {
   const file = join(folder, name);
   const located = await loadValue(file);
   const inFolders = Array.isArray(located.value);
-  const values = Array.isArray(located.value) ? (located.value as unknown[]) : [located.value];
+  const values = inFolders ? (located.value as readonly unknown[]) : [located.value];
   const errors: DefinitionError[] = [];
   const all = values.flatMap((value, index) => {
     try {
-      return [parseEnvironment(value)];
+      return [parseEnvironment(value, file)];
     } catch (error) {
       if (!(error instanceof DefinitionError)) throw error;
-      const faults = error.faults.map((found) => ({
-        ...found,
-        path: inFolders ? `[${index}]${found.path === '' ? '' : '.'}${found.path}` : found.path,
-      }));
-      const own = new DefinitionError(faults, file);
-      errors.push(/\.(?:yaml|json)$/.test(file) ? withLines(own, file, located) : own);
+      const found = inFolders ? underIndex(error, index, file) : error;
+      errors.push(/\.(?:yaml|json)$/.test(file) ? withLines(found, file, located) : found);
       return [];
     }
   });
@@ -53,6 +49,15 @@ export async function loadEnvironments(folder: string): Promise<Environments> {
 export interface Environments {
   readonly all: readonly Environment[];
   readonly inFolders: boolean;
+}
+
+/** The faults of the environment at some place of the list. */
+function underIndex({ faults }: DefinitionError, index: number, file: string): DefinitionError {
+  const placed = faults.map(({ path, ...rest }) => {
+    const dot = path === '' || path.startsWith('[') ? '' : '.';
+    return Object.assign(rest, { path: `[${index}]${dot}${path}` });
+  });
+  return new DefinitionError(placed, file);
 }
 
 function repeated(all: readonly Environment[], file: string): readonly DefinitionError[] {

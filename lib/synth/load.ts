@@ -4,6 +4,7 @@ import type { Fault, Form, ModelSpec } from '../spec';
 import { DefinitionError, inForm, modelSchema, parseModel } from '../spec';
 import { readSources } from './content';
 import { fileFault } from './errors';
+import type { defaultExport as DefaultExport } from './module';
 import type { Located } from './text';
 import { parseText, withLines } from './text';
 
@@ -32,7 +33,7 @@ export function isDefinitionFile(name: string): boolean {
 async function fromModule(file: string): Promise<Located> {
   // Loaded when it is needed: a folder of YAML needs no TypeScript loader.
   // oxlint-disable-next-line typescript/no-require-imports
-  const { defaultExport } = require('./module') as typeof import('./module');
+  const { defaultExport } = require('./module') as { defaultExport: typeof DefaultExport };
   const value = await defaultExport(resolve(file)).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);

@@ -73,10 +73,10 @@ export function writeManifests(out: string, files: ReadonlyMap<string, string>):
     if (kind === 'stale') rmSync(join(out, file));
     else replace(join(out, file), files.get(file) ?? '');
   }
-  const touched = differences.map(({ file }) => file);
+  const touched = new Set(differences.map(({ file }) => file));
   return {
     written: differences.filter(({ kind }) => kind !== 'stale').map(({ file }) => file),
-    unchanged: [...files.keys()].filter((file) => !touched.includes(file)),
+    unchanged: [...files.keys()].filter((file) => !touched.has(file)),
     removed: differences.filter(({ kind }) => kind === 'stale').map(({ file }) => file),
   };
 }
