@@ -92,7 +92,7 @@ def plain(values):
 
 
 def read_measurement(graph, name, lowest, highest, median):
-    """The feature float [batch, 1] held in the training range, and `name` where it was not in it."""
+    """The feature float [batch, 1] held in the training range, and `name` where it was not."""
     value = graph.input(name, FLOAT, ["batch", 1])
     number = graph.number_or(value, median, f"{name}_number")
     low = graph.constant(f"{name}_lowest", np.float32(lowest))

@@ -26,7 +26,8 @@ DATATYPES = {
 
 def number(value):
     """A JSON value that gives back `value`: 64-bit integers and non-finite floats as strings."""
-    if isinstance(value, (np.int64, np.uint64)):
+    # By name: C has two 64-bit integers, and numpy gives each a class of its own.
+    if getattr(value, "dtype", None) in (np.int64, np.uint64):
         return str(value)
     if isinstance(value, np.floating):
         if not np.isfinite(value):

@@ -102,5 +102,5 @@ def write(model, version, path):
     graph.output("scores", scores, FLOAT, ["batch", RANKED])
     graph.output("confidence", confidence, FLOAT, ["batch"])
     graph.output("known_syndrome", known, BOOL, ["batch"])
-    description = "Syndrome and patient → treatment principles. A demonstration, not medical advice."
+    description = "Syndrome and patient → principles. A demonstration, not medical advice."
     graph.save(path, version, description, DEFAULTS)
