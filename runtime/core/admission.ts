@@ -50,7 +50,7 @@ function lineToShorten<T>(
 ): Line<T> | undefined {
   const part = Math.floor(depth / OWN_PART);
   const entitled = lines[priority].length < part;
-  const lowestFirst = [...PRIORITIES].reverse();
+  const lowestFirst = PRIORITIES.toReversed();
   const below = lowestFirst.filter((other) => level(other) > level(priority));
   const found =
     below.find((other) => lines[other].length > part) ??

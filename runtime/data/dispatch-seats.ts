@@ -1,0 +1,194 @@
+import { costAfter, costAt, meanAfter, pickTwo, score } from '../core/balance';
+import type { Siblings } from '../core/ejection';
+import {
+  afterBad,
+  afterGood,
+  afterNothing,
+  afterUnreached,
+  CONSECUTIVE_FAILURES,
+  isDue,
+  isUnreachable,
+  probed,
+  verdictOf,
+} from '../core/ejection';
+import type { TryResult } from '../core/outcome';
+import { addRecent, sumRecent } from '../core/recent';
+import type { ArmState, Seat } from './dispatch-state';
+
+/** Below this part of healthy replicas ejection has lost its point: the others would only be overrun. */
+const PANIC_PART = 0.5;
+
+/** A request as it looks for a replica. */
+export interface Wish {
+  readonly items: number;
+  /** May it find out whether an ejected replica is well again? Only one that can be repeated. */
+  readonly mayProbe: boolean;
+  /** Replica of the failed try, and until when it is avoided. */
+  readonly avoid: { readonly id: string; readonly until: number } | undefined;
+}
+
+const isIn = (seat: Seat): boolean => seat.standing.kind === 'in';
+
+/** Terminating replicas count only when there are no others. */
+function base<W>(arm: ArmState<W>): readonly Seat[] {
+  const listed = [...arm.seats.values()].filter((seat) => seat.listed);
+  const staying = listed.filter(({ replica }) => !replica.terminating);
+  return staying.length > 0 ? staying : listed;
+}
+
+/** Replicas that may get requests, busy or not. */
+export function usable<W>(arm: ArmState<W>): readonly Seat[] {
+  const reachable = base(arm).filter(({ standing }) => !isUnreachable(standing));
+  const healthy = reachable.filter(isIn);
+  return healthy.length >= reachable.length * PANIC_PART ? healthy : reachable;
+}
+
+/** Requests in flight the arm takes at this moment. */
+export function capacityOf<W>(arm: ArmState<W>): number {
+  return usable(arm).length * arm.route.concurrencyPerReplica;
+}
+
+/** Ejected replicas whose time is over; one request each may ask. */
+function due<W>(arm: ArmState<W>, now: number): readonly Seat[] {
+  return base(arm).filter((seat) => isDue(seat.standing, now));
+}
+
+/** Replicas with room: those in use, and those to be probed. */
+export interface Open {
+  readonly free: readonly Seat[];
+  readonly due: readonly Seat[];
+}
+
+export function openSeats<W>(arm: ArmState<W>, now: number): Open {
+  const room = usable(arm).filter(({ inFlight }) => inFlight < arm.route.concurrencyPerReplica);
+  return { free: room, due: due(arm, now) };
+}
+
+const allows =
+  ({ avoid }: Wish, now: number) =>
+  ({ replica }: Seat): boolean =>
+    avoid === undefined || avoid.id !== replica.id || now >= avoid.until;
+
+/** Is there anything open for this request? A probe is for one that can be repeated, or the last resort. */
+export function hasSeat({ free, due: asking }: Open, wish: Wish, now: number): boolean {
+  const fits = allows(wish, now);
+  return free.some(fits) || ((wish.mayProbe || free.length === 0) && asking.some(fits));
+}
+
+/**
+ * Filter → score → pick. A due probe goes first: without a request nobody learns that the replica is well.
+ * The slot is taken when this returns.
+ */
+export function takeSeat<W>(
+  arm: ArmState<W>,
+  open: Open,
+  wish: Wish,
+  now: number,
+  random: () => number,
+): Seat | undefined {
+  const fits = allows(wish, now);
+  const free = open.free.filter(fits);
+  const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
+  const mean = arm.costMs ?? 0;
+  const seat = asking ?? pickTwo(free, (one) => scoreOf(one, mean, now), random);
+  if (seat === undefined) return undefined;
+  if (asking !== undefined) seat.standing = probed(seat.standing);
+  seat.inFlight += 1;
+  seat.items += wish.items;
+  return seat;
+}
+
+function scoreOf(seat: Seat, mean: number, now: number): number {
+  const [waitingSince] = seat.unanswered.values();
+  return score(
+    { cost: seat.cost, itemsInFlight: seat.items, waitingSince, joinedAt: seat.joinedAt },
+    mean,
+    now,
+  );
+}
+
+/** Expected milliseconds per item. */
+export function costOf<W>(arm: ArmState<W>, seat: Seat, now: number): number {
+  return costAt(seat.cost, arm.costMs ?? seat.cost.ms, now);
+}
+
+/** Is there another replica on which a second try has a chance? One that keeps failing has none. */
+export function hasHope<W>(arm: ArmState<W>, failed: Seat): boolean {
+  return usable(arm).some(
+    (seat) =>
+      seat !== failed &&
+      seat.standing.kind === 'in' &&
+      seat.standing.failures < CONSECUTIVE_FAILURES,
+  );
+}
+
+/** Learns from how long the first byte took. A failure teaches only when it was slower than expected. */
+export function learnCost<W>(
+  arm: ArmState<W>,
+  seat: Seat,
+  ms: number,
+  good: boolean,
+  now: number,
+): void {
+  if (good) arm.costMs = meanAfter(arm.costMs, ms);
+  if (good || ms > seat.cost.ms) seat.cost = costAfter(seat.cost, ms, now);
+}
+
+const triesOf = (seats: readonly Seat[], now: number): Siblings['own'] => ({
+  requests: seats.reduce((sum, { requests }) => sum + sumRecent(requests, now), 0),
+  failures: seats.reduce((sum, { failures }) => sum + sumRecent(failures, now), 0),
+});
+
+function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
+  const reachable = base(arm).filter(({ standing }) => !isUnreachable(standing));
+  const away = reachable.filter((one) => !isIn(one)).length;
+  return {
+    own: triesOf([seat], now),
+    others: triesOf(
+      reachable.filter((one) => one !== seat),
+      now,
+    ),
+    mayEject: reachable.includes(seat) && away + 1 <= Math.floor(reachable.length / 2),
+  };
+}
+
+/**
+ * What a result means for the replica it came from. `lagMs`: how long our own event loop stood still. True
+ * when it came in or went out by it, so that those who wait must be looked at.
+ */
+export function judge<W>(
+  arm: ArmState<W>,
+  seat: Seat,
+  result: TryResult,
+  lagMs: number,
+  now: number,
+  random: () => number,
+): boolean {
+  const { kind } = seat.standing;
+  const verdict = verdictOf(result, lagMs);
+  if (verdict !== 'none') addRecent(seat.requests, now);
+  if (verdict === 'bad' || verdict === 'unreachable') addRecent(seat.failures, now);
+  if (verdict === 'none') seat.standing = afterNothing(seat.standing, now);
+  if (verdict === 'good') seat.standing = afterGood(seat.standing, now);
+  if (verdict === 'unreachable') seat.standing = afterUnreached(seat.standing, now, random());
+  if (verdict === 'bad') {
+    seat.standing = afterBad(seat.standing, now, random(), () => siblingsOf(arm, seat, now));
+  }
+  const after = kindOf(seat);
+  if (kind === 'probing' && after === 'in') seat.joinedAt = now;
+  if (kind === 'in' && after === 'out') arm.ejections += 1;
+  return kind !== after;
+}
+
+const kindOf = (seat: Seat): Seat['standing']['kind'] => seat.standing.kind;
+
+/** When the next ejected replica may be asked, milliseconds since the epoch. */
+export function nextDue<W>(arm: ArmState<W>, now: number): number {
+  return base(arm).reduce(
+    (earliest, { standing }) =>
+      standing.kind === 'out' && standing.until > now
+        ? Math.min(earliest, standing.until)
+        : earliest,
+    Infinity,
+  );
+}
