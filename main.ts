@@ -1,0 +1,46 @@
+// What `cdk8s synth` runs: every definition of models/ in every environment, as constructs. The command
+// `ai-model-service synth` writes the same bytes without the tree, in a fraction of the time.
+import { join } from 'node:path';
+import { ApiObject, Chart } from 'cdk8s';
+import { ModelDeployment } from './lib/constructs';
+import type { Environment } from './lib/spec';
+import { DefinitionError } from './lib/spec';
+import { NAMESPACE_FILE, namespaceOf } from './lib/objects';
+import type { Definition } from './lib/synth';
+import { discover, formatFinding, loadEnvironments, MANIFEST } from './lib/synth';
+import { LinearApp } from './lib/synth/linear-app';
+
+function synthesize(
+  definitions: readonly Definition[],
+  environment: Environment,
+  outdir: string,
+): void {
+  const app = new LinearApp({ outdir });
+  const namespace = namespaceOf(environment);
+  if (namespace !== undefined) {
+    const chart = new Chart(app, NAMESPACE_FILE.slice(0, -MANIFEST.length));
+    // oxlint-disable-next-line no-new
+    new ApiObject(chart, 'namespace', namespace);
+  }
+  for (const { spec, file } of definitions) {
+    const chart = new Chart(app, spec.id);
+    const model = new ModelDeployment(chart, 'model', { model: spec, environment });
+    for (const finding of model.findings) console.error(formatFinding(finding, file));
+  }
+  app.synth();
+}
+
+async function main(): Promise<void> {
+  const definitions = await discover('models');
+  const environments = await loadEnvironments('.');
+  const { outdir } = new LinearApp();
+  for (const environment of environments.all) {
+    const own = environments.inFolders ? join(outdir, environment.name) : outdir;
+    synthesize(definitions, environment, own);
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof DefinitionError ? error.message : error);
+  process.exitCode = 1;
+});
