@@ -1,6 +1,7 @@
 import type { ModelSpec } from '../spec';
 import { canonical, DefinitionError, fault, mergePatch } from '../spec';
 import type { Fault } from '../spec';
+import { unknownFields } from './check';
 import type { KubeObject } from './kube';
 import { finished } from './kube';
 
@@ -75,7 +76,7 @@ export function withOverrides(
     }
     const [first, firstAfter] = [before[0], after[0]];
     if (first !== undefined) {
-      faults.push(...fixedFaults(kind, first, firstAfter));
+      faults.push(...fixedFaults(kind, first, firstAfter), ...unknownFields(kind, patch));
     }
     before.forEach((object, index) => patched.set(object, after[index] ?? object));
   }
