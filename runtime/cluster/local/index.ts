@@ -1,0 +1,3 @@
+export * from './cluster';
+export type { SpawnServer } from './plan';
+export type { Endpoints } from './runner';

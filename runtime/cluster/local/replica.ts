@@ -1,0 +1,218 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReplicaPhase, ReplicaRecord, Why } from '../../core/snapshot';
+import type { Child } from './child';
+import { startChild, whyEnded } from './child';
+import type { ArmPlan, SpawnServer } from './plan';
+import { probe } from './probe';
+import type { Usage } from './usage';
+import { createUsage } from './usage';
+
+/** How a replica of this model is watched and ended. Milliseconds. */
+export interface ReplicaTimes {
+  /** Budget to load the model. */
+  readonly startupMs: number;
+  /** Between health checks. */
+  readonly periodMs: number;
+  /** Between "no new requests" and SIGTERM. */
+  readonly preStopMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly graceMs: number;
+}
+
+export interface ReplicaOptions {
+  readonly model: string;
+  readonly plan: ArmPlan;
+  readonly times: ReplicaTimes;
+  readonly spawnServer: SpawnServer;
+  /** What a child inherits: where programs and libraries are. */
+  readonly baseEnv: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Gives each process an id of its own. */
+  readonly nextId: () => string;
+  readonly onChange: () => void;
+}
+
+/** One place in an arm: a process, or the pause before the next one. */
+export interface Replica {
+  readonly plan: ArmPlan;
+  readonly record: () => ReplicaRecord;
+  /** Drains and ends it; resolves when the process is gone. */
+  readonly stop: (options: { readonly drain: boolean }) => Promise<void>;
+  /** Measures what it uses since the last call. */
+  readonly measure: () => void;
+}
+
+/** Failures in a row before a process that runs is taken as hung; Kubernetes' failureThreshold. */
+const FAILURES = 3;
+/** Between tries until the model is loaded. */
+const STARTING_PROBE_MS = 100;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 30_000;
+/** A process that was well for so long starts with a short pause again. */
+const FORGIVEN_MS = 60_000;
+/** Without a drain there is nothing to wait for but the process's own end. */
+const ABRUPT_GRACE_MS = 1000;
+
+/** 0.2 s, doubling to 30 s, ± 25 % so that several do not start in step. */
+export function pauseMs(failures: number, random: number): number {
+  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.max(0, failures - 1));
+  return pause * (0.75 + random / 2);
+}
+
+class LocalReplica implements Replica {
+  readonly plan: ArmPlan;
+  private id: string;
+  private phase: ReplicaPhase = 'starting';
+  private since: number;
+  private port = 0;
+  private restarts = 0;
+  private failures = 0;
+  private why: Why | undefined;
+  private usage: Usage | undefined;
+  private measureUsage: () => Usage | undefined = () => undefined;
+  private child: Child | undefined;
+  private readonly stopping = new AbortController();
+  private readonly done: Promise<void>;
+
+  constructor(private readonly options: ReplicaOptions) {
+    this.plan = options.plan;
+    this.id = options.nextId();
+    this.since = options.now();
+    this.done = this.run();
+  }
+
+  record(): ReplicaRecord {
+    const { id, plan, port, phase, restarts, since, why, usage } = this;
+    const { name: arm, version } = plan;
+    const fixed = { id, arm, version, host: '127.0.0.1', port, phase, restarts, since };
+    return { ...fixed, ...(why && { why }), ...(usage && phase === 'ready' && { usage }) };
+  }
+
+  measure(): void {
+    this.usage = this.measureUsage();
+  }
+
+  async stop({ drain }: { readonly drain: boolean }): Promise<void> {
+    if (!this.stopping.signal.aborted) {
+      const { preStopMs, graceMs } = this.options.times;
+      const routed = this.phase === 'ready';
+      this.enter('terminating');
+      this.stopping.abort();
+      // Callers that still hold the old routes get the time to let go of them.
+      if (drain && routed) await sleep(preStopMs);
+      this.child?.kill('SIGTERM');
+      const timer = setTimeout(
+        () => this.child?.kill('SIGKILL'),
+        drain ? graceMs : ABRUPT_GRACE_MS,
+      );
+      await this.done;
+      clearTimeout(timer);
+    }
+    await this.done;
+  }
+
+  private enter(phase: ReplicaPhase, why?: Why): void {
+    this.phase = phase;
+    this.why = why;
+    this.since = this.options.now();
+    this.options.onChange();
+  }
+
+  private get wanted(): boolean {
+    return !this.stopping.signal.aborted;
+  }
+
+  /** Starts a process, and another one after each that ends, until it is told to stop. */
+  private async run(): Promise<void> {
+    while (this.wanted) {
+      await this.runOnce();
+      if (!this.wanted) return;
+      this.restarts += 1;
+      const pause = pauseMs(this.failures, this.options.random());
+      await sleep(pause, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+      if (!this.wanted) return;
+      this.id = this.options.nextId();
+      this.enter('starting', this.why);
+    }
+  }
+
+  private async runOnce(): Promise<void> {
+    const { spawnServer, plan, baseEnv, now } = this.options;
+    const child = startChild({
+      command: spawnServer.command,
+      args: [...spawnServer.args, ...plan.args],
+      env: { ...baseEnv, ...plan.env },
+    });
+    this.child = child;
+    this.measureUsage = createUsage(child.pid, now);
+    const over = new AbortController();
+    void child.ended.then(() => over.abort());
+    await this.supervise(child, over.signal);
+    const end = await child.ended;
+    this.child = undefined;
+    this.usage = undefined;
+    if (!this.wanted) return;
+    this.failures = this.wasWell() ? 1 : this.failures + 1;
+    const told = this.why?.cause === 'probe-failing' ? this.why : undefined;
+    this.enter('failed', told ?? whyEnded(end, now(), child.pid));
+  }
+
+  private wasWell(): boolean {
+    return this.phase === 'ready' && this.options.now() - this.since > FORGIVEN_MS;
+  }
+
+  /** Waits until the model is loaded, then checks it, until the process is over. */
+  private async supervise(child: Child, over: AbortSignal): Promise<void> {
+    const problem = await this.untilReady(child, over);
+    if (over.aborted || !this.wanted) return;
+    if (problem !== undefined) return this.giveUp(child, problem);
+    this.enter('ready');
+    await this.whileWell(child, over);
+  }
+
+  private giveUp(child: Child, problem: string): void {
+    const object = `process ${child.pid}`;
+    const message = `${problem}; it is started again`;
+    this.why = { cause: 'probe-failing', message, object, since: this.options.now() };
+    child.kill('SIGKILL');
+  }
+
+  private check(): Promise<string | undefined> {
+    return probe('127.0.0.1', this.port, { http: '/v2/models/{m}/ready' }, this.options.model);
+  }
+
+  private async untilReady(child: Child, over: AbortSignal): Promise<string | undefined> {
+    const { startupMs } = this.options.times;
+    const end = this.options.now() + startupMs;
+    const late = `the model was not loaded in ${startupMs / 1000} s (health.startupSeconds)`;
+    const tooLate = sleep(startupMs, 0, { signal: over, ref: false }).catch(() => 0);
+    this.port = await Promise.race([child.listening, tooLate]).catch(() => 0);
+    if (this.port === 0) return over.aborted ? undefined : late;
+    while (!over.aborted && this.wanted) {
+      const problem = await this.check();
+      if (problem === undefined) return undefined;
+      if (this.options.now() > end) return `${late}: ${problem}`;
+      await sleep(STARTING_PROBE_MS, undefined, { signal: over }).catch(() => undefined);
+    }
+    return undefined;
+  }
+
+  private async whileWell(child: Child, over: AbortSignal): Promise<void> {
+    const ended = AbortSignal.any([over, this.stopping.signal]);
+    for (let failures = 0; !ended.aborted;) {
+      const { periodMs } = this.options.times;
+      await sleep(periodMs, undefined, { signal: ended }).catch(() => undefined);
+      if (ended.aborted) return;
+      const problem = await this.check();
+      failures = problem === undefined ? 0 : failures + 1;
+      if (failures === FAILURES && !ended.aborted) {
+        return this.giveUp(child, `${problem} (${FAILURES} times)`);
+      }
+    }
+  }
+}
+
+export function startReplica(options: ReplicaOptions): Replica {
+  return new LocalReplica(options);
+}
