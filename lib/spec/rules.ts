@@ -92,10 +92,12 @@ const distinctNames: Rule = ({ candidates = [] }) => {
   );
 };
 
+// A candidate that has all traffic may run what stable runs: that is a promotion half-way, with stable
+// rolling while it receives nothing.
 const distinctVersions: Rule = ({ candidates = [], version }) => {
   const all = [version, ...candidates.map((candidate) => candidate.version)];
   return candidates.flatMap((candidate, index) =>
-    all.indexOf(candidate.version) <= index
+    all.indexOf(candidate.version, candidate.traffic === 100 ? 1 : 0) <= index
       ? [
           fault(
             `candidates[${index}].version`,
