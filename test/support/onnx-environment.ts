@@ -19,9 +19,12 @@ const ARRAYS = {
  * Node's realm and checks them by constructor, while jest gives every test file a realm of its own.
  * Used as `@jest-environment ./test/support/onnx-environment.ts` at the head of a test file.
  */
-export default class OnnxEnvironment extends TestEnvironment {
+class OnnxEnvironment extends TestEnvironment {
   constructor(config: JestEnvironmentConfig, context: EnvironmentContext) {
     super(config, context);
     Object.assign(this.global, ARRAYS);
   }
 }
+
+// The one form of export that jest takes for an environment and that is no default export.
+export = OnnxEnvironment;
