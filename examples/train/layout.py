@@ -73,11 +73,15 @@ def plain(item):
 
 
 def text(item, indent=0, before=0):
-    """`item` from column `indent + before` on; objects are always open, arrays if they must be."""
+    """`item` on a line that has `before` other cells behind its `indent`, as JSON.
+
+    An object is always open, an array only where it does not fit.
+    """
     inner = " " * (indent + 2)
     if isinstance(item, dict) and item:
+        last = list(item)[-1]
         rows = [
-            f"{inner}{plain(key)}: {text(one, indent + 2, cells(plain(key)) + 2)}"
+            f"{inner}{plain(key)}: {text(one, indent + 2, cells(plain(key)) + 2 + (key != last))}"
             for key, one in item.items()
         ]
         return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
@@ -92,7 +96,7 @@ def array(items, indent, before):
         return "[\n" + ",\n".join(rows) + "\n" + " " * indent + "]"
     words = [plain(one) for one in items]
     line = "[" + ", ".join(words) + "]"
-    if indent + before + cells(line) + 1 <= WIDTH:
+    if indent + before + cells(line) <= WIDTH:
         return line
     numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in items)
     rows = filled(words, indent + 2) if numbers else [" " * (indent + 2) + w for w in words]
