@@ -54,7 +54,7 @@ export async function unpack(file: string, name: string, folder: string): Promis
     // An error thrown in here would be lost between streams.
     filter: (path, entry) => {
       if (!isInside(folder, path)) outside = path;
-      return outside === undefined && !('type' in entry && /Link$/.test(entry.type));
+      return outside === undefined && !('type' in entry && entry.type.endsWith('Link'));
     },
   });
   if (outside !== undefined) inside(folder, outside);

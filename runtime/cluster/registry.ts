@@ -174,5 +174,8 @@ export function remembering(stored: Stored, state: ModelState | undefined): Stor
 
 /** What callers see of the history. */
 export function revisionsOf({ history }: Stored): readonly Revision[] {
-  return history.map(({ artifacts: _, ...revision }) => revision);
+  return history.map((one) => {
+    const { revision, hash, version, by, manager, at, definition } = one;
+    return { revision, hash, version, by, manager, at, definition };
+  });
 }

@@ -6,6 +6,7 @@ import type { ApplyOptions, Cluster } from '../port';
 import { ClusterError } from '../port';
 import type { Stored } from '../registry';
 import { applyTo, findStored, remembering, removing, revisionsOf } from '../registry';
+import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import { sha256 } from './files';
 import type { SpawnServer } from './plan';
@@ -43,7 +44,7 @@ class LocalCluster implements Cluster {
   private readonly runners = new Map<string, ModelRunner>();
   private readonly specs = new Map<string, ModelSpec>();
   private readonly removals = new Set<Promise<void>>();
-  private readonly watchers = createWatchers(() => this.take());
+  private readonly watchers: Watchers;
   private readonly timer: NodeJS.Timeout;
   private closed = false;
 
@@ -51,8 +52,8 @@ class LocalCluster implements Cluster {
     private readonly options: LocalOptions,
     private readonly store: Store,
   ) {
+    this.watchers = createWatchers(() => this.take());
     for (const stored of store.models.values()) this.restore(stored);
-    this.watchers.tell();
     this.timer = setInterval(() => this.measure(), MEASURE_MS);
     this.timer.unref();
   }
@@ -155,7 +156,8 @@ class LocalCluster implements Cluster {
     try {
       runner.follow(spec, stored.state?.stopped === true, (arm) => {
         checkRunnable(spec, arm);
-        return planOf(spec, arm, this.store.artifact(artifacts[arm.source?.uri ?? ''] ?? ''));
+        const file = this.store.artifact(artifacts[arm.source?.uri ?? ''] ?? '');
+        return planOf(spec, arm, file, this.options.preStopMs);
       });
     } catch (error) {
       // A definition that ran before and cannot now (its artifact was damaged, its endpoints are gone).
@@ -165,9 +167,9 @@ class LocalCluster implements Cluster {
   }
 
   private newRunner(): ModelRunner {
-    const { spawnServer, baseEnv, preStopMs, endpoints, now, random } = this.options;
+    const { spawnServer, baseEnv, endpoints, now, random } = this.options;
     const onChange = (): void => this.watchers.tell();
-    return createRunner({ spawnServer, baseEnv, preStopMs, endpoints, now, random, onChange });
+    return createRunner({ spawnServer, baseEnv, endpoints, now, random, onChange });
   }
 
   private finishRemoval(id: string, drain: boolean): void {

@@ -14,6 +14,30 @@ export interface SpawnServer {
   readonly args: readonly string[];
 }
 
+/** How a replica is watched and ended. Milliseconds. */
+export interface ReplicaTimes {
+  /** Budget to load the model. */
+  readonly startupMs: number;
+  /** Between health checks. */
+  readonly periodMs: number;
+  /** Between "no new requests" and SIGTERM. */
+  readonly preStopMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly graceMs: number;
+}
+
+/** SIGTERM to SIGKILL: the longest request, and a little for the end itself. */
+const END_MS = 5000;
+
+function timesOf({ health, inference }: ModelSpec, preStopMs: number): ReplicaTimes {
+  return {
+    startupMs: health.startupSeconds * 1000,
+    periodMs: health.periodSeconds * 1000,
+    preStopMs,
+    graceMs: inference.timeoutSeconds * 1000 + END_MS,
+  };
+}
+
 /** Everything a process of an arm is started with. Equal plans need no restart. */
 export interface ArmPlan {
   readonly name: string;
@@ -22,6 +46,7 @@ export interface ArmPlan {
   readonly env: Readonly<Record<string, string>>;
   /** Digest of all that a running process cannot change. */
   readonly fingerprint: string;
+  readonly times: ReplicaTimes;
 }
 
 function refusal(spec: ModelSpec, arm: Arm, problem: string): ClusterError {
@@ -97,14 +122,16 @@ function threadsOf({ server, resources }: Arm): number {
 }
 
 /** How a process of this arm is started with the artifact `file`. */
-export function planOf(spec: ModelSpec, arm: Arm, file: string): ArmPlan {
+export function planOf(spec: ModelSpec, arm: Arm, file: string, preStopMs: number): ArmPlan {
   const { maxConcurrency, maxQueueDepth, maxBodyBytes, batching, timeoutSeconds } = spec.inference;
   const interOp = arm.server.kind === 'onnx' ? arm.server.interOpThreads : undefined;
   const args = [
     'serve-onnx',
-    ...['--model', `${spec.id}=${file}`],
-    ...['--model-version', arm.version],
-    ...['--host', '127.0.0.1', '--port', '0', '--parent-guard'],
+    `--model=${spec.id}=${file}`,
+    `--model-version=${arm.version}`,
+    '--host=127.0.0.1',
+    '--port=0',
+    '--parent-guard',
     ...flag('threads', threadsOf(arm)),
     ...flag('inter-op-threads', interOp),
     ...flag('max-concurrency', maxConcurrency),
@@ -116,5 +143,6 @@ export function planOf(spec: ModelSpec, arm: Arm, file: string): ArmPlan {
   ];
   const env = arm.env as Readonly<Record<string, string>>;
   const fingerprint = sha256(JSON.stringify([args, Object.entries(env).sort()]));
-  return { name: arm.name, version: arm.version, args, env, fingerprint };
+  const times = timesOf(spec, preStopMs);
+  return { name: arm.name, version: arm.version, args, env, fingerprint, times };
 }

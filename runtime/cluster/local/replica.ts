@@ -7,22 +7,9 @@ import { probe } from './probe';
 import type { Usage } from './usage';
 import { createUsage } from './usage';
 
-/** How a replica of this model is watched and ended. Milliseconds. */
-export interface ReplicaTimes {
-  /** Budget to load the model. */
-  readonly startupMs: number;
-  /** Between health checks. */
-  readonly periodMs: number;
-  /** Between "no new requests" and SIGTERM. */
-  readonly preStopMs: number;
-  /** Between SIGTERM and SIGKILL. */
-  readonly graceMs: number;
-}
-
 export interface ReplicaOptions {
   readonly model: string;
   readonly plan: ArmPlan;
-  readonly times: ReplicaTimes;
   readonly spawnServer: SpawnServer;
   /** What a child inherits: where programs and libraries are. */
   readonly baseEnv: NodeJS.ProcessEnv;
@@ -95,7 +82,7 @@ class LocalReplica implements Replica {
 
   async stop({ drain }: { readonly drain: boolean }): Promise<void> {
     if (!this.stopping.signal.aborted) {
-      const { preStopMs, graceMs } = this.options.times;
+      const { preStopMs, graceMs } = this.plan.times;
       const routed = this.phase === 'ready';
       this.enter('terminating');
       this.stopping.abort();
@@ -183,7 +170,7 @@ class LocalReplica implements Replica {
   }
 
   private async untilReady(child: Child, over: AbortSignal): Promise<string | undefined> {
-    const { startupMs } = this.options.times;
+    const { startupMs } = this.plan.times;
     const end = this.options.now() + startupMs;
     const late = `the model was not loaded in ${startupMs / 1000} s (health.startupSeconds)`;
     const tooLate = sleep(startupMs, 0, { signal: over, ref: false }).catch(() => 0);
@@ -201,7 +188,7 @@ class LocalReplica implements Replica {
   private async whileWell(child: Child, over: AbortSignal): Promise<void> {
     const ended = AbortSignal.any([over, this.stopping.signal]);
     for (let failures = 0; !ended.aborted;) {
-      const { periodMs } = this.options.times;
+      const { periodMs } = this.plan.times;
       await sleep(periodMs, undefined, { signal: ended }).catch(() => undefined);
       if (ended.aborted) return;
       const problem = await this.check();

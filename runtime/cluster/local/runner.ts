@@ -5,7 +5,6 @@ import { createArm } from './arm';
 import type { EndpointArm } from './endpoints';
 import { watchEndpoints } from './endpoints';
 import type { ArmPlan, SpawnServer } from './plan';
-import type { ReplicaTimes } from './replica';
 import { startReplica } from './replica';
 
 /** `local.endpoints`: model → arm → addresses. */
@@ -14,7 +13,6 @@ export type Endpoints = Readonly<Record<string, Readonly<Record<string, readonly
 export interface RunnerOptions {
   readonly spawnServer: SpawnServer;
   readonly baseEnv: NodeJS.ProcessEnv;
-  readonly preStopMs: number;
   readonly endpoints: Endpoints;
   readonly now: () => number;
   readonly random: () => number;
@@ -31,18 +29,6 @@ export interface ModelRunner {
   readonly measure: () => void;
 }
 
-/** SIGTERM to SIGKILL: the longest request, and a little for the end itself. */
-const END_MS = 5000;
-
-function timesOf({ health, inference }: ModelSpec, preStopMs: number): ReplicaTimes {
-  return {
-    startupMs: health.startupSeconds * 1000,
-    periodMs: health.periodSeconds * 1000,
-    preStopMs,
-    graceMs: inference.timeoutSeconds * 1000 + END_MS,
-  };
-}
-
 interface Leaving {
   readonly runner: ArmRunner;
   readonly gone: Promise<void>;
@@ -50,7 +36,7 @@ interface Leaving {
 
 export function createRunner(options: RunnerOptions): ModelRunner {
   const processes = new Map<string, ArmRunner>();
-  const watched = new Map<string, EndpointArm>();
+  const watched = new Map<string, EndpointArm & { readonly key: string }>();
   const leaving = new Set<Leaving>();
   let order: readonly string[] = [];
   let count = 0;
@@ -66,7 +52,6 @@ export function createRunner(options: RunnerOptions): ModelRunner {
   };
   const startArm = (spec: ModelSpec, goal: ArmGoal): ArmRunner => {
     const { slug, id } = spec;
-    const times = timesOf(spec, options.preStopMs);
     const nextId = (): string => `${slug}-${goal.plan.name}-${process.pid}-${(count += 1)}`;
     const { spawnServer, baseEnv, now, random } = options;
     return createArm(
@@ -75,7 +60,6 @@ export function createRunner(options: RunnerOptions): ModelRunner {
         startReplica({
           model: id,
           plan,
-          times,
           spawnServer,
           baseEnv,
           now,
@@ -92,9 +76,14 @@ export function createRunner(options: RunnerOptions): ModelRunner {
     else running.setGoal({ plan, desired });
   };
   const followEndpoints = (spec: ModelSpec, arm: Arm, addresses: readonly string[]): void => {
-    void watched.get(arm.name)?.stop();
+    const { health, id } = spec;
+    const key = JSON.stringify([id, arm.version, arm.server, health, addresses]);
+    const running = watched.get(arm.name);
+    // A changed share must not make replicas unknown for a moment.
+    if (running?.key === key) return;
+    void running?.stop();
     const { now, onChange } = options;
-    watched.set(arm.name, watchEndpoints({ spec, arm, addresses, now, onChange }));
+    watched.set(arm.name, { key, ...watchEndpoints({ spec, arm, addresses, now, onChange }) });
   };
   return {
     follow: (spec, stopped, planOf) => {

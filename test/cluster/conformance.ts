@@ -1,0 +1,217 @@
+import { definitionHash, parseModel, updateModel } from '../../lib/spec';
+import type { ModelSpec } from '../../lib/spec';
+import type { ApplyOptions, Cluster, ClusterErrorCode, Snapshot } from '../../runtime/cluster/port';
+import { ClusterError } from '../../runtime/cluster/port';
+
+/** A cluster under test, and how to end it. `file` is a `file` source it can load. */
+export interface Subject {
+  readonly cluster: Cluster;
+  readonly end: () => Promise<void>;
+}
+
+const REST: ApplyOptions = { by: 'tester', manager: 'rest' };
+
+export const model = (more: object = {}): ModelSpec =>
+  parseModel({ id: 'iris', version: '1', framework: 'onnx', source: './m.onnx', ...more });
+
+export function now(cluster: Cluster): Snapshot {
+  const watch = cluster.watch(() => undefined);
+  watch.stop();
+  return watch.snapshot();
+}
+
+/** Resolves with the first snapshot that the condition holds for. */
+export function when(cluster: Cluster, holds: (snapshot: Snapshot) => boolean): Promise<Snapshot> {
+  return new Promise((resolve) => {
+    let done = false;
+    const watch = cluster.watch((snapshot) => {
+      if (done || !holds(snapshot)) return;
+      done = true;
+      // The listener is called before `watch` has returned for the first time.
+      setImmediate(() => {
+        watch.stop();
+        resolve(snapshot);
+      });
+    });
+  });
+}
+
+export const isReady =
+  (id: string, version: string, count = 1) =>
+  ({ models }: Snapshot): boolean => {
+    const stable = models.get(id)?.arms[0];
+    const { ready = 0, updated = 0, current = 0, desired = -1 } = stable ?? {};
+    const settled = ready === count && updated === count && current === count && desired === count;
+    return settled && stable?.version === version;
+  };
+
+async function refused(work: Promise<unknown>): Promise<ClusterErrorCode | 'done'> {
+  try {
+    await work;
+    return 'done';
+  } catch (error) {
+    if (error instanceof ClusterError && error.message.length > 20) return error.code;
+    throw error;
+  }
+}
+
+/** What every adapter of the port promises. */
+export function clusterConformance(name: string, make: () => Promise<Subject>): void {
+  describe(`${name} is a cluster`, () => {
+    let subject: Subject;
+    let cluster: Cluster;
+    beforeEach(async () => {
+      subject = await make();
+      ({ cluster } = subject);
+    });
+    afterEach(() => subject.end());
+
+    test('what is applied is in the next snapshot, with its replicas in time', async () => {
+      expect(await cluster.apply(model(), REST)).toEqual({ revision: 1, changed: true });
+      const record = now(cluster).models.get('iris');
+      expect(record?.hash).toBe(definitionHash(model().definition));
+      expect(record).toMatchObject({ revision: 1, manager: 'rest', deleting: false });
+      const ready = await when(cluster, isReady('iris', '1'));
+      expect(ready.phase).toBe('synced');
+      expect(ready.models.get('iris')?.replicas[0]).toMatchObject({
+        arm: 'stable',
+        phase: 'ready',
+      });
+    });
+
+    test('the same again changes nothing, whoever asks and however', async () => {
+      await cluster.apply(model(), REST);
+      expect(await cluster.apply(model(), REST)).toEqual({ revision: 1, changed: false });
+      const create = { ...REST, create: true };
+      expect(await cluster.apply(model(), create)).toEqual({ revision: 1, changed: false });
+      expect(await cluster.history('iris')).toHaveLength(1);
+    });
+
+    test('creating what exists with another definition is refused', async () => {
+      await cluster.apply(model(), REST);
+      const other = cluster.apply(model({ version: '2' }), { ...REST, create: true });
+      expect(await refused(other)).toBe('MODEL_ALREADY_EXISTS');
+      expect(now(cluster).models.get('iris')?.spec.version).toBe('1');
+    });
+
+    test('a stale revision is refused and changes nothing', async () => {
+      await cluster.apply(model(), REST);
+      await cluster.apply(model({ version: '2' }), { ...REST, ifRevision: 1 });
+      const late = cluster.apply(model({ version: '3' }), { ...REST, ifRevision: 1 });
+      expect(await refused(late)).toBe('REVISION_CONFLICT');
+      expect(now(cluster).models.get('iris')?.spec.version).toBe('2');
+    });
+
+    test('of two changes of one revision at the same moment one wins', async () => {
+      await cluster.apply(model(), REST);
+      const results = await Promise.all(
+        ['2', '3'].map((version) =>
+          refused(cluster.apply(model({ version }), { ...REST, ifRevision: 1 })),
+        ),
+      );
+      expect([...results].sort()).toEqual(['REVISION_CONFLICT', 'done']);
+    });
+
+    test('a model that another manager writes is read only, unless it is taken over', async () => {
+      await cluster.apply(model(), { by: 'git', manager: 'argocd' });
+      const change = model({ version: '2' });
+      expect(await refused(cluster.apply(change, REST))).toBe('READ_ONLY');
+      expect(await refused(cluster.remove('iris', REST))).toBe('READ_ONLY');
+      expect(await cluster.apply(change, { ...REST, force: true })).toMatchObject({ revision: 2 });
+      expect(now(cluster).models.get('iris')?.manager).toBe('rest');
+    });
+
+    test('the service and its files change each other’s models', async () => {
+      await cluster.apply(model(), { by: 'files', manager: 'files' });
+      expect(await refused(cluster.apply(model({ version: '2' }), REST))).toBe('done');
+    });
+
+    test('two ids that would share the names of objects are refused', async () => {
+      await cluster.apply(model({ id: 'a_b' }), REST);
+      const clash = cluster.apply(model({ id: 'a-b' }), REST);
+      expect(await refused(clash)).toBe('INVALID_MODEL_CONFIG');
+    });
+
+    test('ten revisions are kept, newest first, and an earlier one can be applied again', async () => {
+      for (let version = 1; version <= 12; version += 1) {
+        await cluster.apply(model({ version: String(version) }), REST);
+      }
+      const history = await cluster.history('iris');
+      expect(history.map(({ revision }) => revision)).toEqual([12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
+      const earlier = history.find(({ revision }) => revision === 5);
+      const again = parseModel(earlier?.definition);
+      expect(await cluster.apply(again, REST)).toEqual({ revision: 13, changed: true });
+      expect(now(cluster).models.get('iris')?.spec.version).toBe('5');
+    });
+
+    test('what is remembered ends with the next definition', async () => {
+      await cluster.apply(model(), REST);
+      const hash = definitionHash(model().definition);
+      await cluster.remember('iris', { hash, stopped: true });
+      const stopped = await when(cluster, isReady('iris', '1', 0));
+      expect(stopped.models.get('iris')?.state).toEqual({ hash, stopped: true });
+      await cluster.apply(model({ version: '2' }), REST);
+      const running = await when(cluster, isReady('iris', '2'));
+      expect(running.models.get('iris')?.state).toBeUndefined();
+    });
+
+    test('something can be remembered with a revision, and only with the present one', async () => {
+      const state = { shares: { v2: 0 } };
+      await cluster.apply(model(), { ...REST, state });
+      expect(now(cluster).models.get('iris')?.state).toMatchObject(state);
+      const foreign = cluster.remember('iris', { hash: '0'.repeat(16), stopped: true });
+      expect(await refused(foreign)).toBe('REVISION_CONFLICT');
+      await cluster.remember('iris', undefined);
+      expect(now(cluster).models.get('iris')?.state).toBeUndefined();
+    });
+
+    test('a removed model leaves the snapshot, and can come again', async () => {
+      await cluster.apply(model(), REST);
+      await when(cluster, isReady('iris', '1'));
+      await cluster.remove('iris', REST);
+      await when(cluster, ({ models }) => !models.has('iris'));
+      expect(await refused(cluster.history('iris'))).toBe('MODEL_NOT_FOUND');
+      expect(await refused(cluster.remove('iris', REST))).toBe('MODEL_NOT_FOUND');
+      expect(await cluster.apply(model(), REST)).toMatchObject({ changed: true });
+    });
+
+    test('each candidate is an arm with replicas of its own version', async () => {
+      const candidates = [{ version: '2', traffic: 5 }];
+      await cluster.apply(model({ candidates }), REST);
+      const snapshot = await when(cluster, ({ models }) =>
+        (models.get('iris')?.arms ?? []).every(({ ready }) => ready === 1),
+      );
+      const arms = snapshot.models.get('iris')?.arms.map(({ name, version }) => [name, version]);
+      expect(arms).toEqual([
+        ['stable', '1'],
+        ['v2', '2'],
+      ]);
+    });
+
+    test('a merge patch on the stored definition is a new revision', async () => {
+      await cluster.apply(model(), REST);
+      const stored = now(cluster).models.get('iris')?.spec.definition;
+      const patched = updateModel(stored ?? {}, { version: '2' });
+      expect(await cluster.apply(patched, REST)).toMatchObject({ revision: 2 });
+    });
+
+    test('a listener hears the present at once, every change after it, and nothing when stopped', async () => {
+      const heard: number[] = [];
+      const watch = cluster.watch(({ models }) => heard.push(models.get('iris')?.revision ?? 0));
+      expect(heard).toEqual([0]);
+      await cluster.apply(model(), REST);
+      expect(heard.at(-1)).toBe(1);
+      watch.stop();
+      const before = heard.length;
+      await cluster.apply(model({ version: '2' }), REST);
+      expect(heard).toHaveLength(before);
+    });
+
+    test('a snapshot never changes after it was given', async () => {
+      await cluster.apply(model(), REST);
+      const before = now(cluster);
+      await cluster.apply(model({ version: '2' }), REST);
+      expect(before.models.get('iris')?.spec.version).toBe('1');
+    });
+  });
+}
