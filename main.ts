@@ -1,13 +1,12 @@
 // What `cdk8s synth` runs: every definition of models/ in every environment, as constructs. The command
 // `ai-model-service synth` writes the same bytes without the tree, in a fraction of the time.
 import { join } from 'node:path';
-import { ApiObject, Chart } from 'cdk8s';
-import { ModelDeployment } from './lib/constructs';
+import { Chart } from 'cdk8s';
+import { ModelDeployment, namespaceChart } from './lib/constructs';
 import type { Environment } from './lib/spec';
 import { DefinitionError } from './lib/spec';
-import { NAMESPACE_FILE, namespaceOf } from './lib/objects';
 import type { Definition } from './lib/synth';
-import { discover, formatFinding, loadEnvironments, MANIFEST } from './lib/synth';
+import { discover, formatFinding, loadEnvironments } from './lib/synth';
 import { LinearApp } from './lib/synth/linear-app';
 
 function synthesize(
@@ -16,12 +15,7 @@ function synthesize(
   outdir: string,
 ): void {
   const app = new LinearApp({ outdir });
-  const namespace = namespaceOf(environment);
-  if (namespace !== undefined) {
-    const chart = new Chart(app, NAMESPACE_FILE.slice(0, -MANIFEST.length));
-    // oxlint-disable-next-line no-new
-    new ApiObject(chart, 'namespace', namespace);
-  }
+  namespaceChart(app, environment);
   for (const { spec, file } of definitions) {
     const chart = new Chart(app, spec.id);
     const model = new ModelDeployment(chart, 'model', { model: spec, environment });

@@ -1,5 +1,5 @@
 import type { Arm, Environment, Fault, ModelSpec } from '../spec';
-import { DefinitionError } from '../spec';
+import { DefinitionError, fault } from '../spec';
 import { artifactConfigMap } from './artifact';
 import { autoscaler } from './autoscaler';
 import { cacheObjects } from './cache';
@@ -10,6 +10,7 @@ import { deployment } from './deployment';
 import { disruptionBudget } from './disruption';
 import type { KubeObject } from './kube';
 import { finished } from './kube';
+import { MANAGER } from './labels';
 import { monitoringObjects } from './monitoring';
 import { networkPolicy } from './networkpolicy';
 import { withOverrides } from './overrides';
@@ -51,6 +52,14 @@ function collect<T>(parts: readonly (() => T)[]): readonly T[] {
   return made;
 }
 
+/** The service’s own objects may stand in the same namespace. */
+function refuseReserved({ id, slug }: ModelSpec): readonly [] {
+  if (slug !== MANAGER && !slug.startsWith(`${MANAGER}-`)) return [];
+  throw new DefinitionError([
+    fault('id', id, `a name that does not begin with ${MANAGER} (the service’s own)`, 'rename it'),
+  ]);
+}
+
 /** Arms may share content; its name is its hash, so equal names are equal objects. */
 function withoutRepeats(objects: readonly KubeObject[]): readonly KubeObject[] {
   return [...new Map(objects.map((one) => [`${one.kind}/${one.metadata.name}`, one])).values()];
@@ -66,6 +75,7 @@ export function objectsOf(spec: ModelSpec, environment: Environment): KubeObject
   const context = contextOf(spec, environment);
   const { arms } = spec;
   const parts: (() => readonly (KubeObject | undefined)[])[] = [
+    () => refuseReserved(spec),
     () => [serviceAccount(context), definitionConfigMap(context)],
     ...arms.map((arm) => () => [artifactConfigMap(context, arm), serverConfigMap(context, arm)]),
     () => [networkPolicy(context), service(context)],

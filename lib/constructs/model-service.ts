@@ -1,0 +1,234 @@
+import type { ApiObjectMetadata } from 'cdk8s';
+import { ApiObject, App, Yaml } from 'cdk8s';
+import type { ISecret } from 'cdk8s-plus-28';
+import { ConfigMap, Ingress, IngressBackend, Secret, Service, ServiceAccount } from 'cdk8s-plus-28';
+import { Construct } from 'constructs';
+import type { Environment, EnvironmentInput } from '../spec';
+import { DefinitionError, fault, parseEnvironment } from '../spec';
+import { MANAGER } from '../objects';
+import { namespaceChart } from './namespace';
+import { serviceObjects } from './service-objects';
+import { OPS_PORT, PUBLIC_PORT, serviceConfig } from './service-pod';
+import type { ServiceMode } from './service-rules';
+
+/** The longest deadline a definition can give a request. */
+const LONGEST_TIMEOUT_SECONDS = 300;
+
+export interface IngressOptions {
+  readonly host: string;
+  /** @default - the cluster’s default class */
+  readonly className?: string;
+  /** Secret with the certificate. @default - no TLS at the ingress */
+  readonly tls?: ISecret;
+}
+
+export interface RouteOptions {
+  readonly hostnames: readonly string[];
+  /** Name of the Gateway, and its namespace when it is another one. */
+  readonly gateway: string;
+  readonly gatewayNamespace?: string;
+}
+
+export interface ModelServiceProps {
+  /**
+   * The environment of its models: namespace, registry, pod security, monitoring.
+   * @default - the default environment
+   */
+  readonly environment?: EnvironmentInput;
+
+  /** @default - the environment’s image for onnx models, which is the same */
+  readonly image?: string;
+
+  /**
+   * Who writes models: callers of the REST API, or Git alone.
+   * @default 'rest'
+   */
+  readonly mode?: ServiceMode;
+
+  /**
+   * Namespaces with models; each gets a Role and a RoleBinding.
+   * @default - the environment’s namespace
+   */
+  readonly modelNamespaces?: readonly string[];
+
+  /**
+   * Sections of config.yaml, in wire names, laid over those the service needs.
+   * @default - none
+   */
+  readonly config?: Readonly<Record<string, unknown>>;
+
+  /** @default 2 */
+  readonly minReplicas?: number;
+
+  /** @default 6 */
+  readonly maxReplicas?: number;
+
+  /**
+   * Seconds the longest request may take; a pod that goes waits for it.
+   * @default 300
+   */
+  readonly longestTimeoutSeconds?: number;
+
+  /**
+   * Secrets whose keys become environment variables, such as AI_MODEL_SERVICE__AUTH__KEYS.
+   * @default - none
+   */
+  readonly envFrom?: readonly ISecret[];
+
+  /**
+   * Secret with tls.crt and tls.key for the public port.
+   * @default - plain HTTP
+   */
+  readonly tls?: ISecret;
+
+  /** @default - none */
+  readonly ingress?: IngressOptions;
+
+  /**
+   * A route of the Gateway API instead of an Ingress.
+   * @default - none
+   */
+  readonly route?: RouteOptions;
+
+  /**
+   * Serve `external.metrics.k8s.io` to autoscalers.
+   * @default false - the only value until the service answers that API
+   */
+  readonly externalMetrics?: boolean;
+}
+
+/**
+ * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler, disruption
+ * budget, Services (8080 public, 9090 for kubelet, monitoring and peers), configuration, state, lease and
+ * network policy. Nothing is cluster-wide. Secrets are only referred to.
+ *
+ * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one machine so
+ * far (`cluster: local`) and does not yet talk to the API server.
+ * @throws DefinitionError for what cannot be installed
+ * @example
+ * const chart = new Chart(app, 'ai-model-service');
+ * new ModelService(chart, 'service', { environment: { namespace: 'models' }, mode: 'gitops' });
+ */
+export class ModelService extends Construct {
+  readonly environment: Environment;
+  /** The namespace it runs in. */
+  readonly namespace: string;
+  readonly serviceAccount: ServiceAccount;
+  readonly configMap: ConfigMap;
+  /** What the service remembers; empty at first. */
+  readonly state: ConfigMap;
+  /** Port 8080. */
+  readonly service: Service;
+  /** Port 9090. */
+  readonly opsService: Service;
+  readonly ingress: Ingress | undefined;
+  /** The Deployment. */
+  readonly deployment: ApiObject;
+
+  constructor(scope: Construct, id: string, props: ModelServiceProps = {}) {
+    super(scope, id);
+    refuse(props);
+    this.environment = parseEnvironment(props.environment ?? {});
+    this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
+    namespaceChart(App.of(this), this.environment);
+    const { mode = 'rest', tls } = props;
+    const config = serviceConfig(this.environment, mode, tls !== undefined, props.config ?? {});
+    this.serviceAccount = new ServiceAccount(this, 'account', {
+      metadata: this.#metadata(),
+      automountToken: false,
+    });
+    this.configMap = new ConfigMap(this, 'config', {
+      metadata: this.#metadata(),
+      data: { 'config.yaml': Yaml.stringify(config) },
+    });
+    this.state = new ConfigMap(this, 'state', { metadata: this.#metadata('-state') });
+    this.deployment = this.#addObjects(props, config);
+    this.service = this.#addService('service', '', 'http', PUBLIC_PORT);
+    this.opsService = this.#addService('ops', '-ops', 'ops', OPS_PORT);
+    this.ingress = props.ingress === undefined ? undefined : this.#addIngress(props.ingress);
+  }
+
+  #metadata(suffix = ''): ApiObjectMetadata {
+    const name = `${MANAGER}${suffix}`;
+    return { name, namespace: this.namespace, labels: serviceLabels(this.environment) };
+  }
+
+  /** What cdk8s-plus has no construct for, or cannot say: returns the Deployment. */
+  #addObjects(props: ModelServiceProps, config: Readonly<Record<string, unknown>>): ApiObject {
+    const objects = serviceObjects({
+      environment: this.environment,
+      name: MANAGER,
+      namespace: this.namespace,
+      labels: serviceLabels(this.environment),
+      config,
+      mode: props.mode ?? 'rest',
+      image: props.image,
+      envFrom: props.envFrom ?? [],
+      tls: props.tls,
+      route: props.route,
+      modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
+      minReplicas: props.minReplicas ?? 2,
+      maxReplicas: Math.max(props.maxReplicas ?? 6, props.minReplicas ?? 2),
+      longestTimeoutSeconds: props.longestTimeoutSeconds ?? LONGEST_TIMEOUT_SECONDS,
+    });
+    const made = objects.map((object) => {
+      const { kind, metadata } = object;
+      return new ApiObject(this, `${kind}-${metadata.namespace}-${metadata.name}`, object);
+    });
+    const deployment = made.find(({ kind }) => kind === 'Deployment');
+    if (deployment === undefined) throw new Error('the service has a Deployment');
+    return deployment;
+  }
+
+  #addService(id: string, suffix: string, name: string, port: number): Service {
+    const service = new Service(this, id, {
+      metadata: this.#metadata(suffix),
+      ports: [{ name, port, targetPort: port }],
+    });
+    service.selectLabel('app', MANAGER);
+    return service;
+  }
+
+  #addIngress({ host, className, tls }: IngressOptions): Ingress {
+    return new Ingress(this, 'ingress', {
+      metadata: this.#metadata(),
+      ...(className !== undefined && { className }),
+      rules: [{ host, backend: IngressBackend.fromService(this.service) }],
+      ...(tls !== undefined && {
+        tls: [{ hosts: [host], secret: Secret.fromSecretName(this, 'ingress-tls', tls.name) }],
+      }),
+    });
+  }
+}
+
+/** Labels of every object; pods carry those that the models’ network policies let in. */
+function serviceLabels({ runtime }: Environment): Readonly<Record<string, string>> {
+  return {
+    app: MANAGER,
+    'app.kubernetes.io/name': MANAGER,
+    'app.kubernetes.io/component': 'router',
+    'app.kubernetes.io/part-of': MANAGER,
+    'app.kubernetes.io/managed-by': MANAGER,
+    ...runtime.labels,
+  };
+}
+
+function refuse({ externalMetrics, ingress, route, minReplicas = 2 }: ModelServiceProps): void {
+  const faults = [
+    ...(externalMetrics === true
+      ? [
+          fault(
+            'externalMetrics',
+            true,
+            'false (the service does not answer external.metrics.k8s.io yet)',
+            'leave it out; autoscalers use CPU',
+          ),
+        ]
+      : []),
+    ...(ingress !== undefined && route !== undefined
+      ? [fault('route', route.hostnames, 'left out when ingress is given', 'choose one of the two')]
+      : []),
+    ...(minReplicas < 1 ? [fault('minReplicas', minReplicas, '≥ 1', 'use 2 or more')] : []),
+  ];
+  if (faults.length > 0) throw new DefinitionError(faults);
+}

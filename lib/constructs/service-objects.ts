@@ -1,0 +1,177 @@
+import type { k8s } from 'cdk8s-plus-28';
+import type { KubeObject, Metadata, Plain } from '../objects/kube';
+import { finished, kubeObject } from '../objects/kube';
+import { kubernetesMinor } from '../spec';
+import type { RouteOptions } from './model-service';
+import type { PodOptions } from './service-pod';
+import { OPS_PORT, PUBLIC_PORT, servicePod } from './service-pod';
+import type { Rule, ServiceMode } from './service-rules';
+import { modelRules, ownRules } from './service-rules';
+
+export interface ServiceOptions extends PodOptions {
+  readonly namespace: string;
+  readonly mode: ServiceMode;
+  readonly modelNamespaces: readonly string[];
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
+  readonly route?: RouteOptions | undefined;
+}
+
+const RBAC = 'rbac.authorization.k8s.io';
+
+function metadata({ name, namespace, labels }: ServiceOptions): Metadata {
+  return { name, namespace, labels };
+}
+
+/** A Role and its binding to the service’s account. */
+function rights(
+  { name, namespace: own, labels }: ServiceOptions,
+  role: string,
+  namespace: string,
+  rules: readonly Rule[],
+): readonly KubeObject[] {
+  const of = { name: role, namespace, labels };
+  return [
+    { apiVersion: `${RBAC}/v1`, kind: 'Role', metadata: of, rules },
+    {
+      apiVersion: `${RBAC}/v1`,
+      kind: 'RoleBinding',
+      metadata: of,
+      roleRef: { apiGroup: RBAC, kind: 'Role', name: role },
+      subjects: [{ kind: 'ServiceAccount', name, namespace: own }],
+    },
+  ];
+}
+
+function allRights(options: ServiceOptions): readonly KubeObject[] {
+  const { name, namespace, mode, environment, modelNamespaces } = options;
+  const operator = environment.monitoring.style === 'operator';
+  const names = { lease: name, state: `${name}-state` };
+  return [
+    ...rights(options, name, namespace, ownRules(names)),
+    ...modelNamespaces.flatMap((one) =>
+      rights(options, `${name}-models`, one, modelRules(mode, operator)),
+    ),
+  ];
+}
+
+function deployment(options: ServiceOptions): KubeObject {
+  return kubeObject('Deployment', metadata(options), {
+    spec: {
+      selector: { matchLabels: { app: options.name } },
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      minReadySeconds: 5,
+      revisionHistoryLimit: 5,
+      template: servicePod(options),
+    },
+  });
+}
+
+function scaling(options: ServiceOptions): readonly KubeObject[] {
+  const { name, minReplicas, maxReplicas, environment } = options;
+  return [
+    kubeObject('HorizontalPodAutoscaler', metadata(options), {
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
+        minReplicas,
+        maxReplicas,
+        metrics: [
+          {
+            type: 'Resource',
+            resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 70 } },
+          },
+        ],
+      },
+    }),
+    kubeObject('PodDisruptionBudget', metadata(options), {
+      spec: {
+        maxUnavailable: 1,
+        selector: { matchLabels: { app: name } },
+        ...(kubernetesMinor(environment) >= 31 && { unhealthyPodEvictionPolicy: 'AlwaysAllow' }),
+      },
+    }),
+  ];
+}
+
+/** Callers come from anywhere; the ops port is for monitoring and the other replicas. Egress is open. */
+function networkPolicy(options: ServiceOptions): KubeObject | undefined {
+  const { name, environment } = options;
+  if (environment.networkPolicy === false) return undefined;
+  const port = (number: number): Plain<k8s.NetworkPolicyPort> => ({
+    port: number,
+    protocol: 'TCP',
+  });
+  return kubeObject('NetworkPolicy', metadata(options), {
+    spec: {
+      podSelector: { matchLabels: { app: name } },
+      policyTypes: ['Ingress'],
+      ingress: [
+        { ports: [port(PUBLIC_PORT)] },
+        {
+          from: [
+            { podSelector: { matchLabels: { app: name } } },
+            { namespaceSelector: { matchLabels: environment.monitoring.namespaceLabels } },
+          ],
+          ports: [port(OPS_PORT)],
+        },
+      ],
+    },
+  });
+}
+
+function lease(options: ServiceOptions): KubeObject {
+  return {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: metadata(options),
+    spec: {},
+  };
+}
+
+function httpRoute(options: ServiceOptions, route: RouteOptions): KubeObject {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: metadata(options),
+    spec: {
+      parentRefs: [
+        {
+          name: route.gateway,
+          ...(route.gatewayNamespace !== undefined && { namespace: route.gatewayNamespace }),
+        },
+      ],
+      hostnames: [...route.hostnames],
+      rules: [{ backendRefs: [{ name: options.name, port: PUBLIC_PORT }] }],
+    },
+  };
+}
+
+function podMonitor(options: ServiceOptions): KubeObject {
+  const { name, labels, environment } = options;
+  return {
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PodMonitor',
+    metadata: Object.assign(metadata(options), {
+      labels: { ...labels, ...environment.monitoring.selector },
+    }),
+    spec: {
+      selector: { matchLabels: { app: name } },
+      podMetricsEndpoints: [{ port: 'ops', path: '/metrics' }],
+    },
+  };
+}
+
+/** The objects of the service that are plain JSON, in the order they should be applied. */
+export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
+  const { route, environment } = options;
+  const all = [
+    ...allRights(options),
+    lease(options),
+    networkPolicy(options),
+    deployment(options),
+    ...scaling(options),
+    route === undefined ? undefined : httpRoute(options, route),
+    environment.monitoring.style === 'operator' ? podMonitor(options) : undefined,
+  ];
+  return all.filter((object) => object !== undefined).map(finished);
+}

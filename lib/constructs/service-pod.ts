@@ -1,0 +1,153 @@
+import type { ISecret, k8s } from 'cdk8s-plus-28';
+import type { Plain } from '../objects/kube';
+import { canonical, definitionHash } from '../spec';
+import { PREFIX } from '../objects';
+import { runtimeImage } from '../objects/image';
+import { pullSecrets } from '../objects/cache';
+import { containerSecurity, podSecurity, RUNTIME_UID } from '../objects/security';
+import type { Environment } from '../spec';
+
+export const PUBLIC_PORT = 8080;
+/** For kubelet, monitoring and peers only. */
+export const OPS_PORT = 9090;
+
+const CONFIG_FOLDER = '/etc/ai-model-service';
+const TLS_FOLDER = '/etc/ai-model-service-tls';
+
+/** After SIGTERM the service takes requests this long, and needs this long to end. */
+const ACCEPT_SECONDS = 5;
+const EXIT_SECONDS = 5;
+
+export interface PodOptions {
+  readonly environment: Environment;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly image?: string | undefined;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly longestTimeoutSeconds: number;
+  readonly envFrom: readonly ISecret[];
+  readonly tls?: ISecret | undefined;
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+/** Sections given by the user are laid over those of the service, key by key. */
+export function serviceConfig(
+  { namespace, runtime }: Environment,
+  mode: string,
+  tls: boolean,
+  given: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const own: Readonly<Record<string, unknown>> = {
+    server: {
+      host: '0.0.0.0',
+      port: PUBLIC_PORT,
+      ops_port: OPS_PORT,
+      accept_seconds: ACCEPT_SECONDS,
+      ...(tls && { tls: { cert: `${TLS_FOLDER}/tls.crt`, key: `${TLS_FOLDER}/tls.key` } }),
+    },
+    cluster: 'kubernetes',
+    kubernetes: { namespace, mode, runtime_namespace: runtime.namespace ?? namespace },
+  };
+  const merged = Object.entries(given).map(([section, value]): [string, unknown] => {
+    const base = own[section];
+    return [section, isObject(base) && isObject(value) ? { ...base, ...value } : value];
+  });
+  return canonical({ ...own, ...Object.fromEntries(merged) }) as Record<string, unknown>;
+}
+
+function downward(name: string, fieldPath: string): Plain<k8s.EnvVar> {
+  return { name, valueFrom: { fieldRef: { fieldPath } } };
+}
+
+function probe(path: string, failureThreshold: number): Plain<k8s.Probe> {
+  return {
+    httpGet: { path, port: 'ops' },
+    periodSeconds: 5,
+    timeoutSeconds: 3,
+    failureThreshold,
+  };
+}
+
+const RESOURCES = {
+  // One core is what one event loop can use; more comes by more replicas.
+  requests: { cpu: '1', memory: '512Mi' },
+  limits: { memory: '512Mi' },
+};
+
+function container({ environment, image, envFrom, tls }: PodOptions): Plain<k8s.Container> {
+  return {
+    name: 'service',
+    image: image ?? runtimeImage(environment),
+    command: ['ai-model-service'],
+    args: ['--config', `${CONFIG_FOLDER}/config.yaml`],
+    env: [
+      downward('POD_IP', 'status.podIP'),
+      downward('POD_NAME', 'metadata.name'),
+      downward('POD_NAMESPACE', 'metadata.namespace'),
+    ],
+    ...(envFrom.length > 0 && {
+      envFrom: envFrom.map(({ name }) => ({ secretRef: { name } })),
+    }),
+    ports: [
+      { name: 'http', containerPort: PUBLIC_PORT },
+      { name: 'ops', containerPort: OPS_PORT },
+    ],
+    resources: RESOURCES,
+    // The first snapshot of the cluster may take a while; after that a stale one is good enough.
+    startupProbe: probe('/ready', 60),
+    readinessProbe: probe('/ready', 2),
+    livenessProbe: probe('/live', 6),
+    ...containerSecurity(environment, RUNTIME_UID),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts: [
+      { name: 'tmp', mountPath: '/tmp' },
+      { name: 'config', mountPath: CONFIG_FOLDER, readOnly: true },
+      ...(tls === undefined ? [] : [{ name: 'tls', mountPath: TLS_FOLDER, readOnly: true }]),
+    ],
+  };
+}
+
+const SCRAPE = {
+  'prometheus.io/scrape': 'true',
+  'prometheus.io/port': String(OPS_PORT),
+  'prometheus.io/path': '/metrics',
+};
+
+/** The pod template of the service itself. */
+export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
+  const { environment, name, labels, config, longestTimeoutSeconds, tls } = options;
+  const selector = { matchLabels: { app: name } };
+  return {
+    metadata: {
+      labels,
+      annotations: {
+        // Without it a changed configuration would reach no running process.
+        [`${PREFIX}/config-hash`]: definitionHash(config),
+        ...(environment.monitoring.style === 'annotations' && SCRAPE),
+      },
+    },
+    spec: {
+      serviceAccountName: name,
+      automountServiceAccountToken: true,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: ACCEPT_SECONDS + longestTimeoutSeconds + EXIT_SECONDS,
+      ...podSecurity(environment, RUNTIME_UID),
+      ...pullSecrets(environment),
+      topologySpreadConstraints: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map(
+        (topologyKey) => ({
+          maxSkew: 1,
+          topologyKey,
+          whenUnsatisfiable: 'ScheduleAnyway',
+          labelSelector: selector,
+        }),
+      ),
+      containers: [container(options)],
+      volumes: [
+        { name: 'tmp', emptyDir: {} },
+        { name: 'config', configMap: { name } },
+        ...(tls === undefined ? [] : [{ name: 'tls', secret: { secretName: tls.name } }]),
+      ],
+    },
+  };
+}
