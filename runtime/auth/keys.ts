@@ -96,9 +96,16 @@ const OPEN: AuthResult = { ok: true, caller: ANYONE };
 /** `localhost` and addresses cannot be pointed elsewhere by someone's DNS. */
 const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]+)?$/i;
 
-/** Open to this machine, but not to web pages that reach it by a name of their own (DNS rebinding). */
-const openOnLoopback: Authenticate = ({ host }) =>
-  host === undefined || LOCAL_HOST.test(host)
+function isLocal(header: string | undefined): boolean {
+  return header === undefined || LOCAL_HOST.test(header.replace(/^https?:\/\//i, ''));
+}
+
+/**
+ * Open to this machine, but not to web pages of others that its browser shows: neither by a name that points
+ * here (DNS rebinding, `Host`) nor from their own site (`Origin`).
+ */
+const openOnLoopback: Authenticate = ({ host, origin }) =>
+  isLocal(host) && isLocal(origin)
     ? OPEN
     : refused(
         'FORBIDDEN',

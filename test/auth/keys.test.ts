@@ -114,6 +114,21 @@ describe('without configured keys', () => {
     },
   );
 
+  test.each(['https://evil.example', 'http://localhost.evil.example:8080', 'null'])(
+    'loopback does not answer to a page of %s',
+    (origin) => {
+      const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
+      const headers = { host: 'localhost:8080', origin };
+      expect(open(headers, { scope: 'write' })).toMatchObject({ code: 'FORBIDDEN' });
+    },
+  );
+
+  test('loopback answers to a page of this machine', () => {
+    const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
+    const headers = { host: 'localhost:8080', origin: 'http://localhost:3000' };
+    expect(open(headers, { scope: 'write' }).ok).toBe(true);
+  });
+
   test('beyond loopback one random admin key is made and nothing is open', () => {
     const made = createAuthenticate({ keys: [] }, { loopback: false });
     const headers = { 'x-api-key': made.generatedKey ?? '' };

@@ -1,0 +1,76 @@
+import type { z } from 'zod';
+import type { ModelSpec } from '../../../lib/spec';
+import { parseModel } from '../../../lib/spec';
+import { objectsOf } from '../../../lib/objects';
+import type { Warning } from '../admit';
+import { admit } from '../admit';
+import type { Answer, Asked } from '../call';
+import { defineCall } from '../call';
+import { accepted, askerOf, MANAGER, takesOver, seen } from '../change';
+import type { Context } from '../context';
+import { changedSchema, deployBody, deployQuery, dryRunSchema } from '../schemas';
+
+type Deploy = Asked<z.output<typeof deployBody>, z.output<typeof deployQuery>>;
+
+async function create(
+  context: Context,
+  asked: Deploy,
+  spec: ModelSpec,
+  warnings: readonly Warning[],
+): Promise<Answer> {
+  const { revision, changed } = await context.cluster.apply(spec, {
+    by: asked.caller.name,
+    manager: MANAGER,
+    create: true,
+    force: takesOver(askerOf(asked)),
+  });
+  await seen(context, spec.id, revision);
+  const message = changed
+    ? `${spec.id} is being deployed; GET /api/v1/models/${spec.id}/status shows how far it is`
+    : `${spec.id} is deployed with this very definition already; nothing was changed`;
+  return accepted(spec.id, { revision, warnings }, message);
+}
+
+function render(
+  { environment, withArtifacts = (spec) => spec }: Context,
+  spec: ModelSpec,
+  warnings: readonly Warning[],
+): Answer {
+  const objects = objectsOf(withArtifacts(spec), environment);
+  return {
+    status: 200,
+    body: { model_id: spec.id, dry_run: true, objects, warnings },
+    model: spec.id,
+  };
+}
+
+/** Creates a model. The identical definition again is the same deployment. */
+export const deploy = defineCall<Deploy['body'], Deploy['query']>({
+  method: 'post',
+  path: '/api/v1/models/deploy',
+  access: 'write',
+  action: 'deploy',
+  tag: 'Models',
+  summary: 'Deploy a model',
+  description:
+    'The identical definition again is the same deployment; a different one for an id that exists is refused (use PUT). `overrides` and `command` need the scope admin.',
+  body: deployBody,
+  query: deployQuery,
+  answers: { 200: dryRunSchema, 202: changedSchema },
+  errors: [
+    'INVALID_MODEL_CONFIG',
+    'MODEL_ALREADY_EXISTS',
+    'READ_ONLY',
+    'FIELD_CONFLICT',
+    'INSUFFICIENT_RESOURCES',
+    'CLUSTER_UNAVAILABLE',
+    'DEPLOYMENT_FAILED',
+  ],
+  handle: async (context, asked) => {
+    const spec = parseModel(asked.body.config);
+    const previous = context.world.snapshot().models.get(spec.id);
+    const warnings = admit(context, asked.caller, spec, previous);
+    if (asked.query.dry_run) return render(context, spec, warnings);
+    return context.locks.run(spec.id, () => create(context, asked, spec, warnings));
+  },
+});

@@ -1,0 +1,92 @@
+import { mayUse } from '../../auth';
+import type { Answer, Call } from '../call';
+import { defineCall } from '../call';
+import type { Context } from '../context';
+import {
+  detailedSchema,
+  healthSchema,
+  liveSchema,
+  readySchema,
+  startupSchema,
+} from '../healthschemas';
+import {
+  detailedHealth,
+  isReady,
+  overallHealth,
+  readyChecks,
+  startupOf,
+  uptimeOf,
+} from '../healthview';
+
+const now = ({ clock }: Context): string => new Date(clock.now()).toISOString();
+
+function health(context: Context): Answer {
+  const status = overallHealth(context);
+  const { version } = context;
+  const body = { status, version, uptime: uptimeOf(context), timestamp: now(context) };
+  return { status: status === 'unhealthy' ? 503 : 200, body };
+}
+
+export function live(context: Context): Answer {
+  return { status: 200, body: { status: 'alive', timestamp: now(context) } };
+}
+
+export function ready(context: Context): Answer {
+  const status = isReady(context) ? 'ready' : 'not_ready';
+  const body = { status, checks: readyChecks(context) };
+  return { status: status === 'ready' ? 200 : 503, body };
+}
+
+function startup(context: Context): Answer {
+  const status = startupOf(context);
+  return { status: status === 'started' ? 200 : 503, body: { status } };
+}
+
+const common = { method: 'get', tag: 'Health', errors: [] } as const;
+
+export const healthCalls: readonly Call[] = [
+  defineCall<undefined, undefined>({
+    ...common,
+    path: '/health/',
+    access: 'any',
+    summary: 'Is the service well?',
+    description: 'degraded (200): a model is ill, or the view of the cluster is old.',
+    answers: { 200: healthSchema, 503: healthSchema },
+    handle: health,
+  }),
+  defineCall<undefined, undefined>({
+    ...common,
+    path: '/health/live',
+    access: 'any',
+    summary: 'Does the process answer?',
+    answers: { 200: liveSchema },
+    handle: live,
+  }),
+  defineCall<undefined, undefined>({
+    ...common,
+    path: '/health/ready',
+    access: 'any',
+    summary: 'May requests be sent here? Does not depend on any model.',
+    answers: { 200: readySchema, 503: readySchema },
+    handle: ready,
+  }),
+  defineCall<undefined, undefined>({
+    ...common,
+    path: '/health/startup',
+    access: 'any',
+    summary: 'Has the service started?',
+    answers: { 200: startupSchema, 503: startupSchema },
+    handle: startup,
+  }),
+  defineCall<undefined, undefined>({
+    ...common,
+    path: '/health/detailed',
+    access: 'read',
+    summary: 'Every model, arm and replica; watches, queues, memory',
+    answers: { 200: detailedSchema, 503: detailedSchema },
+    handle: (context, { caller }) => ({
+      status: overallHealth(context) === 'unhealthy' ? 503 : 200,
+      body: detailedHealth(context, (id) => mayUse(caller, id)),
+    }),
+  }),
+];

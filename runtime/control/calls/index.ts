@@ -1,0 +1,26 @@
+import type { Call } from '../call';
+import { deploy } from './deploy';
+import { healthCalls } from './health';
+import { abort, promote } from './promote';
+import { explain, get, list, status, versions } from './read';
+import { remove } from './remove';
+import { scale } from './scale';
+import { rollback, traffic, update } from './update';
+
+/** Every call of the management API, in the order the document lists them. */
+export const CALLS: readonly Call[] = [
+  deploy,
+  list,
+  get,
+  status,
+  update,
+  remove,
+  scale,
+  versions,
+  rollback,
+  traffic,
+  promote,
+  abort,
+  explain,
+  ...healthCalls,
+];

@@ -1,0 +1,143 @@
+import type { z } from 'zod';
+import type { ModelSpec } from '../../../lib/spec';
+import { parseModel, updateModel } from '../../../lib/spec';
+import type { ModelRecord, ModelState, Revision } from '../../cluster/port';
+import { stateOf } from '../../core/build';
+import { promotedDefinition } from '../../core/promoted';
+import { defineCall } from '../call';
+import type { Wanted } from '../change';
+import {
+  accepted,
+  askerOf,
+  changeModel,
+  keptState,
+  MANAGER,
+  requireNoPromotion,
+  withoutShare,
+} from '../change';
+import { invalidRequest, Problem } from '../problem';
+import { rememberModel } from '../remember';
+import { abortBody, changedSchema, changeQuery, promoteBody } from '../schemas';
+import { CHANGE_ERRORS } from './update';
+
+type Query = z.output<typeof changeQuery>;
+
+/** @throws Problem INVALID_REQUEST unless it is clear which candidate is meant */
+function candidateOf({ id, arms }: ModelSpec, wanted: string | undefined): string {
+  const names = arms.slice(1).map(({ name }) => name);
+  const [only] = names;
+  const chosen = wanted ?? (names.length === 1 ? only : undefined);
+  if (chosen !== undefined && names.includes(chosen)) return chosen;
+  const allowed = names.length === 0 ? `${id} has no candidate` : names.join(', ');
+  const got = wanted === undefined ? undefined : JSON.stringify(wanted);
+  const message = `${got === undefined ? 'is missing' : `got ${got}`}, must be one of: ${allowed}; name one`;
+  throw invalidRequest([
+    { path: 'candidate', message, ...(got !== undefined && { got }), allowed },
+  ]);
+}
+
+/** The service's own writers; see the cluster port. */
+const OWN_MANAGERS: ReadonlySet<string> = new Set([MANAGER, 'files']);
+
+/** @throws Problem READ_ONLY: a promotion writes definitions, and those belong to somebody else */
+function requireOwn({ spec, manager }: ModelRecord): void {
+  if (OWN_MANAGERS.has(manager)) return;
+  throw new Problem(
+    'READ_ONLY',
+    `${spec.id} is written by ${manager}: give the candidate traffic 100 and stable its version there, then remove the candidate`,
+  );
+}
+
+function promoting(record: ModelRecord, candidate: string): Omit<ModelState, 'hash'> {
+  const state = stateOf(record);
+  if (state?.promote?.candidate === candidate) return state;
+  requireNoPromotion(record);
+  requireOwn(record);
+  if (state?.stopped === true) {
+    throw new Problem('FIELD_CONFLICT', `${record.spec.id} is stopped; scale it up, then promote`);
+  }
+  // What stable would become is looked at now, not when half of the traffic has moved.
+  parseModel(promotedDefinition(record.spec, candidate));
+  return { ...withoutShare(record, candidate), promote: { candidate, phase: 'shifting' } };
+}
+
+export const promote = defineCall<z.output<typeof promoteBody>, Query>({
+  method: 'post',
+  path: '/api/v1/models/{id}/promote',
+  access: 'write',
+  action: 'promote',
+  tag: 'Traffic',
+  summary: 'Make a candidate stable',
+  description:
+    'In three steps, none of which moves a caller back: the candidate takes all traffic as its replicas allow, stable takes its version and rolls, traffic returns and the candidate goes. The status shows how far it is; abort works until traffic returns.',
+  body: promoteBody,
+  query: changeQuery,
+  conditional: true,
+  answers: { 202: changedSchema },
+  errors: CHANGE_ERRORS,
+  handle: async (context, asked) => {
+    const { id, body } = asked;
+    const candidate = candidateOf(context.world.findModel(id).spec, body.candidate);
+    const record = await rememberModel(context, id, askerOf(asked), (now) =>
+      promoting(now, candidateOf(now.spec, candidate)),
+    );
+    const result = { revision: record.revision, warnings: [] };
+    return accepted(id, result, `${candidate} becomes stable; GET …/status shows how far it is`);
+  },
+});
+
+/** No candidate gets anything any more, neither callers nor copies. */
+function abortedState(record: ModelRecord): Omit<ModelState, 'hash'> {
+  const candidates = record.spec.arms.slice(1).map(({ name }) => [name, 0] as const);
+  const kept = keptState(record) ?? {};
+  return candidates.length === 0 ? kept : { ...kept, shares: Object.fromEntries(candidates) };
+}
+
+/** The definition before stable took the candidate's version; what was scaled meanwhile stays. */
+function before(record: ModelRecord, history: readonly Revision[]): Wanted | undefined {
+  const { spec } = record;
+  const earlier = history.find(({ version }) => version !== spec.version);
+  if (earlier === undefined) return undefined;
+  const scaling = spec.definition['scaling_config'];
+  const patch = scaling === undefined ? {} : { scaling_config: scaling };
+  return {
+    spec: updateModel(earlier.definition, patch),
+    state: abortedState(record),
+  };
+}
+
+export const abort = defineCall<z.output<typeof abortBody>, Query>({
+  method: 'post',
+  path: '/api/v1/models/{id}/abort',
+  access: 'write',
+  action: 'abort',
+  tag: 'Traffic',
+  summary: 'Send everything to stable, at once',
+  description:
+    'Candidates and shadows get nothing until the next definition or /traffic. A promotion ends; if stable has begun to roll, it goes back to the definition before.',
+  body: abortBody,
+  query: changeQuery,
+  conditional: true,
+  answers: { 202: changedSchema },
+  errors: CHANGE_ERRORS,
+  handle: async (context, asked) => {
+    const { id } = asked;
+    const phase = stateOf(context.world.findModel(id))?.promote?.phase;
+    if (phase === 'returning') {
+      throw new Problem(
+        'FIELD_CONFLICT',
+        `${id}: stable runs the new version and takes its traffic back; use POST …/rollback when that is done`,
+      );
+    }
+    const message = `stable gets all traffic of ${id}`;
+    if (phase !== 'rolling') {
+      const { revision } = await rememberModel(context, id, askerOf(asked), abortedState);
+      return accepted(id, { revision, warnings: [] }, message);
+    }
+    const result = await changeModel(context, id, askerOf(asked), async (record) => {
+      const wanted = before(record, await context.cluster.history(id));
+      return wanted ?? { spec: record.spec, state: abortedState(record) };
+    });
+    return accepted(id, result, `${message} and goes back to the version before`);
+  },
+});

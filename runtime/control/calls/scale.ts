@@ -1,0 +1,79 @@
+import type { z } from 'zod';
+import { updateModel } from '../../../lib/spec';
+import type { ModelRecord, ModelState } from '../../cluster/port';
+import { stateOf } from '../../core/build';
+import type { Answer, Asked } from '../call';
+import { defineCall } from '../call';
+import type { Wanted } from '../change';
+import { accepted, askerOf, changeModel } from '../change';
+import type { Context } from '../context';
+import { invalidRequest } from '../problem';
+import { rememberModel } from '../remember';
+import { changeQuery, scaleBody, scaledSchema } from '../schemas';
+import { CHANGE_ERRORS } from './update';
+
+type Scale = Asked<z.output<typeof scaleBody>, z.output<typeof changeQuery>>;
+
+const currentOf = ({ arms }: ModelRecord): number => arms[0]?.current ?? 0;
+
+/**
+ * An autoscaler would undo any count but its floor; a fixed model gets the count.
+ * @throws Problem INVALID_REQUEST above the ceiling
+ */
+function scalingPatch({ spec }: ModelRecord, replicas: number): object {
+  const { minReplicas, maxReplicas } = spec.scaling;
+  if (minReplicas === maxReplicas) return { min_replicas: replicas, max_replicas: replicas };
+  if (replicas <= maxReplicas) return { min_replicas: replicas };
+  const message = `got ${replicas}, must be ≤ max_replicas (${maxReplicas}): ${spec.id} is autoscaled and this sets its floor; raise scaling_config.max_replicas by PUT first`;
+  throw invalidRequest([
+    { path: 'replicas', message, got: String(replicas), allowed: `≤ ${maxReplicas}` },
+  ]);
+}
+
+/** Whatever is remembered (an abort, a promotion) goes on; only "stopped" ends. */
+function runningState(record: ModelRecord): Omit<ModelState, 'hash'> {
+  const { hash: _, stopped: __, ...rest } = stateOf(record) ?? { hash: '' };
+  return rest;
+}
+
+function wanted(record: ModelRecord, replicas: number): Wanted {
+  const patch = { scaling_config: scalingPatch(record, replicas) };
+  return { spec: updateModel(record.spec.definition, patch), state: runningState(record) };
+}
+
+async function stop(context: Context, asked: Scale): Promise<Answer> {
+  const { id } = asked;
+  const record = await rememberModel(context, id, askerOf(asked), (now) => ({
+    ...runningState(now),
+    stopped: true,
+  }));
+  const counts = { current_replicas: currentOf(record), target_replicas: 0 };
+  const result = { revision: record.revision, warnings: [] };
+  return accepted(id, result, `${id} is being stopped; scale it up to start it again`, counts);
+}
+
+export const scale = defineCall<Scale['body'], Scale['query']>({
+  method: 'post',
+  path: '/api/v1/models/{id}/scale',
+  access: 'write',
+  action: 'scale',
+  tag: 'Models',
+  summary: 'Change the number of replicas',
+  description:
+    'Autoscaled models: the fewest replicas; others: the number of replicas. 0 stops the model.',
+  body: scaleBody,
+  query: changeQuery,
+  conditional: true,
+  answers: { 202: scaledSchema },
+  errors: CHANGE_ERRORS,
+  handle: async (context, asked) => {
+    const { id, body } = asked;
+    if (body.replicas === 0) return stop(context, asked);
+    const result = await changeModel(context, id, askerOf(asked), (record) =>
+      wanted(record, body.replicas),
+    );
+    const current = currentOf(result.record);
+    const counts = { current_replicas: current, target_replicas: body.replicas };
+    return accepted(id, result, `${id} scales from ${current} to ${body.replicas}`, counts);
+  },
+});

@@ -1,0 +1,154 @@
+import type { z } from 'zod';
+import { hundredths, parseModel, updateModel } from '../../../lib/spec';
+import type { ModelRecord, Revision } from '../../cluster/port';
+import { defineCall } from '../call';
+import type { Changed } from '../change';
+import {
+  accepted,
+  askerOf,
+  changeModel,
+  keptState,
+  requireNoPromotion,
+  withoutShare,
+} from '../change';
+import { invalidRequest, Problem } from '../problem';
+import { changedSchema, changeQuery, rollbackBody, trafficBody, updateBody } from '../schemas';
+
+type Query = z.output<typeof changeQuery>;
+
+/** What a change of a stored definition may be answered with. */
+export const CHANGE_ERRORS = [
+  'INVALID_MODEL_CONFIG',
+  'READ_ONLY',
+  'FIELD_CONFLICT',
+  'REVISION_CONFLICT',
+  'INSUFFICIENT_RESOURCES',
+  'DEPLOYMENT_FAILED',
+] as const;
+
+const UNCHANGED = 'that is the definition already; nothing was changed';
+
+function said({ changed }: Changed, message: string): string {
+  return changed ? message : UNCHANGED;
+}
+
+/** @throws Problem INVALID_REQUEST: a patch must not rename the model it is laid on */
+function requireSameId(id: string, config: Readonly<Record<string, unknown>>): void {
+  for (const field of ['model_id', 'id']) {
+    const given = config[field];
+    if (given === undefined || given === id) continue;
+    const message = `is not the id in the path (${id}); leave it out, or deploy a model of that name`;
+    const path = `config.${field}`;
+    throw invalidRequest([{ path, message, got: JSON.stringify(given).slice(0, 60), allowed: id }]);
+  }
+}
+
+export const update = defineCall<z.output<typeof updateBody>, Query>({
+  method: 'put',
+  path: '/api/v1/models/{id}',
+  access: 'write',
+  action: 'update',
+  tag: 'Models',
+  summary: 'Change a model: a rolling update',
+  description:
+    '`config` is a JSON merge patch (RFC 7386) on the stored definition; null removes a field.',
+  body: updateBody,
+  query: changeQuery,
+  conditional: true,
+  answers: { 202: changedSchema },
+  errors: CHANGE_ERRORS,
+  handle: async (context, asked) => {
+    const { id, body } = asked;
+    requireSameId(id, body.config);
+    const result = await changeModel(context, id, askerOf(asked), (record) => {
+      requireNoPromotion(record);
+      return {
+        spec: updateModel(record.spec.definition, body.config),
+        state: keptState(record),
+      };
+    });
+    return accepted(id, result, said(result, `${id} is being updated`));
+  },
+});
+
+function revisionOf(id: string, wanted: number, history: readonly Revision[]): Revision {
+  const found = history.find(({ revision }) => revision === wanted);
+  if (found !== undefined) return found;
+  const kept = history.map(({ revision }) => revision).join(', ');
+  throw new Problem('NOT_FOUND', `${id} has no revision ${wanted} any more; kept are ${kept}`);
+}
+
+export const rollback = defineCall<z.output<typeof rollbackBody>, Query>({
+  method: 'post',
+  path: '/api/v1/models/{id}/rollback',
+  access: 'write',
+  action: 'rollback',
+  tag: 'Models',
+  summary: 'Apply an earlier definition again',
+  description: 'As a new revision, by a rolling update.',
+  body: rollbackBody,
+  query: changeQuery,
+  conditional: true,
+  answers: { 202: changedSchema },
+  errors: ['NOT_FOUND', ...CHANGE_ERRORS],
+  handle: async (context, asked) => {
+    const { id, body } = asked;
+    const result = await changeModel(context, id, askerOf(asked), async (record) => {
+      requireNoPromotion(record);
+      const earlier = revisionOf(id, body.revision, await context.cluster.history(id));
+      return { spec: parseModel(earlier.definition), state: keptState(record) };
+    });
+    return accepted(id, result, said(result, `${id} goes back to revision ${body.revision}`));
+  },
+});
+
+/** @throws Problem INVALID_REQUEST unless the candidate has a share that can be set */
+function candidateIndex({ spec }: ModelRecord, name: string): number {
+  const [, ...candidates] = spec.arms;
+  const index = candidates.findIndex((arm) => arm.name === name);
+  const role = candidates[index]?.role.kind;
+  if (role === 'traffic') return index;
+  const able = candidates.filter((arm) => arm.role.kind === 'traffic').map((arm) => arm.name);
+  const allowed = able.length === 0 ? 'no candidate has traffic' : able.join(', ');
+  const reasons = {
+    shadow: `${name} is a shadow: it gets copies and its answers are thrown away; promote it, or give it traffic instead of shadow by PUT`,
+    rollout: `${name} is rolled out by its own steps; abort stops that`,
+    none: `${spec.id} has no such candidate (${allowed})`,
+  };
+  const message = reasons[role ?? 'none'];
+  throw invalidRequest([{ path: 'candidate', message, got: JSON.stringify(name), allowed }]);
+}
+
+/** The candidates of a definition with one share replaced. */
+function withShare(record: ModelRecord, name: string, percent: number): object {
+  const index = candidateIndex(record, name);
+  const candidates = record.spec.definition['candidates'] as readonly object[];
+  const changed = { ...candidates[index], traffic: percent };
+  return { candidates: candidates.with(index, changed) };
+}
+
+export const traffic = defineCall<z.output<typeof trafficBody>, Query>({
+  method: 'post',
+  path: '/api/v1/models/{id}/traffic',
+  access: 'write',
+  action: 'traffic',
+  tag: 'Traffic',
+  summary: 'Set the share of a candidate',
+  description: 'Stable gets what is left. No replica restarts; in effect within milliseconds.',
+  body: trafficBody,
+  query: changeQuery,
+  conditional: true,
+  answers: { 202: changedSchema },
+  errors: CHANGE_ERRORS,
+  handle: async (context, asked) => {
+    const { id, body } = asked;
+    const percent = hundredths(body.percent) / 100;
+    const result = await changeModel(context, id, askerOf(asked), (record) => {
+      requireNoPromotion(record);
+      const patch = withShare(record, body.candidate, percent);
+      const state = withoutShare(record, body.candidate);
+      return { spec: updateModel(record.spec.definition, patch), state };
+    });
+    return accepted(id, result, `${body.candidate} gets ${percent} % of the traffic of ${id}`);
+  },
+});

@@ -1,0 +1,183 @@
+import type { ModelSpec } from '../../lib/spec';
+import type { Caller } from '../auth';
+import type { ModelRecord, ModelState } from '../cluster/port';
+import { ClusterError } from '../cluster/port';
+import { stateOf } from '../core/build';
+import type { Warning } from './admit';
+import { admit, requireAdmin } from './admit';
+import type { Answer, Asked } from './call';
+import type { Context } from './context';
+import { Problem } from './problem';
+
+/** Whoever comes over REST, as histories name the way in. */
+export const MANAGER = 'rest';
+
+/** How often a change is made again because somebody else was faster. */
+const MAX_ATTEMPTS = 3;
+
+/** How long an answer waits until a GET shows what it promised. */
+const READ_YOUR_WRITES_MS = 1000;
+
+/** What a change wants to become of a model. */
+export interface Wanted {
+  readonly spec: ModelSpec;
+  /** Goes on with the new definition; without it overrides and promotions end. */
+  readonly state?: Omit<ModelState, 'hash'> | undefined;
+}
+
+/** What is remembered, less an earlier abort of this candidate: from now on it is meant to have callers. */
+export function withoutShare(record: ModelRecord, candidate: string): Omit<ModelState, 'hash'> {
+  const { hash: _, shares = {}, ...rest } = stateOf(record) ?? { hash: '' };
+  const others = Object.entries(shares).filter(([name]) => name !== candidate);
+  return others.length === 0 ? rest : { ...rest, shares: Object.fromEntries(others) };
+}
+
+/** What outlives a new definition: a model that was stopped by hand stays so until it is scaled. */
+export function keptState(record: ModelRecord): Omit<ModelState, 'hash'> | undefined {
+  return stateOf(record)?.stopped === true ? { stopped: true } : undefined;
+}
+
+/** What became of it. */
+export interface Changed {
+  readonly record: ModelRecord;
+  readonly revision: number;
+  readonly changed: boolean;
+  readonly warnings: readonly Warning[];
+}
+
+/** Who asks, and on which condition. */
+export interface Asker {
+  readonly caller: Caller;
+  readonly ifMatch: string | undefined;
+  readonly force: boolean;
+}
+
+export function askerOf({ caller, ifMatch, query }: Asked<unknown, { force: boolean }>): Asker {
+  return { caller, ifMatch, force: query.force };
+}
+
+/** Files and REST yield to each other; a model of any other writer is taken over by administrators only. */
+export function takesOver({ caller, force }: Asker): boolean {
+  if (force) requireAdmin(caller, 'force');
+  return force;
+}
+
+/** `"3"`, `"3", "4"` or `*` (RFC 9110, 13.1.1): is the stored revision one of them? */
+function matches(ifMatch: string, revision: number): boolean {
+  const tags = ifMatch.split(',').map((tag) => tag.trim());
+  const wrong = tags.find((tag) => tag !== '*' && !/^(?:W\/)?"[^"]*"$/.test(tag));
+  if (wrong !== undefined) {
+    throw new Problem('INVALID_REQUEST', 'If-Match must be an ETag in quotes, such as "3"');
+  }
+  return tags.some((tag) => tag === '*' || tag === etagOf(revision));
+}
+
+export function etagOf(revision: number): string {
+  return `"${revision}"`;
+}
+
+/** @throws Problem REVISION_CONFLICT */
+export function requireMatch(ifMatch: string | undefined, { spec, revision }: ModelRecord): void {
+  if (ifMatch === undefined || matches(ifMatch, revision)) return;
+  throw new Problem(
+    'REVISION_CONFLICT',
+    `${spec.id} is at revision ${revision} by now; GET it again and repeat the change on that`,
+  );
+}
+
+/** @throws Problem FIELD_CONFLICT when the model goes away */
+export function requireStaying({ spec, deleting }: ModelRecord): void {
+  if (!deleting) return;
+  throw new Problem('FIELD_CONFLICT', `${spec.id} is being deleted; wait until it is gone`);
+}
+
+/** @throws Problem FIELD_CONFLICT while a promotion would be cut off */
+export function requireNoPromotion(record: ModelRecord): void {
+  const promote = stateOf(record)?.promote;
+  if (promote === undefined) return;
+  const { candidate, phase } = promote;
+  throw new Problem(
+    'FIELD_CONFLICT',
+    `${record.spec.id}: ${candidate} is being promoted (${phase}); wait until it is done, or POST …/abort first`,
+  );
+}
+
+async function attempt(
+  context: Context,
+  asker: Asker,
+  record: ModelRecord,
+  { spec, state }: Wanted,
+): Promise<Changed> {
+  const warnings = admit(context, asker.caller, spec, record);
+  const { revision, changed } = await context.cluster.apply(spec, {
+    by: asker.caller.name,
+    manager: MANAGER,
+    ifRevision: record.revision,
+    force: takesOver(asker),
+    ...(state !== undefined && { state }),
+  });
+  await seen(context, spec.id, revision);
+  return { record, revision, changed, warnings };
+}
+
+/** Waits until our own view shows the revision, so that the caller's next GET does. */
+export async function seen({ world }: Context, id: string, revision: number): Promise<void> {
+  await world.until(
+    ({ models }) => (models.get(id)?.revision ?? 0) >= revision,
+    READ_YOUR_WRITES_MS,
+  );
+}
+
+function lost(error: unknown): boolean {
+  return error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
+}
+
+/**
+ * Changes a stored definition: one change of a model after the other, and again on the newer definition when
+ * another writer came first (unless the caller named the revision it means).
+ */
+export function changeModel(
+  context: Context,
+  id: string,
+  asker: Asker,
+  want: (record: ModelRecord) => Wanted | Promise<Wanted>,
+): Promise<Changed> {
+  const { world, locks } = context;
+  return locks.run(id, async () => {
+    for (let left = MAX_ATTEMPTS; ; left -= 1) {
+      const record = world.findModel(id);
+      requireStaying(record);
+      requireMatch(asker.ifMatch, record);
+      try {
+        return await attempt(context, asker, record, await want(record));
+      } catch (error) {
+        if (!lost(error) || asker.ifMatch !== undefined || left <= 1) throw error;
+        const newer = (now?: ModelRecord): boolean => now?.revision !== record.revision;
+        await world.until(({ models }) => newer(models.get(id)), READ_YOUR_WRITES_MS);
+      }
+    }
+  });
+}
+
+/** The answer to a change that is under way. */
+export function accepted(
+  id: string,
+  { revision, warnings }: Pick<Changed, 'revision' | 'warnings'>,
+  message: string,
+  more: object = {},
+): Answer {
+  return {
+    status: 202,
+    headers: { etag: etagOf(revision) },
+    body: {
+      deployment_id: `${id}-${revision}`,
+      model_id: id,
+      revision,
+      message,
+      warnings,
+      ...more,
+    },
+    model: id,
+    revision,
+  };
+}

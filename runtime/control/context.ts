@@ -1,0 +1,17 @@
+import type { EventLoop } from './eventloop';
+import type { Locks } from './locks';
+import type { ControlOptions } from './ports';
+import type { World } from './world';
+
+/** What calls and ticks work with. */
+export interface Context extends ControlOptions {
+  readonly world: World;
+  readonly locks: Locks;
+  /** Models this process is removing now, so that a tick does not begin one twice. */
+  readonly removing: Set<string>;
+  readonly lag: EventLoop;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Since SIGTERM: requests are still answered, new ones should go elsewhere. */
+  readonly shuttingDown: () => boolean;
+}

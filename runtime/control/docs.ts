@@ -1,0 +1,96 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Response } from 'express';
+import { contentSecurityPolicy } from 'helmet';
+import type { Page } from './app';
+import type { Context } from './context';
+import { openApiDocument } from './openapi/document';
+import { Problem } from './problem';
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>ai-model-service</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`;
+
+/** No validator: it would send the document to a host on the internet. */
+const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', validatorUrl: null });\n`;
+
+const ASSETS: Readonly<Record<string, string>> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+};
+
+/** Nothing from anywhere else, and nothing in line but the styles that the page sets on its own elements. */
+const protect = contentSecurityPolicy({
+  useDefaults: false,
+  directives: {
+    'default-src': ["'none'"],
+    'script-src': ["'self'"],
+    'style-src': ["'self'", "'unsafe-inline'"],
+    'img-src': ["'self'", 'data:'],
+    'connect-src': ["'self'"],
+    'base-uri': ["'none'"],
+    'form-action': ["'none'"],
+    'frame-ancestors': ["'none'"],
+  },
+});
+
+/** Of the package only in development: the built service brings the two files with it. */
+function assetFolder({ docsAssets }: Context): string {
+  return docsAssets ?? dirname(require.resolve('swagger-ui-dist/package.json'));
+}
+
+async function asset(context: Context, name: string): Promise<readonly [Buffer, string]> {
+  const type = Object.hasOwn(ASSETS, name) ? ASSETS[name] : undefined;
+  if (type === undefined) throw new Problem('NOT_FOUND', 'the page has no such file');
+  return [await readFile(join(assetFolder(context), name)), type];
+}
+
+function send(response: Response, type: string, body: string | Buffer): void {
+  response.setHeader('content-type', type);
+  response.end(body);
+}
+
+/** The document, and a page that shows it without any network. They hold no data: nobody needs a key. */
+export function docsPages(context: Context): readonly Page[] {
+  let document: string | undefined;
+  const guarded = (handle: Page['handle']): Page['handle'] => {
+    return async (request, response) => {
+      await new Promise<void>((resolve) => protect(request, response, () => resolve()));
+      await handle(request, response);
+    };
+  };
+  return [
+    {
+      path: '/openapi.json',
+      handle: (_, response) => {
+        document ??= JSON.stringify(openApiDocument());
+        send(response, 'application/json; charset=utf-8', document);
+      },
+    },
+    {
+      path: '/docs',
+      handle: guarded((_, response) => send(response, 'text/html; charset=utf-8', PAGE)),
+    },
+    {
+      path: '/docs/{file}',
+      handle: guarded(async (request, response) => {
+        const name = String(request.params['file']);
+        if (name === 'start.js') return send(response, 'text/javascript; charset=utf-8', START);
+        const [body, type] = await asset(context, name);
+        send(response, type, body);
+      }),
+    },
+  ];
+}

@@ -1,0 +1,27 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+/** How late the event loop is: what a request waits although nothing is to be done for it. */
+export interface EventLoop {
+  /** Takes the measure of the time since the call before. */
+  readonly sample: () => void;
+  /** Milliseconds, 99th percentile, of the last sample. */
+  readonly lastMs: () => number;
+  readonly stop: () => void;
+}
+
+/** The monitor samples with a timer of this many milliseconds and counts the timer as delay. */
+const RESOLUTION_MS = 10;
+
+export function createEventLoop(): EventLoop {
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  let last = 0;
+  histogram.enable();
+  return {
+    sample: () => {
+      last = Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION_MS);
+      histogram.reset();
+    },
+    lastMs: () => last,
+    stop: () => void histogram.disable(),
+  };
+}

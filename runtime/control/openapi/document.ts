@@ -1,0 +1,118 @@
+import { z } from 'zod';
+import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
+import { createDocument } from 'zod-openapi';
+import { idSchema } from '../../../lib/spec';
+import type { Call } from '../call';
+import { commonErrors } from '../call';
+import { CALLS } from '../calls';
+import { errorAnswers } from './errors';
+import { INFERENCE_PATHS } from './inference';
+
+const text = (description: string) => ({ description, schema: { type: 'string' } }) as const;
+const REQUEST_ID = text('Taken over from the request when sane.');
+const ETAG = text('The revision, in quotes.');
+const ifMatch = z
+  .string()
+  .optional()
+  .meta({ description: 'ETag the change is meant for; another revision is answered with 412.' });
+
+const json = (schema: z.ZodType) => ({ 'application/json': { schema } });
+
+const ANSWER_TEXT: Readonly<Record<number, string>> = {
+  200: 'As asked.',
+  202: 'Accepted; it goes on by itself.',
+  503: 'Not now.',
+};
+
+/** `POST /api/v1/models/{id}/scale` → `postModelsIdScale` */
+function operationId({ method, path }: Call): string {
+  const words = path.replace('/api/v1', '').split(/[^A-Za-z0-9]+/);
+  return `${method}${words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')}`;
+}
+
+const hasId = ({ path }: Call): boolean => path.includes('{id}');
+const wantsKey = ({ access }: Call): boolean => access !== 'open';
+const tagged = (call: Call): boolean =>
+  call.conditional === true || (call.method === 'get' && call.path.endsWith('{id}'));
+
+function successes(call: Call): NonNullable<ZodOpenApiOperationObject['responses']> {
+  const entries = Object.entries(call.answers).map(([status, schema]) => [
+    status,
+    {
+      description: ANSWER_TEXT[Number(status)] ?? 'Answered.',
+      content: json(schema),
+      headers: { 'x-request-id': REQUEST_ID, ...(tagged(call) && { ETag: ETAG }) },
+    },
+  ]);
+  return Object.fromEntries(entries) as NonNullable<ZodOpenApiOperationObject['responses']>;
+}
+
+function paramsOf(call: Call): ZodOpenApiOperationObject['requestParams'] {
+  return {
+    ...(hasId(call) && { path: z.object({ id: idSchema }) }),
+    ...(call.query !== undefined && { query: call.query }),
+    ...(call.conditional === true && { header: z.object({ 'If-Match': ifMatch }) }),
+  };
+}
+
+function bodyOf({ body }: Call): Pick<ZodOpenApiOperationObject, 'requestBody'> {
+  if (body === undefined) return {};
+  const required = !body.safeParse({}).success;
+  return { requestBody: { required, content: json(body) } };
+}
+
+function operation(call: Call): ZodOpenApiOperationObject {
+  const { summary, description, tag, access, errors } = call;
+  return {
+    operationId: operationId(call),
+    summary,
+    description: [description, `Scope: ${access}.`].filter((part) => part !== undefined).join(' '),
+    tags: [tag],
+    requestParams: paramsOf(call),
+    ...bodyOf(call),
+    responses: { ...errorAnswers([...commonErrors(call), ...errors]), ...successes(call) },
+    ...(wantsKey(call) ? {} : { security: [] }),
+  };
+}
+
+function paths(): ZodOpenApiPathsObject {
+  const all: Record<string, Record<string, ZodOpenApiOperationObject>> = {};
+  for (const call of CALLS) {
+    all[call.path] = { ...all[call.path], [call.method]: operation(call) };
+  }
+  return { ...all, ...INFERENCE_PATHS };
+}
+
+const SECURITY = {
+  key: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+  bearer: { type: 'http', scheme: 'bearer' },
+} as const;
+
+const TAGS = [
+  { name: 'Inference', description: 'Calling models.' },
+  { name: 'Models', description: 'What runs.' },
+  { name: 'Traffic', description: 'Who gets which version.' },
+  { name: 'Health', description: 'Is it well?' },
+];
+
+/**
+ * The whole contract (OpenAPI 3.1), made from the schemas that check requests. `version` is the API's: it
+ * changes with the contract, not with every release.
+ */
+export function openApiDocument(): object {
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'ai-model-service',
+      version: 'v1',
+      description: 'Deploys AI models, routes inference to them, and says how they are.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    // Where the document came from is where the service is.
+    servers: [{ url: '/' }],
+    tags: TAGS,
+    security: [{ key: [] }, { bearer: [] }],
+    components: { securitySchemes: SECURITY },
+    paths: paths(),
+  });
+}

@@ -1,0 +1,202 @@
+import { z } from 'zod';
+import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
+import { idSchema, versionSchema } from '../../../lib/spec';
+import type { ErrorCode } from '../../core/errors';
+import { errorAnswers } from './errors';
+
+/** What the data plane answers. It checks requests by hand, for speed; its tests hold it to this. */
+
+const input = z.record(z.string(), z.unknown()).describe('By name of the model’s inputs.');
+const parameters = z.record(z.string(), z.unknown()).optional();
+const timeout = z.number().min(1).max(300).optional().describe('Seconds, for everything.');
+const seconds = z.number().min(0).describe('Seconds.');
+
+const inferenceRequest = z
+  .strictObject({
+    input_data: input,
+    parameters,
+    timeout,
+    priority: z.enum(['low', 'normal', 'high', 'critical']).optional(),
+  })
+  .meta({
+    id: 'InferenceRequest',
+    example: { input_data: { symptoms: ['头痛', '乏力'] }, timeout: 5, priority: 'high' },
+  });
+
+const result = {
+  model_id: idSchema,
+  model_version: versionSchema,
+  output_data: z.unknown(),
+  confidence: z.number().nullable(),
+};
+
+const inferenceResponse = z
+  .object({
+    request_id: z.string(),
+    ...result,
+    processing_time: seconds,
+    timestamp: z.iso.datetime(),
+  })
+  .meta({ id: 'InferenceResponse' });
+
+const batchRequest = z
+  .strictObject({
+    requests: z.array(z.strictObject({ input_data: input, parameters })).min(1),
+    timeout,
+  })
+  .meta({ id: 'BatchRequest' });
+
+const itemError = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+
+const batchResponse = z
+  .object({
+    request_id: z.string(),
+    model_id: idSchema,
+    results: z
+      .array(z.union([z.object(result).partial(), itemError]))
+      .describe('In the order of the requests.'),
+    succeeded: z.int(),
+    failed: z.int(),
+    processing_time: seconds,
+  })
+  .meta({ id: 'BatchResponse' });
+
+const ERRORS: readonly ErrorCode[] = [
+  'INVALID_REQUEST',
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'MODEL_NOT_FOUND',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'RATE_LIMITED',
+  'UPSTREAM_ERROR',
+  'UPSTREAM_PROTOCOL_ERROR',
+  'QUEUE_FULL',
+  'NO_READY_REPLICA',
+  'INFERENCE_TIMEOUT',
+];
+
+const json = (schema: z.ZodType) => ({ 'application/json': { schema } });
+const modelPath = z.object({ id: idSchema });
+
+interface Described {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly request?: z.ZodType;
+  readonly answer: z.ZodType;
+  readonly path?: z.ZodObject;
+}
+
+const foreign = z.looseObject({}).describe('As the protocol says; bytes pass untouched.');
+
+function native(described: Described): ZodOpenApiOperationObject {
+  const { operationId, summary, description, request, answer, path = modelPath } = described;
+  return {
+    operationId,
+    summary,
+    ...(description !== undefined && { description }),
+    tags: ['Inference'],
+    ...(Object.keys(path.shape).length > 0 && { requestParams: { path } }),
+    ...(request !== undefined && { requestBody: { required: true, content: json(request) } }),
+    responses: {
+      200: { description: 'Answered.', content: json(answer) },
+      ...errorAnswers(ERRORS),
+    },
+  };
+}
+
+/** Errors of other protocols have their shape, not ours: `{"error": …}`. */
+function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationObject {
+  const { responses, ...rest } = native({ ...described, answer: foreign });
+  const shape = z.looseObject({ error: z.unknown() });
+  const errors = Object.keys(responses)
+    .filter((status) => status !== '200')
+    .map((status) => [
+      status,
+      { description: 'An error in the shape of the protocol.', content: json(shape) },
+    ]);
+  return { ...rest, responses: { 200: responses['200'], ...Object.fromEntries(errors) } };
+}
+
+const versioned = z.object({ id: idSchema, version: versionSchema });
+const nowhere = z.object({});
+const V2 = 'Open Inference Protocol V2, JSON or binary tensors.';
+const V1 = 'KServe V1 and TensorFlow Serving.';
+
+const V2_PATHS: ZodOpenApiPathsObject = {
+  '/v2': {
+    get: passthrough({ operationId: 'v2Server', summary: 'Server metadata', path: nowhere }),
+  },
+  '/v2/health/live': {
+    get: passthrough({ operationId: 'v2Live', summary: 'Is the router up?', path: nowhere }),
+  },
+  '/v2/health/ready': {
+    get: passthrough({ operationId: 'v2Ready', summary: 'Is the router ready?', path: nowhere }),
+  },
+  '/v2/models/{id}': {
+    get: passthrough({ operationId: 'v2Model', summary: 'Model metadata', description: V2 }),
+  },
+  '/v2/models/{id}/ready': {
+    get: passthrough({ operationId: 'v2ModelReady', summary: 'Has the model a ready replica?' }),
+  },
+  '/v2/models/{id}/infer': {
+    post: passthrough({
+      operationId: 'v2Infer',
+      summary: 'Call a model (V2)',
+      description: V2,
+      request: foreign,
+    }),
+  },
+  '/v2/models/{id}/versions/{version}/infer': {
+    post: passthrough({
+      operationId: 'v2InferVersion',
+      summary: 'Call the arm that runs this version (V2)',
+      description: 'Needs the scope arms.',
+      request: foreign,
+      path: versioned,
+    }),
+  },
+};
+
+const V1_PATHS: ZodOpenApiPathsObject = {
+  '/v1/models/{id}': {
+    get: passthrough({ operationId: 'v1Model', summary: 'Model state', description: V1 }),
+  },
+  '/v1/models/{id}/metadata': {
+    get: passthrough({ operationId: 'v1Metadata', summary: 'Model metadata', description: V1 }),
+  },
+  '/v1/models/{id}:predict': {
+    post: passthrough({
+      operationId: 'v1Predict',
+      summary: 'Call a model (V1)',
+      description: V1,
+      request: foreign,
+    }),
+  },
+};
+
+/** The inference paths, as the document describes them. */
+export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
+  '/api/v1/models/{id}/inference': {
+    post: native({
+      operationId: 'inference',
+      summary: 'Call a model',
+      description:
+        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm.',
+      request: inferenceRequest,
+      answer: inferenceResponse,
+    }),
+  },
+  '/api/v1/models/{id}/batch_inference': {
+    post: native({
+      operationId: 'batchInference',
+      summary: 'Call a model with many inputs',
+      description: 'One bad item never fails the others. More than maxBatchSize items: 413.',
+      request: batchRequest,
+      answer: batchResponse,
+    }),
+  },
+  ...V2_PATHS,
+  ...V1_PATHS,
+};

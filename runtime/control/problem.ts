@@ -1,0 +1,71 @@
+import type { Fault } from '../../lib/spec';
+import { DefinitionError, formatFault, inForm, modelSchema } from '../../lib/spec';
+import { ClusterError } from '../cluster/port';
+import type { ErrorCode } from '../core/errors';
+import { ERROR_STATUS, wantsRetryAfter } from '../core/errors';
+
+/** Seconds after which a full or unreachable cluster is worth another try. */
+const RETRY_AFTER_SECONDS = 5;
+
+/** A call that is answered with an error. The message is for the caller; nothing else of it is shown. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly details: readonly unknown[] = [],
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+  }
+}
+
+function textOf(faults: readonly Fault[]): string {
+  return faults.map((found) => formatFault(found)).join('\n');
+}
+
+/** A bad request: paths are those of the body or query as the caller wrote it. */
+export function invalidRequest(faults: readonly Fault[]): Problem {
+  return new Problem('INVALID_REQUEST', textOf(faults), faults);
+}
+
+/** A bad definition. REST speaks the wire form, whatever form the merged definition was parsed in. */
+export function invalidModel(error: DefinitionError): Problem {
+  const faults = error.faults.map((found) => inForm(found, modelSchema, 'wire'));
+  return new Problem('INVALID_MODEL_CONFIG', textOf(faults), faults);
+}
+
+/** Any error as an answer; undefined when it is a defect of ours, to be logged and not shown. */
+export function tryProblemOf(error: unknown): Problem | undefined {
+  if (error instanceof Problem) return error;
+  if (error instanceof DefinitionError) return invalidModel(error);
+  if (error instanceof ClusterError) return new Problem(error.code, error.message, error.details);
+  return undefined;
+}
+
+/** What the caller of a defect learns: that it is ours, and how to name it to us. */
+export function internalProblem(requestId: string): Problem {
+  return new Problem(
+    'INTERNAL',
+    `something is wrong in the service; its log says more under request id ${requestId}`,
+  );
+}
+
+export function statusOfProblem({ code }: Problem): number {
+  return ERROR_STATUS[code];
+}
+
+export function headersOfProblem({ code, headers }: Problem): Readonly<Record<string, string>> {
+  return wantsRetryAfter(code)
+    ? { 'retry-after': String(RETRY_AFTER_SECONDS), ...headers }
+    : headers;
+}
+
+/** The one shape of an error of the management API. */
+export function problemBody({ code, message, details }: Problem, now: number): object {
+  return {
+    status: 'error',
+    error: { code, message, details },
+    timestamp: new Date(now).toISOString(),
+  };
+}

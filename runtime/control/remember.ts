@@ -1,0 +1,35 @@
+import type { ModelRecord, ModelState } from '../cluster/port';
+import type { Asker } from './change';
+import { requireMatch, requireStaying } from './change';
+import type { Context } from './context';
+
+/** How long an answer waits until a GET shows what it promised. */
+const READ_YOUR_WRITES_MS = 1000;
+
+/** Replaces what is remembered beside a definition; the definition and its revision stay. */
+export async function remember(
+  { cluster, world }: Context,
+  { spec, hash }: ModelRecord,
+  state: Omit<ModelState, 'hash'> | undefined,
+): Promise<void> {
+  const next = state === undefined ? undefined : { ...state, hash };
+  const before = world.snapshot();
+  await cluster.remember(spec.id, next);
+  await world.until((now) => now !== before, READ_YOUR_WRITES_MS);
+}
+
+/** The same on a caller's behalf: after changes that are under way, on the condition the caller named. */
+export function rememberModel(
+  context: Context,
+  id: string,
+  { ifMatch }: Pick<Asker, 'ifMatch'>,
+  want: (record: ModelRecord) => Omit<ModelState, 'hash'>,
+): Promise<ModelRecord> {
+  return context.locks.run(id, async () => {
+    const record = context.world.findModel(id);
+    requireStaying(record);
+    requireMatch(ifMatch, record);
+    await remember(context, record, want(record));
+    return record;
+  });
+}

@@ -1,0 +1,30 @@
+import type { RemoveOptions } from '../cluster/port';
+import type { Context } from './context';
+
+/** How long a caller waits for "it has begun"; the work goes on after that. */
+const BEGIN_MS = 2000;
+
+/**
+ * Begins to remove a model and resolves as soon as that shows, not when the last replica is gone: draining
+ * takes as long as the longest request. What fails later is finished by a tick.
+ * @throws ClusterError when the cluster refuses
+ */
+export async function beginRemoval(
+  context: Context,
+  id: string,
+  options: RemoveOptions,
+): Promise<void> {
+  const { cluster, world, log, removing } = context;
+  let begun = false;
+  removing.add(id);
+  const work = cluster
+    .remove(id, options)
+    .catch((error: unknown) => {
+      if (!begun) throw error;
+      log.error({ model: id, error: (error as Error).message }, 'removal was cut off');
+    })
+    .finally(() => removing.delete(id));
+  const shows = world.until(({ models }) => models.get(id)?.deleting !== false, BEGIN_MS);
+  await Promise.race([work, shows]);
+  begun = true;
+}

@@ -1,0 +1,112 @@
+import { parseModel } from '../../lib/spec';
+import type { ModelRecord } from '../cluster/port';
+import { stateOf } from '../core/build';
+import type { Holdings, PromoteDecision } from '../core/promote';
+import { decidePromote } from '../core/promote';
+import { MANAGER, seen } from './change';
+import type { Context } from './context';
+import { remember } from './remember';
+import { beginRemoval } from './removal';
+
+/** How long a removal may take without anything new before it is begun again, milliseconds. */
+const REMOVAL_RETRY_MS = 60_000;
+
+/** Who asks when nobody does: promotions and removals that go on by themselves. */
+const BY = 'ai-model-service';
+
+/** What the arms of a model have to do now, as far as this router knows. */
+export function holdingsOf({ load }: Pick<Context, 'load'>, id: string): Holdings {
+  const own = load.arms().filter(({ model }) => model === id);
+  return new Map(own.map(({ arm, inFlight, queued }) => [arm, { inFlight, queued }]));
+}
+
+async function act(
+  context: Context,
+  record: ModelRecord,
+  decision: Exclude<PromoteDecision, { do: 'hold' }>,
+): Promise<void> {
+  switch (decision.do) {
+    case 'shift':
+    case 'return':
+      return remember(context, record, decision.state);
+    case 'roll':
+    case 'finish': {
+      const { revision } = await context.cluster.apply(parseModel(decision.definition), {
+        by: BY,
+        manager: MANAGER,
+        ifRevision: record.revision,
+        state: decision.state,
+      });
+      return seen(context, record.spec.id, revision);
+    }
+  }
+}
+
+export interface Ticker {
+  /** One look at everything that goes on by itself. A second call while one runs waits for that. */
+  readonly tick: () => Promise<void>;
+}
+
+export function createTicker(context: Context): Ticker {
+  const { world, locks, log, clock, metrics, table, load, lag } = context;
+  const told = new Map<string, string>();
+  const removals = new Map<string, number>();
+  let running: Promise<void> | undefined;
+
+  const tell = (model: string, { do: what, reason }: PromoteDecision): void => {
+    if (told.get(model) === reason) return;
+    told.set(model, reason);
+    log.info({ model, do: what, reason }, 'promotion');
+  };
+  /** Looked at again inside the lock: a call may have changed the model meanwhile. */
+  const promote = async (id: string): Promise<void> => {
+    const record = world.snapshot().models.get(id);
+    if (record === undefined || stateOf(record)?.promote === undefined) return;
+    const decision = decidePromote(record, holdingsOf(context, id));
+    tell(id, decision);
+    if (decision.do !== 'hold') await act(context, record, decision);
+  };
+  const promotions = (): Promise<void>[] => {
+    const due = [...world.snapshot().models.values()].filter(
+      (record) => stateOf(record)?.promote !== undefined,
+    );
+    for (const id of told.keys()) if (!due.some(({ spec }) => spec.id === id)) told.delete(id);
+    return due.map(({ spec: { id } }) => locks.run(id, () => promote(id)));
+  };
+  /** Removals that somebody else, or this service before it was restarted, did not bring to an end. */
+  const finishRemovals = (): Promise<void>[] => {
+    const now = clock.now();
+    const going = [...world.snapshot().models.values()].filter(({ deleting }) => deleting);
+    for (const id of removals.keys()) {
+      if (!going.some(({ spec }) => spec.id === id)) removals.delete(id);
+    }
+    const due = going.filter(({ spec: { id } }) => {
+      if (!removals.has(id)) removals.set(id, now);
+      return now - (removals.get(id) ?? now) >= REMOVAL_RETRY_MS && !context.removing.has(id);
+    });
+    return due.map(({ spec: { id }, manager }) => {
+      removals.set(id, now);
+      return beginRemoval(context, id, { by: BY, manager });
+    });
+  };
+  const once = async (): Promise<void> => {
+    lag.sample();
+    const lagSeconds = lag.lastMs() / 1000;
+    const now = clock.now();
+    metrics.observe({ snapshot: world.snapshot(), table: table.current, load, now, lagSeconds });
+    const results = await Promise.allSettled([...promotions(), ...finishRemovals()]);
+    for (const result of results) {
+      if (result.status === 'fulfilled') continue;
+      // The next tick looks again; nothing is half-done that it would not see.
+      log.error({ error: (result.reason as Error).message }, 'a tick could not act');
+    }
+  };
+  return {
+    tick: () => {
+      running ??= once().finally(() => {
+        running = undefined;
+      });
+      return running;
+    },
+  };
+}

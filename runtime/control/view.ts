@@ -1,0 +1,192 @@
+import type { Arm } from '../../lib/spec';
+import type { ArmRecord, ModelRecord, Why } from '../cluster/port';
+import { sharesOf, stateOf } from '../core/build';
+import type { ArmStats } from '../core/load';
+import type { Status } from '../core/status';
+import { statusOf } from '../core/status';
+import { usageOf } from '../metrics';
+import type { HEALTHS } from './schemas';
+
+type Health = (typeof HEALTHS)[number];
+
+const iso = (at: number): string => new Date(at).toISOString();
+
+/** Fewer requests say little about an arm. */
+const MIN_REQUESTS = 20;
+/** More failures than this are worth a look. */
+const DEGRADED_FAILURES = 0.05;
+
+function countsOf({ desired, current, ready }: ArmRecord): object {
+  return { desired, current, ready };
+}
+
+const NO_ARM = { desired: 0, current: 0, ready: 0 };
+
+/** What lists show of a model. Replicas are those of stable. */
+export function summaryView(record: ModelRecord): object {
+  const { spec, revision, createdAt, updatedAt, arms } = record;
+  return {
+    model_id: spec.id,
+    name: spec.name,
+    version: spec.version,
+    status: statusOf(record).status,
+    replicas: arms[0] === undefined ? NO_ARM : countsOf(arms[0]),
+    model_type: spec.type,
+    framework: spec.framework,
+    revision,
+    created_at: iso(createdAt),
+    updated_at: iso(updatedAt),
+  };
+}
+
+export function whyView(why: Why | undefined): object | undefined {
+  return why === undefined ? undefined : { ...why, since: iso(why.since) };
+}
+
+/** Failed requests of the last minute as a fraction; undefined when there were too few to tell. */
+export function errorRate(stats: ArmStats | undefined): number | undefined {
+  if (stats === undefined || stats.window.requests < MIN_REQUESTS) return undefined;
+  return stats.window.failures / stats.window.requests;
+}
+
+/** One word for an arm: from what runs, and from what became of the requests it got. */
+export function healthOf(record: ModelRecord, arm: ArmRecord, stats: ArmStats | undefined): Health {
+  if (stateOf(record)?.stopped === true) return 'stopped';
+  if (arm.desired === 0 && arm.current === 0) return 'healthy';
+  const own = record.replicas.filter((replica) => replica.arm === arm.name);
+  if (arm.ready === 0) {
+    const failed = own.some(({ phase }) => phase === 'failed');
+    return failed || arm.why !== undefined ? 'unhealthy' : 'starting';
+  }
+  const ejected = stats?.replicas.some(({ ejectedUntil }) => ejectedUntil !== undefined) === true;
+  const failing = (errorRate(stats) ?? 0) > DEGRADED_FAILURES;
+  return arm.ready < arm.desired || ejected || failing ? 'degraded' : 'healthy';
+}
+
+function roleOf({ name, role }: Arm): string {
+  if (name === 'stable') return 'stable';
+  return role.kind === 'traffic' ? 'candidate' : role.kind;
+}
+
+function armView(record: ModelRecord, arm: Arm, stats: ArmStats | undefined): object {
+  const found = record.arms.find(({ name }) => name === arm.name);
+  const share = sharesOf(record).find((one) => one.arm === arm.name)?.hundredths ?? 0;
+  const why = whyView(found?.why);
+  return {
+    name: arm.name,
+    version: arm.version,
+    role: roleOf(arm),
+    traffic: share / 100,
+    ...(arm.role.kind === 'shadow' && { mirrored: arm.role.percent }),
+    replicas: found === undefined ? NO_ARM : countsOf(found),
+    health: found === undefined ? 'starting' : healthOf(record, found, stats),
+    ...(why !== undefined && { why }),
+  };
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False';
+  readonly reason: string;
+  readonly message: string;
+}
+
+const RESTING: ReadonlySet<string> = new Set(['running', 'stopped', 'failed']);
+
+function conditionsOf(record: ModelRecord, { status, serving, why }: Status): Condition[] {
+  const state = stateOf(record);
+  const progressing = !RESTING.has(status);
+  const { promote, shares } = state ?? {};
+  return [
+    {
+      type: 'Available',
+      status: serving ? 'True' : 'False',
+      reason: serving ? 'serving' : (why?.cause ?? status),
+      message: serving ? 'requests are answered' : (why?.message ?? `the model is ${status}`),
+    },
+    {
+      type: 'Progressing',
+      status: progressing ? 'True' : 'False',
+      reason: status,
+      message: progressing ? (why?.message ?? `the model is ${status}`) : 'nothing is under way',
+    },
+    ...(promote === undefined
+      ? []
+      : [
+          {
+            type: 'Promoting',
+            status: 'True' as const,
+            reason: promote.phase,
+            message: `${promote.candidate} becomes stable`,
+          },
+        ]),
+    ...(shares === undefined || promote !== undefined
+      ? []
+      : [
+          {
+            type: 'Overridden',
+            status: 'True' as const,
+            reason: 'shares',
+            message: 'shares differ from the definition until the next one is applied',
+          },
+        ]),
+  ];
+}
+
+function endpointsOf({ spec }: ModelRecord, origin: string): object[] {
+  const { id, server } = spec;
+  const protocol = server.kind === 'custom' ? server.protocol : undefined;
+  const speaks = (kinds: readonly string[], ...protocols: readonly string[]): boolean =>
+    kinds.includes(server.kind) || (protocol !== undefined && protocols.includes(protocol));
+  const paths = [
+    ['inference', `/api/v1/models/${id}/inference`],
+    ['batch', `/api/v1/models/${id}/batch_inference`],
+    ...(speaks(['onnx', 'triton', 'mlserver'], 'v2') ? [['v2', `/v2/models/${id}/infer`]] : []),
+    ...(speaks(['onnx', 'tensorflow-serving'], 'v1', 'tfs')
+      ? [['v1', `/v1/models/${id}:predict`]]
+      : []),
+    ...(speaks(['vllm'], 'openai') ? [['openai', '/openai/v1']] : []),
+  ];
+  return paths.map(([type, path]) => ({ type, url: `${origin}${path}` }));
+}
+
+function usageView(record: ModelRecord, stats: readonly ArmStats[]): object {
+  const used = usageOf(record.replicas);
+  return {
+    cpu_cores: used?.cpuCores ?? null,
+    memory_bytes: used?.memoryBytes ?? null,
+    replicas: record.replicas.length,
+    requests_in_flight: stats.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    requests_queued: stats.reduce((sum, { queued }) => sum + queued, 0),
+  };
+}
+
+/** Everything that is known of a model now. `all`: the traffic of all arms. */
+export function statusView(record: ModelRecord, all: readonly ArmStats[], origin: string): object {
+  const { spec, arms, revision, manager, createdAt, updatedAt } = record;
+  const stats = all.filter(({ model }) => model === spec.id);
+  const status = statusOf(record);
+  return {
+    model_id: spec.id,
+    name: spec.name,
+    version: spec.version,
+    status: status.status,
+    serving: status.serving,
+    revision,
+    manager,
+    replicas: arms[0] === undefined ? NO_ARM : countsOf(arms[0]),
+    endpoints: endpointsOf(record, origin),
+    arms: spec.arms.map((arm) =>
+      armView(
+        record,
+        arm,
+        stats.find((one) => one.arm === arm.name),
+      ),
+    ),
+    resource_usage: usageView(record, stats),
+    conditions: conditionsOf(record, status),
+    why: whyView(status.why) ?? null,
+    created_at: iso(createdAt),
+    updated_at: iso(updatedAt),
+  };
+}

@@ -1,0 +1,97 @@
+import type { Cluster, ModelRecord, Snapshot, Watch } from '../cluster/port';
+import { buildTable } from '../core/build';
+import type { RoutingTable, TableHolder } from '../core/table';
+import { Problem } from './problem';
+
+const NOTHING: Snapshot = { phase: 'empty', at: 0, models: new Map() };
+
+/** The cluster as last seen, and the routing table that follows from it. */
+export interface World {
+  readonly snapshot: () => Snapshot;
+  readonly start: () => void;
+  readonly stop: () => void;
+  /** Resolves when the cluster has been read for the first time. */
+  readonly whenSynced: () => Promise<void>;
+  /** Resolves when the snapshot fulfils the condition: true; or when the time is over: false. */
+  readonly until: (condition: (snapshot: Snapshot) => boolean, ms: number) => Promise<boolean>;
+  /** @throws Problem MODEL_NOT_FOUND, or CLUSTER_UNAVAILABLE before the cluster was read */
+  readonly findModel: (id: string) => ModelRecord;
+  /** @throws Problem CLUSTER_UNAVAILABLE before the cluster was read */
+  readonly findModels: () => readonly ModelRecord[];
+}
+
+export interface WorldOptions {
+  readonly cluster: Cluster;
+  readonly table: TableHolder;
+  readonly routers: () => number;
+  readonly onSwap: (table: RoutingTable) => void;
+}
+
+/** Once read, the last view serves on, however old; before that nothing can be said about any model. */
+export function wasRead({ phase }: Snapshot): boolean {
+  return phase === 'synced' || phase === 'stale';
+}
+
+export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): World {
+  let snapshot = NOTHING;
+  let watch: Watch | undefined;
+  const waiting = new Set<() => void>();
+
+  /** Stores the event and swaps the table; everything else waits for a tick. */
+  const see = (next: Snapshot): void => {
+    snapshot = next;
+    if (wasRead(next)) {
+      table.current = buildTable(next, table.current.generation + 1, routers());
+      onSwap(table.current);
+    }
+    for (const check of waiting) check();
+  };
+  const until = (condition: (seen: Snapshot) => boolean, ms: number): Promise<boolean> => {
+    if (condition(snapshot)) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const finish = (result: boolean): void => {
+        waiting.delete(check);
+        clearTimeout(timer);
+        resolve(result);
+      };
+      const check = (): void => {
+        if (condition(snapshot)) finish(true);
+      };
+      const timer = setTimeout(() => finish(false), ms);
+      timer.unref();
+      waiting.add(check);
+    });
+  };
+  const requireRead = (): void => {
+    if (wasRead(snapshot)) return;
+    throw new Problem('CLUSTER_UNAVAILABLE', 'the cluster has not been read yet; try again soon');
+  };
+
+  return {
+    snapshot: () => snapshot,
+    start: () => {
+      watch ??= cluster.watch(see);
+    },
+    stop: () => {
+      watch?.stop();
+      watch = undefined;
+    },
+    whenSynced: async () => {
+      while (!(await until(wasRead, 60_000)));
+    },
+    until,
+    findModel: (id) => {
+      requireRead();
+      const record = snapshot.models.get(id);
+      if (record !== undefined) return record;
+      throw new Problem(
+        'MODEL_NOT_FOUND',
+        `no model is called ${id}; GET /api/v1/models lists them`,
+      );
+    },
+    findModels: () => {
+      requireRead();
+      return [...snapshot.models.values()];
+    },
+  };
+}
