@@ -184,7 +184,5 @@ export function artifactParts(context: Context, arm: Arm): ArtifactParts {
 export function artifactPath(spec: ModelSpec, arm: Arm): string | undefined {
   if (arm.source === undefined) return undefined;
   const { folder, file } = layoutOf(spec, arm);
-  const isFile = file !== undefined && !isArchive(arm.source.uri);
-  const known = arm.server.kind !== 'custom' || extensionOf(arm.source.uri) !== undefined;
-  return isFile && known ? `${folder}/${file}` : folder;
+  return file === undefined ? folder : `${folder}/${file}`;
 }

@@ -1,4 +1,4 @@
-import type { Arm, ModelSpec, ServerOf } from '../spec';
+import type { Arm, ModelSpec, ServerOf, Source } from '../spec';
 
 /** Where a server looks for its artifact. */
 export interface Layout {
@@ -72,6 +72,13 @@ function tritonLayout(folder: string, backend: TritonBackend): Layout {
     : { mount, folder: mount, file };
 }
 
+/** An own server finds its file under the name it had; what may be a folder gets no name. */
+function ownName(source: Source | undefined): string | undefined {
+  if (source === undefined) return undefined;
+  const isFile = source.scheme === 'file' || extensionOf(source.uri) !== undefined;
+  return isFile && !isArchive(source.uri) ? baseName(source.uri) : undefined;
+}
+
 /**
  * The layout of an arm's server. Version folders are always `1`: an arm runs one version, and its label
  * and the router's answers name it.
@@ -98,7 +105,7 @@ export function layoutOf(spec: ModelSpec, { server, source }: Arm): Layout {
     case 'vllm':
       return plain(folder, undefined);
     case 'custom':
-      return plain(folder, baseName(source?.uri ?? 'model'));
+      return plain(folder, ownName(source));
   }
 }
 
