@@ -1,0 +1,150 @@
+import { at, findManifest, manifests, model } from '../support/manifests';
+import type { Manifest } from '../support/manifests';
+
+// What cdk8s-plus and habit get wrong, each looked for in the finished YAML.
+const CONTAINER = 'spec.template.spec.containers.0';
+
+function deployment(more: object = {}, environment: object = {}): Manifest {
+  return findManifest(manifests(model(more), environment), 'Deployment', 'iris');
+}
+
+test('a GPU quantity arrives, in limits and requests', () => {
+  const resources = at(deployment({ resources: { gpu: 2 } }), `${CONTAINER}.resources`);
+  expect(at(resources, 'limits')).toMatchObject({ 'nvidia.com/gpu': '2' });
+  expect(at(resources, 'requests')).toMatchObject({ 'nvidia.com/gpu': '2' });
+});
+
+test('another GPU resource takes the place of the default one', () => {
+  const resources = { gpu: { count: 1, resource: 'amd.com/gpu' } };
+  const limits = at(deployment({ resources }), `${CONTAINER}.resources.limits`);
+  expect(limits).toEqual({ memory: '512Mi', 'amd.com/gpu': '1' });
+});
+
+test('preStop.sleep arrives from 1.30 on, and is a command before', () => {
+  const hook = (kubernetesVersion: string): unknown =>
+    at(deployment({}, { kubernetesVersion }), `${CONTAINER}.lifecycle.preStop`);
+  expect(hook('1.30')).toEqual({ sleep: { seconds: 15 } });
+  expect(hook('1.29')).toEqual({ exec: { command: ['sleep', '15'] } });
+});
+
+test('no limit appears that nobody asked for: CPU is unlimited, memory is what was requested', () => {
+  expect(at(deployment(), `${CONTAINER}.resources`)).toEqual({
+    requests: { cpu: '500m', memory: '512Mi' },
+    limits: { memory: '512Mi' },
+  });
+  const resources = { cpu: '1', memory: '2Gi', cpuLimit: '2' };
+  expect(at(deployment({ resources }), `${CONTAINER}.resources.limits`)).toEqual({
+    cpu: '2',
+    memory: '2Gi',
+  });
+});
+
+test('the startup probe asks for this model and covers the whole budget', () => {
+  const probe = at(
+    deployment({ health: { startupSeconds: 601, periodSeconds: 7 } }),
+    `${CONTAINER}.startupProbe`,
+  );
+  expect(probe).toMatchObject({ httpGet: { path: '/v2/models/iris/ready', port: 'http' } });
+  const budget = Number(at(probe, 'failureThreshold')) * Number(at(probe, 'periodSeconds'));
+  expect(budget).toBeGreaterThanOrEqual(601);
+});
+
+test('readiness asks whether the model is loaded, liveness only whether the process is there', () => {
+  const made = deployment();
+  expect(at(made, `${CONTAINER}.readinessProbe.httpGet.path`)).toBe('/v2/models/iris/ready');
+  expect(at(made, `${CONTAINER}.livenessProbe.httpGet.path`)).toBe('/v2/health/live');
+});
+
+test('no probe that nobody asked for: liveness of TensorFlow Serving is TCP, readiness is not', () => {
+  const made = deployment({ framework: 'tensorflow', source: 's3://m/1' });
+  expect(at(made, `${CONTAINER}.livenessProbe`)).toMatchObject({ tcpSocket: { port: 'http' } });
+  expect(at(made, `${CONTAINER}.startupProbe.tcpSocket`)).toBeUndefined();
+  expect(at(made, `${CONTAINER}.readinessProbe.httpGet.path`)).toBe('/v1/models/iris/metadata');
+});
+
+test('a health path and port of the definition are asked instead', () => {
+  const made = deployment({
+    framework: 'custom',
+    image: 'example.com/iris:1',
+    health: { path: '/up', port: 9000 },
+  });
+  const asked = { httpGet: { path: '/up', port: 9000 } };
+  expect(at(made, `${CONTAINER}.readinessProbe`)).toMatchObject(asked);
+  expect(at(made, `${CONTAINER}.startupProbe`)).toMatchObject(asked);
+});
+
+test('replicas are never written, by nobody', () => {
+  const all = manifests(model({ scaling: { minReplicas: 3, maxReplicas: 3 } }));
+  expect(at(findManifest(all, 'Deployment'), 'spec.replicas')).toBeUndefined();
+  expect(at(findManifest(all, 'HorizontalPodAutoscaler'), 'spec')).toMatchObject({
+    minReplicas: 3,
+    maxReplicas: 3,
+  });
+});
+
+test('a server that ignores SIGTERM gets it only after its longest request', () => {
+  const inference = { timeoutSeconds: 60 };
+  const tfs = deployment({ framework: 'tensorflow', source: 's3://m/1', inference });
+  expect(at(tfs, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(75);
+  expect(at(tfs, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
+  const onnx = deployment({ inference });
+  expect(at(onnx, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(15);
+  expect(at(onnx, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
+});
+
+test('the progress deadline leaves room for the startup budget', () => {
+  const made = deployment({ health: { startupSeconds: 1200, initialDelaySeconds: 30 } });
+  expect(at(made, 'spec.progressDeadlineSeconds')).toBe(1290);
+});
+
+test.each([
+  [4, 1],
+  [5, '25%'],
+])('with up to %s replicas the surge is %s', (maxReplicas, maxSurge) => {
+  expect(at(deployment({ scaling: { maxReplicas } }), 'spec.strategy.rollingUpdate')).toEqual({
+    maxUnavailable: 0,
+    maxSurge,
+  });
+});
+
+test('an autoscaler reaches zero only where the API server takes it', () => {
+  const scaling = { minReplicas: 0, maxReplicas: 2, targetConcurrency: 1 };
+  const lowest = (kubernetesVersion: string): unknown =>
+    at(
+      findManifest(manifests(model({ scaling }), { kubernetesVersion }), 'HorizontalPodAutoscaler'),
+      'spec.minReplicas',
+    );
+  expect(lowest('1.36')).toBe(1);
+  expect(lowest('1.37')).toBe(0);
+});
+
+test('one replica has no disruption budget: it would only block drains', () => {
+  const kinds = (maxReplicas: number): readonly string[] =>
+    manifests(model({ scaling: { maxReplicas } })).map(({ kind }) => kind);
+  expect(kinds(1)).not.toContain('PodDisruptionBudget');
+  expect(kinds(2)).toContain('PodDisruptionBudget');
+});
+
+test('a variable reaches the process as it was written, whatever dollars are in it', () => {
+  const env = { A: '$(B) costs $5', B: 'x', C: 'a$b', D: '$$' };
+  const all = at(deployment({ env }), `${CONTAINER}.env`) as readonly object[];
+  expect(all).toEqual([
+    { name: 'A', value: '$$(B) costs $$5' },
+    { name: 'B', value: 'x' },
+    { name: 'C', value: 'a$b' },
+    { name: 'D', value: '$$$$' },
+    { name: 'HOME', value: '/tmp' },
+  ]);
+});
+
+test('the account has no token, neither by itself nor in the pod', () => {
+  const all = manifests(model());
+  expect(findManifest(all, 'ServiceAccount')['automountServiceAccountToken']).toBe(false);
+  expect(
+    at(findManifest(all, 'Deployment'), 'spec.template.spec.automountServiceAccountToken'),
+  ).toBe(false);
+});
+
+test('the last words of a crash are kept where they can be read without the right to read logs', () => {
+  expect(at(deployment(), `${CONTAINER}.terminationMessagePolicy`)).toBe('FallbackToLogsOnError');
+});
