@@ -78,7 +78,7 @@ function sendError(context: Context, request: Request, response: Response, error
     // Not the message: it may quote what was sent. The stack without its first line shows the place.
     const place = stack?.split('\n').filter((line) => /^\s+at /.test(line));
     const fields = { requestId: requestId(response), method: request.method, name, place };
-    context.log.error(fields, 'a call failed');
+    context.log.error('a call failed', fields);
   }
   sendProblem(context, response, known ?? internalProblem(requestId(response)));
 }
@@ -109,7 +109,7 @@ function record(
   };
   audit.record({ at, ...entry });
   metrics.onDeployment(action, status < 400 ? 'success' : 'error');
-  log.info({ ...entry, ms: at - began }, `${action} ${status < 400 ? 'accepted' : 'refused'}`);
+  log.info(`${action} ${status < 400 ? 'accepted' : 'refused'}`, { ...entry, ms: at - began });
 }
 
 function handlerOf(context: Context, call: Call) {

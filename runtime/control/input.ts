@@ -37,8 +37,10 @@ function bodyProblem(error: BodyError): Problem {
 }
 
 async function readJson(request: Request, response: Response): Promise<unknown> {
-  // null: there is no body; false: there is one of another type.
-  if (request.is(JSON_TYPES) === false) {
+  // Some clients announce the length of nothing; that needs no type.
+  const empty = request.header('content-length') === '0';
+  // `false`: there is a body of another type.
+  if (!empty && request.is(JSON_TYPES) === false) {
     throw new Problem(
       'UNSUPPORTED_MEDIA_TYPE',
       'the body must be JSON; send Content-Type: application/json',

@@ -8,11 +8,11 @@ import type { RoutingTable, TableHolder } from '../core/table';
 import type { Metrics } from '../metrics';
 import type { EventLoop } from './eventloop';
 
-/** Where lines of the log go; pino fits. */
+/** Where lines of the log go. Never a body, a header value or a key. */
 export interface Log {
-  readonly info: (fields: object, message: string) => void;
-  readonly warn: (fields: object, message: string) => void;
-  readonly error: (fields: object, message: string) => void;
+  readonly info: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  readonly warn: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  readonly error: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }
 
 export interface Clock {

@@ -21,7 +21,7 @@ export async function beginRemoval(
     .remove(id, options)
     .catch((error: unknown) => {
       if (!begun) throw error;
-      log.error({ model: id, error: (error as Error).message }, 'removal was cut off');
+      log.error('removal was cut off', { model: id, error: (error as Error).message });
     })
     .finally(() => removing.delete(id));
   const shows = world.until(({ models }) => models.get(id)?.deleting !== false, BEGIN_MS);

@@ -25,7 +25,7 @@ const DEFINITION = 'A model definition in wire form. TypeScript’s names are un
 export const definitionSchema = z.record(z.string(), z.unknown()).meta({
   id: 'ModelDefinition',
   description: DEFINITION,
-  override: ({ jsonSchema }) => {
+  override: ({ jsonSchema }: { jsonSchema: object }) => {
     for (const key of Object.keys(jsonSchema)) Reflect.deleteProperty(jsonSchema, key);
     Object.assign(jsonSchema, modelJsonSchema()['then'], { description: DEFINITION });
   },

@@ -56,7 +56,7 @@ export function createTicker(context: Context): Ticker {
   const tell = (model: string, { do: what, reason }: PromoteDecision): void => {
     if (told.get(model) === reason) return;
     told.set(model, reason);
-    log.info({ model, do: what, reason }, 'promotion');
+    log.info('promotion', { model, do: what, reason });
   };
   /** Looked at again inside the lock: a call may have changed the model meanwhile. */
   const promote = async (id: string): Promise<void> => {
@@ -98,7 +98,7 @@ export function createTicker(context: Context): Ticker {
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
       // The next tick looks again; nothing is half-done that it would not see.
-      log.error({ error: (result.reason as Error).message }, 'a tick could not act');
+      log.error('a tick could not act', { error: (result.reason as Error).message });
     }
   };
   return {
