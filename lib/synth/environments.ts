@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Environment } from '../spec';
-import { DefinitionError, parseEnvironment } from '../spec';
+import type { Environment, Form } from '../spec';
+import { checked, DefinitionError, environmentSchema, parseEnvironment } from '../spec';
 import { fileFault, throwAll } from './errors';
 import { loadValue } from './load';
 import { withLines } from './text';
@@ -28,20 +28,22 @@ export async function loadEnvironments(folder: string): Promise<Environments> {
   if (name === undefined) return { all: [parseEnvironment()], inFolders: false };
   const file = join(folder, name);
   const located = await loadValue(file);
+  // YAML and JSON may use either form, as definitions do.
+  const form: Form = /\.(?:yaml|json)$/.test(name) ? 'wire' : 'fields';
   const inFolders = Array.isArray(located.value);
   const values = inFolders ? (located.value as readonly unknown[]) : [located.value];
   const errors: DefinitionError[] = [];
   const all = values.flatMap((value, index) => {
     try {
-      return [parseEnvironment(value, file)];
+      return [checked(environmentSchema, value, form, file)];
     } catch (error) {
       if (!(error instanceof DefinitionError)) throw error;
       const found = inFolders ? underIndex(error, index, file) : error;
-      errors.push(/\.(?:yaml|json)$/.test(file) ? withLines(found, file, located) : found);
+      errors.push(form === 'wire' ? withLines(found, file, located) : found);
       return [];
     }
   });
-  throwAll([...errors, ...repeated(all, file)]);
+  throwAll(errors.length > 0 ? errors : repeated(all, file));
   return { all, inFolders };
 }
 

@@ -1,0 +1,185 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DefinitionError } from '../../lib/spec';
+import type { Definition } from '../../lib/synth';
+import { discover, findEnvironment, loadDefinition, loadEnvironments } from '../../lib/synth';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'discover-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function write(files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+}
+
+async function faults(work: () => Promise<unknown>): Promise<string> {
+  const error: unknown = await work().catch((reason: unknown) => reason);
+  if (!(error instanceof DefinitionError)) throw error;
+  return error.message.replaceAll(`${folder}/`, '');
+}
+
+const TS = (id: string, more = ''): string =>
+  `import { defineModel } from '@suoke/ai-model-service';
+   export default defineModel({ id: '${id}', version: 'v1', framework: 'onnx', source: 's3://m/x', ${more} });`;
+
+test('definitions of every language and form are found, in the order of their names', async () => {
+  write({
+    'd.ts': TS('typed'),
+    'c.mjs': `export default { id: 'module', version: 'v1', framework: 'onnx', source: 's3://m/x' };`,
+    'b.cjs': `module.exports = { id: 'common', version: 'v1', framework: 'onnx', source: 's3://m/x' };`,
+    'a.yaml': 'model_id: wire\nversion: v1\nframework: onnx\nrepository_url: s3://m/x\n',
+    'e.json': '{"id":"json","version":"v1","framework":"onnx","source":"s3://m/x"}',
+    '_helper.ts': 'export const nothing = 1;',
+    'notes.md': '# notes',
+    'types.d.ts': 'export type A = 1;',
+    'x.test.ts': 'throw new Error("a test is no definition");',
+  });
+  const found = await discover(folder);
+  expect(found.map(({ spec }) => spec.id)).toEqual(['wire', 'common', 'module', 'typed', 'json']);
+  expect(found.map(({ form }) => form)).toEqual(['wire', 'fields', 'fields', 'fields', 'fields']);
+  expect(found[0]?.file).toBe(join(folder, 'a.yaml'));
+});
+
+test('a definition may share a helper, and is read again after it changed', async () => {
+  write({
+    '_team.ts': `export const labels = { team: 'a' };`,
+    'x.ts': `import { labels } from './_team';\n${TS('x', 'labels')}`,
+  });
+  const team = async (): Promise<unknown> => (await discover(folder))[0]?.spec.labels['team'];
+  expect(await team()).toBe('a');
+  write({ '_team.ts': `export const labels = { team: 'b' };` });
+  expect(await team()).toBe('b');
+});
+
+test('the parts of the package that describe models are there, without a build', async () => {
+  write({
+    'x.ts': `import { defineModel, MAX_REPLICAS } from '@suoke/ai-model-service/spec';
+      export default defineModel({ id: 'x', version: 'v1', framework: 'onnx', source: 's3://m/x',
+        scaling: { maxReplicas: MAX_REPLICAS } });`,
+  });
+  expect((await loadDefinition(join(folder, 'x.ts'))).spec.scaling.maxReplicas).toBe(1000);
+});
+
+test('files are read relative to their definition, and their digests are known', async () => {
+  write({ 'x.ts': TS('x').replace('s3://m/x', './x.onnx'), 'x.onnx': 'abc' });
+  const [found] = (await discover(folder)) as [Definition];
+  const content = found.spec.arms[0].source?.content;
+  expect(content?.name).toBe('x.onnx');
+  expect(Buffer.from(content?.bytes ?? []).toString()).toBe('abc');
+  expect(content?.sha256).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+});
+
+test('a large file is found as well, for servers on this machine', async () => {
+  write({ 'x.ts': TS('x').replace('s3://m/x', './x.onnx'), 'x.onnx': 'x'.repeat(800_000) });
+  const { spec } = await loadDefinition(join(folder, 'x.ts'));
+  expect(spec.arms[0].source?.content?.bytes.length).toBe(800_000);
+});
+
+test('all faults of all files come in one answer, with lines where the file has any', async () => {
+  write({
+    'a.yaml': 'model_id: a\nversion: v1\nframework: onyx\nrepository_url: ./none.onnx\n',
+    'b.yaml':
+      'model_id: b\nversion: v1\nframework: onnx\nrepository_url: ./none.onnx\nscaling_config:\n  min_replicas: 3\n  max_replicas: 1\n',
+    'c.ts': 'export const x = 1;',
+    'd.ts': 'export default {;',
+    'e.yaml': 'a: [1',
+    'f.json': '{"model_id":"f","version":"v1","framework":"onnx","repository_url":"./none.onnx"}',
+    'g.ts': TS('g').replace('s3://m/x', './none.onnx'),
+  });
+  const lines = (await faults(() => discover(folder)))
+    .split('\n')
+    .filter((line) => /^[a-g]\./.test(line));
+  expect(lines).toEqual([
+    expect.stringMatching(/^a\.yaml:3: framework: got "onyx", must be one of/),
+    'b.yaml:7: scaling_config.max_replicas: got 1, must be ≥ minReplicas (3); raise it or lower minReplicas',
+    expect.stringMatching(/^c\.ts: has no default export; write `export default defineModel/),
+    expect.stringMatching(/^d\.ts: cannot be loaded: /),
+    expect.stringMatching(/^e\.yaml:[12]: /),
+    expect.stringMatching(
+      /^f\.json:1: repository_url: got "\.\/none\.onnx", must be the path of a file/,
+    ),
+    expect.stringMatching(/^g\.ts: source: got "\.\/none\.onnx", must be the path of a file/),
+  ]);
+});
+
+test('a digest that is not the file’s is a fault', async () => {
+  const source = `{ uri: './x.onnx', sha256: '${'0'.repeat(64)}' }`;
+  write({ 'x.ts': TS('x').replace(`'s3://m/x'`, source), 'x.onnx': 'abc' });
+  expect(await faults(() => discover(folder))).toMatch(
+    /^x\.ts: source\.sha256: got "0+…?.*must be the digest of \.\/x\.onnx, ba7816bf/,
+  );
+});
+
+test('a folder is no artifact', async () => {
+  write({ 'x.ts': TS('x').replace('s3://m/x', '.') });
+  expect(await faults(() => discover(folder))).toMatch(/must be a file \(pack a folder into one\)/);
+});
+
+test('two models with one name in Kubernetes are told about, with both files', async () => {
+  write({ 'a.ts': TS('a-b'), 'b.ts': TS('a_b'), 'c.ts': TS('a-b') });
+  expect((await faults(() => discover(folder))).split('\n')).toEqual([
+    'b.ts: the ids a-b and a_b give the same object names (a.ts); rename one of the models',
+    'c.ts: the id a-b is taken (a.ts); rename one of the models',
+  ]);
+});
+
+test('a folder that is not there is a fault, an empty one is not', async () => {
+  expect(await discover(folder)).toEqual([]);
+  expect(await faults(() => discover(join(folder, 'none')))).toBe(
+    'none: is no folder; name the folder of your model definitions',
+  );
+});
+
+describe('environments', () => {
+  test('without a file there is the default one, in dist itself', async () => {
+    const { all, inFolders } = await loadEnvironments(folder);
+    expect(all.map(({ namespace }) => namespace)).toEqual(['ai-models']);
+    expect(inFolders).toBe(false);
+  });
+
+  test('one of them needs no folder, a list gives each its own', async () => {
+    write({ 'environments.yaml': 'namespace: models\nkubernetes_version: "1.31"\n' });
+    expect(await loadEnvironments(folder)).toMatchObject({
+      all: [{ namespace: 'models', kubernetesVersion: '1.31' }],
+      inFolders: false,
+    });
+    write({
+      'environments.ts': `import { defineEnvironment } from '@suoke/ai-model-service';
+        export default [defineEnvironment({ name: 'staging' }), defineEnvironment({ name: 'production' })];`,
+    });
+    const several = await loadEnvironments(folder);
+    expect(several).toMatchObject({
+      all: [{ name: 'staging' }, { name: 'production' }],
+      inFolders: true,
+    });
+    expect(findEnvironment(several, 'production')).toMatchObject({
+      all: [{ name: 'production' }],
+      inFolders: true,
+    });
+    expect(await faults(async () => Promise.resolve(findEnvironment(several, 'prod')))).toBe(
+      'no environment is called prod, there are: staging, production; choose one of them',
+    );
+  });
+
+  test('faults of all of them are told, with their place', async () => {
+    write({
+      'environments.yaml': '- name: a\n  namespce: x\n- name: a\n  kubernetes_version: "1.2"\n',
+    });
+    expect((await faults(() => loadEnvironments(folder))).split('\n')).toEqual([
+      expect.stringMatching(/^environments\.yaml:2: \[0\]\.namespce: .*did you mean namespace\?/),
+      expect.stringMatching(/^environments\.yaml:4: \[1\]\.kubernetes_version: got "1\.2"/),
+    ]);
+  });
+
+  test('two of one name, or none at all, are faults', async () => {
+    write({ 'environments.yaml': '- name: a\n- name: a\n' });
+    expect(await faults(() => loadEnvironments(folder))).toBe(
+      'environments.yaml: two environments are called a; rename one',
+    );
+    write({ 'environments.yaml': '[]' });
+    expect(await faults(() => loadEnvironments(folder))).toMatch(/holds no environment/);
+  });
+});
