@@ -1,3 +1,5 @@
+import type { Spread } from './balance';
+import { mostOf } from './balance';
 import { PRIORITIES } from './outcome';
 import type { Priority, ShedReason } from './outcome';
 
@@ -121,18 +123,23 @@ export interface Outlook {
   readonly ahead: number;
   /** Requests in flight the arm takes. */
   readonly capacity: number;
-  /** Mean time a request holds its slot, milliseconds; undefined: not measured yet. */
-  readonly serviceMs: number | undefined;
+  /** How long a request holds its slot, milliseconds; undefined: not measured yet. */
+  readonly service: Spread | undefined;
 }
 
 /** Milliseconds until a slot is free: with 8 slots of 40 ms and 15 ahead, (15 + 1) × 40 / 8 = 80. */
-export function expectedWaitMs({ ahead: before, capacity, serviceMs = 0 }: Outlook): number {
-  return capacity === 0 ? 0 : ((before + 1) * serviceMs) / capacity;
+export function expectedWaitMs({ ahead: before, capacity, service }: Outlook): number {
+  return capacity === 0 ? 0 : ((before + 1) * (service?.mean ?? 0)) / capacity;
+}
+
+/** Is this enough time to be answered, once it has a slot? */
+export function isEnough(service: Spread | undefined, remainingMs: number): boolean {
+  return service === undefined || mostOf(service) <= remainingMs;
 }
 
 /** Can it wait and still be answered in time? Unknown or without capacity: let it try. */
 export function canMeet(outlook: Outlook, remainingMs: number): boolean {
-  return expectedWaitMs(outlook) + (outlook.serviceMs ?? 0) <= remainingMs;
+  return isEnough(outlook.service, remainingMs - expectedWaitMs(outlook));
 }
 
 /** Longest that is asked for; who comes later than needed has lost nothing. */

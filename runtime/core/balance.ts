@@ -21,9 +21,28 @@ export function costAfter(cost: Cost, sampleMs: number, now: number): Cost {
   return { ms: cost.ms * weight + sampleMs * (1 - weight), at: now };
 }
 
-/** Not peak-sensitive: the mean of many samples, each counting one in `samples`. */
-export function meanAfter(mean: number | undefined, sample: number, samples = 20): number {
-  return mean === undefined ? sample : mean + (sample - mean) / samples;
+/** How many samples a mean remembers, about. */
+const SAMPLES = 20;
+
+/** A mean of many samples and how far they are from it on average. */
+export interface Spread {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** Not peak-sensitive: one sample counts a twentieth (as the round trip time of TCP, RFC 6298). */
+export function spreadAfter(spread: Spread | undefined, sample: number): Spread {
+  if (spread === undefined) return { mean: sample, deviation: sample / 2 };
+  const { mean, deviation } = spread;
+  return {
+    mean: mean + (sample - mean) / SAMPLES,
+    deviation: deviation + (Math.abs(sample - mean) - deviation) / SAMPLES,
+  };
+}
+
+/** What nine of ten stay below: the mean and twice the deviation. */
+export function mostOf({ mean, deviation }: Spread): number {
+  return mean + 2 * deviation;
 }
 
 /** Without new samples a replica is believed to become like its siblings again; else it is never tried. */
@@ -37,6 +56,8 @@ export interface Contender {
   readonly itemsInFlight: number;
   /** When the oldest request without a first byte was sent; undefined: none is. */
   readonly waitingSince: number | undefined;
+  /** Failures in a row. */
+  readonly failures: number;
   /** When it joined or came back, milliseconds since the epoch. */
   readonly joinedAt: number;
 }
@@ -50,12 +71,14 @@ export function rampAt(joinedAt: number, now: number): number {
 /**
  * What one more request costs here: expected milliseconds × (items in flight + 1). A request that waits for
  * its first byte longer than expected is evidence before it is a sample: 50 ms expected, 400 ms waited,
- * then 400 counts. Lower is better.
+ * then 400 counts. Each failure in a row counts once more, for who fails at once is never busy and would
+ * attract all requests. Lower is better.
  */
 export function score(one: Contender, siblingsMs: number, now: number): number {
   const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
   const expected = Math.max(costAt(one.cost, siblingsMs, now), waited);
-  return (expected * (one.itemsInFlight + 1)) / rampAt(one.joinedAt, now);
+  const load = (one.itemsInFlight + 1) * (one.failures + 1);
+  return (expected * load) / rampAt(one.joinedAt, now);
 }
 
 /**

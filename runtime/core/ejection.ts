@@ -43,18 +43,26 @@ export function joined(now: number): Standing {
 
 export type Verdict = 'good' | 'bad' | 'unreachable' | 'none';
 
+/** How a try went, beside its result. */
+export interface Circumstances {
+  /** How long our own event loop stood still, milliseconds. */
+  readonly lagMs: number;
+  /** Had the replica the time that most requests need? Late from our queue, it had not. */
+  readonly hadTime: boolean;
+}
+
 /**
  * What a result says about the replica. 4xx and 500 are answers of a replica that is well; a caller that
- * went away says nothing, nor does a timeout while our own event loop stood still (`lagMs`).
+ * went away says nothing, nor does a timeout that is our own doing.
  */
-export function verdictOf(result: TryResult, lagMs: number): Verdict {
+export function verdictOf(result: TryResult, { lagMs, hadTime }: Circumstances): Verdict {
   switch (result.kind) {
     case 'answered':
       return isUnavailable(result.status) ? 'bad' : 'good';
     case 'aborted':
       return 'none';
     case 'timeout':
-      return lagMs > EXCUSED_LAG_MS ? 'none' : 'bad';
+      return lagMs > EXCUSED_LAG_MS || !hadTime ? 'none' : 'bad';
     case 'unreached':
       return lagMs > EXCUSED_LAG_MS ? 'none' : 'unreachable';
     case 'reset':

@@ -1,5 +1,5 @@
-import { costAfter, costAt, meanAfter, pickTwo, score } from '../core/balance';
-import type { Siblings } from '../core/ejection';
+import { costAfter, costAt, spreadAfter, pickTwo, score } from '../core/balance';
+import type { Circumstances, Siblings } from '../core/ejection';
 import {
   afterBad,
   afterGood,
@@ -89,7 +89,7 @@ export function takeSeat<W>(
   const fits = allows(wish, now);
   const free = open.free.filter(fits);
   const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
-  const mean = arm.costMs ?? 0;
+  const mean = arm.cost?.mean ?? 0;
   const seat = asking ?? pickTwo(free, (one) => scoreOf(one, mean, now), random);
   if (seat === undefined) return undefined;
   if (asking !== undefined) seat.standing = probed(seat.standing);
@@ -100,16 +100,14 @@ export function takeSeat<W>(
 
 function scoreOf(seat: Seat, mean: number, now: number): number {
   const [waitingSince] = seat.unanswered.values();
-  return score(
-    { cost: seat.cost, itemsInFlight: seat.items, waitingSince, joinedAt: seat.joinedAt },
-    mean,
-    now,
-  );
+  const { cost, items, joinedAt, standing } = seat;
+  const failures = standing.kind === 'in' ? standing.failures : 0;
+  return score({ cost, itemsInFlight: items, waitingSince, failures, joinedAt }, mean, now);
 }
 
 /** Expected milliseconds per item. */
 export function costOf<W>(arm: ArmState<W>, seat: Seat, now: number): number {
-  return costAt(seat.cost, arm.costMs ?? seat.cost.ms, now);
+  return costAt(seat.cost, arm.cost?.mean ?? seat.cost.ms, now);
 }
 
 /** Is there another replica on which a second try has a chance? One that keeps failing has none. */
@@ -130,7 +128,7 @@ export function learnCost<W>(
   good: boolean,
   now: number,
 ): void {
-  if (good) arm.costMs = meanAfter(arm.costMs, ms);
+  if (good) arm.cost = spreadAfter(arm.cost, ms);
   if (good || ms > seat.cost.ms) seat.cost = costAfter(seat.cost, ms, now);
 }
 
@@ -153,19 +151,19 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
 }
 
 /**
- * What a result means for the replica it came from. `lagMs`: how long our own event loop stood still. True
- * when it came in or went out by it, so that those who wait must be looked at.
+ * What a result means for the replica it came from. True when it came in or went out by it, so that those
+ * who wait must be looked at.
  */
 export function judge<W>(
   arm: ArmState<W>,
   seat: Seat,
   result: TryResult,
-  lagMs: number,
+  circumstances: Circumstances,
   now: number,
   random: () => number,
 ): boolean {
   const { kind } = seat.standing;
-  const verdict = verdictOf(result, lagMs);
+  const verdict = verdictOf(result, circumstances);
   if (verdict !== 'none') addRecent(seat.requests, now);
   if (verdict === 'bad' || verdict === 'unreachable') addRecent(seat.failures, now);
   if (verdict === 'none') seat.standing = afterNothing(seat.standing, now);

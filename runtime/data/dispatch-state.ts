@@ -1,6 +1,6 @@
 import type { Queue } from '../core/admission';
 import { createQueue } from '../core/admission';
-import type { Cost } from '../core/balance';
+import type { Cost, Spread } from '../core/balance';
 import { UNKNOWN_COST_MS } from '../core/balance';
 import type { RetryBudget } from '../core/budget';
 import { createBudget } from '../core/budget';
@@ -41,10 +41,10 @@ export interface ArmState<W> {
   /** From the moment no replica was up until all who waited for one are served. */
   holding: boolean;
   readonly window: Window;
-  /** Mean milliseconds a request holds its slot. */
-  serviceMs: number | undefined;
-  /** Mean milliseconds per item to the first byte, over all replicas. */
-  costMs: number | undefined;
+  /** Milliseconds a request holds its slot. */
+  service: Spread | undefined;
+  /** Milliseconds per item to the first byte, over all replicas. */
+  cost: Spread | undefined;
   lastRequestAt: number | undefined;
   lastFailure: { readonly at: number; readonly message: string } | undefined;
   readonly shed: Partial<Record<ShedReason, number>>;
@@ -71,7 +71,7 @@ function newSeat<W>(replica: Replica, arm: ArmState<W>, now: number): Seat {
   return {
     replica,
     listed: true,
-    cost: { ms: arm.costMs ?? UNKNOWN_COST_MS, at: now },
+    cost: { ms: arm.cost?.mean ?? UNKNOWN_COST_MS, at: now },
     standing: joined(now),
     joinedAt: now,
     inFlight: 0,
@@ -91,8 +91,8 @@ function newArm<W>(model: ModelState<W>, route: ArmRoute): ArmState<W> {
     queue: createQueue(),
     holding: false,
     window: createWindow(),
-    serviceMs: undefined,
-    costMs: undefined,
+    service: undefined,
+    cost: undefined,
     lastRequestAt: undefined,
     lastFailure: undefined,
     shed: {},

@@ -3,6 +3,7 @@ import {
   ahead,
   canMeet,
   expectedWaitMs,
+  isEnough,
   offer,
   offerAgain,
   take,
@@ -84,7 +85,7 @@ export function waitOf(arm: Arm, priority: Priority): number {
   return expectedWaitMs({
     ahead: ahead(arm.queue, priority),
     capacity: capacityOf(arm),
-    serviceMs: arm.serviceMs,
+    service: arm.service,
   });
 }
 
@@ -96,7 +97,7 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
   }
   const capacity = capacityOf(arm);
   const before = ahead(arm.queue, seeker.priority);
-  const outlook = { ahead: before, capacity, serviceMs: arm.serviceMs };
+  const outlook = { ahead: before, capacity, service: arm.service };
   if (capacity > 0 && !canMeet(outlook, seeker.deadline - now)) return 'deadline';
   const offered = offer(arm.queue, entry, depthOf(arm));
   if (offered.kind === 'full') return 'queue_full';
@@ -193,7 +194,7 @@ export function drain(context: Waits, arm: Arm): void {
     if (next === undefined) break;
     const { seeker, settle } = next.value;
     // What cannot be done in time would only take the slot from one that can.
-    if (seeker.deadline - now < (arm.serviceMs ?? 0)) {
+    if (!isEnough(arm.service, seeker.deadline - now)) {
       settle({ kind: 'refused', reason: 'deadline' });
       continue;
     }

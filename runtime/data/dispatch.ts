@@ -1,4 +1,5 @@
-import { meanAfter } from '../core/balance';
+import { isEnough } from '../core/admission';
+import { spreadAfter } from '../core/balance';
 import { countRequest, spendRetry } from '../core/budget';
 import type { Load } from '../core/load';
 import type { SpillReason, TryResult } from '../core/outcome';
@@ -142,6 +143,8 @@ function chooseFor(context: Context, model: ModelState<Waiter>, ticket: Ticket):
   if (reason === undefined) return chosen;
   ticket.spilled = reason;
   chosen.spilled[reason] = (chosen.spilled[reason] ?? 0) + 1;
+  // Whoever wakes sleeping candidates must see that it was wanted.
+  chosen.lastRequestAt = context.clock.now();
   return stable;
 }
 
@@ -153,9 +156,10 @@ function spillReason(
 ): SpillReason | undefined {
   const { free, due } = openSeats(chosen, now);
   if (chosen.queue.size === 0 && (free.length > 0 || due.length > 0)) return undefined;
-  // A candidate that owns all traffic is waited for, unless stable can help at once.
-  if (stableShare === 0 && openSeats(stable, now).free.length === 0) return undefined;
-  return usable(chosen).length === 0 ? 'arm_unready' : 'arm_full';
+  const ready = usable(chosen).length > 0;
+  // A candidate that owns all traffic is waited for: stable may be rolling. It helps only in need.
+  if (stableShare === 0 && (ready || usable(stable).length === 0)) return undefined;
+  return ready ? 'arm_full' : 'arm_unready';
 }
 
 function place(
@@ -212,12 +216,14 @@ async function attempt(
   seat.unanswered.delete(mark);
   const good = result.kind === 'answered' && !isUnavailable(result.status);
   learnCost(arm, seat, (now - begun) / Math.max(1, items), good, now);
-  const changed = judge(arm, seat, result, context.lagMs(), now, context.random);
+  const hadTime = isEnough(arm.service, now - begun);
+  const circumstances = { lagMs: context.lagMs(), hadTime };
+  const changed = judge(arm, seat, result, circumstances, now, context.random);
   if (changed && arm.queue.size > 0) drain(context, arm);
   ticket.failure = good ? undefined : textOf(result);
   ticket.firstByteMs = result.kind === 'answered' ? now - ticket.startedAt : undefined;
   const release = (end: TryResult): void => {
-    if (good) arm.serviceMs = meanAfter(arm.serviceMs, clock.now() - begun);
+    if (good) arm.service = spreadAfter(arm.service, clock.now() - begun);
     giveBack(context, arm, seat, items, good && end.kind !== 'answered' ? end : undefined);
   };
   void started.finished.then(release, () => release(BROKEN));
@@ -235,7 +241,8 @@ function giveBack(
   seat.inFlight -= 1;
   seat.items -= items;
   if (end !== undefined) {
-    judge(arm, seat, end, context.lagMs(), context.clock.now(), context.random);
+    const circumstances = { lagMs: context.lagMs(), hadTime: true };
+    judge(arm, seat, end, circumstances, context.clock.now(), context.random);
   }
   if (!seat.listed && seat.inFlight === 0) arm.seats.delete(seat.replica.id);
   if (arm.queue.size > 0) drain(context, arm);
