@@ -7,7 +7,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
+import { HASH_ANNOTATION, NAMESPACE_FILE } from '../objects';
 import { MANIFEST } from './synthesize';
 
 export interface Written {
@@ -31,10 +32,22 @@ function manifestsIn(out: string): readonly string[] {
     .sort();
 }
 
-/** Only one level of folders is ours: one for each environment of which something is written now. */
+/** Every object of a model carries the annotation; other manifests in the folder are somebody else's. */
+function isOurs(path: string): boolean {
+  return basename(path) === NAMESPACE_FILE || readFileSync(path, 'utf8').includes(HASH_ANNOTATION);
+}
+
+/**
+ * Manifests of models, or whole environments, that are gone. With a folder for each environment only those
+ * that are written now are looked into: `--env production` leaves `staging/` alone.
+ */
 function staleIn(out: string, files: ReadonlyMap<string, string>): readonly string[] {
   const folders = new Set([...files.keys()].map((name) => dirname(name)));
-  return manifestsIn(out).filter((name) => !files.has(name) && folders.has(dirname(name)));
+  const flat = [...folders].every((folder) => folder === '.');
+  return manifestsIn(out)
+    .filter((name) => !files.has(name))
+    .filter((name) => flat || dirname(name) === '.' || folders.has(dirname(name)))
+    .filter((name) => isOurs(join(out, name)));
 }
 
 const contentAt = (path: string): string | undefined =>
