@@ -1,0 +1,176 @@
+import { createAuthenticate, newKey } from '../../runtime/auth';
+import { CALLS } from '../../runtime/control/calls';
+import type { Service } from './support';
+import { ask, codeOf, detailsOf, iris, place, serve, withCandidate } from './support';
+
+const keys = {
+  reader: newKey(),
+  caller: newKey(),
+  writer: newKey(),
+  narrow: newKey(),
+  root: newKey(),
+};
+const { authenticate } = createAuthenticate(
+  {
+    mode: 'api_key',
+    keys: [
+      { name: 'reader', sha256: keys.reader.sha256, scopes: ['read'] },
+      { name: 'caller', sha256: keys.caller.sha256, scopes: ['infer'] },
+      { name: 'writer', sha256: keys.writer.sha256, scopes: ['read', 'write'] },
+      { name: 'narrow', sha256: keys.narrow.sha256, scopes: ['read', 'write'], models: ['iris'] },
+      { name: 'root', sha256: keys.root.sha256, scopes: ['admin'] },
+    ],
+  },
+  { loopback: false },
+);
+
+type Name = keyof typeof keys;
+
+let service: Service;
+beforeEach(async () => {
+  service = await serve({ authenticate });
+  await place(service, iris());
+  await place(service, iris({ model_id: 'rose' }));
+});
+afterEach(() => service.close());
+
+const as = (name: Name | undefined, path: string, method = 'GET', body?: unknown) =>
+  ask(
+    `${service.url}${path}`,
+    method,
+    body,
+    name === undefined ? {} : { 'x-api-key': keys[name].key },
+  );
+
+const pathOf = (template: string): string => template.replace('{id}', 'iris');
+
+test.each(CALLS.map(({ method, path }) => [method.toUpperCase(), path] as const))(
+  'nobody without a key: %s %s is 401 with a challenge',
+  async (method, path) => {
+    const reply = await as(undefined, pathOf(path), method);
+    expect([reply.status, codeOf(reply)]).toEqual([401, 'UNAUTHENTICATED']);
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
+  },
+);
+
+test.each(
+  CALLS.filter(({ action }) => action !== undefined).map((call) => [call.method, call.path]),
+)('a reader changes nothing: %s %s is 403, before its body is looked at', async (method, path) => {
+  const reply = await as('reader', pathOf(path), method.toUpperCase(), { nonsense: true });
+  expect([reply.status, codeOf(reply)]).toEqual([403, 'FORBIDDEN']);
+});
+
+test('the document and its page are open, the metrics are not', async () => {
+  expect((await as(undefined, '/openapi.json')).status).toBe(200);
+  expect((await fetch(`${service.url}/docs`)).status).toBe(200);
+  expect((await as(undefined, '/metrics')).status).toBe(401);
+  expect((await fetch(`${service.opsUrl}/metrics`)).status).toBe(200);
+});
+
+test('any key may look whether the service is well, only readers see the detail', async () => {
+  expect((await as('caller', '/health/')).status).toBe(200);
+  expect((await as('caller', '/health/detailed')).status).toBe(403);
+  expect((await as('reader', '/health/detailed')).status).toBe(200);
+});
+
+test('a key for some models sees and changes only those', async () => {
+  const { body } = await as('narrow', '/api/v1/models');
+  expect(body).toMatchObject({ total: 1, models: [{ model_id: 'iris' }] });
+  expect((await as('narrow', '/api/v1/models/rose')).status).toBe(403);
+  expect((await as('narrow', '/api/v1/models/nobody')).status).toBe(403);
+  expect((await as('narrow', '/api/v1/models/rose', 'DELETE')).status).toBe(403);
+  const health = await as('narrow', '/health/detailed');
+  expect((health.body['models'] as object[]).length).toBe(1);
+  const deploy = await as('narrow', '/api/v1/models/deploy', 'POST', {
+    config: iris({ model_id: 'tulip' }),
+  });
+  expect([deploy.status, codeOf(deploy)]).toEqual([403, 'FORBIDDEN']);
+});
+
+describe('what reaches beyond a model needs admin', () => {
+  const privileged = [
+    { overrides: { Deployment: { spec: { minReadySeconds: 3 } } } },
+    { command: ['/bin/sh', '-c', 'id'], docker_image: 'a/b:1' },
+  ];
+  test.each(privileged)('%j', async (more) => {
+    const config = { ...iris({ model_id: 'mine' }), ...more };
+    const refused = await as('writer', '/api/v1/models/deploy', 'POST', { config });
+    expect([refused.status, codeOf(refused)]).toEqual([403, 'FORBIDDEN']);
+    expect((await as('root', '/api/v1/models/deploy', 'POST', { config })).status).toBe(202);
+  });
+
+  test.each(privileged)('nor by PUT, dry run or rollback: %j', async (more) => {
+    const put = await as('writer', '/api/v1/models/iris', 'PUT', { config: more });
+    expect(codeOf(put)).toBe('FORBIDDEN');
+    const config = { ...iris({ model_id: 'mine' }), ...more };
+    const dry = await as('writer', '/api/v1/models/deploy?dry_run=true', 'POST', { config });
+    expect(codeOf(dry)).toBe('FORBIDDEN');
+    await place(service, { ...iris(), ...more });
+    await place(service, iris());
+    const back = await as('writer', '/api/v1/models/iris/rollback', 'POST', { revision: 2 });
+    expect(codeOf(back)).toBe('FORBIDDEN');
+  });
+
+  test('a writer may change the rest of a model that has such fields', async () => {
+    await place(service, { ...iris(), ...privileged[0] });
+    const reply = await as('writer', '/api/v1/models/iris', 'PUT', { config: { version: 'v2' } });
+    expect(reply.status).toBe(202);
+  });
+});
+
+test('a model of another writer is read-only; only an administrator takes it over', async () => {
+  await place(service, withCandidate(), 'argocd');
+  const change = { config: { version: 'v9' } };
+  const reply = await as('writer', '/api/v1/models/iris', 'PUT', change);
+  expect([reply.status, codeOf(reply)]).toEqual([409, 'READ_ONLY']);
+  const forced = await as('writer', '/api/v1/models/iris?force=true', 'PUT', change);
+  expect([forced.status, codeOf(forced)]).toEqual([403, 'FORBIDDEN']);
+  expect((await as('root', '/api/v1/models/iris?force=true', 'PUT', change)).status).toBe(202);
+  const { body } = await as('reader', '/api/v1/models/iris/status');
+  expect(body['manager']).toBe('rest');
+});
+
+test('every change and every attempt is on record, with who and what came of it', async () => {
+  await as('writer', '/api/v1/models/iris', 'PUT', { config: { version: 'v2' } });
+  await as('reader', '/api/v1/models/iris', 'DELETE');
+  await as(undefined, '/api/v1/models/rose/scale', 'POST', { replicas: 1 });
+  await as('writer', '/api/v1/models/deploy', 'POST', { config: iris({ model_id: 'new' }) });
+  await as('writer', '/api/v1/models/deploy', 'POST', { config: {} });
+  await as('writer', '/api/v1/models/Not%20An%20Id/abort', 'POST');
+  await as('reader', '/api/v1/models');
+  const seen = service.audit.map(({ caller, action, model, revision, status }) => [
+    caller,
+    action,
+    model,
+    revision,
+    status,
+  ]);
+  expect(seen).toEqual([
+    ['writer', 'update', 'iris', 2, 202],
+    [undefined, 'delete', 'iris', undefined, 403],
+    [undefined, 'scale', 'rose', undefined, 401],
+    ['writer', 'deploy', 'new', 1, 202],
+    ['writer', 'deploy', undefined, undefined, 400],
+    ['writer', 'abort', undefined, undefined, 404],
+  ]);
+});
+
+test('the revision a change is meant for can be named on every change', async () => {
+  const headers = { 'x-api-key': keys.root.key, 'if-match': '"9"' };
+  await place(service, withCandidate());
+  const bodies: Record<string, unknown> = {
+    scale: { replicas: 1 },
+    rollback: { revision: 1 },
+    traffic: { candidate: 'next', percent: 1 },
+    promote: {},
+    abort: {},
+  };
+  for (const [action, body] of Object.entries(bodies)) {
+    const url = `${service.url}/api/v1/models/iris/${action}`;
+    const reply = await ask(url, 'POST', body, headers);
+    expect([action, reply.status, codeOf(reply)]).toEqual([action, 412, 'REVISION_CONFLICT']);
+  }
+  expect(
+    detailsOf(await ask(`${service.url}/api/v1/models/iris`, 'DELETE', undefined, headers)),
+  ).toEqual([]);
+});

@@ -1,0 +1,271 @@
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import type { Service } from './support';
+import { ask, codeOf, iris, place, serve } from './support';
+
+let service: Service;
+beforeAll(async () => {
+  service = await serve();
+  await place(service, iris());
+});
+afterAll(() => service.close());
+
+const url = (path: string): string => `${service.url}${path}`;
+
+/** Bytes as they are: for what fetch would not send. */
+function raw(text: string): Promise<string> {
+  const { hostname, port } = new URL(service.url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(text));
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk.toString();
+    });
+    socket.on('close', () => resolve(answer)).on('error', reject);
+  });
+}
+
+describe('errors', () => {
+  test('have one shape', async () => {
+    const { body } = await ask(url('/api/v1/models/nobody'));
+    expect(body).toEqual({
+      status: 'error',
+      error: { code: 'MODEL_NOT_FOUND', message: expect.stringContaining('nobody'), details: [] },
+      timestamp: expect.stringMatching(/^2026-01-01T/),
+    });
+  });
+
+  test.each(['/', '/api', '/api/v1', '/api/v2/models', '/api/v1/models/iris/nothing', '/docs/x/y'])(
+    'an unknown path is 404: %s',
+    async (path) => {
+      const reply = await ask(url(path));
+      expect([reply.status, codeOf(reply)]).toEqual([404, 'NOT_FOUND']);
+    },
+  );
+
+  test.each([
+    ['PATCH', '/api/v1/models/iris', 'DELETE, GET, HEAD, PUT'],
+    ['PUT', '/api/v1/models', 'GET, HEAD'],
+    ['GET', '/api/v1/models/iris/scale', 'POST'],
+    // A model may be called deploy.
+    ['PATCH', '/api/v1/models/deploy/', 'DELETE, GET, HEAD, POST, PUT'],
+    ['POST', '/health/live', 'GET, HEAD'],
+    ['POST', '/openapi.json', 'GET, HEAD'],
+    ['DELETE', '/metrics', 'GET, HEAD'],
+  ])('%s %s is 405 with the methods there are', async (method, path, allow) => {
+    const reply = await ask(url(path), method);
+    expect([reply.status, codeOf(reply)]).toEqual([405, 'METHOD_NOT_ALLOWED']);
+    expect(reply.headers.get('allow')).toBe(allow);
+  });
+
+  test('OPTIONS says what a path takes', async () => {
+    const reply = await fetch(url('/api/v1/models/iris'), { method: 'OPTIONS' });
+    expect([reply.status, reply.headers.get('allow')]).toEqual([204, 'DELETE, GET, HEAD, PUT']);
+  });
+
+  test('a path that is not well-formed is 400', async () => {
+    const reply = await ask(url('/api/v1/models/%zz'));
+    expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
+  });
+
+  test('HEAD is GET without a body', async () => {
+    const reply = await fetch(url('/api/v1/models/iris'), { method: 'HEAD' });
+    expect([reply.status, reply.headers.get('etag'), await reply.text()]).toEqual([200, '"1"', '']);
+  });
+});
+
+describe('bodies', () => {
+  const post = (body: NonNullable<RequestInit['body']>, headers: Record<string, string> = {}) =>
+    fetch(url('/api/v1/models/deploy'), {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json', ...headers },
+    });
+  const answer = async (reply: Response): Promise<unknown[]> => {
+    const body = (await reply.json()) as { error: { code: string; message: string } };
+    return [reply.status, body.error.code, body.error.message];
+  };
+
+  test.each(['{', '{"config": ', 'config', '{"a":1}}', "{'a':1}"])(
+    'malformed JSON is 400 and is not repeated: %s',
+    async (text) => {
+      const [status, code, message] = await answer(await post(text));
+      expect([status, code]).toEqual([400, 'INVALID_REQUEST']);
+      expect(message).toContain('no valid JSON');
+    },
+  );
+
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/jsonp',
+    'multipart/form-data',
+    'application/json; charset=latin1',
+  ])('%s is 415', async (type) => {
+    const [status, code] = await answer(await post('{}', { 'content-type': type }));
+    expect([status, code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
+  });
+
+  test('a body without a type is 415 that says which to send', async () => {
+    const text = await raw(
+      'POST /api/v1/models/deploy HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}',
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 415 /);
+    expect(text).toContain('Content-Type: application/json');
+  });
+
+  test('an unknown content encoding is 415', async () => {
+    const [status] = await answer(await post('{}', { 'content-encoding': 'zstd7' }));
+    expect(status).toBe(415);
+  });
+
+  test('more than 1 MiB is 413, plain or packed', async () => {
+    const large = JSON.stringify({ config: { name: 'x'.repeat(1_100_000) } });
+    expect((await answer(await post(large))).slice(0, 2)).toEqual([413, 'PAYLOAD_TOO_LARGE']);
+    const packed = await post(gzipSync(large), { 'content-encoding': 'gzip' });
+    expect((await answer(packed)).slice(0, 2)).toEqual([413, 'PAYLOAD_TOO_LARGE']);
+  });
+
+  test('gzip and merge-patch+json are understood', async () => {
+    const body = JSON.stringify({ config: iris({ model_id: 'packed' }) });
+    const reply = await post(gzipSync(body), { 'content-encoding': 'gzip' });
+    expect(reply.status).toBe(202);
+    const patch = await fetch(url('/api/v1/models/packed'), {
+      method: 'PUT',
+      body: '{"config": {"version": "v2"}}',
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    expect(patch.status).toBe(202);
+  });
+
+  test('__proto__ in a definition is a fault and pollutes nothing', async () => {
+    const [status] = await answer(await post('{"config": {"__proto__": {"polluted": 1}}}'));
+    expect(status).toBe(400);
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+
+  test('a body nested a thousand deep is 400', async () => {
+    const deep = `{"config": ${'{"a":'.repeat(1000)}1${'}'.repeat(1000)}}`;
+    expect((await answer(await post(deep))).slice(0, 2)).toEqual([400, 'INVALID_REQUEST']);
+  });
+
+  test('a caller who breaks off in the middle of a body changes nothing and hurts nobody', async () => {
+    const { hostname, port } = new URL(service.url);
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        socket.write(
+          'POST /api/v1/models/deploy HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"con',
+          () => socket.destroy(),
+        );
+      });
+      socket.on('close', () => resolve());
+    });
+    expect((await ask(url('/api/v1/models/iris'))).status).toBe(200);
+  });
+});
+
+describe('headers', () => {
+  test('a sane request id is taken over, any other is replaced', async () => {
+    const id = async (given?: string): Promise<string | null> => {
+      const headers: Record<string, string> = given === undefined ? {} : { 'x-request-id': given };
+      return (await ask(url('/health/live'), 'GET', undefined, headers)).headers.get(
+        'x-request-id',
+      );
+    };
+    expect(await id('job-17:a.b_c')).toBe('job-17:a.b_c');
+    for (const bad of ['a b', '<script>', 'x'.repeat(200), '-x', undefined]) {
+      expect(await id(bad)).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/);
+    }
+  });
+
+  test.each(['/api/v1/models', '/nothing', '/api/v1/models/nobody', '/docs', '/metrics'])(
+    '%s carries a request id',
+    async (path) => {
+      const reply = await fetch(url(path));
+      await reply.text();
+      expect(reply.headers.get('x-request-id')).toBeTruthy();
+    },
+  );
+
+  test('traceparent is passed on when it is one', async () => {
+    const good = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const pass = async (traceparent: string): Promise<string | null> =>
+      (await ask(url('/health/live'), 'GET', undefined, { traceparent })).headers.get(
+        'traceparent',
+      );
+    expect(await pass(good)).toBe(good);
+    expect(
+      await pass(good.replaceAll('0af7651916cd43dd8448eb211c80319c', '0'.repeat(32))),
+    ).toBeNull();
+    expect(await pass('nonsense')).toBeNull();
+  });
+
+  test('answers are kept by nobody and usable by no page', async () => {
+    const { headers } = await ask(url('/api/v1/models'));
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('content-security-policy')).toBe("default-src 'none'");
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-powered-by')).toBeNull();
+    expect(headers.get('strict-transport-security')).toBeNull();
+    expect(headers.get('access-control-allow-origin')).toBeNull();
+  });
+});
+
+describe('the documentation', () => {
+  test('is a page that needs nothing from anywhere else', async () => {
+    const page = await fetch(url('/docs'));
+    const html = await page.text();
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(page.headers.get('content-security-policy')).toContain("script-src 'self'");
+    expect(html).not.toMatch(/https?:\/\//);
+    expect(html).not.toMatch(/<script>|onload=/);
+    const files = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] ?? '');
+    expect(files).toHaveLength(3);
+    for (const file of files) {
+      const reply = await fetch(url(file));
+      expect([file, reply.status]).toEqual([file, 200]);
+      expect((await reply.text()).length).toBeGreaterThan(50);
+    }
+    expect(await (await fetch(url('/docs/start.js'))).text()).toContain('validatorUrl: null');
+  });
+
+  test.each(['package.json', '..%2fpackage.json', '%2e%2e%2f%2e%2e%2fpackage.json', 'index.html'])(
+    'has no other files: %s',
+    async (file) => {
+      const reply = await ask(url(`/docs/${file}`));
+      expect([reply.status, codeOf(reply)]).toEqual([404, 'NOT_FOUND']);
+    },
+  );
+
+  test('shows the committed document', async () => {
+    const served: unknown = await (await fetch(url('/openapi.json'))).json();
+    const committed: unknown = JSON.parse(readFileSync('openapi.json', 'utf8'));
+    expect(served).toEqual(committed);
+  });
+});
+
+describe('metrics', () => {
+  test.each(['url', 'opsUrl'] as const)('are at /metrics of %s', async (port) => {
+    const reply = await fetch(`${service[port]}/metrics`);
+    const text = await reply.text();
+    expect(reply.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(text).toContain('ai_model_health_status{model_id="iris",arm="stable"} 1');
+  });
+
+  test('count what was asked for and how it went', async () => {
+    await ask(url('/api/v1/models/iris/scale'), 'POST', { replicas: -1 });
+    const text = await (await fetch(url('/metrics'))).text();
+    expect(text).toMatch(/ai_model_deployments_total\{action="scale",status="error"\} [1-9]/);
+    expect(text).toMatch(/ai_model_deployments_total\{action="deploy",status="success"\} [1-9]/);
+  });
+
+  test('speak OpenMetrics when asked to', async () => {
+    const reply = await fetch(url('/metrics'), {
+      headers: { accept: 'application/openmetrics-text; version=1.0.0' },
+    });
+    expect(reply.headers.get('content-type')).toMatch(/^application\/openmetrics-text/);
+    expect(await reply.text()).toMatch(/# EOF\n$/);
+  });
+});
