@@ -1,0 +1,164 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { App, Chart, Testing, Yaml } from 'cdk8s';
+import { Secret } from 'cdk8s-plus-28';
+import type { ModelServiceProps } from '../../lib/constructs';
+import { ModelService } from '../../lib/constructs';
+import type { Manifest } from '../support/manifests';
+import { at, findManifest, manifests, model, podTemplates } from '../support/manifests';
+import { restrictedFaults } from '../support/podsecurity';
+import { faultsOf128, newestFaults } from '../support/strict';
+
+const GOLDEN = join(__dirname, '..', 'golden', 'constructs', 'model-service.k8s.yaml');
+
+function service(props: ModelServiceProps = {}): readonly Manifest[] {
+  const chart = Testing.chart();
+  // oxlint-disable-next-line no-new
+  new ModelService(chart, 'service', props);
+  return Testing.synth(chart) as Manifest[];
+}
+
+const full = (): readonly Manifest[] => {
+  const chart = Testing.chart();
+  const secret = (name: string) => Secret.fromSecretName(chart, name, name);
+  // oxlint-disable-next-line no-new
+  new ModelService(chart, 'service', {
+    environment: { monitoring: { style: 'operator' }, kubernetesVersion: '1.31' },
+    modelNamespaces: ['team-a', 'team-b'],
+    envFrom: [secret('api-keys')],
+    tls: secret('public-tls'),
+    ingress: { host: 'models.example.com', className: 'nginx', tls: secret('ingress-tls') },
+    config: { logging: { level: 'warn' }, server: { accept_seconds: 3 } },
+  });
+  return Testing.synth(chart) as Manifest[];
+};
+
+test('the whole manifest', () => {
+  const text = Yaml.stringify(...service());
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN, text);
+  expect(readFileSync(GOLDEN, 'utf8')).toBe(text);
+});
+
+test('every object passes the schemas of 1.28 and the newest', () => {
+  const route = { hostnames: ['m.example.com'], gateway: 'public' };
+  const all = [...service({ route, mode: 'gitops' }), ...full()];
+  expect(all.flatMap(newestFaults)).toEqual([]);
+  expect(faultsOf128(all)).toEqual([]);
+});
+
+test('its pods pass restricted pod security', () => {
+  const [pod] = podTemplates(full());
+  expect(restrictedFaults(at(pod?.template, 'spec') as Record<string, unknown>)).toEqual([]);
+});
+
+test('the namespace stands in its own file, once, before all others', () => {
+  const app = Testing.app();
+  for (const id of ['a', 'b']) {
+    const environment = { createNamespace: true };
+    // oxlint-disable-next-line no-new
+    new ModelService(new Chart(app, id), 'service', { environment });
+  }
+  const charts = app.node.children.filter((one) => Chart.isChart(one)).map(({ node }) => node.id);
+  expect(charts).toEqual(['a', '0000-namespace', 'b']);
+  expect(Testing.synth(app.node.findChild('0000-namespace') as Chart)).toMatchObject([
+    { metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } },
+  ]);
+});
+
+test('nothing is cluster-wide, and every namespace with models has its own Role', () => {
+  const all = full();
+  expect(all.filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([]);
+  const roles = all.filter(({ kind }) => kind === 'RoleBinding');
+  expect(roles.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toEqual([
+    'ai-models/ai-model-service',
+    'team-a/ai-model-service-models',
+    'team-b/ai-model-service-models',
+  ]);
+  for (const binding of roles) {
+    expect(at(binding, 'subjects.0')).toEqual({
+      kind: 'ServiceAccount',
+      name: 'ai-model-service',
+      namespace: 'ai-models',
+    });
+  }
+});
+
+interface PolicyRule {
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+
+function verbs(all: readonly Manifest[], resource: string): readonly string[] {
+  const rules = all
+    .filter(({ kind }) => kind === 'Role')
+    .flatMap((role) => role['rules'] as readonly PolicyRule[]);
+  return rules
+    .filter(
+      ({ resources, resourceNames }) => resourceNames === undefined && resources.includes(resource),
+    )
+    .flatMap((rule) => rule.verbs);
+}
+
+test('in gitops mode the service can write nothing but scale, events, its lease and its state', () => {
+  const written = (mode: 'rest' | 'gitops'): readonly string[] =>
+    ['configmaps', 'deployments', 'serviceaccounts', 'horizontalpodautoscalers'].filter(
+      (resource) => verbs(service({ mode }), resource).includes('patch'),
+    );
+  expect(written('gitops')).toEqual([]);
+  expect(written('rest')).toHaveLength(4);
+  expect(verbs(service({ mode: 'gitops' }), 'deployments/scale')).toContain('patch');
+  expect(verbs(service({ mode: 'gitops' }), 'controllerrevisions')).toEqual([]);
+});
+
+test('it may read no Secret', () => {
+  expect(verbs(service(), 'secrets')).toEqual([]);
+  expect(verbs(service(), '*')).toEqual([]);
+});
+
+test('the policies of models let exactly its pods in', () => {
+  const environment = { runtime: { namespace: 'routers', labels: { router: 'yes' } } };
+  const pod = podTemplates(service({ environment }))[0]?.template;
+  const policy = findManifest(manifests(model(), environment), 'NetworkPolicy');
+  const [peer] = at(policy, 'spec.ingress.0.from') as readonly object[];
+  expect(at(pod, 'metadata.labels')).toMatchObject(
+    at(peer, 'podSelector.matchLabels') as Record<string, string>,
+  );
+  expect(at(peer, 'namespaceSelector.matchLabels')).toEqual({
+    'kubernetes.io/metadata.name': 'routers',
+  });
+});
+
+test('replicas belong to the autoscaler, and a pod has time for its longest request', () => {
+  const all = service({ longestTimeoutSeconds: 60, minReplicas: 3 });
+  const deployment = findManifest(all, 'Deployment');
+  expect(at(deployment, 'spec.replicas')).toBeUndefined();
+  expect(at(deployment, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(70);
+  expect(at(findManifest(all, 'HorizontalPodAutoscaler'), 'spec.minReplicas')).toBe(3);
+});
+
+test('a changed configuration rolls the pods', () => {
+  const template = (level: string): unknown =>
+    podTemplates(service({ config: { logging: { level } } }))[0]?.template;
+  expect(template('info')).not.toEqual(template('warn'));
+  expect(template('info')).toEqual(template('info'));
+});
+
+test('sections of the configuration are laid over those it needs', () => {
+  const config = findManifest(full(), 'ConfigMap', 'ai-model-service');
+  expect(at(config, 'data')).toMatchObject({
+    'config.yaml': expect.stringContaining('accept_seconds: 3\n  host: 0.0.0.0') as unknown,
+  });
+});
+
+test.each([
+  [{ externalMetrics: true }, /^externalMetrics: got true, must be false \(the service does not/],
+  [
+    { ingress: { host: 'a.example.com' }, route: { hostnames: ['b.example.com'], gateway: 'g' } },
+    /^route: .*choose one of the two/,
+  ],
+  [{ minReplicas: 0 }, /^minReplicas: got 0, must be ≥ 1/],
+])('what it cannot do is refused: %j', (props, message) => {
+  const chart = new Chart(new App({ outdir: '/nowhere' }), 'x');
+  expect(() => new ModelService(chart, 'service', props)).toThrow(message);
+});
