@@ -1,0 +1,85 @@
+import * as fc from 'fast-check';
+import {
+  Exact,
+  isInteger,
+  numberOf,
+  readAnswer,
+  readJson,
+  writeJson,
+} from '../../../runtime/data/protocols/exact';
+
+/** A number as JSON may write it, in ways JavaScript would not. */
+const numberText = fc
+  .tuple(
+    fc.constantFrom('', '-'),
+    fc.oneof(fc.constant('0'), fc.stringMatching(/^[1-9][0-9]{0,24}$/)),
+    fc.oneof(fc.constant(''), fc.stringMatching(/^\.[0-9]{1,20}$/)),
+    fc.oneof(fc.constant(''), fc.stringMatching(/^[eE][+-]?[0-9]{1,2}$/)),
+  )
+  .map((parts) => parts.join(''));
+
+const text: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    numberText,
+    fc.constantFrom('true', 'false', 'null'),
+    fc.string({ unit: 'binary' }).map((one) => JSON.stringify(one)),
+    fc.array(tie('value'), { maxLength: 4 }).map((items) => `[${items.join(',')}]`),
+    fc
+      .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z"\\.0-9]{1,6}$/), tie('value')), {
+        maxLength: 4,
+        // Keys that look like indices would be put first by every JavaScript object.
+        selector: ([key]) => key,
+      })
+      .map((all) => all.filter(([key]) => !/^\d+$/.test(key)))
+      .map((all) => `{${all.map(([key, one]) => `${JSON.stringify(key)}:${one}`).join(',')}}`),
+  ),
+})).value;
+
+test('what is read and written again is the same text, whatever its numbers are', () => {
+  fc.assert(
+    fc.property(text, (one) => {
+      expect(writeJson(readJson(one))).toBe(one);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('values are those of JSON.parse, but for numbers a double would change', () => {
+  fc.assert(
+    fc.property(fc.json(), (one) => {
+      const plain = JSON.stringify(JSON.parse(one));
+      expect(JSON.stringify(JSON.parse(writeJson(readJson(one))))).toBe(plain);
+    }),
+  );
+});
+
+test('ordinary numbers are plain ones', () => {
+  expect(readJson('{"a":[35,0.5,-2,12.75]}')).toEqual({ a: [35, 0.5, -2, 12.75] });
+});
+
+test('an integer above 2^53 keeps its digits, a float its point', () => {
+  const value = readJson('[9007199254740993, 1.0, 1e3]') as readonly unknown[];
+  expect(value).toEqual([new Exact('9007199254740993'), new Exact('1.0'), new Exact('1e3')]);
+  expect(value.map(numberOf)).toEqual([9007199254740992, 1, 1000]);
+  expect(value.map(isInteger)).toEqual([true, false, false]);
+});
+
+test('a number within a string is text', () => {
+  expect(readJson('["1.0 \\" 1.0", 1.0]')).toEqual(['1.0 " 1.0', new Exact('1.0')]);
+});
+
+test('NaN and infinities of an answer are null, those within strings are not', () => {
+  expect(readAnswer('{"a":NaN,"b":[-Infinity,Infinity,1.5],"c":"NaN"}')).toEqual({
+    a: null,
+    b: [null, null, 1.5],
+    c: 'NaN',
+  });
+});
+
+test('what is no JSON is an error, in requests NaN too', () => {
+  for (const wrong of ['', '{', '{"a":01}', '{"a":1.}', '{"a":NaN}', '[1,]', "{'a':1}"]) {
+    expect(() => readJson(wrong)).toThrow(SyntaxError);
+  }
+  expect(() => readAnswer('nan')).toThrow(SyntaxError);
+});
