@@ -1,4 +1,4 @@
-import { costAfter, costAt, spreadAfter, pickTwo, score } from '../core/balance';
+import { busyAfter, costAfter, costAt, spreadAfter, pickTwo, score } from '../core/balance';
 import type { Circumstances, Siblings } from '../core/ejection';
 import {
   afterBad,
@@ -100,9 +100,8 @@ export function takeSeat<W>(
 
 function scoreOf(seat: Seat, mean: number, now: number): number {
   const [waitingSince] = seat.unanswered.values();
-  const { cost, items, joinedAt, standing } = seat;
-  const failures = standing.kind === 'in' ? standing.failures : 0;
-  return score({ cost, itemsInFlight: items, waitingSince, failures, joinedAt }, mean, now);
+  const { cost, items, joinedAt, busyUntil } = seat;
+  return score({ cost, itemsInFlight: items, waitingSince, busyUntil, joinedAt }, mean, now);
 }
 
 /** Expected milliseconds per item. */
@@ -129,6 +128,7 @@ export function learnCost<W>(
   now: number,
 ): void {
   if (good) arm.cost = spreadAfter(arm.cost, ms);
+  else seat.busyUntil = busyAfter(seat.busyUntil, ms, arm.cost?.mean ?? 0, now);
   if (good || ms > seat.cost.ms) seat.cost = costAfter(seat.cost, ms, now);
 }
 

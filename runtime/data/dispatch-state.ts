@@ -23,6 +23,8 @@ export interface Seat {
   cost: Cost;
   standing: Standing;
   joinedAt: number;
+  /** Failures that were too fast count as work until then (core/balance). */
+  busyUntil: number;
   inFlight: number;
   items: number;
   /** When each request without a first byte was sent; the oldest comes first. */
@@ -74,6 +76,7 @@ function newSeat<W>(replica: Replica, arm: ArmState<W>, now: number): Seat {
     cost: { ms: arm.cost?.mean ?? UNKNOWN_COST_MS, at: now },
     standing: joined(now),
     joinedAt: now,
+    busyUntil: now,
     inFlight: 0,
     items: 0,
     unanswered: new Map(),

@@ -181,7 +181,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       const snapshot = await when(cluster, ({ models }) =>
         (models.get('iris')?.arms ?? []).every(({ ready }) => ready === 1),
       );
-      const arms = snapshot.models.get('iris')?.arms.map(({ name, version }) => [name, version]);
+      const arms = snapshot.models.get('iris')?.arms.map((arm) => [arm.name, arm.version]);
       expect(arms).toEqual([
         ['stable', '1'],
         ['v2', '2'],

@@ -1,0 +1,38 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Cohort } from '../../lib/spec';
+
+const first = (value: string | string[] | undefined): string | undefined =>
+  typeof value === 'string' ? value : value?.[0];
+
+/** The payload of a JWT; it was verified when the caller was authenticated, or is no more than a label here. */
+function claimsOf(authorization: string | undefined): Readonly<Record<string, unknown>> {
+  const payload = /^Bearer +[^.]+\.([^.]+)\./i.exec(authorization ?? '')?.[1];
+  if (payload === undefined) return {};
+  try {
+    const value: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function cookieOf(header: string | undefined, name: string): string | undefined {
+  for (const part of (header ?? '').split(';')) {
+    const at = part.indexOf('=');
+    if (at > 0 && part.slice(0, at).trim() === name) return part.slice(at + 1).trim();
+  }
+  return undefined;
+}
+
+/** What identifies a caller for the split; undefined: requests take turns. */
+export function cohortKeyOf(cohort: Cohort, headers: IncomingHttpHeaders): string | undefined {
+  let key: unknown;
+  if ('header' in cohort && cohort.header !== undefined) {
+    key = first(headers[cohort.header.toLowerCase()]);
+  } else if ('cookie' in cohort && cohort.cookie !== undefined) {
+    key = cookieOf(headers.cookie, cohort.cookie);
+  } else if ('claim' in cohort && cohort.claim !== undefined) {
+    key = claimsOf(headers.authorization)[cohort.claim];
+  }
+  return typeof key === 'string' && key !== '' ? key : undefined;
+}

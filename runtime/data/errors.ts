@@ -1,0 +1,77 @@
+import type { ErrorCode } from '../core/errors';
+import { ERROR_STATUS, wantsRetryAfter } from '../core/errors';
+import type { RawHeaders } from './exchange';
+import type { RouteKind } from './paths';
+
+/** A thing that is wrong with a request, by path in its body. */
+export interface Detail {
+  readonly path: string;
+  readonly message: string;
+  readonly got?: string;
+  readonly allowed?: string;
+}
+
+/** An answer that is an error. The message is for the caller: what, got, allowed, do this. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly more: {
+      readonly details?: readonly Detail[];
+      readonly headers?: RawHeaders;
+      readonly retryAfterSeconds?: number;
+    } = {},
+  ) {
+    super(message);
+  }
+}
+
+/** OpenAI's words for kinds of errors. */
+function openaiType(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
+}
+
+/** Clients of each protocol read errors in that protocol's shape. */
+function bodyOf(kind: RouteKind | undefined, refusal: Refusal, now: number): object {
+  const { code, message, more } = refusal;
+  switch (kind) {
+    case 'v1':
+    case 'v1_list':
+    case 'v2':
+    case 'v2_server':
+      return { error: message };
+    case 'openai':
+    case 'openai_list': {
+      const type = openaiType(ERROR_STATUS[code]);
+      return { error: { message, type, code: code.toLowerCase(), param: null } };
+    }
+    default: {
+      const error = { code, message, details: more.details ?? [] };
+      return { status: 'error', error, timestamp: new Date(now).toISOString() };
+    }
+  }
+}
+
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: RawHeaders;
+  readonly body: string;
+}
+
+export function errorAnswer(
+  kind: RouteKind | undefined,
+  refusal: Refusal,
+  now: number,
+): ErrorAnswer {
+  const { code, more } = refusal;
+  const retry = wantsRetryAfter(code) ? ['retry-after', String(more.retryAfterSeconds ?? 1)] : [];
+  return {
+    status: ERROR_STATUS[code],
+    headers: ['content-type', 'application/json', ...retry, ...(more.headers ?? [])],
+    body: JSON.stringify(bodyOf(kind, refusal, now)),
+  };
+}

@@ -1,0 +1,143 @@
+import { BlockList, isIPv6 } from 'node:net';
+import type { Exchange, RawHeaders } from './exchange';
+
+/** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+]);
+
+/** Credentials are for us; a model server never sees them. */
+const CREDENTIALS = new Set(['authorization', 'x-api-key', 'cookie']);
+
+/** Set anew for every try. */
+const OWN = new Set(['host', 'content-length', 'x-request-id', 'traceparent', 'forwarded']);
+
+/** `Connection: a, b` takes these along, but never what a message cannot do without. */
+const KEPT_ALWAYS = new Set(['host', 'authorization', 'content-length', 'content-type']);
+
+function namedByConnection(raw: RawHeaders): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    if (raw[at]?.toLowerCase() !== 'connection') continue;
+    for (const part of (raw[at + 1] ?? '').split(',')) {
+      const name = part.trim().toLowerCase();
+      if (!KEPT_ALWAYS.has(name)) names.add(name);
+    }
+  }
+  return names;
+}
+
+function filtered(raw: RawHeaders, keep: (name: string) => boolean): string[] {
+  const dropped = namedByConnection(raw);
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = (raw[at] ?? '').toLowerCase();
+    if (HOP_BY_HOP.has(name) || dropped.has(name) || !keep(name)) continue;
+    kept.push(raw[at] ?? '', raw[at + 1] ?? '');
+  }
+  return kept;
+}
+
+/** What identifies a request on its way. */
+export interface Tracing {
+  readonly requestId: string;
+  readonly traceparent: string | undefined;
+}
+
+const SANE_ID = /^[\x21-\x7e]{1,128}$/;
+/** W3C Trace Context, version 00. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+const single = (value: string | string[] | undefined): string | undefined =>
+  typeof value === 'string' ? value : value?.[0];
+
+export function tracingOf({ headers }: Pick<Exchange, 'headers'>, newId: () => string): Tracing {
+  const given = single(headers['x-request-id']);
+  const traceparent = single(headers['traceparent']);
+  return {
+    requestId: given !== undefined && SANE_ID.test(given) ? given : newId(),
+    traceparent:
+      traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined,
+  };
+}
+
+export type Trust = (address: string) => boolean;
+
+/** Addresses and networks (`10.0.0.0/8`) whose X-Forwarded-* headers are believed. */
+export function trustOf(proxies: readonly string[]): Trust {
+  const list = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', prefix] = proxy.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return (address) => {
+    const plain = address.replace(/^::ffff:/, '');
+    return plain !== '' && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+  };
+}
+
+function forwardedFor(exchange: Exchange, trusted: boolean): string[] {
+  const { headers, remoteAddress, secure } = exchange;
+  const before = trusted ? single(headers['x-forwarded-for']) : undefined;
+  const proto = trusted ? single(headers['x-forwarded-proto']) : undefined;
+  const chain = before === undefined ? remoteAddress : `${before}, ${remoteAddress}`;
+  return ['x-forwarded-for', chain, 'x-forwarded-proto', proto ?? (secure ? 'https' : 'http')];
+}
+
+/** Headers of a request towards a model server, without Host, length and deadline, which each try adds. */
+export function upstreamHeaders(exchange: Exchange, tracing: Tracing, trust: Trust): string[] {
+  const kept = filtered(
+    exchange.rawHeaders,
+    (name) =>
+      !CREDENTIALS.has(name) &&
+      !OWN.has(name) &&
+      !name.startsWith('proxy-') &&
+      !name.startsWith('x-forwarded-') &&
+      !name.startsWith('x-ai-model-'),
+  );
+  kept.push(...forwardedFor(exchange, trust(exchange.remoteAddress)));
+  kept.push('x-request-id', tracing.requestId);
+  if (tracing.traceparent !== undefined) kept.push('traceparent', tracing.traceparent);
+  return kept;
+}
+
+/** Which arm answered; undefined when none did. */
+export interface Origin {
+  readonly arm: string;
+  readonly version: string;
+}
+
+/** Headers of ours on every answer. */
+export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin): string[] {
+  return [
+    ...['x-request-id', requestId],
+    ...(traceparent === undefined ? [] : ['traceparent', traceparent]),
+    ...(origin === undefined
+      ? []
+      : ['x-ai-model-version', origin.version, 'x-ai-model-arm', origin.arm]),
+  ];
+}
+
+/** Headers of a model server's answer towards the caller. */
+export function callerHeaders(raw: RawHeaders, tracing: Tracing, origin: Origin): string[] {
+  const kept = filtered(
+    raw,
+    (name) =>
+      name !== 'server' &&
+      name !== 'x-request-id' &&
+      name !== 'traceparent' &&
+      !name.startsWith('x-ai-model-'),
+  );
+  return [...kept, ...ownHeaders(tracing, origin)];
+}

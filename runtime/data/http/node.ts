@@ -1,0 +1,90 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import type { Readable } from 'node:stream';
+import type { Exchange, RawHeaders, Sent } from '../exchange';
+import { BodyTooLarge } from '../exchange';
+
+function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  return new Promise((resolve, reject) => {
+    const refuse = (): void => {
+      // What still comes is thrown away, so that the answer can be read; the connection ends after it.
+      request.removeAllListeners('data').resume();
+      reject(new BodyTooLarge(limit));
+    };
+    if (announced > limit) return refuse();
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limit) return refuse();
+      chunks.push(chunk);
+    });
+    request.on('end', () =>
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
+    );
+    request.on('error', reject);
+    request.on('aborted', () => reject(new Error('the caller broke off')));
+  });
+}
+
+function sendStream(
+  response: ServerResponse,
+  status: number,
+  headers: RawHeaders,
+  source: Readable,
+): Promise<Sent> {
+  response.writeHead(status, headers as string[]);
+  // An event stream must not wait for the first kilobytes.
+  response.flushHeaders();
+  return new Promise((resolve) => {
+    let ended = false;
+    source.on('end', () => {
+      ended = true;
+    });
+    source.on('error', () => {
+      response.destroy();
+      resolve('source_broke');
+    });
+    source.on('close', () => {
+      if (ended) return;
+      response.destroy();
+      resolve('source_broke');
+    });
+    response.on('close', () => {
+      source.destroy();
+      resolve(response.writableFinished ? 'complete' : 'caller_gone');
+    });
+    source.pipe(response);
+  });
+}
+
+/** An exchange on Node's own HTTP server. */
+export function nodeExchange(request: IncomingMessage, response: ServerResponse): Exchange {
+  const target = request.url ?? '/';
+  const mark = target.indexOf('?');
+  const gone = new AbortController();
+  response.on('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return {
+    method: request.method ?? 'GET',
+    path: mark < 0 ? target : target.slice(0, mark),
+    query: mark < 0 ? '' : target.slice(mark),
+    headers: request.headers,
+    rawHeaders: request.rawHeaders,
+    remoteAddress: request.socket.remoteAddress ?? '',
+    secure: (request.socket as TLSSocket).encrypted === true,
+    signal: gone.signal,
+    body: (limit) => readBody(request, limit),
+    answer: (status, headers, body) => {
+      if (response.destroyed || response.headersSent) return;
+      const length = Buffer.byteLength(body);
+      // A body that was not read to its end would be taken for the next request.
+      const close = request.complete ? [] : ['connection', 'close'];
+      response.writeHead(status, [...headers, 'content-length', String(length), ...close]);
+      response.end(body);
+    },
+    stream: (status, headers, source) => sendStream(response, status, headers, source),
+  };
+}

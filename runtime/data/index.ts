@@ -1,0 +1,7 @@
+export { createDispatcher } from './dispatch';
+export type { DispatcherOptions, DispatcherParts } from './dispatch';
+export type { DataPlane, DataPlaneOptions } from './handler';
+export { createDataPlane } from './handler';
+export { nodeExchange } from './http/node';
+export type { ShadowReport } from './shadow';
+export { createUpstream } from './upstream';

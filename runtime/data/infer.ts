@@ -1,0 +1,78 @@
+import type { ErrorCode } from '../core/errors';
+import type { CallBase, Calling, Reply } from './calling';
+import { callBuffered } from './calling';
+import { Refusal } from './errors';
+import type { MetadataCache } from './metadata';
+import type { Translated } from './protocols';
+import { translate, wantsMetadata } from './protocols';
+import { serverMessage } from './protocols/json';
+import type { NativeItem, NativeOutput } from './protocols/native';
+
+export interface Inferring extends Calling {
+  readonly metadata: MetadataCache;
+}
+
+/** A native answer, and who gave it. */
+export interface Inferred extends NativeOutput {
+  readonly arm: string;
+  readonly version: string;
+}
+
+/** Longest part of a server's own words that is passed on. */
+const MAX_MESSAGE = 500;
+
+function codeOf(status: number): ErrorCode {
+  if (status === 413) return 'PAYLOAD_TOO_LARGE';
+  if (status === 429 || status === 503) return 'QUEUE_FULL';
+  if (status === 504) return 'INFERENCE_TIMEOUT';
+  return status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'UPSTREAM_ERROR';
+}
+
+/** A server's refusal in our words. What it says of the caller's input is the caller's to read. */
+export function refusalOf(
+  { status, body }: Pick<Reply, 'status' | 'body'>,
+  model: string,
+): Refusal {
+  const code = codeOf(status);
+  const words = serverMessage(body).slice(0, MAX_MESSAGE);
+  const message =
+    code === 'INVALID_REQUEST' ? words : `model ${model} answered ${status}: ${words}`;
+  return new Refusal(code, message);
+}
+
+export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+export function noAnswer(model: string): Refusal {
+  return new Refusal(
+    'UPSTREAM_PROTOCOL_ERROR',
+    `model ${model} answered something that is not its protocol; look at its server's log`,
+  );
+}
+
+/** One item through any server, by its own protocol. @throws Refusal, CallerGone */
+export async function infer(
+  inferring: Inferring,
+  base: CallBase,
+  item: NativeItem,
+): Promise<Inferred> {
+  const { id } = base.model;
+  let translated: Translated | undefined;
+  const reply = await callBuffered(inferring, base, async (attempt) => {
+    const known = wantsMetadata(attempt.arm)
+      ? await inferring.metadata.of(id, attempt, base.signal)
+      : undefined;
+    translated = translate(attempt.arm, id, item, known);
+    const { target, body } = translated;
+    return { method: 'POST', target, body: Buffer.from(body) };
+  });
+  if (reply.status >= 300) throw refusalOf(reply, id);
+  const output = translated?.read(parsedAnswer(reply));
+  if (output === undefined) throw noAnswer(id);
+  return { ...output, arm: reply.arm.name, version: reply.replica.version };
+}

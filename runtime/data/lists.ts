@@ -1,0 +1,56 @@
+import type { Caller } from '../auth/port';
+import { mayUse } from '../auth/port';
+import type { ModelRoute, RoutingTable } from '../core/table';
+import type { Route } from './paths';
+
+// What the router answers itself: lists are cut to what the caller may see.
+
+/** Name and extensions as `/v2` tells them; binary tensors pass through. */
+const SERVER = { name: 'ai-model-service', extensions: ['binary_tensor_data', 'model_repository'] };
+
+function visible({ models }: RoutingTable, caller: Caller): readonly ModelRoute[] {
+  return [...models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
+}
+
+/** Can a request be answered now? */
+export function isServing({ arms, shares, stopped, deleting }: ModelRoute): boolean {
+  const taking = shares.filter(({ hundredths }) => hundredths > 0);
+  const up = (arm: string): boolean => (arms.get(arm)?.replicas.length ?? 0) > 0;
+  return !stopped && !deleting && taking.some(({ arm }) => up(arm));
+}
+
+const stableOf = ({ arms, shares }: ModelRoute) => arms.get(shares[0]?.arm ?? '');
+
+function indexEntry(model: ModelRoute): object {
+  const ready = isServing(model);
+  const reason = ready ? '' : model.stopped ? 'stopped' : 'no ready replica';
+  const version = stableOf(model)?.version ?? '';
+  return { name: model.id, version, state: ready ? 'READY' : 'UNAVAILABLE', reason };
+}
+
+type Own = Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>;
+
+export function ownAnswer(
+  route: Own,
+  table: RoutingTable,
+  caller: Caller,
+  version: string,
+): object {
+  if (route.kind === 'v1_list') return { models: visible(table, caller).map(({ id }) => id) };
+  if (route.kind === 'openai_list') {
+    const data = visible(table, caller)
+      .filter((model) => stableOf(model)?.protocol === 'openai')
+      .map(({ id }) => ({ id, object: 'model', created: 0, owned_by: SERVER.name }));
+    return { object: 'list', data };
+  }
+  switch (route.call) {
+    case 'live':
+      return { live: true };
+    case 'ready':
+      return { ready: true };
+    case 'index':
+      return visible(table, caller).map(indexEntry);
+    default:
+      return { ...SERVER, version };
+  }
+}

@@ -1,0 +1,47 @@
+import type { Attempt } from './job';
+import type { ModelMetadata } from './protocols/v2';
+import { readMetadata } from './protocols/v2';
+import type { Upstream } from './upstream';
+import { readAll } from './upstream';
+
+/** Metadata of a model is small; what is larger is no metadata. */
+const MAX_BYTES = 1024 * 1024;
+
+/** What the inputs of an arm are, asked once per version of it. */
+export interface MetadataCache {
+  readonly of: (
+    model: string,
+    attempt: Attempt,
+    signal: AbortSignal,
+  ) => Promise<ModelMetadata | undefined>;
+}
+
+export function createMetadataCache(upstream: Upstream): MetadataCache {
+  const known = new Map<string, { readonly version: string; readonly metadata: ModelMetadata }>();
+  const ask = async (model: string, attempt: Attempt, signal: AbortSignal) => {
+    const { replica, remainingMs: timeoutMs } = attempt;
+    const target = `/v2/models/${encodeURIComponent(model)}`;
+    const sending = { replica, method: 'GET', target, headers: [], body: undefined };
+    const answered = await upstream.send({ ...sending, timeoutMs, signal });
+    if (answered.kind !== 'answered') return undefined;
+    const body = await readAll(answered, MAX_BYTES);
+    if (!Buffer.isBuffer(body) || answered.status !== 200) return undefined;
+    try {
+      return readMetadata(JSON.parse(body.toString('utf8')));
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    of: async (model, attempt, signal) => {
+      // One entry per arm: a new version replaces the one before, so that this cannot grow.
+      const key = `${model}\0${attempt.arm.name}`;
+      const { version } = attempt.replica;
+      const found = known.get(key);
+      if (found?.version === version) return found.metadata;
+      const metadata = await ask(model, attempt, signal);
+      if (metadata !== undefined) known.set(key, { version, metadata });
+      return metadata;
+    },
+  };
+}

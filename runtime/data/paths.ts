@@ -1,0 +1,109 @@
+/** What an inference path asks for. `model` and `version` are decoded. */
+export type Route =
+  | { readonly kind: 'native'; readonly model: string }
+  | { readonly kind: 'batch'; readonly model: string }
+  | {
+      readonly kind: 'v2';
+      readonly model: string;
+      readonly version: string | undefined;
+      readonly call: 'infer' | 'ready' | 'metadata';
+    }
+  | { readonly kind: 'v2_server'; readonly call: 'metadata' | 'live' | 'ready' | 'index' }
+  | {
+      readonly kind: 'v1';
+      readonly model: string;
+      readonly call: 'predict' | 'classify' | 'regress' | 'explain' | 'status' | 'metadata';
+    }
+  | { readonly kind: 'v1_list' }
+  | { readonly kind: 'openai'; readonly call: string }
+  | { readonly kind: 'openai_list' };
+
+export type RouteKind = Route['kind'];
+
+interface Rule {
+  readonly method: 'GET' | 'POST';
+  readonly pattern: RegExp;
+  readonly route: (part: (index: number) => string) => Route;
+}
+
+const ID = '([^/:]+)';
+
+function rule(method: Rule['method'], pattern: string, route: Rule['route']): Rule {
+  return { method, pattern: new RegExp(`^${pattern}/?$`), route };
+}
+
+type V2Call = Extract<Route, { kind: 'v2' }>['call'];
+type V1Call = Extract<Route, { kind: 'v1' }>['call'];
+
+const v2 =
+  (call: V2Call): Rule['route'] =>
+  (part) => ({ kind: 'v2', model: part(1), version: part(2) || undefined, call });
+
+/** The allow-list: what is not here is not reachable through the router. */
+const RULES: readonly Rule[] = [
+  rule('POST', `/api/v1/models/${ID}/inference`, (part) => ({ kind: 'native', model: part(1) })),
+  rule('POST', `/api/v1/models/${ID}/batch_inference`, (part) => ({
+    kind: 'batch',
+    model: part(1),
+  })),
+  rule('POST', `/v2/models/${ID}(?:/versions/([^/]+))?/infer`, v2('infer')),
+  rule('GET', `/v2/models/${ID}(?:/versions/([^/]+))?/ready`, v2('ready')),
+  rule('GET', `/v2/models/${ID}(?:/versions/([^/]+))?`, v2('metadata')),
+  rule('GET', '/v2', () => ({ kind: 'v2_server', call: 'metadata' })),
+  rule('GET', '/v2/health/live', () => ({ kind: 'v2_server', call: 'live' })),
+  rule('GET', '/v2/health/ready', () => ({ kind: 'v2_server', call: 'ready' })),
+  rule('POST', '/v2/repository/index', () => ({ kind: 'v2_server', call: 'index' })),
+  rule('GET', '/v1/models', () => ({ kind: 'v1_list' })),
+  rule('POST', `/v1/models/${ID}:(predict|classify|regress|explain)`, (part) => ({
+    kind: 'v1',
+    model: part(1),
+    call: part(2) as V1Call,
+  })),
+  rule('GET', `/v1/models/${ID}/metadata`, (part) => ({
+    kind: 'v1',
+    model: part(1),
+    call: 'metadata',
+  })),
+  rule('GET', `/v1/models/${ID}`, (part) => ({ kind: 'v1', model: part(1), call: 'status' })),
+  rule('GET', '/openai/v1/models', () => ({ kind: 'openai_list' })),
+  rule('POST', '/openai/v1/(completions|chat/completions|embeddings|responses)', (part) => ({
+    kind: 'openai',
+    call: part(1),
+  })),
+];
+
+export type Matched =
+  | { readonly found: 'route'; readonly route: Route }
+  /** The path is ours, the method is not. */
+  | { readonly found: 'method'; readonly allow: readonly string[] }
+  | { readonly found: 'nothing' };
+
+/** Everything below these belongs to the data plane, known or not: nobody else answers there. */
+const OURS = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
+
+function decoded(match: RegExpExecArray): (index: number) => string {
+  return (index) => {
+    const text = match[index] ?? '';
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  };
+}
+
+export function matchPath(method: string, path: string): Matched {
+  const allow: string[] = [];
+  for (const { method: wanted, pattern, route } of RULES) {
+    const match = pattern.exec(path);
+    if (match === null) continue;
+    if (method === wanted) return { found: 'route', route: route(decoded(match)) };
+    allow.push(wanted);
+  }
+  return allow.length > 0 ? { found: 'method', allow } : { found: 'nothing' };
+}
+
+/** Is this path one of the data plane's? The rest belongs to the management plane. */
+export function isOurs(path: string): boolean {
+  return OURS.test(path) || RULES.some(({ pattern }) => pattern.test(path));
+}

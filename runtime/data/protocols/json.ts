@@ -1,0 +1,63 @@
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
+import { Refusal } from '../errors';
+
+export type Plain = Readonly<Record<string, unknown>>;
+
+export const isPlain = (value: unknown): value is Plain =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Inflates a body; the result is bounded as the body itself is. @throws Refusal */
+export function inflated(body: Buffer, encoding: string | undefined, limit: number): Buffer {
+  const options = { maxOutputLength: limit };
+  try {
+    switch (encoding?.trim().toLowerCase() ?? 'identity') {
+      case 'identity':
+      case '':
+        return body;
+      case 'gzip':
+      case 'x-gzip':
+        return gunzipSync(body, options);
+      case 'deflate':
+        return inflateSync(body, options);
+      case 'br':
+        return brotliDecompressSync(body, options);
+      default:
+        break;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      throw new Refusal('PAYLOAD_TOO_LARGE', `the inflated body has more than ${limit} bytes`);
+    }
+    throw new Refusal('INVALID_REQUEST', `the body is not what Content-Encoding ${encoding} says`);
+  }
+  throw new Refusal(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `Content-Encoding: got "${encoding}", must be gzip, deflate, br or identity`,
+  );
+}
+
+/** @throws Refusal when it is not a JSON object */
+export function parseObject(body: Buffer): Plain {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new Refusal('INVALID_REQUEST', `the body is not JSON: ${(error as Error).message}`);
+  }
+  if (isPlain(value)) return value;
+  throw new Refusal('INVALID_REQUEST', 'the body must be a JSON object; see /docs');
+}
+
+/** What a server says about its own error, in any of the shapes that servers use. */
+export function serverMessage(body: Buffer): string {
+  const text = body.toString('utf8');
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isPlain(value)) return text;
+    const { error, message, detail } = value;
+    const inner = isPlain(error) ? error['message'] : error;
+    return [inner, message, detail].find((one) => typeof one === 'string') ?? text;
+  } catch {
+    return text;
+  }
+}

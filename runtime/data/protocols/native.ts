@@ -1,0 +1,136 @@
+import type { Priority } from '../../core/outcome';
+import { PRIORITIES } from '../../core/outcome';
+import type { Detail } from '../errors';
+import { Refusal } from '../errors';
+import type { Plain } from './json';
+import { isPlain } from './json';
+
+/** One thing to infer. */
+export interface NativeItem {
+  readonly input_data: Plain;
+  readonly parameters?: Plain | undefined;
+}
+
+export interface NativeCall extends NativeItem {
+  readonly timeoutMs: number | undefined;
+  readonly priority: Priority;
+}
+
+export interface NativeBatch {
+  readonly requests: readonly unknown[];
+  readonly timeoutMs: number | undefined;
+}
+
+/** What a model made of one item. */
+export interface NativeOutput {
+  readonly output: unknown;
+  readonly confidence: number | null;
+}
+
+const MAX_TIMEOUT_SECONDS = 300;
+
+function detail(path: string, value: unknown, allowed: string): Detail {
+  const text = JSON.stringify(value);
+  const got = text === undefined ? undefined : text.length > 60 ? `${text.slice(0, 59)}…` : text;
+  const head = got === undefined ? 'is missing' : `got ${got}`;
+  return { path, message: `${head}, must be ${allowed}`, ...(got && { got }), allowed };
+}
+
+function itemFaults(item: Plain, prefix: string): readonly Detail[] {
+  const { input_data: input, parameters } = item;
+  return [
+    ...(isPlain(input) ? [] : [detail(`${prefix}input_data`, input, 'an object: input → value')]),
+    ...(parameters === undefined || isPlain(parameters)
+      ? []
+      : [detail(`${prefix}parameters`, parameters, 'an object')]),
+  ];
+}
+
+function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[] {
+  return Object.keys(body)
+    .filter((key) => !known.includes(key))
+    .map((path) => detail(path, body[path], `left out: the fields are ${known.join(', ')}`));
+}
+
+function timeoutFaults({ timeout }: Plain): readonly Detail[] {
+  if (timeout === undefined) return [];
+  const good = typeof timeout === 'number' && timeout >= 1 && timeout <= MAX_TIMEOUT_SECONDS;
+  return good
+    ? []
+    : [detail('timeout', timeout, `a number of seconds from 1 to ${MAX_TIMEOUT_SECONDS}`)];
+}
+
+function refuse(faults: readonly Detail[]): void {
+  if (faults.length === 0) return;
+  const message = faults.map(({ path, message: text }) => `${path}: ${text}`).join('; ');
+  throw new Refusal('INVALID_REQUEST', message, { details: faults });
+}
+
+const millis = (seconds: unknown): number | undefined =>
+  typeof seconds === 'number' ? seconds * 1000 : undefined;
+
+/** @throws Refusal with all faults */
+export function parseCall(body: Plain): NativeCall {
+  const { priority = 'normal' } = body;
+  const known = PRIORITIES.find((one) => one === priority);
+  refuse([
+    ...unknownFaults(body, ['input_data', 'parameters', 'timeout', 'priority']),
+    ...itemFaults(body, ''),
+    ...timeoutFaults(body),
+    ...(known ? [] : [detail('priority', priority, `one of ${PRIORITIES.join(', ')}`)]),
+  ]);
+  return {
+    input_data: body['input_data'] as Plain,
+    parameters: body['parameters'] as Plain | undefined,
+    timeoutMs: millis(body['timeout']),
+    priority: known ?? 'normal',
+  };
+}
+
+/** Items are looked at one by one later: a bad one must not fail the others. @throws Refusal */
+export function parseBatch(body: Plain, maxItems: number): NativeBatch {
+  const { requests } = body;
+  const list = Array.isArray(requests) && requests.length > 0 ? (requests as unknown[]) : undefined;
+  refuse([
+    ...unknownFaults(body, ['requests', 'timeout']),
+    ...(list ? [] : [detail('requests', requests, 'a list of at least one {input_data}')]),
+    ...timeoutFaults(body),
+  ]);
+  const count = list?.length ?? 0;
+  if (count > maxItems) {
+    throw new Refusal(
+      'PAYLOAD_TOO_LARGE',
+      `requests: got ${count} items, at most ${maxItems} are allowed (inference.maxBatchSize); send several batches`,
+    );
+  }
+  return { requests: list ?? [], timeoutMs: millis(body['timeout']) };
+}
+
+/** An item of a batch, or what is wrong with it. */
+export function parseItem(value: unknown): NativeItem | Refusal {
+  const item = isPlain(value) ? value : {};
+  try {
+    refuse([...itemFaults(item, ''), ...unknownFaults(item, ['input_data', 'parameters'])]);
+    return item as unknown as NativeItem;
+  } catch (error) {
+    return error as Refusal;
+  }
+}
+
+/** `confidence` itself, else the largest of `probabilities`. */
+export function confidenceOf(output: unknown): number | null {
+  if (!isPlain(output)) return null;
+  const { confidence, probabilities } = output;
+  if (typeof confidence === 'number') return confidence;
+  const values = isPlain(probabilities) ? Object.values(probabilities) : probabilities;
+  const numbers = Array.isArray(values) ? values.filter((one) => typeof one === 'number') : [];
+  return numbers.length === 0 ? null : Math.max(...numbers);
+}
+
+/** `{result, confidence}` of a server that speaks native. */
+export function readResult(answer: unknown): NativeOutput | undefined {
+  if (!isPlain(answer) || !('result' in answer)) return undefined;
+  const { result, confidence } = answer;
+  const given = typeof confidence === 'number' ? confidence : confidenceOf(result);
+  return { output: result, confidence: given };
+}

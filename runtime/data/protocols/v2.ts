@@ -1,0 +1,124 @@
+import { Refusal } from '../errors';
+import type { Plain } from './json';
+import { isPlain } from './json';
+import type { NativeOutput } from './native';
+import { confidenceOf } from './native';
+
+// native ↔ the Open Inference Protocol V2 (JSON).
+
+export interface Tensor {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: readonly unknown[];
+}
+
+/** What a server says of an input; shapes have −1 where they are dynamic. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+}
+
+export interface ModelMetadata {
+  readonly inputs: readonly TensorMetadata[];
+}
+
+/** Nested objects become dotted names: `{a: {b: 1}}` → `a.b`. */
+function leaves(value: Plain, prefix = ''): readonly (readonly [string, unknown])[] {
+  return Object.entries(value).flatMap(([key, inner]) =>
+    isPlain(inner) ? leaves(inner, `${prefix}${key}.`) : [[`${prefix}${key}`, inner] as const],
+  );
+}
+
+function shapeOf(value: unknown): readonly number[] {
+  if (!Array.isArray(value)) return [];
+  return value.length === 0 ? [0] : [value.length, ...shapeOf(value[0])];
+}
+
+function flatten(name: string, value: unknown, shape: readonly number[]): readonly unknown[] {
+  const [length, ...rest] = shape;
+  if (length === undefined) {
+    if (!Array.isArray(value)) return [value];
+  } else if (Array.isArray(value) && value.length === length) {
+    return value.flatMap((inner) => flatten(name, inner, rest));
+  }
+  throw new Refusal(
+    'INVALID_REQUEST',
+    `input_data.${name}: lists of one level must have the same length; it is no tensor`,
+  );
+}
+
+/** Without metadata: integers are INT64, other numbers FP64, texts BYTES. */
+function guessDatatype(name: string, data: readonly unknown[]): string {
+  if (data.every((one) => typeof one === 'boolean')) return 'BOOL';
+  if (data.every((one) => Number.isSafeInteger(one))) return 'INT64';
+  if (data.every((one) => typeof one === 'number')) return 'FP64';
+  if (data.every((one) => typeof one === 'string')) return 'BYTES';
+  throw new Refusal(
+    'INVALID_REQUEST',
+    `input_data.${name}: must hold only numbers, only texts or only booleans`,
+  );
+}
+
+function tensorOf(name: string, value: unknown, known: TensorMetadata | undefined): Tensor {
+  const shape = shapeOf(value);
+  const data = flatten(name, value, shape);
+  const datatype = known?.datatype ?? guessDatatype(name, data);
+  // One item is given; a graph wants a batch of one.
+  const missing = known === undefined ? 1 : Math.max(0, known.shape.length - shape.length);
+  return { name, datatype, shape: [...Array<number>(missing).fill(1), ...shape], data };
+}
+
+/** @throws Refusal when a value is no tensor, or no input of the model */
+export function nativeToV2(input: Plain, metadata: ModelMetadata | undefined): readonly Tensor[] {
+  const known = new Map(metadata?.inputs.map((one) => [one.name, one]));
+  const given = leaves(input);
+  const stray = given.filter(([name]) => metadata !== undefined && !known.has(name));
+  if (stray.length > 0) {
+    const names = [...known.keys()].join(', ');
+    const strays = stray.map(([name]) => name).join(', ');
+    throw new Refusal('INVALID_REQUEST', `input_data: ${strays} is no input; inputs are ${names}`);
+  }
+  return given.map(([name, value]) => tensorOf(name, value, known.get(name)));
+}
+
+function nest(data: readonly unknown[], shape: readonly number[]): unknown {
+  const [length, ...rest] = shape;
+  if (length === undefined) return data[0];
+  const size = rest.reduce((product, one) => product * one, 1);
+  return Array.from({ length }, (_, index) =>
+    nest(data.slice(index * size, (index + 1) * size), rest),
+  );
+}
+
+function isTensor(value: unknown): value is Tensor {
+  if (!isPlain(value)) return false;
+  const { name, shape, data } = value;
+  return typeof name === 'string' && Array.isArray(shape) && Array.isArray(data);
+}
+
+/** Outputs by name; the batch of one that was put around the item is taken off. */
+export function v2ToNative(answer: unknown): NativeOutput | undefined {
+  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
+  if (!Array.isArray(outputs) || !outputs.every(isTensor)) return undefined;
+  const output = Object.fromEntries(
+    outputs.map(({ name, shape, data }) => {
+      const flat = data.flat(Infinity);
+      const nested = nest(flat, shape);
+      return [name, Array.isArray(nested) && shape[0] === 1 ? nested[0] : nested];
+    }),
+  );
+  return { output, confidence: confidenceOf(output) };
+}
+
+export function readMetadata(answer: unknown): ModelMetadata | undefined {
+  const inputs = isPlain(answer) ? answer['inputs'] : undefined;
+  if (!Array.isArray(inputs)) return undefined;
+  const known = inputs.filter(isPlain).map(({ name, datatype, shape }) => ({
+    name: String(name),
+    datatype: String(datatype),
+    shape: Array.isArray(shape) ? shape.map(Number) : [],
+  }));
+  return { inputs: known };
+}
