@@ -56,8 +56,8 @@ export interface Contender {
   readonly itemsInFlight: number;
   /** When the oldest request without a first byte was sent; undefined: none is. */
   readonly waitingSince: number | undefined;
-  /** Failures in a row. */
-  readonly failures: number;
+  /** Until when the tries it failed too fast would have kept it busy (`busyAfter`). */
+  readonly busyUntil: number;
   /** When it joined or came back, milliseconds since the epoch. */
   readonly joinedAt: number;
 }
@@ -71,14 +71,26 @@ export function rampAt(joinedAt: number, now: number): number {
 /**
  * What one more request costs here: expected milliseconds × (items in flight + 1). A request that waits for
  * its first byte longer than expected is evidence before it is a sample: 50 ms expected, 400 ms waited,
- * then 400 counts. Each failure in a row counts once more, for who fails at once is never busy and would
- * attract all requests. Lower is better.
+ * then 400 counts. Lower is better.
  */
 export function score(one: Contender, siblingsMs: number, now: number): number {
   const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
   const expected = Math.max(costAt(one.cost, siblingsMs, now), waited);
-  const load = (one.itemsInFlight + 1) * (one.failures + 1);
-  return (expected * load) / rampAt(one.joinedAt, now);
+  const failed = siblingsMs > 0 ? Math.max(0, one.busyUntil - now) / siblingsMs : 0;
+  return (expected * (one.itemsInFlight + failed + 1)) / rampAt(one.joinedAt, now);
+}
+
+/**
+ * Who fails at once is never busy and would attract all requests. So each failure counts as work for as long
+ * as an answer would have taken: 1 ms instead of 20 keeps it busy for 19 more.
+ */
+export function busyAfter(
+  busyUntil: number,
+  tookMs: number,
+  siblingsMs: number,
+  now: number,
+): number {
+  return Math.max(busyUntil, now) + Math.max(0, siblingsMs - tookMs);
 }
 
 /**

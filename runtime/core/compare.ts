@@ -5,7 +5,7 @@ export const MAX_CHANCE = 0.001;
 /** Proven but harmless: less than 5 points worse is left alone. */
 export const MIN_EXCESS = 0.05;
 
-/** Coefficients of Stirling's series for ln Γ, good to 1e-10 from 7 upwards. */
+/** Coefficients of Stirling's series for ln Γ, good to 1e-9 from 7 upwards. */
 const STIRLING = [1 / 12, -1 / 360, 1 / 1260] as const;
 
 /** ln Γ(x) for x > 0. */
@@ -43,7 +43,7 @@ export interface Tries {
 
 /**
  * Does `own` fail more often than chance explains, given how often its siblings fail? The siblings' rate is
- * uncertain too: Beta(failures + 1, successes + 1). 8 of 20 against 0 of 20 is worse; 3 of 20 is not.
+ * uncertain too: Beta(failures + 1, successes + 1). 9 of 20 against 0 of 20 is worse, 8 of 20 not yet.
  */
 export function isWorse(own: Tries, others: Tries): boolean {
   if (own.requests < MIN_REQUESTS || others.requests === 0) return false;

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Credits } from '../../runtime/core/split';
 import {
   ALL_TRAFFIC,

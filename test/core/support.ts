@@ -19,15 +19,15 @@ export const IRIS: ModelInput = {
 };
 
 export function replica(
-  arm: string,
+  armName: string,
   version: string,
   index: number,
   phase: ReplicaPhase = 'ready',
   more: Partial<ReplicaRecord> = {},
 ): ReplicaRecord {
   return {
-    id: `${arm}-${version}-${index}`,
-    arm,
+    id: `${armName}-${version}-${index}`,
+    arm: armName,
     version,
     host: '127.0.0.1',
     port: 9000 + index,
