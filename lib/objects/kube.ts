@@ -61,15 +61,10 @@ export const API_VERSIONS: Readonly<Record<keyof Bodies, string>> = {
   ServiceAccount: 'v1',
 };
 
-const FIRST_KEYS = ['apiVersion', 'kind', 'metadata'];
-
 /** Sorted keys, apiVersion, kind and metadata first, nothing undefined: the order cdk8s writes. */
 export function finished(object: KubeObject): KubeObject {
-  const sorted = canonical(object) as KubeObject;
-  const rest = Object.keys(sorted).filter((key) => !FIRST_KEYS.includes(key));
-  return Object.fromEntries(
-    [...FIRST_KEYS, ...rest].map((key) => [key, sorted[key]]),
-  ) as unknown as KubeObject;
+  const { apiVersion, kind, metadata, ...rest } = canonical(object) as KubeObject;
+  return { apiVersion, kind, metadata, ...rest };
 }
 
 /** An object of Kubernetes itself, its fields checked by the compiler. */

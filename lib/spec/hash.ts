@@ -5,10 +5,16 @@ import type { WireModel } from './wire';
 export function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value)
-    .filter(([, inner]) => inner !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, canonical(inner)]));
+  // Plain loops: every object of every manifest passes here.
+  const sorted: Record<string, unknown> = {};
+  for (const key of Object.keys(value).sort()) {
+    const inner = (value as Readonly<Record<string, unknown>>)[key];
+    if (inner === undefined) continue;
+    // By assignment `__proto__` would be the prototype; nobody else's key is worth the price of defining.
+    if (key === '__proto__') Object.defineProperty(sorted, key, { value: inner, enumerable: true });
+    else sorted[key] = canonical(inner);
+  }
+  return sorted;
 }
 
 /** Characters of a hash in names and annotations: 64 bits, enough against accidents. */

@@ -33,8 +33,13 @@ export interface ParseOptions {
 
 const rootOf = ({ path }: Fault): PropertyKey | undefined => pathParts(path)[0];
 
-/** Rules over several fields, on those fields that passed on their own. */
-function ruleFaults(input: object, own: readonly Fault[]): readonly Fault[] {
+/** Rules over several fields, on those fields that passed on their own; `parsed` when all did. */
+function ruleFaults(
+  input: object,
+  own: readonly Fault[],
+  parsed: ParsedModel | undefined,
+): readonly Fault[] {
+  if (parsed !== undefined) return checkRules(parsed);
   const broken = new Set(own.map(rootOf));
   return checkRules(soundPart(input, broken)).filter((found) => !broken.has(rootOf(found)));
 }
@@ -66,7 +71,7 @@ export function parseModel(given: unknown, { file }: ParseOptions = {}): ModelSp
   const own = result.success
     ? []
     : result.error.issues.flatMap((issue) => faultsOf(issue, modelSchema, form));
-  const faults = [...own, ...(isObject(input) ? ruleFaults(input, own) : [])];
+  const faults = [...own, ...(isObject(input) ? ruleFaults(input, own, result.data) : [])];
   if (faults.length > 0 || !result.success) throwFaults(faults, form, file);
   return resolve(result.data, canonical(toWire(input as ModelInput)) as WireModel);
 }
