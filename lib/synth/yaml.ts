@@ -79,28 +79,31 @@ function numberOf(value: number): string {
 const isCollection = (value: unknown): value is object =>
   typeof value === 'object' && value !== null;
 
-function entryOf(key: string, value: unknown, indent: string): string {
+/** A map or list without the indentation of its first line. Joined by `+`: no copy until the end. */
+function collectionOf(value: object, indent: string): string {
   const inner = indent + STEP;
-  const name = keyOf(key, inner);
-  if (!isCollection(value)) {
-    const text = scalarOf(value, inner);
-    return `${name}: ${text}`;
+  let text = '';
+  const add = (line: string): void => {
+    text = text === '' ? line : `${text}\n${indent}${line}`;
+  };
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      add(`- ${isCollection(item) ? collectionOf(item, inner) : scalarOf(item, inner)}`);
+    }
+    return text === '' ? '[]' : text;
   }
-  const body = collectionOf(value, inner);
-  return body === '{}' || body === '[]' ? `${name}: ${body}` : `${name}:\n${inner}${body}`;
+  for (const [key, item] of Object.entries(value)) {
+    const name = keyOf(key, inner);
+    if (!isCollection(item)) add(`${name}: ${scalarOf(item, inner)}`);
+    else if (isEmpty(item)) add(`${name}: ${Array.isArray(item) ? '[]' : '{}'}`);
+    else add(`${name}:\n${inner}${collectionOf(item, inner)}`);
+  }
+  return text === '' ? '{}' : text;
 }
 
-/** A map or list without the indentation of its first line. */
-function collectionOf(value: object, indent: string): string {
-  if (Array.isArray(value)) {
-    const inner = indent + STEP;
-    const items = value.map(
-      (item) => `- ${isCollection(item) ? collectionOf(item, inner) : scalarOf(item, inner)}`,
-    );
-    return items.length === 0 ? '[]' : items.join(`\n${indent}`);
-  }
-  const entries = Object.entries(value).map(([key, inner]) => entryOf(key, inner, indent));
-  return entries.length === 0 ? '{}' : entries.join(`\n${indent}`);
+function isEmpty(value: object): boolean {
+  for (const _ in value) return false;
+  return true;
 }
 
 /**
