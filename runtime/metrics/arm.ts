@@ -82,12 +82,27 @@ export function createArmMetrics(model: string, arm: string): ArmMetrics {
     if (traceId === undefined || !TRACE_ID.test(traceId)) duration.observe(seconds);
     else set.duration.observe({ labels, value: seconds, exemplarLabels: { trace_id: traceId } });
   }
+  /** The router counts by itself; its count is taken over as it is. */
+  function observeSpilled(stats: ArmStats | undefined): void {
+    for (const [reason, count] of Object.entries(stats?.spilled ?? {})) {
+      set.spilled.remove({ ...labels, reason });
+      set.spilled.inc({ ...labels, reason }, count);
+    }
+  }
+  function countEjections(stats: ArmStats | undefined, fresh: number): void {
+    if (stats?.ejections === undefined) {
+      ejections.inc(fresh);
+      return;
+    }
+    set.ejections.reset();
+    set.ejections.inc(labels, stats.ejections);
+  }
   function observeReplicas(stats: ArmStats | undefined): void {
     const out = (stats?.replicas ?? []).flatMap(({ id, ejectedUntil: until }) =>
       until === undefined ? [] : [[id, until] as const],
     );
     const fresh = out.filter(([id, until]) => until > (ejectedUntil.get(id) ?? 0));
-    if (fresh.length > 0) ejections.inc(fresh.length);
+    countEjections(stats, fresh.length);
     ejectedUntil = new Map(out);
     set.ejected.set(labels, out.length);
   }
@@ -110,6 +125,7 @@ export function createArmMetrics(model: string, arm: string): ArmMetrics {
       set.inFlight.set(labels, stats?.inFlight ?? 0);
       set.split.set(labels, hundredths / 10_000);
       observeReplicas(stats);
+      observeSpilled(stats);
     },
   };
 }

@@ -60,6 +60,12 @@ export const MODEL_FAMILIES = {
     help: 'Requests that were refused before they reached a replica.',
     labels: ['model_id', 'arm', 'reason'],
   },
+  spilled: {
+    name: 'ai_model_requests_spilled_total',
+    type: 'counter',
+    help: 'Requests of a candidate that stable served: it was full (arm_full) or down (arm_unready).',
+    labels: ['model_id', 'arm', 'reason'],
+  },
   ejections: {
     name: 'ai_model_ejections_total',
     type: 'counter',

@@ -147,6 +147,20 @@ test('one ejection is counted once however often it is seen, a longer one again'
   );
 });
 
+test('what the router counts by itself is shown as it is', async () => {
+  const metrics = createMetrics();
+  const line = (name: string, more = ''): string => `${name}{model_id="iris",arm="stable"${more}} `;
+  for (const count of [2, 5]) {
+    const stats = statsOf('iris', { ejections: count, spilled: { arm_full: count } });
+    metrics.observe(observationOf([recordOf('iris')], [stats]));
+    const text = await metrics.text();
+    expect(text).toContain(`${line('ai_model_ejections_total')}${count}\n`);
+    expect(text).toContain(
+      `${line('ai_model_requests_spilled_total', ',reason="arm_full"')}${count}\n`,
+    );
+  }
+});
+
 test('a name that is no model or arm of ours never becomes a label', async () => {
   const metrics = createMetrics();
   metrics.observe(observationOf([recordOf('iris')]));
@@ -195,9 +209,9 @@ test('whatever happens, an arm has at most 60 series', async () => {
       for (const shed of reasons) metrics.onOutcome(outcome({ version, status, shed, tries: 2 }));
     }
   }
-  for (const result of ['agree', 'disagree', 'failed', 'dropped'] as const) {
-    metrics.onShadow('iris', 'stable', result);
-  }
+  // Spilled requests belong to candidates, copies to shadows: no arm has both.
+  const spilled = { arm_full: 1, arm_unready: 1 };
+  metrics.observe(observationOf([recordOf('iris', 'v4')], [statsOf('iris', { spilled })]));
   for (const status of ['success', 'partial', 'error'] as const) metrics.onBatch('iris', status);
   const own = series(await metrics.text()).filter((line) => line.includes('arm="stable"'));
   expect(own.length).toBeGreaterThan(40);

@@ -159,21 +159,92 @@ const V2_PATHS: ZodOpenApiPathsObject = {
   },
 };
 
+const V2_MORE: ZodOpenApiPathsObject = {
+  '/v2/models/{id}/versions/{version}': {
+    get: passthrough({
+      operationId: 'v2ModelVersion',
+      summary: 'Metadata of the arm that runs this version',
+      path: versioned,
+    }),
+  },
+  '/v2/models/{id}/versions/{version}/ready': {
+    get: passthrough({
+      operationId: 'v2ModelVersionReady',
+      summary: 'Has the arm that runs this version a ready replica?',
+      path: versioned,
+    }),
+  },
+  '/v2/repository/index': {
+    post: passthrough({
+      operationId: 'v2Index',
+      summary: 'Models the caller may see (V2)',
+      path: nowhere,
+    }),
+  },
+};
+
+const V1_CALLS = ['predict', 'classify', 'regress', 'explain'] as const;
+
+const V1_CALL_PATHS: ZodOpenApiPathsObject = Object.fromEntries(
+  V1_CALLS.map((call) => [
+    `/v1/models/{id}:${call}`,
+    {
+      post: passthrough({
+        operationId: `v1${call.charAt(0).toUpperCase()}${call.slice(1)}`,
+        summary: `Call a model (V1, ${call})`,
+        description: V1,
+        request: foreign,
+      }),
+    },
+  ]),
+);
+
+const OPENAI_CALLS = {
+  'chat/completions': 'openaiChat',
+  completions: 'openaiCompletions',
+  embeddings: 'openaiEmbeddings',
+  responses: 'openaiResponses',
+} as const;
+
+const OPENAI_PATHS: ZodOpenApiPathsObject = {
+  '/openai/v1/models': {
+    get: passthrough({
+      operationId: 'openaiModels',
+      summary: 'Models the caller may see (OpenAI)',
+      path: nowhere,
+    }),
+  },
+  ...Object.fromEntries(
+    Object.entries(OPENAI_CALLS).map(([call, operationId]) => [
+      `/openai/v1/${call}`,
+      {
+        post: passthrough({
+          operationId,
+          summary: `Call a model (OpenAI, ${call})`,
+          description: 'The body names the model; `stream: true` streams.',
+          request: foreign,
+          path: nowhere,
+        }),
+      },
+    ]),
+  ),
+};
+
 const V1_PATHS: ZodOpenApiPathsObject = {
+  '/v1/models': {
+    get: passthrough({
+      operationId: 'v1Models',
+      summary: 'Models the caller may see (V1)',
+      path: nowhere,
+    }),
+  },
   '/v1/models/{id}': {
     get: passthrough({ operationId: 'v1Model', summary: 'Model state', description: V1 }),
   },
   '/v1/models/{id}/metadata': {
     get: passthrough({ operationId: 'v1Metadata', summary: 'Model metadata', description: V1 }),
   },
-  '/v1/models/{id}:predict': {
-    post: passthrough({
-      operationId: 'v1Predict',
-      summary: 'Call a model (V1)',
-      description: V1,
-      request: foreign,
-    }),
-  },
+  ...V1_CALL_PATHS,
 };
 
 /** The inference paths, as the document describes them. */
@@ -198,5 +269,7 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
     }),
   },
   ...V2_PATHS,
+  ...V2_MORE,
   ...V1_PATHS,
+  ...OPENAI_PATHS,
 };
