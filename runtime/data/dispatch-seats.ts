@@ -29,16 +29,10 @@ export interface Wish {
 
 const isIn = (seat: Seat): boolean => seat.standing.kind === 'in';
 
-/** Terminating replicas count only when there are no others. */
-function base<W>(arm: ArmState<W>): readonly Seat[] {
-  const listed = [...arm.seats.values()].filter((seat) => seat.listed);
-  const staying = listed.filter(({ replica }) => !replica.terminating);
-  return staying.length > 0 ? staying : listed;
-}
-
 /** Replicas that may get requests, busy or not. */
-export function usable<W>(arm: ArmState<W>): readonly Seat[] {
-  const reachable = base(arm).filter(({ standing }) => !isUnreachable(standing));
+export function usable<W>({ serving }: ArmState<W>): readonly Seat[] {
+  if (serving.every(isIn)) return serving;
+  const reachable = serving.filter(({ standing }) => !isUnreachable(standing));
   const healthy = reachable.filter(isIn);
   return healthy.length >= reachable.length * PANIC_PART ? healthy : reachable;
 }
@@ -48,20 +42,19 @@ export function capacityOf<W>(arm: ArmState<W>): number {
   return usable(arm).length * arm.route.concurrencyPerReplica;
 }
 
-/** Ejected replicas whose time is over; one request each may ask. */
-function due<W>(arm: ArmState<W>, now: number): readonly Seat[] {
-  return base(arm).filter((seat) => isDue(seat.standing, now));
-}
-
-/** Replicas with room: those in use, and those to be probed. */
+/** Replicas with room: those in use, and ejected ones whose time is over; one request each may ask. */
 export interface Open {
   readonly free: readonly Seat[];
   readonly due: readonly Seat[];
 }
 
+const NOBODY: readonly Seat[] = [];
+
 export function openSeats<W>(arm: ArmState<W>, now: number): Open {
-  const room = usable(arm).filter(({ inFlight }) => inFlight < arm.route.concurrencyPerReplica);
-  return { free: room, due: due(arm, now) };
+  const { serving, route } = arm;
+  const free = usable(arm).filter(({ inFlight }) => inFlight < route.concurrencyPerReplica);
+  const due = serving.every(isIn) ? NOBODY : serving.filter(({ standing }) => isDue(standing, now));
+  return { free, due };
 }
 
 const allows =
@@ -87,7 +80,7 @@ export function takeSeat<W>(
   random: () => number,
 ): Seat | undefined {
   const fits = allows(wish, now);
-  const free = open.free.filter(fits);
+  const free = wish.avoid === undefined ? open.free : open.free.filter(fits);
   const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
   const mean = arm.cost?.mean ?? 0;
   const seat = asking ?? pickTwo(free, (one) => scoreOf(one, mean, now), random);
@@ -138,7 +131,7 @@ const triesOf = (seats: readonly Seat[], now: number): Siblings['own'] => ({
 });
 
 function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
-  const reachable = base(arm).filter(({ standing }) => !isUnreachable(standing));
+  const reachable = arm.serving.filter(({ standing }) => !isUnreachable(standing));
   const away = reachable.filter((one) => !isIn(one)).length;
   return {
     own: triesOf([seat], now),
@@ -182,7 +175,7 @@ const kindOf = (seat: Seat): Seat['standing']['kind'] => seat.standing.kind;
 
 /** When the next ejected replica may be asked, milliseconds since the epoch. */
 export function nextDue<W>(arm: ArmState<W>, now: number): number {
-  return base(arm).reduce(
+  return arm.serving.reduce(
     (earliest, { standing }) =>
       standing.kind === 'out' && standing.until > now
         ? Math.min(earliest, standing.until)

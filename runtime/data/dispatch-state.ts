@@ -39,6 +39,8 @@ export interface ArmState<W> {
   /** False: the arm is no longer in the table. */
   listed: boolean;
   readonly seats: Map<string, Seat>;
+  /** Those of the table that may serve: terminating replicas only when there are no others. */
+  serving: readonly Seat[];
   readonly queue: Queue<W>;
   /** From the moment no replica was up until all who waited for one are served. */
   holding: boolean;
@@ -91,6 +93,7 @@ function newArm<W>(model: ModelState<W>, route: ArmRoute): ArmState<W> {
     route,
     listed: true,
     seats: new Map(),
+    serving: [],
     queue: createQueue(),
     holding: false,
     window: createWindow(),
@@ -121,6 +124,9 @@ function syncSeats<W>(arm: ArmState<W>, replicas: readonly Replica[], now: numbe
     else Object.assign(seat, { replica, listed: true });
   }
   for (const [id, seat] of arm.seats) if (!seat.listed && isIdle(seat)) arm.seats.delete(id);
+  const listed = [...arm.seats.values()].filter((seat) => seat.listed);
+  const staying = listed.filter(({ replica }) => !replica.terminating);
+  arm.serving = staying.length > 0 ? staying : listed;
 }
 
 function syncArm<W>(model: ModelState<W>, route: ArmRoute, now: number): void {

@@ -115,37 +115,27 @@ export function seek(context: Waits, arm: Arm, seeker: Seeker): Placed | Promise
     if (seat !== undefined) return { kind: 'seat', seat };
   }
   if (usable(arm).length === 0) arm.holding = true;
-  let resolve: (placed: Placed) => void = () => undefined;
-  const wait = new Promise<Placed>((done) => {
-    resolve = done;
-  });
-  const entry = entryOf(context, arm, seeker, resolve);
-  const reason = admit(arm, entry, now);
-  if (reason !== undefined) {
-    entry.value.settle({ kind: 'refused', reason });
-    return { kind: 'refused', reason };
-  }
-  drain(context, arm);
-  return wait;
-}
-
-/** One that waits, with everything that can end it: a slot, its deadline, its caller going away. */
-function entryOf(
-  context: Waits,
-  arm: Arm,
-  seeker: Seeker,
-  resolve: (placed: Placed) => void,
-): Entry<Waiter> {
   const ends: (() => void)[] = [];
+  let resolve: (placed: Placed) => void = () => undefined;
   const settle = (placed: Placed): void => {
     for (const end of ends.splice(0)) end();
     resolve(placed);
   };
-  const entry: Entry<Waiter> = {
-    value: { seeker, settle },
-    priority: seeker.priority,
-    since: seeker.since,
-  };
+  const { priority, since } = seeker;
+  const entry: Entry<Waiter> = { value: { seeker, settle }, priority, since };
+  const reason = admit(arm, entry, now);
+  if (reason !== undefined) return { kind: 'refused', reason };
+  const wait = new Promise<Placed>((done) => {
+    resolve = done;
+  });
+  watch(context, arm, entry, ends);
+  drain(context, arm);
+  return wait;
+}
+
+/** What ends a wait beside a slot: its deadline, and its caller going away. */
+function watch(context: Waits, arm: Arm, entry: Entry<Waiter>, ends: (() => void)[]): void {
+  const { seeker, settle } = entry.value;
   const leave = (placed: Placed): void => {
     if (!withdraw(arm.queue, entry)) return;
     settle(placed);
@@ -153,7 +143,6 @@ function entryOf(
   };
   watchTime(context, arm, seeker, ends, leave);
   ends.push(onAbort(seeker.signal, () => leave({ kind: 'aborted' })));
-  return entry;
 }
 
 function watchTime(

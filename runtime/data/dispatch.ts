@@ -121,8 +121,11 @@ async function serve(
       return failed(context, ticket, { kind: 'aborted' });
     }
     const started = await attempt(context, ticket, arm, placed.seat);
-    if (await wantsAnother(context, ticket, arm, placed.seat, started.result)) continue;
-    return ended(context, ticket, arm, started);
+    const delay = secondTry(context, ticket, arm, placed.seat, started.result);
+    if (delay === undefined) return ended(context, ticket, arm, started);
+    const until = context.clock.now() + delay + AVOID_MS;
+    ticket.avoid = { id: placed.seat.replica.id, until };
+    if (delay > 0) await sleep(context.clock, delay, ticket.job.signal);
   }
 }
 
@@ -249,28 +252,25 @@ function giveBack(
   if (!arm.listed) forgetIdle(context.states);
 }
 
-/** Decides about a second try, and waits its jitter. */
-async function wantsAnother(
+/** Milliseconds until a second try, or undefined when there is none. Throws the first answer away. */
+function secondTry(
   context: Context,
-  ticket: Ticket,
+  { job, tries, deadline }: Ticket,
   arm: Arm,
   seat: Seat,
   result: TryResult,
-): Promise<boolean> {
-  const { job, tries, deadline } = ticket;
-  const now = context.clock.now();
+): number | undefined {
   const { idempotent } = arm.model.route.inference;
-  if (tries >= MAX_TRIES || job.signal.aborted) return false;
-  if (!mayRepeat(result, { idempotent, replayable: job.replayable })) return false;
+  if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
+  if (!mayRepeat(result, { idempotent, replayable: job.replayable })) return undefined;
   // Where nobody else can answer, an answer that says so is better than a wait; a broken try is not.
-  if (result.kind === 'answered' && !hasHope(arm, seat)) return false;
+  if (result.kind === 'answered' && !hasHope(arm, seat)) return undefined;
+  const now = context.clock.now();
   const delay = retryDelay(result, arm.queue.size, context.random());
-  if (now + delay >= deadline || !spendRetry(arm.model.budget, now)) return false;
+  if (now + delay >= deadline || !spendRetry(arm.model.budget, now)) return undefined;
   if (result.kind === 'answered') job.discard();
-  ticket.avoid = { id: seat.replica.id, until: now + delay + AVOID_MS };
   arm.retries += 1;
-  if (delay > 0) await sleep(context.clock, delay, job.signal);
-  return true;
+  return delay;
 }
 
 /** Resolves after `ms` milliseconds or when the caller goes away. */

@@ -1,5 +1,8 @@
 import { kill, Simulation } from '../core/simulator';
 
+// All of it is virtual time; a machine with other work needs longer for it.
+jest.setTimeout(60_000);
+
 /** Whatever happened: one outcome per request, and nothing is left behind. */
 function expectClean(sim: Simulation): void {
   expect(sim.outcomes.length).toBe(sim.asked);
@@ -103,10 +106,10 @@ test('all replicas answer 503: at most 1.2 tries per request, and the answer is 
   const replicas = sim.replicas(4, 10);
   for (const one of replicas) one.mode = 'sick';
   sim.swap({ arms: { stable: replicas } });
-  sim.load(1_000, 20_000);
-  await sim.time.run(30_000);
-  expect(statuses(sim)).toEqual({ 503: 20_000 });
-  expect(tries(sim) / 20_000).toBeLessThanOrEqual(1.2);
+  sim.load(1_000, 10_000);
+  await sim.time.run(20_000);
+  expect(statuses(sim)).toEqual({ 503: 10_000 });
+  expect(tries(sim) / 10_000).toBeLessThanOrEqual(1.2);
   expectClean(sim);
 });
 
@@ -131,8 +134,8 @@ test('three times the load: what is served is 90 % of the peak at least, refusal
   const served = async (perSecond: number, timeoutMs: number): Promise<Simulation> => {
     const sim = new Simulation();
     sim.swap({ arms: { stable: sim.replicas(2, 20) } });
-    sim.load(perSecond, 10_000, () => ({ timeoutMs }));
-    await sim.time.run(20_000);
+    sim.load(perSecond, 5_000, () => ({ timeoutMs }));
+    await sim.time.run(10_000);
     expectClean(sim);
     return sim;
   };
@@ -145,18 +148,18 @@ test('three times the load: what is served is 90 % of the peak at least, refusal
     );
     const shed = over.outcomes.filter((outcome) => outcome.shed !== undefined);
     expect(refused.length / shed.length).toBeGreaterThan(timeoutMs === 60 ? 0.8 : 0.99);
-    expect(shed.length).toBeGreaterThan(10_000);
+    expect(shed.length).toBeGreaterThan(5_000);
   }
 });
 
 test('a long queue does not hold requests that cannot be answered in time', async () => {
   const sim = new Simulation();
   sim.swap({ arms: { stable: sim.replicas(2, 20) }, maxQueueDepth: 100_000 });
-  sim.load(2_400, 10_000, () => ({ timeoutMs: 500 }));
-  await sim.time.run(20_000);
+  sim.load(2_400, 5_000, () => ({ timeoutMs: 500 }));
+  await sim.time.run(10_000);
   // 800 a second can be served.
-  expect(sim.good()).toBeGreaterThanOrEqual(0.9 * 8_000);
-  expect(statuses(sim)[504] ?? 0).toBeLessThan(240);
+  expect(sim.good()).toBeGreaterThanOrEqual(0.9 * 4_000);
+  expect(statuses(sim)[504] ?? 0).toBeLessThan(120);
   expectClean(sim);
 });
 
