@@ -6,7 +6,7 @@ import { readSources } from './content';
 import { fileFault } from './errors';
 import type { defaultExport as DefaultExport } from './module';
 import type { Located } from './text';
-import { parseText, withLines } from './text';
+import { parseJson, parseYaml, withLines } from './text';
 
 const TEXT = ['.yaml', '.yml', '.json'];
 const MODULE = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
@@ -54,9 +54,9 @@ async function fromModule(file: string): Promise<Located> {
  * @throws DefinitionError when it cannot be loaded
  */
 export async function loadValue(file: string): Promise<Located> {
-  return TEXT.includes(extname(file))
-    ? parseText(readFileSync(file, 'utf8'), file)
-    : fromModule(file);
+  if (!TEXT.includes(extname(file))) return fromModule(file);
+  const parse = extname(file) === '.json' ? parseJson : parseYaml;
+  return parse(readFileSync(file, 'utf8'), file);
 }
 
 /** Faults that were found after parsing, with the paths its author writes. */

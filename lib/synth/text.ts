@@ -20,11 +20,26 @@ function lineIn(document: Document, counter: LineCounter, path: string): number 
   return 1;
 }
 
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** JSON is YAML: right JSON is parsed fast, and only a fault asks for its lines. */
+export function parseJson(text: string, file: string): Located {
+  const value = tryJson(text);
+  if (value === undefined) return parseYaml(text, file);
+  return { value, lineOf: (path) => parseYaml(text, file).lineOf(path) };
+}
+
 /**
- * YAML or JSON (which is YAML, but for tabs) with its lines.
+ * YAML with its lines.
  * @throws DefinitionError when it is not one document
  */
-export function parseText(text: string, file: string): Located {
+export function parseYaml(text: string, file: string): Located {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
   const broken = document.errors.map(
