@@ -24,6 +24,8 @@ export interface SimReplica {
   readonly id: string;
   mode: 'up' | 'dead' | 'sick';
   serviceMs: (random: () => number) => number;
+  /** Milliseconds from the first byte of an answer to its last. */
+  streamMs: number;
   /** Requests it has in hand: each can be broken off. */
   readonly running: Set<(result: TryResult) => void>;
   /** Most it ever had in hand. */
@@ -110,6 +112,8 @@ export class Simulation {
   /** Milliseconds our own event loop pretends to have stood still. */
   lagMs = 0;
   asked = 0;
+  /** Called with every outcome. */
+  onOutcome = (): void => undefined;
   readonly #replicas = new Map<string, SimReplica>();
 
   constructor(seed = 1) {
@@ -118,7 +122,10 @@ export class Simulation {
       table: this.table,
       clock: { now: () => this.time.now, setTimeout: this.time.after },
       random: this.random,
-      onOutcome: (outcome) => this.outcomes.push(outcome),
+      onOutcome: (outcome) => {
+        this.outcomes.push(outcome);
+        this.onOutcome();
+      },
       lagMs: () => this.lagMs,
     });
   }
@@ -130,6 +137,7 @@ export class Simulation {
       id,
       mode: 'up',
       serviceMs: drawn,
+      streamMs: 0,
       running: new Set(),
       most: 0,
       tries: 0,
@@ -195,7 +203,7 @@ export class Simulation {
         if (!server.running.delete(end)) return;
         cancel();
         signal.removeEventListener('abort', abort);
-        resolve({ result, finished: Promise.resolve(result) });
+        resolve({ result, finished: this.#lastByte(server, result) });
       };
       const abort = (): void => end({ kind: 'aborted' });
       const [ms, result] = this.#becomes(server, remainingMs);
@@ -205,6 +213,11 @@ export class Simulation {
       if (signal.aborted) abort();
       else signal.addEventListener('abort', abort);
     });
+  }
+
+  #lastByte({ streamMs }: SimReplica, result: TryResult): Promise<TryResult> {
+    if (streamMs === 0 || result.kind !== 'answered') return Promise.resolve(result);
+    return new Promise((resolve) => this.time.after(() => resolve(result), streamMs));
   }
 
   #becomes(server: SimReplica, remainingMs: number): readonly [number, TryResult] {

@@ -183,6 +183,65 @@ describe('no replica', () => {
   });
 });
 
+describe('a caller that goes away', () => {
+  test('leaves the queue at once', async () => {
+    const sim = one((s) => ({ stable: s.replicas(1, 100) }), small);
+    void sim.request();
+    const caller = new AbortController();
+    const result = sim.request({ signal: caller.signal });
+    await sim.time.run(10);
+    caller.abort();
+    expect(await result).toMatchObject({ kind: 'failed', result: { kind: 'aborted' }, tries: 0 });
+    expect(sim.outcomes).toMatchObject([{ status: 499, durationMs: 10, queuedMs: 10 }]);
+    expect(sim.parts.load.arms()[0]?.queued).toBe(0);
+  });
+
+  test('in the very step in which it is handed a slot gives it to the next', async () => {
+    const sim = new Simulation();
+    const only = sim.replica('a', 100);
+    only.streamMs = 50;
+    sim.swap({ arms: { stable: [only] }, ...small });
+    const caller = new AbortController();
+    // The first one's outcome comes after its slot was handed over, before the second one knows.
+    sim.onOutcome = () => caller.abort();
+    const results = [
+      sim.request(),
+      sim.request({ signal: caller.signal }),
+      sim.request({ timeoutMs: 1_000 }),
+    ];
+    await sim.time.run(5_000);
+    expect((await Promise.all(results)).map(({ kind }) => kind)).toEqual([
+      'answered',
+      'failed',
+      'answered',
+    ]);
+    expect(sim.outcomes.map(({ tries }) => tries)).toEqual([1, 0, 1]);
+    expect(sim.inFlight()).toBe(0);
+  });
+
+  test('before anything was done about it is no try', async () => {
+    const sim = one((s) => ({ stable: s.replicas(1, 100) }), small);
+    expect(await ask(sim, { signal: AbortSignal.abort() })).toMatchObject({ kind: 'failed' });
+    expect(sim.outcomes).toMatchObject([{ status: 499, tries: 0 }]);
+  });
+});
+
+test('a slot is held until the last byte', async () => {
+  const sim = new Simulation();
+  const only = sim.replica('a', 10);
+  only.streamMs = 1_000;
+  sim.swap({ arms: { stable: [only] }, ...small });
+  const [first, second] = [sim.request(), sim.request()];
+  await sim.time.run(100);
+  expect(await first).toMatchObject({ kind: 'answered', tries: 1 });
+  expect(sim.outcomes).toEqual([]);
+  expect(sim.parts.load.arms()[0]).toMatchObject({ inFlight: 1, queued: 1 });
+  await sim.time.run(5_000);
+  expect(await second).toMatchObject({ kind: 'answered' });
+  const [{ firstByteMs = 0, durationMs = 0 } = {}] = sim.outcomes;
+  expect(durationMs - firstByteMs).toBeCloseTo(1_000);
+});
+
 describe('a second try', () => {
   const two = (): [Simulation, SimReplica, SimReplica] => {
     const sim = new Simulation(3);
