@@ -3,9 +3,15 @@ import { mostOf } from './balance';
 import { PRIORITIES } from './outcome';
 import type { Priority, ShedReason } from './outcome';
 
-/** Waiting this long counts as much as one priority: low after 3 s is before critical that just came. */
+/**
+ * Waiting this long counts as much as one priority: low after 3 s is before critical that just
+ * came.
+ */
 export const AGE_MS = 1_000;
-/** Every tenth slot goes to whoever waits longest, so that low is served however much critical comes. */
+/**
+ * Every tenth slot goes to whoever waits longest, so that low is served however much critical
+ * comes.
+ */
 export const OLDEST_EVERY = 10;
 /** An eighth of a full queue belongs to each priority: nobody is turned away by others alone. */
 export const OWN_PART = 8;
@@ -42,8 +48,9 @@ export type Offered<T> =
 const level = (priority: Priority): number => PRIORITIES.indexOf(priority);
 
 /**
- * Whose newest gives way to a newcomer when the queue is full. First those of lower priority that hold more
- * than their own part; then, for a newcomer whose priority has less than its part, anyone who has more.
+ * Whose newest gives way to a newcomer when the queue is full. First those of lower priority that
+ * hold more than their own part; then, for a newcomer whose priority has less than its part, anyone
+ * who has more.
  */
 function lineToShorten<T>(
   { lines }: Queue<T>,
@@ -73,7 +80,10 @@ export function offer<T>(queue: Queue<T>, entry: Entry<T>, depth: number): Offer
   return { kind: 'displaced', entry: displaced };
 }
 
-/** Queues one that was admitted before (its first try failed): in front of its line, whatever the depth. */
+/**
+ * Queues one that was admitted before (its first try failed): in front of its line, whatever the
+ * depth.
+ */
 export function offerAgain<T>(queue: Queue<T>, entry: Entry<T>): void {
   queue.lines[entry.priority].unshift(entry);
   queue.size += 1;
@@ -127,7 +137,9 @@ export interface Outlook {
   readonly service: Spread | undefined;
 }
 
-/** Milliseconds until a slot is free: with 8 slots of 40 ms and 15 ahead, (15 + 1) × 40 / 8 = 80. */
+/**
+ * Milliseconds until a slot is free: with 8 slots of 40 ms and 15 ahead, (15 + 1) × 40 / 8 = 80.
+ */
 export function expectedWaitMs({ ahead: before, capacity, service }: Outlook): number {
   return capacity === 0 ? 0 : ((before + 1) * (service?.mean ?? 0)) / capacity;
 }

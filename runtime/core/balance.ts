@@ -45,7 +45,10 @@ export function mostOf({ mean, deviation }: Spread): number {
   return mean + 2 * deviation;
 }
 
-/** Without new samples a replica is believed to become like its siblings again; else it is never tried. */
+/**
+ * Without new samples a replica is believed to become like its siblings again; else it is never
+ * tried.
+ */
 export function costAt(cost: Cost, siblingsMs: number, now: number): number {
   return siblingsMs + (cost.ms - siblingsMs) * decay(cost.at, now);
 }
@@ -69,9 +72,9 @@ export function rampAt(joinedAt: number, now: number): number {
 }
 
 /**
- * What one more request costs here: expected milliseconds × (items in flight + 1). A request that waits for
- * its first byte longer than expected is evidence before it is a sample: 50 ms expected, 400 ms waited,
- * then 400 counts. Lower is better.
+ * What one more request costs here: expected milliseconds × (items in flight + 1). A request that
+ * waits for its first byte longer than expected is evidence before it is a sample: 50 ms expected,
+ * 400 ms waited, then 400 counts. Lower is better.
  */
 export function score(one: Contender, siblingsMs: number, now: number): number {
   const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
@@ -81,8 +84,8 @@ export function score(one: Contender, siblingsMs: number, now: number): number {
 }
 
 /**
- * Who fails at once is never busy and would attract all requests. So each failure counts as work for as long
- * as an answer would have taken: 1 ms instead of 20 keeps it busy for 19 more.
+ * Who fails at once is never busy and would attract all requests. So each failure counts as work
+ * for as long as an answer would have taken: 1 ms instead of 20 keeps it busy for 19 more.
  */
 export function busyAfter(
   busyUntil: number,
@@ -94,8 +97,8 @@ export function busyAfter(
 }
 
 /**
- * Power of two random choices (Mitzenmacher 2001): two different ones at random, the cheaper wins. Almost
- * as even as looking at all, and no herd on whoever looks best at the moment.
+ * Power of two random choices (Mitzenmacher 2001): two different ones at random, the cheaper wins.
+ * Almost as even as looking at all, and no herd on whoever looks best at the moment.
  */
 export function pickTwo<T>(
   all: readonly T[],

@@ -3,7 +3,9 @@ import { addRecent, createRecent, sumRecent } from './recent';
 
 /** Long enough to be steady, short enough to forget an outage. */
 export const BUDGET_SECONDS = 10;
-/** One more request in five at most: retries must not double the load of a model that is failing. */
+/**
+ * One more request in five at most: retries must not double the load of a model that is failing.
+ */
 export const RETRY_RATIO = 0.2;
 /** A quiet model may retry as well. */
 export const FREE_RETRIES_PER_SECOND = 10;

@@ -3,7 +3,10 @@ import type { ModelRecord, ModelState, ReplicaRecord, Snapshot } from './snapsho
 import { ALL_TRAFFIC } from './split';
 import type { ArmRoute, ModelRoute, Replica, RoutingTable, ShadowRoute, Share } from './table';
 
-/** Twice the requests in flight: a short burst waits for one more service time, a long one is refused. */
+/**
+ * Twice the requests in flight: a short burst waits for one more service time, a long one is
+ * refused.
+ */
 const QUEUE_PER_CAPACITY = 2;
 
 /** The split is monotone for two candidates, not for three (split.ts). */
@@ -49,9 +52,9 @@ function liveCandidates(record: ModelRecord): readonly Arm[] {
 }
 
 /**
- * The shares in force: the definition's, overridden by what is remembered for this very definition, and by
- * the phase of a promotion. Stable first; it gets what is left. They sum to 10,000; a candidate under
- * promotion is served before its siblings when all together want more.
+ * The shares in force: the definition's, overridden by what is remembered for this very definition,
+ * and by the phase of a promotion. Stable first; it gets what is left. They sum to 10,000; a
+ * candidate under promotion is served before its siblings when all together want more.
  */
 export function sharesOf(record: ModelRecord): readonly Share[] {
   const state = stateOf(record);
@@ -141,8 +144,8 @@ function modelRoute(record: ModelRecord, routers: number): ModelRoute {
 }
 
 /**
- * The routes of everything the cluster holds. `routers`: how many of us share the replicas; each takes
- * max(1, ceil(maxConcurrency / routers)) requests in flight per replica.
+ * The routes of everything the cluster holds. `routers`: how many of us share the replicas; each
+ * takes max(1, ceil(maxConcurrency / routers)) requests in flight per replica.
  */
 export function buildTable(snapshot: Snapshot, generation: number, routers = 1): RoutingTable {
   const models = new Map(

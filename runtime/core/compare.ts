@@ -42,8 +42,9 @@ export interface Tries {
 }
 
 /**
- * Does `own` fail more often than chance explains, given how often its siblings fail? The siblings' rate is
- * uncertain too: Beta(failures + 1, successes + 1). 9 of 20 against 0 of 20 is worse, 8 of 20 not yet.
+ * Does `own` fail more often than chance explains, given how often its siblings fail? The siblings'
+ * rate is uncertain too: Beta(failures + 1, successes + 1). 9 of 20 against 0 of 20 is worse, 8 of
+ * 20 not yet.
  */
 export function isWorse(own: Tries, others: Tries): boolean {
   if (own.requests < MIN_REQUESTS || others.requests === 0) return false;

@@ -17,7 +17,10 @@ export const COMPARED_SECONDS = 10;
 /** When our own event loop stood still this long, a timeout says nothing about the replica. */
 export const EXCUSED_LAG_MS = 100;
 
-/** `ejected`: it answers badly. `unreachable`: it refuses connections, so nothing is lost without it. */
+/**
+ * `ejected`: it answers badly. `unreachable`: it refuses connections, so nothing is lost without
+ * it.
+ */
 export type OutReason = 'ejected' | 'unreachable';
 
 /** Where a replica stands with this router. Times are milliseconds since the epoch. */
@@ -52,8 +55,8 @@ export interface Circumstances {
 }
 
 /**
- * What a result says about the replica. 4xx and 500 are answers of a replica that is well; a caller that
- * went away says nothing, nor does a timeout that is our own doing.
+ * What a result says about the replica. 4xx and 500 are answers of a replica that is well; a caller
+ * that went away says nothing, nor does a timeout that is our own doing.
  */
 export function verdictOf(result: TryResult, { lagMs, hadTime }: Circumstances): Verdict {
   switch (result.kind) {
@@ -107,8 +110,8 @@ export interface Siblings {
 }
 
 /**
- * A failure: out after 5 in a row, or when it is worse than its siblings by a comparison that chance does
- * not explain. `siblings` is asked only when it matters. `random` in [0, 1).
+ * A failure: out after 5 in a row, or when it is worse than its siblings by a comparison that
+ * chance does not explain. `siblings` is asked only when it matters. `random` in [0, 1).
  */
 export function afterBad(
   standing: Standing,

@@ -1,6 +1,8 @@
 import type { ShedReason, TryResult } from './outcome';
 
-/** The one table of error codes and their HTTP statuses: management, inference and health read it. */
+/**
+ * The one table of error codes and their HTTP statuses: management, inference and health read it.
+ */
 export const ERROR_STATUS = {
   MODEL_NOT_FOUND: 404,
   NOT_FOUND: 404,

@@ -13,11 +13,12 @@ export interface Holding {
 export type Holdings = ReadonlyMap<string, Holding>;
 
 /**
- * What to do next for a promotion, and why in words for people. A tick acts on it in one call and decides
- * again when it has come true:
- * - `shift`, `return`: `cluster.remember(id, state)`; the candidate's share is `percent` from then on
- * - `roll`, `finish`: `cluster.apply(parseModel(definition), { state, … })`: a new revision, with `state`
- *   beside it, so that a leader who comes after goes on from there
+ * What to do next for a promotion, and why in words for people. A tick acts on it in one call and
+ * decides again when it has come true:
+ * - `shift`, `return`: `cluster.remember(id, state)`; the candidate's share is `percent` from then
+ *   on
+ * - `roll`, `finish`: `cluster.apply(parseModel(definition), { state, … })`: a new revision, with
+ *   `state` beside it, so that a leader who comes after goes on from there
  * - `hold`: nothing; what it waits for
  *
  * Running a decision twice is harmless: the state it leads to is the same.
@@ -150,9 +151,10 @@ function returning(promotion: Promotion): PromoteDecision {
 }
 
 /**
- * The next step of a promotion (design: kubernetes.md): (1) the candidate's share rises to 100 as its ready
- * capacity allows, (2) stable gets the version and rolls while receiving nothing, (3) traffic returns to
- * stable as its capacity allows, and the candidate goes. Holds when none is under way.
+ * The next step of a promotion (design: kubernetes.md): (1) the candidate's share rises to 100 as
+ * its ready capacity allows, (2) stable gets the version and rolls while receiving nothing, (3)
+ * traffic returns to stable as its capacity allows, and the candidate goes. Holds when none is
+ * under way.
  */
 export function decidePromote(record: ModelRecord, holdings: Holdings): PromoteDecision {
   const state = stateOf(record);

@@ -3,8 +3,9 @@ import type { ModelSpec, WireModel } from '../../lib/spec';
 type Plain = Readonly<Record<string, unknown>>;
 
 /**
- * Wire names of what belongs to a version and a candidate inherits unless it says otherwise: whole … How many
- * replicas an arm has is not among them: a candidate's scaling is made for its small share.
+ * Wire names of what belongs to a version and a candidate inherits unless it says otherwise: whole
+ * … How many replicas an arm has is not among them: a candidate's scaling is made for its small
+ * share.
  */
 const REPLACED = ['docker_image', 'repository_url', 'server'] as const;
 /** … and key by key. */
@@ -54,9 +55,9 @@ function candidateAfter(spec: ModelSpec, chosen: Plain, candidate: Plain): Plain
 }
 
 /**
- * The definition in which stable runs what the candidate runs, and the candidate has all traffic (second
- * phase of a promotion). To be parsed like any other; siblings with traffic get 0 until somebody gives them
- * a share again.
+ * The definition in which stable runs what the candidate runs, and the candidate has all traffic
+ * (second phase of a promotion). To be parsed like any other; siblings with traffic get 0 until
+ * somebody gives them a share again.
  */
 export function promotedDefinition(spec: ModelSpec, name: string): WireModel {
   const { definition } = spec;

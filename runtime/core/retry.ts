@@ -19,7 +19,10 @@ export interface Repeatable {
   readonly replayable: boolean;
 }
 
-/** May a try with this result be repeated? What was never sent always, what perhaps ran if idempotent. */
+/**
+ * May a try with this result be repeated? What was never sent always, what perhaps ran if
+ * idempotent.
+ */
 export function mayRepeat(result: TryResult, { idempotent, replayable }: Repeatable): boolean {
   if (!replayable) return false;
   switch (result.kind) {
@@ -38,8 +41,8 @@ export function mayRepeat(result: TryResult, { idempotent, replayable }: Repeata
 }
 
 /**
- * Milliseconds to wait before the second try. None when nothing was sent (a refused connection tells of
- * one replica only), and none when others wait anyway.
+ * Milliseconds to wait before the second try. None when nothing was sent (a refused connection
+ * tells of one replica only), and none when others wait anyway.
  */
 export function retryDelay(result: TryResult, queued: number, random: number): number {
   if (result.kind === 'unreached' || queued > 0) return 0;

@@ -84,8 +84,8 @@ export type ArmChoice =
 type Cohort = Omit<Extract<ArmChoice, { reason: 'cohort' }>, 'reason' | 'position'>;
 
 /**
- * The first candidate owns [0, w1), the second [1 − w2, 1), stable the rest: while a share grows, nobody
- * leaves the candidate. Compared as integers: hash × 10,000 stays below 2^46.
+ * The first candidate owns [0, w1), the second [1 − w2, 1), stable the rest: while a share grows,
+ * nobody leaves the candidate. Compared as integers: hash × 10,000 stays below 2^46.
  */
 function ownerOf(shares: readonly Share[], hash: number): Cohort {
   const [stable, first, second] = shares;
@@ -108,7 +108,9 @@ function onlyArm(shares: readonly Share[]): string | undefined {
   return all?.arm ?? (shares.length === 1 ? shares[0]?.arm : undefined);
 }
 
-/** Replays the decision for a key, on any router and at any time: nothing but table and key goes in. */
+/**
+ * Replays the decision for a key, on any router and at any time: nothing but table and key goes in.
+ */
 export function explainArm({ shares, salt }: Shared, key: string): ArmChoice {
   const only = onlyArm(shares);
   if (only !== undefined) return { reason: 'only_arm', arm: only };
@@ -127,9 +129,9 @@ export interface Turn {
 }
 
 /**
- * Smooth weighted round robin (as in nginx): everyone earns its share, the richest is served and pays the
- * whole. 70/20/10 gives s s a s s b s s a s, exact after each cycle. Credits outlive a change of shares;
- * an arm without a share has none.
+ * Smooth weighted round robin (as in nginx): everyone earns its share, the richest is served and
+ * pays the whole. 70/20/10 gives s s a s s b s s a s, exact after each cycle. Credits outlive a
+ * change of shares; an arm without a share has none.
  */
 export function nextTurn(shares: readonly Share[], credits: Credits): Turn {
   const taking = shares.filter(({ hundredths }) => hundredths > 0);

@@ -71,8 +71,9 @@ function stableStatus(record: ModelRecord, stable: ArmRecord): ModelStatus {
 }
 
 /**
- * What became of a definition. `failed`: nothing of stable is up and a cause is known, or its new version
- * does not come up (then the old one may well be serving). A candidate that is not there yet is an update.
+ * What became of a definition. `failed`: nothing of stable is up and a cause is known, or its new
+ * version does not come up (then the old one may well be serving). A candidate that is not there
+ * yet is an update.
  */
 export function statusOf(record: ModelRecord): Status {
   const [stable, ...rest] = record.arms;

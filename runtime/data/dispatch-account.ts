@@ -94,7 +94,10 @@ export function textOf(result: TryResult): string {
   return 'message' in result ? `${result.kind}: ${result.message}` : result.kind;
 }
 
-/** Arm and version for the accounts: the replica's own, for during a roll some run the version before. */
+/**
+ * Arm and version for the accounts: the replica's own, for during a roll some run the version
+ * before.
+ */
 function namesOf({ arm, seat, job }: Ticket): Pick<Outcome, 'arm' | 'version'> {
   const route = arm?.route ?? stableOf(job.model);
   return { arm: route?.name ?? '', version: seat?.replica.version ?? route?.version ?? '' };

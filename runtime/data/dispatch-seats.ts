@@ -15,7 +15,10 @@ import type { TryResult } from '../core/outcome';
 import { addRecent, sumRecent } from '../core/recent';
 import type { ArmState, Seat } from './dispatch-state';
 
-/** Below this part of healthy replicas ejection has lost its point: the others would only be overrun. */
+/**
+ * Below this part of healthy replicas ejection has lost its point: the others would only be
+ * overrun.
+ */
 const PANIC_PART = 0.5;
 
 /** A request as it looks for a replica. */
@@ -42,7 +45,9 @@ export function capacityOf<W>(arm: ArmState<W>): number {
   return usable(arm).length * arm.route.concurrencyPerReplica;
 }
 
-/** Replicas with room: those in use, and ejected ones whose time is over; one request each may ask. */
+/**
+ * Replicas with room: those in use, and ejected ones whose time is over; one request each may ask.
+ */
 export interface Open {
   readonly free: readonly Seat[];
   readonly due: readonly Seat[];
@@ -62,15 +67,18 @@ const allows =
   ({ replica }: Seat): boolean =>
     avoid === undefined || avoid.id !== replica.id || now >= avoid.until;
 
-/** Is there anything open for this request? A probe is for one that can be repeated, or the last resort. */
+/**
+ * Is there anything open for this request? A probe is for one that can be repeated, or the last
+ * resort.
+ */
 export function hasSeat({ free, due: asking }: Open, wish: Wish, now: number): boolean {
   const fits = allows(wish, now);
   return free.some(fits) || ((wish.mayProbe || free.length === 0) && asking.some(fits));
 }
 
 /**
- * Filter → score → pick. A due probe goes first: without a request nobody learns that the replica is well.
- * The slot is taken when this returns.
+ * Filter → score → pick. A due probe goes first: without a request nobody learns that the replica
+ * is well. The slot is taken when this returns.
  */
 export function takeSeat<W>(
   arm: ArmState<W>,
@@ -112,7 +120,10 @@ export function hasHope<W>(arm: ArmState<W>, failed: Seat): boolean {
   );
 }
 
-/** Learns from how long the first byte took. A failure teaches only when it was slower than expected. */
+/**
+ * Learns from how long the first byte took. A failure teaches only when it was slower than
+ * expected.
+ */
 export function learnCost<W>(
   arm: ArmState<W>,
   seat: Seat,
@@ -144,8 +155,8 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
 }
 
 /**
- * What a result means for the replica it came from. True when it came in or went out by it, so that those
- * who wait must be looked at.
+ * What a result means for the replica it came from. True when it came in or went out by it, so that
+ * those who wait must be looked at.
  */
 export function judge<W>(
   arm: ArmState<W>,

@@ -23,8 +23,8 @@ export interface Clock {
 }
 
 /**
- * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds of a busy
- * model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
+ * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds
+ * of a busy model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
  */
 export const HOLD_DEPTH = 1_000;
 
@@ -73,7 +73,10 @@ export function onAbort(signal: AbortSignal, call: () => void): () => void {
   return () => signal.removeEventListener('abort', call);
 }
 
-/** An author who names a depth means it; the default doubles the capacity, which is nothing when cold. */
+/**
+ * An author who names a depth means it; the default doubles the capacity, which is nothing when
+ * cold.
+ */
 function depthOf(arm: Arm): number {
   const { maxQueueDepth } = arm.route;
   const named = arm.model.route.inference.maxQueueDepth !== undefined;

@@ -31,8 +31,8 @@ export interface DispatcherParts {
 type Arm = ArmState<Waiter>;
 
 /**
- * Chooses arm and replica, admits, retries and keeps the accounts. Nothing here knows bytes or sockets; time,
- * chance and the table come from outside.
+ * Chooses arm and replica, admits, retries and keeps the accounts. Nothing here knows bytes or
+ * sockets; time, chance and the table come from outside.
  */
 export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   const context: Context = {
@@ -129,7 +129,10 @@ async function serve(
   }
 }
 
-/** The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to stable. */
+/**
+ * The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to
+ * stable.
+ */
 function chooseFor(context: Context, model: ModelState<Waiter>, ticket: Ticket): Arm | undefined {
   const { job } = ticket;
   if (job.arm !== undefined) {
@@ -252,7 +255,9 @@ function giveBack(
   if (!arm.listed) forgetIdle(context.states);
 }
 
-/** Milliseconds until a second try, or undefined when there is none. Throws the first answer away. */
+/**
+ * Milliseconds until a second try, or undefined when there is none. Throws the first answer away.
+ */
 function secondTry(
   context: Context,
   { job, tries, deadline }: Ticket,
@@ -263,7 +268,8 @@ function secondTry(
   const { idempotent } = arm.model.route.inference;
   if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
   if (!mayRepeat(result, { idempotent, replayable: job.replayable })) return undefined;
-  // Where nobody else can answer, an answer that says so is better than a wait; a broken try is not.
+  // Where nobody else can answer, an answer that says so is better than a wait; a broken try is
+  // not.
   if (result.kind === 'answered' && !hasHope(arm, seat)) return undefined;
   const now = context.clock.now();
   const delay = retryDelay(result, arm.queue.size, context.random());

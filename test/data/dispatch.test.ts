@@ -342,6 +342,19 @@ describe('ejection', () => {
     expect(sim.outcomes.every(({ status }) => status === 200)).toBe(true);
   });
 
+  test('when fewer than half are left, all are used again', async () => {
+    const sim = new Simulation();
+    const all = sim.replicas(4, 10);
+    for (const sick of all.slice(0, 2)) sick.mode = 'sick';
+    sim.swap({ arms: { stable: all } });
+    sim.load(400, 500);
+    await sim.time.run(600);
+    const capacity = (): number | undefined => sim.parts.load.arms()[0]?.capacity;
+    expect(capacity()).toBe(2 * 8);
+    sim.swap({ arms: { stable: all.slice(0, 3) } });
+    expect(capacity()).toBe(3 * 8);
+  });
+
   test('a timeout while our own event loop stood still is not held against the replica', async () => {
     const sim = new Simulation();
     const [a, b] = sim.replicas(2, 10) as [SimReplica, SimReplica];
