@@ -3,4 +3,4 @@ export { contract } from './families';
 export * from './metrics';
 export type { BatchStatus } from './model';
 export { usageOf } from './model';
-export { OPENMETRICS_TYPE, TEXT_TYPE, textTypeOf } from './text';
+export { OPENMETRICS_TYPE, TEXT_TYPE, textTypeOf } from './print';

@@ -1,28 +1,72 @@
 import type { ArmStats } from '../core/load';
-import type { ModelRecord, ReplicaRecord } from '../core/snapshot';
+import type { ArmRecord, ModelRecord, ReplicaRecord } from '../core/snapshot';
 import type { ModelRoute } from '../core/table';
-import type { ArmMetrics } from './arm';
-import { createArmMetrics } from './arm';
+import type { ArmCounts } from './arm';
+import { createArmCounts } from './arm';
+import type { Counts } from './counts';
+import { createCounts } from './counts';
 import { MODEL_FAMILIES } from './families';
-import type { MetricSet } from './set';
-import { createSet } from './set';
-
-const { batch, usage } = MODEL_FAMILIES;
-const OWN_FAMILIES = { batch, usage };
+import { labelText, sample } from './print';
 
 /** What became of a batch: every item answered, some, or none. */
 export type BatchStatus = 'success' | 'partial' | 'error';
 
-/** The series of one model and its arms. */
-export interface ModelMetrics {
-  readonly set: MetricSet<typeof OWN_FAMILIES>;
-  readonly arms: ReadonlyMap<string, ArmMetrics>;
-  readonly onBatch: (status: BatchStatus) => void;
-  readonly observe: (
-    record: ModelRecord,
-    route: ModelRoute | undefined,
-    stats: ReadonlyMap<string, ArmStats>,
-  ) => void;
+/** What was counted of one model and its arms. */
+export interface ModelCounts {
+  /** `model_id="…"` */
+  readonly labels: string;
+  readonly batch: Counts;
+  readonly arms: Map<string, ArmCounts>;
+}
+
+export function createModelCounts(id: string): ModelCounts {
+  return { labels: labelText({ model_id: id }), batch: createCounts('status'), arms: new Map() };
+}
+
+/** Arms come and go with the definition; so do their series. */
+export function syncArms({ arms }: ModelCounts, { spec, arms: records }: ModelRecord): void {
+  for (const name of arms.keys()) {
+    if (!records.some((record) => record.name === name)) arms.delete(name);
+  }
+  for (const { name, version } of records) {
+    const counts = arms.get(name) ?? createArmCounts(spec.id, name);
+    arms.set(name, counts);
+    counts.know(version);
+  }
+}
+
+/** One arm at the moment of a scrape. */
+interface ArmView {
+  readonly counts: ArmCounts;
+  readonly record: ArmRecord;
+  readonly stats: ArmStats | undefined;
+  /** Of live traffic, 0 to 1. */
+  readonly share: number;
+  readonly exemplars: boolean;
+}
+
+/** One model at the moment of a scrape. */
+export interface ModelView {
+  readonly counts: ModelCounts;
+  readonly record: ModelRecord;
+  readonly arms: readonly ArmView[];
+}
+
+export function viewOf(
+  counts: ModelCounts,
+  record: ModelRecord,
+  route: ModelRoute | undefined,
+  stats: ReadonlyMap<string, ArmStats> | undefined,
+  exemplars: boolean,
+): ModelView {
+  const arms = record.arms.flatMap((arm): ArmView[] => {
+    const own = counts.arms.get(arm.name);
+    if (own === undefined) return [];
+    const hundredths = route?.shares.find((one) => one.arm === arm.name)?.hundredths ?? 0;
+    const share = hundredths / 10_000;
+    return [{ counts: own, record: arm, stats: stats?.get(arm.name), share, exemplars }];
+  });
+  return { counts, record, arms };
 }
 
 type Usage = NonNullable<ReplicaRecord['usage']>;
@@ -37,37 +81,63 @@ export function usageOf(replicas: readonly ReplicaRecord[]): Usage | undefined {
   };
 }
 
-export function createModelMetrics(model: string): ModelMetrics {
-  const set = createSet(OWN_FAMILIES);
-  const arms = new Map<string, ArmMetrics>();
+function usageLines({ counts, record }: ModelView): string {
+  const used = usageOf(record.replicas);
+  const ready = record.replicas.filter(({ phase }) => phase === 'ready').length;
+  const line = (resource: string, unit: string, value: number): string =>
+    sample(
+      MODEL_FAMILIES.usage.name,
+      `${counts.labels},resource="${resource}",unit="${unit}"`,
+      value,
+    );
+  const known =
+    used === undefined
+      ? ''
+      : line('cpu', 'cores', used.cpuCores) + line('memory', 'bytes', used.memoryBytes);
+  return line('replicas', 'count', ready) + known;
+}
 
-  function observeUsage(replicas: readonly ReplicaRecord[]): void {
-    const used = usageOf(replicas);
-    const ready = replicas.filter(({ phase }) => phase === 'ready').length;
-    set.usage.reset();
-    set.usage.set({ model_id: model, resource: 'replicas', unit: 'count' }, ready);
-    if (used === undefined) return;
-    set.usage.set({ model_id: model, resource: 'cpu', unit: 'cores' }, used.cpuCores);
-    set.usage.set({ model_id: model, resource: 'memory', unit: 'bytes' }, used.memoryBytes);
-  }
-  function armOf(name: string): ArmMetrics {
-    const arm = arms.get(name) ?? createArmMetrics(model, name);
-    arms.set(name, arm);
-    return arm;
-  }
+function spilledLines({ counts, stats }: ArmView): string {
+  return Object.entries(stats?.spilled ?? {})
+    .map(([reason, count]) =>
+      sample(MODEL_FAMILIES.spilled.name, `${counts.labels},reason="${reason}"`, count),
+    )
+    .join('');
+}
 
-  return {
-    set,
-    arms,
-    onBatch: (status) => set.batch.inc({ model_id: model, status }),
-    observe: (record, route, stats) => {
-      const names = new Set(record.arms.map(({ name }) => name));
-      for (const name of arms.keys()) if (!names.has(name)) arms.delete(name);
-      for (const arm of record.arms) {
-        const share = route?.shares.find((one) => one.arm === arm.name)?.hundredths ?? 0;
-        armOf(arm.name).observe(arm, stats.get(arm.name), share);
-      }
-      observeUsage(record.replicas);
-    },
-  };
+const isWell = ({ ready, desired }: ArmRecord): boolean => ready > 0 || desired === 0;
+
+type Key = keyof typeof MODEL_FAMILIES;
+
+/** A family with one sample for each arm. */
+const perArm =
+  (key: Key, value: (arm: ArmView) => number) =>
+  (arm: ArmView): string =>
+    sample(MODEL_FAMILIES[key].name, arm.counts.labels, value(arm));
+
+const ejectedOf = ({ stats }: ArmView): number =>
+  stats?.replicas.filter(({ ejectedUntil }) => ejectedUntil !== undefined).length ?? 0;
+
+const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView) => string>> = {
+  requests: ({ counts }) => counts.requestLines(),
+  duration: ({ counts, exemplars }) => counts.duration.lines(counts.labels, exemplars),
+  firstByte: ({ counts }) => counts.firstByte.lines(counts.labels, false),
+  shadow: ({ counts }) => counts.shadow.lines(MODEL_FAMILIES.shadow.name, counts.labels),
+  shed: ({ counts }) => counts.shed.lines(MODEL_FAMILIES.shed.name, counts.labels),
+  retries: perArm('retries', ({ counts }) => counts.retries()),
+  spilled: spilledLines,
+  ejections: perArm('ejections', ({ stats }) => stats?.ejections ?? 0),
+  ejected: perArm('ejected', ejectedOf),
+  queue: perArm('queue', ({ stats }) => stats?.queued ?? 0),
+  inFlight: perArm('inFlight', ({ stats }) => stats?.inFlight ?? 0),
+  health: perArm('health', ({ record }) => (isWell(record) ? 1 : 0)),
+  split: perArm('split', ({ share }) => share),
+};
+
+/** All samples of one family for one model. */
+export function modelLines(key: Key, view: ModelView): string {
+  if (key === 'batch')
+    return view.counts.batch.lines(MODEL_FAMILIES.batch.name, view.counts.labels);
+  if (key === 'usage') return usageLines(view);
+  return view.arms.map(ARM_LINES[key]).join('');
 }
