@@ -1,5 +1,6 @@
-// What `cdk8s synth` runs: every definition of models/ in every environment, as constructs. The command
-// `ai-model-service synth` writes the same bytes without the tree, in a fraction of the time.
+// What `cdk8s synth` runs: every definition of models/ in every environment, as constructs. The
+// command `ai-model-service synth` writes the same bytes without the tree, in a fraction of the
+// time.
 import { join } from 'node:path';
 import { Chart } from 'cdk8s';
 import { ModelDeployment, namespaceChart } from './lib/constructs';

@@ -1,5 +1,6 @@
-// Writes lib/objects/fields.json: the fields of the objects that a definition may override, from the newest
-// Kubernetes that @kubernetes/client-node knows. `--check` only says whether it is up to date.
+// Writes lib/objects/fields.json: the fields of the objects that a definition may override, from
+// the newest Kubernetes that @kubernetes/client-node knows. `--check` only says whether it is up to
+// date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as client from '@kubernetes/client-node';

@@ -1,5 +1,6 @@
-// Prints one Pod for each pod template of dist/ (or of the folder given), as YAML: restricted pod security is
-// enforced on Pods, while a Deployment is only warned about. For a server-side dry run in a real namespace:
+// Prints one Pod for each pod template of dist/ (or of the folder given), as YAML: restricted pod
+// security is enforced on Pods, while a Deployment is only warned about. For a server-side dry run
+// in a real namespace:
 //   npx tsx scripts/pods.ts | kubectl apply --server-side --dry-run=server -f -
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

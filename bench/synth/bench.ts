@@ -1,6 +1,7 @@
 // From definitions to manifests on disk, whole processes: `npx tsx bench/synth/bench.ts [RUNS]`.
-// Ours as it is shipped (one bundle), beside the same objects through cdk8s’ construct tree, and `helm template`
-// where it is installed. Best of RUNS (3): other work on the machine only ever adds.
+// Ours as it is shipped (one bundle), beside the same objects through cdk8s’ construct tree, and
+// `helm template` where it is installed. Best of RUNS (3): other work on the machine only ever
+// adds.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// One run as the command line does it: discover, synthesize, write. Arguments: folder of definitions, output.
+// One run as the command line does it: discover, synthesize, write. Arguments: folder of
+// definitions, output.
 import { discover, loadEnvironments, synthesize, writeManifests } from '../../lib/synth';
 
 async function main([folder = '', out = '']: readonly string[]): Promise<void> {

@@ -1,4 +1,5 @@
-// One run through constructs, a chart for each model. Arguments: folder, output, `linear` or `stock`.
+// One run through constructs, a chart for each model. Arguments: folder, output, `linear` or
+// `stock`.
 import { App, Chart } from 'cdk8s';
 import { ModelDeployment } from '../../lib/constructs';
 import { parseEnvironment } from '../../lib/spec';

@@ -25,7 +25,8 @@ export interface ModelDeploymentProps {
   readonly serviceAccount?: IServiceAccount;
 
   /**
-   * Secrets and ConfigMaps whose keys become environment variables of every arm; `env` of the definition wins.
+   * Secrets and ConfigMaps whose keys become environment variables of every arm; `env` of the
+   * definition wins.
    * @default - none
    */
   readonly envFrom?: readonly (ISecret | IConfigMap)[];
@@ -47,8 +48,8 @@ const isEnvironment = (given: EnvironmentInput | Environment): given is Environm
   'gpu' in given && 'images' in given && 'prices' in given && 'quota' in given;
 
 /**
- * A model on Kubernetes: everything `objectsOf` makes, in the construct tree, so that it can stand in a chart
- * beside other constructs and be changed with `addJsonPatch`.
+ * A model on Kubernetes: everything `objectsOf` makes, in the construct tree, so that it can stand
+ * in a chart beside other constructs and be changed with `addJsonPatch`.
  * @throws DefinitionError when the definition, or what is made of it, breaks a rule
  * @example
  * const chart = new Chart(app, 'iris');

@@ -98,12 +98,12 @@ export interface ModelServiceProps {
 }
 
 /**
- * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler, disruption
- * budget, Services (8080 public, 9090 for kubelet, monitoring and peers), configuration, state, lease and
- * network policy. Nothing is cluster-wide. Secrets are only referred to.
+ * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler,
+ * disruption budget, Services (8080 public, 9090 for kubelet, monitoring and peers), configuration,
+ * state, lease and network policy. Nothing is cluster-wide. Secrets are only referred to.
  *
- * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one machine so
- * far (`cluster: local`) and does not yet talk to the API server.
+ * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one
+ * machine so far (`cluster: local`) and does not yet talk to the API server.
  * @throws DefinitionError for what cannot be installed
  * @example
  * const chart = new Chart(app, 'ai-model-service');

@@ -10,8 +10,8 @@ export interface Rule {
 }
 
 /**
- * Burn rates and windows of the SRE workbook, chapter 5: 2 % of a month's budget in an hour pages, 5 % in
- * six hours too. Both windows must burn, so that the alarm ends soon after the cause does.
+ * Burn rates and windows of the SRE workbook, chapter 5: 2 % of a month's budget in an hour pages,
+ * 5 % in six hours too. Both windows must burn, so that the alarm ends soon after the cause does.
  */
 const BURN_RATES = [
   { factor: 14.4, long: '1h', short: '5m' },

@@ -55,8 +55,8 @@ function metrics({ spec }: Context, arm: Arm): readonly Plain<k8s.MetricSpecV2>[
 }
 
 /**
- * Every arm has an autoscaler, with min = max too: it then holds the count, and a change from fixed to
- * scaled is no outage (a Deployment that loses its `replicas` field falls back to 1).
+ * Every arm has an autoscaler, with min = max too: it then holds the count, and a change from fixed
+ * to scaled is no outage (a Deployment that loses its `replicas` field falls back to 1).
  */
 export function autoscaler(context: Context, arm: Arm): KubeObject {
   const name = armObjectName(context.spec.id, arm.name);

@@ -35,7 +35,8 @@ const RETRIES = 6;
 function claim(context: Context, size: string, storageClass: string | undefined): KubeObject {
   return kubeObject('PersistentVolumeClaim', metadataOf(context, cacheName(context.spec)), {
     spec: {
-      // The Job and the replicas run on different nodes. `overrides` can say ReadWriteOnce for one node.
+      // The Job and the replicas run on different nodes. `overrides` can say ReadWriteOnce for one
+      // node.
       accessModes: ['ReadWriteMany'],
       resources: { requests: { storage: size } },
       ...(storageClass !== undefined && { storageClassName: storageClass }),

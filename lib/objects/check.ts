@@ -4,7 +4,8 @@ import { closest } from '../spec/closest';
 import { pathText } from '../spec/path';
 import fields from './fields.json';
 
-// Made by scripts/fields.ts from the newest Kubernetes at hand: `[X` is a list of X, `{X` a map to X.
+// Made by scripts/fields.ts from the newest Kubernetes at hand: `[X` is a list of X, `{X` a map to
+// X.
 const KINDS: Readonly<Record<string, string>> = fields.kinds;
 const TYPES: Readonly<Record<string, Readonly<Record<string, string>>>> = fields.types;
 

@@ -66,8 +66,9 @@ function withoutRepeats(objects: readonly KubeObject[]): readonly KubeObject[] {
 }
 
 /**
- * Everything Kubernetes needs to run a model, in the order it should be applied. Pure: the same definition
- * and environment give the same objects, as finished JSON with sorted keys. `replicas` is never set.
+ * Everything Kubernetes needs to run a model, in the order it should be applied. Pure: the same
+ * definition and environment give the same objects, as finished JSON with sorted keys. `replicas`
+ * is never set.
  * @param spec `file` sources must have their content (`withFiles`, `discover`)
  * @throws DefinitionError with every fault that only shows when objects are made
  */

@@ -2,8 +2,9 @@ import type { k8s } from 'cdk8s-plus-28';
 import { canonical } from '../spec';
 
 /**
- * cdk8s-plus-28's interfaces as they look when they are finished JSON: quantities and ports are plain
- * text or numbers, times are text. Only the types are used: its code drops `preStop.sleep` and GPU counts.
+ * cdk8s-plus-28's interfaces as they look when they are finished JSON: quantities and ports are
+ * plain text or numbers, times are text. Only the types are used: its code drops `preStop.sleep`
+ * and GPU counts.
  */
 export type Plain<T> = 0 extends 1 & T
   ? T
@@ -11,13 +12,14 @@ export type Plain<T> = 0 extends 1 & T
     ? [k8s.Quantity] extends [T]
       ? string | number
       : PlainObject<T>
-    : T extends Date
+    : T extends Time
       ? string
       : T extends readonly (infer Item)[]
         ? readonly Plain<Item>[]
         : T extends object
           ? PlainObject<T>
           : T;
+type Time = NonNullable<k8s.ObjectMeta['creationTimestamp']>;
 type PlainObject<T> = { readonly [Key in keyof T]: Plain<T[Key]> };
 
 /** A finished Kubernetes object: plain JSON, no undefined, keys in the order they are written. */

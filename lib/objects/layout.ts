@@ -80,8 +80,8 @@ function ownName(source: Source | undefined): string | undefined {
 }
 
 /**
- * The layout of an arm's server. Version folders are always `1`: an arm runs one version, and its label
- * and the router's answers name it.
+ * The layout of an arm's server. Version folders are always `1`: an arm runs one version, and its
+ * label and the router's answers name it.
  */
 export function layoutOf(spec: ModelSpec, { server, source }: Arm): Layout {
   const folder = `${ROOT}/${spec.id}`;

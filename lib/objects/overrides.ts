@@ -60,7 +60,8 @@ function unusedFault(kind: string, patch: unknown, found: number): Fault {
 
 /**
  * Lays each override on every finished object of its kind.
- * @throws DefinitionError for a patch that changes nothing, breaks the ties of objects, or names no field
+ * @throws DefinitionError for a patch that changes nothing, breaks the ties of objects, or names no
+ * field
  */
 export function withOverrides(
   { overrides }: ModelSpec,

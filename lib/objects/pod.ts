@@ -118,8 +118,8 @@ function fsGroupOf(spec: ModelSpec, arm: Arm, volumes: readonly Volume[]): numbe
 }
 
 /**
- * The pod template of an arm. Nothing of the split, the scaling or the definition's hash may enter: what
- * changes here restarts every replica.
+ * The pod template of an arm. Nothing of the split, the scaling or the definition's hash may enter:
+ * what changes here restarts every replica.
  */
 export function podTemplate(context: Context, arm: Arm): Plain<k8s.PodTemplateSpec> {
   const { spec, environment } = context;

@@ -31,8 +31,9 @@ export function startupBudget(spec: ModelSpec): number {
 }
 
 /**
- * Startup and readiness ask whether this model is loaded, liveness only whether the process is there: a
- * model that fails for a while must not be restarted by Kubernetes, which would make it worse.
+ * Startup and readiness ask whether this model is loaded, liveness only whether the process is
+ * there: a model that fails for a while must not be restarted by Kubernetes, which would make it
+ * worse.
  */
 export function probesOf(spec: ModelSpec, arm: Arm): Record<string, Probe> {
   const { health, id } = spec;

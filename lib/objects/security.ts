@@ -22,7 +22,8 @@ export function podSecurity(
     securityContext: {
       ...(profile === 'restricted' && { runAsNonRoot: true }),
       seccompProfile: { type: 'RuntimeDefault' },
-      // Volumes are handed over to this group; without the policy a large one is walked at every start.
+      // Volumes are handed over to this group; without the policy a large one is walked at every
+      // start.
       ...(fsGroup !== undefined && { fsGroup, fsGroupChangePolicy: 'OnRootMismatch' }),
     },
   };

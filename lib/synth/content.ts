@@ -51,8 +51,8 @@ interface Filled {
 }
 
 /**
- * Reads the `file` sources of a definition, relative to the file it stands in. A digest that the definition
- * states is checked.
+ * Reads the `file` sources of a definition, relative to the file it stands in. A digest that the
+ * definition states is checked.
  */
 export function readSources(spec: ModelSpec, file: string): Filled {
   const reads = new Map<string, Read>();

@@ -36,8 +36,9 @@ function clashes(definitions: readonly Definition[]): readonly DefinitionError[]
 }
 
 /**
- * Loads every definition of a folder, in the order of the file names: `.ts` and `.js` (default export),
- * `.yaml` and `.json`, in field or wire form. Names that begin with `_` or `.` are left out.
+ * Loads every definition of a folder, in the order of the file names: `.ts` and `.js` (default
+ * export), `.yaml` and `.json`, in field or wire form. Names that begin with `_` or `.` are left
+ * out.
  * @throws DefinitionError with all faults of all files
  */
 export async function discover(folder: string): Promise<readonly Definition[]> {

@@ -10,16 +10,16 @@ import { withLines } from './text';
 const FILES = ['environments.ts', 'environments.js', 'environments.yaml', 'environments.json'];
 
 /**
- * The environments of a project: the default one, unless a file `environments.ts`, `.js`, `.yaml` or `.json`
- * stands beside `cdk8s.yaml`. It holds one environment or a list of them:
+ * The environments of a project: the default one, unless a file `environments.ts`, `.js`, `.yaml`
+ * or `.json` stands beside `cdk8s.yaml`. It holds one environment or a list of them:
  *
  *     export default [
  *       defineEnvironment({ name: 'staging', namespace: 'models-staging' }),
  *       defineEnvironment({ name: 'production', namespace: 'models', registry: 'registry.example.com' }),
  *     ];
  *
- * With a list, each gets a folder of its own: `dist/staging/`, `dist/production/`; with one, or without the
- * file, manifests lie in `dist/` itself.
+ * With a list, each gets a folder of its own: `dist/staging/`, `dist/production/`; with one, or
+ * without the file, manifests lie in `dist/` itself.
  * @param folder the project’s folder
  * @throws DefinitionError with every fault of every environment
  */

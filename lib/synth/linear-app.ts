@@ -33,10 +33,10 @@ function objectsByChart(constructs: readonly IConstruct[]): ReadonlyMap<Chart, A
 }
 
 /**
- * An `App` whose time grows with its objects and not with their square: cdk8s validates and resolves the whole
- * tree again for every chart. The bytes are the same; the file is named after the chart’s id where cdk8s would
- * add a hash to it (`deep_tcm_diagnosis.k8s.yaml`). Dependencies between constructs, charts in charts and other
- * ways to divide the output are left to cdk8s.
+ * An `App` whose time grows with its objects and not with their square: cdk8s validates and
+ * resolves the whole tree again for every chart. The bytes are the same; the file is named after
+ * the chart’s id where cdk8s would add a hash to it (`deep_tcm_diagnosis.k8s.yaml`). Dependencies
+ * between constructs, charts in charts and other ways to divide the output are left to cdk8s.
  */
 export class LinearApp extends App {
   override synth(): void {

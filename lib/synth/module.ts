@@ -2,8 +2,8 @@ import { createJiti } from 'jiti';
 import * as spec from '../spec';
 
 /**
- * What a definition sees of this package: the part that describes models. It is the instance that runs, so
- * nothing is loaded twice, and a fresh clone needs no build.
+ * What a definition sees of this package: the part that describes models. It is the instance that
+ * runs, so nothing is loaded twice, and a fresh clone needs no build.
  */
 const OWN = { '@suoke/ai-model-service': spec, '@suoke/ai-model-service/spec': spec };
 
@@ -15,8 +15,9 @@ function isLiteral(value: object): boolean {
 }
 
 /**
- * The same plain data made of this realm's objects and arrays. Test runners load modules in a realm of their
- * own, where `Object` is another one; what is not plain data is left as it is, for the schema to refuse.
+ * The same plain data made of this realm's objects and arrays. Test runners load modules in a realm
+ * of their own, where `Object` is another one; what is not plain data is left as it is, for the
+ * schema to refuse.
  */
 function adopt(value: unknown, known = new Map<unknown, unknown>()): unknown {
   if (typeof value !== 'object' || value === null) return value;

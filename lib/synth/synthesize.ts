@@ -80,7 +80,8 @@ function renderAll(given: readonly Given[], environment: Environment): Map<strin
 
 /**
  * Definitions → manifests, without touching the disk. The same bytes as the constructs give.
- * @throws DefinitionError with all faults that show only when objects are made, FindingsError with all errors
+ * @throws DefinitionError with all faults that show only when objects are made, FindingsError with
+ * all errors
  */
 export function synthesize(
   given: readonly Given[],

@@ -38,8 +38,8 @@ function isOurs(path: string): boolean {
 }
 
 /**
- * Manifests of models, or whole environments, that are gone. With a folder for each environment only those
- * that are written now are looked into: `--env production` leaves `staging/` alone.
+ * Manifests of models, or whole environments, that are gone. With a folder for each environment
+ * only those that are written now are looked into: `--env production` leaves `staging/` alone.
  */
 function staleIn(out: string, files: ReadonlyMap<string, string>): readonly string[] {
   const folders = new Set([...files.keys()].map((name) => dirname(name)));
@@ -76,8 +76,8 @@ function replace(path: string, content: string): void {
 }
 
 /**
- * Makes the output folder hold these manifests: writes what changed, removes manifests of models that are
- * gone, leaves every other file alone.
+ * Makes the output folder hold these manifests: writes what changed, removes manifests of models
+ * that are gone, leaves every other file alone.
  */
 export function writeManifests(out: string, files: ReadonlyMap<string, string>): Written {
   const differences = checkManifests(out, files);

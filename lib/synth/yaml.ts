@@ -3,8 +3,8 @@ import { blockText, escapedKey, escapedText, quoted, STEP } from './yamltext';
 /** A longer key would need YAML's `? key` form; no Kubernetes name comes near. */
 const MAX_KEY_CHARACTERS = 1024;
 
-// What YAML 1.1 would read as something else than a string: null, booleans (y and on, too), numbers with
-// underscores, base 60, octal, dates. Written plainly, they would change their type.
+// What YAML 1.1 would read as something else than a string: null, booleans (y and on, too), numbers
+// with underscores, base 60, octal, dates. Written plainly, they would change their type.
 const OTHER_TYPES: readonly RegExp[] = [
   /^(?:~|[Nn]ull|NULL)?$/,
   /^(?:Y|y|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON|N|n|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/,
@@ -107,8 +107,8 @@ function isEmpty(value: object): boolean {
 }
 
 /**
- * Objects as YAML documents, with the very bytes of cdk8s' `Yaml.stringify` (a property test holds the two
- * together) in a fraction of its time: no document tree is built.
+ * Objects as YAML documents, with the very bytes of cdk8s' `Yaml.stringify` (a property test holds
+ * the two together) in a fraction of its time: no document tree is built.
  * @param docs plain JSON objects, as `objectsOf` and `ApiObject.toJson` give them
  */
 export function yamlOf(docs: readonly object[]): string {

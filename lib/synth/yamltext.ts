@@ -17,8 +17,8 @@ function byLibrary(value: unknown, depth: number): string {
 }
 
 /**
- * A text with escapes: control characters, lone surrogates, blanks after the last newline. These are rare and
- * full of special cases, so the library writes them.
+ * A text with escapes: control characters, lone surrogates, blanks after the last newline. These
+ * are rare and full of special cases, so the library writes them.
  */
 export function escapedText(text: string, indent: string): string {
   return byLibrary(text, indent.length / STEP.length).slice(0, -1);

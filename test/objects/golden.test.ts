@@ -11,7 +11,8 @@ import { at, documents, findManifest, podTemplates, specOf } from '../support/ma
 import { restrictedFaults } from '../support/podsecurity';
 import { faultsOf128, newestFaults } from '../support/strict';
 
-// Each case is a pair of files: `x.yaml` (definition, environment, files) and `x.k8s.yaml`, the whole manifest.
+// Each case is a pair of files: `x.yaml` (definition, environment, files) and `x.k8s.yaml`, the
+// whole manifest.
 const FOLDER = join(__dirname, '..', 'golden', 'objects');
 
 interface Case {

@@ -47,8 +47,8 @@ function volumeFaults(volume: Plain): readonly string[] {
 }
 
 /**
- * What the `restricted` profile of Pod Security Standards refuses in a pod spec (all of its controls and those
- * of `baseline`), written from the standard, so that no cluster is needed.
+ * What the `restricted` profile of Pod Security Standards refuses in a pod spec (all of its
+ * controls and those of `baseline`), written from the standard, so that no cluster is needed.
  */
 export function restrictedFaults(pod: Plain): readonly string[] {
   const hosts = ['hostNetwork', 'hostPID', 'hostIPC'].filter((field) => pod[field] === true);

@@ -114,8 +114,8 @@ function named(value: unknown): unknown {
 }
 
 /**
- * Checks manifests by the TypeScript compiler against the interfaces of Kubernetes 1.28: as literals, where an
- * unknown field, a wrong type or a missing field is an error.
+ * Checks manifests by the TypeScript compiler against the interfaces of Kubernetes 1.28: as
+ * literals, where an unknown field, a wrong type or a missing field is an error.
  */
 export function faultsOf128(all: readonly Manifest[]): readonly string[] {
   const lines = all
