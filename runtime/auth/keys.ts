@@ -72,8 +72,9 @@ export function authorize(caller: Caller, { scope, model }: Need): AuthResult {
 }
 
 /**
- * Finding the entry is a look-up by digest, not by key: its timing tells about digests of guesses only, and
- * nobody can choose those. Hashing costs 0.4 µs, less than a cache of keys would, and no key stays in memory.
+ * Finding the entry is a look-up by digest, not by key: its timing tells about digests of guesses
+ * only, and nobody can choose those. Hashing costs 0.4 µs, as much as a cache of keys would; so no
+ * key stays in memory.
  */
 function byKey(keys: readonly KeyConfig[]): Authenticate {
   const entries = new Map(keys.map(entryOf));
@@ -101,8 +102,8 @@ function isLocal(header: string | undefined): boolean {
 }
 
 /**
- * Open to this machine, but not to web pages of others that its browser shows: neither by a name that points
- * here (DNS rebinding, `Host`) nor from their own site (`Origin`).
+ * Open to this machine, but not to web pages of others that its browser shows: neither by a name
+ * that points here (DNS rebinding, `Host`) nor from their own site (`Origin`).
  */
 const openOnLoopback: Authenticate = ({ host, origin }) =>
   isLocal(host) && isLocal(origin)

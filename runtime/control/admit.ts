@@ -65,8 +65,8 @@ function refusal(errors: readonly Warning[]): Problem {
 }
 
 /**
- * May this caller have this definition applied, and does it make sense here? What is worth saying about it
- * comes back.
+ * May this caller have this definition applied, and does it make sense here? What is worth saying
+ * about it comes back.
  * @throws Problem FORBIDDEN or INVALID_MODEL_CONFIG
  */
 export function admit(

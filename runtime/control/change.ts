@@ -133,8 +133,8 @@ function lost(error: unknown): boolean {
 }
 
 /**
- * Changes a stored definition: one change of a model after the other, and again on the newer definition when
- * another writer came first (unless the caller named the revision it means).
+ * Changes a stored definition: one change of a model after the other, and again on the newer
+ * definition when another writer came first (unless the caller named the revision it means).
  */
 export function changeModel(
   context: Context,

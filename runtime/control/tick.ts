@@ -47,12 +47,12 @@ export interface Ticker {
   readonly tick: () => Promise<void>;
 }
 
-export function createTicker(context: Context): Ticker {
-  const { world, locks, log, clock, metrics, table, load, lag } = context;
-  const told = new Map<string, string>();
-  const removals = new Map<string, number>();
-  let running: Promise<void> | undefined;
+/** One kind of thing that goes on by itself: what is to be done now, begun. */
+type Chore = () => readonly Promise<void>[];
 
+function createPromotions(context: Context): Chore {
+  const { world, locks, log } = context;
+  const told = new Map<string, string>();
   const tell = (model: string, { do: what, reason }: PromoteDecision): void => {
     if (told.get(model) === reason) return;
     told.set(model, reason);
@@ -66,35 +66,45 @@ export function createTicker(context: Context): Ticker {
     tell(id, decision);
     if (decision.do !== 'hold') await act(context, record, decision);
   };
-  const promotions = (): Promise<void>[] => {
+  return () => {
     const due = [...world.snapshot().models.values()].filter(
       (record) => stateOf(record)?.promote !== undefined,
     );
     for (const id of told.keys()) if (!due.some(({ spec }) => spec.id === id)) told.delete(id);
     return due.map(({ spec: { id } }) => locks.run(id, () => promote(id)));
   };
-  /** Removals that somebody else, or this service before it was restarted, did not bring to an end. */
-  const finishRemovals = (): Promise<void>[] => {
+}
+
+/** Removals that somebody else, or this service before it was restarted, did not bring to an end. */
+function createRemovals(context: Context): Chore {
+  const { world, clock, removing } = context;
+  const since = new Map<string, number>();
+  return () => {
     const now = clock.now();
     const going = [...world.snapshot().models.values()].filter(({ deleting }) => deleting);
-    for (const id of removals.keys()) {
-      if (!going.some(({ spec }) => spec.id === id)) removals.delete(id);
-    }
-    const due = going.filter(({ spec: { id } }) => {
-      if (!removals.has(id)) removals.set(id, now);
-      return now - (removals.get(id) ?? now) >= REMOVAL_RETRY_MS && !context.removing.has(id);
-    });
+    for (const id of since.keys()) if (!going.some(({ spec }) => spec.id === id)) since.delete(id);
+    for (const { spec } of going) if (!since.has(spec.id)) since.set(spec.id, now);
+    const due = going.filter(
+      ({ spec: { id } }) => now - (since.get(id) ?? now) >= REMOVAL_RETRY_MS && !removing.has(id),
+    );
     return due.map(({ spec: { id }, manager }) => {
-      removals.set(id, now);
+      since.set(id, now);
       return beginRemoval(context, id, { by: BY, manager });
     });
   };
+}
+
+export function createTicker(context: Context): Ticker {
+  const { world, log, clock, metrics, table, load, lag } = context;
+  const chores = [createPromotions(context), createRemovals(context)];
+  let running: Promise<void> | undefined;
+
   const once = async (): Promise<void> => {
     lag.sample();
     const lagSeconds = lag.lastMs() / 1000;
     const now = clock.now();
     metrics.observe({ snapshot: world.snapshot(), table: table.current, load, now, lagSeconds });
-    const results = await Promise.allSettled([...promotions(), ...finishRemovals()]);
+    const results = await Promise.allSettled(chores.flatMap((chore) => chore()));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
       // The next tick looks again; nothing is half-done that it would not see.

@@ -32,11 +32,54 @@ export function wasRead({ phase }: Snapshot): boolean {
   return phase === 'synced' || phase === 'stale';
 }
 
+/** Waits for a condition on the newest snapshot. */
+interface Waiting {
+  readonly until: (condition: () => boolean, ms: number) => Promise<boolean>;
+  /** To be called when there is a new snapshot. */
+  readonly wake: () => void;
+}
+
+function createWaiting(): Waiting {
+  const checks = new Set<() => void>();
+  return {
+    wake: () => {
+      for (const check of checks) check();
+    },
+    until: (condition, ms) => {
+      if (condition()) return Promise.resolve(true);
+      return new Promise((resolve) => {
+        const finish = (result: boolean): void => {
+          checks.delete(check);
+          clearTimeout(timer);
+          resolve(result);
+        };
+        const check = (): void => {
+          if (condition()) finish(true);
+        };
+        const timer = setTimeout(() => finish(false), ms);
+        timer.unref();
+        checks.add(check);
+      });
+    },
+  };
+}
+
+/** @throws Problem CLUSTER_UNAVAILABLE */
+function requireRead(snapshot: Snapshot): Snapshot {
+  if (wasRead(snapshot)) return snapshot;
+  throw new Problem('CLUSTER_UNAVAILABLE', 'the cluster has not been read yet; try again soon');
+}
+
+function findIn(snapshot: Snapshot, id: string): ModelRecord {
+  const record = requireRead(snapshot).models.get(id);
+  if (record !== undefined) return record;
+  throw new Problem('MODEL_NOT_FOUND', `no model is called ${id}; GET /api/v1/models lists them`);
+}
+
 export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): World {
   let snapshot = NOTHING;
   let watch: Watch | undefined;
-  const waiting = new Set<() => void>();
-
+  const waiting = createWaiting();
   /** Stores the event and swaps the table; everything else waits for a tick. */
   const see = (next: Snapshot): void => {
     snapshot = next;
@@ -44,29 +87,9 @@ export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): 
       table.current = buildTable(next, table.current.generation + 1, routers());
       onSwap(table.current);
     }
-    for (const check of waiting) check();
+    waiting.wake();
   };
-  const until = (condition: (seen: Snapshot) => boolean, ms: number): Promise<boolean> => {
-    if (condition(snapshot)) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const finish = (result: boolean): void => {
-        waiting.delete(check);
-        clearTimeout(timer);
-        resolve(result);
-      };
-      const check = (): void => {
-        if (condition(snapshot)) finish(true);
-      };
-      const timer = setTimeout(() => finish(false), ms);
-      timer.unref();
-      waiting.add(check);
-    });
-  };
-  const requireRead = (): void => {
-    if (wasRead(snapshot)) return;
-    throw new Problem('CLUSTER_UNAVAILABLE', 'the cluster has not been read yet; try again soon');
-  };
-
+  const until: World['until'] = (condition, ms) => waiting.until(() => condition(snapshot), ms);
   return {
     snapshot: () => snapshot,
     start: () => {
@@ -80,18 +103,7 @@ export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): 
       while (!(await until(wasRead, 60_000)));
     },
     until,
-    findModel: (id) => {
-      requireRead();
-      const record = snapshot.models.get(id);
-      if (record !== undefined) return record;
-      throw new Problem(
-        'MODEL_NOT_FOUND',
-        `no model is called ${id}; GET /api/v1/models lists them`,
-      );
-    },
-    findModels: () => {
-      requireRead();
-      return [...snapshot.models.values()];
-    },
+    findModel: (id) => findIn(snapshot, id),
+    findModels: () => [...requireRead(snapshot).models.values()],
   };
 }

@@ -3,7 +3,6 @@ import type { Outcome } from '../core/outcome';
 import type { Snapshot } from '../core/snapshot';
 import type { RoutingTable } from '../core/table';
 import type { ShadowResult } from './arm';
-import type { Family } from './families';
 import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
 import type { BatchStatus, ModelCounts, ModelView } from './model';
 import { createModelCounts, modelLines, syncArms, viewOf } from './model';
@@ -58,42 +57,65 @@ const NOTHING: Observation = {
 
 const keysOf = <T extends object>(families: T): (keyof T)[] => Object.keys(families) as (keyof T)[];
 
+type Models = ReadonlyMap<string, ModelCounts>;
+
+function viewsOf(
+  models: Models,
+  { snapshot, table, load }: Observation,
+  exemplars: boolean,
+): readonly ModelView[] {
+  const stats = statsByModel(load);
+  return [...models].flatMap(([id, counts]) => {
+    const record = snapshot.models.get(id);
+    if (record === undefined) return [];
+    return [viewOf(counts, record, table.models.get(id), stats.get(id), exemplars)];
+  });
+}
+
+function deploymentLines(deployments: ReadonlyMap<string, number>): string {
+  const { name } = SERVICE_FAMILIES.deployments;
+  return [...deployments].map(([labels, count]) => sample(name, labels, count)).join('');
+}
+
+/** The exposition in pieces, each the samples of one family for one model. */
+function* chunksOf(
+  deployments: ReadonlyMap<string, number>,
+  models: Models,
+  seen: Observation,
+  format: TextType,
+): Generator<string> {
+  for (const key of keysOf(SERVICE_FAMILIES)) {
+    yield headOf(SERVICE_FAMILIES[key], format);
+    yield key === 'deployments' ? deploymentLines(deployments) : serviceLines(key, seen);
+  }
+  const views = viewsOf(models, seen, format === OPENMETRICS_TYPE);
+  for (const key of keysOf(MODEL_FAMILIES)) {
+    yield headOf(MODEL_FAMILIES[key], format);
+    for (const view of views) yield modelLines(key, view);
+  }
+  if (format === OPENMETRICS_TYPE) yield '# EOF\n';
+}
+
+/** Follows the cluster: models and arms come and go, and their series with them. */
+function sync(models: Map<string, ModelCounts>, before: Snapshot, now: Snapshot): void {
+  for (const id of models.keys()) if (!now.models.has(id)) models.delete(id);
+  for (const [id, record] of now.models) {
+    // Snapshots share the records of models that did not change.
+    if (before.models.get(id) === record && models.has(id)) continue;
+    const counts = models.get(id) ?? createModelCounts(id);
+    models.set(id, counts);
+    syncArms(counts, record);
+  }
+}
+
 /**
- * Counters of our own: counting a request costs 0.5 µs where handles of a metrics library cost 6, and a
- * scrape reads what it needs instead of having a thousand gauges written at every change.
+ * Counters of our own: counting a request costs 0.5 µs where handles of a metrics library cost 6,
+ * and a scrape reads what it needs instead of having a thousand gauges written at every change.
  */
 export function createMetrics(): Metrics {
   const deployments = new Map<string, number>();
   const models = new Map<string, ModelCounts>();
   let seen = NOTHING;
-
-  function deploymentLines(): string {
-    const { name } = SERVICE_FAMILIES.deployments;
-    return [...deployments].map(([labels, count]) => sample(name, labels, count)).join('');
-  }
-  function views(exemplars: boolean): readonly ModelView[] {
-    const { snapshot, table, load } = seen;
-    const stats = statsByModel(load);
-    return [...models].flatMap(([id, counts]) => {
-      const record = snapshot.models.get(id);
-      if (record === undefined) return [];
-      return [viewOf(counts, record, table.models.get(id), stats.get(id), exemplars)];
-    });
-  }
-  function* chunks(format: TextType): Generator<string> {
-    for (const key of keysOf(SERVICE_FAMILIES)) {
-      yield headOf(SERVICE_FAMILIES[key], format);
-      yield key === 'deployments' ? deploymentLines() : serviceLines(key, seen);
-    }
-    const all = views(format === OPENMETRICS_TYPE);
-    for (const key of keysOf(MODEL_FAMILIES)) {
-      const family: Family = MODEL_FAMILIES[key];
-      yield headOf(family, format);
-      for (const view of all) yield modelLines(key, view);
-    }
-    if (format === OPENMETRICS_TYPE) yield '# EOF\n';
-  }
-
   return {
     // A name that is no model of ours came from a caller: it must not become a label.
     onOutcome: (outcome, traceId) =>
@@ -105,19 +127,10 @@ export function createMetrics(): Metrics {
       deployments.set(labels, (deployments.get(labels) ?? 0) + 1);
     },
     observe: (observation) => {
-      const { models: before } = seen.snapshot;
-      const { models: records } = observation.snapshot;
+      sync(models, seen.snapshot, observation.snapshot);
       seen = observation;
-      for (const id of models.keys()) if (!records.has(id)) models.delete(id);
-      for (const [id, record] of records) {
-        // Snapshots share the records of models that did not change.
-        if (before.get(id) === record && models.has(id)) continue;
-        const counts = models.get(id) ?? createModelCounts(id);
-        models.set(id, counts);
-        syncArms(counts, record);
-      }
     },
     removeModel: (id) => void models.delete(id),
-    text: (accept) => joinInSlices(chunks(textTypeOf(accept))),
+    text: (accept) => joinInSlices(chunksOf(deployments, models, seen, textTypeOf(accept))),
   };
 }
