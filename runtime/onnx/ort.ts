@@ -1,0 +1,64 @@
+import { availableParallelism } from 'node:os';
+import { readFileSync } from 'node:fs';
+import type * as OnnxRuntime from 'onnxruntime-node';
+
+export type Ort = typeof OnnxRuntime;
+export type Session = OnnxRuntime.InferenceSession;
+
+/**
+ * ONNX Runtime, loaded at the first use: it is an optional package of 46 MB, and everything else
+ * must start without it.
+ */
+export function loadOrt(): Ort {
+  try {
+    return require('onnxruntime-node') as Ort;
+  } catch (error) {
+    const cause = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new Error(
+      `onnxruntime-node is needed to serve ONNX models and could not be loaded (${cause}); ` +
+        'install it with: npm install onnxruntime-node',
+      { cause: error },
+    );
+  }
+}
+
+/** CPUs this process may use: affinity, and the container's quota, which Node 20 does not look at. */
+export function cpusAvailable(quotaFile = '/sys/fs/cgroup/cpu.max'): number {
+  const cpus = availableParallelism();
+  try {
+    const [quota, period] = readFileSync(quotaFile, 'utf8').trim().split(' ').map(Number);
+    if (quota !== undefined && period !== undefined && quota > 0 && period > 0) {
+      return Math.max(1, Math.min(cpus, Math.ceil(quota / period)));
+    }
+  } catch {
+    // No cgroup v2 here: the affinity is all there is.
+  }
+  return cpus;
+}
+
+export interface Threads {
+  readonly intraOpThreads: number;
+  readonly interOpThreads: number;
+}
+
+/** Fatal only: what goes wrong in a run reaches the caller as an exception, with the same text. */
+const LOG_FATAL = 4;
+
+export function sessionOptions(
+  threads: Threads,
+  externalFolder: string | undefined,
+): OnnxRuntime.InferenceSession.SessionOptions {
+  const session: Record<string, unknown> = {
+    // Threads that spin while idle would burn a core that is shared with other pods.
+    intra_op: { allow_spinning: '0' },
+    inter_op: { allow_spinning: '0' },
+  };
+  if (externalFolder !== undefined)
+    session.model_external_initializers_file_folder_path = externalFolder;
+  return {
+    intraOpNumThreads: threads.intraOpThreads,
+    interOpNumThreads: threads.interOpThreads,
+    logSeverityLevel: LOG_FATAL,
+    extra: { session },
+  };
+}
