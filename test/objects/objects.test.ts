@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { objectsOf } from '../../lib/objects';
+import { DEFINITION_KEY, objectsOf } from '../../lib/objects';
 import type { ModelInput } from '../../lib/spec';
-import { DefinitionError, parseEnvironment, parseModel } from '../../lib/spec';
+import { DefinitionError, definitionHash, parseEnvironment, parseModel } from '../../lib/spec';
 import { models } from '../support/arbitrary';
 import type { Manifest } from '../support/manifests';
 import { at, findManifest, manifests, model, objects, specOf } from '../support/manifests';
@@ -39,6 +39,21 @@ test('any right definition gives objects, each name once, the same twice', () =>
       expect(JSON.stringify(objectsOf(spec, DEFAULT))).toBe(JSON.stringify(made));
     }),
     { numRuns: 200 },
+  );
+});
+
+test('the stored definition is the definition: parsed again, it is the same one', () => {
+  fc.assert(
+    fc.property(renderable, (given) => {
+      const spec = specOf(given, files);
+      const stored = objectsOf(spec, DEFAULT).find(({ metadata }) =>
+        metadata.name.endsWith('--model'),
+      );
+      const text = (stored?.['data'] as Record<string, string>)[DEFINITION_KEY] ?? '';
+      const again = parseModel(JSON.parse(text));
+      expect(definitionHash(again.definition)).toBe(definitionHash(spec.definition));
+    }),
+    { numRuns: 50 },
   );
 });
 

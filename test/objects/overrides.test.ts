@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { DefinitionError } from '../../lib/spec';
 import { at, findManifest, manifests, model } from '../support/manifests';
 
@@ -69,6 +71,15 @@ test.each([
   ],
 ])('a value of another type is an error: %j', (overrides, allowed) => {
   expect(faults(overrides)).toContain(`must be ${allowed};`);
+});
+
+test('the fields it is checked by are those of the newest Kubernetes at hand', () => {
+  const root = join(__dirname, '..', '..');
+  const args = [join(root, 'node_modules', '.bin', 'tsx'), 'scripts/fields.ts', '--check'];
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  const done = spawnSync(process.execPath, args, { cwd: root, env, encoding: 'utf8' });
+  expect(done.stderr).toBe('');
+  expect(done.status).toBe(0);
 });
 
 test('a quantity may be a number', () => {

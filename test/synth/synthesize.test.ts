@@ -135,6 +135,27 @@ test('two environments get a folder each, whole and different only where they di
   );
 });
 
+test('two environments: the whole manifests', () => {
+  const golden = join(ROOT, 'test', 'golden', 'synth', 'two-environments');
+  const { files } = synthesize(
+    [{ spec: specOf(model({ image: 'team/iris-server:1.2', server: { kind: 'onnx' } })) }],
+    environments(
+      { name: 'staging', namespace: 'models-staging', networkPolicy: false },
+      {
+        name: 'production',
+        namespace: 'models',
+        createNamespace: true,
+        registry: 'registry.example.com/ai',
+        imagePullSecrets: ['registry'],
+        kubernetesVersion: '1.32',
+        defaultResources: { cpu: '1', memory: '1Gi' },
+      },
+    ),
+  );
+  if (process.env['UPDATE_GOLDEN'] === '1') writeManifests(golden, files);
+  expect(contents(golden)).toEqual(Object.fromEntries(files));
+});
+
 test('a warning is returned, an error stops before anything is written', () => {
   const env = { API_KEY: 'abc' };
   const warned = synthesize([{ spec: specOf(model({ env })) }], environments({}));
