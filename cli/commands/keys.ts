@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type * as Auth from '../../runtime/auth';
 import type { Context } from '../program';
 
 const SCOPES = ['infer', 'read', 'write', 'admin', 'arms'];
@@ -21,8 +22,8 @@ export function addKeys(program: Command, { io, format }: Context): void {
         .default(['infer', 'read']),
     )
     .addHelpText('after', '\nExample:\n  ai-model-service keys --name clinic-app --scopes infer')
-    .action(async ({ name, scopes }: Options) => {
-      const { newKey } = await import('../../runtime/auth');
+    .action(({ name, scopes }: Options) => {
+      const { newKey } = require('../../runtime/auth') as typeof Auth;
       const { key, sha256 } = newKey();
       if (format() === 'json') {
         io.out(`${JSON.stringify({ key, config: { name, sha256, scopes } })}\n`);

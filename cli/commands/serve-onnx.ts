@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
+import type * as Onnx from '../../runtime/ortserve';
 import type { Context } from '../program';
 
 interface Options {
@@ -57,7 +58,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
       '\nExample:\n  ai-model-service serve-onnx --model iris=./iris.onnx --port 8080',
     )
     .action(async (options: Options) => {
-      const { runOnnxServer } = await import('../../runtime/onnx');
+      const { runOnnxServer } = require('../../runtime/ortserve') as typeof Onnx;
       await runOnnxServer({
         models: options.model.map((one) => ({ ...one, version: options.modelVersion })),
         host: options.host,

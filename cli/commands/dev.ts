@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { Config } from '../../runtime/config';
+import type { Service } from '../../runtime/main';
+import { CommandError } from '../exit';
+import type { Io } from '../io';
+import type { Context } from '../program';
+import { findingLine } from '../report';
+import { VERSION } from '../version';
+import { loadProject, synthLibrary, today } from './project';
+import { openService, readConfig, showKey, untilSignal } from './serve';
+import { wholeNumber } from './serve-onnx';
+
+interface Options {
+  readonly port: number;
+  readonly host: string;
+  readonly config?: string;
+  readonly synth?: string;
+}
+
+/** After this what is not up yet is shown as it is. */
+const SHOWN_AFTER_MS = 20_000;
+const LOOK_MS = 50;
+
+async function synthesizeTo(out: string, folder: string, io: Io): Promise<void> {
+  const { synthesize, writeManifests } = synthLibrary();
+  const { definitions, environments } = await loadProject(folder, undefined, io);
+  const { files, findings } = synthesize(definitions, environments, { today: today(io) });
+  for (const one of findings) io.err(`${findingLine(one)}\n`);
+  writeManifests(resolve(io.cwd, out), files);
+}
+
+function configOf(folder: string, { host, port, config: file }: Options, io: Io): Config {
+  const config = readConfig(file, io);
+  if (!existsSync(resolve(io.cwd, folder))) {
+    throw new CommandError(
+      `${folder}: no such folder; ai-model-service init writes a small project`,
+    );
+  }
+  return {
+    ...config,
+    // Nobody balances load to a laptop: there is no one to wait for at the end.
+    server: { ...config.server, host, port, acceptSeconds: 0 },
+    models: { directory: folder, watch: true },
+    logging: { ...config.logging, format: 'text', level: 'info' },
+  };
+}
+
+const isSettled = (service: Service): boolean =>
+  [...service.snapshot().models.values()].every(({ arms }) =>
+    arms.every(({ ready, desired, why }) => ready >= desired || why !== undefined),
+  );
+
+async function settle(service: Service): Promise<void> {
+  for (let waited = 0; waited < SHOWN_AFTER_MS && !isSettled(service); waited += LOOK_MS) {
+    await sleep(LOOK_MS);
+  }
+}
+
+function modelLines(service: Service): readonly string[] {
+  const models = [...service.snapshot().models.values()];
+  const width = Math.max(0, ...models.map(({ spec }) => spec.id.length));
+  return models.map(({ spec, arms }) => {
+    const parts = arms.map(({ name, version, ready, desired, why }) => {
+      const role = spec.arms.find((arm) => arm.name === name)?.role;
+      const share = role?.kind === 'rollout' ? 'rollout' : `${role?.kind} ${role?.percent} %`;
+      const state = ready >= desired ? 'ready' : (why?.message ?? 'starting');
+      return `${version} (${share}) ${state}`;
+    });
+    return `  ${spec.id.padEnd(width)}  ${parts.join(', ')}\n`;
+  });
+}
+
+interface Input {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+}
+
+/** A value that an input takes: one row, dynamic sizes as one. */
+function sampleOf({ datatype, shape }: Input): unknown {
+  const value = datatype === 'BYTES' ? 'text' : datatype === 'BOOL' ? true : 1;
+  const dims = shape.slice(1).map((size) => (size < 0 ? 1 : size));
+  const single =
+    dims.every((size) => size === 1) && shape.every((size, at) => at === 0 || size > 0);
+  if (single) return value;
+  return dims.reduceRight<unknown>(
+    (inner, size) => Array.from({ length: size }, () => inner),
+    value,
+  );
+}
+
+/** `patient_info.age` goes below `patient_info`. */
+function place(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [key = '', ...rest] = path;
+  if (rest.length === 0) target[key] = value;
+  else place((target[key] ??= {}) as Record<string, unknown>, rest, value);
+}
+
+/** A body to try: the project's own example, else one made from what the model says of its inputs. */
+async function exampleBody(url: string, id: string, io: Io): Promise<string | undefined> {
+  const own = join(io.cwd, 'examples', 'requests', `${id}.json`);
+  if (existsSync(own)) return JSON.stringify(JSON.parse(readFileSync(own, 'utf8')));
+  const response = await fetch(`${url}/v2/models/${id}`).catch(() => undefined);
+  if (response?.ok !== true) return undefined;
+  const { inputs } = (await response.json()) as { readonly inputs: readonly Input[] };
+  const data: Record<string, unknown> = {};
+  for (const input of inputs) place(data, input.name.split('.'), sampleOf(input));
+  return JSON.stringify({ input_data: data });
+}
+
+async function show(service: Service, io: Io): Promise<void> {
+  const { url, report } = service;
+  io.out(`ai-model-service ${VERSION} on ${url}\n${modelLines(service).join('')}`);
+  for (const { id, message } of report.refused) io.out(`  ${id}  not here: ${message}\n`);
+  const ready = [...service.snapshot().models.values()].find(({ arms }) => arms[0]?.ready);
+  const id = ready?.spec.id;
+  const body = id === undefined ? undefined : await exampleBody(url, id, io);
+  if (body !== undefined) {
+    const data = body.replaceAll("'", "'\\''");
+    io.out(
+      `\nTry:\n  curl ${url}/api/v1/models/${id}/inference -H 'content-type: application/json' \\\n    -d '${data}'\n`,
+    );
+  }
+  io.out(`\nAPI: ${url}/docs   Stop: Ctrl-C\n`);
+}
+
+export function addDev(program: Command, { io, format }: Context): void {
+  program
+    .command('dev')
+    .description('Serve the models of a folder on this machine; follow changes of its files.')
+    .argument('[folder]', 'definitions', 'models')
+    .option('--port <port>', 'port; 0 lets the kernel choose', wholeNumber(0), 8080)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--synth <folder>', 'write the manifests there as well')
+    .addHelpText('after', '\nExample:\n  ai-model-service dev models --port 9000')
+    .action(async (folder: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<Options>();
+      if (options.synth !== undefined) await synthesizeTo(options.synth, folder, io);
+      const service = await openService(configOf(folder, options, io), io);
+      const ended = untilSignal(service);
+      showKey(service, io);
+      await settle(service);
+      if (format() === 'json') {
+        io.out(`${JSON.stringify({ event: 'listening', url: service.url })}\n`);
+      } else await show(service, io);
+      await ended;
+    });
+}

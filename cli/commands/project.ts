@@ -1,0 +1,37 @@
+import { relative, resolve } from 'node:path';
+import type { Definition, Environments } from '../../lib/synth';
+import type * as Synth from '../../lib/synth';
+import type { Io } from '../io';
+
+/** The library's file part, loaded when a command needs it: `--help` should not wait for it. */
+export const synthLibrary = (): typeof Synth => require('../../lib/synth') as typeof Synth;
+
+export interface Project {
+  readonly definitions: readonly Definition[];
+  readonly environments: Environments;
+}
+
+/** A path as people wrote it: relative to where they are, when it is below. */
+export function shownPath(path: string, cwd: string): string {
+  const short = relative(cwd, path);
+  return short.startsWith('..') ? path : short;
+}
+
+/** Today, for waivers that have ended. */
+export const today = ({ now }: Io): string => now().toISOString().slice(0, 10);
+
+/**
+ * All definitions of a folder and where they go.
+ * @throws DefinitionError with all faults of all files
+ */
+export async function loadProject(
+  folder: string,
+  env: string | undefined,
+  io: Io,
+): Promise<Project> {
+  const { discover, findEnvironment, loadEnvironments } = synthLibrary();
+  const definitions = await discover(shownPath(resolve(io.cwd, folder), io.cwd) || '.');
+  const all = await loadEnvironments(io.cwd);
+  const environments = env === undefined ? all : findEnvironment(all, env);
+  return { definitions, environments };
+}

@@ -1,0 +1,96 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Config } from '../../runtime/config';
+import type * as Configuration from '../../runtime/config';
+import type * as Logging from '../../runtime/log';
+import type * as Main from '../../runtime/main';
+import type { Service } from '../../runtime/main';
+import { CommandError } from '../exit';
+import type { Io } from '../io';
+import type { Context } from '../program';
+import { VERSION } from '../version';
+
+interface Options {
+  readonly config?: string;
+}
+
+/** The file `build` puts beside the bundle; a checkout finds the page in its dependencies. */
+function docsAssets(): string | undefined {
+  const folder = join(__dirname, 'docs-assets');
+  return existsSync(folder) ? folder : undefined;
+}
+
+export function readConfig(file: string | undefined, io: Io): Config {
+  const { parseConfig } = require('../../runtime/config') as typeof Configuration;
+  if (file === undefined) return parseConfig('', io.env, 'the environment');
+  const path = resolve(io.cwd, file);
+  if (!existsSync(path)) {
+    throw new CommandError(`${file}: no such file; start from config/config.example.yaml`);
+  }
+  return parseConfig(readFileSync(path, 'utf8'), io.env, file);
+}
+
+export function openService(config: Config, io: Io): Promise<Service> {
+  const { createLog } = require('../../runtime/log') as typeof Logging;
+  const { startService } = require('../../runtime/main') as typeof Main;
+  const entry = process.argv[1] ?? '';
+  return startService({
+    config,
+    cwd: io.cwd,
+    env: io.env,
+    // The same program with the same loader (when it runs from its sources) is the model server.
+    spawnServer: { command: process.execPath, args: [...process.execArgv, entry] },
+    version: VERSION,
+    log: createLog(config.logging),
+    docsAssets: docsAssets(),
+  });
+}
+
+/** Resolves when the service has ended after SIGTERM or SIGINT; a second signal ends it at once. */
+export function untilSignal(service: Service): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let ending = false;
+    const end = (): void => {
+      if (ending) process.exit(1);
+      ending = true;
+      service.close().then(resolve, reject);
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+  });
+}
+
+export function showKey({ generatedKey }: Service, io: Io): void {
+  if (generatedKey === undefined) return;
+  io.err(
+    `No key is configured, so one was made for this run (admin, header X-API-Key):\n${generatedKey}\n`,
+  );
+}
+
+function serve(context: Context): (options: Options) => Promise<void> {
+  return async ({ config: file }) => {
+    const { io, format } = context;
+    const service = await openService(readConfig(file, io), io);
+    showKey(service, io);
+    if (format() === 'json')
+      io.out(`${JSON.stringify({ event: 'listening', url: service.url })}\n`);
+    else io.err(`ai-model-service ${VERSION} on ${service.url}\n`);
+    await untilSignal(service);
+  };
+}
+
+export function addServe(program: Command, context: Context): void {
+  const run = serve(context);
+  program
+    .option('--config <file>', 'configuration of the service')
+    .action(async (options: Options, command: Command) => {
+      if (options.config === undefined) return command.help();
+      return run(options);
+    });
+  program
+    .command('serve')
+    .description('The service: inference, management, health.')
+    .addHelpText('after', '\nExample:\n  ai-model-service serve --config config/config.yaml')
+    .action((_: unknown, command: Command) => run(command.optsWithGlobals<Options>()));
+}

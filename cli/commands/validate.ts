@@ -1,0 +1,70 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Finding } from '../../lib/spec';
+import { DefinitionError } from '../../lib/spec';
+import type { Definition } from '../../lib/synth';
+import { CommandError, EXIT } from '../exit';
+import type { Context } from '../program';
+import { findingLine } from '../report';
+import { shownPath, synthLibrary, today } from './project';
+
+interface Options {
+  readonly strict?: boolean;
+  readonly env?: string;
+}
+
+async function load(paths: readonly string[], cwd: string): Promise<readonly Definition[]> {
+  const { discover, loadDefinition } = synthLibrary();
+  const errors: DefinitionError[] = [];
+  const found: Definition[] = [];
+  for (const given of paths) {
+    const path = resolve(cwd, given);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) throw new CommandError(`${given}: no such file or folder`);
+    const shown = shownPath(path, cwd) || '.';
+    try {
+      if (stat.isDirectory()) found.push(...(await discover(shown)));
+      else found.push(await loadDefinition(shown));
+    } catch (error) {
+      if (!(error instanceof DefinitionError)) throw error;
+      errors.push(error);
+    }
+  }
+  if (errors.length === 0) return found;
+  throw new CommandError(
+    errors.map(({ message }) => message).join('\n'),
+    EXIT.findings,
+    errors.flatMap(({ faults }) => faults),
+  );
+}
+
+export function addValidate(program: Command, { io, format, finish }: Context): void {
+  program
+    .command('validate')
+    .description('Check definitions and what they become; write nothing.')
+    .argument('[paths...]', 'folders or files', ['models'])
+    .option('--strict', 'warnings fail as well')
+    .option('--env <name>', 'only this environment')
+    .addHelpText('after', '\nExample:\n  ai-model-service validate models/triage.ts --strict')
+    .action(async (paths: string[], { strict, env }: Options) => {
+      const { findEnvironment, loadEnvironments, synthesize } = synthLibrary();
+      const definitions = await load(paths, io.cwd);
+      const all = await loadEnvironments(io.cwd);
+      const environments = env === undefined ? all : findEnvironment(all, env);
+      // Objects are made, too: some faults show only in them.
+      const { findings } = synthesize(definitions, environments, { today: today(io) });
+      report(definitions, findings);
+      if (strict === true && findings.length > 0) finish(EXIT.findings);
+    });
+
+  function report(definitions: readonly Definition[], findings: readonly Finding[]): void {
+    if (format() === 'json') {
+      const valid = definitions.map(({ file, spec }) => ({ file, model_id: spec.id }));
+      io.out(`${JSON.stringify({ valid, findings })}\n`);
+      return;
+    }
+    for (const one of findings) io.out(`${findingLine(one)}\n`);
+    io.out(`${definitions.length} definitions are right, ${findings.length} warnings\n`);
+  }
+}

@@ -1,0 +1,271 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import type { FileContent, ModelSpec } from '../lib/spec';
+import { parseEnvironment, withFiles } from '../lib/spec';
+import { discover } from '../lib/synth/discover';
+import { createAudit } from './audit';
+import { createAuthenticate } from './auth';
+import type { SpawnServer } from './cluster/local';
+import { createLocalCluster, fileInside } from './cluster/local';
+import type { Cluster, Snapshot } from './cluster/port';
+import type { Config } from './config';
+import { isLoopback } from './config';
+import { createControl } from './control';
+import type { Load } from './core/load';
+import type { TableHolder } from './core/table';
+import { EMPTY_TABLE } from './core/table';
+import { createDataPlane, createDispatcher, createUpstream, nodeExchange } from './data';
+import type { SyncReport } from './definitions';
+import { createDefinitions, watchFolder } from './definitions';
+import type { Listener } from './listener';
+import { dispatchTo, listen } from './listener';
+import type { Log } from './log';
+import type { Metrics } from './metrics';
+import { createMetrics } from './metrics';
+
+/** Between two looks of the control loop, milliseconds. */
+const TICK_MS = 1000;
+/** What is added to the longest timeout of a model when the service drains, milliseconds. */
+const DRAIN_EXTRA_MS = 5000;
+
+export interface ServiceOptions {
+  readonly config: Config;
+  /** Folder that the paths of the configuration are relative to. */
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** How the built-in ONNX server is started. */
+  readonly spawnServer: SpawnServer;
+  readonly version: string;
+  readonly log: Log;
+  /** Folder with the files of the offline API page; looked for when absent. */
+  readonly docsAssets?: string | undefined;
+}
+
+/** The service as it runs. */
+export interface Service {
+  /** `http://127.0.0.1:8080` */
+  readonly url: string;
+  /** What the models folder came to at the start. */
+  readonly report: SyncReport;
+  /** An admin key, when one was made because nothing was configured. To be shown once. */
+  readonly generatedKey: string | undefined;
+  readonly snapshot: () => Snapshot;
+  /** Drains and ends everything; nothing is left behind. */
+  readonly close: () => Promise<void>;
+}
+
+/** What model servers inherit: where programs and libraries are, and nothing secret. */
+function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot'];
+  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+}
+
+function readFile(folder: string): (uri: string) => FileContent {
+  return (uri) => {
+    const path = fileInside(folder, uri);
+    const bytes = readFileSync(path);
+    return {
+      name: basename(path),
+      bytes,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+    };
+  };
+}
+
+const clock = {
+  now: (): number => Date.now(),
+  setTimeout: (work: () => void, ms: number): (() => void) => {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+async function openCluster(options: ServiceOptions): Promise<Cluster> {
+  const { config, cwd, log, env, spawnServer } = options;
+  const models = resolve(cwd, config.models.directory);
+  mkdirSync(models, { recursive: true });
+  return createLocalCluster({
+    directory: resolve(cwd, config.local.directory),
+    modelsDirectory: models,
+    endpoints: config.local.endpoints,
+    preStopMs: config.local.preStopSeconds * 1000,
+    spawnServer,
+    baseEnv: baseEnv(env),
+    tell: (message) => log.warn(message),
+    now: clock.now,
+    random: Math.random,
+  });
+}
+
+/** Keeps the cluster in step with the models folder, and says what came of it. */
+function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster) {
+  const folder = resolve(cwd, config.models.directory);
+  const load = async (): Promise<readonly ModelSpec[]> =>
+    (await discover(folder)).map(({ spec }) => spec);
+  const memory = join(resolve(cwd, config.local.directory), 'files.json');
+  const definitions = createDefinitions({ cluster, load, memory });
+  const again = (): void => {
+    definitions.sync().then(
+      ({ applied, removed, refused }) => {
+        for (const id of applied) log.info('its file changed: a new revision', { model: id });
+        for (const id of removed) log.info('its file is gone: it is removed', { model: id });
+        for (const { id, message } of refused) log.warn(message, { model: id });
+      },
+      (error: unknown) => log.error(`nothing was changed:\n${(error as Error).message}`),
+    );
+  };
+  const stop = config.models.watch ? watchFolder(folder, again) : () => undefined;
+  return { definitions, stop };
+}
+
+interface Planes {
+  readonly table: TableHolder;
+  readonly load: Load;
+  readonly metrics: Metrics;
+}
+
+function openData(
+  { config, version, log }: ServiceOptions,
+  authenticate: ReturnType<typeof createAuthenticate>['authenticate'],
+) {
+  const table: TableHolder = { current: EMPTY_TABLE };
+  const metrics = createMetrics();
+  const { dispatcher, load, onTableSwap } = createDispatcher({
+    table,
+    clock,
+    random: Math.random,
+    onOutcome: (outcome) => metrics.onOutcome(outcome),
+  });
+  const upstream = createUpstream();
+  const data = createDataPlane({
+    table,
+    dispatcher,
+    authenticate,
+    upstream,
+    clock,
+    random: Math.random,
+    newId: randomUUID,
+    trustedProxies: config.server.trustedProxies,
+    version,
+    onBatch: metrics.onBatch,
+    onShadow: ({ model, arm, verdict, differing, requestId }) => {
+      metrics.onShadow(model, arm, verdict);
+      if (verdict === 'disagree')
+        log.debug('shadow disagrees', { model, arm, differing, requestId });
+    },
+    onFault: (requestId, error) => {
+      const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
+      log.error('a request failed inside', { requestId, name: (error as Error).name, place });
+    },
+  });
+  const planes: Planes = { table, load, metrics };
+  return { ...planes, data, upstream, onTableSwap };
+}
+
+/** The longest a request of any model may still take. */
+function drainMs(table: TableHolder): number {
+  const timeouts = [...table.current.models.values()].map(
+    ({ inference }) => inference.timeoutSeconds,
+  );
+  return Math.max(0, ...timeouts) * 1000 + DRAIN_EXTRA_MS;
+}
+
+function startTicks(tick: () => Promise<void>, log: Log): () => void {
+  let busy = false;
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    tick()
+      .catch((error: unknown) => log.error('a tick failed', { name: (error as Error).name }))
+      .finally(() => {
+        busy = false;
+      });
+  }, TICK_MS);
+  return () => clearInterval(timer);
+}
+
+/**
+ * Starts the service: cluster, both planes, the models folder, then the ports.
+ * @throws ConfigError, DefinitionError, ClusterError with a message for people; nothing is left running
+ */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, cwd, log, version, docsAssets } = options;
+  const loopback = isLoopback(config.server.host);
+  const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
+  const file = config.audit.file;
+  const audit = createAudit({
+    file: file === undefined || file === '-' ? file : resolve(cwd, file),
+    onError: (message) => log.error(message),
+  });
+  const cluster = await openCluster(options);
+  const { table, load, metrics, data, upstream, onTableSwap } = openData(options, authenticate);
+  const control = createControl({
+    cluster,
+    table,
+    load,
+    config,
+    environment: parseEnvironment(),
+    authenticate,
+    audit,
+    metrics,
+    clock,
+    log,
+    version,
+    onTableSwap,
+    withArtifacts: (spec) => withFiles(spec, readFile(resolve(cwd, config.models.directory))),
+    ...(docsAssets !== undefined && { docsAssets }),
+  });
+  const listeners: Listener[] = [];
+  const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
+  const stopTicks = startTicks(control.tick, log);
+  const end = async (): Promise<void> => {
+    stopWatching();
+    stopTicks();
+    await Promise.all(listeners.map((one) => one.close(drainMs(table))));
+    control.stop();
+    upstream.close();
+    await cluster.close();
+    await audit.close();
+  };
+  try {
+    control.start();
+    const report = await definitions.sync();
+    await control.whenSynced();
+    const handle = dispatchTo(data, nodeExchange, control.app);
+    listeners.push(await listen({ server: config.server, port: config.server.port, handle }));
+    if (config.server.opsPort !== undefined) {
+      const ops = { server: { ...config.server, tls: undefined }, port: config.server.opsPort };
+      listeners.push(await listen({ ...ops, handle: control.opsApp }));
+    }
+    const [first] = listeners as [Listener];
+    return {
+      url: urlOf(config, first.port),
+      report,
+      generatedKey,
+      snapshot: () => snapshotOf(cluster),
+      close: async () => {
+        control.beginShutdown();
+        for (const one of listeners) one.beginClose();
+        await new Promise((done) => setTimeout(done, config.server.acceptSeconds * 1000));
+        await end();
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+function snapshotOf(cluster: Cluster): Snapshot {
+  const watch = cluster.watch(() => undefined);
+  watch.stop();
+  return watch.snapshot();
+}
+
+function urlOf({ server }: Config, port: number): string {
+  const everywhere = server.host === '0.0.0.0' || server.host === '::';
+  const host = everywhere ? '127.0.0.1' : server.host;
+  const name = host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host;
+  return `${server.tls === undefined ? 'http' : 'https'}://${name}:${port}`;
+}

@@ -1,0 +1,109 @@
+import { badRequest } from './errors';
+
+// JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN and
+// Infinity, which the Open Inference Protocol's servers and Python clients write. Where a text holds
+// such a token it is put in quotes behind a mark first; the readers of tensor data know the mark.
+
+/** Private: from a fresh random at each start, so no caller can write a string that looks like one. */
+const MARK = `\u0001${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}:`;
+const MARK_JSON = JSON.stringify(MARK).slice(1, -1);
+
+/** 2^53 has 16 digits: shorter runs of digits are exact as doubles. */
+const LONG_DIGITS = /\d{16}/;
+const NON_FINITE = /NaN|Infinity/;
+/** An integer literal of 16 digits or more, or a token that is not JSON; never part of a longer number. */
+const SPECIAL = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])|(?<![\w.])(?:-?Infinity|NaN)(?!\w)/g;
+
+/** Where the string that begins at `open` ends (the index of its closing quote); -1 if it never does. */
+function endOfString(text: string, open: number): number {
+  let close = text.indexOf('"', open + 1);
+  while (close !== -1) {
+    let slashes = 0;
+    while (text.charCodeAt(close - 1 - slashes) === 92) slashes += 1;
+    if (slashes % 2 === 0) return close;
+    close = text.indexOf('"', close + 1);
+  }
+  return -1;
+}
+
+/** The text with every special number outside its strings quoted and marked. Linear in its length. */
+function marked(text: string): string {
+  const parts: string[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const open = text.indexOf('"', at);
+    const plain = open === -1 ? text.slice(at) : text.slice(at, open);
+    parts.push(plain.replace(SPECIAL, (token) => `"${MARK_JSON}${token}"`));
+    if (open === -1) break;
+    const close = endOfString(text, open);
+    if (close === -1) {
+      parts.push(text.slice(open));
+      break;
+    }
+    parts.push(text.slice(open, close + 1));
+    at = close + 1;
+  }
+  return parts.join('');
+}
+
+/**
+ * Reads JSON whose numbers may be integers of any size, NaN or ±Infinity. Ordinary values come as
+ * JSON.parse gives them; special ones as marked strings that `numberOf` and `bigOf` read.
+ */
+export function parseExact(text: string): unknown {
+  const special = LONG_DIGITS.test(text) || NON_FINITE.test(text);
+  try {
+    return JSON.parse(special ? marked(text) : text) as unknown;
+  } catch {
+    // The engine's message would quote our marked text; position and cause are found in the caller's own.
+    throw badRequest(`the body is not JSON: ${faultOf(text)}`);
+  }
+}
+
+function faultOf(text: string): string {
+  if (text.trim() === '') return 'it is empty';
+  try {
+    JSON.parse(text);
+    return 'it cannot be read';
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return message.replace(/\s+/g, ' ').slice(0, 200);
+  }
+}
+
+/** A marked number's text, or undefined for every other value. */
+const markedText = (value: unknown): string | undefined =>
+  typeof value === 'string' && value.startsWith(MARK) ? value.slice(MARK.length) : undefined;
+
+export const isMarked = (value: unknown): boolean => markedText(value) !== undefined;
+
+const WORDS = new Map([
+  ['NaN', NaN],
+  ['Infinity', Infinity],
+  ['-Infinity', -Infinity],
+]);
+
+/** A number, however it was written (the words NaN, Infinity, -Infinity in quotes too); else undefined. */
+export function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string') return undefined;
+  const text = markedText(value);
+  return text === undefined ? WORDS.get(value) : Number(text);
+}
+
+/** An exact integer, or undefined if the value is none. */
+export function bigOf(value: unknown): bigint | undefined {
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : undefined;
+  const text = markedText(value);
+  return text === undefined || WORDS.has(text) ? undefined : BigInt(text);
+}
+
+/** A value with no marks left, for what is shown or echoed: big integers lose digits here. */
+export function unmarked(value: unknown): unknown {
+  const text = markedText(value);
+  return text === undefined ? value : Number(text);
+}
+
+/** A JSON object (not a list, not null). */
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
