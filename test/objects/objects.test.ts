@@ -49,8 +49,8 @@ test('the stored definition is the definition: parsed again, it is the same one'
       const stored = objectsOf(spec, DEFAULT).find(({ metadata }) =>
         metadata.name.endsWith('--model'),
       );
-      const text = (stored?.['data'] as Record<string, string>)[DEFINITION_KEY] ?? '';
-      const again = parseModel(JSON.parse(text));
+      const data = (stored?.['data'] ?? {}) as Record<string, string>;
+      const again = parseModel(JSON.parse(data[DEFINITION_KEY] ?? ''));
       expect(definitionHash(again.definition)).toBe(definitionHash(spec.definition));
     }),
     { numRuns: 50 },
