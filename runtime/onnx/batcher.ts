@@ -1,0 +1,145 @@
+import { ServeError } from './errors';
+import { Call, timedOut } from './gate';
+import { joinKey, rowsOf } from './join';
+import type { Executor, Ran } from './executor';
+import type { Gate } from './gate';
+import type { Tensors } from './tensor';
+
+export interface Batching {
+  /** Rows of one run. */
+  readonly maxSize: number;
+  /** Milliseconds the first request of a batch waits for others. */
+  readonly maxDelayMs: number;
+}
+
+interface Member {
+  readonly inputs: Tensors;
+  readonly rows: number;
+  readonly call: Call;
+  readonly resolve: (ran: Ran) => void;
+  readonly reject: (error: unknown) => void;
+  settled: boolean;
+}
+
+interface Batch {
+  readonly outputs: readonly string[];
+  readonly members: Member[];
+  rows: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** Collects requests of other callers with the same shapes and runs them together. Opt in. */
+export class Batcher {
+  private readonly open = new Map<string, Batch>();
+  private held = 0;
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly gate: Gate,
+    private readonly batching: Batching,
+    /** Requests that may wait, in open batches and behind the gate. */
+    private readonly maxWaiting: number,
+  ) {}
+
+  get waiting(): number {
+    return this.held;
+  }
+
+  /** Rejects with 503 when too many wait, 504 when the call's time is up first. */
+  run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
+    const rows = rowsOf(inputs);
+    const { joiner } = this.executor;
+    if (rows === undefined || rows >= this.batching.maxSize || !joiner.possible) {
+      return this.executor.run(inputs, outputs, call);
+    }
+    if (this.held >= this.maxWaiting + this.batching.maxSize) {
+      throw new ServeError(503, `the queue is full: ${this.held} requests wait; try again`, {
+        'retry-after': '1',
+      });
+    }
+    return this.join(inputs, rows, outputs, call);
+  }
+
+  private join(
+    inputs: Tensors,
+    rows: number,
+    outputs: readonly string[],
+    call: Call,
+  ): Promise<Ran> {
+    return new Promise((resolve, reject) => {
+      const member: Member = { inputs, rows, call, resolve, reject, settled: false };
+      this.held += 1;
+      call.whenAbandoned(() => this.settle(member, () => reject(new ServeError(499, 'gone'))));
+      const key = `${joinKey(inputs)}\n${outputs.join('\n')}`;
+      let batch = this.open.get(key);
+      if (batch !== undefined && batch.rows + rows > this.batching.maxSize) {
+        this.flush(key, batch);
+        batch = undefined;
+      }
+      batch ??= this.begin(key, outputs);
+      batch.members.push(member);
+      batch.rows += rows;
+      if (batch.rows >= this.batching.maxSize) this.flush(key, batch);
+    });
+  }
+
+  private begin(key: string, outputs: readonly string[]): Batch {
+    const batch: Batch = { outputs, members: [], rows: 0, timer: undefined };
+    batch.timer = setTimeout(() => this.flush(key, batch), this.batching.maxDelayMs);
+    this.open.set(key, batch);
+    return batch;
+  }
+
+  private flush(key: string, batch: Batch): void {
+    clearTimeout(batch.timer);
+    this.open.delete(key);
+    void this.runBatch(batch).catch((error: unknown) => {
+      for (const member of batch.members) this.settle(member, () => member.reject(error));
+    });
+  }
+
+  private settle(member: Member, how: () => void): void {
+    if (member.settled) return;
+    member.settled = true;
+    member.call.whenAbandoned(undefined);
+    this.held -= 1;
+    how();
+  }
+
+  private async runBatch({ members, outputs }: Batch): Promise<void> {
+    // The gate waits as long as the most patient member; the others are told below.
+    const call = new Call(Math.max(...members.map((member) => member.call.deadline)));
+    const timers = members.map((member) => this.watch(member));
+    try {
+      await this.gate.enter(call);
+    } finally {
+      for (const timer of timers) clearTimeout(timer);
+    }
+    try {
+      const left = members.filter((member) => !member.settled);
+      const items = left.map((member) => member.inputs);
+      const results = await this.executor.runGroup(items, outputs, call);
+      for (const [index, member] of left.entries()) {
+        const result = results[index] as Tensors | ServeError;
+        this.settle(member, () =>
+          result instanceof ServeError
+            ? member.reject(result)
+            : member.resolve({ outputs: result, shared: left.length }),
+        );
+      }
+    } finally {
+      this.gate.leave();
+    }
+  }
+
+  private watch(member: Member): NodeJS.Timeout {
+    const left = Math.min(member.call.deadline - performance.now(), MAX_TIMER_MS);
+    return setTimeout(
+      () => this.settle(member, () => member.reject(timedOut('while it waited in the queue'))),
+      left,
+    );
+  }
+}
+
+/** setTimeout fires at once beyond 31 bits. */
+const MAX_TIMER_MS = 2 ** 31 - 1;

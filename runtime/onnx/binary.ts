@@ -1,0 +1,89 @@
+import { badRequest, shown } from './errors';
+import { checkString } from './elements';
+import { elementsOf, shapeText } from './tensor';
+import type { Datatype, TensorData } from './datatype';
+import type { Tensor } from './tensor';
+
+// The binary tensor data extension of the Open Inference Protocol: elements little-endian and
+// row-major, strings each behind their length in four bytes.
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const LENGTH_BYTES = 4;
+
+function readStrings(bytes: Buffer, count: number, name: string): string[] {
+  const strings: string[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end =
+      at + LENGTH_BYTES + (at + LENGTH_BYTES <= bytes.length ? bytes.readUInt32LE(at) : 0);
+    if (end > bytes.length || at + LENGTH_BYTES > bytes.length) {
+      throw badRequest(`input '${name}': its binary data ends within element ${strings.length}`);
+    }
+    let text: string;
+    try {
+      text = utf8.decode(bytes.subarray(at + LENGTH_BYTES, end));
+    } catch {
+      throw badRequest(`input '${name}': element ${strings.length} is not UTF-8`);
+    }
+    strings.push(checkString(text, name, strings.length));
+    at = end;
+  }
+  if (strings.length !== count) {
+    throw badRequest(
+      `input '${name}': its binary data holds ${strings.length} strings, its shape needs ${count}`,
+    );
+  }
+  return strings;
+}
+
+/** The elements where they lie when they are aligned, else a copy: typed arrays must be aligned. */
+function numbersAt(bytes: Buffer, datatype: Datatype, count: number): TensorData {
+  const aligned = bytes.byteOffset % datatype.bytes === 0;
+  const { buffer, byteOffset } = aligned ? bytes : Uint8Array.from(bytes);
+  return datatype.view?.(buffer, byteOffset, count) ?? datatype.make(count);
+}
+
+/** Reads an input's binary data. */
+export function readBinary(
+  bytes: Buffer,
+  datatype: Datatype,
+  dims: readonly number[],
+  name: string,
+): TensorData {
+  const count = elementsOf(dims);
+  if (datatype.bytes === 0) return readStrings(bytes, count, name);
+  if (bytes.length !== count * datatype.bytes) {
+    throw badRequest(
+      `input '${name}': ${bytes.length} bytes of binary data, ${datatype.v2} of shape ` +
+        `${shapeText(dims)} has ${count * datatype.bytes}`,
+    );
+  }
+  const data = numbersAt(bytes, datatype, count);
+  if (datatype.elements.kind === 'bool') {
+    const wrong = (data as Uint8Array).findIndex((bit) => bit > 1);
+    if (wrong >= 0) {
+      throw badRequest(
+        `input '${name}': element ${wrong} is ${shown(data[wrong])}; BOOL takes 0 and 1`,
+      );
+    }
+  }
+  return data;
+}
+
+function writeStrings(strings: readonly string[]): Buffer {
+  const parts: Buffer[] = [];
+  for (const text of strings) {
+    const bytes = Buffer.from(text);
+    const length = Buffer.allocUnsafe(LENGTH_BYTES);
+    length.writeUInt32LE(bytes.length);
+    parts.push(length, bytes);
+  }
+  return Buffer.concat(parts);
+}
+
+/** An output as binary data; numbers are not copied. */
+export function writeBinary({ datatype, data }: Tensor): Buffer {
+  if (datatype.bytes === 0) return writeStrings(data as readonly string[]);
+  const { buffer, byteOffset, byteLength } = data as Float32Array;
+  return Buffer.from(buffer, byteOffset, byteLength);
+}

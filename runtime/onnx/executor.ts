@@ -1,0 +1,113 @@
+import { ServeError } from './errors';
+import { timedOut } from './gate';
+import { joinKey } from './join';
+import { Joiner } from './trust';
+import type { Call, Gate } from './gate';
+import type { Model } from './model';
+import type { Tensors } from './tensor';
+
+/** A finished run. */
+export interface Ran {
+  readonly outputs: Tensors;
+  /** Requests that shared the run. */
+  readonly shared: number;
+}
+
+/** Told of every run of a graph: how many requests shared it. */
+export type OnRun = (shared: number) => void;
+
+/** Runs one model: by the gate, in the caller's time. */
+export class Executor {
+  readonly joiner: Joiner;
+
+  constructor(
+    readonly model: Model,
+    private readonly gate: Gate,
+    private readonly onRun: OnRun,
+  ) {
+    this.joiner = new Joiner(model);
+  }
+
+  async run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
+    const turn = this.gate.enter(call);
+    if (turn !== undefined) await turn;
+    try {
+      this.onRun(1);
+      return { outputs: await this.model.run(inputs, outputs), shared: 1 };
+    } finally {
+      this.gate.leave();
+    }
+  }
+
+  /**
+   * Runs several items, together where the graph allows it. The answers are in the order of the items;
+   * one that fails has its error in its place and does not touch the others.
+   */
+  async runAll(
+    items: readonly Tensors[],
+    outputs: readonly string[],
+    call: Call,
+  ): Promise<(Tensors | ServeError)[]> {
+    const turn = this.gate.enter(call);
+    if (turn !== undefined) await turn;
+    try {
+      const answers = Array<Tensors | ServeError>(items.length);
+      for (const indexes of this.groups(items)) {
+        const group = indexes.map((index) => items[index] as Tensors);
+        const results = await this.runGroup(group, outputs, call);
+        for (const [at, index] of indexes.entries()) answers[index] = results[at] as Tensors;
+      }
+      return answers;
+    } finally {
+      this.gate.leave();
+    }
+  }
+
+  /** Indexes of items that can share a run. */
+  private groups(items: readonly Tensors[]): readonly (readonly number[])[] {
+    if (!this.joiner.possible) return items.map((_, index) => [index]);
+    const groups = new Map<string, number[]>();
+    for (const [index, item] of items.entries()) {
+      const key = joinKey(item);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [index]);
+      else group.push(index);
+    }
+    return [...groups.values()];
+  }
+
+  /** With a slot already taken. Never rejects for what is wrong with an item. */
+  async runGroup(
+    items: readonly Tensors[],
+    outputs: readonly string[],
+    call: Call,
+  ): Promise<readonly (Tensors | ServeError)[]> {
+    if (items.length > 1 && !isOver(call)) {
+      const parts = await this.joiner.run(items, outputs);
+      if (parts !== undefined) {
+        this.onRun(items.length);
+        return parts;
+      }
+    }
+    const answers: (Tensors | ServeError)[] = [];
+    for (const item of items) answers.push(await this.runOne(item, outputs, call));
+    return answers;
+  }
+
+  private async runOne(
+    inputs: Tensors,
+    outputs: readonly string[],
+    call: Call,
+  ): Promise<Tensors | ServeError> {
+    if (isOver(call)) return timedOut('before this item could start');
+    try {
+      this.onRun(1);
+      return await this.model.run(inputs, outputs);
+    } catch (error) {
+      if (error instanceof ServeError) return error;
+      throw error;
+    }
+  }
+}
+
+const isOver = (call: Call): boolean => call.abandoned || performance.now() >= call.deadline;
