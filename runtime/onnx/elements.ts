@@ -172,22 +172,23 @@ export function writeElements({ datatype, data }: Tensor): string {
   }
 }
 
-/** One element as JSON text that every JSON reader takes: what is not finite becomes a string. */
-export function writeElement({ datatype, data }: Tensor, index: number): string {
-  const value = data[index];
+/** How NaN and infinities are written: bare words, or strings as in protobuf's JSON mapping. */
+export type NonFinite = 'bare' | 'quoted';
+
+/** Every element as JSON text. */
+export function elementTexts({ datatype, data }: Tensor, nonFinite: NonFinite): readonly string[] {
+  const float = (value: number): string =>
+    nonFinite === 'bare' || Number.isFinite(value) ? `${value}` : `"${value}"`;
   switch (datatype.elements.kind) {
     case 'string':
-      return JSON.stringify(value ?? '');
+      return (data as readonly string[]).map((text) => JSON.stringify(text));
     case 'bool':
-      return value === 0 ? 'false' : 'true';
+      return Array.from(data as Uint8Array, (bit) => (bit === 0 ? 'false' : 'true'));
     case 'half':
-      return finite(fromHalf(Number(value)));
+      return Array.from(data as Uint16Array, (bits) => float(fromHalf(bits)));
     case 'float':
-      return finite(Number(value));
+      return Array.from(data as Float32Array, float);
     default:
-      return String(value);
+      return Array.from(data as Int32Array, String);
   }
 }
-
-/** NaN and infinities as the strings of protobuf's JSON mapping. */
-const finite = (value: number): string => (Number.isFinite(value) ? `${value}` : `"${value}"`);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { badRequest } from './errors';
 
 // JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN and
@@ -107,3 +108,9 @@ export function unmarked(value: unknown): unknown {
 /** A JSON object (not a list, not null). */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** A body as JSON; UTF-8 is required. Throws ServeError 400. */
+export function readJson(body: Buffer): unknown {
+  if (!isUtf8(body)) throw badRequest('the body is not UTF-8, as JSON must be');
+  return parseExact(body.toString('utf8'));
+}

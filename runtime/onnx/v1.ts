@@ -1,0 +1,77 @@
+import { badRequest, listed, shown } from './errors';
+import { isObject, readJson } from './json';
+import { inputsOf } from './native';
+import { nestedText, withoutBatch } from './nested';
+import { shapedColumn, withHint } from './shaping';
+import type { Manners } from './native';
+import type { Model } from './model';
+import type { Tensor, Tensors } from './tensor';
+
+// KServe's V1 protocol, which is TensorFlow Serving's: `instances` are rows, `inputs` are columns.
+
+export type Predict =
+  | { readonly kind: 'rows'; readonly items: readonly Tensors[] }
+  | { readonly kind: 'columns'; readonly inputs: Tensors };
+
+function columnsOf({ model, defaults }: Manners, given: unknown): Tensors {
+  const known = model.inputs.map(({ name }) => name);
+  const [only] = model.inputs;
+  if (!isObject(given)) {
+    if (only !== undefined && known.length === 1) return { [only.name]: shapedColumn(given, only) };
+    throw badRequest(`inputs is ${shown(given)}; it must be an object with ${listed(known)}`);
+  }
+  const stray = Object.keys(given).filter((name) => !known.includes(name));
+  if (stray.length > 0) {
+    const names = listed(stray.map((name) => withHint(name, known)));
+    throw badRequest(`inputs: the model has no input ${names}; it takes ${listed(known)}`);
+  }
+  const tensors: Record<string, Tensor> = {};
+  for (const port of model.inputs) {
+    const value = given[port.name];
+    const tensor = value === undefined ? defaults.get(port.name) : shapedColumn(value, port);
+    if (tensor === undefined) throw badRequest(`inputs: '${port.name}' is missing`);
+    tensors[port.name] = tensor;
+  }
+  return tensors;
+}
+
+/** Throws ServeError 400. */
+export function parsePredict(manners: Manners, body: Buffer): Predict {
+  const value = readJson(body);
+  if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
+  const { instances, inputs } = value;
+  if ((instances === undefined) === (inputs === undefined)) {
+    throw badRequest('the body must have either instances (a list of rows) or inputs (columns)');
+  }
+  if (inputs !== undefined) return { kind: 'columns', inputs: columnsOf(manners, inputs) };
+  if (!Array.isArray(instances)) {
+    throw badRequest(`instances is ${shown(instances)}; it must be a list of rows`);
+  }
+  const items = (instances as unknown[]).map((instance, index) =>
+    inputsOf(manners, instance, `instances[${index}]`),
+  );
+  return { kind: 'rows', items };
+}
+
+const outputTexts = (
+  model: Model,
+  outputs: Tensors,
+  dims: (tensor: Tensor) => readonly number[],
+): string => {
+  const texts = model.outputs.map(({ name }) => {
+    const tensor = outputs[name];
+    const text = tensor === undefined ? 'null' : nestedText(tensor, dims(tensor), 'bare');
+    return [JSON.stringify(name), text] as const;
+  });
+  const [only] = texts;
+  if (only !== undefined && texts.length === 1) return only[1];
+  return `{${texts.map((pair) => pair.join(':')).join(',')}}`;
+};
+
+/** Rows: one output alone stands for itself, several are an object by name. */
+export const predictionsText = (model: Model, rows: readonly Tensors[]): string =>
+  `{"predictions":[${rows.map((row) => outputTexts(model, row, withoutBatch)).join(',')}]}`;
+
+/** Columns, as TensorFlow Serving answers `inputs`. */
+export const columnsText = (model: Model, outputs: Tensors): string =>
+  `{"outputs":${outputTexts(model, outputs, ({ dims }) => dims)}}`;

@@ -1,0 +1,207 @@
+import { readBinary, writeBinary } from './binary';
+import { readElements, writeElements } from './elements';
+import { badRequest, listed, shown } from './errors';
+import { isObject, readJson } from './json';
+import { checkComplete } from './model';
+import { withHint } from './shaping';
+import { checkedDims, checkFits } from './tensor';
+import type { Model } from './model';
+import type { Port, Tensor, Tensors } from './tensor';
+
+// The Open Inference Protocol (V2) with the binary tensor data extension, as bytes in and bytes out.
+
+export const SERVER_METADATA = {
+  name: 'ai-model-service-onnx',
+  version: '1',
+  extensions: ['binary_tensor_data', 'model_repository'],
+};
+
+const portMetadata = ({ name, datatype, shape }: Port): object => ({
+  name,
+  datatype: datatype.v2,
+  // The protocol has no word for an unknown rank.
+  shape: shape ?? [-1],
+});
+
+export function modelMetadata({ name, version, inputs, outputs, classes }: Model): object {
+  return {
+    name,
+    versions: [version],
+    platform: 'onnx_onnxv1',
+    inputs: inputs.map(portMetadata),
+    outputs: outputs.map(portMetadata),
+    ...(classes.size > 0 && { parameters: { classes: Object.fromEntries(classes) } }),
+  };
+}
+
+interface WantedOutput {
+  readonly name: string;
+  readonly binary: boolean;
+}
+
+export interface Infer {
+  readonly id: string | undefined;
+  readonly inputs: Tensors;
+  readonly outputs: readonly WantedOutput[];
+}
+
+/** The binary part of a body; each input takes its bytes in turn. */
+class Tail {
+  private at = 0;
+
+  constructor(private readonly bytes: Buffer) {}
+
+  take(size: unknown, name: string): Buffer {
+    if (typeof size !== 'number' || !Number.isInteger(size) || size < 0) {
+      throw badRequest(
+        `input '${name}': binary_data_size is ${shown(size)}; it must be an integer of at least 0`,
+      );
+    }
+    const left = this.bytes.length - this.at;
+    if (size > left) {
+      throw badRequest(
+        `input '${name}': binary_data_size is ${size}, but ${left} bytes are left in the body`,
+      );
+    }
+    this.at += size;
+    return this.bytes.subarray(this.at - size, this.at);
+  }
+
+  checkEnd(): void {
+    const left = this.bytes.length - this.at;
+    if (left > 0) throw badRequest(`${left} bytes of binary data belong to no input`);
+  }
+}
+
+function headerLength(given: string | undefined, body: Buffer): number {
+  if (given === undefined) return body.length;
+  const length = Number(given);
+  if (/^\d{1,15}$/.test(given) && length <= body.length) return length;
+  throw badRequest(
+    `Inference-Header-Content-Length is ${shown(given)}; ` +
+      `it must be an integer up to the body's ${body.length} bytes`,
+  );
+}
+
+function inputOf(given: Record<string, unknown>, port: Port, tail: Tail): Tensor {
+  const { name, datatype } = port;
+  if (given['datatype'] !== datatype.v2) {
+    throw badRequest(
+      `input '${name}': datatype is ${shown(given['datatype'])}; the model takes ${datatype.v2}`,
+    );
+  }
+  const dims = checkedDims(given['shape'], name);
+  checkFits(dims, port);
+  const { parameters } = given;
+  const size = isObject(parameters) ? parameters['binary_data_size'] : undefined;
+  if (size !== undefined) {
+    return { datatype, dims, data: readBinary(tail.take(size, name), datatype, dims, name) };
+  }
+  if (given['data'] === undefined) throw badRequest(`input '${name}' has no data`);
+  return { datatype, dims, data: readElements(given['data'], datatype, dims, name) };
+}
+
+function inputsOf(given: unknown, model: Model, tail: Tail): Tensors {
+  if (!Array.isArray(given)) {
+    throw badRequest(
+      `inputs is ${shown(given)}; it must be a list of {name, shape, datatype, data}`,
+    );
+  }
+  const tensors: Record<string, Tensor> = {};
+  for (const each of given as unknown[]) {
+    if (!isObject(each)) throw badRequest(`inputs holds ${shown(each)}; it must hold objects`);
+    const { name } = each;
+    const port = typeof name === 'string' ? model.inputByName.get(name) : undefined;
+    if (port === undefined) throw badRequest(unknownPort('input', name, model.inputs));
+    if (tensors[port.name] !== undefined) throw badRequest(`input '${port.name}' is given twice`);
+    tensors[port.name] = inputOf(each, port, tail);
+  }
+  checkComplete(model, tensors);
+  return tensors;
+}
+
+function unknownPort(what: string, name: unknown, ports: readonly Port[]): string {
+  const known = ports.map((port) => port.name);
+  const given = typeof name === 'string' ? withHint(name, known) : shown(name);
+  return `the model has no ${what} ${given}; it has ${listed(known)}`;
+}
+
+function outputOf(given: unknown, model: Model, allBinary: boolean): WantedOutput {
+  const name = isObject(given) ? given['name'] : undefined;
+  const port = typeof name === 'string' ? model.outputByName.get(name) : undefined;
+  if (!isObject(given) || port === undefined) {
+    throw badRequest(unknownPort('output', name ?? given, model.outputs));
+  }
+  const parameters = isObject(given['parameters']) ? given['parameters'] : {};
+  if (parameters['classification'] !== undefined && parameters['classification'] !== 0) {
+    throw badRequest(
+      `output '${port.name}': classification is not offered; ask for the scores and sort them`,
+    );
+  }
+  const binary = parameters['binary_data'];
+  return { name: port.name, binary: typeof binary === 'boolean' ? binary : allBinary };
+}
+
+function outputsOf(given: unknown, model: Model, allBinary: boolean): readonly WantedOutput[] {
+  if (given !== undefined && !Array.isArray(given)) {
+    throw badRequest(`outputs is ${shown(given)}; it must be a list of {name}`);
+  }
+  if (given === undefined || given.length === 0) {
+    return model.outputs.map(({ name }) => ({ name, binary: allBinary }));
+  }
+  const wanted = (given as unknown[]).map((each) => outputOf(each, model, allBinary));
+  if (new Set(wanted.map(({ name }) => name)).size < wanted.length) {
+    throw badRequest('an output is asked for twice');
+  }
+  return wanted;
+}
+
+/**
+ * Reads the body of an infer call. `length` is the header Inference-Header-Content-Length, which says
+ * that binary tensors follow so many bytes of JSON. Throws ServeError 400.
+ */
+export function parseInfer(model: Model, body: Buffer, length: string | undefined): Infer {
+  const split = headerLength(length, body);
+  const head = split === body.length ? body : body.subarray(0, split);
+  const value = readJson(head);
+  if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
+  const { id, parameters } = value;
+  const allBinary = isObject(parameters) && parameters['binary_data_output'] === true;
+  const tail = new Tail(body.subarray(split));
+  const inputs = inputsOf(value['inputs'], model, tail);
+  tail.checkEnd();
+  return {
+    // Clients want a string or nothing, never null.
+    id: typeof id === 'string' ? id : undefined,
+    inputs,
+    outputs: outputsOf(value['outputs'], model, allBinary),
+  };
+}
+
+/** An answer of JSON alone, or of JSON and binary tensors behind it. */
+export type InferAnswer =
+  | { readonly kind: 'json'; readonly body: string }
+  | { readonly kind: 'binary'; readonly body: Buffer; readonly headerLength: number };
+
+export function inferAnswer(model: Model, { id, outputs }: Infer, tensors: Tensors): InferAnswer {
+  const tails: Buffer[] = [];
+  let text = `{"model_name":"${model.name}","model_version":"${model.version}",`;
+  if (id !== undefined) text += `"id":${JSON.stringify(id)},`;
+  text += '"outputs":[';
+  for (const [index, { name, binary }] of outputs.entries()) {
+    const tensor = tensors[name];
+    if (tensor === undefined) throw new Error(`the model gave no output '${name}'`);
+    const dims = tensor.dims.join(',');
+    text += `${index === 0 ? '' : ','}{"name":${JSON.stringify(name)},`;
+    text += `"datatype":"${tensor.datatype.v2}","shape":[${dims}],`;
+    if (binary) {
+      const bytes = writeBinary(tensor);
+      tails.push(bytes);
+      text += `"parameters":{"binary_data_size":${bytes.length}}}`;
+    } else text += `"data":[${writeElements(tensor)}]}`;
+  }
+  text += ']}';
+  if (tails.length === 0) return { kind: 'json', body: text };
+  const head = Buffer.from(text);
+  return { kind: 'binary', body: Buffer.concat([head, ...tails]), headerLength: head.length };
+}
