@@ -15,5 +15,7 @@ module.exports = {
     ],
   },
   // Published as ES modules only; jest's CommonJS loader needs them transformed.
-  transformIgnorePatterns: ['/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi|openid-client|oauth4webapi)/)'],
+  transformIgnorePatterns: [
+    '/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi|openid-client|oauth4webapi)/)',
+  ],
 };

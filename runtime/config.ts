@@ -204,5 +204,5 @@ export function parseConfig(
 
 /** Is this an address that only this machine can reach? */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\./.test(host);
+  return host === 'localhost' || host === '::1' || host === '[::1]' || host.startsWith('127.');
 }

@@ -32,8 +32,9 @@ export interface DefinitionsOptions {
 
 export interface Definitions {
   /**
-   * Makes the cluster follow what changed in the folder since the last time: changed files become new
-   * revisions, vanished ones are removed, unchanged ones are left to whoever changed the model since.
+   * Makes the cluster follow what changed in the folder since the last time: changed files become
+   * new revisions, vanished ones are removed, unchanged ones are left to whoever changed the model
+   * since.
    * @throws DefinitionError when a definition has faults; nothing was changed then
    */
   readonly sync: () => Promise<SyncReport>;
@@ -54,7 +55,8 @@ async function remembered(file: string): Promise<Digests> {
     const value: unknown = JSON.parse(await readFile(file, 'utf8'));
     return typeof value === 'object' && value !== null ? (value as Digests) : {};
   } catch {
-    // Missing at first; broken is as good as missing: every file is applied again, which changes nothing.
+    // Missing at first; broken is as good as missing: every file is applied again, which changes
+    // nothing.
     return {};
   }
 }

@@ -1,18 +1,21 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileContent, ModelSpec } from '../lib/spec';
 import { parseEnvironment, withFiles } from '../lib/spec';
 import { discover } from '../lib/synth/discover';
+import type { Audit } from './audit';
 import { createAudit } from './audit';
+import type { Authenticate } from './auth';
 import { createAuthenticate } from './auth';
 import type { SpawnServer } from './cluster/local';
 import { createLocalCluster, fileInside } from './cluster/local';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
 import { isLoopback } from './config';
+import type { Control } from './control';
 import { createControl } from './control';
-import type { Load } from './core/load';
 import type { TableHolder } from './core/table';
 import { EMPTY_TABLE } from './core/table';
 import { createDataPlane, createDispatcher, createUpstream, nodeExchange } from './data';
@@ -21,7 +24,6 @@ import { createDefinitions, watchFolder } from './definitions';
 import type { Listener } from './listener';
 import { dispatchTo, listen } from './listener';
 import type { Log } from './log';
-import type { Metrics } from './metrics';
 import { createMetrics } from './metrics';
 
 /** Between two looks of the control loop, milliseconds. */
@@ -119,16 +121,7 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
   return { definitions, stop };
 }
 
-interface Planes {
-  readonly table: TableHolder;
-  readonly load: Load;
-  readonly metrics: Metrics;
-}
-
-function openData(
-  { config, version, log }: ServiceOptions,
-  authenticate: ReturnType<typeof createAuthenticate>['authenticate'],
-) {
+function openData({ config, version, log }: ServiceOptions, authenticate: Authenticate) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics();
   const { dispatcher, load, onTableSwap } = createDispatcher({
@@ -159,8 +152,7 @@ function openData(
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
     },
   });
-  const planes: Planes = { table, load, metrics };
-  return { ...planes, data, upstream, onTableSwap };
+  return { table, load, metrics, data, upstream, onTableSwap };
 }
 
 /** The longest a request of any model may still take. */
@@ -185,22 +177,16 @@ function startTicks(tick: () => Promise<void>, log: Log): () => void {
   return () => clearInterval(timer);
 }
 
-/**
- * Starts the service: cluster, both planes, the models folder, then the ports.
- * @throws ConfigError, DefinitionError, ClusterError with a message for people; nothing is left running
- */
-export async function startService(options: ServiceOptions): Promise<Service> {
-  const { config, cwd, log, version, docsAssets } = options;
-  const loopback = isLoopback(config.server.host);
-  const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
-  const file = config.audit.file;
-  const audit = createAudit({
-    file: file === undefined || file === '-' ? file : resolve(cwd, file),
-    onError: (message) => log.error(message),
-  });
-  const cluster = await openCluster(options);
-  const { table, load, metrics, data, upstream, onTableSwap } = openData(options, authenticate);
-  const control = createControl({
+type Data = ReturnType<typeof openData>;
+
+function openControl(
+  { config, cwd, log, version, docsAssets }: ServiceOptions,
+  cluster: Cluster,
+  { table, load, metrics, onTableSwap }: Data,
+  authenticate: Authenticate,
+  audit: Audit,
+): Control {
+  return createControl({
     cluster,
     table,
     load,
@@ -216,41 +202,66 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     withArtifacts: (spec) => withFiles(spec, readFile(resolve(cwd, config.models.directory))),
     ...(docsAssets !== undefined && { docsAssets }),
   });
+}
+
+function openAudit({ config, cwd, log }: ServiceOptions): Audit {
+  const { file } = config.audit;
+  return createAudit({
+    file: file === undefined || file === '-' ? file : resolve(cwd, file),
+    onError: (message) => log.error(message),
+  });
+}
+
+async function openPorts(
+  { config: { server } }: ServiceOptions,
+  { data }: Data,
+  control: Control,
+  opened: Listener[],
+): Promise<void> {
+  const handle = dispatchTo(data, nodeExchange, control.app);
+  opened.push(await listen({ server, port: server.port, handle }));
+  if (server.opsPort === undefined) return;
+  const plain = { ...server, tls: undefined };
+  opened.push(await listen({ server: plain, port: server.opsPort, handle: control.opsApp }));
+}
+
+/**
+ * Starts the service: cluster, both planes, the models folder, then the ports.
+ * @throws ConfigError, DefinitionError, ClusterError with a message for people; nothing is left
+ */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, log } = options;
+  const loopback = isLoopback(config.server.host);
+  const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
+  const audit = openAudit(options);
+  const cluster = await openCluster(options);
+  const data = openData(options, authenticate);
+  const control = openControl(options, cluster, data, authenticate, audit);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
   const stopTicks = startTicks(control.tick, log);
   const end = async (): Promise<void> => {
     stopWatching();
     stopTicks();
-    await Promise.all(listeners.map((one) => one.close(drainMs(table))));
+    await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
     control.stop();
-    upstream.close();
+    data.upstream.close();
     await cluster.close();
     await audit.close();
+  };
+  const drain = async (): Promise<void> => {
+    control.beginShutdown();
+    for (const one of listeners) one.beginClose();
+    await sleep(config.server.acceptSeconds * 1000);
+    await end();
   };
   try {
     control.start();
     const report = await definitions.sync();
     await control.whenSynced();
-    const handle = dispatchTo(data, nodeExchange, control.app);
-    listeners.push(await listen({ server: config.server, port: config.server.port, handle }));
-    if (config.server.opsPort !== undefined) {
-      const ops = { server: { ...config.server, tls: undefined }, port: config.server.opsPort };
-      listeners.push(await listen({ ...ops, handle: control.opsApp }));
-    }
-    const [first] = listeners as [Listener];
-    return {
-      url: urlOf(config, first.port),
-      report,
-      generatedKey,
-      snapshot: () => snapshotOf(cluster),
-      close: async () => {
-        control.beginShutdown();
-        for (const one of listeners) one.beginClose();
-        await new Promise((done) => setTimeout(done, config.server.acceptSeconds * 1000));
-        await end();
-      },
-    };
+    await openPorts(options, data, control, listeners);
+    const url = urlOf(config, listeners[0]?.port ?? 0);
+    return { url, report, generatedKey, snapshot: () => snapshotOf(cluster), close: drain };
   } catch (error) {
     await end();
     throw error;

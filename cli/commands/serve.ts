@@ -49,12 +49,12 @@ export function openService(config: Config, io: Io): Promise<Service> {
 
 /** Resolves when the service has ended after SIGTERM or SIGINT; a second signal ends it at once. */
 export function untilSignal(service: Service): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((done, fail) => {
     let ending = false;
     const end = (): void => {
       if (ending) process.exit(1);
       ending = true;
-      service.close().then(resolve, reject);
+      service.close().then(done, fail);
     };
     process.on('SIGTERM', end);
     process.on('SIGINT', end);

@@ -47,8 +47,8 @@ async function goOn({ open, path }: Entry, part: string): Promise<void> {
 }
 
 /**
- * Loads one file to `target`: to a `.part` beside it first, which a later start goes on with; the name
- * appears only when everything is there and the digest is right.
+ * Loads one file to `target`: to a `.part` beside it first, which a later start goes on with; the
+ * name appears only when everything is there and the digest is right.
  * @throws SourceError when trying again would not help
  */
 export async function download(

@@ -137,8 +137,8 @@ function checkedEntries(entries: readonly Entry[], job: FetchJob): readonly Entr
 }
 
 /**
- * Brings an artifact to a folder: resumes where it was cut off, checks the digest, and does nothing when
- * the same artifact is already there.
+ * Brings an artifact to a folder: resumes where it was cut off, checks the digest, and does nothing
+ * when the same artifact is already there.
  * @throws SourceError with a sentence that says what to do
  */
 export async function fetchArtifact(job: FetchJob, options: FetchSurroundings): Promise<void> {

@@ -40,8 +40,8 @@ async function accessToken(account: ServiceAccount, { http }: SourceContext): Pr
 }
 
 /**
- * Google Cloud Storage: HMAC keys (`AWS_ACCESS_KEY_ID` …), or a service account's key file as text in
- * `GOOGLE_CREDENTIALS`, or anonymous for public buckets.
+ * Google Cloud Storage: HMAC keys (`AWS_ACCESS_KEY_ID` …), or a service account's key file as text
+ * in `GOOGLE_CREDENTIALS`, or anonymous for public buckets.
  */
 export async function gsEntries(uri: string, context: SourceContext): Promise<readonly Entry[]> {
   const endpoint = (context.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, '');

@@ -1,8 +1,8 @@
 import type { Entry, SourceContext } from './entry';
 import { expectOk, rangeHeader, SourceError } from './entry';
 
-// Artifacts in an OCI registry: distribution-spec 1.1. A layer with a title is a file (as oras pushes it),
-// a layer that is a tar is unpacked.
+// Artifacts in an OCI registry: distribution-spec 1.1. A layer with a title is a file (as oras
+// pushes it), a layer that is a tar is unpacked.
 
 const TITLE = 'org.opencontainers.image.title';
 const MANIFESTS = [

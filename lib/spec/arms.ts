@@ -65,8 +65,8 @@ type ArmSource = Pick<
 >;
 
 /**
- * The arms of a definition, stable first, candidates in the author's order. A candidate inherits what it
- * does not say; an own `image` without `server` keeps the server of the definition.
+ * The arms of a definition, stable first, candidates in the author's order. A candidate inherits
+ * what it does not say; an own `image` without `server` keeps the server of the definition.
  */
 export function armsOf(model: ArmSource): readonly [Arm, ...Arm[]] {
   const stable: Arm = {

@@ -14,7 +14,8 @@ export function inForm(found: Fault, schema: z.ZodType, form: Form): Fault {
 }
 
 /**
- * Parses plain data by a schema. In wire form (configuration files) snake_case names are understood.
+ * Parses plain data by a schema. In wire form (configuration files) snake_case names are
+ * understood.
  * @throws DefinitionError with every fault, paths in the form given
  */
 export function checked<S extends z.ZodType>(

@@ -111,7 +111,7 @@ export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
       return unknownKeys(issue, root, form);
     case 'invalid_type': {
       const expected = ARTICLES[issue.expected] ?? issue.expected;
-      const own = !/^Invalid input/.test(issue.message);
+      const own = !issue.message.startsWith('Invalid input');
       if (own) return [ownText(path, issue)];
       return [
         fault(
@@ -123,7 +123,7 @@ export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
       ];
     }
     case 'invalid_value':
-      if (!/^Invalid/.test(issue.message)) return [ownText(path, issue)];
+      if (!issue.message.startsWith('Invalid')) return [ownText(path, issue)];
       return [choice(path, issue.input, issue.values)];
     case 'too_small':
     case 'too_big':

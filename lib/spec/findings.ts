@@ -217,7 +217,7 @@ const secretLiteral: FindingRule = {
     ),
 };
 
-const cpuLimit: FindingRule = {
+const cpuLimitRule: FindingRule = {
   id: 'cpu-limit-below-request',
   severity: 'error',
   check: (spec, { environment }) =>
@@ -239,7 +239,7 @@ const cpuLimit: FindingRule = {
 export const FINDING_RULES: readonly FindingRule[] = [
   gracePeriod,
   startupBudget,
-  cpuLimit,
+  cpuLimitRule,
   gpuQuota,
   promoteInOneStep,
   pinnedImage,
@@ -282,7 +282,7 @@ export function findingsOf(spec: ModelSpec, context: FindingContext): readonly F
         waiver.rule === rule && (context.today === undefined || waiver.until >= context.today),
     );
   const found = FINDING_RULES.filter(({ id }) => !waived(id)).flatMap(({ id, severity, check }) =>
-    check(spec, context).map((one) => ({ rule: id, severity, model: spec.id, ...one })),
+    check(spec, context).map((one) => Object.assign({ rule: id, severity, model: spec.id }, one)),
   );
   return [...found, ...waiverFindings(spec, context.today)];
 }

@@ -10,7 +10,8 @@ export function canonical(value: unknown): unknown {
   for (const key of Object.keys(value).sort()) {
     const inner = (value as Readonly<Record<string, unknown>>)[key];
     if (inner === undefined) continue;
-    // By assignment `__proto__` would be the prototype; nobody else's key is worth the price of defining.
+    // By assignment `__proto__` would be the prototype; nobody else's key is worth the price of
+    // defining.
     if (key === '__proto__') Object.defineProperty(sorted, key, { value: inner, enumerable: true });
     else sorted[key] = canonical(inner);
   }

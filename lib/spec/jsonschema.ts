@@ -23,7 +23,7 @@ function renameProperties(owner: z.core.$ZodType, schema: JsonSchema): void {
 }
 
 function schemaOf(form: Form): JsonSchema {
-  const { $schema, ...schema } = z.toJSONSchema(modelSchema, {
+  const schema: JsonSchema = z.toJSONSchema(modelSchema, {
     io: 'input',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
@@ -32,12 +32,14 @@ function schemaOf(form: Form): JsonSchema {
       }
     },
   });
+  // The whole names its dialect once, at the top.
+  delete schema['$schema'];
   return schema;
 }
 
 /**
- * The schema of a definition for editors, in both forms: one with `model_id` is in wire form. Rules over
- * several fields are not in it; `ai-model-service validate` checks them.
+ * The schema of a definition for editors, in both forms: one with `model_id` is in wire form. Rules
+ * over several fields are not in it; `ai-model-service validate` checks them.
  */
 export function modelJsonSchema(): JsonSchema {
   return {
@@ -46,6 +48,8 @@ export function modelJsonSchema(): JsonSchema {
     description:
       'A model as ai-model-service deploys it. Field names or wire names; see docs/definition.md.',
     if: { required: ['model_id'] },
+    // A keyword of JSON Schema; nobody awaits a schema.
+    // oxlint-disable-next-line unicorn/no-thenable
     then: schemaOf('wire'),
     else: schemaOf('fields'),
   };

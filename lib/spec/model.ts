@@ -131,9 +131,10 @@ export type ModelInput = z.input<typeof modelSchema>;
 export type ParsedModel = z.output<typeof modelSchema>;
 
 /**
- * Gives a definition its type, so that the compiler checks it. The value is returned unchanged; it is
- * parsed once, by `parseModel`, where all its faults can be reported together.
- * @example export default defineModel({ id: 'iris', version: 'v1', framework: 'onnx', source: './iris.onnx' });
+ * Gives a definition its type, so that the compiler checks it. The value is returned unchanged; it
+ * is parsed once, by `parseModel`, where all its faults can be reported together.
+ * @example export default defineModel({ id: 'iris', version: 'v1', framework: 'onnx', source:
+ * './iris.onnx' });
  */
 export function defineModel(model: ModelInput): ModelInput {
   return model;

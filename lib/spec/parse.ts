@@ -61,7 +61,8 @@ function throwFaults(faults: readonly Fault[], form: Form, file: string | undefi
 }
 
 /**
- * Parses a definition in field or wire form. The one way in: files, REST and the stored form all pass here.
+ * Parses a definition in field or wire form. The one way in: files, REST and the stored form all
+ * pass here.
  * @throws DefinitionError with every fault of the definition, paths in the form its author used
  */
 export function parseModel(given: unknown, { file }: ParseOptions = {}): ModelSpec {

@@ -6,8 +6,8 @@ import type { ParsedModel } from './model';
 import { defaultServer } from './servers';
 
 /**
- * Rules over several fields. Each sees only fields that passed on their own (the others are undefined),
- * so that one answer can hold the faults of both kinds.
+ * Rules over several fields. Each sees only fields that passed on their own (the others are
+ * undefined), so that one answer can hold the faults of both kinds.
  */
 type Rule = (model: Partial<ParsedModel>) => readonly Fault[];
 
@@ -92,8 +92,8 @@ const distinctNames: Rule = ({ candidates = [] }) => {
   );
 };
 
-// A candidate that has all traffic may run what stable runs: that is a promotion half-way, with stable
-// rolling while it receives nothing.
+// A candidate that has all traffic may run what stable runs: that is a promotion half-way, with
+// stable rolling while it receives nothing.
 const distinctVersions: Rule = ({ candidates = [], version }) => {
   const all = [version, ...candidates.map((candidate) => candidate.version)];
   return candidates.flatMap((candidate, index) =>

@@ -43,7 +43,7 @@ export const imageSchema = z
     error:
       'an image with a tag or digest (without one the content may change under you); add :tag or @sha256:…',
   })
-  .refine((image) => !/:latest$/.test(image), {
+  .refine((image) => !image.endsWith(':latest'), {
     error:
       'an image with a fixed tag (latest changes under you, a rollback would not go back); write the version',
   });

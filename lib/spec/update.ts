@@ -21,7 +21,8 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 }
 
 /**
- * A stored definition with a JSON merge patch laid on it, in either form: `{ version, docker_image }`.
+ * A stored definition with a JSON merge patch laid on it, in either form: `{ version, docker_image
+ * }`.
  * @throws DefinitionError as `parseModel`
  */
 export function updateModel(stored: WireModel, patch: unknown, options?: ParseOptions): ModelSpec {

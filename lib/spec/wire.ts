@@ -165,7 +165,8 @@ function eachCandidate(model: unknown, change: (one: unknown) => unknown): unkno
 }
 
 /**
- * Renames wire fields to definition fields. Nothing is checked beyond plain data: `parseModel` does that.
+ * Renames wire fields to definition fields. Nothing is checked beyond plain data: `parseModel` does
+ * that.
  * @throws DefinitionError when the value is not plain data or names a field twice
  */
 export function fromWire(wire: unknown): unknown {

@@ -127,8 +127,8 @@ export interface Authentication {
 }
 
 /**
- * Who may do what. Open only on loopback or when `mode: none` is written out; without any key a random
- * admin key is made, so that a service on a network is never open by accident.
+ * Who may do what. Open only on loopback or when `mode: none` is written out; without any key a
+ * random admin key is made, so that a service on a network is never open by accident.
  */
 export function createAuthenticate(
   { mode, keys }: Config['auth'],

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 /**
- * What a caller may do. `infer` calls models, `read` sees definitions and health, `write` changes models,
- * `arms` chooses an arm by name, `admin` may do everything.
+ * What a caller may do. `infer` calls models, `read` sees definitions and health, `write` changes
+ * models, `arms` chooses an arm by name, `admin` may do everything.
  */
 export const SCOPES = ['infer', 'read', 'write', 'admin', 'arms'] as const;
 export type Scope = (typeof SCOPES)[number];

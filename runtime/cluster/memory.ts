@@ -10,8 +10,8 @@ export interface MemoryOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /**
-   * The replicas of an arm, as they are now; asked at every change. Default: as many as the definition's
-   * minimum, all ready at once, at addresses nobody answers.
+   * The replicas of an arm, as they are now; asked at every change. Default: as many as the
+   * definition's minimum, all ready at once, at addresses nobody answers.
    */
   readonly replicasOf?: (spec: ModelSpec, arm: Arm, revision: number) => readonly ReplicaRecord[];
 }

@@ -75,7 +75,8 @@ function sendError(context: Context, request: Request, response: Response, error
   const known = tryProblemOf(error);
   if (known === undefined) {
     const { name, stack } = error instanceof Error ? error : new Error('not an error');
-    // Not the message: it may quote what was sent. The stack without its first line shows the place.
+    // Not the message: it may quote what was sent. The stack without its first line shows the
+    // place.
     const place = stack?.split('\n').filter((line) => /^\s+at /.test(line));
     const fields = { requestId: requestId(response), method: request.method, name, place };
     context.log.error('a call failed', fields);

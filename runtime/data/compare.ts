@@ -71,8 +71,8 @@ function at(value: unknown, path: string): unknown {
 }
 
 /**
- * Compares a shadow's output with the live one: numbers by `abs` or `rel` (whichever allows more), `labels`
- * exactly, rows of numbers by their `topK` order, only `paths` when they are given.
+ * Compares a shadow's output with the live one: numbers by `abs` or `rel` (whichever allows more),
+ * `labels` exactly, rows of numbers by their `topK` order, only `paths` when they are given.
  * @returns dotted paths that differ
  */
 export function differences(live: unknown, shadow: unknown, rules: Compare): Differences {

@@ -16,8 +16,8 @@ export class BodyTooLarge extends Error {
 }
 
 /**
- * One request and its answer, whatever carries them. The handler knows only this; an engine under it can
- * be exchanged.
+ * One request and its answer, whatever carries them. The handler knows only this; an engine under
+ * it can be exchanged.
  */
 export interface Exchange {
   readonly method: string;

@@ -84,7 +84,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 async function handle(plane: Plane, exchange: Exchange): Promise<void> {
   const tracing = tracingOf(exchange, plane.newId);
   const request: Request = { exchange, tracing, began: plane.clock.now() };
-  let kind: RouteKind | undefined = /^\/v1\//.test(exchange.path) ? 'v1' : undefined;
+  let kind: RouteKind | undefined = exchange.path.startsWith('/v1/') ? 'v1' : undefined;
   try {
     const matched = matchPath(exchange.method, exchange.path);
     if (matched.found === 'method') {

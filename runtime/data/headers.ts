@@ -121,7 +121,8 @@ export interface Origin {
 /** Headers of ours on every answer. */
 export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin): string[] {
   return [
-    ...['x-request-id', requestId],
+    'x-request-id',
+    requestId,
     ...(traceparent === undefined ? [] : ['traceparent', traceparent]),
     ...(origin === undefined
       ? []

@@ -35,9 +35,9 @@ export interface Job {
   /** Aborted when the caller goes away. */
   readonly signal: AbortSignal;
   /**
-   * Does one try. Resolves when the status line is there or the try failed. The dispatcher may call it again
-   * (on another replica) only if the result was a failure and nothing has been sent to the caller; it then
-   * discards that answer first by calling `discard`.
+   * Does one try. Resolves when the status line is there or the try failed. The dispatcher may call
+   * it again (on another replica) only if the result was a failure and nothing has been sent to the
+   * caller; it then discards that answer first by calling `discard`.
    */
   readonly attempt: (attempt: Attempt) => Promise<AttemptStarted>;
   /** Throws away the answer of the last try (502, 503, 504) because another one is made. */

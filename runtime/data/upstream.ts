@@ -98,10 +98,12 @@ function start(agent: Agent, sending: Sending): Promise<UpstreamResult> {
       agent,
       maxHeaderSize: MAX_HEADER_BYTES,
       headers: [
-        ...['host', replica.address],
+        'host',
+        replica.address,
         ...headers,
         ...(body === undefined ? [] : ['content-length', String(body.length)]),
-        ...['x-ai-model-deadline-ms', String(Math.ceil(timeoutMs))],
+        'x-ai-model-deadline-ms',
+        String(Math.ceil(timeoutMs)),
       ],
     });
     const isConnected = watchConnect(sent);

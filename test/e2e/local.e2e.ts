@@ -6,7 +6,8 @@ import { ROOT } from '../support/sources';
 import type { Running } from './service';
 import { load, start, until, workspace } from './service';
 
-// The whole path as a user walks it: definitions in a folder, the built command, real models, real processes.
+// The whole path as a user walks it: definitions in a folder, the built command, real models, real
+// processes.
 
 const SEED = {
   input_data: {
@@ -20,8 +21,9 @@ const ID = 'deep_tcm_diagnosis';
 let place: ReturnType<typeof workspace>;
 let service: Running;
 
+// Answers are looked into freely here; the API document is checked elsewhere.
+// oxlint-disable-next-line typescript/no-explicit-any
 const status = async (id: string): Promise<any> =>
-  // oxlint-disable-line typescript/no-explicit-any
   (await service.call('GET', `${MODELS}/${id}/status`)).json();
 
 const running = (id: string): Promise<unknown> =>

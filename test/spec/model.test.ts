@@ -73,7 +73,7 @@ describe('a definition', () => {
   });
 
   test('hashes equal however its keys are ordered', () => {
-    const turned = Object.fromEntries(Object.entries(BASE).reverse());
+    const turned = Object.fromEntries(Object.entries(BASE).toReversed());
     expect(definitionHash(parseModel(turned).definition)).toBe(
       definitionHash(parseModel(BASE).definition),
     );

@@ -85,6 +85,7 @@ async function perform(behaviour: Behaviour, response: ServerResponse): Promise<
     }
     case 'parts':
       response.writeHead(200, behaviour.headers);
+      response.flushHeaders();
       for await (const part of behaviour.parts) {
         if (response.destroyed) return;
         response.write(part);

@@ -20,8 +20,11 @@ export interface Manifest {
 }
 
 /** A definition with some bytes for each of its files. */
-export function specOf(model: unknown, files: Readonly<Record<string, string>> = {}): ModelSpec {
-  return withFiles(parseModel(model), (uri) => {
+export function specOf(
+  definition: unknown,
+  files: Readonly<Record<string, string>> = {},
+): ModelSpec {
+  return withFiles(parseModel(definition), (uri) => {
     const bytes = Buffer.from(files[uri] ?? `content of ${uri}`);
     const name = uri.split('/').at(-1) ?? uri;
     return { name, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
@@ -53,7 +56,8 @@ export function findManifest(all: readonly Manifest[], kind: string, name?: stri
     (one) => one.kind === kind && (name === undefined || one.metadata.name === name),
   );
   const [first] = found;
-  if (first === undefined || found.length > 1) throw new Error(`${found.length} of ${kind} ${name}`);
+  if (first === undefined || found.length > 1)
+    throw new Error(`${found.length} of ${kind} ${name}`);
   return first;
 }
 

@@ -9,14 +9,7 @@ export interface ArmGoal {
   readonly desired: number;
 }
 
-export interface ArmRunner {
-  readonly setGoal: (goal: ArmGoal) => void;
-  readonly replicas: () => readonly ReplicaRecord[];
-  readonly record: () => ArmRecord;
-  /** Ends all replicas. */
-  readonly stop: (options: { readonly drain: boolean }) => Promise<void>;
-  readonly measure: () => void;
-}
+type Start = (plan: ArmPlan, onChange: () => void) => Replica;
 
 /** The most specific thing that keeps an arm from its goal. */
 function whyOf(replicas: readonly ReplicaRecord[]): Why | undefined {
@@ -25,73 +18,90 @@ function whyOf(replicas: readonly ReplicaRecord[]): Why | undefined {
 }
 
 /** Keeps the processes of one arm at their goal: observe, decide (rollout.ts), act. */
-export function createArm(
-  first: ArmGoal,
-  start: (plan: ArmPlan, onChange: () => void) => Replica,
-  onChange: () => void,
-): ArmRunner {
-  let goal = first;
-  let replicas: Replica[] = [];
-  let stopped = false;
-  let busy = false;
+export class ArmRunner {
+  private running: readonly Replica[] = [];
+  private stopped = false;
+  private busy = false;
 
-  const changed = (): void => {
-    reconcile();
-    onChange();
-  };
-  const end = async (replica: Replica, drain: boolean): Promise<void> => {
-    await replica.stop({ drain });
-    replicas = replicas.filter((one) => one !== replica);
-    changed();
-  };
-  const act = (): boolean => {
-    const slots = replicas.map((replica) => {
-      const { id, phase } = replica.record();
-      return { id, phase, current: replica.plan.fingerprint === goal.plan.fingerprint };
-    });
-    const step = nextStep(slots, goal.desired);
-    if (step.do === 'nothing') return false;
-    if (step.do === 'start') replicas = [...replicas, start(goal.plan, changed)];
-    else {
-      const victim = replicas.find((one) => one.record().id === step.id);
-      if (victim !== undefined) void end(victim, true);
-    }
-    return true;
-  };
-  // Acting changes replicas, and they report changes at once: one pass at a time sees them all.
-  function reconcile(): void {
-    if (busy || stopped) return;
-    busy = true;
-    while (act());
-    busy = false;
+  constructor(
+    private goal: ArmGoal,
+    private readonly start: Start,
+    private readonly onChange: () => void,
+  ) {
+    this.reconcile();
   }
-  reconcile();
-  return {
-    setGoal: (next) => {
-      goal = next;
-      changed();
-    },
-    replicas: () => replicas.map((replica) => replica.record()),
-    record: () => {
-      const records = replicas.map((replica) => ({ ...replica.record(), plan: replica.plan }));
-      const live = records.filter(({ phase }) => phase !== 'terminating');
-      const why = whyOf(records);
-      const isNew = (plan: ArmPlan): boolean => plan.fingerprint === goal.plan.fingerprint;
-      return {
-        name: goal.plan.name,
-        version: goal.plan.version,
-        desired: goal.desired,
-        current: live.length,
-        ready: live.filter(({ phase }) => phase === 'ready').length,
-        updated: live.filter(({ plan }) => isNew(plan)).length,
-        ...(why !== undefined && { why }),
-      };
-    },
-    stop: async ({ drain }) => {
-      stopped = true;
-      await Promise.all(replicas.map((replica) => replica.stop({ drain })));
-      replicas = [];
-    },
-    measure: () => replicas.forEach((replica) => replica.measure()),
-  };
+
+  setGoal(goal: ArmGoal): void {
+    this.goal = goal;
+    this.changed();
+  }
+
+  replicas(): readonly ReplicaRecord[] {
+    return this.running.map((replica) => replica.record());
+  }
+
+  record(): ArmRecord {
+    const { plan, desired } = this.goal;
+    const live = this.running.filter((one) => one.record().phase !== 'terminating');
+    const why = whyOf(this.replicas());
+    return {
+      name: plan.name,
+      version: plan.version,
+      desired,
+      current: live.length,
+      ready: live.filter((one) => one.record().phase === 'ready').length,
+      updated: live.filter((one) => this.isCurrent(one)).length,
+      ...(why !== undefined && { why }),
+    };
+  }
+
+  /** Ends all replicas. */
+  async stop(how: { readonly drain: boolean }): Promise<void> {
+    this.stopped = true;
+    await Promise.all(this.running.map((replica) => replica.stop(how)));
+    this.running = [];
+  }
+
+  measure(): void {
+    for (const replica of this.running) replica.measure();
+  }
+
+  private isCurrent({ plan }: Replica): boolean {
+    return plan.fingerprint === this.goal.plan.fingerprint;
+  }
+
+  private changed(): void {
+    this.reconcile();
+    this.onChange();
+  }
+
+  // Acting changes replicas, and they report changes at once: one pass at a time sees them all.
+  private reconcile(): void {
+    if (this.busy || this.stopped) return;
+    this.busy = true;
+    while (this.act());
+    this.busy = false;
+  }
+
+  private act(): boolean {
+    const slots = this.running.map((replica) => {
+      const { id, phase } = replica.record();
+      return { id, phase, current: this.isCurrent(replica) };
+    });
+    const step = nextStep(slots, this.goal.desired);
+    if (step.do === 'nothing') return false;
+    if (step.do === 'start') {
+      const replica = this.start(this.goal.plan, () => this.changed());
+      this.running = [...this.running, replica];
+    } else void this.end(step.id);
+    return true;
+  }
+
+  private async end(id: string): Promise<void> {
+    const victim = this.running.find((one) => one.record().id === id);
+    if (victim === undefined) return;
+    await victim.stop({ drain: true });
+    this.running = this.running.filter((one) => one !== victim);
+    this.changed();
+  }
 }

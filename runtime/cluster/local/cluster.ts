@@ -11,8 +11,8 @@ import { createWatchers } from '../watchers';
 import { sha256 } from './files';
 import type { SpawnServer } from './plan';
 import { checkRunnable, fileInside, planOf } from './plan';
-import type { Endpoints, ModelRunner } from './runner';
-import { createRunner } from './runner';
+import type { Endpoints } from './runner';
+import { ModelRunner } from './runner';
 import type { Store } from './store';
 import { openStore } from './store';
 
@@ -115,8 +115,9 @@ class LocalCluster implements Cluster {
   }
 
   /**
-   * The bytes of each `file` source: what was read with the definition; else those that a revision with
-   * this URI pinned (the same definition first, then the present one), else the file in the models folder.
+   * The bytes of each `file` source: what was read with the definition; else those that a revision
+   * with this URI pinned (the same definition first, then the present one), else the file in the
+   * models folder.
    */
   private read(spec: ModelSpec, before: Stored | undefined) {
     const found = new Map<string, { readonly digest: string; readonly content?: Uint8Array }>();
@@ -160,7 +161,8 @@ class LocalCluster implements Cluster {
         return planOf(spec, arm, file, this.options.preStopMs);
       });
     } catch (error) {
-      // A definition that ran before and cannot now (its artifact was damaged, its endpoints are gone).
+      // A definition that ran before and cannot now (its artifact was damaged, its endpoints are
+      // gone).
       this.options.tell(`model ${spec.id} does not run: ${(error as Error).message}`);
     }
     this.watchers.tell();
@@ -169,7 +171,7 @@ class LocalCluster implements Cluster {
   private newRunner(): ModelRunner {
     const { spawnServer, baseEnv, endpoints, now, random } = this.options;
     const onChange = (): void => this.watchers.tell();
-    return createRunner({ spawnServer, baseEnv, endpoints, now, random, onChange });
+    return new ModelRunner({ spawnServer, baseEnv, endpoints, now, random, onChange });
   }
 
   private finishRemoval(id: string, drain: boolean): void {

@@ -1,15 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Arm, ModelSpec } from '../../../lib/spec';
+import type { Arm, Check, ModelSpec } from '../../../lib/spec';
 import { serverFacts } from '../../../lib/spec';
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
 import { probe } from './probe';
-
-/** Servers of an arm that someone else runs; they are only watched. */
-export interface EndpointArm {
-  readonly replicas: () => readonly ReplicaRecord[];
-  readonly record: () => ArmRecord;
-  readonly stop: () => Promise<void>;
-}
 
 interface Endpoint {
   readonly host: string;
@@ -33,61 +26,94 @@ export interface EndpointOptions {
   readonly onChange: () => void;
 }
 
-/** Asks each address the question that says "this model is loaded", again and again. */
-export function watchEndpoints(options: EndpointOptions): EndpointArm {
-  const { spec, arm, addresses, now, onChange } = options;
-  const { ready } = serverFacts(arm.server, spec.health.path);
-  const check = 'http' in ready && spec.health.path ? { http: spec.health.path } : ready;
-  const stopping = new AbortController();
-  const endpoints = addresses.map((address) => endpointOf(address, now()));
-  const look = async (endpoint: Endpoint): Promise<void> => {
-    const problem = await probe(endpoint.host, endpoint.port, check, spec.id);
-    const well = problem === undefined;
-    const changed = well !== endpoint.ready || (!well && endpoint.why === undefined);
-    endpoint.ready = well;
-    if (!changed || stopping.signal.aborted) return;
-    endpoint.since = now();
-    const object = `${endpoint.host}:${endpoint.port}`;
-    const message = `${problem}; start that server, or take it out of local.endpoints`;
-    endpoint.why = well ? undefined : { cause: 'probe-failing', message, object, since: now() };
-    onChange();
-  };
-  const run = async (endpoint: Endpoint): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      await look(endpoint);
-      const pause = spec.health.periodSeconds * 1000;
-      await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
+/** The question that says "this model is loaded". */
+function checkOf({ spec, arm }: EndpointOptions): Check {
+  const { path } = spec.health;
+  return path === undefined ? serverFacts(arm.server).ready : { http: path };
+}
+
+/** All that makes a watch another one. */
+function keyOf({ spec, arm, addresses }: EndpointOptions): string {
+  return JSON.stringify([spec.id, arm.version, arm.server, spec.health, addresses]);
+}
+
+function phaseOf({ ready, why }: Endpoint): ReplicaRecord['phase'] {
+  if (ready) return 'ready';
+  return why === undefined ? 'starting' : 'failed';
+}
+
+/** Servers of an arm that someone else runs: each is asked again and again whether it is well. */
+export class EndpointArm {
+  private readonly endpoints: readonly Endpoint[];
+  private readonly stopping = new AbortController();
+  private readonly done: Promise<unknown>;
+
+  constructor(private readonly options: EndpointOptions) {
+    const { addresses, now } = options;
+    this.endpoints = addresses.map((address) => endpointOf(address, now()));
+    this.done = Promise.all(this.endpoints.map((endpoint) => this.watch(endpoint)));
+  }
+
+  /** Is this the watch that those options ask for? */
+  watches(options: EndpointOptions): boolean {
+    return keyOf(options) === keyOf(this.options);
+  }
+
+  replicas(): readonly ReplicaRecord[] {
+    const { spec, arm } = this.options;
+    return this.endpoints.map((endpoint) => ({
+      id: `${spec.slug}-${arm.name}-${endpoint.host}:${endpoint.port}`,
+      arm: arm.name,
+      version: arm.version,
+      host: endpoint.host,
+      port: endpoint.port,
+      phase: phaseOf(endpoint),
+      restarts: 0,
+      since: endpoint.since,
+      ...(endpoint.why && { why: endpoint.why }),
+    }));
+  }
+
+  record(): ArmRecord {
+    const { arm } = this.options;
+    const count = this.endpoints.length;
+    const why = this.endpoints.find((one) => one.why !== undefined)?.why;
+    return {
+      name: arm.name,
+      version: arm.version,
+      desired: count,
+      current: count,
+      ready: this.endpoints.filter(({ ready }) => ready).length,
+      updated: count,
+      ...(why && { why }),
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.done;
+  }
+
+  private async watch(endpoint: Endpoint): Promise<void> {
+    const { signal } = this.stopping;
+    const pause = this.options.spec.health.periodSeconds * 1000;
+    while (!signal.aborted) {
+      await this.look(endpoint);
+      await sleep(pause, undefined, { signal }).catch(() => undefined);
     }
-  };
-  const done = Promise.all(endpoints.map(run));
-  const recordOf = ({ host, port, ready: well, since, why }: Endpoint): ReplicaRecord => ({
-    id: `${spec.slug}-${arm.name}-${host}:${port}`,
-    arm: arm.name,
-    version: arm.version,
-    host,
-    port,
-    phase: well ? 'ready' : why === undefined ? 'starting' : 'failed',
-    restarts: 0,
-    since,
-    ...(why && { why }),
-  });
-  return {
-    replicas: () => endpoints.map(recordOf),
-    record: () => {
-      const why = endpoints.find((one) => one.why !== undefined)?.why;
-      return {
-        name: arm.name,
-        version: arm.version,
-        desired: endpoints.length,
-        current: endpoints.length,
-        ready: endpoints.filter((one) => one.ready).length,
-        updated: endpoints.length,
-        ...(why && { why }),
-      };
-    },
-    stop: async () => {
-      stopping.abort();
-      await done;
-    },
-  };
+  }
+
+  private async look(endpoint: Endpoint): Promise<void> {
+    const { host, port } = endpoint;
+    const { spec, now, onChange } = this.options;
+    const problem = await probe(host, port, checkOf(this.options), spec.id);
+    const ready = problem === undefined;
+    const isNews = ready !== endpoint.ready || (!ready && endpoint.why === undefined);
+    if (!isNews || this.stopping.signal.aborted) return;
+    const since = now();
+    const message = `${problem}; start that server, or take it out of local.endpoints`;
+    const why: Why = { cause: 'probe-failing', message, object: `${host}:${port}`, since };
+    Object.assign(endpoint, { ready, since, why: ready ? undefined : why });
+    onChange();
+  }
 }

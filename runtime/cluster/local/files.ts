@@ -16,8 +16,8 @@ function syncFolder(folder: string): void {
 }
 
 /**
- * Writes a whole file or nothing: to a file beside it, synced, then renamed, then the folder synced. A
- * `kill -9` or a power cut leaves the old content or the new one.
+ * Writes a whole file or nothing: to a file beside it, synced, then renamed, then the folder
+ * synced. A `kill -9` or a power cut leaves the old content or the new one.
  */
 export function writeWhole(file: string, content: Uint8Array | string): void {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;

@@ -51,8 +51,8 @@ function tryCreate(file: string): boolean {
 }
 
 /**
- * Takes a state folder for this process; gives back how to let go of it. The lock of a process that died
- * is taken over.
+ * Takes a state folder for this process; gives back how to let go of it. The lock of a process that
+ * died is taken over.
  * @throws ClusterError when another service uses the folder
  */
 export function takeLock(folder: string): () => void {

@@ -87,8 +87,8 @@ export function checkRunnable(spec: ModelSpec, arm: Arm): void {
 }
 
 /**
- * The real path of a `file` source of a definition that came by REST: inside the models folder, links
- * followed.
+ * The real path of a `file` source of a definition that came by REST: inside the models folder,
+ * links followed.
  * @throws ClusterError when it is elsewhere or not there
  */
 export function fileInside(folder: string, uri: string): string {

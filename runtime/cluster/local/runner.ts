@@ -1,9 +1,7 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
 import type { ArmRecord, ReplicaRecord } from '../../core/snapshot';
-import type { ArmGoal, ArmRunner } from './arm';
-import { createArm } from './arm';
-import type { EndpointArm } from './endpoints';
-import { watchEndpoints } from './endpoints';
+import { ArmRunner } from './arm';
+import { EndpointArm } from './endpoints';
 import type { ArmPlan, SpawnServer } from './plan';
 import { startReplica } from './replica';
 
@@ -19,99 +17,92 @@ export interface RunnerOptions {
   readonly onChange: () => void;
 }
 
-/** The processes of one model: an arm each, or endpoints that someone else runs. */
-export interface ModelRunner {
+/** The arms of one model: processes, or endpoints that someone else runs. */
+export class ModelRunner {
+  private readonly processes = new Map<string, ArmRunner>();
+  private readonly watched = new Map<string, EndpointArm>();
+  /** Arms the definition no longer has, until their last process is gone. */
+  private readonly leaving = new Set<ArmRunner>();
+  private order: readonly string[] = [];
+  private count = 0;
+
+  constructor(private readonly options: RunnerOptions) {}
+
   /** Follows a definition; `planOf` is asked for arms that run as processes. */
-  readonly follow: (spec: ModelSpec, stopped: boolean, planOf: (arm: Arm) => ArmPlan) => void;
-  readonly arms: () => readonly ArmRecord[];
-  readonly replicas: () => readonly ReplicaRecord[];
-  readonly stop: (options: { readonly drain: boolean }) => Promise<void>;
-  readonly measure: () => void;
-}
+  follow(spec: ModelSpec, stopped: boolean, planOf: (arm: Arm) => ArmPlan): void {
+    this.order = spec.arms.map(({ name }) => name);
+    this.dropOthers();
+    for (const arm of spec.arms) {
+      const addresses = this.options.endpoints[spec.id]?.[arm.name];
+      if (addresses !== undefined) this.followEndpoints(spec, arm, addresses);
+      else this.followProcess(spec, planOf(arm), stopped ? 0 : arm.scaling.minReplicas);
+    }
+  }
 
-interface Leaving {
-  readonly runner: ArmRunner;
-  readonly gone: Promise<void>;
-}
+  arms(): readonly ArmRecord[] {
+    return this.inOrder().map((arm) => arm.record());
+  }
 
-export function createRunner(options: RunnerOptions): ModelRunner {
-  const processes = new Map<string, ArmRunner>();
-  const watched = new Map<string, EndpointArm & { readonly key: string }>();
-  const leaving = new Set<Leaving>();
-  let order: readonly string[] = [];
-  let count = 0;
+  replicas(): readonly ReplicaRecord[] {
+    return [...this.inOrder(), ...this.leaving].flatMap((arm) => arm.replicas());
+  }
 
-  const leave = (name: string, runner: ArmRunner): void => {
-    processes.delete(name);
-    const gone = runner.stop({ drain: true }).then(() => {
-      leaving.delete(entry);
-      options.onChange();
-    });
-    const entry: Leaving = { runner, gone };
-    leaving.add(entry);
-  };
-  const startArm = (spec: ModelSpec, goal: ArmGoal): ArmRunner => {
-    const { slug, id } = spec;
-    const nextId = (): string => `${slug}-${goal.plan.name}-${process.pid}-${(count += 1)}`;
-    const { spawnServer, baseEnv, now, random } = options;
-    return createArm(
-      goal,
-      (plan, onChange) =>
-        startReplica({
-          model: id,
-          plan,
-          spawnServer,
-          baseEnv,
-          now,
-          random,
-          nextId,
-          onChange,
-        }),
-      options.onChange,
-    );
-  };
-  const followProcess = (spec: ModelSpec, plan: ArmPlan, desired: number): void => {
-    const running = processes.get(plan.name);
-    if (running === undefined) processes.set(plan.name, startArm(spec, { plan, desired }));
+  async stop(how: { readonly drain: boolean }): Promise<void> {
+    const all = [...this.processes.values(), ...this.leaving, ...this.watched.values()];
+    await Promise.all(all.map((arm) => arm.stop(how)));
+  }
+
+  measure(): void {
+    for (const runner of this.processes.values()) runner.measure();
+  }
+
+  private inOrder(): readonly (ArmRunner | EndpointArm)[] {
+    return this.order.flatMap((name) => this.processes.get(name) ?? this.watched.get(name) ?? []);
+  }
+
+  private dropOthers(): void {
+    for (const [name, runner] of this.processes) {
+      if (!this.order.includes(name)) void this.leave(name, runner);
+    }
+    for (const [name, arm] of this.watched) {
+      if (this.order.includes(name)) continue;
+      this.watched.delete(name);
+      void arm.stop();
+    }
+  }
+
+  private async leave(name: string, runner: ArmRunner): Promise<void> {
+    this.processes.delete(name);
+    this.leaving.add(runner);
+    await runner.stop({ drain: true });
+    this.leaving.delete(runner);
+    this.options.onChange();
+  }
+
+  private followProcess(spec: ModelSpec, plan: ArmPlan, desired: number): void {
+    const running = this.processes.get(plan.name);
+    if (running === undefined) this.processes.set(plan.name, this.startArm(spec, plan, desired));
     else running.setGoal({ plan, desired });
-  };
-  const followEndpoints = (spec: ModelSpec, arm: Arm, addresses: readonly string[]): void => {
-    const { health, id } = spec;
-    const key = JSON.stringify([id, arm.version, arm.server, health, addresses]);
-    const running = watched.get(arm.name);
+  }
+
+  private startArm({ slug, id }: ModelSpec, first: ArmPlan, desired: number): ArmRunner {
+    const { spawnServer, baseEnv, now, random } = this.options;
+    const nextId = (): string => `${slug}-${first.name}-${process.pid}-${(this.count += 1)}`;
+    const fixed = { model: id, spawnServer, baseEnv, now, random, nextId };
+    return new ArmRunner(
+      { plan: first, desired },
+      (plan, onChange) => startReplica({ ...fixed, plan, onChange }),
+      this.options.onChange,
+    );
+  }
+
+  private followEndpoints(spec: ModelSpec, arm: Arm, addresses: readonly string[]): void {
+    const { now, onChange } = this.options;
+    const next = { spec, arm, addresses, now, onChange };
+    const running = this.watched.get(arm.name);
     // A changed share must not make replicas unknown for a moment.
-    if (running?.key === key) return;
+    if (running?.watches(next) === true) return;
     void running?.stop();
-    const { now, onChange } = options;
-    watched.set(arm.name, { key, ...watchEndpoints({ spec, arm, addresses, now, onChange }) });
-  };
-  return {
-    follow: (spec, stopped, planOf) => {
-      order = spec.arms.map(({ name }) => name);
-      for (const [name, runner] of processes) if (!order.includes(name)) leave(name, runner);
-      for (const [name, arm] of watched) {
-        if (order.includes(name)) continue;
-        watched.delete(name);
-        void arm.stop();
-      }
-      for (const arm of spec.arms) {
-        const addresses = options.endpoints[spec.id]?.[arm.name];
-        if (addresses !== undefined) followEndpoints(spec, arm, addresses);
-        else followProcess(spec, planOf(arm), stopped ? 0 : arm.scaling.minReplicas);
-      }
-    },
-    arms: () => order.flatMap((name) => (processes.get(name) ?? watched.get(name))?.record() ?? []),
-    replicas: () => [
-      ...order.flatMap((name) => (processes.get(name) ?? watched.get(name))?.replicas() ?? []),
-      ...[...leaving].flatMap(({ runner }) => runner.replicas()),
-    ],
-    stop: async (how) => {
-      await Promise.all([
-        ...[...processes.values()].map((runner) => runner.stop(how)),
-        ...[...leaving].map(({ runner }) => runner.stop(how)),
-        ...[...watched.values()].map((arm) => arm.stop()),
-      ]);
-    },
-    measure: () => processes.forEach((runner) => runner.measure()),
-  };
+    this.watched.set(arm.name, new EndpointArm(next));
+  }
 }

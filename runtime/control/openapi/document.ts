@@ -96,8 +96,8 @@ const TAGS = [
 ];
 
 /**
- * The whole contract (OpenAPI 3.1), made from the schemas that check requests. `version` is the API's: it
- * changes with the contract, not with every release.
+ * The whole contract (OpenAPI 3.1), made from the schemas that check requests. `version` is the
+ * API's: it changes with the contract, not with every release.
  */
 export function openApiDocument(): object {
   return createDocument({

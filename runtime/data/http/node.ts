@@ -8,7 +8,8 @@ function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   return new Promise((resolve, reject) => {
     const refuse = (): void => {
-      // What still comes is thrown away, so that the answer can be read; the connection ends after it.
+      // What still comes is thrown away, so that the answer can be read; the connection ends after
+      // it.
       request.removeAllListeners('data').resume();
       reject(new BodyTooLarge(limit));
     };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
-// JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that looks.
+// JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
+// looks.
 
 /** Stands before a number's text while it travels as a string; nobody outside can guess it. */
 const MARK = `${randomUUID()}:`;

@@ -1,0 +1,206 @@
+import type { IncomingHttpHeaders, Server } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect } from 'node:net';
+import type { ModelInput } from '../../lib/spec';
+import type { Authenticate, Caller } from '../../runtime/auth/port';
+import { buildTable } from '../../runtime/core/build';
+import type { Load } from '../../runtime/core/load';
+import type { Outcome } from '../../runtime/core/outcome';
+import type { ReplicaRecord } from '../../runtime/core/snapshot';
+import type { TableHolder } from '../../runtime/core/table';
+import { EMPTY_TABLE } from '../../runtime/core/table';
+import type { ShadowReport } from '../../runtime/data';
+import {
+  createDataPlane,
+  createDispatcher,
+  createUpstream,
+  nodeExchange,
+} from '../../runtime/data';
+import { recordOf, snapshotOf } from '../core/support';
+
+/** A model and where its replicas are: arm → ports. */
+export interface Placed {
+  readonly input: Partial<ModelInput>;
+  readonly ports: Readonly<Record<string, readonly number[]>>;
+  readonly deleting?: boolean;
+}
+
+export interface Got {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly body: Buffer;
+  readonly text: string;
+}
+
+export interface Asking {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | string;
+  readonly signal?: AbortSignal;
+}
+
+/** A router with a real data plane on a real port. */
+export interface TestPlane {
+  readonly port: number;
+  readonly table: TableHolder;
+  readonly load: Load;
+  readonly outcomes: readonly Outcome[];
+  readonly shadows: readonly ShadowReport[];
+  readonly faults: readonly unknown[];
+  /** Swaps the whole table. */
+  readonly route: (...models: readonly Placed[]) => void;
+  readonly ask: (path: string, asking?: Asking) => Promise<Got>;
+  readonly post: (path: string, body: unknown, headers?: Asking['headers']) => Promise<Got>;
+  readonly close: () => Promise<void>;
+}
+
+const EVERYONE: Caller = { name: 'test', scopes: ['admin'] };
+export const OPEN: Authenticate = () => ({ ok: true, caller: EVERYONE });
+
+/** Resolves as soon as it holds; fails after five seconds with the words given. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + 5_000; !holds();) {
+    if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2);
+    });
+  }
+}
+
+function recordsOf({ input, ports, deleting = false }: Placed) {
+  const bare = recordOf({ input, record: { deleting } });
+  const replicas = bare.spec.arms.flatMap(({ name, version }) =>
+    (ports[name] ?? []).map((port): ReplicaRecord => ({
+      id: `${name}-${port}`,
+      arm: name,
+      version,
+      host: '127.0.0.1',
+      port,
+      phase: 'ready',
+      restarts: 0,
+      since: 0,
+    })),
+  );
+  return { ...bare, replicas };
+}
+
+export function ask(port: number, path: string, asking: Asking = {}): Promise<Got> {
+  const { method = asking.body === undefined ? 'GET' : 'POST', headers, body, signal } = asking;
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { host: '127.0.0.1', port, path, method, headers, signal, agent: false },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+        answer.on('error', reject);
+        answer.on('end', () => {
+          const whole = Buffer.concat(chunks);
+          const { statusCode = 0, headers: named, rawHeaders } = answer;
+          const text = whole.toString('utf8');
+          resolve({ status: statusCode, headers: named, rawHeaders, body: whole, text });
+        });
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+/** Sends bytes as they are; all that came until the connection ended. */
+export function sendRaw(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(bytes, 'latin1'));
+    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
+  });
+}
+
+const running = new Set<TestPlane>();
+
+/** Ends all that tests started; for `afterEach`. */
+export async function stopPlanes(): Promise<void> {
+  await Promise.all([...running].map((one) => one.close()));
+}
+
+export interface PlaneOptions {
+  readonly authenticate?: Authenticate;
+  readonly trustedProxies?: readonly string[];
+  readonly random?: () => number;
+}
+
+export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
+  const table: TableHolder = { current: EMPTY_TABLE };
+  const outcomes: Outcome[] = [];
+  const shadows: ShadowReport[] = [];
+  const faults: unknown[] = [];
+  const random = options.random ?? Math.random;
+  const clock = {
+    now: Date.now,
+    setTimeout: (call: () => void, ms: number) => {
+      const timer = setTimeout(call, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+  const onOutcome = (outcome: Outcome): void => void outcomes.push(outcome);
+  const { dispatcher, load, onTableSwap } = createDispatcher({ table, clock, random, onOutcome });
+  const upstream = createUpstream();
+  let ids = 0;
+  const plane = createDataPlane({
+    table,
+    dispatcher,
+    upstream,
+    clock,
+    random,
+    authenticate: options.authenticate ?? OPEN,
+    newId: () => `id-${(ids += 1)}`,
+    trustedProxies: options.trustedProxies ?? [],
+    version: '1.2.3',
+    onBatch: () => undefined,
+    onShadow: (report) => shadows.push(report),
+    onFault: (_id, error) => faults.push(error),
+  });
+  const server = createServer((incoming, response) => {
+    void plane.handle(nodeExchange(incoming, response));
+  });
+  const port = await listening(server);
+  let generation = 0;
+  const made: TestPlane = {
+    port,
+    table,
+    load,
+    outcomes,
+    shadows,
+    faults,
+    route: (...models) => {
+      generation += 1;
+      table.current = buildTable(snapshotOf(...models.map(recordsOf)), generation);
+      onTableSwap();
+    },
+    ask: (path, asking) => ask(port, path, asking),
+    post: (path, body, headers) =>
+      ask(port, path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        running.delete(made);
+        server.close(() => resolve());
+        server.closeAllConnections();
+        upstream.close();
+      }),
+  };
+  running.add(made);
+  return made;
+}
+
+function listening(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
+}
