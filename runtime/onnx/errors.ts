@@ -29,3 +29,8 @@ export function listed(names: readonly string[]): string {
   const head = names.slice(0, 20).join(', ');
   return names.length > 20 ? `${head} and ${names.length - 20} more` : head;
 }
+
+/** A model that cannot be served; the message names it and says why, and nothing was started. */
+export class UnservableModel extends Error {
+  override readonly name = 'UnservableModel';
+}

@@ -1,7 +1,7 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { tryFindByOnnx, tryFindByOrt } from './datatype';
-import { badRequest, listed } from './errors';
+import { badRequest, listed, UnservableModel } from './errors';
 import { readGraph } from './graph';
 import { loadOrt, sessionOptions } from './ort';
 import { operate } from './surgery';
@@ -39,13 +39,15 @@ const URI = /^[A-Za-z][A-Za-z0-9+.-]+:\/\//;
 
 export function checkSource({ name, version, path: file }: ModelSource): void {
   if (!NAME.test(name) || name === '.' || name === '..') {
-    throw new Error(`model name '${name}': letters, digits, '_', '.' and '-' are allowed`);
+    throw new UnservableModel(
+      `model name '${name}': letters, digits, '_', '.' and '-' are allowed`,
+    );
   }
   if (!NAME.test(version.replaceAll('+', ''))) {
     throw new Error(`version '${version}': letters, digits, '_', '.', '+' and '-' are allowed`);
   }
   if (URI.test(file)) {
-    throw new Error(
+    throw new UnservableModel(
       `model '${name}': '${file}' is a URI; models are loaded from a local path only, fetch it first`,
     );
   }
@@ -54,12 +56,12 @@ export function checkSource({ name, version, path: file }: ModelSource): void {
 async function fileOf({ name, path: given }: ModelSource): Promise<string> {
   const absolute = path.resolve(given);
   const found = await stat(absolute).catch(() => undefined);
-  if (found === undefined) throw new Error(`model '${name}': there is no file ${given}`);
+  if (found === undefined) throw new UnservableModel(`model '${name}': there is no file ${given}`);
   if (!found.isDirectory()) return absolute;
   const inside = (await readdir(absolute)).filter((file) => file.endsWith('.onnx'));
   const [only] = inside;
   if (only === undefined || inside.length > 1) {
-    throw new Error(
+    throw new UnservableModel(
       `model '${name}': the folder ${given} holds ${inside.length} .onnx files, one is needed`,
     );
   }
@@ -110,7 +112,7 @@ async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened
     all.map((value) => {
       const datatype = value.isTensor ? tryFindByOrt(value.type) : undefined;
       if (!value.isTensor || datatype === undefined) {
-        throw new Error(
+        throw new UnservableModel(
           `'${value.name}' is not a tensor; in the .ort format that cannot be changed`,
         );
       }
@@ -200,9 +202,12 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
     classes = classesOf(opened);
   } catch (error) {
     const reason = error instanceof Error ? reasonOf(error) : String(error);
-    throw new Error(`model '${source.name}' (${source.path}) cannot be loaded: ${reason}`, {
-      cause: error,
-    });
+    throw new UnservableModel(
+      `model '${source.name}' (${source.path}) cannot be loaded: ${reason}`,
+      {
+        cause: error,
+      },
+    );
   }
   const { inputs, outputs, metadata, session } = opened;
   return {

@@ -1,6 +1,6 @@
 import { elementTexts, readElements } from './elements';
 import { fromHalf } from './float16';
-import { badRequest, listed, ServeError, shown } from './errors';
+import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
 import { isObject, readJson } from './json';
 import { nestedText, withoutBatch } from './nested';
 import { shaped, strayPaths, valueAt, withHint } from './shaping';
@@ -32,9 +32,12 @@ function fromMetadata(
       found.set(port.name, read(JSON.parse(text), port));
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);
-      throw new Error(`model '${model.name}': metadata ${key} is ${shown(text)}: ${words}`, {
-        cause: error,
-      });
+      throw new UnservableModel(
+        `model '${model.name}': metadata ${key} is ${shown(text)}: ${words}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   return found;

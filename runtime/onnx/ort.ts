@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { readFileSync } from 'node:fs';
+import { UnservableModel } from './errors';
 import type * as OnnxRuntime from 'onnxruntime-node';
 
 export type Ort = typeof OnnxRuntime;
@@ -14,7 +15,7 @@ export function loadOrt(): Ort {
     return require('onnxruntime-node') as Ort;
   } catch (error) {
     const cause = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new Error(
+    throw new UnservableModel(
       `onnxruntime-node is needed to serve ONNX models and could not be loaded (${cause}); ` +
         'install it with: npm install onnxruntime-node',
       { cause: error },

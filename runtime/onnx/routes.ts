@@ -1,0 +1,248 @@
+import { ServeError } from './errors';
+import { findModel, findNative } from './site';
+import { batchText, inferenceText, padded, parseBatch, parseInference } from './native';
+import { columnsText, parsePredict, predictionsText } from './v1';
+import { inferAnswer, modelMetadata, parseInfer, SERVER_METADATA } from './v2';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Call } from './gate';
+import type { Protocol } from './metrics';
+import type { Served, Site } from './site';
+import type { Tensors } from './tensor';
+
+/** What is sent back. */
+export interface Answer {
+  readonly status: number;
+  readonly body: string | Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** One request as a handler sees it: its body is whole and inflated. */
+export interface Asked {
+  readonly headers: IncomingHttpHeaders;
+  readonly query: string;
+  readonly body: Buffer;
+  readonly call: Call;
+  /** performance.now() when its head was there. */
+  readonly started: number;
+}
+
+export type Handler = (asked: Asked) => Answer | Promise<Answer>;
+
+/** What a path offers, by method. */
+export interface Endpoint {
+  /** Counted and measured as this protocol; undefined for all that is no inference. */
+  readonly protocol: Protocol | undefined;
+  readonly methods: Readonly<Partial<Record<'GET' | 'POST', Handler>>>;
+}
+
+const JSON_HEADERS = { 'content-type': 'application/json' };
+
+export const jsonAnswer = (body: string, status = 200): Answer => ({
+  status,
+  body,
+  headers: JSON_HEADERS,
+});
+
+const json = (value: unknown, status = 200): Answer => jsonAnswer(JSON.stringify(value), status);
+
+const infer =
+  (served: Served): Handler =>
+  async ({ body, headers, call }) => {
+    const { model } = served;
+    const length = headers['inference-header-content-length'];
+    const wanted = parseInfer(model, body, typeof length === 'string' ? length : undefined);
+    const names = wanted.outputs.map(({ name }) => name);
+    const { outputs } = await served.run(wanted.inputs, names, call);
+    const answer = inferAnswer(model, wanted, outputs);
+    if (answer.kind === 'json') return jsonAnswer(answer.body);
+    return {
+      status: 200,
+      body: answer.body,
+      headers: {
+        'content-type': 'application/octet-stream',
+        'inference-header-content-length': String(answer.headerLength),
+      },
+    };
+  };
+
+const predict =
+  (served: Served): Handler =>
+  async ({ body, call }) => {
+    const { model, manners, executor, outputs } = served;
+    const wanted = parsePredict(manners, body);
+    if (wanted.kind === 'columns') {
+      const ran = await served.run(wanted.inputs, outputs, call);
+      return jsonAnswer(columnsText(model, ran.outputs));
+    }
+    const [only] = wanted.items;
+    if (only !== undefined && wanted.items.length === 1) {
+      const ran = await served.run(only, outputs, call);
+      return jsonAnswer(predictionsText(model, [ran.outputs]));
+    }
+    const rows = await executor.runAll(padded(manners, wanted.items), outputs, call);
+    const failed = rows.findIndex((row) => row instanceof ServeError);
+    const error = rows[failed];
+    if (error instanceof ServeError) {
+      throw new ServeError(error.status, `instances[${failed}]: ${error.message}`, error.headers);
+    }
+    return jsonAnswer(predictionsText(model, rows as Tensors[]));
+  };
+
+/** Reading it costs a system call, and it changes slowly. */
+const MEMORY_MAX_AGE_MS = 1000;
+let memory = { at: -Infinity, bytes: 0 };
+
+function memoryBytes(now: number): number {
+  if (now - memory.at > MEMORY_MAX_AGE_MS) memory = { at: now, bytes: process.memoryUsage.rss() };
+  return memory.bytes;
+}
+
+const microseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+const inference =
+  (served: Served): Handler =>
+  async ({ body, call, started }) => {
+    const inputs = parseInference(served.manners, body);
+    const { outputs, shared } = await served.run(inputs, served.outputs, call);
+    const now = performance.now();
+    const usage = {
+      duration_ms: microseconds(now - started),
+      batch_size: shared,
+      memory_bytes: memoryBytes(now),
+    };
+    return jsonAnswer(inferenceText(served.model, outputs, usage));
+  };
+
+const batchInference =
+  (served: Served): Handler =>
+  async ({ body, call }) => {
+    const { manners, executor, outputs, model } = served;
+    const items = parseBatch(manners, body);
+    const good = items.filter((item): item is Tensors => !(item instanceof ServeError));
+    const ran =
+      good.length === 0 ? [] : await executor.runAll(padded(manners, good), outputs, call);
+    let next = 0;
+    const answers = items.map((item) => {
+      if (item instanceof ServeError) return item;
+      next += 1;
+      return ran[next - 1] as Tensors | ServeError;
+    });
+    return jsonAnswer(batchText(model, answers));
+  };
+
+const ready = (site: Site, body: object): Answer =>
+  json({ ...body, ready: !site.isDraining() }, site.isDraining() ? 503 : 200);
+
+const get = (handler: Handler): Endpoint => ({ protocol: undefined, methods: { GET: handler } });
+const post = (protocol: Protocol | undefined, handler: Handler): Endpoint => ({
+  protocol,
+  methods: { POST: handler },
+});
+
+function repositoryIndex({ models }: Site): Answer {
+  const entries = [...models.values()].map(({ model }) => ({
+    name: model.name,
+    version: model.version,
+    state: 'READY',
+    reason: '',
+  }));
+  return json(entries);
+}
+
+/** Models are loaded for the life of the process: loading one again is done, unloading is refused. */
+function repositoryChange(site: Site, name: string, change: string): Answer {
+  findModel(site, name);
+  if (change === 'load') return json({});
+  throw new ServeError(400, `model '${name}' cannot be unloaded: end this server instead`);
+}
+
+/** Paths without a model in them. */
+function fixedEndpoints(site: Site): Map<string, Endpoint> {
+  const native = (make: (served: Served) => Handler): Handler => {
+    const handlers = new Map([...site.models.values()].map((served) => [served, make(served)]));
+    return (asked) => {
+      const name = asked.query === '' ? null : new URLSearchParams(asked.query).get('model');
+      return (handlers.get(findNative(site, name)) as Handler)(asked);
+    };
+  };
+  const names = [...site.models.keys()];
+  const metrics: Handler = () => ({
+    status: 200,
+    body: site.metrics.text(),
+    headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+  });
+  return new Map<string, Endpoint>([
+    ['/v2', get(() => json(SERVER_METADATA))],
+    ['/v2/health/live', get(() => json({ live: true }))],
+    ['/v2/health/ready', get(() => ready(site, {}))],
+    ['/v2/models', get(() => json({ models: names }))],
+    ['/v2/repository/index', post(undefined, () => repositoryIndex(site))],
+    ['/v1/models', get(() => json({ models: names }))],
+    ['/inference', post('native', native(inference))],
+    ['/batch_inference', post('native', native(batchInference))],
+    ['/health', get(() => ready(site, { status: site.isDraining() ? 'draining' : 'healthy' }))],
+    ['/metrics', get(metrics)],
+  ]);
+}
+
+/** The calls for inference by their usual paths: found without taking the path apart. */
+function modelEndpoints(served: Served): [string, Endpoint][] {
+  const { name, version } = served.model;
+  const inferEndpoint = post('v2', infer(served));
+  return [
+    [`/v2/models/${name}/infer`, inferEndpoint],
+    [`/v2/models/${name}/versions/${version}/infer`, inferEndpoint],
+    [`/v1/models/${name}:predict`, post('v1', predict(served))],
+  ];
+}
+
+const V2_MODEL = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/;
+const V1_MODEL = /^\/v1\/models\/([^/:]+)(?::(predict))?$/;
+const V2_CHANGE = /^\/v2\/repository\/models\/([^/]+)\/(load|unload)$/;
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new ServeError(400, `the path holds '${text}', which is not percent-encoded UTF-8`);
+  }
+}
+
+function v2Endpoint(site: Site, [, name = '', version, verb]: readonly string[]): Endpoint {
+  const id = version === undefined ? undefined : decoded(version);
+  const served = findModel(site, decoded(name), id);
+  if (verb === 'infer') return post('v2', infer(served));
+  if (verb === 'ready') return get(() => ready(site, { name: served.model.name }));
+  return get(() => json(modelMetadata(served.model)));
+}
+
+function v1Endpoint(site: Site, [, name = '', verb]: readonly string[]): Endpoint {
+  const served = findModel(site, decoded(name));
+  if (verb === 'predict') return post('v1', predict(served));
+  return get(() => json({ name: served.model.name, ready: !site.isDraining() }));
+}
+
+/** Finds what a path offers. Throws ServeError 404, or 400 for a path that cannot be read. */
+export type Router = (path: string) => Endpoint;
+
+export function routerOf(site: Site): Router {
+  const exact = fixedEndpoints(site);
+  for (const served of site.models.values()) {
+    for (const [path, endpoint] of modelEndpoints(served)) exact.set(path, endpoint);
+  }
+  return (path) => {
+    const known = exact.get(path) ?? exact.get(path.replace(/\/$/, ''));
+    if (known !== undefined) return known;
+    const trimmed = path.replace(/\/$/, '');
+    const v2 = V2_MODEL.exec(trimmed);
+    if (v2 !== null) return v2Endpoint(site, v2);
+    const v1 = V1_MODEL.exec(trimmed);
+    if (v1 !== null) return v1Endpoint(site, v1);
+    const change = V2_CHANGE.exec(trimmed);
+    if (change !== null) {
+      const [, name = '', what = ''] = change;
+      return post(undefined, () => repositoryChange(site, decoded(name), what));
+    }
+    throw new ServeError(404, `there is nothing at ${path.slice(0, 200)}`);
+  };
+}

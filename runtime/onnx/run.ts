@@ -1,0 +1,49 @@
+import { serveOnnx } from './serve';
+import type { OnnxServer, OnnxServerOptions } from './serve';
+
+/** What a server that is a process of its own needs of that process. */
+export interface ProcessLike {
+  readonly stdin: Pick<NodeJS.ReadStream, 'on' | 'resume'>;
+  readonly on: (event: 'SIGTERM' | 'SIGINT', listener: () => void) => unknown;
+  readonly exit: (code: number) => void;
+}
+
+export interface RunOptions extends OnnxServerOptions {
+  /** End when standard input does: then whoever started this process is gone, even by kill -9. */
+  readonly parentGuard: boolean;
+  readonly out: (text: string) => void;
+  readonly process: ProcessLike;
+}
+
+/**
+ * Serves until SIGTERM, SIGINT or (with `parentGuard`) the end of standard input, drains, and exits
+ * with 0. Writes the line `{"event":"listening","port":N}` once it answers. Rejects with an Error when
+ * a model cannot be served.
+ */
+export async function runOnnxServer(options: RunOptions): Promise<void> {
+  const { process, parentGuard, out } = options;
+  let server: OnnxServer | undefined;
+  const ended = new Promise<void>((resolve) => {
+    let asked = false;
+    const end = (again: () => void): void => {
+      if (asked) return again();
+      asked = true;
+      // Before it listens there is nothing to drain.
+      if (server === undefined) process.exit(0);
+      else resolve(server.close());
+    };
+    // Only a second signal is impatience; who stops us may well close our input too.
+    const signalled = (): void => end(() => process.exit(0));
+    const orphaned = (): void => end(() => undefined);
+    process.on('SIGTERM', signalled);
+    process.on('SIGINT', signalled);
+    if (!parentGuard) return;
+    process.stdin.on('end', orphaned);
+    process.stdin.on('error', orphaned);
+    process.stdin.resume();
+  });
+  server = await serveOnnx(options);
+  out(`${JSON.stringify({ event: 'listening', port: server.port })}\n`);
+  await ended;
+  process.exit(0);
+}

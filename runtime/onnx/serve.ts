@@ -1,0 +1,221 @@
+import { createServer } from 'node:http';
+import { badRequest, ServeError, shown, UnservableModel } from './errors';
+import { inflated, readBody } from './body';
+import { Call } from './gate';
+import { loadModel } from './model';
+import { cpusAvailable } from './ort';
+import { jsonAnswer, routerOf } from './routes';
+import { siteOf } from './site';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Batching } from './batcher';
+import type { Model, ModelSource } from './model';
+import type { Answer, Endpoint, Router } from './routes';
+import type { Site } from './site';
+
+export interface OnnxServerOptions {
+  readonly models: ModelSource | readonly ModelSource[];
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+  /** Threads within one operator. Default: the CPUs this process may use. */
+  readonly intraOpThreads?: number | undefined;
+  /** Threads across operators. Default 1. */
+  readonly interOpThreads?: number | undefined;
+  /** Requests whose graph runs at a time. Default 8. */
+  readonly maxConcurrency?: number | undefined;
+  /** Requests that may wait; more get 503. Default 256. */
+  readonly maxQueueDepth?: number | undefined;
+  /** Of a body as sent, and as inflated. Default 10 MiB. */
+  readonly maxBodyBytes?: number | undefined;
+  /** Joins requests of different callers in one run. Default: off. */
+  readonly batching?: Batching | undefined;
+  /** Milliseconds from the head of a request to its answer. Default 30,000. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** Told of failures that are ours and not a caller's. Default: a line on stderr. */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
+}
+
+export interface OnnxServer {
+  readonly port: number;
+  /** Refuses new connections, finishes what runs, then resolves. */
+  readonly close: () => Promise<void>;
+}
+
+const MAX_CONCURRENCY = 8;
+const MAX_QUEUE = 256;
+const MAX_BODY_BYTES = 10 * 1024 * 1024;
+const TIMEOUT_MS = 30_000;
+/** Longer than clients keep idle connections, so that they are the ones who close: no request is lost. */
+const KEEP_ALIVE_MS = 75_000;
+/** While draining: how often connections that became idle are closed. */
+const IDLE_SWEEP_MS = 20;
+const DEADLINE_HEADER = 'x-ai-model-deadline-ms';
+
+/** What all requests of one server share. */
+interface Host {
+  readonly site: Site;
+  readonly router: Router;
+  readonly maxBodyBytes: number;
+  readonly timeoutMs: number;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** An error in the shape of the protocol that is spoken on the path. */
+function errorAnswer(error: ServeError, path: string): Answer {
+  const isNative = !path.startsWith('/v2') && !path.startsWith('/v1');
+  const { message, status, headers } = error;
+  const body = isNative ? { error: { message } } : { error: message };
+  const answer = jsonAnswer(JSON.stringify(body), status);
+  return { ...answer, headers: { ...answer.headers, ...headers } };
+}
+
+function callOf(request: IncomingMessage, started: number, timeoutMs: number): Call {
+  const given = request.headers[DEADLINE_HEADER];
+  if (given === undefined) return new Call(started + timeoutMs);
+  const left = Number(given);
+  if (given === '' || Number.isNaN(left)) {
+    throw badRequest(`${DEADLINE_HEADER} is ${shown(given)}; it must be milliseconds`);
+  }
+  return new Call(started + Math.min(left, timeoutMs));
+}
+
+const NO_BODY: Buffer = Buffer.alloc(0);
+
+async function answerOf(
+  host: Host,
+  endpoint: Endpoint,
+  request: IncomingMessage,
+  query: string,
+  call: Call,
+  started: number,
+): Promise<Answer> {
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const { methods } = endpoint;
+  const handler = method === 'GET' || method === 'POST' ? methods[method] : undefined;
+  if (handler === undefined) {
+    const allow = methods.GET === undefined ? 'POST' : 'GET, HEAD';
+    throw new ServeError(405, `${request.method} is not offered here; ${allow} is`, { allow });
+  }
+  let body: Buffer = NO_BODY;
+  if (method === 'POST') {
+    body = await readBody(request, host.maxBodyBytes);
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined) body = await inflated(body, encoding, host.maxBodyBytes);
+  }
+  return handler({ headers: request.headers, query, body, call, started });
+}
+
+function failureOf(error: unknown, onFailure: Host['onFailure']): ServeError {
+  if (error instanceof ServeError) return error;
+  onFailure(error);
+  return new ServeError(500, 'the server failed; its log says how');
+}
+
+function send(response: ServerResponse, { status, body, headers }: Answer, last: boolean): void {
+  if (response.destroyed || response.headersSent) return;
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+  const own = { ...headers, 'content-length': length, ...(last && { connection: 'close' }) };
+  response.writeHead(status, own).end(body);
+}
+
+async function handle(
+  host: Host,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const started = performance.now();
+  const { url = '/' } = request;
+  const mark = url.indexOf('?');
+  const path = mark === -1 ? url : url.slice(0, mark);
+  const query = mark === -1 ? '' : url.slice(mark + 1);
+  let endpoint: Endpoint | undefined;
+  let answer: Answer;
+  try {
+    const call = callOf(request, started, host.timeoutMs);
+    // Also after the answer is out; then nobody listens any more.
+    response.on('close', () => call.abandon());
+    endpoint = host.router(path);
+    answer = await answerOf(host, endpoint, request, query, call, started);
+  } catch (error) {
+    answer = errorAnswer(failureOf(error, host.onFailure), path);
+  }
+  send(response, answer, host.site.isDraining());
+  if (endpoint?.protocol !== undefined) {
+    const seconds = (performance.now() - started) / 1000;
+    host.site.metrics.onRequest(endpoint.protocol, answer.status, seconds);
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+function drain(server: Server, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    // A connection that is kept alive becomes idle only after the answer on it is out.
+    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+    const limit = setTimeout(() => server.closeAllConnections(), limitMs);
+    server.close(() => {
+      clearInterval(sweep);
+      clearTimeout(limit);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+async function loadAll(options: OnnxServerOptions): Promise<Model[]> {
+  const sources: readonly ModelSource[] =
+    'name' in options.models ? [options.models] : options.models;
+  if (sources.length === 0) throw new UnservableModel('no model is given to serve');
+  const names = new Set<string>();
+  for (const { name } of sources) {
+    if (names.has(name)) throw new UnservableModel(`model '${name}' is given twice`);
+    names.add(name);
+  }
+  const threads = {
+    intraOpThreads: options.intraOpThreads ?? cpusAvailable(),
+    interOpThreads: options.interOpThreads ?? 1,
+  };
+  const models: Model[] = [];
+  for (const source of sources) models.push(await loadModel(source, threads));
+  return models;
+}
+
+/**
+ * Loads models and serves them over HTTP: Open Inference Protocol V2, V1 predict and native.
+ * Rejects with an Error that names the model when one cannot be served; nothing listens then.
+ */
+export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer> {
+  const models = await loadAll(options);
+  let draining = false;
+  const limits = {
+    maxConcurrency: options.maxConcurrency ?? MAX_CONCURRENCY,
+    maxQueueDepth: options.maxQueueDepth ?? MAX_QUEUE,
+    batching: options.batching,
+  };
+  const site = siteOf(models, limits, () => draining);
+  const host: Host = {
+    site,
+    router: routerOf(site),
+    maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
+    timeoutMs: options.requestTimeoutMs ?? TIMEOUT_MS,
+    onFailure: options.onFailure ?? ((error) => process.stderr.write(`${String(error)}\n`)),
+  };
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    void handle(host, request, response);
+  });
+  const port = await listen(server, options.host, options.port);
+  return {
+    port,
+    close: async () => {
+      draining = true;
+      await drain(server, host.timeoutMs);
+      for (const model of models) await model.close();
+    },
+  };
+}
