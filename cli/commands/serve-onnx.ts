@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import type * as Onnx from '../../runtime/ortserve';
+import type * as Onnx from '../../runtime/onnx';
 import type { Context } from '../program';
 
 interface Options {
@@ -58,7 +58,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
       '\nExample:\n  ai-model-service serve-onnx --model iris=./iris.onnx --port 8080',
     )
     .action(async (options: Options) => {
-      const { runOnnxServer } = require('../../runtime/ortserve') as typeof Onnx;
+      const { runOnnxServer } = require('../../runtime/onnx') as typeof Onnx;
       await runOnnxServer({
         models: options.model.map((one) => ({ ...one, version: options.modelVersion })),
         host: options.host,
