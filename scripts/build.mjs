@@ -37,6 +37,8 @@ async function bundleCommand() {
     external: ['cdk8s', 'cdk8s-plus-28', 'constructs', 'onnxruntime-node', 'jiti', 'pino-pretty'],
     define: { PACKAGE_VERSION: JSON.stringify(version) },
     logLevel: 'warning',
+    // Only a checkout looks the page up there; the package brings its files.
+    logOverride: { 'require-resolve-not-external': 'silent' },
   });
   chmodSync(outfile, 0o755);
 }

@@ -40,8 +40,8 @@ export class Executor {
   }
 
   /**
-   * Runs several items, together where the graph allows it. The answers are in the order of the items;
-   * one that fails has its error in its place and does not touch the others.
+   * Runs several items, together where the graph allows it. The answers are in the order of the
+   * items; one that fails has its error in its place and does not touch the others.
    */
   async runAll(
     items: readonly Tensors[],

@@ -67,8 +67,8 @@ function rowsFrom({ datatype, dims, data }: Tensor, from: number, rows: number):
 }
 
 /**
- * The outputs of each item; undefined when an output does not have as many rows as went in: then the
- * graph does more than work row by row.
+ * The outputs of each item; undefined when an output does not have as many rows as went in: then
+ * the graph does more than work row by row.
  */
 export function split(outputs: Tensors, rows: readonly number[]): readonly Tensors[] | undefined {
   let total = 0;

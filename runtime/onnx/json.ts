@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { badRequest } from './errors';
 
-// JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN and
-// Infinity, which the Open Inference Protocol's servers and Python clients write. Where a text holds
-// such a token it is put in quotes behind a mark first; the readers of tensor data know the mark.
+// JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN
+// and Infinity, which the Open Inference Protocol's servers and Python clients write. Where a text
+// holds such a token it is put in quotes behind a mark first; the readers of tensor data know the
+// mark.
 
 /** Private: from a fresh random at each start, so no caller can write a string that looks like one. */
 const MARK = `\u0001${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}:`;
@@ -56,7 +57,8 @@ export function parseExact(text: string): unknown {
   try {
     return JSON.parse(special ? marked(text) : text) as unknown;
   } catch {
-    // The engine's message would quote our marked text; position and cause are found in the caller's own.
+    // The engine's message would quote our marked text; position and cause are found in the
+    // caller's own.
     throw badRequest(`the body is not JSON: ${faultOf(text)}`);
   }
 }

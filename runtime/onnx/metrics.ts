@@ -1,4 +1,5 @@
-// Prometheus' text format by hand: five families, and nothing but additions on the way of a request.
+// Prometheus' text format by hand: five families, and nothing but additions on the way of a
+// request.
 
 export type Protocol = 'v2' | 'v1' | 'native';
 
@@ -71,60 +72,52 @@ export class Metrics {
   }
 
   text(): string {
+    return [this.requestText(), this.runText(), this.processText()].join('');
+  }
+
+  private requestText(): string {
     const requests = [...this.requests].flatMap(([protocol, counts]) =>
       [...counts].map(
         ([status, count]) =>
           `onnx_server_requests_total{protocol="${protocol}",status="${status}"} ${count}`,
       ),
     );
+    const name = 'onnx_server_request_duration_seconds';
     const durations = [...this.durations].flatMap(([protocol, histogram]) =>
-      histogram.lines('onnx_server_request_duration_seconds', `protocol="${protocol}"`),
+      histogram.lines(name, `protocol="${protocol}"`),
     );
-    const { running, waiting, models } = this.gauges;
-    const { user, system } = process.cpuUsage();
-    const one = (name: string, type: string, help: string, value: number): string =>
-      family(name, type, help, [`${name} ${value}`]);
+    const help = 'Inference requests by protocol and HTTP status.';
     return [
-      family(
-        'onnx_server_requests_total',
-        'counter',
-        'Inference requests by protocol and HTTP status.',
-        requests,
-      ),
-      family(
-        'onnx_server_request_duration_seconds',
-        'histogram',
-        'Time from the head of a request to its answer.',
-        durations,
-      ),
-      family(
-        'onnx_server_run_requests',
-        'histogram',
-        'Requests that shared one run of a graph.',
-        this.shared.lines('onnx_server_run_requests', ''),
-      ),
-      one('onnx_server_in_flight', 'gauge', 'Requests whose graph runs.', running()),
-      one('onnx_server_queue_depth', 'gauge', 'Requests that wait for their run.', waiting()),
-      family(
-        'onnx_server_model_info',
-        'gauge',
-        'Models that are loaded.',
-        models.map(
-          ({ name, version }) => `onnx_server_model_info{model="${name}",version="${version}"} 1`,
-        ),
-      ),
-      one(
-        'process_cpu_seconds_total',
-        'counter',
-        'CPU time of this process.',
-        (user + system) / 1e6,
-      ),
-      one(
-        'process_resident_memory_bytes',
-        'gauge',
-        'Memory of this process.',
-        process.memoryUsage.rss(),
-      ),
+      family('onnx_server_requests_total', 'counter', help, requests),
+      family(name, 'histogram', 'Time from the head of a request to its answer.', durations),
+    ].join('');
+  }
+
+  private runText(): string {
+    const { running, waiting, models } = this.gauges;
+    const shared = this.shared.lines('onnx_server_run_requests', '');
+    const help = 'Requests that shared one run of a graph.';
+    const loaded = models.map(
+      ({ name, version }) => `onnx_server_model_info{model="${name}",version="${version}"} 1`,
+    );
+    return [
+      family('onnx_server_run_requests', 'histogram', help, shared),
+      single('onnx_server_in_flight', 'gauge', 'Requests whose graph runs.', running()),
+      single('onnx_server_queue_depth', 'gauge', 'Requests that wait for their run.', waiting()),
+      family('onnx_server_model_info', 'gauge', 'Models that are loaded.', loaded),
+    ].join('');
+  }
+
+  private processText(): string {
+    const { user, system } = process.cpuUsage();
+    const cpu = (user + system) / 1e6;
+    const memory = process.memoryUsage.rss();
+    return [
+      single('process_cpu_seconds_total', 'counter', 'CPU time of this process.', cpu),
+      single('process_resident_memory_bytes', 'gauge', 'Memory of this process.', memory),
     ].join('');
   }
 }
+
+const single = (name: string, type: string, help: string, value: number): string =>
+  family(name, type, help, [`${name} ${value}`]);

@@ -17,11 +17,11 @@ export interface RunOptions extends OnnxServerOptions {
 
 /**
  * Serves until SIGTERM, SIGINT or (with `parentGuard`) the end of standard input, drains, and exits
- * with 0. Writes the line `{"event":"listening","port":N}` once it answers. Rejects with an Error when
- * a model cannot be served.
+ * with 0. Writes the line `{"event":"listening","port":N}` once it answers. Rejects with an Error
+ * when a model cannot be served.
  */
 export async function runOnnxServer(options: RunOptions): Promise<void> {
-  const { process, parentGuard, out } = options;
+  const { process: host, parentGuard, out } = options;
   let server: OnnxServer | undefined;
   const ended = new Promise<void>((resolve) => {
     let asked = false;
@@ -29,21 +29,21 @@ export async function runOnnxServer(options: RunOptions): Promise<void> {
       if (asked) return again();
       asked = true;
       // Before it listens there is nothing to drain.
-      if (server === undefined) process.exit(0);
+      if (server === undefined) host.exit(0);
       else resolve(server.close());
     };
     // Only a second signal is impatience; who stops us may well close our input too.
-    const signalled = (): void => end(() => process.exit(0));
+    const signalled = (): void => end(() => host.exit(0));
     const orphaned = (): void => end(() => undefined);
-    process.on('SIGTERM', signalled);
-    process.on('SIGINT', signalled);
+    host.on('SIGTERM', signalled);
+    host.on('SIGINT', signalled);
     if (!parentGuard) return;
-    process.stdin.on('end', orphaned);
-    process.stdin.on('error', orphaned);
-    process.stdin.resume();
+    host.stdin.on('end', orphaned);
+    host.stdin.on('error', orphaned);
+    host.stdin.resume();
   });
   server = await serveOnnx(options);
   out(`${JSON.stringify({ event: 'listening', port: server.port })}\n`);
   await ended;
-  process.exit(0);
+  host.exit(0);
 }

@@ -13,9 +13,9 @@ type Trust =
   | { readonly kind: 'refuted' };
 
 /**
- * Runs several requests of one model in one go. Shapes alone do not tell whether a graph works row by
- * row (one that subtracts the mean of the batch has the same shapes), so the first joined runs are
- * done singly as well and compared; one difference ends joining for this model, for good.
+ * Runs several requests of one model in one go. Shapes alone do not tell whether a graph works row
+ * by row (one that subtracts the mean of the batch has the same shapes), so the first joined runs
+ * are done singly as well and compared; one difference ends joining for this model, for good.
  */
 export class Joiner {
   private trust: Trust;

@@ -8,7 +8,8 @@ import { checkedDims, checkFits } from './tensor';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
 
-// The Open Inference Protocol (V2) with the binary tensor data extension, as bytes in and bytes out.
+// The Open Inference Protocol (V2) with the binary tensor data extension, as bytes in and bytes
+// out.
 
 export const SERVER_METADATA = {
   name: 'ai-model-service-onnx',
@@ -157,8 +158,8 @@ function outputsOf(given: unknown, model: Model, allBinary: boolean): readonly W
 }
 
 /**
- * Reads the body of an infer call. `length` is the header Inference-Header-Content-Length, which says
- * that binary tensors follow so many bytes of JSON. Throws ServeError 400.
+ * Reads the body of an infer call. `length` is the header Inference-Header-Content-Length, which
+ * says that binary tensors follow so many bytes of JSON. Throws ServeError 400.
  */
 export function parseInfer(model: Model, body: Buffer, length: string | undefined): Infer {
   const split = headerLength(length, body);

@@ -5,8 +5,9 @@ import path from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { RunOptions } from '../../../runtime/onnx';
 
-// ONNX Runtime's binding does not work inside jest's own realm (its typed arrays are of another one),
-// and the server is a process of its own in life as well: so every test starts one, from a bundle.
+// ONNX Runtime's binding does not work inside jest's own realm (its typed arrays are of another
+// one), and the server is a process of its own in life as well: so every test starts one, from a
+// bundle.
 
 const ROOT = path.resolve(__dirname, '../../..');
 export const FIXTURES = path.join(ROOT, 'test/onnx/fixtures');
