@@ -2,8 +2,8 @@ import type { Arm, ModelSpec } from '../../lib/spec';
 import { parseModel } from '../../lib/spec';
 import type { ArmRecord, ModelRecord, ReplicaRecord, Snapshot } from '../core/snapshot';
 import type { Cluster } from './port';
-import type { Stored } from './registry';
-import { applyTo, findStored, remembering, removing, revisionsOf } from './registry';
+import type { Artifacts, Stored } from './registry';
+import { applyTo, findStored, kept, pinOf, remembering, removing, revisionsOf } from './registry';
 import { createWatchers } from './watchers';
 
 export interface MemoryOptions {
@@ -19,6 +19,12 @@ export interface MemoryOptions {
 export interface MemoryCluster extends Cluster {
   /** Asks for the replicas again and tells the watchers. */
   readonly refresh: () => void;
+}
+
+/** A model with its definition as it was given, so that nothing is parsed again and again. */
+interface Entry {
+  readonly stored: Stored;
+  readonly spec: ModelSpec;
 }
 
 function allReady(spec: ModelSpec, arm: Arm, revision: number, now: number) {
@@ -47,44 +53,64 @@ function armRecord(arm: Arm, stopped: boolean, replicas: readonly ReplicaRecord[
   };
 }
 
-/** A cluster that exists only in this process: for tests, and for embedding with replicas of one's own. */
+/** Arm → SHA-256 of what `discover` read, else of what the revision before had. */
+function artifactsOf(spec: ModelSpec, before: Stored | undefined): Artifacts {
+  return Object.fromEntries(
+    spec.arms.flatMap((arm) => {
+      const digest = arm.source?.content?.sha256 ?? pinOf(spec, arm, before)?.digest;
+      return digest === undefined ? [] : [[arm.name, digest] as const];
+    }),
+  );
+}
+
+type ReplicasOf = NonNullable<MemoryOptions['replicasOf']>;
+
+function recordOf({ stored, spec }: Entry, replicasOf: ReplicasOf): ModelRecord {
+  const stopped = stored.state?.stopped === true;
+  const replicas = stopped
+    ? []
+    : spec.arms.flatMap((arm) => replicasOf(spec, arm, stored.revision));
+  const arms = spec.arms.map((arm) => armRecord(arm, stopped, replicas));
+  return { ...kept(stored), spec, arms, replicas };
+}
+
+/** A cluster that exists only in this process: for tests, and to embed with replicas of one's own. */
 export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
   const { now } = options;
   const models = new Map<string, Stored>();
-  const replicasOf =
+  const specs = new Map<string, ModelSpec>();
+  const replicasOf: ReplicasOf =
     options.replicasOf ?? ((spec, arm, revision) => allReady(spec, arm, revision, now()));
-  const recordOf = (stored: Stored): ModelRecord => {
-    const spec = parseModel(stored.definition);
-    const stopped = stored.state?.stopped === true;
-    const replicas = stopped
-      ? []
-      : spec.arms.flatMap((arm) => replicasOf(spec, arm, stored.revision));
-    const { history: _, id: __, definition: ___, ...rest } = stored;
-    const arms = spec.arms.map((arm) => armRecord(arm, stopped, replicas));
-    return { ...rest, spec, arms, replicas } as ModelRecord;
+  const entryOf = (stored: Stored): Entry => {
+    const spec = specs.get(stored.id);
+    return { stored, spec: spec ?? parseModel(stored.definition) };
   };
-  const snapshot = (): Snapshot => ({
-    phase: 'synced',
-    at: now(),
-    models: new Map([...models].map(([id, stored]) => [id, recordOf(stored)])),
-  });
+  const snapshot = (): Snapshot => {
+    const records = [...models].map(
+      ([id, one]) => [id, recordOf(entryOf(one), replicasOf)] as const,
+    );
+    return { phase: 'synced', at: now(), models: new Map(records) };
+  };
   const watchers = createWatchers(snapshot);
-  const put = (stored: Stored): void => {
+  const put = (stored: Stored, spec?: ModelSpec): void => {
     models.set(stored.id, stored);
+    if (spec !== undefined) specs.set(stored.id, spec);
     watchers.tell();
   };
   return {
     kind: 'memory',
     refresh: watchers.tell,
-    apply: async (spec, applyOptions) => {
-      const proposal = { spec, options: applyOptions, now: now(), artifacts: artifactsOf(spec) };
-      const { stored, changed } = applyTo(models, proposal);
-      if (changed || stored !== models.get(spec.id)) put(stored);
+    apply: async (spec, asked) => {
+      const before = models.get(spec.id);
+      const artifacts = artifactsOf(spec, before);
+      const { stored, changed } = applyTo(models, { spec, options: asked, now: now(), artifacts });
+      if (stored !== before) put(stored, spec);
       return { revision: stored.revision, changed };
     },
-    remove: async (id, removeOptions) => {
-      removing(findStored(models, id), removeOptions);
+    remove: async (id, asked) => {
+      removing(findStored(models, id), asked);
       models.delete(id);
+      specs.delete(id);
       watchers.tell();
     },
     remember: async (id, state) => put(remembering(findStored(models, id), state)),
@@ -92,12 +118,4 @@ export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
     watch: watchers.watch,
     close: async () => watchers.close(),
   };
-}
-
-/** URI → SHA-256 of what `discover` read. */
-export function artifactsOf(spec: ModelSpec): Readonly<Record<string, string>> | undefined {
-  const known = spec.arms.flatMap(({ source }) =>
-    source?.content === undefined ? [] : [[source.uri, source.content.sha256] as const],
-  );
-  return known.length === 0 ? undefined : Object.fromEntries(known);
 }

@@ -1,6 +1,6 @@
-import type { ModelSpec } from '../../lib/spec';
-import { definitionHash, slugOf } from '../../lib/spec';
-import type { ModelState } from '../core/snapshot';
+import type { Arm, ModelSpec } from '../../lib/spec';
+import { definitionHash, parseModel, slugOf } from '../../lib/spec';
+import type { ModelRecord, ModelState } from '../core/snapshot';
 import type { ApplyOptions, RemoveOptions, Revision } from './port';
 import { ClusterError } from './port';
 
@@ -20,9 +20,12 @@ export interface Stored {
   readonly history: readonly StoredRevision[];
 }
 
-/** A revision, and which bytes its `file` sources were: URI → SHA-256. */
+/** Arm → SHA-256 of the bytes its `file` source stood for. */
+export type Artifacts = Readonly<Record<string, string>>;
+
+/** A revision with its bytes. */
 export interface StoredRevision extends Revision {
-  readonly artifacts?: Readonly<Record<string, string>> | undefined;
+  readonly artifacts?: Artifacts | undefined;
 }
 
 /** Enough to go back several times; `revisionHistoryLimit` of a Deployment is of the same kind. */
@@ -34,13 +37,12 @@ const OWN_MANAGERS = new Set(['rest', 'files']);
 export interface Proposal {
   readonly spec: ModelSpec;
   readonly options: ApplyOptions;
-  /** URI → SHA-256 of `file` sources. */
-  readonly artifacts?: Readonly<Record<string, string>> | undefined;
+  readonly artifacts: Artifacts;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-/** What an apply comes to. `changed: false` may still carry a new state. */
+/** What an apply comes to. `changed: false` may still carry a new state or owner. */
 export interface Applying {
   readonly stored: Stored;
   readonly changed: boolean;
@@ -81,8 +83,10 @@ function refuseStale(stored: Stored | undefined, id: string, { ifRevision }: App
 const sameArtifacts = (a: StoredRevision['artifacts'], b: StoredRevision['artifacts']): boolean =>
   JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b ?? {}).sort());
 
-function withState(stored: Stored, state: ApplyOptions['state']): Stored {
-  return state === undefined ? stored : { ...stored, state: { ...state, hash: stored.hash } };
+/** The identical definition again: at most its owner and what is remembered become others. */
+function unchanged(before: Stored, { manager, force, state }: ApplyOptions): Stored {
+  const taken = force === true && before.manager !== manager ? { ...before, manager } : before;
+  return state === undefined ? taken : { ...taken, state: { ...state, hash: before.hash } };
 }
 
 function nextRevision(before: Stored | undefined, proposal: Proposal, hash: string): Stored {
@@ -97,7 +101,7 @@ function nextRevision(before: Stored | undefined, proposal: Proposal, hash: stri
     manager,
     at: now,
     definition: spec.definition,
-    ...(artifacts !== undefined && { artifacts }),
+    artifacts,
   };
   return {
     id: spec.id,
@@ -132,7 +136,7 @@ export function applyTo(all: ReadonlyMap<string, Stored>, proposal: Proposal): A
     );
   }
   if (before.hash === hash && sameArtifacts(before.history[0]?.artifacts, artifacts)) {
-    return { stored: withState(before, options.state), changed: false };
+    return { stored: unchanged(before, options), changed: false };
   }
   if (options.create === true) {
     throw new ClusterError(
@@ -178,4 +182,37 @@ export function revisionsOf({ history }: Stored): readonly Revision[] {
     const { revision, hash, version, by, manager, at, definition } = one;
     return { revision, hash, version, by, manager, at, definition };
   });
+}
+
+/** What a revision says about the bytes of an arm that comes without them. */
+export interface Pin {
+  readonly digest: string;
+  /** These bytes and no others: the definition, or the version of this source, is the same. */
+  readonly firm: boolean;
+}
+
+/**
+ * The bytes that an arm had before. A definition by REST names a file, it does not bring it: going
+ * back to a revision, or changing a share, must not pick up what the file has become since.
+ */
+export function pinOf(spec: ModelSpec, arm: Arm, before: Stored | undefined): Pin | undefined {
+  if (before === undefined || arm.source === undefined) return undefined;
+  const { uri } = arm.source;
+  const hash = definitionHash(spec.definition);
+  const again = before.history.find((one) => one.hash === hash)?.artifacts?.[arm.name];
+  if (again !== undefined) return { digest: again, firm: true };
+  const artifacts = before.history[0]?.artifacts ?? {};
+  const known = parseModel(before.definition).arms.filter(
+    ({ name, source }) => source?.uri === uri && artifacts[name] !== undefined,
+  );
+  const exact = known.find(({ version }) => version === arm.version);
+  const digest = artifacts[(exact ?? known[0])?.name ?? ''];
+  return digest === undefined ? undefined : { digest, firm: exact !== undefined };
+}
+
+/** What of a record stands in the registry; how its arms are is for the adapter to say. */
+export function kept(stored: Stored): Omit<ModelRecord, 'spec' | 'arms' | 'replicas'> {
+  const { revision, hash, manager, createdAt, updatedAt, deleting, state } = stored;
+  const fixed = { revision, hash, manager, createdAt, updatedAt, deleting };
+  return { ...fixed, ...(state && { state }) };
 }

@@ -5,8 +5,18 @@ export interface Watchers {
   readonly watch: Cluster['watch'];
   /** Takes a new snapshot and tells everyone. */
   readonly tell: () => void;
-  readonly current: () => Snapshot;
   readonly close: () => void;
+}
+
+/** A listener's defect is its own: the cluster and the other listeners go on, and it is heard of. */
+function tellOne(listener: (snapshot: Snapshot) => void, snapshot: Snapshot): void {
+  try {
+    listener(snapshot);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 /** Keeps the last whole snapshot and tells listeners about each new one. */
@@ -14,10 +24,11 @@ export function createWatchers(take: () => Snapshot): Watchers {
   const listeners = new Set<(snapshot: Snapshot) => void>();
   let current = take();
   return {
-    current: () => current,
     tell: () => {
       current = take();
-      for (const listener of listeners) listener(current);
+      // `current`, not what it was: a listener may have changed something, and nobody may end up
+      // with the older snapshot.
+      for (const listener of listeners) tellOne(listener, current);
     },
     watch: (listener) => {
       // A function of its own for each watch: the same listener may be given twice.

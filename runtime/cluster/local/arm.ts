@@ -33,7 +33,12 @@ export class ArmRunner {
 
   setGoal(goal: ArmGoal): void {
     this.goal = goal;
+    for (const replica of this.running) if (this.isCurrent(replica)) replica.adopt(goal.plan);
     this.changed();
+  }
+
+  scale(desired: number): void {
+    this.setGoal({ ...this.goal, desired });
   }
 
   replicas(): readonly ReplicaRecord[] {

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import type { Why } from '../../core/snapshot';
 
-/** What a model server says last, for "why". */
-const STDERR_CHARACTERS = 2000;
+/** As much of what a model server says last is kept, for "why". */
+const TAIL_CHARACTERS = 2000;
 
 export interface Command {
   readonly command: string;
@@ -27,20 +27,27 @@ export interface Child {
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
-function portIn(text: string): number | undefined {
-  const line = /^\{"event":"listening".*\}$/m.exec(text)?.[0];
-  if (line === undefined) return undefined;
-  const { port } = JSON.parse(line) as { port?: unknown };
-  return typeof port === 'number' ? port : undefined;
+function portIn(line: string): number | undefined {
+  if (!line.includes('"listening"')) return undefined;
+  try {
+    const said = JSON.parse(line) as { event?: unknown; port?: unknown } | null;
+    const known = said?.event === 'listening' && typeof said.port === 'number';
+    return known ? (said.port as number) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function listeningOf(child: ChildProcess, ended: Promise<Ended>): Promise<number> {
   const heard = new Promise<number>((resolve) => {
-    let text = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      text = (text + chunk.toString()).slice(-STDERR_CHARACTERS);
-      const port = portIn(text);
-      if (port !== undefined) resolve(port);
+    let rest = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = (lines.pop() ?? '').slice(-TAIL_CHARACTERS);
+      for (const line of lines) {
+        const port = portIn(line);
+        if (port !== undefined) resolve(port);
+      }
     });
   });
   const gone = ended.then((end) => {
@@ -53,14 +60,32 @@ function listeningOf(child: ChildProcess, ended: Promise<Ended>): Promise<number
   return listening;
 }
 
-export function startChild({ command, args, env }: Command): Child {
-  const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+/** A command that the system does not even take (a null byte, too long). */
+function neverStarted(problem: string): Child {
+  const listening = Promise.reject<number>(new Error(problem));
+  listening.catch(() => undefined);
+  const ended = Promise.resolve({ code: null, signal: null, said: problem });
+  return { pid: 0, listening, ended, kill: () => undefined };
+}
+
+// Out of files to open there are no streams either, only an error that comes later.
+function trySpawn({ command, args, env }: Command): ChildProcess | string {
+  try {
+    return spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+export function startChild(command: Command): Child {
+  const child = trySpawn(command);
+  if (typeof child === 'string') return neverStarted(child);
   let said = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-STDERR_CHARACTERS);
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-TAIL_CHARACTERS);
   });
   // The pipe breaks when the child dies; `ended` tells.
-  child.stdin.on('error', () => undefined);
+  child.stdin?.on('error', () => undefined);
   const ended = new Promise<Ended>((resolve) => {
     child.on('error', (error) => resolve({ code: null, signal: null, said: error.message }));
     child.on('close', (code, signal) => resolve({ code, signal, said: said.trim() }));

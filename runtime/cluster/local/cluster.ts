@@ -1,20 +1,25 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Arm, ModelSpec } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
-import type { ModelRecord, Snapshot } from '../../core/snapshot';
-import type { ApplyOptions, Cluster } from '../port';
+import type { ModelRecord, Snapshot, Why } from '../../core/snapshot';
+import type { ApplyOptions, Applied, Cluster } from '../port';
 import { ClusterError } from '../port';
 import type { Stored } from '../registry';
-import { applyTo, findStored, remembering, removing, revisionsOf } from '../registry';
+import { applyTo, findStored, kept, remembering, removing, revisionsOf } from '../registry';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
-import { sha256 } from './files';
+import type { ArtifactFolder } from './artifacts';
+import { openArtifacts } from './artifacts';
+import { takeLock } from './lock';
 import type { SpawnServer } from './plan';
-import { checkRunnable, fileInside, planOf } from './plan';
-import type { Endpoints } from './runner';
+import { checkRunnable, planOf } from './plan';
+import type { Endpoints, Planned } from './runner';
 import { ModelRunner } from './runner';
+import { mend, withArtifacts } from './sources';
 import type { Store } from './store';
 import { openStore } from './store';
+import { createTurns } from './turns';
 
 export interface LocalOptions {
   /** Folder for definitions, history and artifacts; made when it is not there. */
@@ -33,157 +38,228 @@ export interface LocalOptions {
   readonly random: () => number;
 }
 
-type Artifacts = Readonly<Record<string, string>>;
-
 /** How often usage is measured, milliseconds. */
 const MEASURE_MS = 5000;
+
+interface Disk {
+  readonly store: Store;
+  readonly artifacts: ArtifactFolder;
+  readonly unlock: () => void;
+}
+
+interface Removal {
+  readonly hurry: () => void;
+  readonly done: Promise<void>;
+}
 
 /** Models as processes of this machine. Everything acknowledged is on disk. */
 class LocalCluster implements Cluster {
   readonly kind = 'local';
   private readonly runners = new Map<string, ModelRunner>();
   private readonly specs = new Map<string, ModelSpec>();
-  private readonly removals = new Set<Promise<void>>();
+  private readonly removals = new Map<string, Removal>();
+  private readonly turns = createTurns();
   private readonly watchers: Watchers;
   private readonly timer: NodeJS.Timeout;
-  private closed = false;
+  private closing: Promise<void> | undefined;
 
   constructor(
     private readonly options: LocalOptions,
-    private readonly store: Store,
+    private readonly disk: Disk,
   ) {
+    const all = [...disk.store.models.values()];
+    for (const stored of all) this.specs.set(stored.id, parseModel(stored.definition));
     this.watchers = createWatchers(() => this.take());
-    for (const stored of store.models.values()) this.restore(stored);
+    for (const stored of all) this.restore(stored);
+    this.sweep();
     this.timer = setInterval(() => this.measure(), MEASURE_MS);
     this.timer.unref();
   }
 
-  async apply(spec: ModelSpec, options: ApplyOptions) {
-    this.refuseWhenClosed();
-    const before = this.store.models.get(spec.id);
-    for (const arm of spec.arms) if (!this.isGiven(spec, arm)) checkRunnable(spec, arm);
-    const bytes = this.read(spec, before);
-    const artifacts = Object.fromEntries([...bytes].map(([uri, { digest }]) => [uri, digest]));
-    const proposal = { spec, options, artifacts, now: this.options.now() };
-    const { stored, changed } = applyTo(this.store.models, proposal);
-    if (!changed && stored === before) return { revision: stored.revision, changed };
-    // Artifacts first: a definition on disk always has its bytes.
-    for (const { content } of bytes.values()) if (content !== undefined) this.store.keep(content);
-    this.store.put(stored);
-    this.follow(stored, spec);
-    return { revision: stored.revision, changed };
+  apply(spec: ModelSpec, options: ApplyOptions): Promise<Applied> {
+    return this.change(spec.id, async () => {
+      const before = this.disk.store.models.get(spec.id);
+      const arms = spec.arms.filter((arm) => !this.isGiven(spec, arm));
+      for (const arm of arms) checkRunnable(spec, arm);
+      const applied = await withArtifacts(this.sources, { spec, arms, before }, (artifacts) => {
+        this.refuseWhenClosed();
+        const proposal = { spec, options, artifacts, now: this.options.now() };
+        const { stored, changed } = applyTo(this.disk.store.models, proposal);
+        if (stored !== before) this.put(stored);
+        return { revision: stored.revision, changed };
+      });
+      this.sweep();
+      return applied;
+    });
   }
 
-  async remove(id: string, options: Parameters<Cluster['remove']>[1]) {
-    this.refuseWhenClosed();
-    const stored = findStored(this.store.models, id);
-    this.store.put(removing(stored, options));
-    this.watchers.tell();
-    this.finishRemoval(id, options.force !== true);
+  remove(id: string, options: Parameters<Cluster['remove']>[1]): Promise<void> {
+    return this.change(id, async () => {
+      const stored = findStored(this.disk.store.models, id);
+      const next = removing(stored, options);
+      if (!stored.deleting) this.disk.store.put(next);
+      this.watchers.tell();
+      this.finishRemoval(id, options.force !== true);
+    });
   }
 
-  async remember(id: string, state: Parameters<Cluster['remember']>[1]) {
-    this.refuseWhenClosed();
-    const stored = remembering(findStored(this.store.models, id), state);
-    this.store.put(stored);
-    this.follow(stored, this.specs.get(id) ?? parseModel(stored.definition));
+  remember(id: string, state: Parameters<Cluster['remember']>[1]): Promise<void> {
+    return this.change(id, async () => {
+      this.put(remembering(findStored(this.disk.store.models, id), state));
+    });
   }
 
   async history(id: string) {
-    return revisionsOf(findStored(this.store.models, id));
+    return revisionsOf(findStored(this.disk.store.models, id));
   }
 
   readonly watch: Cluster['watch'] = (listener) => this.watchers.watch(listener);
 
-  async close() {
-    if (this.closed) return;
-    this.closed = true;
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
     clearInterval(this.timer);
+    await this.turns.idle();
     await Promise.all([...this.runners.values()].map((runner) => runner.stop({ drain: true })));
-    await Promise.all(this.removals);
+    await Promise.all([...this.removals.values()].map(({ done }) => done));
     this.watchers.close();
-    this.store.close();
+    this.disk.unlock();
+  }
+
+  private get sources() {
+    return { folder: this.options.modelsDirectory, artifacts: this.disk.artifacts };
   }
 
   private refuseWhenClosed(): void {
-    if (!this.closed) return;
+    if (this.closing === undefined) return;
     throw new ClusterError('CLUSTER_UNAVAILABLE', 'the service is shutting down; try again later');
+  }
+
+  /** One change of a model after the other; a full disk is a refusal, not a defect. */
+  private change<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.turns.run(id, async () => {
+      this.refuseWhenClosed();
+      try {
+        return await work();
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        if (error instanceof ClusterError || typeof code !== 'string') throw error;
+        this.options.tell(`model ${id} could not be changed: ${message}`);
+        throw new ClusterError(
+          'CLUSTER_UNAVAILABLE',
+          `the service could not read or write its files (${code}), nothing was changed; its log names the file`,
+        );
+      }
+    });
   }
 
   private isGiven({ id }: ModelSpec, { name }: Arm): boolean {
     return this.options.endpoints[id]?.[name] !== undefined;
   }
 
-  /**
-   * The bytes of each `file` source: what was read with the definition; else those that a revision
-   * with this URI pinned (the same definition first, then the present one), else the file in the
-   * models folder.
-   */
-  private read(spec: ModelSpec, before: Stored | undefined) {
-    const found = new Map<string, { readonly digest: string; readonly content?: Uint8Array }>();
-    for (const arm of spec.arms) {
-      if (arm.source?.scheme !== 'file' || this.isGiven(spec, arm)) continue;
-      const { uri, content, sha256: wanted } = arm.source;
-      const pinned = pinnedDigest(spec, uri, before);
-      const bytes = content?.bytes ?? (pinned === undefined ? this.fromFolder(uri) : undefined);
-      const digest = bytes === undefined ? (pinned ?? '') : sha256(bytes);
-      if (wanted !== undefined && wanted !== digest) {
-        throw new ClusterError(
-          'INVALID_MODEL_CONFIG',
-          `repository_url: ${uri} has sha256 ${digest}, must be ${wanted}; the artifact changed: check it, then the definition`,
-        );
-      }
-      found.set(uri, bytes === undefined ? { digest } : { digest, content: bytes });
-    }
-    return found;
-  }
-
-  private fromFolder(uri: string): Uint8Array {
-    return readFileSync(fileInside(this.options.modelsDirectory, uri));
+  /** Makes it last, then makes it so. */
+  private put(stored: Stored): void {
+    this.disk.store.put(stored);
+    // Parsed again, so that no bytes of sources are held in memory.
+    this.specs.set(stored.id, parseModel(stored.definition));
+    if (!stored.deleting) this.follow(stored);
+    else this.watchers.tell();
   }
 
   private restore(stored: Stored): void {
-    const { id } = stored;
-    this.specs.set(id, parseModel(stored.definition));
-    if (stored.deleting) this.finishRemoval(id, false);
-    else this.follow(stored, this.specs.get(id) as ModelSpec);
+    const { id, deleting } = stored;
+    if (deleting) this.finishRemoval(id, false);
+    else {
+      void this.turns.run(id, async () => {
+        for (const arm of this.specOf(stored).arms) await this.mend(stored, arm);
+        if (this.closing === undefined) this.follow(stored);
+      });
+    }
   }
 
-  private follow(stored: Stored, spec: ModelSpec): void {
-    this.specs.set(spec.id, spec);
-    const artifacts: Artifacts = stored.history[0]?.artifacts ?? {};
+  private async mend(stored: Stored, arm: Arm): Promise<void> {
+    const digest = digestOf(stored, arm);
+    if (digest === undefined || arm.source === undefined) return;
+    await mend(this.sources, digest, arm.source.uri);
+  }
+
+  private specOf({ id, definition }: Stored): ModelSpec {
+    return this.specs.get(id) ?? parseModel(definition);
+  }
+
+  private follow(stored: Stored): void {
+    const spec = this.specOf(stored);
     const runner = this.runners.get(spec.id) ?? this.newRunner();
     this.runners.set(spec.id, runner);
-    try {
-      runner.follow(spec, stored.state?.stopped === true, (arm) => {
-        checkRunnable(spec, arm);
-        const file = this.store.artifact(artifacts[arm.source?.uri ?? ''] ?? '');
-        return planOf(spec, arm, file, this.options.preStopMs);
-      });
-    } catch (error) {
-      // A definition that ran before and cannot now (its artifact was damaged, its endpoints are
-      // gone).
-      this.options.tell(`model ${spec.id} does not run: ${(error as Error).message}`);
-    }
+    const stopped = stored.state?.stopped === true;
+    runner.follow({ spec, stopped, planOf: (arm) => this.plan(stored, spec, arm) });
     this.watchers.tell();
   }
 
+  /** A definition that ran before may not be able to now: its bytes or its endpoints are gone. */
+  private plan(stored: Stored, spec: ModelSpec, arm: Arm): Planned {
+    const { artifacts } = this.disk;
+    try {
+      checkRunnable(spec, arm);
+    } catch (error) {
+      return this.blocked(spec, arm, 'cannot-run-here', (error as Error).message);
+    }
+    const digest = digestOf(stored, arm);
+    if (digest !== undefined && artifacts.isWell(digest)) {
+      const plan = planOf(spec, arm, artifacts.pathOf(digest), this.options.preStopMs);
+      return { kind: 'plan', plan };
+    }
+    const message = `the bytes of ${arm.source?.uri} that were kept are lost or damaged; put the file into the models folder and deploy the model again`;
+    return this.blocked(spec, arm, 'artifact-missing', message);
+  }
+
+  private blocked(spec: ModelSpec, arm: Arm, cause: string, message: string): Planned {
+    this.options.tell(`${spec.id}, ${arm.name}: ${message}`);
+    const why: Why = { cause, message, object: `model ${spec.id}`, since: this.options.now() };
+    return { kind: 'blocked', why };
+  }
+
   private newRunner(): ModelRunner {
-    const { spawnServer, baseEnv, endpoints, now, random } = this.options;
+    const { spawnServer, baseEnv, endpoints, tell, now, random } = this.options;
     const onChange = (): void => this.watchers.tell();
-    return new ModelRunner({ spawnServer, baseEnv, endpoints, now, random, onChange });
+    return new ModelRunner({ spawnServer, baseEnv, endpoints, tell, now, random, onChange });
   }
 
   private finishRemoval(id: string, drain: boolean): void {
+    const under = this.removals.get(id);
+    if (under !== undefined) {
+      if (!drain) under.hurry();
+      return;
+    }
+    const runner = this.runners.get(id);
     const work = async (): Promise<void> => {
-      await this.runners.get(id)?.stop({ drain });
+      await runner?.stop({ drain });
       this.runners.delete(id);
       this.specs.delete(id);
-      this.store.remove(id);
+      this.removals.delete(id);
+      this.disk.store.remove(id);
+      this.sweep();
       this.watchers.tell();
     };
-    const removal = work().finally(() => this.removals.delete(removal));
-    this.removals.add(removal);
+    const done = work().catch((error: unknown) => {
+      const { message } = error as Error;
+      this.options.tell(`model ${id} could not be removed: ${message}; the next start tries again`);
+    });
+    this.removals.set(id, { done, hurry: () => void runner?.stop({ drain: false }) });
+  }
+
+  /** Removes bytes that no revision names. */
+  private sweep(): void {
+    const { store, artifacts } = this.disk;
+    try {
+      if (!store.hasBroken())
+        artifacts.sweep(new Set([...store.models.values()].flatMap(digestsOf)));
+    } catch (error) {
+      this.options.tell(`old artifacts could not be removed: ${(error as Error).message}`);
+    }
   }
 
   private measure(): void {
@@ -192,7 +268,7 @@ class LocalCluster implements Cluster {
   }
 
   private take(): Snapshot {
-    const records = [...this.store.models.values()].map((stored) => this.recordOf(stored));
+    const records = [...this.disk.store.models.values()].map((stored) => this.recordOf(stored));
     return {
       phase: 'synced',
       at: this.options.now(),
@@ -201,20 +277,18 @@ class LocalCluster implements Cluster {
   }
 
   private recordOf(stored: Stored): ModelRecord {
-    const { id, revision, hash, manager, createdAt, updatedAt, deleting, state } = stored;
-    const spec = this.specs.get(id) ?? parseModel(stored.definition);
-    const runner = this.runners.get(id);
-    const fixed = { spec, revision, hash, manager, createdAt, updatedAt, deleting };
+    const runner = this.runners.get(stored.id);
     const live = { arms: runner?.arms() ?? [], replicas: runner?.replicas() ?? [] };
-    return { ...fixed, ...live, ...(state && { state }) };
+    return { ...kept(stored), ...live, spec: this.specOf(stored) };
   }
 }
 
-function pinnedDigest({ definition }: ModelSpec, uri: string, before: Stored | undefined) {
-  const text = JSON.stringify(definition);
-  const history = before?.history ?? [];
-  const same = history.find((one) => JSON.stringify(one.definition) === text);
-  return same?.artifacts?.[uri] ?? history[0]?.artifacts?.[uri];
+function digestOf({ history }: Stored, { name }: Arm): string | undefined {
+  return history[0]?.artifacts?.[name];
+}
+
+function digestsOf({ history }: Stored): readonly string[] {
+  return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
 }
 
 /**
@@ -222,5 +296,15 @@ function pinnedDigest({ definition }: ModelSpec, uri: string, before: Stored | u
  * @throws ClusterError when another service uses the folder
  */
 export async function createLocalCluster(options: LocalOptions): Promise<Cluster> {
-  return new LocalCluster(options, openStore(options.directory, options.tell));
+  const { directory, tell } = options;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const unlock = takeLock(directory);
+  try {
+    const store = openStore(join(directory, 'models'), tell);
+    const artifacts = openArtifacts(join(directory, 'artifacts'));
+    return new LocalCluster(options, { store, artifacts, unlock });
+  } catch (error) {
+    unlock();
+    throw error;
+  }
 }

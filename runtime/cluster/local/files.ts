@@ -6,7 +6,8 @@ export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-function syncFolder(folder: string): void {
+/** Makes what was renamed or removed in a folder last. */
+export function syncFolder(folder: string): void {
   const handle = openSync(folder, 'r');
   try {
     fsyncSync(handle);
@@ -19,8 +20,8 @@ function syncFolder(folder: string): void {
  * Writes a whole file or nothing: to a file beside it, synced, then renamed, then the folder
  * synced. A `kill -9` or a power cut leaves the old content or the new one.
  */
-export function writeWhole(file: string, content: Uint8Array | string): void {
-  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+export function writeWhole(file: string, content: string): void {
+  const bytes = Buffer.from(content);
   const next = `${file}.next`;
   const handle = openSync(next, 'w', 0o600);
   try {

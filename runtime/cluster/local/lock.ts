@@ -1,23 +1,32 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClusterError } from '../port';
 
 /** A process is known by its number and its start: numbers are used again. */
 interface Owner {
   readonly pid: number;
+  /** Boot of the machine and ticks since then; `''` where there is no /proc: the number has to do. */
   readonly started: string;
 }
 
-/** Field 22 of /proc/<pid>/stat; `''` where there is no /proc, then the number alone has to do. */
-function startOf(pid: number): string {
+/** What file systems say that have no hard links (FAT, some shares). */
+const WITHOUT_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK']);
+
+function read(file: string): string | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold spaces; count from behind it.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? '' : (fields[19] ?? '');
+    return readFileSync(file, 'utf8');
   } catch {
-    return '';
+    return undefined;
   }
+}
+
+/** Field 22 of /proc/<pid>/stat, counted from behind the name: that may hold spaces. */
+function startOf(pid: number): string {
+  const stat = read(`/proc/${pid}/stat`);
+  const boot = read('/proc/sys/kernel/random/boot_id')?.trim();
+  if (stat === undefined || boot === undefined) return '';
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' ? '' : `${boot} ${fields[19] ?? ''}`;
 }
 
 function isAlive({ pid, started }: Owner): boolean {
@@ -29,25 +38,48 @@ function isAlive({ pid, started }: Owner): boolean {
   return started === '' || startOf(pid) === started;
 }
 
-function ownerIn(file: string): Owner | undefined {
+function ownerIn(text: string): Owner | undefined {
   try {
-    const owner = JSON.parse(readFileSync(file, 'utf8')) as Owner;
-    return Number.isInteger(owner.pid) && owner.pid > 0 ? owner : undefined;
+    const { pid, started } = JSON.parse(text) as Partial<Owner>;
+    const known = Number.isInteger(pid) && (pid ?? 0) > 0 && typeof started === 'string';
+    return known ? { pid: pid as number, started } : undefined;
   } catch {
     return undefined;
   }
 }
 
-function tryCreate(file: string): boolean {
+/** A link appears with its content or not at all; nobody ever sees a lock without an owner. */
+function tryLink(mine: string, lock: string): boolean {
   try {
-    const handle = openSync(file, 'wx', 0o600);
-    writeSync(handle, JSON.stringify({ pid: process.pid, started: startOf(process.pid) }));
-    closeSync(handle);
+    linkSync(mine, lock);
+    return true;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    if (!WITHOUT_LINKS.has(code)) throw error;
+    return tryCreate(readFileSync(mine, 'utf8'), lock);
+  }
+}
+
+function tryCreate(content: string, lock: string): boolean {
+  try {
+    writeFileSync(lock, content, { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
+}
+
+/** Takes a dead owner's lock away, unless somebody else was faster: then it is put back. */
+function removeStale(lock: string, stale: string, aside: string): void {
+  try {
+    renameSync(lock, aside);
+  } catch {
+    return;
+  }
+  if (read(aside) !== stale) tryLink(aside, lock);
+  rmSync(aside, { force: true });
 }
 
 /**
@@ -56,17 +88,27 @@ function tryCreate(file: string): boolean {
  * @throws ClusterError when another service uses the folder
  */
 export function takeLock(folder: string): () => void {
-  const file = join(folder, 'lock');
-  for (let attempt = 0; attempt < 3; attempt += 1) {
-    if (tryCreate(file)) return () => rmSync(file, { force: true });
-    const owner = ownerIn(file);
-    if (owner !== undefined && isAlive(owner)) {
-      throw new ClusterError(
-        'CLUSTER_UNAVAILABLE',
-        `the folder ${folder} is in use by process ${owner.pid}; stop that service, or choose another local.directory`,
-      );
+  const lock = join(folder, 'lock');
+  const own = JSON.stringify({ pid: process.pid, started: startOf(process.pid) });
+  const mine = `${lock}.${process.pid}-${process.hrtime.bigint()}`;
+  writeFileSync(mine, own, { mode: 0o600 });
+  try {
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      if (tryLink(mine, lock)) return () => rmSync(lock, { force: true });
+      const text = read(lock);
+      const owner = text === undefined ? undefined : ownerIn(text);
+      if (owner !== undefined && isAlive(owner)) throw inUse(folder, owner.pid);
+      if (text !== undefined) removeStale(lock, text, `${mine}.stale`);
     }
-    rmSync(file, { force: true });
+    throw new ClusterError('CLUSTER_UNAVAILABLE', `${folder} cannot be locked; try again`);
+  } finally {
+    rmSync(mine, { force: true });
   }
-  throw new ClusterError('CLUSTER_UNAVAILABLE', `the folder ${folder} cannot be locked; try again`);
+}
+
+function inUse(folder: string, pid: number): ClusterError {
+  return new ClusterError(
+    'CLUSTER_UNAVAILABLE',
+    `the folder ${folder} is in use by process ${pid}; stop that service, or choose another local.directory`,
+  );
 }

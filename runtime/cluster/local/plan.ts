@@ -1,12 +1,7 @@
-import { isAbsolute, relative, resolve } from 'node:path';
-import { realpathSync, statSync } from 'node:fs';
 import type { Arm, ModelSpec } from '../../../lib/spec';
-import { filePathOf, quantityValue } from '../../../lib/spec';
+import { quantityValue } from '../../../lib/spec';
 import { ClusterError } from '../port';
 import { sha256 } from './files';
-
-/** Largest file that is read from the models folder: more would not fit in memory beside the model. */
-const MAX_ARTIFACT_BYTES = 2 ** 31;
 
 /** How the built-in ONNX server is started; arguments of the arm follow. */
 export interface SpawnServer {
@@ -57,59 +52,34 @@ function refusal(spec: ModelSpec, arm: Arm, problem: string): ClusterError {
   );
 }
 
-/** @throws ClusterError with a sentence that says what the arm would need */
-export function checkRunnable(spec: ModelSpec, arm: Arm): void {
-  if (arm.server.kind !== 'onnx') {
-    throw refusal(
-      spec,
-      arm,
-      `it needs the server ${arm.server.kind}, this cluster runs ONNX models`,
-    );
+/**
+ * Variables that change which code a process loads or who may debug it. In a pod they reach only
+ * that pod; here they would give a writer of definitions this machine.
+ */
+const LOADER_VARIABLES = /^(NODE_|LD_|DYLD_|OPENSSL_)/i;
+
+/** What keeps an arm from running as a process of this machine; undefined: nothing does. */
+function obstacleOf({ server, source, env }: Arm): string | undefined {
+  if (server.kind !== 'onnx') {
+    return `it needs the server ${server.kind}, this cluster runs ONNX models`;
   }
-  if (arm.source === undefined) {
-    throw refusal(spec, arm, 'it brings its model in an image, and there are no containers');
+  if (source === undefined) return 'it brings its model in an image, and there are no containers';
+  if (source.scheme !== 'file') {
+    return `its artifact is at ${source.scheme}://, and only files are loaded`;
   }
-  if (arm.source.scheme !== 'file') {
-    throw refusal(
-      spec,
-      arm,
-      `its artifact is at ${arm.source.scheme}://, and only files are loaded`,
-    );
-  }
-  const secret = Object.entries(arm.env).find(([, value]) => typeof value !== 'string');
+  const secret = Object.entries(env).find(([, value]) => typeof value !== 'string');
   if (secret !== undefined) {
-    throw refusal(
-      spec,
-      arm,
-      `environment_variables.${secret[0]} wants a Secret, and there is none`,
-    );
+    return `environment_variables.${secret[0]} wants a Secret, and there is none`;
   }
+  const loader = Object.keys(env).find((name) => LOADER_VARIABLES.test(name));
+  if (loader === undefined) return undefined;
+  return `environment_variables.${loader} changes what the server program itself loads`;
 }
 
-/**
- * The real path of a `file` source of a definition that came by REST: inside the models folder,
- * links followed.
- * @throws ClusterError when it is elsewhere or not there
- */
-export function fileInside(folder: string, uri: string): string {
-  const refuse = (problem: string): ClusterError =>
-    new ClusterError(
-      'INVALID_MODEL_CONFIG',
-      `repository_url: got "${uri}", ${problem}; put the file into the models folder and name it relative to that`,
-    );
-  const wanted = resolve(folder, filePathOf(uri));
-  let real: string;
-  try {
-    real = realpathSync(wanted);
-  } catch {
-    throw refuse('which is not there');
-  }
-  const below = relative(realpathSync(folder), real);
-  if (below.startsWith('..') || isAbsolute(below))
-    throw refuse('which is outside the models folder');
-  const { size } = statSync(real);
-  if (size > MAX_ARTIFACT_BYTES) throw refuse(`which has ${size} bytes, at most 2 GiB are loaded`);
-  return real;
+/** @throws ClusterError with a sentence that says what the arm would need */
+export function checkRunnable(spec: ModelSpec, arm: Arm): void {
+  const obstacle = obstacleOf(arm);
+  if (obstacle !== undefined) throw refusal(spec, arm, obstacle);
 }
 
 const flag = (name: string, value: number | undefined): readonly string[] =>

@@ -15,6 +15,8 @@ export interface ReplicaOptions {
   readonly baseEnv: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly random: () => number;
+  /** Told about processes that ended, and why. */
+  readonly tell: (message: string) => void;
   /** Gives each process an id of its own. */
   readonly nextId: () => string;
   readonly onChange: () => void;
@@ -24,7 +26,12 @@ export interface ReplicaOptions {
 export interface Replica {
   readonly plan: ArmPlan;
   readonly record: () => ReplicaRecord;
-  /** Drains and ends it; resolves when the process is gone. */
+  /** Takes over what a running process need not know: how it is watched and ended. */
+  readonly adopt: (plan: ArmPlan) => void;
+  /**
+   * Drains and ends it; resolves when the process is gone. Called again without a drain it cuts
+   * the first one short.
+   */
   readonly stop: (options: { readonly drain: boolean }) => Promise<void>;
   /** Measures what it uses since the last call. */
   readonly measure: () => void;
@@ -47,8 +54,10 @@ export function pauseMs(failures: number, random: number): number {
   return pause * (0.75 + random / 2);
 }
 
+const objectOf = ({ pid }: Child): string => `process ${pid}`;
+
 class LocalReplica implements Replica {
-  readonly plan: ArmPlan;
+  plan: ArmPlan;
   private id: string;
   private phase: ReplicaPhase = 'starting';
   private since: number;
@@ -60,13 +69,15 @@ class LocalReplica implements Replica {
   private measureUsage: () => Usage | undefined = () => undefined;
   private child: Child | undefined;
   private readonly stopping = new AbortController();
+  private readonly hurry = new AbortController();
+  private readonly gone = new AbortController();
   private readonly done: Promise<void>;
 
   constructor(private readonly options: ReplicaOptions) {
     this.plan = options.plan;
     this.id = options.nextId();
     this.since = options.now();
-    this.done = this.run();
+    this.done = this.run().finally(() => this.gone.abort());
   }
 
   record(): ReplicaRecord {
@@ -80,23 +91,34 @@ class LocalReplica implements Replica {
     this.usage = this.measureUsage();
   }
 
+  adopt(plan: ArmPlan): void {
+    this.plan = plan;
+  }
+
   async stop({ drain }: { readonly drain: boolean }): Promise<void> {
-    if (!this.stopping.signal.aborted) {
-      const { preStopMs, graceMs } = this.plan.times;
-      const routed = this.phase === 'ready';
-      this.enter('terminating');
-      this.stopping.abort();
-      // Callers that still hold the old routes get the time to let go of them.
-      if (drain && routed) await sleep(preStopMs);
-      this.child?.kill('SIGTERM');
-      const timer = setTimeout(
-        () => this.child?.kill('SIGKILL'),
-        drain ? graceMs : ABRUPT_GRACE_MS,
-      );
-      await this.done;
-      clearTimeout(timer);
-    }
+    if (!drain) this.hurry.abort();
+    if (!this.stopping.signal.aborted) void this.end();
     await this.done;
+  }
+
+  private async end(): Promise<void> {
+    const { preStopMs, graceMs } = this.plan.times;
+    const routed = this.phase === 'ready';
+    // Nobody was ever sent here, so nobody shall be now.
+    if (!routed) this.port = 0;
+    this.stopping.abort();
+    this.enter('terminating');
+    // Callers that still hold the old routes get the time to let go of them.
+    if (routed) await this.unhurried(preStopMs);
+    this.child?.kill('SIGTERM');
+    await Promise.race([this.done, this.unhurried(graceMs)]);
+    await Promise.race([this.done, sleep(ABRUPT_GRACE_MS, undefined, { ref: false })]);
+    this.child?.kill('SIGKILL');
+  }
+
+  private async unhurried(ms: number): Promise<void> {
+    const signal = AbortSignal.any([this.hurry.signal, this.gone.signal]);
+    await sleep(ms, undefined, { signal }).catch(() => undefined);
   }
 
   private enter(phase: ReplicaPhase, why?: Why): void {
@@ -132,6 +154,7 @@ class LocalReplica implements Replica {
       env: { ...baseEnv, ...plan.env },
     });
     this.child = child;
+    this.port = 0;
     this.measureUsage = createUsage(child.pid, now);
     const over = new AbortController();
     void child.ended.then(() => over.abort());
@@ -141,8 +164,10 @@ class LocalReplica implements Replica {
     this.usage = undefined;
     if (!this.wanted) return;
     this.failures = this.wasWell() ? 1 : this.failures + 1;
-    const told = this.why?.cause === 'probe-failing' ? this.why : undefined;
-    this.enter('failed', told ?? whyEnded(end, now(), child.pid));
+    const told = this.why?.cause === 'probe-failing' && this.why.object === objectOf(child);
+    const why = told ? this.why : whyEnded(end, now(), child.pid);
+    this.options.tell(`${this.options.model}, ${plan.name}: ${why?.message}`);
+    this.enter('failed', why);
   }
 
   private wasWell(): boolean {
@@ -159,9 +184,9 @@ class LocalReplica implements Replica {
   }
 
   private giveUp(child: Child, problem: string): void {
-    const object = `process ${child.pid}`;
     const message = `${problem}; it is started again`;
-    this.why = { cause: 'probe-failing', message, object, since: this.options.now() };
+    const since = this.options.now();
+    this.why = { cause: 'probe-failing', message, object: objectOf(child), since };
     child.kill('SIGKILL');
   }
 
@@ -174,8 +199,9 @@ class LocalReplica implements Replica {
     const end = this.options.now() + startupMs;
     const late = `the model was not loaded in ${startupMs / 1000} s (health.startupSeconds)`;
     const tooLate = sleep(startupMs, 0, { signal: over, ref: false }).catch(() => 0);
-    this.port = await Promise.race([child.listening, tooLate]).catch(() => 0);
-    if (this.port === 0) return over.aborted ? undefined : late;
+    const port = await Promise.race([child.listening, tooLate]).catch(() => 0);
+    if (this.wanted) this.port = port;
+    if (port === 0) return over.aborted ? undefined : late;
     while (!over.aborted && this.wanted) {
       const problem = await this.check();
       if (problem === undefined) return undefined;

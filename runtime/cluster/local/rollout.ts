@@ -25,19 +25,27 @@ function leastUseful(slots: readonly Slot[]): Slot | undefined {
   return [...slots].sort((a, b) => order.indexOf(a.phase) - order.indexOf(b.phase))[0];
 }
 
+/** May this old one go? */
+function isDispensable(victim: Slot, live: readonly Slot[], desired: number): boolean {
+  if (victim.phase === 'ready') return readyIn(live) > desired;
+  // It serves nobody. But it may come back: it goes when it is not needed, when a new one shows
+  // that those are better, or when it stands in the place of the first new one.
+  const fresh = live.filter(({ current }) => current);
+  const isInTheWay = fresh.length === 0 && live.length >= desired + SURGE;
+  return readyIn(live) >= desired || readyIn(fresh) > 0 || isInTheWay;
+}
+
 /**
  * The next step from what is to what is wished. Never fewer ready replicas than wished because of a
- * change: an old one goes only when enough others are ready.
+ * change: an old one that is ready goes only when enough others are.
  * @example one old ready, one wished → start; then, when the new one is ready → stop the old one
  */
 export function nextStep(slots: readonly Slot[], desired: number): Step {
   const live = slots.filter(({ phase }) => phase !== 'terminating');
   const fresh = live.filter(({ current }) => current);
-  const old = live.filter(({ current }) => !current);
-  const victim = leastUseful(old);
-  if (victim !== undefined) {
-    const left = readyIn(live) - (victim.phase === 'ready' ? 1 : 0);
-    if (left >= desired) return { do: 'stop', id: victim.id };
+  const victim = leastUseful(live.filter(({ current }) => !current));
+  if (victim !== undefined && isDispensable(victim, live, desired)) {
+    return { do: 'stop', id: victim.id };
   }
   if (fresh.length < desired && live.length < desired + SURGE) return { do: 'start' };
   const surplus = fresh.length > desired ? leastUseful(fresh) : undefined;

@@ -1,5 +1,5 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
-import type { ArmRecord, ReplicaRecord } from '../../core/snapshot';
+import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
 import { ArmRunner } from './arm';
 import { EndpointArm } from './endpoints';
 import type { ArmPlan, SpawnServer } from './plan';
@@ -12,9 +12,37 @@ export interface RunnerOptions {
   readonly spawnServer: SpawnServer;
   readonly baseEnv: NodeJS.ProcessEnv;
   readonly endpoints: Endpoints;
+  readonly tell: (message: string) => void;
   readonly now: () => number;
   readonly random: () => number;
   readonly onChange: () => void;
+}
+
+/** How to start the processes of an arm, or why that cannot be. */
+export type Planned =
+  | { readonly kind: 'plan'; readonly plan: ArmPlan }
+  | { readonly kind: 'blocked'; readonly why: Why };
+
+/** What should run. */
+export interface Wish {
+  readonly spec: ModelSpec;
+  /** By hand: no processes at all. */
+  readonly stopped: boolean;
+  /** Asked for arms that run as processes. */
+  readonly planOf: (arm: Arm) => Planned;
+}
+
+/**
+ * Nobody wakes a model that sleeps until it is called here, so that its fewest are one; only a hand
+ * stops it.
+ */
+function desiredOf({ scaling }: Arm, stopped: boolean): number {
+  return stopped ? 0 : Math.max(1, scaling.minReplicas);
+}
+
+/** An arm that ought to run and cannot. */
+function blockedRecord({ name, version }: Arm, desired: number, why: Why): ArmRecord {
+  return { name, version, desired, current: 0, ready: 0, updated: 0, why };
 }
 
 /** The arms of one model: processes, or endpoints that someone else runs. */
@@ -23,28 +51,34 @@ export class ModelRunner {
   private readonly watched = new Map<string, EndpointArm>();
   /** Arms the definition no longer has, until their last process is gone. */
   private readonly leaving = new Set<ArmRunner>();
+  private readonly blocked = new Map<string, ArmRecord>();
   private order: readonly string[] = [];
   private count = 0;
 
   constructor(private readonly options: RunnerOptions) {}
 
-  /** Follows a definition; `planOf` is asked for arms that run as processes. */
-  follow(spec: ModelSpec, stopped: boolean, planOf: (arm: Arm) => ArmPlan): void {
+  follow({ spec, stopped, planOf }: Wish): void {
     this.order = spec.arms.map(({ name }) => name);
     this.dropOthers();
     for (const arm of spec.arms) {
       const addresses = this.options.endpoints[spec.id]?.[arm.name];
       if (addresses !== undefined) this.followEndpoints(spec, arm, addresses);
-      else this.followProcess(spec, planOf(arm), stopped ? 0 : arm.scaling.minReplicas);
+      else this.followProcess(spec, arm, desiredOf(arm, stopped), planOf(arm));
     }
   }
 
   arms(): readonly ArmRecord[] {
-    return this.inOrder().map((arm) => arm.record());
+    return this.order.flatMap(
+      (name) => this.blocked.get(name) ?? this.runnerOf(name)?.record() ?? [],
+    );
   }
 
   replicas(): readonly ReplicaRecord[] {
-    return [...this.inOrder(), ...this.leaving].flatMap((arm) => arm.replicas());
+    const all = [...this.order.flatMap((name) => this.runnerOf(name) ?? []), ...this.leaving];
+    // One that goes before it ever listened has no address to show.
+    return all
+      .flatMap((arm) => arm.replicas())
+      .filter(({ phase, port }) => phase !== 'terminating' || port > 0);
   }
 
   async stop(how: { readonly drain: boolean }): Promise<void> {
@@ -56,11 +90,14 @@ export class ModelRunner {
     for (const runner of this.processes.values()) runner.measure();
   }
 
-  private inOrder(): readonly (ArmRunner | EndpointArm)[] {
-    return this.order.flatMap((name) => this.processes.get(name) ?? this.watched.get(name) ?? []);
+  private runnerOf(name: string): ArmRunner | EndpointArm | undefined {
+    return this.processes.get(name) ?? this.watched.get(name);
   }
 
   private dropOthers(): void {
+    for (const name of this.blocked.keys()) {
+      if (!this.order.includes(name)) this.blocked.delete(name);
+    }
     for (const [name, runner] of this.processes) {
       if (!this.order.includes(name)) void this.leave(name, runner);
     }
@@ -79,16 +116,24 @@ export class ModelRunner {
     this.options.onChange();
   }
 
-  private followProcess(spec: ModelSpec, plan: ArmPlan, desired: number): void {
-    const running = this.processes.get(plan.name);
-    if (running === undefined) this.processes.set(plan.name, this.startArm(spec, plan, desired));
+  private followProcess(spec: ModelSpec, arm: Arm, desired: number, planned: Planned): void {
+    const running = this.processes.get(arm.name);
+    if (planned.kind === 'blocked') {
+      // What runs goes on: it is better than nothing.
+      if (running !== undefined) running.scale(desired);
+      else this.blocked.set(arm.name, blockedRecord(arm, desired, planned.why));
+      return;
+    }
+    const { plan } = planned;
+    this.blocked.delete(arm.name);
+    if (running === undefined) this.processes.set(arm.name, this.startArm(spec, plan, desired));
     else running.setGoal({ plan, desired });
   }
 
   private startArm({ slug, id }: ModelSpec, first: ArmPlan, desired: number): ArmRunner {
-    const { spawnServer, baseEnv, now, random } = this.options;
+    const { spawnServer, baseEnv, tell, now, random } = this.options;
     const nextId = (): string => `${slug}-${first.name}-${process.pid}-${(this.count += 1)}`;
-    const fixed = { model: id, spawnServer, baseEnv, now, random, nextId };
+    const fixed = { model: id, spawnServer, baseEnv, tell, now, random, nextId };
     return new ArmRunner(
       { plan: first, desired },
       (plan, onChange) => startReplica({ ...fixed, plan, onChange }),

@@ -7,36 +7,35 @@ export interface Usage {
 
 /** Clock ticks per second of /proc; 100 on every Linux that Node runs on. */
 const TICKS = 100;
-const PAGE_BYTES = 4096;
 
-interface Sample {
-  readonly cpuSeconds: number;
-  readonly at: number;
-}
-
-function read(pid: number): { readonly cpuSeconds: number; readonly memoryBytes: number } {
+/** Seconds of all cores, user and system: the 12th and 13th field behind the name. */
+function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .map(Number);
-  // Behind the name: utime is the 12th field, stime the 13th, resident pages the 22nd.
-  const [user = 0, system = 0, pages = 0] = [fields[11], fields[12], fields[21]];
-  return { cpuSeconds: (user + system) / TICKS, memoryBytes: pages * PAGE_BYTES };
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
-/** Measures a process between two calls; undefined where there is no /proc, and at the first call. */
+/** Resident memory, which this file states in kB; pages differ in size between machines. */
+function memoryBytes(pid: number): number {
+  const found = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  if (found === null) throw new Error('it has ended');
+  return Number(found[1]) * 1024;
+}
+
+/**
+ * Measures a process from one call to the next (the first: from its start). Undefined when it is
+ * gone, and where there is no /proc.
+ */
 export function createUsage(pid: number, now: () => number): () => Usage | undefined {
-  let before: Sample | undefined;
+  let before = { seconds: 0, at: now() };
   return () => {
     try {
-      const { cpuSeconds, memoryBytes } = read(pid);
-      const at = now();
-      const last = before;
-      before = { cpuSeconds, at };
-      if (last === undefined || at <= last.at) return undefined;
-      const cores = (cpuSeconds - last.cpuSeconds) / ((at - last.at) / 1000);
-      return { cpuCores: Math.round(cores * 1000) / 1000, memoryBytes };
+      const next = { seconds: cpuSeconds(pid), at: now() };
+      const passed = (next.at - before.at) / 1000;
+      const cores = passed > 0 ? (next.seconds - before.seconds) / passed : 0;
+      const memory = memoryBytes(pid);
+      before = next;
+      return { cpuCores: Math.round(cores * 1000) / 1000, memoryBytes: memory };
     } catch {
       return undefined;
     }

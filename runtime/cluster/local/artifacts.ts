@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { syncFolder } from './files';
+
+/** Large files pass in pieces: a model may be larger than what we want to hold in memory. */
+const PIECE_BYTES = 1 << 20;
+/** Begins the names of files that are being written. */
+const UNFINISHED = '.next-';
+
+/** Bytes of models under their SHA-256, in one folder. */
+export interface ArtifactFolder {
+  /** Where bytes of this digest stand, if they do. */
+  readonly pathOf: (digest: string) => string;
+  /** Keeps bytes, held until `release`; gives their digest. */
+  readonly keepBytes: (bytes: Uint8Array) => Promise<string>;
+  /** Keeps a copy of a file in the same way. */
+  readonly keepFile: (path: string) => Promise<string>;
+  /** Are the bytes there, and what their name says? Holds them until `release` if so. */
+  readonly hold: (digest: string) => Promise<boolean>;
+  /** What the last look at these bytes said; false before the first. */
+  readonly isWell: (digest: string) => boolean;
+  /** Lets go of what one change held. */
+  readonly release: (digests: Iterable<string>) => void;
+  /** Removes all that nobody wants and nobody holds. */
+  readonly sweep: (wanted: ReadonlySet<string>) => void;
+}
+
+async function* piecesOf(handle: FileHandle): AsyncGenerator<Uint8Array> {
+  const piece = Buffer.allocUnsafe(PIECE_BYTES);
+  for (;;) {
+    const { bytesRead } = await handle.read(piece, 0, PIECE_BYTES);
+    if (bytesRead === 0) return;
+    yield piece.subarray(0, bytesRead);
+  }
+}
+
+async function piecesWith<T>(path: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(path, 'r');
+  try {
+    return await use(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function digestOf(path: string): Promise<string> {
+  return piecesWith(path, async (handle) => {
+    const hash = createHash('sha256');
+    for await (const piece of piecesOf(handle)) hash.update(piece);
+    return hash.digest('hex');
+  });
+}
+
+/** Tells a file that was looked at from one that was changed since. */
+async function stampOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found === undefined ? undefined : `${found.ino} ${found.size} ${found.mtimeMs}`;
+}
+
+class Folder implements ArtifactFolder {
+  /** Digest → stamp of the file when it was found to be what its name says. */
+  private readonly well = new Map<string, string>();
+  /** Digest → how many changes under way need it. */
+  private readonly held = new Map<string, number>();
+  private count = 0;
+
+  constructor(private readonly folder: string) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(folder)) {
+      if (name.startsWith(UNFINISHED)) rmSync(join(folder, name), { force: true });
+    }
+  }
+
+  readonly pathOf = (digest: string): string => join(this.folder, `${digest}.onnx`);
+
+  readonly keepBytes = (bytes: Uint8Array): Promise<string> => this.keep([bytes]);
+
+  readonly keepFile = (path: string): Promise<string> =>
+    piecesWith(path, (handle) => this.keep(piecesOf(handle)));
+
+  readonly hold = async (digest: string): Promise<boolean> => {
+    const path = this.pathOf(digest);
+    const stamp = await stampOf(path);
+    if (stamp === undefined) this.well.delete(digest);
+    else if (this.well.get(digest) !== stamp) {
+      if ((await digestOf(path)) === digest) this.well.set(digest, stamp);
+      else this.well.delete(digest);
+    }
+    const well = this.well.has(digest);
+    if (well) this.take(digest);
+    return well;
+  };
+
+  readonly isWell = (digest: string): boolean => this.well.has(digest);
+
+  readonly release = (digests: Iterable<string>): void => {
+    for (const digest of digests) {
+      const count = this.held.get(digest) ?? 0;
+      if (count > 1) this.held.set(digest, count - 1);
+      else this.held.delete(digest);
+    }
+  };
+
+  readonly sweep = (wanted: ReadonlySet<string>): void => {
+    for (const name of readdirSync(this.folder)) {
+      const digest = name.replace(/\.onnx$/, '');
+      if (name.startsWith(UNFINISHED) || wanted.has(digest) || this.held.has(digest)) continue;
+      rmSync(join(this.folder, name), { force: true });
+      this.well.delete(digest);
+    }
+  };
+
+  private take(digest: string): void {
+    this.held.set(digest, (this.held.get(digest) ?? 0) + 1);
+  }
+
+  private async keep(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<string> {
+    const next = join(this.folder, `${UNFINISHED}${(this.count += 1)}`);
+    try {
+      const digest = await writePieces(next, pieces);
+      this.take(digest);
+      await rename(next, this.pathOf(digest));
+      syncFolder(this.folder);
+      this.well.set(digest, (await stampOf(this.pathOf(digest))) ?? '');
+      return digest;
+    } catch (error) {
+      await rm(next, { force: true });
+      throw error;
+    }
+  }
+}
+
+async function writePieces(
+  path: string,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const handle = await open(path, 'w', 0o600);
+  try {
+    for await (const piece of pieces) {
+      hash.update(piece);
+      await handle.writeFile(piece);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return hash.digest('hex');
+}
+
+export function openArtifacts(folder: string): ArtifactFolder {
+  return new Folder(folder);
+}

@@ -1,0 +1,159 @@
+import { realpathSync, statSync } from 'node:fs';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+import type { Arm, ModelSpec, Source } from '../../../lib/spec';
+import { filePathOf } from '../../../lib/spec';
+import { ClusterError } from '../port';
+import type { Artifacts, Stored } from '../registry';
+import { pinOf } from '../registry';
+import type { ArtifactFolder } from './artifacts';
+
+function refusal(uri: string, problem: string, advice: string): ClusterError {
+  return new ClusterError(
+    'INVALID_MODEL_CONFIG',
+    `repository_url: got "${uri}", ${problem}; ${advice}`,
+  );
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The real path of a `file` source of a definition that came by REST: inside the models folder,
+ * links followed.
+ * @throws ClusterError when it is elsewhere, not there or no file
+ */
+export function fileInside(folder: string, uri: string): string {
+  const refuse = (problem: string): ClusterError =>
+    refusal(uri, problem, 'put the file into the models folder and name it relative to that');
+  const root = realPath(folder);
+  const real = realPath(resolve(folder, filePathOf(uri)));
+  if (root === undefined || real === undefined) throw refuse('which is not there');
+  const below = relative(root, real);
+  if (below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below)) {
+    throw refuse('which is outside the models folder');
+  }
+  // A pipe or a device would be waited for without end.
+  if (!statSync(real).isFile()) throw refuse('which is no file');
+  return real;
+}
+
+/** What the bytes of an arm are looked for in. */
+export interface Sources {
+  /** The models folder. */
+  readonly folder: string;
+  readonly artifacts: ArtifactFolder;
+}
+
+/** Looks for the bytes of arms; `held` grows by what has to be released when the change is over. */
+class Stage {
+  readonly held: string[] = [];
+  /** Arms that share a source get the same bytes, read once. */
+  private readonly copies = new Map<string, string>();
+
+  constructor(
+    private readonly spec: ModelSpec,
+    private readonly before: Stored | undefined,
+    private readonly sources: Sources,
+  ) {}
+
+  async digestOf(arm: Arm, source: Source): Promise<string> {
+    const digest = await this.bytesOf(arm, source);
+    const { uri, sha256 } = source;
+    if (sha256 === undefined || sha256 === digest) return digest;
+    throw refusal(
+      uri,
+      `which has sha256 ${digest}, must be ${sha256}`,
+      'find out which of the two is wrong',
+    );
+  }
+
+  /**
+   * What was read with the definition; else what a revision pinned; else the file in the models
+   * folder; else what this URI was before.
+   */
+  private async bytesOf(arm: Arm, { uri, content, sha256 }: Source): Promise<string> {
+    if (content !== undefined) return this.given(uri, content);
+    const pin = pinOf(this.spec, arm, this.before);
+    const fits = pin !== undefined && (sha256 === undefined || sha256 === pin.digest);
+    if (fits && pin.firm && (await this.hold(pin.digest))) return pin.digest;
+    try {
+      return await this.keepFile(uri);
+    } catch (error) {
+      if (fits && (await this.hold(pin.digest))) return pin.digest;
+      throw error;
+    }
+  }
+
+  private async given(uri: string, content: NonNullable<Source['content']>): Promise<string> {
+    const { sha256 } = content;
+    if (await this.hold(sha256)) return sha256;
+    // Rather copied than read: the bytes of a large file are only in memory when they are asked for.
+    const copied = await this.keepFile(uri).catch(() => undefined);
+    if (copied === sha256) return copied;
+    const digest = this.took(await this.sources.artifacts.keepBytes(content.bytes));
+    if (digest === sha256) return digest;
+    throw refusal(uri, 'which changed while it was read', 'apply it again when it is complete');
+  }
+
+  private async keepFile(uri: string): Promise<string> {
+    const { folder, artifacts } = this.sources;
+    const copied = this.copies.get(uri);
+    if (copied !== undefined) return copied;
+    const digest = this.took(await artifacts.keepFile(fileInside(folder, uri)));
+    this.copies.set(uri, digest);
+    return digest;
+  }
+
+  private async hold(digest: string): Promise<boolean> {
+    const well = await this.sources.artifacts.hold(digest);
+    if (well) this.took(digest);
+    return well;
+  }
+
+  private took(digest: string): string {
+    this.held.push(digest);
+    return digest;
+  }
+}
+
+/**
+ * Brings the bytes of these arms into the artifact folder and holds them there while `use` runs.
+ * @throws ClusterError when they are not to be had, or are others than the definition says
+ */
+export async function withArtifacts<T>(
+  sources: Sources,
+  { spec, arms, before }: { spec: ModelSpec; arms: readonly Arm[]; before: Stored | undefined },
+  use: (artifacts: Artifacts) => T,
+): Promise<T> {
+  const stage = new Stage(spec, before, sources);
+  try {
+    const found: Record<string, string> = {};
+    for (const arm of arms) {
+      if (arm.source?.scheme === 'file') found[arm.name] = await stage.digestOf(arm, arm.source);
+    }
+    return use(found);
+  } finally {
+    sources.artifacts.release(stage.held);
+  }
+}
+
+/**
+ * Are the bytes of a stored arm well? Damaged or lost ones are taken from the models folder again,
+ * if they are still there.
+ */
+export async function mend({ folder, artifacts }: Sources, digest: string, uri: string) {
+  const held: string[] = [];
+  try {
+    if (await artifacts.hold(digest)) held.push(digest);
+    else held.push(await artifacts.keepFile(fileInside(folder, uri)));
+  } catch {
+    // Neither here nor there: `isWell` says so, and the arm tells why it does not run.
+  } finally {
+    artifacts.release(held);
+  }
+}

@@ -1,0 +1,27 @@
+/** Work of one kind, one after the other; different kinds at the same time. */
+export interface Turns {
+  readonly run: <T>(kind: string, work: () => Promise<T>) => Promise<T>;
+  /** Resolves when nothing is under way. */
+  readonly idle: () => Promise<void>;
+}
+
+export function createTurns(): Turns {
+  const last = new Map<string, Promise<void>>();
+  return {
+    run: (kind, work) => {
+      const result = (last.get(kind) ?? Promise.resolve()).then(work);
+      const over = result.then(
+        () => undefined,
+        () => undefined,
+      );
+      last.set(kind, over);
+      void over.then(() => {
+        if (last.get(kind) === over) last.delete(kind);
+      });
+      return result;
+    },
+    idle: async () => {
+      while (last.size > 0) await Promise.all(last.values());
+    },
+  };
+}
