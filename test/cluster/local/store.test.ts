@@ -1,0 +1,117 @@
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Store } from '../../../runtime/cluster/local/store';
+import { openStore } from '../../../runtime/cluster/local/store';
+import type { Stored } from '../../../runtime/cluster/registry';
+import { applyTo } from '../../../runtime/cluster/registry';
+import { model } from '../conformance';
+
+let folder: string;
+let told: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'store-'));
+  told = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const open = (): Store => openStore(folder, (message) => told.push(message));
+const file = (): string => join(folder, 'iris.json');
+
+/** Puts a revision; the store does not care how it came to be, so the rules make it. */
+function revise(store: Store, version: string): Stored {
+  const { stored } = applyTo(store.models, {
+    spec: model({ version, name: '鸢尾花', env: { A: '\u2028 "x"' } }),
+    options: { by: 'tester', manager: 'rest' },
+    artifacts: { stable: '0'.repeat(64) },
+    now: 1,
+  });
+  store.put(stored);
+  return stored;
+}
+
+test('what was put is there when it is opened again, to the letter', () => {
+  const stored = revise(open(), '1');
+  expect(open().models.get('iris')).toEqual(JSON.parse(JSON.stringify(stored)));
+  expect(told).toEqual([]);
+});
+
+test('wherever the newest file is torn, what stood before it is there', () => {
+  const store = open();
+  revise(store, '1');
+  revise(store, '2');
+  const whole = readFileSync(file());
+  const before = readFileSync(`${file()}.before`);
+  for (let length = 0; length < statSync(file()).size - 1; length += 97) {
+    truncateSync(file(), length);
+    expect(open().models.get('iris')?.revision).toBe(1);
+    writeFileSync(file(), whole);
+    writeFileSync(`${file()}.before`, before);
+  }
+  expect(open().models.get('iris')?.revision).toBe(2);
+});
+
+test('a file that was changed by hand is moved aside and told, never thrown away', () => {
+  const store = open();
+  revise(store, '1');
+  revise(store, '2');
+  const changed = readFileSync(file(), 'utf8').replace('"tester"', '"nobody"');
+  writeFileSync(file(), changed);
+  const again = open();
+  expect(again.models.get('iris')?.revision).toBe(1);
+  expect(told.join()).toMatch(/iris\.json is broken \(its checksum is wrong\)/);
+  const aside = readdirSync(folder).find((name) => name.includes('.broken-')) ?? '';
+  expect(readFileSync(join(folder, aside), 'utf8')).toBe(changed);
+  expect(again.hasBroken()).toBe(true);
+});
+
+test('when both files are broken the model is missing and the others are there', () => {
+  const store = open();
+  revise(store, '1');
+  revise(store, '2');
+  const other = {
+    ...revise(store, '3'),
+    id: 'other',
+    definition: model({ id: 'other' }).definition,
+  };
+  store.put(other);
+  writeFileSync(file(), 'x');
+  writeFileSync(`${file()}.before`, 'y');
+  expect([...open().models.keys()]).toEqual(['other']);
+  expect(told).toHaveLength(2);
+});
+
+test('a definition that this release does not know is moved aside as well', () => {
+  const store = open();
+  const stored = revise(store, '1');
+  const strange = { ...stored, definition: { ...stored.definition, from_the_future: 1 } };
+  const sha256 = createHash('sha256').update(JSON.stringify(strange)).digest('hex');
+  writeFileSync(file(), JSON.stringify({ sha256, stored: strange }));
+  expect(open().models.size).toBe(0);
+  expect(told.join()).toContain('from_the_future');
+});
+
+test('a file under another name is not taken for that model', () => {
+  revise(open(), '1');
+  writeFileSync(join(folder, 'copy.json'), readFileSync(file()));
+  expect([...open().models.keys()]).toEqual(['iris']);
+  expect(told.join()).toContain('copy.json is broken (it is of the model iris)');
+});
+
+test('a removed model is gone for good', () => {
+  const store = open();
+  revise(store, '1');
+  revise(store, '2');
+  store.remove('iris');
+  expect(readdirSync(folder)).toEqual([]);
+  expect(open().models.size).toBe(0);
+});
