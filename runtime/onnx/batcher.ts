@@ -25,7 +25,7 @@ interface Batch {
   readonly outputs: readonly string[];
   readonly members: Member[];
   rows: number;
-  timer: NodeJS.Timeout | undefined;
+  flushed: boolean;
 }
 
 /** Collects requests of other callers with the same shapes and runs them together. Opt in. */
@@ -84,14 +84,19 @@ export class Batcher {
   }
 
   private begin(key: string, outputs: readonly string[]): Batch {
-    const batch: Batch = { outputs, members: [], rows: 0, timer: undefined };
-    batch.timer = setTimeout(() => this.flush(key, batch), this.batching.maxDelayMs);
+    const batch: Batch = { outputs, members: [], rows: 0, flushed: false };
+    const flush = (): void => this.flush(key, batch);
+    const { maxDelayMs } = this.batching;
+    // No delay still joins what arrived together: everything that was read in this turn of the loop.
+    if (maxDelayMs === 0) setImmediate(flush);
+    else setTimeout(flush, maxDelayMs);
     this.open.set(key, batch);
     return batch;
   }
 
   private flush(key: string, batch: Batch): void {
-    clearTimeout(batch.timer);
+    if (batch.flushed) return;
+    batch.flushed = true;
     this.open.delete(key);
     void this.runBatch(batch).catch((error: unknown) => {
       for (const member of batch.members) this.settle(member, () => member.reject(error));
@@ -107,13 +112,13 @@ export class Batcher {
   }
 
   private async runBatch({ members, outputs }: Batch): Promise<void> {
-    // The gate waits as long as the most patient member; the others are told below.
-    const call = new Call(Math.max(...members.map((member) => member.call.deadline)));
-    const timers = members.map((member) => this.watch(member));
-    try {
-      await this.gate.enter(call);
-    } finally {
-      for (const timer of timers) clearTimeout(timer);
+    // The gate waits as long as the most patient member; the others are told when their time is up.
+    const deadlines = members.map(({ call }) => call.deadline);
+    const call = new Call(Math.max(...deadlines));
+    const turn = this.gate.enter(call);
+    if (turn !== undefined) {
+      const timer = this.watch(members);
+      await turn.finally(() => clearInterval(timer));
     }
     try {
       const left = members.filter((member) => !member.settled);
@@ -132,14 +137,16 @@ export class Batcher {
     }
   }
 
-  private watch(member: Member): NodeJS.Timeout {
-    const left = Math.min(member.call.deadline - performance.now(), MAX_TIMER_MS);
-    return setTimeout(
-      () => this.settle(member, () => member.reject(timedOut('while it waited in the queue'))),
-      left,
-    );
+  private watch(members: readonly Member[]): NodeJS.Timeout {
+    return setInterval(() => {
+      const now = performance.now();
+      for (const member of members) {
+        if (member.call.deadline > now) continue;
+        this.settle(member, () => member.reject(timedOut('while it waited in the queue')));
+      }
+    }, WATCH_MS);
   }
 }
 
-/** setTimeout fires at once beyond 31 bits. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** How late a member of a waiting batch may learn that its time is up. */
+const WATCH_MS = 20;

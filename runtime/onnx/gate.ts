@@ -34,13 +34,17 @@ interface Waiter {
   readonly call: Call;
   readonly start: () => void;
   readonly refuse: (error: ServeError) => void;
-  timer: NodeJS.Timeout | undefined;
 }
+
+/** setTimeout fires at once beyond 31 bits. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Lets so many runs in at a time; the rest waits in order, up to a limit. */
 export class Gate {
   private inside = 0;
   private readonly waiting = new Set<Waiter>();
+  /** One timer for all who wait: nearly all have the same time limit, so it is hardly ever set anew. */
+  private alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
 
   constructor(
     private readonly limit: number,
@@ -61,8 +65,7 @@ export class Gate {
    * queue is full and 504 when the call's deadline passes while it waits.
    */
   enter(call: Call): Promise<void> | undefined {
-    const left = call.deadline - this.now();
-    if (left <= 0) throw timedOut('before it could start');
+    if (call.deadline <= this.now()) throw timedOut('before it could start');
     if (this.inside < this.limit) {
       this.inside += 1;
       return undefined;
@@ -74,40 +77,59 @@ export class Gate {
         { 'retry-after': '1' },
       );
     }
-    return this.wait(call, left);
+    return this.wait(call);
   }
 
   leave(): void {
-    const [next] = this.waiting;
-    if (next === undefined) {
-      this.inside -= 1;
-      return;
+    for (const next of this.waiting) {
+      this.remove(next);
+      if (next.call.deadline > this.now()) {
+        next.start();
+        return;
+      }
+      next.refuse(timedOut('while it waited in the queue'));
     }
-    this.remove(next);
-    next.start();
+    this.inside -= 1;
   }
 
-  private wait(call: Call, left: number): Promise<void> {
+  private wait(call: Call): Promise<void> {
     return new Promise((start, refuse) => {
-      const waiter: Waiter = { call, start, refuse, timer: undefined };
-      const drop = (error: ServeError): void => {
+      const waiter: Waiter = { call, start, refuse };
+      call.whenAbandoned(() => {
         this.remove(waiter);
-        refuse(error);
-      };
-      if (left < MAX_TIMER_MS) {
-        waiter.timer = setTimeout(() => drop(timedOut('while it waited in the queue')), left);
-      }
-      call.whenAbandoned(() => drop(abandoned()));
+        refuse(abandoned());
+      });
       this.waiting.add(waiter);
+      this.watch(call.deadline);
     });
   }
 
   private remove(waiter: Waiter): void {
     this.waiting.delete(waiter);
-    clearTimeout(waiter.timer);
     waiter.call.whenAbandoned(undefined);
   }
-}
 
-/** setTimeout fires at once beyond 31 bits. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+  /** Sees to it that somebody looks when this deadline passes. */
+  private watch(deadline: number): void {
+    if (this.alarm !== undefined && this.alarm.at <= deadline) return;
+    clearTimeout(this.alarm?.timer);
+    const left = Math.min(Math.max(0, deadline - this.now()), MAX_TIMER_MS);
+    this.alarm = { at: deadline, timer: setTimeout(() => this.sweep(), left) };
+    // An alarm for somebody who is long gone must not keep the process alive.
+    this.alarm.timer.unref();
+  }
+
+  private sweep(): void {
+    this.alarm = undefined;
+    const now = this.now();
+    let next = Infinity;
+    for (const waiter of this.waiting) {
+      const { deadline } = waiter.call;
+      if (deadline <= now) {
+        this.remove(waiter);
+        waiter.refuse(timedOut('while it waited in the queue'));
+      } else next = Math.min(next, deadline);
+    }
+    if (next !== Infinity) this.watch(next);
+  }
+}

@@ -48,19 +48,29 @@ function marked(text: string): string {
   return parts.join('');
 }
 
-/**
- * Reads JSON whose numbers may be integers of any size, NaN or ±Infinity. Ordinary values come as
- * JSON.parse gives them; special ones as marked strings that `numberOf` and `bigOf` read.
- */
-export function parseExact(text: string): unknown {
-  const special = LONG_DIGITS.test(text) || NON_FINITE.test(text);
+/** Do integers beyond 2^53 matter? Only for tensors of 64-bit integers, and looking for them costs. */
+export type Numbers = 'doubles' | 'exact integers';
+
+function tryParse(text: string): unknown {
   try {
-    return JSON.parse(special ? marked(text) : text) as unknown;
+    return JSON.parse(text) as unknown;
   } catch {
-    // The engine's message would quote our marked text; position and cause are found in the
-    // caller's own.
-    throw badRequest(`the body is not JSON: ${faultOf(text)}`);
+    return undefined;
   }
+}
+
+/**
+ * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of any size. Ordinary
+ * values come as JSON.parse gives them; special ones as marked strings that `numberOf` and `bigOf`
+ * read. Throws ServeError 400.
+ */
+export function parseExact(text: string, numbers: Numbers): unknown {
+  const isLong = numbers === 'exact integers' && LONG_DIGITS.test(text);
+  const plain = isLong ? undefined : tryParse(text);
+  if (plain !== undefined) return plain;
+  const special = isLong || NON_FINITE.test(text) ? tryParse(marked(text)) : undefined;
+  if (special !== undefined) return special;
+  throw badRequest(`the body is not JSON: ${faultOf(text)}`);
 }
 
 function faultOf(text: string): string {
@@ -101,18 +111,12 @@ export function bigOf(value: unknown): bigint | undefined {
   return text === undefined || WORDS.has(text) ? undefined : BigInt(text);
 }
 
-/** A value with no marks left, for what is shown or echoed: big integers lose digits here. */
-export function unmarked(value: unknown): unknown {
-  const text = markedText(value);
-  return text === undefined ? value : Number(text);
-}
-
 /** A JSON object (not a list, not null). */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A body as JSON; UTF-8 is required. Throws ServeError 400. */
-export function readJson(body: Buffer): unknown {
+export function readJson(body: Buffer, numbers: Numbers): unknown {
   if (!isUtf8(body)) throw badRequest('the body is not UTF-8, as JSON must be');
-  return parseExact(body.toString('utf8'));
+  return parseExact(body.toString('utf8'), numbers);
 }

@@ -6,6 +6,7 @@ import { readGraph } from './graph';
 import { loadOrt, sessionOptions } from './ort';
 import { operate } from './surgery';
 import type { Graph, GraphValue } from './graph';
+import type { Numbers } from './json';
 import type { Ort, Session, Threads } from './ort';
 import type { Port, Tensor, Tensors } from './tensor';
 
@@ -28,6 +29,8 @@ export interface Model {
   readonly metadata: ReadonlyMap<string, string>;
   /** Labels of the columns of an output, where the file states them. */
   readonly classes: ReadonlyMap<string, readonly string[]>;
+  /** How its requests have to be read. */
+  readonly numbers: Numbers;
   /** Runs the graph; inputs must fit the ports. Rejects with a ServeError 400 when the graph refuses them. */
   readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<Tensors>;
   readonly close: () => Promise<void>;
@@ -190,6 +193,8 @@ function runner(ort: Ort, { session, outputs }: Opened): Model['run'] {
   };
 }
 
+const isBig = ({ datatype }: Port): boolean => datatype.elements.kind === 'big';
+
 /** Loads a model. Rejects with an Error that names the model and says what is wrong with it. */
 export async function loadModel(source: ModelSource, threads: Threads): Promise<Model> {
   checkSource(source);
@@ -219,6 +224,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
     outputByName: new Map(outputs.map((port) => [port.name, port])),
     metadata,
     classes,
+    numbers: inputs.some(isBig) ? 'exact integers' : 'doubles',
     run: runner(ort, opened),
     close: () => session.release(),
   };

@@ -87,8 +87,8 @@ export function inputsOf({ model, defaults }: Manners, input: unknown, what: str
   return tensors;
 }
 
-function objectOf(body: Buffer): Record<string, unknown> {
-  const value = readJson(body);
+function objectOf({ model }: Manners, body: Buffer): Record<string, unknown> {
+  const value = readJson(body, model.numbers);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   return value;
 }
@@ -102,11 +102,11 @@ function callOf(manners: Manners, call: Record<string, unknown>): Tensors {
 }
 
 export const parseInference = (manners: Manners, body: Buffer): Tensors =>
-  callOf(manners, objectOf(body));
+  callOf(manners, objectOf(manners, body));
 
 /** The items of a batch, in order: tensors, or what is wrong with the item. */
 export function parseBatch(manners: Manners, body: Buffer): readonly (Tensors | ServeError)[] {
-  const { requests } = objectOf(body);
+  const { requests } = objectOf(manners, body);
   if (!Array.isArray(requests)) {
     throw badRequest(
       `requests is ${requests === undefined ? 'missing' : shown(requests)}; ` +

@@ -37,7 +37,7 @@ function columnsOf({ model, defaults }: Manners, given: unknown): Tensors {
 
 /** Throws ServeError 400. */
 export function parsePredict(manners: Manners, body: Buffer): Predict {
-  const value = readJson(body);
+  const value = readJson(body, manners.model.numbers);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   const { instances, inputs } = value;
   if ((instances === undefined) === (inputs === undefined)) {

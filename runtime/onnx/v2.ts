@@ -164,7 +164,7 @@ function outputsOf(given: unknown, model: Model, allBinary: boolean): readonly W
 export function parseInfer(model: Model, body: Buffer, length: string | undefined): Infer {
   const split = headerLength(length, body);
   const head = split === body.length ? body : body.subarray(0, split);
-  const value = readJson(head);
+  const value = readJson(head, model.numbers);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   const { id, parameters } = value;
   const allBinary = isObject(parameters) && parameters['binary_data_output'] === true;
