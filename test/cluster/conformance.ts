@@ -3,7 +3,7 @@ import type { ModelSpec } from '../../lib/spec';
 import type { ApplyOptions, Cluster, ClusterErrorCode, Snapshot } from '../../runtime/cluster/port';
 import { ClusterError } from '../../runtime/cluster/port';
 
-/** A cluster under test, and how to end it. `file` is a `file` source it can load. */
+/** A cluster under test, and how to end it. It can load the `file` source `./m.onnx`. */
 export interface Subject {
   readonly cluster: Cluster;
   readonly end: () => Promise<void>;
@@ -112,6 +112,37 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect([...results].sort()).toEqual(['REVISION_CONFLICT', 'done']);
     });
 
+    test('of two creations at the same moment one wins, and of two alike one is done', async () => {
+      const create = { ...REST, create: true };
+      const results = await Promise.all(
+        ['1', '2'].map((version) => refused(cluster.apply(model({ version }), create))),
+      );
+      expect([...results].sort()).toEqual(['MODEL_ALREADY_EXISTS', 'done']);
+      const alike = model({ id: 'other' });
+      const both = await Promise.all([alike, alike].map((spec) => cluster.apply(spec, create)));
+      expect(both.map(({ revision }) => revision)).toEqual([1, 1]);
+      expect(both.filter(({ changed }) => changed)).toHaveLength(1);
+    });
+
+    test('of two ids that clash at the same moment one wins', async () => {
+      const results = await Promise.all(
+        ['a_b', 'a-b'].map((id) => refused(cluster.apply(model({ id }), REST))),
+      );
+      expect([...results].sort()).toEqual(['INVALID_MODEL_CONFIG', 'done']);
+    });
+
+    test('changes of a model at the same moment are all there, each a revision', async () => {
+      const versions = ['1', '2', '3', '4', '5'];
+      await Promise.all(versions.map((version) => cluster.apply(model({ version }), REST)));
+      const history = await cluster.history('iris');
+      expect(history.map(({ revision }) => revision)).toEqual([5, 4, 3, 2, 1]);
+      expect(history.map(({ version }) => version).sort()).toEqual(versions);
+      expect(now(cluster).models.get('iris')).toMatchObject({
+        revision: 5,
+        hash: history[0]?.hash,
+      });
+    });
+
     test('a model that another manager writes is read only, unless it is taken over', async () => {
       await cluster.apply(model(), { by: 'git', manager: 'argocd' });
       const change = model({ version: '2' });
@@ -119,6 +150,27 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(await refused(cluster.remove('iris', REST))).toBe('READ_ONLY');
       expect(await cluster.apply(change, { ...REST, force: true })).toMatchObject({ revision: 2 });
       expect(now(cluster).models.get('iris')?.manager).toBe('rest');
+    });
+
+    test('taking over what stays the same changes the owner and nothing else', async () => {
+      await cluster.apply(model(), { by: 'git', manager: 'argocd' });
+      const taken = await cluster.apply(model(), { ...REST, force: true });
+      expect(taken).toEqual({ revision: 1, changed: false });
+      expect(now(cluster).models.get('iris')?.manager).toBe('rest');
+      expect(await cluster.apply(model({ version: '2' }), REST)).toMatchObject({ revision: 2 });
+    });
+
+    test('a stale revision of a model that is not there is refused', async () => {
+      const applying = cluster.apply(model(), { ...REST, ifRevision: 3 });
+      expect(await refused(applying)).toBe('REVISION_CONFLICT');
+      expect(now(cluster).models.size).toBe(0);
+    });
+
+    test('a model that is not there is not found, whatever is wanted of it', async () => {
+      const hash = '0'.repeat(16);
+      expect(await refused(cluster.history('nobody'))).toBe('MODEL_NOT_FOUND');
+      expect(await refused(cluster.remember('nobody', { hash }))).toBe('MODEL_NOT_FOUND');
+      expect(await refused(cluster.remove('nobody', REST))).toBe('MODEL_NOT_FOUND');
     });
 
     test('the service and its files change each other’s models', async () => {
@@ -175,6 +227,19 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(await cluster.apply(model(), REST)).toMatchObject({ changed: true });
     });
 
+    test('a model that goes stays in the snapshot as such until it is gone', async () => {
+      await cluster.apply(model(), REST);
+      await when(cluster, isReady('iris', '1'));
+      const seen: (boolean | undefined)[] = [];
+      const watch = cluster.watch(({ models }) => seen.push(models.get('iris')?.deleting));
+      await cluster.remove('iris', REST);
+      await when(cluster, ({ models }) => !models.has('iris'));
+      watch.stop();
+      // At first it stands, then it goes, then it is gone; never back.
+      expect(seen.join()).toMatch(/^false(,true)*(,)+$/);
+      expect(now(cluster).models.has('iris')).toBe(false);
+    });
+
     test('each candidate is an arm with replicas of its own version', async () => {
       const candidates = [{ version: '2', traffic: 5 }];
       await cluster.apply(model({ candidates }), REST);
@@ -205,6 +270,19 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       const before = heard.length;
       await cluster.apply(model({ version: '2' }), REST);
       expect(heard).toHaveLength(before);
+    });
+
+    test('the same listener can be given twice, and each watch is stopped on its own', async () => {
+      let calls = 0;
+      const listener = (): void => void (calls += 1);
+      const first = cluster.watch(listener);
+      const second = cluster.watch(listener);
+      expect(calls).toBe(2);
+      first.stop();
+      await cluster.apply(model(), REST);
+      expect(calls).toBeGreaterThan(2);
+      expect(second.snapshot().models.has('iris')).toBe(true);
+      second.stop();
     });
 
     test('a snapshot never changes after it was given', async () => {
