@@ -1,5 +1,5 @@
 import { ServeError } from './errors';
-import { timedOut } from './gate';
+import { MAX_TIMER_MS, timedOut } from './gate';
 import { joinKey } from './join';
 import { Joiner } from './trust';
 import type { Call, Gate } from './gate';
@@ -31,12 +31,11 @@ export class Executor {
   async run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
     const turn = this.gate.enter(call);
     if (turn !== undefined) await turn;
-    try {
-      this.onRun(1);
-      return { outputs: await this.model.run(inputs, outputs), shared: 1 };
-    } finally {
-      this.gate.leave();
-    }
+    this.onRun(1);
+    // A run cannot be stopped: its slot is given back when it ends, however long its caller waits.
+    const run = this.model.run(inputs, outputs).finally(() => this.gate.leave());
+    const tensors = this.model.isApart() ? await inTime(run, call) : await run;
+    return { outputs: tensors, shared: 1 };
   }
 
   /**
@@ -50,17 +49,22 @@ export class Executor {
   ): Promise<(Tensors | ServeError)[]> {
     const turn = this.gate.enter(call);
     if (turn !== undefined) await turn;
-    try {
-      const answers = Array<Tensors | ServeError>(items.length);
-      for (const indexes of this.groups(items)) {
-        const group = indexes.map((index) => items[index] as Tensors);
-        const results = await this.runGroup(group, outputs, call);
-        for (const [at, index] of indexes.entries()) answers[index] = results[at] as Tensors;
-      }
-      return answers;
-    } finally {
-      this.gate.leave();
+    const all = this.runGroups(items, outputs, call).finally(() => this.gate.leave());
+    return this.model.isApart() ? inTime(all, call) : all;
+  }
+
+  private async runGroups(
+    items: readonly Tensors[],
+    outputs: readonly string[],
+    call: Call,
+  ): Promise<(Tensors | ServeError)[]> {
+    const answers = Array<Tensors | ServeError>(items.length);
+    for (const indexes of this.groups(items)) {
+      const group = indexes.map((index) => items[index] as Tensors);
+      const results = await this.runGroup(group, outputs, call);
+      for (const [at, index] of indexes.entries()) answers[index] = results[at] as Tensors;
     }
+    return answers;
   }
 
   /** Indexes of items that can share a run. */
@@ -111,3 +115,12 @@ export class Executor {
 }
 
 const isOver = (call: Call): boolean => call.abandoned || performance.now() >= call.deadline;
+
+/** The result, or 504 at the call's deadline, whichever is first. */
+function inTime<Result>(result: Promise<Result>, call: Call): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const left = Math.min(call.deadline - performance.now(), MAX_TIMER_MS);
+    const timer = setTimeout(() => reject(timedOut('while the model computed')), left);
+    result.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

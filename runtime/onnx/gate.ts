@@ -37,7 +37,7 @@ interface Waiter {
 }
 
 /** setTimeout fires at once beyond 31 bits. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Lets so many runs in at a time; the rest waits in order, up to a limit. */
 export class Gate {

@@ -3,11 +3,16 @@ import path from 'node:path';
 import { tryFindByOnnx, tryFindByOrt } from './datatype';
 import { badRequest, listed, UnservableModel } from './errors';
 import { readGraph } from './graph';
+import { AdaptiveEngine, startEngine } from './engine';
 import { loadOrt, sessionOptions } from './ort';
+import { createSession, inlineEngine } from './session';
 import { operate } from './surgery';
+import { ThreadDied } from './thread';
 import type { Graph, GraphValue } from './graph';
 import type { Numbers } from './json';
-import type { Ort, Session, Threads } from './ort';
+import type { InferenceSession } from 'onnxruntime-node';
+import type { Ort, Threads } from './ort';
+import type { RawOutputs, Recipe } from './session';
 import type { Port, Tensor, Tensors } from './tensor';
 
 export interface ModelSource {
@@ -33,6 +38,8 @@ export interface Model {
   readonly numbers: Numbers;
   /** Runs the graph; inputs must fit the ports. Rejects with a ServeError 400 when the graph refuses them. */
   readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<Tensors>;
+  /** Do its runs leave the event loop free? */
+  readonly isApart: () => boolean;
   readonly close: () => Promise<void>;
 }
 
@@ -72,7 +79,7 @@ async function fileOf({ name, path: given }: ModelSource): Promise<string> {
 }
 
 interface Opened {
-  readonly session: Session;
+  readonly engine: AdaptiveEngine;
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   readonly metadata: ReadonlyMap<string, string>;
@@ -94,40 +101,44 @@ async function openOnnx(ort: Ort, file: string, bytes: Buffer, threads: Threads)
   const folder = graph.external ? path.dirname(file) : undefined;
   // From the path where nothing changed, so that weights in files beside it are found and memory is
   // not held twice.
-  const session =
+  const recipe: Recipe =
     operated === undefined
-      ? await ort.InferenceSession.create(file, sessionOptions(threads, undefined))
-      : await ort.InferenceSession.create(operated.bytes, sessionOptions(threads, folder));
+      ? { source: file, options: sessionOptions(threads, undefined) }
+      : { source: operated.bytes, options: sessionOptions(threads, folder) };
   const { inputs, outputs }: Graph = operated === undefined ? graph : readGraph(operated.bytes);
+  const size = graph.external ? Infinity : bytes.length;
   return {
-    session,
     inputs: portsOf(inputs),
     outputs: portsOf(outputs),
     metadata: graph.metadata,
     zipped: operated?.classes ?? new Map(),
+    engine: await startEngine(ort, recipe, size),
   };
+}
+
+function sessionPorts(all: InferenceSession['inputMetadata']): Port[] {
+  return all.map((value) => {
+    const datatype = value.isTensor ? tryFindByOrt(value.type) : undefined;
+    if (!value.isTensor || datatype === undefined) {
+      throw new Error(
+        `'${value.name}' is no tensor that can be served; in the .ort format nothing can be changed`,
+      );
+    }
+    const shape = value.shape.map((size) => (typeof size === 'number' ? size : -1));
+    return { name: value.name, datatype, shape };
+  });
 }
 
 /** ONNX Runtime's own format (`.ort`): no protobuf to read, so the session describes itself. */
 async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened> {
-  const session = await ort.InferenceSession.create(file, sessionOptions(threads, undefined));
-  const ports = (all: Session['inputMetadata']): Port[] =>
-    all.map((value) => {
-      const datatype = value.isTensor ? tryFindByOrt(value.type) : undefined;
-      if (!value.isTensor || datatype === undefined) {
-        throw new UnservableModel(
-          `'${value.name}' is not a tensor; in the .ort format that cannot be changed`,
-        );
-      }
-      const shape = value.shape.map((size) => (typeof size === 'number' ? size : -1));
-      return { name: value.name, datatype, shape };
-    });
+  const recipe: Recipe = { source: file, options: sessionOptions(threads, undefined) };
+  const session = await createSession(ort, recipe);
   return {
-    session,
-    inputs: ports(session.inputMetadata),
-    outputs: ports(session.outputMetadata),
+    inputs: sessionPorts(session.inputMetadata),
+    outputs: sessionPorts(session.outputMetadata),
     metadata: new Map(),
     zipped: new Map(),
+    engine: new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, recipe),
   };
 }
 
@@ -168,18 +179,14 @@ function reasonOf(error: unknown): string {
     .slice(0, 500);
 }
 
-function runner(ort: Ort, { session, outputs }: Opened): Model['run'] {
+function runner({ engine, outputs }: Opened): Model['run'] {
   const types = new Map(outputs.map(({ name, datatype }) => [name, datatype]));
   return async (inputs, wanted) => {
-    const feeds: Record<string, InstanceType<Ort['Tensor']>> = {};
-    for (const name in inputs) {
-      const tensor = inputs[name] as Tensor;
-      feeds[name] = new ort.Tensor(tensor.datatype.ort, tensor.data as never, tensor.dims);
-    }
-    let results: Awaited<ReturnType<Session['run']>>;
+    let results: RawOutputs;
     try {
-      results = await session.run(feeds, wanted as string[]);
+      results = await engine.run(inputs, wanted);
     } catch (error) {
+      if (error instanceof ThreadDied) throw error;
       throw badRequest(`the model could not compute this input: ${reasonOf(error)}`);
     }
     const tensors: Record<string, Tensor> = {};
@@ -187,7 +194,7 @@ function runner(ort: Ort, { session, outputs }: Opened): Model['run'] {
       const value = results[name];
       const datatype = types.get(name);
       if (value === undefined || datatype === undefined) continue;
-      tensors[name] = { datatype, dims: value.dims, data: value.data as Tensor['data'] };
+      tensors[name] = { datatype, dims: value.dims, data: value.data };
     }
     return tensors;
   };
@@ -214,7 +221,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
       },
     );
   }
-  const { inputs, outputs, metadata, session } = opened;
+  const { inputs, outputs, metadata, engine } = opened;
   return {
     name: source.name,
     version: source.version,
@@ -225,8 +232,9 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
     metadata,
     classes,
     numbers: inputs.some(isBig) ? 'exact integers' : 'doubles',
-    run: runner(ort, opened),
-    close: () => session.release(),
+    isApart: () => engine.isApart,
+    run: runner(opened),
+    close: engine.close,
   };
 }
 

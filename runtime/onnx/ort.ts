@@ -4,7 +4,6 @@ import { UnservableModel } from './errors';
 import type * as OnnxRuntime from 'onnxruntime-node';
 
 export type Ort = typeof OnnxRuntime;
-export type Session = OnnxRuntime.InferenceSession;
 
 /**
  * ONNX Runtime, loaded at the first use: it is an optional package of 46 MB, and everything else
@@ -59,6 +58,8 @@ export function sessionOptions(
   return {
     intraOpNumThreads: threads.intraOpThreads,
     interOpNumThreads: threads.interOpThreads,
+    // Threads across operators are used in this mode only.
+    executionMode: threads.interOpThreads > 1 ? 'parallel' : 'sequential',
     logSeverityLevel: LOG_FATAL,
     extra: { session },
   };

@@ -1,0 +1,100 @@
+import { createSession, inlineEngine } from './session';
+import { threadEngine } from './thread';
+import type { Ort } from './ort';
+import type { Engine, RawOutputs, Recipe } from './session';
+import type { Tensors } from './tensor';
+
+/** A graph that holds the event loop longer than this moves to a thread. */
+const SLOW_MS = 10;
+/** Runs that must have been slow, so that one hiccup of the machine moves nothing. */
+const SLOW_RUNS = 3;
+/** Weight of the newest run in the mean. */
+const NEWEST = 0.3;
+/** A larger file starts in a thread: it will be slow, and must not be in memory twice. */
+export const LARGE_BYTES = 64 * 1024 * 1024;
+
+/** Where the graph runs now. */
+type Place =
+  | { readonly kind: 'inline'; readonly engine: Engine }
+  | { readonly kind: 'moving'; readonly engine: Engine }
+  | { readonly kind: 'thread'; readonly engine: Engine };
+
+/** Starts a model in this thread, where small graphs are fastest, and moves it out when it is slow. */
+export class AdaptiveEngine implements Engine {
+  private readonly inside = new Set<Promise<unknown>>();
+  private mean = 0;
+  private runs = 0;
+  private closed = false;
+
+  constructor(
+    private place: Place,
+    private readonly recipe: Recipe,
+    private readonly move: (recipe: Recipe) => Promise<Engine> = threadEngine,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Does a run leave the event loop free? */
+  get isApart(): boolean {
+    return this.place.kind === 'thread';
+  }
+
+  readonly run = (inputs: Tensors, outputs: readonly string[]): Promise<RawOutputs> => {
+    if (this.place.kind !== 'inline') return this.place.engine.run(inputs, outputs);
+    return this.measured(inputs, outputs);
+  };
+
+  readonly close = async (): Promise<void> => {
+    this.closed = true;
+    await this.place.engine.close();
+  };
+
+  private async measured(inputs: Tensors, outputs: readonly string[]): Promise<RawOutputs> {
+    const { engine } = this.place;
+    const since = this.now();
+    const run = engine.run(inputs, outputs);
+    this.inside.add(run);
+    // What was begun before this one runs first, on the same thread.
+    const others = this.inside.size;
+    try {
+      return await run;
+    } finally {
+      this.inside.delete(run);
+      this.note((this.now() - since) / others);
+    }
+  }
+
+  private note(milliseconds: number): void {
+    this.runs += 1;
+    this.mean = this.runs === 1 ? milliseconds : this.mean + NEWEST * (milliseconds - this.mean);
+    const isSlow = this.runs >= SLOW_RUNS && this.mean > SLOW_MS;
+    if (isSlow && this.place.kind === 'inline') void this.moveOut(this.place.engine);
+  }
+
+  private async moveOut(inline: Engine): Promise<void> {
+    this.place = { kind: 'moving', engine: inline };
+    let engine: Engine;
+    try {
+      engine = await this.move(this.recipe);
+    } catch {
+      // No second session, for want of memory perhaps: the first one goes on.
+      return;
+    }
+    if (this.closed) return engine.close();
+    this.place = { kind: 'thread', engine };
+    await Promise.allSettled(this.inside);
+    await inline.close();
+  }
+}
+
+/** Makes the session of a model where it will run best. */
+export async function startEngine(
+  ort: Ort,
+  recipe: Recipe,
+  bytes: number,
+): Promise<AdaptiveEngine> {
+  if (bytes > LARGE_BYTES) {
+    return new AdaptiveEngine({ kind: 'thread', engine: await threadEngine(recipe) }, recipe);
+  }
+  const session = await createSession(ort, recipe);
+  return new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, recipe);
+}

@@ -1,0 +1,44 @@
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { Ort } from './ort';
+import type { Tensor, Tensors } from './tensor';
+
+/** All that is needed to make a session, here or in another thread. */
+export interface Recipe {
+  /** Path of the file, or the bytes of one that was changed. */
+  readonly source: string | Uint8Array;
+  readonly options: InferenceSession.SessionOptions;
+}
+
+/** An output as ONNX Runtime gives it. */
+export interface RawOutput {
+  readonly dims: readonly number[];
+  readonly data: Tensor['data'];
+}
+export type RawOutputs = Readonly<Record<string, RawOutput>>;
+
+/** Runs one graph. Rejects with an Error that has the runtime's own words. */
+export interface Engine {
+  readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<RawOutputs>;
+  readonly close: () => Promise<void>;
+}
+
+export function createSession(ort: Ort, { source, options }: Recipe): Promise<InferenceSession> {
+  return typeof source === 'string'
+    ? ort.InferenceSession.create(source, options)
+    : ort.InferenceSession.create(source, options);
+}
+
+/** In this thread: nothing is copied, and the event loop stands still while the graph runs. */
+export function inlineEngine(ort: Ort, session: InferenceSession): Engine {
+  return {
+    run: (inputs, outputs) => {
+      const feeds: Record<string, OrtTensor> = {};
+      for (const name in inputs) {
+        const { datatype, data, dims } = inputs[name] as Tensor;
+        feeds[name] = new ort.Tensor(datatype.ort, data as never, dims);
+      }
+      return session.run(feeds, outputs as string[]) as Promise<unknown> as Promise<RawOutputs>;
+    },
+    close: () => session.release(),
+  };
+}
