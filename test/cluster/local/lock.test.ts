@@ -46,7 +46,7 @@ test.each(['', '{"pid":', '{"pid":-1,"started":""}', 'null', '{"pid":1}'])(
 test('nothing is left beside the lock, whether it was had or not', () => {
   left('');
   const release = takeLock(folder);
-  expect(() => takeLock(folder)).toThrow();
+  expect(() => takeLock(folder)).toThrow(/in use/);
   expect(readdirSync(folder)).toEqual(['lock']);
   release();
   expect(readdirSync(folder)).toEqual([]);
