@@ -1,0 +1,223 @@
+import path from 'node:path';
+import { fixtures, json, MODELS, post, startServer } from './support/server';
+import type { Reply, TestServer } from './support/server';
+
+let server: TestServer;
+let alone: TestServer;
+
+const DIAGNOSIS = {
+  name: 'deep_tcm_diagnosis',
+  version: 'v3.0.1',
+  path: path.join(MODELS, 'deep_tcm_diagnosis-v3.0.1.onnx'),
+};
+
+beforeAll(async () => {
+  const names = ['with_metadata', 'batchable', 'scalar', 'identity_fp32', 'identity_string'];
+  [server, alone] = await Promise.all([
+    startServer({ models: [...fixtures(...names, 'zipmap_strings', 'fixed_batch'), DIAGNOSIS] }),
+    startServer({ models: [DIAGNOSIS] }),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([server.stop(), alone.stop()]);
+});
+
+const infer = (model: string, input: unknown, more = {}): Promise<Reply> =>
+  post(`${server.url}/inference?model=${model}`, { input_data: input, ...more });
+
+async function result(model: string, input: unknown): Promise<Record<string, unknown>> {
+  const reply = await infer(model, input);
+  if (reply.status !== 200) throw new Error(`${reply.status} ${reply.text}`);
+  return (json(reply) as { result: Record<string, unknown> }).result;
+}
+
+async function refused(model: string, input: unknown, more = {}): Promise<string> {
+  const reply = await infer(model, input, more);
+  expect(reply.status).toBe(400);
+  return (json(reply) as { error: { message: string } }).error.message;
+}
+
+describe('one inference', () => {
+  test('answers the seed’s request as it stands, and needs no model name when there is one', async () => {
+    const reply = await post(`${alone.url}/inference`, {
+      input_data: {
+        symptoms: ['头痛', '乏力', '食欲不振'],
+        patient_info: { age: 35, gender: 'female' },
+      },
+    });
+    expect(reply.status).toBe(200);
+    const answer: Record<string, never> = json(reply);
+    expect(answer).toMatchObject({
+      result: { syndrome: '气血两虚证', unknown_symptoms: [] },
+      model_version: 'v3.0.1',
+      resource_usage: { batch_size: 1 },
+    });
+    expect(answer['confidence']).toBeCloseTo(0.47277611, 5);
+    const { probabilities } = answer['result'] as { probabilities: Record<string, number> };
+    expect(Object.keys(probabilities)).toHaveLength(26);
+    expect(probabilities['气血两虚证']).toBeCloseTo(0.47277611, 5);
+    const usage = answer['resource_usage'] as { duration_ms: number; memory_bytes: number };
+    expect(usage.duration_ms).toBeGreaterThan(0);
+    expect(usage.memory_bytes).toBeGreaterThan(1e7);
+  });
+
+  test('says which words were not understood', async () => {
+    const answer = await result('deep_tcm_diagnosis', { symptoms: ['头痛', 'xyz', '乏力'] });
+    expect(answer['unknown_symptoms']).toEqual(['xyz']);
+  });
+
+  test('takes what is missing, or null, from the defaults of the file', async () => {
+    expect(await result('with_metadata', { x: [0.5, 1] })).toEqual({
+      probabilities: { no: expect.closeTo(0.26894143), yes: expect.closeTo(0.7310586) },
+      word: ['hello'],
+      seen: ['none'],
+    });
+    const given = { x: [0.5, 1], options: { word: 'bye', scale: null }, tags: ['a', 'b'] };
+    expect(await result('with_metadata', given)).toMatchObject({ word: ['bye'], seen: ['a', 'b'] });
+  });
+
+  test('takes a dotted name as a path or as it is', async () => {
+    const flat = { x: [0.5, 1], 'options.scale': 3 };
+    const deep = { x: [0.5, 1], options: { scale: 3 } };
+    expect(await result('with_metadata', flat)).toEqual(await result('with_metadata', deep));
+  });
+
+  test('puts the batch in front that the graph wants, and takes it off again', async () => {
+    const one = await result('batchable', { x: [1, 2, 3, 4] });
+    expect(one).toMatchObject({ best: 0 });
+    expect(one['y']).toHaveLength(3);
+    expect(await result('batchable', { x: [[1, 2, 3, 4]] })).toEqual(one);
+    const two = await result('batchable', {
+      x: [
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],
+      ],
+    });
+    expect(two).toEqual({ y: [one['y'], one['y']], best: [0, 0] });
+    expect(await result('scalar', { x: 1.5, n: 1 })).toEqual({ doubled: 3, next: 2 });
+  });
+
+  test('takes the value alone when the model has one input', async () => {
+    const named = await result('batchable', { x: [1, 2, 3, 4] });
+    expect(await result('batchable', [1, 2, 3, 4])).toEqual(named);
+  });
+
+  test('gives classes their names, and the largest as confidence', async () => {
+    const reply = await infer('zipmap_strings', { X: [5.1, 3.5, 1.4, 0.2] });
+    expect(json(reply)).toMatchObject({
+      result: {
+        output_label: 'setosa',
+        output_probability: { setosa: expect.closeTo(0.98157942) },
+      },
+      confidence: expect.closeTo(0.98157942),
+    });
+    expect(json(await infer('with_metadata', { x: [0.5, 1] }))).toMatchObject({
+      confidence: expect.closeTo(0.7310586),
+    });
+    expect(json(await infer('batchable', [1, 2, 3, 4]))).toMatchObject({ confidence: null });
+  });
+
+  test('writes what JSON has no word for as a string', async () => {
+    expect(await result('identity_fp32', { x: ['NaN', '-Infinity', 1] })).toEqual({
+      y: ['NaN', '-Infinity', 1],
+    });
+  });
+
+  test('leaves the empty strings out that fill up a row', async () => {
+    expect(await result('identity_string', { x: ['', 'a', ''] })).toEqual({ y: ['a'] });
+    expect(await result('identity_string', { x: ['', ''] })).toEqual({ y: [] });
+  });
+});
+
+describe('what is wrong is told', () => {
+  test.each([
+    ['deep_tcm_diagnosis', {}, "input_data: 'symptoms' is missing; the model takes symptoms, pat"],
+    ['deep_tcm_diagnosis', { symptom: [] }, '"symptom" (did you mean "symptoms"?); it takes'],
+    [
+      'deep_tcm_diagnosis',
+      { symptoms: [], patient_info: { agee: 1 } },
+      '"patient_info.agee" (did you mean "patient_info.age"?)',
+    ],
+    ['deep_tcm_diagnosis', { symptoms: [], age: 1 }, '"age" (did you mean "patient_info.age"?)'],
+    ['deep_tcm_diagnosis', { symptoms: [], patient_info: 5 }, '"patient_info"'],
+    ['deep_tcm_diagnosis', { symptoms: [1] }, 'element 0 is 1; BYTES takes strings'],
+    ['deep_tcm_diagnosis', { symptoms: { a: 1 } }, "'symptoms' is an object"],
+    ['deep_tcm_diagnosis', [['头痛']], 'input_data is a list of 1; it must be an object with'],
+    ['deep_tcm_diagnosis', undefined, 'input_data is missing'],
+    ['batchable', { x: [1, 2, 3] }, 'got shape [1,3], the model takes [-1,4]'],
+    ['batchable', { x: [[1, 2, 3, 4], [1]] }, 'data does not have the stated shape [2,4]'],
+    ['batchable', { x: [[[1, 2, 3, 4]]] }, 'got shape [1,1,4]'],
+    ['batchable', { x: [1, 2, 3, 'a'] }, 'element 3 is "a"; FP32 takes numbers'],
+    ['batchable', { x: [1, 2, 3, [4]] }, 'element 3 is a list of 1'],
+    ['fixed_batch', { x: [1, 2, 3] }, 'got shape [1,3], the model takes [2,3]'],
+    ['identity_string', { x: ['a\0b'] }, 'NUL'],
+  ])('%s with %j', async (model, input, message) => {
+    expect(await refused(model, input)).toContain(message);
+  });
+
+  test('parameters must be an object', async () => {
+    const x = { x: [1, 2, 3, 4] };
+    expect(await refused('batchable', x, { parameters: 5 })).toContain('parameters is 5');
+    expect((await infer('batchable', x, { parameters: { a: 1 } })).status).toBe(200);
+    expect((await infer('batchable', x, { parameters: null })).status).toBe(200);
+  });
+
+  test('the model must be named among several, and exist', async () => {
+    const several = await post(`${server.url}/inference`, { input_data: {} });
+    expect([several.status, several.text]).toEqual([400, expect.stringContaining('?model=')]);
+    expect((await infer('nope', {})).status).toBe(404);
+  });
+});
+
+describe('a batch', () => {
+  const batch = async (model: string, inputs: unknown[]): Promise<Record<string, never>[]> => {
+    const requests = inputs.map((input) => ({ input_data: input }));
+    const reply = await post(`${server.url}/batch_inference?model=${model}`, { requests });
+    expect(reply.status).toBe(200);
+    return (json(reply) as { results: Record<string, never>[] }).results;
+  };
+
+  test('keeps the order, and one bad item fails alone', async () => {
+    const results = await batch('deep_tcm_diagnosis', [
+      { symptoms: ['头痛'] },
+      { symptom: ['头痛'] },
+      { symptoms: ['口渴', '乏力', 'xyz'] },
+      7,
+    ]);
+    expect(results[0]).toMatchObject({ result: { unknown_symptoms: [] }, model_version: 'v3.0.1' });
+    expect(results[1]).toEqual({ error: { message: expect.stringContaining('symptom') } });
+    expect(results[2]).toMatchObject({ result: { unknown_symptoms: ['xyz'] } });
+    expect(results[3]).toMatchObject({ error: {} });
+  });
+
+  test('answers as single requests do, also for rows of different lengths', async () => {
+    const inputs = [
+      { symptoms: ['头痛'] },
+      { symptoms: ['口渴', '乏力', 'xyz'], patient_info: { age: 70 } },
+      { symptoms: [] },
+      { symptoms: ['食欲不振', '乏力'] },
+    ];
+    // More than once: the first joined runs are compared with single ones, later ones are not.
+    for (let round = 0; round < 5; round += 1) {
+      const results = await batch('deep_tcm_diagnosis', inputs);
+      for (const [index, input] of inputs.entries()) {
+        const single = json(await infer('deep_tcm_diagnosis', input)) as Record<string, never>;
+        const got = results[index] as unknown as { confidence: number; result: object };
+        expect(got.confidence).toBeCloseTo(single['confidence'] ?? 0, 5);
+        const { probabilities: _, confidence: __, ...rest } = single['result'] ?? {};
+        expect(got.result).toMatchObject(rest);
+      }
+    }
+  });
+
+  test('of none has no results', async () => {
+    expect(await batch('batchable', [])).toEqual([]);
+  });
+
+  test.each([[{}], [{ requests: {} }], [[]], [7]])('%j is no batch', async (body) => {
+    const reply = await post(`${server.url}/batch_inference?model=batchable`, body);
+    const { error }: { error: { message: string } } = json(reply);
+    expect([reply.status, error.message]).toEqual([400, expect.stringContaining('must be')]);
+  });
+});
