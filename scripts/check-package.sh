@@ -38,7 +38,7 @@ const app = new App();
 new ModelDeployment(new Chart(app, 'models'), 'm', { model });
 process.stdout.write(`${parseModel(model).slug}\n${app.synthYaml().length > 0}\n`);
 TS
-"$root/node_modules/.bin/tsc" --module node20 --target es2022 --strict --typeRoots "$root/node_modules/@types" \
+"$root/node_modules/.bin/tsc" --ignoreConfig --module node20 --target es2022 --strict --typeRoots "$root/node_modules/@types" \
   --types node --outDir out use.ts
 [[ $(node out/use.js) == $'m\ntrue' ]]
 # The definition alone must not pull in cdk8s.

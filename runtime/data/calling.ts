@@ -95,12 +95,6 @@ export interface Reply {
   readonly body: Buffer;
 }
 
-interface Try {
-  readonly replica: Replica;
-  readonly answered: Answered;
-  readonly body: Promise<Buffer | Exclude<TryResult, { kind: 'answered' }>>;
-}
-
 /** What a request cannot be said in is the caller's fault: no replica is blamed, and no other one asked. */
 class CannotAsk extends Error {
   constructor(readonly reason: unknown) {
@@ -128,11 +122,12 @@ const over = (result: Exclude<TryResult, { kind: 'answered' }>): AttemptStarted 
 });
 
 /**
- * Asks a model and reads its whole answer, whatever its status is.
+ * Asks a model and reads its whole answer, whatever its status is. A try is over with the last byte:
+ * one that is cut off before that can be made again, for the caller has nothing yet.
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
 export async function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
-  let current: Try | undefined;
+  let current: Omit<Reply, 'arm'> | undefined;
   let fault: CannotAsk | undefined;
   const attempt = async (one: Attempt): Promise<AttemptStarted> => {
     const asked = await askOf(ask, one);
@@ -142,23 +137,19 @@ export async function callBuffered(calling: Calling, base: CallBase, ask: Ask): 
     }
     const answered = await send(calling, base, one, asked);
     if (answered.kind !== 'answered') return over(answered);
+    const body = await readAll(answered, MAX_ANSWER_BYTES);
+    if (!Buffer.isBuffer(body)) return over(base.signal.aborted ? { kind: 'aborted' } : body);
     const { status } = answered;
-    const body = readAll(answered, MAX_ANSWER_BYTES);
-    current = { replica: one.replica, answered, body };
-    const finished = body.then((end): TryResult =>
-      Buffer.isBuffer(end) ? { kind: 'answered', status } : end,
-    );
-    return { result: { kind: 'answered', status }, finished };
+    current = { replica: one.replica, status, body };
+    const result: TryResult = { kind: 'answered', status };
+    return { result, finished: Promise.resolve(result) };
   };
-  const discard = (): void => void current?.answered.body.destroy();
+  const discard = (): void => undefined;
   const result = await calling.dispatcher.run({ ...base, replayable: true, attempt, discard });
   if (fault !== undefined) throw fault.reason;
   if (result.kind !== 'answered') return throwFailure(result, base.model.id);
   if (current === undefined) throw new Error('a job was answered without a try');
-  const body = await current.body;
-  const { status, arm, tries } = result;
-  if (Buffer.isBuffer(body)) return { arm, replica: current.replica, status, body };
-  return throwFailure({ kind: 'failed', arm, result: body, tries }, base.model.id);
+  return { arm: result.arm, ...current };
 }
 
 /** An answer whose body has not been read; `done` must be told how that ended. */

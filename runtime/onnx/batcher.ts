@@ -47,6 +47,7 @@ export class Batcher {
 
   /** Rejects with 503 when too many wait, 504 when the call's time is up first. */
   run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
+    if (call.deadline <= performance.now()) throw timedOut('before it could start');
     const rows = rowsOf(inputs);
     const { joiner } = this.executor;
     if (rows === undefined || rows >= this.batching.maxSize || !joiner.possible) {

@@ -9,26 +9,24 @@ const tooLarge = (limit: number): ServeError =>
     `the body has more than ${limit} bytes, which is the limit; send less at a time`,
   );
 
-/**
- * Reads a request's body. Rejects with 413 as soon as it is too large; what follows is then thrown
- * away as it comes, so that the caller can finish sending and read the answer.
- */
+/** So much of a refused body is thrown away, so that its sender can finish and read the answer. */
+const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
+
+/** Reads a request's body. Rejects with 413 as soon as it is too large. */
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (Number(request.headers['content-length'] ?? 0) > limit) {
-      request.resume();
-      reject(tooLarge(limit));
-      return;
-    }
     const chunks: Buffer[] = [];
     let size = 0;
+    if (Number(request.headers['content-length'] ?? 0) > limit) reject(tooLarge(limit));
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= limit) chunks.push(chunk);
-      else {
-        chunks.length = 0;
-        reject(tooLarge(limit));
+      if (size <= limit) {
+        chunks.push(chunk);
+        return;
       }
+      chunks.length = 0;
+      reject(tooLarge(limit));
+      if (size > limit + MAX_DISCARDED_BYTES) request.destroy();
     });
     request.on('end', () => {
       const [first] = chunks;

@@ -47,7 +47,7 @@ describe('one inference', () => {
       },
     });
     expect(reply.status).toBe(200);
-    const answer: Record<string, never> = json(reply);
+    const answer: Record<string, unknown> = json(reply);
     expect(answer).toMatchObject({
       result: { syndrome: '气血两虚证', unknown_symptoms: [] },
       model_version: 'v3.0.1',
@@ -170,6 +170,11 @@ describe('what is wrong is told', () => {
   });
 });
 
+interface Result {
+  readonly confidence: number;
+  readonly result: Record<string, unknown>;
+}
+
 describe('a batch', () => {
   const batch = async (model: string, inputs: unknown[]): Promise<Record<string, never>[]> => {
     const requests = inputs.map((input) => ({ input_data: input }));
@@ -202,10 +207,10 @@ describe('a batch', () => {
     for (let round = 0; round < 5; round += 1) {
       const results = await batch('deep_tcm_diagnosis', inputs);
       for (const [index, input] of inputs.entries()) {
-        const single = json(await infer('deep_tcm_diagnosis', input)) as Record<string, never>;
-        const got = results[index] as unknown as { confidence: number; result: object };
-        expect(got.confidence).toBeCloseTo(single['confidence'] ?? 0, 5);
-        const { probabilities: _, confidence: __, ...rest } = single['result'] ?? {};
+        const single: Result = json(await infer('deep_tcm_diagnosis', input));
+        const got = results[index] as unknown as Result;
+        expect(got.confidence).toBeCloseTo(single.confidence, 5);
+        const { probabilities: _, confidence: __, ...rest } = single.result;
         expect(got.result).toMatchObject(rest);
       }
     }

@@ -99,6 +99,8 @@ export function ask(port: number, path: string, asking: Asking = {}): Promise<Go
           const whole = Buffer.concat(chunks);
           const { statusCode = 0, headers: named, rawHeaders } = answer;
           const text = whole.toString('utf8');
+          // A connection that its server resets later would keep the event loop turning.
+          sent.destroy();
           resolve({ status: statusCode, headers: named, rawHeaders, body: whole, text });
         });
       },

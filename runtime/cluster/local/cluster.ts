@@ -291,20 +291,31 @@ function digestsOf({ history }: Stored): readonly string[] {
   return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
 }
 
-/**
- * Opens a local cluster and starts what was there when it was last used.
- * @throws ClusterError when another service uses the folder
- */
-export async function createLocalCluster(options: LocalOptions): Promise<Cluster> {
-  const { directory, tell } = options;
+function openDisk({ directory, tell }: LocalOptions): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const unlock = takeLock(directory);
   try {
     const store = openStore(join(directory, 'models'), tell);
     const artifacts = openArtifacts(join(directory, 'artifacts'));
-    return new LocalCluster(options, { store, artifacts, unlock });
+    return { store, artifacts, unlock };
   } catch (error) {
     unlock();
     throw error;
+  }
+}
+
+/**
+ * Opens a local cluster and starts what was there when it was last used.
+ * @throws ClusterError when another service uses the folder, or it cannot be used at all
+ */
+export async function createLocalCluster(options: LocalOptions): Promise<Cluster> {
+  try {
+    return new LocalCluster(options, openDisk(options));
+  } catch (error) {
+    if (error instanceof ClusterError) throw error;
+    throw new ClusterError(
+      'CLUSTER_UNAVAILABLE',
+      `local.directory: ${options.directory} cannot be used (${(error as Error).message}); mend that, or choose another folder`,
+    );
   }
 }

@@ -157,6 +157,32 @@ test('a replica that is to go is out of the routes for a while before it is ende
   other.remove();
 });
 
+test('whoever follows the snapshots is answered all through a roll', async () => {
+  const other = place();
+  const patient = await open(other, { preStopMs: 200 });
+  await patient.apply(model(), REST);
+  await when(patient, isReady('iris', '1'));
+  const versions: string[] = [];
+  let rolling = true;
+  // Any failed call fails the test.
+  const calls = (async () => {
+    while (rolling) {
+      const ready = replicasIn(patient).find(({ phase }) => phase === 'ready');
+      versions.push((await ask(ready?.port)).version);
+    }
+  })();
+  for (const version of ['2', '3', '4']) {
+    await patient.apply(model({ version }), REST);
+    await when(patient, isReady('iris', version));
+    while (versions.at(-1) !== version) await new Promise((resolve) => setImmediate(resolve));
+  }
+  rolling = false;
+  await calls;
+  expect([...new Set(versions)]).toEqual(['1', '2', '3', '4']);
+  await patient.close();
+  other.remove();
+});
+
 test('a removal without a drain ends what a drain under way would wait for', async () => {
   const other = place();
   const patient = await open(other, { preStopMs: 600_000 });

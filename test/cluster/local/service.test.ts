@@ -29,6 +29,11 @@ test('a second service on the same folder is refused, and the first one goes on'
   await when(cluster, isReady('iris', '1'));
 });
 
+test('a folder that cannot be used is told with its name', async () => {
+  writeFileSync(here.directory, 'a file stands in its place');
+  await expect(open(here)).rejects.toThrow(/local\.directory: .*state cannot be used \(EEXIST/);
+});
+
 test('a restart brings everything back: revisions, owner, what was remembered', async () => {
   const first = await open(here);
   await first.apply(model(), REST);

@@ -1,0 +1,105 @@
+import { fixtures, json, post, startServer } from './support/server';
+import type { TestServer } from './support/server';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startServer({
+    models: fixtures('batchable', 'unbatchable', 'total', 'identity_string', 'with_metadata'),
+    batching: { maxSize: 8, maxDelayMs: 5 },
+  });
+});
+
+afterAll(async () => {
+  await server.stop();
+});
+
+type Outputs = { readonly name: string; readonly data: unknown[]; readonly shape: number[] }[];
+
+async function infer(model: string, datatype: string, rows: unknown[][]): Promise<Outputs> {
+  const shape = [rows.length, rows[0]?.length];
+  const inputs = [{ name: 'x', datatype, shape, data: rows.flat() }];
+  const reply = await post(`${server.url}/v2/models/${model}/infer`, { inputs });
+  if (reply.status !== 200) throw new Error(reply.text);
+  return (json(reply) as { outputs: Outputs }).outputs;
+}
+
+async function metric(line: string): Promise<number> {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const found = text.split('\n').find((each) => each.startsWith(`${line} `));
+  return Number(found?.slice(line.length));
+}
+
+test('requests that come together share a run, and each has its own answer', async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => [i, i + 1, i * 2, -i]);
+  const alone: Outputs[] = [];
+  for (const row of rows) alone.push(await infer('batchable', 'FP32', [row]));
+  const runs = await metric('onnx_server_run_requests_count');
+  const together = await Promise.all(rows.map((row) => infer('batchable', 'FP32', [row])));
+  expect(await metric('onnx_server_run_requests_count')).toBeLessThan(runs + 40);
+  for (const [index, outputs] of together.entries()) {
+    for (const [at, { name, data, shape }] of outputs.entries()) {
+      const wanted = alone[index]?.[at];
+      expect({ name, shape }).toEqual({ name: wanted?.name, shape: wanted?.shape });
+      for (const [i, value] of data.entries())
+        expect(value).toBeCloseTo(Number(wanted?.data[i]), 5);
+    }
+  }
+});
+
+test('requests of several rows, and of different shapes, keep apart what is theirs', async () => {
+  const cases = Array.from({ length: 30 }, (_, i) =>
+    Array.from({ length: (i % 4) + 1 }, (__, row) =>
+      Array.from({ length: (i % 3) + 1 }, (___, column) => `${i}-${row}-${column} 症`),
+    ),
+  );
+  const answers = await Promise.all(cases.map((rows) => infer('identity_string', 'BYTES', rows)));
+  expect(answers.map(([output]) => output?.data)).toEqual(cases.map((rows) => rows.flat()));
+});
+
+test('a graph that mixes the rows of a batch is found out and answers as if alone', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => infer('unbatchable', 'FP32', [[i, i * 2, i * 3]])),
+    );
+    for (const [output] of answers) expect(output?.data).toEqual([0, 0, 0]);
+  }
+});
+
+test('a graph without a batch in its output is run for each', async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, (_, i) => infer('total', 'FP32', [[i, 0, 0]])),
+  );
+  expect(answers.map(([output]) => output?.data)).toEqual(
+    Array.from({ length: 10 }, (_, i) => [i]),
+  );
+});
+
+test('native and V1 requests are joined as well, and say so', async () => {
+  const calls = Array.from({ length: 8 }, (_, i) =>
+    post(`${server.url}/inference?model=batchable`, { input_data: { x: [i, 0, 0, 0] } }),
+  );
+  const usages = (await Promise.all(calls)).map(
+    (reply) => (json(reply) as { resource_usage: { batch_size: number } }).resource_usage,
+  );
+  expect(Math.max(...usages.map(({ batch_size }) => batch_size))).toBeGreaterThan(1);
+});
+
+test('a request with a wrong shape fails alone', async () => {
+  const good = Array.from({ length: 5 }, (_, i) => infer('batchable', 'FP32', [[i, 0, 0, 0]]));
+  await expect(infer('batchable', 'FP32', [[1, 2]])).rejects.toThrow('got shape [1,2]');
+  expect(await Promise.all(good)).toHaveLength(5);
+});
+
+test('one whose time is up before its batch runs has 504, the others their answers', async () => {
+  const body = {
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }],
+  };
+  const url = `${server.url}/v2/models/batchable/infer`;
+  const replies = await Promise.all([
+    post(url, body),
+    post(url, body, { 'x-ai-model-deadline-ms': '0' }),
+    post(url, body),
+  ]);
+  expect(replies.map(({ status }) => status)).toEqual([200, 504, 200]);
+});
