@@ -111,7 +111,7 @@ async function perform(behaviour: Behaviour, response: ServerResponse): Promise<
 function stop(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) socket.destroy();
   });
 }
 
