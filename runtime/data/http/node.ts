@@ -35,6 +35,11 @@ function sendStream(
   headers: RawHeaders,
   source: Readable,
 ): Promise<Sent> {
+  // Its 'close' has been and gone: nobody would tell when this is over.
+  if (response.destroyed) {
+    source.destroy();
+    return Promise.resolve('caller_gone');
+  }
   response.writeHead(status, headers as string[]);
   // An event stream must not wait for the first kilobytes.
   response.flushHeaders();
