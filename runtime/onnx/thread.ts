@@ -10,18 +10,25 @@ const SOURCE = `
 const { parentPort, workerData } = require('node:worker_threads');
 const ort = require(workerData.runtime);
 const { source, options } = workerData.recipe;
+const half = (type, data) =>
+  type === 'float16' && globalThis.Float16Array !== undefined
+    ? new globalThis.Float16Array(data.buffer, data.byteOffset, data.length)
+    : data;
+const bits = (type, data) =>
+  type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
 const words = (error) => (error instanceof Error ? error.message : String(error));
 async function answer(session, { id, inputs, outputs }) {
   try {
     const feeds = {};
     for (const name in inputs) {
       const { type, data, dims } = inputs[name];
-      feeds[name] = new ort.Tensor(type, data, dims);
+      feeds[name] = new ort.Tensor(type, half(type, data), dims);
     }
     const results = await session.run(feeds, outputs);
     const plain = {};
     for (const name of outputs) {
-      plain[name] = { dims: results[name].dims, data: results[name].data };
+      const { dims, type, data } = results[name];
+      plain[name] = { dims, data: bits(type, data) };
     }
     parentPort.postMessage({ id, outputs: plain });
   } catch (error) {

@@ -19,6 +19,13 @@ type Numbers = readonly (number | string | boolean)[];
 const numbers = (data: Numbers): number[] => data.map(Number);
 const integers = (data: Numbers): bigint[] => data.map((value) => BigInt(value));
 
+type Halves = new (buffer: ArrayBufferLike) => Uint16Array;
+/** Node 24 has half floats, and ONNX Runtime then takes nothing else for them. */
+function halves(bits: Uint16Array): Uint16Array {
+  const { Float16Array: Half } = globalThis as { Float16Array?: Halves };
+  return Half === undefined ? bits : new Half(bits.buffer);
+}
+
 const DATATYPES = {
   BOOL: (data: Numbers, shape: number[]) =>
     new Tensor('bool', Uint8Array.from(numbers(data)), shape),
@@ -39,7 +46,7 @@ const DATATYPES = {
   INT64: (data: Numbers, shape: number[]) =>
     new Tensor('int64', BigInt64Array.from(integers(data)), shape),
   FP16: (data: Numbers, shape: number[]) =>
-    new Tensor('float16', Uint16Array.from(numbers(data).map(halfBits)), shape),
+    new Tensor('float16', halves(Uint16Array.from(numbers(data).map(halfBits))), shape),
   FP32: (data: Numbers, shape: number[]) =>
     new Tensor('float32', Float32Array.from(numbers(data)), shape),
   FP64: (data: Numbers, shape: number[]) =>
