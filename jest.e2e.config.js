@@ -1,6 +1,8 @@
 // End-to-end runs: the built command line as a process of its own. Needs `scripts/dev.sh build` first.
 /** @type {import('jest').Config} */
 module.exports = {
+  // A failed test may leave a service running; that must not hang the run.
+  forceExit: true,
   ...require('./jest.config.js'),
   testMatch: ['**/test/e2e/**/*.e2e.ts'],
   testPathIgnorePatterns: ['/node_modules/'],

@@ -122,8 +122,8 @@ const over = (result: Exclude<TryResult, { kind: 'answered' }>): AttemptStarted 
 });
 
 /**
- * Asks a model and reads its whole answer, whatever its status is. A try is over with the last byte:
- * one that is cut off before that can be made again, for the caller has nothing yet.
+ * Asks a model and reads its whole answer, whatever its status is. A try is over with the last
+ * byte: one that is cut off before that can be made again, for the caller has nothing yet.
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
 export async function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {

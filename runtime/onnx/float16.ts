@@ -1,5 +1,5 @@
-// IEEE 754 half precision by hand: Node 20 has no Float16Array, so values are
-// kept as their 16 bits; session.ts wraps them where ONNX Runtime wants the type.
+// IEEE 754 half precision by hand: Node 20 has no Float16Array, so ONNX Runtime takes and gives the
+// 16 bits.
 
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);

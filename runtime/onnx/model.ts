@@ -179,13 +179,6 @@ function reasonOf(error: unknown): string {
     .slice(0, 500);
 }
 
-/** Half floats stay the 16 bits they are, also where the platform has a type for them. */
-function bitsOf({ elements }: Port['datatype'], data: Tensor['data']): Tensor['data'] {
-  if (elements.kind !== 'half' || data instanceof Uint16Array) return data;
-  const { buffer, byteOffset, length } = data as Uint16Array;
-  return new Uint16Array(buffer, byteOffset, length);
-}
-
 function runner({ engine, outputs }: Opened): Model['run'] {
   const types = new Map(outputs.map(({ name, datatype }) => [name, datatype]));
   return async (inputs, wanted) => {
@@ -201,7 +194,7 @@ function runner({ engine, outputs }: Opened): Model['run'] {
       const value = results[name];
       const datatype = types.get(name);
       if (value === undefined || datatype === undefined) continue;
-      tensors[name] = { datatype, dims: value.dims, data: bitsOf(datatype, value.data) };
+      tensors[name] = { datatype, dims: value.dims, data: value.data };
     }
     return tensors;
   };

@@ -6,12 +6,29 @@ import type * as OnnxRuntime from 'onnxruntime-node';
 export type Ort = typeof OnnxRuntime;
 
 /**
+ * Where the platform has Float16Array (Node 24), the package's JavaScript takes half floats as that,
+ * and its native part then sees no elements. It looks once, at the first tensor: so that one is made
+ * while the type is out of sight, and half floats stay 16 bits in a Uint16Array everywhere.
+ */
+function withHalvesAsBits(ort: Ort): Ort {
+  const half = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');
+  if (half === undefined) return ort;
+  delete (globalThis as { Float16Array?: unknown }).Float16Array;
+  try {
+    void new ort.Tensor('float32', [0], [1]);
+  } finally {
+    Object.defineProperty(globalThis, 'Float16Array', half);
+  }
+  return ort;
+}
+
+/**
  * ONNX Runtime, loaded at the first use: it is an optional package of 46 MB, and everything else
  * must start without it.
  */
 export function loadOrt(): Ort {
   try {
-    return require('onnxruntime-node') as Ort;
+    return withHalvesAsBits(require('onnxruntime-node') as Ort);
   } catch (error) {
     const cause = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new UnservableModel(

@@ -28,16 +28,6 @@ export function createSession(ort: Ort, { source, options }: Recipe): Promise<In
     : ort.InferenceSession.create(source, options);
 }
 
-type Halves = new (buffer: ArrayBufferLike, offset: number, count: number) => ArrayLike<number>;
-const { Float16Array: Half } = globalThis as { Float16Array?: Halves };
-
-/** Where the platform has half floats (Node 24), ONNX Runtime takes nothing else for them. */
-function given(type: string, data: Tensor['data']): unknown {
-  if (type !== 'float16' || Half === undefined) return data;
-  const { buffer, byteOffset, length } = data as Uint16Array;
-  return new Half(buffer, byteOffset, length);
-}
-
 /** In this thread: nothing is copied, and the event loop stands still while the graph runs. */
 export function inlineEngine(ort: Ort, session: InferenceSession): Engine {
   return {
@@ -45,7 +35,7 @@ export function inlineEngine(ort: Ort, session: InferenceSession): Engine {
       const feeds: Record<string, OrtTensor> = {};
       for (const name in inputs) {
         const { datatype, data, dims } = inputs[name] as Tensor;
-        feeds[name] = new ort.Tensor(datatype.ort, given(datatype.ort, data) as never, dims);
+        feeds[name] = new ort.Tensor(datatype.ort, data as never, dims);
       }
       return session.run(feeds, outputs as string[]) as Promise<unknown> as Promise<RawOutputs>;
     },

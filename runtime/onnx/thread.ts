@@ -8,27 +8,22 @@ import type { Tensors } from './tensor';
 /** Plain JavaScript as text: it runs the same from sources, from a bundle and under a test runner. */
 const SOURCE = `
 const { parentPort, workerData } = require('node:worker_threads');
+// See ort.ts; here the global is this thread's own.
+delete globalThis.Float16Array;
 const ort = require(workerData.runtime);
 const { source, options } = workerData.recipe;
-const half = (type, data) =>
-  type === 'float16' && globalThis.Float16Array !== undefined
-    ? new globalThis.Float16Array(data.buffer, data.byteOffset, data.length)
-    : data;
-const bits = (type, data) =>
-  type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
 const words = (error) => (error instanceof Error ? error.message : String(error));
 async function answer(session, { id, inputs, outputs }) {
   try {
     const feeds = {};
     for (const name in inputs) {
       const { type, data, dims } = inputs[name];
-      feeds[name] = new ort.Tensor(type, half(type, data), dims);
+      feeds[name] = new ort.Tensor(type, data, dims);
     }
     const results = await session.run(feeds, outputs);
     const plain = {};
     for (const name of outputs) {
-      const { dims, type, data } = results[name];
-      plain[name] = { dims, data: bits(type, data) };
+      plain[name] = { dims: results[name].dims, data: results[name].data };
     }
     parentPort.postMessage({ id, outputs: plain });
   } catch (error) {

@@ -1,5 +1,8 @@
 import type { OnnxValue } from 'onnxruntime-node';
-import { Tensor } from 'onnxruntime-node';
+import type { Tensor as OrtTensor } from 'onnxruntime-node';
+import { loadOrt } from '../../runtime/onnx/ort';
+
+const { Tensor } = loadOrt();
 
 /** A tensor as the reference files hold it: `data` flat, 64-bit integers and NaN as strings. */
 export interface Stored {
@@ -18,13 +21,6 @@ export interface Case {
 type Numbers = readonly (number | string | boolean)[];
 const numbers = (data: Numbers): number[] => data.map(Number);
 const integers = (data: Numbers): bigint[] => data.map((value) => BigInt(value));
-
-type Halves = new (buffer: ArrayBufferLike) => Uint16Array;
-/** Node 24 has half floats, and ONNX Runtime then takes nothing else for them. */
-function halves(bits: Uint16Array): Uint16Array {
-  const { Float16Array: Half } = globalThis as { Float16Array?: Halves };
-  return Half === undefined ? bits : new Half(bits.buffer);
-}
 
 const DATATYPES = {
   BOOL: (data: Numbers, shape: number[]) =>
@@ -46,7 +42,7 @@ const DATATYPES = {
   INT64: (data: Numbers, shape: number[]) =>
     new Tensor('int64', BigInt64Array.from(integers(data)), shape),
   FP16: (data: Numbers, shape: number[]) =>
-    new Tensor('float16', halves(Uint16Array.from(numbers(data).map(halfBits))), shape),
+    new Tensor('float16', Uint16Array.from(numbers(data).map(halfBits)), shape),
   FP32: (data: Numbers, shape: number[]) =>
     new Tensor('float32', Float32Array.from(numbers(data)), shape),
   FP64: (data: Numbers, shape: number[]) =>
@@ -55,7 +51,7 @@ const DATATYPES = {
 };
 
 /** What a session is fed with. */
-export const feedsOf = (inputs: Case['inputs']): Record<string, Tensor> =>
+export const feedsOf = (inputs: Case['inputs']): Record<string, OrtTensor> =>
   Object.fromEntries(
     Object.entries(inputs).map(([name, { datatype, data, shape }]) => [
       name,

@@ -163,10 +163,10 @@ test('whoever follows the snapshots is answered all through a roll', async () =>
   await patient.apply(model(), REST);
   await when(patient, isReady('iris', '1'));
   const versions: string[] = [];
-  let rolling = true;
+  const roll = { over: false };
   // Any failed call fails the test.
   const calls = (async () => {
-    while (rolling) {
+    while (!roll.over) {
       const ready = replicasIn(patient).find(({ phase }) => phase === 'ready');
       versions.push((await ask(ready?.port)).version);
     }
@@ -176,7 +176,7 @@ test('whoever follows the snapshots is answered all through a roll', async () =>
     await when(patient, isReady('iris', version));
     while (versions.at(-1) !== version) await new Promise((resolve) => setImmediate(resolve));
   }
-  rolling = false;
+  roll.over = true;
   await calls;
   expect([...new Set(versions)]).toEqual(['1', '2', '3', '4']);
   await patient.close();
