@@ -62,8 +62,7 @@ function tryParse(text: string): unknown {
 /**
  * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of any size.
  * Ordinary values come as JSON.parse gives them; special ones as marked strings that
- * `numberOf` and `bigOf`
- * read. Throws ServeError 400.
+ * `numberOf` and `bigOf` read. Throws ServeError 400.
  */
 export function parseExact(text: string, numbers: Numbers): unknown {
   const isLong = numbers === 'exact integers' && LONG_DIGITS.test(text);
