@@ -1,11 +1,20 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { FetchJob } from '../../cli/fetch/fetch';
 import { fetchArtifact } from '../../cli/fetch/fetch';
 import { parseHf } from '../../cli/fetch/hf';
@@ -62,12 +71,17 @@ test('a file is copied, checked, and not copied again', async () => {
 });
 
 test('a download that is cut goes on where it was', async () => {
+  const partWritten = async (): Promise<void> => {
+    const part = join(folder, 'm.onnx.part');
+    while (!existsSync(part) || statSync(part).size === 0) await setTimeout(5);
+  };
   let cut = true;
   handler = (request, response) => {
     if (!cut) return serve(response, BYTES, request.headers.range);
     cut = false;
     response.writeHead(200, { 'content-length': BYTES.length });
-    response.write(BYTES.subarray(0, 100_000), () => setImmediate(() => response.destroy()));
+    response.write(BYTES.subarray(0, 100_000));
+    void partWritten().then(() => response.destroy());
   };
   await run({ uri: 's3://b/m.onnx', endpoint: base, as: 'm.onnx', sha256: SHA });
   expect(readFileSync(join(folder, 'm.onnx')).equals(BYTES)).toBe(true);
