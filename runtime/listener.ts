@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Config } from './config';
 import type { DataPlane } from './data';
+import { drainable } from './drain';
 
 /** Headers that do not come in this time are not coming; milliseconds. */
 const HEADERS_MS = 10_000;
@@ -42,7 +43,12 @@ function serverOf({ server }: ListenerOptions, handle: RequestListener): Server 
   const { tls } = server;
   if (tls === undefined) return createServer(options, handle);
   return createTlsServer(
-    { ...options, cert: readFileSync(tls.cert), key: readFileSync(tls.key) },
+    {
+      ...options,
+      handshakeTimeout: HEADERS_MS,
+      cert: readFileSync(tls.cert),
+      key: readFileSync(tls.key),
+    },
     handle,
   );
 }
@@ -55,6 +61,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     options.handle(request, response);
   };
   const server = serverOf(options, handle);
+  const drain = drainable(server);
   server.maxConnections = options.server.maxConnections;
   server.maxHeadersCount = MAX_HEADERS;
   const { host } = options.server;
@@ -74,11 +81,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     },
     close: async (graceMs) => {
       closing = true;
-      const over = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-      await over;
-      clearTimeout(timer);
+      await drain(graceMs);
     },
   };
 }

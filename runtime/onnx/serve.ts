@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { drainable } from '../drain';
 import { badRequest, ServeError, shown, UnservableModel } from './errors';
 import { inflated, readBody } from './body';
 import { Call } from './gate';
@@ -48,8 +49,6 @@ const MAX_BODY_BYTES = 10 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
 /** Longer than clients keep idle connections, so that they are the ones who close: no request is lost. */
 const KEEP_ALIVE_MS = 75_000;
-/** While draining: how often connections that became idle are closed. */
-const IDLE_SWEEP_MS = 20;
 const DEADLINE_HEADER = 'x-ai-model-deadline-ms';
 
 /** What all requests of one server share. */
@@ -154,20 +153,6 @@ function listen(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
-function drain(server: Server, limitMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    // A connection that is kept alive becomes idle only after the answer on it is out.
-    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
-    const limit = setTimeout(() => server.closeAllConnections(), limitMs);
-    server.close(() => {
-      clearInterval(sweep);
-      clearTimeout(limit);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
-}
-
 async function loadAll(options: OnnxServerOptions): Promise<Model[]> {
   const sources: readonly ModelSource[] =
     'name' in options.models ? [options.models] : options.models;
@@ -209,12 +194,13 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     void handle(host, request, response);
   });
+  const drain = drainable(server);
   const port = await listen(server, options.host, options.port);
   return {
     port,
     close: async () => {
       draining = true;
-      await drain(server, host.timeoutMs);
+      await drain(host.timeoutMs);
       for (const model of models) await model.close();
     },
   };
