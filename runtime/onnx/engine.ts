@@ -25,6 +25,7 @@ export class AdaptiveEngine implements Engine {
   private mean = 0;
   private runs = 0;
   private closed = false;
+  private moved: Promise<void> = Promise.resolve();
 
   constructor(
     private place: Place,
@@ -45,6 +46,8 @@ export class AdaptiveEngine implements Engine {
 
   readonly close = async (): Promise<void> => {
     this.closed = true;
+    // A thread that is cut off while it starts takes the process with it.
+    await this.moved;
     await this.place.engine.close();
   };
 
@@ -67,7 +70,7 @@ export class AdaptiveEngine implements Engine {
     this.runs += 1;
     this.mean = this.runs === 1 ? milliseconds : this.mean + NEWEST * (milliseconds - this.mean);
     const isSlow = this.runs >= SLOW_RUNS && this.mean > SLOW_MS;
-    if (isSlow && this.place.kind === 'inline') void this.moveOut(this.place.engine);
+    if (isSlow && this.place.kind === 'inline') this.moved = this.moveOut(this.place.engine);
   }
 
   private async moveOut(inline: Engine): Promise<void> {

@@ -32,7 +32,10 @@ async function answer(session, { id, inputs, outputs }) {
 }
 ort.InferenceSession.create(source, options).then(
   (session) => {
-    parentPort.on('message', (request) => answer(session, request));
+    parentPort.on('message', (request) => {
+      if (request !== null) return void answer(session, request);
+      session.release().finally(() => parentPort.close());
+    });
     parentPort.postMessage({ ready: true });
   },
   (error) => parentPort.postMessage({ error: words(error) }),
@@ -95,8 +98,12 @@ class Thread implements Engine {
     });
   };
 
+  /** It ends by itself: cut off inside of ONNX Runtime it would take the process with it. */
   readonly close = async (): Promise<void> => {
-    await this.worker.terminate();
+    if (this.died !== undefined) return;
+    const ended = new Promise((resolve) => this.worker.once('exit', resolve));
+    this.worker.postMessage(null);
+    await ended;
   };
 
   private settle(id: number, message: Message): void {
