@@ -5,6 +5,7 @@ import { Refusal } from './errors';
 import type { Inferred, Inferring } from './infer';
 import { infer, noAnswer, parsedAnswer, refusalOf } from './infer';
 import { nativeTarget } from './protocols';
+import { writeJson } from './protocols/exact';
 import { isPlain } from './protocols/json';
 import type { NativeItem } from './protocols/native';
 import { parseItem, readResult } from './protocols/native';
@@ -63,7 +64,7 @@ async function callChunk(
   const reply = await callBuffered(inferring, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
-    const body = JSON.stringify({ requests: chunk.map(({ item }) => item) });
+    const body = writeJson({ requests: chunk.map(({ item }) => item) });
     return { method: 'POST', target, body: Buffer.from(body) };
   }).catch((error: unknown) => {
     if (error instanceof OneAtATime) return undefined;

@@ -1,5 +1,8 @@
 import type { Compare } from '../../lib/spec';
+import { Exact, numberOf } from './protocols/exact';
 import { isPlain } from './protocols/json';
+
+const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
 /** How two answers differ; empty when they agree. */
 export type Differences = readonly string[];
@@ -16,10 +19,19 @@ function numbersAgree(a: number, b: number, { abs = 0, rel }: Compare): boolean 
   return Math.abs(a - b) <= Math.max(abs, rel * Math.max(Math.abs(a), Math.abs(b)));
 }
 
+/** As they were written, for class labels beyond 2^53; `1` and `1.0` are the same label. */
+function sameNumber(a: unknown, b: unknown): boolean {
+  if (a instanceof Exact && b instanceof Exact && a.text === b.text) return true;
+  const both = numberOf(a) === numberOf(b);
+  return both && (isSafe(a) || isSafe(b));
+}
+
+const isSafe = (value: unknown): boolean => Math.abs(numberOf(value) ?? 0) <= MAX_SAFE;
+
 /** The k largest entries by value, as names: what a ranking is about. */
 function topOf(values: readonly (readonly [string, unknown])[], k: number): readonly string[] {
-  const numbers = values.filter((one): one is [string, number] => typeof one[1] === 'number');
-  return numbers
+  return values
+    .map(([name, value]) => [name, numberOf(value) ?? NaN] as const)
     .toSorted((a, b) => b[1] - a[1])
     .slice(0, k)
     .map(([name]) => name);
@@ -37,12 +49,14 @@ function entriesOf(value: unknown): readonly (readonly [string, unknown])[] | un
 }
 
 const isRanking = (entries: readonly (readonly [string, unknown])[]): boolean =>
-  entries.length > 0 && entries.every(([, value]) => typeof value === 'number');
+  entries.length > 0 && entries.every(([, value]) => numberOf(value) !== undefined);
 
 function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Differences {
   const exact = rules.labels?.some((label) => isBelow(path, label)) === true;
-  if (typeof live === 'number' && typeof shadow === 'number' && !exact) {
-    return numbersAgree(live, shadow, rules) ? [] : [path];
+  const [liveNumber, shadowNumber] = [numberOf(live), numberOf(shadow)];
+  if (liveNumber !== undefined && shadowNumber !== undefined) {
+    const agree = exact ? sameNumber(live, shadow) : numbersAgree(liveNumber, shadowNumber, rules);
+    return agree ? [] : [path];
   }
   const a = entriesOf(live);
   const b = entriesOf(shadow);

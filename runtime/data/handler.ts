@@ -19,7 +19,8 @@ import type { Dispatcher } from './job';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
 import type { Route, RouteKind } from './paths';
-import { isOurs, matchPath } from './paths';
+import { isOurs, kindBelow, matchPath } from './paths';
+import { writeJson } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
 import { parseBatch, parseCall } from './protocols/native';
 import type { ShadowReport, Shadows } from './shadow';
@@ -84,7 +85,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 async function handle(plane: Plane, exchange: Exchange): Promise<void> {
   const tracing = tracingOf(exchange, plane.newId);
   const request: Request = { exchange, tracing, began: plane.clock.now() };
-  let kind: RouteKind | undefined = exchange.path.startsWith('/v1/') ? 'v1' : undefined;
+  let kind = kindBelow(exchange.path);
   try {
     const matched = matchPath(exchange.method, exchange.path);
     if (matched.found === 'method') {
@@ -217,7 +218,7 @@ const seconds = (milliseconds: number): number => Math.round(milliseconds) / 100
 
 function sendJson({ exchange, tracing }: Request, value: object, origin?: Origin): void {
   const headers = ['content-type', 'application/json', ...ownHeaders(tracing, origin)];
-  exchange.answer(200, headers, JSON.stringify(value));
+  exchange.answer(200, headers, writeJson(value));
 }
 
 type Origin = Parameters<typeof ownHeaders>[1];

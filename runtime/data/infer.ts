@@ -5,6 +5,7 @@ import { Refusal } from './errors';
 import type { MetadataCache } from './metadata';
 import type { Translated } from './protocols';
 import { translate, wantsMetadata } from './protocols';
+import { readAnswer } from './protocols/exact';
 import { serverMessage } from './protocols/json';
 import type { NativeItem, NativeOutput } from './protocols/native';
 
@@ -42,7 +43,7 @@ export function refusalOf(
 
 export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
+    return readAnswer(body.toString('utf8'));
   } catch {
     return undefined;
   }

@@ -81,6 +81,12 @@ export type Matched =
 /** Everything below these belongs to the data plane, known or not: nobody else answers there. */
 const OURS = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
 
+/** Whose clients call below this path, known or not: errors are written for them. */
+export function kindBelow(path: string): RouteKind | undefined {
+  const [, first] = /^\/(v1|v2|openai)\//.exec(path) ?? [];
+  return first as RouteKind | undefined;
+}
+
 function decoded(match: RegExpExecArray): (index: number) => string {
   return (index) => {
     const text = match[index] ?? '';

@@ -102,7 +102,7 @@ class Thread implements Engine {
   readonly close = async (): Promise<void> => {
     if (this.died !== undefined) return;
     const ended = new Promise((resolve) => this.worker.once('exit', resolve));
-    this.worker.postMessage(null);
+    this.worker.postMessage(null, []);
     await ended;
   };
 

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 
 // JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
-// looks.
+// looks. Digits of a fraction that no double holds are the only thing that may go.
 
 /** Stands before a number's text while it travels as a string; nobody outside can guess it. */
 const MARK = `${randomUUID()}:`;
 const MARKED = new RegExp(`"${MARK}([^"]*)"`, 'g');
 
-/** A number that a double cannot hold as it was written. */
+/** A number that would be another one, or of another kind, if JavaScript wrote it. */
 export class Exact {
   constructor(readonly text: string) {}
 
@@ -21,14 +21,19 @@ export class Exact {
   }
 }
 
-/** May a text hold numbers that JavaScript would write otherwise? Too many are asked, never too few. */
-const SUSPECT = /\d[eE]|(?:\d\.?){16}|\.\d*0(?!\d)|-0(?![.\d])|0\.000000/;
+/**
+ * May a text hold such numbers? Too many are asked, never too few: integers of 16 digits, fractions
+ * that are or may round to an integer, exponents that may give one, and −0.
+ */
+const SUSPECT =
+  /(?<![.\d])(?:\d{16}|\d{10,}\.)|\.0+(?!\d)|\.(?:0{6}|9{6})|\d[eE](?:\+?\d|-0|-\d{3})|0[eE]-|-0(?![.\d])/;
 
-const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-/** What Python's json writes although it is no JSON. */
-const NOT_A_NUMBER = /NaN|-?Infinity/y;
+const INTEGER = /^-?\d+$/;
+/** A string's begin, or a number. */
+const NUMBER = /"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/** A string's begin, or what Python's json writes although it is no JSON. */
+const NOT_A_NUMBER = /"|NaN|-?Infinity/g;
 
-const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /** Index behind the string that begins at `start`. */
@@ -41,48 +46,43 @@ function behindString(text: string, start: number): number {
   return text.length;
 }
 
-function tokenAt(pattern: RegExp, text: string, at: number): string | undefined {
-  pattern.lastIndex = at;
-  return pattern.exec(text)?.[0];
-}
-
 /** Rewrites what stands outside of strings: each token of the pattern by what `change` gives for it. */
 function rewritten(text: string, pattern: RegExp, change: (token: string) => string): string {
   let out = '';
   let kept = 0;
-  for (let at = 0; at < text.length;) {
-    if (text.charCodeAt(at) === QUOTE) {
-      at = behindString(text, at);
-      continue;
-    }
-    const token = tokenAt(pattern, text, at);
-    if (token === undefined) {
-      at += 1;
+  pattern.lastIndex = 0;
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+    const [token] = match;
+    if (token === '"') {
+      pattern.lastIndex = behindString(text, match.index);
       continue;
     }
     const changed = change(token);
-    if (changed !== token) {
-      out += text.slice(kept, at) + changed;
-      kept = at + token.length;
-    }
-    at += token.length;
+    if (changed === token) continue;
+    out += text.slice(kept, match.index) + changed;
+    kept = pattern.lastIndex;
   }
   return out + text.slice(kept);
+}
+
+/** Would JavaScript write another number than was read, or a float as an integer? */
+function changes(token: string): boolean {
+  const value = Number(token);
+  if (INTEGER.test(token)) return String(value) !== token;
+  return Number.isInteger(value) || !Number.isFinite(value);
 }
 
 const revive = (_key: string, value: unknown): unknown =>
   typeof value === 'string' && value.startsWith(MARK) ? new Exact(value.slice(MARK.length)) : value;
 
 /**
- * As JSON.parse, but a number that a double would change is an `Exact`.
+ * As JSON.parse, but a number that JavaScript would change is an `Exact`.
  * @throws SyntaxError
  */
 export function readJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
   if (!SUSPECT.test(text)) return value;
-  const marked = rewritten(text, NUMBER, (token) =>
-    String(Number(token)) === token ? token : `"${MARK}${token}"`,
-  );
+  const marked = rewritten(text, NUMBER, (token) => (changes(token) ? `"${MARK}${token}"` : token));
   return JSON.parse(marked, revive);
 }
 
@@ -111,5 +111,5 @@ export function numberOf(value: unknown): number | undefined {
 
 /** Was it written as an integer? `1` is, `1.0` and `1e3` are not. */
 export function isInteger(value: unknown): boolean {
-  return value instanceof Exact ? /^-?\d+$/.test(value.text) : Number.isSafeInteger(value);
+  return value instanceof Exact ? INTEGER.test(value.text) : Number.isSafeInteger(value);
 }

@@ -1,5 +1,6 @@
 import type { ArmRoute } from '../../core/table';
 import { Refusal } from '../errors';
+import { writeJson } from './exact';
 import type { NativeItem, NativeOutput } from './native';
 import { readResult } from './native';
 import { nativeToV1, v1ToNative } from './v1';
@@ -36,18 +37,18 @@ export function translate(
   const native = nativeTarget(arm, model, 'inference');
   const name = encodeURIComponent(model);
   if (native !== undefined) {
-    const body = JSON.stringify({ input_data: input, ...(parameters && { parameters }) });
+    const body = writeJson({ input_data: input, ...(parameters && { parameters }) });
     return { target: native, body, read: readResult };
   }
   switch (arm.protocol) {
     case 'v2': {
       const inputs = nativeToV2(input, metadata);
-      const body = JSON.stringify({ inputs, ...(parameters && { parameters }) });
+      const body = writeJson({ inputs, ...(parameters && { parameters }) });
       return { target: `/v2/models/${name}/infer`, body, read: v2ToNative };
     }
     case 'v1':
     case 'tfs': {
-      const body = JSON.stringify(nativeToV1(input, parameters));
+      const body = writeJson(nativeToV1(input, parameters));
       return { target: `/v1/models/${name}:predict`, body, read: v1ToNative };
     }
     default:

@@ -1,10 +1,11 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { Refusal } from '../errors';
+import { Exact, readJson } from './exact';
 
 export type Plain = Readonly<Record<string, unknown>>;
 
 export const isPlain = (value: unknown): value is Plain =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Exact);
 
 /** Inflates a body; the result is bounded as the body itself is. @throws Refusal */
 export function inflated(body: Buffer, encoding: string | undefined, limit: number): Buffer {
@@ -40,7 +41,7 @@ export function inflated(body: Buffer, encoding: string | undefined, limit: numb
 export function parseObject(body: Buffer): Plain {
   let value: unknown;
   try {
-    value = JSON.parse(body.toString('utf8'));
+    value = readJson(body.toString('utf8'));
   } catch (error) {
     throw new Refusal('INVALID_REQUEST', `the body is not JSON: ${(error as Error).message}`);
   }

@@ -2,6 +2,7 @@ import type { Priority } from '../../core/outcome';
 import { PRIORITIES } from '../../core/outcome';
 import type { Detail } from '../errors';
 import { Refusal } from '../errors';
+import { numberOf, writeJson } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 
@@ -30,7 +31,7 @@ export interface NativeOutput {
 const MAX_TIMEOUT_SECONDS = 300;
 
 function detail(path: string, value: unknown, allowed: string): Detail {
-  const text = JSON.stringify(value);
+  const text = value === undefined ? undefined : writeJson(value);
   const got = text === undefined ? undefined : text.length > 60 ? `${text.slice(0, 59)}…` : text;
   const head = got === undefined ? 'is missing' : `got ${got}`;
   return { path, message: `${head}, must be ${allowed}`, ...(got && { got }), allowed };
@@ -54,7 +55,8 @@ function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[]
 
 function timeoutFaults({ timeout }: Plain): readonly Detail[] {
   if (timeout === undefined) return [];
-  const good = typeof timeout === 'number' && timeout >= 1 && timeout <= MAX_TIMEOUT_SECONDS;
+  const given = numberOf(timeout);
+  const good = given !== undefined && given >= 1 && given <= MAX_TIMEOUT_SECONDS;
   return good
     ? []
     : [detail('timeout', timeout, `a number of seconds from 1 to ${MAX_TIMEOUT_SECONDS}`)];
@@ -66,8 +68,10 @@ function refuse(faults: readonly Detail[]): void {
   throw new Refusal('INVALID_REQUEST', message, { details: faults });
 }
 
-const millis = (seconds: unknown): number | undefined =>
-  typeof seconds === 'number' ? seconds * 1000 : undefined;
+function millis(timeout: unknown): number | undefined {
+  const seconds = numberOf(timeout);
+  return seconds === undefined ? undefined : seconds * 1000;
+}
 
 /** @throws Refusal with all faults */
 export function parseCall(body: Plain): NativeCall {
@@ -121,9 +125,11 @@ export function parseItem(value: unknown): NativeItem | Refusal {
 export function confidenceOf(output: unknown): number | null {
   if (!isPlain(output)) return null;
   const { confidence, probabilities } = output;
-  if (typeof confidence === 'number') return confidence;
+  const given = numberOf(confidence);
+  if (given !== undefined) return given;
   const values = isPlain(probabilities) ? Object.values(probabilities) : probabilities;
-  const numbers = Array.isArray(values) ? values.filter((one) => typeof one === 'number') : [];
+  const all = Array.isArray(values) ? values.map(numberOf) : [];
+  const numbers = all.filter((one) => one !== undefined);
   return numbers.length === 0 ? null : Math.max(...numbers);
 }
 
@@ -131,6 +137,5 @@ export function confidenceOf(output: unknown): number | null {
 export function readResult(answer: unknown): NativeOutput | undefined {
   if (!isPlain(answer) || !('result' in answer)) return undefined;
   const { result, confidence } = answer;
-  const given = typeof confidence === 'number' ? confidence : confidenceOf(result);
-  return { output: result, confidence: given };
+  return { output: result, confidence: numberOf(confidence) ?? confidenceOf(result) };
 }

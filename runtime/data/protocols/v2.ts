@@ -1,4 +1,5 @@
 import { Refusal } from '../errors';
+import { isInteger, numberOf } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 import type { NativeOutput } from './native';
@@ -52,8 +53,8 @@ function flatten(name: string, value: unknown, shape: readonly number[]): readon
 /** Without metadata: integers are INT64, other numbers FP64, texts BYTES. */
 function guessDatatype(name: string, data: readonly unknown[]): string {
   if (data.every((one) => typeof one === 'boolean')) return 'BOOL';
-  if (data.every((one) => Number.isSafeInteger(one))) return 'INT64';
-  if (data.every((one) => typeof one === 'number')) return 'FP64';
+  if (data.every(isInteger)) return 'INT64';
+  if (data.every((one) => numberOf(one) !== undefined)) return 'FP64';
   if (data.every((one) => typeof one === 'string')) return 'BYTES';
   throw new Refusal(
     'INVALID_REQUEST',

@@ -1,0 +1,223 @@
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runCommand } from '../../cli/program';
+
+// Every command as a pipeline calls it: exit code, stdout for results, stderr for people.
+
+let folder: string;
+const home = process.cwd();
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), 'cli-')));
+  process.chdir(folder);
+});
+afterEach(() => {
+  process.chdir(home);
+  rmSync(folder, { recursive: true });
+});
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(...args: readonly string[]): Promise<Ran> {
+  let [out, err] = ['', ''];
+  const code = await runCommand(args, {
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+    env: {},
+    cwd: folder,
+    terminal: false,
+    now: () => new Date('2026-06-01T00:00:00Z'),
+  });
+  return { code, out: out.replaceAll(folder, '…'), err: err.replaceAll(folder, '…') };
+}
+
+const write = (file: string, text: string): void => writeFileSync(join(folder, file), text);
+const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
+
+const GOOD = 'id: triage\nversion: 1.4.0\nframework: sklearn\nsource: s3://models/triage/1.4.0\n';
+const BROKEN = 'id: Triage!\nversion: ''\nframework: onyx\nsource: s3://models/x\nfoo: 1\n';
+
+async function project(definition = GOOD): Promise<void> {
+  await run('init', 'p');
+  cpSync(join(folder, 'p/models'), join(folder, 'models'), { recursive: true });
+  write('models/triage.yaml', definition);
+}
+
+describe('init', () => {
+  test('writes a project whose definitions are right and whose manifests can be made', async () => {
+    const { code, out } = await run('init', 'my-models');
+    expect([code, out]).toEqual([0, expect.stringContaining('npx ai-model-service dev')]);
+    expect(JSON.parse(read('my-models/package.json'))).toMatchObject({ name: 'my-models' });
+    expect(read('my-models/cdk8s.yaml')).toContain('language: typescript');
+    expect((await run('validate', 'my-models/models')).code).toBe(0);
+    expect((await run('synth', 'my-models/models')).code).toBe(0);
+    expect(existsSync(join(folder, 'dist'))).toBe(true);
+  });
+
+  test('never overwrites: nothing is written when one file is there', async () => {
+    write('package.json', '{"mine":true}');
+    const { code, err } = await run('init');
+    expect([code, err]).toEqual([1, expect.stringMatching(/package\.json already there/)]);
+    expect(read('package.json')).toBe('{"mine":true}');
+    expect(existsSync(join(folder, 'cdk8s.yaml'))).toBe(false);
+  });
+});
+
+describe('synth', () => {
+  test('writes manifests; a second time it has nothing to do', async () => {
+    await project();
+    const first = await run('synth');
+    expect(first).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('dist/triage.k8s.yaml\n'),
+    });
+    const bytes = read('dist/triage.k8s.yaml');
+    expect(await run('synth')).toMatchObject({
+      code: 0,
+      out: '',
+      err: expect.stringContaining('0 written'),
+    });
+    expect(read('dist/triage.k8s.yaml')).toBe(bytes);
+  });
+
+  test('--check writes nothing and names what is missing, changed or stale', async () => {
+    await project();
+    expect(await run('synth', '--check')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('dist/triage.k8s.yaml is missing\n'),
+      err: expect.stringContaining('run: ai-model-service synth models\n'),
+    });
+    expect(existsSync(join(folder, 'dist'))).toBe(false);
+    await run('synth');
+    expect((await run('synth', '--check')).code).toBe(0);
+    write('dist/triage.k8s.yaml', `${read('dist/triage.k8s.yaml')}# edited\n`);
+    write('models/triage.yaml', GOOD.replace('id: triage', 'id: other'));
+    expect((await run('synth', '--check')).out).toBe(
+      'dist/other.k8s.yaml is missing\ndist/triage.k8s.yaml belongs to no definition any more\n',
+    );
+    const { differences } = JSON.parse((await run('synth', '--check', '--output', 'json')).out);
+    expect(differences).toHaveLength(2);
+  });
+
+  test('a manifest of a definition that is gone goes as well, nothing else does', async () => {
+    await project();
+    await run('synth');
+    write('dist/notes.md', 'mine');
+    rmSync(join(folder, 'models/triage.yaml'));
+    expect((await run('synth')).out).toBe('dist/triage.k8s.yaml removed\n');
+    expect(read('dist/notes.md')).toBe('mine');
+  });
+
+  test('a broken definition stops before anything is written, with all faults', async () => {
+    await project(BROKEN);
+    const { code, out, err } = await run('synth');
+    expect([code, out]).toEqual([1, '']);
+    for (const path of ['id', 'version', 'framework', 'foo']) {
+      expect(err).toMatch(new RegExp(`models/triage\\.yaml(?::\\d+)?: ${path}: `));
+    }
+    expect(existsSync(join(folder, 'dist'))).toBe(false);
+  });
+});
+
+describe('validate', () => {
+  test('tells every fault of every file in one answer, as text and as JSON', async () => {
+    await project(BROKEN);
+    write('models/second.yaml', 'id: second\n');
+    const text = await run('validate');
+    expect(text.code).toBe(1);
+    expect(text.err).toMatch(/second\.yaml.*version: /);
+    expect(text.err).toMatch(/triage\.yaml.*framework: /);
+    const { status, details } = JSON.parse((await run('validate', '--output', 'json')).out);
+    expect(status).toBe('error');
+    expect(details.length).toBeGreaterThanOrEqual(5);
+    expect(details[0]).toMatchObject({ path: expect.any(String), message: expect.any(String) });
+  });
+
+  test('takes single files; --strict makes warnings fail', async () => {
+    await project();
+    expect((await run('validate', 'models/triage.yaml')).code).toBe(0);
+    const plain = await run('validate', 'models/triage.yaml');
+    expect(plain.out).toMatch(/1 definitions? (?:is|are) right/);
+    const warned = / ([1-9]\d*) warnings/.test(plain.out);
+    expect((await run('validate', 'models/triage.yaml', '--strict')).code).toBe(warned ? 1 : 0);
+  });
+
+  test('a path that is not there is said so', async () => {
+    expect(await run('validate', 'nowhere')).toMatchObject({
+      code: 1,
+      err: 'nowhere: no such file or folder\n',
+    });
+  });
+});
+
+test('plan shows field by field what a synth would change, and changes nothing', async () => {
+  await project();
+  await run('synth');
+  const before = read('dist/triage.k8s.yaml');
+  expect((await run('plan')).out).toBe('0 to create, 0 to change, 0 to delete\n');
+  write('models/triage.yaml', `${GOOD}scaling: { minReplicas: 2, maxReplicas: 7 }\n`);
+  const { out } = await run('plan');
+  expect(out).toMatch(/~ HorizontalPodAutoscaler .*triage/);
+  expect(out).toMatch(/ {4}spec\.maxReplicas: \d+ → 7/);
+  rmSync(join(folder, 'models/triage.yaml'));
+  expect((await run('plan')).out).toMatch(/- Deployment .*triage/);
+  const { changes } = JSON.parse((await run('plan', '--output', 'json')).out);
+  expect(changes.every(({ action }: { action: string }) => action === 'delete')).toBe(true);
+  expect(read('dist/triage.k8s.yaml')).toBe(before);
+});
+
+test('keys makes a key whose digest is in the lines for the configuration', async () => {
+  const { code, out } = await run('keys', '--name', 'clinic', '--scopes', 'infer', 'read');
+  const key = out.split('\n')[0] ?? '';
+  expect(code).toBe(0);
+  expect(out).toContain(`sha256: ${createHash('sha256').update(key).digest('hex')}`);
+  expect(out).toContain('scopes: [infer, read]');
+  expect((await run('keys')).out.split('\n')[0]).not.toBe(key);
+  const { config } = JSON.parse((await run('keys', '--output', 'json')).out);
+  expect(config).toMatchObject({ name: 'my-app', scopes: ['infer', 'read'] });
+});
+
+describe('the command line itself', () => {
+  test.each([
+    [['nonsense']],
+    [['synth', '--nonsense']],
+    [['keys', '--scopes', 'everything']],
+    [['serve-onnx']],
+    [['serve-onnx', '--model', 'iris']],
+    [['serve-onnx', '--model', 'iris=x.onnx', '--port', 'http']],
+    [['dev', '--port', '-1']],
+    [['synth', '--output', 'xml']],
+  ])('%j is wrong usage: 2, said on stderr', async (args) => {
+    const { code, out, err } = await run(...args);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toMatch(/error: /);
+  });
+
+  test('help and version are results', async () => {
+    for (const args of [['--help'], ['synth', '--help'], ['--version']]) {
+      const { code, out, err } = await run(...args);
+      expect([code, err]).toEqual([0, '']);
+      expect(out.length).toBeGreaterThan(4);
+    }
+  });
+
+  test('every command has an example', async () => {
+    const names = ['dev', 'synth', 'validate', 'plan', 'init', 'serve-onnx', 'fetch', 'keys'];
+    for (const name of names) {
+      expect((await run(name, '--help')).out).toContain(`Example:\n  ai-model-service ${name}`);
+    }
+  });
+});

@@ -1,0 +1,311 @@
+import type { Authenticate, Caller } from '../../runtime/auth/port';
+import { holds, mayUse } from '../../runtime/auth/port';
+import type { Behave } from '../support/backend';
+import { json, startBackend, stopBackends } from '../support/backend';
+import type { Placed, TestPlane } from '../support/plane';
+import { sendRaw, startPlane, stopPlanes } from '../support/plane';
+
+// Who may call what, which headers pass, and errors in the shape of each protocol.
+
+afterEach(async () => {
+  await stopPlanes();
+  await stopBackends();
+});
+
+const echo: Behave = ({ headers }) => json({ result: headers });
+
+const OPENAI: Placed['input'] = {
+  id: 'chat',
+  framework: 'custom',
+  image: 'registry.example.org/chat:1',
+  server: { kind: 'custom', protocol: 'openai' },
+};
+
+const CALLERS: Readonly<Record<string, Caller>> = {
+  app: { name: 'app', scopes: ['infer'], models: ['iris'] },
+  reader: { name: 'reader', scopes: ['read'] },
+  tester: { name: 'tester', scopes: ['infer', 'arms'] },
+};
+
+const byKey: Authenticate = (headers, { scope, model }) => {
+  const caller = CALLERS[String(headers['x-api-key'])];
+  if (caller === undefined) return { ok: false, code: 'UNAUTHENTICATED', message: 'who are you?' };
+  const may = holds(caller, scope) && (model === undefined || mayUse(caller, model));
+  return may ? { ok: true, caller } : { ok: false, code: 'FORBIDDEN', message: 'not you' };
+};
+
+async function routed(options: Parameters<typeof startPlane>[0] = {}) {
+  const backend = await startBackend(echo);
+  const plane = await startPlane(options);
+  const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 0 }];
+  plane.route(
+    { input: { id: 'iris', candidates }, ports: { stable: [backend.port], next: [backend.port] } },
+    { input: { id: 'empty', inference: { timeoutSeconds: 1 } }, ports: {} },
+    { input: OPENAI, ports: { stable: [backend.port] } },
+  );
+  return { plane, backend };
+}
+
+describe('errors have the shape of the protocol', () => {
+  const shapes: Readonly<Record<string, (message: unknown) => object>> = {
+    native: (message) => ({
+      status: 'error',
+      error: { code: expect.any(String), message, details: expect.any(Array) },
+      timestamp: expect.any(String),
+    }),
+    kserve: (message) => ({ error: message }),
+    openai: (message) => ({
+      error: { message, type: expect.any(String), code: expect.any(String), param: null },
+    }),
+  };
+
+  test.each([
+    ['POST', '/api/v1/models/nope/inference', '{"input_data":{}}', 404, 'native'],
+    ['POST', '/api/v1/models/nope/batch_inference', '{"requests":[{}]}', 404, 'native'],
+    ['POST', '/v2/models/nope/infer', '{}', 404, 'kserve'],
+    ['GET', '/v2/models/nope', undefined, 404, 'kserve'],
+    ['POST', '/v2/models/iris/versions/v9/infer', '{}', 404, 'kserve'],
+    ['POST', '/v1/models/nope:predict', '{}', 404, 'kserve'],
+    ['POST', '/v1/models/chat:predict', '{}', 400, 'kserve'],
+    ['POST', '/openai/v1/chat/completions', '{"model":"nope"}', 404, 'openai'],
+    ['POST', '/openai/v1/chat/completions', '{"model":"iris"}', 400, 'openai'],
+    ['POST', '/openai/v1/chat/completions', '{}', 400, 'openai'],
+    ['POST', '/openai/v1/chat/completions', '{', 400, 'openai'],
+    ['POST', '/v2/models/empty/infer', '{}', 503, 'kserve'],
+    ['GET', '/v2/models/iris/config', undefined, 404, 'kserve'],
+    ['GET', '/openai/v1/files', undefined, 404, 'openai'],
+  ])('%s %s → %s', async (method, path, body, status, shape) => {
+    const { plane, backend } = await routed();
+    const got = await plane.ask(path, { method, ...(body !== undefined && { body }) });
+    expect(got.status).toBe(status);
+    expect(JSON.parse(got.text)).toEqual(shapes[shape]?.(expect.any(String)));
+    expect(got.headers).toMatchObject({
+      'content-type': 'application/json',
+      'x-request-id': 'id-1',
+    });
+    expect(backend.seen).toHaveLength(0);
+  });
+
+  test('503 says when to come back', async () => {
+    const { plane } = await routed();
+    const got = await plane.post('/api/v1/models/empty/inference', { input_data: {} });
+    expect(got.status).toBe(503);
+    expect(Number(got.headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  test.each(['/api/v1/models/iris/inference', '/v2/models/iris/infer', '/v1/models/iris:predict'])(
+    '405 of %s says which method it takes',
+    async (path) => {
+      const { plane } = await routed();
+      for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
+        const got = await plane.ask(path, { method });
+        expect([got.status, got.headers['allow']]).toEqual([405, 'POST']);
+      }
+    },
+  );
+
+  test('413 for a body that is too large, and the connection ends', async () => {
+    const backend = await startBackend(echo);
+    const plane = await startPlane();
+    const input = { id: 'iris', inference: { maxBodyBytes: 1024 } };
+    plane.route({ input, ports: { stable: [backend.port] } });
+    const got = await plane.post('/api/v1/models/iris/inference', ' '.repeat(1025));
+    expect([got.status, JSON.parse(got.text).error.code]).toEqual([413, 'PAYLOAD_TOO_LARGE']);
+    const head = 'POST /v2/models/iris/infer HTTP/1.1\r\nhost: x\r\n';
+    const raw = await sendRaw(plane.port, `${head}content-length: 2000\r\n\r\n`);
+    expect(raw).toMatch(/^HTTP\/1\.1 413 /);
+    expect(backend.seen).toHaveLength(0);
+  });
+
+  test.each([
+    ['zstd', '{}', 415],
+    ['gzip', '{}', 400],
+  ])('a body that says it is %s', async (encoding, body, status) => {
+    const { plane } = await routed();
+    const got = await plane.post('/api/v1/models/iris/inference', body, {
+      'content-encoding': encoding,
+    });
+    expect(got.status).toBe(status);
+  });
+});
+
+describe('who may call', () => {
+  const paths = [
+    ['POST', '/api/v1/models/iris/inference', '{"input_data":{}}'],
+    ['POST', '/api/v1/models/iris/batch_inference', '{"requests":[{"input_data":{}}]}'],
+    ['POST', '/v2/models/iris/infer', '{}'],
+    ['GET', '/v2/models/iris', undefined],
+    ['GET', '/v2/models/iris/ready', undefined],
+    ['POST', '/v2/repository/index', '{}'],
+    ['GET', '/v1/models', undefined],
+    ['GET', '/openai/v1/models', undefined],
+    ['POST', '/openai/v1/chat/completions', '{"model":"chat"}'],
+  ] as const;
+
+  test.each(paths)(
+    '%s %s: nobody unknown, nobody without the scope',
+    async (method, path, body) => {
+      const { plane, backend } = await routed({ authenticate: byKey });
+      const asking = { method, ...(body !== undefined && { body }) };
+      const unknown = await plane.ask(path, asking);
+      expect(unknown.status).toBe(401);
+      expect(unknown.headers['www-authenticate']).toContain('Bearer');
+      const reader = await plane.ask(path, { ...asking, headers: { 'x-api-key': 'reader' } });
+      expect(reader.status).toBe(403);
+      expect(backend.seen).toHaveLength(0);
+    },
+  );
+
+  test('a caller of one model neither calls nor sees another', async () => {
+    const { plane } = await routed({ authenticate: byKey });
+    const headers = { 'x-api-key': 'app' };
+    const chat = await plane.post('/openai/v1/chat/completions', { model: 'chat' }, headers);
+    expect(chat.status).toBe(403);
+    expect((await plane.post('/v2/models/empty/infer', {}, headers)).status).toBe(403);
+    expect(JSON.parse((await plane.ask('/v1/models', { headers })).text)).toEqual({
+      models: ['iris'],
+    });
+    expect(JSON.parse((await plane.ask('/openai/v1/models', { headers })).text).data).toEqual([]);
+    const index = await plane.ask('/v2/repository/index', { headers, body: '{}' });
+    expect(JSON.parse(index.text)).toEqual([
+      { name: 'iris', version: 'v1', state: 'READY', reason: '' },
+    ]);
+  });
+
+  test('an arm is chosen by name only with the scope for it', async () => {
+    const { plane } = await routed({ authenticate: byKey });
+    const ask = (key: string, arm: string) =>
+      plane.post(
+        '/api/v1/models/iris/inference',
+        { input_data: {} },
+        { 'x-api-key': key, 'x-ai-model-arm': arm },
+      );
+    expect((await ask('app', 'next')).status).toBe(403);
+    const got = await ask('tester', 'next');
+    expect([got.status, got.headers['x-ai-model-version']]).toEqual([200, 'v2']);
+    expect((await ask('tester', 'nope')).text).toContain('must be one of stable, next');
+  });
+
+  test('a version in a V2 path is the arm that has it', async () => {
+    const { plane } = await routed();
+    const got = await plane.post('/v2/models/iris/versions/v2/infer', {});
+    expect([got.status, got.headers['x-ai-model-arm']]).toEqual([200, 'next']);
+  });
+});
+
+describe('headers', () => {
+  const callNative = async (plane: TestPlane, headers: Readonly<Record<string, string>>) => {
+    const got = await plane.post('/api/v1/models/iris/inference', { input_data: {} }, headers);
+    return { got, sent: JSON.parse(got.text).output_data as Readonly<Record<string, string>> };
+  };
+
+  const SECRETS = {
+    authorization: 'Bearer s3cret-token',
+    'x-api-key': 's3cret-key',
+    cookie: 'session=s3cret',
+    'proxy-authorization': 'Basic s3cret',
+  };
+
+  test.each([
+    ['/api/v1/models/iris/inference', '{"input_data":{}}'],
+    ['/api/v1/models/iris/batch_inference', '{"requests":[{"input_data":{}}]}'],
+    ['/v2/models/iris/infer', '{}'],
+    ['/v1/models/iris:predict', '{}'],
+    ['/openai/v1/chat/completions', '{"model":"chat"}'],
+  ])('no credential of a caller reaches a model server through %s', async (path, body) => {
+    const { plane, backend } = await routed();
+    await plane.post(path, body, SECRETS);
+    expect(backend.seen.length).toBeGreaterThan(0);
+    for (const { rawHeaders, body: bytes } of backend.seen) {
+      expect(rawHeaders.join('\n') + bytes.toString()).not.toContain('s3cret');
+    }
+  });
+
+  test('of one connection stay there; what Connection names, too', async () => {
+    const { plane } = await routed();
+    const { sent } = await callNative(plane, {
+      connection: 'keep-alive, x-hop',
+      'x-hop': '1',
+      te: 'trailers',
+      upgrade: 'websocket',
+      'x-kept': 'yes',
+    });
+    expect(Object.keys(sent)).not.toEqual(expect.arrayContaining(['x-hop']));
+    expect(sent).not.toHaveProperty('te');
+    expect(sent).not.toHaveProperty('upgrade');
+    expect(sent).toMatchObject({ 'x-kept': 'yes' });
+  });
+
+  test('X-Forwarded-* of strangers are not believed, those of our proxies are', async () => {
+    const given = { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'https' };
+    const { plane: open } = await routed();
+    expect((await callNative(open, given)).sent).toMatchObject({
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-proto': 'http',
+    });
+    const { plane: behind } = await routed({ trustedProxies: ['127.0.0.0/8'] });
+    expect((await callNative(behind, given)).sent).toMatchObject({
+      'x-forwarded-for': '203.0.113.9, 127.0.0.1',
+      'x-forwarded-proto': 'https',
+    });
+  });
+
+  test('ids and traces pass when they are sane, else they are made anew', async () => {
+    const { plane } = await routed();
+    const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+    const good = await callNative(plane, { 'x-request-id': 'call-7', traceparent: trace });
+    expect(good.got.headers).toMatchObject({ 'x-request-id': 'call-7', traceparent: trace });
+    expect(good.sent).toMatchObject({ 'x-request-id': 'call-7', traceparent: trace });
+    const bad = await callNative(plane, { 'x-request-id': 'a b', traceparent: '00-x' });
+    expect(bad.got.headers['x-request-id']).toBe('id-1');
+    expect(bad.sent).not.toHaveProperty('traceparent');
+  });
+
+  test('what a server says of itself and of us does not reach the caller', async () => {
+    const backend = await startBackend(() => ({
+      kind: 'answer',
+      body: '{}',
+      headers: { server: 'secret/1.0', 'x-ai-model-arm': 'forged', 'x-own': 'kept' },
+    }));
+    const plane = await startPlane();
+    plane.route({ input: { id: 'iris' }, ports: { stable: [backend.port] } });
+    const { headers } = await plane.post('/v2/models/iris/infer', {});
+    expect(headers).not.toHaveProperty('server');
+    expect(headers).toMatchObject({ 'x-ai-model-arm': 'stable', 'x-own': 'kept' });
+  });
+});
+
+test('the router answers for itself where the protocol asks about servers', async () => {
+  const { plane } = await routed();
+  const get = async (path: string) => JSON.parse((await plane.ask(path)).text);
+  expect(await get('/v2')).toMatchObject({ name: 'ai-model-service', version: '1.2.3' });
+  expect(await get('/v2/health/live')).toEqual({ live: true });
+  expect(await get('/v2/health/ready')).toEqual({ ready: true });
+  expect(await get('/v1/models')).toEqual({ models: ['iris', 'empty', 'chat'] });
+  expect(await get('/openai/v1/models')).toMatchObject({ data: [{ id: 'chat', object: 'model' }] });
+});
+
+test('the same caller stays with one version; nobody else’s requests change that', async () => {
+  const backends = await Promise.all([1, 2].map(() => startBackend(echo)));
+  const plane = await startPlane();
+  const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 50 }];
+  plane.route({
+    input: { id: 'iris', candidates },
+    ports: { stable: [backends[0]?.port ?? 0], next: [backends[1]?.port ?? 0] },
+  });
+  const versionsOf = async (user: string) => {
+    const versions = new Set<unknown>();
+    for (let at = 0; at < 5; at += 1) {
+      const got = await plane.post('/v2/models/iris/infer', {}, { 'x-user-id': user });
+      versions.add(got.headers['x-ai-model-version']);
+    }
+    return versions;
+  };
+  const all = new Set<unknown>();
+  for (let user = 0; user < 20; user += 1) {
+    const own = await versionsOf(`user-${user}`);
+    expect(own.size).toBe(1);
+    own.forEach((one) => all.add(one));
+  }
+  expect([...all].sort()).toEqual(['v1', 'v2']);
+});

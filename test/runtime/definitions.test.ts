@@ -1,0 +1,162 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ModelInput, ModelSpec } from '../../lib/spec';
+import { parseModel } from '../../lib/spec';
+import type { MemoryCluster } from '../../runtime/cluster/memory';
+import { createMemoryCluster } from '../../runtime/cluster/memory';
+import { ClusterError } from '../../runtime/cluster/port';
+import type { Definitions } from '../../runtime/definitions';
+import { createDefinitions, watchFolder } from '../../runtime/definitions';
+import { IRIS } from '../core/support';
+import { until } from '../support/plane';
+
+// The folder of definitions leads; what REST did to a model whose file is unchanged stays.
+
+let folder: string;
+let cluster: MemoryCluster;
+let files: Map<string, ModelSpec>;
+let definitions: Definitions;
+
+const spec = (more: Partial<ModelInput> = {}): ModelSpec => parseModel({ ...IRIS, ...more });
+const put = (more: Partial<ModelInput> = {}): void => {
+  const one = spec(more);
+  files.set(one.id, one);
+};
+
+const start = (over: Partial<MemoryCluster> = {}): Definitions =>
+  createDefinitions({
+    cluster: { ...cluster, ...over },
+    load: async () => [...files.values()],
+    memory: join(folder, 'state', 'applied.json'),
+  });
+
+function versions(): Readonly<Record<string, string>> {
+  const watch = cluster.watch(() => undefined);
+  watch.stop();
+  return Object.fromEntries(
+    [...watch.snapshot().models].map(([id, record]) => [id, record.spec.version]),
+  );
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'definitions-'));
+  cluster = createMemoryCluster({ now: Date.now });
+  files = new Map();
+  definitions = start();
+});
+afterEach(async () => {
+  await cluster.close();
+  rmSync(folder, { recursive: true });
+});
+
+test('new files are applied, unchanged ones are left, changed ones are new revisions', async () => {
+  put();
+  put({ id: 'triage' });
+  expect(await definitions.sync()).toMatchObject({ applied: ['iris', 'triage'], unchanged: [] });
+  expect(await definitions.sync()).toMatchObject({ applied: [], unchanged: ['iris', 'triage'] });
+  put({ version: 'v2' });
+  expect(await definitions.sync()).toMatchObject({ applied: ['iris'], unchanged: ['triage'] });
+  expect(versions()).toEqual({ iris: 'v2', triage: 'v1' });
+  expect((await cluster.history('iris')).map(({ by, version }) => [by, version])).toEqual([
+    ['files', 'v2'],
+    ['files', 'v1'],
+  ]);
+});
+
+test('an artifact that was trained anew under the same name is a change', async () => {
+  const trained = (sha256: string): void => {
+    const one = spec();
+    const [arm, ...rest] = one.arms;
+    const content = { sha256, bytes: 1, path: 'iris.onnx' };
+    const changed = { ...arm, source: { ...arm?.source, content } };
+    files.set(one.id, { ...one, arms: [changed, ...rest] } as never);
+  };
+  trained('a'.repeat(64));
+  expect((await definitions.sync()).applied).toEqual(['iris']);
+  trained('a'.repeat(64));
+  expect((await definitions.sync()).unchanged).toEqual(['iris']);
+  trained('b'.repeat(64));
+  expect((await definitions.sync()).applied).toEqual(['iris']);
+});
+
+test('what REST did stays until the file changes, also over a restart', async () => {
+  put();
+  await definitions.sync();
+  await cluster.apply(spec({ version: 'v9' }), { by: 'me', manager: 'rest', force: true });
+  await definitions.sync();
+  await start().sync();
+  expect(versions()).toEqual({ iris: 'v9' });
+  put({ version: 'v2' });
+  await definitions.sync();
+  expect(versions()).toEqual({ iris: 'v2' });
+});
+
+test('a vanished file removes its model, but not one that REST has taken over', async () => {
+  put();
+  put({ id: 'triage' });
+  await definitions.sync();
+  await cluster.apply(spec({ id: 'triage', version: 'v9' }), {
+    by: 'me',
+    manager: 'rest',
+    force: true,
+  });
+  files.clear();
+  expect((await definitions.sync()).removed).toEqual(['iris']);
+  expect(versions()).toEqual({ triage: 'v9' });
+});
+
+test('a definition with faults changes nothing', async () => {
+  put();
+  await definitions.sync();
+  const broken = createDefinitions({
+    cluster,
+    load: () => Promise.reject(new Error('models/x.ts: id: is missing')),
+    memory: join(folder, 'state', 'applied.json'),
+  });
+  await expect(broken.sync()).rejects.toThrow('id: is missing');
+  expect(versions()).toEqual({ iris: 'v1' });
+});
+
+test('a refused model is told, harms no other, and is tried again', async () => {
+  put();
+  put({ id: 'triage' });
+  let refuse = true;
+  const picky = start({
+    apply: (one, options) =>
+      refuse && one.id === 'iris'
+        ? Promise.reject(new ClusterError('INVALID_MODEL_CONFIG', 'needs a cluster'))
+        : cluster.apply(one, options),
+  });
+  expect(await picky.sync()).toMatchObject({
+    applied: ['triage'],
+    refused: [{ id: 'iris', message: 'needs a cluster' }],
+  });
+  refuse = false;
+  expect(await picky.sync()).toMatchObject({ applied: ['iris'], refused: [] });
+});
+
+test('a memory that is broken or gone costs nothing but another look', async () => {
+  put();
+  await definitions.sync();
+  writeFileSync(join(folder, 'state', 'applied.json'), '{"iris');
+  expect(await definitions.sync()).toMatchObject({ applied: [], unchanged: ['iris'] });
+  expect(JSON.parse(readFileSync(join(folder, 'state', 'applied.json'), 'utf8'))).toHaveProperty(
+    'iris',
+  );
+  expect(existsSync(join(folder, 'state', 'applied.json.next'))).toBe(false);
+});
+
+test('looks that overlap come one after the other', async () => {
+  put();
+  const [first, second] = await Promise.all([definitions.sync(), definitions.sync()]);
+  expect([first.applied, second.unchanged]).toEqual([['iris'], ['iris']]);
+});
+
+test('a change in the folder is told once it is quiet, until it is stopped', async () => {
+  let told = 0;
+  const stop = watchFolder(folder, () => (told += 1));
+  for (let at = 0; at < 5; at += 1) writeFileSync(join(folder, 'a.yaml'), `${at}`);
+  await until(() => told === 1, 'the change');
+  stop();
+});
