@@ -48,7 +48,7 @@ const write = (file: string, text: string): void => writeFileSync(join(folder, f
 const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
 
 const GOOD = 'id: triage\nversion: 1.4.0\nframework: sklearn\nsource: s3://models/triage/1.4.0\n';
-const BROKEN = 'id: Triage!\nversion: ''\nframework: onyx\nsource: s3://models/x\nfoo: 1\n';
+const BROKEN = 'id: Triage!\nversion: ""\nframework: onyx\nsource: s3://models/x\nfoo: 1\n';
 
 async function project(definition = GOOD): Promise<void> {
   await run('init', 'p');
