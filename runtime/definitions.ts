@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { watch } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ModelSpec } from '../lib/spec';
 import { definitionHash } from '../lib/spec';
@@ -55,8 +55,7 @@ async function remembered(file: string): Promise<Digests> {
     const value: unknown = JSON.parse(await readFile(file, 'utf8'));
     return typeof value === 'object' && value !== null ? (value as Digests) : {};
   } catch {
-    // Missing at first; broken is as good as missing: every file is applied again, which changes
-    // nothing.
+    // Missing at first; broken is as good as missing: every file is applied again and leads.
     return {};
   }
 }
@@ -64,7 +63,14 @@ async function remembered(file: string): Promise<Digests> {
 async function remember(file: string, digests: Digests): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const next = `${file}.next`;
-  await writeFile(next, `${JSON.stringify(digests, null, 2)}\n`);
+  const handle = await open(next, 'w');
+  try {
+    await handle.writeFile(`${JSON.stringify(digests, null, 2)}\n`);
+    // Torn after a power cut it would make every file lead again, over what REST did since.
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
   await rename(next, file);
 }
 

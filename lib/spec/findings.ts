@@ -130,9 +130,11 @@ const promoteInOneStep: FindingRule = {
       .slice(1)
       .find(
         (arm) =>
-          arm.role.kind !== 'shadow' && !spec.arms.slice(1).some(({ name }) => name === arm.name),
+          arm.version === spec.version &&
+          arm.role.kind !== 'shadow' &&
+          !spec.arms.slice(1).some(({ name }) => name === arm.name),
       );
-    return gone === undefined || gone.version !== spec.version || previous?.version === spec.version
+    return gone === undefined || previous?.version === spec.version
       ? []
       : [
           {

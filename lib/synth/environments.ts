@@ -15,8 +15,8 @@ const FILES = ['environments.ts', 'environments.js', 'environments.yaml', 'envir
  *
  *     export default [
  *       defineEnvironment({ name: 'staging', namespace: 'models-staging' }),
- *       defineEnvironment({ name: 'production', namespace: 'models', registry:
- * 'registry.example.com' }),     ];
+ *       defineEnvironment({ name: 'production', namespace: 'models' }),
+ *     ];
  *
  * With a list, each gets a folder of its own: `dist/staging/`, `dist/production/`; with one, or
  * without the file, manifests lie in `dist/` itself.

@@ -72,8 +72,9 @@ async function callChunk(
   });
   if (reply === undefined) return undefined;
   const { status } = reply;
-  // One item may have spoiled the call for all: each gets its own.
-  if (status >= 400 && status < 500 && chunk.length > 1) return undefined;
+  // One item may have spoiled the call for all, or crashed it: each gets its own.
+  const spoiled = (status >= 400 && status < 500) || status === 500;
+  if (spoiled && chunk.length > 1) return undefined;
   if (status >= 300) throw refusalOf(reply, id);
   const answer = parsedAnswer(reply);
   const results = isPlain(answer) ? answer['results'] : undefined;

@@ -135,9 +135,11 @@ export async function callBuffered(calling: Calling, base: CallBase, ask: Ask): 
       fault = asked;
       return over({ kind: 'aborted' });
     }
+    const began = performance.now();
     const answered = await send(calling, base, one, asked);
     if (answered.kind !== 'answered') return over(answered);
-    const body = await readAll(answered, MAX_ANSWER_BYTES);
+    const left = Math.max(0, one.remainingMs - (performance.now() - began));
+    const body = await readAll(answered, MAX_ANSWER_BYTES, left);
     if (!Buffer.isBuffer(body)) return over(base.signal.aborted ? { kind: 'aborted' } : body);
     const { status } = answered;
     current = { replica: one.replica, status, body };

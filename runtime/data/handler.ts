@@ -13,7 +13,7 @@ import type { Passing } from './forward';
 import { checkSpoken, forward, targetOf } from './forward';
 import type { Tracing, Trust } from './headers';
 import { ownHeaders, tracingOf, trustOf, upstreamHeaders } from './headers';
-import type { Inferring } from './infer';
+import type { Inferred, Inferring } from './infer';
 import { infer } from './infer';
 import type { Dispatcher } from './job';
 import { ownAnswer } from './lists';
@@ -155,19 +155,24 @@ function modelOf({ table }: Plane, id: string): ModelRoute {
   throw new Refusal('MODEL_NOT_FOUND', `there is no model ${id}; GET /api/v1/models lists them`);
 }
 
+/** Whoever goes past the split must be allowed to. */
+function requireArms(caller: Caller, what: string): void {
+  if (holds(caller, 'arms')) return;
+  throw new Refusal('FORBIDDEN', `${what} needs the scope arms; ${caller.name} lacks it`);
+}
+
 /** The arm that `x-ai-model-arm` names, for callers who may choose. */
 function namedArm({ headers }: Exchange, model: ModelRoute, caller: Caller): string | undefined {
   const arm = first(headers['x-ai-model-arm']);
   if (arm === undefined) return undefined;
-  if (!holds(caller, 'arms')) {
-    throw new Refusal('FORBIDDEN', `x-ai-model-arm needs the scope arms; ${caller.name} lacks it`);
-  }
+  requireArms(caller, 'x-ai-model-arm');
   if (model.arms.has(arm)) return arm;
   const arms = [...model.arms.keys()].join(', ');
   throw new Refusal('INVALID_REQUEST', `x-ai-model-arm: got "${arm}", must be one of ${arms}`);
 }
 
-function armOfVersion(model: ModelRoute, version: string): string {
+function armOfVersion(model: ModelRoute, version: string, caller: Caller): string {
+  requireArms(caller, 'a version in the path');
   const all = [...model.arms.values()];
   const arm = all.find((one) => one.version === version);
   if (arm !== undefined) return arm.name;
@@ -251,6 +256,8 @@ async function answerNative(plane: Plane, request: Request, id: string): Promise
     plane.shadows.mirror({ item: call, output: done, bytes }, base, body.request_id);
 }
 
+const isInferred = (one: ItemResult): one is Inferred => !(one instanceof Refusal);
+
 function itemBody(result: ItemResult): object {
   if (!(result instanceof Refusal)) {
     const { output, confidence, version } = result;
@@ -277,14 +284,19 @@ async function answerBatch(plane: Plane, request: Request, id: string): Promise<
   const failed = results.filter((one) => one instanceof Refusal).length;
   const succeeded = results.length - failed;
   plane.onBatch(id, failed === 0 ? 'success' : succeeded === 0 ? 'error' : 'partial');
-  sendJson(request, {
+  const body = {
     request_id: request.tracing.requestId,
     model_id: id,
     results: results.map(itemBody),
     succeeded,
     failed,
     processing_time: seconds(plane.clock.now() - request.began),
-  });
+  };
+  sendJson(
+    request,
+    body,
+    results.find((one) => isInferred(one)),
+  );
 }
 
 async function answerPassing(
@@ -297,7 +309,9 @@ async function answerPassing(
   const model = modelOf(plane, route.model);
   const version = route.kind === 'v2' ? route.version : undefined;
   const arm =
-    version === undefined ? namedArm(exchange, model, caller) : armOfVersion(model, version);
+    version === undefined
+      ? namedArm(exchange, model, caller)
+      : armOfVersion(model, version, caller);
   checkSpoken(model, route.kind);
   const body =
     exchange.method === 'GET' ? undefined : await exchange.body(model.inference.maxBodyBytes);

@@ -24,7 +24,7 @@ export function createMetadataCache(upstream: Upstream): MetadataCache {
     const sending = { replica, method: 'GET', target, headers: [], body: undefined };
     const answered = await upstream.send({ ...sending, timeoutMs, signal });
     if (answered.kind !== 'answered') return undefined;
-    const body = await readAll(answered, MAX_BYTES);
+    const body = await readAll(answered, MAX_BYTES, timeoutMs);
     if (!Buffer.isBuffer(body) || answered.status !== 200) return undefined;
     try {
       return readMetadata(JSON.parse(body.toString('utf8')));

@@ -8,7 +8,7 @@ import type { RawHeaders } from './exchange';
 const CONNECT_MS = 500;
 /** Shorter than the keep-alive of any server we know (node:http: 5 s), so that we close first. */
 const IDLE_MS = 4000;
-/** Below this a connection is not worth a slot; above it the operating system is asked anyway. */
+/** Idle connections that are kept to one replica: a burst larger than this opens new ones. */
 const MAX_IDLE_PER_REPLICA = 64;
 const MAX_HEADER_BYTES = 16_384;
 
@@ -143,14 +143,19 @@ export function createUpstream(): Upstream {
   };
 }
 
-/** The rest of an answer in one buffer; what is wrong with it otherwise. */
+/**
+ * The rest of an answer in one buffer; what is wrong with it otherwise.
+ * @param timeoutMs for all of it: a server that drips must not outlive the request
+ */
 export function readAll(
   { body }: Answered,
   limit: number,
+  timeoutMs: number,
 ): Promise<Buffer | Exclude<TryResult, { kind: 'answered' }>> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    const timer = setTimeout(() => body.destroy(new Timeout()), timeoutMs);
     body.on('data', (chunk: Buffer) => {
       size += chunk.length;
       chunks.push(chunk);
@@ -163,7 +168,10 @@ export function readAll(
       const late = error instanceof Timeout;
       resolve(late ? { kind: 'timeout' } : { kind: 'reset', message: error.message });
     });
-    body.on('close', () => resolve({ kind: 'reset', message: 'the answer was cut off' }));
+    body.on('close', () => {
+      clearTimeout(timer);
+      resolve({ kind: 'reset', message: 'the answer was cut off' });
+    });
     body.resume();
   });
 }

@@ -6,9 +6,9 @@ import type { Field } from './wire';
 
 // ONNX Runtime's binding for Node takes and gives tensors only. What a graph has beyond that is put
 // right in the file's bytes before the session is made:
-//   ZipMap (a sequence of maps, scikit-learn's usual output) -> the probabilities it was made from
-//   a sequence of tensors                                    -> the tensors stacked on a new first
-// axis   BFLOAT16                                                 -> FP32 by a Cast, both ways
+//   ZipMap (a sequence of maps, scikit-learn's output) -> the probabilities it was made from
+//   a sequence of tensors -> the tensors stacked on a new first axis
+//   BFLOAT16 -> FP32 by a Cast, both ways
 
 const FLOAT = 1;
 const BFLOAT16 = 16;

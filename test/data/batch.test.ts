@@ -63,6 +63,17 @@ test('an item that spoils its call fails alone', async () => {
   expect([body.results[0].output_data, body.results[2].output_data]).toEqual([2, 6]);
 });
 
+test('an item that crashes its call fails alone, and the answer names version and arm', async () => {
+  const crashing: Behave = (seen, nth) => {
+    const answer = doubling(seen, nth) as { readonly status?: number };
+    return answer.status === 400 ? json({ error: 'crash' }, 500) : (answer as never);
+  };
+  const { plane } = await routed([crashing]);
+  const got = await plane.post(BATCH, { requests: itemsOf(1, -1, 3) });
+  expect(JSON.parse(got.text)).toMatchObject({ succeeded: 2, failed: 1 });
+  expect(got.headers).toMatchObject({ 'x-ai-model-version': 'v1', 'x-ai-model-arm': 'stable' });
+});
+
 test('an item that is none is refused before anything is sent for it', async () => {
   const { plane, backends } = await routed([doubling]);
   const { body } = await send(plane, [...itemsOf(1), 7, { input_data: 1 }, {}]);

@@ -184,6 +184,12 @@ describe('who may call', () => {
     const got = await ask('tester', 'next');
     expect([got.status, got.headers['x-ai-model-version']]).toEqual([200, 'v2']);
     expect((await ask('tester', 'nope')).text).toContain('must be one of stable, next');
+    for (const path of ['/v2/models/iris/versions/v2', '/v2/models/iris/versions/v2/ready']) {
+      expect((await plane.ask(path, { headers: { 'x-api-key': 'app' } })).status).toBe(403);
+    }
+    const headers = { 'x-api-key': 'app' };
+    const infer = await plane.post('/v2/models/iris/versions/v2/infer', {}, headers);
+    expect(infer.status).toBe(403);
   });
 
   test('a version in a V2 path is the arm that has it', async () => {
@@ -273,6 +279,15 @@ describe('headers', () => {
     expect(headers).not.toHaveProperty('server');
     expect(headers).toMatchObject({ 'x-ai-model-arm': 'stable', 'x-own': 'kept' });
   });
+});
+
+test('an answer without a body to wait for keeps its connection', async () => {
+  const { plane } = await routed();
+  const raw = await sendRaw(
+    plane.port,
+    'GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\nGET /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+  );
+  expect(raw.match(/200 OK/g)).toHaveLength(2);
 });
 
 test('the router answers for itself where the protocol asks about servers', async () => {

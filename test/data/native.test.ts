@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { Behave, Seen } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
@@ -233,6 +234,18 @@ test('all faults stand in one answer, each with its path', async () => {
   const got = await plane.post(NATIVE, { timeout: 1000, priority: 'vip', extra: 1 });
   const { details } = JSON.parse(got.text).error as { details: { path: string }[] };
   expect(details.map(({ path }) => path)).toEqual(['extra', 'input_data', 'timeout', 'priority']);
+});
+
+test('a server that drips does not outlive the request', async () => {
+  async function* drops(): AsyncGenerator<string> {
+    for (let at = 0; at < 200; at += 1) {
+      yield ' ';
+      await setTimeout(50);
+    }
+  }
+  const { plane } = await scene(() => ({ kind: 'parts', parts: drops() }));
+  const got = await plane.post(NATIVE, { input_data: {}, timeout: 1 });
+  expect([got.status, JSON.parse(got.text).error.code]).toEqual([504, 'INFERENCE_TIMEOUT']);
 });
 
 test('the shorter time of the caller counts', async () => {

@@ -4,6 +4,12 @@ import type { Readable } from 'node:stream';
 import type { Exchange, RawHeaders, Sent } from '../exchange';
 import { BodyTooLarge } from '../exchange';
 
+/** Also a GET is not `complete` before the parser has told so, one turn later. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
 function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   return new Promise((resolve, reject) => {
@@ -87,7 +93,7 @@ export function nodeExchange(request: IncomingMessage, response: ServerResponse)
       if (response.destroyed || response.headersSent) return;
       const length = Buffer.byteLength(body);
       // A body that was not read to its end would be taken for the next request.
-      const close = request.complete ? [] : ['connection', 'close'];
+      const close = request.complete || !hasBody(request) ? [] : ['connection', 'close'];
       response.writeHead(status, [...headers, 'content-length', String(length), ...close]);
       response.end(body);
     },
