@@ -1,8 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Cohort } from '../../lib/spec';
-
-const first = (value: string | string[] | undefined): string | undefined =>
-  typeof value === 'string' ? value : value?.[0];
+import { firstOf } from './headers';
 
 /** The payload of a JWT; it was verified when the caller was authenticated, or is no more than a label here. */
 function claimsOf(authorization: string | undefined): Readonly<Record<string, unknown>> {
@@ -28,7 +26,7 @@ function cookieOf(header: string | undefined, name: string): string | undefined 
 export function cohortKeyOf(cohort: Cohort, headers: IncomingHttpHeaders): string | undefined {
   let key: unknown;
   if ('header' in cohort && cohort.header !== undefined) {
-    key = first(headers[cohort.header.toLowerCase()]);
+    key = firstOf(headers[cohort.header.toLowerCase()]);
   } else if ('cookie' in cohort && cohort.cookie !== undefined) {
     key = cookieOf(headers.cookie, cohort.cookie);
   } else if ('claim' in cohort && cohort.claim !== undefined) {

@@ -1,10 +1,11 @@
 import type { AuthResult, Authenticate, Caller } from '../auth/port';
-import { CHALLENGE, holds } from '../auth/port';
+import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import type { ItemResult } from './batch';
 import { inferBatch } from './batch';
 import type { CallBase } from './calling';
 import { CallerGone } from './calling';
+import { armOfVersion, modelOf, namedArm } from './choose';
 import { cohortKeyOf } from './cohort';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
@@ -12,7 +13,7 @@ import { BodyTooLarge } from './exchange';
 import type { Passing } from './forward';
 import { checkSpoken, forward, targetOf } from './forward';
 import type { Tracing, Trust } from './headers';
-import { ownHeaders, tracingOf, trustOf, upstreamHeaders } from './headers';
+import { firstOf, ownHeaders, tracingOf, trustOf, upstreamHeaders } from './headers';
 import type { Inferred, Inferring } from './infer';
 import { infer } from './infer';
 import type { Dispatcher } from './job';
@@ -70,9 +71,6 @@ interface Request {
 
 /** The model is named in the body; this is as much as is read before it is known whose limit counts. */
 const MAX_OPENAI_BYTES = 10 * 1024 * 1024;
-
-const first = (value: string | string[] | undefined): string | undefined =>
-  typeof value === 'string' ? value : value?.[0];
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { dispatcher, upstream, random, onShadow, trustedProxies } = options;
@@ -149,40 +147,6 @@ function authenticated(plane: Plane, { headers }: Exchange, model?: string): Cal
   return callerOf(plane.authenticate(headers, { scope: 'infer', ...(model && { model }) }));
 }
 
-function modelOf({ table }: Plane, id: string): ModelRoute {
-  const model = table.current.models.get(id);
-  if (model !== undefined) return model;
-  throw new Refusal('MODEL_NOT_FOUND', `there is no model ${id}; GET /api/v1/models lists them`);
-}
-
-/** Whoever goes past the split must be allowed to. */
-function requireArms(caller: Caller, what: string): void {
-  if (holds(caller, 'arms')) return;
-  throw new Refusal('FORBIDDEN', `${what} needs the scope arms; ${caller.name} lacks it`);
-}
-
-/** The arm that `x-ai-model-arm` names, for callers who may choose. */
-function namedArm({ headers }: Exchange, model: ModelRoute, caller: Caller): string | undefined {
-  const arm = first(headers['x-ai-model-arm']);
-  if (arm === undefined) return undefined;
-  requireArms(caller, 'x-ai-model-arm');
-  if (model.arms.has(arm)) return arm;
-  const arms = [...model.arms.keys()].join(', ');
-  throw new Refusal('INVALID_REQUEST', `x-ai-model-arm: got "${arm}", must be one of ${arms}`);
-}
-
-function armOfVersion(model: ModelRoute, version: string, caller: Caller): string {
-  requireArms(caller, 'a version in the path');
-  const all = [...model.arms.values()];
-  const arm = all.find((one) => one.version === version);
-  if (arm !== undefined) return arm.name;
-  const versions = all.map((one) => one.version).join(', ');
-  throw new Refusal(
-    'MODEL_NOT_FOUND',
-    `model ${model.id} has no version ${version}, it has ${versions}`,
-  );
-}
-
 function baseOf(
   plane: Plane,
   { exchange, tracing }: Request,
@@ -215,7 +179,7 @@ function jsonBase(base: CallBase): CallBase {
 async function objectOf({ exchange }: Request, model: ModelRoute) {
   const limit = model.inference.maxBodyBytes;
   const raw = await exchange.body(limit);
-  const body = inflated(raw, first(exchange.headers['content-encoding']), limit);
+  const body = inflated(raw, firstOf(exchange.headers['content-encoding']), limit);
   return { value: parseObject(body), bytes: body.length };
 }
 
@@ -230,7 +194,7 @@ type Origin = Parameters<typeof ownHeaders>[1];
 
 async function answerNative(plane: Plane, request: Request, id: string): Promise<void> {
   const caller = authenticated(plane, request.exchange, id);
-  const model = modelOf(plane, id);
+  const model = modelOf(plane.table, id);
   const arm = namedArm(request.exchange, model, caller);
   const { value, bytes } = await objectOf(request, model);
   const call = parseCall(value);
@@ -269,7 +233,7 @@ function itemBody(result: ItemResult): object {
 
 async function answerBatch(plane: Plane, request: Request, id: string): Promise<void> {
   const caller = authenticated(plane, request.exchange, id);
-  const model = modelOf(plane, id);
+  const model = modelOf(plane.table, id);
   const arm = namedArm(request.exchange, model, caller);
   const { value } = await objectOf(request, model);
   const { requests, timeoutMs } = parseBatch(value, model.inference.maxBatchSize);
@@ -306,7 +270,7 @@ async function answerPassing(
 ): Promise<void> {
   const { exchange, tracing } = request;
   const caller = authenticated(plane, exchange, route.model);
-  const model = modelOf(plane, route.model);
+  const model = modelOf(plane.table, route.model);
   const version = route.kind === 'v2' ? route.version : undefined;
   const arm =
     version === undefined
@@ -329,13 +293,13 @@ async function answerOpenai(
   // Who nobody knows is not read from.
   authenticated(plane, exchange);
   const raw = await exchange.body(MAX_OPENAI_BYTES);
-  const encoding = first(exchange.headers['content-encoding']);
+  const encoding = firstOf(exchange.headers['content-encoding']);
   const { model: name } = parseObject(inflated(raw, encoding, MAX_OPENAI_BYTES));
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
   }
   const caller = authenticated(plane, exchange, name);
-  const model = modelOf(plane, name);
+  const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);
   checkSpoken(model, 'openai');
   const base = baseOf(plane, request, model, arm);

@@ -57,12 +57,13 @@ const SANE_ID = /^[\x21-\x7e]{1,128}$/;
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-const single = (value: string | string[] | undefined): string | undefined =>
+/** A header's value; of several the first. */
+export const firstOf = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.[0];
 
 export function tracingOf({ headers }: Pick<Exchange, 'headers'>, newId: () => string): Tracing {
-  const given = single(headers['x-request-id']);
-  const traceparent = single(headers['traceparent']);
+  const given = firstOf(headers['x-request-id']);
+  const traceparent = firstOf(headers['traceparent']);
   return {
     requestId: given !== undefined && SANE_ID.test(given) ? given : newId(),
     traceparent:
@@ -89,8 +90,8 @@ export function trustOf(proxies: readonly string[]): Trust {
 
 function forwardedFor(exchange: Exchange, trusted: boolean): string[] {
   const { headers, remoteAddress, secure } = exchange;
-  const before = trusted ? single(headers['x-forwarded-for']) : undefined;
-  const proto = trusted ? single(headers['x-forwarded-proto']) : undefined;
+  const before = trusted ? firstOf(headers['x-forwarded-for']) : undefined;
+  const proto = trusted ? firstOf(headers['x-forwarded-proto']) : undefined;
   const chain = before === undefined ? remoteAddress : `${before}, ${remoteAddress}`;
   return ['x-forwarded-for', chain, 'x-forwarded-proto', proto ?? (secure ? 'https' : 'http')];
 }

@@ -1,0 +1,48 @@
+import type { Caller } from '../auth/port';
+import { holds } from '../auth/port';
+import type { ModelRoute, TableHolder } from '../core/table';
+import { Refusal } from './errors';
+import type { Exchange } from './exchange';
+import { firstOf } from './headers';
+
+// Which model a request is for, and which arm when it names one.
+
+/** @throws Refusal */
+export function modelOf(table: TableHolder, id: string): ModelRoute {
+  const model = table.current.models.get(id);
+  if (model !== undefined) return model;
+  throw new Refusal('MODEL_NOT_FOUND', `there is no model ${id}; GET /api/v1/models lists them`);
+}
+
+/** Whoever goes past the split must be allowed to. */
+function requireArms(caller: Caller, what: string): void {
+  if (holds(caller, 'arms')) return;
+  throw new Refusal('FORBIDDEN', `${what} needs the scope arms; ${caller.name} lacks it`);
+}
+
+/** The arm that `x-ai-model-arm` names, for callers who may choose. @throws Refusal */
+export function namedArm(
+  { headers }: Exchange,
+  model: ModelRoute,
+  caller: Caller,
+): string | undefined {
+  const arm = firstOf(headers['x-ai-model-arm']);
+  if (arm === undefined) return undefined;
+  requireArms(caller, 'x-ai-model-arm');
+  if (model.arms.has(arm)) return arm;
+  const arms = [...model.arms.keys()].join(', ');
+  throw new Refusal('INVALID_REQUEST', `x-ai-model-arm: got "${arm}", must be one of ${arms}`);
+}
+
+/** The arm that runs a version named in a path. @throws Refusal */
+export function armOfVersion(model: ModelRoute, version: string, caller: Caller): string {
+  requireArms(caller, 'a version in the path');
+  const all = [...model.arms.values()];
+  const arm = all.find((one) => one.version === version);
+  if (arm !== undefined) return arm.name;
+  const versions = all.map((one) => one.version).join(', ');
+  throw new Refusal(
+    'MODEL_NOT_FOUND',
+    `model ${model.id} has no version ${version}, it has ${versions}`,
+  );
+}
