@@ -23,6 +23,7 @@ import type { SyncReport } from './definitions';
 import { createDefinitions, watchFolder } from './definitions';
 import type { Listener } from './listener';
 import { dispatchTo, listen } from './listener';
+import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics } from './metrics';
 
@@ -124,11 +125,13 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
 function openData({ config, version, log }: ServiceOptions, authenticate: Authenticate) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics();
+  const lag = createLagMeter();
   const { dispatcher, load, onTableSwap } = createDispatcher({
     table,
     clock,
     random: Math.random,
-    onOutcome: (outcome) => metrics.onOutcome(outcome),
+    onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
+    lagMs: lag.lagMs,
   });
   const upstream = createUpstream();
   const data = createDataPlane({
@@ -152,7 +155,7 @@ function openData({ config, version, log }: ServiceOptions, authenticate: Authen
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
     },
   });
-  return { table, load, metrics, data, upstream, onTableSwap };
+  return { table, load, metrics, data, upstream, onTableSwap, lag };
 }
 
 /** The longest a request of any model may still take. */
@@ -246,6 +249,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
     control.stop();
     data.upstream.close();
+    data.lag.stop();
     await cluster.close();
     await audit.close();
   };

@@ -139,7 +139,11 @@ function handlerOf(context: Context, call: Call) {
     } catch (error) {
       sendError(context, request, response, error);
     } finally {
-      if (call.action !== undefined) record(context, call.action, request, response, track);
+      // A rehearsal changes nothing and is no deployment.
+      const isRehearsal = request.query['dry_run'] === 'true';
+      if (call.action !== undefined && !isRehearsal) {
+        record(context, call.action, request, response, track);
+      }
     }
   };
 }

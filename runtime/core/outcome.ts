@@ -40,6 +40,8 @@ export interface Outcome {
   readonly shed?: ShedReason;
   /** It belonged to a candidate that could not take it. */
   readonly spilled?: SpillReason;
+  /** 32 hex digits of W3C Trace Context. */
+  readonly traceId?: string;
   /** Short text of the last failure; never holds a body, header or key. */
   readonly failure?: string;
 }

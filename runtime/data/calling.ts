@@ -22,6 +22,8 @@ export interface CallBase {
   readonly signal: AbortSignal;
   /** Towards the server; each try adds Host, length and deadline. */
   readonly headers: RawHeaders;
+  /** 32 hex digits of W3C Trace Context, for exemplars. */
+  readonly traceId?: string | undefined;
 }
 
 /** What is sent to one replica. */

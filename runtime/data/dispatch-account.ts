@@ -124,6 +124,7 @@ function conclude(context: Context, ticket: Ticket, status: number, shed?: ShedR
     queuedMs: ticket.queuedMs,
     firstByteMs: ticket.firstByteMs,
     tries,
+    ...(ticket.job.traceId === undefined ? {} : { traceId: ticket.job.traceId }),
     ...(shed === undefined ? {} : { shed }),
     ...(spilled === undefined ? {} : { spilled }),
     ...(failure === undefined ? {} : { failure }),

@@ -17,7 +17,7 @@ import { firstOf, ownHeaders, tracingOf, trustOf, upstreamHeaders } from './head
 import type { Inferred, Inferring } from './infer';
 import { infer } from './infer';
 import type { Dispatcher } from './job';
-import { ownAnswer } from './lists';
+import { isServing, ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
 import type { Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
@@ -162,6 +162,7 @@ function baseOf(
     items: 1,
     signal: exchange.signal,
     headers: upstreamHeaders(exchange, tracing, plane.trust),
+    traceId: tracing.traceparent?.slice(3, 35),
   };
 }
 
@@ -263,6 +264,13 @@ async function answerBatch(plane: Plane, request: Request, id: string): Promise<
   );
 }
 
+/** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
+function answerReady({ exchange, tracing }: Request, model: ModelRoute, arm?: string): void {
+  const ready = isServing(model, arm);
+  const headers = ['content-type', 'application/json', ...ownHeaders(tracing)];
+  exchange.answer(ready ? 200 : 503, headers, JSON.stringify({ name: model.id, ready }));
+}
+
 async function answerPassing(
   plane: Plane,
   request: Request,
@@ -276,6 +284,7 @@ async function answerPassing(
     version === undefined
       ? namedArm(exchange, model, caller)
       : armOfVersion(model, version, caller);
+  if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, arm);
   checkSpoken(model, route.kind);
   const body =
     exchange.method === 'GET' ? undefined : await exchange.body(model.inference.maxBodyBytes);

@@ -30,6 +30,8 @@ export interface Job {
   readonly timeoutMs: number;
   /** Items in it: 1, or the size of a batch chunk. */
   readonly items: number;
+  /** 32 hex digits of W3C Trace Context, when the request has any. */
+  readonly traceId?: string | undefined;
   /** Can the body be sent a second time? */
   readonly replayable: boolean;
   /** Aborted when the caller goes away. */

@@ -12,9 +12,13 @@ function visible({ models }: RoutingTable, caller: Caller): readonly ModelRoute[
   return [...models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
 }
 
-/** Can a request be answered now? */
-export function isServing({ arms, shares, stopped, deleting }: ModelRoute): boolean {
-  const taking = shares.filter(({ hundredths }) => hundredths > 0);
+/** Can a request be answered now, by an arm that takes its share or by the one named? */
+export function isServing(
+  { arms, shares, stopped, deleting }: ModelRoute,
+  named?: string,
+): boolean {
+  const taking =
+    named === undefined ? shares.filter(({ hundredths }) => hundredths > 0) : [{ arm: named }];
   const up = (arm: string): boolean => (arms.get(arm)?.replicas.length ?? 0) > 0;
   return !stopped && !deleting && taking.some(({ arm }) => up(arm));
 }

@@ -281,6 +281,29 @@ describe('headers', () => {
   });
 });
 
+test('readiness of a model is the router’s to tell: nothing is asked, nothing is counted', async () => {
+  const { plane, backend } = await routed();
+  const ready = async (path: string) => {
+    const got = await plane.ask(path);
+    return [got.status, JSON.parse(got.text)];
+  };
+  expect(await ready('/v2/models/iris/ready')).toEqual([200, { name: 'iris', ready: true }]);
+  expect(await ready('/v2/models/empty/ready')).toEqual([503, { name: 'empty', ready: false }]);
+  expect(await ready('/v2/models/iris/versions/v2/ready')).toEqual([
+    200,
+    { name: 'iris', ready: true },
+  ]);
+  expect([backend.seen.length, plane.outcomes.length]).toEqual([0, 0]);
+});
+
+test('the trace of a request is in its account', async () => {
+  const { plane } = await routed();
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  await plane.post('/v2/models/iris/infer', {}, { traceparent });
+  await plane.post('/v2/models/iris/infer', {});
+  expect(plane.outcomes.map(({ traceId }) => traceId)).toEqual(['a'.repeat(32), undefined]);
+});
+
 test('an answer without a body to wait for keeps its connection', async () => {
   const { plane } = await routed();
   const raw = await sendRaw(
