@@ -3,7 +3,7 @@ import type { OnnxServer, OnnxServerOptions } from './serve';
 
 /** What a server that is a process of its own needs of that process. */
 export interface ProcessLike {
-  readonly stdin: Pick<NodeJS.ReadStream, 'on' | 'resume'>;
+  readonly stdin: Pick<NodeJS.ReadStream, 'on' | 'pause' | 'resume'>;
   readonly on: (event: 'SIGTERM' | 'SIGINT', listener: () => void) => unknown;
   readonly exit: (code: number) => void;
 }
@@ -42,7 +42,13 @@ export async function runOnnxServer(options: RunOptions): Promise<void> {
     host.stdin.on('error', orphaned);
     host.stdin.resume();
   });
-  server = await serveOnnx(options);
+  try {
+    server = await serveOnnx(options);
+  } catch (error) {
+    // Whoever started this waits for its end, and an input that is read would keep it alive.
+    host.stdin.pause();
+    throw error;
+  }
   out(`${JSON.stringify({ event: 'listening', port: server.port })}\n`);
   await ended;
   host.exit(0);

@@ -19,7 +19,7 @@ const options = JSON.parse(process.argv[2]);
 const out = (text) => process.stdout.write(text);
 runOnnxServer({ ...options, out, process }).catch((error) => {
   process.stderr.write(error.name + ': ' + error.message + '\\n');
-  process.exit(1);
+  process.exitCode = 1;
 });
 `;
 
