@@ -25,7 +25,7 @@ import type { Listener } from './listener';
 import { dispatchTo, listen } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
-import { createMetrics } from './metrics';
+import { createMetrics, observeProcess } from './metrics';
 
 /** Between two looks of the control loop, milliseconds. */
 const TICK_MS = 1000;
@@ -124,7 +124,7 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
 
 function openData({ config, version, log }: ServiceOptions, authenticate: Authenticate) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const metrics = createMetrics();
+  const metrics = createMetrics(observeProcess());
   const lag = createLagMeter();
   const { dispatcher, load, onTableSwap } = createDispatcher({
     table,

@@ -27,7 +27,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/core/': ['types:lib/spec'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
   'runtime/cluster/': ['lib/spec', 'runtime/core', 'node:'],
-  'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:', 'jose', 'lru-cache'],
+  'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
   'runtime/audit/': ['types:lib/spec', 'types:runtime/config', 'types:runtime/auth', 'node:'],
   'runtime/metrics/': [
     'types:lib/spec',
@@ -45,8 +45,9 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'types:runtime/audit',
     'types:runtime/metrics',
     'types:runtime/config',
+    'runtime/proxies',
+    'runtime/tracing',
     'node:',
-    'undici',
   ],
   'runtime/control/': [
     'lib/spec',
@@ -56,6 +57,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'runtime/auth',
     'runtime/audit',
     'runtime/metrics',
+    'runtime/proxies',
+    'runtime/tracing',
     'types:runtime/config',
     'express',
     'helmet',
@@ -64,13 +67,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lazy:swagger-ui-dist',
     'node:',
   ],
-  'runtime/onnx/': [
-    'runtime/drain',
-    'types:onnxruntime-node',
-    'lazy:onnxruntime-node',
-    'prom-client',
-    'node:',
-  ],
+  'runtime/onnx/': ['runtime/drain', 'types:onnxruntime-node', 'lazy:onnxruntime-node', 'node:'],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [

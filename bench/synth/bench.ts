@@ -1,9 +1,17 @@
 // From definitions to manifests on disk, whole processes: `npx tsx bench/synth/bench.ts [RUNS]`.
-// Ours as it is shipped (one bundle), beside the same objects through cdk8s’ construct tree, and
-// `helm template` where it is installed. Best of RUNS (3): other work on the machine only ever
-// adds.
+// Ours is the shipped command itself, built anew, beside the same objects through cdk8s’ construct
+// tree, and `helm template` where it is installed. Best of RUNS (3): other work on the machine only
+// ever adds.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -25,11 +33,17 @@ interface Subject {
   readonly command: (folder: string, out: string) => readonly string[];
 }
 
+/** Node with what notes the use of resources. */
+const NODE = [process.execPath, '--require', join(__dirname, 'measure.cjs')];
+
 function runOnce(subject: Subject, folder: string, out: string): Run | undefined {
   const [program = '', ...args] = subject.command(folder, out);
+  const measures = `${out}.json`;
+  rmSync(measures, { force: true });
   const start = performance.now();
   const done = spawnSync(program, args, {
     encoding: 'utf8',
+    env: { ...process.env, MEASURE_FILE: measures },
     maxBuffer: 1 << 30,
     timeout: SLOWEST_SECONDS * 1000,
   });
@@ -38,8 +52,9 @@ function runOnce(subject: Subject, folder: string, out: string): Run | undefined
     console.error(`${subject.name}: ${done.error?.message ?? done.stderr}`);
     return undefined;
   }
-  if (!done.stdout.startsWith('{')) return { seconds };
-  const { maxRSS, cpu } = JSON.parse(done.stdout) as { maxRSS: number; cpu: number };
+  if (!existsSync(measures)) return { seconds };
+  const used = JSON.parse(readFileSync(measures, 'utf8')) as { maxRSS: number; cpu: number };
+  const { maxRSS, cpu } = used;
   return { seconds, cpuSeconds: cpu / 1000, megabytes: maxRSS / 1024 };
 }
 
@@ -128,24 +143,26 @@ function row(name: string, count: number, objects: number, run: Run | undefined)
 }
 
 async function subjects(work: string): Promise<readonly Subject[]> {
-  const [direct, tree] = [await bundle(work, 'direct'), await bundle(work, 'tree')];
-  const node = process.execPath;
+  const tree = await bundle(work, 'tree');
+  const built = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build.mjs'), 'bin']);
+  if (built.status !== 0) throw new Error(`the build failed: ${String(built.stderr)}`);
+  const shipped = [...NODE, join(ROOT, 'build', 'bin.cjs'), 'synth'];
   return [
     {
       name: 'ai-model-service synth (JSON)',
-      command: (folder, out) => [node, direct, folder, out],
+      command: (folder, out) => [...shipped, folder, '--out', out],
     },
     {
       name: 'ai-model-service synth (TypeScript)',
-      command: (folder, out) => [node, direct, folder.replace(/json$/, 'ts'), out],
+      command: (folder, out) => [...shipped, folder.replace(/json$/, 'ts'), '--out', out],
     },
     {
       name: 'constructs, LinearApp',
-      command: (folder, out) => [node, tree, folder, out, 'linear'],
+      command: (folder, out) => [...NODE, tree, folder, out, 'linear'],
     },
     {
       name: 'constructs, App of cdk8s',
-      command: (folder, out) => [node, tree, folder, out, 'stock'],
+      command: (folder, out) => [...NODE, tree, folder, out, 'stock'],
     },
   ];
 }

@@ -14,8 +14,6 @@ async function main([folder = '', outdir = '', kind = 'stock']: readonly string[
     new ModelDeployment(new Chart(app, spec.id), 'model', { model: spec, environment });
   }
   app.synth();
-  const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
-  console.log(JSON.stringify({ maxRSS, cpu: (userCPUTime + systemCPUTime) / 1000 }));
 }
 
 void main(process.argv.slice(2));

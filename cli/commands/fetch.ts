@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { FetchJob } from '../fetch/fetch';
-import { fetchArtifact } from '../fetch/fetch';
+import type * as Fetch from '../fetch/fetch';
 import type { Context } from '../program';
 import { wholeNumber } from './serve-onnx';
 
@@ -29,7 +28,9 @@ OCI_USERNAME and OCI_PASSWORD (oci).
 Example:
   ai-model-service fetch s3://models/triage/1.4.0/model.onnx --to /models/triage --as model.onnx`,
     )
-    .action(async (uri: string, options: Omit<FetchJob, 'uri'>) => {
+    .action(async (uri: string, options: Omit<Fetch.FetchJob, 'uri'>) => {
+      // Loaded when it is needed: its HTTP client alone takes as long as a small synth.
+      const { fetchArtifact } = require('../fetch/fetch') as typeof Fetch;
       const to = resolve(io.cwd, options.to);
       const log = (line: string): void => io.err(`${line}\n`);
       await fetchArtifact({ ...options, uri, to }, { env: io.env, log });

@@ -1,10 +1,11 @@
 import type { Express, NextFunction, Request, Response } from 'express';
 import express from 'express';
 import helmet from 'helmet';
-import { BlockList, isIPv6 } from 'node:net';
 import { idSchema } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { CHALLENGE } from '../auth';
+import { trustOf } from '../proxies';
+import { requestIdOf, traceparentOf } from '../tracing';
 import type { Action, Answer, Call } from './call';
 import type { Context } from './context';
 import { callerOf } from './access';
@@ -17,7 +18,6 @@ import {
   statusOfProblem,
   tryProblemOf,
 } from './problem';
-import { requestIdOf, traceparentOf } from './tracing';
 
 /** What is known of a request beside its answer, for the record. */
 interface Track {
@@ -28,22 +28,6 @@ interface Track {
 }
 
 const requestId = (response: Response): string => String(response.getHeader('x-request-id'));
-
-/** Addresses whose X-Forwarded-* are believed. Through the private socket only our own data plane comes. */
-function trustOf(proxies: readonly string[]): (address: string | undefined) => boolean {
-  const list = new BlockList();
-  for (const proxy of proxies) {
-    const [address = '', prefix] = proxy.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return (address) => {
-    if (address === undefined || address === '') return true;
-    const plain = address.replace(/^::ffff:/, '');
-    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
-  };
-}
 
 function originOf({ config }: Context, request: Request): string {
   const scheme = config.server.tls === undefined ? request.protocol : 'https';
@@ -225,7 +209,9 @@ export function createApp(
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
-  app.set('trust proxy', trustOf(context.config.server.trustedProxies));
+  const trusted = trustOf(context.config.server.trustedProxies);
+  // Through the private socket, which has no address, only our own data plane comes.
+  app.set('trust proxy', (address?: string) => !address || trusted(address));
   app.use(protection(context), opening(context));
   for (const call of calls) app[call.method](expressPath(call.path), handlerOf(context, call));
   for (const page of pages) app.get(expressPath(page.path), pageOf(context, page));

@@ -1,4 +1,5 @@
-import { BlockList, isIPv6 } from 'node:net';
+import type { Trust } from '../proxies';
+import { requestIdOf, traceparentOf } from '../tracing';
 import type { Exchange, RawHeaders } from './exchange';
 
 /** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
@@ -53,38 +54,14 @@ export interface Tracing {
   readonly traceparent: string | undefined;
 }
 
-const SANE_ID = /^[\x21-\x7e]{1,128}$/;
-/** W3C Trace Context, version 00. */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
 /** A header's value; of several the first. */
 export const firstOf = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.[0];
 
 export function tracingOf({ headers }: Pick<Exchange, 'headers'>, newId: () => string): Tracing {
-  const given = firstOf(headers['x-request-id']);
-  const traceparent = firstOf(headers['traceparent']);
   return {
-    requestId: given !== undefined && SANE_ID.test(given) ? given : newId(),
-    traceparent:
-      traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined,
-  };
-}
-
-export type Trust = (address: string) => boolean;
-
-/** Addresses and networks (`10.0.0.0/8`) whose X-Forwarded-* headers are believed. */
-export function trustOf(proxies: readonly string[]): Trust {
-  const list = new BlockList();
-  for (const proxy of proxies) {
-    const [address = '', prefix] = proxy.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return (address) => {
-    const plain = address.replace(/^::ffff:/, '');
-    return plain !== '' && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+    requestId: requestIdOf(firstOf(headers['x-request-id']), newId),
+    traceparent: traceparentOf(firstOf(headers['traceparent'])),
   };
 }
 

@@ -142,24 +142,6 @@ export const SERVICE_FAMILIES = {
     help: 'Event-loop delay, 99th percentile since the last observation.',
     labels: [],
   },
-  memory: {
-    name: 'process_resident_memory_bytes',
-    type: 'gauge',
-    help: 'Resident memory of the service.',
-    labels: [],
-  },
-  cpu: {
-    name: 'process_cpu_seconds_total',
-    type: 'counter',
-    help: 'User and system CPU time of the service.',
-    labels: [],
-  },
-  start: {
-    name: 'process_start_time_seconds',
-    type: 'gauge',
-    help: 'When the service started, seconds since the epoch.',
-    labels: [],
-  },
 } as const satisfies Readonly<Record<string, Family>>;
 
 /** All families as text: name, type, labels, help. Committed as metrics.txt and compared in a test. */

@@ -4,3 +4,4 @@ export * from './metrics';
 export type { BatchStatus } from './model';
 export { usageOf } from './model';
 export { OPENMETRICS_TYPE, TEXT_TYPE, textTypeOf } from './print';
+export { observeProcess } from './process';

@@ -7,6 +7,7 @@ import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
 import type { BatchStatus, ModelCounts, ModelView } from './model';
 import { createModelCounts, modelLines, syncArms, viewOf } from './model';
 import type { TextType } from './print';
+import type { ProcessText } from './process';
 import { labelText, OPENMETRICS_TYPE, sample, textTypeOf } from './print';
 import { serviceLines } from './service';
 import { headOf, joinInSlices } from './text';
@@ -31,7 +32,6 @@ export interface Metrics {
   readonly onDeployment: (action: string, status: 'success' | 'error') => void;
   /** Takes in the world as it is now: new models, models that are gone; gauges are read at a scrape. */
   readonly observe: (observation: Observation) => void;
-  readonly removeModel: (id: string) => void;
   /** The exposition, in the format `accept` asks for; see `textTypeOf`. */
   readonly text: (accept?: string) => Promise<string>;
 }
@@ -93,7 +93,6 @@ function* chunksOf(
     yield headOf(MODEL_FAMILIES[key], format);
     for (const view of views) yield modelLines(key, view);
   }
-  if (format === OPENMETRICS_TYPE) yield '# EOF\n';
 }
 
 /** Follows the cluster: models and arms come and go, and their series with them. */
@@ -108,11 +107,13 @@ function sync(models: Map<string, ModelCounts>, before: Snapshot, now: Snapshot)
   }
 }
 
+const NO_PROCESS: ProcessText = async () => '';
+
 /**
  * Counters of our own: counting a request costs 0.5 µs where handles of a metrics library cost 6,
  * and a scrape reads what it needs instead of having a thousand gauges written at every change.
  */
-export function createMetrics(): Metrics {
+export function createMetrics(processText: ProcessText = NO_PROCESS): Metrics {
   const deployments = new Map<string, number>();
   const models = new Map<string, ModelCounts>();
   let seen = NOTHING;
@@ -130,7 +131,10 @@ export function createMetrics(): Metrics {
       sync(models, seen.snapshot, observation.snapshot);
       seen = observation;
     },
-    removeModel: (id) => void models.delete(id),
-    text: (accept) => joinInSlices(chunksOf(deployments, models, seen, textTypeOf(accept))),
+    text: async (accept) => {
+      const format = textTypeOf(accept);
+      const own = await joinInSlices(chunksOf(deployments, models, seen, format));
+      return own + (await processText(format)) + (format === OPENMETRICS_TYPE ? '# EOF\n' : '');
+    },
   };
 }

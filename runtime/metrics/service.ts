@@ -4,20 +4,12 @@ import type { Observation } from './metrics';
 
 type Key = keyof typeof SERVICE_FAMILIES;
 
-function cpuSeconds(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-}
-
 /** The families of the service that are one number. */
 const VALUES: Readonly<Record<Exclude<Key, 'deployments'>, (seen: Observation) => number>> = {
   watchAge: ({ now, snapshot }) => Math.max(0, now - snapshot.at) / 1000,
   watchSynced: ({ snapshot }) => (snapshot.phase === 'synced' ? 1 : 0),
   models: ({ snapshot }) => snapshot.models.size,
   lag: ({ lagSeconds }) => lagSeconds,
-  memory: () => process.memoryUsage.rss(),
-  cpu: cpuSeconds,
-  start: () => performance.timeOrigin / 1000,
 };
 
 /** All samples of one family of the service but `deployments`, which is counted. */

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { commandsOf, snippetsOf } from '../support/snippets';
 import { ROOT } from '../support/sources';
 import type { Running } from './service';
 import { load, start, until, workspace } from './service';
@@ -222,19 +221,4 @@ test('deploy and delete by REST', async () => {
     () => service.call('GET', `${MODELS}/by_rest`),
     ({ status: code }) => code === 404,
   );
-});
-
-test('every curl of the README answers', () => {
-  const curls = snippetsOf('README.md')
-    .filter(({ language }) => language === 'sh')
-    .flatMap(commandsOf)
-    .filter((command) => command.startsWith('curl'));
-  expect(curls.length).toBeGreaterThan(1);
-  for (const command of curls) {
-    const local = command.replaceAll('http://127.0.0.1:8080', service.url);
-    const said = execFileSync('bash', ['-c', local.replace(/^curl/, 'curl -sS --fail-with-body')], {
-      encoding: 'utf8',
-    });
-    expect(said).not.toBe('');
-  }
 });

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ShedReason } from '../../runtime/core/outcome';
-import { contract, createMetrics, textTypeOf } from '../../runtime/metrics';
+import { contract, createMetrics, observeProcess, textTypeOf } from '../../runtime/metrics';
 import { observationOf, outcome, recordOf, statsOf } from './support';
 
 const lines = (text: string, start: string): string[] =>
@@ -145,11 +145,11 @@ test('a name that is no model or arm of ours never becomes a label', async () =>
   expect(await metrics.text()).not.toContain('made-up');
 });
 
-test('the series of a model go with it, by observation or by name', async () => {
+test('the series of a model go with it', async () => {
   const metrics = createMetrics();
   metrics.observe(observationOf([recordOf('iris'), recordOf('rose')]));
   metrics.onOutcome(outcome());
-  metrics.removeModel('rose');
+  metrics.observe(observationOf([recordOf('iris')]));
   expect(await metrics.text()).not.toContain('rose');
   metrics.observe(observationOf([]));
   metrics.onOutcome(outcome());
@@ -228,4 +228,16 @@ test('a scrape of 500 models leaves the event loop to others in between', async 
   expect(series(text).length).toBeGreaterThan(20_000);
   // In one go it would be 1; slices of 1.5 ms, with a wide margin for a busy machine.
   expect(turns).toBeGreaterThan(took / 15);
+});
+
+test('what prom-client knows of the process stands behind our own, before the end mark', async () => {
+  const metrics = createMetrics(observeProcess());
+  const text = await metrics.text();
+  expect(text).toMatch(/\nprocess_resident_memory_bytes \d+/);
+  expect(text).toMatch(/\n# TYPE nodejs_gc_duration_seconds histogram\n/);
+  const open = await metrics.text('application/openmetrics-text');
+  expect(open).toContain('\nprocess_cpu_seconds_total ');
+  expect(open.match(/# EOF/g)).toHaveLength(1);
+  expect(open.endsWith('\n# EOF\n')).toBe(true);
+  expect(open).not.toContain('\n\n');
 });

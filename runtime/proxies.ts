@@ -1,0 +1,20 @@
+import { BlockList, isIPv6 } from 'node:net';
+
+/** Is what this address says of a caller (X-Forwarded-*) believed? */
+export type Trust = (address: string) => boolean;
+
+const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
+
+/** Addresses and networks (`10.0.0.0/8`) of proxies before us. IPv4 within IPv6 counts as IPv4. */
+export function trustOf(proxies: readonly string[]): Trust {
+  const list = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', prefix] = proxy.split('/');
+    if (prefix === undefined) list.addAddress(address, familyOf(address));
+    else list.addSubnet(address, Number(prefix), familyOf(address));
+  }
+  return (address) => {
+    const plain = address.replace(/^::ffff:/, '');
+    return plain !== '' && list.check(plain, familyOf(plain));
+  };
+}
