@@ -7,8 +7,11 @@ import { ModelDeployment, namespaceChart } from './lib/constructs';
 import type { Environment } from './lib/spec';
 import { DefinitionError } from './lib/spec';
 import type { Definition } from './lib/synth';
-import { discover, formatFinding, loadEnvironments } from './lib/synth';
+import { discover, formatFinding, loadEnvironments, manifestName, previousIn } from './lib/synth';
 import { LinearApp } from './lib/synth/linear-app';
+
+/** Waivers that ended before it do not count. */
+const TODAY = new Date().toISOString().slice(0, 10);
 
 function synthesize(
   definitions: readonly Definition[],
@@ -16,10 +19,16 @@ function synthesize(
   outdir: string,
 ): void {
   const app = new LinearApp({ outdir });
+  const previous = previousIn(outdir);
   namespaceChart(app, environment);
   for (const { spec, file } of definitions) {
     const chart = new Chart(app, spec.id);
-    const model = new ModelDeployment(chart, 'model', { model: spec, environment });
+    const model = new ModelDeployment(chart, 'model', {
+      model: spec,
+      environment,
+      today: TODAY,
+      previous: previous(manifestName(spec)),
+    });
     for (const finding of model.findings) console.error(formatFinding(finding, file));
   }
   app.synth();

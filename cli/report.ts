@@ -1,5 +1,6 @@
 import type { Finding } from '../lib/spec';
 import { DefinitionError } from '../lib/spec';
+import { placedFaults } from '../lib/synth/errors';
 import { CommandError, EXIT } from './exit';
 import type { ExitCode } from './exit';
 import type { Io } from './io';
@@ -21,7 +22,7 @@ interface Failure {
 function failureOf(error: unknown): Failure {
   if (error instanceof CommandError) return error;
   if (error instanceof DefinitionError) {
-    return { message: error.message, details: error.faults, exitCode: EXIT.findings };
+    return { message: error.message, details: placedFaults(error), exitCode: EXIT.findings };
   }
   const message = error instanceof Error ? error.message : String(error);
   return { message, details: [], exitCode: EXIT.findings };

@@ -97,6 +97,13 @@ const configSchema = z.strictObject({
         .default('models')
         .describe('Definitions to serve; REST may add more.'),
       watch: z.boolean().default(false).describe('Apply a definition again when its file changes.'),
+      environment: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Environment of environments.ts whose objects a dry run gives; absent: its first.',
+        ),
     })
     .prefault({}),
   auth: authSchema.prefault({}),
@@ -115,7 +122,7 @@ const configSchema = z.strictObject({
 
 export type Config = z.output<typeof configSchema>;
 
-/** A configuration that cannot be used; the message names file, line and key for every fault. */
+/** A configuration that cannot be used; the message names variable, or file and line, and key for every fault. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -165,6 +172,16 @@ function lineOf(text: string, path: string): number | undefined {
   return undefined;
 }
 
+/** The variable that gave what a fault is about, or a part of it. */
+function variableOf(env: NodeJS.ProcessEnv, path: string): string | undefined {
+  const parts = path.split(/[.[\]]+/).filter((part) => part !== '');
+  for (let length = parts.length; length > 0; length -= 1) {
+    const name = ENV_PREFIX + parts.slice(0, length).join('__').toUpperCase();
+    if (env[name] !== undefined) return name;
+  }
+  return undefined;
+}
+
 function readYaml(text: string, file: string): Plain {
   const document = parseDocument(text);
   const [broken] = document.errors;
@@ -196,7 +213,8 @@ export function parseConfig(
     if (!(error instanceof DefinitionError)) throw error;
     const lines = error.faults.map((found) => {
       const line = lineOf(text, found.path);
-      return formatFault(found, line === undefined ? file : `${file}:${line}`);
+      const place = line === undefined ? file : `${file}:${line}`;
+      return formatFault(found, variableOf(env, found.path) ?? place);
     });
     throw new ConfigError(lines.join('\n'));
   }

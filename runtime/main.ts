@@ -2,9 +2,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FileContent, ModelSpec } from '../lib/spec';
-import { parseEnvironment, withFiles } from '../lib/spec';
+import type { Environment, FileContent, ModelSpec } from '../lib/spec';
+import { withFiles } from '../lib/spec';
 import { discover } from '../lib/synth/discover';
+import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
 import type { Audit } from './audit';
 import { createAudit } from './audit';
 import type { Authenticate } from './auth';
@@ -84,6 +85,15 @@ const clock = {
   },
 };
 
+/** Where the objects of a rehearsal (`?dry_run=true`) would go: the project's own environment. */
+async function environmentOf({ config, cwd }: ServiceOptions): Promise<Environment> {
+  const all = await loadEnvironments(cwd);
+  const { environment: name } = config.models;
+  const [first] = (name === undefined ? all : findEnvironment(all, name)).all;
+  if (first === undefined) throw new Error('a project has at least one environment');
+  return first;
+}
+
 async function openCluster(options: ServiceOptions): Promise<Cluster> {
   const { config, cwd, log, env, spawnServer } = options;
   const models = resolve(cwd, config.models.directory);
@@ -122,7 +132,11 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
   return { definitions, stop };
 }
 
-function openData({ config, version, log }: ServiceOptions, authenticate: Authenticate) {
+function openData(
+  { config, version, log }: ServiceOptions,
+  authenticate: Authenticate,
+  isReady: () => boolean,
+) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics(observeProcess());
   const lag = createLagMeter();
@@ -143,6 +157,7 @@ function openData({ config, version, log }: ServiceOptions, authenticate: Authen
     random: Math.random,
     newId: randomUUID,
     trustedProxies: config.server.trustedProxies,
+    isReady,
     version,
     onBatch: metrics.onBatch,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
@@ -188,13 +203,14 @@ function openControl(
   { table, load, metrics, onTableSwap }: Data,
   authenticate: Authenticate,
   audit: Audit,
+  environment: Environment,
 ): Control {
   return createControl({
     cluster,
     table,
     load,
     config,
-    environment: parseEnvironment(),
+    environment,
     authenticate,
     audit,
     metrics,
@@ -236,10 +252,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options;
   const loopback = isLoopback(config.server.host);
   const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
+  const environment = await environmentOf(options);
   const audit = openAudit(options);
   const cluster = await openCluster(options);
-  const data = openData(options, authenticate);
-  const control = openControl(options, cluster, data, authenticate, audit);
+  const data = openData(options, authenticate, () => control.isReady());
+  const control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
   const stopTicks = startTicks(control.tick, log);

@@ -1,34 +1,73 @@
 #!/usr/bin/env bash
-# Asks a real API server whether it would take all of dist/, and a Pod made from every pod template, in a
-# namespace where restricted pod security is enforced. Any error or warning fails. Nothing stays behind.
-# Uses KUBECONFIG when it is set, else a cluster of its own where one can be made.
+# Asks a real API server whether it would take all of dist/ and every golden manifest, and a Pod made from
+# every pod template, in namespaces where pod security is enforced. Any error or warning fails. Nothing
+# stays behind. Uses KUBECONFIG when it is set, else a cluster of its own where one can be made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+made=()
+down=
+finish() {
+  if [[ -n $down ]]; then "$down" down; return; fi
+  [[ ${#made[@]} == 0 ]] || kubectl delete namespace "${made[@]}"
+}
+trap finish EXIT
 
 maker=../shared/cluster/cluster
 if [[ -z ${KUBECONFIG:-} ]]; then
   [[ -x $maker ]] || { echo "set KUBECONFIG to a cluster (kind, minikube, …)" >&2; exit 1; }
   # Its own folder and port: a cluster that someone else runs here is left alone.
   export CLUSTER_DIR=${CLUSTER_DIR:-$(mktemp -d)/cluster} CLUSTER_PORT=${CLUSTER_PORT:-27443}
-  trap '"$maker" down' EXIT
+  down=$maker
   eval "$("$maker" up)"
 fi
 
-namespace=$(grep -hoE '^  namespace: [a-z0-9-]+$' dist/*.k8s.yaml | awk '{ print $2 }' | sort -u)
-[[ $(wc -l <<<"$namespace") == 1 ]] || { echo "dist/ names several namespaces: $namespace" >&2; exit 1; }
-if ! kubectl get namespace "$namespace" >/dev/null 2>&1; then
-  kubectl create namespace "$namespace"
-  [[ -n ${CLUSTER_DIR:-} ]] || trap 'kubectl delete namespace "$namespace"' EXIT
-fi
-kubectl label --overwrite namespace "$namespace" \
-  pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted
-# Pods are refused until the namespace's default ServiceAccount exists.
-for _ in $(seq 60); do
-  kubectl -n "$namespace" get serviceaccount default >/dev/null 2>&1 && break
-  sleep 1
-done
+# Makes a namespace that enforces a profile. One that exists belongs to somebody: it is not touched, and
+# serves only when it enforces the profile already.
+enforcing() { # enforcing NAMESPACE PROFILE
+  local label=pod-security.kubernetes.io found
+  if found=$(kubectl get namespace "$1" -o "jsonpath={.metadata.labels['${label//./\\.}/enforce']}" 2>/dev/null); then
+    [[ $found == "$2" ]] || { echo "namespace $1 exists and does not enforce $2; use another cluster" >&2; exit 1; }
+    return
+  fi
+  kubectl create namespace "$1"
+  made+=("$1")
+  kubectl label namespace "$1" "$label/enforce=$2" "$label/warn=$2"
+  # Pods are refused until the namespace's default ServiceAccount exists.
+  for _ in $(seq 60); do
+    kubectl -n "$1" get serviceaccount default >/dev/null 2>&1 && return
+    sleep 1
+  done
+}
 
 dry_run() { kubectl apply --server-side --dry-run=server --warnings-as-errors "$@"; }
+
+# All objects and all pods of some manifests, in a namespace.
+check() { # check NAMESPACE FILE…
+  local namespace=$1
+  shift
+  npx tsx scripts/manifests.ts objects "$@" --namespace "$namespace" | dry_run -f -
+  npx tsx scripts/manifests.ts pods "$@" --namespace "$namespace" | dry_run -f -
+}
+
+namespace=$(grep -hoE '^  namespace: [a-z0-9-]+$' dist/*.k8s.yaml | awk '{ print $2 }' | sort -u)
+[[ $(wc -l <<<"$namespace") == 1 ]] || { echo "dist/ names several namespaces: $namespace" >&2; exit 1; }
+enforcing "$namespace" restricted
 dry_run -f dist/
-npx tsx scripts/pods.ts | dry_run -f -
+npx tsx scripts/manifests.ts pods dist | dry_run -f -
+
+# Goldens: every server, autoscaling, caches, GPUs. Those of looser environments are checked as baseline;
+# a minimum of 0 replicas needs a newer server than most.
+enforcing ai-model-service-check restricted
+enforcing ai-model-service-check-baseline baseline
+loose=() strict=()
+for file in test/golden/objects/*.k8s.yaml test/golden/constructs/*.k8s.yaml; do
+  case $file in
+    */baseline-* | */platform-*) loose+=("$file") ;;
+    *-1-37.k8s.yaml) ;;
+    *) strict+=("$file") ;;
+  esac
+done
+check ai-model-service-check "${strict[@]}"
+check ai-model-service-check-baseline "${loose[@]}"
 kubectl version

@@ -25,6 +25,8 @@ npx ai-model-service --version
 npx ai-model-service validate
 npx ai-model-service synth
 npx ai-model-service synth --check
+CDK8S_CHECK_UPGRADE=false npx cdk8s synth
+npx ai-model-service synth --check
 [[ $(find dist -type f) == dist/iris.k8s.yaml ]]
 
 # The library's types and its subpath, as a strict user compiles them.
@@ -47,18 +49,25 @@ node -e '
   const loaded = Object.keys(require.cache).filter((file) => /node_modules.(cdk8s|constructs|express)/.test(file));
   if (loaded.length > 0) throw new Error(`spec loads ${loaded[0]}`);'
 
-node_modules/.bin/ai-model-service dev models --port 0 >serve.log 2>&1 &
-server=$!
-for _ in $(seq 100); do
-  grep -qE 'http://127\.0\.0\.1:[0-9]+' serve.log && break
-  kill -0 "$server" || { cat serve.log; exit 1; }
-  sleep 0.2
-done
-url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' serve.log | head -1)
-answer=$(curl -sSf --retry 20 --retry-all-errors --retry-delay 1 -H 'content-type: application/json' \
-  -d '{"input_data":{"measurements":[5.1,3.5,1.4,0.2]}}' "$url/api/v1/models/iris/inference")
-echo "$answer"
-grep -q '"setosa"' <<<"$answer"
-kill -TERM "$server"
-wait "$server"
-server=
+# Both ways to run it answer: `dev`, and the service with its configuration.
+answers() { # answers ARG…
+  node_modules/.bin/ai-model-service "$@" >serve.log 2>&1 &
+  server=$!
+  for _ in $(seq 100); do
+    grep -qE 'http://127\.0\.0\.1:[0-9]+' serve.log && break
+    kill -0 "$server" || { cat serve.log; exit 1; }
+    sleep 0.2
+  done
+  local url answer
+  url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' serve.log | head -1)
+  answer=$(curl -sSf --retry 20 --retry-all-errors --retry-delay 1 -H 'content-type: application/json' \
+    -d @examples/requests/iris.json "$url/api/v1/models/iris/inference")
+  echo "$1: $answer"
+  grep -q '"setosa"' <<<"$answer"
+  kill -TERM "$server"
+  wait "$server"
+  server=
+}
+answers dev models --port 0
+printf 'server: { port: 0, accept_seconds: 0 }\nauth: { mode: none }\n' >config.yaml
+answers serve --config config.yaml

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { parse } from 'yaml';
 import { runCommand } from '../cli/program';
-import { parseModel } from '../lib/spec';
+import { modelSchema, parseModel } from '../lib/spec';
 import { parseConfig } from '../runtime/config';
 import type { Snippet } from './support/snippets';
 import { commandsOf, pages, pageText, snippetsOf } from './support/snippets';
@@ -78,8 +78,16 @@ test('every JSON example is JSON', () => {
   expect(faults).toEqual([]);
 });
 
+test('every field of a definition is explained', () => {
+  const page = pageText('docs/definition.md');
+  const fields = Object.keys(modelSchema.shape);
+  expect(fields.length).toBeGreaterThan(20);
+  expect(fields.filter((field) => !page.includes(`\`${field}\``))).toEqual([]);
+});
+
 // Commands that need no network and do not stay: they run in an empty folder, page by page, in order.
-const RUNNABLE = /^(?:npx )?ai-model-service (init|synth|validate|plan|keys|--help|--version)/;
+const RUNNABLE =
+  /^(?:npx )?(?:@suoke\/)?ai-model-service (init|synth|validate|plan|keys|--help|--version)/;
 
 async function failingCommands(page: string, cwd: string): Promise<readonly string[]> {
   const failed: string[] = [];

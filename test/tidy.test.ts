@@ -26,7 +26,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'lib/index': ['lib/'],
   'runtime/core/': ['types:lib/spec'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
-  'runtime/cluster/': ['lib/spec', 'runtime/core', 'node:'],
+  'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
   'runtime/audit/': ['types:lib/spec', 'types:runtime/config', 'types:runtime/auth', 'node:'],
   'runtime/metrics/': [
@@ -59,6 +59,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'runtime/metrics',
     'runtime/proxies',
     'runtime/tracing',
+    'runtime/turns',
     'types:runtime/config',
     'express',
     'helmet',
@@ -67,7 +68,13 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lazy:swagger-ui-dist',
     'node:',
   ],
-  'runtime/onnx/': ['runtime/drain', 'types:onnxruntime-node', 'lazy:onnxruntime-node', 'node:'],
+  'runtime/onnx/': [
+    'lib/spec/closest',
+    'runtime/drain',
+    'types:onnxruntime-node',
+    'lazy:onnxruntime-node',
+    'node:',
+  ],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [

@@ -9,9 +9,9 @@ import type { Io } from '../io';
 import type { Context } from '../program';
 import { findingLine } from '../report';
 import { VERSION } from '../version';
-import { loadProject, synthLibrary, today } from './project';
+import { loadProject, previousOf, synthLibrary, today } from './project';
 import { openService, readConfig, showKey, untilSignal } from './serve';
-import { wholeNumber } from './serve-onnx';
+import { MAX_PORT, wholeNumber } from './serve-onnx';
 
 interface Options {
   readonly port: number;
@@ -27,7 +27,8 @@ const LOOK_MS = 50;
 async function synthesizeTo(out: string, folder: string, io: Io): Promise<void> {
   const { synthesize, writeManifests } = synthLibrary();
   const { definitions, environments } = await loadProject(folder, undefined, io);
-  const { files, findings } = synthesize(definitions, environments, { today: today(io) });
+  const previous = previousOf(out, io);
+  const { files, findings } = synthesize(definitions, environments, { today: today(io), previous });
   for (const one of findings) io.err(`${findingLine(one)}\n`);
   writeManifests(resolve(io.cwd, out), files);
 }
@@ -132,7 +133,7 @@ export function addDev(program: Command, { io, format }: Context): void {
     .command('dev')
     .description('Serve the models of a folder on this machine; follow changes of its files.')
     .argument('[folder]', 'definitions', 'models')
-    .option('--port <port>', 'port; 0 lets the kernel choose', wholeNumber(0), 8080)
+    .option('--port <port>', 'port; 0 lets the kernel choose', wholeNumber(0, MAX_PORT), 8080)
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--synth <folder>', 'write the manifests there as well')
     .addHelpText('after', '\nExample:\n  ai-model-service dev models --port 9000')
@@ -140,7 +141,7 @@ export function addDev(program: Command, { io, format }: Context): void {
       const options = command.optsWithGlobals<Options>();
       if (options.synth !== undefined) await synthesizeTo(options.synth, folder, io);
       const service = await openService(configOf(folder, options, io), io);
-      const ended = untilSignal(service);
+      const ended = untilSignal(service, io);
       showKey(service, io);
       await settle(service);
       if (format() === 'json') {

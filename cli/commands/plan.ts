@@ -3,10 +3,10 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import type { Context } from '../program';
-import { loadProject, synthLibrary, today } from './project';
+import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 
 interface Options {
-  readonly out: string;
+  readonly out?: string;
   readonly env?: string;
 }
 
@@ -74,14 +74,16 @@ export function addPlan(program: Command, { io, format }: Context): void {
     .command('plan')
     .description('Show what a synth would change in the manifests, object by object.')
     .argument('[folder]', 'definitions', 'models')
-    .option('--out <folder>', 'manifests to compare with', 'dist')
+    .option('--out <folder>', 'manifests to compare with (default: $CDK8S_OUTDIR or dist)')
     .option('--env <name>', 'only this environment')
     .addHelpText('after', '\nExample:\n  ai-model-service plan models')
     .action(async (folder: string, { out, env }: Options) => {
       const { checkManifests, synthesize } = synthLibrary();
       const { definitions, environments } = await loadProject(folder, env, io);
-      const { files } = synthesize(definitions, environments, { today: today(io) });
-      const root = resolve(io.cwd, out);
+      const name = outFolder(out, io);
+      const previous = previousOf(name, io);
+      const { files } = synthesize(definitions, environments, { today: today(io), previous });
+      const root = resolve(io.cwd, name);
       const changes = checkManifests(root, files).flatMap(({ file }) => {
         const path = join(root, file);
         const before = existsSync(path) ? readFileSync(path, 'utf8') : '';

@@ -1,5 +1,5 @@
 import { relative, resolve } from 'node:path';
-import type { Definition, Environments } from '../../lib/synth';
+import type { Definition, Environments, Previous } from '../../lib/synth';
 import type * as Synth from '../../lib/synth';
 import type { Io } from '../io';
 
@@ -16,6 +16,14 @@ export function shownPath(path: string, cwd: string): string {
   const short = relative(cwd, path);
   return short.startsWith('..') ? path : short;
 }
+
+/** Where manifests lie: as asked for, else where cdk8s wants them, else `dist`. */
+export const outFolder = (given: string | undefined, { env }: Io): string =>
+  given ?? env['CDK8S_OUTDIR'] ?? 'dist';
+
+/** What the manifests of a folder were made from, for findings about the way from there. */
+export const previousOf = (out: string, { cwd }: Io): Previous =>
+  synthLibrary().previousIn(resolve(cwd, out));
 
 /** Today, for waivers that have ended. */
 export const today = ({ now }: Io): string => now().toISOString().slice(0, 10);

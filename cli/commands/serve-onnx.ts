@@ -19,12 +19,16 @@ interface Options {
   readonly parentGuard?: boolean;
 }
 
-/** Parses a whole number of at least `min`, for option parsers. */
-export function wholeNumber(min: number): (text: string) => number {
+/** Highest number of a TCP port. */
+export const MAX_PORT = 65_535;
+
+/** Parses a whole number within bounds, for option parsers. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && Number.isSafeInteger(value)) return value;
-    throw new InvalidArgumentError(`got "${text}", must be a whole number of at least ${min}.`);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`got "${text}", must be a whole number ${range}.`);
   };
 }
 
@@ -43,7 +47,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
     .requiredOption('--model <name=file>', 'model to serve; may be repeated', nameAndPath)
     .option('--model-version <version>', 'version that answers carry', '1')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <port>', 'port; 0 lets the kernel choose', wholeNumber(0), 8080)
+    .option('--port <port>', 'port; 0 lets the kernel choose', wholeNumber(0, MAX_PORT), 8080)
     .option('--threads <n>', 'threads within one operator', wholeNumber(1))
     .option('--inter-op-threads <n>', 'threads across operators', wholeNumber(1))
     .option('--max-concurrency <n>', 'requests that run at once', wholeNumber(1))

@@ -6,7 +6,8 @@ import type * as Configuration from '../../runtime/config';
 import type * as Logging from '../../runtime/log';
 import type * as Main from '../../runtime/main';
 import type { Service } from '../../runtime/main';
-import { CommandError } from '../exit';
+import { closest } from '../../lib/spec';
+import { CommandError, EXIT } from '../exit';
 import type { Io } from '../io';
 import type { Context } from '../program';
 import { VERSION } from '../version';
@@ -48,12 +49,13 @@ export function openService(config: Config, io: Io): Promise<Service> {
 }
 
 /** Resolves when the service has ended after SIGTERM or SIGINT; a second signal ends it at once. */
-export function untilSignal(service: Service): Promise<void> {
+export function untilSignal(service: Service, io: Io): Promise<void> {
   return new Promise((done, fail) => {
     let ending = false;
     const end = (): void => {
       if (ending) process.exit(1);
       ending = true;
+      io.err('stopping: what was begun is finished; the same signal again ends at once\n');
       service.close().then(done, fail);
     };
     process.on('SIGTERM', end);
@@ -76,15 +78,26 @@ function serve(context: Context): (options: Options) => Promise<void> {
     if (format() === 'json')
       io.out(`${JSON.stringify({ event: 'listening', url: service.url })}\n`);
     else io.err(`ai-model-service ${VERSION} on ${service.url}\n`);
-    await untilSignal(service);
+    await untilSignal(service, io);
   };
+}
+
+function unknownCommand(given: string, { commands }: Command): CommandError {
+  const names = commands.map((one) => one.name());
+  const near = closest(given, names);
+  const hint = near === undefined ? `there are ${names.join(', ')}` : `did you mean ${near}?`;
+  return new CommandError(`there is no command ${given}; ${hint}`, EXIT.usage);
 }
 
 export function addServe(program: Command, context: Context): void {
   const run = serve(context);
   program
     .option('--config <file>', 'configuration of the service')
+    // Without this a mistyped command is "too many arguments".
+    .allowExcessArguments()
     .action(async (options: Options, command: Command) => {
+      const [unknown] = command.args;
+      if (unknown !== undefined) throw unknownCommand(unknown, program);
       if (options.config === undefined) return command.help();
       return run(options);
     });

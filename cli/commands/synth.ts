@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { EXIT } from '../exit';
 import type { Context } from '../program';
 import { findingLine } from '../report';
-import { loadProject, synthLibrary, today } from './project';
+import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 
 interface Options {
   readonly out?: string;
@@ -32,18 +32,22 @@ export function addSynth(program: Command, { io, format, finish }: Context): voi
       const { checkManifests, synthesize, writeManifests } = synthLibrary();
       const { definitions, environments } = await loadProject(folder, options.env, io);
       const { strict } = options;
+      const name = outFolder(options.out, io);
       const { files, findings } = synthesize(definitions, environments, {
         today: today(io),
+        previous: previousOf(name, io),
         ...(strict !== undefined && { strict }),
       });
-      const name = options.out ?? io.env['CDK8S_OUTDIR'] ?? 'dist';
       const out = resolve(io.cwd, name);
       if (format() === 'text') for (const one of findings) io.err(`${findingLine(one)}\n`);
       if (options.check === true) {
         const differences = checkManifests(out, files);
         if (format() === 'json') io.out(`${JSON.stringify({ differences, findings })}\n`);
         else for (const { file, kind } of differences) io.out(`${name}/${file} ${HOW[kind]}\n`);
-        if (differences.length === 0) return;
+        if (differences.length === 0) {
+          if (format() === 'text') io.err(`${files.size} manifests in ${name}/ are up to date\n`);
+          return;
+        }
         if (format() === 'text') io.err(`run: ai-model-service synth ${folder}\n`);
         return finish(EXIT.findings);
       }

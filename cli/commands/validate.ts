@@ -4,10 +4,11 @@ import type { Command } from 'commander';
 import type { Finding } from '../../lib/spec';
 import { DefinitionError } from '../../lib/spec';
 import type { Definition } from '../../lib/synth';
+import { placedFaults } from '../../lib/synth/errors';
 import { CommandError, EXIT } from '../exit';
 import type { Context } from '../program';
 import { findingLine } from '../report';
-import { shownPath, synthLibrary, today } from './project';
+import { outFolder, previousOf, shownPath, synthLibrary, today } from './project';
 
 interface Options {
   readonly strict?: boolean;
@@ -35,7 +36,7 @@ async function load(paths: readonly string[], cwd: string): Promise<readonly Def
   throw new CommandError(
     errors.map(({ message }) => message).join('\n'),
     EXIT.findings,
-    errors.flatMap(({ faults }) => faults),
+    errors.flatMap(placedFaults),
   );
 }
 
@@ -53,7 +54,8 @@ export function addValidate(program: Command, { io, format, finish }: Context): 
       const all = await loadEnvironments(io.cwd);
       const environments = env === undefined ? all : findEnvironment(all, env);
       // Objects are made, too: some faults show only in them.
-      const { findings } = synthesize(definitions, environments, { today: today(io) });
+      const previous = previousOf(outFolder(undefined, io), io);
+      const { findings } = synthesize(definitions, environments, { today: today(io), previous });
       report(definitions, findings);
       if (strict === true && findings.length > 0) finish(EXIT.findings);
     });

@@ -22,6 +22,28 @@ language: typescript
 app: npx ai-model-service synth models
 `;
 
+const REQUEST = `{"input_data": {"measurements": [5.1, 3.5, 1.4, 0.2]}}
+`;
+
+const readme = (name: string): string => `# ${name}
+
+Each file of models/ is one model. Change one, then:
+
+\`\`\`sh
+npm run validate   # every fault of every definition, in one answer
+npm run dev        # the models answer on http://127.0.0.1:8080
+npm run plan       # what would change in dist/
+npm run synth      # write dist/; commit it, and let CI or GitOps apply it
+\`\`\`
+
+A call, while \`npm run dev\` runs:
+
+\`\`\`sh
+curl http://127.0.0.1:8080/api/v1/models/iris/inference \\
+  -H 'content-type: application/json' -d @examples/requests/iris.json
+\`\`\`
+`;
+
 const TSCONFIG = {
   compilerOptions: {
     target: 'es2022',
@@ -41,6 +63,9 @@ const DEPENDENCIES = {
   'onnxruntime-node': '^1.23.0',
 };
 
+/** For `cdk8s synth`, and for types in the editor. */
+const TOOLS = { 'cdk8s-cli': '^2.200.0', typescript: '^6.0.0' };
+
 function packageJson(name: string, version: string): string {
   const content = {
     name,
@@ -50,8 +75,10 @@ function packageJson(name: string, version: string): string {
       dev: 'ai-model-service dev models',
       synth: 'ai-model-service synth models',
       validate: 'ai-model-service validate models',
+      plan: 'ai-model-service plan models',
     },
     dependencies: { '@suoke/ai-model-service': `^${version}`, ...DEPENDENCIES },
+    devDependencies: TOOLS,
     // Its install script downloads GPU files that a CPU does not need.
     allowScripts: { 'onnxruntime-node': false },
   };
@@ -63,6 +90,8 @@ export function projectFiles(name: string, version: string): readonly TemplateFi
   return [
     { path: 'models/iris.ts', content: MODEL },
     { path: 'models/iris.onnx', content: IRIS_ONNX },
+    { path: 'examples/requests/iris.json', content: REQUEST },
+    { path: 'README.md', content: readme(name) },
     { path: 'cdk8s.yaml', content: CDK8S },
     { path: 'package.json', content: packageJson(name, version) },
     { path: 'tsconfig.json', content: `${JSON.stringify(TSCONFIG, null, 2)}\n` },

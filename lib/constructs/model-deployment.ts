@@ -30,6 +30,18 @@ export interface ModelDeploymentProps {
    * @default - none
    */
   readonly envFrom?: readonly (ISecret | IConfigMap)[];
+
+  /**
+   * Today as `YYYY-MM-DD`: waivers that ended before it do not count.
+   * @default - no waiver has ended, so that the same definition always gives the same answer
+   */
+  readonly today?: string | undefined;
+
+  /**
+   * The definition that this one replaces, for findings about the way from one to the other.
+   * @default - none is known
+   */
+  readonly previous?: ModelInput | ModelSpec | undefined;
 }
 
 /** What runs one arm: `stable`, or a candidate. */
@@ -43,6 +55,9 @@ export interface ModelArm {
 }
 
 const isSpec = (model: ModelInput | ModelSpec): model is ModelSpec => 'arms' in model;
+
+const specOf = (model: ModelInput | ModelSpec): ModelSpec =>
+  isSpec(model) ? model : parseModel(model);
 
 const isEnvironment = (given: EnvironmentInput | Environment): given is Environment =>
   'gpu' in given && 'images' in given && 'prices' in given && 'quota' in given;
@@ -71,12 +86,18 @@ export class ModelDeployment extends Construct {
   /** For callers that bypass the router; absent when the environment names none. */
   readonly service: ApiObject | undefined;
   readonly #arms: readonly [ModelArm, ...ModelArm[]];
+  readonly #findings: readonly Finding[];
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
     super(scope, id);
-    const { model, environment = {} } = props;
-    this.spec = isSpec(model) ? model : parseModel(model);
+    const { model, environment = {}, today, previous } = props;
+    this.spec = specOf(model);
     this.environment = isEnvironment(environment) ? environment : parseEnvironment(environment);
+    this.#findings = findingsOf(this.spec, {
+      environment: this.environment,
+      today,
+      previous: previous && specOf(previous),
+    });
     const made = withReferences(objectsOf(this.spec, this.environment), props);
     const parts = new Map(made.map((object) => [partId(object), this.#add(object)]));
     const { slug } = this.spec;
@@ -135,7 +156,7 @@ export class ModelDeployment extends Construct {
 
   /** What is legal but probably wrong. */
   get findings(): readonly Finding[] {
-    return findingsOf(this.spec, { environment: this.environment });
+    return this.#findings;
   }
 }
 

@@ -1,10 +1,10 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { Arm, FileContent, ModelSpec, Source } from '../spec';
-import { DefinitionError, fault, MAX_FILE_BYTES, slugOf } from '../spec';
+import { armPath, DefinitionError, fault, MAX_FILE_BYTES, slugOf } from '../spec';
 import { base64 } from './base64';
 import { cacheFolder, cacheName, isCached } from './cache';
 import type { Context } from './context';
-import { armPath, nameHash } from './context';
+import { nameHash } from './context';
 import type { Fetch } from './fetch';
 import { fetchContainer } from './fetch';
 import type { KubeObject, Plain } from './kube';

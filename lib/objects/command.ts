@@ -1,5 +1,5 @@
 import type { Arm, Environment, ModelSpec, ServerOf } from '../spec';
-import { quantityValue } from '../spec';
+import { onnxArguments, quantityValue } from '../spec';
 import { artifactPath } from './artifact';
 import { factsOf } from './context';
 import { modelFolder } from './layout';
@@ -29,26 +29,17 @@ function threadsFor(arm: Arm, environment: Environment): number {
 }
 
 function onnx(spec: ModelSpec, arm: Arm, server: ServerOf<'onnx'>, environment: Environment) {
-  const { inference } = spec;
-  return {
-    command: ['ai-model-service'],
-    args: [
-      'serve-onnx',
-      ...flags({
-        model: `${spec.id}=${artifactPath(spec, arm)}`,
-        'model-version': arm.version,
-        host: '0.0.0.0',
-        port: factsOf(spec, arm).httpPort,
-        threads: server.intraOpThreads ?? threadsFor(arm, environment),
-        'inter-op-threads': server.interOpThreads,
-        'max-concurrency': inference.maxConcurrency,
-        'max-body-bytes': inference.maxBodyBytes,
-        'max-batch-size': inference.batching?.maxSize,
-        'max-delay-ms': inference.batching?.maxDelayMs,
-        'timeout-ms': inference.timeoutSeconds * 1000,
-      }),
-    ],
+  const file = artifactPath(spec, arm);
+  if (file === undefined) return {};
+  const place = {
+    id: spec.id,
+    version: arm.version,
+    file,
+    host: '0.0.0.0',
+    port: factsOf(spec, arm).httpPort,
+    threads: threadsFor(arm, environment),
   };
+  return { command: ['ai-model-service'], args: onnxArguments(place, server, spec.inference) };
 }
 
 function tensorflowServing(spec: ModelSpec, arm: Arm, server: ServerOf<'tensorflow-serving'>) {

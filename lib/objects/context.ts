@@ -18,12 +18,6 @@ export function factsOf(spec: ModelSpec, arm: Arm): ServerFacts {
   return serverFacts(arm.server, spec.health.path);
 }
 
-/** Where a field of an arm stands in its definition: `source`, or `candidates[0].source`. */
-export function armPath(spec: ModelSpec, arm: Arm, field: string): string {
-  const index = spec.arms.findIndex(({ name }) => name === arm.name) - 1;
-  return index < 0 ? field : `candidates[${index}].${field}`;
-}
-
 /** Characters of a hash in object names: enough to tell the contents of one model apart. */
 export const NAME_HASH_CHARACTERS = 8;
 

@@ -1,13 +1,9 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { Arm, Environment, ModelSpec } from '../spec';
-import { kubernetesMinor } from '../spec';
+import { EXIT_SECONDS, kubernetesMinor, PRE_STOP_SECONDS } from '../spec';
 import { factsOf } from './context';
 import type { Plain } from './kube';
 
-/** Until every router has seen that the pod is going and sends nothing new: watches, with room to spare. */
-const PRE_STOP_SECONDS = 15;
-/** For the process to end after its last request. */
-const EXIT_SECONDS = 5;
 /** The first version with the `sleep` action on by default. */
 const SLEEP_ACTION_MINOR = 30;
 

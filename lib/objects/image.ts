@@ -1,6 +1,5 @@
 import type { Arm, Environment, ModelSpec } from '../spec';
-import { DefinitionError, fault } from '../spec';
-import { armPath } from './context';
+import { armPath, DefinitionError, fault } from '../spec';
 
 /** The first part of an image name is a registry when it looks like a host (docker's own rule). */
 function namesRegistry(image: string): boolean {

@@ -48,12 +48,6 @@ function portsOf(spec: ModelSpec, arm: Arm): readonly Plain<k8s.ContainerPort>[]
   ];
 }
 
-/** The port metrics are on, by name. */
-export function metricsPortName(spec: ModelSpec, arm: Arm): 'http' | 'metrics' {
-  const { httpPort, metrics } = factsOf(spec, arm);
-  return metrics.port === httpPort ? 'http' : 'metrics';
-}
-
 /** Places a server writes to although its root is read-only; shared memory for what spans GPUs. */
 function writable(spec: ModelSpec, arm: Arm): Storage {
   const { writable: paths, sharedMemory } = factsOf(spec, arm);

@@ -1,7 +1,7 @@
 import type { Arm, ModelSpec, ServerOf } from '../spec';
-import { DefinitionError, fault, slugOf } from '../spec';
+import { armPath, DefinitionError, fault, slugOf } from '../spec';
 import type { Context } from './context';
-import { armPath, factsOf, nameHash } from './context';
+import { factsOf, nameHash } from './context';
 import type { KubeObject } from './kube';
 import { kubeObject } from './kube';
 import { metadataOf } from './labels';

@@ -93,3 +93,9 @@ export function armsOf(model: ArmSource): readonly [Arm, ...Arm[]] {
   }));
   return [stable, ...rest];
 }
+
+/** Where a field of an arm stands in its definition: `source`, or `candidates[0].source`. */
+export function armPath(spec: { readonly arms: readonly Arm[] }, arm: Arm, field: string): string {
+  const index = spec.arms.findIndex(({ name }) => name === arm.name) - 1;
+  return index < 0 ? field : `candidates[${index}].${field}`;
+}

@@ -8,6 +8,9 @@ export interface Fault {
   readonly got?: string;
   /** What would be accepted, as text. */
   readonly allowed?: string;
+  /** The file it stands in, and its line from 1, when they are known. */
+  readonly file?: string;
+  readonly line?: number;
 }
 
 /** Longer values are cut in messages: a definition may hold certificates or prompts. */

@@ -103,6 +103,15 @@ function discriminators(root: z.ZodType, path: readonly PropertyKey[]): readonly
   return schemaAt(root, owner, undefined).kinds;
 }
 
+/** YAML reads `version: 1` as a number and `no` as false: quotes make text of them. */
+function typeFix(input: unknown, expected: string): string {
+  if (input === undefined) return 'add it';
+  const isScalar = typeof input === 'number' || typeof input === 'boolean';
+  return expected === ARTICLES['string'] && isScalar
+    ? `put it in quotes: "${input}"`
+    : `write ${expected}`;
+}
+
 /** All that one zod issue says, in our words. */
 export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
   const path = pathText(issue.path);
@@ -113,14 +122,7 @@ export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
       const expected = ARTICLES[issue.expected] ?? issue.expected;
       const own = !issue.message.startsWith('Invalid input');
       if (own) return [ownText(path, issue)];
-      return [
-        fault(
-          path,
-          issue.input,
-          expected,
-          issue.input === undefined ? 'add it' : `write ${expected}`,
-        ),
-      ];
+      return [fault(path, issue.input, expected, typeFix(issue.input, expected))];
     }
     case 'invalid_value':
       if (!issue.message.startsWith('Invalid')) return [ownText(path, issue)];

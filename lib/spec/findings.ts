@@ -1,6 +1,8 @@
-import type { Arm } from './arms';
+import { armPath } from './arms';
+import { EXIT_SECONDS, PRE_STOP_SECONDS } from './drain';
 import type { Environment } from './environment';
 import { kubernetesMinor } from './environment';
+import { STABLE } from './names';
 import type { ModelSpec } from './parse';
 import { quantityValue } from './quantity';
 import { gpuOf } from './resources';
@@ -32,27 +34,24 @@ export interface FindingRule {
   readonly check: (spec: ModelSpec, context: FindingContext) => readonly Found[];
 }
 
-/** `'scaling.minReplicas'` of stable, `'candidates[0].scaling.minReplicas'` of a candidate. */
-function armPath(spec: ModelSpec, arm: Arm, field: string): string {
-  const index = spec.arms.indexOf(arm) - 1;
-  return index < 0 ? field : `candidates[${index}].${field}`;
-}
-
 /** Slowest download we plan with: 50 MB/s, what one stream from object storage gives. */
 const BYTES_PER_SECOND = 50_000_000;
 
 const startupBudget: FindingRule = {
   id: 'startup-budget',
   severity: 'error',
-  check: ({ cache, health }) => {
-    if (cache === undefined) return [];
-    const seconds = Math.ceil(quantityValue(cache.size) / BYTES_PER_SECOND);
+  // Only a stated size counts: a claim may be larger than what lies on it.
+  check: ({ arms, health }) => {
+    const sizes = arms.flatMap(({ source }) => (source?.size === undefined ? [] : [source.size]));
+    const [largest] = sizes.toSorted((a, b) => quantityValue(b) - quantityValue(a));
+    if (largest === undefined) return [];
+    const seconds = Math.ceil(quantityValue(largest) / BYTES_PER_SECOND);
     return health.startupSeconds >= seconds
       ? []
       : [
           {
             path: 'health.startupSeconds',
-            reason: `loading ${cache.size} takes about ${seconds} s at 50 MB/s, the budget is ${health.startupSeconds} s: the pod would be restarted for ever`,
+            reason: `loading ${largest} takes about ${seconds} s at 50 MB/s, the budget is ${health.startupSeconds} s: the pod would be restarted for ever`,
             fix: `set health.startupSeconds to at least ${seconds}`,
           },
         ];
@@ -64,13 +63,13 @@ const gracePeriod: FindingRule = {
   severity: 'error',
   check: ({ overrides, inference }) => {
     const grace = graceOverride(overrides.Deployment);
-    const needed = inference.timeoutSeconds + 20;
+    const needed = PRE_STOP_SECONDS + inference.timeoutSeconds + EXIT_SECONDS;
     return grace === undefined || grace >= needed
       ? []
       : [
           {
             path: 'overrides.Deployment',
-            reason: `terminationGracePeriodSeconds ${grace} is shorter than preStop (15 s) + the longest request (${inference.timeoutSeconds} s) + 5 s: an update would cut requests off`,
+            reason: `terminationGracePeriodSeconds ${grace} is shorter than preStop (${PRE_STOP_SECONDS} s) + the longest request (${inference.timeoutSeconds} s) + ${EXIT_SECONDS} s: an update would cut requests off`,
             fix: `set it to at least ${needed}, or lower inference.timeoutSeconds`,
           },
         ];
@@ -210,7 +209,7 @@ const secretLiteral: FindingRule = {
     spec.arms.flatMap((arm) =>
       Object.entries(arm.env)
         .filter(([name, value]) => typeof value === 'string' && SECRET_NAME.test(name))
-        .filter(([name, value]) => arm.name === 'stable' || spec.env[name] !== value)
+        .filter(([name, value]) => arm.name === STABLE || spec.env[name] !== value)
         .map(([name]) => ({
           path: armPath(spec, arm, `env.${name}`),
           reason: 'this looks like a secret, and a definition is stored and shown in clear',

@@ -1,6 +1,8 @@
 export * from './arms';
 export * from './candidates';
 export * from './check';
+export { closest } from './closest';
+export * from './drain';
 export * from './environment';
 export * from './error';
 export * from './findings';
@@ -9,6 +11,7 @@ export * from './health';
 export * from './inference';
 export * from './model';
 export * from './names';
+export { onnxArguments, type OnnxPlace } from './onnxflags';
 export * from './parse';
 export * from './quantity';
 export * from './resources';

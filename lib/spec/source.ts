@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { memorySchema } from './quantity';
 
 /** Where an artifact comes from. `file` is relative to the definition; the rest are URIs. */
 export const SCHEMES = ['file', 'https', 's3', 'gs', 'hf', 'oci', 'pvc'] as const;
@@ -61,6 +62,9 @@ const sourceObjectSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits; run sha256sum on the artifact')
     .optional()
     .describe('SHA-256 of the artifact; checked after the download.'),
+  size: memorySchema
+    .optional()
+    .describe('Size of the artifact, e.g. 14Gi: the start-up budget is checked against it.'),
   credentials: z
     .strictObject({ secret: secretNameSchema })
     .optional()

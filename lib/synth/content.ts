@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import type { Fault, FileContent, ModelSpec } from '../spec';
-import { fault, filePathOf, MAX_FILE_BYTES, withFiles } from '../spec';
-import { armPath } from '../objects/context';
+import { armPath, fault, filePathOf, MAX_FILE_BYTES, withFiles } from '../spec';
 
 const PIECE_BYTES = 1 << 20;
 

@@ -7,10 +7,15 @@ export class DefinitionsError extends DefinitionError {
   readonly errors: readonly DefinitionError[];
 
   constructor(errors: readonly DefinitionError[]) {
-    super(errors.flatMap(({ faults }) => faults));
+    super(errors.flatMap(placedFaults));
     this.errors = errors;
     this.message = errors.map(({ message }) => message).join('\n');
   }
+}
+
+/** The faults of an error, each with the file that the error is about. */
+export function placedFaults({ faults, file }: DefinitionError): readonly Fault[] {
+  return faults.map((one) => (file === undefined ? one : { file, ...one }));
 }
 
 /** One error for all; a single one stays what it is. */

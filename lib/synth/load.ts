@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import type { Fault, Form, ModelSpec } from '../spec';
 import { DefinitionError, inForm, modelSchema, parseModel } from '../spec';
+import { withArtifactBeside } from './beside';
 import { readSources } from './content';
 import { fileFault } from './errors';
 import type { defaultExport as DefaultExport } from './module';
@@ -35,7 +36,9 @@ async function fromModule(file: string): Promise<Located> {
   // oxlint-disable-next-line typescript/no-require-imports
   const { defaultExport } = require('./module') as { defaultExport: typeof DefaultExport };
   const value = await defaultExport(resolve(file)).catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
+    // A loader says the place on a line of its own.
+    const words = error instanceof Error ? error.message : String(error);
+    const reason = words.replaceAll(/\s+/g, ' ');
     throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);
   });
   if (value !== undefined) return { value, lineOf: () => 1 };
@@ -70,7 +73,7 @@ export function inFormOf(form: Form, faults: readonly Fault[]): readonly Fault[]
  */
 export async function loadDefinition(file: string): Promise<Definition> {
   const located = await loadValue(file);
-  const { value } = located;
+  const value = withArtifactBeside(located.value, file);
   const wire = typeof value === 'object' && value !== null && Object.hasOwn(value, 'model_id');
   const form: Form = wire ? 'wire' : 'fields';
   try {

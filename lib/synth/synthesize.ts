@@ -4,6 +4,7 @@ import { NAMESPACE_FILE, namespaceOf, objectsOf } from '../objects';
 import type { Environments } from './environments';
 import { FindingsError, throwAll } from './errors';
 import { inFormOf } from './load';
+import type { Previous } from './previous';
 import { yamlOf } from './yaml';
 
 /** Extension of manifests, the one cdk8s uses. */
@@ -19,8 +20,8 @@ export interface Synthesis {
 export interface SynthesisOptions {
   /** `YYYY-MM-DD`: waivers that ended before it do not count. */
   readonly today?: string;
-  /** Definitions that these replace, by id. */
-  readonly previous?: ReadonlyMap<string, ModelSpec>;
+  /** Definitions that these replace; `previousIn` reads them from the output folder. */
+  readonly previous?: Previous;
   /** Warnings stop as well. */
   readonly strict?: boolean;
 }
@@ -49,11 +50,13 @@ function render({ spec, file, form = 'fields' }: Given, environment: Environment
 function checkFindings(
   given: readonly Given[],
   environment: Environment,
+  folder: string,
   { today, previous, strict = false }: SynthesisOptions,
 ): readonly Finding[] {
-  const findings = given.flatMap(({ spec }) =>
-    findingsOf(spec, { environment, today, previous: previous?.get(spec.id) }),
-  );
+  const findings = given.flatMap(({ spec }) => {
+    const before = previous?.(`${folder}${manifestName(spec)}`);
+    return findingsOf(spec, { environment, today, previous: before });
+  });
   const wrong = findings.filter(({ severity }) => strict || severity === 'error');
   const fileOf = (model: string): string | undefined =>
     given.find(({ spec }) => spec.id === model)?.file;
@@ -94,7 +97,7 @@ export function synthesize(
     for (const [name, content] of renderAll(given, environment)) {
       files.set(`${folder}${name}`, content);
     }
-    return checkFindings(given, environment, options);
+    return checkFindings(given, environment, folder, options);
   });
   const different = new Map(findings.map((one) => [JSON.stringify(one), one]));
   return { files, findings: [...different.values()] };

@@ -1,5 +1,6 @@
 import { LineCounter, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
+import type { Fault } from '../spec';
 import { DefinitionError, formatFault } from '../spec';
 import { pathParts } from '../spec/path';
 import { fileFault } from './errors';
@@ -20,19 +21,36 @@ function lineIn(document: Document, counter: LineCounter, path: string): number 
   return 1;
 }
 
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+function syntaxError(file: string, line: number, column: number, words: string): DefinitionError {
+  const broken: Fault = { ...fileFault(`${words}; correct it`), file, line };
+  return Object.assign(new DefinitionError([broken], file), {
+    message: formatFault(broken, `${file}:${line}:${column}`),
+  });
 }
 
-/** JSON is YAML: right JSON is parsed fast, and only a fault asks for its lines. */
+const emptyFile = (file: string): DefinitionError =>
+  new DefinitionError([fileFault('is empty; write a definition, or remove the file')], file);
+
+/** Node's words without its way to say the place, which differs from version to version. */
+function jsonError(text: string, file: string, error: Error): DefinitionError {
+  const given = / at position (\d+)/.exec(error.message)?.[1];
+  const before = text.slice(0, given === undefined ? text.length : Number(given)).split('\n');
+  const words = error.message.replace(/ (?:in JSON )?at position .*$/s, '');
+  return syntaxError(file, before.length, (before.at(-1) ?? '').length + 1, `no JSON: ${words}`);
+}
+
+/**
+ * JSON is YAML: only a fault asks for its lines.
+ * @throws DefinitionError when it is no JSON
+ */
 export function parseJson(text: string, file: string): Located {
-  const value = tryJson(text);
-  if (value === undefined) return parseYaml(text, file);
-  return { value, lineOf: (path) => parseYaml(text, file).lineOf(path) };
+  if (text.trim() === '') throw emptyFile(file);
+  try {
+    const value = JSON.parse(text) as unknown;
+    return { value, lineOf: (path) => parseYaml(text, file).lineOf(path) };
+  } catch (error) {
+    throw jsonError(text, file, error as Error);
+  }
 }
 
 /**
@@ -42,15 +60,12 @@ export function parseJson(text: string, file: string): Located {
 export function parseYaml(text: string, file: string): Located {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
-  const broken = document.errors.map(
-    (error) =>
-      new DefinitionError(
-        [fileFault(`${error.message}; correct it`)],
-        `${file}:${counter.linePos(error.pos[0]).line}`,
-      ),
-  );
-  const [first] = broken;
-  if (first !== undefined) throw first;
+  const [broken] = document.errors;
+  if (broken !== undefined) {
+    const { line, col } = counter.linePos(broken.pos[0]);
+    throw syntaxError(file, line, col, broken.message);
+  }
+  if (document.contents === null) throw emptyFile(file);
   return {
     value: toValue(document, file),
     lineOf: (path) => lineIn(document, counter, path),
@@ -68,9 +83,12 @@ function toValue(document: Document, file: string): unknown {
 
 /** The same error, each fault with its line: `models/x.yaml:9: scaling_config.max_replicas: …`. */
 export function withLines(error: DefinitionError, file: string, located: Located): DefinitionError {
-  return Object.assign(new DefinitionError(error.faults, file), {
-    message: error.faults
-      .map((found) => formatFault(found, `${file}:${located.lineOf(found.path)}`))
-      .join('\n'),
+  const faults = error.faults.map((one): Fault & { readonly line: number } => ({
+    ...one,
+    file,
+    line: located.lineOf(one.path),
+  }));
+  return Object.assign(new DefinitionError(faults, file), {
+    message: faults.map((one) => formatFault(one, `${file}:${one.line}`)).join('\n'),
   });
 }

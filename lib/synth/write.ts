@@ -8,8 +8,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
-import { HASH_ANNOTATION, NAMESPACE_FILE } from '../objects';
+import { HASH_ANNOTATION, MODEL_LABEL, NAMESPACE_FILE } from '../objects';
+import { slugOf } from '../spec';
 import { MANIFEST } from './synthesize';
+
+const MODEL_NAME = new RegExp(`^ +${MODEL_LABEL.replaceAll('.', '\\.')}: (\\S+)$`, 'gm');
 
 export interface Written {
   readonly written: readonly string[];
@@ -32,9 +35,18 @@ function manifestsIn(out: string): readonly string[] {
     .sort();
 }
 
-/** Every object of a model carries the annotation; other manifests in the folder are somebody else's. */
+/**
+ * A manifest that `synth` wrote holds one model and is named by it. Others, such as a chart with
+ * several models that somebody's own cdk8s App wrote, belong to whoever made them.
+ */
 function isOurs(path: string): boolean {
-  return basename(path) === NAMESPACE_FILE || readFileSync(path, 'utf8').includes(HASH_ANNOTATION);
+  if (basename(path) === NAMESPACE_FILE) return true;
+  const text = readFileSync(path, 'utf8');
+  const slug = slugOf(basename(path, MANIFEST));
+  const models = new Set(
+    [...text.matchAll(MODEL_NAME)].map(([, name = '']) => name.replaceAll('"', '')),
+  );
+  return text.includes(HASH_ANNOTATION) && models.size === 1 && models.has(slug);
 }
 
 /**

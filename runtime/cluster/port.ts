@@ -13,6 +13,9 @@ export type {
   Why,
 } from '../core/snapshot';
 
+/** The service's own writers: they may change each other's models. */
+export const OWN_MANAGERS: ReadonlySet<string> = new Set(['rest', 'files']);
+
 export interface ApplyOptions {
   /** Who asks, for history and audit. */
   readonly by: string;

@@ -2,7 +2,7 @@ import type { Arm, ModelSpec } from '../../lib/spec';
 import { definitionHash, parseModel, slugOf } from '../../lib/spec';
 import type { ModelRecord, ModelState } from '../core/snapshot';
 import type { ApplyOptions, RemoveOptions, Revision } from './port';
-import { ClusterError } from './port';
+import { ClusterError, OWN_MANAGERS } from './port';
 
 /** What is kept of a model. Plain JSON: adapters store it as it is. */
 export interface Stored {
@@ -30,9 +30,6 @@ export interface StoredRevision extends Revision {
 
 /** Enough to go back several times; `revisionHistoryLimit` of a Deployment is of the same kind. */
 export const HISTORY_LIMIT = 10;
-
-/** The service's own writers change each other's models; any other manager (Git) owns what it wrote. */
-const OWN_MANAGERS = new Set(['rest', 'files']);
 
 export interface Proposal {
   readonly spec: ModelSpec;

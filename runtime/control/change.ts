@@ -8,15 +8,13 @@ import { admit, requireAdmin } from './admit';
 import type { Answer, Asked } from './call';
 import type { Context } from './context';
 import { Problem } from './problem';
+import { READ_YOUR_WRITES_MS } from './world';
 
 /** Whoever comes over REST, as histories name the way in. */
 export const MANAGER = 'rest';
 
 /** How often a change is made again because somebody else was faster. */
 const MAX_ATTEMPTS = 3;
-
-/** How long an answer waits until a GET shows what it promised. */
-const READ_YOUR_WRITES_MS = 1000;
 
 /** What a change wants to become of a model. */
 export interface Wanted {

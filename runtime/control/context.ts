@@ -1,12 +1,13 @@
 import type { EventLoop } from './eventloop';
-import type { Locks } from './locks';
+import type { Turns } from '../turns';
 import type { ControlOptions } from './ports';
 import type { World } from './world';
 
 /** What calls and ticks work with. */
 export interface Context extends ControlOptions {
   readonly world: World;
-  readonly locks: Locks;
+  /** Changes of one model, one after the other. */
+  readonly locks: Pick<Turns, 'run'>;
   /** Models this process is removing now, so that a tick does not begin one twice. */
   readonly removing: Set<string>;
   readonly lag: EventLoop;

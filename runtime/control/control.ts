@@ -4,9 +4,10 @@ import { CALLS } from './calls';
 import type { Context } from './context';
 import { docsPages } from './docs';
 import { createEventLoop } from './eventloop';
-import { createLocks } from './locks';
+import { isReady } from './healthview';
 import { createOpsApp, metricsPage } from './ops';
 import type { ControlOptions } from './ports';
+import { createTurns } from '../turns';
 import { createTicker } from './tick';
 import { createWorld } from './world';
 
@@ -26,6 +27,8 @@ export interface Control {
   readonly whenSynced: () => Promise<void>;
   /** Not ready from here on; requests are still answered. */
   readonly beginShutdown: () => void;
+  /** May requests be sent here? Does not depend on any model. */
+  readonly isReady: () => boolean;
 }
 
 export function createControl(options: ControlOptions): Control {
@@ -47,7 +50,7 @@ export function createControl(options: ControlOptions): Control {
   const context: Context = {
     ...options,
     world,
-    locks: createLocks(),
+    locks: createTurns(),
     removing: new Set(),
     lag,
     startedAt: clock.now(),
@@ -67,5 +70,6 @@ export function createControl(options: ControlOptions): Control {
     beginShutdown: () => {
       shuttingDown = true;
     },
+    isReady: () => isReady(context),
   };
 }

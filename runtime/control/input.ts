@@ -64,6 +64,16 @@ function valid<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   }
 }
 
+/** The commonest slip: the definition itself instead of `{"config": …}` around it. */
+function refuseBareDefinition(schema: z.ZodType, given: unknown): void {
+  const isDefinition =
+    typeof given === 'object' && given !== null && Object.hasOwn(given, 'model_id');
+  const shape = 'shape' in schema ? (schema.shape as object) : {};
+  if (!isDefinition || !Object.hasOwn(shape, 'config')) return;
+  const message = 'is missing: send {"config": {…}} with the definition in it';
+  throw invalidRequest([{ path: 'config', message, allowed: 'a definition' }]);
+}
+
 /**
  * A call may be made without a body when `{}` would do.
  * @throws Problem
@@ -75,6 +85,7 @@ export async function bodyOf(
 ): Promise<unknown> {
   if (schema === undefined) return undefined;
   const given = await readJson(request, response);
+  refuseBareDefinition(schema, given);
   const empty = given === undefined && schema.safeParse({}).success;
   return valid(schema, empty ? {} : given);
 }

@@ -2,9 +2,7 @@ import type { ModelRecord, ModelState } from '../cluster/port';
 import type { Asker } from './change';
 import { requireMatch, requireStaying } from './change';
 import type { Context } from './context';
-
-/** How long an answer waits until a GET shows what it promised. */
-const READ_YOUR_WRITES_MS = 1000;
+import { READ_YOUR_WRITES_MS } from './world';
 
 /** Replaces what is remembered beside a definition; the definition and its revision stay. */
 export async function remember(

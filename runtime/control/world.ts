@@ -3,6 +3,9 @@ import { buildTable } from '../core/build';
 import type { RoutingTable, TableHolder } from '../core/table';
 import { Problem } from './problem';
 
+/** How long an answer waits until a GET shows what it promised. */
+export const READ_YOUR_WRITES_MS = 1000;
+
 const NOTHING: Snapshot = { phase: 'empty', at: 0, models: new Map() };
 
 /** The cluster as last seen, and the routing table that follows from it. */

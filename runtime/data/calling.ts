@@ -24,6 +24,8 @@ export interface CallBase {
   readonly headers: RawHeaders;
   /** 32 hex digits of W3C Trace Context, for exemplars. */
   readonly traceId?: string | undefined;
+  /** See `Job`. */
+  readonly isAside?: boolean | undefined;
 }
 
 /** What is sent to one replica. */

@@ -13,7 +13,7 @@ export interface DispatcherOptions {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Called exactly once for every job, when its last byte is out or it was refused. */
+  /** Called exactly once for every inference, when its last byte is out or it was refused. */
   readonly onOutcome: (outcome: Outcome) => void;
   /** Milliseconds our own event loop stood still just now; excuses replicas from timeouts. */
   readonly lagMs?: () => number;
@@ -112,6 +112,7 @@ function conclude(context: Context, ticket: Ticket, status: number, shed?: ShedR
   const durationMs = now - startedAt;
   const aborted = status === STATUS_ABORTED;
   context.active -= 1;
+  if (ticket.job.isAside === true) return;
   if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };

@@ -42,6 +42,8 @@ export interface DataPlaneOptions {
   readonly newId: () => string;
   /** Addresses whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
+  /** May requests be sent here? Does not depend on any model. */
+  readonly isReady: () => boolean;
   /** Version of the service. */
   readonly version: string;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
@@ -292,7 +294,8 @@ async function answerPassing(
     exchange.method === 'GET' ? undefined : await exchange.body(model.inference.maxBodyBytes);
   const base = baseOf(plane, request, model, arm);
   const target = targetOf(route, exchange.query);
-  await forward(plane.inferring, base, exchange, target, body, tracing);
+  const isAside = route.call === 'metadata' || route.call === 'status';
+  await forward(plane.inferring, { ...base, isAside }, exchange, target, body, tracing);
 }
 
 async function answerOpenai(
@@ -322,6 +325,12 @@ function answerOwn(
   request: Request,
   route: Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>,
 ): void {
-  const caller = authenticated(plane, request.exchange);
-  sendJson(request, ownAnswer(route, plane.table.current, caller, plane.version));
+  const { exchange, tracing } = request;
+  const caller = authenticated(plane, exchange);
+  const { version, table } = plane;
+  const ready = plane.isReady();
+  const isRefused = route.kind === 'v2_server' && route.call === 'ready' && !ready;
+  const headers = ['content-type', 'application/json', ...ownHeaders(tracing)];
+  const body = writeJson(ownAnswer(route, table.current, caller, { version, ready }));
+  exchange.answer(isRefused ? 503 : 200, headers, body);
 }

@@ -32,6 +32,8 @@ export interface Job {
   readonly items: number;
   /** 32 hex digits of W3C Trace Context, when the request has any. */
   readonly traceId?: string | undefined;
+  /** It asks about the model and not the model: no inference in metrics, windows and estimates. */
+  readonly isAside?: boolean | undefined;
   /** Can the body be sent a second time? */
   readonly replayable: boolean;
   /** Aborted when the caller goes away. */

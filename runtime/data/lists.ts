@@ -38,7 +38,7 @@ export function ownAnswer(
   route: Own,
   table: RoutingTable,
   caller: Caller,
-  version: string,
+  { version, ready }: { readonly version: string; readonly ready: boolean },
 ): object {
   if (route.kind === 'v1_list') return { models: visible(table, caller).map(({ id }) => id) };
   if (route.kind === 'openai_list') {
@@ -51,7 +51,7 @@ export function ownAnswer(
     case 'live':
       return { live: true };
     case 'ready':
-      return { ready: true };
+      return { ready };
     case 'index':
       return visible(table, caller).map(indexEntry);
     default:

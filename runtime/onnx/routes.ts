@@ -197,7 +197,7 @@ function modelEndpoints(served: Served): [string, Endpoint][] {
 }
 
 const V2_MODEL = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/;
-const V1_MODEL = /^\/v1\/models\/([^/:]+)(?::(predict))?$/;
+const V1_MODEL = /^\/v1\/models\/([^/:]+)(?::(predict|classify|regress|explain)|\/(metadata))?$/;
 const V2_CHANGE = /^\/v2\/repository\/models\/([^/]+)\/(load|unload)$/;
 
 function decoded(text: string): string {
@@ -216,8 +216,21 @@ function v2Endpoint(site: Site, [, name = '', version, verb]: readonly string[])
   return get(() => json(modelMetadata(served.model)));
 }
 
-function v1Endpoint(site: Site, [, name = '', verb]: readonly string[]): Endpoint {
+/** The protocol has more calls than a graph can answer. */
+function notV1(name: string, call: string): never {
+  const id = encodeURIComponent(name);
+  throw new ServeError(
+    501,
+    `an ONNX model has no ${call}; call POST /v1/models/${id}:predict, and GET /v2/models/${id} for its inputs and outputs`,
+  );
+}
+
+function v1Endpoint(site: Site, [, name = '', verb, metadata]: readonly string[]): Endpoint {
   const served = findModel(site, decoded(name));
+  if (metadata !== undefined) return get(() => notV1(served.model.name, '/metadata'));
+  if (verb !== undefined && verb !== 'predict') {
+    return post(undefined, () => notV1(served.model.name, `:${verb}`));
+  }
   if (verb === 'predict') return post('v1', predict(served));
   return get(() => json({ name: served.model.name, ready: !site.isDraining() }));
 }

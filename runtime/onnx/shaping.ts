@@ -1,3 +1,4 @@
+import { closest } from '../../lib/spec/closest';
 import { badRequest, shown } from './errors';
 import { readElements } from './elements';
 import { isObject } from './json';
@@ -80,33 +81,11 @@ export function strayPaths(input: Record<string, unknown>, known: readonly strin
   return stray;
 }
 
-/** Slips between two words; more than `limit` is `limit + 1`. */
-function slips(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) > limit) return limit + 1;
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? limit + 1;
-}
-
-const MAX_SLIPS = 2;
-/** The distance is quadratic, and nothing that long is a typing error. */
-const MAX_WORD = 64;
-
 /** The name that was probably meant: by a slip or two, or because only the folder is missing. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (word.length > MAX_WORD) return undefined;
   const last = word.slice(word.lastIndexOf('.') + 1);
   const tail = known.find((name) => name.slice(name.lastIndexOf('.') + 1) === last);
-  if (tail !== undefined) return tail;
-  const limit = Math.min(MAX_SLIPS, Math.floor(word.length / 3));
-  return known.find((name) => slips(word.toLowerCase(), name.toLowerCase(), limit) <= limit);
+  return tail ?? closest(word, known);
 }
 
 /** `'symptom' (did you mean 'symptoms'?)` */

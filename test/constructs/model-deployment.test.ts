@@ -57,6 +57,19 @@ test('its parts are there to be changed', () => {
   });
 });
 
+test('its findings know the day and the definition before, when they are told', () => {
+  const waivers = [{ rule: 'image-digest', reason: 'mirrored by digest', until: '2030-01-31' }];
+  const own = { id: 'own', version: 'v1', framework: 'custom', image: 'a/b:1', runAsUser: 1000 };
+  const rulesOf = (props: ModelDeploymentProps): readonly string[] =>
+    new ModelDeployment(Testing.chart(), 'model', props).findings.map(({ rule }) => rule);
+  const waived = { ...own, waivers } as ModelDeploymentProps['model'];
+  expect(rulesOf({ model: waived })).toEqual([]);
+  expect(rulesOf({ model: waived, today: '2030-01-31' })).toEqual([]);
+  expect(rulesOf({ model: waived, today: '2030-02-01' })).toEqual(['image-digest', 'waiver']);
+  const next = { id: 'iris', version: 'v2', framework: 'onnx', source: 's3://m/x' } as const;
+  expect(rulesOf({ model: next, previous: REMOTE })).toEqual(['promote-in-one-step']);
+});
+
 test('its list of arms is a copy', () => {
   const made = new ModelDeployment(Testing.chart(), 'model', { model: REMOTE });
   (made.arms as unknown[]).length = 0;

@@ -25,6 +25,18 @@ describe('deploy', () => {
     expect(service.table.current.models.has('iris')).toBe(true);
   });
 
+  test('a definition without the wrapper is told what to send', async () => {
+    const reply = await ask(`${models}/deploy`, 'POST', iris());
+    expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
+    expect(detailsOf(reply)).toEqual([
+      {
+        path: 'config',
+        message: 'is missing: send {"config": {…}} with the definition in it',
+        allowed: 'a definition',
+      },
+    ]);
+  });
+
   test('the identical definition again is the same deployment, however it is written', async () => {
     await ask(`${models}/deploy`, 'POST', { config: iris() });
     const { model_id: id, repository_url: source, ...rest } = iris();

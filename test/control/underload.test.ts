@@ -104,6 +104,7 @@ async function compose() {
     random: Math.random,
     authenticate: OPEN,
     newId: () => `id-${(ids += 1)}`,
+    isReady: () => true,
     trustedProxies: [],
     version: 'test',
     onBatch: () => undefined,

@@ -296,6 +296,22 @@ test('readiness of a model is the router’s to tell: nothing is asked, nothing 
   expect([backend.seen.length, plane.outcomes.length]).toEqual([0, 0]);
 });
 
+test('asking what a model is counts as no inference', async () => {
+  const { plane, backend } = await routed();
+  await plane.ask('/v2/models/iris');
+  await plane.ask('/v2/models/iris/versions/v2');
+  expect([backend.seen.length, plane.outcomes.length]).toEqual([2, 0]);
+  await plane.post('/v2/models/iris/infer', {});
+  expect(plane.outcomes).toHaveLength(1);
+});
+
+test('the router is not ready when the service is not', async () => {
+  const plane = await startPlane({ isReady: () => false });
+  const got = await plane.ask('/v2/health/ready');
+  expect([got.status, JSON.parse(got.text)]).toEqual([503, { ready: false }]);
+  expect((await plane.ask('/v2/health/live')).status).toBe(200);
+});
+
 test('the trace of a request is in its account', async () => {
   const { plane } = await routed();
   const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;

@@ -112,7 +112,7 @@ test('any .onnx file beside a three-line definition is served, with the numbers 
   copyFileSync(join(fixtures, 'batchable.onnx'), join(place.folder, 'models', 'any.onnx'));
   writeFileSync(
     join(place.folder, 'models', 'any.yaml'),
-    'model_id: any\nversion: "1"\nframework: onnx\nrepository_url: ./any.onnx\n',
+    'model_id: any\nversion: "1"\nframework: onnx\n',
   );
   const statusOf = () => service.call('GET', `${MODELS}/any/status`);
   await until('its file is seen', statusOf, (seen) => seen.status === 200);
@@ -203,6 +203,23 @@ test('kill −9 of the service leaves no orphan, and a restart brings everything
   await running(ID);
   expect((await service.call('GET', `${MODELS}/${ID}`)).json()).toEqual(seen);
   expect((await service.call('POST', `${MODELS}/${ID}/inference`, SEED)).status).toBe(200);
+});
+
+test('a rehearsal gives the objects of the project’s own environment, and changes nothing', async () => {
+  const config = {
+    model_id: 'rehearsed',
+    version: '1',
+    framework: 'onnx',
+    repository_url: './health_assessment-v2.0.0.onnx',
+  };
+  const answer = await service.call('POST', `${MODELS}/deploy?dry_run=true`, { config });
+  expect(answer.status).toBe(200);
+  const { objects } = answer.json();
+  const namespaces = objects.map(
+    ({ metadata }: { metadata: { namespace: string } }) => metadata.namespace,
+  );
+  expect(new Set(namespaces)).toEqual(new Set(['clinic']));
+  expect((await service.call('GET', `${MODELS}/rehearsed`)).status).toBe(404);
 });
 
 test('deploy and delete by REST', async () => {

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +32,7 @@ export function workspace(): { readonly folder: string; readonly remove: () => v
   const folder = mkdtempSync(join(tmpdir(), 'e2e-'));
   mkdirSync(join(folder, 'models'));
   cpSync(join(ROOT, 'models'), join(folder, 'models'), { recursive: true });
+  writeFileSync(join(folder, 'environments.yaml'), 'namespace: clinic\n');
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 

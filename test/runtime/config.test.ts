@@ -52,6 +52,19 @@ describe('the configuration', () => {
     );
   });
 
+  test('names the variable when that is where the fault is', () => {
+    const env = {
+      AI_MODEL_SERVICE__SERVER__PORT: '99999',
+      AI_MODEL_SERVICE__SERVER__PROT: '1',
+      AI_MODEL_SERVICE__LOCAL__ENDPOINTS: '{"iris": {"stable": ["nowhere"]}}',
+    };
+    const complaint = (): unknown => parseConfig('server:\n  port: 1\n', env, 'config.yaml');
+    expect(complaint).toThrow(/^AI_MODEL_SERVICE__SERVER__PORT: server\.port: got 99999/m);
+    expect(complaint).toThrow(/^AI_MODEL_SERVICE__SERVER__PROT: server\.prot: unknown field/m);
+    expect(complaint).toThrow(/^AI_MODEL_SERVICE__LOCAL__ENDPOINTS: local\.endpoints\.iris/m);
+    expect(complaint).not.toThrow('config.yaml');
+  });
+
   test('says where YAML itself is broken', () => {
     expect(() => parseConfig('server: [', {}, 'c.yaml')).toThrow(/^c\.yaml: .*line 1/);
   });

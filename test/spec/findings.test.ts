@@ -56,17 +56,18 @@ describe('findings', () => {
     ],
     ['a grace period that is long enough', { overrides: patch(50) }, {}, []],
     [
-      'a cache that cannot load in time',
-      { cache: { size: '100Gi' } },
+      'an artifact that cannot load in time',
+      { source: { uri: 's3://m/x', size: '100Gi' } },
       {},
       ['error startup-budget health.startupSeconds'],
     ],
     [
-      'a cache with time to load',
-      { cache: { size: '100Gi' }, health: { startupSeconds: 3600 } },
+      'an artifact with time to load',
+      { source: { uri: 's3://m/x', size: '100Gi' }, health: { startupSeconds: 3600 } },
       {},
       [],
     ],
+    ['a large cache, which says nothing of what lies on it', { cache: { size: '100Gi' } }, {}, []],
     [
       'a split without a stated cohort',
       { candidates: [canary] },

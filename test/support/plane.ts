@@ -132,6 +132,7 @@ export interface PlaneOptions {
   readonly authenticate?: Authenticate;
   readonly trustedProxies?: readonly string[];
   readonly random?: () => number;
+  readonly isReady?: () => boolean;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
@@ -159,6 +160,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     random,
     authenticate: options.authenticate ?? OPEN,
     newId: () => `id-${(ids += 1)}`,
+    isReady: options.isReady ?? (() => true),
     trustedProxies: options.trustedProxies ?? [],
     version: '1.2.3',
     onBatch: () => undefined,

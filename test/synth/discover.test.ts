@@ -97,7 +97,7 @@ test('all faults of all files come in one answer, with lines where the file has 
     'b.yaml:7: scaling_config.max_replicas: got 1, must be ≥ minReplicas (3); raise it or lower minReplicas',
     expect.stringMatching(/^c\.ts: has no default export; write `export default defineModel/),
     expect.stringMatching(/^d\.ts: cannot be loaded: /),
-    expect.stringMatching(/^e\.yaml:[12]: /),
+    expect.stringMatching(/^e\.yaml:1:6: Flow sequence /),
     expect.stringMatching(
       /^f\.json:1: repository_url: got "\.\/none\.onnx", must be the path of a file/,
     ),
@@ -182,4 +182,55 @@ describe('environments', () => {
     write({ 'environments.yaml': '[]' });
     expect(await faults(() => loadEnvironments(folder))).toMatch(/holds no environment/);
   });
+});
+
+describe('an artifact beside its definition', () => {
+  const sourceOf = async (file: string): Promise<string | undefined> =>
+    (await loadDefinition(join(folder, file))).spec.source?.uri;
+
+  test('need not be named: it has the name of the file or of the model', async () => {
+    write({
+      'any.yaml': 'model_id: first\nversion: "1"\nframework: onnx\n',
+      'any.onnx': 'x',
+      'other.ts': TS('second').replace("source: 's3://m/x',", ''),
+      'second.onnx': 'x',
+    });
+    expect(await sourceOf('any.yaml')).toBe('./any.onnx');
+    expect(await sourceOf('other.ts')).toBe('./second.onnx');
+  });
+
+  test('yields to what the definition says', async () => {
+    write({
+      'a.yaml': 'model_id: a\nversion: v1\nframework: onnx\nrepository_url: s3://m/x\n',
+      'a.onnx': 'x',
+      'b.yaml': 'model_id: b\nversion: v1\nframework: onnx\ndocker_image: b/b:1\n',
+      'b.onnx': 'x',
+    });
+    expect(await sourceOf('a.yaml')).toBe('s3://m/x');
+    expect(await sourceOf('b.yaml')).toBeUndefined();
+  });
+
+  test('is not looked for outside the folder', async () => {
+    write({ 'c.yaml': 'model_id: ../c\nversion: v1\nframework: onnx\n' });
+    await expect(loadDefinition(join(folder, 'c.yaml'))).rejects.toThrow(/model_id/);
+  });
+});
+
+test.each([
+  ['empty.yaml', '', 'empty.yaml: is empty; write a definition, or remove the file'],
+  ['empty.json', ' ', 'empty.json: is empty; write a definition, or remove the file'],
+  ['comma.json', '{"id": "a",\n}', /^comma\.json:2:1: no JSON: .*; correct it$/],
+  ['end.json', '{"id": "a"', /^end\.json:1:11: no JSON: .*; correct it$/],
+  ['list.yaml', 'a: [1,\nb: 2\n', /^list\.yaml:2:\d+: .*; correct it$/],
+  ['broken.ts', 'export default {\n id: "a\n}', /^broken\.ts: cannot be loaded: [^\n]+; correct/],
+  [
+    'number.yaml',
+    'model_id: a\nversion: 1\nframework: onnx\nrepository_url: s3://a/b',
+    'number.yaml:2: version: got 1, must be a string; put it in quotes: "1"',
+  ],
+])('%s is refused in one line', async (name, text, expected) => {
+  write({ [name]: text });
+  const said = await faults(() => loadDefinition(join(folder, name)));
+  if (typeof expected === 'string') expect(said).toBe(expected);
+  else expect(said).toMatch(expected);
 });

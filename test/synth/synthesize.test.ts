@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { ApiObject, App, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { ModelDeployment, namespaceChart } from '../../lib/constructs';
-import type { EnvironmentInput } from '../../lib/spec';
+import type { EnvironmentInput, ModelSpec } from '../../lib/spec';
 import { DefinitionError, parseEnvironment, parseModel } from '../../lib/spec';
 import type { Environments } from '../../lib/synth';
 import {
@@ -22,6 +22,7 @@ import {
   discover,
   FindingsError,
   loadEnvironments,
+  previousIn,
   synthesize,
   writeManifests,
 } from '../../lib/synth';
@@ -200,9 +201,14 @@ test('faults that show only when objects are made name the file, in its authorâ€
 
 describe('the output folder', () => {
   const { files } = synthesize(given, environments({}));
+  const manifestOf = (id: string): string =>
+    (files.get('iris.k8s.yaml') ?? '').replaceAll('iris', id);
 
   test('holds what the definitions give: changed files are written, those of gone models go', () => {
-    writeFileSync(join(out, 'gone.k8s.yaml'), [...files.values()].join('---\n'));
+    writeFileSync(join(out, 'gone.k8s.yaml'), manifestOf('gone'));
+    // A chart of somebody's own App: several models, or one under the chart's name.
+    writeFileSync(join(out, 'models.k8s.yaml'), [...files.values()].join('---\n'));
+    writeFileSync(join(out, 'chart.k8s.yaml'), manifestOf('other'));
     writeFileSync(join(out, 'mine.k8s.yaml'), 'kind: ConfigMap');
     writeFileSync(join(out, 'README.md'), 'mine');
     expect(writeManifests(out, files)).toEqual({
@@ -212,9 +218,11 @@ describe('the output folder', () => {
     });
     expect(readdirSync(out).sort()).toEqual([
       'README.md',
+      'chart.k8s.yaml',
       'deep_x.k8s.yaml',
       'iris.k8s.yaml',
       'mine.k8s.yaml',
+      'models.k8s.yaml',
     ]);
   });
 
@@ -235,7 +243,7 @@ describe('the output folder', () => {
     writeManifests(out, files);
     expect(checkManifests(out, files)).toEqual([]);
     writeFileSync(join(out, 'iris.k8s.yaml'), 'old');
-    writeFileSync(join(out, 'gone.k8s.yaml'), files.get('iris.k8s.yaml') ?? '');
+    writeFileSync(join(out, 'gone.k8s.yaml'), manifestOf('gone'));
     rmSync(join(out, 'deep_x.k8s.yaml'));
     expect(checkManifests(out, files)).toEqual([
       { file: 'deep_x.k8s.yaml', kind: 'missing' },
@@ -283,4 +291,41 @@ test('cdk8s synth gives dist/ as well', () => {
   });
   expect(done.stderr).toBe('');
   expect(contents(out)).toEqual(contents(join(ROOT, 'dist')));
+});
+
+describe('the definition before', () => {
+  const versionOf = (version: string, candidates: readonly object[]): ModelSpec =>
+    parseModel({
+      id: 'iris',
+      version,
+      framework: 'onnx',
+      source: 's3://m/x',
+      inference: { cohort: { header: 'x-user-id' } },
+      candidates,
+    });
+  const candidate = { version: 'v2', traffic: 50 };
+  const synth = (spec: ModelSpec) =>
+    synthesize([{ spec }], environments({}), { previous: previousIn(out) });
+
+  test('is read from the committed manifests: promoting in one step is refused, in two it is not', () => {
+    writeManifests(out, synth(versionOf('v1', [candidate])).files);
+    expect(previousIn(out)('iris.k8s.yaml')?.arms.map(({ version }) => version)).toEqual([
+      'v1',
+      'v2',
+    ]);
+    expect(() => synth(versionOf('v2', []))).toThrow(/promote-in-one-step/);
+    const between = { name: 'v2', version: 'v2', traffic: 100 };
+    writeManifests(out, synth(versionOf('v2', [between])).files);
+    expect(synth(versionOf('v2', [])).findings).toEqual([]);
+  });
+
+  test('is unknown when the manifest is missing or damaged', () => {
+    const { files } = synth(versionOf('v1', [candidate]));
+    const text = files.get('iris.k8s.yaml') ?? '';
+    for (const damaged of ['', 'x: [', text.replace('"version": "v1"', '"version": 7')]) {
+      writeFileSync(join(out, 'iris.k8s.yaml'), damaged);
+      expect(previousIn(out)('iris.k8s.yaml')).toBeUndefined();
+    }
+    expect(previousIn(join(out, 'nowhere'))('iris.k8s.yaml')).toBeUndefined();
+  });
 });

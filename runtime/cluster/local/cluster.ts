@@ -19,7 +19,7 @@ import { ModelRunner } from './runner';
 import { mend, withArtifacts } from './sources';
 import type { Store } from './store';
 import { openStore } from './store';
-import { createTurns } from './turns';
+import { createTurns } from '../../turns';
 
 export interface LocalOptions {
   /** Folder for definitions, history and artifacts; made when it is not there. */

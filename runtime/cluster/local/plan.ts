@@ -1,5 +1,5 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
-import { quantityValue } from '../../../lib/spec';
+import { onnxArguments, quantityValue } from '../../../lib/spec';
 import { ClusterError } from '../port';
 import { sha256 } from './files';
 
@@ -82,35 +82,23 @@ export function checkRunnable(spec: ModelSpec, arm: Arm): void {
   if (obstacle !== undefined) throw refusal(spec, arm, obstacle);
 }
 
-const flag = (name: string, value: number | undefined): readonly string[] =>
-  value === undefined ? [] : [`--${name}`, String(value)];
-
 /** Whole cores of the request, at least one: more threads than cores only wait for each other. */
-function threadsOf({ server, resources }: Arm): number {
-  const given = server.kind === 'onnx' ? server.intraOpThreads : undefined;
-  return given ?? Math.max(1, Math.floor(quantityValue(resources.cpu ?? '1')));
-}
+const threadsOf = ({ resources }: Arm): number =>
+  Math.max(1, Math.floor(quantityValue(resources.cpu ?? '1')));
 
 /** How a process of this arm is started with the artifact `file`. */
 export function planOf(spec: ModelSpec, arm: Arm, file: string, preStopMs: number): ArmPlan {
-  const { maxConcurrency, maxQueueDepth, maxBodyBytes, batching, timeoutSeconds } = spec.inference;
-  const interOp = arm.server.kind === 'onnx' ? arm.server.interOpThreads : undefined;
-  const args = [
-    'serve-onnx',
-    `--model=${spec.id}=${file}`,
-    `--model-version=${arm.version}`,
-    '--host=127.0.0.1',
-    '--port=0',
-    '--parent-guard',
-    ...flag('threads', threadsOf(arm)),
-    ...flag('inter-op-threads', interOp),
-    ...flag('max-concurrency', maxConcurrency),
-    ...flag('max-queue-depth', maxQueueDepth),
-    ...flag('max-body-bytes', maxBodyBytes),
-    ...flag('timeout-ms', timeoutSeconds * 1000),
-    ...flag('max-batch-size', batching?.maxSize),
-    ...flag('max-delay-ms', batching?.maxDelayMs),
-  ];
+  const { server } = arm;
+  if (server.kind !== 'onnx') throw new Error('checkRunnable lets no other server through');
+  const place = {
+    id: spec.id,
+    version: arm.version,
+    file,
+    host: '127.0.0.1',
+    port: 0,
+    threads: threadsOf(arm),
+  };
+  const args = [...onnxArguments(place, server, spec.inference), '--parent-guard'];
   const env = arm.env as Readonly<Record<string, string>>;
   const fingerprint = sha256(JSON.stringify([args, Object.entries(env).sort()]));
   const times = timesOf(spec, preStopMs);

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { ModelSpec } from '../../../lib/spec';
 import { parseModel, updateModel } from '../../../lib/spec';
 import type { ModelRecord, ModelState, Revision } from '../../cluster/port';
+import { OWN_MANAGERS } from '../../cluster/port';
 import { stateOf } from '../../core/build';
 import { promotedDefinition } from '../../core/promoted';
 import { defineCall } from '../call';
@@ -11,7 +12,6 @@ import {
   askerOf,
   changeModel,
   keptState,
-  MANAGER,
   requireNoPromotion,
   withoutShare,
 } from '../change';
@@ -35,9 +35,6 @@ function candidateOf({ id, arms }: ModelSpec, wanted: string | undefined): strin
     { path: 'candidate', message, ...(got !== undefined && { got }), allowed },
   ]);
 }
-
-/** The service's own writers; see the cluster port. */
-const OWN_MANAGERS: ReadonlySet<string> = new Set([MANAGER, 'files']);
 
 /** @throws Problem READ_ONLY: a promotion writes definitions, and those belong to somebody else */
 function requireOwn({ spec, manager }: ModelRecord): void {

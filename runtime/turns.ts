@@ -1,4 +1,4 @@
-/** Work of one kind, one after the other; different kinds at the same time. */
+/** Work on one thing, one after the other; on different things at the same time. */
 export interface Turns {
   readonly run: <T>(kind: string, work: () => Promise<T>) => Promise<T>;
   /** Resolves when nothing is under way. */

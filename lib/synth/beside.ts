@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
+
+/** Artifacts of which one file is the whole model, by framework. */
+const EXTENSION: Readonly<Record<string, string>> = { onnx: '.onnx' };
+
+const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * A definition that names neither source nor image means the artifact beside it: `iris.onnx` for
+ * the file `iris.yaml` or the id `iris`. Everything else stays as it is.
+ */
+export function withArtifactBeside(value: unknown, file: string): unknown {
+  if (!isPlain(value)) return value;
+  const wire = Object.hasOwn(value, 'model_id');
+  const [source, image, id] = wire
+    ? ['repository_url', 'docker_image', value['model_id']]
+    : ['source', 'image', value['id']];
+  const extension = EXTENSION[String(value['framework'])];
+  if (extension === undefined || value[source] !== undefined || value[image] !== undefined) {
+    return value;
+  }
+  const names = [basename(file, extname(file)), ...(typeof id === 'string' ? [id] : [])];
+  const found = names
+    .map((name) => `${basename(name)}${extension}`)
+    .find((name) => existsSync(join(dirname(file), name)));
+  return found === undefined ? value : { ...value, [source]: `./${found}` };
+}
