@@ -1,7 +1,7 @@
 /** What the model server answers when it cannot answer: every protocol writes it in its own shape. */
 export class ServeError extends Error {
   constructor(
-    /** HTTP status: 400, 404, 405, 413, 415, 500, 503 or 504. */
+    /** HTTP status: 400, 404, 405, 413, 415, 500, 501, 503 or 504. */
     readonly status: number,
     message: string,
     /** Further response headers, such as `allow` and `retry-after`. */

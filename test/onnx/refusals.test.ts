@@ -126,7 +126,7 @@ test.each([
   ['/v2/models/batchable/versions/9/infer', "no version '9'"],
   ['/v1/models/nope:predict', "no model 'nope'"],
   ['/v1/models/nope', "no model 'nope'"],
-  ['/v1/models/batchable:explain', 'there is nothing at'],
+  ['/v1/models/batchable:translate', 'there is nothing at'],
   ['/v2/models/..%2F..%2Fetc/infer', "no model '../../etc'"],
   ['/v2/models/__proto__/infer', "no model '__proto__'"],
 ])('404 at %s', async (path, message) => {
@@ -225,5 +225,18 @@ describe('with one slot and a queue of two', () => {
     expect(await Promise.all(waiting)).toEqual(['gone', 'gone']);
     expect((await first).status).toBe(200);
     expect((await post(server.url + V2, V2_BODY)).status).toBe(200);
+  });
+});
+
+test.each([
+  ['POST', '/v1/models/batchable:classify', ':classify'],
+  ['POST', '/v1/models/batchable:explain', ':explain'],
+  ['GET', '/v1/models/batchable/metadata', '/metadata'],
+])('%s %s is 501 and says what there is instead', async (method, path, what) => {
+  const body = method === 'POST' ? '{}' : undefined;
+  const answer = await fetch(`${server.url}${path}`, { method, ...(body && { body }) });
+  expect(answer.status).toBe(501);
+  expect(await answer.json()).toEqual({
+    error: `an ONNX model has no ${what}; call POST /v1/models/batchable:predict, and GET /v2/models/batchable for its inputs and outputs`,
   });
 });
