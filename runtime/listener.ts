@@ -1,80 +1,71 @@
-import { readFileSync } from 'node:fs';
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import type { RequestListener, Server } from 'node:http';
 import { createServer } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { Config } from './config';
-import type { DataPlane } from './data';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { drainable } from './drain';
 
 /** Headers that do not come in this time are not coming; milliseconds. */
 const HEADERS_MS = 10_000;
-/** Longer than clients and load balancers keep idle connections, so that they close first. */
+/** Longer than clients keep idle connections, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
+/** The same limits as the public port has. */
 const MAX_HEADER_BYTES = 16_384;
-/** A request with more headers than this is an attack or a mistake. */
 const MAX_HEADERS = 100;
 
+/** An open port, public or not. */
 export interface Listener {
-  readonly host: string;
   readonly port: number;
-  /** No new connections; answers say `Connection: close` from here on. */
+  /** Answers say `Connection: close` from here on. */
   readonly beginClose: () => void;
   /** Resolves when the last answer is out; after `graceMs` what is left is cut. */
   readonly close: (graceMs: number) => Promise<void>;
 }
 
-export interface ListenerOptions {
-  readonly server: Pick<Config['server'], 'host' | 'tls' | 'maxConnections'>;
-  readonly port: number;
-  readonly handle: RequestListener;
-}
-
-function serverOf({ server }: ListenerOptions, handle: RequestListener): Server {
-  const options = {
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    headersTimeout: HEADERS_MS,
-    // Bodies have the request's own deadline.
-    requestTimeout: 0,
-    maxHeaderSize: MAX_HEADER_BYTES,
-    requireHostHeader: true,
-    noDelay: true,
-  };
-  const { tls } = server;
-  if (tls === undefined) return createServer(options, handle);
-  return createTlsServer(
+function serverOf(handle: RequestListener): Server {
+  const server = createServer(
     {
-      ...options,
-      handshakeTimeout: HEADERS_MS,
-      cert: readFileSync(tls.cert),
-      key: readFileSync(tls.key),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEADERS_MS,
+      // Bodies have the request's own deadline.
+      requestTimeout: 0,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: true,
+      noDelay: true,
     },
     handle,
   );
+  server.maxHeadersCount = MAX_HEADERS;
+  return server;
 }
 
-/** Opens a port. @throws with the address in its message when it cannot */
-export async function listen(options: ListenerOptions): Promise<Listener> {
-  let closing = false;
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    if (closing) response.setHeader('connection', 'close');
-    options.handle(request, response);
-  };
-  const server = serverOf(options, handle);
-  const drain = drainable(server);
-  server.maxConnections = options.server.maxConnections;
-  server.maxHeadersCount = MAX_HEADERS;
-  const { host } = options.server;
-  await new Promise<void>((resolve, reject) => {
+function opened(server: Server, place: { host: string; port: number } | string): Promise<void> {
+  return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
-      const what = taken ? 'something listens there already; choose another --port' : error.message;
-      reject(new Error(`cannot listen on ${host}:${options.port}: ${what}`));
+      const what = taken ? 'something listens there already' : error.message;
+      const where = typeof place === 'string' ? place : `${place.host}:${place.port}`;
+      reject(new Error(`cannot listen on ${where}: ${what}`));
     });
-    server.listen(options.port, host, () => resolve());
+    server.listen(place, () => resolve());
   });
+}
+
+/** Opens a port for probes and monitoring. @throws with the address in its message when it cannot */
+export async function listenForOps(
+  host: string,
+  port: number,
+  handle: RequestListener,
+): Promise<Listener> {
+  let closing = false;
+  const server = serverOf((request, response) => {
+    if (closing) response.setHeader('connection', 'close');
+    handle(request, response);
+  });
+  const drain = drainable(server);
+  await opened(server, { host, port });
   return {
-    host,
     port: (server.address() as AddressInfo).port,
     beginClose: () => {
       closing = true;
@@ -86,22 +77,26 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
-type NodeExchange = (
-  request: IncomingMessage,
-  response: ServerResponse,
-) => Parameters<DataPlane['handle']>[0];
+/** A listener that only this user's processes on this machine reach. */
+export interface PrivateListener {
+  readonly path: string;
+  readonly close: (graceMs: number) => Promise<void>;
+}
 
-/** Inference paths to the data plane, everything else to the management app. */
-export function dispatchTo(
-  data: DataPlane,
-  exchangeOf: NodeExchange,
-  app: RequestListener,
-): RequestListener {
-  return (request, response) => {
-    const url = request.url ?? '/';
-    const mark = url.indexOf('?');
-    if (data.matches(mark < 0 ? url : url.slice(0, mark))) {
-      void data.handle(exchangeOf(request, response));
-    } else app(request, response);
+/** Opens a socket in the file system, in a folder of its own that nobody else may enter. */
+export async function listenPrivately(handle: RequestListener): Promise<PrivateListener> {
+  // Made with mode 0700.
+  const folder = mkdtempSync(join(tmpdir(), 'ai-model-service-'));
+  const path = join(folder, 'app.sock');
+  const server = serverOf(handle);
+  const drain = drainable(server);
+  await opened(server, path);
+  chmodSync(path, 0o600);
+  return {
+    path,
+    close: async (graceMs) => {
+      await drain(graceMs);
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }

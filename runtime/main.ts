@@ -19,14 +19,22 @@ import type { Control } from './control';
 import { createControl } from './control';
 import type { TableHolder } from './core/table';
 import { EMPTY_TABLE } from './core/table';
-import { createDataPlane, createDispatcher, createUpstream, nodeExchange } from './data';
+import {
+  createDataPlane,
+  createDispatcher,
+  createHttpClient,
+  createManagement,
+  createUpstream,
+  openHttpServer,
+} from './data';
 import type { SyncReport } from './definitions';
 import { createDefinitions, watchFolder } from './definitions';
 import type { Listener } from './listener';
-import { dispatchTo, listen } from './listener';
+import { listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
+import { trustOf } from './proxies';
 
 /** Between two looks of the control loop, milliseconds. */
 const TICK_MS = 1000;
@@ -231,17 +239,46 @@ function openAudit({ config, cwd, log }: ServiceOptions): Audit {
   });
 }
 
-async function openPorts(
+/** The public port: inference to the data plane, the rest to the management app behind it. */
+async function openPublic(
   { config: { server } }: ServiceOptions,
   { data }: Data,
+  { app }: Control,
+): Promise<Listener> {
+  const inner = await listenPrivately(app);
+  const client = createHttpClient();
+  const trust = trustOf(server.trustedProxies);
+  const manage = createManagement({ client, place: { path: inner.path }, trust, clock });
+  const end = async (): Promise<void> => {
+    client.close();
+    await inner.close(0);
+  };
+  try {
+    const opened = await openHttpServer({
+      ...server,
+      handle: (exchange) =>
+        data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
+    });
+    const close = async (graceMs: number): Promise<void> => {
+      await opened.close(graceMs);
+      await end();
+    };
+    return { ...opened, close };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+async function openPorts(
+  options: ServiceOptions,
+  data: Data,
   control: Control,
   opened: Listener[],
 ): Promise<void> {
-  const handle = dispatchTo(data, nodeExchange, control.app);
-  opened.push(await listen({ server, port: server.port, handle }));
-  if (server.opsPort === undefined) return;
-  const plain = { ...server, tls: undefined };
-  opened.push(await listen({ server: plain, port: server.opsPort, handle: control.opsApp }));
+  const { host, opsPort } = options.config.server;
+  opened.push(await openPublic(options, data, control));
+  if (opsPort !== undefined) opened.push(await listenForOps(host, opsPort, control.opsApp));
 }
 
 /**

@@ -2,9 +2,9 @@ import { FAILURE_CODE, SHED_CODE } from '../core/errors';
 import type { Priority, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import { Refusal } from './errors';
-import type { RawHeaders } from './exchange';
+import type { Answered, RawHeaders } from './exchange';
 import type { Attempt, AttemptStarted, Dispatcher, JobResult } from './job';
-import type { Answered, Upstream } from './upstream';
+import type { Upstream } from './upstream';
 import { readAll } from './upstream';
 
 /** Larger answers belong on the passthrough paths, which stream. */

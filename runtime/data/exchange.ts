@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { TryResult } from '../core/outcome';
 
 /** Header lines in the order they came or go: name, value, name, value … */
 export type RawHeaders = readonly string[];
@@ -14,6 +14,36 @@ export class BodyTooLarge extends Error {
     super(`the body has more than ${limit} bytes`);
   }
 }
+
+/** Why there is no answer, or not all of it. */
+export type Broken = Exclude<TryResult, { readonly kind: 'answered' }>;
+
+/** Who takes a body. Exactly one of `end` and `fail` is called, last. */
+export interface Sink {
+  /** False: wait for `resume`. The bytes are the sink's for this call only. */
+  readonly data: (piece: Buffer) => boolean;
+  readonly end: () => void;
+  readonly fail: (why: Broken) => void;
+}
+
+/** A body as it comes. Nothing of it is given before `flow`, and that is called once. */
+export interface Source {
+  readonly flow: (sink: Sink) => void;
+  readonly resume: () => void;
+  /** Nobody wants it, or the rest of it. A sink is told so, too. */
+  readonly destroy: () => void;
+}
+
+/** The head of a server's answer, and its body to come. */
+export interface Answered {
+  readonly kind: 'answered';
+  readonly status: number;
+  readonly rawHeaders: RawHeaders;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Source;
+}
+
+export type Exchanged = Answered | Broken;
 
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
@@ -36,5 +66,5 @@ export interface Exchange {
   readonly body: (limit: number) => Promise<Buffer>;
   readonly answer: (status: number, headers: RawHeaders, body: Buffer | string) => void;
   /** Passes an answer on as it comes. Never rejects. */
-  readonly stream: (status: number, headers: RawHeaders, source: Readable) => Promise<Sent>;
+  readonly stream: (status: number, headers: RawHeaders, source: Source) => Promise<Sent>;
 }

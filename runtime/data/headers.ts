@@ -37,7 +37,8 @@ function namedByConnection(raw: RawHeaders): ReadonlySet<string> {
   return names;
 }
 
-function filtered(raw: RawHeaders, keep: (name: string) => boolean): string[] {
+/** Headers that are not of one connection only, of those that are to be kept. */
+export function endToEnd(raw: RawHeaders, keep: (name: string) => boolean): string[] {
   const dropped = namedByConnection(raw);
   const kept: string[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
@@ -65,7 +66,8 @@ export function tracingOf({ headers }: Pick<Exchange, 'headers'>, newId: () => s
   };
 }
 
-function forwardedFor(exchange: Exchange, trusted: boolean): string[] {
+/** What the next server may know of the caller. */
+export function forwardedFor(exchange: Exchange, trusted: boolean): string[] {
   const { headers, remoteAddress, secure } = exchange;
   const before = trusted ? firstOf(headers['x-forwarded-for']) : undefined;
   const proto = trusted ? firstOf(headers['x-forwarded-proto']) : undefined;
@@ -75,7 +77,7 @@ function forwardedFor(exchange: Exchange, trusted: boolean): string[] {
 
 /** Headers of a request towards a model server, without Host, length and deadline, which each try adds. */
 export function upstreamHeaders(exchange: Exchange, tracing: Tracing, trust: Trust): string[] {
-  const kept = filtered(
+  const kept = endToEnd(
     exchange.rawHeaders,
     (name) =>
       !CREDENTIALS.has(name) &&
@@ -110,7 +112,7 @@ export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin)
 
 /** Headers of a model server's answer towards the caller. */
 export function callerHeaders(raw: RawHeaders, tracing: Tracing, origin: Origin): string[] {
-  const kept = filtered(
+  const kept = endToEnd(
     raw,
     (name) =>
       name !== 'server' &&

@@ -1,6 +1,3 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Arm } from '../../lib/spec';
 import type { ReplicaRecord } from '../../runtime/cluster/port';
@@ -11,7 +8,7 @@ import {
   createDataPlane,
   createDispatcher,
   createUpstream,
-  nodeExchange,
+  openHttpServer,
 } from '../../runtime/data';
 import type { Backend } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
@@ -113,15 +110,15 @@ async function compose() {
       throw error;
     },
   });
-  const server = createServer((incoming, response) => {
-    void plane.handle(nodeExchange(incoming, response));
+  const server = await openHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    maxConnections: 10_000,
+    handle: plane.handle,
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const port = (server.address() as AddressInfo).port;
+  const { port } = server;
   const close = async (): Promise<void> => {
-    server.close();
-    server.closeAllConnections();
+    await server.close(0);
     upstream.close();
     await service.close();
     await stopBackends();

@@ -1,62 +1,43 @@
-import { createServer } from 'node:http';
-import type { Listener } from '../../runtime/listener';
-import { dispatchTo, listen } from '../../runtime/listener';
-import { ask, sendRaw } from '../support/plane';
-
-const SERVER = { host: '127.0.0.1', tls: undefined, maxConnections: 10 } as never;
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { request } from 'node:http';
+import type { Listener, PrivateListener } from '../../runtime/listener';
+import { listenForOps, listenPrivately } from '../../runtime/listener';
+import { sendRaw } from '../support/plane';
 
 let open: Listener | undefined;
-afterEach(() => open?.close(0));
+let inner: PrivateListener | undefined;
+afterEach(async () => {
+  await open?.close(0);
+  await inner?.close(0);
+  [open, inner] = [undefined, undefined];
+});
 
 test('a port that is taken is said in one sentence', async () => {
-  open = await listen({ server: SERVER, port: 0, handle: (_, response) => response.end() });
-  await expect(
-    listen({ server: SERVER, port: open.port, handle: (_, response) => response.end() }),
-  ).rejects.toThrow(`127.0.0.1:${open.port}: something listens there already; choose another`);
+  const { port } = (open = await listenForOps('127.0.0.1', 0, (_, response) => response.end()));
+  await expect(listenForOps('127.0.0.1', port, (_, response) => response.end())).rejects.toThrow(
+    `127.0.0.1:${port}: something listens there already`,
+  );
 });
 
 test('answers tell clients to go once the end has begun', async () => {
-  open = await listen({ server: SERVER, port: 0, handle: (_, response) => response.end('ok') });
-  const request = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+  open = await listenForOps('127.0.0.1', 0, (_, response) => response.end('ok'));
   open.beginClose();
-  expect(await sendRaw(open.port, request)).toMatch(/connection: close/i);
+  const answer = await sendRaw(open.port, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  expect(answer).toMatch(/connection: close/i);
 });
 
-test('requests without a host, with too large heads or with nonsense are refused', async () => {
-  open = await listen({ server: SERVER, port: 0, handle: (_, response) => response.end('ok') });
-  const status = async (raw: string): Promise<string> =>
-    (await sendRaw((open as Listener).port, raw)).slice(9, 12);
-  expect(await status('GET / HTTP/1.1\r\nconnection: close\r\n\r\n')).toBe('400');
-  expect(await status('nonsense\r\n\r\n')).toBe('400');
-  const long = 'a'.repeat(20_000);
-  expect(await status(`GET / HTTP/1.1\r\nhost: x\r\nx: ${long}\r\n\r\n`)).toBe('431');
-});
-
-test('inference paths go to the data plane, all others to management', async () => {
-  const seen: string[] = [];
-  const data = {
-    matches: (path: string) => path.startsWith('/v2'),
-    handle: (exchange: { answer: (status: number, headers: string[], body: string) => void }) => {
-      seen.push('data');
-      exchange.answer(200, [], '');
-      return Promise.resolve();
-    },
-  };
-  const server = createServer(
-    dispatchTo(
-      data as never,
-      ((_: unknown, response: { end: () => void }) => ({ answer: () => response.end() })) as never,
-      (_, response) => {
-        seen.push('management');
-        response.end();
-      },
-    ),
-  );
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await ask(port, '/v2/models/iris?x=/docs');
-  await ask(port, '/docs?x=/v2');
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-  expect(seen).toEqual(['data', 'management']);
+test('the private socket is for this user only, and goes with its folder', async () => {
+  const { path } = (inner = await listenPrivately((_, response) => response.end('inside')));
+  expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const text = await new Promise<string>((resolve, reject) => {
+    const sent = request({ socketPath: path, path: '/' }, (answer) => {
+      answer.on('data', (bytes: Buffer) => resolve(bytes.toString()));
+    });
+    sent.on('error', reject).end();
+  });
+  expect(text).toBe('inside');
+  await inner.close(0);
+  expect(statSync(dirname(path), { throwIfNoEntry: false })).toBeUndefined();
 });

@@ -1,6 +1,6 @@
-import type { IncomingHttpHeaders, Server } from 'node:http';
-import { createServer, request } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingHttpHeaders } from 'node:http';
+import { request } from 'node:http';
+import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { ModelInput } from '../../lib/spec';
 import type { Authenticate, Caller } from '../../runtime/auth/port';
@@ -15,7 +15,7 @@ import {
   createDataPlane,
   createDispatcher,
   createUpstream,
-  nodeExchange,
+  openHttpServer,
 } from '../../runtime/data';
 import { recordOf, snapshotOf } from '../core/support';
 
@@ -167,10 +167,13 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     onShadow: (report) => shadows.push(report),
     onFault: (_id, error) => faults.push(error),
   });
-  const server = createServer((incoming, response) => {
-    void plane.handle(nodeExchange(incoming, response));
+  const server = await openHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    maxConnections: 10_000,
+    handle: plane.handle,
   });
-  const port = await listening(server);
+  const { port } = server;
   let generation = 0;
   const made: TestPlane = {
     port,
@@ -191,20 +194,12 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
         headers: { 'content-type': 'application/json', ...headers },
         body: typeof body === 'string' ? body : JSON.stringify(body),
       }),
-    close: () =>
-      new Promise((resolve) => {
-        running.delete(made);
-        server.close(() => resolve());
-        server.closeAllConnections();
-        upstream.close();
-      }),
+    close: async () => {
+      running.delete(made);
+      await server.close(0);
+      upstream.close();
+    },
   };
   running.add(made);
   return made;
-}
-
-function listening(server: Server): Promise<number> {
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-  });
 }

@@ -1,0 +1,103 @@
+import { checkText, fieldsOf, HttpFault, MAX_HEAD_BYTES } from './fields';
+
+/** A size line with its extensions; longer ones only waste our time. */
+const MAX_SIZE_LINE_BYTES = 256;
+/** 13 hex digits are below 2^52. Behind them `;name`, `;name=value` or `;name="value"`. */
+const SIZE_LINE =
+  /^([0-9A-Fa-f]{1,13})(?:;[!#$%&'*+.^_`|~\w-]+(?:=(?:[!#$%&'*+.^_`|~\w-]+|"[\t\x20\x21\x23-\x5b\x5d-\x7e]*"))?)*$/;
+const LF = 0x0a;
+
+/** What a trailer must not say: it would change what was read already (RFC 9110, 6.5.1). */
+const FORBIDDEN_TRAILERS =
+  /^(?:content-length|transfer-encoding|host|content-encoding|authorization|connection)$/i;
+
+type State = 'size' | 'data' | 'data_end' | 'trailer' | 'done';
+
+/**
+ * Takes a chunked body apart (RFC 9112, 7.1). Trailers are checked and thrown away; so are
+ * extensions. Pure: bytes in, pieces out.
+ */
+export class ChunkedDecoder {
+  private state: State = 'size';
+  /** Bytes of the chunk that are still to come. */
+  private left = 0;
+  /** The beginning of a line that was cut by the network. */
+  private line = '';
+  private trailer = '';
+
+  get isDone(): boolean {
+    return this.state === 'done';
+  }
+
+  /**
+   * Takes bytes in; gives those of the body to `sink` as they lie in the buffer.
+   * @returns how many bytes were taken: fewer than all only when the body is complete
+   * @throws HttpFault when this is no chunked body
+   */
+  write(bytes: Buffer, sink: (piece: Buffer) => void): number {
+    let at = 0;
+    while (at < bytes.length && this.state !== 'done') {
+      if (this.state === 'data') at = this.data(bytes, at, sink);
+      else at = this.lineFrom(bytes, at);
+    }
+    return at;
+  }
+
+  private data(bytes: Buffer, at: number, sink: (piece: Buffer) => void): number {
+    const end = Math.min(bytes.length, at + this.left);
+    this.left -= end - at;
+    if (this.left === 0) this.state = 'data_end';
+    sink(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+    return end;
+  }
+
+  private lineFrom(bytes: Buffer, at: number): number {
+    const feed = bytes.indexOf(LF, at);
+    const end = feed < 0 ? bytes.length : feed + 1;
+    const limit = this.state === 'trailer' ? MAX_HEAD_BYTES : MAX_SIZE_LINE_BYTES;
+    if (this.line.length + (end - at) > limit)
+      throw new HttpFault(400, 'a chunk has too long a line');
+    this.line += bytes.toString('latin1', at, end);
+    if (feed < 0) return end;
+    if (!this.line.endsWith('\r\n')) throw new HttpFault(400, 'a line must end with CR LF');
+    const text = this.line.slice(0, -2);
+    this.line = '';
+    this.take(text);
+    return end;
+  }
+
+  private take(text: string): void {
+    if (this.state === 'size') return this.size(text);
+    if (this.state === 'data_end') {
+      if (text !== '') throw new HttpFault(400, 'a chunk is longer than it says');
+      this.state = 'size';
+      return;
+    }
+    this.trailer += `${text}\r\n`;
+    if (this.trailer.length > MAX_HEAD_BYTES) throw new HttpFault(431, 'the trailers are too long');
+    if (text !== '') return;
+    checkTrailer(this.trailer);
+    this.state = 'done';
+  }
+
+  private size(text: string): void {
+    const digits = SIZE_LINE.exec(text)?.[1];
+    if (digits === undefined) throw new HttpFault(400, 'a chunk must begin with its size');
+    this.left = parseInt(digits, 16);
+    this.state = this.left === 0 ? 'trailer' : 'data';
+  }
+}
+
+function checkTrailer(text: string): void {
+  checkText(text);
+  const fields = fieldsOf(text, 0);
+  for (let at = 0; at < fields.length; at += 2) {
+    if (FORBIDDEN_TRAILERS.test(fields[at] as string)) {
+      throw new HttpFault(400, `${fields[at]} is no trailer`);
+    }
+  }
+}
+
+/** One chunk on its way out. */
+export const chunkHead = (bytes: number): string => `${bytes.toString(16)}\r\n`;
+export const LAST_CHUNK = '0\r\n\r\n';

@@ -1,0 +1,102 @@
+import type { Socket } from 'node:net';
+import { connect } from 'node:net';
+import type { Exchanged } from '../exchange';
+import type { Asking, Owner } from './clientconnection';
+import { ClientConnection } from './clientconnection';
+
+/** Shorter than the keep-alive of any server we know (node:http: 5 s), so that we close first. */
+const IDLE_MS = 4000;
+/** How often idle connections are looked at, milliseconds. */
+const SWEEP_MS = 1000;
+/** Idle connections that are kept to one server: a burst larger than this opens new ones. */
+const MAX_IDLE = 64;
+
+/** Where a server listens. */
+export type Place =
+  | { readonly host: string; readonly port: number }
+  /** A socket in the file system. */
+  | { readonly path: string };
+
+export interface HttpClient {
+  /** Resolves with an unread answer, or with why there is none. Never rejects. */
+  readonly send: (place: Place, asking: Asking) => Promise<Exchanged>;
+  readonly close: () => void;
+}
+
+const keyOf = (place: Place): string =>
+  'path' in place ? place.path : `${place.host}:${place.port}`;
+
+/** Connections that are kept, the one used last first: it is warm, the others may go idle and close. */
+class Idle {
+  private readonly stacks = new Map<string, ClientConnection[]>();
+  private timer: NodeJS.Timeout | undefined;
+
+  take(key: string): ClientConnection | undefined {
+    return this.stacks.get(key)?.pop();
+  }
+
+  add(key: string, connection: ClientConnection): void {
+    const stack = this.stacks.get(key);
+    if (stack === undefined) this.stacks.set(key, [connection]);
+    else if (stack.length >= MAX_IDLE) return connection.close();
+    else stack.push(connection);
+    this.timer ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
+  }
+
+  remove(key: string, connection: ClientConnection): void {
+    const stack = this.stacks.get(key);
+    const at = stack?.indexOf(connection) ?? -1;
+    if (at >= 0) stack?.splice(at, 1);
+    if (stack?.length === 0) this.stacks.delete(key);
+  }
+
+  private sweep(): void {
+    const limit = performance.now() - IDLE_MS;
+    for (const stack of this.stacks.values()) {
+      for (const one of stack.filter(({ idleSince }) => idleSince < limit)) one.close();
+    }
+    if (this.stacks.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    for (const stack of this.stacks.values()) for (const one of stack) one.close();
+  }
+}
+
+function open(place: Place): Socket {
+  const options = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
+  return connect({ ...options, noDelay: true });
+}
+
+/** An HTTP/1.1 client for servers nearby: connections are kept, answers are read strictly. */
+export function createHttpClient(): HttpClient {
+  const idle = new Idle();
+  const all = new Set<ClientConnection>();
+  const connectionTo = (place: Place): ClientConnection => {
+    const key = keyOf(place);
+    const kept = idle.take(key);
+    if (kept !== undefined) return kept;
+    const owner: Owner = {
+      onFree: (one) => idle.add(key, one),
+      onGone: (one) => {
+        all.delete(one);
+        idle.remove(key, one);
+      },
+    };
+    const made = new ClientConnection(open(place), owner);
+    all.add(made);
+    return made;
+  };
+  return {
+    send: async (place, asking) =>
+      asking.signal.aborted ? { kind: 'aborted' } : connectionTo(place).ask(asking),
+    close: () => {
+      idle.close();
+      for (const one of all) one.close();
+    },
+  };
+}

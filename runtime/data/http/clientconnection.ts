@@ -1,0 +1,248 @@
+import type { Socket } from 'node:net';
+import type { Answered, Broken, Exchanged, RawHeaders, Sink, Source } from '../exchange';
+import type { BodyReader } from './body';
+import { readerOf } from './body';
+import { HttpFault } from './fields';
+import { HeadCollector } from './heads';
+import { parseResponse } from './response';
+
+/** A server on the same network answers a handshake in a millisecond, or it is gone. */
+const CONNECT_MS = 500;
+/** Head and body below this go out as one string: one system call, and no copy of the body. */
+const ONE_WRITE_BYTES = 16_384;
+/** So much of an answer is kept that nobody reads yet. */
+const MAX_UNREAD_BYTES = 65_536;
+
+/** One request over a connection. */
+export interface Asking {
+  readonly method: string;
+  readonly target: string;
+  /** All of them, `Host` and the length of the body included. */
+  readonly headers: RawHeaders;
+  readonly body: Buffer | undefined;
+  /** Milliseconds until the first byte, and then between bytes. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+function write(socket: Socket, { method, target, headers, body }: Asking): void {
+  let head = `${method} ${target} HTTP/1.1\r\n`;
+  for (let at = 0; at + 1 < headers.length; at += 2)
+    head += `${headers[at]}: ${headers[at + 1]}\r\n`;
+  head += '\r\n';
+  if (body === undefined || body.length === 0) socket.write(head, 'latin1');
+  else if (body.length <= ONE_WRITE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
+  else {
+    socket.cork();
+    socket.write(head, 'latin1');
+    socket.write(body);
+    socket.uncork();
+  }
+}
+
+/** What the pool wants to know. */
+export interface Owner {
+  /** The answer is complete and the connection can take another request. */
+  readonly onFree: (connection: ClientConnection) => void;
+  readonly onGone: (connection: ClientConnection) => void;
+}
+
+/** One connection to a server: requests one after the other. */
+export class ClientConnection implements Source {
+  private asking: Asking | undefined;
+  private settle: ((result: Exchanged) => void) | undefined;
+  private readonly heads = new HeadCollector();
+  private reader: BodyReader | undefined;
+  private keepAlive = false;
+  private sink: Sink | undefined;
+  private unread: Buffer[] = [];
+  private unreadBytes = 0;
+  private isConnected = false;
+  private timer: NodeJS.Timeout | undefined;
+  /** The server ended the connection before anyone read the answer. */
+  private isEnded = false;
+
+  /** When its last answer was complete; milliseconds of `performance.now()`. */
+  idleSince = 0;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly owner: Owner,
+  ) {
+    socket.setNoDelay(true);
+    const late = setTimeout(
+      () => this.break({ kind: 'unreached', message: 'connect timeout' }),
+      CONNECT_MS,
+    );
+    socket.on('connect', () => {
+      this.isConnected = true;
+      clearTimeout(late);
+    });
+    socket.on('data', (bytes: Buffer) => this.onData(bytes));
+    socket.on('end', () => this.onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      const message = error.code ?? error.message;
+      this.break(this.isConnected ? { kind: 'reset', message } : { kind: 'unreached', message });
+    });
+    socket.on('close', () => {
+      clearTimeout(late);
+      this.onEnd();
+      this.owner.onGone(this);
+    });
+  }
+
+  /** Resolves with an unread answer, or with why there is none. */
+  ask(asking: Asking): Promise<Exchanged> {
+    return new Promise((resolve) => {
+      this.asking = asking;
+      this.settle = resolve;
+      asking.signal.addEventListener('abort', this.onAbort);
+      this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
+      write(this.socket, asking);
+    });
+  }
+
+  private readonly onAbort = (): void => this.break({ kind: 'aborted' });
+  private readonly onTimeout = (): void => this.break({ kind: 'timeout' });
+
+  private onData(bytes: Buffer): void {
+    // Nobody asked: whatever this is, it is no answer to the next request.
+    if (this.asking === undefined) return void this.socket.destroy();
+    this.timer?.refresh();
+    try {
+      if (this.reader === undefined) this.takeHead(bytes);
+      else this.takeBody(bytes);
+    } catch (error) {
+      if (!(error instanceof HttpFault)) throw error;
+      this.break({ kind: 'protocol', message: error.message });
+    }
+  }
+
+  private takeHead(bytes: Buffer): void {
+    const { asking } = this;
+    if (asking === undefined) return;
+    const found = this.heads.take(bytes);
+    if (found === undefined) return;
+    const head = parseResponse(found.head, asking.method);
+    const rest = bytes.subarray(found.end);
+    if (head.status === 101)
+      throw new HttpFault(502, 'status 101 to a request that asked for none');
+    // An interim answer; the real one follows.
+    if (head.status < 200) return rest.length > 0 ? this.takeHead(rest) : undefined;
+    this.reader = readerOf(head.framing);
+    this.keepAlive = head.keepAlive;
+    const { status, fields: rawHeaders, headers } = head;
+    const answered: Answered = { kind: 'answered', status, rawHeaders, headers, body: this };
+    const { settle } = this;
+    this.settle = undefined;
+    settle?.(answered);
+    this.takeBody(rest);
+  }
+
+  private takeBody(bytes: Buffer): void {
+    if (this.sink === undefined) return this.keep(bytes);
+    this.pass(this.sink, bytes);
+  }
+
+  private keep(bytes: Buffer): void {
+    if (bytes.length > 0) this.unread.push(bytes);
+    this.unreadBytes += bytes.length;
+    if (this.unreadBytes > MAX_UNREAD_BYTES) this.socket.pause();
+  }
+
+  private pass(sink: Sink, bytes: Buffer): void {
+    const { reader } = this;
+    if (reader === undefined) return;
+    let wantsMore = true;
+    const taken = reader.write(bytes, (piece) => {
+      wantsMore = sink.data(piece) && wantsMore;
+    });
+    // The reader of the answer may have had enough meanwhile.
+    if (this.reader !== reader) return;
+    if (reader.isDone) this.complete(taken === bytes.length);
+    else if (!wantsMore) this.pause();
+  }
+
+  /** Source: starts to give the body. */
+  flow(sink: Sink): void {
+    this.sink = sink;
+    const before = this.unread;
+    this.unread = [];
+    this.unreadBytes = 0;
+    try {
+      // Also an empty one is complete only when it is looked at.
+      for (const bytes of before.length > 0 ? before : [Buffer.alloc(0)]) {
+        if (this.sink === sink) this.pass(sink, bytes);
+      }
+    } catch (error) {
+      if (!(error instanceof HttpFault)) throw error;
+      this.break({ kind: 'protocol', message: error.message });
+    }
+    if (this.sink !== sink) return;
+    if (this.isEnded) this.onEnd();
+    else if (this.socket.isPaused() && this.timer !== undefined) this.socket.resume();
+  }
+
+  /** Whoever reads is slow: that is not the server's silence. */
+  private pause(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.socket.pause();
+  }
+
+  /** Source: goes on after `data` answered false. */
+  resume(): void {
+    const { asking } = this;
+    if (asking === undefined) return;
+    this.timer ??= setTimeout(this.onTimeout, asking.timeoutMs);
+    this.socket.resume();
+  }
+
+  /** Source: nobody wants the rest. */
+  destroy(): void {
+    this.break({ kind: 'aborted' });
+  }
+
+  private onEnd(): void {
+    const { reader, sink } = this;
+    if (reader !== undefined && sink === undefined) this.isEnded = true;
+    else if (reader?.mayEnd === true) this.complete(false);
+    else this.break({ kind: 'reset', message: 'the connection ended' });
+  }
+
+  private release(): void {
+    clearTimeout(this.timer);
+    this.asking?.signal.removeEventListener('abort', this.onAbort);
+    this.asking = undefined;
+    this.reader = undefined;
+    this.sink = undefined;
+    this.settle = undefined;
+    this.unread = [];
+    this.unreadBytes = 0;
+  }
+
+  /** The answer is whole. Bytes behind it, or a request that is not out yet, end the connection. */
+  private complete(isClean: boolean): void {
+    const { sink } = this;
+    const isFree = isClean && this.keepAlive && this.socket.writableLength === 0;
+    this.release();
+    if (isFree) {
+      this.socket.resume();
+      this.idleSince = performance.now();
+      this.owner.onFree(this);
+    } else this.socket.destroy();
+    sink?.end();
+  }
+
+  private break(why: Broken): void {
+    const { settle, sink } = this;
+    this.release();
+    this.socket.destroy();
+    settle?.(why);
+    sink?.fail(why);
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}

@@ -1,0 +1,36 @@
+import { HttpFault, MAX_HEAD_BYTES } from './fields';
+
+const END = '\r\n\r\n';
+
+/**
+ * Collects the head of a message from what a connection brings. Most heads come whole in one read;
+ * only what is cut by the network is kept.
+ */
+export class HeadCollector {
+  private begun = '';
+
+  /** Has a part of a head come? */
+  get isBegun(): boolean {
+    return this.begun !== '';
+  }
+
+  /**
+   * @returns the head and where in `bytes` it ends; undefined when more has to come
+   * @throws HttpFault 431 when it is too long, also when it comes whole
+   */
+  take(bytes: Buffer): { readonly head: string; readonly end: number } | undefined {
+    const { begun } = this;
+    const room = MAX_HEAD_BYTES - begun.length;
+    const text = begun + bytes.toString('latin1', 0, Math.min(bytes.length, room + 1));
+    const at = text.indexOf(END, Math.max(0, begun.length - END.length));
+    const tooLong = at < 0 ? text.length > MAX_HEAD_BYTES : at + END.length > MAX_HEAD_BYTES;
+    if (tooLong) throw new HttpFault(431, `the head has more than ${MAX_HEAD_BYTES} bytes`);
+    if (at < 0) {
+      this.begun = text;
+      return undefined;
+    }
+    this.begun = '';
+    const end = at + END.length;
+    return { head: text.slice(0, end), end: end - begun.length };
+  }
+}

@@ -1,0 +1,111 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { RawHeaders } from '../exchange';
+import type { Framing } from './fields';
+import {
+  checkText,
+  fieldsOf,
+  framingOf,
+  headersOf,
+  HttpFault,
+  isToken,
+  keepsAlive,
+  NO_BODY,
+} from './fields';
+
+/** What stands before the body of a request. */
+export interface RequestHead {
+  readonly method: string;
+  /** As sent, with its query. */
+  readonly target: string;
+  /** Of HTTP/1.x: 0 or 1. */
+  readonly minor: number;
+  readonly fields: RawHeaders;
+  readonly headers: IncomingHttpHeaders;
+  readonly framing: Framing;
+  readonly keepAlive: boolean;
+  /** It waits for `100 Continue` before it sends its body. */
+  readonly expects: boolean;
+}
+
+/** A longer path is no path of ours; bytes. */
+export const MAX_TARGET_BYTES = 8192;
+/** Longer names are no methods. */
+const MAX_METHOD_BYTES = 32;
+
+/** Origin form: visible ASCII from a slash on, without a fragment. */
+const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
+/** Registered name or address, and a port (RFC 3986, 3.2.2). */
+const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]{0,5})?$/;
+
+interface RequestLine {
+  readonly method: string;
+  readonly target: string;
+  readonly minor: number;
+}
+
+/** @throws HttpFault unless the line is `METHOD SP target SP HTTP/1.x` */
+function requestLine(line: string): RequestLine {
+  const first = line.indexOf(' ');
+  const last = line.lastIndexOf(' ');
+  const method = line.slice(0, Math.max(first, 0));
+  if (first < 0 || first === last || !isToken(method) || method.length > MAX_METHOD_BYTES) {
+    throw new HttpFault(400, 'the first line must be "METHOD /path HTTP/1.1"');
+  }
+  const version = line.slice(last + 1);
+  if (version !== 'HTTP/1.1' && version !== 'HTTP/1.0') {
+    const isHttp = /^HTTP\/[0-9]\.[0-9]$/.test(version);
+    throw new HttpFault(isHttp ? 505 : 400, 'the version must be HTTP/1.1 or HTTP/1.0');
+  }
+  const target = line.slice(first + 1, last);
+  if (target.length > MAX_TARGET_BYTES) {
+    throw new HttpFault(414, `the path has more than ${MAX_TARGET_BYTES} bytes`);
+  }
+  if (!TARGET.test(target)) {
+    throw new HttpFault(400, 'the path must begin with / and hold no blanks or raw bytes');
+  }
+  return { method, target, minor: version === 'HTTP/1.1' ? 1 : 0 };
+}
+
+/** @throws HttpFault unless there is one host that is one; HTTP/1.0 may have none */
+function checkHost(fields: RawHeaders, minor: number): void {
+  let found: string | undefined;
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] as string;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    if (found !== undefined) throw new HttpFault(400, 'there must be one Host header');
+    found = fields[at + 1] as string;
+  }
+  if (found === undefined && minor === 1) throw new HttpFault(400, 'the Host header is missing');
+  if (found !== undefined && !HOST.test(found))
+    throw new HttpFault(400, 'Host must be host[:port]');
+}
+
+/**
+ * Reads the head of a request.
+ * @param head latin-1, up to and with the empty line
+ * @throws HttpFault with the status to refuse it with
+ */
+export function parseRequest(head: string): RequestHead {
+  checkText(head);
+  const end = head.indexOf('\r\n');
+  const { method, target, minor } = requestLine(head.slice(0, end));
+  const fields = fieldsOf(head, end + 2);
+  checkHost(fields, minor);
+  const headers = headersOf(fields);
+  const { expect } = headers;
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
+    throw new HttpFault(417, 'Expect must be 100-continue');
+  }
+  const framing = framingOf(headers, fields, minor) ?? NO_BODY;
+  const expects = expect !== undefined && minor === 1 && framing !== NO_BODY;
+  return {
+    method,
+    target,
+    minor,
+    fields,
+    headers,
+    framing,
+    keepAlive: keepsAlive(headers, minor),
+    expects,
+  };
+}

@@ -1,0 +1,210 @@
+import type { Socket } from 'node:net';
+import type { Exchange } from '../exchange';
+import { HttpFault } from './fields';
+import { HeadCollector } from './heads';
+import { parseRequest } from './request';
+import type { Line } from './serverexchange';
+import { ServerExchange } from './serverexchange';
+
+/** A head that does not come in this time is not coming, milliseconds. */
+const HEAD_MS = 10_000;
+/** Longer than clients and load balancers keep idle connections, so that they close first. */
+const KEEP_ALIVE_MS = 75_000;
+/** Between two pieces of a body, milliseconds. */
+const BODY_MS = 30_000;
+/** What still comes after a refusal is read for so long, so that the refusal can be read, too. */
+const LINGER_MS = 1000;
+/** Requests that came before their turn; bytes. */
+const MAX_AHEAD_BYTES = 65_536;
+
+const CRLF = Buffer.from('\r\n');
+
+export interface Hooks {
+  readonly handle: (exchange: Exchange) => void;
+  /** The server ends: answers say so. */
+  readonly isClosing: () => boolean;
+}
+
+const CODES: Readonly<Record<number, string>> = {
+  413: 'PAYLOAD_TOO_LARGE',
+  501: 'NOT_IMPLEMENTED',
+};
+
+function refusal({ status, message }: HttpFault): string {
+  const error = { code: CODES[status] ?? 'INVALID_REQUEST', message };
+  const body = JSON.stringify({ status: 'error', error, timestamp: new Date().toISOString() });
+  return (
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  );
+}
+
+/** One connection of a caller: requests one after the other, also when they come all at once. */
+export class ServerConnection implements Line {
+  readonly remoteAddress: string;
+  private readonly heads = new HeadCollector();
+  private current: ServerExchange | undefined;
+  /** What came before its turn. */
+  private ahead: Buffer[] = [];
+  private aheadBytes = 0;
+  private headTimer: NodeJS.Timeout | undefined;
+  /** Has a request come over it? */
+  hasAsked = false;
+  private isEnding = false;
+  private isWorking = false;
+
+  constructor(
+    readonly socket: Socket,
+    readonly secure: boolean,
+    private readonly hooks: Hooks,
+  ) {
+    this.remoteAddress = socket.remoteAddress ?? '';
+    socket.setNoDelay(true);
+    socket.setTimeout(KEEP_ALIVE_MS);
+    socket.on('timeout', () => this.onTimeout());
+    socket.on('data', (bytes: Buffer) => this.onData(bytes));
+    socket.on('drain', () => this.current?.drained());
+    // A caller that ends its side has gone, as nginx sees it, too.
+    socket.on('end', () => this.onGone());
+    socket.on('error', () => this.onGone());
+    socket.on('close', () => this.onGone());
+  }
+
+  isLast(): boolean {
+    return this.hooks.isClosing();
+  }
+
+  private onData(bytes: Buffer): void {
+    if (this.isEnding) return;
+    this.ahead.push(bytes);
+    this.aheadBytes += bytes.length;
+    this.work();
+  }
+
+  /** Goes on as far as what is there allows. */
+  private work(): void {
+    // An answer that is out at once would otherwise go deeper with every request.
+    if (this.isWorking) return;
+    this.isWorking = true;
+    try {
+      while (this.aheadBytes > 0 && !this.isEnding && this.step());
+    } catch (error) {
+      if (!(error instanceof HttpFault)) throw error;
+      this.refuse(error);
+    } finally {
+      this.isWorking = false;
+    }
+    // Nobody wants it yet: what the current request wanted is gone from here.
+    if (this.aheadBytes > MAX_AHEAD_BYTES) this.socket.pause();
+  }
+
+  private next(): Buffer {
+    const all = this.ahead.length === 1 ? (this.ahead[0] as Buffer) : Buffer.concat(this.ahead);
+    this.ahead = [];
+    this.aheadBytes = 0;
+    return all;
+  }
+
+  private keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.ahead.unshift(bytes);
+    this.aheadBytes += bytes.length;
+  }
+
+  /** @returns whether there may be more to do @throws HttpFault */
+  private step(): boolean {
+    const { current } = this;
+    if (current === undefined) return this.takeHead(this.next());
+    if (current.isRead || !current.hasRoom) return false;
+    const bytes = this.next();
+    this.keep(bytes.subarray(current.take(bytes)));
+    return true;
+  }
+
+  private takeHead(bytes: Buffer): boolean {
+    // One empty line before a request is forgiven (RFC 9112, 2.2).
+    const skipped = !this.heads.isBegun && bytes.subarray(0, 2).equals(CRLF) ? 2 : 0;
+    const found = this.heads.take(skipped === 0 ? bytes : bytes.subarray(skipped));
+    if (found === undefined) {
+      this.headTimer ??= setTimeout(
+        () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
+        HEAD_MS,
+      );
+      return false;
+    }
+    clearTimeout(this.headTimer);
+    this.headTimer = undefined;
+    this.keep(bytes.subarray(skipped + found.end));
+    this.begin(found.head);
+    return true;
+  }
+
+  private begin(head: string): void {
+    const exchange = new ServerExchange(parseRequest(head), this);
+    this.current = exchange;
+    this.hasAsked = true;
+    this.socket.setTimeout(0);
+    if (this.aheadBytes > 0 && !exchange.isRead) {
+      const bytes = this.next();
+      this.keep(bytes.subarray(exchange.take(bytes)));
+    }
+    this.hooks.handle(exchange);
+  }
+
+  /** Line: more of the body is wanted. */
+  read(): void {
+    this.socket.setTimeout(BODY_MS);
+    this.socket.resume();
+    this.work();
+  }
+
+  /** Line: the answer is out. */
+  onAnswered(reusable: boolean): void {
+    this.current = undefined;
+    if (!reusable) return this.end();
+    this.socket.setTimeout(KEEP_ALIVE_MS);
+    this.socket.resume();
+    this.work();
+  }
+
+  private refuse(fault: HttpFault): void {
+    const { current } = this;
+    this.current = undefined;
+    // Of an answer that has begun the end is missing, and that is how the caller sees it.
+    if (current?.hasBegun === true) this.socket.destroy();
+    else if (this.socket.writable) this.socket.write(refusal(fault));
+    current?.abandon();
+    this.end();
+  }
+
+  /** Ends our side; what still comes is thrown away, so that the last answer is not lost to a reset. */
+  private end(): void {
+    if (this.isEnding) return;
+    this.isEnding = true;
+    this.ahead = [];
+    this.aheadBytes = 0;
+    clearTimeout(this.headTimer);
+    this.socket.end();
+    this.socket.resume();
+    this.socket.setTimeout(0);
+    setTimeout(() => this.socket.destroy(), LINGER_MS).unref();
+  }
+
+  private onTimeout(): void {
+    if (this.current === undefined) this.socket.destroy();
+    else this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
+  }
+
+  private onGone(): void {
+    clearTimeout(this.headTimer);
+    const { current } = this;
+    this.current = undefined;
+    current?.abandon();
+    if (!this.isEnding) this.socket.destroy();
+  }
+
+  /** Ends a connection that has nothing to do. */
+  closeIdle(): void {
+    if (this.current === undefined) this.socket.destroy();
+  }
+}

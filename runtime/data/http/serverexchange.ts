@@ -1,0 +1,240 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Exchange, RawHeaders, Sent, Source } from '../exchange';
+import { BodyTooLarge } from '../exchange';
+import type { BodyReader } from './body';
+import { readerOf } from './body';
+import type { RequestHead } from './request';
+import type { Outgoing } from './streaming';
+import { hasField, Streaming, writeBoth } from './streaming';
+
+/** Bytes of a body that are kept while nobody has asked for it. */
+const MAX_UNREAD_BYTES = 65_536;
+
+const NOTHING = Buffer.alloc(0);
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** What an exchange needs of its connection. */
+export interface Line {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+  /** Should this be the last request of the connection? */
+  readonly isLast: () => boolean;
+  /** More of the body is wanted. */
+  readonly read: () => void;
+  /** The answer is out. `reusable`: the next request may follow. */
+  readonly onAnswered: (reusable: boolean) => void;
+}
+
+let dateAt = 0;
+let dateText = '';
+/** The clock of `Date`, which is told in whole seconds. */
+function date(): string {
+  const now = Date.now();
+  if (now - dateAt >= 1000 || now < dateAt) {
+    dateAt = now - (now % 1000);
+    dateText = new Date(now).toUTCString();
+  }
+  return dateText;
+}
+
+interface Waiting {
+  readonly limit: number;
+  readonly resolve: (body: Buffer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One request on a connection, and its answer. */
+export class ServerExchange implements Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: RawHeaders;
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+
+  private readonly reader: BodyReader;
+  private pieces: Buffer[] = [];
+  private bytes = 0;
+  private waiting: Waiting | undefined;
+  private gone: AbortController | undefined;
+  private isGone = false;
+  private isAnswering = false;
+  /** Only the end of the connection says where the answer ends. */
+  private mustEnd = false;
+  /** Bytes of the body are thrown away. */
+  private isDeaf = false;
+  private onGone: (() => void) | undefined;
+  private onDrain: (() => void) | undefined;
+
+  constructor(
+    private readonly head: RequestHead,
+    private readonly line: Line,
+  ) {
+    const { target } = head;
+    const mark = target.indexOf('?');
+    this.method = head.method;
+    this.path = mark < 0 ? target : target.slice(0, mark);
+    this.query = mark < 0 ? '' : target.slice(mark);
+    this.headers = head.headers;
+    this.rawHeaders = head.fields;
+    this.remoteAddress = line.remoteAddress;
+    this.secure = line.secure;
+    this.reader = readerOf(head.framing);
+  }
+
+  /** Made when it is asked for: most requests end before anyone looks. */
+  get signal(): AbortSignal {
+    if (this.gone === undefined) {
+      this.gone = new AbortController();
+      if (this.isGone) this.gone.abort();
+    }
+    return this.gone.signal;
+  }
+
+  get hasBegun(): boolean {
+    return this.isAnswering;
+  }
+
+  /** Is the whole body there? */
+  get isRead(): boolean {
+    return this.reader.isDone;
+  }
+
+  /** May the connection go on to read? */
+  get hasRoom(): boolean {
+    return this.waiting !== undefined || this.isDeaf || this.bytes <= MAX_UNREAD_BYTES;
+  }
+
+  /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
+  take(bytes: Buffer): number {
+    const taken = this.reader.write(bytes, (piece) => this.keep(piece));
+    if (this.reader.isDone) this.deliver();
+    return taken;
+  }
+
+  private keep(piece: Buffer): void {
+    if (this.isDeaf) return;
+    this.bytes += piece.length;
+    this.pieces.push(piece);
+    const { waiting } = this;
+    if (waiting !== undefined && this.bytes > waiting.limit) this.refuse(waiting);
+  }
+
+  private refuse({ limit, reject }: Waiting): void {
+    this.isDeaf = true;
+    this.waiting = undefined;
+    this.pieces = [];
+    reject(new BodyTooLarge(limit));
+  }
+
+  private deliver(): void {
+    const { waiting, pieces } = this;
+    if (waiting === undefined) return;
+    this.waiting = undefined;
+    this.pieces = [];
+    const [only = NOTHING] = pieces;
+    waiting.resolve(pieces.length <= 1 ? only : Buffer.concat(pieces, this.bytes));
+  }
+
+  body(limit: number): Promise<Buffer> {
+    const { framing, expects } = this.head;
+    return new Promise((resolve, reject) => {
+      const waiting = { limit, resolve, reject };
+      if (this.isGone) return reject(new Error('the caller is gone'));
+      const announced = framing.kind === 'length' ? framing.bytes : this.bytes;
+      if (announced > limit) return this.refuse(waiting);
+      this.waiting = waiting;
+      if (this.reader.isDone) return this.deliver();
+      if (expects && this.bytes === 0) this.line.socket.write(CONTINUE, 'latin1');
+      this.line.read();
+    });
+  }
+
+  /** A body that was not read would be taken for the next request. */
+  private get isReusable(): boolean {
+    return this.head.keepAlive && this.reader.isDone && !this.mustEnd && !this.line.isLast();
+  }
+
+  private headText(status: number, headers: RawHeaders, more: string): string {
+    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;
+    for (let at = 0; at + 1 < headers.length; at += 2)
+      text += `${headers[at]}: ${headers[at + 1]}\r\n`;
+    if (!hasField(headers, 'date')) text += `date: ${date()}\r\n`;
+    if (!this.isReusable) text += 'connection: close\r\n';
+    else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
+    return `${text}${more}\r\n`;
+  }
+
+  answer(status: number, headers: RawHeaders, body: Buffer | string): void {
+    if (this.isGone || this.isAnswering) return;
+    this.isAnswering = true;
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const isBodiless = status === 204 || status === 304;
+    const head = this.headText(
+      status,
+      headers,
+      isBodiless ? '' : `content-length: ${bytes.length}\r\n`,
+    );
+    const { socket } = this.line;
+    if (isBodiless || this.method === 'HEAD') socket.write(head, 'latin1');
+    else writeBoth(socket, head, bytes);
+    this.finish();
+  }
+
+  stream(status: number, headers: RawHeaders, source: Source): Promise<Sent> {
+    if (this.isGone || this.isAnswering) {
+      source.destroy();
+      return Promise.resolve('caller_gone');
+    }
+    this.isAnswering = true;
+    return new Promise((resolve) => new Streaming(this, status, headers, source, resolve).start());
+  }
+
+  /** For `Streaming`: the parts of an answer. */
+  begin(status: number, headers: RawHeaders): Outgoing {
+    const { socket } = this.line;
+    const isBodiless = this.method === 'HEAD' || status === 204 || status === 304;
+    const isSized = hasField(headers, 'content-length');
+    const isChunked = !isSized && !isBodiless && this.head.minor === 1;
+    this.mustEnd = !isSized && !isBodiless && !isChunked;
+    const head = this.headText(status, headers, isChunked ? 'transfer-encoding: chunked\r\n' : '');
+    return { socket, head, isBodiless, isChunked };
+  }
+
+  /** For `Streaming`. */
+  watch(onGone: () => void, onDrain: () => void): void {
+    this.onGone = onGone;
+    this.onDrain = onDrain;
+  }
+
+  /** The last byte is with the socket. */
+  finish(): void {
+    this.onGone = undefined;
+    this.onDrain = undefined;
+    this.line.onAnswered(this.isReusable);
+  }
+
+  /** The source broke: the caller must not take what it has for the whole. */
+  cut(): void {
+    this.onGone = undefined;
+    this.line.socket.destroy();
+  }
+
+  drained(): void {
+    this.onDrain?.();
+  }
+
+  /** The caller went away, or sent what is no HTTP. */
+  abandon(): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    this.gone?.abort();
+    this.waiting?.reject(new Error('the caller broke off'));
+    this.waiting = undefined;
+    this.onGone?.();
+  }
+}

@@ -1,0 +1,139 @@
+import type { Socket } from 'node:net';
+import type { RawHeaders, Sent, Source } from '../exchange';
+import { chunkHead, LAST_CHUNK } from './chunked';
+
+/** Head and body below this go out as one string: one system call, and no copy of the body. */
+const ONE_WRITE_BYTES = 16_384;
+/** A caller that takes nothing for so long has gone, milliseconds. */
+const STALL_MS = 30_000;
+
+/** What an answer needs of its exchange. */
+export interface Answering {
+  readonly begin: (status: number, headers: RawHeaders) => Outgoing;
+  readonly watch: (onGone: () => void, onDrain: () => void) => void;
+  /** The last byte is with the socket. */
+  readonly finish: () => void;
+  /** The caller must not take what it has for the whole. */
+  readonly cut: () => void;
+}
+
+/** How an answer goes out. */
+export interface Outgoing {
+  readonly socket: Socket;
+  readonly head: string;
+  readonly isBodiless: boolean;
+  readonly isChunked: boolean;
+}
+
+/** An answer that is passed on as it comes. */
+export class Streaming {
+  private readonly out: Outgoing;
+  /** Waits for the first piece, to go out with it. */
+  private head: string | undefined;
+  private stall: NodeJS.Timeout | undefined;
+  private isEnding = false;
+  private isOver = false;
+
+  constructor(
+    private readonly exchange: Answering,
+    status: number,
+    headers: RawHeaders,
+    private readonly source: Source,
+    private readonly resolve: (sent: Sent) => void,
+  ) {
+    this.out = exchange.begin(status, headers);
+    this.head = this.out.head;
+  }
+
+  start(): void {
+    const { exchange, source } = this;
+    exchange.watch(
+      () => this.end('caller_gone'),
+      () => this.onDrain(),
+    );
+    source.flow({
+      data: (piece) => this.write(piece),
+      end: () => this.onEnd(),
+      fail: () => this.end('source_broke'),
+    });
+    // An event stream must not wait for its first event.
+    if (this.head !== undefined) this.flushHead();
+  }
+
+  private flushHead(): void {
+    const { head } = this;
+    this.head = undefined;
+    if (head !== undefined) this.out.socket.write(head, 'latin1');
+  }
+
+  private write(piece: Buffer): boolean {
+    const { socket, isBodiless, isChunked } = this.out;
+    if (isBodiless) return true;
+    const head = this.head ?? '';
+    this.head = undefined;
+    if (isChunked) writeChunk(socket, head, piece);
+    else writeBoth(socket, head, piece);
+    if (!socket.writableNeedDrain) return true;
+    this.stall ??= setTimeout(() => socket.destroy(), STALL_MS);
+    return false;
+  }
+
+  private onDrain(): void {
+    clearTimeout(this.stall);
+    this.stall = undefined;
+    if (this.isEnding) this.end('complete');
+    else this.source.resume();
+  }
+
+  private onEnd(): void {
+    const { socket, isChunked } = this.out;
+    const last = isChunked ? LAST_CHUNK : '';
+    const head = this.head ?? '';
+    this.head = undefined;
+    if (head !== '' || last !== '') socket.write(head + last, 'latin1');
+    this.isEnding = true;
+    if (!socket.writableNeedDrain) return this.end('complete');
+    this.stall ??= setTimeout(() => socket.destroy(), STALL_MS);
+  }
+
+  private end(sent: Sent): void {
+    // A source that is destroyed says so, too.
+    if (this.isOver) return;
+    this.isOver = true;
+    clearTimeout(this.stall);
+    this.head = undefined;
+    if (sent === 'complete') this.exchange.finish();
+    else if (sent === 'source_broke') this.exchange.cut();
+    else this.source.destroy();
+    this.resolve(sent);
+  }
+}
+
+export function hasField(headers: RawHeaders, wanted: string): boolean {
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] as string;
+    if (name.length === wanted.length && name.toLowerCase() === wanted) return true;
+  }
+  return false;
+}
+
+export function writeBoth(socket: Socket, head: string, bytes: Buffer): void {
+  if (bytes.length <= ONE_WRITE_BYTES)
+    return void socket.write(head + bytes.toString('latin1'), 'latin1');
+  socket.cork();
+  if (head !== '') socket.write(head, 'latin1');
+  socket.write(bytes);
+  socket.uncork();
+}
+
+function writeChunk(socket: Socket, head: string, bytes: Buffer): void {
+  const begin = head + chunkHead(bytes.length);
+  if (bytes.length <= ONE_WRITE_BYTES) {
+    return void socket.write(`${begin}${bytes.toString('latin1')}\r\n`, 'latin1');
+  }
+  socket.cork();
+  socket.write(begin, 'latin1');
+  socket.write(bytes);
+  socket.write('\r\n', 'latin1');
+  socket.uncork();
+}

@@ -1,0 +1,79 @@
+import type { Trust } from '../proxies';
+import type { Exchange } from './exchange';
+import { BodyTooLarge } from './exchange';
+import { errorAnswer, Refusal } from './errors';
+import { endToEnd, forwardedFor } from './headers';
+import type { HttpClient, Place } from './http/client';
+
+/** Above what any management call takes; its own answer says what the limit is. */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Management calls answer at once; what goes on is told by the status. */
+const TIMEOUT_MS = 60_000;
+
+export interface ManagementOptions {
+  readonly client: HttpClient;
+  /** Where the management app listens: nobody but this process reaches it. */
+  readonly place: Place;
+  readonly trust: Trust;
+  readonly clock: { readonly now: () => number };
+}
+
+/** Everything about the message on its way is the app's; credentials are, too. */
+function headersFor(exchange: Exchange, body: Buffer | undefined, trust: Trust): string[] {
+  const kept = endToEnd(
+    exchange.rawHeaders,
+    (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
+  );
+  kept.push(...forwardedFor(exchange, trust(exchange.remoteAddress)));
+  if (body !== undefined) kept.push('content-length', String(body.length));
+  return kept;
+}
+
+function refuse(exchange: Exchange, { clock }: ManagementOptions, refusal: Refusal): void {
+  const { status, headers, body } = errorAnswer(undefined, refusal, clock.now());
+  exchange.answer(status, headers, body);
+}
+
+async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
+  const { client, place, trust } = options;
+  const { method, headers, signal } = exchange;
+  const hasBody =
+    headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+  const body = hasBody ? await exchange.body(MAX_BODY_BYTES) : undefined;
+  const result = await client.send(place, {
+    method,
+    target: exchange.path + exchange.query,
+    headers: headersFor(exchange, body, trust),
+    body,
+    timeoutMs: TIMEOUT_MS,
+    signal,
+  });
+  if (result.kind === 'aborted') return;
+  if (result.kind !== 'answered') {
+    return refuse(
+      exchange,
+      options,
+      new Refusal('INTERNAL', `the management API gave no answer: ${result.kind}`),
+    );
+  }
+  await exchange.stream(
+    result.status,
+    endToEnd(result.rawHeaders, () => true),
+    result.body,
+  );
+}
+
+/** Hands requests that are no inference to the management app. Never rejects. */
+export function createManagement(
+  options: ManagementOptions,
+): (exchange: Exchange) => Promise<void> {
+  return async (exchange) => {
+    try {
+      await pass(options, exchange);
+    } catch (error) {
+      // Any other error is a caller who broke off: there is nobody to answer.
+      if (!(error instanceof BodyTooLarge)) return;
+      refuse(exchange, options, new Refusal('PAYLOAD_TOO_LARGE', error.message));
+    }
+  };
+}
