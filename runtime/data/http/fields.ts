@@ -33,10 +33,13 @@ export function checkText(head: string): void {
   if (BARE_LINE_END.test(head)) throw new HttpFault(400, 'a line must end with CR LF');
 }
 
-const BLANKS = /^[ \t]+|[ \t]+$/g;
-const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
+const BLANKS = /^ +| +$/g;
+const isBlank = (code: number): boolean => code === 0x20;
 
-/** Optional white space around a value; most values have one space before and nothing behind. */
+/**
+ * Blanks around a value; most values have one before and none behind. A tab stays a part of the
+ * value: not all readers take it away, and a length with a tab is none to some.
+ */
 function trimmed(text: string): string {
   const begin = text.charCodeAt(0) === 0x20 ? 1 : 0;
   if (begin >= text.length) return '';
@@ -156,6 +159,6 @@ export function framingOf(
 export function keepsAlive({ connection }: IncomingHttpHeaders, minor: number): boolean {
   if (connection === undefined) return minor === 1;
   const words = connection.toLowerCase().split(',');
-  const says = (word: string): boolean => words.some((one) => one.trim() === word);
+  const says = (word: string): boolean => words.some((one) => one.replace(BLANKS, '') === word);
   return !says('close') && (minor === 1 || says('keep-alive'));
 }

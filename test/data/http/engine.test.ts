@@ -75,14 +75,15 @@ function sourceOf(
   let at = 0;
   let sink: Sink | undefined;
   const give = (): void => {
-    const done = sink;
-    while (done !== undefined && at < pieces.length) {
+    const to = sink;
+    if (to === undefined) return;
+    while (at < pieces.length) {
       at += 1;
-      if (!done.data(pieces[at - 1] as Buffer)) return;
+      if (!to.data(pieces[at - 1] as Buffer)) return;
     }
     sink = undefined;
-    if (ending === 'end') done?.end();
-    else done?.fail({ kind: 'reset', message: 'broke' });
+    if (ending === 'end') to.end();
+    else to.fail({ kind: 'reset', message: 'broke' });
   };
   return {
     flow: (to) => {

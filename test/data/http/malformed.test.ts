@@ -27,6 +27,8 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ['empty length', post('Content-Length:', 'abc')],
   ['length of 2^64', post('Content-Length: 18446744073709551616', 'abc')],
   ['length of 2^64 + 3', post('Content-Length: 18446744073709551619', 'abc')],
+  ['length with a tab behind', post('Content-Length: 3\t', 'abc')],
+  ['coding with a tab behind', post('Transfer-Encoding: chunked\t', '0\r\n\r\n')],
   ['length with a vertical tab', post('Content-Length: \x0b3', 'abc')],
   ['length in other digits', post('Content-Length: \xb3', 'abc')],
   ['chunked twice', post('Transfer-Encoding: chunked, chunked', '0\r\n\r\n')],
