@@ -155,10 +155,13 @@ export function framingOf(
   return length === '0' ? NO_BODY : { kind: 'length', bytes: Number(length) };
 }
 
-/** What `Connection` asks for; without it 1.1 keeps the connection and 1.0 ends it. */
+/**
+ * What `Connection` asks for; without it 1.1 keeps the connection and 1.0 ends it. In doubt (a tab
+ * around a word) it ends: nothing is read that somebody else would not read.
+ */
 export function keepsAlive({ connection }: IncomingHttpHeaders, minor: number): boolean {
   if (connection === undefined) return minor === 1;
   const words = connection.toLowerCase().split(',');
-  const says = (word: string): boolean => words.some((one) => one.replace(BLANKS, '') === word);
-  return !says('close') && (minor === 1 || says('keep-alive'));
+  if (words.some((one) => one.trim() === 'close')) return false;
+  return minor === 1 || words.some((one) => one.replace(BLANKS, '') === 'keep-alive');
 }
