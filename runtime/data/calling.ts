@@ -2,7 +2,7 @@ import { FAILURE_CODE, SHED_CODE } from '../core/errors';
 import type { Priority, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import { Refusal } from './errors';
-import type { Answered, RawHeaders } from './exchange';
+import type { Answered, RawHeaders, Signal } from './exchange';
 import type { Attempt, AttemptStarted, Dispatcher, JobResult } from './job';
 import type { Upstream } from './upstream';
 import { readAll } from './upstream';
@@ -19,7 +19,7 @@ export interface CallBase {
   readonly priority: Priority;
   readonly timeoutMs: number;
   readonly items: number;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** Towards the server; each try adds Host, length and deadline. */
   readonly headers: RawHeaders;
   /** 32 hex digits of W3C Trace Context, for exemplars. */

@@ -10,6 +10,7 @@ import {
   withdraw,
 } from '../core/admission';
 import type { Priority, ShedReason } from '../core/outcome';
+import type { Signal } from './exchange';
 import type { Seat, ArmState } from './dispatch-state';
 import type { Wish } from './dispatch-seats';
 import { capacityOf, hasSeat, nextDue, openSeats, takeSeat, usable } from './dispatch-seats';
@@ -42,7 +43,7 @@ export type Placed =
 export interface Seeker {
   readonly wish: Wish;
   readonly priority: Priority;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** When it was accepted, and when it must be answered; milliseconds since the epoch. */
   readonly since: number;
   readonly deadline: number;
@@ -64,7 +65,7 @@ export interface Waits {
 type Arm = ArmState<Waiter>;
 
 /** Calls once when the signal aborts, even if it has before; the answer stops listening. */
-export function onAbort(signal: AbortSignal, call: () => void): () => void {
+export function onAbort(signal: Signal, call: () => void): () => void {
   if (signal.aborted) {
     call();
     return () => undefined;

@@ -5,6 +5,7 @@ import type { Load } from '../core/load';
 import type { SpillReason, TryResult } from '../core/outcome';
 import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../core/retry';
 import { chooseArm } from '../core/split';
+import type { Signal } from './exchange';
 import type { Context, DispatcherOptions, Ticket } from './dispatch-account';
 import { BROKEN, ended, failed, refused, textOf } from './dispatch-account';
 import { hasHope, judge, learnCost, openSeats, usable } from './dispatch-seats';
@@ -280,7 +281,7 @@ function secondTry(
 }
 
 /** Resolves after `ms` milliseconds or when the caller goes away. */
-function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+function sleep(clock: Clock, ms: number, signal: Signal): Promise<void> {
   return new Promise((resolve) => {
     let stop: () => void = () => undefined;
     const cancel = clock.setTimeout(() => {

@@ -45,6 +45,13 @@ export interface Answered {
 
 export type Exchanged = Answered | Broken;
 
+/** What of an AbortSignal is needed on the way of a request; making a real one takes microseconds. */
+export interface Signal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
  * it can be exchanged.
@@ -61,7 +68,7 @@ export interface Exchange {
   readonly remoteAddress: string;
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** The whole body. @throws BodyTooLarge, or any error when the caller breaks off */
   readonly body: (limit: number) => Promise<Buffer>;
   readonly answer: (status: number, headers: RawHeaders, body: Buffer | string) => void;

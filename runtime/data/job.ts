@@ -1,5 +1,6 @@
 import type { Priority, ShedReason, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
+import type { Signal } from './exchange';
 
 /** One try at one replica, begun by the dispatcher, done by the upstream client. */
 export interface Attempt {
@@ -37,7 +38,7 @@ export interface Job {
   /** Can the body be sent a second time? */
   readonly replayable: boolean;
   /** Aborted when the caller goes away. */
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /**
    * Does one try. Resolves when the status line is there or the try failed. The dispatcher may call
    * it again (on another replica) only if the result was a failure and nothing has been sent to the

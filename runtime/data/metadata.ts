@@ -1,3 +1,4 @@
+import type { Signal } from './exchange';
 import type { Attempt } from './job';
 import type { ModelMetadata } from './protocols/v2';
 import { readMetadata } from './protocols/v2';
@@ -12,13 +13,13 @@ export interface MetadataCache {
   readonly of: (
     model: string,
     attempt: Attempt,
-    signal: AbortSignal,
+    signal: Signal,
   ) => Promise<ModelMetadata | undefined>;
 }
 
 export function createMetadataCache(upstream: Upstream): MetadataCache {
   const known = new Map<string, { readonly version: string; readonly metadata: ModelMetadata }>();
-  const ask = async (model: string, attempt: Attempt, signal: AbortSignal) => {
+  const ask = async (model: string, attempt: Attempt, signal: Signal) => {
     const { replica, remainingMs: timeoutMs } = attempt;
     const target = `/v2/models/${encodeURIComponent(model)}`;
     const sending = { replica, method: 'GET', target, headers: [], body: undefined };

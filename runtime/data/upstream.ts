@@ -1,6 +1,6 @@
 import type { TryResult } from '../core/outcome';
 import type { Replica } from '../core/table';
-import type { Answered, Broken, Exchanged, RawHeaders } from './exchange';
+import type { Answered, Broken, Exchanged, RawHeaders, Signal } from './exchange';
 import type { HttpClient } from './http/client';
 import { createHttpClient } from './http/client';
 
@@ -15,7 +15,7 @@ export interface Sending {
   /** Milliseconds until the first byte, and then between bytes. */
   readonly timeoutMs: number;
   /** Aborted when the caller goes away. */
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
 }
 
 /** Sends requests to model servers over connections that are kept. */

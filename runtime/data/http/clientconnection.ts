@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Answered, Broken, Exchanged, RawHeaders, Sink, Source } from '../exchange';
+import type { Answered, Broken, Exchanged, RawHeaders, Signal, Sink, Source } from '../exchange';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import { HttpFault } from './fields';
@@ -22,7 +22,7 @@ export interface Asking {
   readonly body: Buffer | undefined;
   /** Milliseconds until the first byte, and then between bytes. */
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
 }
 
 function write(socket: Socket, { method, target, headers, body }: Asking): void {

@@ -6,6 +6,7 @@ import { BodyTooLarge } from '../exchange';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import type { RequestHead } from './request';
+import { CallerSignal } from './signal';
 import type { Outgoing } from './streaming';
 import { hasField, Streaming, writeBoth } from './streaming';
 
@@ -55,13 +56,12 @@ export class ServerExchange implements Exchange {
   readonly rawHeaders: RawHeaders;
   readonly remoteAddress: string;
   readonly secure: boolean;
+  readonly signal = new CallerSignal();
 
   private readonly reader: BodyReader;
   private pieces: Buffer[] = [];
   private bytes = 0;
   private waiting: Waiting | undefined;
-  private gone: AbortController | undefined;
-  private isGone = false;
   private isAnswering = false;
   /** Only the end of the connection says where the answer ends. */
   private mustEnd = false;
@@ -84,15 +84,6 @@ export class ServerExchange implements Exchange {
     this.remoteAddress = line.remoteAddress;
     this.secure = line.secure;
     this.reader = readerOf(head.framing);
-  }
-
-  /** Made when it is asked for: most requests end before anyone looks. */
-  get signal(): AbortSignal {
-    if (this.gone === undefined) {
-      this.gone = new AbortController();
-      if (this.isGone) this.gone.abort();
-    }
-    return this.gone.signal;
   }
 
   get hasBegun(): boolean {
@@ -144,7 +135,7 @@ export class ServerExchange implements Exchange {
     const { framing, expects } = this.head;
     return new Promise((resolve, reject) => {
       const waiting = { limit, resolve, reject };
-      if (this.isGone) return reject(new Error('the caller is gone'));
+      if (this.signal.aborted) return reject(new Error('the caller is gone'));
       const announced = framing.kind === 'length' ? framing.bytes : this.bytes;
       if (announced > limit) return this.refuse(waiting);
       this.waiting = waiting;
@@ -170,7 +161,7 @@ export class ServerExchange implements Exchange {
   }
 
   answer(status: number, headers: RawHeaders, body: Buffer | string): void {
-    if (this.isGone || this.isAnswering) return;
+    if (this.signal.aborted || this.isAnswering) return;
     this.isAnswering = true;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     const isBodiless = status === 204 || status === 304;
@@ -186,7 +177,7 @@ export class ServerExchange implements Exchange {
   }
 
   stream(status: number, headers: RawHeaders, source: Source): Promise<Sent> {
-    if (this.isGone || this.isAnswering) {
+    if (this.signal.aborted || this.isAnswering) {
       source.destroy();
       return Promise.resolve('caller_gone');
     }
@@ -230,9 +221,8 @@ export class ServerExchange implements Exchange {
 
   /** The caller went away, or sent what is no HTTP. */
   abandon(): void {
-    if (this.isGone) return;
-    this.isGone = true;
-    this.gone?.abort();
+    if (this.signal.aborted) return;
+    this.signal.abort();
     this.waiting?.reject(new Error('the caller broke off'));
     this.waiting = undefined;
     this.onGone?.();
