@@ -43,8 +43,9 @@ export class Joiner {
       throw error;
     }
     if (parts === undefined) this.trust = { kind: 'refuted' };
-    else if (this.trust.kind === 'unproven') return this.prove(items, parts, outputs);
-    return parts;
+    // Another run may have found the graph out while this one was under way.
+    if (parts === undefined || !this.possible) return undefined;
+    return this.trust.kind === 'unproven' ? this.prove(items, parts, outputs) : parts;
   }
 
   private async prove(
