@@ -40,7 +40,8 @@ export class AdaptiveEngine implements Engine {
   }
 
   readonly run = (inputs: Tensors, outputs: readonly string[]): Promise<RawOutputs> => {
-    if (this.place.kind !== 'inline') return this.place.engine.run(inputs, outputs);
+    if (this.place.kind === 'thread') return this.place.engine.run(inputs, outputs);
+    // Also while it moves: the first session may close only when the last run on it is over.
     return this.measured(inputs, outputs);
   };
 
