@@ -122,7 +122,11 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
   return { definitions, stop };
 }
 
-function openData({ config, version, log }: ServiceOptions, authenticate: Authenticate) {
+function openData(
+  { config, version, log }: ServiceOptions,
+  authenticate: Authenticate,
+  isReady: () => boolean,
+) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics();
   const lag = createLagMeter();
@@ -144,6 +148,7 @@ function openData({ config, version, log }: ServiceOptions, authenticate: Authen
     newId: randomUUID,
     trustedProxies: config.server.trustedProxies,
     version,
+    isReady,
     onBatch: metrics.onBatch,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
@@ -238,8 +243,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
   const audit = openAudit(options);
   const cluster = await openCluster(options);
-  const data = openData(options, authenticate);
-  const control = openControl(options, cluster, data, authenticate, audit);
+  const data = openData(options, authenticate, () => control.isReady());
+  const control: Control = openControl(options, cluster, data, authenticate, audit);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
   const stopTicks = startTicks(control.tick, log);

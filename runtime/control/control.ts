@@ -4,6 +4,7 @@ import { CALLS } from './calls';
 import type { Context } from './context';
 import { docsPages } from './docs';
 import { createEventLoop } from './eventloop';
+import { isReady } from './healthview';
 import { createLocks } from './locks';
 import { createOpsApp, metricsPage } from './ops';
 import type { ControlOptions } from './ports';
@@ -24,6 +25,8 @@ export interface Control {
   readonly tick: () => Promise<void>;
   /** Resolves when the cluster has been read for the first time. */
   readonly whenSynced: () => Promise<void>;
+  /** May requests be sent here? What /health/ready says. */
+  readonly isReady: () => boolean;
   /** Not ready from here on; requests are still answered. */
   readonly beginShutdown: () => void;
 }
@@ -64,6 +67,7 @@ export function createControl(options: ControlOptions): Control {
     },
     tick,
     whenSynced: world.whenSynced,
+    isReady: () => isReady(context),
     beginShutdown: () => {
       shuttingDown = true;
     },

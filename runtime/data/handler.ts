@@ -42,6 +42,8 @@ export interface DataPlaneOptions {
   readonly trustedProxies: readonly string[];
   /** Version of the service. */
   readonly version: string;
+  /** May requests be sent here? Probes of V2 ask it. */
+  readonly isReady: () => boolean;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
   /** A fault of our own: where, never what was sent. */
@@ -186,9 +188,14 @@ async function objectOf({ exchange }: Request, model: ModelRoute) {
 
 const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
 
-function sendJson({ exchange, tracing }: Request, value: object, origin?: Origin): void {
+function sendJson(
+  { exchange, tracing }: Request,
+  value: object,
+  origin?: Origin,
+  status = 200,
+): void {
   const headers = ['content-type', 'application/json', ...ownHeaders(tracing, origin)];
-  exchange.answer(200, headers, writeJson(value));
+  exchange.answer(status, headers, writeJson(value));
 }
 
 type Origin = Parameters<typeof ownHeaders>[1];
@@ -321,5 +328,8 @@ function answerOwn(
   route: Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>,
 ): void {
   const caller = authenticated(plane, request.exchange);
-  sendJson(request, ownAnswer(route, plane.table.current, caller, plane.version));
+  const body = ownAnswer(route, plane.table.current, caller, plane);
+  // A probe reads the status, a KServe client the body.
+  const unready = route.kind === 'v2_server' && route.call === 'ready' && !plane.isReady();
+  sendJson(request, body, undefined, unready ? 503 : 200);
 }

@@ -106,6 +106,7 @@ async function compose() {
     newId: () => `id-${(ids += 1)}`,
     trustedProxies: [],
     version: 'test',
+    isReady: service.control.isReady,
     onBatch: () => undefined,
     onShadow: () => undefined,
     onFault: (_, error) => {

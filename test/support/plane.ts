@@ -132,6 +132,7 @@ export interface PlaneOptions {
   readonly authenticate?: Authenticate;
   readonly trustedProxies?: readonly string[];
   readonly random?: () => number;
+  readonly isReady?: () => boolean;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
@@ -161,6 +162,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     newId: () => `id-${(ids += 1)}`,
     trustedProxies: options.trustedProxies ?? [],
     version: '1.2.3',
+    isReady: options.isReady ?? (() => true),
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
     onFault: (_id, error) => faults.push(error),
