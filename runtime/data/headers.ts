@@ -36,15 +36,18 @@ function namedByConnection(raw: RawHeaders): ReadonlySet<string> {
   return names;
 }
 
-function filtered(raw: RawHeaders, keep: (name: string) => boolean): string[] {
-  const dropped = namedByConnection(raw);
+/** Header lines but those that `drop` says, by name in lower case. */
+export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
-    const name = (raw[at] ?? '').toLowerCase();
-    if (HOP_BY_HOP.has(name) || dropped.has(name) || !keep(name)) continue;
-    kept.push(raw[at] ?? '', raw[at + 1] ?? '');
+    if (!drop((raw[at] ?? '').toLowerCase())) kept.push(raw[at] ?? '', raw[at + 1] ?? '');
   }
   return kept;
+}
+
+function filtered(raw: RawHeaders, keep: (name: string) => boolean): string[] {
+  const dropped = namedByConnection(raw);
+  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || dropped.has(name) || !keep(name));
 }
 
 /** What identifies a request on its way. */

@@ -1,7 +1,8 @@
 export { createDispatcher } from './dispatch';
 export type { DispatcherOptions, DispatcherParts } from './dispatch';
-export type { DataPlane, DataPlaneOptions } from './handler';
+export type { DataPlane } from './handler';
 export { createDataPlane } from './handler';
 export { nodeExchange } from './http/node';
+export type { DataPlaneOptions } from './request';
 export type { ShadowReport } from './shadow';
 export { createUpstream } from './upstream';
