@@ -59,7 +59,7 @@ const CALL_OF: Readonly<Record<Protocol, string>> = {
 export function checkSpoken(model: ModelRoute, route: Passing, named?: string): void {
   const arms = [...model.arms.values()].filter(({ name }) => (named ?? name) === name);
   if (arms.some((arm) => speaks(arm, route))) return;
-  const [arm] = arms.filter((one) => knows(one, route.kind));
+  const arm = arms.find((one) => knows(one, route.kind));
   if (arm !== undefined && route.kind === 'v1') {
     const { server } = arm;
     const texts = V1_TEXT(model.id);

@@ -1,5 +1,4 @@
 import type { Authenticate } from '../../runtime/auth/port';
-import { holds } from '../../runtime/auth/port';
 import type { Behave } from '../support/backend';
 import { freePort, json, startBackend, stopBackends } from '../support/backend';
 import { startPlane, stopPlanes, until } from '../support/plane';
@@ -117,7 +116,7 @@ test('the rest of the metadata is the server’s own, and so is an error', async
 test('a caller hears of the version it would get', async () => {
   const [one, two] = await Promise.all([startBackend(about), startBackend(about)]);
   const plane = await startPlane();
-  const half = candidates.map((one) => ({ ...one, traffic: 50 }));
+  const half = candidates.map((next) => ({ ...next, traffic: 50 }));
   plane.route({
     input: { id: 'iris', candidates: half },
     ports: { stable: [one.port], next: [two.port] },

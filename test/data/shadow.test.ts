@@ -99,7 +99,7 @@ describe('calls that pass untouched are copied, too', () => {
     () =>
       json({ predictions: rows });
 
-  test.each([
+  test.each<readonly [string, string, Behave, Behave, readonly string[]]>([
     ['agree', V2, v2('a', 0.5), v2('a', 0.501), []],
     ['disagree', V2, v2('a', 0.5), v2('b', 0.9), ['label', 'p.0', 'p.1']],
     ['agree', V1, v1({ p: 1 }, { p: 2 }), v1({ p: 1.001 }, { p: 2 }), []],
@@ -108,7 +108,7 @@ describe('calls that pass untouched are copied, too', () => {
     ['disagree', V1, v1(1, 2), v1(1), ['length']],
     ['failed', V1, v1(1), () => json({ error: 'no' }, 400), []],
     ['failed', V2, v2('a', 1), () => ({ kind: 'answer', body: 'no JSON' }), []],
-  ] as const)('and compared: %s at %s', async (verdict, path, stable, other, differing) => {
+  ])('and compared: %s at %s', async (verdict, path, stable, other, differing) => {
     const { plane, live: one, shadow } = await mirrored(other);
     one.become(stable);
     const body = '{"inputs": [ 9007199254740993 ]}';
