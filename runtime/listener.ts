@@ -7,11 +7,6 @@ import type { Config } from './config';
 import type { DataPlane } from './data';
 import { drainable } from './drain';
 
-/** Headers that do not come in this time are not coming; milliseconds. */
-const HEADERS_MS = 10_000;
-/** Longer than clients and load balancers keep idle connections, so that they close first. */
-const KEEP_ALIVE_MS = 75_000;
-const MAX_HEADER_BYTES = 16_384;
 /** A request with more headers than this is an attack or a mistake. */
 const MAX_HEADERS = 100;
 
@@ -25,18 +20,22 @@ export interface Listener {
 }
 
 export interface ListenerOptions {
-  readonly server: Pick<Config['server'], 'host' | 'tls' | 'maxConnections'>;
+  readonly server: Pick<
+    Config['server'],
+    'host' | 'tls' | 'maxConnections' | 'headersSeconds' | 'keepAliveSeconds' | 'maxHeaderBytes'
+  >;
   readonly port: number;
   readonly handle: RequestListener;
 }
 
 function serverOf({ server }: ListenerOptions, handle: RequestListener): Server {
+  const headersMs = server.headersSeconds * 1000;
   const options = {
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    headersTimeout: HEADERS_MS,
+    keepAliveTimeout: server.keepAliveSeconds * 1000,
+    headersTimeout: headersMs,
     // Bodies have the request's own deadline.
     requestTimeout: 0,
-    maxHeaderSize: MAX_HEADER_BYTES,
+    maxHeaderSize: server.maxHeaderBytes,
     requireHostHeader: true,
     noDelay: true,
   };
@@ -45,7 +44,7 @@ function serverOf({ server }: ListenerOptions, handle: RequestListener): Server 
   return createTlsServer(
     {
       ...options,
-      handshakeTimeout: HEADERS_MS,
+      handshakeTimeout: headersMs,
       cert: readFileSync(tls.cert),
       key: readFileSync(tls.key),
     },

@@ -26,6 +26,7 @@ import { dispatchTo, listen } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics } from './metrics';
+import { limitsOf, tuningOf, upstreamOf } from './settings';
 
 /** Between two looks of the control loop, milliseconds. */
 const TICK_MS = 1000;
@@ -136,8 +137,9 @@ function openData(
     random: Math.random,
     onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
     lagMs: lag.lagMs,
+    tuning: tuningOf(config),
   });
-  const upstream = createUpstream();
+  const upstream = createUpstream(upstreamOf(config));
   const data = createDataPlane({
     table,
     dispatcher,
@@ -148,6 +150,7 @@ function openData(
     newId: randomUUID,
     trustedProxies: config.server.trustedProxies,
     version,
+    limits: limitsOf(config),
     isReady,
     onBatch: metrics.onBatch,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {

@@ -10,16 +10,13 @@ import { callerHeaders, firstOf, ownHeaders, withoutHeaders } from './headers';
 import { parsedAnswer } from './infer';
 import { isServing } from './lists';
 import { isLookup, lookUp } from './lookup';
-import { collected, isMirrored, mirrored } from './mirror';
+import { collecting, isMirrored, mirrored } from './mirror';
 import { writeJson } from './protocols/exact';
 import { inflated, isPlain, parseObject } from './protocols/json';
 import type { Plane, Request } from './request';
 import { authenticated, baseOf } from './request';
 
 // Calls whose bytes pass as they are: V2, V1, OpenAI.
-
-/** The model is named in the body; this is as much as is read before it is known whose limit counts. */
-const MAX_OPENAI_BYTES = 10 * 1024 * 1024;
 
 /** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
 function answerReady({ exchange, tracing }: Request, model: ModelRoute, arm?: string): void {
@@ -47,7 +44,8 @@ export async function answerPassing(
   const target = targetOf(route, exchange.query);
   if (isLookup(route)) return answerLookup(plane, request, route, base, target, caller);
   const body = await exchange.body(model.inference.maxBodyBytes);
-  const collect = isMirrored(route, base) ? collected : undefined;
+  const { shadowBytes } = plane.limits;
+  const collect = isMirrored(route, base) ? collecting(shadowBytes) : undefined;
   const passed = await forward(plane.inferring, base, exchange, { target, body, tracing, collect });
   if (passed === undefined || collect === undefined || passed.status >= 300) return;
   const copy = mirrored(plane.inferring, route, target, body, passed);
@@ -98,9 +96,10 @@ export async function answerOpenai(
   const { exchange, tracing } = request;
   // Who nobody knows is not read from.
   authenticated(plane, exchange);
-  const raw = await exchange.body(MAX_OPENAI_BYTES);
+  const { openaiBytes } = plane.limits;
+  const raw = await exchange.body(openaiBytes);
   const encoding = firstOf(exchange.headers['content-encoding']);
-  const { model: name } = parseObject(inflated(raw, encoding, MAX_OPENAI_BYTES));
+  const { model: name } = parseObject(inflated(raw, encoding, openaiBytes));
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
   }

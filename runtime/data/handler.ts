@@ -7,6 +7,7 @@ import { BodyTooLarge } from './exchange';
 import type { Tracing } from './headers';
 import { ownHeaders, tracingOf, trustOf } from './headers';
 import type { Inferring } from './infer';
+import { DEFAULT_LIMITS } from './limits';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
 import type { Route, RouteKind } from './paths';
@@ -24,9 +25,15 @@ export interface DataPlane {
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { dispatcher, upstream, random, onShadow, trustedProxies } = options;
-  const inferring: Inferring = { dispatcher, upstream, metadata: createMetadataCache(upstream) };
-  const shadows = createShadows(random, onShadow);
-  const plane: Plane = { ...options, inferring, shadows, trust: trustOf(trustedProxies) };
+  const { limits = DEFAULT_LIMITS } = options;
+  const inferring: Inferring = {
+    dispatcher,
+    upstream,
+    limits,
+    metadata: createMetadataCache(upstream),
+  };
+  const shadows = createShadows(random, onShadow, limits);
+  const plane: Plane = { ...options, limits, inferring, shadows, trust: trustOf(trustedProxies) };
   return { matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 

@@ -4,5 +4,8 @@ export type { DataPlane } from './handler';
 export { createDataPlane } from './handler';
 export { nodeExchange } from './http/node';
 export type { DataPlaneOptions } from './request';
+export type { Limits } from './limits';
+export { DEFAULT_LIMITS } from './limits';
 export type { ShadowReport } from './shadow';
+export type { UpstreamOptions } from './upstream';
 export { createUpstream } from './upstream';

@@ -8,20 +8,21 @@ import { parsedAnswer } from './infer';
 import { inflated, isPlain } from './protocols/json';
 import { v2ToNative } from './protocols/v2';
 import type { Mirrored } from './shadow';
-import { MAX_SHADOW_BYTES } from './shadow';
 
 // How calls that pass untouched are compared with their copies: by what their JSON says.
 
 /** Collects what passes by; undefined when it was more than a copy may have. */
-export function collected(source: Readable): () => Buffer | undefined {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  source.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (size <= MAX_SHADOW_BYTES) chunks.push(chunk);
-    else chunks.length = 0;
-  });
-  return () => (size <= MAX_SHADOW_BYTES ? Buffer.concat(chunks) : undefined);
+export function collecting(limit: number) {
+  return (source: Readable): (() => Buffer | undefined) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    source.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) chunks.push(chunk);
+      else chunks.length = 0;
+    });
+    return () => (size <= limit ? Buffer.concat(chunks) : undefined);
+  };
 }
 
 /** Outputs by name, one for each row that the answer keeps apart; undefined: it is none. */
@@ -38,11 +39,11 @@ function outputsOf(body: Buffer, kind: Passing['kind']): readonly unknown[] | un
 }
 
 /** The live answer, if it is JSON that came whole. */
-function liveOf({ body, headers }: Passed, kind: Passing['kind']) {
+function liveOf({ body, headers }: Passed, kind: Passing['kind'], limit: number) {
   const type = headers['content-type'] ?? 'application/json';
   if (body === undefined || !/\bjson\b/i.test(type)) return undefined;
   try {
-    return outputsOf(inflated(body, headers['content-encoding'], MAX_SHADOW_BYTES), kind);
+    return outputsOf(inflated(body, headers['content-encoding'], limit), kind);
   } catch {
     return undefined;
   }
@@ -63,7 +64,7 @@ export function mirrored(
 ): Mirrored {
   return {
     bytes: request?.length ?? 0,
-    live: () => liveOf(passed, route.kind),
+    live: () => liveOf(passed, route.kind, inferring.limits.shadowBytes),
     ask: async (base) => {
       const shadow = base.model.arms.get(base.arm ?? '');
       if (shadow === undefined || !speaks(shadow, route)) throw new Error('another protocol');

@@ -9,6 +9,7 @@ import type { Origin, Tracing, Trust } from './headers';
 import { firstOf, ownHeaders, upstreamHeaders, withoutHeaders } from './headers';
 import type { Inferring } from './infer';
 import type { Dispatcher } from './job';
+import type { Limits } from './limits';
 import { writeJson } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
 import type { ShadowReport, Shadows } from './shadow';
@@ -30,6 +31,7 @@ export interface DataPlaneOptions {
   readonly trustedProxies: readonly string[];
   /** Version of the service. */
   readonly version: string;
+  readonly limits?: Limits;
   /** May requests be sent here? Probes of V2 ask it. */
   readonly isReady: () => boolean;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
@@ -39,6 +41,7 @@ export interface DataPlaneOptions {
 }
 
 export interface Plane extends DataPlaneOptions {
+  readonly limits: Limits;
   readonly inferring: Inferring;
   readonly shadows: Shadows;
   readonly trust: Trust;

@@ -2,12 +2,9 @@ import type { Compare } from '../../lib/spec';
 import type { ModelRoute, ShadowRoute } from '../core/table';
 import type { CallBase } from './calling';
 import { differences } from './compare';
+import type { Limits } from './limits';
 import { withoutHeaders } from './headers';
 
-/** A shadow may use this part of its arm's capacity, at least one request. */
-const BUDGET = 0.1;
-/** Larger requests are not copied: the copy would cost more than it tells. */
-export const MAX_SHADOW_BYTES = 1024 * 1024;
 /** Differing paths that are told of one request. */
 const MAX_TOLD = 10;
 
@@ -36,10 +33,10 @@ export interface Shadows {
   readonly mirror: (mirrored: Mirrored, base: CallBase, requestId: string) => void;
 }
 
-function budgetOf(model: ModelRoute, arm: string): number {
+function budgetOf(model: ModelRoute, arm: string, part: number): number {
   const route = model.arms.get(arm);
   const capacity = (route?.replicas.length ?? 0) * (route?.concurrencyPerReplica ?? 0);
-  return Math.max(1, Math.floor(capacity * BUDGET));
+  return Math.max(1, Math.floor(capacity * part));
 }
 
 /** Item by item: `paths` and `labels` of the rules are names of outputs, in whichever item. */
@@ -74,7 +71,11 @@ async function compared(
   report(found.length === 0 ? 'agree' : 'disagree', found);
 }
 
-export function createShadows(random: () => number, tell: (report: ShadowReport) => void): Shadows {
+export function createShadows(
+  random: () => number,
+  tell: (report: ShadowReport) => void,
+  { shadowBytes, shadowPart }: Limits,
+): Shadows {
   const running = new Map<string, number>();
   const copy = async (
     key: string,
@@ -101,8 +102,8 @@ export function createShadows(random: () => number, tell: (report: ShadowReport)
         const fixed = { model: base.model.id, arm: shadow.arm, requestId };
         const report: Tell = (verdict, found = []) => tell({ ...fixed, verdict, differing: found });
         const key = `${base.model.id}\0${shadow.arm}`;
-        const full = (running.get(key) ?? 0) >= budgetOf(base.model, shadow.arm);
-        if (full || mirrored.bytes > MAX_SHADOW_BYTES) report('dropped');
+        const full = (running.get(key) ?? 0) >= budgetOf(base.model, shadow.arm, shadowPart);
+        if (full || mirrored.bytes > shadowBytes) report('dropped');
         else void copy(key, mirrored, base, shadow, report);
       }
     },

@@ -4,6 +4,13 @@ import type { TryResult } from '../core/outcome';
 import type { Replica } from '../core/table';
 import type { RawHeaders } from './exchange';
 
+/** How connections to model servers are kept. */
+export interface UpstreamOptions {
+  readonly connectMs: number;
+  readonly idleMs: number;
+  readonly maxIdlePerReplica: number;
+}
+
 /** A server on the same network answers a handshake in a millisecond, or it is gone. */
 const CONNECT_MS = 500;
 /** Shorter than the keep-alive of any server we know (node:http: 5 s), so that we close first. */
@@ -11,6 +18,12 @@ const IDLE_MS = 4000;
 /** Idle connections that are kept to one replica: a burst larger than this opens new ones. */
 const MAX_IDLE_PER_REPLICA = 64;
 const MAX_HEADER_BYTES = 16_384;
+
+export const DEFAULT_UPSTREAM: UpstreamOptions = {
+  connectMs: CONNECT_MS,
+  idleMs: IDLE_MS,
+  maxIdlePerReplica: MAX_IDLE_PER_REPLICA,
+};
 
 /** One request to one replica. */
 export interface Sending {
@@ -61,14 +74,14 @@ function failureOf(error: NodeJS.ErrnoException, connected: boolean, signal: Abo
 }
 
 /** True as soon as the connection stands; a reused one stands from the start. */
-function watchConnect(sent: ClientRequest): () => boolean {
+function watchConnect(sent: ClientRequest, connectMs: number): () => boolean {
   let connected = false;
   sent.once('socket', (socket) => {
     if (!socket.connecting) {
       connected = true;
       return;
     }
-    const timer = setTimeout(() => sent.destroy(new ConnectTimeout()), CONNECT_MS);
+    const timer = setTimeout(() => sent.destroy(new ConnectTimeout()), connectMs);
     socket.once('connect', () => {
       connected = true;
       clearTimeout(timer);
@@ -87,7 +100,7 @@ function guardBody(body: IncomingMessage, timeoutMs: number): void {
   body.pause();
 }
 
-function start(agent: Agent, sending: Sending): Promise<UpstreamResult> {
+function start(agent: Agent, connectMs: number, sending: Sending): Promise<UpstreamResult> {
   const { replica, method, target, headers, body, timeoutMs, signal } = sending;
   return new Promise((resolve) => {
     const sent = request({
@@ -106,7 +119,7 @@ function start(agent: Agent, sending: Sending): Promise<UpstreamResult> {
         String(Math.ceil(timeoutMs)),
       ],
     });
-    const isConnected = watchConnect(sent);
+    const isConnected = watchConnect(sent, connectMs);
     const timer = setTimeout(() => sent.destroy(new Timeout()), timeoutMs);
     const abort = (): void => void sent.destroy();
     signal.addEventListener('abort', abort, { once: true });
@@ -129,16 +142,18 @@ function start(agent: Agent, sending: Sending): Promise<UpstreamResult> {
   });
 }
 
-export function createUpstream(): Upstream {
+export function createUpstream(options: UpstreamOptions = DEFAULT_UPSTREAM): Upstream {
+  const { connectMs, idleMs, maxIdlePerReplica } = options;
   const agent = new Agent({
     keepAlive: true,
-    timeout: IDLE_MS,
-    maxFreeSockets: MAX_IDLE_PER_REPLICA,
+    timeout: idleMs,
+    maxFreeSockets: maxIdlePerReplica,
     // The one used last is warm; the others may go idle and close.
     scheduling: 'lifo',
   });
   return {
-    send: async (sending) => (sending.signal.aborted ? { kind: 'aborted' } : start(agent, sending)),
+    send: async (sending) =>
+      sending.signal.aborted ? { kind: 'aborted' } : start(agent, connectMs, sending),
     close: () => agent.destroy(),
   };
 }
