@@ -99,7 +99,7 @@ export async function answerOpenai(
   const { openaiBytes } = plane.limits;
   const raw = await exchange.body(openaiBytes);
   const encoding = firstOf(exchange.headers['content-encoding']);
-  const { model: name } = parseObject(inflated(raw, encoding, openaiBytes));
+  const { model: name } = parseObject(await inflated(raw, encoding, openaiBytes));
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
   }

@@ -1,9 +1,9 @@
+import { BodyTooLarge } from '../shared/body';
 import { answerBatch, answerNative } from './answer-native';
 import { answerOpenai, answerPassing } from './answer-passing';
 import { CallerGone } from './calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
-import { BodyTooLarge } from './exchange';
 import type { Tracing } from './headers';
 import { ownHeaders, tracingOf, trustOf } from './headers';
 import type { Inferring } from './infer';

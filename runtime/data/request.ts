@@ -93,7 +93,7 @@ export function jsonBase(base: CallBase): CallBase {
 export async function objectOf({ exchange }: Request, model: ModelRoute) {
   const limit = model.inference.maxBodyBytes;
   const raw = await exchange.body(limit);
-  const body = inflated(raw, firstOf(exchange.headers['content-encoding']), limit);
+  const body = await inflated(raw, firstOf(exchange.headers['content-encoding']), limit);
   return { value: parseObject(body), bytes: body.length };
 }
 

@@ -19,11 +19,13 @@ export interface ShadowReport {
   readonly differing: readonly string[];
 }
 
+type Live = readonly unknown[] | undefined;
+
 /** A request that was answered, as a shadow may be asked it too. */
 export interface Mirrored {
   readonly bytes: number;
   /** What the live arm gave, one output per item; undefined: it cannot be compared. */
-  readonly live: () => readonly unknown[] | undefined;
+  readonly live: () => Live | Promise<Live>;
   /** The same from the arm that `base` names. Rejects when it gives none. */
   readonly ask: (base: CallBase) => Promise<readonly unknown[]>;
 }
@@ -65,7 +67,7 @@ async function compared(
   { arm, compare }: ShadowRoute,
   report: Tell,
 ): Promise<void> {
-  const outputs = live();
+  const outputs = await live();
   if (outputs === undefined) return report('dropped');
   const found = differing(outputs, await ask(shadowBase(base, arm)), compare);
   report(found.length === 0 ? 'agree' : 'disagree', found);

@@ -91,7 +91,7 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
   });
 
   test('415 for an encoding it does not know, 400 for bytes that are not encoded so', async () => {
-    const unknown = await send('{}', { 'content-encoding': 'br' });
+    const unknown = await send('{}', { 'content-encoding': 'zstd' });
     expect([unknown.status, messageOf(path, unknown.text)]).toEqual([
       415,
       expect.stringContaining('gzip, deflate'),

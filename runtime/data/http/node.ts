@@ -2,37 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Readable } from 'node:stream';
 import type { Exchange, RawHeaders, Sent } from '../exchange';
-import { BodyTooLarge } from '../exchange';
+import { readBody } from '../../shared/body';
 
 /** Also a GET is not `complete` before the parser has told so, one turn later. */
 function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length'];
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
-}
-
-function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const announced = Number(request.headers['content-length'] ?? 0);
-  return new Promise((resolve, reject) => {
-    const refuse = (): void => {
-      // What still comes is thrown away, so that the answer can be read; the connection ends after
-      // it.
-      request.removeAllListeners('data').resume();
-      reject(new BodyTooLarge(limit));
-    };
-    if (announced > limit) return refuse();
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > limit) return refuse();
-      chunks.push(chunk);
-    });
-    request.on('end', () =>
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
-    );
-    request.on('error', reject);
-    request.on('aborted', () => reject(new Error('the caller broke off')));
-  });
 }
 
 function sendStream(
