@@ -57,7 +57,10 @@ test('the dispatcher ejects after as many failures, for as long, as it was told'
   const tuning = { consecutiveFailures: 1, firstOutMs: 500_000, longestOutMs: 600_000 };
   const plane = await startPlane({ tuning });
   plane.route({ input: { id: 'iris' }, ports: { stable: [bad.port, good.port] } });
-  for (let at = 0; at < 10; at += 1) await plane.post('/v2/models/iris/infer', {});
+  const infer = () => plane.post('/v2/models/iris/infer', {});
+  // At once, so that both are chosen: the second request goes where the first one is not.
+  await Promise.all([infer(), infer()]);
+  for (let at = 0; at < 5; at += 1) await infer();
   expect(bad.seen).toHaveLength(1);
   const [until] = (plane.load.arms()[0]?.replicas ?? []).flatMap(
     ({ ejectedUntil }) => ejectedUntil ?? [],
