@@ -30,6 +30,19 @@ const serverSchema = z.strictObject({
     .default([])
     .describe('Addresses whose X-Forwarded-* headers are believed.'),
   maxConnections: z.int().min(1).max(1_000_000).default(10_000),
+  headersSeconds: z
+    .number()
+    .min(1)
+    .max(300)
+    .default(10)
+    .describe('Headers (and a TLS handshake) that do not come in this time are not coming.'),
+  keepAliveSeconds: z
+    .number()
+    .min(1)
+    .max(3600)
+    .default(75)
+    .describe('Longer than clients and load balancers keep idle connections, so they close first.'),
+  maxHeaderBytes: z.int().min(1024).max(1_048_576).default(16_384),
   acceptSeconds: z
     .number()
     .min(0)
@@ -56,6 +69,86 @@ const localSchema = z.strictObject({
     .max(300)
     .default(1)
     .describe('Between "no new requests" and SIGTERM of a replica.'),
+});
+
+const MIB = 1024 * 1024;
+
+const inferenceSchema = z.strictObject({
+  maxAnswerBytes: z
+    .int()
+    .min(1024)
+    .max(1024 * MIB)
+    .default(64 * MIB)
+    .describe('Answers of native calls and batches, which are read whole; others stream.'),
+  maxOpenaiBodyBytes: z
+    .int()
+    .min(1024)
+    .max(1024 * MIB)
+    .default(10 * MIB)
+    .describe('OpenAI calls name their model inside, so that no limit of a model can hold before.'),
+  maxShadowBytes: z
+    .int()
+    .min(0)
+    .max(64 * MIB)
+    .default(MIB)
+    .describe('Larger requests and answers are not copied for a shadow.'),
+  shadowPercent: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(10)
+    .describe("Of a shadow's capacity that copies may use; at least one request."),
+});
+
+/** The constants of the algorithms; runtime/core says why they are what they are. */
+const routingSchema = z.strictObject({
+  connectMs: z
+    .int()
+    .min(10)
+    .max(60_000)
+    .default(500)
+    .describe('To a model server; then the next one is tried.'),
+  idleMs: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(4000)
+    .describe('Idle connections to a model server are closed; shorter than its own keep-alive.'),
+  maxIdleConnections: z.int().min(1).max(10_000).default(64).describe('To one replica.'),
+  decaySeconds: z
+    .number()
+    .min(0.1)
+    .max(600)
+    .default(10)
+    .describe('How fast good answers make a slow one forgotten.'),
+  rampSeconds: z
+    .number()
+    .min(0)
+    .max(600)
+    .default(30)
+    .describe('A new or returning replica gets its full part after this time.'),
+  consecutiveFailures: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(5)
+    .describe('So many in a row eject a replica.'),
+  ejectionSeconds: z.number().min(0.1).max(600).default(1).describe('The first time; it doubles.'),
+  maxEjectionSeconds: z.number().min(0.1).max(3600).default(60),
+  retryPercent: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(20)
+    .describe('Second tries per requests of the last 10 s, at most.'),
+  freeRetriesPerSecond: z
+    .number()
+    .min(0)
+    .max(10_000)
+    .default(10)
+    .describe('For models with few requests.'),
+  minRetryDelayMs: z.int().min(0).max(10_000).default(25),
+  maxRetryDelayMs: z.int().min(0).max(10_000).default(250),
 });
 
 const scope = z.enum(['infer', 'read', 'write', 'admin', 'arms']);
@@ -106,6 +199,8 @@ const configSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  inference: inferenceSchema.prefault({}),
+  routing: routingSchema.prefault({}),
   auth: authSchema.prefault({}),
   audit: z
     .strictObject({

@@ -35,6 +35,7 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { trustOf } from './proxies';
+import { callersOf, connectionsOf, limitsOf, tuningOf } from './settings';
 
 /** Between two looks of the control loop, milliseconds. */
 const TICK_MS = 1000;
@@ -154,8 +155,9 @@ function openData(
     random: Math.random,
     onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
     lagMs: lag.lagMs,
+    tuning: tuningOf(config),
   });
-  const upstream = createUpstream();
+  const upstream = createUpstream(createHttpClient(connectionsOf(config)));
   const data = createDataPlane({
     table,
     dispatcher,
@@ -165,8 +167,9 @@ function openData(
     random: Math.random,
     newId: randomUUID,
     trustedProxies: config.server.trustedProxies,
-    isReady,
     version,
+    limits: limitsOf(config),
+    isReady,
     onBatch: metrics.onBatch,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
@@ -241,10 +244,11 @@ function openAudit({ config, cwd, log }: ServiceOptions): Audit {
 
 /** The public port: inference to the data plane, the rest to the management app behind it. */
 async function openPublic(
-  { config: { server } }: ServiceOptions,
+  { config }: ServiceOptions,
   { data }: Data,
   { app }: Control,
 ): Promise<Listener> {
+  const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
   const trust = trustOf(server.trustedProxies);
@@ -256,6 +260,7 @@ async function openPublic(
   try {
     const opened = await openHttpServer({
       ...server,
+      limits: callersOf(config),
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
     });
@@ -293,7 +298,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const audit = openAudit(options);
   const cluster = await openCluster(options);
   const data = openData(options, authenticate, () => control.isReady());
-  const control = openControl(options, cluster, data, authenticate, audit, environment);
+  const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
   const stopTicks = startTicks(control.tick, log);

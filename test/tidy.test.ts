@@ -25,6 +25,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   'lib/index': ['lib/'],
   'runtime/core/': ['types:lib/spec'],
+  // What the router and the ONNX server, which stands alone, both need.
+  'runtime/shared/': ['node:'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
   'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
@@ -33,10 +35,11 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'types:lib/spec',
     'runtime/core',
     'types:runtime/cluster/port',
+    'runtime/shared',
     'prom-client',
     'node:',
   ],
-  'runtime/data/http/': ['node:', 'runtime/data/exchange'],
+  'runtime/data/http/': ['node:', 'runtime/data/exchange', 'runtime/shared'],
   'runtime/data/': [
     'types:lib/spec',
     'runtime/core',
@@ -46,6 +49,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'types:runtime/metrics',
     'types:runtime/config',
     'runtime/proxies',
+    'runtime/shared',
     'runtime/tracing',
     'node:',
   ],
@@ -71,6 +75,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/onnx/': [
     'lib/spec/closest',
     'runtime/drain',
+    'runtime/shared',
     'types:onnxruntime-node',
     'lazy:onnxruntime-node',
     'node:',

@@ -6,18 +6,27 @@ export const UNKNOWN_COST_MS = 30;
 export const RAMP_MS = 30_000;
 export const RAMP_FROM = 0.1;
 
+/** How fast a sample is forgotten, and how slowly a newcomer is loaded. */
+interface Pace {
+  readonly decayMs: number;
+  readonly rampMs: number;
+}
+
+const PACE: Pace = { decayMs: DECAY_MS, rampMs: RAMP_MS };
+
 /** Milliseconds per item and when that was learnt (milliseconds since the epoch). */
 export interface Cost {
   readonly ms: number;
   readonly at: number;
 }
 
-const decay = (from: number, to: number): number => Math.exp(-Math.max(0, to - from) / DECAY_MS);
+const decay = (from: number, to: number, decayMs: number): number =>
+  Math.exp(-Math.max(0, to - from) / decayMs);
 
 /** Peak-sensitive: a slower sample counts at once, a faster one pulls the mean with τ = 10 s. */
-export function costAfter(cost: Cost, sampleMs: number, now: number): Cost {
+export function costAfter(cost: Cost, sampleMs: number, now: number, decayMs = DECAY_MS): Cost {
   if (sampleMs >= cost.ms) return { ms: sampleMs, at: now };
-  const weight = decay(cost.at, now);
+  const weight = decay(cost.at, now, decayMs);
   return { ms: cost.ms * weight + sampleMs * (1 - weight), at: now };
 }
 
@@ -49,8 +58,8 @@ export function mostOf({ mean, deviation }: Spread): number {
  * Without new samples a replica is believed to become like its siblings again; else it is never
  * tried.
  */
-export function costAt(cost: Cost, siblingsMs: number, now: number): number {
-  return siblingsMs + (cost.ms - siblingsMs) * decay(cost.at, now);
+export function costAt(cost: Cost, siblingsMs: number, now: number, decayMs = DECAY_MS): number {
+  return siblingsMs + (cost.ms - siblingsMs) * decay(cost.at, now, decayMs);
 }
 
 /** What the score of a replica is made of. */
@@ -66,8 +75,8 @@ export interface Contender {
 }
 
 /** From 0.1 at joining to 1 after 30 s. */
-export function rampAt(joinedAt: number, now: number): number {
-  const part = Math.min(1, Math.max(0, now - joinedAt) / RAMP_MS);
+export function rampAt(joinedAt: number, now: number, rampMs = RAMP_MS): number {
+  const part = rampMs === 0 ? 1 : Math.min(1, Math.max(0, now - joinedAt) / rampMs);
   return RAMP_FROM + (1 - RAMP_FROM) * part;
 }
 
@@ -76,11 +85,16 @@ export function rampAt(joinedAt: number, now: number): number {
  * waits for its first byte longer than expected is evidence before it is a sample: 50 ms expected,
  * 400 ms waited, then 400 counts. Lower is better.
  */
-export function score(one: Contender, siblingsMs: number, now: number): number {
+export function score(
+  one: Contender,
+  siblingsMs: number,
+  now: number,
+  { decayMs, rampMs }: Pace = PACE,
+): number {
   const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
-  const expected = Math.max(costAt(one.cost, siblingsMs, now), waited);
+  const expected = Math.max(costAt(one.cost, siblingsMs, now, decayMs), waited);
   const failed = siblingsMs > 0 ? Math.max(0, one.busyUntil - now) / siblingsMs : 0;
-  return (expected * (one.itemsInFlight + failed + 1)) / rampAt(one.joinedAt, now);
+  return (expected * (one.itemsInFlight + failed + 1)) / rampAt(one.joinedAt, now, rampMs);
 }
 
 /**

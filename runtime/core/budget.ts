@@ -25,9 +25,13 @@ export function countRequest(budget: RetryBudget, now: number): void {
 }
 
 /** Takes one retry out of the budget; false when it is spent. */
-export function spendRetry(budget: RetryBudget, now: number): boolean {
-  const allowed =
-    RETRY_RATIO * sumRecent(budget.requests, now) + FREE_RETRIES_PER_SECOND * BUDGET_SECONDS;
+export function spendRetry(
+  budget: RetryBudget,
+  now: number,
+  ratio = RETRY_RATIO,
+  freePerSecond = FREE_RETRIES_PER_SECOND,
+): boolean {
+  const allowed = ratio * sumRecent(budget.requests, now) + freePerSecond * BUDGET_SECONDS;
   if (sumRecent(budget.retries, now) + 1 > allowed) return false;
   addRecent(budget.retries, now);
   return true;

@@ -17,6 +17,22 @@ export const COMPARED_SECONDS = 10;
 /** When our own event loop stood still this long, a timeout says nothing about the replica. */
 export const EXCUSED_LAG_MS = 100;
 
+/** How long one is out. */
+interface Spell {
+  readonly firstOutMs: number;
+  readonly longestOutMs: number;
+}
+
+interface Rules extends Spell {
+  readonly consecutiveFailures: number;
+}
+
+const RULES: Rules = {
+  firstOutMs: FIRST_OUT_MS,
+  longestOutMs: LONGEST_OUT_MS,
+  consecutiveFailures: CONSECUTIVE_FAILURES,
+};
+
 /**
  * `ejected`: it answers badly. `unreachable`: it refuses connections, so nothing is lost without
  * it.
@@ -74,9 +90,16 @@ export function verdictOf(result: TryResult, { lagMs, hadTime }: Circumstances):
   }
 }
 
-function out(reason: OutReason, spells: number, now: number, random: number): Standing {
-  const longest = reason === 'ejected' ? LONGEST_OUT_MS : LONGEST_UNREACHABLE_MS;
-  const length = Math.min(longest, FIRST_OUT_MS * 2 ** spells);
+function out(
+  reason: OutReason,
+  spells: number,
+  now: number,
+  random: number,
+  { firstOutMs, longestOutMs }: Spell,
+): Standing {
+  const most = Math.max(firstOutMs, longestOutMs);
+  const longest = reason === 'ejected' ? most : Math.min(most, LONGEST_UNREACHABLE_MS);
+  const length = Math.min(longest, firstOutMs * 2 ** spells);
   const until = now + length * (1 - OUT_JITTER + 2 * OUT_JITTER * random);
   return { kind: 'out', reason, until, spells: spells + 1 };
 }
@@ -118,22 +141,28 @@ export function afterBad(
   now: number,
   random: number,
   siblings: () => Siblings,
+  rules: Rules = RULES,
 ): Standing {
   if (standing.kind === 'out') return standing;
-  if (standing.kind === 'probing') return out(standing.reason, standing.spells, now, random);
+  if (standing.kind === 'probing') return out(standing.reason, standing.spells, now, random, rules);
   const failures = standing.failures + 1;
   const { own, others, mayEject } = siblings();
-  const enough = failures >= CONSECUTIVE_FAILURES || isWorse(own, others);
+  const enough = failures >= rules.consecutiveFailures || isWorse(own, others);
   if (!enough || !mayEject) return { ...standing, failures };
   const forgiven = now - standing.since >= FORGIVEN_AFTER_MS;
-  return out('ejected', forgiven ? 0 : standing.spells, now, random);
+  return out('ejected', forgiven ? 0 : standing.spells, now, random, rules);
 }
 
 /** Refused: dropped at once and whatever the siblings do; who cannot be reached cannot serve. */
-export function afterUnreached(standing: Standing, now: number, random: number): Standing {
+export function afterUnreached(
+  standing: Standing,
+  now: number,
+  random: number,
+  spell: Spell = RULES,
+): Standing {
   if (standing.kind === 'out' && standing.reason === 'unreachable') return standing;
   const recent = standing.kind !== 'in' || now - standing.since < FORGIVEN_AFTER_MS;
-  return out('unreachable', recent ? standing.spells : 0, now, random);
+  return out('unreachable', recent ? standing.spells : 0, now, random, spell);
 }
 
 /** Is a probe due? */

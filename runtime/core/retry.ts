@@ -7,6 +7,13 @@ export const MAX_TRIES = 2;
 export const MIN_JITTER_MS = 25;
 export const MAX_JITTER_MS = 250;
 
+interface Jitter {
+  readonly minJitterMs: number;
+  readonly maxJitterMs: number;
+}
+
+const JITTER: Jitter = { minJitterMs: MIN_JITTER_MS, maxJitterMs: MAX_JITTER_MS };
+
 /** Statuses by which a server or a proxy before it says that it could not serve. */
 export function isUnavailable(status: number): boolean {
   return status === 502 || status === 503 || status === 504;
@@ -44,7 +51,12 @@ export function mayRepeat(result: TryResult, { idempotent, replayable }: Repeata
  * Milliseconds to wait before the second try. None when nothing was sent (a refused connection
  * tells of one replica only), and none when others wait anyway.
  */
-export function retryDelay(result: TryResult, queued: number, random: number): number {
+export function retryDelay(
+  result: TryResult,
+  queued: number,
+  random: number,
+  { minJitterMs, maxJitterMs }: Jitter = JITTER,
+): number {
   if (result.kind === 'unreached' || queued > 0) return 0;
-  return MIN_JITTER_MS + (MAX_JITTER_MS - MIN_JITTER_MS) * random;
+  return minJitterMs + Math.max(0, maxJitterMs - minJitterMs) * random;
 }

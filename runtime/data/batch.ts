@@ -84,8 +84,10 @@ async function callChunk(
 }
 
 /** Do all arms that may be chosen take several items in one call? */
-function takesChunks({ arms, id }: ModelRoute): boolean {
-  return [...arms.values()].every((arm) => nativeTarget(arm, id, 'batch_inference') !== undefined);
+function takesChunks({ model: { arms, id }, arm: named }: CallBase): boolean {
+  return [...arms.values()]
+    .filter(({ name }) => named === undefined || name === named)
+    .every((arm) => nativeTarget(arm, id, 'batch_inference') !== undefined);
 }
 
 async function oneByOne(inferring: Inferring, base: CallBase, chunk: readonly Placed[]) {
@@ -99,7 +101,7 @@ async function runChunk(
   base: CallBase,
   chunk: readonly Placed[],
 ): Promise<readonly ItemResult[]> {
-  if (!takesChunks(base.model)) return oneByOne(inferring, base, chunk);
+  if (!takesChunks(base)) return oneByOne(inferring, base, chunk);
   try {
     const results = await callChunk(inferring, base, chunk);
     return results ?? (await oneByOne(inferring, base, chunk));
@@ -136,4 +138,24 @@ export async function inferBatch(
     }),
   );
   return results;
+}
+
+/**
+ * A batch as one request at a time, for a copy must not take more of an arm than its one request.
+ * @throws what the first item that fails fails with
+ */
+export async function inferInTurn(
+  inferring: Inferring,
+  base: CallBase,
+  items: readonly NativeItem[],
+): Promise<readonly Inferred[]> {
+  const placed = items.map((item, index) => ({ item, index }));
+  const together = takesChunks(base) ? await callChunk(inferring, base, placed) : undefined;
+  const results: ItemResult[] = [...(together ?? [])];
+  if (together === undefined) {
+    for (const item of items) results.push(await infer(inferring, { ...base, items: 1 }, item));
+  }
+  const failed = results.find((one) => one instanceof Refusal);
+  if (failed !== undefined) throw failed;
+  return results as Inferred[];
 }

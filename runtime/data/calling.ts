@@ -3,12 +3,10 @@ import type { Priority, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import { Refusal } from './errors';
 import type { Answered, RawHeaders, Signal } from './exchange';
+import type { Limits } from './limits';
 import type { Attempt, AttemptStarted, Dispatcher, JobResult } from './job';
 import type { Upstream } from './upstream';
 import { readAll } from './upstream';
-
-/** Larger answers belong on the passthrough paths, which stream. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** What a call needs to know whatever its protocol is. */
 export interface CallBase {
@@ -40,6 +38,7 @@ export type Ask = (attempt: Attempt) => Promise<Asked> | Asked;
 export interface Calling {
   readonly dispatcher: Dispatcher;
   readonly upstream: Upstream;
+  readonly limits: Limits;
 }
 
 /** The caller went away: there is nobody to answer. */
@@ -143,7 +142,7 @@ export async function callBuffered(calling: Calling, base: CallBase, ask: Ask): 
     const answered = await send(calling, base, one, asked);
     if (answered.kind !== 'answered') return over(answered);
     const left = Math.max(0, one.remainingMs - (performance.now() - began));
-    const body = await readAll(answered, MAX_ANSWER_BYTES, left);
+    const body = await readAll(answered, calling.limits.answerBytes, left);
     if (!Buffer.isBuffer(body)) return over(base.signal.aborted ? { kind: 'aborted' } : body);
     const { status } = answered;
     current = { replica: one.replica, status, body };

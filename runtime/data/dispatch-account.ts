@@ -2,6 +2,7 @@ import { retryAfterSeconds } from '../core/admission';
 import { ERROR_STATUS, SHED_CODE, STATUS_ABORTED, statusOfTry } from '../core/errors';
 import type { Outcome, ShedReason, SpillReason, TryResult } from '../core/outcome';
 import type { ModelRoute, RoutingTable, TableHolder } from '../core/table';
+import type { Tuning } from '../core/tuning';
 import { addToWindow } from '../core/window';
 import type { ArmState, Seat, States } from './dispatch-state';
 import type { Clock, Waiter } from './dispatch-wait';
@@ -17,11 +18,13 @@ export interface DispatcherOptions {
   readonly onOutcome: (outcome: Outcome) => void;
   /** Milliseconds our own event loop stood still just now; excuses replicas from timeouts. */
   readonly lagMs?: () => number;
+  readonly tuning?: Tuning;
 }
 
 type Arm = ArmState<Waiter>;
 
 export interface Context extends Omit<DispatcherOptions, 'lagMs'> {
+  readonly tuning: Tuning;
   readonly lagMs: () => number;
   readonly states: States<Waiter>;
   /** The table the states were laid under. */

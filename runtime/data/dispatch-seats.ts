@@ -5,7 +5,6 @@ import {
   afterGood,
   afterNothing,
   afterUnreached,
-  CONSECUTIVE_FAILURES,
   isDue,
   isUnreachable,
   probed,
@@ -13,6 +12,7 @@ import {
 } from '../core/ejection';
 import type { TryResult } from '../core/outcome';
 import { addRecent, sumRecent } from '../core/recent';
+import type { Tuning } from '../core/tuning';
 import type { ArmState, Seat } from './dispatch-state';
 
 /**
@@ -91,7 +91,7 @@ export function takeSeat<W>(
   const free = wish.avoid === undefined ? open.free : open.free.filter(fits);
   const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
   const mean = arm.cost?.mean ?? 0;
-  const seat = asking ?? pickTwo(free, (one) => scoreOf(one, mean, now), random);
+  const seat = asking ?? pickTwo(free, (one) => scoreOf(one, mean, now, arm.model.tuning), random);
   if (seat === undefined) return undefined;
   if (asking !== undefined) seat.standing = probed(seat.standing);
   seat.inFlight += 1;
@@ -99,15 +99,16 @@ export function takeSeat<W>(
   return seat;
 }
 
-function scoreOf(seat: Seat, mean: number, now: number): number {
+function scoreOf(seat: Seat, mean: number, now: number, tuning: Tuning): number {
   const [waitingSince] = seat.unanswered.values();
   const { cost, items, joinedAt, busyUntil } = seat;
-  return score({ cost, itemsInFlight: items, waitingSince, busyUntil, joinedAt }, mean, now);
+  const one = { cost, itemsInFlight: items, waitingSince, busyUntil, joinedAt };
+  return score(one, mean, now, tuning);
 }
 
 /** Expected milliseconds per item. */
 export function costOf<W>(arm: ArmState<W>, seat: Seat, now: number): number {
-  return costAt(seat.cost, arm.cost?.mean ?? seat.cost.ms, now);
+  return costAt(seat.cost, arm.cost?.mean ?? seat.cost.ms, now, arm.model.tuning.decayMs);
 }
 
 /** Is there another replica on which a second try has a chance? One that keeps failing has none. */
@@ -116,7 +117,7 @@ export function hasHope<W>(arm: ArmState<W>, failed: Seat): boolean {
     (seat) =>
       seat !== failed &&
       seat.standing.kind === 'in' &&
-      seat.standing.failures < CONSECUTIVE_FAILURES,
+      seat.standing.failures < arm.model.tuning.consecutiveFailures,
   );
 }
 
@@ -133,7 +134,9 @@ export function learnCost<W>(
 ): void {
   if (good) arm.cost = spreadAfter(arm.cost, ms);
   else seat.busyUntil = busyAfter(seat.busyUntil, ms, arm.cost?.mean ?? 0, now);
-  if (good || ms > seat.cost.ms) seat.cost = costAfter(seat.cost, ms, now);
+  if (good || ms > seat.cost.ms) {
+    seat.cost = costAfter(seat.cost, ms, now, arm.model.tuning.decayMs);
+  }
 }
 
 const triesOf = (seats: readonly Seat[], now: number): Siblings['own'] => ({
@@ -167,14 +170,18 @@ export function judge<W>(
   random: () => number,
 ): boolean {
   const { kind } = seat.standing;
+  const { tuning } = arm.model;
   const verdict = verdictOf(result, circumstances);
   if (verdict !== 'none') addRecent(seat.requests, now);
   if (verdict === 'bad' || verdict === 'unreachable') addRecent(seat.failures, now);
   if (verdict === 'none') seat.standing = afterNothing(seat.standing, now);
   if (verdict === 'good') seat.standing = afterGood(seat.standing, now);
-  if (verdict === 'unreachable') seat.standing = afterUnreached(seat.standing, now, random());
+  if (verdict === 'unreachable') {
+    seat.standing = afterUnreached(seat.standing, now, random(), tuning);
+  }
   if (verdict === 'bad') {
-    seat.standing = afterBad(seat.standing, now, random(), () => siblingsOf(arm, seat, now));
+    const siblings = (): Siblings => siblingsOf(arm, seat, now);
+    seat.standing = afterBad(seat.standing, now, random(), siblings, tuning);
   }
   const after = kindOf(seat);
   if (kind === 'probing' && after === 'in') seat.joinedAt = now;

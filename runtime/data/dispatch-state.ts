@@ -12,6 +12,7 @@ import { createRecent } from '../core/recent';
 import type { Credits } from '../core/split';
 import { NO_CREDITS } from '../core/split';
 import type { ArmRoute, ModelRoute, Replica, RoutingTable } from '../core/table';
+import type { Tuning } from '../core/tuning';
 import type { Window } from '../core/window';
 import { createWindow } from '../core/window';
 
@@ -60,6 +61,7 @@ export interface ArmState<W> {
 }
 
 export interface ModelState<W> {
+  readonly tuning: Tuning;
   /** The newest route, or the last one before the model left the table. */
   route: ModelRoute;
   listed: boolean;
@@ -166,10 +168,16 @@ export function forgetIdle<W>(states: States<W>): void {
 }
 
 /** The state of a model, made on its first request. */
-export function stateOfModel<W>(states: States<W>, route: ModelRoute, now: number): ModelState<W> {
+export function stateOfModel<W>(
+  states: States<W>,
+  route: ModelRoute,
+  now: number,
+  tuning: Tuning,
+): ModelState<W> {
   const known = states.get(route.id);
   if (known !== undefined) return known;
   const made: ModelState<W> = {
+    tuning,
     route,
     listed: true,
     credits: NO_CREDITS,

@@ -5,6 +5,7 @@ import type { Load } from '../core/load';
 import type { SpillReason, TryResult } from '../core/outcome';
 import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../core/retry';
 import { chooseArm } from '../core/split';
+import { DEFAULT_TUNING } from '../core/tuning';
 import type { Signal } from './exchange';
 import type { Context, DispatcherOptions, Ticket } from './dispatch-account';
 import { BROKEN, ended, failed, refused, textOf } from './dispatch-account';
@@ -39,6 +40,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   const context: Context = {
     ...options,
     lagMs: options.lagMs ?? (() => 0),
+    tuning: options.tuning ?? DEFAULT_TUNING,
     states: new Map(),
     known: undefined,
     active: 0,
@@ -89,7 +91,7 @@ async function run(context: Context, job: Job): Promise<JobResult> {
   };
   const route = context.table.current.models.get(job.model.id);
   if (route === undefined) return refused(context, ticket, 'deleting');
-  const model = stateOfModel(context.states, route, now);
+  const model = stateOfModel(context.states, route, now, context.tuning);
   ticket.arm = model.arms.get(route.shares[0]?.arm ?? '');
   if (route.deleting) return refused(context, ticket, 'deleting');
   if (route.stopped) return refused(context, ticket, 'stopped');
@@ -273,8 +275,10 @@ function secondTry(
   // not.
   if (result.kind === 'answered' && !hasHope(arm, seat)) return undefined;
   const now = context.clock.now();
-  const delay = retryDelay(result, arm.queue.size, context.random());
-  if (now + delay >= deadline || !spendRetry(arm.model.budget, now)) return undefined;
+  const { retryRatio, freeRetriesPerSecond } = context.tuning;
+  const delay = retryDelay(result, arm.queue.size, context.random(), context.tuning);
+  if (now + delay >= deadline) return undefined;
+  if (!spendRetry(arm.model.budget, now, retryRatio, freeRetriesPerSecond)) return undefined;
   if (result.kind === 'answered') job.discard();
   arm.retries += 1;
   return delay;

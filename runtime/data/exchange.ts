@@ -7,14 +7,6 @@ export type RawHeaders = readonly string[];
 /** How the answer ended on the way to the caller. */
 export type Sent = 'complete' | 'caller_gone' | 'source_broke';
 
-/** A body beyond its limit; nothing of it is kept. */
-export class BodyTooLarge extends Error {
-  override readonly name = 'BodyTooLarge';
-  constructor(readonly limit: number) {
-    super(`the body has more than ${limit} bytes`);
-  }
-}
-
 /** Why there is no answer, or not all of it. */
 export type Broken = Exclude<TryResult, { readonly kind: 'answered' }>;
 

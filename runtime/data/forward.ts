@@ -1,9 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ArmRoute, ModelRoute } from '../core/table';
 import type { Protocol } from '../../lib/spec';
 import type { CallBase, Calling } from './calling';
 import { callStreaming } from './calling';
 import { Refusal } from './errors';
-import type { Exchange } from './exchange';
+import type { Exchange, Source } from './exchange';
 import type { Tracing } from './headers';
 import { callerHeaders } from './headers';
 import type { Route } from './paths';
@@ -11,15 +12,39 @@ import type { Route } from './paths';
 /** Routes whose bytes pass untouched. */
 export type Passing = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
 
-/** Which servers understand a route; the built-in one speaks V1 beside V2. */
-function speaks({ protocol, server }: ArmRoute, kind: Passing['kind']): boolean {
-  const wanted: Readonly<Record<Passing['kind'], readonly Protocol[]>> = {
-    v2: ['v2'],
-    v1: ['v1', 'tfs'],
-    openai: ['openai'],
-  };
-  return wanted[kind].includes(protocol) || (kind === 'v1' && server.kind === 'onnx');
+type V1Call = Extract<Route, { kind: 'v1' }>['call'];
+
+/** Servers whose V1 we know; others get every call and answer for themselves. */
+const V1_CALLS: Readonly<Partial<Record<ArmRoute['server']['kind'], readonly V1Call[]>>> = {
+  onnx: ['predict', 'status', 'metadata'],
+  'tensorflow-serving': ['predict', 'classify', 'regress', 'status', 'metadata'],
+};
+
+const WANTED: Readonly<Record<Passing['kind'], readonly Protocol[]>> = {
+  v2: ['v2'],
+  v1: ['v1', 'tfs'],
+  openai: ['openai'],
+};
+
+/** Does the server know this kind of call? The built-in one speaks V1 beside V2. */
+function knows({ protocol, server }: ArmRoute, kind: Passing['kind']): boolean {
+  return WANTED[kind].includes(protocol) || (kind === 'v1' && server.kind === 'onnx');
 }
+
+/** Does the server understand this very call? */
+export function speaks(arm: ArmRoute, route: Passing): boolean {
+  if (!knows(arm, route.kind)) return false;
+  return route.kind !== 'v1' || V1_CALLS[arm.server.kind]?.includes(route.call) !== false;
+}
+
+const V1_TEXT = (id: string): Readonly<Record<V1Call, string>> => ({
+  predict: `POST /v1/models/${id}:predict`,
+  classify: `POST /v1/models/${id}:classify`,
+  regress: `POST /v1/models/${id}:regress`,
+  explain: `POST /v1/models/${id}:explain`,
+  status: `GET /v1/models/${id}`,
+  metadata: `GET /v1/models/${id}/metadata`,
+});
 
 const CALL_OF: Readonly<Record<Protocol, string>> = {
   native: 'POST /api/v1/models/{id}/inference',
@@ -29,14 +54,24 @@ const CALL_OF: Readonly<Record<Protocol, string>> = {
   openai: 'POST /openai/v1/chat/completions',
 };
 
-/** @throws Refusal when no arm of the model understands the route */
-export function checkSpoken(model: ModelRoute, kind: Passing['kind']): void {
-  const arms = [...model.arms.values()];
-  if (arms.some((arm) => speaks(arm, kind))) return;
+/** @throws Refusal when no arm that may be chosen understands the call */
+export function checkSpoken(model: ModelRoute, route: Passing, named?: string): void {
+  const arms = [...model.arms.values()].filter(({ name }) => (named ?? name) === name);
+  if (arms.some((arm) => speaks(arm, route))) return;
+  const arm = arms.find((one) => knows(one, route.kind));
+  if (arm !== undefined && route.kind === 'v1') {
+    const { server } = arm;
+    const texts = V1_TEXT(model.id);
+    const calls = (V1_CALLS[server.kind] ?? []).map((call) => texts[call]).join(', ');
+    throw new Refusal(
+      'INVALID_REQUEST',
+      `model ${model.id} runs on ${server.kind}, which has no ${route.call}; it has ${calls}`,
+    );
+  }
   const protocol = arms[0]?.protocol ?? 'native';
   throw new Refusal(
     'INVALID_REQUEST',
-    `model ${model.id} does not speak ${kind}, it speaks ${protocol}; call ${CALL_OF[protocol].replace('{id}', model.id)}`,
+    `model ${model.id} does not speak ${route.kind}, it speaks ${protocol}; call ${CALL_OF[protocol].replace('{id}', model.id)}`,
   );
 }
 
@@ -53,23 +88,51 @@ export function targetOf(route: Passing, query: string): string {
   return `/v2/models/${id}${call}${query}`;
 }
 
-/** Passes a request on and its answer back, byte by byte. @throws Refusal, CallerGone */
+/** A body on its way, and what of it was kept: undefined when it was too large for that. */
+export interface Collected {
+  readonly source: Source;
+  readonly bytes: () => Buffer | undefined;
+}
+
+/** What is passed on, and whether the answer is to be remembered. */
+export interface Forwarding {
+  readonly target: string;
+  readonly body: Buffer | undefined;
+  readonly tracing: Tracing;
+  readonly collect?: ((source: Source) => Collected) | undefined;
+}
+
+/** An answer that reached the caller whole. */
+export interface Passed {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Undefined when it was not to be remembered, or was too large for that. */
+  readonly body: Buffer | undefined;
+}
+
+/**
+ * Passes a request on and its answer back, byte by byte.
+ * @returns undefined when the answer did not come through
+ * @throws Refusal, CallerGone
+ */
 export async function forward(
   calling: Calling,
   base: CallBase,
   exchange: Exchange,
-  target: string,
-  body: Buffer | undefined,
-  tracing: Tracing,
-): Promise<void> {
+  { target, body, tracing, collect }: Forwarding,
+): Promise<Passed | undefined> {
   const replayable = (body?.length ?? 0) <= base.model.inference.replayBytes;
   const asked = { method: exchange.method, target, body };
   const reply = await callStreaming(calling, { ...base, replayable }, asked);
   const { answered, arm, replica, done } = reply;
   const { status, rawHeaders, body: source } = answered;
   const headers = callerHeaders(rawHeaders, tracing, { arm: arm.name, version: replica.version });
-  const sent = await exchange.stream(status, headers, source);
+  const copy = collect?.(source);
+  const sent = await exchange.stream(status, headers, copy?.source ?? source);
   if (sent === 'complete') done({ kind: 'answered', status });
   else if (sent === 'caller_gone') done({ kind: 'aborted' });
   else done({ kind: 'reset', message: 'the answer was cut off' });
+  return sent === 'complete'
+    ? { status, headers: answered.headers, body: copy?.bytes() }
+    : undefined;
 }

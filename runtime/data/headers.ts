@@ -37,16 +37,19 @@ function namedByConnection(raw: RawHeaders): ReadonlySet<string> {
   return names;
 }
 
+/** Header lines but those that `drop` says, by name in lower case. */
+export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    if (!drop((raw[at] ?? '').toLowerCase())) kept.push(raw[at] ?? '', raw[at + 1] ?? '');
+  }
+  return kept;
+}
+
 /** Headers that are not of one connection only, of those that are to be kept. */
 export function endToEnd(raw: RawHeaders, keep: (name: string) => boolean): string[] {
   const dropped = namedByConnection(raw);
-  const kept: string[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    const name = (raw[at] ?? '').toLowerCase();
-    if (HOP_BY_HOP.has(name) || dropped.has(name) || !keep(name)) continue;
-    kept.push(raw[at] ?? '', raw[at + 1] ?? '');
-  }
-  return kept;
+  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || dropped.has(name) || !keep(name));
 }
 
 /** What identifies a request on its way. */

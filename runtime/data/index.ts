@@ -1,10 +1,15 @@
 export { createDispatcher } from './dispatch';
 export type { DispatcherOptions, DispatcherParts } from './dispatch';
-export type { DataPlane, DataPlaneOptions } from './handler';
+export type { DataPlane } from './handler';
 export { createDataPlane } from './handler';
+export type { ClientOptions } from './http/client';
+export { createHttpClient } from './http/client';
+export type { CallerLimits } from './http/serverconnection';
 export type { HttpServer, HttpServerOptions } from './http/server';
 export { openHttpServer } from './http/server';
 export { createManagement } from './management';
+export type { DataPlaneOptions } from './request';
+export type { Limits } from './limits';
+export { DEFAULT_LIMITS } from './limits';
 export type { ShadowReport } from './shadow';
-export { createHttpClient } from './http/client';
 export { createUpstream } from './upstream';

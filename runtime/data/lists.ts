@@ -34,11 +34,18 @@ function indexEntry(model: ModelRoute): object {
 
 type Own = Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>;
 
+/** What the router is beside its models. */
+export interface Self {
+  readonly version: string;
+  /** May requests be sent here? */
+  readonly isReady: () => boolean;
+}
+
 export function ownAnswer(
   route: Own,
   table: RoutingTable,
   caller: Caller,
-  { version, ready }: { readonly version: string; readonly ready: boolean },
+  { version, isReady }: Self,
 ): object {
   if (route.kind === 'v1_list') return { models: visible(table, caller).map(({ id }) => id) };
   if (route.kind === 'openai_list') {
@@ -51,7 +58,7 @@ export function ownAnswer(
     case 'live':
       return { live: true };
     case 'ready':
-      return { ready };
+      return { ready: isReady() };
     case 'index':
       return visible(table, caller).map(indexEntry);
     default:

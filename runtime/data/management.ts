@@ -1,6 +1,6 @@
 import type { Trust } from '../proxies';
 import type { Exchange } from './exchange';
-import { BodyTooLarge } from './exchange';
+import { BodyTooLarge } from '../shared/body';
 import { errorAnswer, Refusal } from './errors';
 import { endToEnd, forwardedFor } from './headers';
 import type { HttpClient, Place } from './http/client';

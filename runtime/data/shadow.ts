@@ -1,14 +1,10 @@
+import type { Compare } from '../../lib/spec';
 import type { ModelRoute, ShadowRoute } from '../core/table';
 import type { CallBase } from './calling';
 import { differences } from './compare';
-import type { Inferring } from './infer';
-import { infer } from './infer';
-import type { NativeItem, NativeOutput } from './protocols/native';
+import type { Limits } from './limits';
+import { withoutHeaders } from './headers';
 
-/** A shadow may use this part of its arm's capacity, at least one request. */
-const BUDGET = 0.1;
-/** Larger requests are not copied: the copy would cost more than it tells. */
-export const MAX_SHADOW_BYTES = 1024 * 1024;
 /** Differing paths that are told of one request. */
 const MAX_TOLD = 10;
 
@@ -23,43 +19,76 @@ export interface ShadowReport {
   readonly differing: readonly string[];
 }
 
-export interface Shadows {
-  /** Copies a request to the model's shadows; returns at once. */
-  readonly mirror: (
-    live: { readonly item: NativeItem; readonly output: NativeOutput; readonly bytes: number },
-    base: CallBase,
-    requestId: string,
-  ) => void;
+type Live = readonly unknown[] | undefined;
+
+/** A request that was answered, as a shadow may be asked it too. */
+export interface Mirrored {
+  readonly bytes: number;
+  /** What the live arm gave, one output per item; undefined: it cannot be compared. */
+  readonly live: () => Live | Promise<Live>;
+  /** The same from the arm that `base` names. Rejects when it gives none. */
+  readonly ask: (base: CallBase) => Promise<readonly unknown[]>;
 }
 
-function budgetOf(model: ModelRoute, arm: string): number {
+export interface Shadows {
+  /** Copies a request to the model's shadows; returns at once. */
+  readonly mirror: (mirrored: Mirrored, base: CallBase, requestId: string) => void;
+}
+
+function budgetOf(model: ModelRoute, arm: string, part: number): number {
   const route = model.arms.get(arm);
   const capacity = (route?.replicas.length ?? 0) * (route?.concurrencyPerReplica ?? 0);
-  return Math.max(1, Math.floor(capacity * BUDGET));
+  return Math.max(1, Math.floor(capacity * part));
+}
+
+/** Item by item: `paths` and `labels` of the rules are names of outputs, in whichever item. */
+function differing(
+  live: readonly unknown[],
+  shadow: readonly unknown[],
+  rules: Compare,
+): readonly string[] {
+  if (live.length !== shadow.length) return ['length'];
+  const all = live.flatMap((output, index) => differences(output, shadow[index], rules));
+  return [...new Set(all)].slice(0, MAX_TOLD);
+}
+
+/** Its own signal, for a caller who has the live answer may hang up; and an answer we can read. */
+function shadowBase(base: CallBase, arm: string): CallBase {
+  const { signal } = new AbortController();
+  const headers = withoutHeaders(base.headers, (name) => name === 'accept-encoding');
+  return { ...base, headers, arm, priority: 'low', signal };
+}
+
+type Tell = (verdict: ShadowVerdict, differing?: readonly string[]) => void;
+
+async function compared(
+  { live, ask }: Mirrored,
+  base: CallBase,
+  { arm, compare }: ShadowRoute,
+  report: Tell,
+): Promise<void> {
+  const outputs = await live();
+  if (outputs === undefined) return report('dropped');
+  const found = differing(outputs, await ask(shadowBase(base, arm)), compare);
+  report(found.length === 0 ? 'agree' : 'disagree', found);
 }
 
 export function createShadows(
-  inferring: Inferring,
   random: () => number,
   tell: (report: ShadowReport) => void,
+  { shadowBytes, shadowPart }: Limits,
 ): Shadows {
   const running = new Map<string, number>();
   const copy = async (
-    shadow: ShadowRoute,
-    item: NativeItem,
-    live: NativeOutput,
+    key: string,
+    mirrored: Mirrored,
     base: CallBase,
-    report: (verdict: ShadowVerdict, differing?: readonly string[]) => void,
+    shadow: ShadowRoute,
+    report: Tell,
   ): Promise<void> => {
-    const key = `${base.model.id}\0${shadow.arm}`;
     running.set(key, (running.get(key) ?? 0) + 1);
     try {
-      // Its own signal: a caller who has the live answer may hang up.
-      const { signal } = new AbortController();
-      const own: CallBase = { ...base, arm: shadow.arm, priority: 'low', signal };
-      const { output } = await infer(inferring, own, item);
-      const differing = differences(live.output, output, shadow.compare);
-      report(differing.length === 0 ? 'agree' : 'disagree', differing.slice(0, MAX_TOLD));
+      await compared(mirrored, base, shadow, report);
     } catch {
       report('failed');
     } finally {
@@ -69,16 +98,15 @@ export function createShadows(
     }
   };
   return {
-    mirror: ({ item, output, bytes }, base, requestId) => {
+    mirror: (mirrored, base, requestId) => {
       for (const shadow of base.model.shadows) {
         if (random() * 100 >= shadow.percent) continue;
         const fixed = { model: base.model.id, arm: shadow.arm, requestId };
-        const report = (verdict: ShadowVerdict, differing: readonly string[] = []): void =>
-          tell({ ...fixed, verdict, differing });
+        const report: Tell = (verdict, found = []) => tell({ ...fixed, verdict, differing: found });
         const key = `${base.model.id}\0${shadow.arm}`;
-        const full = (running.get(key) ?? 0) >= budgetOf(base.model, shadow.arm);
-        if (full || bytes > MAX_SHADOW_BYTES) report('dropped');
-        else void copy(shadow, item, output, base, report);
+        const full = (running.get(key) ?? 0) >= budgetOf(base.model, shadow.arm, shadowPart);
+        if (full || mirrored.bytes > shadowBytes) report('dropped');
+        else void copy(key, mirrored, base, shadow, report);
       }
     },
   };

@@ -2,8 +2,8 @@ import type { Outcome } from '../core/outcome';
 import type { Counts } from './counts';
 import { createCounts } from './counts';
 import { MODEL_FAMILIES } from './families';
-import type { Histogram } from './histogram';
-import { createHistogram } from './histogram';
+import type { Histogram } from '../shared/histogram';
+import { createHistogram } from '../shared/histogram';
 import { labelText } from './print';
 
 /** How a shadow's answer compared with the live one. */

@@ -1,4 +1,5 @@
-import { labelText, sample } from './print';
+import { sample } from '../shared/sample';
+import { labelText } from './print';
 
 /** Counters of one metric that differ in one label. */
 export interface Counts {

@@ -7,8 +7,9 @@ import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
 import type { BatchStatus, ModelCounts, ModelView } from './model';
 import { createModelCounts, modelLines, syncArms, viewOf } from './model';
 import type { TextType } from './print';
+import { sample } from '../shared/sample';
+import { labelText, OPENMETRICS_TYPE, textTypeOf } from './print';
 import type { ProcessText } from './process';
-import { labelText, OPENMETRICS_TYPE, sample, textTypeOf } from './print';
 import { serviceLines } from './service';
 import { headOf, joinInSlices } from './text';
 

@@ -6,7 +6,8 @@ import { createArmCounts } from './arm';
 import type { Counts } from './counts';
 import { createCounts } from './counts';
 import { MODEL_FAMILIES } from './families';
-import { labelText, sample } from './print';
+import { sample } from '../shared/sample';
+import { labelText } from './print';
 
 /** What became of a batch: every item answered, some, or none. */
 export type BatchStatus = 'success' | 'partial' | 'error';

@@ -19,8 +19,3 @@ export function labelText(labels: Readonly<Record<string, string>>): string {
     .map(([name, value]) => `${name}="${escaped(value)}"`)
     .join(',');
 }
-
-/** One sample on a line of its own; `labels` as `labelText` makes them. */
-export function sample(name: string, labels: string, value: number): string {
-  return labels === '' ? `${name} ${value}\n` : `${name}{${labels}} ${value}\n`;
-}

@@ -1,5 +1,5 @@
 import { SERVICE_FAMILIES } from './families';
-import { sample } from './print';
+import { sample } from '../shared/sample';
 import type { Observation } from './metrics';
 
 type Key = keyof typeof SERVICE_FAMILIES;

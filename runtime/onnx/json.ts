@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { rewritten } from '../shared/tokens';
 import { badRequest } from './errors';
 
 // JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN
@@ -13,40 +14,12 @@ const MARK_JSON = JSON.stringify(MARK).slice(1, -1);
 /** 2^53 has 16 digits: shorter runs of digits are exact as doubles. */
 const LONG_DIGITS = /\d{16}/;
 const NON_FINITE = /NaN|Infinity/;
-/** An integer literal of 16 digits or more, or a token that is not JSON; never part of a longer number. */
-const SPECIAL = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])|(?<![\w.])(?:-?Infinity|NaN)(?!\w)/g;
+/** A string's begin, an integer literal of 16 digits or more (never part of a longer number), or what is no JSON. */
+const SPECIAL = /"|(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])|(?<![\w.])(?:-?Infinity|NaN)(?!\w)/g;
 
-/** Where the string that begins at `open` ends (the index of its closing quote); -1 if it never does. */
-function endOfString(text: string, open: number): number {
-  let close = text.indexOf('"', open + 1);
-  while (close !== -1) {
-    let slashes = 0;
-    while (text.charCodeAt(close - 1 - slashes) === 92) slashes += 1;
-    if (slashes % 2 === 0) return close;
-    close = text.indexOf('"', close + 1);
-  }
-  return -1;
-}
-
-/** The text with every special number outside its strings quoted and marked. Linear in its length. */
-function marked(text: string): string {
-  const parts: string[] = [];
-  let at = 0;
-  while (at < text.length) {
-    const open = text.indexOf('"', at);
-    const plain = open === -1 ? text.slice(at) : text.slice(at, open);
-    parts.push(plain.replace(SPECIAL, (token) => `"${MARK_JSON}${token}"`));
-    if (open === -1) break;
-    const close = endOfString(text, open);
-    if (close === -1) {
-      parts.push(text.slice(open));
-      break;
-    }
-    parts.push(text.slice(open, close + 1));
-    at = close + 1;
-  }
-  return parts.join('');
-}
+/** The text with every special number outside its strings quoted and marked. */
+const marked = (text: string): string =>
+  rewritten(text, SPECIAL, (token) => `"${MARK_JSON}${token}"`);
 
 /** Do integers beyond 2^53 matter? Only for tensors of 64-bit integers, and looking for them costs. */
 export type Numbers = 'doubles' | 'exact integers';

@@ -1,6 +1,10 @@
 // Prometheus' text format by hand: five families, and nothing but additions on the way of a
 // request.
 
+import type { Histogram } from '../shared/histogram';
+import { createHistogram } from '../shared/histogram';
+import { sample } from '../shared/sample';
+
 export type Protocol = 'v2' | 'v1' | 'native';
 
 /** Seconds; from a tiny model on one core to one that needs the default time limit. */
@@ -9,36 +13,6 @@ const SECONDS = [
 ];
 const SHARED = [1, 2, 4, 8, 16, 32, 64];
 
-class Histogram {
-  private readonly counts: number[];
-  private sum = 0;
-
-  constructor(private readonly bounds: readonly number[]) {
-    this.counts = Array<number>(bounds.length + 1).fill(0);
-  }
-
-  observe(value: number): void {
-    let at = 0;
-    while (at < this.bounds.length && value > (this.bounds[at] ?? Infinity)) at += 1;
-    this.counts[at] = (this.counts[at] ?? 0) + 1;
-    this.sum += value;
-  }
-
-  /** `labels` without braces, `a="b"` or empty. */
-  lines(name: string, labels: string): string[] {
-    const lines: string[] = [];
-    const before = labels === '' ? '' : `${labels},`;
-    const braces = labels === '' ? '' : `{${labels}}`;
-    let total = 0;
-    for (const [index, count] of this.counts.entries()) {
-      total += count;
-      lines.push(`${name}_bucket{${before}le="${this.bounds[index] ?? '+Inf'}"} ${total}`);
-    }
-    lines.push(`${name}_sum${braces} ${this.sum}`, `${name}_count${braces} ${total}`);
-    return lines;
-  }
-}
-
 /** What is read at the moment of a scrape. */
 export interface Gauges {
   readonly running: () => number;
@@ -46,18 +20,21 @@ export interface Gauges {
   readonly models: readonly { readonly name: string; readonly version: string }[];
 }
 
-const family = (name: string, type: string, help: string, lines: readonly string[]): string =>
-  `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.map((line) => `${line}\n`).join('')}`;
+const DURATION = 'onnx_server_request_duration_seconds';
+const SHARED_RUNS = 'onnx_server_run_requests';
+
+const family = (name: string, type: string, help: string, samples: string): string =>
+  `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples}`;
 
 export class Metrics {
   private readonly requests = new Map<Protocol, Map<number, number>>();
   private readonly durations = new Map<Protocol, Histogram>();
-  private readonly shared = new Histogram(SHARED);
+  private readonly shared = createHistogram({ name: SHARED_RUNS, buckets: SHARED });
 
   constructor(private readonly gauges: Gauges) {
     for (const protocol of ['v2', 'v1', 'native'] as const) {
       this.requests.set(protocol, new Map());
-      this.durations.set(protocol, new Histogram(SECONDS));
+      this.durations.set(protocol, createHistogram({ name: DURATION, buckets: SECONDS }));
     }
   }
 
@@ -77,34 +54,36 @@ export class Metrics {
 
   private requestText(): string {
     const requests = [...this.requests].flatMap(([protocol, counts]) =>
-      [...counts].map(
-        ([status, count]) =>
-          `onnx_server_requests_total{protocol="${protocol}",status="${status}"} ${count}`,
+      [...counts].map(([status, count]) =>
+        sample('onnx_server_requests_total', `protocol="${protocol}",status="${status}"`, count),
       ),
     );
-    const name = 'onnx_server_request_duration_seconds';
-    const durations = [...this.durations].flatMap(([protocol, histogram]) =>
-      histogram.lines(name, `protocol="${protocol}"`),
+    const durations = [...this.durations].map(([protocol, histogram]) =>
+      histogram.lines(`protocol="${protocol}"`),
     );
     const help = 'Inference requests by protocol and HTTP status.';
     return [
-      family('onnx_server_requests_total', 'counter', help, requests),
-      family(name, 'histogram', 'Time from the head of a request to its answer.', durations),
+      family('onnx_server_requests_total', 'counter', help, requests.join('')),
+      family(
+        DURATION,
+        'histogram',
+        'Time from the head of a request to its answer.',
+        durations.join(''),
+      ),
     ].join('');
   }
 
   private runText(): string {
     const { running, waiting, models } = this.gauges;
-    const shared = this.shared.lines('onnx_server_run_requests', '');
     const help = 'Requests that shared one run of a graph.';
-    const loaded = models.map(
-      ({ name, version }) => `onnx_server_model_info{model="${name}",version="${version}"} 1`,
+    const loaded = models.map(({ name, version }) =>
+      sample('onnx_server_model_info', `model="${name}",version="${version}"`, 1),
     );
     return [
-      family('onnx_server_run_requests', 'histogram', help, shared),
+      family(SHARED_RUNS, 'histogram', help, this.shared.lines('')),
       single('onnx_server_in_flight', 'gauge', 'Requests whose graph runs.', running()),
       single('onnx_server_queue_depth', 'gauge', 'Requests that wait for their run.', waiting()),
-      family('onnx_server_model_info', 'gauge', 'Models that are loaded.', loaded),
+      family('onnx_server_model_info', 'gauge', 'Models that are loaded.', loaded.join('')),
     ].join('');
   }
 
@@ -120,4 +99,4 @@ export class Metrics {
 }
 
 const single = (name: string, type: string, help: string, value: number): string =>
-  family(name, type, help, [`${name} ${value}`]);
+  family(name, type, help, sample(name, '', value));

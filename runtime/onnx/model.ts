@@ -13,6 +13,7 @@ import type { Numbers } from './json';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Ort, Threads } from './ort';
 import type { RawOutputs, Recipe } from './session';
+import { shapeText } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
 
 export interface ModelSource {
@@ -242,8 +243,11 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
 export function checkComplete(model: Model, inputs: Tensors): void {
   const missing = model.inputs.filter(({ name }) => inputs[name] === undefined);
   if (missing.length === 0) return;
+  const named = ({ name, datatype, shape }: Port): string =>
+    `'${name}' (${datatype.v2} ${shapeText(shape)})`;
   throw badRequest(
-    `missing input ${listed(missing.map(({ name }) => `'${name}'`))}; ` +
-      `the model takes ${listed(model.inputs.map(({ name }) => `'${name}'`))}`,
+    `missing input ${listed(missing.map(named))}; ` +
+      `the model takes ${listed(model.inputs.map(({ name }) => `'${name}'`))}, ` +
+      'and V2 has no defaults: every tensor must be sent',
   );
 }

@@ -1,8 +1,8 @@
-import { elementTexts, readElements } from './elements';
+import { readElements } from './elements';
 import { fromHalf } from './float16';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
 import { isObject, readJson } from './json';
-import { nestedText, withoutBatch } from './nested';
+import { outputText } from './output';
 import { shaped, strayPaths, valueAt, withHint } from './shaping';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
@@ -155,20 +155,6 @@ export function padded({ padding }: Manners, items: readonly Tensors[]): readonl
   });
 }
 
-function outputText(name: string, tensor: Tensor, classes: Model['classes']): string {
-  const dims = withoutBatch(tensor);
-  const labels = classes.get(name);
-  if (labels !== undefined && dims.length === 1 && dims[0] === labels.length) {
-    const texts = elementTexts(tensor, 'quoted');
-    return `{${labels.map((label, i) => `${JSON.stringify(label)}:${texts[i]}`).join(',')}}`;
-  }
-  // In a row of strings the empty ones say "nothing here": a graph cannot give shorter rows.
-  if (tensor.datatype.ort === 'string' && dims.length === 1) {
-    return JSON.stringify((tensor.data as readonly string[]).filter((text) => text !== ''));
-  }
-  return nestedText(tensor, dims, 'quoted');
-}
-
 const numberAt = ({ datatype, data }: Tensor, index: number): number =>
   datatype.elements.kind === 'half' ? fromHalf(Number(data[index])) : Number(data[index]);
 
@@ -197,7 +183,7 @@ function confidenceOf({ classes }: Model, outputs: Tensors): number | null {
 function answerText(model: Model, outputs: Tensors): string {
   const results = model.outputs.map(({ name }) => {
     const tensor = outputs[name];
-    return `${JSON.stringify(name)}:${tensor === undefined ? 'null' : outputText(name, tensor, model.classes)}`;
+    return `${JSON.stringify(name)}:${tensor === undefined ? 'null' : outputText(name, tensor, model.classes, 'quoted')}`;
   });
   const confidence = JSON.stringify(confidenceOf(model, outputs));
   return `"result":{${results.join(',')}},"confidence":${confidence},"model_version":"${model.version}"`;

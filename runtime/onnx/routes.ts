@@ -1,6 +1,7 @@
-import { ServeError } from './errors';
+import { badRequest, ServeError } from './errors';
 import { findModel, findNative } from './site';
 import { batchText, inferenceText, padded, parseBatch, parseInference } from './native';
+import { modelStatus, signatureMetadata } from './v1-about';
 import { columnsText, parsePredict, predictionsText } from './v1';
 import { inferAnswer, modelMetadata, parseInfer, SERVER_METADATA } from './v2';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -197,7 +198,7 @@ function modelEndpoints(served: Served): [string, Endpoint][] {
 }
 
 const V2_MODEL = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/;
-const V1_MODEL = /^\/v1\/models\/([^/:]+)(?::(predict|classify|regress|explain)|\/(metadata))?$/;
+const V1_MODEL = /^\/v1\/models\/([^/:]+)(?:\/versions\/([^/:]+))?(?:\/(metadata)|:([A-Za-z_]+))?$/;
 const V2_CHANGE = /^\/v2\/repository\/models\/([^/]+)\/(load|unload)$/;
 
 function decoded(text: string): string {
@@ -216,24 +217,31 @@ function v2Endpoint(site: Site, [, name = '', version, verb]: readonly string[])
   return get(() => json(modelMetadata(served.model)));
 }
 
-/** The protocol has more calls than a graph can answer. */
-function notV1(name: string, call: string): never {
-  const id = encodeURIComponent(name);
-  throw new ServeError(
-    501,
-    `an ONNX model has no ${call}; call POST /v1/models/${id}:predict, and GET /v2/models/${id} for its inputs and outputs`,
-  );
+function v1Endpoint(site: Site, match: readonly string[]): Endpoint {
+  const [, name = '', version, about, verb] = match;
+  const id = version === undefined ? undefined : decoded(version);
+  const served = findModel(site, decoded(name), id);
+  if (verb === 'predict') return post('v1', predict(served));
+  if (verb !== undefined) {
+    const path = `/v1/models/${served.model.name}`;
+    throw badRequest(
+      `an ONNX graph has no ${verb}; there is POST ${path}:predict, GET ${path} (its status), GET ${path}/metadata`,
+    );
+  }
+  if (about !== undefined) return get(() => json(signatureMetadata(served.model)));
+  return get(() => json(modelStatus(served.model, !site.isDraining())));
 }
 
-function v1Endpoint(site: Site, [, name = '', verb, metadata]: readonly string[]): Endpoint {
-  const served = findModel(site, decoded(name));
-  if (metadata !== undefined) return get(() => notV1(served.model.name, '/metadata'));
-  if (verb !== undefined && verb !== 'predict') {
-    return post(undefined, () => notV1(served.model.name, `:${verb}`));
-  }
-  if (verb === 'predict') return post('v1', predict(served));
-  return get(() => json({ name: served.model.name, ready: !site.isDraining() }));
-}
+/** What a wrong path is told. */
+const CALLS: readonly string[] = [
+  '/v2/models/{model}[/infer|/ready]',
+  '/v2/health/(live|ready)',
+  '/v2/repository/index',
+  '/v1/models/{model}[:predict|/metadata]',
+  '/inference',
+  '/batch_inference',
+  '/metrics',
+];
 
 /** Finds what a path offers. Throws ServeError 404, or 400 for a path that cannot be read. */
 export type Router = (path: string) => Endpoint;
@@ -256,6 +264,9 @@ export function routerOf(site: Site): Router {
       const [, name = '', what = ''] = change;
       return post(undefined, () => repositoryChange(site, decoded(name), what));
     }
-    throw new ServeError(404, `there is nothing at ${path.slice(0, 200)}`);
+    throw new ServeError(
+      404,
+      `there is nothing at ${path.slice(0, 200)}; the calls are ${CALLS.join(', ')}`,
+    );
   };
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { drainable } from '../drain';
 import { badRequest, ServeError, shown, UnservableModel } from './errors';
-import { inflated, readBody } from './body';
+import { bodyOf } from './body';
 import { Call } from './gate';
 import { loadModel } from './model';
 import { cpusAvailable } from './ort';
@@ -96,12 +96,7 @@ async function answerOf(
     const allow = methods.GET === undefined ? 'POST' : 'GET, HEAD';
     throw new ServeError(405, `${request.method} is not offered here; ${allow} is`, { allow });
   }
-  let body: Buffer = NO_BODY;
-  if (method === 'POST') {
-    body = await readBody(request, host.maxBodyBytes);
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined) body = await inflated(body, encoding, host.maxBodyBytes);
-  }
+  const body = method === 'POST' ? await bodyOf(request, host.maxBodyBytes) : NO_BODY;
   return handler({ headers: request.headers, query, body, call, started });
 }
 

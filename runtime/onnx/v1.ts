@@ -1,7 +1,8 @@
 import { badRequest, listed, shown } from './errors';
 import { isObject, readJson } from './json';
 import { inputsOf } from './native';
-import { nestedText, withoutBatch } from './nested';
+import { nestedText } from './nested';
+import { outputText } from './output';
 import { shapedColumn, withHint } from './shaping';
 import type { Manners } from './native';
 import type { Model } from './model';
@@ -53,25 +54,29 @@ export function parsePredict(manners: Manners, body: Buffer): Predict {
   return { kind: 'rows', items };
 }
 
-const outputTexts = (
-  model: Model,
-  outputs: Tensors,
-  dims: (tensor: Tensor) => readonly number[],
-): string => {
-  const texts = model.outputs.map(({ name }) => {
-    const tensor = outputs[name];
-    const text = tensor === undefined ? 'null' : nestedText(tensor, dims(tensor), 'bare');
-    return [JSON.stringify(name), text] as const;
+/** One output alone stands for itself, several are an object by name. */
+function outputsText(
+  { outputs }: Model,
+  tensors: Tensors,
+  textOf: (name: string, tensor: Tensor) => string,
+): string {
+  const texts = outputs.map(({ name }) => {
+    const tensor = tensors[name];
+    return [JSON.stringify(name), tensor === undefined ? 'null' : textOf(name, tensor)] as const;
   });
   const [only] = texts;
   if (only !== undefined && texts.length === 1) return only[1];
   return `{${texts.map((pair) => pair.join(':')).join(',')}}`;
-};
+}
 
-/** Rows: one output alone stands for itself, several are an object by name. */
-export const predictionsText = (model: Model, rows: readonly Tensors[]): string =>
-  `{"predictions":[${rows.map((row) => outputTexts(model, row, withoutBatch)).join(',')}]}`;
+/** Rows, each in the words of a native answer: class names, and no fillers. */
+export function predictionsText(model: Model, rows: readonly Tensors[]): string {
+  const texts = rows.map((row) =>
+    outputsText(model, row, (name, tensor) => outputText(name, tensor, model.classes, 'bare')),
+  );
+  return `{"predictions":[${texts.join(',')}]}`;
+}
 
-/** Columns, as TensorFlow Serving answers `inputs`. */
+/** Columns, as TensorFlow Serving answers `inputs`: whole tensors, as they are. */
 export const columnsText = (model: Model, outputs: Tensors): string =>
-  `{"outputs":${outputTexts(model, outputs, ({ dims }) => dims)}}`;
+  `{"outputs":${outputsText(model, outputs, (_, tensor) => nestedText(tensor, tensor.dims, 'bare'))}}`;

@@ -88,6 +88,23 @@ describe('the document', () => {
     expect(definition.required).toContain('model_id');
   });
 
+  test('promises no error that nothing throws today', () => {
+    const promised = operations.flatMap(({ operation }) =>
+      Object.values(operation.responses).map(
+        (one) => (one as { description?: string }).description,
+      ),
+    );
+    const never = /RATE_LIMITED|INSUFFICIENT_RESOURCES|DEPLOYMENT_FAILED|NOT_IMPLEMENTED/;
+    expect(promised.filter((text) => never.test(text ?? ''))).toEqual([]);
+  });
+
+  test('promises a list of models no errors of inference', () => {
+    const statuses = (path: string, method: string) =>
+      Object.keys(document.paths[path]?.[method]?.responses ?? {});
+    expect(statuses('/v1/models', 'get')).toEqual(['200', '401', '403', '500']);
+    expect(statuses('/v2/health/ready', 'get')).toEqual(['200', '401', '403', '500', '503']);
+  });
+
   test('names no host', () => {
     expect(JSON.stringify(document).match(/https?:\/\/[a-z]/)).toBeNull();
   });

@@ -86,7 +86,9 @@ test('before the cluster was read nothing is ready, and models are not said to b
 test('during shutdown it is alive but not ready, and asks callers to go', async () => {
   await begin();
   await place(service, iris());
+  expect(service.control.isReady()).toBe(true);
   service.control.beginShutdown();
+  expect(service.control.isReady()).toBe(false);
   expect(await health('live')).toMatchObject({ status: 200 });
   const ready = await health('ready');
   expect(ready).toMatchObject({ status: 503, body: { checks: { accepting: { status: 'fail' } } } });

@@ -101,9 +101,9 @@ async function compose() {
     random: Math.random,
     authenticate: OPEN,
     newId: () => `id-${(ids += 1)}`,
-    isReady: () => true,
     trustedProxies: [],
     version: 'test',
+    isReady: service.control.isReady,
     onBatch: () => undefined,
     onShadow: () => undefined,
     onFault: (_, error) => {

@@ -339,6 +339,19 @@ test('the router answers for itself where the protocol asks about servers', asyn
   expect(await get('/openai/v1/models')).toMatchObject({ data: [{ id: 'chat', object: 'model' }] });
 });
 
+test('the router is alive but not ready while it may not be sent requests', async () => {
+  let isReady = true;
+  const plane = await startPlane({ isReady: () => isReady });
+  const probe = async (path: string) => {
+    const got = await plane.ask(path);
+    return [got.status, JSON.parse(got.text)];
+  };
+  expect(await probe('/v2/health/ready')).toEqual([200, { ready: true }]);
+  isReady = false;
+  expect(await probe('/v2/health/ready')).toEqual([503, { ready: false }]);
+  expect(await probe('/v2/health/live')).toEqual([200, { live: true }]);
+});
+
 test('the same caller stays with one version; nobody else’s requests change that', async () => {
   const backends = await Promise.all([1, 2].map(() => startBackend(echo)));
   const plane = await startPlane();

@@ -80,3 +80,142 @@ test('a call of a named arm is a test of it and is not copied', async () => {
   await reported(plane);
   expect([stable.seen.length, shadow.seen.length]).toEqual([2, 1]);
 });
+
+describe('calls that pass untouched are copied, too', () => {
+  const V2 = '/v2/models/iris/infer';
+  const V1 = '/v1/models/iris:predict';
+  const v2 =
+    (label: string, p: number): Behave =>
+    () =>
+      json({
+        id: String(Math.random()),
+        outputs: [
+          { name: 'label', datatype: 'BYTES', shape: [1], data: [label] },
+          { name: 'p', datatype: 'FP32', shape: [1, 2], data: [p, 1 - p] },
+        ],
+      });
+  const v1 =
+    (...rows: readonly unknown[]): Behave =>
+    () =>
+      json({ predictions: rows });
+
+  test.each<readonly [string, string, Behave, Behave, readonly string[]]>([
+    ['agree', V2, v2('a', 0.5), v2('a', 0.501), []],
+    ['disagree', V2, v2('a', 0.5), v2('b', 0.9), ['label', 'p.0', 'p.1']],
+    ['agree', V1, v1({ p: 1 }, { p: 2 }), v1({ p: 1.001 }, { p: 2 }), []],
+    ['disagree', V1, v1({ p: 1 }, { p: 2 }), v1({ p: 1 }, { p: 3 }), ['p']],
+    ['disagree', V1, v1([1, 2]), v1([1, 3]), ['predictions.1']],
+    ['disagree', V1, v1(1, 2), v1(1), ['length']],
+    ['failed', V1, v1(1), () => json({ error: 'no' }, 400), []],
+    ['failed', V2, v2('a', 1), () => ({ kind: 'answer', body: 'no JSON' }), []],
+  ])('and compared: %s at %s', async (verdict, path, stable, other, differing) => {
+    const { plane, live: one, shadow } = await mirrored(other);
+    one.become(stable);
+    const body = '{"inputs": [ 9007199254740993 ]}';
+    const headers = { 'accept-encoding': 'gzip', 'x-own': 'kept' };
+    const got = await plane.post(path, body, headers);
+    expect(got.status).toBe(200);
+    expect(await reported(plane)).toMatchObject([{ verdict, differing, requestId: 'id-1' }]);
+    expect(shadow.seen[0]).toMatchObject({ url: path, headers: { 'x-own': 'kept' } });
+    expect(shadow.seen[0]?.body.toString()).toBe(body);
+    expect(shadow.seen[0]?.headers['accept-encoding']).toBeUndefined();
+  });
+
+  test.each([
+    ['binary', { 'content-type': 'application/octet-stream' }, Buffer.from([1, 2, 3])],
+    ['more than a copy may have', { 'content-type': 'application/json' }, Buffer.alloc(1_048_577)],
+  ])('but not when the answer is %s: nobody is asked in vain', async (_, headers, body) => {
+    const { plane, live: one, shadow } = await mirrored(v2('a', 1));
+    one.become(() => ({ kind: 'answer', headers, body }));
+    const got = await plane.post(V2, {});
+    expect(got.body.equals(body)).toBe(true);
+    expect(await reported(plane)).toMatchObject([{ verdict: 'dropped' }]);
+    expect(shadow.seen).toEqual([]);
+  });
+
+  test('nor errors, metadata, or calls of a named arm', async () => {
+    const { plane, live: one, shadow } = await mirrored(v2('a', 1));
+    one.become(v2('a', 1));
+    await plane.ask('/v2/models/iris');
+    await plane.post(V2, {}, { 'x-ai-model-arm': 'stable' });
+    one.become(() => json({ error: 'wrong' }, 400));
+    await plane.post(V2, {});
+    one.become(v2('a', 1));
+    await plane.post(V2, {});
+    await reported(plane);
+    expect(shadow.seen).toHaveLength(1);
+  });
+
+  test('the caller does not wait for the copy, which may break', async () => {
+    const { plane, live: one } = await mirrored(() => ({ kind: 'reset' }));
+    one.become(v2('a', 1));
+    expect((await plane.post(V2, {})).status).toBe(200);
+    expect(await reported(plane)).toMatchObject([{ verdict: 'failed' }]);
+  });
+});
+
+describe('a batch is copied as one request', () => {
+  const BATCH = '/api/v1/models/iris/batch_inference';
+  const items =
+    (...labels: readonly unknown[]): Behave =>
+    () =>
+      json({ results: labels.map((label) => ({ result: { label } })) });
+  const requests = [{ input_data: { x: 1 } }, { input_data: { x: 2 } }];
+
+  test.each([
+    ['agree', items('a', 'b'), []],
+    ['disagree', items('a', 'c'), ['label']],
+    ['failed', () => json({ results: [{ result: { label: 'a' } }, { error: 'no' }] }), []],
+  ] as const)('and compared item by item: %s', async (verdict, other, differing) => {
+    const { plane, live: one, shadow } = await mirrored(other as Behave);
+    one.become(items('a', 'b'));
+    expect((await plane.post(BATCH, { requests })).status).toBe(200);
+    expect(await reported(plane)).toMatchObject([{ verdict, differing }]);
+    expect(shadow.seen.map(({ body }) => JSON.parse(body.toString()))).toEqual([{ requests }]);
+  });
+
+  test('without the items that had no answer', async () => {
+    const { plane, live: one, shadow } = await mirrored(items('b'));
+    one.become(items('b'));
+    const got = await plane.post(BATCH, { requests: [{ input_data: 7 }, requests[1]] });
+    expect(JSON.parse(got.text)).toMatchObject({ succeeded: 1, failed: 1 });
+    expect(await reported(plane)).toMatchObject([{ verdict: 'agree' }]);
+    const [only] = shadow.seen.map(({ body }) => JSON.parse(body.toString()));
+    expect(only).toEqual({ requests: [requests[1]] });
+  });
+
+  test('one item after the other where a server takes no batches', async () => {
+    let together = 0;
+    let most = 0;
+    const row: Behave = async ({ body }) => {
+      together += 1;
+      most = Math.max(most, together);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      together -= 1;
+      const [{ x }] = JSON.parse(body.toString()).instances;
+      return json({ predictions: [{ x }] });
+    };
+    const [one, other] = await Promise.all([startBackend(live), startBackend(row)]);
+    one.become(({ url, body }) => {
+      const { requests: asked, input_data: item } = JSON.parse(body.toString());
+      if (url.startsWith('/inference')) return json({ result: item });
+      return json({ results: asked.map(({ input_data: result }: never) => ({ result })) });
+    });
+    const plane = await startPlane();
+    const shadow = {
+      name: 'next',
+      version: 'v2',
+      image: 'registry.example.org/own:1',
+      server: { kind: 'custom', protocol: 'v1' },
+      shadow: 100,
+      compare: { rel: 0 },
+    } as const;
+    plane.route({
+      input: { id: 'iris', candidates: [shadow as never] },
+      ports: { stable: [one.port], next: [other.port] },
+    });
+    await plane.post(BATCH, { requests });
+    expect(await reported(plane)).toMatchObject([{ verdict: 'agree' }]);
+    expect([other.seen.length, most]).toEqual([2, 1]);
+  });
+});

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { snippetsOf } from '../support/snippets';
 import { fixtures, json, MODELS, post, startServer } from './support/server';
 import type { Reply, TestServer } from './support/server';
 
@@ -226,3 +227,41 @@ describe('a batch', () => {
     expect([reply.status, error.message]).toEqual([400, expect.stringContaining('must be')]);
   });
 });
+
+/** Each `curl` of a page about this model with the JSON that the page shows for it. */
+function shownCalls(page: string): readonly (readonly [unknown[], unknown[]])[] {
+  const shown = snippetsOf(page).filter(({ language }) => /^(?:sh|json)$/.test(language));
+  return shown.flatMap(({ text }, index) => {
+    const next = shown[index + 1];
+    const call = /deep_tcm_diagnosis[\s\S]*-d '(.*)'/.exec(text)?.[1];
+    if (call === undefined || next?.language !== 'json') return [];
+    const { input_data: one, requests, instances } = JSON.parse(call);
+    const { output_data: output, results, predictions } = JSON.parse(next.text);
+    const items = requests?.map((item: { input_data: unknown }) => item.input_data);
+    const outputs = results?.map((item: { output_data: unknown }) => item.output_data);
+    return [[instances ?? items ?? [one], predictions ?? outputs ?? [output]]];
+  });
+}
+
+test('the answers that the documentation shows are the model’s', async () => {
+  const calls = shownCalls('docs/inference.md');
+  expect(calls).toHaveLength(3);
+  for (const [items, outputs] of calls) {
+    expect(items).toHaveLength(outputs.length);
+    for (const [index, item] of items.entries()) {
+      const shown = outputs[index] as { confidence: number };
+      const told = await result('deep_tcm_diagnosis', item);
+      // The last digits of a float depend on how many items share a run.
+      expect(told['confidence']).toBeCloseTo(shown.confidence, 5);
+      expect(round(told)).toMatchObject(round(shown) as object);
+    }
+  }
+});
+
+/** Numbers to five digits. */
+const round = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value, (_, one: unknown) =>
+      typeof one === 'number' ? Number(one.toFixed(5)) : one,
+    ),
+  );

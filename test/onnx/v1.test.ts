@@ -1,6 +1,9 @@
 import { fixtures, json, post, startServer } from './support/server';
 import type { Reply, TestServer } from './support/server';
 
+/** Of all fixtures. */
+const VERSION = '1';
+
 let server: TestServer;
 
 beforeAll(async () => {
@@ -21,13 +24,64 @@ async function predictions(model: string, instances: unknown): Promise<unknown[]
   return (json(reply) as { predictions: unknown[] }).predictions;
 }
 
-test('models are listed, each with its readiness', async () => {
+test('models are listed, each with its readiness and the status of its version', async () => {
   const list: { models: string[] } = (await (
     await fetch(`${server.url}/v1/models`)
   ).json()) as never;
   expect(list.models).toContain('batchable');
   const one = await fetch(`${server.url}/v1/models/batchable`);
-  expect(await one.json()).toEqual({ name: 'batchable', ready: true });
+  const status = { error_code: 'OK', error_message: '' };
+  expect(await one.json()).toEqual({
+    name: 'batchable',
+    ready: true,
+    model_version_status: [{ version: VERSION, state: 'AVAILABLE', status }],
+  });
+});
+
+test('metadata is TensorFlow Serving’s: a signature with types and shapes', async () => {
+  const got = await fetch(`${server.url}/v1/models/scalar/metadata`);
+  const info = (name: string, dtype: string) => ({
+    [name]: { name, dtype, tensor_shape: { dim: [], unknown_rank: false } },
+  });
+  const signature = {
+    inputs: { ...info('x', 'DT_FLOAT'), ...info('n', 'DT_INT64') },
+    outputs: { ...info('doubled', 'DT_FLOAT'), ...info('next', 'DT_INT64') },
+    method_name: 'tensorflow/serving/predict',
+  };
+  expect(await got.json()).toEqual({
+    model_spec: { name: 'scalar', signature_name: '', version: VERSION },
+    metadata: { signature_def: { signature_def: { serving_default: signature } } },
+  });
+});
+
+test('a version may stand in the path; another one is a 404 that says which there is', async () => {
+  const at = (version: string, rest = '') =>
+    fetch(`${server.url}/v1/models/batchable/versions/${version}${rest}`);
+  expect((await at(VERSION)).status).toBe(200);
+  expect((await at(VERSION, '/metadata')).status).toBe(200);
+  const other = await at('99');
+  expect([other.status, await other.json()]).toEqual([
+    404,
+    { error: expect.stringContaining(`no version '99'; it has '${VERSION}'`) },
+  ]);
+});
+
+test.each(['classify', 'regress', 'explain'])('%s is refused with what there is', async (verb) => {
+  const reply = await post(`${server.url}/v1/models/batchable:${verb}`, { instances: [] });
+  expect([reply.status, json(reply)]).toEqual([
+    400,
+    {
+      error: `an ONNX graph has no ${verb}; there is POST /v1/models/batchable:predict, GET /v1/models/batchable (its status), GET /v1/models/batchable/metadata`,
+    },
+  ]);
+});
+
+test('a path that is none is told the calls there are', async () => {
+  const got = await fetch(`${server.url}/v1/model/batchable`);
+  expect([got.status, await got.json()]).toEqual([
+    404,
+    { error: expect.stringContaining('/v1/models/{model}[:predict|/metadata]') },
+  ]);
 });
 
 describe('instances are rows', () => {
@@ -62,8 +116,23 @@ describe('instances are rows', () => {
       { doubled: 4, next: 4 },
     ]);
     expect(await predictions('with_metadata', [{ x: [0.5, 1] }])).toMatchObject([
-      { word: ['hello'], probabilities: [expect.any(Number), expect.any(Number)] },
+      { word: ['hello'], probabilities: { no: expect.any(Number), yes: expect.any(Number) } },
     ]);
+  });
+
+  test('that share a run of ragged lists are answered without the fillers', async () => {
+    const rows = await predictions('with_metadata', [
+      { x: [0.5, 1], tags: ['a', 'b', 'c'] },
+      { x: [0.5, 1], tags: ['d'] },
+    ]);
+    expect(rows).toMatchObject([{ seen: ['a', 'b', 'c'] }, { seen: ['d'] }]);
+  });
+
+  test('are answered in the words of a native call', async () => {
+    const input = { x: [0.5, 1], tags: ['a', ''] };
+    const native = await post(`${server.url}/inference?model=with_metadata`, { input_data: input });
+    const { result }: { result: unknown } = json(native);
+    expect(await predictions('with_metadata', [input])).toEqual([result]);
   });
 
   test('are alone in graphs that mix rows: each has the answer it would have by itself', async () => {

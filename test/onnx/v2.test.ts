@@ -273,7 +273,10 @@ describe('the request', () => {
       { outputs: [{ name: 'y', parameters: { classification: 3 } }] },
       'classification is not offered',
     ],
-    [{ inputs: [] }, "missing input 'x'; the model takes 'x'"],
+    [
+      { inputs: [] },
+      "missing input 'x' (FP32 [-1,4]); the model takes 'x', and V2 has no defaults",
+    ],
     [{ inputs: [null] }, 'inputs holds null'],
     [{ inputs: {} }, 'inputs is an object; it must be a list'],
     [{ inputs: [{ name: 'z' }] }, 'the model has no input "z"; it has x'],

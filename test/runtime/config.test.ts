@@ -18,16 +18,15 @@ describe('the configuration', () => {
   });
 
   test('example mentions every key', () => {
-    const keys = [
-      'ops_port',
-      'tls',
-      'trusted_proxies',
-      'accept_seconds',
-      'pre_stop_seconds',
-      'keys',
-      'level',
-    ];
-    expect(keys.filter((key) => !EXAMPLE.includes(`${key}:`))).toEqual([]);
+    const optional = ['ops_port:', 'tls:', 'mode:', 'file:', 'models:'];
+    const keys = (value: object): readonly string[] =>
+      Object.entries(value).flatMap(([key, inner]: [string, unknown]) => [
+        `${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}:`,
+        ...(typeof inner === 'object' && inner !== null ? keys(inner) : []),
+      ]);
+    const all = [...optional, ...keys(parseConfig(''))];
+    expect(all.length).toBeGreaterThan(35);
+    expect(all.filter((key) => !EXAMPLE.includes(key))).toEqual([]);
   });
 
   test('is overridden by the environment, which is typed like the file', () => {

@@ -10,11 +10,14 @@ import type { Outcome } from '../../runtime/core/outcome';
 import type { ReplicaRecord } from '../../runtime/core/snapshot';
 import type { TableHolder } from '../../runtime/core/table';
 import { EMPTY_TABLE } from '../../runtime/core/table';
-import type { ShadowReport } from '../../runtime/data';
+import type { Tuning } from '../../runtime/core/tuning';
+import { DEFAULT_TUNING } from '../../runtime/core/tuning';
+import type { Limits, ShadowReport } from '../../runtime/data';
 import {
   createDataPlane,
   createDispatcher,
   createUpstream,
+  DEFAULT_LIMITS,
   openHttpServer,
 } from '../../runtime/data';
 import { recordOf, snapshotOf } from '../core/support';
@@ -133,6 +136,8 @@ export interface PlaneOptions {
   readonly trustedProxies?: readonly string[];
   readonly random?: () => number;
   readonly isReady?: () => boolean;
+  readonly tuning?: Partial<Tuning>;
+  readonly limits?: Partial<Limits>;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
@@ -149,7 +154,13 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     },
   };
   const onOutcome = (outcome: Outcome): void => void outcomes.push(outcome);
-  const { dispatcher, load, onTableSwap } = createDispatcher({ table, clock, random, onOutcome });
+  const { dispatcher, load, onTableSwap } = createDispatcher({
+    table,
+    clock,
+    random,
+    onOutcome,
+    tuning: { ...DEFAULT_TUNING, ...options.tuning },
+  });
   const upstream = createUpstream();
   let ids = 0;
   const plane = createDataPlane({
@@ -160,9 +171,10 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     random,
     authenticate: options.authenticate ?? OPEN,
     newId: () => `id-${(ids += 1)}`,
-    isReady: options.isReady ?? (() => true),
     trustedProxies: options.trustedProxies ?? [],
     version: '1.2.3',
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    isReady: options.isReady ?? (() => true),
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
     onFault: (_id, error) => faults.push(error),

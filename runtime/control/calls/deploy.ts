@@ -62,9 +62,7 @@ export const deploy = defineCall<Deploy['body'], Deploy['query']>({
     'MODEL_ALREADY_EXISTS',
     'READ_ONLY',
     'FIELD_CONFLICT',
-    'INSUFFICIENT_RESOURCES',
     'CLUSTER_UNAVAILABLE',
-    'DEPLOYMENT_FAILED',
   ],
   handle: async (context, asked) => {
     const spec = parseModel(asked.body.config);

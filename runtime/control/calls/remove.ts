@@ -16,7 +16,7 @@ export const remove = defineCall<undefined, z.output<typeof removeQuery>>({
   query: removeQuery,
   conditional: true,
   answers: { 202: removedSchema },
-  errors: ['READ_ONLY', 'REVISION_CONFLICT', 'DEPLOYMENT_FAILED'],
+  errors: ['READ_ONLY', 'REVISION_CONFLICT'],
   handle: async (context, { id, caller, ifMatch, query: { force } }) => {
     const record = context.world.findModel(id);
     requireMatch(ifMatch, record);

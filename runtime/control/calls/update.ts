@@ -22,8 +22,6 @@ export const CHANGE_ERRORS = [
   'READ_ONLY',
   'FIELD_CONFLICT',
   'REVISION_CONFLICT',
-  'INSUFFICIENT_RESOURCES',
-  'DEPLOYMENT_FAILED',
 ] as const;
 
 const UNCHANGED = 'that is the definition already; nothing was changed';

@@ -61,20 +61,22 @@ const batchResponse = z
   })
   .meta({ id: 'BatchResponse' });
 
-const ERRORS: readonly ErrorCode[] = [
+const KEYS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL'];
+
+/** What is said of a model: it is routed, but neither waits nor is read. */
+const ABOUT: readonly ErrorCode[] = [
+  ...KEYS,
   'INVALID_REQUEST',
-  'UNAUTHENTICATED',
-  'FORBIDDEN',
   'MODEL_NOT_FOUND',
-  'PAYLOAD_TOO_LARGE',
-  'UNSUPPORTED_MEDIA_TYPE',
-  'RATE_LIMITED',
   'UPSTREAM_ERROR',
   'UPSTREAM_PROTOCOL_ERROR',
-  'QUEUE_FULL',
   'NO_READY_REPLICA',
   'INFERENCE_TIMEOUT',
 ];
+
+const INFER: readonly ErrorCode[] = [...ABOUT, 'PAYLOAD_TOO_LARGE', 'QUEUE_FULL'];
+/** Calls whose body is read and not only passed on. */
+const READ: readonly ErrorCode[] = [...INFER, 'UNSUPPORTED_MEDIA_TYPE'];
 
 const json = (schema: z.ZodType) => ({ 'application/json': { schema } });
 const modelPath = z.object({ id: idSchema });
@@ -86,12 +88,16 @@ interface Described {
   readonly request?: z.ZodType;
   readonly answer: z.ZodType;
   readonly path?: z.ZodObject;
+  readonly errors: readonly ErrorCode[];
+  /** 503 is an answer of this call like any other. */
+  readonly probe?: true;
 }
 
 const foreign = z.looseObject({}).describe('As the protocol says; bytes pass untouched.');
 
 function native(described: Described): ZodOpenApiOperationObject {
-  const { operationId, summary, description, request, answer, path = modelPath } = described;
+  const { operationId, summary, description, request, answer, errors } = described;
+  const { path = modelPath } = described;
   return {
     operationId,
     summary,
@@ -101,7 +107,7 @@ function native(described: Described): ZodOpenApiOperationObject {
     ...(request !== undefined && { requestBody: { required: true, content: json(request) } }),
     responses: {
       200: { description: 'Answered.', content: json(answer) },
-      ...errorAnswers(ERRORS),
+      ...errorAnswers(errors),
     },
   };
 }
@@ -116,7 +122,13 @@ function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationO
       status,
       { description: 'An error in the shape of the protocol.', content: json(shape) },
     ]);
-  return { ...rest, responses: { 200: responses['200'], ...Object.fromEntries(errors) } };
+  const notReady = described.probe && {
+    503: { description: 'Not ready.', content: json(foreign) },
+  };
+  return {
+    ...rest,
+    responses: { 200: responses['200'], ...Object.fromEntries(errors), ...notReady },
+  };
 }
 
 const versioned = z.object({ id: idSchema, version: versionSchema });
@@ -126,23 +138,50 @@ const V1 = 'KServe V1 and TensorFlow Serving.';
 
 const V2_PATHS: ZodOpenApiPathsObject = {
   '/v2': {
-    get: passthrough({ operationId: 'v2Server', summary: 'Server metadata', path: nowhere }),
+    get: passthrough({
+      operationId: 'v2Server',
+      errors: KEYS,
+      summary: 'Server metadata',
+      path: nowhere,
+    }),
   },
   '/v2/health/live': {
-    get: passthrough({ operationId: 'v2Live', summary: 'Is the router up?', path: nowhere }),
+    get: passthrough({
+      operationId: 'v2Live',
+      errors: KEYS,
+      summary: 'Is the router up?',
+      path: nowhere,
+    }),
   },
   '/v2/health/ready': {
-    get: passthrough({ operationId: 'v2Ready', summary: 'Is the router ready?', path: nowhere }),
+    get: passthrough({
+      operationId: 'v2Ready',
+      errors: KEYS,
+      probe: true,
+      summary: 'Is the router ready?',
+      path: nowhere,
+    }),
   },
   '/v2/models/{id}': {
-    get: passthrough({ operationId: 'v2Model', summary: 'Model metadata', description: V2 }),
+    get: passthrough({
+      operationId: 'v2Model',
+      errors: ABOUT,
+      summary: 'Model metadata',
+      description: V2,
+    }),
   },
   '/v2/models/{id}/ready': {
-    get: passthrough({ operationId: 'v2ModelReady', summary: 'Has the model a ready replica?' }),
+    get: passthrough({
+      operationId: 'v2ModelReady',
+      errors: [...KEYS, 'MODEL_NOT_FOUND'],
+      probe: true,
+      summary: 'Has the model a ready replica?',
+    }),
   },
   '/v2/models/{id}/infer': {
     post: passthrough({
       operationId: 'v2Infer',
+      errors: INFER,
       summary: 'Call a model (V2)',
       description: V2,
       request: foreign,
@@ -151,6 +190,7 @@ const V2_PATHS: ZodOpenApiPathsObject = {
   '/v2/models/{id}/versions/{version}/infer': {
     post: passthrough({
       operationId: 'v2InferVersion',
+      errors: INFER,
       summary: 'Call the arm that runs this version (V2)',
       description: 'Needs the scope arms.',
       request: foreign,
@@ -163,6 +203,7 @@ const V2_MORE: ZodOpenApiPathsObject = {
   '/v2/models/{id}/versions/{version}': {
     get: passthrough({
       operationId: 'v2ModelVersion',
+      errors: ABOUT,
       summary: 'Metadata of the arm that runs this version',
       path: versioned,
     }),
@@ -170,6 +211,8 @@ const V2_MORE: ZodOpenApiPathsObject = {
   '/v2/models/{id}/versions/{version}/ready': {
     get: passthrough({
       operationId: 'v2ModelVersionReady',
+      errors: [...KEYS, 'MODEL_NOT_FOUND'],
+      probe: true,
       summary: 'Has the arm that runs this version a ready replica?',
       path: versioned,
     }),
@@ -177,6 +220,7 @@ const V2_MORE: ZodOpenApiPathsObject = {
   '/v2/repository/index': {
     post: passthrough({
       operationId: 'v2Index',
+      errors: KEYS,
       summary: 'Models the caller may see (V2)',
       path: nowhere,
     }),
@@ -190,6 +234,7 @@ const V1_CALL_PATHS: ZodOpenApiPathsObject = Object.fromEntries(
     `/v1/models/{id}:${call}`,
     {
       post: passthrough({
+        errors: INFER,
         operationId: `v1${call.charAt(0).toUpperCase()}${call.slice(1)}`,
         summary: `Call a model (V1, ${call})`,
         description: V1,
@@ -210,6 +255,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
   '/openai/v1/models': {
     get: passthrough({
       operationId: 'openaiModels',
+      errors: KEYS,
       summary: 'Models the caller may see (OpenAI)',
       path: nowhere,
     }),
@@ -220,6 +266,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
       {
         post: passthrough({
           operationId,
+          errors: READ,
           summary: `Call a model (OpenAI, ${call})`,
           description: 'The body names the model; `stream: true` streams.',
           request: foreign,
@@ -234,15 +281,26 @@ const V1_PATHS: ZodOpenApiPathsObject = {
   '/v1/models': {
     get: passthrough({
       operationId: 'v1Models',
+      errors: KEYS,
       summary: 'Models the caller may see (V1)',
       path: nowhere,
     }),
   },
   '/v1/models/{id}': {
-    get: passthrough({ operationId: 'v1Model', summary: 'Model state', description: V1 }),
+    get: passthrough({
+      operationId: 'v1Model',
+      errors: ABOUT,
+      summary: 'Model state',
+      description: V1,
+    }),
   },
   '/v1/models/{id}/metadata': {
-    get: passthrough({ operationId: 'v1Metadata', summary: 'Model metadata', description: V1 }),
+    get: passthrough({
+      operationId: 'v1Metadata',
+      errors: ABOUT,
+      summary: 'Model metadata',
+      description: V1,
+    }),
   },
   ...V1_CALL_PATHS,
 };
@@ -252,6 +310,7 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
   '/api/v1/models/{id}/inference': {
     post: native({
       operationId: 'inference',
+      errors: READ,
       summary: 'Call a model',
       description:
         'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm.',
@@ -262,6 +321,7 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
   '/api/v1/models/{id}/batch_inference': {
     post: native({
       operationId: 'batchInference',
+      errors: READ,
       summary: 'Call a model with many inputs',
       description: 'One bad item never fails the others. More than maxBatchSize items: 413.',
       request: batchRequest,

@@ -4,12 +4,25 @@ import type { Exchanged } from '../exchange';
 import type { Asking, Owner } from './clientconnection';
 import { ClientConnection } from './clientconnection';
 
-/** Shorter than the keep-alive of any server we know (node:http: 5 s), so that we close first. */
-const IDLE_MS = 4000;
+/** How connections to servers are made and kept. */
+export interface ClientOptions {
+  readonly connectMs: number;
+  /** Idle connections that are older are closed. */
+  readonly idleMs: number;
+  /** Idle connections that are kept to one server: a burst larger than this opens new ones. */
+  readonly maxIdle: number;
+}
+
+export const DEFAULT_CLIENT: ClientOptions = {
+  // A server on the same network answers a handshake in a millisecond, or it is gone.
+  connectMs: 500,
+  // Shorter than the keep-alive of any server we know (node:http: 5 s), so that we close first.
+  idleMs: 4000,
+  maxIdle: 64,
+};
+
 /** How often idle connections are looked at, milliseconds. */
 const SWEEP_MS = 1000;
-/** Idle connections that are kept to one server: a burst larger than this opens new ones. */
-const MAX_IDLE = 64;
 
 /** Where a server listens. */
 export type Place =
@@ -28,6 +41,8 @@ const keyOf = (place: Place): string =>
 
 /** Connections that are kept, the one used last first: it is warm, the others may go idle and close. */
 class Idle {
+  constructor(private readonly options: ClientOptions) {}
+
   private readonly stacks = new Map<string, ClientConnection[]>();
   private timer: NodeJS.Timeout | undefined;
 
@@ -38,7 +53,7 @@ class Idle {
   add(key: string, connection: ClientConnection): void {
     const stack = this.stacks.get(key);
     if (stack === undefined) this.stacks.set(key, [connection]);
-    else if (stack.length >= MAX_IDLE) return connection.close();
+    else if (stack.length >= this.options.maxIdle) return connection.close();
     else stack.push(connection);
     this.timer ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
@@ -51,7 +66,7 @@ class Idle {
   }
 
   private sweep(): void {
-    const limit = performance.now() - IDLE_MS;
+    const limit = performance.now() - this.options.idleMs;
     for (const stack of this.stacks.values()) {
       for (const one of stack.filter(({ idleSince }) => idleSince < limit)) one.close();
     }
@@ -73,8 +88,8 @@ function open(place: Place): Socket {
 }
 
 /** An HTTP/1.1 client for servers nearby: connections are kept, answers are read strictly. */
-export function createHttpClient(): HttpClient {
-  const idle = new Idle();
+export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpClient {
+  const idle = new Idle(options);
   const all = new Set<ClientConnection>();
   const connectionTo = (place: Place): ClientConnection => {
     const key = keyOf(place);
@@ -87,7 +102,7 @@ export function createHttpClient(): HttpClient {
         idle.remove(key, one);
       },
     };
-    const made = new ClientConnection(open(place), owner);
+    const made = new ClientConnection(open(place), owner, options.connectMs);
     all.add(made);
     return made;
   };

@@ -6,8 +6,6 @@ import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
 import { parseResponse } from './response';
 
-/** A server on the same network answers a handshake in a millisecond, or it is gone. */
-const CONNECT_MS = 500;
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
 const ONE_WRITE_BYTES = 16_384;
 /** So much of an answer is kept that nobody reads yet. */
@@ -68,11 +66,12 @@ export class ClientConnection implements Source {
   constructor(
     private readonly socket: Socket,
     private readonly owner: Owner,
+    connectMs: number,
   ) {
     socket.setNoDelay(true);
     const late = setTimeout(
       () => this.break({ kind: 'unreached', message: 'connect timeout' }),
-      CONNECT_MS,
+      connectMs,
     );
     socket.on('connect', () => {
       this.isConnected = true;

@@ -9,6 +9,8 @@ const END = '\r\n\r\n';
 export class HeadCollector {
   private begun = '';
 
+  constructor(private readonly maxBytes = MAX_HEAD_BYTES) {}
+
   /** Has a part of a head come? */
   get isBegun(): boolean {
     return this.begun !== '';
@@ -19,12 +21,12 @@ export class HeadCollector {
    * @throws HttpFault 431 when it is too long, also when it comes whole
    */
   take(bytes: Buffer): { readonly head: string; readonly end: number } | undefined {
-    const { begun } = this;
-    const room = MAX_HEAD_BYTES - begun.length;
+    const { begun, maxBytes } = this;
+    const room = maxBytes - begun.length;
     const text = begun + bytes.toString('latin1', 0, Math.min(bytes.length, room + 1));
     const at = text.indexOf(END, Math.max(0, begun.length - END.length));
-    const tooLong = at < 0 ? text.length > MAX_HEAD_BYTES : at + END.length > MAX_HEAD_BYTES;
-    if (tooLong) throw new HttpFault(431, `the head has more than ${MAX_HEAD_BYTES} bytes`);
+    const tooLong = at < 0 ? text.length > maxBytes : at + END.length > maxBytes;
+    if (tooLong) throw new HttpFault(431, `the head has more than ${maxBytes} bytes`);
     if (at < 0) {
       this.begun = text;
       return undefined;

@@ -4,10 +4,9 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
-import { ServerConnection } from './serverconnection';
+import type { CallerLimits } from './serverconnection';
+import { DEFAULT_CALLER_LIMITS, ServerConnection } from './serverconnection';
 
-/** A handshake that does not end in this time is not ending, milliseconds. */
-const HANDSHAKE_MS = 10_000;
 /** What the kernel has connected but nobody has accepted yet is accepted in this time; milliseconds. */
 const BACKLOG_MS = 50;
 /** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
@@ -22,6 +21,7 @@ export interface HttpServerOptions {
   /** Files with certificate and key, PEM. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
+  readonly limits?: CallerLimits | undefined;
   /** Never rejects; every exchange is answered. */
   readonly handle: (exchange: Exchange) => Promise<void> | void;
 }
@@ -59,14 +59,14 @@ class Connections {
 }
 
 function serverOf(
-  { tls }: HttpServerOptions,
+  { tls, limits = DEFAULT_CALLER_LIMITS }: HttpServerOptions,
   connections: Connections,
   onSocket: (socket: Socket, secure: boolean) => void,
 ): Server {
   if (tls === undefined)
     return createServer({ noDelay: true }, (socket) => onSocket(socket, false));
   const server = createTlsServer(
-    { cert: readFileSync(tls.cert), key: readFileSync(tls.key), handshakeTimeout: HANDSHAKE_MS },
+    { cert: readFileSync(tls.cert), key: readFileSync(tls.key), handshakeTimeout: limits.headMs },
     (socket) => onSocket(socket, true),
   );
   // Until the handshake is done there is only the raw one.
@@ -91,6 +91,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const connections = new Connections();
   const hooks = {
     handle: (exchange: Exchange): void => void options.handle(exchange),
+    limits: options.limits ?? DEFAULT_CALLER_LIMITS,
     isClosing: () => connections.isClosing,
   };
   const server = serverOf(options, connections, (socket, secure) =>

@@ -1,15 +1,26 @@
 import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange';
-import { HttpFault } from './fields';
+import { HttpFault, MAX_HEAD_BYTES } from './fields';
 import { HeadCollector } from './heads';
 import { parseRequest } from './request';
 import type { Line } from './serverexchange';
 import { ServerExchange } from './serverexchange';
 
-/** A head that does not come in this time is not coming, milliseconds. */
-const HEAD_MS = 10_000;
-/** Longer than clients and load balancers keep idle connections, so that they close first. */
-const KEEP_ALIVE_MS = 75_000;
+/** What a caller may take of our time and memory. */
+export interface CallerLimits {
+  /** A head that does not come in this time is not coming. */
+  readonly headMs: number;
+  /** Longer than clients and load balancers keep idle connections, so that they close first. */
+  readonly keepAliveMs: number;
+  readonly maxHeadBytes: number;
+}
+
+export const DEFAULT_CALLER_LIMITS: CallerLimits = {
+  headMs: 10_000,
+  keepAliveMs: 75_000,
+  maxHeadBytes: MAX_HEAD_BYTES,
+};
+
 /** Between two pieces of a body, milliseconds. */
 const BODY_MS = 30_000;
 /** What still comes after a refusal is read for so long, so that the refusal can be read, too. */
@@ -21,6 +32,7 @@ const CRLF = Buffer.from('\r\n');
 
 export interface Hooks {
   readonly handle: (exchange: Exchange) => void;
+  readonly limits: CallerLimits;
   /** The server ends: answers say so. */
   readonly isClosing: () => boolean;
 }
@@ -42,7 +54,7 @@ function refusal({ status, message }: HttpFault): string {
 /** One connection of a caller: requests one after the other, also when they come all at once. */
 export class ServerConnection implements Line {
   readonly remoteAddress: string;
-  private readonly heads = new HeadCollector();
+  private readonly heads: HeadCollector;
   private current: ServerExchange | undefined;
   /** What came before its turn. */
   private ahead: Buffer[] = [];
@@ -60,7 +72,8 @@ export class ServerConnection implements Line {
   ) {
     this.remoteAddress = socket.remoteAddress ?? '';
     socket.setNoDelay(true);
-    socket.setTimeout(KEEP_ALIVE_MS);
+    this.heads = new HeadCollector(hooks.limits.maxHeadBytes);
+    socket.setTimeout(hooks.limits.keepAliveMs);
     socket.on('timeout', () => this.onTimeout());
     socket.on('data', (bytes: Buffer) => this.onData(bytes));
     socket.on('drain', () => this.current?.drained());
@@ -128,7 +141,7 @@ export class ServerConnection implements Line {
     if (found === undefined) {
       this.headTimer ??= setTimeout(
         () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
-        HEAD_MS,
+        this.hooks.limits.headMs,
       );
       return false;
     }
@@ -162,7 +175,7 @@ export class ServerConnection implements Line {
   onAnswered(reusable: boolean): void {
     this.current = undefined;
     if (!reusable) return this.end();
-    this.socket.setTimeout(KEEP_ALIVE_MS);
+    this.socket.setTimeout(this.hooks.limits.keepAliveMs);
     this.socket.resume();
     this.work();
   }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Exchange, RawHeaders, Sent, Source } from '../exchange';
-import { BodyTooLarge } from '../exchange';
+import { BodyTooLarge } from '../../shared/body';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import type { RequestHead } from './request';

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { rewritten } from '../../shared/tokens';
 
 // JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
 // looks. Digits of a fraction that no double holds are the only thing that may go.
@@ -33,37 +34,6 @@ const INTEGER = /^-?\d+$/;
 const NUMBER = /"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** A string's begin, or what Python's json writes although it is no JSON. */
 const NOT_A_NUMBER = /"|NaN|-?Infinity/g;
-
-const BACKSLASH = 0x5c;
-
-/** Index behind the string that begins at `start`. */
-function behindString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes += 1;
-    if (slashes % 2 === 0) return end + 1;
-  }
-  return text.length;
-}
-
-/** Rewrites what stands outside of strings: each token of the pattern by what `change` gives for it. */
-function rewritten(text: string, pattern: RegExp, change: (token: string) => string): string {
-  let out = '';
-  let kept = 0;
-  pattern.lastIndex = 0;
-  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
-    const [token] = match;
-    if (token === '"') {
-      pattern.lastIndex = behindString(text, match.index);
-      continue;
-    }
-    const changed = change(token);
-    if (changed === token) continue;
-    out += text.slice(kept, match.index) + changed;
-    kept = pattern.lastIndex;
-  }
-  return out + text.slice(kept);
-}
 
 /** Would JavaScript write another number than was read, or a float as an integer? */
 function changes(token: string): boolean {

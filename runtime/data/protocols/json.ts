@@ -1,4 +1,4 @@
-import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
+import { ENCODINGS, inflatedBody } from '../../shared/body';
 import { Refusal } from '../errors';
 import { Exact, readJson } from './exact';
 
@@ -7,33 +7,20 @@ export type Plain = Readonly<Record<string, unknown>>;
 export const isPlain = (value: unknown): value is Plain =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Exact);
 
-/** Inflates a body; the result is bounded as the body itself is. @throws Refusal */
-export function inflated(body: Buffer, encoding: string | undefined, limit: number): Buffer {
-  const options = { maxOutputLength: limit };
-  try {
-    switch (encoding?.trim().toLowerCase() ?? 'identity') {
-      case 'identity':
-      case '':
-        return body;
-      case 'gzip':
-      case 'x-gzip':
-        return gunzipSync(body, options);
-      case 'deflate':
-        return inflateSync(body, options);
-      case 'br':
-        return brotliDecompressSync(body, options);
-      default:
-        break;
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw new Refusal('PAYLOAD_TOO_LARGE', `the inflated body has more than ${limit} bytes`);
-    }
+/** Inflates a body; the result is bounded as the body itself is. @throws Refusal, BodyTooLarge */
+export async function inflated(
+  body: Buffer,
+  encoding: string | undefined,
+  limit: number,
+): Promise<Buffer> {
+  const plain = await inflatedBody(body, encoding, limit);
+  if (plain === 'broken') {
     throw new Refusal('INVALID_REQUEST', `the body is not what Content-Encoding ${encoding} says`);
   }
+  if (plain !== 'unknown') return plain;
   throw new Refusal(
     'UNSUPPORTED_MEDIA_TYPE',
-    `Content-Encoding: got "${encoding}", must be gzip, deflate, br or identity`,
+    `Content-Encoding: got "${encoding}", must be ${ENCODINGS}`,
   );
 }
 

@@ -1,7 +1,10 @@
 import { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { Exchange } from '../../../runtime/data/exchange';
-import { ServerConnection } from '../../../runtime/data/http/serverconnection';
+import {
+  DEFAULT_CALLER_LIMITS,
+  ServerConnection,
+} from '../../../runtime/data/http/serverconnection';
 
 /** A socket without a network: what is pushed comes in, what is written is kept. */
 export class FakeSocket extends Duplex {
@@ -44,7 +47,11 @@ export function ours(): { readonly socket: FakeSocket; readonly seen: readonly S
       // The engine has refused it, or nobody is there.
     }
   };
-  const hooks = { handle: (one: Exchange) => void answer(one), isClosing: () => false };
+  const hooks = {
+    handle: (one: Exchange) => void answer(one),
+    limits: DEFAULT_CALLER_LIMITS,
+    isClosing: () => false,
+  };
   // oxlint-disable-next-line no-new
   new ServerConnection(socket as unknown as Socket, false, hooks);
   return { socket, seen };

@@ -1,5 +1,4 @@
-import type { Family } from './families';
-import { sample } from './print';
+import { sample } from './sample';
 
 /** The trace of one observation of a bucket; shown in OpenMetrics only. */
 interface Exemplar {
@@ -7,23 +6,30 @@ interface Exemplar {
   readonly value: number;
 }
 
+/** A family with the upper bounds of its buckets, without the last one, +Inf. */
+interface Buckets {
+  readonly name: string;
+  readonly buckets?: readonly number[];
+}
+
 export interface Histogram {
   readonly observe: (value: number, traceId?: string) => void;
   /** All its samples; buckets are cumulative. */
-  readonly lines: (labels: string, exemplars: boolean) => string;
+  readonly lines: (labels: string, exemplars?: boolean) => string;
 }
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 
 /** A counter for each bucket: one comparison and two additions per observation, no hashing of labels. */
-export function createHistogram({ name, buckets = [] }: Family): Histogram {
+export function createHistogram({ name, buckets = [] }: Buckets): Histogram {
   const counts = Array.from({ length: buckets.length + 1 }, () => 0);
   const examples = new Map<number, Exemplar>();
   let sum = 0;
 
   const bucketLine = (labels: string, index: number, count: number, exemplars: boolean): string => {
     const bound = buckets[index] ?? '+Inf';
-    const line = sample(`${name}_bucket`, `${labels},le="${bound}"`, count);
+    const before = labels === '' ? '' : `${labels},`;
+    const line = sample(`${name}_bucket`, `${before}le="${bound}"`, count);
     const example = exemplars ? examples.get(index) : undefined;
     if (example === undefined) return line;
     return `${line.slice(0, -1)} # {trace_id="${example.traceId}"} ${example.value}\n`;
@@ -37,7 +43,7 @@ export function createHistogram({ name, buckets = [] }: Family): Histogram {
       // The trace of a slow request is what one looks for; only well-formed ids get in.
       if (traceId !== undefined && TRACE_ID.test(traceId)) examples.set(index, { traceId, value });
     },
-    lines: (labels, exemplars) => {
+    lines: (labels, exemplars = false) => {
       let total = 0;
       let text = '';
       for (const [index, count] of counts.entries()) {

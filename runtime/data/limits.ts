@@ -1,0 +1,22 @@
+/** What one request may weigh, and what its copies may. Bytes unless said otherwise. */
+export interface Limits {
+  /** Of an answer that is read whole before it is passed on. */
+  readonly answerBytes: number;
+  /** Of an OpenAI call: the model, whose own limit would count, is named inside. */
+  readonly openaiBytes: number;
+  /** Of a request or an answer that is copied for a shadow. */
+  readonly shadowBytes: number;
+  /** Of a shadow's capacity that copies may use; at least one request. */
+  readonly shadowPart: number;
+}
+
+const MIB = 1024 * 1024;
+
+export const DEFAULT_LIMITS: Limits = {
+  // Larger answers belong on the passthrough paths, which stream.
+  answerBytes: 64 * MIB,
+  openaiBytes: 10 * MIB,
+  // The copy of a larger one would cost more than it tells.
+  shadowBytes: MIB,
+  shadowPart: 0.1,
+};

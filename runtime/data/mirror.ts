@@ -1,0 +1,97 @@
+import type { CallBase } from './calling';
+import { callBuffered } from './calling';
+import type { Source } from './exchange';
+import type { Collected, Passed, Passing } from './forward';
+import { speaks } from './forward';
+import type { Inferring } from './infer';
+import { parsedAnswer } from './infer';
+import { inflated, isPlain } from './protocols/json';
+import { v2ToNative } from './protocols/v2';
+import type { Mirrored } from './shadow';
+
+// How calls that pass untouched are compared with their copies: by what their JSON says.
+
+/** Collects what passes by; undefined when it was more than a copy may have. */
+export function collecting(limit: number) {
+  return (source: Source): Collected => {
+    const pieces: Buffer[] = [];
+    let size = 0;
+    const keep = (piece: Buffer): void => {
+      size += piece.length;
+      // A sink has the bytes for the call only.
+      if (size <= limit) pieces.push(Buffer.from(piece));
+      else pieces.length = 0;
+    };
+    return {
+      source: {
+        flow: (sink) =>
+          source.flow({
+            data: (piece) => {
+              keep(piece);
+              return sink.data(piece);
+            },
+            end: () => sink.end(),
+            fail: (why) => sink.fail(why),
+          }),
+        resume: () => source.resume(),
+        destroy: () => source.destroy(),
+      },
+      bytes: () => (size <= limit ? Buffer.concat(pieces) : undefined),
+    };
+  };
+}
+
+/** Outputs by name, one for each row that the answer keeps apart; undefined: it is none. */
+function outputsOf(body: Buffer, kind: Passing['kind']): readonly unknown[] | undefined {
+  const answer = parsedAnswer({ body });
+  if (!isPlain(answer)) return undefined;
+  if (kind === 'v2') {
+    const read = v2ToNative(answer);
+    return read && [read.output];
+  }
+  const { predictions } = answer;
+  if (!Array.isArray(predictions)) return [answer];
+  return (predictions as unknown[]).map((row) => (isPlain(row) ? row : { predictions: row }));
+}
+
+/** The live answer, if it is JSON that came whole. */
+async function liveOf({ body, headers }: Passed, kind: Passing['kind'], limit: number) {
+  const type = headers['content-type'] ?? 'application/json';
+  if (body === undefined || !/\bjson\b/i.test(type)) return undefined;
+  try {
+    return outputsOf(await inflated(body, headers['content-encoding'], limit), kind);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Can the copy of such a call be compared? Streams of text that is drawn by chance cannot. */
+export function isMirrored(route: Passing, { model, arm }: CallBase): boolean {
+  return route.kind !== 'openai' && model.shadows.length > 0 && arm === undefined;
+}
+
+/** A V1 or V2 call that was passed on, for its copies. */
+export function mirrored(
+  inferring: Inferring,
+  route: Passing,
+  target: string,
+  request: Buffer | undefined,
+  passed: Passed,
+): Mirrored {
+  return {
+    bytes: request?.length ?? 0,
+    live: () => liveOf(passed, route.kind, inferring.limits.shadowBytes),
+    ask: async (base) => {
+      const shadow = base.model.arms.get(base.arm ?? '');
+      if (shadow === undefined || !speaks(shadow, route)) throw new Error('another protocol');
+      const reply = await callBuffered(inferring, base, () => ({
+        method: 'POST',
+        target,
+        body: request,
+      }));
+      const outputs = reply.status < 300 ? outputsOf(reply.body, route.kind) : undefined;
+      if (outputs === undefined) throw new Error(`answered ${reply.status}`);
+      return outputs;
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import type { AuthResult, Authenticate, Caller } from '../auth/port';
+import { CHALLENGE } from '../auth/port';
+import type { ModelRoute, TableHolder } from '../core/table';
+import type { CallBase } from './calling';
+import { cohortKeyOf } from './cohort';
+import { Refusal } from './errors';
+import type { Exchange } from './exchange';
+import type { Trust } from '../proxies';
+import type { Origin, Tracing } from './headers';
+import { firstOf, ownHeaders, upstreamHeaders, withoutHeaders } from './headers';
+import type { Inferring } from './infer';
+import type { Dispatcher } from './job';
+import type { Limits } from './limits';
+import { writeJson } from './protocols/exact';
+import { inflated, parseObject } from './protocols/json';
+import type { ShadowReport, Shadows } from './shadow';
+import type { Upstream } from './upstream';
+
+// A request on its way, and what every answer begins and ends with.
+
+export interface DataPlaneOptions {
+  readonly table: TableHolder;
+  readonly dispatcher: Dispatcher;
+  readonly authenticate: Authenticate;
+  readonly upstream: Upstream;
+  readonly clock: { readonly now: () => number };
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Ids for requests that bring none. */
+  readonly newId: () => string;
+  /** Addresses whose X-Forwarded-* are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Version of the service. */
+  readonly version: string;
+  readonly limits?: Limits;
+  /** May requests be sent here? Probes of V2 ask it. */
+  readonly isReady: () => boolean;
+  readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
+  readonly onShadow: (report: ShadowReport) => void;
+  /** A fault of our own: where, never what was sent. */
+  readonly onFault: (requestId: string, error: unknown) => void;
+}
+
+export interface Plane extends DataPlaneOptions {
+  readonly limits: Limits;
+  readonly inferring: Inferring;
+  readonly shadows: Shadows;
+  readonly trust: Trust;
+}
+
+/** One request on its way through the steps. */
+export interface Request {
+  readonly exchange: Exchange;
+  readonly tracing: Tracing;
+  /** Milliseconds since the epoch. */
+  readonly began: number;
+}
+
+function callerOf(result: AuthResult): Caller {
+  if (result.ok) return result.caller;
+  const headers = result.code === 'UNAUTHENTICATED' ? ['www-authenticate', CHALLENGE] : [];
+  throw new Refusal(result.code, result.message, { headers });
+}
+
+export function authenticated(plane: Plane, { headers }: Exchange, model?: string): Caller {
+  return callerOf(plane.authenticate(headers, { scope: 'infer', ...(model && { model }) }));
+}
+
+export function baseOf(
+  plane: Plane,
+  { exchange, tracing }: Request,
+  model: ModelRoute,
+  arm: string | undefined,
+): CallBase {
+  return {
+    model,
+    arm,
+    cohortKey: cohortKeyOf(model.cohort, exchange.headers),
+    priority: 'normal',
+    timeoutMs: model.inference.timeoutSeconds * 1000,
+    items: 1,
+    signal: exchange.signal,
+    headers: upstreamHeaders(exchange, tracing, plane.trust),
+    traceId: tracing.traceparent?.slice(3, 35),
+  };
+}
+
+/** The headers of a body that we write ourselves. */
+export function jsonBase(base: CallBase): CallBase {
+  const kept = withoutHeaders(base.headers, (name) => /^(?:content-|accept)/.test(name));
+  return { ...base, headers: [...kept, 'content-type', 'application/json'] };
+}
+
+export async function objectOf({ exchange }: Request, model: ModelRoute) {
+  const limit = model.inference.maxBodyBytes;
+  const raw = await exchange.body(limit);
+  const body = await inflated(raw, firstOf(exchange.headers['content-encoding']), limit);
+  return { value: parseObject(body), bytes: body.length };
+}
+
+export const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
+
+export function sendJson(
+  { exchange, tracing }: Request,
+  value: object,
+  origin?: Origin,
+  status = 200,
+): void {
+  const headers = ['content-type', 'application/json', ...ownHeaders(tracing, origin)];
+  exchange.answer(status, headers, writeJson(value));
+}

@@ -1,0 +1,41 @@
+import type { Config } from './config';
+import type { Tuning } from './core/tuning';
+import type { CallerLimits, ClientOptions, Limits } from './data';
+
+// The configuration in the words and units of the parts that it is for.
+
+export function tuningOf({ routing }: Config): Tuning {
+  return {
+    decayMs: routing.decaySeconds * 1000,
+    rampMs: routing.rampSeconds * 1000,
+    consecutiveFailures: routing.consecutiveFailures,
+    firstOutMs: routing.ejectionSeconds * 1000,
+    longestOutMs: routing.maxEjectionSeconds * 1000,
+    retryRatio: routing.retryPercent / 100,
+    freeRetriesPerSecond: routing.freeRetriesPerSecond,
+    minJitterMs: routing.minRetryDelayMs,
+    maxJitterMs: routing.maxRetryDelayMs,
+  };
+}
+
+export function connectionsOf({ routing }: Config): ClientOptions {
+  const { connectMs, idleMs, maxIdleConnections: maxIdle } = routing;
+  return { connectMs, idleMs, maxIdle };
+}
+
+export function callersOf({ server }: Config): CallerLimits {
+  return {
+    headMs: server.headersSeconds * 1000,
+    keepAliveMs: server.keepAliveSeconds * 1000,
+    maxHeadBytes: server.maxHeaderBytes,
+  };
+}
+
+export function limitsOf({ inference }: Config): Limits {
+  return {
+    answerBytes: inference.maxAnswerBytes,
+    openaiBytes: inference.maxOpenaiBodyBytes,
+    shadowBytes: inference.maxShadowBytes,
+    shadowPart: inference.shadowPercent / 100,
+  };
+}

@@ -1,0 +1,108 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseConfig } from '../../runtime/config';
+import type { Service } from '../../runtime/main';
+import { startService } from '../../runtime/main';
+import type { Backend, Behave } from '../support/backend';
+import { json, startBackend, stopBackends } from '../support/backend';
+import { ask, until } from '../support/plane';
+
+// What the composition root hands to its parts, on a service that routes to a server that runs.
+
+const DEFINITION = `
+model_id: iris
+version: '1'
+framework: tensorrt
+repository_url: s3://bucket/iris
+`;
+
+let folder: string;
+let service: Service | undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'main-'));
+  mkdirSync(join(folder, 'models'));
+  writeFileSync(join(folder, 'models', 'iris.yaml'), DEFINITION);
+});
+
+afterEach(async () => {
+  await service?.close();
+  service = undefined;
+  await stopBackends();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const SERVER = 'server: { port: 0, accept_seconds: 0, max_header_bytes: 2048 }';
+
+async function start(text: string, backends: readonly Backend[], server = SERVER) {
+  const quiet = (): void => undefined;
+  const addresses = backends.map(({ address }) => `'${address}'`).join(', ');
+  const local = `local: { endpoints: { iris: { stable: [${addresses}] } } }`;
+  service = await startService({
+    config: parseConfig([server, local, text].join('\n')),
+    cwd: folder,
+    env: {},
+    spawnServer: { command: process.execPath, args: [] },
+    version: 'test',
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet } as never,
+  });
+  const { snapshot, url } = service;
+  const ready = (): number =>
+    snapshot()
+      .models.get('iris')
+      ?.replicas.filter(({ phase }) => phase === 'ready').length ?? 0;
+  await until(() => ready() === backends.length, 'the replicas');
+  return Number(new URL(url).port);
+}
+
+const well = (): Promise<Backend> => startBackend(() => json({}));
+/** Well when it is probed, broken when it is called. */
+const broken: Behave = ({ method }) => (method === 'GET' ? json({}) : { kind: 'reset' });
+const calls = (all: readonly Backend[]): number =>
+  all.flatMap(({ seen }) => seen.filter(({ method }) => method === 'POST')).length;
+const infer = (port: number) => ask(port, '/v2/models/iris/infer', { method: 'POST', body: '{}' });
+
+test.each([
+  ['', 2],
+  ['routing: { retry_percent: 0, free_retries_per_second: 0 }', 1],
+])('the budget of retries is the configured one: "%s"', async (text, tries) => {
+  const backends = await Promise.all([startBackend(broken), startBackend(broken)]);
+  const port = await start(text, backends);
+  expect((await infer(port)).status).toBe(502);
+  expect(calls(backends)).toBe(tries);
+});
+
+test('the limits of inference and of headers are the configured ones', async () => {
+  const port = await start('inference: { max_openai_body_bytes: 1024 }', [await well()]);
+  const body = JSON.stringify({ model: 'iris', prompt: 'a'.repeat(1100) });
+  const long = await ask(port, '/openai/v1/completions', { method: 'POST', body });
+  expect(long.status).toBe(413);
+  const wide = await ask(port, '/v2', { headers: { x: 'a'.repeat(2100) } });
+  expect(wide.status).toBe(431);
+});
+
+test('idle connections to a server are as many as configured', async () => {
+  const slow: Behave = async ({ method }) => {
+    if (method === 'POST') await new Promise((resolve) => setTimeout(resolve, 50));
+    return json({});
+  };
+  const backend = await startBackend(slow);
+  const port = await start('routing: { max_idle_connections: 1, idle_ms: 60000 }', [backend]);
+  await Promise.all(Array.from({ length: 6 }, () => infer(port)));
+  // Beside the one that is kept the probe may have one of its own.
+  const began = Date.now();
+  await until(() => backend.connections() <= 2, 'connections closed');
+  expect(Date.now() - began).toBeLessThan(3000);
+});
+
+test('its V2 readiness is the service’s own', async () => {
+  const port = await start('', [await well()], 'server: { port: 0, accept_seconds: 1 }');
+  const ready = async (path: string) => (await ask(port, path)).status;
+  expect([await ready('/v2/health/ready'), await ready('/health/ready')]).toEqual([200, 200]);
+  const closing = service?.close();
+  expect([await ready('/v2/health/ready'), await ready('/health/ready')]).toEqual([503, 503]);
+  expect(await ready('/v2/health/live')).toBe(200);
+  service = undefined;
+  await closing;
+});
