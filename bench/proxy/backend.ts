@@ -17,7 +17,8 @@ function nginxConf(work: string): string {
     writeFileSync(join(folder, 'about'), metadata(size));
   }
   const about = SIZES.map(
-    (size) => `location = /v2/models/${modelOf(size)} { try_files /v2/models/${modelOf(size)}/about =404; }`,
+    (size) =>
+      `location = /v2/models/${modelOf(size)} { try_files /v2/models/${modelOf(size)}/about =404; }`,
   ).join('\n');
   // A file is no answer to POST for nginx; the page of that error is.
   return `daemon off; worker_processes 1; master_process off; pid ${work}/backend.pid; error_log /dev/null;

@@ -131,7 +131,10 @@ function targetFor(name: string, { pid, port }: Opened, size: Size, backend: num
 }
 
 async function targetsOf(sizes: readonly Size[], work: string): Promise<readonly Target[]> {
-  const backend = await openBackend(work, sizes.some((size) => size > LARGE));
+  const backend = await openBackend(
+    work,
+    sizes.some((size) => size > LARGE),
+  );
   const others = await openOthers(backend, work);
   const models = sizes.map(modelOf);
   const routers = await Promise.all(
@@ -174,7 +177,11 @@ async function bench(sizes: readonly Size[]): Promise<void> {
     for (let run = 0; run < RUNS; run += 1) {
       for (const [target, found] of results) found.push(await measure(target, work));
     }
-    for (const size of sizes) print(size, results.filter(([target]) => target.size === size));
+    for (const size of sizes)
+      print(
+        size,
+        results.filter(([target]) => target.size === size),
+      );
   } finally {
     await endAll();
     rmSync(work, { recursive: true, force: true });

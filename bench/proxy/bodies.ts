@@ -17,7 +17,10 @@ const tensor = (name: string, data: readonly number[]) => ({
 
 /** As many numbers as make a body of about this size: six bytes each. */
 const numbersOf = (size: Size, taken: number): number[] =>
-  Array.from({ length: Math.max(3, Math.floor((size - taken) / 6)) }, (_, at) => 0.001 + (at % 900) / 1000);
+  Array.from(
+    { length: Math.max(3, Math.floor((size - taken) / 6)) },
+    (_, at) => 0.001 + (at % 900) / 1000,
+  );
 
 export const asked = (size: Size): string =>
   JSON.stringify({ inputs: [tensor('x', numbersOf(size, 70))] });

@@ -26,14 +26,19 @@ export interface Measured {
 
 function script({ path, body, headers }: Asking, work: string): string {
   const file = join(work, 'wrk.lua');
-  const lines = Object.entries(headers).map(([name, value]) => `wrk.headers["${name}"] = "${value}"`);
+  const lines = Object.entries(headers).map(
+    ([name, value]) => `wrk.headers["${name}"] = "${value}"`,
+  );
   const text = ['wrk.method = "POST"', `wrk.path = "${path}"`, ...lines, `wrk.body = [[${body}]]`];
-  writeFileSync(file, `${text.join('\n')}
+  writeFileSync(
+    file,
+    `${text.join('\n')}
 done = function(summary, latency)
   local bad = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
   io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, bad, latency:percentile(50), latency:percentile(99)))
 end
-`);
+`,
+  );
   return file;
 }
 
@@ -54,5 +59,11 @@ export async function closedLoop(
   const found = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(said);
   if (found === null) throw new Error(`wrk did not measure:\n${said}`);
   const [requests = 0, micros = 0, bad = 0, p50 = 0, p99 = 0] = found.slice(1).map(Number);
-  return { requests: requests - bad, failures: bad, seconds: micros / 1e6, p50: p50 / 1000, p99: p99 / 1000 };
+  return {
+    requests: requests - bad,
+    failures: bad,
+    seconds: micros / 1e6,
+    p50: p50 / 1000,
+    p99: p99 / 1000,
+  };
 }

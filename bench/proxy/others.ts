@@ -91,7 +91,8 @@ const envoyConfig = (backend: number, port: number): object => ({
                     {
                       name: 'envoy.filters.http.router',
                       typed_config: {
-                        '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
+                        '@type':
+                          'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
                       },
                     },
                   ],
@@ -130,7 +131,10 @@ export const envoy: Opener = async (backend, work) => {
   const port = 18_482;
   const file = join(work, 'envoy.json');
   writeFileSync(file, JSON.stringify(envoyConfig(backend, port)));
-  return open(['envoy', '-c', file, '--concurrency', '1', '-l', 'off', '--disable-hot-restart'], port);
+  return open(
+    ['envoy', '-c', file, '--concurrency', '1', '-l', 'off', '--disable-hot-restart'],
+    port,
+  );
 };
 
 /** A package that stands in the folder BENCH_MODULES, or in this project. */

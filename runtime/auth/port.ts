@@ -1,5 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
-
 /**
  * What a caller may do. `infer` calls models, `read` sees definitions and health, `write` changes
  * models, `arms` chooses an arm by name, `admin` may do everything.
@@ -29,8 +27,13 @@ export type AuthResult =
       readonly message: string;
     };
 
+/** The headers of a request, by name in lower case. */
+export interface HeaderFields {
+  readonly get: (name: string) => string | undefined;
+}
+
 /** Decides about one request; synchronous, so that the data plane never waits for it. */
-export type Authenticate = (headers: IncomingHttpHeaders, need: Need) => AuthResult;
+export type Authenticate = (headers: HeaderFields, need: Need) => AuthResult;
 
 /** Value of `WWW-Authenticate` that goes with every 401 (RFC 9110, 11.6.1). */
 export const CHALLENGE = 'Bearer realm="ai-model-service"';

@@ -5,6 +5,10 @@ import { Problem } from './problem';
 
 const ANYONE: Caller = { name: 'anonymous', scopes: [] };
 
+/** A header's value; of several the first. */
+const firstOf = (value: string | string[] | undefined): string | undefined =>
+  typeof value === 'string' ? value : value?.[0];
+
 /** Scopes of which any one lets a caller look whether the service is well. */
 const ANY: readonly Scope[] = ['read', 'infer', 'write', 'arms'];
 
@@ -14,8 +18,9 @@ function decide(
   scopes: readonly Scope[],
   model: string,
 ): AuthResult {
+  const fields = { get: (name: string) => firstOf(headers[name]) };
   const results = scopes.map((scope) =>
-    authenticate(headers, model === '' ? { scope } : { scope, model }),
+    authenticate(fields, model === '' ? { scope } : { scope, model }),
   );
   const [first] = results;
   const found = results.find(({ ok }) => ok) ?? first;

@@ -8,7 +8,7 @@ import { infer } from './infer';
 import type { NativeItem } from './protocols/native';
 import { parseBatch, parseCall } from './protocols/native';
 import type { Plane, Request } from './request';
-import { authenticated, baseOf, jsonBase, objectOf, seconds, sendJson } from './request';
+import { authenticated, baseOf, objectOf, seconds, sendJson } from './request';
 
 // The native calls: one item, or a batch.
 
@@ -19,7 +19,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const { value, bytes } = await objectOf(request, model);
   const call = parseCall(value);
   const base = {
-    ...jsonBase(baseOf(plane, request, model, arm)),
+    ...baseOf(plane, request, model, arm, true),
     priority: call.priority,
     timeoutMs: call.timeoutMs ?? model.inference.timeoutSeconds * 1000,
   };
@@ -58,7 +58,7 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const arm = namedArm(request.exchange, model, caller);
   const { value, bytes } = await objectOf(request, model);
   const { requests, timeoutMs } = parseBatch(value, model.inference.maxBatchSize);
-  const own = jsonBase(baseOf(plane, request, model, arm));
+  const own = baseOf(plane, request, model, arm, true);
   const base: CallBase = {
     ...own,
     timeoutMs: timeoutMs ?? model.inference.timeoutSeconds * 1000,

@@ -4,9 +4,9 @@ import type { ModelRoute } from '../core/table';
 import type { CallBase } from './calling';
 import { armOfVersion, modelOf, namedArm } from './choose';
 import { Refusal } from './errors';
-import type { Passing } from './forward';
+import type { Passed, Passing } from './forward';
 import { checkSpoken, forward, targetOf } from './forward';
-import { callerHeaders, firstOf, ownHeaders, withoutHeaders } from './headers';
+import { callerHeaders, JSON_TYPE, ownHeaders, withoutHeaders } from './headers';
 import { parsedAnswer } from './infer';
 import { isServing } from './lists';
 import { isLookup, lookUp } from './lookup';
@@ -21,16 +21,16 @@ import { authenticated, baseOf } from './request';
 /** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
 function answerReady({ exchange, tracing }: Request, model: ModelRoute, arm?: string): void {
   const ready = isServing(model, arm);
-  const headers = ['content-type', 'application/json', ...ownHeaders(tracing)];
+  const headers = JSON_TYPE + ownHeaders(tracing);
   exchange.answer(ready ? 200 : 503, headers, JSON.stringify({ name: model.id, ready }));
 }
 
-export async function answerPassing(
+export function answerPassing(
   plane: Plane,
   request: Request,
   route: Extract<Passing, { kind: 'v1' | 'v2' }>,
-): Promise<void> {
-  const { exchange, tracing } = request;
+): Promise<void> | void {
+  const { exchange } = request;
   const caller = authenticated(plane, exchange, route.model);
   const model = modelOf(plane.table, route.model);
   const version = route.kind === 'v2' ? route.version : undefined;
@@ -43,13 +43,30 @@ export async function answerPassing(
   const base = baseOf(plane, request, model, arm);
   const target = targetOf(route, exchange.query);
   if (isLookup(route)) return answerLookup(plane, request, route, base, target, caller);
-  const body = await exchange.body(model.inference.maxBodyBytes);
-  const { shadowBytes } = plane.limits;
-  const collect = isMirrored(route, base) ? collecting(shadowBytes) : undefined;
-  const passed = await forward(plane.inferring, base, exchange, { target, body, tracing, collect });
-  if (passed === undefined || collect === undefined || passed.status >= 300) return;
-  const copy = mirrored(plane.inferring, route, target, body, passed);
-  plane.shadows.mirror(copy, base, tracing.requestId);
+  const body = exchange.body(model.inference.maxBodyBytes);
+  if (Buffer.isBuffer(body)) return pass(plane, request, route, base, target, body);
+  return body.then((later) => pass(plane, request, route, base, target, later));
+}
+
+function pass(
+  plane: Plane,
+  { exchange, tracing, fail }: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+): void {
+  if (!isMirrored(route, base)) {
+    return forward(plane.inferring, base, exchange, { target, body, tracing }, { failed: fail });
+  }
+  const collect = collecting(plane.limits.shadowBytes);
+  const passed = (answer: Passed | undefined): void => {
+    if (answer === undefined || answer.status >= 300) return;
+    const copy = mirrored(plane.inferring, route, target, body, answer);
+    plane.shadows.mirror(copy, base, tracing.requestId);
+  };
+  const forwarding = { target, body, tracing, collect };
+  forward(plane.inferring, base, exchange, forwarding, { passed, failed: fail });
 }
 
 /**
@@ -78,8 +95,8 @@ async function answerLookup(
   caller: Caller,
 ): Promise<void> {
   const { arm, replica, answered, body } = await lookUp(upstream, base, route, target);
-  const { status, rawHeaders } = answered;
-  const own = callerHeaders(rawHeaders, tracing, { arm: arm.name, version: replica.version });
+  const { status, fields } = answered;
+  const own = callerHeaders(fields, tracing, { arm: arm.name, version: replica.version });
   const headers = withoutHeaders(own, (name) => name === 'content-length');
   const told =
     route.kind === 'v2' && status === 200
@@ -93,12 +110,12 @@ export async function answerOpenai(
   request: Request,
   route: Extract<Passing, { kind: 'openai' }>,
 ): Promise<void> {
-  const { exchange, tracing } = request;
+  const { exchange } = request;
   // Who nobody knows is not read from.
   authenticated(plane, exchange);
   const { openaiBytes } = plane.limits;
   const raw = await exchange.body(openaiBytes);
-  const encoding = firstOf(exchange.headers['content-encoding']);
+  const encoding = exchange.fields.get('content-encoding');
   const { model: name } = parseObject(await inflated(raw, encoding, openaiBytes));
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
@@ -109,5 +126,5 @@ export async function answerOpenai(
   checkSpoken(model, route, arm);
   const base = baseOf(plane, request, model, arm);
   const target = targetOf(route, exchange.query);
-  await forward(plane.inferring, base, exchange, { target, body: raw, tracing });
+  pass(plane, request, route, base, target, raw);
 }

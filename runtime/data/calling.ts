@@ -2,11 +2,11 @@ import { FAILURE_CODE, SHED_CODE } from '../core/errors';
 import type { Priority, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import { Refusal } from './errors';
-import type { Answered, RawHeaders, Signal } from './exchange';
+import type { Answered, Broken, HeaderText, Signal } from './exchange';
 import type { Limits } from './limits';
-import type { Attempt, AttemptStarted, Dispatcher, JobResult } from './job';
+import type { Attempt, Dispatcher, Job, JobResult, Tried } from './job';
 import type { Upstream } from './upstream';
-import { readAll } from './upstream';
+import { collect } from './upstream';
 
 /** What a call needs to know whatever its protocol is. */
 export interface CallBase {
@@ -19,7 +19,7 @@ export interface CallBase {
   readonly items: number;
   readonly signal: Signal;
   /** Towards the server; each try adds Host, length and deadline. */
-  readonly headers: RawHeaders;
+  readonly headers: HeaderText;
   /** 32 hex digits of W3C Trace Context, for exemplars. */
   readonly traceId?: string | undefined;
   /** See `Job`. */
@@ -46,18 +46,18 @@ export class CallerGone extends Error {
   override readonly name = 'CallerGone';
 }
 
-/** The error a job that got no answer ends in. @throws Refusal or CallerGone, always */
-export function throwFailure(
+/** The error a job that got no answer ends in. */
+export function failureOf(
   result: Exclude<JobResult, { kind: 'answered' }>,
   model: string,
-): never {
+): Refusal | CallerGone {
   if (result.kind === 'refused') {
     const { reason, retryAfterSeconds } = result;
-    throw new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
+    return new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
   }
   const failure = result.result;
-  if (failure.kind === 'aborted') throw new CallerGone();
-  throw new Refusal(FAILURE_CODE[failure.kind], failureText(failure, model, result.tries));
+  if (failure.kind === 'aborted') return new CallerGone();
+  return new Refusal(FAILURE_CODE[failure.kind], failureText(failure, model, result.tries));
 }
 
 const REFUSED = {
@@ -98,97 +98,130 @@ export interface Reply {
   readonly body: Buffer;
 }
 
-/** What a request cannot be said in is the caller's fault: no replica is blamed, and no other one asked. */
-class CannotAsk extends Error {
-  constructor(readonly reason: unknown) {
-    super('the request cannot be put to this server');
+/** A call as a job; what is done with its answer is its kind's business. */
+export abstract class Call implements Job {
+  readonly model: ModelRoute;
+  readonly arm: string | undefined;
+  readonly cohortKey: string | undefined;
+  readonly priority: Priority;
+  readonly timeoutMs: number;
+  readonly items: number;
+  readonly traceId: string | undefined;
+  readonly isAside: boolean | undefined;
+  readonly signal: Signal;
+
+  constructor(
+    protected readonly calling: Calling,
+    protected readonly base: CallBase,
+    readonly replayable: boolean,
+  ) {
+    this.model = base.model;
+    this.arm = base.arm;
+    this.cohortKey = base.cohortKey;
+    this.priority = base.priority;
+    this.timeoutMs = base.timeoutMs;
+    this.items = base.items;
+    this.traceId = base.traceId;
+    this.isAside = base.isAside;
+    this.signal = base.signal;
+  }
+
+  abstract attempt(attempt: Attempt, tried: Tried): void;
+  abstract discard(): void;
+  abstract over(result: JobResult): void;
+
+  /** Puts it to one replica. This is told the answer. */
+  protected send(
+    { replica, remainingMs: timeoutMs }: Attempt,
+    { method, target, body }: Asked,
+    asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
+  ): void {
+    const { headers, signal } = this;
+    this.calling.upstream.send(
+      { replica, method, target, headers, body, timeoutMs, signal },
+      asker,
+    );
+  }
+
+  protected get headers(): HeaderText {
+    return this.base.headers;
   }
 }
 
-async function send(calling: Calling, base: CallBase, attempt: Attempt, asked: Asked) {
-  const { replica, remainingMs: timeoutMs } = attempt;
-  const { headers, signal } = base;
-  return calling.upstream.send({ replica, headers, timeoutMs, signal, ...asked });
-}
+/** A call whose answer is read whole before it is given out. */
+class BufferedCall extends Call {
+  private current: Omit<Reply, 'arm'> | undefined;
+  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
+  private fault: { readonly reason: unknown } | undefined;
 
-async function askOf(ask: Ask, attempt: Attempt): Promise<Asked | CannotAsk> {
-  try {
-    return await ask(attempt);
-  } catch (error) {
-    return new CannotAsk(error);
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    private readonly ask: Ask,
+    private readonly resolve: (reply: Reply) => void,
+    private readonly reject: (error: unknown) => void,
+  ) {
+    super(calling, base, true);
+  }
+
+  attempt(one: Attempt, tried: Tried): void {
+    let asked: Asked | Promise<Asked>;
+    try {
+      asked = this.ask(one);
+    } catch (error) {
+      return this.cannotAsk(error, tried);
+    }
+    if (!(asked instanceof Promise)) return this.put(one, asked, tried);
+    asked.then(
+      (later) => this.put(one, later, tried),
+      (error: unknown) => this.cannotAsk(error, tried),
+    );
+  }
+
+  private cannotAsk(reason: unknown, tried: Tried): void {
+    this.fault = { reason };
+    tried.settled({ kind: 'aborted' });
+  }
+
+  /** A try is over with its last byte: cut off before that, it can be made again. */
+  private put(one: Attempt, asked: Asked, tried: Tried): void {
+    const began = performance.now();
+    this.send(one, asked, {
+      answered: (answered) => {
+        const { status } = answered;
+        const left = Math.max(0, one.remainingMs - (performance.now() - began));
+        collect(answered, this.calling.limits.answerBytes, left, (body) => {
+          if (!Buffer.isBuffer(body)) {
+            return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
+          }
+          this.current = { replica: one.replica, status, body };
+          tried.settled({ kind: 'answered', status });
+          tried.finished({ kind: 'answered', status });
+        });
+      },
+      broken: (why) => tried.settled(why),
+    });
+  }
+
+  discard(): void {
+    this.current = undefined;
+  }
+
+  over(result: JobResult): void {
+    const { current, fault, model } = this;
+    if (fault !== undefined) this.reject(fault.reason);
+    else if (result.kind !== 'answered') this.reject(failureOf(result, model.id));
+    else if (current === undefined) this.reject(new Error('a job was answered without a try'));
+    else this.resolve({ arm: result.arm, ...current });
   }
 }
-
-const over = (result: Exclude<TryResult, { kind: 'answered' }>): AttemptStarted => ({
-  result,
-  finished: Promise.resolve(result),
-});
 
 /**
- * Asks a model and reads its whole answer, whatever its status is. A try is over with the last
- * byte: one that is cut off before that can be made again, for the caller has nothing yet.
+ * Asks a model and reads its whole answer, whatever its status is.
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
-export async function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
-  let current: Omit<Reply, 'arm'> | undefined;
-  let fault: CannotAsk | undefined;
-  const attempt = async (one: Attempt): Promise<AttemptStarted> => {
-    const asked = await askOf(ask, one);
-    if (asked instanceof CannotAsk) {
-      fault = asked;
-      return over({ kind: 'aborted' });
-    }
-    const began = performance.now();
-    const answered = await send(calling, base, one, asked);
-    if (answered.kind !== 'answered') return over(answered);
-    const left = Math.max(0, one.remainingMs - (performance.now() - began));
-    const body = await readAll(answered, calling.limits.answerBytes, left);
-    if (!Buffer.isBuffer(body)) return over(base.signal.aborted ? { kind: 'aborted' } : body);
-    const { status } = answered;
-    current = { replica: one.replica, status, body };
-    const result: TryResult = { kind: 'answered', status };
-    return { result, finished: Promise.resolve(result) };
-  };
-  const discard = (): void => undefined;
-  const result = await calling.dispatcher.run({ ...base, replayable: true, attempt, discard });
-  if (fault !== undefined) throw fault.reason;
-  if (result.kind !== 'answered') return throwFailure(result, base.model.id);
-  if (current === undefined) throw new Error('a job was answered without a try');
-  return { arm: result.arm, ...current };
-}
-
-/** An answer whose body has not been read; `done` must be told how that ended. */
-export interface OpenReply {
-  readonly arm: ArmRoute;
-  readonly replica: Replica;
-  readonly answered: Answered;
-  readonly done: (result: TryResult) => void;
-}
-
-/** Asks a model and hands over the answer as it comes. @throws as `callBuffered` */
-export async function callStreaming(
-  calling: Calling,
-  base: CallBase & { readonly replayable: boolean },
-  asked: Asked,
-): Promise<OpenReply> {
-  let current: Omit<OpenReply, 'arm'> | undefined;
-  const attempt = async (one: Attempt): Promise<AttemptStarted> => {
-    const answered = await send(calling, base, one, asked);
-    if (answered.kind !== 'answered') return over(answered);
-    let done: (result: TryResult) => void = () => undefined;
-    const finished = new Promise<TryResult>((resolve) => {
-      done = resolve;
-    });
-    current = { replica: one.replica, answered, done };
-    return { result: { kind: 'answered', status: answered.status }, finished };
-  };
-  const discard = (): void => {
-    if (current === undefined) return;
-    current.answered.body.destroy();
-    current.done({ kind: 'answered', status: current.answered.status });
-  };
-  const result = await calling.dispatcher.run({ ...base, attempt, discard });
-  if (result.kind !== 'answered') return throwFailure(result, base.model.id);
-  if (current === undefined) throw new Error('a job was answered without a try');
-  return { arm: result.arm, ...current };
+export function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
+  return new Promise((resolve, reject) =>
+    calling.dispatcher.start(new BufferedCall(calling, base, ask, resolve, reject)),
+  );
 }

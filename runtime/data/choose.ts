@@ -3,7 +3,6 @@ import { holds } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import { Refusal } from './errors';
 import type { Exchange } from './exchange';
-import { firstOf } from './headers';
 
 // Which model a request is for, and which arm when it names one.
 
@@ -22,11 +21,11 @@ function requireArms(caller: Caller, what: string): void {
 
 /** The arm that `x-ai-model-arm` names, for callers who may choose. @throws Refusal */
 export function namedArm(
-  { headers }: Exchange,
+  { fields }: Exchange,
   model: ModelRoute,
   caller: Caller,
 ): string | undefined {
-  const arm = firstOf(headers['x-ai-model-arm']);
+  const arm = fields.get('x-ai-model-arm');
   if (arm === undefined) return undefined;
   requireArms(caller, 'x-ai-model-arm');
   if (model.arms.has(arm)) return arm;

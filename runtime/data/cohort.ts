@@ -1,6 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Cohort } from '../../lib/spec';
-import { firstOf } from './headers';
+import type { Fields } from './http/fields';
 
 /** The payload of a JWT; it was verified when the caller was authenticated, or is no more than a label here. */
 function claimsOf(authorization: string | undefined): Readonly<Record<string, unknown>> {
@@ -23,14 +22,14 @@ function cookieOf(header: string | undefined, name: string): string | undefined 
 }
 
 /** What identifies a caller for the split; undefined: requests take turns. */
-export function cohortKeyOf(cohort: Cohort, headers: IncomingHttpHeaders): string | undefined {
+export function cohortKeyOf(cohort: Cohort, fields: Pick<Fields, 'get'>): string | undefined {
   let key: unknown;
   if ('header' in cohort && cohort.header !== undefined) {
-    key = firstOf(headers[cohort.header.toLowerCase()]);
+    key = fields.get(cohort.header.toLowerCase());
   } else if ('cookie' in cohort && cohort.cookie !== undefined) {
-    key = cookieOf(headers.cookie, cohort.cookie);
+    key = cookieOf(fields.get('cookie'), cohort.cookie);
   } else if ('claim' in cohort && cohort.claim !== undefined) {
-    key = claimsOf(headers.authorization)[cohort.claim];
+    key = claimsOf(fields.get('authorization'))[cohort.claim];
   }
   return typeof key === 'string' && key !== '' ? key : undefined;
 }

@@ -7,7 +7,7 @@ import { addToWindow } from '../core/window';
 import type { ArmState, Seat, States } from './dispatch-state';
 import type { Clock, Waiter } from './dispatch-wait';
 import { waitOf } from './dispatch-wait';
-import type { AttemptStarted, Job, JobResult } from './job';
+import type { Job, JobResult } from './job';
 
 export interface DispatcherOptions {
   readonly table: TableHolder;
@@ -47,25 +47,10 @@ export interface Ticket {
   failure: string | undefined;
 }
 
-/** What is booked when a try breaks its promise to settle. */
-export const BROKEN: TryResult = { kind: 'protocol', message: 'the try ended without a result' };
-
-/** The answer is on its way: the accounts close with its last byte. */
-export function ended(
-  context: Context,
-  ticket: Ticket,
-  arm: Arm,
-  started: AttemptStarted,
-): JobResult {
-  const { result, finished } = started;
-  if (result.kind !== 'answered') return failed(context, ticket, result);
-  const { status } = result;
-  const close = (end: TryResult): void => {
-    if (end.kind !== 'answered') ticket.failure = textOf(end);
-    conclude(context, ticket, end.kind === 'aborted' ? STATUS_ABORTED : status);
-  };
-  void finished.then(close, () => close(BROKEN));
-  return { kind: 'answered', arm: arm.route, status, tries: ticket.tries, finished };
+/** An answer has gone to the caller, or broke on its way. */
+export function closed(context: Context, ticket: Ticket, status: number, end: TryResult): void {
+  if (end.kind !== 'answered') ticket.failure = textOf(end);
+  conclude(context, ticket, end.kind === 'aborted' ? STATUS_ABORTED : status);
 }
 
 export function failed(

@@ -100,9 +100,14 @@ export function takeSeat<W>(
 }
 
 function scoreOf(seat: Seat, mean: number, now: number, tuning: Tuning): number {
-  const [waitingSince] = seat.unanswered.values();
   const { cost, items, joinedAt, busyUntil } = seat;
-  const one = { cost, itemsInFlight: items, waitingSince, busyUntil, joinedAt };
+  const one = {
+    cost,
+    itemsInFlight: items,
+    waitingSince: seat.unanswered.since,
+    busyUntil,
+    joinedAt,
+  };
   return score(one, mean, now, tuning);
 }
 

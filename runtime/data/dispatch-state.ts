@@ -15,6 +15,7 @@ import type { ArmRoute, ModelRoute, Replica, RoutingTable } from '../core/table'
 import type { Tuning } from '../core/tuning';
 import type { Window } from '../core/window';
 import { createWindow } from '../core/window';
+import { Unanswered } from './dispatch-unanswered';
 
 /** What one router knows of one replica. */
 export interface Seat {
@@ -28,8 +29,7 @@ export interface Seat {
   busyUntil: number;
   inFlight: number;
   items: number;
-  /** When each request without a first byte was sent; the oldest comes first. */
-  readonly unanswered: Map<object, number>;
+  readonly unanswered: Unanswered;
   readonly requests: Recent;
   readonly failures: Recent;
 }
@@ -83,7 +83,7 @@ function newSeat<W>(replica: Replica, arm: ArmState<W>, now: number): Seat {
     busyUntil: now,
     inFlight: 0,
     items: 0,
-    unanswered: new Map(),
+    unanswered: new Unanswered(),
     requests: createRecent(COMPARED_SECONDS),
     failures: createRecent(COMPARED_SECONDS),
   };

@@ -111,8 +111,16 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
   return undefined;
 }
 
-/** A slot at once if one is free and nobody waits; else the end of a wait, or a refusal. */
-export function seek(context: Waits, arm: Arm, seeker: Seeker): Placed | Promise<Placed> {
+/**
+ * A slot at once if one is free and nobody waits, or a refusal; undefined: it waits, and `tell` is
+ * called when that ends.
+ */
+export function seek(
+  context: Waits,
+  arm: Arm,
+  seeker: Seeker,
+  tell: (placed: Placed) => void,
+): Placed | undefined {
   const now = context.clock.now();
   if (arm.queue.size === 0) {
     const seat = takeSeat(arm, openSeats(arm, now), seeker.wish, now, context.random);
@@ -120,21 +128,17 @@ export function seek(context: Waits, arm: Arm, seeker: Seeker): Placed | Promise
   }
   if (usable(arm).length === 0) arm.holding = true;
   const ends: (() => void)[] = [];
-  let resolve: (placed: Placed) => void = () => undefined;
   const settle = (placed: Placed): void => {
     for (const end of ends.splice(0)) end();
-    resolve(placed);
+    tell(placed);
   };
   const { priority, since } = seeker;
   const entry: Entry<Waiter> = { value: { seeker, settle }, priority, since };
   const reason = admit(arm, entry, now);
   if (reason !== undefined) return { kind: 'refused', reason };
-  const wait = new Promise<Placed>((done) => {
-    resolve = done;
-  });
   watch(context, arm, entry, ends);
   drain(context, arm);
-  return wait;
+  return undefined;
 }
 
 /** What ends a wait beside a slot: its deadline, and its caller going away. */

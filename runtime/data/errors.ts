@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../core/errors';
 import { ERROR_STATUS, wantsRetryAfter } from '../core/errors';
-import type { RawHeaders } from './exchange';
+import type { HeaderText } from './exchange';
+import { JSON_TYPE } from './headers';
 import type { RouteKind } from './paths';
 
 /** A thing that is wrong with a request, by path in its body. */
@@ -19,7 +20,7 @@ export class Refusal extends Error {
     message: string,
     readonly more: {
       readonly details?: readonly Detail[];
-      readonly headers?: RawHeaders;
+      readonly headers?: HeaderText;
       readonly retryAfterSeconds?: number;
     } = {},
   ) {
@@ -58,7 +59,7 @@ function bodyOf(kind: RouteKind | undefined, refusal: Refusal, now: number): obj
 
 export interface ErrorAnswer {
   readonly status: number;
-  readonly headers: RawHeaders;
+  readonly headers: HeaderText;
   readonly body: string;
 }
 
@@ -68,10 +69,10 @@ export function errorAnswer(
   now: number,
 ): ErrorAnswer {
   const { code, more } = refusal;
-  const retry = wantsRetryAfter(code) ? ['retry-after', String(more.retryAfterSeconds ?? 1)] : [];
+  const retry = wantsRetryAfter(code) ? `retry-after: ${more.retryAfterSeconds ?? 1}\r\n` : '';
   return {
     status: ERROR_STATUS[code],
-    headers: ['content-type', 'application/json', ...retry, ...(more.headers ?? [])],
+    headers: `${JSON_TYPE}${retry}${more.headers ?? ''}`,
     body: JSON.stringify(bodyOf(kind, refusal, now)),
   };
 }

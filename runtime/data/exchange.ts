@@ -1,8 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { TryResult } from '../core/outcome';
+import type { Fields } from './http/fields';
 
-/** Header lines in the order they came or go: name, value, name, value … */
-export type RawHeaders = readonly string[];
+/** Header lines as they go out: `name: value`, each with CR LF at its end. */
+export type HeaderText = string;
 
 /** How the answer ended on the way to the caller. */
 export type Sent = 'complete' | 'caller_gone' | 'source_broke';
@@ -30,12 +30,18 @@ export interface Source {
 export interface Answered {
   readonly kind: 'answered';
   readonly status: number;
-  readonly rawHeaders: RawHeaders;
-  readonly headers: IncomingHttpHeaders;
+  readonly fields: Fields;
   readonly body: Source;
 }
 
 export type Exchanged = Answered | Broken;
+
+/** Who asked a server. Exactly one of the two is called, once. */
+export interface Asker {
+  /** Before it returns the body may be taken without a copy being kept. */
+  readonly answered: (answer: Answered) => void;
+  readonly broken: (why: Broken) => void;
+}
 
 /** What of an AbortSignal is needed on the way of a request; making a real one takes microseconds. */
 export interface Signal {
@@ -46,7 +52,8 @@ export interface Signal {
 
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
- * it can be exchanged.
+ * it can be exchanged. Nothing waits for a promise that is there already: a turn of the microtask
+ * queue for each layer costs more than the layers.
  */
 export interface Exchange {
   readonly method: string;
@@ -54,16 +61,22 @@ export interface Exchange {
   readonly path: string;
   /** With its `?`, or `''`. */
   readonly query: string;
-  /** Names in lower case. */
-  readonly headers: IncomingHttpHeaders;
-  readonly rawHeaders: RawHeaders;
+  readonly fields: Fields;
   readonly remoteAddress: string;
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: Signal;
-  /** The whole body. @throws BodyTooLarge, or any error when the caller breaks off */
-  readonly body: (limit: number) => Promise<Buffer>;
-  readonly answer: (status: number, headers: RawHeaders, body: Buffer | string) => void;
-  /** Passes an answer on as it comes. Never rejects. */
-  readonly stream: (status: number, headers: RawHeaders, source: Source) => Promise<Sent>;
+  /**
+   * The whole body, at once if it is there. Rejects with BodyTooLarge, or any error when the caller
+   * breaks off.
+   */
+  readonly body: (limit: number) => Buffer | Promise<Buffer>;
+  readonly answer: (status: number, headers: HeaderText, body: Buffer | string) => void;
+  /** Passes an answer on as it comes. `sent` is called once. */
+  readonly stream: (
+    status: number,
+    headers: HeaderText,
+    source: Source,
+    sent: (how: Sent) => void,
+  ) => void;
 }

@@ -1,12 +1,14 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { ArmRoute, ModelRoute } from '../core/table';
+import type { TryResult } from '../core/outcome';
+import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import type { Protocol } from '../../lib/spec';
-import type { CallBase, Calling } from './calling';
-import { callStreaming } from './calling';
+import type { Asked, CallBase, Calling } from './calling';
+import { Call, failureOf } from './calling';
 import { Refusal } from './errors';
-import type { Exchange, Source } from './exchange';
+import type { Answered, Broken, Exchange, Sent, Source } from './exchange';
 import type { Tracing } from './headers';
 import { callerHeaders } from './headers';
+import type { Fields } from './http/fields';
+import type { Attempt, JobResult, Tried } from './job';
 import type { Route } from './paths';
 
 /** Routes whose bytes pass untouched. */
@@ -105,34 +107,96 @@ export interface Forwarding {
 /** An answer that reached the caller whole. */
 export interface Passed {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
+  readonly fields: Fields;
   /** Undefined when it was not to be remembered, or was too large for that. */
   readonly body: Buffer | undefined;
 }
 
-/**
- * Passes a request on and its answer back, byte by byte.
- * @returns undefined when the answer did not come through
- * @throws Refusal, CallerGone
- */
-export async function forward(
+/** Who is told how a call that was passed on ended. One of the two is called, once. */
+export interface Forwarded {
+  /** Undefined: the answer did not come through, and the caller knows. */
+  readonly passed?: ((passed: Passed | undefined) => void) | undefined;
+  /** Refusal, CallerGone: the caller has nothing yet. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** A call whose bytes pass as they are, both ways. */
+class Passage extends Call {
+  private asked: Asked;
+  private replica: Replica | undefined;
+  private answer: Answered | undefined;
+  private tried: Tried | undefined;
+  private copy: Collected | undefined;
+
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    private readonly exchange: Exchange,
+    private readonly forwarding: Forwarding,
+    private readonly told: Forwarded,
+  ) {
+    const { target, body } = forwarding;
+    super(calling, base, (body?.length ?? 0) <= base.model.inference.replayBytes);
+    this.asked = { method: exchange.method, target, body };
+  }
+
+  attempt(one: Attempt, tried: Tried): void {
+    this.replica = one.replica;
+    this.tried = tried;
+    this.send(one, this.asked, this);
+  }
+
+  answered(answer: Answered): void {
+    this.answer = answer;
+    this.tried?.settled({ kind: 'answered', status: answer.status });
+  }
+
+  broken(why: Broken): void {
+    this.tried?.settled(why);
+  }
+
+  discard(): void {
+    const { answer, tried } = this;
+    if (answer === undefined) return;
+    this.answer = undefined;
+    answer.body.destroy();
+    tried?.finished({ kind: 'answered', status: answer.status });
+  }
+
+  over(result: JobResult): void {
+    const { answer, replica, exchange, told, forwarding } = this;
+    if (result.kind !== 'answered') return told.failed(failureOf(result, this.model.id));
+    if (answer === undefined || replica === undefined) {
+      return told.failed(new Error('a job was answered without a try'));
+    }
+    const { status, fields, body } = answer;
+    const origin = { arm: result.arm.name, version: replica.version };
+    const headers = callerHeaders(fields, forwarding.tracing, origin);
+    this.copy = forwarding.collect?.(body);
+    exchange.stream(status, headers, this.copy?.source ?? body, (how) => this.sent(how, answer));
+  }
+
+  private sent(how: Sent, { status, fields }: Answered): void {
+    const { tried, told, copy } = this;
+    tried?.finished(endOf(how, status));
+    if (told.passed === undefined) return;
+    told.passed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
+  }
+}
+
+function endOf(how: Sent, status: number): TryResult {
+  if (how === 'complete') return { kind: 'answered', status };
+  if (how === 'caller_gone') return { kind: 'aborted' };
+  return { kind: 'reset', message: 'the answer was cut off' };
+}
+
+/** Passes a request on and its answer back, byte by byte. */
+export function forward(
   calling: Calling,
   base: CallBase,
   exchange: Exchange,
-  { target, body, tracing, collect }: Forwarding,
-): Promise<Passed | undefined> {
-  const replayable = (body?.length ?? 0) <= base.model.inference.replayBytes;
-  const asked = { method: exchange.method, target, body };
-  const reply = await callStreaming(calling, { ...base, replayable }, asked);
-  const { answered, arm, replica, done } = reply;
-  const { status, rawHeaders, body: source } = answered;
-  const headers = callerHeaders(rawHeaders, tracing, { arm: arm.name, version: replica.version });
-  const copy = collect?.(source);
-  const sent = await exchange.stream(status, headers, copy?.source ?? source);
-  if (sent === 'complete') done({ kind: 'answered', status });
-  else if (sent === 'caller_gone') done({ kind: 'aborted' });
-  else done({ kind: 'reset', message: 'the answer was cut off' });
-  return sent === 'complete'
-    ? { status, headers: answered.headers, body: copy?.bytes() }
-    : undefined;
+  forwarding: Forwarding,
+  told: Forwarded,
+): void {
+  calling.dispatcher.start(new Passage(calling, base, exchange, forwarding, told));
 }

@@ -11,7 +11,7 @@ import type { Inferring } from './infer';
 import { DEFAULT_LIMITS } from './limits';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
-import type { Route, RouteKind } from './paths';
+import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, sendJson } from './request';
@@ -20,8 +20,8 @@ import { createShadows } from './shadow';
 export interface DataPlane {
   /** Is this path one of ours? Everything else belongs to the management plane. */
   readonly matches: (path: string) => boolean;
-  /** Answers it; never rejects. */
-  readonly handle: (exchange: Exchange) => Promise<void>;
+  /** Answers it, sooner or later; never throws. */
+  readonly handle: (exchange: Exchange) => void;
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
@@ -38,28 +38,31 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return { matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 
-async function handle(plane: Plane, exchange: Exchange): Promise<void> {
-  const tracing = tracingOf(exchange, plane.newId);
-  const request: Request = { exchange, tracing, began: plane.clock.now() };
-  let kind = kindBelow(exchange.path);
+function handle(plane: Plane, exchange: Exchange): void {
+  let kind: RouteKind | undefined;
+  const request: Request = {
+    exchange,
+    tracing: tracingOf(exchange, plane.newId),
+    began: plane.clock.now(),
+    fail: (error) => refuse(plane, request, kind ?? kindBelow(exchange.path), error),
+  };
   try {
     const matched = matchPath(exchange.method, exchange.path);
-    if (matched.found === 'method') {
-      const allow = matched.allow.join(', ');
-      const headers = ['allow', allow];
-      throw new Refusal('METHOD_NOT_ALLOWED', `this path takes ${allow}`, { headers });
-    }
-    if (matched.found === 'nothing') {
-      throw new Refusal(
-        'NOT_FOUND',
-        'there is nothing at this path; /openapi.json lists all calls',
-      );
-    }
+    if (matched.found !== 'route') throw notFound(matched);
     kind = matched.route.kind;
-    await answer(plane, request, matched.route);
+    answer(plane, request, matched.route)?.catch(request.fail);
   } catch (error) {
-    refuse(plane, request, kind, error);
+    request.fail(error);
   }
+}
+
+function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {
+  if (matched.found === 'nothing') {
+    return new Refusal('NOT_FOUND', 'there is nothing at this path; /openapi.json lists all calls');
+  }
+  const allow = matched.allow.join(', ');
+  const headers = `allow: ${allow}\r\n`;
+  return new Refusal('METHOD_NOT_ALLOWED', `this path takes ${allow}`, { headers });
 }
 
 function refuse(plane: Plane, request: Request, kind: RouteKind | undefined, error: unknown): void {
@@ -67,7 +70,7 @@ function refuse(plane: Plane, request: Request, kind: RouteKind | undefined, err
   if (error instanceof CallerGone || exchange.signal.aborted) return;
   const refusal = refusalOf(plane, tracing, error);
   const { status, headers, body } = errorAnswer(kind, refusal, plane.clock.now());
-  exchange.answer(status, [...headers, ...ownHeaders(tracing)], body);
+  exchange.answer(status, headers + ownHeaders(tracing), body);
 }
 
 function refusalOf(plane: Plane, { requestId }: Tracing, error: unknown): Refusal {

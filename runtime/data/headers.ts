@@ -1,6 +1,7 @@
 import type { Trust } from '../proxies';
 import { requestIdOf, traceparentOf } from '../tracing';
-import type { Exchange, RawHeaders } from './exchange';
+import type { Exchange, HeaderText } from './exchange';
+import type { Fields } from './http/fields';
 
 /** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
 const HOP_BY_HOP = new Set([
@@ -25,31 +26,24 @@ const OWN = new Set(['host', 'content-length', 'x-request-id', 'traceparent', 'f
 /** `Connection: a, b` takes these along, but never what a message cannot do without. */
 const KEPT_ALWAYS = new Set(['host', 'authorization', 'content-length', 'content-type']);
 
-function namedByConnection(raw: RawHeaders): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    if (raw[at]?.toLowerCase() !== 'connection') continue;
-    for (const part of (raw[at + 1] ?? '').split(',')) {
-      const name = part.trim().toLowerCase();
-      if (!KEPT_ALWAYS.has(name)) names.add(name);
-    }
-  }
-  return names;
+function namedByConnection(connection: string): ReadonlySet<string> {
+  const names = connection.split(',').map((part) => part.trim().toLowerCase());
+  return new Set(names.filter((name) => !KEPT_ALWAYS.has(name)));
 }
 
 /** Header lines but those that `drop` says, by name in lower case. */
-export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
-  const kept: string[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    if (!drop((raw[at] ?? '').toLowerCase())) kept.push(raw[at] ?? '', raw[at + 1] ?? '');
-  }
-  return kept;
+export function withoutHeaders(headers: HeaderText, drop: (name: string) => boolean): HeaderText {
+  const nameOf = (line: string): string => line.slice(0, line.indexOf(':')).toLowerCase();
+  const kept = headers.split('\r\n').filter((line) => line !== '' && !drop(nameOf(line)));
+  return kept.map((line) => `${line}\r\n`).join('');
 }
 
 /** Headers that are not of one connection only, of those that are to be kept. */
-export function endToEnd(raw: RawHeaders, keep: (name: string) => boolean): string[] {
-  const dropped = namedByConnection(raw);
-  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || dropped.has(name) || !keep(name));
+export function endToEnd(fields: Fields, keep: (name: string) => boolean): HeaderText {
+  const connection = fields.get('connection');
+  if (connection === undefined) return fields.cut((name) => !HOP_BY_HOP.has(name) && keep(name));
+  const dropped = namedByConnection(connection);
+  return fields.cut((name) => !HOP_BY_HOP.has(name) && !dropped.has(name) && keep(name));
 }
 
 /** What identifies a request on its way. */
@@ -58,41 +52,51 @@ export interface Tracing {
   readonly traceparent: string | undefined;
 }
 
-/** A header's value; of several the first. */
-export const firstOf = (value: string | string[] | undefined): string | undefined =>
-  typeof value === 'string' ? value : value?.[0];
-
-export function tracingOf({ headers }: Pick<Exchange, 'headers'>, newId: () => string): Tracing {
+export function tracingOf({ fields }: Pick<Exchange, 'fields'>, newId: () => string): Tracing {
   return {
-    requestId: requestIdOf(firstOf(headers['x-request-id']), newId),
-    traceparent: traceparentOf(firstOf(headers['traceparent'])),
+    requestId: requestIdOf(fields.get('x-request-id'), newId),
+    traceparent: traceparentOf(fields.get('traceparent')),
   };
 }
 
 /** What the next server may know of the caller. */
-export function forwardedFor(exchange: Exchange, trusted: boolean): string[] {
-  const { headers, remoteAddress, secure } = exchange;
-  const before = trusted ? firstOf(headers['x-forwarded-for']) : undefined;
-  const proto = trusted ? firstOf(headers['x-forwarded-proto']) : undefined;
+export function forwardedFor(exchange: Exchange, trusted: boolean): HeaderText {
+  const { fields, remoteAddress, secure } = exchange;
+  const before = trusted ? fields.get('x-forwarded-for') : undefined;
+  const given = trusted ? fields.get('x-forwarded-proto') : undefined;
   const chain = before === undefined ? remoteAddress : `${before}, ${remoteAddress}`;
-  return ['x-forwarded-for', chain, 'x-forwarded-proto', proto ?? (secure ? 'https' : 'http')];
+  const proto = given ?? (secure ? 'https' : 'http');
+  return `x-forwarded-for: ${chain}\r\nx-forwarded-proto: ${proto}\r\n`;
 }
 
-/** Headers of a request towards a model server, without Host, length and deadline, which each try adds. */
-export function upstreamHeaders(exchange: Exchange, tracing: Tracing, trust: Trust): string[] {
-  const kept = endToEnd(
-    exchange.rawHeaders,
-    (name) =>
-      !CREDENTIALS.has(name) &&
-      !OWN.has(name) &&
-      !name.startsWith('proxy-') &&
-      !name.startsWith('x-forwarded-') &&
-      !name.startsWith('x-ai-model-'),
-  );
-  kept.push(...forwardedFor(exchange, trust(exchange.remoteAddress)));
-  kept.push('x-request-id', tracing.requestId);
-  if (tracing.traceparent !== undefined) kept.push('traceparent', tracing.traceparent);
-  return kept;
+/** What reaches a model server as the caller sent it. */
+function isForServer(name: string): boolean {
+  if (CREDENTIALS.has(name) || OWN.has(name)) return false;
+  if (name.startsWith('x-'))
+    return !name.startsWith('x-forwarded-') && !name.startsWith('x-ai-model-');
+  return !name.startsWith('proxy-');
+}
+
+/** The same for a body that we write ourselves and an answer that we read ourselves. */
+const isForOwnBody = (name: string): boolean =>
+  isForServer(name) && !name.startsWith('content-') && !name.startsWith('accept');
+
+/**
+ * Headers of a request towards a model server, without Host, length and deadline, which each try
+ * adds.
+ * @param ownBody the body is JSON of ours, not the caller's
+ */
+export function upstreamHeaders(
+  exchange: Exchange,
+  { requestId, traceparent }: Tracing,
+  trust: Trust,
+  ownBody: boolean,
+): HeaderText {
+  const kept = endToEnd(exchange.fields, ownBody ? isForOwnBody : isForServer);
+  const caller = forwardedFor(exchange, trust(exchange.remoteAddress));
+  const type = ownBody ? JSON_TYPE : '';
+  const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
+  return `${kept}${type}${caller}x-request-id: ${requestId}\r\n${trace}`;
 }
 
 /** Which arm answered; undefined when none did. */
@@ -102,26 +106,24 @@ export interface Origin {
 }
 
 /** Headers of ours on every answer. */
-export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin): string[] {
-  return [
-    'x-request-id',
-    requestId,
-    ...(traceparent === undefined ? [] : ['traceparent', traceparent]),
-    ...(origin === undefined
-      ? []
-      : ['x-ai-model-version', origin.version, 'x-ai-model-arm', origin.arm]),
-  ];
+export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin): HeaderText {
+  const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
+  const from =
+    origin === undefined
+      ? ''
+      : `x-ai-model-version: ${origin.version}\r\nx-ai-model-arm: ${origin.arm}\r\n`;
+  return `x-request-id: ${requestId}\r\n${trace}${from}`;
 }
 
+export const JSON_TYPE: HeaderText = 'content-type: application/json\r\n';
+
+const isForCaller = (name: string): boolean =>
+  name !== 'server' &&
+  name !== 'x-request-id' &&
+  name !== 'traceparent' &&
+  !name.startsWith('x-ai-model-');
+
 /** Headers of a model server's answer towards the caller. */
-export function callerHeaders(raw: RawHeaders, tracing: Tracing, origin: Origin): string[] {
-  const kept = endToEnd(
-    raw,
-    (name) =>
-      name !== 'server' &&
-      name !== 'x-request-id' &&
-      name !== 'traceparent' &&
-      !name.startsWith('x-ai-model-'),
-  );
-  return [...kept, ...ownHeaders(tracing, origin)];
+export function callerHeaders(fields: Fields, tracing: Tracing, origin: Origin): HeaderText {
+  return endToEnd(fields, isForCaller) + ownHeaders(tracing, origin);
 }

@@ -12,11 +12,15 @@ export interface Attempt {
   readonly number: number;
 }
 
-/** What a try came to when its first byte, or its failure, was there. */
-export interface AttemptStarted {
-  readonly result: TryResult;
-  /** Settles when the last byte is out or the stream broke; never rejects. Until then the slot is held. */
-  readonly finished: Promise<TryResult>;
+/** Who is told how a try goes. */
+export interface Tried {
+  /** Its first byte, or its failure, is there. Once. */
+  readonly settled: (result: TryResult) => void;
+  /**
+   * The last byte of an answer is out, or the stream broke. Once, and only after an answer. Until
+   * then the slot is held.
+   */
+  readonly finished: (end: TryResult) => void;
 }
 
 /** A request as the dispatcher sees it: no bytes, no sockets. */
@@ -40,13 +44,15 @@ export interface Job {
   /** Aborted when the caller goes away. */
   readonly signal: Signal;
   /**
-   * Does one try. Resolves when the status line is there or the try failed. The dispatcher may call
-   * it again (on another replica) only if the result was a failure and nothing has been sent to the
-   * caller; it then discards that answer first by calling `discard`.
+   * Does one try. The dispatcher may call it again (on another replica) only if the result was a
+   * failure and nothing has been sent to the caller; it then discards that answer first by calling
+   * `discard`.
    */
-  readonly attempt: (attempt: Attempt) => Promise<AttemptStarted>;
+  readonly attempt: (attempt: Attempt, tried: Tried) => void;
   /** Throws away the answer of the last try (502, 503, 504) because another one is made. */
   readonly discard: () => void;
+  /** How it ended, once. Must not throw. */
+  readonly over: (result: JobResult) => void;
 }
 
 /** How a job ended. `answered`: the caller has (or is getting) the replica's answer. */
@@ -56,7 +62,6 @@ export type JobResult =
       readonly arm: ArmRoute;
       readonly status: number;
       readonly tries: number;
-      readonly finished: Promise<TryResult>;
     }
   | {
       readonly kind: 'failed';
@@ -74,5 +79,6 @@ export type JobResult =
 
 /** Chooses arm and replica, admits, retries, and keeps the accounts. */
 export interface Dispatcher {
-  readonly run: (job: Job) => Promise<JobResult>;
+  /** Works through callbacks, for most jobs find their seat at once and a promise costs more than that. */
+  readonly start: (job: Job) => void;
 }

@@ -4,12 +4,13 @@ import { isUnavailable } from '../core/retry';
 import { explainArm } from '../core/split';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import type { Asked, CallBase } from './calling';
-import { throwFailure } from './calling';
+import { failureOf } from './calling';
 import type { Passing } from './forward';
 import { speaks } from './forward';
 import { withoutHeaders } from './headers';
 import type { Answered } from './exchange';
 import type { Upstream } from './upstream';
+import { exchanged } from './http/client';
 import { readAll } from './upstream';
 
 // Metadata and status of a model: questions about it, not inference. They take no slot, wait in no
@@ -50,7 +51,7 @@ function placesOf({ model, arm: named, cohortKey }: CallBase, route: Passing): r
 function refuse(model: ModelRoute, reason: 'stopped' | 'deleting' | 'no_replica'): never {
   const after = retryAfterSeconds(reason, 0);
   const result = { kind: 'refused', arm: undefined, reason, retryAfterSeconds: after } as const;
-  return throwFailure(result, model.id);
+  throw failureOf(result, model.id);
 }
 
 type Failed = Exclude<TryResult, { kind: 'answered' }>;
@@ -65,7 +66,8 @@ async function askOne(
   // It is read here, so it must come as it is.
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = place;
-  const answered = await upstream.send({ replica, headers: plain, signal, timeoutMs, ...asked });
+  const sending = { replica, headers: plain, signal, timeoutMs, ...asked };
+  const answered = await exchanged((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return answered;
   const body = await readAll(answered, MAX_BYTES, timeoutMs);
   return Buffer.isBuffer(body) ? { ...place, answered, body } : body;
@@ -95,5 +97,5 @@ export async function lookUp(
   if (last === undefined) return refuse(model, 'no_replica');
   if (isFound(last)) return last;
   const tries = places.length;
-  return throwFailure({ kind: 'failed', arm: undefined, result: last, tries }, model.id);
+  throw failureOf({ kind: 'failed', arm: undefined, result: last, tries }, model.id);
 }

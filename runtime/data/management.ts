@@ -1,9 +1,10 @@
 import type { Trust } from '../proxies';
-import type { Exchange } from './exchange';
+import type { Exchange, HeaderText } from './exchange';
 import { BodyTooLarge } from '../shared/body';
 import { errorAnswer, Refusal } from './errors';
 import { endToEnd, forwardedFor } from './headers';
 import type { HttpClient, Place } from './http/client';
+import { exchanged } from './http/client';
 
 /** Above what any management call takes; its own answer says what the limit is. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -19,14 +20,14 @@ export interface ManagementOptions {
 }
 
 /** Everything about the message on its way is the app's; credentials are, too. */
-function headersFor(exchange: Exchange, body: Buffer | undefined, trust: Trust): string[] {
+function headersFor(exchange: Exchange, body: Buffer | undefined, trust: Trust): HeaderText {
   const kept = endToEnd(
-    exchange.rawHeaders,
+    exchange.fields,
     (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
   );
-  kept.push(...forwardedFor(exchange, trust(exchange.remoteAddress)));
-  if (body !== undefined) kept.push('content-length', String(body.length));
-  return kept;
+  const caller = forwardedFor(exchange, trust(exchange.remoteAddress));
+  const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
+  return kept + caller + length;
 }
 
 function refuse(exchange: Exchange, { clock }: ManagementOptions, refusal: Refusal): void {
@@ -36,18 +37,13 @@ function refuse(exchange: Exchange, { clock }: ManagementOptions, refusal: Refus
 
 async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
   const { client, place, trust } = options;
-  const { method, headers, signal } = exchange;
-  const hasBody =
-    headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+  const { method, fields, signal } = exchange;
+  const hasBody = fields.count('content-length') + fields.count('transfer-encoding') > 0;
   const body = hasBody ? await exchange.body(MAX_BODY_BYTES) : undefined;
-  const result = await client.send(place, {
-    method,
-    target: exchange.path + exchange.query,
-    headers: headersFor(exchange, body, trust),
-    body,
-    timeoutMs: TIMEOUT_MS,
-    signal,
-  });
+  const target = exchange.path + exchange.query;
+  const headers = headersFor(exchange, body, trust);
+  const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal };
+  const result = await exchanged((asker) => client.send(place, asking, asker));
   if (result.kind === 'aborted') return;
   if (result.kind !== 'answered') {
     return refuse(
@@ -56,11 +52,8 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
       new Refusal('INTERNAL', `the management API gave no answer: ${result.kind}`),
     );
   }
-  await exchange.stream(
-    result.status,
-    endToEnd(result.rawHeaders, () => true),
-    result.body,
-  );
+  const toCaller = endToEnd(result.fields, () => true);
+  exchange.stream(result.status, toCaller, result.body, () => undefined);
 }
 
 /** Hands requests that are no inference to the management app. Never rejects. */

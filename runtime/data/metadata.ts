@@ -3,6 +3,7 @@ import type { Attempt } from './job';
 import type { ModelMetadata } from './protocols/v2';
 import { readMetadata } from './protocols/v2';
 import type { Upstream } from './upstream';
+import { exchanged } from './http/client';
 import { readAll } from './upstream';
 
 /** Metadata of a model is small; what is larger is no metadata. */
@@ -22,8 +23,9 @@ export function createMetadataCache(upstream: Upstream): MetadataCache {
   const ask = async (model: string, attempt: Attempt, signal: Signal) => {
     const { replica, remainingMs: timeoutMs } = attempt;
     const target = `/v2/models/${encodeURIComponent(model)}`;
-    const sending = { replica, method: 'GET', target, headers: [], body: undefined };
-    const answered = await upstream.send({ ...sending, timeoutMs, signal });
+    const sending = { replica, method: 'GET', target, headers: '', body: undefined };
+    const whole = { ...sending, timeoutMs, signal };
+    const answered = await exchanged((asker) => upstream.send(whole, asker));
     if (answered.kind !== 'answered') return undefined;
     const body = await readAll(answered, MAX_BYTES, timeoutMs);
     if (!Buffer.isBuffer(body) || answered.status !== 200) return undefined;

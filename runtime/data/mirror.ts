@@ -55,11 +55,11 @@ function outputsOf(body: Buffer, kind: Passing['kind']): readonly unknown[] | un
 }
 
 /** The live answer, if it is JSON that came whole. */
-async function liveOf({ body, headers }: Passed, kind: Passing['kind'], limit: number) {
-  const type = headers['content-type'] ?? 'application/json';
+async function liveOf({ body, fields }: Passed, kind: Passing['kind'], limit: number) {
+  const type = fields.get('content-type') ?? 'application/json';
   if (body === undefined || !/\bjson\b/i.test(type)) return undefined;
   try {
-    return outputsOf(await inflated(body, headers['content-encoding'], limit), kind);
+    return outputsOf(await inflated(body, fields.get('content-encoding'), limit), kind);
   } catch {
     return undefined;
   }

@@ -98,18 +98,40 @@ function decoded(match: RegExpExecArray): (index: number) => string {
   };
 }
 
-export function matchPath(method: string, path: string): Matched {
-  const allow: string[] = [];
-  for (const { method: wanted, pattern, route } of RULES) {
+/** What a path offers: one route for each of its methods. */
+interface Offered {
+  readonly isOurs: boolean;
+  readonly routes: ReadonlyMap<string, Route>;
+}
+
+/** Every rule is a regular expression; most requests are for few paths. */
+const KNOWN_PATHS = 4096;
+const known = new Map<string, Offered>();
+
+function offeredAt(path: string): Offered {
+  const found = known.get(path);
+  if (found !== undefined) return found;
+  const routes = new Map<string, Route>();
+  for (const { method, pattern, route } of RULES) {
     const match = pattern.exec(path);
-    if (match === null) continue;
-    if (method === wanted) return { found: 'route', route: route(decoded(match)) };
-    allow.push(wanted);
+    if (match !== null && !routes.has(method)) routes.set(method, route(decoded(match)));
   }
-  return allow.length > 0 ? { found: 'method', allow } : { found: 'nothing' };
+  const offered = { isOurs: routes.size > 0 || OURS.test(path), routes };
+  // Whoever asks for many paths makes us forget, not grow.
+  if (known.size >= KNOWN_PATHS) known.clear();
+  // The path is a part of its request's text, which would stay with it.
+  known.set(Buffer.from(path).toString(), offered);
+  return offered;
+}
+
+export function matchPath(method: string, path: string): Matched {
+  const { routes } = offeredAt(path);
+  const route = routes.get(method);
+  if (route !== undefined) return { found: 'route', route };
+  return routes.size > 0 ? { found: 'method', allow: [...routes.keys()] } : { found: 'nothing' };
 }
 
 /** Is this path one of the data plane's? The rest belongs to the management plane. */
 export function isOurs(path: string): boolean {
-  return OURS.test(path) || RULES.some(({ pattern }) => pattern.test(path));
+  return offeredAt(path).isOurs;
 }

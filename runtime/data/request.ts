@@ -7,7 +7,7 @@ import { Refusal } from './errors';
 import type { Exchange } from './exchange';
 import type { Trust } from '../proxies';
 import type { Origin, Tracing } from './headers';
-import { firstOf, ownHeaders, upstreamHeaders, withoutHeaders } from './headers';
+import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
 import type { Inferring } from './infer';
 import type { Dispatcher } from './job';
 import type { Limits } from './limits';
@@ -54,47 +54,45 @@ export interface Request {
   readonly tracing: Tracing;
   /** Milliseconds since the epoch. */
   readonly began: number;
+  /** Answers with what went wrong; for steps that end after their call has returned. */
+  readonly fail: (error: unknown) => void;
 }
 
 function callerOf(result: AuthResult): Caller {
   if (result.ok) return result.caller;
-  const headers = result.code === 'UNAUTHENTICATED' ? ['www-authenticate', CHALLENGE] : [];
+  const headers = result.code === 'UNAUTHENTICATED' ? `www-authenticate: ${CHALLENGE}\r\n` : '';
   throw new Refusal(result.code, result.message, { headers });
 }
 
-export function authenticated(plane: Plane, { headers }: Exchange, model?: string): Caller {
-  return callerOf(plane.authenticate(headers, { scope: 'infer', ...(model && { model }) }));
+export function authenticated(plane: Plane, { fields }: Exchange, model?: string): Caller {
+  return callerOf(plane.authenticate(fields, { scope: 'infer', ...(model && { model }) }));
 }
 
+/** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
 export function baseOf(
   plane: Plane,
   { exchange, tracing }: Request,
   model: ModelRoute,
   arm: string | undefined,
+  ownBody = false,
 ): CallBase {
   return {
     model,
     arm,
-    cohortKey: cohortKeyOf(model.cohort, exchange.headers),
+    cohortKey: cohortKeyOf(model.cohort, exchange.fields),
     priority: 'normal',
     timeoutMs: model.inference.timeoutSeconds * 1000,
     items: 1,
     signal: exchange.signal,
-    headers: upstreamHeaders(exchange, tracing, plane.trust),
+    headers: upstreamHeaders(exchange, tracing, plane.trust, ownBody),
     traceId: tracing.traceparent?.slice(3, 35),
   };
-}
-
-/** The headers of a body that we write ourselves. */
-export function jsonBase(base: CallBase): CallBase {
-  const kept = withoutHeaders(base.headers, (name) => /^(?:content-|accept)/.test(name));
-  return { ...base, headers: [...kept, 'content-type', 'application/json'] };
 }
 
 export async function objectOf({ exchange }: Request, model: ModelRoute) {
   const limit = model.inference.maxBodyBytes;
   const raw = await exchange.body(limit);
-  const body = await inflated(raw, firstOf(exchange.headers['content-encoding']), limit);
+  const body = await inflated(raw, exchange.fields.get('content-encoding'), limit);
   return { value: parseObject(body), bytes: body.length };
 }
 
@@ -106,6 +104,5 @@ export function sendJson(
   origin?: Origin,
   status = 200,
 ): void {
-  const headers = ['content-type', 'application/json', ...ownHeaders(tracing, origin)];
-  exchange.answer(status, headers, writeJson(value));
+  exchange.answer(status, JSON_TYPE + ownHeaders(tracing, origin), writeJson(value));
 }

@@ -1,6 +1,5 @@
-import type { TryResult } from '../core/outcome';
 import type { Replica } from '../core/table';
-import type { Answered, Broken, Exchanged, RawHeaders, Signal } from './exchange';
+import type { Answered, Asker, Broken, HeaderText, Signal } from './exchange';
 import type { HttpClient } from './http/client';
 import { createHttpClient } from './http/client';
 
@@ -10,7 +9,7 @@ export interface Sending {
   readonly method: string;
   /** With its query. */
   readonly target: string;
-  readonly headers: RawHeaders;
+  readonly headers: HeaderText;
   readonly body: Buffer | undefined;
   /** Milliseconds until the first byte, and then between bytes. */
   readonly timeoutMs: number;
@@ -20,65 +19,74 @@ export interface Sending {
 
 /** Sends requests to model servers over connections that are kept. */
 export interface Upstream {
-  /** Resolves with the status line and an unread body, or with why there is none. Never rejects. */
-  readonly send: (sending: Sending) => Promise<Exchanged>;
+  readonly send: (sending: Sending, asker: Asker) => void;
   readonly close: () => void;
+}
+
+/** Head lines of one try: they name the replica and the time that is left. */
+function headersOf({ replica, headers, body, timeoutMs }: Sending): HeaderText {
+  const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
+  const deadline = `x-ai-model-deadline-ms: ${Math.ceil(timeoutMs)}\r\n`;
+  return `host: ${replica.address}\r\n${headers}${length}${deadline}`;
 }
 
 export function createUpstream(client: HttpClient = createHttpClient()): Upstream {
   return {
-    send: ({ replica, method, target, headers, body, timeoutMs, signal }) =>
-      client.send(replica, {
-        method,
-        target,
-        headers: [
-          'host',
-          replica.address,
-          ...headers,
-          ...(body === undefined ? [] : ['content-length', String(body.length)]),
-          'x-ai-model-deadline-ms',
-          String(Math.ceil(timeoutMs)),
-        ],
-        body,
-        timeoutMs,
-        signal,
-      }),
+    send: (sending, asker) => {
+      const { replica, method, target, body, timeoutMs, signal } = sending;
+      const headers = headersOf(sending);
+      client.send(replica, { method, target, headers, body, timeoutMs, signal }, asker);
+    },
     close: client.close,
   };
 }
 
 /**
- * The rest of an answer in one buffer; what is wrong with it otherwise.
+ * Collects the rest of an answer in one buffer; tells what is wrong with it otherwise.
  * @param timeoutMs for all of it: a server that drips must not outlive the request
  */
-export function readAll(
+export function collect(
   { body }: Answered,
   limit: number,
   timeoutMs: number,
-): Promise<Buffer | Broken> {
-  return new Promise((resolve) => {
-    const pieces: Buffer[] = [];
-    let size = 0;
-    const settle = (result: Buffer | Exclude<TryResult, { kind: 'answered' }>): void => {
-      clearTimeout(timer);
-      resolve(result);
-    };
-    const timer = setTimeout(() => {
-      settle({ kind: 'timeout' });
-      body.destroy();
-    }, timeoutMs);
-    body.flow({
-      data: (piece) => {
-        size += piece.length;
-        // The bytes are ours for this call only.
-        pieces.push(piece);
-        if (size <= limit) return true;
+  tell: (result: Buffer | Broken) => void,
+): void {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
+  const settle = (result: Buffer | Broken): void => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    tell(result);
+  };
+  body.flow({
+    data: (piece) => {
+      size += piece.length;
+      // The bytes are ours for this call only.
+      if (size <= limit) pieces.push(Buffer.from(piece));
+      else {
         settle({ kind: 'protocol', message: `the answer has more than ${limit} bytes` });
         body.destroy();
-        return false;
-      },
-      end: () => settle(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, size)),
-      fail: settle,
-    });
+      }
+      return size <= limit;
+    },
+    end: () => settle(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, size)),
+    fail: settle,
   });
+  // Most answers are whole by now.
+  if (isOver) return;
+  timer = setTimeout(() => {
+    settle({ kind: 'timeout' });
+    body.destroy();
+  }, timeoutMs);
+}
+
+export function readAll(
+  answered: Answered,
+  limit: number,
+  timeoutMs: number,
+): Promise<Buffer | Broken> {
+  return new Promise((resolve) => collect(answered, limit, timeoutMs, resolve));
 }

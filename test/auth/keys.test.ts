@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { authorize, createAuthenticate, newKey, SCOPES } from '../../runtime/auth';
+import type { HeaderFields } from '../../runtime/auth/port';
 import { parseConfig } from '../../runtime/config';
 
 const app = newKey();
@@ -18,6 +19,10 @@ const { authenticate } = createAuthenticate(
   { loopback: true },
 );
 
+/** Headers as a request has them. */
+const given = (headers: Readonly<Record<string, string>>): HeaderFields =>
+  new Map(Object.entries(headers));
+
 describe('keys', () => {
   test('a new key is 256 random bits with the digest the configuration wants', () => {
     const { key, sha256 } = newKey();
@@ -33,14 +38,14 @@ describe('keys', () => {
     ['Authorization: Bearer', { authorization: `Bearer ${app.key}` }],
     ['a scheme in lower case', { authorization: `bearer ${app.key}` }],
   ])('a key is taken from %s', (_, headers) => {
-    expect(authenticate(headers, { scope: 'infer' })).toMatchObject({
+    expect(authenticate(given(headers), { scope: 'infer' })).toMatchObject({
       ok: true,
       caller: { name: 'app' },
     });
   });
 
   test('nothing given is unauthenticated and told which headers there are', () => {
-    expect(authenticate({}, { scope: 'read' })).toEqual({
+    expect(authenticate(given({}), { scope: 'read' })).toEqual({
       ok: false,
       code: 'UNAUTHENTICATED',
       message: expect.stringMatching(/X-API-Key.*Bearer/),
@@ -56,13 +61,13 @@ describe('keys', () => {
     ['Basic', { authorization: `Basic ${app.key}` }],
     ['Bearer without a key', { authorization: 'Bearer ' }],
   ])('%s is unauthenticated', (_, headers) => {
-    const result = authenticate(headers, { scope: 'read' });
+    const result = authenticate(given(headers), { scope: 'read' });
     expect(result).toMatchObject({ ok: false, code: 'UNAUTHENTICATED' });
     expect(JSON.stringify(result)).not.toContain(app.key);
   });
 
   test('a scope that the key lacks is forbidden, and the message names both', () => {
-    expect(authenticate({ 'x-api-key': app.key }, { scope: 'write' })).toEqual({
+    expect(authenticate(given({ 'x-api-key': app.key }), { scope: 'write' })).toEqual({
       ok: false,
       code: 'FORBIDDEN',
       message: 'this needs the scope write; the key of app has infer, read; use another key',
@@ -70,21 +75,21 @@ describe('keys', () => {
   });
 
   test.each(SCOPES)('admin holds %s', (scope) => {
-    expect(authenticate({ 'x-api-key': admin.key }, { scope, model: 'any' }).ok).toBe(true);
+    expect(authenticate(given({ 'x-api-key': admin.key }), { scope, model: 'any' }).ok).toBe(true);
   });
 
   test('a key for some models is forbidden for others', () => {
     const headers = { 'x-api-key': narrow.key };
-    expect(authenticate(headers, { scope: 'infer', model: 'iris' }).ok).toBe(true);
-    expect(authenticate(headers, { scope: 'infer' }).ok).toBe(true);
-    expect(authenticate(headers, { scope: 'infer', model: 'other' })).toMatchObject({
+    expect(authenticate(given(headers), { scope: 'infer', model: 'iris' }).ok).toBe(true);
+    expect(authenticate(given(headers), { scope: 'infer' }).ok).toBe(true);
+    expect(authenticate(given(headers), { scope: 'infer', model: 'other' })).toMatchObject({
       code: 'FORBIDDEN',
       message: expect.stringContaining('other'),
     });
   });
 
   test('what a caller may do can be asked again without its key', () => {
-    const result = authenticate({ 'x-api-key': narrow.key }, { scope: 'infer' });
+    const result = authenticate(given({ 'x-api-key': narrow.key }), { scope: 'infer' });
     if (!result.ok) throw new Error(result.message);
     expect(authorize(result.caller, { scope: 'infer', model: 'other' }).ok).toBe(false);
     expect(authorize(result.caller, { scope: 'infer', model: 'iris' }).ok).toBe(true);
@@ -95,14 +100,14 @@ describe('without configured keys', () => {
   test('loopback is open', () => {
     const open = createAuthenticate({ keys: [] }, { loopback: true });
     expect(open.generatedKey).toBeUndefined();
-    expect(open.authenticate({ host: '127.0.0.1:8080' }, { scope: 'admin' }).ok).toBe(true);
+    expect(open.authenticate(given({ host: '127.0.0.1:8080' }), { scope: 'admin' }).ok).toBe(true);
   });
 
   test.each(['localhost', 'LOCALHOST:8080', '127.0.0.1', '[::1]:8080', 'a.localhost:1'])(
     'loopback answers to %s',
     (host) => {
       const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
-      expect(open({ host }, { scope: 'write' }).ok).toBe(true);
+      expect(open(given({ host }), { scope: 'write' }).ok).toBe(true);
     },
   );
 
@@ -110,7 +115,7 @@ describe('without configured keys', () => {
     'loopback does not answer to %s, which a web page can point at this machine',
     (host) => {
       const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
-      expect(open({ host }, { scope: 'infer' })).toMatchObject({ code: 'FORBIDDEN' });
+      expect(open(given({ host }), { scope: 'infer' })).toMatchObject({ code: 'FORBIDDEN' });
     },
   );
 
@@ -119,22 +124,22 @@ describe('without configured keys', () => {
     (origin) => {
       const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
       const headers = { host: 'localhost:8080', origin };
-      expect(open(headers, { scope: 'write' })).toMatchObject({ code: 'FORBIDDEN' });
+      expect(open(given(headers), { scope: 'write' })).toMatchObject({ code: 'FORBIDDEN' });
     },
   );
 
   test('loopback answers to a page of this machine', () => {
     const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
     const headers = { host: 'localhost:8080', origin: 'http://localhost:3000' };
-    expect(open(headers, { scope: 'write' }).ok).toBe(true);
+    expect(open(given(headers), { scope: 'write' }).ok).toBe(true);
   });
 
   test('beyond loopback one random admin key is made and nothing is open', () => {
     const made = createAuthenticate({ keys: [] }, { loopback: false });
     const headers = { 'x-api-key': made.generatedKey ?? '' };
     expect(made.generatedKey).toMatch(/^ams_/);
-    expect(made.authenticate({}, { scope: 'read' }).ok).toBe(false);
-    expect(made.authenticate(headers, { scope: 'admin' })).toMatchObject({
+    expect(made.authenticate(given({}), { scope: 'read' }).ok).toBe(false);
+    expect(made.authenticate(given(headers), { scope: 'admin' })).toMatchObject({
       ok: true,
       caller: { name: 'generated' },
     });
@@ -143,12 +148,12 @@ describe('without configured keys', () => {
   test('asking for keys without giving one makes one on loopback as well', () => {
     const made = createAuthenticate({ mode: 'api_key', keys: [] }, { loopback: true });
     expect(made.generatedKey).toBeDefined();
-    expect(made.authenticate({ host: 'localhost' }, { scope: 'read' }).ok).toBe(false);
+    expect(made.authenticate(given({ host: 'localhost' }), { scope: 'read' }).ok).toBe(false);
   });
 
   test('mode none, written out, is open anywhere', () => {
     const open = createAuthenticate({ mode: 'none', keys: [] }, { loopback: false });
     expect(open.generatedKey).toBeUndefined();
-    expect(open.authenticate({ host: 'models.example' }, { scope: 'admin' }).ok).toBe(true);
+    expect(open.authenticate(given({ host: 'models.example' }), { scope: 'admin' }).ok).toBe(true);
   });
 });

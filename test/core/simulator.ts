@@ -6,7 +6,7 @@ import type { Outcome, Priority, TryResult } from '../../runtime/core/outcome';
 import type { DispatcherParts } from '../../runtime/data/dispatch';
 import { createDispatcher } from '../../runtime/data/dispatch';
 import { VirtualTime } from './virtual-time';
-import type { Attempt, AttemptStarted, Job, JobResult } from '../../runtime/data/job';
+import type { Attempt, Job, JobResult, Tried } from '../../runtime/data/job';
 
 /** Mulberry32: a small generator whose whole state is its seed. */
 export function seeded(seed: number): () => number {
@@ -162,21 +162,25 @@ export class Simulation {
     if (model === undefined) throw new Error('swap in a layout first');
     this.asked += 1;
     const signal = requested.signal ?? new AbortController().signal;
-    const job: Job = {
-      model,
-      arm: requested.arm,
-      cohortKey: requested.key,
-      priority: requested.priority ?? 'normal',
-      timeoutMs: requested.timeoutMs ?? 30_000,
-      items: requested.items ?? 1,
-      replayable: requested.replayable ?? true,
-      signal,
-      attempt: (attempt) => this.#attempt(attempt, signal),
-      discard: () => undefined,
-    };
-    const result = this.parts.dispatcher.run(job);
-    void result.then((one) => this.results.push(one));
-    return result;
+    return new Promise((resolve) => {
+      const job: Job = {
+        model,
+        arm: requested.arm,
+        cohortKey: requested.key,
+        priority: requested.priority ?? 'normal',
+        timeoutMs: requested.timeoutMs ?? 30_000,
+        items: requested.items ?? 1,
+        replayable: requested.replayable ?? true,
+        signal,
+        attempt: (attempt, tried) => this.#attempt(attempt, tried, signal),
+        discard: () => undefined,
+        over: (result) => {
+          this.results.push(result);
+          resolve(result);
+        },
+      };
+      this.parts.dispatcher.start(job);
+    });
   }
 
   /** Requests at an even rate for `ms` milliseconds of virtual time, beginning now; to be `run`. */
@@ -194,30 +198,26 @@ export class Simulation {
     next(0);
   }
 
-  #attempt({ replica, remainingMs }: Attempt, signal: AbortSignal): Promise<AttemptStarted> {
+  #attempt({ replica, remainingMs }: Attempt, tried: Tried, signal: AbortSignal): void {
     const server = this.#replicas.get(replica.id);
     if (server === undefined) throw new Error(`no replica ${replica.id}`);
     server.tries += 1;
-    return new Promise((resolve) => {
-      const end = (result: TryResult): void => {
-        if (!server.running.delete(end)) return;
-        cancel();
-        signal.removeEventListener('abort', abort);
-        resolve({ result, finished: this.#lastByte(server, result) });
-      };
-      const abort = (): void => end({ kind: 'aborted' });
-      const [ms, result] = this.#becomes(server, remainingMs);
-      const cancel = this.time.after(() => end(result), ms);
-      server.running.add(end);
-      server.most = Math.max(server.most, server.running.size);
-      if (signal.aborted) abort();
-      else signal.addEventListener('abort', abort);
-    });
-  }
-
-  #lastByte({ streamMs }: SimReplica, result: TryResult): Promise<TryResult> {
-    if (streamMs === 0 || result.kind !== 'answered') return Promise.resolve(result);
-    return new Promise((resolve) => this.time.after(() => resolve(result), streamMs));
+    const end = (result: TryResult): void => {
+      if (!server.running.delete(end)) return;
+      cancel();
+      signal.removeEventListener('abort', abort);
+      tried.settled(result);
+      if (result.kind !== 'answered') return;
+      if (server.streamMs === 0) tried.finished(result);
+      else this.time.after(() => tried.finished(result), server.streamMs);
+    };
+    const abort = (): void => end({ kind: 'aborted' });
+    const [ms, result] = this.#becomes(server, remainingMs);
+    const cancel = this.time.after(() => end(result), ms);
+    server.running.add(end);
+    server.most = Math.max(server.most, server.running.size);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort);
   }
 
   #becomes(server: SimReplica, remainingMs: number): readonly [number, TryResult] {

@@ -215,7 +215,7 @@ describe('a caller that goes away', () => {
       'failed',
       'answered',
     ]);
-    expect(sim.outcomes.map(({ tries }) => tries)).toEqual([1, 0, 1]);
+    expect(sim.outcomes.map(({ tries }) => tries)).toEqual([1, 1, 1]);
     expect(sim.inFlight()).toBe(0);
   });
 

@@ -28,7 +28,7 @@ const CALLERS: Readonly<Record<string, Caller>> = {
 };
 
 const byKey: Authenticate = (headers, { scope, model }) => {
-  const caller = CALLERS[String(headers['x-api-key'])];
+  const caller = CALLERS[String(headers.get('x-api-key'))];
   if (caller === undefined) return { ok: false, code: 'UNAUTHENTICATED', message: 'who are you?' };
   const may = holds(caller, scope) && (model === undefined || mayUse(caller, model));
   return may ? { ok: true, caller } : { ok: false, code: 'FORBIDDEN', message: 'not you' };

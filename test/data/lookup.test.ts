@@ -16,7 +16,7 @@ const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 
 
 const byScope: Authenticate = (headers) => {
   const scopes =
-    headers['x-api-key'] === 'tester' ? (['arms', 'infer'] as const) : (['infer'] as const);
+    headers.get('x-api-key') === 'tester' ? (['arms', 'infer'] as const) : (['infer'] as const);
   return { ok: true, caller: { name: 'test', scopes: [...scopes] } };
 };
 

@@ -91,11 +91,8 @@ export class ChunkedDecoder {
 function checkTrailer(text: string): void {
   checkText(text);
   const fields = fieldsOf(text, 0);
-  for (let at = 0; at < fields.length; at += 2) {
-    if (FORBIDDEN_TRAILERS.test(fields[at] as string)) {
-      throw new HttpFault(400, `${fields[at]} is no trailer`);
-    }
-  }
+  const forbidden = fields.names.find((name) => FORBIDDEN_TRAILERS.test(name));
+  if (forbidden !== undefined) throw new HttpFault(400, `${forbidden} is no trailer`);
 }
 
 /** One chunk on its way out. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
-import type { Exchanged } from '../exchange';
+import type { Asker, Exchanged } from '../exchange';
 import type { Asking, Owner } from './clientconnection';
 import { ClientConnection } from './clientconnection';
 
@@ -31,8 +31,7 @@ export type Place =
   | { readonly path: string };
 
 export interface HttpClient {
-  /** Resolves with an unread answer, or with why there is none. Never rejects. */
-  readonly send: (place: Place, asking: Asking) => Promise<Exchanged>;
+  readonly send: (place: Place, asking: Asking, asker: Asker) => void;
   readonly close: () => void;
 }
 
@@ -82,9 +81,24 @@ class Idle {
   }
 }
 
-function open(place: Place): Socket {
-  const options = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
-  return connect({ ...options, noDelay: true });
+/**
+ * One buffer for all sockets: whoever wants to keep bytes copies them. A buffer for each read costs
+ * more than the read.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
+
+function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
+  const where = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
+  const onread = {
+    buffer: READ_BUFFER,
+    callback: (size: number): boolean => {
+      connection.onData(READ_BUFFER.subarray(0, size));
+      return true;
+    },
+  };
+  const socket: Socket = connect({ ...where, noDelay: true, onread });
+  const connection = new ClientConnection(socket, owner, connectMs);
+  return connection;
 }
 
 /** An HTTP/1.1 client for servers nearby: connections are kept, answers are read strictly. */
@@ -102,16 +116,23 @@ export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpC
         idle.remove(key, one);
       },
     };
-    const made = new ClientConnection(open(place), owner, options.connectMs);
+    const made = open(place, owner, options.connectMs);
     all.add(made);
     return made;
   };
   return {
-    send: async (place, asking) =>
-      asking.signal.aborted ? { kind: 'aborted' } : connectionTo(place).ask(asking),
+    send: (place, asking, asker) => {
+      if (asking.signal.aborted) asker.broken({ kind: 'aborted' });
+      else connectionTo(place).ask(asking, asker);
+    },
     close: () => {
       idle.close();
       for (const one of all) one.close();
     },
   };
+}
+
+/** For whoever has time for a promise: an unread answer, or why there is none. */
+export function exchanged(send: (asker: Asker) => void): Promise<Exchanged> {
+  return new Promise((resolve) => send({ answered: resolve, broken: resolve }));
 }

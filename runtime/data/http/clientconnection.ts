@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Answered, Broken, Exchanged, RawHeaders, Signal, Sink, Source } from '../exchange';
+import type { Asker, Broken, HeaderText, Signal, Sink, Source } from '../exchange';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import { HttpFault } from './fields';
@@ -16,7 +16,7 @@ export interface Asking {
   readonly method: string;
   readonly target: string;
   /** All of them, `Host` and the length of the body included. */
-  readonly headers: RawHeaders;
+  readonly headers: HeaderText;
   readonly body: Buffer | undefined;
   /** Milliseconds until the first byte, and then between bytes. */
   readonly timeoutMs: number;
@@ -24,10 +24,7 @@ export interface Asking {
 }
 
 function write(socket: Socket, { method, target, headers, body }: Asking): void {
-  let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (let at = 0; at + 1 < headers.length; at += 2)
-    head += `${headers[at]}: ${headers[at + 1]}\r\n`;
-  head += '\r\n';
+  const head = `${method} ${target} HTTP/1.1\r\n${headers}\r\n`;
   if (body === undefined || body.length === 0) socket.write(head, 'latin1');
   else if (body.length <= ONE_WRITE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
   else {
@@ -48,11 +45,14 @@ export interface Owner {
 /** One connection to a server: requests one after the other. */
 export class ClientConnection implements Source {
   private asking: Asking | undefined;
-  private settle: ((result: Exchanged) => void) | undefined;
+  /** Until it is told. */
+  private asker: Asker | undefined;
   private readonly heads = new HeadCollector();
   private reader: BodyReader | undefined;
   private keepAlive = false;
   private sink: Sink | undefined;
+  /** What came in one read with the head, while the asker is told. */
+  private arrived: Buffer | undefined;
   private unread: Buffer[] = [];
   private unreadBytes = 0;
   private isConnected = false;
@@ -77,7 +77,6 @@ export class ClientConnection implements Source {
       this.isConnected = true;
       clearTimeout(late);
     });
-    socket.on('data', (bytes: Buffer) => this.onData(bytes));
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       const message = error.code ?? error.message;
@@ -90,21 +89,19 @@ export class ClientConnection implements Source {
     });
   }
 
-  /** Resolves with an unread answer, or with why there is none. */
-  ask(asking: Asking): Promise<Exchanged> {
-    return new Promise((resolve) => {
-      this.asking = asking;
-      this.settle = resolve;
-      asking.signal.addEventListener('abort', this.onAbort);
-      this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
-      write(this.socket, asking);
-    });
+  ask(asking: Asking, asker: Asker): void {
+    this.asking = asking;
+    this.asker = asker;
+    asking.signal.addEventListener('abort', this.onAbort);
+    this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
+    write(this.socket, asking);
   }
 
   private readonly onAbort = (): void => this.break({ kind: 'aborted' });
   private readonly onTimeout = (): void => this.break({ kind: 'timeout' });
 
-  private onData(bytes: Buffer): void {
+  /** What the socket brought. The bytes are ours for this call only. */
+  onData(bytes: Buffer): void {
     // Nobody asked: whatever this is, it is no answer to the next request.
     if (this.asking === undefined) return void this.socket.destroy();
     this.timer?.refresh();
@@ -130,16 +127,20 @@ export class ClientConnection implements Source {
     if (head.status < 200) return rest.length > 0 ? this.takeHead(rest) : undefined;
     this.reader = readerOf(head.framing);
     this.keepAlive = head.keepAlive;
-    const { status, fields: rawHeaders, headers } = head;
-    const answered: Answered = { kind: 'answered', status, rawHeaders, headers, body: this };
-    const { settle } = this;
-    this.settle = undefined;
-    settle?.(answered);
-    this.takeBody(rest);
+    const { status, fields } = head;
+    const { asker, reader } = this;
+    this.asker = undefined;
+    // Taken before the asker is told: whoever reads at once gets it without a copy.
+    this.arrived = rest;
+    asker?.answered({ kind: 'answered', status, fields, body: this });
+    const left = this.arrived;
+    this.arrived = undefined;
+    // The asker may have had enough.
+    if (left !== undefined && this.reader === reader) this.keep(Buffer.from(left));
   }
 
   private takeBody(bytes: Buffer): void {
-    if (this.sink === undefined) return this.keep(bytes);
+    if (this.sink === undefined) return this.keep(Buffer.from(bytes));
     this.pass(this.sink, bytes);
   }
 
@@ -165,7 +166,8 @@ export class ClientConnection implements Source {
   /** Source: starts to give the body. */
   flow(sink: Sink): void {
     this.sink = sink;
-    const before = this.unread;
+    const before = this.arrived === undefined ? this.unread : [this.arrived];
+    this.arrived = undefined;
     this.unread = [];
     this.unreadBytes = 0;
     try {
@@ -215,7 +217,8 @@ export class ClientConnection implements Source {
     this.asking = undefined;
     this.reader = undefined;
     this.sink = undefined;
-    this.settle = undefined;
+    this.asker = undefined;
+    this.arrived = undefined;
     this.unread = [];
     this.unreadBytes = 0;
   }
@@ -234,10 +237,10 @@ export class ClientConnection implements Source {
   }
 
   private break(why: Broken): void {
-    const { settle, sink } = this;
+    const { asker, sink } = this;
     this.release();
     this.socket.destroy();
-    settle?.(why);
+    asker?.broken(why);
     sink?.fail(why);
   }
 

@@ -1,16 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { RawHeaders } from '../exchange';
-import type { Framing } from './fields';
-import {
-  checkText,
-  fieldsOf,
-  framingOf,
-  headersOf,
-  HttpFault,
-  isToken,
-  keepsAlive,
-  NO_BODY,
-} from './fields';
+import type { Fields, Framing } from './fields';
+import { checkText, fieldsOf, framingOf, HttpFault, isToken, keepsAlive, NO_BODY } from './fields';
 
 /** What stands before the body of a request. */
 export interface RequestHead {
@@ -19,8 +8,7 @@ export interface RequestHead {
   readonly target: string;
   /** Of HTTP/1.x: 0 or 1. */
   readonly minor: number;
-  readonly fields: RawHeaders;
-  readonly headers: IncomingHttpHeaders;
+  readonly fields: Fields;
   readonly framing: Framing;
   readonly keepAlive: boolean;
   /** It waits for `100 Continue` before it sends its body. */
@@ -67,17 +55,14 @@ function requestLine(line: string): RequestLine {
 }
 
 /** @throws HttpFault unless there is one host that is one; HTTP/1.0 may have none */
-function checkHost(fields: RawHeaders, minor: number): void {
-  let found: string | undefined;
-  for (let at = 0; at < fields.length; at += 2) {
-    const name = fields[at] as string;
-    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
-    if (found !== undefined) throw new HttpFault(400, 'there must be one Host header');
-    found = fields[at + 1] as string;
+function checkHost(fields: Fields, minor: number): void {
+  const host = fields.get('host');
+  if (host === undefined) {
+    if (minor === 1) throw new HttpFault(400, 'the Host header is missing');
+    return;
   }
-  if (found === undefined && minor === 1) throw new HttpFault(400, 'the Host header is missing');
-  if (found !== undefined && !HOST.test(found))
-    throw new HttpFault(400, 'Host must be host[:port]');
+  if (fields.count('host') > 1) throw new HttpFault(400, 'there must be one Host header');
+  if (!HOST.test(host)) throw new HttpFault(400, 'Host must be host[:port]');
 }
 
 /**
@@ -87,25 +72,23 @@ function checkHost(fields: RawHeaders, minor: number): void {
  */
 export function parseRequest(head: string): RequestHead {
   checkText(head);
-  const end = head.indexOf('\r\n');
+  const end = head.indexOf('\r');
   const { method, target, minor } = requestLine(head.slice(0, end));
   const fields = fieldsOf(head, end + 2);
   checkHost(fields, minor);
-  const headers = headersOf(fields);
-  const { expect } = headers;
+  const expect = fields.get('expect');
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
     throw new HttpFault(417, 'Expect must be 100-continue');
   }
-  const framing = framingOf(headers, fields, minor) ?? NO_BODY;
+  const framing = framingOf(fields, minor) ?? NO_BODY;
   const expects = expect !== undefined && minor === 1 && framing !== NO_BODY;
   return {
     method,
     target,
     minor,
     fields,
-    headers,
     framing,
-    keepAlive: keepsAlive(headers, minor),
+    keepAlive: keepsAlive(fields, minor),
     expects,
   };
 }

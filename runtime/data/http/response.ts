@@ -1,21 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { RawHeaders } from '../exchange';
-import type { Framing } from './fields';
-import {
-  checkText,
-  fieldsOf,
-  framingOf,
-  headersOf,
-  HttpFault,
-  keepsAlive,
-  NO_BODY,
-} from './fields';
+import type { Fields, Framing } from './fields';
+import { checkText, fieldsOf, framingOf, HttpFault, keepsAlive, NO_BODY } from './fields';
 
 /** What stands before the body of an answer. */
 export interface ResponseHead {
   readonly status: number;
-  readonly fields: RawHeaders;
-  readonly headers: IncomingHttpHeaders;
+  readonly fields: Fields;
   readonly framing: Framing;
   /** May the connection serve another request? */
   readonly keepAlive: boolean;
@@ -34,14 +23,13 @@ const isBodiless = (method: string, status: number): boolean =>
  */
 export function parseResponse(head: string, method: string): ResponseHead {
   checkText(head);
-  const end = head.indexOf('\r\n');
+  const end = head.indexOf('\r');
   const [line, minorText, statusText] = STATUS_LINE.exec(head.slice(0, end)) ?? [];
   if (line === undefined) throw new HttpFault(502, 'no status line of HTTP/1.x');
   const [minor, status] = [Number(minorText), Number(statusText)];
   const fields = fieldsOf(head, end + 2);
-  const headers = headersOf(fields);
-  const stated = framingOf(headers, fields, minor);
+  const stated = framingOf(fields, minor);
   const framing = isBodiless(method, status) ? NO_BODY : (stated ?? ({ kind: 'close' } as const));
-  const keepAlive = framing.kind !== 'close' && keepsAlive(headers, minor);
-  return { status, fields, headers, framing, keepAlive };
+  const keepAlive = framing.kind !== 'close' && keepsAlive(fields, minor);
+  return { status, fields, framing, keepAlive };
 }

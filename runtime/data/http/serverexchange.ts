@@ -1,19 +1,21 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Exchange, RawHeaders, Sent, Source } from '../exchange';
+import type { Exchange, HeaderText, Sent, Source } from '../exchange';
 import { BodyTooLarge } from '../../shared/body';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
+import type { Fields } from './fields';
 import type { RequestHead } from './request';
 import { CallerSignal } from './signal';
 import type { Outgoing } from './streaming';
-import { hasField, Streaming, writeBoth } from './streaming';
+import { Streaming, writeBoth } from './streaming';
 
 /** Bytes of a body that are kept while nobody has asked for it. */
 const MAX_UNREAD_BYTES = 65_536;
 
 const NOTHING = Buffer.alloc(0);
+const HAS_DATE = /^date:/im;
+const HAS_LENGTH = /^content-length:/im;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** What an exchange needs of its connection. */
@@ -52,8 +54,7 @@ export class ServerExchange implements Exchange {
   readonly method: string;
   readonly path: string;
   readonly query: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly rawHeaders: RawHeaders;
+  readonly fields: Fields;
   readonly remoteAddress: string;
   readonly secure: boolean;
   readonly signal = new CallerSignal();
@@ -79,8 +80,7 @@ export class ServerExchange implements Exchange {
     this.method = head.method;
     this.path = mark < 0 ? target : target.slice(0, mark);
     this.query = mark < 0 ? '' : target.slice(mark);
-    this.headers = head.headers;
-    this.rawHeaders = head.fields;
+    this.fields = head.fields;
     this.remoteAddress = line.remoteAddress;
     this.secure = line.secure;
     this.reader = readerOf(head.framing);
@@ -103,7 +103,7 @@ export class ServerExchange implements Exchange {
   /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
   take(bytes: Buffer): number {
     const taken = this.reader.write(bytes, (piece) => this.keep(piece));
-    if (this.reader.isDone) this.deliver();
+    if (this.reader.isDone && this.waiting !== undefined) this.deliver();
     return taken;
   }
 
@@ -122,24 +122,28 @@ export class ServerExchange implements Exchange {
     reject(new BodyTooLarge(limit));
   }
 
-  private deliver(): void {
-    const { waiting, pieces } = this;
-    if (waiting === undefined) return;
-    this.waiting = undefined;
+  private whole(): Buffer {
+    const { pieces } = this;
     this.pieces = [];
     const [only = NOTHING] = pieces;
-    waiting.resolve(pieces.length <= 1 ? only : Buffer.concat(pieces, this.bytes));
+    return pieces.length <= 1 ? only : Buffer.concat(pieces, this.bytes);
   }
 
-  body(limit: number): Promise<Buffer> {
+  private deliver(): void {
+    const { waiting } = this;
+    this.waiting = undefined;
+    waiting?.resolve(this.whole());
+  }
+
+  body(limit: number): Buffer | Promise<Buffer> {
     const { framing, expects } = this.head;
+    const announced = framing.kind === 'length' ? framing.bytes : this.bytes;
+    if (this.reader.isDone && announced <= limit && !this.signal.aborted) return this.whole();
     return new Promise((resolve, reject) => {
       const waiting = { limit, resolve, reject };
       if (this.signal.aborted) return reject(new Error('the caller is gone'));
-      const announced = framing.kind === 'length' ? framing.bytes : this.bytes;
       if (announced > limit) return this.refuse(waiting);
       this.waiting = waiting;
-      if (this.reader.isDone) return this.deliver();
       if (expects && this.bytes === 0) this.line.socket.write(CONTINUE, 'latin1');
       this.line.read();
     });
@@ -150,17 +154,15 @@ export class ServerExchange implements Exchange {
     return this.head.keepAlive && this.reader.isDone && !this.mustEnd && !this.line.isLast();
   }
 
-  private headText(status: number, headers: RawHeaders, more: string): string {
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;
-    for (let at = 0; at + 1 < headers.length; at += 2)
-      text += `${headers[at]}: ${headers[at + 1]}\r\n`;
-    if (!hasField(headers, 'date')) text += `date: ${date()}\r\n`;
+  private headText(status: number, headers: HeaderText, more: string): string {
+    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
+    if (!HAS_DATE.test(headers)) text += `date: ${date()}\r\n`;
     if (!this.isReusable) text += 'connection: close\r\n';
     else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
     return `${text}${more}\r\n`;
   }
 
-  answer(status: number, headers: RawHeaders, body: Buffer | string): void {
+  answer(status: number, headers: HeaderText, body: Buffer | string): void {
     if (this.signal.aborted || this.isAnswering) return;
     this.isAnswering = true;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
@@ -176,20 +178,20 @@ export class ServerExchange implements Exchange {
     this.finish();
   }
 
-  stream(status: number, headers: RawHeaders, source: Source): Promise<Sent> {
+  stream(status: number, headers: HeaderText, source: Source, sent: (how: Sent) => void): void {
     if (this.signal.aborted || this.isAnswering) {
       source.destroy();
-      return Promise.resolve('caller_gone');
+      return sent('caller_gone');
     }
     this.isAnswering = true;
-    return new Promise((resolve) => new Streaming(this, status, headers, source, resolve).start());
+    new Streaming(this, status, headers, source, sent).start();
   }
 
   /** For `Streaming`: the parts of an answer. */
-  begin(status: number, headers: RawHeaders): Outgoing {
+  begin(status: number, headers: HeaderText): Outgoing {
     const { socket } = this.line;
     const isBodiless = this.method === 'HEAD' || status === 204 || status === 304;
-    const isSized = hasField(headers, 'content-length');
+    const isSized = HAS_LENGTH.test(headers);
     const isChunked = !isSized && !isBodiless && this.head.minor === 1;
     this.mustEnd = !isSized && !isBodiless && !isChunked;
     const head = this.headText(status, headers, isChunked ? 'transfer-encoding: chunked\r\n' : '');

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { RawHeaders, Sent, Source } from '../exchange';
+import type { HeaderText, Sent, Source } from '../exchange';
 import { chunkHead, LAST_CHUNK } from './chunked';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
@@ -9,7 +9,7 @@ const STALL_MS = 30_000;
 
 /** What an answer needs of its exchange. */
 export interface Answering {
-  readonly begin: (status: number, headers: RawHeaders) => Outgoing;
+  readonly begin: (status: number, headers: HeaderText) => Outgoing;
   readonly watch: (onGone: () => void, onDrain: () => void) => void;
   /** The last byte is with the socket. */
   readonly finish: () => void;
@@ -37,9 +37,9 @@ export class Streaming {
   constructor(
     private readonly exchange: Answering,
     status: number,
-    headers: RawHeaders,
+    headers: HeaderText,
     private readonly source: Source,
-    private readonly resolve: (sent: Sent) => void,
+    private readonly tell: (sent: Sent) => void,
   ) {
     this.out = exchange.begin(status, headers);
     this.head = this.out.head;
@@ -71,8 +71,10 @@ export class Streaming {
     if (isBodiless) return true;
     const head = this.head ?? '';
     this.head = undefined;
-    if (isChunked) writeChunk(socket, head, piece);
-    else writeBoth(socket, head, piece);
+    // The socket may keep it for longer than this call.
+    const bytes = piece.length > ONE_WRITE_BYTES ? Buffer.from(piece) : piece;
+    if (isChunked) writeChunk(socket, head, bytes);
+    else writeBoth(socket, head, bytes);
     if (!socket.writableNeedDrain) return true;
     this.stall ??= setTimeout(() => socket.destroy(), STALL_MS);
     return false;
@@ -105,16 +107,8 @@ export class Streaming {
     if (sent === 'complete') this.exchange.finish();
     else if (sent === 'source_broke') this.exchange.cut();
     else this.source.destroy();
-    this.resolve(sent);
+    this.tell(sent);
   }
-}
-
-export function hasField(headers: RawHeaders, wanted: string): boolean {
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at] as string;
-    if (name.length === wanted.length && name.toLowerCase() === wanted) return true;
-  }
-  return false;
 }
 
 export function writeBoth(socket: Socket, head: string, bytes: Buffer): void {

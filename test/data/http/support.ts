@@ -42,7 +42,7 @@ export function ours(): { readonly socket: FakeSocket; readonly seen: readonly S
     try {
       const body = await exchange.body(1 << 20);
       seen.push({ method, url: path + query, body: body.toString('latin1') });
-      exchange.answer(200, [], 'ok');
+      exchange.answer(200, '', 'ok');
     } catch {
       // The engine has refused it, or nobody is there.
     }

@@ -1,7 +1,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import type { HttpClient } from '../../../runtime/data/http/client';
-import { createHttpClient } from '../../../runtime/data/http/client';
+import { createHttpClient, exchanged } from '../../../runtime/data/http/client';
 import { readAll } from '../../../runtime/data/upstream';
 
 // A model server may be broken or hostile: its answer is one that can be read in one way, or none.
@@ -43,12 +43,13 @@ async function asked(port: number, method = 'GET', timeoutMs = 2000): Promise<st
   const asking = {
     method,
     target: '/',
-    headers: ['host', 'x'],
+    headers: 'host: x\r\n',
     body: undefined,
     timeoutMs,
     signal,
   };
-  const result = await client.send({ host: '127.0.0.1', port }, asking);
+  const place = { host: '127.0.0.1', port };
+  const result = await exchanged((asker) => client.send(place, asking, asker));
   if (result.kind !== 'answered') return result.kind;
   const body = await readAll(result, 1000, 500);
   return Buffer.isBuffer(body) ? `${result.status} ${body.toString('latin1')}` : body.kind;

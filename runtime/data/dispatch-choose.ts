@@ -1,0 +1,51 @@
+import type { SpillReason } from '../core/outcome';
+import { chooseArm } from '../core/split';
+import type { Context, Ticket } from './dispatch-account';
+import { openSeats, usable } from './dispatch-seats';
+import type { ArmState, ModelState } from './dispatch-state';
+import type { Waiter } from './dispatch-wait';
+
+type Arm = ArmState<Waiter>;
+
+/**
+ * The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to
+ * stable.
+ */
+export function chooseFor(
+  context: Context,
+  model: ModelState<Waiter>,
+  ticket: Ticket,
+): Arm | undefined {
+  const { job } = ticket;
+  if (job.arm !== undefined) {
+    const named = model.arms.get(job.arm);
+    return named?.listed === true ? named : undefined;
+  }
+  const { choice, credits } = chooseArm(model.route, job.cohortKey, model.credits);
+  model.credits = credits;
+  const chosen = model.arms.get(choice.arm);
+  const [first] = model.route.shares;
+  const stable = model.arms.get(first?.arm ?? '');
+  if (chosen === undefined || stable === undefined || chosen === stable) return chosen ?? stable;
+  const reason = spillReason(chosen, stable, first?.hundredths ?? 0, context.clock.now());
+  if (reason === undefined) return chosen;
+  ticket.spilled = reason;
+  chosen.spilled[reason] = (chosen.spilled[reason] ?? 0) + 1;
+  // Whoever wakes sleeping candidates must see that it was wanted.
+  chosen.lastRequestAt = context.clock.now();
+  return stable;
+}
+
+function spillReason(
+  chosen: Arm,
+  stable: Arm,
+  stableShare: number,
+  now: number,
+): SpillReason | undefined {
+  const { free, due } = openSeats(chosen, now);
+  if (chosen.queue.size === 0 && (free.length > 0 || due.length > 0)) return undefined;
+  const ready = usable(chosen).length > 0;
+  // A candidate that owns all traffic is waited for: stable may be rolling. It helps only in need.
+  if (stableShare === 0 && (ready || usable(stable).length === 0)) return undefined;
+  return ready ? 'arm_full' : 'arm_unready';
+}
