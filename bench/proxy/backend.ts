@@ -24,7 +24,8 @@ function nginxConf(work: string): string {
   return `daemon off; worker_processes 1; master_process off; pid ${work}/backend.pid; error_log /dev/null;
 events { worker_connections 2048; }
 http { access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; default_type application/json;
-  client_max_body_size 0; client_body_buffer_size 2m; open_file_cache max=100; tcp_nodelay on; sendfile on;
+  client_max_body_size 0; client_body_buffer_size 2m; open_file_cache max=100;
+  tcp_nodelay on; sendfile on;
   client_body_temp_path ${work}/b1; proxy_temp_path ${work}/b2; fastcgi_temp_path ${work}/b3; uwsgi_temp_path ${work}/b4; scgi_temp_path ${work}/b5;
   server { listen 127.0.0.1:${PORT}; root ${work}; error_page 405 =200 $uri;
   location ~ /ready$ { return 200 '{"ready":true}'; }

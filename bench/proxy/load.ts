@@ -34,7 +34,8 @@ function script({ path, body, headers }: Asking, work: string): string {
     file,
     `${text.join('\n')}
 done = function(summary, latency)
-  local bad = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  local e = summary.errors
+  local bad = e.status + e.connect + e.read + e.write + e.timeout
   io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, bad, latency:percentile(50), latency:percentile(99)))
 end
 `,

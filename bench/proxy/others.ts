@@ -64,67 +64,31 @@ backend b
   return open(['haproxy', '-db', '-q', '-f', file], port);
 };
 
-const envoyConfig = (backend: number, port: number): object => ({
-  static_resources: {
-    listeners: [
-      {
-        address: { socket_address: { address: '127.0.0.1', port_value: port } },
-        filter_chains: [
-          {
-            filters: [
-              {
-                name: 'envoy.filters.network.http_connection_manager',
-                typed_config: {
-                  '@type':
-                    'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-                  stat_prefix: 'bench',
-                  route_config: {
-                    virtual_hosts: [
-                      {
-                        name: 'all',
-                        domains: ['*'],
-                        routes: [{ match: { prefix: '/' }, route: { cluster: 'b' } }],
-                      },
-                    ],
-                  },
-                  http_filters: [
-                    {
-                      name: 'envoy.filters.http.router',
-                      typed_config: {
-                        '@type':
-                          'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
-                      },
-                    },
-                  ],
-                },
-              },
-            ],
-          },
-        ],
-      },
-    ],
-    clusters: [
-      {
-        name: 'b',
-        type: 'STATIC',
-        load_assignment: {
-          cluster_name: 'b',
-          endpoints: [
-            {
-              lb_endpoints: [
-                {
-                  endpoint: {
-                    address: { socket_address: { address: '127.0.0.1', port_value: backend } },
-                  },
-                },
-              ],
-            },
-          ],
-        },
-      },
-    ],
-  },
+const at = (port: number): object => ({
+  address: { socket_address: { address: '127.0.0.1', port_value: port } },
 });
+
+const typed = (type: string, rest: object = {}): object => ({
+  typed_config: { '@type': `type.googleapis.com/envoy.extensions.filters.${type}`, ...rest },
+});
+
+function envoyConfig(backend: number, port: number): object {
+  const routes = [{ match: { prefix: '/' }, route: { cluster: 'b' } }];
+  const manager = typed('network.http_connection_manager.v3.HttpConnectionManager', {
+    stat_prefix: 'bench',
+    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
+    http_filters: [{ name: 'envoy.filters.http.router', ...typed('http.router.v3.Router') }],
+  });
+  const filters = [{ name: 'envoy.filters.network.http_connection_manager', ...manager }];
+  const endpoints = [{ lb_endpoints: [{ endpoint: at(backend) }] }];
+  const assignment = { cluster_name: 'b', endpoints };
+  return {
+    static_resources: {
+      listeners: [{ ...at(port), filter_chains: [{ filters }] }],
+      clusters: [{ name: 'b', type: 'STATIC', load_assignment: assignment }],
+    },
+  };
+}
 
 export const envoy: Opener = async (backend, work) => {
   if (!isInstalled('envoy', '--version')) return undefined;

@@ -5,40 +5,73 @@ import { modelOf, namedArm } from './choose';
 import { Refusal } from './errors';
 import type { Inferred } from './infer';
 import { infer } from './infer';
-import type { NativeItem } from './protocols/native';
+import type { ModelRoute } from '../core/table';
+import { JSON_TYPE, ownHeaders } from './headers';
+import { writeJson } from './protocols/exact';
+import { parseText } from './protocols/json';
+import type { NativeCall, NativeItem } from './protocols/native';
 import { parseBatch, parseCall } from './protocols/native';
+import { outputValue, RawJson, splicedCall } from './protocols/splice';
 import type { Plane, Request } from './request';
 import { authenticated, baseOf, objectOf, seconds, sendJson } from './request';
 
 // The native calls: one item, or a batch.
 
-export async function answerNative(plane: Plane, request: Request, id: string): Promise<void> {
-  const caller = authenticated(plane, request.exchange, id);
-  const model = modelOf(plane.table, id);
-  const arm = namedArm(request.exchange, model, caller);
+/** The call, by the short way if it is simple. @throws Refusal with all that is wrong */
+async function callOf(request: Request, model: ModelRoute) {
+  const { exchange } = request;
+  if (exchange.fields.get('content-encoding') === undefined) {
+    const body = exchange.body(model.inference.maxBodyBytes);
+    const bytes = Buffer.isBuffer(body) ? body : await body;
+    const call = nativeCall(bytes.toString('utf8'));
+    return { call, bytes: bytes.length };
+  }
   const { value, bytes } = await objectOf(request, model);
-  const call = parseCall(value);
-  const base = {
-    ...baseOf(plane, request, model, arm, true),
+  return { call: parseCall(value), bytes };
+}
+
+function nativeCall(text: string): NativeCall {
+  const item = splicedCall(text);
+  if (item === undefined) return parseCall(parseText(text));
+  return Object.assign(item, { timeoutMs: undefined, priority: 'normal' as const });
+}
+
+/**
+ * The body of the answer; an output that was not taken apart is not put together again. Ids are
+ * such that they stand in JSON as they are.
+ */
+function envelope(request: Request, id: string, done: Inferred, now: number): string {
+  const { output, confidence, version } = done;
+  const text = output instanceof RawJson ? output.text : writeJson(output);
+  return (
+    `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
+    `"model_version":${JSON.stringify(version)},"output_data":${text},` +
+    `"confidence":${confidence},"processing_time":${seconds(now - request.began)},` +
+    `"timestamp":"${new Date(now).toISOString()}"}`
+  );
+}
+
+export async function answerNative(plane: Plane, request: Request, id: string): Promise<void> {
+  const { exchange, tracing } = request;
+  const caller = authenticated(plane, exchange, id);
+  const model = modelOf(plane.table, id);
+  const arm = namedArm(exchange, model, caller);
+  const { call, bytes } = await callOf(request, model);
+  const base = baseOf(plane, request, model, arm, true);
+  const timed = {
+    ...base,
     priority: call.priority,
-    timeoutMs: call.timeoutMs ?? model.inference.timeoutSeconds * 1000,
+    timeoutMs: call.timeoutMs ?? base.timeoutMs,
   };
-  const done = await infer(plane.inferring, base, call);
-  const now = plane.clock.now();
-  const body = {
-    request_id: request.tracing.requestId,
-    model_id: id,
-    model_version: done.version,
-    output_data: done.output,
-    confidence: done.confidence,
-    processing_time: seconds(now - request.began),
-    timestamp: new Date(now).toISOString(),
-  };
-  sendJson(request, body, { arm: done.arm, version: done.version });
+  const done = await infer(plane.inferring, timed, call);
+  const body = envelope(request, id, done, plane.clock.now());
+  exchange.answer(200, JSON_TYPE + ownHeaders(tracing, done), body);
   // Asked for by name is a test of that arm; only what the split decided is compared.
-  if (arm !== undefined) return;
-  const ask = async (own: CallBase) => [(await infer(plane.inferring, own, call)).output];
-  plane.shadows.mirror({ bytes, live: () => [done.output], ask }, base, body.request_id);
+  if (arm !== undefined || model.shadows.length === 0) return;
+  const outputOf = (one: Inferred): unknown => outputValue(one.output);
+  const ask = async (own: CallBase) => [outputOf(await infer(plane.inferring, own, call))];
+  const mirrored = { bytes, live: () => [outputOf(done)], ask };
+  plane.shadows.mirror(mirrored, timed, tracing.requestId);
 }
 
 const isInferred = (one: ItemResult): one is Inferred => !(one instanceof Refusal);
@@ -87,10 +120,10 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   plane.shadows.mirror(
     {
       bytes,
-      live: () => results.filter(isInferred).map(({ output }) => output),
+      live: () => results.filter(isInferred).map(({ output }) => outputValue(output)),
       ask: async (named) => {
         const shadowed = await inferInTurn(plane.inferring, named, answered as NativeItem[]);
-        return shadowed.map(({ output }) => output);
+        return shadowed.map(({ output }) => outputValue(output));
       },
     },
     base,

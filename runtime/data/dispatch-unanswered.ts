@@ -7,9 +7,9 @@ export interface Sent {
 }
 
 /**
- * What a replica has not answered yet, the oldest first. A list of links and no Map: a Map that grows
- * and shrinks with every request leaves its old tables behind, each holds what was in it and the one
- * after it, and the garbage collector carries them all along (a sixth of the router's time).
+ * What a replica has not answered yet, the oldest first. A list of links and no Map: a Map that
+ * grows and shrinks with every request leaves its old tables behind, each holds what was in it and
+ * the one after it, and the garbage collector carries them all along: a third of all time.
  */
 export class Unanswered {
   private first: Sent | undefined;

@@ -1,13 +1,15 @@
 import type { ErrorCode } from '../core/errors';
-import type { CallBase, Calling, Reply } from './calling';
+import type { Asked, CallBase, Calling, Reply } from './calling';
 import { callBuffered } from './calling';
 import { Refusal } from './errors';
+import type { Attempt } from './job';
 import type { MetadataCache } from './metadata';
 import type { Translated } from './protocols';
 import { translate, wantsMetadata } from './protocols';
 import { readAnswer } from './protocols/exact';
 import { serverMessage } from './protocols/json';
 import type { NativeItem, NativeOutput } from './protocols/native';
+import type { ModelMetadata } from './protocols/v2';
 
 export interface Inferring extends Calling {
   readonly metadata: MetadataCache;
@@ -64,16 +66,21 @@ export async function infer(
 ): Promise<Inferred> {
   const { id } = base.model;
   let translated: Translated | undefined;
-  const reply = await callBuffered(inferring, base, async (attempt) => {
-    const known = wantsMetadata(attempt.arm)
-      ? await inferring.metadata.of(id, attempt, base.signal)
-      : undefined;
-    translated = translate(attempt.arm, id, item, known);
+  const put = ({ arm }: Attempt, known: ModelMetadata | undefined): Asked => {
+    translated = translate(arm, id, item, known);
     const { target, body } = translated;
     return { method: 'POST', target, body: Buffer.from(body) };
+  };
+  const reply = await callBuffered(inferring, base, (attempt) => {
+    if (!wantsMetadata(attempt.arm)) return put(attempt, undefined);
+    const known = inferring.metadata.of(id, attempt, base.signal);
+    return known instanceof Promise
+      ? known.then((learnt) => put(attempt, learnt))
+      : put(attempt, known);
   });
   if (reply.status >= 300) throw refusalOf(reply, id);
-  const output = translated?.read(parsedAnswer(reply));
+  const output = translated?.read(reply.body.toString('utf8'));
   if (output === undefined) throw noAnswer(id);
-  return { ...output, arm: reply.arm.name, version: reply.replica.version };
+  const { output: value, confidence } = output;
+  return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
 }

@@ -15,7 +15,7 @@ export interface MetadataCache {
     model: string,
     attempt: Attempt,
     signal: Signal,
-  ) => Promise<ModelMetadata | undefined>;
+  ) => ModelMetadata | Promise<ModelMetadata | undefined>;
 }
 
 export function createMetadataCache(upstream: Upstream): MetadataCache {
@@ -35,16 +35,19 @@ export function createMetadataCache(upstream: Upstream): MetadataCache {
       return undefined;
     }
   };
+  const learn = async (key: string, model: string, attempt: Attempt, signal: Signal) => {
+    const metadata = await ask(model, attempt, signal);
+    if (metadata !== undefined) known.set(key, { version: attempt.replica.version, metadata });
+    return metadata;
+  };
   return {
-    of: async (model, attempt, signal) => {
+    of: (model, attempt, signal) => {
       // One entry per arm: a new version replaces the one before, so that this cannot grow.
       const key = `${model}\0${attempt.arm.name}`;
-      const { version } = attempt.replica;
       const found = known.get(key);
-      if (found?.version === version) return found.metadata;
-      const metadata = await ask(model, attempt, signal);
-      if (metadata !== undefined) known.set(key, { version, metadata });
-      return metadata;
+      return found?.version === attempt.replica.version
+        ? found.metadata
+        : learn(key, model, attempt, signal);
     },
   };
 }

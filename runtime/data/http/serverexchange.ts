@@ -8,12 +8,14 @@ import type { Fields } from './fields';
 import type { RequestHead } from './request';
 import { CallerSignal } from './signal';
 import type { Outgoing } from './streaming';
-import { Streaming, writeBoth } from './streaming';
+import { ONE_WRITE_BYTES, Streaming, writeBoth } from './streaming';
 
 /** Bytes of a body that are kept while nobody has asked for it. */
 const MAX_UNREAD_BYTES = 65_536;
 
 const NOTHING = Buffer.alloc(0);
+// oxlint-disable-next-line no-control-regex
+const IS_ASCII = /^[\x00-\x7f]*$/;
 const HAS_DATE = /^date:/im;
 const HAS_LENGTH = /^content-length:/im;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
@@ -165,7 +167,10 @@ export class ServerExchange implements Exchange {
   answer(status: number, headers: HeaderText, body: Buffer | string): void {
     if (this.signal.aborted || this.isAnswering) return;
     this.isAnswering = true;
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const isText =
+      typeof body === 'string' && body.length <= ONE_WRITE_BYTES && IS_ASCII.test(body);
+    // As it is, one character is one byte.
+    const bytes = typeof body === 'string' && !isText ? Buffer.from(body) : body;
     const isBodiless = status === 204 || status === 304;
     const head = this.headText(
       status,
@@ -174,6 +179,7 @@ export class ServerExchange implements Exchange {
     );
     const { socket } = this.line;
     if (isBodiless || this.method === 'HEAD') socket.write(head, 'latin1');
+    else if (typeof bytes === 'string') socket.write(head + bytes, 'latin1');
     else writeBoth(socket, head, bytes);
     this.finish();
   }

@@ -3,7 +3,7 @@ import type { HeaderText, Sent, Source } from '../exchange';
 import { chunkHead, LAST_CHUNK } from './chunked';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
-const ONE_WRITE_BYTES = 16_384;
+export const ONE_WRITE_BYTES = 16_384;
 /** A caller that takes nothing for so long has gone, milliseconds. */
 const STALL_MS = 30_000;
 

@@ -81,5 +81,6 @@ export function numberOf(value: unknown): number | undefined {
 
 /** Was it written as an integer? `1` is, `1.0` and `1e3` are not. */
 export function isInteger(value: unknown): boolean {
-  return value instanceof Exact ? INTEGER.test(value.text) : Number.isSafeInteger(value);
+  // Floats that look like integers are `Exact`; beyond 2^53 some integers are themselves.
+  return value instanceof Exact ? INTEGER.test(value.text) : Number.isInteger(value);
 }

@@ -1,8 +1,9 @@
 import type { ArmRoute } from '../../core/table';
 import { Refusal } from '../errors';
-import { writeJson } from './exact';
+import { readAnswer, writeJson } from './exact';
 import type { NativeItem, NativeOutput } from './native';
 import { readResult } from './native';
+import { splicedAnswer, SplicedCall, splicedResult, splicedV2 } from './splice';
 import { nativeToV1, v1ToNative } from './v1';
 import type { ModelMetadata } from './v2';
 import { nativeToV2, v2ToNative } from './v2';
@@ -12,7 +13,7 @@ export interface Translated {
   readonly target: string;
   readonly body: string;
   /** What the server answered, in native words; undefined when it is not what its protocol says. */
-  readonly read: (answer: unknown) => NativeOutput | undefined;
+  readonly read: (text: string) => NativeOutput | undefined;
 }
 
 /** Servers that speak native themselves; the built-in one knows the graph, and which model is meant. */
@@ -26,6 +27,35 @@ export function wantsMetadata({ server, protocol }: ArmRoute): boolean {
   return protocol === 'v2' && server.kind !== 'onnx';
 }
 
+/** Reads the long way. */
+const parsed =
+  (read: (answer: unknown) => NativeOutput | undefined) =>
+  (text: string): NativeOutput | undefined => {
+    try {
+      return read(readAnswer(text));
+    } catch {
+      return undefined;
+    }
+  };
+
+const readNative = (text: string) => splicedResult(text) ?? parsed(readResult)(text);
+const readV2 = (text: string) => splicedAnswer(text) ?? parsed(v2ToNative)(text);
+const readV1 = parsed(v1ToNative);
+
+function nativeBody(item: NativeItem): string {
+  if (item instanceof SplicedCall) return item.text;
+  const { input_data: input, parameters } = item;
+  return writeJson({ input_data: input, ...(parameters && { parameters }) });
+}
+
+function v2Body(item: NativeItem, metadata: ModelMetadata | undefined): string {
+  const spliced = item instanceof SplicedCall ? splicedV2(item, metadata) : undefined;
+  if (spliced !== undefined) return spliced;
+  const { input_data: input, parameters } = item;
+  const inputs = nativeToV2(input, metadata);
+  return writeJson({ inputs, ...(parameters && { parameters }) });
+}
+
 /** @throws Refusal when the server's protocol cannot say it */
 export function translate(
   arm: ArmRoute,
@@ -33,23 +63,18 @@ export function translate(
   item: NativeItem,
   metadata: ModelMetadata | undefined,
 ): Translated {
-  const { input_data: input, parameters } = item;
   const native = nativeTarget(arm, model, 'inference');
   const name = encodeURIComponent(model);
-  if (native !== undefined) {
-    const body = writeJson({ input_data: input, ...(parameters && { parameters }) });
-    return { target: native, body, read: readResult };
-  }
+  if (native !== undefined) return { target: native, body: nativeBody(item), read: readNative };
   switch (arm.protocol) {
     case 'v2': {
-      const inputs = nativeToV2(input, metadata);
-      const body = writeJson({ inputs, ...(parameters && { parameters }) });
-      return { target: `/v2/models/${name}/infer`, body, read: v2ToNative };
+      const body = v2Body(item, metadata);
+      return { target: `/v2/models/${name}/infer`, body, read: readV2 };
     }
     case 'v1':
     case 'tfs': {
-      const body = writeJson(nativeToV1(input, parameters));
-      return { target: `/v1/models/${name}:predict`, body, read: v1ToNative };
+      const body = writeJson(nativeToV1(item.input_data, item.parameters));
+      return { target: `/v1/models/${name}:predict`, body, read: readV1 };
     }
     default:
       throw new Refusal(

@@ -26,9 +26,14 @@ export async function inflated(
 
 /** @throws Refusal when it is not a JSON object */
 export function parseObject(body: Buffer): Plain {
+  return parseText(body.toString('utf8'));
+}
+
+/** @throws Refusal when it is not a JSON object */
+export function parseText(text: string): Plain {
   let value: unknown;
   try {
-    value = readJson(body.toString('utf8'));
+    value = readJson(text);
   } catch (error) {
     throw new Refusal('INVALID_REQUEST', `the body is not JSON: ${(error as Error).message}`);
   }

@@ -37,17 +37,27 @@ function shapeOf(value: unknown): readonly number[] {
   return value.length === 0 ? [0] : [value.length, ...shapeOf(value[0])];
 }
 
-function flatten(name: string, value: unknown, shape: readonly number[]): readonly unknown[] {
-  const [length, ...rest] = shape;
-  if (length === undefined) {
-    if (!Array.isArray(value)) return [value];
-  } else if (Array.isArray(value) && value.length === length) {
-    return value.flatMap((inner) => flatten(name, inner, rest));
-  }
-  throw new Refusal(
+function ragged(name: string): Refusal {
+  return new Refusal(
     'INVALID_REQUEST',
     `input_data.${name}: lists of one level must have the same length; it is no tensor`,
   );
+}
+
+function fill(name: string, value: unknown, shape: readonly number[], at: number, to: unknown[]) {
+  if (at === shape.length) {
+    if (Array.isArray(value)) throw ragged(name);
+    to.push(value);
+    return;
+  }
+  if (!Array.isArray(value) || value.length !== shape[at]) throw ragged(name);
+  for (const inner of value as readonly unknown[]) fill(name, inner, shape, at + 1, to);
+}
+
+function flatten(name: string, value: unknown, shape: readonly number[]): readonly unknown[] {
+  const data: unknown[] = [];
+  fill(name, value, shape, 0, data);
+  return data;
 }
 
 /** Without metadata: integers are INT64, other numbers FP64, texts BYTES. */
@@ -84,14 +94,16 @@ export function nativeToV2(input: Plain, metadata: ModelMetadata | undefined): r
   return given.map(([name, value]) => tensorOf(name, value, known.get(name)));
 }
 
-function nest(data: readonly unknown[], shape: readonly number[]): unknown {
-  const [length, ...rest] = shape;
-  if (length === undefined) return data[0];
-  const size = rest.reduce((product, one) => product * one, 1);
-  return Array.from({ length }, (_, index) =>
-    nest(data.slice(index * size, (index + 1) * size), rest),
-  );
+/** @param from where in the data this part begins */
+function nest(data: readonly unknown[], shape: readonly number[], depth = 0, from = 0): unknown {
+  const length = shape[depth];
+  if (length === undefined) return data[from];
+  if (depth === shape.length - 1) return data.slice(from, from + length);
+  const size = sizeOf(shape.slice(depth + 1));
+  return Array.from({ length }, (_, at) => nest(data, shape, depth + 1, from + at * size));
 }
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((size, one) => size * one, 1);
 
 function isTensor(value: unknown): value is Tensor {
   if (!isPlain(value)) return false;
@@ -103,13 +115,15 @@ function isTensor(value: unknown): value is Tensor {
 export function v2ToNative(answer: unknown): NativeOutput | undefined {
   const outputs = isPlain(answer) ? answer['outputs'] : undefined;
   if (!Array.isArray(outputs) || !outputs.every(isTensor)) return undefined;
-  const output = Object.fromEntries(
-    outputs.map(({ name, shape, data }) => {
-      const flat = data.flat(Infinity);
-      const nested = nest(flat, shape);
-      return [name, Array.isArray(nested) && shape[0] === 1 ? nested[0] : nested];
-    }),
-  );
+  const entries: [string, unknown][] = [];
+  for (const { name, shape, data } of outputs) {
+    const flat = data.some(Array.isArray) ? data.flat(Infinity) : data;
+    // A tensor that lacks elements, or has too many, is none.
+    if (flat.length !== sizeOf(shape)) return undefined;
+    const nested = nest(flat, shape);
+    entries.push([name, Array.isArray(nested) && shape[0] === 1 ? nested[0] : nested]);
+  }
+  const output = Object.fromEntries(entries);
   return { output, confidence: confidenceOf(output) };
 }
 

@@ -1,0 +1,216 @@
+// A strict reader of JSON text that says where things stand instead of building them: a list of
+// numbers that is passed on need not be made into numbers and back. Whatever is not simple (escapes
+// in strings, great depth) it gives up on, and JSON.parse does the work.
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const BLANK = 0x20;
+
+const MAX_DEPTH = 32;
+
+/** Not simple, or no JSON: the caller takes the long way, which tells the two apart. */
+export class GivenUp extends Error {}
+
+const GIVEN_UP = new GivenUp('not simple');
+
+const isDigit = (code: number): boolean => code >= ZERO && code <= 0x39;
+
+/** Numbers, alone or in lists of lists. */
+export interface Numbers {
+  readonly from: number;
+  readonly to: number;
+  /** Lengths from the outside in; `[]` for a number alone. */
+  readonly shape: readonly number[];
+  readonly areIntegers: boolean;
+}
+
+export class Scanner {
+  private at = 0;
+  private areIntegers = true;
+
+  constructor(readonly text: string) {
+    this.skipBlanks();
+  }
+
+  get position(): number {
+    return this.at;
+  }
+
+  /** Code of the character that comes next; NaN at the end. */
+  get next(): number {
+    return this.text.charCodeAt(this.at);
+  }
+
+  private skipBlanks(): void {
+    const { text } = this;
+    for (;;) {
+      const code = text.charCodeAt(this.at);
+      if (code > BLANK || Number.isNaN(code)) return;
+      if (code !== BLANK && code !== 0x0a && code !== 0x0d && code !== 0x09) throw GIVEN_UP;
+      this.at += 1;
+    }
+  }
+
+  private expect(code: number): void {
+    if (this.next !== code) throw GIVEN_UP;
+    this.at += 1;
+    this.skipBlanks();
+  }
+
+  /** Takes the character if it comes next. */
+  private takes(code: number): boolean {
+    if (this.next !== code) return false;
+    this.at += 1;
+    this.skipBlanks();
+    return true;
+  }
+
+  end(): void {
+    if (this.at !== this.text.length) throw GIVEN_UP;
+  }
+
+  /** A string without escapes, as it stands between its quotes. */
+  string(): string {
+    const { text } = this;
+    if (this.next !== QUOTE) throw GIVEN_UP;
+    const from = this.at + 1;
+    let to = from;
+    for (; ; to += 1) {
+      const code = text.charCodeAt(to);
+      if (code === QUOTE) break;
+      if (code === BACKSLASH || code < BLANK || Number.isNaN(code)) throw GIVEN_UP;
+    }
+    this.at = to + 1;
+    this.skipBlanks();
+    return text.slice(from, to);
+  }
+
+  /** Calls for each key, whose value the callee takes. */
+  object(onKey: (key: string) => void): void {
+    this.expect(OPEN_OBJECT);
+    if (this.takes(CLOSE_OBJECT)) return;
+    do {
+      const key = this.string();
+      this.expect(COLON);
+      onKey(key);
+    } while (this.takes(COMMA));
+    this.expect(CLOSE_OBJECT);
+  }
+
+  /** Calls for each element, which the callee takes. */
+  list(onElement: (index: number) => void): number {
+    this.expect(OPEN_LIST);
+    if (this.takes(CLOSE_LIST)) return 0;
+    let count = 0;
+    do {
+      onElement(count);
+      count += 1;
+    } while (this.takes(COMMA));
+    this.expect(CLOSE_LIST);
+    return count;
+  }
+
+  private digits(): void {
+    if (!isDigit(this.next)) throw GIVEN_UP;
+    while (isDigit(this.next)) this.at += 1;
+  }
+
+  private number(): void {
+    if (this.next === MINUS) this.at += 1;
+    if (this.next === ZERO) this.at += 1;
+    else this.digits();
+    if (this.next === POINT) {
+      this.areIntegers = false;
+      this.at += 1;
+      this.digits();
+    }
+    if ((this.next | 0x20) === 0x65) {
+      this.areIntegers = false;
+      this.at += 1;
+      if (this.next === PLUS || this.next === MINUS) this.at += 1;
+      this.digits();
+    }
+    this.skipBlanks();
+  }
+
+  /** Lengths of what begins here. Lists of one level must be equally long. */
+  private level(depth: number): readonly number[] {
+    if (this.next !== OPEN_LIST) {
+      this.number();
+      return [];
+    }
+    if (depth > MAX_DEPTH) throw GIVEN_UP;
+    this.expect(OPEN_LIST);
+    if (this.takes(CLOSE_LIST)) return [0];
+    let inner: readonly number[] | undefined;
+    let count = 0;
+    do {
+      // Most lists hold numbers: a call for each of them is half of the time.
+      if (this.next !== OPEN_LIST && (inner === undefined || inner.length === 0)) {
+        this.number();
+        inner ??= [];
+      } else {
+        const shape = this.level(depth + 1);
+        if (inner !== undefined && !isSame(inner, shape)) throw GIVEN_UP;
+        inner = shape;
+      }
+      count += 1;
+    } while (this.takes(COMMA));
+    this.expect(CLOSE_LIST);
+    return [count, ...(inner ?? [])];
+  }
+
+  numbers(): Numbers {
+    this.areIntegers = true;
+    const from = this.at;
+    const shape = this.level(0);
+    return { from, to: this.at, shape, areIntegers: this.areIntegers };
+  }
+
+  /** Any value; its text. */
+  value(depth = 0): string {
+    const from = this.at;
+    if (depth > MAX_DEPTH) throw GIVEN_UP;
+    const { next } = this;
+    if (next === OPEN_OBJECT) this.object(() => this.value(depth + 1));
+    else if (next === OPEN_LIST) this.list(() => this.value(depth + 1));
+    else if (next === QUOTE) this.string();
+    else if (next === MINUS || isDigit(next)) this.number();
+    else this.word();
+    return this.text.slice(from, this.at);
+  }
+
+  private word(): void {
+    const word = ['true', 'false', 'null'].find((one) => this.text.startsWith(one, this.at));
+    if (word === undefined) throw GIVEN_UP;
+    this.at += word.length;
+    this.skipBlanks();
+  }
+}
+
+function isSame(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((length, at) => length === other[at]);
+}
+
+/** What `read` makes of it; undefined when it is not simple. */
+export function scanned<T>(text: string, read: (scanner: Scanner) => T): T | undefined {
+  try {
+    const scanner = new Scanner(text);
+    const result = read(scanner);
+    scanner.end();
+    return result;
+  } catch (error) {
+    if (error instanceof GivenUp) return undefined;
+    throw error;
+  }
+}
