@@ -71,8 +71,8 @@ function flatText(text: string, { from, to, shape }: Numbers): string {
 }
 
 /**
- * The body of a V2 call. Undefined when the long way has to say what is wrong with it, or a shape has
- * an empty inner list.
+ * The body of a V2 call. Undefined when the long way has to say what is wrong with it, or a list is
+ * empty.
  */
 export function splicedV2(
   { text, inputs, parametersText }: SplicedCall,
