@@ -205,6 +205,10 @@ const configSchema = z.strictObject({
   audit: z
     .strictObject({
       file: z.string().min(1).optional().describe('JSON lines; absent: no audit; "-": stdout.'),
+      inference: z
+        .boolean()
+        .default(false)
+        .describe('A line for every inference, too: who asked which version when, never what.'),
     })
     .prefault({}),
   logging: z

@@ -144,6 +144,7 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
 function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
+  audit: Audit,
   isReady: () => boolean,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
@@ -170,6 +171,7 @@ function openData(
     version,
     limits: limitsOf(config),
     isReady,
+    audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
@@ -297,7 +299,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const environment = await environmentOf(options);
   const audit = openAudit(options);
   const cluster = await openCluster(options);
-  const data = openData(options, authenticate, () => control.isReady());
+  const data = openData(options, authenticate, audit, () => control.isReady());
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);

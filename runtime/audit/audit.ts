@@ -1,17 +1,22 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 
-/** One change, or attempt at one. There is no place for bodies, headers or keys in it. */
+/** One change or one inference, or an attempt at it. There is no place for bodies, headers or keys. */
 export interface AuditEntry {
   /** Milliseconds since the epoch. */
   readonly at: number;
   /** Name of the caller's key; undefined when none was accepted. */
   readonly caller: string | undefined;
-  /** `deploy`, `update`, `scale`, `delete`, `rollback`, `traffic`, `promote`, `abort`. */
+  /** `deploy`, `update`, `scale`, `delete`, `rollback`, `traffic`, `promote`, `abort`; `infer`. */
   readonly action: string;
   readonly model: string | undefined;
   /** The revision that came of it. */
-  readonly revision: number | undefined;
+  readonly revision?: number | undefined;
+  /** Who answered an inference. */
+  readonly arm?: string | undefined;
+  readonly version?: string | undefined;
+  /** How long it took, milliseconds. */
+  readonly ms?: number | undefined;
   readonly requestId: string;
   /** HTTP status of the answer. */
   readonly status: number;
@@ -19,6 +24,8 @@ export interface AuditEntry {
 
 export interface Audit {
   readonly record: (entry: AuditEntry) => void;
+  /** The same for what comes by the thousand: written together with what follows shortly. */
+  readonly recordSoon: (entry: AuditEntry) => void;
   /** Resolves when everything recorded so far is handed to the system. */
   readonly flush: () => Promise<void>;
   /** Flushes and closes the file. */
@@ -31,8 +38,10 @@ interface Sink {
   readonly close: () => Promise<void>;
 }
 
-/** Changes come by hand or from a pipeline; a disk that is this far behind is broken. */
-const MAX_WAITING_LINES = 10_000;
+/** Some seconds of a busy router, 20 MB; a disk that is this far behind is broken. */
+const MAX_WAITING_LINES = 100_000;
+/** A write costs as much as a request; this many milliseconds of lines share one. */
+const SOON_MS = 50;
 
 function lineOf({ at, caller, requestId, ...rest }: AuditEntry): string {
   const time = new Date(at).toISOString();
@@ -80,17 +89,19 @@ export interface AuditOptions {
 
 const NONE: Audit = {
   record: () => undefined,
+  recordSoon: () => undefined,
   flush: () => Promise.resolve(),
   close: () => Promise.resolve(),
 };
 
-/** The record of changes: JSON lines, appended in the order of the calls, never in their way. */
+/** JSON lines, appended in the order of the calls, never in their way. */
 export function createAudit({ file, onError, stdout = process.stdout }: AuditOptions): Audit {
   if (file === undefined) return NONE;
   const sink = file === '-' ? streamSink(stdout) : fileSink(file);
   let waiting: string[] = [];
   let lost = 0;
   let writing: Promise<void> | undefined;
+  let soon: NodeJS.Timeout | undefined;
 
   const writeAll = async (): Promise<void> => {
     while (waiting.length > 0) {
@@ -105,16 +116,25 @@ export function createAudit({ file, onError, stdout = process.stdout }: AuditOpt
     writing = undefined;
   };
   const flush = async (): Promise<void> => {
+    clearTimeout(soon);
+    soon = undefined;
     writing ??= writeAll();
     await writing;
     if (lost > 0) onError(`audit: ${lost} lines dropped, the disk is too slow`);
     lost = 0;
   };
+  const add = (entry: AuditEntry): void => {
+    if (waiting.length >= MAX_WAITING_LINES) lost += 1;
+    else waiting.push(lineOf(entry));
+  };
   return {
     record: (entry) => {
-      if (waiting.length >= MAX_WAITING_LINES) lost += 1;
-      else waiting.push(lineOf(entry));
+      add(entry);
       void flush();
+    },
+    recordSoon: (entry) => {
+      add(entry);
+      soon ??= setTimeout(() => void flush(), SOON_MS);
     },
     flush,
     close: async () => {

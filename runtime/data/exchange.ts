@@ -66,6 +66,8 @@ export interface Exchange {
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: Signal;
+  /** Told who asks, and for which model, when that is known; absent where nobody wants to know. */
+  readonly identified?: ((caller: string, model: string | undefined) => void) | undefined;
   /**
    * The whole body, at once if it is there. Rejects with BodyTooLarge, or any error when the caller
    * breaks off.

@@ -1,4 +1,5 @@
 import { BodyTooLarge } from '../shared/body';
+import { AuditedExchange } from './audited';
 import { answerBatch, answerNative } from './answer-native';
 import { answerOpenai, answerPassing } from './answer-passing';
 import { CallerGone } from './calling';
@@ -38,12 +39,16 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return { matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 
-function handle(plane: Plane, exchange: Exchange): void {
+function handle(plane: Plane, bare: Exchange): void {
+  const { audit, clock, newId } = plane;
   let kind: RouteKind | undefined;
+  const tracing = tracingOf(bare, newId);
+  const exchange =
+    audit === undefined ? bare : new AuditedExchange(bare, tracing, clock.now, audit);
   const request: Request = {
     exchange,
-    tracing: tracingOf(exchange, plane.newId),
-    began: plane.clock.now(),
+    tracing,
+    began: clock.now(),
     fail: (error) => refuse(plane, request, kind ?? kindBelow(exchange.path), error),
   };
   try {

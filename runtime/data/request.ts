@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../audit';
 import type { AuthResult, Authenticate, Caller } from '../auth/port';
 import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
@@ -35,6 +36,8 @@ export interface DataPlaneOptions {
   readonly limits?: Limits;
   /** May requests be sent here? Probes of V2 ask it. */
   readonly isReady: () => boolean;
+  /** One line for each request; absent: none is kept. */
+  readonly audit?: ((entry: AuditEntry) => void) | undefined;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
   /** A fault of our own: where, never what was sent. */
@@ -64,8 +67,18 @@ function callerOf(result: AuthResult): Caller {
   throw new Refusal(result.code, result.message, { headers });
 }
 
-export function authenticated(plane: Plane, { fields }: Exchange, model?: string): Caller {
-  return callerOf(plane.authenticate(fields, { scope: 'infer', ...(model && { model }) }));
+export function authenticated(plane: Plane, exchange: Exchange, model?: string): Caller {
+  const { fields } = exchange;
+  const need = { scope: 'infer', ...(model && { model }) } as const;
+  const caller = callerOf(plane.authenticate(fields, need));
+  // A name that is no model of ours could be anything; it does not get into the record.
+  if (exchange.identified !== undefined) {
+    exchange.identified(
+      caller.name,
+      plane.table.current.models.has(model ?? '') ? model : undefined,
+    );
+  }
+  return caller;
 }
 
 /** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { ModelInput } from '../../lib/spec';
+import type { AuditEntry } from '../../runtime/audit';
 import type { Authenticate, Caller } from '../../runtime/auth/port';
 import { buildTable } from '../../runtime/core/build';
 import type { Load } from '../../runtime/core/load';
@@ -138,6 +139,7 @@ export interface PlaneOptions {
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
+  readonly audit?: (entry: AuditEntry) => void;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
@@ -175,6 +177,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     version: '1.2.3',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     isReady: options.isReady ?? (() => true),
+    audit: options.audit,
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
     onFault: (_id, error) => faults.push(error),
