@@ -45,14 +45,7 @@ test.each(calls)(
     const backend = await startBackend(() => json(V2));
     const { plane, lines } = await audited();
     const server = { kind: 'custom', protocol: 'v2' } as const;
-    const input = {
-      id: 'iris',
-      version: 'v1',
-      framework: 'custom',
-      image: 'r.example/i:1',
-      server,
-    };
-    plane.route({ input: { ...input, source: undefined }, ports: { stable: [backend.port] } });
+    plane.route({ input: { ...IRIS, server }, ports: { stable: [backend.port] } });
     const asking: Asking = { headers: HEADERS, body: JSON.stringify(body) };
     expect((await plane.ask(path, { method: 'POST', ...asking })).status).toBe(200);
     expect(lines).toEqual([{ ...is, status: 200, at: expect.any(Number), ms: expect.any(Number) }]);
