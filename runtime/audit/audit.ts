@@ -43,9 +43,33 @@ const MAX_WAITING_LINES = 100_000;
 /** A write costs as much as a request; this many milliseconds of lines share one. */
 const SOON_MS = 50;
 
-function lineOf({ at, caller, requestId, ...rest }: AuditEntry): string {
-  const time = new Date(at).toISOString();
-  return `${JSON.stringify({ time, caller, ...rest, request_id: requestId })}\n`;
+let isoAt = NaN;
+let isoText = '';
+function isoOf(at: number): string {
+  if (at === isoAt) return isoText;
+  isoAt = at;
+  isoText = new Date(at).toISOString();
+  return isoText;
+}
+
+/** What JSON writes as it is; most names and ids are such. */
+const PLAIN = /^[\w .:/+=@-]*$/;
+
+function field(name: string, value: string | number | undefined): string {
+  if (value === undefined) return '';
+  if (typeof value === 'number') return `,"${name}":${value}`;
+  return PLAIN.test(value) ? `,"${name}":"${value}"` : `,"${name}":${JSON.stringify(value)}`;
+}
+
+/** Written by hand: with an inference in each line this is a tenth of what a request costs. */
+function lineOf(entry: AuditEntry): string {
+  const { at, caller, action, model, revision, arm, version, status, ms, requestId } = entry;
+  return (
+    `{"time":"${isoOf(at)}"${field('caller', caller)}${field('action', action)}` +
+    `${field('model', model)}${field('revision', revision)}${field('arm', arm)}` +
+    `${field('version', version)}${field('status', status)}${field('ms', ms)}` +
+    `${field('request_id', requestId)}}\n`
+  );
 }
 
 function fileSink(file: string): Sink {
@@ -113,13 +137,17 @@ export function createAudit({ file, onError, stdout = process.stdout }: AuditOpt
         onError(`audit: ${lines.length} lines not written: ${(error as Error).message}`);
       }
     }
-    writing = undefined;
   };
   const flush = async (): Promise<void> => {
     clearTimeout(soon);
     soon = undefined;
-    writing ??= writeAll();
-    await writing;
+    // What is added while the last write ends is written, too.
+    while (writing !== undefined || waiting.length > 0) {
+      writing ??= writeAll().finally(() => {
+        writing = undefined;
+      });
+      await writing;
+    }
     if (lost > 0) onError(`audit: ${lost} lines dropped, the disk is too slow`);
     lost = 0;
   };

@@ -65,6 +65,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   };
   const done = await infer(plane.inferring, timed, call);
   const body = envelope(request, id, done, plane.clock.now());
+  exchange.account?.answering(done.arm, done.version);
   exchange.answer(200, JSON_TYPE + ownHeaders(tracing, done), body);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;

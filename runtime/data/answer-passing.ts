@@ -98,6 +98,7 @@ async function answerLookup(
   const { status, fields } = answered;
   const own = callerHeaders(fields, tracing, { arm: arm.name, version: replica.version });
   const headers = withoutHeaders(own, (name) => name === 'content-length');
+  exchange.account?.answering(arm.name, replica.version);
   const told =
     route.kind === 'v2' && status === 200
       ? withVersions(body, versionsOf(base.model, caller))

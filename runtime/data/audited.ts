@@ -1,11 +1,9 @@
 import type { AuditEntry } from '../audit';
 import { STATUS_ABORTED } from '../core/errors';
-import type { Exchange, HeaderText, Sent, Source } from './exchange';
-import type { Tracing } from './headers';
-import { originOf } from './headers';
+import type { Account, Exchange, HeaderText, Sent, Source } from './exchange';
 
 /** An exchange that leaves one line in the record, however it ends. */
-export class AuditedExchange implements Exchange {
+export class AuditedExchange implements Exchange, Account {
   readonly method: Exchange['method'];
   readonly path: Exchange['path'];
   readonly query: Exchange['query'];
@@ -15,11 +13,13 @@ export class AuditedExchange implements Exchange {
   readonly signal: Exchange['signal'];
   private caller: string | undefined;
   private model: string | undefined;
+  private arm: string | undefined;
+  private version: string | undefined;
   private isOver = false;
 
   constructor(
     private readonly inner: Exchange,
-    private readonly tracing: Tracing,
+    private readonly requestId: string,
     private readonly now: () => number,
     private readonly record: (entry: AuditEntry) => void,
     private readonly began = now(),
@@ -34,9 +34,18 @@ export class AuditedExchange implements Exchange {
     inner.signal.addEventListener('abort', this.onAbort);
   }
 
-  private readonly onAbort = (): void => this.over(STATUS_ABORTED, '');
+  private readonly onAbort = (): void => this.over(STATUS_ABORTED);
 
-  identified(caller: string, model: string | undefined): void {
+  get account(): Account {
+    return this;
+  }
+
+  answering(arm: string, version: string): void {
+    this.arm = arm;
+    this.version = version;
+  }
+
+  asked(caller: string, model: string | undefined): void {
     this.caller = caller;
     this.model = model;
   }
@@ -46,24 +55,24 @@ export class AuditedExchange implements Exchange {
   }
 
   answer(status: number, headers: HeaderText, body: Buffer | string): void {
-    this.over(status, headers);
+    this.over(status);
     this.inner.answer(status, headers, body);
   }
 
   stream(status: number, headers: HeaderText, source: Source, sent: (how: Sent) => void): void {
     this.inner.stream(status, headers, source, (how) => {
-      this.over(how === 'caller_gone' ? STATUS_ABORTED : status, headers);
+      this.over(how === 'caller_gone' ? STATUS_ABORTED : status);
       sent(how);
     });
   }
 
-  private over(status: number, headers: HeaderText): void {
+  private over(status: number): void {
     if (this.isOver) return;
     this.isOver = true;
     this.signal.removeEventListener('abort', this.onAbort);
-    const { caller, model, began, tracing } = this;
+    const { caller, model, arm, version, requestId, began } = this;
     const at = this.now();
-    const line = { at, caller, action: 'infer', model, status, requestId: tracing.requestId };
-    this.record({ ...line, ...originOf(headers), ms: at - began });
+    const ms = at - began;
+    this.record({ at, caller, action: 'infer', model, arm, version, ms, requestId, status });
   }
 }

@@ -172,6 +172,7 @@ class Passage extends Call {
     const { status, fields, body } = answer;
     const origin = { arm: result.arm.name, version: replica.version };
     const headers = callerHeaders(fields, forwarding.tracing, origin);
+    exchange.account?.answering(origin.arm, origin.version);
     this.copy = forwarding.collect?.(body);
     exchange.stream(status, headers, this.copy?.source ?? body, (how) => this.sent(how, answer));
   }

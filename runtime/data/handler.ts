@@ -44,7 +44,7 @@ function handle(plane: Plane, bare: Exchange): void {
   let kind: RouteKind | undefined;
   const tracing = tracingOf(bare, newId);
   const exchange =
-    audit === undefined ? bare : new AuditedExchange(bare, tracing, clock.now, audit);
+    audit === undefined ? bare : new AuditedExchange(bare, tracing.requestId, clock.now, audit);
   const request: Request = {
     exchange,
     tracing,

@@ -115,14 +115,6 @@ export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin)
   return `x-request-id: ${requestId}\r\n${trace}${from}`;
 }
 
-const ORIGIN = /^x-ai-model-version: (.*)\r\nx-ai-model-arm: (.*)\r\n/m;
-
-/** Which arm answered, out of the headers of an answer. */
-export function originOf(headers: HeaderText): Origin | undefined {
-  const [, version, arm] = ORIGIN.exec(headers) ?? [];
-  return version === undefined || arm === undefined ? undefined : { arm, version };
-}
-
 export const JSON_TYPE: HeaderText = 'content-type: application/json\r\n';
 
 const isForCaller = (name: string): boolean =>

@@ -72,12 +72,8 @@ export function authenticated(plane: Plane, exchange: Exchange, model?: string):
   const need = { scope: 'infer', ...(model && { model }) } as const;
   const caller = callerOf(plane.authenticate(fields, need));
   // A name that is no model of ours could be anything; it does not get into the record.
-  if (exchange.identified !== undefined) {
-    exchange.identified(
-      caller.name,
-      plane.table.current.models.has(model ?? '') ? model : undefined,
-    );
-  }
+  const known = plane.table.current.models.has(model ?? '') ? model : undefined;
+  exchange.account?.asked(caller.name, known);
   return caller;
 }
 
@@ -117,5 +113,6 @@ export function sendJson(
   origin?: Origin,
   status = 200,
 ): void {
+  if (origin !== undefined) exchange.account?.answering(origin.arm, origin.version);
   exchange.answer(status, JSON_TYPE + ownHeaders(tracing, origin), writeJson(value));
 }

@@ -152,3 +152,26 @@ test('lines that come by the thousand share a write, in order with the others', 
   expect(statuses).toEqual([200, 201, 202, 203].map((status) => `"status":${status}`));
   expect(written).toHaveLength(1);
 });
+
+test('lines after a flush of nothing are written as any other', async () => {
+  const file = join(folder, 'nothing.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  await audit.flush();
+  audit.record(entry);
+  await audit.flush();
+  expect(readFileSync(file, 'utf8')).toBe(LINE);
+  await audit.close();
+});
+
+test('no line is lost, however lines and writes fall together', async () => {
+  const file = join(folder, 'all.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  for (let status = 100; status < 600; status += 1) {
+    if (status % 3 === 0) audit.record({ ...entry, status });
+    else audit.recordSoon({ ...entry, status });
+    if (status % 7 === 0) await audit.flush();
+    if (status % 5 === 0) await Promise.resolve();
+  }
+  await audit.close();
+  expect(readFileSync(file, 'utf8').match(/"status":\d+/g)).toHaveLength(500);
+});

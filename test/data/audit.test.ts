@@ -66,6 +66,8 @@ test('who is refused leaves a line without a name', async () => {
       action: 'infer',
       caller: undefined,
       model: undefined,
+      arm: undefined,
+      version: undefined,
       status: 401,
       requestId: 'r-2',
       at: expect.any(Number),
@@ -90,6 +92,13 @@ test('who goes away leaves one line with 499', async () => {
   await expect(asked).rejects.toThrow('aborted');
   await until(() => lines.length > 0, 'the line is there');
   expect(lines).toEqual([
-    { ...ENTRY, status: 499, at: expect.any(Number), ms: expect.any(Number) },
+    {
+      ...ENTRY,
+      arm: undefined,
+      version: undefined,
+      status: 499,
+      at: expect.any(Number),
+      ms: expect.any(Number),
+    },
   ]);
 });
