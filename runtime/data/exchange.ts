@@ -50,6 +50,9 @@ export interface Signal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+/** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
+export type Incoming = Pick<Exchange, 'fields' | 'remoteAddress' | 'secure' | 'signal'>;
+
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
  * it can be exchanged. Nothing waits for a promise that is there already: a turn of the microtask

@@ -1,0 +1,69 @@
+import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import { Refusal } from '../errors';
+import type { Incoming } from '../exchange';
+import type { Tracing } from '../headers';
+import { tracingOf } from '../headers';
+import type { Fields } from '../http/fields';
+import { checkText, fieldsOf, HttpFault } from '../http/fields';
+import { CallerSignal } from '../http/signal';
+import type { Plane } from '../request';
+
+// A call as the steps before its body know requests: metadata are its headers.
+
+export interface Context {
+  readonly plane: Plane;
+  /** The port speaks TLS. */
+  readonly secure: boolean;
+}
+
+/** One call on its way through the steps. */
+export interface Call {
+  readonly exchange: Incoming;
+  readonly tracing: Tracing;
+  /** Milliseconds since the epoch, `Infinity` when the caller set none. */
+  readonly deadline: number;
+}
+
+/** What belongs to gRPC itself, and what would say where our own binary tensors begin. */
+const isOurs = (name: string): boolean => !/^(?:grpc-|inference-header-|:)/.test(name);
+
+/** Metadata as header lines. @throws Refusal when they cannot be any */
+export function fieldsFrom(metadata: Metadata): Fields {
+  const lines: string[] = [];
+  for (const [name, values] of Object.entries(metadata.toHttp2Headers())) {
+    if (!isOurs(name) || values === undefined) continue;
+    for (const value of Array.isArray(values) ? values : [values]) lines.push(`${name}: ${value}`);
+  }
+  const head = [...lines, '', ''].join('\r\n');
+  try {
+    // What is passed on as a header must not become two.
+    checkText(head);
+    const fields = fieldsOf(head, 0);
+    if (fields.names.length === lines.length) return fields;
+  } catch (error) {
+    if (!(error instanceof HttpFault)) throw error;
+  }
+  throw new Refusal('INVALID_REQUEST', 'metadata: a name or a value is none that HTTP allows');
+}
+
+/** `127.0.0.1:50001` → `127.0.0.1`, `::1:50001` → `::1` */
+const hostOf = (peer: string): string => peer.slice(0, peer.lastIndexOf(':'));
+
+const NO_FIELDS = fieldsOf('\r\n', 0);
+
+/** For the errors of calls whose metadata cannot be read. */
+export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
+
+/** @throws Refusal */
+export function callOf({ plane, secure }: Context, call: ServerUnaryCall<Buffer, Buffer>): Call {
+  const fields = fieldsFrom(call.metadata);
+  const signal = new CallerSignal();
+  // It also comes when all is over; then nobody listens any more.
+  call.on('cancelled', () => signal.abort());
+  if (call.cancelled) signal.abort();
+  return {
+    exchange: { fields, signal, secure, remoteAddress: hostOf(call.getPeer()) },
+    tracing: tracingOf({ fields }, plane.newId),
+    deadline: Number(call.getDeadline()),
+  };
+}
