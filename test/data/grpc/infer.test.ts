@@ -21,7 +21,8 @@ const echo = ({ body, headers }: Seen): Awaited<ReturnType<Behave>> => {
     .toString('utf8', 0, split)
     .replace('"inputs":', '"outputs":')
     .replace('"binary_data_output":true', '"served":"binary"');
-  const own = split === body.length ? {} : { [LENGTH]: String(Buffer.byteLength(head)) };
+  const own: Readonly<Record<string, string>> =
+    split === body.length ? {} : { [LENGTH]: String(Buffer.byteLength(head)) };
   const whole = Buffer.concat([Buffer.from(head), body.subarray(split)]);
   return { kind: 'answer', headers: own, body: whole };
 };

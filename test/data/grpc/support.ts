@@ -132,6 +132,19 @@ export function connect(
   return made;
 }
 
+/** Sends bytes as a message; the error they end in. */
+export function bare(port: number, method: string, bytes: Buffer): Promise<ServiceError | null> {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  const same = (message: Buffer): Buffer => message;
+  const path = `/inference.GRPCInferenceService/${method}`;
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(path, same, same, bytes, (error) => {
+      client.close();
+      resolve(error);
+    });
+  });
+}
+
 export async function startGrpc(
   { data }: TestPlane,
   options: Partial<GrpcServerOptions> = {},
