@@ -14,6 +14,8 @@ export interface Context {
   readonly plane: Plane;
   /** The port speaks TLS. */
   readonly secure: boolean;
+  /** The library has no limit of its own below that of HTTP/2. */
+  readonly maxMetadataBytes: number;
 }
 
 /** One call on its way through the steps. */
@@ -25,16 +27,22 @@ export interface Call {
 }
 
 /** What belongs to gRPC itself, and what would say where our own binary tensors begin. */
-const isOurs = (name: string): boolean => !/^(?:grpc-|inference-header-|:)/.test(name);
+const NOT_THE_CALLERS = /^(?:grpc-|inference-header-|:)/;
 
 /** Metadata as header lines. @throws Refusal when they cannot be any */
-export function fieldsFrom(metadata: Metadata): Fields {
+export function fieldsFrom(metadata: Metadata, maxBytes: number): Fields {
   const lines: string[] = [];
   for (const [name, values] of Object.entries(metadata.toHttp2Headers())) {
-    if (!isOurs(name) || values === undefined) continue;
+    if (NOT_THE_CALLERS.test(name) || values === undefined) continue;
     for (const value of Array.isArray(values) ? values : [values]) lines.push(`${name}: ${value}`);
   }
   const head = [...lines, '', ''].join('\r\n');
+  if (head.length > maxBytes) {
+    throw new Refusal(
+      'PAYLOAD_TOO_LARGE',
+      `metadata have more than ${maxBytes} bytes; send less (server.max_header_bytes)`,
+    );
+  }
   try {
     // What is passed on as a header must not become two.
     checkText(head);
@@ -55,8 +63,9 @@ const NO_FIELDS = fieldsOf('\r\n', 0);
 export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
 
 /** @throws Refusal */
-export function callOf({ plane, secure }: Context, call: ServerUnaryCall<Buffer, Buffer>): Call {
-  const fields = fieldsFrom(call.metadata);
+export function callOf(context: Context, call: ServerUnaryCall<Buffer, Buffer>): Call {
+  const { plane, secure, maxMetadataBytes } = context;
+  const fields = fieldsFrom(call.metadata, maxMetadataBytes);
   const signal = new CallerSignal();
   // It also comes when all is over; then nobody listens any more.
   call.on('cancelled', () => signal.abort());

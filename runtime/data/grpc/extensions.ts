@@ -14,11 +14,12 @@ const BINARY: ReadonlySet<ArmRoute['server']['kind']> = new Set(['onnx', 'triton
 
 /** Does an arm take binary tensors? Others than the known ones are asked, once per version. */
 export interface Extensions {
+  /** Undefined: it could not be learnt now. */
   readonly isBinary: (
     model: string,
     attempt: Attempt,
     signal: Signal,
-  ) => boolean | Promise<boolean>;
+  ) => boolean | Promise<boolean | undefined>;
 }
 
 function hasBinary(body: Buffer): boolean {
@@ -33,7 +34,6 @@ function hasBinary(body: Buffer): boolean {
 
 export function createExtensions(upstream: Upstream): Extensions {
   const known = new Map<string, { readonly version: string; readonly binary: boolean }>();
-  /** Undefined: nothing was learnt. */
   const ask = async ({ replica, remainingMs: timeoutMs }: Attempt, signal: Signal) => {
     const sending = { replica, method: 'GET', target: '/v2', headers: '', body: undefined };
     const whole = { ...sending, timeoutMs, signal };
@@ -53,7 +53,7 @@ export function createExtensions(upstream: Upstream): Extensions {
       if (found?.version === replica.version) return found.binary;
       return ask(attempt, signal).then((binary) => {
         if (binary !== undefined) known.set(key, { version: replica.version, binary });
-        return binary ?? false;
+        return binary;
       });
     },
   };

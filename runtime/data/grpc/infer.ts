@@ -3,6 +3,7 @@ import type { ArmRoute, ModelRoute } from '../../core/table';
 import type { Asked, CallBase } from '../calling';
 import { callBuffered } from '../calling';
 import { armOfVersion, modelOf, namedArm } from '../choose';
+import { Refusal } from '../errors';
 import { checkSpoken, targetOf } from '../forward';
 import type { Passing } from '../forward';
 import type { Origin } from '../headers';
@@ -73,11 +74,23 @@ interface Asking {
   readonly tensors: readonly Tensor[];
 }
 
-/** The call in the words of the server that gets it. */
-function askFor(arm: ArmRoute, model: ModelRoute, asking: Asking, isBinary: boolean): Asked {
+/**
+ * The call in the words of the server that gets it.
+ * @param isBinary undefined: nobody knows, and JSON is what every server takes
+ */
+function askFor(arm: ArmRoute, model: ModelRoute, asking: Asking, isBinary?: boolean): Asked {
   const { route, request, tensors } = asking;
   checkSpoken(model, route, arm.name);
-  return askV2(targetOf(route, ''), request, tensors, isBinary);
+  try {
+    return askV2(targetOf(route, ''), request, tensors, isBinary ?? false);
+  } catch (error) {
+    if (isBinary !== undefined) throw error;
+    // It may well take it: that it does not answer is not the caller's fault.
+    throw new Refusal(
+      'UPSTREAM_ERROR',
+      `model ${model.id} could not be asked whether it takes binary tensors; try again`,
+    );
+  }
 }
 
 interface Done {
@@ -92,7 +105,7 @@ async function infer(
 ): Promise<Done> {
   const { model, signal } = base;
   const reply = await callBuffered(plane.inferring, base, (attempt) => {
-    const put = (isBinary: boolean): Asked => askFor(attempt.arm, model, asking, isBinary);
+    const put = (isBinary?: boolean): Asked => askFor(attempt.arm, model, asking, isBinary);
     // Who speaks another protocol is not asked for its extensions.
     if (attempt.arm.protocol !== 'v2') return put(false);
     const isBinary = extensions.isBinary(model.id, attempt, signal);

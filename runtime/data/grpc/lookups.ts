@@ -56,13 +56,18 @@ export const modelReady: Lookup = (plane, call, message) => {
   return { message: writeFlag(isServing(model, arm)) };
 };
 
+/** −1 is a size that is open. */
+function sizeOf(value: unknown): number {
+  const size = numberOf(value);
+  return size !== undefined && Number.isSafeInteger(size) ? size : -1;
+}
+
 function tensorsOf(value: unknown): readonly TensorMetadata[] | undefined {
   if (!Array.isArray(value)) return undefined;
   return value.filter(isPlain).map(({ name, datatype, shape }) => ({
     name: String(name),
     datatype: String(datatype),
-    // −1 is a size that is open.
-    shape: Array.isArray(shape) ? shape.map((size) => Math.trunc(numberOf(size) ?? -1)) : [],
+    shape: Array.isArray(shape) ? shape.map(sizeOf) : [],
   }));
 }
 

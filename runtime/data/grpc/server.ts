@@ -39,10 +39,10 @@ function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
 }
 
 function serverOf(options: GrpcServerOptions): Server {
-  const context = { plane: options.plane, secure: options.tls !== undefined };
+  const { plane, tls, maxMetadataBytes } = options;
+  const context = { plane, secure: tls !== undefined, maxMetadataBytes };
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes,
-    'grpc.max_metadata_size': options.maxMetadataBytes,
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.keepalive_time_ms': PING_MS,
     'grpc.keepalive_timeout_ms': PING_ANSWER_MS,

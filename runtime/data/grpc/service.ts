@@ -96,11 +96,11 @@ export function serviceOf(context: Context): {
 }
 
 /** Who nobody knows is not read from: a message may have many megabytes. */
-export function gateOf({ plane }: Context): ServerInterceptor {
+export function gateOf({ plane, maxMetadataBytes }: Context): ServerInterceptor {
   return (_method, call) => {
     const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, pass) => {
       try {
-        authenticated(plane, { fields: fieldsFrom(metadata) });
+        authenticated(plane, { fields: fieldsFrom(metadata, maxMetadataBytes) });
       } catch (error) {
         const tracing = untraced(plane);
         call.sendStatus(statusOf(refusalFor(plane, tracing, error), tracing, new Metadata()));

@@ -210,6 +210,23 @@ test('halves travel raw, also the answer of a typed call; a JSON server gets non
   expect(backend.seen.map(({ method }) => method)).toEqual(['GET']);
 });
 
+test('a server that does not say what it takes gets JSON, and is no fault of the caller’s', async () => {
+  const mute: Behave = (seen) => (seen.method === 'GET' ? { kind: 'reset' } : echo(seen));
+  const { client, backend } = await start(mute);
+  const typed = { datatype: 'INT8', shape: [1], contents: { int_contents: [1] } };
+  expect((await through(client, typed)).output?.contents?.['int_contents']).toEqual([1]);
+  const half = { name: 'x', datatype: 'FP16', shape: [1] };
+  const request = { model_name: 'iris', inputs: [half], raw_input_contents: [Buffer.alloc(2)] };
+  const error = await client.fail('ModelInfer', request);
+  expect([error.code, error.details]).toEqual([
+    14,
+    'model iris could not be asked whether it takes binary tensors; try again',
+  ]);
+  backend.become(server(['binary_tensor_data']));
+  const again = await client.call('ModelInfer', request);
+  expect(again.reply.raw_output_contents).toEqual([Buffer.alloc(2)]);
+});
+
 const NAN = Buffer.from('0000c07f', 'hex');
 
 test('what JSON has no word for is refused on the way there, and read on the way back', async () => {
