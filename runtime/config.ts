@@ -5,6 +5,8 @@ import { isMap, LineCounter, parseDocument } from 'yaml';
 /** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
 export const ENV_PREFIX = 'AI_MODEL_SERVICE__';
 
+const MIB = 1024 * 1024;
+
 const port = z.int().min(0).max(65_535);
 const address = z
   .string()
@@ -21,10 +23,19 @@ const serverSchema = z.strictObject({
   opsPort: port
     .optional()
     .describe('Second port for /live, /ready, /metrics and peers. Off when absent.'),
+  grpcPort: port
+    .optional()
+    .describe('Port for the Open Inference Protocol over gRPC. Off when absent; 0: any.'),
+  grpcMaxMessageBytes: z
+    .int()
+    .min(1024)
+    .max(1024 * MIB)
+    .default(64 * MIB)
+    .describe('Of a message over gRPC, inflated; a model’s own limit holds below it.'),
   tls: z
     .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
     .optional()
-    .describe('PEM files; the public port then speaks https.'),
+    .describe('PEM files; the public port then speaks https, and the one for gRPC TLS.'),
   trustedProxies: z
     .array(z.string().min(2).max(64))
     .default([])
@@ -70,8 +81,6 @@ const localSchema = z.strictObject({
     .default(1)
     .describe('Between "no new requests" and SIGTERM of a replica.'),
 });
-
-const MIB = 1024 * 1024;
 
 const inferenceSchema = z.strictObject({
   maxAnswerBytes: z

@@ -12,6 +12,7 @@ import type { Authenticate } from './auth';
 import { createAuthenticate } from './auth';
 import type { SpawnServer } from './cluster/local';
 import { createLocalCluster, fileInside } from './cluster/local';
+import { clock, startTicks } from './clock';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
 import { isLoopback } from './config';
@@ -27,18 +28,17 @@ import {
   createUpstream,
   openHttpServer,
 } from './data';
+import type * as Grpc from './data/grpc';
 import type { SyncReport } from './definitions';
 import { createDefinitions, watchFolder } from './definitions';
 import type { Listener } from './listener';
-import { listenForOps, listenPrivately } from './listener';
+import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { trustOf } from './proxies';
-import { callersOf, connectionsOf, limitsOf, tuningOf } from './settings';
+import { callersOf, connectionsOf, grpcOf, limitsOf, tuningOf } from './settings';
 
-/** Between two looks of the control loop, milliseconds. */
-const TICK_MS = 1000;
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
 
@@ -59,6 +59,8 @@ export interface ServiceOptions {
 export interface Service {
   /** `http://127.0.0.1:8080` */
   readonly url: string;
+  /** `127.0.0.1:8081`, when there is a port for gRPC. */
+  readonly grpcAddress: string | undefined;
   /** What the models folder came to at the start. */
   readonly report: SyncReport;
   /** An admin key, when one was made because nothing was configured. To be shown once. */
@@ -85,14 +87,6 @@ function readFile(folder: string): (uri: string) => FileContent {
     };
   };
 }
-
-const clock = {
-  now: (): number => Date.now(),
-  setTimeout: (work: () => void, ms: number): (() => void) => {
-    const timer = setTimeout(work, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** Where the objects of a rehearsal (`?dry_run=true`) would go: the project's own environment. */
 async function environmentOf({ config, cwd }: ServiceOptions): Promise<Environment> {
@@ -194,20 +188,6 @@ function drainMs(table: TableHolder): number {
   return Math.max(0, ...timeouts) * 1000 + DRAIN_EXTRA_MS;
 }
 
-function startTicks(tick: () => Promise<void>, log: Log): () => void {
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    tick()
-      .catch((error: unknown) => log.error('a tick failed', { name: (error as Error).name }))
-      .finally(() => {
-        busy = false;
-      });
-  }, TICK_MS);
-  return () => clearInterval(timer);
-}
-
 type Data = ReturnType<typeof openData>;
 
 function openControl(
@@ -277,15 +257,38 @@ async function openPublic(
   }
 }
 
+/** The port for gRPC; its library is loaded only for those who have one. */
+async function openGrpc({ config }: ServiceOptions, { data }: Data): Promise<Listener | undefined> {
+  const options = grpcOf(config);
+  if (options === undefined) return undefined;
+  const { openGrpcServer } = require('./data/grpc') as typeof Grpc;
+  return openGrpcServer({ ...options, plane: data.plane });
+}
+
+interface Addresses {
+  readonly url: string;
+  readonly grpcAddress: string | undefined;
+}
+
 async function openPorts(
   options: ServiceOptions,
   data: Data,
   control: Control,
   opened: Listener[],
-): Promise<void> {
-  const { host, opsPort } = options.config.server;
-  opened.push(await openPublic(options, data, control));
-  if (opsPort !== undefined) opened.push(await listenForOps(host, opsPort, control.opsApp));
+): Promise<Addresses> {
+  const { server } = options.config;
+  const http = await openPublic(options, data, control);
+  opened.push(http);
+  if (server.opsPort !== undefined) {
+    opened.push(await listenForOps(server.host, server.opsPort, control.opsApp));
+  }
+  const grpc = await openGrpc(options, data);
+  if (grpc !== undefined) opened.push(grpc);
+  const scheme = server.tls === undefined ? 'http' : 'https';
+  return {
+    url: `${scheme}://${addressOf(server.host, http.port)}`,
+    grpcAddress: grpc && addressOf(server.host, grpc.port),
+  };
 }
 
 /**
@@ -324,9 +327,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.start();
     const report = await definitions.sync();
     await control.whenSynced();
-    await openPorts(options, data, control, listeners);
-    const url = urlOf(config, listeners[0]?.port ?? 0);
-    return { url, report, generatedKey, snapshot: () => snapshotOf(cluster), close: drain };
+    const addresses = await openPorts(options, data, control, listeners);
+    return {
+      ...addresses,
+      report,
+      generatedKey,
+      snapshot: () => snapshotOf(cluster),
+      close: drain,
+    };
   } catch (error) {
     await end();
     throw error;
@@ -337,11 +345,4 @@ function snapshotOf(cluster: Cluster): Snapshot {
   const watch = cluster.watch(() => undefined);
   watch.stop();
   return watch.snapshot();
-}
-
-function urlOf({ server }: Config, port: number): string {
-  const everywhere = server.host === '0.0.0.0' || server.host === '::';
-  const host = everywhere ? '127.0.0.1' : server.host;
-  const name = host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host;
-  return `${server.tls === undefined ? 'http' : 'https'}://${name}:${port}`;
 }

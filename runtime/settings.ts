@@ -1,6 +1,7 @@
 import type { Config } from './config';
 import type { Tuning } from './core/tuning';
 import type { CallerLimits, ClientOptions, Limits } from './data';
+import type { GrpcServerOptions } from './data/grpc';
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -21,6 +22,19 @@ export function tuningOf({ routing }: Config): Tuning {
 export function connectionsOf({ routing }: Config): ClientOptions {
   const { connectMs, idleMs, maxIdleConnections: maxIdle } = routing;
   return { connectMs, idleMs, maxIdle };
+}
+
+/** What the port for gRPC needs of it; undefined: there is none. */
+export function grpcOf({ server }: Config): Omit<GrpcServerOptions, 'plane'> | undefined {
+  if (server.grpcPort === undefined) return undefined;
+  return {
+    host: server.host,
+    port: server.grpcPort,
+    tls: server.tls,
+    maxConnections: server.maxConnections,
+    maxMetadataBytes: server.maxHeaderBytes,
+    maxMessageBytes: server.grpcMaxMessageBytes,
+  };
 }
 
 export function callersOf({ server }: Config): CallerLimits {

@@ -37,7 +37,16 @@ async function bundleCommand() {
     minifyWhitespace: true,
     legalComments: 'linked',
     // Peers are the user's, at the user's versions; jiti brings files of its own that it looks for.
-    external: ['cdk8s', 'cdk8s-plus-28', 'constructs', 'onnxruntime-node', 'jiti', 'pino-pretty'],
+    // proto-loader is what gRPC reads .proto files with, on calls that we never make.
+    external: [
+      'cdk8s',
+      'cdk8s-plus-28',
+      'constructs',
+      'onnxruntime-node',
+      'jiti',
+      'pino-pretty',
+      '@grpc/proto-loader',
+    ],
     define: { PACKAGE_VERSION: JSON.stringify(version) },
     logLevel: 'warning',
     // Only a checkout looks the page up there; the package brings its files.

@@ -40,6 +40,16 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/data/http/': ['node:', 'runtime/data/exchange', 'runtime/shared'],
+  // The library is heavy; what imports it is loaded only for those who have a port for gRPC.
+  'runtime/data/grpc/': [
+    'runtime/core',
+    'types:runtime/auth/port',
+    'runtime/data/',
+    'runtime/shared',
+    '@grpc/grpc-js',
+    'node:fs',
+    'node:net',
+  ],
   'runtime/data/': [
     'types:lib/spec',
     'runtime/core',

@@ -27,6 +27,16 @@ export interface PodOptions {
   readonly longestTimeoutSeconds: number;
   readonly envFrom: readonly ISecret[];
   readonly tls?: ISecret | undefined;
+  readonly grpcPort?: number | undefined;
+}
+
+/** What the configuration depends on. */
+export interface ConfigOptions {
+  readonly mode: string;
+  readonly tls: boolean;
+  readonly grpcPort?: number | undefined;
+  /** The user's own. */
+  readonly sections: Readonly<Record<string, unknown>>;
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
@@ -34,22 +44,21 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 /** Sections given by the user are laid over those of the service, key by key. */
 export function serviceConfig(
   { namespace, runtime }: Environment,
-  mode: string,
-  tls: boolean,
-  given: Readonly<Record<string, unknown>>,
+  { mode, tls, grpcPort, sections }: ConfigOptions,
 ): Readonly<Record<string, unknown>> {
   const own: Readonly<Record<string, unknown>> = {
     server: {
       host: '0.0.0.0',
       port: PUBLIC_PORT,
       ops_port: OPS_PORT,
+      ...(grpcPort !== undefined && { grpc_port: grpcPort }),
       accept_seconds: ACCEPT_SECONDS,
       ...(tls && { tls: { cert: `${TLS_FOLDER}/tls.crt`, key: `${TLS_FOLDER}/tls.key` } }),
     },
     cluster: 'kubernetes',
     kubernetes: { namespace, mode, runtime_namespace: runtime.namespace ?? namespace },
   };
-  const merged = Object.entries(given).map(([section, value]): [string, unknown] => {
+  const merged = Object.entries(sections).map(([section, value]): [string, unknown] => {
     const base = own[section];
     return [section, isObject(base) && isObject(value) ? { ...base, ...value } : value];
   });
@@ -75,7 +84,13 @@ const RESOURCES = {
   limits: { memory: '512Mi' },
 };
 
-function container({ environment, image, envFrom, tls }: PodOptions): Plain<k8s.Container> {
+function container({
+  environment,
+  image,
+  envFrom,
+  tls,
+  grpcPort,
+}: PodOptions): Plain<k8s.Container> {
   return {
     name: 'service',
     image: image ?? runtimeImage(environment),
@@ -92,6 +107,7 @@ function container({ environment, image, envFrom, tls }: PodOptions): Plain<k8s.
     ports: [
       { name: 'http', containerPort: PUBLIC_PORT },
       { name: 'ops', containerPort: OPS_PORT },
+      ...(grpcPort === undefined ? [] : [{ name: 'grpc', containerPort: grpcPort }]),
     ],
     resources: RESOURCES,
     // The first snapshot of the cluster may take a while; after that a stale one is good enough.

@@ -73,7 +73,7 @@ function pass(
  * The versions a caller may meet, and with the scope arms the ones it may ask for: what runs on
  * one replica is not all there is.
  */
-function versionsOf({ arms, shares }: ModelRoute, caller: Caller): readonly string[] {
+export function versionsOf({ arms, shares }: ModelRoute, caller: Caller): readonly string[] {
   const taking = new Set(shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm));
   const seen = [...arms.values()].filter(
     ({ name, replicas }) => replicas.length > 0 && (taking.has(name) || holds(caller, 'arms')),

@@ -2,15 +2,8 @@ import type { AuditEntry } from '../audit';
 import { STATUS_ABORTED } from '../core/errors';
 import type { Account, Exchange, HeaderText, Sent, Source } from './exchange';
 
-/** An exchange that leaves one line in the record, however it ends. */
-export class AuditedExchange implements Exchange, Account {
-  readonly method: Exchange['method'];
-  readonly path: Exchange['path'];
-  readonly query: Exchange['query'];
-  readonly fields: Exchange['fields'];
-  readonly remoteAddress: Exchange['remoteAddress'];
-  readonly secure: Exchange['secure'];
-  readonly signal: Exchange['signal'];
+/** The one line that a request leaves in the record, however it ends. */
+export class AuditLine implements Account {
   private caller: string | undefined;
   private model: string | undefined;
   private arm: string | undefined;
@@ -18,11 +11,45 @@ export class AuditedExchange implements Exchange, Account {
   private isOver = false;
 
   constructor(
-    private readonly inner: Exchange,
     private readonly requestId: string,
     private readonly now: () => number,
     private readonly record: (entry: AuditEntry) => void,
     private readonly began = now(),
+  ) {}
+
+  asked(caller: string, model: string | undefined): void {
+    this.caller = caller;
+    this.model = model;
+  }
+
+  answering(arm: string, version: string): void {
+    this.arm = arm;
+    this.version = version;
+  }
+
+  over(status: number): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    const { caller, model, arm, version, requestId, began } = this;
+    const at = this.now();
+    const ms = at - began;
+    this.record({ at, caller, action: 'infer', model, arm, version, ms, requestId, status });
+  }
+}
+
+/** An exchange whose end is recorded. */
+export class AuditedExchange implements Exchange {
+  readonly method: Exchange['method'];
+  readonly path: Exchange['path'];
+  readonly query: Exchange['query'];
+  readonly fields: Exchange['fields'];
+  readonly remoteAddress: Exchange['remoteAddress'];
+  readonly secure: Exchange['secure'];
+  readonly signal: Exchange['signal'];
+
+  constructor(
+    private readonly inner: Exchange,
+    readonly account: AuditLine,
   ) {
     this.method = inner.method;
     this.path = inner.path;
@@ -34,21 +61,7 @@ export class AuditedExchange implements Exchange, Account {
     inner.signal.addEventListener('abort', this.onAbort);
   }
 
-  private readonly onAbort = (): void => this.over(STATUS_ABORTED);
-
-  get account(): Account {
-    return this;
-  }
-
-  answering(arm: string, version: string): void {
-    this.arm = arm;
-    this.version = version;
-  }
-
-  asked(caller: string, model: string | undefined): void {
-    this.caller = caller;
-    this.model = model;
-  }
+  private readonly onAbort = (): void => this.account.over(STATUS_ABORTED);
 
   body(limit: number): Buffer | Promise<Buffer> {
     return this.inner.body(limit);
@@ -67,12 +80,7 @@ export class AuditedExchange implements Exchange, Account {
   }
 
   private over(status: number): void {
-    if (this.isOver) return;
-    this.isOver = true;
     this.signal.removeEventListener('abort', this.onAbort);
-    const { caller, model, arm, version, requestId, began } = this;
-    const at = this.now();
-    const ms = at - began;
-    this.record({ at, caller, action: 'infer', model, arm, version, ms, requestId, status });
+    this.account.over(status);
   }
 }

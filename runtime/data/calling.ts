@@ -3,6 +3,7 @@ import type { Priority, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import { Refusal } from './errors';
 import type { Answered, Broken, HeaderText, Signal } from './exchange';
+import type { Fields } from './http/fields';
 import type { Limits } from './limits';
 import type { Attempt, Dispatcher, Job, JobResult, Tried } from './job';
 import type { Upstream } from './upstream';
@@ -31,6 +32,8 @@ export interface Asked {
   readonly method: string;
   readonly target: string;
   readonly body: Buffer | undefined;
+  /** Lines beside those of the call, for bodies that differ from try to try. */
+  readonly headers?: HeaderText | undefined;
 }
 
 export type Ask = (attempt: Attempt) => Promise<Asked> | Asked;
@@ -95,6 +98,7 @@ export interface Reply {
   readonly arm: ArmRoute;
   readonly replica: Replica;
   readonly status: number;
+  readonly fields: Fields;
   readonly body: Buffer;
 }
 
@@ -133,10 +137,11 @@ export abstract class Call implements Job {
   /** Puts it to one replica. This is told the answer. */
   protected send(
     { replica, remainingMs: timeoutMs }: Attempt,
-    { method, target, body }: Asked,
+    { method, target, body, headers: more = '' }: Asked,
     asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
   ): void {
-    const { headers, signal } = this;
+    const { signal } = this;
+    const headers = this.headers + more;
     this.calling.upstream.send(
       { replica, method, target, headers, body, timeoutMs, signal },
       asker,
@@ -188,13 +193,13 @@ class BufferedCall extends Call {
     const began = performance.now();
     this.send(one, asked, {
       answered: (answered) => {
-        const { status } = answered;
+        const { status, fields } = answered;
         const left = Math.max(0, one.remainingMs - (performance.now() - began));
         collect(answered, this.calling.limits.answerBytes, left, (body) => {
           if (!Buffer.isBuffer(body)) {
             return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
           }
-          this.current = { replica: one.replica, status, body };
+          this.current = { replica: one.replica, status, fields, body };
           tried.settled({ kind: 'answered', status });
           tried.finished({ kind: 'answered', status });
         });

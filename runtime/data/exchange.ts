@@ -56,6 +56,9 @@ export interface Account {
   readonly answering: (arm: string, version: string) => void;
 }
 
+/** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
+export type Incoming = Pick<Exchange, 'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account'>;
+
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
  * it can be exchanged. Nothing waits for a promise that is there already: a turn of the microtask

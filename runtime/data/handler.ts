@@ -1,11 +1,9 @@
-import { BodyTooLarge } from '../shared/body';
-import { AuditedExchange } from './audited';
+import { AuditedExchange, AuditLine } from './audited';
 import { answerBatch, answerNative } from './answer-native';
 import { answerOpenai, answerPassing } from './answer-passing';
 import { CallerGone } from './calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
-import type { Tracing } from './headers';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import type { Inferring } from './infer';
@@ -15,10 +13,12 @@ import { createMetadataCache } from './metadata';
 import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
 import type { DataPlaneOptions, Plane, Request } from './request';
-import { authenticated, sendJson } from './request';
+import { authenticated, refusalFor, sendJson } from './request';
 import { createShadows } from './shadow';
 
 export interface DataPlane {
+  /** For other ways in than HTTP. */
+  readonly plane: Plane;
   /** Is this path one of ours? Everything else belongs to the management plane. */
   readonly matches: (path: string) => boolean;
   /** Answers it, sooner or later; never throws. */
@@ -36,7 +36,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   };
   const shadows = createShadows(random, onShadow, limits);
   const plane: Plane = { ...options, limits, inferring, shadows, trust: trustOf(trustedProxies) };
-  return { matches: isOurs, handle: (exchange) => handle(plane, exchange) };
+  return { plane, matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 
 function handle(plane: Plane, bare: Exchange): void {
@@ -44,7 +44,9 @@ function handle(plane: Plane, bare: Exchange): void {
   let kind: RouteKind | undefined;
   const tracing = tracingOf(bare, newId);
   const exchange =
-    audit === undefined ? bare : new AuditedExchange(bare, tracing.requestId, clock.now, audit);
+    audit === undefined
+      ? bare
+      : new AuditedExchange(bare, new AuditLine(tracing.requestId, clock.now, audit));
   const request: Request = {
     exchange,
     tracing,
@@ -73,18 +75,9 @@ function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {
 function refuse(plane: Plane, request: Request, kind: RouteKind | undefined, error: unknown): void {
   const { exchange, tracing } = request;
   if (error instanceof CallerGone || exchange.signal.aborted) return;
-  const refusal = refusalOf(plane, tracing, error);
+  const refusal = refusalFor(plane, tracing, error);
   const { status, headers, body } = errorAnswer(kind, refusal, plane.clock.now());
   exchange.answer(status, headers + ownHeaders(tracing), body);
-}
-
-function refusalOf(plane: Plane, { requestId }: Tracing, error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  if (error instanceof BodyTooLarge) {
-    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
-  }
-  plane.onFault(requestId, error);
-  return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
 }
 
 function answer(plane: Plane, request: Request, route: Route): Promise<void> | void {

@@ -1,6 +1,6 @@
 import type { Trust } from '../proxies';
 import { requestIdOf, traceparentOf } from '../tracing';
-import type { Exchange, HeaderText } from './exchange';
+import type { HeaderText, Incoming } from './exchange';
 import type { Fields } from './http/fields';
 
 /** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
@@ -52,7 +52,7 @@ export interface Tracing {
   readonly traceparent: string | undefined;
 }
 
-export function tracingOf({ fields }: Pick<Exchange, 'fields'>, newId: () => string): Tracing {
+export function tracingOf({ fields }: Pick<Incoming, 'fields'>, newId: () => string): Tracing {
   return {
     requestId: requestIdOf(fields.get('x-request-id'), newId),
     traceparent: traceparentOf(fields.get('traceparent')),
@@ -60,7 +60,7 @@ export function tracingOf({ fields }: Pick<Exchange, 'fields'>, newId: () => str
 }
 
 /** What the next server may know of the caller. */
-export function forwardedFor(exchange: Exchange, trusted: boolean): HeaderText {
+export function forwardedFor(exchange: Incoming, trusted: boolean): HeaderText {
   const { fields, remoteAddress, secure } = exchange;
   const before = trusted ? fields.get('x-forwarded-for') : undefined;
   const given = trusted ? fields.get('x-forwarded-proto') : undefined;
@@ -87,7 +87,7 @@ const isForOwnBody = (name: string): boolean =>
  * @param ownBody the body is JSON of ours, not the caller's
  */
 export function upstreamHeaders(
-  exchange: Exchange,
+  exchange: Incoming,
   { requestId, traceparent }: Tracing,
   trust: Trust,
   ownBody: boolean,

@@ -51,10 +51,12 @@ export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
   }
 }
 
-export function noAnswer(model: string): Refusal {
+/** @param what is wrong with it, when that is known */
+export function noAnswer(model: string, what = ''): Refusal {
+  const why = what === '' ? '' : ` (${what.slice(0, MAX_MESSAGE)})`;
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
-    `model ${model} answered something that is not its protocol; look at its server's log`,
+    `model ${model} answered something that is not its protocol${why}; look at its server's log`,
   );
 }
 

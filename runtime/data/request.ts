@@ -5,7 +5,8 @@ import type { ModelRoute, TableHolder } from '../core/table';
 import type { CallBase } from './calling';
 import { cohortKeyOf } from './cohort';
 import { Refusal } from './errors';
-import type { Exchange } from './exchange';
+import type { Exchange, Incoming } from './exchange';
+import { BodyTooLarge } from '../shared/body';
 import type { Trust } from '../proxies';
 import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
@@ -67,7 +68,11 @@ function callerOf(result: AuthResult): Caller {
   throw new Refusal(result.code, result.message, { headers });
 }
 
-export function authenticated(plane: Plane, exchange: Exchange, model?: string): Caller {
+export function authenticated(
+  plane: Plane,
+  exchange: Pick<Incoming, 'fields' | 'account'>,
+  model?: string,
+): Caller {
   const { fields } = exchange;
   const need = { scope: 'infer', ...(model && { model }) } as const;
   const caller = callerOf(plane.authenticate(fields, need));
@@ -77,10 +82,20 @@ export function authenticated(plane: Plane, exchange: Exchange, model?: string):
   return caller;
 }
 
+/** What a caller is told of an error; one of our own is told to the log. */
+export function refusalFor(plane: Plane, { requestId }: Tracing, error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof BodyTooLarge) {
+    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
+  }
+  plane.onFault(requestId, error);
+  return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
+}
+
 /** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
 export function baseOf(
   plane: Plane,
-  { exchange, tracing }: Request,
+  { exchange, tracing }: { readonly exchange: Incoming; readonly tracing: Tracing },
   model: ModelRoute,
   arm: string | undefined,
   ownBody = false,

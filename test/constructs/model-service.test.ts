@@ -9,7 +9,9 @@ import { at, findManifest, manifests, model, podTemplates } from '../support/man
 import { restrictedFaults } from '../support/podsecurity';
 import { faultsOf128, newestFaults } from '../support/strict';
 
-const GOLDEN = join(__dirname, '..', 'golden', 'constructs', 'model-service.k8s.yaml');
+const golden = (name: string): string => join(__dirname, '..', 'golden', 'constructs', name);
+const GOLDEN = golden('model-service.k8s.yaml');
+const GOLDEN_GRPC = golden('model-service-grpc.k8s.yaml');
 
 function service(props: ModelServiceProps = {}): readonly Manifest[] {
   const chart = Testing.chart();
@@ -39,9 +41,15 @@ test('the whole manifest', () => {
   expect(readFileSync(GOLDEN, 'utf8')).toBe(text);
 });
 
+test('the whole manifest with a port for gRPC', () => {
+  const text = Yaml.stringify(...service({ grpcPort: 8081 }));
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN_GRPC, text);
+  expect(readFileSync(GOLDEN_GRPC, 'utf8')).toBe(text);
+});
+
 test('every object passes the schemas of 1.28 and the newest', () => {
   const route = { hostnames: ['m.example.com'], gateway: 'public' };
-  const all = [...service({ route, mode: 'gitops' }), ...full()];
+  const all = [...service({ route, mode: 'gitops', grpcPort: 8081 }), ...full()];
   expect(all.flatMap(newestFaults)).toEqual([]);
   expect(faultsOf128(all)).toEqual([]);
 });
@@ -157,6 +165,11 @@ test.each([
     { ingress: { host: 'a.example.com' }, route: { hostnames: ['b.example.com'], gateway: 'g' } },
     /^route: .*choose one of the two/,
   ],
+  [
+    { grpcPort: 8080 },
+    /^grpcPort: got 8080, must be 1024 to 65535, and not 8080 or 9090; use 8081/,
+  ],
+  [{ grpcPort: 443 }, /^grpcPort: got 443/],
   [{ minReplicas: 0 }, /^minReplicas: got 0, must be ≥ 1/],
 ])('what it cannot do is refused: %j', (props, message) => {
   const chart = new Chart(new App({ outdir: '/nowhere' }), 'x');

@@ -18,7 +18,7 @@ describe('the configuration', () => {
   });
 
   test('example mentions every key', () => {
-    const optional = ['ops_port:', 'tls:', 'mode:', 'file:', 'models:'];
+    const optional = ['ops_port:', 'grpc_port:', 'tls:', 'mode:', 'file:', 'models:'];
     const keys = (value: object): readonly string[] =>
       Object.entries(value).flatMap(([key, inner]: [string, unknown]) => [
         `${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}:`,

@@ -1,52 +1,29 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parseConfig } from '../../runtime/config';
 import type { Service } from '../../runtime/main';
-import { startService } from '../../runtime/main';
 import type { Backend, Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import { ask, until } from '../support/plane';
+import { projectFolder, serviceIn } from './support';
 
 // What the composition root hands to its parts, on a service that routes to a server that runs.
 
-const DEFINITION = `
-model_id: iris
-version: '1'
-framework: tensorrt
-repository_url: s3://bucket/iris
-`;
-
-let folder: string;
+let folder: ReturnType<typeof projectFolder>;
 let service: Service | undefined;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'main-'));
-  mkdirSync(join(folder, 'models'));
-  writeFileSync(join(folder, 'models', 'iris.yaml'), DEFINITION);
+  folder = projectFolder();
 });
 
 afterEach(async () => {
   await service?.close();
   service = undefined;
   await stopBackends();
-  rmSync(folder, { recursive: true, force: true });
+  folder.remove();
 });
 
 const SERVER = 'server: { port: 0, accept_seconds: 0, max_header_bytes: 2048 }';
 
 async function start(text: string, backends: readonly Backend[], server = SERVER) {
-  const quiet = (): void => undefined;
-  const addresses = backends.map(({ address }) => `'${address}'`).join(', ');
-  const local = `local: { endpoints: { iris: { stable: [${addresses}] } } }`;
-  service = await startService({
-    config: parseConfig([server, local, text].join('\n')),
-    cwd: folder,
-    env: {},
-    spawnServer: { command: process.execPath, args: [] },
-    version: 'test',
-    log: { debug: quiet, info: quiet, warn: quiet, error: quiet } as never,
-  });
+  service = await serviceIn(folder.path, `${server}\n${text}`, backends);
   const { snapshot, url } = service;
   const ready = (): number =>
     snapshot()

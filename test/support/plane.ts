@@ -13,7 +13,7 @@ import type { TableHolder } from '../../runtime/core/table';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { Tuning } from '../../runtime/core/tuning';
 import { DEFAULT_TUNING } from '../../runtime/core/tuning';
-import type { Limits, ShadowReport } from '../../runtime/data';
+import type { DataPlane, Limits, ShadowReport } from '../../runtime/data';
 import {
   createDataPlane,
   createDispatcher,
@@ -48,6 +48,8 @@ export interface Asking {
 /** A router with a real data plane on a real port. */
 export interface TestPlane {
   readonly port: number;
+  /** What other ways in than HTTP answer from. */
+  readonly data: DataPlane;
   readonly table: TableHolder;
   readonly load: Load;
   readonly outcomes: readonly Outcome[];
@@ -192,6 +194,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
   let generation = 0;
   const made: TestPlane = {
     port,
+    data: plane,
     table,
     load,
     outcomes,

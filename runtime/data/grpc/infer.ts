@@ -1,0 +1,179 @@
+import { BodyTooLarge } from '../../shared/body';
+import type { ArmRoute, ModelRoute } from '../../core/table';
+import type { Asked, CallBase } from '../calling';
+import { callBuffered } from '../calling';
+import { armOfVersion, modelOf, namedArm } from '../choose';
+import { Refusal } from '../errors';
+import { checkSpoken, targetOf } from '../forward';
+import type { Passing } from '../forward';
+import type { Origin } from '../headers';
+import { withoutHeaders } from '../headers';
+import { noAnswer, refusalOf } from '../infer';
+import { readJson } from '../protocols/exact';
+import { v2ToNative } from '../protocols/v2';
+import type { Plane } from '../request';
+import { authenticated, baseOf } from '../request';
+import type { Answer } from './answer';
+import { readAnswer } from './answer';
+import type { Call } from './call';
+import { datatypeOf, TensorFault } from './datatypes';
+import { jsonOf } from './elements';
+import type { Extensions } from './extensions';
+import type { InferRequest, Named } from './messages';
+import { readInfer, readNamed, writeInfer } from './messages';
+import type { Tensor } from './v2';
+import { askV2, invalid, tensorsOf } from './v2';
+
+// ModelInfer: the steps of an HTTP call, with other messages around them.
+
+export interface Inference {
+  readonly plane: Plane;
+  readonly extensions: Extensions;
+}
+
+/** A message for a caller, and who answered. */
+export interface Told {
+  readonly message: Buffer;
+  readonly origin?: Origin;
+}
+
+/** Reads a message. @throws Refusal when it is none */
+export function read<T>(message: Buffer, reader: (message: Buffer) => T): T {
+  try {
+    return reader(message);
+  } catch (error) {
+    throw invalid(error);
+  }
+}
+
+export function routeOf({ name, version }: Named, call: 'infer' | 'metadata') {
+  return { kind: 'v2', model: name, version: version || undefined, call } as const;
+}
+
+/** Who asks is allowed to use the model, and the arm it names, if any. @throws Refusal */
+export function chosen(plane: Plane, { exchange }: Call, { name, version }: Named) {
+  const caller = authenticated(plane, exchange, name);
+  const model = modelOf(plane.table, name);
+  const arm =
+    version === '' ? namedArm(exchange, model, caller) : armOfVersion(model, version, caller);
+  return { caller, model, arm };
+}
+
+/** The caller's deadline shortens the model's own. */
+export function baseFor(plane: Plane, call: Call, model: ModelRoute, arm: string | undefined) {
+  const base = baseOf(plane, call, model, arm, true);
+  const left = Math.max(1, call.deadline - plane.clock.now());
+  // What is sent, and so its type, differs from server to server.
+  const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
+  return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
+}
+
+interface Asking {
+  readonly route: Extract<Passing, { kind: 'v2' }>;
+  readonly request: InferRequest;
+  readonly tensors: readonly Tensor[];
+}
+
+/**
+ * The call in the words of the server that gets it.
+ * @param isBinary undefined: nobody knows, and JSON is what every server takes
+ */
+function askFor(arm: ArmRoute, model: ModelRoute, asking: Asking, isBinary?: boolean): Asked {
+  const { route, request, tensors } = asking;
+  checkSpoken(model, route, arm.name);
+  try {
+    return askV2(targetOf(route, ''), request, tensors, isBinary ?? false);
+  } catch (error) {
+    if (isBinary !== undefined) throw error;
+    // It may well take it: that it does not answer is not the caller's fault.
+    throw new Refusal(
+      'UPSTREAM_ERROR',
+      `model ${model.id} could not be asked whether it takes binary tensors; try again`,
+    );
+  }
+}
+
+interface Done {
+  readonly answer: Answer;
+  readonly origin: Origin;
+}
+
+async function infer(
+  { plane, extensions }: Inference,
+  base: CallBase,
+  asking: Asking,
+): Promise<Done> {
+  const { model, signal } = base;
+  const reply = await callBuffered(plane.inferring, base, (attempt) => {
+    const put = (isBinary?: boolean): Asked => askFor(attempt.arm, model, asking, isBinary);
+    // Who speaks another protocol is not asked for its extensions.
+    if (attempt.arm.protocol !== 'v2') return put(false);
+    const isBinary = extensions.isBinary(model.id, attempt, signal);
+    return typeof isBinary === 'boolean' ? put(isBinary) : isBinary.then(put);
+  });
+  if (reply.status >= 300) throw refusalOf(reply, model.id);
+  const origin = { arm: reply.arm.name, version: reply.replica.version };
+  try {
+    return { answer: readAnswer(reply.fields, reply.body), origin };
+  } catch (error) {
+    throw error instanceof TensorFault || error instanceof SyntaxError
+      ? noAnswer(model.id, error.message)
+      : error;
+  }
+}
+
+/** What the outputs say, for comparison; undefined when JSON cannot say it. */
+function comparable({ answer }: Done): unknown {
+  try {
+    const outputs = answer.outputs.map(({ name, shape, datatype, raw }) => {
+      return { name, shape, data: readJson(jsonOf(datatypeOf(datatype), raw)) };
+    });
+    return v2ToNative({ outputs })?.output;
+  } catch (error) {
+    if (error instanceof TensorFault) return undefined;
+    throw error;
+  }
+}
+
+function mirror(
+  inference: Inference,
+  base: CallBase,
+  asking: Asking,
+  done: Done,
+  { tracing }: Call,
+): void {
+  // Asked for by name is a test of that arm; only what the split decided is compared.
+  if (base.arm !== undefined || base.model.shadows.length === 0) return;
+  const bytes = asking.tensors.reduce((sum, { raw }) => sum + raw.length, 0);
+  const live = (): readonly unknown[] | undefined => {
+    const output = comparable(done);
+    return output === undefined ? undefined : [output];
+  };
+  const ask = async (own: CallBase) => [comparable(await infer(inference, own, asking))];
+  inference.plane.shadows.mirror({ bytes, live, ask }, base, tracing.requestId);
+}
+
+/** Raw when the request was, or when an output has no typed form. */
+function isRawAnswer({ raw }: InferRequest, { outputs }: Answer): boolean {
+  return raw.length > 0 || outputs.some(({ datatype }) => datatypeOf(datatype).kind === 'half');
+}
+
+/** @throws Refusal, BodyTooLarge, CallerGone */
+export async function modelInfer(inference: Inference, call: Call, message: Buffer): Promise<Told> {
+  const { plane } = inference;
+  // Model and version stand where other requests have them, and say how large the rest may be.
+  const named = read(message, readNamed);
+  const { model, arm } = chosen(plane, call, named);
+  const { maxBodyBytes } = model.inference;
+  if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
+  const route = routeOf(named, 'infer');
+  checkSpoken(model, route, arm);
+  const request = read(message, readInfer);
+  const asking: Asking = { route, request, tensors: tensorsOf(request, maxBodyBytes) };
+  const base = baseFor(plane, call, model, arm);
+  const done = await infer(inference, base, asking);
+  const { answer, origin } = done;
+  mirror(inference, base, asking, done, call);
+  const own = { name: model.id, version: origin.version };
+  return { message: writeInfer(own, answer, isRawAnswer(request, answer)), origin };
+}
