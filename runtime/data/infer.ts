@@ -58,6 +58,18 @@ export function noAnswer(model: string): Refusal {
   );
 }
 
+/** Calls with what the arm's server says of its inputs, as far as a translation needs that. */
+export function knowing<T>(
+  { metadata }: Inferring,
+  { model, signal }: CallBase,
+  attempt: Attempt,
+  put: (known: ModelMetadata | undefined) => T,
+): T | Promise<T> {
+  if (!wantsMetadata(attempt.arm)) return put(undefined);
+  const known = metadata.of(model.id, attempt, signal);
+  return known instanceof Promise ? known.then(put) : put(known);
+}
+
 /** One item through any server, by its own protocol. @throws Refusal, CallerGone */
 export async function infer(
   inferring: Inferring,
@@ -71,13 +83,9 @@ export async function infer(
     const { target, body } = translated;
     return { method: 'POST', target, body: Buffer.from(body) };
   };
-  const reply = await callBuffered(inferring, base, (attempt) => {
-    if (!wantsMetadata(attempt.arm)) return put(attempt, undefined);
-    const known = inferring.metadata.of(id, attempt, base.signal);
-    return known instanceof Promise
-      ? known.then((learnt) => put(attempt, learnt))
-      : put(attempt, known);
-  });
+  const reply = await callBuffered(inferring, base, (attempt) =>
+    knowing(inferring, base, attempt, (known) => put(attempt, known)),
+  );
   if (reply.status >= 300) throw refusalOf(reply, id);
   const output = translated?.read(reply.body.toString('utf8'));
   if (output === undefined) throw noAnswer(id);
