@@ -7,7 +7,7 @@ import type { MetadataCache } from './metadata';
 import type { Translated } from './protocols';
 import { translate, wantsMetadata } from './protocols';
 import { readAnswer } from './protocols/exact';
-import { serverMessage } from './protocols/json';
+import { bounded, serverMessage } from './protocols/json';
 import type { NativeItem, NativeOutput } from './protocols/native';
 import type { ModelMetadata } from './protocols/v2';
 
@@ -79,7 +79,7 @@ export async function infer(
   const { id } = base.model;
   let translated: Translated | undefined;
   const put = ({ arm }: Attempt, known: ModelMetadata | undefined): Asked => {
-    translated = translate(arm, id, item, known);
+    translated = bounded(() => translate(arm, id, item, known));
     const { target, body } = translated;
     return { method: 'POST', target, body: Buffer.from(body) };
   };

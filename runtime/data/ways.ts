@@ -7,7 +7,7 @@ import { BINARY_HEAD, upstreamHeaders } from './headers';
 import type { Inferring } from './infer';
 import { knowing, noAnswer, refusalOf } from './infer';
 import { notOffered, speaks, translates } from './offers';
-import { inflated, parseObject } from './protocols/json';
+import { bounded, inflated, parseObject } from './protocols/json';
 import { isNativeCall, parseOpenai } from './protocols/openai-to-native';
 import type { Said, Spoken } from './protocols/spoken';
 import { openaiSpoken, v1Spoken, v2Spoken } from './protocols/spoken';
@@ -43,12 +43,14 @@ async function spokenOf(
   const limit = route.kind === 'openai' ? limits.openaiBytes : inference.maxBodyBytes;
   const body = await inflated(raw, fields.get('content-encoding'), limit);
   const called = { id, maxBatchSize: inference.maxBatchSize };
-  if (route.kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));
-  if (route.kind === 'v2') return v2Spoken(called, parseV2(body, fields.get(BINARY_HEAD)));
-  if (!isNativeCall(route.call)) throw new Error(`${route.call} has no other words`);
-  const created = Math.floor(clock.now() / 1000);
-  const written = { id: tracing.requestId, created, model: id };
-  return openaiSpoken(called, parseOpenai(route.call, parseObject(body)), written);
+  return bounded(() => {
+    if (route.kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));
+    if (route.kind === 'v2') return v2Spoken(called, parseV2(body, fields.get(BINARY_HEAD)));
+    if (!isNativeCall(route.call)) throw new Error(`${route.call} has no other words`);
+    const created = Math.floor(clock.now() / 1000);
+    const written = { id: tracing.requestId, created, model: id };
+    return openaiSpoken(called, parseOpenai(route.call, parseObject(body)), written);
+  });
 }
 
 /** Computes what it gives once, and only when it is asked for. */
@@ -111,7 +113,11 @@ export function waysOf(inferring: Inferring, call: Phrased): WayTo {
     if (!translates(arm, route)) throw notOffered(base.model.id, arm, route);
     const say = (spoken: Spoken): Way | Promise<Way> =>
       knowing(inferring, base, attempt, (known) =>
-        around(call, spoken.say(arm, known), spoken.type),
+        around(
+          call,
+          bounded(() => spoken.say(arm, known)),
+          spoken.type,
+        ),
       );
     const spoken = call.spoken();
     return spoken instanceof Promise ? spoken.then(say) : say(spoken);
