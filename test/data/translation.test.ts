@@ -442,4 +442,14 @@ describe('arms of one model that speak differently', () => {
       expect.stringContaining('parameters.own'),
     ]);
   });
+
+  test('a body that only one of them takes is refused when it is the other’s turn', async () => {
+    const { plane, other } = await mixed();
+    const body = { inputs: x([1, 2]), parameters: { own: 1 } };
+    const all = await Promise.all([1, 2, 3, 4].map(() => plane.post(V2, body)));
+    expect(all.map(({ status }) => status).sort()).toEqual([200, 200, 400, 400]);
+    expect(other.seen).toEqual([]);
+    // Nobody is blamed for it.
+    expect(plane.load.arms().map(({ window }) => window.failures)).toEqual([0, 0]);
+  });
 });
