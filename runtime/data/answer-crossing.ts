@@ -5,6 +5,7 @@ import type { Passed, Passing } from './forward';
 import { ownHeaders } from './headers';
 import type { LiveAnswer } from './mirror';
 import { collecting, isMirrored, mirrored } from './mirror';
+import { isSpoken } from './offers';
 import type { Plane, Request } from './request';
 import type { Phrased } from './ways';
 import { phrased, waysOf } from './ways';
@@ -19,7 +20,9 @@ export async function answerTranslated(
   body: Buffer,
 ): Promise<void> {
   const call = phrased(plane, request, route, base, target, body);
-  const { items } = await call.spoken();
+  const spoken = await call.spoken();
+  // Rows of tensors are one run of the model, as where they pass; items are not.
+  const items = isSpoken(base.model, 'native', base.arm) ? spoken.items : 1;
   goAround(plane, request, { ...call, base: { ...base, items } });
 }
 

@@ -88,6 +88,16 @@ function straight({ base, target, raw }: Phrased): Way {
   return { asked, headers: base.headers, passes: () => true, read, type: 'application/json' };
 }
 
+/** Undefined for what is nested more deeply than our calls reach: no server means that. */
+function readable(read: () => string | undefined): string | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 function around({ base, ownHeaders }: Phrased, { target, body, read }: Said, type: string): Way {
   const { id } = base.model;
   return {
@@ -97,7 +107,7 @@ function around({ base, ownHeaders }: Phrased, { target, body, read }: Said, typ
     type,
     read: (reply) => {
       checkAnswered(reply, id);
-      const told = read(reply.body.toString('utf8'), reply.replica.version);
+      const told = readable(() => read(reply.body.toString('utf8'), reply.replica.version));
       if (told === undefined) throw noAnswer(id);
       return told;
     },

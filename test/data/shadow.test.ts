@@ -212,8 +212,8 @@ describe('a call is copied in the words of the shadow’s server', () => {
 
   test('what has no words there has failed, and OpenAI calls are not copied', async () => {
     const { plane, next } = await pair('v2', 'tfs');
-    const live = await plane.post(V2, { ...tensors, parameters: { own: 1 } });
-    expect(live.status).toBe(200);
+    const got = await plane.post(V2, { ...tensors, parameters: { own: 1 } });
+    expect(got.status).toBe(200);
     expect(await reported(plane)).toMatchObject([{ verdict: 'failed' }]);
     expect(next.seen).toEqual([]);
     const chat = await pair('native', 'native');

@@ -231,6 +231,7 @@ const REFUSED: readonly (readonly [ServerName, string, object])[] = [
 
 function messageOf(path: string, { text }: Got): string {
   const { error } = JSON.parse(text) as { error: string | { message: string; type: string } };
+  if (path === NATIVE) return (error as { message: string }).message;
   if (!path.startsWith('/openai')) return error as string;
   const { message, type } = error as { message: string; type: string };
   expect(type).toBe('invalid_request_error');
@@ -270,6 +271,14 @@ describe('what cannot be said is refused before anybody is asked', () => {
     ['nothing', 'native', CHAT, { model: 'iris' }, 400, 'messages: is missing'],
     ['depth', 'v2', V1, `{"instances":${'['.repeat(2e5)}${']'.repeat(2e5)}}`, 400, 'too deeply'],
     ['depth', 'v1', V2, deep(), 400, 'too deeply'],
+    [
+      'depth',
+      'v2',
+      NATIVE,
+      `{"input_data":{"x":${'['.repeat(2e5)}${']'.repeat(2e5)}}}`,
+      400,
+      'too',
+    ],
   ])('%s, of a server that speaks %s', async (_, server, path, asked, status, words) => {
     const { plane, backend } = await scene(server, many);
     const got = await plane.post(path, asked);
@@ -306,7 +315,8 @@ describe('what a server answers', () => {
     ['native', V2, { inputs: x([1, 2]) }],
   ])('what is not the protocol of %s is a 502 at %s', async (server, path, asked) => {
     const { plane, backend } = await scene(server);
-    for (const body of ['hello', '{}', '{"results":[1]}', '{"outputs":[{}]}']) {
+    const nested = `{"outputs":${'['.repeat(2e5)}${']'.repeat(2e5)}}`;
+    for (const body of ['hello', '{}', '{"results":[1]}', '{"outputs":[{}]}', nested]) {
       backend.become(({ method }) => (method === 'GET' ? json({}, 404) : { kind: 'answer', body }));
       const got = await plane.post(path, asked);
       expect([got.status, messageOf(path, got)]).toEqual([
@@ -314,6 +324,7 @@ describe('what a server answers', () => {
         "model iris answered something that is not its protocol; look at its server's log",
       ]);
     }
+    expect(plane.faults).toEqual([]);
   });
 
   test('a chat without text is an error in OpenAI’s shape', async () => {

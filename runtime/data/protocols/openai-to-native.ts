@@ -182,7 +182,7 @@ function base64Of(vector: readonly unknown[]): string {
   return bytes.toString('base64');
 }
 
-function embeddings(result: unknown, { base64 }: OpenaiRequest, model: string): Plain {
+function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string): Plain {
   const vectors = vectorsOf(result);
   if (vectors === undefined) {
     throw wordless(model, 'an embedding: embedding, embeddings, or a result that is a list');
@@ -206,7 +206,7 @@ export function nativeToOpenaiAnswer(
 ): string {
   const { call, stream } = request;
   const { model } = written;
-  if (call === 'embeddings') return writeJson(embeddings(result, request, model));
+  if (call === 'embeddings') return writeJson(embeddingList(result, request, model));
   const said = saidOf(result, model);
   return stream ? events(request, said, written) : writeJson(completion(call, said, written));
 }

@@ -143,7 +143,8 @@ export function v2Spoken(called: Called, call: V2Request): Spoken {
     };
     return { target: `/v1/models/${encodeURIComponent(id)}:predict`, body, read };
   };
-  return { items: call.tensors[0]?.shape[0] ?? 1, type: 'application/json', say };
+  const [first] = call.tensors;
+  return { items: Math.max(1, first?.shape[0] ?? 1), type: 'application/json', say };
 }
 
 export function openaiSpoken(called: Called, request: OpenaiRequest, written: Written): Spoken {
