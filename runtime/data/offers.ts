@@ -96,15 +96,16 @@ export type Understood = 'all' | 'some' | 'none';
  */
 export function understood(model: ModelRoute, route: Passing, named?: string): Understood {
   const { shares, arms } = model;
-  const [first] = shares;
-  const only = named ?? (shares.length === 1 ? first?.arm : undefined);
-  const arm = only === undefined ? undefined : arms.get(only);
-  // Most models have one arm that speaks as its callers do.
-  if (arm !== undefined && speaks(arm, route)) return 'all';
+  const speaksNamed = (name: string): boolean => {
+    const arm = arms.get(name);
+    return arm !== undefined && speaks(arm, route);
+  };
+  // Nearly always, so nothing is gathered for it.
+  const all =
+    named === undefined ? shares.every(({ arm }) => speaksNamed(arm)) : speaksNamed(named);
+  if (all) return 'all';
   const inPlay = armsInPlay(model, named);
-  const speaking = inPlay.filter((one) => speaks(one, route)).length;
-  if (inPlay.length > 0 && speaking === inPlay.length) return 'all';
-  if (speaking > 0) return 'some';
+  if (inPlay.some((one) => speaks(one, route))) return 'some';
   if (inPlay.some((one) => translates(one, route))) return 'none';
   throw notOffered(model.id, inPlay[0], route);
 }
