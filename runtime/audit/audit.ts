@@ -118,55 +118,71 @@ const NONE: Audit = {
   close: () => Promise.resolve(),
 };
 
+/** Lines on their way to a sink. */
+class Lines {
+  private waiting: string[] = [];
+  private lost = 0;
+  private writing: Promise<void> | undefined;
+  private soon: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly sink: Sink,
+    private readonly onError: (message: string) => void,
+  ) {}
+
+  add(entry: AuditEntry): void {
+    if (this.waiting.length >= MAX_WAITING_LINES) this.lost += 1;
+    else this.waiting.push(lineOf(entry));
+  }
+
+  flushSoon(): void {
+    this.soon ??= setTimeout(() => void this.flush(), SOON_MS);
+  }
+
+  async flush(): Promise<void> {
+    clearTimeout(this.soon);
+    this.soon = undefined;
+    // What is added while the last write ends is written, too.
+    while (this.writing !== undefined || this.waiting.length > 0) {
+      this.writing ??= this.writeAll().finally(() => {
+        this.writing = undefined;
+      });
+      await this.writing;
+    }
+    if (this.lost > 0) this.onError(`audit: ${this.lost} lines dropped, the disk is too slow`);
+    this.lost = 0;
+  }
+
+  private async writeAll(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const lines = this.waiting;
+      this.waiting = [];
+      try {
+        await this.sink.write(lines.join(''));
+      } catch (error) {
+        this.onError(`audit: ${lines.length} lines not written: ${(error as Error).message}`);
+      }
+    }
+  }
+}
+
 /** JSON lines, appended in the order of the calls, never in their way. */
 export function createAudit({ file, onError, stdout = process.stdout }: AuditOptions): Audit {
   if (file === undefined) return NONE;
   const sink = file === '-' ? streamSink(stdout) : fileSink(file);
-  let waiting: string[] = [];
-  let lost = 0;
-  let writing: Promise<void> | undefined;
-  let soon: NodeJS.Timeout | undefined;
-
-  const writeAll = async (): Promise<void> => {
-    while (waiting.length > 0) {
-      const lines = waiting;
-      waiting = [];
-      try {
-        await sink.write(lines.join(''));
-      } catch (error) {
-        onError(`audit: ${lines.length} lines not written: ${(error as Error).message}`);
-      }
-    }
-  };
-  const flush = async (): Promise<void> => {
-    clearTimeout(soon);
-    soon = undefined;
-    // What is added while the last write ends is written, too.
-    while (writing !== undefined || waiting.length > 0) {
-      writing ??= writeAll().finally(() => {
-        writing = undefined;
-      });
-      await writing;
-    }
-    if (lost > 0) onError(`audit: ${lost} lines dropped, the disk is too slow`);
-    lost = 0;
-  };
-  const add = (entry: AuditEntry): void => {
-    if (waiting.length >= MAX_WAITING_LINES) lost += 1;
-    else waiting.push(lineOf(entry));
-  };
+  const lines = new Lines(sink, onError);
   return {
     record: (entry) => {
-      add(entry);
-      void flush();
+      lines.add(entry);
+      void lines.flush();
     },
     recordSoon: (entry) => {
-      add(entry);
-      soon ??= setTimeout(() => void flush(), SOON_MS);
+      lines.add(entry);
+      lines.flushSoon();
     },
-    flush,
+    flush: () => lines.flush(),
     close: async () => {
-      await flush();
+      await lines.flush();
       await sink.close().catch((error: unknown) => onError(`audit: ${(error as Error).message}`));
     },
   };

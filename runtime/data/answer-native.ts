@@ -1,17 +1,18 @@
+import { answerEvents, wantsEvents } from './answer-events';
 import type { ItemResult } from './batch';
 import { inferBatch, inferInTurn } from './batch';
 import type { CallBase } from './calling';
 import { modelOf, namedArm } from './choose';
 import { Refusal } from './errors';
+import { envelope } from './envelope';
 import type { Inferred } from './infer';
 import { infer } from './infer';
 import type { ModelRoute } from '../core/table';
 import { JSON_TYPE, ownHeaders } from './headers';
-import { writeJson } from './protocols/exact';
 import { parseText } from './protocols/json';
 import type { NativeCall, NativeItem } from './protocols/native';
 import { parseBatch, parseCall } from './protocols/native';
-import { outputValue, RawJson, splicedCall } from './protocols/splice';
+import { outputValue, splicedCall } from './protocols/splice';
 import type { Plane, Request } from './request';
 import { authenticated, baseOf, objectOf, seconds, sendJson } from './request';
 
@@ -36,21 +37,6 @@ function nativeCall(text: string): NativeCall {
   return Object.assign(item, { timeoutMs: undefined, priority: 'normal' as const });
 }
 
-/**
- * The body of the answer; an output that was not taken apart is not put together again. Ids are
- * such that they stand in JSON as they are.
- */
-function envelope(request: Request, id: string, done: Inferred, now: number): string {
-  const { output, confidence, version } = done;
-  const text = output instanceof RawJson ? output.text : writeJson(output);
-  return (
-    `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
-    `"model_version":${JSON.stringify(version)},"output_data":${text},` +
-    `"confidence":${confidence},"processing_time":${seconds(now - request.began)},` +
-    `"timestamp":"${new Date(now).toISOString()}"}`
-  );
-}
-
 export async function answerNative(plane: Plane, request: Request, id: string): Promise<void> {
   const { exchange, tracing } = request;
   const caller = authenticated(plane, exchange, id);
@@ -63,6 +49,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
     priority: call.priority,
     timeoutMs: call.timeoutMs ?? base.timeoutMs,
   };
+  if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
   const done = await infer(plane.inferring, timed, call);
   const body = envelope(request, id, done, plane.clock.now());
   exchange.account?.answering(done.arm, done.version);

@@ -4,11 +4,11 @@ import { callBuffered, CallerGone } from './calling';
 import { Refusal } from './errors';
 import type { Inferred, Inferring } from './infer';
 import { infer, noAnswer, parsedAnswer, refusalOf } from './infer';
-import { nativeTarget } from './protocols';
 import { writeJson } from './protocols/exact';
 import { isPlain } from './protocols/json';
 import type { NativeItem } from './protocols/native';
-import { parseItem, readResult } from './protocols/native';
+import { parseItem, readItem } from './protocols/native';
+import { nativeTarget } from './protocols/target';
 
 /** What became of one item; never a rejection. */
 export type ItemResult = Inferred | Refusal;
@@ -42,13 +42,9 @@ function asRefusal(error: unknown): Refusal {
 }
 
 function itemResult(value: unknown, from: Pick<Inferred, 'arm' | 'version'>, model: string) {
-  const { error } = isPlain(value) ? value : {};
-  if (error !== undefined) {
-    const message = isPlain(error) ? error['message'] : error;
-    return new Refusal('INVALID_REQUEST', typeof message === 'string' ? message : 'refused');
-  }
-  const output = readResult(value);
-  return output === undefined ? noAnswer(model) : { ...output, ...from };
+  const output = readItem(value);
+  if (output === undefined) return noAnswer(model);
+  return output instanceof Refusal ? output : { ...output, ...from };
 }
 
 /** The table was swapped meanwhile, and the arm has another server now. */

@@ -151,12 +151,52 @@ export abstract class Call implements Job {
   protected get headers(): HeaderText {
     return this.base.headers;
   }
+
+  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
+  protected prepare<T>(
+    make: () => T | Promise<T>,
+    tried: Tried,
+    put: (made: T) => void,
+    cannot: (reason: unknown) => void,
+  ): void {
+    const refused = (reason: unknown): void => {
+      cannot(reason);
+      tried.settled({ kind: 'aborted' });
+    };
+    let made: T | Promise<T>;
+    try {
+      made = make();
+    } catch (error) {
+      return refused(error);
+    }
+    if (made instanceof Promise) made.then(put, refused);
+    else put(made);
+  }
+
+  /** A try is over with its last byte: cut off before that, it can be made again. */
+  protected readWhole(
+    { remainingMs }: Attempt,
+    began: number,
+    answered: Answered,
+    tried: Tried,
+    keep: (body: Buffer) => void,
+  ): void {
+    const { status } = answered;
+    const left = Math.max(0, remainingMs - (performance.now() - began));
+    collect(answered, this.calling.limits.answerBytes, left, (body) => {
+      if (!Buffer.isBuffer(body)) {
+        return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
+      }
+      keep(body);
+      tried.settled({ kind: 'answered', status });
+      tried.finished({ kind: 'answered', status });
+    });
+  }
 }
 
 /** A call whose answer is read whole before it is given out. */
 class BufferedCall extends Call {
   private current: Omit<Reply, 'arm'> | undefined;
-  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
   private fault: { readonly reason: unknown } | undefined;
 
   constructor(
@@ -170,40 +210,25 @@ class BufferedCall extends Call {
   }
 
   attempt(one: Attempt, tried: Tried): void {
-    let asked: Asked | Promise<Asked>;
-    try {
-      asked = this.ask(one);
-    } catch (error) {
-      return this.cannotAsk(error, tried);
-    }
-    if (!(asked instanceof Promise)) return this.put(one, asked, tried);
-    asked.then(
-      (later) => this.put(one, later, tried),
-      (error: unknown) => this.cannotAsk(error, tried),
+    const cannot = (reason: unknown): void => {
+      this.fault = { reason };
+    };
+    this.prepare(
+      () => this.ask(one),
+      tried,
+      (asked) => this.put(one, asked, tried),
+      cannot,
     );
   }
 
-  private cannotAsk(reason: unknown, tried: Tried): void {
-    this.fault = { reason };
-    tried.settled({ kind: 'aborted' });
-  }
-
-  /** A try is over with its last byte: cut off before that, it can be made again. */
   private put(one: Attempt, asked: Asked, tried: Tried): void {
     const began = performance.now();
     this.send(one, asked, {
-      answered: (answered) => {
-        const { status, fields } = answered;
-        const left = Math.max(0, one.remainingMs - (performance.now() - began));
-        collect(answered, this.calling.limits.answerBytes, left, (body) => {
-          if (!Buffer.isBuffer(body)) {
-            return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
-          }
+      answered: (answered) =>
+        this.readWhole(one, began, answered, tried, (body) => {
+          const { status, fields } = answered;
           this.current = { replica: one.replica, status, fields, body };
-          tried.settled({ kind: 'answered', status });
-          tried.finished({ kind: 'answered', status });
-        });
-      },
+        }),
       broken: (why) => tried.settled(why),
     });
   }

@@ -1,20 +1,25 @@
 import { BodyTooLarge } from '../../shared/body';
 import type { ArmRoute, ModelRoute } from '../../core/table';
-import type { Asked, CallBase } from '../calling';
+import type { Asked, CallBase, Reply } from '../calling';
 import { callBuffered } from '../calling';
 import { armOfVersion, modelOf, namedArm } from '../choose';
 import { Refusal } from '../errors';
-import { checkSpoken, targetOf } from '../forward';
+import { targetOf } from '../forward';
 import type { Passing } from '../forward';
 import type { Origin } from '../headers';
-import { withoutHeaders } from '../headers';
-import { noAnswer, refusalOf } from '../infer';
+import { JSON_TYPE, withoutHeaders } from '../headers';
+import { knowing, noAnswer, refusalOf } from '../infer';
+import { notOffered, speaks, translates, understood } from '../offers';
 import { readJson } from '../protocols/exact';
+import { bounded } from '../protocols/json';
+import type { Said } from '../protocols/spoken';
+import { v2Spoken } from '../protocols/spoken';
+import { parseV2 } from '../protocols/v2-request';
 import { v2ToNative } from '../protocols/v2';
 import type { Plane } from '../request';
 import { authenticated, baseOf } from '../request';
 import type { Answer } from './answer';
-import { readAnswer } from './answer';
+import { HEADER_LENGTH, readAnswer } from './answer';
 import type { Call } from './call';
 import { datatypeOf, TensorFault } from './datatypes';
 import { jsonOf } from './elements';
@@ -75,12 +80,11 @@ interface Asking {
 }
 
 /**
- * The call in the words of the server that gets it.
+ * The call for a server that speaks V2.
  * @param isBinary undefined: nobody knows, and JSON is what every server takes
  */
-function askFor(arm: ArmRoute, model: ModelRoute, asking: Asking, isBinary?: boolean): Asked {
+function askFor(model: ModelRoute, asking: Asking, isBinary?: boolean): Asked {
   const { route, request, tensors } = asking;
-  checkSpoken(model, route, arm.name);
   try {
     return askV2(targetOf(route, ''), request, tensors, isBinary ?? false);
   } catch (error) {
@@ -93,9 +97,30 @@ function askFor(arm: ArmRoute, model: ModelRoute, asking: Asking, isBinary?: boo
   }
 }
 
+/** What a server says of its inputs. */
+type Known = Parameters<ReturnType<typeof v2Spoken>['say']>[1];
+
 interface Done {
   readonly answer: Answer;
   readonly origin: Origin;
+}
+
+/** The call for a server that speaks something else: as HTTP would have it in V2, and then in its words. */
+function sayFor(arm: ArmRoute, { id, inference }: ModelRoute, asking: Asking, known: Known): Said {
+  const { route, request, tensors } = asking;
+  if (!translates(arm, route)) throw notOffered(id, arm, route);
+  const { body, headers = '' } = askV2(targetOf(route, ''), request, tensors, true);
+  const length = new RegExp(`${HEADER_LENGTH}: (\\d+)`).exec(headers)?.[1];
+  return bounded(() => {
+    const called = { id, maxBatchSize: inference.maxBatchSize };
+    return v2Spoken(called, parseV2(body ?? Buffer.alloc(0), length)).say(arm, known);
+  });
+}
+
+function readOf(reply: Reply, said: Said | undefined): Answer | undefined {
+  if (said === undefined) return readAnswer(reply.fields, reply.body);
+  const told = said.read(reply.body.toString('utf8'), reply.replica.version);
+  return told === undefined ? undefined : readAnswer({ get: () => undefined }, Buffer.from(told));
 }
 
 async function infer(
@@ -104,22 +129,31 @@ async function infer(
   asking: Asking,
 ): Promise<Done> {
   const { model, signal } = base;
+  let said: Said | undefined;
   const reply = await callBuffered(plane.inferring, base, (attempt) => {
-    const put = (isBinary?: boolean): Asked => askFor(attempt.arm, model, asking, isBinary);
-    // Who speaks another protocol is not asked for its extensions.
-    if (attempt.arm.protocol !== 'v2') return put(false);
+    said = undefined;
+    if (!speaks(attempt.arm, asking.route)) {
+      return knowing(plane.inferring, base, attempt, (known): Asked => {
+        said = sayFor(attempt.arm, model, asking, known);
+        const body = Buffer.from(said.body);
+        return { method: 'POST', target: said.target, body, headers: JSON_TYPE };
+      });
+    }
+    const put = (isBinary?: boolean): Asked => askFor(model, asking, isBinary);
     const isBinary = extensions.isBinary(model.id, attempt, signal);
     return typeof isBinary === 'boolean' ? put(isBinary) : isBinary.then(put);
   });
   if (reply.status >= 300) throw refusalOf(reply, model.id);
   const origin = { arm: reply.arm.name, version: reply.replica.version };
   try {
-    return { answer: readAnswer(reply.fields, reply.body), origin };
+    const answer = readOf(reply, said);
+    if (answer !== undefined) return { answer, origin };
   } catch (error) {
     throw error instanceof TensorFault || error instanceof SyntaxError
       ? noAnswer(model.id, error.message)
       : error;
   }
+  throw noAnswer(model.id);
 }
 
 /** What the outputs say, for comparison; undefined when JSON cannot say it. */
@@ -167,7 +201,7 @@ export async function modelInfer(inference: Inference, call: Call, message: Buff
   const { maxBodyBytes } = model.inference;
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
-  checkSpoken(model, route, arm);
+  understood(model, route, arm);
   const request = read(message, readInfer);
   const asking: Asking = { route, request, tensors: tensorsOf(request, maxBodyBytes) };
   const base = baseFor(plane, call, model, arm);

@@ -1,8 +1,9 @@
-import { versionsOf } from '../answer-passing';
-import { checkSpoken, targetOf } from '../forward';
+import { aboutOf, versionsOf } from '../answer-about';
+import { targetOf } from '../forward';
 import { noAnswer, parsedAnswer, refusalOf } from '../infer';
 import { isServing, ownAnswer } from '../lists';
 import { lookUp } from '../lookup';
+import { understood } from '../offers';
 import { numberOf } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
 import type { Plane } from '../request';
@@ -71,23 +72,29 @@ function tensorsOf(value: unknown): readonly TensorMetadata[] | undefined {
   }));
 }
 
+/** @throws Refusal when it is no metadata of V2 */
+function metadataOf(about: unknown, model: string) {
+  const inputs = isPlain(about) ? tensorsOf(about['inputs']) : undefined;
+  if (!isPlain(about) || inputs === undefined) throw noAnswer(model);
+  const platform = typeof about['platform'] === 'string' ? about['platform'] : '';
+  return { platform, inputs, outputs: tensorsOf(about['outputs']) ?? [] };
+}
+
 export const modelMetadata: Lookup = async (plane, call, message) => {
   const named = read(message, readNamed);
   const { caller, model, arm } = chosen(plane, call, named);
   const route = routeOf(named, 'metadata');
-  checkSpoken(model, route, arm);
+  const isOther = understood(model, route, arm) === 'none';
   const base = baseFor(plane, call, model, arm);
+  const own = { name: model.id, versions: versionsOf(model, caller) };
+  if (isOther) {
+    const { metadata, origin } = await aboutOf(plane, route, base, caller);
+    return { message: writeModel({ ...metadataOf(metadata, model.id), ...own }), origin };
+  }
   const found = await lookUp(plane.upstream, base, route, targetOf(route, ''));
   const { status } = found.answered;
   if (status >= 300) throw refusalOf({ status, body: found.body }, model.id);
-  const about = parsedAnswer(found);
-  const inputs = isPlain(about) ? tensorsOf(about['inputs']) : undefined;
-  if (!isPlain(about) || inputs === undefined) throw noAnswer(model.id);
-  const platform = typeof about['platform'] === 'string' ? about['platform'] : '';
-  const outputs = tensorsOf(about['outputs']) ?? [];
-  const versions = versionsOf(model, caller);
-  return {
-    message: writeModel({ name: model.id, versions, platform, inputs, outputs }),
-    origin: { arm: found.arm.name, version: found.replica.version },
-  };
+  const origin = { arm: found.arm.name, version: found.replica.version };
+  const about = metadataOf(parsedAnswer(found), model.id);
+  return { message: writeModel({ ...about, ...own }), origin };
 };

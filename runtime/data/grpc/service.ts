@@ -14,6 +14,7 @@ import {
 import { ERROR_STATUS, STATUS_ABORTED } from '../../core/errors';
 import { CallerGone } from '../calling';
 import { tracingOf } from '../headers';
+import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../request';
 import type { Call, Context } from './call';
 import { accountOf, callOf, fieldsFrom, untraced } from './call';
@@ -105,12 +106,12 @@ export function serviceOf(context: Context): {
 export function gateOf({ plane, maxMetadataBytes }: Context): ServerInterceptor {
   return (_method, call) => {
     const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, pass) => {
-      let tracing = untraced(plane);
+      let fields: Fields | undefined;
       try {
-        const fields = fieldsFrom(metadata, maxMetadataBytes);
-        tracing = tracingOf({ fields }, plane.newId);
+        fields = fieldsFrom(metadata, maxMetadataBytes);
         authenticated(plane, { fields });
       } catch (error) {
+        const tracing = fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
         const refusal = refusalFor(plane, tracing, error);
         accountOf(plane, tracing)?.over(ERROR_STATUS[refusal.code]);
         call.sendStatus(statusOf(refusal, tracing, new Metadata()));

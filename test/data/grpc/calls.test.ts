@@ -289,7 +289,7 @@ describe('what goes wrong', () => {
     const other = await client.fail('ModelInfer', CALL);
     expect([other.code, other.details]).toEqual([
       3,
-      'model iris does not speak v2, it speaks openai; call POST /openai/v1/chat/completions',
+      expect.stringContaining('which has no infer (v2); it has POST /openai/v1/chat/completions'),
     ]);
     expect(backends[0]?.seen).toEqual([]);
   });
