@@ -171,6 +171,7 @@ function openData(
     limits: limitsOf(config),
     isReady,
     onBatch: metrics.onBatch,
+    onJoined: metrics.onJoined,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
       if (verdict === 'disagree')

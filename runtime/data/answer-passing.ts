@@ -8,6 +8,7 @@ import type { Passed, Passing } from './forward';
 import { checkSpoken, forward, targetOf } from './forward';
 import { callerHeaders, JSON_TYPE, ownHeaders, withoutHeaders } from './headers';
 import { parsedAnswer } from './infer';
+import { passingTogether } from './joining';
 import { isServing } from './lists';
 import { isLookup, lookUp } from './lookup';
 import { collecting, isMirrored, mirrored } from './mirror';
@@ -56,8 +57,9 @@ function pass(
   target: string,
   body: Buffer,
 ): void {
+  const own = passingTogether(plane.joiner, base, route, exchange, body, target);
   if (!isMirrored(route, base)) {
-    return forward(plane.inferring, base, exchange, { target, body, tracing }, { failed: fail });
+    return forward(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
   }
   const collect = collecting(plane.limits.shadowBytes);
   const passed = (answer: Passed | undefined): void => {
@@ -66,7 +68,7 @@ function pass(
     plane.shadows.mirror(copy, base, tracing.requestId);
   };
   const forwarding = { target, body, tracing, collect };
-  forward(plane.inferring, base, exchange, forwarding, { passed, failed: fail });
+  forward(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
 }
 
 /**

@@ -3,6 +3,7 @@ import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import type { CallBase } from './calling';
 import { cohortKeyOf } from './cohort';
+import type { Clock } from './dispatch-wait';
 import { Refusal } from './errors';
 import type { Exchange } from './exchange';
 import type { Trust } from '../proxies';
@@ -10,6 +11,7 @@ import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
 import type { Inferring } from './infer';
 import type { Dispatcher } from './job';
+import type { Joined, Joiner } from './joiner';
 import type { Limits } from './limits';
 import { writeJson } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
@@ -23,7 +25,7 @@ export interface DataPlaneOptions {
   readonly dispatcher: Dispatcher;
   readonly authenticate: Authenticate;
   readonly upstream: Upstream;
-  readonly clock: { readonly now: () => number };
+  readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
   /** Ids for requests that bring none. */
@@ -37,6 +39,7 @@ export interface DataPlaneOptions {
   readonly isReady: () => boolean;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
+  readonly onJoined: (joined: Joined) => void;
   /** A fault of our own: where, never what was sent. */
   readonly onFault: (requestId: string, error: unknown) => void;
 }
@@ -44,6 +47,7 @@ export interface DataPlaneOptions {
 export interface Plane extends DataPlaneOptions {
   readonly limits: Limits;
   readonly inferring: Inferring;
+  readonly joiner: Joiner;
   readonly shadows: Shadows;
   readonly trust: Trust;
 }

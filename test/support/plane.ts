@@ -12,7 +12,7 @@ import type { TableHolder } from '../../runtime/core/table';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { Tuning } from '../../runtime/core/tuning';
 import { DEFAULT_TUNING } from '../../runtime/core/tuning';
-import type { Limits, ShadowReport } from '../../runtime/data';
+import type { Joined, Limits, ShadowReport } from '../../runtime/data';
 import {
   createDataPlane,
   createDispatcher,
@@ -51,6 +51,7 @@ export interface TestPlane {
   readonly load: Load;
   readonly outcomes: readonly Outcome[];
   readonly shadows: readonly ShadowReport[];
+  readonly joined: readonly Joined[];
   readonly faults: readonly unknown[];
   /** Swaps the whole table. */
   readonly route: (...models: readonly Placed[]) => void;
@@ -138,12 +139,15 @@ export interface PlaneOptions {
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
+  /** Timers of the data plane alone: how long requests wait for others. */
+  readonly later?: (call: () => void, ms: number) => () => void;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
   const table: TableHolder = { current: EMPTY_TABLE };
   const outcomes: Outcome[] = [];
   const shadows: ShadowReport[] = [];
+  const joined: Joined[] = [];
   const faults: unknown[] = [];
   const random = options.random ?? Math.random;
   const clock = {
@@ -167,7 +171,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     table,
     dispatcher,
     upstream,
-    clock,
+    clock: { ...clock, ...(options.later && { setTimeout: options.later }) },
     random,
     authenticate: options.authenticate ?? OPEN,
     newId: () => `id-${(ids += 1)}`,
@@ -177,6 +181,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     isReady: options.isReady ?? (() => true),
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
+    onJoined: (one) => joined.push(one),
     onFault: (_id, error) => faults.push(error),
   });
   const server = await openHttpServer({
@@ -193,6 +198,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     load,
     outcomes,
     shadows,
+    joined,
     faults,
     route: (...models) => {
       generation += 1;
