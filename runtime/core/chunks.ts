@@ -35,8 +35,9 @@ function proportional(items: number, speeds: readonly number[]): readonly number
   const whole = exact.map(Math.floor);
   const left = items - whole.reduce((sum, one) => sum + one, 0);
   const remainder = (at: number): number => (exact[at] ?? 0) - (whole[at] ?? 0);
-  const neediest = [...whole.keys()].sort((a, b) => remainder(b) - remainder(a)).slice(0, left);
-  return whole.map((one, at) => (neediest.includes(at) ? one + 1 : one));
+  const neediest = [...whole.keys()].sort((a, b) => remainder(b) - remainder(a));
+  const more = new Set(neediest.slice(0, left));
+  return whole.map((one, at) => (more.has(at) ? one + 1 : one));
 }
 
 /**

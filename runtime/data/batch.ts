@@ -90,13 +90,23 @@ async function inLanes<T>(
 ): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
-    for (let at = next++; at < items.length; at = next++) await run(items[at] as T);
+    while (next < items.length) {
+      next += 1;
+      await run(items[next - 1] as T);
+    }
   };
   await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, lane));
 }
 
 /** All that is done for a batch has one deadline. */
 type Timed = (base: CallBase) => CallBase;
+
+function tooLate(): Refusal {
+  return new Refusal(
+    'INFERENCE_TIMEOUT',
+    'the time of the batch was over before the turn of this item; allow more time, or send fewer items',
+  );
+}
 
 async function oneByOne(
   inferring: Inferring,
@@ -106,7 +116,9 @@ async function oneByOne(
   const results = new Map<Placed, ItemResult>();
   await inLanes(items, lanes, async (placed) => {
     const own = { ...timed(base), items: 1, planned: base.planned && { arm: base.planned.arm } };
-    results.set(placed, await infer(inferring, own, placed.item).catch(asRefusal));
+    const isOver = own.timeoutMs === 0;
+    const result = isOver ? tooLate() : await infer(inferring, own, placed.item).catch(asRefusal);
+    results.set(placed, result);
   });
   return items.map((placed) => results.get(placed) ?? noAnswer(base.model.id));
 }

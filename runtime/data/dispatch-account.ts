@@ -100,8 +100,8 @@ function conclude(context: Context, ticket: Ticket, status: number, shed?: ShedR
   const { arm, failure, spilled, tries, startedAt } = ticket;
   const durationMs = now - startedAt;
   const aborted = status === STATUS_ABORTED;
-  context.active -= 1;
   if (ticket.job.isJoint === true) return;
+  context.active -= 1;
   if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };

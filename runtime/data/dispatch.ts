@@ -70,7 +70,7 @@ function wakeArm(context: Context, model: ModelState<Waiter>, arm: Arm): void {
 function start(context: Context, job: Job): void {
   sync(context);
   const now = context.clock.now();
-  context.active += 1;
+  if (job.isJoint !== true) context.active += 1;
   const run = new Run(context, job, now);
   const route = context.table.current.models.get(job.model.id);
   if (route === undefined) return run.refuse('deleting');
