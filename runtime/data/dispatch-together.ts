@@ -13,6 +13,7 @@ import type { Companion, Given, Job, Tried, Unanswered } from './job';
  */
 export class Together implements Companion, Tried {
   private isDone = false;
+  private isSettled = false;
   private stopListening: () => void = () => undefined;
   private gone: () => void = () => undefined;
   private status = 0;
@@ -87,10 +88,18 @@ export class Together implements Companion, Tried {
     run.tries += tries;
     run.queuedMs = sentAt - run.startedAt;
     const remainingMs = Math.max(0, run.deadline - run.context.clock.now());
-    run.job.attempt({ replica, arm, remainingMs, number: run.tries, given: answered }, this);
+    try {
+      run.job.attempt({ replica, arm, remainingMs, number: run.tries, given: answered }, this);
+    } catch (error) {
+      // A fault of ours with one of them must not reach the others.
+      const message = error instanceof Error ? error.message : String(error);
+      this.settled({ kind: 'protocol', message });
+    }
   }
 
   settled(result: TryResult): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
     const { run, arm } = this;
     if (result.kind !== 'answered') return run.fail(result);
     const { status } = result;

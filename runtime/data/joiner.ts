@@ -24,7 +24,15 @@ export interface Joiner {
 interface Group {
   readonly members: Set<Member>;
   rows: number;
+  bytes: number;
   cancel: () => void;
+}
+
+/** What one call may have at most, and how long the first of it waits for others. */
+interface Most {
+  readonly maxSize: number;
+  readonly maxBytes: number;
+  readonly maxDelayMs: number;
 }
 
 interface Options {
@@ -39,6 +47,15 @@ function soon(call: () => void): () => void {
   return () => clearImmediate(handle);
 }
 
+/** What is wrong with a request is told when it goes alone. */
+function tryPart(partOf: () => Part | undefined): Part | undefined {
+  try {
+    return partOf();
+  } catch {
+    return undefined;
+  }
+}
+
 class Groups implements Joiner {
   private readonly open = new Map<string, Group>();
   /** One entry per arm: what was learnt of its last version. */
@@ -47,34 +64,37 @@ class Groups implements Joiner {
   constructor(private readonly options: Options) {}
 
   gather(base: CallBase, companion: Companion, partOf: () => Part | undefined): void {
-    const { batching } = base.model.inference;
+    const { batching, maxBodyBytes } = base.model.inference;
     const known = this.fruitless.get(nameOf(base, companion));
     const isTried = mayJoin(known, companion.arm.version, this.options.clock.now());
-    const part = isTried ? partOf() : undefined;
+    const part = isTried ? tryPart(partOf) : undefined;
     if (batching === undefined || part === undefined || part.cut.rows >= batching.maxSize) {
       return companion.alone(false);
     }
-    this.add({ base, companion, part }, batching.maxSize, batching.maxDelayMs);
+    this.add({ base, companion, part }, { ...batching, maxBytes: maxBodyBytes });
   }
 
-  private add(member: Member, maxSize: number, maxDelayMs: number): void {
+  private add(member: Member, { maxSize, maxBytes, maxDelayMs }: Most): void {
     const { base, companion, part } = member;
     const key = [nameOf(base, companion), base.priority, base.timeoutMs, part.key].join('\0');
     const { rows } = part.cut;
     let group = this.open.get(key);
-    if (group !== undefined && group.rows + rows > maxSize) {
+    const isFull = (one: Group): boolean =>
+      one.rows + rows > maxSize || one.bytes + part.bytes > maxBytes;
+    if (group !== undefined && isFull(group)) {
       this.flush(key, group);
       group = undefined;
     }
     const own = group ?? this.begin(key, waitMs(maxDelayMs, base.timeoutMs));
     own.members.add(member);
     own.rows += rows;
+    own.bytes += part.bytes;
     companion.whenGone(() => this.leave(key, own, member));
     if (own.rows >= maxSize) this.flush(key, own);
   }
 
   private begin(key: string, delayMs: number): Group {
-    const group: Group = { members: new Set(), rows: 0, cancel: () => undefined };
+    const group: Group = { members: new Set(), rows: 0, bytes: 0, cancel: () => undefined };
     const flush = (): void => this.flush(key, group);
     group.cancel = delayMs === 0 ? soon(flush) : this.options.clock.setTimeout(flush, delayMs);
     this.open.set(key, group);
@@ -84,6 +104,7 @@ class Groups implements Joiner {
   private leave(key: string, group: Group, member: Member): void {
     group.members.delete(member);
     group.rows -= member.part.cut.rows;
+    group.bytes -= member.part.bytes;
     if (group.members.size > 0) return;
     group.cancel();
     this.open.delete(key);

@@ -1,6 +1,5 @@
 import type { ArmRoute } from '../core/table';
 import type { CallBase } from './calling';
-import { Refusal } from './errors';
 import type { Exchange } from './exchange';
 import type { Passing } from './forward';
 import { withoutHeaders } from './headers';
@@ -8,7 +7,7 @@ import type { Inferring } from './infer';
 import type { Joiner } from './joiner';
 import type { Part } from './joint';
 import { nativeTarget, translate, wantsMetadata } from './protocols';
-import type { Cut } from './protocols/cut';
+import type { Cut, Message } from './protocols/cut';
 import { keyOf } from './protocols/cut';
 import { cutNative } from './protocols/cut-native';
 import { cutV1 } from './protocols/cut-v1';
@@ -23,8 +22,9 @@ import type { NativeItem } from './protocols/native';
 const isCommon = (name: string): boolean =>
   name === 'content-type' || name === 'accept' || name.startsWith('x-');
 
-/** Different in every request, and nothing to a model. */
-const PER_REQUEST = /^x-(?:request-id|forwarded-.*|real-ip|b3-.*|amzn-trace-id|cloud-trace-.*)$/;
+/** Different in every request, and nothing to a model: what proxies and traces leave. */
+const PER_REQUEST =
+  /^x-(?:(?:request|correlation|trace|span|amzn-trace)-id|request-start|real-ip|(?:forwarded|b3|cloud-trace|envoy|datadog)-.*)$/;
 
 /** Who the caller is decides its arm; a key that is known by a header must not keep callers apart. */
 function headersOf({ headers, model }: CallBase): {
@@ -44,12 +44,32 @@ function headersOf({ headers, model }: CallBase): {
   };
 }
 
-function partOf(base: CallBase, cut: Cut | undefined, form: Form, target: string) {
-  if (cut === undefined) return undefined;
-  const { common, own } = headersOf(base);
-  const key = [target, common, keyOf(cut)].join('\0');
-  return { key, cut, form, target, headers: common + own };
+/**
+ * Of JSON; to cut it holds the event loop for about 10 ms a MiB. Who sends more at a time sends
+ * tensors as bytes, or is no small request.
+ */
+const MAX_JSON_BYTES = 1024 * 1024;
+
+function partOf(
+  base: CallBase,
+  { body, jsonBytes }: Message,
+  cut: (message: Message) => Cut | undefined,
+  form: Form,
+  target: string,
+): Part | undefined {
+  if ((jsonBytes ?? body.length) > MAX_JSON_BYTES) return undefined;
+  const own = cut({ body, jsonBytes });
+  if (own === undefined) return undefined;
+  const headers = headersOf(base);
+  const key = [target, headers.common, keyOf(own)].join('\0');
+  const all = headers.common + headers.own;
+  return { key, cut: own, bytes: body.length, form, target, headers: all };
 }
+
+const asText =
+  (cut: (text: string) => Cut | undefined) =>
+  ({ body }: Message): Cut | undefined =>
+    cut(body.toString('latin1'));
 
 /** One that is sent again must be one that may be: a joined call that fails is called one by one. */
 function joins({ model: { inference } }: CallBase): boolean {
@@ -85,11 +105,11 @@ function passingPart(
   if (route.kind === 'v2' && arm.protocol === 'v2') {
     const jsonBytes = jsonBytesOf(exchange, body);
     if (Number.isNaN(jsonBytes)) return undefined;
-    return partOf(base, cutV2({ body, jsonBytes }), FORMS.v2, target);
+    return partOf(base, { body, jsonBytes }, cutV2, FORMS.v2, target);
   }
   const speaksV1 = arm.protocol === 'v1' || arm.protocol === 'tfs';
   if (route.kind !== 'v1' || !speaksV1) return undefined;
-  return partOf(base, cutV1(body.toString('latin1')), FORMS.v1, target);
+  return partOf(base, { body, jsonBytes: undefined }, asText(cutV1), FORMS.v1, target);
 }
 
 /** A call whose bytes pass, with others if its model says so. */
@@ -120,12 +140,11 @@ function nativePart(
   // The first call by itself learns it.
   if (wantsMetadata(arm) && known === undefined) return undefined;
   const { target, body } = translate(arm, id, item, known);
-  const bytes = Buffer.from(body);
+  const message = { body: Buffer.from(body), jsonBytes: undefined };
   const batch = nativeTarget(arm, id, 'batch_inference');
-  const text = bytes.toString('latin1');
-  if (batch !== undefined) return partOf(base, cutNative(text), FORMS.native, batch);
-  if (arm.protocol !== 'v2') return partOf(base, cutV1(text), FORMS.v1, target);
-  return partOf(base, cutV2({ body: bytes, jsonBytes: undefined }), FORMS.v2, target);
+  if (batch !== undefined) return partOf(base, message, asText(cutNative), FORMS.native, batch);
+  if (arm.protocol === 'v2') return partOf(base, message, cutV2, FORMS.v2, target);
+  return partOf(base, message, asText(cutV1), FORMS.v1, target);
 }
 
 /** A native call, with others if its model says so. */
@@ -136,13 +155,5 @@ export function nativeTogether(
   item: NativeItem,
 ): CallBase {
   if (!joins(base)) return base;
-  return gathered(joiner, base, (arm) => {
-    try {
-      return nativePart(inferring, base, arm, item);
-    } catch (error) {
-      // What the server's protocol cannot say is refused when it is called by itself.
-      if (error instanceof Refusal) return undefined;
-      throw error;
-    }
-  });
+  return gathered(joiner, base, (arm) => nativePart(inferring, base, arm, item));
 }

@@ -16,6 +16,8 @@ export interface Part {
   /** Requests of one key go together. */
   readonly key: string;
   readonly cut: Cut;
+  /** Of its body. */
+  readonly bytes: number;
   readonly form: Form;
   readonly target: string;
   /** Of the call that is made for all. */
@@ -175,6 +177,18 @@ function distribute(on: Distributing): void {
   for (const { companion } of all) companion.fail(ended.result);
 }
 
+function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['split']> {
+  const message = messageOf(reply);
+  const [first] = asked;
+  const cuts = asked.map(({ part }) => part.cut);
+  try {
+    return message && first?.part.form.split(message, cuts);
+  } catch {
+    // Whatever it cannot be cut by: nobody must wait for an answer that never comes.
+    return undefined;
+  }
+}
+
 function deal(
   { all, asked, sentAt, told }: Distributing,
   { reply, tries }: Extract<Ended, { kind: 'reply' }>,
@@ -188,10 +202,7 @@ function deal(
     const whole = { body: reply.body, jsonBytes: undefined };
     return all.forEach((member) => give(member, whole));
   }
-  const message = meaning === 'split' ? messageOf(reply) : undefined;
-  const [first] = asked;
-  const cuts = asked.map(({ part }) => part.cut);
-  const answers = message && first?.part.form.split(message, cuts);
+  const answers = meaning === 'split' ? answersOf(reply, asked) : undefined;
   if (answers === undefined) {
     told(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
     return apart(all);

@@ -33,9 +33,16 @@ function baseOf(): CallBase {
   return { model, priority: 'normal', timeoutMs: 30_000, items: 1, signal, headers: '' };
 }
 
-function partOf(): Part {
+function partOf(bytes = 2): Part {
   const cut = cutNative('{}');
-  return { key: keyOf(cut), cut, form: FORMS.native, target: '/batch_inference', headers: '' };
+  return {
+    key: keyOf(cut),
+    cut,
+    bytes,
+    form: FORMS.native,
+    target: '/batch_inference',
+    headers: '',
+  };
 }
 
 function companionOf(ends: string[], deadline = 31_000) {
@@ -57,11 +64,11 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 test('without a delay, what comes in one turn of the event loop goes together', async () => {
   const { joiner, started } = setUp();
   const ends: string[] = [];
-  for (let at = 0; at < 3; at += 1) joiner.gather(baseOf(), companionOf(ends), partOf);
+  for (let at = 0; at < 3; at += 1) joiner.gather(baseOf(), companionOf(ends), () => partOf());
   expect(started).toEqual([]);
   await nextTurn();
   expect(started).toMatchObject([{ items: 3, isJoint: true, arm: 'stable' }]);
-  joiner.gather(baseOf(), companionOf(ends), partOf);
+  joiner.gather(baseOf(), companionOf(ends), () => partOf());
   await nextTurn();
   expect(started).toHaveLength(1);
   expect(ends).toEqual(['alone']);
@@ -70,7 +77,7 @@ test('without a delay, what comes in one turn of the event loop goes together', 
 test('a joined call has the time of whoever has least', async () => {
   const { joiner, started } = setUp();
   for (const deadline of [31_000, 30_900, 30_950]) {
-    joiner.gather(baseOf(), companionOf([], deadline), partOf);
+    joiner.gather(baseOf(), companionOf([], deadline), () => partOf());
   }
   await nextTurn();
   expect(started[0]?.timeoutMs).toBe(29_900);
@@ -86,6 +93,26 @@ test('one that cannot go with others goes at once, and does not count', () => {
 
 test('a full call does not wait for the end of the turn', () => {
   const { joiner, started } = setUp();
-  for (let at = 0; at < 8; at += 1) joiner.gather(baseOf(), companionOf([]), partOf);
+  for (let at = 0; at < 8; at += 1) joiner.gather(baseOf(), companionOf([]), () => partOf());
   expect(started).toMatchObject([{ items: 8 }]);
+});
+
+test('a joined call is no larger than the largest body the model takes', async () => {
+  const { joiner, started } = setUp();
+  const most = model?.inference.maxBodyBytes ?? 0;
+  for (const bytes of [most / 2, most / 2, 1, 1]) {
+    joiner.gather(baseOf(), companionOf([]), () => partOf(bytes));
+  }
+  expect(started).toMatchObject([{ items: 2 }]);
+  await nextTurn();
+  expect(started).toMatchObject([{ items: 2 }, { items: 2 }]);
+});
+
+test('one that cannot be said in words of the server goes alone, where it is told why', () => {
+  const { joiner } = setUp();
+  const ends: string[] = [];
+  joiner.gather(baseOf(), companionOf(ends), () => {
+    throw new Error('no words');
+  });
+  expect(ends).toEqual(['alone']);
 });

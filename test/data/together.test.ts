@@ -230,6 +230,13 @@ test('a request with as many rows as a call may have goes at once, alone', async
   expect(on.plane.joined).toEqual([]);
 });
 
+test('a body whose JSON would take long to cut goes alone', async () => {
+  const on = await routed('v1', doublingV1);
+  const text = `{"instances": [{"n": 1}${' '.repeat(1024 * 1024)}]}`;
+  expect((await on.plane.post(V1, text)).status).toBe(200);
+  expect(on.plane.joined).toEqual([]);
+});
+
 test('rows count, not requests: a call never has more of them than it may', async () => {
   const on = await routed('v1', doublingV1);
   await all(
