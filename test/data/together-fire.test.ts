@@ -355,3 +355,37 @@ test('each request is mirrored by itself', async () => {
   expect(inferences(on.backend)).toHaveLength(1);
   expect(inferences(shadow)).toHaveLength(4);
 });
+
+test('who was admitted together is admitted alone, however full the queue is', async () => {
+  const inference = { maxConcurrency: 1, maxQueueDepth: 0 };
+  const on = await routed('v1', doublingV1, { inference });
+  const got = await Promise.all([1, -1, 3, 4].map((n) => on.plane.post(V1, v1Body(n))));
+  expect(statuses(got)).toEqual([200, 400, 200, 200]);
+  expect(on.plane.outcomes.some(({ shed }) => shed !== undefined)).toBe(false);
+  clean(on.plane);
+});
+
+test('after a storm of callers that come and go, each has one outcome and nothing is left', async () => {
+  const inference = { maxConcurrency: 2, maxQueueDepth: 1000 };
+  const on = await routed('v1', doublingV1, { inference });
+  const { plane, timers } = on;
+  const callers = Array.from({ length: 120 }, (_, n) =>
+    leaving((signal) => plane.ask(V1, asking(v1Body(n % 7 === 0 ? -1 : n), signal))),
+  );
+  for (const [at, { leave }] of callers.entries()) {
+    if (at % 3 !== 0) continue;
+    await arrived(plane, at / 3);
+    leave();
+  }
+  const ends: string[] = [];
+  for (const { gone } of callers) void gone.then((how) => ends.push(how));
+  await until(() => {
+    timers.goOff();
+    return ends.length === 120 && plane.load.active() === 0;
+  }, 'all have ended');
+  expect(ends.filter((how) => how === 'answered').length).toBeGreaterThanOrEqual(80);
+  const stayed = plane.outcomes.filter(({ status }) => status !== 499);
+  expect(stayed.every(({ status }) => status === 200 || status === 400)).toBe(true);
+  expect(stayed.length).toBeGreaterThanOrEqual(80);
+  clean(plane);
+});
