@@ -167,6 +167,7 @@ function openData(
     isReady,
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
+    onJoined: metrics.onJoined,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
       if (verdict === 'disagree')

@@ -7,6 +7,7 @@ import type { Exchange } from './exchange';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import type { Inferring } from './infer';
+import { createJoiner } from './joiner';
 import { DEFAULT_LIMITS } from './limits';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
@@ -26,7 +27,7 @@ export interface DataPlane {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { dispatcher, upstream, random, onShadow, trustedProxies } = options;
+  const { dispatcher, upstream, random, onShadow, trustedProxies, clock, onJoined } = options;
   const { limits = DEFAULT_LIMITS } = options;
   const inferring: Inferring = {
     dispatcher,
@@ -35,7 +36,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     metadata: createMetadataCache(upstream),
   };
   const shadows = createShadows(random, onShadow, limits);
-  const plane: Plane = { ...options, limits, inferring, shadows, trust: trustOf(trustedProxies) };
+  const joiner = createJoiner({ calling: inferring, clock, onJoined });
+  const trust = trustOf(trustedProxies);
+  const plane: Plane = { ...options, limits, inferring, joiner, shadows, trust };
   return { plane, matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 

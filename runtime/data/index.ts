@@ -7,6 +7,7 @@ export { createHttpClient } from './http/client';
 export type { CallerLimits } from './http/serverconnection';
 export type { HttpServer, HttpServerOptions } from './http/server';
 export { openHttpServer } from './http/server';
+export type { Joined } from './joiner';
 export { createManagement } from './management';
 export type { DataPlaneOptions } from './request';
 export type { Limits } from './limits';

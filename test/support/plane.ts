@@ -13,7 +13,7 @@ import type { TableHolder } from '../../runtime/core/table';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { Tuning } from '../../runtime/core/tuning';
 import { DEFAULT_TUNING } from '../../runtime/core/tuning';
-import type { DataPlane, Limits, ShadowReport } from '../../runtime/data';
+import type { DataPlane, Joined, Limits, ShadowReport } from '../../runtime/data';
 import {
   createDataPlane,
   createDispatcher,
@@ -54,6 +54,7 @@ export interface TestPlane {
   readonly load: Load;
   readonly outcomes: readonly Outcome[];
   readonly shadows: readonly ShadowReport[];
+  readonly joined: readonly Joined[];
   readonly faults: readonly unknown[];
   /** Swaps the whole table. */
   readonly route: (...models: readonly Placed[]) => void;
@@ -142,12 +143,15 @@ export interface PlaneOptions {
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
   readonly audit?: (entry: AuditEntry) => void;
+  /** Timers of the data plane alone: how long requests wait for others. */
+  readonly later?: (call: () => void, ms: number) => () => void;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
   const table: TableHolder = { current: EMPTY_TABLE };
   const outcomes: Outcome[] = [];
   const shadows: ShadowReport[] = [];
+  const joined: Joined[] = [];
   const faults: unknown[] = [];
   const random = options.random ?? Math.random;
   const clock = {
@@ -171,7 +175,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     table,
     dispatcher,
     upstream,
-    clock,
+    clock: { ...clock, ...(options.later && { setTimeout: options.later }) },
     random,
     authenticate: options.authenticate ?? OPEN,
     newId: () => `id-${(ids += 1)}`,
@@ -182,6 +186,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     audit: options.audit,
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
+    onJoined: (one) => joined.push(one),
     onFault: (_id, error) => faults.push(error),
   });
   const server = await openHttpServer({
@@ -199,6 +204,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     load,
     outcomes,
     shadows,
+    joined,
     faults,
     route: (...models) => {
       generation += 1;
