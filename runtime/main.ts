@@ -35,7 +35,7 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { trustOf } from './proxies';
-import { callersOf, connectionsOf, limitsOf, tuningOf } from './settings';
+import { callersOf, connectionsOf, hostOf, limitsOf, tuningOf } from './settings';
 
 /** Between two looks of the control loop, milliseconds. */
 const TICK_MS = 1000;
@@ -260,6 +260,7 @@ async function openPublic(
   try {
     const opened = await openHttpServer({
       ...server,
+      host: hostOf(config),
       limits: callersOf(config),
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
@@ -281,9 +282,11 @@ async function openPorts(
   control: Control,
   opened: Listener[],
 ): Promise<void> {
-  const { host, opsPort } = options.config.server;
+  const { config } = options;
+  const { opsPort } = config.server;
   opened.push(await openPublic(options, data, control));
-  if (opsPort !== undefined) opened.push(await listenForOps(host, opsPort, control.opsApp));
+  if (opsPort === undefined) return;
+  opened.push(await listenForOps(hostOf(config), opsPort, control.opsApp));
 }
 
 /**
@@ -337,9 +340,10 @@ function snapshotOf(cluster: Cluster): Snapshot {
   return watch.snapshot();
 }
 
-function urlOf({ server }: Config, port: number): string {
-  const everywhere = server.host === '0.0.0.0' || server.host === '::';
-  const host = everywhere ? '127.0.0.1' : server.host;
-  const name = host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host;
+function urlOf(config: Config, port: number): string {
+  const { server } = config;
+  const own = hostOf(config);
+  const host = own === '0.0.0.0' || own === '::' ? '127.0.0.1' : own;
+  const name = host.includes(':') ? `[${host}]` : host;
   return `${server.tls === undefined ? 'http' : 'https'}://${name}:${port}`;
 }

@@ -1,6 +1,7 @@
 import type { Config } from './config';
 import type { Tuning } from './core/tuning';
 import type { CallerLimits, ClientOptions, Limits } from './data';
+import { DEFAULT_CALLER_LIMITS } from './data';
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -23,8 +24,12 @@ export function connectionsOf({ routing }: Config): ClientOptions {
   return { connectMs, idleMs, maxIdle };
 }
 
+/** `[::1]`, as it stands in a URL, is `::1` to the kernel. */
+export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
+
 export function callersOf({ server }: Config): CallerLimits {
   return {
+    ...DEFAULT_CALLER_LIMITS,
     headMs: server.headersSeconds * 1000,
     keepAliveMs: server.keepAliveSeconds * 1000,
     maxHeadBytes: server.maxHeaderBytes,

@@ -136,9 +136,10 @@ export abstract class Call implements Job {
     { method, target, body }: Asked,
     asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
   ): void {
-    const { headers, signal } = this;
+    const { headers, signal, replayable } = this;
+    const repeatable = replayable && this.model.inference.idempotent;
     this.calling.upstream.send(
-      { replica, method, target, headers, body, timeoutMs, signal },
+      { replica, method, target, headers, body, timeoutMs, signal, repeatable },
       asker,
     );
   }

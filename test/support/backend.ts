@@ -43,7 +43,7 @@ export type Behave = (seen: Seen, nth: number) => Behaviour | Promise<Behaviour>
 /** A real HTTP server on 127.0.0.1 that misbehaves on demand. */
 export interface Backend {
   readonly port: number;
-  /** `127.0.0.1:port` */
+  /** `127.0.0.1:port`, `[::1]:port` */
   readonly address: string;
   readonly seen: readonly Seen[];
   /** Requests begun and not ended. */
@@ -122,7 +122,7 @@ export async function stopBackends(): Promise<void> {
   await Promise.all([...running].map((one) => one.kill()));
 }
 
-export function startBackend(behave: Behave): Promise<Backend> {
+export function startBackend(behave: Behave, host = '127.0.0.1'): Promise<Backend> {
   const seen: Seen[] = [];
   const sockets = new Set<Socket>();
   let behaviour = behave;
@@ -146,9 +146,9 @@ export function startBackend(behave: Behave): Promise<Backend> {
     socket.on('close', () => sockets.delete(socket));
   });
   return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(0, host, () => {
       const { port } = server.address() as AddressInfo;
-      const address = `127.0.0.1:${port}`;
+      const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       const backend: Backend = {
         port,
         address,
@@ -164,7 +164,7 @@ export function startBackend(behave: Behave): Promise<Backend> {
         },
         replica: (more) => ({
           id: address,
-          host: '127.0.0.1',
+          host,
           port,
           address,
           version: 'v1',

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Asker, Broken, HeaderText, Signal, Sink, Source } from '../exchange';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
+import type { Fields } from './fields';
 import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
 import { parseResponse } from './response';
@@ -10,6 +11,14 @@ import { parseResponse } from './response';
 const ONE_WRITE_BYTES = 16_384;
 /** So much of an answer is kept that nobody reads yet. */
 const MAX_UNREAD_BYTES = 65_536;
+/**
+ * A server that had closed a kept connection when a request came says so within a round trip;
+ * what breaks later broke while the request ran. Milliseconds.
+ */
+const STALE_MS = 100;
+/** A server that names its own limit closes about then: go before it does; milliseconds. */
+const HINT_MARGIN_MS = 1000;
+const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
 
 /** One request over a connection. */
 export interface Asking {
@@ -21,6 +30,8 @@ export interface Asking {
   /** Milliseconds until the first byte, and then between bytes. */
   readonly timeoutMs: number;
   readonly signal: Signal;
+  /** May the server do it twice? */
+  readonly repeatable: boolean;
 }
 
 function write(socket: Socket, { method, target, headers, body }: Asking): void {
@@ -35,11 +46,22 @@ function write(socket: Socket, { method, target, headers, body }: Asking): void 
   }
 }
 
+/** `Keep-Alive: timeout=5`, as node:http says it. */
+function keptMsOf(fields: Fields): number {
+  const [, seconds] = TIMEOUT_HINT.exec(fields.get('keep-alive') ?? '') ?? [];
+  return seconds === undefined ? Infinity : Number(seconds) * 1000 - HINT_MARGIN_MS;
+}
+
 /** What the pool wants to know. */
 export interface Owner {
   /** The answer is complete and the connection can take another request. */
   readonly onFree: (connection: ClientConnection) => void;
   readonly onGone: (connection: ClientConnection) => void;
+  /**
+   * The server had closed the connection before it took the request, which needs another one. Not
+   * called for the first request of a connection.
+   */
+  readonly onStale: (asking: Asking, asker: Asker) => void;
 }
 
 /** One connection to a server: requests one after the other. */
@@ -60,8 +82,17 @@ export class ClientConnection implements Source {
   /** The server ended the connection before anyone read the answer. */
   private isEnded = false;
 
+  /** Has a byte of the answer come? */
+  private isHeard = false;
+  /** The kernel took not a byte of the request. */
+  private isUnsent = false;
+  /** When the request went out over a connection that was kept; undefined: it is the first. */
+  private reusedAt: number | undefined;
+
   /** When its last answer was complete; milliseconds of `performance.now()`. */
   idleSince = 0;
+  /** So long the server keeps an idle connection, as it says itself, and a margin; milliseconds. */
+  keptMs = Infinity;
 
   constructor(
     private readonly socket: Socket,
@@ -92,9 +123,23 @@ export class ClientConnection implements Source {
   ask(asking: Asking, asker: Asker): void {
     this.asking = asking;
     this.asker = asker;
+    this.isHeard = false;
+    if (this.idleSince > 0) this.reusedAt = performance.now();
     asking.signal.addEventListener('abort', this.onAbort);
     this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
     write(this.socket, asking);
+    // Told at once it is of the whole request; told later it may be of the end of it.
+    this.isUnsent = this.socket.errored !== null;
+  }
+
+  /** What is to be asked again, for the server had closed the connection before it came. */
+  private unheard(why: Broken): Asking | undefined {
+    const { asking, reusedAt } = this;
+    if (why.kind !== 'reset' || asking === undefined || reusedAt === undefined) return undefined;
+    const elapsed = performance.now() - reusedAt;
+    const isSafe = this.isUnsent || (asking.repeatable && elapsed < STALE_MS);
+    if (this.isHeard || !isSafe) return undefined;
+    return { ...asking, timeoutMs: Math.max(1, asking.timeoutMs - elapsed) };
   }
 
   private readonly onAbort = (): void => this.break({ kind: 'aborted' });
@@ -104,6 +149,7 @@ export class ClientConnection implements Source {
   onData(bytes: Buffer): void {
     // Nobody asked: whatever this is, it is no answer to the next request.
     if (this.asking === undefined) return void this.socket.destroy();
+    this.isHeard = true;
     this.timer?.refresh();
     try {
       if (this.reader === undefined) this.takeHead(bytes);
@@ -128,6 +174,7 @@ export class ClientConnection implements Source {
     this.reader = readerOf(head.framing);
     this.keepAlive = head.keepAlive;
     const { status, fields } = head;
+    if (this.idleSince === 0) this.keptMs = keptMsOf(fields);
     const { asker, reader } = this;
     this.asker = undefined;
     // Taken before the asker is told: whoever reads at once gets it without a copy.
@@ -238,8 +285,10 @@ export class ClientConnection implements Source {
 
   private break(why: Broken): void {
     const { asker, sink } = this;
+    const unheard = this.unheard(why);
     this.release();
     this.socket.destroy();
+    if (unheard !== undefined && asker !== undefined) return this.owner.onStale(unheard, asker);
     asker?.broken(why);
     sink?.fail(why);
   }

@@ -47,6 +47,7 @@ async function asked(port: number, method = 'GET', timeoutMs = 2000): Promise<st
     body: undefined,
     timeoutMs,
     signal,
+    repeatable: true,
   };
   const place = { host: '127.0.0.1', port };
   const result = await exchanged((asker) => client.send(place, asking, asker));
