@@ -11,7 +11,7 @@ export interface Sending {
   readonly target: string;
   readonly headers: HeaderText;
   readonly body: Buffer | undefined;
-  /** Milliseconds until the first byte, and then between bytes. */
+  /** Milliseconds until the head of the answer is there, and then between bytes. */
   readonly timeoutMs: number;
   /** Aborted when the caller goes away. */
   readonly signal: Signal;

@@ -35,6 +35,10 @@ export type Behaviour =
   | { readonly kind: 'half'; readonly body: string }
   /** These bytes instead of HTTP, then the end. */
   | { readonly kind: 'garbage'; readonly bytes: string }
+  /** These bytes, HTTP or not; then the end, a reset, or nothing more. */
+  | { readonly kind: 'raw'; readonly bytes: string; readonly then: 'end' | 'reset' | 'stay' }
+  /** These bytes, one after the other. */
+  | { readonly kind: 'drip'; readonly bytes: string; readonly everyMs: number }
   /** Never an answer. */
   | { readonly kind: 'silence' };
 
@@ -104,8 +108,32 @@ async function perform(behaviour: Behaviour, response: ServerResponse): Promise<
     case 'garbage':
       socket.end(behaviour.bytes);
       return;
+    case 'raw': {
+      const { bytes, then } = behaviour;
+      if (then === 'end') socket.end(bytes, 'latin1');
+      // A reset overtakes what is still on its way: until it is read there is none.
+      else socket.write(bytes, 'latin1', () => then === 'reset' && resetLater(socket));
+      return;
+    }
+    case 'drip':
+      drip(socket, behaviour.bytes, behaviour.everyMs);
+      return;
     case 'silence':
   }
+}
+
+function resetLater(socket: Socket): void {
+  setTimeout(() => socket.resetAndDestroy(), 20);
+}
+
+function drip(socket: Socket, bytes: string, everyMs: number): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    socket.write(bytes.charAt(at), 'latin1');
+    at += 1;
+    if (at >= bytes.length) clearInterval(timer);
+  }, everyMs);
+  socket.once('close', () => clearInterval(timer));
 }
 
 function stop(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {

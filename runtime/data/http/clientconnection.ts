@@ -27,7 +27,7 @@ export interface Asking {
   /** All of them, `Host` and the length of the body included. */
   readonly headers: HeaderText;
   readonly body: Buffer | undefined;
-  /** Milliseconds until the first byte, and then between bytes. */
+  /** Milliseconds until the head of the answer is there, and then between bytes. */
   readonly timeoutMs: number;
   readonly signal: Signal;
   /** May the server do it twice? */
@@ -150,10 +150,10 @@ export class ClientConnection implements Source {
     // Nobody asked: whatever this is, it is no answer to the next request.
     if (this.asking === undefined) return void this.socket.destroy();
     this.isHeard = true;
-    this.timer?.refresh();
     try {
-      if (this.reader === undefined) this.takeHead(bytes);
-      else this.takeBody(bytes);
+      if (this.reader === undefined) return this.takeHead(bytes);
+      this.timer?.refresh();
+      this.takeBody(bytes);
     } catch (error) {
       if (!(error instanceof HttpFault)) throw error;
       this.break({ kind: 'protocol', message: error.message });
@@ -171,6 +171,8 @@ export class ClientConnection implements Source {
       throw new HttpFault(502, 'status 101 to a request that asked for none');
     // An interim answer; the real one follows.
     if (head.status < 200) return rest.length > 0 ? this.takeHead(rest) : undefined;
+    // Not for a part of a head: one that drips would never be late.
+    this.timer?.refresh();
     this.reader = readerOf(head.framing);
     this.keepAlive = head.keepAlive;
     const { status, fields } = head;
