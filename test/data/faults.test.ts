@@ -27,10 +27,10 @@ interface Fault {
   readonly blamed: boolean;
 }
 
-const raw = (bytes: string, then: 'end' | 'reset' | 'stay'): Behaviour => ({
+const raw = (bytes: string, last: 'end' | 'reset' | 'stay'): Behaviour => ({
   kind: 'raw',
   bytes,
-  then,
+  last,
 });
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

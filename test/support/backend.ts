@@ -36,7 +36,7 @@ export type Behaviour =
   /** These bytes instead of HTTP, then the end. */
   | { readonly kind: 'garbage'; readonly bytes: string }
   /** These bytes, HTTP or not; then the end, a reset, or nothing more. */
-  | { readonly kind: 'raw'; readonly bytes: string; readonly then: 'end' | 'reset' | 'stay' }
+  | { readonly kind: 'raw'; readonly bytes: string; readonly last: 'end' | 'reset' | 'stay' }
   /** These bytes, one after the other. */
   | { readonly kind: 'drip'; readonly bytes: string; readonly everyMs: number }
   /** Never an answer. */
@@ -109,10 +109,10 @@ async function perform(behaviour: Behaviour, response: ServerResponse): Promise<
       socket.end(behaviour.bytes);
       return;
     case 'raw': {
-      const { bytes, then } = behaviour;
-      if (then === 'end') socket.end(bytes, 'latin1');
+      const { bytes, last } = behaviour;
+      if (last === 'end') socket.end(bytes, 'latin1');
       // A reset overtakes what is still on its way: until it is read there is none.
-      else socket.write(bytes, 'latin1', () => then === 'reset' && resetLater(socket));
+      else socket.write(bytes, 'latin1', () => last === 'reset' && resetLater(socket));
       return;
     }
     case 'drip':

@@ -54,7 +54,8 @@ export class Streaming {
     source.flow({
       data: (piece) => this.write(piece),
       end: () => this.onEnd(),
-      fail: () => this.end('source_broke'),
+      // A caller who goes takes the source along; it may be the first to say so.
+      fail: ({ kind }) => this.end(kind === 'aborted' ? 'caller_gone' : 'source_broke'),
     });
     // An event stream must not wait for its first event.
     if (this.head !== undefined) this.flushHead();
