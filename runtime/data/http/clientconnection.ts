@@ -5,6 +5,7 @@ import { readerOf } from './body';
 import type { Fields } from './fields';
 import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
+import type { ResponseHead } from './response';
 import { parseResponse } from './response';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
@@ -163,21 +164,26 @@ export class ClientConnection implements Source {
   private takeHead(bytes: Buffer): void {
     const { asking } = this;
     if (asking === undefined) return;
-    const found = this.heads.take(bytes);
-    if (found === undefined) return;
-    const head = parseResponse(found.head, asking.method);
-    const rest = bytes.subarray(found.end);
-    if (head.status === 101)
-      throw new HttpFault(502, 'status 101 to a request that asked for none');
-    // An interim answer; the real one follows.
-    if (head.status < 200) return rest.length > 0 ? this.takeHead(rest) : undefined;
+    // Interim answers come before the real one.
+    for (let rest = bytes; rest.length > 0;) {
+      const found = this.heads.take(rest);
+      if (found === undefined) return;
+      const head = parseResponse(found.head, asking.method);
+      rest = rest.subarray(found.end);
+      if (head.status === 101)
+        throw new HttpFault(502, 'status 101 to a request that asked for none');
+      if (head.status >= 200) return this.begin(head, rest);
+    }
+  }
+
+  private begin({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
     // Not for a part of a head: one that drips would never be late.
     this.timer?.refresh();
-    this.reader = readerOf(head.framing);
-    this.keepAlive = head.keepAlive;
-    const { status, fields } = head;
+    const reader = readerOf(framing);
+    this.reader = reader;
+    this.keepAlive = keepAlive;
     if (this.idleSince === 0) this.keptMs = keptMsOf(fields);
-    const { asker, reader } = this;
+    const { asker } = this;
     this.asker = undefined;
     // Taken before the asker is told: whoever reads at once gets it without a copy.
     this.arrived = rest;
