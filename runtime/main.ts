@@ -37,7 +37,7 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { trustOf } from './proxies';
-import { callersOf, connectionsOf, grpcOf, limitsOf, tuningOf } from './settings';
+import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
@@ -243,6 +243,7 @@ async function openPublic(
   try {
     const opened = await openHttpServer({
       ...server,
+      host: hostOf(config),
       limits: callersOf(config),
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
@@ -281,7 +282,7 @@ async function openPorts(
   const http = await openPublic(options, data, control);
   opened.push(http);
   if (server.opsPort !== undefined) {
-    opened.push(await listenForOps(server.host, server.opsPort, control.opsApp));
+    opened.push(await listenForOps(hostOf(options.config), server.opsPort, control.opsApp));
   }
   const grpc = await openGrpc(options, data);
   if (grpc !== undefined) opened.push(grpc);

@@ -144,10 +144,11 @@ export abstract class Call implements Job {
     asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
   ): void {
     if (given !== undefined) return asker.answered(given);
-    const { signal } = this;
+    const { signal, replayable } = this;
     const headers = this.headers + more;
+    const repeatable = replayable && this.model.inference.idempotent;
     this.calling.upstream.send(
-      { replica, method, target, headers, body, timeoutMs, signal },
+      { replica, method, target, headers, body, timeoutMs, signal, repeatable },
       asker,
     );
   }

@@ -58,12 +58,20 @@ function handle(plane: Plane, bare: Exchange): void {
   };
   try {
     const matched = matchPath(exchange.method, exchange.path);
+    if (matched.found === 'method' && exchange.method === 'OPTIONS') {
+      return answerOptions(request, matched.allow);
+    }
     if (matched.found !== 'route') throw notFound(matched);
     kind = matched.route.kind;
     answer(plane, request, matched.route)?.catch(request.fail);
   } catch (error) {
     request.fail(error);
   }
+}
+
+/** What a path takes is no secret: /openapi.json says it, too. */
+function answerOptions({ exchange, tracing }: Request, allow: readonly string[]): void {
+  exchange.answer(204, `allow: ${allow.join(', ')}\r\n${ownHeaders(tracing)}`, '');
 }
 
 function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {

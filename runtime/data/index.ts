@@ -5,6 +5,7 @@ export { createDataPlane } from './handler';
 export type { ClientOptions } from './http/client';
 export { createHttpClient } from './http/client';
 export type { CallerLimits } from './http/serverconnection';
+export { DEFAULT_CALLER_LIMITS } from './http/serverconnection';
 export type { HttpServer, HttpServerOptions } from './http/server';
 export { openHttpServer } from './http/server';
 export type { Joined } from './joiner';

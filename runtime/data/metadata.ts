@@ -27,7 +27,7 @@ export function createMetadataCache(upstream: Upstream): MetadataCache {
     const { replica, remainingMs: timeoutMs } = attempt;
     const target = `/v2/models/${encodeURIComponent(model)}`;
     const sending = { replica, method: 'GET', target, headers: '', body: undefined };
-    const whole = { ...sending, timeoutMs, signal };
+    const whole = { ...sending, timeoutMs, signal, repeatable: true };
     const answered = await exchanged((asker) => upstream.send(whole, asker));
     if (answered.kind !== 'answered') return undefined;
     const body = await readAll(answered, MAX_BYTES, timeoutMs);

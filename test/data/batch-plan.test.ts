@@ -41,7 +41,7 @@ type Arms = Readonly<Record<string, readonly Behave[]>>;
 async function routed(arms: Arms, input: Placed['input'] = {}, options: PlaneOptions = {}) {
   const backends: Record<string, readonly Backend[]> = {};
   for (const [arm, behaves] of Object.entries(arms)) {
-    backends[arm] = await Promise.all(behaves.map(startBackend));
+    backends[arm] = await Promise.all(behaves.map((behave) => startBackend(behave)));
   }
   const plane = await startPlane(options);
   const ports = Object.fromEntries(
@@ -105,16 +105,18 @@ test('when the second replica dies, too, only the items of that chunk are errors
   const { plane } = await routed({ stable: [doubling, doubling] });
   const fatal: Behave = (seen, nth) =>
     seen.body.includes('"n":7') ? { kind: 'reset' } : doubling(seen, nth);
-  const backends = await Promise.all([fatal, fatal].map(startBackend));
+  const backends = await Promise.all([fatal, fatal].map((behave) => startBackend(behave)));
   plane.route({ input: { id: 'iris' }, ports: { stable: backends.map(({ port }) => port) } });
   const got = bodyOf(await plane.post(BATCH, { requests: itemsOf(upTo(8)) }));
   expect([got.succeeded, got.failed]).toEqual([4, 4]);
   expect(got.results.slice(4).map(({ error }) => error?.code)).toEqual(
     Array(4).fill('UPSTREAM_ERROR'),
   );
-  // Each of the two was asked for the chunk once.
+  // Each of the two was asked for the chunk once; that a kept connection broke at once is no try, for
+  // it may have been closed before the request came.
   const asked = backends.map((one) => sentTo(one).filter((items) => items.includes(7)).length);
-  expect(asked).toEqual([1, 1]);
+  expect(Math.min(...asked)).toBe(1);
+  expect(Math.max(...asked)).toBeLessThanOrEqual(2);
 });
 
 test('who has more free slots gets more items', async () => {

@@ -36,7 +36,7 @@ export function createExtensions(upstream: Upstream): Extensions {
   const known = new Map<string, { readonly version: string; readonly binary: boolean }>();
   const ask = async ({ replica, remainingMs: timeoutMs }: Attempt, signal: Signal) => {
     const sending = { replica, method: 'GET', target: '/v2', headers: '', body: undefined };
-    const whole = { ...sending, timeoutMs, signal };
+    const whole = { ...sending, timeoutMs, signal, repeatable: true };
     const answered = await exchanged((asker) => upstream.send(whole, asker));
     if (answered.kind !== 'answered') return undefined;
     const body = await readAll(answered, MAX_BYTES, timeoutMs);
