@@ -43,15 +43,11 @@ export class BusyError extends Error {
   }
 }
 
-/** What undici says of every broken connection; the cause says which. */
-const GENERIC = new Set(['fetch failed', 'terminated']);
-
-/** What went wrong, in the words that help. */
-export function reasonOf(error: unknown): string {
-  const { message, cause } = Object(error) as { message?: unknown; cause?: unknown };
-  if (typeof message !== 'string') return String(error);
-  return GENERIC.has(message) && cause !== undefined ? reasonOf(cause) : message;
-}
+/** What went wrong, in words. */
+export const reasonOf = (error: unknown): string =>
+  error instanceof Error
+    ? error.message
+    : String((error as { message?: unknown }).message ?? error);
 
 /** Statuses after which the same request may succeed (RFC 9110; 408 and 425 included). */
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);

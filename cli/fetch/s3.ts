@@ -130,7 +130,7 @@ async function objectsBelow(
   for (let token: string | undefined, more = true; more; more = token !== undefined) {
     const query = new URLSearchParams({ 'list-type': '2', prefix });
     if (token !== undefined) query.set('continuation-token', token);
-    const response = await expectOk(await ask(`${base}/?${query.toString()}`), `list ${prefix}`);
+    const response = await expectOk(await ask(`${base}?${query.toString()}`), `list ${prefix}`);
     const xml = await response.text();
     objects.push(...objectsIn(xml));
     token = xmlValues(xml, 'NextContinuationToken')[0];

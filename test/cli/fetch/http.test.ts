@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, get } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { connect } from 'node:net';
+import { connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
+import { proxyFor } from '../../../cli/fetch/proxy';
 import type { Place, Store } from './support';
 import { BYTES, place, serveBytes, SHA, store } from './support';
 
@@ -113,14 +114,17 @@ describe('certificates', () => {
 });
 
 describe('proxies', () => {
-  /** A proxy that tunnels (RFC 9110, 9.3.6) and remembers where to. */
+  /** A proxy that passes requests on and tunnels (RFC 9110, 9.3.6), and remembers what it was asked. */
   async function proxy() {
-    const tunnels: string[] = [];
+    const asked: string[] = [];
     const sockets = new Set<Socket>();
-    const server = createHttpServer();
-    server.on('connect', (request, client: Socket, head: Buffer) => {
-      tunnels.push(request.url ?? '');
-      const [host = '', port] = (request.url ?? '').split(':');
+    const server = createHttpServer(({ url = '', headers }, response) => {
+      asked.push(`${url} ${headers['proxy-authorization']}`);
+      get(url, (answer) => answer.pipe(response));
+    });
+    server.on('connect', ({ url = '' }, client: Socket, head: Buffer) => {
+      asked.push(`CONNECT ${url}`);
+      const [host = '', port] = url.split(':');
       const upstream = connect(Number(port), host, () => {
         client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
         upstream.write(head);
@@ -134,30 +138,85 @@ describe('proxies', () => {
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     const close = async (): Promise<void> => {
       for (const socket of sockets) socket.destroy();
+      server.closeAllConnections();
       await new Promise((done) => server.close(done));
     };
-    return {
-      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      tunnels,
-      close,
-    };
+    return { port: (server.address() as AddressInfo).port, asked, close };
   }
 
-  test('the proxy of the environment is used, except for hosts it names', async () => {
+  test('the proxy of the environment is asked with its own password, except for hosts it names', async () => {
     const source = await storeOf((request, response) => serveBytes(request, response, BYTES));
-    const { url, tunnels, close } = await proxy();
+    const { port, asked, close } = await proxy();
     try {
-      const job = { uri: 's3://b/m', endpoint: source.url, sha256: SHA };
-      await here.run({ ...job, as: 'a' }, { env: { HTTP_PROXY: url } });
-      expect(tunnels).toEqual([source.url.replace('http://', '')]);
-      const env = { HTTP_PROXY: url, NO_PROXY: '127.0.0.1' };
-      await here.run({ ...job, uri: 's3://b/n', as: 'b' }, { env });
-      expect(tunnels).toHaveLength(1);
-      expect(here.read('b').equals(BYTES)).toBe(true);
+      const job = { endpoint: source.url, sha256: SHA };
+      const HTTP_PROXY = `http://me:secret@127.0.0.1:${port}`;
+      await here.run({ ...job, uri: 's3://b/m', as: 'a' }, { env: { HTTP_PROXY } });
+      const password = Buffer.from('me:secret').toString('base64');
+      expect(asked).toEqual([`${source.url}/b/m Basic ${password}`]);
+      for (const NO_PROXY of ['127.0.0.1', '127.0.0.0/8', '*', source.url.replace('http://', '')]) {
+        const uri = `s3://b/${NO_PROXY.length}`;
+        await here.run({ ...job, uri, as: 'b' }, { env: { HTTP_PROXY, NO_PROXY } });
+      }
+      expect(asked).toHaveLength(1);
+      expect(JSON.stringify(source.requests.map(({ headers }) => headers))).not.toMatch(
+        /proxy-auth/,
+      );
     } finally {
       await close();
     }
   });
+
+  test('https goes through a tunnel, so that the proxy sees neither key nor content', async () => {
+    const { file, cert, key } = certificate();
+    const source = await storeOf(
+      (request, response) => serveBytes(request, response, BYTES),
+      createServer({ cert, key }),
+    );
+    const { port, asked, close } = await proxy();
+    try {
+      const env = { ...KEYS, HTTPS_PROXY: `127.0.0.1:${port}` };
+      const job = { uri: 's3://b/m', endpoint: source.url, as: 'm', sha256: SHA };
+      await here.run({ ...job, ca: file }, { env });
+      expect(asked).toEqual([`CONNECT ${source.url.replace('https://', '')}`]);
+      await expect(here.run({ ...job, to: `${here.folder}/x` }, { env })).rejects.toThrow(
+        /self-signed certificate/,
+      );
+    } finally {
+      await close();
+    }
+  });
+
+  test.each([
+    ['https://a.example.org/x', 'example.org', false],
+    ['https://a.example.org/x', '.example.org', false],
+    ['https://a.example.org/x', '*.example.org', false],
+    ['https://notexample.org/x', 'example.org', true],
+    ['https://a.example.org/x', 'other.org, a.example.org:443', false],
+    ['https://a.example.org:8443/x', 'a.example.org:443', true],
+    ['https://10.1.2.3/x', '10.0.0.0/8', false],
+    ['https://11.1.2.3/x', '10.0.0.0/8', true],
+    ['https://[fd00::1]/x', 'fd00::/8', false],
+  ])('%s with NO_PROXY=%s goes through the proxy: %s', (url, NO_PROXY, through) => {
+    const found = proxyFor(new URL(url), { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY });
+    expect(found !== undefined).toBe(through);
+  });
+});
+
+test('a server that closes at once, while the disk is still busy, ends nothing', async () => {
+  const source = createTcpServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.once('data', () => {
+      const head = `HTTP/1.1 200 OK\r\ncontent-length: ${BYTES.length}\r\nconnection: close\r\n\r\n`;
+      socket.end(Buffer.concat([Buffer.from(head), BYTES]));
+    });
+  });
+  await new Promise<void>((done) => source.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
+  const folders = Array.from({ length: 20 }, (_, index) => join(here.folder, `${index}`));
+  const job = { uri: 's3://b/m', endpoint: url, as: 'm', sha256: SHA };
+  await Promise.all(folders.map((to) => here.run({ ...job, to })));
+  expect(here.read('19/m').equals(BYTES)).toBe(true);
+  await new Promise((done) => source.close(done));
 });
 
 test('a refused connection is named with its address', async () => {
