@@ -101,7 +101,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'pino',
     'node:',
   ],
-  'cli/fetch/': ['lib/spec', 'aws4fetch', 'tar', 'undici', 'yauzl', 'node:'],
+  'cli/fetch/': ['lib/spec', 'aws4fetch', 'tar', 'yauzl', 'node:'],
   'cli/': ['lib/', 'types:runtime/', 'lazy:runtime/', 'commander', 'yaml', 'node:'],
 };
 
