@@ -41,3 +41,11 @@ export class KubeError extends Error {
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
+
+/** `ECONNREFUSED` and the like say more than an empty message of an AggregateError. */
+export function networkError(what: string, error: unknown): KubeError {
+  if (error instanceof KubeError) return error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  const text = [code, message].filter((part) => part !== undefined && part !== '').join(' ');
+  return new KubeError('network', `${what}: ${text}`);
+}
