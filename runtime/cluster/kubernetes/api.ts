@@ -97,6 +97,8 @@ export interface WatchOptions {
 }
 
 export type WatchEvent =
+  /** The server has taken the watch; comes once, first. */
+  | { readonly type: 'OPENED' }
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject }
   /** Nothing happened up to here. */
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };

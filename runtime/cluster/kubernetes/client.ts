@@ -181,10 +181,12 @@ class Client implements KubeApi {
     outer: AbortSignal,
   ): Promise<void> {
     const what = whatOf(call);
-    const ms = timeoutSeconds * 1000 + WATCH_GRACE_MS;
-    return inTime({ what, ms, timing: this.timing, outer }, async (signal) => {
+    const bounds = { what, ms: REQUEST_TIMEOUT_MS, timing: this.timing, outer };
+    return inTime(bounds, async (signal, prolong) => {
       const answer = await this.transport.open(call, signal);
       if (answer.statusCode !== 200) throw await answerError(what, answer);
+      prolong(timeoutSeconds * 1000 + WATCH_GRACE_MS);
+      onEvent({ type: 'OPENED' });
       await readEvents(what, answer, onEvent);
     });
   }

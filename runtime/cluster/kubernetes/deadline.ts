@@ -20,21 +20,28 @@ export interface Bounds {
   readonly outer?: AbortSignal;
 }
 
+/** Gives the work so many milliseconds from now on. */
+export type Prolong = (ms: number) => void;
+
 /** Does work that must end in time: the signal it gets is aborted with a KubeError `timeout`. */
 export async function inTime<T>(
   { what, ms, timing, outer }: Bounds,
-  work: (signal: AbortSignal) => Promise<T>,
+  work: (signal: AbortSignal, prolong: Prolong) => Promise<T>,
 ): Promise<T> {
   const inner = new AbortController();
-  const late = (): void =>
-    inner.abort(new KubeError('timeout', `${what}: not done in ${ms / 1000} s`));
+  let cancel = (): void => undefined;
+  const prolong: Prolong = (more) => {
+    cancel();
+    const error = new KubeError('timeout', `${what}: not done in ${more / 1000} s`);
+    cancel = timing.after(() => inner.abort(error), more);
+  };
   const forward = (): void => inner.abort(outer?.reason);
   if (outer?.aborted === true) forward();
   // Not AbortSignal.any: the outer one lives for long, and would remember every call.
   outer?.addEventListener('abort', forward, { once: true });
-  const cancel = timing.after(late, ms);
+  prolong(ms);
   try {
-    return await work(inner.signal);
+    return await work(inner.signal, prolong);
   } catch (error) {
     throw inner.signal.aborted ? inner.signal.reason : error;
   } finally {

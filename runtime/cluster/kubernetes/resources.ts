@@ -9,7 +9,7 @@ export interface Resource {
 }
 
 function resource(apiVersion: string, plural: string, kind: string): Resource {
-  const [version = '', group = ''] = apiVersion.split('/').reverse();
+  const [version = '', group = ''] = apiVersion.split('/').toReversed();
   return { group, version, plural, kind };
 }
 
