@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import type { KubeApi, KubeObject, WatchEvent } from '../../../runtime/cluster/kubernetes/api';
 import { openKubernetes, REQUEST_TIMEOUT_MS } from '../../../runtime/cluster/kubernetes/client';
 import type { KubeError } from '../../../runtime/cluster/kubernetes/errors';
@@ -340,6 +340,33 @@ test('a kubeconfig that is not there or names no cluster is refused with what to
   expect((await missing).message).toContain('kubernetes.config_path');
   const wrong = refusal(openKubernetes({ configPath: server.kubeconfig(), context: 'y' }));
   expect((await wrong).message).toContain('context y has no cluster; contexts: x');
+});
+
+describe('without a path', () => {
+  const { KUBECONFIG, HOME } = process.env;
+  afterEach(() => {
+    for (const [name, value] of Object.entries({ KUBECONFIG, HOME }))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+  });
+
+  test('KUBECONFIG says where to go', async () => {
+    const server = await startApiServer(answered(MAP));
+    process.env.KUBECONFIG = server.kubeconfig();
+    ({ api } = await openKubernetes({}, timing));
+    expect(await api.get(ConfigMap, 'models', 'iris')).toEqual(MAP);
+  });
+
+  // Within a pod there is always an account.
+  const outside = existsSync('/var/run/secrets/kubernetes.io/serviceaccount') ? test.skip : test;
+  outside('nothing that says where to go is refused with what to do', async () => {
+    const server = await startApiServer(answered(MAP));
+    delete process.env.KUBECONFIG;
+    process.env.HOME = server.file('home');
+    const error = await refusal(openKubernetes());
+    expect(error).toMatchObject({ kind: 'access' });
+    expect(error.message).toMatch(/nothing says where.*KUBECONFIG.*service account/);
+  });
 });
 
 test('the namespace is that of the context', async () => {
