@@ -1,6 +1,7 @@
 import { noticedOf } from '../../../runtime/cluster/kubernetes/events';
 import { podCause } from '../../../runtime/cluster/kubernetes/why';
 import { deploymentCause } from '../../../runtime/cluster/kubernetes/why-arm';
+import type { Plain } from './support';
 
 // What versions and clusters other than the recorded one say: 1.28 to 1.36, in their own words.
 const AT = '2026-01-02T03:04:05Z';
@@ -12,7 +13,7 @@ function event(reason: string, message: string, more: object = {}): object {
 }
 
 function told(pod: object, events: readonly object[] = []) {
-  return podCause({ metadata, ...pod }, noticedOf(events as []));
+  return podCause({ metadata, ...pod }, noticedOf(events as readonly Plain[]));
 }
 
 const container = (state: object, more: object = {}): object => ({
@@ -170,7 +171,7 @@ test('events are read in the form of events.k8s.io too, and of other objects not
     series: { count: 3, lastObservedTime: '2026-01-02T03:05:00Z' },
   });
   expect(told(container({ waiting }), [about('u1')])?.message).toMatch(/no such image or tag/);
-  const [noticed] = noticedOf([about('u1')] as []);
+  const [noticed] = noticedOf([about('u1')] as readonly Plain[]);
   expect(noticed).toMatchObject({ count: 3, last: Date.parse('2026-01-02T03:05:00Z') });
 });
 
@@ -202,7 +203,7 @@ function refused(message: string, condition = true) {
     status: condition ? { conditions: [failure] } : {},
   };
   const events = [event('FailedCreate', message, { involvedObject })];
-  return deploymentCause(deployment, noticedOf(events as []));
+  return deploymentCause(deployment, noticedOf(events as readonly Plain[]));
 }
 
 test.each([
