@@ -1,0 +1,11 @@
+import { stopApiServers } from '../support/apiserver';
+import { clusterConformance } from './conformance';
+import { bringingFiles, startFake } from './kubernetes/support';
+
+afterEach(stopApiServers);
+
+clusterConformance('kubernetes over a fake API server', async () => {
+  const fake = await startFake();
+  const cluster = bringingFiles(await fake.open());
+  return { cluster, end: fake.end };
+});
