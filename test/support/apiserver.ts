@@ -3,7 +3,9 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
+import type { TLSSocket } from 'node:tls';
 import { join } from 'node:path';
+import type { Certificate } from './certificates';
 import { createAuthority } from './certificates';
 
 /** A request as the server got it. */
@@ -13,6 +15,8 @@ export interface Ask {
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  /** The client showed a certificate of the server's authority. */
+  readonly isCertified: boolean;
 }
 
 /** A watch that stands; the test says what happens on it. */
@@ -65,6 +69,8 @@ export interface ApiServer {
   /** Connections so far. */
   readonly accepted: () => number;
   readonly become: (respond: Respond) => void;
+  /** A certificate of the server's authority. */
+  readonly issue: () => Certificate;
   /** Tokens that are let in; until then everybody is. */
   readonly admit: (...tokens: readonly string[]) => void;
   /** Writes a kubeconfig and gives its path; `user` as in a kubeconfig. */
@@ -82,7 +88,8 @@ async function read(request: IncomingMessage): Promise<Ask> {
   for await (const chunk of request as AsyncIterable<string>) body += chunk;
   const { method = '', url = '', headers } = request;
   const { pathname, searchParams } = new URL(url, 'https://localhost');
-  return { method, path: pathname, query: searchParams, headers, body };
+  const isCertified = (request.socket as TLSSocket).authorized;
+  return { method, path: pathname, query: searchParams, headers, body, isCertified };
 }
 
 function streamOn(ask: Ask, response: ServerResponse): Stream {
@@ -106,7 +113,13 @@ class Scripted implements ApiServer {
   readonly streams: Stream[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), 'apiserver-'));
   readonly #authority = createAuthority();
-  readonly #server = createServer(this.#authority.issue(), (request, response) => {
+  readonly #tls = {
+    ...this.#authority.issue(),
+    ca: this.#authority.cert,
+    requestCert: true,
+    rejectUnauthorized: false,
+  };
+  readonly #server = createServer(this.#tls, (request, response) => {
     // A client may leave while it speaks.
     void this.#answer(request, response).catch(() => response.destroy());
   });
@@ -134,6 +147,8 @@ class Scripted implements ApiServer {
   readonly become = (respond: Respond): void => {
     this.respond = respond;
   };
+
+  readonly issue = (): Certificate => this.#authority.issue();
 
   readonly admit = (...tokens: readonly string[]): void => {
     this.#tokens = tokens;

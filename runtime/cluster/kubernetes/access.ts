@@ -32,7 +32,11 @@ export interface Access {
 const HOW =
   'set kubernetes.config_path or KUBECONFIG to a kubeconfig file, or run in a pod with a service account';
 
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The first line: a YAML error goes on with lines of the file, and those hold secrets. */
+function textOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.trim().split('\n', 1)[0] ?? '';
+}
 
 /** The context that KubeConfig makes up when it finds nothing; its server is a guess. */
 const NOTHING_FOUND = 'loaded-context';

@@ -23,27 +23,28 @@ function eventOf(what: string, line: string): WatchEvent {
   throw new KubeError('network', `${what}: a watch event of unknown type ${type}`);
 }
 
-async function* linesOf(answer: IncomingMessage): AsyncGenerator<string> {
+/** Whole lines, as many as came at once. */
+async function* linesOf(answer: IncomingMessage): AsyncGenerator<readonly string[]> {
   let rest = '';
   answer.setEncoding('utf8');
   for await (const chunk of answer as AsyncIterable<string>) {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    yield* lines;
+    yield lines;
     if (rest.length > MAX_LINE_CHARS) throw new Error('a watch event is too long');
   }
   if (rest !== '') throw new Error('the watch ended within an event');
 }
 
-/** Reads a watch to its end, an event a line. */
+/** Reads a watch to its end, an event a line; what came at once is told in one go. */
 export async function readEvents(
   what: string,
   answer: IncomingMessage,
   onEvent: (event: WatchEvent) => void,
 ): Promise<void> {
-  const lines = linesOf(answer);
   try {
-    for await (const line of lines) onEvent(eventOf(what, line));
+    for await (const lines of linesOf(answer))
+      for (const line of lines) onEvent(eventOf(what, line));
   } catch (error) {
     throw networkError(what, error);
   }

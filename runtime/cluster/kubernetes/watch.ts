@@ -1,5 +1,5 @@
 import { tellOne } from '../watchers';
-import type { KubeApi } from './api';
+import type { KubeApi, WatchEvent } from './api';
 import { KubeError, networkError } from './errors';
 import type { Resource } from './resources';
 import type { Timing } from './timing';
@@ -109,28 +109,35 @@ class Loop implements WatchLoop {
     const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
     const options = { labelSelector, fieldSelector, resourceVersion, timeoutSeconds };
     const hear = this.#listen(take, signal);
-    const input = await api
-      .watch(resource, namespace, options, (event) => hear({ kind: 'event', event }), signal)
-      .then(
-        (): Input => ({ kind: 'ended' }),
-        (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
-      );
+    const input = await api.watch(resource, namespace, options, hear, signal).then(
+      (): Input => ({ kind: 'ended' }),
+      (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
+    );
     take(input);
   }
 
-  /** Passes on what is heard, and says so when nothing was for too long. One timer, not one an event. */
-  #listen(take: (input: Input) => void, signal: AbortSignal): (input: Input) => void {
+  /**
+   * Passes on what is heard, all that came at once together, and says so when nothing was for too
+   * long. One timer, not one an event.
+   */
+  #listen(take: (input: Input) => void, signal: AbortSignal): (event: WatchEvent) => void {
     const { timing } = this.options;
     let last = timing.now();
+    let events: WatchEvent[] = [];
+    const flush = (): void => {
+      const all = events;
+      events = [];
+      take({ kind: 'events', events: all });
+    };
     const check = (): void => {
       const left = last + SILENCE_MS - timing.now();
       if (left <= 0) take({ kind: 'silence' });
       else this.#later(check, left, signal);
     };
     this.#later(check, SILENCE_MS, signal);
-    return (input) => {
+    return (event) => {
       last = timing.now();
-      take(input);
+      if (events.push(event) === 1) queueMicrotask(flush);
     };
   }
 }

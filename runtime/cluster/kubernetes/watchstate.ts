@@ -39,7 +39,7 @@ export type Input =
   /** The beginning, or a pause is over. */
   | { readonly kind: 'due' }
   | { readonly kind: 'page'; readonly page: KubeList }
-  | { readonly kind: 'event'; readonly event: WatchEvent }
+  | { readonly kind: 'events'; readonly events: readonly WatchEvent[] }
   /** The server ended the watch in good order. */
   | { readonly kind: 'ended' }
   | { readonly kind: 'failed'; readonly error: KubeError }
@@ -147,25 +147,38 @@ function takePage(state: WatchState, page: KubeList, moment: Moment): Step {
   return { state: synced, action: watchFrom(known, moment) };
 }
 
-function withEvent(known: Known, event: WatchEvent, heardAt: number): Known {
-  if (event.type === 'OPENED') return { ...known, heardAt };
-  if (event.type === 'BOOKMARK') {
-    const { resourceVersion } = event;
-    return { ...known, resourceVersion, heardAt };
+type Change = WatchEvent & { readonly object: KubeObject };
+
+const isChange = (event: WatchEvent): event is Change => 'object' in event;
+
+function withChanges(objects: Objects, changes: readonly Change[]): Objects {
+  if (changes.length === 0) return objects;
+  const next = new Map(objects);
+  for (const { type, object } of changes) {
+    if (type === 'DELETED') next.delete(object.metadata.name);
+    else next.set(object.metadata.name, object);
   }
-  const { name, resourceVersion = known.resourceVersion } = event.object.metadata;
-  const objects = new Map(known.objects);
-  if (event.type === 'DELETED') objects.delete(name);
-  else objects.set(name, event.object);
-  return { objects, resourceVersion, heardAt };
+  return next;
 }
 
-function takeEvent(state: WatchState, event: WatchEvent, { now }: Moment): Step {
+function versionOf(event: WatchEvent): string | undefined {
+  if (event.type === 'OPENED') return undefined;
+  return event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
+}
+
+/** One copy for all that came at once: after an outage that may be thousands of events. */
+function withEvents(known: Known, events: readonly WatchEvent[], heardAt: number): Known {
+  const objects = withChanges(known.objects, events.filter(isChange));
+  const versions = events.map(versionOf).filter((one) => one !== undefined && one !== '');
+  return { objects, resourceVersion: versions.at(-1) ?? known.resourceVersion, heardAt };
+}
+
+function takeEvents(state: WatchState, events: readonly WatchEvent[], { now }: Moment): Step {
   const known = knownOf(state);
   if (known === undefined) return { state };
   const { failures } = state;
   const since = state.phase === 'synced' ? state.since : now;
-  return { state: { failures, phase: 'synced', known: withEvent(known, event, now), since } };
+  return { state: { failures, phase: 'synced', known: withEvents(known, events, now), since } };
 }
 
 /** After a good watch there is no reason to wait, nor is anything missed. */
@@ -213,8 +226,8 @@ export function step(state: WatchState, input: Input, moment: Moment): Step {
       return begin(state, moment);
     case 'page':
       return takePage(state, input.page, moment);
-    case 'event':
-      return takeEvent(state, input.event, moment);
+    case 'events':
+      return takeEvents(state, input.events, moment);
     case 'ended':
       return takeEnd(state, moment);
     case 'failed':

@@ -20,7 +20,7 @@ const failed = (status: number, retryAfterSeconds?: number): Input => ({
 });
 
 const DUE: Input = { kind: 'due' };
-const OPENED: Input = { kind: 'event', event: { type: 'OPENED' } };
+const OPENED: Input = { kind: 'events', events: [{ type: 'OPENED' }] };
 const ENDED: Input = { kind: 'ended' };
 
 /** Goes through inputs; each a second after the one before, unless it says how many. */
@@ -68,10 +68,10 @@ test('watches last five minutes, a fifth more or less', () => {
 
 test('events change the view, and where the next watch goes on', () => {
   const { state } = go(synced, [
-    { kind: 'event', event: { type: 'ADDED', object: pod('c', '11') } },
-    { kind: 'event', event: { type: 'DELETED', object: pod('a', '12') } },
-    { kind: 'event', event: { type: 'MODIFIED', object: pod('b', '13') } },
-    { kind: 'event', event: { type: 'BOOKMARK', resourceVersion: '20' } },
+    { kind: 'events', events: [{ type: 'ADDED', object: pod('c', '11') }] },
+    { kind: 'events', events: [{ type: 'DELETED', object: pod('a', '12') }] },
+    { kind: 'events', events: [{ type: 'MODIFIED', object: pod('b', '13') }] },
+    { kind: 'events', events: [{ type: 'BOOKMARK', resourceVersion: '20' }] },
   ]);
   expect(names(state)).toEqual(['b', 'c']);
   expect(state).toMatchObject({ phase: 'synced', known: { resourceVersion: '20' } });
@@ -79,13 +79,13 @@ test('events change the view, and where the next watch goes on', () => {
 
 test('the view of before is never changed', () => {
   const before = names(synced);
-  go(synced, [{ kind: 'event', event: { type: 'DELETED', object: pod('a') } }]);
+  go(synced, [{ kind: 'events', events: [{ type: 'DELETED', object: pod('a') }] }]);
   expect(names(synced)).toEqual(before);
 });
 
 test('a watch that ended in good order goes on at once, and the view stays current', () => {
   const after = go(synced, [
-    { kind: 'event', event: { type: 'BOOKMARK', resourceVersion: '30' } },
+    { kind: 'events', events: [{ type: 'BOOKMARK', resourceVersion: '30' }] },
     [300, ENDED],
   ]);
   expect(after).toMatchObject({

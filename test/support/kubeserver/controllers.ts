@@ -62,8 +62,8 @@ function autoscale(store: Store, autoscaler: KubeObject): void {
 }
 
 /**
- * Pods of a Deployment, and its status: new pods first, old ones go when the new are ready. Real pods
- * belong to a ReplicaSet between them, which nothing here looks at.
+ * Pods of a Deployment, and its status: new pods first, old ones go when the new are ready. Real
+ * pods belong to a ReplicaSet between them, which nothing here looks at.
  */
 class Rollout {
   #made = 0;

@@ -19,8 +19,8 @@ export interface KubeServer extends ApiServer {
 }
 
 /**
- * Get, list, watch, server-side apply with owners of fields, create, replace, merge patch, delete, the
- * subresources scale and status. Not there: validation by schema, admission, RBAC, finalizers.
+ * Get, list, watch, server-side apply with owners of fields, create, replace, merge patch, delete,
+ * the subresources scale and status. Not there: validation by schema, admission, RBAC, finalizers.
  */
 export async function startKubeServer(now?: () => number): Promise<KubeServer> {
   const store = new Store(now);

@@ -146,7 +146,7 @@ export class Pages {
       ...(rest.length > 0 && { continue: next }),
     };
     // Items do not say what they are; the list does.
-    const bare = items.map(({ apiVersion: _, kind: __, ...item }) => item);
+    const bare = items.map((item) => ({ ...item, apiVersion: undefined, kind: undefined }));
     const list = { kind: `${resource.kind}List`, apiVersion: apiVersionOf(resource) };
     return { ...list, metadata, items: bare };
   }

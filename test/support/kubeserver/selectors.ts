@@ -10,13 +10,13 @@ const EQUAL = /^([^!=]+)(==?|!=)(.*)$/;
 
 function requirement(text: string): (labels: Labels) => boolean {
   const [, key = '', operator, values = ''] = SET.exec(text) ?? EQUAL.exec(text) ?? [];
-  const listed = values.split(',').map((one) => one.trim());
+  const listed = new Set(values.split(',').map((one) => one.trim()));
   if (operator === undefined) {
     const absent = text.startsWith('!');
     return (labels) => (absent ? !(text.slice(1) in labels) : text in labels);
   }
   const isNegative = operator === 'notin' || operator === '!=';
-  return (labels) => listed.includes(labels[key] ?? '\0') !== isNegative;
+  return (labels) => listed.has(labels[key] ?? '\0') !== isNegative;
 }
 
 /** `a=b,c in (d,e),!f`, as the API reads it. */

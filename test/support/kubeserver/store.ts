@@ -279,7 +279,7 @@ export class Store {
   }
 
   #collect(uid: string | undefined): void {
-    for (const { resource, object } of [...this.#objects.values()]) {
+    for (const { resource, object } of this.#objects.values()) {
       const { name, namespace = '', ownerReferences } = object.metadata;
       const isOwned = ownerReferences?.some((one) => one.uid === uid) === true;
       // Something it owned itself may have taken it along.
