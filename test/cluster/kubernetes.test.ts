@@ -1,6 +1,6 @@
 import { stopApiServers } from '../support/apiserver';
 import { clusterConformance } from './conformance';
-import { bringingFiles, startFake } from './kubernetes/support';
+import { bringingFiles, startFake } from './kubernetes/fake';
 
 afterEach(stopApiServers);
 

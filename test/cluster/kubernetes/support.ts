@@ -1,72 +1,37 @@
-import { createHash } from 'node:crypto';
-import type { EnvironmentInput, FileContent, ModelSpec } from '../../../lib/spec';
-import { parseEnvironment, withFiles } from '../../../lib/spec';
-import type { KubernetesOptions } from '../../../runtime/cluster/kubernetes';
-import { createKubernetesCluster } from '../../../runtime/cluster/kubernetes';
-import type { Cluster } from '../../../runtime/cluster/port';
-import type { KubeServer } from '../../support/kubeserver';
-import { startControllers, startKubeServer } from '../../support/kubeserver';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { definitionHash } from '../../../lib/spec';
+import type { Held, Observed } from '../../../runtime/cluster/kubernetes/record';
+import { recordOf } from '../../../runtime/cluster/kubernetes/record';
+import type { ModelRecord } from '../../../runtime/core/snapshot';
+import { specOf } from '../../support/manifests';
 
-const BYTES = Buffer.from('not really a model');
+export type Plain = Readonly<Record<string, unknown>>;
 
-/** The file `./m.onnx`, as `discover` would have read it. */
-export const FILE: FileContent = {
-  name: 'm.onnx',
-  bytes: BYTES,
-  sha256: createHash('sha256').update(BYTES).digest('hex'),
-};
-
-export const withFile = (spec: ModelSpec): ModelSpec => withFiles(spec, () => FILE);
-
-export const environment = (more: EnvironmentInput = {}) =>
-  parseEnvironment({ monitoring: { style: 'none' }, ...more });
-
-/** The same cluster, for callers whose definitions come with their files, as those of `discover`. */
-export function bringingFiles(cluster: Cluster): Cluster {
-  return {
-    kind: cluster.kind,
-    apply: (spec, options) => cluster.apply(withFile(spec), options),
-    remove: (id, options) => cluster.remove(id, options),
-    remember: (id, state) => cluster.remember(id, state),
-    history: (id) => cluster.history(id),
-    watch: (listener) => cluster.watch(listener),
-    close: () => cluster.close(),
-  };
+/** What a real cluster said of a model; record.ts made it. */
+export interface Recorded extends Omit<Observed, 'metrics' | 'now'> {
+  readonly definition: Plain;
 }
 
-export interface Fake {
-  readonly server: KubeServer;
-  readonly told: readonly string[];
-  /** A router; all see the same server. */
-  readonly open: (options?: Partial<KubernetesOptions>) => Promise<Cluster>;
-  readonly end: () => Promise<void>;
+export function recorded(name: string): Recorded {
+  const file = join(__dirname, 'recorded', `${name}.json`);
+  return JSON.parse(readFileSync(file, 'utf8')) as Recorded;
 }
 
-/** An API server with controllers, and routers that talk to it. */
-export async function startFake(): Promise<Fake> {
-  const server = await startKubeServer();
-  const stop = startControllers(server.store);
-  const told: string[] = [];
-  const opened: Cluster[] = [];
-  return {
-    server,
-    told,
-    open: async (options = {}) => {
-      const cluster = await createKubernetesCluster({
-        namespace: 'models',
-        configPath: server.kubeconfig(),
-        mode: 'rest',
-        environment: environment(),
-        tell: (message) => void told.push(message),
-        ...options,
-      });
-      opened.push(cluster);
-      return cluster;
-    },
-    end: async () => {
-      await Promise.all(opened.map((cluster) => cluster.close()));
-      stop();
-      await server.stop();
-    },
-  };
+/** Of 2026-11-25: when the objects were recorded. */
+export const RECORDED_AT = Date.parse('2026-11-25T22:30:00Z');
+
+export function heldOf(definition: Plain, more: Partial<Held> = {}): Held {
+  const spec = specOf(definition);
+  const hash = definitionHash(spec.definition);
+  const at = { createdAt: RECORDED_AT, updatedAt: RECORDED_AT };
+  return { spec, hash, revision: 1, manager: 'rest', deleting: false, ...at, ...more };
+}
+
+export function recordFrom(
+  { definition, ...objects }: Recorded,
+  seen: Partial<Observed> = {},
+  held: Partial<Held> = {},
+): ModelRecord {
+  return recordOf(heldOf(definition, held), { ...objects, now: RECORDED_AT, ...seen });
 }
