@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { environmentSchema } from '../lib/spec';
 
 // What is served, and what a definition by REST may ask for.
 
@@ -45,7 +46,41 @@ export const modelsSchema = z.strictObject({
     .describe('On Kubernetes: hosts that https and oci artifacts may come from; absent: any.'),
 });
 
+const namespace = z
+  .string()
+  .max(63)
+  .regex(
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+    'a namespace: lower-case letters, digits and -; fix the name',
+  );
+
 export const kubernetesSchema = z.strictObject({
+  namespace: namespace
+    .optional()
+    .describe(
+      'Where models are; absent: KUBERNETES_NAMESPACE, else that of the pod or the kubeconfig.',
+    ),
+  namespaces: z
+    .array(namespace)
+    .max(100)
+    .default([])
+    .describe('Further namespaces whose models are served; new ones go into `namespace`.'),
+  runtimeNamespace: namespace
+    .optional()
+    .describe('Where the service itself is, with what it remembers; absent: that of the pod.'),
+  configPath: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),
+  context: z.string().min(1).optional().describe('Of the kubeconfig; absent: its current one.'),
+  mode: z
+    .enum(['rest', 'gitops'])
+    .default('rest')
+    .describe('gitops: definitions come from Git alone, changes by REST are refused.'),
+  environment: environmentSchema
+    .optional()
+    .describe('How definitions become objects; absent: environments.ts, as for synth.'),
   allowedSecrets: z
     .array(objectName)
     .max(1000)

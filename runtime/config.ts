@@ -177,11 +177,9 @@ const authSchema = z.strictObject({
 const configSchema = z.strictObject({
   server: serverSchema.prefault({}),
   cluster: z
-    .enum(['local'], {
-      error:
-        'local (models run as processes of this machine); on Kubernetes apply dist/ with kubectl apply --server-side',
-    })
-    .default('local'),
+    .enum(['local', 'kubernetes'])
+    .default('local')
+    .describe('local: models run as processes of this machine; kubernetes: as pods.'),
   local: localSchema.prefault({}),
   models: modelsSchema.prefault({}),
   kubernetes: kubernetesSchema.prefault({}),

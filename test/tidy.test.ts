@@ -91,6 +91,14 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  'runtime/opencluster': [
+    'lib/spec',
+    'lib/synth/environments',
+    'runtime/cluster/local',
+    'types:runtime/',
+    'lazy:runtime/cluster/kubernetes',
+    'node:',
+  ],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [
     'lib/spec',

@@ -102,8 +102,7 @@ export interface ModelServiceProps {
  * disruption budget, Services (8080 public, 9090 for kubelet, monitoring and peers), configuration,
  * state, lease and network policy. Nothing is cluster-wide. Secrets are only referred to.
  *
- * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one
- * machine so far (`cluster: local`) and does not yet talk to the API server.
+ * It is for charts of your own: `dist/` holds models alone.
  * @throws DefinitionError for what cannot be installed
  * @example
  * const chart = new Chart(app, 'ai-model-service');
@@ -132,7 +131,9 @@ export class ModelService extends Construct {
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     namespaceChart(App.of(this), this.environment);
     const { mode = 'rest', tls } = props;
-    const config = serviceConfig(this.environment, mode, tls !== undefined, props.config ?? {});
+    const namespaces = props.modelNamespaces ?? [this.environment.namespace];
+    const given = props.config ?? {};
+    const config = serviceConfig(this.environment, namespaces, mode, tls !== undefined, given);
     this.serviceAccount = new ServiceAccount(this, 'account', {
       metadata: this.#metadata(),
       automountToken: false,

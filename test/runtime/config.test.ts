@@ -74,8 +74,19 @@ describe('the configuration', () => {
     );
   });
 
-  test('says what to do instead of cluster: kubernetes', () => {
-    expect(() => parseConfig('cluster: kubernetes')).toThrow('kubectl apply --server-side');
+  test('says where models run on Kubernetes, and with which environment', () => {
+    const { cluster, kubernetes } = parseConfig(
+      'cluster: kubernetes\nkubernetes:\n  namespace: models\n  environment:\n    pod_security: baseline\n',
+    );
+    expect(cluster).toBe('kubernetes');
+    expect(kubernetes).toMatchObject({ namespace: 'models', namespaces: [], mode: 'rest' });
+    expect(kubernetes.environment).toMatchObject({
+      podSecurity: 'baseline',
+      namespace: 'ai-models',
+    });
+    expect(() => parseConfig('cluster: kubernetes\nkubernetes:\n  mode: direct\n')).toThrow(
+      'config.yaml:3: kubernetes.mode: got "direct", must be one of rest, gitops; choose one',
+    );
   });
 });
 

@@ -16,6 +16,7 @@ import { lookAt, lookFor, sightOf } from './look';
 import { definitionWriter, fieldManagerOf, isWrittenBy } from './owner';
 import type { Plan } from './plan';
 import { isWhole, planDetails, planOf } from './plan';
+import { permit } from './permit';
 import { RESOURCES } from './resources';
 import { replaced, withNext } from './remembered';
 import { isRace, refusalOf } from './refusal';
@@ -173,11 +174,24 @@ async function proceed(work: Work, holder: KubeObject): Promise<void> {
   }
 }
 
+/** Those the cluster holds, and those that came with the definition: no JSON can bring one. */
+function knownFiles({ sight, spec }: Work): ReadonlySet<string> {
+  const brought = spec.arms.map(({ source }) => source?.content);
+  return new Set([...sight.files, ...brought].flatMap((file) => file?.sha256 ?? []));
+}
+
 async function change(work: Work): Promise<Applied> {
   const { site, spec, sight, applying, plan, writer, former } = work;
   const { revision, hash } = applying.stored;
   const objects = plan.writes.map(({ object }) => object);
-  site.permit(spec, objects);
+  permit(site.allowed, {
+    spec,
+    before: sight.definition?.spec,
+    objects,
+    options: work.options,
+    environment: site.environment,
+    files: knownFiles(work),
+  });
   await rehearse(writer, plan);
   const state = stateOf(work);
   await asked(

@@ -5,11 +5,12 @@ import type { Applied, Cluster, ModelRecord, ModelState } from '../port';
 import { ClusterError } from '../port';
 import { findStored, remembering, revisionsOf } from '../registry';
 import { applyModel } from './apply';
-import type { KubeApi, KubeObject } from './api';
+import type { KubeApi } from './api';
 import { openKubernetes } from './client';
 import { KubeError } from './errors';
 import { kindsOf, lookAt, sightOf } from './look';
 import { definitionName } from '../../../lib/objects/configmap';
+import type { Allowed } from './permit';
 import { refusalOf } from './refusal';
 import { replaced, stateFor } from './remembered';
 import type { Leaving } from './remove';
@@ -39,13 +40,11 @@ export interface KubernetesOptions {
   readonly environment: Environment;
   /** Told about what is found broken, and about watches that fail. */
   readonly tell: (message: string) => void;
-  /**
-   * May a definition be what these objects make of it?
-   * @throws ClusterError or DefinitionError
-   */
-  readonly permit?: (spec: ModelSpec, objects: readonly KubeObject[]) => void;
+  readonly allowed?: Allowed;
   readonly timing?: Timing;
 }
+
+const NOTHING_MORE: Allowed = { secrets: [] };
 
 /** How long an answer waits until the watch shows what was written. */
 const SEEN_MS = 5000;
@@ -169,19 +168,24 @@ class KubernetesCluster implements Cluster {
   }
 
   #siteOf(slug: string): Site {
-    const { environment, mode, permit = () => undefined } = this.options;
+    const { environment, mode, allowed = NOTHING_MORE, home = this.namespace } = this.options;
+    const runtime = environment.runtime.namespace ?? home;
     const namespace = this.#world.find(slug)?.namespace ?? this.namespace;
     const gitops = mode === 'gitops';
     return {
       api: this.api,
       namespace,
-      environment: { ...environment, namespace },
+      environment: {
+        ...environment,
+        namespace,
+        runtime: { ...environment.runtime, namespace: runtime },
+      },
       kinds: kindsOf(environment),
       history: !gitops,
       states: this.#states,
       gitops,
       now: this.#timing.now,
-      permit,
+      allowed,
     };
   }
 

@@ -1,8 +1,8 @@
-import type { Environment, ModelSpec } from '../../../lib/spec';
+import type { Environment } from '../../../lib/spec';
 import { ClusterError } from '../port';
-import type { KubeObject } from './api';
 import { KubeError } from './errors';
 import type { LookOptions } from './look';
+import type { Allowed } from './permit';
 import { refusalOf } from './refusal';
 import type { States } from './state';
 
@@ -15,11 +15,7 @@ export interface Site extends LookOptions {
   readonly gitops: boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /**
-   * May a definition be what these objects make of it?
-   * @throws ClusterError or DefinitionError
-   */
-  readonly permit: (spec: ModelSpec, objects: readonly KubeObject[]) => void;
+  readonly allowed: Allowed;
 }
 
 /** A call to the API server whose failure is a refusal in the port's words. */

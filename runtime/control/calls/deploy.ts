@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ModelSpec } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
+import { holds } from '../../auth';
 import { objectsOf } from '../../../lib/objects';
 import type { Warning } from '../admit';
 import { admit } from '../admit';
@@ -23,6 +24,7 @@ async function create(
     manager: MANAGER,
     create: true,
     force: takesOver(askerOf(asked)),
+    admin: holds(asked.caller, 'admin'),
   });
   await seen(context, spec.id, revision);
   const message = changed
