@@ -110,18 +110,30 @@ async function prepare(site: Site, given: ModelSpec, options: ApplyOptions): Pro
   const found = await asked(id, lookFor(site, sight.there, wanted));
   const former = formerOf(sight, options);
   const manager = fieldManagerOf(options.manager);
-  const plan = (stored: Stored | undefined): Plan =>
+  const plan = (stored: Stored | undefined, ...managers: readonly (string | undefined)[]): Plan =>
     planOf({
       slug,
       wanted,
       found,
-      managers: new Set([manager, ...(former === undefined ? [] : [former])]),
+      managers: new Set(managers.filter((one) => one !== undefined)),
       kept: stored === undefined ? new Set() : keptNames(sight, stored),
     });
   const proposal = { spec, options, artifacts, now: site.now() };
-  const applying = decide(site, sight, proposal, () => plan(sight.stored));
+  const { holder } = sight.there;
+  const owner = holder && definitionWriter(holder)?.manager;
+  // What a refusal shows is what the owner would have to do.
+  const applying = decide(site, sight, proposal, () => plan(sight.stored, owner));
   const writer = { api: site.api, manager, force: options.force === true };
-  return { site, spec, options, sight, applying, plan: plan(applying.stored), writer, former };
+  return {
+    site,
+    spec,
+    options,
+    sight,
+    applying,
+    plan: plan(applying.stored, manager, former),
+    writer,
+    former,
+  };
 }
 
 const isHolder = ({ spec }: Work, object: KubeObject): boolean =>

@@ -24,17 +24,21 @@ function ownsDefinition({ fieldsV1 }: ManagedFields): boolean {
 const entriesOf = ({ metadata }: KubeObject): readonly ManagedFields[] =>
   metadata.managedFields ?? [];
 
-const timeOf = ({ time }: ManagedFields): number => Date.parse(time ?? '') || 0;
+/** An apply that only adds its owner, and changes nothing else, is kept without a time. */
+const timeOf = ({ time }: ManagedFields): number =>
+  time === undefined ? Infinity : Date.parse(time);
 
 /**
- * Who wrote the definition last. Two may own the same text; the later one is the writer, and in
- * the same second the one that is not us: whoever hands a model to Git means it.
+ * Who writes the definition. Whoever takes a model over takes its ownership away from the others
+ * (`takenOver`), so that another owner beside us came after us: it was handed back.
  */
 export function definitionWriter(object: KubeObject): ManagedFields | undefined {
   const foreign = ({ manager }: ManagedFields): number => Number(manager !== MANAGER);
+  const later = (a: ManagedFields, b: ManagedFields): number =>
+    timeOf(a) === timeOf(b) ? 0 : timeOf(b) - timeOf(a);
   return entriesOf(object)
     .filter(ownsDefinition)
-    .toSorted((a, b) => timeOf(b) - timeOf(a) || foreign(b) - foreign(a))[0];
+    .toSorted((a, b) => foreign(b) - foreign(a) || later(a, b))[0];
 }
 
 /** Has a field manager written anything of it? Only then it may take it away. */
