@@ -40,10 +40,12 @@ export function filesInUse(
 ): Artifacts {
   const used = spec.arms.flatMap((arm) => {
     const deployment = objects.get(`Deployment/${armObjectName(spec.id, arm.name)}`);
-    const names = listAt(deployment, 'spec', 'template', 'spec', 'volumes').map((volume) =>
-      textAt(volume, 'configMap', 'name'),
+    const names = new Set(
+      listAt(deployment, 'spec', 'template', 'spec', 'volumes').map((volume) =>
+        textAt(volume, 'configMap', 'name'),
+      ),
     );
-    const file = files.find(({ configMap }) => names.includes(configMap));
+    const file = files.find(({ configMap }) => names.has(configMap));
     return file === undefined ? [] : [[arm.name, file.sha256] as const];
   });
   return Object.fromEntries(used);

@@ -47,6 +47,7 @@ export class World {
   #texts: ReadonlyMap<string, string> = new Map();
   #models: ReadonlyMap<string, ModelRecord> = new Map();
   #phase: WatchPhase = 'empty';
+  #lookedAt = -Infinity;
   #publishedAt = -Infinity;
   #pending: (() => void) | undefined;
   #stopped = false;
@@ -128,7 +129,7 @@ export class World {
   #schedule(): void {
     if (this.#pending !== undefined || this.#stopped) return;
     const { timing } = this.options;
-    const wait = Math.max(0, this.#publishedAt + PUBLISH_MS - timing.now());
+    const wait = Math.max(0, this.#lookedAt + PUBLISH_MS - timing.now());
     this.#pending = timing.after(() => {
       this.#pending = undefined;
       this.#publish();
@@ -136,6 +137,7 @@ export class World {
   }
 
   #publish(): void {
+    this.#lookedAt = this.options.timing.now();
     this.#tellFaults();
     const texts = this.#textsNow();
     const also = changedKeys(this.#texts, texts);
@@ -143,15 +145,20 @@ export class World {
     const news = this.#corners.map((corner) =>
       corner.refresh(also, (slug) => this.remembered(slug)),
     );
+    this.#tellWatchers(news.includes(true));
+    // Whoever waits may wait for something that no snapshot shows, as the end of a Deployment.
+    for (const check of this.#waiting) check();
+  }
+
+  #tellWatchers(isNews: boolean): void {
     const now = this.options.timing.now();
     const phase = this.phase();
-    const isDue = news.includes(true) || phase !== this.#phase;
+    const isDue = isNews || phase !== this.#phase;
     if (!isDue && now - this.#publishedAt < HEARD_MS) return;
     this.#publishedAt = now;
     this.#phase = phase;
     if (isDue) this.#models = this.#gather();
     this.watchers.tell();
-    for (const check of this.#waiting) check();
   }
 
   #textsNow(): ReadonlyMap<string, string> {

@@ -7,6 +7,7 @@ import {
   DELETING_ANNOTATION,
 } from '../../../runtime/cluster/kubernetes/definition';
 import { nameOf } from '../../../runtime/cluster/kubernetes/plan';
+import { at, numberAt } from '../../../runtime/cluster/kubernetes/read';
 import { RESOURCES, resourceOf } from '../../../runtime/cluster/kubernetes/resources';
 import { STATE_NAME } from '../../../runtime/cluster/kubernetes/state';
 import type { Cluster } from '../../../runtime/cluster/port';
@@ -15,6 +16,9 @@ import { failure, stopApiServers } from '../../support/apiserver';
 import { isReady, now, when } from '../conformance';
 import type { Fake } from './fake';
 import { environment, startFake, withFile } from './fake';
+
+// The first test of a file waits until jest has transformed client-node.
+jest.setTimeout(60_000);
 
 const REST = { by: 'anna', manager: 'rest' };
 const NAMESPACE = 'models';
@@ -37,7 +41,7 @@ afterEach(async () => {
 const store = () => fake.server.store;
 const holder = (): KubeObject => store().get(ConfigMap, NAMESPACE, 'iris--model');
 const deployment = (name = 'iris') => store().find(Deployment, NAMESPACE, name);
-const replicas = (name = 'iris'): unknown => (deployment(name)?.['spec'] as KubeObject)['replicas'];
+const replicas = (name = 'iris') => numberAt(deployment(name), 'spec', 'replicas');
 const record = (id = 'iris') => now(cluster).models.get(id);
 
 /** `kubectl apply --server-side`. */
@@ -67,9 +71,11 @@ describe('applying', () => {
     await cluster.apply(model(), REST);
     const rehearsed = fake.server.seen.filter(({ query }) => query.get('dryRun') === 'All');
     expect(rehearsed.map(({ path }) => path.split('/').at(-2)).sort()).toEqual([
-      ...'configmaps deployments horizontalpodautoscalers networkpolicies serviceaccounts'.split(
-        ' ',
-      ),
+      'configmaps',
+      'deployments',
+      'horizontalpodautoscalers',
+      'networkpolicies',
+      'serviceaccounts',
     ]);
     expect(writes()).toEqual([
       'POST models/configmaps',
@@ -87,8 +93,8 @@ describe('applying', () => {
     const stamp = JSON.parse(holder().metadata.annotations?.[APPLIED_ANNOTATION] ?? '{}');
     const { hash } = record() ?? {};
     expect(stamp).toMatchObject({ revision: 1, hash, by: 'anna', manager: 'rest', owner: 'rest' });
-    const { template } = deployment()?.['spec'] as { template: KubeObject };
-    expect(JSON.stringify(template.metadata)).not.toContain(hash);
+    const template = at(deployment(), 'spec', 'template', 'metadata');
+    expect(JSON.stringify(template)).not.toContain(hash);
   });
 
   test('the identical definition again writes nothing', async () => {
@@ -445,6 +451,14 @@ describe('stopping', () => {
     await when(cluster, isReady('iris', '3', 1));
   });
 
+  test('does not keep a model from being removed', async () => {
+    await cluster.apply(model(), { ...REST, state: { stopped: true } });
+    await when(cluster, isReady('iris', '1', 0));
+    await cluster.remove('iris', REST);
+    expect(now(cluster).models.size).toBe(0);
+    expect(store().get(ConfigMap, NAMESPACE, STATE_NAME)['data'] ?? {}).toEqual({});
+  });
+
   test('is for the API server one object: what is remembered of others stays', async () => {
     await cluster.apply(model(), REST);
     await cluster.apply(model({ id: 'other' }), REST);
@@ -489,8 +503,8 @@ describe('the view', () => {
     for (const object of elsewhere as readonly KubeObject[])
       store().apply(resourceOf(object), 'more', object, { manager: 'kubectl' });
     const both = await fake.open({ namespaces: ['more'] });
-    const { models } = await when(both, isReady('iris', '1'));
-    expect(models.size).toBe(1);
+    const { models } = await when(both, ({ phase }) => phase === 'synced');
+    expect([...models].map(([, { spec }]) => spec.version)).toEqual(['1']);
     expect(fake.told.join()).toContain('model iris in namespace more is not served');
   });
 });
