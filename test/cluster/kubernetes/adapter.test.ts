@@ -195,6 +195,50 @@ describe('several routers', () => {
     expect(deployment()?.metadata.labels?.['app.kubernetes.io/version']).toBe(version);
   });
 
+  /** Another router replaces the definition in the very moment before ours would. */
+  function overtake(method: string, end: string, version: string): void {
+    let done = false;
+    const spec = model({ version });
+    const [object] = (
+      objectsOf(spec, environment({ namespace: NAMESPACE })) as KubeObject[]
+    ).filter(({ metadata }) => metadata.name === 'iris--model');
+    fake.server.intercept(({ method: asked, path, query }) => {
+      if (done || asked !== method || !path.endsWith(end) || query.has('dryRun')) return undefined;
+      done = true;
+      const stamp = { revision: 2, hash: definitionHash(spec.definition), by: 'bob', at: 1 };
+      const annotations = { [APPLIED_ANNOTATION]: JSON.stringify(stamp) };
+      const theirs = { ...object, metadata: { ...object?.metadata, annotations } } as KubeObject;
+      store().apply(ConfigMap, NAMESPACE, theirs, { manager: 'ai-model-service', force: true });
+      return undefined;
+    });
+  }
+
+  test('a definition is replaced only as long as it is what was looked at', async () => {
+    await cluster.apply(model(), REST);
+    overtake('PATCH', '/configmaps/iris--model', '3');
+    const change = cluster.apply(model({ version: '2' }), { ...REST, ifRevision: 1 });
+    expect((await refusal(change)).code).toBe('REVISION_CONFLICT');
+    expect(JSON.stringify(holder()['data'])).toContain('\\"version\\": \\"3\\"');
+    expect(deployment()?.metadata.labels?.['app.kubernetes.io/version']).toBe('1');
+  });
+
+  test('and a name is claimed only as long as nobody has it', async () => {
+    overtake('POST', '/configmaps', '3');
+    const creation = cluster.apply(model(), { ...REST, create: true });
+    expect((await refusal(creation)).code).toBe('MODEL_ALREADY_EXISTS');
+    expect(deployment()).toBeUndefined();
+  });
+
+  test('whoever asks without a condition comes after the other', async () => {
+    await cluster.apply(model(), REST);
+    overtake('PATCH', '/configmaps/iris--model', '3');
+    expect(await cluster.apply(model({ version: '2' }), REST)).toEqual({
+      revision: 3,
+      changed: true,
+    });
+    expect((await cluster.history('iris')).map(({ version }) => version)).toEqual(['2', '3', '1']);
+  });
+
   test('of two that create at once one wins', async () => {
     const other = await fake.open();
     const create = { ...REST, create: true };
