@@ -28,6 +28,16 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   // What the router and the ONNX server, which stands alone, both need.
   'runtime/shared/': ['node:'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
+  'runtime/cluster/kubernetes/': [
+    'lib/spec',
+    'lib/objects',
+    'runtime/core',
+    'runtime/cluster/port',
+    'runtime/cluster/registry',
+    'runtime/turns',
+    '@kubernetes/client-node',
+    'node:',
+  ],
   'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
   'runtime/audit/': ['types:lib/spec', 'types:runtime/config', 'types:runtime/auth', 'node:'],
