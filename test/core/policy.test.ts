@@ -766,6 +766,12 @@ test('Secrets that are allowed may be named, but never the service’s own', () 
   expect(at('ai-model-service-keys').length).toBeGreaterThan(0);
 });
 
+test('a model whose name is one of the service’s own has no objects', () => {
+  const all = found({ more: { own: ['iris'] } });
+  const named = all.filter(({ path }) => path === 'metadata.name').map(({ object }) => object);
+  expect(named).toEqual(expect.arrayContaining(['ServiceAccount/iris', 'Deployment/iris']));
+});
+
 test('a file is taken only when it is known', () => {
   const definition = { framework: 'onnx', source: './iris.onnx', cache: undefined };
   expect(found({ definition })).toEqual([]);

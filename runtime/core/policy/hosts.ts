@@ -79,7 +79,7 @@ export function isForbiddenHost(host: string): boolean {
 /** An entry is a host, `host:port`, or `*.domain`. */
 function fits(entry: string, host: string, port: string): boolean {
   const wanted = entry.toLowerCase();
-  if (wanted.startsWith('*.')) return host.endsWith(wanted.slice(1)) && host !== wanted.slice(2);
+  if (wanted.startsWith('*.')) return host.endsWith(wanted.slice(1));
   return wanted === host || wanted === `${host}:${port}`;
 }
 

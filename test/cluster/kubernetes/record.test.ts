@@ -78,6 +78,18 @@ test('what was the matter with a replica that goes is not told any more', () => 
   expect(statusOf(record).why).toBeUndefined();
 });
 
+test('a replica that says it is ready and has no address yet is not routed to', () => {
+  const seen = recorded('healthy');
+  const pods = seen.pods.map((pod) => {
+    const { podIP: _, ...status } = pod['status'] as Plain;
+    return { ...pod, status };
+  });
+  expect(recordFrom({ ...seen, pods }).replicas.map(({ phase }) => phase)).toEqual([
+    'starting',
+    'starting',
+  ]);
+});
+
 test('scaled to zero there is nothing to wait for', () => {
   const record = recordFrom(recorded('scaled-to-zero'));
   expect(record.arms[0]).toMatchObject({ desired: 0, current: 0, ready: 0 });
