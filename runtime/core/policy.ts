@@ -3,6 +3,7 @@ import { definitionViolations } from './policy/definition';
 import { objectViolations } from './policy/kinds';
 import type { Violation } from './policy/shape';
 
+export { presumedFields } from './policy/definition';
 export type { PolicyContext } from './policy/context';
 export type { Violation } from './policy/shape';
 

@@ -576,8 +576,7 @@ test.each([
   const before = specOf(model({ ...FULL, ...definition }));
   const changed = { ...definition, version: 'v9' };
   expect(found({ definition: changed, more: { before } })).toEqual([]);
-  // Taking it away is a change, too.
-  expect(pathsOf(found({ more: { before } }))).toEqual([path]);
+  expect(found({ more: { before } })).toEqual([]);
 });
 
 test.each([
@@ -586,6 +585,7 @@ test.each([
   'k8s.v1.cni.cncf.io/networks',
   'iam.amazonaws.com/role',
   'cdi.k8s.io/vendor',
+  'ad.datadoghq.com/server.checks',
   'io.kubernetes.cri-o.Devices',
 ])('the annotation %s needs the scope admin: something hands out more by it', (key) => {
   const definition = { annotations: { [key]: 'x' } };
@@ -670,6 +670,10 @@ const NOWHERE = [
   'HTTPS://127.0.0.1/x.pkl',
   'oci://127.0.0.1:5000/iris:1',
   'oci://169.254.169.254/iris:1',
+  's3://127.0.0.1#/x.pkl',
+  's3://169.254.169.254?/x.pkl',
+  'gs://user@127.0.0.1:80#/x.pkl',
+  'hf://127.0.0.1%23/x@main',
 ];
 
 const httpsFrom = (uri: string): object => ({ framework: 'sklearn', source: { uri } });
@@ -727,6 +731,30 @@ test.each([
   expect(all.length === 0).toBe(fine);
 });
 
+test.each(['app', 'k8s-app'])(
+  'the label %s needs the scope admin: others may select by it',
+  (key) => {
+    const definition = { labels: { [key]: 'payments' } };
+    const paths = pathsOf(found({ definition }));
+    expect(new Set(paths)).toEqual(
+      new Set([`spec.template.metadata.labels${key === 'app' ? '.app' : `["${key}"]`}`]),
+    );
+    expect(found({ definition, more: { admin: true } })).toEqual([]);
+    const before = specOf(model({ ...FULL, ...definition }));
+    expect(found({ definition, more: { before } })).toEqual([]);
+    expect(found({ definition: { labels: { [`example.com/${key}`]: 'x' } } })).toEqual([]);
+  },
+);
+
+test('a claim that is not the model’s own is only read', () => {
+  const mount = (claim: object): object => volumeOf({ persistentVolumeClaim: claim });
+  expect(pathsOf(patched('Deployment/iris', mount({ claimName: 'models' })))).toContain(
+    `${V}.persistentVolumeClaim.readOnly`,
+  );
+  const source = 'pvc://models/iris.pkl';
+  expect(found({ definition: { source, cache: undefined } })).toEqual([]);
+});
+
 test('Secrets that are allowed may be named, but never the service’s own', () => {
   const named = (secret: string): object => ({ env: { A_TOKEN: { secret, key: 'x' } } });
   const allowedSecrets = ['shared', 'router-keys', 'ai-model-service-keys'];
@@ -736,6 +764,12 @@ test('Secrets that are allowed may be named, but never the service’s own', () 
   expect(at('other').length).toBeGreaterThan(0);
   expect(at('router-keys').length).toBeGreaterThan(0);
   expect(at('ai-model-service-keys').length).toBeGreaterThan(0);
+});
+
+test('a model whose name is one of the service’s own has no objects', () => {
+  const all = found({ more: { own: ['iris'] } });
+  const named = all.filter(({ path }) => path === 'metadata.name').map(({ object }) => object);
+  expect(named).toEqual(expect.arrayContaining(['ServiceAccount/iris', 'Deployment/iris']));
 });
 
 test('a file is taken only when it is known', () => {

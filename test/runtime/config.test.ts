@@ -88,6 +88,19 @@ describe('the configuration', () => {
       'config.yaml:3: kubernetes.mode: got "direct", must be one of rest, gitops; choose one',
     );
   });
+
+  test('takes registries, hosts and names, not URLs', () => {
+    const config = parseConfig(
+      "models:\n  allowed_registries: [ghcr.io/suoke, 'localhost:5000']\n  allowed_hosts: ['*.example.com', 'minio.example.com:9000']\nkubernetes:\n  allowed_secrets: [shared]\n",
+    );
+    expect(config.models.allowedRegistries).toEqual(['ghcr.io/suoke', 'localhost:5000']);
+    expect(config.models.allowedHosts).toEqual(['*.example.com', 'minio.example.com:9000']);
+    expect(config.kubernetes.allowedSecrets).toEqual(['shared']);
+    const faulty = (text: string) => (): unknown => parseConfig(text);
+    expect(faulty('models:\n  allowed_hosts: [https://x]\n')).toThrow('drop scheme and path');
+    expect(faulty('models:\n  allowed_registries: [a/b:1]\n')).toThrow('drop scheme and tag');
+    expect(faulty('kubernetes:\n  allowed_secrets: [A_B]\n')).toThrow('fix the name');
+  });
 });
 
 test.each([

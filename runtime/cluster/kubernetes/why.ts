@@ -2,7 +2,7 @@ import type { Cause } from './cause';
 import { quoted } from './cause';
 import type { Noticed } from './events';
 import type { Plain } from './read';
-import { conditionOf, listAt } from './read';
+import { conditionOf, listAt, textAt } from './read';
 import { tryConfigCause } from './why-config';
 import { containersCause } from './why-container';
 import { nodeCause } from './why-node';
@@ -47,6 +47,8 @@ function setupCause(pod: Plain, noticed: readonly Noticed[]): Cause | undefined 
 export function podCause(pod: Plain, noticed: readonly Noticed[]): Cause | undefined {
   const node = nodeCause(pod, noticed);
   if (node !== undefined) return node;
+  // What was the matter with a replica that goes is over with it.
+  if (textAt(pod, 'metadata', 'deletionTimestamp') !== undefined) return undefined;
   if (conditionOf(pod, 'Ready')?.['status'] === 'True') return undefined;
   return schedulingCause(pod, noticed) ?? containersCause(pod, noticed) ?? setupCause(pod, noticed);
 }

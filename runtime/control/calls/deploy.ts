@@ -55,7 +55,7 @@ export const deploy = defineCall<Deploy['body'], Deploy['query']>({
   tag: 'Models',
   summary: 'Deploy a model',
   description:
-    'The identical definition again is the same deployment; a different one for an id that exists is refused (use PUT). `overrides` and `command` need the scope admin.',
+    'The identical definition again is the same deployment; a different one for an id that exists is refused (use PUT). `overrides`, `command` and `args` need the scope admin.',
   body: deployBody,
   query: deployQuery,
   answers: { 200: dryRunSchema, 202: changedSchema },

@@ -18,6 +18,8 @@ const HANDED_OUT: readonly RegExp[] = [
   /^(?:cdi\.k8s\.io|iam\.amazonaws\.com|iam\.cloud\.google\.com)\//,
   /^io\.(?:kubernetes\.cri-o|kubernetes\.cri|katacontainers|containerd)\b/,
   /^(?:run|oci|nri)\.[^/]*/,
+  // Agents that ask any address, or write any name, for who says so.
+  /^(?:ad\.datadoghq\.com|external-dns\.alpha\.kubernetes\.io)\//,
 ];
 
 export const isHandedOut = (key: string): boolean => HANDED_OUT.some((one) => one.test(key));

@@ -8,24 +8,35 @@ const ROOT: Place = { object: 'definition', path: '' };
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** Fields that can ask for anything. Who may not set them may keep what an administrator set. */
+/** Fields by which a definition reaches beyond data: they change what a container is and runs. */
 const ADMIN_FIELDS = ['overrides', 'command', 'args'] as const;
 
 /** As written: without defaults, keys sorted. */
-const written = (spec: ModelSpec | undefined, field: string): unknown => {
+function written(spec: ModelSpec | undefined, field: string): unknown {
   const value = spec?.definition[field];
   return same(value, {}) || same(value, []) ? undefined : value;
-};
+}
+
+/**
+ * Fields that need the scope admin and are set or changed. What an administrator has set stays
+ * while somebody else changes the rest; anybody may take it away.
+ */
+export function presumedFields(spec: ModelSpec, before: ModelSpec | undefined): readonly string[] {
+  return ADMIN_FIELDS.filter((field) => {
+    const value = written(spec, field);
+    return value !== undefined && !same(value, written(before, field));
+  });
+}
 
 function adminFields({ spec, before, admin }: PolicyContext): readonly Violation[] {
   if (admin) return [];
-  return ADMIN_FIELDS.filter(
-    (field) => !same(written(spec, field), written(before, field)),
-  ).flatMap((field) =>
+  const allowed =
+    before === undefined ? 'absent without the scope admin' : 'as it was, without the scope admin';
+  return presumedFields(spec, before).flatMap((field) =>
     violation(
       below(ROOT, field),
       written(spec, field),
-      before === undefined ? 'absent without the scope admin' : 'as it is, without the scope admin',
+      allowed,
       'leave it, or ask an administrator',
     ),
   );

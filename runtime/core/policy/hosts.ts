@@ -79,7 +79,7 @@ export function isForbiddenHost(host: string): boolean {
 /** An entry is a host, `host:port`, or `*.domain`. */
 function fits(entry: string, host: string, port: string): boolean {
   const wanted = entry.toLowerCase();
-  if (wanted.startsWith('*.')) return host.endsWith(wanted.slice(1)) && host !== wanted.slice(2);
+  if (wanted.startsWith('*.')) return host.endsWith(wanted.slice(1));
   return wanted === host || wanted === `${host}:${port}`;
 }
 
@@ -92,14 +92,28 @@ export interface HostTrouble {
 /** Schemes whose authority is a host that is asked by HTTP, and their usual ports. */
 const PORTS: Readonly<Record<string, string>> = { https: '443', http: '80', oci: '443' };
 
+/**
+ * Buckets and organizations become a part of a host or of a path: with a `#` in it,
+ * `s3://127.0.0.1#/x` would be asked at 127.0.0.1.
+ */
+const NAMED: ReadonlySet<string> = new Set(['s3', 'gs', 'hf']);
+const PLAIN_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/;
+
+function nameTrouble(rest: string): HostTrouble | undefined {
+  const name = /^\/\/([^/]*)/.exec(rest)?.[1] ?? '';
+  if (PLAIN_NAME.test(name)) return undefined;
+  return { got: name, allowed: 'a name of letters, digits, . _ -', fix: 'write the name plainly' };
+}
+
 const ADDRESS = 'a host that is neither this machine nor a metadata service';
 
-/** Undefined when artifacts may be loaded from there; other schemes name no host. */
+/** Undefined when artifacts may be loaded from there. */
 export function hostTrouble(
   uri: string,
   allowedHosts: readonly string[] | undefined,
 ): HostTrouble | undefined {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(uri) ?? [];
+  if (NAMED.has(scheme.toLowerCase())) return nameTrouble(rest);
   const usual = PORTS[scheme.toLowerCase()];
   if (usual === undefined) return undefined;
   const authority = /^\/\/([^/?#]*)/.exec(rest)?.[1] ?? '';

@@ -27,14 +27,21 @@ export function pullSecrets(context: PolicyContext): Check {
   return listOf(fields({ name }, ['name']));
 }
 
-/** Another model's volume, or the service's, is not to be read either. */
+/** Another model's volume, or the service's, is not to be read; a shared one not to be written. */
 function claim(context: PolicyContext): Check {
   const claimName = textThat(
     (name) => !isOwnName(context, name) && (isOfModel(context, name) || !name.includes('--')),
     `${context.spec.slug}--cache, or a claim that belongs to no other model`,
     'name another claim',
   );
-  return fields({ claimName, readOnly: any }, ['claimName']);
+  const own = fields({ claimName, readOnly: any }, ['claimName']);
+  const shared = fields({ claimName, readOnly: oneOf(true) }, ['claimName', 'readOnly']);
+  return (value, at) => {
+    const name = plain(value)['claimName'];
+    return typeof name === 'string' && isOfModel(context, name)
+      ? own(value, at)
+      : shared(value, at);
+  };
 }
 
 /** Kinds of volumes that show nothing of the node and of nobody else. */
@@ -238,14 +245,24 @@ function notOurLabels({ ownLabels }: PolicyContext): Check {
   return (value, at) =>
     Object.entries(ownLabels)
       .filter(([key, own]) => plain(value)[key] === own)
-      .flatMap(([key, own]) =>
-        violation(
-          below(at, key),
-          own,
-          'another value (the service’s pods are found by it)',
-          'rename it',
-        ),
-      );
+      .flatMap(([key, own]) => {
+        const allowed = 'another value (the service’s pods are found by it)';
+        return violation(below(at, key), own, allowed, 'rename it');
+      });
+}
+
+/** What Services usually select by: with one of these a pod might get the requests of others. */
+const SELECTED_BY = ['app', 'k8s-app', 'run', 'name', 'service'] as const;
+
+function notOthersLabels({ admin, before }: PolicyContext): Check {
+  return (value, at) =>
+    SELECTED_BY.filter((key) => plain(value)[key] !== undefined && !admin)
+      .filter((key) => before?.labels[key] !== plain(value)[key])
+      .flatMap((key) => {
+        const allowed = 'absent: Services of others may select by it';
+        const fix = 'use a prefix of your own, or ask with the scope admin';
+        return violation(below(at, key), plain(value)[key], allowed, fix);
+      });
 }
 
 /** @param arm undefined: pods of no arm, which load the cache */
@@ -255,7 +272,10 @@ export function podTemplate(context: PolicyContext, arm: string | undefined): Ch
     ...(arm !== undefined && { [ARM_LABEL]: arm }),
   };
   const metadata = fields(
-    { labels: both(mapWith(owner), notOurLabels(context)), annotations: annotationsCheck(context) },
+    {
+      labels: both(mapWith(owner), notOurLabels(context), notOthersLabels(context)),
+      annotations: annotationsCheck(context),
+    },
     ['labels'],
   );
   return fields({ metadata, spec: podSpec(context) }, ['metadata', 'spec']);

@@ -33,8 +33,9 @@ const model = (more: object = {}): object => ({
 
 const mode = (MODE: string, more: object = {}): object => model({ env: { MODE }, ...more });
 
-/** An object store that has every key with the same bytes, but none with `gone` in it. */
-const STORE = { uri: 's3://models/iris.bin', endpoint: 'http://172.31.0.254:28500' };
+/** RECORD_STORE: an object store that has every key with some bytes, but none with `gone` in it. */
+const endpoint = process.env['RECORD_STORE'] ?? 'http://store.example.com:9000';
+const STORE = { uri: 's3://models/iris.bin', endpoint };
 const SHORT = { health: { periodSeconds: 1, startupSeconds: 5 } };
 const ENVIRONMENT: EnvironmentInput = { images: { onnx: 'localhost/model:1' } };
 const one = (definition: object, until: RegExp): Case => ({

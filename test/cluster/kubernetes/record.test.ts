@@ -1,5 +1,10 @@
 import fc from 'fast-check';
 import { buildTable } from '../../../runtime/core/build';
+import {
+  DELETING_ANNOTATION,
+  heldOf as heldIn,
+  storedText,
+} from '../../../runtime/cluster/kubernetes/held';
 import { recordOf } from '../../../runtime/cluster/kubernetes/record';
 import { statusOf } from '../../../runtime/core/status';
 import { snapshotOf } from '../../core/support';
@@ -62,6 +67,29 @@ test('a replica on its way out is terminating since it was told to go, though it
   expect(statusOf(record).serving).toBe(false);
 });
 
+test('what was the matter with a replica that goes is not told any more', () => {
+  const seen = recorded('crash-loop');
+  const going = seen.pods.map((pod) => ({
+    ...pod,
+    metadata: { ...(pod['metadata'] as Plain), deletionTimestamp: '2026-11-25T22:31:00Z' },
+  }));
+  const record = recordFrom({ ...seen, pods: going });
+  expect(record.replicas[0]).toMatchObject({ phase: 'terminating' });
+  expect(statusOf(record).why).toBeUndefined();
+});
+
+test('a replica that says it is ready and has no address yet is not routed to', () => {
+  const seen = recorded('healthy');
+  const pods = seen.pods.map((pod) => {
+    const { podIP: _, ...status } = pod['status'] as Plain;
+    return { ...pod, status };
+  });
+  expect(recordFrom({ ...seen, pods }).replicas.map(({ phase }) => phase)).toEqual([
+    'starting',
+    'starting',
+  ]);
+});
+
 test('scaled to zero there is nothing to wait for', () => {
   const record = recordFrom(recorded('scaled-to-zero'));
   expect(record.arms[0]).toMatchObject({ desired: 0, current: 0, ready: 0 });
@@ -117,6 +145,38 @@ test('the same objects give the same record, in whatever order they come', () =>
   const seen = recorded('rolling-broken');
   const turned = { ...seen, events: seen.events.toReversed(), deployments: seen.deployments };
   expect(statusOf(recordFrom(turned))).toEqual(statusOf(recordFrom(seen)));
+});
+
+test('the ConfigMap of a definition tells who owns it since when, and whether it goes', () => {
+  const entry = (manager: string, time: string, field: string): object => ({
+    manager,
+    operation: 'Apply',
+    time,
+    fieldsV1: { 'f:data': { [`f:${field}`]: {} }, 'f:metadata': {} },
+  });
+  const managedFields = [
+    entry('kubectl', '2026-01-02T00:00:00Z', 'definition.json'),
+    entry('argocd-controller', '2026-01-03T00:00:00Z', 'definition.json'),
+    entry('someone', '2026-01-04T00:00:00Z', 'other'),
+  ];
+  const { definition } = recorded('healthy');
+  const { spec } = heldOf(definition);
+  const metadata = { creationTimestamp: '2026-01-01T00:00:00Z', managedFields };
+  const text = JSON.stringify(spec.definition);
+  const configMap = { metadata, data: { 'definition.json': text } };
+  const held = heldIn(configMap, spec, { revision: 3 });
+  expect(storedText(configMap)).toBe(text);
+  expect(held).toMatchObject({
+    revision: 3,
+    manager: 'argocd-controller',
+    createdAt: Date.parse('2026-01-01T00:00:00Z'),
+    updatedAt: Date.parse('2026-01-03T00:00:00Z'),
+    deleting: false,
+  });
+  const annotations = { [DELETING_ANNOTATION]: 'true' };
+  const leaving = { ...configMap, metadata: { ...metadata, annotations } };
+  expect(heldIn(leaving, spec, { revision: 3 }).deleting).toBe(true);
+  expect(heldIn({}, spec, { revision: 1 })).toMatchObject({ manager: '', deleting: false });
 });
 
 /** An object with one of its values replaced by something odd. */

@@ -1,4 +1,4 @@
-import { noticedOf } from '../../../runtime/cluster/kubernetes/events';
+import { aboutObject, noticedOf } from '../../../runtime/cluster/kubernetes/events';
 import { podCause } from '../../../runtime/cluster/kubernetes/why';
 import { deploymentCause } from '../../../runtime/cluster/kubernetes/why-arm';
 import type { Plain } from './support';
@@ -171,6 +171,9 @@ test('events are read in the form of events.k8s.io too, and of other objects not
     series: { count: 3, lastObservedTime: '2026-01-02T03:05:00Z' },
   });
   expect(told(container({ waiting }), [about('u1')])?.message).toMatch(/no such image or tag/);
+  const pod = { metadata };
+  const all = noticedOf([about('u1'), about('earlier')] as readonly Plain[]);
+  expect(aboutObject(all, pod)).toHaveLength(1);
   const [noticed] = noticedOf([about('u1')] as readonly Plain[]);
   expect(noticed).toMatchObject({ count: 3, last: Date.parse('2026-01-02T03:05:00Z') });
 });
