@@ -48,13 +48,24 @@ export function noticedOf(events: readonly Plain[]): readonly Noticed[] {
   return events.map(noticed).sort((a, b) => b.last - a.last);
 }
 
+/** By the name of the object: a model may have thousands of pods, each with its events. */
+export type NoticedByName = ReadonlyMap<string, readonly Noticed[]>;
+
+export function byName(all: readonly Noticed[]): NoticedByName {
+  const found = new Map<string, Noticed[]>();
+  for (const one of all) {
+    const own = found.get(one.name);
+    if (own === undefined) found.set(one.name, [one]);
+    else own.push(one);
+  }
+  return found;
+}
+
 /** What was noticed about one object: by its uid, since a name may be used again. */
-export function aboutObject(all: readonly Noticed[], object: unknown): readonly Noticed[] {
+export function aboutObject(all: NoticedByName, object: unknown): readonly Noticed[] {
   const uid = textAt(object, 'metadata', 'uid');
-  const name = textAt(object, 'metadata', 'name');
-  return all.filter((one) =>
-    one.uid === undefined || uid === undefined ? one.name === name : one.uid === uid,
-  );
+  const own = all.get(textAt(object, 'metadata', 'name') ?? '') ?? [];
+  return own.filter((one) => one.uid === undefined || uid === undefined || one.uid === uid);
 }
 
 /**

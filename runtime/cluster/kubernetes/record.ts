@@ -3,8 +3,8 @@ import type { Arm, ModelSpec } from '../../../lib/spec';
 import { armObjectName } from '../../../lib/spec';
 import type { ArmRecord, ModelRecord, ReplicaRecord, Why } from '../port';
 import { whyOf } from './cause';
-import type { Noticed } from './events';
-import { aboutObject, noticedOf } from './events';
+import type { Noticed, NoticedByName } from './events';
+import { aboutObject, byName, noticedOf } from './events';
 import type { Plain } from './read';
 import { createdAt, labelOf, nameOf, numberAt, textAt } from './read';
 import { isFinished, isReady, isTerminating, replicaOf } from './replica';
@@ -32,6 +32,7 @@ interface Scene {
   readonly held: Held;
   readonly seen: Observed;
   readonly noticed: readonly Noticed[];
+  readonly about: NoticedByName;
 }
 
 const COMPONENT_LABEL = 'app.kubernetes.io/component';
@@ -63,21 +64,21 @@ function podsOf({ seen, held }: Scene, arm: string): readonly Plain[] {
 }
 
 function replicasOf(scene: Scene, name: string): readonly ReplicaRecord[] {
-  const { held, seen, noticed } = scene;
+  const { held, seen, about } = scene;
   const deployment = find(seen.deployments, held.spec, name);
   const late = deployment !== undefined && missedDeadline(deployment) !== undefined;
   const arm = held.spec.arms.find((one) => one.name === name);
   return podsOf(scene, name).map((pod) => {
-    const cause = podCause(pod, aboutObject(noticed, pod));
+    const cause = podCause(pod, aboutObject(about, pod));
     return replicaOf(pod, { arm, cause, late, metrics: metricsOf(seen, pod) });
   });
 }
 
 /** The Job that fills the cache: replicas only wait for it, so it knows more than they. */
-function loaderWhy({ seen, noticed }: Scene): Why | undefined {
+function loaderWhy({ seen, about }: Scene): Why | undefined {
   for (const pod of seen.pods.filter((one) => labelOf(one, COMPONENT_LABEL) === LOADER)) {
     if (textAt(pod, 'status', 'phase') === 'Succeeded' || isTerminating(pod)) continue;
-    const cause = podCause(pod, aboutObject(noticed, pod));
+    const cause = podCause(pod, aboutObject(about, pod));
     if (cause?.failed === true) return whyOf(cause, `Pod/${nameOf(pod)}`);
   }
   return undefined;
@@ -149,7 +150,8 @@ function armRecord(scene: Scene, arm: Arm, all: Replicas): ArmRecord {
  * is what can be routed to now, from the pods; the other counts are the Deployment's.
  */
 export function recordOf(held: Held, seen: Observed): ModelRecord {
-  const scene: Scene = { held, seen, noticed: noticedOf(seen.events) };
+  const noticed = noticedOf(seen.events);
+  const scene: Scene = { held, seen, noticed, about: byName(noticed) };
   const names = new Set([
     ...held.spec.arms.map(({ name }) => name),
     // Arms that the definition has no more, on their way out.

@@ -15,6 +15,9 @@ import { heardAt, objectsIn, startWatchLoop } from './watch';
 
 /** A burst of events is one snapshot; a single one is told at once. */
 const PUBLISH_MS = 50;
+/** A model of thousands of pods takes a while to look at: at most a tenth of the time goes into that. */
+const PAUSE_PER_LOOK = 10;
+const MAX_PAUSE_MS = 1000;
 /** When nothing changes, the snapshot still says now and then that the cluster is heard. */
 const HEARD_MS = 15_000;
 
@@ -48,6 +51,7 @@ export class World {
   #models: ReadonlyMap<string, ModelRecord> = new Map();
   #phase: WatchPhase = 'empty';
   #lookedAt = -Infinity;
+  #tookMs = 0;
   #publishedAt = -Infinity;
   #pending: (() => void) | undefined;
   #stopped = false;
@@ -129,7 +133,8 @@ export class World {
   #schedule(): void {
     if (this.#pending !== undefined || this.#stopped) return;
     const { timing } = this.options;
-    const wait = Math.max(0, this.#lookedAt + PUBLISH_MS - timing.now());
+    const pause = Math.max(PUBLISH_MS, Math.min(MAX_PAUSE_MS, PAUSE_PER_LOOK * this.#tookMs));
+    const wait = Math.max(0, this.#lookedAt + pause - timing.now());
     this.#pending = timing.after(() => {
       this.#pending = undefined;
       this.#publish();
@@ -146,6 +151,7 @@ export class World {
       corner.refresh(also, (slug) => this.remembered(slug)),
     );
     this.#tellWatchers(news.includes(true));
+    this.#tookMs = this.options.timing.now() - this.#lookedAt;
     // Whoever waits may wait for something that no snapshot shows, as the end of a Deployment.
     for (const check of this.#waiting) check();
   }

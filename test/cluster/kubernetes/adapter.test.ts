@@ -199,9 +199,9 @@ describe('several routers', () => {
   function overtake(method: string, end: string, version: string): void {
     let done = false;
     const spec = model({ version });
-    const [object] = (
-      objectsOf(spec, environment({ namespace: NAMESPACE })) as KubeObject[]
-    ).filter(({ metadata }) => metadata.name === 'iris--model');
+    const object = (objectsOf(spec, environment({ namespace: NAMESPACE })) as KubeObject[]).find(
+      ({ metadata }) => metadata.name === 'iris--model',
+    );
     fake.server.intercept(({ method: asked, path, query }) => {
       if (done || asked !== method || !path.endsWith(end) || query.has('dryRun')) return undefined;
       done = true;

@@ -1,4 +1,4 @@
-import { aboutObject, noticedOf } from '../../../runtime/cluster/kubernetes/events';
+import { aboutObject, byName, noticedOf } from '../../../runtime/cluster/kubernetes/events';
 import { podCause } from '../../../runtime/cluster/kubernetes/why';
 import { deploymentCause } from '../../../runtime/cluster/kubernetes/why-arm';
 import type { Plain } from './support';
@@ -173,7 +173,7 @@ test('events are read in the form of events.k8s.io too, and of other objects not
   expect(told(container({ waiting }), [about('u1')])?.message).toMatch(/no such image or tag/);
   const pod = { metadata };
   const all = noticedOf([about('u1'), about('earlier')] as readonly Plain[]);
-  expect(aboutObject(all, pod)).toHaveLength(1);
+  expect(aboutObject(byName(all), pod)).toHaveLength(1);
   const [noticed] = noticedOf([about('u1')] as readonly Plain[]);
   expect(noticed).toMatchObject({ count: 3, last: Date.parse('2026-01-02T03:05:00Z') });
 });
