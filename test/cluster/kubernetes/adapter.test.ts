@@ -9,6 +9,8 @@ import {
 import { nameOf } from '../../../runtime/cluster/kubernetes/plan';
 import { at, numberAt } from '../../../runtime/cluster/kubernetes/read';
 import { RESOURCES, resourceOf } from '../../../runtime/cluster/kubernetes/resources';
+import type { Timing } from '../../../runtime/cluster/kubernetes/timing';
+import { realTiming } from '../../../runtime/cluster/kubernetes/timing';
 import { STATE_NAME } from '../../../runtime/cluster/kubernetes/state';
 import type { Cluster } from '../../../runtime/cluster/port';
 import { ClusterError } from '../../../runtime/cluster/port';
@@ -295,6 +297,25 @@ describe('cut off', () => {
     expect(await cluster.apply(model(), REST)).toEqual({ revision: 1, changed: false });
     await when(cluster, isReady('iris', '1'));
     expect(await cluster.history('iris')).toHaveLength(1);
+  });
+
+  test('an apply is finished by whichever router sees it for long enough', async () => {
+    await cluster.apply(model(), REST);
+    breakAt('PATCH', '/deployments/iris');
+    await refusal(cluster.apply(model({ version: '2' }), REST));
+    await cluster.close();
+    fake.server.intercept(undefined);
+    // Each look at the world, five seconds apart, comes at once and ten seconds later.
+    let ahead = 0;
+    const after: Timing['after'] = (call, ms) => {
+      if (ms === 5000) ahead += 10_000;
+      return realTiming.after(call, ms === 5000 ? 5 : ms);
+    };
+    const timing = { after, now: () => Date.now() + ahead, random: () => 0 };
+    const other = await fake.open({ timing });
+    await when(other, isReady('iris', '2'));
+    expect(ahead).toBeGreaterThan(30_000);
+    await other.close();
   });
 
   test('a revision whose place in the history was not written is there all the same', async () => {
