@@ -5,6 +5,7 @@ import type { ModelRecord } from '../port';
 import type { KubeApi, KubeObject } from './api';
 import type { Definition } from './definition';
 import { readDefinition } from './definition';
+import type { Pulse } from './pulse';
 import { recordOf } from './record';
 import type { Remembered } from './remembered';
 import { stateFor } from './remembered';
@@ -31,6 +32,7 @@ export interface CornerOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch'>;
   readonly namespace: string;
   readonly timing: Timing;
+  readonly pulse: Pulse;
   readonly onChange: () => void;
   /** About a definition that cannot be used. */
   readonly tell: (message: string) => void;
@@ -56,10 +58,10 @@ export class Corner {
   readonly #residents = new Map<string, Resident>();
 
   constructor(private readonly options: CornerOptions) {
-    const { api, namespace, timing, onChange } = options;
+    const { api, namespace, timing, pulse, onChange } = options;
     this.namespace = namespace;
     const loop = (kind: Kind): WatchLoop =>
-      startWatchLoop({ api, namespace, timing, onChange, ...WATCHED[kind] });
+      startWatchLoop({ api, namespace, timing, pulse, onChange, ...WATCHED[kind] });
     this.#loops = byKind(loop);
     this.#shelves = byKind((kind) => new Shelf(kind === 'events' ? slugOfEvent : slugByLabel));
   }
