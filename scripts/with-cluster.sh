@@ -9,7 +9,7 @@ kind=$1
 shift
 [[ -z ${KUBECONFIG:-} ]] || exec "$@"
 
-maker=../shared/cluster/cluster
+maker=${CLUSTER_MAKER:-../shared/cluster/cluster}
 [[ -x $maker ]] || { echo "set KUBECONFIG to a cluster (kind, minikube, …)" >&2; exit 1; }
 [[ $kind == fake || $(id -u) == 0 ]] || { echo "nodes that run pods need root; or set KUBECONFIG" >&2; exit 1; }
 

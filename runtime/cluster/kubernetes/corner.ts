@@ -5,6 +5,7 @@ import type { ModelRecord } from '../port';
 import type { KubeApi, KubeObject } from './api';
 import type { Definition } from './definition';
 import { readDefinition } from './definition';
+import { Measures } from './measures';
 import type { Pulse } from './pulse';
 import { recordOf } from './record';
 import type { Remembered } from './remembered';
@@ -52,6 +53,8 @@ export class Corner {
   readonly namespace: string;
   readonly #loops: Readonly<Record<Kind, WatchLoop>>;
   readonly #shelves: Readonly<Record<Kind, Shelf>>;
+  readonly #measures: Measures;
+  readonly #measured = new Shelf(slugByLabel);
   readonly #definitions = new Map<string, Definition>();
   /** What was told of a definition that makes no sense, so that it is told once. */
   readonly #told = new Map<string, KubeObject>();
@@ -63,6 +66,7 @@ export class Corner {
     const loop = (kind: Kind): WatchLoop =>
       startWatchLoop({ api, namespace, timing, pulse, onChange, ...WATCHED[kind] });
     this.#loops = byKind(loop);
+    this.#measures = new Measures({ api, namespace, timing, onChange });
     this.#shelves = byKind((kind) => new Shelf(kind === 'events' ? slugOfEvent : slugByLabel));
   }
 
@@ -89,6 +93,7 @@ export class Corner {
 
   stop(): void {
     for (const kind of KINDS) this.#loops[kind].stop();
+    this.#measures.stop();
   }
 
   /** Looks at what changed; `also` for other reasons. True: a model is another now. */
@@ -98,6 +103,7 @@ export class Corner {
       const objects = objectsIn(this.#loops[kind].state());
       for (const slug of this.#shelves[kind].take(objects)) changed.add(slug);
     }
+    for (const slug of this.#measured.take(this.#measures.objects())) changed.add(slug);
     return [...changed].map((slug) => this.#look(slug, rememberedOf(slug))).includes(true);
   }
 
@@ -116,6 +122,7 @@ export class Corner {
       pods: of('pods'),
       autoscalers: of('autoscalers'),
       events: of('events'),
+      metrics: this.#measured.of(slug),
       now,
     };
     const found = recordOf({ ...held, ...(state && { state }) }, seen);

@@ -51,6 +51,7 @@ export interface Status {
     readonly traffic: number;
     readonly replicas: Status['replicas'];
   }[];
+  readonly resource_usage: { readonly cpu_cores: number | null };
   readonly conditions: readonly { readonly type: string; readonly status: string }[];
 }
 
