@@ -24,9 +24,10 @@ const hasMetrics = (): Promise<boolean> =>
 
 test('a model under load gets more replicas by CPU, and all of them answer', async () => {
   if (!(await hasMetrics())) return console.warn('no metrics-server: nothing is scaled by CPU');
-  // Two requests at a time burn 80 % of a core each: far beyond 70 % of what is asked for.
+  // A tenth of a core is ten times what is asked for. On a busy machine an answer may take long.
   const scaling = { minReplicas: 1, maxReplicas: 3 };
-  await place.applyModel(standIn('busy', { BURN_MS: '40' }, { scaling }));
+  const inference = { timeoutSeconds: 120, maxConcurrency: 128 };
+  await place.applyModel(standIn('busy', { BURN_MS: '20' }, { scaling, inference }));
   await place.status('busy', ({ status }) => status === 'running', 60_000);
   const load = steadyLoad(place, { path: '/api/v1/models/busy/inference', body: ASK }, 5);
   await place.status('busy', ({ replicas }) => replicas.ready === 3, MEASURED_MS);
@@ -38,7 +39,7 @@ test('a model under load gets more replicas by CPU, and all of them answer', asy
   await until('the router has all', pods, ({ size }) => size === 3);
   // The same measures are what the status tells.
   const isMeasured = ({ resource_usage: { cpu_cores: cores } }: Status): boolean =>
-    cores !== null && cores > 0.05;
+    cores !== null && cores > 0.02;
   await place.status('busy', isMeasured, 60_000);
   const { failed } = await load.stop();
   expect(failed).toEqual([]);
