@@ -2,11 +2,12 @@ import type { CallBase, Reply } from './calling';
 import type { Crossed, Way } from './crossing';
 import { cross } from './crossing';
 import type { Passed, Passing } from './forward';
-import { ownHeaders } from './headers';
+import { typeLine } from './headers';
 import type { LiveAnswer } from './mirror';
 import { collecting, isMirrored, mirrored } from './mirror';
 import { isSpoken } from './offers';
 import type { Plane, Request } from './request';
+import { send } from './request';
 import type { Phrased } from './ways';
 import { phrased, waysOf } from './ways';
 
@@ -50,8 +51,7 @@ function goAround(plane: Plane, request: Request, call: Phrased): void {
   const tell = (reply: Reply, way: Way): void => {
     const told = way.read(reply);
     const origin = { arm: reply.arm.name, version: reply.replica.version };
-    const headers = `content-type: ${way.type}\r\n${ownHeaders(tracing, origin)}`;
-    exchange.answer(200, headers, told);
+    send(request, told, origin, { type: typeLine(way.type) });
     copy(told);
   };
   const crossed: Crossed = {

@@ -5,13 +5,14 @@ import { cross } from './crossing';
 import { envelope } from './envelope';
 import { Refusal } from './errors';
 import type { Answered, Exchange } from './exchange';
-import { ownHeaders } from './headers';
+import { typeLine } from './headers';
 import { knowing, noAnswer, refusalOf } from './infer';
 import { isSpoken } from './offers';
 import type { Translated } from './protocols';
 import { openaiCall, translate } from './protocols';
 import type { NativeItem } from './protocols/native';
 import type { Plane, Request } from './request';
+import { send } from './request';
 
 // A native call whose answer is to come as events: as the model's server sends them.
 
@@ -89,7 +90,7 @@ export function answerEvents(
     try {
       const body = way.read(reply);
       const origin = { arm: reply.arm.name, version: reply.replica.version };
-      exchange.answer(200, `content-type: ${way.type}\r\n${ownHeaders(tracing, origin)}`, body);
+      send(request, body, origin, { type: typeLine(way.type) });
     } catch (error) {
       fail(error);
     }

@@ -5,17 +5,18 @@ import type { CallBase } from './calling';
 import { modelOf, namedArm } from './choose';
 import { Refusal } from './errors';
 import { envelope } from './envelope';
+import type { Exchange } from './exchange';
 import type { Inferred } from './infer';
 import { infer } from './infer';
 import type { ModelRoute } from '../core/table';
-import { JSON_TYPE, ownHeaders } from './headers';
 import { nativeTogether } from './joining';
 import { parseText } from './protocols/json';
 import type { NativeCall, NativeItem } from './protocols/native';
 import { parseBatch, parseCall } from './protocols/native';
 import { outputValue, splicedCall } from './protocols/splice';
 import type { Plane, Request } from './request';
-import { authenticated, baseOf, objectOf, seconds, sendJson } from './request';
+import { authenticated, baseOf, objectOf, seconds, send, sendJson } from './request';
+import { timeWithin } from './wishes';
 
 // The native calls: one item, or a batch.
 
@@ -35,8 +36,12 @@ async function callOf(request: Request, model: ModelRoute) {
 function nativeCall(text: string): NativeCall {
   const item = splicedCall(text);
   if (item === undefined) return parseCall(parseText(text));
-  return Object.assign(item, { timeoutMs: undefined, priority: 'normal' as const });
+  return Object.assign(item, { timeoutMs: undefined, priority: undefined });
 }
+
+/** A body may ask for more time than the model's own, but a caller's deadline is a deadline. */
+const timeOf = ({ fields }: Exchange, base: CallBase, asked: number | undefined): number =>
+  asked === undefined ? base.timeoutMs : timeWithin(fields, asked);
 
 export async function answerNative(plane: Plane, request: Request, id: string): Promise<void> {
   const { exchange, tracing } = request;
@@ -47,15 +52,14 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const base = baseOf(plane, request, model, arm, true);
   const timed = {
     ...base,
-    priority: call.priority,
-    timeoutMs: call.timeoutMs ?? base.timeoutMs,
+    priority: call.priority ?? base.priority,
+    timeoutMs: timeOf(exchange, base, call.timeoutMs),
   };
   if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
   const own = nativeTogether(plane.joiner, plane.inferring, timed, call);
   const done = await infer(plane.inferring, own, call);
   const body = envelope(request, id, done, plane.clock.now());
-  exchange.account?.answering(done.arm, done.version);
-  exchange.answer(200, JSON_TYPE + ownHeaders(tracing, done), body);
+  send(request, body, done);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
   const outputOf = (one: Inferred): unknown => outputValue(one.output);
@@ -84,7 +88,7 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const own = baseOf(plane, request, model, arm, true);
   const base: CallBase = {
     ...own,
-    timeoutMs: timeoutMs ?? model.inference.timeoutSeconds * 1000,
+    timeoutMs: timeOf(request.exchange, own, timeoutMs),
     // One arm for the whole batch; without a key of the caller's the request is its own cohort.
     cohortKey: own.cohortKey ?? request.tracing.requestId,
   };

@@ -122,7 +122,9 @@ export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin)
   return `x-request-id: ${requestId}\r\n${trace}${from}`;
 }
 
-export const JSON_TYPE: HeaderText = 'content-type: application/json\r\n';
+export const typeLine = (type: string): HeaderText => `content-type: ${type}\r\n`;
+
+export const JSON_TYPE: HeaderText = typeLine('application/json');
 
 const isForCaller = (name: string): boolean =>
   name !== 'server' &&

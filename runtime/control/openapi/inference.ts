@@ -321,7 +321,7 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
       errors: INFER,
       summary: 'Call a model',
       description:
-        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm. `Accept: text/event-stream` streams the events of a model that speaks OpenAI; other models answer JSON, or 400 when the caller takes nothing else.',
+        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm. On every inference call x-ai-model-priority (low, normal, high, critical) and x-ai-model-deadline-ms (milliseconds the caller has left) are honoured. `Accept: text/event-stream` streams the events of a model that speaks OpenAI; other models answer JSON, or 400 when the caller takes nothing else.',
       request: inferenceRequest,
       answer: inferenceResponse,
     }),

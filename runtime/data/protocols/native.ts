@@ -14,7 +14,8 @@ export interface NativeItem {
 
 export interface NativeCall extends NativeItem {
   readonly timeoutMs: number | undefined;
-  readonly priority: Priority;
+  /** Undefined: as the request says otherwise. */
+  readonly priority: Priority | undefined;
 }
 
 export interface NativeBatch {
@@ -75,19 +76,21 @@ function millis(timeout: unknown): number | undefined {
 
 /** @throws Refusal with all faults */
 export function parseCall(body: Plain): NativeCall {
-  const { priority = 'normal' } = body;
+  const { priority } = body;
   const known = PRIORITIES.find((one) => one === priority);
   refuse([
     ...unknownFaults(body, ['input_data', 'parameters', 'timeout', 'priority']),
     ...itemFaults(body, ''),
     ...timeoutFaults(body),
-    ...(known ? [] : [detail('priority', priority, `one of ${PRIORITIES.join(', ')}`)]),
+    ...(known !== undefined || priority === undefined
+      ? []
+      : [detail('priority', priority, `one of ${PRIORITIES.join(', ')}`)]),
   ]);
   return {
     input_data: body['input_data'] as Plain,
     parameters: body['parameters'] as Plain | undefined,
     timeoutMs: millis(body['timeout']),
-    priority: known ?? 'normal',
+    priority: known,
   };
 }
 
