@@ -38,6 +38,7 @@ import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { trustOf } from './proxies';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
+import { tellShadows } from './shadows';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
@@ -168,11 +169,7 @@ function openData(
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
     onJoined: metrics.onJoined,
-    onShadow: ({ model, arm, verdict, differing, requestId }) => {
-      metrics.onShadow(model, arm, verdict);
-      if (verdict === 'disagree')
-        log.debug('shadow disagrees', { model, arm, differing, requestId });
-    },
+    onShadow: tellShadows(metrics.onShadow, log, clock.now),
     onFault: (requestId, error) => {
       const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
