@@ -2,6 +2,7 @@ import type { Caller } from '../auth/port';
 import { holds } from '../auth/port';
 import type { ArmRoute, ModelRoute } from '../core/table';
 import type { CallBase } from './calling';
+import type { Named } from './choose';
 import type { Passing } from './forward';
 import { targetOf } from './forward';
 import { JSON_TYPE, ownHeaders } from './headers';
@@ -18,8 +19,12 @@ import { sendJson } from './request';
 // What the router tells of a model whose server does not speak the caller's protocol.
 
 /** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
-export function answerReady({ exchange, tracing }: Request, model: ModelRoute, arm?: string): void {
-  const ready = isServing(model, arm);
+export function answerReady(
+  { exchange, tracing }: Request,
+  model: ModelRoute,
+  { arm, version }: Partial<Named> = {},
+): void {
+  const ready = isServing(model, arm, version);
   const headers = JSON_TYPE + ownHeaders(tracing);
   exchange.answer(ready ? 200 : 503, headers, JSON.stringify({ name: model.id, ready }));
 }
@@ -74,7 +79,7 @@ export async function answerAbout(
   base: CallBase,
   caller: Caller,
 ): Promise<void> {
-  if (route.kind === 'v1') return answerReady(request, base.model, base.arm);
+  if (route.kind === 'v1') return answerReady(request, base.model, base);
   const { metadata, origin } = await aboutOf(plane, route, base, caller);
   sendJson(request, metadata, origin);
 }

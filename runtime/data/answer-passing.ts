@@ -2,7 +2,7 @@ import type { Caller } from '../auth/port';
 import { answerAbout, answerReady, versionsOf } from './answer-about';
 import { answerMixed, answerTranslated } from './answer-crossing';
 import type { CallBase } from './calling';
-import { armOfVersion, modelOf, namedArm } from './choose';
+import { modelOf, namedArm, namedBy } from './choose';
 import { Refusal } from './errors';
 import type { Passed, Passing } from './forward';
 import { forward, targetOf } from './forward';
@@ -29,14 +29,10 @@ export function answerPassing(
   const { exchange } = request;
   const caller = authenticated(plane, exchange, route.model);
   const model = modelOf(plane.table, route.model);
-  const version = route.kind === 'v2' ? route.version : undefined;
-  const arm =
-    version === undefined
-      ? namedArm(exchange, model, caller)
-      : armOfVersion(model, version, caller);
-  if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, arm);
-  const who = understood(model, route, arm);
-  const base = baseOf(plane, request, model, arm);
+  const named = namedBy(exchange, model, caller, route.kind === 'v2' ? route.version : undefined);
+  if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
+  const who = understood(model, route, named.arm);
+  const base = { ...baseOf(plane, request, model, named.arm), version: named.version };
   const target = targetOf(route, exchange.query);
   if (isLookup(route)) {
     if (who === 'none') return answerAbout(plane, request, route, base, caller);

@@ -14,6 +14,8 @@ export interface CallBase {
   readonly model: ModelRoute;
   /** Arm asked for by name (already authorized). */
   readonly arm?: string | undefined;
+  /** The same for a version of that arm. */
+  readonly version?: string | undefined;
   readonly cohortKey?: string | undefined;
   readonly priority: Priority;
   readonly timeoutMs: number;
@@ -105,6 +107,7 @@ export interface Reply {
 export abstract class Call implements Job {
   readonly model: ModelRoute;
   readonly arm: string | undefined;
+  readonly version: string | undefined;
   readonly cohortKey: string | undefined;
   readonly priority: Priority;
   readonly timeoutMs: number;
@@ -122,6 +125,7 @@ export abstract class Call implements Job {
   ) {
     this.model = base.model;
     this.arm = base.arm;
+    this.version = base.version;
     this.cohortKey = base.cohortKey;
     this.priority = base.priority;
     this.timeoutMs = base.timeoutMs;

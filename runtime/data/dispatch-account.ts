@@ -5,6 +5,7 @@ import type { ModelRoute, RoutingTable, TableHolder } from '../core/table';
 import type { Tuning } from '../core/tuning';
 import { addToWindow } from '../core/window';
 import type { ArmState, Seat, States } from './dispatch-state';
+import type { Avoided } from './dispatch-seats';
 import type { Clock, Waiter } from './dispatch-wait';
 import { waitOf } from './dispatch-wait';
 import type { Job, JobResult } from './job';
@@ -41,7 +42,7 @@ export interface Ticket {
   /** The replica that has it, or had it. */
   seat: Pick<Seat, 'replica'> | undefined;
   spilled: SpillReason | undefined;
-  avoid: { readonly id: string; readonly until: number } | undefined;
+  avoid: Avoided | undefined;
   tries: number;
   queuedMs: number;
   firstByteMs: number | undefined;

@@ -6,6 +6,7 @@ import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../core/retry';
 import type { Context, Ticket } from './dispatch-account';
 import { closed, failed, refused, textOf } from './dispatch-account';
 import { chooseFor } from './dispatch-choose';
+import type { Avoided, Wish } from './dispatch-seats';
 import { hasHope, judge, learnCost } from './dispatch-seats';
 import type { ArmState, ModelState, Seat } from './dispatch-state';
 import { forgetIdle } from './dispatch-state';
@@ -27,7 +28,7 @@ export class Run implements Ticket {
   arm: Arm | undefined;
   seat: Pick<Seat, 'replica'> | undefined;
   spilled: SpillReason | undefined;
-  avoid: { readonly id: string; readonly until: number } | undefined;
+  avoid: Avoided | undefined;
   tries = 0;
   queuedMs = 0;
   firstByteMs: number | undefined;
@@ -74,13 +75,13 @@ export class Run implements Ticket {
 
   private seek(model: ModelState<Waiter>, chosen: Arm, now: number): void {
     const { context, job } = this;
-    const { tries, avoid, startedAt: since, deadline } = this;
+    const { tries, startedAt: since, deadline } = this;
     const mayProbe = tries === 0 && job.replayable && model.route.inference.idempotent;
     const placed = seek(
       context,
       chosen,
       {
-        wish: { items: job.items, mayProbe, avoid, planned: job.planned?.replica },
+        wish: this.wish(mayProbe),
         priority: job.priority,
         signal: job.signal,
         since,
@@ -93,6 +94,11 @@ export class Run implements Ticket {
       },
     );
     if (placed !== undefined) this.placed(model, chosen, placed);
+  }
+
+  private wish(mayProbe: boolean): Wish {
+    const { items, planned, version } = this.job;
+    return { items, mayProbe, avoid: this.avoid, planned: planned?.replica, version };
   }
 
   private placed(model: ModelState<Waiter>, arm: Arm, placed: Placed): void {
@@ -124,7 +130,8 @@ export class Run implements Ticket {
       return this.job.over({ kind: 'answered', arm: arm.route, status, tries: this.tries });
     }
     const { clock } = this.context;
-    this.avoid = { id: seat.replica.id, until: clock.now() + delay + AVOID_MS };
+    const { id, version } = seat.replica;
+    this.avoid = { id, version, until: clock.now() + delay + AVOID_MS };
     if (delay === 0) this.look(model);
     else sleep(clock, delay, this.job.signal, () => this.look(model));
   }
@@ -237,7 +244,7 @@ function secondTry(
   if (!mayRepeat(result, { idempotent, replayable: job.replayable })) return undefined;
   // Where nobody else can answer, an answer that says so is better than a wait; a broken try is
   // not.
-  if (result.kind === 'answered' && !hasHope(arm, seat)) return undefined;
+  if (result.kind === 'answered' && !hasHope(arm, seat, job.version)) return undefined;
   const now = context.clock.now();
   const { retryRatio, freeRetriesPerSecond } = context.tuning;
   const delay = retryDelay(result, arm.queue.size, context.random(), context.tuning);

@@ -22,15 +22,23 @@ import type { ArmState, Seat } from './dispatch-state';
  */
 const PANIC_PART = 0.5;
 
+/** Replica of the failed try, what it runs, and until when it is avoided. */
+export interface Avoided {
+  readonly id: string;
+  readonly version: string;
+  readonly until: number;
+}
+
 /** A request as it looks for a replica. */
 export interface Wish {
   readonly items: number;
   /** May it find out whether an ejected replica is well again? Only one that can be repeated. */
   readonly mayProbe: boolean;
-  /** Replica of the failed try, and until when it is avoided. */
-  readonly avoid: { readonly id: string; readonly until: number } | undefined;
+  readonly avoid: Avoided | undefined;
   /** Replica that it was planned for. */
   readonly planned?: string | undefined;
+  /** The only version that will do. */
+  readonly version?: string | undefined;
 }
 
 const isIn = (seat: Seat): boolean => seat.standing.kind === 'in';
@@ -66,9 +74,17 @@ export function openSeats<W>(arm: ArmState<W>, now: number): Open {
 }
 
 const allows =
-  ({ avoid }: Wish, now: number) =>
+  ({ avoid, version }: Wish, now: number) =>
   ({ replica }: Seat): boolean =>
-    avoid === undefined || avoid.id !== replica.id || now >= avoid.until;
+    (avoid === undefined || avoid.id !== replica.id || now >= avoid.until) &&
+    (version === undefined || version === replica.version);
+
+/** A second try is for the version that the first was for, where that has room. */
+function alike(seats: readonly Seat[], { avoid }: Wish): readonly Seat[] {
+  if (avoid === undefined) return seats;
+  const same = seats.filter(({ replica }) => replica.version === avoid.version);
+  return same.length > 0 ? same : seats;
+}
 
 /**
  * Is there anything open for this request? A probe is for one that can be repeated, or the last
@@ -91,7 +107,8 @@ export function takeSeat<W>(
   random: () => number,
 ): Seat | undefined {
   const fits = allows(wish, now);
-  const free = wish.avoid === undefined ? open.free : open.free.filter(fits);
+  const isAny = wish.avoid === undefined && wish.version === undefined;
+  const free = isAny ? open.free : alike(open.free.filter(fits), wish);
   const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
   const mean = arm.cost?.mean ?? 0;
   const planned =
@@ -134,10 +151,11 @@ export function roomsOf<W>(arm: ArmState<W>, now: number): readonly Room[] {
 }
 
 /** Is there another replica on which a second try has a chance? One that keeps failing has none. */
-export function hasHope<W>(arm: ArmState<W>, failed: Seat): boolean {
+export function hasHope<W>(arm: ArmState<W>, failed: Seat, version?: string): boolean {
   return usable(arm).some(
     (seat) =>
       seat !== failed &&
+      (version === undefined || seat.replica.version === version) &&
       seat.standing.kind === 'in' &&
       seat.standing.failures < arm.model.tuning.consecutiveFailures,
   );

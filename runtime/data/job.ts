@@ -64,6 +64,8 @@ export interface Job {
   readonly model: ModelRoute;
   /** Arm asked for by name (already authorized); undefined: by cohort or in turn. */
   readonly arm?: string | undefined;
+  /** Asked for by name: while the arm rolls, some of its replicas run another one. */
+  readonly version?: string | undefined;
   /** Value that is hashed to choose an arm; undefined: in turn. */
   readonly cohortKey?: string | undefined;
   readonly priority: Priority;

@@ -72,9 +72,12 @@ const asText =
   ({ body }: Message): Cut | undefined =>
     cut(body.toString('latin1'));
 
-/** One that is sent again must be one that may be: a joined call that fails is called one by one. */
-function joins({ model: { inference } }: CallBase): boolean {
-  return inference.batching !== undefined && inference.idempotent;
+/**
+ * One that is sent again must be one that may be: a joined call that fails is called one by one. And
+ * a joined call goes to any version of its arm.
+ */
+function joins({ model: { inference }, version }: CallBase): boolean {
+  return inference.batching !== undefined && inference.idempotent && version === undefined;
 }
 
 const gathered = (joiner: Joiner, base: CallBase, of: (arm: ArmRoute) => Part | undefined) => ({

@@ -12,14 +12,16 @@ function visible({ models }: RoutingTable, caller: Caller): readonly ModelRoute[
   return [...models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
 }
 
-/** Can a request be answered now, by an arm that takes its share or by the one named? */
+/** Can a request be answered now, by an arm that takes its share, or by the arm or version named? */
 export function isServing(
   { arms, shares, stopped, deleting }: ModelRoute,
   named?: string,
+  version?: string,
 ): boolean {
   const taking =
     named === undefined ? shares.filter(({ hundredths }) => hundredths > 0) : [{ arm: named }];
-  const up = (arm: string): boolean => (arms.get(arm)?.replicas.length ?? 0) > 0;
+  const up = (arm: string): boolean =>
+    arms.get(arm)?.replicas.some((one) => (version ?? one.version) === one.version) === true;
   return !stopped && !deleting && taking.some(({ arm }) => up(arm));
 }
 

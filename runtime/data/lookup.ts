@@ -38,7 +38,7 @@ export interface Found extends Place {
 
 /** The arm whose inference the caller would get first, then all that take traffic. */
 function placesOf(
-  { model, arm: named, cohortKey }: CallBase,
+  { model, arm: named, version, cohortKey }: CallBase,
   fits: (arm: ArmRoute) => boolean,
 ): readonly Place[] {
   const [stable] = model.shares;
@@ -48,7 +48,8 @@ function placesOf(
   return [...names]
     .flatMap((name) => model.arms.get(name) ?? [])
     .filter(fits)
-    .flatMap((arm) => arm.replicas.map((replica) => ({ arm, replica })));
+    .flatMap((arm) => arm.replicas.map((replica) => ({ arm, replica })))
+    .filter(({ replica }) => version === undefined || replica.version === version);
 }
 
 function refuse(model: ModelRoute, reason: 'stopped' | 'deleting' | 'no_replica'): never {

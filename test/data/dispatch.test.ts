@@ -65,6 +65,27 @@ describe('the arm', () => {
     });
   });
 
+  test('a named version is meant: while its arm rolls only replicas that run it will do', async () => {
+    const sim = new Simulation();
+    const [a, b, c] = [sim.replica('a', 5), sim.replica('b', 5), sim.replica('c', 5)];
+    sim.swap({ arms: { stable: [a, b] }, versions: { b: 'v2' } });
+    for (let index = 0; index < 20; index += 1) {
+      expect(await ask(sim, { arm: 'stable', version: 'v2' }, 100)).toMatchObject({ status: 200 });
+    }
+    expect([a.tries, b.tries]).toEqual([0, 20]);
+    sim.swap({ arms: { stable: [a] } });
+    const waits = sim.request({ arm: 'stable', version: 'v2' });
+    await sim.time.run(1_000);
+    sim.swap({ arms: { stable: [a, c] }, versions: { c: 'v2' } });
+    await sim.time.run(100);
+    expect(await waits).toMatchObject({ status: 200 });
+    expect([a.tries, c.tries]).toEqual([0, 1]);
+    // It could be asked again, but nobody else runs that version.
+    c.mode = 'sick';
+    const sick = await ask(sim, { arm: 'stable', version: 'v2' });
+    expect(sick).toMatchObject({ status: 503, tries: 1 });
+  });
+
   test('a full candidate spills to stable, an unready one too; both are counted', async () => {
     const sim = one((s) => ({ stable: s.replicas(4, 50), v2: s.replicas(1, 50, 'v') }), {
       ...small,
@@ -258,6 +279,27 @@ describe('a second try', () => {
     }
     expect(sim.outcomes.some(({ tries }) => tries === 2)).toBe(true);
     expect(sim.outcomes.every(({ failure }) => failure === undefined)).toBe(true);
+  });
+
+  test('is for the version that the first was for, while that has room', async () => {
+    const sim = new Simulation(3);
+    const [a, b, c] = [sim.replica('a', 5), sim.replica('b', 5), sim.replica('c', 5)];
+    a.mode = 'sick';
+    const versions = { c: 'v2' };
+    sim.swap({ arms: { stable: [a, b, c] }, versions });
+    for (let index = 0; index < 40; index += 1) await ask(sim, {}, 1_000);
+    const again = sim.outcomes.filter(({ tries }) => tries === 2);
+    expect(again.length).toBeGreaterThan(3);
+    expect(new Set(again.map(({ version }) => version))).toEqual(new Set(['v1']));
+    sim.swap({ arms: { stable: [a, c] }, versions });
+    a.mode = 'dead';
+    await sim.time.run(70_000);
+    for (let index = 0; index < 10; index += 1) await ask(sim, {}, 1_000);
+    const last = sim.outcomes.slice(-10);
+    expect(new Set(last.map(({ status, version }) => `${version} ${status}`))).toEqual(
+      new Set(['v2 200']),
+    );
+    expect(last.some(({ tries }) => tries === 2)).toBe(true);
   });
 
   test('is not made for a request that may not run twice, unless nothing was sent', async () => {

@@ -42,6 +42,8 @@ export interface Placed {
   readonly input: Partial<ModelInput>;
   readonly ports: Readonly<Record<string, readonly number[]>>;
   readonly deleting?: boolean;
+  /** What a port runs while its arm rolls; the arm's version unless said. */
+  readonly runs?: Readonly<Record<number, string>>;
   /** Of the replicas; 127.0.0.1 unless said. */
   readonly host?: string;
 }
@@ -92,13 +94,13 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-function recordsOf({ input, ports, deleting = false, host = '127.0.0.1' }: Placed) {
+function recordsOf({ input, ports, runs, deleting = false, host = '127.0.0.1' }: Placed) {
   const bare = recordOf({ input, record: { deleting } });
   const replicas = bare.spec.arms.flatMap(({ name, version }) =>
     (ports[name] ?? []).map((port): ReplicaRecord => ({
       id: `${name}-${port}`,
       arm: name,
-      version,
+      version: runs?.[port] ?? version,
       host,
       port,
       phase: 'ready',

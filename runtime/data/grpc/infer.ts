@@ -2,7 +2,7 @@ import { BodyTooLarge } from '../../shared/body';
 import type { ArmRoute, ModelRoute } from '../../core/table';
 import type { Asked, CallBase, Reply } from '../calling';
 import { callBuffered } from '../calling';
-import { armOfVersion, modelOf, namedArm } from '../choose';
+import { modelOf, namedBy } from '../choose';
 import { Refusal } from '../errors';
 import { targetOf } from '../forward';
 import type { Passing } from '../forward';
@@ -59,18 +59,18 @@ export function routeOf({ name, version }: Named, call: 'infer' | 'metadata') {
 export function chosen(plane: Plane, { exchange }: Call, { name, version }: Named) {
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
-  const arm =
-    version === '' ? namedArm(exchange, model, caller) : armOfVersion(model, version, caller);
-  return { caller, model, arm };
+  return { caller, model, ...namedBy(exchange, model, caller, version || undefined) };
 }
 
+type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
+
 /** The caller's deadline shortens the model's own. */
-export function baseFor(plane: Plane, call: Call, model: ModelRoute, arm: string | undefined) {
+export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chosen) {
   const base = baseOf(plane, call, model, arm, true);
   const left = Math.max(1, call.deadline - plane.clock.now());
   // What is sent, and so its type, differs from server to server.
   const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
-  return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
+  return { ...base, version, headers, timeoutMs: Math.min(base.timeoutMs, left) };
 }
 
 interface Asking {
@@ -197,14 +197,15 @@ export async function modelInfer(inference: Inference, call: Call, message: Buff
   const { plane } = inference;
   // Model and version stand where other requests have them, and say how large the rest may be.
   const named = read(message, readNamed);
-  const { model, arm } = chosen(plane, call, named);
+  const choice = chosen(plane, call, named);
+  const { model, arm } = choice;
   const { maxBodyBytes } = model.inference;
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
   understood(model, route, arm);
   const request = read(message, readInfer);
   const asking: Asking = { route, request, tensors: tensorsOf(request, maxBodyBytes) };
-  const base = baseFor(plane, call, model, arm);
+  const base = baseFor(plane, call, choice);
   const done = await infer(inference, base, asking);
   const { answer, origin } = done;
   mirror(inference, base, asking, done, call);

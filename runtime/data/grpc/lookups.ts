@@ -53,8 +53,8 @@ export const repositoryIndex: Lookup = (plane, { exchange }, message) => {
 };
 
 export const modelReady: Lookup = (plane, call, message) => {
-  const { model, arm } = chosen(plane, call, read(message, readNamed));
-  return { message: writeFlag(isServing(model, arm)) };
+  const { model, arm, version } = chosen(plane, call, read(message, readNamed));
+  return { message: writeFlag(isServing(model, arm, version)) };
 };
 
 /** −1 is a size that is open. */
@@ -82,10 +82,11 @@ function metadataOf(about: unknown, model: string) {
 
 export const modelMetadata: Lookup = async (plane, call, message) => {
   const named = read(message, readNamed);
-  const { caller, model, arm } = chosen(plane, call, named);
+  const choice = chosen(plane, call, named);
+  const { caller, model, arm } = choice;
   const route = routeOf(named, 'metadata');
   const isOther = understood(model, route, arm) === 'none';
-  const base = baseFor(plane, call, model, arm);
+  const base = baseFor(plane, call, choice);
   const own = { name: model.id, versions: versionsOf(model, caller) };
   if (isOther) {
     const { metadata, origin } = await aboutOf(plane, route, base, caller);
