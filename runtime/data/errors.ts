@@ -21,7 +21,7 @@ export class Refusal extends Error {
     readonly more: {
       readonly details?: readonly Detail[];
       readonly headers?: HeaderText;
-      readonly retryAfterSeconds?: number;
+      readonly retryAfterSeconds?: number | undefined;
     } = {},
   ) {
     super(message);

@@ -31,16 +31,20 @@ function codeOf(status: number): ErrorCode {
   return status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'UPSTREAM_ERROR';
 }
 
+/** When the server says to come again, in seconds; it may also say a date, or nothing. */
+const secondsOf = (retryAfter: string | undefined): number | undefined =>
+  /^\d{1,5}$/.test(retryAfter ?? '') ? Math.max(1, Number(retryAfter)) : undefined;
+
 /** A server's refusal in our words. What it says of the caller's input is the caller's to read. */
 export function refusalOf(
-  { status, body }: Pick<Reply, 'status' | 'body'>,
+  { status, body, fields }: Pick<Reply, 'status' | 'body' | 'fields'>,
   model: string,
 ): Refusal {
   const code = codeOf(status);
   const words = serverMessage(body).slice(0, MAX_MESSAGE);
   const message =
     code === 'INVALID_REQUEST' ? words : `model ${model} answered ${status}: ${words}`;
-  return new Refusal(code, message);
+  return new Refusal(code, message, { retryAfterSeconds: secondsOf(fields.get('retry-after')) });
 }
 
 export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {

@@ -205,6 +205,17 @@ describe('what a server refuses', () => {
     expect(JSON.parse(got.text)).toMatchObject({ status: 'error', error: { code, message } });
   });
 
+  test.each([
+    ['17', '17'],
+    ['0', '1'],
+    ['Wed, 21 Oct 2026 07:28:00 GMT', '1'],
+  ])('and says when to come again, the caller is told: %s → %s', async (said, told) => {
+    const headers = { 'retry-after': said };
+    const { plane } = await scene(() => ({ kind: 'answer', status: 429, headers, body: '{}' }));
+    const got = await plane.post(NATIVE, { input_data: {} });
+    expect([got.status, got.headers['retry-after']]).toEqual([503, told]);
+  });
+
   test.each(['hello', '[]', '{"result_":1}'])('%s is not its protocol', async (body) => {
     const { plane } = await scene(() => ({ kind: 'answer', body }));
     const got = await plane.post(NATIVE, { input_data: {} });

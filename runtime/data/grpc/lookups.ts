@@ -93,8 +93,8 @@ export const modelMetadata: Lookup = async (plane, call, message) => {
     return { message: writeModel({ ...metadataOf(metadata, model.id), ...own }), origin };
   }
   const found = await lookUp(plane.upstream, base, route, targetOf(route, ''));
-  const { status } = found.answered;
-  if (status >= 300) throw refusalOf({ status, body: found.body }, model.id);
+  const { status, fields } = found.answered;
+  if (status >= 300) throw refusalOf({ status, fields, body: found.body }, model.id);
   const origin = { arm: found.arm.name, version: found.replica.version };
   const about = metadataOf(parsedAnswer(found), model.id);
   return { message: writeModel({ ...about, ...own }), origin };
