@@ -1,4 +1,5 @@
 import type { Trust } from '../proxies';
+import { HEAD_LENGTH } from '../shared/binary';
 import { requestIdOf, traceparentOf } from '../tracing';
 import type { HeaderText, Incoming } from './exchange';
 import type { Fields } from './http/fields';
@@ -78,15 +79,12 @@ function isForServer(name: string): boolean {
   return !name.startsWith('proxy-');
 }
 
-/** Where a V2 body's JSON ends and its tensors begin. */
-export const BINARY_HEAD = 'inference-header-content-length';
-
 /** The same for a body that we write ourselves and an answer that we read ourselves. */
 const isForOwnBody = (name: string): boolean =>
   isForServer(name) &&
   !name.startsWith('content-') &&
   !name.startsWith('accept') &&
-  name !== BINARY_HEAD;
+  name !== HEAD_LENGTH;
 
 /**
  * Headers of a request towards a model server, without Host, length and deadline, which each try

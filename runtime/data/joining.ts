@@ -6,6 +6,7 @@ import { withoutHeaders } from './headers';
 import type { Inferring } from './infer';
 import type { Joiner } from './joiner';
 import type { Part } from './joint';
+import { messageOf } from './joint';
 import { translate, wantsMetadata } from './protocols';
 import { nativeTarget } from './protocols/target';
 import type { Cut, Message } from './protocols/cut';
@@ -73,8 +74,8 @@ const asText =
     cut(body.toString('latin1'));
 
 /**
- * One that is sent again must be one that may be: a joined call that fails is called one by one. And
- * a joined call goes to any version of its arm.
+ * One that is sent again must be one that may be: a joined call that fails is called one by one. And a
+ * joined call goes to any version of its arm.
  */
 function joins({ model: { inference }, version }: CallBase): boolean {
   return inference.batching !== undefined && inference.idempotent && version === undefined;
@@ -89,14 +90,6 @@ const gathered = (joiner: Joiner, base: CallBase, of: (arm: ArmRoute) => Part | 
     })) satisfies CallBase['gather'],
 });
 
-/** JSON bytes of a V2 body; NaN when it says something that is no number. */
-function jsonBytesOf({ fields }: Exchange, body: Buffer): number | undefined {
-  const length = fields.get('inference-header-content-length');
-  if (length === undefined) return undefined;
-  const bytes = /^\d{1,15}$/.test(length) ? Number(length) : NaN;
-  return bytes <= body.length ? bytes : NaN;
-}
-
 function passingPart(
   base: CallBase,
   arm: ArmRoute,
@@ -105,11 +98,10 @@ function passingPart(
   body: Buffer,
   target: string,
 ): Part | undefined {
-  if (exchange.fields.get('content-encoding') !== undefined) return undefined;
+  const message = messageOf({ fields: exchange.fields, body });
+  if (message === undefined) return undefined;
   if (route.kind === 'v2' && arm.protocol === 'v2') {
-    const jsonBytes = jsonBytesOf(exchange, body);
-    if (Number.isNaN(jsonBytes)) return undefined;
-    return partOf(base, { body, jsonBytes }, cutV2, FORMS.v2, target);
+    return partOf(base, message, cutV2, FORMS.v2, target);
   }
   const speaksV1 = arm.protocol === 'v1' || arm.protocol === 'tfs';
   if (route.kind !== 'v1' || !speaksV1) return undefined;

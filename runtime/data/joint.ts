@@ -1,4 +1,5 @@
 import { meaningOf } from '../core/joining';
+import { HEAD_LENGTH } from '../shared/binary';
 import type { CallBase, Calling, Ended, Reply } from './calling';
 import { BufferedCall } from './calling';
 import type { Answered, HeaderText, Source } from './exchange';
@@ -34,8 +35,6 @@ export interface Member {
 /** What became of a joined call. `apart`: its requests were called one by one. */
 export type JointEnd = 'split' | 'refused' | 'unsplit' | 'shared';
 
-const LENGTH = 'inference-header-content-length';
-
 class JointCall extends BufferedCall {
   constructor(
     calling: Calling,
@@ -53,7 +52,7 @@ class JointCall extends BufferedCall {
 }
 
 const lengthLine = ({ jsonBytes }: Message): HeaderText =>
-  jsonBytes === undefined ? '' : `${LENGTH}: ${jsonBytes}\r\n`;
+  jsonBytes === undefined ? '' : `${HEAD_LENGTH}: ${jsonBytes}\r\n`;
 
 /** Bytes as a body that comes. */
 function sourceOf(bytes: Buffer): Source {
@@ -79,7 +78,7 @@ function sourceOf(bytes: Buffer): Source {
 /** One request's part of an answer, as if it had come alone. */
 function answeredOf({ status, fields }: Reply, message: Message): Answered {
   const isOfAll = (name: string): boolean =>
-    name === 'content-length' || name === LENGTH || name === 'set-cookie';
+    name === 'content-length' || name === HEAD_LENGTH || name === 'set-cookie';
   const kept = endToEnd(fields, (name) => !isOfAll(name));
   const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
   return {
@@ -90,9 +89,10 @@ function answeredOf({ status, fields }: Reply, message: Message): Answered {
   };
 }
 
-function messageOf({ fields, body }: Reply): Message | undefined {
+/** A body that can be cut; undefined: it is compressed, or says of itself what is not so. */
+export function messageOf({ fields, body }: Pick<Reply, 'fields' | 'body'>): Message | undefined {
   if (fields.get('content-encoding') !== undefined) return undefined;
-  const length = fields.get(LENGTH);
+  const length = fields.get(HEAD_LENGTH);
   if (length === undefined) return { body, jsonBytes: undefined };
   const jsonBytes = /^\d{1,15}$/.test(length) ? Number(length) : Infinity;
   return jsonBytes <= body.length ? { body, jsonBytes } : undefined;

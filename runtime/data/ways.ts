@@ -1,9 +1,10 @@
 import type { ModelRoute } from '../core/table';
+import { HEAD_LENGTH } from '../shared/binary';
 import type { CallBase, Reply } from './calling';
 import type { Way, WayTo } from './crossing';
 import type { HeaderText } from './exchange';
 import type { Passing } from './forward';
-import { BINARY_HEAD, upstreamHeaders } from './headers';
+import { upstreamHeaders } from './headers';
 import type { Inferring } from './infer';
 import { knowing, noAnswer, refusalOf } from './infer';
 import { notOffered, speaks, translates } from './offers';
@@ -45,7 +46,7 @@ async function spokenOf(
   const called = { id, maxBatchSize: inference.maxBatchSize };
   return bounded(() => {
     if (route.kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));
-    if (route.kind === 'v2') return v2Spoken(called, parseV2(body, fields.get(BINARY_HEAD)));
+    if (route.kind === 'v2') return v2Spoken(called, parseV2(body, fields.get(HEAD_LENGTH)));
     if (!isNativeCall(route.call)) throw new Error(`${route.call} has no other words`);
     const created = Math.floor(clock.now() / 1000);
     const written = { id: tracing.requestId, created, model: id };

@@ -203,14 +203,14 @@ describe('who may call', () => {
   test('while that arm rolls it is answered by replicas that run the version already', async () => {
     const [old, rolled] = await Promise.all([startBackend(echo), startBackend(echo)]);
     const plane = await startPlane();
-    const routed = (...ports: readonly number[]): void =>
+    const standing = (...ports: readonly number[]): void =>
       plane.route({
         input: { id: 'iris', version: 'v2' },
         ports: { stable: ports },
         runs: { [old.port]: 'v1' },
       });
     const V2 = '/v2/models/iris/versions/v2';
-    routed(old.port, rolled.port);
+    standing(old.port, rolled.port);
     for (let at = 0; at < 8; at += 1) {
       const got = await plane.post(`${V2}/infer`, {});
       expect([got.status, got.headers['x-ai-model-version']]).toEqual([200, 'v2']);
@@ -218,7 +218,7 @@ describe('who may call', () => {
     await plane.ask(V2);
     expect([old.seen.length, rolled.seen.length]).toEqual([0, 9]);
     expect((await plane.ask(`${V2}/ready`)).status).toBe(200);
-    routed(old.port);
+    standing(old.port);
     expect((await plane.ask(`${V2}/ready`)).status).toBe(503);
     expect((await plane.ask('/v2/models/iris/ready')).status).toBe(200);
   });

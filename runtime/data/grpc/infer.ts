@@ -1,3 +1,4 @@
+import { TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
 import type { ArmRoute, ModelRoute } from '../../core/table';
 import type { Asked, CallBase, Reply } from '../calling';
@@ -10,24 +11,23 @@ import type { Origin } from '../headers';
 import { JSON_TYPE, withoutHeaders } from '../headers';
 import { knowing, noAnswer, refusalOf } from '../infer';
 import { notOffered, speaks, translates, understood } from '../offers';
+import { datatypeOf } from '../protocols/datatypes';
 import { readJson } from '../protocols/exact';
 import { bounded } from '../protocols/json';
 import type { Said } from '../protocols/spoken';
 import { v2Spoken } from '../protocols/spoken';
-import { parseV2 } from '../protocols/v2-request';
 import { v2ToNative } from '../protocols/v2';
 import type { Plane } from '../request';
 import { authenticated, baseOf } from '../request';
 import type { Answer } from './answer';
-import { HEADER_LENGTH, readAnswer } from './answer';
+import { readAnswer } from './answer';
 import type { Call } from './call';
-import { datatypeOf, TensorFault } from './datatypes';
 import { jsonOf } from './elements';
 import type { Extensions } from './extensions';
 import type { InferRequest, Named } from './messages';
 import { readInfer, readNamed, writeInfer } from './messages';
 import type { Tensor } from './v2';
-import { askV2, invalid, tensorsOf } from './v2';
+import { askV2, invalid, requestOf, tensorsOf } from './v2';
 
 // ModelInfer: the steps of an HTTP call, with other messages around them.
 
@@ -105,16 +105,12 @@ interface Done {
   readonly origin: Origin;
 }
 
-/** The call for a server that speaks something else: as HTTP would have it in V2, and then in its words. */
+/** The call for a server that speaks something else, in its words. */
 function sayFor(arm: ArmRoute, { id, inference }: ModelRoute, asking: Asking, known: Known): Said {
   const { route, request, tensors } = asking;
   if (!translates(arm, route)) throw notOffered(id, arm, route);
-  const { body, headers = '' } = askV2(targetOf(route, ''), request, tensors, true);
-  const length = new RegExp(`${HEADER_LENGTH}: (\\d+)`).exec(headers)?.[1];
-  return bounded(() => {
-    const called = { id, maxBatchSize: inference.maxBatchSize };
-    return v2Spoken(called, parseV2(body ?? Buffer.alloc(0), length)).say(arm, known);
-  });
+  const called = { id, maxBatchSize: inference.maxBatchSize };
+  return bounded(() => v2Spoken(called, requestOf(request, tensors)).say(arm, known));
 }
 
 function readOf(reply: Reply, said: Said | undefined): Answer | undefined {

@@ -1,7 +1,7 @@
 import type { Parameters } from './parameters';
 import { readParameter, writeParameters } from './parameters';
 import { contentsOf } from './contents';
-import { datatypeOf } from './datatypes';
+import { datatypeOf } from '../protocols/datatypes';
 import type { Answer, Output } from './answer';
 import { BYTES, Reader, WireFault, Writer } from './wire';
 

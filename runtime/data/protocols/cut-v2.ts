@@ -1,33 +1,16 @@
+import { eachString, TensorFault } from '../../shared/binary';
 import type { Cut, Elements, Message } from './cut';
 import { Cutter, eachKey, elementsOf, endOf } from './cut';
+import { checkRaw, datatypeOf } from './datatypes';
 import type { Scanner } from './scan';
 import { GivenUp, scanned } from './scan';
+import { sizeOf } from './tensor';
 
 // The Open Inference Protocol V2, JSON and its extension for binary tensors: rows lie along the
 // first dimension of every tensor.
 
-/** Bytes of an element behind the JSON; of BYTES each element says its own. */
-const WIDTHS: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  INT8: 1,
-  UINT8: 1,
-  INT16: 2,
-  UINT16: 2,
-  FP16: 2,
-  BF16: 2,
-  INT32: 4,
-  UINT32: 4,
-  FP32: 4,
-  INT64: 8,
-  UINT64: 8,
-  FP64: 8,
-};
-
 const OPEN_LIST = 0x5b;
 const MAX_DEPTH = 32;
-/** Before each element of BYTES: its length, four bytes little-endian. */
-const LENGTH_BYTES = 4;
-
 /** A list as it stands: elements that are lists have so many leaves, others none. */
 interface Data {
   readonly hole: number;
@@ -119,7 +102,7 @@ function takeTensor(scanner: Scanner, cutter: Cutter): Tensor {
  */
 function perRowOf({ elements, leaves }: Data, dims: readonly number[]) {
   const [rows = 0, ...rest] = dims;
-  const size = rest.reduce((product, one) => product * one, 1);
+  const size = sizeOf(rest);
   const { length } = elements.starts;
   const isFlat = leaves.every((count) => count === undefined);
   if (isFlat && length === rows * size) return { perRow: size, form: 'flat' };
@@ -128,25 +111,28 @@ function perRowOf({ elements, leaves }: Data, dims: readonly number[]) {
   return { perRow: 1, form: 'nested' };
 }
 
-/** Where each of `rows` begins in a binary tensor, and the last one ends. */
-function boundariesOf(bytes: Buffer, { datatype, dims }: Tensor): readonly number[] {
+/** Where each row begins in a binary tensor, and the last one ends. @throws TensorFault */
+function boundariesOf(bytes: Buffer, { datatype: name, dims }: Tensor): readonly number[] {
   const [rows = 0, ...rest] = dims;
-  const perRow = rest.reduce((product, one) => product * one, 1);
-  const width = WIDTHS[datatype];
-  if (width !== undefined) {
-    if (bytes.length !== rows * perRow * width) throw new GivenUp();
-    return Array.from({ length: rows + 1 }, (_, row) => row * perRow * width);
+  const perRow = sizeOf(rest);
+  const datatype = datatypeOf(name);
+  checkRaw(datatype, dims, bytes);
+  if (datatype.kind !== 'bytes') {
+    return Array.from({ length: rows + 1 }, (_, row) => row * perRow * datatype.bytes);
   }
-  if (datatype !== 'BYTES') throw new GivenUp();
   const boundaries = [0];
-  let at = 0;
-  for (let element = 1; element <= rows * perRow; element += 1) {
-    if (at + LENGTH_BYTES > bytes.length) throw new GivenUp();
-    at += LENGTH_BYTES + bytes.readUInt32LE(at);
-    if (element % perRow === 0) boundaries.push(at);
-  }
-  if (at !== bytes.length) throw new GivenUp();
+  eachString(bytes, (_, end, index) => {
+    if ((index + 1) % perRow === 0) boundaries.push(end);
+  });
   return boundaries;
+}
+
+function orGivenUp<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof TensorFault ? new GivenUp() : error;
+  }
 }
 
 /** Fills in what is known of the holes of the tensors now. @returns the forms of their data */
@@ -163,7 +149,11 @@ function complete(cutter: Cutter, tensors: readonly Tensor[], tail: Buffer): str
     const bytes = tail.subarray(at, at + length);
     at += length;
     if (at > tail.length) throw new GivenUp();
-    cutter.holes[hole] = { kind: 'bytes', bytes, boundaries: boundariesOf(bytes, tensor) };
+    cutter.holes[hole] = {
+      kind: 'bytes',
+      bytes,
+      boundaries: orGivenUp(() => boundariesOf(bytes, tensor)),
+    };
     return 'bytes';
   });
   if (at !== tail.length) throw new GivenUp();

@@ -1,4 +1,4 @@
-import { BinaryFault, BinaryTail, headLength } from '../../shared/binary';
+import { BinaryTail, headLength, naming, TensorFault } from '../../shared/binary';
 import { Refusal } from '../errors';
 import { readElements } from './elements';
 import { numberOf, writeJson } from './exact';
@@ -55,7 +55,7 @@ function elementsOf(path: string, given: Plain, tail: BinaryTail): readonly unkn
     'binary_data_size',
   ]);
   if (size !== undefined) {
-    return readElements(tail.take(size, String(name)), String(datatype), String(name));
+    return naming(`input '${String(name)}'`, () => readElements(tail.take(size), String(datatype)));
   }
   if (!Array.isArray(data)) throw bad(`${path}.data: got ${shown(data)}, must be a list`);
   return data.some(Array.isArray) ? data.flat(Infinity) : data;
@@ -89,30 +89,41 @@ function wantedOf(given: unknown): readonly string[] | undefined {
   return names.length === 0 ? undefined : names;
 }
 
-function tensorsIn(given: unknown, tail: BinaryTail): readonly Tensor[] {
-  if (!Array.isArray(given) || given.length === 0) {
-    throw bad(`inputs: got ${shown(given)}, must be a list of {name, shape, datatype, data}`);
-  }
-  const tensors = (given as readonly unknown[]).map((one, index) => inputOf(one, index, tail));
-  tail.checkEnd();
+function checkNames(tensors: readonly Tensor[]): readonly Tensor[] {
   const names = tensors.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw bad(`inputs: ${twice} is given twice`);
   return tensors;
 }
 
-function parsed(body: Buffer, length: string | undefined): V2Request {
-  const split = headLength(length, body);
-  const value = parseObject(body.subarray(0, split));
-  const { id, inputs, outputs, parameters = {} } = value;
+function tensorsIn(given: unknown, tail: BinaryTail): readonly Tensor[] {
+  if (!Array.isArray(given) || given.length === 0) {
+    throw bad(`inputs: got ${shown(given)}, must be a list of {name, shape, datatype, data}`);
+  }
+  const tensors = (given as readonly unknown[]).map((one, index) => inputOf(one, index, tail));
+  tail.checkEnd();
+  return checkNames(tensors);
+}
+
+function requestOf(head: Plain, tensors: readonly Tensor[]): V2Request {
+  const { id, outputs, parameters = {} } = head;
   if (!isPlain(parameters)) throw bad(`parameters: got ${shown(parameters)}, must be an object`);
   const own = Object.entries(parameters).filter(([name]) => !OF_ANSWER.has(name));
   return {
     id: typeof id === 'string' ? id : undefined,
-    tensors: tensorsIn(inputs, new BinaryTail(body.subarray(split))),
+    tensors,
     wanted: wantedOf(outputs),
     parameters: Object.fromEntries(own),
   };
+}
+
+/** A fault of a tensor is the caller's. */
+function refusing<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof TensorFault ? bad(error.message) : error;
+  }
 }
 
 /**
@@ -120,11 +131,31 @@ function parsed(body: Buffer, length: string | undefined): V2Request {
  * @throws Refusal that names the field
  */
 export function parseV2(body: Buffer, length: string | undefined): V2Request {
-  try {
-    return parsed(body, length);
-  } catch (error) {
-    throw error instanceof BinaryFault ? bad(error.message) : error;
-  }
+  return refusing(() => {
+    const split = headLength(length, body);
+    const head = parseObject(body.subarray(0, split));
+    return requestOf(head, tensorsIn(head['inputs'], new BinaryTail(body.subarray(split))));
+  });
+}
+
+/** An input whose elements are there as bytes, as many as its shape says. */
+export interface RawInput extends Omit<Tensor, 'data'> {
+  readonly raw: Buffer;
+  readonly parameters: Plain;
+}
+
+/**
+ * The same of a call that came in other bytes than HTTP's.
+ * @param head `id`, `parameters` and `outputs`
+ * @throws Refusal that names the field
+ */
+export function rawV2(head: Plain, inputs: readonly RawInput[]): V2Request {
+  const tensorOf = ({ raw, parameters, ...rest }: RawInput, index: number): Tensor => {
+    checkParameters(`inputs[${index}]`, parameters, []);
+    const data = naming(`input '${rest.name}'`, () => readElements(raw, rest.datatype));
+    return { ...rest, data };
+  };
+  return refusing(() => requestOf(head, checkNames(inputs.map(tensorOf))));
 }
 
 /** An input as rows: its values by the first dimension. */
