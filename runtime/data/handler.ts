@@ -1,13 +1,13 @@
 import { AuditedExchange, AuditLine } from './audited';
-import { answerBatch, answerNative } from './answer-native';
-import { answerOpenai, answerPassing } from './answer-passing';
-import { CallerGone } from './calling';
+import { answerBatch, answerNative } from './answer/native';
+import { answerOpenai, answerPassing } from './answer/passing';
+import { CallerGone } from './call/calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
-import type { Inferring } from './infer';
-import { createJoiner } from './joiner';
+import type { Inferring } from './call/infer';
+import { createJoiner } from './joining/joiner';
 import { DEFAULT_LIMITS } from './limits';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
@@ -15,7 +15,7 @@ import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
-import { createShadows } from './shadow';
+import { createShadows } from './shadow/shadows';
 
 export interface DataPlane {
   /** For other ways in than HTTP. */

@@ -1,11 +1,11 @@
 import type { ArmRoute } from '../core/table';
 import type { Signal } from './exchange';
-import type { Attempt } from './job';
+import type { Attempt } from './dispatch/job';
 import type { ModelMetadata } from './protocols/v2';
 import { readMetadata } from './protocols/v2';
-import type { Upstream } from './upstream';
+import type { Upstream } from './call/upstream';
 import { exchanged } from './http/client';
-import { readAll } from './upstream';
+import { readAll } from './call/upstream';
 
 /** Metadata of a model is small; what is larger is no metadata. */
 const MAX_BYTES = 1024 * 1024;

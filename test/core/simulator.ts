@@ -3,10 +3,10 @@ import { parseModel } from '../../lib/spec';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { ArmRoute, ModelRoute, Replica, Share, TableHolder } from '../../runtime/core/table';
 import type { Outcome, Priority, TryResult } from '../../runtime/core/outcome';
-import type { DispatcherParts } from '../../runtime/data/dispatch';
-import { createDispatcher } from '../../runtime/data/dispatch';
+import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
+import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { VirtualTime } from './virtual-time';
-import type { Attempt, Job, JobResult, Tried } from '../../runtime/data/job';
+import type { Attempt, Job, JobResult, Tried } from '../../runtime/data/dispatch/job';
 
 /** Mulberry32: a small generator whose whole state is its seed. */
 export function seeded(seed: number): () => number {

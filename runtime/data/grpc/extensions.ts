@@ -1,10 +1,10 @@
 import type { ArmRoute } from '../../core/table';
 import type { Signal } from '../exchange';
 import { exchanged } from '../http/client';
-import type { Attempt } from '../job';
+import type { Attempt } from '../dispatch/job';
 import { isPlain } from '../protocols/json';
-import type { Upstream } from '../upstream';
-import { readAll } from '../upstream';
+import type { Upstream } from '../call/upstream';
+import { readAll } from '../call/upstream';
 
 /** What a server says of itself is small; what is larger is none of it. */
 const MAX_BYTES = 64 * 1024;

@@ -1,9 +1,9 @@
-import { aboutOf, versionsOf } from '../answer-about';
-import { targetOf } from '../forward';
-import { noAnswer, parsedAnswer, refusalOf } from '../infer';
+import { aboutOf, versionsOf } from '../answer/about';
+import { targetOf } from '../call/forward';
+import { noAnswer, parsedAnswer, refusalOf } from '../call/infer';
 import { isServing, ownAnswer } from '../lists';
-import { lookUp } from '../lookup';
-import { understood } from '../offers';
+import { lookUp } from '../answer/lookup';
+import { understood } from '../call/offers';
 import { numberOf } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
 import type { Plane } from '../request';

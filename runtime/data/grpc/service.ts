@@ -12,7 +12,7 @@ import {
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
 import { ERROR_STATUS, STATUS_ABORTED } from '../../core/errors';
-import { CallerGone } from '../calling';
+import { CallerGone } from '../call/calling';
 import { tracingOf } from '../headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../request';

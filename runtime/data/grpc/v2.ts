@@ -1,6 +1,6 @@
 import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
-import type { Asked } from '../calling';
+import type { Asked } from '../call/calling';
 import { Refusal } from '../errors';
 import { JSON_TYPE } from '../headers';
 import { checkCount, checkRaw, datatypeOf } from '../protocols/datatypes';
