@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { AwsClient } from 'aws4fetch';
+import { bucketIn } from './bucket';
 import type { Entry, SourceContext } from './entry';
 import { expectOk, lastSegment, rangeHeader, SourceError } from './entry';
 
@@ -104,7 +105,7 @@ export async function entriesOfBucket(
 }
 
 export async function s3Entries(uri: string, context: SourceContext): Promise<readonly Entry[]> {
-  const bucket = /^s3:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
+  const bucket = bucketIn(uri);
   const ask = await askerOf(context);
   return entriesOfBucket(uri, bucketUrl(bucket, context), ask, context.single);
 }
