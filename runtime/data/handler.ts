@@ -26,13 +26,13 @@ export interface DataPlane {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { dispatcher, upstream, random, onShadow, trustedProxies } = options;
+  const { dispatcher, upstream, clock, random, onShadow, trustedProxies } = options;
   const { limits = DEFAULT_LIMITS } = options;
   const inferring: Inferring = {
     dispatcher,
     upstream,
     limits,
-    metadata: createMetadataCache(upstream),
+    metadata: createMetadataCache(upstream, clock),
   };
   const shadows = createShadows(random, onShadow, limits);
   const plane: Plane = { ...options, limits, inferring, shadows, trust: trustOf(trustedProxies) };

@@ -1,53 +1,38 @@
-import type { Signal } from './exchange';
-import type { Attempt } from './job';
+import type { Learned, Lesson } from './learned';
+import { createLearned } from './learned';
 import type { ModelMetadata } from './protocols/v2';
 import { readMetadata } from './protocols/v2';
 import type { Upstream } from './upstream';
-import { exchanged } from './http/client';
-import { readAll } from './upstream';
 
 /** Metadata of a model is small; what is larger is no metadata. */
 const MAX_BYTES = 1024 * 1024;
 
-/** What the inputs of an arm are, asked once per version of it. */
-export interface MetadataCache {
-  readonly of: (
-    model: string,
-    attempt: Attempt,
-    signal: Signal,
-  ) => ModelMetadata | Promise<ModelMetadata | undefined>;
+/** What the inputs of an arm are. */
+export type MetadataCache = Learned<ModelMetadata>;
+
+/** A server may be too busy to say it; that is not a server that has none. */
+const isBusy = (status: number): boolean => status >= 500 || status === 408 || status === 429;
+
+function parsed(body: Buffer): ModelMetadata | undefined {
+  try {
+    return readMetadata(JSON.parse(body.toString('utf8')));
+  } catch {
+    return undefined;
+  }
 }
 
-export function createMetadataCache(upstream: Upstream): MetadataCache {
-  const known = new Map<string, { readonly version: string; readonly metadata: ModelMetadata }>();
-  const ask = async (model: string, attempt: Attempt, signal: Signal) => {
-    const { replica, remainingMs: timeoutMs } = attempt;
-    const target = `/v2/models/${encodeURIComponent(model)}`;
-    const sending = { replica, method: 'GET', target, headers: '', body: undefined };
-    const whole = { ...sending, timeoutMs, signal };
-    const answered = await exchanged((asker) => upstream.send(whole, asker));
-    if (answered.kind !== 'answered') return undefined;
-    const body = await readAll(answered, MAX_BYTES, timeoutMs);
-    if (!Buffer.isBuffer(body) || answered.status !== 200) return undefined;
-    try {
-      return readMetadata(JSON.parse(body.toString('utf8')));
-    } catch {
-      return undefined;
-    }
-  };
-  const learn = async (key: string, model: string, attempt: Attempt, signal: Signal) => {
-    const metadata = await ask(model, attempt, signal);
-    if (metadata !== undefined) known.set(key, { version: attempt.replica.version, metadata });
-    return metadata;
-  };
-  return {
-    of: (model, attempt, signal) => {
-      // One entry per arm: a new version replaces the one before, so that this cannot grow.
-      const key = `${model}\0${attempt.arm.name}`;
-      const found = known.get(key);
-      return found?.version === attempt.replica.version
-        ? found.metadata
-        : learn(key, model, attempt, signal);
-    },
-  };
+function read(status: number, body: Buffer): Lesson<ModelMetadata> {
+  if (isBusy(status)) return { kind: 'unknown' };
+  const value = status === 200 ? parsed(body) : undefined;
+  return value === undefined || value.inputs.length === 0
+    ? { kind: 'none' }
+    : { kind: 'fact', value };
+}
+
+export function createMetadataCache(
+  upstream: Upstream,
+  clock: { readonly now: () => number },
+): MetadataCache {
+  const target = (model: string): string => `/v2/models/${encodeURIComponent(model)}`;
+  return createLearned(upstream, clock, { target, limit: MAX_BYTES, read });
 }
