@@ -8,6 +8,7 @@ import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import type { Inferring } from './infer';
 import { DEFAULT_LIMITS } from './limits';
+import type { Own } from './lists';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
 import type { Matched, Route, RouteKind } from './paths';
@@ -55,7 +56,11 @@ function handle(plane: Plane, bare: Exchange): void {
   };
   try {
     const matched = matchPath(exchange.method, exchange.path);
-    if (matched.found !== 'route') throw notFound(matched);
+    if (matched.found !== 'route') {
+      const refusal = notFound(matched);
+      if (exchange.method !== 'OPTIONS' || matched.found === 'nothing') throw refusal;
+      return exchange.answer(204, refusal.more.headers + ownHeaders(tracing), '');
+    }
     kind = matched.route.kind;
     answer(plane, request, matched.route)?.catch(request.fail);
   } catch (error) {
@@ -96,12 +101,9 @@ function answer(plane: Plane, request: Request, route: Route): Promise<void> | v
   }
 }
 
-function answerOwn(
-  plane: Plane,
-  request: Request,
-  route: Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>,
-): void {
-  const caller = authenticated(plane, request.exchange);
+function answerOwn(plane: Plane, request: Request, route: Own): void {
+  const named = route.kind === 'openai_model' ? route.model : undefined;
+  const caller = authenticated(plane, request.exchange, named);
   const body = ownAnswer(route, plane.table.current, caller, plane);
   // A probe reads the status, a KServe client the body.
   const unready = route.kind === 'v2_server' && route.call === 'ready' && !plane.isReady();
