@@ -10,6 +10,8 @@ export interface PackedServer {
   readonly address: string;
   /** One entry for each call: was its body packed, and its answer? */
   readonly calls: { readonly there: boolean; readonly back: boolean }[];
+  /** Calls that their caller gave up before they had an answer. */
+  readonly left: () => number;
   readonly close: () => Promise<void>;
 }
 
@@ -31,6 +33,7 @@ function headersOf({ headers }: IncomingMessage): Record<string, string> {
 /** @param behind a server with a model `floats` */
 export async function startPacked(behind: string): Promise<PackedServer> {
   const calls: { there: boolean; back: boolean }[] = [];
+  let left = 0;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { method = 'GET', url = '/', headers } = request;
     if (url === '/health') return void response.end();
@@ -39,6 +42,10 @@ export async function startPacked(behind: string): Promise<PackedServer> {
     const raw = await bodyOf(request);
     calls.push({ there, back });
     const body = there ? gunzipSync(raw) : raw;
+    if (body.includes('"id":"never"')) {
+      response.on('close', () => void (left += 1));
+      return;
+    }
     const answered = await fetch(behind + url.replace('/packed', '/floats'), {
       method,
       headers: headersOf(request),
@@ -59,6 +66,7 @@ export async function startPacked(behind: string): Promise<PackedServer> {
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
+    left: () => left,
     close: async () => {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));

@@ -1,6 +1,6 @@
 """Calls a server with KServe's clients (V1, V2, gRPC) and prints what came, as JSON.
 
-usage: kserve_all.py URL [HOST:PORT of gRPC]
+usage: kserve_clients.py URL [HOST:PORT of gRPC]
 """
 
 import asyncio
@@ -27,11 +27,18 @@ def request(model, array, datatype, binary, **more):
     return InferRequest(model_name=model, infer_inputs=[one], **more)
 
 
+def written(one):
+    """What JSON's readers would round stays exact as text."""
+    if isinstance(one, bytes):
+        return one.decode()
+    return str(one) if isinstance(one, int) and abs(one) > 2**53 else one
+
+
 def shown(answer):
     tensors = {}
     for output in answer.outputs:
         array = output.as_numpy()
-        flat = [one.decode() if isinstance(one, bytes) else one for one in array.reshape(-1).tolist()]
+        flat = [written(one) for one in array.reshape(-1).tolist()]
         tensors[output.name] = {"dtype": str(array.dtype), "shape": list(array.shape), "data": flat}
     return {"model": answer.model_name, "outputs": tensors}
 
@@ -47,7 +54,6 @@ async def failure(call):
 async def version1(config):
     async with InferenceRESTClient(config) as client:
         return {
-            "live": await client.is_server_live(URL),
             "ready": await client.is_model_ready(URL, "health_assessment"),
             "predict": await client.infer(
                 URL, {"instances": [PERSON, PERSON]}, model_name="health_assessment"
@@ -57,6 +63,11 @@ async def version1(config):
                 client.infer(URL, {"instances": [{"z": 1}]}, model_name="health_assessment")
             ),
         }
+
+
+async def live1(config):
+    async with InferenceRESTClient(config) as client:
+        return await client.is_server_live(URL)
 
 
 async def version2(config):
@@ -104,6 +115,7 @@ async def main():
         "v2": await version2(RESTConfig(protocol="v2")),
     }
     if len(sys.argv) > 2:
+        parts["v1 live"] = await live1(RESTConfig(protocol="v1"))
         parts["grpc"] = await over_grpc(sys.argv[2])
     print(json.dumps(parts))
 
