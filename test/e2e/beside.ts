@@ -9,9 +9,12 @@ export interface Beside {
   readonly protocol: 'openai' | 'native' | 'v2';
   /** `host:port` */
   readonly address: string;
+  /** Of one call, waiting for a replica included. */
+  readonly timeoutSeconds?: number;
 }
 
-export function writeDefinition(folder: string, { id, protocol }: Beside): void {
+export function writeDefinition(folder: string, beside: Beside): void {
+  const { id, protocol, timeoutSeconds = 30 } = beside;
   const lines = [
     `id: ${id}`,
     "version: '1'",
@@ -19,6 +22,7 @@ export function writeDefinition(folder: string, { id, protocol }: Beside): void 
     `image: registry.example.org/${id}:1`,
     `server: { kind: custom, protocol: ${protocol} }`,
     'health: { periodSeconds: 1 }',
+    `inference: { timeoutSeconds: ${timeoutSeconds} }`,
   ];
   writeFileSync(join(folder, 'models', `${id}.yaml`), `${lines.join('\n')}\n`);
 }

@@ -187,8 +187,14 @@ describe('the ways of curl', () => {
   test('two requests of one command share a connection', async () => {
     const next = ['-o', '/dev/null', '-w', '%{http_code} %{num_connects}\n'];
     const said = await text(
-      ...[...next, '-d', INFER, url('/v2/models/floats/infer')],
-      ...['--next', '-sS', ...next, url('/v2/models/floats')],
+      ...next,
+      '-d',
+      INFER,
+      url('/v2/models/floats/infer'),
+      '--next',
+      '-sS',
+      ...next,
+      url('/v2/models/floats'),
     );
     expect(said).toBe('200 1\n200 0\n');
   });
@@ -199,23 +205,25 @@ const hasIpv6 = Object.values(networkInterfaces())
   .some((one) => one?.address === '::1');
 if (!hasIpv6) process.stderr.write('SKIPPED: curl over IPv6: this machine has no ::1\n');
 
-(hasIpv6 ? test : test.skip)(
-  'over IPv6',
-  async () => {
-    const place = workspace();
-    const service = await start(place.folder, ['--host', '::1']);
-    try {
-      expect(service.url).toMatch(/^http:\/\/\[::1\]:/);
-      const ready = `${service.url}/v2/models/health_assessment/ready`;
-      const status = () => told('%{http_code}', '-g', ready);
-      await until('the model is ready', status, (seen) => seen === '200', PATIENT_MS);
-      const path = '/v1/models/health_assessment:predict';
-      const own = await text('-g', '-d', PREDICT, service.url + path);
-      expect(own).toBe(await text('-d', PREDICT, scene.direct + path));
-    } finally {
-      await service.end('SIGTERM');
-      place.remove();
-    }
-  },
-  3 * PATIENT_MS,
-);
+(hasIpv6 ? describe : describe.skip)('over IPv6', () => {
+  test(
+    'an answer is the model server’s',
+    async () => {
+      const place = workspace();
+      const service = await start(place.folder, ['--host', '::1']);
+      try {
+        expect(service.url).toMatch(/^http:\/\/\[::1\]:/);
+        const ready = `${service.url}/v2/models/health_assessment/ready`;
+        const status = () => told('%{http_code}', '-g', ready);
+        await until('the model is ready', status, (seen) => seen === '200', PATIENT_MS);
+        const path = '/v1/models/health_assessment:predict';
+        const own = await text('-g', '-d', PREDICT, service.url + path);
+        expect(own).toBe(await text('-d', PREDICT, scene.direct + path));
+      } finally {
+        await service.end('SIGTERM');
+        place.remove();
+      }
+    },
+    3 * PATIENT_MS,
+  );
+});

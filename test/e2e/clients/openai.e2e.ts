@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import OpenAI, {
   APIError,
   AuthenticationError,
@@ -7,10 +11,13 @@ import OpenAI, {
   RateLimitError,
 } from 'openai';
 import { freePort } from '../../support/backend';
+import { ROOT } from '../../support/sources';
+import type { Beside } from '../beside';
 import { writeDefinition } from '../beside';
 import { call, until } from '../service';
 import type { ToolServer } from './openai-server';
 import { startOpenai } from './openai-server';
+import { programsOf } from './page';
 import type { Scene } from './scene';
 import { startScene } from './scene';
 
@@ -20,9 +27,10 @@ import { startScene } from './scene';
 const KEY = 'a-key-for-the-tests';
 /** A loaded machine is no fault of ours. */
 const PATIENT_MS = 120_000;
+const run = promisify(execFile);
 
 let scene: Scene;
-let later: { readonly id: 'later'; readonly protocol: 'openai'; readonly address: string };
+let later: Beside;
 let client: OpenAI;
 let direct: OpenAI;
 
@@ -33,7 +41,8 @@ const routed = (apiKey?: string, maxRetries?: number): OpenAI =>
   clientOf(`${scene.service.url}/openai/v1`, apiKey, maxRetries);
 
 beforeAll(async () => {
-  later = { id: 'later', protocol: 'openai', address: `127.0.0.1:${await freePort()}` };
+  const address = `127.0.0.1:${await freePort()}`;
+  later = { id: 'later', protocol: 'openai', address, timeoutSeconds: 5 };
   scene = await startScene({ key: KEY, later: [later] });
   client = routed();
   direct = clientOf(`${scene.openai.url}/v1`);
@@ -65,8 +74,8 @@ async function heard(from: OpenAI, content: string, model = 'chat', include_usag
   return { chunks, text, ends, usage: chunks.at(-1)?.usage };
 }
 
-async function failing(call: Promise<unknown>): Promise<APIError> {
-  const error: unknown = await call.then(
+async function failing(asking: Promise<unknown>): Promise<APIError> {
+  const error: unknown = await asking.then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -217,6 +226,23 @@ describe('errors are the client’s own', () => {
     expect(error.message).toBe('400 messages: too bad');
   });
 });
+
+test(
+  'the program of the page about clients does what it says',
+  async () => {
+    const [program = ''] = programsOf('ts', '', scene).map((one) => one.replace('unused', KEY));
+    const folder = mkdtempSync(join(ROOT, 'build', 'client-'));
+    try {
+      const file = join(folder, 'ask.ts');
+      writeFileSync(file, program);
+      const { stdout } = await run(process.execPath, ['--import', 'tsx', file], { cwd: ROOT });
+      expect(stdout).toBe('头痛3\n');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  PATIENT_MS,
+);
 
 /** The calls of the server from one on. */
 const since = ({ calls }: ToolServer, from: number) => calls.slice(from);

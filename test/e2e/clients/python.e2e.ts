@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { until } from '../service';
+import { programsOf } from './page';
 import type { Scene } from './scene';
 import { startScene } from './scene';
 import type { Python } from './venv';
@@ -39,6 +40,43 @@ async function tell(
 
 const NOBODY = 'there is no model nobody; GET /api/v1/models lists them';
 const LONGS = ['9223372036854775807', '-9223372036854775808', 0];
+
+/** Runs what the page shows, and gives what that prints. */
+async function printed(name: string, python: Python | undefined): Promise<readonly string[]> {
+  const said: string[] = [];
+  for (const program of programsOf('python', name, scene)) {
+    said.push((await python?.run('-c', program)) ?? '');
+  }
+  return said;
+}
+
+const RISK = /low|moderate|high/;
+
+where(triton)('the page about clients', () => {
+  test(
+    'its programs with Triton’s do what it says',
+    async () => {
+      const label = expect.stringMatching(RISK);
+      expect(await printed('triton', triton)).toEqual([label, label]);
+    },
+    PATIENT_MS,
+  );
+});
+
+where(kserve)('the page about clients', () => {
+  test(
+    'its programs with KServe’s do what it says',
+    async () => {
+      const [rows, tensors] = await printed('kserve', kserve);
+      expect(rows).toMatch(/^\['\S+证', '\S+证'\]/);
+      expect(tensors?.trim().split('\n')).toEqual([
+        expect.stringMatching(RISK),
+        expect.stringMatching(RISK),
+      ]);
+    },
+    PATIENT_MS,
+  );
+});
 
 where(triton)('Triton’s HTTP client', () => {
   let own: Told;

@@ -74,9 +74,10 @@ def large(client):
 
 def at_once(client):
     done = queue.Queue()
+    tell = lambda result, error: done.put((result, error))
     for number in range(8):
         one = np.full((1, 3), number, dtype=np.int64)
-        client.async_infer("longs", [given(one, "INT64")], lambda result, error: done.put((result, error)))
+        client.async_infer("longs", [given(one, "INT64")], tell)
     answers = [done.get(timeout=120) for _ in range(8)]
     assert all(error is None for _, error in answers), answers
     return sorted(result.as_numpy("y").reshape(-1).tolist() for result, _ in answers)
