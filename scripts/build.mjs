@@ -1,7 +1,7 @@
 // Builds what is published: build/lib (compiled library with types) and build/bin.cjs (command line and
 // service in one file, so that it starts fast and needs no dependency of its own but the peers).
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,9 +23,19 @@ function compileLibrary() {
   if (done.status !== 0) throw new Error('tsc found errors; see above');
 }
 
+/** Folders of the packages that went into the bundle: the image's bill of materials names them. */
+function packagesIn({ inputs }) {
+  const folders = Object.keys(inputs).flatMap(
+    (path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [],
+  );
+  return [...new Set(folders)].sort();
+}
+
 async function bundleCommand() {
   const outfile = join(root, 'build', 'bin.cjs');
-  await build({
+  const { metafile } = await build({
+    absWorkingDir: root,
+    metafile: true,
     entryPoints: [join(root, 'cli', 'main.ts')],
     outfile,
     bundle: true,
@@ -53,6 +63,7 @@ async function bundleCommand() {
     logOverride: { 'require-resolve-not-external': 'silent' },
   });
   chmodSync(outfile, 0o755);
+  writeFileSync(`${outfile}.packages.json`, JSON.stringify(packagesIn(metafile)));
 }
 
 function copyDocsAssets() {

@@ -9,6 +9,7 @@ import type { Inferred } from './infer';
 import { infer } from './infer';
 import type { ModelRoute } from '../core/table';
 import { JSON_TYPE, ownHeaders } from './headers';
+import { nativeTogether } from './joining';
 import { parseText } from './protocols/json';
 import type { NativeCall, NativeItem } from './protocols/native';
 import { parseBatch, parseCall } from './protocols/native';
@@ -50,14 +51,15 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
     timeoutMs: call.timeoutMs ?? base.timeoutMs,
   };
   if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
-  const done = await infer(plane.inferring, timed, call);
+  const own = nativeTogether(plane.joiner, plane.inferring, timed, call);
+  const done = await infer(plane.inferring, own, call);
   const body = envelope(request, id, done, plane.clock.now());
   exchange.account?.answering(done.arm, done.version);
   exchange.answer(200, JSON_TYPE + ownHeaders(tracing, done), body);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
   const outputOf = (one: Inferred): unknown => outputValue(one.output);
-  const ask = async (own: CallBase) => [outputOf(await infer(plane.inferring, own, call))];
+  const ask = async (named: CallBase) => [outputOf(await infer(plane.inferring, named, call))];
   const mirrored = { bytes, live: () => [outputOf(done)], ask };
   plane.shadows.mirror(mirrored, timed, tracing.requestId);
 }

@@ -8,6 +8,7 @@ import type { Passed, Passing } from './forward';
 import { forward, targetOf } from './forward';
 import { callerHeaders, withoutHeaders } from './headers';
 import { parsedAnswer } from './infer';
+import { passingTogether } from './joining';
 import { isLookup, lookUp } from './lookup';
 import { collecting, isMirrored, mirrored } from './mirror';
 import type { Understood } from './offers';
@@ -72,8 +73,9 @@ function pass(
   body: Buffer,
 ): void {
   const { exchange, tracing, fail } = request;
+  const own = passingTogether(plane.joiner, base, route, exchange, body, target);
   if (!isMirrored(route, base)) {
-    return forward(plane.inferring, base, exchange, { target, body, tracing }, { failed: fail });
+    return forward(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
   }
   const collect = collecting(plane.limits.shadowBytes);
   const passed = (answer: Passed | undefined): void => {
@@ -82,7 +84,7 @@ function pass(
     plane.shadows.mirror(mirrored(plane.inferring, call, answer), base, tracing.requestId);
   };
   const forwarding = { target, body, tracing, collect };
-  forward(plane.inferring, base, exchange, forwarding, { passed, failed: fail });
+  forward(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
 }
 
 function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {

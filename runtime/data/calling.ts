@@ -5,7 +5,7 @@ import { Refusal } from './errors';
 import type { Answered, Broken, HeaderText, Signal } from './exchange';
 import type { Fields } from './http/fields';
 import type { Limits } from './limits';
-import type { Attempt, Dispatcher, Job, JobResult, Tried } from './job';
+import type { Attempt, Dispatcher, Job, JobResult, Planned, Tried, Unanswered } from './job';
 import type { Upstream } from './upstream';
 import { collect } from './upstream';
 
@@ -24,7 +24,9 @@ export interface CallBase {
   /** 32 hex digits of W3C Trace Context, for exemplars. */
   readonly traceId?: string | undefined;
   /** See `Job`. */
-  readonly isAside?: boolean | undefined;
+  readonly isJoint?: boolean | undefined;
+  readonly planned?: Planned | undefined;
+  readonly gather?: Job['gather'];
 }
 
 /** What is sent to one replica. */
@@ -50,10 +52,7 @@ export class CallerGone extends Error {
 }
 
 /** The error a job that got no answer ends in. */
-export function failureOf(
-  result: Exclude<JobResult, { kind: 'answered' }>,
-  model: string,
-): Refusal | CallerGone {
+export function failureOf(result: Unanswered, model: string): Refusal | CallerGone {
   if (result.kind === 'refused') {
     const { reason, retryAfterSeconds } = result;
     return new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
@@ -111,7 +110,9 @@ export abstract class Call implements Job {
   readonly timeoutMs: number;
   readonly items: number;
   readonly traceId: string | undefined;
-  readonly isAside: boolean | undefined;
+  readonly isJoint: boolean | undefined;
+  readonly planned: Planned | undefined;
+  readonly gather: Job['gather'];
   readonly signal: Signal;
 
   constructor(
@@ -126,7 +127,9 @@ export abstract class Call implements Job {
     this.timeoutMs = base.timeoutMs;
     this.items = base.items;
     this.traceId = base.traceId;
-    this.isAside = base.isAside;
+    this.isJoint = base.isJoint;
+    this.planned = base.planned;
+    this.gather = base.gather;
     this.signal = base.signal;
   }
 
@@ -136,14 +139,16 @@ export abstract class Call implements Job {
 
   /** Puts it to one replica. This is told the answer. */
   protected send(
-    { replica, remainingMs: timeoutMs }: Attempt,
+    { replica, remainingMs: timeoutMs, given }: Attempt,
     { method, target, body, headers: more = '' }: Asked,
     asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
   ): void {
-    const { signal } = this;
+    if (given !== undefined) return asker.answered(given);
+    const { signal, replayable } = this;
     const headers = this.headers + more;
+    const repeatable = replayable && this.model.inference.idempotent;
     this.calling.upstream.send(
-      { replica, method, target, headers, body, timeoutMs, signal },
+      { replica, method, target, headers, body, timeoutMs, signal, repeatable },
       asker,
     );
   }
@@ -194,8 +199,15 @@ export abstract class Call implements Job {
   }
 }
 
+/** How a call ended whose answer is read whole. */
+export type Ended =
+  | { readonly kind: 'reply'; readonly reply: Reply; readonly tries: number }
+  | { readonly kind: 'none'; readonly result: Unanswered }
+  /** It could not be asked: the caller's fault, or ours. */
+  | { readonly kind: 'fault'; readonly reason: unknown };
+
 /** A call whose answer is read whole before it is given out. */
-class BufferedCall extends Call {
+export class BufferedCall extends Call {
   private current: Omit<Reply, 'arm'> | undefined;
   private fault: { readonly reason: unknown } | undefined;
 
@@ -203,8 +215,7 @@ class BufferedCall extends Call {
     calling: Calling,
     base: CallBase,
     private readonly ask: Ask,
-    private readonly resolve: (reply: Reply) => void,
-    private readonly reject: (error: unknown) => void,
+    private readonly end: (ended: Ended) => void,
   ) {
     super(calling, base, true);
   }
@@ -238,11 +249,15 @@ class BufferedCall extends Call {
   }
 
   over(result: JobResult): void {
-    const { current, fault, model } = this;
-    if (fault !== undefined) this.reject(fault.reason);
-    else if (result.kind !== 'answered') this.reject(failureOf(result, model.id));
-    else if (current === undefined) this.reject(new Error('a job was answered without a try'));
-    else this.resolve({ arm: result.arm, ...current });
+    const { current, fault } = this;
+    if (fault !== undefined) return this.end({ kind: 'fault', reason: fault.reason });
+    if (result.kind !== 'answered') return this.end({ kind: 'none', result });
+    if (current === undefined) {
+      const reason = new Error('a job was answered without a try');
+      return this.end({ kind: 'fault', reason });
+    }
+    const { arm, tries } = result;
+    this.end({ kind: 'reply', reply: { arm, ...current }, tries });
   }
 }
 
@@ -251,7 +266,12 @@ class BufferedCall extends Call {
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
 export function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
-  return new Promise((resolve, reject) =>
-    calling.dispatcher.start(new BufferedCall(calling, base, ask, resolve, reject)),
-  );
+  return new Promise((resolve, reject) => {
+    const end = (ended: Ended): void => {
+      if (ended.kind === 'reply') resolve(ended.reply);
+      else if (ended.kind === 'fault') reject(ended.reason);
+      else reject(failureOf(ended.result, base.model.id));
+    };
+    calling.dispatcher.start(new BufferedCall(calling, base, ask, end));
+  });
 }

@@ -7,6 +7,7 @@ import type { Exchange } from './exchange';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import type { Inferring } from './infer';
+import { createJoiner } from './joiner';
 import { DEFAULT_LIMITS } from './limits';
 import type { Own } from './lists';
 import { ownAnswer } from './lists';
@@ -27,7 +28,7 @@ export interface DataPlane {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { dispatcher, upstream, clock, random, onShadow, trustedProxies } = options;
+  const { dispatcher, upstream, random, onShadow, trustedProxies, clock, onJoined } = options;
   const { limits = DEFAULT_LIMITS } = options;
   const inferring: Inferring = {
     dispatcher,
@@ -36,7 +37,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     metadata: createMetadataCache(upstream, clock),
   };
   const shadows = createShadows(random, onShadow, limits);
-  const plane: Plane = { ...options, limits, inferring, shadows, trust: trustOf(trustedProxies) };
+  const joiner = createJoiner({ calling: inferring, clock, onJoined });
+  const trust = trustOf(trustedProxies);
+  const plane: Plane = { ...options, limits, inferring, joiner, shadows, trust };
   return { plane, matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 
@@ -56,16 +59,20 @@ function handle(plane: Plane, bare: Exchange): void {
   };
   try {
     const matched = matchPath(exchange.method, exchange.path);
-    if (matched.found !== 'route') {
-      const refusal = notFound(matched);
-      if (exchange.method !== 'OPTIONS' || matched.found === 'nothing') throw refusal;
-      return exchange.answer(204, refusal.more.headers + ownHeaders(tracing), '');
+    if (matched.found === 'method' && exchange.method === 'OPTIONS') {
+      return answerOptions(request, matched.allow);
     }
+    if (matched.found !== 'route') throw notFound(matched);
     kind = matched.route.kind;
     answer(plane, request, matched.route)?.catch(request.fail);
   } catch (error) {
     request.fail(error);
   }
+}
+
+/** What a path takes is no secret: /openapi.json says it, too. */
+function answerOptions({ exchange, tracing }: Request, allow: readonly string[]): void {
+  exchange.answer(204, `allow: ${allow.join(', ')}\r\n${ownHeaders(tracing)}`, '');
 }
 
 function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {

@@ -68,7 +68,7 @@ export function knowing<T>(
   put: (known: ModelMetadata | undefined) => T,
 ): T | Promise<T> {
   if (!wantsMetadata(attempt.arm)) return put(undefined);
-  const known = metadata(model.id, attempt, signal);
+  const known = metadata.of(model.id, attempt, signal);
   return known instanceof Promise ? known.then(put) : put(known);
 }
 

@@ -1,3 +1,4 @@
+import type { ArmRoute } from '../core/table';
 import type { Signal } from './exchange';
 import { exchanged } from './http/client';
 import { CallerSignal } from './http/signal';
@@ -20,12 +21,16 @@ export interface Question<T> {
   readonly read: (status: number, body: Buffer) => Lesson<T>;
 }
 
-/** Undefined: there is none, or it could not be learnt now. */
-export type Learned<T> = (
-  model: string,
-  attempt: Attempt,
-  signal: Signal,
-) => T | undefined | Promise<T | undefined>;
+export interface Learned<T> {
+  /** Undefined: there is none, or it could not be learnt now. */
+  readonly of: (
+    model: string,
+    attempt: Attempt,
+    signal: Signal,
+  ) => T | undefined | Promise<T | undefined>;
+  /** What has been learnt of an arm's version so far. */
+  readonly known: (model: string, arm: ArmRoute) => T | undefined;
+}
 
 /** What a server does not say it may say later: one that still loads its model has no metadata. */
 const NONE_MS = 30_000;
@@ -57,6 +62,7 @@ async function ask<T>(
     body: undefined,
     timeoutMs: QUESTION_MS,
     signal: new CallerSignal(),
+    repeatable: true,
   };
   const answered = await exchanged((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return UNKNOWN;
@@ -126,14 +132,21 @@ export function createLearned<T>(
     known.set(arm, version, { value, until });
     return value;
   };
-  return (model, attempt, signal) => {
-    const arm = `${model}\0${attempt.arm.name}`;
-    const { version } = attempt.replica;
-    const found = known.get(arm, version);
-    if (found instanceof Promise) return within(found, attempt, signal);
-    if (found !== undefined && clock.now() < found.until) return found.value;
-    const asked = learn(arm, model, attempt);
-    known.set(arm, version, asked);
-    return within(asked, attempt, signal);
+  const keyOf = (model: string, arm: ArmRoute): string => `${model}\0${arm.name}`;
+  return {
+    known: (model, arm) => {
+      const found = known.get(keyOf(model, arm), arm.version);
+      return found instanceof Promise ? undefined : found?.value;
+    },
+    of: (model, attempt, signal) => {
+      const arm = keyOf(model, attempt.arm);
+      const { version } = attempt.replica;
+      const found = known.get(arm, version);
+      if (found instanceof Promise) return within(found, attempt, signal);
+      if (found !== undefined && clock.now() < found.until) return found.value;
+      const asked = learn(arm, model, attempt);
+      known.set(arm, version, asked);
+      return within(asked, attempt, signal);
+    },
   };
 }

@@ -69,7 +69,7 @@ async function askOne(
   // It is read here, so it must come as it is.
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = place;
-  const sending = { replica, headers: plain, signal, timeoutMs, ...asked };
+  const sending = { replica, headers: plain, signal, timeoutMs, repeatable: true, ...asked };
   const answered = await exchanged((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return answered;
   const body = await readAll(answered, MAX_BYTES, timeoutMs);

@@ -4,6 +4,7 @@ import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import type { CallBase } from './calling';
 import { cohortKeyOf } from './cohort';
+import type { Clock } from './dispatch-wait';
 import { Refusal } from './errors';
 import type { Exchange, Incoming } from './exchange';
 import { BodyTooLarge } from '../shared/body';
@@ -12,6 +13,7 @@ import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
 import type { Inferring } from './infer';
 import type { Dispatcher } from './job';
+import type { Joined, Joiner } from './joiner';
 import type { Limits } from './limits';
 import { writeJson } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
@@ -25,7 +27,7 @@ export interface DataPlaneOptions {
   readonly dispatcher: Dispatcher;
   readonly authenticate: Authenticate;
   readonly upstream: Upstream;
-  readonly clock: { readonly now: () => number };
+  readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
   /** Ids for requests that bring none. */
@@ -41,6 +43,7 @@ export interface DataPlaneOptions {
   readonly audit?: ((entry: AuditEntry) => void) | undefined;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
+  readonly onJoined: (joined: Joined) => void;
   /** A fault of our own: where, never what was sent. */
   readonly onFault: (requestId: string, error: unknown) => void;
 }
@@ -48,6 +51,7 @@ export interface DataPlaneOptions {
 export interface Plane extends DataPlaneOptions {
   readonly limits: Limits;
   readonly inferring: Inferring;
+  readonly joiner: Joiner;
   readonly shadows: Shadows;
   readonly trust: Trust;
 }

@@ -32,10 +32,11 @@ function cacheOf(backend: Backend) {
     const { remainingMs = LONG_MS, signal = new CallerSignal() } = more;
     const route = { name: arm } as ArmRoute;
     const replica = backend.replica({ version });
-    return cache('iris', { replica, arm: route, remainingMs, number: 1 }, signal);
+    return cache.of('iris', { replica, arm: route, remainingMs, number: 1 }, signal);
   };
   const pass = (milliseconds: number): void => void (now += milliseconds);
-  return { ask, pass, close: () => upstream.close() };
+  const known = () => cache.known('iris', { name: 'stable', version: 'v1' } as ArmRoute);
+  return { ask, known, pass, close: () => upstream.close() };
 }
 
 /** A server whose answer waits for `open`. */
@@ -52,12 +53,13 @@ async function slow(answer: ReturnType<typeof json>) {
 
 test('many who ask at once share one question', async () => {
   const { backend, open } = await slow(json(INPUTS));
-  const { ask, close } = cacheOf(backend);
+  const { ask, known, close } = cacheOf(backend);
   const all = Array.from({ length: 20 }, () => ask());
   await until(() => backend.seen.length > 0, 'the server is asked');
+  expect(known()).toBeUndefined();
   open();
   expect(await Promise.all(all)).toEqual(all.map(() => INPUTS));
-  expect(await ask()).toEqual(INPUTS);
+  expect([await ask(), known()]).toEqual([INPUTS, INPUTS]);
   expect(backend.seen.map(({ url }) => url)).toEqual(['/v2/models/iris']);
   close();
 });

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import type { Service } from '../../runtime/main';
 import type { Backend, Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
@@ -71,6 +72,20 @@ test('idle connections to a server are as many as configured', async () => {
   const began = Date.now();
   await until(() => backend.connections() <= 2, 'connections closed');
   expect(Date.now() - began).toBeLessThan(3000);
+});
+
+test('an IPv6 address may stand in brackets, as in a URL', async () => {
+  const six = networkInterfaces()['lo']?.some(({ address }) => address === '::1') === true;
+  if (!six) return console.warn('skipped: this machine has no ::1');
+  for (const host of ['::1', '[::1]']) {
+    const backend = await startBackend(() => json({}), '::1');
+    await start('', [backend], `server: { port: 0, accept_seconds: 0, host: '${host}' }`);
+    expect(service?.url).toMatch(/^http:\/\/\[::1\]:\d+$/);
+    expect((await fetch(`${service?.url}/health/live`)).status).toBe(200);
+    const asked = { method: 'POST', body: '{}' };
+    expect((await fetch(`${service?.url}/v2/models/iris/infer`, asked)).status).toBe(200);
+    await service?.close();
+  }
 });
 
 test('its V2 readiness is the service’s own', async () => {

@@ -13,7 +13,7 @@ const BINARY: ReadonlySet<ArmRoute['server']['kind']> = new Set(['onnx', 'triton
 /** Does an arm take binary tensors? Others than the known ones are asked, once per version. */
 export interface Extensions {
   /** Undefined: it could not be learnt now. */
-  readonly isBinary: Learned<boolean>;
+  readonly isBinary: Learned<boolean>['of'];
 }
 
 function hasBinary(body: Buffer): boolean {
@@ -35,9 +35,9 @@ export function createExtensions(
   upstream: Upstream,
   clock: { readonly now: () => number },
 ): Extensions {
-  const ask = createLearned(upstream, clock, { target: () => '/v2', limit: MAX_BYTES, read });
+  const asked = createLearned(upstream, clock, { target: () => '/v2', limit: MAX_BYTES, read });
   return {
     isBinary: (model, attempt, signal) =>
-      BINARY.has(attempt.arm.server.kind) || ask(model, attempt, signal),
+      BINARY.has(attempt.arm.server.kind) || asked.of(model, attempt, signal),
   };
 }

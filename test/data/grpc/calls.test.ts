@@ -34,7 +34,7 @@ const byKey: Authenticate = (headers, { model }) => {
 };
 
 async function start(behaves: readonly Behave[], input = {}, options: PlaneOptions = {}) {
-  const backends = await Promise.all(behaves.map(startBackend));
+  const backends = await Promise.all(behaves.map((behave) => startBackend(behave)));
   const plane = await startPlane(options);
   const ports = { stable: backends.map(({ port }) => port) };
   plane.route({ input: { id: 'iris', ...input }, ports });
