@@ -16,6 +16,6 @@ module.exports = {
   },
   // Published as ES modules only; jest's CommonJS loader needs them transformed.
   transformIgnorePatterns: [
-    '/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi|openid-client|oauth4webapi)/)',
+    '/node_modules/(?!(@kubernetes/client-node|socks-proxy-agent|agent-base|jose|zod-openapi|openid-client|oauth4webapi)/)',
   ],
 };

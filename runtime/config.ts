@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checked, DefinitionError, formatFault } from '../lib/spec';
 import { isMap, LineCounter, parseDocument } from 'yaml';
+import { kubernetesSchema, modelsSchema } from './config-models';
 
 /** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
 export const ENV_PREFIX = 'AI_MODEL_SERVICE__';
@@ -185,29 +186,12 @@ const authSchema = z.strictObject({
 const configSchema = z.strictObject({
   server: serverSchema.prefault({}),
   cluster: z
-    .enum(['local'], {
-      error:
-        'local (models run as processes of this machine); on Kubernetes apply dist/ with kubectl apply --server-side',
-    })
-    .default('local'),
+    .enum(['local', 'kubernetes'])
+    .default('local')
+    .describe('local: models run as processes of this machine; kubernetes: as pods.'),
   local: localSchema.prefault({}),
-  models: z
-    .strictObject({
-      directory: z
-        .string()
-        .min(1)
-        .default('models')
-        .describe('Definitions to serve; REST may add more.'),
-      watch: z.boolean().default(false).describe('Apply a definition again when its file changes.'),
-      environment: z
-        .string()
-        .min(1)
-        .optional()
-        .describe(
-          'Environment of environments.ts whose objects a dry run gives; absent: its first.',
-        ),
-    })
-    .prefault({}),
+  models: modelsSchema.prefault({}),
+  kubernetes: kubernetesSchema.prefault({}),
   inference: inferenceSchema.prefault({}),
   routing: routingSchema.prefault({}),
   auth: authSchema.prefault({}),

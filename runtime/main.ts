@@ -1,17 +1,13 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Environment, FileContent, ModelSpec } from '../lib/spec';
-import { withFiles } from '../lib/spec';
+import type { Environment, ModelSpec } from '../lib/spec';
 import { discover } from '../lib/synth/discover';
-import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
 import type { Audit } from './audit';
 import { createAudit } from './audit';
 import type { Authenticate } from './auth';
 import { createAuthenticate } from './auth';
 import type { SpawnServer } from './cluster/local';
-import { createLocalCluster, fileInside } from './cluster/local';
 import { clock, startTicks } from './clock';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
@@ -36,6 +32,7 @@ import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
+import { environmentOf, openCluster, withArtifacts } from './opencluster';
 import { trustOf } from './proxies';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
 import { tellShadows } from './shadows';
@@ -71,52 +68,15 @@ export interface Service {
   readonly close: () => Promise<void>;
 }
 
-/** What model servers inherit: where programs and libraries are, and nothing secret. */
-function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const names = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot'];
-  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
-}
+const NOTHING_READ: SyncReport = { applied: [], removed: [], unchanged: [], refused: [] };
 
-function readFile(folder: string): (uri: string) => FileContent {
-  return (uri) => {
-    const path = fileInside(folder, uri);
-    const bytes = readFileSync(path);
-    return {
-      name: basename(path),
-      bytes,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-    };
-  };
-}
-
-/** Where the objects of a rehearsal (`?dry_run=true`) would go: the project's own environment. */
-async function environmentOf({ config, cwd }: ServiceOptions): Promise<Environment> {
-  const all = await loadEnvironments(cwd);
-  const { environment: name } = config.models;
-  const [first] = (name === undefined ? all : findEnvironment(all, name)).all;
-  if (first === undefined) throw new Error('a project has at least one environment');
-  return first;
-}
-
-async function openCluster(options: ServiceOptions): Promise<Cluster> {
-  const { config, cwd, log, env, spawnServer } = options;
-  const models = resolve(cwd, config.models.directory);
-  mkdirSync(models, { recursive: true });
-  return createLocalCluster({
-    directory: resolve(cwd, config.local.directory),
-    modelsDirectory: models,
-    endpoints: config.local.endpoints,
-    preStopMs: config.local.preStopSeconds * 1000,
-    spawnServer,
-    baseEnv: baseEnv(env),
-    tell: (message) => log.warn(message),
-    now: clock.now,
-    random: Math.random,
-  });
-}
-
-/** Keeps the cluster in step with the models folder, and says what came of it. */
+/**
+ * Keeps the cluster in step with the models folder, and says what came of it. On Kubernetes
+ * definitions come by REST or kubectl: several routers with a folder each would be of two minds.
+ */
 function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster) {
+  if (config.cluster === 'kubernetes')
+    return { definitions: { sync: async () => NOTHING_READ }, stop: () => undefined };
   const folder = resolve(cwd, config.models.directory);
   const load = async (): Promise<readonly ModelSpec[]> =>
     (await discover(folder)).map(({ spec }) => spec);
@@ -189,13 +149,14 @@ function drainMs(table: TableHolder): number {
 type Data = ReturnType<typeof openData>;
 
 function openControl(
-  { config, cwd, log, version, docsAssets }: ServiceOptions,
+  options: ServiceOptions,
   cluster: Cluster,
   { table, load, metrics, onTableSwap }: Data,
   authenticate: Authenticate,
   audit: Audit,
   environment: Environment,
 ): Control {
+  const { config, log, version, docsAssets } = options;
   return createControl({
     cluster,
     table,
@@ -209,7 +170,7 @@ function openControl(
     log,
     version,
     onTableSwap,
-    withArtifacts: (spec) => withFiles(spec, readFile(resolve(cwd, config.models.directory))),
+    withArtifacts: withArtifacts(options),
     ...(docsAssets !== undefined && { docsAssets }),
   });
 }
@@ -300,7 +261,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
   const environment = await environmentOf(options);
   const audit = openAudit(options);
-  const cluster = await openCluster(options);
+  const cluster = await openCluster(options, environment);
   const data = openData(options, authenticate, audit, () => control.isReady());
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];

@@ -28,6 +28,16 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   // What the router and the ONNX server, which stands alone, both need.
   'runtime/shared/': ['node:'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
+  // It alone speaks with Kubernetes; the client takes 80 MB, so only when it is needed.
+  'runtime/cluster/kubernetes/': [
+    'lib/spec',
+    'lib/objects',
+    'runtime/core',
+    'runtime/turns',
+    'runtime/cluster/',
+    'lazy:@kubernetes/client-node',
+    'node:',
+  ],
   'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
   'runtime/audit/': ['types:lib/spec', 'types:runtime/config', 'types:runtime/auth', 'node:'],
@@ -100,6 +110,14 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  'runtime/opencluster': [
+    'lib/spec',
+    'lib/synth/environments',
+    'runtime/cluster/local',
+    'types:runtime/',
+    'lazy:runtime/cluster/kubernetes',
+    'node:',
+  ],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [
     'lib/spec',

@@ -109,8 +109,7 @@ export interface ModelServiceProps {
  * gRPC when it has one), configuration,
  * state, lease and network policy. Nothing is cluster-wide. Secrets are only referred to.
  *
- * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one
- * machine so far (`cluster: local`) and does not yet talk to the API server.
+ * It is for charts of your own: `dist/` holds models alone.
  * @throws DefinitionError for what cannot be installed
  * @example
  * const chart = new Chart(app, 'ai-model-service');
@@ -139,8 +138,13 @@ export class ModelService extends Construct {
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     namespaceChart(App.of(this), this.environment);
     const { mode = 'rest', grpcPort } = props;
-    const given = { mode, tls: props.tls !== undefined, grpcPort, sections: props.config ?? {} };
-    const config = serviceConfig(this.environment, given);
+    const config = serviceConfig(this.environment, {
+      modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
+      mode,
+      tls: props.tls !== undefined,
+      grpcPort,
+      sections: props.config ?? {},
+    });
     this.serviceAccount = new ServiceAccount(this, 'account', {
       metadata: this.#metadata(),
       automountToken: false,

@@ -1,6 +1,6 @@
 import type { ISecret, k8s } from 'cdk8s-plus-28';
 import type { Plain } from '../objects/kube';
-import { canonical, definitionHash } from '../spec';
+import { canonical, definitionHash, environmentSchema, wireOf } from '../spec';
 import { PREFIX } from '../objects';
 import { runtimeImage } from '../objects/image';
 import { pullSecrets } from '../objects/cache';
@@ -32,6 +32,8 @@ export interface PodOptions {
 
 /** What the configuration depends on. */
 export interface ConfigOptions {
+  /** Where models are; the environment's namespace comes first. */
+  readonly modelNamespaces: readonly string[];
   readonly mode: string;
   readonly tls: boolean;
   readonly grpcPort?: number | undefined;
@@ -43,9 +45,13 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 
 /** Sections given by the user are laid over those of the service, key by key. */
 export function serviceConfig(
-  { namespace, runtime }: Environment,
-  { mode, tls, grpcPort, sections }: ConfigOptions,
+  environment: Environment,
+  { modelNamespaces, mode, tls, grpcPort, sections }: ConfigOptions,
 ): Readonly<Record<string, unknown>> {
+  const { runtime } = environment;
+  const isOwn = modelNamespaces.includes(environment.namespace);
+  const namespace = (isOwn ? undefined : modelNamespaces[0]) ?? environment.namespace;
+  const namespaces = modelNamespaces.filter((one) => one !== namespace);
   const own: Readonly<Record<string, unknown>> = {
     server: {
       host: '0.0.0.0',
@@ -56,7 +62,14 @@ export function serviceConfig(
       ...(tls && { tls: { cert: `${TLS_FOLDER}/tls.crt`, key: `${TLS_FOLDER}/tls.key` } }),
     },
     cluster: 'kubernetes',
-    kubernetes: { namespace, mode, runtime_namespace: runtime.namespace ?? namespace },
+    kubernetes: {
+      namespace,
+      ...(namespaces.length > 0 && { namespaces }),
+      mode,
+      runtime_namespace: runtime.namespace ?? environment.namespace,
+      // What is deployed by REST becomes the same objects as what is rendered beside it.
+      environment: wireOf(environmentSchema, environment),
+    },
   };
   const merged = Object.entries(sections).map(([section, value]): [string, unknown] => {
     const base = own[section];

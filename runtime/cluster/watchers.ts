@@ -9,9 +9,9 @@ export interface Watchers {
 }
 
 /** A listener's defect is its own: the cluster and the other listeners go on, and it is heard of. */
-function tellOne(listener: (snapshot: Snapshot) => void, snapshot: Snapshot): void {
+export function tellOne<T>(listener: (news: T) => void, news: T): void {
   try {
-    listener(snapshot);
+    listener(news);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

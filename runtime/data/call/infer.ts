@@ -3,7 +3,7 @@ import type { Asked, CallBase, Calling, Reply } from './calling';
 import { callBuffered } from './calling';
 import { Refusal } from '../errors';
 import type { Attempt } from '../dispatch/job';
-import type { MetadataCache } from '../metadata';
+import type { MetadataCache } from './metadata';
 import type { Translated } from '../protocols';
 import { translate, wantsMetadata } from '../protocols';
 import { readAnswer } from '../protocols/exact';

@@ -137,7 +137,7 @@ async function infer(
     }
     const put = (isBinary?: boolean): Asked => askFor(model, asking, isBinary);
     const isBinary = extensions.isBinary(model.id, attempt, signal);
-    return typeof isBinary === 'boolean' ? put(isBinary) : isBinary.then(put);
+    return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
   });
   if (reply.status >= 300) throw refusalOf(reply, model.id);
   const origin = { arm: reply.arm.name, version: reply.replica.version };

@@ -35,7 +35,7 @@ import { setOwn, statusOf } from './status';
 type Method = (call: Call, message: Buffer) => Told | Promise<Told>;
 
 function methodsOf({ plane }: Context): Readonly<Record<string, Method>> {
-  const inference = { plane, extensions: createExtensions(plane.upstream) };
+  const inference = { plane, extensions: createExtensions(plane.upstream, plane.clock) };
   return {
     ServerLive: (call, message) => serverLive(plane, call, message),
     ServerReady: (call, message) => serverReady(plane, call, message),

@@ -1,0 +1,51 @@
+/**
+ * `status`: the server answered, with an error. `network`: no answer, or none that can be read.
+ * `timeout`: no answer in time. `access`: the credentials could not be had.
+ */
+export type KubeErrorKind = 'status' | 'network' | 'timeout' | 'access';
+
+/** A field that is at fault, or that another manager owns. */
+export interface StatusCause {
+  /** E.g. `FieldValueInvalid`, `FieldManagerConflict`. */
+  readonly reason: string;
+  readonly message: string;
+  /** E.g. `.spec.template.spec.containers[name="server"].image`. */
+  readonly field: string;
+}
+
+export interface KubeErrorDetails {
+  /** 0: there was no answer. */
+  readonly status?: number;
+  /** Kubernetes' word, e.g. `Conflict`, `AlreadyExists`, `Expired`; '' without an answer. */
+  readonly reason?: string;
+  readonly causes?: readonly StatusCause[];
+  readonly retryAfterSeconds?: number | undefined;
+}
+
+/** The only thing a call to the API server rejects with. */
+export class KubeError extends Error {
+  override readonly name = 'KubeError';
+  readonly status: number;
+  readonly reason: string;
+  readonly causes: readonly StatusCause[];
+  readonly retryAfterSeconds: number | undefined;
+  constructor(
+    readonly kind: KubeErrorKind,
+    message: string,
+    { status = 0, reason = '', causes = [], retryAfterSeconds }: KubeErrorDetails = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+    this.causes = causes;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** `ECONNREFUSED` and the like say more than an empty message of an AggregateError. */
+export function networkError(what: string, error: unknown): KubeError {
+  if (error instanceof KubeError) return error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  const text = [code, message].filter((part) => part !== undefined && part !== '').join(' ');
+  return new KubeError('network', `${what}: ${text}`);
+}

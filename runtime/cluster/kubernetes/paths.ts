@@ -1,0 +1,20 @@
+import type { Resource } from './resources';
+import { apiVersionOf } from './resources';
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** `/api/v1/namespaces/ai/pods/x/status?dryRun=All`; what is undefined or false is left out. */
+export function pathOf(
+  resource: Resource,
+  namespace: string,
+  rest: readonly string[],
+  query: Query,
+): string {
+  const root = resource.group === '' ? 'api' : 'apis';
+  const parts = ['namespaces', namespace, resource.plural, ...rest].map(encodeURIComponent);
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query))
+    if (value !== undefined && value !== false) search.append(key, String(value));
+  const path = `/${root}/${apiVersionOf(resource)}/${parts.join('/')}`;
+  return search.size === 0 ? path : `${path}?${search}`;
+}
