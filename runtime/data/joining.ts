@@ -54,12 +54,12 @@ const MAX_JSON_BYTES = 1024 * 1024;
 function partOf(
   base: CallBase,
   { body, jsonBytes }: Message,
-  cut: (message: Message) => Cut | undefined,
+  cut: (message: Message, maxRows?: number) => Cut | undefined,
   form: Form,
   target: string,
 ): Part | undefined {
   if ((jsonBytes ?? body.length) > MAX_JSON_BYTES) return undefined;
-  const own = cut({ body, jsonBytes });
+  const own = cut({ body, jsonBytes }, base.model.inference.batching?.maxSize);
   if (own === undefined) return undefined;
   const headers = headersOf(base);
   const key = [target, headers.common, keyOf(own)].join('\0');

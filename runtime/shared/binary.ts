@@ -31,6 +31,9 @@ export function splitStrings(bytes: Buffer, name: string): string[] {
   return strings;
 }
 
+const kindOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'no number' : String(value);
+
 /** The binary part of a body; each input takes its bytes in turn. */
 export class BinaryTail {
   private at = 0;
@@ -40,7 +43,8 @@ export class BinaryTail {
   /** @throws BinaryFault */
   take(size: unknown, name: string): Buffer {
     if (typeof size !== 'number' || !Number.isInteger(size) || size < 0) {
-      const got = JSON.stringify(size)?.slice(0, 60);
+      // An object is told by its kind: what is in it may be written by other rules.
+      const got = typeof size === 'string' ? JSON.stringify(size.slice(0, 60)) : kindOf(size);
       throw new BinaryFault(
         `input '${name}': binary_data_size is ${got}; it must be an integer of at least 0`,
       );

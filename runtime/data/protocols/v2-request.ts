@@ -5,7 +5,7 @@ import { numberOf, writeJson } from './exact';
 import type { Plain } from './json';
 import { isPlain, parseObject } from './json';
 import type { Tensor } from './tensor';
-import { nest, sizeOf } from './tensor';
+import { isModest, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
 
 // A V2 call that is said in other words: read, as far as those have words for it.
 
@@ -42,10 +42,18 @@ function checkParameters(path: string, given: unknown, known: readonly string[])
   return parameters;
 }
 
+/** @throws Refusal when there would be more of lists than of elements */
+function modest(path: string, shape: readonly number[]): readonly number[] {
+  if (isModest(shape)) return shape;
+  throw bad(
+    `${path}.shape: has ${shape.length} dimensions [${shape.slice(0, 8)}…]; at most ${MAX_RANK} are allowed, and ${MAX_EMPTY} empty lists`,
+  );
+}
+
 function shapeOf(path: string, given: unknown): readonly number[] {
   const isSize = (one: unknown): boolean =>
     typeof one === 'number' && Number.isSafeInteger(one) && one >= 0;
-  if (Array.isArray(given) && given.every(isSize)) return given as readonly number[];
+  if (Array.isArray(given) && given.every(isSize)) return modest(path, given as number[]);
   throw bad(`${path}.shape: got ${shown(given)}, must be a list of sizes`);
 }
 
@@ -55,7 +63,8 @@ function elementsOf(path: string, given: Plain, tail: BinaryTail): readonly unkn
     'binary_data_size',
   ]);
   if (size !== undefined) {
-    return readElements(tail.take(size, String(name)), String(datatype), String(name));
+    const bytes = tail.take(numberOf(size) ?? size, String(name));
+    return readElements(bytes, String(datatype), String(name));
   }
   if (!Array.isArray(data)) throw bad(`${path}.data: got ${shown(data)}, must be a list`);
   return data.some(Array.isArray) ? data.flat(Infinity) : data;
@@ -95,9 +104,11 @@ function tensorsIn(given: unknown, tail: BinaryTail): readonly Tensor[] {
   }
   const tensors = (given as readonly unknown[]).map((one, index) => inputOf(one, index, tail));
   tail.checkEnd();
-  const names = tensors.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw bad(`inputs: ${twice} is given twice`);
+  const names = new Set<string>();
+  for (const { name } of tensors) {
+    if (names.has(name)) throw bad(`inputs: ${name} is given twice`);
+    names.add(name);
+  }
   return tensors;
 }
 
