@@ -36,7 +36,6 @@ import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
-import { trustOf } from './proxies';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
@@ -234,8 +233,7 @@ async function openPublic(
   const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
-  const trust = trustOf(server.trustedProxies);
-  const manage = createManagement({ client, place: { path: inner.path }, trust, clock });
+  const manage = createManagement({ client, place: { path: inner.path }, plane: data.plane });
   const end = async (): Promise<void> => {
     client.close();
     await inner.close(0);
