@@ -42,7 +42,7 @@ function itemResult(value: unknown, from: Pick<Inferred, 'arm' | 'version'>, mod
 class OneAtATime extends Error {}
 
 /** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
-function together(chunk: readonly Placed[]): string {
+function bodyOf(chunk: readonly Placed[]): string {
   try {
     return writeJson({ requests: chunk.map(({ item }) => item) });
   } catch (error) {
@@ -60,7 +60,7 @@ async function callChunk(
   const reply = await callBuffered(inferring, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
-    const body = together(chunk);
+    const body = bodyOf(chunk);
     return { method: 'POST', target, body: Buffer.from(body) };
   }).catch((error: unknown) => {
     if (error instanceof OneAtATime) return undefined;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { ArmRoute } from '../core/table';
 import type { CallBase } from './calling';
 import type { Exchange } from './exchange';
@@ -59,6 +60,8 @@ function partOf(
   target: string,
 ): Part | undefined {
   if ((jsonBytes ?? body.length) > MAX_JSON_BYTES) return undefined;
+  // A character that is cut short may take the quote behind it along, and so the next row, too.
+  if (!isUtf8(body.subarray(0, jsonBytes))) return undefined;
   const own = cut({ body, jsonBytes }, base.model.inference.batching?.maxSize);
   if (own === undefined) return undefined;
   const headers = headersOf(base);

@@ -7,7 +7,7 @@ import { keysOf } from '../../runtime/data/protocols/keys';
 import { confidenceOf } from '../../runtime/data/protocols/native';
 import { splicedAnswer } from '../../runtime/data/protocols/splice';
 import { leaves, tensorsOf } from '../../runtime/data/protocols/tensor';
-import { startBackend, stopBackends } from '../support/backend';
+import { json, startBackend, stopBackends } from '../support/backend';
 import type { Behave } from '../support/backend';
 import type { PlaneOptions } from '../support/plane';
 import { startPlane, stopPlanes } from '../support/plane';
@@ -209,6 +209,23 @@ test('a confidence beyond all numbers is none, and the answer stays JSON', async
   }));
   const got = await plane.post(NATIVE, { input_data: {} });
   expect(JSON.parse(got.text)).toMatchObject({ output_data: 1, confidence: null });
+});
+
+test('rows with a broken character do not go with those of others', async () => {
+  const behave: Behave = ({ body }) => {
+    const { instances } = JSON.parse(body.toString()) as { instances: readonly unknown[] };
+    return json({ predictions: instances });
+  };
+  const backend = await startBackend(behave);
+  const plane = await startPlane();
+  const inference = { batching: { maxSize: 2, maxDelayMs: 1000 } };
+  plane.route({ input: { ...speaking('v1'), inference }, ports: { stable: [backend.port] } });
+  const broken = Buffer.from('{"instances":["a\xc3"]}', 'latin1');
+  await plane.ask(V1, { method: 'POST', body: broken });
+  expect(backend.seen[0]?.body.equals(broken)).toBe(true);
+  expect(plane.joined).toEqual([]);
+  await Promise.all(['é', 'b'].map((row) => plane.post(V1, { instances: [row] })));
+  expect(plane.joined.map(({ requests }) => requests)).toEqual([2]);
 });
 
 test('a token of blanks is read in one go', () => {

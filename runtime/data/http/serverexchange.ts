@@ -19,6 +19,8 @@ const MAX_UNREAD_BYTES = 65_536;
 const IS_ASCII = /^[\x00-\x7f]*$/;
 const HAS_DATE = /^date:/im;
 const HAS_LENGTH = /^content-length:/im;
+/** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
+const LENGTHS = /^content-length:[^\r]*\r\n/gim;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** What an exchange needs of its connection. */
@@ -194,7 +196,8 @@ export class ServerExchange implements Exchange {
     const isSized = HAS_LENGTH.test(headers);
     const isChunked = !isSized && !isBodiless && this.head.minor === 1;
     this.mustEnd = !isSized && !isBodiless && !isChunked;
-    const head = this.headText(status, headers, isChunked ? 'transfer-encoding: chunked\r\n' : '');
+    const own = status === 204 ? headers.replace(LENGTHS, '') : headers;
+    const head = this.headText(status, own, isChunked ? 'transfer-encoding: chunked\r\n' : '');
     return { socket, head, isBodiless, isChunked, stallMs: this.line.stallMs };
   }
 

@@ -74,6 +74,19 @@ describe('a body in pieces', () => {
   });
 });
 
+test('an answer that has no body tells no length of it, whatever its server says', async () => {
+  const bytes = 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX-Own: a\r\n\r\n';
+  const backend = await startBackend(() => ({ kind: 'raw', bytes, last: 'end' }));
+  const plane = await startPlane();
+  plane.route({ input: { id: 'iris' }, ports: { stable: [backend.port] } });
+  const call = 'POST /v2/models/iris/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}';
+  const next = 'GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+  const [first, second] = (await sendRaw(plane.port, call + next)).split('\r\n\r\n');
+  expect(first).toMatch(/^HTTP\/1\.1 204 No Content\r\nX-Own: a\r\n/);
+  expect(first).not.toMatch(/content-length/i);
+  expect(second).toMatch(/^HTTP\/1\.1 200 /);
+});
+
 describe('the body of a management call', () => {
   const byKey: Authenticate = (headers) =>
     headers.get('x-api-key') === 'mine'
