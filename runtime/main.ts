@@ -33,7 +33,6 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
-import { trustOf } from './proxies';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
 import { tellShadows } from './shadows';
 
@@ -192,8 +191,7 @@ async function openPublic(
   const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
-  const trust = trustOf(server.trustedProxies);
-  const manage = createManagement({ client, place: { path: inner.path }, trust, clock });
+  const manage = createManagement({ client, place: { path: inner.path }, plane: data.plane });
   const end = async (): Promise<void> => {
     client.close();
     await inner.close(0);

@@ -70,6 +70,9 @@ export function naming<T>(tensor: string, make: () => T): T {
   }
 }
 
+const kindOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'no number' : String(value);
+
 /** The binary part of a body; each tensor takes its bytes in turn. */
 export class BinaryTail {
   private at = 0;
@@ -79,7 +82,8 @@ export class BinaryTail {
   /** @throws TensorFault */
   take(size: unknown): Buffer {
     if (typeof size !== 'number' || !Number.isInteger(size) || size < 0) {
-      const got = JSON.stringify(size)?.slice(0, 60);
+      // An object is told by its kind: what is in it may be written by other rules.
+      const got = typeof size === 'string' ? JSON.stringify(size.slice(0, 60)) : kindOf(size);
       throw new TensorFault(`binary_data_size is ${got}; it must be an integer of at least 0`);
     }
     const left = this.bytes.length - this.at;

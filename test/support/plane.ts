@@ -34,7 +34,6 @@ import {
 } from '../../runtime/data';
 import type { Place } from '../../runtime/data/http/client';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client';
-import { trustOf } from '../../runtime/proxies';
 import { recordOf, snapshotOf } from '../core/support';
 
 /** A model and where its replicas are: arm → ports. */
@@ -172,11 +171,10 @@ export interface PlaneOptions {
 }
 
 /** As the composition root does it: inference to the data plane, the rest to the app behind. */
-function handlerOf(plane: DataPlane, { management, trustedProxies = [] }: PlaneOptions) {
+function handlerOf(plane: DataPlane, { management }: PlaneOptions) {
   if (management === undefined) return { handle: plane.handle, close: () => undefined };
   const client = createHttpClient();
-  const trust = trustOf(trustedProxies);
-  const manage = createManagement({ client, place: management, trust, clock: { now: Date.now } });
+  const manage = createManagement({ client, place: management, plane: plane.plane });
   const handle = (exchange: Exchange): Promise<void> | void =>
     plane.matches(exchange.path) ? plane.handle(exchange) : manage(exchange);
   return { handle, close: client.close };

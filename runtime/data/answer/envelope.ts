@@ -14,7 +14,7 @@ export function envelope(request: Request, id: string, done: Inferred, now: numb
   return (
     `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
     `"model_version":${JSON.stringify(version)},"output_data":${text},` +
-    `"confidence":${confidence},"processing_time":${seconds(now - request.began)},` +
+    `"confidence":${writeJson(confidence)},"processing_time":${seconds(now - request.began)},` +
     `"timestamp":"${new Date(now).toISOString()}"}`
   );
 }

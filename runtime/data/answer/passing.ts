@@ -14,7 +14,8 @@ import { collecting, isMirrored, mirrored } from '../shadow/mirror';
 import type { Understood } from '../call/offers';
 import { understood } from '../call/offers';
 import { writeJson } from '../protocols/exact';
-import { inflated, isPlain, parseObject } from '../protocols/json';
+import { keysOf } from '../protocols/keys';
+import { inflated, isPlain, parseText } from '../protocols/json';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf } from '../request';
 import { phrased } from '../call/ways';
@@ -108,6 +109,18 @@ async function answerLookup(
   exchange.answer(status, headers, told);
 }
 
+/** @throws Refusal unless it says one model, whoever reads it */
+function namedModel(body: Buffer): string {
+  const text = body.toString('utf8');
+  const { model: name } = parseText(text);
+  if (typeof name !== 'string') {
+    throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
+  }
+  // The first counts for some, the last for others, and Go's reader takes "Model" for it, too.
+  if (keysOf(text).filter((key) => key.toLowerCase() === 'model').length === 1) return name;
+  throw new Refusal('INVALID_REQUEST', 'model: is given twice, must be given once');
+}
+
 export async function answerOpenai(
   plane: Plane,
   request: Request,
@@ -119,10 +132,7 @@ export async function answerOpenai(
   const { openaiBytes } = plane.limits;
   const raw = await exchange.body(openaiBytes);
   const encoding = exchange.fields.get('content-encoding');
-  const { model: name } = parseObject(await inflated(raw, encoding, openaiBytes));
-  if (typeof name !== 'string') {
-    throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
-  }
+  const name = namedModel(await inflated(raw, encoding, openaiBytes));
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);

@@ -38,8 +38,17 @@ function itemResult(value: unknown, from: Pick<Inferred, 'arm' | 'version'>, mod
   return output instanceof Refusal ? output : { ...output, ...from };
 }
 
-/** The table was swapped meanwhile, and the arm has another server now. */
+/** The table was swapped meanwhile, and the arm has another server now; or no body holds them all. */
 class OneAtATime extends Error {}
+
+/** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
+function bodyOf(chunk: readonly Placed[]): string {
+  try {
+    return writeJson({ requests: chunk.map(({ item }) => item) });
+  } catch (error) {
+    throw error instanceof RangeError ? new OneAtATime() : error;
+  }
+}
 
 /** One call for several items, where the server takes that. Undefined: it has to be one by one. */
 async function callChunk(
@@ -51,7 +60,7 @@ async function callChunk(
   const reply = await callBuffered(inferring, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
-    const body = writeJson({ requests: chunk.map(({ item }) => item) });
+    const body = bodyOf(chunk);
     return { method: 'POST', target, body: Buffer.from(body) };
   }).catch((error: unknown) => {
     if (error instanceof OneAtATime) return undefined;

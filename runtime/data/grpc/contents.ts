@@ -43,12 +43,24 @@ function eachPart(contents: Buffer, datatype: Datatype, take: (part: Buffer) => 
   }
 }
 
-/** The whole list as a packed field has it. */
+/**
+ * The whole list as a packed field has it. Nothing is kept of the parts: written one by one there
+ * may be one for every two bytes.
+ */
 function packedOf(contents: Buffer, datatype: Datatype): Buffer {
-  const parts: Buffer[] = [];
-  eachPart(contents, datatype, (part) => parts.push(part));
-  const [only] = parts;
-  return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
+  let count = 0;
+  let size = 0;
+  let only = contents;
+  eachPart(contents, datatype, (part) => {
+    count += 1;
+    size += part.length;
+    only = part;
+  });
+  if (count === 1) return only;
+  const whole = Buffer.allocUnsafe(size);
+  let end = 0;
+  eachPart(contents, datatype, (part) => (end += part.copy(whole, end)));
+  return whole;
 }
 
 /** Every varint ends with a byte below 128. */

@@ -150,6 +150,8 @@ export class ServerConnection implements Line {
     if (current.isRead || !current.hasRoom) return false;
     const bytes = this.next();
     this.keep(bytes.subarray(current.take(bytes)));
+    // From here on it is we who take time.
+    if (current.isRead) this.socket.setTimeout(0);
     return true;
   }
 

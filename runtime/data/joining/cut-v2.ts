@@ -163,7 +163,8 @@ function complete(cutter: Cutter, tensors: readonly Tensor[], tail: Buffer): str
 /** Requests of a sequence belong to a state inside the server. */
 const SEQUENCE = /"sequence_(?:id|start|end)"/;
 
-function cutTensors({ body, jsonBytes }: Message, list: string): Cut | undefined {
+/** @param maxRows with more it is not looked at: a binary tensor may have a row in each byte */
+function cutTensors({ body, jsonBytes }: Message, list: string, maxRows: number): Cut | undefined {
   const text = body.toString('latin1', 0, jsonBytes ?? body.length);
   return scanned(
     text,
@@ -180,7 +181,7 @@ function cutTensors({ body, jsonBytes }: Message, list: string): Cut | undefined
       });
       const rows = new Set(tensors.map(({ dims }) => dims[0]));
       const [only] = rows;
-      if (only === undefined || rows.size !== 1) throw new GivenUp();
+      if (only === undefined || rows.size !== 1 || only > maxRows) throw new GivenUp();
       const shape = complete(cutter, tensors, body.subarray(jsonBytes ?? body.length));
       return cutter.end(only, shape);
     },
@@ -189,11 +190,11 @@ function cutTensors({ body, jsonBytes }: Message, list: string): Cut | undefined
 }
 
 /** An `infer` request. Undefined: it cannot go with others. */
-export function cutV2(message: Message): Cut | undefined {
-  return cutTensors(message, 'inputs');
+export function cutV2(message: Message, maxRows = Infinity): Cut | undefined {
+  return cutTensors(message, 'inputs', maxRows);
 }
 
 /** The answer to one. Undefined: not every output has as many rows as the others. */
-export function cutV2Answer(message: Message): Cut | undefined {
-  return cutTensors(message, 'outputs');
+export function cutV2Answer(message: Message, maxRows = Infinity): Cut | undefined {
+  return cutTensors(message, 'outputs', maxRows);
 }

@@ -33,7 +33,8 @@ const V1: Form = {
 const V2: Form = {
   joined,
   split: (message, cuts) => {
-    const answer = cutV2Answer(message);
+    const asked = cuts.reduce((sum, { rows }) => sum + rows, 0);
+    const answer = cutV2Answer(message, asked);
     return answer && split(answer, cuts);
   },
 };

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { ArmRoute } from '../../core/table';
 import type { CallBase } from '../call/calling';
 import type { Exchange } from '../exchange';
@@ -55,12 +56,14 @@ const MAX_JSON_BYTES = 1024 * 1024;
 function partOf(
   base: CallBase,
   { body, jsonBytes }: Message,
-  cut: (message: Message) => Cut | undefined,
+  cut: (message: Message, maxRows?: number) => Cut | undefined,
   form: Form,
   target: string,
 ): Part | undefined {
   if ((jsonBytes ?? body.length) > MAX_JSON_BYTES) return undefined;
-  const own = cut({ body, jsonBytes });
+  // A character that is cut short may take the quote behind it along, and so the next row, too.
+  if (!isUtf8(body.subarray(0, jsonBytes))) return undefined;
+  const own = cut({ body, jsonBytes }, base.model.inference.batching?.maxSize);
   if (own === undefined) return undefined;
   const headers = headersOf(base);
   const key = [target, headers.common, keyOf(own)].join('\0');

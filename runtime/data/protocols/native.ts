@@ -4,7 +4,7 @@ import type { Detail } from '../errors';
 import { Refusal } from '../errors';
 import { numberOf, writeJson } from './exact';
 import type { Plain } from './json';
-import { isPlain } from './json';
+import { bounded, isPlain } from './json';
 
 /** One thing to infer. */
 export interface NativeItem {
@@ -48,9 +48,13 @@ function itemFaults(item: Plain, prefix: string): readonly Detail[] {
   ];
 }
 
+/** Who sends more of them sends something else, and reads no list of a million. */
+const MAX_STRAYS = 100;
+
 function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[] {
   return Object.keys(body)
     .filter((key) => !known.includes(key))
+    .slice(0, MAX_STRAYS)
     .map((path) => detail(path, body[path], `left out: the fields are ${known.join(', ')}`));
 }
 
@@ -75,7 +79,9 @@ function millis(timeout: unknown): number | undefined {
 }
 
 /** @throws Refusal with all faults */
-export function parseCall(body: Plain): NativeCall {
+export const parseCall = (body: Plain): NativeCall => bounded(() => callOf(body));
+
+function callOf(body: Plain): NativeCall {
   const { priority } = body;
   const known = PRIORITIES.find((one) => one === priority);
   refuse([
@@ -95,7 +101,10 @@ export function parseCall(body: Plain): NativeCall {
 }
 
 /** Items are looked at one by one later: a bad one must not fail the others. @throws Refusal */
-export function parseBatch(body: Plain, maxItems: number): NativeBatch {
+export const parseBatch = (body: Plain, maxItems: number): NativeBatch =>
+  bounded(() => batchOf(body, maxItems));
+
+function batchOf(body: Plain, maxItems: number): NativeBatch {
   const { requests } = body;
   const list = Array.isArray(requests) && requests.length > 0 ? (requests as unknown[]) : undefined;
   refuse([
@@ -116,13 +125,19 @@ export function parseBatch(body: Plain, maxItems: number): NativeBatch {
 /** An item of a batch, or what is wrong with it. */
 export function parseItem(value: unknown): NativeItem | Refusal {
   const item = isPlain(value) ? value : {};
+  const known = ['input_data', 'parameters'];
   try {
-    refuse([...itemFaults(item, ''), ...unknownFaults(item, ['input_data', 'parameters'])]);
+    bounded(() => refuse([...itemFaults(item, ''), ...unknownFaults(item, known)]));
     return item as unknown as NativeItem;
   } catch (error) {
-    return error as Refusal;
+    if (error instanceof Refusal) return error;
+    throw error;
   }
 }
+
+/** Not by `Math.max(...)`: a vocabulary has more words than a call may have arguments. */
+export const largest = (numbers: readonly number[]): number | null =>
+  numbers.length === 0 ? null : numbers.reduce((one, other) => Math.max(one, other), -Infinity);
 
 /** `confidence` itself, else the largest of `probabilities`. */
 export function confidenceOf(output: unknown): number | null {
@@ -133,7 +148,7 @@ export function confidenceOf(output: unknown): number | null {
   const values = isPlain(probabilities) ? Object.values(probabilities) : probabilities;
   const all = Array.isArray(values) ? values.map(numberOf) : [];
   const numbers = all.filter((one) => one !== undefined);
-  return numbers.length === 0 ? null : Math.max(...numbers);
+  return largest(numbers);
 }
 
 /** `{result, confidence}` of a server that speaks native. */

@@ -5,7 +5,7 @@ import { numberOf, writeJson } from './exact';
 import type { Plain } from './json';
 import { isPlain, parseObject } from './json';
 import type { Tensor } from './tensor';
-import { nest, sizeOf } from './tensor';
+import { isModest, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
 
 // A V2 call that is said in other words: read, as far as those have words for it.
 
@@ -42,10 +42,18 @@ function checkParameters(path: string, given: unknown, known: readonly string[])
   return parameters;
 }
 
+/** @throws Refusal when there would be more of lists than of elements */
+function modest(path: string, shape: readonly number[]): readonly number[] {
+  if (isModest(shape)) return shape;
+  throw bad(
+    `${path}.shape: has ${shape.length} dimensions [${shape.slice(0, 8)}…]; at most ${MAX_RANK} are allowed, and ${MAX_EMPTY} empty lists`,
+  );
+}
+
 function shapeOf(path: string, given: unknown): readonly number[] {
   const isSize = (one: unknown): boolean =>
     typeof one === 'number' && Number.isSafeInteger(one) && one >= 0;
-  if (Array.isArray(given) && given.every(isSize)) return given as readonly number[];
+  if (Array.isArray(given) && given.every(isSize)) return modest(path, given as number[]);
   throw bad(`${path}.shape: got ${shown(given)}, must be a list of sizes`);
 }
 
@@ -55,7 +63,8 @@ function elementsOf(path: string, given: Plain, tail: BinaryTail): readonly unkn
     'binary_data_size',
   ]);
   if (size !== undefined) {
-    return naming(`input '${String(name)}'`, () => readElements(tail.take(size), String(datatype)));
+    const bytes = tail.take(numberOf(size) ?? size);
+    return naming(`input '${String(name)}'`, () => readElements(bytes, String(datatype)));
   }
   if (!Array.isArray(data)) throw bad(`${path}.data: got ${shown(data)}, must be a list`);
   return data.some(Array.isArray) ? data.flat(Infinity) : data;
@@ -90,9 +99,11 @@ function wantedOf(given: unknown): readonly string[] | undefined {
 }
 
 function checkNames(tensors: readonly Tensor[]): readonly Tensor[] {
-  const names = tensors.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw bad(`inputs: ${twice} is given twice`);
+  const names = new Set<string>();
+  for (const { name } of tensors) {
+    if (names.has(name)) throw bad(`inputs: ${name} is given twice`);
+    names.add(name);
+  }
   return tensors;
 }
 
@@ -152,6 +163,7 @@ export interface RawInput extends Omit<Tensor, 'data'> {
 export function rawV2(head: Plain, inputs: readonly RawInput[]): V2Request {
   const tensorOf = ({ raw, parameters, ...rest }: RawInput, index: number): Tensor => {
     checkParameters(`inputs[${index}]`, parameters, []);
+    modest(`inputs[${index}]`, rest.shape);
     const data = naming(`input '${rest.name}'`, () => readElements(raw, rest.datatype));
     return { ...rest, data };
   };
