@@ -71,6 +71,28 @@ const localSchema = z.strictObject({
     .describe('Between "no new requests" and SIGTERM of a replica.'),
 });
 
+const kubernetesSchema = z.strictObject({
+  namespace: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Where models are; absent: that of the kubeconfig’s context, or of the pod.'),
+  runtimeNamespace: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Where the service itself is, with its lease and its pods; absent: namespace.'),
+  configPath: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A kubeconfig file; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),
+  externalMetrics: z
+    .strictObject({ port, cert: z.string().min(1), key: z.string().min(1) })
+    .optional()
+    .describe('Port for external.metrics.k8s.io with its PEM files. Off when absent.'),
+});
+
 const MIB = 1024 * 1024;
 
 const inferenceSchema = z.strictObject({
@@ -182,6 +204,7 @@ const configSchema = z.strictObject({
     })
     .default('local'),
   local: localSchema.prefault({}),
+  kubernetes: kubernetesSchema.prefault({}),
   models: z
     .strictObject({
       directory: z

@@ -35,6 +35,7 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { trustOf } from './proxies';
+import { openRouters } from './routers';
 import { callersOf, connectionsOf, limitsOf, tuningOf } from './settings';
 
 /** Between two looks of the control loop, milliseconds. */
@@ -144,7 +145,7 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
 function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
-  isReady: () => boolean,
+  control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics(observeProcess());
@@ -156,6 +157,7 @@ function openData(
     onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
     lagMs: lag.lagMs,
     tuning: tuningOf(config),
+    onHeld: (model, arm) => control().onHeld(model, arm),
   });
   const upstream = createUpstream(createHttpClient(connectionsOf(config)));
   const data = createDataPlane({
@@ -169,7 +171,7 @@ function openData(
     trustedProxies: config.server.trustedProxies,
     version,
     limits: limitsOf(config),
-    isReady,
+    isReady: () => control().isReady(),
     onBatch: metrics.onBatch,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
@@ -206,12 +208,12 @@ function startTicks(tick: () => Promise<void>, log: Log): () => void {
   return () => clearInterval(timer);
 }
 
-type Data = ReturnType<typeof openData>;
+type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>>;
 
 function openControl(
   { config, cwd, log, version, docsAssets }: ServiceOptions,
   cluster: Cluster,
-  { table, load, metrics, onTableSwap }: Data,
+  { table, load, metrics, onTableSwap, routers }: Data,
   authenticate: Authenticate,
   audit: Audit,
   environment: Environment,
@@ -228,6 +230,7 @@ function openControl(
     clock,
     log,
     version,
+    routers,
     onTableSwap,
     withArtifacts: (spec) => withFiles(spec, readFile(resolve(cwd, config.models.directory))),
     ...(docsAssets !== undefined && { docsAssets }),
@@ -284,6 +287,7 @@ async function openPorts(
   const { host, opsPort } = options.config.server;
   opened.push(await openPublic(options, data, control));
   if (opsPort !== undefined) opened.push(await listenForOps(host, opsPort, control.opsApp));
+  opened.push(...(await data.openMetrics(control)));
 }
 
 /**
@@ -297,7 +301,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const environment = await environmentOf(options);
   const audit = openAudit(options);
   const cluster = await openCluster(options);
-  const data = openData(options, authenticate, () => control.isReady());
+  const opened = await openRouters(options, environment);
+  const data: Data = { ...openData(options, authenticate, () => control), ...opened };
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
@@ -309,7 +314,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.stop();
     data.upstream.close();
     data.lag.stop();
-    await cluster.close();
+    await Promise.all([opened.close(), cluster.close()]);
     await audit.close();
   };
   const drain = async (): Promise<void> => {
@@ -321,7 +326,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     control.start();
     const report = await definitions.sync();
-    await control.whenSynced();
+    await Promise.all([control.whenSynced(), opened.ready()]);
     await openPorts(options, data, control, listeners);
     const url = urlOf(config, listeners[0]?.port ?? 0);
     return { url, report, generatedKey, snapshot: () => snapshotOf(cluster), close: drain };

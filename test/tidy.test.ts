@@ -91,6 +91,17 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  // Opens what routers know of each other, as main.ts opens the rest.
+  'runtime/routers': [
+    'lib/objects/autoscaler',
+    'types:lib/spec',
+    'runtime/aggregated',
+    'runtime/cluster/',
+    'runtime/control',
+    'types:runtime/',
+    'node:',
+  ],
+  'runtime/aggregated': ['runtime/drain', 'runtime/listener', 'node:'],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [
     'lib/spec',

@@ -17,6 +17,8 @@ const MONITORING = 'monitoring.coreos.com/v1';
 
 /** All kinds that are touched: those `objectsOf` makes, and what is read beside them. */
 export const RESOURCES = {
+  // Cluster-scoped: its namespace is ''.
+  APIService: resource('apiregistration.k8s.io/v1', 'apiservices', 'APIService'),
   ConfigMap: resource('v1', 'configmaps', 'ConfigMap'),
   ControllerRevision: resource('apps/v1', 'controllerrevisions', 'ControllerRevision'),
   Deployment: resource('apps/v1', 'deployments', 'Deployment'),
