@@ -68,7 +68,7 @@ export function loadOf(
   table: RoutingTable,
 ): RouterLoad {
   const arms = stats
-    .filter(({ lastRequestAt }) => lastRequestAt !== undefined)
+    .filter(({ lastRequestAt, inFlight, queued }) => lastRequestAt ?? inFlight + queued)
     .map(({ model, arm, inFlight, queued, capacity, lastRequestAt }): ArmLoad => {
       const replicas = table.models.get(model)?.arms.get(arm)?.replicas ?? [];
       const ready = replicas.filter(({ terminating }) => !terminating).length;

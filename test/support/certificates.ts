@@ -12,8 +12,8 @@ export interface Certificate {
 }
 
 export interface Authority extends Certificate {
-  /** A certificate for 127.0.0.1 and localhost. */
-  readonly issue: () => Certificate;
+  /** A certificate for 127.0.0.1 and localhost; `subject`: its common name. */
+  readonly issue: (subject?: string) => Certificate;
 }
 
 function der(tag: number, ...content: readonly Uint8Array[]): Buffer {
@@ -90,9 +90,9 @@ export function createAuthority(name = 'test authority'): Authority {
   return {
     cert: certificate(self),
     key: pemOf(signer),
-    issue: () => {
+    issue: (subject = '127.0.0.1') => {
       const { publicKey, privateKey } = keyPair();
-      const signing = { issuer: name, subject: '127.0.0.1', publicKey, signer };
+      const signing = { issuer: name, subject, publicKey, signer };
       return { cert: certificate(signing), key: pemOf(privateKey) };
     },
   };
