@@ -55,16 +55,20 @@ async function askOne(options: PeersOptions, peer: Peer): Promise<Said | undefin
 /** Asks the other routers what they have to do, every second, each on its own. */
 export function createPeers(options: PeersOptions): Peers {
   const said = new Map<string, Said>();
-  const asking = new Set<string>();
+  const asking = new Map<string, Promise<void>>();
   let cancel = (): void => undefined;
   let stopped = false;
 
-  const askPeer = async (peer: Peer): Promise<void> => {
-    if (asking.has(peer.id)) return;
-    asking.add(peer.id);
+  const hear = async (peer: Peer): Promise<void> => {
     const answer = await askOne(options, peer);
     asking.delete(peer.id);
     if (answer !== undefined) said.set(peer.id, answer);
+  };
+  /** One question at a time: whoever is slow is not asked more often. */
+  const askPeer = (peer: Peer): Promise<void> => {
+    const under = asking.get(peer.id) ?? hear(peer);
+    asking.set(peer.id, under);
+    return under;
   };
   const ask = async (): Promise<void> => {
     const peers = options.peers() ?? [];

@@ -52,6 +52,8 @@ export interface TestPlane {
   readonly outcomes: readonly Outcome[];
   readonly shadows: readonly ShadowReport[];
   readonly faults: readonly unknown[];
+  /** To be called after somebody else swapped the table. */
+  readonly onTableSwap: () => void;
   /** Swaps the whole table. */
   readonly route: (...models: readonly Placed[]) => void;
   readonly ask: (path: string, asking?: Asking) => Promise<Got>;
@@ -138,6 +140,7 @@ export interface PlaneOptions {
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
+  readonly onHeld?: (model: string, arm: string) => void;
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
@@ -159,6 +162,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     clock,
     random,
     onOutcome,
+    onHeld: options.onHeld,
     tuning: { ...DEFAULT_TUNING, ...options.tuning },
   });
   const upstream = createUpstream();
@@ -194,6 +198,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     outcomes,
     shadows,
     faults,
+    onTableSwap,
     route: (...models) => {
       generation += 1;
       table.current = buildTable(snapshotOf(...models.map(recordsOf)), generation);
