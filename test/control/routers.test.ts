@@ -1,6 +1,7 @@
 import type { ArmStats } from '../../runtime/core/load';
 import type { Cluster, Snapshot } from '../../runtime/cluster/port';
 import { parseModel } from '../../lib/spec';
+import { ALONE } from '../../runtime/control';
 import { statsOf } from '../metrics/support';
 import { until } from '../support/plane';
 import type { Fleet, FleetOptions, Router } from './fleet';
@@ -114,10 +115,7 @@ describe('an arm that nobody wants', () => {
 });
 
 test('autoscalers that go down to 0 by themselves are not interfered with', async () => {
-  await begin(['a']);
-  fleet.close();
-  const alone = { ...(await import('../../runtime/control')).ALONE, putsToSleep: () => false };
-  await begin(['a'], { more: () => ({ routers: alone }) });
+  await begin(['a'], { more: () => ({ routers: { ...ALONE, putsToSleep: () => false } }) });
   await awake();
   await fleet.second(60);
   expect(desired()).toBe(1);
