@@ -93,8 +93,10 @@ function askForZero(options: KubernetesRoutersOptions): {
   // Until it is known nobody is put to sleep; autoscalers with a minimum of 1 leave it to us.
   let own = !byRender;
   let cancel = (): void => undefined;
+  let stopped = false;
   const ask = async (): Promise<void> => {
     const answer = await allowsZero(api, modelNamespace);
+    if (stopped) return;
     if (answer === 'no answer') cancel = timing.after(() => void ask(), ASK_AGAIN_MS);
     else {
       own = !byRender || answer === 'refused';
@@ -102,7 +104,13 @@ function askForZero(options: KubernetesRoutersOptions): {
     }
   };
   void ask();
-  return { putsToSleep: () => own, stop: () => cancel() };
+  return {
+    putsToSleep: () => own,
+    stop: () => {
+      stopped = true;
+      cancel();
+    },
+  };
 }
 
 async function openMetrics(

@@ -68,7 +68,8 @@ class Candidate implements Elector {
     const wasLeader = this.isLeader();
     this.#stopped = true;
     this.#cancel();
-    if (wasLeader) await this.#inTime(this.#release(), RELEASE_MS).catch(() => undefined);
+    const last = wasLeader ? this.#release() : this.#round;
+    await this.#inTime(last, RELEASE_MS).catch(() => undefined);
   };
 
   async #loop(): Promise<void> {
@@ -85,7 +86,7 @@ class Candidate implements Elector {
         this.#failing = true;
       }
       this.#news();
-      await this.#pause(retryMs(this.isLeader(), this.options.timing.random()));
+      if (!this.#stopped) await this.#pause(retryMs(this.isLeader(), this.options.timing.random()));
     }
   }
 
