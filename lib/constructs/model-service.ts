@@ -8,6 +8,8 @@ import { DefinitionError, fault, parseEnvironment } from '../spec';
 import { MANAGER } from '../objects';
 import { namespaceChart } from './namespace';
 import { serviceObjects } from './service-objects';
+import type { ExternalMetricsOptions } from './service-metrics';
+import { metricsFaults, withMetricsConfig } from './service-metrics';
 import { OPS_PORT, PUBLIC_PORT, serviceConfig } from './service-pod';
 import type { ServiceMode } from './service-rules';
 
@@ -91,16 +93,18 @@ export interface ModelServiceProps {
   readonly route?: RouteOptions;
 
   /**
-   * Serve `external.metrics.k8s.io` to autoscalers.
-   * @default false - the only value until the service answers that API
+   * Serve `external.metrics.k8s.io` to autoscalers. A cluster has one server of it, so this is for
+   * clusters that have none.
+   * @default - none; nothing is cluster-wide then
    */
-  readonly externalMetrics?: boolean;
+  readonly externalMetrics?: ExternalMetricsOptions;
 }
 
 /**
  * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler,
  * disruption budget, Services (8080 public, 9090 for kubelet, monitoring and peers), configuration,
- * state, lease and network policy. Nothing is cluster-wide. Secrets are only referred to.
+ * state, lease and network policy. Nothing is cluster-wide, unless it serves external metrics.
+ * Secrets are only referred to.
  *
  * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one
  * machine so far (`cluster: local`) and does not yet talk to the API server.
@@ -132,7 +136,8 @@ export class ModelService extends Construct {
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     namespaceChart(App.of(this), this.environment);
     const { mode = 'rest', tls } = props;
-    const config = serviceConfig(this.environment, mode, tls !== undefined, props.config ?? {});
+    const given = withMetricsConfig(props.config ?? {}, props.externalMetrics);
+    const config = serviceConfig(this.environment, mode, tls !== undefined, given);
     this.serviceAccount = new ServiceAccount(this, 'account', {
       metadata: this.#metadata(),
       automountToken: false,
@@ -165,6 +170,7 @@ export class ModelService extends Construct {
       image: props.image,
       envFrom: props.envFrom ?? [],
       tls: props.tls,
+      externalMetrics: props.externalMetrics,
       route: props.route,
       modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
       minReplicas: props.minReplicas ?? 2,
@@ -215,16 +221,7 @@ function serviceLabels({ runtime }: Environment): Readonly<Record<string, string
 
 function refuse({ externalMetrics, ingress, route, minReplicas = 2 }: ModelServiceProps): void {
   const faults = [
-    ...(externalMetrics === true
-      ? [
-          fault(
-            'externalMetrics',
-            true,
-            'false (the service does not answer external.metrics.k8s.io yet)',
-            'leave it out; autoscalers use CPU',
-          ),
-        ]
-      : []),
+    ...(externalMetrics === undefined ? [] : metricsFaults(externalMetrics)),
     ...(ingress !== undefined && route !== undefined
       ? [fault('route', route.hostnames, 'left out when ingress is given', 'choose one of the two')]
       : []),

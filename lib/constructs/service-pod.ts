@@ -6,6 +6,8 @@ import { runtimeImage } from '../objects/image';
 import { pullSecrets } from '../objects/cache';
 import { containerSecurity, podSecurity, RUNTIME_UID } from '../objects/security';
 import type { Environment } from '../spec';
+import type { ExternalMetricsOptions } from './service-metrics';
+import { METRICS_PORT, METRICS_TLS_FOLDER } from './service-metrics';
 
 export const PUBLIC_PORT = 8080;
 /** For kubelet, monitoring and peers only. */
@@ -27,6 +29,7 @@ export interface PodOptions {
   readonly longestTimeoutSeconds: number;
   readonly envFrom: readonly ISecret[];
   readonly tls?: ISecret | undefined;
+  readonly externalMetrics?: ExternalMetricsOptions | undefined;
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
@@ -75,7 +78,13 @@ const RESOURCES = {
   limits: { memory: '512Mi' },
 };
 
-function container({ environment, image, envFrom, tls }: PodOptions): Plain<k8s.Container> {
+function container({
+  environment,
+  image,
+  envFrom,
+  tls,
+  externalMetrics,
+}: PodOptions): Plain<k8s.Container> {
   return {
     name: 'service',
     image: image ?? runtimeImage(environment),
@@ -92,6 +101,7 @@ function container({ environment, image, envFrom, tls }: PodOptions): Plain<k8s.
     ports: [
       { name: 'http', containerPort: PUBLIC_PORT },
       { name: 'ops', containerPort: OPS_PORT },
+      ...(externalMetrics === undefined ? [] : [{ name: 'metrics', containerPort: METRICS_PORT }]),
     ],
     resources: RESOURCES,
     // The first snapshot of the cluster may take a while; after that a stale one is good enough.
@@ -104,6 +114,9 @@ function container({ environment, image, envFrom, tls }: PodOptions): Plain<k8s.
       { name: 'tmp', mountPath: '/tmp' },
       { name: 'config', mountPath: CONFIG_FOLDER, readOnly: true },
       ...(tls === undefined ? [] : [{ name: 'tls', mountPath: TLS_FOLDER, readOnly: true }]),
+      ...(externalMetrics === undefined
+        ? []
+        : [{ name: 'metrics-tls', mountPath: METRICS_TLS_FOLDER, readOnly: true }]),
     ],
   };
 }
@@ -116,7 +129,8 @@ const SCRAPE = {
 
 /** The pod template of the service itself. */
 export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
-  const { environment, name, labels, config, longestTimeoutSeconds, tls } = options;
+  const { environment, name, labels, config, longestTimeoutSeconds, tls, externalMetrics } =
+    options;
   const selector = { matchLabels: { app: name } };
   return {
     metadata: {
@@ -147,6 +161,9 @@ export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
         { name: 'tmp', emptyDir: {} },
         { name: 'config', configMap: { name } },
         ...(tls === undefined ? [] : [{ name: 'tls', secret: { secretName: tls.name } }]),
+        ...(externalMetrics === undefined
+          ? []
+          : [{ name: 'metrics-tls', secret: { secretName: externalMetrics.tls.name } }]),
       ],
     },
   };
