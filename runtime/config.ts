@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { checked, DefinitionError, formatFault } from '../lib/spec';
 import { isMap, LineCounter, parseDocument } from 'yaml';
+import { kubernetesSchema, modelsSchema } from './config-models';
 
 /** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
 export const ENV_PREFIX = 'AI_MODEL_SERVICE__';
+
+const MIB = 1024 * 1024;
 
 const port = z.int().min(0).max(65_535);
 const address = z
@@ -21,10 +24,19 @@ const serverSchema = z.strictObject({
   opsPort: port
     .optional()
     .describe('Second port for /live, /ready, /metrics and peers. Off when absent.'),
+  grpcPort: port
+    .optional()
+    .describe('Port for the Open Inference Protocol over gRPC. Off when absent; 0: any.'),
+  grpcMaxMessageBytes: z
+    .int()
+    .min(1024)
+    .max(1024 * MIB)
+    .default(64 * MIB)
+    .describe('Of a message over gRPC, inflated; a model’s own limit holds below it.'),
   tls: z
     .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
     .optional()
-    .describe('PEM files; the public port then speaks https.'),
+    .describe('PEM files; the public port then speaks https, and the one for gRPC TLS.'),
   trustedProxies: z
     .array(z.string().min(2).max(64))
     .default([])
@@ -70,30 +82,6 @@ const localSchema = z.strictObject({
     .default(1)
     .describe('Between "no new requests" and SIGTERM of a replica.'),
 });
-
-const kubernetesSchema = z.strictObject({
-  namespace: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Where models are; absent: that of the kubeconfig’s context, or of the pod.'),
-  runtimeNamespace: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Where the service itself is, with its lease and its pods; absent: namespace.'),
-  configPath: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('A kubeconfig file; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),
-  externalMetrics: z
-    .strictObject({ port, cert: z.string().min(1), key: z.string().min(1) })
-    .optional()
-    .describe('Port for external.metrics.k8s.io with its PEM files. Off when absent.'),
-});
-
-const MIB = 1024 * 1024;
 
 const inferenceSchema = z.strictObject({
   maxAnswerBytes: z
@@ -198,36 +186,22 @@ const authSchema = z.strictObject({
 const configSchema = z.strictObject({
   server: serverSchema.prefault({}),
   cluster: z
-    .enum(['local'], {
-      error:
-        'local (models run as processes of this machine); on Kubernetes apply dist/ with kubectl apply --server-side',
-    })
-    .default('local'),
+    .enum(['local', 'kubernetes'])
+    .default('local')
+    .describe('local: models run as processes of this machine; kubernetes: as pods.'),
   local: localSchema.prefault({}),
+  models: modelsSchema.prefault({}),
   kubernetes: kubernetesSchema.prefault({}),
-  models: z
-    .strictObject({
-      directory: z
-        .string()
-        .min(1)
-        .default('models')
-        .describe('Definitions to serve; REST may add more.'),
-      watch: z.boolean().default(false).describe('Apply a definition again when its file changes.'),
-      environment: z
-        .string()
-        .min(1)
-        .optional()
-        .describe(
-          'Environment of environments.ts whose objects a dry run gives; absent: its first.',
-        ),
-    })
-    .prefault({}),
   inference: inferenceSchema.prefault({}),
   routing: routingSchema.prefault({}),
   auth: authSchema.prefault({}),
   audit: z
     .strictObject({
       file: z.string().min(1).optional().describe('JSON lines; absent: no audit; "-": stdout.'),
+      inference: z
+        .boolean()
+        .default(false)
+        .describe('A line for every inference, too: who asked which version when, never what.'),
     })
     .prefault({}),
   logging: z

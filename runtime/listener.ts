@@ -104,3 +104,11 @@ export async function listenPrivately(handle: RequestListener): Promise<PrivateL
     },
   };
 }
+
+/** Where a client of this machine finds a port. */
+export function addressOf(given: string, port: number): string {
+  const everywhere = given === '0.0.0.0' || given === '::';
+  const host = everywhere ? '127.0.0.1' : given;
+  const name = host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host;
+  return `${name}:${port}`;
+}

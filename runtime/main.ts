@@ -1,17 +1,14 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Environment, FileContent, ModelSpec } from '../lib/spec';
-import { withFiles } from '../lib/spec';
+import type { Environment, ModelSpec } from '../lib/spec';
 import { discover } from '../lib/synth/discover';
-import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
 import type { Audit } from './audit';
 import { createAudit } from './audit';
 import type { Authenticate } from './auth';
 import { createAuthenticate } from './auth';
 import type { SpawnServer } from './cluster/local';
-import { createLocalCluster, fileInside } from './cluster/local';
+import { clock, startTicks } from './clock';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
 import { isLoopback } from './config';
@@ -27,19 +24,19 @@ import {
   createUpstream,
   openHttpServer,
 } from './data';
+import type * as Grpc from './data/grpc';
 import type { SyncReport } from './definitions';
 import { createDefinitions, watchFolder } from './definitions';
 import type { Listener } from './listener';
-import { listenForOps, listenPrivately } from './listener';
+import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
+import { environmentOf, openCluster, withArtifacts } from './opencluster';
 import { trustOf } from './proxies';
 import { openRouters } from './routers';
-import { callersOf, connectionsOf, limitsOf, tuningOf } from './settings';
+import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
 
-/** Between two looks of the control loop, milliseconds. */
-const TICK_MS = 1000;
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
 
@@ -60,6 +57,8 @@ export interface ServiceOptions {
 export interface Service {
   /** `http://127.0.0.1:8080` */
   readonly url: string;
+  /** `127.0.0.1:8081`, when there is a port for gRPC. */
+  readonly grpcAddress: string | undefined;
   /** What the models folder came to at the start. */
   readonly report: SyncReport;
   /** An admin key, when one was made because nothing was configured. To be shown once. */
@@ -69,60 +68,15 @@ export interface Service {
   readonly close: () => Promise<void>;
 }
 
-/** What model servers inherit: where programs and libraries are, and nothing secret. */
-function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const names = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot'];
-  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
-}
+const NOTHING_READ: SyncReport = { applied: [], removed: [], unchanged: [], refused: [] };
 
-function readFile(folder: string): (uri: string) => FileContent {
-  return (uri) => {
-    const path = fileInside(folder, uri);
-    const bytes = readFileSync(path);
-    return {
-      name: basename(path),
-      bytes,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-    };
-  };
-}
-
-const clock = {
-  now: (): number => Date.now(),
-  setTimeout: (work: () => void, ms: number): (() => void) => {
-    const timer = setTimeout(work, ms);
-    return () => clearTimeout(timer);
-  },
-};
-
-/** Where the objects of a rehearsal (`?dry_run=true`) would go: the project's own environment. */
-async function environmentOf({ config, cwd }: ServiceOptions): Promise<Environment> {
-  const all = await loadEnvironments(cwd);
-  const { environment: name } = config.models;
-  const [first] = (name === undefined ? all : findEnvironment(all, name)).all;
-  if (first === undefined) throw new Error('a project has at least one environment');
-  return first;
-}
-
-async function openCluster(options: ServiceOptions): Promise<Cluster> {
-  const { config, cwd, log, env, spawnServer } = options;
-  const models = resolve(cwd, config.models.directory);
-  mkdirSync(models, { recursive: true });
-  return createLocalCluster({
-    directory: resolve(cwd, config.local.directory),
-    modelsDirectory: models,
-    endpoints: config.local.endpoints,
-    preStopMs: config.local.preStopSeconds * 1000,
-    spawnServer,
-    baseEnv: baseEnv(env),
-    tell: (message) => log.warn(message),
-    now: clock.now,
-    random: Math.random,
-  });
-}
-
-/** Keeps the cluster in step with the models folder, and says what came of it. */
+/**
+ * Keeps the cluster in step with the models folder, and says what came of it. On Kubernetes
+ * definitions come by REST or kubectl: several routers with a folder each would be of two minds.
+ */
 function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster) {
+  if (config.cluster === 'kubernetes')
+    return { definitions: { sync: async () => NOTHING_READ }, stop: () => undefined };
   const folder = resolve(cwd, config.models.directory);
   const load = async (): Promise<readonly ModelSpec[]> =>
     (await discover(folder)).map(({ spec }) => spec);
@@ -145,6 +99,7 @@ function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster)
 function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
+  audit: Audit,
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
@@ -172,7 +127,9 @@ function openData(
     version,
     limits: limitsOf(config),
     isReady: () => control().isReady(),
+    audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
+    onJoined: metrics.onJoined,
     onShadow: ({ model, arm, verdict, differing, requestId }) => {
       metrics.onShadow(model, arm, verdict);
       if (verdict === 'disagree')
@@ -194,30 +151,17 @@ function drainMs(table: TableHolder): number {
   return Math.max(0, ...timeouts) * 1000 + DRAIN_EXTRA_MS;
 }
 
-function startTicks(tick: () => Promise<void>, log: Log): () => void {
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    tick()
-      .catch((error: unknown) => log.error('a tick failed', { name: (error as Error).name }))
-      .finally(() => {
-        busy = false;
-      });
-  }, TICK_MS);
-  return () => clearInterval(timer);
-}
-
 type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>>;
 
 function openControl(
-  { config, cwd, log, version, docsAssets }: ServiceOptions,
+  options: ServiceOptions,
   cluster: Cluster,
   { table, load, metrics, onTableSwap, routers }: Data,
   authenticate: Authenticate,
   audit: Audit,
   environment: Environment,
 ): Control {
+  const { config, log, version, docsAssets } = options;
   return createControl({
     cluster,
     table,
@@ -232,7 +176,7 @@ function openControl(
     version,
     routers,
     onTableSwap,
-    withArtifacts: (spec) => withFiles(spec, readFile(resolve(cwd, config.models.directory))),
+    withArtifacts: withArtifacts(options),
     ...(docsAssets !== undefined && { docsAssets }),
   });
 }
@@ -263,6 +207,7 @@ async function openPublic(
   try {
     const opened = await openHttpServer({
       ...server,
+      host: hostOf(config),
       limits: callersOf(config),
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
@@ -278,16 +223,39 @@ async function openPublic(
   }
 }
 
+/** The port for gRPC; its library is loaded only for those who have one. */
+async function openGrpc({ config }: ServiceOptions, { data }: Data): Promise<Listener | undefined> {
+  const options = grpcOf(config);
+  if (options === undefined) return undefined;
+  const { openGrpcServer } = require('./data/grpc') as typeof Grpc;
+  return openGrpcServer({ ...options, plane: data.plane });
+}
+
+interface Addresses {
+  readonly url: string;
+  readonly grpcAddress: string | undefined;
+}
+
 async function openPorts(
   options: ServiceOptions,
   data: Data,
   control: Control,
   opened: Listener[],
-): Promise<void> {
-  const { host, opsPort } = options.config.server;
-  opened.push(await openPublic(options, data, control));
-  if (opsPort !== undefined) opened.push(await listenForOps(host, opsPort, control.opsApp));
+): Promise<Addresses> {
+  const { server } = options.config;
+  const http = await openPublic(options, data, control);
+  opened.push(http);
+  if (server.opsPort !== undefined) {
+    opened.push(await listenForOps(hostOf(options.config), server.opsPort, control.opsApp));
+  }
+  const grpc = await openGrpc(options, data);
+  if (grpc !== undefined) opened.push(grpc);
   opened.push(...(await data.openMetrics(control)));
+  const scheme = server.tls === undefined ? 'http' : 'https';
+  return {
+    url: `${scheme}://${addressOf(server.host, http.port)}`,
+    grpcAddress: grpc && addressOf(server.host, grpc.port),
+  };
 }
 
 /**
@@ -300,9 +268,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
   const environment = await environmentOf(options);
   const audit = openAudit(options);
-  const cluster = await openCluster(options);
+  const cluster = await openCluster(options, environment);
   const opened = await openRouters(options, environment);
-  const data: Data = { ...openData(options, authenticate, () => control), ...opened };
+  const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
@@ -327,9 +295,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.start();
     const report = await definitions.sync();
     await Promise.all([control.whenSynced(), opened.ready()]);
-    await openPorts(options, data, control, listeners);
-    const url = urlOf(config, listeners[0]?.port ?? 0);
-    return { url, report, generatedKey, snapshot: () => snapshotOf(cluster), close: drain };
+    const addresses = await openPorts(options, data, control, listeners);
+    return {
+      ...addresses,
+      report,
+      generatedKey,
+      snapshot: () => snapshotOf(cluster),
+      close: drain,
+    };
   } catch (error) {
     await end();
     throw error;
@@ -340,11 +313,4 @@ function snapshotOf(cluster: Cluster): Snapshot {
   const watch = cluster.watch(() => undefined);
   watch.stop();
   return watch.snapshot();
-}
-
-function urlOf({ server }: Config, port: number): string {
-  const everywhere = server.host === '0.0.0.0' || server.host === '::';
-  const host = everywhere ? '127.0.0.1' : server.host;
-  const name = host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host;
-  return `${server.tls === undefined ? 'http' : 'https'}://${name}:${port}`;
 }

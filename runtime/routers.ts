@@ -22,6 +22,9 @@ import type { Peers } from './control/peers';
 import { createPeers } from './control/peers';
 import type { Listener } from './listener';
 import type { Log } from './log';
+import type { Place } from './opencluster';
+import { accessOf, homeOf, namespaceOf } from './opencluster';
+import { hostOf } from './settings';
 
 /** Where kubelet, monitoring and peers find a router that does not say so. */
 const OPS_PORT = 9090;
@@ -200,34 +203,28 @@ const SOLO: OpenRouters = {
   close: async () => undefined,
 };
 
-export interface RoutersOptions {
-  readonly config: Config;
-  readonly env: NodeJS.ProcessEnv;
-  readonly log: Log;
-}
-
 /**
  * Finds out who else serves, and tries to lead. On one machine there is nobody else.
  * @throws KubeError `access` when nothing says where the API server is
  */
 export async function openRouters(
-  { config, env, log }: RoutersOptions,
+  place: Omit<Place, 'spawnServer'>,
   environment: Environment,
 ): Promise<OpenRouters> {
-  const { cluster }: { readonly cluster: string } = config;
-  if (cluster !== 'kubernetes') return SOLO;
-  const { configPath, externalMetrics, namespace, runtimeNamespace } = config.kubernetes;
-  const kubernetes = await openKubernetes({ configPath });
-  const modelNamespace = namespace ?? kubernetes.namespace ?? 'default';
-  const { host, opsPort } = config.server;
+  const { config, env, log } = place;
+  if (config.cluster !== 'kubernetes') return SOLO;
+  const { externalMetrics } = config.kubernetes;
+  const kubernetes = await openKubernetes(accessOf(place));
+  const { opsPort } = config.server;
+  const modelNamespace = namespaceOf(place) ?? kubernetes.namespace ?? environment.namespace;
   if (opsPort === undefined)
     log.warn('server.ops_port is not set: other routers cannot ask this one what it does');
   return startRouters({
     api: kubernetes.api,
-    namespace: runtimeNamespace ?? env['POD_NAMESPACE'] ?? modelNamespace,
+    namespace: homeOf(place) ?? modelNamespace,
     modelNamespace,
-    self: env['POD_NAME'] ?? hostname(),
-    host,
+    self: env['POD_NAME'] || hostname(),
+    host: hostOf(config),
     opsPort,
     externalMetrics,
     rendersZero: rendersZero(environment),

@@ -1,6 +1,8 @@
 import type { Config } from './config';
 import type { Tuning } from './core/tuning';
 import type { CallerLimits, ClientOptions, Limits } from './data';
+import { DEFAULT_CALLER_LIMITS } from './data';
+import type { GrpcServerOptions } from './data/grpc';
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -23,8 +25,26 @@ export function connectionsOf({ routing }: Config): ClientOptions {
   return { connectMs, idleMs, maxIdle };
 }
 
+/** `[::1]`, as it stands in a URL, is `::1` to the kernel. */
+export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
+
+/** What the port for gRPC needs of it; undefined: there is none. */
+export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane'> | undefined {
+  const { server } = config;
+  if (server.grpcPort === undefined) return undefined;
+  return {
+    host: hostOf(config),
+    port: server.grpcPort,
+    tls: server.tls,
+    maxConnections: server.maxConnections,
+    maxMetadataBytes: server.maxHeaderBytes,
+    maxMessageBytes: server.grpcMaxMessageBytes,
+  };
+}
+
 export function callersOf({ server }: Config): CallerLimits {
   return {
+    ...DEFAULT_CALLER_LIMITS,
     headMs: server.headersSeconds * 1000,
     keepAliveMs: server.keepAliveSeconds * 1000,
     maxHeadBytes: server.maxHeaderBytes,

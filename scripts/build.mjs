@@ -1,7 +1,7 @@
 // Builds what is published: build/lib (compiled library with types) and build/bin.cjs (command line and
 // service in one file, so that it starts fast and needs no dependency of its own but the peers).
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,9 +23,19 @@ function compileLibrary() {
   if (done.status !== 0) throw new Error('tsc found errors; see above');
 }
 
+/** Folders of the packages that went into the bundle: the image's bill of materials names them. */
+function packagesIn({ inputs }) {
+  const folders = Object.keys(inputs).flatMap(
+    (path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [],
+  );
+  return [...new Set(folders)].sort();
+}
+
 async function bundleCommand() {
   const outfile = join(root, 'build', 'bin.cjs');
-  await build({
+  const { metafile } = await build({
+    absWorkingDir: root,
+    metafile: true,
     entryPoints: [join(root, 'cli', 'main.ts')],
     outfile,
     bundle: true,
@@ -37,13 +47,23 @@ async function bundleCommand() {
     minifyWhitespace: true,
     legalComments: 'linked',
     // Peers are the user's, at the user's versions; jiti brings files of its own that it looks for.
-    external: ['cdk8s', 'cdk8s-plus-28', 'constructs', 'onnxruntime-node', 'jiti', 'pino-pretty'],
+    // proto-loader is what gRPC reads .proto files with, on calls that we never make.
+    external: [
+      'cdk8s',
+      'cdk8s-plus-28',
+      'constructs',
+      'onnxruntime-node',
+      'jiti',
+      'pino-pretty',
+      '@grpc/proto-loader',
+    ],
     define: { PACKAGE_VERSION: JSON.stringify(version) },
     logLevel: 'warning',
     // Only a checkout looks the page up there; the package brings its files.
     logOverride: { 'require-resolve-not-external': 'silent' },
   });
   chmodSync(outfile, 0o755);
+  writeFileSync(`${outfile}.packages.json`, JSON.stringify(packagesIn(metafile)));
 }
 
 function copyDocsAssets() {

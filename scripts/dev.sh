@@ -10,7 +10,8 @@ scripts/dev.sh COMMAND
   test [ARGS]   all tests that need no cluster (jest; ARGS are jest's)
   test-cov      the same with coverage
   setup         install the dependencies of package-lock.json
-  build         compile the library and bundle the command line to build/
+  build         compile the library, bundle the command line to build/, and make the image with docker
+  image [ARGS]  make the image without docker: build/image.tar for ctr, kind and docker load
   format        rewrite the files as prettier wants them
   lint          oxlint, warnings are errors
   type-check    tsc, strict
@@ -61,6 +62,26 @@ contracts() {
   node build/bin.cjs synth --check
 }
 
+# The image needs docker; the rest of a build does not, so its absence is said and nothing fails.
+docker_image() {
+  local name
+  name=$(node -p 'const { name, version } = require("./package.json"); `${name.slice(1)}:${version}`')
+  if ! command -v docker >/dev/null; then
+    echo "No image: docker is missing. scripts/dev.sh image makes the same image without it." >&2
+  elif ! docker version >/dev/null 2>&1; then
+    echo "No image: docker is here, but its daemon does not answer. scripts/dev.sh image makes the same image without it." >&2
+  else
+    docker build --tag "$name" --build-arg CREATED="$(git log -1 --format=%cI)" --build-arg REVISION="$(git rev-parse HEAD)" .
+    echo "$name" >&2
+  fi
+}
+
+image() {
+  build_bin
+  if [[ $# == 0 ]]; then set -- --oci build/image.tar; fi
+  npx tsx scripts/image.ts "$@"
+}
+
 security() {
   npm audit --omit=dev --audit-level=high
   if git grep -nIE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}' -- . ':!scripts/dev.sh'; then
@@ -76,7 +97,8 @@ case $command in
   test) setup; exec npx jest "$@" ;;
   test-cov) setup; exec npx jest --coverage "$@" ;;
   setup) setup ;;
-  build) setup; npm run --silent build ;;
+  build) setup; npm run --silent build; docker_image ;;
+  image) image "$@" ;;
   format) setup; npx prettier --write . ;;
   lint) setup; npm run --silent lint ;;
   type-check) setup; npm run --silent typecheck ;;

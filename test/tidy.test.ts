@@ -50,6 +50,16 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/data/http/': ['node:', 'runtime/data/exchange', 'runtime/shared'],
+  // The library is heavy; what imports it is loaded only for those who have a port for gRPC.
+  'runtime/data/grpc/': [
+    'runtime/core',
+    'types:runtime/auth/port',
+    'runtime/data/',
+    'runtime/shared',
+    '@grpc/grpc-js',
+    'node:fs',
+    'node:net',
+  ],
   'runtime/data/': [
     'types:lib/spec',
     'runtime/core',
@@ -98,10 +108,20 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'runtime/aggregated',
     'runtime/cluster/',
     'runtime/control',
+    'runtime/opencluster',
+    'runtime/settings',
     'types:runtime/',
     'node:',
   ],
   'runtime/aggregated': ['runtime/drain', 'runtime/listener', 'node:'],
+  'runtime/opencluster': [
+    'lib/spec',
+    'lib/synth/environments',
+    'runtime/cluster/local',
+    'types:runtime/',
+    'lazy:runtime/cluster/kubernetes',
+    'node:',
+  ],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [
     'lib/spec',
@@ -112,7 +132,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'pino',
     'node:',
   ],
-  'cli/fetch/': ['lib/spec', 'aws4fetch', 'tar', 'undici', 'yauzl', 'node:'],
+  'cli/fetch/': ['lib/spec', 'aws4fetch', 'tar', 'yauzl', 'node:'],
   'cli/': ['lib/', 'types:runtime/', 'lazy:runtime/', 'commander', 'yaml', 'node:'],
 };
 

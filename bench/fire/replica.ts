@@ -1,13 +1,20 @@
 import { createServer } from 'node:http';
 
-// A model server that speaks native and V2: `replica.ts PORT MILLISECONDS`. A line on standard input
-// sets how long an answer takes from then on. An item that says `bad` is refused; SIGTERM lets what
-// runs end.
+// A model server that speaks native and V2: `replica.ts PORT MILLISECONDS`. Lines on standard input,
+// `takes MILLISECONDS` and `answers STATUS`, hold from then on; `GET /seen` tells what was asked. An
+// item that says `bad` is refused; SIGTERM lets what runs end.
 
 const [port = 0, milliseconds = 0] = process.argv.slice(2).map(Number);
 let serviceMs = milliseconds;
+let status = 200;
+let asked = 0;
+const gone: number[] = [];
 process.stdin.on('data', (bytes) => {
-  serviceMs = Number(String(bytes).trim().split('\n').at(-1));
+  for (const line of String(bytes).trim().split('\n')) {
+    const [what, value] = line.split(' ');
+    if (what === 'takes') serviceMs = Number(value);
+    else status = Number(value);
+  }
 });
 
 interface Item {
@@ -24,6 +31,7 @@ const V2 = JSON.stringify({
 });
 
 function answerTo(url: string, body: string): string {
+  if (url === '/seen') return JSON.stringify({ asked, gone });
   if (url.startsWith('/v2/')) return V2;
   if (!url.startsWith('/batch_inference')) return JSON.stringify(RESULT);
   const { requests } = JSON.parse(body) as { readonly requests: readonly Item[] };
@@ -36,13 +44,21 @@ const server = createServer({ keepAliveTimeout: 30_000 }, (request, response) =>
     body += String(bytes);
   });
   request.on('end', () => {
+    const isCall = request.method === 'POST';
+    if (isCall) asked += 1;
+    response.on('close', () => {
+      if (!response.writableFinished) gone.push(performance.timeOrigin + performance.now());
+    });
     const send = (): void => {
       const text = answerTo(request.url ?? '', body);
       const length = String(Buffer.byteLength(text));
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': length });
+      response.writeHead(isCall ? status : 200, {
+        'content-type': 'application/json',
+        'content-length': length,
+      });
       response.end(text);
     };
-    if (request.method === 'GET' || serviceMs === 0) send();
+    if (!isCall || serviceMs === 0) send();
     else setTimeout(send, serviceMs);
   });
 });

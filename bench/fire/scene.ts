@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +41,17 @@ async function said(child: ChildProcess, pattern: RegExp): Promise<string> {
   });
 }
 
+/** What a replica tells of the calls it had. */
+export interface Seen {
+  readonly asked: number;
+  /** When a caller went before its answer; milliseconds since the epoch. */
+  readonly gone: readonly number[];
+}
+
+/** Memory of a process. */
+export const megabytes = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
 /** A model server that can be killed and comes back at the same place. */
 export class Replica {
   private child: ChildProcess | undefined;
@@ -58,7 +69,16 @@ export class Replica {
   }
 
   takes(milliseconds: number): void {
-    this.child?.stdin?.write(`${milliseconds}\n`);
+    this.child?.stdin?.write(`takes ${milliseconds}\n`);
+  }
+
+  answers(status: number): void {
+    this.child?.stdin?.write(`answers ${status}\n`);
+  }
+
+  async seen(): Promise<Seen> {
+    const answer = await fetch(`http://127.0.0.1:${this.port}/seen`);
+    return (await answer.json()) as Seen;
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Size } from './bodies';
-import { answered, metadata, modelOf, SIZES } from './bodies';
+import { answered, answeredByChat, metadata, modelOf, SIZES } from './bodies';
 import { isInstalled, lineOf, listening, OTHER_CORE, pinned } from './process';
 
 // A model server that costs next to nothing: nginx with fixed answers, or plain sockets without it.
@@ -15,6 +15,8 @@ function nginxConf(work: string): string {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'infer'), answered(size));
     writeFileSync(join(folder, 'about'), metadata(size));
+    mkdirSync(join(folder, 'chat'));
+    writeFileSync(join(folder, 'chat', 'completions'), answeredByChat(size));
   }
   const about = SIZES.map(
     (size) =>
@@ -55,8 +57,14 @@ const HEAD_END = '\r\n\r\n';
 function textFor(head: string): string {
   const [, method = '', model = ''] = /^(\w+) \/v2\/models\/([^/ ]+)/.exec(head) ?? [];
   const size = Number(model.slice('echo-'.length)) as Size;
-  const isHealth = head.split(' ', 2)[1]?.endsWith('/ready') === true;
-  const body = isHealth ? '{}' : method === 'GET' ? metadata(size) : answered(size);
+  const path = head.split(' ', 2)[1] ?? '';
+  const body = path.endsWith('/ready')
+    ? '{}'
+    : path.endsWith('/chat/completions')
+      ? answeredByChat(size)
+      : method === 'GET'
+        ? metadata(size)
+        : answered(size);
   return `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 

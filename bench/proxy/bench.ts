@@ -1,102 +1,28 @@
 // What a request costs in the router, beside others: `npx tsx bench/proxy/bench.ts [RUNS] [BIN…]`.
 // The one that is measured has one core, generator and backend have the other. Closed loop (wrk), 32
-// connections. All of the router's features are on: API key, metrics, cohorts, admission, ejection,
-// retries. What is not installed is left out and named; further BINs (another build's bin.cjs) are
-// measured in the same rounds. Packages from npm are looked for in the folder BENCH_MODULES.
+// connections. All of the router's features are on: API key, metrics, a split by cohort, admission,
+// ejection, retries, a line in the record for every request. What is not installed is left out and
+// named; further BINs (another build's bin.cjs) are measured in the same rounds. Packages from npm
+// are looked for in the folder BENCH_MODULES.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBackend } from './backend';
 import type { Size } from './bodies';
-import { asked, askedNatively, modelOf, sizeName, SIZES } from './bodies';
-import type { Asking, Measured } from './load';
-import { closedLoop } from './load';
+import { modelOf, sizeName, SIZES } from './bodies';
+import type { Target } from './measure';
+import { KEY, measureAll, native, passing, toPortkey } from './measure';
 import type { Opened, Opener } from './others';
 import { envoy, haproxy, httpProxy3, nginx, portkey, router } from './others';
-import { endAll, isInstalled, usage } from './process';
+import { endAll, isInstalled } from './process';
+import { printTable } from './table';
 
 const ROOT = join(__dirname, '..', '..');
 const RUNS = Number(process.argv[2] ?? 5);
 const BINS = [join(ROOT, 'build', 'bin.cjs'), ...process.argv.slice(3).map((bin) => resolve(bin))];
-const SECONDS = 2;
-const CONNECTIONS = 32;
-const KEY = 'bench';
 /** Bytes; above it the backend reads every body to its end. */
 const LARGE = 16_384;
-
-interface Target extends Asking {
-  readonly name: string;
-  readonly size: Size;
-  /** Whose CPU time counts; undefined: nobody is between. */
-  readonly pid: number | undefined;
-}
-
-interface Result extends Measured {
-  /** Microseconds of CPU for a request. */
-  readonly cpu: number;
-  readonly megabytes: number;
-}
-
-const HEADERS = { 'content-type': 'application/json', 'x-api-key': KEY, 'x-user-id': 'patient-17' };
-
-const passing = (size: Size) => ({
-  size,
-  path: `/v2/models/${modelOf(size)}/infer`,
-  body: asked(size),
-  headers: HEADERS,
-});
-
-const native = (size: Size) => ({
-  size,
-  path: `/api/v1/models/${modelOf(size)}/inference`,
-  body: askedNatively(size),
-  headers: HEADERS,
-});
-
-async function measure(target: Target, work: string): Promise<Result> {
-  const { pid } = target;
-  const before = pid === undefined ? undefined : usage(pid);
-  const measured = await closedLoop(target, CONNECTIONS, SECONDS, work);
-  const after = pid === undefined ? undefined : usage(pid);
-  const spent = (after?.seconds ?? 0) - (before?.seconds ?? 0);
-  return { ...measured, cpu: (spent * 1e6) / measured.requests, megabytes: after?.megabytes ?? 0 };
-}
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-
-interface Yardstick {
-  readonly cpu: number;
-  readonly rate: number;
-}
-
-const rateOf = ({ requests, seconds }: Result): number => requests / seconds;
-
-/** A figure with failures in it is none. */
-function failedText(results: readonly Result[]): string {
-  const failures = results.reduce((sum, one) => sum + one.failures, 0);
-  const requests = results.reduce((sum, one) => sum + one.requests, failures);
-  return failures === 0 ? '' : `   ${((100 * failures) / requests).toFixed(1)} % failed`;
-}
-
-function row(name: string, results: readonly Result[], yardstick: Yardstick | undefined): string {
-  const cpus = results.map(({ cpu }) => cpu);
-  const cell = (value: number, digits: number): string => value.toFixed(digits).padStart(9);
-  const [rate, cpu] = [median(results.map(rateOf)), median(cpus)];
-  return [
-    name.padEnd(30),
-    cell(rate, 0),
-    cell(cpu, 1),
-    cell(Math.max(...cpus) - Math.min(...cpus), 1),
-    cell(yardstick === undefined ? NaN : cpu / yardstick.cpu, 2),
-    cell(yardstick === undefined ? NaN : rate / yardstick.rate, 2),
-    cell(median(results.map(({ p50 }) => p50)), 2),
-    cell(median(results.map(({ p99 }) => p99)), 2),
-    cell(median(results.map(({ megabytes }) => megabytes)), 0),
-    failedText(results),
-  ].join(' ');
-}
 
 const OTHERS: readonly (readonly [string, Opener])[] = [
   ['nginx', nginx],
@@ -116,18 +42,9 @@ async function openOthers(backend: number, work: string): Promise<Map<string, Op
   return opened;
 }
 
-/** Portkey routes by headers, to an OpenAI-shaped path of the host it is told. */
-function targetFor(name: string, { pid, port }: Opened, size: Size, backend: number): Target {
-  const base = { name, pid, port, ...passing(size) };
-  if (name !== 'Portkey gateway') return base;
-  const host = `http://127.0.0.1:${backend}`;
-  const headers = {
-    ...HEADERS,
-    authorization: 'Bearer bench',
-    'x-portkey-provider': 'openai',
-    'x-portkey-custom-host': host,
-  };
-  return { ...base, path: `/v1/proxy${base.path}`, headers };
+function targetFor(name: string, opened: Opened, size: Size, backend: number): Target {
+  if (name === 'Portkey gateway') return toPortkey(opened, size, backend);
+  return { name, ...opened, ...passing(size) };
 }
 
 async function targetsOf(sizes: readonly Size[], work: string): Promise<readonly Target[]> {
@@ -138,9 +55,10 @@ async function targetsOf(sizes: readonly Size[], work: string): Promise<readonly
   const others = await openOthers(backend, work);
   const models = sizes.map(modelOf);
   const routers = await Promise.all(
-    BINS.map((bin, index) =>
-      router({ bin, models, key: KEY }, backend, join(work, `router-${index}`)),
-    ),
+    BINS.map((bin, index) => {
+      const options = { bin, models, key: KEY, split: true, audit: true };
+      return router(options, backend, join(work, `router-${index}`));
+    }),
   );
   const named = (index: number): string => (index === 0 ? '' : ` (${BINS[index]})`);
   return sizes.flatMap((size) => [
@@ -153,18 +71,6 @@ async function targetsOf(sizes: readonly Size[], work: string): Promise<readonly
   ]);
 }
 
-function print(size: Size, results: readonly (readonly [Target, readonly Result[]])[]): void {
-  const columns = ['req/s', 'CPU µs', 'spread', '× CPU', '× rate', 'p50 ms', 'p99 ms', 'MB'];
-  const [, measured = []] = results.find(([{ name }]) => name === 'nginx') ?? [];
-  const yardstick =
-    measured.length === 0
-      ? undefined
-      : { cpu: median(measured.map(({ cpu }) => cpu)), rate: median(measured.map(rateOf)) };
-  const title = `${sizeName(size)}, median of ${RUNS}`;
-  console.log(`\n${title.padEnd(30)} ${columns.map((one) => one.padStart(9)).join(' ')}`);
-  for (const [{ name }, all] of results) console.log(row(name, all, yardstick));
-}
-
 /** Everything that is opened for a group of sizes is ended with it. */
 async function bench(sizes: readonly Size[]): Promise<void> {
   if (sizes.length === 0) return;
@@ -172,16 +78,11 @@ async function bench(sizes: readonly Size[]): Promise<void> {
   try {
     const targets = await targetsOf(sizes, work);
     await sleep(1500);
-    const results = targets.map((target) => [target, [] as Result[]] as const);
-    for (const target of targets) await measure(target, work);
-    for (let run = 0; run < RUNS; run += 1) {
-      for (const [target, found] of results) found.push(await measure(target, work));
+    const results = await measureAll(targets, RUNS, work);
+    for (const size of sizes) {
+      const own = results.filter(([target]) => target.size === size);
+      printTable(`${sizeName(size)}, median of ${RUNS}`, own, 'nginx');
     }
-    for (const size of sizes)
-      print(
-        size,
-        results.filter(([target]) => target.size === size),
-      );
   } finally {
     await endAll();
     rmSync(work, { recursive: true, force: true });

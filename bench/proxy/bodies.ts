@@ -43,3 +43,23 @@ export const metadata = (size: Size): string =>
     inputs: [{ name: 'x', datatype: 'FP64', shape: [-1, -1] }],
     outputs: [{ name: 'y', datatype: 'FP64', shape: [-1, -1] }],
   });
+
+/** For a gateway that takes OpenAI's calls only: a chat of the same size. */
+export const askedToChat = (size: Size): string =>
+  JSON.stringify({
+    model: modelOf(size),
+    messages: [{ role: 'user', content: 'x'.repeat(Math.max(1, size - 80)) }],
+  });
+
+const chatOf = (size: Size, content: string) => ({
+  id: 'chatcmpl-1',
+  object: 'chat.completion',
+  created: 0,
+  model: modelOf(size),
+  choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }],
+});
+
+export const answeredByChat = (size: Size): string => {
+  const missing = size - JSON.stringify(chatOf(size, '')).length;
+  return JSON.stringify(chatOf(size, 'y'.repeat(Math.max(1, missing))));
+};

@@ -140,16 +140,19 @@ export const portkey: Opener = async () => {
   });
 };
 
-/** Switches of the router's configuration, for the ladder. */
+/** What of the router is on. */
 export interface RouterOptions {
   readonly bin: string;
   readonly models: readonly string[];
   readonly key?: string | undefined;
+  /** A candidate with half of the callers. */
+  readonly split?: boolean;
+  /** A line for every request. */
   readonly audit?: boolean;
 }
 
 export async function router(
-  { bin, models, key, audit = false }: RouterOptions,
+  { bin, models, key, split = false, audit = false }: RouterOptions,
   backend: number,
   folder: string,
 ): Promise<Opened> {
@@ -161,18 +164,20 @@ export async function router(
       framework: 'tensorrt',
       source: `s3://bench/${id}`,
       inference: { maxConcurrency: 256 },
+      ...(split && { candidates: [{ name: 'next', version: '2', traffic: 50 }] }),
     };
     writeFileSync(join(folder, 'models', `${id}.json`), JSON.stringify(model));
   }
   const digest = key && createHash('sha256').update(key).digest('hex');
-  const place = { stable: [`127.0.0.1:${backend}`] };
+  const replicas = [`127.0.0.1:${backend}`];
+  const place = { stable: replicas, ...(split && { next: replicas }) };
   const config = {
     server: { port: 0, accept_seconds: 0 },
     local: { endpoints: Object.fromEntries(models.map((id) => [id, place])) },
     auth: digest
       ? { mode: 'api_key', keys: [{ name: 'bench', sha256: digest, scopes: ['admin'] }] }
       : { mode: 'none' },
-    ...(audit && { audit: { file: join(folder, 'audit.log') } }),
+    ...(audit && { audit: { file: join(folder, 'audit.log'), inference: true } }),
     logging: { level: 'error' },
   };
   writeFileSync(join(folder, 'config.yaml'), JSON.stringify(config));

@@ -10,7 +10,7 @@ import type { Context } from '../program';
 import { findingLine } from '../report';
 import { VERSION } from '../version';
 import { loadProject, previousOf, synthLibrary, today } from './project';
-import { openService, readConfig, showKey, untilSignal } from './serve';
+import { listeningEvent, openService, placesOf, readConfig, showKey, untilSignal } from './serve';
 import { MAX_PORT, wholeNumber } from './serve-onnx';
 
 interface Options {
@@ -114,7 +114,7 @@ async function exampleBody(url: string, id: string, io: Io): Promise<string | un
 
 async function show(service: Service, io: Io): Promise<void> {
   const { url, report } = service;
-  io.out(`ai-model-service ${VERSION} on ${url}\n${modelLines(service).join('')}`);
+  io.out(`ai-model-service ${VERSION} on ${placesOf(service)}\n${modelLines(service).join('')}`);
   for (const { id, message } of report.refused) io.out(`  ${id}  not here: ${message}\n`);
   const ready = [...service.snapshot().models.values()].find(({ arms }) => arms[0]?.ready);
   const id = ready?.spec.id;
@@ -145,7 +145,7 @@ export function addDev(program: Command, { io, format }: Context): void {
       showKey(service, io);
       await settle(service);
       if (format() === 'json') {
-        io.out(`${JSON.stringify({ event: 'listening', url: service.url })}\n`);
+        io.out(listeningEvent(service));
       } else await show(service, io);
       await ended;
     });

@@ -23,7 +23,7 @@ export function addFetch(program: Command, { io, format }: Context): void {
       `
 Credentials come from the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (s3, gs),
 AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE (s3), GOOGLE_CREDENTIALS (gs), HF_TOKEN (hf),
-OCI_USERNAME and OCI_PASSWORD (oci).
+OCI_USERNAME and OCI_PASSWORD (oci). HTTP_PROXY, HTTPS_PROXY and NO_PROXY are heeded.
 
 Example:
   ai-model-service fetch s3://models/triage/1.4.0/model.onnx --to /models/triage --as model.onnx`,

@@ -19,6 +19,12 @@ interface Options {
   readonly parentGuard?: boolean;
 }
 
+/** The service's own variable: the image sets it once, for `serve` and for this. */
+const HOST_VARIABLE = 'AI_MODEL_SERVICE__SERVER__HOST';
+
+/** ONNX Runtime reports to its maker unless this is set; what a clinic runs is nobody's business. */
+const NO_TELEMETRY = 'ORT_DISABLE_TELEMETRY';
+
 /** Highest number of a TCP port. */
 export const MAX_PORT = 65_535;
 
@@ -46,7 +52,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
     .description('Serve local .onnx files: Open Inference Protocol V2, V1 predict and native.')
     .requiredOption('--model <name=file>', 'model to serve; may be repeated', nameAndPath)
     .option('--model-version <version>', 'version that answers carry', '1')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--host <address>', 'address to listen on', io.env[HOST_VARIABLE] ?? '127.0.0.1')
     .option('--port <port>', 'port; 0 lets the kernel choose', wholeNumber(0, MAX_PORT), 8080)
     .option('--threads <n>', 'threads within one operator', wholeNumber(1))
     .option('--inter-op-threads <n>', 'threads across operators', wholeNumber(1))
@@ -62,6 +68,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
       '\nExample:\n  ai-model-service serve-onnx --model iris=./iris.onnx --port 8080',
     )
     .action(async (options: Options) => {
+      io.env[NO_TELEMETRY] ??= '1';
       const { runOnnxServer } = require('../../runtime/onnx') as typeof Onnx;
       await runOnnxServer({
         models: options.model.map((one) => ({ ...one, version: options.modelVersion })),

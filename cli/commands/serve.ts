@@ -63,6 +63,17 @@ export function untilSignal(service: Service, io: Io): Promise<void> {
   });
 }
 
+/** One line of JSON for those who start the service from a program. */
+export function listeningEvent({ url, grpcAddress }: Service): string {
+  const grpc = grpcAddress === undefined ? {} : { grpc_address: grpcAddress };
+  return `${JSON.stringify({ event: 'listening', url, ...grpc })}\n`;
+}
+
+/** Where it is reached, for people. */
+export function placesOf({ url, grpcAddress }: Service): string {
+  return grpcAddress === undefined ? url : `${url}, gRPC on ${grpcAddress}`;
+}
+
 export function showKey({ generatedKey }: Service, io: Io): void {
   if (generatedKey === undefined) return;
   io.err(
@@ -75,9 +86,8 @@ function serve(context: Context): (options: Options) => Promise<void> {
     const { io, format } = context;
     const service = await openService(readConfig(file, io), io);
     showKey(service, io);
-    if (format() === 'json')
-      io.out(`${JSON.stringify({ event: 'listening', url: service.url })}\n`);
-    else io.err(`ai-model-service ${VERSION} on ${service.url}\n`);
+    if (format() === 'json') io.out(listeningEvent(service));
+    else io.err(`ai-model-service ${VERSION} on ${placesOf(service)}\n`);
     await untilSignal(service, io);
   };
 }

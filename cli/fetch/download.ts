@@ -1,21 +1,38 @@
+import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Entry } from './entry';
+import { expectRoom, sizeText } from './disk';
+import type { Entry, Headers } from './entry';
 import { expectOk, SourceError } from './entry';
+import type { ProgressOptions } from './progress';
+import { progressLines } from './progress';
+import type { RetryOptions } from './retry';
+import { persist } from './retry';
 
-/** A model of 100 GB is worth a few cuts; a source that is gone for minutes is not waited for. */
-const TRIES = 6;
-const FIRST_PAUSE_MS = 500;
+/** The bytes are not those that were promised. */
+class DigestError extends SourceError {}
 
-export interface DownloadOptions {
-  readonly log: (line: string) => void;
-  /** First pause between tries, milliseconds; doubles. */
-  readonly pauseMs?: number;
+export interface DownloadOptions extends RetryOptions, ProgressOptions {
+  /** Free bytes of a folder's disk. */
+  readonly free?: ((folder: string) => Promise<number>) | undefined;
+}
+
+/** A download under way. */
+interface Part {
+  readonly entry: Entry;
+  readonly file: string;
+  /** File with the entity tag of what `file` holds the beginning of. */
+  readonly tagFile: string;
+  readonly options: DownloadOptions;
+  /** Digest of the first `hashed` bytes, made while they come. */
+  hash: Hash;
+  hashed: number;
+  /** Parts of it came at different times, perhaps of different contents. */
+  joined: boolean;
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -25,25 +42,134 @@ async function sizeOf(file: string): Promise<number> {
   );
 }
 
-export async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
+/** Bytes of a file that an earlier start has already loaded. */
+export const loadedOf = (target: string): Promise<number> => sizeOf(`${target}.part`);
+
+/** A weak tag does not promise equal bytes (RFC 9110, 8.8.1). */
+const strongTag = (headers: Response['headers']): string | undefined => {
+  const tag = headers.get('etag');
+  return tag === null || tag.startsWith('W/') ? undefined : tag;
+};
+
+function resumeHeaders(from: number, tag: string | undefined): Headers {
+  if (from === 0) return {};
+  return { range: `bytes=${from}-`, ...(tag !== undefined && { 'if-range': tag }) };
 }
 
-/** Asks for what is missing; a source that ignores the range starts anew. */
-async function goOn({ open, path }: Entry, part: string): Promise<void> {
-  const from = await sizeOf(part);
-  const response = await open(from);
-  // 416: the part already holds everything; its digest decides.
-  if (response.status === 416 && from > 0) {
-    await response.body?.cancel();
-    return;
+async function removePart({ file, tagFile }: Part): Promise<void> {
+  await rm(file, { force: true });
+  await rm(tagFile, { force: true });
+}
+
+/** Does the answer go on exactly where the part ends, in the same content? */
+function goesOn({ status, headers }: Response, from: number, tag: string | undefined): boolean {
+  const [, start] = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '') ?? [];
+  const now = strongTag(headers);
+  const same = tag === undefined || now === undefined || tag === now;
+  return status === 206 && from > 0 && Number(start) === from && same;
+}
+
+function totalOf({ headers }: Response, from: number): number | undefined {
+  const length = headers.get('content-length');
+  // What was packed on the way is unpacked by now: the length is not that of the bytes.
+  const packed = (headers.get('content-encoding') ?? 'identity') !== 'identity';
+  return length === null || packed ? undefined : from + Number(length);
+}
+
+/** Where to go on: what nothing can prove to be the beginning of this content is loaded anew. */
+async function placeOf({ entry, file, tagFile }: Part) {
+  const tag = await readFile(tagFile, 'utf8').catch(() => undefined);
+  const size = await sizeOf(file);
+  const provable = tag !== undefined || entry.sha256 !== undefined;
+  return { from: provable ? size : 0, tag };
+}
+
+/** Appends the body, counting and hashing it on the way. */
+async function receive(part: Part, response: Response, from: number): Promise<void> {
+  const { entry, file, options } = part;
+  const total = totalOf(response, from);
+  const count = progressLines(entry.path, from, total, options);
+  if (from === 0) [part.hash, part.hashed] = [createHash('sha256'), 0];
+  const whole = part.hashed === from;
+  async function* counted(source: AsyncIterable<Uint8Array>) {
+    for await (const chunk of source) {
+      if (whole) part.hash.update(chunk);
+      if (whole) part.hashed += chunk.length;
+      count(chunk.length);
+      yield chunk;
+    }
   }
-  const { status, body } = await expectOk(response, path);
-  const flags = from > 0 && status === 206 ? 'a' : 'w';
-  if (body === null) throw new Error(`${path}: the source answered without a body`);
-  await pipeline(Readable.fromWeb(body), createWriteStream(part, { flags }));
+  if (response.body === null) throw new Error('the source answered without a body');
+  const flags = from > 0 ? 'a' : 'w';
+  // Flushed: a marker on a shared volume must never outlive the bytes it vouches for.
+  const sink = createWriteStream(file, { flags, flush: true });
+  await pipeline(Readable.fromWeb(response.body), counted, sink);
+  const size = await sizeOf(file);
+  if (total !== undefined && size < total) {
+    throw new Error(`ended after ${sizeText(size)} of ${sizeText(total)}`);
+  }
+}
+
+/** 416: the part is as long as the content, which its digest or length then proves; or it is none of it. */
+async function nothingLeft(part: Part, response: Response, from: number): Promise<void> {
+  await response.body?.cancel();
+  const [, length] = /^bytes \*\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? [];
+  if (length === undefined ? part.entry.sha256 !== undefined : Number(length) === from) return;
+  await removePart(part);
+  throw new Error('what was loaded before is not of this content');
+}
+
+async function goOn(part: Part): Promise<void> {
+  const { entry, file, tagFile, options } = part;
+  const { from, tag } = await placeOf(part);
+  const response = await entry.open(resumeHeaders(from, tag));
+  if (response.status === 416 && from > 0) return nothingLeft(part, response, from);
+  await expectOk(response, entry.path);
+  const resumed = goesOn(response, from, tag);
+  if (response.status === 206 && !resumed) {
+    await response.body?.cancel();
+    await removePart(part);
+    throw new Error('the source has another content than before');
+  }
+  const start = resumed ? from : 0;
+  part.joined ||= resumed;
+  const left = (totalOf(response, start) ?? start) - start;
+  await expectRoom(entry.path, left, dirname(file), options.free);
+  if (!resumed) await writeTag(tagFile, strongTag(response.headers));
+  await receive(part, response, start);
+}
+
+function writeTag(file: string, tag: string | undefined): Promise<void> {
+  return tag === undefined ? rm(file, { force: true }) : writeFile(file, tag);
+}
+
+async function digestOf({ file, hash, hashed }: Part): Promise<string> {
+  if (hashed === (await sizeOf(file))) return hash.copy().digest('hex');
+  const all = createHash('sha256');
+  await pipeline(createReadStream(file), all);
+  return all.digest('hex');
+}
+
+/** @throws DigestError and removes the file when its digest is not the wanted one */
+async function verify(part: Part, wanted: string): Promise<void> {
+  const got = await digestOf(part);
+  if (got === wanted) return;
+  await removePart(part);
+  throw new DigestError(
+    `${part.entry.path}: artifact digest mismatch: got sha256 ${got}, must be ${wanted}; ` +
+      "the artifact changed or is broken: check the source, then the definition's sha256",
+  );
+}
+
+async function loadAndVerify(part: Part): Promise<void> {
+  const { entry, file, options } = part;
+  await persist(
+    entry.path,
+    () => goOn(part),
+    options,
+    () => sizeOf(file),
+  );
+  if (entry.sha256 !== undefined) await verify(part, entry.sha256);
 }
 
 /**
@@ -54,30 +180,21 @@ async function goOn({ open, path }: Entry, part: string): Promise<void> {
 export async function download(
   entry: Entry,
   target: string,
-  { log, pauseMs = FIRST_PAUSE_MS }: DownloadOptions,
+  options: DownloadOptions,
 ): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
-  const part = `${target}.part`;
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await goOn(entry, part);
-      break;
-    } catch (error) {
-      if (error instanceof SourceError || attempt === TRIES) throw error;
-      log(`${entry.path}: ${String(error)}; going on (try ${attempt + 1} of ${TRIES})`);
-      await sleep(pauseMs * 2 ** (attempt - 1));
-    }
+  const [file, tagFile] = [`${target}.part`, `${target}.part.tag`];
+  const fresh = { hash: createHash('sha256'), hashed: 0, joined: false };
+  const part: Part = { entry, file, tagFile, options, ...fresh };
+  try {
+    await loadAndVerify(part);
+  } catch (error) {
+    if (!(error instanceof DigestError) || !part.joined) throw error;
+    // Joined of two contents it can only be wrong; whole, it may be right.
+    options.log(`${error.message}; it was loaded in pieces, so it is loaded once more`);
+    await removePart(part);
+    await loadAndVerify({ ...part, ...fresh, hash: createHash('sha256') });
   }
-  if (entry.sha256 !== undefined) await verify(part, entry.sha256, entry.path);
-  await rename(part, target);
-}
-
-/** @throws SourceError and removes the file when its digest is not the wanted one */
-export async function verify(file: string, wanted: string, what: string): Promise<void> {
-  const got = await sha256Of(file);
-  if (got === wanted) return;
-  await rm(file, { force: true });
-  throw new SourceError(
-    `${what}: artifact digest mismatch: got sha256 ${got}, must be ${wanted}; the artifact changed or is broken: check the source, then the definition's sha256`,
-  );
+  await rename(file, target);
+  await rm(tagFile, { force: true });
 }

@@ -1,11 +1,18 @@
+/** Request headers of a download: where to go on, and under which condition. */
+export type Headers = Readonly<Record<string, string>>;
+
 /** One file of an artifact, ready to be asked for. */
 export interface Entry {
   /** Path below the target folder, `/` between folders. */
   readonly path: string;
-  /** Asks for the bytes; `from` is where to go on after a cut. */
-  readonly open: (from: number) => Promise<Response>;
+  /** Asks for the bytes; the headers say where to go on after a cut. */
+  readonly open: (headers: Headers) => Promise<Response>;
   /** Hex SHA-256 when the source tells it. */
   readonly sha256?: string | undefined;
+  /** Bytes, when the source tells before the download. */
+  readonly size?: number | undefined;
+  /** Names this content, when the source tells: another content has another one. */
+  readonly tag?: string | undefined;
   /** The entry is an archive whose content is wanted, whatever its name. */
   readonly archive?: boolean;
 }
@@ -26,24 +33,59 @@ export class SourceError extends Error {
   override readonly name = 'SourceError';
 }
 
+/** A source that may answer later, at its own word after this time. */
+export class BusyError extends Error {
+  constructor(
+    message: string,
+    readonly afterMs: number,
+  ) {
+    super(message);
+  }
+}
+
+/** What went wrong, in words. */
+export const reasonOf = (error: unknown): string =>
+  error instanceof Error
+    ? error.message
+    : String((error as { message?: unknown }).message ?? error);
+
 /** Statuses after which the same request may succeed (RFC 9110; 408 and 425 included). */
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/** Error bodies of stores are short; more is a page for people. Characters. */
+const MAX_ERROR_TEXT = 4096;
+
+/** The code in an error of S3 or a registry, e.g. NoSuchKey: no secret is ever in it. */
+async function codeOf(response: Response): Promise<string> {
+  const text = (await response.text().catch(() => '')).slice(0, MAX_ERROR_TEXT);
+  const [, xml, json] = /<Code>(\w+)<\/Code>|"code":\s*"(\w+)"/.exec(text) ?? [];
+  const code = xml ?? json;
+  return code === undefined ? '' : ` (${code})`;
+}
+
+function hintOf({ status, headers }: Response): string {
+  const region = headers.get('x-amz-bucket-region');
+  if (region !== null && status !== 403 && status !== 404) {
+    return `the bucket is in ${region}: set AWS_REGION to that in the Secret`;
+  }
+  return status === 401 || status === 403
+    ? 'check source.credentials: the Secret it names must hold the keys of the store'
+    : 'check the URI';
+}
 
 /** A 2xx answer, or an error that says whether trying again makes sense. */
 export async function expectOk(response: Response, what: string): Promise<Response> {
   if (response.ok) return response;
-  await response.body?.cancel();
-  const message = `${what}: the source answered ${response.status} ${response.statusText}`.trim();
-  if (TRANSIENT.has(response.status)) throw new Error(message);
-  const hint =
-    response.status === 401 || response.status === 403
-      ? '; check source.credentials: the Secret it names must hold the keys of the store'
-      : '; check the URI';
-  throw new SourceError(message + hint);
+  const { status, statusText, headers } = response;
+  const said = `${status} ${statusText}`.trim() + (await codeOf(response));
+  const message = `${what}: the source answered ${said}`;
+  if (!TRANSIENT.has(status)) throw new SourceError(`${message}; ${hintOf(response)}`);
+  throw new BusyError(message, Number(headers.get('retry-after') ?? 0) * 1000 || 0);
 }
 
-export function rangeHeader(from: number): Record<string, string> {
-  return from > 0 ? { range: `bytes=${from}-` } : {};
+/** A URI as logs may have it: a signed URL is a credential, and so is a name with a password. */
+export function shown(uri: string): string {
+  return uri.replace(/[?#].*$/, '').replace(/^([a-z0-9]+:\/\/)[^/@]*@/i, '$1');
 }
 
 /** The last segment of a path or URL without its query. */
@@ -55,4 +97,18 @@ export function lastSegment(uri: string): string {
       .split('/')
       .at(-1) ?? '',
   );
+}
+
+/** What `load` gives, asked for anew when it is older than `lifeMs`: tokens run out during downloads. */
+export function renewed<T>(load: () => Promise<T>, lifeMs: number): () => Promise<T> {
+  let until = 0;
+  let last: Promise<T> | undefined;
+  return () => {
+    if (last === undefined || Date.now() > until) {
+      until = Date.now() + lifeMs;
+      last = load();
+      last.catch(() => (last = undefined));
+    }
+    return last;
+  };
 }

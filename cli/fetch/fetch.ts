@@ -1,16 +1,21 @@
-import { createReadStream } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, fetch as undiciFetch } from 'undici';
-import { filePathOf, schemeOf } from '../../lib/spec';
-import { download } from './download';
-import type { Entry, Fetcher, SourceContext } from './entry';
-import { lastSegment, rangeHeader, SourceError } from './entry';
+import { schemeOf } from '../../lib/spec';
+import { expectRoom } from './disk';
+import type { DownloadOptions } from './download';
+import { download, loadedOf } from './download';
+import type { Entry, SourceContext } from './entry';
+import { lastSegment, shown, SourceError } from './entry';
+import { fileEntry } from './file';
 import { gsEntries } from './gs';
 import { hfEntries } from './hf';
+import { fetcherOf } from './http';
+import type { Ledger } from './ledger';
+import { openLedger } from './ledger';
 import { ociEntries } from './oci';
+import { persist } from './retry';
 import { s3Entries } from './s3';
 import { inside, unpack } from './unpack';
 
@@ -36,11 +41,14 @@ export interface FetchJob {
   readonly wait?: number | undefined;
 }
 
-export interface FetchSurroundings {
+export interface FetchSurroundings extends DownloadOptions {
   readonly env: NodeJS.ProcessEnv;
-  readonly log: (line: string) => void;
-  readonly pauseMs?: number;
+  /** A source that says nothing for this long has lost the connection. Milliseconds. */
+  readonly silenceMs?: number;
 }
+
+/** Tells sources apart without writing down a signed URL, which is a credential. */
+const identityOf = (uri: string): string => createHash('sha256').update(uri).digest('hex');
 
 const exists = (file: string): Promise<boolean> =>
   access(file).then(
@@ -48,25 +56,8 @@ const exists = (file: string): Promise<boolean> =>
     () => false,
   );
 
-async function fetcherOf(ca: string | undefined): Promise<Fetcher> {
-  if (ca === undefined) return fetch;
-  const { rootCertificates } = await import('node:tls');
-  const dispatcher = new Agent({
-    connect: { ca: [...rootCertificates, await readFile(ca, 'utf8')] },
-  });
-  return (url, init) =>
-    undiciFetch(url, { ...(init as object), dispatcher }) as unknown as Promise<Response>;
-}
-
-/** A local file answers like a source, so that everything after it is one way. */
-function fileEntry(uri: string): Entry {
-  const path = filePathOf(uri);
-  const open = async (from: number): Promise<Response> => {
-    if (!(await exists(path))) throw new SourceError(`${path}: no such file; check the URI`);
-    const stream = Readable.toWeb(createReadStream(path, { start: from }));
-    return new Response(stream as ReadableStream, { status: from > 0 ? 206 : 200 });
-  };
-  return { path: lastSegment(path), open };
+function httpsEntry(uri: string, { http }: SourceContext): Entry {
+  return { path: lastSegment(uri), open: (headers) => http(uri, { headers }) };
 }
 
 async function entriesOf(uri: string, context: SourceContext): Promise<readonly Entry[]> {
@@ -74,12 +65,7 @@ async function entriesOf(uri: string, context: SourceContext): Promise<readonly 
     case 'file':
       return [fileEntry(uri)];
     case 'https':
-      return [
-        {
-          path: lastSegment(uri),
-          open: (from) => context.http(uri, { headers: rangeHeader(from) }),
-        },
-      ];
+      return [httpsEntry(uri, context)];
     case 's3':
       return s3Entries(uri, context);
     case 'gs':
@@ -90,20 +76,27 @@ async function entriesOf(uri: string, context: SourceContext): Promise<readonly 
       return ociEntries(uri, context);
     default:
       throw new SourceError(
-        `${uri}: must be file:, https:, s3:, gs:, hf: or oci: (a pvc: is mounted, not loaded)`,
+        `${shown(uri)}: must be file:, https:, s3:, gs:, hf: or oci: (a pvc: is mounted, not loaded)`,
       );
   }
 }
 
+const isPacked = (entry: Entry, job: FetchJob): boolean =>
+  job.unpack === true || entry.archive === true;
+
+/** Where an entry is loaded to: its place, or for an archive a hidden file beside its content. */
+function targetOf(entry: Entry, job: FetchJob): string {
+  return isPacked(entry, job)
+    ? join(job.to, `.${lastSegment(entry.path)}`)
+    : inside(job.to, job.as ?? entry.path);
+}
+
 async function place(entry: Entry, job: FetchJob, options: FetchSurroundings): Promise<void> {
-  if (job.unpack === true || entry.archive === true) {
-    const archive = join(job.to, `.${lastSegment(entry.path)}`);
-    await download(entry, archive, options);
-    await unpack(archive, entry.path, job.to);
-    await rm(archive);
-  } else {
-    await download(entry, inside(job.to, job.as ?? entry.path), options);
-  }
+  const target = targetOf(entry, job);
+  await download(entry, target, options);
+  if (!isPacked(entry, job)) return;
+  await unpack(target, entry.path, job.to, options);
+  await rm(target);
 }
 
 async function waitFor(marker: string, seconds: number): Promise<void> {
@@ -125,15 +118,60 @@ function checkedEntries(entries: readonly Entry[], job: FetchJob): readonly Entr
   }
   if (job.sha256 !== undefined) {
     throw new SourceError(
-      `${job.uri}: sha256 is of one file, and this is ${entries.length} files; name an archive, or leave sha256 out`,
+      `${shown(job.uri)}: sha256 is of one file, and this is ${entries.length} files; name an archive, or leave sha256 out`,
     );
   }
   if (job.as !== undefined) {
     throw new SourceError(
-      `${job.uri}: the server wants one file, and this is ${entries.length} files; name the file`,
+      `${shown(job.uri)}: the server wants one file, and this is ${entries.length} files; name the file`,
     );
   }
   return entries;
+}
+
+/** Which of the files an earlier start has not completed. */
+async function missingOf(
+  entries: readonly Entry[],
+  job: FetchJob,
+  ledger: Ledger,
+): Promise<readonly Entry[]> {
+  const missing: Entry[] = [];
+  for (const entry of entries) {
+    const there = !isPacked(entry, job) && (await ledger.has(entry, targetOf(entry, job)));
+    if (!there) missing.push(entry);
+  }
+  return missing;
+}
+
+/** Bytes that are still to come, as far as the source tells. */
+async function neededFor(entries: readonly Entry[], job: FetchJob): Promise<number> {
+  const loaded = await Promise.all(entries.map((entry) => loadedOf(targetOf(entry, job))));
+  return entries.reduce((sum, { size = 0 }, at) => sum + Math.max(0, size - (loaded[at] ?? 0)), 0);
+}
+
+/** Loads the files that are not there yet; the disk must have room for all of them. */
+async function placeAll(
+  entries: readonly Entry[],
+  job: FetchJob,
+  options: FetchSurroundings,
+): Promise<void> {
+  const { uri, to } = job;
+  const ledger = await openLedger(to, identityOf(uri));
+  const missing = await missingOf(entries, job, ledger);
+  await expectRoom(shown(uri), await neededFor(missing, job), to, options.free);
+  for (const entry of missing) {
+    options.log(`${shown(uri)}: ${entry.path}`);
+    await place(entry, job, options);
+    if (!isPacked(entry, job)) await ledger.add(entry, targetOf(entry, job));
+  }
+  await ledger.remove();
+}
+
+async function contextOf(job: FetchJob, options: FetchSurroundings): Promise<SourceContext> {
+  const { env, silenceMs } = options;
+  const http = await fetcherOf({ env, ca: job.ca, silenceMs });
+  const single = job.as !== undefined || job.unpack === true;
+  return { http, env, endpoint: job.endpoint, single };
 }
 
 /**
@@ -145,22 +183,15 @@ export async function fetchArtifact(job: FetchJob, options: FetchSurroundings): 
   const marker = join(job.to, MARKER);
   if (job.wait !== undefined) return waitFor(marker, job.wait);
   const { uri, sha256 } = job;
-  const record = `${JSON.stringify({ uri, sha256 })}\n`;
+  const record = `${JSON.stringify({ uri: shown(uri), id: identityOf(uri), sha256 })}\n`;
   if ((await readFile(marker, 'utf8').catch(() => '')) === record) {
-    options.log(`${uri}: already there`);
+    options.log(`${shown(uri)}: already there`);
     return;
   }
-  const context: SourceContext = {
-    http: await fetcherOf(job.ca),
-    env: options.env,
-    endpoint: job.endpoint,
-    single: job.as !== undefined || job.unpack === true,
-  };
+  const context = await contextOf(job, options);
   await mkdir(job.to, { recursive: true });
-  for (const entry of checkedEntries(await entriesOf(uri, context), job)) {
-    options.log(`${uri}: ${entry.path}`);
-    await place(entry, job, options);
-  }
+  const entries = await persist(shown(uri), () => entriesOf(uri, context), options);
+  await placeAll(checkedEntries(entries, job), job, options);
   await writeFile(`${marker}.next`, record);
   await rename(`${marker}.next`, marker);
 }

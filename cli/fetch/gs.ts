@@ -1,6 +1,6 @@
 import { createSign } from 'node:crypto';
 import type { Entry, SourceContext } from './entry';
-import { expectOk } from './entry';
+import { expectOk, renewed, SourceError } from './entry';
 import type { Ask } from './s3';
 import { entriesOfBucket, s3Entries } from './s3';
 
@@ -8,6 +8,8 @@ const DEFAULT_ENDPOINT = 'https://storage.googleapis.com';
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_only';
 /** Longest life that Google grants to such a token. */
 const TOKEN_SECONDS = 3600;
+/** A download may take longer: from half of a token's life on, the next request gets a new one. */
+const RENEW_MS = (TOKEN_SECONDS * 1000) / 2;
 
 interface ServiceAccount {
   readonly client_email: string;
@@ -39,6 +41,16 @@ async function accessToken(account: ServiceAccount, { http }: SourceContext): Pr
   return answer.access_token;
 }
 
+function accountOf(text: string): ServiceAccount {
+  try {
+    return JSON.parse(text) as ServiceAccount;
+  } catch {
+    throw new SourceError(
+      'GOOGLE_CREDENTIALS is not JSON; put the whole key file of the service account into the Secret',
+    );
+  }
+}
+
 /**
  * Google Cloud Storage: HMAC keys (`AWS_ACCESS_KEY_ID` …), or a service account's key file as text
  * in `GOOGLE_CREDENTIALS`, or anonymous for public buckets.
@@ -51,12 +63,16 @@ export async function gsEntries(uri: string, context: SourceContext): Promise<re
   const text = context.env['GOOGLE_CREDENTIALS'];
   const bucket = /^gs:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
   const base = `${endpoint}/${bucket}`;
-  if (text === undefined) return entriesOfBucket(uri, base, context.http, context.single);
-  const token = await accessToken(JSON.parse(text) as ServiceAccount, context);
-  const ask: Ask = (url, init = {}) =>
+  if (text === undefined) return entriesOfBucket(uri, base, context.http, context);
+  const account = accountOf(text);
+  const token = renewed(() => accessToken(account, context), RENEW_MS);
+  const ask: Ask = async (url, init = {}) =>
     context.http(url, {
       ...init,
-      headers: { ...(init.headers as Record<string, string>), authorization: `Bearer ${token}` },
+      headers: {
+        ...(init.headers as Record<string, string>),
+        authorization: `Bearer ${await token()}`,
+      },
     });
-  return entriesOfBucket(uri, base, ask, context.single);
+  return entriesOfBucket(uri, base, ask, context);
 }

@@ -1,19 +1,35 @@
-import type { Entry, SourceContext } from './entry';
-import { expectOk, rangeHeader, SourceError } from './entry';
+import { createHash } from 'node:crypto';
+import type { Entry, Headers, SourceContext } from './entry';
+import { expectOk, SourceError } from './entry';
 
 // Artifacts in an OCI registry: distribution-spec 1.1. A layer with a title is a file (as oras
-// pushes it), a layer that is a tar is unpacked.
+// pushes it; a folder it packs, and says so), any other layer that is a tar is unpacked.
 
 const TITLE = 'org.opencontainers.image.title';
+const UNPACK = 'io.deis.oras.content.unpack';
 const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
 ].join(', ');
+/** An index leads to a manifest; one that leads to another index is not what tools push. */
+const MAX_DEPTH = 2;
 
 interface Layer {
   readonly mediaType: string;
   readonly digest: string;
+  readonly size?: number;
   readonly annotations?: Readonly<Record<string, string>>;
+}
+
+interface Manifest {
+  readonly layers?: readonly Layer[];
+  /** Of an index: one for each platform. */
+  readonly manifests?: readonly {
+    readonly digest: string;
+    readonly platform?: { readonly os?: string; readonly architecture?: string };
+  }[];
 }
 
 export interface Reference {
@@ -39,39 +55,88 @@ function basicCredentials({ env }: SourceContext): Record<string, string> {
   return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
 }
 
+/** Where tokens come from: the registry's word, but a password never leaves https because of it. */
+function realmOf(challenge: (key: string) => string, root: string): URL {
+  const realm = new URL(challenge('realm'), root);
+  if (realm.protocol !== 'https:' && root.startsWith('https:')) {
+    throw new SourceError(`${root}: sends credentials to ${realm.origin}, which is not https`);
+  }
+  for (const key of ['service', 'scope']) {
+    if (challenge(key) !== '') realm.searchParams.set(key, challenge(key));
+  }
+  return realm;
+}
+
 /** What to send after a 401: a token from the realm it names, or the credentials themselves. */
-async function authorization(challenge: string, context: SourceContext): Promise<string> {
+async function authorization(challenge: string, root: string, context: SourceContext) {
   const basic = basicCredentials(context);
-  if (!/^bearer/i.test(challenge)) return basic['authorization'] ?? '';
+  if (!/^bearer/i.test(challenge)) return basic;
   const value = (key: string): string =>
     new RegExp(`${key}="([^"]*)"`, 'i').exec(challenge)?.[1] ?? '';
-  const query = new URLSearchParams({ service: value('service'), scope: value('scope') });
-  const url = `${value('realm')}?${query.toString()}`;
-  const response = await expectOk(await context.http(url, { headers: basic }), 'registry token');
+  const response = await context.http(realmOf(value, root).href, { headers: basic });
+  await expectOk(response, 'registry token');
   const answer = (await response.json()) as { token?: string; access_token?: string };
-  return `Bearer ${answer.token ?? answer.access_token ?? ''}`;
+  return { authorization: `Bearer ${answer.token ?? answer.access_token ?? ''}` };
 }
+
+type Ask = (path: string, headers: Headers) => Promise<Response>;
+
+/** Asks a repository; a token that is missing or has run out is fetched, and the question put again. */
+function askerOf(root: string, repository: string, context: SourceContext): Ask {
+  let auth: Headers = {};
+  return async (path, headers) => {
+    const url = `${root}/v2/${repository}${path}`;
+    const first = await context.http(url, { headers: { ...headers, ...auth } });
+    if (first.status !== 401) return first;
+    await first.body?.cancel();
+    auth = await authorization(first.headers.get('www-authenticate') ?? '', root, context);
+    return context.http(url, { headers: { ...headers, ...auth } });
+  };
+}
+
+/** Node's name of this machine's architecture → OCI's. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64' };
+
+/** The part of an index that is for this machine; one without platforms has the artifact first. */
+function digestIn({ manifests = [] }: Manifest): string | undefined {
+  const own = ARCHITECTURES[process.arch] ?? process.arch;
+  const found = manifests.find(({ platform }) => platform?.architecture === own);
+  return (found ?? manifests[0])?.digest;
+}
+
+/** Layers of a manifest. Asked for by digest, it must have that digest: the layers' hang on it. */
+async function layersOf(
+  uri: string,
+  reference: string,
+  ask: Ask,
+  depth = 1,
+): Promise<readonly Layer[]> {
+  const response = await ask(`/manifests/${reference}`, { accept: MANIFESTS });
+  const text = await (await expectOk(response, uri)).text();
+  const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  if (reference.startsWith('sha256:') && digest !== reference) {
+    throw new SourceError(`${uri}: the manifest has ${digest}; the registry or a proxy changed it`);
+  }
+  const manifest = JSON.parse(text) as Manifest;
+  const inner = digestIn(manifest);
+  if (inner === undefined || depth === MAX_DEPTH) return manifest.layers ?? [];
+  return layersOf(uri, inner, ask, depth + 1);
+}
+
+const isPacked = ({ mediaType, annotations }: Layer): boolean =>
+  annotations?.[UNPACK] === 'true' || (annotations?.[TITLE] === undefined && /tar/.test(mediaType));
 
 export async function ociEntries(uri: string, context: SourceContext): Promise<readonly Entry[]> {
   const { host, repository, reference } = parseOci(uri);
-  const root = context.endpoint ?? `https://${host}`;
-  const base = `${root.replace(/\/+$/, '')}/v2/${repository}`;
-  let auth: Record<string, string> = {};
-  const ask = async (path: string, headers: Record<string, string>): Promise<Response> => {
-    const first = await context.http(base + path, { headers: { ...headers, ...auth } });
-    if (first.status !== 401) return first;
-    await first.body?.cancel();
-    const challenge = first.headers.get('www-authenticate') ?? '';
-    auth = { authorization: await authorization(challenge, context) };
-    return context.http(base + path, { headers: { ...headers, ...auth } });
-  };
-  const response = await expectOk(await ask(`/manifests/${reference}`, { accept: MANIFESTS }), uri);
-  const { layers = [] } = (await response.json()) as { layers?: readonly Layer[] };
+  const root = (context.endpoint ?? `https://${host}`).replace(/\/+$/, '');
+  const ask = askerOf(root, repository, context);
+  const layers = await layersOf(uri, reference, ask);
   if (layers.length === 0) throw new SourceError(`${uri}: the artifact has no layer; push it anew`);
-  return layers.map(({ mediaType, digest, annotations }) => ({
-    path: annotations?.[TITLE] ?? digest.replace(':', '-'),
-    archive: annotations?.[TITLE] === undefined && /tar/.test(mediaType),
-    sha256: digest.replace('sha256:', ''),
-    open: (from) => ask(`/blobs/${digest}`, rangeHeader(from)),
+  return layers.map((layer) => ({
+    path: layer.annotations?.[TITLE] ?? layer.digest.replace(':', '-'),
+    archive: isPacked(layer),
+    sha256: layer.digest.replace('sha256:', ''),
+    size: layer.size,
+    open: (headers) => ask(`/blobs/${layer.digest}`, headers),
   }));
 }

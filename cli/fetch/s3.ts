@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { AwsClient } from 'aws4fetch';
 import type { Entry, SourceContext } from './entry';
-import { expectOk, lastSegment, rangeHeader, SourceError } from './entry';
+import { expectOk, lastSegment, renewed, SourceError } from './entry';
 
 // S3 and everything that speaks it: AWS, MinIO, Ceph, R2, and Google Cloud Storage with HMAC keys.
 
@@ -10,6 +10,9 @@ interface Keys {
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
 }
+
+/** Keys of a role live an hour at least; those in use are younger than this. */
+const KEYS_LIFE_MS = 30 * 60_000;
 
 /** How a store is asked: signed, with a bearer token, or as anybody. */
 export type Ask = (url: string, init?: RequestInit) => Promise<Response>;
@@ -24,20 +27,31 @@ const xmlValues = (xml: string, tag: string): readonly string[] =>
       .replaceAll('&amp;', '&'),
   );
 
+const regionOf = ({ env }: SourceContext): string =>
+  env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1';
+
+/** Amazon's regions in China have a domain of their own. */
+const domainOf = (region: string): string =>
+  region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+
+function stsUrl(context: SourceContext): string {
+  const region = regionOf(context);
+  const given = context.env['AWS_ENDPOINT_URL_STS'];
+  return given ?? `https://sts.${region}.${domainOf(region)}/`;
+}
+
 /** Exchanges the token that EKS mounts for keys (AssumeRoleWithWebIdentity). */
-async function webIdentityKeys({ http, env }: SourceContext): Promise<Keys | undefined> {
-  const { AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: file, AWS_REGION: region } = env;
-  if (role === undefined || file === undefined) return undefined;
+async function webIdentityKeys(context: SourceContext, role: string, file: string): Promise<Keys> {
   const query = new URLSearchParams({
     Action: 'AssumeRoleWithWebIdentity',
     Version: '2011-06-15',
     RoleArn: role,
     RoleSessionName: 'ai-model-service-fetch',
+    // Read each time: Kubernetes renews it.
     WebIdentityToken: (await readFile(file, 'utf8')).trim(),
   });
-  const url = `https://sts.${region ?? 'us-east-1'}.amazonaws.com/`;
-  const response = await expectOk(await http(url, { method: 'POST', body: query }), 'sts');
-  const xml = await response.text();
+  const response = await context.http(stsUrl(context), { method: 'POST', body: query });
+  const xml = await (await expectOk(response, 'sts')).text();
   const one = (tag: string): string => xmlValues(xml, tag)[0] ?? '';
   return {
     accessKeyId: one('AccessKeyId'),
@@ -52,12 +66,25 @@ function envKeys({ env }: SourceContext): Keys | undefined {
   return { accessKeyId: id, secretAccessKey: secret, sessionToken: token };
 }
 
-async function askerOf(context: SourceContext): Promise<Ask> {
-  const keys = envKeys(context) ?? (await webIdentityKeys(context));
+/** Where keys come from; undefined: the store is asked as anybody. */
+function keysOf(context: SourceContext): (() => Promise<Keys>) | undefined {
+  const given = envKeys(context);
+  if (given !== undefined) return async () => given;
+  const { AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: file } = context.env;
+  if (role === undefined || file === undefined) return undefined;
+  return renewed(() => webIdentityKeys(context, role, file), KEYS_LIFE_MS);
+}
+
+function askerOf(context: SourceContext): Ask {
+  const keys = keysOf(context);
   if (keys === undefined) return context.http;
-  const region = context.env['AWS_REGION'] ?? context.env['AWS_DEFAULT_REGION'] ?? 'us-east-1';
-  const client = new AwsClient({ ...keys, service: 's3', region });
   return async (url, init = {}) => {
+    const client = new AwsClient({
+      ...(await keys()),
+      service: 's3',
+      region: regionOf(context),
+      retries: 0,
+    });
     const signed = await client.sign(url, init);
     return context.http(signed.url, { headers: signed.headers });
   };
@@ -66,24 +93,49 @@ async function askerOf(context: SourceContext): Promise<Ask> {
 /** Each segment encoded, the slashes kept. */
 const encodeKey = (key: string): string => key.split('/').map(encodeURIComponent).join('/');
 
-function bucketUrl(bucket: string, { env, endpoint }: SourceContext): string {
+function bucketUrl(bucket: string, context: SourceContext): string {
+  const { env, endpoint } = context;
   const given = endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'];
   if (given !== undefined) return `${given.replace(/\/+$/, '')}/${bucket}`;
-  const region = env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1';
-  return `https://${bucket}.s3.${region}.amazonaws.com`;
+  const region = regionOf(context);
+  const host = `s3.${region}.${domainOf(region)}`;
+  // The certificate of *.s3.… covers one label only.
+  return bucket.includes('.') ? `https://${host}/${bucket}` : `https://${bucket}.${host}`;
 }
 
-async function keysBelow(base: string, prefix: string, ask: Ask): Promise<readonly string[]> {
-  const keys: string[] = [];
+interface StoredObject {
+  readonly key: string;
+  readonly size: number | undefined;
+  readonly tag: string | undefined;
+}
+
+/** The objects of one page of ListObjectsV2; what ends in a slash is a folder's marker. */
+function objectsIn(xml: string): readonly StoredObject[] {
+  const blocks = [...xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, block = '']) => block);
+  return blocks.flatMap((block) => {
+    const one = (tag: string): string | undefined => xmlValues(block, tag)[0];
+    const key = one('Key') ?? '';
+    const size = one('Size');
+    if (key.endsWith('/')) return [];
+    return [{ key, size: size === undefined ? undefined : Number(size), tag: one('ETag') }];
+  });
+}
+
+async function objectsBelow(
+  base: string,
+  prefix: string,
+  ask: Ask,
+): Promise<readonly StoredObject[]> {
+  const objects: StoredObject[] = [];
   for (let token: string | undefined, more = true; more; more = token !== undefined) {
     const query = new URLSearchParams({ 'list-type': '2', prefix });
     if (token !== undefined) query.set('continuation-token', token);
-    const response = await expectOk(await ask(`${base}/?${query.toString()}`), `list ${prefix}`);
+    const response = await expectOk(await ask(`${base}?${query.toString()}`), `list ${prefix}`);
     const xml = await response.text();
-    keys.push(...xmlValues(xml, 'Key').filter((key) => !key.endsWith('/')));
+    objects.push(...objectsIn(xml));
     token = xmlValues(xml, 'NextContinuationToken')[0];
   }
-  return keys;
+  return objects;
 }
 
 /** The files of `bucket/key`: one, or all below it when the server wants a folder. */
@@ -91,20 +143,26 @@ export async function entriesOfBucket(
   uri: string,
   base: string,
   ask: Ask,
-  single: boolean,
+  { single }: Pick<SourceContext, 'single'>,
 ): Promise<readonly Entry[]> {
   const key = decodeURIComponent(uri.replace(/^[a-z0-9]+:\/\/[^/]+\/?/i, ''));
-  const open = (name: string) => (from: number) =>
-    ask(`${base}/${encodeKey(name)}`, { headers: rangeHeader(from) });
+  const open =
+    (name: string): Entry['open'] =>
+    (headers) =>
+      ask(`${base}/${encodeKey(name)}`, { headers });
   if (single) return [{ path: lastSegment(key), open: open(key) }];
   const prefix = key === '' || key.endsWith('/') ? key : `${key}/`;
-  const keys = await keysBelow(base, prefix, ask);
-  if (keys.length === 0) throw new SourceError(`${uri}: nothing lies there; check the URI`);
-  return keys.map((name) => ({ path: name.slice(prefix.length), open: open(name) }));
+  const objects = await objectsBelow(base, prefix, ask);
+  if (objects.length === 0) throw new SourceError(`${uri}: nothing lies there; check the URI`);
+  return objects.map(({ key: name, size, tag }) => ({
+    path: name.slice(prefix.length),
+    open: open(name),
+    size,
+    tag,
+  }));
 }
 
 export async function s3Entries(uri: string, context: SourceContext): Promise<readonly Entry[]> {
   const bucket = /^s3:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
-  const ask = await askerOf(context);
-  return entriesOfBucket(uri, bucketUrl(bucket, context), ask, context.single);
+  return entriesOfBucket(uri, bucketUrl(bucket, context), askerOf(context), context);
 }

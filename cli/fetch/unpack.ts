@@ -1,12 +1,34 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
+import type { ReadEntry } from 'tar';
 import { extract } from 'tar';
 import { open } from 'yauzl';
 import type { Entry as ZipEntry, ZipFile } from 'yauzl';
+import { freeBytes, sizeText } from './disk';
 import { SourceError } from './entry';
+
+/** A model folder has thousands of files at most; an archive of millions is there to fill inodes. */
+const MAX_ENTRIES = 100_000;
+/** Weights hardly shrink; what grows a hundredfold is a bomb. Small archives may hold zeros. */
+const MAX_RATIO = 100;
+const MIN_ALLOWANCE = 64 * 1024 * 1024;
+
+/** Kind bits of a Unix mode, which zip keeps in the upper half of its attributes. */
+const KIND = 0o170000;
+const LINK = 0o120000;
+/** Readable for the server, which is another user; executable only where it was. */
+const READABLE = 0o644;
+const EXECUTABLE = 0o755;
+const EXECUTE_BITS = 0o111;
+
+export interface UnpackOptions {
+  readonly log: (line: string) => void;
+  /** Free bytes of a folder's disk. */
+  readonly free?: ((folder: string) => Promise<number>) | undefined;
+}
 
 function isInside(folder: string, path: string): boolean {
   const root = resolve(folder);
@@ -19,22 +41,66 @@ export function inside(folder: string, path: string): string {
   throw new SourceError(`the artifact names a file outside its folder: ${path}; it is refused`);
 }
 
+/** Says of each entry, before it is written, whether it may be. */
+type Guard = (path: string, bytes: number) => void;
+
+/** Counts what an archive would write against what it may: room on the disk, and common sense. */
+async function guardOf(
+  file: string,
+  folder: string,
+  { free = freeBytes }: UnpackOptions,
+): Promise<Guard> {
+  const { size } = await stat(file);
+  const room = await free(folder);
+  const allowed = Math.max(MIN_ALLOWANCE, size * MAX_RATIO);
+  let [entries, total] = [0, 0];
+  return (path, bytes) => {
+    inside(folder, path);
+    entries += 1;
+    total += bytes;
+    if (entries > MAX_ENTRIES) {
+      throw new SourceError(`the archive holds more than ${MAX_ENTRIES} files; it is refused`);
+    }
+    if (total > allowed) {
+      throw new SourceError(
+        `the archive grows from ${sizeText(size)} to more than ${sizeText(allowed)}; it is refused`,
+      );
+    }
+    if (total > room) {
+      throw new SourceError(
+        `the archive needs more than the ${sizeText(room)} that ${folder} has free; give the node more disk, or name the files unpacked`,
+      );
+    }
+  };
+}
+
 const openZip = promisify<string, { lazyEntries: true }, ZipFile>(open);
 
-async function unzip(file: string, folder: string): Promise<void> {
+const isZipLink = ({ externalFileAttributes }: ZipEntry): boolean =>
+  ((externalFileAttributes >>> 16) & KIND) === LINK;
+
+async function unzip(
+  file: string,
+  folder: string,
+  guard: Guard,
+  leaveOut: (path: string) => void,
+): Promise<void> {
   const zip = await openZip(file, { lazyEntries: true });
   const read = promisify(zip.openReadStream.bind(zip)) as (
     entry: ZipEntry,
   ) => Promise<NodeJS.ReadableStream>;
+  const one = async (entry: ZipEntry): Promise<void> => {
+    const { fileName, uncompressedSize } = entry;
+    guard(fileName, uncompressedSize);
+    if (isZipLink(entry)) leaveOut(fileName);
+    else if (!fileName.endsWith('/')) {
+      const target = inside(folder, fileName);
+      await mkdir(dirname(target), { recursive: true });
+      await pipeline(await read(entry), createWriteStream(target, { flush: true }));
+    }
+    zip.readEntry();
+  };
   await new Promise<void>((done, fail) => {
-    const one = async (entry: ZipEntry): Promise<void> => {
-      if (!entry.fileName.endsWith('/')) {
-        const target = inside(folder, entry.fileName);
-        await mkdir(dirname(target), { recursive: true });
-        await pipeline(await read(entry), createWriteStream(target));
-      }
-      zip.readEntry();
-    };
     zip.on('entry', (entry: ZipEntry) => void one(entry).catch(fail));
     zip.on('end', done);
     zip.on('error', fail);
@@ -42,20 +108,55 @@ async function unzip(file: string, folder: string): Promise<void> {
   }).finally(() => zip.close());
 }
 
-/** Unpacks a tar (also compressed with gzip) or a zip into a folder. Links are left out. */
-export async function unpack(file: string, name: string, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  if (/\.zip$/i.test(name)) return unzip(file, folder);
-  let outside: string | undefined;
+async function untar(
+  file: string,
+  folder: string,
+  guard: Guard,
+  leaveOut: (path: string) => void,
+): Promise<void> {
+  let refusal: unknown;
+  const allows = (path: string, { type, size }: ReadEntry): boolean => {
+    if (refusal !== undefined) return false;
+    try {
+      guard(path, size);
+    } catch (error) {
+      // Thrown in here it would be lost between streams.
+      refusal = error;
+      return false;
+    }
+    const wanted = ['File', 'OldFile', 'ContiguousFile', 'Directory', 'GNUDumpDir'].includes(type);
+    if (!wanted) leaveOut(path);
+    return wanted;
+  };
   await extract({
     file,
     cwd: folder,
     strict: true,
-    // An error thrown in here would be lost between streams.
-    filter: (path, entry) => {
-      if (!isInside(folder, path)) outside = path;
-      return outside === undefined && !('type' in entry && entry.type.endsWith('Link'));
+    // Owners and rights of the machine it was packed on mean nothing here.
+    preserveOwner: false,
+    filter: (path, entry) => allows(path, entry as ReadEntry),
+    onReadEntry: (entry) => {
+      const { mode = 0, type } = entry;
+      const runs = type === 'Directory' || (mode & EXECUTE_BITS) !== 0;
+      entry.mode = runs ? EXECUTABLE : READABLE;
     },
   });
-  if (outside !== undefined) inside(folder, outside);
+  if (refusal !== undefined) throw refusal;
+}
+
+/**
+ * Unpacks a tar (also compressed with gzip) or a zip into a folder. Links and devices are left out.
+ * @throws SourceError for an archive that would write elsewhere, or more than it may
+ */
+export async function unpack(
+  file: string,
+  name: string,
+  folder: string,
+  options: UnpackOptions,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const guard = await guardOf(file, folder, options);
+  const leaveOut = (path: string): void =>
+    options.log(`${name}: ${path} is no plain file; left out`);
+  return (/\.zip$/i.test(name) ? unzip : untar)(file, folder, guard, leaveOut);
 }

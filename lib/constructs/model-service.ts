@@ -1,5 +1,5 @@
 import type { ApiObjectMetadata } from 'cdk8s';
-import { ApiObject, App, Yaml } from 'cdk8s';
+import { ApiObject, App, JsonPatch, Yaml } from 'cdk8s';
 import type { ISecret } from 'cdk8s-plus-28';
 import { ConfigMap, Ingress, IngressBackend, Secret, Service, ServiceAccount } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
@@ -83,6 +83,12 @@ export interface ModelServiceProps {
    */
   readonly tls?: ISecret;
 
+  /**
+   * Port of the Open Inference Protocol over gRPC, on pods and on the Service.
+   * @default - no gRPC
+   */
+  readonly grpcPort?: number;
+
   /** @default - none */
   readonly ingress?: IngressOptions;
 
@@ -102,12 +108,12 @@ export interface ModelServiceProps {
 
 /**
  * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler,
- * disruption budget, Services (8080 public, 9090 for kubelet, monitoring and peers), configuration,
+ * disruption budget, Services (8080 public, 9090 for kubelet, monitoring and peers, and the port of
+ * gRPC when it has one), configuration,
  * state, lease and network policy. Nothing is cluster-wide, unless it serves external metrics.
  * Secrets are only referred to.
  *
- * It is for charts of your own. Our own `dist/` holds models alone, because the service runs on one
- * machine so far (`cluster: local`) and does not yet talk to the API server.
+ * It is for charts of your own: `dist/` holds models alone.
  * @throws DefinitionError for what cannot be installed
  * @example
  * const chart = new Chart(app, 'ai-model-service');
@@ -121,7 +127,7 @@ export class ModelService extends Construct {
   readonly configMap: ConfigMap;
   /** What the service remembers; empty at first. */
   readonly state: ConfigMap;
-  /** Port 8080. */
+  /** Port 8080, and that of gRPC. */
   readonly service: Service;
   /** Port 9090. */
   readonly opsService: Service;
@@ -135,9 +141,14 @@ export class ModelService extends Construct {
     this.environment = parseEnvironment(props.environment ?? {});
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     namespaceChart(App.of(this), this.environment);
-    const { mode = 'rest', tls } = props;
-    const given = withMetricsConfig(props.config ?? {}, props.externalMetrics);
-    const config = serviceConfig(this.environment, mode, tls !== undefined, given);
+    const { mode = 'rest', grpcPort } = props;
+    const config = serviceConfig(this.environment, {
+      modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
+      mode,
+      tls: props.tls !== undefined,
+      grpcPort,
+      sections: withMetricsConfig(props.config ?? {}, props.externalMetrics),
+    });
     this.serviceAccount = new ServiceAccount(this, 'account', {
       metadata: this.#metadata(),
       automountToken: false,
@@ -149,6 +160,7 @@ export class ModelService extends Construct {
     this.state = new ConfigMap(this, 'state', { metadata: this.#metadata('-state') });
     this.deployment = this.#addObjects(props, config);
     this.service = this.#addService('service', '', 'http', PUBLIC_PORT);
+    if (grpcPort !== undefined) bindGrpc(this.service, grpcPort);
     this.opsService = this.#addService('ops', '-ops', 'ops', OPS_PORT);
     this.ingress = props.ingress === undefined ? undefined : this.#addIngress(props.ingress);
   }
@@ -171,6 +183,7 @@ export class ModelService extends Construct {
       envFrom: props.envFrom ?? [],
       tls: props.tls,
       externalMetrics: props.externalMetrics,
+      grpcPort: props.grpcPort,
       route: props.route,
       modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
       minReplicas: props.minReplicas ?? 2,
@@ -207,6 +220,13 @@ export class ModelService extends Construct {
   }
 }
 
+/** Meshes and gateways learn from the protocol's name that its calls share connections. */
+function bindGrpc(service: Service, port: number): void {
+  service.bind(port, { name: 'grpc', targetPort: port });
+  const at = service.ports.length - 1;
+  ApiObject.of(service).addJsonPatch(JsonPatch.add(`/spec/ports/${at}/appProtocol`, 'grpc'));
+}
+
 /** Labels of every object; pods carry those that the models’ network policies let in. */
 function serviceLabels({ runtime }: Environment): Readonly<Record<string, string>> {
   return {
@@ -219,11 +239,21 @@ function serviceLabels({ runtime }: Environment): Readonly<Record<string, string
   };
 }
 
-function refuse({ externalMetrics, ingress, route, minReplicas = 2 }: ModelServiceProps): void {
+/** The service is no root, and 8080 and 9090 are taken. */
+function isFree(port: number): boolean {
+  const isOurs = port === PUBLIC_PORT || port === OPS_PORT;
+  return Number.isInteger(port) && port >= 1024 && port <= 65_535 && !isOurs;
+}
+
+function refuse(props: ModelServiceProps): void {
+  const { externalMetrics, ingress, route, minReplicas = 2, grpcPort } = props;
   const faults = [
     ...(externalMetrics === undefined ? [] : metricsFaults(externalMetrics)),
     ...(ingress !== undefined && route !== undefined
       ? [fault('route', route.hostnames, 'left out when ingress is given', 'choose one of the two')]
+      : []),
+    ...(grpcPort !== undefined && !isFree(grpcPort)
+      ? [fault('grpcPort', grpcPort, '1024 to 65535, and not 8080 or 9090', 'use 8081')]
       : []),
     ...(minReplicas < 1 ? [fault('minReplicas', minReplicas, '≥ 1', 'use 2 or more')] : []),
   ];

@@ -96,7 +96,7 @@ function scaling(options: ServiceOptions): readonly KubeObject[] {
 
 /** Callers come from anywhere; the ops port is for monitoring and the other replicas. Egress is open. */
 function networkPolicy(options: ServiceOptions): KubeObject | undefined {
-  const { name, environment, externalMetrics } = options;
+  const { name, environment, grpcPort, externalMetrics } = options;
   if (environment.networkPolicy === false) return undefined;
   const port = (number: number): Plain<k8s.NetworkPolicyPort> => ({
     port: number,
@@ -107,7 +107,7 @@ function networkPolicy(options: ServiceOptions): KubeObject | undefined {
       podSelector: { matchLabels: { app: name } },
       policyTypes: ['Ingress'],
       ingress: [
-        { ports: [port(PUBLIC_PORT)] },
+        { ports: [port(PUBLIC_PORT), ...(grpcPort === undefined ? [] : [port(grpcPort)])] },
         {
           from: [
             { podSelector: { matchLabels: { app: name } } },

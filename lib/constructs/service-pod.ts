@@ -1,6 +1,6 @@
 import type { ISecret, k8s } from 'cdk8s-plus-28';
 import type { Plain } from '../objects/kube';
-import { canonical, definitionHash } from '../spec';
+import { canonical, definitionHash, environmentSchema, wireOf } from '../spec';
 import { PREFIX } from '../objects';
 import { runtimeImage } from '../objects/image';
 import { pullSecrets } from '../objects/cache';
@@ -30,29 +30,51 @@ export interface PodOptions {
   readonly envFrom: readonly ISecret[];
   readonly tls?: ISecret | undefined;
   readonly externalMetrics?: ExternalMetricsOptions | undefined;
+  readonly grpcPort?: number | undefined;
+}
+
+/** What the configuration depends on. */
+export interface ConfigOptions {
+  /** Where models are; the environment's namespace comes first. */
+  readonly modelNamespaces: readonly string[];
+  readonly mode: string;
+  readonly tls: boolean;
+  readonly grpcPort?: number | undefined;
+  /** The user's own. */
+  readonly sections: Readonly<Record<string, unknown>>;
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** Sections given by the user are laid over those of the service, key by key. */
 export function serviceConfig(
-  { namespace, runtime }: Environment,
-  mode: string,
-  tls: boolean,
-  given: Readonly<Record<string, unknown>>,
+  environment: Environment,
+  { modelNamespaces, mode, tls, grpcPort, sections }: ConfigOptions,
 ): Readonly<Record<string, unknown>> {
+  const { runtime } = environment;
+  const isOwn = modelNamespaces.includes(environment.namespace);
+  const namespace = (isOwn ? undefined : modelNamespaces[0]) ?? environment.namespace;
+  const namespaces = modelNamespaces.filter((one) => one !== namespace);
   const own: Readonly<Record<string, unknown>> = {
     server: {
       host: '0.0.0.0',
       port: PUBLIC_PORT,
       ops_port: OPS_PORT,
+      ...(grpcPort !== undefined && { grpc_port: grpcPort }),
       accept_seconds: ACCEPT_SECONDS,
       ...(tls && { tls: { cert: `${TLS_FOLDER}/tls.crt`, key: `${TLS_FOLDER}/tls.key` } }),
     },
     cluster: 'kubernetes',
-    kubernetes: { namespace, mode, runtime_namespace: runtime.namespace ?? namespace },
+    kubernetes: {
+      namespace,
+      ...(namespaces.length > 0 && { namespaces }),
+      mode,
+      runtime_namespace: runtime.namespace ?? environment.namespace,
+      // What is deployed by REST becomes the same objects as what is rendered beside it.
+      environment: wireOf(environmentSchema, environment),
+    },
   };
-  const merged = Object.entries(given).map(([section, value]): [string, unknown] => {
+  const merged = Object.entries(sections).map(([section, value]): [string, unknown] => {
     const base = own[section];
     return [section, isObject(base) && isObject(value) ? { ...base, ...value } : value];
   });
@@ -84,6 +106,7 @@ function container({
   envFrom,
   tls,
   externalMetrics,
+  grpcPort,
 }: PodOptions): Plain<k8s.Container> {
   return {
     name: 'service',
@@ -102,6 +125,7 @@ function container({
       { name: 'http', containerPort: PUBLIC_PORT },
       { name: 'ops', containerPort: OPS_PORT },
       ...(externalMetrics === undefined ? [] : [{ name: 'metrics', containerPort: METRICS_PORT }]),
+      ...(grpcPort === undefined ? [] : [{ name: 'grpc', containerPort: grpcPort }]),
     ],
     resources: RESOURCES,
     // The first snapshot of the cluster may take a while; after that a stale one is good enough.

@@ -1,6 +1,6 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { Arm, FileContent, ModelSpec, Source } from '../spec';
-import { armPath, DefinitionError, fault, MAX_FILE_BYTES, slugOf } from '../spec';
+import { armPath, DefinitionError, fault, MAX_FILE_BYTES } from '../spec';
 import { base64 } from './base64';
 import { cacheFolder, cacheName, isCached } from './cache';
 import type { Context } from './context';
@@ -59,8 +59,13 @@ function contentOf(spec: ModelSpec, arm: Arm, source: Source): FileContent {
 /** ConfigMap keys are stricter than file names. */
 const keyOf = ({ name }: FileContent): string => name.replace(/[^A-Za-z0-9._-]/g, '_');
 
+/** How the names of the ConfigMaps begin that carry the files of a model. */
+export function artifactPrefix(slug: string): string {
+  return `${slug}--artifact-`;
+}
+
 function artifactName(spec: ModelSpec, content: FileContent): string {
-  return `${slugOf(spec.id)}--artifact-${nameHash({ [keyOf(content)]: content.sha256 })}`;
+  return artifactPrefix(spec.slug) + nameHash({ [keyOf(content)]: content.sha256 });
 }
 
 /** The ConfigMap that carries a small `file` source to the cluster. */

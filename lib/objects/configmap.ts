@@ -6,10 +6,15 @@ import { DEFINITION_LABEL, metadataOf, SERVER_SIDE_APPLY } from './labels';
 /** Key under which a definition is stored. */
 export const DEFINITION_KEY = 'definition.json';
 
+/** Name of the ConfigMap that holds the definition of a model. */
+export function definitionName(slug: string): string {
+  return `${slug}--model`;
+}
+
 /** The registry: the runtime watches these by label. Indented, so that a diff shows what changed. */
 export function definitionConfigMap(context: Context): KubeObject {
   const { spec } = context;
-  const metadata = metadataOf(context, `${spec.slug}--model`, undefined, {
+  const metadata = metadataOf(context, definitionName(spec.slug), undefined, {
     labels: { [DEFINITION_LABEL]: 'true' },
     annotations: SERVER_SIDE_APPLY,
   });

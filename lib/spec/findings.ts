@@ -236,6 +236,24 @@ const cpuLimitRule: FindingRule = {
     }),
 };
 
+const batchingIdempotent: FindingRule = {
+  id: 'batching-idempotent',
+  severity: 'warning',
+  check: ({ arms, inference }) =>
+    inference.batching === undefined ||
+    inference.idempotent ||
+    arms.every(({ server }) => server.kind === 'onnx')
+      ? []
+      : [
+          {
+            path: 'inference.batching',
+            reason:
+              'requests that go together are called again one by one when that fails, so those that may not be sent twice go alone: batching does nothing',
+            fix: 'set inference.idempotent to true, or leave batching out',
+          },
+        ],
+};
+
 /** Every rule, in the order they are reported. */
 export const FINDING_RULES: readonly FindingRule[] = [
   gracePeriod,
@@ -248,6 +266,7 @@ export const FINDING_RULES: readonly FindingRule[] = [
   cohortKey,
   secretLiteral,
   sleepBinary,
+  batchingIdempotent,
 ];
 
 function waiverFindings(spec: ModelSpec, today: string | undefined): Finding[] {

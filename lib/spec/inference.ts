@@ -31,14 +31,14 @@ export const cohortSchema = z
 
 export const batchingSchema = z
   .strictObject({
-    maxSize: z.int().min(2).max(1024).describe('Most requests in one call to the server.'),
+    maxSize: z.int().min(2).max(1024).describe('Most rows in one call to the server.'),
     maxDelayMs: z
       .int()
       .min(0)
       .max(1000)
       .describe('Longest wait for more requests, in milliseconds.'),
   })
-  .describe('Server-side micro-batching; opt in.');
+  .describe('Requests of equal shape go to the server in one call; opt in.');
 
 export const inferenceSchema = z
   .strictObject({

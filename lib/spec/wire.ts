@@ -178,9 +178,14 @@ export function fromWire(wire: unknown): unknown {
   return eachCandidate(gpuFromWire(renamed), gpuFromWire);
 }
 
+/** Any value of a schema with the names that configuration files use; undefined fields are left out. */
+export function wireOf(schema: z.core.$ZodType, value: object): Readonly<Record<string, unknown>> {
+  const clean = JSON.parse(JSON.stringify(value)) as Plain;
+  return convert(schema, clean, renamer(wireName, []), []) as Plain;
+}
+
 /** Renames definition fields to wire fields; undefined fields are left out. `fromWire` undoes it. */
 export function toWire(model: ModelInput): WireModel {
-  const clean = JSON.parse(JSON.stringify(model)) as Plain;
-  const wire = convert(modelSchema, clean, renamer(wireName, []), []);
+  const wire = wireOf(modelSchema, model);
   return eachCandidate(gpuToWire(wire), gpuToWire) as WireModel;
 }

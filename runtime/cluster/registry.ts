@@ -146,7 +146,7 @@ export function applyTo(all: ReadonlyMap<string, Stored>, proposal: Proposal): A
 }
 
 /** @throws ClusterError MODEL_NOT_FOUND */
-export function findStored(all: ReadonlyMap<string, Stored>, id: string): Stored {
+export function findStored<Kept>(all: ReadonlyMap<string, Kept>, id: string): Kept {
   const found = all.get(id);
   if (found !== undefined) return found;
   throw new ClusterError(
@@ -183,7 +183,7 @@ export function desiredOf({ scaling }: Arm, asked: number): number {
  * @throws ClusterError
  */
 export function checkScale(
-  { id, deleting, state }: Stored,
+  { id, deleting, state }: Pick<Stored, 'id' | 'deleting' | 'state'>,
   arm: string,
   { from }: Rescaling,
   desired: number | undefined,

@@ -3,6 +3,7 @@ import { findingsOf, inForm, modelSchema } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { holds, mayUse } from '../auth';
 import type { ModelRecord } from '../cluster/port';
+import { presumedFields } from '../core/policy';
 import type { Context } from './context';
 import { Problem } from './problem';
 
@@ -11,23 +12,6 @@ export interface Warning {
   readonly path: string;
   readonly message: string;
   readonly fix: string;
-}
-
-/** Fields by which a definition could reach beyond its own model: they change what a container is and runs. */
-const ADMIN_FIELDS = ['overrides', 'command'] as const;
-
-function isSet(value: unknown): boolean {
-  return value !== undefined && Object.keys(value as object).length > 0;
-}
-
-/** Fields that need `admin` and that this caller would set or change. */
-function presumed(
-  spec: ModelSpec,
-  previous: ModelRecord | undefined,
-): (typeof ADMIN_FIELDS)[number][] {
-  const same = (field: string): boolean =>
-    JSON.stringify(spec.definition[field]) === JSON.stringify(previous?.spec.definition[field]);
-  return ADMIN_FIELDS.filter((field) => isSet(spec.definition[field]) && !same(field));
 }
 
 /** @throws Problem FORBIDDEN */
@@ -76,7 +60,7 @@ export function admit(
   previous?: ModelRecord,
 ): readonly Warning[] {
   requireModel(caller, given.id);
-  const fields = presumed(given, previous);
+  const fields = presumedFields(given, previous?.spec);
   if (fields.length > 0) requireAdmin(caller, fields.join(' and '));
   const today = new Date(clock.now()).toISOString().slice(0, 10);
   const findings = findingsOf(given, { environment, previous: previous?.spec, today });

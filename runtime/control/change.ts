@@ -1,5 +1,6 @@
 import type { ModelSpec } from '../../lib/spec';
 import type { Caller } from '../auth';
+import { holds } from '../auth';
 import type { ModelRecord, ModelState } from '../cluster/port';
 import { ClusterError } from '../cluster/port';
 import { stateOf } from '../core/build';
@@ -14,7 +15,7 @@ import { READ_YOUR_WRITES_MS } from './world';
 export const MANAGER = 'rest';
 
 /** How often a change is made again because somebody else was faster. */
-const MAX_ATTEMPTS = 3;
+export const MAX_ATTEMPTS = 3;
 
 /** What a change wants to become of a model. */
 export interface Wanted {
@@ -112,6 +113,7 @@ async function attempt(
     manager: MANAGER,
     ifRevision: record.revision,
     force: takesOver(asker),
+    admin: holds(asker.caller, 'admin'),
     ...(state !== undefined && { state }),
   });
   await seen(context, spec.id, revision);
@@ -126,7 +128,8 @@ export async function seen({ world }: Context, id: string, revision: number): Pr
   );
 }
 
-function lost(error: unknown): boolean {
+/** Somebody else came first. */
+export function lost(error: unknown): boolean {
   return error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
 }
 

@@ -8,7 +8,6 @@ import type { World } from './world';
 export interface Context extends ControlOptions {
   readonly world: World;
   readonly routers: Routers;
-  readonly namespaceOf: (model: string) => string | undefined;
   /** What this router says of itself. */
   readonly ownLoad: () => RouterLoad;
   /** Changes of one model, one after the other. */

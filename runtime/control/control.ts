@@ -56,12 +56,10 @@ export function createControl(options: ControlOptions): Control {
       onTableSwap?.(swapped);
     },
   });
-  const { namespaceOf = () => options.environment.namespace } = options;
   const context: Context = {
     ...options,
     world,
     routers,
-    namespaceOf,
     ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
     locks: createTurns(),
     removing: new Set(),

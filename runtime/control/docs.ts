@@ -59,6 +59,8 @@ async function asset(context: Context, name: string): Promise<readonly [Buffer, 
 
 function send(response: Response, type: string, body: string | Buffer): void {
   response.setHeader('content-type', type);
+  // Said here, for an answer to HEAD writes nothing that could be counted.
+  response.setHeader('content-length', Buffer.byteLength(body));
   response.end(body);
 }
 

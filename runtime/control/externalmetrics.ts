@@ -69,13 +69,13 @@ function itemsOf(
   metricName: string,
   requirements: readonly Requirement[],
 ): readonly object[] {
-  const { world, clock, ownLoad, routers, namespaceOf } = context;
+  const { world, clock, ownLoad, routers, environment } = context;
   const read = METRICS.get(metricName);
   const now = clock.now();
   const own = ownLoad();
   const others = routers.others() ?? [];
   const arms = [...world.snapshot().models.values()]
-    .filter(({ spec }) => namespaceOf(spec.id) === namespace)
+    .filter((record) => (record.namespace ?? environment.namespace) === namespace)
     .flatMap(({ spec }) => spec.arms.map(({ name }) => ({ spec, name })));
   return arms.flatMap(({ spec, name }) => {
     const metricLabels = { [MODEL_LABEL]: spec.slug, [ARM_LABEL]: name };

@@ -84,8 +84,6 @@ export interface ControlOptions {
   readonly withArtifacts?: (spec: ModelSpec) => ModelSpec;
   /** The routers of this service; absent: it is the only one. */
   readonly routers?: Routers;
-  /** The namespace that a model's objects are in; absent: the environment's for all. */
-  readonly namespaceOf?: (model: string) => string | undefined;
   /** Event-loop delay; measured when absent. */
   readonly eventLoop?: EventLoop;
   /** Folder with the files of the /docs page; from swagger-ui-dist when absent. */

@@ -1,6 +1,6 @@
 import type { ModelRecord, ModelState } from '../cluster/port';
 import type { Asker } from './change';
-import { requireMatch, requireStaying } from './change';
+import { lost, MAX_ATTEMPTS, requireMatch, requireStaying } from './change';
 import type { Context } from './context';
 import { READ_YOUR_WRITES_MS } from './world';
 
@@ -23,11 +23,20 @@ export function rememberModel(
   { ifMatch }: Pick<Asker, 'ifMatch'>,
   want: (record: ModelRecord) => Omit<ModelState, 'hash'>,
 ): Promise<ModelRecord> {
-  return context.locks.run(id, async () => {
-    const record = context.world.findModel(id);
-    requireStaying(record);
-    requireMatch(ifMatch, record);
-    await remember(context, record, want(record));
-    return record;
+  const { world, locks } = context;
+  return locks.run(id, async () => {
+    for (let left = MAX_ATTEMPTS; ; left -= 1) {
+      const record = world.findModel(id);
+      requireStaying(record);
+      requireMatch(ifMatch, record);
+      try {
+        await remember(context, record, want(record));
+        return record;
+      } catch (error) {
+        if (!lost(error) || left <= 1) throw error;
+        // Another router decided something at the same moment: look again, then decide.
+        await world.until(({ models }) => models.get(id) !== record, READ_YOUR_WRITES_MS);
+      }
+    }
   });
 }

@@ -55,7 +55,7 @@ const isAsleep = ({ desired, current }: ArmRecord): boolean => desired === 0 && 
 /** A cause alone is no failure: a replica that still loads its model has one too. */
 function hasFailed(record: ModelRecord, arm: ArmRecord): boolean {
   const broken = newestFailed(record, arm);
-  if (arm.ready > 0) return broken && isRolling(arm);
+  if (arm.ready > 0) return (broken || arm.why !== undefined) && isRolling(arm);
   return arm.desired > 0 && (broken || arm.why !== undefined);
 }
 

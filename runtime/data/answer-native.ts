@@ -1,17 +1,19 @@
+import { answerEvents, wantsEvents } from './answer-events';
 import type { ItemResult } from './batch';
 import { inferBatch, inferInTurn } from './batch';
 import type { CallBase } from './calling';
 import { modelOf, namedArm } from './choose';
 import { Refusal } from './errors';
+import { envelope } from './envelope';
 import type { Inferred } from './infer';
 import { infer } from './infer';
 import type { ModelRoute } from '../core/table';
 import { JSON_TYPE, ownHeaders } from './headers';
-import { writeJson } from './protocols/exact';
+import { nativeTogether } from './joining';
 import { parseText } from './protocols/json';
 import type { NativeCall, NativeItem } from './protocols/native';
 import { parseBatch, parseCall } from './protocols/native';
-import { outputValue, RawJson, splicedCall } from './protocols/splice';
+import { outputValue, splicedCall } from './protocols/splice';
 import type { Plane, Request } from './request';
 import { authenticated, baseOf, objectOf, seconds, sendJson } from './request';
 
@@ -36,21 +38,6 @@ function nativeCall(text: string): NativeCall {
   return Object.assign(item, { timeoutMs: undefined, priority: 'normal' as const });
 }
 
-/**
- * The body of the answer; an output that was not taken apart is not put together again. Ids are
- * such that they stand in JSON as they are.
- */
-function envelope(request: Request, id: string, done: Inferred, now: number): string {
-  const { output, confidence, version } = done;
-  const text = output instanceof RawJson ? output.text : writeJson(output);
-  return (
-    `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
-    `"model_version":${JSON.stringify(version)},"output_data":${text},` +
-    `"confidence":${confidence},"processing_time":${seconds(now - request.began)},` +
-    `"timestamp":"${new Date(now).toISOString()}"}`
-  );
-}
-
 export async function answerNative(plane: Plane, request: Request, id: string): Promise<void> {
   const { exchange, tracing } = request;
   const caller = authenticated(plane, exchange, id);
@@ -63,13 +50,16 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
     priority: call.priority,
     timeoutMs: call.timeoutMs ?? base.timeoutMs,
   };
-  const done = await infer(plane.inferring, timed, call);
+  if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
+  const own = nativeTogether(plane.joiner, plane.inferring, timed, call);
+  const done = await infer(plane.inferring, own, call);
   const body = envelope(request, id, done, plane.clock.now());
+  exchange.account?.answering(done.arm, done.version);
   exchange.answer(200, JSON_TYPE + ownHeaders(tracing, done), body);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
   const outputOf = (one: Inferred): unknown => outputValue(one.output);
-  const ask = async (own: CallBase) => [outputOf(await infer(plane.inferring, own, call))];
+  const ask = async (named: CallBase) => [outputOf(await infer(plane.inferring, named, call))];
   const mirrored = { bytes, live: () => [outputOf(done)], ask };
   plane.shadows.mirror(mirrored, timed, tracing.requestId);
 }

@@ -1,29 +1,25 @@
 import type { Caller } from '../auth/port';
-import { holds } from '../auth/port';
-import type { ModelRoute } from '../core/table';
+import { answerAbout, answerReady, versionsOf } from './answer-about';
+import { answerMixed, answerTranslated } from './answer-crossing';
 import type { CallBase } from './calling';
 import { armOfVersion, modelOf, namedArm } from './choose';
 import { Refusal } from './errors';
 import type { Passed, Passing } from './forward';
-import { checkSpoken, forward, targetOf } from './forward';
-import { callerHeaders, JSON_TYPE, ownHeaders, withoutHeaders } from './headers';
+import { forward, targetOf } from './forward';
+import { callerHeaders, withoutHeaders } from './headers';
 import { parsedAnswer } from './infer';
-import { isServing } from './lists';
+import { passingTogether } from './joining';
 import { isLookup, lookUp } from './lookup';
 import { collecting, isMirrored, mirrored } from './mirror';
+import type { Understood } from './offers';
+import { understood } from './offers';
 import { writeJson } from './protocols/exact';
 import { inflated, isPlain, parseObject } from './protocols/json';
 import type { Plane, Request } from './request';
 import { authenticated, baseOf } from './request';
+import { phrased } from './ways';
 
-// Calls whose bytes pass as they are: V2, V1, OpenAI.
-
-/** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
-function answerReady({ exchange, tracing }: Request, model: ModelRoute, arm?: string): void {
-  const ready = isServing(model, arm);
-  const headers = JSON_TYPE + ownHeaders(tracing);
-  exchange.answer(ready ? 200 : 503, headers, JSON.stringify({ name: model.id, ready }));
-}
+// Calls of V2, V1 and OpenAI: their bytes pass as they are where the server speaks that.
 
 export function answerPassing(
   plane: Plane,
@@ -39,46 +35,56 @@ export function answerPassing(
       ? namedArm(exchange, model, caller)
       : armOfVersion(model, version, caller);
   if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, arm);
-  checkSpoken(model, route, arm);
+  const who = understood(model, route, arm);
   const base = baseOf(plane, request, model, arm);
   const target = targetOf(route, exchange.query);
-  if (isLookup(route)) return answerLookup(plane, request, route, base, target, caller);
+  if (isLookup(route)) {
+    if (who === 'none') return answerAbout(plane, request, route, base, caller);
+    return answerLookup(plane, request, route, base, target, caller);
+  }
+  const send = SEND[who];
   const body = exchange.body(model.inference.maxBodyBytes);
-  if (Buffer.isBuffer(body)) return pass(plane, request, route, base, target, body);
-  return body.then((later) => pass(plane, request, route, base, target, later));
+  if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
+  return body.then((later) => send(plane, request, route, base, target, later));
 }
+
+type Send = (
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+) => Promise<void> | void;
+
+/** How a call reaches its model, by who understands it as it is. */
+const SEND: Readonly<Record<Understood, Send>> = {
+  all: pass,
+  some: answerMixed,
+  none: answerTranslated,
+};
 
 function pass(
   plane: Plane,
-  { exchange, tracing, fail }: Request,
+  request: Request,
   route: Passing,
   base: CallBase,
   target: string,
   body: Buffer,
 ): void {
+  const { exchange, tracing, fail } = request;
+  const own = passingTogether(plane.joiner, base, route, exchange, body, target);
   if (!isMirrored(route, base)) {
-    return forward(plane.inferring, base, exchange, { target, body, tracing }, { failed: fail });
+    return forward(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
   }
   const collect = collecting(plane.limits.shadowBytes);
   const passed = (answer: Passed | undefined): void => {
     if (answer === undefined || answer.status >= 300) return;
-    const copy = mirrored(plane.inferring, route, target, body, answer);
-    plane.shadows.mirror(copy, base, tracing.requestId);
+    const call = phrased(plane, request, route, base, target, body);
+    plane.shadows.mirror(mirrored(plane.inferring, call, answer), base, tracing.requestId);
   };
   const forwarding = { target, body, tracing, collect };
-  forward(plane.inferring, base, exchange, forwarding, { passed, failed: fail });
-}
-
-/**
- * The versions a caller may meet, and with the scope arms the ones it may ask for: what runs on
- * one replica is not all there is.
- */
-function versionsOf({ arms, shares }: ModelRoute, caller: Caller): readonly string[] {
-  const taking = new Set(shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm));
-  const seen = [...arms.values()].filter(
-    ({ name, replicas }) => replicas.length > 0 && (taking.has(name) || holds(caller, 'arms')),
-  );
-  return [...new Set(seen.map(({ version }) => version))];
+  forward(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
 }
 
 function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {
@@ -98,6 +104,7 @@ async function answerLookup(
   const { status, fields } = answered;
   const own = callerHeaders(fields, tracing, { arm: arm.name, version: replica.version });
   const headers = withoutHeaders(own, (name) => name === 'content-length');
+  exchange.account?.answering(arm.name, replica.version);
   const told =
     route.kind === 'v2' && status === 200
       ? withVersions(body, versionsOf(base.model, caller))
@@ -123,8 +130,9 @@ export async function answerOpenai(
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);
-  checkSpoken(model, route, arm);
+  const who = understood(model, route, arm);
   const base = baseOf(plane, request, model, arm);
   const target = targetOf(route, exchange.query);
-  pass(plane, request, route, base, target, raw);
+  const send = SEND[who];
+  return send(plane, request, route, base, target, raw);
 }

@@ -1,14 +1,14 @@
-import type { ArmRoute, ModelRoute } from '../core/table';
+import { chunksOf, lanesOf } from '../core/chunks';
 import type { CallBase } from './calling';
 import { callBuffered, CallerGone } from './calling';
 import { Refusal } from './errors';
 import type { Inferred, Inferring } from './infer';
 import { infer, noAnswer, parsedAnswer, refusalOf } from './infer';
-import { nativeTarget } from './protocols';
 import { writeJson } from './protocols/exact';
 import { isPlain } from './protocols/json';
 import type { NativeItem } from './protocols/native';
-import { parseItem, readResult } from './protocols/native';
+import { parseItem, readItem } from './protocols/native';
+import { nativeTarget } from './protocols/target';
 
 /** What became of one item; never a rejection. */
 export type ItemResult = Inferred | Refusal;
@@ -19,20 +19,11 @@ interface Placed {
   readonly item: NativeItem;
 }
 
-const readyOf = ({ replicas }: ArmRoute): number =>
-  replicas.filter(({ terminating }) => !terminating).length;
-
-/** As many parts as there are replicas to work at once; the arm is chosen later, all have about as many. */
-function chunkCount(model: ModelRoute, items: number): number {
-  const most = Math.max(1, ...[...model.arms.values()].map(readyOf));
-  return Math.min(items, most);
-}
-
-/** `[0 1 2 3 4]` in 2 → `[0 1 2] [3 4]` */
-function chunksOf(items: readonly Placed[], count: number): readonly (readonly Placed[])[] {
-  const size = Math.ceil(items.length / Math.max(1, count));
-  const starts = Array.from({ length: Math.ceil(items.length / size) }, (_, at) => at * size);
-  return starts.map((start) => items.slice(start, start + size));
+/** Consecutive items, and the slots they may use when they have to go one by one. */
+interface Part {
+  readonly items: readonly Placed[];
+  readonly base: CallBase;
+  readonly lanes: number;
 }
 
 function asRefusal(error: unknown): Refusal {
@@ -42,13 +33,9 @@ function asRefusal(error: unknown): Refusal {
 }
 
 function itemResult(value: unknown, from: Pick<Inferred, 'arm' | 'version'>, model: string) {
-  const { error } = isPlain(value) ? value : {};
-  if (error !== undefined) {
-    const message = isPlain(error) ? error['message'] : error;
-    return new Refusal('INVALID_REQUEST', typeof message === 'string' ? message : 'refused');
-  }
-  const output = readResult(value);
-  return output === undefined ? noAnswer(model) : { ...output, ...from };
+  const output = readItem(value);
+  if (output === undefined) return noAnswer(model);
+  return output instanceof Refusal ? output : { ...output, ...from };
 }
 
 /** The table was swapped meanwhile, and the arm has another server now. */
@@ -84,31 +71,86 @@ async function callChunk(
 }
 
 /** Do all arms that may be chosen take several items in one call? */
-function takesChunks({ model: { arms, id }, arm: named }: CallBase): boolean {
+function takesChunks({ model: { arms, id }, arm: named, planned }: CallBase): boolean {
+  const only = named ?? planned?.arm;
   return [...arms.values()]
-    .filter(({ name }) => named === undefined || name === named)
+    .filter(({ name }) => only === undefined || name === only)
     .every((arm) => nativeTarget(arm, id, 'batch_inference') !== undefined);
 }
 
-async function oneByOne(inferring: Inferring, base: CallBase, chunk: readonly Placed[]) {
-  return Promise.all(
-    chunk.map(({ item }) => infer(inferring, { ...base, items: 1 }, item).catch(asRefusal)),
+/** Calls for each item, as many at a time as there are lanes: a batch leaves the queue to others. */
+async function inLanes<T>(
+  items: readonly T[],
+  lanes: number,
+  run: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < items.length) {
+      next += 1;
+      await run(items[next - 1] as T);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, lane));
+}
+
+/** All that is done for a batch has one deadline. */
+type Timed = (base: CallBase) => CallBase;
+
+function tooLate(): Refusal {
+  return new Refusal(
+    'INFERENCE_TIMEOUT',
+    'the time of the batch was over before the turn of this item; allow more time, or send fewer items',
   );
 }
 
-async function runChunk(
+async function oneByOne(
   inferring: Inferring,
-  base: CallBase,
-  chunk: readonly Placed[],
+  { items, base, lanes }: Part,
+  timed: Timed,
 ): Promise<readonly ItemResult[]> {
-  if (!takesChunks(base)) return oneByOne(inferring, base, chunk);
+  const results = new Map<Placed, ItemResult>();
+  await inLanes(items, lanes, async (placed) => {
+    const own = { ...timed(base), items: 1, planned: base.planned && { arm: base.planned.arm } };
+    const isOver = own.timeoutMs === 0;
+    const result = isOver ? tooLate() : await infer(inferring, own, placed.item).catch(asRefusal);
+    results.set(placed, result);
+  });
+  return items.map((placed) => results.get(placed) ?? noAnswer(base.model.id));
+}
+
+async function runPart(
+  inferring: Inferring,
+  part: Part,
+  timed: Timed,
+): Promise<readonly ItemResult[]> {
+  const { items, base } = part;
   try {
-    const results = await callChunk(inferring, base, chunk);
-    return results ?? (await oneByOne(inferring, base, chunk));
+    const together = takesChunks(base) ? await callChunk(inferring, timed(base), items) : undefined;
+    return together ?? (await oneByOne(inferring, part, timed));
   } catch (error) {
     const refusal = asRefusal(error);
-    return chunk.map(() => refusal);
+    return items.map(() => refusal);
   }
+}
+
+/** The arm of the whole batch is decided here, once, and what each of its replicas gets. */
+function partsOf(
+  { dispatcher }: Inferring,
+  base: CallBase,
+  items: readonly Placed[],
+): readonly Part[] {
+  const plan = dispatcher.plan(base);
+  if (plan === undefined) return [{ items, base, lanes: 1 }];
+  const { arm, rooms } = plan;
+  const planned = { ...base, planned: { arm: arm.name } };
+  if (!takesChunks(planned)) return [{ items, base: planned, lanes: lanesOf(rooms) }];
+  let from = 0;
+  return chunksOf(items.length, rooms).map(({ replica, items: size, lanes }) => {
+    const own = items.slice(from, from + size);
+    from += size;
+    return { items: own, base: { ...base, planned: { arm: arm.name, replica } }, lanes };
+  });
 }
 
 /**
@@ -128,11 +170,12 @@ export async function inferBatch(
     else good.push({ index, item });
   }
   if (good.length === 0) return results;
-  const chunks = chunksOf(good, chunkCount(base.model, good.length));
+  const end = performance.now() + base.timeoutMs;
+  const timed: Timed = (own) => ({ ...own, timeoutMs: Math.max(0, end - performance.now()) });
   await Promise.all(
-    chunks.map(async (chunk) => {
-      const done = await runChunk(inferring, base, chunk);
-      chunk.forEach(({ index }, at) => {
+    partsOf(inferring, base, good).map(async (part) => {
+      const done = await runPart(inferring, part, timed);
+      part.items.forEach(({ index }, at) => {
         results[index] = done[at] ?? noAnswer(base.model.id);
       });
     }),

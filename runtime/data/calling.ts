@@ -3,8 +3,9 @@ import type { Priority, TryResult } from '../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import { Refusal } from './errors';
 import type { Answered, Broken, HeaderText, Signal } from './exchange';
+import type { Fields } from './http/fields';
 import type { Limits } from './limits';
-import type { Attempt, Dispatcher, Job, JobResult, Tried } from './job';
+import type { Attempt, Dispatcher, Job, JobResult, Planned, Tried, Unanswered } from './job';
 import type { Upstream } from './upstream';
 import { collect } from './upstream';
 
@@ -23,7 +24,9 @@ export interface CallBase {
   /** 32 hex digits of W3C Trace Context, for exemplars. */
   readonly traceId?: string | undefined;
   /** See `Job`. */
-  readonly isAside?: boolean | undefined;
+  readonly isJoint?: boolean | undefined;
+  readonly planned?: Planned | undefined;
+  readonly gather?: Job['gather'];
 }
 
 /** What is sent to one replica. */
@@ -31,6 +34,8 @@ export interface Asked {
   readonly method: string;
   readonly target: string;
   readonly body: Buffer | undefined;
+  /** Lines beside those of the call, for bodies that differ from try to try. */
+  readonly headers?: HeaderText | undefined;
 }
 
 export type Ask = (attempt: Attempt) => Promise<Asked> | Asked;
@@ -47,10 +52,7 @@ export class CallerGone extends Error {
 }
 
 /** The error a job that got no answer ends in. */
-export function failureOf(
-  result: Exclude<JobResult, { kind: 'answered' }>,
-  model: string,
-): Refusal | CallerGone {
+export function failureOf(result: Unanswered, model: string): Refusal | CallerGone {
   if (result.kind === 'refused') {
     const { reason, retryAfterSeconds } = result;
     return new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
@@ -95,6 +97,7 @@ export interface Reply {
   readonly arm: ArmRoute;
   readonly replica: Replica;
   readonly status: number;
+  readonly fields: Fields;
   readonly body: Buffer;
 }
 
@@ -107,7 +110,9 @@ export abstract class Call implements Job {
   readonly timeoutMs: number;
   readonly items: number;
   readonly traceId: string | undefined;
-  readonly isAside: boolean | undefined;
+  readonly isJoint: boolean | undefined;
+  readonly planned: Planned | undefined;
+  readonly gather: Job['gather'];
   readonly signal: Signal;
 
   constructor(
@@ -122,7 +127,9 @@ export abstract class Call implements Job {
     this.timeoutMs = base.timeoutMs;
     this.items = base.items;
     this.traceId = base.traceId;
-    this.isAside = base.isAside;
+    this.isJoint = base.isJoint;
+    this.planned = base.planned;
+    this.gather = base.gather;
     this.signal = base.signal;
   }
 
@@ -132,13 +139,16 @@ export abstract class Call implements Job {
 
   /** Puts it to one replica. This is told the answer. */
   protected send(
-    { replica, remainingMs: timeoutMs }: Attempt,
-    { method, target, body }: Asked,
+    { replica, remainingMs: timeoutMs, given }: Attempt,
+    { method, target, body, headers: more = '' }: Asked,
     asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
   ): void {
-    const { headers, signal } = this;
+    if (given !== undefined) return asker.answered(given);
+    const { signal, replayable } = this;
+    const headers = this.headers + more;
+    const repeatable = replayable && this.model.inference.idempotent;
     this.calling.upstream.send(
-      { replica, method, target, headers, body, timeoutMs, signal },
+      { replica, method, target, headers, body, timeoutMs, signal, repeatable },
       asker,
     );
   }
@@ -146,59 +156,90 @@ export abstract class Call implements Job {
   protected get headers(): HeaderText {
     return this.base.headers;
   }
+
+  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
+  protected prepare<T>(
+    make: () => T | Promise<T>,
+    tried: Tried,
+    put: (made: T) => void,
+    cannot: (reason: unknown) => void,
+  ): void {
+    const refused = (reason: unknown): void => {
+      cannot(reason);
+      tried.settled({ kind: 'aborted' });
+    };
+    let made: T | Promise<T>;
+    try {
+      made = make();
+    } catch (error) {
+      return refused(error);
+    }
+    if (made instanceof Promise) made.then(put, refused);
+    else put(made);
+  }
+
+  /** A try is over with its last byte: cut off before that, it can be made again. */
+  protected readWhole(
+    { remainingMs }: Attempt,
+    began: number,
+    answered: Answered,
+    tried: Tried,
+    keep: (body: Buffer) => void,
+  ): void {
+    const { status } = answered;
+    const left = Math.max(0, remainingMs - (performance.now() - began));
+    collect(answered, this.calling.limits.answerBytes, left, (body) => {
+      if (!Buffer.isBuffer(body)) {
+        return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
+      }
+      keep(body);
+      tried.settled({ kind: 'answered', status });
+      tried.finished({ kind: 'answered', status });
+    });
+  }
 }
 
+/** How a call ended whose answer is read whole. */
+export type Ended =
+  | { readonly kind: 'reply'; readonly reply: Reply; readonly tries: number }
+  | { readonly kind: 'none'; readonly result: Unanswered }
+  /** It could not be asked: the caller's fault, or ours. */
+  | { readonly kind: 'fault'; readonly reason: unknown };
+
 /** A call whose answer is read whole before it is given out. */
-class BufferedCall extends Call {
+export class BufferedCall extends Call {
   private current: Omit<Reply, 'arm'> | undefined;
-  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
   private fault: { readonly reason: unknown } | undefined;
 
   constructor(
     calling: Calling,
     base: CallBase,
     private readonly ask: Ask,
-    private readonly resolve: (reply: Reply) => void,
-    private readonly reject: (error: unknown) => void,
+    private readonly end: (ended: Ended) => void,
   ) {
     super(calling, base, true);
   }
 
   attempt(one: Attempt, tried: Tried): void {
-    let asked: Asked | Promise<Asked>;
-    try {
-      asked = this.ask(one);
-    } catch (error) {
-      return this.cannotAsk(error, tried);
-    }
-    if (!(asked instanceof Promise)) return this.put(one, asked, tried);
-    asked.then(
-      (later) => this.put(one, later, tried),
-      (error: unknown) => this.cannotAsk(error, tried),
+    const cannot = (reason: unknown): void => {
+      this.fault = { reason };
+    };
+    this.prepare(
+      () => this.ask(one),
+      tried,
+      (asked) => this.put(one, asked, tried),
+      cannot,
     );
   }
 
-  private cannotAsk(reason: unknown, tried: Tried): void {
-    this.fault = { reason };
-    tried.settled({ kind: 'aborted' });
-  }
-
-  /** A try is over with its last byte: cut off before that, it can be made again. */
   private put(one: Attempt, asked: Asked, tried: Tried): void {
     const began = performance.now();
     this.send(one, asked, {
-      answered: (answered) => {
-        const { status } = answered;
-        const left = Math.max(0, one.remainingMs - (performance.now() - began));
-        collect(answered, this.calling.limits.answerBytes, left, (body) => {
-          if (!Buffer.isBuffer(body)) {
-            return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
-          }
-          this.current = { replica: one.replica, status, body };
-          tried.settled({ kind: 'answered', status });
-          tried.finished({ kind: 'answered', status });
-        });
-      },
+      answered: (answered) =>
+        this.readWhole(one, began, answered, tried, (body) => {
+          const { status, fields } = answered;
+          this.current = { replica: one.replica, status, fields, body };
+        }),
       broken: (why) => tried.settled(why),
     });
   }
@@ -208,11 +249,15 @@ class BufferedCall extends Call {
   }
 
   over(result: JobResult): void {
-    const { current, fault, model } = this;
-    if (fault !== undefined) this.reject(fault.reason);
-    else if (result.kind !== 'answered') this.reject(failureOf(result, model.id));
-    else if (current === undefined) this.reject(new Error('a job was answered without a try'));
-    else this.resolve({ arm: result.arm, ...current });
+    const { current, fault } = this;
+    if (fault !== undefined) return this.end({ kind: 'fault', reason: fault.reason });
+    if (result.kind !== 'answered') return this.end({ kind: 'none', result });
+    if (current === undefined) {
+      const reason = new Error('a job was answered without a try');
+      return this.end({ kind: 'fault', reason });
+    }
+    const { arm, tries } = result;
+    this.end({ kind: 'reply', reply: { arm, ...current }, tries });
   }
 }
 
@@ -221,7 +266,12 @@ class BufferedCall extends Call {
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
 export function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
-  return new Promise((resolve, reject) =>
-    calling.dispatcher.start(new BufferedCall(calling, base, ask, resolve, reject)),
-  );
+  return new Promise((resolve, reject) => {
+    const end = (ended: Ended): void => {
+      if (ended.kind === 'reply') resolve(ended.reply);
+      else if (ended.kind === 'fault') reject(ended.reason);
+      else reject(failureOf(ended.result, base.model.id));
+    };
+    calling.dispatcher.start(new BufferedCall(calling, base, ask, end));
+  });
 }

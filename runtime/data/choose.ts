@@ -2,7 +2,7 @@ import type { Caller } from '../auth/port';
 import { holds } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import { Refusal } from './errors';
-import type { Exchange } from './exchange';
+import type { Incoming } from './exchange';
 
 // Which model a request is for, and which arm when it names one.
 
@@ -21,7 +21,7 @@ function requireArms(caller: Caller, what: string): void {
 
 /** The arm that `x-ai-model-arm` names, for callers who may choose. @throws Refusal */
 export function namedArm(
-  { fields }: Exchange,
+  { fields }: Pick<Incoming, 'fields'>,
   model: ModelRoute,
   caller: Caller,
 ): string | undefined {
@@ -35,7 +35,7 @@ export function namedArm(
 
 /** The arm that runs a version named in a path. @throws Refusal */
 export function armOfVersion(model: ModelRoute, version: string, caller: Caller): string {
-  requireArms(caller, 'a version in the path');
+  requireArms(caller, 'a version by name');
   const all = [...model.arms.values()];
   const arm = all.find((one) => one.version === version);
   if (arm !== undefined) return arm.name;

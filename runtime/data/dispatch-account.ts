@@ -40,7 +40,8 @@ export interface Ticket {
   readonly startedAt: number;
   readonly deadline: number;
   arm: Arm | undefined;
-  seat: Seat | undefined;
+  /** The replica that has it, or had it. */
+  seat: Pick<Seat, 'replica'> | undefined;
   spilled: SpillReason | undefined;
   avoid: { readonly id: string; readonly until: number } | undefined;
   tries: number;
@@ -67,7 +68,7 @@ export function failed(
 
 export function refused(context: Context, ticket: Ticket, reason: ShedReason): JobResult {
   const { arm, job } = ticket;
-  if (arm !== undefined) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
+  if (arm !== undefined && job.isJoint !== true) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
   const waitMs = arm === undefined ? 0 : waitOf(arm, job.priority);
   conclude(context, ticket, ERROR_STATUS[SHED_CODE[reason]], reason);
   return {
@@ -101,8 +102,8 @@ function conclude(context: Context, ticket: Ticket, status: number, shed?: ShedR
   const { arm, failure, spilled, tries, startedAt } = ticket;
   const durationMs = now - startedAt;
   const aborted = status === STATUS_ABORTED;
+  if (ticket.job.isJoint === true) return;
   context.active -= 1;
-  if (ticket.job.isAside === true) return;
   if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };

@@ -4,8 +4,19 @@ import type { Context, Ticket } from './dispatch-account';
 import { openSeats, usable } from './dispatch-seats';
 import type { ArmState, ModelState } from './dispatch-state';
 import type { Waiter } from './dispatch-wait';
+import type { Choosing } from './job';
 
 type Arm = ArmState<Waiter>;
+
+/** For whom an arm is chosen, and what is to be remembered of it. */
+interface Chosen extends Pick<Ticket, 'spilled'> {
+  readonly job: Choosing;
+}
+
+function listedArm(model: ModelState<Waiter>, name: string): Arm | undefined {
+  const arm = model.arms.get(name);
+  return arm?.listed === true ? arm : undefined;
+}
 
 /**
  * The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to
@@ -14,13 +25,12 @@ type Arm = ArmState<Waiter>;
 export function chooseFor(
   context: Context,
   model: ModelState<Waiter>,
-  ticket: Ticket,
+  ticket: Chosen,
 ): Arm | undefined {
   const { job } = ticket;
-  if (job.arm !== undefined) {
-    const named = model.arms.get(job.arm);
-    return named?.listed === true ? named : undefined;
-  }
+  if (job.arm !== undefined) return listedArm(model, job.arm);
+  const planned = job.planned && listedArm(model, job.planned.arm);
+  if (planned !== undefined) return planned;
   const { choice, credits } = chooseArm(model.route, job.cohortKey, model.credits);
   model.credits = credits;
   const chosen = model.arms.get(choice.arm);

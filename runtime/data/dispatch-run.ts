@@ -9,6 +9,7 @@ import { chooseFor } from './dispatch-choose';
 import { hasHope, judge, learnCost } from './dispatch-seats';
 import type { ArmState, ModelState, Seat } from './dispatch-state';
 import { forgetIdle } from './dispatch-state';
+import { Together } from './dispatch-together';
 import type { Sent } from './dispatch-unanswered';
 import type { Clock, Placed, Waiter } from './dispatch-wait';
 import { drain, onAbort, seek } from './dispatch-wait';
@@ -24,13 +25,16 @@ type Arm = ArmState<Waiter>;
 export class Run implements Ticket {
   readonly deadline: number;
   arm: Arm | undefined;
-  seat: Seat | undefined;
+  seat: Pick<Seat, 'replica'> | undefined;
   spilled: SpillReason | undefined;
   avoid: { readonly id: string; readonly until: number } | undefined;
   tries = 0;
   queuedMs = 0;
   firstByteMs: number | undefined;
   failure: string | undefined;
+  /** It had its part of a slot before it asks for one. */
+  isAdmitted = false;
+  private hasGathered = false;
   /** The try whose answer the caller gets. */
   private answering: Try | undefined;
   private status = 0;
@@ -47,7 +51,7 @@ export class Run implements Ticket {
     this.job.over(refused(this.context, this, reason));
   }
 
-  private fail(result: Exclude<TryResult, { kind: 'answered' }>): void {
+  fail(result: Exclude<TryResult, { kind: 'answered' }>): void {
     this.job.over(failed(this.context, this, result));
   }
 
@@ -61,18 +65,27 @@ export class Run implements Ticket {
     const now = context.clock.now();
     chosen.lastRequestAt = now;
     if (now >= this.deadline) return this.refuse('deadline');
+    if (job.gather !== undefined && !this.hasGathered) {
+      this.hasGathered = true;
+      return new Together(this, model, chosen).start(job.gather);
+    }
+    this.seek(model, chosen, now);
+  }
+
+  private seek(model: ModelState<Waiter>, chosen: Arm, now: number): void {
+    const { context, job } = this;
     const { tries, avoid, startedAt: since, deadline } = this;
     const mayProbe = tries === 0 && job.replayable && model.route.inference.idempotent;
     const placed = seek(
       context,
       chosen,
       {
-        wish: { items: job.items, mayProbe, avoid },
+        wish: { items: job.items, mayProbe, avoid, planned: job.planned?.replica },
         priority: job.priority,
         signal: job.signal,
         since,
         deadline,
-        again: tries > 0,
+        again: tries > 0 || this.isAdmitted,
       },
       (later) => {
         this.queuedMs += context.clock.now() - now;

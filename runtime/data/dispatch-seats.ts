@@ -1,4 +1,5 @@
 import { busyAfter, costAfter, costAt, spreadAfter, pickTwo, score } from '../core/balance';
+import type { Room } from '../core/chunks';
 import type { Circumstances, Siblings } from '../core/ejection';
 import {
   afterBad,
@@ -28,6 +29,8 @@ export interface Wish {
   readonly mayProbe: boolean;
   /** Replica of the failed try, and until when it is avoided. */
   readonly avoid: { readonly id: string; readonly until: number } | undefined;
+  /** Replica that it was planned for. */
+  readonly planned?: string | undefined;
 }
 
 const isIn = (seat: Seat): boolean => seat.standing.kind === 'in';
@@ -91,7 +94,12 @@ export function takeSeat<W>(
   const free = wish.avoid === undefined ? open.free : open.free.filter(fits);
   const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
   const mean = arm.cost?.mean ?? 0;
-  const seat = asking ?? pickTwo(free, (one) => scoreOf(one, mean, now, arm.model.tuning), random);
+  const planned =
+    wish.planned === undefined
+      ? undefined
+      : free.find(({ replica }) => replica.id === wish.planned);
+  const seat =
+    asking ?? planned ?? pickTwo(free, (one) => scoreOf(one, mean, now, arm.model.tuning), random);
   if (seat === undefined) return undefined;
   if (asking !== undefined) seat.standing = probed(seat.standing);
   seat.inFlight += 1;
@@ -114,6 +122,15 @@ function scoreOf(seat: Seat, mean: number, now: number, tuning: Tuning): number 
 /** Expected milliseconds per item. */
 export function costOf<W>(arm: ArmState<W>, seat: Seat, now: number): number {
   return costAt(seat.cost, arm.cost?.mean ?? seat.cost.ms, now, arm.model.tuning.decayMs);
+}
+
+/** What the replicas of an arm have room for. */
+export function roomsOf<W>(arm: ArmState<W>, now: number): readonly Room[] {
+  return usable(arm).map((seat) => ({
+    replica: seat.replica.id,
+    free: Math.max(0, arm.route.concurrencyPerReplica - seat.inFlight),
+    costMs: costOf(arm, seat, now),
+  }));
 }
 
 /** Is there another replica on which a second try has a chance? One that keeps failing has none. */

@@ -2,12 +2,14 @@ import type { Load } from '../core/load';
 import { countRequest } from '../core/budget';
 import { DEFAULT_TUNING } from '../core/tuning';
 import type { Context, DispatcherOptions } from './dispatch-account';
+import { chooseFor } from './dispatch-choose';
 import { Run } from './dispatch-run';
+import { roomsOf } from './dispatch-seats';
 import type { ArmState, ModelState } from './dispatch-state';
 import { forgetIdle, stateOfModel, syncStates } from './dispatch-state';
 import type { Waiter } from './dispatch-wait';
 import { dismiss, drain } from './dispatch-wait';
-import type { Dispatcher, Job } from './job';
+import type { Choosing, Dispatcher, Job, Plan } from './job';
 import { loadOf } from './load';
 
 export type { DispatcherOptions } from './dispatch-account';
@@ -36,7 +38,10 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
     active: 0,
   };
   return {
-    dispatcher: { start: (job) => start(context, job) },
+    dispatcher: {
+      start: (job) => start(context, job),
+      plan: (choosing) => plan(context, choosing),
+    },
     load: loadOf(context.states, options.table, options.clock.now, () => context.active),
     onTableSwap: () => sync(context),
   };
@@ -65,7 +70,7 @@ function wakeArm(context: Context, model: ModelState<Waiter>, arm: Arm): void {
 function start(context: Context, job: Job): void {
   sync(context);
   const now = context.clock.now();
-  context.active += 1;
+  if (job.isJoint !== true) context.active += 1;
   const run = new Run(context, job, now);
   const route = context.table.current.models.get(job.model.id);
   if (route === undefined) return run.refuse('deleting');
@@ -74,6 +79,17 @@ function start(context: Context, job: Job): void {
     run.arm = model.arms.get(route.shares[0]?.arm ?? '');
     return run.refuse(route.deleting ? 'deleting' : 'stopped');
   }
-  countRequest(model.budget, now);
+  if (job.isJoint !== true) countRequest(model.budget, now);
   run.look(model);
+}
+
+function plan(context: Context, choosing: Choosing): Plan | undefined {
+  sync(context);
+  const now = context.clock.now();
+  const route = context.table.current.models.get(choosing.model.id);
+  if (route === undefined || route.deleting || route.stopped) return undefined;
+  const model = stateOfModel(context.states, route, now, context.tuning);
+  const arm = chooseFor(context, model, { job: choosing, spilled: undefined });
+  if (arm === undefined) return undefined;
+  return { arm: arm.route, rooms: roomsOf(arm, now) };
 }

@@ -50,6 +50,15 @@ export interface Signal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+/** What is known of a request only on its way. */
+export interface Account {
+  readonly asked: (caller: string, model: string | undefined) => void;
+  readonly answering: (arm: string, version: string) => void;
+}
+
+/** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
+export type Incoming = Pick<Exchange, 'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account'>;
+
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
  * it can be exchanged. Nothing waits for a promise that is there already: a turn of the microtask
@@ -66,6 +75,8 @@ export interface Exchange {
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: Signal;
+  /** Who wants to know what becomes of the request; absent where nobody does. */
+  readonly account?: Account | undefined;
   /**
    * The whole body, at once if it is there. Rejects with BodyTooLarge, or any error when the caller
    * breaks off.

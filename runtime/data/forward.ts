@@ -1,9 +1,7 @@
 import type { TryResult } from '../core/outcome';
-import type { ArmRoute, ModelRoute, Replica } from '../core/table';
-import type { Protocol } from '../../lib/spec';
+import type { Replica } from '../core/table';
 import type { Asked, CallBase, Calling } from './calling';
 import { Call, failureOf } from './calling';
-import { Refusal } from './errors';
 import type { Answered, Broken, Exchange, Sent, Source } from './exchange';
 import type { Tracing } from './headers';
 import { callerHeaders } from './headers';
@@ -13,69 +11,6 @@ import type { Route } from './paths';
 
 /** Routes whose bytes pass untouched. */
 export type Passing = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
-
-type V1Call = Extract<Route, { kind: 'v1' }>['call'];
-
-/** Servers whose V1 we know; others get every call and answer for themselves. */
-const V1_CALLS: Readonly<Partial<Record<ArmRoute['server']['kind'], readonly V1Call[]>>> = {
-  onnx: ['predict', 'status', 'metadata'],
-  'tensorflow-serving': ['predict', 'classify', 'regress', 'status', 'metadata'],
-};
-
-const WANTED: Readonly<Record<Passing['kind'], readonly Protocol[]>> = {
-  v2: ['v2'],
-  v1: ['v1', 'tfs'],
-  openai: ['openai'],
-};
-
-/** Does the server know this kind of call? The built-in one speaks V1 beside V2. */
-function knows({ protocol, server }: ArmRoute, kind: Passing['kind']): boolean {
-  return WANTED[kind].includes(protocol) || (kind === 'v1' && server.kind === 'onnx');
-}
-
-/** Does the server understand this very call? */
-export function speaks(arm: ArmRoute, route: Passing): boolean {
-  if (!knows(arm, route.kind)) return false;
-  return route.kind !== 'v1' || V1_CALLS[arm.server.kind]?.includes(route.call) !== false;
-}
-
-const V1_TEXT = (id: string): Readonly<Record<V1Call, string>> => ({
-  predict: `POST /v1/models/${id}:predict`,
-  classify: `POST /v1/models/${id}:classify`,
-  regress: `POST /v1/models/${id}:regress`,
-  explain: `POST /v1/models/${id}:explain`,
-  status: `GET /v1/models/${id}`,
-  metadata: `GET /v1/models/${id}/metadata`,
-});
-
-const CALL_OF: Readonly<Record<Protocol, string>> = {
-  native: 'POST /api/v1/models/{id}/inference',
-  v2: 'POST /v2/models/{id}/infer',
-  v1: 'POST /v1/models/{id}:predict',
-  tfs: 'POST /v1/models/{id}:predict',
-  openai: 'POST /openai/v1/chat/completions',
-};
-
-/** @throws Refusal when no arm that may be chosen understands the call */
-export function checkSpoken(model: ModelRoute, route: Passing, named?: string): void {
-  const arms = [...model.arms.values()].filter(({ name }) => (named ?? name) === name);
-  if (arms.some((arm) => speaks(arm, route))) return;
-  const arm = arms.find((one) => knows(one, route.kind));
-  if (arm !== undefined && route.kind === 'v1') {
-    const { server } = arm;
-    const texts = V1_TEXT(model.id);
-    const calls = (V1_CALLS[server.kind] ?? []).map((call) => texts[call]).join(', ');
-    throw new Refusal(
-      'INVALID_REQUEST',
-      `model ${model.id} runs on ${server.kind}, which has no ${route.call}; it has ${calls}`,
-    );
-  }
-  const protocol = arms[0]?.protocol ?? 'native';
-  throw new Refusal(
-    'INVALID_REQUEST',
-    `model ${model.id} does not speak ${route.kind}, it speaks ${protocol}; call ${CALL_OF[protocol].replace('{id}', model.id)}`,
-  );
-}
 
 /** The path on the server; the version has chosen the arm and is not the server's business. */
 export function targetOf(route: Passing, query: string): string {
@@ -121,8 +56,8 @@ export interface Forwarded {
 }
 
 /** A call whose bytes pass as they are, both ways. */
-class Passage extends Call {
-  private asked: Asked;
+export class Passage extends Call {
+  protected asked: Asked;
   private replica: Replica | undefined;
   private answer: Answered | undefined;
   private tried: Tried | undefined;
@@ -133,7 +68,7 @@ class Passage extends Call {
     base: CallBase,
     private readonly exchange: Exchange,
     private readonly forwarding: Forwarding,
-    private readonly told: Forwarded,
+    protected readonly told: Forwarded,
   ) {
     const { target, body } = forwarding;
     super(calling, base, (body?.length ?? 0) <= base.model.inference.replayBytes);
@@ -172,6 +107,7 @@ class Passage extends Call {
     const { status, fields, body } = answer;
     const origin = { arm: result.arm.name, version: replica.version };
     const headers = callerHeaders(fields, forwarding.tracing, origin);
+    exchange.account?.answering(origin.arm, origin.version);
     this.copy = forwarding.collect?.(body);
     exchange.stream(status, headers, this.copy?.source ?? body, (how) => this.sent(how, answer));
   }

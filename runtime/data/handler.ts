@@ -1,23 +1,25 @@
-import { BodyTooLarge } from '../shared/body';
+import { AuditedExchange, AuditLine } from './audited';
 import { answerBatch, answerNative } from './answer-native';
 import { answerOpenai, answerPassing } from './answer-passing';
 import { CallerGone } from './calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
-import type { Tracing } from './headers';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import type { Inferring } from './infer';
+import { createJoiner } from './joiner';
 import { DEFAULT_LIMITS } from './limits';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './metadata';
 import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
 import type { DataPlaneOptions, Plane, Request } from './request';
-import { authenticated, sendJson } from './request';
+import { authenticated, refusalFor, sendJson } from './request';
 import { createShadows } from './shadow';
 
 export interface DataPlane {
+  /** For other ways in than HTTP. */
+  readonly plane: Plane;
   /** Is this path one of ours? Everything else belongs to the management plane. */
   readonly matches: (path: string) => boolean;
   /** Answers it, sooner or later; never throws. */
@@ -25,7 +27,7 @@ export interface DataPlane {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { dispatcher, upstream, random, onShadow, trustedProxies } = options;
+  const { dispatcher, upstream, random, onShadow, trustedProxies, clock, onJoined } = options;
   const { limits = DEFAULT_LIMITS } = options;
   const inferring: Inferring = {
     dispatcher,
@@ -34,26 +36,42 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     metadata: createMetadataCache(upstream),
   };
   const shadows = createShadows(random, onShadow, limits);
-  const plane: Plane = { ...options, limits, inferring, shadows, trust: trustOf(trustedProxies) };
-  return { matches: isOurs, handle: (exchange) => handle(plane, exchange) };
+  const joiner = createJoiner({ calling: inferring, clock, onJoined });
+  const trust = trustOf(trustedProxies);
+  const plane: Plane = { ...options, limits, inferring, joiner, shadows, trust };
+  return { plane, matches: isOurs, handle: (exchange) => handle(plane, exchange) };
 }
 
-function handle(plane: Plane, exchange: Exchange): void {
+function handle(plane: Plane, bare: Exchange): void {
+  const { audit, clock, newId } = plane;
   let kind: RouteKind | undefined;
+  const tracing = tracingOf(bare, newId);
+  const exchange =
+    audit === undefined
+      ? bare
+      : new AuditedExchange(bare, new AuditLine(tracing.requestId, clock.now, audit));
   const request: Request = {
     exchange,
-    tracing: tracingOf(exchange, plane.newId),
-    began: plane.clock.now(),
+    tracing,
+    began: clock.now(),
     fail: (error) => refuse(plane, request, kind ?? kindBelow(exchange.path), error),
   };
   try {
     const matched = matchPath(exchange.method, exchange.path);
+    if (matched.found === 'method' && exchange.method === 'OPTIONS') {
+      return answerOptions(request, matched.allow);
+    }
     if (matched.found !== 'route') throw notFound(matched);
     kind = matched.route.kind;
     answer(plane, request, matched.route)?.catch(request.fail);
   } catch (error) {
     request.fail(error);
   }
+}
+
+/** What a path takes is no secret: /openapi.json says it, too. */
+function answerOptions({ exchange, tracing }: Request, allow: readonly string[]): void {
+  exchange.answer(204, `allow: ${allow.join(', ')}\r\n${ownHeaders(tracing)}`, '');
 }
 
 function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {
@@ -68,18 +86,9 @@ function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {
 function refuse(plane: Plane, request: Request, kind: RouteKind | undefined, error: unknown): void {
   const { exchange, tracing } = request;
   if (error instanceof CallerGone || exchange.signal.aborted) return;
-  const refusal = refusalOf(plane, tracing, error);
+  const refusal = refusalFor(plane, tracing, error);
   const { status, headers, body } = errorAnswer(kind, refusal, plane.clock.now());
   exchange.answer(status, headers + ownHeaders(tracing), body);
-}
-
-function refusalOf(plane: Plane, { requestId }: Tracing, error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  if (error instanceof BodyTooLarge) {
-    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
-  }
-  plane.onFault(requestId, error);
-  return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
 }
 
 function answer(plane: Plane, request: Request, route: Route): Promise<void> | void {

@@ -1,6 +1,6 @@
 import type { Trust } from '../proxies';
 import { requestIdOf, traceparentOf } from '../tracing';
-import type { Exchange, HeaderText } from './exchange';
+import type { HeaderText, Incoming } from './exchange';
 import type { Fields } from './http/fields';
 
 /** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
@@ -14,6 +14,7 @@ const HOP_BY_HOP = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'http2-settings',
   'expect',
 ]);
 
@@ -52,7 +53,7 @@ export interface Tracing {
   readonly traceparent: string | undefined;
 }
 
-export function tracingOf({ fields }: Pick<Exchange, 'fields'>, newId: () => string): Tracing {
+export function tracingOf({ fields }: Pick<Incoming, 'fields'>, newId: () => string): Tracing {
   return {
     requestId: requestIdOf(fields.get('x-request-id'), newId),
     traceparent: traceparentOf(fields.get('traceparent')),
@@ -60,7 +61,7 @@ export function tracingOf({ fields }: Pick<Exchange, 'fields'>, newId: () => str
 }
 
 /** What the next server may know of the caller. */
-export function forwardedFor(exchange: Exchange, trusted: boolean): HeaderText {
+export function forwardedFor(exchange: Incoming, trusted: boolean): HeaderText {
   const { fields, remoteAddress, secure } = exchange;
   const before = trusted ? fields.get('x-forwarded-for') : undefined;
   const given = trusted ? fields.get('x-forwarded-proto') : undefined;
@@ -77,9 +78,15 @@ function isForServer(name: string): boolean {
   return !name.startsWith('proxy-');
 }
 
+/** Where a V2 body's JSON ends and its tensors begin. */
+export const BINARY_HEAD = 'inference-header-content-length';
+
 /** The same for a body that we write ourselves and an answer that we read ourselves. */
 const isForOwnBody = (name: string): boolean =>
-  isForServer(name) && !name.startsWith('content-') && !name.startsWith('accept');
+  isForServer(name) &&
+  !name.startsWith('content-') &&
+  !name.startsWith('accept') &&
+  name !== BINARY_HEAD;
 
 /**
  * Headers of a request towards a model server, without Host, length and deadline, which each try
@@ -87,7 +94,7 @@ const isForOwnBody = (name: string): boolean =>
  * @param ownBody the body is JSON of ours, not the caller's
  */
 export function upstreamHeaders(
-  exchange: Exchange,
+  exchange: Incoming,
   { requestId, traceparent }: Tracing,
   trust: Trust,
   ownBody: boolean,

@@ -7,7 +7,7 @@ import type { MetadataCache } from './metadata';
 import type { Translated } from './protocols';
 import { translate, wantsMetadata } from './protocols';
 import { readAnswer } from './protocols/exact';
-import { serverMessage } from './protocols/json';
+import { bounded, serverMessage } from './protocols/json';
 import type { NativeItem, NativeOutput } from './protocols/native';
 import type { ModelMetadata } from './protocols/v2';
 
@@ -51,11 +51,25 @@ export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
   }
 }
 
-export function noAnswer(model: string): Refusal {
+/** @param what is wrong with it, when that is known */
+export function noAnswer(model: string, what = ''): Refusal {
+  const why = what === '' ? '' : ` (${what.slice(0, MAX_MESSAGE)})`;
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
-    `model ${model} answered something that is not its protocol; look at its server's log`,
+    `model ${model} answered something that is not its protocol${why}; look at its server's log`,
   );
+}
+
+/** Calls with what the arm's server says of its inputs, as far as a translation needs that. */
+export function knowing<T>(
+  { metadata }: Inferring,
+  { model, signal }: CallBase,
+  attempt: Attempt,
+  put: (known: ModelMetadata | undefined) => T,
+): T | Promise<T> {
+  if (!wantsMetadata(attempt.arm)) return put(undefined);
+  const known = metadata.of(model.id, attempt, signal);
+  return known instanceof Promise ? known.then(put) : put(known);
 }
 
 /** One item through any server, by its own protocol. @throws Refusal, CallerGone */
@@ -67,17 +81,13 @@ export async function infer(
   const { id } = base.model;
   let translated: Translated | undefined;
   const put = ({ arm }: Attempt, known: ModelMetadata | undefined): Asked => {
-    translated = translate(arm, id, item, known);
+    translated = bounded(() => translate(arm, id, item, known));
     const { target, body } = translated;
     return { method: 'POST', target, body: Buffer.from(body) };
   };
-  const reply = await callBuffered(inferring, base, (attempt) => {
-    if (!wantsMetadata(attempt.arm)) return put(attempt, undefined);
-    const known = inferring.metadata.of(id, attempt, base.signal);
-    return known instanceof Promise
-      ? known.then((learnt) => put(attempt, learnt))
-      : put(attempt, known);
-  });
+  const reply = await callBuffered(inferring, base, (attempt) =>
+    knowing(inferring, base, attempt, (known) => put(attempt, known)),
+  );
   if (reply.status >= 300) throw refusalOf(reply, id);
   const output = translated?.read(reply.body.toString('utf8'));
   if (output === undefined) throw noAnswer(id);

@@ -1,6 +1,7 @@
 import type { Priority, ShedReason, TryResult } from '../core/outcome';
+import type { Room } from '../core/chunks';
 import type { ArmRoute, ModelRoute, Replica } from '../core/table';
-import type { Signal } from './exchange';
+import type { Answered, Signal } from './exchange';
 
 /** One try at one replica, begun by the dispatcher, done by the upstream client. */
 export interface Attempt {
@@ -10,6 +11,8 @@ export interface Attempt {
   readonly remainingMs: number;
   /** Counts from 1. */
   readonly number: number;
+  /** The answer is there already: it was asked for together with others. Nothing is sent. */
+  readonly given?: Answered | undefined;
 }
 
 /** Who is told how a try goes. */
@@ -21,6 +24,39 @@ export interface Tried {
    * then the slot is held.
    */
   readonly finished: (end: TryResult) => void;
+}
+
+/** Where a job is to go when that was decided before it started. */
+export interface Planned {
+  /** When it has gone meanwhile, an arm is chosen as for any other job. */
+  readonly arm: string;
+  /** Taken while it has room; else any other. */
+  readonly replica?: string | undefined;
+}
+
+/** What came for one request out of a call that was made for several. */
+export interface Given {
+  readonly replica: Replica;
+  readonly answered: Answered;
+  /** Tries of the call that was made for all, and when the first was sent. */
+  readonly tries: number;
+  readonly sentAt: number;
+}
+
+/**
+ * A request whose arm is known and that has not asked for a slot yet, so that it can go with
+ * others. One of `give`, `fail` and `alone` is called, once; after it has gone, none has an effect.
+ */
+export interface Companion {
+  readonly arm: ArmRoute;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Its caller went away before it was answered. */
+  readonly whenGone: (call: () => void) => void;
+  readonly give: (given: Given) => void;
+  readonly fail: (result: Unanswered) => void;
+  /** It goes by itself. `admitted`: it had its part of a slot before, and goes in front. */
+  readonly alone: (admitted: boolean) => void;
 }
 
 /** A request as the dispatcher sees it: no bytes, no sockets. */
@@ -37,8 +73,11 @@ export interface Job {
   readonly items: number;
   /** 32 hex digits of W3C Trace Context, when the request has any. */
   readonly traceId?: string | undefined;
-  /** It asks about the model and not the model: no inference in metrics, windows and estimates. */
-  readonly isAside?: boolean | undefined;
+  /** It is made for several others, which have outcomes of their own: it has none. */
+  readonly isJoint?: boolean | undefined;
+  readonly planned?: Planned | undefined;
+  /** Called once its arm is known: it may go with others instead of asking for a slot. */
+  readonly gather?: ((companion: Companion) => void) | undefined;
   /** Can the body be sent a second time? */
   readonly replayable: boolean;
   /** Aborted when the caller goes away. */
@@ -77,8 +116,22 @@ export type JobResult =
       readonly retryAfterSeconds: number;
     };
 
+/** A job that got no answer. */
+export type Unanswered = Exclude<JobResult, { readonly kind: 'answered' }>;
+
+/** What decides the arm of a job. */
+export type Choosing = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
+
+/** The arm a batch gets, and what room its replicas have at this moment. */
+export interface Plan {
+  readonly arm: ArmRoute;
+  readonly rooms: readonly Room[];
+}
+
 /** Chooses arm and replica, admits, retries, and keeps the accounts. */
 export interface Dispatcher {
   /** Works through callbacks, for most jobs find their seat at once and a promise costs more than that. */
   readonly start: (job: Job) => void;
+  /** Decides the arm for jobs to come; it is their turn. Undefined: a job would be refused. */
+  readonly plan: (choosing: Choosing) => Plan | undefined;
 }

@@ -6,9 +6,9 @@ import type { ArmRoute, ModelRoute, Replica } from '../core/table';
 import type { Asked, CallBase } from './calling';
 import { failureOf } from './calling';
 import type { Passing } from './forward';
-import { speaks } from './forward';
-import { withoutHeaders } from './headers';
+import { speaks } from './offers';
 import type { Answered } from './exchange';
+import { withoutHeaders } from './headers';
 import type { Upstream } from './upstream';
 import { exchanged } from './http/client';
 import { readAll } from './upstream';
@@ -26,7 +26,7 @@ export function isLookup(route: Passing): boolean {
   return route.kind !== 'openai' && (route.call === 'metadata' || route.call === 'status');
 }
 
-interface Place {
+export interface Place {
   readonly arm: ArmRoute;
   readonly replica: Replica;
 }
@@ -37,14 +37,17 @@ export interface Found extends Place {
 }
 
 /** The arm whose inference the caller would get first, then all that take traffic. */
-function placesOf({ model, arm: named, cohortKey }: CallBase, route: Passing): readonly Place[] {
+function placesOf(
+  { model, arm: named, cohortKey }: CallBase,
+  fits: (arm: ArmRoute) => boolean,
+): readonly Place[] {
   const [stable] = model.shares;
   const own = cohortKey === undefined ? stable?.arm : explainArm(model, cohortKey).arm;
   const live = model.shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm);
   const names = named === undefined ? new Set([own ?? '', ...live]) : [named];
   return [...names]
     .flatMap((name) => model.arms.get(name) ?? [])
-    .filter((arm) => speaks(arm, route))
+    .filter(fits)
     .flatMap((arm) => arm.replicas.map((replica) => ({ arm, replica })));
 }
 
@@ -66,7 +69,7 @@ async function askOne(
   // It is read here, so it must come as it is.
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = place;
-  const sending = { replica, headers: plain, signal, timeoutMs, ...asked };
+  const sending = { replica, headers: plain, signal, timeoutMs, repeatable: true, ...asked };
   const answered = await exchanged((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return answered;
   const body = await readAll(answered, MAX_BYTES, timeoutMs);
@@ -74,6 +77,21 @@ async function askOne(
 }
 
 const isFound = (result: Found | Failed): result is Found => 'answered' in result;
+
+/** Where the caller's model is up, by arms of a kind. @throws Refusal when it is nowhere */
+function upPlaces(base: CallBase, fits: (arm: ArmRoute) => boolean): readonly Place[] {
+  const { model } = base;
+  if (model.deleting) return refuse(model, 'deleting');
+  if (model.stopped) return refuse(model, 'stopped');
+  const places = placesOf(base, fits);
+  return places.length === 0 ? refuse(model, 'no_replica') : places;
+}
+
+/** The replica of which something is told without asking it. @throws Refusal */
+export function findPlace(base: CallBase, fits: (arm: ArmRoute) => boolean): Place {
+  const [place] = upPlaces(base, fits);
+  return place ?? refuse(base.model, 'no_replica');
+}
 
 /** Asks one replica after another until one answers. @throws Refusal, CallerGone */
 export async function lookUp(
@@ -83,9 +101,7 @@ export async function lookUp(
   target: string,
 ): Promise<Found> {
   const { model } = base;
-  if (model.deleting) return refuse(model, 'deleting');
-  if (model.stopped) return refuse(model, 'stopped');
-  const places = placesOf(base, route).slice(0, MAX_ASKED);
+  const places = upPlaces(base, (arm) => speaks(arm, route)).slice(0, MAX_ASKED);
   const asked: Asked = { method: 'GET', target, body: undefined };
   const end = performance.now() + base.timeoutMs;
   let last: Found | Failed | undefined;

@@ -11,6 +11,13 @@ const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** Management calls answer at once; what goes on is told by the status. */
 const TIMEOUT_MS = 60_000;
 
+/** What asks and changes nothing. */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Methods that calls have. */
+const KNOWN = new Set([...SAFE, 'POST', 'PUT', 'PATCH', 'DELETE']);
+/** The node:http behind us hangs up on methods it does not know. This one it does; no call has it. */
+const UNKNOWN = 'TRACE';
+
 export interface ManagementOptions {
   readonly client: HttpClient;
   /** Where the management app listens: nobody but this process reaches it. */
@@ -37,12 +44,14 @@ function refuse(exchange: Exchange, { clock }: ManagementOptions, refusal: Refus
 
 async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
   const { client, place, trust } = options;
-  const { method, fields, signal } = exchange;
+  const { fields, signal } = exchange;
+  const method = KNOWN.has(exchange.method) ? exchange.method : UNKNOWN;
   const hasBody = fields.count('content-length') + fields.count('transfer-encoding') > 0;
   const body = hasBody ? await exchange.body(MAX_BODY_BYTES) : undefined;
   const target = exchange.path + exchange.query;
   const headers = headersFor(exchange, body, trust);
-  const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal };
+  const repeatable = SAFE.has(method);
+  const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal, repeatable };
   const result = await exchanged((asker) => client.send(place, asking, asker));
   if (result.kind === 'aborted') return;
   if (result.kind !== 'answered') {

@@ -1,3 +1,4 @@
+import type { ArmRoute } from '../core/table';
 import type { Signal } from './exchange';
 import type { Attempt } from './job';
 import type { ModelMetadata } from './protocols/v2';
@@ -16,6 +17,8 @@ export interface MetadataCache {
     attempt: Attempt,
     signal: Signal,
   ) => ModelMetadata | Promise<ModelMetadata | undefined>;
+  /** What has been learnt of an arm's version so far. */
+  readonly known: (model: string, arm: ArmRoute) => ModelMetadata | undefined;
 }
 
 export function createMetadataCache(upstream: Upstream): MetadataCache {
@@ -24,7 +27,7 @@ export function createMetadataCache(upstream: Upstream): MetadataCache {
     const { replica, remainingMs: timeoutMs } = attempt;
     const target = `/v2/models/${encodeURIComponent(model)}`;
     const sending = { replica, method: 'GET', target, headers: '', body: undefined };
-    const whole = { ...sending, timeoutMs, signal };
+    const whole = { ...sending, timeoutMs, signal, repeatable: true };
     const answered = await exchanged((asker) => upstream.send(whole, asker));
     if (answered.kind !== 'answered') return undefined;
     const body = await readAll(answered, MAX_BYTES, timeoutMs);
@@ -40,10 +43,15 @@ export function createMetadataCache(upstream: Upstream): MetadataCache {
     if (metadata !== undefined) known.set(key, { version: attempt.replica.version, metadata });
     return metadata;
   };
+  // One entry per arm: a new version replaces the one before, so that this cannot grow.
+  const keyOf = (model: string, arm: ArmRoute): string => `${model}\0${arm.name}`;
   return {
+    known: (model, arm) => {
+      const found = known.get(keyOf(model, arm));
+      return found?.version === arm.version ? found.metadata : undefined;
+    },
     of: (model, attempt, signal) => {
-      // One entry per arm: a new version replaces the one before, so that this cannot grow.
-      const key = `${model}\0${attempt.arm.name}`;
+      const key = keyOf(model, attempt.arm);
       const found = known.get(key);
       return found?.version === attempt.replica.version
         ? found.metadata

@@ -1,13 +1,16 @@
 import type { CallBase } from './calling';
 import { callBuffered } from './calling';
+import type { Way } from './crossing';
 import type { Source } from './exchange';
 import type { Collected, Passed, Passing } from './forward';
-import { speaks } from './forward';
 import type { Inferring } from './infer';
 import { parsedAnswer } from './infer';
+import { speaks } from './offers';
 import { inflated, isPlain } from './protocols/json';
 import { v2ToNative } from './protocols/v2';
 import type { Mirrored } from './shadow';
+import type { Phrased } from './ways';
+import { waysOf } from './ways';
 
 // How calls that pass untouched are compared with their copies: by what their JSON says.
 
@@ -70,26 +73,31 @@ export function isMirrored(route: Passing, { model, arm }: CallBase): boolean {
   return route.kind !== 'openai' && model.shadows.length > 0 && arm === undefined;
 }
 
-/** A V1 or V2 call that was passed on, for its copies. */
-export function mirrored(
-  inferring: Inferring,
-  route: Passing,
-  target: string,
-  request: Buffer | undefined,
-  passed: Passed,
-): Mirrored {
+/** What the live arm gave: as it passed by, or as it was written for the caller. */
+export type LiveAnswer = Passed | string;
+
+/** A V1 or V2 call that was answered, for its copies. */
+export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer): Mirrored {
+  const { route, raw, ownHeaders } = call;
+  const { kind } = route;
   return {
-    bytes: request?.length ?? 0,
-    live: () => liveOf(passed, route.kind, inferring.limits.shadowBytes),
+    bytes: raw.length,
+    live: () =>
+      typeof live === 'string'
+        ? outputsOf(Buffer.from(live), kind)
+        : liveOf(live, kind, inferring.limits.shadowBytes),
     ask: async (base) => {
       const shadow = base.model.arms.get(base.arm ?? '');
-      if (shadow === undefined || !speaks(shadow, route)) throw new Error('another protocol');
-      const reply = await callBuffered(inferring, base, () => ({
-        method: 'POST',
-        target,
-        body: request,
-      }));
-      const outputs = reply.status < 300 ? outputsOf(reply.body, route.kind) : undefined;
+      const isOwn = shadow !== undefined && speaks(shadow, route);
+      const headers = isOwn ? base.headers : ownHeaders();
+      const wayTo = waysOf(inferring, { ...call, base });
+      let way: Way | undefined;
+      const reply = await callBuffered(inferring, { ...base, headers }, async (attempt) => {
+        way = await wayTo(attempt);
+        return way.asked;
+      });
+      const body = way?.read(reply);
+      const outputs = body === undefined ? undefined : outputsOf(Buffer.from(body), kind);
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);
       return outputs;
     },

@@ -126,9 +126,12 @@ function offeredAt(path: string): Offered {
 
 export function matchPath(method: string, path: string): Matched {
   const { routes } = offeredAt(path);
-  const route = routes.get(method);
+  // HEAD is GET whose answer has no body; that is the engine's to leave out.
+  const route = routes.get(method === 'HEAD' ? 'GET' : method);
   if (route !== undefined) return { found: 'route', route };
-  return routes.size > 0 ? { found: 'method', allow: [...routes.keys()] } : { found: 'nothing' };
+  if (routes.size === 0) return { found: 'nothing' };
+  const allow = [...routes.keys()].flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one]));
+  return { found: 'method', allow };
 }
 
 /** Is this path one of the data plane's? The rest belongs to the management plane. */

@@ -1,15 +1,19 @@
+import type { AuditEntry } from '../audit';
 import type { AuthResult, Authenticate, Caller } from '../auth/port';
 import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import type { CallBase } from './calling';
 import { cohortKeyOf } from './cohort';
+import type { Clock } from './dispatch-wait';
 import { Refusal } from './errors';
-import type { Exchange } from './exchange';
+import type { Exchange, Incoming } from './exchange';
+import { BodyTooLarge } from '../shared/body';
 import type { Trust } from '../proxies';
 import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
 import type { Inferring } from './infer';
 import type { Dispatcher } from './job';
+import type { Joined, Joiner } from './joiner';
 import type { Limits } from './limits';
 import { writeJson } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
@@ -23,7 +27,7 @@ export interface DataPlaneOptions {
   readonly dispatcher: Dispatcher;
   readonly authenticate: Authenticate;
   readonly upstream: Upstream;
-  readonly clock: { readonly now: () => number };
+  readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
   /** Ids for requests that bring none. */
@@ -35,8 +39,11 @@ export interface DataPlaneOptions {
   readonly limits?: Limits;
   /** May requests be sent here? Probes of V2 ask it. */
   readonly isReady: () => boolean;
+  /** One line for each request; absent: none is kept. */
+  readonly audit?: ((entry: AuditEntry) => void) | undefined;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
+  readonly onJoined: (joined: Joined) => void;
   /** A fault of our own: where, never what was sent. */
   readonly onFault: (requestId: string, error: unknown) => void;
 }
@@ -44,6 +51,7 @@ export interface DataPlaneOptions {
 export interface Plane extends DataPlaneOptions {
   readonly limits: Limits;
   readonly inferring: Inferring;
+  readonly joiner: Joiner;
   readonly shadows: Shadows;
   readonly trust: Trust;
 }
@@ -64,14 +72,34 @@ function callerOf(result: AuthResult): Caller {
   throw new Refusal(result.code, result.message, { headers });
 }
 
-export function authenticated(plane: Plane, { fields }: Exchange, model?: string): Caller {
-  return callerOf(plane.authenticate(fields, { scope: 'infer', ...(model && { model }) }));
+export function authenticated(
+  plane: Plane,
+  exchange: Pick<Incoming, 'fields' | 'account'>,
+  model?: string,
+): Caller {
+  const { fields } = exchange;
+  const need = { scope: 'infer', ...(model && { model }) } as const;
+  const caller = callerOf(plane.authenticate(fields, need));
+  // A name that is no model of ours could be anything; it does not get into the record.
+  const known = plane.table.current.models.has(model ?? '') ? model : undefined;
+  exchange.account?.asked(caller.name, known);
+  return caller;
+}
+
+/** What a caller is told of an error; one of our own is told to the log. */
+export function refusalFor(plane: Plane, { requestId }: Tracing, error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof BodyTooLarge) {
+    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
+  }
+  plane.onFault(requestId, error);
+  return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
 }
 
 /** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
 export function baseOf(
   plane: Plane,
-  { exchange, tracing }: Request,
+  { exchange, tracing }: { readonly exchange: Incoming; readonly tracing: Tracing },
   model: ModelRoute,
   arm: string | undefined,
   ownBody = false,
@@ -104,5 +132,6 @@ export function sendJson(
   origin?: Origin,
   status = 200,
 ): void {
+  if (origin !== undefined) exchange.account?.answering(origin.arm, origin.version);
   exchange.answer(status, JSON_TYPE + ownHeaders(tracing, origin), writeJson(value));
 }

@@ -11,10 +11,12 @@ export interface Sending {
   readonly target: string;
   readonly headers: HeaderText;
   readonly body: Buffer | undefined;
-  /** Milliseconds until the first byte, and then between bytes. */
+  /** Milliseconds until the head of the answer is there, and then between bytes. */
   readonly timeoutMs: number;
   /** Aborted when the caller goes away. */
   readonly signal: Signal;
+  /** May the server do it twice? */
+  readonly repeatable: boolean;
 }
 
 /** Sends requests to model servers over connections that are kept. */
@@ -33,9 +35,10 @@ function headersOf({ replica, headers, body, timeoutMs }: Sending): HeaderText {
 export function createUpstream(client: HttpClient = createHttpClient()): Upstream {
   return {
     send: (sending, asker) => {
-      const { replica, method, target, body, timeoutMs, signal } = sending;
+      const { replica, method, target, body, timeoutMs, signal, repeatable } = sending;
       const headers = headersOf(sending);
-      client.send(replica, { method, target, headers, body, timeoutMs, signal }, asker);
+      const asking = { method, target, headers, body, timeoutMs, signal, repeatable };
+      client.send(replica, asking, asker);
     },
     close: client.close,
   };

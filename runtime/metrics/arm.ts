@@ -21,6 +21,18 @@ export function statusLabel(status: number): string {
   return status >= 400 ? '4xx' : '2xx';
 }
 
+/** What became of a call that was made for requests together. */
+export interface Joined {
+  readonly requests: number;
+  readonly isUndone: boolean;
+}
+
+interface JoinedCounts {
+  calls: number;
+  requests: number;
+  undone: number;
+}
+
 /** What was counted of one arm. It goes with the arm. */
 export interface ArmCounts {
   /** `model_id="…",arm="…"` */
@@ -30,9 +42,11 @@ export interface ArmCounts {
   readonly shed: Counts;
   readonly shadow: Counts;
   readonly retries: () => number;
+  readonly joined: JoinedCounts;
   readonly onOutcome: (outcome: Outcome, traceId?: string) => void;
   /** Counts a version from 0, so that rate() sees its first request. */
   readonly know: (version: string) => void;
+  readonly onJoined: (joined: Joined) => void;
   readonly requestLines: () => string;
 }
 
@@ -43,6 +57,7 @@ export function createArmCounts(model: string, arm: string): ArmCounts {
   const shed = createCounts('reason');
   const shadow = createCounts('result');
   const versions = new Map<string, Counts>();
+  const joined: JoinedCounts = { calls: 0, requests: 0, undone: 0 };
   let retries = 0;
 
   function requests(version: string): Counts {
@@ -61,6 +76,12 @@ export function createArmCounts(model: string, arm: string): ArmCounts {
     shed,
     shadow,
     retries: () => retries,
+    joined,
+    onJoined: ({ requests: count, isUndone }) => {
+      joined.calls += 1;
+      joined.requests += count;
+      if (isUndone) joined.undone += 1;
+    },
     onOutcome: ({ version, status, durationMs, firstByteMs, tries, shed: reason }, traceId) => {
       requests(version).add(statusLabel(status));
       duration.observe(durationMs / 1000, traceId);

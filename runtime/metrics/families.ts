@@ -42,6 +42,24 @@ export const MODEL_FAMILIES = {
     help: 'Batches by what became of their items: success, partial or error.',
     labels: ['model_id', 'status'],
   },
+  joinedCalls: {
+    name: 'ai_model_joined_calls_total',
+    type: 'counter',
+    help: 'Calls that inference.batching made, for one request or several.',
+    labels: ARM,
+  },
+  joinedRequests: {
+    name: 'ai_model_joined_requests_total',
+    type: 'counter',
+    help: 'Requests in those calls; divided by the calls it is how many go together.',
+    labels: ARM,
+  },
+  joinedUndone: {
+    name: 'ai_model_joined_calls_undone_total',
+    type: 'counter',
+    help: 'Those that came to nothing, so that their requests were called one by one.',
+    labels: ARM,
+  },
   shadow: {
     name: 'ai_model_shadow_requests_total',
     type: 'counter',

@@ -2,7 +2,7 @@ import type { ArmStats, Load } from '../core/load';
 import type { Outcome } from '../core/outcome';
 import type { Snapshot } from '../core/snapshot';
 import type { RoutingTable } from '../core/table';
-import type { ShadowResult } from './arm';
+import type { Joined, ShadowResult } from './arm';
 import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
 import type { BatchStatus, ModelCounts, ModelView } from './model';
 import { createModelCounts, modelLines, syncArms, viewOf } from './model';
@@ -36,6 +36,7 @@ export interface Metrics {
   readonly onOutcome: (outcome: Outcome, traceId?: string) => void;
   readonly onBatch: (model: string, status: BatchStatus) => void;
   readonly onShadow: (model: string, arm: string, result: ShadowResult) => void;
+  readonly onJoined: (joined: Joined & { readonly model: string; readonly arm: string }) => void;
   readonly onDeployment: (action: string, status: 'success' | 'error') => void;
   /** Takes in the world as it is now: new models, models that are gone; gauges are read at a scrape. */
   readonly observe: (observation: Observation) => void;
@@ -133,6 +134,7 @@ export function createMetrics(processText: ProcessText = NO_PROCESS): Metrics {
       models.get(outcome.model)?.arms.get(outcome.arm)?.onOutcome(outcome, traceId),
     onBatch: (model, status) => models.get(model)?.batch.add(status),
     onShadow: (model, arm, result) => models.get(model)?.arms.get(arm)?.shadow.add(result),
+    onJoined: (joined) => models.get(joined.model)?.arms.get(joined.arm)?.onJoined(joined),
     onDeployment: (action, status) => {
       const labels = labelText({ action, status });
       deployments.set(labels, (deployments.get(labels) ?? 0) + 1);

@@ -116,6 +116,12 @@ const perArm =
   (arm: ArmView): string =>
     sample(MODEL_FAMILIES[key].name, arm.counts.labels, value(arm));
 
+/** Arms whose requests go alone have none of these series. */
+const joinedLines =
+  (key: Key, count: keyof ArmCounts['joined']) =>
+  ({ counts: { labels, joined } }: ArmView): string =>
+    joined.calls === 0 ? '' : sample(MODEL_FAMILIES[key].name, labels, joined[count]);
+
 const ejectedOf = ({ stats }: ArmView): number =>
   stats?.replicas.filter(({ ejectedUntil }) => ejectedUntil !== undefined).length ?? 0;
 
@@ -123,6 +129,9 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
   requests: ({ counts }) => counts.requestLines(),
   duration: ({ counts, exemplars }) => counts.duration.lines(counts.labels, exemplars),
   firstByte: ({ counts }) => counts.firstByte.lines(counts.labels, false),
+  joinedCalls: joinedLines('joinedCalls', 'calls'),
+  joinedRequests: joinedLines('joinedRequests', 'requests'),
+  joinedUndone: joinedLines('joinedUndone', 'undone'),
   shadow: ({ counts }) => counts.shadow.lines(MODEL_FAMILIES.shadow.name, counts.labels),
   shed: ({ counts }) => counts.shed.lines(MODEL_FAMILIES.shed.name, counts.labels),
   retries: perArm('retries', ({ counts }) => counts.retries()),

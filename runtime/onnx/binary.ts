@@ -1,3 +1,4 @@
+import { splitStrings } from '../shared/binary';
 import { badRequest, shown } from './errors';
 import { checkString } from './elements';
 import { elementsOf, shapeText } from './tensor';
@@ -7,27 +8,11 @@ import type { Tensor } from './tensor';
 // The binary tensor data extension of the Open Inference Protocol: elements little-endian and
 // row-major, strings each behind their length in four bytes.
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const LENGTH_BYTES = 4;
 
 function readStrings(bytes: Buffer, count: number, name: string): string[] {
-  const strings: string[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const end =
-      at + LENGTH_BYTES + (at + LENGTH_BYTES <= bytes.length ? bytes.readUInt32LE(at) : 0);
-    if (end > bytes.length || at + LENGTH_BYTES > bytes.length) {
-      throw badRequest(`input '${name}': its binary data ends within element ${strings.length}`);
-    }
-    let text: string;
-    try {
-      text = utf8.decode(bytes.subarray(at + LENGTH_BYTES, end));
-    } catch {
-      throw badRequest(`input '${name}': element ${strings.length} is not UTF-8`);
-    }
-    strings.push(checkString(text, name, strings.length));
-    at = end;
-  }
+  const strings = splitStrings(bytes, name);
+  strings.forEach((text, index) => checkString(text, name, index));
   if (strings.length !== count) {
     throw badRequest(
       `input '${name}': its binary data holds ${strings.length} strings, its shape needs ${count}`,
@@ -43,7 +28,7 @@ function numbersAt(bytes: Buffer, datatype: Datatype, count: number): TensorData
   return datatype.view?.(buffer, byteOffset, count) ?? datatype.make(count);
 }
 
-/** Reads an input's binary data. */
+/** Reads an input's binary data. @throws ServeError, BinaryFault */
 export function readBinary(
   bytes: Buffer,
   datatype: Datatype,

@@ -1,5 +1,5 @@
 import { badRequest, shown } from './errors';
-import { toHalf, fromHalf } from './float16';
+import { toHalf, fromHalf } from '../shared/float16';
 import { bigOf, isMarked, numberOf } from './json';
 import { elementsOf, shapeText } from './tensor';
 import type { BigData, Datatype, NumericData, TensorData } from './datatype';

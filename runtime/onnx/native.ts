@@ -1,5 +1,5 @@
 import { readElements } from './elements';
-import { fromHalf } from './float16';
+import { fromHalf } from '../shared/float16';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
 import { isObject, readJson } from './json';
 import { outputText } from './output';

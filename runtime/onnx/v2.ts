@@ -1,3 +1,4 @@
+import { BinaryFault, BinaryTail, headLength } from '../shared/binary';
 import { readBinary, writeBinary } from './binary';
 import { readElements, writeElements } from './elements';
 import { badRequest, listed, shown } from './errors';
@@ -46,45 +47,7 @@ export interface Infer {
   readonly outputs: readonly WantedOutput[];
 }
 
-/** The binary part of a body; each input takes its bytes in turn. */
-class Tail {
-  private at = 0;
-
-  constructor(private readonly bytes: Buffer) {}
-
-  take(size: unknown, name: string): Buffer {
-    if (typeof size !== 'number' || !Number.isInteger(size) || size < 0) {
-      throw badRequest(
-        `input '${name}': binary_data_size is ${shown(size)}; it must be an integer of at least 0`,
-      );
-    }
-    const left = this.bytes.length - this.at;
-    if (size > left) {
-      throw badRequest(
-        `input '${name}': binary_data_size is ${size}, but ${left} bytes are left in the body`,
-      );
-    }
-    this.at += size;
-    return this.bytes.subarray(this.at - size, this.at);
-  }
-
-  checkEnd(): void {
-    const left = this.bytes.length - this.at;
-    if (left > 0) throw badRequest(`${left} bytes of binary data belong to no input`);
-  }
-}
-
-function headerLength(given: string | undefined, body: Buffer): number {
-  if (given === undefined) return body.length;
-  const length = Number(given);
-  if (/^\d{1,15}$/.test(given) && length <= body.length) return length;
-  throw badRequest(
-    `Inference-Header-Content-Length is ${shown(given)}; ` +
-      `it must be an integer up to the body's ${body.length} bytes`,
-  );
-}
-
-function inputOf(given: Record<string, unknown>, port: Port, tail: Tail): Tensor {
+function inputOf(given: Record<string, unknown>, port: Port, tail: BinaryTail): Tensor {
   const { name, datatype } = port;
   if (given['datatype'] !== datatype.v2) {
     throw badRequest(
@@ -102,7 +65,7 @@ function inputOf(given: Record<string, unknown>, port: Port, tail: Tail): Tensor
   return { datatype, dims, data: readElements(given['data'], datatype, dims, name) };
 }
 
-function inputsOf(given: unknown, model: Model, tail: Tail): Tensors {
+function inputsOf(given: unknown, model: Model, tail: BinaryTail): Tensors {
   if (!Array.isArray(given)) {
     throw badRequest(
       `inputs is ${shown(given)}; it must be a list of {name, shape, datatype, data}`,
@@ -162,13 +125,21 @@ function outputsOf(given: unknown, model: Model, allBinary: boolean): readonly W
  * says that binary tensors follow so many bytes of JSON. Throws ServeError 400.
  */
 export function parseInfer(model: Model, body: Buffer, length: string | undefined): Infer {
-  const split = headerLength(length, body);
+  try {
+    return parsed(model, body, length);
+  } catch (error) {
+    throw error instanceof BinaryFault ? badRequest(error.message) : error;
+  }
+}
+
+function parsed(model: Model, body: Buffer, length: string | undefined): Infer {
+  const split = headLength(length, body);
   const head = split === body.length ? body : body.subarray(0, split);
   const value = readJson(head, model.numbers);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   const { id, parameters } = value;
   const allBinary = isObject(parameters) && parameters['binary_data_output'] === true;
-  const tail = new Tail(body.subarray(split));
+  const tail = new BinaryTail(body.subarray(split));
   const inputs = inputsOf(value['inputs'], model, tail);
   tail.checkEnd();
   return {

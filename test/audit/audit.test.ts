@@ -127,10 +127,51 @@ test('a disk that is far behind costs lines, never memory, and says how many', a
     onError: (message) => errors.push(message),
     stdout: stream,
   });
-  for (let index = 0; index < 10_011; index += 1) audit.record(entry);
+  for (let index = 0; index < 100_011; index += 1) audit.record(entry);
   const closing = audit.close();
   const pump = setInterval(go, 1);
   await closing;
   clearInterval(pump);
   expect(errors).toContain('audit: 10 lines dropped, the disk is too slow');
+});
+
+test('lines that come by the thousand share a write, in order with the others', async () => {
+  const written: string[] = [];
+  const stream = new Writable({
+    write: (chunk: Buffer, _encoding, callback) => {
+      written.push(chunk.toString());
+      callback();
+    },
+  });
+  const audit = createAudit({ file: '-', onError: fail, stdout: stream });
+  for (const status of [200, 201, 202]) audit.recordSoon({ ...entry, status });
+  expect(written).toEqual([]);
+  audit.record({ ...entry, status: 203 });
+  await audit.close();
+  const statuses = written.join('').match(/"status":\d+/g);
+  expect(statuses).toEqual([200, 201, 202, 203].map((status) => `"status":${status}`));
+  expect(written).toHaveLength(1);
+});
+
+test('lines after a flush of nothing are written as any other', async () => {
+  const file = join(folder, 'nothing.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  await audit.flush();
+  audit.record(entry);
+  await audit.flush();
+  expect(readFileSync(file, 'utf8')).toBe(LINE);
+  await audit.close();
+});
+
+test('no line is lost, however lines and writes fall together', async () => {
+  const file = join(folder, 'all.jsonl');
+  const audit = createAudit({ file, onError: fail });
+  for (let status = 100; status < 600; status += 1) {
+    if (status % 3 === 0) audit.record({ ...entry, status });
+    else audit.recordSoon({ ...entry, status });
+    if (status % 7 === 0) await audit.flush();
+    if (status % 5 === 0) await Promise.resolve();
+  }
+  await audit.close();
+  expect(readFileSync(file, 'utf8').match(/"status":\d+/g)).toHaveLength(500);
 });

@@ -239,3 +239,30 @@ describe('the command line itself', () => {
     }
   });
 });
+
+describe('serve-onnx', () => {
+  test('never lets ONNX Runtime report to its maker', async () => {
+    const env: NodeJS.ProcessEnv = {};
+    const args = ['serve-onnx', '--model', 'none=./none.onnx', '--port', '0'];
+    let err = '';
+    const io = { out: () => {}, cwd: folder, terminal: false, now: () => new Date() };
+    const code = await runCommand(args, { ...io, env, err: (text) => (err += text) });
+    expect([code, err]).toEqual([1, expect.stringContaining('none.onnx')]);
+    expect(env['ORT_DISABLE_TELEMETRY']).toBe('1');
+  });
+
+  test('listens where the service would, when the environment says so', async () => {
+    const { out } = await run('serve-onnx', '--help');
+    expect(out).toContain('(default: "127.0.0.1")');
+    let there = '';
+    await runCommand(['serve-onnx', '--help'], {
+      out: (text) => (there += text),
+      err: () => {},
+      env: { AI_MODEL_SERVICE__SERVER__HOST: '0.0.0.0' },
+      cwd: folder,
+      terminal: false,
+      now: () => new Date(),
+    });
+    expect(there).toContain('(default: "0.0.0.0")');
+  });
+});

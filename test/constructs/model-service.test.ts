@@ -14,6 +14,7 @@ import { faultsOf128, newestFaults } from '../support/strict';
 const golden = (name: string): string => join(__dirname, '..', 'golden', 'constructs', name);
 const GOLDEN = golden('model-service.k8s.yaml');
 const METRICS_GOLDEN = golden('model-service-metrics.k8s.yaml');
+const GOLDEN_GRPC = golden('model-service-grpc.k8s.yaml');
 
 const CA = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
 const SECRET = Secret.fromSecretName(Testing.chart(), 'metrics', 'metrics-tls');
@@ -44,6 +45,12 @@ test('the whole manifest', () => {
   const text = Yaml.stringify(...service());
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN, text);
   expect(readFileSync(GOLDEN, 'utf8')).toBe(text);
+});
+
+test('the whole manifest with a port for gRPC', () => {
+  const text = Yaml.stringify(...service({ grpcPort: 8081 }));
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN_GRPC, text);
+  expect(readFileSync(GOLDEN_GRPC, 'utf8')).toBe(text);
 });
 
 test('the whole manifest with external metrics', () => {
@@ -112,7 +119,7 @@ describe('with external metrics', () => {
 test('every object passes the schemas of 1.28 and the newest', () => {
   const route = { hostnames: ['m.example.com'], gateway: 'public' };
   const metrics = service({ externalMetrics: { tls: SECRET, ca: CA } });
-  const all = [...service({ route, mode: 'gitops' }), ...full(), ...metrics];
+  const all = [...service({ route, mode: 'gitops', grpcPort: 8081 }), ...full(), ...metrics];
   expect(all.flatMap(newestFaults)).toEqual([]);
   expect(faultsOf128(all)).toEqual([]);
 });
@@ -227,6 +234,11 @@ test.each([
     { ingress: { host: 'a.example.com' }, route: { hostnames: ['b.example.com'], gateway: 'g' } },
     /^route: .*choose one of the two/,
   ],
+  [
+    { grpcPort: 8080 },
+    /^grpcPort: got 8080, must be 1024 to 65535, and not 8080 or 9090; use 8081/,
+  ],
+  [{ grpcPort: 443 }, /^grpcPort: got 443/],
   [{ minReplicas: 0 }, /^minReplicas: got 0, must be ≥ 1/],
 ])('what it cannot do is refused: %j', (props, message) => {
   const chart = new Chart(new App({ outdir: '/nowhere' }), 'x');

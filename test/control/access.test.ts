@@ -91,6 +91,7 @@ describe('what reaches beyond a model needs admin', () => {
   const privileged = [
     { overrides: { Deployment: { spec: { minReadySeconds: 3 } } } },
     { command: ['/bin/sh', '-c', 'id'], docker_image: 'a/b:1' },
+    { args: ['--allow-anything'], docker_image: 'a/b:1' },
   ];
   test.each(privileged)('%j', async (more) => {
     const config = { ...iris({ model_id: 'mine' }), ...more };

@@ -111,6 +111,7 @@ export async function startFleet(
       authenticate: OPEN,
       audit: {
         record: () => undefined,
+        recordSoon: () => undefined,
         flush: () => Promise.resolve(),
         close: () => Promise.resolve(),
       },

@@ -70,6 +70,7 @@ export async function serve(options: ServiceOptions = {}): Promise<Service> {
       createAuthenticate({ mode: 'none', keys: [] }, { loopback: true }).authenticate,
     audit: {
       record: (entry) => void audit.push(entry),
+      recordSoon: (entry) => void audit.push(entry),
       flush: () => Promise.resolve(),
       close: () => Promise.resolve(),
     },

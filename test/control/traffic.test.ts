@@ -322,6 +322,26 @@ describe('promote', () => {
   });
 });
 
+describe('the share of a model that Git owns', () => {
+  beforeEach(async () => {
+    service = await serve();
+    iris = `${service.url}/api/v1/models/iris`;
+    await place(service, withCandidate({ traffic: 20 }), 'argocd');
+  });
+  const give = (percent: number) => ask(`${iris}/traffic`, 'POST', { candidate: 'next', percent });
+
+  test('can be lowered until the next definition, and not raised', async () => {
+    expect((await give(30)).status).toBe(409);
+    const { status, body } = await give(5);
+    expect([status, body['revision']]).toEqual([202, 1]);
+    expect(shares()).toEqual({ stable: 95, next: 5 });
+    expect((await give(20)).status).toBe(202);
+    expect(codeOf(await give(21))).toBe('READ_ONLY');
+    await place(service, withCandidate({ traffic: 50 }), 'argocd');
+    expect(shares()).toEqual({ stable: 50, next: 50 });
+  });
+});
+
 describe('explain', () => {
   test('replays the decision for a key', async () => {
     await begin(withCandidate({ traffic: 50 }));

@@ -106,6 +106,7 @@ async function compose() {
     isReady: service.control.isReady,
     onBatch: () => undefined,
     onShadow: () => undefined,
+    onJoined: () => undefined,
     onFault: (_, error) => {
       throw error;
     },

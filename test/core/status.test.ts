@@ -58,6 +58,12 @@ test.each<[string, ReturnType<typeof statusOf>, string, boolean]>([
     true,
   ],
   [
+    'the new version gets no replica (a quota) while the old one serves',
+    of([arm('stable', 'v2', 2, { updated: 0, why: { ...crash, cause: 'quota-exceeded' } })]),
+    'failed',
+    true,
+  ],
+  [
     'one of three crashed and starts again',
     of([arm('stable', 'v1', 3, { ready: 2 })], {
       replicas: [replica('stable', 'v1', 0, 'failed', { why: crash })],

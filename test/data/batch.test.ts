@@ -28,7 +28,7 @@ const itemsOf = (...numbers: readonly number[]): readonly Item[] =>
   numbers.map((n) => ({ input_data: { n } }));
 
 async function routed(behaves: readonly Behave[], input: Placed['input'] = {}) {
-  const backends = await Promise.all(behaves.map(startBackend));
+  const backends = await Promise.all(behaves.map((one) => startBackend(one)));
   const plane = await startPlane();
   plane.route({
     input: { id: 'iris', ...input },
@@ -102,7 +102,7 @@ test('of a server without batches is asked one by one', async () => {
 });
 
 test('all items of one batch are answered by one version', async () => {
-  const backends = await Promise.all([doubling, doubling].map(startBackend));
+  const backends = await Promise.all([doubling, doubling].map((one) => startBackend(one)));
   const plane = await startPlane();
   const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 50 }];
   plane.route({

@@ -97,10 +97,12 @@ describe('errors have the shape of the protocol', () => {
     '405 of %s says which method it takes',
     async (path) => {
       const { plane } = await routed();
-      for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
+      for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'PROPFIND']) {
         const got = await plane.ask(path, { method });
         expect([got.status, got.headers['allow']]).toEqual([405, 'POST']);
       }
+      const got = await plane.ask(path, { method: 'OPTIONS' });
+      expect([got.status, got.headers['allow'], got.text]).toEqual([204, 'POST', '']);
     },
   );
 

@@ -139,7 +139,7 @@ test.each(['classify', 'regress', 'explain'])(
     expect([got.status, JSON.parse(got.text)]).toEqual([
       400,
       {
-        error: `model iris runs on onnx, which has no ${call}; it has POST /v1/models/iris:predict, GET /v1/models/iris, GET /v1/models/iris/metadata`,
+        error: `model iris runs on onnx, which has no ${call} (v1); it has POST /api/v1/models/iris/inference, POST /api/v1/models/iris/batch_inference, POST /v2/models/iris/infer, GET /v2/models/iris, POST /v1/models/iris:predict, GET /v1/models/iris, GET /v1/models/iris/metadata`,
       },
     ]);
     expect(backend.seen).toEqual([]);

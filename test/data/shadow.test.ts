@@ -2,6 +2,8 @@ import type { Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { TestPlane } from '../support/plane';
 import { startPlane, stopPlanes, until } from '../support/plane';
+import type { ServerName } from '../support/servers';
+import { BEHAVE, speaking } from '../support/servers';
 
 afterEach(async () => {
   await stopPlanes();
@@ -151,6 +153,73 @@ describe('calls that pass untouched are copied, too', () => {
     one.become(v2('a', 1));
     expect((await plane.post(V2, {})).status).toBe(200);
     expect(await reported(plane)).toMatchObject([{ verdict: 'failed' }]);
+  });
+});
+
+describe('a call is copied in the words of the shadow’s server', () => {
+  const V1 = '/v1/models/iris:predict';
+  const V2 = '/v2/models/iris/infer';
+  const rows = { instances: [{ x: [1, 2] }, { x: [3, 4] }] };
+  const tensors = {
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [2, 2], data: [1, 2, 3, 4] }],
+    outputs: [{ name: 'y' }],
+  };
+
+  async function pair(stable: ServerName, other: ServerName, behave: Behave = BEHAVE[other]) {
+    const [one, next] = await Promise.all([startBackend(BEHAVE[stable]), startBackend(behave)]);
+    const plane = await startPlane();
+    const shadow = {
+      name: 'next',
+      version: 'v2',
+      image: 'registry.example.org/next:2',
+      server: { kind: 'custom', protocol: other },
+      shadow: 100,
+      compare: { rel: 0 },
+    };
+    plane.route({
+      input: { ...speaking(stable), candidates: [shadow as never] },
+      ports: { stable: [one.port], next: [next.port] },
+    });
+    return { plane, next };
+  }
+
+  test.each<readonly [string, ServerName, ServerName, object, string]>([
+    [V1, 'v1', 'v2', rows, V2],
+    [V1, 'v2', 'v1', rows, V1],
+    [V1, 'v2', 'v2', rows, V2],
+    [V2, 'v2', 'tfs', tensors, V1],
+    [V2, 'tfs', 'v2', tensors, V2],
+    [V2, 'native', 'v2', tensors, V2],
+    [V2, 'v2', 'native', tensors, '/batch_inference'],
+  ])('%s, live %s, shadow %s', async (path, stable, other, asked, target) => {
+    const { plane, next } = await pair(stable, other);
+    const headers = { authorization: 'Bearer secret', 'accept-encoding': 'gzip' };
+    expect((await plane.post(path, asked, headers)).status).toBe(200);
+    expect(await reported(plane)).toMatchObject([{ verdict: 'agree', differing: [] }]);
+    const seen = next.seen.at(-1);
+    expect([seen?.url, seen?.headers.authorization]).toEqual([target, undefined]);
+    expect(seen?.headers['accept-encoding']).toBeUndefined();
+  });
+
+  test('and where they differ is told by the names the caller knows', async () => {
+    const { plane } = await pair('tfs', 'v2', ({ method }) => {
+      const y = { name: 'y', datatype: 'FP32', shape: [2, 2], data: [2, 3, 4, 6] };
+      return json(method === 'GET' ? { inputs: [] } : { outputs: [y] });
+    });
+    await plane.post(V2, tensors);
+    expect(await reported(plane)).toMatchObject([{ verdict: 'disagree', differing: ['y.1.1'] }]);
+  });
+
+  test('what has no words there has failed, and OpenAI calls are not copied', async () => {
+    const { plane, next } = await pair('v2', 'tfs');
+    const got = await plane.post(V2, { ...tensors, parameters: { own: 1 } });
+    expect(got.status).toBe(200);
+    expect(await reported(plane)).toMatchObject([{ verdict: 'failed' }]);
+    expect(next.seen).toEqual([]);
+    const chat = await pair('native', 'native');
+    const body = { model: 'iris', messages: [] };
+    expect((await chat.plane.post('/openai/v1/chat/completions', body)).status).toBe(200);
+    expect([chat.plane.shadows, chat.next.seen]).toEqual([[], []]);
   });
 });
 

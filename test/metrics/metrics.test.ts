@@ -54,6 +54,8 @@ describe('what is counted', () => {
     metrics.onOutcome(outcome({ arm: 'next', version: 'w2' }));
     metrics.onBatch('iris', 'partial');
     metrics.onShadow('iris', 'next', 'disagree');
+    metrics.onJoined({ model: 'iris', arm: 'stable', requests: 4, isUndone: false });
+    metrics.onJoined({ model: 'iris', arm: 'stable', requests: 3, isUndone: true });
     metrics.onDeployment('deploy', 'success');
     text = await metrics.text();
   });
@@ -71,6 +73,9 @@ describe('what is counted', () => {
     'ai_model_requests_shed_total{model_id="iris",arm="stable",reason="queue_full"} 1',
     'ai_model_batch_inference_requests_total{model_id="iris",status="partial"} 1',
     'ai_model_shadow_requests_total{model_id="iris",arm="next",result="disagree"} 1',
+    'ai_model_joined_calls_total{model_id="iris",arm="stable"} 2',
+    'ai_model_joined_requests_total{model_id="iris",arm="stable"} 7',
+    'ai_model_joined_calls_undone_total{model_id="iris",arm="stable"} 1',
     'ai_model_deployments_total{action="deploy",status="success"} 1',
     'ai_model_queue_depth{model_id="iris",arm="stable"} 3',
     'ai_model_requests_in_flight{model_id="iris",arm="stable"} 2',
@@ -89,6 +94,10 @@ describe('what is counted', () => {
     'ai_model_event_loop_lag_seconds 0.002',
   ])('%s', (line) => {
     expect(text.split('\n')).toContain(line);
+  });
+
+  test('an arm whose requests go alone has no series of joined calls', () => {
+    expect(text).not.toMatch(/joined.*arm="next"/);
   });
 
   test('every family is announced once, with its samples behind it', () => {
@@ -189,6 +198,7 @@ test('whatever happens, an arm has at most 60 series', async () => {
   const spilled = { arm_full: 1, arm_unready: 1 };
   metrics.observe(observationOf([recordOf('iris', 'v4')], [statsOf('iris', { spilled })]));
   for (const status of ['success', 'partial', 'error'] as const) metrics.onBatch('iris', status);
+  metrics.onJoined({ model: 'iris', arm: 'stable', requests: 2, isUndone: true });
   const own = series(await metrics.text()).filter((line) => line.includes('arm="stable"'));
   expect(own.length).toBeGreaterThan(40);
   expect(own.length).toBeLessThanOrEqual(60);

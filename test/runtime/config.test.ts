@@ -18,7 +18,7 @@ describe('the configuration', () => {
   });
 
   test('example mentions every key', () => {
-    const optional = ['ops_port:', 'tls:', 'mode:', 'file:', 'models:'];
+    const optional = ['ops_port:', 'grpc_port:', 'tls:', 'mode:', 'file:', 'models:'];
     const keys = (value: object): readonly string[] =>
       Object.entries(value).flatMap(([key, inner]: [string, unknown]) => [
         `${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}:`,
@@ -74,8 +74,32 @@ describe('the configuration', () => {
     );
   });
 
-  test('says what to do instead of cluster: kubernetes', () => {
-    expect(() => parseConfig('cluster: kubernetes')).toThrow('kubectl apply --server-side');
+  test('says where models run on Kubernetes, and with which environment', () => {
+    const { cluster, kubernetes } = parseConfig(
+      'cluster: kubernetes\nkubernetes:\n  namespace: models\n  environment:\n    pod_security: baseline\n',
+    );
+    expect(cluster).toBe('kubernetes');
+    expect(kubernetes).toMatchObject({ namespace: 'models', namespaces: [], mode: 'rest' });
+    expect(kubernetes.environment).toMatchObject({
+      podSecurity: 'baseline',
+      namespace: 'ai-models',
+    });
+    expect(() => parseConfig('cluster: kubernetes\nkubernetes:\n  mode: direct\n')).toThrow(
+      'config.yaml:3: kubernetes.mode: got "direct", must be one of rest, gitops; choose one',
+    );
+  });
+
+  test('takes registries, hosts and names, not URLs', () => {
+    const config = parseConfig(
+      "models:\n  allowed_registries: [ghcr.io/suoke, 'localhost:5000']\n  allowed_hosts: ['*.example.com', 'minio.example.com:9000']\nkubernetes:\n  allowed_secrets: [shared]\n",
+    );
+    expect(config.models.allowedRegistries).toEqual(['ghcr.io/suoke', 'localhost:5000']);
+    expect(config.models.allowedHosts).toEqual(['*.example.com', 'minio.example.com:9000']);
+    expect(config.kubernetes.allowedSecrets).toEqual(['shared']);
+    const faulty = (text: string) => (): unknown => parseConfig(text);
+    expect(faulty('models:\n  allowed_hosts: [https://x]\n')).toThrow('drop scheme and path');
+    expect(faulty('models:\n  allowed_registries: [a/b:1]\n')).toThrow('drop scheme and tag');
+    expect(faulty('kubernetes:\n  allowed_secrets: [A_B]\n')).toThrow('fix the name');
   });
 });
 

@@ -51,8 +51,8 @@ const open = () =>
     trust: () => Promise.resolve(trust),
     handle: router('a').control.externalMetrics,
     tell: (message) => told.push(message),
-    after: (call) => {
-      refresh = call;
+    after: (again) => {
+      refresh = again;
       return () => undefined;
     },
   });

@@ -1,52 +1,30 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parseConfig } from '../../runtime/config';
+import { networkInterfaces } from 'node:os';
 import type { Service } from '../../runtime/main';
-import { startService } from '../../runtime/main';
 import type { Backend, Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import { ask, until } from '../support/plane';
+import { projectFolder, serviceIn } from './support';
 
 // What the composition root hands to its parts, on a service that routes to a server that runs.
 
-const DEFINITION = `
-model_id: iris
-version: '1'
-framework: tensorrt
-repository_url: s3://bucket/iris
-`;
-
-let folder: string;
+let folder: ReturnType<typeof projectFolder>;
 let service: Service | undefined;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'main-'));
-  mkdirSync(join(folder, 'models'));
-  writeFileSync(join(folder, 'models', 'iris.yaml'), DEFINITION);
+  folder = projectFolder();
 });
 
 afterEach(async () => {
   await service?.close();
   service = undefined;
   await stopBackends();
-  rmSync(folder, { recursive: true, force: true });
+  folder.remove();
 });
 
 const SERVER = 'server: { port: 0, accept_seconds: 0, max_header_bytes: 2048 }';
 
 async function start(text: string, backends: readonly Backend[], server = SERVER) {
-  const quiet = (): void => undefined;
-  const addresses = backends.map(({ address }) => `'${address}'`).join(', ');
-  const local = `local: { endpoints: { iris: { stable: [${addresses}] } } }`;
-  service = await startService({
-    config: parseConfig([server, local, text].join('\n')),
-    cwd: folder,
-    env: {},
-    spawnServer: { command: process.execPath, args: [] },
-    version: 'test',
-    log: { debug: quiet, info: quiet, warn: quiet, error: quiet } as never,
-  });
+  service = await serviceIn(folder.path, `${server}\n${text}`, backends);
   const { snapshot, url } = service;
   const ready = (): number =>
     snapshot()
@@ -94,6 +72,20 @@ test('idle connections to a server are as many as configured', async () => {
   const began = Date.now();
   await until(() => backend.connections() <= 2, 'connections closed');
   expect(Date.now() - began).toBeLessThan(3000);
+});
+
+test('an IPv6 address may stand in brackets, as in a URL', async () => {
+  const six = networkInterfaces()['lo']?.some(({ address }) => address === '::1') === true;
+  if (!six) return console.warn('skipped: this machine has no ::1');
+  for (const host of ['::1', '[::1]']) {
+    const backend = await startBackend(() => json({}), '::1');
+    await start('', [backend], `server: { port: 0, accept_seconds: 0, host: '${host}' }`);
+    expect(service?.url).toMatch(/^http:\/\/\[::1\]:\d+$/);
+    expect((await fetch(`${service?.url}/health/live`)).status).toBe(200);
+    const asked = { method: 'POST', body: '{}' };
+    expect((await fetch(`${service?.url}/v2/models/iris/infer`, asked)).status).toBe(200);
+    await service?.close();
+  }
 });
 
 test('its V2 readiness is the service’s own', async () => {

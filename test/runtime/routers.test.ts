@@ -194,7 +194,7 @@ test('on one machine there is one router, which leads and asks nobody', async ()
   const quiet = (): void => undefined;
   const log = { debug: quiet, info: quiet, warn: quiet, error: quiet } as never;
   const { routers, close } = await openRouters(
-    { config: parseConfig(''), env: {}, log },
+    { config: parseConfig(''), cwd: '/', env: {}, log },
     parseEnvironment({}),
   );
   expect([routers.isLeader(), routers.count(), routers.others()]).toEqual([true, 1, []]);

@@ -36,7 +36,8 @@ inference:
     maxJitterMs: 14,
   });
   expect(connectionsOf(config)).toEqual({ connectMs: 11, idleMs: 101, maxIdle: 3 });
-  expect(callersOf(config)).toEqual({ headMs: 2000, keepAliveMs: 3000, maxHeadBytes: 2048 });
+  const given = { headMs: 2000, keepAliveMs: 3000, maxHeadBytes: 2048 };
+  expect(callersOf(config)).toEqual({ ...DEFAULT_CALLER_LIMITS, ...given });
   expect(limitsOf(config)).toEqual({
     answerBytes: 2001,
     openaiBytes: 2002,

@@ -106,6 +106,22 @@ describe('findings', () => {
       { kubernetesVersion: '1.29' },
       ['warning needs-sleep-binary image'],
     ],
+    [
+      'batching of what may not be sent twice',
+      {
+        framework: 'sklearn',
+        source: 's3://m/x',
+        inference: { idempotent: false, batching: { maxSize: 8, maxDelayMs: 5 } },
+      },
+      {},
+      ['warning batching-idempotent inference.batching'],
+    ],
+    [
+      'batching of it by the built-in server, which calls nothing again',
+      { inference: { idempotent: false, batching: { maxSize: 8, maxDelayMs: 5 } } },
+      {},
+      [],
+    ],
   ])('%s', (_, model, environment, expected) => {
     expect(rules(model, environment)).toEqual(expected);
   });

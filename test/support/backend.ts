@@ -35,6 +35,10 @@ export type Behaviour =
   | { readonly kind: 'half'; readonly body: string }
   /** These bytes instead of HTTP, then the end. */
   | { readonly kind: 'garbage'; readonly bytes: string }
+  /** These bytes, HTTP or not; then the end, a reset, or nothing more. */
+  | { readonly kind: 'raw'; readonly bytes: string; readonly last: 'end' | 'reset' | 'stay' }
+  /** These bytes, one after the other. */
+  | { readonly kind: 'drip'; readonly bytes: string; readonly everyMs: number }
   /** Never an answer. */
   | { readonly kind: 'silence' };
 
@@ -43,7 +47,7 @@ export type Behave = (seen: Seen, nth: number) => Behaviour | Promise<Behaviour>
 /** A real HTTP server on 127.0.0.1 that misbehaves on demand. */
 export interface Backend {
   readonly port: number;
-  /** `127.0.0.1:port` */
+  /** `127.0.0.1:port`, `[::1]:port` */
   readonly address: string;
   readonly seen: readonly Seen[];
   /** Requests begun and not ended. */
@@ -104,8 +108,32 @@ async function perform(behaviour: Behaviour, response: ServerResponse): Promise<
     case 'garbage':
       socket.end(behaviour.bytes);
       return;
+    case 'raw': {
+      const { bytes, last } = behaviour;
+      if (last === 'end') socket.end(bytes, 'latin1');
+      // A reset overtakes what is still on its way: until it is read there is none.
+      else socket.write(bytes, 'latin1', () => last === 'reset' && resetLater(socket));
+      return;
+    }
+    case 'drip':
+      drip(socket, behaviour.bytes, behaviour.everyMs);
+      return;
     case 'silence':
   }
+}
+
+function resetLater(socket: Socket): void {
+  setTimeout(() => socket.resetAndDestroy(), 20);
+}
+
+function drip(socket: Socket, bytes: string, everyMs: number): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    socket.write(bytes.charAt(at), 'latin1');
+    at += 1;
+    if (at >= bytes.length) clearInterval(timer);
+  }, everyMs);
+  socket.once('close', () => clearInterval(timer));
 }
 
 function stop(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
@@ -122,7 +150,7 @@ export async function stopBackends(): Promise<void> {
   await Promise.all([...running].map((one) => one.kill()));
 }
 
-export function startBackend(behave: Behave): Promise<Backend> {
+export function startBackend(behave: Behave, host = '127.0.0.1'): Promise<Backend> {
   const seen: Seen[] = [];
   const sockets = new Set<Socket>();
   let behaviour = behave;
@@ -146,9 +174,9 @@ export function startBackend(behave: Behave): Promise<Backend> {
     socket.on('close', () => sockets.delete(socket));
   });
   return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(0, host, () => {
       const { port } = server.address() as AddressInfo;
-      const address = `127.0.0.1:${port}`;
+      const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       const backend: Backend = {
         port,
         address,
@@ -164,7 +192,7 @@ export function startBackend(behave: Behave): Promise<Backend> {
         },
         replica: (more) => ({
           id: address,
-          host: '127.0.0.1',
+          host,
           port,
           address,
           version: 'v1',

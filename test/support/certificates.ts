@@ -75,7 +75,11 @@ function certificate({ issuer, subject, publicKey, signer }: Signing): string {
   );
   const whole = sequence(body, ECDSA_SHA256, bits(sign('sha256', body, signer)));
   // An empty line at the end, where 64 divides the length, is one that OpenSSL does not read.
-  const lines = whole.toString('base64').match(/.{1,64}/g)?.join('\n') ?? '';
+  const lines =
+    whole
+      .toString('base64')
+      .match(/.{1,64}/g)
+      ?.join('\n') ?? '';
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 

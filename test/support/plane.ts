@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { ModelInput } from '../../lib/spec';
+import type { AuditEntry } from '../../runtime/audit';
 import type { Authenticate, Caller } from '../../runtime/auth/port';
 import { buildTable } from '../../runtime/core/build';
 import type { Load } from '../../runtime/core/load';
@@ -12,14 +13,28 @@ import type { TableHolder } from '../../runtime/core/table';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { Tuning } from '../../runtime/core/tuning';
 import { DEFAULT_TUNING } from '../../runtime/core/tuning';
-import type { Limits, ShadowReport } from '../../runtime/data';
+import type {
+  CallerLimits,
+  ClientOptions,
+  DataPlane,
+  Joined,
+  Limits,
+  ShadowReport,
+} from '../../runtime/data';
+import type { Exchange } from '../../runtime/data/exchange';
 import {
   createDataPlane,
   createDispatcher,
+  createHttpClient,
+  createManagement,
   createUpstream,
+  DEFAULT_CALLER_LIMITS,
   DEFAULT_LIMITS,
   openHttpServer,
 } from '../../runtime/data';
+import type { Place } from '../../runtime/data/http/client';
+import { DEFAULT_CLIENT } from '../../runtime/data/http/client';
+import { trustOf } from '../../runtime/proxies';
 import { recordOf, snapshotOf } from '../core/support';
 
 /** A model and where its replicas are: arm → ports. */
@@ -27,6 +42,8 @@ export interface Placed {
   readonly input: Partial<ModelInput>;
   readonly ports: Readonly<Record<string, readonly number[]>>;
   readonly deleting?: boolean;
+  /** Of the replicas; 127.0.0.1 unless said. */
+  readonly host?: string;
 }
 
 export interface Got {
@@ -47,10 +64,13 @@ export interface Asking {
 /** A router with a real data plane on a real port. */
 export interface TestPlane {
   readonly port: number;
+  /** What other ways in than HTTP answer from. */
+  readonly data: DataPlane;
   readonly table: TableHolder;
   readonly load: Load;
   readonly outcomes: readonly Outcome[];
   readonly shadows: readonly ShadowReport[];
+  readonly joined: readonly Joined[];
   readonly faults: readonly unknown[];
   /** To be called after somebody else swapped the table. */
   readonly onTableSwap: () => void;
@@ -74,14 +94,14 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-function recordsOf({ input, ports, deleting = false }: Placed) {
+function recordsOf({ input, ports, deleting = false, host = '127.0.0.1' }: Placed) {
   const bare = recordOf({ input, record: { deleting } });
   const replicas = bare.spec.arms.flatMap(({ name, version }) =>
     (ports[name] ?? []).map((port): ReplicaRecord => ({
       id: `${name}-${port}`,
       arm: name,
       version,
-      host: '127.0.0.1',
+      host,
       port,
       phase: 'ready',
       restarts: 0,
@@ -141,12 +161,33 @@ export interface PlaneOptions {
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
   readonly onHeld?: (model: string, arm: string) => void;
+  readonly audit?: (entry: AuditEntry) => void;
+  /** Timers of the data plane alone: how long requests wait for others. */
+  readonly later?: (call: () => void, ms: number) => () => void;
+  readonly callers?: Partial<CallerLimits>;
+  readonly client?: Partial<ClientOptions>;
+  /** Where a management app listens; without one every path is the data plane's. */
+  readonly management?: Place;
+  /** Address to listen on. */
+  readonly host?: string;
+}
+
+/** As the composition root does it: inference to the data plane, the rest to the app behind. */
+function handlerOf(plane: DataPlane, { management, trustedProxies = [] }: PlaneOptions) {
+  if (management === undefined) return { handle: plane.handle, close: () => undefined };
+  const client = createHttpClient();
+  const trust = trustOf(trustedProxies);
+  const manage = createManagement({ client, place: management, trust, clock: { now: Date.now } });
+  const handle = (exchange: Exchange): Promise<void> | void =>
+    plane.matches(exchange.path) ? plane.handle(exchange) : manage(exchange);
+  return { handle, close: client.close };
 }
 
 export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane> {
   const table: TableHolder = { current: EMPTY_TABLE };
   const outcomes: Outcome[] = [];
   const shadows: ShadowReport[] = [];
+  const joined: Joined[] = [];
   const faults: unknown[] = [];
   const random = options.random ?? Math.random;
   const clock = {
@@ -165,13 +206,13 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     onHeld: options.onHeld,
     tuning: { ...DEFAULT_TUNING, ...options.tuning },
   });
-  const upstream = createUpstream();
+  const upstream = createUpstream(createHttpClient({ ...DEFAULT_CLIENT, ...options.client }));
   let ids = 0;
   const plane = createDataPlane({
     table,
     dispatcher,
     upstream,
-    clock,
+    clock: { ...clock, ...(options.later && { setTimeout: options.later }) },
     random,
     authenticate: options.authenticate ?? OPEN,
     newId: () => `id-${(ids += 1)}`,
@@ -179,24 +220,30 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     version: '1.2.3',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     isReady: options.isReady ?? (() => true),
+    audit: options.audit,
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
+    onJoined: (one) => joined.push(one),
     onFault: (_id, error) => faults.push(error),
   });
+  const { handle, close } = handlerOf(plane, options);
   const server = await openHttpServer({
-    host: '127.0.0.1',
+    host: options.host ?? '127.0.0.1',
     port: 0,
     maxConnections: 10_000,
-    handle: plane.handle,
+    limits: { ...DEFAULT_CALLER_LIMITS, ...options.callers },
+    handle,
   });
   const { port } = server;
   let generation = 0;
   const made: TestPlane = {
     port,
+    data: plane,
     table,
     load,
     outcomes,
     shadows,
+    joined,
     faults,
     onTableSwap,
     route: (...models) => {
@@ -215,6 +262,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
       running.delete(made);
       await server.close(0);
       upstream.close();
+      close();
     },
   };
   running.add(made);

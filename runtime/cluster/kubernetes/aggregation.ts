@@ -1,7 +1,7 @@
 import { METRICS_API_SERVICE, METRICS_SERVICE } from '../../../lib/objects/metricsapi';
 import type { KubeApi, KubeObject } from './api';
 import { KubeError } from './errors';
-import { RESOURCES } from './resources';
+import { API_SERVICE, RESOURCES } from './resources';
 
 /** How the API server shows, to servers it calls, that it is itself. */
 export interface FrontProxy {
@@ -56,7 +56,7 @@ export async function otherMetricsServer(
   namespace: string,
 ): Promise<string | undefined> {
   try {
-    const found = await api.get(RESOURCES.APIService, '', METRICS_API_SERVICE);
+    const found = await api.get(API_SERVICE, '', METRICS_API_SERVICE);
     const { service } = (found?.spec ?? {}) as ApiServiceSpec;
     const isOurs = service?.namespace === namespace && service.name === METRICS_SERVICE;
     if (found === undefined || isOurs) return undefined;

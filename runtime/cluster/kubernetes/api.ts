@@ -90,6 +90,7 @@ export interface RemoveOptions {
 
 export interface WatchOptions {
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
   /** Of the list, or of the last event. */
   readonly resourceVersion: string;
   /** The server ends the watch after it. */

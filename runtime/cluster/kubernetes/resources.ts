@@ -17,8 +17,6 @@ const MONITORING = 'monitoring.coreos.com/v1';
 
 /** All kinds that are touched: those `objectsOf` makes, and what is read beside them. */
 export const RESOURCES = {
-  // Cluster-scoped: its namespace is ''.
-  APIService: resource('apiregistration.k8s.io/v1', 'apiservices', 'APIService'),
   ConfigMap: resource('v1', 'configmaps', 'ConfigMap'),
   ControllerRevision: resource('apps/v1', 'controllerrevisions', 'ControllerRevision'),
   Deployment: resource('apps/v1', 'deployments', 'Deployment'),
@@ -40,6 +38,9 @@ export const RESOURCES = {
   Service: resource('v1', 'services', 'Service'),
   ServiceAccount: resource('v1', 'serviceaccounts', 'ServiceAccount'),
 } as const satisfies Readonly<Record<string, Resource>>;
+
+/** Of the whole cluster, so that its namespace is ''; read and never written. */
+export const API_SERVICE = resource('apiregistration.k8s.io/v1', 'apiservices', 'APIService');
 
 export function apiVersionOf({ group, version }: Resource): string {
   return group === '' ? version : `${group}/${version}`;

@@ -15,7 +15,9 @@ export interface WatchLoopOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch'>;
   readonly resource: Resource;
   readonly namespace: string;
-  readonly labelSelector?: string;
+  readonly labelSelector?: string | undefined;
+  /** E.g. `metadata.name=x`: a Role may allow one object only. */
+  readonly fieldSelector?: string | undefined;
   readonly timing: Timing;
   /** After every change of the view. */
   readonly onChange: (state: WatchState) => void;
@@ -89,8 +91,9 @@ class Loop implements WatchLoop {
     { continue: next }: Action & { kind: 'list' },
     take: (input: Input) => void,
   ): Promise<void> {
-    const { api, resource, namespace, labelSelector } = this.options;
-    const options = { limit: PAGE_SIZE, retry: false, labelSelector, continue: next };
+    const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
+    const selectors = { labelSelector, fieldSelector };
+    const options = { limit: PAGE_SIZE, retry: false, ...selectors, continue: next };
     const input = await api.list(resource, namespace, options).then(
       (page): Input => ({ kind: 'page', page }),
       (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
@@ -103,8 +106,8 @@ class Loop implements WatchLoop {
     take: (input: Input) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const { api, resource, namespace, labelSelector } = this.options;
-    const options = { labelSelector, resourceVersion, timeoutSeconds };
+    const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
+    const options = { labelSelector, fieldSelector, resourceVersion, timeoutSeconds };
     const hear = this.#listen(take, signal);
     const input = await api.watch(resource, namespace, options, hear, signal).then(
       (): Input => ({ kind: 'ended' }),

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ModelSpec } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
+import { holds } from '../../auth';
 import { objectsOf } from '../../../lib/objects';
 import type { Warning } from '../admit';
 import { admit } from '../admit';
@@ -23,6 +24,7 @@ async function create(
     manager: MANAGER,
     create: true,
     force: takesOver(askerOf(asked)),
+    admin: holds(asked.caller, 'admin'),
   });
   await seen(context, spec.id, revision);
   const message = changed
@@ -53,7 +55,7 @@ export const deploy = defineCall<Deploy['body'], Deploy['query']>({
   tag: 'Models',
   summary: 'Deploy a model',
   description:
-    'The identical definition again is the same deployment; a different one for an id that exists is refused (use PUT). `overrides` and `command` need the scope admin.',
+    'The identical definition again is the same deployment; a different one for an id that exists is refused (use PUT). `overrides`, `command` and `args` need the scope admin.',
   body: deployBody,
   query: deployQuery,
   answers: { 200: dryRunSchema, 202: changedSchema },

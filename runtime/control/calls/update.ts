@@ -1,8 +1,10 @@
 import type { z } from 'zod';
 import { hundredths, parseModel, updateModel } from '../../../lib/spec';
 import type { ModelRecord, Revision } from '../../cluster/port';
+import { ClusterError } from '../../cluster/port';
+import type { Answer, Asked } from '../call';
 import { defineCall } from '../call';
-import type { Changed } from '../change';
+import type { Changed, Wanted } from '../change';
 import {
   accepted,
   askerOf,
@@ -11,7 +13,9 @@ import {
   requireNoPromotion,
   withoutShare,
 } from '../change';
+import type { Context } from '../context';
 import { invalidRequest, Problem } from '../problem';
+import { rememberModel } from '../remember';
 import { changedSchema, changeQuery, rollbackBody, trafficBody, updateBody } from '../schemas';
 
 type Query = z.output<typeof changeQuery>;
@@ -125,6 +129,28 @@ function withShare(record: ModelRecord, name: string, percent: number): object {
   return { candidates: candidates.with(index, changed) };
 }
 
+type Traffic = Asked<z.output<typeof trafficBody>, Query>;
+
+/**
+ * In an emergency a share may be lowered wherever the definition is written: it is remembered
+ * beside it, and ends with the next one.
+ * @throws the refusal of the definition's owner when the share would rise
+ */
+async function lower(context: Context, asked: Traffic, refusal: unknown): Promise<Answer> {
+  const { id, body } = asked;
+  if (!(refusal instanceof ClusterError) || refusal.code !== 'READ_ONLY') throw refusal;
+  const percent = hundredths(body.percent) / 100;
+  const { revision } = await rememberModel(context, id, askerOf(asked), (record) => {
+    requireNoPromotion(record);
+    const arm = record.spec.arms[candidateIndex(record, body.candidate) + 1];
+    if (arm?.role.kind !== 'traffic' || percent > arm.role.percent) throw refusal;
+    const { shares, ...rest } = withoutShare(record, body.candidate);
+    return { ...rest, shares: { ...shares, [body.candidate]: percent } };
+  });
+  const message = `${body.candidate} gets ${percent} % of the traffic of ${id} until its next definition`;
+  return accepted(id, { revision, warnings: [] }, message);
+}
+
 export const traffic = defineCall<z.output<typeof trafficBody>, Query>({
   method: 'post',
   path: '/api/v1/models/{id}/traffic',
@@ -132,7 +158,8 @@ export const traffic = defineCall<z.output<typeof trafficBody>, Query>({
   action: 'traffic',
   tag: 'Traffic',
   summary: 'Set the share of a candidate',
-  description: 'Stable gets what is left. No replica restarts; in effect within milliseconds.',
+  description:
+    'Stable gets what is left. No replica restarts; in effect within milliseconds. The share of a model that others write (Git) can only be lowered, until its next definition.',
   body: trafficBody,
   query: changeQuery,
   conditional: true,
@@ -141,12 +168,16 @@ export const traffic = defineCall<z.output<typeof trafficBody>, Query>({
   handle: async (context, asked) => {
     const { id, body } = asked;
     const percent = hundredths(body.percent) / 100;
-    const result = await changeModel(context, id, askerOf(asked), (record) => {
+    const wanted = (record: ModelRecord): Wanted => {
       requireNoPromotion(record);
       const patch = withShare(record, body.candidate, percent);
       const state = withoutShare(record, body.candidate);
       return { spec: updateModel(record.spec.definition, patch), state };
-    });
+    };
+    const result = await changeModel(context, id, askerOf(asked), wanted).catch((error: unknown) =>
+      lower(context, asked, error),
+    );
+    if (!('changed' in result)) return result;
     return accepted(id, result, `${body.candidate} gets ${percent} % of the traffic of ${id}`);
   },
 });

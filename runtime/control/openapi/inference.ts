@@ -74,9 +74,12 @@ const ABOUT: readonly ErrorCode[] = [
   'INFERENCE_TIMEOUT',
 ];
 
-const INFER: readonly ErrorCode[] = [...ABOUT, 'PAYLOAD_TOO_LARGE', 'QUEUE_FULL'];
-/** Calls whose body is read and not only passed on. */
-const READ: readonly ErrorCode[] = [...INFER, 'UNSUPPORTED_MEDIA_TYPE'];
+const INFER: readonly ErrorCode[] = [
+  ...ABOUT,
+  'PAYLOAD_TOO_LARGE',
+  'QUEUE_FULL',
+  'UNSUPPORTED_MEDIA_TYPE',
+];
 
 const json = (schema: z.ZodType) => ({ 'application/json': { schema } });
 const modelPath = z.object({ id: idSchema });
@@ -93,7 +96,9 @@ interface Described {
   readonly probe?: true;
 }
 
-const foreign = z.looseObject({}).describe('As the protocol says; bytes pass untouched.');
+const foreign = z
+  .looseObject({})
+  .describe('As the protocol says; bytes pass untouched where the model’s server speaks it.');
 
 function native(described: Described): ZodOpenApiOperationObject {
   const { operationId, summary, description, request, answer, errors } = described;
@@ -133,8 +138,10 @@ function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationO
 
 const versioned = z.object({ id: idSchema, version: versionSchema });
 const nowhere = z.object({});
-const V2 = 'Open Inference Protocol V2, JSON or binary tensors.';
-const V1 = 'KServe V1 and TensorFlow Serving.';
+const OTHERWISE =
+  'A model whose server speaks another protocol is asked in that one; what that has no words for is a 400.';
+const V2 = `Open Inference Protocol V2, JSON or binary tensors. ${OTHERWISE}`;
+const V1 = `KServe V1 and TensorFlow Serving. ${OTHERWISE}`;
 
 const V2_PATHS: ZodOpenApiPathsObject = {
   '/v2': {
@@ -266,9 +273,9 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
       {
         post: passthrough({
           operationId,
-          errors: READ,
+          errors: INFER,
           summary: `Call a model (OpenAI, ${call})`,
-          description: 'The body names the model; `stream: true` streams.',
+          description: `The body names the model; \`stream: true\` streams. ${OTHERWISE}`,
           request: foreign,
           path: nowhere,
         }),
@@ -290,6 +297,7 @@ const V1_PATHS: ZodOpenApiPathsObject = {
     get: passthrough({
       operationId: 'v1Model',
       errors: ABOUT,
+      probe: true,
       summary: 'Model state',
       description: V1,
     }),
@@ -310,10 +318,10 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
   '/api/v1/models/{id}/inference': {
     post: native({
       operationId: 'inference',
-      errors: READ,
+      errors: INFER,
       summary: 'Call a model',
       description:
-        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm.',
+        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm. `Accept: text/event-stream` streams the events of a model that speaks OpenAI; other models answer JSON, or 400 when the caller takes nothing else.',
       request: inferenceRequest,
       answer: inferenceResponse,
     }),
@@ -321,7 +329,7 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
   '/api/v1/models/{id}/batch_inference': {
     post: native({
       operationId: 'batchInference',
-      errors: READ,
+      errors: INFER,
       summary: 'Call a model with many inputs',
       description: 'One bad item never fails the others. More than maxBatchSize items: 413.',
       request: batchRequest,

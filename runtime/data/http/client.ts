@@ -23,6 +23,11 @@ export const DEFAULT_CLIENT: ClientOptions = {
 
 /** How often idle connections are looked at, milliseconds. */
 const SWEEP_MS = 1000;
+/**
+ * A request that must not run twice cannot be sent again when the server closes the connection at
+ * that very moment. So it takes one that was used just now, which no server closes, or a new one.
+ */
+const SURE_MS = 250;
 
 /** Where a server listens. */
 export type Place =
@@ -45,8 +50,16 @@ class Idle {
   private readonly stacks = new Map<string, ClientConnection[]>();
   private timer: NodeJS.Timeout | undefined;
 
-  take(key: string): ClientConnection | undefined {
-    return this.stacks.get(key)?.pop();
+  /** @param maxMs it has not been idle for longer */
+  take(key: string, maxMs: number): ClientConnection | undefined {
+    const stack = this.stacks.get(key);
+    const last = stack?.at(-1);
+    if (last === undefined || !this.isFresh(last, maxMs)) return undefined;
+    return stack?.pop();
+  }
+
+  private isFresh({ idleSince, keptMs }: ClientConnection, maxMs: number): boolean {
+    return performance.now() - idleSince < Math.min(maxMs, keptMs, this.options.idleMs);
   }
 
   add(key: string, connection: ClientConnection): void {
@@ -65,9 +78,8 @@ class Idle {
   }
 
   private sweep(): void {
-    const limit = performance.now() - this.options.idleMs;
     for (const stack of this.stacks.values()) {
-      for (const one of stack.filter(({ idleSince }) => idleSince < limit)) one.close();
+      for (const one of stack.filter((kept) => !this.isFresh(kept, Infinity))) one.close();
     }
     if (this.stacks.size > 0) return;
     clearInterval(this.timer);
@@ -105,25 +117,27 @@ function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
 export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpClient {
   const idle = new Idle(options);
   const all = new Set<ClientConnection>();
-  const connectionTo = (place: Place): ClientConnection => {
-    const key = keyOf(place);
-    const kept = idle.take(key);
-    if (kept !== undefined) return kept;
+  const opened = (place: Place, key: string): ClientConnection => {
     const owner: Owner = {
       onFree: (one) => idle.add(key, one),
       onGone: (one) => {
         all.delete(one);
         idle.remove(key, one);
       },
+      onStale: (asking, asker) => opened(place, key).ask(asking, asker),
     };
     const made = open(place, owner, options.connectMs);
     all.add(made);
     return made;
   };
+  const connectionFor = (place: Place, { repeatable }: Asking): ClientConnection => {
+    const key = keyOf(place);
+    return idle.take(key, repeatable ? Infinity : SURE_MS) ?? opened(place, key);
+  };
   return {
     send: (place, asking, asker) => {
       if (asking.signal.aborted) asker.broken({ kind: 'aborted' });
-      else connectionTo(place).ask(asking, asker);
+      else connectionFor(place, asking).ask(asking, asker);
     },
     close: () => {
       idle.close();

@@ -2,14 +2,24 @@ import type { Socket } from 'node:net';
 import type { Asker, Broken, HeaderText, Signal, Sink, Source } from '../exchange';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
+import type { Fields } from './fields';
 import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
+import type { ResponseHead } from './response';
 import { parseResponse } from './response';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
 const ONE_WRITE_BYTES = 16_384;
 /** So much of an answer is kept that nobody reads yet. */
 const MAX_UNREAD_BYTES = 65_536;
+/**
+ * A server that had closed a kept connection when a request came says so within a round trip;
+ * what breaks later broke while the request ran. Milliseconds.
+ */
+const STALE_MS = 100;
+/** A server that names its own limit closes about then: go before it does; milliseconds. */
+const HINT_MARGIN_MS = 1000;
+const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
 
 /** One request over a connection. */
 export interface Asking {
@@ -18,9 +28,11 @@ export interface Asking {
   /** All of them, `Host` and the length of the body included. */
   readonly headers: HeaderText;
   readonly body: Buffer | undefined;
-  /** Milliseconds until the first byte, and then between bytes. */
+  /** Milliseconds until the head of the answer is there, and then between bytes. */
   readonly timeoutMs: number;
   readonly signal: Signal;
+  /** May the server do it twice? */
+  readonly repeatable: boolean;
 }
 
 function write(socket: Socket, { method, target, headers, body }: Asking): void {
@@ -35,11 +47,22 @@ function write(socket: Socket, { method, target, headers, body }: Asking): void 
   }
 }
 
+/** `Keep-Alive: timeout=5`, as node:http says it. */
+function keptMsOf(fields: Fields): number {
+  const [, seconds] = TIMEOUT_HINT.exec(fields.get('keep-alive') ?? '') ?? [];
+  return seconds === undefined ? Infinity : Number(seconds) * 1000 - HINT_MARGIN_MS;
+}
+
 /** What the pool wants to know. */
 export interface Owner {
   /** The answer is complete and the connection can take another request. */
   readonly onFree: (connection: ClientConnection) => void;
   readonly onGone: (connection: ClientConnection) => void;
+  /**
+   * The server had closed the connection before it took the request, which needs another one. Not
+   * called for the first request of a connection.
+   */
+  readonly onStale: (asking: Asking, asker: Asker) => void;
 }
 
 /** One connection to a server: requests one after the other. */
@@ -60,8 +83,17 @@ export class ClientConnection implements Source {
   /** The server ended the connection before anyone read the answer. */
   private isEnded = false;
 
+  /** Has a byte of the answer come? */
+  private isHeard = false;
+  /** The kernel took not a byte of the request. */
+  private isUnsent = false;
+  /** When the request went out over a connection that was kept; undefined: it is the first. */
+  private reusedAt: number | undefined;
+
   /** When its last answer was complete; milliseconds of `performance.now()`. */
   idleSince = 0;
+  /** So long the server keeps an idle connection, as it says itself, and a margin; milliseconds. */
+  keptMs = Infinity;
 
   constructor(
     private readonly socket: Socket,
@@ -92,9 +124,23 @@ export class ClientConnection implements Source {
   ask(asking: Asking, asker: Asker): void {
     this.asking = asking;
     this.asker = asker;
+    this.isHeard = false;
+    if (this.idleSince > 0) this.reusedAt = performance.now();
     asking.signal.addEventListener('abort', this.onAbort);
     this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
     write(this.socket, asking);
+    // Told at once it is of the whole request; told later it may be of the end of it.
+    this.isUnsent = this.socket.errored !== null;
+  }
+
+  /** What is to be asked again, for the server had closed the connection before it came. */
+  private unheard(why: Broken): Asking | undefined {
+    const { asking, reusedAt } = this;
+    if (why.kind !== 'reset' || asking === undefined || reusedAt === undefined) return undefined;
+    const elapsed = performance.now() - reusedAt;
+    const isSafe = this.isUnsent || (asking.repeatable && elapsed < STALE_MS);
+    if (this.isHeard || !isSafe) return undefined;
+    return { ...asking, timeoutMs: Math.max(1, asking.timeoutMs - elapsed) };
   }
 
   private readonly onAbort = (): void => this.break({ kind: 'aborted' });
@@ -104,10 +150,11 @@ export class ClientConnection implements Source {
   onData(bytes: Buffer): void {
     // Nobody asked: whatever this is, it is no answer to the next request.
     if (this.asking === undefined) return void this.socket.destroy();
-    this.timer?.refresh();
+    this.isHeard = true;
     try {
-      if (this.reader === undefined) this.takeHead(bytes);
-      else this.takeBody(bytes);
+      if (this.reader === undefined) return this.takeHead(bytes);
+      this.timer?.refresh();
+      this.takeBody(bytes);
     } catch (error) {
       if (!(error instanceof HttpFault)) throw error;
       this.break({ kind: 'protocol', message: error.message });
@@ -117,18 +164,26 @@ export class ClientConnection implements Source {
   private takeHead(bytes: Buffer): void {
     const { asking } = this;
     if (asking === undefined) return;
-    const found = this.heads.take(bytes);
-    if (found === undefined) return;
-    const head = parseResponse(found.head, asking.method);
-    const rest = bytes.subarray(found.end);
-    if (head.status === 101)
-      throw new HttpFault(502, 'status 101 to a request that asked for none');
-    // An interim answer; the real one follows.
-    if (head.status < 200) return rest.length > 0 ? this.takeHead(rest) : undefined;
-    this.reader = readerOf(head.framing);
-    this.keepAlive = head.keepAlive;
-    const { status, fields } = head;
-    const { asker, reader } = this;
+    // Interim answers come before the real one.
+    for (let rest = bytes; rest.length > 0;) {
+      const found = this.heads.take(rest);
+      if (found === undefined) return;
+      const head = parseResponse(found.head, asking.method);
+      rest = rest.subarray(found.end);
+      if (head.status === 101)
+        throw new HttpFault(502, 'status 101 to a request that asked for none');
+      if (head.status >= 200) return this.begin(head, rest);
+    }
+  }
+
+  private begin({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
+    // Not for a part of a head: one that drips would never be late.
+    this.timer?.refresh();
+    const reader = readerOf(framing);
+    this.reader = reader;
+    this.keepAlive = keepAlive;
+    if (this.idleSince === 0) this.keptMs = keptMsOf(fields);
+    const { asker } = this;
     this.asker = undefined;
     // Taken before the asker is told: whoever reads at once gets it without a copy.
     this.arrived = rest;
@@ -238,8 +293,10 @@ export class ClientConnection implements Source {
 
   private break(why: Broken): void {
     const { asker, sink } = this;
+    const unheard = this.unheard(why);
     this.release();
     this.socket.destroy();
+    if (unheard !== undefined && asker !== undefined) return this.owner.onStale(unheard, asker);
     asker?.broken(why);
     sink?.fail(why);
   }

@@ -44,6 +44,7 @@ function requestLine(line: string): RequestLine {
     const isHttp = /^HTTP\/[0-9]\.[0-9]$/.test(version);
     throw new HttpFault(isHttp ? 505 : 400, 'the version must be HTTP/1.1 or HTTP/1.0');
   }
+  if (method === TUNNEL) throw new HttpFault(400, `this is no proxy: it takes no ${TUNNEL}`);
   const target = line.slice(first + 1, last);
   if (target.length > MAX_TARGET_BYTES) {
     throw new HttpFault(414, `the path has more than ${MAX_TARGET_BYTES} bytes`);
@@ -53,6 +54,24 @@ function requestLine(line: string): RequestLine {
   }
   return { method, target, minor: version === 'HTTP/1.1' ? 1 : 0 };
 }
+
+/** A method that asks for a connection to somewhere else. */
+const TUNNEL = 'CONNECT';
+
+/**
+ * A server may ignore `Upgrade` (RFC 9110, 7.8), and clients offer h2c with any request. But who
+ * shakes hands for a WebSocket takes no other answer than a switch, or an error (RFC 6455, 4.2.2).
+ * @throws HttpFault when that is what it does
+ */
+function checkUpgrade(fields: Fields): void {
+  const upgrade = fields.get('upgrade');
+  if (upgrade === undefined || !hasWord(upgrade, 'websocket')) return;
+  if (!hasWord(fields.get('connection') ?? '', 'upgrade')) return;
+  throw new HttpFault(400, 'there are no WebSockets here; answers are streamed as they come');
+}
+
+const hasWord = (list: string, word: string): boolean =>
+  list.split(',').some((one) => one.trim().toLowerCase() === word);
 
 /** @throws HttpFault unless there is one host that is one; HTTP/1.0 may have none */
 function checkHost(fields: Fields, minor: number): void {
@@ -76,6 +95,7 @@ export function parseRequest(head: string): RequestHead {
   const { method, target, minor } = requestLine(head.slice(0, end));
   const fields = fieldsOf(head, end + 2);
   checkHost(fields, minor);
+  checkUpgrade(fields);
   const expect = fields.get('expect');
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
     throw new HttpFault(417, 'Expect must be 100-continue');

@@ -13,16 +13,20 @@ export interface CallerLimits {
   /** Longer than clients and load balancers keep idle connections, so that they close first. */
   readonly keepAliveMs: number;
   readonly maxHeadBytes: number;
+  /** Between two pieces of a body; milliseconds. */
+  readonly bodyMs: number;
+  /** A caller that takes nothing of its answer for so long has gone; milliseconds. */
+  readonly stallMs: number;
 }
 
 export const DEFAULT_CALLER_LIMITS: CallerLimits = {
   headMs: 10_000,
   keepAliveMs: 75_000,
   maxHeadBytes: MAX_HEAD_BYTES,
+  bodyMs: 30_000,
+  stallMs: 30_000,
 };
 
-/** Between two pieces of a body, milliseconds. */
-const BODY_MS = 30_000;
 /** What still comes after a refusal is read for so long, so that the refusal can be read, too. */
 const LINGER_MS = 1000;
 /** Requests that came before their turn; bytes. */
@@ -59,7 +63,8 @@ export class ServerConnection implements Line {
   /** What came before its turn. */
   private ahead: Buffer[] = [];
   private aheadBytes = 0;
-  private headTimer: NodeJS.Timeout | undefined;
+  /** Ends it when the head of a request, or the caller of the last answer, takes too long. */
+  private watch: NodeJS.Timeout | undefined;
   /** Has a request come over it? */
   hasAsked = false;
   private isEnding = false;
@@ -76,7 +81,7 @@ export class ServerConnection implements Line {
     socket.setTimeout(hooks.limits.keepAliveMs);
     socket.on('timeout', () => this.onTimeout());
     socket.on('data', (bytes: Buffer) => this.onData(bytes));
-    socket.on('drain', () => this.current?.drained());
+    socket.on('drain', () => this.onDrain());
     // A caller that ends its side has gone, as nginx sees it, too.
     socket.on('end', () => this.onGone());
     socket.on('error', () => this.onGone());
@@ -85,6 +90,17 @@ export class ServerConnection implements Line {
 
   isLast(): boolean {
     return this.hooks.isClosing();
+  }
+
+  get stallMs(): number {
+    return this.hooks.limits.stallMs;
+  }
+
+  private onDrain(): void {
+    if (this.current !== undefined) return this.current.drained();
+    if (this.isEnding) return;
+    this.socket.resume();
+    this.work();
   }
 
   private onData(bytes: Buffer): void {
@@ -127,7 +143,10 @@ export class ServerConnection implements Line {
   /** @returns whether there may be more to do @throws HttpFault */
   private step(): boolean {
     const { current } = this;
-    if (current === undefined) return this.takeHead(this.next());
+    if (current === undefined) {
+      // Who asks on and on but takes no answers would fill our memory with them.
+      return !this.socket.writableNeedDrain && this.takeHead(this.next());
+    }
     if (current.isRead || !current.hasRoom) return false;
     const bytes = this.next();
     this.keep(bytes.subarray(current.take(bytes)));
@@ -139,14 +158,14 @@ export class ServerConnection implements Line {
     const skipped = !this.heads.isBegun && bytes.subarray(0, 2).equals(CRLF) ? 2 : 0;
     const found = this.heads.take(skipped === 0 ? bytes : bytes.subarray(skipped));
     if (found === undefined) {
-      this.headTimer ??= setTimeout(
+      this.watch ??= setTimeout(
         () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
         this.hooks.limits.headMs,
       );
       return false;
     }
-    clearTimeout(this.headTimer);
-    this.headTimer = undefined;
+    clearTimeout(this.watch);
+    this.watch = undefined;
     this.keep(bytes.subarray(skipped + found.end));
     this.begin(found.head);
     return true;
@@ -166,7 +185,7 @@ export class ServerConnection implements Line {
 
   /** Line: more of the body is wanted. */
   read(): void {
-    this.socket.setTimeout(BODY_MS);
+    this.socket.setTimeout(this.hooks.limits.bodyMs);
     this.socket.resume();
     this.work();
   }
@@ -196,11 +215,18 @@ export class ServerConnection implements Line {
     this.isEnding = true;
     this.ahead = [];
     this.aheadBytes = 0;
-    clearTimeout(this.headTimer);
-    this.socket.end();
-    this.socket.resume();
-    this.socket.setTimeout(0);
-    setTimeout(() => this.socket.destroy(), LINGER_MS).unref();
+    clearTimeout(this.watch);
+    const { socket, hooks } = this;
+    const cut = (): void => void socket.destroy();
+    // What of the answer is still here is no more than a slice.
+    this.watch = setTimeout(cut, hooks.limits.stallMs);
+    socket.once('finish', () => {
+      clearTimeout(this.watch);
+      this.watch = setTimeout(cut, LINGER_MS).unref();
+    });
+    socket.end();
+    socket.resume();
+    socket.setTimeout(0);
   }
 
   private onTimeout(): void {
@@ -209,15 +235,15 @@ export class ServerConnection implements Line {
   }
 
   private onGone(): void {
-    clearTimeout(this.headTimer);
+    clearTimeout(this.watch);
     const { current } = this;
     this.current = undefined;
     current?.abandon();
     if (!this.isEnding) this.socket.destroy();
   }
 
-  /** Ends a connection that has nothing to do. */
+  /** Ends a connection that has nothing to do: its last answer is with the kernel. */
   closeIdle(): void {
-    if (this.current === undefined) this.socket.destroy();
+    if (this.current === undefined && this.socket.writableLength === 0) this.socket.destroy();
   }
 }

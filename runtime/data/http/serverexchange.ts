@@ -7,6 +7,7 @@ import { readerOf } from './body';
 import type { Fields } from './fields';
 import type { RequestHead } from './request';
 import { CallerSignal } from './signal';
+import { SLICE_BYTES, slicesOf } from './slices';
 import type { Outgoing } from './streaming';
 import { ONE_WRITE_BYTES, Streaming, writeBoth } from './streaming';
 
@@ -25,6 +26,8 @@ export interface Line {
   readonly socket: Socket;
   readonly remoteAddress: string;
   readonly secure: boolean;
+  /** A caller that takes nothing for so long has gone; milliseconds. */
+  readonly stallMs: number;
   /** Should this be the last request of the connection? */
   readonly isLast: () => boolean;
   /** More of the body is wanted. */
@@ -172,11 +175,11 @@ export class ServerExchange implements Exchange {
     // As it is, one character is one byte.
     const bytes = typeof body === 'string' && !isText ? Buffer.from(body) : body;
     const isBodiless = status === 204 || status === 304;
-    const head = this.headText(
-      status,
-      headers,
-      isBodiless ? '' : `content-length: ${bytes.length}\r\n`,
-    );
+    const sized = isBodiless ? headers : `${headers}content-length: ${bytes.length}\r\n`;
+    if (typeof bytes !== 'string' && bytes.length > SLICE_BYTES) {
+      return new Streaming(this, status, sized, slicesOf(bytes), () => undefined).start();
+    }
+    const head = this.headText(status, sized, '');
     const { socket } = this.line;
     if (isBodiless || this.method === 'HEAD') socket.write(head, 'latin1');
     else if (typeof bytes === 'string') socket.write(head + bytes, 'latin1');
@@ -201,7 +204,7 @@ export class ServerExchange implements Exchange {
     const isChunked = !isSized && !isBodiless && this.head.minor === 1;
     this.mustEnd = !isSized && !isBodiless && !isChunked;
     const head = this.headText(status, headers, isChunked ? 'transfer-encoding: chunked\r\n' : '');
-    return { socket, head, isBodiless, isChunked };
+    return { socket, head, isBodiless, isChunked, stallMs: this.line.stallMs };
   }
 
   /** For `Streaming`. */

@@ -4,8 +4,6 @@ import { chunkHead, LAST_CHUNK } from './chunked';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
 export const ONE_WRITE_BYTES = 16_384;
-/** A caller that takes nothing for so long has gone, milliseconds. */
-const STALL_MS = 30_000;
 
 /** What an answer needs of its exchange. */
 export interface Answering {
@@ -23,6 +21,8 @@ export interface Outgoing {
   readonly head: string;
   readonly isBodiless: boolean;
   readonly isChunked: boolean;
+  /** A caller that takes nothing for so long has gone; milliseconds. */
+  readonly stallMs: number;
 }
 
 /** An answer that is passed on as it comes. */
@@ -54,7 +54,8 @@ export class Streaming {
     source.flow({
       data: (piece) => this.write(piece),
       end: () => this.onEnd(),
-      fail: () => this.end('source_broke'),
+      // A caller who goes takes the source along; it may be the first to say so.
+      fail: ({ kind }) => this.end(kind === 'aborted' ? 'caller_gone' : 'source_broke'),
     });
     // An event stream must not wait for its first event.
     if (this.head !== undefined) this.flushHead();
@@ -76,8 +77,13 @@ export class Streaming {
     if (isChunked) writeChunk(socket, head, bytes);
     else writeBoth(socket, head, bytes);
     if (!socket.writableNeedDrain) return true;
-    this.stall ??= setTimeout(() => socket.destroy(), STALL_MS);
+    this.watchStall();
     return false;
+  }
+
+  private watchStall(): void {
+    const { socket, stallMs } = this.out;
+    this.stall ??= setTimeout(() => socket.destroy(), stallMs);
   }
 
   private onDrain(): void {
@@ -95,7 +101,7 @@ export class Streaming {
     if (head !== '' || last !== '') socket.write(head + last, 'latin1');
     this.isEnding = true;
     if (!socket.writableNeedDrain) return this.end('complete');
-    this.stall ??= setTimeout(() => socket.destroy(), STALL_MS);
+    this.watchStall();
   }
 
   private end(sent: Sent): void {

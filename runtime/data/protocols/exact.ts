@@ -67,6 +67,23 @@ export function readAnswer(text: string): unknown {
   }
 }
 
+/**
+ * As `readJson`, but NaN and infinities, as Python writes them, are an `Exact` of that value: for
+ * readers that have words for them.
+ */
+export function readLoose(text: string): unknown {
+  try {
+    return readJson(text);
+  } catch (error) {
+    const valid = rewritten(text, NOT_A_NUMBER, (token) => `"${MARK}${token}"`);
+    if (valid === text) throw error;
+    return JSON.parse(
+      rewritten(valid, NUMBER, (token) => (changes(token) ? `"${MARK}${token}"` : token)),
+      revive,
+    );
+  }
+}
+
 /** As JSON.stringify; an `Exact` is written as it was read. */
 export function writeJson(value: unknown): string {
   const text = JSON.stringify(value);

@@ -1,9 +1,10 @@
 import type { ArmRoute } from '../../core/table';
-import { Refusal } from '../errors';
 import { readAnswer, writeJson } from './exact';
 import type { NativeItem, NativeOutput } from './native';
 import { readResult } from './native';
+import { nativeToOpenai, openaiToNative } from './native-to-openai';
 import { splicedAnswer, SplicedCall, splicedResult, splicedV2 } from './splice';
+import { nativeTarget } from './target';
 import { nativeToV1, v1ToNative } from './v1';
 import type { ModelMetadata } from './v2';
 import { nativeToV2, v2ToNative } from './v2';
@@ -14,12 +15,6 @@ export interface Translated {
   readonly body: string;
   /** What the server answered, in native words; undefined when it is not what its protocol says. */
   readonly read: (text: string) => NativeOutput | undefined;
-}
-
-/** Servers that speak native themselves; the built-in one knows the graph, and which model is meant. */
-export function nativeTarget({ server, protocol }: ArmRoute, model: string, call: string) {
-  if (server.kind === 'onnx') return `/${call}?model=${encodeURIComponent(model)}`;
-  return protocol === 'native' ? `/${call}` : undefined;
 }
 
 /** Does a translation need to know the model's inputs? */
@@ -56,6 +51,14 @@ function v2Body(item: NativeItem, metadata: ModelMetadata | undefined): string {
   return writeJson({ inputs, ...(parameters && { parameters }) });
 }
 
+/** @throws Refusal when it is no call of OpenAI's */
+export function openaiCall(model: string, item: NativeItem, stream: boolean): Translated {
+  const { input_data, parameters } = item;
+  const call = nativeToOpenai({ input_data, parameters }, model, stream);
+  const read = parsed((answer) => openaiToNative(answer, call));
+  return { target: call.target, body: writeJson(call.body), read };
+}
+
 /** @throws Refusal when the server's protocol cannot say it */
 export function translate(
   arm: ArmRoute,
@@ -77,9 +80,6 @@ export function translate(
       return { target: `/v1/models/${name}:predict`, body, read: readV1 };
     }
     default:
-      throw new Refusal(
-        'INVALID_REQUEST',
-        `model ${model} speaks ${arm.protocol}; call it at /openai/v1/chat/completions`,
-      );
+      return openaiCall(model, item, false);
   }
 }

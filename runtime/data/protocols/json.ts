@@ -41,6 +41,19 @@ export function parseText(text: string): Plain {
   throw new Refusal('INVALID_REQUEST', 'the body must be a JSON object; see /docs');
 }
 
+/**
+ * Does what goes down into values; a body may be nested more deeply than our calls reach.
+ * @throws Refusal then
+ */
+export function bounded<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new Refusal('INVALID_REQUEST', 'the body is nested too deeply to be put in other words');
+  }
+}
+
 /** What a server says about its own error, in any of the shapes that servers use. */
 export function serverMessage(body: Buffer): string {
   const text = body.toString('utf8');

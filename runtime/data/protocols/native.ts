@@ -139,3 +139,11 @@ export function readResult(answer: unknown): NativeOutput | undefined {
   const { result, confidence } = answer;
   return { output: result, confidence: numberOf(confidence) ?? confidenceOf(result) };
 }
+
+/** One of the results of a batch: what the model made of the item, or why it made nothing. */
+export function readItem(value: unknown): NativeOutput | Refusal | undefined {
+  const { error } = isPlain(value) ? value : {};
+  if (error === undefined) return readResult(value);
+  const message = isPlain(error) ? error['message'] : error;
+  return new Refusal('INVALID_REQUEST', typeof message === 'string' ? message : 'refused');
+}

@@ -18,6 +18,10 @@ const BLANK = 0x20;
 
 const MAX_DEPTH = 32;
 
+const WORDS = ['true', 'false', 'null'];
+/** What Python's json writes although it is no JSON. */
+const LENIENT_WORDS = [...WORDS, 'NaN', 'Infinity', '-Infinity'];
+
 /** Not simple, or no JSON: the caller takes the long way, which tells the two apart. */
 export class GivenUp extends Error {}
 
@@ -38,7 +42,11 @@ export class Scanner {
   private at = 0;
   private areIntegers = true;
 
-  constructor(readonly text: string) {
+  /** @param isLenient escapes in strings, NaN and infinities pass as they are */
+  constructor(
+    readonly text: string,
+    private readonly isLenient = false,
+  ) {
     this.skipBlanks();
   }
 
@@ -79,7 +87,7 @@ export class Scanner {
     if (this.at !== this.text.length) throw GIVEN_UP;
   }
 
-  /** A string without escapes, as it stands between its quotes. */
+  /** A string as it stands between its quotes; without escapes unless lenient. */
   string(): string {
     const { text } = this;
     if (this.next !== QUOTE) throw GIVEN_UP;
@@ -88,6 +96,10 @@ export class Scanner {
     for (; ; to += 1) {
       const code = text.charCodeAt(to);
       if (code === QUOTE) break;
+      if (code === BACKSLASH && this.isLenient) {
+        to += 1;
+        continue;
+      }
       if (code === BACKSLASH || code < BLANK || Number.isNaN(code)) throw GIVEN_UP;
     }
     this.at = to + 1;
@@ -185,13 +197,18 @@ export class Scanner {
     if (next === OPEN_OBJECT) this.object(() => this.value(depth + 1));
     else if (next === OPEN_LIST) this.list(() => this.value(depth + 1));
     else if (next === QUOTE) this.string();
-    else if (next === MINUS || isDigit(next)) this.number();
+    else if (isDigit(next) || (next === MINUS && !this.isInfinite())) this.number();
     else this.word();
     return this.text.slice(from, this.at);
   }
 
+  private isInfinite(): boolean {
+    return this.isLenient && this.text.startsWith('-Infinity', this.at);
+  }
+
   private word(): void {
-    const word = ['true', 'false', 'null'].find((one) => this.text.startsWith(one, this.at));
+    const words = this.isLenient ? LENIENT_WORDS : WORDS;
+    const word = words.find((one) => this.text.startsWith(one, this.at));
     if (word === undefined) throw GIVEN_UP;
     this.at += word.length;
     this.skipBlanks();
@@ -203,9 +220,13 @@ function isSame(one: readonly number[], other: readonly number[]): boolean {
 }
 
 /** What `read` makes of it; undefined when it is not simple. */
-export function scanned<T>(text: string, read: (scanner: Scanner) => T): T | undefined {
+export function scanned<T>(
+  text: string,
+  read: (scanner: Scanner) => T,
+  isLenient = false,
+): T | undefined {
   try {
-    const scanner = new Scanner(text);
+    const scanner = new Scanner(text, isLenient);
     const result = read(scanner);
     scanner.end();
     return result;

@@ -79,10 +79,11 @@ export function splicedV2(
   metadata: ModelMetadata | undefined,
 ): string | undefined {
   if (inputs === undefined) return undefined;
+  const all = metadata?.inputs ?? [];
   const tensors: string[] = [];
   for (const [name, numbers] of inputs) {
-    const known = metadata?.inputs.find((one) => one.name === name);
-    if (metadata !== undefined && known === undefined) return undefined;
+    const known = all.find((one) => one.name === name);
+    if (all.length > 0 && known === undefined) return undefined;
     const { shape, areIntegers } = numbers;
     if (shape.includes(0)) return undefined;
     const datatype = known?.datatype ?? (areIntegers ? 'INT64' : 'FP64');

@@ -47,6 +47,7 @@ async function asked(port: number, method = 'GET', timeoutMs = 2000): Promise<st
     body: undefined,
     timeoutMs,
     signal,
+    repeatable: true,
   };
   const place = { host: '127.0.0.1', port };
   const result = await exchanged((asker) => client.send(place, asking, asker));
@@ -64,6 +65,16 @@ test.each([
   [
     'an interim answer before',
     'HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    '200 ok',
+  ],
+  [
+    'thousands of interim answers in one read',
+    `${'HTTP/1.1 100\r\n\r\n'.repeat(4000)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+    '200 ok',
+  ],
+  [
+    'chunks with extensions and a trailer',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a="b";c\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n',
     '200 ok',
   ],
   ['204 without a body', 'HTTP/1.1 204 No Content\r\n\r\n', '204 '],
@@ -84,6 +95,20 @@ test.each([
   ['status 600', 'HTTP/1.1 600 X\r\nContent-Length: 2\r\n\r\nok'],
   ['status abc', 'HTTP/1.1 abc X\r\nContent-Length: 2\r\n\r\nok'],
   ['status with a sign', 'HTTP/1.1 +20 X\r\nContent-Length: 2\r\n\r\nok'],
+  ['a second version', 'HTTP/1.10 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['an empty line before it', '\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['no blank before the reason', 'HTTP/1.1 200OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['two blanks before the status', 'HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['NUL in the reason', 'HTTP/1.1 200 O\0K\r\nContent-Length: 2\r\n\r\nok'],
+  ['a bare CR in the reason', 'HTTP/1.1 200 O\rK\r\nContent-Length: 2\r\n\r\nok'],
+  [
+    'an interim answer with a body',
+    'HTTP/1.1 103 Early\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+  ],
+  [
+    'status 101 after an interim one',
+    'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n',
+  ],
   ['status 101', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'],
   [
     'length and chunks',
@@ -92,6 +117,40 @@ test.each([
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok'],
   ['length with a sign', 'HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok'],
   ['length of 2^64', 'HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\nok'],
+  ['lengths in a list', 'HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok'],
+  ['an empty length', 'HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok'],
+  ['a hexadecimal length', 'HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok'],
+  ['a length with a tab', 'HTTP/1.1 200 OK\r\nContent-Length: 2\t\r\n\r\nok'],
+  [
+    'length and chunks and status 204',
+    'HTTP/1.1 204 No Content\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n',
+  ],
+  ['chunked twice', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n'],
+  ['a line without a colon', 'HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 2\r\n\r\nok'],
+  [
+    'a head of 17 kB in one read',
+    `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(17_000)}\r\nContent-Length: 2\r\n\r\nok`,
+  ],
+  [
+    'a chunk size that overflows',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000002\r\nok\r\n0\r\n\r\n',
+  ],
+  [
+    'a chunk extension without an end',
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;${'a'.repeat(9000)}\r\nok\r\n0\r\n\r\n`,
+  ],
+  [
+    'a bare LF behind a chunk size',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nok\r\n0\r\n\r\n',
+  ],
+  [
+    'a length in its trailer',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 2\r\n\r\n',
+  ],
+  [
+    'a trailer without an end',
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${'X: 1\r\n'.repeat(9000)}`,
+  ],
   ['an unknown coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok'],
   ['chunks in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
   ['a folded line', 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok'],
@@ -142,6 +201,34 @@ test('connections are kept; one with bytes behind its answer is not', async () =
   const dirty = await answering(`${clean}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`);
   for (let round = 0; round < 3; round += 1) expect(await asked(dirty)).toBe('200 ok');
   expect(sockets.length - before).toBe(3);
+});
+
+test.each([
+  ['204 with a body', 'HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok', '204 '],
+  ['304 with a body', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok', '304 '],
+  [
+    '204 with chunks',
+    'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+    '204 ',
+  ],
+  ['more than it says', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokok', '200 ok'],
+  ['an empty line behind', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\r\n', '200 ok'],
+])(
+  'an answer with %s is read, but its connection is not used again',
+  async (_, answer, expected) => {
+    const port = await answering(answer);
+    for (let round = 0; round < 3; round += 1) expect(await asked(port)).toBe(expected);
+    expect(sockets).toHaveLength(3);
+  },
+);
+
+test('interim answers without an end do not hold a request beyond its time', async () => {
+  const port = await answering('HTTP/1.1 100 Continue\r\n\r\n');
+  const more = setInterval(() => {
+    for (const socket of sockets) socket.write('HTTP/1.1 102 Processing\r\n\r\n');
+  }, 5);
+  expect(await asked(port, 'GET', 100)).toBe('timeout');
+  clearInterval(more);
 });
 
 test('HEAD has no body whatever its length says', async () => {

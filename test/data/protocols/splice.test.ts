@@ -109,7 +109,8 @@ test('what is known of the inputs gives datatypes and shapes; what is none of th
   expect(splicedV2(item, { inputs })).toBe(
     '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,1,2],"data":[1,2]}]}',
   );
-  expect(splicedV2(item, { inputs: [] })).toBeUndefined();
+  const other = { name: 'y', datatype: 'FP32', shape: [-1] };
+  expect(splicedV2(item, { inputs: [other] })).toBeUndefined();
 });
 
 const output = fc

@@ -114,6 +114,13 @@ export function fieldsV1(paths: Paths): Json {
   return root;
 }
 
+/** The same, read back: a field that owns nothing further in is one that is owned. */
+export function pathsIn(fields: unknown, steps: readonly string[] = []): readonly string[] {
+  const inner = Object.entries(isObject(fields) ? fields : {}).filter(([step]) => step !== '.');
+  if (inner.length === 0) return steps.length === 0 ? [] : [JSON.stringify(steps)];
+  return inner.flatMap(([step, more]) => pathsIn(more, [...steps, step]));
+}
+
 const SERVERS =
   /^\["f:(?:apiVersion|kind|status)"|^\["f:metadata","f:(?:name|namespace|uid|resourceVersion|generation|creationTimestamp|deletionTimestamp|managedFields)"/;
 

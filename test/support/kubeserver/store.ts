@@ -4,7 +4,16 @@ import type { KubeObject, ManagedFields } from '../../../runtime/cluster/kuberne
 import type { Resource } from '../../../runtime/cluster/kubernetes/resources';
 import { apiVersionOf } from '../../../runtime/cluster/kubernetes/resources';
 import type { Leaves, Paths } from './fields';
-import { fieldsV1, isObject, isOwnable, leavesOf, mergePatch, objectOf, textOf } from './fields';
+import {
+  fieldsV1,
+  isObject,
+  isOwnable,
+  leavesOf,
+  mergePatch,
+  objectOf,
+  pathsIn,
+  textOf,
+} from './fields';
 
 type Owners = ReadonlyMap<string, Paths>;
 
@@ -62,6 +71,16 @@ function managedFields(owners: Owners, apiVersion: string): readonly ManagedFiel
       const fields = { apiVersion, fieldsType: 'FieldsV1', fieldsV1: fieldsV1(paths) };
       return { manager, operation, ...fields, ...more };
     });
+}
+
+/** Owners as a client may write them, to hand fields from one to another. */
+function ownersIn(fields: readonly ManagedFields[]): Owners {
+  return new Map(
+    fields.map(({ manager, operation, subresource, fieldsV1: owned }) => [
+      ownerKey(manager, operation, subresource),
+      new Set(pathsIn(owned)),
+    ]),
+  );
 }
 
 /** Of an object as a client gave it, what it may say: the rest is the server's. */
@@ -160,6 +179,9 @@ export class Store {
   apply(resource: Resource, namespace: string, wish: KubeObject, writing: Writing): KubeObject {
     const { name } = wish.metadata;
     const before = this.#objects.get(keyOf(resource, namespace, name));
+    // An apply may be on the condition that the object is there, and as it was seen.
+    if (before !== undefined) this.#check(resource, before.object, wish.metadata);
+    else if (wish.metadata.resourceVersion !== undefined) this.#stored(resource, namespace, name);
     const wished = wishedLeaves(wish);
     const live = before === undefined ? new Map() : wishedLeaves(before.object);
     const owners = new Map(before?.owners);
@@ -219,7 +241,10 @@ export class Store {
     const isStatus = writing.subresource === 'status';
     const leaves = wishedLeaves(isStatus ? before.object : object);
     const status = isStatus ? object.status : before.object.status;
-    const owners = this.#updated(before, leaves, writing);
+    const { managedFields: given } = object.metadata;
+    const isGiven =
+      given !== undefined && !isDeepStrictEqual(given, before.object.metadata.managedFields);
+    const owners = isGiven ? ownersIn(given) : this.#updated(before, leaves, writing);
     const { dryRun } = writing;
     return this.#commit({ resource, namespace, name, before, leaves, status, owners, dryRun });
   }

@@ -15,10 +15,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { FetchJob } from '../../cli/fetch/fetch';
-import { fetchArtifact } from '../../cli/fetch/fetch';
-import { parseHf } from '../../cli/fetch/hf';
-import { parseOci } from '../../cli/fetch/oci';
+import type { FetchJob } from '../../../cli/fetch/fetch';
+import { fetchArtifact } from '../../../cli/fetch/fetch';
+import { parseHf } from '../../../cli/fetch/hf';
+import { parseOci } from '../../../cli/fetch/oci';
 
 const BYTES = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
 const SHA = createHash('sha256').update(BYTES).digest('hex');
@@ -57,7 +57,8 @@ const run = (
 /** Answers a range as a store does. */
 function serve(response: ServerResponse, bytes: Buffer, range = ''): void {
   const from = Number(/bytes=(\d+)-/.exec(range)?.[1] ?? 0);
-  response.writeHead(from > 0 ? 206 : 200).end(bytes.subarray(from));
+  const place = { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` };
+  response.writeHead(from > 0 ? 206 : 200, from > 0 ? place : {}).end(bytes.subarray(from));
 }
 
 test('a file is copied, checked, and not copied again', async () => {

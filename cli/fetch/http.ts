@@ -1,0 +1,148 @@
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
+import { rootCertificates } from 'node:tls';
+import type { Fetcher } from './entry';
+import { reasonOf, shown, SourceError } from './entry';
+import { proxyFor, proxyHeaders, TunnelAgent } from './proxy';
+
+// One way to ask for everything: bounded redirects that carry no credential to another host, proxies
+// of the environment, and an end to every silence. On node:http and not on fetch: undici before 8 ends
+// the process when a server closes while the disk is slower than the network (undici #5360).
+
+/** Stores redirect once or twice; more is a loop. */
+const MAX_REDIRECTS = 5;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** What another host may know of a request. */
+const HARMLESS = new Set(['accept', 'accept-encoding', 'range', 'if-range', 'user-agent']);
+
+/** A store that says nothing for this long has lost the connection. Milliseconds. */
+const SILENCE_MS = 60_000;
+
+export interface HttpOptions {
+  readonly env: NodeJS.ProcessEnv;
+  /** File with certificate authorities that are believed beside the usual ones. */
+  readonly ca?: string | undefined;
+  readonly silenceMs?: number | undefined;
+}
+
+async function authorities(file: string | undefined): Promise<string[] | undefined> {
+  if (file === undefined) return undefined;
+  const text = await readFile(file, 'utf8').catch((error: Error) => {
+    throw new SourceError(`${file}: ${error.message}; --ca must name a PEM file`);
+  });
+  return [...rootCertificates, text];
+}
+
+interface Way {
+  readonly request: typeof httpRequest;
+  readonly options: RequestOptions;
+}
+
+/** How a URL is reached: directly, by a proxy, or by a tunnel through one. Connections are kept. */
+function wayfinder(env: NodeJS.ProcessEnv, ca: string[] | undefined): (url: URL) => Way {
+  const tls = ca === undefined ? {} : { ca };
+  const direct = {
+    http: new HttpAgent({ keepAlive: true }),
+    https: new HttpsAgent({ ...tls, keepAlive: true }),
+  };
+  let tunnel: TunnelAgent | undefined;
+  return (url) => {
+    const proxy = proxyFor(url, env);
+    if (url.protocol === 'https:') {
+      if (proxy !== undefined) tunnel ??= new TunnelAgent(proxy, tls);
+      return {
+        request: httpsRequest,
+        options: { agent: proxy === undefined ? direct.https : tunnel },
+      };
+    }
+    if (proxy === undefined) return { request: httpRequest, options: { agent: direct.http } };
+    const { hostname: host, port } = proxy;
+    // A proxy is asked for the whole URL (RFC 9112, 3.2.2).
+    const options = { host, port: port || '80', path: url.href, agent: direct.http };
+    return { request: httpRequest, options };
+  };
+}
+
+const BODILESS = new Set([204, 205, 304]);
+
+function responseOf(message: IncomingMessage): Response {
+  const { statusCode: status = 0, statusMessage: statusText, rawHeaders } = message;
+  const headers = new Headers();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    headers.append(rawHeaders[at] ?? '', rawHeaders[at + 1] ?? '');
+  }
+  const body = BODILESS.has(status) ? null : (Readable.toWeb(message) as ReadableStream);
+  if (body === null) message.resume();
+  return new Response(body, { status, statusText, headers });
+}
+
+function targetOf(location: string, url: string): URL {
+  const from = new URL(url);
+  const to = new URL(location, from);
+  if (to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:')) return to;
+  throw new SourceError(
+    `${shown(url)}: redirects to ${shown(to.href)}, must be https; name another source`,
+  );
+}
+
+function headersFor(to: URL, url: string, headers: Headers): Headers {
+  if (to.origin === new URL(url).origin) return headers;
+  return new Headers([...headers].filter(([name]) => HARMLESS.has(name)));
+}
+
+type Once = (url: string, init: RequestInit, headers: Headers) => Promise<Response>;
+
+function bodyOf({ body }: RequestInit): string | undefined {
+  return body instanceof URLSearchParams ? body.toString() : undefined;
+}
+
+/** One request, one answer. */
+function asker({ env, silenceMs = SILENCE_MS }: HttpOptions, ca: string[] | undefined): Once {
+  const wayTo = wayfinder(env, ca);
+  return (address, init, headers) => {
+    const url = new URL(address);
+    const { request, options } = wayTo(url);
+    const body = bodyOf(init);
+    const proxy = options.path === undefined ? {} : proxyHeaders(proxyFor(url, env) ?? url);
+    const form = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
+    const all = { ...form, ...Object.fromEntries(headers), ...proxy, host: url.host };
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void =>
+        reject(new Error(`${shown(address)}: ${reasonOf(error)}`, { cause: error }));
+      const { method = 'GET' } = init;
+      const asked = request(url, { ...options, method, headers: all, timeout: silenceMs });
+      asked.on('timeout', () => asked.destroy(new Error(`nothing came for ${silenceMs} ms`)));
+      asked.on('error', fail);
+      asked.on('response', (message) => resolve(responseOf(message)));
+      asked.end(body);
+    });
+  };
+}
+
+/**
+ * Makes the one function that asks sources.
+ * @throws SourceError when the file of authorities cannot be read
+ */
+export async function fetcherOf(options: HttpOptions): Promise<Fetcher> {
+  const once = asker(options, await authorities(options.ca));
+  return async (first, init = {}) => {
+    let url = first;
+    let headers = new Headers(init.headers);
+    // Packed on the way, neither its length nor a place in it would mean anything.
+    headers.set('accept-encoding', 'identity');
+    for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
+      const response = await once(url, init, headers);
+      const location = response.headers.get('location');
+      const follow = REDIRECTS.has(response.status) && (init.method ?? 'GET') === 'GET';
+      if (!follow || location === null) return response;
+      await response.body?.cancel();
+      const to = targetOf(location, url);
+      headers = headersFor(to, url, headers);
+      url = to.href;
+    }
+    throw new SourceError(`${shown(first)}: more than ${MAX_REDIRECTS} redirects; check the URI`);
+  };
+}

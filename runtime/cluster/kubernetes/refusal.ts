@@ -1,0 +1,85 @@
+import { ClusterError } from '../port';
+import type { KubeError, StatusCause } from './errors';
+
+const MANAGER_CONFLICT = 'FieldManagerConflict';
+
+/** A conflict of owners names them; one without is about a version that is not current. */
+export function ownerConflicts({ status, causes }: KubeError): readonly StatusCause[] {
+  return status === 409 ? causes.filter(({ reason }) => reason === MANAGER_CONFLICT) : [];
+}
+
+/** Somebody else wrote it meanwhile, or made or removed it. */
+export function isRace(error: KubeError): boolean {
+  return error.status === 409 && ownerConflicts(error).length === 0;
+}
+
+/** `conflict with "kubectl-edit" using apps/v1` → `kubectl-edit`. */
+export function managerIn({ message }: StatusCause): string {
+  return /conflict with "([^"]+)"/.exec(message)?.[1] ?? message;
+}
+
+function fieldConflict(what: string, causes: readonly StatusCause[]): ClusterError {
+  const fields = causes.map((cause) => `${cause.field} (${managerIn(cause)})`);
+  const details = causes.map((cause) => ({
+    object: what,
+    field: cause.field,
+    manager: managerIn(cause),
+  }));
+  return new ClusterError(
+    'FIELD_CONFLICT',
+    `${what}: others own fields that this would change: ${fields.join(', ')}; let them go there, or take them over with force=true`,
+    details,
+  );
+}
+
+function forbidden(what: string, message: string): ClusterError {
+  if (/exceeded quota|failed quota/.test(message)) {
+    return new ClusterError(
+      'INSUFFICIENT_RESOURCES',
+      `${what}: the namespace's quota does not allow it: ${message}; remove something, or have the quota raised`,
+    );
+  }
+  if (/admission webhook|ValidatingAdmissionPolicy/.test(message)) {
+    return new ClusterError(
+      'INVALID_MODEL_CONFIG',
+      `${what}: the cluster's policy refuses it: ${message}; change the definition, or ask who runs the policy`,
+    );
+  }
+  return new ClusterError(
+    'DEPLOYMENT_FAILED',
+    `${what}: the service may not do that: ${message}; apply the Role of this version of the service again`,
+  );
+}
+
+function invalid(what: string, message: string, causes: readonly StatusCause[]): ClusterError {
+  return new ClusterError(
+    'INVALID_MODEL_CONFIG',
+    `${what}: the API server refuses it: ${message}; change the definition (overrides are the usual reason)`,
+    causes.map(({ field, message: text }) => ({ object: what, field, message: text })),
+  );
+}
+
+/** Why the API server did not take something, in the port's words. `what`: e.g. `Deployment/iris`. */
+export function refusalOf(what: string, error: KubeError): ClusterError {
+  const { kind, status, message, causes } = error;
+  const owners = ownerConflicts(error);
+  if (owners.length > 0) return fieldConflict(what, owners);
+  if (kind !== 'status' || status === 401 || status === 429 || status >= 500) {
+    return new ClusterError(
+      'CLUSTER_UNAVAILABLE',
+      `${what}: the API server cannot be used now (${message}); try again`,
+    );
+  }
+  if (status === 403) return forbidden(what, message);
+  if (status === 400 || status === 422) return invalid(what, message, causes);
+  if (status === 404) {
+    return new ClusterError(
+      'DEPLOYMENT_FAILED',
+      `${what}: there is no such place (${message}); create the namespace, or install what brings the kind`,
+    );
+  }
+  return new ClusterError(
+    'REVISION_CONFLICT',
+    `${what}: it was changed at the same moment (${message}); read it again, then change it`,
+  );
+}

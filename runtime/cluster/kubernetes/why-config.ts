@@ -1,0 +1,64 @@
+import type { Cause } from './cause';
+import { quoted } from './cause';
+
+type Found = Pick<Cause, 'cause' | 'message'>;
+
+/** What is missing for a container or a volume, in the kubelet's words, and what it means. */
+const RULES: readonly (readonly [RegExp, (found: readonly string[]) => Found])[] = [
+  [
+    /image will run as root|runAsUser breaks non-root policy/i,
+    () => ({
+      cause: 'image-wants-root',
+      message:
+        'the image runs as root, which the security of the pod forbids; build it with a numeric USER, or set runAsUser in the definition',
+    }),
+  ],
+  [
+    /non-numeric user \(([^)]*)\)/i,
+    ([, user = '']) => ({
+      cause: 'named-user',
+      message: `the image runs as the user "${user}", and Kubernetes cannot see that this is not root; set runAsUser to its number in the definition, or build the image with a numeric USER`,
+    }),
+  ],
+  [
+    /couldn't find key (\S+) in (Secret|ConfigMap) (?:[^/\s]+\/)?([^\s,]+)/i,
+    ([, key = '', kind = '', name = '']) => missing(kind, name, `has no key ${key}`, 'add it'),
+  ],
+  [
+    /references non-existent (secret|config) key: ?(\S+)/i,
+    ([, kind = '', key = '']) =>
+      missing(kind, undefined, `that a volume shows has no key ${key}`, 'add it'),
+  ],
+  [
+    /(secret|configmap) "([^"]+)" not found/i,
+    ([, kind = '', name = '']) =>
+      missing(kind, name, 'is not there', 'create it in the model’s namespace'),
+  ],
+];
+
+function missing(kind: string, name: string | undefined, what: string, advice: string): Found {
+  const secret = /secret/i.test(kind);
+  const named = name === undefined ? '' : ` ${name}`;
+  return {
+    cause: secret ? 'missing-secret' : 'missing-configmap',
+    message: `${secret ? 'Secret' : 'ConfigMap'}${named} ${what}; ${advice}`,
+  };
+}
+
+/** Undefined when the words tell of nothing that is known. */
+export function tryConfigCause(words: string): Found | undefined {
+  for (const [pattern, tell] of RULES) {
+    const match = pattern.exec(words);
+    if (match !== null) return tell(match);
+  }
+  return undefined;
+}
+
+/** Why a container cannot be made from its configuration. */
+export function configCause(words: string, since: number): Cause {
+  const found = tryConfigCause(words) ?? {
+    cause: 'container-config',
+    message: `the container cannot be made: ${quoted(words)}; correct the definition`,
+  };
+  return { ...found, since, failed: true };
+}

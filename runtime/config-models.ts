@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { environmentSchema } from '../lib/spec';
+
+// What is served, and what a definition by REST may ask for.
+
+const registry = z
+  .string()
+  .max(255)
+  .regex(
+    /^[a-z0-9.-]+(:[0-9]{1,5})?(\/[a-z0-9._/-]+)?$/,
+    'a registry with an optional path, such as ghcr.io/suoke; drop scheme and tag',
+  );
+
+const artifactHost = z
+  .string()
+  .max(255)
+  .regex(
+    /^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$/,
+    'host, host:port or *.domain in lower case; drop scheme and path',
+  );
+
+const objectName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Secret or ConfigMap; fix the name');
+
+export const modelsSchema = z.strictObject({
+  directory: z
+    .string()
+    .min(1)
+    .default('models')
+    .describe('Definitions to serve; REST may add more.'),
+  watch: z.boolean().default(false).describe('Apply a definition again when its file changes.'),
+  environment: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Environment of environments.ts whose objects a dry run gives; absent: its first.'),
+  allowedRegistries: z
+    .array(registry)
+    .optional()
+    .describe('On Kubernetes: where images may come from unless an admin asks; absent: anywhere.'),
+  allowedHosts: z
+    .array(artifactHost)
+    .optional()
+    .describe('On Kubernetes: hosts that https and oci artifacts may come from; absent: any.'),
+});
+
+const namespace = z
+  .string()
+  .max(63)
+  .regex(
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
+    'a namespace: lower-case letters, digits and -; fix the name',
+  );
+
+export const kubernetesSchema = z.strictObject({
+  namespace: namespace
+    .optional()
+    .describe(
+      'Where models are; absent: KUBERNETES_NAMESPACE, else that of the pod or the kubeconfig.',
+    ),
+  namespaces: z
+    .array(namespace)
+    .max(100)
+    .default([])
+    .describe('Further namespaces whose models are served; new ones go into `namespace`.'),
+  runtimeNamespace: namespace
+    .optional()
+    .describe('Where the service itself is, with what it remembers; absent: that of the pod.'),
+  configPath: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),
+  context: z.string().min(1).optional().describe('Of the kubeconfig; absent: its current one.'),
+  mode: z
+    .enum(['rest', 'gitops'])
+    .default('rest')
+    .describe('gitops: definitions come from Git alone, changes by REST are refused.'),
+  environment: environmentSchema
+    .optional()
+    .describe('How definitions become objects; absent: environments.ts, as for synth.'),
+  externalMetrics: z
+    .strictObject({
+      port: z.int().min(0).max(65_535),
+      cert: z.string().min(1),
+      key: z.string().min(1),
+    })
+    .optional()
+    .describe(
+      'Port of external.metrics.k8s.io for autoscalers, with its PEM files; off if absent.',
+    ),
+  allowedSecrets: z
+    .array(objectName)
+    .max(1000)
+    .default([])
+    .describe('Secrets and ConfigMaps that models may name beside their own, <slug>--….'),
+});

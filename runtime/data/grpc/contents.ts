@@ -1,0 +1,169 @@
+import type { Datatype } from './datatypes';
+import { CONTENTS_NAMES, eachBytes, LENGTH_BYTES, putBytes, TensorFault } from './datatypes';
+import {
+  BYTES,
+  FIXED32,
+  FIXED64,
+  packed,
+  putVarint,
+  Reader,
+  sizeOfVarint,
+  VARINT,
+  WireFault,
+  Writer,
+} from './wire';
+
+// Typed contents (`InferTensorContents`) ↔ raw contents: little-endian and row-major. Raw is what
+// tensors are here on their way, for that is also what V2's binary extension sends.
+
+/** How one element is written where a list is not packed. */
+function wireTypeOf({ kind, bytes }: Datatype): number {
+  if (kind === 'bytes') return BYTES;
+  if (kind === 'float') return bytes === 8 ? FIXED64 : FIXED32;
+  return VARINT;
+}
+
+/** Gives the parts of the datatype's field: lists come packed, in pieces or one by one. */
+function eachPart(contents: Buffer, datatype: Datatype, take: (part: Buffer) => void): void {
+  const { name, field, contents: wanted } = datatype;
+  const reader = new Reader(contents);
+  while (reader.next()) {
+    const value = reader.value();
+    if (reader.field === field) {
+      if (reader.type !== BYTES && reader.type !== wireTypeOf(datatype)) {
+        throw new WireFault(`${wanted} are no list of ${name}`);
+      }
+      take(value);
+    } else if (value.length > 0 && CONTENTS_NAMES.has(reader.field)) {
+      const place = wanted === '' ? 'raw_input_contents only' : `${wanted} or raw_input_contents`;
+      throw new TensorFault(`got ${CONTENTS_NAMES.get(reader.field)}, ${name} stands in ${place}`);
+    }
+  }
+}
+
+/** The whole list as a packed field has it. */
+function packedOf(contents: Buffer, datatype: Datatype): Buffer {
+  const parts: Buffer[] = [];
+  eachPart(contents, datatype, (part) => parts.push(part));
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
+}
+
+/** Every varint ends with a byte below 128. */
+function countVarints(bytes: Buffer): number {
+  let count = 0;
+  for (const byte of bytes) if (byte < 0x80) count += 1;
+  return count;
+}
+
+function outOfRange({ name }: Datatype, index: number, got: bigint): TensorFault {
+  return new TensorFault(`element ${index} is ${got}, which ${name} does not hold`);
+}
+
+function putInteger(to: Buffer, at: number, reader: Reader, { bytes, kind }: Datatype): boolean {
+  const { low } = reader;
+  if (bytes === 8) {
+    to.writeUInt32LE(reader.high, to.writeUInt32LE(low, at));
+    return true;
+  }
+  // Both encoders of negative numbers are met: 32 bits, and the same stretched to 64.
+  const value = kind === 'int' ? low | 0 : low;
+  const bits = bytes * 8;
+  const bound = kind === 'int' ? 2 ** (bits - 1) : 2 ** bits;
+  if (value >= bound || (kind === 'int' && value < -bound)) return false;
+  if (kind === 'int') to.writeIntLE(value, at, bytes);
+  else to.writeUIntLE(value, at, bytes);
+  return true;
+}
+
+function rawIntegers(datatype: Datatype, bytes: Buffer): Buffer {
+  const raw = Buffer.allocUnsafe(countVarints(bytes) * datatype.bytes);
+  const reader = new Reader(bytes);
+  for (let index = 0; !reader.isAtEnd; index += 1) {
+    reader.varint();
+    if (!putInteger(raw, index * datatype.bytes, reader, datatype)) {
+      const signed = datatype.kind === 'int' ? BigInt(reader.low | 0) : reader.unsignedBig;
+      throw outOfRange(datatype, index, signed);
+    }
+  }
+  return raw;
+}
+
+function rawBools(bytes: Buffer): Buffer {
+  const raw = Buffer.allocUnsafe(countVarints(bytes));
+  const reader = new Reader(bytes);
+  for (let index = 0; !reader.isAtEnd; index += 1) {
+    reader.varint();
+    raw[index] = reader.low === 0 && reader.high === 0 ? 0 : 1;
+  }
+  return raw;
+}
+
+/** Undefined when it would be more than `limit`. */
+function rawBytes(contents: Buffer, datatype: Datatype, limit: number): Buffer | undefined {
+  let size = 0;
+  eachPart(contents, datatype, (part) => (size += LENGTH_BYTES + part.length));
+  if (size > limit) return undefined;
+  const raw = Buffer.allocUnsafe(size);
+  let end = 0;
+  eachPart(contents, datatype, (part) => (end = putBytes(raw, end, part)));
+  return raw;
+}
+
+/**
+ * Raw contents of typed ones.
+ * @param limit bytes that may come out: one of a varint may become eight
+ * @returns undefined when there would be more than `limit`
+ * @throws TensorFault, WireFault
+ */
+export function rawOf(datatype: Datatype, contents: Buffer, limit: number): Buffer | undefined {
+  const { kind, bytes } = datatype;
+  if (kind === 'bytes') return rawBytes(contents, datatype, limit);
+  const packedList = packedOf(contents, datatype);
+  if (kind === 'float' || kind === 'half') {
+    if (packedList.length % bytes === 0) return packedList;
+    throw new TensorFault(`${datatype.contents} end within an element`);
+  }
+  if (countVarints(packedList) * bytes > limit) return undefined;
+  return kind === 'bool' ? rawBools(packedList) : rawIntegers(datatype, packedList);
+}
+
+function packedIntegers(raw: Buffer, { bytes, kind }: Datatype): Buffer {
+  return packed(raw.length / bytes, (to, end, index) => {
+    const at = index * bytes;
+    if (bytes === 8) return putVarint(to, end, raw.readUInt32LE(at), raw.readUInt32LE(at + 4));
+    if (kind === 'uint') return putVarint(to, end, raw.readUIntLE(at, bytes), 0);
+    const value = raw.readIntLE(at, bytes);
+    return putVarint(to, end, value, value < 0 ? -1 : 0);
+  });
+}
+
+/** Elements as a field that is repeated: each behind a tag of one byte and its length. */
+function repeatedBytes(raw: Buffer, field: number): Buffer {
+  const tag = (field << 3) | BYTES;
+  let size = 0;
+  eachBytes(raw, (begin, end) => (size += 1 + sizeOfVarint(end - begin) + end - begin));
+  const to = Buffer.allocUnsafe(size);
+  let at = 0;
+  eachBytes(raw, (begin, end) => {
+    to[at] = tag;
+    const from = putVarint(to, at + 1, end - begin, 0);
+    at = from + raw.copy(to, from, begin, end);
+  });
+  return to;
+}
+
+/** Typed contents of raw ones. @throws TensorFault when the datatype has none */
+export function contentsOf(datatype: Datatype, raw: Buffer): Buffer {
+  const { field, kind, name } = datatype;
+  if (field === undefined) throw new TensorFault(`${name} has no typed contents`);
+  if (raw.length === 0) return raw;
+  if (kind === 'bytes') return repeatedBytes(raw, field);
+  const list = (): Buffer => {
+    if (kind === 'float') return raw;
+    return kind === 'bool'
+      ? Buffer.from(raw.map((byte) => (byte === 0 ? 0 : 1)))
+      : packedIntegers(raw, datatype);
+  };
+  return new Writer().bytes(field, list()).finish();
+}

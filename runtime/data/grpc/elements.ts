@@ -1,0 +1,123 @@
+import { Exact, isInteger, numberOf } from '../protocols/exact';
+import type { Datatype } from './datatypes';
+import { eachBytes, LENGTH_BYTES, putBytes, TensorFault } from './datatypes';
+
+// Raw contents ↔ the numbers and texts of V2's JSON.
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function textOf(element: Buffer, index: number): string {
+  try {
+    return JSON.stringify(utf8.decode(element));
+  } catch {
+    throw new TensorFault(
+      `element ${index} is no UTF-8 text, and this server takes JSON only; send text (base64)`,
+    );
+  }
+}
+
+function floatText(value: number, index: number): string {
+  if (!Number.isFinite(value)) {
+    throw new TensorFault(
+      `element ${index} is ${value}, and this server takes JSON only, which has no word for it`,
+    );
+  }
+  return Object.is(value, -0) ? '-0.0' : String(value);
+}
+
+function oneText(raw: Buffer, at: number, index: number, { kind, bytes }: Datatype): string {
+  switch (kind) {
+    case 'bool':
+      return raw[at] === 0 ? 'false' : 'true';
+    case 'int':
+      return String(bytes === 8 ? raw.readBigInt64LE(at) : raw.readIntLE(at, bytes));
+    case 'uint':
+      return String(bytes === 8 ? raw.readBigUInt64LE(at) : raw.readUIntLE(at, bytes));
+    default:
+      return floatText(bytes === 8 ? raw.readDoubleLE(at) : raw.readFloatLE(at), index);
+  }
+}
+
+/** The elements as a JSON list. @throws TensorFault when JSON cannot say them */
+export function jsonOf(datatype: Datatype, raw: Buffer): string {
+  const { kind, bytes, name } = datatype;
+  if (kind === 'half') {
+    throw new TensorFault(
+      `${name} travels raw only, and this server takes JSON only; send FP32, or use a server ` +
+        'with the extension binary_tensor_data',
+    );
+  }
+  const texts: string[] = [];
+  if (kind === 'bytes') {
+    eachBytes(raw, (begin, end, index) => texts.push(textOf(raw.subarray(begin, end), index)));
+    return `[${texts.join(',')}]`;
+  }
+  for (let at = 0; at < raw.length; at += bytes)
+    texts.push(oneText(raw, at, texts.length, datatype));
+  return `[${texts.join(',')}]`;
+}
+
+/** What a server sent is its caller's business, but for the kind of it. */
+const shown = (value: unknown): string =>
+  numberOf(value) === undefined
+    ? typeof value
+    : String(value instanceof Exact ? value.text : value);
+
+function wrong({ name }: Datatype, value: unknown, index: number): TensorFault {
+  return new TensorFault(`element ${index} is ${shown(value)}, which is no ${name}`);
+}
+
+/** The integer a number of JSON is, exactly; `2.0` is one, too. */
+function integerOf(value: unknown): bigint | undefined {
+  if (value instanceof Exact && isInteger(value)) return BigInt(value.text);
+  const number = numberOf(value);
+  return Number.isInteger(number) ? BigInt(number as number) : undefined;
+}
+
+function fits(value: bigint, { kind, bytes }: Datatype): boolean {
+  const bits = bytes * 8;
+  return value === (kind === 'int' ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value));
+}
+
+function putOne(raw: Buffer, value: unknown, index: number, datatype: Datatype): void {
+  const { kind, bytes } = datatype;
+  const at = index * bytes;
+  if (kind === 'bool') {
+    const number = typeof value === 'boolean' ? Number(value) : numberOf(value);
+    if (number !== 0 && number !== 1) throw wrong(datatype, value, index);
+    raw[at] = number;
+  } else if (kind === 'float') {
+    // Servers that have no words for NaN write null.
+    const number = value === null ? NaN : numberOf(value);
+    if (number === undefined) throw wrong(datatype, value, index);
+    if (bytes === 8) raw.writeDoubleLE(number, at);
+    else raw.writeFloatLE(number, at);
+  } else {
+    const integer = integerOf(value);
+    if (integer === undefined || !fits(integer, datatype)) throw wrong(datatype, value, index);
+    if (bytes < 8) raw.writeUIntLE(Number(BigInt.asUintN(bytes * 8, integer)), at, bytes);
+    else raw.writeBigUInt64LE(BigInt.asUintN(64, integer), at);
+  }
+}
+
+function rawTexts(datatype: Datatype, values: readonly unknown[]): Buffer {
+  const texts = values.map((value, index) => {
+    if (typeof value !== 'string') throw wrong(datatype, value, index);
+    return value;
+  });
+  const size = texts.reduce((sum, text) => sum + LENGTH_BYTES + Buffer.byteLength(text), 0);
+  const raw = Buffer.allocUnsafe(size);
+  let end = 0;
+  for (const text of texts) end = putBytes(raw, end, Buffer.from(text));
+  return raw;
+}
+
+/** Raw contents of a list from JSON. @throws TensorFault */
+export function rawOfJson(datatype: Datatype, values: readonly unknown[]): Buffer {
+  const { kind, bytes, name } = datatype;
+  if (kind === 'half') throw new TensorFault(`${name} in JSON is not defined by the protocol`);
+  if (kind === 'bytes') return rawTexts(datatype, values);
+  const raw = Buffer.alloc(values.length * bytes);
+  for (const [index, value] of values.entries()) putOne(raw, value, index, datatype);
+  return raw;
+}

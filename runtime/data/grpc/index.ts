@@ -1,0 +1,2 @@
+export type { GrpcServer, GrpcServerOptions } from './server';
+export { openGrpcServer } from './server';

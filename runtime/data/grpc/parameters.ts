@@ -1,0 +1,85 @@
+import { Exact, isInteger, numberOf, writeJson } from '../protocols/exact';
+import { isPlain } from '../protocols/json';
+import { TensorFault } from './datatypes';
+import { FIXED64, Reader, WireFault, Writer } from './wire';
+
+// `map<string, InferParameter>` ↔ parameters of V2's JSON.
+
+type Parameter = boolean | string | number | Exact;
+export type Parameters = readonly (readonly [name: string, value: Parameter])[];
+
+/** An integer as JSON writes it, whatever its size. */
+const integer = (value: bigint): Exact => new Exact(String(value));
+
+function doubleOf(reader: Reader, name: string): Parameter {
+  if (reader.type !== FIXED64) throw new WireFault('double_param must have eight bytes');
+  const value = reader.value().readDoubleLE();
+  if (!Number.isFinite(value)) {
+    throw new TensorFault(`parameter ${name}: got ${value}, which JSON has no word for`);
+  }
+  // A float stays one for a server that looks.
+  return Number.isInteger(value) && Math.abs(value) < 1e21 ? new Exact(value.toFixed(1)) : value;
+}
+
+function parameterOf(message: Buffer, name: string): Parameter | undefined {
+  const reader = new Reader(message);
+  let value: Parameter | undefined;
+  while (reader.next()) {
+    if (reader.field === 1) value = reader.bool();
+    else if (reader.field === 2) {
+      reader.number();
+      value = integer(reader.signedBig);
+    } else if (reader.field === 3) value = reader.text();
+    else if (reader.field === 4) value = doubleOf(reader, name);
+    else if (reader.field === 5) {
+      reader.number();
+      value = integer(reader.unsignedBig);
+    } else reader.value();
+  }
+  return value;
+}
+
+/** One entry of the map; undefined when no value is set. @throws WireFault, TensorFault */
+export function readParameter(entry: Buffer): Parameters[number] | undefined {
+  const reader = new Reader(entry);
+  let name = '';
+  let message: Buffer = Buffer.alloc(0);
+  while (reader.next()) {
+    if (reader.field === 1) name = reader.text();
+    else if (reader.field === 2) message = reader.delimited();
+    else reader.value();
+  }
+  const value = parameterOf(message, name);
+  return value === undefined ? undefined : [name, value];
+}
+
+const MAX_INT64 = 2n ** 63n;
+const MAX_UINT64 = 2n ** 64n;
+
+function integerParameter(writer: Writer, value: bigint, fallback: number): Writer {
+  if (value >= -MAX_INT64 && value < MAX_INT64) return writer.number(2, value);
+  return value >= 0n && value < MAX_UINT64 ? writer.number(5, value) : writer.double(4, fallback);
+}
+
+/** `InferParameter`; lists and objects, for which it has no field, are their JSON text. */
+function writeParameter(value: unknown): Buffer {
+  const writer = new Writer();
+  const number = numberOf(value);
+  // Of a choice of fields the default, too, is written.
+  if (typeof value === 'boolean') return writer.number(1, value ? 1n : 0n).finish();
+  if (typeof value === 'string') return writer.item(3, value).finish();
+  if (number === undefined) return writer.item(3, writeJson(value)).finish();
+  if (!isInteger(value)) return writer.double(4, number).finish();
+  const exact = value instanceof Exact ? BigInt(value.text) : BigInt(number);
+  return integerParameter(writer, exact, number).finish();
+}
+
+/** Parameters of an answer; those that only say where binary data is are not the caller's. */
+export function writeParameters(writer: Writer, field: number, parameters: unknown): void {
+  if (!isPlain(parameters)) return;
+  for (const [name, value] of Object.entries(parameters)) {
+    if (name === 'binary_data_size' || value === null) continue;
+    const entry = new Writer().item(1, name).bytes(2, writeParameter(value));
+    writer.bytes(field, entry.finish());
+  }
+}

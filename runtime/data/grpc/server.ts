@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import type { AddressInfo, Server as SocketServer, Socket } from 'node:net';
+import { createServer } from 'node:net';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Plane } from '../request';
+import { gateOf, serviceOf } from './service';
+
+/** Calls of one connection at the same time; a client queues the others itself. */
+const MAX_STREAMS = 1000;
+/** Clients keep connections for days: a ping finds those whose other end is gone, milliseconds. */
+const PING_MS = 60_000;
+const PING_ANSWER_MS = 20_000;
+
+export interface GrpcServerOptions {
+  readonly plane: Plane;
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+  /** Files with certificate and key, PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly maxConnections: number;
+  readonly maxMetadataBytes: number;
+  /** Of a message, inflated; the limit of a model holds below it. */
+  readonly maxMessageBytes: number;
+}
+
+export interface GrpcServer {
+  readonly port: number;
+  /** Nothing: a caller learns from ServerReady, and from GOAWAY when it is time. */
+  readonly beginClose: () => void;
+  /** Calls that run are finished; after `graceMs` what is left is cut. */
+  readonly close: (graceMs: number) => Promise<void>;
+}
+
+function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const pair = { cert_chain: readFileSync(tls.cert), private_key: readFileSync(tls.key) };
+  return ServerCredentials.createSsl(null, [pair]);
+}
+
+function serverOf(options: GrpcServerOptions): Server {
+  const { plane, tls, maxMetadataBytes } = options;
+  const context = { plane, secure: tls !== undefined, maxMetadataBytes };
+  const server = new Server({
+    'grpc.max_receive_message_length': options.maxMessageBytes,
+    'grpc.max_concurrent_streams': MAX_STREAMS,
+    'grpc.keepalive_time_ms': PING_MS,
+    'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
+    // Nobody asks for them, and they cost on every call.
+    'grpc.enable_channelz': 0,
+    interceptors: [gateOf(context)],
+  });
+  const { definition, methods } = serviceOf(context);
+  server.addService(definition, methods);
+  return server;
+}
+
+function opened(sockets: SocketServer, { host, port }: GrpcServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    sockets.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      const what = taken
+        ? 'something listens there already; choose another server.grpc_port'
+        : error.message;
+      reject(new Error(`cannot listen on ${host}:${port} for gRPC: ${what}`));
+    });
+    sockets.listen(port, host, () => resolve());
+  });
+}
+
+/** Opens a port for gRPC. @throws with the address in its message when it cannot */
+export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const server = serverOf(options);
+  // The sockets are our own, so that they are bounded, and cut when it is time.
+  const injector = server.createConnectionInjector(credentialsOf(options));
+  const open = new Set<Socket>();
+  const sockets = createServer({ noDelay: true }, (socket) => {
+    open.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => open.delete(socket));
+    injector.injectConnection(socket);
+  });
+  sockets.maxConnections = options.maxConnections;
+  await opened(sockets, options);
+  return {
+    port: (sockets.address() as AddressInfo).port,
+    beginClose: () => undefined,
+    close: (graceMs) => end(server, sockets, open, graceMs),
+  };
+}
+
+/** Resolves when the last connection is closed. */
+async function end(
+  server: Server,
+  sockets: SocketServer,
+  open: ReadonlySet<Socket>,
+  graceMs: number,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => sockets.close(() => resolve()));
+  const cut = (): void => {
+    server.forceShutdown();
+    for (const socket of open) socket.destroy();
+  };
+  const late = setTimeout(cut, graceMs);
+  await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  clearTimeout(late);
+  // What never became a connection of HTTP/2.
+  cut();
+  await closed;
+}

@@ -1,0 +1,125 @@
+import type {
+  handleUnaryCall,
+  ServerInterceptor,
+  ServerUnaryCall,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import {
+  Metadata,
+  ResponderBuilder,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+} from '@grpc/grpc-js';
+import { ERROR_STATUS, STATUS_ABORTED } from '../../core/errors';
+import { CallerGone } from '../calling';
+import { tracingOf } from '../headers';
+import type { Fields } from '../http/fields';
+import { authenticated, refusalFor } from '../request';
+import type { Call, Context } from './call';
+import { accountOf, callOf, fieldsFrom, untraced } from './call';
+import { createExtensions } from './extensions';
+import type { Told } from './infer';
+import { modelInfer } from './infer';
+import {
+  modelMetadata,
+  modelReady,
+  repositoryIndex,
+  serverLive,
+  serverMetadata,
+  serverReady,
+} from './lookups';
+import { setOwn, statusOf } from './status';
+
+/** One call of the service. */
+type Method = (call: Call, message: Buffer) => Told | Promise<Told>;
+
+function methodsOf({ plane }: Context): Readonly<Record<string, Method>> {
+  const inference = { plane, extensions: createExtensions(plane.upstream) };
+  return {
+    ServerLive: (call, message) => serverLive(plane, call, message),
+    ServerReady: (call, message) => serverReady(plane, call, message),
+    ServerMetadata: (call, message) => serverMetadata(plane, call, message),
+    ModelReady: (call, message) => modelReady(plane, call, message),
+    ModelMetadata: (call, message) => modelMetadata(plane, call, message),
+    ModelInfer: (call, message) => modelInfer(inference, call, message),
+    RepositoryIndex: (call, message) => repositoryIndex(plane, call, message),
+  };
+}
+
+type Unary = ServerUnaryCall<Buffer, Buffer>;
+type Respond = Parameters<handleUnaryCall<Buffer, Buffer>>[1];
+
+function refuse({ plane }: Context, call: Call | undefined, error: unknown, respond: Respond) {
+  // Nobody waits; the stream is gone.
+  if (error instanceof CallerGone) return call?.account?.over(STATUS_ABORTED);
+  const tracing = call?.tracing ?? untraced(plane);
+  const refusal = refusalFor(plane, tracing, error);
+  call?.account?.over(ERROR_STATUS[refusal.code]);
+  respond(statusOf(refusal, tracing, new Metadata()));
+}
+
+async function answer(context: Context, method: Method, unary: Unary, respond: Respond) {
+  let call: Call | undefined;
+  try {
+    call = callOf(context, unary);
+    const { message, origin } = await method(call, unary.request);
+    if (origin !== undefined) call.account?.answering(origin.arm, origin.version);
+    call.account?.over(unary.cancelled ? STATUS_ABORTED : 200);
+    if (unary.cancelled) return;
+    unary.sendMetadata(setOwn(new Metadata(), call.tracing, origin));
+    respond(null, message);
+  } catch (error) {
+    refuse(context, call, error, respond);
+  }
+}
+
+const asItIs = (message: Buffer): Buffer => message;
+
+/** Messages are read by the methods: how large one may be depends on the model it names. */
+export function serviceOf(context: Context): {
+  readonly definition: ServiceDefinition;
+  readonly methods: UntypedServiceImplementation;
+} {
+  const methods = Object.entries(methodsOf(context));
+  const definitions = methods.map(([name]) => {
+    const definition = {
+      path: `/inference.GRPCInferenceService/${name}`,
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: asItIs,
+      requestDeserialize: asItIs,
+      responseSerialize: asItIs,
+      responseDeserialize: asItIs,
+    } as const;
+    return [name, definition] as const;
+  });
+  const handlers = methods.map(([name, method]) => {
+    const handle: handleUnaryCall<Buffer, Buffer> = (unary, respond) =>
+      void answer(context, method, unary, respond);
+    return [name, handle] as const;
+  });
+  return { definition: Object.fromEntries(definitions), methods: Object.fromEntries(handlers) };
+}
+
+/** Who nobody knows is not read from: a message may have many megabytes. */
+export function gateOf({ plane, maxMetadataBytes }: Context): ServerInterceptor {
+  return (_method, call) => {
+    const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, pass) => {
+      let fields: Fields | undefined;
+      try {
+        fields = fieldsFrom(metadata, maxMetadataBytes);
+        authenticated(plane, { fields });
+      } catch (error) {
+        const tracing = fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
+        const refusal = refusalFor(plane, tracing, error);
+        accountOf(plane, tracing)?.over(ERROR_STATUS[refusal.code]);
+        call.sendStatus(statusOf(refusal, tracing, new Metadata()));
+        return;
+      }
+      pass(metadata);
+    });
+    const responder = new ResponderBuilder().withStart((next) => next(listener.build()));
+    return new ServerInterceptingCall(call, responder.build());
+  };
+}

@@ -1,0 +1,57 @@
+import type { Metadata, ServiceError } from '@grpc/grpc-js';
+import { ERROR_STATUS, wantsRetryAfter } from '../../core/errors';
+import type { Refusal } from '../errors';
+import type { Origin, Tracing } from '../headers';
+
+// google.rpc.Code for what HTTP callers get a status for: there is one table of errors, and gRPC
+// reads it too.
+
+const INTERNAL = 13;
+
+/** https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, by HTTP status. */
+const CODES: Readonly<Partial<Record<number, number>>> = {
+  400: 3, // INVALID_ARGUMENT
+  401: 16, // UNAUTHENTICATED
+  403: 7, // PERMISSION_DENIED
+  404: 5, // NOT_FOUND
+  405: 12, // UNIMPLEMENTED
+  409: 10, // ABORTED
+  412: 9, // FAILED_PRECONDITION
+  413: 8, // RESOURCE_EXHAUSTED
+  415: 3, // INVALID_ARGUMENT
+  429: 8, // RESOURCE_EXHAUSTED
+  500: INTERNAL,
+  501: 12, // UNIMPLEMENTED
+  502: 14, // UNAVAILABLE
+  503: 14, // UNAVAILABLE
+  504: 4, // DEADLINE_EXCEEDED
+};
+
+/** Another try would get the same nonsense: clients must not take it for a server that is away. */
+export function codeOf({ code }: Pick<Refusal, 'code'>): number {
+  if (code === 'UPSTREAM_PROTOCOL_ERROR') return INTERNAL;
+  return CODES[ERROR_STATUS[code]] ?? INTERNAL;
+}
+
+/** What every answer carries. */
+export function setOwn(metadata: Metadata, { requestId, traceparent }: Tracing, origin?: Origin) {
+  metadata.set('x-request-id', requestId);
+  if (traceparent !== undefined) metadata.set('traceparent', traceparent);
+  if (origin === undefined) return metadata;
+  metadata.set('x-ai-model-version', origin.version);
+  metadata.set('x-ai-model-arm', origin.arm);
+  return metadata;
+}
+
+/** @param metadata what goes behind an error, with nothing in it yet */
+export function statusOf(
+  refusal: Refusal,
+  tracing: Tracing,
+  metadata: Metadata,
+): Pick<ServiceError, 'code' | 'details' | 'metadata'> {
+  setOwn(metadata, tracing);
+  if (wantsRetryAfter(refusal.code)) {
+    metadata.set('retry-after', String(refusal.more.retryAfterSeconds ?? 1));
+  }
+  return { code: codeOf(refusal), details: refusal.message, metadata };
+}

@@ -1,0 +1,30 @@
+import type { Sink, Source } from '../exchange';
+
+/** So much goes to a socket at a time: what a slow caller makes us keep, and how it shows that it reads. */
+export const SLICE_BYTES = 65_536;
+
+/** Bytes that are all there, given as fast as they are taken. */
+export function slicesOf(bytes: Buffer): Source {
+  let sink: Sink | undefined;
+  let at = 0;
+  const give = (): void => {
+    while (at < bytes.length) {
+      const from = at;
+      at += SLICE_BYTES;
+      if (sink?.data(bytes.subarray(from, at)) !== true) return;
+    }
+    const taker = sink;
+    sink = undefined;
+    taker?.end();
+  };
+  return {
+    flow: (taker) => {
+      sink = taker;
+      give();
+    },
+    resume: give,
+    destroy: () => {
+      sink = undefined;
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import { isInteger, numberOf } from './exact';
+import type { Plain } from './json';
+import { isPlain } from './json';
+
+// Values as tensors: nested lists ↔ a shape and its elements in row-major order.
+
+export interface Tensor {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: readonly unknown[];
+}
+
+/** Elements in row-major order, and how they lie. */
+export interface Shaped {
+  readonly shape: readonly number[];
+  readonly data: readonly unknown[];
+}
+
+export const sizeOf = (shape: readonly number[]): number =>
+  shape.reduce((size, one) => size * one, 1);
+
+function lengthsOf(value: unknown): readonly number[] {
+  if (!Array.isArray(value)) return [];
+  return value.length === 0 ? [0] : [value.length, ...lengthsOf(value[0])];
+}
+
+/** False: the lists of one level are not equally long. */
+function fill(value: unknown, shape: readonly number[], at: number, to: unknown[]): boolean {
+  if (at === shape.length) {
+    to.push(value);
+    return !Array.isArray(value);
+  }
+  if (!Array.isArray(value) || value.length !== shape[at]) return false;
+  return (value as readonly unknown[]).every((inner) => fill(inner, shape, at + 1, to));
+}
+
+/** Undefined: lists of one level differ in length, so it is no tensor. */
+export function shapedOf(value: unknown): Shaped | undefined {
+  const shape = lengthsOf(value);
+  const data: unknown[] = [];
+  return fill(value, shape, 0, data) ? { shape, data } : undefined;
+}
+
+/**
+ * By how they are written: integers are INT64, other numbers FP64, texts BYTES. Undefined when they
+ * are mixed.
+ */
+export function guessDatatype(data: readonly unknown[]): string | undefined {
+  if (data.every((one) => typeof one === 'boolean')) return 'BOOL';
+  if (data.every(isInteger)) return 'INT64';
+  if (data.every((one) => numberOf(one) !== undefined)) return 'FP64';
+  return data.every((one) => typeof one === 'string') ? 'BYTES' : undefined;
+}
+
+/** @param from where in the data this part begins */
+export function nest(
+  data: readonly unknown[],
+  shape: readonly number[],
+  depth = 0,
+  from = 0,
+): unknown {
+  const length = shape[depth];
+  if (length === undefined) return data[from];
+  if (depth === shape.length - 1) return data.slice(from, from + length);
+  const size = sizeOf(shape.slice(depth + 1));
+  return Array.from({ length }, (_, at) => nest(data, shape, depth + 1, from + at * size));
+}
+
+/** Nested objects become dotted names: `{a: {b: 1}}` → `a.b`. */
+export function leaves(value: Plain, prefix = ''): readonly (readonly [string, unknown])[] {
+  return Object.entries(value).flatMap(([key, inner]) =>
+    isPlain(inner) ? leaves(inner, `${prefix}${key}.`) : [[`${prefix}${key}`, inner] as const],
+  );
+}
+
+/** The tensors of a V2 answer, each with as many elements as its shape says; else undefined. */
+export function tensorsOf(answer: unknown): readonly Tensor[] | undefined {
+  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
+  if (!Array.isArray(outputs)) return undefined;
+  const tensors = outputs.map(tensorOf).filter((one) => one !== undefined);
+  return tensors.length === outputs.length ? tensors : undefined;
+}
+
+function tensorOf(value: unknown): Tensor | undefined {
+  if (!isPlain(value)) return undefined;
+  const { name, datatype, shape, data: given } = value;
+  if (typeof name !== 'string' || !Array.isArray(shape) || !Array.isArray(given)) return undefined;
+  const data = given.some(Array.isArray) ? given.flat(Infinity) : given;
+  const sizes = shape as readonly number[];
+  if (data.length !== sizeOf(sizes)) return undefined;
+  return { name, datatype: String(datatype), shape: sizes, data };
+}

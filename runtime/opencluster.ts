@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import type { Environment, FileContent, ModelSpec } from '../lib/spec';
+import { withFiles } from '../lib/spec';
+import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
+import { createLocalCluster, fileInside } from './cluster/local';
+import type * as Kubernetes from './cluster/kubernetes';
+import type { Cluster } from './cluster/port';
+import type { ServiceOptions } from './main';
+
+/** Everything of a service that says where its models run. */
+export type Place = Pick<ServiceOptions, 'config' | 'cwd' | 'env' | 'spawnServer' | 'log'>;
+
+type Where = Pick<Place, 'config' | 'cwd' | 'env'>;
+
+/** What model servers inherit: where programs and libraries are, and nothing secret. */
+function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot'];
+  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+}
+
+/** The project's own; a service in a pod has no project and is told by its configuration. */
+async function chosen({ config, cwd }: Place): Promise<Environment> {
+  const told = config.kubernetes.environment;
+  if (config.cluster === 'kubernetes' && told !== undefined) return told;
+  const all = await loadEnvironments(cwd);
+  const { environment: name } = config.models;
+  const [first] = (name === undefined ? all : findEnvironment(all, name)).all;
+  if (first === undefined) throw new Error('a project has at least one environment');
+  return first;
+}
+
+/** Where new models go, unless the kubeconfig says it. */
+export const namespaceOf = ({ config, env }: Where): string | undefined =>
+  config.kubernetes.namespace ?? (env['KUBERNETES_NAMESPACE'] || undefined);
+
+/** Where the service itself is. */
+export const homeOf = ({ config, env }: Where): string | undefined =>
+  config.kubernetes.runtimeNamespace ?? (env['POD_NAMESPACE'] || undefined);
+
+/** How the API server is reached. */
+export function accessOf({ config, cwd }: Where) {
+  const { configPath, context } = config.kubernetes;
+  return { configPath: configPath === undefined ? undefined : resolve(cwd, configPath), context };
+}
+
+/** How definitions become objects, and where those go. */
+export async function environmentOf(place: Place): Promise<Environment> {
+  const environment = await chosen(place);
+  if (place.config.cluster !== 'kubernetes') return environment;
+  return { ...environment, namespace: namespaceOf(place) ?? environment.namespace };
+}
+
+function openLocal({ config, cwd, log, env, spawnServer }: Place): Promise<Cluster> {
+  const models = resolve(cwd, config.models.directory);
+  mkdirSync(models, { recursive: true });
+  return createLocalCluster({
+    directory: resolve(cwd, config.local.directory),
+    modelsDirectory: models,
+    endpoints: config.local.endpoints,
+    preStopMs: config.local.preStopSeconds * 1000,
+    spawnServer,
+    baseEnv: baseEnv(env),
+    tell: (message) => log.warn(message),
+    now: Date.now,
+    random: Math.random,
+  });
+}
+
+/** Its client is large: loaded only here, and only when it is asked for. */
+function openKubernetes(place: Place, environment: Environment): Promise<Cluster> {
+  const { config, log } = place;
+  const { mode, namespaces, allowedSecrets } = config.kubernetes;
+  const { allowedRegistries, allowedHosts } = config.models;
+  // oxlint-disable-next-line typescript/no-require-imports
+  const { createKubernetesCluster } = require('./cluster/kubernetes') as typeof Kubernetes;
+  return createKubernetesCluster({
+    namespace: namespaceOf(place),
+    namespaces,
+    home: homeOf(place),
+    ...accessOf(place),
+    mode,
+    environment,
+    allowed: { secrets: allowedSecrets, registries: allowedRegistries, hosts: allowedHosts },
+    tell: (message) => log.warn(message),
+  });
+}
+
+/** @throws ClusterError when it cannot be used at all */
+export function openCluster(place: Place, environment: Environment): Promise<Cluster> {
+  return place.config.cluster === 'kubernetes'
+    ? openKubernetes(place, environment)
+    : openLocal(place);
+}
+
+function readFile(folder: string): (uri: string) => FileContent {
+  return (uri) => {
+    const path = fileInside(folder, uri);
+    const bytes = readFileSync(path);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    return { name: basename(path), bytes, sha256 };
+  };
+}
+
+/**
+ * Puts the bytes of `file` sources into a definition, for a preview of its objects. On Kubernetes a
+ * file is known only where its definition stands, and that is not here.
+ * @throws DefinitionError when a file may not be read or is not there
+ */
+export function withArtifacts({ config, cwd }: Place): (spec: ModelSpec) => ModelSpec {
+  if (config.cluster === 'kubernetes') return (spec) => spec;
+  const read = readFile(resolve(cwd, config.models.directory));
+  return (spec) => withFiles(spec, read);
+}

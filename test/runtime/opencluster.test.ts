@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseConfig } from '../../runtime/config';
+import type { Service } from '../../runtime/main';
+import { startService } from '../../runtime/main';
+import { stopApiServers } from '../support/apiserver';
+import type { KubeServer } from '../support/kubeserver';
+import { startControllers, startKubeServer } from '../support/kubeserver';
+import { until } from '../support/plane';
+import { numberAt } from '../../runtime/cluster/kubernetes/read';
+import { RESOURCES } from '../../runtime/cluster/kubernetes/resources';
+
+// The first test of a file waits until jest has transformed client-node.
+jest.setTimeout(60_000);
+
+const MODEL = {
+  model_id: 'iris',
+  version: '1',
+  framework: 'onnx',
+  repository_url: 's3://m/iris.onnx',
+};
+
+let folder: string;
+let server: KubeServer;
+let stop: () => void;
+let service: Service | undefined;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'opencluster-'));
+  server = await startKubeServer();
+  stop = startControllers(server.store);
+});
+
+afterEach(async () => {
+  await service?.close();
+  service = undefined;
+  stop();
+  await stopApiServers();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function start(kubernetes: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
+  const quiet = (): void => undefined;
+  const text = [
+    'server: { port: 0, accept_seconds: 0 }',
+    'cluster: kubernetes',
+    `kubernetes: { config_path: ${server.kubeconfig()}${kubernetes} }`,
+  ];
+  service = await startService({
+    config: parseConfig(text.join('\n')),
+    cwd: folder,
+    env,
+    spawnServer: { command: process.execPath, args: [] },
+    version: 'test',
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet } as never,
+  });
+}
+
+async function call(method: string, path: string, body?: object) {
+  const { url } = service as Service;
+  const sent = body && {
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  };
+  const reply = await fetch(`${url}/api/v1/models${path}`, { method, ...sent });
+  return { status: reply.status, body: (await reply.json()) as Record<string, unknown> };
+}
+
+test('a service on Kubernetes deploys, scales, stops and deletes by REST', async () => {
+  await start(', environment: { default_resources: { cpu: 250m } }', {
+    KUBERNETES_NAMESPACE: 'team',
+  });
+  expect((await call('POST', '/deploy', { config: MODEL })).status).toBe(202);
+  const isReady = () => service?.snapshot().models.get('iris')?.arms[0]?.ready === 1;
+  await until(isReady, 'the replica');
+  expect((await call('GET', '/iris/status')).body).toMatchObject({ status: 'running' });
+  const deployment = () => server.store.find(RESOURCES.Deployment, 'team', 'iris');
+  expect(JSON.stringify(deployment())).toContain('"cpu":"250m"');
+  const count = () => numberAt(deployment(), 'spec', 'replicas');
+  await call('POST', '/iris/scale', { replicas: 3 });
+  await until(() => count() === 3, 'three replicas');
+  await call('POST', '/iris/scale', { replicas: 0 });
+  await until(() => count() === 0, 'none');
+  expect((await call('GET', '/iris/status')).body).toMatchObject({ status: 'stopped' });
+  expect((await call('DELETE', '/iris')).status).toBe(202);
+  await until(() => service?.snapshot().models.size === 0, 'nothing');
+  expect(deployment()).toBeUndefined();
+});
+
+test('in gitops mode a change is answered with what Git would have to hold', async () => {
+  await start(', mode: gitops');
+  const { status, body } = await call('POST', '/deploy', { config: MODEL });
+  expect(status).toBe(409);
+  const { code, details } = body['error'] as { code: string; details: readonly object[] };
+  expect(code).toBe('READ_ONLY');
+  expect(details).toContainEqual(
+    expect.objectContaining({ do: 'create', object: 'Deployment/iris' }),
+  );
+});
