@@ -79,17 +79,23 @@ function createTries(context: Context, pauseMs: number) {
   const { clock, log } = context;
   const busy = new Set<string>();
   const until = new Map<string, number>();
+  const told = new Map<string, string>();
+  const tell = (key: string, what: string, { message }: Error): void => {
+    if (told.get(key) !== message) log.error(`${what} failed`, { arm: key, error: message });
+    told.set(key, message);
+  };
   const attempt = async (key: string, what: string, work: () => Promise<void>): Promise<void> => {
     if (busy.has(key) || clock.now() < (until.get(key) ?? 0)) return;
     busy.add(key);
     try {
       await work();
       until.delete(key);
+      told.delete(key);
     } catch (error) {
       until.set(key, clock.now() + pauseMs);
       // Somebody else was faster; the next look sees what came of it.
       const isBeaten = error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
-      if (!isBeaten) log.error(`${what} failed`, { arm: key, error: (error as Error).message });
+      if (!isBeaten) tell(key, what, error as Error);
     } finally {
       busy.delete(key);
     }
