@@ -157,7 +157,8 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
     me: `${self}_${randomUUID()}`,
     timing: { ...timing, now: steady },
     wall: timing.now,
-    tell: (message, fields) => log.warn(message, fields),
+    tell: (message, fields) =>
+      fields.error === undefined ? log.info(message) : log.warn(message, fields),
   });
   const zero = askForZero(options);
   const routers: Routers = {
