@@ -33,6 +33,7 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
+import { openRouters } from './routers';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
 import { tellShadows } from './shadows';
 
@@ -99,7 +100,7 @@ function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
   audit: Audit,
-  isReady: () => boolean,
+  control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics(observeProcess());
@@ -111,6 +112,7 @@ function openData(
     onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
     lagMs: lag.lagMs,
     tuning: tuningOf(config),
+    onHeld: (model, arm) => control().onHeld(model, arm),
   });
   const upstream = createUpstream(createHttpClient(connectionsOf(config)));
   const data = createDataPlane({
@@ -124,7 +126,7 @@ function openData(
     trustedProxies: config.server.trustedProxies,
     version,
     limits: limitsOf(config),
-    isReady,
+    isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
     onJoined: metrics.onJoined,
@@ -145,12 +147,12 @@ function drainMs(table: TableHolder): number {
   return Math.max(0, ...timeouts) * 1000 + DRAIN_EXTRA_MS;
 }
 
-type Data = ReturnType<typeof openData>;
+type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>>;
 
 function openControl(
   options: ServiceOptions,
   cluster: Cluster,
-  { table, load, metrics, onTableSwap }: Data,
+  { table, load, metrics, onTableSwap, routers }: Data,
   authenticate: Authenticate,
   audit: Audit,
   environment: Environment,
@@ -168,6 +170,7 @@ function openControl(
     clock,
     log,
     version,
+    routers,
     onTableSwap,
     withArtifacts: withArtifacts(options),
     ...(docsAssets !== undefined && { docsAssets }),
@@ -242,6 +245,7 @@ async function openPorts(
   }
   const grpc = await openGrpc(options, data);
   if (grpc !== undefined) opened.push(grpc);
+  opened.push(...(await data.openMetrics(control)));
   const scheme = server.tls === undefined ? 'http' : 'https';
   return {
     url: `${scheme}://${addressOf(server.host, http.port)}`,
@@ -260,7 +264,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const environment = await environmentOf(options);
   const audit = openAudit(options);
   const cluster = await openCluster(options, environment);
-  const data = openData(options, authenticate, audit, () => control.isReady());
+  const opened = await openRouters(options, environment);
+  const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
@@ -272,7 +277,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.stop();
     data.upstream.close();
     data.lag.stop();
-    await cluster.close();
+    await Promise.all([opened.close(), cluster.close()]);
     await audit.close();
   };
   const drain = async (): Promise<void> => {
@@ -284,7 +289,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     control.start();
     const report = await definitions.sync();
-    await control.whenSynced();
+    await Promise.all([control.whenSynced(), opened.ready()]);
     const addresses = await openPorts(options, data, control, listeners);
     return {
       ...addresses,

@@ -110,6 +110,19 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  // Opens what routers know of each other, as main.ts opens the rest.
+  'runtime/routers': [
+    'lib/objects/autoscaler',
+    'types:lib/spec',
+    'runtime/aggregated',
+    'runtime/cluster/',
+    'runtime/control',
+    'runtime/opencluster',
+    'runtime/settings',
+    'types:runtime/',
+    'node:',
+  ],
+  'runtime/aggregated': ['runtime/drain', 'runtime/listener', 'node:'],
   'runtime/opencluster': [
     'lib/spec',
     'lib/synth/environments',

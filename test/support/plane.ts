@@ -73,6 +73,8 @@ export interface TestPlane {
   readonly shadows: readonly ShadowReport[];
   readonly joined: readonly Joined[];
   readonly faults: readonly unknown[];
+  /** To be called after somebody else swapped the table. */
+  readonly onTableSwap: () => void;
   /** Swaps the whole table. */
   readonly route: (...models: readonly Placed[]) => void;
   readonly ask: (path: string, asking?: Asking) => Promise<Got>;
@@ -159,6 +161,7 @@ export interface PlaneOptions {
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
+  readonly onHeld?: (model: string, arm: string) => void;
   readonly audit?: (entry: AuditEntry) => void;
   /** Timers of the data plane alone: how long requests wait for others. */
   readonly later?: (call: () => void, ms: number) => () => void;
@@ -200,6 +203,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     clock,
     random,
     onOutcome,
+    onHeld: options.onHeld,
     tuning: { ...DEFAULT_TUNING, ...options.tuning },
   });
   const upstream = createUpstream(createHttpClient({ ...DEFAULT_CLIENT, ...options.client }));
@@ -241,6 +245,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     shadows,
     joined,
     faults,
+    onTableSwap,
     route: (...models) => {
       generation += 1;
       table.current = buildTable(snapshotOf(...models.map(recordsOf)), generation);

@@ -20,6 +20,8 @@ export interface DispatcherOptions {
   /** Milliseconds our own event loop stood still just now; excuses replicas from timeouts. */
   readonly lagMs?: () => number;
   readonly tuning?: Tuning;
+  /** Told when requests of an arm begin to be held because none of its replicas is up. */
+  readonly onHeld?: ((model: string, arm: string) => void) | undefined;
 }
 
 type Arm = ArmState<Waiter>;

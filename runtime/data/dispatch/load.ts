@@ -26,7 +26,10 @@ function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
     inFlight: seats.reduce((sum, { inFlight }) => sum + inFlight, 0),
     queued: arm.queue.size,
     capacity: capacityOf(arm),
-    window: windowStats(arm.window, now),
+    // Made only for those who look: peers ask for the rest every second.
+    get window() {
+      return windowStats(arm.window, now);
+    },
     ...(lastRequestAt === undefined ? {} : { lastRequestAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     replicas: seats.filter(({ listed }) => listed).map((seat) => seatStats(arm, seat, now)),

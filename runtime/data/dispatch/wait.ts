@@ -60,6 +60,8 @@ export interface Waiter {
 export interface Waits {
   readonly clock: Clock;
   readonly random: () => number;
+  /** Told when requests begin to be held because no replica is up. */
+  readonly onHeld?: ((model: string, arm: string) => void) | undefined;
 }
 
 type Arm = ArmState<Waiter>;
@@ -91,6 +93,12 @@ export function waitOf(arm: Arm, priority: Priority): number {
     capacity: capacityOf(arm),
     service: arm.service,
   });
+}
+
+function hold({ onHeld }: Waits, arm: Arm): void {
+  if (arm.holding) return;
+  arm.holding = true;
+  onHeld?.(arm.model.route.id, arm.route.name);
 }
 
 function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefined {
@@ -126,7 +134,7 @@ export function seek(
     const seat = takeSeat(arm, openSeats(arm, now), seeker.wish, now, context.random);
     if (seat !== undefined) return { kind: 'seat', seat };
   }
-  if (usable(arm).length === 0) arm.holding = true;
+  if (usable(arm).length === 0) hold(context, arm);
   const ends: (() => void)[] = [];
   const settle = (placed: Placed): void => {
     for (const end of ends.splice(0)) end();
