@@ -33,9 +33,9 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
-import { trustOf } from './proxies';
 import { openRouters } from './routers';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
+import { tellShadows } from './shadows';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
@@ -130,11 +130,7 @@ function openData(
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
     onJoined: metrics.onJoined,
-    onShadow: ({ model, arm, verdict, differing, requestId }) => {
-      metrics.onShadow(model, arm, verdict);
-      if (verdict === 'disagree')
-        log.debug('shadow disagrees', { model, arm, differing, requestId });
-    },
+    onShadow: tellShadows(metrics.onShadow, log, clock.now),
     onFault: (requestId, error) => {
       const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
@@ -198,8 +194,7 @@ async function openPublic(
   const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
-  const trust = trustOf(server.trustedProxies);
-  const manage = createManagement({ client, place: { path: inner.path }, trust, clock });
+  const manage = createManagement({ client, place: { path: inner.path }, plane: data.plane });
   const end = async (): Promise<void> => {
     client.close();
     await inner.close(0);

@@ -60,6 +60,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:fs',
     'node:net',
   ],
+  // Who gets which replica when: nothing here knows bytes or sockets.
+  'runtime/data/dispatch/': ['runtime/core', 'types:runtime/data/exchange'],
+  // Words into other words: nothing here calls anybody.
+  'runtime/data/protocols/': [
+    'runtime/core',
+    'runtime/shared',
+    'runtime/data/errors',
+    'node:crypto',
+  ],
   'runtime/data/': [
     'types:lib/spec',
     'runtime/core',
