@@ -81,6 +81,16 @@ export const kubernetesSchema = z.strictObject({
   environment: environmentSchema
     .optional()
     .describe('How definitions become objects; absent: environments.ts, as for synth.'),
+  externalMetrics: z
+    .strictObject({
+      port: z.int().min(0).max(65_535),
+      cert: z.string().min(1),
+      key: z.string().min(1),
+    })
+    .optional()
+    .describe(
+      'Port of external.metrics.k8s.io for autoscalers, with its PEM files; off if absent.',
+    ),
   allowedSecrets: z
     .array(objectName)
     .max(1000)

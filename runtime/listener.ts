@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import type { RequestListener, Server } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { drainable } from './drain';
@@ -40,7 +40,11 @@ function serverOf(handle: RequestListener): Server {
   return server;
 }
 
-function opened(server: Server, place: { host: string; port: number } | string): Promise<void> {
+/** Listens. @throws with the address in its message when it cannot */
+export function opened(
+  server: NetServer,
+  place: { host: string; port: number } | string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';

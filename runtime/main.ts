@@ -33,8 +33,9 @@ import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
-import { trustOf } from './proxies';
+import { openRouters } from './routers';
 import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
+import { tellShadows } from './shadows';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
@@ -99,7 +100,7 @@ function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
   audit: Audit,
-  isReady: () => boolean,
+  control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
   const metrics = createMetrics(observeProcess());
@@ -111,6 +112,7 @@ function openData(
     onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
     lagMs: lag.lagMs,
     tuning: tuningOf(config),
+    onHeld: (model, arm) => control().onHeld(model, arm),
   });
   const upstream = createUpstream(createHttpClient(connectionsOf(config)));
   const data = createDataPlane({
@@ -124,15 +126,11 @@ function openData(
     trustedProxies: config.server.trustedProxies,
     version,
     limits: limitsOf(config),
-    isReady,
+    isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
     onJoined: metrics.onJoined,
-    onShadow: ({ model, arm, verdict, differing, requestId }) => {
-      metrics.onShadow(model, arm, verdict);
-      if (verdict === 'disagree')
-        log.debug('shadow disagrees', { model, arm, differing, requestId });
-    },
+    onShadow: tellShadows(metrics.onShadow, log, clock.now),
     onFault: (requestId, error) => {
       const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
@@ -149,12 +147,12 @@ function drainMs(table: TableHolder): number {
   return Math.max(0, ...timeouts) * 1000 + DRAIN_EXTRA_MS;
 }
 
-type Data = ReturnType<typeof openData>;
+type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>>;
 
 function openControl(
   options: ServiceOptions,
   cluster: Cluster,
-  { table, load, metrics, onTableSwap }: Data,
+  { table, load, metrics, onTableSwap, routers }: Data,
   authenticate: Authenticate,
   audit: Audit,
   environment: Environment,
@@ -172,6 +170,7 @@ function openControl(
     clock,
     log,
     version,
+    routers,
     onTableSwap,
     withArtifacts: withArtifacts(options),
     ...(docsAssets !== undefined && { docsAssets }),
@@ -195,8 +194,7 @@ async function openPublic(
   const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
-  const trust = trustOf(server.trustedProxies);
-  const manage = createManagement({ client, place: { path: inner.path }, trust, clock });
+  const manage = createManagement({ client, place: { path: inner.path }, plane: data.plane });
   const end = async (): Promise<void> => {
     client.close();
     await inner.close(0);
@@ -247,6 +245,7 @@ async function openPorts(
   }
   const grpc = await openGrpc(options, data);
   if (grpc !== undefined) opened.push(grpc);
+  opened.push(...(await data.openMetrics(control)));
   const scheme = server.tls === undefined ? 'http' : 'https';
   return {
     url: `${scheme}://${addressOf(server.host, http.port)}`,
@@ -265,7 +264,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const environment = await environmentOf(options);
   const audit = openAudit(options);
   const cluster = await openCluster(options, environment);
-  const data = openData(options, authenticate, audit, () => control.isReady());
+  const opened = await openRouters(options, environment);
+  const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
   const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
@@ -277,7 +277,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.stop();
     data.upstream.close();
     data.lag.stop();
-    await cluster.close();
+    await Promise.all([opened.close(), cluster.close()]);
     await audit.close();
   };
   const drain = async (): Promise<void> => {
@@ -289,7 +289,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     control.start();
     const report = await definitions.sync();
-    await control.whenSynced();
+    await Promise.all([control.whenSynced(), opened.ready()]);
     const addresses = await openPorts(options, data, control, listeners);
     return {
       ...addresses,

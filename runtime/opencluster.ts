@@ -12,6 +12,8 @@ import type { ServiceOptions } from './main';
 /** Everything of a service that says where its models run. */
 export type Place = Pick<ServiceOptions, 'config' | 'cwd' | 'env' | 'spawnServer' | 'log'>;
 
+type Where = Pick<Place, 'config' | 'cwd' | 'env'>;
+
 /** What model servers inherit: where programs and libraries are, and nothing secret. */
 function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot'];
@@ -29,8 +31,19 @@ async function chosen({ config, cwd }: Place): Promise<Environment> {
   return first;
 }
 
-const namespaceOf = ({ config, env }: Place): string | undefined =>
+/** Where new models go, unless the kubeconfig says it. */
+export const namespaceOf = ({ config, env }: Where): string | undefined =>
   config.kubernetes.namespace ?? (env['KUBERNETES_NAMESPACE'] || undefined);
+
+/** Where the service itself is. */
+export const homeOf = ({ config, env }: Where): string | undefined =>
+  config.kubernetes.runtimeNamespace ?? (env['POD_NAMESPACE'] || undefined);
+
+/** How the API server is reached. */
+export function accessOf({ config, cwd }: Where) {
+  const { configPath, context } = config.kubernetes;
+  return { configPath: configPath === undefined ? undefined : resolve(cwd, configPath), context };
+}
 
 /** How definitions become objects, and where those go. */
 export async function environmentOf(place: Place): Promise<Environment> {
@@ -57,18 +70,16 @@ function openLocal({ config, cwd, log, env, spawnServer }: Place): Promise<Clust
 
 /** Its client is large: loaded only here, and only when it is asked for. */
 function openKubernetes(place: Place, environment: Environment): Promise<Cluster> {
-  const { config, cwd, env, log } = place;
-  const { configPath, context, mode, namespaces, runtimeNamespace, allowedSecrets } =
-    config.kubernetes;
+  const { config, log } = place;
+  const { mode, namespaces, allowedSecrets } = config.kubernetes;
   const { allowedRegistries, allowedHosts } = config.models;
   // oxlint-disable-next-line typescript/no-require-imports
   const { createKubernetesCluster } = require('./cluster/kubernetes') as typeof Kubernetes;
   return createKubernetesCluster({
     namespace: namespaceOf(place),
     namespaces,
-    home: runtimeNamespace ?? (env['POD_NAMESPACE'] || undefined),
-    configPath: configPath === undefined ? undefined : resolve(cwd, configPath),
-    context,
+    home: homeOf(place),
+    ...accessOf(place),
     mode,
     environment,
     allowed: { secrets: allowedSecrets, registries: allowedRegistries, hosts: allowedHosts },

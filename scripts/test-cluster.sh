@@ -32,6 +32,8 @@ bring() {
 bring
 
 config=jest.cluster.config.js
-npx jest --config "$config" --testPathIgnorePatterns '/node_modules/' '/outage\.e2e' -- "$@"
+failed=0
+npx jest --config "$config" --testPathIgnorePatterns '/node_modules/' '/outage\.e2e' -- "$@" || failed=1
 # Alone: it stops the API server that the others need.
-[[ $# -gt 0 ]] || npx jest --config "$config" outage
+[[ $# -gt 0 ]] || npx jest --config "$config" outage || failed=1
+exit $failed

@@ -26,6 +26,11 @@ finish() {
 }
 trap finish EXIT
 nodes=()
-[[ $kind == fake ]] || nodes=(--nodes 2)
+if [[ $kind == real ]]; then
+  nodes=(--nodes 2)
+  # From 1.37 on the default; both ways to zero are tested.
+  export CLUSTER_APISERVER_FLAGS=${CLUSTER_APISERVER_FLAGS---feature-gates=HPAScaleToZero=true}
+  export CLUSTER_CONTROLLER_FLAGS=${CLUSTER_CONTROLLER_FLAGS---feature-gates=HPAScaleToZero=true}
+fi
 eval "$("$OWN_CLUSTER" up "${nodes[@]}")"
 "$@"

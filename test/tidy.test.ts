@@ -60,6 +60,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:fs',
     'node:net',
   ],
+  // Who gets which replica when: nothing here knows bytes or sockets.
+  'runtime/data/dispatch/': ['runtime/core', 'types:runtime/data/exchange'],
+  // Words into other words: nothing here calls anybody.
+  'runtime/data/protocols/': [
+    'runtime/core',
+    'runtime/shared',
+    'runtime/data/errors',
+    'node:crypto',
+  ],
   'runtime/data/': [
     'types:lib/spec',
     'runtime/core',
@@ -101,6 +110,19 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  // Opens what routers know of each other, as main.ts opens the rest.
+  'runtime/routers': [
+    'lib/objects/autoscaler',
+    'types:lib/spec',
+    'runtime/aggregated',
+    'runtime/cluster/',
+    'runtime/control',
+    'runtime/opencluster',
+    'runtime/settings',
+    'types:runtime/',
+    'node:',
+  ],
+  'runtime/aggregated': ['runtime/drain', 'runtime/listener', 'node:'],
   'runtime/opencluster': [
     'lib/spec',
     'lib/synth/environments',

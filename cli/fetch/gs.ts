@@ -1,4 +1,5 @@
 import { createSign } from 'node:crypto';
+import { bucketIn } from './bucket';
 import type { Entry, SourceContext } from './entry';
 import { expectOk, renewed, SourceError } from './entry';
 import type { Ask } from './s3';
@@ -61,7 +62,7 @@ export async function gsEntries(uri: string, context: SourceContext): Promise<re
     return s3Entries(uri.replace(/^gs:/i, 's3:'), { ...context, endpoint });
   }
   const text = context.env['GOOGLE_CREDENTIALS'];
-  const bucket = /^gs:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
+  const bucket = bucketIn(uri);
   const base = `${endpoint}/${bucket}`;
   if (text === undefined) return entriesOfBucket(uri, base, context.http, context);
   const account = accountOf(text);

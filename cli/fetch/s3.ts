@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { AwsClient } from 'aws4fetch';
+import { bucketIn } from './bucket';
 import type { Entry, SourceContext } from './entry';
 import { expectOk, lastSegment, renewed, SourceError } from './entry';
 
@@ -163,6 +164,6 @@ export async function entriesOfBucket(
 }
 
 export async function s3Entries(uri: string, context: SourceContext): Promise<readonly Entry[]> {
-  const bucket = /^s3:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
+  const bucket = bucketIn(uri);
   return entriesOfBucket(uri, bucketUrl(bucket, context), askerOf(context), context);
 }

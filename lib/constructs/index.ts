@@ -1,4 +1,5 @@
 export * from './model-deployment';
 export * from './model-service';
 export { namespaceChart } from './namespace';
+export type { ExternalMetricsOptions } from './service-metrics';
 export type { ServiceMode } from './service-rules';

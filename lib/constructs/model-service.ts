@@ -8,6 +8,8 @@ import { cpuSchema, DefinitionError, fault, memorySchema, parseEnvironment } fro
 import { MANAGER } from '../objects';
 import { namespaceChart } from './namespace';
 import { serviceObjects } from './service-objects';
+import type { ExternalMetricsOptions } from './service-metrics';
+import { metricsFaults, withMetricsConfig } from './service-metrics';
 import { OPS_PORT, PUBLIC_PORT, serviceConfig } from './service-pod';
 import type { ServiceMode } from './service-rules';
 
@@ -109,17 +111,19 @@ export interface ModelServiceProps {
   readonly route?: RouteOptions;
 
   /**
-   * Serve `external.metrics.k8s.io` to autoscalers.
-   * @default false - the only value until the service answers that API
+   * Serve `external.metrics.k8s.io` to autoscalers. A cluster has one server of it, so this is for
+   * clusters that have none.
+   * @default - none; nothing is cluster-wide then
    */
-  readonly externalMetrics?: boolean;
+  readonly externalMetrics?: ExternalMetricsOptions;
 }
 
 /**
  * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler,
  * disruption budget, Services (8080 public, 9090 for kubelet, monitoring and peers, and the port of
  * gRPC when it has one), configuration,
- * state, lease and network policy. Nothing is cluster-wide. Secrets are only referred to.
+ * state, lease and network policy. Nothing is cluster-wide, unless it serves external metrics.
+ * Secrets are only referred to.
  *
  * It is for charts of your own: `dist/` holds models alone.
  * @throws DefinitionError for what cannot be installed
@@ -155,7 +159,7 @@ export class ModelService extends Construct {
       mode,
       tls: props.tls !== undefined,
       grpcPort,
-      sections: props.config ?? {},
+      sections: withMetricsConfig(props.config ?? {}, props.externalMetrics),
     });
     this.serviceAccount = new ServiceAccount(this, 'account', {
       metadata: this.#metadata(),
@@ -190,6 +194,7 @@ export class ModelService extends Construct {
       image: props.image,
       envFrom: props.envFrom ?? [],
       tls: props.tls,
+      externalMetrics: props.externalMetrics,
       grpcPort: props.grpcPort,
       route: props.route,
       modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
@@ -267,16 +272,7 @@ function quantityFault(
 function refuse(props: ModelServiceProps): void {
   const { externalMetrics, ingress, route, minReplicas = 2, grpcPort } = props;
   const faults = [
-    ...(externalMetrics === true
-      ? [
-          fault(
-            'externalMetrics',
-            true,
-            'false (the service does not answer external.metrics.k8s.io yet)',
-            'leave it out; autoscalers use CPU',
-          ),
-        ]
-      : []),
+    ...(externalMetrics === undefined ? [] : metricsFaults(externalMetrics)),
     ...(ingress !== undefined && route !== undefined
       ? [fault('route', route.hostnames, 'left out when ingress is given', 'choose one of the two')]
       : []),

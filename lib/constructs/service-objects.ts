@@ -3,6 +3,7 @@ import type { KubeObject, Metadata, Plain } from '../objects/kube';
 import { finished, kubeObject } from '../objects/kube';
 import { kubernetesMinor } from '../spec';
 import type { RouteOptions } from './model-service';
+import { METRICS_PORT, metricsObjects } from './service-metrics';
 import type { PodOptions } from './service-pod';
 import { OPS_PORT, PUBLIC_PORT, servicePod } from './service-pod';
 import type { Rule, ServiceMode } from './service-rules';
@@ -95,7 +96,7 @@ function scaling(options: ServiceOptions): readonly KubeObject[] {
 
 /** Callers come from anywhere; the ops port is for monitoring and the other replicas. Egress is open. */
 function networkPolicy(options: ServiceOptions): KubeObject | undefined {
-  const { name, environment, grpcPort } = options;
+  const { name, environment, grpcPort, externalMetrics } = options;
   if (environment.networkPolicy === false) return undefined;
   const port = (number: number): Plain<k8s.NetworkPolicyPort> => ({
     port: number,
@@ -114,6 +115,8 @@ function networkPolicy(options: ServiceOptions): KubeObject | undefined {
           ],
           ports: [port(OPS_PORT)],
         },
+        // API servers are in no namespace; they show their certificate.
+        ...(externalMetrics === undefined ? [] : [{ ports: [port(METRICS_PORT)] }]),
       ],
     },
   });
@@ -163,7 +166,7 @@ function podMonitor(options: ServiceOptions): KubeObject {
 
 /** The objects of the service that are plain JSON, in the order they should be applied. */
 export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
-  const { route, environment } = options;
+  const { route, environment, externalMetrics: metrics } = options;
   const all = [
     ...allRights(options),
     lease(options),
@@ -172,6 +175,7 @@ export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
     ...scaling(options),
     route === undefined ? undefined : httpRoute(options, route),
     environment.monitoring.style === 'operator' ? podMonitor(options) : undefined,
+    ...(metrics === undefined ? [] : metricsObjects({ ...options, metrics })),
   ];
   return all.filter((object) => object !== undefined).map(finished);
 }

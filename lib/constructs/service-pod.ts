@@ -6,6 +6,8 @@ import { runtimeImage } from '../objects/image';
 import { pullSecrets } from '../objects/cache';
 import { containerSecurity, podSecurity, RUNTIME_UID } from '../objects/security';
 import type { Environment } from '../spec';
+import type { ExternalMetricsOptions } from './service-metrics';
+import { METRICS_PORT, METRICS_TLS_FOLDER } from './service-metrics';
 
 export const PUBLIC_PORT = 8080;
 /** For kubelet, monitoring and peers only. */
@@ -27,6 +29,7 @@ export interface PodOptions {
   readonly longestTimeoutSeconds: number;
   readonly envFrom: readonly ISecret[];
   readonly tls?: ISecret | undefined;
+  readonly externalMetrics?: ExternalMetricsOptions | undefined;
   readonly grpcPort?: number | undefined;
   readonly cpu: string;
   readonly memory: string;
@@ -98,6 +101,7 @@ function container({
   image,
   envFrom,
   tls,
+  externalMetrics,
   grpcPort,
   cpu,
   memory,
@@ -118,6 +122,7 @@ function container({
     ports: [
       { name: 'http', containerPort: PUBLIC_PORT },
       { name: 'ops', containerPort: OPS_PORT },
+      ...(externalMetrics === undefined ? [] : [{ name: 'metrics', containerPort: METRICS_PORT }]),
       ...(grpcPort === undefined ? [] : [{ name: 'grpc', containerPort: grpcPort }]),
     ],
     resources: { requests: { cpu, memory }, limits: { memory } },
@@ -131,6 +136,9 @@ function container({
       { name: 'tmp', mountPath: '/tmp' },
       { name: 'config', mountPath: CONFIG_FOLDER, readOnly: true },
       ...(tls === undefined ? [] : [{ name: 'tls', mountPath: TLS_FOLDER, readOnly: true }]),
+      ...(externalMetrics === undefined
+        ? []
+        : [{ name: 'metrics-tls', mountPath: METRICS_TLS_FOLDER, readOnly: true }]),
     ],
   };
 }
@@ -143,7 +151,8 @@ const SCRAPE = {
 
 /** The pod template of the service itself. */
 export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
-  const { environment, name, labels, config, longestTimeoutSeconds, tls } = options;
+  const { environment, name, labels, config, longestTimeoutSeconds, tls, externalMetrics } =
+    options;
   const selector = { matchLabels: { app: name } };
   return {
     metadata: {
@@ -174,6 +183,9 @@ export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
         { name: 'tmp', emptyDir: {} },
         { name: 'config', configMap: { name } },
         ...(tls === undefined ? [] : [{ name: 'tls', secret: { secretName: tls.name } }]),
+        ...(externalMetrics === undefined
+          ? []
+          : [{ name: 'metrics-tls', secret: { secretName: externalMetrics.tls.name } }]),
       ],
     },
   };

@@ -1,5 +1,5 @@
 import type { k8s } from 'cdk8s-plus-28';
-import type { Arm } from '../spec';
+import type { Arm, Environment } from '../spec';
 import { armObjectName, kubernetesMinor } from '../spec';
 import type { Context } from './context';
 import type { KubeObject, Plain } from './kube';
@@ -9,8 +9,17 @@ import { metadataOf, selectorOf } from './labels';
 /** From here on the API server takes `minReplicas: 0` unasked; before, our own tick scales to zero. */
 const SCALE_TO_ZERO_MINOR = 37;
 
-/** The metric the runtime serves: requests in flight of an arm, summed over its routers. */
+/**
+ * The metrics the runtime serves to autoscalers, of an arm and summed over its routers: requests at
+ * replicas and waiting (else nothing would ever wake an arm that sleeps), and those that wait.
+ */
 export const CONCURRENCY_METRIC = 'ai_model_concurrency';
+export const QUEUE_METRIC = 'ai_model_queue_depth';
+
+/** May its autoscalers go down to 0 by themselves? Else the service has to do it. */
+export function rendersZero(environment: Environment): boolean {
+  return kubernetesMinor(environment) >= SCALE_TO_ZERO_MINOR;
+}
 
 /** Up at once, at most doubling (or by 4) every 15 s; down slowly: loading a model again is expensive. */
 function behavior(windowSeconds: number): Plain<k8s.HorizontalPodAutoscalerBehaviorV2> {
@@ -61,7 +70,7 @@ function metrics({ spec }: Context, arm: Arm): readonly Plain<k8s.MetricSpecV2>[
 export function autoscaler(context: Context, arm: Arm): KubeObject {
   const name = armObjectName(context.spec.id, arm.name);
   const { minReplicas, maxReplicas, scaleDownWindowSeconds } = arm.scaling;
-  const lowest = kubernetesMinor(context.environment) >= SCALE_TO_ZERO_MINOR ? 0 : 1;
+  const lowest = rendersZero(context.environment) ? 0 : 1;
   return kubeObject('HorizontalPodAutoscaler', metadataOf(context, name, arm), {
     spec: {
       scaleTargetRef: { apiVersion: API_VERSIONS.Deployment, kind: 'Deployment', name },

@@ -23,6 +23,23 @@ export function filePathOf(uri: string): string {
   return uri.replace(/^file:(\/\/(?=\/))?/i, '');
 }
 
+/**
+ * Names of buckets that a store may have, the wider ones of old S3 regions and of Google included.
+ * Neither two dots in a row nor the look of an IPv4 address: the name may become part of a host.
+ */
+const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?$/i;
+
+/** The bucket of an `s3` or `gs` URI; undefined when what stands there is no name of one. */
+export function bucketOf(uri: string): string | undefined {
+  const name = /^[a-z0-9]+:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
+  return BUCKET.test(name) ? name : undefined;
+}
+
+function hasBucket(uri: string): boolean {
+  const scheme = schemeOf(uri);
+  return (scheme !== 's3' && scheme !== 'gs') || bucketOf(uri) !== undefined;
+}
+
 function hasRest(uri: string): boolean {
   const scheme = schemeOf(uri);
   if (scheme === undefined) return false;
@@ -36,6 +53,10 @@ const uriSchema = z
   .max(2048)
   .refine(hasRest, {
     error: `an artifact URI: ${EXAMPLES}; write one of these`,
+    abort: true,
+  })
+  .refine(hasBucket, {
+    error: `s3://bucket/key or gs://bucket/key, the bucket of letters, digits, dots, dashes and underscores only; write the bucket’s name`,
   })
   .describe(`Artifact URI: ${EXAMPLES}.`);
 

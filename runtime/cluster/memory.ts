@@ -1,19 +1,35 @@
 import type { Arm, ModelSpec } from '../../lib/spec';
 import { parseModel } from '../../lib/spec';
 import type { ArmRecord, ModelRecord, ReplicaRecord, Snapshot } from '../core/snapshot';
-import type { Cluster } from './port';
+import type { Cluster, Rescaling } from './port';
 import type { Artifacts, Stored } from './registry';
-import { applyTo, findStored, kept, pinOf, remembering, removing, revisionsOf } from './registry';
+import {
+  applyTo,
+  checkScale,
+  desiredOf,
+  findStored,
+  kept,
+  pinOf,
+  remembering,
+  removing,
+  revisionsOf,
+} from './registry';
 import { createWatchers } from './watchers';
 
 export interface MemoryOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /**
-   * The replicas of an arm, as they are now; asked at every change. Default: as many as the
-   * definition's minimum, all ready at once, at addresses nobody answers.
+   * The replicas of an arm, as they are now; asked at every change, unless it should have none.
+   * Default: as many as wanted (at first the definition's minimum), all ready at once, at addresses
+   * nobody answers.
    */
-  readonly replicasOf?: (spec: ModelSpec, arm: Arm, revision: number) => readonly ReplicaRecord[];
+  readonly replicasOf?: (
+    spec: ModelSpec,
+    arm: Arm,
+    revision: number,
+    desired: number,
+  ) => readonly ReplicaRecord[];
 }
 
 export interface MemoryCluster extends Cluster {
@@ -25,28 +41,38 @@ export interface MemoryCluster extends Cluster {
 interface Entry {
   readonly stored: Stored;
   readonly spec: ModelSpec;
+  /** Arm → replicas that were asked for. */
+  readonly scaled: ReadonlyMap<string, number>;
 }
 
-function allReady(spec: ModelSpec, arm: Arm, revision: number, now: number) {
-  return Array.from({ length: arm.scaling.minReplicas }, (_, index): ReplicaRecord => ({
-    id: `${spec.slug}-${arm.name}-${revision}-${index}`,
-    arm: arm.name,
-    version: arm.version,
-    host: '127.0.0.1',
-    // The discard port: nothing listens there.
-    port: 9,
-    phase: 'ready',
-    restarts: 0,
-    since: now,
-  }));
+type ReplicasOf = NonNullable<MemoryOptions['replicasOf']>;
+
+const allReady =
+  (now: () => number): ReplicasOf =>
+  (spec, arm, revision, desired) =>
+    Array.from({ length: desired }, (_, index) => ({
+      id: `${spec.slug}-${arm.name}-${revision}-${index}`,
+      arm: arm.name,
+      version: arm.version,
+      host: '127.0.0.1',
+      // The discard port: nothing listens there.
+      port: 9,
+      phase: 'ready',
+      restarts: 0,
+      since: now(),
+    }));
+
+function wantedOf({ stored, scaled }: Entry, arm: Arm): number {
+  if (stored.state?.stopped === true) return 0;
+  return desiredOf(arm, scaled.get(arm.name) ?? 0);
 }
 
-function armRecord(arm: Arm, stopped: boolean, replicas: readonly ReplicaRecord[]): ArmRecord {
+function armRecord(arm: Arm, desired: number, replicas: readonly ReplicaRecord[]): ArmRecord {
   const own = replicas.filter((replica) => replica.arm === arm.name);
   return {
     name: arm.name,
     version: arm.version,
-    desired: stopped ? 0 : arm.scaling.minReplicas,
+    desired,
     current: own.length,
     ready: own.filter(({ phase }) => phase === 'ready').length,
     updated: own.filter(({ version }) => version === arm.version).length,
@@ -63,14 +89,22 @@ function artifactsOf(spec: ModelSpec, before: Stored | undefined): Artifacts {
   );
 }
 
-type ReplicasOf = NonNullable<MemoryOptions['replicasOf']>;
+/** @throws ClusterError */
+function rescaledIn(entry: Entry, arm: string, rescaling: Rescaling): Entry['scaled'] {
+  const found = entry.spec.arms.find(({ name }) => name === arm);
+  checkScale(entry.stored, arm, rescaling, found && wantedOf(entry, found));
+  return new Map(entry.scaled).set(arm, rescaling.to);
+}
 
-function recordOf({ stored, spec }: Entry, replicasOf: ReplicasOf): ModelRecord {
-  const stopped = stored.state?.stopped === true;
-  const replicas = stopped
-    ? []
-    : spec.arms.flatMap((arm) => replicasOf(spec, arm, stored.revision));
-  const arms = spec.arms.map((arm) => armRecord(arm, stopped, replicas));
+function recordOf(entry: Entry, replicasOf: ReplicasOf): ModelRecord {
+  const { stored, spec, scaled } = entry;
+  const isStopped = stored.state?.stopped === true;
+  const isOff = (arm: Arm): boolean =>
+    wantedOf(entry, arm) === 0 && (isStopped || scaled.has(arm.name));
+  const replicas = spec.arms
+    .filter((arm) => !isOff(arm))
+    .flatMap((arm) => replicasOf(spec, arm, stored.revision, wantedOf(entry, arm)));
+  const arms = spec.arms.map((arm) => armRecord(arm, wantedOf(entry, arm), replicas));
   return { ...kept(stored), spec, arms, replicas };
 }
 
@@ -79,11 +113,11 @@ export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
   const { now } = options;
   const models = new Map<string, Stored>();
   const specs = new Map<string, ModelSpec>();
-  const replicasOf: ReplicasOf =
-    options.replicasOf ?? ((spec, arm, revision) => allReady(spec, arm, revision, now()));
+  const scaled = new Map<string, ReadonlyMap<string, number>>();
+  const replicasOf = options.replicasOf ?? allReady(now);
   const entryOf = (stored: Stored): Entry => {
-    const spec = specs.get(stored.id);
-    return { stored, spec: spec ?? parseModel(stored.definition) };
+    const spec = specs.get(stored.id) ?? parseModel(stored.definition);
+    return { stored, spec, scaled: scaled.get(stored.id) ?? new Map() };
   };
   const snapshot = (): Snapshot => {
     const records = [...models].map(
@@ -111,9 +145,14 @@ export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
       removing(findStored(models, id), asked);
       models.delete(id);
       specs.delete(id);
+      scaled.delete(id);
       watchers.tell();
     },
     remember: async (id, state) => put(remembering(findStored(models, id), state)),
+    scale: async (id, arm, rescaling) => {
+      scaled.set(id, rescaledIn(entryOf(findStored(models, id)), arm, rescaling));
+      watchers.tell();
+    },
     history: async (id) => revisionsOf(findStored(models, id)),
     watch: watchers.watch,
     close: async () => watchers.close(),

@@ -46,6 +46,14 @@ export interface RemoveOptions {
   readonly force?: boolean;
 }
 
+/** From how many replicas to how many. */
+export interface Rescaling {
+  /** What the decision stands on: refuse (412) when the arm is no longer meant to have so many. */
+  readonly from: number;
+  /** 0 puts it to sleep. */
+  readonly to: number;
+}
+
 /** One definition that was applied. */
 export interface Revision {
   readonly revision: number;
@@ -99,6 +107,11 @@ export interface Cluster {
   readonly remove: (id: string, options: RemoveOptions) => Promise<void>;
   /** Replaces what is remembered beside the definition; undefined forgets it. */
   readonly remember: (id: string, state: ModelState | undefined) => Promise<void>;
+  /**
+   * Another number of replicas for one arm, within what its definition allows, until its autoscaler
+   * or a hand says otherwise; the definition stays. For sleeping and waking.
+   */
+  readonly scale: (id: string, arm: string, rescaling: Rescaling) => Promise<void>;
   /** Newest first; at most 10. */
   readonly history: (id: string) => Promise<readonly Revision[]>;
   /** Calls the listener at once and after every change. */

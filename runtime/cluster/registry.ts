@@ -1,7 +1,7 @@
 import type { Arm, ModelSpec } from '../../lib/spec';
 import { definitionHash, parseModel, slugOf } from '../../lib/spec';
 import type { ModelRecord, ModelState } from '../core/snapshot';
-import type { ApplyOptions, RemoveOptions, Revision } from './port';
+import type { ApplyOptions, RemoveOptions, Rescaling, Revision } from './port';
 import { ClusterError, OWN_MANAGERS } from './port';
 
 /** What is kept of a model. Plain JSON: adapters store it as it is. */
@@ -146,7 +146,7 @@ export function applyTo(all: ReadonlyMap<string, Stored>, proposal: Proposal): A
 }
 
 /** @throws ClusterError MODEL_NOT_FOUND */
-export function findStored(all: ReadonlyMap<string, Stored>, id: string): Stored {
+export function findStored<Kept>(all: ReadonlyMap<string, Kept>, id: string): Kept {
   const found = all.get(id);
   if (found !== undefined) return found;
   throw new ClusterError(
@@ -171,6 +171,32 @@ export function remembering(stored: Stored, state: ModelState | undefined): Stor
     );
   }
   return { ...stored, state };
+}
+
+/** How many replicas an arm is meant to have: what was asked for last, within its definition. */
+export function desiredOf({ scaling }: Arm, asked: number): number {
+  return Math.min(scaling.maxReplicas, Math.max(scaling.minReplicas, asked));
+}
+
+/**
+ * The rules of `Cluster.scale`. `desired`: what the arm is meant to have now; undefined: it is none.
+ * @throws ClusterError
+ */
+export function checkScale(
+  { id, deleting, state }: Pick<Stored, 'id' | 'deleting' | 'state'>,
+  arm: string,
+  { from }: Rescaling,
+  desired: number | undefined,
+): void {
+  if (desired === undefined)
+    throw new ClusterError('NOT_FOUND', `model ${id} has no arm ${arm}; its status lists them`);
+  const isLeaving = deleting || state?.stopped === true;
+  if (desired === from && !isLeaving) return;
+  const now = isLeaving ? 'is being stopped' : `is meant to have ${desired} replicas, not ${from}`;
+  throw new ClusterError(
+    'REVISION_CONFLICT',
+    `arm ${arm} of model ${id} ${now}; look again, then decide`,
+  );
 }
 
 /** What callers see of the history. */

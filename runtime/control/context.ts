@@ -1,11 +1,15 @@
+import type { RouterLoad } from '../core/routers';
 import type { EventLoop } from './eventloop';
 import type { Turns } from '../turns';
-import type { ControlOptions } from './ports';
+import type { ControlOptions, Routers } from './ports';
 import type { World } from './world';
 
 /** What calls and ticks work with. */
 export interface Context extends ControlOptions {
   readonly world: World;
+  readonly routers: Routers;
+  /** What this router says of itself. */
+  readonly ownLoad: () => RouterLoad;
   /** Changes of one model, one after the other. */
   readonly locks: Pick<Turns, 'run'>;
   /** Models this process is removing now, so that a tick does not begin one twice. */

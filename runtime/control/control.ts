@@ -1,13 +1,19 @@
+import type { RequestListener } from 'node:http';
 import type { Express } from 'express';
+import { loadOf } from '../core/routers';
 import { createApp } from './app';
 import { CALLS } from './calls';
 import type { Context } from './context';
 import { docsPages } from './docs';
 import { createEventLoop } from './eventloop';
+import { createExternalMetrics } from './externalmetrics';
 import { isReady } from './healthview';
+import { observe } from './observe';
 import { createOpsApp, metricsPage } from './ops';
 import type { ControlOptions } from './ports';
+import { ALONE } from './ports';
 import { createTurns } from '../turns';
+import { createSleeping } from './sleep';
 import { createTicker } from './tick';
 import { createWorld } from './world';
 
@@ -21,8 +27,12 @@ export interface Control {
   readonly start: () => void;
   /** Ends watching. The table stays as it is. */
   readonly stop: () => void;
-  /** Moves on what goes on by itself (promotions, removals, gauges); to be called every second. */
+  /** Moves on what goes on by itself (promotions, removals, sleep); to be called every second. */
   readonly tick: () => Promise<void>;
+  /** To be told when requests of an arm begin to be held: one that sleeps is woken. */
+  readonly onHeld: (model: string, arm: string) => void;
+  /** external.metrics.k8s.io; for a port of its own, whose callers have been let in. */
+  readonly externalMetrics: RequestListener;
   /** Resolves when the cluster has been read for the first time. */
   readonly whenSynced: () => Promise<void>;
   /** Not ready from here on; requests are still answered. */
@@ -32,8 +42,9 @@ export interface Control {
 }
 
 export function createControl(options: ControlOptions): Control {
-  const { cluster, table, load, metrics, clock, routers = () => 1, onTableSwap } = options;
+  const { cluster, table, load, clock, routers = ALONE, onTableSwap } = options;
   let shuttingDown = false;
+  const startedAt = clock.now();
   const lag = options.eventLoop ?? createEventLoop();
   const world = createWorld({
     cluster,
@@ -41,22 +52,23 @@ export function createControl(options: ControlOptions): Control {
     routers,
     onSwap: (swapped) => {
       // Here and not with the next tick: a new model's first request is counted already.
-      const snapshot = world.snapshot();
-      const lagSeconds = lag.lastMs() / 1000;
-      metrics.observe({ snapshot, table: swapped, load, now: clock.now(), lagSeconds });
+      observe(context);
       onTableSwap?.(swapped);
     },
   });
   const context: Context = {
     ...options,
     world,
+    routers,
+    ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
     locks: createTurns(),
     removing: new Set(),
     lag,
-    startedAt: clock.now(),
+    startedAt,
     shuttingDown: () => shuttingDown,
   };
-  const { tick } = createTicker(context);
+  const sleeping = createSleeping(context);
+  const { tick } = createTicker(context, sleeping);
   return {
     app: createApp(context, CALLS, [...docsPages(context), metricsPage(context, 'read')]),
     opsApp: createOpsApp(context),
@@ -66,6 +78,8 @@ export function createControl(options: ControlOptions): Control {
       lag.stop();
     },
     tick,
+    onHeld: sleeping.onHeld,
+    externalMetrics: createExternalMetrics(context),
     whenSynced: world.whenSynced,
     beginShutdown: () => {
       shuttingDown = true;

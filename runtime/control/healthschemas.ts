@@ -72,6 +72,25 @@ export const detailedSchema = z
         age_seconds: z.number().min(0).nullable(),
       }),
     ),
+    routers: z.strictObject({
+      self: z.string(),
+      leader: z.string().nullable().describe('Promotes, finishes removals, puts to sleep.'),
+      ready: count.describe('Routers that share the replicas, this one included.'),
+      peers: z
+        .array(
+          z.strictObject({
+            id: z.string(),
+            ready: z.boolean(),
+            age_seconds: z
+              .number()
+              .min(0)
+              .nullable()
+              .describe('Since it last said what it does; null: it never did.'),
+          }),
+        )
+        .nullable()
+        .describe('null: it is not known who there is.'),
+    }),
     models: z.array(
       z.strictObject({
         model_id: z.string(),

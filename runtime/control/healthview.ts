@@ -2,6 +2,7 @@ import type { ModelRecord, ReplicaRecord } from '../cluster/port';
 import type { ArmStats, ReplicaStats } from '../core/load';
 import { statusOf } from '../core/status';
 import type { Context } from './context';
+import { viewsOf } from './observe';
 import { errorRate, healthOf, whyView } from './view';
 import { wasRead } from './world';
 
@@ -125,9 +126,29 @@ function modelView(record: ModelRecord, all: readonly ArmStats[]): object {
   };
 }
 
+const ageOf = ({ clock }: Context, at: number | undefined): number | null =>
+  at === undefined ? null : seconds(clock.now() - at);
+
+/** Who serves beside this one, and who leads. */
+function routersView(context: Context): object {
+  const { routers } = context;
+  const peers = routers.others();
+  return {
+    self: routers.self,
+    leader: routers.leader() ?? null,
+    ready: routers.count(),
+    peers:
+      peers?.map(({ peer, heardAt }) => ({
+        id: peer.id,
+        ready: peer.ready,
+        age_seconds: ageOf(context, heardAt),
+      })) ?? null,
+  };
+}
+
 /** Everything at once, for people at night. Models the caller may not see are left out. */
 export function detailedHealth(context: Context, mayUse: (id: string) => boolean): object {
-  const { world, load, clock, version, lag, cluster } = context;
+  const { world, load, clock, version, lag } = context;
   const snapshot = world.snapshot();
   const stats = load.arms().filter(({ model }) => mayUse(model));
   const memory = process.memoryUsage();
@@ -148,13 +169,12 @@ export function detailedHealth(context: Context, mayUse: (id: string) => boolean
     uptime: uptimeOf(context),
     timestamp: iso(clock.now()),
     ready: isReady(context),
-    watches: [
-      {
-        name: cluster.kind,
-        phase: snapshot.phase,
-        age_seconds: snapshot.at === 0 ? null : seconds(clock.now() - snapshot.at),
-      },
-    ],
+    watches: viewsOf(context).map(({ name, phase, at }) => ({
+      name,
+      phase,
+      age_seconds: ageOf(context, at),
+    })),
+    routers: routersView(context),
     models: [...snapshot.models.values()]
       .filter(({ spec }) => mayUse(spec.id))
       .sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1))

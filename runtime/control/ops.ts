@@ -6,6 +6,7 @@ import { createApp } from './app';
 import type { Access, Answer } from './call';
 import { live, ready } from './calls/health';
 import type { Context } from './context';
+import { wireLoad } from './loadschema';
 
 /** The exposition; a slice at a time, so that a scrape never holds requests up. */
 export function metricsPage({ authenticate, metrics }: Context, access: Access): Page {
@@ -26,7 +27,6 @@ const send = (response: Response, { status, body }: Answer): void =>
 
 /** The second port: for kubelet, monitoring and the other routers; nothing of it needs a key. */
 export function createOpsApp(context: Context): Express {
-  const { load } = context;
   return createApp(
     context,
     [],
@@ -36,8 +36,7 @@ export function createOpsApp(context: Context): Express {
       metricsPage(context, 'open'),
       {
         path: '/internal/load',
-        handle: (_, response) =>
-          send(response, { status: 200, body: { active: load.active(), arms: load.arms() } }),
+        handle: (_, response) => send(response, { status: 200, body: wireLoad(context.ownLoad()) }),
       },
     ],
   );

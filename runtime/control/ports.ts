@@ -1,9 +1,10 @@
 import type { Environment, ModelSpec } from '../../lib/spec';
 import type { Audit } from '../audit';
 import type { Authenticate } from '../auth';
-import type { Cluster } from '../cluster/port';
+import type { Cluster, WatchPhase } from '../cluster/port';
 import type { Config } from '../config';
 import type { Load } from '../core/load';
+import type { Heard } from '../core/routers';
 import type { RoutingTable, TableHolder } from '../core/table';
 import type { Metrics } from '../metrics';
 import type { EventLoop } from './eventloop';
@@ -19,6 +20,46 @@ export interface Clock {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
+
+/** A view that keeps itself current, and how old it is. */
+export interface ViewAge {
+  readonly name: string;
+  readonly phase: WatchPhase;
+  /** When it was last heard of, milliseconds since the epoch; undefined: never. */
+  readonly at: number | undefined;
+}
+
+/** The routers of a service are equal and share nothing but the cluster; one of them leads. */
+export interface Routers {
+  /** Name of this one. */
+  readonly self: string;
+  /** May this one do now what only one may do? Asked before each write. */
+  readonly isLeader: () => boolean;
+  /** Name of the one that leads, as far as is known. */
+  readonly leader: () => string | undefined;
+  /** How many take requests, this one included: they share the replicas. */
+  readonly count: () => number;
+  /** The others and what they said last; undefined: it is not known who there is. */
+  readonly others: () => readonly Heard[] | undefined;
+  /** Called when `count` is another one; the answer ends it. */
+  readonly onCount: (listener: () => void) => () => void;
+  /** The view of who there is; undefined: none is needed. */
+  readonly view: () => ViewAge | undefined;
+  /** Is it for us to put idle arms to sleep, or do their autoscalers do it? */
+  readonly putsToSleep: () => boolean;
+}
+
+/** One router, which leads. */
+export const ALONE: Routers = {
+  self: 'local',
+  isLeader: () => true,
+  leader: () => 'local',
+  count: () => 1,
+  others: () => [],
+  onCount: () => () => undefined,
+  view: () => undefined,
+  putsToSleep: () => true,
+};
 
 /** What the control plane stands on. */
 export interface ControlOptions {
@@ -41,8 +82,8 @@ export interface ControlOptions {
    * @throws DefinitionError when a file may not be read or is not there
    */
   readonly withArtifacts?: (spec: ModelSpec) => ModelSpec;
-  /** How many routers share the replicas. */
-  readonly routers?: () => number;
+  /** The routers of this service; absent: it is the only one. */
+  readonly routers?: Routers;
   /** Event-loop delay; measured when absent. */
   readonly eventLoop?: EventLoop;
   /** Folder with the files of the /docs page; from swagger-ui-dist when absent. */

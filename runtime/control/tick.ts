@@ -1,12 +1,14 @@
 import { parseModel } from '../../lib/spec';
 import type { ModelRecord } from '../cluster/port';
 import { stateOf } from '../core/build';
-import type { Holdings, PromoteDecision } from '../core/promote';
+import type { Holding, Holdings, PromoteDecision } from '../core/promote';
 import { decidePromote } from '../core/promote';
 import { MANAGER, seen } from './change';
 import type { Context } from './context';
+import { observe } from './observe';
 import { remember } from './remember';
 import { beginRemoval } from './removal';
+import type { Sleeping } from './sleep';
 
 /** How long a removal may take without anything new before it is begun again, milliseconds. */
 const REMOVAL_RETRY_MS = 60_000;
@@ -14,10 +16,16 @@ const REMOVAL_RETRY_MS = 60_000;
 /** Who asks when nobody does: promotions and removals that go on by themselves. */
 const BY = 'ai-model-service';
 
-/** What the arms of a model have to do now, as far as this router knows. */
-export function holdingsOf({ load }: Pick<Context, 'load'>, id: string): Holdings {
-  const own = load.arms().filter(({ model }) => model === id);
-  return new Map(own.map(({ arm, inFlight, queued }) => [arm, { inFlight, queued }]));
+/** What the arms of a model have to do, over all routers; of a silent one as it was at last. */
+export function holdingsOf({ ownLoad, routers }: Context, id: string): Holdings {
+  const heard = (routers.others() ?? []).flatMap(({ load }) => load ?? []);
+  const holdings = new Map<string, Holding>();
+  const all = [ownLoad(), ...heard].flatMap(({ arms }) => [...arms.values()]);
+  for (const { arm, inFlight, queued } of all.filter(({ model }) => model === id)) {
+    const sum = holdings.get(arm) ?? { inFlight: 0, queued: 0 };
+    holdings.set(arm, { inFlight: sum.inFlight + inFlight, queued: sum.queued + queued });
+  }
+  return holdings;
 }
 
 async function act(
@@ -25,6 +33,9 @@ async function act(
   record: ModelRecord,
   decision: Exclude<PromoteDecision, { do: 'hold' }>,
 ): Promise<void> {
+  // The fence: whoever lost the lead while it waited leaves this to the one that leads now. What a
+  // decision leads to is one write, and the next leader decides on what it finds.
+  if (!context.routers.isLeader()) return;
   switch (decision.do) {
     case 'shift':
     case 'return':
@@ -50,7 +61,7 @@ export interface Ticker {
 }
 
 /** One kind of thing that goes on by itself: what is to be done now, begun. */
-type Chore = () => readonly Promise<void>[];
+export type Chore = () => readonly Promise<void>[];
 
 function createPromotions(context: Context): Chore {
   const { world, locks, log } = context;
@@ -79,7 +90,7 @@ function createPromotions(context: Context): Chore {
 
 /** Removals that somebody else, or this service before it was restarted, did not bring to an end. */
 function createRemovals(context: Context): Chore {
-  const { world, clock, removing } = context;
+  const { world, clock, removing, routers } = context;
   const since = new Map<string, number>();
   return () => {
     const now = clock.now();
@@ -89,23 +100,24 @@ function createRemovals(context: Context): Chore {
     const due = going.filter(
       ({ spec: { id } }) => now - (since.get(id) ?? now) >= REMOVAL_RETRY_MS && !removing.has(id),
     );
-    return due.map(({ spec: { id }, manager }) => {
+    return due.map(async ({ spec: { id }, manager }) => {
+      if (!routers.isLeader()) return;
       since.set(id, now);
-      return beginRemoval(context, id, { by: BY, manager });
+      await beginRemoval(context, id, { by: BY, manager });
     });
   };
 }
 
-export function createTicker(context: Context): Ticker {
-  const { world, log, clock, metrics, table, load, lag } = context;
-  const chores = [createPromotions(context), createRemovals(context)];
+export function createTicker(context: Context, { sleep, wake }: Sleeping): Ticker {
+  const { log, lag, routers } = context;
+  /** One router does these; each looks again whether it is still the one, before it writes. */
+  const leaders = [createPromotions(context), createRemovals(context), sleep];
   let running: Promise<void> | undefined;
 
   const once = async (): Promise<void> => {
     lag.sample();
-    const lagSeconds = lag.lastMs() / 1000;
-    const now = clock.now();
-    metrics.observe({ snapshot: world.snapshot(), table: table.current, load, now, lagSeconds });
+    observe(context);
+    const chores = routers.isLeader() ? [wake, ...leaders] : [wake];
     const results = await Promise.allSettled(chores.flatMap((chore) => chore()));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;

@@ -1,6 +1,7 @@
 import type { Cluster, ModelRecord, Snapshot, Watch } from '../cluster/port';
 import { buildTable } from '../core/build';
 import type { RoutingTable, TableHolder } from '../core/table';
+import type { Routers } from './ports';
 import { Problem } from './problem';
 
 /** How long an answer waits until a GET shows what it promised. */
@@ -26,7 +27,8 @@ export interface World {
 export interface WorldOptions {
   readonly cluster: Cluster;
   readonly table: TableHolder;
-  readonly routers: () => number;
+  /** Who share the replicas: with each more or less the table is another one. */
+  readonly routers: Pick<Routers, 'count' | 'onCount'>;
   readonly onSwap: (table: RoutingTable) => void;
 }
 
@@ -82,24 +84,30 @@ function findIn(snapshot: Snapshot, id: string): ModelRecord {
 export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): World {
   let snapshot = NOTHING;
   let watch: Watch | undefined;
+  let stopCounting = (): void => undefined;
   const waiting = createWaiting();
+  const rebuild = (): void => {
+    if (!wasRead(snapshot)) return;
+    table.current = buildTable(snapshot, table.current.generation + 1, routers.count());
+    onSwap(table.current);
+  };
   /** Stores the event and swaps the table; everything else waits for a tick. */
   const see = (next: Snapshot): void => {
     snapshot = next;
-    if (wasRead(next)) {
-      table.current = buildTable(next, table.current.generation + 1, routers());
-      onSwap(table.current);
-    }
+    rebuild();
     waiting.wake();
   };
   const until: World['until'] = (condition, ms) => waiting.until(() => condition(snapshot), ms);
   return {
     snapshot: () => snapshot,
     start: () => {
-      watch ??= cluster.watch(see);
+      if (watch !== undefined) return;
+      watch = cluster.watch(see);
+      stopCounting = routers.onCount(rebuild);
     },
     stop: () => {
       watch?.stop();
+      stopCounting();
       watch = undefined;
     },
     whenSynced: async () => {

@@ -75,6 +75,8 @@ export interface ModelRecord {
   /** Draining; the definition goes last. */
   readonly deleting: boolean;
   readonly state?: ModelState;
+  /** Where its objects are, in a cluster that has such places. */
+  readonly namespace?: string;
   readonly arms: readonly ArmRecord[];
   readonly replicas: readonly ReplicaRecord[];
 }

@@ -34,7 +34,7 @@ export function namedArm(
 }
 
 /** The arm that runs a version named in a path. @throws Refusal */
-export function armOfVersion(model: ModelRoute, version: string, caller: Caller): string {
+function armOfVersion(model: ModelRoute, version: string, caller: Caller): string {
   requireArms(caller, 'a version by name');
   const all = [...model.arms.values()];
   const arm = all.find((one) => one.version === version);
@@ -44,4 +44,25 @@ export function armOfVersion(model: ModelRoute, version: string, caller: Caller)
     'MODEL_NOT_FOUND',
     `model ${model.id} has no version ${version}, it has ${versions}`,
   );
+}
+
+/** What a caller names: an arm, or a version and so its arm. */
+export interface Named {
+  readonly arm: string | undefined;
+  readonly version: string | undefined;
+}
+
+/**
+ * What a call of V2 is for.
+ * @param version that its path or message names
+ * @throws Refusal
+ */
+export function namedBy(
+  incoming: Pick<Incoming, 'fields'>,
+  model: ModelRoute,
+  caller: Caller,
+  version: string | undefined,
+): Named {
+  if (version !== undefined) return { arm: armOfVersion(model, version, caller), version };
+  return { arm: namedArm(incoming, model, caller), version };
 }

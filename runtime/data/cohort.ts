@@ -1,9 +1,9 @@
 import type { Cohort } from '../../lib/spec';
 import type { Fields } from './http/fields';
 
-/** The payload of a JWT; it was verified when the caller was authenticated, or is no more than a label here. */
+/** The payload of a JWT. Nobody has verified it: as a header is, it is a label and no right. */
 function claimsOf(authorization: string | undefined): Readonly<Record<string, unknown>> {
-  const payload = /^Bearer +[^.]+\.([^.]+)\./i.exec(authorization ?? '')?.[1];
+  const payload = /^Bearer +[^.\s]+\.([^.\s]+)\./i.exec(authorization ?? '')?.[1];
   if (payload === undefined) return {};
   try {
     const value: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));

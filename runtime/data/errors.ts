@@ -21,7 +21,7 @@ export class Refusal extends Error {
     readonly more: {
       readonly details?: readonly Detail[];
       readonly headers?: HeaderText;
-      readonly retryAfterSeconds?: number;
+      readonly retryAfterSeconds?: number | undefined;
     } = {},
   ) {
     super(message);
@@ -42,11 +42,13 @@ function bodyOf(kind: RouteKind | undefined, refusal: Refusal, now: number): obj
   switch (kind) {
     case 'v1':
     case 'v1_list':
+    case 'v1_server':
     case 'v2':
     case 'v2_server':
       return { error: message };
     case 'openai':
-    case 'openai_list': {
+    case 'openai_list':
+    case 'openai_model': {
       const type = openaiType(ERROR_STATUS[code]);
       return { error: { message, type, code: code.toLowerCase(), param: null } };
     }

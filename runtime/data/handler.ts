@@ -1,21 +1,22 @@
 import { AuditedExchange, AuditLine } from './audited';
-import { answerBatch, answerNative } from './answer-native';
-import { answerOpenai, answerPassing } from './answer-passing';
-import { CallerGone } from './calling';
+import { answerBatch, answerNative } from './answer/native';
+import { answerOpenai, answerPassing } from './answer/passing';
+import { CallerGone } from './call/calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
-import type { Inferring } from './infer';
-import { createJoiner } from './joiner';
+import type { Inferring } from './call/infer';
+import { createJoiner } from './joining/joiner';
 import { DEFAULT_LIMITS } from './limits';
+import type { Own } from './lists';
 import { ownAnswer } from './lists';
-import { createMetadataCache } from './metadata';
+import { createMetadataCache } from './call/metadata';
 import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
-import { createShadows } from './shadow';
+import { createShadows } from './shadow/shadows';
 
 export interface DataPlane {
   /** For other ways in than HTTP. */
@@ -33,7 +34,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     dispatcher,
     upstream,
     limits,
-    metadata: createMetadataCache(upstream),
+    metadata: createMetadataCache(upstream, clock),
   };
   const shadows = createShadows(random, onShadow, limits);
   const joiner = createJoiner({ calling: inferring, clock, onJoined });
@@ -107,12 +108,9 @@ function answer(plane: Plane, request: Request, route: Route): Promise<void> | v
   }
 }
 
-function answerOwn(
-  plane: Plane,
-  request: Request,
-  route: Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>,
-): void {
-  const caller = authenticated(plane, request.exchange);
+function answerOwn(plane: Plane, request: Request, route: Own): void {
+  const named = route.kind === 'openai_model' ? route.model : undefined;
+  const caller = authenticated(plane, request.exchange, named);
   const body = ownAnswer(route, plane.table.current, caller, plane);
   // A probe reads the status, a KServe client the body.
   const unready = route.kind === 'v2_server' && route.call === 'ready' && !plane.isReady();

@@ -1,4 +1,5 @@
 import type { Trust } from '../proxies';
+import { HEAD_LENGTH } from '../shared/binary';
 import { requestIdOf, traceparentOf } from '../tracing';
 import type { HeaderText, Incoming } from './exchange';
 import type { Fields } from './http/fields';
@@ -78,15 +79,12 @@ function isForServer(name: string): boolean {
   return !name.startsWith('proxy-');
 }
 
-/** Where a V2 body's JSON ends and its tensors begin. */
-export const BINARY_HEAD = 'inference-header-content-length';
-
 /** The same for a body that we write ourselves and an answer that we read ourselves. */
 const isForOwnBody = (name: string): boolean =>
   isForServer(name) &&
   !name.startsWith('content-') &&
   !name.startsWith('accept') &&
-  name !== BINARY_HEAD;
+  name !== HEAD_LENGTH;
 
 /**
  * Headers of a request towards a model server, without Host, length and deadline, which each try
@@ -122,7 +120,9 @@ export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin)
   return `x-request-id: ${requestId}\r\n${trace}${from}`;
 }
 
-export const JSON_TYPE: HeaderText = 'content-type: application/json\r\n';
+export const typeLine = (type: string): HeaderText => `content-type: ${type}\r\n`;
+
+export const JSON_TYPE: HeaderText = typeLine('application/json');
 
 const isForCaller = (name: string): boolean =>
   name !== 'server' &&

@@ -1,6 +1,7 @@
 import type { Caller } from '../auth/port';
 import { mayUse } from '../auth/port';
 import type { ModelRoute, RoutingTable } from '../core/table';
+import { Refusal } from './errors';
 import type { Route } from './paths';
 
 // What the router answers itself: lists are cut to what the caller may see.
@@ -12,14 +13,16 @@ function visible({ models }: RoutingTable, caller: Caller): readonly ModelRoute[
   return [...models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
 }
 
-/** Can a request be answered now, by an arm that takes its share or by the one named? */
+/** Can a request be answered now, by an arm that takes its share, or by the arm or version named? */
 export function isServing(
   { arms, shares, stopped, deleting }: ModelRoute,
   named?: string,
+  version?: string,
 ): boolean {
   const taking =
     named === undefined ? shares.filter(({ hundredths }) => hundredths > 0) : [{ arm: named }];
-  const up = (arm: string): boolean => (arms.get(arm)?.replicas.length ?? 0) > 0;
+  const up = (arm: string): boolean =>
+    arms.get(arm)?.replicas.some((one) => (version ?? one.version) === one.version) === true;
   return !stopped && !deleting && taking.some(({ arm }) => up(arm));
 }
 
@@ -32,7 +35,29 @@ function indexEntry(model: ModelRoute): object {
   return { name: model.id, version, state: ready ? 'READY' : 'UNAVAILABLE', reason };
 }
 
-type Own = Extract<Route, { kind: 'v2_server' | 'v1_list' | 'openai_list' }>;
+export type Own = Extract<
+  Route,
+  { kind: 'v2_server' | 'v1_server' | 'v1_list' | 'openai_list' | 'openai_model' }
+>;
+
+const speaksOpenai = (model: ModelRoute): boolean => stableOf(model)?.protocol === 'openai';
+
+/** @throws Refusal when the list has no such model */
+function openaiModel({ models }: RoutingTable, id: string): ModelRoute {
+  const model = models.get(id);
+  if (model !== undefined && !model.deleting && speaksOpenai(model)) return model;
+  throw new Refusal(
+    'MODEL_NOT_FOUND',
+    `there is no model ${id} that speaks OpenAI; GET /openai/v1/models lists them`,
+  );
+}
+
+const openaiEntry = ({ id }: ModelRoute): object => ({
+  id,
+  object: 'model',
+  created: 0,
+  owned_by: SERVER.name,
+});
 
 /** What the router is beside its models. */
 export interface Self {
@@ -47,13 +72,13 @@ export function ownAnswer(
   caller: Caller,
   { version, isReady }: Self,
 ): object {
+  if (route.kind === 'v1_server') return { status: 'alive' };
   if (route.kind === 'v1_list') return { models: visible(table, caller).map(({ id }) => id) };
   if (route.kind === 'openai_list') {
-    const data = visible(table, caller)
-      .filter((model) => stableOf(model)?.protocol === 'openai')
-      .map(({ id }) => ({ id, object: 'model', created: 0, owned_by: SERVER.name }));
+    const data = visible(table, caller).filter(speaksOpenai).map(openaiEntry);
     return { object: 'list', data };
   }
+  if (route.kind === 'openai_model') return openaiEntry(openaiModel(table, route.model));
   switch (route.call) {
     case 'live':
       return { live: true };

@@ -1,10 +1,10 @@
-import type { Trust } from '../proxies';
 import type { Exchange, HeaderText } from './exchange';
 import { BodyTooLarge } from '../shared/body';
 import { errorAnswer, Refusal } from './errors';
 import { endToEnd, forwardedFor } from './headers';
 import type { HttpClient, Place } from './http/client';
 import { exchanged } from './http/client';
+import type { Plane } from './request';
 
 /** Above what any management call takes; its own answer says what the limit is. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -22,12 +22,25 @@ export interface ManagementOptions {
   readonly client: HttpClient;
   /** Where the management app listens: nobody but this process reaches it. */
   readonly place: Place;
-  readonly trust: Trust;
-  readonly clock: { readonly now: () => number };
+  readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate'>;
+}
+
+/**
+ * Will the app look at its body? Who nobody knows it refuses before that: nobody could fill the
+ * memory with bodies, two megabytes over each connection, who has no key.
+ */
+function isRead({ fields }: Exchange, { authenticate }: ManagementOptions['plane']): boolean {
+  if (fields.count('content-length') + fields.count('transfer-encoding') === 0) return false;
+  const result = authenticate(fields, { scope: 'read' });
+  return result.ok || result.code !== 'UNAUTHENTICATED';
 }
 
 /** Everything about the message on its way is the app's; credentials are, too. */
-function headersFor(exchange: Exchange, body: Buffer | undefined, trust: Trust): HeaderText {
+function headersFor(
+  exchange: Exchange,
+  body: Buffer | undefined,
+  trust: Plane['trust'],
+): HeaderText {
   const kept = endToEnd(
     exchange.fields,
     (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
@@ -37,19 +50,18 @@ function headersFor(exchange: Exchange, body: Buffer | undefined, trust: Trust):
   return kept + caller + length;
 }
 
-function refuse(exchange: Exchange, { clock }: ManagementOptions, refusal: Refusal): void {
-  const { status, headers, body } = errorAnswer(undefined, refusal, clock.now());
+function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refusal): void {
+  const { status, headers, body } = errorAnswer(undefined, refusal, plane.clock.now());
   exchange.answer(status, headers, body);
 }
 
 async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
-  const { client, place, trust } = options;
-  const { fields, signal } = exchange;
+  const { client, place, plane } = options;
+  const { signal } = exchange;
   const method = KNOWN.has(exchange.method) ? exchange.method : UNKNOWN;
-  const hasBody = fields.count('content-length') + fields.count('transfer-encoding') > 0;
-  const body = hasBody ? await exchange.body(MAX_BODY_BYTES) : undefined;
+  const body = isRead(exchange, plane) ? await exchange.body(MAX_BODY_BYTES) : undefined;
   const target = exchange.path + exchange.query;
-  const headers = headersFor(exchange, body, trust);
+  const headers = headersFor(exchange, body, plane.trust);
   const repeatable = SAFE.has(method);
   const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal, repeatable };
   const result = await exchanged((asker) => client.send(place, asking, asker));

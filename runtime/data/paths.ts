@@ -15,8 +15,10 @@ export type Route =
       readonly call: 'predict' | 'classify' | 'regress' | 'explain' | 'status' | 'metadata';
     }
   | { readonly kind: 'v1_list' }
+  | { readonly kind: 'v1_server' }
   | { readonly kind: 'openai'; readonly call: string }
-  | { readonly kind: 'openai_list' };
+  | { readonly kind: 'openai_list' }
+  | { readonly kind: 'openai_model'; readonly model: string };
 
 export type RouteKind = Route['kind'];
 
@@ -53,6 +55,8 @@ const RULES: readonly Rule[] = [
   rule('GET', '/v2/health/live', () => ({ kind: 'v2_server', call: 'live' })),
   rule('GET', '/v2/health/ready', () => ({ kind: 'v2_server', call: 'ready' })),
   rule('POST', '/v2/repository/index', () => ({ kind: 'v2_server', call: 'index' })),
+  // Where KServe's client of V1 asks whether the server lives.
+  rule('GET', '', () => ({ kind: 'v1_server' })),
   rule('GET', '/v1/models', () => ({ kind: 'v1_list' })),
   rule('POST', `/v1/models/${ID}:(predict|classify|regress|explain)`, (part) => ({
     kind: 'v1',
@@ -66,6 +70,7 @@ const RULES: readonly Rule[] = [
   })),
   rule('GET', `/v1/models/${ID}`, (part) => ({ kind: 'v1', model: part(1), call: 'status' })),
   rule('GET', '/openai/v1/models', () => ({ kind: 'openai_list' })),
+  rule('GET', `/openai/v1/models/${ID}`, (part) => ({ kind: 'openai_model', model: part(1) })),
   rule('POST', '/openai/v1/(completions|chat/completions|embeddings|responses)', (part) => ({
     kind: 'openai',
     call: part(1),
@@ -83,7 +88,7 @@ const OURS = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
 
 /** Whose clients call below this path, known or not: errors are written for them. */
 export function kindBelow(path: string): RouteKind | undefined {
-  const [, first] = /^\/(v1|v2|openai)\//.exec(path) ?? [];
+  const [, first] = /^\/(v1|v2|openai)(?:\/|$)/.exec(path) ?? [];
   return first as RouteKind | undefined;
 }
 

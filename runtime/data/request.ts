@@ -2,23 +2,24 @@ import type { AuditEntry } from '../audit';
 import type { AuthResult, Authenticate, Caller } from '../auth/port';
 import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
-import type { CallBase } from './calling';
+import type { CallBase } from './call/calling';
 import { cohortKeyOf } from './cohort';
-import type { Clock } from './dispatch-wait';
+import type { Clock } from './dispatch/wait';
 import { Refusal } from './errors';
 import type { Exchange, Incoming } from './exchange';
 import { BodyTooLarge } from '../shared/body';
 import type { Trust } from '../proxies';
 import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
-import type { Inferring } from './infer';
-import type { Dispatcher } from './job';
-import type { Joined, Joiner } from './joiner';
+import type { Inferring } from './call/infer';
+import type { Dispatcher } from './dispatch/job';
+import type { Joined, Joiner } from './joining/joiner';
 import type { Limits } from './limits';
 import { writeJson } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
-import type { ShadowReport, Shadows } from './shadow';
-import type { Upstream } from './upstream';
+import type { ShadowReport, Shadows } from './shadow/shadows';
+import type { Upstream } from './call/upstream';
+import { priorityOf, timeWithin } from './wishes';
 
 // A request on its way, and what every answer begins and ends with.
 
@@ -108,8 +109,8 @@ export function baseOf(
     model,
     arm,
     cohortKey: cohortKeyOf(model.cohort, exchange.fields),
-    priority: 'normal',
-    timeoutMs: model.inference.timeoutSeconds * 1000,
+    priority: priorityOf(exchange.fields) ?? 'normal',
+    timeoutMs: timeWithin(exchange.fields, model.inference.timeoutSeconds * 1000),
     items: 1,
     signal: exchange.signal,
     headers: upstreamHeaders(exchange, tracing, plane.trust, ownBody),
@@ -126,12 +127,17 @@ export async function objectOf({ exchange }: Request, model: ModelRoute) {
 
 export const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
 
-export function sendJson(
+/** Answers with a body of ours, and leaves in the record which arm gave it. */
+export function send(
   { exchange, tracing }: Request,
-  value: object,
+  body: string,
   origin?: Origin,
-  status = 200,
+  { status = 200, type = JSON_TYPE } = {},
 ): void {
   if (origin !== undefined) exchange.account?.answering(origin.arm, origin.version);
-  exchange.answer(status, JSON_TYPE + ownHeaders(tracing, origin), writeJson(value));
+  exchange.answer(status, type + ownHeaders(tracing, origin), body);
+}
+
+export function sendJson(request: Request, value: object, origin?: Origin, status = 200): void {
+  send(request, writeJson(value), origin, { status });
 }

@@ -139,7 +139,19 @@ export const SERVICE_FAMILIES = {
   watchAge: {
     name: 'ai_model_watch_age_seconds',
     type: 'gauge',
-    help: 'Since the cluster was last heard.',
+    help: 'Since it was last heard what is watched: the cluster, the other routers.',
+    labels: ['watch'],
+  },
+  leader: {
+    name: 'ai_model_service_leader',
+    type: 'gauge',
+    help: '1 in the router that leads: it promotes, finishes removals and puts to sleep.',
+    labels: [],
+  },
+  peers: {
+    name: 'ai_model_service_peers',
+    type: 'gauge',
+    help: 'Other routers of the service that answer.',
     labels: [],
   },
   watchSynced: {

@@ -22,6 +22,12 @@ export interface Observation {
   readonly now: number;
   /** Event-loop delay, seconds. */
   readonly lagSeconds: number;
+  /** Does this router lead? */
+  readonly isLeader: boolean;
+  /** Other routers that answer. */
+  readonly peers: number;
+  /** Every view of something that changes elsewhere; `at`: when it was last heard. */
+  readonly views: readonly { readonly name: string; readonly at: number | undefined }[];
 }
 
 /** The registry of the service. Only models of the last observation have series. */
@@ -55,6 +61,9 @@ const NOTHING: Observation = {
   load: { arms: () => [], active: () => 0 },
   now: 0,
   lagSeconds: 0,
+  isLeader: false,
+  peers: 0,
+  views: [],
 };
 
 const keysOf = <T extends object>(families: T): (keyof T)[] => Object.keys(families) as (keyof T)[];

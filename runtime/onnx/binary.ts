@@ -1,4 +1,4 @@
-import { splitStrings } from '../shared/binary';
+import { joinStrings, splitStrings } from '../shared/binary';
 import { badRequest, shown } from './errors';
 import { checkString } from './elements';
 import { elementsOf, shapeText } from './tensor';
@@ -8,10 +8,8 @@ import type { Tensor } from './tensor';
 // The binary tensor data extension of the Open Inference Protocol: elements little-endian and
 // row-major, strings each behind their length in four bytes.
 
-const LENGTH_BYTES = 4;
-
 function readStrings(bytes: Buffer, count: number, name: string): string[] {
-  const strings = splitStrings(bytes, name);
+  const strings = splitStrings(bytes);
   strings.forEach((text, index) => checkString(text, name, index));
   if (strings.length !== count) {
     throw badRequest(
@@ -28,7 +26,7 @@ function numbersAt(bytes: Buffer, datatype: Datatype, count: number): TensorData
   return datatype.view?.(buffer, byteOffset, count) ?? datatype.make(count);
 }
 
-/** Reads an input's binary data. @throws ServeError, BinaryFault */
+/** Reads an input's binary data. @throws ServeError, TensorFault */
 export function readBinary(
   bytes: Buffer,
   datatype: Datatype,
@@ -55,20 +53,9 @@ export function readBinary(
   return data;
 }
 
-function writeStrings(strings: readonly string[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const text of strings) {
-    const bytes = Buffer.from(text);
-    const length = Buffer.allocUnsafe(LENGTH_BYTES);
-    length.writeUInt32LE(bytes.length);
-    parts.push(length, bytes);
-  }
-  return Buffer.concat(parts);
-}
-
 /** An output as binary data; numbers are not copied. */
 export function writeBinary({ datatype, data }: Tensor): Buffer {
-  if (datatype.bytes === 0) return writeStrings(data as readonly string[]);
+  if (datatype.bytes === 0) return joinStrings(data as readonly string[]);
   const { buffer, byteOffset, byteLength } = data as Float32Array;
   return Buffer.from(buffer, byteOffset, byteLength);
 }

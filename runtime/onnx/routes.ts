@@ -1,3 +1,4 @@
+import { HEAD_LENGTH } from '../shared/binary';
 import { badRequest, ServeError } from './errors';
 import { findModel, findNative } from './site';
 import { batchText, inferenceText, padded, parseBatch, parseInference } from './native';
@@ -50,7 +51,7 @@ const infer =
   (served: Served): Handler =>
   async ({ body, headers, call }) => {
     const { model } = served;
-    const length = headers['inference-header-content-length'];
+    const length = headers[HEAD_LENGTH];
     const wanted = parseInfer(model, body, typeof length === 'string' ? length : undefined);
     const names = wanted.outputs.map(({ name }) => name);
     const { outputs } = await served.run(wanted.inputs, names, call);
@@ -61,7 +62,7 @@ const infer =
       body: answer.body,
       headers: {
         'content-type': 'application/octet-stream',
-        'inference-header-content-length': String(answer.headerLength),
+        [HEAD_LENGTH]: String(answer.headerLength),
       },
     };
   };

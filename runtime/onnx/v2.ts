@@ -1,4 +1,4 @@
-import { BinaryFault, BinaryTail, headLength } from '../shared/binary';
+import { BinaryTail, headLength, naming, TensorFault } from '../shared/binary';
 import { readBinary, writeBinary } from './binary';
 import { readElements, writeElements } from './elements';
 import { badRequest, listed, shown } from './errors';
@@ -59,7 +59,8 @@ function inputOf(given: Record<string, unknown>, port: Port, tail: BinaryTail): 
   const { parameters } = given;
   const size = isObject(parameters) ? parameters['binary_data_size'] : undefined;
   if (size !== undefined) {
-    return { datatype, dims, data: readBinary(tail.take(size, name), datatype, dims, name) };
+    const data = naming(`input '${name}'`, () => readBinary(tail.take(size), datatype, dims, name));
+    return { datatype, dims, data };
   }
   if (given['data'] === undefined) throw badRequest(`input '${name}' has no data`);
   return { datatype, dims, data: readElements(given['data'], datatype, dims, name) };
@@ -128,7 +129,7 @@ export function parseInfer(model: Model, body: Buffer, length: string | undefine
   try {
     return parsed(model, body, length);
   } catch (error) {
-    throw error instanceof BinaryFault ? badRequest(error.message) : error;
+    throw error instanceof TensorFault ? badRequest(error.message) : error;
   }
 }
 

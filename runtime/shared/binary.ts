@@ -1,76 +1,118 @@
 // The binary tensor data extension of the Open Inference Protocol as bytes: a head of JSON, then the
 // tensors one after the other; strings each behind their length in four bytes, little-endian.
 
-/** Binary data that is not what its head says; the message names the input. */
-export class BinaryFault extends Error {
-  override readonly name = 'BinaryFault';
+/** Something is wrong with a tensor; the message says what. Whose fault it is, the caller knows. */
+export class TensorFault extends Error {
+  override readonly name = 'TensorFault';
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const LENGTH_BYTES = 4;
 
-/** @throws BinaryFault */
-export function splitStrings(bytes: Buffer, name: string): string[] {
-  const strings: string[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const end =
-      at + LENGTH_BYTES + (at + LENGTH_BYTES <= bytes.length ? bytes.readUInt32LE(at) : 0);
-    if (end > bytes.length || at + LENGTH_BYTES > bytes.length) {
-      throw new BinaryFault(
-        `input '${name}': its binary data ends within element ${strings.length}`,
-      );
-    }
-    try {
-      strings.push(utf8.decode(bytes.subarray(at + LENGTH_BYTES, end)));
-    } catch {
-      throw new BinaryFault(`input '${name}': element ${strings.length} is not UTF-8`);
-    }
+/** Of the length before each string. */
+export const LENGTH_BYTES = 4;
+
+/**
+ * Goes through strings: no list of millions of small objects is made of a few bytes.
+ * @returns how many there are
+ * @throws TensorFault
+ */
+export function eachString(
+  bytes: Buffer,
+  take: (begin: number, end: number, index: number) => void,
+): number {
+  let count = 0;
+  for (let at = 0; at < bytes.length; count += 1) {
+    const begin = at + LENGTH_BYTES;
+    const end = begin <= bytes.length ? begin + bytes.readUInt32LE(at) : Infinity;
+    if (end > bytes.length) throw new TensorFault(`its binary data ends within element ${count}`);
+    take(begin, end, count);
     at = end;
   }
+  return count;
+}
+
+/** Writes one string behind its length. @returns where it ends */
+export function putString(to: Buffer, at: number, bytes: Buffer): number {
+  const begin = to.writeUInt32LE(bytes.length, at);
+  return begin + bytes.copy(to, begin);
+}
+
+/** The text of one string. @throws TensorFault when it is none */
+export function textAt(bytes: Buffer, begin: number, end: number, index: number): string {
+  try {
+    return utf8.decode(bytes.subarray(begin, end));
+  } catch {
+    throw new TensorFault(`element ${index} is not UTF-8`);
+  }
+}
+
+/** @throws TensorFault */
+export function splitStrings(bytes: Buffer): string[] {
+  const strings: string[] = [];
+  eachString(bytes, (begin, end, index) => strings.push(textAt(bytes, begin, end, index)));
   return strings;
 }
 
-/** The binary part of a body; each input takes its bytes in turn. */
+export function joinStrings(texts: readonly string[]): Buffer {
+  const size = texts.reduce((sum, text) => sum + LENGTH_BYTES + Buffer.byteLength(text), 0);
+  const bytes = Buffer.allocUnsafe(size);
+  let end = 0;
+  for (const text of texts) end = putString(bytes, end, Buffer.from(text));
+  return bytes;
+}
+
+/** Does it, and puts the name of the tensor before what is wrong with it. */
+export function naming<T>(tensor: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof TensorFault ? new TensorFault(`${tensor}: ${error.message}`) : error;
+  }
+}
+
+const kindOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'no number' : String(value);
+
+/** The binary part of a body; each tensor takes its bytes in turn. */
 export class BinaryTail {
   private at = 0;
 
   constructor(private readonly bytes: Buffer) {}
 
-  /** @throws BinaryFault */
-  take(size: unknown, name: string): Buffer {
+  /** @throws TensorFault */
+  take(size: unknown): Buffer {
     if (typeof size !== 'number' || !Number.isInteger(size) || size < 0) {
-      const got = JSON.stringify(size)?.slice(0, 60);
-      throw new BinaryFault(
-        `input '${name}': binary_data_size is ${got}; it must be an integer of at least 0`,
-      );
+      // An object is told by its kind: what is in it may be written by other rules.
+      const got = typeof size === 'string' ? JSON.stringify(size.slice(0, 60)) : kindOf(size);
+      throw new TensorFault(`binary_data_size is ${got}; it must be an integer of at least 0`);
     }
     const left = this.bytes.length - this.at;
     if (size > left) {
-      throw new BinaryFault(
-        `input '${name}': binary_data_size is ${size}, but ${left} bytes are left in the body`,
-      );
+      throw new TensorFault(`binary_data_size is ${size}, but ${left} bytes are left in the body`);
     }
     this.at += size;
     return this.bytes.subarray(this.at - size, this.at);
   }
 
-  /** @throws BinaryFault when bytes are left */
+  /** @throws TensorFault when bytes are left */
   checkEnd(): void {
     const left = this.bytes.length - this.at;
-    if (left > 0) throw new BinaryFault(`${left} bytes of binary data belong to no input`);
+    if (left > 0) throw new TensorFault(`${left} bytes of binary data belong to no input`);
   }
 }
 
+/** Says how many bytes of a body are JSON; binary tensors follow. */
+export const HEAD_LENGTH = 'inference-header-content-length';
+
 /**
- * Bytes of JSON that stand before the tensors, by the header Inference-Header-Content-Length.
- * @throws BinaryFault
+ * Bytes of JSON that stand before the tensors, by that header.
+ * @throws TensorFault
  */
 export function headLength(given: string | undefined, body: Buffer): number {
   if (given === undefined) return body.length;
   const length = Number(given);
   if (/^\d{1,15}$/.test(given) && length <= body.length) return length;
-  throw new BinaryFault(
+  throw new TensorFault(
     `Inference-Header-Content-Length is ${JSON.stringify(given).slice(0, 60)}; ` +
       `it must be an integer up to the body's ${body.length} bytes`,
   );

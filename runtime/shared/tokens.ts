@@ -3,7 +3,7 @@
 const BACKSLASH = 0x5c;
 
 /** Index behind the string that begins at `start`. */
-function behindString(text: string, start: number): number {
+export function behindString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let slashes = 0;
     while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes += 1;

@@ -133,7 +133,7 @@ test('a disk that is far behind costs lines, never memory, and says how many', a
   await closing;
   clearInterval(pump);
   expect(errors).toContain('audit: 10 lines dropped, the disk is too slow');
-});
+}, 60_000);
 
 test('lines that come by the thousand share a write, in order with the others', async () => {
   const written: string[] = [];

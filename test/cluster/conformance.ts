@@ -217,6 +217,49 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(now(cluster).models.get('iris')?.state).toBeUndefined();
     });
 
+    const sleepy = (more: object = {}): ModelSpec =>
+      model({ scaling: { minReplicas: 0, maxReplicas: 2, targetConcurrency: 4 }, ...more });
+    const desired = (): number => now(cluster).models.get('iris')?.arms[0]?.desired ?? -1;
+    const rescale = (to: number): Promise<void> =>
+      cluster.scale('iris', 'stable', { from: desired(), to });
+
+    test('an arm is put to sleep and woken again; its definition stays', async () => {
+      await cluster.apply(sleepy(), REST);
+      if (desired() === 0) await rescale(1);
+      await when(cluster, isReady('iris', '1'));
+      await rescale(0);
+      const asleep = await when(cluster, isReady('iris', '1', 0));
+      const { revision, replicas = [] } = asleep.models.get('iris') ?? {};
+      // Those that go may take their time.
+      expect([revision, replicas.filter(({ phase }) => phase === 'ready')]).toEqual([1, []]);
+      await rescale(1);
+      await when(cluster, isReady('iris', '1'));
+      expect(await cluster.history('iris')).toHaveLength(1);
+    });
+
+    test('what somebody else scaled meanwhile stays as it is', async () => {
+      await cluster.apply(sleepy(), REST);
+      if (desired() === 0) await rescale(1);
+      await when(cluster, isReady('iris', '1'));
+      const late = cluster.scale('iris', 'stable', { from: 2, to: 0 });
+      expect(await refused(late)).toBe('REVISION_CONFLICT');
+      expect(desired()).toBe(1);
+    });
+
+    test('only arms that there are can be scaled', async () => {
+      const scaling = { from: 1, to: 0 };
+      expect(await refused(cluster.scale('iris', 'stable', scaling))).toBe('MODEL_NOT_FOUND');
+      await cluster.apply(sleepy(), REST);
+      expect(await refused(cluster.scale('iris', 'v9', scaling))).toBe('NOT_FOUND');
+    });
+
+    test('what was stopped by hand is not woken', async () => {
+      await cluster.apply(sleepy(), { ...REST, state: { stopped: true } });
+      await when(cluster, isReady('iris', '1', 0));
+      expect(await refused(rescale(1))).toBe('REVISION_CONFLICT');
+      expect(desired()).toBe(0);
+    });
+
     test('a removed model leaves the snapshot, and can come again', async () => {
       await cluster.apply(model(), REST);
       await when(cluster, isReady('iris', '1'));

@@ -2,8 +2,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Chart, Testing, Yaml } from 'cdk8s';
 import { Secret } from 'cdk8s-plus-28';
+import { parse, stringify } from 'yaml';
 import type { ModelServiceProps } from '../../lib/constructs';
 import { ModelService } from '../../lib/constructs';
+import { parseConfig } from '../../runtime/config';
 import type { Manifest } from '../support/manifests';
 import { at, findManifest, manifests, model, podTemplates } from '../support/manifests';
 import { restrictedFaults } from '../support/podsecurity';
@@ -11,7 +13,11 @@ import { faultsOf128, newestFaults } from '../support/strict';
 
 const golden = (name: string): string => join(__dirname, '..', 'golden', 'constructs', name);
 const GOLDEN = golden('model-service.k8s.yaml');
+const METRICS_GOLDEN = golden('model-service-metrics.k8s.yaml');
 const GOLDEN_GRPC = golden('model-service-grpc.k8s.yaml');
+
+const CA = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
+const SECRET = Secret.fromSecretName(Testing.chart(), 'metrics', 'metrics-tls');
 
 function service(props: ModelServiceProps = {}): readonly Manifest[] {
   const chart = Testing.chart();
@@ -47,9 +53,73 @@ test('the whole manifest with a port for gRPC', () => {
   expect(readFileSync(GOLDEN_GRPC, 'utf8')).toBe(text);
 });
 
+test('the whole manifest with external metrics', () => {
+  const text = Yaml.stringify(...service({ externalMetrics: { tls: SECRET, ca: CA } }));
+  if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(METRICS_GOLDEN, text);
+  expect(readFileSync(METRICS_GOLDEN, 'utf8')).toBe(text);
+});
+
+describe('with external metrics', () => {
+  const all = (more: object = { ca: CA }): readonly Manifest[] =>
+    service({ externalMetrics: { tls: SECRET, ...more } });
+
+  test('the API server is sent to a port that the pods have and that is let through', () => {
+    const api = findManifest(all(), 'APIService');
+    expect(api.metadata.name).toBe('v1beta1.external.metrics.k8s.io');
+    expect(at(api, 'spec')).toMatchObject({
+      group: 'external.metrics.k8s.io',
+      service: { name: 'ai-model-service-metrics', namespace: 'ai-models', port: 443 },
+      caBundle: Buffer.from(CA).toString('base64'),
+    });
+    const port = at(findManifest(all(), 'Service', 'ai-model-service-metrics'), 'spec.ports.0');
+    expect(port).toMatchObject({ port: 443, targetPort: 9443 });
+    const [pod] = podTemplates(all());
+    expect(at(pod?.template, 'spec.containers.0.ports.2.containerPort')).toBe(9443);
+    const policy = findManifest(all(), 'NetworkPolicy');
+    expect(at(policy, 'spec.ingress.2')).toEqual({ ports: [{ port: 9443, protocol: 'TCP' }] });
+  });
+
+  test('the configuration that is rendered is one the runtime takes', () => {
+    const text = at(findManifest(all(), 'ConfigMap', 'ai-model-service'), 'data') as {
+      'config.yaml': string;
+    };
+    const { kubernetes } = parse(text['config.yaml']) as { kubernetes: Record<string, unknown> };
+    const section = stringify({ kubernetes: { external_metrics: kubernetes['external_metrics'] } });
+    expect(parseConfig(section).kubernetes.externalMetrics).toEqual({
+      port: 9443,
+      cert: '/etc/ai-model-service-metrics-tls/tls.crt',
+      key: '/etc/ai-model-service-metrics-tls/tls.key',
+    });
+  });
+
+  test('cert-manager may keep the authority', () => {
+    const api = findManifest(all({ injectCaFrom: 'ai-models/metrics' }), 'APIService');
+    expect(api.metadata.annotations).toEqual({
+      'cert-manager.io/inject-ca-from': 'ai-models/metrics',
+    });
+    expect(at(api, 'spec.caBundle')).toBeUndefined();
+  });
+
+  test('the rights are: autoscalers read two metrics, the service two objects by name', () => {
+    const rules = all()
+      .filter(({ kind }) => kind === 'ClusterRole')
+      .flatMap((role) => role['rules'] as readonly PolicyRule[]);
+    expect(rules.map(({ resources, verbs: may }) => [resources.join(), may.join()])).toEqual([
+      ['ai_model_concurrency,ai_model_queue_depth', 'get,list'],
+      ['apiservices', 'get'],
+    ]);
+    const bound = findManifest(
+      all().filter(({ metadata }) => metadata.namespace === 'kube-system'),
+      'RoleBinding',
+    );
+    expect(at(bound, 'roleRef.name')).toBe('extension-apiserver-authentication-reader');
+  });
+});
+
 test('every object passes the schemas of 1.28 and the newest', () => {
   const route = { hostnames: ['m.example.com'], gateway: 'public' };
-  const all = [...service({ route, mode: 'gitops', grpcPort: 8081 }), ...full()];
+  const metrics = service({ externalMetrics: { tls: SECRET, ca: CA } });
+  const all = [...service({ route, mode: 'gitops', grpcPort: 8081 }), ...full(), ...metrics];
   expect(all.flatMap(newestFaults)).toEqual([]);
   expect(faultsOf128(all)).toEqual([]);
 });
@@ -166,7 +236,6 @@ test('sections of the configuration are laid over those it needs', () => {
 });
 
 test.each([
-  [{ externalMetrics: true }, /^externalMetrics: got true, must be false \(the service does not/],
   [
     { ingress: { host: 'a.example.com' }, route: { hostnames: ['b.example.com'], gateway: 'g' } },
     /^route: .*choose one of the two/,
@@ -182,4 +251,13 @@ test.each([
 ])('what it cannot do is refused: %j', (props, message) => {
   const chart = new Chart(new App({ outdir: '/nowhere' }), 'x');
   expect(() => new ModelService(chart, 'service', props)).toThrow(message);
+});
+
+test.each([
+  [{}, /^externalMetrics\.ca: is missing, must be the authority’s/],
+  [{ ca: 'x' }, /^externalMetrics\.ca: got "x", must be/],
+  [{ ca: CA, injectCaFrom: 'a/b' }, /^externalMetrics\.injectCaFrom: .*left out beside ca/],
+  [{ injectCaFrom: 'b' }, /must be namespace\/name of a cert-manager Certificate/],
+])('an API server that could not trust the metrics is refused: %j', (more, message) => {
+  expect(() => service({ externalMetrics: { tls: SECRET, ...more } })).toThrow(message);
 });

@@ -256,7 +256,7 @@ describe('the ops port', () => {
   test('/internal/load is what the other routers read', async () => {
     const { status, body } = await ask(`${service.opsUrl}/internal/load`);
     expect(status).toBe(200);
-    expect(body).toEqual({ active: 0, arms: [] });
+    expect(body).toEqual({ version: 1, router: 'local', at: T0, started_at: T0, arms: [] });
   });
 
   test('offers nothing else', async () => {

@@ -43,7 +43,7 @@ export interface ServiceOptions {
   readonly unstarted?: boolean;
 }
 
-async function listen(app: Control['app']): Promise<readonly [Server, string]> {
+export async function listen(app: Control['app']): Promise<readonly [Server, string]> {
   const server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return [server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`];

@@ -3,10 +3,10 @@ import { parseModel } from '../../lib/spec';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { ArmRoute, ModelRoute, Replica, Share, TableHolder } from '../../runtime/core/table';
 import type { Outcome, Priority, TryResult } from '../../runtime/core/outcome';
-import type { DispatcherParts } from '../../runtime/data/dispatch';
-import { createDispatcher } from '../../runtime/data/dispatch';
+import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
+import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { VirtualTime } from './virtual-time';
-import type { Attempt, Job, JobResult, Tried } from '../../runtime/data/job';
+import type { Attempt, Job, JobResult, Tried } from '../../runtime/data/dispatch/job';
 
 /** Mulberry32: a small generator whose whole state is its seed. */
 export function seeded(seed: number): () => number {
@@ -44,6 +44,7 @@ export interface Requested {
   readonly timeoutMs?: number;
   readonly key?: string;
   readonly arm?: string;
+  readonly version?: string;
   readonly signal?: AbortSignal;
   readonly items?: number;
   readonly replayable?: boolean;
@@ -56,6 +57,8 @@ export interface Layout {
   readonly inference?: Partial<ModelSpec['inference']>;
   readonly maxQueueDepth?: number;
   readonly terminating?: readonly string[];
+  /** What replicas run that are not of v1, by id. */
+  readonly versions?: Readonly<Record<string, string>>;
   readonly startupMs?: number;
   readonly stopped?: boolean;
   readonly deleting?: boolean;
@@ -70,7 +73,7 @@ export function routeOf(layout: Layout): ModelRoute {
     host: '10.0.0.1',
     port: 80,
     address: `${id}:80`,
-    version: 'v1',
+    version: layout.versions?.[id] ?? 'v1',
     terminating: layout.terminating?.includes(id) === true,
   });
   const arms = Object.entries(layout.arms).map(([name, replicas]): [string, ArmRoute] => [
@@ -166,6 +169,7 @@ export class Simulation {
       const job: Job = {
         model,
         arm: requested.arm,
+        version: requested.version,
         cohortKey: requested.key,
         priority: requested.priority ?? 'normal',
         timeoutMs: requested.timeoutMs ?? 30_000,

@@ -37,6 +37,7 @@ const calls: readonly (readonly [string, string, object, object])[] = [
     { requests: [{ input_data: { x: [1] } }, { input_data: { x: [2] } }] },
     FROM_STABLE,
   ],
+  ['a translated call', '/v1/models/iris:predict', { instances: [{ x: 1 }] }, FROM_STABLE],
 ];
 
 test.each(calls)(
@@ -52,6 +53,18 @@ test.each(calls)(
     expect(JSON.stringify(lines)).not.toContain('secret-key');
   },
 );
+
+test('a native call whose events pass leaves the same line', async () => {
+  const backend = await startBackend(() => json({ choices: [{ message: { content: 'hello' } }] }));
+  const { plane, lines } = await audited();
+  const server = { kind: 'custom', protocol: 'openai' } as const;
+  plane.route({ input: { ...IRIS, server }, ports: { stable: [backend.port] } });
+  const headers = { ...HEADERS, accept: 'text/event-stream' };
+  const body = JSON.stringify({ input_data: { messages: [] } });
+  const got = await plane.ask('/api/v1/models/iris/inference', { headers, body });
+  expect(got.status).toBe(200);
+  expect(lines).toMatchObject([FROM_STABLE]);
+});
 
 test('who is refused leaves a line without a name', async () => {
   const { plane, lines } = await audited();

@@ -106,6 +106,23 @@ describe('errors have the shape of the protocol', () => {
     },
   );
 
+  test.each([
+    ['/api/v1/models/iris/inference', 'POST'],
+    ['/v2/models/iris', 'GET, HEAD'],
+    ['/v1/models', 'GET, HEAD'],
+    ['/', 'GET, HEAD'],
+  ])('OPTIONS of %s says which methods it takes, without a body', async (path, allow) => {
+    const { plane } = await routed();
+    const got = await plane.ask(path, { method: 'OPTIONS' });
+    expect([got.status, got.headers['allow'], got.text]).toEqual([204, allow, '']);
+    expect((await plane.ask(path, { method: 'PUT' })).headers['allow']).toBe(allow);
+  });
+
+  test('OPTIONS of nothing is a 404', async () => {
+    const { plane } = await routed();
+    expect((await plane.ask('/v2/nothing', { method: 'OPTIONS' })).status).toBe(404);
+  });
+
   test('413 for a body that is too large, and the connection ends', async () => {
     const backend = await startBackend(echo);
     const plane = await startPlane();
@@ -141,6 +158,8 @@ describe('who may call', () => {
     ['POST', '/v2/repository/index', '{}'],
     ['GET', '/v1/models', undefined],
     ['GET', '/openai/v1/models', undefined],
+    ['GET', '/openai/v1/models/chat', undefined],
+    ['GET', '/', undefined],
     ['POST', '/openai/v1/chat/completions', '{"model":"chat"}'],
   ] as const;
 
@@ -198,6 +217,29 @@ describe('who may call', () => {
     const { plane } = await routed();
     const got = await plane.post('/v2/models/iris/versions/v2/infer', {});
     expect([got.status, got.headers['x-ai-model-arm']]).toEqual([200, 'next']);
+  });
+
+  test('while that arm rolls it is answered by replicas that run the version already', async () => {
+    const [old, rolled] = await Promise.all([startBackend(echo), startBackend(echo)]);
+    const plane = await startPlane();
+    const standing = (...ports: readonly number[]): void =>
+      plane.route({
+        input: { id: 'iris', version: 'v2' },
+        ports: { stable: ports },
+        runs: { [old.port]: 'v1' },
+      });
+    const V2 = '/v2/models/iris/versions/v2';
+    standing(old.port, rolled.port);
+    for (let at = 0; at < 8; at += 1) {
+      const got = await plane.post(`${V2}/infer`, {});
+      expect([got.status, got.headers['x-ai-model-version']]).toEqual([200, 'v2']);
+    }
+    await plane.ask(V2);
+    expect([old.seen.length, rolled.seen.length]).toEqual([0, 9]);
+    expect((await plane.ask(`${V2}/ready`)).status).toBe(200);
+    standing(old.port);
+    expect((await plane.ask(`${V2}/ready`)).status).toBe(503);
+    expect((await plane.ask('/v2/models/iris/ready')).status).toBe(200);
   });
 });
 
@@ -314,6 +356,32 @@ test('the router is not ready when the service is not', async () => {
   expect((await plane.ask('/v2/health/live')).status).toBe(200);
 });
 
+test('a model that OpenAI’s list has not is not found one by one either', async () => {
+  const { plane } = await routed();
+  for (const id of ['iris', 'nobody']) {
+    const got = await plane.ask(`/openai/v1/models/${id}`);
+    const { error } = JSON.parse(got.text) as { error: object };
+    expect([got.status, error]).toEqual([
+      404,
+      expect.objectContaining({ code: 'model_not_found', type: 'invalid_request_error' }),
+    ]);
+  }
+});
+
+test.each(['/v2', '/v2/health/ready', '/v2/models/iris', '/v1/models/iris', '/openai/v1/models'])(
+  'HEAD of %s has the head of GET and no body',
+  async (path) => {
+    const { plane, backend } = await routed();
+    const got = await plane.ask(path);
+    const head = await plane.ask(path, { method: 'HEAD' });
+    const own = new Set(['x-request-id', 'date']);
+    const named = ({ headers }: typeof got) =>
+      Object.entries(headers).filter(([name]) => !own.has(name));
+    expect([head.status, named(head), head.text]).toEqual([got.status, named(got), '']);
+    expect(backend.seen.map(({ method }) => method)).not.toContain('HEAD');
+  },
+);
+
 test('the trace of a request is in its account', async () => {
   const { plane } = await routed();
   const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
@@ -337,7 +405,9 @@ test('the router answers for itself where the protocol asks about servers', asyn
   expect(await get('/v2')).toMatchObject({ name: 'ai-model-service', version: '1.2.3' });
   expect(await get('/v2/health/live')).toEqual({ live: true });
   expect(await get('/v2/health/ready')).toEqual({ ready: true });
+  expect(await get('/')).toEqual({ status: 'alive' });
   expect(await get('/v1/models')).toEqual({ models: ['iris', 'empty', 'chat'] });
+  expect(await get('/openai/v1/models/chat')).toMatchObject({ id: 'chat', object: 'model' });
   expect(await get('/openai/v1/models')).toMatchObject({ data: [{ id: 'chat', object: 'model' }] });
 });
 

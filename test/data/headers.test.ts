@@ -63,7 +63,9 @@ const KEPT_HERE = [
   `Proxy-Authorization: Basic ${MARK}`,
   `Proxy-Connection: ${MARK}`,
   `Proxy-Anything: ${MARK}`,
-  `X-AI-Model-Deadline-Ms: 7${MARK}`,
+  // Understood, and told anew for each try.
+  'X-AI-Model-Deadline-Ms: 7000123',
+  'X-AI-Model-Priority: high',
   `x-ai-model-anything: ${MARK}`,
   `Keep-Alive: timeout=${MARK}`,
   `TE: ${MARK}`,
@@ -122,6 +124,7 @@ function expectClean({ headers, rawHeaders }: Seen, address: string): void {
   ).toEqual([]);
   expect(headers.host).toBe(address);
   expect(Number(headers['x-ai-model-deadline-ms'])).toBeGreaterThan(0);
+  expect(Number(headers['x-ai-model-deadline-ms'])).toBeLessThan(7_000_000);
   expect(Object.keys(headers).filter((name) => name.startsWith('x-ai-model-'))).toEqual([
     'x-ai-model-deadline-ms',
   ]);

@@ -1,10 +1,13 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { commandsOf, pages, snippetsOf } from '../support/snippets';
+import { writeConfig, writeDefinition } from './beside';
+import { startOpenai } from './clients/openai-server';
 import type { Running } from './service';
 import { start, until, workspace } from './service';
 
 // Every `curl` of the documentation, page by page and from top to bottom, against a service that was
-// just started with the product's models, as a reader has it.
+// just started with the product's models, as a reader has it, and with a model that chats.
 
 const curlsOf = (page: string): readonly string[] =>
   snippetsOf(page)
@@ -24,11 +27,11 @@ async function settled({ call }: Running): Promise<void> {
   );
 }
 
-function run(command: string, url: string): string {
+async function run(command: string, url: string): Promise<string> {
   const local = command.replaceAll('http://127.0.0.1:8080', url);
   const asked = local.replace(/^curl/, 'curl -sS --fail-with-body');
   try {
-    return execFileSync('bash', ['-c', asked], { encoding: 'utf8' });
+    return (await promisify(execFile)('bash', ['-c', asked])).stdout;
   } catch (error) {
     const { stdout, stderr } = error as { readonly stdout: string; readonly stderr: string };
     throw new Error(`${command}\n${stdout}${stderr}`, { cause: error });
@@ -36,21 +39,26 @@ function run(command: string, url: string): string {
 }
 
 test('the pages that show calls are there', () => {
-  const expected = ['README.md', 'README.zh-CN.md', 'docs/inference.md', 'docs/rest-api.md'];
+  const expected = ['README.md', 'docs/clients.md', 'docs/inference.md', 'docs/rest-api.md'];
   expect(withCurls).toEqual(expect.arrayContaining(expected));
 });
 
 test.each(withCurls)('every curl of %s answers', async (page) => {
   const place = workspace();
-  const service = await start(place.folder);
+  const openai = await startOpenai();
+  const chat = { id: 'chat', protocol: 'openai', address: openai.address } as const;
+  writeDefinition(place.folder, chat);
+  writeConfig(place.folder, [chat]);
+  const service = await start(place.folder, ['--config', 'config.yaml']);
   try {
     for (const command of curlsOf(page)) {
       await settled(service);
       // No answer has no body, except that of a call whose whole answer is its status.
-      if (run(command, service.url) === '') expect(command).toMatch(/health|ready/);
+      if ((await run(command, service.url)) === '') expect(command).toMatch(/health|ready/);
     }
   } finally {
     await service.end('SIGTERM');
+    await openai.close();
     place.remove();
   }
 });

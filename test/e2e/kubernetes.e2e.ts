@@ -1,7 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ServiceMode } from '../../lib/constructs/service-rules';
 import { objectsOf } from '../../lib/objects';
 import type { ModelSpec } from '../../lib/spec';
@@ -11,6 +7,7 @@ import type { Cluster } from '../../runtime/cluster/port';
 import { ClusterError } from '../../runtime/cluster/port';
 import { clusterConformance, isReady, now, when } from '../cluster/conformance';
 import { bringingFiles, environment } from '../cluster/kubernetes/fake';
+import { admitted, kubectl } from './kubectl';
 import { roleObjects } from './rights';
 import { until } from './service';
 
@@ -20,37 +17,6 @@ import { until } from './service';
 const { KUBECONFIG } = process.env;
 const NAMESPACES = `e2e-${process.pid.toString(36)}`;
 let count = 0;
-
-function kubectl(args: readonly string[], input?: string): string {
-  return execFileSync('kubectl', args, {
-    encoding: 'utf8',
-    input,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-}
-
-interface Kubeconfig {
-  readonly clusters: readonly { readonly cluster: object }[];
-}
-
-/** A kubeconfig for the service's account of a namespace. */
-function admitted(namespace: string): string {
-  const text = kubectl(['config', 'view', '--raw', '--minify', '-o', 'json']);
-  const { cluster } = (JSON.parse(text) as Kubeconfig).clusters[0] ?? { cluster: {} };
-  const account = ['create', 'token', 'ai-model-service', '-n', namespace];
-  const token = kubectl(account).trim();
-  const path = join(tmpdir(), `${namespace}.kubeconfig`);
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'c', cluster }],
-    users: [{ name: 'u', user: { token } }],
-    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', namespace } }],
-    'current-context': 'x',
-  };
-  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
-  return path;
-}
 
 interface Place {
   readonly namespace: string;

@@ -87,7 +87,7 @@ export async function start(folder: string, args: readonly string[] = []): Promi
   const hear = (chunk: Buffer): void => void (said += chunk.toString());
   child.stdout.on('data', hear);
   child.stderr.on('data', hear);
-  const address = (): string | undefined => /http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
+  const address = (): string | undefined => /http:\/\/(?:127\.0\.0\.1|\[::1\]):\d+/.exec(said)?.[0];
   const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
   await until(
     'start',

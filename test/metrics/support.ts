@@ -92,7 +92,12 @@ export function observationOf(
     models: new Map(records.map((record) => [record.spec.id, routeOf(record)])),
   };
   const load: Load = { arms: () => stats, active: () => 0 };
-  return { snapshot, table, load, now: 3500, lagSeconds: 0.002 };
+  const views = [
+    { name: 'local', at: 1000 },
+    { name: 'routers', at: undefined },
+  ];
+  const service = { lagSeconds: 0.002, isLeader: true, peers: 2, views };
+  return { snapshot, table, load, now: 3500, ...service };
 }
 
 export const outcome = (more: Partial<Outcome> = {}): Outcome => ({

@@ -12,14 +12,16 @@ export interface Certificate {
 }
 
 export interface Authority extends Certificate {
-  /** A certificate for 127.0.0.1 and localhost. */
-  readonly issue: () => Certificate;
+  /** A certificate for 127.0.0.1, localhost and further names; `subject`: its common name. */
+  readonly issue: (subject?: string, ...names: readonly string[]) => Certificate;
 }
 
 function der(tag: number, ...content: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(content);
   if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body]);
-  const length = Buffer.from(body.length.toString(16).padStart(4, '0'), 'hex');
+  // As short as can be: Go refuses other lengths.
+  const digits = body.length.toString(16);
+  const length = Buffer.from(digits.padStart(digits.length + (digits.length % 2), '0'), 'hex');
   return Buffer.concat([Buffer.from([tag, 0x80 | length.length]), length, body]);
 }
 
@@ -42,13 +44,16 @@ const VALIDITY = sequence(
 
 const nameOf = (name: string): Buffer => sequence(der(0x31, sequence(COMMON_NAME, utf8(name))));
 
-function extensions(isAuthority: boolean): Buffer {
+function extensions(isAuthority: boolean, names: readonly string[]): Buffer {
   const one = isAuthority
     ? sequence(BASIC_CONSTRAINTS, TRUE, octets(sequence(TRUE)))
     : sequence(
         ALTERNATIVE_NAME,
         octets(
-          sequence(der(0x87, Buffer.from([127, 0, 0, 1])), der(0x82, Buffer.from('localhost'))),
+          sequence(
+            der(0x87, Buffer.from([127, 0, 0, 1])),
+            ...['localhost', ...names].map((name) => der(0x82, Buffer.from(name))),
+          ),
         ),
       );
   return der(0xa3, sequence(one));
@@ -59,9 +64,10 @@ interface Signing {
   readonly subject: string;
   readonly publicKey: KeyObject;
   readonly signer: KeyObject;
+  readonly names?: readonly string[];
 }
 
-function certificate({ issuer, subject, publicKey, signer }: Signing): string {
+function certificate({ issuer, subject, publicKey, signer, names = [] }: Signing): string {
   const serial = Buffer.concat([Buffer.from([1]), randomBytes(8)]);
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
@@ -71,10 +77,15 @@ function certificate({ issuer, subject, publicKey, signer }: Signing): string {
     VALIDITY,
     nameOf(subject),
     publicKey.export({ type: 'spki', format: 'der' }),
-    extensions(issuer === subject),
+    extensions(issuer === subject, names),
   );
   const whole = sequence(body, ECDSA_SHA256, bits(sign('sha256', body, signer)));
-  const lines = whole.toString('base64').replace(/.{64}/g, '$&\n');
+  // An empty line at the end, where 64 divides the length, is one that OpenSSL does not read.
+  const lines =
+    whole
+      .toString('base64')
+      .match(/.{1,64}/g)
+      ?.join('\n') ?? '';
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
@@ -90,9 +101,9 @@ export function createAuthority(name = 'test authority'): Authority {
   return {
     cert: certificate(self),
     key: pemOf(signer),
-    issue: () => {
+    issue: (subject = '127.0.0.1', ...names) => {
       const { publicKey, privateKey } = keyPair();
-      const signing = { issuer: name, subject: '127.0.0.1', publicKey, signer };
+      const signing = { issuer: name, subject, publicKey, signer, names };
       return { cert: certificate(signing), key: pemOf(privateKey) };
     },
   };

@@ -34,7 +34,6 @@ import {
 } from '../../runtime/data';
 import type { Place } from '../../runtime/data/http/client';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client';
-import { trustOf } from '../../runtime/proxies';
 import { recordOf, snapshotOf } from '../core/support';
 
 /** A model and where its replicas are: arm → ports. */
@@ -42,6 +41,8 @@ export interface Placed {
   readonly input: Partial<ModelInput>;
   readonly ports: Readonly<Record<string, readonly number[]>>;
   readonly deleting?: boolean;
+  /** What a port runs while its arm rolls; the arm's version unless said. */
+  readonly runs?: Readonly<Record<number, string>>;
   /** Of the replicas; 127.0.0.1 unless said. */
   readonly host?: string;
 }
@@ -72,6 +73,8 @@ export interface TestPlane {
   readonly shadows: readonly ShadowReport[];
   readonly joined: readonly Joined[];
   readonly faults: readonly unknown[];
+  /** To be called after somebody else swapped the table. */
+  readonly onTableSwap: () => void;
   /** Swaps the whole table. */
   readonly route: (...models: readonly Placed[]) => void;
   readonly ask: (path: string, asking?: Asking) => Promise<Got>;
@@ -92,13 +95,13 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-function recordsOf({ input, ports, deleting = false, host = '127.0.0.1' }: Placed) {
+function recordsOf({ input, ports, runs, deleting = false, host = '127.0.0.1' }: Placed) {
   const bare = recordOf({ input, record: { deleting } });
   const replicas = bare.spec.arms.flatMap(({ name, version }) =>
     (ports[name] ?? []).map((port): ReplicaRecord => ({
       id: `${name}-${port}`,
       arm: name,
-      version,
+      version: runs?.[port] ?? version,
       host,
       port,
       phase: 'ready',
@@ -158,6 +161,7 @@ export interface PlaneOptions {
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
+  readonly onHeld?: (model: string, arm: string) => void;
   readonly audit?: (entry: AuditEntry) => void;
   /** Timers of the data plane alone: how long requests wait for others. */
   readonly later?: (call: () => void, ms: number) => () => void;
@@ -170,11 +174,10 @@ export interface PlaneOptions {
 }
 
 /** As the composition root does it: inference to the data plane, the rest to the app behind. */
-function handlerOf(plane: DataPlane, { management, trustedProxies = [] }: PlaneOptions) {
+function handlerOf(plane: DataPlane, { management }: PlaneOptions) {
   if (management === undefined) return { handle: plane.handle, close: () => undefined };
   const client = createHttpClient();
-  const trust = trustOf(trustedProxies);
-  const manage = createManagement({ client, place: management, trust, clock: { now: Date.now } });
+  const manage = createManagement({ client, place: management, plane: plane.plane });
   const handle = (exchange: Exchange): Promise<void> | void =>
     plane.matches(exchange.path) ? plane.handle(exchange) : manage(exchange);
   return { handle, close: client.close };
@@ -200,6 +203,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     clock,
     random,
     onOutcome,
+    onHeld: options.onHeld,
     tuning: { ...DEFAULT_TUNING, ...options.tuning },
   });
   const upstream = createUpstream(createHttpClient({ ...DEFAULT_CLIENT, ...options.client }));
@@ -241,6 +245,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     shadows,
     joined,
     faults,
+    onTableSwap,
     route: (...models) => {
       generation += 1;
       table.current = buildTable(snapshotOf(...models.map(recordsOf)), generation);

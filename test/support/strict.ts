@@ -94,7 +94,7 @@ export function newestFaults(manifest: Manifest): readonly string[] {
 function propsName({ kind, apiVersion }: Manifest): string {
   return kind === 'HorizontalPodAutoscaler' && apiVersion === 'autoscaling/v2'
     ? 'KubeHorizontalPodAutoscalerV2Props'
-    : `Kube${kind}Props`;
+    : `Kube${kind.replace(/^API/, 'Api')}Props`;
 }
 
 /** cdk8s writes acronyms in field names its own way. */
@@ -103,6 +103,7 @@ const CDK8S_NAMES: Readonly<Record<string, string>> = {
   clusterIP: 'clusterIp',
   hostPID: 'hostPid',
   hostIPC: 'hostIpc',
+  insecureSkipTLSVerify: 'insecureSkipTlsVerify',
 };
 
 function named(value: unknown): unknown {

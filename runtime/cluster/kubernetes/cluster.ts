@@ -1,9 +1,9 @@
 import type { Environment, ModelSpec } from '../../../lib/spec';
-import { slugOf } from '../../../lib/spec';
+import { armObjectName, slugOf } from '../../../lib/spec';
 import { createTurns } from '../../turns';
 import type { Applied, Cluster, ModelRecord, ModelState } from '../port';
 import { ClusterError } from '../port';
-import { findStored, remembering, revisionsOf } from '../registry';
+import { checkScale, findStored, remembering, revisionsOf } from '../registry';
 import { applyModel } from './apply';
 import type { KubeApi } from './api';
 import { openKubernetes } from './client';
@@ -12,6 +12,7 @@ import { kindsOf, lookAt, sightOf } from './look';
 import { definitionName } from '../../../lib/objects/configmap';
 import type { Allowed } from './permit';
 import { refusalOf } from './refusal';
+import { rescale } from './rescale';
 import { replaced, stateFor } from './remembered';
 import type { Leaving } from './remove';
 import { endPods, markLeaving, removeRest } from './remove';
@@ -134,6 +135,17 @@ class KubernetesCluster implements Cluster {
     });
   }
 
+  /** Beside changes of the definition: whoever wakes a model must not wait for one. */
+  scale: Cluster['scale'] = async (id, arm, rescaling) => {
+    const record = this.#record(id);
+    const { deleting, state } = findStored(new Map(record && [[id, record]]), id);
+    const desired = (): number | undefined => this.#record(id)?.arms.find(isNamed(arm))?.desired;
+    checkScale({ id, deleting, state }, arm, rescaling, desired());
+    const { namespace } = this.#siteOf(slugOf(id));
+    await asked(id, rescale(this.api, namespace, armObjectName(id, arm), rescaling));
+    await this.#world.until(() => desired() === rescaling.to, SEEN_MS);
+  };
+
   history: Cluster['history'] = async (id) => {
     const slug = slugOf(id);
     const site = this.#siteOf(slug);
@@ -234,6 +246,11 @@ class KubernetesCluster implements Cluster {
     await this.#world.until(isOver, graceMs);
   }
 }
+
+const isNamed =
+  (wanted: string) =>
+  ({ name }: { readonly name: string }): boolean =>
+    name === wanted;
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 

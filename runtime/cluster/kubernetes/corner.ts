@@ -125,7 +125,8 @@ export class Corner {
       metrics: this.#measured.of(slug),
       now,
     };
-    const found = recordOf({ ...held, ...(state && { state }) }, seen);
+    const { namespace } = this;
+    const found = { ...recordOf({ ...held, ...(state && { state }) }, seen), namespace };
     const isNews = before === undefined || !isSame(before.record, found);
     const record = isNews ? found : before.record;
     this.#residents.set(slug, { slug, namespace: this.namespace, definition, record, deployments });

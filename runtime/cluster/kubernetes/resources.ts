@@ -39,6 +39,9 @@ export const RESOURCES = {
   ServiceAccount: resource('v1', 'serviceaccounts', 'ServiceAccount'),
 } as const satisfies Readonly<Record<string, Resource>>;
 
+/** Of the whole cluster, so that its namespace is ''; read and never written. */
+export const API_SERVICE = resource('apiregistration.k8s.io/v1', 'apiservices', 'APIService');
+
 export function apiVersionOf({ group, version }: Resource): string {
   return group === '' ? version : `${group}/${version}`;
 }

@@ -3,10 +3,18 @@ import { join } from 'node:path';
 import type { Arm, ModelSpec } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
 import type { ModelRecord, Snapshot, Why } from '../../core/snapshot';
-import type { ApplyOptions, Applied, Cluster } from '../port';
+import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
 import { ClusterError } from '../port';
 import type { Stored } from '../registry';
-import { applyTo, findStored, kept, remembering, removing, revisionsOf } from '../registry';
+import {
+  applyTo,
+  checkScale,
+  findStored,
+  kept,
+  remembering,
+  removing,
+  revisionsOf,
+} from '../registry';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { ArtifactFolder } from './artifacts';
@@ -106,6 +114,21 @@ class LocalCluster implements Cluster {
   remember(id: string, state: Parameters<Cluster['remember']>[1]): Promise<void> {
     return this.change(id, async () => {
       this.put(remembering(findStored(this.disk.store.models, id), state));
+    });
+  }
+
+  scale(id: string, arm: string, rescaling: Rescaling): Promise<void> {
+    return this.change(id, async () => {
+      const stored = findStored(this.disk.store.models, id);
+      const runner = this.runners.get(id);
+      const found = this.specOf(stored).arms.find(({ name }) => name === arm);
+      const record = runner?.arms().find(({ name }) => name === arm);
+      checkScale(stored, arm, rescaling, found && record?.desired);
+      if (found === undefined || runner?.scale(found, rescaling.to) !== false) return;
+      throw new ClusterError(
+        'FIELD_CONFLICT',
+        `arm ${arm} of model ${id} runs elsewhere (local.endpoints); scale it there`,
+      );
     });
   }
 

@@ -2,6 +2,7 @@ import type { Arm, ModelSpec } from '../../../lib/spec';
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
 import { ArmRunner } from './arm';
 import { EndpointArm } from './endpoints';
+import { desiredOf } from '../registry';
 import type { ArmPlan, SpawnServer } from './plan';
 import { startReplica } from './replica';
 
@@ -32,14 +33,6 @@ export interface Wish {
   readonly planOf: (arm: Arm) => Planned;
 }
 
-/**
- * Nobody wakes a model that sleeps until it is called here, so that its fewest are one; only a hand
- * stops it.
- */
-function desiredOf({ scaling }: Arm, stopped: boolean): number {
-  return stopped ? 0 : Math.max(1, scaling.minReplicas);
-}
-
 /** An arm that ought to run and cannot. */
 function blockedRecord({ name, version }: Arm, desired: number, why: Why): ArmRecord {
   return { name, version, desired, current: 0, ready: 0, updated: 0, why };
@@ -52,6 +45,8 @@ export class ModelRunner {
   /** Arms the definition no longer has, until their last process is gone. */
   private readonly leaving = new Set<ArmRunner>();
   private readonly blocked = new Map<string, ArmRecord>();
+  /** Arm → replicas that were asked for; at first one, even of an arm that may sleep. */
+  private readonly scaled = new Map<string, number>();
   private order: readonly string[] = [];
   private count = 0;
 
@@ -63,8 +58,16 @@ export class ModelRunner {
     for (const arm of spec.arms) {
       const addresses = this.options.endpoints[spec.id]?.[arm.name];
       if (addresses !== undefined) this.followEndpoints(spec, arm, addresses);
-      else this.followProcess(spec, arm, desiredOf(arm, stopped), planOf(arm));
+      else this.followProcess(spec, arm, this.desiredOf(arm, stopped), planOf(arm));
     }
+  }
+
+  /** From now on; false: somebody else runs it, and says how many there are. */
+  scale(arm: Arm, replicas: number): boolean {
+    if (this.watched.has(arm.name)) return false;
+    this.scaled.set(arm.name, replicas);
+    this.processes.get(arm.name)?.scale(this.desiredOf(arm, false));
+    return true;
   }
 
   arms(): readonly ArmRecord[] {
@@ -90,11 +93,18 @@ export class ModelRunner {
     for (const runner of this.processes.values()) runner.measure();
   }
 
+  private desiredOf(arm: Arm, stopped: boolean): number {
+    return stopped ? 0 : desiredOf(arm, this.scaled.get(arm.name) ?? 1);
+  }
+
   private runnerOf(name: string): ArmRunner | EndpointArm | undefined {
     return this.processes.get(name) ?? this.watched.get(name);
   }
 
   private dropOthers(): void {
+    for (const name of this.scaled.keys()) {
+      if (!this.order.includes(name)) this.scaled.delete(name);
+    }
     for (const name of this.blocked.keys()) {
       if (!this.order.includes(name)) this.blocked.delete(name);
     }

@@ -1,5 +1,9 @@
 import { z } from 'zod';
-import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
+import type {
+  ZodOpenApiOperationObject,
+  ZodOpenApiPathItemObject,
+  ZodOpenApiPathsObject,
+} from 'zod-openapi';
 import { idSchema, versionSchema } from '../../../lib/spec';
 import type { ErrorCode } from '../../core/errors';
 import { errorAnswers } from './errors';
@@ -93,7 +97,7 @@ interface Described {
   readonly path?: z.ZodObject;
   readonly errors: readonly ErrorCode[];
   /** 503 is an answer of this call like any other. */
-  readonly probe?: true;
+  readonly probe?: boolean;
 }
 
 const foreign = z
@@ -127,7 +131,7 @@ function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationO
       status,
       { description: 'An error in the shape of the protocol.', content: json(shape) },
     ]);
-  const notReady = described.probe && {
+  const notReady = described.probe === true && {
     503: { description: 'Not ready.', content: json(foreign) },
   };
   return {
@@ -138,37 +142,25 @@ function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationO
 
 const versioned = z.object({ id: idSchema, version: versionSchema });
 const nowhere = z.object({});
+
+/** A GET that is about no model. @param probe the answer may be that it is not ready */
+const question = (
+  operationId: string,
+  summary: string,
+  probe = false,
+): ZodOpenApiPathItemObject => ({
+  get: passthrough({ operationId, errors: KEYS, probe, summary, path: nowhere }),
+});
+
 const OTHERWISE =
   'A model whose server speaks another protocol is asked in that one; what that has no words for is a 400.';
 const V2 = `Open Inference Protocol V2, JSON or binary tensors. ${OTHERWISE}`;
 const V1 = `KServe V1 and TensorFlow Serving. ${OTHERWISE}`;
 
 const V2_PATHS: ZodOpenApiPathsObject = {
-  '/v2': {
-    get: passthrough({
-      operationId: 'v2Server',
-      errors: KEYS,
-      summary: 'Server metadata',
-      path: nowhere,
-    }),
-  },
-  '/v2/health/live': {
-    get: passthrough({
-      operationId: 'v2Live',
-      errors: KEYS,
-      summary: 'Is the router up?',
-      path: nowhere,
-    }),
-  },
-  '/v2/health/ready': {
-    get: passthrough({
-      operationId: 'v2Ready',
-      errors: KEYS,
-      probe: true,
-      summary: 'Is the router ready?',
-      path: nowhere,
-    }),
-  },
+  '/v2': question('v2Server', 'Server metadata'),
+  '/v2/health/live': question('v2Live', 'Is the router up?'),
+  '/v2/health/ready': question('v2Ready', 'Is the router ready?', true),
   '/v2/models/{id}': {
     get: passthrough({
       operationId: 'v2Model',
@@ -259,12 +251,12 @@ const OPENAI_CALLS = {
 } as const;
 
 const OPENAI_PATHS: ZodOpenApiPathsObject = {
-  '/openai/v1/models': {
+  '/openai/v1/models': question('openaiModels', 'Models the caller may see (OpenAI)'),
+  '/openai/v1/models/{id}': {
     get: passthrough({
-      operationId: 'openaiModels',
-      errors: KEYS,
-      summary: 'Models the caller may see (OpenAI)',
-      path: nowhere,
+      operationId: 'openaiModel',
+      errors: [...KEYS, 'MODEL_NOT_FOUND'],
+      summary: 'One of these models (OpenAI)',
     }),
   },
   ...Object.fromEntries(
@@ -285,14 +277,8 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
 };
 
 const V1_PATHS: ZodOpenApiPathsObject = {
-  '/v1/models': {
-    get: passthrough({
-      operationId: 'v1Models',
-      errors: KEYS,
-      summary: 'Models the caller may see (V1)',
-      path: nowhere,
-    }),
-  },
+  '/': question('v1Live', 'Is the router up? (V1)'),
+  '/v1/models': question('v1Models', 'Models the caller may see (V1)'),
   '/v1/models/{id}': {
     get: passthrough({
       operationId: 'v1Model',
@@ -321,7 +307,7 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
       errors: INFER,
       summary: 'Call a model',
       description:
-        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm. `Accept: text/event-stream` streams the events of a model that speaks OpenAI; other models answer JSON, or 400 when the caller takes nothing else.',
+        'The header x-user-id (or what the definition names) keeps a caller on its arm. Answers carry x-ai-model-version and x-ai-model-arm. On every inference call x-ai-model-priority (low, normal, high, critical) and x-ai-model-deadline-ms (milliseconds the caller has left) are honoured. `Accept: text/event-stream` streams the events of a model that speaks OpenAI; other models answer JSON, or 400 when the caller takes nothing else.',
       request: inferenceRequest,
       answer: inferenceResponse,
     }),

@@ -1,5 +1,6 @@
-import type { Datatype } from './datatypes';
-import { CONTENTS_NAMES, eachBytes, LENGTH_BYTES, putBytes, TensorFault } from './datatypes';
+import { eachString, LENGTH_BYTES, putString, TensorFault } from '../../shared/binary';
+import type { Datatype } from '../protocols/datatypes';
+import { CONTENTS_NAMES, placeOf } from './places';
 import {
   BYTES,
   FIXED32,
@@ -25,7 +26,8 @@ function wireTypeOf({ kind, bytes }: Datatype): number {
 
 /** Gives the parts of the datatype's field: lists come packed, in pieces or one by one. */
 function eachPart(contents: Buffer, datatype: Datatype, take: (part: Buffer) => void): void {
-  const { name, field, contents: wanted } = datatype;
+  const { name } = datatype;
+  const { field, contents: wanted } = placeOf(datatype) ?? { field: 0, contents: '' };
   const reader = new Reader(contents);
   while (reader.next()) {
     const value = reader.value();
@@ -41,12 +43,24 @@ function eachPart(contents: Buffer, datatype: Datatype, take: (part: Buffer) => 
   }
 }
 
-/** The whole list as a packed field has it. */
+/**
+ * The whole list as a packed field has it. Nothing is kept of the parts: written one by one there
+ * may be one for every two bytes.
+ */
 function packedOf(contents: Buffer, datatype: Datatype): Buffer {
-  const parts: Buffer[] = [];
-  eachPart(contents, datatype, (part) => parts.push(part));
-  const [only] = parts;
-  return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
+  let count = 0;
+  let size = 0;
+  let only = contents;
+  eachPart(contents, datatype, (part) => {
+    count += 1;
+    size += part.length;
+    only = part;
+  });
+  if (count === 1) return only;
+  const whole = Buffer.allocUnsafe(size);
+  let end = 0;
+  eachPart(contents, datatype, (part) => (end += part.copy(whole, end)));
+  return whole;
 }
 
 /** Every varint ends with a byte below 128. */
@@ -106,7 +120,7 @@ function rawBytes(contents: Buffer, datatype: Datatype, limit: number): Buffer |
   if (size > limit) return undefined;
   const raw = Buffer.allocUnsafe(size);
   let end = 0;
-  eachPart(contents, datatype, (part) => (end = putBytes(raw, end, part)));
+  eachPart(contents, datatype, (part) => (end = putString(raw, end, part)));
   return raw;
 }
 
@@ -122,7 +136,7 @@ export function rawOf(datatype: Datatype, contents: Buffer, limit: number): Buff
   const packedList = packedOf(contents, datatype);
   if (kind === 'float' || kind === 'half') {
     if (packedList.length % bytes === 0) return packedList;
-    throw new TensorFault(`${datatype.contents} end within an element`);
+    throw new TensorFault(`${placeOf(datatype)?.contents} end within an element`);
   }
   if (countVarints(packedList) * bytes > limit) return undefined;
   return kind === 'bool' ? rawBools(packedList) : rawIntegers(datatype, packedList);
@@ -142,10 +156,10 @@ function packedIntegers(raw: Buffer, { bytes, kind }: Datatype): Buffer {
 function repeatedBytes(raw: Buffer, field: number): Buffer {
   const tag = (field << 3) | BYTES;
   let size = 0;
-  eachBytes(raw, (begin, end) => (size += 1 + sizeOfVarint(end - begin) + end - begin));
+  eachString(raw, (begin, end) => (size += 1 + sizeOfVarint(end - begin) + end - begin));
   const to = Buffer.allocUnsafe(size);
   let at = 0;
-  eachBytes(raw, (begin, end) => {
+  eachString(raw, (begin, end) => {
     to[at] = tag;
     const from = putVarint(to, at + 1, end - begin, 0);
     at = from + raw.copy(to, from, begin, end);
@@ -155,8 +169,10 @@ function repeatedBytes(raw: Buffer, field: number): Buffer {
 
 /** Typed contents of raw ones. @throws TensorFault when the datatype has none */
 export function contentsOf(datatype: Datatype, raw: Buffer): Buffer {
-  const { field, kind, name } = datatype;
-  if (field === undefined) throw new TensorFault(`${name} has no typed contents`);
+  const { kind, name } = datatype;
+  const place = placeOf(datatype);
+  if (place === undefined) throw new TensorFault(`${name} has no typed contents`);
+  const { field } = place;
   if (raw.length === 0) return raw;
   if (kind === 'bytes') return repeatedBytes(raw, field);
   const list = (): Buffer => {

@@ -1,14 +1,13 @@
+import { eachString, joinStrings, TensorFault, textAt } from '../../shared/binary';
 import { Exact, isInteger, numberOf } from '../protocols/exact';
-import type { Datatype } from './datatypes';
-import { eachBytes, LENGTH_BYTES, putBytes, TensorFault } from './datatypes';
+import type { Datatype } from '../protocols/datatypes';
+import { elementAt } from '../protocols/datatypes';
 
 // Raw contents ↔ the numbers and texts of V2's JSON.
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function textOf(element: Buffer, index: number): string {
+function textOf(raw: Buffer, begin: number, end: number, index: number): string {
   try {
-    return JSON.stringify(utf8.decode(element));
+    return JSON.stringify(textAt(raw, begin, end, index));
   } catch {
     throw new TensorFault(
       `element ${index} is no UTF-8 text, and this server takes JSON only; send text (base64)`,
@@ -25,17 +24,9 @@ function floatText(value: number, index: number): string {
   return Object.is(value, -0) ? '-0.0' : String(value);
 }
 
-function oneText(raw: Buffer, at: number, index: number, { kind, bytes }: Datatype): string {
-  switch (kind) {
-    case 'bool':
-      return raw[at] === 0 ? 'false' : 'true';
-    case 'int':
-      return String(bytes === 8 ? raw.readBigInt64LE(at) : raw.readIntLE(at, bytes));
-    case 'uint':
-      return String(bytes === 8 ? raw.readBigUInt64LE(at) : raw.readUIntLE(at, bytes));
-    default:
-      return floatText(bytes === 8 ? raw.readDoubleLE(at) : raw.readFloatLE(at), index);
-  }
+function oneText(raw: Buffer, at: number, index: number, datatype: Datatype): string {
+  const value = elementAt(raw, at, datatype);
+  return datatype.kind === 'float' ? floatText(Number(value), index) : String(value);
 }
 
 /** The elements as a JSON list. @throws TensorFault when JSON cannot say them */
@@ -49,7 +40,7 @@ export function jsonOf(datatype: Datatype, raw: Buffer): string {
   }
   const texts: string[] = [];
   if (kind === 'bytes') {
-    eachBytes(raw, (begin, end, index) => texts.push(textOf(raw.subarray(begin, end), index)));
+    eachString(raw, (begin, end, index) => texts.push(textOf(raw, begin, end, index)));
     return `[${texts.join(',')}]`;
   }
   for (let at = 0; at < raw.length; at += bytes)
@@ -105,11 +96,7 @@ function rawTexts(datatype: Datatype, values: readonly unknown[]): Buffer {
     if (typeof value !== 'string') throw wrong(datatype, value, index);
     return value;
   });
-  const size = texts.reduce((sum, text) => sum + LENGTH_BYTES + Buffer.byteLength(text), 0);
-  const raw = Buffer.allocUnsafe(size);
-  let end = 0;
-  for (const text of texts) end = putBytes(raw, end, Buffer.from(text));
-  return raw;
+  return joinStrings(texts);
 }
 
 /** Raw contents of a list from JSON. @throws TensorFault */

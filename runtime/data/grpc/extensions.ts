@@ -1,10 +1,8 @@
 import type { ArmRoute } from '../../core/table';
-import type { Signal } from '../exchange';
-import { exchanged } from '../http/client';
-import type { Attempt } from '../job';
+import type { Learned, Lesson } from '../call/learned';
+import { createLearned } from '../call/learned';
 import { isPlain } from '../protocols/json';
-import type { Upstream } from '../upstream';
-import { readAll } from '../upstream';
+import type { Upstream } from '../call/upstream';
 
 /** What a server says of itself is small; what is larger is none of it. */
 const MAX_BYTES = 64 * 1024;
@@ -15,11 +13,7 @@ const BINARY: ReadonlySet<ArmRoute['server']['kind']> = new Set(['onnx', 'triton
 /** Does an arm take binary tensors? Others than the known ones are asked, once per version. */
 export interface Extensions {
   /** Undefined: it could not be learnt now. */
-  readonly isBinary: (
-    model: string,
-    attempt: Attempt,
-    signal: Signal,
-  ) => boolean | Promise<boolean | undefined>;
+  readonly isBinary: Learned<boolean>['of'];
 }
 
 function hasBinary(body: Buffer): boolean {
@@ -32,29 +26,18 @@ function hasBinary(body: Buffer): boolean {
   }
 }
 
-export function createExtensions(upstream: Upstream): Extensions {
-  const known = new Map<string, { readonly version: string; readonly binary: boolean }>();
-  const ask = async ({ replica, remainingMs: timeoutMs }: Attempt, signal: Signal) => {
-    const sending = { replica, method: 'GET', target: '/v2', headers: '', body: undefined };
-    const whole = { ...sending, timeoutMs, signal, repeatable: true };
-    const answered = await exchanged((asker) => upstream.send(whole, asker));
-    if (answered.kind !== 'answered') return undefined;
-    const body = await readAll(answered, MAX_BYTES, timeoutMs);
-    if (!Buffer.isBuffer(body) || answered.status >= 500) return undefined;
-    return answered.status === 200 && hasBinary(body);
-  };
+function read(status: number, body: Buffer): Lesson<boolean> {
+  if (status >= 500) return { kind: 'unknown' };
+  return { kind: 'fact', value: status === 200 && hasBinary(body) };
+}
+
+export function createExtensions(
+  upstream: Upstream,
+  clock: { readonly now: () => number },
+): Extensions {
+  const asked = createLearned(upstream, clock, { target: () => '/v2', limit: MAX_BYTES, read });
   return {
-    isBinary: (model, attempt, signal) => {
-      const { arm, replica } = attempt;
-      if (BINARY.has(arm.server.kind)) return true;
-      // One entry per arm: a new version replaces the one before, so that this cannot grow.
-      const key = `${model}\0${arm.name}`;
-      const found = known.get(key);
-      if (found?.version === replica.version) return found.binary;
-      return ask(attempt, signal).then((binary) => {
-        if (binary !== undefined) known.set(key, { version: replica.version, binary });
-        return binary;
-      });
-    },
+    isBinary: (model, attempt, signal) =>
+      BINARY.has(attempt.arm.server.kind) || asked.of(model, attempt, signal),
   };
 }

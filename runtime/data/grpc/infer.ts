@@ -1,33 +1,33 @@
+import { TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
 import type { ArmRoute, ModelRoute } from '../../core/table';
-import type { Asked, CallBase, Reply } from '../calling';
-import { callBuffered } from '../calling';
-import { armOfVersion, modelOf, namedArm } from '../choose';
+import type { Asked, CallBase, Reply } from '../call/calling';
+import { callBuffered } from '../call/calling';
+import { modelOf, namedBy } from '../choose';
 import { Refusal } from '../errors';
-import { targetOf } from '../forward';
-import type { Passing } from '../forward';
+import { targetOf } from '../call/forward';
+import type { Passing } from '../call/forward';
 import type { Origin } from '../headers';
 import { JSON_TYPE, withoutHeaders } from '../headers';
-import { knowing, noAnswer, refusalOf } from '../infer';
-import { notOffered, speaks, translates, understood } from '../offers';
+import { knowing, noAnswer, refusalOf } from '../call/infer';
+import { notOffered, speaks, translates, understood } from '../call/offers';
+import { datatypeOf } from '../protocols/datatypes';
 import { readJson } from '../protocols/exact';
 import { bounded } from '../protocols/json';
 import type { Said } from '../protocols/spoken';
 import { v2Spoken } from '../protocols/spoken';
-import { parseV2 } from '../protocols/v2-request';
 import { v2ToNative } from '../protocols/v2';
 import type { Plane } from '../request';
 import { authenticated, baseOf } from '../request';
 import type { Answer } from './answer';
-import { HEADER_LENGTH, readAnswer } from './answer';
+import { readAnswer } from './answer';
 import type { Call } from './call';
-import { datatypeOf, TensorFault } from './datatypes';
 import { jsonOf } from './elements';
 import type { Extensions } from './extensions';
 import type { InferRequest, Named } from './messages';
 import { readInfer, readNamed, writeInfer } from './messages';
 import type { Tensor } from './v2';
-import { askV2, invalid, tensorsOf } from './v2';
+import { askV2, invalid, requestOf, tensorsOf } from './v2';
 
 // ModelInfer: the steps of an HTTP call, with other messages around them.
 
@@ -59,18 +59,18 @@ export function routeOf({ name, version }: Named, call: 'infer' | 'metadata') {
 export function chosen(plane: Plane, { exchange }: Call, { name, version }: Named) {
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
-  const arm =
-    version === '' ? namedArm(exchange, model, caller) : armOfVersion(model, version, caller);
-  return { caller, model, arm };
+  return { caller, model, ...namedBy(exchange, model, caller, version || undefined) };
 }
 
+type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
+
 /** The caller's deadline shortens the model's own. */
-export function baseFor(plane: Plane, call: Call, model: ModelRoute, arm: string | undefined) {
+export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chosen) {
   const base = baseOf(plane, call, model, arm, true);
   const left = Math.max(1, call.deadline - plane.clock.now());
   // What is sent, and so its type, differs from server to server.
   const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
-  return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
+  return { ...base, version, headers, timeoutMs: Math.min(base.timeoutMs, left) };
 }
 
 interface Asking {
@@ -105,16 +105,12 @@ interface Done {
   readonly origin: Origin;
 }
 
-/** The call for a server that speaks something else: as HTTP would have it in V2, and then in its words. */
+/** The call for a server that speaks something else, in its words. */
 function sayFor(arm: ArmRoute, { id, inference }: ModelRoute, asking: Asking, known: Known): Said {
   const { route, request, tensors } = asking;
   if (!translates(arm, route)) throw notOffered(id, arm, route);
-  const { body, headers = '' } = askV2(targetOf(route, ''), request, tensors, true);
-  const length = new RegExp(`${HEADER_LENGTH}: (\\d+)`).exec(headers)?.[1];
-  return bounded(() => {
-    const called = { id, maxBatchSize: inference.maxBatchSize };
-    return v2Spoken(called, parseV2(body ?? Buffer.alloc(0), length)).say(arm, known);
-  });
+  const called = { id, maxBatchSize: inference.maxBatchSize };
+  return bounded(() => v2Spoken(called, requestOf(request, tensors)).say(arm, known));
 }
 
 function readOf(reply: Reply, said: Said | undefined): Answer | undefined {
@@ -141,7 +137,7 @@ async function infer(
     }
     const put = (isBinary?: boolean): Asked => askFor(model, asking, isBinary);
     const isBinary = extensions.isBinary(model.id, attempt, signal);
-    return typeof isBinary === 'boolean' ? put(isBinary) : isBinary.then(put);
+    return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
   });
   if (reply.status >= 300) throw refusalOf(reply, model.id);
   const origin = { arm: reply.arm.name, version: reply.replica.version };
@@ -197,14 +193,15 @@ export async function modelInfer(inference: Inference, call: Call, message: Buff
   const { plane } = inference;
   // Model and version stand where other requests have them, and say how large the rest may be.
   const named = read(message, readNamed);
-  const { model, arm } = chosen(plane, call, named);
+  const choice = chosen(plane, call, named);
+  const { model, arm } = choice;
   const { maxBodyBytes } = model.inference;
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
   understood(model, route, arm);
   const request = read(message, readInfer);
   const asking: Asking = { route, request, tensors: tensorsOf(request, maxBodyBytes) };
-  const base = baseFor(plane, call, model, arm);
+  const base = baseFor(plane, call, choice);
   const done = await infer(inference, base, asking);
   const { answer, origin } = done;
   mirror(inference, base, asking, done, call);

@@ -1,9 +1,9 @@
-import { aboutOf, versionsOf } from '../answer-about';
-import { targetOf } from '../forward';
-import { noAnswer, parsedAnswer, refusalOf } from '../infer';
+import { aboutOf, versionsOf } from '../answer/about';
+import { targetOf } from '../call/forward';
+import { noAnswer, parsedAnswer, refusalOf } from '../call/infer';
 import { isServing, ownAnswer } from '../lists';
-import { lookUp } from '../lookup';
-import { understood } from '../offers';
+import { lookUp } from '../answer/lookup';
+import { understood } from '../call/offers';
 import { numberOf } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
 import type { Plane } from '../request';
@@ -53,8 +53,8 @@ export const repositoryIndex: Lookup = (plane, { exchange }, message) => {
 };
 
 export const modelReady: Lookup = (plane, call, message) => {
-  const { model, arm } = chosen(plane, call, read(message, readNamed));
-  return { message: writeFlag(isServing(model, arm)) };
+  const { model, arm, version } = chosen(plane, call, read(message, readNamed));
+  return { message: writeFlag(isServing(model, arm, version)) };
 };
 
 /** −1 is a size that is open. */
@@ -82,18 +82,19 @@ function metadataOf(about: unknown, model: string) {
 
 export const modelMetadata: Lookup = async (plane, call, message) => {
   const named = read(message, readNamed);
-  const { caller, model, arm } = chosen(plane, call, named);
+  const choice = chosen(plane, call, named);
+  const { caller, model, arm } = choice;
   const route = routeOf(named, 'metadata');
   const isOther = understood(model, route, arm) === 'none';
-  const base = baseFor(plane, call, model, arm);
+  const base = baseFor(plane, call, choice);
   const own = { name: model.id, versions: versionsOf(model, caller) };
   if (isOther) {
     const { metadata, origin } = await aboutOf(plane, route, base, caller);
     return { message: writeModel({ ...metadataOf(metadata, model.id), ...own }), origin };
   }
   const found = await lookUp(plane.upstream, base, route, targetOf(route, ''));
-  const { status } = found.answered;
-  if (status >= 300) throw refusalOf({ status, body: found.body }, model.id);
+  const { status, fields } = found.answered;
+  if (status >= 300) throw refusalOf({ status, fields, body: found.body }, model.id);
   const origin = { arm: found.arm.name, version: found.replica.version };
   const about = metadataOf(parsedAnswer(found), model.id);
   return { message: writeModel({ ...about, ...own }), origin };

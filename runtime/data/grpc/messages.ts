@@ -1,7 +1,7 @@
 import type { Parameters } from './parameters';
 import { readParameter, writeParameters } from './parameters';
 import { contentsOf } from './contents';
-import { datatypeOf } from './datatypes';
+import { datatypeOf } from '../protocols/datatypes';
 import type { Answer, Output } from './answer';
 import { BYTES, Reader, WireFault, Writer } from './wire';
 
@@ -96,9 +96,14 @@ const shapeTo = (shape: number[]) => (reader: Reader) => {
   }
 };
 
+/** Parts of one message that come apart are one message; undefined: there is none. */
+function joined(parts: readonly Buffer[]): Buffer | undefined {
+  return parts.length <= 1 ? parts[0] : Buffer.concat(parts);
+}
+
 function readInput(message: Buffer): Input {
   let [name, datatype] = ['', ''];
-  let contents: Buffer | undefined;
+  const contents: Buffer[] = [];
   const shape: number[] = [];
   const parameters: Parameters[number][] = [];
   readFields(message, {
@@ -106,13 +111,9 @@ function readInput(message: Buffer): Input {
     2: (reader) => (datatype = reader.text()),
     3: shapeTo(shape),
     4: parametersTo(parameters),
-    5: (reader) => {
-      const part = reader.delimited();
-      // Parts of one message that come apart are one message.
-      contents = contents === undefined ? part : Buffer.concat([contents, part]);
-    },
+    5: (reader) => add(contents, reader.delimited()),
   });
-  return { name, datatype, shape, parameters, contents };
+  return { name, datatype, shape, parameters, contents: joined(contents) };
 }
 
 function readWanted(message: Buffer): WantedOutput {

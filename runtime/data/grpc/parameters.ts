@@ -1,6 +1,6 @@
+import { TensorFault } from '../../shared/binary';
 import { Exact, isInteger, numberOf, writeJson } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
-import { TensorFault } from './datatypes';
 import { FIXED64, Reader, WireFault, Writer } from './wire';
 
 // `map<string, InferParameter>` ↔ parameters of V2's JSON.

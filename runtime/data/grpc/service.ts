@@ -12,7 +12,7 @@ import {
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
 import { ERROR_STATUS, STATUS_ABORTED } from '../../core/errors';
-import { CallerGone } from '../calling';
+import { CallerGone } from '../call/calling';
 import { tracingOf } from '../headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../request';
@@ -35,7 +35,7 @@ import { setOwn, statusOf } from './status';
 type Method = (call: Call, message: Buffer) => Told | Promise<Told>;
 
 function methodsOf({ plane }: Context): Readonly<Record<string, Method>> {
-  const inference = { plane, extensions: createExtensions(plane.upstream) };
+  const inference = { plane, extensions: createExtensions(plane.upstream, plane.clock) };
   return {
     ServerLive: (call, message) => serverLive(plane, call, message),
     ServerReady: (call, message) => serverReady(plane, call, message),

@@ -43,6 +43,12 @@ export function setOwn(metadata: Metadata, { requestId, traceparent }: Tracing, 
   return metadata;
 }
 
+/** Longer words are no message; a header that is too long ends the call without any. */
+const MAX_DETAILS = 2000;
+
+/** What was cut within a character, or came broken from a server, no header can say. */
+const wellFormed = (text: string): string => Buffer.from(text).toString();
+
 /** @param metadata what goes behind an error, with nothing in it yet */
 export function statusOf(
   refusal: Refusal,
@@ -53,5 +59,9 @@ export function statusOf(
   if (wantsRetryAfter(refusal.code)) {
     metadata.set('retry-after', String(refusal.more.retryAfterSeconds ?? 1));
   }
-  return { code: codeOf(refusal), details: refusal.message, metadata };
+  return {
+    code: codeOf(refusal),
+    details: wellFormed(refusal.message.slice(0, MAX_DETAILS)),
+    metadata,
+  };
 }

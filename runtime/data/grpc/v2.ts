@@ -1,18 +1,21 @@
+import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
-import type { Asked } from '../calling';
+import type { Asked } from '../call/calling';
 import { Refusal } from '../errors';
 import { JSON_TYPE } from '../headers';
+import { checkCount, checkRaw, datatypeOf } from '../protocols/datatypes';
 import { writeJson } from '../protocols/exact';
-import { HEADER_LENGTH } from './answer';
+import type { Plain } from '../protocols/json';
+import type { V2Request } from '../protocols/v2-request';
+import { rawV2 } from '../protocols/v2-request';
 import { rawOf } from './contents';
-import { checkCount, checkRaw, datatypeOf, TensorFault } from './datatypes';
 import { jsonOf } from './elements';
 import type { InferRequest, Input, WantedOutput } from './messages';
 import type { Parameters } from './parameters';
 import { WireFault } from './wire';
 
-// A call in the words of V2 over HTTP. Whatever else a server may speak gets a file of its own
-// beside this one.
+// A call in the words of V2, for servers that speak it over HTTP and for those that speak something
+// else.
 
 /** An input with its elements. */
 export interface Tensor extends Input {
@@ -73,7 +76,7 @@ export function tensorsOf({ inputs, raw }: InferRequest, limit: number): readonl
   });
 }
 
-const plain = (parameters: Parameters): object => Object.fromEntries(parameters);
+const plain = (parameters: Parameters): Plain => Object.fromEntries(parameters);
 
 const withParameters = (parameters: object): object =>
   Object.keys(parameters).length > 0 ? { parameters } : {};
@@ -134,5 +137,18 @@ export function askV2(
   if (!isBinary) return { method: 'POST', target, body: head, headers: JSON_TYPE };
   const body = Buffer.concat([head, ...tensors.map(({ raw }) => raw)]);
   const type = 'content-type: application/octet-stream\r\n';
-  return { method: 'POST', target, body, headers: `${type}${HEADER_LENGTH}: ${head.length}\r\n` };
+  return { method: 'POST', target, body, headers: `${type}${HEAD_LENGTH}: ${head.length}\r\n` };
+}
+
+/** The call for a server that speaks something else: what there is to say. @throws Refusal */
+export function requestOf(call: InferRequest, tensors: readonly Tensor[]): V2Request {
+  const outputs = call.outputs.map(({ name, parameters }) => ({
+    name,
+    parameters: plain(parameters),
+  }));
+  const head = { id: call.id || undefined, parameters: plain(call.parameters), outputs };
+  const inputs = tensors.map(({ name, datatype, shape, raw, parameters }) => {
+    return { name, datatype, shape, raw, parameters: plain(parameters) };
+  });
+  return rawV2(head, inputs);
 }

@@ -41,18 +41,19 @@ export function checkText(head: string): void {
   if (BARE_LINE_END.test(head)) throw new HttpFault(400, 'a line must end with CR LF');
 }
 
-const BLANKS = /^ +| +$/g;
 const isBlank = (code: number): boolean => code === 0x20;
 
 /**
- * Blanks around a value; most values have one before and none behind. A tab stays a part of the
- * value: not all readers take it away, and a length with a tab is none to some.
+ * Without the blanks around it. A tab stays a part of the value: not all readers take it away, and
+ * a length with a tab is none to some. No regular expression: ` +$` looks at every run of blanks
+ * inside once for each of its blanks, which is an eighth of a second for one head.
  */
 function trimmed(text: string): string {
-  const begin = text.charCodeAt(0) === 0x20 ? 1 : 0;
-  if (begin >= text.length) return '';
-  const plain = isBlank(text.charCodeAt(begin)) || isBlank(text.charCodeAt(text.length - 1));
-  return plain ? text.replace(BLANKS, '') : text.slice(begin);
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from += 1;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
 }
 
 /** Of these a second one is not joined to the first: the first counts (as in Node). */
@@ -198,5 +199,5 @@ export function keepsAlive(fields: Fields, minor: number): boolean {
   if (connection === undefined) return minor === 1;
   const words = connection.toLowerCase().split(',');
   if (words.some((one) => one.trim() === 'close')) return false;
-  return minor === 1 || words.some((one) => one.replace(BLANKS, '') === 'keep-alive');
+  return minor === 1 || words.some((one) => trimmed(one) === 'keep-alive');
 }

@@ -47,7 +47,7 @@ const CODES: Readonly<Record<number, string>> = {
 };
 
 function refusal({ status, message }: HttpFault): string {
-  const error = { code: CODES[status] ?? 'INVALID_REQUEST', message };
+  const error = { code: CODES[status] ?? 'INVALID_REQUEST', message, details: [] };
   const body = JSON.stringify({ status: 'error', error, timestamp: new Date().toISOString() });
   return (
     `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\n` +
@@ -150,6 +150,8 @@ export class ServerConnection implements Line {
     if (current.isRead || !current.hasRoom) return false;
     const bytes = this.next();
     this.keep(bytes.subarray(current.take(bytes)));
+    // From here on it is we who take time.
+    if (current.isRead) this.socket.setTimeout(0);
     return true;
   }
 

@@ -5,6 +5,7 @@ import { BodyTooLarge } from '../../shared/body';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import type { Fields } from './fields';
+import { Pieces } from './pieces';
 import type { RequestHead } from './request';
 import { CallerSignal } from './signal';
 import { SLICE_BYTES, slicesOf } from './slices';
@@ -14,11 +15,12 @@ import { ONE_WRITE_BYTES, Streaming, writeBoth } from './streaming';
 /** Bytes of a body that are kept while nobody has asked for it. */
 const MAX_UNREAD_BYTES = 65_536;
 
-const NOTHING = Buffer.alloc(0);
 // oxlint-disable-next-line no-control-regex
 const IS_ASCII = /^[\x00-\x7f]*$/;
 const HAS_DATE = /^date:/im;
 const HAS_LENGTH = /^content-length:/im;
+/** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
+const LENGTHS = /^content-length:[^\r]*\r\n/gim;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** What an exchange needs of its connection. */
@@ -65,8 +67,7 @@ export class ServerExchange implements Exchange {
   readonly signal = new CallerSignal();
 
   private readonly reader: BodyReader;
-  private pieces: Buffer[] = [];
-  private bytes = 0;
+  private readonly pieces = new Pieces();
   private waiting: Waiting | undefined;
   private isAnswering = false;
   /** Only the end of the connection says where the answer ends. */
@@ -102,7 +103,7 @@ export class ServerExchange implements Exchange {
 
   /** May the connection go on to read? */
   get hasRoom(): boolean {
-    return this.waiting !== undefined || this.isDeaf || this.bytes <= MAX_UNREAD_BYTES;
+    return this.waiting !== undefined || this.isDeaf || this.pieces.size <= MAX_UNREAD_BYTES;
   }
 
   /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
@@ -114,42 +115,34 @@ export class ServerExchange implements Exchange {
 
   private keep(piece: Buffer): void {
     if (this.isDeaf) return;
-    this.bytes += piece.length;
-    this.pieces.push(piece);
+    this.pieces.add(piece);
     const { waiting } = this;
-    if (waiting !== undefined && this.bytes > waiting.limit) this.refuse(waiting);
+    if (waiting !== undefined && this.pieces.size > waiting.limit) this.refuse(waiting);
   }
 
   private refuse({ limit, reject }: Waiting): void {
     this.isDeaf = true;
     this.waiting = undefined;
-    this.pieces = [];
+    this.pieces.clear();
     reject(new BodyTooLarge(limit));
-  }
-
-  private whole(): Buffer {
-    const { pieces } = this;
-    this.pieces = [];
-    const [only = NOTHING] = pieces;
-    return pieces.length <= 1 ? only : Buffer.concat(pieces, this.bytes);
   }
 
   private deliver(): void {
     const { waiting } = this;
     this.waiting = undefined;
-    waiting?.resolve(this.whole());
+    waiting?.resolve(this.pieces.take());
   }
 
   body(limit: number): Buffer | Promise<Buffer> {
     const { framing, expects } = this.head;
-    const announced = framing.kind === 'length' ? framing.bytes : this.bytes;
-    if (this.reader.isDone && announced <= limit && !this.signal.aborted) return this.whole();
+    const announced = framing.kind === 'length' ? framing.bytes : this.pieces.size;
+    if (this.reader.isDone && announced <= limit && !this.signal.aborted) return this.pieces.take();
     return new Promise((resolve, reject) => {
       const waiting = { limit, resolve, reject };
       if (this.signal.aborted) return reject(new Error('the caller is gone'));
       if (announced > limit) return this.refuse(waiting);
       this.waiting = waiting;
-      if (expects && this.bytes === 0) this.line.socket.write(CONTINUE, 'latin1');
+      if (expects && this.pieces.size === 0) this.line.socket.write(CONTINUE, 'latin1');
       this.line.read();
     });
   }
@@ -203,7 +196,8 @@ export class ServerExchange implements Exchange {
     const isSized = HAS_LENGTH.test(headers);
     const isChunked = !isSized && !isBodiless && this.head.minor === 1;
     this.mustEnd = !isSized && !isBodiless && !isChunked;
-    const head = this.headText(status, headers, isChunked ? 'transfer-encoding: chunked\r\n' : '');
+    const own = status === 204 ? headers.replace(LENGTHS, '') : headers;
+    const head = this.headText(status, own, isChunked ? 'transfer-encoding: chunked\r\n' : '');
     return { socket, head, isBodiless, isChunked, stallMs: this.line.stallMs };
   }
 

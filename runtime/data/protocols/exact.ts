@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { rewritten } from '../../shared/tokens';
+import { valueWith } from './values';
 
 // JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
 // looks. Digits of a fraction that no double holds are the only thing that may go.
@@ -30,8 +31,6 @@ const SUSPECT =
   /(?<![.\d])(?:\d{16}|\d{10,}\.)|\.0+(?!\d)|\.(?:0{6}|9{6})|\d[eE](?:\+?\d|-0|-\d{3})|0[eE]-|-0(?![.\d])/;
 
 const INTEGER = /^-?\d+$/;
-/** A string's begin, or a number. */
-const NUMBER = /"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 /** A string's begin, or what Python's json writes although it is no JSON. */
 const NOT_A_NUMBER = /"|NaN|-?Infinity/g;
 
@@ -42,8 +41,7 @@ function changes(token: string): boolean {
   return Number.isInteger(value) || !Number.isFinite(value);
 }
 
-const revive = (_key: string, value: unknown): unknown =>
-  typeof value === 'string' && value.startsWith(MARK) ? new Exact(value.slice(MARK.length)) : value;
+const numberFrom = (token: string): unknown => (changes(token) ? new Exact(token) : Number(token));
 
 /**
  * As JSON.parse, but a number that JavaScript would change is an `Exact`.
@@ -51,9 +49,7 @@ const revive = (_key: string, value: unknown): unknown =>
  */
 export function readJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  if (!SUSPECT.test(text)) return value;
-  const marked = rewritten(text, NUMBER, (token) => (changes(token) ? `"${MARK}${token}"` : token));
-  return JSON.parse(marked, revive);
+  return SUSPECT.test(text) ? valueWith(text, numberFrom) : value;
 }
 
 /** As `readJson`, for what a server answers: NaN and infinities, which JSON has no words for, are null. */
@@ -75,12 +71,10 @@ export function readLoose(text: string): unknown {
   try {
     return readJson(text);
   } catch (error) {
-    const valid = rewritten(text, NOT_A_NUMBER, (token) => `"${MARK}${token}"`);
+    const valid = rewritten(text, NOT_A_NUMBER, () => 'null');
     if (valid === text) throw error;
-    return JSON.parse(
-      rewritten(valid, NUMBER, (token) => (changes(token) ? `"${MARK}${token}"` : token)),
-      revive,
-    );
+    JSON.parse(valid);
+    return valueWith(text, numberFrom);
   }
 }
 

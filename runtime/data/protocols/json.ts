@@ -50,7 +50,10 @@ export function bounded<T>(make: () => T): T {
     return make();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new Refusal('INVALID_REQUEST', 'the body is nested too deeply to be put in other words');
+    throw new Refusal(
+      'INVALID_REQUEST',
+      'the body is nested too deeply, or under too long names, to be put in other words',
+    );
   }
 }
 

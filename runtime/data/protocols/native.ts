@@ -4,7 +4,7 @@ import type { Detail } from '../errors';
 import { Refusal } from '../errors';
 import { numberOf, writeJson } from './exact';
 import type { Plain } from './json';
-import { isPlain } from './json';
+import { bounded, isPlain } from './json';
 
 /** One thing to infer. */
 export interface NativeItem {
@@ -14,7 +14,8 @@ export interface NativeItem {
 
 export interface NativeCall extends NativeItem {
   readonly timeoutMs: number | undefined;
-  readonly priority: Priority;
+  /** Undefined: as the request says otherwise. */
+  readonly priority: Priority | undefined;
 }
 
 export interface NativeBatch {
@@ -47,9 +48,13 @@ function itemFaults(item: Plain, prefix: string): readonly Detail[] {
   ];
 }
 
+/** Who sends more of them sends something else, and reads no list of a million. */
+const MAX_STRAYS = 100;
+
 function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[] {
   return Object.keys(body)
     .filter((key) => !known.includes(key))
+    .slice(0, MAX_STRAYS)
     .map((path) => detail(path, body[path], `left out: the fields are ${known.join(', ')}`));
 }
 
@@ -74,25 +79,32 @@ function millis(timeout: unknown): number | undefined {
 }
 
 /** @throws Refusal with all faults */
-export function parseCall(body: Plain): NativeCall {
-  const { priority = 'normal' } = body;
+export const parseCall = (body: Plain): NativeCall => bounded(() => callOf(body));
+
+function callOf(body: Plain): NativeCall {
+  const { priority } = body;
   const known = PRIORITIES.find((one) => one === priority);
   refuse([
     ...unknownFaults(body, ['input_data', 'parameters', 'timeout', 'priority']),
     ...itemFaults(body, ''),
     ...timeoutFaults(body),
-    ...(known ? [] : [detail('priority', priority, `one of ${PRIORITIES.join(', ')}`)]),
+    ...(known !== undefined || priority === undefined
+      ? []
+      : [detail('priority', priority, `one of ${PRIORITIES.join(', ')}`)]),
   ]);
   return {
     input_data: body['input_data'] as Plain,
     parameters: body['parameters'] as Plain | undefined,
     timeoutMs: millis(body['timeout']),
-    priority: known ?? 'normal',
+    priority: known,
   };
 }
 
 /** Items are looked at one by one later: a bad one must not fail the others. @throws Refusal */
-export function parseBatch(body: Plain, maxItems: number): NativeBatch {
+export const parseBatch = (body: Plain, maxItems: number): NativeBatch =>
+  bounded(() => batchOf(body, maxItems));
+
+function batchOf(body: Plain, maxItems: number): NativeBatch {
   const { requests } = body;
   const list = Array.isArray(requests) && requests.length > 0 ? (requests as unknown[]) : undefined;
   refuse([
@@ -113,13 +125,19 @@ export function parseBatch(body: Plain, maxItems: number): NativeBatch {
 /** An item of a batch, or what is wrong with it. */
 export function parseItem(value: unknown): NativeItem | Refusal {
   const item = isPlain(value) ? value : {};
+  const known = ['input_data', 'parameters'];
   try {
-    refuse([...itemFaults(item, ''), ...unknownFaults(item, ['input_data', 'parameters'])]);
+    bounded(() => refuse([...itemFaults(item, ''), ...unknownFaults(item, known)]));
     return item as unknown as NativeItem;
   } catch (error) {
-    return error as Refusal;
+    if (error instanceof Refusal) return error;
+    throw error;
   }
 }
+
+/** Not by `Math.max(...)`: a vocabulary has more words than a call may have arguments. */
+export const largest = (numbers: readonly number[]): number | null =>
+  numbers.length === 0 ? null : numbers.reduce((one, other) => Math.max(one, other), -Infinity);
 
 /** `confidence` itself, else the largest of `probabilities`. */
 export function confidenceOf(output: unknown): number | null {
@@ -130,7 +148,7 @@ export function confidenceOf(output: unknown): number | null {
   const values = isPlain(probabilities) ? Object.values(probabilities) : probabilities;
   const all = Array.isArray(values) ? values.map(numberOf) : [];
   const numbers = all.filter((one) => one !== undefined);
-  return numbers.length === 0 ? null : Math.max(...numbers);
+  return largest(numbers);
 }
 
 /** `{result, confidence}` of a server that speaks native. */

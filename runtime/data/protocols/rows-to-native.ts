@@ -32,6 +32,13 @@ function rowsOfColumns(inputs: unknown): readonly Plain[] {
   );
 }
 
+/** Rows of a call; of columns that are none, one, which is refused later. */
+export function rowsIn(call: V1Request): number {
+  if (call.kind === 'rows') return call.rows.length;
+  const [first] = isPlain(call.inputs) ? Object.values(call.inputs) : [];
+  return Array.isArray(first) ? first.length : 1;
+}
+
 export function v1ToItems(call: V1Request): readonly NativeItem[] {
   const { signature } = call;
   const more = signature !== DEFAULT_SIGNATURE && { parameters: { signature_name: signature } };

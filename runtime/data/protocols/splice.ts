@@ -1,6 +1,7 @@
 import { readJson } from './exact';
 import type { Plain } from './json';
 import type { NativeOutput } from './native';
+import { largest } from './native';
 import type { Numbers, Scanner } from './scan';
 import { GivenUp, scanned } from './scan';
 import type { ModelMetadata } from './v2';
@@ -104,8 +105,7 @@ function confidenceOf(outputs: ReadonlyMap<string, string>): number | null {
   if (list === undefined) return null;
   const value: unknown = JSON.parse(list);
   if (!Array.isArray(value)) return null;
-  const numbers = value.filter((one): one is number => typeof one === 'number');
-  return numbers.length === 0 ? null : Math.max(...numbers);
+  return largest(value.filter((one): one is number => typeof one === 'number'));
 }
 
 const NUMBER = /^-?\d/;

@@ -7,7 +7,7 @@ import type { NativeItem } from './native';
 import { readItem, readResult } from './native';
 import { nativeToOpenaiAnswer } from './openai-to-native';
 import type { OpenaiRequest, Written } from './openai-to-native';
-import { itemsToV1, v1ToItems, v2ToItems } from './rows-to-native';
+import { itemsToV1, rowsIn, v1ToItems, v2ToItems } from './rows-to-native';
 import { outputValue } from './splice';
 import { nativeTarget } from './target';
 import type { V1Request } from './v1-request';
@@ -74,13 +74,17 @@ function resultsOf(answer: unknown, count: number): readonly unknown[] | undefin
   return read.length === count ? read.map(({ output }) => output) : undefined;
 }
 
+/** Before they are made: a tensor of bytes has a row in each of its millions. @throws Refusal */
+function checkRows(count: number, { maxBatchSize }: Called): void {
+  if (count <= maxBatchSize) return;
+  throw new Refusal(
+    'PAYLOAD_TOO_LARGE',
+    `got ${count} rows, at most ${maxBatchSize} are allowed (inference.maxBatchSize); send several calls`,
+  );
+}
+
 /** One item is an inference, several are a batch. */
-function toNative(
-  arm: ArmRoute,
-  { id, maxBatchSize }: Called,
-  items: readonly NativeItem[],
-  tell: Tell,
-): Said {
+function toNative(arm: ArmRoute, { id }: Called, items: readonly NativeItem[], tell: Tell): Said {
   const [only] = items;
   if (items.length === 1) {
     const read: Said['read'] = (text, version) => {
@@ -88,12 +92,6 @@ function toNative(
       return result && bodyOf(tell([outputValue(result.output)], version));
     };
     return { target: nativeTarget(arm, id, 'inference') ?? '', body: writeJson(only), read };
-  }
-  if (items.length > maxBatchSize) {
-    throw new Refusal(
-      'PAYLOAD_TOO_LARGE',
-      `got ${items.length} rows, at most ${maxBatchSize} are allowed (inference.maxBatchSize); send several calls`,
-    );
   }
   const read: Said['read'] = (text, version) => {
     const results = resultsOf(answerOf(text), items.length);
@@ -112,6 +110,7 @@ export function v1Spoken(called: Called, call: V1Request): Spoken {
   const name = encodeURIComponent(called.id);
   const say: Spoken['say'] = (arm, metadata) => {
     if (arm.protocol === 'native') {
+      checkRows(rowsIn(call), called);
       return toNative(arm, called, v1ToItems(call), (results) => itemsToV1(results, call));
     }
     if (arm.protocol !== 'v2') return noWords(arm);
@@ -128,9 +127,12 @@ export function v1Spoken(called: Called, call: V1Request): Spoken {
 
 export function v2Spoken(called: Called, call: V2Request): Spoken {
   const { id } = called;
+  const [first] = call.tensors;
+  const items = Math.max(1, first?.shape[0] ?? 1);
   const say: Spoken['say'] = (arm) => {
     const { protocol } = arm;
     if (protocol === 'native') {
+      checkRows(items, called);
       return toNative(arm, called, v2ToItems(call), (results, version) =>
         v2Answer(call, results, id, version),
       );
@@ -143,8 +145,7 @@ export function v2Spoken(called: Called, call: V2Request): Spoken {
     };
     return { target: `/v1/models/${encodeURIComponent(id)}:predict`, body, read };
   };
-  const [first] = call.tensors;
-  return { items: Math.max(1, first?.shape[0] ?? 1), type: 'application/json', say };
+  return { items, type: 'application/json', say };
 }
 
 export function openaiSpoken(called: Called, request: OpenaiRequest, written: Written): Spoken {

@@ -20,6 +20,17 @@ export interface Shaped {
 export const sizeOf = (shape: readonly number[]): number =>
   shape.reduce((size, one) => size * one, 1);
 
+/** No library has more dimensions (numpy: 64); each is a call, and a look at those behind it. */
+export const MAX_RANK = 64;
+/** Lists without elements: nothing else in a message says how many of them there may be. */
+export const MAX_EMPTY = 10_000;
+
+/** Is what `nest` makes of it bounded by its elements? `[1000000000, 0]` has none. */
+export function isModest(shape: readonly number[]): boolean {
+  const zero = shape.indexOf(0);
+  return shape.length <= MAX_RANK && (zero < 0 || sizeOf(shape.slice(0, zero)) <= MAX_EMPTY);
+}
+
 function lengthsOf(value: unknown): readonly number[] {
   if (!Array.isArray(value)) return [];
   return value.length === 0 ? [0] : [value.length, ...lengthsOf(value[0])];
@@ -67,12 +78,33 @@ export function nest(
   return Array.from({ length }, (_, at) => nest(data, shape, depth + 1, from + at * size));
 }
 
-/** Nested objects become dotted names: `{a: {b: 1}}` → `a.b`. */
-export function leaves(value: Plain, prefix = ''): readonly (readonly [string, unknown])[] {
-  return Object.entries(value).flatMap(([key, inner]) =>
-    isPlain(inner) ? leaves(inner, `${prefix}${key}.`) : [[`${prefix}${key}`, inner] as const],
-  );
+type Leaf = readonly [name: string, value: unknown];
+
+/**
+ * A long name around many values stands before the name of each of them, so that a small message
+ * may have gigabytes of names; characters that stand there in all.
+ */
+const MAX_PREFIXES = 4 * 1024 * 1024;
+
+class Leaves {
+  readonly all: Leaf[] = [];
+  private prefixes = 0;
+
+  /** @throws RangeError when the names grow beyond all measure, as what is nested too deeply does */
+  collect(value: Plain, prefix: string): this {
+    for (const [key, inner] of Object.entries(value)) {
+      const name = `${prefix}${key}`;
+      this.prefixes += prefix.length;
+      if (this.prefixes > MAX_PREFIXES) throw new RangeError('the names are too long');
+      if (isPlain(inner)) this.collect(inner, `${name}.`);
+      else this.all.push([name, inner]);
+    }
+    return this;
+  }
 }
+
+/** Nested objects become dotted names: `{a: {b: 1}}` → `a.b`. @throws RangeError */
+export const leaves = (value: Plain): readonly Leaf[] => new Leaves().collect(value, '').all;
 
 /** The tensors of a V2 answer, each with as many elements as its shape says; else undefined. */
 export function tensorsOf(answer: unknown): readonly Tensor[] | undefined {
@@ -88,6 +120,6 @@ function tensorOf(value: unknown): Tensor | undefined {
   if (typeof name !== 'string' || !Array.isArray(shape) || !Array.isArray(given)) return undefined;
   const data = given.some(Array.isArray) ? given.flat(Infinity) : given;
   const sizes = shape as readonly number[];
-  if (data.length !== sizeOf(sizes)) return undefined;
+  if (data.length !== sizeOf(sizes) || !isModest(sizes)) return undefined;
   return { name, datatype: String(datatype), shape: sizes, data };
 }

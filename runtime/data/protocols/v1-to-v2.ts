@@ -54,18 +54,28 @@ function onlyName(path: string, known: Known): string {
   throw bad(`${path}: must be by the names of the model’s inputs: ${which}`);
 }
 
+function checkRow(
+  index: number,
+  names: readonly string[],
+  columns: ReadonlyMap<string, unknown>,
+): void {
+  if (names.length === columns.size && names.every((name) => columns.has(name))) return;
+  const [has, wanted] = [names, [...columns.keys()]].map((all) => all.join(', ').slice(0, 500));
+  throw bad(
+    `instances[${index}]: has ${has}, instances[0] has ${wanted}; all rows must have the same inputs`,
+  );
+}
+
 /** Rows of objects by input, each with the same inputs. */
 function columnsOf(rows: readonly Plain[]): readonly (readonly [string, readonly unknown[]])[] {
-  const flat = rows.map((row) => new Map(leaves(row)));
-  const names = [...(flat[0]?.keys() ?? [])];
-  for (const [index, row] of flat.entries()) {
-    if (row.size === names.length && names.every((name) => row.has(name))) continue;
-    const has = [...row.keys()].join(', ');
-    throw bad(
-      `instances[${index}]: has ${has}, instances[0] has ${names.join(', ')}; all rows must have the same inputs`,
-    );
+  const columns = new Map(leaves(rows[0] ?? {}).map(([name]) => [name, [] as unknown[]]));
+  for (const [index, one] of rows.entries()) {
+    // One row at a time: the names of all of them together may be much more than the message.
+    const row = new Map(leaves(one));
+    checkRow(index, [...row.keys()], columns);
+    for (const [name, value] of row) columns.get(name)?.push(value);
   }
-  return names.map((name) => [name, flat.map((row) => row.get(name))]);
+  return [...columns];
 }
 
 function ofRows(rows: readonly unknown[], known: Known): readonly Tensor[] {

@@ -1,11 +1,11 @@
-import { BinaryFault, BinaryTail, headLength } from '../../shared/binary';
+import { BinaryTail, headLength, naming, TensorFault } from '../../shared/binary';
 import { Refusal } from '../errors';
 import { readElements } from './elements';
 import { numberOf, writeJson } from './exact';
 import type { Plain } from './json';
 import { isPlain, parseObject } from './json';
 import type { Tensor } from './tensor';
-import { nest, sizeOf } from './tensor';
+import { isModest, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
 
 // A V2 call that is said in other words: read, as far as those have words for it.
 
@@ -42,10 +42,18 @@ function checkParameters(path: string, given: unknown, known: readonly string[])
   return parameters;
 }
 
+/** @throws Refusal when there would be more of lists than of elements */
+function modest(path: string, shape: readonly number[]): readonly number[] {
+  if (isModest(shape)) return shape;
+  throw bad(
+    `${path}.shape: has ${shape.length} dimensions [${shape.slice(0, 8)}…]; at most ${MAX_RANK} are allowed, and ${MAX_EMPTY} empty lists`,
+  );
+}
+
 function shapeOf(path: string, given: unknown): readonly number[] {
   const isSize = (one: unknown): boolean =>
     typeof one === 'number' && Number.isSafeInteger(one) && one >= 0;
-  if (Array.isArray(given) && given.every(isSize)) return given as readonly number[];
+  if (Array.isArray(given) && given.every(isSize)) return modest(path, given as number[]);
   throw bad(`${path}.shape: got ${shown(given)}, must be a list of sizes`);
 }
 
@@ -55,7 +63,8 @@ function elementsOf(path: string, given: Plain, tail: BinaryTail): readonly unkn
     'binary_data_size',
   ]);
   if (size !== undefined) {
-    return readElements(tail.take(size, String(name)), String(datatype), String(name));
+    const bytes = tail.take(numberOf(size) ?? size);
+    return naming(`input '${String(name)}'`, () => readElements(bytes, String(datatype)));
   }
   if (!Array.isArray(data)) throw bad(`${path}.data: got ${shown(data)}, must be a list`);
   return data.some(Array.isArray) ? data.flat(Infinity) : data;
@@ -89,30 +98,43 @@ function wantedOf(given: unknown): readonly string[] | undefined {
   return names.length === 0 ? undefined : names;
 }
 
+function checkNames(tensors: readonly Tensor[]): readonly Tensor[] {
+  const names = new Set<string>();
+  for (const { name } of tensors) {
+    if (names.has(name)) throw bad(`inputs: ${name} is given twice`);
+    names.add(name);
+  }
+  return tensors;
+}
+
 function tensorsIn(given: unknown, tail: BinaryTail): readonly Tensor[] {
   if (!Array.isArray(given) || given.length === 0) {
     throw bad(`inputs: got ${shown(given)}, must be a list of {name, shape, datatype, data}`);
   }
   const tensors = (given as readonly unknown[]).map((one, index) => inputOf(one, index, tail));
   tail.checkEnd();
-  const names = tensors.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw bad(`inputs: ${twice} is given twice`);
-  return tensors;
+  return checkNames(tensors);
 }
 
-function parsed(body: Buffer, length: string | undefined): V2Request {
-  const split = headLength(length, body);
-  const value = parseObject(body.subarray(0, split));
-  const { id, inputs, outputs, parameters = {} } = value;
+function requestOf(head: Plain, tensors: readonly Tensor[]): V2Request {
+  const { id, outputs, parameters = {} } = head;
   if (!isPlain(parameters)) throw bad(`parameters: got ${shown(parameters)}, must be an object`);
   const own = Object.entries(parameters).filter(([name]) => !OF_ANSWER.has(name));
   return {
     id: typeof id === 'string' ? id : undefined,
-    tensors: tensorsIn(inputs, new BinaryTail(body.subarray(split))),
+    tensors,
     wanted: wantedOf(outputs),
     parameters: Object.fromEntries(own),
   };
+}
+
+/** A fault of a tensor is the caller's. */
+function refusing<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw error instanceof TensorFault ? bad(error.message) : error;
+  }
 }
 
 /**
@@ -120,11 +142,32 @@ function parsed(body: Buffer, length: string | undefined): V2Request {
  * @throws Refusal that names the field
  */
 export function parseV2(body: Buffer, length: string | undefined): V2Request {
-  try {
-    return parsed(body, length);
-  } catch (error) {
-    throw error instanceof BinaryFault ? bad(error.message) : error;
-  }
+  return refusing(() => {
+    const split = headLength(length, body);
+    const head = parseObject(body.subarray(0, split));
+    return requestOf(head, tensorsIn(head['inputs'], new BinaryTail(body.subarray(split))));
+  });
+}
+
+/** An input whose elements are there as bytes, as many as its shape says. */
+export interface RawInput extends Omit<Tensor, 'data'> {
+  readonly raw: Buffer;
+  readonly parameters: Plain;
+}
+
+/**
+ * The same of a call that came in other bytes than HTTP's.
+ * @param head `id`, `parameters` and `outputs`
+ * @throws Refusal that names the field
+ */
+export function rawV2(head: Plain, inputs: readonly RawInput[]): V2Request {
+  const tensorOf = ({ raw, parameters, ...rest }: RawInput, index: number): Tensor => {
+    checkParameters(`inputs[${index}]`, parameters, []);
+    modest(`inputs[${index}]`, rest.shape);
+    const data = naming(`input '${rest.name}'`, () => readElements(raw, rest.datatype));
+    return { ...rest, data };
+  };
+  return refusing(() => requestOf(head, checkNames(inputs.map(tensorOf))));
 }
 
 /** An input as rows: its values by the first dimension. */

@@ -28,6 +28,7 @@ export function bringingFiles(cluster: Cluster): Cluster {
     apply: (spec, options) => cluster.apply(withFile(spec), options),
     remove: (id, options) => cluster.remove(id, options),
     remember: (id, state) => cluster.remember(id, state),
+    scale: (...given) => cluster.scale(...given),
     history: (id) => cluster.history(id),
     watch: (listener) => cluster.watch(listener),
     close: () => cluster.close(),

@@ -305,7 +305,7 @@ test.each<[string, object, string]>([
       inputs: [{ ...INT8, datatype: 'BYTES' }],
       raw_input_contents: [Buffer.from('09000000aa', 'hex')],
     },
-    'input x: its raw contents end within element 0',
+    'input x: its binary data ends within element 0',
   ],
 ])('raw contents %s are refused', async (_, request, message) => {
   const { client } = await start(server([]));
@@ -328,9 +328,14 @@ test.each<[string, string, object, string]>([
     'promises bytes that do not come',
     output({ data: undefined, parameters: { binary_data_size: 9 } }),
     {},
-    'binary_data_size is 9, which is not there',
+    'output y: binary_data_size is 9, but 0 bytes are left in the body',
   ],
-  ['has a wrong length', '{"outputs":[]}', { [LENGTH]: '99' }, 'is no length within the body'],
+  [
+    'has a wrong length',
+    '{"outputs":[]}',
+    { [LENGTH]: '99' },
+    'Inference-Header-Content-Length is',
+  ],
 ])('an answer that %s is INTERNAL', async (_, body, headers, message) => {
   const { client } = await start(answered(body, headers));
   const input = { name: 'x', datatype: 'INT8', shape: [1], contents: { int_contents: [1] } };

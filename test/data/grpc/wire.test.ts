@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { loadSync } from '@grpc/proto-loader';
 import fc from 'fast-check';
 import { contentsOf, rawOf } from '../../../runtime/data/grpc/contents';
-import { datatypeOf, TensorFault } from '../../../runtime/data/grpc/datatypes';
+import { datatypeOf } from '../../../runtime/data/protocols/datatypes';
+import { TensorFault } from '../../../runtime/shared/binary';
 import { readInfer } from '../../../runtime/data/grpc/messages';
 import { Reader, WireFault, Writer } from '../../../runtime/data/grpc/wire';
 

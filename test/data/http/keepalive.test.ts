@@ -7,7 +7,7 @@ import type { CallerLimits } from '../../../runtime/data/http/serverconnection';
 import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/serverconnection';
 import type { HttpServer } from '../../../runtime/data/http/server';
 import { openHttpServer } from '../../../runtime/data/http/server';
-import { readAll } from '../../../runtime/data/upstream';
+import { readAll } from '../../../runtime/data/call/upstream';
 import { until } from '../../support/plane';
 import { settled } from './support';
 

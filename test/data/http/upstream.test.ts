@@ -2,7 +2,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import type { HttpClient } from '../../../runtime/data/http/client';
 import { createHttpClient, exchanged } from '../../../runtime/data/http/client';
-import { readAll } from '../../../runtime/data/upstream';
+import { readAll } from '../../../runtime/data/call/upstream';
 
 // A model server may be broken or hostile: its answer is one that can be read in one way, or none.
 

@@ -178,6 +178,8 @@ test('a server that is deaf to SIGTERM and says 200 while it loads, by the templ
 test('the service itself is replaced and drained', async () => {
   await deployed(slow('served'));
   load = steadyLoad(place, native('served'), RATE);
+  // The log of the first ones goes with them.
+  expect(await refusals(place)).toEqual([]);
   const old = (
     await place.kubectl('get', 'pods', '-l', 'app=ai-model-service', '-o', 'name')
   ).trim();

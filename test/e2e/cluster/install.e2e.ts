@@ -32,9 +32,9 @@ test('on an empty cluster two applies and a wait are enough for an answer from a
     '0000-namespace.k8s.yaml',
     'ai-model-service.k8s.yaml',
   ]);
-  const { key, secret } = newKey();
+  const { key, secret } = newKey(NAMESPACE);
   await kubectl(['apply', '--server-side', '-f', join(folder, '0000-namespace.k8s.yaml')]);
-  await apply([secret], '--namespace', NAMESPACE);
+  await apply([secret]);
   await kubectl(['apply', '--server-side', '-f', folder]);
   await kubectl(['apply', '--server-side', '-f', join(ROOT, 'dist')]);
   await inside('wait', '--for=condition=Available', 'deployment', '--all', '--timeout=200s');

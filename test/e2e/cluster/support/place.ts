@@ -6,9 +6,10 @@ import { ModelService, namespaceChart } from '../../../../lib/constructs';
 import { objectsOf } from '../../../../lib/objects';
 import type { Environment, EnvironmentInput, ModelInput } from '../../../../lib/spec';
 import { parseEnvironment, parseModel } from '../../../../lib/spec';
+import type { Manifest } from '../../../support/manifests';
 import type { Answer } from '../../service';
 import { call, until } from '../../service';
-import { apply, kubectl } from './kubectl';
+import { apply, kubectl, listOf } from './kubectl';
 
 // A namespace with restricted pod security and the service in it, as `ModelService` renders it.
 
@@ -58,23 +59,28 @@ export interface Status {
 export interface PlaceOptions {
   readonly props?: Omit<ModelServiceProps, 'environment'>;
   readonly environment?: EnvironmentInput;
+  /** Objects that have to be there before the service. */
+  readonly extra?: readonly object[];
 }
 
-export function newKey(): { readonly key: string; readonly secret: object } {
+export const namespaceOf = (name: string): string => `e2e-${name}-${RUN}`;
+
+/** A key for everything, and the Secret with its digest. */
+export function newKey(namespace: string): { readonly key: string; readonly secret: object } {
   const key = `e2e-${randomBytes(16).toString('hex')}`;
   const sha256 = createHash('sha256').update(key).digest('hex');
   const keys = [{ name: 'tester', sha256, scopes: ['admin'] }];
   const stringData = { AI_MODEL_SERVICE__AUTH__KEYS: JSON.stringify(keys) };
   return {
     key,
-    secret: { apiVersion: 'v1', kind: 'Secret', metadata: { name: KEYS }, stringData },
+    secret: { apiVersion: 'v1', kind: 'Secret', metadata: { name: KEYS, namespace }, stringData },
   };
 }
 
 /** Few cores are shared by all suites; what a pod asks for is about scheduling only. */
 const SMALL = { cpu: '20m', memory: '256Mi', minReplicas: 2, maxReplicas: 2 };
 
-function rendered(environment: EnvironmentInput, props: PlaceOptions['props']): object[] {
+function rendered(environment: EnvironmentInput, props: PlaceOptions['props']): Manifest[] {
   const app = Testing.app();
   const chart = new Chart(app, 'service', { disableResourceNameHashes: true });
   const envFrom = [Secret.fromSecretName(chart, 'keys', KEYS)];
@@ -82,12 +88,12 @@ function rendered(environment: EnvironmentInput, props: PlaceOptions['props']): 
   new ModelService(chart, 'service', { ...SMALL, envFrom, ...props, environment });
   const namespace = namespaceChart(app, parseEnvironment(environment));
   const charts = namespace === undefined ? [chart] : [namespace, chart];
-  return charts.flatMap((one) => Testing.synth(one) as object[]);
+  return charts.flatMap((one) => Testing.synth(one) as Manifest[]);
 }
 
 /** Installs the service in a new namespace and waits until it answers. */
 export async function install(name: string, options: PlaceOptions = {}): Promise<Place> {
-  const namespace = `e2e-${name}-${RUN}`;
+  const namespace = namespaceOf(name);
   const input: EnvironmentInput = {
     namespace,
     createNamespace: true,
@@ -95,18 +101,32 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
     defaultResources: { cpu: '10m', memory: '128Mi' },
     ...options.environment,
   };
-  const { key, secret } = newKey();
+  const { key, secret } = newKey(namespace);
   const objects = rendered(input, options.props);
   await apply(objects.slice(0, 1));
-  await apply([secret, ...objects.slice(1)], '--namespace', namespace);
+  await apply([secret, ...(options.extra ?? []), ...objects.slice(1)]);
   const inside = (...args: readonly string[]): Promise<string> =>
     kubectl([...args, '--namespace', namespace]);
   await inside('rollout', 'status', 'deployment/ai-model-service', '--timeout=180s');
   const ip = await inside('get', 'service', 'ai-model-service', '-o', 'jsonpath={.spec.clusterIP}');
-  return placeOf(namespace, parseEnvironment(input), `http://${ip}:8080`, key);
+  const place = placeOf(namespace, parseEnvironment(input), `http://${ip}:8080`, key);
+  const beyond = objects.slice(1).filter(({ metadata }) => metadata.namespace !== namespace);
+  return { ...place, end: () => end(namespace, beyond) };
 }
 
-function placeOf(namespace: string, environment: Environment, url: string, key: string): Place {
+/** Whatever was made outside the namespace does not go with it. */
+async function end(namespace: string, beyond: readonly object[]): Promise<void> {
+  const remove = ['delete', '--ignore-not-found', '-f', '-'];
+  if (beyond.length > 0) await kubectl(remove, listOf(beyond));
+  await kubectl(['delete', 'namespace', namespace, '--wait=false']);
+}
+
+function placeOf(
+  namespace: string,
+  environment: Environment,
+  url: string,
+  key: string,
+): Omit<Place, 'end'> {
   const headers = { 'x-api-key': key };
   const ask = (method: string, path: string, body?: unknown): Promise<Answer> =>
     call(url + path, method, body, undefined, headers);
@@ -126,6 +146,5 @@ function placeOf(namespace: string, environment: Environment, url: string, key: 
       return until(`status of ${id}`, look, (seen) => seen.arms !== undefined && holds(seen), ms);
     },
     logs: () => inside('logs', '-l', 'app=ai-model-service', '--tail=-1', '--prefix'),
-    end: async () => void (await kubectl(['delete', 'namespace', namespace, '--wait=false'])),
   };
 }

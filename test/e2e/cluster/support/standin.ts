@@ -10,15 +10,19 @@ const SCRIPT = `
 const { DELAY_MS = 0, ANSWER = 'one', CRASH, EAT, BURN_MS = 0, SICK, PORT = 8080 } = process.env;
 if (CRASH) { console.error(CRASH); process.exit(3); }
 if (EAT) { const kept = []; setInterval(() => kept.push(Buffer.alloc(8 << 20, 1)), 10); }
+let now = 0, most = 0;
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const burn = (ms) => { for (const end = Date.now() + ms; Date.now() < end;); };
 const server = require('http').createServer(async (request, response) => {
   request.resume();
   response.setHeader('content-type', 'application/json');
   if (request.method === 'GET') return response.writeHead(SICK ? 500 : 200).end(SICK || '{}');
+  now += 1;
+  most = Math.max(most, now);
   burn(Number(BURN_MS));
   await wait(Number(DELAY_MS));
-  response.end(JSON.stringify({ result: { answer: ANSWER } }));
+  now -= 1;
+  response.end(JSON.stringify({ result: { answer: ANSWER, most } }));
 });
 server.listen(Number(PORT));
 process.on('SIGTERM', () => server.close(() => process.exit(0)));

@@ -1,0 +1,93 @@
+import type { Heard, Peer, RouterLoad } from '../core/routers';
+import { parseLoad } from './loadschema';
+
+/** Between two questions to a peer, milliseconds. */
+export const ASK_MS = 1_000;
+/** Within a cluster an answer takes a few; one that comes later says how it was, not how it is. */
+export const ANSWER_MS = 500;
+
+export interface PeersOptions {
+  /** Who there is now; undefined: not known. */
+  readonly peers: () => readonly Peer[] | undefined;
+  readonly fetch: typeof globalThis.fetch;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Calls once after `ms`; the answer cancels. */
+  readonly after: (call: () => void, ms: number) => () => void;
+}
+
+export interface Peers {
+  /** Every peer with what it said last; undefined: it is not known who there is. */
+  readonly heard: () => readonly Heard[] | undefined;
+  /** Asks all of them now; resolves when each has answered or had its time. */
+  readonly ask: () => Promise<void>;
+  readonly stop: () => void;
+}
+
+interface Said {
+  readonly heardAt: number;
+  readonly load: RouterLoad;
+}
+
+/** `http://10.0.0.7:9090/internal/load`, `http://[fd00::7]:9090/internal/load`. */
+function urlOf({ host, port }: Peer): string {
+  const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  return `http://${name}:${port}/internal/load`;
+}
+
+/** A peer that does not answer, or another one at its address, has said nothing. */
+async function askOne(options: PeersOptions, peer: Peer): Promise<Said | undefined> {
+  const { fetch, now, after } = options;
+  const ending = new AbortController();
+  const cancel = after(() => ending.abort(), ANSWER_MS);
+  try {
+    const answer = await fetch(urlOf(peer), { signal: ending.signal, redirect: 'error' });
+    const load = answer.ok ? parseLoad(await answer.json()) : undefined;
+    return load?.router === peer.id ? { heardAt: now(), load } : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    cancel();
+    ending.abort();
+  }
+}
+
+/** Asks the other routers what they have to do, every second, each on its own. */
+export function createPeers(options: PeersOptions): Peers {
+  const said = new Map<string, Said>();
+  const asking = new Map<string, Promise<void>>();
+  let cancel = (): void => undefined;
+  let stopped = false;
+
+  const hear = async (peer: Peer): Promise<void> => {
+    const answer = await askOne(options, peer);
+    asking.delete(peer.id);
+    if (answer !== undefined) said.set(peer.id, answer);
+  };
+  /** One question at a time: whoever is slow is not asked more often. */
+  const askPeer = (peer: Peer): Promise<void> => {
+    const under = asking.get(peer.id) ?? hear(peer);
+    asking.set(peer.id, under);
+    return under;
+  };
+  const ask = async (): Promise<void> => {
+    const peers = options.peers() ?? [];
+    const ids = new Set(peers.map(({ id }) => id));
+    for (const id of said.keys()) if (!ids.has(id)) said.delete(id);
+    await Promise.all(peers.map(askPeer));
+  };
+  const again = (): void => {
+    if (stopped) return;
+    void ask();
+    cancel = options.after(again, ASK_MS);
+  };
+  again();
+  return {
+    heard: () => options.peers()?.map((peer) => ({ peer, ...said.get(peer.id) })),
+    ask,
+    stop: () => {
+      stopped = true;
+      cancel();
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import type { CallBase, Reply } from '../call/calling';
+import type { Crossed, Way } from '../call/crossing';
+import { cross } from '../call/crossing';
+import type { Passed, Passing } from '../call/forward';
+import { typeLine } from '../headers';
+import type { LiveAnswer } from '../shadow/mirror';
+import { collecting, isMirrored, mirrored } from '../shadow/mirror';
+import { isSpoken } from '../call/offers';
+import type { Plane, Request } from '../request';
+import { send } from '../request';
+import type { Phrased } from '../call/ways';
+import { phrased, waysOf } from '../call/ways';
+
+/** A call that no arm understands as it is: what is wrong with it is said before anybody waits. */
+export async function answerTranslated(
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+): Promise<void> {
+  const call = phrased(plane, request, route, base, target, body);
+  const spoken = await call.spoken();
+  // Rows of tensors are one run of the model, as where they pass; items are not.
+  const items = isSpoken(base.model, 'native', base.arm) ? spoken.items : 1;
+  goAround(plane, request, { ...call, base: { ...base, items } });
+}
+
+/** A call that some arms understand as it is: those get it so, the others in their words. */
+export function answerMixed(
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+): void {
+  goAround(plane, request, phrased(plane, request, route, base, target, body));
+}
+
+function goAround(plane: Plane, request: Request, call: Phrased): void {
+  const { inferring, limits, shadows } = plane;
+  const { exchange, tracing, fail } = request;
+  const { route, base, target, raw } = call;
+  const isCopied = isMirrored(route, base);
+  const copy = (live: LiveAnswer): void => {
+    if (!isCopied) return;
+    shadows.mirror(mirrored(inferring, call, live), base, tracing.requestId);
+  };
+  const tell = (reply: Reply, way: Way): void => {
+    const told = way.read(reply);
+    const origin = { arm: reply.arm.name, version: reply.replica.version };
+    send(request, told, origin, { type: typeLine(way.type) });
+    copy(told);
+  };
+  const crossed: Crossed = {
+    failed: fail,
+    passed: (passed: Passed | undefined) => {
+      if (passed !== undefined && passed.status < 300) copy(passed);
+    },
+    whole: (reply, way) => {
+      try {
+        tell(reply, way);
+      } catch (error) {
+        fail(error);
+      }
+    },
+  };
+  const collect = isCopied ? collecting(limits.shadowBytes) : undefined;
+  const forwarding = { target, body: raw, tracing, collect };
+  cross(inferring, base, exchange, forwarding, crossed, waysOf(inferring, call));
+}

@@ -1,0 +1,144 @@
+import type { Caller } from '../../auth/port';
+import { answerAbout, answerReady, versionsOf } from './about';
+import { answerMixed, answerTranslated } from './crossing';
+import type { CallBase } from '../call/calling';
+import { modelOf, namedArm, namedBy } from '../choose';
+import { Refusal } from '../errors';
+import type { Passed, Passing } from '../call/forward';
+import { forward, targetOf } from '../call/forward';
+import { callerHeaders, withoutHeaders } from '../headers';
+import { parsedAnswer } from '../call/infer';
+import { passingTogether } from '../joining/requests';
+import { isLookup, lookUp } from './lookup';
+import { collecting, isMirrored, mirrored } from '../shadow/mirror';
+import type { Understood } from '../call/offers';
+import { understood } from '../call/offers';
+import { writeJson } from '../protocols/exact';
+import { keysOf } from '../protocols/keys';
+import { inflated, isPlain, parseText } from '../protocols/json';
+import type { Plane, Request } from '../request';
+import { authenticated, baseOf } from '../request';
+import { phrased } from '../call/ways';
+
+// Calls of V2, V1 and OpenAI: their bytes pass as they are where the server speaks that.
+
+export function answerPassing(
+  plane: Plane,
+  request: Request,
+  route: Extract<Passing, { kind: 'v1' | 'v2' }>,
+): Promise<void> | void {
+  const { exchange } = request;
+  const caller = authenticated(plane, exchange, route.model);
+  const model = modelOf(plane.table, route.model);
+  const named = namedBy(exchange, model, caller, route.kind === 'v2' ? route.version : undefined);
+  if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
+  const who = understood(model, route, named.arm);
+  const base = { ...baseOf(plane, request, model, named.arm), version: named.version };
+  const target = targetOf(route, exchange.query);
+  if (isLookup(route)) {
+    if (who === 'none') return answerAbout(plane, request, route, base, caller);
+    return answerLookup(plane, request, route, base, target, caller);
+  }
+  const send = SEND[who];
+  const body = exchange.body(model.inference.maxBodyBytes);
+  if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
+  return body.then((later) => send(plane, request, route, base, target, later));
+}
+
+type Send = (
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+) => Promise<void> | void;
+
+/** How a call reaches its model, by who understands it as it is. */
+const SEND: Readonly<Record<Understood, Send>> = {
+  all: pass,
+  some: answerMixed,
+  none: answerTranslated,
+};
+
+function pass(
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+): void {
+  const { exchange, tracing, fail } = request;
+  const own = passingTogether(plane.joiner, base, route, exchange, body, target);
+  if (!isMirrored(route, base)) {
+    return forward(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
+  }
+  const collect = collecting(plane.limits.shadowBytes);
+  const passed = (answer: Passed | undefined): void => {
+    if (answer === undefined || answer.status >= 300) return;
+    const call = phrased(plane, request, route, base, target, body);
+    plane.shadows.mirror(mirrored(plane.inferring, call, answer), base, tracing.requestId);
+  };
+  const forwarding = { target, body, tracing, collect };
+  forward(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
+}
+
+function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {
+  const metadata = parsedAnswer({ body });
+  return isPlain(metadata) ? writeJson({ ...metadata, versions }) : body;
+}
+
+async function answerLookup(
+  { upstream }: Plane,
+  { exchange, tracing }: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  caller: Caller,
+): Promise<void> {
+  const { arm, replica, answered, body } = await lookUp(upstream, base, route, target);
+  const { status, fields } = answered;
+  const own = callerHeaders(fields, tracing, { arm: arm.name, version: replica.version });
+  const headers = withoutHeaders(own, (name) => name === 'content-length');
+  exchange.account?.answering(arm.name, replica.version);
+  const told =
+    route.kind === 'v2' && status === 200
+      ? withVersions(body, versionsOf(base.model, caller))
+      : body;
+  exchange.answer(status, headers, told);
+}
+
+/** @throws Refusal unless it says one model, whoever reads it */
+function namedModel(body: Buffer): string {
+  const text = body.toString('utf8');
+  const { model: name } = parseText(text);
+  if (typeof name !== 'string') {
+    throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
+  }
+  // The first counts for some, the last for others, and Go's reader takes "Model" for it, too.
+  if (keysOf(text).filter((key) => key.toLowerCase() === 'model').length === 1) return name;
+  throw new Refusal('INVALID_REQUEST', 'model: is given twice, must be given once');
+}
+
+export async function answerOpenai(
+  plane: Plane,
+  request: Request,
+  route: Extract<Passing, { kind: 'openai' }>,
+): Promise<void> {
+  const { exchange } = request;
+  // Who nobody knows is not read from.
+  authenticated(plane, exchange);
+  const { openaiBytes } = plane.limits;
+  const raw = await exchange.body(openaiBytes);
+  const encoding = exchange.fields.get('content-encoding');
+  const name = namedModel(await inflated(raw, encoding, openaiBytes));
+  const caller = authenticated(plane, exchange, name);
+  const model = modelOf(plane.table, name);
+  const arm = namedArm(exchange, model, caller);
+  const who = understood(model, route, arm);
+  const base = baseOf(plane, request, model, arm);
+  const target = targetOf(route, exchange.query);
+  const send = SEND[who];
+  return send(plane, request, route, base, target, raw);
+}

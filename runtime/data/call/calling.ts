@@ -1,0 +1,289 @@
+import { FAILURE_CODE, SHED_CODE } from '../../core/errors';
+import type { Priority, TryResult } from '../../core/outcome';
+import type { ArmRoute, ModelRoute, Replica } from '../../core/table';
+import { Refusal } from '../errors';
+import type { Answered, Broken, HeaderText, Signal } from '../exchange';
+import type { Fields } from '../http/fields';
+import type { Limits } from '../limits';
+import type {
+  Attempt,
+  Dispatcher,
+  Job,
+  JobResult,
+  Planned,
+  Tried,
+  Unanswered,
+} from '../dispatch/job';
+import type { Upstream } from './upstream';
+import { collect } from './upstream';
+
+/** What a call needs to know whatever its protocol is. */
+export interface CallBase {
+  readonly model: ModelRoute;
+  /** Arm asked for by name (already authorized). */
+  readonly arm?: string | undefined;
+  /** The same for a version of that arm. */
+  readonly version?: string | undefined;
+  readonly cohortKey?: string | undefined;
+  readonly priority: Priority;
+  readonly timeoutMs: number;
+  readonly items: number;
+  readonly signal: Signal;
+  /** Towards the server; each try adds Host, length and deadline. */
+  readonly headers: HeaderText;
+  /** 32 hex digits of W3C Trace Context, for exemplars. */
+  readonly traceId?: string | undefined;
+  /** See `Job`. */
+  readonly isJoint?: boolean | undefined;
+  readonly planned?: Planned | undefined;
+  readonly gather?: Job['gather'];
+}
+
+/** What is sent to one replica. */
+export interface Asked {
+  readonly method: string;
+  readonly target: string;
+  readonly body: Buffer | undefined;
+  /** Lines beside those of the call, for bodies that differ from try to try. */
+  readonly headers?: HeaderText | undefined;
+}
+
+export type Ask = (attempt: Attempt) => Promise<Asked> | Asked;
+
+export interface Calling {
+  readonly dispatcher: Dispatcher;
+  readonly upstream: Upstream;
+  readonly limits: Limits;
+}
+
+/** The caller went away: there is nobody to answer. */
+export class CallerGone extends Error {
+  override readonly name = 'CallerGone';
+}
+
+/** The error a job that got no answer ends in. */
+export function failureOf(result: Unanswered, model: string): Refusal | CallerGone {
+  if (result.kind === 'refused') {
+    const { reason, retryAfterSeconds } = result;
+    return new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
+  }
+  const failure = result.result;
+  if (failure.kind === 'aborted') return new CallerGone();
+  return new Refusal(FAILURE_CODE[failure.kind], failureText(failure, model, result.tries));
+}
+
+const REFUSED = {
+  queue_full: (model: string) => `model ${model} is full and so is its queue; try again later`,
+  priority: (model: string) => `model ${model} is full; more urgent requests were served first`,
+  deadline: (model: string) =>
+    `model ${model} is full and the request's time would be over before its turn; allow more time, or try again later`,
+  no_replica: (model: string) =>
+    `no replica of model ${model} is ready; GET /api/v1/models/${model}/status says why`,
+  stopped: (model: string) =>
+    `model ${model} is stopped (scaled to 0); scale it up with POST /api/v1/models/${model}/scale`,
+  deleting: (model: string) => `model ${model} is being deleted`,
+};
+
+function failureText(
+  failure: Exclude<TryResult, { kind: 'answered' } | { kind: 'aborted' }>,
+  model: string,
+  tries: number,
+): string {
+  const times = tries === 1 ? 'one try' : `${tries} tries`;
+  switch (failure.kind) {
+    case 'timeout':
+      return `model ${model} did not answer in time (${times}); allow more time, or a smaller request`;
+    case 'unreached':
+      return `model ${model} could not be reached (${times}): ${failure.message}`;
+    case 'reset':
+      return `model ${model} broke the connection (${times}): ${failure.message}`;
+    default:
+      return `model ${model} gave no valid answer (${times}): ${failure.message}`;
+  }
+}
+
+/** An answer with its whole body. */
+export interface Reply {
+  readonly arm: ArmRoute;
+  readonly replica: Replica;
+  readonly status: number;
+  readonly fields: Fields;
+  readonly body: Buffer;
+}
+
+/** A call as a job; what is done with its answer is its kind's business. */
+export abstract class Call implements Job {
+  readonly model: ModelRoute;
+  readonly arm: string | undefined;
+  readonly version: string | undefined;
+  readonly cohortKey: string | undefined;
+  readonly priority: Priority;
+  readonly timeoutMs: number;
+  readonly items: number;
+  readonly traceId: string | undefined;
+  readonly isJoint: boolean | undefined;
+  readonly planned: Planned | undefined;
+  readonly gather: Job['gather'];
+  readonly signal: Signal;
+
+  constructor(
+    protected readonly calling: Calling,
+    protected readonly base: CallBase,
+    readonly replayable: boolean,
+  ) {
+    this.model = base.model;
+    this.arm = base.arm;
+    this.version = base.version;
+    this.cohortKey = base.cohortKey;
+    this.priority = base.priority;
+    this.timeoutMs = base.timeoutMs;
+    this.items = base.items;
+    this.traceId = base.traceId;
+    this.isJoint = base.isJoint;
+    this.planned = base.planned;
+    this.gather = base.gather;
+    this.signal = base.signal;
+  }
+
+  abstract attempt(attempt: Attempt, tried: Tried): void;
+  abstract discard(): void;
+  abstract over(result: JobResult): void;
+
+  /** Puts it to one replica. This is told the answer. */
+  protected send(
+    { replica, remainingMs: timeoutMs, given }: Attempt,
+    { method, target, body, headers: more = '' }: Asked,
+    asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
+  ): void {
+    if (given !== undefined) return asker.answered(given);
+    const { signal, replayable } = this;
+    const headers = this.headers + more;
+    const repeatable = replayable && this.model.inference.idempotent;
+    this.calling.upstream.send(
+      { replica, method, target, headers, body, timeoutMs, signal, repeatable },
+      asker,
+    );
+  }
+
+  protected get headers(): HeaderText {
+    return this.base.headers;
+  }
+
+  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
+  protected prepare<T>(
+    make: () => T | Promise<T>,
+    tried: Tried,
+    put: (made: T) => void,
+    cannot: (reason: unknown) => void,
+  ): void {
+    const refused = (reason: unknown): void => {
+      cannot(reason);
+      tried.settled({ kind: 'aborted' });
+    };
+    let made: T | Promise<T>;
+    try {
+      made = make();
+    } catch (error) {
+      return refused(error);
+    }
+    if (made instanceof Promise) made.then(put, refused);
+    else put(made);
+  }
+
+  /** A try is over with its last byte: cut off before that, it can be made again. */
+  protected readWhole(
+    { remainingMs }: Attempt,
+    began: number,
+    answered: Answered,
+    tried: Tried,
+    keep: (body: Buffer) => void,
+  ): void {
+    const { status } = answered;
+    const left = Math.max(0, remainingMs - (performance.now() - began));
+    collect(answered, this.calling.limits.answerBytes, left, (body) => {
+      if (!Buffer.isBuffer(body)) {
+        return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
+      }
+      keep(body);
+      tried.settled({ kind: 'answered', status });
+      tried.finished({ kind: 'answered', status });
+    });
+  }
+}
+
+/** How a call ended whose answer is read whole. */
+export type Ended =
+  | { readonly kind: 'reply'; readonly reply: Reply; readonly tries: number }
+  | { readonly kind: 'none'; readonly result: Unanswered }
+  /** It could not be asked: the caller's fault, or ours. */
+  | { readonly kind: 'fault'; readonly reason: unknown };
+
+/** A call whose answer is read whole before it is given out. */
+export class BufferedCall extends Call {
+  private current: Omit<Reply, 'arm'> | undefined;
+  private fault: { readonly reason: unknown } | undefined;
+
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    private readonly ask: Ask,
+    private readonly end: (ended: Ended) => void,
+  ) {
+    super(calling, base, true);
+  }
+
+  attempt(one: Attempt, tried: Tried): void {
+    const cannot = (reason: unknown): void => {
+      this.fault = { reason };
+    };
+    this.prepare(
+      () => this.ask(one),
+      tried,
+      (asked) => this.put(one, asked, tried),
+      cannot,
+    );
+  }
+
+  private put(one: Attempt, asked: Asked, tried: Tried): void {
+    const began = performance.now();
+    this.send(one, asked, {
+      answered: (answered) =>
+        this.readWhole(one, began, answered, tried, (body) => {
+          const { status, fields } = answered;
+          this.current = { replica: one.replica, status, fields, body };
+        }),
+      broken: (why) => tried.settled(why),
+    });
+  }
+
+  discard(): void {
+    this.current = undefined;
+  }
+
+  over(result: JobResult): void {
+    const { current, fault } = this;
+    if (fault !== undefined) return this.end({ kind: 'fault', reason: fault.reason });
+    if (result.kind !== 'answered') return this.end({ kind: 'none', result });
+    if (current === undefined) {
+      const reason = new Error('a job was answered without a try');
+      return this.end({ kind: 'fault', reason });
+    }
+    const { arm, tries } = result;
+    this.end({ kind: 'reply', reply: { arm, ...current }, tries });
+  }
+}
+
+/**
+ * Asks a model and reads its whole answer, whatever its status is.
+ * @throws Refusal when there is no answer, CallerGone when nobody waits for it
+ */
+export function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const end = (ended: Ended): void => {
+      if (ended.kind === 'reply') resolve(ended.reply);
+      else if (ended.kind === 'fault') reject(ended.reason);
+      else reject(failureOf(ended.result, base.model.id));
+    };
+    calling.dispatcher.start(new BufferedCall(calling, base, ask, end));
+  });
+}

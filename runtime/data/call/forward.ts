@@ -1,0 +1,138 @@
+import type { TryResult } from '../../core/outcome';
+import type { Replica } from '../../core/table';
+import type { Asked, CallBase, Calling } from './calling';
+import { Call, failureOf } from './calling';
+import type { Answered, Broken, Exchange, Sent, Source } from '../exchange';
+import type { Tracing } from '../headers';
+import { callerHeaders } from '../headers';
+import type { Fields } from '../http/fields';
+import type { Attempt, JobResult, Tried } from '../dispatch/job';
+import type { Route } from '../paths';
+
+/** Routes whose bytes pass untouched. */
+export type Passing = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
+
+/** The path on the server; the version has chosen the arm and is not the server's business. */
+export function targetOf(route: Passing, query: string): string {
+  if (route.kind === 'openai') return `/v1/${route.call}${query}`;
+  const id = encodeURIComponent(route.model);
+  if (route.kind === 'v1') {
+    if (route.call === 'status') return `/v1/models/${id}${query}`;
+    if (route.call === 'metadata') return `/v1/models/${id}/metadata${query}`;
+    return `/v1/models/${id}:${route.call}${query}`;
+  }
+  const call = route.call === 'metadata' ? '' : `/${route.call}`;
+  return `/v2/models/${id}${call}${query}`;
+}
+
+/** A body on its way, and what of it was kept: undefined when it was too large for that. */
+export interface Collected {
+  readonly source: Source;
+  readonly bytes: () => Buffer | undefined;
+}
+
+/** What is passed on, and whether the answer is to be remembered. */
+export interface Forwarding {
+  readonly target: string;
+  readonly body: Buffer | undefined;
+  readonly tracing: Tracing;
+  readonly collect?: ((source: Source) => Collected) | undefined;
+}
+
+/** An answer that reached the caller whole. */
+export interface Passed {
+  readonly status: number;
+  readonly fields: Fields;
+  /** Undefined when it was not to be remembered, or was too large for that. */
+  readonly body: Buffer | undefined;
+}
+
+/** Who is told how a call that was passed on ended. One of the two is called, once. */
+export interface Forwarded {
+  /** Undefined: the answer did not come through, and the caller knows. */
+  readonly passed?: ((passed: Passed | undefined) => void) | undefined;
+  /** Refusal, CallerGone: the caller has nothing yet. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** A call whose bytes pass as they are, both ways. */
+export class Passage extends Call {
+  protected asked: Asked;
+  private replica: Replica | undefined;
+  private answer: Answered | undefined;
+  private tried: Tried | undefined;
+  private copy: Collected | undefined;
+
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    private readonly exchange: Exchange,
+    private readonly forwarding: Forwarding,
+    protected readonly told: Forwarded,
+  ) {
+    const { target, body } = forwarding;
+    super(calling, base, (body?.length ?? 0) <= base.model.inference.replayBytes);
+    this.asked = { method: exchange.method, target, body };
+  }
+
+  attempt(one: Attempt, tried: Tried): void {
+    this.replica = one.replica;
+    this.tried = tried;
+    this.send(one, this.asked, this);
+  }
+
+  answered(answer: Answered): void {
+    this.answer = answer;
+    this.tried?.settled({ kind: 'answered', status: answer.status });
+  }
+
+  broken(why: Broken): void {
+    this.tried?.settled(why);
+  }
+
+  discard(): void {
+    const { answer, tried } = this;
+    if (answer === undefined) return;
+    this.answer = undefined;
+    answer.body.destroy();
+    tried?.finished({ kind: 'answered', status: answer.status });
+  }
+
+  over(result: JobResult): void {
+    const { answer, replica, exchange, told, forwarding } = this;
+    if (result.kind !== 'answered') return told.failed(failureOf(result, this.model.id));
+    if (answer === undefined || replica === undefined) {
+      return told.failed(new Error('a job was answered without a try'));
+    }
+    const { status, fields, body } = answer;
+    const origin = { arm: result.arm.name, version: replica.version };
+    const headers = callerHeaders(fields, forwarding.tracing, origin);
+    exchange.account?.answering(origin.arm, origin.version);
+    this.copy = forwarding.collect?.(body);
+    exchange.stream(status, headers, this.copy?.source ?? body, (how) => this.sent(how, answer));
+  }
+
+  private sent(how: Sent, { status, fields }: Answered): void {
+    const { tried, told, copy } = this;
+    tried?.finished(endOf(how, status));
+    if (told.passed === undefined) return;
+    told.passed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
+  }
+}
+
+function endOf(how: Sent, status: number): TryResult {
+  if (how === 'complete') return { kind: 'answered', status };
+  if (how === 'caller_gone') return { kind: 'aborted' };
+  return { kind: 'reset', message: 'the answer was cut off' };
+}
+
+/** Passes a request on and its answer back, byte by byte. */
+export function forward(
+  calling: Calling,
+  base: CallBase,
+  exchange: Exchange,
+  forwarding: Forwarding,
+  told: Forwarded,
+): void {
+  calling.dispatcher.start(new Passage(calling, base, exchange, forwarding, told));
+}

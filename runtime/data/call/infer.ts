@@ -1,0 +1,100 @@
+import type { ErrorCode } from '../../core/errors';
+import type { Asked, CallBase, Calling, Reply } from './calling';
+import { callBuffered } from './calling';
+import { Refusal } from '../errors';
+import type { Attempt } from '../dispatch/job';
+import type { MetadataCache } from './metadata';
+import type { Translated } from '../protocols';
+import { translate, wantsMetadata } from '../protocols';
+import { readAnswer } from '../protocols/exact';
+import { bounded, serverMessage } from '../protocols/json';
+import type { NativeItem, NativeOutput } from '../protocols/native';
+import type { ModelMetadata } from '../protocols/v2';
+
+export interface Inferring extends Calling {
+  readonly metadata: MetadataCache;
+}
+
+/** A native answer, and who gave it. */
+export interface Inferred extends NativeOutput {
+  readonly arm: string;
+  readonly version: string;
+}
+
+/** Longest part of a server's own words that is passed on. */
+const MAX_MESSAGE = 500;
+
+function codeOf(status: number): ErrorCode {
+  if (status === 413) return 'PAYLOAD_TOO_LARGE';
+  if (status === 429 || status === 503) return 'QUEUE_FULL';
+  if (status === 504) return 'INFERENCE_TIMEOUT';
+  return status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'UPSTREAM_ERROR';
+}
+
+/** When the server says to come again, in seconds; it may also say a date, or nothing. */
+const secondsOf = (retryAfter: string | undefined): number | undefined =>
+  /^\d{1,5}$/.test(retryAfter ?? '') ? Math.max(1, Number(retryAfter)) : undefined;
+
+/** A server's refusal in our words. What it says of the caller's input is the caller's to read. */
+export function refusalOf(
+  { status, body, fields }: Pick<Reply, 'status' | 'body' | 'fields'>,
+  model: string,
+): Refusal {
+  const code = codeOf(status);
+  const words = serverMessage(body).slice(0, MAX_MESSAGE);
+  const message =
+    code === 'INVALID_REQUEST' ? words : `model ${model} answered ${status}: ${words}`;
+  return new Refusal(code, message, { retryAfterSeconds: secondsOf(fields.get('retry-after')) });
+}
+
+export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
+  try {
+    return readAnswer(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param what is wrong with it, when that is known */
+export function noAnswer(model: string, what = ''): Refusal {
+  const why = what === '' ? '' : ` (${what.slice(0, MAX_MESSAGE)})`;
+  return new Refusal(
+    'UPSTREAM_PROTOCOL_ERROR',
+    `model ${model} answered something that is not its protocol${why}; look at its server's log`,
+  );
+}
+
+/** Calls with what the arm's server says of its inputs, as far as a translation needs that. */
+export function knowing<T>(
+  { metadata }: Inferring,
+  { model, signal }: CallBase,
+  attempt: Attempt,
+  put: (known: ModelMetadata | undefined) => T,
+): T | Promise<T> {
+  if (!wantsMetadata(attempt.arm)) return put(undefined);
+  const known = metadata.of(model.id, attempt, signal);
+  return known instanceof Promise ? known.then(put) : put(known);
+}
+
+/** One item through any server, by its own protocol. @throws Refusal, CallerGone */
+export async function infer(
+  inferring: Inferring,
+  base: CallBase,
+  item: NativeItem,
+): Promise<Inferred> {
+  const { id } = base.model;
+  let translated: Translated | undefined;
+  const put = ({ arm }: Attempt, known: ModelMetadata | undefined): Asked => {
+    translated = bounded(() => translate(arm, id, item, known));
+    const { target, body } = translated;
+    return { method: 'POST', target, body: Buffer.from(body) };
+  };
+  const reply = await callBuffered(inferring, base, (attempt) =>
+    knowing(inferring, base, attempt, (known) => put(attempt, known)),
+  );
+  if (reply.status >= 300) throw refusalOf(reply, id);
+  const output = translated?.read(reply.body.toString('utf8'));
+  if (output === undefined) throw noAnswer(id);
+  const { output: value, confidence } = output;
+  return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
+}

@@ -1,0 +1,125 @@
+import { retryAfterSeconds } from '../../core/admission';
+import { ERROR_STATUS, SHED_CODE, STATUS_ABORTED, statusOfTry } from '../../core/errors';
+import type { Outcome, ShedReason, SpillReason, TryResult } from '../../core/outcome';
+import type { ModelRoute, RoutingTable, TableHolder } from '../../core/table';
+import type { Tuning } from '../../core/tuning';
+import { addToWindow } from '../../core/window';
+import type { ArmState, Seat, States } from './state';
+import type { Avoided } from './seats';
+import type { Clock, Waiter } from './wait';
+import { waitOf } from './wait';
+import type { Job, JobResult } from './job';
+
+export interface DispatcherOptions {
+  readonly table: TableHolder;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Called exactly once for every inference, when its last byte is out or it was refused. */
+  readonly onOutcome: (outcome: Outcome) => void;
+  /** Milliseconds our own event loop stood still just now; excuses replicas from timeouts. */
+  readonly lagMs?: () => number;
+  readonly tuning?: Tuning;
+  /** Told when requests of an arm begin to be held because none of its replicas is up. */
+  readonly onHeld?: ((model: string, arm: string) => void) | undefined;
+}
+
+type Arm = ArmState<Waiter>;
+
+export interface Context extends Omit<DispatcherOptions, 'lagMs'> {
+  readonly tuning: Tuning;
+  readonly lagMs: () => number;
+  readonly states: States<Waiter>;
+  /** The table the states were laid under. */
+  known: RoutingTable | undefined;
+  active: number;
+}
+
+/** One job on its way. */
+export interface Ticket {
+  readonly job: Job;
+  readonly startedAt: number;
+  readonly deadline: number;
+  arm: Arm | undefined;
+  /** The replica that has it, or had it. */
+  seat: Pick<Seat, 'replica'> | undefined;
+  spilled: SpillReason | undefined;
+  avoid: Avoided | undefined;
+  tries: number;
+  queuedMs: number;
+  firstByteMs: number | undefined;
+  failure: string | undefined;
+}
+
+/** An answer has gone to the caller, or broke on its way. */
+export function closed(context: Context, ticket: Ticket, status: number, end: TryResult): void {
+  if (end.kind !== 'answered') ticket.failure = textOf(end);
+  conclude(context, ticket, end.kind === 'aborted' ? STATUS_ABORTED : status);
+}
+
+export function failed(
+  context: Context,
+  ticket: Ticket,
+  result: Exclude<TryResult, { kind: 'answered' }>,
+): JobResult {
+  ticket.failure = textOf(result);
+  conclude(context, ticket, statusOfTry(result));
+  return { kind: 'failed', arm: ticket.arm?.route, result, tries: ticket.tries };
+}
+
+export function refused(context: Context, ticket: Ticket, reason: ShedReason): JobResult {
+  const { arm, job } = ticket;
+  if (arm !== undefined && job.isJoint !== true) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
+  const waitMs = arm === undefined ? 0 : waitOf(arm, job.priority);
+  conclude(context, ticket, ERROR_STATUS[SHED_CODE[reason]], reason);
+  return {
+    kind: 'refused',
+    arm: arm?.route,
+    reason,
+    retryAfterSeconds: retryAfterSeconds(reason, waitMs),
+  };
+}
+
+/** Short words for logs; never anything of the request. */
+export function textOf(result: TryResult): string {
+  if (result.kind === 'answered') return `answered ${result.status}`;
+  return 'message' in result ? `${result.kind}: ${result.message}` : result.kind;
+}
+
+/**
+ * Arm and version for the accounts: the replica's own, for during a roll some run the version
+ * before.
+ */
+function namesOf({ arm, seat, job }: Ticket): Pick<Outcome, 'arm' | 'version'> {
+  const route = arm?.route ?? stableOf(job.model);
+  return { arm: route?.name ?? '', version: seat?.replica.version ?? route?.version ?? '' };
+}
+
+const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
+
+/** The one place where a job ends in the accounts. */
+function conclude(context: Context, ticket: Ticket, status: number, shed?: ShedReason): void {
+  const now = context.clock.now();
+  const { arm, failure, spilled, tries, startedAt } = ticket;
+  const durationMs = now - startedAt;
+  const aborted = status === STATUS_ABORTED;
+  if (ticket.job.isJoint === true) return;
+  context.active -= 1;
+  if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
+    addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
+    if (failure !== undefined) arm.lastFailure = { at: now, message: failure };
+  }
+  context.onOutcome({
+    model: ticket.job.model.id,
+    ...namesOf(ticket),
+    status,
+    durationMs,
+    queuedMs: ticket.queuedMs,
+    firstByteMs: ticket.firstByteMs,
+    tries,
+    ...(ticket.job.traceId === undefined ? {} : { traceId: ticket.job.traceId }),
+    ...(shed === undefined ? {} : { shed }),
+    ...(spilled === undefined ? {} : { spilled }),
+    ...(failure === undefined ? {} : { failure }),
+  });
+}

@@ -1,0 +1,95 @@
+import type { Load } from '../../core/load';
+import { countRequest } from '../../core/budget';
+import { DEFAULT_TUNING } from '../../core/tuning';
+import type { Context, DispatcherOptions } from './account';
+import { chooseFor } from './choose';
+import { Run } from './run';
+import { roomsOf } from './seats';
+import type { ArmState, ModelState } from './state';
+import { forgetIdle, stateOfModel, syncStates } from './state';
+import type { Waiter } from './wait';
+import { dismiss, drain } from './wait';
+import type { Choosing, Dispatcher, Job, Plan } from './job';
+import { loadOf } from './load';
+
+export type { DispatcherOptions } from './account';
+export type { Clock } from './wait';
+
+export interface DispatcherParts {
+  readonly dispatcher: Dispatcher;
+  readonly load: Load;
+  /** To be called after the table was swapped: wakes those who wait for a replica. */
+  readonly onTableSwap: () => void;
+}
+
+type Arm = ArmState<Waiter>;
+
+/**
+ * Chooses arm and replica, admits, retries and keeps the accounts. Nothing here knows bytes or
+ * sockets; time, chance and the table come from outside.
+ */
+export function createDispatcher(options: DispatcherOptions): DispatcherParts {
+  const context: Context = {
+    ...options,
+    lagMs: options.lagMs ?? (() => 0),
+    tuning: options.tuning ?? DEFAULT_TUNING,
+    states: new Map(),
+    known: undefined,
+    active: 0,
+  };
+  return {
+    dispatcher: {
+      start: (job) => start(context, job),
+      plan: (choosing) => plan(context, choosing),
+    },
+    load: loadOf(context.states, options.table, options.clock.now, () => context.active),
+    onTableSwap: () => sync(context),
+  };
+}
+
+/** Lays the newest table under the states; requests see it even when nobody told us of the swap. */
+function sync(context: Context): void {
+  const { table, states, clock } = context;
+  if (table.current === context.known) return;
+  context.known = table.current;
+  syncStates(states, table.current, clock.now());
+  for (const model of states.values()) {
+    for (const arm of model.arms.values()) wakeArm(context, model, arm);
+  }
+  forgetIdle(states);
+}
+
+function wakeArm(context: Context, model: ModelState<Waiter>, arm: Arm): void {
+  if (arm.queue.size === 0) return;
+  if (!model.listed) dismiss(arm, { kind: 'refused', reason: 'deleting' });
+  else if (model.route.stopped) dismiss(arm, { kind: 'refused', reason: 'stopped' });
+  else if (!arm.listed) dismiss(arm, { kind: 'moved' });
+  else drain(context, arm);
+}
+
+function start(context: Context, job: Job): void {
+  sync(context);
+  const now = context.clock.now();
+  if (job.isJoint !== true) context.active += 1;
+  const run = new Run(context, job, now);
+  const route = context.table.current.models.get(job.model.id);
+  if (route === undefined) return run.refuse('deleting');
+  const model = stateOfModel(context.states, route, now, context.tuning);
+  if (route.deleting || route.stopped) {
+    run.arm = model.arms.get(route.shares[0]?.arm ?? '');
+    return run.refuse(route.deleting ? 'deleting' : 'stopped');
+  }
+  if (job.isJoint !== true) countRequest(model.budget, now);
+  run.look(model);
+}
+
+function plan(context: Context, choosing: Choosing): Plan | undefined {
+  sync(context);
+  const now = context.clock.now();
+  const route = context.table.current.models.get(choosing.model.id);
+  if (route === undefined || route.deleting || route.stopped) return undefined;
+  const model = stateOfModel(context.states, route, now, context.tuning);
+  const arm = chooseFor(context, model, { job: choosing, spilled: undefined });
+  if (arm === undefined) return undefined;
+  return { arm: arm.route, rooms: roomsOf(arm, now) };
+}

@@ -1,0 +1,139 @@
+import type { Priority, ShedReason, TryResult } from '../../core/outcome';
+import type { Room } from '../../core/chunks';
+import type { ArmRoute, ModelRoute, Replica } from '../../core/table';
+import type { Answered, Signal } from '../exchange';
+
+/** One try at one replica, begun by the dispatcher, done by the upstream client. */
+export interface Attempt {
+  readonly replica: Replica;
+  readonly arm: ArmRoute;
+  /** Milliseconds left of the request's deadline. */
+  readonly remainingMs: number;
+  /** Counts from 1. */
+  readonly number: number;
+  /** The answer is there already: it was asked for together with others. Nothing is sent. */
+  readonly given?: Answered | undefined;
+}
+
+/** Who is told how a try goes. */
+export interface Tried {
+  /** Its first byte, or its failure, is there. Once. */
+  readonly settled: (result: TryResult) => void;
+  /**
+   * The last byte of an answer is out, or the stream broke. Once, and only after an answer. Until
+   * then the slot is held.
+   */
+  readonly finished: (end: TryResult) => void;
+}
+
+/** Where a job is to go when that was decided before it started. */
+export interface Planned {
+  /** When it has gone meanwhile, an arm is chosen as for any other job. */
+  readonly arm: string;
+  /** Taken while it has room; else any other. */
+  readonly replica?: string | undefined;
+}
+
+/** What came for one request out of a call that was made for several. */
+export interface Given {
+  readonly replica: Replica;
+  readonly answered: Answered;
+  /** Tries of the call that was made for all, and when the first was sent. */
+  readonly tries: number;
+  readonly sentAt: number;
+}
+
+/**
+ * A request whose arm is known and that has not asked for a slot yet, so that it can go with
+ * others. One of `give`, `fail` and `alone` is called, once; after it has gone, none has an effect.
+ */
+export interface Companion {
+  readonly arm: ArmRoute;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Its caller went away before it was answered. */
+  readonly whenGone: (call: () => void) => void;
+  readonly give: (given: Given) => void;
+  readonly fail: (result: Unanswered) => void;
+  /** It goes by itself. `admitted`: it had its part of a slot before, and goes in front. */
+  readonly alone: (admitted: boolean) => void;
+}
+
+/** A request as the dispatcher sees it: no bytes, no sockets. */
+export interface Job {
+  readonly model: ModelRoute;
+  /** Arm asked for by name (already authorized); undefined: by cohort or in turn. */
+  readonly arm?: string | undefined;
+  /** Asked for by name: while the arm rolls, some of its replicas run another one. */
+  readonly version?: string | undefined;
+  /** Value that is hashed to choose an arm; undefined: in turn. */
+  readonly cohortKey?: string | undefined;
+  readonly priority: Priority;
+  /** Milliseconds from now for everything: waiting, tries, answer. */
+  readonly timeoutMs: number;
+  /** Items in it: 1, or the size of a batch chunk. */
+  readonly items: number;
+  /** 32 hex digits of W3C Trace Context, when the request has any. */
+  readonly traceId?: string | undefined;
+  /** It is made for several others, which have outcomes of their own: it has none. */
+  readonly isJoint?: boolean | undefined;
+  readonly planned?: Planned | undefined;
+  /** Called once its arm is known: it may go with others instead of asking for a slot. */
+  readonly gather?: ((companion: Companion) => void) | undefined;
+  /** Can the body be sent a second time? */
+  readonly replayable: boolean;
+  /** Aborted when the caller goes away. */
+  readonly signal: Signal;
+  /**
+   * Does one try. The dispatcher may call it again (on another replica) only if the result was a
+   * failure and nothing has been sent to the caller; it then discards that answer first by calling
+   * `discard`.
+   */
+  readonly attempt: (attempt: Attempt, tried: Tried) => void;
+  /** Throws away the answer of the last try (502, 503, 504) because another one is made. */
+  readonly discard: () => void;
+  /** How it ended, once. Must not throw. */
+  readonly over: (result: JobResult) => void;
+}
+
+/** How a job ended. `answered`: the caller has (or is getting) the replica's answer. */
+export type JobResult =
+  | {
+      readonly kind: 'answered';
+      readonly arm: ArmRoute;
+      readonly status: number;
+      readonly tries: number;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly arm: ArmRoute | undefined;
+      readonly result: Exclude<TryResult, { kind: 'answered' }>;
+      readonly tries: number;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly arm: ArmRoute | undefined;
+      readonly reason: ShedReason;
+      /** Seconds for `Retry-After`. */
+      readonly retryAfterSeconds: number;
+    };
+
+/** A job that got no answer. */
+export type Unanswered = Exclude<JobResult, { readonly kind: 'answered' }>;
+
+/** What decides the arm of a job. */
+export type Choosing = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
+
+/** The arm a batch gets, and what room its replicas have at this moment. */
+export interface Plan {
+  readonly arm: ArmRoute;
+  readonly rooms: readonly Room[];
+}
+
+/** Chooses arm and replica, admits, retries, and keeps the accounts. */
+export interface Dispatcher {
+  /** Works through callbacks, for most jobs find their seat at once and a promise costs more than that. */
+  readonly start: (job: Job) => void;
+  /** Decides the arm for jobs to come; it is their turn. Undefined: a job would be refused. */
+  readonly plan: (choosing: Choosing) => Plan | undefined;
+}

@@ -1,0 +1,269 @@
+import { isEnough } from '../../core/admission';
+import { spreadAfter } from '../../core/balance';
+import { spendRetry } from '../../core/budget';
+import type { ShedReason, SpillReason, TryResult } from '../../core/outcome';
+import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../../core/retry';
+import type { Context, Ticket } from './account';
+import { closed, failed, refused, textOf } from './account';
+import { chooseFor } from './choose';
+import type { Avoided, Wish } from './seats';
+import { hasHope, judge, learnCost } from './seats';
+import type { ArmState, ModelState, Seat } from './state';
+import { forgetIdle } from './state';
+import { Together } from './together';
+import type { Sent } from './unanswered';
+import type { Clock, Placed, Waiter } from './wait';
+import { drain, onAbort, seek } from './wait';
+import type { Signal } from '../exchange';
+import type { Job, Tried } from './job';
+
+/** How long a second try looks for another replica before it takes the one that failed. */
+const AVOID_MS = 1_000;
+
+type Arm = ArmState<Waiter>;
+
+/** One job on its way: it looks for a seat, tries, perhaps tries again, and ends. */
+export class Run implements Ticket {
+  readonly deadline: number;
+  arm: Arm | undefined;
+  seat: Pick<Seat, 'replica'> | undefined;
+  spilled: SpillReason | undefined;
+  avoid: Avoided | undefined;
+  tries = 0;
+  queuedMs = 0;
+  firstByteMs: number | undefined;
+  failure: string | undefined;
+  /** It had its part of a slot before it asks for one. */
+  isAdmitted = false;
+  private hasGathered = false;
+  /** The try whose answer the caller gets. */
+  private answering: Try | undefined;
+  private status = 0;
+
+  constructor(
+    readonly context: Context,
+    readonly job: Job,
+    readonly startedAt: number,
+  ) {
+    this.deadline = startedAt + job.timeoutMs;
+  }
+
+  refuse(reason: ShedReason): void {
+    this.job.over(refused(this.context, this, reason));
+  }
+
+  fail(result: Exclude<TryResult, { kind: 'answered' }>): void {
+    this.job.over(failed(this.context, this, result));
+  }
+
+  look(model: ModelState<Waiter>): void {
+    const { context, job } = this;
+    if (job.signal.aborted) return this.fail({ kind: 'aborted' });
+    const { arm } = this;
+    const chosen = arm ?? chooseFor(context, model, this);
+    if (chosen === undefined) return this.refuse('no_replica');
+    this.arm = chosen;
+    const now = context.clock.now();
+    chosen.lastRequestAt = now;
+    if (now >= this.deadline) return this.refuse('deadline');
+    if (job.gather !== undefined && !this.hasGathered) {
+      this.hasGathered = true;
+      return new Together(this, model, chosen).start(job.gather);
+    }
+    this.seek(model, chosen, now);
+  }
+
+  private seek(model: ModelState<Waiter>, chosen: Arm, now: number): void {
+    const { context, job } = this;
+    const { tries, startedAt: since, deadline } = this;
+    const mayProbe = tries === 0 && job.replayable && model.route.inference.idempotent;
+    const placed = seek(
+      context,
+      chosen,
+      {
+        wish: this.wish(mayProbe),
+        priority: job.priority,
+        signal: job.signal,
+        since,
+        deadline,
+        again: tries > 0 || this.isAdmitted,
+      },
+      (later) => {
+        this.queuedMs += context.clock.now() - now;
+        this.placed(model, chosen, later);
+      },
+    );
+    if (placed !== undefined) this.placed(model, chosen, placed);
+  }
+
+  private wish(mayProbe: boolean): Wish {
+    const { items, planned, version } = this.job;
+    return { items, mayProbe, avoid: this.avoid, planned: planned?.replica, version };
+  }
+
+  private placed(model: ModelState<Waiter>, arm: Arm, placed: Placed): void {
+    const { context, job } = this;
+    if (placed.kind === 'refused') return this.refuse(placed.reason);
+    if (placed.kind === 'aborted') return this.fail(placed);
+    if (placed.kind === 'moved') {
+      this.arm = undefined;
+      return this.look(model);
+    }
+    const { seat } = placed;
+    this.seat = seat;
+    if (job.signal.aborted) {
+      giveBack(context, arm, seat, job.items, { kind: 'aborted' });
+      return this.fail({ kind: 'aborted' });
+    }
+    new Try(this, model, arm, seat, context.clock.now()).start();
+  }
+
+  /** A try has its result: it is the job's, or another one is made. */
+  afterTry(one: Try, model: ModelState<Waiter>, result: TryResult): void {
+    const { arm, seat } = one;
+    const delay = secondTry(this.context, this, arm, seat, result);
+    if (delay === undefined) {
+      if (result.kind !== 'answered') return this.fail(result);
+      this.answering = one;
+      this.status = result.status;
+      const { status } = result;
+      return this.job.over({ kind: 'answered', arm: arm.route, status, tries: this.tries });
+    }
+    const { clock } = this.context;
+    const { id, version } = seat.replica;
+    this.avoid = { id, version, until: clock.now() + delay + AVOID_MS };
+    if (delay === 0) this.look(model);
+    else sleep(clock, delay, this.job.signal, () => this.look(model));
+  }
+
+  /** The last byte of a try's answer is out. */
+  afterLast(one: Try, end: TryResult): void {
+    if (one === this.answering) closed(this.context, this, this.status, end);
+  }
+}
+
+/** One try at one replica. It holds a slot from its making to its last byte. */
+class Try implements Tried, Sent {
+  earlier: Sent | undefined;
+  later: Sent | undefined;
+  private isSettled = false;
+  private isOver = false;
+  private isGood = false;
+
+  constructor(
+    private readonly run: Run,
+    private readonly model: ModelState<Waiter>,
+    readonly arm: Arm,
+    readonly seat: Seat,
+    readonly begun: number,
+  ) {}
+
+  start(): void {
+    const { run, seat, arm, begun } = this;
+    seat.unanswered.add(this);
+    run.tries += 1;
+    const { replica } = seat;
+    const remainingMs = Math.max(0, run.deadline - begun);
+    try {
+      run.job.attempt({ replica, arm: arm.route, remainingMs, number: run.tries }, this);
+    } catch (error) {
+      // A try that throws is a fault of ours; it must not keep the slot.
+      const message = error instanceof Error ? error.message : String(error);
+      this.settled({ kind: 'protocol', message });
+    }
+  }
+
+  settled(result: TryResult): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    const { run, arm, seat, begun } = this;
+    const { context } = run;
+    const now = context.clock.now();
+    const isAnswered = result.kind === 'answered';
+    const good = isAnswered && !isUnavailable(result.status);
+    this.isGood = good;
+    seat.unanswered.remove(this);
+    learnCost(arm, seat, (now - begun) / Math.max(1, run.job.items), good, now);
+    const hadTime = isEnough(arm.service, now - begun);
+    const circumstances = { lagMs: context.lagMs(), hadTime };
+    const changed = judge(arm, seat, result, circumstances, now, context.random);
+    if (changed && arm.queue.size > 0) drain(context, arm);
+    run.failure = good ? undefined : textOf(result);
+    run.firstByteMs = isAnswered ? now - run.startedAt : undefined;
+    if (!isAnswered) this.release(result);
+    run.afterTry(this, this.model, result);
+  }
+
+  finished(end: TryResult): void {
+    if (this.isOver) return;
+    this.release(end);
+    this.run.afterLast(this, end);
+  }
+
+  private release(end: TryResult): void {
+    this.isOver = true;
+    const { run, arm, seat, isGood, begun } = this;
+    const { context } = run;
+    if (isGood) arm.service = spreadAfter(arm.service, context.clock.now() - begun);
+    const blame = isGood && end.kind !== 'answered' ? end : undefined;
+    giveBack(context, arm, seat, run.job.items, blame);
+  }
+}
+
+/** The slot is free: for the next one who waits, in this very step. */
+function giveBack(
+  context: Context,
+  arm: Arm,
+  seat: Seat,
+  items: number,
+  end: TryResult | undefined,
+): void {
+  seat.inFlight -= 1;
+  seat.items -= items;
+  if (end !== undefined) {
+    const circumstances = { lagMs: context.lagMs(), hadTime: true };
+    judge(arm, seat, end, circumstances, context.clock.now(), context.random);
+  }
+  if (!seat.listed && seat.inFlight === 0) arm.seats.delete(seat.replica.id);
+  if (arm.queue.size > 0) drain(context, arm);
+  if (!arm.listed) forgetIdle(context.states);
+}
+
+/**
+ * Milliseconds until a second try, or undefined when there is none. Throws the first answer away.
+ */
+function secondTry(
+  context: Context,
+  { job, tries, deadline }: Ticket,
+  arm: Arm,
+  seat: Seat,
+  result: TryResult,
+): number | undefined {
+  const { idempotent } = arm.model.route.inference;
+  if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
+  if (!mayRepeat(result, { idempotent, replayable: job.replayable })) return undefined;
+  // Where nobody else can answer, an answer that says so is better than a wait; a broken try is
+  // not.
+  if (result.kind === 'answered' && !hasHope(arm, seat, job.version)) return undefined;
+  const now = context.clock.now();
+  const { retryRatio, freeRetriesPerSecond } = context.tuning;
+  const delay = retryDelay(result, arm.queue.size, context.random(), context.tuning);
+  if (now + delay >= deadline) return undefined;
+  if (!spendRetry(arm.model.budget, now, retryRatio, freeRetriesPerSecond)) return undefined;
+  if (result.kind === 'answered') job.discard();
+  arm.retries += 1;
+  return delay;
+}
+
+/** Calls after `ms` milliseconds or when the caller goes away. */
+function sleep(clock: Clock, ms: number, signal: Signal, call: () => void): void {
+  let stop: () => void = () => undefined;
+  const cancel = clock.setTimeout(() => {
+    stop();
+    call();
+  }, ms);
+  stop = onAbort(signal, () => {
+    cancel();
+    call();
+  });
+}

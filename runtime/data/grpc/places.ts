@@ -1,0 +1,33 @@
+import type { Datatype } from '../protocols/datatypes';
+
+/** Where elements of a datatype stand in `InferTensorContents`. */
+export interface Place {
+  /** Number of the field. */
+  readonly field: number;
+  readonly contents: string;
+}
+
+const FIELDS: readonly (readonly [field: number, contents: string, ...names: string[]])[] = [
+  [1, 'bool_contents', 'BOOL'],
+  [2, 'int_contents', 'INT8', 'INT16', 'INT32'],
+  [3, 'int64_contents', 'INT64'],
+  [4, 'uint_contents', 'UINT8', 'UINT16', 'UINT32'],
+  [5, 'uint64_contents', 'UINT64'],
+  [6, 'fp32_contents', 'FP32'],
+  [7, 'fp64_contents', 'FP64'],
+  [8, 'bytes_contents', 'BYTES'],
+];
+
+const PLACES: ReadonlyMap<string, Place> = new Map(
+  FIELDS.flatMap(([field, contents, ...names]) =>
+    names.map((name) => [name, { field, contents }] as const),
+  ),
+);
+
+/** Names of the fields, by number. */
+export const CONTENTS_NAMES: ReadonlyMap<number, string> = new Map(
+  FIELDS.map(([field, contents]) => [field, contents]),
+);
+
+/** Undefined for halves, which travel raw only. */
+export const placeOf = ({ name }: Datatype): Place | undefined => PLACES.get(name);

@@ -1,0 +1,50 @@
+import type { Cut, Message } from './cut';
+import { joined, split } from './cut';
+import { splitNative } from './cut-native';
+import { cutV1Answer } from './cut-v1';
+import { cutV2Answer } from './cut-v2';
+
+/** How requests of one protocol become one call, and its answer theirs again. */
+export interface Form {
+  readonly joined: (cuts: readonly Cut[]) => Message;
+  /**
+   * Undefined in all: the answer has not the rows that were asked. Undefined for one: its answer
+   * is an error, which it gets by itself.
+   */
+  readonly split: (
+    answer: Message,
+    cuts: readonly Cut[],
+  ) => readonly (Message | undefined)[] | undefined;
+}
+
+const jsonOf = (text: string): Message => ({
+  body: Buffer.from(text, 'latin1'),
+  jsonBytes: undefined,
+});
+
+const V1: Form = {
+  joined,
+  split: ({ body }, cuts) => {
+    const answer = cutV1Answer(body.toString('latin1'));
+    return answer && split(answer, cuts);
+  },
+};
+
+const V2: Form = {
+  joined,
+  split: (message, cuts) => {
+    const asked = cuts.reduce((sum, { rows }) => sum + rows, 0);
+    const answer = cutV2Answer(message, asked);
+    return answer && split(answer, cuts);
+  },
+};
+
+const NATIVE: Form = {
+  joined,
+  split: ({ body }, cuts) =>
+    splitNative(body.toString('latin1'), cuts.length)?.map((one) =>
+      one === undefined ? undefined : jsonOf(one),
+    ),
+};
+
+export const FORMS = { v1: V1, v2: V2, native: NATIVE } as const;

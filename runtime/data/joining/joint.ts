@@ -1,0 +1,216 @@
+import { meaningOf } from '../../core/joining';
+import { HEAD_LENGTH } from '../../shared/binary';
+import type { CallBase, Calling, Ended, Reply } from '../call/calling';
+import { BufferedCall } from '../call/calling';
+import type { Answered, HeaderText, Source } from '../exchange';
+import { endToEnd } from '../headers';
+import { fieldsOf } from '../http/fields';
+import { CallerSignal } from '../http/signal';
+import type { Companion } from '../dispatch/job';
+import type { Cut, Message } from './cut';
+import type { Form } from './forms';
+
+// One call for several requests.
+
+/** How a request is said together with others. */
+export interface Part {
+  /** Requests of one key go together. */
+  readonly key: string;
+  readonly cut: Cut;
+  /** Of its body. */
+  readonly bytes: number;
+  readonly form: Form;
+  readonly target: string;
+  /** Of the call that is made for all. */
+  readonly headers: HeaderText;
+}
+
+/** A request that goes with others. */
+export interface Member {
+  readonly companion: Companion;
+  readonly part: Part;
+  readonly base: CallBase;
+}
+
+/** What became of a joined call. `apart`: its requests were called one by one. */
+export type JointEnd = 'split' | 'refused' | 'unsplit' | 'shared';
+
+class JointCall extends BufferedCall {
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    ask: ConstructorParameters<typeof BufferedCall>[2],
+    end: (ended: Ended) => void,
+    private readonly more: () => HeaderText,
+  ) {
+    super(calling, base, ask, end);
+  }
+
+  protected override get headers(): HeaderText {
+    return this.base.headers + this.more();
+  }
+}
+
+const lengthLine = ({ jsonBytes }: Message): HeaderText =>
+  jsonBytes === undefined ? '' : `${HEAD_LENGTH}: ${jsonBytes}\r\n`;
+
+/** Bytes as a body that comes. */
+function sourceOf(bytes: Buffer): Source {
+  let resume: () => void = () => undefined;
+  let destroy: () => void = () => undefined;
+  return {
+    flow: (sink) => {
+      const last = (call: () => void) => (): void => {
+        resume = () => undefined;
+        destroy = resume;
+        call();
+      };
+      const end = last(() => sink.end());
+      destroy = last(() => sink.fail({ kind: 'aborted' }));
+      if (bytes.length === 0 || sink.data(bytes)) end();
+      else resume = end;
+    },
+    resume: () => resume(),
+    destroy: () => destroy(),
+  };
+}
+
+/** One request's part of an answer, as if it had come alone. */
+function answeredOf({ status, fields }: Reply, message: Message): Answered {
+  const isOfAll = (name: string): boolean =>
+    name === 'content-length' || name === HEAD_LENGTH || name === 'set-cookie';
+  const kept = endToEnd(fields, (name) => !isOfAll(name));
+  const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
+  return {
+    kind: 'answered',
+    status,
+    fields: fieldsOf(`${own}\r\n`, 0),
+    body: sourceOf(message.body),
+  };
+}
+
+/** A body that can be cut; undefined: it is compressed, or says of itself what is not so. */
+export function messageOf({ fields, body }: Pick<Reply, 'fields' | 'body'>): Message | undefined {
+  if (fields.get('content-encoding') !== undefined) return undefined;
+  const length = fields.get(HEAD_LENGTH);
+  if (length === undefined) return { body, jsonBytes: undefined };
+  const jsonBytes = /^\d{1,15}$/.test(length) ? Number(length) : Infinity;
+  return jsonBytes <= body.length ? { body, jsonBytes } : undefined;
+}
+
+/** What goes upstream for all; it is one job with a name of its own for nobody. */
+function baseOf(members: readonly Member[], signal: CallerSignal, now: number): CallBase {
+  const [{ base, part, companion }] = members as readonly [Member];
+  const deadline = Math.min(...members.map((one) => one.companion.deadline));
+  return {
+    model: base.model,
+    arm: companion.arm.name,
+    priority: base.priority,
+    timeoutMs: Math.max(0, deadline - now),
+    items: members.reduce((sum, one) => sum + one.part.cut.rows, 0),
+    signal,
+    headers: part.headers,
+    isJoint: true,
+  };
+}
+
+/** Asks once for several requests of one key, and gives each its part. */
+export function askTogether(
+  calling: Calling,
+  all: readonly Member[],
+  now: () => number,
+  told: (end: JointEnd, version: string | undefined) => void,
+): void {
+  const signal = new CallerSignal();
+  const left = new Set(all);
+  const [
+    {
+      part: { form, target },
+    },
+  ] = all as readonly [Member];
+  for (const member of all) {
+    member.companion.whenGone(() => {
+      left.delete(member);
+      if (left.size === 0) signal.abort();
+    });
+  }
+  // Those in the try whose answer it is: who has gone before it is not asked for.
+  let asked: readonly Member[] = [];
+  let message: Message = { body: Buffer.alloc(0), jsonBytes: undefined };
+  let sentAt = 0;
+  const ask = () => {
+    if (sentAt === 0) sentAt = now();
+    asked = [...left];
+    message = form.joined(asked.map(({ part }) => part.cut));
+    return { method: 'POST', target, body: message.body };
+  };
+  const end = (ended: Ended): void => distribute({ ended, all, asked, sentAt, told });
+  const base = baseOf(all, signal, now());
+  calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
+}
+
+interface Distributing {
+  readonly ended: Ended;
+  readonly all: readonly Member[];
+  readonly asked: readonly Member[];
+  readonly sentAt: number;
+  readonly told: (end: JointEnd, version: string | undefined) => void;
+}
+
+function apart(members: readonly Member[]): void {
+  for (const { companion } of members) companion.alone(true);
+}
+
+/** Did perhaps one of them break it for all? A server that fell over its request, an answer too long. */
+const isSpoiled = (ended: Extract<Ended, { kind: 'none' }>): boolean =>
+  ended.result.kind === 'failed' &&
+  (ended.result.result.kind === 'reset' || ended.result.result.kind === 'protocol');
+
+function distribute(on: Distributing): void {
+  const { ended, all, told } = on;
+  if (ended.kind === 'reply') return deal(on, ended);
+  if (ended.kind === 'fault' || isSpoiled(ended)) {
+    told('refused', undefined);
+    return apart(all);
+  }
+  told('shared', undefined);
+  for (const { companion } of all) companion.fail(ended.result);
+}
+
+function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['split']> {
+  const message = messageOf(reply);
+  const [first] = asked;
+  const cuts = asked.map(({ part }) => part.cut);
+  try {
+    return message && first?.part.form.split(message, cuts);
+  } catch {
+    // Whatever it cannot be cut by: nobody must wait for an answer that never comes.
+    return undefined;
+  }
+}
+
+function deal(
+  { all, asked, sentAt, told }: Distributing,
+  { reply, tries }: Extract<Ended, { kind: 'reply' }>,
+): void {
+  const { replica } = reply;
+  const meaning = meaningOf(reply.status);
+  const give = ({ companion }: Member, message: Message): void =>
+    companion.give({ replica, answered: answeredOf(reply, message), tries, sentAt });
+  if (meaning === 'shared') {
+    told('shared', replica.version);
+    const whole = { body: reply.body, jsonBytes: undefined };
+    return all.forEach((member) => give(member, whole));
+  }
+  const answers = meaning === 'split' ? answersOf(reply, asked) : undefined;
+  if (answers === undefined) {
+    told(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
+    return apart(all);
+  }
+  told('split', replica.version);
+  for (const [at, member] of asked.entries()) {
+    const own = answers[at];
+    if (own === undefined) member.companion.alone(true);
+    else give(member, own);
+  }
+}

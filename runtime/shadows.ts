@@ -1,0 +1,36 @@
+import type { ShadowReport } from './data';
+import type { Log } from './log';
+
+/** One line in so long for an arm: a shadow that is always wrong fills no log. */
+export const SAMPLE_MS = 10_000;
+
+interface Sampled {
+  readonly at: number;
+  /** Disagreements that left no line. */
+  silent: number;
+}
+
+/**
+ * Counts what became of copies, and lets a sample of disagreements be seen: the first of each arm,
+ * then one in `SAMPLE_MS` at most, with how many there were since (`disagreed`).
+ */
+export function tellShadows(
+  count: (model: string, arm: string, verdict: ShadowReport['verdict']) => void,
+  log: Pick<Log, 'info'>,
+  now: () => number,
+): (report: ShadowReport) => void {
+  const arms = new Map<string, Sampled>();
+  return ({ model, arm, verdict, requestId, differing }) => {
+    count(model, arm, verdict);
+    if (verdict !== 'disagree') return;
+    const key = `${model}\0${arm}`;
+    const last = arms.get(key);
+    if (last !== undefined && now() - last.at < SAMPLE_MS) {
+      last.silent += 1;
+      return;
+    }
+    arms.set(key, { at: now(), silent: 0 });
+    const disagreed = 1 + (last?.silent ?? 0);
+    log.info('shadow disagrees', { model, arm, requestId, differing, disagreed });
+  };
+}
