@@ -39,7 +39,7 @@ function behavior(windowSeconds: number): Plain<k8s.HorizontalPodAutoscalerBehav
   };
 }
 
-function metrics({ spec }: Context, arm: Arm): readonly Plain<k8s.MetricSpecV2>[] {
+function metrics({ spec }: Context, arm: Arm, fewest: number): readonly Plain<k8s.MetricSpecV2>[] {
   const { targetCpuUtilization, targetConcurrency } = arm.scaling;
   const cpu: Plain<k8s.MetricSpecV2> = {
     type: 'Resource',
@@ -60,7 +60,8 @@ function metrics({ spec }: Context, arm: Arm): readonly Plain<k8s.MetricSpecV2>[
       target: { type: 'AverageValue', averageValue },
     },
   };
-  return [cpu, external];
+  // An idle replica uses some CPU, and some is one replica: with that measure nothing reaches zero.
+  return fewest === 0 ? [external] : [cpu, external];
 }
 
 /**
@@ -70,13 +71,13 @@ function metrics({ spec }: Context, arm: Arm): readonly Plain<k8s.MetricSpecV2>[
 export function autoscaler(context: Context, arm: Arm): KubeObject {
   const name = armObjectName(context.spec.id, arm.name);
   const { minReplicas, maxReplicas, scaleDownWindowSeconds } = arm.scaling;
-  const lowest = rendersZero(context.environment) ? 0 : 1;
+  const fewest = Math.max(minReplicas, rendersZero(context.environment) ? 0 : 1);
   return kubeObject('HorizontalPodAutoscaler', metadataOf(context, name, arm), {
     spec: {
       scaleTargetRef: { apiVersion: API_VERSIONS.Deployment, kind: 'Deployment', name },
-      minReplicas: Math.max(minReplicas, lowest),
+      minReplicas: fewest,
       maxReplicas,
-      metrics: metrics(context, arm),
+      metrics: metrics(context, arm, fewest),
       behavior: behavior(scaleDownWindowSeconds),
     },
   });

@@ -49,8 +49,8 @@ const isRolling = ({ current, updated }: ArmRecord): boolean => updated < curren
 const isScaling = ({ current, ready, desired }: ArmRecord): boolean =>
   current !== desired || ready < desired;
 
-/** Nothing runs and nothing should: it sleeps until it is called. */
-const isAsleep = ({ desired, current }: ArmRecord): boolean => desired === 0 && current === 0;
+/** Nothing should run: it sleeps until it is called, though a replica may be on its way out. */
+const isAsleep = ({ desired }: ArmRecord): boolean => desired === 0;
 
 /** A cause alone is no failure: a replica that still loads its model has one too. */
 function hasFailed(record: ModelRecord, arm: ArmRecord): boolean {
@@ -62,7 +62,7 @@ function hasFailed(record: ModelRecord, arm: ArmRecord): boolean {
 function stableStatus(record: ModelRecord, stable: ArmRecord): ModelStatus {
   if (hasFailed(record, stable)) return 'failed';
   if (isRolling(stable)) return 'updating';
-  if (isAsleep(stable)) return 'running';
+  if (isAsleep(stable)) return stable.current === 0 ? 'running' : 'scaling';
   if (stable.ready === 0) {
     const begun = stable.current > 0 || record.replicas.some(({ arm }) => arm === stable.name);
     return begun ? 'deploying' : 'pending';

@@ -22,6 +22,12 @@ test.each<[string, ReturnType<typeof statusOf>, string, boolean]>([
   ],
   ['all are ready', of([arm('stable', 'v1', 2)]), 'running', true],
   ['it sleeps until it is called', of([arm('stable', 'v1', 0)]), 'running', true],
+  [
+    'it goes to sleep, and its last replica is on the way out',
+    of([arm('stable', 'v1', 1, { desired: 0, ready: 0 })]),
+    'scaling',
+    true,
+  ],
   ['two of three are ready', of([arm('stable', 'v1', 3, { ready: 2 })]), 'scaling', true],
   ['one too many', of([arm('stable', 'v1', 3, { desired: 2 })]), 'scaling', true],
   [

@@ -107,15 +107,18 @@ test.each([
   });
 });
 
-test('an autoscaler reaches zero only where the API server takes it', () => {
+test('an autoscaler reaches zero only where the API server takes it, and then not by CPU', () => {
   const scaling = { minReplicas: 0, maxReplicas: 2, targetConcurrency: 1 };
-  const lowest = (kubernetesVersion: string): unknown =>
-    at(
-      findManifest(manifests(model({ scaling }), { kubernetesVersion }), 'HorizontalPodAutoscaler'),
-      'spec.minReplicas',
-    );
-  expect(lowest('1.36')).toBe(1);
-  expect(lowest('1.37')).toBe(0);
+  const rendered = (kubernetesVersion: string): readonly [unknown, readonly unknown[]] => {
+    const all = manifests(model({ scaling }), { kubernetesVersion });
+    const { minReplicas, metrics } = findManifest(all, 'HorizontalPodAutoscaler')['spec'] as {
+      minReplicas: number;
+      metrics: { type: string }[];
+    };
+    return [minReplicas, metrics.map(({ type }) => type)];
+  };
+  expect(rendered('1.36')).toEqual([1, ['Resource', 'External']]);
+  expect(rendered('1.37')).toEqual([0, ['External']]);
 });
 
 test('one replica has no disruption budget: it would only block drains', () => {

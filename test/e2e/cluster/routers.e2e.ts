@@ -86,8 +86,14 @@ test('a model that nobody wants sleeps, and all of the 200 requests that wake it
   const inference = { timeoutSeconds: 60, maxConcurrency: 128, maxQueueDepth: 1000 };
   await place.applyModel(standIn('sleepy', { DELAY_MS: '100' }, { scaling, inference }));
   await place.status('sleepy', ({ replicas }) => replicas.ready === 1, 60_000);
-  const asleep = await place.status('sleepy', ({ replicas }) => replicas.desired === 0, 90_000);
-  expect(asleep).toMatchObject({ status: 'running', serving: true });
+  const serving = new Set<boolean>();
+  const isAsleep = ({ replicas, serving: now }: Status): boolean => {
+    serving.add(now);
+    return replicas.desired === 0 && replicas.current === 0;
+  };
+  const asleep = await place.status('sleepy', isAsleep, 90_000);
+  expect(asleep.status).toBe('running');
+  expect([...serving]).toEqual([true]);
   const answers = await burst('sleepy', 200);
   expect(answers.filter(({ status }) => status !== 200).map(({ text }) => text)).toEqual([]);
 });
