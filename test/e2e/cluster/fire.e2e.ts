@@ -33,7 +33,7 @@ const slow = (id: string, env: StandIn = {}, more: Partial<ModelInput> = {}): Mo
     { DELAY_MS: '1000', ...env },
     {
       scaling: { minReplicas: 3, maxReplicas: 3 },
-      inference: { timeoutSeconds: 10, maxConcurrency: 128 },
+      inference: { timeoutSeconds: 30, maxConcurrency: 128 },
       ...more,
     },
   );
@@ -164,9 +164,10 @@ process.on('SIGTERM', () => undefined);
 
 test('a server that is deaf to SIGTERM and says 200 while it loads, by the template of its kind', async () => {
   const server = { kind: 'tensorflow-serving' } as const;
-  await deployed(
-    slow('deaf', {}, { framework: 'tensorflow', server, command: [NODE, '-e', DEAF] }),
-  );
+  // Its pods wait for the longest request before they are told to end: a short one, a short test.
+  const inference = { timeoutSeconds: 10, maxConcurrency: 128 };
+  const command = [NODE, '-e', DEAF];
+  await deployed(slow('deaf', {}, { framework: 'tensorflow', server, command, inference }));
   load = steadyLoad(place, { path: '/v1/models/deaf:predict', body: { instances: [[1]] } }, RATE);
   const old = await podsOf('deaf');
   ok(await place.call('PUT', `${MODELS}/deaf`, { config: { version: 'v2' } }));

@@ -108,8 +108,9 @@ test('an image that wants root', async () => {
 
 test('a probe that fails, with what it got', async () => {
   await deploy(standIn('sick', { SICK: 'warming up' }));
-  const why = await told('sick', 'probe-failing', APPEAR_MS);
-  expect(why.message).toMatch(/startup.*500/i);
+  // Before it listens, that is what is said of it.
+  const answers = ({ why }: Status): boolean => /startup.* got HTTP 500/i.test(why?.message ?? '');
+  expect((await place.status('sick', answers, APPEAR_MS)).why?.cause).toBe('probe-failing');
 });
 
 test('an artifact with another digest than the definition says', async () => {
