@@ -23,12 +23,6 @@ export interface Clock {
   readonly setTimeout: (call: () => void, ms: number) => () => void;
 }
 
-/**
- * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds
- * of a busy model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
- */
-export const HOLD_DEPTH = 1_000;
-
 /** Two looks at waiting requests are at least this far apart, milliseconds. */
 const WAKE_FLOOR_MS = 5;
 
@@ -81,7 +75,9 @@ export function onAbort(signal: Signal, call: () => void): () => void {
 function depthOf(arm: Arm): number {
   const { maxQueueDepth } = arm.route;
   const named = arm.model.route.inference.maxQueueDepth !== undefined;
-  return arm.holding && !named ? Math.max(HOLD_DEPTH, maxQueueDepth) : maxQueueDepth;
+  return arm.holding && !named
+    ? Math.max(arm.model.tuning.holdDepth, maxQueueDepth)
+    : maxQueueDepth;
 }
 
 /** Milliseconds a newcomer of this priority would wait, about. */
@@ -103,7 +99,7 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
   const before = ahead(arm.queue, seeker.priority);
   const outlook = { ahead: before, capacity, service: arm.service };
   if (capacity > 0 && !canMeet(outlook, seeker.deadline - now)) return 'deadline';
-  const offered = offer(arm.queue, entry, depthOf(arm));
+  const offered = offer(arm.queue, entry, depthOf(arm), arm.model.tuning.ownPart);
   if (offered.kind === 'full') return 'queue_full';
   if (offered.kind === 'displaced') {
     offered.entry.value.settle({ kind: 'refused', reason: 'priority' });
@@ -209,9 +205,10 @@ function nextOf(
   now: number,
 ): Entry<Waiter> | undefined {
   const fits = ({ seeker }: Waiter): boolean => hasSeat(open, seeker.wish, now);
-  if (open.free.length > 0) return take(arm.queue, fits);
-  const probing = take(arm.queue, (one) => one.seeker.wish.mayProbe && fits(one));
-  return probing ?? take(arm.queue, fits);
+  const { queue, model } = arm;
+  if (open.free.length > 0) return take(queue, fits, model.tuning);
+  const probing = take(queue, (one) => one.seeker.wish.mayProbe && fits(one), model.tuning);
+  return probing ?? take(queue, fits, model.tuning);
 }
 
 /** A slot that gets free wakes those who wait; only the end of an ejection has no such event. */
