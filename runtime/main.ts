@@ -211,6 +211,7 @@ async function openPublic(
       ...server,
       host: hostOf(config),
       limits: callersOf(config),
+      refuse: data.refuse,
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
     });
