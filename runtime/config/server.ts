@@ -27,7 +27,7 @@ export const serverSchema = z.strictObject({
   trustedProxies: z
     .array(z.string().min(2).max(64))
     .default([])
-    .describe('Addresses whose X-Forwarded-* headers are believed.'),
+    .describe('Addresses whose X-Forwarded-*, Forwarded, X-Real-IP and the like are believed.'),
   maxConnections: z.int().min(1).max(1_000_000).default(10_000),
   headersSeconds: z
     .number()
