@@ -7,12 +7,13 @@ import {
   offer,
   offerAgain,
   take,
+  waiting,
   withdraw,
 } from '../../core/admission';
 import type { Priority, ShedReason } from '../../core/outcome';
 import type { Signal } from '../exchange';
 import type { Seat, ArmState } from './state';
-import type { Wish } from './seats';
+import type { Open, Wish } from './seats';
 import { capacityOf, hasSeat, nextDue, openSeats, takeSeat, usable } from './seats';
 
 /** Time as the data plane sees it; tests give their own. */
@@ -107,8 +108,22 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
   return undefined;
 }
 
+const NOTHING_OPEN: Open = { free: [], due: [] };
+
 /**
- * A slot at once if one is free and nobody waits, or a refusal; undefined: it waits, and `tell` is
+ * What is open for a newcomer: nothing while one who waits could take it. But who waits for a version
+ * that runs nowhere yet, or for another replica than the one that failed it, keeps no others waiting.
+ */
+export function openToAll(arm: Arm, now: number): Open {
+  const open = openSeats(arm, now);
+  const isOpen = open.free.length > 0 || open.due.length > 0;
+  if (!isOpen || arm.queue.size === 0) return open;
+  const all = waiting(arm.queue);
+  return all.some(({ value }) => hasSeat(open, value.seeker.wish, now)) ? NOTHING_OPEN : open;
+}
+
+/**
+ * A slot at once if one is free that nobody waits for, or a refusal; undefined: it waits, and `tell` is
  * called when that ends.
  */
 export function seek(
@@ -118,10 +133,8 @@ export function seek(
   tell: (placed: Placed) => void,
 ): Placed | undefined {
   const now = context.clock.now();
-  if (arm.queue.size === 0) {
-    const seat = takeSeat(arm, openSeats(arm, now), seeker.wish, now, context.random);
-    if (seat !== undefined) return { kind: 'seat', seat };
-  }
+  const free = takeSeat(arm, openToAll(arm, now), seeker.wish, now, context.random);
+  if (free !== undefined) return { kind: 'seat', seat: free };
   if (usable(arm).length === 0) arm.holding = true;
   const ends: (() => void)[] = [];
   const settle = (placed: Placed): void => {
