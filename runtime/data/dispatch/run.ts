@@ -17,9 +17,6 @@ import { drain, onAbort, seek } from './wait';
 import type { Signal } from '../exchange';
 import type { Job, Tried } from './job';
 
-/** How long a second try looks for another replica before it takes the one that failed. */
-const AVOID_MS = 1_000;
-
 type Arm = ArmState<Waiter>;
 
 /** One job on its way: it looks for a seat, tries, perhaps tries again, and ends. */
@@ -129,9 +126,9 @@ export class Run implements Ticket {
       const { status } = result;
       return this.job.over({ kind: 'answered', arm: arm.route, status, tries: this.tries });
     }
-    const { clock } = this.context;
+    const { clock, tuning } = this.context;
     const { id, version } = seat.replica;
-    this.avoid = { id, version, until: clock.now() + delay + AVOID_MS };
+    this.avoid = { id, version, until: clock.now() + delay + tuning.avoidMs };
     if (delay === 0) this.look(model);
     else sleep(clock, delay, this.job.signal, () => this.look(model));
   }
