@@ -22,7 +22,7 @@ routing:
     free_retries_per_second: 12, min_retry_delay_ms: 13, max_retry_delay_ms: 14 }
 inference:
   { max_answer_bytes: 2001, max_openai_body_bytes: 2002, max_shadow_bytes: 2003,
-    shadow_percent: 50 }
+    stream_above_bytes: 2004, shadow_percent: 50 }
 `);
   expect(tuningOf(config)).toEqual({
     decayMs: 4000,
@@ -41,6 +41,7 @@ inference:
   expect(limitsOf(config)).toEqual({
     answerBytes: 2001,
     openaiBytes: 2002,
+    streamBytes: 2004,
     shadowBytes: 2003,
     shadowPart: 0.5,
   });

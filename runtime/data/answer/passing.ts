@@ -14,6 +14,7 @@ import { collecting, isMirrored, mirrored } from '../shadow/mirror';
 import type { Understood } from '../call/offers';
 import { understood } from '../call/offers';
 import { writeJson } from '../protocols/exact';
+import type { Body, Upload } from '../exchange';
 import { inflated, isPlain, parseObject } from '../protocols/json';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf } from '../request';
@@ -39,9 +40,39 @@ export function answerPassing(
     return answerLookup(plane, request, route, base, target, caller);
   }
   const send = SEND[who];
-  const body = exchange.body(model.inference.maxBodyBytes);
+  const body = bodyOf(plane, request, route, base, who);
   if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
-  return body.then((later) => send(plane, request, route, base, target, later));
+  const go = (later: Body): Promise<void> | void =>
+    Buffer.isBuffer(later)
+      ? send(plane, request, route, base, target, later)
+      : passUpload(plane, request, base, target, later);
+  return body instanceof Promise ? body.then(go) : go(body);
+}
+
+/** A large body need not wait for its end where nobody but the server looks into it. */
+function bodyOf(
+  { limits }: Plane,
+  { exchange }: Request,
+  route: Passing,
+  base: CallBase,
+  who: Understood,
+): Body | Promise<Body> {
+  const { maxBodyBytes, replayBytes, batching } = base.model.inference;
+  const isAlone = who === 'all' && batching === undefined && !isMirrored(route, base);
+  if (!isAlone) return exchange.body(maxBodyBytes);
+  // What is to be kept for a second try is kept.
+  return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);
+}
+
+function passUpload(
+  { inferring }: Plane,
+  { exchange, tracing, fail }: Request,
+  base: CallBase,
+  target: string,
+  upload: Upload,
+): void {
+  const forwarding = { target, body: undefined, upload, tracing };
+  forward(inferring, base, exchange, forwarding, { failed: fail });
 }
 
 type Send = (
