@@ -42,6 +42,7 @@ export interface Hooks {
 }
 
 const CODES: Readonly<Record<number, string>> = {
+  408: 'REQUEST_TIMEOUT',
   413: 'PAYLOAD_TOO_LARGE',
   501: 'NOT_IMPLEMENTED',
 };
