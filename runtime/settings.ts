@@ -69,6 +69,7 @@ export function limitsOf({ inference }: Config): Limits {
   return {
     answerBytes: inference.maxAnswerBytes,
     openaiBytes: inference.maxOpenaiBodyBytes,
+    streamBytes: inference.streamAboveBytes,
     shadowBytes: inference.maxShadowBytes,
     shadowPart: inference.shadowPercent / 100,
   };

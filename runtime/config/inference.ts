@@ -15,6 +15,12 @@ export const inferenceSchema = z.strictObject({
     .max(1024 * MIB)
     .default(10 * MIB)
     .describe('OpenAI calls name their model inside, so that no limit of a model can hold before.'),
+  streamAboveBytes: z
+    .int()
+    .min(1024)
+    .max(64 * MIB)
+    .default(MIB)
+    .describe('Larger bodies of V1 and V2 calls go to the server while they come.'),
   maxShadowBytes: z
     .int()
     .min(0)

@@ -7,6 +7,7 @@ import type { DataPlaneOptions } from './request';
 import { requestIdOf } from '../tracing';
 
 const CODES: Readonly<Record<number, ErrorCode>> = {
+  408: 'REQUEST_TIMEOUT',
   413: 'PAYLOAD_TOO_LARGE',
   501: 'NOT_IMPLEMENTED',
 };

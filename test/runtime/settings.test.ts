@@ -36,7 +36,7 @@ routing:
     priority_age_ms: 25, oldest_every: 26, priority_percent: 20, cold_queue_depth: 28 }
 inference:
   { max_answer_bytes: 2001, max_openai_body_bytes: 2002, max_shadow_bytes: 2003,
-    shadow_percent: 50, shadow_log_seconds: 6 }
+    stream_above_bytes: 2004, shadow_percent: 50, shadow_log_seconds: 6 }
 `);
   expect(tuningOf(config)).toEqual({
     decayMs: 4000,
@@ -75,6 +75,7 @@ inference:
   expect(limitsOf(config)).toEqual({
     answerBytes: 2001,
     openaiBytes: 2002,
+    streamBytes: 2004,
     shadowBytes: 2003,
     shadowPart: 0.5,
   });

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { Asker, Exchanged } from '../exchange';
-import type { Asking, Owner } from './clientconnection';
+import type { Asking } from './asking';
+import type { Owner } from './clientconnection';
 import { ClientConnection } from './clientconnection';
 
 /** How connections to servers are made and kept. */

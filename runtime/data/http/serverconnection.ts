@@ -87,6 +87,10 @@ export class ServerConnection implements Line {
     return this.hooks.limits.stallMs;
   }
 
+  get bodyMs(): number {
+    return this.hooks.limits.bodyMs;
+  }
+
   private onDrain(): void {
     if (this.current !== undefined) return this.current.drained();
     if (this.isEnding) return;
@@ -126,7 +130,7 @@ export class ServerConnection implements Line {
   }
 
   private keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 || this.isEnding) return;
     this.ahead.unshift(bytes);
     this.aheadBytes += bytes.length;
   }
@@ -179,10 +183,15 @@ export class ServerConnection implements Line {
   }
 
   /** Line: more of the body is wanted. */
-  read(): void {
-    this.socket.setTimeout(this.hooks.limits.bodyMs);
+  read(isTimed: boolean): void {
+    if (isTimed) this.socket.setTimeout(this.bodyMs);
     this.socket.resume();
     this.work();
+  }
+
+  /** Line: nothing of the body is waited for. */
+  rest(): void {
+    this.socket.setTimeout(0);
   }
 
   /** Line: the answer is out. */
@@ -196,6 +205,7 @@ export class ServerConnection implements Line {
 
   private refuse(fault: HttpFault): void {
     const { current } = this;
+    if (current?.spoil(fault) === true) return;
     this.current = undefined;
     // Of an answer that has begun the end is missing, and that is how the caller sees it.
     if (current?.hasBegun === true) this.socket.destroy();

@@ -70,14 +70,14 @@ test.each(SHAPES)(
     const got = await refused(`POST ${path} HTTP/1.1\r\n${FIELDS}Accept`, {
       callers: { headMs: 20 },
     });
-    expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('INVALID_REQUEST') });
+    expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('REQUEST_TIMEOUT') });
   },
 );
 
 test.each(SHAPES)('a body that stops half-way is a 408 below %s, too', async (path, shape) => {
   const bytes = `POST ${path} HTTP/1.1\r\n${FIELDS}Content-Length: 9\r\n\r\nabc`;
   const got = await refused(bytes, { callers: { bodyMs: 20 } });
-  expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('INVALID_REQUEST') });
+  expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('REQUEST_TIMEOUT') });
 });
 
 test('a body larger than the model takes is a 413 with the id of its caller', async () => {
