@@ -126,7 +126,7 @@ function out(
 /**
  * May one more of `reachable` be out, when `away` are? At most half, and never the last: of 4, 2.
  */
-export function mayEject(reachable: number, away: number, mostOutPart = MOST_OUT_PART): boolean {
+export function mayBeOut(reachable: number, away: number, mostOutPart = MOST_OUT_PART): boolean {
   return away + 1 <= Math.min(reachable - 1, Math.floor(reachable * mostOutPart));
 }
 

@@ -26,8 +26,8 @@ const CREDENTIALS = new Set(['authorization', 'x-api-key', 'cookie']);
 const OWN = new Set(['host', 'content-length', 'x-request-id', 'traceparent']);
 
 /**
- * Who the caller is, in the words of proxies and networks before us. Anybody can write them, so they
- * are believed of our own proxies only, as X-Forwarded-For is; servers trust them without asking.
+ * Who the caller is, in the words of proxies and networks before us. Anybody can write them, so
+ * they are believed of our own proxies only, as X-Forwarded-For is; servers trust them blindly.
  */
 const OF_PROXIES = new Set([
   'forwarded',

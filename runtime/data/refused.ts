@@ -13,8 +13,8 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 };
 
 /**
- * What the HTTP engine refuses by itself, as all other errors: with an id of the request, and in the
- * shape of the protocol below whose path it came.
+ * What the HTTP engine refuses by itself, as all other errors: with an id of the request, and in
+ * the shape of the protocol below whose path it came.
  */
 export function refusing({
   newId,

@@ -1,5 +1,5 @@
 import { createQueue, offer, take } from '../../runtime/core/admission';
-import { afterBad, afterUnreached, joined, mayEject, verdictOf } from '../../runtime/core/ejection';
+import { afterBad, afterUnreached, joined, mayBeOut, verdictOf } from '../../runtime/core/ejection';
 import { costAfter, costAt, rampAt, score } from '../../runtime/core/balance';
 import { createBudget, spendRetry } from '../../runtime/core/budget';
 import { retryDelay } from '../../runtime/core/retry';
@@ -51,7 +51,7 @@ test('ejection: its jitter, when it is forgiven, and the longest time of one tha
 });
 
 test('ejection: how much of an arm may be out, and which lag of ours excuses a timeout', () => {
-  const most = (part: number) => [0, 1, 2, 3].filter((away) => mayEject(4, away, part)).length;
+  const most = (part: number) => [0, 1, 2, 3].filter((away) => mayBeOut(4, away, part)).length;
   expect([0, 0.25, 0.5, 1].map(most)).toEqual([0, 1, 2, 3]);
   const verdict = (excused: number) =>
     verdictOf({ kind: 'timeout' }, { lagMs: 50, hadTime: true }, excused);

@@ -8,7 +8,7 @@ import {
   afterUnreached,
   isDue,
   isUnreachable,
-  mayEject,
+  mayBeOut,
   probed,
   verdictOf,
 } from '../../core/ejection';
@@ -189,7 +189,7 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
       reachable.filter((one) => one !== seat),
       now,
     ),
-    mayEject: reachable.includes(seat) && mayEject(reachable.length, away, mostOutPart),
+    mayEject: reachable.includes(seat) && mayBeOut(reachable.length, away, mostOutPart),
   };
 }
 

@@ -119,8 +119,9 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
 const NOTHING_OPEN: Open = { free: [], due: [] };
 
 /**
- * What is open for a newcomer: nothing while one who waits could take it. But who waits for a version
- * that runs nowhere yet, or for another replica than the one that failed it, keeps no others waiting.
+ * What is open for a newcomer: nothing while one who waits could take it. But who waits for a
+ * version that runs nowhere yet, or for another replica than the one that failed it, keeps no
+ * others waiting.
  */
 export function openToAll(arm: Arm, now: number): Open {
   const open = openSeats(arm, now);
