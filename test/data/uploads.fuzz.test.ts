@@ -30,6 +30,9 @@ const AT_A_TIME = 10;
 
 type Random = () => number;
 const whole = (random: Random, most: number): number => Math.floor(random() * most);
+const byteBy = (random: Random) => (): number => whole(random, 256);
+/** Bytes to cut bodies from. */
+const POOL = Buffer.from(Array.from({ length: 2 * MAX_BODY }, byteBy(seeded(99))));
 
 type Plan = 'whole' | 'abort' | 'spoil';
 
@@ -52,7 +55,7 @@ function callOf(random: Random, index: number): Call {
   return {
     model: random() < 0.6 ? 'fair' : 'rough',
     trace: (index + 1).toString(16).padStart(32, '0'),
-    body: Buffer.from(Array.from({ length: size }, () => whole(random, 256))),
+    body: POOL.subarray(index, index + size),
     inChunks,
     plan,
     at: whole(random, size),
