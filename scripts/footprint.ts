@@ -24,7 +24,7 @@ const object = z.object({
 });
 type Manifest = z.output<typeof object>;
 
-const WORKLOADS: readonly string[] = ['Deployment', 'StatefulSet', 'DaemonSet'];
+const WORKLOADS: ReadonlySet<string> = new Set(['Deployment', 'StatefulSet', 'DaemonSet']);
 
 export interface Footprint {
   readonly objects: number;
@@ -63,7 +63,7 @@ function requested({ spec }: Manifest, resource: string): number {
 
 export function footprintOf(all: readonly Manifest[]): Footprint {
   const count = (kind: string): number => all.filter((one) => one.kind === kind).length;
-  const workloads = all.filter(({ kind }) => WORKLOADS.includes(kind));
+  const workloads = all.filter(({ kind }) => WORKLOADS.has(kind));
   const sum = (value: (one: Manifest) => number): number =>
     workloads.reduce((total, one) => total + podsOf(one, all) * value(one), 0);
   return {

@@ -82,11 +82,13 @@ test('replicas are never written, by nobody', () => {
   });
 });
 
-test('a server that ignores SIGTERM gets it only after its longest request', () => {
+test('a server that ignores SIGTERM, or drops requests at it, gets it only after its longest one', () => {
   const inference = { timeoutSeconds: 60 };
-  const tfs = deployment({ framework: 'tensorflow', source: 's3://m/1', inference });
-  expect(at(tfs, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(75);
-  expect(at(tfs, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
+  for (const framework of ['tensorflow', 'sklearn']) {
+    const made = deployment({ framework, source: 's3://m/1', inference });
+    expect(at(made, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(75);
+    expect(at(made, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
+  }
   const onnx = deployment({ inference });
   expect(at(onnx, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(15);
   expect(at(onnx, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
