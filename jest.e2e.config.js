@@ -5,6 +5,6 @@ module.exports = {
   forceExit: true,
   ...require('./jest.config.js'),
   testMatch: ['**/test/e2e/**/*.e2e.ts'],
-  testPathIgnorePatterns: ['/node_modules/'],
+  testPathIgnorePatterns: ['/node_modules/', '/test/e2e/long/'],
   testTimeout: 120_000,
 };
