@@ -5,6 +5,10 @@ module.exports = {
   forceExit: true,
   ...require('./jest.config.js'),
   testMatch: ['**/test/e2e/**/*.e2e.ts'],
+<<<<<<< HEAD
   testPathIgnorePatterns: ['/node_modules/', '/test/e2e/long/'],
+=======
+  testPathIgnorePatterns: ['/node_modules/', '/test/e2e/cluster/'],
+>>>>>>> kstory
   testTimeout: 120_000,
 };

@@ -3,8 +3,8 @@ import { ApiObject, App, JsonPatch, Yaml } from 'cdk8s';
 import type { ISecret } from 'cdk8s-plus-28';
 import { ConfigMap, Ingress, IngressBackend, Secret, Service, ServiceAccount } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Environment, EnvironmentInput } from '../spec';
-import { DefinitionError, fault, parseEnvironment } from '../spec';
+import type { Environment, EnvironmentInput, Fault } from '../spec';
+import { cpuSchema, DefinitionError, fault, memorySchema, parseEnvironment } from '../spec';
 import { MANAGER } from '../objects';
 import { namespaceChart } from './namespace';
 import { serviceObjects } from './service-objects';
@@ -64,6 +64,18 @@ export interface ModelServiceProps {
 
   /** @default 6 */
   readonly maxReplicas?: number;
+
+  /**
+   * Cores each replica asks for. One event loop can use one; more comes by more replicas.
+   * @default '1'
+   */
+  readonly cpu?: string;
+
+  /**
+   * Memory each replica asks for and may use.
+   * @default '512Mi'
+   */
+  readonly memory?: string;
 
   /**
    * Seconds the longest request may take; a pod that goes waits for it.
@@ -188,6 +200,8 @@ export class ModelService extends Construct {
       modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
       minReplicas: props.minReplicas ?? 2,
       maxReplicas: Math.max(props.maxReplicas ?? 6, props.minReplicas ?? 2),
+      cpu: props.cpu ?? '1',
+      memory: props.memory ?? '512Mi',
       longestTimeoutSeconds: props.longestTimeoutSeconds ?? LONGEST_TIMEOUT_SECONDS,
     });
     const made = objects.map((object) => {
@@ -245,6 +259,16 @@ function isFree(port: number): boolean {
   return Number.isInteger(port) && port >= 1024 && port <= 65_535 && !isOurs;
 }
 
+function quantityFault(
+  name: string,
+  value: string | undefined,
+  schema: typeof cpuSchema | typeof memorySchema,
+  fix: string,
+): Fault[] {
+  const isGood = value === undefined || schema.safeParse(value).success;
+  return isGood ? [] : [fault(name, value, 'a quantity of Kubernetes above zero', fix)];
+}
+
 function refuse(props: ModelServiceProps): void {
   const { externalMetrics, ingress, route, minReplicas = 2, grpcPort } = props;
   const faults = [
@@ -256,6 +280,8 @@ function refuse(props: ModelServiceProps): void {
       ? [fault('grpcPort', grpcPort, '1024 to 65535, and not 8080 or 9090', 'use 8081')]
       : []),
     ...(minReplicas < 1 ? [fault('minReplicas', minReplicas, '≥ 1', 'use 2 or more')] : []),
+    ...quantityFault('cpu', props.cpu, cpuSchema, "use '500m' or '1'"),
+    ...quantityFault('memory', props.memory, memorySchema, "use '512Mi' or '1Gi'"),
   ];
   if (faults.length > 0) throw new DefinitionError(faults);
 }

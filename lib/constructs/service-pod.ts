@@ -31,6 +31,8 @@ export interface PodOptions {
   readonly tls?: ISecret | undefined;
   readonly externalMetrics?: ExternalMetricsOptions | undefined;
   readonly grpcPort?: number | undefined;
+  readonly cpu: string;
+  readonly memory: string;
 }
 
 /** What the configuration depends on. */
@@ -94,12 +96,6 @@ function probe(path: string, failureThreshold: number): Plain<k8s.Probe> {
   };
 }
 
-const RESOURCES = {
-  // One core is what one event loop can use; more comes by more replicas.
-  requests: { cpu: '1', memory: '512Mi' },
-  limits: { memory: '512Mi' },
-};
-
 function container({
   environment,
   image,
@@ -107,6 +103,8 @@ function container({
   tls,
   externalMetrics,
   grpcPort,
+  cpu,
+  memory,
 }: PodOptions): Plain<k8s.Container> {
   return {
     name: 'service',
@@ -127,7 +125,7 @@ function container({
       ...(externalMetrics === undefined ? [] : [{ name: 'metrics', containerPort: METRICS_PORT }]),
       ...(grpcPort === undefined ? [] : [{ name: 'grpc', containerPort: grpcPort }]),
     ],
-    resources: RESOURCES,
+    resources: { requests: { cpu, memory }, limits: { memory } },
     // The first snapshot of the cluster may take a while; after that a stale one is good enough.
     startupProbe: probe('/ready', 60),
     readinessProbe: probe('/ready', 2),

@@ -4,6 +4,7 @@ import helmet from 'helmet';
 import { idSchema } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { CHALLENGE } from '../auth';
+import { ClusterError } from '../cluster/port';
 import { trustOf } from '../proxies';
 import { requestIdOf, traceparentOf } from '../tracing';
 import type { Action, Answer, Call } from './call';
@@ -64,6 +65,10 @@ function sendError(context: Context, request: Request, response: Response, error
     const place = stack?.split('\n').filter((line) => /^\s+at /.test(line));
     const fields = { requestId: requestId(response), method: request.method, name, place };
     context.log.error('a call failed', fields);
+  } else if (error instanceof ClusterError && statusOfProblem(known) >= 500) {
+    // The words are the cluster's own; without them only the caller would know of a missing right.
+    const { code, message } = known;
+    context.log.warn('the cluster refused', { requestId: requestId(response), code, message });
   }
   sendProblem(context, response, known ?? internalProblem(requestId(response)));
 }

@@ -124,6 +124,12 @@ test('every object passes the schemas of 1.28 and the newest', () => {
   expect(faultsOf128(all)).toEqual([]);
 });
 
+test('a small cluster has room for it when it asks for less', () => {
+  const [pod] = podTemplates(service({ cpu: '100m', memory: '256Mi' }));
+  const resources = { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '256Mi' } };
+  expect(at(pod?.template, 'spec.containers')).toMatchObject([{ resources }]);
+});
+
 test('its pods pass restricted pod security', () => {
   const [pod] = podTemplates(full());
   expect(restrictedFaults(at(pod?.template, 'spec') as Record<string, unknown>)).toEqual([]);
@@ -240,6 +246,8 @@ test.each([
   ],
   [{ grpcPort: 443 }, /^grpcPort: got 443/],
   [{ minReplicas: 0 }, /^minReplicas: got 0, must be ≥ 1/],
+  [{ cpu: '0' }, /^cpu: got "0", must be a quantity of Kubernetes above zero; use '500m' or '1'/],
+  [{ memory: '512' }, /^memory: got "512"/],
 ])('what it cannot do is refused: %j', (props, message) => {
   const chart = new Chart(new App({ outdir: '/nowhere' }), 'x');
   expect(() => new ModelService(chart, 'service', props)).toThrow(message);

@@ -29,6 +29,21 @@ test.each(CODES)('a refusal of the cluster is answered as it is: %s', async (cod
   expect(reply.headers.get('retry-after')).toBe(ERROR_STATUS[code] === 503 ? '5' : null);
 });
 
+test('what is wrong with the cluster stands in the log, and what the caller did wrong does not', async () => {
+  const refuse = (code: ClusterErrorCode) => () => Promise.reject(new ClusterError(code, 'words'));
+  const told = async (code: ClusterErrorCode): Promise<unknown> => {
+    service = await serve({ wrap: (cluster) => ({ ...cluster, apply: refuse(code) }) });
+    await ask(`${service.url}/api/v1/models/deploy`, 'POST', { config: iris() });
+    return service.logged.find(({ message }) => message === 'the cluster refused')?.fields;
+  };
+  expect(await told('INVALID_MODEL_CONFIG')).toBeUndefined();
+  await service.close();
+  expect(await told('DEPLOYMENT_FAILED')).toMatchObject({
+    code: 'DEPLOYMENT_FAILED',
+    message: 'words',
+  });
+});
+
 test('a defect is 500 without any of its text, and the log has the place by request id', async () => {
   const secret = 'password-in-a-message';
   service = await serve({

@@ -152,6 +152,8 @@ export interface KubeApi {
     onEvent: (event: WatchEvent) => void,
     signal: AbortSignal,
   ) => Promise<void>;
+  /** Resolves when the server answers anything, soon; no right is needed for it. */
+  readonly alive: () => Promise<void>;
   /** Ends every connection. */
   readonly close: () => void;
 }

@@ -26,6 +26,10 @@ import { createTransport } from './transport';
 /** The API server itself gives up after 60 s; nobody here waits for that long. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 
+/** A server that works says its version at once. */
+const ALIVE_TIMEOUT_MS = 5000;
+const VERSION: Call = { method: 'GET', path: '/version' };
+
 /** What a watch may last beyond what the server was asked for. */
 const WATCH_GRACE_MS = 30_000;
 
@@ -151,6 +155,15 @@ class Client implements KubeApi {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  };
+
+  readonly alive: KubeApi['alive'] = () => {
+    const what = 'is the API server there? GET /version';
+    return inTime({ what, ms: ALIVE_TIMEOUT_MS, timing: this.timing }, async (signal) => {
+      // Also a refusal is a sign of life.
+      const answer = await this.transport.open(VERSION, signal);
+      answer.resume();
+    });
   };
 
   readonly close = (): void => this.transport.close();

@@ -5,6 +5,8 @@ import type { ModelRecord } from '../port';
 import type { KubeApi, KubeObject } from './api';
 import type { Definition } from './definition';
 import { readDefinition } from './definition';
+import { Measures } from './measures';
+import type { Pulse } from './pulse';
 import { recordOf } from './record';
 import type { Remembered } from './remembered';
 import { stateFor } from './remembered';
@@ -31,6 +33,7 @@ export interface CornerOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch'>;
   readonly namespace: string;
   readonly timing: Timing;
+  readonly pulse: Pulse;
   readonly onChange: () => void;
   /** About a definition that cannot be used. */
   readonly tell: (message: string) => void;
@@ -50,17 +53,20 @@ export class Corner {
   readonly namespace: string;
   readonly #loops: Readonly<Record<Kind, WatchLoop>>;
   readonly #shelves: Readonly<Record<Kind, Shelf>>;
+  readonly #measures: Measures;
+  readonly #measured = new Shelf(slugByLabel);
   readonly #definitions = new Map<string, Definition>();
   /** What was told of a definition that makes no sense, so that it is told once. */
   readonly #told = new Map<string, KubeObject>();
   readonly #residents = new Map<string, Resident>();
 
   constructor(private readonly options: CornerOptions) {
-    const { api, namespace, timing, onChange } = options;
+    const { api, namespace, timing, pulse, onChange } = options;
     this.namespace = namespace;
     const loop = (kind: Kind): WatchLoop =>
-      startWatchLoop({ api, namespace, timing, onChange, ...WATCHED[kind] });
+      startWatchLoop({ api, namespace, timing, pulse, onChange, ...WATCHED[kind] });
     this.#loops = byKind(loop);
+    this.#measures = new Measures({ api, namespace, timing, onChange });
     this.#shelves = byKind((kind) => new Shelf(kind === 'events' ? slugOfEvent : slugByLabel));
   }
 
@@ -87,6 +93,7 @@ export class Corner {
 
   stop(): void {
     for (const kind of KINDS) this.#loops[kind].stop();
+    this.#measures.stop();
   }
 
   /** Looks at what changed; `also` for other reasons. True: a model is another now. */
@@ -96,6 +103,7 @@ export class Corner {
       const objects = objectsIn(this.#loops[kind].state());
       for (const slug of this.#shelves[kind].take(objects)) changed.add(slug);
     }
+    for (const slug of this.#measured.take(this.#measures.objects())) changed.add(slug);
     return [...changed].map((slug) => this.#look(slug, rememberedOf(slug))).includes(true);
   }
 
@@ -114,6 +122,7 @@ export class Corner {
       pods: of('pods'),
       autoscalers: of('autoscalers'),
       events: of('events'),
+      metrics: this.#measured.of(slug),
       now,
     };
     const { namespace } = this;

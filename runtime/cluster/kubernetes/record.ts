@@ -33,6 +33,8 @@ interface Scene {
   readonly seen: Observed;
   readonly noticed: readonly Noticed[];
   readonly about: NoticedByName;
+  /** PodMetrics by the pod's name: they have no uid of it. */
+  readonly measured: ReadonlyMap<string, Plain>;
 }
 
 const COMPONENT_LABEL = 'app.kubernetes.io/component';
@@ -40,10 +42,6 @@ const LOADER = 'model-cache';
 
 const armOf = (pod: Plain): string | undefined =>
   labelOf(pod, COMPONENT_LABEL) === LOADER ? undefined : labelOf(pod, ARM_LABEL);
-
-/** By the pod's name; PodMetrics have no uid of it. */
-const metricsOf = ({ metrics }: Observed, pod: Plain): Plain | undefined =>
-  metrics?.find((one) => nameOf(one) === nameOf(pod));
 
 const find = (objects: readonly Plain[], { id }: ModelSpec, arm: string): Plain | undefined =>
   objects.find((object) => nameOf(object) === armObjectName(id, arm));
@@ -64,13 +62,13 @@ function podsOf({ seen, held }: Scene, arm: string): readonly Plain[] {
 }
 
 function replicasOf(scene: Scene, name: string): readonly ReplicaRecord[] {
-  const { held, seen, about } = scene;
+  const { held, seen, about, measured } = scene;
   const deployment = find(seen.deployments, held.spec, name);
   const late = deployment !== undefined && missedDeadline(deployment) !== undefined;
   const arm = held.spec.arms.find((one) => one.name === name);
   return podsOf(scene, name).map((pod) => {
     const cause = podCause(pod, aboutObject(about, pod));
-    return replicaOf(pod, { arm, cause, late, metrics: metricsOf(seen, pod) });
+    return replicaOf(pod, { arm, cause, late, metrics: measured.get(nameOf(pod)) });
   });
 }
 
@@ -151,7 +149,8 @@ function armRecord(scene: Scene, arm: Arm, all: Replicas): ArmRecord {
  */
 export function recordOf(held: Held, seen: Observed): ModelRecord {
   const noticed = noticedOf(seen.events);
-  const scene: Scene = { held, seen, noticed, about: byName(noticed) };
+  const measured = new Map(seen.metrics?.map((one) => [nameOf(one), one]));
+  const scene: Scene = { held, seen, noticed, about: byName(noticed), measured };
   const names = new Set([
     ...held.spec.arms.map(({ name }) => name),
     // Arms that the definition has no more, on their way out.

@@ -1,6 +1,7 @@
 import { MANAGER } from '../../../lib/objects';
 import type { Peer } from '../../core/routers';
 import type { KubeApi, KubeObject } from './api';
+import { createPulse } from './pulse';
 import { RESOURCES } from './resources';
 import type { Timing } from './timing';
 import type { WatchLoop } from './watch';
@@ -55,7 +56,7 @@ export function peersIn(pods: Iterable<KubeObject>, self: string, port: number):
 }
 
 export interface RouterWatchOptions {
-  readonly api: Pick<KubeApi, 'list' | 'watch'>;
+  readonly api: Pick<KubeApi, 'list' | 'watch' | 'alive'>;
   /** Of the service itself. */
   readonly namespace: string;
   /** Name of this pod. */
@@ -85,6 +86,7 @@ export function watchRouters(options: RouterWatchOptions): RouterWatch {
     namespace,
     labelSelector: OWN_PODS,
     timing,
+    pulse: createPulse(api, timing),
     onChange: (state) => {
       if (state.phase !== 'synced' && state.phase !== 'stale') return;
       const next = peersIn(objectsIn(state).values(), self, port);

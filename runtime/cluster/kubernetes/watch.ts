@@ -1,6 +1,8 @@
 import { tellOne } from '../watchers';
 import type { KubeApi, WatchEvent } from './api';
 import { KubeError, networkError } from './errors';
+import type { Pulse } from './pulse';
+import { QUIET_MS } from './pulse';
 import type { Resource } from './resources';
 import type { Timing } from './timing';
 import type { Action, Input, Objects, WatchState } from './watchstate';
@@ -19,6 +21,8 @@ export interface WatchLoopOptions {
   /** E.g. `metadata.name=x`: a Role may allow one object only. */
   readonly fieldSelector?: string | undefined;
   readonly timing: Timing;
+  /** Asked when a watch is silent, so that a server that stands still shows. */
+  readonly pulse: Pulse;
   /** After every change of the view. */
   readonly onChange: (state: WatchState) => void;
 }
@@ -83,7 +87,10 @@ class Loop implements WatchLoop {
 
   /** A timer that ends with its round. */
   #later(call: () => void, ms: number, signal: AbortSignal): void {
-    const cancel = this.options.timing.after(call, ms);
+    const cancel = this.options.timing.after(() => {
+      signal.removeEventListener('abort', cancel);
+      call();
+    }, ms);
     signal.addEventListener('abort', cancel, { once: true });
   }
 
@@ -118,10 +125,10 @@ class Loop implements WatchLoop {
 
   /**
    * Passes on what is heard, all that came at once together, and says so when nothing was for too
-   * long. One timer, not one an event.
+   * long, or when nobody is there. One timer, not one an event.
    */
   #listen(take: (input: Input) => void, signal: AbortSignal): (event: WatchEvent) => void {
-    const { timing } = this.options;
+    const { timing, pulse, resource } = this.options;
     let last = timing.now();
     let events: WatchEvent[] = [];
     const flush = (): void => {
@@ -129,12 +136,17 @@ class Loop implements WatchLoop {
       events = [];
       take({ kind: 'events', events: all });
     };
+    const isQuiet = (): boolean => timing.now() - last >= QUIET_MS;
+    const dead = (error: unknown): void => {
+      if (isQuiet()) take({ kind: 'failed', error: errorOf(resource, error) });
+    };
     const check = (): void => {
       const left = last + SILENCE_MS - timing.now();
-      if (left <= 0) take({ kind: 'silence' });
-      else this.#later(check, left, signal);
+      if (left <= 0) return take({ kind: 'silence' });
+      if (isQuiet()) pulse().catch(dead);
+      this.#later(check, Math.min(left, QUIET_MS), signal);
     };
-    this.#later(check, SILENCE_MS, signal);
+    this.#later(check, QUIET_MS, signal);
     return (event) => {
       last = timing.now();
       if (events.push(event) === 1) queueMicrotask(flush);

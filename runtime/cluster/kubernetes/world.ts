@@ -6,6 +6,7 @@ import type { Resident } from './corner';
 import { Corner } from './corner';
 import type { Remembered } from './remembered';
 import { parseRemembered } from './remembered';
+import { createPulse } from './pulse';
 import { RESOURCES } from './resources';
 import { STATE_NAME } from './state';
 import { textAt } from './read';
@@ -22,7 +23,7 @@ const MAX_PAUSE_MS = 1000;
 const HEARD_MS = 15_000;
 
 export interface WorldOptions {
-  readonly api: Pick<KubeApi, 'list' | 'watch'>;
+  readonly api: Pick<KubeApi, 'list' | 'watch' | 'alive'>;
   /** A model that is in two of them counts in the first. */
   readonly namespaces: readonly string[];
   /** Of the service itself: what it remembers is there. */
@@ -62,8 +63,9 @@ export class World {
   constructor(private readonly options: WorldOptions) {
     const { api, namespaces, home, timing, tell } = options;
     const onChange = (): void => this.#schedule();
+    const pulse = createPulse(api, timing);
     this.#corners = namespaces.map(
-      (namespace) => new Corner({ api, namespace, timing, onChange, tell }),
+      (namespace) => new Corner({ api, namespace, timing, pulse, onChange, tell }),
     );
     this.#memory = startWatchLoop({
       api,
@@ -72,6 +74,7 @@ export class World {
       // A Role can allow a list of one object only when it is asked for by name.
       fieldSelector: `metadata.name=${STATE_NAME}`,
       timing,
+      pulse,
       onChange,
     });
     this.watchers = createWatchers(() => this.#snapshot());

@@ -400,3 +400,14 @@ test('only kinds of the table are written', () => {
   expect(resourceOf({ ...MAP, apiVersion: 'apps/v1', kind: 'Deployment' })).toBe(Deployment);
   expect(() => resourceOf({ ...MAP, kind: 'Secret' })).toThrow(/v1 Secret.*allowed: v1 ConfigMap/);
 });
+
+test('any answer is a sign of life, a refusal too; none within five seconds is none', async () => {
+  const server = await serve(() => failure(403, 'Forbidden', 'no'));
+  await api.alive();
+  expect(server.seen.at(-1)?.path).toBe('/version');
+  server.become(() => ({ kind: 'silence' }));
+  const silent = refusal(api.alive());
+  await until(() => server.seen.length === 2, 'the question');
+  await time.run(5000);
+  expect(await silent).toMatchObject({ kind: 'timeout' });
+});

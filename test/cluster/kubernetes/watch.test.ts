@@ -1,5 +1,6 @@
 import { openKubernetes } from '../../../runtime/cluster/kubernetes/client';
 import type { KubeApi } from '../../../runtime/cluster/kubernetes/api';
+import { KubeError } from '../../../runtime/cluster/kubernetes/errors';
 import { RESOURCES } from '../../../runtime/cluster/kubernetes/resources';
 import type { WatchLoop, WatchState } from '../../../runtime/cluster/kubernetes/watch';
 import { heardAt, objectsIn, startWatchLoop } from '../../../runtime/cluster/kubernetes/watch';
@@ -15,6 +16,8 @@ let server: ApiServer;
 let api: KubeApi;
 let loop: WatchLoop;
 let phases: WatchState['phase'][];
+/** Is the server there? */
+let pulse: () => Promise<void>;
 
 /** What the next list gives, and what the next watch says. */
 let items: readonly object[];
@@ -57,6 +60,7 @@ async function begin(): Promise<void> {
     namespace: 'models',
     labelSelector: 'app=x',
     timing,
+    pulse: () => pulse(),
     onChange: (state) => {
       if (phases.at(-1) !== state.phase) phases.push(state.phase);
     },
@@ -81,6 +85,7 @@ beforeAll(async () => void (await import('@kubernetes/client-node')), 120_000);
 beforeEach(async () => {
   time = new VirtualTime();
   phases = [];
+  pulse = async () => undefined;
   items = pods('a', 'b');
   onWatch = () => ({ kind: 'stream' });
   server = await startApiServer((ask) => (isWatch(ask) ? onWatch() : listed(ask)));
@@ -175,6 +180,35 @@ test('bookmarks a minute apart and nothing else for ten minutes are no stall', a
   }
   expect(server.streams).toHaveLength(3);
   expect(lists()).toHaveLength(1);
+  expect(phases).toEqual(['listing', 'synced']);
+});
+
+test('a server that stands still shows long before the watch is given up', async () => {
+  await beginSynced();
+  let asked = 0;
+  pulse = async () => void (asked += 1);
+  await time.run(20_000);
+  expect(asked).toBe(1);
+  expect(phase()).toBe('synced');
+  pulse = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
+  await time.run(15_000);
+  expect(phase()).toBe('stale');
+  expect(loop.state().fault?.message).toBe('no answer in 5 s');
+  expect(names()).toEqual(['a', 'b']);
+  pulse = async () => undefined;
+  await time.run(2000);
+  await watchStands(2);
+  expect(lists()).toHaveLength(1);
+});
+
+test('a watch on which something is heard is not asked about', async () => {
+  await beginSynced();
+  pulse = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
+  for (let step = 1; step <= 6; step += 1) {
+    await time.run(10_000);
+    current().send('BOOKMARK', pod('', String(200 + step)));
+    await until(() => heardAt(loop.state()) === time.now, 'the bookmark');
+  }
   expect(phases).toEqual(['listing', 'synced']);
 });
 

@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ROOT } from '../../support/sources';
+import { apply, kubectl } from './support/kubectl';
+import { newKey } from './support/place';
+
+// As a user does it: examples/kubernetes synthesized, dist/ as it is committed, two `kubectl apply`, curl.
+
+const run = promisify(execFile);
+const NAMESPACE = 'ai-models';
+const folder = mkdtempSync(join(tmpdir(), 'e2e-install-'));
+const inside = (...args: readonly string[]): Promise<string> =>
+  kubectl([...args, '--namespace', NAMESPACE]);
+
+beforeAll(async () => {
+  const found = await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found', '-o', 'name']);
+  if (found !== '') throw new Error(`namespace ${NAMESPACE} is somebody's; use an empty cluster`);
+});
+
+afterAll(async () => {
+  await kubectl(['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('on an empty cluster two applies and a wait are enough for an answer from an ONNX model', async () => {
+  const env = { ...process.env, CDK8S_OUTDIR: folder };
+  await run('npx', ['tsx', 'examples/kubernetes/main.ts'], { cwd: ROOT, env });
+  expect(readdirSync(folder).sort()).toEqual([
+    '0000-namespace.k8s.yaml',
+    'ai-model-service.k8s.yaml',
+  ]);
+  const { key, secret } = newKey(NAMESPACE);
+  await kubectl(['apply', '--server-side', '-f', join(folder, '0000-namespace.k8s.yaml')]);
+  await apply([secret]);
+  await kubectl(['apply', '--server-side', '-f', folder]);
+  await kubectl(['apply', '--server-side', '-f', join(ROOT, 'dist')]);
+  await inside('wait', '--for=condition=Available', 'deployment', '--all', '--timeout=200s');
+
+  const ip = await inside('get', 'service', 'ai-model-service', '-o', 'jsonpath={.spec.clusterIP}');
+  const url = `http://${ip}:8080/api/v1/models/deep_tcm_diagnosis/inference`;
+  const body = `@${join(ROOT, 'examples/requests/deep_tcm_diagnosis.json')}`;
+  const json = ['-H', 'content-type: application/json', '--data', body];
+  const { stdout } = await run('curl', ['-sS', '-H', `x-api-key: ${key}`, ...json, url]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    model_id: 'deep_tcm_diagnosis',
+    output_data: { syndrome: expect.any(String) as string },
+  });
+  const image = 'jsonpath={.spec.template.spec.containers[0].image}';
+  expect(await inside('get', 'deployment', 'deep-tcm-diagnosis', '-o', image)).toBe(
+    'suoke/ai-model-service:0.1.0',
+  );
+  const refused = await run('curl', ['-s', '-o', '/dev/null', '-w', '%{http_code}', ...json, url]);
+  expect(refused.stdout).toBe('401');
+});
+
+test('nothing of it is outside the namespace', async () => {
+  const kinds = ['clusterroles', 'clusterrolebindings', 'customresourcedefinitions', 'apiservices'];
+  const webhooks = ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations'];
+  const all = await kubectl(['get', [...kinds, ...webhooks].join(','), '-o', 'name']);
+  expect(all).toContain('clusterrole.rbac.authorization.k8s.io/view');
+  expect(all).not.toContain('ai-model');
+});

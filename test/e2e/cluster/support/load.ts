@@ -1,0 +1,66 @@
+import { Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { call } from '../../service';
+import type { Place } from './place';
+
+/** What became of a steady load. */
+export interface Report {
+  readonly sent: number;
+  /** Requests a second over the whole time, as they were really sent. */
+  readonly rate: number;
+  /** Every answer that was not 200, in the words it came with. */
+  readonly failed: readonly string[];
+}
+
+export interface Load {
+  readonly stop: () => Promise<Report>;
+  readonly sent: () => number;
+}
+
+const BEAT_MS = 20;
+
+export interface Asked {
+  readonly path: string;
+  readonly body: object;
+}
+
+/** Sends so many requests a second, whatever becomes of them: callers do not wait for each other. */
+export function steadyLoad({ url, key }: Place, { path, body }: Asked, rate: number): Load {
+  // One connection for each that is under way; idle ones are used again.
+  const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+  const failed: string[] = [];
+  const open = new Set<Promise<void>>();
+  const begun = Date.now();
+  let sent = 0;
+  const over = new AbortController();
+  const one = async (): Promise<void> => {
+    try {
+      const { status, text } = await call(url + path, 'POST', body, agent, key);
+      if (status !== 200) failed.push(`${new Date().toISOString()} ${status} ${text}`);
+    } catch (error) {
+      failed.push(`${new Date().toISOString()} ${String(error)}`);
+    }
+  };
+  const run = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      // What the timer is late with is made up for: the rate holds on a busy machine, too.
+      for (const due = ((Date.now() - begun) * rate) / 1000; sent < due; sent += 1) {
+        const asked = one().finally(() => open.delete(asked));
+        open.add(asked);
+      }
+      await sleep(BEAT_MS);
+    }
+  };
+  const running = run();
+  return {
+    sent: () => sent,
+    stop: async () => {
+      over.abort();
+      await running;
+      const seconds = (Date.now() - begun) / 1000;
+      await Promise.all(open);
+      agent.destroy();
+      return { sent, rate: Math.round((sent / seconds) * 10) / 10, failed };
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Chart, Testing } from 'cdk8s';
+import { Secret } from 'cdk8s-plus-28';
+import type { ModelServiceProps } from '../../../../lib/constructs';
+import { ModelService, namespaceChart } from '../../../../lib/constructs';
+import { objectsOf } from '../../../../lib/objects';
+import type { Environment, EnvironmentInput, ModelInput } from '../../../../lib/spec';
+import { parseEnvironment, parseModel } from '../../../../lib/spec';
+import type { Manifest } from '../../../support/manifests';
+import type { Answer } from '../../service';
+import { call, until } from '../../service';
+import { apply, kubectl, listOf } from './kubectl';
+
+// A namespace with restricted pod security and the service in it, as `ModelService` renders it.
+
+const KEYS = 'ai-model-service-keys';
+/** Names differ between runs: a namespace that is being deleted takes its time. */
+const RUN = process.pid.toString(36);
+
+export interface Place {
+  readonly namespace: string;
+  readonly environment: Environment;
+  readonly url: string;
+  readonly key: Readonly<Record<string, string>>;
+  readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
+  readonly kubectl: (...args: readonly string[]) => Promise<string>;
+  /** As a pipeline does it: rendered and applied, nothing else. */
+  readonly applyModel: (model: ModelInput, ...more: readonly string[]) => Promise<string>;
+  /** `.status` of a model, when the condition holds for it. */
+  readonly status: (id: string, holds: (status: Status) => boolean, ms?: number) => Promise<Status>;
+  /** What the routers wrote so far. */
+  readonly logs: () => Promise<string>;
+  readonly end: () => Promise<void>;
+}
+
+/** `GET /status`, as far as the tests look at it. */
+export interface Status {
+  readonly status: string;
+  readonly serving: boolean;
+  readonly version: string;
+  readonly manager: string;
+  readonly revision: number;
+  readonly why: {
+    readonly cause: string;
+    readonly message: string;
+    readonly object?: string;
+  } | null;
+  readonly replicas: { readonly desired: number; readonly current: number; readonly ready: number };
+  readonly arms: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly traffic: number;
+    readonly replicas: Status['replicas'];
+  }[];
+  readonly resource_usage: { readonly cpu_cores: number | null };
+  readonly conditions: readonly { readonly type: string; readonly status: string }[];
+}
+
+export interface PlaceOptions {
+  readonly props?: Omit<ModelServiceProps, 'environment'>;
+  readonly environment?: EnvironmentInput;
+  /** Objects that have to be there before the service. */
+  readonly extra?: readonly object[];
+}
+
+export const namespaceOf = (name: string): string => `e2e-${name}-${RUN}`;
+
+/** A key for everything, and the Secret with its digest. */
+export function newKey(namespace: string): { readonly key: string; readonly secret: object } {
+  const key = `e2e-${randomBytes(16).toString('hex')}`;
+  const sha256 = createHash('sha256').update(key).digest('hex');
+  const keys = [{ name: 'tester', sha256, scopes: ['admin'] }];
+  const stringData = { AI_MODEL_SERVICE__AUTH__KEYS: JSON.stringify(keys) };
+  return {
+    key,
+    secret: { apiVersion: 'v1', kind: 'Secret', metadata: { name: KEYS, namespace }, stringData },
+  };
+}
+
+/** Few cores are shared by all suites; what a pod asks for is about scheduling only. */
+const SMALL = { cpu: '20m', memory: '256Mi', minReplicas: 2, maxReplicas: 2 };
+
+function rendered(environment: EnvironmentInput, props: PlaceOptions['props']): Manifest[] {
+  const app = Testing.app();
+  const chart = new Chart(app, 'service', { disableResourceNameHashes: true });
+  const envFrom = [Secret.fromSecretName(chart, 'keys', KEYS)];
+  // oxlint-disable-next-line no-new
+  new ModelService(chart, 'service', { ...SMALL, envFrom, ...props, environment });
+  const namespace = namespaceChart(app, parseEnvironment(environment));
+  const charts = namespace === undefined ? [chart] : [namespace, chart];
+  return charts.flatMap((one) => Testing.synth(one) as Manifest[]);
+}
+
+/** Installs the service in a new namespace and waits until it answers. */
+export async function install(name: string, options: PlaceOptions = {}): Promise<Place> {
+  const namespace = namespaceOf(name);
+  const input: EnvironmentInput = {
+    namespace,
+    createNamespace: true,
+    monitoring: { style: 'none' },
+    defaultResources: { cpu: '10m', memory: '128Mi' },
+    ...options.environment,
+  };
+  const { key, secret } = newKey(namespace);
+  const objects = rendered(input, options.props);
+  await apply(objects.slice(0, 1));
+  await apply([secret, ...(options.extra ?? []), ...objects.slice(1)]);
+  const inside = (...args: readonly string[]): Promise<string> =>
+    kubectl([...args, '--namespace', namespace]);
+  await inside('rollout', 'status', 'deployment/ai-model-service', '--timeout=180s');
+  const ip = await inside('get', 'service', 'ai-model-service', '-o', 'jsonpath={.spec.clusterIP}');
+  const place = placeOf(namespace, parseEnvironment(input), `http://${ip}:8080`, key);
+  const beyond = objects.slice(1).filter(({ metadata }) => metadata.namespace !== namespace);
+  return { ...place, end: () => end(namespace, beyond) };
+}
+
+/** Whatever was made outside the namespace does not go with it. */
+async function end(namespace: string, beyond: readonly object[]): Promise<void> {
+  const remove = ['delete', '--ignore-not-found', '-f', '-'];
+  if (beyond.length > 0) await kubectl(remove, listOf(beyond));
+  await kubectl(['delete', 'namespace', namespace, '--wait=false']);
+}
+
+function placeOf(
+  namespace: string,
+  environment: Environment,
+  url: string,
+  key: string,
+): Omit<Place, 'end'> {
+  const headers = { 'x-api-key': key };
+  const ask = (method: string, path: string, body?: unknown): Promise<Answer> =>
+    call(url + path, method, body, undefined, headers);
+  const inside = (...args: readonly string[]): Promise<string> =>
+    kubectl([...args, '--namespace', namespace]);
+  return {
+    namespace,
+    environment,
+    url,
+    key: headers,
+    call: ask,
+    kubectl: inside,
+    applyModel: (model, ...more) => apply(objectsOf(parseModel(model), environment), ...more),
+    status: async (id, holds, ms) => {
+      const look = async (): Promise<Status> =>
+        (await ask('GET', `/api/v1/models/${id}/status`)).json() as Status;
+      return until(`status of ${id}`, look, (seen) => seen.arms !== undefined && holds(seen), ms);
+    },
+    logs: () => inside('logs', '-l', 'app=ai-model-service', '--tail=-1', '--prefix'),
+  };
+}
