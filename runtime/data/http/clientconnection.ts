@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net';
 import type { Asker, Broken, Sink, Source, Upload } from '../exchange';
 import type { Asking } from './asking';
 import { write } from './asking';
+import type { ClientSocket } from './clientsocket';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import type { Fields } from './fields';
@@ -75,7 +75,7 @@ export class ClientConnection implements Source, Receiver {
   keptMs = Infinity;
 
   constructor(
-    private readonly socket: Socket,
+    private readonly socket: ClientSocket,
     private readonly owner: Owner,
     connectMs: number,
   ) {

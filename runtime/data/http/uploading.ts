@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
 import type { Broken, Sink, Upload } from '../exchange';
 import { LAST_CHUNK } from './chunked';
+import type { ClientSocket } from './clientsocket';
 import { writeBoth, writeChunk } from './streaming';
 
 /** What an upload needs of its connection. */
@@ -18,7 +18,7 @@ export class Uploading implements Sink {
   isDone = false;
 
   constructor(
-    private readonly socket: Socket,
+    private readonly socket: ClientSocket,
     private readonly upload: Upload,
     private readonly receiver: Receiver,
   ) {}
@@ -30,6 +30,7 @@ export class Uploading implements Sink {
   /** Not before there is a connection: until then another server can have it. */
   begin(): void {
     this.hasBegun = true;
+    this.socket.isUploading = true;
     this.receiver.onTurn();
     this.upload.flow(this);
   }
@@ -65,6 +66,7 @@ export class Uploading implements Sink {
 
   /** The server takes no more, or nothing yet: then it is still whole. */
   stop(): void {
+    this.socket.isUploading = false;
     if (this.hasBegun && !this.isDone) this.upload.destroy();
     this.isDone = true;
   }
