@@ -5,6 +5,6 @@ module.exports = {
   forceExit: true,
   ...require('./jest.config.js'),
   testMatch: ['**/test/e2e/**/*.e2e.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/test/e2e/cluster/'],
+  testPathIgnorePatterns: ['/node_modules/', '/test/e2e/long/', '/test/e2e/cluster/'],
   testTimeout: 120_000,
 };

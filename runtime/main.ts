@@ -34,7 +34,15 @@ import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
 import { openRouters } from './routers';
-import { callersOf, connectionsOf, grpcOf, hostOf, limitsOf, tuningOf } from './settings';
+import {
+  callersOf,
+  connectionsOf,
+  grpcOf,
+  hostOf,
+  limitsOf,
+  shadowLogMsOf,
+  tuningOf,
+} from './settings';
 import { tellShadows } from './shadows';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
@@ -130,7 +138,7 @@ function openData(
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
     onJoined: metrics.onJoined,
-    onShadow: tellShadows(metrics.onShadow, log, clock.now),
+    onShadow: tellShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
     onFault: (requestId, error) => {
       const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
@@ -204,6 +212,7 @@ async function openPublic(
       ...server,
       host: hostOf(config),
       limits: callersOf(config),
+      refuse: data.refuse,
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
     });

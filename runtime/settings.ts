@@ -1,7 +1,6 @@
 import type { Config } from './config';
 import type { Tuning } from './core/tuning';
 import type { CallerLimits, ClientOptions, Limits } from './data';
-import { DEFAULT_CALLER_LIMITS } from './data';
 import type { GrpcServerOptions } from './data/grpc';
 
 // The configuration in the words and units of the parts that it is for.
@@ -10,13 +9,27 @@ export function tuningOf({ routing }: Config): Tuning {
   return {
     decayMs: routing.decaySeconds * 1000,
     rampMs: routing.rampSeconds * 1000,
+    rampFrom: routing.rampFromPercent / 100,
     consecutiveFailures: routing.consecutiveFailures,
     firstOutMs: routing.ejectionSeconds * 1000,
     longestOutMs: routing.maxEjectionSeconds * 1000,
+    longestUnreachableMs: routing.maxUnreachableSeconds * 1000,
+    outJitter: routing.ejectionJitterPercent / 100,
+    forgivenAfterMs: routing.ejectionMemorySeconds * 1000,
+    comparedSeconds: routing.comparisonSeconds,
+    excusedLagMs: routing.excusedLagMs,
+    mostOutPart: routing.maxEjectedPercent / 100,
+    panicPart: routing.panicPercent / 100,
     retryRatio: routing.retryPercent / 100,
     freeRetriesPerSecond: routing.freeRetriesPerSecond,
+    budgetSeconds: routing.retryWindowSeconds,
     minJitterMs: routing.minRetryDelayMs,
     maxJitterMs: routing.maxRetryDelayMs,
+    avoidMs: routing.retryAvoidMs,
+    ageMs: routing.priorityAgeMs,
+    oldestEvery: routing.oldestEvery,
+    ownPart: routing.priorityPercent / 100,
+    holdDepth: routing.coldQueueDepth,
   };
 }
 
@@ -44,10 +57,11 @@ export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane'> | undef
 
 export function callersOf({ server }: Config): CallerLimits {
   return {
-    ...DEFAULT_CALLER_LIMITS,
     headMs: server.headersSeconds * 1000,
     keepAliveMs: server.keepAliveSeconds * 1000,
     maxHeadBytes: server.maxHeaderBytes,
+    bodyMs: server.bodySeconds * 1000,
+    stallMs: server.stallSeconds * 1000,
   };
 }
 
@@ -55,7 +69,11 @@ export function limitsOf({ inference }: Config): Limits {
   return {
     answerBytes: inference.maxAnswerBytes,
     openaiBytes: inference.maxOpenaiBodyBytes,
+    streamBytes: inference.streamAboveBytes,
     shadowBytes: inference.maxShadowBytes,
     shadowPart: inference.shadowPercent / 100,
   };
 }
+
+/** One line of a shadow's disagreements in so long, milliseconds. */
+export const shadowLogMsOf = ({ inference }: Config): number => inference.shadowLogSeconds * 1000;

@@ -12,12 +12,13 @@ interface Sampled {
 
 /**
  * Counts what became of copies, and lets a sample of disagreements be seen: the first of each arm,
- * then one in `SAMPLE_MS` at most, with how many there were since (`disagreed`).
+ * then one in `sampleMs` at most, with how many there were since (`disagreed`).
  */
 export function tellShadows(
   count: (model: string, arm: string, verdict: ShadowReport['verdict']) => void,
   log: Pick<Log, 'info'>,
   now: () => number,
+  sampleMs = SAMPLE_MS,
 ): (report: ShadowReport) => void {
   const arms = new Map<string, Sampled>();
   return ({ model, arm, verdict, requestId, differing }) => {
@@ -25,7 +26,7 @@ export function tellShadows(
     if (verdict !== 'disagree') return;
     const key = `${model}\0${arm}`;
     const last = arms.get(key);
-    if (last !== undefined && now() - last.at < SAMPLE_MS) {
+    if (last !== undefined && now() - last.at < sampleMs) {
       last.silent += 1;
       return;
     }

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { runCommand } from '../cli/program';
 import { modelSchema, parseModel } from '../lib/spec';
 import { parseConfig } from '../runtime/config';
+import { PACKAGES } from './e2e/long/install';
 import type { Snippet } from './support/snippets';
 import { commandsOf, pages, pageText, snippetsOf } from './support/snippets';
 import { ROOT } from './support/sources';
@@ -83,6 +84,14 @@ test('every field of a definition is explained', () => {
   const fields = Object.keys(modelSchema.shape);
   expect(fields.length).toBeGreaterThan(20);
   expect(fields.filter((field) => !page.includes(`\`${field}\``))).toEqual([]);
+});
+
+test('the servers that are said to be proven are those that the long suite runs', () => {
+  const page = pageText('docs/definition.md');
+  const named = [...page.matchAll(/`([a-z-]+==[0-9.]+)`/g)].map((match) => match[1]);
+  const run = Object.values(PACKAGES).flat();
+  // A pin of something that a server only needs is no server.
+  expect(named.sort()).toEqual(run.filter((one) => !one.startsWith('uvloop')).sort());
 });
 
 // Commands that need no network and do not stay: they run in an empty folder, page by page, in order.

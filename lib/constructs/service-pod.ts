@@ -4,7 +4,7 @@ import { canonical, definitionHash, environmentSchema, wireOf } from '../spec';
 import { PREFIX } from '../objects';
 import { runtimeImage } from '../objects/image';
 import { pullSecrets } from '../objects/cache';
-import { containerSecurity, podSecurity, RUNTIME_UID } from '../objects/security';
+import { containerSecurity, podSecurity, RUNTIME_IDENTITY, RUNTIME_UID } from '../objects/security';
 import type { Environment } from '../spec';
 import type { ExternalMetricsOptions } from './service-metrics';
 import { METRICS_PORT, METRICS_TLS_FOLDER } from './service-metrics';
@@ -130,7 +130,7 @@ function container({
     startupProbe: probe('/ready', 60),
     readinessProbe: probe('/ready', 2),
     livenessProbe: probe('/live', 6),
-    ...containerSecurity(environment, RUNTIME_UID),
+    ...containerSecurity(environment, RUNTIME_IDENTITY),
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [
       { name: 'tmp', mountPath: '/tmp' },

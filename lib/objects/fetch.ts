@@ -4,7 +4,7 @@ import { runtimeImage } from './image';
 import type { Plain } from './kube';
 import type { Layout } from './layout';
 import { isArchive } from './layout';
-import { containerSecurity, RUNTIME_UID } from './security';
+import { containerSecurity, RUNTIME_IDENTITY } from './security';
 
 type Mount = Plain<k8s.VolumeMount>;
 
@@ -56,7 +56,7 @@ export function fetchContainer(
       envFrom: [{ secretRef: { name: source.credentials.secret } }],
     }),
     resources: { requests: REQUESTS, limits: { memory: REQUESTS.memory } },
-    ...containerSecurity(environment, RUNTIME_UID),
+    ...containerSecurity(environment, RUNTIME_IDENTITY),
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [
       { name: 'tmp', mountPath: '/tmp' },

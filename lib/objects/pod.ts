@@ -14,7 +14,7 @@ import { labelsOf } from './labels';
 import { scrapeAnnotations } from './monitoring';
 import { probesOf } from './probes';
 import { schedulingOf } from './scheduling';
-import { containerSecurity, podSecurity, RUNTIME_UID, userOf } from './security';
+import { containerSecurity, identityOf, podSecurity, RUNTIME_UID, userOf } from './security';
 import { configFiles, serverConfigName } from './serverconfig';
 
 type Volume = Plain<k8s.Volume>;
@@ -98,7 +98,7 @@ function serverContainer(
     resources: resourcesOf(arm, environment),
     ...probesOf(spec, arm),
     lifecycle: { preStop: preStop(spec, arm, environment) },
-    ...containerSecurity(environment, userOf(spec, arm)),
+    ...containerSecurity(environment, identityOf(spec, arm)),
     // The last lines of the log explain a crash without the right to read logs.
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: mounts,

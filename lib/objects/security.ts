@@ -6,10 +6,26 @@ import type { Plain } from './kube';
 /** Numeric user of our own image. */
 export const RUNTIME_UID = 10_001;
 
+/** Who a container runs as; what is not said is the image's choice. */
+export interface Identity {
+  readonly runAsUser?: number;
+  readonly runAsGroup?: number;
+}
+
+/** Our own image has a group as well; where nobody names one, the group may be that of root. */
+export const RUNTIME_IDENTITY: Identity = { runAsUser: RUNTIME_UID, runAsGroup: RUNTIME_UID };
+
 /** The user an arm runs as: the definition's, else the server table's; an own image keeps its own. */
 export function userOf(spec: ModelSpec, arm: Arm): number | undefined {
   if (spec.runAsUser !== undefined) return spec.runAsUser;
   return arm.server.kind === 'custom' ? undefined : factsOf(spec, arm).uid;
+}
+
+/** The images of others give their files to groups of their own choice, often that of root. */
+export function identityOf(spec: ModelSpec, arm: Arm): Identity {
+  const runAsUser = userOf(spec, arm);
+  if (arm.server.kind === 'onnx' && runAsUser === RUNTIME_UID) return RUNTIME_IDENTITY;
+  return runAsUser === undefined ? {} : { runAsUser };
 }
 
 /** Pod security as the profile of the environment asks for it; `platform` leaves it to the platform. */
@@ -32,13 +48,13 @@ export function podSecurity(
 /** The same for a container. `baseline` allows root and a writable root file system. */
 export function containerSecurity(
   { podSecurity: profile }: Environment,
-  runAsUser: number | undefined,
+  identity: Identity,
 ): { securityContext?: Plain<k8s.SecurityContext> } {
   if (profile === 'platform') return {};
   return {
     securityContext: {
       allowPrivilegeEscalation: false,
-      ...(runAsUser !== undefined && { runAsUser }),
+      ...identity,
       ...(profile === 'restricted' && {
         runAsNonRoot: true,
         readOnlyRootFilesystem: true,

@@ -177,7 +177,10 @@ export interface ServerFacts {
 const V2_LIVE: Check = { http: '/v2/health/live' };
 const V2_READY: Check = { http: '/v2/models/{m}/ready' };
 
-/** Sources: the manuals of each server; ports, probes and signals as documented there. */
+/**
+ * Sources: the manuals of each server; ports, probes and signals as documented there. Those of MLServer
+ * and Triton are proven by test/e2e/long.
+ */
 export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts>> = {
   onnx: {
     protocol: 'v2',
@@ -225,7 +228,8 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     metrics: { port: 8082, path: '/metrics' },
     live: V2_LIVE,
     ready: V2_READY,
-    drains: true,
+    // SIGTERM stops its worker processes at once: a request in one is answered 500 (1.7.1).
+    drains: false,
     uid: 1000,
     writable: ['/opt/mlserver/.cache', '/opt/mlserver/.metrics'],
     home: '/tmp',

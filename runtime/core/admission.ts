@@ -14,7 +14,20 @@ export const AGE_MS = 1_000;
  */
 export const OLDEST_EVERY = 10;
 /** An eighth of a full queue belongs to each priority: nobody is turned away by others alone. */
-export const OWN_PART = 8;
+export const OWN_PART = 1 / 8;
+/**
+ * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds
+ * of a busy model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
+ */
+export const HOLD_DEPTH = 1_000;
+
+/** In which order those who wait are served. */
+interface Turns {
+  readonly ageMs: number;
+  readonly oldestEvery: number;
+}
+
+const TURNS: Turns = { ageMs: AGE_MS, oldestEvery: OLDEST_EVERY };
 
 /** One that waits. */
 export interface Entry<T> {
@@ -56,8 +69,9 @@ function lineToShorten<T>(
   { lines }: Queue<T>,
   priority: Priority,
   depth: number,
+  ownPart: number,
 ): Line<T> | undefined {
-  const part = Math.floor(depth / OWN_PART);
+  const part = Math.floor(depth * ownPart);
   const entitled = lines[priority].length < part;
   const lowestFirst = PRIORITIES.toReversed();
   const below = lowestFirst.filter((other) => level(other) > level(priority));
@@ -68,13 +82,18 @@ function lineToShorten<T>(
 }
 
 /** Queues a newcomer, at most `depth` in all. */
-export function offer<T>(queue: Queue<T>, entry: Entry<T>, depth: number): Offered<T> {
+export function offer<T>(
+  queue: Queue<T>,
+  entry: Entry<T>,
+  depth: number,
+  ownPart = OWN_PART,
+): Offered<T> {
   if (queue.size < depth) {
     queue.lines[entry.priority].push(entry);
     queue.size += 1;
     return { kind: 'queued' };
   }
-  const displaced = lineToShorten(queue, entry.priority, depth)?.pop();
+  const displaced = lineToShorten(queue, entry.priority, depth, ownPart)?.pop();
   if (displaced === undefined) return { kind: 'full' };
   queue.lines[entry.priority].push(entry);
   return { kind: 'displaced', entry: displaced };
@@ -100,10 +119,14 @@ export function withdraw<T>(queue: Queue<T>, entry: Entry<T>): boolean {
 }
 
 /** The next one to get a slot, among those `fits` allows; it leaves the queue. */
-export function take<T>(queue: Queue<T>, fits: (value: T) => boolean): Entry<T> | undefined {
-  const oldestFirst = queue.taken % OLDEST_EVERY === OLDEST_EVERY - 1;
+export function take<T>(
+  queue: Queue<T>,
+  fits: (value: T) => boolean,
+  { ageMs, oldestEvery }: Turns = TURNS,
+): Entry<T> | undefined {
+  const oldestFirst = queue.taken % oldestEvery === oldestEvery - 1;
   const rank = ({ since, priority }: Entry<T>): number =>
-    oldestFirst ? since : since + level(priority) * AGE_MS;
+    oldestFirst ? since : since + level(priority) * ageMs;
   let next: Entry<T> | undefined;
   for (const priority of PRIORITIES) {
     const head = queue.lines[priority].find(({ value }) => fits(value));

@@ -4,15 +4,17 @@ export const DECAY_MS = 10_000;
 export const UNKNOWN_COST_MS = 30;
 /** A replica that joins or returns is warmed up: caches, compiled code, autotuning. */
 export const RAMP_MS = 30_000;
+/** The part of its share that it begins with. */
 export const RAMP_FROM = 0.1;
 
 /** How fast a sample is forgotten, and how slowly a newcomer is loaded. */
 interface Pace {
   readonly decayMs: number;
   readonly rampMs: number;
+  readonly rampFrom: number;
 }
 
-const PACE: Pace = { decayMs: DECAY_MS, rampMs: RAMP_MS };
+const PACE: Pace = { decayMs: DECAY_MS, rampMs: RAMP_MS, rampFrom: RAMP_FROM };
 
 /** Milliseconds per item and when that was learnt (milliseconds since the epoch). */
 export interface Cost {
@@ -75,9 +77,14 @@ export interface Contender {
 }
 
 /** From 0.1 at joining to 1 after 30 s. */
-export function rampAt(joinedAt: number, now: number, rampMs = RAMP_MS): number {
+export function rampAt(
+  joinedAt: number,
+  now: number,
+  rampMs = RAMP_MS,
+  rampFrom = RAMP_FROM,
+): number {
   const part = rampMs === 0 ? 1 : Math.min(1, Math.max(0, now - joinedAt) / rampMs);
-  return RAMP_FROM + (1 - RAMP_FROM) * part;
+  return rampFrom + (1 - rampFrom) * part;
 }
 
 /**
@@ -89,12 +96,14 @@ export function score(
   one: Contender,
   siblingsMs: number,
   now: number,
-  { decayMs, rampMs }: Pace = PACE,
+  { decayMs, rampMs, rampFrom }: Pace = PACE,
 ): number {
   const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
   const expected = Math.max(costAt(one.cost, siblingsMs, now, decayMs), waited);
   const failed = siblingsMs > 0 ? Math.max(0, one.busyUntil - now) / siblingsMs : 0;
-  return (expected * (one.itemsInFlight + failed + 1)) / rampAt(one.joinedAt, now, rampMs);
+  return (
+    (expected * (one.itemsInFlight + failed + 1)) / rampAt(one.joinedAt, now, rampMs, rampFrom)
+  );
 }
 
 /**

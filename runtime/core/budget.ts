@@ -12,12 +12,13 @@ export const FREE_RETRIES_PER_SECOND = 10;
 
 /** What one model may still retry (as in finagle and linkerd). */
 export interface RetryBudget {
+  readonly seconds: number;
   readonly requests: Recent;
   readonly retries: Recent;
 }
 
-export function createBudget(): RetryBudget {
-  return { requests: createRecent(BUDGET_SECONDS), retries: createRecent(BUDGET_SECONDS) };
+export function createBudget(seconds = BUDGET_SECONDS): RetryBudget {
+  return { seconds, requests: createRecent(seconds), retries: createRecent(seconds) };
 }
 
 export function countRequest(budget: RetryBudget, now: number): void {
@@ -31,7 +32,7 @@ export function spendRetry(
   ratio = RETRY_RATIO,
   freePerSecond = FREE_RETRIES_PER_SECOND,
 ): boolean {
-  const allowed = ratio * sumRecent(budget.requests, now) + freePerSecond * BUDGET_SECONDS;
+  const allowed = ratio * sumRecent(budget.requests, now) + freePerSecond * budget.seconds;
   if (sumRecent(budget.retries, now) + 1 > allowed) return false;
   addRecent(budget.retries, now);
   return true;

@@ -1,3 +1,4 @@
+import type { Tries } from './compare';
 import { isWorse } from './compare';
 import type { TryResult } from './outcome';
 import { isUnavailable } from './retry';
@@ -17,10 +18,21 @@ export const COMPARED_SECONDS = 10;
 /** When our own event loop stood still this long, a timeout says nothing about the replica. */
 export const EXCUSED_LAG_MS = 100;
 
+/** At most this part of those that can be reached is out: the rest must carry the load. */
+export const MOST_OUT_PART = 0.5;
+/**
+ * Below this part of healthy replicas ejection has lost its point: the others would only be
+ * overrun.
+ */
+export const PANIC_PART = 0.5;
+
 /** How long one is out. */
 interface Spell {
   readonly firstOutMs: number;
   readonly longestOutMs: number;
+  readonly longestUnreachableMs: number;
+  readonly outJitter: number;
+  readonly forgivenAfterMs: number;
 }
 
 interface Rules extends Spell {
@@ -30,6 +42,9 @@ interface Rules extends Spell {
 const RULES: Rules = {
   firstOutMs: FIRST_OUT_MS,
   longestOutMs: LONGEST_OUT_MS,
+  longestUnreachableMs: LONGEST_UNREACHABLE_MS,
+  outJitter: OUT_JITTER,
+  forgivenAfterMs: FORGIVEN_AFTER_MS,
   consecutiveFailures: CONSECUTIVE_FAILURES,
 };
 
@@ -74,16 +89,20 @@ export interface Circumstances {
  * What a result says about the replica. 4xx and 500 are answers of a replica that is well; a caller
  * that went away says nothing, nor does a timeout that is our own doing.
  */
-export function verdictOf(result: TryResult, { lagMs, hadTime }: Circumstances): Verdict {
+export function verdictOf(
+  result: TryResult,
+  { lagMs, hadTime }: Circumstances,
+  excusedLagMs = EXCUSED_LAG_MS,
+): Verdict {
   switch (result.kind) {
     case 'answered':
       return isUnavailable(result.status) ? 'bad' : 'good';
     case 'aborted':
       return 'none';
     case 'timeout':
-      return lagMs > EXCUSED_LAG_MS || !hadTime ? 'none' : 'bad';
+      return lagMs > excusedLagMs || !hadTime ? 'none' : 'bad';
     case 'unreached':
-      return lagMs > EXCUSED_LAG_MS ? 'none' : 'unreachable';
+      return lagMs > excusedLagMs ? 'none' : 'unreachable';
     case 'reset':
     case 'protocol':
       return 'bad';
@@ -95,13 +114,20 @@ function out(
   spells: number,
   now: number,
   random: number,
-  { firstOutMs, longestOutMs }: Spell,
+  { firstOutMs, longestOutMs, longestUnreachableMs, outJitter }: Spell,
 ): Standing {
   const most = Math.max(firstOutMs, longestOutMs);
-  const longest = reason === 'ejected' ? most : Math.min(most, LONGEST_UNREACHABLE_MS);
+  const longest = reason === 'ejected' ? most : Math.min(most, longestUnreachableMs);
   const length = Math.min(longest, firstOutMs * 2 ** spells);
-  const until = now + length * (1 - OUT_JITTER + 2 * OUT_JITTER * random);
+  const until = now + length * (1 - outJitter + 2 * outJitter * random);
   return { kind: 'out', reason, until, spells: spells + 1 };
+}
+
+/**
+ * May one more of `reachable` be out, when `away` are? At most half, and never the last: of 4, 2.
+ */
+export function mayBeOut(reachable: number, away: number, mostOutPart = MOST_OUT_PART): boolean {
+  return away + 1 <= Math.min(reachable - 1, Math.floor(reachable * mostOutPart));
 }
 
 /** A good answer ends a row of failures, and a probe. */
@@ -119,16 +145,11 @@ export function afterNothing(standing: Standing, now: number): Standing {
   return { kind: 'out', reason: standing.reason, until: now, spells: standing.spells };
 }
 
-/** Requests and failures of the last seconds. */
-export interface Record10s {
-  readonly requests: number;
-  readonly failures: number;
-}
-
 export interface Siblings {
-  readonly own: Record10s;
-  readonly others: Record10s;
-  /** May one more be out? At most half of those that can be reached, and never the last. */
+  /** Of the last seconds. */
+  readonly own: Tries;
+  readonly others: Tries;
+  /** May one more be out (`mayEject`)? */
   readonly mayEject: boolean;
 }
 
@@ -149,7 +170,7 @@ export function afterBad(
   const { own, others, mayEject } = siblings();
   const enough = failures >= rules.consecutiveFailures || isWorse(own, others);
   if (!enough || !mayEject) return { ...standing, failures };
-  const forgiven = now - standing.since >= FORGIVEN_AFTER_MS;
+  const forgiven = now - standing.since >= rules.forgivenAfterMs;
   return out('ejected', forgiven ? 0 : standing.spells, now, random, rules);
 }
 
@@ -161,7 +182,7 @@ export function afterUnreached(
   spell: Spell = RULES,
 ): Standing {
   if (standing.kind === 'out' && standing.reason === 'unreachable') return standing;
-  const recent = standing.kind !== 'in' || now - standing.since < FORGIVEN_AFTER_MS;
+  const recent = standing.kind !== 'in' || now - standing.since < spell.forgivenAfterMs;
   return out('unreachable', recent ? standing.spells : 0, now, random, spell);
 }
 

@@ -10,6 +10,7 @@ export const ERROR_STATUS = {
   MODEL_ALREADY_EXISTS: 409,
   READ_ONLY: 409,
   FIELD_CONFLICT: 409,
+  REQUEST_TIMEOUT: 408,
   REVISION_CONFLICT: 412,
   INVALID_MODEL_CONFIG: 400,
   INVALID_REQUEST: 400,
@@ -66,5 +67,7 @@ export const FAILURE_CODE: Readonly<Record<FailedTry['kind'], ErrorCode>> = {
 /** The status the caller of a try gets, or 499. */
 export function statusOfTry(result: TryResult): number {
   if (result.kind === 'answered') return result.status;
-  return result.kind === 'aborted' ? STATUS_ABORTED : ERROR_STATUS[FAILURE_CODE[result.kind]];
+  return result.kind === 'aborted'
+    ? (result.status ?? STATUS_ABORTED)
+    : ERROR_STATUS[FAILURE_CODE[result.kind]];
 }

@@ -21,8 +21,11 @@ export type TryResult =
   | { readonly kind: 'protocol'; readonly message: string }
   /** The deadline passed. */
   | { readonly kind: 'timeout' }
-  /** The caller went away; nobody is to blame. */
-  | { readonly kind: 'aborted' };
+  /**
+   * The caller went away; nobody else is to blame. With a status it is still there, and is told
+   * that: its body was too large, too slow or no body.
+   */
+  | { readonly kind: 'aborted'; readonly status?: number };
 
 /** What became of one request, once per request. */
 export interface Outcome {

@@ -7,6 +7,9 @@ export const MAX_TRIES = 2;
 export const MIN_JITTER_MS = 25;
 export const MAX_JITTER_MS = 250;
 
+/** How long a second try looks for another replica before it takes the one that failed. */
+export const AVOID_MS = 1_000;
+
 interface Jitter {
   readonly minJitterMs: number;
   readonly maxJitterMs: number;

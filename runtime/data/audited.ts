@@ -1,6 +1,6 @@
 import type { AuditEntry } from '../audit';
 import { STATUS_ABORTED } from '../core/errors';
-import type { Account, Exchange, HeaderText, Sent, Source } from './exchange';
+import type { Account, Body, Exchange, HeaderText, Sent, Source } from './exchange';
 
 /** The one line that a request leaves in the record, however it ends. */
 export class AuditLine implements Account {
@@ -65,6 +65,10 @@ export class AuditedExchange implements Exchange {
 
   body(limit: number): Buffer | Promise<Buffer> {
     return this.inner.body(limit);
+  }
+
+  upload(whole: number, limit: number): Body | Promise<Body> {
+    return this.inner.upload(whole, limit);
   }
 
   answer(status: number, headers: HeaderText, body: Buffer | string): void {

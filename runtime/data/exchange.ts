@@ -26,6 +26,19 @@ export interface Source {
   readonly destroy: () => void;
 }
 
+/**
+ * A request's body that comes while it is passed on. Its pieces may be kept, other than those of an
+ * answer. It fails with `aborted`: nobody but the caller is to blame.
+ */
+export interface Upload extends Source {
+  /** Bytes of all of it; undefined: nobody knows before it is over. */
+  readonly length: number | undefined;
+  /** Nothing of it was given yet: it can still go to another server. */
+  readonly isUntouched: boolean;
+  /** Why it failed while its caller is still there, who must be told. */
+  readonly fault: Error | undefined;
+}
+
 /** The head of a server's answer, and its body to come. */
 export interface Answered {
   readonly kind: 'answered';
@@ -40,6 +53,8 @@ export type Exchanged = Answered | Broken;
 export interface Asker {
   /** Before it returns the body may be taken without a copy being kept. */
   readonly answered: (answer: Answered) => void;
+  /** An upload is with the server, all of it; before one of the others. */
+  readonly delivered?: () => void;
   readonly broken: (why: Broken) => void;
 }
 
@@ -58,6 +73,9 @@ export interface Account {
 
 /** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
 export type Incoming = Pick<Exchange, 'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account'>;
+
+/** What a request brings: all of it, or what will come. */
+export type Body = Buffer | Upload;
 
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
@@ -82,6 +100,8 @@ export interface Exchange {
    * breaks off.
    */
   readonly body: (limit: number) => Buffer | Promise<Buffer>;
+  /** The same up to `whole` bytes; a larger one is given as it comes, and ends at the limit. */
+  readonly upload: (whole: number, limit: number) => Body | Promise<Body>;
   readonly answer: (status: number, headers: HeaderText, body: Buffer | string) => void;
   /** Passes an answer on as it comes. `sent` is called once. */
   readonly stream: (

@@ -4,6 +4,7 @@ import { answerOpenai, answerPassing } from './answer/passing';
 import { CallerGone } from './call/calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
+import type { WriteRefusal } from './http/refusal';
 import { ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import type { Inferring } from './call/infer';
@@ -14,6 +15,7 @@ import { ownAnswer } from './lists';
 import { createMetadataCache } from './call/metadata';
 import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
+import { refusing } from './refused';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
 import { createShadows } from './shadow/shadows';
@@ -25,6 +27,8 @@ export interface DataPlane {
   readonly matches: (path: string) => boolean;
   /** Answers it, sooner or later; never throws. */
   readonly handle: (exchange: Exchange) => void;
+  /** What the HTTP engine refuses by itself, on whichever path, in words of ours. */
+  readonly refuse: WriteRefusal;
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
@@ -40,7 +44,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const joiner = createJoiner({ calling: inferring, clock, onJoined });
   const trust = trustOf(trustedProxies);
   const plane: Plane = { ...options, limits, inferring, joiner, shadows, trust };
-  return { plane, matches: isOurs, handle: (exchange) => handle(plane, exchange) };
+  return {
+    plane,
+    matches: isOurs,
+    handle: (exchange) => handle(plane, exchange),
+    refuse: refusing(options),
+  };
 }
 
 function handle(plane: Plane, bare: Exchange): void {

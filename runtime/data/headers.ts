@@ -23,7 +23,28 @@ const HOP_BY_HOP = new Set([
 const CREDENTIALS = new Set(['authorization', 'x-api-key', 'cookie']);
 
 /** Set anew for every try. */
-const OWN = new Set(['host', 'content-length', 'x-request-id', 'traceparent', 'forwarded']);
+const OWN = new Set(['host', 'content-length', 'x-request-id', 'traceparent']);
+
+/**
+ * Who the caller is, in the words of proxies and networks before us. Anybody can write them, so
+ * they are believed of our own proxies only, as X-Forwarded-For is; servers trust them blindly.
+ */
+const OF_PROXIES = new Set([
+  'forwarded',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-original-forwarded-for',
+  'x-envoy-external-address',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'cf-connecting-ipv6',
+  'fastly-client-ip',
+  'fly-client-ip',
+]);
+
+/** Does this header tell an address of the caller? */
+export const tellsAddress = (name: string): boolean => OF_PROXIES.has(name);
 
 /** `Connection: a, b` takes these along, but never what a message cannot do without. */
 const KEPT_ALWAYS = new Set(['host', 'authorization', 'content-length', 'content-type']);
@@ -86,6 +107,15 @@ const isForOwnBody = (name: string): boolean =>
   !name.startsWith('accept') &&
   name !== HEAD_LENGTH;
 
+const fromStranger =
+  (keep: (name: string) => boolean) =>
+  (name: string): boolean =>
+    keep(name) && !tellsAddress(name);
+
+/** By whose body it is. */
+const FROM_PROXY = { own: isForOwnBody, passed: isForServer };
+const FROM_STRANGER = { own: fromStranger(isForOwnBody), passed: fromStranger(isForServer) };
+
 /**
  * Headers of a request towards a model server, without Host, length and deadline, which each try
  * adds.
@@ -97,8 +127,10 @@ export function upstreamHeaders(
   trust: Trust,
   ownBody: boolean,
 ): HeaderText {
-  const kept = endToEnd(exchange.fields, ownBody ? isForOwnBody : isForServer);
-  const caller = forwardedFor(exchange, trust(exchange.remoteAddress));
+  const trusted = trust(exchange.remoteAddress);
+  const keep = trusted ? FROM_PROXY : FROM_STRANGER;
+  const kept = endToEnd(exchange.fields, ownBody ? keep.own : keep.passed);
+  const caller = forwardedFor(exchange, trusted);
   const type = ownBody ? JSON_TYPE : '';
   const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
   return `${kept}${type}${caller}x-request-id: ${requestId}\r\n${trace}`;

@@ -7,10 +7,11 @@ import { cohortKeyOf } from './cohort';
 import type { Clock } from './dispatch/wait';
 import { Refusal } from './errors';
 import type { Exchange, Incoming } from './exchange';
-import { BodyTooLarge } from '../shared/body';
+import { BodyTooLarge, BodyTooSlow } from '../shared/body';
 import type { Trust } from '../proxies';
 import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
+import { HttpFault } from './http/fields';
 import type { Inferring } from './call/infer';
 import type { Dispatcher } from './dispatch/job';
 import type { Joined, Joiner } from './joining/joiner';
@@ -93,6 +94,8 @@ export function refusalFor(plane: Plane, { requestId }: Tracing, error: unknown)
   if (error instanceof BodyTooLarge) {
     return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
   }
+  if (error instanceof BodyTooSlow) return new Refusal('REQUEST_TIMEOUT', error.message);
+  if (error instanceof HttpFault) return new Refusal('INVALID_REQUEST', error.message);
   plane.onFault(requestId, error);
   return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
 }

@@ -10,6 +10,14 @@ export class BodyTooLarge extends Error {
   }
 }
 
+/** The caller is there, but what it sends comes too slowly. */
+export class BodyTooSlow extends Error {
+  override readonly name = 'BodyTooSlow';
+  constructor() {
+    super('the body of the request did not come in time');
+  }
+}
+
 /** The caller went away in the middle of its body. */
 export class BodyCutOff extends Error {
   override readonly name = 'BodyCutOff';

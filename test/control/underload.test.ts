@@ -116,6 +116,7 @@ async function compose() {
     port: 0,
     maxConnections: 10_000,
     handle: plane.handle,
+    refuse: plane.refuse,
   });
   const { port } = server;
   const close = async (): Promise<void> => {

@@ -28,6 +28,7 @@ test('every code has the status that is documented', () => {
      "QUEUE_FULL": 503,
      "RATE_LIMITED": 429,
      "READ_ONLY": 409,
+     "REQUEST_TIMEOUT": 408,
      "REVISION_CONFLICT": 412,
      "UNAUTHENTICATED": 401,
      "UNSUPPORTED_MEDIA_TYPE": 415,

@@ -2,6 +2,8 @@ import type { ModelSpec } from '../../lib/spec';
 import { parseModel } from '../../lib/spec';
 import { EMPTY_TABLE } from '../../runtime/core/table';
 import type { ArmRoute, ModelRoute, Replica, Share, TableHolder } from '../../runtime/core/table';
+import type { Tuning } from '../../runtime/core/tuning';
+import { DEFAULT_TUNING } from '../../runtime/core/tuning';
 import type { Outcome, Priority, TryResult } from '../../runtime/core/outcome';
 import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
@@ -119,7 +121,7 @@ export class Simulation {
   onOutcome = (): void => undefined;
   readonly #replicas = new Map<string, SimReplica>();
 
-  constructor(seed = 1) {
+  constructor(seed = 1, tuning: Partial<Tuning> = {}) {
     this.random = seeded(seed);
     this.parts = createDispatcher({
       table: this.table,
@@ -130,6 +132,7 @@ export class Simulation {
         this.onOutcome();
       },
       lagMs: () => this.lagMs,
+      tuning: { ...DEFAULT_TUNING, ...tuning },
     });
   }
 

@@ -1,8 +1,10 @@
-import { afterBad, afterUnreached, joined } from '../../runtime/core/ejection';
+import { createQueue, offer, take } from '../../runtime/core/admission';
+import { afterBad, afterUnreached, joined, mayBeOut, verdictOf } from '../../runtime/core/ejection';
 import { costAfter, costAt, rampAt, score } from '../../runtime/core/balance';
 import { createBudget, spendRetry } from '../../runtime/core/budget';
 import { retryDelay } from '../../runtime/core/retry';
 import { DEFAULT_TUNING } from '../../runtime/core/tuning';
+import { Simulation } from '../core/simulator';
 import { freePort, json, startBackend, stopBackends } from '../support/backend';
 import { startPlane, stopPlanes } from '../support/plane';
 
@@ -31,19 +33,117 @@ test('ejection: failures in a row, the first time out, the longest one', () => {
   expect(afterUnreached(joined(NOW), NOW, 0.5, rules)).toMatchObject({ until: NOW + 300 });
 });
 
+test('ejection: its jitter, when it is forgiven, and the longest time of one that refuses', () => {
+  const rules = {
+    ...DEFAULT_TUNING,
+    consecutiveFailures: 1,
+    outJitter: 0.5,
+    forgivenAfterMs: 100,
+    longestUnreachableMs: 3_000,
+  };
+  const spells = (since: number) => ({ kind: 'in', failures: 0, spells: 4, since }) as const;
+  const until = (since: number, random: number) =>
+    afterBad(spells(since), NOW, random, () => may, rules);
+  expect(until(NOW - 100, 0)).toMatchObject({ until: NOW + 500 });
+  expect(until(NOW - 99, 0)).toMatchObject({ until: NOW + 8_000 });
+  const refusing = { kind: 'probing', reason: 'unreachable', spells: 9 } as const;
+  expect(afterUnreached(refusing, NOW, 0.5, rules)).toMatchObject({ until: NOW + 3_000 });
+});
+
+test('ejection: how much of an arm may be out, and which lag of ours excuses a timeout', () => {
+  const most = (part: number) => [0, 1, 2, 3].filter((away) => mayBeOut(4, away, part)).length;
+  expect([0, 0.25, 0.5, 1].map(most)).toEqual([0, 1, 2, 3]);
+  const verdict = (excused: number) =>
+    verdictOf({ kind: 'timeout' }, { lagMs: 50, hadTime: true }, excused);
+  expect([verdict(49), verdict(50)]).toEqual(['none', 'bad']);
+});
+
+test('admission: what waiting counts, who is the oldest, and the part that each priority owns', () => {
+  const entry = (value: string, priority: 'low' | 'critical', since: number) => ({
+    value,
+    priority,
+    since,
+  });
+  const first = (ageMs: number, oldestEvery: number): string | undefined => {
+    const queue = createQueue<string>();
+    offer(queue, entry('old', 'low', 0), 10);
+    offer(queue, entry('new', 'critical', 100), 10);
+    return take(queue, () => true, { ageMs, oldestEvery })?.value;
+  };
+  expect([first(1000, 10), first(30, 10), first(1000, 1)]).toEqual(['new', 'old', 'old']);
+  const offered = (ownPart: number) => {
+    const queue = createQueue<string>();
+    for (let at = 0; at < 4; at += 1) offer(queue, entry(`c${at}`, 'critical', at), 4);
+    return offer(queue, entry('low', 'low', 9), 4, ownPart).kind;
+  };
+  expect([offered(0.25), offered(0)]).toEqual(['displaced', 'full']);
+});
+
+describe('the dispatcher', () => {
+  const HELD = 2;
+
+  test('holds as many requests for a cold model as it was told', async () => {
+    const sim = new Simulation(1, { holdDepth: HELD });
+    sim.swap({ arms: { stable: [] }, maxQueueDepth: 0 });
+    for (let index = 0; index < 3; index += 1) void sim.request({ timeoutMs: 1_000 });
+    await sim.time.run(10);
+    expect(sim.parts.load.arms()).toMatchObject([{ queued: HELD, shed: { queue_full: 1 } }]);
+  });
+
+  test('lets a second try go to the replica of the first as soon as it was told', async () => {
+    const took = async (avoidMs: number): Promise<number | undefined> => {
+      const sim = new Simulation(1, { avoidMs, minJitterMs: 0, maxJitterMs: 0 });
+      const only = sim.replica('a', 5);
+      only.mode = 'dead';
+      sim.swap({ arms: { stable: [only] }, inference: { maxConcurrency: 1 } });
+      void sim.request({ timeoutMs: 30_000 });
+      await sim.time.run(1);
+      only.mode = 'up';
+      await sim.time.run(30_000);
+      return sim.outcomes[0]?.durationMs;
+    };
+    const soon = (await took(0)) ?? Infinity;
+    expect(soon).toBeLessThan(2_000);
+    expect(await took(8_000)).toBeGreaterThan(8_000);
+  });
+
+  test('uses ejected replicas below the part of healthy ones that it was told', async () => {
+    const tried = async (panicPart: number): Promise<boolean> => {
+      const tuning = { panicPart, consecutiveFailures: 1, firstOutMs: 60_000, mostOutPart: 0.75 };
+      const sim = new Simulation(1, { ...tuning, retryRatio: 0, freeRetriesPerSecond: 0 });
+      const all = sim.replicas(4, 5);
+      for (const one of all.slice(1)) one.mode = 'sick';
+      sim.swap({ arms: { stable: all } });
+      sim.load(100, 2_000);
+      await sim.time.run(2_000);
+      const [, second] = all;
+      const before = second?.tries ?? 0;
+      sim.load(100, 1_000);
+      await sim.time.run(2_000);
+      return (second?.tries ?? 0) > before;
+    };
+    expect([await tried(0.2), await tried(0.6)]).toEqual([false, true]);
+  });
+});
+
 test('balance: how fast a sample decays, and how long a newcomer is spared', () => {
   const cost = { ms: 1000, at: NOW };
   expect(costAt(cost, 0, NOW + 100, 100)).toBeCloseTo(1000 / Math.E);
   expect(costAfter(cost, 0, NOW + 100, 100).ms).toBeCloseTo(1000 / Math.E);
   expect([rampAt(NOW, NOW, 0), rampAt(NOW, NOW + 50, 100)]).toEqual([1, 0.55]);
+  expect([rampAt(NOW, NOW, 100, 0.4), rampAt(NOW, NOW + 50, 100, 0.4)]).toEqual([0.4, 0.7]);
   const one = { cost, itemsInFlight: 0, waitingSince: undefined, busyUntil: NOW, joinedAt: NOW };
-  const slow = score(one, 0, NOW + 100, { decayMs: 1e9, rampMs: 1e9 });
-  expect(score(one, 0, NOW + 100, { decayMs: 100, rampMs: 0 })).toBeLessThan(slow);
+  const slow = score(one, 0, NOW + 100, { decayMs: 1e9, rampMs: 1e9, rampFrom: 1 });
+  expect(score(one, 0, NOW + 100, { decayMs: 100, rampMs: 0, rampFrom: 1 })).toBeLessThan(slow);
 });
 
 test('retry: its budget and its delay', () => {
   expect(spendRetry(createBudget(), NOW, 0, 0)).toBe(false);
   expect(spendRetry(createBudget(), NOW, 0, 1)).toBe(true);
+  const ofTwoSeconds = createBudget(2);
+  const spent = Array.from({ length: 3 }, () => spendRetry(ofTwoSeconds, NOW, 0, 1));
+  expect(spent).toEqual([true, true, false]);
+  expect(spendRetry(ofTwoSeconds, NOW + 2_000, 0, 1)).toBe(true);
   const reset = { kind: 'reset', message: '' } as const;
   const jitter = { minJitterMs: 3, maxJitterMs: 9 };
   expect([retryDelay(reset, 0, 0, jitter), retryDelay(reset, 0, 1, jitter)]).toEqual([3, 9]);

@@ -121,7 +121,12 @@ export function load(
   url: string,
   body: unknown,
   everyMs: number,
-): { readonly sent: () => number; readonly stop: () => Promise<LoadReport> } {
+): {
+  readonly sent: () => number;
+  /** Waits for the answers to all that was sent so far. */
+  readonly settle: () => Promise<void>;
+  readonly stop: () => Promise<LoadReport>;
+} {
   const agent = new Agent({ keepAlive: true });
   const failed: string[] = [];
   const open = new Set<Promise<void>>();
@@ -141,6 +146,7 @@ export function load(
   }, everyMs);
   return {
     sent: () => sent,
+    settle: async () => void (await Promise.all(open)),
     stop: async () => {
       clearInterval(timer);
       await Promise.all(open);

@@ -82,11 +82,13 @@ test('replicas are never written, by nobody', () => {
   });
 });
 
-test('a server that ignores SIGTERM gets it only after its longest request', () => {
+test('a server that ignores SIGTERM, or drops requests at it, gets it only after its longest one', () => {
   const inference = { timeoutSeconds: 60 };
-  const tfs = deployment({ framework: 'tensorflow', source: 's3://m/1', inference });
-  expect(at(tfs, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(75);
-  expect(at(tfs, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
+  for (const framework of ['tensorflow', 'sklearn']) {
+    const made = deployment({ framework, source: 's3://m/1', inference });
+    expect(at(made, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(75);
+    expect(at(made, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
+  }
   const onnx = deployment({ inference });
   expect(at(onnx, `${CONTAINER}.lifecycle.preStop.sleep.seconds`)).toBe(15);
   expect(at(onnx, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
@@ -150,4 +152,24 @@ test('the account has no token, neither by itself nor in the pod', () => {
 
 test('the last words of a crash are kept where they can be read without the right to read logs', () => {
   expect(at(deployment(), `${CONTAINER}.terminationMessagePolicy`)).toBe('FallbackToLogsOnError');
+});
+
+test('our own image has a group of its own, images of others keep theirs', () => {
+  const user = (more: object): unknown => {
+    const { runAsUser, runAsGroup } = at(deployment(more), `${CONTAINER}.securityContext`) as {
+      readonly runAsUser?: number;
+      readonly runAsGroup?: number;
+    };
+    return [runAsUser, runAsGroup];
+  };
+  expect(user({})).toEqual([10_001, 10_001]);
+  expect(user({ runAsUser: 2000 })).toEqual([2000, undefined]);
+  expect(user({ framework: 'sklearn', source: 's3://m/1' })).toEqual([1000, undefined]);
+  const own = { framework: 'custom', source: undefined, image: 'a/b:1', runAsUser: 10_001 };
+  expect(user(own)).toEqual([10_001, undefined]);
+  const loader = at(
+    deployment({ source: 's3://m/1' }),
+    'spec.template.spec.initContainers.0.securityContext',
+  );
+  expect(loader).toMatchObject({ runAsUser: 10_001, runAsGroup: 10_001 });
 });

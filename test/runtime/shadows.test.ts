@@ -1,7 +1,7 @@
 import type { ShadowReport } from '../../runtime/data';
 import { SAMPLE_MS, tellShadows } from '../../runtime/shadows';
 
-function told() {
+function told(sampleMs?: number) {
   let now = 1_000;
   const lines: unknown[] = [];
   const counted: string[] = [];
@@ -9,6 +9,7 @@ function told() {
     (model, arm, verdict) => counted.push(`${model} ${arm} ${verdict}`),
     { info: (message, fields) => lines.push([message, fields]) },
     () => now,
+    sampleMs,
   );
   const report = (requestId: string, more: Partial<ShadowReport> = {}): void =>
     tell({ model: 'iris', arm: 'next', verdict: 'disagree', requestId, differing: ['p'], ...more });
@@ -33,6 +34,17 @@ test('the first disagreement of an arm is told at once, then one in a while with
   report('e');
   expect(lines.slice(1)).toEqual([line('d', 3), line('e', 1)]);
   expect(counted).toEqual(Array(5).fill('iris next disagree'));
+});
+
+test('a line is told as often as it was set; with 0 every disagreement has one', () => {
+  const often = told(0);
+  for (const id of ['a', 'b']) often.report(id);
+  expect(often.lines).toEqual([line('a', 1), line('b', 1)]);
+  const rare = told(SAMPLE_MS * 2);
+  rare.report('a');
+  rare.later(SAMPLE_MS);
+  rare.report('b');
+  expect(rare.lines).toEqual([line('a', 1)]);
 });
 
 test('each arm has its own samples; all is counted, and what agrees, failed or was dropped leaves no line', () => {

@@ -233,6 +233,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     maxConnections: 10_000,
     limits: { ...DEFAULT_CALLER_LIMITS, ...options.callers },
     handle,
+    refuse: plane.refuse,
   });
   const { port } = server;
   let generation = 0;

@@ -80,6 +80,7 @@ const ABOUT: readonly ErrorCode[] = [
 
 const INFER: readonly ErrorCode[] = [
   ...ABOUT,
+  'REQUEST_TIMEOUT',
   'PAYLOAD_TOO_LARGE',
   'QUEUE_FULL',
   'UNSUPPORTED_MEDIA_TYPE',

@@ -1,10 +1,10 @@
 import type { ArmRoute, ModelRoute } from '../../core/table';
 import type { CallBase, Reply } from '../call/calling';
-import type { Way, WayTo } from '../call/crossing';
+import type { Head, Way, WayTo } from '../call/crossing';
 import { cross } from '../call/crossing';
 import { envelope } from './envelope';
 import { Refusal } from '../errors';
-import type { Answered, Exchange } from '../exchange';
+import type { Exchange } from '../exchange';
 import { typeLine } from '../headers';
 import { knowing, noAnswer, refusalOf } from '../call/infer';
 import { isSpoken } from '../call/offers';
@@ -41,7 +41,7 @@ function cannotStream(model: string): Refusal {
   );
 }
 
-function isStream({ status, fields }: Answered): boolean {
+function isStream({ status, fields }: Head): boolean {
   return status < 300 && fields.get('content-type')?.includes(EVENTS) === true;
 }
 

@@ -16,6 +16,7 @@ import { understood } from '../call/offers';
 import { writeJson } from '../protocols/exact';
 import { keysOf } from '../protocols/keys';
 import { inflated, isPlain, parseText } from '../protocols/json';
+import type { Body, Upload } from '../exchange';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf } from '../request';
 import { phrased } from '../call/ways';
@@ -40,9 +41,39 @@ export function answerPassing(
     return answerLookup(plane, request, route, base, target, caller);
   }
   const send = SEND[who];
-  const body = exchange.body(model.inference.maxBodyBytes);
+  const body = bodyOf(plane, request, route, base, who);
   if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
-  return body.then((later) => send(plane, request, route, base, target, later));
+  const go = (later: Body): Promise<void> | void =>
+    Buffer.isBuffer(later)
+      ? send(plane, request, route, base, target, later)
+      : passUpload(plane, request, base, target, later);
+  return body instanceof Promise ? body.then(go) : go(body);
+}
+
+/** A large body need not wait for its end where nobody but the server looks into it. */
+function bodyOf(
+  { limits }: Plane,
+  { exchange }: Request,
+  route: Passing,
+  base: CallBase,
+  who: Understood,
+): Body | Promise<Body> {
+  const { maxBodyBytes, replayBytes, batching } = base.model.inference;
+  const isAlone = who === 'all' && batching === undefined && !isMirrored(route, base);
+  if (!isAlone) return exchange.body(maxBodyBytes);
+  // What is to be kept for a second try is kept.
+  return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);
+}
+
+function passUpload(
+  { inferring }: Plane,
+  { exchange, tracing, fail }: Request,
+  base: CallBase,
+  target: string,
+  upload: Upload,
+): void {
+  const forwarding = { target, body: undefined, upload, tracing };
+  forward(inferring, base, exchange, forwarding, { failed: fail });
 }
 
 type Send = (

@@ -2,7 +2,7 @@ import { FAILURE_CODE, SHED_CODE } from '../../core/errors';
 import type { Priority, TryResult } from '../../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../../core/table';
 import { Refusal } from '../errors';
-import type { Answered, Broken, HeaderText, Signal } from '../exchange';
+import type { Answered, Asker, HeaderText, Signal, Upload } from '../exchange';
 import type { Fields } from '../http/fields';
 import type { Limits } from '../limits';
 import type {
@@ -130,6 +130,7 @@ export abstract class Call implements Job {
     protected readonly calling: Calling,
     protected readonly base: CallBase,
     readonly replayable: boolean,
+    readonly upload?: Upload | undefined,
   ) {
     this.model = base.model;
     this.arm = base.arm;
@@ -153,14 +154,14 @@ export abstract class Call implements Job {
   protected send(
     { replica, remainingMs: timeoutMs, given }: Attempt,
     { method, target, body, headers: more = '' }: Asked,
-    asker: { answered: (answered: Answered) => void; broken: (why: Broken) => void },
+    asker: Asker,
   ): void {
     if (given !== undefined) return asker.answered(given);
-    const { signal, replayable } = this;
+    const { signal, replayable, upload } = this;
     const headers = this.headers + more;
     const repeatable = replayable && this.model.inference.idempotent;
     this.calling.upstream.send(
-      { replica, method, target, headers, body, timeoutMs, signal, repeatable },
+      { replica, method, target, headers, body, upload, timeoutMs, signal, repeatable },
       asker,
     );
   }

@@ -4,12 +4,15 @@ import type { Forwarded, Forwarding } from './forward';
 import { Passage } from './forward';
 import type { Attempt, JobResult, Tried } from '../dispatch/job';
 
+/** Of an answer, what stands before its body. */
+export type Head = Pick<Answered, 'status' | 'fields'>;
+
 /** How one arm is asked, and what becomes of its answer. */
 export interface Way {
   readonly asked: Asked;
   readonly headers: HeaderText;
   /** Does the answer go to the caller as it comes? Else it is read whole. */
-  readonly passes: (answer: Answered) => boolean;
+  readonly passes: (answer: Head) => boolean;
   /** The caller's body of an answer that was read. @throws Refusal */
   readonly read: (reply: Reply) => string;
   /** Content-Type of that body. */

@@ -2,7 +2,7 @@ import type { TryResult } from '../../core/outcome';
 import type { Replica } from '../../core/table';
 import type { Asked, CallBase, Calling } from './calling';
 import { Call, failureOf } from './calling';
-import type { Answered, Broken, Exchange, Sent, Source } from '../exchange';
+import type { Answered, Broken, Exchange, Sent, Source, Upload } from '../exchange';
 import type { Tracing } from '../headers';
 import { callerHeaders } from '../headers';
 import type { Fields } from '../http/fields';
@@ -35,6 +35,8 @@ export interface Collected {
 export interface Forwarding {
   readonly target: string;
   readonly body: Buffer | undefined;
+  /** Instead of a body. */
+  readonly upload?: Upload | undefined;
   readonly tracing: Tracing;
   readonly collect?: ((source: Source) => Collected) | undefined;
 }
@@ -70,8 +72,9 @@ export class Passage extends Call {
     private readonly forwarding: Forwarding,
     protected readonly told: Forwarded,
   ) {
-    const { target, body } = forwarding;
-    super(calling, base, (body?.length ?? 0) <= base.model.inference.replayBytes);
+    const { target, body, upload } = forwarding;
+    const { replayBytes } = base.model.inference;
+    super(calling, base, upload === undefined && (body?.length ?? 0) <= replayBytes, upload);
     this.asked = { method: exchange.method, target, body };
   }
 
@@ -79,6 +82,10 @@ export class Passage extends Call {
     this.replica = one.replica;
     this.tried = tried;
     this.send(one, this.asked, this);
+  }
+
+  delivered(): void {
+    this.tried?.delivered?.();
   }
 
   answered(answer: Answered): void {
@@ -99,8 +106,12 @@ export class Passage extends Call {
   }
 
   over(result: JobResult): void {
-    const { answer, replica, exchange, told, forwarding } = this;
-    if (result.kind !== 'answered') return told.failed(failureOf(result, this.model.id));
+    const { answer, replica, exchange, told, forwarding, upload } = this;
+    if (result.kind !== 'answered') {
+      const isGone = result.kind === 'failed' && result.result.kind === 'aborted';
+      const fault = isGone ? upload?.fault : undefined;
+      return told.failed(fault ?? failureOf(result, this.model.id));
+    }
     if (answer === undefined || replica === undefined) {
       return told.failed(new Error('a job was answered without a try'));
     }

@@ -1,5 +1,5 @@
 import type { Replica } from '../../core/table';
-import type { Answered, Asker, Broken, HeaderText, Signal } from '../exchange';
+import type { Answered, Asker, Broken, HeaderText, Signal, Upload } from '../exchange';
 import type { HttpClient } from '../http/client';
 import { createHttpClient } from '../http/client';
 
@@ -11,6 +11,8 @@ export interface Sending {
   readonly target: string;
   readonly headers: HeaderText;
   readonly body: Buffer | undefined;
+  /** Instead of a body. */
+  readonly upload?: Upload | undefined;
   /** Milliseconds until the head of the answer is there, and then between bytes. */
   readonly timeoutMs: number;
   /** Aborted when the caller goes away. */
@@ -25,19 +27,25 @@ export interface Upstream {
   readonly close: () => void;
 }
 
+function framingOf(upload: Upload | undefined): HeaderText {
+  if (upload === undefined) return '';
+  const { length } = upload;
+  return length === undefined ? 'transfer-encoding: chunked\r\n' : `content-length: ${length}\r\n`;
+}
+
 /** Head lines of one try: they name the replica and the time that is left. */
-function headersOf({ replica, headers, body, timeoutMs }: Sending): HeaderText {
-  const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
+function headersOf({ replica, headers, body, upload, timeoutMs }: Sending): HeaderText {
+  const framing = body === undefined ? framingOf(upload) : `content-length: ${body.length}\r\n`;
   const deadline = `x-ai-model-deadline-ms: ${Math.ceil(timeoutMs)}\r\n`;
-  return `host: ${replica.address}\r\n${headers}${length}${deadline}`;
+  return `host: ${replica.address}\r\n${headers}${framing}${deadline}`;
 }
 
 export function createUpstream(client: HttpClient = createHttpClient()): Upstream {
   return {
     send: (sending, asker) => {
-      const { replica, method, target, body, timeoutMs, signal, repeatable } = sending;
+      const { replica, method, target, body, upload, timeoutMs, signal, repeatable } = sending;
       const headers = headersOf(sending);
-      const asking = { method, target, headers, body, timeoutMs, signal, repeatable };
+      const asking = { method, target, headers, body, upload, timeoutMs, signal, repeatable };
       client.send(replica, asking, asker);
     },
     close: client.close,

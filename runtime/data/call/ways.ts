@@ -75,7 +75,8 @@ export function phrased(
   return { route, base, target, raw, spoken, ownHeaders };
 }
 
-function checkAnswered(reply: Reply, model: string): void {
+/** @throws Refusal for the answer of a server that refuses */
+export function checkAnswered(reply: Reply, model: string): void {
   if (reply.status >= 300) throw refusalOf(reply, model);
 }
 

@@ -54,7 +54,8 @@ export interface Ticket {
 /** An answer has gone to the caller, or broke on its way. */
 export function closed(context: Context, ticket: Ticket, status: number, end: TryResult): void {
   if (end.kind !== 'answered') ticket.failure = textOf(end);
-  conclude(context, ticket, end.kind === 'aborted' ? STATUS_ABORTED : status);
+  const aborted = end.kind === 'aborted';
+  conclude(context, ticket, aborted ? STATUS_ABORTED : status, { aborted });
 }
 
 export function failed(
@@ -63,7 +64,7 @@ export function failed(
   result: Exclude<TryResult, { kind: 'answered' }>,
 ): JobResult {
   ticket.failure = textOf(result);
-  conclude(context, ticket, statusOfTry(result));
+  conclude(context, ticket, statusOfTry(result), { aborted: result.kind === 'aborted' });
   return { kind: 'failed', arm: ticket.arm?.route, result, tries: ticket.tries };
 }
 
@@ -71,7 +72,7 @@ export function refused(context: Context, ticket: Ticket, reason: ShedReason): J
   const { arm, job } = ticket;
   if (arm !== undefined && job.isJoint !== true) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
   const waitMs = arm === undefined ? 0 : waitOf(arm, job.priority);
-  conclude(context, ticket, ERROR_STATUS[SHED_CODE[reason]], reason);
+  conclude(context, ticket, ERROR_STATUS[SHED_CODE[reason]], { shed: reason });
   return {
     kind: 'refused',
     arm: arm?.route,
@@ -98,11 +99,15 @@ function namesOf({ arm, seat, job }: Ticket): Pick<Outcome, 'arm' | 'version'> {
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
 /** The one place where a job ends in the accounts. */
-function conclude(context: Context, ticket: Ticket, status: number, shed?: ShedReason): void {
+function conclude(
+  context: Context,
+  ticket: Ticket,
+  status: number,
+  { aborted = false, shed }: { readonly aborted?: boolean; readonly shed?: ShedReason },
+): void {
   const now = context.clock.now();
   const { arm, failure, spilled, tries, startedAt } = ticket;
   const durationMs = now - startedAt;
-  const aborted = status === STATUS_ABORTED;
   if (ticket.job.isJoint === true) return;
   context.active -= 1;
   if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {

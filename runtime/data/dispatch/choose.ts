@@ -1,9 +1,10 @@
 import type { SpillReason } from '../../core/outcome';
 import { chooseArm } from '../../core/split';
 import type { Context, Ticket } from './account';
-import { openSeats, usable } from './seats';
+import { usable } from './seats';
 import type { ArmState, ModelState } from './state';
 import type { Waiter } from './wait';
+import { openToAll } from './wait';
 import type { Choosing } from './job';
 
 type Arm = ArmState<Waiter>;
@@ -52,8 +53,8 @@ function spillReason(
   stableShare: number,
   now: number,
 ): SpillReason | undefined {
-  const { free, due } = openSeats(chosen, now);
-  if (chosen.queue.size === 0 && (free.length > 0 || due.length > 0)) return undefined;
+  const { free, due } = openToAll(chosen, now);
+  if (free.length > 0 || due.length > 0) return undefined;
   const ready = usable(chosen).length > 0;
   // A candidate that owns all traffic is waited for: stable may be rolling. It helps only in need.
   if (stableShare === 0 && (ready || usable(stable).length === 0)) return undefined;

@@ -24,6 +24,8 @@ export interface Tried {
    * then the slot is held.
    */
   readonly finished: (end: TryResult) => void;
+  /** The replica has all of a job's upload: what passes now is its time, no longer the caller's. */
+  readonly delivered?: () => void;
 }
 
 /** Where a job is to go when that was decided before it started. */
@@ -82,6 +84,8 @@ export interface Job {
   readonly gather?: ((companion: Companion) => void) | undefined;
   /** Can the body be sent a second time? */
   readonly replayable: boolean;
+  /** Its body is passed on while it comes: nothing else can be sent a second time, once it began. */
+  readonly upload?: { readonly isUntouched: boolean } | undefined;
   /** Aborted when the caller goes away. */
   readonly signal: Signal;
   /**

@@ -17,9 +17,6 @@ import { drain, onAbort, seek } from './wait';
 import type { Signal } from '../exchange';
 import type { Job, Tried } from './job';
 
-/** How long a second try looks for another replica before it takes the one that failed. */
-const AVOID_MS = 1_000;
-
 type Arm = ArmState<Waiter>;
 
 /** One job on its way: it looks for a seat, tries, perhaps tries again, and ends. */
@@ -129,9 +126,9 @@ export class Run implements Ticket {
       const { status } = result;
       return this.job.over({ kind: 'answered', arm: arm.route, status, tries: this.tries });
     }
-    const { clock } = this.context;
+    const { clock, tuning } = this.context;
     const { id, version } = seat.replica;
-    this.avoid = { id, version, until: clock.now() + delay + AVOID_MS };
+    this.avoid = { id, version, until: clock.now() + delay + tuning.avoidMs };
     if (delay === 0) this.look(model);
     else sleep(clock, delay, this.job.signal, () => this.look(model));
   }
@@ -149,18 +146,24 @@ class Try implements Tried, Sent {
   private isSettled = false;
   private isOver = false;
   private isGood = false;
+  /** The replica has all of the request: it could answer. */
+  private isAsked = false;
+  /** When it had all of it. */
+  begun: number;
 
   constructor(
     private readonly run: Run,
     private readonly model: ModelState<Waiter>,
     readonly arm: Arm,
     readonly seat: Seat,
-    readonly begun: number,
-  ) {}
+    private readonly takenAt: number,
+  ) {
+    this.begun = takenAt;
+  }
 
   start(): void {
     const { run, seat, arm, begun } = this;
-    seat.unanswered.add(this);
+    if (run.job.upload === undefined) this.ask();
     run.tries += 1;
     const { replica } = seat;
     const remainingMs = Math.max(0, run.deadline - begun);
@@ -173,6 +176,17 @@ class Try implements Tried, Sent {
     }
   }
 
+  private ask(): void {
+    this.isAsked = true;
+    this.seat.unanswered.add(this);
+  }
+
+  delivered(): void {
+    if (this.isSettled || this.isAsked) return;
+    this.begun = this.run.context.clock.now();
+    this.ask();
+  }
+
   settled(result: TryResult): void {
     if (this.isSettled) return;
     this.isSettled = true;
@@ -182,8 +196,10 @@ class Try implements Tried, Sent {
     const isAnswered = result.kind === 'answered';
     const good = isAnswered && !isUnavailable(result.status);
     this.isGood = good;
-    seat.unanswered.remove(this);
-    learnCost(arm, seat, (now - begun) / Math.max(1, run.job.items), good, now);
+    if (this.isAsked) {
+      seat.unanswered.remove(this);
+      learnCost(arm, seat, (now - begun) / Math.max(1, run.job.items), good, now);
+    }
     const hadTime = isEnough(arm.service, now - begun);
     const circumstances = { lagMs: context.lagMs(), hadTime };
     const changed = judge(arm, seat, result, circumstances, now, context.random);
@@ -202,9 +218,9 @@ class Try implements Tried, Sent {
 
   private release(end: TryResult): void {
     this.isOver = true;
-    const { run, arm, seat, isGood, begun } = this;
+    const { run, arm, seat, isGood, takenAt } = this;
     const { context } = run;
-    if (isGood) arm.service = spreadAfter(arm.service, context.clock.now() - begun);
+    if (isGood) arm.service = spreadAfter(arm.service, context.clock.now() - takenAt);
     const blame = isGood && end.kind !== 'answered' ? end : undefined;
     giveBack(context, arm, seat, run.job.items, blame);
   }
@@ -241,7 +257,8 @@ function secondTry(
 ): number | undefined {
   const { idempotent } = arm.model.route.inference;
   if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
-  if (!mayRepeat(result, { idempotent, replayable: job.replayable })) return undefined;
+  const replayable = job.replayable || job.upload?.isUntouched === true;
+  if (!mayRepeat(result, { idempotent, replayable })) return undefined;
   // Where nobody else can answer, an answer that says so is better than a wait; a broken try is
   // not.
   if (result.kind === 'answered' && !hasHope(arm, seat, job.version)) return undefined;

@@ -8,6 +8,7 @@ import {
   afterUnreached,
   isDue,
   isUnreachable,
+  mayBeOut,
   probed,
   verdictOf,
 } from '../../core/ejection';
@@ -15,12 +16,6 @@ import type { TryResult } from '../../core/outcome';
 import { addRecent, sumRecent } from '../../core/recent';
 import type { Tuning } from '../../core/tuning';
 import type { ArmState, Seat } from './state';
-
-/**
- * Below this part of healthy replicas ejection has lost its point: the others would only be
- * overrun.
- */
-const PANIC_PART = 0.5;
 
 /** Replica of the failed try, what it runs, and until when it is avoided. */
 export interface Avoided {
@@ -44,11 +39,11 @@ export interface Wish {
 const isIn = (seat: Seat): boolean => seat.standing.kind === 'in';
 
 /** Replicas that may get requests, busy or not. */
-export function usable<W>({ serving }: ArmState<W>): readonly Seat[] {
+export function usable<W>({ serving, model }: ArmState<W>): readonly Seat[] {
   if (serving.every(isIn)) return serving;
   const reachable = serving.filter(({ standing }) => !isUnreachable(standing));
   const healthy = reachable.filter(isIn);
-  return healthy.length >= reachable.length * PANIC_PART ? healthy : reachable;
+  return healthy.length >= reachable.length * model.tuning.panicPart ? healthy : reachable;
 }
 
 /** Requests in flight the arm takes at this moment. */
@@ -185,6 +180,7 @@ const triesOf = (seats: readonly Seat[], now: number): Siblings['own'] => ({
 });
 
 function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
+  const { mostOutPart } = arm.model.tuning;
   const reachable = arm.serving.filter(({ standing }) => !isUnreachable(standing));
   const away = reachable.filter((one) => !isIn(one)).length;
   return {
@@ -193,7 +189,7 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
       reachable.filter((one) => one !== seat),
       now,
     ),
-    mayEject: reachable.includes(seat) && away + 1 <= Math.floor(reachable.length / 2),
+    mayEject: reachable.includes(seat) && mayBeOut(reachable.length, away, mostOutPart),
   };
 }
 
@@ -211,7 +207,7 @@ export function judge<W>(
 ): boolean {
   const { kind } = seat.standing;
   const { tuning } = arm.model;
-  const verdict = verdictOf(result, circumstances);
+  const verdict = verdictOf(result, circumstances, tuning.excusedLagMs);
   if (verdict !== 'none') addRecent(seat.requests, now);
   if (verdict === 'bad' || verdict === 'unreachable') addRecent(seat.failures, now);
   if (verdict === 'none') seat.standing = afterNothing(seat.standing, now);

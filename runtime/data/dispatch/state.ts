@@ -5,7 +5,7 @@ import { UNKNOWN_COST_MS } from '../../core/balance';
 import type { RetryBudget } from '../../core/budget';
 import { createBudget } from '../../core/budget';
 import type { Standing } from '../../core/ejection';
-import { COMPARED_SECONDS, joined } from '../../core/ejection';
+import { joined } from '../../core/ejection';
 import type { ShedReason, SpillReason } from '../../core/outcome';
 import type { Recent } from '../../core/recent';
 import { createRecent } from '../../core/recent';
@@ -84,8 +84,8 @@ function newSeat<W>(replica: Replica, arm: ArmState<W>, now: number): Seat {
     inFlight: 0,
     items: 0,
     unanswered: new Unanswered(),
-    requests: createRecent(COMPARED_SECONDS),
-    failures: createRecent(COMPARED_SECONDS),
+    requests: createRecent(arm.model.tuning.comparedSeconds),
+    failures: createRecent(arm.model.tuning.comparedSeconds),
   };
 }
 
@@ -181,7 +181,7 @@ export function stateOfModel<W>(
     route,
     listed: true,
     credits: NO_CREDITS,
-    budget: createBudget(),
+    budget: createBudget(tuning.budgetSeconds),
     arms: new Map(),
   };
   syncModel(made, route, now);

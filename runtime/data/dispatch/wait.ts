@@ -7,12 +7,13 @@ import {
   offer,
   offerAgain,
   take,
+  waiting,
   withdraw,
 } from '../../core/admission';
 import type { Priority, ShedReason } from '../../core/outcome';
 import type { Signal } from '../exchange';
 import type { Seat, ArmState } from './state';
-import type { Wish } from './seats';
+import type { Open, Wish } from './seats';
 import { capacityOf, hasSeat, nextDue, openSeats, takeSeat, usable } from './seats';
 
 /** Time as the data plane sees it; tests give their own. */
@@ -22,12 +23,6 @@ export interface Clock {
   /** Calls once after `ms` milliseconds; the answer cancels. */
   readonly setTimeout: (call: () => void, ms: number) => () => void;
 }
-
-/**
- * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds
- * of a busy model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
- */
-export const HOLD_DEPTH = 1_000;
 
 /** Two looks at waiting requests are at least this far apart, milliseconds. */
 const WAKE_FLOOR_MS = 5;
@@ -83,7 +78,9 @@ export function onAbort(signal: Signal, call: () => void): () => void {
 function depthOf(arm: Arm): number {
   const { maxQueueDepth } = arm.route;
   const named = arm.model.route.inference.maxQueueDepth !== undefined;
-  return arm.holding && !named ? Math.max(HOLD_DEPTH, maxQueueDepth) : maxQueueDepth;
+  return arm.holding && !named
+    ? Math.max(arm.model.tuning.holdDepth, maxQueueDepth)
+    : maxQueueDepth;
 }
 
 /** Milliseconds a newcomer of this priority would wait, about. */
@@ -111,7 +108,7 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
   const before = ahead(arm.queue, seeker.priority);
   const outlook = { ahead: before, capacity, service: arm.service };
   if (capacity > 0 && !canMeet(outlook, seeker.deadline - now)) return 'deadline';
-  const offered = offer(arm.queue, entry, depthOf(arm));
+  const offered = offer(arm.queue, entry, depthOf(arm), arm.model.tuning.ownPart);
   if (offered.kind === 'full') return 'queue_full';
   if (offered.kind === 'displaced') {
     offered.entry.value.settle({ kind: 'refused', reason: 'priority' });
@@ -119,8 +116,23 @@ function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefi
   return undefined;
 }
 
+const NOTHING_OPEN: Open = { free: [], due: [] };
+
 /**
- * A slot at once if one is free and nobody waits, or a refusal; undefined: it waits, and `tell` is
+ * What is open for a newcomer: nothing while one who waits could take it. But who waits for a
+ * version that runs nowhere yet, or for another replica than the one that failed it, keeps no
+ * others waiting.
+ */
+export function openToAll(arm: Arm, now: number): Open {
+  const open = openSeats(arm, now);
+  const isOpen = open.free.length > 0 || open.due.length > 0;
+  if (!isOpen || arm.queue.size === 0) return open;
+  const all = waiting(arm.queue);
+  return all.some(({ value }) => hasSeat(open, value.seeker.wish, now)) ? NOTHING_OPEN : open;
+}
+
+/**
+ * A slot at once if one is free that nobody waits for, or a refusal; undefined: it waits, and `tell` is
  * called when that ends.
  */
 export function seek(
@@ -130,10 +142,8 @@ export function seek(
   tell: (placed: Placed) => void,
 ): Placed | undefined {
   const now = context.clock.now();
-  if (arm.queue.size === 0) {
-    const seat = takeSeat(arm, openSeats(arm, now), seeker.wish, now, context.random);
-    if (seat !== undefined) return { kind: 'seat', seat };
-  }
+  const free = takeSeat(arm, openToAll(arm, now), seeker.wish, now, context.random);
+  if (free !== undefined) return { kind: 'seat', seat: free };
   if (usable(arm).length === 0) hold(context, arm);
   const ends: (() => void)[] = [];
   const settle = (placed: Placed): void => {
@@ -217,9 +227,10 @@ function nextOf(
   now: number,
 ): Entry<Waiter> | undefined {
   const fits = ({ seeker }: Waiter): boolean => hasSeat(open, seeker.wish, now);
-  if (open.free.length > 0) return take(arm.queue, fits);
-  const probing = take(arm.queue, (one) => one.seeker.wish.mayProbe && fits(one));
-  return probing ?? take(arm.queue, fits);
+  const { queue, model } = arm;
+  if (open.free.length > 0) return take(queue, fits, model.tuning);
+  const probing = take(queue, (one) => one.seeker.wish.mayProbe && fits(one), model.tuning);
+  return probing ?? take(queue, fits, model.tuning);
 }
 
 /** A slot that gets free wakes those who wait; only the end of an ejection has no such event. */

@@ -12,7 +12,7 @@ import { JSON_TYPE, withoutHeaders } from '../headers';
 import { knowing, noAnswer, refusalOf } from '../call/infer';
 import { notOffered, speaks, translates, understood } from '../call/offers';
 import { datatypeOf } from '../protocols/datatypes';
-import { readJson } from '../protocols/exact';
+import { heardElements } from '../protocols/elements';
 import { bounded } from '../protocols/json';
 import type { Said } from '../protocols/spoken';
 import { v2Spoken } from '../protocols/spoken';
@@ -22,7 +22,6 @@ import { authenticated, baseOf } from '../request';
 import type { Answer } from './answer';
 import { readAnswer } from './answer';
 import type { Call } from './call';
-import { jsonOf } from './elements';
 import type { Extensions } from './extensions';
 import type { InferRequest, Named } from './messages';
 import { readInfer, readNamed, writeInfer } from './messages';
@@ -152,11 +151,11 @@ async function infer(
   throw noAnswer(model.id);
 }
 
-/** What the outputs say, for comparison; undefined when JSON cannot say it. */
+/** What the outputs say, for comparison; undefined when they cannot be read. */
 function comparable({ answer }: Done): unknown {
   try {
     const outputs = answer.outputs.map(({ name, shape, datatype, raw }) => {
-      return { name, shape, data: readJson(jsonOf(datatypeOf(datatype), raw)) };
+      return { name, shape, data: heardElements(raw, datatype) };
     });
     return v2ToNative({ outputs })?.output;
   } catch (error) {

@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
-import { connect } from 'node:net';
 import type { Asker, Exchanged } from '../exchange';
-import type { Asking, Owner } from './clientconnection';
+import type { Asking } from './asking';
+import type { Owner } from './clientconnection';
 import { ClientConnection } from './clientconnection';
+import { ClientSocket } from './clientsocket';
 
 /** How connections to servers are made and kept. */
 export interface ClientOptions {
@@ -108,7 +108,8 @@ function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
       return true;
     },
   };
-  const socket: Socket = connect({ ...where, noDelay: true, onread });
+  const socket = new ClientSocket(onread);
+  socket.connect(where);
   const connection = new ClientConnection(socket, owner, connectMs);
   return connection;
 }

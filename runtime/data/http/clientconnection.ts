@@ -1,5 +1,7 @@
-import type { Socket } from 'node:net';
-import type { Asker, Broken, HeaderText, Signal, Sink, Source } from '../exchange';
+import type { Asker, Broken, Sink, Source, Upload } from '../exchange';
+import type { Asking } from './asking';
+import { write } from './asking';
+import type { ClientSocket } from './clientsocket';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import type { Fields } from './fields';
@@ -7,9 +9,9 @@ import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
 import type { ResponseHead } from './response';
 import { parseResponse } from './response';
+import type { Receiver } from './uploading';
+import { Uploading } from './uploading';
 
-/** Head and body below this go out as one string: one system call, and no copy of the body. */
-const ONE_WRITE_BYTES = 16_384;
 /** So much of an answer is kept that nobody reads yet. */
 const MAX_UNREAD_BYTES = 65_536;
 /**
@@ -20,32 +22,6 @@ const STALE_MS = 100;
 /** A server that names its own limit closes about then: go before it does; milliseconds. */
 const HINT_MARGIN_MS = 1000;
 const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
-
-/** One request over a connection. */
-export interface Asking {
-  readonly method: string;
-  readonly target: string;
-  /** All of them, `Host` and the length of the body included. */
-  readonly headers: HeaderText;
-  readonly body: Buffer | undefined;
-  /** Milliseconds until the head of the answer is there, and then between bytes. */
-  readonly timeoutMs: number;
-  readonly signal: Signal;
-  /** May the server do it twice? */
-  readonly repeatable: boolean;
-}
-
-function write(socket: Socket, { method, target, headers, body }: Asking): void {
-  const head = `${method} ${target} HTTP/1.1\r\n${headers}\r\n`;
-  if (body === undefined || body.length === 0) socket.write(head, 'latin1');
-  else if (body.length <= ONE_WRITE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
-  else {
-    socket.cork();
-    socket.write(head, 'latin1');
-    socket.write(body);
-    socket.uncork();
-  }
-}
 
 /** `Keep-Alive: timeout=5`, as node:http says it. */
 function keptMsOf(fields: Fields): number {
@@ -66,7 +42,7 @@ export interface Owner {
 }
 
 /** One connection to a server: requests one after the other. */
-export class ClientConnection implements Source {
+export class ClientConnection implements Source, Receiver {
   private asking: Asking | undefined;
   /** Until it is told. */
   private asker: Asker | undefined;
@@ -80,6 +56,9 @@ export class ClientConnection implements Source {
   private unreadBytes = 0;
   private isConnected = false;
   private timer: NodeJS.Timeout | undefined;
+  private uploading: Uploading | undefined;
+  /** Whoever reads the answer is slow. */
+  private isHeld = false;
   /** The server ended the connection before anyone read the answer. */
   private isEnded = false;
 
@@ -96,7 +75,7 @@ export class ClientConnection implements Source {
   keptMs = Infinity;
 
   constructor(
-    private readonly socket: Socket,
+    private readonly socket: ClientSocket,
     private readonly owner: Owner,
     connectMs: number,
   ) {
@@ -108,7 +87,9 @@ export class ClientConnection implements Source {
     socket.on('connect', () => {
       this.isConnected = true;
       clearTimeout(late);
+      this.uploading?.begin();
     });
+    socket.on('drain', () => this.uploading?.drained());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       const message = error.code ?? error.message;
@@ -131,6 +112,37 @@ export class ClientConnection implements Source {
     write(this.socket, asking);
     // Told at once it is of the whole request; told later it may be of the end of it.
     this.isUnsent = this.socket.errored !== null;
+    if (asking.upload !== undefined) this.begin(asking.upload);
+  }
+
+  private begin(upload: Upload): void {
+    this.uploading = new Uploading(this.socket, upload, this);
+    if (this.isConnected && !this.isUnsent) this.uploading.begin();
+  }
+
+  /** Receiver: while its caller is waited for, a server need not answer. */
+  onTurn(): void {
+    if (this.uploading?.waitsForCaller === true) this.stopTime();
+    else this.runTime();
+  }
+
+  onDelivered(): void {
+    this.asker?.delivered?.();
+  }
+
+  onFailed(why: Broken): void {
+    this.break(why);
+  }
+
+  private stopTime(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  private runTime(): void {
+    const { asking } = this;
+    if (asking === undefined || this.isHeld || this.uploading?.waitsForCaller === true) return;
+    this.timer ??= setTimeout(this.onTimeout, asking.timeoutMs);
   }
 
   /** What is to be asked again, for the server had closed the connection before it came. */
@@ -172,11 +184,11 @@ export class ClientConnection implements Source {
       rest = rest.subarray(found.end);
       if (head.status === 101)
         throw new HttpFault(502, 'status 101 to a request that asked for none');
-      if (head.status >= 200) return this.begin(head, rest);
+      if (head.status >= 200) return this.answered(head, rest);
     }
   }
 
-  private begin({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
+  private answered({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
     // Not for a part of a head: one that drips would never be late.
     this.timer?.refresh();
     const reader = readerOf(framing);
@@ -236,21 +248,21 @@ export class ClientConnection implements Source {
     }
     if (this.sink !== sink) return;
     if (this.isEnded) this.onEnd();
-    else if (this.socket.isPaused() && this.timer !== undefined) this.socket.resume();
+    else if (this.socket.isPaused() && !this.isHeld) this.socket.resume();
   }
 
   /** Whoever reads is slow: that is not the server's silence. */
   private pause(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.isHeld = true;
+    this.stopTime();
     this.socket.pause();
   }
 
   /** Source: goes on after `data` answered false. */
   resume(): void {
-    const { asking } = this;
-    if (asking === undefined) return;
-    this.timer ??= setTimeout(this.onTimeout, asking.timeoutMs);
+    if (this.asking === undefined) return;
+    this.isHeld = false;
+    this.runTime();
     this.socket.resume();
   }
 
@@ -267,7 +279,10 @@ export class ClientConnection implements Source {
   }
 
   private release(): void {
-    clearTimeout(this.timer);
+    this.stopTime();
+    const { uploading } = this;
+    this.uploading = undefined;
+    this.isHeld = false;
     this.asking?.signal.removeEventListener('abort', this.onAbort);
     this.asking = undefined;
     this.reader = undefined;
@@ -276,12 +291,14 @@ export class ClientConnection implements Source {
     this.arrived = undefined;
     this.unread = [];
     this.unreadBytes = 0;
+    uploading?.stop();
   }
 
   /** The answer is whole. Bytes behind it, or a request that is not out yet, end the connection. */
   private complete(isClean: boolean): void {
     const { sink } = this;
-    const isFree = isClean && this.keepAlive && this.socket.writableLength === 0;
+    const isSent = this.uploading?.isDone !== false && this.socket.writableLength === 0;
+    const isFree = isClean && this.keepAlive && isSent;
     this.release();
     if (isFree) {
       this.socket.resume();

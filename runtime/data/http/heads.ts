@@ -16,6 +16,11 @@ export class HeadCollector {
     return this.begun !== '';
   }
 
+  /** What of a head has come; of one that is too long, its beginning. */
+  get text(): string {
+    return this.begun;
+  }
+
   /**
    * @returns the head and where in `bytes` it ends; undefined when more has to come
    * @throws HttpFault 431 when it is too long, also when it comes whole
@@ -26,11 +31,9 @@ export class HeadCollector {
     const text = begun + bytes.toString('latin1', 0, Math.min(bytes.length, room + 1));
     const at = text.indexOf(END, Math.max(0, begun.length - END.length));
     const tooLong = at < 0 ? text.length > maxBytes : at + END.length > maxBytes;
+    this.begun = text;
     if (tooLong) throw new HttpFault(431, `the head has more than ${maxBytes} bytes`);
-    if (at < 0) {
-      this.begun = text;
-      return undefined;
-    }
+    if (at < 0) return undefined;
     this.begun = '';
     const end = at + END.length;
     return { head: text.slice(0, end), end: end - begun.length };

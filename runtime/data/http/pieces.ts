@@ -10,7 +10,7 @@ const NOTHING = Buffer.alloc(0);
  * and a body may come in chunks of one byte.
  */
 export class Pieces {
-  /** Bytes in it. */
+  /** Bytes that have come, taken or not. */
   size = 0;
   private whole: Buffer[] = [];
   private block: Buffer | undefined;

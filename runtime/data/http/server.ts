@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
+import type { WriteRefusal } from './refusal';
 import type { CallerLimits } from './serverconnection';
 import { DEFAULT_CALLER_LIMITS, ServerConnection } from './serverconnection';
 
@@ -24,6 +25,8 @@ export interface HttpServerOptions {
   readonly limits?: CallerLimits | undefined;
   /** Never rejects; every exchange is answered. */
   readonly handle: (exchange: Exchange) => Promise<void> | void;
+  /** What is no request of HTTP/1.1, or does not come in time, is refused so. */
+  readonly refuse: WriteRefusal;
 }
 
 export interface HttpServer {
@@ -91,6 +94,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const connections = new Connections();
   const hooks = {
     handle: (exchange: Exchange): void => void options.handle(exchange),
+    refuse: options.refuse,
     limits: options.limits ?? DEFAULT_CALLER_LIMITS,
     isClosing: () => connections.isClosing,
   };

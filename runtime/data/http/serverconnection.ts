@@ -2,6 +2,8 @@ import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange';
 import { HttpFault, MAX_HEAD_BYTES } from './fields';
 import { HeadCollector } from './heads';
+import type { WriteRefusal } from './refusal';
+import { glimpse, refusalText } from './refusal';
 import { parseRequest } from './request';
 import type { Line } from './serverexchange';
 import { ServerExchange } from './serverexchange';
@@ -36,23 +38,10 @@ const CRLF = Buffer.from('\r\n');
 
 export interface Hooks {
   readonly handle: (exchange: Exchange) => void;
+  readonly refuse: WriteRefusal;
   readonly limits: CallerLimits;
   /** The server ends: answers say so. */
   readonly isClosing: () => boolean;
-}
-
-const CODES: Readonly<Record<number, string>> = {
-  413: 'PAYLOAD_TOO_LARGE',
-  501: 'NOT_IMPLEMENTED',
-};
-
-function refusal({ status, message }: HttpFault): string {
-  const error = { code: CODES[status] ?? 'INVALID_REQUEST', message, details: [] };
-  const body = JSON.stringify({ status: 'error', error, timestamp: new Date().toISOString() });
-  return (
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\n` +
-    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
-  );
 }
 
 /** One connection of a caller: requests one after the other, also when they come all at once. */
@@ -60,6 +49,8 @@ export class ServerConnection implements Line {
   readonly remoteAddress: string;
   private readonly heads: HeadCollector;
   private current: ServerExchange | undefined;
+  /** A whole head while it is parsed. */
+  private head = '';
   /** What came before its turn. */
   private ahead: Buffer[] = [];
   private aheadBytes = 0;
@@ -94,6 +85,10 @@ export class ServerConnection implements Line {
 
   get stallMs(): number {
     return this.hooks.limits.stallMs;
+  }
+
+  get bodyMs(): number {
+    return this.hooks.limits.bodyMs;
   }
 
   private onDrain(): void {
@@ -135,7 +130,7 @@ export class ServerConnection implements Line {
   }
 
   private keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 || this.isEnding) return;
     this.ahead.unshift(bytes);
     this.aheadBytes += bytes.length;
   }
@@ -174,7 +169,9 @@ export class ServerConnection implements Line {
   }
 
   private begin(head: string): void {
+    this.head = head;
     const exchange = new ServerExchange(parseRequest(head), this);
+    this.head = '';
     this.current = exchange;
     this.hasAsked = true;
     this.socket.setTimeout(0);
@@ -186,10 +183,15 @@ export class ServerConnection implements Line {
   }
 
   /** Line: more of the body is wanted. */
-  read(): void {
-    this.socket.setTimeout(this.hooks.limits.bodyMs);
+  read(isTimed: boolean): void {
+    if (isTimed) this.socket.setTimeout(this.bodyMs);
     this.socket.resume();
     this.work();
+  }
+
+  /** Line: nothing of the body is waited for. */
+  rest(): void {
+    this.socket.setTimeout(0);
   }
 
   /** Line: the answer is out. */
@@ -203,12 +205,21 @@ export class ServerConnection implements Line {
 
   private refuse(fault: HttpFault): void {
     const { current } = this;
+    if (current?.spoil(fault) === true) return;
     this.current = undefined;
     // Of an answer that has begun the end is missing, and that is how the caller sees it.
     if (current?.hasBegun === true) this.socket.destroy();
-    else if (this.socket.writable) this.socket.write(refusal(fault));
+    else if (this.socket.writable) this.socket.write(this.refusal(fault, current));
     current?.abandon();
     this.end();
+  }
+
+  private refusal(fault: HttpFault, current: ServerExchange | undefined): string {
+    const seen =
+      current === undefined
+        ? glimpse(this.head || this.heads.text)
+        : { path: current.path, requestId: current.fields.get('x-request-id') };
+    return refusalText(fault, this.hooks.refuse(fault, seen));
   }
 
   /** Ends our side; what still comes is thrown away, so that the last answer is not lost to a reset. */

@@ -1,16 +1,18 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Exchange, HeaderText, Sent, Source } from '../exchange';
+import type { Body, Exchange, HeaderText, Sent, Source, Upload } from '../exchange';
 import { BodyTooLarge } from '../../shared/body';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
-import type { Fields } from './fields';
+import type { Fields, HttpFault } from './fields';
 import { Pieces } from './pieces';
 import type { RequestHead } from './request';
 import { CallerSignal } from './signal';
 import { SLICE_BYTES, slicesOf } from './slices';
 import type { Outgoing } from './streaming';
 import { ONE_WRITE_BYTES, Streaming, writeBoth } from './streaming';
+import type { Uploader } from './upload';
+import { CallerUpload } from './upload';
 
 /** Bytes of a body that are kept while nobody has asked for it. */
 const MAX_UNREAD_BYTES = 65_536;
@@ -30,10 +32,14 @@ export interface Line {
   readonly secure: boolean;
   /** A caller that takes nothing for so long has gone; milliseconds. */
   readonly stallMs: number;
+  /** Between two pieces of a body; milliseconds. */
+  readonly bodyMs: number;
   /** Should this be the last request of the connection? */
   readonly isLast: () => boolean;
-  /** More of the body is wanted. */
-  readonly read: () => void;
+  /** More of the body is wanted, in time, or as the exchange says itself. */
+  readonly read: (isTimed: boolean) => void;
+  /** Nothing of the body is waited for. */
+  readonly rest: () => void;
   /** The answer is out. `reusable`: the next request may follow. */
   readonly onAnswered: (reusable: boolean) => void;
 }
@@ -54,10 +60,12 @@ interface Waiting {
   readonly limit: number;
   readonly resolve: (body: Buffer) => void;
   readonly reject: (error: Error) => void;
+  /** What is beyond the limit need not be refused, but comes later. */
+  readonly later?: { readonly limit: number; readonly resolve: (upload: Upload) => void };
 }
 
 /** One request on a connection, and its answer. */
-export class ServerExchange implements Exchange {
+export class ServerExchange implements Exchange, Uploader {
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -69,11 +77,14 @@ export class ServerExchange implements Exchange {
   private readonly reader: BodyReader;
   private readonly pieces = new Pieces();
   private waiting: Waiting | undefined;
+  private passed: CallerUpload | undefined;
   private isAnswering = false;
   /** Only the end of the connection says where the answer ends. */
   private mustEnd = false;
   /** Bytes of the body are thrown away. */
   private isDeaf = false;
+  /** What comes is no body. */
+  private isSpoiled = false;
   private onGone: (() => void) | undefined;
   private onDrain: (() => void) | undefined;
 
@@ -103,48 +114,115 @@ export class ServerExchange implements Exchange {
 
   /** May the connection go on to read? */
   get hasRoom(): boolean {
+    if (this.passed !== undefined) return this.passed.wantsMore;
     return this.waiting !== undefined || this.isDeaf || this.pieces.size <= MAX_UNREAD_BYTES;
+  }
+
+  get bodyMs(): number {
+    return this.line.bodyMs;
   }
 
   /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
   take(bytes: Buffer): number {
+    if (this.isSpoiled) return bytes.length;
     const taken = this.reader.write(bytes, (piece) => this.keep(piece));
-    if (this.reader.isDone && this.waiting !== undefined) this.deliver();
+    const { waiting, passed } = this;
+    if (passed !== undefined) passed.take(this.pieces.take(), this.reader.isDone);
+    else if (waiting === undefined) return taken;
+    else if (this.pieces.size > waiting.limit) this.exceed(waiting);
+    else if (this.reader.isDone) this.over(waiting).resolve(this.pieces.take());
     return taken;
   }
 
   private keep(piece: Buffer): void {
     if (this.isDeaf) return;
     this.pieces.add(piece);
-    const { waiting } = this;
-    if (waiting !== undefined && this.pieces.size > waiting.limit) this.refuse(waiting);
   }
 
-  private refuse({ limit, reject }: Waiting): void {
+  private exceed(waiting: Waiting): void {
+    const { later } = waiting;
+    if (later === undefined) return this.refuse(waiting);
+    this.over(waiting);
+    later.resolve(this.begun(undefined, later.limit));
+  }
+
+  private refuse(waiting: Waiting): void {
     this.isDeaf = true;
-    this.waiting = undefined;
     this.pieces.clear();
-    reject(new BodyTooLarge(limit));
+    this.over(waiting).reject(new BodyTooLarge(waiting.limit));
   }
 
-  private deliver(): void {
-    const { waiting } = this;
+  /** From here on it is not the caller who is waited for. */
+  private over(waiting: Waiting): Waiting {
     this.waiting = undefined;
-    waiting?.resolve(this.pieces.take());
+    this.line.rest();
+    return waiting;
+  }
+
+  /** What goes on as it comes, after what has come. */
+  private begun(length: number | undefined, limit: number): CallerUpload {
+    const upload = new CallerUpload(length, limit, this);
+    this.passed = upload;
+    const before = this.pieces.take();
+    if (before.length > 0) upload.take(before, this.reader.isDone);
+    return upload;
   }
 
   body(limit: number): Buffer | Promise<Buffer> {
-    const { framing, expects } = this.head;
+    const { framing } = this.head;
     const announced = framing.kind === 'length' ? framing.bytes : this.pieces.size;
     if (this.reader.isDone && announced <= limit && !this.signal.aborted) return this.pieces.take();
     return new Promise((resolve, reject) => {
       const waiting = { limit, resolve, reject };
       if (this.signal.aborted) return reject(new Error('the caller is gone'));
       if (announced > limit) return this.refuse(waiting);
-      this.waiting = waiting;
-      if (expects && this.pieces.size === 0) this.line.socket.write(CONTINUE, 'latin1');
-      this.line.read();
+      this.wait(waiting);
     });
+  }
+
+  upload(whole: number, limit: number): Body | Promise<Body> {
+    const { framing } = this.head;
+    // Nearly always: it is there.
+    if (this.reader.isDone || limit <= whole || this.signal.aborted) return this.body(limit);
+    if (framing.kind === 'length') {
+      const { bytes } = framing;
+      return bytes <= whole || bytes > limit ? this.body(limit) : this.begun(bytes, limit);
+    }
+    if (this.pieces.size > whole) return this.begun(undefined, limit);
+    return new Promise((resolve, reject) =>
+      this.wait({ limit: whole, resolve, reject, later: { limit, resolve } }),
+    );
+  }
+
+  private wait(waiting: Waiting): void {
+    this.waiting = waiting;
+    this.invite();
+    this.line.read(true);
+  }
+
+  private invite(): void {
+    if (this.head.expects && this.pieces.size === 0) this.line.socket.write(CONTINUE, 'latin1');
+  }
+
+  /** Uploader: more is wanted. */
+  read(): void {
+    if (!this.isAnswering) this.invite();
+    this.line.read(false);
+  }
+
+  /** Uploader: the rest is not. */
+  stop(): void {
+    this.isDeaf = true;
+    // Of an answer that has begun the end is missing, and that is how the caller sees it.
+    if (this.passed?.fault !== undefined && this.isAnswering) this.line.socket.destroy();
+  }
+
+  /** What comes is no body. @returns whether it is told as the answer */
+  spoil(fault: HttpFault): boolean {
+    if (this.passed === undefined) return false;
+    this.isSpoiled = true;
+    this.passed.fail(fault.status, fault);
+    return true;
   }
 
   /** A body that was not read would be taken for the next request. */
@@ -155,8 +233,11 @@ export class ServerExchange implements Exchange {
   private headText(status: number, headers: HeaderText, more: string): string {
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
     if (!HAS_DATE.test(headers)) text += `date: ${date()}\r\n`;
-    if (!this.isReusable) text += 'connection: close\r\n';
-    else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
+    if (!this.isReusable) {
+      // Said is said, even if the rest of the request comes meanwhile.
+      this.mustEnd = true;
+      text += 'connection: close\r\n';
+    } else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
     return `${text}${more}\r\n`;
   }
 
@@ -230,6 +311,7 @@ export class ServerExchange implements Exchange {
     this.signal.abort();
     this.waiting?.reject(new Error('the caller broke off'));
     this.waiting = undefined;
+    this.passed?.destroy();
     this.onGone?.();
   }
 }

@@ -126,7 +126,7 @@ export function writeBoth(socket: Socket, head: string, bytes: Buffer): void {
   socket.uncork();
 }
 
-function writeChunk(socket: Socket, head: string, bytes: Buffer): void {
+export function writeChunk(socket: Socket, head: string, bytes: Buffer): void {
   const begin = head + chunkHead(bytes.length);
   if (bytes.length <= ONE_WRITE_BYTES) {
     return void socket.write(`${begin}${bytes.toString('latin1')}\r\n`, 'latin1');

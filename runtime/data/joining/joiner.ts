@@ -1,5 +1,5 @@
 import type { Fruitless } from '../../core/joining';
-import { afterRefused, afterUnsplit, mayJoin, waitMs } from '../../core/joining';
+import { afterRefused, afterUnsplit, mayJoin, timeClass, waitMs } from '../../core/joining';
 import type { CallBase, Calling } from '../call/calling';
 import type { Clock } from '../dispatch/wait';
 import type { JointEnd, Member, Part } from './joint';
@@ -76,7 +76,8 @@ class Groups implements Joiner {
 
   private add(member: Member, { maxSize, maxBytes, maxDelayMs }: Most): void {
     const { base, companion, part } = member;
-    const key = [nameOf(base, companion), base.priority, base.timeoutMs, part.key].join('\0');
+    const time = timeClass(companion.deadline - this.options.clock.now());
+    const key = [nameOf(base, companion), base.priority, time, part.key].join('\0');
     const { rows } = part.cut;
     let group = this.open.get(key);
     const isFull = (one: Group): boolean =>
@@ -85,7 +86,7 @@ class Groups implements Joiner {
       this.flush(key, group);
       group = undefined;
     }
-    const own = group ?? this.begin(key, waitMs(maxDelayMs, base.timeoutMs));
+    const own = group ?? this.begin(key, waitMs(maxDelayMs, time));
     own.members.add(member);
     own.rows += rows;
     own.bytes += part.bytes;

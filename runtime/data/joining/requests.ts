@@ -3,7 +3,7 @@ import type { ArmRoute } from '../../core/table';
 import type { CallBase } from '../call/calling';
 import type { Exchange } from '../exchange';
 import type { Passing } from '../call/forward';
-import { withoutHeaders } from '../headers';
+import { tellsAddress, withoutHeaders } from '../headers';
 import type { Inferring } from '../call/infer';
 import type { Joiner } from './joiner';
 import type { Part } from './joint';
@@ -27,7 +27,9 @@ const isCommon = (name: string): boolean =>
 
 /** Different in every request, and nothing to a model: what proxies and traces leave. */
 const PER_REQUEST =
-  /^x-(?:(?:request|correlation|trace|span|amzn-trace)-id|request-start|real-ip|(?:forwarded|b3|cloud-trace|envoy|datadog)-.*)$/;
+  /^x-(?:(?:request|correlation|trace|span|amzn-trace)-id|request-start|(?:forwarded|b3|cloud-trace|envoy|datadog)-.*)$/;
+
+const isOfOne = (name: string): boolean => PER_REQUEST.test(name) || tellsAddress(name);
 
 /** Who the caller is decides its arm; a key that is known by a header must not keep callers apart. */
 function headersOf({ headers, model }: CallBase): {
@@ -38,10 +40,7 @@ function headersOf({ headers, model }: CallBase): {
   const key = 'header' in cohort ? cohort.header.toLowerCase() : undefined;
   const isOwn = (name: string): boolean => name === 'x-request-id' || name === 'traceparent';
   return {
-    common: withoutHeaders(
-      headers,
-      (name) => !isCommon(name) || PER_REQUEST.test(name) || name === key,
-    ),
+    common: withoutHeaders(headers, (name) => !isCommon(name) || isOfOne(name) || name === key),
     // A call for several is found in a log by the first of them.
     own: withoutHeaders(headers, (name) => !isOwn(name)),
   };

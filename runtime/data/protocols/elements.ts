@@ -2,7 +2,7 @@ import { splitStrings, TensorFault } from '../../shared/binary';
 import { DATATYPE_NAMES, elementAt, tryDatatypeOf } from './datatypes';
 import { Exact } from './exact';
 
-// Elements of a binary tensor as JSON can say them.
+// Elements of a binary tensor as values.
 
 /** An integer as it is, beyond 2^53 too. */
 function integer(value: bigint): number | Exact {
@@ -19,13 +19,17 @@ function sayable(value: ReturnType<typeof elementAt>, index: number): unknown {
   );
 }
 
+/** As servers write it in JSON, where NaN is null; infinities are told apart. */
+function heard(value: ReturnType<typeof elementAt>): unknown {
+  if (typeof value === 'bigint') return integer(value);
+  return Number.isNaN(value) ? null : value;
+}
+
 const UNREAD = 'BF16';
 
-/**
- * The elements of an input; how many there must be is the caller's to check.
- * @throws TensorFault
- */
-export function readElements(data: Buffer, name: string): readonly unknown[] {
+type Value = (value: ReturnType<typeof elementAt>, index: number) => unknown;
+
+function elementsIn(data: Buffer, name: string, valueOf: Value): readonly unknown[] {
   const datatype = name === UNREAD ? undefined : tryDatatypeOf(name);
   if (datatype === undefined) {
     const names = DATATYPE_NAMES.filter((one) => one !== UNREAD).join(', ');
@@ -42,6 +46,19 @@ export function readElements(data: Buffer, name: string): readonly unknown[] {
   }
   const count = data.length / bytes;
   return Array.from({ length: count }, (_, index) =>
-    sayable(elementAt(data, index * bytes, datatype), index),
+    valueOf(elementAt(data, index * bytes, datatype), index),
   );
+}
+
+/**
+ * The elements of an input; how many there must be is the caller's to check.
+ * @throws TensorFault
+ */
+export function readElements(data: Buffer, name: string): readonly unknown[] {
+  return elementsIn(data, name, sayable);
+}
+
+/** The elements of an output, to be compared with others. @throws TensorFault */
+export function heardElements(data: Buffer, name: string): readonly unknown[] {
+  return elementsIn(data, name, heard);
 }

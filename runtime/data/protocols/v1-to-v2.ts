@@ -45,13 +45,15 @@ function inRank(tensor: Tensor, known: TensorMetadata | undefined): Tensor {
   return { ...tensor, shape: [rows, ...Array<number>(missing).fill(1), ...rest] };
 }
 
+/** What KServe calls the only input of a V1 call; MLServer's runtimes, which tell none, take any. */
+const UNTOLD = 'input-0';
+
 /** The input that values without a name are for. */
 function onlyName(path: string, known: Known): string {
   const names = [...(known?.keys() ?? [])];
-  const [only] = names;
-  if (only !== undefined && names.length === 1) return only;
-  const which = names.length === 0 ? 'which the model does not tell' : names.join(', ');
-  throw bad(`${path}: must be by the names of the model’s inputs: ${which}`);
+  const [only = UNTOLD] = names;
+  if (names.length <= 1) return only;
+  throw bad(`${path}: must be by the names of the model’s inputs: ${names.join(', ')}`);
 }
 
 function checkRow(

@@ -16,6 +16,8 @@ const isBelow = (path: string, root: string): boolean =>
 
 function numbersAgree(a: number, b: number, { abs = 0, rel }: Compare): boolean {
   if (Object.is(a, b)) return true;
+  // A part of infinity is infinite: everything would be within it.
+  if (!Number.isFinite(a) || !Number.isFinite(b)) return false;
   return Math.abs(a - b) <= Math.max(abs, rel * Math.max(Math.abs(a), Math.abs(b)));
 }
 

@@ -1,4 +1,5 @@
-import type { CallBase } from '../call/calling';
+import { HEAD_LENGTH } from '../../shared/binary';
+import type { CallBase, Reply } from '../call/calling';
 import { callBuffered } from '../call/calling';
 import type { Way } from '../call/crossing';
 import type { Source } from '../exchange';
@@ -8,11 +9,13 @@ import { parsedAnswer } from '../call/infer';
 import { speaks } from '../call/offers';
 import { inflated, isPlain } from '../protocols/json';
 import { v2ToNative } from '../protocols/v2';
+import { readBinaryAnswer } from '../protocols/v2-binary';
 import type { Mirrored } from './shadows';
 import type { Phrased } from '../call/ways';
-import { waysOf } from '../call/ways';
+import { checkAnswered, waysOf } from '../call/ways';
 
-// How calls that pass untouched are compared with their copies: by what their JSON says.
+// How calls that pass untouched are compared with their copies: by what their JSON says, and the
+// tensors behind it.
 
 /** Collects what passes by; undefined when it was more than a copy may have. */
 export function collecting(limit: number) {
@@ -44,9 +47,18 @@ export function collecting(limit: number) {
   };
 }
 
-/** Outputs by name, one for each row that the answer keeps apart; undefined: it is none. */
-function outputsOf(body: Buffer, kind: Passing['kind']): readonly unknown[] | undefined {
-  const answer = parsedAnswer({ body });
+/**
+ * Outputs by name, one for each row that the answer keeps apart; undefined: it is none.
+ * @param length bytes of JSON before binary tensors, by its header
+ * @throws TensorFault, SyntaxError when tensors are not what they say
+ */
+function outputsOf(
+  body: Buffer,
+  kind: Passing['kind'],
+  length?: string,
+): readonly unknown[] | undefined {
+  const isBinary = length !== undefined && kind === 'v2';
+  const answer = isBinary ? readBinaryAnswer(body, length) : parsedAnswer({ body });
   if (!isPlain(answer)) return undefined;
   if (kind === 'v2') {
     const read = v2ToNative(answer);
@@ -57,15 +69,23 @@ function outputsOf(body: Buffer, kind: Passing['kind']): readonly unknown[] | un
   return (predictions as unknown[]).map((row) => (isPlain(row) ? row : { predictions: row }));
 }
 
-/** The live answer, if it is JSON that came whole. */
+/** The live answer, if it is JSON, with or without tensors behind it, that came whole. */
 async function liveOf({ body, fields }: Passed, kind: Passing['kind'], limit: number) {
   const type = fields.get('content-type') ?? 'application/json';
-  if (body === undefined || !/\bjson\b/i.test(type)) return undefined;
+  const length = fields.get(HEAD_LENGTH);
+  if (body === undefined || (length === undefined && !/\bjson\b/i.test(type))) return undefined;
   try {
-    return outputsOf(await inflated(body, fields.get('content-encoding'), limit), kind);
+    return outputsOf(await inflated(body, fields.get('content-encoding'), limit), kind, length);
   } catch {
     return undefined;
   }
+}
+
+/** What a copy was answered. @throws Refusal, TensorFault, SyntaxError */
+function copiedOf(reply: Reply, way: Way, model: string, kind: Passing['kind']) {
+  if (!way.passes(reply)) return outputsOf(Buffer.from(way.read(reply)), kind);
+  checkAnswered(reply, model);
+  return outputsOf(reply.body, kind, reply.fields.get(HEAD_LENGTH));
 }
 
 /** Can the copy of such a call be compared? Streams of text that is drawn by chance cannot. */
@@ -96,8 +116,7 @@ export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer):
         way = await wayTo(attempt);
         return way.asked;
       });
-      const body = way?.read(reply);
-      const outputs = body === undefined ? undefined : outputsOf(Buffer.from(body), kind);
+      const outputs = way && copiedOf(reply, way, base.model.id, kind);
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);
       return outputs;
     },

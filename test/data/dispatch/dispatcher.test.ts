@@ -101,6 +101,42 @@ describe('the arm', () => {
     expect(v2?.spilled).toEqual({ arm_full: 1, arm_unready: 1 });
   });
 
+  test('who waits at a candidate for a version that runs nowhere yet makes it full for nobody', async () => {
+    const sim = one((s) => ({ stable: s.replicas(2, 5), v2: s.replicas(2, 5, 'v') }), {
+      shares: HALF,
+    });
+    const waits = sim.request({ arm: 'v2', version: 'v3' });
+    sim.load(100, 1_000);
+    await sim.time.run(2_000);
+    expect(sim.outcomes.map(({ arm }) => arm).filter((arm) => arm === 'v2')).toHaveLength(50);
+    expect(sim.outcomes.filter(({ spilled }) => spilled !== undefined)).toEqual([]);
+    const fresh = sim.replica('fresh', 5);
+    sim.swap({ arms: { stable: [], v2: [fresh] }, shares: HALF, versions: { fresh: 'v3' } });
+    await sim.time.run(100);
+    expect(await waits).toMatchObject({ status: 200 });
+    expect(fresh.tries).toBe(1);
+  });
+
+  test('who waits at a candidate that is full is served before others, which spill', async () => {
+    const sim = one((s) => ({ stable: s.replicas(4, 50), v2: s.replicas(1, 50, 'v') }), {
+      ...small,
+      shares: HALF,
+    });
+    const named = [sim.request({ arm: 'v2' }), sim.request({ arm: 'v2' })];
+    for (let index = 0; index < 4; index += 1) void sim.request();
+    await sim.time.run(1_000);
+    expect(sim.outcomes.filter(({ spilled }) => spilled === 'arm_full')).toHaveLength(2);
+    expect(await Promise.all(named)).toMatchObject([{ status: 200 }, { status: 200 }]);
+  });
+
+  test('a queue full of those who wait for a version keeps nobody from a free replica', async () => {
+    const sim = one((s) => ({ stable: s.replicas(1, 5) }), { ...small, maxQueueDepth: 1 });
+    void sim.request({ version: 'v3', arm: 'stable' });
+    for (let index = 0; index < 5; index += 1) {
+      expect(await ask(sim, {}, 100)).toMatchObject({ kind: 'answered', status: 200 });
+    }
+  });
+
   test('a candidate with all traffic is waited for while it is full, so that stable can roll', async () => {
     const sim = one((s) => ({ stable: s.replicas(1, 5), v2: s.replicas(1, 50, 'v') }), {
       ...small,

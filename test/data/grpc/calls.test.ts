@@ -254,6 +254,23 @@ describe('which arm', () => {
     expect(plane.shadows).toMatchObject([{ arm: 'next', verdict: 'disagree', differing: ['y'] }]);
     expect(copy.seen[0]?.body).toEqual(one.seen[0]?.body);
   });
+
+  test('a shadow is compared in what JSON has no word for, too', async () => {
+    const y = (data: readonly unknown[]): Behave => {
+      return () => json({ outputs: [{ name: 'y', datatype: 'FP32', shape: [2], data }] });
+    };
+    const [one, copy] = await Promise.all([startBackend(y([null, 1])), startBackend(y([null, 1]))]);
+    const plane = await startPlane();
+    const shadow = { name: 'next', version: 'v2', source: './b.onnx', shadow: 100 };
+    plane.route({
+      input: { id: 'iris', candidates: [shadow] },
+      ports: { stable: [one.port], next: [copy.port] },
+    });
+    const { port } = await startGrpc(plane);
+    await connect(port).call('ModelInfer', CALL);
+    await until(() => plane.shadows.length === 1, 'a report');
+    expect(plane.shadows).toMatchObject([{ verdict: 'agree' }]);
+  });
 });
 
 describe('what goes wrong', () => {

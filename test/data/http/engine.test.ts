@@ -3,12 +3,12 @@ import type { Exchange, Sent, Sink, Source } from '../../../runtime/data/exchang
 import type { HttpServer } from '../../../runtime/data/http/server';
 import { openHttpServer } from '../../../runtime/data/http/server';
 import { ask, sendRaw } from '../../support/plane';
-import { ours, settled } from './support';
+import { ours, plainly, settled } from './support';
 
 let server: HttpServer;
 let handle: (exchange: Exchange) => Promise<void> | void;
 beforeEach(async () => {
-  const options = { host: '127.0.0.1', port: 0, maxConnections: 100 };
+  const options = { host: '127.0.0.1', port: 0, maxConnections: 100, refuse: plainly };
   server = await openHttpServer({ ...options, handle: (exchange) => handle(exchange) });
 });
 afterEach(() => server.close(0));

@@ -9,7 +9,7 @@ import {
 } from '../../../runtime/data/http/serverconnection';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { sendRaw, startPlane, stopPlanes } from '../../support/plane';
-import { FakeSocket, settled } from './support';
+import { FakeSocket, plainly, settled } from './support';
 
 // What callers may send to take our time, our memory, or an answer that is not theirs.
 
@@ -61,6 +61,7 @@ describe('a body in pieces', () => {
       handle: (exchange: Exchange) => void exchange.body(100),
       limits: { ...DEFAULT_CALLER_LIMITS, bodyMs: 1234 },
       isClosing: () => false,
+      refuse: plainly,
     };
     // oxlint-disable-next-line no-new
     new ServerConnection(socket as unknown as Socket, false, hooks);

@@ -9,7 +9,7 @@ import type { HttpServer } from '../../../runtime/data/http/server';
 import { openHttpServer } from '../../../runtime/data/http/server';
 import { readAll } from '../../../runtime/data/call/upstream';
 import { until } from '../../support/plane';
-import { settled } from './support';
+import { plainly, settled } from './support';
 
 // Connections that are used again, and how they end, on both sides.
 
@@ -211,6 +211,7 @@ describe('a caller', () => {
       maxConnections: 100,
       limits: { ...DEFAULT_CALLER_LIMITS, ...limits },
       handle,
+      refuse: plainly,
     });
     ends.push(() => server.close(0));
     return server;

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { Exchange } from '../../../runtime/data/exchange';
+import type { WriteRefusal } from '../../../runtime/data/http/refusal';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
@@ -33,6 +34,9 @@ export interface Seen {
   readonly body: string;
 }
 
+/** An engine by itself says what is wrong, and no more. */
+export const plainly: WriteRefusal = ({ message }) => ({ headers: '', body: message });
+
 /** Our engine on a fake socket; every request whose body came whole is answered and told. */
 export function ours(): { readonly socket: FakeSocket; readonly seen: readonly Seen[] } {
   const socket = new FakeSocket();
@@ -49,6 +53,7 @@ export function ours(): { readonly socket: FakeSocket; readonly seen: readonly S
   };
   const hooks = {
     handle: (one: Exchange) => void answer(one),
+    refuse: plainly,
     limits: DEFAULT_CALLER_LIMITS,
     isClosing: () => false,
   };

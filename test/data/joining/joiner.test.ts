@@ -83,6 +83,15 @@ test('a joined call has the time of whoever has least', async () => {
   expect(started[0]?.timeoutMs).toBe(29_900);
 });
 
+test('deadlines far apart are no company: who has little time is not asked for with who has much', async () => {
+  const { joiner, started } = setUp();
+  for (const deadline of [31_000, 11_000, 30_000, 11_500]) {
+    joiner.gather(baseOf(), companionOf([], deadline), () => partOf());
+  }
+  await nextTurn();
+  expect(started.map(({ timeoutMs }) => timeoutMs)).toEqual([29_000, 10_000]);
+});
+
 test('one that cannot go with others goes at once, and does not count', () => {
   const { joiner, joined } = setUp();
   const ends: string[] = [];

@@ -204,6 +204,17 @@ test.each([
   expect(on.plane.joined.map(({ requests }) => requests)).toEqual([1, 1]);
 });
 
+test('callers that send a fresh deadline each time go together, and the earliest is kept', async () => {
+  const on = await routed('native', doublingNative);
+  const post = (n: number, ms: number) =>
+    on.plane.post(NATIVE, nativeBody(n), { 'x-ai-model-deadline-ms': String(ms) });
+  const got = await all(on, [post(1, 14_873), post(2, 14_120), post(3, 13_999)]);
+  expect(got.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(on.plane.joined.map(({ requests }) => requests)).toEqual([3]);
+  const [sent] = inferences(on.backend);
+  expect(Number(sent?.headers['x-ai-model-deadline-ms'])).toBeLessThanOrEqual(13_999);
+});
+
 test('callers are no reason to go alone; of their headers the common ones are sent', async () => {
   const on = await routed('native', doublingNative);
   const post = (n: number) =>

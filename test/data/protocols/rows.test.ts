@@ -46,6 +46,12 @@ describe('V1 rows as V2 tensors', () => {
       [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }],
     ],
     [
+      'bare rows, for a model that tells no inputs',
+      { instances: [[1, 2]] },
+      undefined,
+      [{ name: 'input-0', datatype: 'INT64', shape: [1, 2], data: [1, 2] }],
+    ],
+    [
       'scalars for an input of one column',
       { instances: [1, 2, 3] },
       metadata(['x', 'FP32', [-1, 1]]),
@@ -95,7 +101,6 @@ describe('V1 rows as V2 tensors', () => {
     [{ instances: [[1], [1, 2]] }, metadata(['x', 'FP32', [-1]]), 'instances: lists of one level'],
     [{ instances: [{ x: [[1], 2] }] }, undefined, 'instances[].x: lists of one level'],
     [{ instances: [{ x: 1 }, { x: 'a' }] }, undefined, 'instances[].x: must hold only numbers'],
-    [{ instances: [1] }, undefined, 'by the names of the model’s inputs: which the model does not'],
     [{ instances: [1] }, metadata(['a', 'FP32', []], ['b', 'FP32', []]), 'inputs: a, b'],
     [{ instances: [{ z: 1 }] }, metadata(['x', 'FP32', []]), 'instances: z is no input; inputs'],
     [{ inputs: { z: 1 } }, metadata(['x', 'FP32', []]), 'inputs: z is no input; inputs are x'],

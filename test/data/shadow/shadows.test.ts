@@ -1,3 +1,5 @@
+import { gzipSync } from 'node:zlib';
+import { joinStrings } from '../../../runtime/shared/binary';
 import type { Behave } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import type { TestPlane } from '../../support/plane';
@@ -153,6 +155,101 @@ describe('calls that pass untouched are copied, too', () => {
     one.become(v2('a', 1));
     expect((await plane.post(V2, {})).status).toBe(200);
     expect(await reported(plane)).toMatchObject([{ verdict: 'failed' }]);
+  });
+});
+
+describe('V2 answers with binary tensors are compared, too', () => {
+  const V2 = '/v2/models/iris/infer';
+  const floats = (...values: readonly number[]): Buffer =>
+    Buffer.from(Float32Array.of(...values).buffer);
+
+  interface Told {
+    readonly name: string;
+    readonly datatype: string;
+    readonly bytes: Buffer;
+    readonly shape: readonly number[];
+  }
+
+  const p = (...values: readonly number[]): Told => ({
+    name: 'p',
+    datatype: 'FP32',
+    bytes: floats(...values),
+    shape: [1, values.length],
+  });
+  const label = (text: string): Told => ({
+    name: 'label',
+    datatype: 'BYTES',
+    bytes: joinStrings([text]),
+    shape: [1],
+  });
+  const id = (value: bigint): Told => ({
+    name: 'id',
+    datatype: 'INT64',
+    bytes: Buffer.from(BigInt64Array.of(value).buffer),
+    shape: [1],
+  });
+
+  /** @param more an output in JSON between the binary ones */
+  function bodyOf(told: readonly Told[], more: readonly unknown[] = []) {
+    const outputs = told.map(({ name, datatype, bytes, shape }) => ({
+      name,
+      datatype,
+      shape,
+      parameters: { binary_data_size: bytes.length },
+    }));
+    const head = Buffer.from(JSON.stringify({ outputs: [...more, ...outputs] }));
+    const body = Buffer.concat([head, ...told.map(({ bytes }) => bytes)]);
+    const length = String(head.length);
+    const headers = {
+      'content-type': 'application/octet-stream',
+      'inference-header-content-length': length,
+    };
+    return { headers, body };
+  }
+  const binary =
+    (...told: readonly Told[]): Behave =>
+    () => ({ kind: 'answer', ...bodyOf(told) });
+  const packed: Behave = () => {
+    const { headers, body } = bodyOf([p(0.5, 0.25)]);
+    return {
+      kind: 'answer',
+      headers: { ...headers, 'content-encoding': 'gzip' },
+      body: gzipSync(body),
+    };
+  };
+  const mixed: Behave = () => {
+    const own = { name: 'label', datatype: 'BYTES', shape: [1], data: ['a'] };
+    return { kind: 'answer', ...bodyOf([p(0.5)], [own]) };
+  };
+  const asJson: Behave = () =>
+    json({ outputs: [{ name: 'p', datatype: 'FP32', shape: [1, 2], data: [0.5, null] }] });
+  const short: Behave = () => {
+    const { headers, body } = bodyOf([p(0.5, 0.25)]);
+    return { kind: 'answer', headers, body: body.subarray(0, -1) };
+  };
+  const BIG = 9_007_199_254_740_993n;
+
+  test.each<readonly [string, string, Behave, Behave, readonly string[]]>([
+    ['agree', 'within tolerance', binary(p(0.5, 0.25)), binary(p(0.501, 0.25)), []],
+    ['disagree', 'value by value', binary(p(0.5, 0.25)), binary(p(0.5, 0.5)), ['p.1']],
+    ['disagree', 'texts', binary(label('a')), binary(label('b')), ['label']],
+    ['agree', 'integers beyond 2^53', binary(id(BIG)), binary(id(BIG)), []],
+    ['agree', 'with JSON, NaN as null', binary(p(0.5, NaN)), asJson, []],
+    ['agree', 'NaN and infinity', binary(p(NaN, Infinity)), binary(p(NaN, Infinity)), []],
+    ['disagree', 'infinities', binary(p(1, -Infinity)), binary(p(1, Infinity)), ['p.1']],
+    ['disagree', 'infinity and a number', binary(p(1, 2)), binary(p(1, Infinity)), ['p.1']],
+    ['agree', 'a packed one', packed, binary(p(0.5, 0.25)), []],
+    ['agree', 'one in JSON and one behind it', mixed, mixed, []],
+    ['disagree', 'an output that is missing', mixed, binary(p(0.5)), ['label']],
+    ['failed', 'a copy that is cut short', binary(p(0.5, 0.25)), short, []],
+    ['failed', 'a copy that is refused', binary(p(0.5)), () => json({ error: 'no' }, 400), []],
+    ['dropped', 'a live one that is cut short', short, binary(p(0.5, 0.25)), []],
+  ])('%s: %s', async (verdict, _, stable, other, differing) => {
+    const { plane, live: one } = await mirrored(other);
+    one.become(stable);
+    const got = await plane.post(V2, { parameters: { binary_data_output: true } });
+    expect(got.status).toBe(200);
+    expect(await reported(plane)).toMatchObject([{ verdict, differing }]);
   });
 });
 

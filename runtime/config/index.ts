@@ -1,0 +1,3 @@
+export { isLoopback } from './loopback';
+export { ConfigError, ENV_PREFIX, parseConfig, withEnvironment } from './parse';
+export type { Config } from './schema';

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+
+const address = z
+  .string()
+  .regex(
+    /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/,
+    'host:port; write for example 127.0.0.1:9001',
+  );
+
+export const localSchema = z.strictObject({
+  directory: z
+    .string()
+    .min(1)
+    .default('.ai-model-service')
+    .describe('Where definitions, history and artifacts stay.'),
+  endpoints: z
+    .record(z.string(), z.record(z.string(), z.array(address).min(1)))
+    .default({})
+    .describe('Model → arm → servers that already run; they are routed to instead of started.'),
+  preStopSeconds: z
+    .number()
+    .min(0)
+    .max(300)
+    .default(1)
+    .describe('Between "no new requests" and SIGTERM of a replica.'),
+});

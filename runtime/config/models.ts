@@ -1,0 +1,41 @@
+import { z } from 'zod';
+
+// What is served, and what a definition by REST may ask for.
+
+const registry = z
+  .string()
+  .max(255)
+  .regex(
+    /^[a-z0-9.-]+(:[0-9]{1,5})?(\/[a-z0-9._/-]+)?$/,
+    'a registry with an optional path, such as ghcr.io/suoke; drop scheme and tag',
+  );
+
+const artifactHost = z
+  .string()
+  .max(255)
+  .regex(
+    /^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$/,
+    'host, host:port or *.domain in lower case; drop scheme and path',
+  );
+
+export const modelsSchema = z.strictObject({
+  directory: z
+    .string()
+    .min(1)
+    .default('models')
+    .describe('Definitions to serve; REST may add more.'),
+  watch: z.boolean().default(false).describe('Apply a definition again when its file changes.'),
+  environment: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Environment of environments.ts whose objects a dry run gives; absent: its first.'),
+  allowedRegistries: z
+    .array(registry)
+    .optional()
+    .describe('On Kubernetes: where images may come from unless an admin asks; absent: anywhere.'),
+  allowedHosts: z
+    .array(artifactHost)
+    .optional()
+    .describe('On Kubernetes: hosts that https and oci artifacts may come from; absent: any.'),
+});

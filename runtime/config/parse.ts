@@ -1,0 +1,105 @@
+import { isMap, LineCounter, parseDocument } from 'yaml';
+import { checked, DefinitionError, formatFault } from '../../lib/spec';
+import type { Config } from './schema';
+import { configSchema } from './schema';
+
+/** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
+export const ENV_PREFIX = 'AI_MODEL_SERVICE__';
+
+/** A configuration that cannot be used; the message names variable, or file and line, and key for every fault. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+type Plain = Record<string, unknown>;
+
+/** `"8080"` → 8080, `"[1]"` → [1]; what is not JSON is text. */
+function envValue(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+function override(tree: Plain, path: readonly string[], value: unknown): Plain {
+  const [key = '', ...rest] = path;
+  if (rest.length === 0) return { ...tree, [key]: value };
+  const inner = typeof tree[key] === 'object' && tree[key] !== null ? (tree[key] as Plain) : {};
+  return { ...tree, [key]: override(inner, rest, value) };
+}
+
+/** Lays `AI_MODEL_SERVICE__SECTION__KEY` variables over what the file says. */
+export function withEnvironment(tree: Plain, env: NodeJS.ProcessEnv): Plain {
+  return Object.entries(env)
+    .filter(([name, value]) => name.startsWith(ENV_PREFIX) && value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .reduce((all, [name, value]) => {
+      const path = name.slice(ENV_PREFIX.length).toLowerCase().split('__');
+      return override(all, path, envValue(value ?? ''));
+    }, tree);
+}
+
+function lineOf(text: string, path: string): number | undefined {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const parts = path.split(/[.[\]]+/).filter((part) => part !== '');
+  for (let length = parts.length; length > 0; length -= 1) {
+    const owner =
+      length === 1 ? document.contents : document.getIn(parts.slice(0, length - 1), true);
+    const pair = isMap(owner)
+      ? owner.items.find(({ key }) => String(key) === parts[length - 1])
+      : undefined;
+    const range = (pair?.key as { range?: [number, number, number] } | undefined)?.range;
+    if (range !== undefined) return lines.linePos(range[0]).line;
+  }
+  return undefined;
+}
+
+/** The variable that gave what a fault is about, or a part of it. */
+function variableOf(env: NodeJS.ProcessEnv, path: string): string | undefined {
+  const parts = path.split(/[.[\]]+/).filter((part) => part !== '');
+  for (let length = parts.length; length > 0; length -= 1) {
+    const name = ENV_PREFIX + parts.slice(0, length).join('__').toUpperCase();
+    if (env[name] !== undefined) return name;
+  }
+  return undefined;
+}
+
+function readYaml(text: string, file: string): Plain {
+  const document = parseDocument(text);
+  const [broken] = document.errors;
+  if (broken !== undefined) throw new ConfigError(`${file}: ${broken.message}`);
+  const tree: unknown = document.toJS();
+  if (tree === null || tree === undefined) return {};
+  if (typeof tree === 'object' && !Array.isArray(tree)) {
+    // A section of which everything is commented out is null in YAML.
+    return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, value ?? {}]));
+  }
+  throw new ConfigError(
+    `${file}: must be sections such as "server:"; see config/config.example.yaml`,
+  );
+}
+
+/**
+ * Parses a configuration once: the text of the file (YAML) with the environment laid over it.
+ * @throws ConfigError
+ */
+export function parseConfig(
+  text: string,
+  env: NodeJS.ProcessEnv = {},
+  file = 'config.yaml',
+): Config {
+  const tree = withEnvironment(readYaml(text, file), env);
+  try {
+    return checked(configSchema, tree, 'wire');
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    const lines = error.faults.map((found) => {
+      const line = lineOf(text, found.path);
+      const place = line === undefined ? file : `${file}:${line}`;
+      return formatFault(found, variableOf(env, found.path) ?? place);
+    });
+    throw new ConfigError(lines.join('\n'));
+  }
+}

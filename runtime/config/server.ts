@@ -1,0 +1,65 @@
+import { z } from 'zod';
+
+const MIB = 1024 * 1024;
+const port = z.int().min(0).max(65_535);
+
+export const serverSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+  port: port
+    .default(8080)
+    .describe('Public port: inference, models, health. 0 lets the kernel choose.'),
+  opsPort: port
+    .optional()
+    .describe('Second port for /live, /ready, /metrics and peers. Off when absent.'),
+  grpcPort: port
+    .optional()
+    .describe('Port for the Open Inference Protocol over gRPC. Off when absent; 0: any.'),
+  grpcMaxMessageBytes: z
+    .int()
+    .min(1024)
+    .max(1024 * MIB)
+    .default(64 * MIB)
+    .describe('Of a message over gRPC, inflated; a model’s own limit holds below it.'),
+  tls: z
+    .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
+    .optional()
+    .describe('PEM files; the public port then speaks https, and the one for gRPC TLS.'),
+  trustedProxies: z
+    .array(z.string().min(2).max(64))
+    .default([])
+    .describe('Addresses whose X-Forwarded-*, Forwarded, X-Real-IP and the like are believed.'),
+  maxConnections: z.int().min(1).max(1_000_000).default(10_000),
+  headersSeconds: z
+    .number()
+    .min(1)
+    .max(300)
+    .default(10)
+    .describe('Headers (and a TLS handshake) that do not come in this time are not coming.'),
+  keepAliveSeconds: z
+    .number()
+    .min(1)
+    .max(3600)
+    .default(75)
+    .describe('Longer than clients and load balancers keep idle connections, so they close first.'),
+  bodySeconds: z
+    .number()
+    .min(1)
+    .max(3600)
+    .default(30)
+    .describe('Between two pieces of a body; longer, and the request is refused (408).'),
+  stallSeconds: z
+    .number()
+    .min(1)
+    .max(3600)
+    .default(30)
+    .describe('A caller that takes nothing of its answer for so long has gone.'),
+  maxHeaderBytes: z.int().min(1024).max(1_048_576).default(16_384),
+  acceptSeconds: z
+    .number()
+    .min(0)
+    .max(60)
+    .default(5)
+    .describe(
+      'After SIGTERM: how long new requests are still taken, so that load balancers notice.',
+    ),
+});

@@ -1,0 +1,32 @@
+import type { Socket } from 'node:net';
+import type { HeaderText, Signal, Upload } from '../exchange';
+import { ONE_WRITE_BYTES } from './streaming';
+
+/** One request over a connection. */
+export interface Asking {
+  readonly method: string;
+  readonly target: string;
+  /** All of them, `Host` and the length of the body included. */
+  readonly headers: HeaderText;
+  readonly body: Buffer | undefined;
+  /** Instead of a body; `headers` say its length, or chunks. */
+  readonly upload?: Upload | undefined;
+  /** Milliseconds until the head of the answer is there, and then between bytes. */
+  readonly timeoutMs: number;
+  readonly signal: Signal;
+  /** May the server do it twice? */
+  readonly repeatable: boolean;
+}
+
+/** Sends all of it but an upload. */
+export function write(socket: Socket, { method, target, headers, body }: Asking): void {
+  const head = `${method} ${target} HTTP/1.1\r\n${headers}\r\n`;
+  if (body === undefined || body.length === 0) socket.write(head, 'latin1');
+  else if (body.length <= ONE_WRITE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
+  else {
+    socket.cork();
+    socket.write(head, 'latin1');
+    socket.write(body);
+    socket.uncork();
+  }
+}

@@ -1,0 +1,31 @@
+import { BinaryTail, headLength, TensorFault } from '../../shared/binary';
+import { heardElements } from './elements';
+import { numberOf, readAnswer } from './exact';
+import type { Plain } from './json';
+import { isPlain } from './json';
+
+// A V2 answer whose tensors, some or all, stand as bytes behind its JSON.
+
+function withData(output: unknown, tail: BinaryTail): unknown {
+  if (!isPlain(output)) return output;
+  const { parameters, datatype } = output;
+  const size = isPlain(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
+  if (size === undefined) return output;
+  return { ...output, data: heardElements(tail.take(size), String(datatype)) };
+}
+
+/**
+ * The answer as if all its tensors stood in the JSON.
+ * @param length the header Inference-Header-Content-Length
+ * @throws TensorFault, SyntaxError when it is none
+ */
+export function readBinaryAnswer(body: Buffer, length: string): Plain {
+  const split = headLength(length, body);
+  const answer = readAnswer(body.toString('utf8', 0, split));
+  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
+  if (!isPlain(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
+  const tail = new BinaryTail(body.subarray(split));
+  const read = outputs.map((one) => withData(one, tail));
+  tail.checkEnd();
+  return { ...answer, outputs: read };
+}
