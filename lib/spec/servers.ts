@@ -178,8 +178,8 @@ const V2_LIVE: Check = { http: '/v2/health/live' };
 const V2_READY: Check = { http: '/v2/models/{m}/ready' };
 
 /**
- * Sources: the manuals of each server; ports, probes and signals as documented there. Those of MLServer
- * and Triton are proven by test/e2e/long.
+ * Sources: the manuals of each server; ports, probes and signals as documented there. Those of
+ * MLServer and Triton are proven by test/e2e/long.
  */
 export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts>> = {
   onnx: {

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { documents } from '../../support/manifests';
 import { ROOT } from '../../support/sources';
 import { apply, kubectl } from './support/kubectl';
 import { newKey } from './support/place';
@@ -57,9 +58,19 @@ test('on an empty cluster two applies and a wait are enough for an answer from a
 });
 
 test('nothing of it is outside the namespace', async () => {
+  const files = [folder, join(ROOT, 'dist')].flatMap((one) =>
+    readdirSync(one).map((name) => readFileSync(join(one, name), 'utf8')),
+  );
+  const objects = files.flatMap(documents);
+  expect(objects.length).toBeGreaterThan(30);
+  const beyond = objects.filter(({ metadata }) => metadata.namespace !== NAMESPACE);
+  expect(beyond.map(({ kind }) => kind)).toEqual(['Namespace']);
+  // Nor has the service made any such thing since; other suites may have, for their namespaces.
   const kinds = ['clusterroles', 'clusterrolebindings', 'customresourcedefinitions', 'apiservices'];
   const webhooks = ['validatingwebhookconfigurations', 'mutatingwebhookconfigurations'];
-  const all = await kubectl(['get', [...kinds, ...webhooks].join(','), '-o', 'name']);
-  expect(all).toContain('clusterrole.rbac.authorization.k8s.io/view');
-  expect(all).not.toContain('ai-model');
+  const answer = await kubectl(['get', [...kinds, ...webhooks].join(','), '-o', 'json']);
+  const { items } = JSON.parse(answer) as { readonly items: readonly object[] };
+  expect(items.length).toBeGreaterThan(30);
+  const ours = items.map((one) => JSON.stringify(one)).filter((one) => one.includes(NAMESPACE));
+  expect(ours).toEqual([]);
 });

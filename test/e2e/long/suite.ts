@@ -16,8 +16,8 @@ export interface Update {
 }
 
 /**
- * Under load a new version starts, gets all the traffic, and the old one gets SIGTERM after its last
- * answer, as a pod does after its preStop.
+ * Under load a new version starts, gets all the traffic, and the old one gets SIGTERM after its
+ * last answer, as a pod does after its preStop.
  */
 export async function update({ router, model, path, body, old, startNew }: Update) {
   const traffic = load(router.url + path, body, 40);
