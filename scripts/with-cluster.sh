@@ -21,7 +21,8 @@ export CLUSTER_PODS=${CLUSTER_PODS:-10.250} CLUSTER_SERVICES=${CLUSTER_SERVICES:
 OWN_CLUSTER=$(readlink -f "$maker")
 export OWN_CLUSTER
 finish() {
-  "$OWN_CLUSTER" down
+  # A device may be gone just before it is taken down, which ends the first try halfway.
+  "$OWN_CLUSTER" down || "$OWN_CLUSTER" down
   rm -rf "$folder"
 }
 trap finish EXIT
