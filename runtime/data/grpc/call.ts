@@ -11,7 +11,33 @@ import type { Plane } from '../request';
 
 // A call as the steps before its body know requests: metadata are its headers.
 
+/** Calls that run. */
+export class Running {
+  private count = 0;
+  private tell: (() => void) | undefined;
+
+  /** @returns to be called when the call has its status, or nobody waits for it; once counts */
+  begin(): () => void {
+    this.count += 1;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.count -= 1;
+      if (this.count === 0) this.tell?.();
+    };
+  }
+
+  whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.count === 0) resolve();
+      else this.tell = resolve;
+    });
+  }
+}
+
 export interface Context {
+  readonly running: Running;
   readonly plane: Plane;
   /** The port speaks TLS. */
   readonly secure: boolean;

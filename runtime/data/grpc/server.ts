@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo, Server as SocketServer, Socket } from 'node:net';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Plane } from '../request';
+import { Running } from './call';
 import { gateOf, serviceOf } from './service';
 
 /** Calls of one connection at the same time; a client queues the others itself. */
@@ -38,9 +40,9 @@ function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
   return ServerCredentials.createSsl(null, [pair]);
 }
 
-function serverOf(options: GrpcServerOptions): Server {
+function serverOf(options: GrpcServerOptions, running: Running): Server {
   const { plane, tls, maxMetadataBytes } = options;
-  const context = { plane, secure: tls !== undefined, maxMetadataBytes };
+  const context = { plane, secure: tls !== undefined, maxMetadataBytes, running };
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes,
     'grpc.max_concurrent_streams': MAX_STREAMS,
@@ -70,7 +72,8 @@ function opened(sockets: SocketServer, { host, port }: GrpcServerOptions): Promi
 
 /** Opens a port for gRPC. @throws with the address in its message when it cannot */
 export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const server = serverOf(options);
+  const running = new Running();
+  const server = serverOf(options, running);
   // The sockets are our own, so that they are bounded, and cut when it is time.
   const injector = server.createConnectionInjector(credentialsOf(options));
   const open = new Set<Socket>();
@@ -85,15 +88,21 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   return {
     port: (sockets.address() as AddressInfo).port,
     beginClose: () => undefined,
-    close: (graceMs) => end(server, sockets, open, graceMs),
+    close: (graceMs) => end(server, sockets, open, running, graceMs),
   };
 }
+
+/** What a call was answered is with the kernel in this time; milliseconds. */
+const FLUSH_MS = 50;
+/** A caller that has its answer closes its side in this time; milliseconds. */
+const LAST_WORDS_MS = 1000;
 
 /** Resolves when the last connection is closed. */
 async function end(
   server: Server,
   sockets: SocketServer,
   open: ReadonlySet<Socket>,
+  running: Running,
   graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => sockets.close(() => resolve()));
@@ -101,10 +110,15 @@ async function end(
     server.forceShutdown();
     for (const socket of open) socket.destroy();
   };
+  // Waiting for the library instead would be shorter, but on Node 24 it drops calls that run.
   const late = setTimeout(cut, graceMs);
-  await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  clearTimeout(late);
-  // What never became a connection of HTTP/2.
-  cut();
+  await Promise.race([running.whenIdle(), closed]);
+  await sleep(Math.min(FLUSH_MS, graceMs));
+  server.tryShutdown(() => undefined);
+  // Last words are still on their way, and some never became a connection of HTTP/2.
+  for (const socket of open) socket.end();
+  const silent = setTimeout(cut, LAST_WORDS_MS);
   await closed;
+  clearTimeout(late);
+  clearTimeout(silent);
 }

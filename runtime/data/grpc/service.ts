@@ -103,23 +103,32 @@ export function serviceOf(context: Context): {
 }
 
 /** Who nobody knows is not read from: a message may have many megabytes. */
-export function gateOf({ plane, maxMetadataBytes }: Context): ServerInterceptor {
+export function gateOf({ plane, maxMetadataBytes, running }: Context): ServerInterceptor {
   return (_method, call) => {
-    const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, pass) => {
-      let fields: Fields | undefined;
-      try {
-        fields = fieldsFrom(metadata, maxMetadataBytes);
-        authenticated(plane, { fields });
-      } catch (error) {
-        const tracing = fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
-        const refusal = refusalFor(plane, tracing, error);
-        accountOf(plane, tracing)?.over(ERROR_STATUS[refusal.code]);
-        call.sendStatus(statusOf(refusal, tracing, new Metadata()));
-        return;
-      }
-      pass(metadata);
-    });
-    const responder = new ResponderBuilder().withStart((next) => next(listener.build()));
+    const end = running.begin();
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, pass) => {
+        let fields: Fields | undefined;
+        try {
+          fields = fieldsFrom(metadata, maxMetadataBytes);
+          authenticated(plane, { fields });
+        } catch (error) {
+          const tracing =
+            fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
+          const refusal = refusalFor(plane, tracing, error);
+          accountOf(plane, tracing)?.over(ERROR_STATUS[refusal.code]);
+          call.sendStatus(statusOf(refusal, tracing, new Metadata()));
+          return end();
+        }
+        pass(metadata);
+      })
+      .withOnCancel(end);
+    const responder = new ResponderBuilder()
+      .withStart((next) => next(listener.build()))
+      .withSendStatus((status, next) => {
+        next(status);
+        end();
+      });
     return new ServerInterceptingCall(call, responder.build());
   };
 }
