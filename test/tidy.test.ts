@@ -59,6 +59,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     '@grpc/grpc-js',
     'node:fs',
     'node:net',
+    'node:timers',
   ],
   // Who gets which replica when: nothing here knows bytes or sockets.
   'runtime/data/dispatch/': ['runtime/core', 'types:runtime/data/exchange'],
