@@ -18,25 +18,9 @@ import type { Upstream } from './upstream';
 import { collect } from './upstream';
 
 /** What a call needs to know whatever its protocol is. */
-export interface CallBase {
-  readonly model: ModelRoute;
-  /** Arm asked for by name (already authorized). */
-  readonly arm?: string | undefined;
-  /** The same for a version of that arm. */
-  readonly version?: string | undefined;
-  readonly cohortKey?: string | undefined;
-  readonly priority: Priority;
-  readonly timeoutMs: number;
-  readonly items: number;
-  readonly signal: Signal;
+export interface CallBase extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'over'> {
   /** Towards the server; each try adds Host, length and deadline. */
   readonly headers: HeaderText;
-  /** 32 hex digits of W3C Trace Context, for exemplars. */
-  readonly traceId?: string | undefined;
-  /** See `Job`. */
-  readonly isJoint?: boolean | undefined;
-  readonly planned?: Planned | undefined;
-  readonly gather?: Job['gather'];
 }
 
 /** What is sent to one replica. */

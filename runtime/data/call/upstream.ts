@@ -1,24 +1,12 @@
 import type { Replica } from '../../core/table';
-import type { Answered, Asker, Broken, HeaderText, Signal, Upload } from '../exchange';
+import type { Answered, Asker, Broken, HeaderText, Upload } from '../exchange';
+import type { Asking } from '../http/asking';
 import type { HttpClient } from '../http/client';
 import { createHttpClient } from '../http/client';
 
-/** One request to one replica. */
-export interface Sending {
+/** One request to one replica; `headers` without Host, length and deadline, which each try adds. */
+export interface Sending extends Asking {
   readonly replica: Replica;
-  readonly method: string;
-  /** With its query. */
-  readonly target: string;
-  readonly headers: HeaderText;
-  readonly body: Buffer | undefined;
-  /** Instead of a body. */
-  readonly upload?: Upload | undefined;
-  /** Milliseconds until the head of the answer is there, and then between bytes. */
-  readonly timeoutMs: number;
-  /** Aborted when the caller goes away. */
-  readonly signal: Signal;
-  /** May the server do it twice? */
-  readonly repeatable: boolean;
 }
 
 /** Sends requests to model servers over connections that are kept. */

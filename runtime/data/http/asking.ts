@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { HeaderText, Signal, Upload } from '../exchange';
-import { ONE_WRITE_BYTES } from './streaming';
+import { writeBoth } from './streaming';
 
 /** One request over a connection. */
 export interface Asking {
@@ -22,11 +22,5 @@ export interface Asking {
 export function write(socket: Socket, { method, target, headers, body }: Asking): void {
   const head = `${method} ${target} HTTP/1.1\r\n${headers}\r\n`;
   if (body === undefined || body.length === 0) socket.write(head, 'latin1');
-  else if (body.length <= ONE_WRITE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
-  else {
-    socket.cork();
-    socket.write(head, 'latin1');
-    socket.write(body);
-    socket.uncork();
-  }
+  else writeBoth(socket, head, body);
 }
