@@ -32,14 +32,16 @@ export interface Audit {
   readonly close: () => Promise<void>;
 }
 
-/** Where lines go. */
+/** Where lines go. The bytes may be used again when `write` has resolved. */
 interface Sink {
-  readonly write: (text: string) => Promise<void>;
+  readonly write: (bytes: Buffer) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
-/** Some seconds of a busy router, 20 MB; a disk that is this far behind is broken. */
-const MAX_WAITING_LINES = 100_000;
+/** Lines are put together in blocks of this size; a longer line has one of its own. */
+const BLOCK_BYTES = 262_144;
+/** Some seconds of a busy router; a disk that is this far behind is broken. */
+const MAX_WAITING_BYTES = 80 * BLOCK_BYTES;
 /** A write costs as much as a request; this many milliseconds of lines share one. */
 const SOON_MS = 50;
 
@@ -55,10 +57,11 @@ function isoOf(at: number): string {
 /** What JSON writes as it is; most names and ids are such. */
 const PLAIN = /^[\w .:/+=@-]*$/;
 
+const quoted = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
+
 function field(name: string, value: string | number | undefined): string {
   if (value === undefined) return '';
-  if (typeof value === 'number') return `,"${name}":${value}`;
-  return PLAIN.test(value) ? `,"${name}":"${value}"` : `,"${name}":${JSON.stringify(value)}`;
+  return `,"${name}":${typeof value === 'number' ? value : quoted(value)}`;
 }
 
 /** Written by hand: with an inference in each line this is a tenth of what a request costs. */
@@ -75,10 +78,10 @@ function lineOf(entry: AuditEntry): string {
 function fileSink(file: string): Sink {
   let handle: Promise<FileHandle> | undefined;
   return {
-    write: async (text) => {
+    write: async (bytes) => {
       // Opened with the first line, and again after a failure; readable by its owner only.
       handle ??= open(file, 'a', 0o600);
-      await (await handle.catch((error: unknown) => forget(error))).appendFile(text);
+      await (await handle.catch((error: unknown) => forget(error))).appendFile(bytes);
     },
     close: async () => {
       if (handle === undefined) return;
@@ -95,9 +98,9 @@ function fileSink(file: string): Sink {
 
 function streamSink(stream: NodeJS.WritableStream): Sink {
   return {
-    write: (text) =>
+    write: (bytes) =>
       new Promise((resolve, reject) => {
-        stream.write(text, (error) => (error ? reject(error) : resolve()));
+        stream.write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
     close: () => Promise.resolve(),
   };
@@ -118,9 +121,29 @@ const NONE: Audit = {
   close: () => Promise.resolve(),
 };
 
-/** Lines on their way to a sink. */
+/** What is written at once. */
+interface Block {
+  readonly bytes: Buffer;
+  used: number;
+  lines: number;
+}
+
+const newBlock = (size = BLOCK_BYTES): Block => ({
+  bytes: Buffer.allocUnsafeSlow(size),
+  used: 0,
+  lines: 0,
+});
+
+/**
+ * Lines on their way to a sink, as bytes: as texts they would outlive the garbage of the requests
+ * they tell of, and be carried along by the collector.
+ */
 class Lines {
-  private waiting: string[] = [];
+  private block: Block | undefined;
+  /** Full ones. */
+  private waiting: Block[] = [];
+  /** One that was written, to be used again. */
+  private spare: Block | undefined;
   private lost = 0;
   private writing: Promise<void> | undefined;
   private soon: NodeJS.Timeout | undefined;
@@ -131,38 +154,64 @@ class Lines {
   ) {}
 
   add(entry: AuditEntry): void {
-    if (this.waiting.length >= MAX_WAITING_LINES) this.lost += 1;
-    else this.waiting.push(lineOf(entry));
+    const line = lineOf(entry);
+    // A character is three bytes at most.
+    const block = this.blockFor(line.length * 3);
+    if (block === undefined) {
+      this.lost += 1;
+      return;
+    }
+    block.used += block.bytes.write(line, block.used);
+    block.lines += 1;
+  }
+
+  /** Where so many bytes have room; undefined when the sink is too far behind. */
+  private blockFor(bytes: number): Block | undefined {
+    const { block } = this;
+    if (block !== undefined && block.used + bytes <= block.bytes.length) return block;
+    if (this.waiting.length * BLOCK_BYTES >= MAX_WAITING_BYTES) return undefined;
+    if (block !== undefined) this.waiting.push(block);
+    const next = bytes > BLOCK_BYTES ? newBlock(bytes) : (this.spare ?? newBlock());
+    this.spare = undefined;
+    this.block = next;
+    return next;
   }
 
   flushSoon(): void {
     this.soon ??= setTimeout(() => void this.flush(), SOON_MS);
   }
 
+  /** Resolves when all that was added before is written. */
   async flush(): Promise<void> {
     clearTimeout(this.soon);
     this.soon = undefined;
-    // What is added while the last write ends is written, too.
-    while (this.writing !== undefined || this.waiting.length > 0) {
-      this.writing ??= this.writeAll().finally(() => {
-        this.writing = undefined;
-      });
-      await this.writing;
-    }
+    // It began before, so it may be without the last ones.
+    if (this.writing !== undefined) await this.writing;
+    this.writing ??= this.write().finally(() => {
+      this.writing = undefined;
+    });
+    await this.writing;
+  }
+
+  /** No more than what is there now: what comes meanwhile shares the next write. */
+  private async write(): Promise<void> {
+    if (this.block !== undefined) this.waiting.push(this.block);
+    this.block = undefined;
+    for (let left = this.waiting.length; left > 0; left -= 1) await this.writeFirst();
     if (this.lost > 0) this.onError(`audit: ${this.lost} lines dropped, the disk is too slow`);
     this.lost = 0;
   }
 
-  private async writeAll(): Promise<void> {
-    while (this.waiting.length > 0) {
-      const lines = this.waiting;
-      this.waiting = [];
-      try {
-        await this.sink.write(lines.join(''));
-      } catch (error) {
-        this.onError(`audit: ${lines.length} lines not written: ${(error as Error).message}`);
-      }
+  private async writeFirst(): Promise<void> {
+    const block = this.waiting[0];
+    if (block === undefined) return;
+    try {
+      await this.sink.write(block.bytes.subarray(0, block.used));
+    } catch (error) {
+      this.onError(`audit: ${block.lines} lines not written: ${(error as Error).message}`);
     }
+    this.waiting.shift();
+    if (block.bytes.length === BLOCK_BYTES) this.spare = Object.assign(block, { used: 0, lines: 0 });
   }
 }
 

@@ -16,7 +16,7 @@ export interface Caller {
 /** What a request asks for. Without `model` the caller's scope alone decides. */
 export interface Need {
   readonly scope: Scope;
-  readonly model?: string;
+  readonly model?: string | undefined;
 }
 
 export type AuthResult =

@@ -40,11 +40,11 @@ export interface Outcome {
   /** Milliseconds to the first byte; undefined when none came. */
   readonly firstByteMs: number | undefined;
   readonly tries: number;
-  readonly shed?: ShedReason;
+  readonly shed?: ShedReason | undefined;
   /** It belonged to a candidate that could not take it. */
-  readonly spilled?: SpillReason;
+  readonly spilled?: SpillReason | undefined;
   /** 32 hex digits of W3C Trace Context. */
-  readonly traceId?: string;
+  readonly traceId?: string | undefined;
   /** Short text of the last failure; never holds a body, header or key. */
-  readonly failure?: string;
+  readonly failure?: string | undefined;
 }

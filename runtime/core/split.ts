@@ -29,16 +29,20 @@ function encode(point: number, bytes: Uint8Array, at: number): number {
   return at + length;
 }
 
-/** UTF-8 of a text (RFC 3629), without anything of the platform. */
-export function utf8(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length * 3);
+/** UTF-8 of a text (RFC 3629), without anything of the platform. @returns how many bytes */
+function encodeInto(text: string, bytes: Uint8Array): number {
   let at = 0;
   for (let index = 0; index < text.length; index += 1) {
     const point = codePoint(text, index);
     at = encode(point, bytes, at);
     if (point > 0xffff) index += 1;
   }
-  return bytes.subarray(0, at);
+  return at;
+}
+
+export function utf8(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length * 3);
+  return bytes.subarray(0, encodeInto(text, bytes));
 }
 
 const rotate = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits));
@@ -47,25 +51,30 @@ const scramble = (block: number): number =>
   Math.imul(rotate(Math.imul(block, 0xcc9e2d51), 15), 0x1b873593);
 
 /** MurmurHash3_x86_32 (Austin Appleby, public domain): 32 well mixed bits, the same everywhere. */
-export function murmur3(bytes: Uint8Array, seed = 0): number {
-  const whole = bytes.length & ~3;
-  const at = (index: number): number => bytes[index] ?? 0;
+export function murmur3(bytes: Uint8Array, seed = 0, length = bytes.length): number {
+  const whole = length & ~3;
+  const at = (index: number): number => (index < length ? (bytes[index] ?? 0) : 0);
   let hash = seed;
   for (let index = 0; index < whole; index += 4) {
     const block = at(index) | (at(index + 1) << 8) | (at(index + 2) << 16) | (at(index + 3) << 24);
     hash = (Math.imul(rotate(hash ^ scramble(block), 13), 5) + 0xe6546b64) | 0;
   }
   const tail = at(whole) | (at(whole + 1) << 8) | (at(whole + 2) << 16);
-  if (bytes.length > whole) hash ^= scramble(tail);
-  hash ^= bytes.length;
+  if (length > whole) hash ^= scramble(tail);
+  hash ^= length;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
+/** Room for most keys: an array for each request costs more than its hash. */
+const SCRATCH = new Uint8Array(1024);
+
 /** Where a key stands in [0, 2^32); divided by 2^32 it is the `u` of the design. */
 export function cohortHash(salt: string, key: string): number {
-  return murmur3(utf8(`${salt}\0${key}`));
+  const text = `${salt}\0${key}`;
+  if (text.length * 3 > SCRATCH.length) return murmur3(utf8(text));
+  return murmur3(SCRATCH, 0, encodeInto(text, SCRATCH));
 }
 
 /** An arm and why it was chosen. Intervals and positions are fractions of all callers. */

@@ -69,6 +69,8 @@ export interface Signal {
 export interface Account {
   readonly asked: (caller: string, model: string | undefined) => void;
   readonly answering: (arm: string, version: string) => void;
+  /** Once: the answer is out; undefined: its caller has gone. */
+  readonly over: (status?: number) => void;
 }
 
 /** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
@@ -94,7 +96,7 @@ export interface Exchange {
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: Signal;
   /** Who wants to know what becomes of the request; absent where nobody does. */
-  readonly account?: Account | undefined;
+  account?: Account | undefined;
   /**
    * The whole body, at once if it is there. Rejects with BodyTooLarge, or any error when the caller
    * breaks off.

@@ -1,4 +1,4 @@
-import { AuditedExchange, AuditLine } from './audited';
+import { accountOf } from './audited';
 import { answerBatch, answerNative } from './answer/native';
 import { answerOpenai, answerPassing } from './answer/passing';
 import { CallerGone } from './call/calling';
@@ -52,18 +52,16 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   };
 }
 
-function handle(plane: Plane, bare: Exchange): void {
-  const { audit, clock, newId } = plane;
+function handle(plane: Plane, exchange: Exchange): void {
+  const { clock, newId } = plane;
   let kind: RouteKind | undefined;
-  const tracing = tracingOf(bare, newId);
-  const exchange =
-    audit === undefined
-      ? bare
-      : new AuditedExchange(bare, new AuditLine(tracing.requestId, clock.now, audit));
+  const tracing = tracingOf(exchange, newId);
+  const began = clock.now();
+  exchange.account = accountOf(plane, tracing, began);
   const request: Request = {
     exchange,
     tracing,
-    began: clock.now(),
+    began,
     fail: (error) => refuse(plane, request, kind ?? kindBelow(exchange.path), error),
   };
   try {

@@ -49,7 +49,11 @@ export const tellsAddress = (name: string): boolean => OF_PROXIES.has(name);
 /** `Connection: a, b` takes these along, but never what a message cannot do without. */
 const KEPT_ALWAYS = new Set(['host', 'authorization', 'content-length', 'content-type']);
 
-function namedByConnection(connection: string): ReadonlySet<string> {
+/** The usual words of `Connection`, which name no header. */
+const NAMELESS = new Set(['keep-alive', 'Keep-Alive', 'close', 'Close']);
+
+function namedByConnection(connection: string | undefined): ReadonlySet<string> | undefined {
+  if (connection === undefined || NAMELESS.has(connection)) return undefined;
   const names = connection.split(',').map((part) => part.trim().toLowerCase());
   return new Set(names.filter((name) => !KEPT_ALWAYS.has(name)));
 }
@@ -61,12 +65,30 @@ export function withoutHeaders(headers: HeaderText, drop: (name: string) => bool
   return kept.map((line) => `${line}\r\n`).join('');
 }
 
-/** Headers that are not of one connection only, of those that are to be kept. */
-export function endToEnd(fields: Fields, keep: (name: string) => boolean): HeaderText {
-  const connection = fields.get('connection');
-  if (connection === undefined) return fields.cut((name) => !HOP_BY_HOP.has(name) && keep(name));
-  const dropped = namedByConnection(connection);
-  return fields.cut((name) => !HOP_BY_HOP.has(name) && !dropped.has(name) && keep(name));
+/** Which headers pass, by name in lower case; of one connection only are none of them. */
+export type Filter = (name: string) => boolean;
+
+/** Names repeat from request to request; whoever thinks up new ones makes us forget, not grow. */
+const KNOWN_NAMES = 256;
+
+export function filterOf(keep: (name: string) => boolean): Filter {
+  const known = new Map<string, boolean>();
+  return (name) => {
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    const passes = !HOP_BY_HOP.has(name) && keep(name);
+    if (known.size >= KNOWN_NAMES) known.clear();
+    // A name is a part of its message's text, which would stay with it.
+    known.set(Buffer.from(name).toString(), passes);
+    return passes;
+  };
+}
+
+/** Headers that pass, and that `Connection` does not keep to itself. */
+export function endToEnd(fields: Fields, filter: Filter): HeaderText {
+  const dropped = namedByConnection(fields.get('connection'));
+  if (dropped === undefined) return fields.cut(filter);
+  return fields.cut((name) => filter(name) && !dropped.has(name));
 }
 
 /** What identifies a request on its way. */
@@ -113,8 +135,11 @@ const fromStranger =
     keep(name) && !tellsAddress(name);
 
 /** By whose body it is. */
-const FROM_PROXY = { own: isForOwnBody, passed: isForServer };
-const FROM_STRANGER = { own: fromStranger(isForOwnBody), passed: fromStranger(isForServer) };
+const FROM_PROXY = { own: filterOf(isForOwnBody), passed: filterOf(isForServer) };
+const FROM_STRANGER = {
+  own: filterOf(fromStranger(isForOwnBody)),
+  passed: filterOf(fromStranger(isForServer)),
+};
 
 /**
  * Headers of a request towards a model server, without Host, length and deadline, which each try
@@ -156,13 +181,15 @@ export const typeLine = (type: string): HeaderText => `content-type: ${type}\r\n
 
 export const JSON_TYPE: HeaderText = typeLine('application/json');
 
-const isForCaller = (name: string): boolean =>
-  name !== 'server' &&
-  name !== 'x-request-id' &&
-  name !== 'traceparent' &&
-  !name.startsWith('x-ai-model-');
+const FOR_CALLER = filterOf(
+  (name) =>
+    name !== 'server' &&
+    name !== 'x-request-id' &&
+    name !== 'traceparent' &&
+    !name.startsWith('x-ai-model-'),
+);
 
 /** Headers of a model server's answer towards the caller. */
 export function callerHeaders(fields: Fields, tracing: Tracing, origin: Origin): HeaderText {
-  return endToEnd(fields, isForCaller) + ownHeaders(tracing, origin);
+  return endToEnd(fields, FOR_CALLER) + ownHeaders(tracing, origin);
 }

@@ -1,7 +1,7 @@
 import type { Exchange, HeaderText } from './exchange';
 import { BodyTooLarge } from '../shared/body';
 import { errorAnswer, Refusal } from './errors';
-import { endToEnd, forwardedFor } from './headers';
+import { endToEnd, filterOf, forwardedFor } from './headers';
 import type { HttpClient, Place } from './http/client';
 import { exchanged } from './http/client';
 import type { Plane } from './request';
@@ -35,16 +35,18 @@ function isRead({ fields }: Exchange, { authenticate }: ManagementOptions['plane
   return result.ok || result.code !== 'UNAUTHENTICATED';
 }
 
+const FOR_US = filterOf(
+  (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
+);
+const FOR_CALLER = filterOf(() => true);
+
 /** Everything about the message on its way is the app's; credentials are, too. */
 function headersFor(
   exchange: Exchange,
   body: Buffer | undefined,
   trust: Plane['trust'],
 ): HeaderText {
-  const kept = endToEnd(
-    exchange.fields,
-    (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
-  );
+  const kept = endToEnd(exchange.fields, FOR_US);
   const caller = forwardedFor(exchange, trust(exchange.remoteAddress));
   const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
   return kept + caller + length;
@@ -73,7 +75,7 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
       new Refusal('INTERNAL', `the management API gave no answer: ${result.kind}`),
     );
   }
-  const toCaller = endToEnd(result.fields, () => true);
+  const toCaller = endToEnd(result.fields, FOR_CALLER);
   exchange.stream(result.status, toCaller, result.body, () => undefined);
 }
 

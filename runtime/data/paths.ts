@@ -106,7 +106,7 @@ function decoded(match: RegExpExecArray): (index: number) => string {
 /** What a path offers: one route for each of its methods. */
 interface Offered {
   readonly isOurs: boolean;
-  readonly routes: ReadonlyMap<string, Route>;
+  readonly routes: ReadonlyMap<string, Matched & { found: 'route' }>;
 }
 
 /** Every rule is a regular expression; most requests are for few paths. */
@@ -116,10 +116,11 @@ const known = new Map<string, Offered>();
 function offeredAt(path: string): Offered {
   const found = known.get(path);
   if (found !== undefined) return found;
-  const routes = new Map<string, Route>();
+  const routes = new Map<string, Matched & { found: 'route' }>();
   for (const { method, pattern, route } of RULES) {
     const match = pattern.exec(path);
-    if (match !== null && !routes.has(method)) routes.set(method, route(decoded(match)));
+    if (match === null || routes.has(method)) continue;
+    routes.set(method, { found: 'route', route: route(decoded(match)) });
   }
   const offered = { isOurs: routes.size > 0 || OURS.test(path), routes };
   // Whoever asks for many paths makes us forget, not grow.
@@ -133,7 +134,7 @@ export function matchPath(method: string, path: string): Matched {
   const { routes } = offeredAt(path);
   // HEAD is GET whose answer has no body; that is the engine's to leave out.
   const route = routes.get(method === 'HEAD' ? 'GET' : method);
-  if (route !== undefined) return { found: 'route', route };
+  if (route !== undefined) return route;
   if (routes.size === 0) return { found: 'nothing' };
   const allow = [...routes.keys()].flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one]));
   return { found: 'method', allow };

@@ -3,6 +3,7 @@ import type { AuthResult, Authenticate, Caller } from '../auth/port';
 import { CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import type { CallBase } from './call/calling';
+import type { Named } from './choose';
 import { cohortKeyOf } from './cohort';
 import type { Clock } from './dispatch/wait';
 import { Refusal } from './errors';
@@ -80,8 +81,7 @@ export function authenticated(
   model?: string,
 ): Caller {
   const { fields } = exchange;
-  const need = { scope: 'infer', ...(model && { model }) } as const;
-  const caller = callerOf(plane.authenticate(fields, need));
+  const caller = callerOf(plane.authenticate(fields, { scope: 'infer', model }));
   // A name that is no model of ours could be anything; it does not get into the record.
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
   exchange.account?.asked(caller.name, known);
@@ -105,16 +105,20 @@ export function baseOf(
   plane: Plane,
   { exchange, tracing }: { readonly exchange: Incoming; readonly tracing: Tracing },
   model: ModelRoute,
-  arm: string | undefined,
+  { arm, version }: Named,
   ownBody = false,
 ): CallBase {
   return {
     model,
     arm,
+    version,
     cohortKey: cohortKeyOf(model.cohort, exchange.fields),
     priority: priorityOf(exchange.fields) ?? 'normal',
     timeoutMs: timeWithin(exchange.fields, model.inference.timeoutSeconds * 1000),
     items: 1,
+    isJoint: false,
+    planned: undefined,
+    gather: undefined,
     signal: exchange.signal,
     headers: upstreamHeaders(exchange, tracing, plane.trust, ownBody),
     traceId: tracing.traceparent?.slice(3, 35),

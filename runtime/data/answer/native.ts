@@ -49,7 +49,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const model = modelOf(plane.table, id);
   const arm = namedArm(exchange, model, caller);
   const { call, bytes } = await callOf(request, model);
-  const base = baseOf(plane, request, model, arm, true);
+  const base = baseOf(plane, request, model, { arm, version: undefined }, true);
   const timed = {
     ...base,
     priority: call.priority ?? base.priority,
@@ -85,7 +85,7 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const arm = namedArm(request.exchange, model, caller);
   const { value, bytes } = await objectOf(request, model);
   const { requests, timeoutMs } = parseBatch(value, model.inference.maxBatchSize);
-  const own = baseOf(plane, request, model, arm, true);
+  const own = baseOf(plane, request, model, { arm, version: undefined }, true);
   const base: CallBase = {
     ...own,
     timeoutMs: timeOf(request.exchange, own, timeoutMs),

@@ -34,7 +34,7 @@ export function answerPassing(
   const named = namedBy(exchange, model, caller, route.kind === 'v2' ? route.version : undefined);
   if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
   const who = understood(model, route, named.arm);
-  const base = { ...baseOf(plane, request, model, named.arm), version: named.version };
+  const base = baseOf(plane, request, model, named);
   const target = targetOf(route, exchange.query);
   if (isLookup(route)) {
     if (who === 'none') return answerAbout(plane, request, route, base, caller);
@@ -168,7 +168,7 @@ export async function answerOpenai(
   const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);
   const who = understood(model, route, arm);
-  const base = baseOf(plane, request, model, arm);
+  const base = baseOf(plane, request, model, { arm, version: undefined });
   const target = targetOf(route, exchange.query);
   const send = SEND[who];
   return send(plane, request, route, base, target, raw);

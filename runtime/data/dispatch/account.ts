@@ -52,10 +52,16 @@ export interface Ticket {
 }
 
 /** An answer has gone to the caller, or broke on its way. */
-export function closed(context: Context, ticket: Ticket, status: number, end: TryResult): void {
+export function closed(
+  context: Context,
+  ticket: Ticket,
+  status: number,
+  end: TryResult,
+  now: number,
+): void {
   if (end.kind !== 'answered') ticket.failure = textOf(end);
   const aborted = end.kind === 'aborted';
-  conclude(context, ticket, aborted ? STATUS_ABORTED : status, { aborted });
+  conclude(context, ticket, aborted ? STATUS_ABORTED : status, { aborted }, now);
 }
 
 export function failed(
@@ -87,15 +93,6 @@ export function textOf(result: TryResult): string {
   return 'message' in result ? `${result.kind}: ${result.message}` : result.kind;
 }
 
-/**
- * Arm and version for the accounts: the replica's own, for during a roll some run the version
- * before.
- */
-function namesOf({ arm, seat, job }: Ticket): Pick<Outcome, 'arm' | 'version'> {
-  const route = arm?.route ?? stableOf(job.model);
-  return { arm: route?.name ?? '', version: seat?.replica.version ?? route?.version ?? '' };
-}
-
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
 /** The one place where a job ends in the accounts. */
@@ -104,27 +101,30 @@ function conclude(
   ticket: Ticket,
   status: number,
   { aborted = false, shed }: { readonly aborted?: boolean; readonly shed?: ShedReason },
+  now = context.clock.now(),
 ): void {
-  const now = context.clock.now();
-  const { arm, failure, spilled, tries, startedAt } = ticket;
+  const { job, arm, failure, spilled, tries, startedAt } = ticket;
   const durationMs = now - startedAt;
-  if (ticket.job.isJoint === true) return;
+  if (job.isJoint === true) return;
   context.active -= 1;
   if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };
   }
+  // During a roll some replicas run the version before: it is the replica's own that counts.
+  const route = arm?.route ?? stableOf(job.model);
   context.onOutcome({
-    model: ticket.job.model.id,
-    ...namesOf(ticket),
+    model: job.model.id,
+    arm: route?.name ?? '',
+    version: ticket.seat?.replica.version ?? route?.version ?? '',
     status,
     durationMs,
     queuedMs: ticket.queuedMs,
     firstByteMs: ticket.firstByteMs,
     tries,
-    ...(ticket.job.traceId === undefined ? {} : { traceId: ticket.job.traceId }),
-    ...(shed === undefined ? {} : { shed }),
-    ...(spilled === undefined ? {} : { spilled }),
-    ...(failure === undefined ? {} : { failure }),
+    traceId: job.traceId,
+    shed,
+    spilled,
+    failure,
   });
 }

@@ -80,7 +80,7 @@ function start(context: Context, job: Job): void {
     return run.refuse(route.deleting ? 'deleting' : 'stopped');
   }
   if (job.isJoint !== true) countRequest(model.budget, now);
-  run.look(model);
+  run.look(model, now);
 }
 
 function plan(context: Context, choosing: Choosing): Plan | undefined {

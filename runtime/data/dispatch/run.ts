@@ -53,14 +53,13 @@ export class Run implements Ticket {
     this.job.over(failed(this.context, this, result));
   }
 
-  look(model: ModelState<Waiter>): void {
+  look(model: ModelState<Waiter>, now = this.context.clock.now()): void {
     const { context, job } = this;
     if (job.signal.aborted) return this.fail({ kind: 'aborted' });
     const { arm } = this;
     const chosen = arm ?? chooseFor(context, model, this);
     if (chosen === undefined) return this.refuse('no_replica');
     this.arm = chosen;
-    const now = context.clock.now();
     chosen.lastRequestAt = now;
     if (now >= this.deadline) return this.refuse('deadline');
     if (job.gather !== undefined && !this.hasGathered) {
@@ -85,12 +84,14 @@ export class Run implements Ticket {
         deadline,
         again: tries > 0 || this.isAdmitted,
       },
+      now,
       (later) => {
-        this.queuedMs += context.clock.now() - now;
-        this.placed(model, chosen, later);
+        const at = context.clock.now();
+        this.queuedMs += at - now;
+        this.placed(model, chosen, later, at);
       },
     );
-    if (placed !== undefined) this.placed(model, chosen, placed);
+    if (placed !== undefined) this.placed(model, chosen, placed, now);
   }
 
   private wish(mayProbe: boolean): Wish {
@@ -98,7 +99,7 @@ export class Run implements Ticket {
     return { items, mayProbe, avoid: this.avoid, planned: planned?.replica, version };
   }
 
-  private placed(model: ModelState<Waiter>, arm: Arm, placed: Placed): void {
+  private placed(model: ModelState<Waiter>, arm: Arm, placed: Placed, now: number): void {
     const { context, job } = this;
     if (placed.kind === 'refused') return this.refuse(placed.reason);
     if (placed.kind === 'aborted') return this.fail(placed);
@@ -112,7 +113,7 @@ export class Run implements Ticket {
       giveBack(context, arm, seat, job.items, { kind: 'aborted' });
       return this.fail({ kind: 'aborted' });
     }
-    new Try(this, model, arm, seat, context.clock.now()).start();
+    new Try(this, model, arm, seat, now).start();
   }
 
   /** A try has its result: it is the job's, or another one is made. */
@@ -134,8 +135,8 @@ export class Run implements Ticket {
   }
 
   /** The last byte of a try's answer is out. */
-  afterLast(one: Try, end: TryResult): void {
-    if (one === this.answering) closed(this.context, this, this.status, end);
+  afterLast(one: Try, end: TryResult, now: number): void {
+    if (one === this.answering) closed(this.context, this, this.status, end, now);
   }
 }
 
@@ -206,21 +207,22 @@ class Try implements Tried, Sent {
     if (changed && arm.queue.size > 0) drain(context, arm);
     run.failure = good ? undefined : textOf(result);
     run.firstByteMs = isAnswered ? now - run.startedAt : undefined;
-    if (!isAnswered) this.release(result);
+    if (!isAnswered) this.release(result, now);
     run.afterTry(this, this.model, result);
   }
 
   finished(end: TryResult): void {
     if (this.isOver) return;
-    this.release(end);
-    this.run.afterLast(this, end);
+    const now = this.run.context.clock.now();
+    this.release(end, now);
+    this.run.afterLast(this, end, now);
   }
 
-  private release(end: TryResult): void {
+  private release(end: TryResult, now: number): void {
     this.isOver = true;
     const { run, arm, seat, isGood, takenAt } = this;
     const { context } = run;
-    if (isGood) arm.service = spreadAfter(arm.service, context.clock.now() - takenAt);
+    if (isGood) arm.service = spreadAfter(arm.service, now - takenAt);
     const blame = isGood && end.kind !== 'answered' ? end : undefined;
     giveBack(context, arm, seat, run.job.items, blame);
   }

@@ -110,6 +110,7 @@ export class Together implements Companion, Tried {
   }
 
   finished(end: TryResult): void {
-    closed(this.run.context, this.run, this.status, end);
+    const { context } = this.run;
+    closed(context, this.run, this.status, end, context.clock.now());
   }
 }

@@ -139,9 +139,9 @@ export function seek(
   context: Waits,
   arm: Arm,
   seeker: Seeker,
+  now: number,
   tell: (placed: Placed) => void,
 ): Placed | undefined {
-  const now = context.clock.now();
   const free = takeSeat(arm, openToAll(arm, now), seeker.wish, now, context.random);
   if (free !== undefined) return { kind: 'seat', seat: free };
   if (usable(arm).length === 0) hold(context, arm);

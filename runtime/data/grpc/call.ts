@@ -1,5 +1,6 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
-import { AuditLine } from '../audited';
+import type { AuditLine } from '../audited';
+import { accountOf } from '../audited';
 import { Refusal } from '../errors';
 import type { Incoming } from '../exchange';
 import type { Tracing } from '../headers';
@@ -89,11 +90,6 @@ const NO_FIELDS = fieldsOf('\r\n', 0);
 
 /** For the errors of calls whose metadata cannot be read. */
 export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
-
-/** What the call leaves in the record; undefined when none is kept. */
-export function accountOf({ audit, clock }: Plane, { requestId }: Tracing): AuditLine | undefined {
-  return audit === undefined ? undefined : new AuditLine(requestId, clock.now, audit);
-}
 
 /** @throws Refusal */
 export function callOf(context: Context, call: ServerUnaryCall<Buffer, Buffer>): Call {

@@ -65,11 +65,11 @@ type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
 
 /** The caller's deadline shortens the model's own. */
 export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chosen) {
-  const base = baseOf(plane, call, model, arm, true);
+  const base = baseOf(plane, call, model, { arm, version }, true);
   const left = Math.max(1, call.deadline - plane.clock.now());
   // What is sent, and so its type, differs from server to server.
   const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
-  return { ...base, version, headers, timeoutMs: Math.min(base.timeoutMs, left) };
+  return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
 }
 
 interface Asking {

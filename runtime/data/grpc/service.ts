@@ -11,13 +11,14 @@ import {
   ServerInterceptingCall,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
+import { accountOf } from '../audited';
 import { ERROR_STATUS, STATUS_ABORTED } from '../../core/errors';
 import { CallerGone } from '../call/calling';
 import { tracingOf } from '../headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../request';
 import type { Call, Context } from './call';
-import { accountOf, callOf, fieldsFrom, untraced } from './call';
+import { callOf, fieldsFrom, untraced } from './call';
 import { createExtensions } from './extensions';
 import type { Told } from './infer';
 import { modelInfer } from './infer';

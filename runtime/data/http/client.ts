@@ -30,10 +30,14 @@ const SWEEP_MS = 1000;
 const SURE_MS = 250;
 
 /** Where a server listens. */
-export type Place =
+export type Place = (
   | { readonly host: string; readonly port: number }
   /** A socket in the file system. */
-  | { readonly path: string };
+  | { readonly path: string }
+) & {
+  /** `host:port`, where somebody has put them together already. */
+  readonly address?: string;
+};
 
 export interface HttpClient {
   readonly send: (place: Place, asking: Asking, asker: Asker) => void;
@@ -41,7 +45,7 @@ export interface HttpClient {
 }
 
 const keyOf = (place: Place): string =>
-  'path' in place ? place.path : `${place.host}:${place.port}`;
+  place.address ?? ('path' in place ? place.path : `${place.host}:${place.port}`);
 
 /** Connections that are kept, the one used last first: it is warm, the others may go idle and close. */
 class Idle {

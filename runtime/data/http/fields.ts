@@ -48,9 +48,9 @@ const isBlank = (code: number): boolean => code === 0x20;
  * a length with a tab is none to some. No regular expression: ` +$` looks at every run of blanks
  * inside once for each of its blanks, which is an eighth of a second for one head.
  */
-function trimmed(text: string): string {
-  let from = 0;
-  let to = text.length;
+function trimmed(text: string, begin = 0, end = text.length): string {
+  let from = begin;
+  let to = end;
   while (from < to && isBlank(text.charCodeAt(from))) from += 1;
   while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1;
   return text.slice(from, to);
@@ -82,28 +82,33 @@ const SINGLE = new Set([
 export class Fields {
   /** In lower case, in the order they came. */
   readonly names: string[] = [];
-  readonly values: string[] = [];
-  /** Where each line begins in the head. */
-  private readonly starts: number[] = [];
-  private end = 0;
+  /** Of each line its begin, its colon and its end in the head. */
+  private readonly places: number[] = [];
+  private readonly lower: string;
 
-  constructor(private readonly head: string) {}
+  constructor(private readonly head: string) {
+    this.lower = head.toLowerCase();
+  }
 
   add(from: number, colon: number, end: number): void {
-    this.starts.push(from);
-    this.names.push(this.head.slice(from, colon).toLowerCase());
-    this.values.push(trimmed(this.head.slice(colon + 1, end)));
-    this.end = end + 2;
+    this.names.push(this.lower.slice(from, colon));
+    this.places.push(from, colon, end);
+  }
+
+  /** Of few headers the value is asked for, so it is cut out then. */
+  private valueAt(at: number): string {
+    const { head, places } = this;
+    return trimmed(head, (places[3 * at + 1] as number) + 1, places[3 * at + 2] as number);
   }
 
   /** The value of a header, several of one name joined as RFC 9110, 5.3 says. */
   get(name: string): string | undefined {
-    const { names, values } = this;
+    const { names } = this;
     let found: string | undefined;
     for (let at = 0; at < names.length; at += 1) {
       if (names[at] !== name) continue;
-      if (found === undefined) found = values[at];
-      else if (!SINGLE.has(name)) found += (name === 'cookie' ? '; ' : ', ') + (values[at] ?? '');
+      if (found === undefined) found = this.valueAt(at);
+      else if (!SINGLE.has(name)) found += (name === 'cookie' ? '; ' : ', ') + this.valueAt(at);
     }
     return found;
   }
@@ -116,18 +121,19 @@ export class Fields {
 
   /** The lines that are kept, each with its line end. Neighbours are copied together. */
   cut(keep: (name: string) => boolean): string {
-    const { head, names, starts } = this;
+    const { head, names, places } = this;
     let text = '';
     let from = -1;
     for (let at = 0; at < names.length; at += 1) {
       const isKept = keep(names[at] as string);
-      if (isKept && from < 0) from = starts[at] as number;
+      const begin = places[3 * at] as number;
+      if (isKept && from < 0) from = begin;
       else if (!isKept && from >= 0) {
-        text += head.slice(from, starts[at]);
+        text += head.slice(from, begin);
         from = -1;
       }
     }
-    return from < 0 ? text : text + head.slice(from, this.end);
+    return from < 0 ? text : text + head.slice(from, (places.at(-1) as number) + 2);
   }
 }
 
@@ -197,6 +203,7 @@ export function framingOf(fields: Fields, minor: number): Framing | undefined {
 export function keepsAlive(fields: Fields, minor: number): boolean {
   const connection = fields.get('connection');
   if (connection === undefined) return minor === 1;
+  if (connection === 'keep-alive') return true;
   const words = connection.toLowerCase().split(',');
   if (words.some((one) => one.trim() === 'close')) return false;
   return minor === 1 || words.some((one) => trimmed(one) === 'keep-alive');

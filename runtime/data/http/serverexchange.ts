@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Body, Exchange, HeaderText, Sent, Source, Upload } from '../exchange';
+import type { Account, Body, Exchange, HeaderText, Sent, Source, Upload } from '../exchange';
 import { BodyTooLarge } from '../../shared/body';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
@@ -73,6 +73,7 @@ export class ServerExchange implements Exchange, Uploader {
   readonly remoteAddress: string;
   readonly secure: boolean;
   readonly signal = new CallerSignal();
+  account: Account | undefined;
 
   private readonly reader: BodyReader;
   private readonly pieces = new Pieces();
@@ -85,8 +86,7 @@ export class ServerExchange implements Exchange, Uploader {
   private isDeaf = false;
   /** What comes is no body. */
   private isSpoiled = false;
-  private onGone: (() => void) | undefined;
-  private onDrain: (() => void) | undefined;
+  private streaming: Streaming | undefined;
 
   constructor(
     private readonly head: RequestHead,
@@ -251,8 +251,9 @@ export class ServerExchange implements Exchange, Uploader {
     const isBodiless = status === 204 || status === 304;
     const sized = isBodiless ? headers : `${headers}content-length: ${bytes.length}\r\n`;
     if (typeof bytes !== 'string' && bytes.length > SLICE_BYTES) {
-      return new Streaming(this, status, sized, slicesOf(bytes), () => undefined).start();
+      return new Streaming(this, status, sized, slicesOf(bytes)).start();
     }
+    this.account?.over(status);
     const head = this.headText(status, sized, '');
     const { socket } = this.line;
     if (isBodiless || this.method === 'HEAD') socket.write(head, 'latin1');
@@ -283,35 +284,34 @@ export class ServerExchange implements Exchange, Uploader {
   }
 
   /** For `Streaming`. */
-  watch(onGone: () => void, onDrain: () => void): void {
-    this.onGone = onGone;
-    this.onDrain = onDrain;
+  watch(streaming: Streaming): void {
+    this.streaming = streaming;
   }
 
   /** The last byte is with the socket. */
   finish(): void {
-    this.onGone = undefined;
-    this.onDrain = undefined;
+    this.streaming = undefined;
     this.line.onAnswered(this.isReusable);
   }
 
   /** The source broke: the caller must not take what it has for the whole. */
   cut(): void {
-    this.onGone = undefined;
+    this.streaming = undefined;
     this.line.socket.destroy();
   }
 
   drained(): void {
-    this.onDrain?.();
+    this.streaming?.drained();
   }
 
   /** The caller went away, or sent what is no HTTP. */
   abandon(): void {
     if (this.signal.aborted) return;
+    this.account?.over();
     this.signal.abort();
     this.waiting?.reject(new Error('the caller broke off'));
     this.waiting = undefined;
     this.passed?.destroy();
-    this.onGone?.();
+    this.streaming?.gone();
   }
 }

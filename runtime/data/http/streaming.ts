@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { HeaderText, Sent, Source } from '../exchange';
+import type { Account, Broken, HeaderText, Sent, Sink, Source } from '../exchange';
 import { chunkHead, LAST_CHUNK } from './chunked';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
@@ -7,8 +7,10 @@ export const ONE_WRITE_BYTES = 16_384;
 
 /** What an answer needs of its exchange. */
 export interface Answering {
+  readonly account?: Account | undefined;
   readonly begin: (status: number, headers: HeaderText) => Outgoing;
-  readonly watch: (onGone: () => void, onDrain: () => void) => void;
+  /** Tells it when the caller goes away, and when it takes more. */
+  readonly watch: (streaming: Streaming) => void;
   /** The last byte is with the socket. */
   readonly finish: () => void;
   /** The caller must not take what it has for the whole. */
@@ -26,7 +28,7 @@ export interface Outgoing {
 }
 
 /** An answer that is passed on as it comes. */
-export class Streaming {
+export class Streaming implements Sink {
   private readonly out: Outgoing;
   /** Waits for the first piece, to go out with it. */
   private head: string | undefined;
@@ -36,27 +38,18 @@ export class Streaming {
 
   constructor(
     private readonly exchange: Answering,
-    status: number,
+    private readonly status: number,
     headers: HeaderText,
     private readonly source: Source,
-    private readonly tell: (sent: Sent) => void,
+    private readonly tell?: (sent: Sent) => void,
   ) {
     this.out = exchange.begin(status, headers);
     this.head = this.out.head;
   }
 
   start(): void {
-    const { exchange, source } = this;
-    exchange.watch(
-      () => this.end('caller_gone'),
-      () => this.onDrain(),
-    );
-    source.flow({
-      data: (piece) => this.write(piece),
-      end: () => this.onEnd(),
-      // A caller who goes takes the source along; it may be the first to say so.
-      fail: ({ kind }) => this.end(kind === 'aborted' ? 'caller_gone' : 'source_broke'),
-    });
+    this.exchange.watch(this);
+    this.source.flow(this);
     // An event stream must not wait for its first event.
     if (this.head !== undefined) this.flushHead();
   }
@@ -67,7 +60,8 @@ export class Streaming {
     if (head !== undefined) this.out.socket.write(head, 'latin1');
   }
 
-  private write(piece: Buffer): boolean {
+  /** Sink. */
+  data(piece: Buffer): boolean {
     const { socket, isBodiless, isChunked } = this.out;
     if (isBodiless) return true;
     const head = this.head ?? '';
@@ -86,34 +80,48 @@ export class Streaming {
     this.stall ??= setTimeout(() => socket.destroy(), stallMs);
   }
 
-  private onDrain(): void {
+  /** The caller took what there was. */
+  drained(): void {
     clearTimeout(this.stall);
     this.stall = undefined;
-    if (this.isEnding) this.end('complete');
+    if (this.isEnding) this.conclude('complete');
     else this.source.resume();
   }
 
-  private onEnd(): void {
+  /** The caller has gone. */
+  gone(): void {
+    this.conclude('caller_gone');
+  }
+
+  /** Sink. A caller who goes takes the source along; it may be the first to say so. */
+  fail({ kind }: Broken): void {
+    this.conclude(kind === 'aborted' ? 'caller_gone' : 'source_broke');
+  }
+
+  /** Sink. */
+  end(): void {
     const { socket, isChunked } = this.out;
     const last = isChunked ? LAST_CHUNK : '';
     const head = this.head ?? '';
     this.head = undefined;
     if (head !== '' || last !== '') socket.write(head + last, 'latin1');
     this.isEnding = true;
-    if (!socket.writableNeedDrain) return this.end('complete');
+    if (!socket.writableNeedDrain) return this.conclude('complete');
     this.watchStall();
   }
 
-  private end(sent: Sent): void {
+  private conclude(sent: Sent): void {
     // A source that is destroyed says so, too.
     if (this.isOver) return;
     this.isOver = true;
-    clearTimeout(this.stall);
+    if (this.stall !== undefined) clearTimeout(this.stall);
     this.head = undefined;
-    if (sent === 'complete') this.exchange.finish();
-    else if (sent === 'source_broke') this.exchange.cut();
+    const { exchange, status } = this;
+    exchange.account?.over(sent === 'caller_gone' ? undefined : status);
+    if (sent === 'complete') exchange.finish();
+    else if (sent === 'source_broke') exchange.cut();
     else this.source.destroy();
-    this.tell(sent);
+    this.tell?.(sent);
   }
 }
 

@@ -3,7 +3,7 @@ import { HEAD_LENGTH } from '../../shared/binary';
 import type { CallBase, Calling, Ended, Reply } from '../call/calling';
 import { BufferedCall } from '../call/calling';
 import type { Answered, HeaderText, Source } from '../exchange';
-import { endToEnd } from '../headers';
+import { endToEnd, filterOf } from '../headers';
 import { fieldsOf } from '../http/fields';
 import { CallerSignal } from '../http/signal';
 import type { Companion } from '../dispatch/job';
@@ -75,11 +75,14 @@ function sourceOf(bytes: Buffer): Source {
   };
 }
 
+/** What of an answer to all is true of each. */
+const OF_EACH = filterOf(
+  (name) => name !== 'content-length' && name !== HEAD_LENGTH && name !== 'set-cookie',
+);
+
 /** One request's part of an answer, as if it had come alone. */
 function answeredOf({ status, fields }: Reply, message: Message): Answered {
-  const isOfAll = (name: string): boolean =>
-    name === 'content-length' || name === HEAD_LENGTH || name === 'set-cookie';
-  const kept = endToEnd(fields, (name) => !isOfAll(name));
+  const kept = endToEnd(fields, OF_EACH);
   const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
   return {
     kind: 'answered',
