@@ -1,5 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
+import { isoOf } from '../shared/iso';
+import { quoted } from '../shared/quoted';
 
 /** One change or one inference, or an attempt at it. There is no place for bodies, headers or keys. */
 export interface AuditEntry {
@@ -44,20 +46,6 @@ const BLOCK_BYTES = 262_144;
 const MAX_WAITING_BYTES = 80 * BLOCK_BYTES;
 /** A write costs as much as a request; this many milliseconds of lines share one. */
 const SOON_MS = 50;
-
-let isoAt = NaN;
-let isoText = '';
-function isoOf(at: number): string {
-  if (at === isoAt) return isoText;
-  isoAt = at;
-  isoText = new Date(at).toISOString();
-  return isoText;
-}
-
-/** What JSON writes as it is; most names and ids are such. */
-const PLAIN = /^[\w .:/+=@-]*$/;
-
-const quoted = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
 
 function field(name: string, value: string | number | undefined): string {
   if (value === undefined) return '';

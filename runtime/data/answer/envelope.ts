@@ -2,6 +2,8 @@ import type { Inferred } from '../call/infer';
 import { writeJson } from '../protocols/exact';
 import { RawJson } from '../protocols/splice';
 import type { Request } from '../request';
+import { isoOf } from '../../shared/iso';
+import { quoted } from '../../shared/quoted';
 import { seconds } from '../request';
 
 /**
@@ -13,8 +15,8 @@ export function envelope(request: Request, id: string, done: Inferred, now: numb
   const text = output instanceof RawJson ? output.text : writeJson(output);
   return (
     `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
-    `"model_version":${JSON.stringify(version)},"output_data":${text},` +
-    `"confidence":${writeJson(confidence)},"processing_time":${seconds(now - request.began)},` +
-    `"timestamp":"${new Date(now).toISOString()}"}`
+    `"model_version":${quoted(version)},"output_data":${text},` +
+    `"confidence":${JSON.stringify(confidence)},"processing_time":${seconds(now - request.began)},` +
+    `"timestamp":"${isoOf(now)}"}`
   );
 }

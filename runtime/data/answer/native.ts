@@ -20,23 +20,27 @@ import { timeWithin } from '../wishes';
 
 // The native calls: one item, or a batch.
 
-/** The call, by the short way if it is simple. @throws Refusal with all that is wrong */
-async function callOf(request: Request, model: ModelRoute) {
+interface Said {
+  readonly call: NativeCall;
+  readonly bytes: number;
+}
+
+/** The call, by the short way if it is simple; at once if it is there. @throws Refusal with all that is wrong */
+function saidBy(request: Request, model: ModelRoute): Said | Promise<Said> {
   const { exchange } = request;
-  if (exchange.fields.get('content-encoding') === undefined) {
-    const body = exchange.body(model.inference.maxBodyBytes);
-    const bytes = Buffer.isBuffer(body) ? body : await body;
-    const call = nativeCall(bytes.toString('utf8'));
-    return { call, bytes: bytes.length };
-  }
+  if (exchange.fields.get('content-encoding') !== undefined) return inflatedCall(request, model);
+  const body = exchange.body(model.inference.maxBodyBytes);
+  return Buffer.isBuffer(body) ? plainCall(body) : body.then(plainCall);
+}
+
+async function inflatedCall(request: Request, model: ModelRoute): Promise<Said> {
   const { value, bytes } = await objectOf(request, model);
   return { call: parseCall(value), bytes };
 }
 
-function nativeCall(text: string): NativeCall {
-  const item = splicedCall(text);
-  if (item === undefined) return parseCall(parseText(text));
-  return Object.assign(item, { timeoutMs: undefined, priority: undefined });
+function plainCall(body: Buffer): Said {
+  const text = body.toString('utf8');
+  return { call: splicedCall(text) ?? parseCall(parseText(text)), bytes: body.length };
 }
 
 /** A body may ask for more time than the model's own, but a caller's deadline is a deadline. */
@@ -48,7 +52,8 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const caller = authenticated(plane, exchange, id);
   const model = modelOf(plane.table, id);
   const arm = namedArm(exchange, model, caller);
-  const { call, bytes } = await callOf(request, model);
+  const said = saidBy(request, model);
+  const { call, bytes } = said instanceof Promise ? await said : said;
   const base = baseOf(plane, request, model, { arm, version: undefined }, true);
   const timed = {
     ...base,

@@ -90,25 +90,26 @@ async function within<T>(
   }
 }
 
-/** One entry per arm, a few versions each, so that this cannot grow. */
+/** One entry per arm of a model, a few versions each, so that this cannot grow. */
 class Memory<T> {
-  private readonly arms = new Map<string, Map<string, T>>();
+  private readonly models = new Map<string, Map<string, Map<string, T>>>();
 
-  get(arm: string, version: string): T | undefined {
-    return this.arms.get(arm)?.get(version);
+  get(model: string, arm: string, version: string): T | undefined {
+    return this.models.get(model)?.get(arm)?.get(version);
   }
 
-  set(arm: string, version: string, value: T): void {
-    const versions = this.arms.get(arm) ?? new Map<string, T>();
+  set(model: string, arm: string, version: string, value: T): void {
+    const arms = this.models.get(model) ?? new Map<string, Map<string, T>>();
+    const versions = arms.get(arm) ?? new Map<string, T>();
     versions.delete(version);
     versions.set(version, value);
     const [oldest = ''] = versions.keys();
     if (versions.size > MAX_VERSIONS) versions.delete(oldest);
-    this.arms.set(arm, versions);
+    this.models.set(model, arms.set(arm, versions));
   }
 
-  delete(arm: string, version: string): void {
-    this.arms.get(arm)?.delete(version);
+  delete(model: string, arm: string, version: string): void {
+    this.models.get(model)?.get(arm)?.delete(version);
   }
 }
 
@@ -118,34 +119,34 @@ export function createLearned<T>(
   question: Question<T>,
 ): Learned<T> {
   const known = new Memory<Known<T> | Promise<T | undefined>>();
-  const learn = async (arm: string, model: string, attempt: Attempt): Promise<T | undefined> => {
+  const learn = async (model: string, attempt: Attempt): Promise<T | undefined> => {
+    const arm = attempt.arm.name;
     const { version } = attempt.replica;
     let lesson: Lesson<T> = UNKNOWN;
     try {
       lesson = await ask(upstream, question, model, attempt);
     } finally {
-      if (lesson.kind === 'unknown') known.delete(arm, version);
+      if (lesson.kind === 'unknown') known.delete(model, arm, version);
     }
     if (lesson.kind === 'unknown') return undefined;
     const value = lesson.kind === 'fact' ? lesson.value : undefined;
     const until = lesson.kind === 'fact' ? Infinity : clock.now() + NONE_MS;
-    known.set(arm, version, { value, until });
+    known.set(model, arm, version, { value, until });
     return value;
   };
-  const keyOf = (model: string, arm: ArmRoute): string => `${model}\0${arm.name}`;
   return {
     known: (model, arm) => {
-      const found = known.get(keyOf(model, arm), arm.version);
+      const found = known.get(model, arm.name, arm.version);
       return found instanceof Promise ? undefined : found?.value;
     },
     of: (model, attempt, signal) => {
-      const arm = keyOf(model, attempt.arm);
+      const arm = attempt.arm.name;
       const { version } = attempt.replica;
-      const found = known.get(arm, version);
+      const found = known.get(model, arm, version);
       if (found instanceof Promise) return within(found, attempt, signal);
       if (found !== undefined && clock.now() < found.until) return found.value;
-      const asked = learn(arm, model, attempt);
-      known.set(arm, version, asked);
+      const asked = learn(model, attempt);
+      known.set(model, arm, version, asked);
       return within(asked, attempt, signal);
     },
   };

@@ -21,6 +21,10 @@ export class RawJson {
 
 /** A native call whose parts are known by their place in its body. */
 export class SplicedCall {
+  /** It says neither. */
+  readonly timeoutMs = undefined;
+  readonly priority = undefined;
+
   constructor(
     readonly text: string,
     /** Undefined when an input is no number and no list of numbers. */
