@@ -199,7 +199,8 @@ class Lines {
       this.onError(`audit: ${block.lines} lines not written: ${(error as Error).message}`);
     }
     this.waiting.shift();
-    if (block.bytes.length === BLOCK_BYTES) this.spare = Object.assign(block, { used: 0, lines: 0 });
+    if (block.bytes.length === BLOCK_BYTES)
+      this.spare = Object.assign(block, { used: 0, lines: 0 });
   }
 }
 

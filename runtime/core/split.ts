@@ -124,7 +124,8 @@ export function explainArm({ shares, salt }: Shared, key: string): ArmChoice {
   const only = onlyArm(shares);
   if (only !== undefined) return { reason: 'only_arm', arm: only };
   const hash = cohortHash(salt, key);
-  return { reason: 'cohort', position: hash / HASHES, ...ownerOf(shares, hash) };
+  const { arm, interval } = ownerOf(shares, hash);
+  return { reason: 'cohort', arm, position: hash / HASHES, interval };
 }
 
 /** What smooth weighted round robin remembers: the credit of each arm. Starts empty. */

@@ -12,17 +12,28 @@ import type { Route } from '../paths';
 /** Routes whose bytes pass untouched. */
 export type Passing = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
 
-/** The path on the server; the version has chosen the arm and is not the server's business. */
-export function targetOf(route: Passing, query: string): string {
-  if (route.kind === 'openai') return `/v1/${route.call}${query}`;
+function pathOf(route: Passing): string {
+  if (route.kind === 'openai') return `/v1/${route.call}`;
   const id = encodeURIComponent(route.model);
   if (route.kind === 'v1') {
-    if (route.call === 'status') return `/v1/models/${id}${query}`;
-    if (route.call === 'metadata') return `/v1/models/${id}/metadata${query}`;
-    return `/v1/models/${id}:${route.call}${query}`;
+    if (route.call === 'status') return `/v1/models/${id}`;
+    if (route.call === 'metadata') return `/v1/models/${id}/metadata`;
+    return `/v1/models/${id}:${route.call}`;
   }
-  const call = route.call === 'metadata' ? '' : `/${route.call}`;
-  return `/v2/models/${id}${call}${query}`;
+  return `/v2/models/${id}${route.call === 'metadata' ? '' : `/${route.call}`}`;
+}
+
+/** Routes are known by their paths, so the same ones come again. */
+const paths = new WeakMap<Passing, string>();
+
+/** The path on the server; the version has chosen the arm and is not the server's business. */
+export function targetOf(route: Passing, query: string): string {
+  let path = paths.get(route);
+  if (path === undefined) {
+    path = pathOf(route);
+    paths.set(route, path);
+  }
+  return path + query;
 }
 
 /** A body on its way, and what of it was kept: undefined when it was too large for that. */

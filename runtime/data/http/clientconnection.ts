@@ -189,8 +189,6 @@ export class ClientConnection implements Source, Receiver {
   }
 
   private answered({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
-    // Not for a part of a head: one that drips would never be late.
-    this.timer?.refresh();
     const reader = readerOf(framing);
     this.reader = reader;
     this.keepAlive = keepAlive;
@@ -202,8 +200,11 @@ export class ClientConnection implements Source, Receiver {
     asker?.answered({ kind: 'answered', status, fields, body: this });
     const left = this.arrived;
     this.arrived = undefined;
-    // The asker may have had enough.
-    if (left !== undefined && this.reader === reader) this.keep(Buffer.from(left));
+    // The asker may have had enough, or all.
+    if (this.reader !== reader) return;
+    // Not for a part of a head: one that drips would never be late.
+    this.timer?.refresh();
+    if (left !== undefined) this.keep(Buffer.from(left));
   }
 
   private takeBody(bytes: Buffer): void {
@@ -235,8 +236,7 @@ export class ClientConnection implements Source, Receiver {
     this.sink = sink;
     const before = this.arrived === undefined ? this.unread : [this.arrived];
     this.arrived = undefined;
-    this.unread = [];
-    this.unreadBytes = 0;
+    this.forget();
     try {
       // Also an empty one is complete only when it is looked at.
       for (const bytes of before.length > 0 ? before : [Buffer.alloc(0)]) {
@@ -278,6 +278,11 @@ export class ClientConnection implements Source, Receiver {
     else this.break({ kind: 'reset', message: 'the connection ended' });
   }
 
+  private forget(): void {
+    if (this.unread.length > 0) this.unread = [];
+    this.unreadBytes = 0;
+  }
+
   private release(): void {
     this.stopTime();
     const { uploading } = this;
@@ -289,8 +294,7 @@ export class ClientConnection implements Source, Receiver {
     this.sink = undefined;
     this.asker = undefined;
     this.arrived = undefined;
-    this.unread = [];
-    this.unreadBytes = 0;
+    this.forget();
     uploading?.stop();
   }
 

@@ -160,6 +160,21 @@ export function fieldsOf(head: string, at: number): Fields {
   }
 }
 
+const COLON = 0x3a;
+
+/** Is there a header of this name (in lower case) among lines that are good ones? */
+export function hasLine(lines: string, name: string): boolean {
+  const { length } = name;
+  for (let from = 0; from < lines.length;) {
+    const isLikely = lines.charCodeAt(from + length) === COLON;
+    if (isLikely && lines.slice(from, from + length).toLowerCase() === name) return true;
+    const end = lines.indexOf('\n', from);
+    if (end < 0) return false;
+    from = end + 1;
+  }
+  return false;
+}
+
 /** How the body of a message is delimited. */
 export type Framing =
   | { readonly kind: 'none' }

@@ -34,7 +34,9 @@ const LINGER_MS = 1000;
 /** Requests that came before their turn; bytes. */
 const MAX_AHEAD_BYTES = 65_536;
 
-const CRLF = Buffer.from('\r\n');
+const CR = 0x0d;
+const LF = 0x0a;
+const NOTHING = Buffer.alloc(0);
 
 export interface Hooks {
   readonly handle: (exchange: Exchange) => void;
@@ -51,8 +53,9 @@ export class ServerConnection implements Line {
   private current: ServerExchange | undefined;
   /** A whole head while it is parsed. */
   private head = '';
-  /** What came before its turn. */
-  private ahead: Buffer[] = [];
+  /** What came before its turn: one read as a rule, and those after it. */
+  private ahead: Buffer | undefined;
+  private behind: Buffer[] = [];
   private aheadBytes = 0;
   /** Ends it when the head of a request, or the caller of the last answer, takes too long. */
   private watch: NodeJS.Timeout | undefined;
@@ -104,7 +107,8 @@ export class ServerConnection implements Line {
 
   private onData(bytes: Buffer): void {
     if (this.isEnding) return;
-    this.ahead.push(bytes);
+    if (this.ahead === undefined) this.ahead = bytes;
+    else this.behind.push(bytes);
     this.aheadBytes += bytes.length;
     this.work();
   }
@@ -127,16 +131,22 @@ export class ServerConnection implements Line {
   }
 
   private next(): Buffer {
-    const all = this.ahead.length === 1 ? (this.ahead[0] as Buffer) : Buffer.concat(this.ahead);
-    this.ahead = [];
-    this.aheadBytes = 0;
-    return all;
+    const { ahead = NOTHING, behind } = this;
+    this.drop();
+    return behind.length === 0 ? ahead : Buffer.concat([ahead, ...behind]);
   }
 
-  private keep(bytes: Buffer): void {
-    if (bytes.length === 0 || this.isEnding) return;
-    this.ahead.unshift(bytes);
-    this.aheadBytes += bytes.length;
+  private keep(bytes: Buffer, from: number): void {
+    if (from >= bytes.length || this.isEnding) return;
+    if (this.ahead !== undefined) this.behind.unshift(this.ahead);
+    this.ahead = bytes.subarray(from);
+    this.aheadBytes += this.ahead.length;
+  }
+
+  private drop(): void {
+    this.ahead = undefined;
+    if (this.behind.length > 0) this.behind = [];
+    this.aheadBytes = 0;
   }
 
   /** @returns whether there may be more to do @throws HttpFault */
@@ -148,7 +158,7 @@ export class ServerConnection implements Line {
     }
     if (current.isRead || !current.hasRoom) return false;
     const bytes = this.next();
-    this.keep(bytes.subarray(current.take(bytes)));
+    this.keep(bytes, current.take(bytes));
     // From here on it is we who take time.
     if (current.isRead) this.isTimed = false;
     return true;
@@ -156,7 +166,7 @@ export class ServerConnection implements Line {
 
   private takeHead(bytes: Buffer): boolean {
     // One empty line before a request is forgiven (RFC 9112, 2.2).
-    const skipped = !this.heads.isBegun && bytes.subarray(0, 2).equals(CRLF) ? 2 : 0;
+    const skipped = !this.heads.isBegun && bytes[0] === CR && bytes[1] === LF ? 2 : 0;
     const found = this.heads.take(skipped === 0 ? bytes : bytes.subarray(skipped));
     if (found === undefined) {
       this.watch ??= setTimeout(
@@ -167,7 +177,7 @@ export class ServerConnection implements Line {
     }
     clearTimeout(this.watch);
     this.watch = undefined;
-    this.keep(bytes.subarray(skipped + found.end));
+    this.keep(bytes, skipped + found.end);
     this.begin(found.head);
     return true;
   }
@@ -180,7 +190,7 @@ export class ServerConnection implements Line {
     this.hasAsked = true;
     if (this.aheadBytes > 0 && !exchange.isRead) {
       const bytes = this.next();
-      this.keep(bytes.subarray(exchange.take(bytes)));
+      this.keep(bytes, exchange.take(bytes));
     }
     this.hooks.handle(exchange);
   }
@@ -238,8 +248,7 @@ export class ServerConnection implements Line {
   private end(): void {
     if (this.isEnding) return;
     this.isEnding = true;
-    this.ahead = [];
-    this.aheadBytes = 0;
+    this.drop();
     clearTimeout(this.watch);
     const { socket, hooks } = this;
     const cut = (): void => void socket.destroy();
@@ -257,7 +266,8 @@ export class ServerConnection implements Line {
   private onTimeout(): void {
     if (this.current === undefined) this.socket.destroy();
     // Else it is we who take time.
-    else if (this.isTimed) this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
+    else if (this.isTimed)
+      this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
   }
 
   private onGone(): void {

@@ -5,6 +5,7 @@ import { BodyTooLarge } from '../../shared/body';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
 import type { Fields, HttpFault } from './fields';
+import { hasLine } from './fields';
 import { Pieces } from './pieces';
 import type { RequestHead } from './request';
 import { CallerSignal } from './signal';
@@ -19,8 +20,6 @@ const MAX_UNREAD_BYTES = 65_536;
 
 // oxlint-disable-next-line no-control-regex
 const IS_ASCII = /^[\x00-\x7f]*$/;
-const HAS_DATE = /^date:/im;
-const HAS_LENGTH = /^content-length:/im;
 /** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
 const LENGTHS = /^content-length:[^\r]*\r\n/gim;
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
@@ -232,7 +231,7 @@ export class ServerExchange implements Exchange, Uploader {
 
   private headText(status: number, headers: HeaderText, more: string): string {
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
-    if (!HAS_DATE.test(headers)) text += `date: ${date()}\r\n`;
+    if (!hasLine(headers, 'date')) text += `date: ${date()}\r\n`;
     if (!this.isReusable) {
       // Said is said, even if the rest of the request comes meanwhile.
       this.mustEnd = true;
@@ -275,7 +274,7 @@ export class ServerExchange implements Exchange, Uploader {
   begin(status: number, headers: HeaderText): Outgoing {
     const { socket } = this.line;
     const isBodiless = this.method === 'HEAD' || status === 204 || status === 304;
-    const isSized = HAS_LENGTH.test(headers);
+    const isSized = hasLine(headers, 'content-length');
     const isChunked = !isSized && !isBodiless && this.head.minor === 1;
     this.mustEnd = !isSized && !isBodiless && !isChunked;
     const own = status === 204 ? headers.replace(LENGTHS, '') : headers;
