@@ -1,4 +1,5 @@
 import type { Cluster, ModelRecord, Snapshot, Watch } from '../cluster/port';
+import type { Built } from '../core/build';
 import { buildTable } from '../core/build';
 import type { RoutingTable, TableHolder } from '../core/table';
 import type { Routers } from './ports';
@@ -86,9 +87,12 @@ export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): 
   let watch: Watch | undefined;
   let stopCounting = (): void => undefined;
   const waiting = createWaiting();
+  let built: Built | undefined;
   const rebuild = (): void => {
     if (!wasRead(snapshot)) return;
-    table.current = buildTable(snapshot, table.current.generation + 1, routers.count());
+    const count = routers.count();
+    table.current = buildTable(snapshot, table.current.generation + 1, count, built);
+    built = { snapshot, routers: count, table: table.current };
     onSwap(table.current);
   };
   /** Stores the event and swaps the table; everything else waits for a tick. */

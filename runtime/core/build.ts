@@ -143,13 +143,31 @@ function modelRoute(record: ModelRecord, routers: number): ModelRoute {
   };
 }
 
+/** A table, and what it was built from. */
+export interface Built {
+  readonly snapshot: Snapshot;
+  readonly routers: number;
+  readonly table: RoutingTable;
+}
+
 /**
  * The routes of everything the cluster holds. `routers`: how many of us share the replicas; each
- * takes max(1, ceil(maxConcurrency / routers)) requests in flight per replica.
+ * takes max(1, ceil(maxConcurrency / routers)) requests in flight per replica. Snapshots share the
+ * records of models that did not change, and tables their routes: of a thousand models one is built.
  */
-export function buildTable(snapshot: Snapshot, generation: number, routers = 1): RoutingTable {
-  const models = new Map(
-    [...snapshot.models].map(([id, record]) => [id, modelRoute(record, Math.max(1, routers))]),
-  );
+export function buildTable(
+  snapshot: Snapshot,
+  generation: number,
+  routers = 1,
+  before?: Built,
+): RoutingTable {
+  const sharers = Math.max(1, routers);
+  const known = before !== undefined && Math.max(1, before.routers) === sharers ? before : undefined;
+  const models = new Map<string, ModelRoute>();
+  for (const [id, record] of snapshot.models) {
+    const isSame = known?.snapshot.models.get(id) === record;
+    const route = isSame ? known?.table.models.get(id) : undefined;
+    models.set(id, route ?? modelRoute(record, sharers));
+  }
   return { generation, models };
 }

@@ -65,6 +65,8 @@ class LocalCluster implements Cluster {
   readonly kind = 'local';
   private readonly runners = new Map<string, ModelRunner>();
   private readonly specs = new Map<string, ModelSpec>();
+  /** As last told; a model that changes has none. */
+  private readonly records = new Map<string, ModelRecord>();
   private readonly removals = new Map<string, Removal>();
   private readonly turns = createTurns();
   private readonly watchers: Watchers;
@@ -106,7 +108,7 @@ class LocalCluster implements Cluster {
       const stored = findStored(this.disk.store.models, id);
       const next = removing(stored, options);
       if (!stored.deleting) this.disk.store.put(next);
-      this.watchers.tell();
+      this.changed(id);
       this.finishRemoval(id, options.force !== true);
     });
   }
@@ -124,7 +126,9 @@ class LocalCluster implements Cluster {
       const found = this.specOf(stored).arms.find(({ name }) => name === arm);
       const record = runner?.arms().find(({ name }) => name === arm);
       checkScale(stored, arm, rescaling, found && record?.desired);
-      if (found === undefined || runner?.scale(found, rescaling.to) !== false) return;
+      if (found === undefined || runner?.scale(found, rescaling.to) !== false) {
+        return this.changed(id);
+      }
       throw new ClusterError(
         'FIELD_CONFLICT',
         `arm ${arm} of model ${id} runs elsewhere (local.endpoints); scale it there`,
@@ -189,7 +193,7 @@ class LocalCluster implements Cluster {
     // Parsed again, so that no bytes of sources are held in memory.
     this.specs.set(stored.id, parseModel(stored.definition));
     if (!stored.deleting) this.follow(stored);
-    else this.watchers.tell();
+    else this.changed(stored.id);
   }
 
   private restore(stored: Stored): void {
@@ -215,11 +219,11 @@ class LocalCluster implements Cluster {
 
   private follow(stored: Stored): void {
     const spec = this.specOf(stored);
-    const runner = this.runners.get(spec.id) ?? this.newRunner();
+    const runner = this.runners.get(spec.id) ?? this.newRunner(spec.id);
     this.runners.set(spec.id, runner);
     const stopped = stored.state?.stopped === true;
     runner.follow({ spec, stopped, planOf: (arm) => this.plan(stored, spec, arm) });
-    this.watchers.tell();
+    this.changed(spec.id);
   }
 
   /** A definition that ran before may not be able to now: its bytes or its endpoints are gone. */
@@ -245,9 +249,9 @@ class LocalCluster implements Cluster {
     return { kind: 'blocked', why };
   }
 
-  private newRunner(): ModelRunner {
+  private newRunner(id: string): ModelRunner {
     const { spawnServer, baseEnv, endpoints, tell, now, random } = this.options;
-    const onChange = (): void => this.watchers.tell();
+    const onChange = (): void => this.changed(id);
     return new ModelRunner({ spawnServer, baseEnv, endpoints, tell, now, random, onChange });
   }
 
@@ -265,7 +269,7 @@ class LocalCluster implements Cluster {
       this.removals.delete(id);
       this.disk.store.remove(id);
       this.sweep();
-      this.watchers.tell();
+      this.changed(id);
     };
     const done = work().catch((error: unknown) => {
       const { message } = error as Error;
@@ -286,7 +290,12 @@ class LocalCluster implements Cluster {
   }
 
   private measure(): void {
-    for (const runner of this.runners.values()) runner.measure();
+    for (const [id, runner] of this.runners) if (runner.measure()) this.records.delete(id);
+    this.watchers.tell();
+  }
+
+  private changed(id: string): void {
+    this.records.delete(id);
     this.watchers.tell();
   }
 
@@ -300,9 +309,13 @@ class LocalCluster implements Cluster {
   }
 
   private recordOf(stored: Stored): ModelRecord {
+    const known = this.records.get(stored.id);
+    if (known !== undefined) return known;
     const runner = this.runners.get(stored.id);
     const live = { arms: runner?.arms() ?? [], replicas: runner?.replicas() ?? [] };
-    return { ...kept(stored), ...live, spec: this.specOf(stored) };
+    const record = { ...kept(stored), ...live, spec: this.specOf(stored) };
+    this.records.set(stored.id, record);
+    return record;
   }
 }
 

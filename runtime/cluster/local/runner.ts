@@ -89,8 +89,10 @@ export class ModelRunner {
     await Promise.all(all.map((arm) => arm.stop(how)));
   }
 
-  measure(): void {
+  /** @returns whether there was anything to measure */
+  measure(): boolean {
     for (const runner of this.processes.values()) runner.measure();
+    return this.processes.size > 0;
   }
 
   private desiredOf(arm: Arm, stopped: boolean): number {

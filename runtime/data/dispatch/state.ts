@@ -152,7 +152,11 @@ function syncModel<W>(model: ModelState<W>, route: ModelRoute | undefined, now: 
 
 /** Lays a new table under the states that exist. */
 export function syncStates<W>(states: States<W>, table: RoutingTable, now: number): void {
-  for (const [id, model] of states) syncModel(model, table.models.get(id), now);
+  for (const [id, model] of states) {
+    const route = table.models.get(id);
+    // Tables share the routes of models that did not change.
+    if (route === undefined || route !== model.route || !model.listed) syncModel(model, route, now);
+  }
 }
 
 /** Forgets what left the table and has nothing to do any more. */
