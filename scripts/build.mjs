@@ -31,6 +31,19 @@ function packagesIn({ inputs }) {
   return [...new Set(folders)].sort();
 }
 
+/** Modules of client-node that only declare: whatever of them nobody uses may go. Its package does not say so. */
+const declarations = {
+  name: 'declarations',
+  setup: ({ onResolve, resolve }) => {
+    onResolve({ filter: /./ }, async ({ path, pluginData, ...options }) => {
+      if (pluginData === declarations) return undefined;
+      const found = await resolve(path, { ...options, pluginData: declarations });
+      const isOurs = /client-node[\\/]dist[\\/](?!polyfill)/.test(found.path);
+      return isOurs ? { ...found, sideEffects: false } : undefined;
+    });
+  },
+};
+
 async function bundleCommand() {
   const outfile = join(root, 'build', 'bin.cjs');
   const { metafile } = await build({
@@ -58,6 +71,7 @@ async function bundleCommand() {
       '@grpc/proto-loader',
     ],
     define: { PACKAGE_VERSION: JSON.stringify(version) },
+    plugins: [declarations],
     logLevel: 'warning',
     // Only a checkout looks the page up there; the package brings its files.
     logOverride: { 'require-resolve-not-external': 'silent' },

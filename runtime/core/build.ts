@@ -162,7 +162,8 @@ export function buildTable(
   before?: Built,
 ): RoutingTable {
   const sharers = Math.max(1, routers);
-  const known = before !== undefined && Math.max(1, before.routers) === sharers ? before : undefined;
+  const known =
+    before !== undefined && Math.max(1, before.routers) === sharers ? before : undefined;
   const models = new Map<string, ModelRoute>();
   for (const [id, record] of snapshot.models) {
     const isSame = known?.snapshot.models.get(id) === record;

@@ -7,16 +7,23 @@ export interface Counts {
   readonly lines: (name: string, labels: string) => string;
 }
 
-export function createCounts(label: string): Counts {
-  const counts = new Map<string, number>();
-  return {
-    add: (value, by = 1) => void counts.set(value, (counts.get(value) ?? 0) + by),
-    lines: (name, labels) => {
-      let text = '';
-      for (const [value, count] of counts) {
-        text += sample(name, `${labels},${labelText({ [label]: value })}`, count);
-      }
-      return text;
-    },
-  };
+class ByLabel implements Counts {
+  private counts: Map<string, number> | undefined;
+
+  constructor(private readonly label: string) {}
+
+  add(value: string, by = 1): void {
+    this.counts ??= new Map();
+    this.counts.set(value, (this.counts.get(value) ?? 0) + by);
+  }
+
+  lines(name: string, labels: string): string {
+    let text = '';
+    for (const [value, count] of this.counts ?? []) {
+      text += sample(name, `${labels},${labelText({ [this.label]: value })}`, count);
+    }
+    return text;
+  }
 }
+
+export const createCounts = (label: string): Counts => new ByLabel(label);

@@ -20,37 +20,55 @@ export interface Histogram {
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 
-/** A counter for each bucket: one comparison and two additions per observation, no hashing of labels. */
-export function createHistogram({ name, buckets = [] }: Buckets): Histogram {
-  const counts = Array.from({ length: buckets.length + 1 }, () => 0);
-  const examples = new Map<number, Exemplar>();
-  let sum = 0;
+/** Of a thousand models most have no traffic at the moment: nothing is kept before the first value. */
+class Bucketed implements Histogram {
+  private counts: number[] | undefined;
+  private examples: Map<number, Exemplar> | undefined;
+  private sum = 0;
 
-  const bucketLine = (labels: string, index: number, count: number, exemplars: boolean): string => {
-    const bound = buckets[index] ?? '+Inf';
+  constructor(
+    private readonly name: string,
+    private readonly buckets: readonly number[],
+  ) {}
+
+  private fresh(): number[] {
+    return Array.from({ length: this.buckets.length + 1 }, () => 0);
+  }
+
+  observe(value: number, traceId?: string): void {
+    const { buckets } = this;
+    let index = 0;
+    while (index < buckets.length && value > (buckets[index] ?? 0)) index += 1;
+    this.counts ??= this.fresh();
+    this.counts[index] = (this.counts[index] ?? 0) + 1;
+    this.sum += value;
+    // The trace of a slow request is what one looks for; only well-formed ids get in.
+    if (traceId === undefined || !TRACE_ID.test(traceId)) return;
+    this.examples ??= new Map();
+    this.examples.set(index, { traceId, value });
+  }
+
+  lines(labels: string, exemplars = false): string {
+    const { name, sum } = this;
+    let total = 0;
+    let text = '';
+    for (const [index, count] of (this.counts ?? this.fresh()).entries()) {
+      total += count;
+      text += this.bucketLine(labels, index, total, exemplars);
+    }
+    return text + sample(`${name}_sum`, labels, sum) + sample(`${name}_count`, labels, total);
+  }
+
+  private bucketLine(labels: string, index: number, count: number, exemplars: boolean): string {
+    const bound = this.buckets[index] ?? '+Inf';
     const before = labels === '' ? '' : `${labels},`;
-    const line = sample(`${name}_bucket`, `${before}le="${bound}"`, count);
-    const example = exemplars ? examples.get(index) : undefined;
+    const line = sample(`${this.name}_bucket`, `${before}le="${bound}"`, count);
+    const example = exemplars ? this.examples?.get(index) : undefined;
     if (example === undefined) return line;
     return `${line.slice(0, -1)} # {trace_id="${example.traceId}"} ${example.value}\n`;
-  };
-  return {
-    observe: (value, traceId) => {
-      let index = 0;
-      while (index < buckets.length && value > (buckets[index] ?? 0)) index += 1;
-      counts[index] = (counts[index] ?? 0) + 1;
-      sum += value;
-      // The trace of a slow request is what one looks for; only well-formed ids get in.
-      if (traceId !== undefined && TRACE_ID.test(traceId)) examples.set(index, { traceId, value });
-    },
-    lines: (labels, exemplars = false) => {
-      let total = 0;
-      let text = '';
-      for (const [index, count] of counts.entries()) {
-        total += count;
-        text += bucketLine(labels, index, total, exemplars);
-      }
-      return text + sample(`${name}_sum`, labels, sum) + sample(`${name}_count`, labels, total);
-    },
-  };
+  }
 }
+
+/** A counter for each bucket: one comparison and two additions per observation, no hashing of labels. */
+export const createHistogram = ({ name, buckets = [] }: Buckets): Histogram =>
+  new Bucketed(name, buckets);

@@ -39,6 +39,25 @@ test('a route says everything the data plane needs', () => {
   expect(buildTable(snapshotOf(), 7)).toEqual({ generation: 7, models: new Map() });
 });
 
+test('of models that did not change a new table has the routes of the one before', () => {
+  const [iris, pulse] = ['iris', 'pulse'].map((id) => recordOf({ input: { id } }));
+  if (iris === undefined || pulse === undefined) throw new Error('no records');
+  const snapshot = snapshotOf(iris, pulse);
+  const table = buildTable(snapshot, 1, 2);
+  const changed = { ...pulse, replicas: [replica('stable', 'v1', 0)] };
+  const next = snapshotOf(iris, changed);
+  const later = buildTable(next, 2, 2, { snapshot, routers: 2, table });
+  expect(later).toEqual(buildTable(next, 2, 2));
+  expect(later.models.get('iris')).toBe(table.models.get('iris'));
+  // With a router more each has another part of the replicas.
+  const more = buildTable(next, 3, 3, { snapshot: next, routers: 2, table: later });
+  expect(more).toEqual(buildTable(next, 3, 3));
+  const fewer = snapshotOf(changed);
+  expect(buildTable(fewer, 4, 2, { snapshot: next, routers: 2, table: later })).toEqual(
+    buildTable(fewer, 4, 2),
+  );
+});
+
 test('the protocol of every kind of server is that of the table of servers', () => {
   const kinds = ['onnx', 'tensorflow-serving', 'triton', 'mlserver', 'vllm', 'custom'];
   const servers = kinds.map((kind): Server => serverSchema.parse({ kind }));

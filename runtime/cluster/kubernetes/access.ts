@@ -1,6 +1,7 @@
 import type { Agent } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
+import type * as Kubeconfig from './kubeconfig';
 import { KubeError } from './errors';
 
 export interface AccessOptions {
@@ -85,13 +86,14 @@ async function credentialsOf(config: KubeConfig): Promise<Credentials> {
 
 /**
  * Reads the kubeconfig, or finds the pod's account. client-node does it, and it alone knows exec
- * plugins; it takes 80 MB and 350 ms to load, so it is loaded here, and only when it is needed.
+ * plugins; what it needs for that is loaded here, and only when it is needed.
  * @throws KubeError `access`
  */
 export async function openAccess(options: AccessOptions): Promise<Access> {
   const from = options.configPath ?? 'the default kubeconfig or the pod';
   try {
-    const { KubeConfig } = await import('@kubernetes/client-node');
+    // oxlint-disable-next-line typescript/no-require-imports
+    const { KubeConfig } = require('./kubeconfig') as typeof Kubeconfig;
     const config = new KubeConfig();
     const server = load(config, options);
     const current = config.getContextObject(config.getCurrentContext());

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Cluster } from '../../../runtime/cluster/port';
+import type { Cluster, Snapshot } from '../../../runtime/cluster/port';
 import { isReady, model, now, when } from '../conformance';
 import type { Place } from './support';
 import { ask, CHILD, open, place, REST, untilGone } from './support';
@@ -104,6 +104,25 @@ test('servers that already run are routed to as long as they answer', async () =
   );
   server.closeAllConnections();
   server.close();
+});
+
+test('a change of one model leaves the records of the others as they are', async () => {
+  const endpoints = {
+    iris: { stable: ['127.0.0.1:9'] },
+    pulse: { stable: ['127.0.0.1:9'] },
+  };
+  cluster = await open(here, { endpoints });
+  const pulse = model({ id: 'pulse', server: { kind: 'triton' } });
+  await cluster.apply(pulse, REST);
+  await cluster.apply(model({ server: { kind: 'triton' } }), REST);
+  const tried = ({ models }: Snapshot): boolean =>
+    [...models.values()].every(({ replicas }) => replicas[0]?.phase === 'failed');
+  const { models: before } = await when(cluster, tried);
+  const { hash = '' } = before.get('iris') ?? {};
+  await cluster.remember('iris', { hash, stopped: true });
+  const { models: after } = now(cluster);
+  expect(after.get('pulse')).toBe(before.get('pulse'));
+  expect(after.get('iris')).toMatchObject({ state: { stopped: true } });
 });
 
 test('a model whose endpoints are gone says what it would need', async () => {
