@@ -287,6 +287,17 @@ describe('cut off', () => {
         : undefined,
     );
 
+  /** Each look at the world, five seconds apart, comes at once and ten seconds later. */
+  function hurried(): { readonly timing: Timing; readonly ahead: () => number } {
+    let ahead = 0;
+    const after: Timing['after'] = (call, ms) => {
+      if (ms === 5000) ahead += 10_000;
+      return realTiming.after(call, ms === 5000 ? 5 : ms);
+    };
+    const now = (): number => Date.now() + ahead;
+    return { timing: { after, now, random: () => 0 }, ahead: () => ahead };
+  }
+
   test('an apply says that its revision holds, and the same again finishes it', async () => {
     breakAt('PATCH', '/deployments/iris');
     const { code, message } = await refusal(cluster.apply(model(), REST));
@@ -305,17 +316,29 @@ describe('cut off', () => {
     await refusal(cluster.apply(model({ version: '2' }), REST));
     await cluster.close();
     fake.server.intercept(undefined);
-    // Each look at the world, five seconds apart, comes at once and ten seconds later.
-    let ahead = 0;
-    const after: Timing['after'] = (call, ms) => {
-      if (ms === 5000) ahead += 10_000;
-      return realTiming.after(call, ms === 5000 ? 5 : ms);
-    };
-    const timing = { after, now: () => Date.now() + ahead, random: () => 0 };
+    const { timing, ahead } = hurried();
     const other = await fake.open({ timing });
     await when(other, isReady('iris', '2'));
-    expect(ahead).toBeGreaterThan(30_000);
+    expect(ahead()).toBeGreaterThan(30_000);
     await other.close();
+  });
+
+  test('a definition that was written past the service gets no more of it than one by REST', async () => {
+    const env = { KEYS: { secret: 'ai-model-service-keys', key: 'x' } };
+    const spec = model({ env });
+    const made = objectsOf(spec, environment({ namespace: NAMESPACE })) as readonly KubeObject[];
+    // Whoever may write ConfigMaps may call himself as we do.
+    for (const object of made.filter(({ kind }) => kind === 'ConfigMap'))
+      store().apply(ConfigMap, NAMESPACE, object, { manager: 'ai-model-service', force: false });
+    await when(cluster, ({ models }) => models.has('iris'));
+    const { code, message } = await refusal(cluster.apply(spec, REST));
+    expect(code).toBe('INVALID_MODEL_CONFIG');
+    expect(message).toContain('secretKeyRef.name');
+    const { timing } = hurried();
+    const told = await new Promise<string>((tell) => void fake.open({ timing, tell }));
+    expect(told).toContain('secretKeyRef.name');
+    expect(writes()).toEqual([]);
+    expect(deployment()).toBeUndefined();
   });
 
   test('a revision whose place in the history was not written is there all the same', async () => {
