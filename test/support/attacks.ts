@@ -12,7 +12,7 @@ export type Attack = readonly [...Line, stoppedBy: 'schema' | 'policy'];
 type Line = readonly [what: string, kind: string, patch: object, path: string];
 
 const whole = (lines: readonly (Line | readonly [...Line, 'schema'])[]): readonly Attack[] =>
-  lines.map(([what, kind, patch, path, by = 'policy']): Attack => [what, kind, patch, path, by]);
+  lines.map(([what, kind, patch, path, ...by]) => [what, kind, patch, path, by[0] ?? 'policy']);
 
 /** A cached model with two arms: it has every kind of object. */
 export const FULL = {
