@@ -5,8 +5,8 @@ import * as known from '../../runtime/core/policy/context';
 // JSON, test/e2e/cluster/policy.e2e.ts by REST on the service as it runs in a cluster.
 
 /**
- * A merge patch on the objects of a kind (or on one of a name), and the field that the policy names.
- * `schema`: no definition comes that far, what it may override ends before.
+ * A merge patch on the objects of a kind (or on one of a name), and the field that the policy
+ * names. `schema`: no definition comes that far, what it may override ends before.
  */
 export type Attack = readonly [...Line, stoppedBy: 'schema' | 'policy'];
 type Line = readonly [what: string, kind: string, patch: object, path: string];
