@@ -119,6 +119,22 @@ describe('applying', () => {
     expect(writes()).toEqual([]);
   });
 
+  test.each([
+    ['spec.minReplicas', 'Invalid value: 0: must be greater than or equal to 1', /below 1\.37/],
+    ['spec.minReplicas', 'Invalid value: 9: must be less than maxReplicas', /overrides/],
+    ['spec.maxReplicas', 'Invalid value: 0: must be greater than 0', /overrides/],
+  ])('a refusal of %s (%s) says what to do', async (field, message, mend) => {
+    fake.server.intercept(({ path }) =>
+      path.endsWith('/horizontalpodautoscalers/iris')
+        ? failure(422, 'Invalid', `${field}: ${message}`, { causes: [{ field, message }] })
+        : undefined,
+    );
+    const refused = await refusal(cluster.apply(model(), REST));
+    expect(refused.code).toBe('INVALID_MODEL_CONFIG');
+    expect(refused.message).toMatch(mend);
+    expect(writes()).toEqual([]);
+  });
+
   test('fields that others own are named with their owners, all at once', async () => {
     await cluster.apply(model(), REST);
     const editor = { manager: 'kubectl-edit' };

@@ -1,4 +1,5 @@
 import type { KubeApi, KubeObject } from '../../../../runtime/cluster/kubernetes/api';
+import { KubeError } from '../../../../runtime/cluster/kubernetes/errors';
 import type { Resource } from '../../../../runtime/cluster/kubernetes/resources';
 import { API_SERVICE, RESOURCES } from '../../../../runtime/cluster/kubernetes/resources';
 
@@ -50,13 +51,27 @@ function printOf({ plural }: Resource, object: KubeObject): string {
   return JSON.stringify({ ...object, metadata, status: undefined });
 }
 
+/** None of a kind that the cluster does not have. */
+async function itemsOf(
+  api: KubeApi,
+  resource: Resource,
+  namespace: string,
+): Promise<readonly KubeObject[]> {
+  try {
+    return (await api.list(resource, namespace)).items;
+  } catch (error) {
+    if (error instanceof KubeError && error.status === 404) return [];
+    throw error;
+  }
+}
+
 async function listed(
   api: KubeApi,
   resources: readonly Resource[],
   namespace: string,
 ): Promise<readonly (readonly [string, string])[]> {
   const lists = resources.map(async (resource) => {
-    const { items } = await api.list(resource, namespace);
+    const items = await itemsOf(api, resource, namespace);
     return items.map((object) => {
       const { namespace: where = '', name } = object.metadata;
       return [`${resource.plural}/${where}/${name}`, printOf(resource, object)] as const;
