@@ -247,6 +247,10 @@ async function keep(work: Work): Promise<Applied> {
   const { site, spec, sight, applying, plan, writer, former, options } = work;
   const { revision, hash, manager } = applying.stored;
   const { holder } = sight.there;
+  const owns = fieldManagerOf(manager) === writer.manager;
+  const isUndone = !site.gitops && owns && holder !== undefined && !isWhole(plan);
+  // What is stored may have been written past us: our rights are lent to it as little as to REST.
+  if (isUndone) permitted(work, { ...options, manager: 'rest' });
   if (former !== undefined && holder !== undefined) {
     await takeOverAll(work, former);
     await claim(work);
@@ -259,12 +263,7 @@ async function keep(work: Work): Promise<Applied> {
     );
     await settleState(site, spec, hash);
   }
-  const owns = fieldManagerOf(manager) === writer.manager;
-  if (!site.gitops && owns && holder !== undefined && !isWhole(plan)) {
-    // What is stored may have been written past us: our rights are lent to it as little as to REST.
-    permitted(work, { ...options, manager: 'rest' });
-    await proceed(work, holder);
-  }
+  if (isUndone) await proceed(work, holder);
   return { revision, changed: false };
 }
 

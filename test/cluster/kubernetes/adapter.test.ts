@@ -357,6 +357,17 @@ describe('cut off', () => {
     expect(deployment()).toBeUndefined();
   });
 
+  test('nor is it taken over when the service may not bring about the rest', async () => {
+    const spec = model({ env: { DB: { secret: 'db', key: 'x' } } });
+    kubectl(spec);
+    store().remove(RESOURCES.NetworkPolicy, NAMESPACE, 'iris');
+    await when(cluster, ({ models }) => models.get('iris')?.manager === 'kubectl');
+    const asked = { ...REST, force: true, admin: true };
+    expect((await refusal(cluster.apply(spec, asked))).code).toBe('INVALID_MODEL_CONFIG');
+    expect(writes()).toEqual([]);
+    expect(record()?.manager).toBe('kubectl');
+  });
+
   test('a revision whose place in the history was not written is there all the same', async () => {
     breakAt('POST', '/controllerrevisions');
     await refusal(cluster.apply(model(), REST));

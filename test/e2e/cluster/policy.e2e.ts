@@ -154,7 +154,7 @@ test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
       const overrides = { [kind]: patch };
       await writerMayNotOverride(overrides);
       const [updated, deployed] = (await attempts('admin', { overrides })).map(refusalIn);
-      const bySchema = expect.stringMatching(/^overrides\./) as string;
+      const bySchema = expect.stringMatching(`^overrides\\.${kind}`) as string;
       for (const refused of [updated, deployed]) expect(refused).toMatchObject(INVALID);
       const isReached = stoppedBy === 'policy';
       expect(deployed?.paths).toContainEqual(isReached ? path : bySchema);
@@ -212,7 +212,10 @@ test.each([
   }),
 );
 
-test('nor by the router that finishes what was left undone, which says so', async () => {
+test('nor by a promotion, nor by the router that finishes what was left undone', async () => {
+  const promote = `${place.url}${MODELS}/tampered/promote`;
+  const answer = await call(promote, 'POST', { candidate: 'v2' }, undefined, place.writer);
+  expect([202, 400, 409]).toContain(answer.status);
   const said = /model tampered: .*secretKeyRef\.name: got ai-model-service-keys/;
   await until('the refusal', place.logs, (text) => said.test(text), 90_000);
   const found = ['get', 'deployments', '-l', 'ai-model.suoke.life/model=tampered', '-o', 'name'];
