@@ -47,7 +47,7 @@ function fieldFaults(type: string, value: unknown, path: Path): readonly Fault[]
   const known = TYPES[type] ?? {};
   if (!isObject(value)) return wrong(path, value, 'an object');
   return Object.entries(value).flatMap(([key, inner]) => {
-    const field = known[key];
+    const field = Object.hasOwn(known, key) ? known[key] : undefined;
     if (field !== undefined) return faultsIn(field, inner, [...path, key]);
     const near = closest(key, Object.keys(known));
     return [

@@ -75,10 +75,10 @@ export function withOverrides(
     if (after.every((object, index) => same(object, before[index]))) {
       faults.push(unusedFault(kind, patch, before.length));
     }
-    const [first, firstAfter] = [before[0], after[0]];
-    if (first !== undefined) {
-      faults.push(...fixedFaults(kind, first, firstAfter), ...unknownFields(kind, patch));
-    }
+    // What leaves one object as it is may change another: all are named, each field once.
+    const fixed = before.flatMap((object, index) => fixedFaults(kind, object, after[index]));
+    faults.push(...new Map(fixed.map((one) => [one.path, one])).values());
+    if (before.length > 0) faults.push(...unknownFields(kind, patch));
     before.forEach((object, index) => patched.set(object, after[index] ?? object));
   }
   if (faults.length > 0) throw new DefinitionError(faults);

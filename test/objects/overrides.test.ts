@@ -58,6 +58,12 @@ test('a field Kubernetes does not know is an error, with the one that was meant'
   );
 });
 
+test('a field named like a method of every object is one Kubernetes does not know', () => {
+  expect(faults({ Deployment: { spec: { constructor: true } } })).toMatch(
+    /^overrides\.Deployment\.spec\.constructor: got true, must be a field of DeploymentSpec;/,
+  );
+});
+
 test.each([
   [{ Deployment: { spec: { minReadySeconds: '10' } } }, 'a number'],
   [{ Deployment: { spec: { paused: 'yes' } } }, 'true or false'],
@@ -103,4 +109,11 @@ test.each([
   [{ HorizontalPodAutoscaler: { spec: { scaleTargetRef: { name: 'x' } } } }, 'spec.scaleTargetRef'],
 ])('what ties the objects together stays: %j', (overrides, path) => {
   expect(faults(overrides)).toMatch(new RegExp(`overrides\\.[A-Za-z]+\\.${path}: .*left as it is`));
+});
+
+test('what leaves the first object as it is and changes the second is an error, said once', () => {
+  const candidates = ['v2', 'v3'].map((version) => ({ version, traffic: 1 }));
+  const text = faults({ Deployment: { metadata: { name: 'iris' } } }, { candidates });
+  expect(text).toMatch(/^overrides\.Deployment\.metadata\.name: got "iris", .*left as it is/);
+  expect(text.split('\n')).toHaveLength(1);
 });

@@ -192,18 +192,22 @@ function knownFiles({ sight, spec }: Work): ReadonlySet<string> {
   return new Set([...sight.files, ...brought].flatMap((file) => file?.sha256 ?? []));
 }
 
-async function change(work: Work): Promise<Applied> {
-  const { site, spec, sight, applying, plan, writer, former } = work;
-  const { revision, hash } = applying.stored;
-  const objects = plan.writes.map(({ object }) => object);
+function permitted(work: Work, options: ApplyOptions): void {
+  const { site, spec, sight, plan } = work;
   permit(site.allowed, {
     spec,
     before: sight.definition?.spec,
-    objects,
-    options: work.options,
+    objects: plan.writes.map(({ object }) => object),
+    options,
     environment: site.environment,
     files: knownFiles(work),
   });
+}
+
+async function change(work: Work): Promise<Applied> {
+  const { site, spec, sight, applying, plan, writer, former } = work;
+  const { revision, hash } = applying.stored;
+  permitted(work, work.options);
   await rehearse(writer, plan);
   const state = stateOf(work);
   await asked(
@@ -243,6 +247,10 @@ async function keep(work: Work): Promise<Applied> {
   const { site, spec, sight, applying, plan, writer, former, options } = work;
   const { revision, hash, manager } = applying.stored;
   const { holder } = sight.there;
+  const owns = fieldManagerOf(manager) === writer.manager;
+  const isUndone = !site.gitops && owns && holder !== undefined && !isWhole(plan);
+  // What is stored may have been written past us: our rights are lent to it as little as to REST.
+  if (isUndone) permitted(work, { ...options, manager: 'rest' });
   if (former !== undefined && holder !== undefined) {
     await takeOverAll(work, former);
     await claim(work);
@@ -255,8 +263,7 @@ async function keep(work: Work): Promise<Applied> {
     );
     await settleState(site, spec, hash);
   }
-  const owns = fieldManagerOf(manager) === writer.manager;
-  if (!site.gitops && owns && holder !== undefined && !isWhole(plan)) await proceed(work, holder);
+  if (isUndone) await proceed(work, holder);
   return { revision, changed: false };
 }
 

@@ -51,10 +51,19 @@ function forbidden(what: string, message: string): ClusterError {
   );
 }
 
+/** `minReplicas: 0` is behind a feature gate, so that the version alone does not say whether it is taken. */
+const isAboutZero = ({ field, message }: StatusCause): boolean =>
+  field.endsWith('minReplicas') && /Invalid value: 0\b/.test(message);
+
+const mendOf = (causes: readonly StatusCause[]): string =>
+  causes.some(isAboutZero)
+    ? 'autoscalers of this cluster do not go down to 0: set kubernetesVersion of the environment below 1.37, and the service puts models to sleep itself'
+    : 'change the definition (overrides are the usual reason)';
+
 function invalid(what: string, message: string, causes: readonly StatusCause[]): ClusterError {
   return new ClusterError(
     'INVALID_MODEL_CONFIG',
-    `${what}: the API server refuses it: ${message}; change the definition (overrides are the usual reason)`,
+    `${what}: the API server refuses it: ${message}; ${mendOf(causes)}`,
     causes.map(({ field, message: text }) => ({ object: what, field, message: text })),
   );
 }

@@ -119,6 +119,22 @@ describe('applying', () => {
     expect(writes()).toEqual([]);
   });
 
+  test.each([
+    ['spec.minReplicas', 'Invalid value: 0: must be greater than or equal to 1', /below 1\.37/],
+    ['spec.minReplicas', 'Invalid value: 9: must be less than maxReplicas', /overrides/],
+    ['spec.maxReplicas', 'Invalid value: 0: must be greater than 0', /overrides/],
+  ])('a refusal of %s (%s) says what to do', async (field, message, mend) => {
+    fake.server.intercept(({ path }) =>
+      path.endsWith('/horizontalpodautoscalers/iris')
+        ? failure(422, 'Invalid', `${field}: ${message}`, { causes: [{ field, message }] })
+        : undefined,
+    );
+    const refused = await refusal(cluster.apply(model(), REST));
+    expect(refused.code).toBe('INVALID_MODEL_CONFIG');
+    expect(refused.message).toMatch(mend);
+    expect(writes()).toEqual([]);
+  });
+
   test('fields that others own are named with their owners, all at once', async () => {
     await cluster.apply(model(), REST);
     const editor = { manager: 'kubectl-edit' };
@@ -287,6 +303,17 @@ describe('cut off', () => {
         : undefined,
     );
 
+  /** Each look at the world, five seconds apart, comes at once and ten seconds later. */
+  function hurried(): { readonly timing: Timing; readonly ahead: () => number } {
+    let ahead = 0;
+    const after: Timing['after'] = (call, ms) => {
+      if (ms === 5000) ahead += 10_000;
+      return realTiming.after(call, ms === 5000 ? 5 : ms);
+    };
+    const timing = { after, now: () => Date.now() + ahead, random: () => 0 };
+    return { timing, ahead: () => ahead };
+  }
+
   test('an apply says that its revision holds, and the same again finishes it', async () => {
     breakAt('PATCH', '/deployments/iris');
     const { code, message } = await refusal(cluster.apply(model(), REST));
@@ -305,17 +332,40 @@ describe('cut off', () => {
     await refusal(cluster.apply(model({ version: '2' }), REST));
     await cluster.close();
     fake.server.intercept(undefined);
-    // Each look at the world, five seconds apart, comes at once and ten seconds later.
-    let ahead = 0;
-    const after: Timing['after'] = (call, ms) => {
-      if (ms === 5000) ahead += 10_000;
-      return realTiming.after(call, ms === 5000 ? 5 : ms);
-    };
-    const timing = { after, now: () => Date.now() + ahead, random: () => 0 };
+    const { timing, ahead } = hurried();
     const other = await fake.open({ timing });
     await when(other, isReady('iris', '2'));
-    expect(ahead).toBeGreaterThan(30_000);
+    expect(ahead()).toBeGreaterThan(30_000);
     await other.close();
+  });
+
+  test('a definition that was written past the service gets no more of it than one by REST', async () => {
+    const env = { KEYS: { secret: 'ai-model-service-keys', key: 'x' } };
+    const spec = model({ env });
+    const made = objectsOf(spec, environment({ namespace: NAMESPACE })) as readonly KubeObject[];
+    // Whoever may write ConfigMaps may call himself as we do.
+    for (const object of made.filter(({ kind }) => kind === 'ConfigMap'))
+      store().apply(ConfigMap, NAMESPACE, object, { manager: 'ai-model-service', force: false });
+    await when(cluster, ({ models }) => models.has('iris'));
+    const { code, message } = await refusal(cluster.apply(spec, REST));
+    expect(code).toBe('INVALID_MODEL_CONFIG');
+    expect(message).toContain('secretKeyRef.name');
+    const { timing } = hurried();
+    const told = await new Promise<string>((tell) => void fake.open({ timing, tell }));
+    expect(told).toContain('secretKeyRef.name');
+    expect(writes()).toEqual([]);
+    expect(deployment()).toBeUndefined();
+  });
+
+  test('nor is it taken over when the service may not bring about the rest', async () => {
+    const spec = model({ env: { DB: { secret: 'db', key: 'x' } } });
+    kubectl(spec);
+    store().remove(RESOURCES.NetworkPolicy, NAMESPACE, 'iris');
+    await when(cluster, ({ models }) => models.get('iris')?.manager === 'kubectl');
+    const asked = { ...REST, force: true, admin: true };
+    expect((await refusal(cluster.apply(spec, asked))).code).toBe('INVALID_MODEL_CONFIG');
+    expect(writes()).toEqual([]);
+    expect(record()?.manager).toBe('kubectl');
   });
 
   test('a revision whose place in the history was not written is there all the same', async () => {

@@ -8,6 +8,7 @@ import type { Place } from './support/place';
 import { install, namespaceOf } from './support/place';
 import { refusals } from './support/refusals';
 import { ASK, standIn } from './support/standin';
+import { takesZero } from './support/zero';
 
 // The service answers external.metrics.k8s.io itself, through the API server's aggregation layer, and
 // autoscalers scale by it: up, and to zero and back where the API server lets them.
@@ -20,27 +21,6 @@ const inference = { timeoutSeconds: 60, maxConcurrency: 128, maxQueueDepth: 1000
 /** A cluster has one server of external metrics. */
 async function other(): Promise<string> {
   return kubectl(['get', 'apiservice', API, '--ignore-not-found', '-o', 'name']);
-}
-
-/** Does the API server take autoscalers that go down to 0? */
-async function takesZero(namespace: string): Promise<boolean> {
-  const target = { type: 'AverageValue', averageValue: '1' };
-  const autoscaler = {
-    apiVersion: 'autoscaling/v2',
-    kind: 'HorizontalPodAutoscaler',
-    metadata: { name: 'zero', namespace },
-    spec: {
-      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'x' },
-      minReplicas: 0,
-      maxReplicas: 1,
-      metrics: [{ type: 'External', external: { metric: { name: 'm' }, target } }],
-    },
-  };
-  const args = ['create', '--dry-run=server', '-f', '-'];
-  return kubectl(args, JSON.stringify(autoscaler)).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function installed(zero: boolean): Promise<Place> {

@@ -22,6 +22,8 @@ export interface Place {
   readonly environment: Environment;
   readonly url: string;
   readonly key: Readonly<Record<string, string>>;
+  /** The header of a key that may write definitions and is no administrator's. */
+  readonly writer: Readonly<Record<string, string>>;
   readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
   readonly kubectl: (...args: readonly string[]) => Promise<string>;
   /** As a pipeline does it: rendered and applied, nothing else. */
@@ -65,14 +67,28 @@ export interface PlaceOptions {
 
 export const namespaceOf = (name: string): string => `e2e-${name}-${RUN}`;
 
-/** A key for everything, and the Secret with its digest. */
-export function newKey(namespace: string): { readonly key: string; readonly secret: object } {
-  const key = `e2e-${randomBytes(16).toString('hex')}`;
-  const sha256 = createHash('sha256').update(key).digest('hex');
-  const keys = [{ name: 'tester', sha256, scopes: ['admin'] }];
+const randomKey = (): string => `e2e-${randomBytes(16).toString('hex')}`;
+const digestOf = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+export interface NewKeys {
+  /** For everything. */
+  readonly key: string;
+  /** For definitions, without the scope admin. */
+  readonly writer: string;
+  /** Holds their digests. */
+  readonly secret: object;
+}
+
+export function newKey(namespace: string): NewKeys {
+  const [key, writer] = [randomKey(), randomKey()];
+  const keys = [
+    { name: 'tester', sha256: digestOf(key), scopes: ['admin'] },
+    { name: 'writer', sha256: digestOf(writer), scopes: ['infer', 'read', 'write'] },
+  ];
   const stringData = { AI_MODEL_SERVICE__AUTH__KEYS: JSON.stringify(keys) };
   return {
     key,
+    writer,
     secret: { apiVersion: 'v1', kind: 'Secret', metadata: { name: KEYS, namespace }, stringData },
   };
 }
@@ -101,7 +117,7 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
     defaultResources: { cpu: '10m', memory: '128Mi' },
     ...options.environment,
   };
-  const { key, secret } = newKey(namespace);
+  const { key, writer, secret } = newKey(namespace);
   const objects = rendered(input, options.props);
   await apply(objects.slice(0, 1));
   await apply([secret, ...(options.extra ?? []), ...objects.slice(1)]);
@@ -109,7 +125,8 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
     kubectl([...args, '--namespace', namespace]);
   await inside('rollout', 'status', 'deployment/ai-model-service', '--timeout=180s');
   const ip = await inside('get', 'service', 'ai-model-service', '-o', 'jsonpath={.spec.clusterIP}');
-  const place = placeOf(namespace, parseEnvironment(input), `http://${ip}:8080`, key);
+  const keys = { key: { 'x-api-key': key }, writer: { 'x-api-key': writer } };
+  const place = placeOf(namespace, parseEnvironment(input), `http://${ip}:8080`, keys);
   const beyond = objects.slice(1).filter(({ metadata }) => metadata.namespace !== namespace);
   return { ...place, end: () => end(namespace, beyond) };
 }
@@ -125,18 +142,17 @@ function placeOf(
   namespace: string,
   environment: Environment,
   url: string,
-  key: string,
+  keys: Pick<Place, 'key' | 'writer'>,
 ): Omit<Place, 'end'> {
-  const headers = { 'x-api-key': key };
   const ask = (method: string, path: string, body?: unknown): Promise<Answer> =>
-    call(url + path, method, body, undefined, headers);
+    call(url + path, method, body, undefined, keys.key);
   const inside = (...args: readonly string[]): Promise<string> =>
     kubectl([...args, '--namespace', namespace]);
   return {
     namespace,
     environment,
     url,
-    key: headers,
+    ...keys,
     call: ask,
     kubectl: inside,
     applyModel: (model, ...more) => apply(objectsOf(parseModel(model), environment), ...more),

@@ -1,0 +1,229 @@
+import { objectsOf } from '../../../lib/objects';
+import type { ModelInput } from '../../../lib/spec';
+import { parseModel } from '../../../lib/spec';
+import type { KubeApi } from '../../../runtime/cluster/kubernetes/api';
+import { openKubernetes } from '../../../runtime/cluster/kubernetes/client';
+import * as attacks from '../../support/attacks';
+import type { Answer } from '../service';
+import { call, until } from '../service';
+import { monitoringKinds } from './support/crds';
+import { apply } from './support/kubectl';
+import type { Place } from './support/place';
+import { install } from './support/place';
+import { refusals } from './support/refusals';
+import { standIn } from './support/standin';
+import { standingBeside, standingIn } from './support/standing';
+
+// Every attack of the table by REST, on the service as it runs: each is refused and names its field,
+// and the cluster is afterwards what it was before.
+
+const MODELS = '/api/v1/models';
+const IRIS = `${MODELS}/iris`;
+const DEPLOY = `${MODELS}/deploy`;
+
+const config = {
+  models: {
+    allowed_registries: attacks.ALLOWED_REGISTRIES,
+    allowed_hosts: attacks.ALLOWED_HOSTS,
+  },
+  kubernetes: { allowed_secrets: attacks.ALLOWED_SECRETS },
+};
+
+let place: Place;
+let api: KubeApi;
+let removeKinds: () => Promise<unknown>;
+/** What the namespace holds, and what speaks of it elsewhere. */
+let standing: object;
+let beside: object;
+beforeAll(async () => {
+  removeKinds = await monitoringKinds();
+  place = await install('policy', { props: { config }, environment: attacks.EVERYTHING });
+  ({ api } = await openKubernetes({}));
+  beside = await elsewhere();
+  const made = await as('writer', 'POST', DEPLOY, fullModel('iris'));
+  if (made.status !== 202) throw new Error(`a writer may have a model: ${made.text}`);
+  // Its pods wait for their volume and stay as they are.
+  const pods = (): Promise<string> =>
+    place.kubectl('get', 'pods', '-l', 'ai-model.suoke.life/model=iris', '-o', 'name');
+  await until('all pods', pods, (names) => names.trim().split('\n').length === 5, 60_000);
+  await writePast(TAMPERED);
+  standing = await inside();
+});
+afterAll(async () => {
+  api.close();
+  await place.end();
+  await removeKinds();
+});
+
+const inside = (): Promise<object> => standingIn(api, place.namespace);
+const elsewhere = (): Promise<object> => standingBeside(api, place.namespace, /iris|rose/);
+
+type Who = 'writer' | 'admin';
+
+const as = (who: Who, method: string, path: string, model: object): Promise<Answer> =>
+  call(
+    place.url + path,
+    method,
+    { config: model },
+    undefined,
+    who === 'admin' ? place.key : place.writer,
+  );
+
+/** The model that has every kind of object, with names of its own, on a volume that never comes. */
+const fullModel = (id: string): object => ({
+  id,
+  version: 'v1',
+  ...(JSON.parse(JSON.stringify(attacks.FULL).replaceAll('iris--', `${id}--`)) as object),
+  cache: { size: '1Gi', storageClass: 'nobodys' },
+});
+
+/** The same attack on a model that is there, and by one that is not there yet. */
+async function attempts(who: Who, more: object): Promise<readonly [Answer, Answer]> {
+  // Null takes a field away; within an override it is kept, and takes it from the object.
+  const all = Object.entries({ ...fullModel('rose'), ...more });
+  const rose = Object.fromEntries(all.filter(([, value]) => value !== null));
+  return [await as(who, 'PUT', IRIS, more), await as(who, 'POST', DEPLOY, rose)];
+}
+
+/** It would have the service's own keys in its environment. */
+const TAMPERED = standIn(
+  'tampered',
+  {},
+  {
+    env: { KEYS: { secret: 'ai-model-service-keys', key: 'AI_MODEL_SERVICE__AUTH__KEYS' } },
+    candidates: [{ version: 'v2', traffic: 10 }],
+  },
+);
+const EDITOR = 'editor-of-configmaps';
+
+/** By somebody who may write ConfigMaps and nothing else, and calls himself as the service does. */
+async function writePast(model: ModelInput): Promise<void> {
+  const rights = ['--verb=get,create,patch', '--resource=configmaps'];
+  await place.kubectl('create', 'role', EDITOR, ...rights);
+  await place.kubectl('create', 'rolebinding', EDITOR, `--role=${EDITOR}`, `--user=${EDITOR}`);
+  const made = objectsOf(parseModel(model), place.environment);
+  const isDefinition = ({ kind }: { readonly kind: string }): boolean => kind === 'ConfigMap';
+  await apply(made.filter(isDefinition), '--field-manager=ai-model-service', `--as=${EDITOR}`);
+  const rest = made.filter((object) => !isDefinition(object));
+  await expect(apply(rest, `--as=${EDITOR}`)).rejects.toThrow(/forbidden/i);
+  await place.status(model.id, () => true);
+}
+
+interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly paths: readonly string[];
+}
+
+function refusalIn(answer: Answer): Refusal {
+  const { error } = answer.json() as {
+    readonly error?: { code: string; message: string; details?: readonly { path: string }[] };
+  };
+  const { code = '', message = answer.text, details = [] } = error ?? {};
+  return { status: answer.status, code, message, paths: details.map(({ path }) => path) };
+}
+
+/** Nothing of the namespace is another after it. */
+async function unchanged(attack: () => Promise<void>): Promise<void> {
+  await attack();
+  const before = standing;
+  standing = await inside();
+  expect(standing).toEqual(before);
+}
+
+const FORBIDDEN = { status: 403, code: 'FORBIDDEN' };
+const INVALID = { status: 400, code: 'INVALID_MODEL_CONFIG' };
+
+async function writerMayNotOverride(overrides: object): Promise<void> {
+  for (const answer of await attempts('writer', { overrides })) {
+    const refused = refusalIn(answer);
+    expect(refused).toMatchObject(FORBIDDEN);
+    expect(refused.message).toMatch(/^overrides needs the scope admin/);
+  }
+}
+
+/** In the body of a PUT, a merge patch itself, no null can be laid down for later. */
+const isCarried = (patch: object): boolean => !JSON.stringify(patch).includes(':null');
+
+test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
+  '%s (%s): not for a writer, and not for an administrator either',
+  (_, target, patch, path, stoppedBy) =>
+    unchanged(async () => {
+      const [kind = target] = target.split('/');
+      const overrides = { [kind]: patch };
+      await writerMayNotOverride(overrides);
+      const [updated, deployed] = (await attempts('admin', { overrides })).map(refusalIn);
+      const bySchema = expect.stringMatching(`^overrides\\.${kind}`) as string;
+      for (const refused of [updated, deployed]) expect(refused).toMatchObject(INVALID);
+      const isReached = stoppedBy === 'policy';
+      expect(deployed?.paths).toContainEqual(isReached ? path : bySchema);
+      expect(updated?.paths).toContainEqual(isReached && isCarried(patch) ? path : bySchema);
+    }),
+);
+
+test.each(attacks.FOREIGN_KINDS)('a model gets no %s, whoever asks', (kind) =>
+  unchanged(async () => {
+    const overrides = { [kind]: { metadata: { name: 'iris' } } };
+    const answers = [
+      ...(await attempts('writer', { overrides })),
+      ...(await attempts('admin', { overrides })),
+    ];
+    for (const answer of answers) {
+      const refused = refusalIn(answer);
+      expect(refused).toMatchObject(INVALID);
+      expect(refused.paths).toEqual([`overrides.${kind}`]);
+    }
+  }),
+);
+
+test.each(attacks.ASKINGS)('a writer does not get %s', (_, definition, path, code) =>
+  unchanged(async () => {
+    for (const answer of await attempts('writer', definition)) {
+      const refused = refusalIn(answer);
+      expect(refused).toMatchObject(code === 'FORBIDDEN' ? FORBIDDEN : INVALID);
+      if (code === 'FORBIDDEN') expect(refused.message).toContain(path);
+      else expect(refused.paths.filter((one) => one.endsWith(path))).not.toEqual([]);
+    }
+  }),
+);
+
+test.each([
+  ['of the service', 'ai-model-service', 'INVALID_MODEL_CONFIG'],
+  ['that somebody’s object has', 'default', 'FIELD_CONFLICT'],
+])('a model does not get the name %s', (_, id, code) =>
+  unchanged(async () => {
+    const refused = refusalIn(await as('writer', 'POST', DEPLOY, fullModel(id)));
+    expect(refused.code).toBe(code);
+    expect(refused.message).toContain(id);
+  }),
+);
+
+test.each([
+  ['the same again', 'POST', DEPLOY, { config: TAMPERED }],
+  ['an update', 'PUT', `${MODELS}/tampered`, { config: { version: 'v3' } }],
+  ['a scale', 'POST', `${MODELS}/tampered/scale`, { replicas: 2 }],
+])('a definition written past the service is not brought about by %s', (_, method, path, body) =>
+  unchanged(async () => {
+    const answer = await call(place.url + path, method, body, undefined, place.writer);
+    const refused = refusalIn(answer);
+    expect(refused).toMatchObject(INVALID);
+    expect(refused.paths.filter((one) => one.endsWith('secretKeyRef.name'))).not.toEqual([]);
+  }),
+);
+
+test('nor by a promotion, nor by the router that finishes what was left undone', async () => {
+  const promote = `${place.url}${MODELS}/tampered/promote`;
+  const answer = await call(promote, 'POST', { candidate: 'v2' }, undefined, place.writer);
+  expect([202, 400, 409]).toContain(answer.status);
+  const said = /model tampered: .*secretKeyRef\.name: got ai-model-service-keys/;
+  await until('the refusal', place.logs, (text) => said.test(text), 90_000);
+  const found = ['get', 'deployments', '-l', 'ai-model.suoke.life/model=tampered', '-o', 'name'];
+  expect(await place.kubectl(...found)).toBe('');
+});
+
+test('nothing of all this is anywhere else in the cluster, and the rights were enough', async () => {
+  expect(await elsewhere()).toEqual(beside);
+  const answers = /"caller":"writer"/;
+  expect((await refusals(place)).filter((line) => !answers.test(line))).toEqual([]);
+});
