@@ -25,22 +25,30 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   'lib/index': ['lib/'],
   'runtime/core/': ['types:lib/spec'],
-  // What the router and the ONNX server, which stands alone, both need.
+  // What the router, the record and the ONNX server, which stands alone, need.
   'runtime/shared/': ['node:'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
-  // It alone speaks with Kubernetes; the client takes 80 MB, so only when it is needed.
+  // What is loaded from it is what is in the bundle of it.
+  'runtime/cluster/kubernetes/kubeconfig': ['@kubernetes/client-node'],
+  // It alone speaks with Kubernetes.
   'runtime/cluster/kubernetes/': [
     'lib/spec',
     'lib/objects',
     'runtime/core',
     'runtime/turns',
     'runtime/cluster/',
-    'lazy:@kubernetes/client-node',
+    'types:@kubernetes/client-node',
     'node:',
   ],
   'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
-  'runtime/audit/': ['types:lib/spec', 'types:runtime/config', 'types:runtime/auth', 'node:'],
+  'runtime/audit/': [
+    'types:lib/spec',
+    'types:runtime/config',
+    'types:runtime/auth',
+    'runtime/shared',
+    'node:',
+  ],
   'runtime/metrics/': [
     'types:lib/spec',
     'runtime/core',

@@ -153,7 +153,7 @@ export interface Built {
 /**
  * The routes of everything the cluster holds. `routers`: how many of us share the replicas; each
  * takes max(1, ceil(maxConcurrency / routers)) requests in flight per replica. Snapshots share the
- * records of models that did not change, and tables their routes: of a thousand models one is built.
+ * records of models that did not change, and tables their routes: of a thousand one is built.
  */
 export function buildTable(
   snapshot: Snapshot,

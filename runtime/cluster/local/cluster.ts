@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Arm, ModelSpec } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
 import type { ModelRecord, Snapshot, Why } from '../../core/snapshot';
@@ -17,21 +15,16 @@ import {
 } from '../registry';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
-import type { ArtifactFolder } from './artifacts';
-import { openArtifacts } from './artifacts';
-import { takeLock } from './lock';
+import type { Disk, DiskOptions } from './disk';
+import { digestOf, digestsOf, openDisk } from './disk';
 import type { SpawnServer } from './plan';
 import { checkRunnable, planOf } from './plan';
 import type { Endpoints, Planned } from './runner';
 import { ModelRunner } from './runner';
 import { mend, withArtifacts } from './sources';
-import type { Store } from './store';
-import { openStore } from './store';
 import { createTurns } from '../../turns';
 
-export interface LocalOptions {
-  /** Folder for definitions, history and artifacts; made when it is not there. */
-  readonly directory: string;
+export interface LocalOptions extends DiskOptions {
   /** Folder that `file` sources of definitions by REST are read from. */
   readonly modelsDirectory: string;
   readonly endpoints: Endpoints;
@@ -39,8 +32,6 @@ export interface LocalOptions {
   readonly spawnServer: SpawnServer;
   /** What model servers inherit: where programs and libraries are. */
   readonly baseEnv: NodeJS.ProcessEnv;
-  /** Told about what was found broken and mended. */
-  readonly tell: (message: string) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly random: () => number;
@@ -48,12 +39,6 @@ export interface LocalOptions {
 
 /** How often usage is measured, milliseconds. */
 const MEASURE_MS = 5000;
-
-interface Disk {
-  readonly store: Store;
-  readonly artifacts: ArtifactFolder;
-  readonly unlock: () => void;
-}
 
 interface Removal {
   readonly hurry: () => void;
@@ -316,27 +301,6 @@ class LocalCluster implements Cluster {
     const record = { ...kept(stored), ...live, spec: this.specOf(stored) };
     this.records.set(stored.id, record);
     return record;
-  }
-}
-
-function digestOf({ history }: Stored, { name }: Arm): string | undefined {
-  return history[0]?.artifacts?.[name];
-}
-
-function digestsOf({ history }: Stored): readonly string[] {
-  return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
-}
-
-function openDisk({ directory, tell }: LocalOptions): Disk {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const unlock = takeLock(directory);
-  try {
-    const store = openStore(join(directory, 'models'), tell);
-    const artifacts = openArtifacts(join(directory, 'artifacts'));
-    return { store, artifacts, unlock };
-  } catch (error) {
-    unlock();
-    throw error;
   }
 }
 

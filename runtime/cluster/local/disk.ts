@@ -1,0 +1,47 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Arm } from '../../../lib/spec';
+import type { Stored } from '../registry';
+import type { ArtifactFolder } from './artifacts';
+import { openArtifacts } from './artifacts';
+import { takeLock } from './lock';
+import type { Store } from './store';
+import { openStore } from './store';
+
+export interface DiskOptions {
+  /** Folder for definitions, history and artifacts; made when it is not there. */
+  readonly directory: string;
+  /** Told about what was found broken and mended. */
+  readonly tell: (message: string) => void;
+}
+
+/** What a local cluster keeps. */
+export interface Disk {
+  readonly store: Store;
+  readonly artifacts: ArtifactFolder;
+  readonly unlock: () => void;
+}
+
+/** Of the bytes an arm runs on; undefined when it has none. */
+export function digestOf({ history }: Stored, { name }: Arm): string | undefined {
+  return history[0]?.artifacts?.[name];
+}
+
+/** Of all that a revision that is kept could run on. */
+export function digestsOf({ history }: Stored): readonly string[] {
+  return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
+}
+
+/** @throws when it is in use, or cannot be */
+export function openDisk({ directory, tell }: DiskOptions): Disk {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const unlock = takeLock(directory);
+  try {
+    const store = openStore(join(directory, 'models'), tell);
+    const artifacts = openArtifacts(join(directory, 'artifacts'));
+    return { store, artifacts, unlock };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
