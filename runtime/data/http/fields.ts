@@ -82,23 +82,31 @@ const SINGLE = new Set([
 export class Fields {
   /** In lower case, in the order they came. */
   readonly names: string[] = [];
-  /** Of each line its begin, its colon and its end in the head. */
-  private readonly places: number[] = [];
+  /** Where each line ends in the head; the next one begins two bytes later. */
+  private readonly ends: number[] = [];
   private readonly lower: string;
 
-  constructor(private readonly head: string) {
+  /** @param begin of the first line */
+  constructor(
+    private readonly head: string,
+    private readonly begin: number,
+  ) {
     this.lower = head.toLowerCase();
   }
 
-  add(from: number, colon: number, end: number): void {
-    this.names.push(this.lower.slice(from, colon));
-    this.places.push(from, colon, end);
+  add(colon: number, end: number): void {
+    this.names.push(this.lower.slice(this.startOf(this.names.length), colon));
+    this.ends.push(end);
+  }
+
+  private startOf(at: number): number {
+    return at === 0 ? this.begin : (this.ends[at - 1] as number) + 2;
   }
 
   /** Of few headers the value is asked for, so it is cut out then. */
   private valueAt(at: number): string {
-    const { head, places } = this;
-    return trimmed(head, (places[3 * at + 1] as number) + 1, places[3 * at + 2] as number);
+    const colon = this.startOf(at) + (this.names[at] as string).length;
+    return trimmed(this.head, colon + 1, this.ends[at]);
   }
 
   /** The value of a header, several of one name joined as RFC 9110, 5.3 says. */
@@ -121,19 +129,18 @@ export class Fields {
 
   /** The lines that are kept, each with its line end. Neighbours are copied together. */
   cut(keep: (name: string) => boolean): string {
-    const { head, names, places } = this;
+    const { head, names } = this;
     let text = '';
     let from = -1;
     for (let at = 0; at < names.length; at += 1) {
       const isKept = keep(names[at] as string);
-      const begin = places[3 * at] as number;
-      if (isKept && from < 0) from = begin;
+      if (isKept && from < 0) from = this.startOf(at);
       else if (!isKept && from >= 0) {
-        text += head.slice(from, begin);
+        text += head.slice(from, this.startOf(at));
         from = -1;
       }
     }
-    return from < 0 ? text : text + head.slice(from, (places.at(-1) as number) + 2);
+    return from < 0 ? text : text + head.slice(from, this.startOf(names.length));
   }
 }
 
@@ -142,7 +149,7 @@ export class Fields {
  * @throws HttpFault
  */
 export function fieldsOf(head: string, at: number): Fields {
-  const fields = new Fields(head);
+  const fields = new Fields(head, at);
   for (let from = at; ;) {
     // Behind every CR there is a LF.
     const end = head.indexOf('\r', from);
@@ -155,7 +162,7 @@ export function fieldsOf(head: string, at: number): Fields {
     if (fields.names.length >= MAX_HEADERS) {
       throw new HttpFault(431, `there are more than ${MAX_HEADERS} headers`);
     }
-    fields.add(from, colon, end);
+    fields.add(colon, end);
     from = end + 2;
   }
 }

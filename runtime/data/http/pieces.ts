@@ -12,17 +12,18 @@ const NOTHING = Buffer.alloc(0);
 export class Pieces {
   /** Bytes that have come, taken or not. */
   size = 0;
-  private whole: Buffer[] = [];
+  /** Most bodies come in one piece, which is given out as it is. */
+  private first: Buffer | undefined;
+  private whole: Buffer[] | undefined;
   private block: Buffer | undefined;
   private used = 0;
 
   add(piece: Buffer): void {
     const isFirst = this.size === 0;
     this.size += piece.length;
-    // Most bodies come in one piece, which is given out as it is.
     if (isFirst || piece.length >= SMALL_BYTES) {
       this.close();
-      this.whole.push(piece);
+      this.put(piece);
       return;
     }
     if (this.used + piece.length > BLOCK_BYTES) this.close();
@@ -32,21 +33,27 @@ export class Pieces {
 
   private close(): void {
     if (this.used === 0 || this.block === undefined) return;
-    this.whole.push(Buffer.from(this.block.subarray(0, this.used)));
+    this.put(Buffer.from(this.block.subarray(0, this.used)));
     this.used = 0;
+  }
+
+  private put(piece: Buffer): void {
+    if (this.whole !== undefined) this.whole.push(piece);
+    else if (this.first === undefined) this.first = piece;
+    else this.whole = [this.first, piece];
   }
 
   /** All of it; nothing is left. */
   take(): Buffer {
     this.close();
-    const { whole } = this;
+    const { first = NOTHING, whole } = this;
     this.clear();
-    const [only = NOTHING] = whole;
-    return whole.length <= 1 ? only : Buffer.concat(whole);
+    return whole === undefined ? first : Buffer.concat(whole);
   }
 
   clear(): void {
-    this.whole = [];
+    this.first = undefined;
+    this.whole = undefined;
     this.block = undefined;
     this.used = 0;
   }

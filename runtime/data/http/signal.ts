@@ -1,25 +1,38 @@
 import type { Signal } from '../exchange';
 
+const NOBODY: readonly (() => void)[] = [];
+
 /** Tells that a caller has gone. Most requests end before it does, so it costs next to nothing. */
 export class CallerSignal implements Signal {
   aborted = false;
-  private listeners: (() => void)[] = [];
+  /** Nearly always there is one at a time. */
+  private first: (() => void) | undefined;
+  private others: readonly (() => void)[] = NOBODY;
 
   addEventListener(_: 'abort', listener: () => void): void {
-    this.listeners.push(listener);
+    if (this.first === undefined && this.others.length === 0) this.first = listener;
+    else this.others = [...this.others, listener];
   }
 
   removeEventListener(_: 'abort', listener: () => void): void {
-    const at = this.listeners.indexOf(listener);
-    if (at >= 0) this.listeners.splice(at, 1);
+    if (this.first === listener) this.first = undefined;
+    else if (this.others.length > 0) this.others = without(this.others, listener);
   }
 
-  /** Every listener hears it, once. */
+  /** Every listener hears it, once, in the order they came. */
   abort(): void {
     if (this.aborted) return;
     this.aborted = true;
-    const all = this.listeners;
-    this.listeners = [];
-    for (const listener of all) listener();
+    const { first, others } = this;
+    this.first = undefined;
+    this.others = NOBODY;
+    first?.();
+    for (const listener of others) listener();
   }
+}
+
+/** One of them, if there are several. */
+function without(all: readonly (() => void)[], one: () => void): readonly (() => void)[] {
+  const at = all.indexOf(one);
+  return at < 0 ? all : all.toSpliced(at, 1);
 }
