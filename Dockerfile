@@ -18,7 +18,9 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin \
     NODE_ENV=production \
     HOME=/tmp \
     AI_MODEL_SERVICE__SERVER__HOST=0.0.0.0 \
-    ORT_DISABLE_TELEMETRY=1
+    ORT_DISABLE_TELEMETRY=1 \
+    NODE_OPTIONS=--max-semi-space-size=8 \
+    MALLOC_ARENA_MAX=2
 ARG CREATED=1970-01-01T00:00:00Z
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ai-model-service" \

@@ -1,3 +1,4 @@
+import { memoryOfImage } from '../proxy/others';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,6 +26,7 @@ async function freePort(): Promise<number> {
 function pinned(core: number, command: readonly string[], cwd: string): ChildProcess {
   return spawn('taskset', ['-c', String(core), ...command], {
     cwd,
+    env: { ...process.env, ...memoryOfImage() },
     stdio: ['pipe', 'pipe', 'ignore'],
   });
 }

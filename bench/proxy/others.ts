@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CONTAINER } from '../../scripts/image/config';
 import { isInstalled, lineOf, listening, pinned, ROUTER_CORE } from './process';
 
 // What stands beside the router, each as its documentation says for this job: kept connections on
@@ -151,6 +152,12 @@ export interface RouterOptions {
   readonly audit?: boolean;
 }
 
+/** What the image says of memory holds here, too. */
+export function memoryOfImage(): NodeJS.ProcessEnv {
+  const all = CONTAINER.Env.map((line) => line.split(/=(.*)/s, 2) as [string, string]);
+  return Object.fromEntries(all.filter(([name]) => /^(?:NODE_OPTIONS|MALLOC_)/.test(name)));
+}
+
 export async function router(
   { bin, models, key, split = false, audit = false }: RouterOptions,
   backend: number,
@@ -182,7 +189,7 @@ export async function router(
   };
   writeFileSync(join(folder, 'config.yaml'), JSON.stringify(config));
   const command = [process.execPath, bin, 'serve', '--config', 'config.yaml', '--output', 'json'];
-  const child = pinned(ROUTER_CORE, command, { cwd: folder });
+  const child = pinned(ROUTER_CORE, command, { cwd: folder, env: memoryOfImage() });
   const url = await lineOf(child, /"url":"([^"]+)"/);
   return { pid: child.pid ?? 0, port: Number(new URL(url).port) };
 }
