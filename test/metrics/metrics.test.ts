@@ -233,13 +233,11 @@ test('a scrape of 500 models leaves the event loop to others in between', async 
     if (!done) setImmediate(count);
   };
   setImmediate(count);
-  const began = performance.now();
   const text = await metrics.text();
-  const took = performance.now() - began;
   done = true;
   expect(series(text).length).toBeGreaterThan(20_000);
-  // In one go it would be 1; slices of 1.5 ms, with a wide margin for a busy machine.
-  expect(turns).toBeGreaterThan(took / 15);
+  // In one go it would be 1. Slices last 1.5 ms and this takes more than ten of them anywhere.
+  expect(turns).toBeGreaterThan(5);
 });
 
 test('what prom-client knows of the process stands behind our own, before the end mark', async () => {
