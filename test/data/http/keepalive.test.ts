@@ -284,7 +284,7 @@ describe('a caller', () => {
     await until(() => handled === 1, 'the first one');
     await settled();
     socket.write(request, 'latin1');
-    for (const end = Date.now() + 200; Date.now() < end; );
+    for (const end = Date.now() + 200; Date.now() < end;);
     await until(() => handled === 2, 'the second one');
     // Then it is idle, and ended.
     await takenBy(socket);
