@@ -33,4 +33,5 @@ rolled({
     server: { kind: 'mlserver', image, implementation: 'slow_sklearn.SlowSKLearn' },
   }),
   shape: [1, 2],
+  delaySeconds: 1,
 });

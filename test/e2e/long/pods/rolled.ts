@@ -24,18 +24,26 @@ export interface Rolled {
   readonly model: (image: string) => Pick<ModelInput, 'framework' | 'server'>;
   /** Of the tensor `x`, two numbers. */
   readonly shape: readonly number[];
+  /** What its model sleeps, so that with the wait for its turn an answer takes about a second. */
+  readonly delaySeconds: number;
 }
 
 const TIMEOUT_SECONDS = 10;
 
-function storyOf({ model, shape }: Rolled, place: Place, image: string, id: string, file: string) {
+function storyOf(
+  { model, shape, delaySeconds }: Rolled,
+  place: Place,
+  image: string,
+  id: string,
+  file: string,
+) {
   const inputs = [{ name: 'x', datatype: 'FP32', shape, data: [4, 4] }];
   const definition: ModelInput = {
     id,
     version: 'v1',
     ...model(image),
     source: stored(place.namespace, basename(file)),
-    env: { DELAY_SECONDS: '1' },
+    env: { DELAY_SECONDS: String(delaySeconds) },
     resources: { cpu: '100m', memory: '1Gi' },
     scaling: { minReplicas: 3, maxReplicas: 3 },
     health: { periodSeconds: 1, startupSeconds: 300 },

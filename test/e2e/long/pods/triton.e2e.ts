@@ -3,8 +3,8 @@ import { PROGRAM_MODE } from '../../../../scripts/image/items';
 import { findProgram } from '../../../../scripts/image/system';
 import { rolled } from './rolled';
 
-// Triton in pods, as its manifest starts it, with answers of one second. Its python backend runs one
-// call for each instance: several requests go in one, and several calls at once.
+// Triton in pods, as its manifest starts it, with answers of about one second. Its python backend runs
+// one call for each instance: several requests go in one, and wait for the next that begins.
 
 rolled({
   recipe: {
@@ -24,7 +24,8 @@ rolled({
   artifact: () => join(__dirname, '..', 'python', 'triton_model.py'),
   model: (image) => ({
     framework: 'pytorch',
-    server: { kind: 'triton', image, backend: 'python', instanceGroupCount: 4, maxBatchSize: 128 },
+    server: { kind: 'triton', image, backend: 'python', instanceGroupCount: 8, maxBatchSize: 128 },
   }),
   shape: [1, 1, 2],
+  delaySeconds: 0.7,
 });
