@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The end-to-end run on a real cluster (scripts/with-cluster.sh real scripts/test-cluster.sh): makes the
-# image, brings it to the nodes, and runs test/e2e/cluster. Arguments are jest's. The image of a cluster
-# that is neither ours nor kind's nor minikube's has to be there already: CONTRIBUTING.md.
+# image, brings it to the nodes, and runs test/e2e/cluster, or what the configuration of jest that E2E_CONFIG
+# names has. Arguments are jest's. The image of a cluster that is neither ours nor kind's nor minikube's has
+# to be there already: CONTRIBUTING.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,29 +10,17 @@ archive=build/image.tar
 [[ ! -e build/bin.cjs || -n $(find cli lib runtime -newer build/bin.cjs -print -quit) ]] && node scripts/build.mjs bin
 [[ -e $archive && $archive -nt build/bin.cjs ]] || npx tsx scripts/image.ts --oci "$archive"
 
-bring() {
-  local node context empty
-  if [[ -n ${OWN_CLUSTER:-} ]]; then
-    for node in "$CLUSTER_DIR"/pid/node-*; do
-      "$OWN_CLUSTER" enter "${node##*/}" ctr -n k8s.io images import "$PWD/$archive" >/dev/null
-    done
-    # An image of nobody in particular: without a USER it wants root.
-    empty=$(mktemp -d)
-    E2E_ROOT_IMAGE=$("$OWN_CLUSTER" image rooted:1 "$empty" -- /nothing)
-    export E2E_ROOT_IMAGE
-    rm -r "$empty"
-    return
-  fi
-  context=$(kubectl config current-context)
-  case $context in
-    kind-*) kind load image-archive "$archive" --name "${context#kind-}" ;;
-    minikube*) minikube image load "$archive" --profile "$context" ;;
-    *) echo "the nodes of $context must have the image of $archive already" >&2 ;;
-  esac
-}
-bring
+# 3: there is no way, so the nodes have it already, or their pods say that they do not.
+scripts/bring-image.sh "$archive" || [[ $? == 3 ]]
+if [[ -n ${OWN_CLUSTER:-} ]]; then
+  # An image of nobody in particular: without a USER it wants root.
+  empty=$(mktemp -d)
+  E2E_ROOT_IMAGE=$("$OWN_CLUSTER" image rooted:1 "$empty" -- /nothing)
+  export E2E_ROOT_IMAGE
+  rm -r "$empty"
+fi
 
-config=jest.cluster.config.js
+config=${E2E_CONFIG:-jest.cluster.config.js}
 if [[ $# -gt 0 ]]; then exec npx jest --config "$config" "$@"; fi
 # Two are alone: one counts requests and must not count how busy the machine is, the other stops the API
 # server that all need.

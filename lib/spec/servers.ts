@@ -179,7 +179,7 @@ const V2_READY: Check = { http: '/v2/models/{m}/ready' };
 
 /**
  * Sources: the manuals of each server; ports, probes and signals as documented there. Those of
- * MLServer and Triton are proven by test/e2e/long.
+ * MLServer and Triton are proven by test/e2e/long, in pods as well.
  */
 export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts>> = {
   onnx: {
@@ -231,7 +231,8 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     // SIGTERM stops its worker processes at once: a request in one is answered 500 (1.7.1).
     drains: false,
     uid: 1000,
-    writable: ['/opt/mlserver/.cache', '/opt/mlserver/.metrics'],
+    // It makes the last two in its working folder at its start, and does not start if it cannot.
+    writable: ['/opt/mlserver/.cache', '/opt/mlserver/.envs', '/opt/mlserver/.metrics'],
     home: '/tmp',
     sharedMemory: false,
   },

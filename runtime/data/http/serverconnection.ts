@@ -264,10 +264,18 @@ export class ServerConnection implements Line {
   }
 
   private onTimeout(): void {
-    if (this.current === undefined) this.socket.destroy();
+    if (this.current === undefined) this.endUnlessAsked();
     // Else it is we who take time.
     else if (this.isTimed)
       this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
+  }
+
+  /** A process that stood still hears that the time is over before it reads what came in time. */
+  private endUnlessAsked(): void {
+    const { bytesRead } = this.socket;
+    setImmediate(() => {
+      if (this.socket.bytesRead === bytesRead) this.socket.destroy();
+    });
   }
 
   private onGone(): void {

@@ -272,6 +272,24 @@ describe('a caller', () => {
     expect(handled).toBeGreaterThan(100);
   });
 
+  test('that asked in time is answered though we stood still until its time was over', async () => {
+    let handled = 0;
+    const answer = (exchange: Exchange): void => {
+      handled += 1;
+      exchange.answer(200, '', Buffer.from('ok'));
+    };
+    const { port } = await served(answer, { keepAliveMs: 100 });
+    const request = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
+    const socket = await silent(port, request);
+    await until(() => handled === 1, 'the first one');
+    await settled();
+    socket.write(request, 'latin1');
+    for (const end = Date.now() + 200; Date.now() < end;);
+    await until(() => handled === 2, 'the second one');
+    // Then it is idle, and ended.
+    await takenBy(socket);
+  });
+
   test('whose body stops half-way is told so', async () => {
     const { port } = await served(
       (exchange) => void Promise.resolve(exchange.body(100)).catch(() => undefined),

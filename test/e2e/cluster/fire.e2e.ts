@@ -1,29 +1,18 @@
 import type { ModelInput } from '../../../lib/spec';
-import type { Answer } from '../service';
-import { until } from '../service';
-import { kubectl } from './support/kubectl';
-import type { Asked, Load } from './support/load';
-import { steadyLoad } from './support/load';
 import type { Place } from './support/place';
 import { install } from './support/place';
 import { refusals } from './support/refusals';
 import type { StandIn } from './support/standin';
-import { ASK, NODE, RATE, standIn } from './support/standin';
+import { ASK, NODE, standIn } from './support/standin';
+import type { Story } from './support/stories';
+import { canDrain, drain, promoteAndAbort, scale, underLoad, update } from './support/stories';
 
 // Replicas come and go under a steady load: each request is answered. Answers take a second, so that
 // many are under way whenever something changes.
 
-const MODELS = '/api/v1/models';
-const LABEL = 'ai-model.suoke.life/model';
-
 let place: Place;
-let load: Load | undefined;
 beforeAll(async () => {
   place = await install('fire', { props: { longestTimeoutSeconds: 30 } });
-});
-afterEach(async () => {
-  await load?.stop();
-  load = undefined;
 });
 afterAll(() => place.end());
 
@@ -38,112 +27,29 @@ const slow = (id: string, env: StandIn = {}, more: Partial<ModelInput> = {}): Mo
     },
   );
 
-const native = (id: string): Asked => ({ path: `${MODELS}/${id}/inference`, body: ASK });
-
-const ok = (answer: Answer): void => {
-  if (answer.status > 299) throw new Error(`${answer.status}: ${answer.text}`);
-};
-
-const running = (id: string, version: string): Promise<unknown> =>
-  place.status(
-    id,
-    ({ status, version: seen, replicas, why }) =>
-      status === 'running' && seen === version && replicas.ready === replicas.desired && !why,
-    150_000,
-  );
-
-const podsOf = async (id: string): Promise<string[]> =>
-  (await place.kubectl('get', 'pods', '-l', `${LABEL}=${id}`, '-o', 'name')).trim().split('\n');
-
-/** Until no pod of before is left: their last seconds are when requests are lost. */
-const gone = (id: string, old: readonly string[]): Promise<unknown> =>
-  until(
-    'the old pods',
-    () => podsOf(id),
-    (all) => !all.some((one) => old.includes(one)),
-    120_000,
-  );
-
-async function deployed(model: ModelInput): Promise<void> {
-  await place.call('POST', `${MODELS}/deploy`, { config: model }).then(ok);
-  await running(model.id, model.version);
-}
-
-async function noneFailed(): Promise<void> {
-  const report = await load?.stop();
-  load = undefined;
-  console.log(
-    `${report?.sent} requests, ${report?.rate} a second, ${report?.failed.length} failed`,
-  );
-  expect(report?.failed.slice(0, 5)).toEqual([]);
-  expect(report?.rate).toBeGreaterThan(RATE * 0.9);
-}
+const native = (id: string): Story => ({
+  place,
+  model: slow(id),
+  asked: { path: `/api/v1/models/${id}/inference`, body: ASK },
+});
 
 test('a rolling update, more and fewer replicas', async () => {
-  await deployed(slow('rolled'));
-  load = steadyLoad(place, native('rolled'), RATE);
-  const old = await podsOf('rolled');
-  ok(await place.call('PUT', `${MODELS}/rolled`, { config: { version: 'v2' } }));
-  await running('rolled', 'v2');
-  await gone('rolled', old);
-  ok(await place.call('POST', `${MODELS}/rolled/scale`, { replicas: 5 }));
-  await place.status('rolled', ({ replicas }) => replicas.ready === 5, 90_000);
-  ok(await place.call('POST', `${MODELS}/rolled/scale`, { replicas: 3 }));
-  await until(
-    'three pods',
-    () => podsOf('rolled'),
-    (all) => all.length === 3,
-    120_000,
-  );
-  await noneFailed();
+  const story = native('rolled');
+  await underLoad(story, async () => {
+    await update(story);
+    await scale(story, 5);
+  });
 });
 
 test('a canary, its promotion, and the abort of the next', async () => {
-  await deployed(slow('promoted'));
-  load = steadyLoad(place, native('promoted'), RATE);
-  const canary = (version: string): object => ({
-    candidates: [{ version, traffic: 20, scaling: { min_replicas: 3, max_replicas: 3 } }],
-  });
-  ok(await place.call('PUT', `${MODELS}/promoted`, { config: canary('v2') }));
-  await place.status('promoted', ({ arms }) => arms[1]?.replicas.ready === 3, 90_000);
-  const old = await podsOf('promoted');
-  ok(await place.call('POST', `${MODELS}/promoted/promote`, {}));
-  await place.status(
-    'promoted',
-    ({ arms, status }) => arms.length === 1 && arms[0]?.version === 'v2' && status === 'running',
-    150_000,
-  );
-  await gone('promoted', old);
-  ok(await place.call('PUT', `${MODELS}/promoted`, { config: canary('v3') }));
-  await place.status('promoted', ({ arms }) => arms[1]?.replicas.ready === 3, 90_000);
-  ok(await place.call('POST', `${MODELS}/promoted/abort`, {}));
-  await place.status('promoted', ({ arms }) => arms[1]?.traffic === 0);
-  await noneFailed();
+  const story = native('promoted');
+  await underLoad(story, () => promoteAndAbort(story));
 });
 
-const nodeOf = (pod: string): Promise<string> =>
-  place.kubectl('get', pod, '-o', 'jsonpath={.spec.nodeName}');
-
 test('a node that is drained, within the budget', async () => {
-  const nodes = (await kubectl(['get', 'nodes', '-o', 'name'])).trim().split('\n');
-  if (nodes.length < 2)
-    return console.warn('one node: nowhere to drain it to, so it is not drained');
-  await deployed(slow('drained'));
-  const old = await podsOf('drained');
-  const node = await nodeOf(old[0] ?? '');
-  load = steadyLoad(place, native('drained'), RATE);
-  // Its own pods only: the other suites live on that node as well.
-  const selector = `${LABEL}=drained`;
-  const flags = ['--pod-selector', selector, '--delete-emptydir-data', '--timeout=150s'];
-  try {
-    await kubectl(['drain', node, ...flags]);
-    await running('drained', 'v1');
-    const left = await Promise.all((await podsOf('drained')).map(nodeOf));
-    expect(left).not.toContain(node);
-  } finally {
-    await kubectl(['uncordon', node]);
-  }
-  await noneFailed();
+  if (!(await canDrain())) return;
+  const story = native('drained');
+  await underLoad(story, () => drain(story));
 });
 
 // TensorFlow Serving: deaf to SIGTERM, and its status is 200 while it loads; its metadata is not.
@@ -167,28 +73,24 @@ test('a server that is deaf to SIGTERM and says 200 while it loads, by the templ
   // Its pods wait for the longest request before they are told to end: a short one, a short test.
   const inference = { timeoutSeconds: 10, maxConcurrency: 128 };
   const command = [NODE, '-e', DEAF];
-  await deployed(slow('deaf', {}, { framework: 'tensorflow', server, command, inference }));
-  load = steadyLoad(place, { path: '/v1/models/deaf:predict', body: { instances: [[1]] } }, RATE);
-  const old = await podsOf('deaf');
-  ok(await place.call('PUT', `${MODELS}/deaf`, { config: { version: 'v2' } }));
-  await running('deaf', 'v2');
-  await gone('deaf', old);
-  await noneFailed();
+  const model = slow('deaf', {}, { framework: 'tensorflow', server, command, inference });
+  const asked = { path: '/v1/models/deaf:predict', body: { instances: [[1]] } };
+  const story = { place, model, asked };
+  await underLoad(story, () => update(story));
 });
 
 test('the service itself is replaced and drained', async () => {
-  await deployed(slow('served'));
-  load = steadyLoad(place, native('served'), RATE);
-  // The log of the first ones goes with them.
-  expect(await refusals(place)).toEqual([]);
-  const old = (
-    await place.kubectl('get', 'pods', '-l', 'app=ai-model-service', '-o', 'name')
-  ).trim();
-  await place.kubectl('rollout', 'restart', 'deployment/ai-model-service');
-  await place.kubectl('rollout', 'status', 'deployment/ai-model-service', '--timeout=120s');
-  for (const pod of old.split('\n')) {
-    await place.kubectl('wait', '--for=delete', pod, '--timeout=60s');
-  }
-  await noneFailed();
+  await underLoad(native('served'), async () => {
+    // The log of the first ones goes with them.
+    expect(await refusals(place)).toEqual([]);
+    const old = (
+      await place.kubectl('get', 'pods', '-l', 'app=ai-model-service', '-o', 'name')
+    ).trim();
+    await place.kubectl('rollout', 'restart', 'deployment/ai-model-service');
+    await place.kubectl('rollout', 'status', 'deployment/ai-model-service', '--timeout=120s');
+    for (const pod of old.split('\n')) {
+      await place.kubectl('wait', '--for=delete', pod, '--timeout=60s');
+    }
+  });
   expect(await refusals(place)).toEqual([]);
 });

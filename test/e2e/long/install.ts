@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   readdirSync,
@@ -54,7 +55,10 @@ function completeTriton(venv: string): void {
   const version = basename(dirname(sitePackages(venv))).replace('python', '');
   const program = 'triton_python_backend_stub';
   const from = join(triton, 'python_backend_stubs', version, program);
-  copyFileSync(from, join(triton, 'backends', 'python', program));
+  const to = join(triton, 'backends', 'python', program);
+  copyFileSync(from, to);
+  // Triton would do it, which it cannot in a pod.
+  chmodSync(to, 0o755);
   for (const file of [from, join(triton, 'bin', 'tritonserver')]) {
     const libraries = execFileSync('ldd', [file], { encoding: 'utf8' });
     const missing = /\S+ => not found/.exec(libraries)?.[0];

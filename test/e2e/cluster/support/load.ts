@@ -18,6 +18,11 @@ export interface Load {
 }
 
 const BEAT_MS = 20;
+/**
+ * The service closes a connection that has been idle for 75 s. Whoever keeps one that long may ask
+ * over it just then, above all a caller that stands still meanwhile: this one gives it up before.
+ */
+const IDLE_MS = 20_000;
 
 export interface Asked {
   readonly path: string;
@@ -27,7 +32,7 @@ export interface Asked {
 /** Sends so many requests a second, whatever becomes of them: callers do not wait for each other. */
 export function steadyLoad({ url, key }: Place, { path, body }: Asked, rate: number): Load {
   // One connection for each that is under way; idle ones are used again.
-  const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+  const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS });
   const failed: string[] = [];
   const open = new Set<Promise<void>>();
   const begun = Date.now();

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DEFAULT_IMAGES } from '../../../../lib/spec';
 import { ROOT } from '../../../support/sources';
 import { NODE } from './standin';
@@ -38,9 +38,15 @@ const pod = {
 
 /** Objects of a store that holds these models of the repository. */
 export function storeObjects(...models: readonly string[]): object[] {
+  return storeOf(models.map((name) => join(ROOT, 'models', name)));
+}
+
+/** Objects of a store that holds these files under their names. */
+export function storeOf(files: readonly string[]): object[] {
   const metadata = { name: 'store', labels };
-  const file = (name: string): string => readFileSync(join(ROOT, 'models', name), 'base64');
-  const binaryData = Object.fromEntries(models.map((name) => [name, file(name)]));
+  const binaryData = Object.fromEntries(
+    files.map((path) => [basename(path), readFileSync(path, 'base64')]),
+  );
   return [
     { apiVersion: 'v1', kind: 'ConfigMap', metadata, binaryData },
     {
