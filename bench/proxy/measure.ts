@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Size } from './bodies';
 import { asked, askedNatively, askedToChat, modelOf } from './bodies';
 import type { Asking, Measured } from './load';
@@ -52,11 +53,27 @@ export function toPortkey({ pid, port }: Opened, size: Size, backend: number): T
   return { name: 'Portkey gateway, OpenAI', pid, port, size, ...asking };
 }
 
+/** What it still does for requests that nobody waits for any more would count against the next one. */
+const QUIET_PART = 0.05;
+const LOOK_MS = 200;
+const MAX_LOOKS = 50;
+
+async function untilQuiet(pid: number): Promise<void> {
+  let { seconds } = usage(pid);
+  for (let look = 0; look < MAX_LOOKS; look += 1) {
+    await sleep(LOOK_MS);
+    const now = usage(pid).seconds;
+    if ((now - seconds) * 1000 < QUIET_PART * LOOK_MS) return;
+    seconds = now;
+  }
+}
+
 export async function measure(target: Target, work: string): Promise<Result> {
   const { pid } = target;
   const before = pid === undefined ? undefined : usage(pid);
   const measured = await closedLoop(target, CONNECTIONS, SECONDS, work);
   const after = pid === undefined ? undefined : usage(pid);
+  if (pid !== undefined) await untilQuiet(pid);
   const spent = (after?.seconds ?? 0) - (before?.seconds ?? 0);
   return { ...measured, cpu: (spent * 1e6) / measured.requests, megabytes: after?.megabytes ?? 0 };
 }

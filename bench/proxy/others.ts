@@ -104,8 +104,8 @@ export const envoy: Opener = async (backend, work) => {
 
 /** A package that stands in the folder BENCH_MODULES, or in this project. */
 function packaged(name: string): string | undefined {
-  const folder = process.env['BENCH_MODULES'];
-  const from = createRequire(join(folder ?? process.cwd(), 'package.json'));
+  const folder = process.env['BENCH_MODULES'] || process.cwd();
+  const from = createRequire(join(folder, 'package.json'));
   try {
     return from.resolve(name);
   } catch {
@@ -131,8 +131,7 @@ app.listen(${port}, '127.0.0.1');`,
 };
 
 export const portkey: Opener = async () => {
-  const folder = process.env['BENCH_MODULES'];
-  if (folder === undefined) return undefined;
+  const folder = process.env['BENCH_MODULES'] || process.cwd();
   const script = join(folder, 'node_modules', '@portkey-ai', 'gateway', 'build', 'start-server.js');
   if (!existsSync(script)) return undefined;
   const port = 18_484;

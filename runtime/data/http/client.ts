@@ -3,6 +3,7 @@ import type { Asking } from './asking';
 import type { Owner } from './clientconnection';
 import { ClientConnection } from './clientconnection';
 import { ClientSocket } from './clientsocket';
+import { SLAB_BYTES } from './slabs';
 
 /** How connections to servers are made and kept. */
 export interface ClientOptions {
@@ -101,7 +102,7 @@ class Idle {
  * One buffer for all sockets: whoever wants to keep bytes copies them. A buffer for each read costs
  * more than the read.
  */
-const READ_BUFFER = Buffer.allocUnsafeSlow(65_536);
+const READ_BUFFER = Buffer.allocUnsafeSlow(SLAB_BYTES);
 
 function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
   const where = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };

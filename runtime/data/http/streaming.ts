@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Account, Broken, HeaderText, Sent, Sink, Source } from '../exchange';
 import { chunkHead, LAST_CHUNK } from './chunked';
+import type { Copied } from './slabs';
+import { copied } from './slabs';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
 export const ONE_WRITE_BYTES = 16_384;
@@ -67,9 +69,9 @@ export class Streaming implements Sink {
     const head = this.head ?? '';
     this.head = undefined;
     // The socket may keep it for longer than this call.
-    const bytes = piece.length > ONE_WRITE_BYTES ? Buffer.from(piece) : piece;
-    if (isChunked) writeChunk(socket, head, bytes);
-    else writeBoth(socket, head, bytes);
+    const { bytes, done } = piece.length > ONE_WRITE_BYTES ? copied(piece) : asItIs(piece);
+    if (isChunked) writeChunk(socket, head, bytes, done);
+    else writeBoth(socket, head, bytes, done);
     if (!socket.writableNeedDrain) return true;
     this.watchStall();
     return false;
@@ -125,23 +127,27 @@ export class Streaming implements Sink {
   }
 }
 
-export function writeBoth(socket: Socket, head: string, bytes: Buffer): void {
+/** What goes out as text is taken at once. */
+const asItIs = (bytes: Buffer): Copied => ({ bytes, done: undefined });
+
+/** @param done called when the bytes are with the kernel, or nowhere; not for few, which are taken at once */
+export function writeBoth(socket: Socket, head: string, bytes: Buffer, done?: () => void): void {
   if (bytes.length <= ONE_WRITE_BYTES)
     return void socket.write(head + bytes.toString('latin1'), 'latin1');
   socket.cork();
   if (head !== '') socket.write(head, 'latin1');
-  socket.write(bytes);
+  socket.write(bytes, done);
   socket.uncork();
 }
 
-export function writeChunk(socket: Socket, head: string, bytes: Buffer): void {
+export function writeChunk(socket: Socket, head: string, bytes: Buffer, done?: () => void): void {
   const begin = head + chunkHead(bytes.length);
   if (bytes.length <= ONE_WRITE_BYTES) {
     return void socket.write(`${begin}${bytes.toString('latin1')}\r\n`, 'latin1');
   }
   socket.cork();
   socket.write(begin, 'latin1');
-  socket.write(bytes);
+  socket.write(bytes, done);
   socket.write('\r\n', 'latin1');
   socket.uncork();
 }
