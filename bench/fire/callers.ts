@@ -114,7 +114,8 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 }
 
 const SPOILED = 100_000;
-const WARM = 10_000;
+/** Until the heap has the size that such traffic needs. */
+const WARM = 100_000;
 /** Heaps breathe; what leaks grows with every request: 100,000 of 1 KB would be 100 MB. */
 const GROWTH_MB = 30;
 
