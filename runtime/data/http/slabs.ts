@@ -12,8 +12,8 @@ export interface Copied {
 }
 
 /**
- * A copy in memory that is used again. Memory of its own for each read of a large answer is gigabytes
- * a second, for which V8 collects all of its garbage thirty times a second.
+ * A copy in memory that is used again. Memory of its own for each read of a large answer is
+ * gigabytes a second, for which V8 collects all of its garbage thirty times a second.
  */
 export function copied(bytes: Buffer): Copied {
   if (bytes.length > SLAB_BYTES) return { bytes: Buffer.from(bytes), done: undefined };
