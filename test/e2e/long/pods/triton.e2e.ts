@@ -3,7 +3,7 @@ import { PROGRAM_MODE } from '../../../../scripts/image/items';
 import { findProgram } from '../../../../scripts/image/system';
 import { rolled } from './rolled';
 
-// Triton in pods, as its manifest starts it, with answers of about one second. Its python backend runs
+// Triton in pods, as its manifest starts it, with answers of up to one second. Its python backend runs
 // one call for each instance: several requests go in one, and wait for the next that begins.
 
 rolled({
@@ -27,5 +27,5 @@ rolled({
     server: { kind: 'triton', image, backend: 'python', instanceGroupCount: 8, maxBatchSize: 128 },
   }),
   shape: [1, 1, 2],
-  delaySeconds: 0.7,
+  delaySeconds: 0.5,
 });
