@@ -1,4 +1,3 @@
-import { memoryOfImage } from '../proxy/others';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,6 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { memoryOfImage } from '../proxy/others';
 
 // The shipped service with replicas that can be killed: everything is a process of its own.
 

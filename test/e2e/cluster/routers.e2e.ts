@@ -2,7 +2,7 @@ import { call, until } from '../service';
 import type { Place, Status } from './support/place';
 import { install } from './support/place';
 import { refusals } from './support/refusals';
-import { ASK, standIn } from './support/standin';
+import { ASK, sleepy, standIn } from './support/standin';
 
 // Two routers as pods: they share what replicas can take, one leads, and models sleep and wake.
 
@@ -77,14 +77,7 @@ test('when the leader is killed another one goes on with what it had begun', asy
 });
 
 test('a model that nobody wants sleeps, and all of the 200 requests that wake it are answered', async () => {
-  const scaling = {
-    minReplicas: 0,
-    maxReplicas: 2,
-    targetConcurrency: 100,
-    scaleDownWindowSeconds: 10,
-  };
-  const inference = { timeoutSeconds: 60, maxConcurrency: 128, maxQueueDepth: 1000 };
-  await place.applyModel(standIn('sleepy', { DELAY_MS: '100' }, { scaling, inference }));
+  await place.applyModel(sleepy());
   await place.status('sleepy', ({ replicas }) => replicas.ready === 1, 60_000);
   const serving = new Set<boolean>();
   const isAsleep = ({ replicas, serving: now }: Status): boolean => {

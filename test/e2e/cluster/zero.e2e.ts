@@ -8,7 +8,7 @@ import { until } from '../service';
 import { apply } from './support/kubectl';
 import type { Place, Status } from './support/place';
 import { install } from './support/place';
-import { ASK, standIn } from './support/standin';
+import { ASK, sleepy } from './support/standin';
 import { standingIn } from './support/standing';
 import { takesZero } from './support/zero';
 
@@ -17,14 +17,7 @@ import { takesZero } from './support/zero';
 
 const MODELS = '/api/v1/models';
 
-const scaling = {
-  minReplicas: 0,
-  maxReplicas: 2,
-  targetConcurrency: 100,
-  scaleDownWindowSeconds: 10,
-};
-const inference = { timeoutSeconds: 60, maxConcurrency: 128, maxQueueDepth: 1000 };
-const sleepy: ModelInput = standIn('sleepy', { DELAY_MS: '100' }, { scaling, inference });
+const definition: ModelInput = sleepy();
 
 let place: Place;
 let api: KubeApi;
@@ -59,12 +52,12 @@ async function isRefused(ask: () => Promise<Answer>): Promise<void> {
 
 test('a model rendered for 1.37 is refused by REST, and nothing of it is there', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
-  await isRefused(() => place.call('POST', `${MODELS}/deploy`, { config: sleepy }));
+  await isRefused(() => place.call('POST', `${MODELS}/deploy`, { config: definition }));
 });
 
 test('a model that is there stays as it is when it is to go down to 0', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
-  const awake = { ...sleepy, scaling: { ...scaling, minReplicas: 1 } };
+  const awake = { ...definition, scaling: { ...definition.scaling, minReplicas: 1 } };
   const made = await place.call('POST', `${MODELS}/deploy`, { config: awake });
   expect(made.status).toBe(202);
   await place.status('sleepy', ({ status }) => status === 'running', 60_000);
@@ -82,7 +75,7 @@ test('a model that is there stays as it is when it is to go down to 0', async ()
 
 test('and by kubectl, which can be asked before', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
-  const asked = place.applyModel(sleepy, '--dry-run=server');
+  const asked = place.applyModel(definition, '--dry-run=server');
   await expect(asked).rejects.toThrow(/spec\.minReplicas: Invalid value: 0/);
   expect(await place.kubectl('get', 'deployments', 'sleepy', '--ignore-not-found')).toBe('');
 });
@@ -90,7 +83,7 @@ test('and by kubectl, which can be asked before', async () => {
 test('rendered for an older one it sleeps and wakes by the service', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
   const older = { ...place.environment, kubernetesVersion: '1.30' };
-  await apply(objectsOf(parseModel(sleepy), older));
+  await apply(objectsOf(parseModel(definition), older));
   await place.status('sleepy', ({ replicas }) => replicas.ready === 1, 60_000);
   const least = 'jsonpath={.spec.minReplicas}';
   expect(await place.kubectl('get', 'hpa', 'sleepy', '-o', least)).toBe('1');

@@ -57,3 +57,19 @@ export const ASK = { input_data: { text: 'x' } };
 
 /** Requests a second of a steady load; a machine that cannot make so many is asked for fewer. */
 export const RATE = Number(process.env['E2E_RATE'] ?? 200);
+
+/** One that goes to sleep when nobody wants it, and that hundreds may wake. */
+export const sleepy = (): ModelInput =>
+  standIn(
+    'sleepy',
+    { DELAY_MS: '100' },
+    {
+      scaling: {
+        minReplicas: 0,
+        maxReplicas: 2,
+        targetConcurrency: 100,
+        scaleDownWindowSeconds: 10,
+      },
+      inference: { timeoutSeconds: 60, maxConcurrency: 128, maxQueueDepth: 1000 },
+    },
+  );
