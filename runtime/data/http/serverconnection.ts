@@ -264,6 +264,8 @@ export class ServerConnection implements Line {
   }
 
   private onTimeout(): void {
+    // A timer that has gone off is set anew by whoever wants it next.
+    this.quietMs = 0;
     if (this.current === undefined) this.endUnlessAsked();
     // Else it is we who take time.
     else if (this.isTimed)

@@ -50,6 +50,29 @@ describe('a body in pieces', () => {
     expect(pieces.take().toString()).toBe('abc');
   });
 
+  test('a time that went by while the model worked is set again for what comes next', () => {
+    const socket = new FakeSocket();
+    const times: number[] = [];
+    socket.setTimeout = (ms = -1) => {
+      times.push(ms);
+      return socket;
+    };
+    const asked: Exchange[] = [];
+    const hooks = {
+      handle: (exchange: Exchange) => void asked.push(exchange),
+      limits: { ...DEFAULT_CALLER_LIMITS, keepAliveMs: 1234 },
+      isClosing: () => false,
+      refuse: plainly,
+    };
+    // oxlint-disable-next-line no-new
+    new ServerConnection(socket as unknown as Socket, false, hooks);
+    socket.emit('data', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    socket.emit('timeout');
+    asked[0]?.answer(200, '', 'ok');
+    expect(times).toEqual([1234, 1234]);
+    socket.destroy();
+  });
+
   test('has the time that is between them; what comes then takes as long as it takes', async () => {
     const socket = new FakeSocket();
     const times: number[] = [];
