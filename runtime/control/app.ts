@@ -137,6 +137,9 @@ function handlerOf(context: Context, call: Call) {
   };
 }
 
+const pathsOf = ({ path, alias }: Call): readonly string[] =>
+  alias === undefined ? [path] : [path, alias];
+
 /** `/models/{id}/scale` → `/models/:id/scale` */
 const expressPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');
 
@@ -218,9 +221,13 @@ export function createApp(
   // Through the private socket, which has no address, only our own data plane comes.
   app.set('trust proxy', (address?: string) => !address || trusted(address));
   app.use(protection(context), opening(context));
-  for (const call of calls) app[call.method](expressPath(call.path), handlerOf(context, call));
+  for (const call of calls)
+    for (const path of pathsOf(call)) app[call.method](expressPath(path), handlerOf(context, call));
   for (const page of pages) app.get(expressPath(page.path), pageOf(context, page));
-  const places = [...calls, ...pages.map(({ path }) => ({ method: 'get', path }) as const)];
+  const places: readonly Place[] = [
+    ...calls.flatMap((call) => pathsOf(call).map((path) => ({ method: call.method, path }))),
+    ...pages.map(({ path }) => ({ method: 'get', path }) as const),
+  ];
   app.use(fallback(context, places));
   app.use(lastResort(context));
   return app;

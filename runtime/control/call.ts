@@ -32,14 +32,16 @@ export interface Answer {
   readonly revision?: number;
 }
 
-/** Who may call: a scope; `any` key; or `open` to everyone. */
-export type Access = Scope | 'any' | 'open';
+/** Who may call: keys with a scope, or everyone (`open`). */
+export type Access = Scope | 'open';
 
 /** One call of the API: routing, checks, documentation and audit are all made from it. */
 export interface Call<B = unknown, Q = unknown> {
   readonly method: Method;
   /** `/api/v1/models/{id}/scale` */
   readonly path: string;
+  /** A second path that answers the same and is not in the document. */
+  readonly alias?: string;
   readonly access: Access;
   /** Given for calls that change something. */
   readonly action?: Action;

@@ -44,14 +44,15 @@ const as = (name: Name | undefined, path: string, method = 'GET', body?: unknown
 
 const pathOf = (template: string): string => template.replace('{id}', 'iris');
 
-test.each(CALLS.map(({ method, path }) => [method.toUpperCase(), path] as const))(
-  'nobody without a key: %s %s is 401 with a challenge',
-  async (method, path) => {
-    const reply = await as(undefined, pathOf(path), method);
-    expect([reply.status, codeOf(reply)]).toEqual([401, 'UNAUTHENTICATED']);
-    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
-  },
+const closed = CALLS.filter(({ access }) => access !== 'open').flatMap(({ method, path, alias }) =>
+  [path, alias].flatMap((one) => (one === undefined ? [] : [[method.toUpperCase(), one] as const])),
 );
+
+test.each(closed)('nobody without a key: %s %s is 401 with a challenge', async (method, path) => {
+  const reply = await as(undefined, pathOf(path), method);
+  expect([reply.status, codeOf(reply)]).toEqual([401, 'UNAUTHENTICATED']);
+  expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
+});
 
 test.each(
   CALLS.filter(({ action }) => action !== undefined).map((call) => [call.method, call.path]),
@@ -67,10 +68,16 @@ test('the document and its page are open, the metrics are not', async () => {
   expect((await fetch(`${service.opsUrl}/metrics`)).status).toBe(200);
 });
 
-test('any key may look whether the service is well, only readers see the detail', async () => {
-  expect((await as('caller', '/health/')).status).toBe(200);
-  expect((await as('caller', '/health/detailed')).status).toBe(403);
-  expect((await as('reader', '/health/detailed')).status).toBe(200);
+describe.each(['/api/v1/health', '/health'])('health below %s', (base) => {
+  test.each(['', '/', '/live', '/ready', '/startup'])('%j needs no key', async (path) => {
+    expect((await as(undefined, base + path)).status).toBe(200);
+  });
+
+  test('only readers see every model', async () => {
+    expect((await as(undefined, `${base}/detailed`)).status).toBe(401);
+    expect((await as('caller', `${base}/detailed`)).status).toBe(403);
+    expect((await as('reader', `${base}/detailed`)).status).toBe(200);
+  });
 });
 
 test('a key for some models sees and changes only those', async () => {

@@ -154,11 +154,11 @@ const LIFE: readonly Step[] = [
   ['POST', `${MODEL}/abort`, 202],
   ['POST', `${MODEL}/scale`, 202, { replicas: 0 }],
   ['GET', `${MODEL}/status`, 200],
-  ['GET', '/health/', 200],
-  ['GET', '/health/live', 200],
-  ['GET', '/health/ready', 200],
-  ['GET', '/health/startup', 200],
-  ['GET', '/health/detailed', 200],
+  ['GET', '/api/v1/health/', 200],
+  ['GET', '/api/v1/health/live', 200],
+  ['GET', '/api/v1/health/ready', 200],
+  ['GET', '/api/v1/health/startup', 200],
+  ['GET', '/api/v1/health/detailed', 200],
   ['DELETE', `${MODEL}?force=2`, 400],
   ['DELETE', MODEL, 202],
   ['GET', MODEL, 404],
@@ -199,7 +199,8 @@ describe('real answers are those the document promises', () => {
 
   test('a service that has not started answers as promised too', async () => {
     const cold = await serve({ unstarted: true });
-    for (const path of ['/health/', '/health/ready', '/health/startup', '/health/detailed']) {
+    for (const name of ['', 'ready', 'startup', 'detailed']) {
+      const path = `/api/v1/health/${name}`;
       const reply = await ask(`${cold.url}${path}`);
       expect([path, reply.status]).toEqual([path, 503]);
       check('GET', path, reply);

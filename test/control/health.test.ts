@@ -44,21 +44,33 @@ describe('a service that is well', () => {
     ['ready', { status: 'ready' }],
     ['startup', { status: 'started' }],
     ['detailed', { status: 'healthy', ready: true, event_loop_lag_ms: 1.5 }],
-  ])('/health/%s is 200', async (path, expected) => {
-    const { status, body } = await health(path);
-    expect(status).toBe(200);
-    expect(body).toMatchObject(expected);
-  });
+  ])(
+    '%j is 200 below /api/v1/health/, and the same for probes below /health/',
+    async (path, expected) => {
+      const { status, body } = await ask(`${service.url}/api/v1/health/${path}`);
+      expect(status).toBe(200);
+      expect(body).toMatchObject(expected);
+      expect(await health(path)).toMatchObject({ status, body: expected });
+    },
+  );
 
-  test('/health/ has exactly what was promised, with and without the slash', async () => {
+  test('/api/v1/health/ has exactly what was promised, with and without the slash', async () => {
     const expected = {
       status: 'healthy',
       version: '0.1.0-test',
       uptime: 90.5,
       timestamp: new Date(T0 + 90_500).toISOString(),
     };
-    expect((await health()).body).toEqual(expected);
-    expect((await ask(`${service.url}/health`)).body).toEqual(expected);
+    for (const path of ['/api/v1/health/', '/api/v1/health', '/health/', '/health']) {
+      expect((await ask(service.url + path)).body).toEqual(expected);
+    }
+  });
+
+  test('another method is refused with those that are taken, on both paths', async () => {
+    for (const path of ['/api/v1/health', '/api/v1/health/live', '/health/live']) {
+      const { status, headers } = await ask(service.url + path, 'POST');
+      expect([status, headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    }
   });
 });
 

@@ -42,45 +42,49 @@ function startup(context: Context): Answer {
   return { status: status === 'started' ? 200 : 503, body: { status } };
 }
 
+/** The documented paths, and the same call below `/health` for probes. */
+const at = (name: string) =>
+  ({ path: `/api/v1/health/${name}`, alias: `/health/${name}` }) as const;
+
 const common = { method: 'get', tag: 'Health', errors: [] } as const;
 
 export const healthCalls: readonly Call[] = [
   defineCall<undefined, undefined>({
     ...common,
-    path: '/health/',
-    access: 'any',
-    summary: 'Is the service well?',
-    description: 'degraded (200): a model is ill, or the view of the cluster is old.',
+    ...at(''),
+    access: 'open',
+    summary: 'Is the service healthy?',
+    description: 'degraded (200): a model is unhealthy, or the view of the cluster is old.',
     answers: { 200: healthSchema, 503: healthSchema },
     handle: health,
   }),
   defineCall<undefined, undefined>({
     ...common,
-    path: '/health/live',
-    access: 'any',
+    ...at('live'),
+    access: 'open',
     summary: 'Does the process answer?',
     answers: { 200: liveSchema },
     handle: live,
   }),
   defineCall<undefined, undefined>({
     ...common,
-    path: '/health/ready',
-    access: 'any',
+    ...at('ready'),
+    access: 'open',
     summary: 'May requests be sent here? Does not depend on any model.',
     answers: { 200: readySchema, 503: readySchema },
     handle: ready,
   }),
   defineCall<undefined, undefined>({
     ...common,
-    path: '/health/startup',
-    access: 'any',
+    ...at('startup'),
+    access: 'open',
     summary: 'Has the service started?',
     answers: { 200: startupSchema, 503: startupSchema },
     handle: startup,
   }),
   defineCall<undefined, undefined>({
     ...common,
-    path: '/health/detailed',
+    ...at('detailed'),
     access: 'read',
     summary: 'Every model, arm and replica; watches, queues, memory',
     answers: { 200: detailedSchema, 503: detailedSchema },
