@@ -12,6 +12,7 @@ import type { ProgressOptions } from './progress';
 import { progressLines } from './progress';
 import type { RetryOptions } from './retry';
 import { persist } from './retry';
+import { PART, PART_TAG } from './safe-path';
 
 /** The bytes are not those that were promised. */
 class DigestError extends SourceError {}
@@ -43,7 +44,7 @@ async function sizeOf(file: string): Promise<number> {
 }
 
 /** Bytes of a file that an earlier start has already loaded. */
-export const loadedOf = (target: string): Promise<number> => sizeOf(`${target}.part`);
+export const loadedOf = (target: string): Promise<number> => sizeOf(`${target}${PART}`);
 
 /** A weak tag does not promise equal bytes (RFC 9110, 8.8.1). */
 const strongTag = (headers: Response['headers']): string | undefined => {
@@ -183,7 +184,7 @@ export async function download(
   options: DownloadOptions,
 ): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
-  const [file, tagFile] = [`${target}.part`, `${target}.part.tag`];
+  const [file, tagFile] = [`${target}${PART}`, `${target}${PART_TAG}`];
   const fresh = { hash: createHash('sha256'), hashed: 0, joined: false };
   const part: Part = { entry, file, tagFile, options, ...fresh };
   try {

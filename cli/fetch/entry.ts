@@ -88,17 +88,6 @@ export function shown(uri: string): string {
   return uri.replace(/[?#].*$/, '').replace(/^([a-z0-9]+:\/\/)[^/@]*@/i, '$1');
 }
 
-/** The last segment of a path or URL without its query. */
-export function lastSegment(uri: string): string {
-  return decodeURIComponent(
-    uri
-      .replace(/[?#].*$/, '')
-      .replace(/\/+$/, '')
-      .split('/')
-      .at(-1) ?? '',
-  );
-}
-
 /** What `load` gives, asked for anew when it is older than `lifeMs`: tokens run out during downloads. */
 export function renewed<T>(load: () => Promise<T>, lifeMs: number): () => Promise<T> {
   let until = 0;

@@ -7,7 +7,7 @@ import { expectRoom } from './disk';
 import type { DownloadOptions } from './download';
 import { download, loadedOf } from './download';
 import type { Entry, SourceContext } from './entry';
-import { lastSegment, shown, SourceError } from './entry';
+import { shown, SourceError } from './entry';
 import { fileEntry } from './file';
 import { gsEntries } from './gs';
 import { hfEntries } from './hf';
@@ -17,10 +17,11 @@ import { openLedger } from './ledger';
 import { ociEntries } from './oci';
 import { persist } from './retry';
 import { s3Entries } from './s3';
-import { inside, unpack } from './unpack';
+import { expectNoLinks, lastSegment, namesOf, OWN_PREFIX, pathInUri, safePath } from './safe-path';
+import { unpack } from './unpack';
 
 /** Says in the target folder what lies there, once all of it does. */
-const MARKER = '.artifact.json';
+const MARKER = `${OWN_PREFIX}.json`;
 
 const POLL_MS = 1000;
 
@@ -57,7 +58,8 @@ const exists = (file: string): Promise<boolean> =>
   );
 
 function httpsEntry(uri: string, { http }: SourceContext): Entry {
-  return { path: lastSegment(uri), open: (headers) => http(uri, { headers }) };
+  const path = lastSegment(pathInUri(uri));
+  return { path, open: (headers) => http(uri, { headers }) };
 }
 
 async function entriesOf(uri: string, context: SourceContext): Promise<readonly Entry[]> {
@@ -84,11 +86,23 @@ async function entriesOf(uri: string, context: SourceContext): Promise<readonly 
 const isPacked = (entry: Entry, job: FetchJob): boolean =>
   job.unpack === true || entry.archive === true;
 
+/** What an entry is called in the target folder. */
+const nameOf = (entry: Entry, job: FetchJob): string => job.as ?? entry.path;
+
 /** Where an entry is loaded to: its place, or for an archive a hidden file beside its content. */
 function targetOf(entry: Entry, job: FetchJob): string {
-  return isPacked(entry, job)
-    ? join(job.to, `.${lastSegment(entry.path)}`)
-    : inside(job.to, job.as ?? entry.path);
+  if (!isPacked(entry, job)) return safePath(job.to, nameOf(entry, job));
+  return join(job.to, `${OWN_PREFIX}-${identityOf(entry.path).slice(0, 16)}`);
+}
+
+/** All names are looked at before the first byte is asked for. @throws SourceError */
+async function expectPlaces(entries: readonly Entry[], job: FetchJob): Promise<void> {
+  const names = namesOf({ sameTwice: false });
+  for (const entry of entries.filter((one) => !isPacked(one, job))) {
+    const name = nameOf(entry, job);
+    await expectNoLinks(job.to, name);
+    names.claim(name);
+  }
 }
 
 async function place(entry: Entry, job: FetchJob, options: FetchSurroundings): Promise<void> {
@@ -156,6 +170,7 @@ async function placeAll(
   options: FetchSurroundings,
 ): Promise<void> {
   const { uri, to } = job;
+  await expectPlaces(entries, job);
   const ledger = await openLedger(to, identityOf(uri));
   const missing = await missingOf(entries, job, ledger);
   await expectRoom(shown(uri), await neededFor(missing, job), to, options.free);

@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { filePathOf } from '../../lib/spec';
 import type { Entry } from './entry';
-import { lastSegment, SourceError } from './entry';
+import { SourceError } from './entry';
+import { lastSegment } from './safe-path';
 
 /** A local file answers like a source, so that everything after it is one way. */
 export function fileEntry(uri: string): Entry {

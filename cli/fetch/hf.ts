@@ -1,5 +1,6 @@
 import type { Entry, Headers, SourceContext } from './entry';
-import { expectOk, lastSegment, SourceError } from './entry';
+import { expectOk, SourceError } from './entry';
+import { lastSegment } from './safe-path';
 
 const DEFAULT_ENDPOINT = 'https://huggingface.co';
 

@@ -1,9 +1,10 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Entry } from './entry';
+import { OWN_PREFIX } from './safe-path';
 
 /** Remembers which files of an artifact are complete, until all are. */
-const LEDGER = '.artifact.progress.json';
+const LEDGER = `${OWN_PREFIX}.progress.json`;
 
 interface Done {
   readonly tag: string;

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Entry, Headers, SourceContext } from './entry';
 import { expectOk, SourceError } from './entry';
+import type { Manifest } from './layers';
+import { filesOf, isEvidence } from './layers';
 
-// Artifacts in an OCI registry: distribution-spec 1.1. A layer with a title is a file (as oras
-// pushes it; a folder it packs, and says so), any other layer that is a tar is unpacked.
+// Artifacts in an OCI registry: distribution-spec 1.1. Which layer is which file: layers.ts.
 
-const TITLE = 'org.opencontainers.image.title';
-const UNPACK = 'io.deis.oras.content.unpack';
 const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.oci.image.index.v1+json',
@@ -15,22 +14,6 @@ const MANIFESTS = [
 ].join(', ');
 /** An index leads to a manifest; one that leads to another index is not what tools push. */
 const MAX_DEPTH = 2;
-
-interface Layer {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size?: number;
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-interface Manifest {
-  readonly layers?: readonly Layer[];
-  /** Of an index: one for each platform. */
-  readonly manifests?: readonly {
-    readonly digest: string;
-    readonly platform?: { readonly os?: string; readonly architecture?: string };
-  }[];
-}
 
 export interface Reference {
   readonly host: string;
@@ -100,17 +83,13 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64' };
 /** The part of an index that is for this machine; one without platforms has the artifact first. */
 function digestIn({ manifests = [] }: Manifest): string | undefined {
   const own = ARCHITECTURES[process.arch] ?? process.arch;
-  const found = manifests.find(({ platform }) => platform?.architecture === own);
-  return (found ?? manifests[0])?.digest;
+  const models = manifests.filter((one) => !isEvidence(one));
+  const found = models.find(({ platform }) => platform?.architecture === own);
+  return (found ?? models[0] ?? manifests[0])?.digest;
 }
 
-/** Layers of a manifest. Asked for by digest, it must have that digest: the layers' hang on it. */
-async function layersOf(
-  uri: string,
-  reference: string,
-  ask: Ask,
-  depth = 1,
-): Promise<readonly Layer[]> {
+/** A manifest. Asked for by digest, it must have that digest: those of the layers hang on it. */
+async function manifestOf(uri: string, reference: string, ask: Ask, depth = 1): Promise<Manifest> {
   const response = await ask(`/manifests/${reference}`, { accept: MANIFESTS });
   const text = await (await expectOk(response, uri)).text();
   const digest = `sha256:${createHash('sha256').update(text).digest('hex')}`;
@@ -119,24 +98,17 @@ async function layersOf(
   }
   const manifest = JSON.parse(text) as Manifest;
   const inner = digestIn(manifest);
-  if (inner === undefined || depth === MAX_DEPTH) return manifest.layers ?? [];
-  return layersOf(uri, inner, ask, depth + 1);
+  if (inner === undefined || depth === MAX_DEPTH) return manifest;
+  return manifestOf(uri, inner, ask, depth + 1);
 }
-
-const isPacked = ({ mediaType, annotations }: Layer): boolean =>
-  annotations?.[UNPACK] === 'true' || (annotations?.[TITLE] === undefined && /tar/.test(mediaType));
 
 export async function ociEntries(uri: string, context: SourceContext): Promise<readonly Entry[]> {
   const { host, repository, reference } = parseOci(uri);
   const root = (context.endpoint ?? `https://${host}`).replace(/\/+$/, '');
   const ask = askerOf(root, repository, context);
-  const layers = await layersOf(uri, reference, ask);
-  if (layers.length === 0) throw new SourceError(`${uri}: the artifact has no layer; push it anew`);
+  const layers = filesOf(uri, await manifestOf(uri, reference, ask), context);
   return layers.map((layer) => ({
-    path: layer.annotations?.[TITLE] ?? layer.digest.replace(':', '-'),
-    archive: isPacked(layer),
-    sha256: layer.digest.replace('sha256:', ''),
-    size: layer.size,
+    ...layer,
     open: (headers) => ask(`/blobs/${layer.digest}`, headers),
   }));
 }

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { AwsClient } from 'aws4fetch';
 import { bucketIn } from './bucket';
 import type { Entry, SourceContext } from './entry';
-import { expectOk, lastSegment, renewed, SourceError } from './entry';
+import { expectOk, renewed, SourceError } from './entry';
+import { decodedUri, lastSegment } from './safe-path';
 
 // S3 and everything that speaks it: AWS, MinIO, Ceph, R2, and Google Cloud Storage with HMAC keys.
 
@@ -146,7 +147,7 @@ export async function entriesOfBucket(
   ask: Ask,
   { single }: Pick<SourceContext, 'single'>,
 ): Promise<readonly Entry[]> {
-  const key = decodeURIComponent(uri.replace(/^[a-z0-9]+:\/\/[^/]+\/?/i, ''));
+  const key = decodedUri(uri.replace(/^[a-z0-9]+:\/\/[^/]+\/?/i, ''));
   const open =
     (name: string): Entry['open'] =>
     (headers) =>

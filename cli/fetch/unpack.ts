@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname, resolve, sep } from 'node:path';
+import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import type { ReadEntry } from 'tar';
@@ -9,6 +9,7 @@ import { open } from 'yauzl';
 import type { Entry as ZipEntry, ZipFile } from 'yauzl';
 import { freeBytes, sizeText } from './disk';
 import { SourceError } from './entry';
+import { expectNoLinks, memberName, namesOf, safePath } from './safe-path';
 
 /** A model folder has thousands of files at most; an archive of millions is there to fill inodes. */
 const MAX_ENTRIES = 100_000;
@@ -18,7 +19,7 @@ const MIN_ALLOWANCE = 64 * 1024 * 1024;
 
 /** Kind bits of a Unix mode, which zip keeps in the upper half of its attributes. */
 const KIND = 0o170000;
-const LINK = 0o120000;
+const PLAIN_KINDS: ReadonlySet<number> = new Set([0, 0o100000, 0o040000]);
 /** Readable for the server, which is another user; executable only where it was. */
 const READABLE = 0o644;
 const EXECUTABLE = 0o755;
@@ -30,19 +31,20 @@ export interface UnpackOptions {
   readonly free?: ((folder: string) => Promise<number>) | undefined;
 }
 
-function isInside(folder: string, path: string): boolean {
-  const root = resolve(folder);
-  return `${resolve(root, path)}${sep}`.startsWith(root + sep);
-}
+/** Says of each member, before it is written, whether it may be. @returns its safe name */
+type Guard = (path: string, bytes: number) => string | undefined;
 
-/** An archive must not write outside its folder ("zip slip"). */
-export function inside(folder: string, path: string): string {
-  if (isInside(folder, path)) return resolve(folder, path);
-  throw new SourceError(`the artifact names a file outside its folder: ${path}; it is refused`);
+/** An archive must not write outside its folder ("zip slip"), nor one file under two names. */
+function memberNames(folder: string): (path: string) => string | undefined {
+  const names = namesOf({ sameTwice: true });
+  return (path) => {
+    const name = memberName(path);
+    if (name === undefined) return undefined;
+    safePath(folder, name);
+    if (!path.endsWith('/')) names.claim(name);
+    return name;
+  };
 }
-
-/** Says of each entry, before it is written, whether it may be. */
-type Guard = (path: string, bytes: number) => void;
 
 /** Counts what an archive would write against what it may: room on the disk, and common sense. */
 async function guardOf(
@@ -53,9 +55,10 @@ async function guardOf(
   const { size } = await stat(file);
   const room = await free(folder);
   const allowed = Math.max(MIN_ALLOWANCE, size * MAX_RATIO);
+  const nameOf = memberNames(folder);
   let [entries, total] = [0, 0];
   return (path, bytes) => {
-    inside(folder, path);
+    const name = nameOf(path);
     entries += 1;
     total += bytes;
     if (entries > MAX_ENTRIES) {
@@ -71,13 +74,15 @@ async function guardOf(
         `the archive needs more than the ${sizeText(room)} that ${folder} has free; give the node more disk, or name the files unpacked`,
       );
     }
+    return name;
   };
 }
 
 const openZip = promisify<string, { lazyEntries: true }, ZipFile>(open);
 
-const isZipLink = ({ externalFileAttributes }: ZipEntry): boolean =>
-  ((externalFileAttributes >>> 16) & KIND) === LINK;
+/** Archivers of other systems write no kind at all. */
+const isPlainMember = ({ externalFileAttributes }: ZipEntry): boolean =>
+  PLAIN_KINDS.has((externalFileAttributes >>> 16) & KIND);
 
 async function unzip(
   file: string,
@@ -91,10 +96,11 @@ async function unzip(
   ) => Promise<NodeJS.ReadableStream>;
   const one = async (entry: ZipEntry): Promise<void> => {
     const { fileName, uncompressedSize } = entry;
-    guard(fileName, uncompressedSize);
-    if (isZipLink(entry)) leaveOut(fileName);
-    else if (!fileName.endsWith('/')) {
-      const target = inside(folder, fileName);
+    const name = guard(fileName, uncompressedSize);
+    if (!isPlainMember(entry)) leaveOut(fileName);
+    else if (name !== undefined && !fileName.endsWith('/')) {
+      await expectNoLinks(folder, name);
+      const target = safePath(folder, name);
       await mkdir(dirname(target), { recursive: true });
       await pipeline(await read(entry), createWriteStream(target, { flush: true }));
     }

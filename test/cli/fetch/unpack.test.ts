@@ -96,7 +96,7 @@ test('a tar that grows a hundredfold is refused before it fills the disk', async
   tar('in');
   await expect(unpacked()).rejects.toThrow(/grows from \d.* to more than 64\.0 MiB; it is refused/);
   expect(statSync(join(here.folder, 'to/in/zeros'), { throwIfNoEntry: false })).toBeUndefined();
-});
+}, 30_000);
 
 test('an archive whose content does not fit says so', async () => {
   writeFileSync(join(from, 'in/x'), Buffer.alloc(100_000));
@@ -129,4 +129,4 @@ test('a zip bomb is refused, also when its catalogue lies about the size', async
   await expect(unpacked('a.zip')).rejects.toThrow(/grows from/);
   zip({ name: 'zeros', content, claimed: 1000 });
   await expect(unpacked('a.zip')).rejects.toThrow(/too many bytes/);
-});
+}, 30_000);
