@@ -5,6 +5,7 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
+COPY test/package.json test/
 RUN --mount=type=cache,target=/root/.npm npm ci --no-progress --loglevel=error
 COPY . .
 RUN node scripts/build.mjs bin && npx tsx scripts/image.ts --tree /image

@@ -9,7 +9,7 @@ scripts/dev.sh COMMAND
   dev [ARGS]    install, build, synthesize models/ to dist/, serve them on 127.0.0.1:8080
   test [ARGS]   all tests that need no cluster (jest; ARGS are jest's)
   test-cov      the same with coverage
-  setup         install the dependencies of package-lock.json
+  setup         install everything that package-lock.json lists (dev installs only what it needs)
   build         compile the library, bundle the command line to build/, and make the image with docker
   image [ARGS]  make the image without docker: build/image.tar for ctr, kind and docker load
   format        rewrite the files as prettier wants them
@@ -31,13 +31,31 @@ need_node() {
     process.exit(1);'
 }
 
-# npm writes node_modules/.package-lock.json last: when it is older than the lock, the install is not this one's.
+# What a terminal shows while npm works: a minute of silence looks like a hang.
+install() { # install WHAT ARGS...
+  local what=$1 progress=--no-progress
+  shift
+  [[ -t 2 ]] && progress=--progress
+  echo "Installing $what from package-lock.json: half a minute to two…" >&2
+  npm ci "$progress" --loglevel=error "$@" >&2
+  touch node_modules/.package-lock.json
+}
+
+# npm writes node_modules/.package-lock.json last: a file older than the lock belongs to an earlier lock.
+installed() {
+  [[ -e node_modules/.package-lock.json && ! node_modules/.package-lock.json -ot package-lock.json ]]
+}
+
+# Everything: the service's own packages and those of test/package.json.
 setup() {
   need_node
-  if [[ ! node_modules/.package-lock.json -ot package-lock.json && -e node_modules/.package-lock.json ]]; then return; fi
-  echo "Installing dependencies…" >&2
-  npm ci --no-progress --loglevel=error >&2
-  touch node_modules/.package-lock.json
+  installed && [[ -e node_modules/.bin/jest ]] || install "the service and its tools"
+}
+
+# Only what builds and runs the service: half the size and a third of the packages.
+setup_service() {
+  need_node
+  installed || install "the service" --workspaces=false
 }
 
 # Is a built file missing, or older than one of its sources?
@@ -49,7 +67,7 @@ stale() { # stale BUILT SOURCE...
 
 # Models load without type checks; building only what changed makes the second start fast.
 build_bin() {
-  setup
+  setup_service
   if stale build/bin.cjs cli lib runtime scripts/build.mjs package.json node_modules/.package-lock.json; then
     echo "Building…" >&2
     node scripts/build.mjs bin
@@ -77,6 +95,7 @@ docker_image() {
 }
 
 image() {
+  setup
   build_bin
   if [[ $# == 0 ]]; then set -- --oci build/image.tar; fi
   npx tsx scripts/image.ts "$@"
@@ -103,7 +122,7 @@ case $command in
   lint) setup; npm run --silent lint ;;
   type-check) setup; npm run --silent typecheck ;;
   security) setup; security ;;
-  check-all) build_bin; npm run --silent format:check; npm run --silent lint; npm run --silent typecheck; contracts; npx jest ;;
+  check-all) setup; build_bin; npm run --silent format:check; npm run --silent lint; npm run --silent typecheck; contracts; npx jest ;;
   docs) setup; npx typedoc ;;
   clean) rm -rf build coverage docs/api .ai-model-service ;;
   help | -h | --help) usage ;;
