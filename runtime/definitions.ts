@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { watch } from 'node:fs';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ModelSpec } from '../lib/spec';
@@ -9,9 +8,6 @@ import { ClusterError } from './cluster/port';
 
 /** Who writes what comes from files, as revisions name it. */
 const MANAGER = 'files';
-
-/** A save often writes several times; wait until it is quiet. Milliseconds. */
-const QUIET_MS = 150;
 
 /** What a look at the folder did. */
 export interface SyncReport {
@@ -134,17 +130,4 @@ function reportOf(verdicts: ReadonlyMap<string, Verdict>, removed: readonly stri
     typeof verdict === 'string' ? [] : [{ id, message: verdict.refused }],
   );
   return { applied: ids('applied'), unchanged: ids('unchanged'), removed, refused };
-}
-
-/** Calls back when anything in the folder changed and it has been quiet since; returns how to stop. */
-export function watchFolder(folder: string, onChange: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  const watcher = watch(folder, { recursive: true }, () => {
-    clearTimeout(timer);
-    timer = setTimeout(onChange, QUIET_MS);
-  });
-  return () => {
-    clearTimeout(timer);
-    watcher.close();
-  };
 }

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Environment, ModelSpec } from '../lib/spec';
-import { discover } from '../lib/synth/discover';
+import type { Environment } from '../lib/spec';
 import type { Audit } from './audit';
 import { createAudit } from './audit';
 import type { Authenticate } from './auth';
@@ -26,12 +25,12 @@ import {
 } from './data';
 import type * as Grpc from './data/grpc';
 import type { SyncReport } from './definitions';
-import { createDefinitions, watchFolder } from './definitions';
 import type { Listener } from './listener';
 import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import { createMetrics, observeProcess } from './metrics';
+import { openModelsFolder } from './models-folder';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
 import { openRouters } from './routers';
 import {
@@ -59,6 +58,8 @@ export interface ServiceOptions {
   readonly log: Log;
   /** Folder with the files of the offline API page; looked for when absent. */
   readonly docsAssets?: string | undefined;
+  /** Called after a change of the models folder was applied. */
+  readonly onModelsChanged?: (() => Promise<void>) | undefined;
 }
 
 /** The service as it runs. */
@@ -74,34 +75,6 @@ export interface Service {
   readonly snapshot: () => Snapshot;
   /** Drains and ends everything; nothing is left behind. */
   readonly close: () => Promise<void>;
-}
-
-const NOTHING_READ: SyncReport = { applied: [], removed: [], unchanged: [], refused: [] };
-
-/**
- * Keeps the cluster in step with the models folder, and says what came of it. On Kubernetes
- * definitions come by REST or kubectl: several routers with a folder each would be of two minds.
- */
-function openDefinitions({ config, cwd, log }: ServiceOptions, cluster: Cluster) {
-  if (config.cluster === 'kubernetes')
-    return { definitions: { sync: async () => NOTHING_READ }, stop: () => undefined };
-  const folder = resolve(cwd, config.models.directory);
-  const load = async (): Promise<readonly ModelSpec[]> =>
-    (await discover(folder)).map(({ spec }) => spec);
-  const memory = join(resolve(cwd, config.local.directory), 'files.json');
-  const definitions = createDefinitions({ cluster, load, memory });
-  const again = (): void => {
-    definitions.sync().then(
-      ({ applied, removed, refused }) => {
-        for (const id of applied) log.info('its file changed: a new revision', { model: id });
-        for (const id of removed) log.info('its file is gone: it is removed', { model: id });
-        for (const { id, message } of refused) log.warn(message, { model: id });
-      },
-      (error: unknown) => log.error(`nothing was changed:\n${(error as Error).message}`),
-    );
-  };
-  const stop = config.models.watch ? watchFolder(folder, again) : () => undefined;
-  return { definitions, stop };
 }
 
 function openData(
@@ -277,10 +250,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
   const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
   const listeners: Listener[] = [];
-  const { definitions, stop: stopWatching } = openDefinitions(options, cluster);
+  const folder = openModelsFolder(options, cluster);
   const stopTicks = startTicks(control.tick, log);
   const end = async (): Promise<void> => {
-    stopWatching();
+    folder.stop();
     stopTicks();
     await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
     control.stop();
@@ -297,7 +270,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
   try {
     control.start();
-    const report = await definitions.sync();
+    await folder.ready;
+    const report = await folder.sync();
     await Promise.all([control.whenSynced(), opened.ready()]);
     const addresses = await openPorts(options, data, control, listeners);
     return {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import type { Synthesis } from '../../lib/synth';
 import type { Config } from '../../runtime/config';
 import type { Service } from '../../runtime/main';
 import { CommandError } from '../exit';
@@ -9,7 +10,7 @@ import type { Io } from '../io';
 import type { Context } from '../program';
 import { findingLine } from '../report';
 import { VERSION } from '../version';
-import { loadProject, previousOf, synthLibrary, today } from './project';
+import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 import { listeningEvent, openService, placesOf, readConfig, showKey, untilSignal } from './serve';
 import { MAX_PORT, wholeNumber } from './serve-onnx';
 
@@ -24,13 +25,38 @@ interface Options {
 const SHOWN_AFTER_MS = 20_000;
 const LOOK_MS = 50;
 
-async function synthesizeTo(out: string, folder: string, io: Io): Promise<void> {
-  const { synthesize, writeManifests } = synthLibrary();
+async function manifestsOf(out: string, folder: string, io: Io): Promise<Synthesis> {
   const { definitions, environments } = await loadProject(folder, undefined, io);
-  const previous = previousOf(out, io);
-  const { files, findings } = synthesize(definitions, environments, { today: today(io), previous });
+  const options = { today: today(io), previous: previousOf(out, io) };
+  return synthLibrary().synthesize(definitions, environments, options);
+}
+
+async function synthesizeTo(out: string, folder: string, io: Io): Promise<void> {
+  const { files, findings } = await manifestsOf(out, folder, io);
   for (const one of findings) io.err(`${findingLine(one)}\n`);
-  writeManifests(resolve(io.cwd, out), files);
+  const { written, removed } = synthLibrary().writeManifests(resolve(io.cwd, out), files);
+  for (const file of written) io.err(`${out}/${file} written\n`);
+  for (const file of removed) io.err(`${out}/${file} removed\n`);
+}
+
+/** Says that manifests written earlier are no longer what the definitions give. */
+async function compareWith(out: string, folder: string, io: Io): Promise<void> {
+  const path = resolve(io.cwd, out);
+  if (!existsSync(path)) return;
+  const { files } = await manifestsOf(out, folder, io);
+  if (synthLibrary().checkManifests(path, files).length === 0) return;
+  io.err(`${out}/ was not written; run: ai-model-service synth ${folder}, or dev --synth ${out}\n`);
+}
+
+/** Manifests follow the definitions; when they cannot be made, the models that run stay. */
+async function followManifests(folder: string, { synth }: Options, io: Io): Promise<void> {
+  try {
+    await (synth === undefined
+      ? compareWith(outFolder(undefined, io), folder, io)
+      : synthesizeTo(synth, folder, io));
+  } catch (error) {
+    io.err(`manifests were not written:\n${(error as Error).message}\n`);
+  }
 }
 
 function configOf(folder: string, { host, port, config: file }: Options, io: Io): Config {
@@ -140,7 +166,8 @@ export function addDev(program: Command, { io, format }: Context): void {
     .action(async (folder: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       if (options.synth !== undefined) await synthesizeTo(options.synth, folder, io);
-      const service = await openService(configOf(folder, options, io), io);
+      const follow = (): Promise<void> => followManifests(folder, options, io);
+      const service = await openService(configOf(folder, options, io), io, follow);
       const ended = untilSignal(service, io);
       showKey(service, io);
       await settle(service);

@@ -32,7 +32,11 @@ export function readConfig(file: string | undefined, io: Io): Config {
   return parseConfig(readFileSync(path, 'utf8'), io.env, file);
 }
 
-export function openService(config: Config, io: Io): Promise<Service> {
+export function openService(
+  config: Config,
+  io: Io,
+  onModelsChanged?: () => Promise<void>,
+): Promise<Service> {
   const { createLog } = require('../../runtime/log') as typeof Logging;
   const { startService } = require('../../runtime/main') as typeof Main;
   const entry = process.argv[1] ?? '';
@@ -45,6 +49,7 @@ export function openService(config: Config, io: Io): Promise<Service> {
     version: VERSION,
     log: createLog(config.logging),
     docsAssets: docsAssets(),
+    onModelsChanged,
   });
 }
 

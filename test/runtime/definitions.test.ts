@@ -7,9 +7,8 @@ import type { MemoryCluster } from '../../runtime/cluster/memory';
 import { createMemoryCluster } from '../../runtime/cluster/memory';
 import { ClusterError } from '../../runtime/cluster/port';
 import type { Definitions } from '../../runtime/definitions';
-import { createDefinitions, watchFolder } from '../../runtime/definitions';
+import { createDefinitions } from '../../runtime/definitions';
 import { IRIS } from '../core/support';
-import { until } from '../support/plane';
 
 // The folder of definitions leads; what REST did to a model whose file is unchanged stays.
 
@@ -151,12 +150,4 @@ test('looks that overlap come one after the other', async () => {
   put();
   const [first, second] = await Promise.all([definitions.sync(), definitions.sync()]);
   expect([first.applied, second.unchanged]).toEqual([['iris'], ['iris']]);
-});
-
-test('a change in the folder is told once it is quiet, until it is stopped', async () => {
-  let told = 0;
-  const stop = watchFolder(folder, () => (told += 1));
-  for (let at = 0; at < 5; at += 1) writeFileSync(join(folder, 'a.yaml'), `${at}`);
-  await until(() => told === 1, 'the change');
-  stop();
 });
