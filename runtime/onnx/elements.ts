@@ -1,5 +1,6 @@
 import { badRequest, shown } from './errors';
 import { toHalf, fromHalf } from '../shared/float16';
+import { numberText } from '../shared/number-text';
 import { bigOf, isMarked, numberOf } from './json';
 import { elementsOf, shapeText } from './tensor';
 import type { BigData, Datatype, NumericData, TensorData } from './datatype';
@@ -77,8 +78,19 @@ const fillBool: Fill = (source, datatype, name) => {
   return target;
 };
 
-/** ONNX Runtime's binding ends a string at its first NUL, which would change it without a word. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/**
+ * ONNX Runtime's binding ends a string at its first NUL and makes U+FFFD of a lone surrogate, which
+ * would change it without a word.
+ */
 export function checkString(value: string, name: string, index: number): string {
+  if (LONE_SURROGATE.test(value)) {
+    throw badRequest(
+      `input '${name}': element ${index} holds half of a surrogate pair (such as \\ud800), ` +
+        'which is not a character; send the whole pair, or leave it out',
+    );
+  }
   if (value.includes('\0')) {
     throw badRequest(
       `input '${name}': element ${index} holds a NUL character, which the model runtime would cut at`,
@@ -159,14 +171,19 @@ export function readElements(
  * The elements as JSON, joined by commas, without brackets. Integers are exact. NaN, Infinity and
  * -Infinity stand as these bare words, as Triton and TensorFlow Serving write them.
  */
-export function writeElements({ datatype, data }: Tensor): string {
+export function writeElements(tensor: Tensor): string {
+  const { datatype, data } = tensor;
   switch (datatype.elements.kind) {
     case 'string':
       return (data as readonly string[]).map((text) => JSON.stringify(text)).join(',');
     case 'bool':
       return Array.from(data as Uint8Array, (bit) => (bit === 0 ? 'false' : 'true')).join(',');
     case 'half':
-      return Array.from(data as Uint16Array, fromHalf).join(',');
+      return Array.from(data as Uint16Array, (bits) => numberText(fromHalf(bits))).join(',');
+    case 'float':
+      // Only a zero may have a sign that is lost.
+      if ((data as Float32Array).includes(0)) return elementTexts(tensor, 'bare').join(',');
+      return (data as Float32Array).join(',');
     default:
       return (data as NumericData).join(',');
   }
@@ -178,7 +195,7 @@ export type NonFinite = 'bare' | 'quoted';
 /** Every element as JSON text. */
 export function elementTexts({ datatype, data }: Tensor, nonFinite: NonFinite): readonly string[] {
   const float = (value: number): string =>
-    nonFinite === 'bare' || Number.isFinite(value) ? `${value}` : `"${value}"`;
+    nonFinite === 'bare' || Number.isFinite(value) ? numberText(value) : `"${value}"`;
   switch (datatype.elements.kind) {
     case 'string':
       return (data as readonly string[]).map((text) => JSON.stringify(text));

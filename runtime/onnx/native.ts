@@ -1,9 +1,7 @@
 import { readElements } from './elements';
-import { fromHalf } from '../shared/float16';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
 import { isObject, readJson } from './json';
-import { outputText } from './output';
-import { shaped, strayPaths, valueAt, withHint } from './shaping';
+import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
 
@@ -56,13 +54,20 @@ export function mannersOf(model: Model): Manners {
   };
 }
 
-/** The tensors of one `input_data`. Throws ServeError 400 that names the input. */
-export function inputsOf({ model, defaults }: Manners, input: unknown, what: string): Tensors {
+/** How a value becomes the tensor of an input: as one row, or as the rows of a column. */
+type Shape = typeof shaped;
+
+/** The tensors of one row. Throws ServeError 400 that names the input. */
+export const rowInputs = (manners: Manners, input: unknown, what: string): Tensors =>
+  inputsOf(manners, input, what, shaped);
+
+function inputsOf(manners: Manners, input: unknown, what: string, shape: Shape): Tensors {
+  const { model } = manners;
   const known = model.inputs.map(({ name }) => name);
   const [only] = model.inputs;
   if (!isObject(input)) {
     if (only !== undefined && known.length === 1 && input !== undefined && input !== null) {
-      return { [only.name]: shaped(input, only) };
+      return { [only.name]: shape(input, only) };
     }
     throw badRequest(
       `${what} is ${input === undefined ? 'missing' : shown(input)}; ` +
@@ -74,17 +79,10 @@ export function inputsOf({ model, defaults }: Manners, input: unknown, what: str
     const names = listed(stray.map((path) => withHint(path, known)));
     throw badRequest(`${what}: the model has no input ${names}; it takes ${listed(known)}`);
   }
-  const tensors: Record<string, Tensor> = {};
-  for (const port of model.inputs) {
+  return filled(model.inputs, what, manners.defaults, (port) => {
     const value = valueAt(input, port.name);
-    const given = value === undefined || value === null ? undefined : shaped(value, port);
-    const tensor = given ?? defaults.get(port.name);
-    if (tensor === undefined) {
-      throw badRequest(`${what}: '${port.name}' is missing; the model takes ${listed(known)}`);
-    }
-    tensors[port.name] = tensor;
-  }
-  return tensors;
+    return value === undefined || value === null ? undefined : shape(value, port);
+  });
 }
 
 function objectOf({ model }: Manners, body: Buffer): Record<string, unknown> {
@@ -98,7 +96,7 @@ function callOf(manners: Manners, call: Record<string, unknown>): Tensors {
   if (parameters !== undefined && parameters !== null && !isObject(parameters)) {
     throw badRequest(`parameters is ${shown(parameters)}; it must be an object`);
   }
-  return inputsOf(manners, call['input_data'], 'input_data');
+  return inputsOf(manners, call['input_data'], 'input_data', shapedColumn);
 }
 
 export const parseInference = (manners: Manners, body: Buffer): Tensors =>
@@ -153,60 +151,4 @@ export function padded({ padding }: Manners, items: readonly Tensors[]): readonl
     }
     return wide;
   });
-}
-
-const numberAt = ({ datatype, data }: Tensor, index: number): number =>
-  datatype.elements.kind === 'half' ? fromHalf(Number(data[index])) : Number(data[index]);
-
-const isFloat = (tensor: Tensor | undefined): tensor is Tensor =>
-  tensor?.datatype.elements.kind === 'float' || tensor?.datatype.elements.kind === 'half';
-
-function largest(tensor: Tensor): number | null {
-  let best = -Infinity;
-  for (let i = 0; i < tensor.data.length; i += 1) best = Math.max(best, numberAt(tensor, i));
-  return Number.isFinite(best) ? best : null;
-}
-
-/** The output `confidence`, else the largest of `probabilities`, else of the one output with classes. */
-function confidenceOf({ classes }: Model, outputs: Tensors): number | null {
-  const stated = outputs['confidence'];
-  if (isFloat(stated) && stated.data.length === 1) {
-    const value = numberAt(stated, 0);
-    return Number.isFinite(value) ? value : null;
-  }
-  const [name] = classes.size === 1 ? classes.keys() : [];
-  const scores = outputs['probabilities'] ?? (name === undefined ? undefined : outputs[name]);
-  return isFloat(scores) ? largest(scores) : null;
-}
-
-/** `"result":…,"confidence":…,"model_version":…` */
-function answerText(model: Model, outputs: Tensors): string {
-  const results = model.outputs.map(({ name }) => {
-    const tensor = outputs[name];
-    return `${JSON.stringify(name)}:${tensor === undefined ? 'null' : outputText(name, tensor, model.classes, 'quoted')}`;
-  });
-  const confidence = JSON.stringify(confidenceOf(model, outputs));
-  return `"result":{${results.join(',')}},"confidence":${confidence},"model_version":"${model.version}"`;
-}
-
-/** What one inference took. */
-export interface Usage {
-  /** Milliseconds in all, waiting included. */
-  readonly duration_ms: number;
-  /** Requests that shared the run. */
-  readonly batch_size: number;
-  /** Resident memory of the server. */
-  readonly memory_bytes: number;
-}
-
-export const inferenceText = (model: Model, outputs: Tensors, usage: Usage): string =>
-  `{${answerText(model, outputs)},"resource_usage":${JSON.stringify(usage)}}`;
-
-export function batchText(model: Model, answers: readonly (Tensors | ServeError)[]): string {
-  const texts = answers.map((answer) =>
-    answer instanceof ServeError
-      ? JSON.stringify({ error: { message: answer.message } })
-      : `{${answerText(model, answer)}}`,
-  );
-  return `{"results":[${texts.join(',')}]}`;
 }

@@ -1,5 +1,3 @@
-import { elementTexts } from './elements';
-import type { NonFinite } from './elements';
 import type { Tensor } from './tensor';
 
 /** Lists of element texts, nested as `dims` says; `[]` is the bare element. */
@@ -19,9 +17,9 @@ function nest(
   return `[${parts.join(',')}]`;
 }
 
-/** A tensor as nested JSON lists. */
-export const nestedText = (tensor: Tensor, dims: readonly number[], nonFinite: NonFinite): string =>
-  nest(elementTexts(tensor, nonFinite), dims, 0, 0);
+/** Texts of elements as nested JSON lists. */
+export const nestedText = (texts: readonly string[], dims: readonly number[]): string =>
+  nest(texts, dims, 0, 0);
 
 /** A tensor without a batch of one. */
 export const withoutBatch = ({ dims }: Tensor): readonly number[] =>

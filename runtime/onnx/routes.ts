@@ -1,7 +1,9 @@
 import { HEAD_LENGTH } from '../shared/binary';
 import { badRequest, ServeError } from './errors';
 import { findModel, findNative } from './site';
-import { batchText, inferenceText, padded, parseBatch, parseInference } from './native';
+import { padded, parseBatch, parseInference } from './native';
+import { batchText, inferenceText } from './native-answer';
+import type { Answered } from './native-answer';
 import { modelStatus, signatureMetadata } from './v1-about';
 import { columnsText, parsePredict, predictionsText } from './v1';
 import { inferAnswer, modelMetadata, parseInfer, SERVER_METADATA } from './v2';
@@ -112,7 +114,7 @@ const inference =
       batch_size: shared,
       memory_bytes: memoryBytes(now),
     };
-    return jsonAnswer(inferenceText(served.model, outputs, usage));
+    return jsonAnswer(inferenceText(served.model, { inputs, outputs }, usage));
   };
 
 const batchInference =
@@ -124,10 +126,11 @@ const batchInference =
     const ran =
       good.length === 0 ? [] : await executor.runAll(padded(manners, good), outputs, call);
     let next = 0;
-    const answers = items.map((item) => {
-      if (item instanceof ServeError) return item;
+    const answers = items.map((inputs): Answered | ServeError => {
+      if (inputs instanceof ServeError) return inputs;
       next += 1;
-      return ran[next - 1] as Tensors | ServeError;
+      const own = ran[next - 1] as Tensors | ServeError;
+      return own instanceof ServeError ? own : { inputs, outputs: own };
     });
     return jsonAnswer(batchText(model, answers));
   };

@@ -1,9 +1,9 @@
 import { closest } from '../../lib/spec/closest';
-import { badRequest, shown } from './errors';
+import { badRequest, listed, shown } from './errors';
 import { readElements } from './elements';
 import { isObject } from './json';
 import { checkFits } from './tensor';
-import type { Port, Tensor } from './tensor';
+import type { Port, Tensor, Tensors } from './tensor';
 
 /** NumPy's own limit; deeper lists are no tensor but an attack. */
 const MAX_RANK = 32;
@@ -39,18 +39,79 @@ export function shaped(value: unknown, port: Port): Tensor {
   return { datatype: port.datatype, dims, data };
 }
 
-/** Rows of plain values, `[1,2,3]` for a graph's [batch,1]: as `shaped`, but a one may stand behind. */
+/** Is it `[batch,1]`, `[batch,1,1]`, …: one value in each row? */
+const isColumn = ({ shape }: Port): boolean =>
+  shape !== undefined && shape.length > 1 && shape.slice(1).every((size) => size === 1);
+
+/**
+ * Rows of plain values, `[1,2,3]` for a graph's [batch,1]: as `shaped`, but dimensions of one may
+ * stand behind.
+ */
 export function shapedColumn(value: unknown, port: Port): Tensor {
   const own = dimsOf(value, port.name);
-  const isColumn = port.shape?.length === 2 && port.shape[1] === 1 && own.length === 1;
-  if (!isColumn) return shaped(value, port);
-  const dims = [...own, 1];
+  const [rows = 0] = own;
+  if (!isColumn(port) || own.length !== 1 || rows === 0) return shaped(value, port);
+  const dims = [rows, ...(port.shape ?? []).slice(1)];
   checkFits(dims, port);
   return {
     datatype: port.datatype,
     dims,
     data: readElements(value, port.datatype, own, port.name),
   };
+}
+
+/** A default, which is one row, in as many rows as were given. */
+function repeated(tensor: Tensor, rows: number): Tensor {
+  const { datatype, dims, data } = tensor;
+  const all = datatype.make(data.length * rows) as unknown[];
+  for (let i = 0; i < all.length; i += 1) all[i] = data[i % data.length];
+  return { datatype, dims: [rows, ...dims.slice(1)], data: all as unknown as Tensor['data'] };
+}
+
+const isDynamic = ({ shape }: Port): boolean => shape?.[0] === -1;
+
+const rowsIn = ({ dims: [rows = 1] }: Tensor): number => rows;
+
+/** A graph may take one value for all rows and give wrong answers without a word. */
+function checkColumns(what: string, given: ReadonlyMap<Port, Tensor>): void {
+  const columns = [...given].filter(([port]) => isColumn(port) && isDynamic(port));
+  const [first] = columns;
+  const other = columns.find(([, one]) => first !== undefined && rowsIn(one) !== rowsIn(first[1]));
+  if (first === undefined || other === undefined) return;
+  throw badRequest(
+    `${what}: '${first[0].name}' has ${rowsIn(first[1])} rows, ` +
+      `'${other[0].name}' has ${rowsIn(other[1])}; give each input as many`,
+  );
+}
+
+/**
+ * The tensors of all inputs: those that are given, and the defaults in as many rows.
+ * Throws ServeError 400 when one is missing.
+ */
+export function filled(
+  ports: readonly Port[],
+  what: string,
+  defaults: ReadonlyMap<string, Tensor>,
+  valueOf: (port: Port) => Tensor | undefined,
+): Tensors {
+  const given = new Map<Port, Tensor>();
+  for (const port of ports) {
+    const tensor = valueOf(port);
+    if (tensor !== undefined) given.set(port, tensor);
+  }
+  checkColumns(what, given);
+  const dynamic = [...given].filter(([port]) => isDynamic(port));
+  const rows = Math.max(1, ...dynamic.map(([, tensor]) => rowsIn(tensor)));
+  const all = ports.map((port): readonly [string, Tensor] => {
+    const own = given.get(port) ?? defaults.get(port.name);
+    if (own === undefined) {
+      const names = listed(ports.map(({ name }) => name));
+      throw badRequest(`${what}: '${port.name}' is missing; the model takes ${names}`);
+    }
+    const isOne = !given.has(port) && isDynamic(port) && own.dims[0] === 1;
+    return [port.name, isOne && rows > 1 ? repeated(own, rows) : own];
+  });
+  return Object.fromEntries(all);
 }
 
 /** `a.b` of `{"a":{"b":1}}`, or of `{"a.b":1}`; undefined when it is not there. */

@@ -1,9 +1,10 @@
+import { elementTexts } from './elements';
 import { badRequest, listed, shown } from './errors';
 import { isObject, readJson } from './json';
-import { inputsOf } from './native';
+import { rowInputs } from './native';
 import { nestedText } from './nested';
 import { outputText } from './output';
-import { shapedColumn, withHint } from './shaping';
+import { filled, shapedColumn, withHint } from './shaping';
 import type { Manners } from './native';
 import type { Model } from './model';
 import type { Tensor, Tensors } from './tensor';
@@ -26,14 +27,10 @@ function columnsOf({ model, defaults }: Manners, given: unknown): Tensors {
     const names = listed(stray.map((name) => withHint(name, known)));
     throw badRequest(`inputs: the model has no input ${names}; it takes ${listed(known)}`);
   }
-  const tensors: Record<string, Tensor> = {};
-  for (const port of model.inputs) {
-    const value = given[port.name];
-    const tensor = value === undefined ? defaults.get(port.name) : shapedColumn(value, port);
-    if (tensor === undefined) throw badRequest(`inputs: '${port.name}' is missing`);
-    tensors[port.name] = tensor;
-  }
-  return tensors;
+  return filled(model.inputs, 'inputs', defaults, (port) => {
+    const value = Object.hasOwn(given, port.name) ? given[port.name] : undefined;
+    return value === undefined ? undefined : shapedColumn(value, port);
+  });
 }
 
 /** Throws ServeError 400. */
@@ -49,7 +46,7 @@ export function parsePredict(manners: Manners, body: Buffer): Predict {
     throw badRequest(`instances is ${shown(instances)}; it must be a list of rows`);
   }
   const items = (instances as unknown[]).map((instance, index) =>
-    inputsOf(manners, instance, `instances[${index}]`),
+    rowInputs(manners, instance, `instances[${index}]`),
   );
   return { kind: 'rows', items };
 }
@@ -79,4 +76,4 @@ export function predictionsText(model: Model, rows: readonly Tensors[]): string 
 
 /** Columns, as TensorFlow Serving answers `inputs`: whole tensors, as they are. */
 export const columnsText = (model: Model, outputs: Tensors): string =>
-  `{"outputs":${outputsText(model, outputs, (_, tensor) => nestedText(tensor, tensor.dims, 'bare'))}}`;
+  `{"outputs":${outputsText(model, outputs, (_, tensor) => nestedText(elementTexts(tensor, 'bare'), tensor.dims))}}`;

@@ -12,10 +12,17 @@ const DIAGNOSIS = {
   path: path.join(MODELS, 'deep_tcm_diagnosis-v3.0.1.onnx'),
 };
 
+const HEALTH = {
+  name: 'health_assessment',
+  version: 'v2.0.0',
+  path: path.join(MODELS, 'health_assessment-v2.0.0.onnx'),
+};
+
 beforeAll(async () => {
   const names = ['with_metadata', 'batchable', 'scalar', 'identity_fp32', 'identity_string'];
+  const rest = ['zipmap_strings', 'fixed_batch', 'vector'];
   [server, alone] = await Promise.all([
-    startServer({ models: [...fixtures(...names, 'zipmap_strings', 'fixed_batch'), DIAGNOSIS] }),
+    startServer({ models: [...fixtures(...names, ...rest), DIAGNOSIS, HEALTH] }),
     startServer({ models: [DIAGNOSIS] }),
   ]);
 });
@@ -99,7 +106,7 @@ describe('one inference', () => {
     expect(await result('scalar', { x: 1.5, n: 1 })).toEqual({ doubled: 3, next: 2 });
   });
 
-  test('takes the value alone when the model has one input', async () => {
+  test('takes the value single when the model has one input', async () => {
     const named = await result('batchable', { x: [1, 2, 3, 4] });
     expect(await result('batchable', [1, 2, 3, 4])).toEqual(named);
   });
@@ -131,6 +138,125 @@ describe('one inference', () => {
   });
 });
 
+describe('one call of several rows', () => {
+  interface Answer {
+    readonly result: Record<string, unknown[]>;
+    readonly confidence: unknown;
+  }
+  const answer = async (model: string, input: unknown): Promise<Answer> => {
+    const reply = await infer(model, input);
+    if (reply.status !== 200) throw new Error(`${reply.status} ${reply.text}`);
+    return json(reply);
+  };
+  const flowers = [
+    [5.1, 3.5, 1.4, 0.2],
+    [6.7, 3, 5.2, 2.3],
+  ];
+
+  test('keeps empty strings in their rows', async () => {
+    expect(await answer('vector', { x: ['', 'b', ''] })).toMatchObject({
+      result: { y: ['', 'b', ''] },
+    });
+    expect(await answer('vector', { x: [''] })).toMatchObject({ result: { y: '' } });
+    const rows = [
+      ['', 'b'],
+      ['c', ''],
+    ];
+    expect(await answer('identity_string', { x: rows })).toMatchObject({ result: { y: rows } });
+  });
+
+  test('names the classes of each row, and has a confidence for each', async () => {
+    const both = await answer('zipmap_strings', { X: flowers });
+    const single = await Promise.all(flowers.map((row) => answer('zipmap_strings', { X: row })));
+    const name = 'output_probability';
+    for (const [row, one] of single.entries()) {
+      const wanted = one.result[name] as unknown as Record<string, number>;
+      const got = both.result[name]?.[row] as Record<string, number>;
+      expect(Object.keys(got)).toEqual(Object.keys(wanted));
+      expect(got['setosa']).toBeCloseTo(wanted['setosa'] as number, 5);
+      const confidence = (both.confidence as number[])[row];
+      expect(confidence).toBeCloseTo(one.confidence as number, 5);
+      expect(confidence).toBe(Math.max(...Object.values(got)));
+    }
+    expect(both.result['output_label']).toEqual(single.map(({ result: of }) => of['output_label']));
+  });
+
+  test('has the confidence of each row where the graph says it', async () => {
+    const symptoms = [['头痛'], ['口渴']];
+    const both = await answer('deep_tcm_diagnosis', { symptoms });
+    const single = await Promise.all(
+      symptoms.map((one) => answer('deep_tcm_diagnosis', { symptoms: one })),
+    );
+    expect(both.confidence).toEqual(
+      single.map(({ confidence }) => expect.closeTo(confidence as number, 5)),
+    );
+    expect(both.confidence).toEqual(both.result['confidence']);
+  });
+
+  test('has no confidence where nothing says one', async () => {
+    const x = [1, 2, 3, 4];
+    expect(await answer('batchable', { x: [x, x] })).toMatchObject({ confidence: null });
+    expect(await answer('batchable', { x })).toMatchObject({ confidence: null });
+  });
+
+  test('takes columns as V1 does, and repeats defaults for each row', async () => {
+    const measurements = {
+      bmi: [22, 31],
+      blood_pressure: [120, 160],
+      total_cholesterol: [5, 7],
+      ldl: [3, 5],
+      hdl: [1.4, 1],
+      triglycerides: [1, 3],
+      glucose: [5, 8],
+    };
+    const columns = { patient_info: { age: [35, 70] }, measurements };
+    const both = await answer('health_assessment', columns);
+    for (const [row, age] of [35, 70].entries()) {
+      const own = Object.entries(measurements).map(([name, all]) => [name, all[row]]);
+      const input = { patient_info: { age }, measurements: Object.fromEntries(own) };
+      const single = await answer('health_assessment', input);
+      expect(both.result['label']?.[row]).toBe(single.result['label']);
+      const confidence = (both.confidence as number[])[row];
+      expect(confidence).toBeCloseTo(single.confidence as number, 5);
+    }
+    const rows = [
+      [0.5, 1],
+      [1, 0.5],
+    ];
+    expect(await answer('with_metadata', { x: rows, options: { scale: [2, 3] } })).toMatchObject({
+      result: { word: [['hello'], ['hello']], seen: [['none'], ['none']] },
+    });
+  });
+
+  test('refuses columns of different lengths instead of repeating the shorter one', async () => {
+    const options = { scale: [1, 2, 3], word: ['a', 'b'] };
+    expect(await refused('with_metadata', { x: [0.5, 1], options })).toContain(
+      "'options.scale' has 3 rows, 'options.word' has 2; give each input as many",
+    );
+    expect(await refused('with_metadata', { x: [0.5, 1], options: { scale: [] } })).toContain(
+      "input 'options.scale': got shape [1,0]",
+    );
+  });
+});
+
+test('−0 keeps its sign in every protocol, as a float: readers make the integer 0 of -0', async () => {
+  const tensor = '{"name":"x","datatype":"FP32","shape":[1,3],"data":[-0.0,0,-0]}';
+  const bodies = {
+    '/inference?model=identity_fp32': '{"input_data":{"x":[-0.0,0,-0]}}',
+    '/v1/models/identity_fp32:predict': '{"instances":[[-0.0,0,-0]]}',
+    '/v2/models/identity_fp32/infer': `{"inputs":[${tensor}]}`,
+  };
+  for (const [path_, body] of Object.entries(bodies)) {
+    const { text } = await post(server.url + path_, body);
+    expect(text).toContain('[-0.0,0,-0.0]');
+  }
+  const columns = await post(
+    `${server.url}/v1/models/identity_fp32:predict`,
+    '{"inputs":[[-0.0,0.5]]}',
+  );
+  expect(columns.text).toBe('{"outputs":[[-0.0,0.5]]}');
+});
+
 describe('what is wrong is told', () => {
   test.each([
     ['deep_tcm_diagnosis', {}, "input_data: 'symptoms' is missing; the model takes symptoms, pat"],
@@ -153,6 +279,7 @@ describe('what is wrong is told', () => {
     ['batchable', { x: [1, 2, 3, [4]] }, 'element 3 is a list of 1'],
     ['fixed_batch', { x: [1, 2, 3] }, 'got shape [1,3], the model takes [2,3]'],
     ['identity_string', { x: ['a\0b'] }, 'NUL'],
+    ['identity_string', { x: ['a', '\ud800'] }, 'element 1 holds half of a surrogate pair'],
   ])('%s with %j', async (model, input, message) => {
     expect(await refused(model, input)).toContain(message);
   });
