@@ -7,6 +7,7 @@ import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
 import { createLocalCluster, fileInside } from './cluster/local';
 import type * as Kubernetes from './cluster/kubernetes';
 import type { Cluster } from './cluster/port';
+import { overruledDefaults } from './config';
 import type { ServiceOptions } from './main';
 
 /** Everything of a service that says where its models run. */
@@ -24,7 +25,7 @@ function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 async function chosen({ config, cwd }: Place): Promise<Environment> {
   const told = config.kubernetes.environment;
   if (config.cluster === 'kubernetes' && told !== undefined) return told;
-  const all = await loadEnvironments(cwd);
+  const all = await loadEnvironments(cwd, config.models);
   const { environment: name } = config.models;
   const [first] = (name === undefined ? all : findEnvironment(all, name)).all;
   if (first === undefined) throw new Error('a project has at least one environment');
@@ -32,8 +33,8 @@ async function chosen({ config, cwd }: Place): Promise<Environment> {
 }
 
 /** Where new models go, unless the kubeconfig says it. */
-export const namespaceOf = ({ config, env }: Where): string | undefined =>
-  config.kubernetes.namespace ?? (env['KUBERNETES_NAMESPACE'] || undefined);
+export const namespaceOf = ({ config }: Pick<Where, 'config'>): string | undefined =>
+  config.kubernetes.namespace;
 
 /** Where the service itself is. */
 export const homeOf = ({ config, env }: Where): string | undefined =>
@@ -48,6 +49,7 @@ export function accessOf({ config, cwd }: Where) {
 /** How definitions become objects, and where those go. */
 export async function environmentOf(place: Place): Promise<Environment> {
   const environment = await chosen(place);
+  for (const sentence of overruledDefaults(place.config, environment)) place.log.warn(sentence);
   if (place.config.cluster !== 'kubernetes') return environment;
   return { ...environment, namespace: namespaceOf(place) ?? environment.namespace };
 }

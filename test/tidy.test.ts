@@ -118,7 +118,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lazy:onnxruntime-node',
     'node:',
   ],
-  'runtime/config': ['lib/spec', 'zod', 'yaml'],
+  'runtime/config': ['lib/spec', 'zod', 'yaml', 'node:os', 'node:path'],
   // Opens what routers know of each other, as main.ts opens the rest.
   'runtime/routers': [
     'lib/objects/autoscaler',
@@ -136,6 +136,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lib/spec',
     'lib/synth/environments',
     'runtime/cluster/local',
+    'runtime/config',
     'types:runtime/',
     'lazy:runtime/cluster/kubernetes',
     'node:',

@@ -60,7 +60,8 @@ async function followManifests(folder: string, { synth }: Options, io: Io): Prom
 }
 
 function configOf(folder: string, { host, port, config: file }: Options, io: Io): Config {
-  const config = readConfig(file, io);
+  // A variable that is meant for kubectl sends no laptop's models to a cluster.
+  const config = readConfig(file, { ...io, env: { ...io.env, KUBERNETES_NAMESPACE: undefined } });
   if (!existsSync(resolve(io.cwd, folder))) {
     throw new CommandError(
       `${folder}: no such folder; ai-model-service init writes a small project`,
@@ -70,7 +71,7 @@ function configOf(folder: string, { host, port, config: file }: Options, io: Io)
     ...config,
     // Nobody balances load to a laptop: there is no one to wait for at the end.
     server: { ...config.server, host, port, acceptSeconds: 0 },
-    models: { directory: folder, watch: true },
+    models: { ...config.models, directory: folder, watch: true },
     logging: { ...config.logging, format: 'text', level: 'info' },
   };
 }

@@ -1,10 +1,13 @@
 import type { Arm, Environment, ModelSpec } from '../spec';
 import { armPath, DefinitionError, fault } from '../spec';
 
-/** The first part of an image name is a registry when it looks like a host (docker's own rule). */
+/**
+ * The first part of an image name is a registry when it looks like a host: with a dot, a port or a
+ * capital, or localhost (distribution/reference, splitDockerDomain).
+ */
 function namesRegistry(image: string): boolean {
   const [first = '', ...rest] = image.split('/');
-  return rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
+  return rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
 }
 
 function withRegistry(image: string, { registry }: Environment): string {

@@ -1,5 +1,5 @@
 import type { Arm, Environment, Fault, ModelSpec } from '../spec';
-import { DefinitionError, fault } from '../spec';
+import { DefinitionError, fault, withDefaultGpus } from '../spec';
 import { artifactConfigMap } from './artifact';
 import { autoscaler } from './autoscaler';
 import { cacheObjects } from './cache';
@@ -73,8 +73,8 @@ function withoutRepeats(objects: readonly KubeObject[]): readonly KubeObject[] {
  * @throws DefinitionError with every fault that only shows when objects are made
  */
 export function objectsOf(spec: ModelSpec, environment: Environment): KubeObject[] {
-  const context = contextOf(spec, environment);
-  const { arms } = spec;
+  const context = contextOf(withDefaultGpus(spec, environment), environment);
+  const { arms } = context.spec;
   const parts: (() => readonly (KubeObject | undefined)[])[] = [
     () => refuseReserved(spec),
     () => [serviceAccount(context), definitionConfigMap(context)],

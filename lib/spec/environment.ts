@@ -1,9 +1,18 @@
 import { z } from 'zod';
+import type { Arm } from './arms';
 import { checked } from './check';
+import type { Fault } from './error';
+import type { ModelSpec } from './parse';
 import { cpuSchema, memorySchema } from './quantity';
-import { DEFAULT_GPU_RESOURCE, gpuResourceSchema } from './resources';
+import {
+  DEFAULT_GPU_RESOURCE,
+  defaultResourcesSchema,
+  gpuOf,
+  gpuResourceSchema,
+} from './resources';
 import { tolerationSchema } from './scheduling';
-import { imageSchema } from './servers';
+import { imageSchema, serverFacts } from './servers';
+import { fieldsOf } from './wire';
 
 /** Default images and tags of the servers; the one place where they stand. */
 export const DEFAULT_IMAGES = {
@@ -66,6 +75,15 @@ const imagesSchema = z.strictObject({
   vllm: imageSchema.default(DEFAULT_IMAGES.vllm),
 });
 
+/** Prefix for images that name no registry host. */
+export const registrySchema = z
+  .string()
+  .max(255)
+  .regex(
+    /^[a-zA-Z0-9.-]+(:[0-9]+)?(\/[a-z0-9._/-]+)?$/,
+    'a registry host with an optional path; drop the scheme',
+  );
+
 /** Where models run, kept apart from what they are. One schema for synth and for the service. */
 export const environmentSchema = z.strictObject({
   name: namespaceSchema.default('default').describe('Names the folder when there are several.'),
@@ -75,18 +93,14 @@ export const environmentSchema = z.strictObject({
     .string()
     .regex(/^1\.(2[89]|[3-9][0-9])$/, '1.28 or newer, as major.minor; write for example 1.30')
     .default('1.30'),
-  registry: z
-    .string()
-    .max(255)
-    .regex(
-      /^[a-zA-Z0-9.-]+(:[0-9]+)?(\/[a-z0-9._/-]+)?$/,
-      'a registry host with an optional path; drop the scheme',
-    )
-    .optional()
-    .describe('Prefix for images that name no registry host.'),
+  registry: registrySchema.optional().describe('Prefix for images that name no registry host.'),
   imagePullSecrets: z.array(z.string().min(1).max(253)).default([]),
   defaultResources: z
-    .strictObject({ cpu: cpuSchema.default('500m'), memory: memorySchema.default('512Mi') })
+    .strictObject({
+      ...defaultResourcesSchema.shape,
+      cpu: cpuSchema.default('500m'),
+      memory: memorySchema.default('512Mi'),
+    })
     .prefault({})
     .describe('Requests of a model that names none.'),
   podSecurity: z
@@ -154,4 +168,44 @@ export function kubernetesMinor({
   kubernetesVersion,
 }: Pick<Environment, 'kubernetesVersion'>): number {
   return Number(kubernetesVersion.split('.')[1]);
+}
+
+/** What an environment takes from elsewhere where it says nothing itself. */
+export interface EnvironmentDefaults {
+  readonly registry?: string | undefined;
+  readonly defaultResources?: z.output<typeof defaultResourcesSchema> | undefined;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Lays defaults under an environment that is not parsed yet; what it says itself wins, key by key. */
+export function underEnvironment(input: unknown, defaults: EnvironmentDefaults): unknown {
+  const faults: Fault[] = [];
+  const given = fieldsOf(environmentSchema, input, faults);
+  const { registry, defaultResources = {} } = defaults;
+  const own = isObject(given) ? (given['defaultResources'] ?? {}) : undefined;
+  // What is not an environment is left as it is, for the parser to refuse.
+  if (faults.length > 0 || !isObject(given) || !isObject(own)) return input;
+  return {
+    ...(registry !== undefined && { registry }),
+    ...given,
+    defaultResources: { ...defaultResources, ...own },
+  };
+}
+
+/** The GPUs of an environment for an arm that asks for none; a model over several needs them all. */
+function defaultGpuOf({ server }: Arm, { defaultResources }: Environment) {
+  const gpu = serverFacts(server).usesGpu ? gpuOf(defaultResources) : undefined;
+  if (gpu === undefined || server.kind !== 'vllm') return gpu;
+  return { ...gpu, count: Math.max(gpu.count, server.tensorParallelSize) };
+}
+
+/** The definition with the GPUs that arms get from the environment. CPU and memory are filled in pods. */
+export function withDefaultGpus(spec: ModelSpec, environment: Environment): ModelSpec {
+  const [stable, ...rest] = spec.arms.map((arm): Arm => {
+    const gpu = arm.resources.gpu ?? defaultGpuOf(arm, environment);
+    return { ...arm, resources: { ...arm.resources, gpu } };
+  });
+  return stable === undefined ? spec : { ...spec, arms: [stable, ...rest] };
 }

@@ -1,7 +1,7 @@
 import { armPath } from './arms';
 import { EXIT_SECONDS, PRE_STOP_SECONDS } from './drain';
 import type { Environment } from './environment';
-import { kubernetesMinor } from './environment';
+import { kubernetesMinor, withDefaultGpus } from './environment';
 import { STABLE } from './names';
 import type { ModelSpec } from './parse';
 import { quantityValue } from './quantity';
@@ -301,8 +301,9 @@ export function findingsOf(spec: ModelSpec, context: FindingContext): readonly F
       (waiver) =>
         waiver.rule === rule && (context.today === undefined || waiver.until >= context.today),
     );
+  const filled = withDefaultGpus(spec, context.environment);
   const found = FINDING_RULES.filter(({ id }) => !waived(id)).flatMap(({ id, severity, check }) =>
-    check(spec, context).map((one) => Object.assign({ rule: id, severity, model: spec.id }, one)),
+    check(filled, context).map((one) => Object.assign({ rule: id, severity, model: spec.id }, one)),
   );
   return [...found, ...waiverFindings(spec, context.today)];
 }

@@ -44,6 +44,24 @@ export const resourcesSchema = z
   })
   .describe('What one replica asks for. The memory limit equals the request.');
 
+const quantityOfGpus = z
+  .string()
+  .regex(/^[0-9]{1,2}$/, 'a whole number of GPUs; leave gpu out for none')
+  .transform(Number)
+  .pipe(gpuCountSchema);
+
+/** What an environment gives to replicas whose definition names less. Kubernetes writes counts as text. */
+export const defaultResourcesSchema = z.strictObject({
+  cpu: cpuSchema.optional(),
+  memory: memorySchema.optional(),
+  gpu: z
+    .union([gpuSchema, quantityOfGpus], {
+      error: 'a whole number of GPUs, or { count, resource, product }; leave gpu out for none',
+    })
+    .optional()
+    .describe('For server kinds that use a GPU (triton, vllm); others get none.'),
+});
+
 export type Resources = z.output<typeof resourcesSchema>;
 
 /** GPUs in one shape: `gpu: 1` and `gpu: { count: 1 }` are the same. */
@@ -53,6 +71,6 @@ export interface Gpu {
   readonly product?: string | undefined;
 }
 
-export function gpuOf(resources: Resources): Gpu | undefined {
+export function gpuOf(resources: Pick<Resources, 'gpu'>): Gpu | undefined {
   return typeof resources.gpu === 'number' ? { count: resources.gpu } : resources.gpu;
 }

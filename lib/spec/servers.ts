@@ -172,6 +172,8 @@ export interface ServerFacts {
   readonly home: string;
   /** Needs a large `/dev/shm` when it uses GPUs. */
   readonly sharedMemory: boolean;
+  /** Its public image uses GPUs. What an image of one's own uses, only its definition can say. */
+  readonly usesGpu: boolean;
 }
 
 const V2_LIVE: Check = { http: '/v2/health/live' };
@@ -193,6 +195,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     writable: [],
     home: '/tmp',
     sharedMemory: false,
+    usesGpu: false,
   },
   'tensorflow-serving': {
     protocol: 'tfs',
@@ -207,6 +210,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     writable: [],
     home: '/tmp',
     sharedMemory: false,
+    usesGpu: false,
   },
   triton: {
     protocol: 'v2',
@@ -220,6 +224,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     writable: [],
     home: '/tmp',
     sharedMemory: true,
+    usesGpu: true,
   },
   mlserver: {
     protocol: 'v2',
@@ -235,6 +240,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     writable: ['/opt/mlserver/.cache', '/opt/mlserver/.envs', '/opt/mlserver/.metrics'],
     home: '/tmp',
     sharedMemory: false,
+    usesGpu: false,
   },
   vllm: {
     protocol: 'openai',
@@ -247,6 +253,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     writable: ['/.cache', '/.config', '/.triton'],
     home: '/tmp',
     sharedMemory: true,
+    usesGpu: true,
   },
 };
 
@@ -268,6 +275,7 @@ export function serverFacts(server: Server, healthPath: string = DEFAULT_HEALTH_
     writable: [],
     home: '/tmp',
     sharedMemory: false,
+    usesGpu: false,
   };
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Environment, Form } from '../spec';
-import { checked, DefinitionError, environmentSchema, parseEnvironment } from '../spec';
+import type { Environment, EnvironmentDefaults, Form } from '../spec';
+import { checked, DefinitionError, environmentSchema, underEnvironment } from '../spec';
 import { fileFault, throwAll } from './errors';
 import { loadValue } from './load';
 import { withLines } from './text';
@@ -21,11 +21,17 @@ const FILES = ['environments.ts', 'environments.js', 'environments.yaml', 'envir
  * With a list, each gets a folder of its own: `dist/staging/`, `dist/production/`; with one, or
  * without the file, manifests lie in `dist/` itself.
  * @param folder the project’s folder
+ * @param defaults what an environment takes that says nothing itself
  * @throws DefinitionError with every fault of every environment
  */
-export async function loadEnvironments(folder: string): Promise<Environments> {
+export async function loadEnvironments(
+  folder: string,
+  defaults: EnvironmentDefaults = {},
+): Promise<Environments> {
   const name = FILES.find((candidate) => existsSync(join(folder, candidate)));
-  if (name === undefined) return { all: [parseEnvironment()], inFolders: false };
+  const parsed = (value: unknown, form: Form, file?: string): Environment =>
+    checked(environmentSchema, underEnvironment(value, defaults), form, file);
+  if (name === undefined) return { all: [parsed({}, 'fields')], inFolders: false };
   const file = join(folder, name);
   const located = await loadValue(file);
   // YAML and JSON may use either form, as definitions do.
@@ -35,7 +41,7 @@ export async function loadEnvironments(folder: string): Promise<Environments> {
   const errors: DefinitionError[] = [];
   const all = values.flatMap((value, index) => {
     try {
-      return [checked(environmentSchema, value, form, file)];
+      return [parsed(value, form, file)];
     } catch (error) {
       if (!(error instanceof DefinitionError)) throw error;
       const found = inFolders ? underIndex(error, index, file) : error;

@@ -1,3 +1,4 @@
+export { overruledDefaults } from './derive';
 export { isLoopback } from './loopback';
-export { ConfigError, ENV_PREFIX, parseConfig, withEnvironment } from './parse';
+export { ConfigError, ENV_PREFIX, NAMESPACE_VARIABLE, parseConfig, withEnvironment } from './parse';
 export type { Config } from './schema';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { environmentSchema } from '../../lib/spec';
+import { pathSchema } from './path';
 
 const namespace = z
   .string()
@@ -18,7 +19,7 @@ export const kubernetesSchema = z.strictObject({
   namespace: namespace
     .optional()
     .describe(
-      'Where models are; absent: KUBERNETES_NAMESPACE, else that of the pod or the kubeconfig.',
+      'Where models are; KUBERNETES_NAMESPACE overrides it; absent: that of the pod or kubeconfig.',
     ),
   namespaces: z
     .array(namespace)
@@ -28,9 +29,7 @@ export const kubernetesSchema = z.strictObject({
   runtimeNamespace: namespace
     .optional()
     .describe('Where the service itself is, with what it remembers; absent: that of the pod.'),
-  configPath: z
-    .string()
-    .min(1)
+  configPath: pathSchema
     .optional()
     .describe('A kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),
   context: z.string().min(1).optional().describe('Of the kubeconfig; absent: its current one.'),
@@ -44,8 +43,8 @@ export const kubernetesSchema = z.strictObject({
   externalMetrics: z
     .strictObject({
       port: z.int().min(0).max(65_535),
-      cert: z.string().min(1),
-      key: z.string().min(1),
+      cert: pathSchema,
+      key: pathSchema,
     })
     .optional()
     .describe(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pathSchema } from './path';
 
 const address = z
   .string()
@@ -8,9 +9,7 @@ const address = z
   );
 
 export const localSchema = z.strictObject({
-  directory: z
-    .string()
-    .min(1)
+  directory: pathSchema
     .default('.ai-model-service')
     .describe('Where definitions, history and artifacts stay.'),
   endpoints: z

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { defaultResourcesSchema, registrySchema } from '../../lib/spec';
+import { pathSchema } from './path';
 
 // What is served, and what a definition by REST may ask for.
 
@@ -19,17 +21,19 @@ const artifactHost = z
   );
 
 export const modelsSchema = z.strictObject({
-  directory: z
-    .string()
-    .min(1)
-    .default('models')
-    .describe('Definitions to serve; REST may add more.'),
+  directory: pathSchema.default('models').describe('Definitions to serve; REST may add more.'),
   watch: z.boolean().default(false).describe('Apply a definition again when its file changes.'),
   environment: z
     .string()
     .min(1)
     .optional()
     .describe('Environment of environments.ts whose objects a dry run gives; absent: its first.'),
+  registry: registrySchema
+    .optional()
+    .describe('Prefix for images that name no registry host; an environment that has one wins.'),
+  defaultResources: defaultResourcesSchema
+    .optional()
+    .describe('For models that name none; an environment that says them wins, one by one.'),
   allowedRegistries: z
     .array(registry)
     .optional()

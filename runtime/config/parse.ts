@@ -1,10 +1,14 @@
 import { isMap, LineCounter, parseDocument } from 'yaml';
 import { checked, DefinitionError, formatFault } from '../../lib/spec';
+import { derived } from './derive';
 import type { Config } from './schema';
 import { configSchema } from './schema';
 
 /** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
 export const ENV_PREFIX = 'AI_MODEL_SERVICE__';
+
+/** The short name of `AI_MODEL_SERVICE__KUBERNETES__NAMESPACE`. */
+export const NAMESPACE_VARIABLE = 'KUBERNETES_NAMESPACE';
 
 /** A configuration that cannot be used; the message names variable, or file and line, and key for every fault. */
 export class ConfigError extends Error {
@@ -29,15 +33,17 @@ function override(tree: Plain, path: readonly string[], value: unknown): Plain {
   return { ...tree, [key]: override(inner, rest, value) };
 }
 
-/** Lays `AI_MODEL_SERVICE__SECTION__KEY` variables over what the file says. */
+/** Lays KUBERNETES_NAMESPACE and then `AI_MODEL_SERVICE__SECTION__KEY` over what the file says. */
 export function withEnvironment(tree: Plain, env: NodeJS.ProcessEnv): Plain {
+  const namespace = env[NAMESPACE_VARIABLE];
+  const told = namespace ? override(tree, ['kubernetes', 'namespace'], namespace) : tree;
   return Object.entries(env)
     .filter(([name, value]) => name.startsWith(ENV_PREFIX) && value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .reduce((all, [name, value]) => {
       const path = name.slice(ENV_PREFIX.length).toLowerCase().split('__');
       return override(all, path, envValue(value ?? ''));
-    }, tree);
+    }, told);
 }
 
 function lineOf(text: string, path: string): number | undefined {
@@ -63,7 +69,9 @@ function variableOf(env: NodeJS.ProcessEnv, path: string): string | undefined {
     const name = ENV_PREFIX + parts.slice(0, length).join('__').toUpperCase();
     if (env[name] !== undefined) return name;
   }
-  return undefined;
+  return path === 'kubernetes.namespace' && env[NAMESPACE_VARIABLE]
+    ? NAMESPACE_VARIABLE
+    : undefined;
 }
 
 function readYaml(text: string, file: string): Plain {
@@ -92,7 +100,7 @@ export function parseConfig(
 ): Config {
   const tree = withEnvironment(readYaml(text, file), env);
   try {
-    return checked(configSchema, tree, 'wire');
+    return derived(checked(configSchema, tree, 'wire'), tree);
   } catch (error) {
     if (!(error instanceof DefinitionError)) throw error;
     const lines = error.faults.map((found) => {

@@ -4,6 +4,7 @@ import { inferenceSchema } from './inference';
 import { kubernetesSchema } from './kubernetes';
 import { localSchema } from './local';
 import { modelsSchema } from './models';
+import { pathSchema } from './path';
 import { routingSchema } from './routing';
 import { serverSchema } from './server';
 
@@ -11,8 +12,10 @@ export const configSchema = z.strictObject({
   server: serverSchema.prefault({}),
   cluster: z
     .enum(['local', 'kubernetes'])
-    .default('local')
-    .describe('local: models run as processes of this machine; kubernetes: as pods.'),
+    .optional()
+    .describe(
+      'local: models run as processes of this machine; kubernetes: as pods. Absent: kubernetes where kubernetes.namespace or kubernetes.config_path is given, else local.',
+    ),
   local: localSchema.prefault({}),
   models: modelsSchema.prefault({}),
   kubernetes: kubernetesSchema.prefault({}),
@@ -21,7 +24,7 @@ export const configSchema = z.strictObject({
   auth: authSchema.prefault({}),
   audit: z
     .strictObject({
-      file: z.string().min(1).optional().describe('JSON lines; absent: no audit; "-": stdout.'),
+      file: pathSchema.optional().describe('JSON lines; absent: no audit; "-": stdout.'),
       inference: z
         .boolean()
         .default(false)
@@ -36,4 +39,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
 });
 
-export type Config = z.output<typeof configSchema>;
+/** As it is written. */
+export type WrittenConfig = z.output<typeof configSchema>;
+
+/** With everything that follows from other sections. */
+export interface Config extends WrittenConfig {
+  readonly cluster: 'local' | 'kubernetes';
+}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pathSchema } from './path';
 
 const MIB = 1024 * 1024;
 const port = z.int().min(0).max(65_535);
@@ -21,7 +22,7 @@ export const serverSchema = z.strictObject({
     .default(64 * MIB)
     .describe('Of a message over gRPC, inflated; a model’s own limit holds below it.'),
   tls: z
-    .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
+    .strictObject({ cert: pathSchema, key: pathSchema })
     .optional()
     .describe('PEM files; the public port then speaks https, and the one for gRPC TLS.'),
   trustedProxies: z

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError, isLoopback, parseConfig } from '../../runtime/config';
+import type { Environment } from '../../lib/spec';
+import { ConfigError, isLoopback, overruledDefaults, parseConfig } from '../../runtime/config';
 
 const EXAMPLE = readFileSync(join(__dirname, '../../config/config.example.yaml'), 'utf8');
 
@@ -111,4 +113,112 @@ test.each([
   ['10.0.0.1', false],
 ])('%s is loopback: %s', (host, expected) => {
   expect(isLoopback(host)).toBe(expected);
+});
+
+/** The first configuration of the product, letter for letter. */
+const FIRST = `kubernetes:
+  namespace: "suoke-life"
+  config_path: "~/.kube/config"
+
+models:
+  registry: "registry.suoke.life"
+  default_resources:
+    cpu: "2"
+    memory: "8Gi"
+    gpu: "1"
+`;
+
+describe('the first configuration of the product', () => {
+  test('sends models to its namespace by the kubeconfig of the home directory', () => {
+    const { cluster, kubernetes } = parseConfig(FIRST);
+    expect(cluster).toBe('kubernetes');
+    expect(kubernetes.namespace).toBe('suoke-life');
+    expect(kubernetes.configPath).toBe(join(homedir(), '.kube', 'config'));
+  });
+
+  test('has a registry and resources for models that name none', () => {
+    const { registry, defaultResources } = parseConfig(FIRST).models;
+    expect(registry).toBe('registry.suoke.life');
+    expect(defaultResources).toEqual({ cpu: '2', memory: '8Gi', gpu: 1 });
+  });
+
+  test.each([
+    ['registry: https://x', 'drop the scheme'],
+    ['default_resources: { cpu: fast }', 'a CPU quantity'],
+    ['default_resources: { memory: "8" }', 'write one with its unit'],
+    ['default_resources: { gpu: half }', 'a whole number of GPUs'],
+    ['default_resources: { gpu: "0" }', 'must be ≥ 1'],
+    ['default_resources: { disk: 1Gi }', 'unknown field'],
+  ])('%s is refused with what is allowed', (line, words) => {
+    expect(() => parseConfig(`models:\n  ${line}\n`)).toThrow(words);
+  });
+});
+
+describe('an environment and the defaults of models', () => {
+  const parsed = (environment: string) =>
+    parseConfig(
+      `${FIRST}  watch: true\n`.replace('kubernetes:\n', `kubernetes:\n  ${environment}\n`),
+    );
+
+  test('are one: what the environment leaves out is filled in', () => {
+    const { environment } = parsed('environment: { pod_security: baseline }').kubernetes;
+    expect(environment).toMatchObject({
+      podSecurity: 'baseline',
+      registry: 'registry.suoke.life',
+      defaultResources: { cpu: '2', memory: '8Gi', gpu: 1 },
+    });
+  });
+
+  test('where both speak, the environment wins and a finding says so', () => {
+    const config = parsed(
+      'environment: { registry: ghcr.io/other, default_resources: { cpu: 500m } }',
+    );
+    const environment = config.kubernetes.environment as Environment;
+    expect(environment.registry).toBe('ghcr.io/other');
+    expect(environment.defaultResources).toEqual({ cpu: '500m', memory: '8Gi', gpu: 1 });
+    expect(overruledDefaults(config, environment)).toEqual([
+      'models.registry "registry.suoke.life" is not used: the environment says "ghcr.io/other"; remove one of the two',
+      'models.default_resources.cpu "2" is not used: the environment says "500m"; remove one of the two',
+    ]);
+  });
+
+  test('a faulty environment is refused as ever', () => {
+    expect(() => parsed('environment: { registrie: x }')).toThrow('did you mean registry?');
+    expect(() => parsed('environment: { default_resources: 7 }')).toThrow('default_resources');
+  });
+});
+
+describe('where models run', () => {
+  const clusterOf = (text: string, env: NodeJS.ProcessEnv = {}) => parseConfig(text, env).cluster;
+
+  test('is what the configuration says', () => {
+    expect(clusterOf('cluster: local\nkubernetes: { namespace: a }\n')).toBe('local');
+    expect(clusterOf('cluster: kubernetes\n')).toBe('kubernetes');
+  });
+
+  test('is a cluster for those who name a namespace or a kubeconfig, else this machine', () => {
+    expect(clusterOf('kubernetes: { config_path: ~/.kube/config }\n')).toBe('kubernetes');
+    expect(clusterOf('', { KUBERNETES_NAMESPACE: 'suoke-life' })).toBe('kubernetes');
+    expect(clusterOf('', { KUBERNETES_NAMESPACE: '', KUBECONFIG: '/x' })).toBe('local');
+    expect(clusterOf('kubernetes: { mode: gitops }\n')).toBe('local');
+  });
+
+  test('KUBERNETES_NAMESPACE overrides the file, its long name overrides both', () => {
+    const text = 'kubernetes: { namespace: file }\n';
+    const namespaceOf = (env: NodeJS.ProcessEnv) => parseConfig(text, env).kubernetes.namespace;
+    expect(namespaceOf({ KUBERNETES_NAMESPACE: 'short' })).toBe('short');
+    const long = { AI_MODEL_SERVICE__KUBERNETES__NAMESPACE: 'long', KUBERNETES_NAMESPACE: 'short' };
+    expect(namespaceOf(long)).toBe('long');
+    expect(() => namespaceOf({ KUBERNETES_NAMESPACE: 'A_B' })).toThrow(/^KUBERNETES_NAMESPACE: /);
+  });
+});
+
+test.each([
+  ['models:\n  directory: ~/models\n', 'models'],
+  ['local:\n  directory: ~/state\n', 'state'],
+  ['audit:\n  file: ~/audit.jsonl\n', 'audit.jsonl'],
+  ['server:\n  tls: { cert: ~/tls.crt, key: ~/tls.key }\n', 'tls.crt'],
+])('~ is the home directory in every path: %j', (text, name) => {
+  expect(JSON.stringify(parseConfig(text))).toContain(JSON.stringify(join(homedir(), name)));
+  expect(() => parseConfig(text.replaceAll('~/', '~other/'))).toThrow('write the whole path');
 });

@@ -40,20 +40,25 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(kubernetes: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
-  const quiet = (): void => undefined;
+const quiet = (): void => undefined;
+
+async function start(
+  kubernetes: string,
+  env: NodeJS.ProcessEnv = {},
+  warn: (message: string) => void = quiet,
+): Promise<void> {
   const text = [
     'server: { port: 0, accept_seconds: 0 }',
     'cluster: kubernetes',
     `kubernetes: { config_path: ${server.kubeconfig()}${kubernetes} }`,
   ];
   service = await startService({
-    config: parseConfig(text.join('\n')),
+    config: parseConfig(text.join('\n'), env),
     cwd: folder,
     env,
     spawnServer: { command: process.execPath, args: [] },
     version: 'test',
-    log: { debug: quiet, info: quiet, warn: quiet, error: quiet } as never,
+    log: { debug: quiet, info: quiet, warn, error: quiet } as never,
   });
 }
 
@@ -96,5 +101,23 @@ test('in gitops mode a change is answered with what Git would have to hold', asy
   expect(code).toBe('READ_ONLY');
   expect(details).toContainEqual(
     expect.objectContaining({ do: 'create', object: 'Deployment/iris' }),
+  );
+});
+
+test('models.registry and models.default_resources are in every pod, and the log says what is overruled', async () => {
+  const warn = jest.fn();
+  await start(
+    ', environment: { default_resources: { cpu: 250m } } }\nmodels: { registry: registry.suoke.life, default_resources: { cpu: "2", memory: 8Gi }',
+    { KUBERNETES_NAMESPACE: 'suoke-life' },
+    warn,
+  );
+  const { status, body } = await call('POST', '/deploy?dry_run=true', { config: MODEL });
+  expect(status).toBe(200);
+  const text = JSON.stringify(body);
+  expect(text).toContain('"image":"registry.suoke.life/suoke/ai-model-service:');
+  expect(text).toContain('"requests":{"cpu":"250m","memory":"8Gi"}');
+  expect(text).toContain('"namespace":"suoke-life"');
+  expect(warn).toHaveBeenCalledWith(
+    'models.default_resources.cpu "2" is not used: the environment says "250m"; remove one of the two',
   );
 });
