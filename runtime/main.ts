@@ -105,6 +105,7 @@ function openData(
     random: Math.random,
     newId: randomUUID,
     trustedProxies: config.server.trustedProxies,
+    allowedOrigins: config.server.allowedOrigins,
     version,
     limits: limitsOf(config),
     isReady: () => control().isReady(),

@@ -41,7 +41,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
-  'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'node:'],
+  'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'runtime/shared', 'node:'],
   'runtime/audit/': [
     'types:lib/spec',
     'types:runtime/config',
@@ -100,6 +100,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'runtime/audit',
     'runtime/metrics',
     'runtime/proxies',
+    'runtime/shared',
     'runtime/tracing',
     'runtime/turns',
     'types:runtime/config',

@@ -1,6 +1,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Config } from '../config';
 import type { Authenticate, AuthResult, Caller, HeaderFields, Need } from './port';
+import { isLocalHost } from '../shared/origins';
 import { holds, mayUse } from './port';
 
 /** 256 bits: guessing is hopeless, so that a fast hash (and no salt) is enough to store it. */
@@ -105,16 +106,14 @@ function byKey(keys: readonly KeyConfig[]): Authenticate {
 const ANYONE: Caller = { name: 'anonymous', scopes: ['admin'] };
 const OPEN: AuthResult = { ok: true, caller: ANYONE };
 
-/** `localhost` and addresses cannot be pointed elsewhere by someone's DNS. */
-const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]+)?$/i;
-
 function isLocal(header: string | undefined): boolean {
-  return header === undefined || LOCAL_HOST.test(header.replace(/^https?:\/\//i, ''));
+  return header === undefined || isLocalHost(header.replace(/^https?:\/\//i, ''));
 }
 
 /**
  * Open to this machine, but not to web pages of others that its browser shows: neither by a name
- * that points here (DNS rebinding, `Host`) nor from their own site (`Origin`).
+ * that points here (DNS rebinding, `Host`) nor from their own site (`Origin`). A page of another
+ * local server may read; what it may not change is decided by `crossOrigin`, with and without keys.
  */
 const openOnLoopback: Authenticate = (headers) =>
   isLocal(headers.get('host')) && isLocal(headers.get('origin'))

@@ -29,6 +29,29 @@ export const serverSchema = z.strictObject({
     .array(z.string().min(2).max(64))
     .default([])
     .describe('Addresses whose X-Forwarded-*, Forwarded, X-Real-IP and the like are believed.'),
+  allowedOrigins: z
+    .array(
+      z
+        .string()
+        .max(300)
+        .regex(
+          /^https?:\/\/[a-z0-9.:[\]-]+$/,
+          'an origin such as https://console.example (in lower case, without a path)',
+        ),
+    )
+    .max(100)
+    .default([])
+    .describe('Origins of web pages beside our own that may change something and call models.'),
+  allowedHosts: z
+    .array(
+      z
+        .string()
+        .max(253)
+        .regex(/^[a-z0-9._-]+$/, 'a host name in lower case, without a port'),
+    )
+    .max(100)
+    .default([])
+    .describe('Names by which the ops port is called, beside addresses and names of the cluster.'),
   maxConnections: z.int().min(1).max(1_000_000).default(10_000),
   headersSeconds: z
     .number()

@@ -1,6 +1,9 @@
+import type { Request } from 'express';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Authenticate, Caller } from '../auth';
+import { crossOrigin } from '../shared/origins';
 import type { Access } from './call';
+import type { Context } from './context';
 import { Problem } from './problem';
 
 const ANYONE: Caller = { name: 'anonymous', scopes: [] };
@@ -8,6 +11,15 @@ const ANYONE: Caller = { name: 'anonymous', scopes: [] };
 /** A header's value; of several the first. */
 const firstOf = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.[0];
+
+/** @throws Problem FORBIDDEN or UNSUPPORTED_MEDIA_TYPE for what a web page of another origin sends */
+export function requireOwnOrigin({ config }: Context, request: Request): void {
+  const { method, host } = request;
+  const headers = { get: (name: string) => firstOf(request.headers[name]) };
+  const { allowedOrigins } = config.server;
+  const refused = crossOrigin({ method, headers, host, allowedOrigins });
+  if (refused !== undefined) throw new Problem(refused.code, refused.message);
+}
 
 /** @throws Problem UNAUTHENTICATED or FORBIDDEN */
 export function callerOf(

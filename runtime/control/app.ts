@@ -9,7 +9,7 @@ import { trustOf } from '../proxies';
 import { requestIdOf, traceparentOf } from '../tracing';
 import type { Action, Answer, Call } from './call';
 import type { Context } from './context';
-import { callerOf } from './access';
+import { callerOf, requireOwnOrigin } from './access';
 import { bodyOf, queryOf } from './input';
 import {
   headersOfProblem,
@@ -32,7 +32,7 @@ const requestId = (response: Response): string => String(response.getHeader('x-r
 
 function originOf({ config }: Context, request: Request): string {
   const scheme = config.server.tls === undefined ? request.protocol : 'https';
-  return `${scheme}://${request.headers.host ?? `${config.server.host}:${config.server.port}`}`;
+  return `${scheme}://${request.host ?? `${config.server.host}:${config.server.port}`}`;
 }
 
 /** Headers of every answer. Answers are about this moment: nothing may keep them. */
@@ -109,6 +109,7 @@ function handlerOf(context: Context, call: Call) {
     try {
       const caller = callerOf(context.authenticate, request.headers, call.access, id);
       track.caller = caller;
+      requireOwnOrigin(context, request);
       const query = queryOf(call, request);
       const body = await bodyOf(call, request, response);
       const answer = await call.handle(context, {

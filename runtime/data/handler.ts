@@ -5,8 +5,9 @@ import { CallerGone } from './call/calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
 import type { WriteRefusal } from './http/refusal';
-import { ownHeaders, tracingOf } from './headers';
+import { calledHost, ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
+import { crossOrigin, isSafeMethod } from '../shared/origins';
 import type { Inferring } from './call/infer';
 import { createJoiner } from './joining/joiner';
 import { DEFAULT_LIMITS } from './limits';
@@ -71,10 +72,20 @@ function handle(plane: Plane, exchange: Exchange): void {
     }
     if (matched.found !== 'route') throw notFound(matched);
     kind = matched.route.kind;
+    requireOwnOrigin(plane, exchange);
     answer(plane, request, matched.route)?.catch(request.fail);
   } catch (error) {
     request.fail(error);
   }
+}
+
+/** @throws Refusal for what a web page of another origin sends */
+function requireOwnOrigin({ trust, allowedOrigins = [] }: Plane, exchange: Exchange): void {
+  const { method, fields: headers } = exchange;
+  if (isSafeMethod(method)) return;
+  const host = calledHost(exchange, trust);
+  const refused = crossOrigin({ method, headers, host, allowedOrigins });
+  if (refused !== undefined) throw new Refusal(refused.code, refused.message);
 }
 
 /** What a path takes is no secret: /openapi.json says it, too. */

@@ -104,6 +104,12 @@ export function tracingOf({ fields }: Pick<Incoming, 'fields'>, newId: () => str
   };
 }
 
+/** The host a caller named; a proxy of ours may have been called by another name. */
+export function calledHost({ fields, remoteAddress }: Incoming, trust: Trust): string | undefined {
+  const given = trust(remoteAddress) ? fields.get('x-forwarded-host') : undefined;
+  return given === undefined ? fields.get('host') : given.split(',')[0]?.trim();
+}
+
 /** What the next server may know of the caller. */
 export function forwardedFor(exchange: Incoming, trusted: boolean): HeaderText {
   const { fields, remoteAddress, secure } = exchange;

@@ -1,7 +1,7 @@
 import type { Exchange, HeaderText } from './exchange';
 import { BodyTooLarge } from '../shared/body';
 import { errorAnswer, Refusal } from './errors';
-import { endToEnd, filterOf, forwardedFor } from './headers';
+import { calledHost, endToEnd, filterOf, forwardedFor } from './headers';
 import type { HttpClient, Place } from './http/client';
 import { exchanged } from './http/client';
 import type { Plane } from './request';
@@ -47,9 +47,12 @@ function headersFor(
   trust: Plane['trust'],
 ): HeaderText {
   const kept = endToEnd(exchange.fields, FOR_US);
-  const caller = forwardedFor(exchange, trust(exchange.remoteAddress));
+  const trusted = trust(exchange.remoteAddress);
+  const caller = forwardedFor(exchange, trusted);
+  const host = trusted ? calledHost(exchange, trust) : undefined;
+  const named = host === undefined ? '' : `x-forwarded-host: ${host}\r\n`;
   const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
-  return kept + caller + length;
+  return kept + caller + named + length;
 }
 
 function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refusal): void {

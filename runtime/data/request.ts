@@ -37,6 +37,8 @@ export interface DataPlaneOptions {
   readonly newId: () => string;
   /** Addresses whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
+  /** Of web pages beside our own that may call models. */
+  readonly allowedOrigins?: readonly string[];
   /** Version of the service. */
   readonly version: string;
   readonly limits?: Limits;

@@ -1,0 +1,108 @@
+// Which web pages may change something here, and by which names this machine may be called. A
+// browser sends requests for any page it shows, to any address it can reach.
+
+/** Headers of a request, by name in lower case. */
+interface RequestHeaders {
+  readonly get: (name: string) => string | undefined;
+}
+
+/** Methods that ask and change nothing. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+export const isSafeMethod = (method: string): boolean => SAFE_METHODS.has(method);
+
+/** `localhost` and addresses: nobody's DNS can point them elsewhere. */
+const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]*)?$/i;
+
+/** Is this `Host` a name of this machine, or an address? */
+export const isLocalHost = (host: string): boolean => LOCAL_HOST.test(host);
+
+const DEFAULT_PORT: Readonly<Record<string, RegExp>> = { http: /:80$/, https: /:443$/ };
+
+/** @param origin such as `https://models.example:8443` */
+function isOriginOf(origin: string, host: string | undefined): boolean {
+  const [, scheme = '', named = ''] =
+    /^(https?):\/\/([^/?#@\s]+)$/.exec(origin.toLowerCase()) ?? [];
+  const port = scheme === 'http' ? DEFAULT_PORT['http'] : DEFAULT_PORT['https'];
+  if (named === '' || port === undefined || host === undefined) return false;
+  return named.replace(port, '') === host.toLowerCase().replace(port, '');
+}
+
+/** JSON, as bodies of changes are. */
+const JSON_MEDIA = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+
+export const isJsonMedia = (contentType: string): boolean => JSON_MEDIA.test(contentType.trim());
+
+/** Where a request came in, beside its headers. */
+export interface Arrival {
+  readonly method: string;
+  readonly headers: RequestHeaders;
+  /** The host that the caller named; a proxy of ours may say that it was another than `Host`. */
+  readonly host: string | undefined;
+  /** Origins of other pages that may call: `https://console.example`. */
+  readonly allowedOrigins: readonly string[];
+}
+
+export type Refused =
+  | { readonly code: 'FORBIDDEN'; readonly message: string }
+  | { readonly code: 'UNSUPPORTED_MEDIA_TYPE'; readonly message: string };
+
+const OWN_SITE: ReadonlySet<string> = new Set(['same-origin', 'none']);
+
+/** Header values are a caller's; of this many characters a message shows. */
+const MAX_SHOWN = 100;
+
+function foreign(what: string): Refused {
+  return {
+    code: 'FORBIDDEN',
+    message:
+      `${what.slice(0, MAX_SHOWN)}: pages of other origins may change nothing and call no model ` +
+      'here; if this page may, add its origin to server.allowed_origins',
+  };
+}
+
+/** The one body that is not JSON; a page of another origin cannot send this header unasked. */
+const BINARY_TENSORS = 'inference-header-content-length';
+
+function wrongBody(headers: RequestHeaders): Refused | undefined {
+  const get = (name: string): string | undefined => headers.get(name);
+  const hasBody = get('transfer-encoding') !== undefined || Number(get('content-length') ?? 0) > 0;
+  const type = get('content-type') ?? '';
+  if (!hasBody || isJsonMedia(type) || get(BINARY_TENSORS) !== undefined) return undefined;
+  const message =
+    'the body of a request from a web page must be JSON; send Content-Type: application/json';
+  return { code: 'UNSUPPORTED_MEDIA_TYPE', message };
+}
+
+/**
+ * What a browser sends for a page that may not do this; undefined: let it pass. The key of a caller
+ * is not looked at: a proxy may add it to whatever a browser sends. Requests without `Origin` and
+ * `Sec-Fetch-Site` come from no page of a browser of our time (the rule of Go's
+ * `http.CrossOriginProtection`, and both headers must agree).
+ */
+export function crossOrigin({
+  method,
+  headers,
+  host,
+  allowedOrigins,
+}: Arrival): Refused | undefined {
+  const origin = headers.get('origin');
+  const site = headers.get('sec-fetch-site');
+  if ((origin === undefined && site === undefined) || isSafeMethod(method)) return undefined;
+  if (origin !== undefined && allowedOrigins.includes(origin)) return wrongBody(headers);
+  if (origin !== undefined && !isOriginOf(origin, host)) return foreign(`Origin: ${origin}`);
+  if (site !== undefined && !OWN_SITE.has(site)) return foreign(`Sec-Fetch-Site: ${site}`);
+  return wrongBody(headers);
+}
+
+/** Names that only the owner of a network or of a cluster can give: no web site has one. */
+const INSIDE = /^(?:[a-z0-9_-]+|(?:[a-z0-9_-]+\.)+(?:svc|cluster\.local|internal))(?::[0-9]*)?$/i;
+
+/**
+ * May this be called by this `Host`? A web page can point a name of its own at any address
+ * (DNS rebinding) and is then of the same origin. @param allowed further names, without port
+ */
+export function isKnownHost(host: string | undefined, allowed: readonly string[]): boolean {
+  if (host === undefined || isLocalHost(host) || INSIDE.test(host)) return true;
+  return allowed.includes(host.toLowerCase().replace(/:[0-9]*$/, ''));
+}
