@@ -10,7 +10,6 @@ import type { SpawnServer } from './cluster/local';
 import { clock, startTicks } from './clock';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
-import { isLoopback } from './config';
 import type { Control } from './control';
 import { createControl } from './control';
 import type { TableHolder } from './core/table';
@@ -43,6 +42,7 @@ import {
   tuningOf,
 } from './settings';
 import { tellShadows } from './shadows';
+import { isLoopback } from './shared/origins';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;

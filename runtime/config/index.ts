@@ -1,4 +1,3 @@
 export { overruledDefaults } from './derive';
-export { isLoopback } from './loopback';
 export { ConfigError, ENV_PREFIX, NAMESPACE_VARIABLE, parseConfig, withEnvironment } from './parse';
 export type { Config } from './schema';

@@ -1,5 +1,7 @@
-import type { Express, Response } from 'express';
+import type { Express, Request, Response } from 'express';
 import { textTypeOf } from '../metrics';
+import { isKnownHost } from '../shared/origins';
+import { mayUse } from '../auth';
 import { callerOf } from './access';
 import type { Page } from './app';
 import { createApp } from './app';
@@ -7,15 +9,16 @@ import type { Access, Answer } from './call';
 import { live, ready } from './calls/health';
 import type { Context } from './context';
 import { wireLoad } from './loadschema';
+import { Problem } from './problem';
 
-/** The exposition; a slice at a time, so that a scrape never holds requests up. */
+/** The exposition of the models a caller may see; a slice at a time, so that a scrape never holds requests up. */
 export function metricsPage({ authenticate, metrics }: Context, access: Access): Page {
   return {
     path: '/metrics',
     handle: async (request, response) => {
-      callerOf(authenticate, request.headers, access, '');
+      const caller = callerOf(authenticate, request.headers, access, '');
       const accept = request.header('accept');
-      const text = await metrics.text(accept);
+      const text = await metrics.text(accept, (model) => mayUse(caller, model));
       response.setHeader('content-type', textTypeOf(accept));
       response.end(text);
     },
@@ -25,19 +28,35 @@ export function metricsPage({ authenticate, metrics }: Context, access: Access):
 const send = (response: Response, { status, body }: Answer): void =>
   void response.status(status).json(body);
 
+/** @throws Problem FORBIDDEN for a name that the DNS of anybody can point here */
+function requireKnownHost({ config }: Context, { headers: { host } }: Request): void {
+  if (isKnownHost(host, config.server.allowedHosts)) return;
+  throw new Problem(
+    'FORBIDDEN',
+    'this port answers to addresses, localhost and names of the cluster; add others to server.allowed_hosts',
+  );
+}
+
+const guarded =
+  (context: Context) =>
+  ({ path, handle }: Page): Page => ({
+    path,
+    handle: (request, response) => {
+      requireKnownHost(context, request);
+      return handle(request, response);
+    },
+  });
+
 /** The second port: for kubelet, monitoring and the other routers; nothing of it needs a key. */
 export function createOpsApp(context: Context): Express {
-  return createApp(
-    context,
-    [],
-    [
-      { path: '/live', handle: (_, response) => send(response, live(context)) },
-      { path: '/ready', handle: (_, response) => send(response, ready(context)) },
-      metricsPage(context, 'open'),
-      {
-        path: '/internal/load',
-        handle: (_, response) => send(response, { status: 200, body: wireLoad(context.ownLoad()) }),
-      },
-    ],
-  );
+  const pages: readonly Page[] = [
+    { path: '/live', handle: (_, response) => send(response, live(context)) },
+    { path: '/ready', handle: (_, response) => send(response, ready(context)) },
+    metricsPage(context, 'open'),
+    {
+      path: '/internal/load',
+      handle: (_, response) => send(response, { status: 200, body: wireLoad(context.ownLoad()) }),
+    },
+  ];
+  return createApp(context, [], pages.map(guarded(context)));
 }

@@ -40,8 +40,8 @@ export interface Metrics {
   readonly onDeployment: (action: string, status: 'success' | 'error') => void;
   /** Takes in the world as it is now: new models, models that are gone; gauges are read at a scrape. */
   readonly observe: (observation: Observation) => void;
-  /** The exposition, in the format `accept` asks for; see `textTypeOf`. */
-  readonly text: (accept?: string) => Promise<string>;
+  /** The exposition, in the format `accept` asks for; see `textTypeOf`. `shows`: these models. */
+  readonly text: (accept?: string, shows?: (model: string) => boolean) => Promise<string>;
 }
 
 type ByArm = Map<string, ArmStats>;
@@ -74,11 +74,12 @@ function viewsOf(
   models: Models,
   { snapshot, table, load }: Observation,
   exemplars: boolean,
+  shows: (model: string) => boolean,
 ): readonly ModelView[] {
   const stats = statsByModel(load);
   return [...models].flatMap(([id, counts]) => {
     const record = snapshot.models.get(id);
-    if (record === undefined) return [];
+    if (record === undefined || !shows(id)) return [];
     return [viewOf(counts, record, table.models.get(id), stats.get(id), exemplars)];
   });
 }
@@ -94,12 +95,13 @@ function* chunksOf(
   models: Models,
   seen: Observation,
   format: TextType,
+  shows: (model: string) => boolean,
 ): Generator<string> {
   for (const key of keysOf(SERVICE_FAMILIES)) {
     yield headOf(SERVICE_FAMILIES[key], format);
     yield key === 'deployments' ? deploymentLines(deployments) : serviceLines(key, seen);
   }
-  const views = viewsOf(models, seen, format === OPENMETRICS_TYPE);
+  const views = viewsOf(models, seen, format === OPENMETRICS_TYPE, shows);
   for (const key of keysOf(MODEL_FAMILIES)) {
     yield headOf(MODEL_FAMILIES[key], format);
     for (const view of views) yield modelLines(key, view);
@@ -143,9 +145,9 @@ export function createMetrics(processText: ProcessText = NO_PROCESS): Metrics {
       sync(models, seen.snapshot, observation.snapshot);
       seen = observation;
     },
-    text: async (accept) => {
+    text: async (accept, shows = () => true) => {
       const format = textTypeOf(accept);
-      const own = await joinInSlices(chunksOf(deployments, models, seen, format));
+      const own = await joinInSlices(chunksOf(deployments, models, seen, format, shows));
       return own + (await processText(format)) + (format === OPENMETRICS_TYPE ? '# EOF\n' : '');
     },
   };

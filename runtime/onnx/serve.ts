@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { drainable } from '../drain';
+import { crossOrigin, isLocalHost, isLoopback } from '../shared/origins';
 import { badRequest, ServeError, shown, UnservableModel } from './errors';
 import { bodyOf } from './body';
 import { Call } from './gate';
@@ -58,6 +59,22 @@ interface Host {
   readonly maxBodyBytes: number;
   readonly timeoutMs: number;
   readonly onFailure: (error: unknown) => void;
+  /** Only this machine is meant to call: its browser must not do so for pages of others. */
+  readonly isLocal: boolean;
+}
+
+/** @throws ServeError for a name that somebody's DNS points here, and for pages of other origins */
+function requireLocal({ method = '', headers }: IncomingMessage): void {
+  const { host } = headers;
+  if (host !== undefined && !isLocalHost(host)) {
+    throw new ServeError(
+      403,
+      'this server listens on loopback: call it as localhost or by address',
+    );
+  }
+  const get = (name: string): string | undefined => headers[name]?.toString();
+  const refused = crossOrigin({ method, headers: { get }, host, allowedOrigins: [] });
+  if (refused !== undefined) throw new ServeError(403, refused.message);
 }
 
 /** An error in the shape of the protocol that is spoken on the path. */
@@ -126,6 +143,7 @@ async function handle(
   let endpoint: Endpoint | undefined;
   let answer: Answer;
   try {
+    if (host.isLocal) requireLocal(request);
     const call = callOf(request, started, host.timeoutMs);
     // Also after the answer is out; then nobody listens any more.
     response.on('close', () => call.abandon());
@@ -184,6 +202,7 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
     router: routerOf(site),
     maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
     timeoutMs: options.requestTimeoutMs ?? TIMEOUT_MS,
+    isLocal: isLoopback(options.host),
     onFailure: options.onFailure ?? ((error) => process.stderr.write(`${String(error)}\n`)),
   };
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {

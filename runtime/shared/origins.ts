@@ -17,6 +17,11 @@ const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[
 /** Is this `Host` a name of this machine, or an address? */
 export const isLocalHost = (host: string): boolean => LOCAL_HOST.test(host);
 
+/** Does what listens on this address hear this machine only? */
+export function isLoopback(address: string): boolean {
+  return /^(?:localhost|\[?::1\]?|127\..*)$/.test(address);
+}
+
 const DEFAULT_PORT: Readonly<Record<string, RegExp>> = { http: /:80$/, https: /:443$/ };
 
 /** @param origin such as `https://models.example:8443` */

@@ -68,6 +68,19 @@ test('the document and its page are open, the metrics are not', async () => {
   expect((await fetch(`${service.opsUrl}/metrics`)).status).toBe(200);
 });
 
+test('a key for some models sees the metrics of these models', async () => {
+  const of = async (name: Name): Promise<readonly string[]> => {
+    const { key } = keys[name];
+    const got = await fetch(`${service.url}/metrics`, { headers: { 'x-api-key': key } });
+    const found = (await got.text()).matchAll(/model_id="([^"]*)"/g);
+    return [...new Set([...found].map(([, id]) => id ?? ''))].toSorted();
+  };
+  expect(await of('narrow')).toEqual(['iris']);
+  expect(await of('reader')).toEqual(['iris', 'rose']);
+  const ops = await (await fetch(`${service.opsUrl}/metrics`)).text();
+  expect(ops).toContain('model_id="rose"');
+});
+
 describe.each(['/api/v1/health', '/health'])('health below %s', (base) => {
   test.each(['', '/', '/live', '/ready', '/startup'])('%j needs no key', async (path) => {
     expect((await as(undefined, base + path)).status).toBe(200);

@@ -1,5 +1,6 @@
 import type { ReplicaRecord } from '../../runtime/cluster/port';
 import type { Service, ServiceOptions } from './support';
+import { ask as askRaw } from '../support/plane';
 import { ask, iris, place, serve, T0, withCandidate } from './support';
 
 let service: Service;
@@ -270,6 +271,22 @@ describe('the ops port', () => {
     expect(status).toBe(200);
     expect(body).toEqual({ version: 1, router: 'local', at: T0, started_at: T0, arms: [] });
   });
+
+  test.each(['/live', '/ready', '/metrics', '/internal/load'])(
+    '%s does not answer to a name that a web page can point here',
+    async (path) => {
+      const port = Number(new URL(service.opsUrl).port);
+      const by = (host: string) => askRaw(port, path, { headers: { host } });
+      const refused = await by('evil.example');
+      expect([refused.status, refused.text]).toEqual([
+        403,
+        expect.stringContaining('server.allowed_hosts'),
+      ]);
+      for (const host of ['10.1.2.3:9090', 'router', 'router.ai.svc.cluster.local:9090']) {
+        expect((await by(host)).status).toBe(200);
+      }
+    },
+  );
 
   test('offers nothing else', async () => {
     expect((await ask(`${service.opsUrl}/api/v1/models`)).status).toBe(404);

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../lib/spec';
-import { ConfigError, isLoopback, overruledDefaults, parseConfig } from '../../runtime/config';
+import { ConfigError, overruledDefaults, parseConfig } from '../../runtime/config';
+import { isLoopback } from '../../runtime/shared/origins';
 
 const EXAMPLE = readFileSync(join(__dirname, '../../config/config.example.yaml'), 'utf8');
 
