@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseAllDocuments } from 'yaml';
-import { yamlOf } from '../lib/synth/yaml';
+import { yamlOf } from '../lib/objects/yaml';
 
 interface Template {
   readonly metadata?: { readonly labels?: object; readonly annotations?: object };

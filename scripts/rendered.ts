@@ -14,7 +14,7 @@ import { objectsOf } from '../lib/objects';
 import type { EnvironmentInput, ModelSpec } from '../lib/spec';
 import { parseEnvironment } from '../lib/spec';
 import { discover } from '../lib/synth';
-import { yamlOf } from '../lib/synth/yaml';
+import { yamlOf } from '../lib/objects/yaml';
 import { specOf } from '../test/support/manifests';
 
 /** Versions of Kubernetes that are rendered for. */

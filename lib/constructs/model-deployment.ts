@@ -6,6 +6,7 @@ import { armObjectName, findingsOf, parseEnvironment, parseModel } from '../spec
 import type { Finding } from '../spec';
 import type { KubeObject } from '../objects';
 import { objectsOf } from '../objects';
+import { writeReadably } from './readable';
 import { withReferences } from './references';
 
 export interface ModelDeploymentProps {
@@ -90,6 +91,7 @@ export class ModelDeployment extends Construct {
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
     super(scope, id);
+    writeReadably(this);
     const { model, environment = {}, today, previous } = props;
     this.spec = specOf(model);
     this.environment = isEnvironment(environment) ? environment : parseEnvironment(environment);

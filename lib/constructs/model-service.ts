@@ -7,6 +7,7 @@ import type { Environment, EnvironmentInput, Fault } from '../spec';
 import { cpuSchema, DefinitionError, fault, memorySchema, parseEnvironment } from '../spec';
 import { MANAGER } from '../objects';
 import { namespaceChart } from './namespace';
+import { writeReadably } from './readable';
 import { serviceObjects } from './service-objects';
 import type { ExternalMetricsOptions } from './service-metrics';
 import { metricsFaults, withMetricsConfig } from './service-metrics';
@@ -149,6 +150,7 @@ export class ModelService extends Construct {
 
   constructor(scope: Construct, id: string, props: ModelServiceProps = {}) {
     super(scope, id);
+    writeReadably(this);
     refuse(props);
     this.environment = parseEnvironment(props.environment ?? {});
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;

@@ -12,6 +12,24 @@ interface Visit {
   readonly path: readonly PropertyKey[];
 }
 
+/** Half of a pair: no text in UTF-8, which is what files, HTTP and Kubernetes hold. */
+const LONE_SURROGATE = /[\u{D800}-\u{DFFF}]/u;
+
+/** What no program can be given: neither by its environment nor as an argument. */
+function textFault(text: string, where: string): Fault | undefined {
+  const lone = LONE_SURROGATE.exec(text);
+  const at = lone?.index ?? text.indexOf('\0');
+  if (at < 0) return undefined;
+  const escaped = `U+${text.charCodeAt(at).toString(16).toUpperCase().padStart(4, '0')}`;
+  const what = lone === null ? 'without NUL' : 'of whole characters (this is half of a pair)';
+  return {
+    path: where,
+    message: `holds ${escaped} at character ${at + 1}, must be a text ${what}; remove it`,
+    got: escaped,
+    allowed: `a text ${what}`,
+  };
+}
+
 function faultOf({ value, path }: Visit): Fault | undefined {
   const where = pathText(path);
   if (path.length > MAX_DEPTH) {
@@ -23,6 +41,9 @@ function faultOf({ value, path }: Visit): Fault | undefined {
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return fault(where, String(value), 'a finite number', 'correct it');
   }
+  const texts = [path.at(-1), value].filter((one) => typeof one === 'string');
+  const [broken] = texts.flatMap((text) => textFault(text, where) ?? []);
+  if (broken !== undefined) return broken;
   const isPlain =
     value === null ||
     value === undefined ||

@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiObject, App, Chart, Names, YamlOutputType } from 'cdk8s';
 import type { IConstruct } from 'constructs';
-import { yamlOf } from './yaml';
+import { writingReadably } from '../constructs/readable';
+import { yamlOf } from '../objects/yaml';
 
 /** A chart’s id that is a good file name by itself: model ids may hold `_`, which DNS names may not. */
 const FILE_NAME = /^[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?$/;
@@ -42,7 +43,7 @@ export class LinearApp extends App {
   override synth(): void {
     const constructs = this.node.findAll();
     if (this.#needsStock(constructs)) {
-      super.synth();
+      writingReadably(() => super.synth());
       return;
     }
     validate(constructs);
@@ -51,6 +52,10 @@ export class LinearApp extends App {
       const text = yamlOf(objects.map((object) => object.toJson() as object));
       writeFileSync(join(this.outdir, `${fileName(chart)}${this.outputFileExtension}`), text);
     }
+  }
+
+  override synthYaml(): string {
+    return writingReadably(() => super.synthYaml());
   }
 
   #needsStock(constructs: readonly IConstruct[]): boolean {

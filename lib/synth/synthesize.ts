@@ -5,7 +5,7 @@ import type { Environments } from './environments';
 import { FindingsError, throwAll } from './errors';
 import { inFormOf } from './load';
 import type { Previous } from './previous';
-import { yamlOf } from './yaml';
+import { yamlOf } from '../objects/yaml';
 
 /** Extension of manifests, the one cdk8s uses. */
 export const MANIFEST = '.k8s.yaml';

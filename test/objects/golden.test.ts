@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { objectsOf } from '../../lib/objects';
 import type { EnvironmentInput } from '../../lib/spec';
 import { parseEnvironment } from '../../lib/spec';
-import { yamlOf } from '../../lib/synth/yaml';
+import { yamlOf } from '../../lib/objects/yaml';
 import type { Manifest } from '../support/manifests';
 import { at, documents, findManifest, podTemplates, specOf } from '../support/manifests';
 import { restrictedFaults } from '../support/podsecurity';

@@ -209,3 +209,29 @@ test('the spec module loads no cdk8s', () => {
   const out = execFileSync(process.execPath, ['-e', script], { cwd: join(__dirname, '..', '..') });
   expect(String(out).trim()).toBe('0');
 });
+
+describe('text that no manifest and no process can hold', () => {
+  const base = { id: 'a', version: '1', framework: 'sklearn', source: 's3://m/x' };
+
+  test.each([
+    ['name', { name: 'ab\ud800c' }, 'name: holds U+D800 at character 3'],
+    ['env', { env: { V: '\udfff' } }, 'env.V: holds U+DFFF at character 1'],
+    ['a key', { annotations: { '\ud83d': 'x' } }, 'annotations["\\ud83d"]: holds U+D83D'],
+    ['args', { args: ['ok', 'x\ude00\ud83d'] }, 'args[1]: holds U+DE00 at character 2'],
+    ['overrides', { overrides: { Job: { spec: { x: '\ud800' } } } }, 'overrides.Job.spec.x: holds'],
+    ['a NUL', { env: { V: 'a\0b' } }, 'env.V: holds U+0000 at character 2'],
+  ])('%s is refused with its path and the character', (_, more, message) => {
+    expect(() => parseModel({ ...base, ...more })).toThrow(message);
+  });
+
+  test('in wire form the path is the one its author wrote', () => {
+    const wire = { model_id: 'a', version: '1', framework: 'onnx', repository_url: 's3://m/x' };
+    expect(() => parseModel({ ...wire, environment_variables: { V: '\ud800' } })).toThrow(
+      'environment_variables.V: holds U+D800',
+    );
+  });
+
+  test('whole pairs are text like any other', () => {
+    expect(parseModel({ ...base, name: '😀' }).name).toBe('😀');
+  });
+});

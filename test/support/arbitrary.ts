@@ -18,7 +18,10 @@ const scaling = fc
   .map(([minReplicas, more]) => ({ minReplicas, maxReplicas: minReplicas + more }));
 const env = fc.dictionary(
   fc.stringMatching(/^[A-Z][A-Z0-9_]{0,6}$/),
-  fc.oneof(fc.string({ unit: 'binary' }), fc.constant({ secret: 'a', key: 'b' })),
+  fc.oneof(
+    fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\0', '')),
+    fc.constant({ secret: 'a', key: 'b' }),
+  ),
   { maxKeys: 3 },
 );
 const role = fc.oneof(

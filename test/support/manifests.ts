@@ -4,7 +4,7 @@ import type { KubeObject } from '../../lib/objects';
 import { objectsOf } from '../../lib/objects';
 import type { EnvironmentInput, ModelSpec } from '../../lib/spec';
 import { parseEnvironment, parseModel, withFiles } from '../../lib/spec';
-import { yamlOf } from '../../lib/synth/yaml';
+import { yamlOf } from '../../lib/objects/yaml';
 
 /** An object as it comes back from the finished YAML: plain data of any shape. */
 export interface Manifest {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { yamlOf } from '../../../lib/synth/yaml';
+import { yamlOf } from '../../../lib/objects/yaml';
 import { objects } from '../../support/manifests';
 import type { Case } from './cases';
 import { CASES } from './cases';

@@ -1,51 +1,28 @@
-import { blockText, escapedKey, escapedText, quoted, STEP } from './yamltext';
+import { blockText, escapedText, isNoBlock, needsEscapes, quoted, STEP } from './yamltext';
+import { readsAsOther } from './yamlwords';
 
 /** A longer key would need YAML's `? key` form; no Kubernetes name comes near. */
 const MAX_KEY_CHARACTERS = 1024;
 
-// What YAML 1.1 would read as something else than a string: null, booleans (y and on, too), numbers
-// with underscores, base 60, octal, dates. Written plainly, they would change their type.
-const OTHER_TYPES: readonly RegExp[] = [
-  /^(?:~|[Nn]ull|NULL)?$/,
-  /^(?:Y|y|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON|N|n|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/,
-  /^[-+]?0b[0-1_]+$/,
-  /^[-+]?0x[0-9a-fA-F_]+$/,
-  /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])*$/,
-  /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$/,
-  /^(?:[-+]?\.(?:inf|Inf|INF)|\.nan|\.NaN|\.NAN)$/,
-  /^[-+]?(?:[0-9][0-9_]*)?(?:\.[0-9_]*)?[eE][-+]?[0-9]+$/,
-  /^[-+]?(?:[0-9][0-9_]*)?\.[0-9_]*$/,
-  /^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:t|T|[ \t]+)[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:[ \t]*(?:Z|[-+][012]?[0-9](?::[0-9]{2})?))?)?$/,
-];
-/** Only texts that begin so can be any of these. */
-const OTHER_TYPE_START = /^(?:$|[-+.0-9~eEYyTtNnOoFf])/;
-
-/** Indicators, `: `, ` #` and blanks at the ends: a plain text would not come back as it was. */
-const NOT_PLAIN =
-  /^[\n\t ,[\]{}#&*!|>'"%@`]|^[?-]$|^[?-][ \t]|[\n:][ \t]|[ \t]\n|[\n\t ]#|[\n\t :]$/;
-// Control characters and lone surrogates can only be written as escapes.
-// oxlint-disable-next-line no-control-regex
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u{D800}-\u{DFFF}]/u;
+/**
+ * Indicators, `: `, ` #` and blanks at the ends: a plain text would not come back as it was. PyYAML
+ * ends a plain text at a tab.
+ */
+const NOT_PLAIN = /^[\n ,[\]{}#&*!|>'"%@`]|^[?-]$|^[?-] |[\n:] | \n|[\n ]#|[\n :]$|\t/;
 const DOCUMENT_MARKER = /^(?:%|---|\.\.\.)/m;
 /** Most texts of a manifest: names, paths, words. */
 const SIMPLE = /^[A-Za-z/][A-Za-z0-9_./-]*[A-Za-z0-9_/]$/;
 
-const readsAsOther = (text: string): boolean =>
-  OTHER_TYPE_START.test(text) && OTHER_TYPES.some((type) => type.test(text));
-
-/** Blanks after the last newline cannot be seen in a block. */
-const BLANK_END = /\n[\t ]+$/;
-
 function textOf(text: string, indent: string): string {
   if (SIMPLE.test(text)) return readsAsOther(text) ? `"${text}"` : text;
-  if (CONTROL.test(text) || BLANK_END.test(text)) return escapedText(text, indent);
-  if (text.includes('\n')) return blockText(text, indent);
+  if (needsEscapes(text)) return escapedText(text);
+  if (text.includes('\n')) return isNoBlock(text) ? escapedText(text) : blockText(text, indent);
   return NOT_PLAIN.test(text) || readsAsOther(text) ? quoted(text) : text;
 }
 
 function writeKey(key: string, indent: string): string {
   if (SIMPLE.test(key)) return readsAsOther(key) ? `"${key}"` : key;
-  if (CONTROL.test(key) || key.includes('\n')) return escapedKey(key, indent);
+  if (needsEscapes(key) || key.includes('\n')) return escapedText(key);
   // In the first column these would begin another document.
   const marker = indent === STEP && DOCUMENT_MARKER.test(key);
   return NOT_PLAIN.test(key) || readsAsOther(key) || marker ? quoted(key) : key;
@@ -73,7 +50,8 @@ function scalarOf(value: unknown, indent: string): string {
 function numberOf(value: number): string {
   if (Number.isNaN(value)) return '.nan';
   if (!Number.isFinite(value)) return value < 0 ? '-.inf' : '.inf';
-  return Object.is(value, -0) ? '-0' : JSON.stringify(value);
+  // PyYAML takes `1e+21` for a text; with a point it is a number everywhere.
+  return Object.is(value, -0) ? '-0' : JSON.stringify(value).replace(/^(-?\d+)e/, '$1.0e');
 }
 
 const isCollection = (value: unknown): value is object =>
@@ -107,8 +85,9 @@ function isEmpty(value: object): boolean {
 }
 
 /**
- * Objects as YAML documents, with the very bytes of cdk8s' `Yaml.stringify` (a property test holds
- * the two together) in a fraction of its time: no document tree is built.
+ * Objects as YAML documents that Kubernetes' own reader, PyYAML and `yaml` read alike. They have the
+ * bytes of cdk8s' `Yaml.stringify` wherever those can be read by all three (a property test holds
+ * the two together), in a fraction of its time: no document tree is built.
  * @param docs plain JSON objects, as `objectsOf` and `ApiObject.toJson` give them
  */
 export function yamlOf(docs: readonly object[]): string {
