@@ -4,10 +4,17 @@
 import { join } from 'node:path';
 import { Chart } from 'cdk8s';
 import { ModelDeployment, namespaceChart } from './lib/constructs';
-import type { Environment } from './lib/spec';
+import type { Environment, Finding } from './lib/spec';
 import { DefinitionError } from './lib/spec';
 import type { Definition } from './lib/synth';
-import { discover, formatFinding, loadEnvironments, manifestName, previousIn } from './lib/synth';
+import {
+  discover,
+  findingGroups,
+  formatFinding,
+  loadEnvironments,
+  manifestName,
+  previousIn,
+} from './lib/synth';
 import { LinearApp } from './lib/synth/linear-app';
 
 /** Waivers that ended before it do not count. */
@@ -20,6 +27,8 @@ function synthesize(
 ): void {
   const app = new LinearApp({ outdir });
   const previous = previousIn(outdir);
+  const findings: Finding[] = [];
+  const files = new Map<string, string>();
   namespaceChart(app, environment);
   for (const { spec, file } of definitions) {
     const chart = new Chart(app, spec.id);
@@ -29,7 +38,11 @@ function synthesize(
       today: TODAY,
       previous: previous(manifestName(spec)),
     });
-    for (const finding of model.findings) console.error(formatFinding(finding, file));
+    findings.push(...model.findings);
+    files.set(spec.id, file);
+  }
+  for (const { first, others } of findingGroups(findings)) {
+    console.error(`${formatFinding(first, files.get(first.model))}${others}`);
   }
   app.synth();
 }

@@ -1,16 +1,26 @@
 import type { Finding } from '../lib/spec';
 import { DefinitionError } from '../lib/spec';
-import { placedFaults } from '../lib/synth/errors';
+import { FindingsError, findingGroups, placedFaults } from '../lib/synth/errors';
 import { CommandError, EXIT } from './exit';
 import type { ExitCode } from './exit';
 import type { Io } from './io';
 
 export type OutputFormat = 'text' | 'json';
 
+/** `1 warning`, `2 warnings`. */
+export function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
 /** `models/x.ts`-like line of a finding: `warning image-digest: x: image: …; …`. */
 export function findingLine({ severity, rule, model, path, reason, fix }: Finding): string {
   const where = path === '' ? model : `${model}: ${path}`;
   return `${severity} ${rule}: ${where}: ${reason}; ${fix}`;
+}
+
+/** One line for each finding; of a rule with many only the first, with a count. */
+export function findingLines(findings: readonly Finding[]): readonly string[] {
+  return findingGroups(findings).map(({ first, others }) => `${findingLine(first)}${others}`);
 }
 
 interface Failure {
@@ -25,7 +35,8 @@ function failureOf(error: unknown): Failure {
     return { message: error.message, details: placedFaults(error), exitCode: EXIT.findings };
   }
   const message = error instanceof Error ? error.message : String(error);
-  return { message, details: [], exitCode: EXIT.findings };
+  const details = error instanceof FindingsError ? error.findings : [];
+  return { message, details, exitCode: EXIT.findings };
 }
 
 /** Says on stderr what went wrong (on stdout as JSON when asked for) and gives the exit code. */

@@ -8,7 +8,7 @@ import type { Service } from '../../runtime/main';
 import { CommandError } from '../exit';
 import type { Io } from '../io';
 import type { Context } from '../program';
-import { findingLine } from '../report';
+import { findingLines } from '../report';
 import { VERSION } from '../version';
 import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 import { listeningEvent, openService, placesOf, readConfig, showKey, untilSignal } from './serve';
@@ -26,14 +26,14 @@ const SHOWN_AFTER_MS = 20_000;
 const LOOK_MS = 50;
 
 async function manifestsOf(out: string, folder: string, io: Io): Promise<Synthesis> {
-  const { definitions, environments } = await loadProject(folder, undefined, io);
+  const { definitions, environments } = await loadProject(folder, {}, io);
   const options = { today: today(io), previous: previousOf(out, io) };
   return synthLibrary().synthesize(definitions, environments, options);
 }
 
 async function synthesizeTo(out: string, folder: string, io: Io): Promise<void> {
   const { files, findings } = await manifestsOf(out, folder, io);
-  for (const one of findings) io.err(`${findingLine(one)}\n`);
+  for (const line of findingLines(findings)) io.err(`${line}\n`);
   const { written, removed } = synthLibrary().writeManifests(resolve(io.cwd, out), files);
   for (const file of written) io.err(`${out}/${file} written\n`);
   for (const file of removed) io.err(`${out}/${file} removed\n`);

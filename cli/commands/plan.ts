@@ -3,11 +3,12 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import type { Context } from '../program';
-import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
+import { ALLOW_EMPTY, loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 
 interface Options {
   readonly out?: string;
   readonly env?: string;
+  readonly allowEmpty?: boolean;
 }
 
 interface Change {
@@ -76,11 +77,12 @@ export function addPlan(program: Command, { io, format }: Context): void {
     .argument('[folder]', 'definitions', 'models')
     .option('--out <folder>', 'manifests to compare with (default: $CDK8S_OUTDIR or dist)')
     .option('--env <name>', 'only this environment')
+    .option(...ALLOW_EMPTY)
     .addHelpText('after', '\nExample:\n  ai-model-service plan models')
-    .action(async (folder: string, { out, env }: Options) => {
+    .action(async (folder: string, options: Options) => {
       const { checkManifests, synthesize } = synthLibrary();
-      const { definitions, environments } = await loadProject(folder, env, io);
-      const name = outFolder(out, io);
+      const { definitions, environments } = await loadProject(folder, options, io);
+      const name = outFolder(options.out, io);
       const previous = previousOf(name, io);
       const { files } = synthesize(definitions, environments, { today: today(io), previous });
       const root = resolve(io.cwd, name);

@@ -1,6 +1,7 @@
 import { relative, resolve } from 'node:path';
 import type { Definition, Environments, Previous } from '../../lib/synth';
 import type * as Synth from '../../lib/synth';
+import { CommandError } from '../exit';
 import type { Io } from '../io';
 
 /** The library's file part, loaded when a command needs it: `--help` should not wait for it. */
@@ -28,17 +29,37 @@ export const previousOf = (out: string, { cwd }: Io): Previous =>
 /** Today, for waivers that have ended. */
 export const today = ({ now }: Io): string => now().toISOString().slice(0, 10);
 
+/** Why a folder counts as empty, for those who mistyped its name. */
+export function noDefinitions(folder: string): string {
+  return (
+    `${folder}: holds no definition (files .ts, .js, .yaml, .yml or .json whose names do not ` +
+    'begin with _ or .)'
+  );
+}
+
+/** Files are only removed for a folder without definitions when somebody says that it is meant. */
+export const ALLOW_EMPTY = [
+  '--allow-empty',
+  'a folder without definitions is meant: every manifest goes',
+] as const;
+
 /**
  * All definitions of a folder and where they go.
- * @throws DefinitionError with all faults of all files
+ * @throws DefinitionError with all faults of all files, CommandError when there is no definition
  */
 export async function loadProject(
   folder: string,
-  env: string | undefined,
+  { env, allowEmpty = false }: { readonly env?: string; readonly allowEmpty?: boolean },
   io: Io,
 ): Promise<Project> {
   const { discover, findEnvironment, loadEnvironments } = synthLibrary();
   const definitions = await discover(shownPath(resolve(io.cwd, folder), io.cwd) || '.');
+  if (definitions.length === 0 && !allowEmpty) {
+    throw new CommandError(
+      `${noDefinitions(folder)}, so every manifest would be removed; nothing was written. Name ` +
+        'the folder of your definitions, or pass --allow-empty when the last model has gone',
+    );
+  }
   const all = await loadEnvironments(io.cwd);
   const environments = env === undefined ? all : findEnvironment(all, env);
   return { definitions, environments };

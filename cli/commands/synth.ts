@@ -1,15 +1,17 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Synthesis } from '../../lib/synth';
 import { EXIT } from '../exit';
 import type { Context } from '../program';
-import { findingLine } from '../report';
-import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
+import { counted, findingLines } from '../report';
+import { ALLOW_EMPTY, loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 
 interface Options {
   readonly out?: string;
   readonly env?: string;
   readonly check?: boolean;
   readonly strict?: boolean;
+  readonly allowEmpty?: boolean;
 }
 
 const HOW: Readonly<Record<string, string>> = {
@@ -18,7 +20,8 @@ const HOW: Readonly<Record<string, string>> = {
   stale: 'belongs to no definition any more',
 };
 
-export function addSynth(program: Command, { io, format, finish }: Context): void {
+export function addSynth(program: Command, context: Context): void {
+  const { io, format } = context;
   program
     .command('synth')
     .description('Write the manifests of all definitions of a folder.')
@@ -27,38 +30,72 @@ export function addSynth(program: Command, { io, format, finish }: Context): voi
     .option('--env <name>', 'only this environment of environments.ts')
     .option('--check', 'write nothing; fail when the folder is not what the definitions give')
     .option('--strict', 'warnings stop as well')
+    .option(...ALLOW_EMPTY)
     .addHelpText('after', '\nExample:\n  ai-model-service synth models --env production --check')
     .action(async (folder: string, options: Options) => {
-      const { checkManifests, synthesize, writeManifests } = synthLibrary();
-      const { definitions, environments } = await loadProject(folder, options.env, io);
-      const { strict } = options;
+      const { synthesize } = synthLibrary();
+      const { definitions, environments } = await loadProject(folder, options, io);
+      const { strict = false } = options;
       const name = outFolder(options.out, io);
-      const { files, findings } = synthesize(definitions, environments, {
+      const synthesis = synthesize(definitions, environments, {
         today: today(io),
         previous: previousOf(name, io),
-        ...(strict !== undefined && { strict }),
+        strict,
       });
-      const out = resolve(io.cwd, name);
-      if (format() === 'text') for (const one of findings) io.err(`${findingLine(one)}\n`);
-      if (options.check === true) {
-        const differences = checkManifests(out, files);
-        if (format() === 'json') io.out(`${JSON.stringify({ differences, findings })}\n`);
-        else for (const { file, kind } of differences) io.out(`${name}/${file} ${HOW[kind]}\n`);
-        if (differences.length === 0) {
-          if (format() === 'text') io.err(`${files.size} manifests in ${name}/ are up to date\n`);
-          return;
-        }
-        if (format() === 'text') io.err(`run: ai-model-service synth ${folder}\n`);
-        return finish(EXIT.findings);
-      }
-      const { written, removed, unchanged } = writeManifests(out, files);
-      if (format() === 'json') {
-        io.out(`${JSON.stringify({ written, removed, unchanged, findings })}\n`);
-        return;
-      }
-      for (const file of written) io.out(`${name}/${file}\n`);
-      for (const file of removed) io.out(`${name}/${file} removed\n`);
-      const same = unchanged.length;
-      io.err(`${written.length} written, ${same} unchanged, ${removed.length} removed\n`);
+      const lines = format() === 'text' ? findingLines(synthesis.findings) : [];
+      for (const line of lines) io.err(`${line}\n`);
+      if (options.check === true) check(context, { name, folder }, synthesis);
+      else write(context, name, synthesis);
     });
+}
+
+interface Places {
+  /** The output folder as it is shown. */
+  readonly name: string;
+  readonly folder: string;
+}
+
+function check(
+  { io, format, finish }: Context,
+  { name, folder }: Places,
+  { files, findings }: Synthesis,
+): void {
+  const { checkManifests, otherLineEndings } = synthLibrary();
+  const out = resolve(io.cwd, name);
+  const differences = checkManifests(out, files);
+  const lineEndings = otherLineEndings(out, files);
+  if (differences.length > 0) finish(EXIT.findings);
+  if (format() === 'json') {
+    io.out(`${JSON.stringify({ differences, lineEndings, findings })}\n`);
+    return;
+  }
+  for (const { file, kind } of differences) io.out(`${name}/${file} ${HOW[kind]}\n`);
+  if (lineEndings.length > 0) io.err(lineEndingsText(lineEndings, name));
+  if (differences.length > 0) io.err(`run: ai-model-service synth ${folder}\n`);
+  else {
+    const are = files.size === 1 ? 'is' : 'are';
+    io.err(`${counted(files.size, 'manifest')} in ${name}/ ${are} up to date\n`);
+  }
+}
+
+function lineEndingsText(files: readonly string[], name: string): string {
+  const [first = ''] = files;
+  const more = files.length === 1 ? '' : ` and ${files.length - 1} more`;
+  return (
+    `${name}/${first}${more}: lines end with CR LF, the content is right; ` +
+    `write "${name}/** text eol=lf" into .gitattributes to keep them as they are\n`
+  );
+}
+
+function write({ io, format }: Context, name: string, { files, findings }: Synthesis): void {
+  const { writeManifests } = synthLibrary();
+  const { written, removed, unchanged } = writeManifests(resolve(io.cwd, name), files);
+  if (format() === 'json') {
+    io.out(`${JSON.stringify({ written, removed, unchanged, findings })}\n`);
+    return;
+  }
+  for (const file of written) io.out(`${name}/${file}\n`);
+  for (const file of removed) io.out(`${name}/${file} removed\n`);
+  const same = unchanged.length;
+  io.err(`${written.length} written, ${same} unchanged, ${removed.length} removed\n`);
 }

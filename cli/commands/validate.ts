@@ -7,8 +7,8 @@ import type { Definition } from '../../lib/synth';
 import { placedFaults } from '../../lib/synth/errors';
 import { CommandError, EXIT } from '../exit';
 import type { Context } from '../program';
-import { findingLine } from '../report';
-import { outFolder, previousOf, shownPath, synthLibrary, today } from './project';
+import { counted, findingLines } from '../report';
+import { noDefinitions, outFolder, previousOf, shownPath, synthLibrary, today } from './project';
 
 interface Options {
   readonly strict?: boolean;
@@ -51,22 +51,38 @@ export function addValidate(program: Command, { io, format, finish }: Context): 
     .action(async (paths: string[], { strict, env }: Options) => {
       const { findEnvironment, loadEnvironments, synthesize } = synthLibrary();
       const definitions = await load(paths, io.cwd);
+      if (definitions.length === 0 && strict === true) {
+        throw new CommandError(
+          `${noDefinitions(paths.join(', '))}, so there is nothing to check; name the folder of ` +
+            'your definitions, or leave --strict out',
+        );
+      }
       const all = await loadEnvironments(io.cwd);
       const environments = env === undefined ? all : findEnvironment(all, env);
       // Objects are made, too: some faults show only in them.
       const previous = previousOf(outFolder(undefined, io), io);
       const { findings } = synthesize(definitions, environments, { today: today(io), previous });
-      report(definitions, findings);
-      if (strict === true && findings.length > 0) finish(EXIT.findings);
+      report(paths, definitions, findings);
+      if (strict !== true || findings.length === 0) return;
+      finish(EXIT.findings);
+      const fail = findings.length === 1 ? 'fails' : 'fail';
+      io.err(`${counted(findings.length, 'warning')} ${fail} the check because of --strict\n`);
     });
 
-  function report(definitions: readonly Definition[], findings: readonly Finding[]): void {
+  function report(
+    paths: readonly string[],
+    definitions: readonly Definition[],
+    findings: readonly Finding[],
+  ): void {
     if (format() === 'json') {
       const valid = definitions.map(({ file, spec }) => ({ file, model_id: spec.id }));
       io.out(`${JSON.stringify({ valid, findings })}\n`);
       return;
     }
-    for (const one of findings) io.out(`${findingLine(one)}\n`);
-    io.out(`${definitions.length} definitions are right, ${findings.length} warnings\n`);
+    for (const line of findingLines(findings)) io.out(`${line}\n`);
+    if (definitions.length === 0) io.err(`${noDefinitions(paths.join(', '))}\n`);
+    const are = definitions.length === 1 ? 'is' : 'are';
+    const right = `${counted(definitions.length, 'definition')} ${are} right`;
+    io.out(`${right}, ${counted(findings.length, 'warning')}\n`);
   }
 }

@@ -1,6 +1,7 @@
 import type { Context } from './context';
 import type { KubeObject } from './kube';
 import { kubeObject } from './kube';
+import { readable } from './yamltext';
 import { DEFINITION_LABEL, metadataOf, SERVER_SIDE_APPLY } from './labels';
 
 /** Key under which a definition is stored. */
@@ -19,6 +20,6 @@ export function definitionConfigMap(context: Context): KubeObject {
     annotations: SERVER_SIDE_APPLY,
   });
   return kubeObject('ConfigMap', metadata, {
-    data: { [DEFINITION_KEY]: JSON.stringify(spec.definition, null, 2) },
+    data: { [DEFINITION_KEY]: readable(JSON.stringify(spec.definition, null, 2)) },
   });
 }

@@ -3,8 +3,8 @@ export const STEP = '  ';
 
 /**
  * Characters that some reader refuses, or takes for a line break, when they stand as they are:
- * control characters, DEL, C1 with NEL, U+2028 and U+2029, the byte order mark, non-characters, lone
- * surrogates (go-yaml `readerc.go`, PyYAML `Reader.NON_PRINTABLE`).
+ * control characters, DEL, C1 with NEL, U+2028 and U+2029, the byte order mark, non-characters, and
+ * lone surrogates (go-yaml `readerc.go`, PyYAML `Reader.NON_PRINTABLE`).
  */
 // oxlint-disable-next-line no-control-regex
 const UNREADABLE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\u{D800}-\u{DFFF}]/u;
@@ -28,9 +28,14 @@ export function isNoBlock(text: string): boolean {
 const escapeOf = (character: string): string =>
   `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
+/** JSON in which every character can be read as it stands, so that its lines stay lines in YAML. */
+export function readable(json: string): string {
+  return json.replaceAll(EACH_UNREADABLE, escapeOf);
+}
+
 /** In double quotes on one line: the escapes of JSON, which every reader of YAML knows. */
 export function escapedText(text: string): string {
-  return JSON.stringify(text).replaceAll(EACH_UNREADABLE, escapeOf);
+  return readable(JSON.stringify(text));
 }
 
 /** In quotes, those that need fewer escapes; the text has no newline and no control character. */

@@ -68,7 +68,9 @@ function bound(path: string, issue: Issue & { code: 'too_small' | 'too_big' }): 
   if (!/^Too (small|big)/.test(issue.message)) return ownText(path, issue);
   const small = issue.code === 'too_small';
   const limit = small ? issue.minimum : issue.maximum;
-  const many = `${limit} ${issue.origin === 'string' ? 'character(s)' : 'entries'}`;
+  const one = Number(limit) === 1;
+  const [character, entry] = one ? ['character', 'entry'] : ['characters', 'entries'];
+  const many = `${limit} ${issue.origin === 'string' ? character : entry}`;
   if (issue.origin === 'string' || issue.origin === 'array') {
     if (!small) return fault(path, issue.input, `at most ${many}`, 'shorten it');
     return fault(path, issue.input, `at least ${many}`, 'add more');

@@ -138,7 +138,7 @@ const promoteInOneStep: FindingRule = {
       : [
           {
             path: 'version',
-            reason: `candidate ${gone.name} goes and stable takes its version ${gone.version} at once: until stable has rolled, its callers would get the old version again`,
+            reason: `candidate ${gone.version} goes and stable takes its version at once: until stable has rolled, its callers would get the old version again`,
             fix: 'first give the candidate traffic 100 and stable its version; remove the candidate in a second change',
           },
         ];

@@ -1,8 +1,10 @@
+import type { Candidate } from './candidates';
 import { hundredths, MAX_SHADOWS, MAX_TRAFFIC_CANDIDATES } from './candidates';
 import { nameOf } from './arms';
 import type { Fault } from './error';
 import { fault } from './error';
 import type { ParsedModel } from './model';
+import { STABLE } from './names';
 import { defaultServer } from './servers';
 
 /**
@@ -76,20 +78,25 @@ const counts: Rule = ({ candidates = [] }) => {
   ];
 };
 
+/** What the name of an arm comes from: people look for what they wrote. */
+function nameSource(candidate: Candidate): string {
+  return candidate.name === undefined
+    ? `version ${candidate.version} gives the name ${nameOf(candidate)}`
+    : candidate.name;
+}
+
 const distinctNames: Rule = ({ candidates = [] }) => {
   const names = candidates.map(nameOf);
-  return names.flatMap((name, index) =>
-    names.indexOf(name) < index
-      ? [
-          fault(
-            `candidates[${index}].name`,
-            name,
-            'another name than its siblings’',
-            'give this candidate a name',
-          ),
-        ]
-      : [],
-  );
+  return candidates.flatMap((candidate, index) => {
+    const path = `candidates[${index}].name`;
+    const fix = 'give this candidate a name of its own';
+    if (nameOf(candidate) === STABLE) {
+      const allowed = `another word than ${STABLE} (that arm is the definition itself)`;
+      return [fault(path, nameSource(candidate), allowed, fix)];
+    }
+    if (names.indexOf(nameOf(candidate)) === index) return [];
+    return [fault(path, nameSource(candidate), 'another name than its siblings’', fix)];
+  });
 };
 
 // A candidate that has all traffic may run what stable runs: that is a promotion half-way, with

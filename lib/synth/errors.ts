@@ -31,13 +31,60 @@ export function formatFinding(finding: Finding, file?: string): string {
   return `${file ?? model}: ${path}: ${reason}; ${fix} (${rule})`;
 }
 
-/** Definitions that are right by themselves but cannot work in their environment. Nothing was written. */
+/** Findings of one rule beyond this many are one line: a thousand models say the same a thousand times. */
+const MAX_SHOWN_FINDINGS = 3;
+/** Models that such a line names. */
+const MAX_NAMED_MODELS = 3;
+
+/** A finding to show, and what to add about those of its rule that are not shown. */
+export interface FindingGroup {
+  readonly first: Finding;
+  /** Empty, or ` (and 998 more, in m2, m3, m4, …; --output json lists all)`. */
+  readonly others: string;
+}
+
+function othersText(rest: readonly Finding[]): string {
+  const models = [...new Set(rest.map(({ model }) => model))];
+  const named = models.slice(0, MAX_NAMED_MODELS).join(', ');
+  const more = models.length > MAX_NAMED_MODELS ? ', …' : '';
+  return ` (and ${rest.length} more of this rule, in ${named}${more}; --output json lists all)`;
+}
+
+/** Few findings of a rule stand for themselves; of many the first, with a count. */
+export function findingGroups(findings: readonly Finding[]): readonly FindingGroup[] {
+  const rules = [...new Set(findings.map(({ severity, rule }) => `${severity} ${rule}`))];
+  return rules.flatMap((name) => {
+    const own = findings.filter(({ severity, rule }) => `${severity} ${rule}` === name);
+    const [first, ...rest] = own;
+    if (first === undefined || own.length <= MAX_SHOWN_FINDINGS) {
+      return own.map((one) => ({ first: one, others: '' }));
+    }
+    return [{ first, others: othersText(rest) }];
+  });
+}
+
+/** Why warnings stop as well: nobody should have to guess. */
+function strictText(findings: readonly Finding[]): readonly string[] {
+  const warnings = findings.filter(({ severity }) => severity === 'warning').length;
+  if (warnings === 0) return [];
+  const what =
+    warnings === 1 ? '1 warning counts as an error' : `${warnings} warnings count as errors`;
+  return [`${what} because of strict; mend the cause, or waive the rule in the definition`];
+}
+
+/**
+ * Definitions that are right by themselves but cannot work in their environment, or have warnings
+ * where those stop as well. Nothing was written.
+ */
 export class FindingsError extends Error {
   override readonly name = 'FindingsError';
   readonly findings: readonly Finding[];
 
   constructor(findings: readonly Finding[], fileOf: (model: string) => string | undefined) {
-    super(findings.map((one) => formatFinding(one, fileOf(one.model))).join('\n'));
+    const lines = findingGroups(findings).map(
+      ({ first, others }) => `${formatFinding(first, fileOf(first.model))}${others}`,
+    );
+    super([...lines, ...strictText(findings)].join('\n'));
     this.findings = findings;
   }
 }

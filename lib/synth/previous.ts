@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DEFINITION_KEY } from '../objects';
 import type { ModelSpec } from '../spec';
 import { parseModel } from '../spec';
+import { withoutCarriageReturns } from './lineendings';
 
 /** The definition a manifest was made from, by the manifest’s name (`production/iris.k8s.yaml`). */
 export type Previous = (manifest: string) => ModelSpec | undefined;
@@ -30,7 +31,7 @@ export function previousIn(out: string): Previous {
     const path = join(out, manifest);
     if (!existsSync(path)) return undefined;
     try {
-      return definitionIn(readFileSync(path, 'utf8'));
+      return definitionIn(withoutCarriageReturns(readFileSync(path, 'utf8')));
     } catch {
       return undefined;
     }

@@ -10,6 +10,7 @@ import {
 import { basename, dirname, join, sep } from 'node:path';
 import { HASH_ANNOTATION, MODEL_LABEL, NAMESPACE_FILE } from '../objects';
 import { slugOf } from '../spec';
+import { withoutCarriageReturns } from './lineendings';
 import { MANIFEST } from './synthesize';
 
 const MODEL_NAME = new RegExp(`^ +${MODEL_LABEL.replaceAll('.', '\\.')}: (\\S+)$`, 'gm');
@@ -65,14 +66,30 @@ function staleIn(out: string, files: ReadonlyMap<string, string>): readonly stri
 const contentAt = (path: string): string | undefined =>
   existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 
-/** What differs between the output folder and the files it should hold; nothing is written. */
+/** Files of the output folder that differ from what the definitions give by their line endings alone. */
+export function otherLineEndings(
+  out: string,
+  files: ReadonlyMap<string, string>,
+): readonly string[] {
+  return [...files]
+    .filter(([file, content]) => {
+      const found = contentAt(join(out, file));
+      return found !== undefined && found !== content && withoutCarriageReturns(found) === content;
+    })
+    .map(([file]) => file);
+}
+
+/**
+ * What differs between the output folder and the files it should hold; nothing is written. Other
+ * line endings are no difference.
+ */
 export function checkManifests(
   out: string,
   files: ReadonlyMap<string, string>,
 ): readonly Difference[] {
   const own = [...files].flatMap(([file, content]): Difference[] => {
     const found = contentAt(join(out, file));
-    if (found === content) return [];
+    if (found !== undefined && withoutCarriageReturns(found) === content) return [];
     return [{ file, kind: found === undefined ? 'missing' : 'changed' }];
   });
   const stale = staleIn(out, files).map((file): Difference => ({ file, kind: 'stale' }));

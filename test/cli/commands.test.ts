@@ -1,7 +1,9 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -136,6 +138,144 @@ describe('synth', () => {
   });
 });
 
+describe('a folder without definitions', () => {
+  const nothing = /^models: holds no definition \(files .+\), so every manifest would be removed/;
+
+  test('is refused by synth, its check and plan: no manifest goes', async () => {
+    await project();
+    await run('synth');
+    const before = readdirSync(join(folder, 'dist'));
+    rmSync(join(folder, 'models'), { recursive: true });
+    mkdirSync(join(folder, 'models'));
+    for (const args of [['synth'], ['synth', '--check'], ['plan']]) {
+      expect(await run(...args)).toMatchObject({
+        code: 1,
+        out: '',
+        err: expect.stringMatching(nothing),
+      });
+    }
+    const json = JSON.parse((await run('synth', '--output', 'json')).out);
+    expect(json).toMatchObject({ status: 'error', message: expect.stringMatching(nothing) });
+    expect(readdirSync(join(folder, 'dist'))).toEqual(before);
+  });
+
+  test('a folder that holds only helpers and notes is empty as well', async () => {
+    mkdirSync(join(folder, 'models'));
+    write('models/_helper.ts', 'export const a = 1;');
+    write('models/README.md', '# models');
+    expect(await run('synth')).toMatchObject({ code: 1, err: expect.stringMatching(nothing) });
+  });
+
+  test('with --allow-empty the last manifest goes', async () => {
+    await project();
+    await run('synth');
+    rmSync(join(folder, 'models'), { recursive: true });
+    mkdirSync(join(folder, 'models'));
+    const { code, out } = await run('synth', '--allow-empty');
+    expect([code, out]).toEqual([0, expect.stringContaining('dist/triage.k8s.yaml removed\n')]);
+    expect((await run('plan', '--allow-empty')).code).toBe(0);
+  });
+
+  test('validate says so, and fails with --strict', async () => {
+    mkdirSync(join(folder, 'models'));
+    const plain = await run('validate', 'models');
+    expect([plain.code, plain.err]).toEqual([
+      0,
+      expect.stringMatching(/^models: holds no definition/),
+    ]);
+    expect(await run('validate', 'models', '--strict')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^models: holds no definition .*nothing to check/),
+    });
+  });
+});
+
+describe('line endings of Windows in dist', () => {
+  test('are no difference for --check, which says how to keep them away, and nothing is rewritten', async () => {
+    await project();
+    await run('synth');
+    const text = read('dist/triage.k8s.yaml').replaceAll('\n', '\r\n');
+    write('dist/triage.k8s.yaml', text);
+    const { code, out, err } = await run('synth', '--check');
+    expect([code, out]).toEqual([0, '']);
+    expect(err).toContain('dist/triage.k8s.yaml: lines end with CR LF, the content is right');
+    expect(err).toContain('.gitattributes');
+    const json = JSON.parse((await run('synth', '--check', '--output', 'json')).out);
+    expect(json).toMatchObject({ differences: [], lineEndings: ['triage.k8s.yaml'] });
+    expect((await run('synth')).err).toContain('0 written');
+    expect(read('dist/triage.k8s.yaml')).toBe(text);
+    expect((await run('plan')).out).toBe('0 to create, 0 to change, 0 to delete\n');
+  });
+
+  test('hide no other difference', async () => {
+    await project();
+    await run('synth');
+    const text = read('dist/triage.k8s.yaml').replaceAll('\n', '\r\n');
+    write('dist/triage.k8s.yaml', text.replace('maxReplicas: 1', 'maxReplicas: 2'));
+    expect(await run('synth', '--check')).toMatchObject({
+      code: 1,
+      out: 'dist/triage.k8s.yaml is not what the definitions give\n',
+    });
+  });
+
+  test('the definition that a manifest holds is still known to the next synth', async () => {
+    const before = `${GOOD}candidates: [{ version: v2, source: "s3://m/2", traffic: 10 }]\n`;
+    await project(before);
+    await run('synth');
+    write('dist/triage.k8s.yaml', read('dist/triage.k8s.yaml').replaceAll('\n', '\r\n'));
+    write('models/triage.yaml', GOOD.replace('1.4.0', 'v2'));
+    expect((await run('synth')).err).toContain('(promote-in-one-step)');
+  });
+});
+
+describe('many findings', () => {
+  const candidate = '{ version: 1.5.0, source: "s3://models/triage/1.5.0", traffic: 10 }';
+  const warned = (id: string): string =>
+    `${GOOD.replace('id: triage', `id: ${id}`)}env: { API_KEY: abc }\ncandidates: [${candidate}]\n`;
+
+  beforeEach(() => {
+    mkdirSync(join(folder, 'models'));
+    for (let index = 0; index < 40; index += 1) {
+      write(`models/m${index}.yaml`, warned(`m${String(index).padStart(2, '0')}`));
+    }
+  });
+
+  test('of one rule are one line with the first models and a count; JSON has all', async () => {
+    const { code, err } = await run('synth');
+    const lines = err.split('\n').filter((line) => line.startsWith('warning '));
+    expect([code, lines.length]).toEqual([0, 2]);
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^warning cohort-key: m00: .*\(and 39 more of this rule, in m01, m10, m11, …; --output json lists all\)$/,
+      ),
+    );
+    const { findings } = JSON.parse((await run('synth', '--check', '--output', 'json')).out);
+    expect(findings).toHaveLength(80);
+    expect((await run('validate')).out.split('\n')).toHaveLength(4);
+  });
+
+  test('with --strict they are counted, and the reason of the failure is said', async () => {
+    const synth = await run('synth', '--strict');
+    expect([synth.code, synth.out]).toEqual([1, '']);
+    expect(synth.err.trim().split('\n')).toHaveLength(3);
+    expect(synth.err).toContain('80 warnings count as errors because of strict');
+    const validate = await run('validate', '--strict');
+    expect(validate).toMatchObject({
+      code: 1,
+      err: '80 warnings fail the check because of --strict\n',
+    });
+    const json = JSON.parse((await run('synth', '--strict', '--output', 'json')).out);
+    expect(json.details).toHaveLength(80);
+  });
+
+  test('one of each is said in the singular', async () => {
+    write('models/m0.yaml', GOOD + 'env: { API_KEY: abc }\n');
+    const one = await run('validate', 'models/m0.yaml', '--strict');
+    expect(one.out).toMatch(/\n1 definition is right, 1 warning\n$/);
+    expect(one.err).toBe('1 warning fails the check because of --strict\n');
+  });
+});
+
 describe('validate', () => {
   test('tells every fault of every file in one answer, as text and as JSON', async () => {
     await project(BROKEN);
@@ -160,7 +300,7 @@ describe('validate', () => {
     const candidate = '{ version: 1.5.0, source: "s3://models/triage/1.5.0", traffic: 10 }';
     write('models/triage.yaml', `${GOOD}candidates: [${candidate}]\n`);
     const plain = await run('validate', 'models/triage.yaml');
-    expect([plain.code, plain.out]).toEqual([0, expect.stringMatching(/, [1-9]\d* warnings/)]);
+    expect([plain.code, plain.out]).toEqual([0, expect.stringMatching(/, [1-9]\d* warnings?\n/)]);
     expect((await run('validate', 'models/triage.yaml', '--strict')).code).toBe(1);
   });
 

@@ -16,8 +16,22 @@ export const SPECIAL_WORDS: readonly string[] = [
 export const SPECIAL_CHARACTERS: readonly string[] = [
   ...' \n\t:#-?,[]{}&*!|>\'"%@`~\\$./0123456789_+eExXoObByYnNaTtFf<=\r',
   ...'\u007f\u0080\u0085\u009f\u00a0\u00ad\u200b\u2028\u2029\u202e\ufeff\ufffd\ufffe\uffff\u0001',
-  ...['\u{1ffff}', '\u{e0001}', '\u{10ffff}', '😀', '症状'],
-  ...['\n\n', '\n\t', '\n ', '---', '...', ': ', ' #', '0o', '0x', '0b', '- ', '? '],
+  '\u{1ffff}',
+  '\u{e0001}',
+  '\u{10ffff}',
+  '😀',
+  '症状',
+  '\n\t',
+  '\n ',
+  '---',
+  '...',
+  ': ',
+  ' #',
+  '0o',
+  '0x',
+  '0b',
+  '- ',
+  '? ',
 ];
 
 /** Texts at the edges of YAML. */
