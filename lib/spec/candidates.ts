@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_OBJECT_NAME, OBJECT_NAME } from './kubetext';
 import { candidateNameSchema, versionSchema } from './names';
 import { resourcesSchema } from './resources';
 import { scalingSchema } from './scaling';
@@ -65,8 +66,8 @@ export const rolloutSchema = z
 export const secretRefSchema = z.strictObject({
   secret: z
     .string()
-    .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Secret; fix the name')
-    .max(253),
+    .regex(OBJECT_NAME, 'the name of a Secret; fix the name')
+    .max(MAX_OBJECT_NAME),
   key: z
     .string()
     .regex(/^[A-Za-z0-9_.-]+$/, 'a key of that Secret; fix the key')

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { URL_PATH } from './kubetext';
 
 /** What one replica may take to load its model before it is restarted, in seconds. */
 export const DEFAULT_STARTUP_SECONDS = 600;
@@ -7,7 +8,10 @@ export const healthSchema = z
   .strictObject({
     path: z
       .string()
-      .regex(/^\/[^\s?#]*$/, 'an absolute path such as /health; start it with /')
+      .regex(
+        URL_PATH,
+        'an absolute path such as /health, of ASCII letters, digits and -._~!$&()*+,=:@ only; start it with / and write other characters percent-encoded (/你 is /%E4%BD%A0)',
+      )
       .max(512)
       .optional()
       .describe('Path that answers 2xx when the model is loaded. Default: by server.'),

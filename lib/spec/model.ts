@@ -2,6 +2,13 @@ import { z } from 'zod';
 import { candidatesSchema, envSchema } from './candidates';
 import { healthSchema } from './health';
 import { inferenceSchema } from './inference';
+import {
+  LABEL_VALUE,
+  MAX_METADATA_KEY,
+  MAX_OBJECT_NAME,
+  METADATA_KEY,
+  OBJECT_NAME,
+} from './kubetext';
 import { idSchema, versionSchema } from './names';
 import { resourcesSchema } from './resources';
 import { scalingSchema } from './scaling';
@@ -18,21 +25,22 @@ export const RESERVED_PREFIXES = [
   'k8s.io/',
 ];
 
-const metadataKey = z
+const anyMetadataKey = z
   .string()
-  .max(317)
-  .regex(
-    /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
-    'a label key such as team or example.com/team; rename it',
-  )
-  .refine((key) => !RESERVED_PREFIXES.some((prefix) => key.startsWith(prefix)), {
+  .max(MAX_METADATA_KEY)
+  .regex(METADATA_KEY, 'a label key such as team or example.com/team; rename it');
+
+const metadataKey = anyMetadataKey.refine(
+  (key) => !RESERVED_PREFIXES.some((prefix) => key.startsWith(prefix)),
+  {
     error: `outside the reserved prefixes ${RESERVED_PREFIXES.join(', ')}; use a prefix of your own`,
-  });
+  },
+);
 
 const labelValue = z
   .string()
   .regex(
-    /^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/,
+    LABEL_VALUE,
     'a label value: at most 63 letters, digits, _ . -; shorten it or use annotations',
   );
 
@@ -76,7 +84,11 @@ const sloSchema = z
 const cacheSchema = z
   .strictObject({
     size: memorySchema,
-    storageClass: z.string().min(1).max(253).optional(),
+    storageClass: z
+      .string()
+      .max(MAX_OBJECT_NAME)
+      .regex(OBJECT_NAME, 'the name of a StorageClass; fix the name')
+      .optional(),
   })
   .describe('Keep the artifact on a PersistentVolumeClaim instead of loading it for each replica.');
 
@@ -114,7 +126,7 @@ export const modelSchema = z.strictObject({
   slo: sloSchema.optional(),
   cache: cacheSchema.optional(),
   scheduling: schedulingSchema.prefault({}),
-  serviceAccountAnnotations: z.record(z.string(), z.string()).default({}),
+  serviceAccountAnnotations: z.record(anyMetadataKey, z.string()).default({}),
   overrides: z
     .partialRecord(z.enum(OVERRIDABLE_KINDS), jsonObject)
     .default({})

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LABEL_VALUE } from './kubetext';
 import { cpuSchema, memorySchema } from './quantity';
 
 /** The resource name that means "a GPU" when nothing else is said. */
@@ -23,7 +24,7 @@ export const gpuSchema = z
         product: z
           .string()
           .min(1)
-          .max(63)
+          .regex(LABEL_VALUE, 'the value of a node label; copy it from kubectl get nodes -L')
           .optional()
           .describe('Product label of the node, e.g. NVIDIA-A100-SXM4-40GB.'),
       }),

@@ -1,9 +1,24 @@
 import { z } from 'zod';
+import {
+  LABEL_VALUE,
+  MAX_METADATA_KEY,
+  MAX_OBJECT_NAME,
+  METADATA_KEY,
+  OBJECT_NAME,
+} from './kubetext';
+
+const nodeKey = z
+  .string()
+  .max(MAX_METADATA_KEY)
+  .regex(METADATA_KEY, 'the key of a node label or taint; copy it from the node');
+const nodeValue = z
+  .string()
+  .regex(LABEL_VALUE, 'the value of a node label or taint; copy it from the node');
 
 export const tolerationSchema = z.strictObject({
-  key: z.string().max(317).optional(),
+  key: nodeKey.optional(),
   operator: z.enum(['Exists', 'Equal']).optional(),
-  value: z.string().max(63).optional(),
+  value: nodeValue.optional(),
   effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
   tolerationSeconds: z.int().min(0).optional(),
 });
@@ -13,12 +28,20 @@ export type Toleration = z.output<typeof tolerationSchema>;
 export const schedulingSchema = z
   .strictObject({
     nodeSelector: z
-      .record(z.string(), z.string())
+      .record(nodeKey, nodeValue)
       .default({})
       .describe('Node labels that must match.'),
     tolerations: z.array(tolerationSchema).max(32).default([]),
-    priorityClass: z.string().max(253).optional(),
-    runtimeClass: z.string().max(253).optional(),
+    priorityClass: z
+      .string()
+      .max(MAX_OBJECT_NAME)
+      .regex(OBJECT_NAME, 'the name of a PriorityClass; fix the name')
+      .optional(),
+    runtimeClass: z
+      .string()
+      .max(MAX_OBJECT_NAME)
+      .regex(OBJECT_NAME, 'the name of a RuntimeClass; fix the name')
+      .optional(),
     topologySpread: z
       .enum(['zone', 'host', 'both', 'none'])
       .default('both')

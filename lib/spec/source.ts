@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_OBJECT_NAME, OBJECT_NAME } from './kubetext';
 import { memorySchema } from './quantity';
 
 /** Where an artifact comes from. `file` is relative to the definition; the rest are URIs. */
@@ -40,6 +41,30 @@ function hasBucket(uri: string): boolean {
   return (scheme !== 's3' && scheme !== 'gs') || bucketOf(uri) !== undefined;
 }
 
+/** The one way to know what `new URL` takes is to ask it. */
+function isUrl(text: string): boolean {
+  try {
+    return new URL(text).hostname !== '';
+  } catch {
+    return false;
+  }
+}
+
+const isHttpUrl = (text: string): boolean => /^https?:\/\/[^\s/]+/.test(text) && isUrl(text);
+
+/** A path in a volume: Kubernetes refuses a subPath that leaves it. */
+function isClaim(uri: string): boolean {
+  const [, claim = '', path = ''] = /^pvc:\/\/([^/]+)\/?(.*)$/i.exec(uri) ?? [];
+  return OBJECT_NAME.test(claim) && !path.startsWith('/') && !path.split('/').includes('..');
+}
+
+/** Can whoever loads it make a request, or a volume, of it? */
+function isLoadable(uri: string): boolean {
+  const scheme = schemeOf(uri);
+  if (scheme === 'https') return isUrl(uri);
+  return scheme === 'pvc' ? isClaim(uri) : true;
+}
+
 function hasRest(uri: string): boolean {
   const scheme = schemeOf(uri);
   if (scheme === undefined) return false;
@@ -58,13 +83,16 @@ const uriSchema = z
   .refine(hasBucket, {
     error: `s3://bucket/key or gs://bucket/key, the bucket of letters, digits, dots, dashes and underscores only; write the bucket’s name`,
   })
+  .refine(isLoadable, {
+    error: `https://host/path, or pvc://claim/path with a path inside the claim; correct the URI`,
+  })
   .describe(`Artifact URI: ${EXAMPLES}.`);
 
 const secretNameSchema = z
   .string()
-  .max(253)
+  .max(MAX_OBJECT_NAME)
   .regex(
-    /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/,
+    OBJECT_NAME,
     'the name of a Secret in the model’s namespace; fix the name',
   );
 
@@ -92,7 +120,7 @@ const sourceObjectSchema = z.strictObject({
     .describe('Secret whose keys become the downloader’s environment.'),
   endpoint: z
     .string()
-    .regex(/^https?:\/\/[^\s/]+/, 'an http(s) URL; write the endpoint of the object store')
+    .refine(isHttpUrl, { error: 'an http(s) URL; write the endpoint of the object store' })
     .optional()
     .describe('Endpoint of an S3-compatible store.'),
   ca: secretNameSchema.optional().describe('Secret with ca.crt for the endpoint.'),
