@@ -8,14 +8,16 @@ export interface Watchers {
   readonly close: () => void;
 }
 
-/** A listener's defect is its own: the cluster and the other listeners go on, and it is heard of. */
+/**
+ * A listener's defect is its own: the cluster and the other listeners go on. It is heard of as a
+ * warning of the process, and ends nothing.
+ */
 export function tellOne<T>(listener: (news: T) => void, news: T): void {
   try {
     listener(news);
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.emitWarning(`a listener of the cluster failed: ${text}`);
   }
 }
 

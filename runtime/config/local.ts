@@ -6,7 +6,10 @@ const address = z
   .regex(
     /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/,
     'host:port; write for example 127.0.0.1:9001',
-  );
+  )
+  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, {
+    error: 'host:port with a port up to 65535; correct the port',
+  });
 
 export const localSchema = z.strictObject({
   directory: pathSchema

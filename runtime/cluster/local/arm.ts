@@ -84,8 +84,11 @@ export class ArmRunner {
   private reconcile(): void {
     if (this.busy || this.stopped) return;
     this.busy = true;
-    while (this.act());
-    this.busy = false;
+    try {
+      while (this.act());
+    } finally {
+      this.busy = false;
+    }
   }
 
   private act(): boolean {

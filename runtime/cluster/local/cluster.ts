@@ -1,6 +1,6 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
-import type { ModelRecord, Snapshot, Why } from '../../core/snapshot';
+import type { Snapshot, Why } from '../../core/snapshot';
 import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
 import { ClusterError } from '../port';
 import type { Stored } from '../registry';
@@ -8,7 +8,6 @@ import {
   applyTo,
   checkScale,
   findStored,
-  kept,
   remembering,
   removing,
   revisionsOf,
@@ -19,8 +18,9 @@ import type { Disk, DiskOptions } from './disk';
 import { digestOf, digestsOf, openDisk } from './disk';
 import type { SpawnServer } from './plan';
 import { checkRunnable, planOf } from './plan';
+import { Records } from './records';
 import type { Endpoints, Planned } from './runner';
-import { ModelRunner } from './runner';
+import { addressesOf, ModelRunner } from './runner';
 import { mend, withArtifacts } from './sources';
 import { createTurns } from '../../turns';
 
@@ -50,8 +50,7 @@ class LocalCluster implements Cluster {
   readonly kind = 'local';
   private readonly runners = new Map<string, ModelRunner>();
   private readonly specs = new Map<string, ModelSpec>();
-  /** As last told; a model that changes has none. */
-  private readonly records = new Map<string, ModelRecord>();
+  private readonly records: Records;
   private readonly removals = new Map<string, Removal>();
   private readonly turns = createTurns();
   private readonly watchers: Watchers;
@@ -63,9 +62,14 @@ class LocalCluster implements Cluster {
     private readonly disk: Disk,
   ) {
     const all = [...disk.store.models.values()];
-    for (const stored of all) this.specs.set(stored.id, parseModel(stored.definition));
+    const { now, tell } = options;
+    const runnerOf = (id: string): ModelRunner | undefined => this.runners.get(id);
+    this.records = new Records({ specOf: (stored) => this.specOf(stored), runnerOf, now, tell });
+    for (const stored of all) {
+      this.records.fenced(stored.id, () => void this.specs.set(stored.id, this.specOf(stored)));
+    }
     this.watchers = createWatchers(() => this.take());
-    for (const stored of all) this.restore(stored);
+    for (const stored of all) this.records.fenced(stored.id, () => this.restore(stored));
     this.sweep();
     this.timer = setInterval(() => this.measure(), MEASURE_MS);
     this.timer.unref();
@@ -169,7 +173,7 @@ class LocalCluster implements Cluster {
   }
 
   private isGiven({ id }: ModelSpec, { name }: Arm): boolean {
-    return this.options.endpoints[id]?.[name] !== undefined;
+    return addressesOf(this.options.endpoints, id, name) !== undefined;
   }
 
   /** Makes it last, then makes it so. */
@@ -185,9 +189,13 @@ class LocalCluster implements Cluster {
     const { id, deleting } = stored;
     if (deleting) this.finishRemoval(id, false);
     else {
-      void this.turns.run(id, async () => {
+      const work = this.turns.run(id, async () => {
         for (const arm of this.specOf(stored).arms) await this.mend(stored, arm);
         if (this.closing === undefined) this.follow(stored);
+      });
+      work.catch((error: unknown) => {
+        this.records.fault(id, error);
+        this.watchers.tell();
       });
     }
   }
@@ -203,12 +211,15 @@ class LocalCluster implements Cluster {
   }
 
   private follow(stored: Stored): void {
-    const spec = this.specOf(stored);
-    const runner = this.runners.get(spec.id) ?? this.newRunner(spec.id);
-    this.runners.set(spec.id, runner);
-    const stopped = stored.state?.stopped === true;
-    runner.follow({ spec, stopped, planOf: (arm) => this.plan(stored, spec, arm) });
-    this.changed(spec.id);
+    const { id } = stored;
+    this.records.fenced(id, () => {
+      const spec = this.specOf(stored);
+      const runner = this.runners.get(id) ?? this.newRunner(id);
+      this.runners.set(id, runner);
+      const stopped = stored.state?.stopped === true;
+      runner.follow({ spec, stopped, planOf: (arm) => this.plan(stored, spec, arm) });
+    });
+    this.changed(id);
   }
 
   /** A definition that ran before may not be able to now: its bytes or its endpoints are gone. */
@@ -251,6 +262,7 @@ class LocalCluster implements Cluster {
       await runner?.stop({ drain });
       this.runners.delete(id);
       this.specs.delete(id);
+      this.records.forget(id);
       this.removals.delete(id);
       this.disk.store.remove(id);
       this.sweep();
@@ -275,32 +287,18 @@ class LocalCluster implements Cluster {
   }
 
   private measure(): void {
-    for (const [id, runner] of this.runners) if (runner.measure()) this.records.delete(id);
+    for (const [id, runner] of this.runners) if (runner.measure()) this.records.drop(id);
     this.watchers.tell();
   }
 
   private changed(id: string): void {
-    this.records.delete(id);
+    this.records.drop(id);
     this.watchers.tell();
   }
 
   private take(): Snapshot {
-    const records = [...this.disk.store.models.values()].map((stored) => this.recordOf(stored));
-    return {
-      phase: 'synced',
-      at: this.options.now(),
-      models: new Map(records.map((record) => [record.spec.id, record])),
-    };
-  }
-
-  private recordOf(stored: Stored): ModelRecord {
-    const known = this.records.get(stored.id);
-    if (known !== undefined) return known;
-    const runner = this.runners.get(stored.id);
-    const live = { arms: runner?.arms() ?? [], replicas: runner?.replicas() ?? [] };
-    const record = { ...kept(stored), ...live, spec: this.specOf(stored) };
-    this.records.set(stored.id, record);
-    return record;
+    const models = this.records.of(this.disk.store.models.values());
+    return { phase: 'synced', at: this.options.now(), models };
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Arm, Check, ModelSpec } from '../../../lib/spec';
 import { serverFacts } from '../../../lib/spec';
+import { messageOf } from '../../core/fault';
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
 import { probe } from './probe';
 
@@ -98,15 +99,20 @@ export class EndpointArm {
     const { signal } = this.stopping;
     const pause = this.options.spec.health.periodSeconds * 1000;
     while (!signal.aborted) {
-      await this.look(endpoint);
+      await this.look(endpoint).catch((error: unknown) => this.take(endpoint, messageOf(error)));
       await sleep(pause, undefined, { signal }).catch(() => undefined);
     }
   }
 
   private async look(endpoint: Endpoint): Promise<void> {
     const { host, port } = endpoint;
-    const { spec, now, onChange } = this.options;
-    const problem = await probe(host, port, checkOf(this.options), spec.id);
+    const { spec } = this.options;
+    this.take(endpoint, await probe(host, port, checkOf(this.options), spec.id));
+  }
+
+  private take(endpoint: Endpoint, problem: string | undefined): void {
+    const { host, port } = endpoint;
+    const { now, onChange } = this.options;
     const ready = problem === undefined;
     const isNews = ready !== endpoint.ready || (!ready && endpoint.why === undefined);
     if (!isNews || this.stopping.signal.aborted) return;

@@ -35,9 +35,21 @@ function probeTcp(host: string, port: number): Promise<ProbeResult> {
   });
 }
 
-/** Asks a server once, as the kubelet would; `{m}` in the path is the model's id. */
-export function probe(host: string, port: number, check: Check, model: string) {
-  return 'tcp' in check
-    ? probeTcp(host, port)
-    : probeHttp(host, port, check.http.replace('{m}', encodeURIComponent(model)));
+/**
+ * Asks a server once, as the kubelet would; `{m}` in the path is the model's id. Never rejects: what
+ * cannot even be asked is what is wrong.
+ */
+export async function probe(
+  host: string,
+  port: number,
+  check: Check,
+  model: string,
+): Promise<ProbeResult> {
+  try {
+    if ('tcp' in check) return await probeTcp(host, port);
+    const path = check.http.replace('{m}', encodeURIComponent(model));
+    return await probeHttp(host, port, path);
+  } catch (error) {
+    return `it cannot be asked: ${(error as Error).message}`;
+  }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { faultWhy } from '../../core/fault';
 import type { ReplicaPhase, ReplicaRecord, Why } from '../../core/snapshot';
 import type { Child } from './child';
 import { startChild, whyEnded } from './child';
@@ -135,7 +136,7 @@ class LocalReplica implements Replica {
   /** Starts a process, and another one after each that ends, until it is told to stop. */
   private async run(): Promise<void> {
     while (this.wanted) {
-      await this.runOnce();
+      await this.runOnce().catch((error: unknown) => this.fault(error));
       if (!this.wanted) return;
       this.restarts += 1;
       const pause = pauseMs(this.failures, this.options.random());
@@ -167,6 +168,19 @@ class LocalReplica implements Replica {
     const told = this.why?.cause === 'probe-failing' && this.why.object === objectOf(child);
     const why = told ? this.why : whyEnded(end, now(), child.pid);
     this.options.tell(`${this.options.model}, ${plan.name}: ${why?.message}`);
+    this.enter('failed', why);
+  }
+
+  /** What threw while this process was started or watched is its status; another one is tried. */
+  private fault(error: unknown): void {
+    this.child?.kill('SIGKILL');
+    this.child = undefined;
+    this.usage = undefined;
+    if (!this.wanted) return;
+    this.failures += 1;
+    const { model, plan, now, tell } = this.options;
+    const why = faultWhy(error, `arm ${plan.name} of model ${model}`, now());
+    tell(`${model}, ${plan.name}: ${why.message}`);
     this.enter('failed', why);
   }
 

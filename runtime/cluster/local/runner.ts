@@ -1,4 +1,5 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
+import { faultWhy } from '../../core/fault';
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
 import { ArmRunner } from './arm';
 import { EndpointArm } from './endpoints';
@@ -8,6 +9,16 @@ import { startReplica } from './replica';
 
 /** `local.endpoints`: model → arm → addresses. */
 export type Endpoints = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+
+/** Names of models and arms are the users': `constructor` must not find a method. */
+export function addressesOf(
+  endpoints: Endpoints,
+  model: string,
+  arm: string,
+): readonly string[] | undefined {
+  const arms = Object.hasOwn(endpoints, model) ? endpoints[model] : undefined;
+  return arms !== undefined && Object.hasOwn(arms, arm) ? arms[arm] : undefined;
+}
 
 export interface RunnerOptions {
   readonly spawnServer: SpawnServer;
@@ -45,6 +56,8 @@ export class ModelRunner {
   /** Arms the definition no longer has, until their last process is gone. */
   private readonly leaving = new Set<ArmRunner>();
   private readonly blocked = new Map<string, ArmRecord>();
+  /** Arms of which something threw when they were last brought to their goal. */
+  private readonly faults = new Map<string, Why>();
   /** Arm → replicas that were asked for; at first one, even of an arm that may sleep. */
   private readonly scaled = new Map<string, number>();
   private order: readonly string[] = [];
@@ -55,10 +68,23 @@ export class ModelRunner {
   follow({ spec, stopped, planOf }: Wish): void {
     this.order = spec.arms.map(({ name }) => name);
     this.dropOthers();
-    for (const arm of spec.arms) {
-      const addresses = this.options.endpoints[spec.id]?.[arm.name];
+    for (const arm of spec.arms) this.followArm(spec, arm, this.desiredOf(arm, stopped), planOf);
+  }
+
+  /** One arm's fault leaves the others as they are. */
+  private followArm(spec: ModelSpec, arm: Arm, desired: number, planOf: Wish['planOf']): void {
+    const addresses = addressesOf(this.options.endpoints, spec.id, arm.name);
+    try {
       if (addresses !== undefined) this.followEndpoints(spec, arm, addresses);
-      else this.followProcess(spec, arm, this.desiredOf(arm, stopped), planOf(arm));
+      else this.followProcess(spec, arm, desired, planOf(arm));
+      this.faults.delete(arm.name);
+    } catch (error) {
+      const why = faultWhy(error, `arm ${arm.name} of model ${spec.id}`, this.options.now());
+      this.options.tell(`${spec.id}, ${arm.name}: ${why.message}`);
+      this.faults.set(arm.name, why);
+      if (this.runnerOf(arm.name) === undefined) {
+        this.blocked.set(arm.name, blockedRecord(arm, desired, why));
+      }
     }
   }
 
@@ -71,9 +97,13 @@ export class ModelRunner {
   }
 
   arms(): readonly ArmRecord[] {
-    return this.order.flatMap(
-      (name) => this.blocked.get(name) ?? this.runnerOf(name)?.record() ?? [],
-    );
+    return this.order.flatMap((name) => this.recordOf(name) ?? []);
+  }
+
+  private recordOf(name: string): ArmRecord | undefined {
+    const record = this.blocked.get(name) ?? this.runnerOf(name)?.record();
+    const why = this.faults.get(name);
+    return record && why ? { ...record, why } : record;
   }
 
   replicas(): readonly ReplicaRecord[] {
@@ -107,8 +137,8 @@ export class ModelRunner {
     for (const name of this.scaled.keys()) {
       if (!this.order.includes(name)) this.scaled.delete(name);
     }
-    for (const name of this.blocked.keys()) {
-      if (!this.order.includes(name)) this.blocked.delete(name);
+    for (const named of [this.blocked, this.faults]) {
+      for (const name of named.keys()) if (!this.order.includes(name)) named.delete(name);
     }
     for (const [name, runner] of this.processes) {
       if (!this.order.includes(name)) void this.leave(name, runner);
@@ -160,6 +190,7 @@ export class ModelRunner {
     // A changed share must not make replicas unknown for a moment.
     if (running?.watches(next) === true) return;
     void running?.stop();
+    this.blocked.delete(arm.name);
     this.watched.set(arm.name, new EndpointArm(next));
   }
 }

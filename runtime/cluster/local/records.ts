@@ -1,0 +1,95 @@
+import type { ModelSpec } from '../../../lib/spec';
+import { faultedArms, faultWhy, messageOf } from '../../core/fault';
+import type { ModelRecord, Why } from '../../core/snapshot';
+import type { Stored } from '../registry';
+import { kept } from '../registry';
+import type { ModelRunner } from './runner';
+
+export interface RecordsOptions {
+  readonly specOf: (stored: Stored) => ModelSpec;
+  readonly runnerOf: (id: string) => Pick<ModelRunner, 'arms' | 'replicas'> | undefined;
+  readonly now: () => number;
+  readonly tell: (message: string) => void;
+}
+
+/**
+ * What is told of each model. The fence stands here: what throws while one model is worked on
+ * becomes that model's status and never reaches the others.
+ */
+export class Records {
+  /** As last told; a model that changes has none. */
+  private readonly known = new Map<string, ModelRecord>();
+  private readonly faults = new Map<string, Why>();
+
+  constructor(private readonly options: RecordsOptions) {}
+
+  /** The model changes: it is looked at again. */
+  drop(id: string): void {
+    this.known.delete(id);
+  }
+
+  /** The model is gone. */
+  forget(id: string): void {
+    this.known.delete(id);
+    this.faults.delete(id);
+  }
+
+  /** Works on one model; when that throws, the model's status says so. */
+  fenced(id: string, work: () => void): void {
+    try {
+      work();
+      this.faults.delete(id);
+    } catch (error) {
+      this.fault(id, error);
+    }
+  }
+
+  fault(id: string, error: unknown): void {
+    const why = faultWhy(error, `model ${id}`, this.options.now());
+    if (this.faults.get(id)?.message !== why.message) {
+      this.options.tell(`model ${id}: ${why.message}`);
+    }
+    this.faults.set(id, why);
+    this.known.delete(id);
+  }
+
+  /** Records of all; a model of which nothing can be told is left out, and that is told once. */
+  of(all: Iterable<Stored>): ReadonlyMap<string, ModelRecord> {
+    const records = new Map<string, ModelRecord>();
+    for (const stored of all) {
+      const record = this.known.get(stored.id) ?? this.look(stored);
+      if (record !== undefined) records.set(stored.id, record);
+    }
+    return records;
+  }
+
+  private look(stored: Stored): ModelRecord | undefined {
+    const { specOf } = this.options;
+    try {
+      const record = this.record(stored, specOf(stored));
+      this.known.set(stored.id, record);
+      return record;
+    } catch (error) {
+      this.options.tell(`model ${stored.id} cannot be shown: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  private record(stored: Stored, spec: ModelSpec): ModelRecord {
+    const fixed = { ...kept(stored), spec };
+    const { arms, replicas } = this.live(stored.id);
+    const fault = this.faults.get(stored.id);
+    if (fault === undefined) return { ...fixed, arms, replicas };
+    return { ...fixed, arms: faultedArms(spec, arms, fault), replicas };
+  }
+
+  private live(id: string): Pick<ModelRecord, 'arms' | 'replicas'> {
+    const runner = this.options.runnerOf(id);
+    try {
+      return { arms: runner?.arms() ?? [], replicas: runner?.replicas() ?? [] };
+    } catch (error) {
+      this.fault(id, error);
+      return { arms: [], replicas: [] };
+    }
+  }
+}
