@@ -84,7 +84,9 @@ function openData(
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const metrics = createMetrics(observeProcess());
+  const metrics = createMetrics(observeProcess(), (model, error) =>
+    log.error('metrics of a model cannot be shown', { model, error }),
+  );
   const lag = createLagMeter();
   const { dispatcher, load, onTableSwap } = createDispatcher({
     table,

@@ -64,10 +64,7 @@ export const rolloutSchema = z
 
 /** The maps that a definition and its candidates share: values reach the model as they stand. */
 export const secretRefSchema = z.strictObject({
-  secret: z
-    .string()
-    .regex(OBJECT_NAME, 'the name of a Secret; fix the name')
-    .max(MAX_OBJECT_NAME),
+  secret: z.string().regex(OBJECT_NAME, 'the name of a Secret; fix the name').max(MAX_OBJECT_NAME),
   key: z
     .string()
     .regex(/^[A-Za-z0-9_.-]+$/, 'a key of that Secret; fix the key')

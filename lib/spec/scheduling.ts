@@ -27,10 +27,7 @@ export type Toleration = z.output<typeof tolerationSchema>;
 
 export const schedulingSchema = z
   .strictObject({
-    nodeSelector: z
-      .record(nodeKey, nodeValue)
-      .default({})
-      .describe('Node labels that must match.'),
+    nodeSelector: z.record(nodeKey, nodeValue).default({}).describe('Node labels that must match.'),
     tolerations: z.array(tolerationSchema).max(32).default([]),
     priorityClass: z
       .string()

@@ -91,10 +91,7 @@ const uriSchema = z
 const secretNameSchema = z
   .string()
   .max(MAX_OBJECT_NAME)
-  .regex(
-    OBJECT_NAME,
-    'the name of a Secret in the model’s namespace; fix the name',
-  );
+  .regex(OBJECT_NAME, 'the name of a Secret in the model’s namespace; fix the name');
 
 /** Bytes that `discover` read for a `file` source; never part of the stored definition. */
 export interface FileContent {

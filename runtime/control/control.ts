@@ -1,5 +1,6 @@
 import type { RequestListener } from 'node:http';
 import type { Express } from 'express';
+import { messageOf } from '../core/fault';
 import { loadOf } from '../core/routers';
 import { createApp } from './app';
 import { CALLS } from './calls';
@@ -41,6 +42,14 @@ export interface Control {
   readonly isReady: () => boolean;
 }
 
+function tellFault({ log }: ControlOptions): (error: unknown, model?: string) => void {
+  return (error, model) =>
+    log.error('a change of the cluster could not be taken in', {
+      ...(model !== undefined && { model }),
+      error: messageOf(error),
+    });
+}
+
 export function createControl(options: ControlOptions): Control {
   const { cluster, table, load, clock, routers = ALONE, onTableSwap } = options;
   let shuttingDown = false;
@@ -50,6 +59,8 @@ export function createControl(options: ControlOptions): Control {
     cluster,
     table,
     routers,
+    now: clock.now,
+    onFault: tellFault(options),
     onSwap: (swapped) => {
       // Here and not with the next tick: a new model's first request is counted already.
       observe(context);

@@ -1,6 +1,7 @@
 import type { Arm } from '../../lib/spec';
 import type { ModelRecord } from '../cluster/port';
 import { ClusterError } from '../cluster/port';
+import { messageOf } from '../core/fault';
 import type { Use } from '../core/routers';
 import { armKey, useOf, usesOf } from '../core/routers';
 import type { SleepDecision, WakeDecision } from '../core/sleep';
@@ -103,6 +104,24 @@ function createTries(context: Context, pauseMs: number) {
   return attempt;
 }
 
+/** A model about which nothing can be decided stays as it is, and keeps no others from theirs. */
+function createFence({ log }: Context, what: string) {
+  const told = new Map<string, string>();
+  return <Decision>(place: Place, decide: () => Decision) => {
+    const key = armKey(place.record.spec.id, place.arm.name);
+    try {
+      const decision = decide();
+      told.delete(key);
+      return decision;
+    } catch (error) {
+      const reason = messageOf(error);
+      if (told.get(key) !== reason) log.error(`${what} failed`, { arm: key, error: reason });
+      told.set(key, reason);
+      return { do: 'hold', reason } as const;
+    }
+  };
+}
+
 /** Gives an arm another number of replicas and waits until that shows. */
 async function rescale(context: Context, place: Place, from: number, to: number): Promise<void> {
   const { cluster, world } = context;
@@ -121,6 +140,7 @@ function createSleep(context: Context): Chore {
   const { routers, locks, log, world, clock } = context;
   const quiet = createQuiet(context);
   const attempt = createTries(context, SLEEP_PAUSE_MS);
+  const fence = createFence(context, 'deciding whether an arm sleeps');
   const decide = (place: Place, usesIn: ReturnType<typeof everyUse>): SleepDecision => {
     const {
       record,
@@ -147,7 +167,7 @@ function createSleep(context: Context): Chore {
     const usesIn = everyUse(context);
     quiet.look(places, usesIn);
     if (!routers.putsToSleep()) return [];
-    const due = places.filter((place) => decide(place, usesIn).do === 'sleep');
+    const due = places.filter((place) => fence(place, () => decide(place, usesIn)).do === 'sleep');
     return due.map(
       ({
         record: {
@@ -165,6 +185,7 @@ function createSleep(context: Context): Chore {
 function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
   const { ownLoad, log } = context;
   const attempt = createTries(context, WAKE_PAUSE_MS);
+  const fence = createFence(context, 'deciding whether an arm wakes');
   const decide = (place: Place, own = ownLoad()): WakeDecision => {
     const {
       record,
@@ -185,7 +206,9 @@ function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
   return {
     wake: () => {
       const own = ownLoad();
-      const due = placesOf(context).filter((place) => decide(place, own).do === 'wake');
+      const due = placesOf(context).filter(
+        (place) => fence(place, () => decide(place, own)).do === 'wake',
+      );
       return due.map(({ record, arm }) => wake(record.spec.id, arm.name));
     },
     onHeld: (model, arm) => void queueMicrotask(() => void wake(model, arm)),

@@ -1,6 +1,7 @@
 import { parseModel } from '../../lib/spec';
 import type { ModelRecord } from '../cluster/port';
 import { stateOf } from '../core/build';
+import { messageOf } from '../core/fault';
 import type { Holding, Holdings, PromoteDecision } from '../core/promote';
 import { decidePromote } from '../core/promote';
 import { MANAGER, seen } from './change';
@@ -108,6 +109,23 @@ function createRemovals(context: Context): Chore {
   };
 }
 
+/** What one chore throws at once is its own result; the other chores are done. */
+function begun(chore: Chore): readonly Promise<void>[] {
+  try {
+    return chore();
+  } catch (error) {
+    return [Promise.reject(error)];
+  }
+}
+
+function tryObserve(context: Context): void {
+  try {
+    observe(context);
+  } catch (error) {
+    context.log.error('metrics could not be observed', { error: messageOf(error) });
+  }
+}
+
 export function createTicker(context: Context, { sleep, wake }: Sleeping): Ticker {
   const { log, lag, routers } = context;
   /** One router does these; each looks again whether it is still the one, before it writes. */
@@ -116,13 +134,13 @@ export function createTicker(context: Context, { sleep, wake }: Sleeping): Ticke
 
   const once = async (): Promise<void> => {
     lag.sample();
-    observe(context);
+    tryObserve(context);
     const chores = routers.isLeader() ? [wake, ...leaders] : [wake];
-    const results = await Promise.allSettled(chores.flatMap((chore) => chore()));
+    const results = await Promise.allSettled(chores.flatMap(begun));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
       // The next tick looks again; nothing is half-done that it would not see.
-      log.error('a tick could not act', { error: (result.reason as Error).message });
+      log.error('a tick could not act', { error: messageOf(result.reason) });
     }
   };
   return {

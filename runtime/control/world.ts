@@ -1,6 +1,7 @@
-import type { Cluster, ModelRecord, Snapshot, Watch } from '../cluster/port';
+import type { Cluster, ModelRecord, Snapshot, Watch, Why } from '../cluster/port';
 import type { Built } from '../core/build';
 import { buildTable } from '../core/build';
+import { faultedArms, faultWhy } from '../core/fault';
 import type { RoutingTable, TableHolder } from '../core/table';
 import type { Routers } from './ports';
 import { Problem } from './problem';
@@ -31,6 +32,32 @@ export interface WorldOptions {
   /** Who share the replicas: with each more or less the table is another one. */
   readonly routers: Pick<Routers, 'count' | 'onCount'>;
   readonly onSwap: (table: RoutingTable) => void;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Told of what threw while the view was taken in; `model`: when it was about one. */
+  readonly onFault: (error: unknown, model?: string) => void;
+}
+
+/** Models of which no route could be made, as long as they are what they were then. */
+function createRouteFaults({ now, onFault }: Pick<WorldOptions, 'now' | 'onFault'>) {
+  const faults = new Map<string, { readonly record: ModelRecord; readonly why: Why }>();
+  return {
+    add: (record: ModelRecord | undefined, id: string, error: unknown): void => {
+      if (record !== undefined) {
+        faults.set(id, { record, why: faultWhy(error, `model ${id}`, now()) });
+      }
+      onFault(error, id);
+    },
+    /** The snapshot with each fault as the status of its model. */
+    shownIn: (snapshot: Snapshot): Snapshot => {
+      const models = new Map(snapshot.models);
+      for (const [id, { record, why }] of faults) {
+        if (models.get(id) !== record) faults.delete(id);
+        else models.set(id, { ...record, arms: faultedArms(record.spec, record.arms, why) });
+      }
+      return faults.size === 0 ? snapshot : { ...snapshot, models };
+    },
+  };
 }
 
 /** Once read, the last view serves on, however old; before that nothing can be said about any model. */
@@ -53,16 +80,20 @@ function createWaiting(): Waiting {
     },
     until: (condition, ms) => {
       if (condition()) return Promise.resolve(true);
-      return new Promise((resolve) => {
-        const finish = (result: boolean): void => {
+      return new Promise((resolve, reject) => {
+        const end = (tell: () => void): void => {
           checks.delete(check);
           clearTimeout(timer);
-          resolve(result);
+          tell();
         };
         const check = (): void => {
-          if (condition()) finish(true);
+          try {
+            if (condition()) end(() => resolve(true));
+          } catch (error) {
+            end(() => reject(error));
+          }
         };
-        const timer = setTimeout(() => finish(false), ms);
+        const timer = setTimeout(() => end(() => resolve(false)), ms);
         timer.unref();
         checks.add(check);
       });
@@ -82,22 +113,48 @@ function findIn(snapshot: Snapshot, id: string): ModelRecord {
   throw new Problem('MODEL_NOT_FOUND', `no model is called ${id}; GET /api/v1/models lists them`);
 }
 
-export function createWorld({ cluster, table, routers, onSwap }: WorldOptions): World {
+/** Swaps the table for one of this snapshot, and gives the snapshot with what came of that. */
+function createBuilder(options: WorldOptions): (seen: Snapshot) => Snapshot {
+  const { table, routers, onFault } = options;
+  const faults = createRouteFaults(options);
+  let built: Built | undefined;
+  const swap = (seen: Snapshot): void => {
+    const count = routers.count();
+    const fault = (id: string, error: unknown): void => faults.add(seen.models.get(id), id, error);
+    table.current = buildTable(seen, table.current.generation + 1, count, built, fault);
+    built = { snapshot: seen, routers: count, table: table.current };
+  };
+  return (seen) => {
+    if (!wasRead(seen)) return seen;
+    try {
+      swap(seen);
+    } catch (error) {
+      onFault(error);
+    }
+    return faults.shownIn(seen);
+  };
+}
+
+export function createWorld(options: WorldOptions): World {
+  const { cluster, table, routers, onSwap, onFault } = options;
   let snapshot = NOTHING;
+  let seen = NOTHING;
   let watch: Watch | undefined;
   let stopCounting = (): void => undefined;
   const waiting = createWaiting();
-  let built: Built | undefined;
+  const build = createBuilder(options);
   const rebuild = (): void => {
-    if (!wasRead(snapshot)) return;
-    const count = routers.count();
-    table.current = buildTable(snapshot, table.current.generation + 1, count, built);
-    built = { snapshot, routers: count, table: table.current };
-    onSwap(table.current);
+    snapshot = build(seen);
+    if (!wasRead(seen)) return;
+    try {
+      onSwap(table.current);
+    } catch (error) {
+      onFault(error);
+    }
   };
   /** Stores the event and swaps the table; everything else waits for a tick. */
   const see = (next: Snapshot): void => {
-    snapshot = next;
+    seen = next;
     rebuild();
     waiting.wake();
   };

@@ -154,12 +154,14 @@ export interface Built {
  * The routes of everything the cluster holds. `routers`: how many of us share the replicas; each
  * takes max(1, ceil(maxConcurrency / routers)) requests in flight per replica. Snapshots share the
  * records of models that did not change, and tables their routes: of a thousand one is built.
+ * `onFault`: no route can be made of a model; the one it had stays, and the others are built.
  */
 export function buildTable(
   snapshot: Snapshot,
   generation: number,
   routers = 1,
   before?: Built,
+  onFault: (id: string, error: unknown) => void = () => undefined,
 ): RoutingTable {
   const sharers = Math.max(1, routers);
   const known =
@@ -168,7 +170,22 @@ export function buildTable(
   for (const [id, record] of snapshot.models) {
     const isSame = known?.snapshot.models.get(id) === record;
     const route = isSame ? known?.table.models.get(id) : undefined;
-    models.set(id, route ?? modelRoute(record, sharers));
+    const made = route ?? tryRoute(record, sharers, (error) => onFault(id, error));
+    const kept = made ?? before?.table.models.get(id);
+    if (kept !== undefined) models.set(id, kept);
   }
   return { generation, models };
+}
+
+function tryRoute(
+  record: ModelRecord,
+  routers: number,
+  onFault: (error: unknown) => void,
+): ModelRoute | undefined {
+  try {
+    return modelRoute(record, routers);
+  } catch (error) {
+    onFault(error);
+    return undefined;
+  }
 }

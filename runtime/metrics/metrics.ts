@@ -1,3 +1,4 @@
+import { messageOf } from '../core/fault';
 import type { ArmStats, Load } from '../core/load';
 import type { Outcome } from '../core/outcome';
 import type { Snapshot } from '../core/snapshot';
@@ -70,17 +71,43 @@ const keysOf = <T extends object>(families: T): (keyof T)[] => Object.keys(famil
 
 type Models = ReadonlyMap<string, ModelCounts>;
 
+/** Does something for one model. When that throws, it has no samples and the others have theirs. */
+type Fence = <T>(model: string, work: () => T) => T | undefined;
+
+/** Each trouble of a model is told once, and again only when it is another. */
+function fenceOf(tell: TellFault): Fence {
+  const told = new Map<string, string>();
+  return (model, work) => {
+    try {
+      return work();
+    } catch (error) {
+      const message = messageOf(error);
+      if (told.get(model) !== message) tell(model, message);
+      told.set(model, message);
+      return undefined;
+    }
+  };
+}
+
+/** What is asked of one scrape: whose samples it has, and what stands around each. */
+interface Scrape {
+  readonly shows: (model: string) => boolean;
+  readonly fence: Fence;
+}
+
 function viewsOf(
   models: Models,
   { snapshot, table, load }: Observation,
   exemplars: boolean,
-  shows: (model: string) => boolean,
+  { shows, fence }: Scrape,
 ): readonly ModelView[] {
   const stats = statsByModel(load);
   return [...models].flatMap(([id, counts]) => {
     const record = snapshot.models.get(id);
     if (record === undefined || !shows(id)) return [];
-    return [viewOf(counts, record, table.models.get(id), stats.get(id), exemplars)];
+    const view = (): ModelView =>
+      viewOf(counts, record, table.models.get(id), stats.get(id), exemplars);
+    return fence(id, view) ?? [];
   });
 }
 
@@ -95,30 +122,40 @@ function* chunksOf(
   models: Models,
   seen: Observation,
   format: TextType,
-  shows: (model: string) => boolean,
+  scrape: Scrape,
 ): Generator<string> {
   for (const key of keysOf(SERVICE_FAMILIES)) {
     yield headOf(SERVICE_FAMILIES[key], format);
     yield key === 'deployments' ? deploymentLines(deployments) : serviceLines(key, seen);
   }
-  const views = viewsOf(models, seen, format === OPENMETRICS_TYPE, shows);
+  const views = viewsOf(models, seen, format === OPENMETRICS_TYPE, scrape);
   for (const key of keysOf(MODEL_FAMILIES)) {
     yield headOf(MODEL_FAMILIES[key], format);
-    for (const view of views) yield modelLines(key, view);
+    for (const view of views) {
+      yield scrape.fence(view.record.spec.id, () => modelLines(key, view)) ?? '';
+    }
   }
 }
 
 /** Follows the cluster: models and arms come and go, and their series with them. */
-function sync(models: Map<string, ModelCounts>, before: Snapshot, now: Snapshot): void {
+function sync(
+  models: Map<string, ModelCounts>,
+  before: Snapshot,
+  now: Snapshot,
+  fence: Fence,
+): void {
   for (const id of models.keys()) if (!now.models.has(id)) models.delete(id);
   for (const [id, record] of now.models) {
     // Snapshots share the records of models that did not change.
     if (before.models.get(id) === record && models.has(id)) continue;
     const counts = models.get(id) ?? createModelCounts(id);
     models.set(id, counts);
-    syncArms(counts, record);
+    fence(id, () => syncArms(counts, record));
   }
 }
+
+/** Told of a model whose samples cannot be made. */
+type TellFault = (model: string, message: string) => void;
 
 const NO_PROCESS: ProcessText = async () => '';
 
@@ -126,7 +163,11 @@ const NO_PROCESS: ProcessText = async () => '';
  * Counters of our own: counting a request costs 0.5 µs where handles of a metrics library cost 6,
  * and a scrape reads what it needs instead of having a thousand gauges written at every change.
  */
-export function createMetrics(processText: ProcessText = NO_PROCESS): Metrics {
+export function createMetrics(
+  processText: ProcessText = NO_PROCESS,
+  tellFault: TellFault = () => undefined,
+): Metrics {
+  const fence = fenceOf(tellFault);
   const deployments = new Map<string, number>();
   const models = new Map<string, ModelCounts>();
   let seen = NOTHING;
@@ -142,12 +183,12 @@ export function createMetrics(processText: ProcessText = NO_PROCESS): Metrics {
       deployments.set(labels, (deployments.get(labels) ?? 0) + 1);
     },
     observe: (observation) => {
-      sync(models, seen.snapshot, observation.snapshot);
+      sync(models, seen.snapshot, observation.snapshot, fence);
       seen = observation;
     },
     text: async (accept, shows = () => true) => {
       const format = textTypeOf(accept);
-      const own = await joinInSlices(chunksOf(deployments, models, seen, format, shows));
+      const own = await joinInSlices(chunksOf(deployments, models, seen, format, { shows, fence }));
       return own + (await processText(format)) + (format === OPENMETRICS_TYPE ? '# EOF\n' : '');
     },
   };

@@ -1,7 +1,8 @@
 import type { ModelSpec } from '../../../lib/spec';
 import { DEFINITION_LABEL, MODEL_LABEL } from '../../../lib/objects';
 import { definitionName } from '../../../lib/objects/configmap';
-import type { ModelRecord } from '../port';
+import { faultedArms, faultWhy, messageOf } from '../../core/fault';
+import type { ModelRecord, Why } from '../port';
 import type { KubeApi, KubeObject } from './api';
 import type { Definition } from './definition';
 import { readDefinition } from './definition';
@@ -46,6 +47,13 @@ export interface Resident {
   readonly definition: Definition;
   readonly record: ModelRecord;
   readonly deployments: readonly KubeObject[];
+}
+
+/** What is known of a model beside its objects. */
+export interface Beside {
+  readonly remembered: Remembered;
+  /** What of it could not be brought to its end. */
+  readonly fault: Why | undefined;
 }
 
 /** What is seen of one namespace: its models, each looked at again only when something of it changed. */
@@ -97,17 +105,32 @@ export class Corner {
   }
 
   /** Looks at what changed; `also` for other reasons. True: a model is another now. */
-  refresh(also: ReadonlySet<string>, rememberedOf: (slug: string) => Remembered): boolean {
+  refresh(also: ReadonlySet<string>, besideOf: (slug: string) => Beside): boolean {
     const changed = new Set(also);
     for (const kind of KINDS) {
       const objects = objectsIn(this.#loops[kind].state());
       for (const slug of this.#shelves[kind].take(objects)) changed.add(slug);
     }
     for (const slug of this.#measured.take(this.#measures.objects())) changed.add(slug);
-    return [...changed].map((slug) => this.#look(slug, rememberedOf(slug))).includes(true);
+    return [...changed].map((slug) => this.#tryLook(slug, besideOf)).includes(true);
   }
 
-  #look(slug: string, remembered: Remembered): boolean {
+  /** The fence: what throws at one model is its status, and the others are looked at. */
+  #tryLook(slug: string, besideOf: (slug: string) => Beside): boolean {
+    try {
+      return this.#look(slug, besideOf(slug));
+    } catch (error) {
+      const { tell, timing } = this.options;
+      tell(`model ${slug} in ${this.namespace} cannot be looked at: ${messageOf(error)}`);
+      const before = this.#residents.get(slug);
+      if (before === undefined) return false;
+      const record = withFault(before.record, faultWhy(error, `model ${slug}`, timing.now()));
+      this.#residents.set(slug, { ...before, record });
+      return true;
+    }
+  }
+
+  #look(slug: string, { remembered, fault }: Beside): boolean {
     const definition = this.#definitionOf(slug);
     const before = this.#residents.get(slug);
     if (definition === undefined) return this.#residents.delete(slug);
@@ -126,7 +149,8 @@ export class Corner {
       now,
     };
     const { namespace } = this;
-    const found = { ...recordOf({ ...held, ...(state && { state }) }, seen), namespace };
+    const looked = { ...recordOf({ ...held, ...(state && { state }) }, seen), namespace };
+    const found = fault === undefined ? looked : withFault(looked, fault);
     const isNews = before === undefined || !isSame(before.record, found);
     const record = isNews ? found : before.record;
     this.#residents.set(slug, { slug, namespace: this.namespace, definition, record, deployments });
@@ -160,6 +184,10 @@ export class Corner {
     const place = `ConfigMap ${metadata.namespace ?? this.namespace}/${metadata.name}`;
     this.options.tell(`${place} holds no definition that can be used, ${serves}: ${message}`);
   }
+}
+
+function withFault(record: ModelRecord, why: Why): ModelRecord {
+  return { ...record, arms: faultedArms(record.spec, record.arms, why) };
 }
 
 function byKind<T>(make: (kind: Kind) => T): Readonly<Record<Kind, T>> {

@@ -1,4 +1,6 @@
 import type { Turns } from '../../turns';
+import { messageOf } from '../../core/fault';
+import type { Why } from '../port';
 import { OWN_MANAGERS } from '../port';
 import { finishModel } from './apply';
 import type { Resident } from './corner';
@@ -68,6 +70,12 @@ async function act({ states, siteOf, world }: TenderOptions, slug: string, chore
     await settleState(siteOf(slug), resident.definition.spec, resident.definition.hash);
 }
 
+/** A definition that is stored, and whose objects the cluster does not take. */
+function unfinished(error: unknown, slug: string, since: number): Why {
+  const message = `what the definition asks for could not be brought about: ${messageOf(error)}; correct the definition, or what it says is in the way; it is tried again`;
+  return { cause: 'not-applied', message, object: `model ${slug}`, since };
+}
+
 /** Looks now and then for what somebody began and did not end, and ends it. */
 export function createTender(options: TenderOptions): () => void {
   const { world, timing, turns, gitops, tell } = options;
@@ -76,11 +84,24 @@ export function createTender(options: TenderOptions): () => void {
     const slugs = new Set([...world.memories(), ...world.residents().map(({ slug }) => slug)]);
     for (const slug of due.keys()) if (!slugs.has(slug)) due.delete(slug);
     for (const slug of slugs) {
-      const looked = { resident: world.find(slug), remembered: world.remembered(slug), gitops };
-      const chore = choreOf(looked);
-      if (chore === undefined) due.delete(slug);
-      else consider(slug, chore);
+      try {
+        lookAt(slug);
+      } catch (error) {
+        failed(slug, error);
+      }
     }
+  };
+  const lookAt = (slug: string): void => {
+    const looked = { resident: world.find(slug), remembered: world.remembered(slug), gitops };
+    const chore = choreOf(looked);
+    if (chore !== undefined) return consider(slug, chore);
+    due.delete(slug);
+    world.setFault(slug, undefined);
+  };
+  /** One model's fault is its status; the others are tended. */
+  const failed = (slug: string, error: unknown): void => {
+    world.setFault(slug, unfinished(error, slug, timing.now()));
+    tell(`model ${slug}: ${messageOf(error)}`);
   };
   const consider = (slug: string, chore: Chore): void => {
     const now = timing.now();
@@ -90,13 +111,14 @@ export function createTender(options: TenderOptions): () => void {
     due.set(slug, now + PAUSE_MS);
     turns
       .run(slug, () => act(options, slug, chore))
-      .catch((error: unknown) => tell(`model ${slug}: ${(error as Error).message}`));
+      .then(() => world.setFault(slug, undefined))
+      .catch((error: unknown) => failed(slug, error));
   };
   let cancel = (): void => undefined;
   const again = (): void => {
     cancel = timing.after(() => {
-      if (world.phase() === 'synced') look();
       again();
+      if (world.phase() === 'synced') look();
     }, LOOK_MS);
   };
   again();

@@ -1,4 +1,5 @@
-import type { ModelRecord, Snapshot, WatchPhase } from '../port';
+import { messageOf } from '../../core/fault';
+import type { ModelRecord, Snapshot, WatchPhase, Why } from '../port';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { KubeApi } from './api';
@@ -58,6 +59,9 @@ export class World {
   #stopped = false;
   readonly #told = new Map<string, string>();
   readonly #hidden = new Set<string>();
+  readonly #faults = new Map<string, Why>();
+  /** Models whose fault is another one since the last look. */
+  #faulted = new Set<string>();
   readonly #waiting = new Set<() => void>();
 
   constructor(private readonly options: WorldOptions) {
@@ -96,6 +100,15 @@ export class World {
   /** Slugs that something is remembered of. */
   memories(): readonly string[] {
     return [...this.#texts.keys()];
+  }
+
+  /** What of a model could not be brought to its end: its status says so until that succeeds. */
+  setFault(slug: string, fault: Why | undefined): void {
+    if (this.#faults.get(slug)?.message === fault?.message) return;
+    if (fault === undefined) this.#faults.delete(slug);
+    else this.#faults.set(slug, fault);
+    this.#faulted.add(slug);
+    this.#schedule();
   }
 
   phase(): WatchPhase {
@@ -140,18 +153,31 @@ export class World {
     const wait = Math.max(0, this.#lookedAt + pause - timing.now());
     this.#pending = timing.after(() => {
       this.#pending = undefined;
-      this.#publish();
+      this.#tryPublish();
     }, wait);
+  }
+
+  /** The next change publishes again; meanwhile the last view serves. */
+  #tryPublish(): void {
+    try {
+      this.#publish();
+    } catch (error) {
+      this.options.tell(`the view of the cluster could not be renewed: ${messageOf(error)}`);
+    }
   }
 
   #publish(): void {
     this.#lookedAt = this.options.timing.now();
     this.#tellFaults();
     const texts = this.#textsNow();
-    const also = changedKeys(this.#texts, texts);
+    const also = new Set([...changedKeys(this.#texts, texts), ...this.#faulted]);
+    this.#faulted = new Set();
     this.#texts = texts;
     const news = this.#corners.map((corner) =>
-      corner.refresh(also, (slug) => this.remembered(slug)),
+      corner.refresh(also, (slug) => ({
+        remembered: this.remembered(slug),
+        fault: this.#faults.get(slug),
+      })),
     );
     this.#tellWatchers(news.includes(true));
     this.#tookMs = this.options.timing.now() - this.#lookedAt;

@@ -1,17 +1,10 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
-import { parseModel } from '../../../lib/spec';
+import { DefinitionError, parseModel } from '../../../lib/spec';
 import type { Snapshot, Why } from '../../core/snapshot';
 import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
 import { ClusterError } from '../port';
 import type { Stored } from '../registry';
-import {
-  applyTo,
-  checkScale,
-  findStored,
-  remembering,
-  removing,
-  revisionsOf,
-} from '../registry';
+import { applyTo, checkScale, findStored, remembering, removing, revisionsOf } from '../registry';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { Disk, DiskOptions } from './disk';
@@ -162,7 +155,8 @@ class LocalCluster implements Cluster {
         return await work();
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
-        if (error instanceof ClusterError || typeof code !== 'string') throw error;
+        const isOurs = error instanceof ClusterError || error instanceof DefinitionError;
+        if (isOurs || typeof code !== 'string') throw error;
         this.options.tell(`model ${id} could not be changed: ${message}`);
         throw new ClusterError(
           'CLUSTER_UNAVAILABLE',
@@ -178,9 +172,10 @@ class LocalCluster implements Cluster {
 
   /** Makes it last, then makes it so. */
   private put(stored: Stored): void {
+    // Parsed again, so that no bytes of sources are held in memory; what cannot be is not stored.
+    const spec = parseModel(stored.definition);
     this.disk.store.put(stored);
-    // Parsed again, so that no bytes of sources are held in memory.
-    this.specs.set(stored.id, parseModel(stored.definition));
+    this.specs.set(stored.id, spec);
     if (!stored.deleting) this.follow(stored);
     else this.changed(stored.id);
   }

@@ -1,0 +1,204 @@
+import { Corner } from '../../runtime/cluster/kubernetes/corner';
+import { createTender } from '../../runtime/cluster/kubernetes/tend';
+import type { TenderOptions } from '../../runtime/cluster/kubernetes/tend';
+import type { Snapshot, Why } from '../../runtime/cluster/port';
+import { createWatchers } from '../../runtime/cluster/watchers';
+import { ALONE } from '../../runtime/control';
+import { buildTable } from '../../runtime/core/build';
+import type { ModelRecord } from '../../runtime/core/snapshot';
+import { createMetrics } from '../../runtime/metrics';
+import { createTurns } from '../../runtime/turns';
+import { ask, iris, place, serve } from '../control/support';
+import type { Service } from '../control/support';
+import { AT, recordOf, snapshotOf } from '../core/support';
+import { observationOf } from '../metrics/support';
+
+const good = (): ModelRecord => recordOf({ input: { id: 'good' } });
+
+/** A record on which any look at its replicas throws. */
+function bad(): ModelRecord {
+  const record = recordOf({ input: { id: 'bad' } });
+  return Object.defineProperty({ ...record }, 'replicas', {
+    enumerable: true,
+    get: () => {
+      throw new TypeError('replicas of bad');
+    },
+  });
+}
+
+test('a model of which no route can be made keeps the one it had, and the others get theirs', () => {
+  const before = snapshotOf(recordOf({ input: { id: 'bad' } }));
+  const built = { snapshot: before, routers: 1, table: buildTable(before, 1) };
+  const faults: string[] = [];
+  const table = buildTable(snapshotOf(bad(), good()), 2, 1, built, (id) => void faults.push(id));
+  expect(faults).toEqual(['bad']);
+  expect([...table.models.keys()]).toEqual(['bad', 'good']);
+  expect(table.models.get('bad')).toBe(built.table.models.get('bad'));
+  expect([...buildTable(snapshotOf(bad(), good()), 1).models.keys()]).toEqual(['good']);
+});
+
+test('a scrape shows the other models, and the trouble of one is told once', async () => {
+  const told: string[] = [];
+  const metrics = createMetrics(undefined, (model, message) => told.push(`${model}: ${message}`));
+  metrics.observe(observationOf([bad(), good()]));
+  const text = await metrics.text();
+  expect(text).toContain('ai_model_resource_usage{model_id="good"');
+  expect(text).not.toContain('ai_model_resource_usage{model_id="bad"');
+  await metrics.text();
+  expect(told).toEqual(['bad: replicas of bad']);
+});
+
+test('a listener that throws is a warning, and the other listeners are told', () => {
+  const watchers = createWatchers(() => snapshotOf());
+  const seen: Snapshot[] = [];
+  let armed = false;
+  watchers.watch(() => {
+    if (armed) throw new Error('a defect');
+  });
+  watchers.watch((snapshot) => void seen.push(snapshot));
+  armed = true;
+  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  watchers.tell();
+  expect(warn).toHaveBeenCalledWith(expect.stringContaining('a defect'));
+  warn.mockRestore();
+  expect(seen).toHaveLength(2);
+});
+
+describe('the control plane', () => {
+  let service: Service;
+  afterEach(() => service.close());
+
+  /** Laid over the cluster: `iris` is there, and looks at its shares throw while `isBad`. */
+  let isBad = false;
+  const poisoned = (snapshot: Snapshot): Snapshot => {
+    const record = snapshot.models.get('iris');
+    if (!isBad || record === undefined) return snapshot;
+    const [stable] = record.spec.arms;
+    const get = (): never => {
+      throw new TypeError('the server of iris');
+    };
+    const arm = Object.defineProperty({ ...stable }, 'server', { get });
+    const spec = { ...record.spec, arms: [arm] as const };
+    const models = new Map(snapshot.models).set('iris', { ...record, spec });
+    return { ...snapshot, models };
+  };
+
+  test('one model that cannot be routed is failed by its status, and the others change and are served', async () => {
+    isBad = true;
+    service = await serve({
+      wrap: (cluster) => ({
+        ...cluster,
+        watch: (listener) => {
+          const watch = cluster.watch((snapshot) => listener(poisoned(snapshot)));
+          return { ...watch, snapshot: () => poisoned(watch.snapshot()) };
+        },
+      }),
+    });
+    await place(service, iris());
+    await place(service, iris({ model_id: 'other' }));
+    const health = await ask(`${service.url}/health/detailed`);
+    const all = health.body['models'] as { model_id: string; why: Why | null }[];
+    const whyOf = (id: string) => all.find(({ model_id }) => model_id === id)?.why;
+    expect(whyOf('iris')).toMatchObject({ cause: 'internal-fault', object: 'model iris' });
+    expect(whyOf('other')).toBeNull();
+    expect(service.table.current.models.has('other')).toBe(true);
+    expect(JSON.stringify(service.logged)).toContain('the server of iris');
+    isBad = false;
+    service.cluster.refresh();
+    await place(service, iris({ version: 'v2' }));
+    expect(service.table.current.models.get('iris')?.arms.get('stable')?.version).toBe('v2');
+    const status = await ask(`${service.url}/api/v1/models/iris/status`);
+    expect(status.body['why']).toBeNull();
+  });
+
+  test('a chore that throws leaves the other chores of the tick', async () => {
+    const others = (): never => {
+      throw new Error('who there is cannot be told');
+    };
+    service = await serve({ more: { routers: { ...ALONE, others } } });
+    await place(service, iris());
+    await service.control.tick();
+    const messages = service.logged.map(({ message }) => message);
+    expect(messages).toEqual(expect.arrayContaining(['a tick could not act']));
+    expect(messages).toContain('metrics could not be observed');
+  });
+});
+
+describe('the view of Kubernetes', () => {
+  const never = () => new Promise<never>(() => undefined);
+  const api = { list: never, watch: never };
+  const timing = { now: () => AT, after: () => () => undefined, random: () => 0 };
+
+  test('a model that cannot be looked at is told, and the others are looked at', () => {
+    const told: string[] = [];
+    const corner = new Corner({
+      api,
+      namespace: 'models',
+      timing,
+      pulse: async () => undefined,
+      onChange: () => undefined,
+      tell: (message) => void told.push(message),
+    });
+    const looked: string[] = [];
+    corner.refresh(new Set(['bad', 'good']), (slug) => {
+      if (slug === 'bad') throw new Error('its memory makes no sense');
+      looked.push(slug);
+      return { remembered: { states: [] }, fault: undefined };
+    });
+    expect(looked).toEqual(['good']);
+    expect(told.join()).toContain('model bad in models cannot be looked at: its memory');
+    corner.stop();
+  });
+
+  /** A tender over a world of two models that are to be finished; time passes by hand. */
+  const tending = (siteOf: TenderOptions['siteOf'], remembered = () => ({ states: [] })) => {
+    const faults = new Map<string, Why | undefined>();
+    const told: string[] = [];
+    let at = 0;
+    let look: () => void = () => undefined;
+    const world = {
+      memories: () => ['bad', 'good'],
+      residents: () => [],
+      find: () => undefined,
+      remembered,
+      phase: () => 'synced',
+      setFault: (slug: string, why: Why | undefined) => void faults.set(slug, why),
+    };
+    const stop = createTender({
+      world: world as unknown as TenderOptions['world'],
+      timing: {
+        now: () => at,
+        random: () => 0,
+        after: (call) => {
+          look = call;
+          return () => undefined;
+        },
+      },
+      turns: createTurns(),
+      states: {} as TenderOptions['states'],
+      gitops: false,
+      siteOf,
+      tell: (message) => void told.push(message),
+    });
+    const pass = (ms: number): void => {
+      at += ms;
+      look();
+    };
+    return { faults, told, pass, stop };
+  };
+
+  test('what throws while one model is considered is its status', () => {
+    const remembered = jest.fn((): { states: [] } => ({ states: [] }));
+    remembered.mockImplementationOnce(() => {
+      throw new Error('torn');
+    });
+    const { faults, told, pass, stop } = tending(() => {
+      throw new Error('not asked');
+    }, remembered);
+    pass(5000);
+    expect(faults.get('bad')).toMatchObject({ cause: 'not-applied', object: 'model bad' });
+    expect(told).toEqual(['model bad: torn']);
+    expect(faults.get('good')).toBeUndefined();
+    stop();
+  });
+});
