@@ -11,16 +11,12 @@ finish() {
 }
 trap finish EXIT
 
-[[ -e build/lib/index.js && -e build/bin.cjs ]] || npm run --silent build
-npx publint --strict
-tarball=$folder/$(npm pack --silent --pack-destination "$folder")
-# A proto file is no module; it is in the exports so that its path can be resolved.
-npx attw "$tarball" --profile node16 --exclude-entrypoints ./schema/open_inference.proto
+tarball=$root/$(scripts/dev.sh pack | tail -1)
 
 cd "$folder"
 node "$root/build/bin.cjs" init project
 cd project
-npm pkg set "dependencies.@suoke/ai-model-service=file:$tarball"
+cmp "$tarball" "vendor/$(basename "$tarball")"
 npm install --no-audit --no-fund --loglevel=error
 npx ai-model-service --version
 npx ai-model-service validate

@@ -11,6 +11,7 @@ scripts/dev.sh COMMAND
   test-cov      the same with coverage
   setup         install everything that package-lock.json lists (dev installs only what it needs)
   build         compile the library, bundle the command line to build/, and make the image with docker
+  pack          make the npm package: suoke-ai-model-service-VERSION.tgz, checked, in this folder
   image [ARGS]  make the image without docker: build/image.tar for ctr, kind and docker load
   format        rewrite the files as prettier wants them
   lint          oxlint, warnings are errors
@@ -101,6 +102,18 @@ image() {
   npx tsx scripts/image.ts "$@"
 }
 
+# The file stays here: init copies it into new projects.
+pack() {
+  setup
+  npm run --silent build
+  npx publint --strict
+  local tarball
+  tarball=$(npm pack --silent)
+  # A proto file is not a module; it is in the exports so that its path can be resolved.
+  npx attw "$tarball" --profile node16 --exclude-entrypoints ./schema/open_inference.proto
+  echo "$tarball"
+}
+
 security() {
   npm audit --omit=dev --audit-level=high
   if git grep -nIE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}' -- . ':!scripts/dev.sh'; then
@@ -117,6 +130,7 @@ case $command in
   test-cov) setup; exec npx jest --coverage "$@" ;;
   setup) setup ;;
   build) setup; npm run --silent build; docker_image ;;
+  pack) pack ;;
   image) image "$@" ;;
   format) setup; npx prettier --write . ;;
   lint) setup; npm run --silent lint ;;

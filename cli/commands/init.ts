@@ -1,10 +1,15 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommandError } from '../exit';
 import type { Context } from '../program';
+import type { PackageSource } from '../package-source';
+import { dependencyOf, packageSourceOf } from '../package-source';
+import type { TemplateFile } from '../template/project';
 import { projectFiles } from '../template/project';
-import { VERSION } from '../version';
+
+/** The bundle lies in build/, the sources of this file in cli/commands/. */
+const PACKAGE_ROOT = resolve(__dirname, basename(__dirname) === 'build' ? '..' : '../..');
 
 /** A folder name as npm allows it: `My Models` → `my-models`. */
 function packageName(folder: string): string {
@@ -24,7 +29,9 @@ export function addInit(program: Command, { io, format }: Context): void {
     .addHelpText('after', '\nExample:\n  ai-model-service init my-models')
     .action((folder: string) => {
       const root = resolve(io.cwd, folder);
-      const files = projectFiles(packageName(root), VERSION);
+      const source = packageSourceOf(PACKAGE_ROOT);
+      const dependency = dependencyOf(source, root);
+      const files = [...projectFiles(packageName(root), dependency), ...packedFiles(source)];
       const taken = files.map(({ path }) => path).filter((path) => existsSync(join(root, path)));
       if (taken.length > 0) {
         throw new CommandError(
@@ -36,17 +43,28 @@ export function addInit(program: Command, { io, format }: Context): void {
         writeFileSync(join(root, path), content, { flag: 'wx' });
       }
       const written = files.map(({ path }) => path);
-      if (format() === 'json') io.out(`${JSON.stringify({ folder: root, files: written })}\n`);
-      else io.out(nextSteps(folder, written));
+      if (format() === 'json') {
+        io.out(`${JSON.stringify({ folder: root, files: written, dependency })}\n`);
+      } else io.out(nextSteps(folder, written, source));
     });
 }
 
-function nextSteps(folder: string, written: readonly string[]): string {
+/** The packed library goes with the project, so that a clone of it can be installed. */
+function packedFiles(source: PackageSource): readonly TemplateFile[] {
+  if (source.kind !== 'tarball') return [];
+  return [{ path: `vendor/${basename(source.file)}`, content: readFileSync(source.file) }];
+}
+
+function nextSteps(folder: string, written: readonly string[], source: PackageSource): string {
+  const pack =
+    source.kind === 'unpacked'
+      ? `  (cd ${source.checkout} && scripts/dev.sh pack)    # package.json refers to its file\n`
+      : '';
   const enter = folder === '.' ? '' : `  cd ${folder}\n`;
   return `Wrote ${written.join(', ')}.
 
 Next:
-${enter}  npm install
+${pack}${enter}  npm install
   npx ai-model-service synth    # manifests to dist/
   npx ai-model-service dev      # the model answers on 127.0.0.1:8080
 `;

@@ -1,3 +1,4 @@
+import { PACKAGE } from '../package-source';
 import { IRIS_ONNX } from './iris';
 
 /** A file of a new project; the path is relative to its folder. */
@@ -66,7 +67,7 @@ const DEPENDENCIES = {
 /** For `cdk8s synth`, and for types in the editor. */
 const TOOLS = { 'cdk8s-cli': '^2.200.0', typescript: '^6.0.0' };
 
-function packageJson(name: string, version: string): string {
+function packageJson(name: string, dependency: string): string {
   const content = {
     name,
     version: '0.1.0',
@@ -77,7 +78,7 @@ function packageJson(name: string, version: string): string {
       validate: 'ai-model-service validate models',
       plan: 'ai-model-service plan models',
     },
-    dependencies: { '@suoke/ai-model-service': `^${version}`, ...DEPENDENCIES },
+    dependencies: { [PACKAGE]: dependency, ...DEPENDENCIES },
     devDependencies: TOOLS,
     // Its install script downloads GPU files that a CPU does not need.
     allowScripts: { 'onnxruntime-node': false },
@@ -85,16 +86,26 @@ function packageJson(name: string, version: string): string {
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
-/** Everything a new project needs to synthesize and to answer at once. */
-export function projectFiles(name: string, version: string): readonly TemplateFile[] {
+/** Windows' git would write CRLF into the manifests, and `synth --check` and kubectl's reader see other bytes. */
+const GIT_ATTRIBUTES = `* text=auto eol=lf
+*.onnx binary
+*.tgz binary
+`;
+
+/**
+ * Everything a new project needs to synthesize and to answer at once.
+ * @param dependency what package.json says of this package: a range, or `file:…`
+ */
+export function projectFiles(name: string, dependency: string): readonly TemplateFile[] {
   return [
     { path: 'models/iris.ts', content: MODEL },
     { path: 'models/iris.onnx', content: IRIS_ONNX },
     { path: 'examples/requests/iris.json', content: REQUEST },
     { path: 'README.md', content: readme(name) },
     { path: 'cdk8s.yaml', content: CDK8S },
-    { path: 'package.json', content: packageJson(name, version) },
+    { path: 'package.json', content: packageJson(name, dependency) },
     { path: 'tsconfig.json', content: `${JSON.stringify(TSCONFIG, null, 2)}\n` },
     { path: '.gitignore', content: 'node_modules/\n.ai-model-service/\n' },
+    { path: '.gitattributes', content: GIT_ATTRIBUTES },
   ];
 }

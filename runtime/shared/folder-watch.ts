@@ -71,7 +71,7 @@ class FolderNotices {
 
   /** Watches these folders and no others; one that was replaced has another inode. */
   follow(folders: ReadonlyMap<string, number>): void {
-    for (const [path, { ino, end }] of [...this.watchers]) {
+    for (const [path, { ino, end }] of this.watchers) {
       if (folders.get(path) === ino) continue;
       end();
       this.watchers.delete(path);
