@@ -97,7 +97,7 @@ expect 'dist/ follows' in_dist 'maxReplicas: 5'
 replicas many
 expect 'a fault is told with file and field' logs "$definition.*max_replicas"
 has_revision $((first + 2))
-ask "/api/v1/models/health_assessment/inference" "$(cat examples/requests/health_assessment.json)" '"'
+ask "/api/v1/models/$id/inference" "{\"input_data\": $seed}" '"syndrome": ?"'
 replicas 3
 expect 'the correction is a new revision' has_revision $((first + 3))
 stop
