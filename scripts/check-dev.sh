@@ -109,7 +109,8 @@ cd "$folder/project"
 npm install --no-audit --no-fund --loglevel=error
 npx ai-model-service synth
 npx tsc --noEmit
-npx ai-model-service dev --port 0 >"$folder/log" 2>&1 &
+# Not by npx: it does not hand the signal on.
+node_modules/.bin/ai-model-service dev --port 0 >"$folder/log" 2>&1 &
 server=$!
 expect 'the new project answers' logs '^API: '
 url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$folder/log" | head -1)
