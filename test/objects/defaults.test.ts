@@ -22,7 +22,7 @@ interface Pod {
 
 function podOf(given: ModelInput, environment: EnvironmentInput = DEFAULTS): Pod {
   const made = objectsOf(parseModel(given), parseEnvironment(environment));
-  const [deployment] = made.filter(({ kind }) => kind === 'Deployment');
+  const deployment = made.find(({ kind }) => kind === 'Deployment');
   if (deployment === undefined) throw new Error('every model has a Deployment');
   return (deployment['spec'] as { readonly template: { readonly spec: Pod } }).template.spec;
 }
