@@ -55,8 +55,9 @@ async function cases(): Promise<readonly Case[]> {
 function serviceForms(chart: Chart): Readonly<Record<string, ModelServiceProps>> {
   const secret = (name: string) => Secret.fromSecretName(chart, name, name);
   return {
-    service: {},
+    service: { envFrom: [secret('api-keys')] },
     'service-gitops': {
+      config: { auth: { mode: 'none' } },
       mode: 'gitops',
       grpcPort: 8081,
       route: { hostnames: ['models.example.com'], gateway: 'public' },

@@ -12,7 +12,16 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'lib/spec/hash': ['lib/spec', 'node:crypto'],
   'lib/spec/': ['zod'],
   'lib/objects/': ['lib/spec', 'types:cdk8s-plus-28'],
-  'lib/constructs/': ['lib/spec', 'lib/objects', 'cdk8s', 'cdk8s-plus-28', 'constructs'],
+  // What the service reads and what is rendered for it are checked by one schema.
+  'lib/config/': ['lib/spec', 'zod', 'node:os', 'node:path'],
+  'lib/constructs/': [
+    'lib/spec',
+    'lib/config',
+    'lib/objects',
+    'cdk8s',
+    'cdk8s-plus-28',
+    'constructs',
+  ],
   'lib/synth/': [
     'lib/spec',
     'lib/objects',
@@ -119,7 +128,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lazy:onnxruntime-node',
     'node:',
   ],
-  'runtime/config': ['lib/spec', 'zod', 'yaml', 'node:os', 'node:path'],
+  'runtime/config': ['lib/spec', 'lib/config', 'yaml'],
   // Opens what routers know of each other, as main.ts opens the rest.
   'runtime/routers': [
     'lib/objects/autoscaler',

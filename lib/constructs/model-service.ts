@@ -4,10 +4,12 @@ import type { ISecret } from 'cdk8s-plus-28';
 import { ConfigMap, Ingress, IngressBackend, Secret, Service, ServiceAccount } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Environment, EnvironmentInput, Fault } from '../spec';
-import { cpuSchema, DefinitionError, fault, memorySchema, parseEnvironment } from '../spec';
+import { cpuSchema, DefinitionError, fault, memorySchema } from '../spec';
 import { MANAGER } from '../objects';
 import { namespaceChart } from './namespace';
 import { writeReadably } from './readable';
+import type { ConfigSections } from './service-config';
+import { configFaults, serviceEnvironment, wireSections } from './service-config';
 import { serviceObjects } from './service-objects';
 import type { ExternalMetricsOptions } from './service-metrics';
 import { metricsFaults, withMetricsConfig } from './service-metrics';
@@ -55,10 +57,11 @@ export interface ModelServiceProps {
   readonly modelNamespaces?: readonly string[];
 
   /**
-   * Sections of config.yaml, in wire names, laid over those the service needs.
+   * Sections of config.yaml, laid over those the service needs. What the service would refuse at
+   * its start is refused here.
    * @default - none
    */
-  readonly config?: Readonly<Record<string, unknown>>;
+  readonly config?: ConfigSections;
 
   /** @default 2 */
   readonly minReplicas?: number;
@@ -85,8 +88,9 @@ export interface ModelServiceProps {
   readonly longestTimeoutSeconds?: number;
 
   /**
-   * Secrets whose keys become environment variables, such as AI_MODEL_SERVICE__AUTH__KEYS.
-   * @default - none
+   * Secrets whose keys become environment variables. One of them has AI_MODEL_SERVICE__AUTH__KEYS,
+   * the keys of the callers.
+   * @default - none; then `config.auth` says who may call: `keys`, or `mode: 'none'` for everyone
    */
   readonly envFrom?: readonly ISecret[];
 
@@ -130,7 +134,10 @@ export interface ModelServiceProps {
  * @throws DefinitionError for what cannot be installed
  * @example
  * const chart = new Chart(app, 'ai-model-service');
- * new ModelService(chart, 'service', { environment: { namespace: 'models' }, mode: 'gitops' });
+ * new ModelService(chart, 'service', {
+ *   environment: { namespace: 'models' },
+ *   envFrom: [Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys')],
+ * });
  */
 export class ModelService extends Construct {
   readonly environment: Environment;
@@ -152,7 +159,7 @@ export class ModelService extends Construct {
     super(scope, id);
     writeReadably(this);
     refuse(props);
-    this.environment = parseEnvironment(props.environment ?? {});
+    this.environment = serviceEnvironment(props.environment, props.config);
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     namespaceChart(App.of(this), this.environment);
     const { mode = 'rest', grpcPort } = props;
@@ -161,7 +168,7 @@ export class ModelService extends Construct {
       mode,
       tls: props.tls !== undefined,
       grpcPort,
-      sections: withMetricsConfig(props.config ?? {}, props.externalMetrics),
+      sections: withMetricsConfig(wireSections(props.config), props.externalMetrics),
     });
     this.serviceAccount = new ServiceAccount(this, 'account', {
       metadata: this.#metadata(),
@@ -274,6 +281,7 @@ function quantityFault(
 function refuse(props: ModelServiceProps): void {
   const { externalMetrics, ingress, route, minReplicas = 2, grpcPort } = props;
   const faults = [
+    ...configFaults(props.config, props.envFrom),
     ...(externalMetrics === undefined ? [] : metricsFaults(externalMetrics)),
     ...(ingress !== undefined && route !== undefined
       ? [fault('route', route.hostnames, 'left out when ingress is given', 'choose one of the two')]

@@ -1,7 +1,12 @@
 import type { Environment } from '../../lib/spec';
 import { environmentSchema, fieldsOf, underEnvironment } from '../../lib/spec';
-import type { Config, WrittenConfig } from './schema';
-import { configSchema } from './schema';
+import type { WrittenConfig } from '../../lib/config';
+import { configSchema } from '../../lib/config';
+
+/** The configuration with everything that follows from several of its sections. */
+export interface Config extends WrittenConfig {
+  readonly cluster: 'local' | 'kubernetes';
+}
 
 type Sections = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 

@@ -1,3 +1,2 @@
-export { overruledDefaults } from './derive';
+export { type Config, overruledDefaults } from './derive';
 export { ConfigError, ENV_PREFIX, NAMESPACE_VARIABLE, parseConfig, withEnvironment } from './parse';
-export type { Config } from './schema';

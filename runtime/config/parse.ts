@@ -1,8 +1,8 @@
 import { isMap, LineCounter, parseDocument } from 'yaml';
+import { configSchema } from '../../lib/config';
 import { checked, DefinitionError, formatFault } from '../../lib/spec';
+import type { Config } from './derive';
 import { derived } from './derive';
-import type { Config } from './schema';
-import { configSchema } from './schema';
 
 /** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
 export const ENV_PREFIX = 'AI_MODEL_SERVICE__';

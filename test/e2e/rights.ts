@@ -9,8 +9,9 @@ const KINDS = new Set(['ServiceAccount', 'Role', 'RoleBinding', 'Lease', 'Config
 export function roleObjects(namespace: string, mode: ServiceMode): object {
   const chart = Testing.chart();
   const environment = { namespace };
+  const config = { auth: { mode: 'none' } };
   // oxlint-disable-next-line no-new
-  new ModelService(chart, 'service', { environment, mode });
+  new ModelService(chart, 'service', { environment, mode, config });
   const all = Testing.synth(chart) as Manifest[];
   return { apiVersion: 'v1', kind: 'List', items: all.filter(({ kind }) => KINDS.has(kind)) };
 }

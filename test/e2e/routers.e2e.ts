@@ -43,7 +43,11 @@ function apply(...items: readonly object[]): void {
 function rendered(props: ModelServiceProps = {}): readonly Manifest[] {
   const chart = Testing.chart();
   // oxlint-disable-next-line no-new
-  new ModelService(chart, 'service', { environment: { namespace: NS }, ...props });
+  new ModelService(chart, 'service', {
+    environment: { namespace: NS },
+    config: { auth: { mode: 'none' } },
+    ...props,
+  });
   const runs = new Set(['Deployment', 'HorizontalPodAutoscaler', 'PodDisruptionBudget']);
   return (Testing.synth(chart) as Manifest[]).filter(({ kind }) => !runs.has(kind));
 }

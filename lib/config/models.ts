@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defaultResourcesSchema, registrySchema } from '../../lib/spec';
+import { defaultResourcesSchema, registrySchema } from '../spec';
 import { pathSchema } from './path';
 
 // What is served, and what a definition by REST may ask for.

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { environmentSchema } from '../../lib/spec';
+import { environmentSchema } from '../spec';
 import { pathSchema } from './path';
 
 const namespace = z

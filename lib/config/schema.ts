@@ -41,8 +41,3 @@ export const configSchema = z.strictObject({
 
 /** As it is written. */
 export type WrittenConfig = z.output<typeof configSchema>;
-
-/** With everything that follows from other sections. */
-export interface Config extends WrittenConfig {
-  readonly cluster: 'local' | 'kubernetes';
-}

@@ -1,0 +1,1 @@
+export { configSchema, type WrittenConfig } from './schema';
