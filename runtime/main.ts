@@ -15,6 +15,7 @@ import { createControl } from './control';
 import type { TableHolder } from './core/table';
 import { EMPTY_TABLE } from './core/table';
 import {
+  ConnectionsByAddress,
   createDataPlane,
   createDispatcher,
   createHttpClient,
@@ -28,19 +29,23 @@ import type { Listener } from './listener';
 import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
+import type { EngineCounts } from './metrics';
 import { createMetrics, observeProcess } from './metrics';
 import { openModelsFolder } from './models-folder';
 import { environmentOf, openCluster, withArtifacts } from './opencluster';
 import { openRouters } from './routers';
 import {
+  addressLimitOf,
   callersOf,
   connectionsOf,
   grpcOf,
+  heldBytesOf,
   hostOf,
   limitsOf,
   shadowLogMsOf,
   tuningOf,
 } from './settings';
+import { HeldBytes } from './shared/held';
 import { tellShadows } from './shadows';
 import { isLoopback } from './shared/origins';
 
@@ -84,9 +89,16 @@ function openData(
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const metrics = createMetrics(observeProcess(), (model, error) =>
-    log.error('metrics of a model cannot be shown', { model, error }),
-  );
+  const held = new HeldBytes(heldBytesOf(config));
+  const callers = new ConnectionsByAddress(addressLimitOf(config));
+  const counts = (): EngineCounts => ({
+    heldBytes: held.bytes,
+    memoryRefused: held.refused,
+    connectionsRefused: callers.refused,
+  });
+  const tellFault = (model: string, error: string): void =>
+    log.error('metrics of a model cannot be shown', { model, error });
+  const metrics = createMetrics(observeProcess(), tellFault, counts);
   const lag = createLagMeter();
   const { dispatcher, load, onTableSwap } = createDispatcher({
     table,
@@ -110,6 +122,7 @@ function openData(
     allowedOrigins: config.server.allowedOrigins,
     version,
     limits: limitsOf(config),
+    held,
     isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
@@ -120,7 +133,7 @@ function openData(
       log.error('a request failed inside', { requestId, name: (error as Error).name, place });
     },
   });
-  return { table, load, metrics, data, upstream, onTableSwap, lag };
+  return { table, load, metrics, data, upstream, onTableSwap, lag, held, callers };
 }
 
 /** The longest a request of any model may still take. */
@@ -172,7 +185,7 @@ function openAudit({ config, cwd, log }: ServiceOptions): Audit {
 /** The public port: inference to the data plane, the rest to the management app behind it. */
 async function openPublic(
   { config }: ServiceOptions,
-  { data }: Data,
+  { data, held, callers }: Data,
   { app }: Control,
 ): Promise<Listener> {
   const { server } = config;
@@ -188,6 +201,8 @@ async function openPublic(
       ...server,
       host: hostOf(config),
       limits: callersOf(config),
+      held,
+      callers,
       refuse: data.refuse,
       handle: (exchange) =>
         data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
@@ -204,11 +219,14 @@ async function openPublic(
 }
 
 /** The port for gRPC; its library is loaded only for those who have one. */
-async function openGrpc({ config }: ServiceOptions, { data }: Data): Promise<Listener | undefined> {
+async function openGrpc(
+  { config }: ServiceOptions,
+  { data, callers }: Data,
+): Promise<Listener | undefined> {
   const options = grpcOf(config);
   if (options === undefined) return undefined;
   const { openGrpcServer } = require('./data/grpc') as typeof Grpc;
-  return openGrpcServer({ ...options, plane: data.plane });
+  return openGrpcServer({ ...options, callers, plane: data.plane });
 }
 
 interface Addresses {

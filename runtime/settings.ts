@@ -1,7 +1,10 @@
+import { totalmem } from 'node:os';
 import type { Config } from './config';
 import type { Tuning } from './core/tuning';
-import type { CallerLimits, ClientOptions, Limits } from './data';
+import type { AddressLimit, CallerLimits, ClientOptions, Limits } from './data';
 import type { GrpcServerOptions } from './data/grpc';
+import { trustOf } from './proxies';
+import { defaultHeldBytes } from './shared/held';
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -42,7 +45,7 @@ export function connectionsOf({ routing }: Config): ClientOptions {
 export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
 
 /** What the port for gRPC needs of it; undefined: there is none. */
-export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane'> | undefined {
+export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane' | 'callers'> | undefined {
   const { server } = config;
   if (server.grpcPort === undefined) return undefined;
   return {
@@ -50,10 +53,21 @@ export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane'> | undef
     port: server.grpcPort,
     tls: server.tls,
     maxConnections: server.maxConnections,
+    firstByteMs: server.headersSeconds * 1000,
     maxMetadataBytes: server.maxHeaderBytes,
     maxMessageBytes: server.grpcMaxMessageBytes,
   };
 }
+
+/** What all requests together may hold in memory; bytes. */
+export const heldBytesOf = ({ server }: Config): number =>
+  server.maxHeldBytes ?? defaultHeldBytes(process.constrainedMemory(), totalmem());
+
+/** Connections of one address. A proxy that is trusted speaks for many callers. */
+export const addressLimitOf = ({ server }: Config): AddressLimit => ({
+  max: server.maxConnectionsPerAddress ?? Math.ceil(server.maxConnections / 2),
+  isExempt: trustOf(server.trustedProxies),
+});
 
 export function callersOf({ server }: Config): CallerLimits {
   return {

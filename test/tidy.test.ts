@@ -151,6 +151,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lazy:runtime/cluster/kubernetes',
     'node:',
   ],
+  'runtime/settings': ['runtime/proxies', 'runtime/shared', 'types:runtime/', 'node:'],
   'runtime/main': ['lib/spec', 'lib/synth', 'runtime/', 'pino', 'node:'],
   'runtime/': [
     'lib/spec',

@@ -53,12 +53,30 @@ export const serverSchema = z.strictObject({
     .default([])
     .describe('Names by which the ops port is called, beside addresses and names of the cluster.'),
   maxConnections: z.int().min(1).max(1_000_000).default(10_000),
+  maxConnectionsPerAddress: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe(
+      'Connections of one address; those of trusted proxies are not counted. Default: half of maxConnections.',
+    ),
+  maxHeldBytes: z
+    .int()
+    .min(MIB)
+    .max(1024 * 1024 * MIB)
+    .optional()
+    .describe(
+      'Bodies and answers that are in memory, of all requests; one caller may hold half of it. Default: 256 MiB, or a quarter of the memory if that is less.',
+    ),
   headersSeconds: z
     .number()
     .min(1)
     .max(300)
     .default(10)
-    .describe('Headers (and a TLS handshake) that do not come in this time are not coming.'),
+    .describe(
+      'A connection without a request, headers and a TLS handshake that do not come in this time are not coming.',
+    ),
   keepAliveSeconds: z
     .number()
     .min(1)
@@ -70,7 +88,9 @@ export const serverSchema = z.strictObject({
     .min(1)
     .max(3600)
     .default(30)
-    .describe('Between two pieces of a body; longer, and the request is refused (408).'),
+    .describe(
+      'Between two pieces of a body, and for each 64 KiB of it; longer, and the request is refused (408).',
+    ),
   stallSeconds: z
     .number()
     .min(1)

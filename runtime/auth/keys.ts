@@ -2,7 +2,7 @@ import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Config } from '../config';
 import type { Authenticate, AuthResult, Caller, HeaderFields, Need } from './port';
 import { isLocalHost } from '../shared/origins';
-import { holds, mayUse } from './port';
+import { ANYONE_NAME, holds, mayUse } from './port';
 
 /** 256 bits: guessing is hopeless, so that a fast hash (and no salt) is enough to store it. */
 const KEY_BYTES = 32;
@@ -103,7 +103,7 @@ function byKey(keys: readonly KeyConfig[]): Authenticate {
   };
 }
 
-const ANYONE: Caller = { name: 'anonymous', scopes: ['admin'] };
+const ANYONE: Caller = { name: ANYONE_NAME, scopes: ['admin'] };
 const OPEN: AuthResult = { ok: true, caller: ANYONE };
 
 function isLocal(header: string | undefined): boolean {

@@ -13,6 +13,9 @@ export interface Caller {
   readonly models?: readonly string[];
 }
 
+/** Whoever asks a service that is open to all. */
+export const ANYONE_NAME = 'anonymous';
+
 /** What a request asks for. Without `model` the caller's scope alone decides. */
 export interface Need {
   readonly scope: Scope;

@@ -1,4 +1,5 @@
 import type { TryResult } from '../core/outcome';
+import type { Holding } from '../shared/held';
 import type { Fields } from './http/fields';
 
 /** Header lines as they go out: `name: value`, each with CR LF at its end. */
@@ -74,7 +75,10 @@ export interface Account {
 }
 
 /** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
-export type Incoming = Pick<Exchange, 'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account'>;
+export type Incoming = Pick<
+  Exchange,
+  'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account' | 'held'
+>;
 
 /** What a request brings: all of it, or what will come. */
 export type Body = Buffer | Upload;
@@ -97,9 +101,11 @@ export interface Exchange {
   readonly signal: Signal;
   /** Who wants to know what becomes of the request; absent where nobody does. */
   account?: Account | undefined;
+  /** Memory that is used for the request until it is over. */
+  readonly held: Holding;
   /**
-   * The whole body, at once if it is there. Rejects with BodyTooLarge, or any error when the caller
-   * breaks off.
+   * The whole body, at once if it is there. Rejects with BodyTooLarge, with MemoryFull (or throws
+   * it), or any error when the caller breaks off.
    */
   readonly body: (limit: number) => Buffer | Promise<Buffer>;
   /** The same up to `whole` bytes; a larger one is given as it comes, and ends at the limit. */

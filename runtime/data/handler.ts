@@ -11,6 +11,7 @@ import { crossOrigin, isSafeMethod } from '../shared/origins';
 import type { Inferring } from './call/infer';
 import { createJoiner } from './joining/joiner';
 import { DEFAULT_LIMITS } from './limits';
+import { HeldBytes } from '../shared/held';
 import type { Own } from './lists';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './call/metadata';
@@ -34,7 +35,7 @@ export interface DataPlane {
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { dispatcher, upstream, random, onShadow, trustedProxies, clock, onJoined } = options;
-  const { limits = DEFAULT_LIMITS } = options;
+  const { limits = DEFAULT_LIMITS, held = new HeldBytes(Infinity) } = options;
   const inferring: Inferring = {
     dispatcher,
     upstream,
@@ -44,7 +45,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const shadows = createShadows(random, onShadow, limits);
   const joiner = createJoiner({ calling: inferring, clock, onJoined });
   const trust = trustOf(trustedProxies);
-  const plane: Plane = { ...options, limits, inferring, joiner, shadows, trust };
+  const plane: Plane = { ...options, limits, held, inferring, joiner, shadows, trust };
   return {
     plane,
     matches: isOurs,

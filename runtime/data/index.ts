@@ -6,6 +6,8 @@ export type { ClientOptions } from './http/client';
 export { createHttpClient } from './http/client';
 export type { CallerLimits } from './http/serverconnection';
 export { DEFAULT_CALLER_LIMITS } from './http/serverconnection';
+export type { AddressLimit } from './http/callers';
+export { ConnectionsByAddress } from './http/callers';
 export type { HttpServer, HttpServerOptions } from './http/server';
 export { openHttpServer } from './http/server';
 export type { Joined } from './joining/joiner';

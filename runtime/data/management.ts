@@ -1,10 +1,12 @@
 import type { Exchange, HeaderText } from './exchange';
 import { BodyTooLarge } from '../shared/body';
+import { MemoryFull } from '../shared/held';
 import { errorAnswer, Refusal } from './errors';
 import { calledHost, endToEnd, filterOf, forwardedFor } from './headers';
 import type { HttpClient, Place } from './http/client';
 import { exchanged } from './http/client';
 import type { Plane } from './request';
+import { ownerOf } from './request';
 
 /** Above what any management call takes; its own answer says what the limit is. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -29,9 +31,11 @@ export interface ManagementOptions {
  * Will the app look at its body? Who nobody knows it refuses before that: nobody could fill the
  * memory with bodies, two megabytes over each connection, who has no key.
  */
-function isRead({ fields }: Exchange, { authenticate }: ManagementOptions['plane']): boolean {
+function isRead(exchange: Exchange, plane: ManagementOptions['plane']): boolean {
+  const { fields, held } = exchange;
   if (fields.count('content-length') + fields.count('transfer-encoding') === 0) return false;
-  const result = authenticate(fields, { scope: 'read' });
+  const result = plane.authenticate(fields, { scope: 'read' });
+  if (result.ok) held.belongsTo(ownerOf(plane, exchange, result.caller.name));
   return result.ok || result.code !== 'UNAUTHENTICATED';
 }
 
@@ -82,6 +86,12 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   exchange.stream(result.status, toCaller, result.body, () => undefined);
 }
 
+function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof BodyTooLarge) return new Refusal('PAYLOAD_TOO_LARGE', error.message);
+  if (error instanceof MemoryFull) return new Refusal('QUEUE_FULL', error.message);
+  return undefined;
+}
+
 /** Hands requests that are no inference to the management app. Never rejects. */
 export function createManagement(
   options: ManagementOptions,
@@ -90,9 +100,9 @@ export function createManagement(
     try {
       await pass(options, exchange);
     } catch (error) {
+      const refusal = refusalOf(error);
       // Any other error is a caller who broke off: there is nobody to answer.
-      if (!(error instanceof BodyTooLarge)) return;
-      refuse(exchange, options, new Refusal('PAYLOAD_TOO_LARGE', error.message));
+      if (refusal !== undefined) refuse(exchange, options, refusal);
     }
   };
 }

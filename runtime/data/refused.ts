@@ -9,6 +9,7 @@ import { requestIdOf } from '../tracing';
 const CODES: Readonly<Record<number, ErrorCode>> = {
   408: 'REQUEST_TIMEOUT',
   413: 'PAYLOAD_TOO_LARGE',
+  503: 'QUEUE_FULL',
   501: 'NOT_IMPLEMENTED',
 };
 

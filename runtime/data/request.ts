@@ -1,6 +1,6 @@
 import type { AuditEntry } from '../audit';
 import type { AuthResult, Authenticate, Caller } from '../auth/port';
-import { CHALLENGE } from '../auth/port';
+import { ANYONE_NAME, CHALLENGE } from '../auth/port';
 import type { ModelRoute, TableHolder } from '../core/table';
 import type { CallBase } from './call/calling';
 import type { Named } from './choose';
@@ -9,6 +9,8 @@ import type { Clock } from './dispatch/wait';
 import { Refusal } from './errors';
 import type { Exchange, Incoming } from './exchange';
 import { BodyTooLarge, BodyTooSlow } from '../shared/body';
+import type { HeldBytes } from '../shared/held';
+import { MemoryFull } from '../shared/held';
 import type { Trust } from '../proxies';
 import type { Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
@@ -42,6 +44,8 @@ export interface DataPlaneOptions {
   /** Version of the service. */
   readonly version: string;
   readonly limits?: Limits;
+  /** Memory for all requests; absent: without a bound. */
+  readonly held?: HeldBytes | undefined;
   /** May requests be sent here? Probes of V2 ask it. */
   readonly isReady: () => boolean;
   /** One line for each request; absent: none is kept. */
@@ -55,6 +59,7 @@ export interface DataPlaneOptions {
 
 export interface Plane extends DataPlaneOptions {
   readonly limits: Limits;
+  readonly held: HeldBytes;
   readonly inferring: Inferring;
   readonly joiner: Joiner;
   readonly shadows: Shadows;
@@ -77,13 +82,26 @@ function callerOf(result: AuthResult): Caller {
   throw new Refusal(result.code, result.message, { headers });
 }
 
-export function authenticated(
-  plane: Plane,
-  exchange: Pick<Incoming, 'fields' | 'account'>,
-  model?: string,
-): Caller {
-  const { fields } = exchange;
+/** Whose part of the memory a request uses: of a key, or of an address where there are none. */
+export function ownerOf(
+  { trust }: Pick<Plane, 'trust'>,
+  { fields, remoteAddress }: Pick<Incoming, 'fields' | 'remoteAddress'>,
+  caller: string,
+): string {
+  if (caller !== ANYONE_NAME) return caller;
+  if (!trust(remoteAddress)) return remoteAddress;
+  // The last address that no proxy of ours has: those before it are what the caller says.
+  const chain = (fields.get('x-forwarded-for') ?? '').split(',').map((one) => one.trim());
+  return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
+}
+
+type Asking = Pick<Incoming, 'fields'> &
+  Partial<Pick<Incoming, 'account' | 'held' | 'remoteAddress'>>;
+
+export function authenticated(plane: Plane, exchange: Asking, model?: string): Caller {
+  const { fields, held, remoteAddress = '' } = exchange;
   const caller = callerOf(plane.authenticate(fields, { scope: 'infer', model }));
+  held?.belongsTo(ownerOf(plane, { fields, remoteAddress }, caller.name));
   // A name that is no model of ours could be anything; it does not get into the record.
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
   exchange.account?.asked(caller.name, known);
@@ -96,6 +114,7 @@ export function refusalFor(plane: Plane, { requestId }: Tracing, error: unknown)
   if (error instanceof BodyTooLarge) {
     return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
   }
+  if (error instanceof MemoryFull) return new Refusal('QUEUE_FULL', error.message);
   if (error instanceof BodyTooSlow) return new Refusal('REQUEST_TIMEOUT', error.message);
   if (error instanceof HttpFault) return new Refusal('INVALID_REQUEST', error.message);
   plane.onFault(requestId, error);
@@ -122,6 +141,7 @@ export function baseOf(
     planned: undefined,
     gather: undefined,
     signal: exchange.signal,
+    held: exchange.held,
     headers: upstreamHeaders(exchange, tracing, plane.trust, ownBody),
     traceId: tracing.traceparent?.slice(3, 35),
   };
@@ -130,7 +150,7 @@ export function baseOf(
 export async function objectOf({ exchange }: Request, model: ModelRoute) {
   const limit = model.inference.maxBodyBytes;
   const raw = await exchange.body(limit);
-  const body = await inflated(raw, exchange.fields.get('content-encoding'), limit);
+  const body = await inflated(raw, exchange.fields.get('content-encoding'), limit, exchange.held);
   return { value: parseObject(body), bytes: body.length };
 }
 

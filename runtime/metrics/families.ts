@@ -166,6 +166,24 @@ export const SERVICE_FAMILIES = {
     help: 'Models that are known.',
     labels: [],
   },
+  heldBytes: {
+    name: 'ai_model_held_bytes',
+    type: 'gauge',
+    help: 'Bodies and answers that are in memory now, of all requests (server.max_held_bytes).',
+    labels: [],
+  },
+  memoryRefused: {
+    name: 'ai_model_memory_refused_total',
+    type: 'counter',
+    help: 'Requests refused because the service, or their caller, held as much as it may.',
+    labels: ['share'],
+  },
+  connectionsRefused: {
+    name: 'ai_model_connections_refused_total',
+    type: 'counter',
+    help: 'Connections beyond what there may be, or what one address may have.',
+    labels: [],
+  },
   lag: {
     name: 'ai_model_event_loop_lag_seconds',
     type: 'gauge',

@@ -5,3 +5,4 @@ export type { BatchStatus } from './model';
 export { usageOf } from './model';
 export { OPENMETRICS_TYPE, TEXT_TYPE, textTypeOf } from './print';
 export { observeProcess } from './process';
+export type { EngineCounts } from './service';

@@ -11,7 +11,8 @@ import type { TextType } from './print';
 import { sample } from '../shared/sample';
 import { labelText, OPENMETRICS_TYPE, textTypeOf } from './print';
 import type { ProcessText } from './process';
-import { serviceLines } from './service';
+import type { EngineCounts } from './service';
+import { NO_COUNTS, serviceLines } from './service';
 import { headOf, joinInSlices } from './text';
 
 /** What the gauges are made of. */
@@ -120,7 +121,7 @@ function deploymentLines(deployments: ReadonlyMap<string, number>): string {
 function* chunksOf(
   deployments: ReadonlyMap<string, number>,
   models: Models,
-  seen: Observation,
+  seen: Observation & { readonly engine: EngineCounts },
   format: TextType,
   scrape: Scrape,
 ): Generator<string> {
@@ -166,6 +167,7 @@ const NO_PROCESS: ProcessText = async () => '';
 export function createMetrics(
   processText: ProcessText = NO_PROCESS,
   tellFault: TellFault = () => undefined,
+  counts: () => EngineCounts = () => NO_COUNTS,
 ): Metrics {
   const fence = fenceOf(tellFault);
   const deployments = new Map<string, number>();
@@ -188,7 +190,8 @@ export function createMetrics(
     },
     text: async (accept, shows = () => true) => {
       const format = textTypeOf(accept);
-      const own = await joinInSlices(chunksOf(deployments, models, seen, format, { shows, fence }));
+      const all = { ...seen, engine: counts() };
+      const own = await joinInSlices(chunksOf(deployments, models, all, format, { shows, fence }));
       return own + (await processText(format)) + (format === OPENMETRICS_TYPE ? '# EOF\n' : '');
     },
   };

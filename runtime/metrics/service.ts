@@ -6,10 +6,30 @@ import { labelText } from './print';
 type Key = keyof typeof SERVICE_FAMILIES;
 
 /** Those that have labels. */
-type Labelled = 'deployments' | 'watchAge';
+type Labelled = 'deployments' | 'watchAge' | 'memoryRefused';
+
+/** What is counted where requests come in. */
+export interface EngineCounts {
+  readonly heldBytes: number;
+  readonly memoryRefused: Readonly<Record<'service' | 'caller', number>>;
+  readonly connectionsRefused: number;
+}
+
+export const NO_COUNTS: EngineCounts = {
+  heldBytes: 0,
+  memoryRefused: { service: 0, caller: 0 },
+  connectionsRefused: 0,
+};
+
+/** The world, and what is counted. */
+interface Seen extends Observation {
+  readonly engine: EngineCounts;
+}
 
 /** The families of the service that are one number. */
-const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Observation) => number>> = {
+const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Seen) => number>> = {
+  heldBytes: ({ engine }) => engine.heldBytes,
+  connectionsRefused: ({ engine }) => engine.connectionsRefused,
   leader: ({ isLeader }) => (isLeader ? 1 : 0),
   peers: ({ peers }) => peers,
   watchSynced: ({ snapshot }) => (snapshot.phase === 'synced' ? 1 : 0),
@@ -27,8 +47,16 @@ function ageLines({ now, views }: Observation): string {
   return lines.join('');
 }
 
+function refusedLines({ engine }: Seen): string {
+  const { name: family } = SERVICE_FAMILIES.memoryRefused;
+  return Object.entries(engine.memoryRefused)
+    .map(([share, count]) => sample(family, labelText({ share }), count))
+    .join('');
+}
+
 /** All samples of one family of the service but `deployments`, which is counted. */
-export function serviceLines(key: Exclude<Key, 'deployments'>, seen: Observation): string {
+export function serviceLines(key: Exclude<Key, 'deployments'>, seen: Seen): string {
   if (key === 'watchAge') return ageLines(seen);
+  if (key === 'memoryRefused') return refusedLines(seen);
   return sample(SERVICE_FAMILIES[key].name, '', VALUES[key](seen));
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { brotliDecompress, gunzip, inflate } from 'node:zlib';
-import { promisify } from 'node:util';
+import type { Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import type { Holding } from './held';
+import { MemoryFull, UNCOUNTED } from './held';
 
 /** A body beyond its limit; nothing of it is kept. */
 export class BodyTooLarge extends Error {
@@ -51,12 +53,12 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
   });
 }
 
-const INFLATERS = new Map([
-  ['gzip', promisify(gunzip)],
-  ['x-gzip', promisify(gunzip)],
-  ['deflate', promisify(inflate)],
-  ['br', promisify(brotliDecompress)],
-]);
+const INFLATERS: ReadonlyMap<string, () => Transform> = new Map([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+] as const);
 
 /** What Content-Encoding may say, for messages. */
 export const ENCODINGS = 'gzip, deflate, br or identity';
@@ -64,24 +66,50 @@ export const ENCODINGS = 'gzip, deflate, br or identity';
 /** `unknown`: we have no word for the encoding; `broken`: the body is not in it. */
 export type Inflated = Buffer | 'unknown' | 'broken';
 
+/** Counts what comes out before more of it comes: a small body may become a large one. */
+function inflatedBy(
+  inflater: Transform,
+  body: Buffer,
+  limit: number,
+  held: Holding,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    let size = 0;
+    inflater.on('data', (piece: Buffer) => {
+      size += piece.length;
+      if (size > limit) return void inflater.destroy(new BodyTooLarge(limit));
+      try {
+        held.take(piece.length);
+        pieces.push(piece);
+      } catch (error) {
+        inflater.destroy(error as Error);
+      }
+    });
+    inflater.on('end', () => resolve(Buffer.concat(pieces, size)));
+    inflater.on('error', reject);
+    inflater.end(body);
+  });
+}
+
 /**
  * Inflates a body off the event loop; the result is bounded as the body itself is.
- * Rejects with BodyTooLarge.
+ * Rejects with BodyTooLarge, MemoryFull.
  */
 export async function inflatedBody(
   body: Buffer,
   encoding: string | undefined,
   limit: number,
+  held: Holding = UNCOUNTED,
 ): Promise<Inflated> {
   const name = encoding?.trim().toLowerCase() ?? '';
   if (name === '' || name === 'identity') return body;
   const inflater = INFLATERS.get(name);
   if (inflater === undefined) return 'unknown';
   try {
-    return await inflater(body, { maxOutputLength: limit });
+    return await inflatedBy(inflater(), body, limit, held);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_BUFFER_TOO_LARGE') throw new BodyTooLarge(limit);
+    if (error instanceof BodyTooLarge || error instanceof MemoryFull) throw error;
     return 'broken';
   }
 }

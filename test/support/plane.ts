@@ -32,7 +32,9 @@ import {
   DEFAULT_LIMITS,
   openHttpServer,
 } from '../../runtime/data';
+import type { ConnectionsByAddress } from '../../runtime/data';
 import type { Place } from '../../runtime/data/http/client';
+import type { HeldBytes } from '../../runtime/shared/held';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client';
 import { recordOf, snapshotOf } from '../core/support';
 
@@ -167,6 +169,9 @@ export interface PlaneOptions {
   readonly later?: (call: () => void, ms: number) => () => void;
   readonly callers?: Partial<CallerLimits>;
   readonly client?: Partial<ClientOptions>;
+  /** Memory for all requests, and connections by address; without a bound unless given. */
+  readonly held?: HeldBytes;
+  readonly connections?: ConnectionsByAddress;
   /** Where a management app listens; without one every path is the data plane's. */
   readonly management?: Place;
   /** Address to listen on. */
@@ -219,6 +224,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     trustedProxies: options.trustedProxies ?? [],
     version: '1.2.3',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
+    held: options.held,
     isReady: options.isReady ?? (() => true),
     audit: options.audit,
     onBatch: () => undefined,
@@ -231,6 +237,8 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     host: options.host ?? '127.0.0.1',
     port: 0,
     maxConnections: 10_000,
+    held: options.held,
+    callers: options.connections,
     limits: { ...DEFAULT_CALLER_LIMITS, ...options.callers },
     handle,
     refuse: plane.refuse,

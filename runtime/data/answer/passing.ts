@@ -163,7 +163,7 @@ export async function answerOpenai(
   const { openaiBytes } = plane.limits;
   const raw = await exchange.body(openaiBytes);
   const encoding = exchange.fields.get('content-encoding');
-  const name = namedModel(await inflated(raw, encoding, openaiBytes));
+  const name = namedModel(await inflated(raw, encoding, openaiBytes, exchange.held));
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);

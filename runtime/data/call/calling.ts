@@ -1,7 +1,9 @@
-import { FAILURE_CODE, SHED_CODE } from '../../core/errors';
+import { ERROR_STATUS, FAILURE_CODE, SHED_CODE } from '../../core/errors';
 import type { Priority, TryResult } from '../../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../../core/table';
 import { Refusal } from '../errors';
+import type { Holding } from '../../shared/held';
+import { MemoryFull, UNCOUNTED } from '../../shared/held';
 import type { Answered, Asker, HeaderText, Signal, Upload } from '../exchange';
 import type { Fields } from '../http/fields';
 import type { Limits } from '../limits';
@@ -21,6 +23,8 @@ import { collect } from './upstream';
 export interface CallBase extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'over'> {
   /** Towards the server; each try adds Host, length and deadline. */
   readonly headers: HeaderText;
+  /** Memory for an answer that is read whole; absent: it is bounded otherwise. */
+  readonly held?: Holding | undefined;
 }
 
 /** What is sent to one replica. */
@@ -182,10 +186,17 @@ export abstract class Call implements Job {
     answered: Answered,
     tried: Tried,
     keep: (body: Buffer) => void,
+    cannot: (reason: unknown) => void,
   ): void {
     const { status } = answered;
-    const left = Math.max(0, remainingMs - (performance.now() - began));
-    collect(answered, this.calling.limits.answerBytes, left, (body) => {
+    const timeoutMs = Math.max(0, remainingMs - (performance.now() - began));
+    const { held = UNCOUNTED } = this.base;
+    const { answerBytes: limit } = this.calling.limits;
+    collect(answered, { limit, timeoutMs, held }, (body) => {
+      if (body instanceof MemoryFull) {
+        cannot(body);
+        return tried.settled({ kind: 'aborted', status: ERROR_STATUS.QUEUE_FULL });
+      }
       if (!Buffer.isBuffer(body)) {
         return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
       }
@@ -224,19 +235,21 @@ export class BufferedCall extends Call {
     this.prepare(
       () => this.ask(one),
       tried,
-      (asked) => this.put(one, asked, tried),
+      (asked) => this.put(one, asked, tried, cannot),
       cannot,
     );
   }
 
-  private put(one: Attempt, asked: Asked, tried: Tried): void {
+  private put(one: Attempt, asked: Asked, tried: Tried, cannot: (reason: unknown) => void): void {
     const began = performance.now();
     this.send(one, asked, {
-      answered: (answered) =>
-        this.readWhole(one, began, answered, tried, (body) => {
+      answered: (answered) => {
+        const keep = (body: Buffer): void => {
           const { status, fields } = answered;
           this.current = { replica: one.replica, status, fields, body };
-        }),
+        };
+        this.readWhole(one, began, answered, tried, keep, cannot);
+      },
       broken: (why) => tried.settled(why),
     });
   }

@@ -61,15 +61,12 @@ class Crossing extends Passage {
       this.asked = way.asked;
       super.attempt(one, tried);
     };
-    this.prepare(
-      () => this.wayTo(one),
-      tried,
-      go,
-      (reason) => {
-        this.fault = { reason };
-      },
-    );
+    this.prepare(() => this.wayTo(one), tried, go, this.cannot);
   }
+
+  private readonly cannot = (reason: unknown): void => {
+    this.fault = { reason };
+  };
 
   protected override get headers(): HeaderText {
     return this.last?.way.headers ?? this.base.headers;
@@ -79,10 +76,11 @@ class Crossing extends Passage {
     const { last } = this;
     if (last === undefined || last.way.passes(answer)) return super.answered(answer);
     const { one, began, tried } = last;
-    this.readWhole(one, began, answer, tried, (body) => {
+    const keep = (body: Buffer): void => {
       const { status, fields } = answer;
       this.whole = { replica: one.replica, status, fields, body };
-    });
+    };
+    this.readWhole(one, began, answer, tried, keep, this.cannot);
   }
 
   override discard(): void {

@@ -3,6 +3,11 @@ import type { Answered, Asker, Broken, HeaderText, Upload } from '../exchange';
 import type { Asking } from '../http/asking';
 import type { HttpClient } from '../http/client';
 import { createHttpClient } from '../http/client';
+import { Pieces } from '../http/pieces';
+import type { Holding } from '../../shared/held';
+import { MemoryFull, UNCOUNTED } from '../../shared/held';
+
+const NOTHING = Buffer.alloc(0);
 
 /** One request to one replica; `headers` without Host, length and deadline, which each try adds. */
 export interface Sending extends Asking {
@@ -40,52 +45,122 @@ export function createUpstream(client: HttpClient = createHttpClient()): Upstrea
   };
 }
 
-/**
- * Collects the rest of an answer in one buffer; tells what is wrong with it otherwise.
- * @param timeoutMs for all of it: a server that drips must not outlive the request
- */
+/** What an answer may cost that is read whole. */
+export interface CollectLimits {
+  readonly limit: number;
+  /** For all of it: a server that drips must not outlive the request. */
+  readonly timeoutMs: number;
+  readonly held: Holding;
+}
+
+/** What is held of an answer grows by so much at a time; bytes. */
+const STEP_BYTES = 65_536;
+
+/** An answer in memory, counted before it is there. */
+class AnswerBuffer {
+  private readonly pieces = new Pieces();
+  private size = 0;
+  private taken = 0;
+
+  constructor(
+    private readonly held: Holding,
+    announced: number,
+  ) {
+    if (announced <= STEP_BYTES) return;
+    this.reserve(announced);
+    this.pieces.expect(announced);
+  }
+
+  /** @throws MemoryFull */
+  private reserve(bytes: number): void {
+    this.held.take(bytes);
+    this.taken += bytes;
+  }
+
+  /** @throws MemoryFull */
+  add(piece: Buffer): void {
+    this.size += piece.length;
+    // Few bytes are counted exactly, many in steps.
+    const missing = this.size - this.taken;
+    if (missing > 0) this.reserve(this.size < STEP_BYTES ? missing : Math.max(missing, STEP_BYTES));
+    this.pieces.copy(piece);
+  }
+
+  take(): Buffer {
+    return this.pieces.take();
+  }
+
+  /** Nobody wants it. */
+  drop(): void {
+    this.pieces.clear();
+    this.held.give(this.taken);
+    this.taken = 0;
+  }
+}
+
+const announcedBy = ({ fields }: Answered): number => Number(fields.get('content-length') ?? 0);
+
+/** Collects the rest of an answer in one buffer; tells what is wrong with it otherwise. */
 export function collect(
-  { body }: Answered,
-  limit: number,
-  timeoutMs: number,
-  tell: (result: Buffer | Broken) => void,
+  answered: Answered,
+  { limit, timeoutMs, held }: CollectLimits,
+  tell: (result: Buffer | Broken | MemoryFull) => void,
 ): void {
-  const pieces: Buffer[] = [];
+  const { body } = answered;
+  const announced = announcedBy(answered);
+  let buffer: AnswerBuffer | undefined;
   let size = 0;
   let timer: NodeJS.Timeout | undefined;
   let isOver = false;
-  const settle = (result: Buffer | Broken): void => {
+  const settle = (result: Buffer | Broken | MemoryFull): void => {
     if (isOver) return;
     isOver = true;
     clearTimeout(timer);
+    if (!Buffer.isBuffer(result)) buffer?.drop();
     tell(result);
+  };
+  const stop = (why: Broken | MemoryFull): false => {
+    settle(why);
+    body.destroy();
+    return false;
+  };
+  const keep = (piece: Buffer): void => {
+    buffer ??= new AnswerBuffer(held, announced);
+    buffer.add(piece);
   };
   body.flow({
     data: (piece) => {
       size += piece.length;
-      // The bytes are ours for this call only.
-      if (size <= limit) pieces.push(Buffer.from(piece));
-      else {
-        settle({ kind: 'protocol', message: `the answer has more than ${limit} bytes` });
-        body.destroy();
+      if (Math.max(size, announced) > limit) {
+        return stop({ kind: 'protocol', message: `the answer has more than ${limit} bytes` });
       }
-      return size <= limit;
+      try {
+        // The bytes are ours for this call only.
+        keep(piece);
+        return true;
+      } catch (error) {
+        if (!(error instanceof MemoryFull)) throw error;
+        return stop(error);
+      }
     },
-    end: () => settle(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, size)),
+    end: () => settle(buffer?.take() ?? NOTHING),
     fail: settle,
   });
   // Most answers are whole by now.
   if (isOver) return;
-  timer = setTimeout(() => {
-    settle({ kind: 'timeout' });
-    body.destroy();
-  }, timeoutMs);
+  timer = setTimeout(() => void stop({ kind: 'timeout' }), timeoutMs);
 }
 
+/** Of something that is small, or of a server of ours: it is not counted. */
 export function readAll(
   answered: Answered,
   limit: number,
   timeoutMs: number,
 ): Promise<Buffer | Broken> {
-  return new Promise((resolve) => collect(answered, limit, timeoutMs, resolve));
+  return new Promise((resolve) => {
+    collect(answered, { limit, timeoutMs, held: UNCOUNTED }, (result) => {
+      // Uncounted memory is never full.
+      resolve(result instanceof MemoryFull ? { kind: 'aborted' } : result);
+    });
+  });
 }

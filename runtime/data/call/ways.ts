@@ -42,7 +42,7 @@ async function spokenOf(
 ): Promise<Spoken> {
   const { fields } = exchange;
   const limit = route.kind === 'openai' ? limits.openaiBytes : inference.maxBodyBytes;
-  const body = await inflated(raw, fields.get('content-encoding'), limit);
+  const body = await inflated(raw, fields.get('content-encoding'), limit, exchange.held);
   const called = { id, maxBatchSize: inference.maxBatchSize };
   return bounded(() => {
     if (route.kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));

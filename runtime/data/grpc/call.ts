@@ -84,7 +84,7 @@ export function fieldsFrom(metadata: Metadata, maxBytes: number): Fields {
 }
 
 /** `127.0.0.1:50001` → `127.0.0.1`, `::1:50001` → `::1` */
-const hostOf = (peer: string): string => peer.slice(0, peer.lastIndexOf(':'));
+export const hostOf = (peer: string): string => peer.slice(0, peer.lastIndexOf(':'));
 
 const NO_FIELDS = fieldsOf('\r\n', 0);
 
@@ -101,8 +101,11 @@ export function callOf(context: Context, call: ServerUnaryCall<Buffer, Buffer>):
   if (call.cancelled) signal.abort();
   const tracing = tracingOf({ fields }, plane.newId);
   const account = accountOf(plane, tracing);
+  const remoteAddress = hostOf(call.getPeer());
+  // Of the answer; the message is counted where it comes in.
+  const held = plane.held.of(remoteAddress);
   return {
-    exchange: { fields, signal, secure, remoteAddress: hostOf(call.getPeer()), account },
+    exchange: { fields, signal, secure, remoteAddress, account, held },
     tracing,
     account,
     deadline: Number(call.getDeadline()),

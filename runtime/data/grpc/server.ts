@@ -3,6 +3,7 @@ import type { AddressInfo, Server as SocketServer, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ConnectionsByAddress } from '../http/callers';
 import type { Plane } from '../request';
 import { Running } from './call';
 import { gateOf, serviceOf } from './service';
@@ -21,6 +22,10 @@ export interface GrpcServerOptions {
   /** Files with certificate and key, PEM. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
+  /** By the address they come from; absent: one address may have all of them. */
+  readonly callers?: ConnectionsByAddress | undefined;
+  /** A connection that sends nothing for so long is closed; milliseconds. */
+  readonly firstByteMs?: number | undefined;
   readonly maxMetadataBytes: number;
   /** Of a message, inflated; the limit of a model holds below it. */
   readonly maxMessageBytes: number;
@@ -70,6 +75,14 @@ function opened(sockets: SocketServer, { host, port }: GrpcServerOptions): Promi
   });
 }
 
+/** Closes a connection of which nothing came. */
+function watchFirstByte(socket: Socket, ms: number): void {
+  const late = setTimeout(() => {
+    if (socket.bytesRead === 0) socket.destroy();
+  }, ms);
+  socket.once('close', () => clearTimeout(late));
+}
+
 /** Opens a port for gRPC. @throws with the address in its message when it cannot */
 export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const running = new Running();
@@ -77,13 +90,17 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   // The sockets are our own, so that they are bounded, and cut when it is time.
   const injector = server.createConnectionInjector(credentialsOf(options));
   const open = new Set<Socket>();
+  const { callers, firstByteMs } = options;
   const sockets = createServer({ noDelay: true }, (socket) => {
+    if (callers?.admit(socket) === false) return void socket.destroy();
+    if (firstByteMs !== undefined) watchFirstByte(socket, firstByteMs);
     open.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => open.delete(socket));
     injector.injectConnection(socket);
   });
   sockets.maxConnections = options.maxConnections;
+  sockets.on('drop', () => callers?.makeRoom());
   await opened(sockets, options);
   return {
     port: (sockets.address() as AddressInfo).port,

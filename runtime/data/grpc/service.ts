@@ -18,10 +18,11 @@ import { tracingOf } from '../headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../request';
 import type { Call, Context } from './call';
-import { callOf, fieldsFrom, untraced } from './call';
+import { callOf, fieldsFrom, hostOf, untraced } from './call';
 import { createExtensions } from './extensions';
 import type { Told } from './infer';
 import { modelInfer } from './infer';
+import { countMessage } from './memory';
 import {
   modelMetadata,
   modelReady,
@@ -72,6 +73,8 @@ async function answer(context: Context, method: Method, unary: Unary, respond: R
     respond(null, message);
   } catch (error) {
     refuse(context, call, error, respond);
+  } finally {
+    call?.exchange.held.release();
   }
 }
 
@@ -103,23 +106,33 @@ export function serviceOf(context: Context): {
   return { definition: Object.fromEntries(definitions), methods: Object.fromEntries(handlers) };
 }
 
-/** Who nobody knows is not read from: a message may have many megabytes. */
+/** A message may have many megabytes: authenticate, and look for memory, before it is read. */
 export function gateOf({ plane, maxMetadataBytes, running }: Context): ServerInterceptor {
   return (_method, call) => {
-    const end = running.begin();
+    const leave = running.begin();
+    const remoteAddress = hostOf(call.getPeer());
+    const held = plane.held.of(remoteAddress);
+    const end = (): void => {
+      held.release();
+      leave();
+    };
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, pass) => {
         let fields: Fields | undefined;
-        try {
-          fields = fieldsFrom(metadata, maxMetadataBytes);
-          authenticated(plane, { fields });
-        } catch (error) {
+        const fail = (error: unknown): void => {
           const tracing =
             fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
           const refusal = refusalFor(plane, tracing, error);
           accountOf(plane, tracing)?.over(ERROR_STATUS[refusal.code]);
           call.sendStatus(statusOf(refusal, tracing, new Metadata()));
-          return end();
+          end();
+        };
+        try {
+          fields = fieldsFrom(metadata, maxMetadataBytes);
+          authenticated(plane, { fields, held, remoteAddress });
+          countMessage(call, held, fail);
+        } catch (error) {
+          return fail(error);
         }
         pass(metadata);
       })

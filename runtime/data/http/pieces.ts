@@ -3,11 +3,15 @@ const SMALL_BYTES = 1024;
 /** What small pieces are copied into; bytes. */
 const BLOCK_BYTES = 16_384;
 
+/** A body of a known length that is larger is copied into one buffer as it comes. */
+const MAX_PIECES_BYTES = 65_536;
+
 const NOTHING = Buffer.alloc(0);
 
 /**
  * A body as it comes. Small pieces are copied together: each would be an object of a hundred bytes,
- * and a body may come in chunks of one byte.
+ * and a body may come in chunks of one byte. What is large is not there twice while it is put
+ * together, if its length is known.
  */
 export class Pieces {
   /** Bytes that have come, taken or not. */
@@ -17,9 +21,30 @@ export class Pieces {
   private whole: Buffer[] | undefined;
   private block: Buffer | undefined;
   private used = 0;
+  private target: Buffer | undefined;
+
+  /** So many bytes will come, what has come included. */
+  expect(bytes: number): void {
+    if (bytes <= MAX_PIECES_BYTES) return;
+    const before = this.take();
+    // Memory that nothing was written to yet is not used yet.
+    this.target = Buffer.allocUnsafeSlow(bytes);
+    before.copy(this.target);
+  }
+
+  /** As `add`, of bytes that the giver uses again. */
+  copy(piece: Buffer): void {
+    const isKept = this.target === undefined && (this.size === 0 || piece.length >= SMALL_BYTES);
+    this.add(isKept ? Buffer.from(piece) : piece);
+  }
 
   add(piece: Buffer): void {
     const isFirst = this.size === 0;
+    if (this.target !== undefined) {
+      piece.copy(this.target, this.size);
+      this.size += piece.length;
+      return;
+    }
     this.size += piece.length;
     if (isFirst || piece.length >= SMALL_BYTES) {
       this.close();
@@ -46,8 +71,9 @@ export class Pieces {
   /** All of it; nothing is left. */
   take(): Buffer {
     this.close();
-    const { first = NOTHING, whole } = this;
+    const { first = NOTHING, whole, target, size } = this;
     this.clear();
+    if (target !== undefined) return target.subarray(0, size);
     return whole === undefined ? first : Buffer.concat(whole);
   }
 
@@ -56,5 +82,6 @@ export class Pieces {
     this.whole = undefined;
     this.block = undefined;
     this.used = 0;
+    this.target = undefined;
   }
 }

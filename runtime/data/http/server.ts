@@ -4,7 +4,11 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
+import type { HeldBytes } from '../../shared/held';
+import type { ConnectionsByAddress } from './callers';
+import { HttpFault } from './fields';
 import type { WriteRefusal } from './refusal';
+import { refusalText } from './refusal';
 import type { CallerLimits } from './serverconnection';
 import { DEFAULT_CALLER_LIMITS, ServerConnection } from './serverconnection';
 
@@ -12,6 +16,10 @@ import { DEFAULT_CALLER_LIMITS, ServerConnection } from './serverconnection';
 const BACKLOG_MS = 50;
 /** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
 const SILENT_MS = 1000;
+/** A connection that is refused is kept for so long, so that its caller can read why; milliseconds. */
+const LINGER_MS = 1000;
+/** With so many refused ones that are still open, others are closed without a word. */
+const MAX_LINGERING = 100;
 /** How often connections that became idle are closed; milliseconds. */
 const SWEEP_MS = 20;
 
@@ -22,6 +30,10 @@ export interface HttpServerOptions {
   /** Files with certificate and key, PEM. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
+  /** By the address they come from; absent: one address may have all of them. */
+  readonly callers?: ConnectionsByAddress | undefined;
+  /** Memory for all requests; absent: without a bound. */
+  readonly held?: HeldBytes | undefined;
   readonly limits?: CallerLimits | undefined;
   /** Never rejects; every exchange is answered. */
   readonly handle: (exchange: Exchange) => Promise<void> | void;
@@ -61,19 +73,58 @@ class Connections {
   }
 }
 
+const TOO_MANY = new HttpFault(
+  503,
+  'too many connections from your address (server.max_connections_per_address); use those that are open, or wait',
+);
+
+/** Ends connections that are over the limit of their address. */
+class Refusing {
+  private lingering = 0;
+
+  constructor(private readonly refuse: WriteRefusal) {}
+
+  end(socket: Socket, secure: boolean): void {
+    // A handshake costs more than the rest of a connection.
+    if (secure || this.lingering >= MAX_LINGERING) return void socket.destroy();
+    this.lingering += 1;
+    const late = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => {
+      this.lingering -= 1;
+      clearTimeout(late);
+    });
+    const seen = { path: undefined, requestId: undefined };
+    socket.end(refusalText(TOO_MANY, this.refuse(TOO_MANY, seen)));
+    // What was sent meanwhile is read: unread it would take the answer along.
+    socket.resume();
+  }
+}
+
 function serverOf(
-  { tls, limits = DEFAULT_CALLER_LIMITS }: HttpServerOptions,
+  { tls, limits = DEFAULT_CALLER_LIMITS, callers, refuse }: HttpServerOptions,
   connections: Connections,
   onSocket: (socket: Socket, secure: boolean) => void,
 ): Server {
-  if (tls === undefined)
-    return createServer({ noDelay: true }, (socket) => onSocket(socket, false));
+  const refusing = new Refusing(refuse);
+  const isAdmitted = (socket: Socket): boolean => {
+    if (callers?.admit(socket) !== false) return true;
+    refusing.end(socket, tls !== undefined);
+    return false;
+  };
+  if (tls === undefined) {
+    return createServer({ noDelay: true }, (socket) => {
+      if (isAdmitted(socket)) onSocket(socket, false);
+    });
+  }
   const server = createTlsServer(
     { cert: readFileSync(tls.cert), key: readFileSync(tls.key), handshakeTimeout: limits.headMs },
     (socket) => onSocket(socket, true),
   );
   // Until the handshake is done there is only the raw one.
-  server.on('connection', (socket: Socket) => connections.add(socket));
+  server.on('connection', (socket: Socket) => {
+    if (isAdmitted(socket)) connections.add(socket);
+  });
   server.on('tlsClientError', (_, socket) => socket.destroy());
   return server;
 }
@@ -96,12 +147,14 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     handle: (exchange: Exchange): void => void options.handle(exchange),
     refuse: options.refuse,
     limits: options.limits ?? DEFAULT_CALLER_LIMITS,
+    ...(options.held !== undefined && { held: options.held }),
     isClosing: () => connections.isClosing,
   };
   const server = serverOf(options, connections, (socket, secure) =>
     connections.add(socket, new ServerConnection(socket, secure, hooks)),
   );
   server.maxConnections = options.maxConnections;
+  server.on('drop', () => options.callers?.makeRoom());
   await opened(server, options);
   return {
     port: (server.address() as AddressInfo).port,

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange';
+import type { HeldBytes, Holding } from '../../shared/held';
+import { UNCOUNTED } from '../../shared/held';
 import { HttpFault, MAX_HEAD_BYTES } from './fields';
 import { HeadCollector } from './heads';
 import type { WriteRefusal } from './refusal';
@@ -15,7 +17,7 @@ export interface CallerLimits {
   /** Longer than clients and load balancers keep idle connections, so that they close first. */
   readonly keepAliveMs: number;
   readonly maxHeadBytes: number;
-  /** Between two pieces of a body; milliseconds. */
+  /** Between two pieces of a body, and for each 64 KiB of it; milliseconds. */
   readonly bodyMs: number;
   /** A caller that takes nothing of its answer for so long has gone; milliseconds. */
   readonly stallMs: number;
@@ -42,6 +44,8 @@ export interface Hooks {
   readonly handle: (exchange: Exchange) => void;
   readonly refuse: WriteRefusal;
   readonly limits: CallerLimits;
+  /** Memory for all requests; absent: without a bound. */
+  readonly held?: HeldBytes;
   /** The server ends: answers say so. */
   readonly isClosing: () => boolean;
 }
@@ -59,6 +63,8 @@ export class ServerConnection implements Line {
   private aheadBytes = 0;
   /** Ends it when the head of a request, or the caller of the last answer, takes too long. */
   private watch: NodeJS.Timeout | undefined;
+  /** No byte has come over it. */
+  private isSilent = true;
   /** Has a request come over it? */
   hasAsked = false;
   private isEnding = false;
@@ -77,6 +83,8 @@ export class ServerConnection implements Line {
     socket.setNoDelay(true);
     this.heads = new HeadCollector(hooks.limits.maxHeadBytes);
     this.watchQuiet(hooks.limits.keepAliveMs);
+    // A client that has connected is about to ask; one that it keeps in store is opened again.
+    this.watch = setTimeout(() => this.endUnlessAsked(), hooks.limits.headMs);
     socket.on('timeout', () => this.onTimeout());
     socket.on('data', (bytes: Buffer) => this.onData(bytes));
     socket.on('drain', () => this.onDrain());
@@ -96,6 +104,11 @@ export class ServerConnection implements Line {
 
   get bodyMs(): number {
     return this.hooks.limits.bodyMs;
+  }
+
+  /** Line: memory for a request that begins. */
+  hold(): Holding {
+    return this.hooks.held?.of(this.remoteAddress) ?? UNCOUNTED;
   }
 
   private onDrain(): void {
@@ -169,17 +182,28 @@ export class ServerConnection implements Line {
     const skipped = !this.heads.isBegun && bytes[0] === CR && bytes[1] === LF ? 2 : 0;
     const found = this.heads.take(skipped === 0 ? bytes : bytes.subarray(skipped));
     if (found === undefined) {
-      this.watch ??= setTimeout(
-        () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
-        this.hooks.limits.headMs,
-      );
+      this.watchHead();
       return false;
     }
+    this.isSilent = false;
     clearTimeout(this.watch);
     this.watch = undefined;
     this.keep(bytes, skipped + found.end);
     this.begin(found.head);
     return true;
+  }
+
+  /** The time of a head begins with its first byte. */
+  private watchHead(): void {
+    if (this.isSilent) {
+      this.isSilent = false;
+      clearTimeout(this.watch);
+      this.watch = undefined;
+    }
+    this.watch ??= setTimeout(
+      () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
+      this.hooks.limits.headMs,
+    );
   }
 
   private begin(head: string): void {
@@ -201,6 +225,11 @@ export class ServerConnection implements Line {
     if (isTimed) this.watchQuiet(this.bodyMs);
     this.socket.resume();
     this.work();
+  }
+
+  /** Line: of a body that is waited for too little has come. */
+  late(): void {
+    this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
   }
 
   /** Line: nothing of the body is waited for. */
@@ -268,8 +297,7 @@ export class ServerConnection implements Line {
     this.quietMs = 0;
     if (this.current === undefined) this.endUnlessAsked();
     // Else it is we who take time.
-    else if (this.isTimed)
-      this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
+    else if (this.isTimed) this.late();
   }
 
   /** A process that stood still hears that the time is over before it reads what came in time. */

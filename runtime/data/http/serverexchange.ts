@@ -1,22 +1,16 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Account, Body, Exchange, HeaderText, Sent, Source, Upload } from '../exchange';
-import { BodyTooLarge } from '../../shared/body';
-import type { BodyReader } from './body';
-import { readerOf } from './body';
+import type { Account, Body, Exchange, HeaderText, Sent, Source } from '../exchange';
+import type { Holding } from '../../shared/held';
 import type { Fields, HttpFault } from './fields';
 import { hasLine } from './fields';
-import { Pieces } from './pieces';
 import type { RequestHead } from './request';
+import type { BodyOwner } from './requestbody';
+import { RequestBody } from './requestbody';
 import { CallerSignal } from './signal';
 import { SLICE_BYTES, slicesOf } from './slices';
 import type { Outgoing } from './streaming';
 import { ONE_WRITE_BYTES, Streaming, writeBoth } from './streaming';
-import type { Uploader } from './upload';
-import { CallerUpload } from './upload';
-
-/** Bytes of a body that are kept while nobody has asked for it. */
-const MAX_UNREAD_BYTES = 65_536;
 
 // oxlint-disable-next-line no-control-regex
 const IS_ASCII = /^[\x00-\x7f]*$/;
@@ -31,12 +25,16 @@ export interface Line {
   readonly secure: boolean;
   /** A caller that takes nothing for so long has gone; milliseconds. */
   readonly stallMs: number;
-  /** Between two pieces of a body; milliseconds. */
+  /** Between two pieces of a body, and for each 64 KiB of it; milliseconds. */
   readonly bodyMs: number;
+  /** Memory for a request that begins. */
+  readonly hold: () => Holding;
   /** Should this be the last request of the connection? */
   readonly isLast: () => boolean;
   /** More of the body is wanted, in time, or as the exchange says itself. */
   readonly read: (isTimed: boolean) => void;
+  /** Of a body that is waited for too little has come: it ends here. */
+  readonly late: () => void;
   /** Nothing of the body is waited for. */
   readonly rest: () => void;
   /** The answer is out. `reusable`: the next request may follow. */
@@ -55,16 +53,8 @@ function date(): string {
   return dateText;
 }
 
-interface Waiting {
-  readonly limit: number;
-  readonly resolve: (body: Buffer) => void;
-  readonly reject: (error: Error) => void;
-  /** What is beyond the limit need not be refused, but comes later. */
-  readonly later?: { readonly limit: number; readonly resolve: (upload: Upload) => void };
-}
-
 /** One request on a connection, and its answer. */
-export class ServerExchange implements Exchange, Uploader {
+export class ServerExchange implements Exchange, BodyOwner {
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -72,19 +62,13 @@ export class ServerExchange implements Exchange, Uploader {
   readonly remoteAddress: string;
   readonly secure: boolean;
   readonly signal = new CallerSignal();
+  readonly held: Holding;
   account: Account | undefined;
 
-  private readonly reader: BodyReader;
-  private readonly pieces = new Pieces();
-  private waiting: Waiting | undefined;
-  private passed: CallerUpload | undefined;
+  private readonly incoming: RequestBody;
   private isAnswering = false;
   /** Only the end of the connection says where the answer ends. */
   private mustEnd = false;
-  /** Bytes of the body are thrown away. */
-  private isDeaf = false;
-  /** What comes is no body. */
-  private isSpoiled = false;
   private streaming: Streaming | undefined;
 
   constructor(
@@ -99,7 +83,8 @@ export class ServerExchange implements Exchange, Uploader {
     this.fields = head.fields;
     this.remoteAddress = line.remoteAddress;
     this.secure = line.secure;
-    this.reader = readerOf(head.framing);
+    this.held = line.hold();
+    this.incoming = new RequestBody(head, this);
   }
 
   get hasBegun(): boolean {
@@ -108,13 +93,12 @@ export class ServerExchange implements Exchange, Uploader {
 
   /** Is the whole body there? */
   get isRead(): boolean {
-    return this.reader.isDone;
+    return this.incoming.isRead;
   }
 
   /** May the connection go on to read? */
   get hasRoom(): boolean {
-    if (this.passed !== undefined) return this.passed.wantsMore;
-    return this.waiting !== undefined || this.isDeaf || this.pieces.size <= MAX_UNREAD_BYTES;
+    return this.incoming.hasRoom;
   }
 
   get bodyMs(): number {
@@ -123,110 +107,55 @@ export class ServerExchange implements Exchange, Uploader {
 
   /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
   take(bytes: Buffer): number {
-    if (this.isSpoiled) return bytes.length;
-    const taken = this.reader.write(bytes, (piece) => this.keep(piece));
-    const { waiting, passed } = this;
-    if (passed !== undefined) passed.take(this.pieces.take(), this.reader.isDone);
-    else if (waiting === undefined) return taken;
-    else if (this.pieces.size > waiting.limit) this.exceed(waiting);
-    else if (this.reader.isDone) this.over(waiting).resolve(this.pieces.take());
-    return taken;
-  }
-
-  private keep(piece: Buffer): void {
-    if (this.isDeaf) return;
-    this.pieces.add(piece);
-  }
-
-  private exceed(waiting: Waiting): void {
-    const { later } = waiting;
-    if (later === undefined) return this.refuse(waiting);
-    this.over(waiting);
-    later.resolve(this.begun(undefined, later.limit));
-  }
-
-  private refuse(waiting: Waiting): void {
-    this.isDeaf = true;
-    this.pieces.clear();
-    this.over(waiting).reject(new BodyTooLarge(waiting.limit));
-  }
-
-  /** From here on it is not the caller who is waited for. */
-  private over(waiting: Waiting): Waiting {
-    this.waiting = undefined;
-    this.line.rest();
-    return waiting;
-  }
-
-  /** What goes on as it comes, after what has come. */
-  private begun(length: number | undefined, limit: number): CallerUpload {
-    const upload = new CallerUpload(length, limit, this);
-    this.passed = upload;
-    const before = this.pieces.take();
-    if (before.length > 0) upload.take(before, this.reader.isDone);
-    return upload;
+    return this.incoming.take(bytes);
   }
 
   body(limit: number): Buffer | Promise<Buffer> {
-    const { framing } = this.head;
-    const announced = framing.kind === 'length' ? framing.bytes : this.pieces.size;
-    if (this.reader.isDone && announced <= limit && !this.signal.aborted) return this.pieces.take();
-    return new Promise((resolve, reject) => {
-      const waiting = { limit, resolve, reject };
-      if (this.signal.aborted) return reject(new Error('the caller is gone'));
-      if (announced > limit) return this.refuse(waiting);
-      this.wait(waiting);
-    });
+    return this.incoming.whole(limit);
   }
 
   upload(whole: number, limit: number): Body | Promise<Body> {
-    const { framing } = this.head;
-    // Nearly always: it is there.
-    if (this.reader.isDone || limit <= whole || this.signal.aborted) return this.body(limit);
-    if (framing.kind === 'length') {
-      const { bytes } = framing;
-      return bytes <= whole || bytes > limit ? this.body(limit) : this.begun(bytes, limit);
-    }
-    if (this.pieces.size > whole) return this.begun(undefined, limit);
-    return new Promise((resolve, reject) =>
-      this.wait({ limit: whole, resolve, reject, later: { limit, resolve } }),
-    );
+    return this.incoming.upload(whole, limit);
   }
 
-  private wait(waiting: Waiting): void {
-    this.waiting = waiting;
-    this.invite();
-    this.line.read(true);
+  isGone(): boolean {
+    return this.signal.aborted;
   }
 
-  private invite(): void {
-    if (this.head.expects && this.pieces.size === 0) this.line.socket.write(CONTINUE, 'latin1');
+  /** BodyOwner: the caller may wait for that before it sends its body. */
+  invite(): void {
+    if (this.isAnswering || !this.head.expects || this.incoming.isBegun) return;
+    this.line.socket.write(CONTINUE, 'latin1');
   }
 
-  /** Uploader: more is wanted. */
-  read(): void {
-    if (!this.isAnswering) this.invite();
-    this.line.read(false);
+  /** BodyOwner: more is wanted. */
+  read(isTimed: boolean): void {
+    this.line.read(isTimed);
   }
 
-  /** Uploader: the rest is not. */
-  stop(): void {
-    this.isDeaf = true;
-    // Of an answer that has begun the end is missing, and that is how the caller sees it.
-    if (this.passed?.fault !== undefined && this.isAnswering) this.line.socket.destroy();
+  /** BodyOwner: the caller sends too slowly. */
+  late(): void {
+    this.line.late();
+  }
+
+  /** BodyOwner: it is not the caller who is waited for. */
+  rest(): void {
+    this.line.rest();
+  }
+
+  /** BodyOwner: of an answer that has begun the end is missing, and that is how the caller sees it. */
+  onStopped(isFault: boolean): void {
+    if (isFault && this.isAnswering) this.line.socket.destroy();
   }
 
   /** What comes is no body. @returns whether it is told as the answer */
   spoil(fault: HttpFault): boolean {
-    if (this.passed === undefined) return false;
-    this.isSpoiled = true;
-    this.passed.fail(fault.status, fault);
-    return true;
+    return this.incoming.spoil(fault);
   }
 
   /** A body that was not read would be taken for the next request. */
   private get isReusable(): boolean {
-    return this.head.keepAlive && this.reader.isDone && !this.mustEnd && !this.line.isLast();
+    return this.head.keepAlive && this.isRead && !this.mustEnd && !this.line.isLast();
   }
 
   private headText(status: number, headers: HeaderText, more: string): string {
@@ -290,12 +219,14 @@ export class ServerExchange implements Exchange, Uploader {
   /** The last byte is with the socket. */
   finish(): void {
     this.streaming = undefined;
+    this.held.release();
     this.line.onAnswered(this.isReusable);
   }
 
   /** The source broke: the caller must not take what it has for the whole. */
   cut(): void {
     this.streaming = undefined;
+    this.held.release();
     this.line.socket.destroy();
   }
 
@@ -308,9 +239,8 @@ export class ServerExchange implements Exchange, Uploader {
     if (this.signal.aborted) return;
     this.account?.over();
     this.signal.abort();
-    this.waiting?.reject(new Error('the caller broke off'));
-    this.waiting = undefined;
-    this.passed?.destroy();
+    this.held.release();
+    this.incoming.abandon();
     this.streaming?.gone();
   }
 }

@@ -1,16 +1,10 @@
 import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
 import type { Sink, Upload } from '../exchange';
-
-/**
- * A caller brings so much in the time that is allowed between two pieces of a body: one that sends
- * byte by byte would hold a replica's slot for as long as it likes. A slow reader of an answer must
- * take about as much.
- */
-const PROGRESS_BYTES = 65_536;
+import { Progress } from './progress';
 
 /** What an upload needs of its exchange. */
 export interface Uploader {
-  /** Time for `PROGRESS_BYTES`; milliseconds. */
+  /** As `Progress` has it; milliseconds. */
   readonly bodyMs: number;
   /** More of the body is wanted. */
   readonly read: () => void;
@@ -34,14 +28,15 @@ export class CallerUpload implements Upload {
   private isWhole = false;
   private isOver = false;
   private failedWith: number | undefined;
-  private stall: NodeJS.Timeout | undefined;
-  private progress = 0;
+  private readonly progress: Progress;
 
   constructor(
     readonly length: number | undefined,
     private readonly limit: number,
     private readonly from: Uploader,
-  ) {}
+  ) {
+    this.progress = new Progress(from.bodyMs, () => this.fail(408, new BodyTooSlow()));
+  }
 
   get isUntouched(): boolean {
     return !this.hasBegun;
@@ -86,7 +81,7 @@ export class CallerUpload implements Upload {
       if (piece === undefined) return this.isWhole ? this.end() : undefined;
       this.isBlocked = !this.sink.data(piece);
       // The server's time, not the caller's.
-      if (this.isBlocked) this.unwatch();
+      if (this.isBlocked) this.progress.stop();
     }
   }
 
@@ -98,17 +93,7 @@ export class CallerUpload implements Upload {
 
   /** The caller's time, while it is the one who is waited for. */
   private watch(more: number): void {
-    if (this.sink === undefined) return;
-    this.progress += more;
-    if (this.stall !== undefined && this.progress < PROGRESS_BYTES) return;
-    this.unwatch();
-    this.stall = setTimeout(() => this.fail(408, new BodyTooSlow()), this.from.bodyMs);
-  }
-
-  private unwatch(): void {
-    clearTimeout(this.stall);
-    this.stall = undefined;
-    this.progress = 0;
+    if (this.sink !== undefined) this.progress.more(more);
   }
 
   /** It ends here, by the caller's fault, who is told. */
@@ -128,7 +113,7 @@ export class CallerUpload implements Upload {
   }
 
   private close(): void {
-    this.unwatch();
+    this.progress.stop();
     this.isOver = true;
     this.sink = undefined;
     this.held = [];

@@ -1,4 +1,5 @@
 import { ENCODINGS, inflatedBody } from '../../shared/body';
+import type { Holding } from '../../shared/held';
 import { Refusal } from '../errors';
 import { Exact, readJson } from './exact';
 
@@ -7,13 +8,14 @@ export type Plain = Readonly<Record<string, unknown>>;
 export const isPlain = (value: unknown): value is Plain =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Exact);
 
-/** Inflates a body; the result is bounded as the body itself is. @throws Refusal, BodyTooLarge */
+/** Inflates a body; the result is bounded as the body itself is. @throws Refusal, BodyTooLarge, MemoryFull */
 export async function inflated(
   body: Buffer,
   encoding: string | undefined,
   limit: number,
+  held?: Holding,
 ): Promise<Buffer> {
-  const plain = await inflatedBody(body, encoding, limit);
+  const plain = await inflatedBody(body, encoding, limit, held);
   if (plain === 'broken') {
     throw new Refusal('INVALID_REQUEST', `the body is not what Content-Encoding ${encoding} says`);
   }

@@ -7,6 +7,7 @@ import type { Collected, Passed, Passing } from '../call/forward';
 import type { Inferring } from '../call/infer';
 import { parsedAnswer } from '../call/infer';
 import { speaks } from '../call/offers';
+import { Pieces } from '../http/pieces';
 import { inflated, isPlain } from '../protocols/json';
 import { v2ToNative } from '../protocols/v2';
 import { readBinaryAnswer } from '../protocols/v2-binary';
@@ -20,13 +21,13 @@ import { checkAnswered, waysOf } from '../call/ways';
 /** Collects what passes by; undefined when it was more than a copy may have. */
 export function collecting(limit: number) {
   return (source: Source): Collected => {
-    const pieces: Buffer[] = [];
+    const pieces = new Pieces();
     let size = 0;
     const keep = (piece: Buffer): void => {
       size += piece.length;
       // A sink has the bytes for the call only.
-      if (size <= limit) pieces.push(Buffer.from(piece));
-      else pieces.length = 0;
+      if (size <= limit) pieces.copy(piece);
+      else pieces.clear();
     };
     return {
       source: {
@@ -42,7 +43,7 @@ export function collecting(limit: number) {
         resume: () => source.resume(),
         destroy: () => source.destroy(),
       },
-      bytes: () => (size <= limit ? Buffer.concat(pieces) : undefined),
+      bytes: () => (size <= limit ? pieces.take() : undefined),
     };
   };
 }

@@ -56,7 +56,8 @@ function differing(
 function shadowBase(base: CallBase, arm: string): CallBase {
   const { signal } = new AbortController();
   const headers = withoutHeaders(base.headers, (name) => name === 'accept-encoding');
-  return { ...base, headers, arm, priority: 'low', signal };
+  // Copies have a bound of their own, and the request may be over before they are.
+  return { ...base, headers, arm, priority: 'low', signal, held: undefined };
 }
 
 type Tell = (verdict: ShadowVerdict, differing?: readonly string[]) => void;

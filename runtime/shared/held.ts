@@ -1,0 +1,158 @@
+/** The service, or this caller, holds as much memory for requests as it may. */
+export class MemoryFull extends Error {
+  override readonly name = 'MemoryFull';
+  constructor(readonly share: HeldShare) {
+    super(
+      share === 'caller'
+        ? 'your requests in flight hold as much memory as one caller may; wait for some of them, or send less at a time'
+        : 'the requests in flight hold as much memory as the service may; try again later, or send less at a time',
+    );
+  }
+}
+
+/** Whose part was used up. */
+export type HeldShare = 'service' | 'caller';
+
+/** One caller may hold so much of all; the rest is for the others. */
+const CALLER_PART = 0.5;
+
+/** Of one request: bodies and answers that are in memory because of it. */
+export interface Holding {
+  /** From here on it counts to this caller: by the name of its key, else by its address. */
+  readonly belongsTo: (caller: string) => void;
+  /** More memory is about to be used for it. @throws MemoryFull when there is none: nothing is taken */
+  readonly take: (bytes: number) => void;
+  /** Less is used for it. */
+  readonly give: (bytes: number) => void;
+  /** The request is over: all of it is free. */
+  readonly release: () => void;
+}
+
+/** A request that is not counted to anybody. */
+export const UNCOUNTED: Holding = {
+  belongsTo: () => undefined,
+  take: () => undefined,
+  give: () => undefined,
+  release: () => undefined,
+};
+
+interface HeldCaller {
+  readonly name: string;
+  bytes: number;
+  requests: number;
+}
+
+class RequestHolding implements Holding {
+  private bytes = 0;
+  private caller: HeldCaller | undefined;
+  private isOver = false;
+
+  constructor(
+    private readonly ledger: HeldBytes,
+    private name: string,
+  ) {}
+
+  belongsTo(caller: string): void {
+    if (caller === this.name) return;
+    const { bytes } = this;
+    this.leave();
+    this.name = caller;
+    // What was read before it was known who asks is not asked for again.
+    if (bytes > 0) this.put(bytes);
+  }
+
+  take(bytes: number): void {
+    // What still comes for a request that is over is thrown away.
+    if (bytes === 0 || this.isOver) return;
+    this.ledger.check(this.caller ?? this.name, bytes);
+    this.put(bytes);
+  }
+
+  private put(bytes: number): void {
+    this.caller ??= this.ledger.enter(this.name);
+    this.bytes += bytes;
+    this.ledger.add(this.caller, bytes);
+  }
+
+  give(bytes: number): void {
+    if (this.caller === undefined) return;
+    const given = Math.min(bytes, this.bytes);
+    this.bytes -= given;
+    this.ledger.add(this.caller, -given);
+  }
+
+  release(): void {
+    this.isOver = true;
+    this.leave();
+  }
+
+  private leave(): void {
+    const { caller } = this;
+    if (caller === undefined) return;
+    this.give(this.bytes);
+    this.caller = undefined;
+    this.ledger.leave(caller);
+  }
+}
+
+/** Bytes that are in memory for all requests together, and for each caller. */
+export class HeldBytes {
+  bytes = 0;
+  readonly refused: Record<HeldShare, number> = { service: 0, caller: 0 };
+  private readonly callers = new Map<string, HeldCaller>();
+
+  constructor(readonly max: number) {}
+
+  /** For a request that begins; it takes nothing yet. */
+  of(caller: string): Holding {
+    return new RequestHolding(this, caller);
+  }
+
+  /** @throws MemoryFull */
+  check(caller: HeldCaller | string, bytes: number): void {
+    const own = typeof caller === 'string' ? this.callers.get(caller)?.bytes : caller.bytes;
+    if ((own ?? 0) + bytes > this.max * CALLER_PART) throw this.full('caller');
+    if (this.bytes + bytes > this.max) throw this.full('service');
+  }
+
+  private full(share: HeldShare): MemoryFull {
+    this.refused[share] += 1;
+    return new MemoryFull(share);
+  }
+
+  enter(name: string): HeldCaller {
+    let caller = this.callers.get(name);
+    if (caller === undefined) {
+      caller = { name, bytes: 0, requests: 0 };
+      this.callers.set(name, caller);
+    }
+    caller.requests += 1;
+    return caller;
+  }
+
+  add(caller: HeldCaller, bytes: number): void {
+    caller.bytes += bytes;
+    this.bytes += bytes;
+  }
+
+  leave(caller: HeldCaller): void {
+    caller.requests -= 1;
+    if (caller.requests === 0) this.callers.delete(caller.name);
+  }
+}
+
+const MIB = 1024 * 1024;
+/** More would be memory that the garbage collector and the connections miss. */
+const MOST_BYTES = 256 * MIB;
+const MEMORY_PART = 4;
+
+/**
+ * What all requests together may hold where nobody said otherwise.
+ * @param constrained as `process.constrainedMemory()` tells it: of the cgroup, v1 or v2; 0 or more
+ *   than there is: none is set
+ * @param total of the machine
+ */
+export function defaultHeldBytes(constrained: number, total: number): number {
+  const memory = constrained > 0 && constrained < total ? constrained : total;
+  return Math.min(MOST_BYTES, Math.floor(memory / MEMORY_PART));
+}
