@@ -74,6 +74,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'runtime/data/',
     'runtime/shared',
     '@grpc/grpc-js',
+    'node:buffer',
     'node:fs',
     'node:net',
     'node:timers',

@@ -19,7 +19,7 @@ import type { Inferring } from './call/infer';
 import type { Dispatcher } from './dispatch/job';
 import type { Joined, Joiner } from './joining/joiner';
 import type { Limits } from './limits';
-import { writeJson } from './protocols/exact';
+import { writeStrict } from './protocols/exact';
 import { inflated, parseObject } from './protocols/json';
 import type { ShadowReport, Shadows } from './shadow/shadows';
 import type { Upstream } from './call/upstream';
@@ -168,5 +168,5 @@ export function send(
 }
 
 export function sendJson(request: Request, value: object, origin?: Origin, status = 200): void {
-  send(request, writeJson(value), origin, { status });
+  send(request, writeStrict(value), origin, { status });
 }

@@ -31,7 +31,10 @@ const result = {
   model_id: idSchema,
   model_version: versionSchema,
   output_data: z.unknown(),
-  confidence: z.number().nullable(),
+  confidence: z
+    .union([z.number(), z.array(z.number().nullable())])
+    .nullable()
+    .describe('Of a call of one row; of several rows a list with a number for each.'),
 };
 
 const inferenceResponse = z

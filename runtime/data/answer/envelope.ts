@@ -1,5 +1,5 @@
 import type { Inferred } from '../call/infer';
-import { writeJson } from '../protocols/exact';
+import { writeStrict } from '../protocols/exact';
 import { RawJson } from '../protocols/splice';
 import type { Request } from '../request';
 import { isoOf } from '../../shared/iso';
@@ -12,11 +12,11 @@ import { seconds } from '../request';
  */
 export function envelope(request: Request, id: string, done: Inferred, now: number): string {
   const { output, confidence, version } = done;
-  const text = output instanceof RawJson ? output.text : writeJson(output);
+  const text = output instanceof RawJson ? output.text : writeStrict(output);
   return (
     `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
     `"model_version":${quoted(version)},"output_data":${text},` +
-    `"confidence":${JSON.stringify(confidence)},"processing_time":${seconds(now - request.began)},` +
+    `"confidence":${writeStrict(confidence)},"processing_time":${seconds(now - request.began)},` +
     `"timestamp":"${isoOf(now)}"}`
   );
 }

@@ -6,7 +6,7 @@ import { envelope } from './envelope';
 import { Refusal } from '../errors';
 import type { Exchange } from '../exchange';
 import { typeLine } from '../headers';
-import { knowing, noAnswer, refusalOf } from '../call/infer';
+import { answerText, knowing, noAnswer, refusalOf } from '../call/infer';
 import { isSpoken } from '../call/offers';
 import type { Translated } from '../protocols';
 import { openaiCall, translate } from '../protocols';
@@ -60,7 +60,7 @@ function wayOf(
     type: 'application/json',
     read: (reply: Reply) => {
       if (reply.status >= 300) throw refusalOf(reply, id);
-      const output = read(reply.body.toString('utf8'));
+      const output = read(answerText(reply, id));
       if (output === undefined) throw noAnswer(id);
       const from = { arm: reply.arm.name, version: reply.replica.version };
       return envelope(request, id, { ...output, ...from }, plane.clock.now());

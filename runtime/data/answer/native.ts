@@ -10,7 +10,7 @@ import type { Inferred } from '../call/infer';
 import { infer } from '../call/infer';
 import type { ModelRoute } from '../../core/table';
 import { nativeTogether } from '../joining/requests';
-import { parseText } from '../protocols/json';
+import { bodyText, parseText } from '../protocols/json';
 import type { NativeCall, NativeItem } from '../protocols/native';
 import { parseBatch, parseCall } from '../protocols/native';
 import { outputValue, splicedCall } from '../protocols/splice';
@@ -39,7 +39,7 @@ async function inflatedCall(request: Request, model: ModelRoute): Promise<Said> 
 }
 
 function plainCall(body: Buffer): Said {
-  const text = body.toString('utf8');
+  const text = bodyText(body);
   return { call: splicedCall(text) ?? parseCall(parseText(text)), bytes: body.length };
 }
 

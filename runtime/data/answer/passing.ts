@@ -13,9 +13,9 @@ import { isLookup, lookUp } from './lookup';
 import { collecting, isMirrored, mirrored } from '../shadow/mirror';
 import type { Understood } from '../call/offers';
 import { understood } from '../call/offers';
-import { writeJson } from '../protocols/exact';
+import { readJson, writeJson } from '../protocols/exact';
 import { keysOf } from '../protocols/keys';
-import { inflated, isPlain, parseText } from '../protocols/json';
+import { bodyText, inflated, isPlain, parseText } from '../protocols/json';
 import type { Body, Upload } from '../exchange';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf } from '../request';
@@ -142,8 +142,8 @@ async function answerLookup(
 
 /** @throws Refusal unless it says one model, whoever reads it */
 function namedModel(body: Buffer): string {
-  const text = body.toString('utf8');
-  const { model: name } = parseText(text);
+  const text = bodyText(body);
+  const { model: name } = parseText(text, readJson);
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
   }

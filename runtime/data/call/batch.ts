@@ -3,8 +3,8 @@ import type { CallBase } from './calling';
 import { callBuffered, CallerGone } from './calling';
 import { Refusal } from '../errors';
 import type { Inferred, Inferring } from './infer';
-import { infer, noAnswer, parsedAnswer, refusalOf } from './infer';
-import { writeJson } from '../protocols/exact';
+import { answerText, infer, noAnswer, parsedText, refusalOf } from './infer';
+import { writeStrict } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
 import type { NativeItem } from '../protocols/native';
 import { parseItem, readItem } from '../protocols/native';
@@ -44,7 +44,7 @@ class OneAtATime extends Error {}
 /** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
 function bodyOf(chunk: readonly Placed[]): string {
   try {
-    return writeJson({ requests: chunk.map(({ item }) => item) });
+    return writeStrict({ requests: chunk.map(({ item }) => item) });
   } catch (error) {
     throw error instanceof RangeError ? new OneAtATime() : error;
   }
@@ -72,7 +72,7 @@ async function callChunk(
   const spoiled = (status >= 400 && status < 500) || status === 500;
   if (spoiled && chunk.length > 1) return undefined;
   if (status >= 300) throw refusalOf(reply, id);
-  const answer = parsedAnswer(reply);
+  const answer = parsedText(answerText(reply, id));
   const results = isPlain(answer) ? answer['results'] : undefined;
   if (!Array.isArray(results) || results.length !== chunk.length) throw noAnswer(id);
   const from = { arm: reply.arm.name, version: reply.replica.version };

@@ -1,12 +1,13 @@
 import type { ErrorCode } from '../../core/errors';
 import type { Asked, CallBase, Calling, Reply } from './calling';
 import { callBuffered } from './calling';
+import { firstNotUtf8, NotUtf8, textOf } from '../../shared/utf8';
 import { Refusal } from '../errors';
 import type { Attempt } from '../dispatch/job';
 import type { MetadataCache } from './metadata';
 import type { Translated } from '../protocols';
 import { translate, wantsMetadata } from '../protocols';
-import { readAnswer } from '../protocols/exact';
+import { readLoose } from '../protocols/exact';
 import { bounded, serverMessage } from '../protocols/json';
 import type { NativeItem, NativeOutput } from '../protocols/native';
 import type { ModelMetadata } from '../protocols/v2';
@@ -47,12 +48,28 @@ export function refusalOf(
   return new Refusal(code, message, { retryAfterSeconds: secondsOf(fields.get('retry-after')) });
 }
 
-export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
+/** The text of an answer. @throws Refusal when it is not UTF-8 */
+export function answerText({ body }: Pick<Reply, 'body'>, model: string): string {
   try {
-    return readAnswer(body.toString('utf8'));
+    return textOf(body);
+  } catch (error) {
+    if (error instanceof NotUtf8) throw noAnswer(model, `it is ${error.message}, as JSON must be`);
+    throw error;
+  }
+}
+
+/** Undefined when it is not JSON. */
+export function parsedText(text: string): unknown {
+  try {
+    return readLoose(text);
   } catch {
     return undefined;
   }
+}
+
+/** The JSON of an answer; undefined when it is none. */
+export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
+  return firstNotUtf8(body) === undefined ? parsedText(body.toString('utf8')) : undefined;
 }
 
 /** @param what is wrong with it, when that is known */
@@ -93,7 +110,7 @@ export async function infer(
     knowing(inferring, base, attempt, (known) => put(attempt, known)),
   );
   if (reply.status >= 300) throw refusalOf(reply, id);
-  const output = translated?.read(reply.body.toString('utf8'));
+  const output = translated?.read(answerText(reply, id));
   if (output === undefined) throw noAnswer(id);
   const { output: value, confidence } = output;
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };

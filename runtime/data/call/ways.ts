@@ -6,9 +6,10 @@ import type { HeaderText } from '../exchange';
 import type { Passing } from './forward';
 import { upstreamHeaders } from '../headers';
 import type { Inferring } from './infer';
-import { knowing, noAnswer, refusalOf } from './infer';
+import { answerText, knowing, noAnswer, refusalOf } from './infer';
 import { notOffered, speaks, translates } from './offers';
-import { bounded, inflated, parseObject } from '../protocols/json';
+import { readJson } from '../protocols/exact';
+import { bodyText, bounded, inflated, parseObject, parseText } from '../protocols/json';
 import { isNativeCall, parseOpenai } from '../protocols/openai-to-native';
 import type { Said, Spoken } from '../protocols/spoken';
 import { openaiSpoken, v1Spoken, v2Spoken } from '../protocols/spoken';
@@ -50,7 +51,11 @@ async function spokenOf(
     if (!isNativeCall(route.call)) throw new Error(`${route.call} has no other words`);
     const created = Math.floor(clock.now() / 1000);
     const written = { id: tracing.requestId, created, model: id };
-    return openaiSpoken(called, parseOpenai(route.call, parseObject(body)), written);
+    return openaiSpoken(
+      called,
+      parseOpenai(route.call, parseText(bodyText(body), readJson)),
+      written,
+    );
   });
 }
 
@@ -84,7 +89,7 @@ export function checkAnswered(reply: Reply, model: string): void {
 function straight({ base, target, raw }: Phrased): Way {
   const read = (reply: Reply): string => {
     checkAnswered(reply, base.model.id);
-    return reply.body.toString('utf8');
+    return answerText(reply, base.model.id);
   };
   const asked = { method: 'POST', target, body: raw };
   return { asked, headers: base.headers, passes: () => true, read, type: 'application/json' };
@@ -109,7 +114,7 @@ function around({ base, ownHeaders }: Phrased, { target, body, read }: Said, typ
     type,
     read: (reply) => {
       checkAnswered(reply, id);
-      const told = readable(() => read(reply.body.toString('utf8'), reply.replica.version));
+      const told = readable(() => read(answerText(reply, id), reply.replica.version));
       if (told === undefined) throw noAnswer(id);
       return told;
     },

@@ -1,4 +1,5 @@
 import { BinaryTail, HEAD_LENGTH, headLength, naming, TensorFault } from '../../shared/binary';
+import { textOf } from '../../shared/utf8';
 import type { Fields } from '../http/fields';
 import { numberOf, readLoose } from '../protocols/exact';
 import type { Plain } from '../protocols/json';
@@ -61,7 +62,7 @@ function outputOf(value: unknown, tail: BinaryTail): Output {
 /** @throws TensorFault, SyntaxError when it is no answer of V2 */
 export function readAnswer(fields: Pick<Fields, 'get'>, body: Buffer): Answer {
   const split = headLength(fields.get(HEAD_LENGTH), body);
-  const answer = readLoose(body.toString('utf8', 0, split));
+  const answer = readLoose(textOf(body.subarray(0, split)));
   const outputs = isPlain(answer) ? answer['outputs'] : undefined;
   if (!isPlain(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
   const { id, parameters } = answer;

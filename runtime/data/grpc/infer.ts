@@ -1,5 +1,6 @@
 import { TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
+import { NotUtf8, textOf } from '../../shared/utf8';
 import type { ArmRoute, ModelRoute } from '../../core/table';
 import type { Asked, CallBase, Reply } from '../call/calling';
 import { callBuffered } from '../call/calling';
@@ -12,7 +13,7 @@ import { JSON_TYPE, withoutHeaders } from '../headers';
 import { knowing, noAnswer, refusalOf } from '../call/infer';
 import { notOffered, speaks, translates, understood } from '../call/offers';
 import { datatypeOf } from '../protocols/datatypes';
-import { heardElements } from '../protocols/elements';
+import { readElements } from '../protocols/elements';
 import { bounded } from '../protocols/json';
 import type { Said } from '../protocols/spoken';
 import { v2Spoken } from '../protocols/spoken';
@@ -114,7 +115,7 @@ function sayFor(arm: ArmRoute, { id, inference }: ModelRoute, asking: Asking, kn
 
 function readOf(reply: Reply, said: Said | undefined): Answer | undefined {
   if (said === undefined) return readAnswer(reply.fields, reply.body);
-  const told = said.read(reply.body.toString('utf8'), reply.replica.version);
+  const told = said.read(textOf(reply.body), reply.replica.version);
   return told === undefined ? undefined : readAnswer({ get: () => undefined }, Buffer.from(told));
 }
 
@@ -144,9 +145,8 @@ async function infer(
     const answer = readOf(reply, said);
     if (answer !== undefined) return { answer, origin };
   } catch (error) {
-    throw error instanceof TensorFault || error instanceof SyntaxError
-      ? noAnswer(model.id, error.message)
-      : error;
+    const isTheirs = [TensorFault, SyntaxError, NotUtf8].some((kind) => error instanceof kind);
+    throw isTheirs && error instanceof Error ? noAnswer(model.id, error.message) : error;
   }
   throw noAnswer(model.id);
 }
@@ -155,7 +155,7 @@ async function infer(
 function comparable({ answer }: Done): unknown {
   try {
     const outputs = answer.outputs.map(({ name, shape, datatype, raw }) => {
-      return { name, shape, data: heardElements(raw, datatype) };
+      return { name, shape, data: readElements(raw, datatype) };
     });
     return v2ToNative({ outputs })?.output;
   } catch (error) {

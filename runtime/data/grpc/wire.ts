@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 // The wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding/), as far as
 // the protocol needs it. Our own, because tensors are most of a message: bytes are given as parts of
 // it without a copy, and 64-bit integers as two halves without an object for each.
@@ -105,7 +107,9 @@ export class Reader {
   }
 
   text(): string {
-    return this.delimited().toString('utf8');
+    const bytes = this.delimited();
+    if (!isUtf8(bytes)) throw new WireFault(`field ${this.field} must be a text in UTF-8`);
+    return bytes.toString('utf8');
   }
 
   bool(): boolean {

@@ -1,6 +1,6 @@
 import { splitStrings, TensorFault } from '../../shared/binary';
 import { DATATYPE_NAMES, elementAt, tryDatatypeOf } from './datatypes';
-import { Exact } from './exact';
+import { Exact, exactly } from './exact';
 
 // Elements of a binary tensor as values.
 
@@ -10,26 +10,19 @@ function integer(value: bigint): number | Exact {
   return Number.isSafeInteger(near) ? near : new Exact(String(value));
 }
 
-/** @throws TensorFault when JSON has no word for it */
-function sayable(value: ReturnType<typeof elementAt>, index: number): unknown {
+/** As it would have been read from JSON. */
+function asRead(value: ReturnType<typeof elementAt>): unknown {
   if (typeof value === 'bigint') return integer(value);
-  if (typeof value !== 'number' || Number.isFinite(value)) return value;
-  throw new TensorFault(
-    `element ${index} is ${value}, for which JSON has no word, and the model is asked in JSON`,
-  );
-}
-
-/** As servers write it in JSON, where NaN is null; infinities are told apart. */
-function heard(value: ReturnType<typeof elementAt>): unknown {
-  if (typeof value === 'bigint') return integer(value);
-  return Number.isNaN(value) ? null : value;
+  return typeof value === 'number' ? exactly(value) : value;
 }
 
 const UNREAD = 'BF16';
 
-type Value = (value: ReturnType<typeof elementAt>, index: number) => unknown;
-
-function elementsIn(data: Buffer, name: string, valueOf: Value): readonly unknown[] {
+/**
+ * The elements of a tensor; how many there must be is the caller's to check.
+ * @throws TensorFault
+ */
+export function readElements(data: Buffer, name: string): readonly unknown[] {
   const datatype = name === UNREAD ? undefined : tryDatatypeOf(name);
   if (datatype === undefined) {
     const names = DATATYPE_NAMES.filter((one) => one !== UNREAD).join(', ');
@@ -46,19 +39,6 @@ function elementsIn(data: Buffer, name: string, valueOf: Value): readonly unknow
   }
   const count = data.length / bytes;
   return Array.from({ length: count }, (_, index) =>
-    valueOf(elementAt(data, index * bytes, datatype), index),
+    asRead(elementAt(data, index * bytes, datatype)),
   );
-}
-
-/**
- * The elements of an input; how many there must be is the caller's to check.
- * @throws TensorFault
- */
-export function readElements(data: Buffer, name: string): readonly unknown[] {
-  return elementsIn(data, name, sayable);
-}
-
-/** The elements of an output, to be compared with others. @throws TensorFault */
-export function heardElements(data: Buffer, name: string): readonly unknown[] {
-  return elementsIn(data, name, heard);
 }

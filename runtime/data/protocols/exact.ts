@@ -9,6 +9,11 @@ import { valueWith } from './values';
 const MARK = `${randomUUID()}:`;
 const MARKED = new RegExp(`"${MARK}([^"]*)"`, 'g');
 
+const WORDS = new Set<unknown>(['NaN', 'Infinity', '-Infinity']);
+
+/** A number for which JSON has no token. */
+export const isWord = (value: unknown): value is string => WORDS.has(value);
+
 /** A number that would be another one, or of another kind, if JavaScript wrote it. */
 export class Exact {
   constructor(readonly text: string) {}
@@ -52,20 +57,10 @@ export function readJson(text: string): unknown {
   return SUSPECT.test(text) ? valueWith(text, numberFrom) : value;
 }
 
-/** As `readJson`, for what a server answers: NaN and infinities, which JSON has no words for, are null. */
-export function readAnswer(text: string): unknown {
-  try {
-    return readJson(text);
-  } catch (error) {
-    const valid = rewritten(text, NOT_A_NUMBER, () => 'null');
-    if (valid === text) throw error;
-    return readJson(valid);
-  }
-}
-
 /**
- * As `readJson`, but NaN and infinities, as Python writes them, are an `Exact` of that value: for
- * readers that have words for them.
+ * As `readJson`, but the words NaN, Infinity and -Infinity, which Triton, TensorFlow Serving and
+ * Python write, are an `Exact` of that value.
+ * @throws SyntaxError
  */
 export function readLoose(text: string): unknown {
   try {
@@ -78,10 +73,26 @@ export function readLoose(text: string): unknown {
   }
 }
 
-/** As JSON.stringify; an `Exact` is written as it was read. */
+/**
+ * As JSON.stringify; an `Exact` is written as it was read, so that NaN and infinities are words, as
+ * V1 and V2 write them.
+ */
 export function writeJson(value: unknown): string {
   const text = JSON.stringify(value);
   return text.includes(MARK) ? text.replace(MARKED, '$1') : text;
+}
+
+/** As `writeJson`, but NaN and infinities are strings, so that all of it is JSON (native, OpenAI). */
+export function writeStrict(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!text.includes(MARK)) return text;
+  return text.replace(MARKED, (_, token: string) => (isWord(token) ? `"${token}"` : token));
+}
+
+/** A number that was not read from JSON, as it has to be written. */
+export function exactly(value: number): number | Exact {
+  if (Object.is(value, -0)) return new Exact('-0.0');
+  return Number.isFinite(value) ? value : new Exact(String(value));
 }
 
 /** The number a value is, or undefined: exact or not. */

@@ -1,13 +1,13 @@
 import type { ArmRoute } from '../../core/table';
-import { readAnswer, writeJson } from './exact';
+import { readLoose, writeJson, writeStrict } from './exact';
 import type { NativeItem, NativeOutput } from './native';
 import { readResult } from './native';
 import { nativeToOpenai, openaiToNative } from './native-to-openai';
-import { splicedAnswer, SplicedCall, splicedResult, splicedV2 } from './splice';
+import { splicedAnswer, SplicedCall, splicedResult, splicedRows, splicedV2 } from './splice';
 import { nativeTarget } from './target';
 import { nativeToV1, v1ToNative } from './v1';
 import type { ModelMetadata } from './v2';
-import { nativeToV2, v2ToNative } from './v2';
+import { nativeToV2, rowsOfShapes, v2ToNative } from './v2';
 
 /** A native call in the words of the server that gets it. */
 export interface Translated {
@@ -27,36 +27,50 @@ const parsed =
   (read: (answer: unknown) => NativeOutput | undefined) =>
   (text: string): NativeOutput | undefined => {
     try {
-      return read(readAnswer(text));
+      return read(readLoose(text));
     } catch {
       return undefined;
     }
   };
 
 const readNative = (text: string) => splicedResult(text) ?? parsed(readResult)(text);
-const readV2 = (text: string) => splicedAnswer(text) ?? parsed(v2ToNative)(text);
 const readV1 = parsed(v1ToNative);
 
 function nativeBody(item: NativeItem): string {
   if (item instanceof SplicedCall) return item.text;
   const { input_data: input, parameters } = item;
-  return writeJson({ input_data: input, ...(parameters && { parameters }) });
+  return writeStrict({ input_data: input, ...(parameters && { parameters }) });
 }
 
-function v2Body(item: NativeItem, metadata: ModelMetadata | undefined): string {
+/** A call for a server that speaks V2. */
+interface V2Call {
+  readonly body: string;
+  readonly rows: number;
+}
+
+function v2Call(item: NativeItem, metadata: ModelMetadata | undefined): V2Call {
   const spliced = item instanceof SplicedCall ? splicedV2(item, metadata) : undefined;
-  if (spliced !== undefined) return spliced;
+  if (item instanceof SplicedCall && spliced !== undefined) {
+    return { body: spliced, rows: splicedRows(item, metadata) };
+  }
   const { input_data: input, parameters } = item;
   const inputs = nativeToV2(input, metadata);
-  return writeJson({ inputs, ...(parameters && { parameters }) });
+  const body = writeJson({ inputs, ...(parameters && { parameters }) });
+  return { body, rows: rowsOfShapes(inputs.map(({ shape }) => shape)) };
 }
+
+const readV2 =
+  (rows: number) =>
+  (text: string): NativeOutput | undefined =>
+    (rows === 1 ? splicedAnswer(text) : undefined) ??
+    parsed((answer) => v2ToNative(answer, rows))(text);
 
 /** @throws Refusal when it is no call of OpenAI's */
 export function openaiCall(model: string, item: NativeItem, stream: boolean): Translated {
   const { input_data, parameters } = item;
   const call = nativeToOpenai({ input_data, parameters }, model, stream);
   const read = parsed((answer) => openaiToNative(answer, call));
-  return { target: call.target, body: writeJson(call.body), read };
+  return { target: call.target, body: writeStrict(call.body), read };
 }
 
 /** @throws Refusal when the server's protocol cannot say it */
@@ -71,8 +85,8 @@ export function translate(
   if (native !== undefined) return { target: native, body: nativeBody(item), read: readNative };
   switch (arm.protocol) {
     case 'v2': {
-      const body = v2Body(item, metadata);
-      return { target: `/v2/models/${name}/infer`, body, read: readV2 };
+      const { body, rows } = v2Call(item, metadata);
+      return { target: `/v2/models/${name}/infer`, body, read: readV2(rows) };
     }
     case 'v1':
     case 'tfs': {

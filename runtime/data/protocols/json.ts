@@ -1,7 +1,8 @@
 import { ENCODINGS, inflatedBody } from '../../shared/body';
 import type { Holding } from '../../shared/held';
+import { NotUtf8, textOf } from '../../shared/utf8';
 import { Refusal } from '../errors';
-import { Exact, readJson } from './exact';
+import { Exact, readLoose } from './exact';
 
 export type Plain = Readonly<Record<string, unknown>>;
 
@@ -26,16 +27,29 @@ export async function inflated(
   );
 }
 
-/** @throws Refusal when it is not a JSON object */
+/** The text of a body. @throws Refusal when it is not UTF-8 */
+export function bodyText(body: Buffer): string {
+  try {
+    return textOf(body);
+  } catch (error) {
+    if (!(error instanceof NotUtf8)) throw error;
+    throw new Refusal(
+      'INVALID_REQUEST',
+      `the body is not UTF-8, as JSON must be: byte ${error.offset} (from 0) is not part of a character`,
+    );
+  }
+}
+
+/** @throws Refusal when it is not a JSON object; NaN and infinities pass */
 export function parseObject(body: Buffer): Plain {
-  return parseText(body.toString('utf8'));
+  return parseText(bodyText(body));
 }
 
 /** @throws Refusal when it is not a JSON object */
-export function parseText(text: string): Plain {
+export function parseText(text: string, read: (text: string) => unknown = readLoose): Plain {
   let value: unknown;
   try {
-    value = readJson(text);
+    value = read(text);
   } catch (error) {
     throw new Refusal('INVALID_REQUEST', `the body is not JSON: ${(error as Error).message}`);
   }

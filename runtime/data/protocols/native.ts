@@ -2,9 +2,12 @@ import type { Priority } from '../../core/outcome';
 import { PRIORITIES } from '../../core/outcome';
 import type { Detail } from '../errors';
 import { Refusal } from '../errors';
-import { numberOf, writeJson } from './exact';
+import type { Exact } from './exact';
+import { exactly, isWord, numberOf, writeJson } from './exact';
 import type { Plain } from './json';
 import { bounded, isPlain } from './json';
+import type { Tensor } from './tensor';
+import { sizeOf } from './tensor';
 
 /** One thing to infer. */
 export interface NativeItem {
@@ -23,10 +26,15 @@ export interface NativeBatch {
   readonly timeoutMs: number | undefined;
 }
 
+/** A number, or one for each row. */
+export type Confidence = Score | readonly Score[];
+
+type Score = number | Exact | null;
+
 /** What a model made of one item. */
 export interface NativeOutput {
   readonly output: unknown;
-  readonly confidence: number | null;
+  readonly confidence: Confidence;
 }
 
 const MAX_TIMEOUT_SECONDS = 300;
@@ -135,27 +143,57 @@ export function parseItem(value: unknown): NativeItem | Refusal {
   }
 }
 
-/** Not by `Math.max(...)`: a vocabulary has more words than a call may have arguments. */
-export const largest = (numbers: readonly number[]): number | null =>
-  numbers.length === 0 ? null : numbers.reduce((one, other) => Math.max(one, other), -Infinity);
+// How sure a model is: `confidence` of its output, else the largest of `probabilities`. A call of
+// several rows has one for each row.
 
-/** `confidence` itself, else the largest of `probabilities`. */
-export function confidenceOf(output: unknown): number | null {
+/** Null for what JSON has no number for. */
+function scoreOf(value: unknown): Score {
+  const number = numberOf(value);
+  return number === undefined || !Number.isFinite(number) ? null : exactly(number);
+}
+
+/** Not by `Math.max(...)`: a vocabulary has more words than a call may have arguments. */
+export function largest(values: readonly unknown[]): Score {
+  let best: Score = null;
+  for (const value of values) {
+    const score = scoreOf(value);
+    if (score !== null && (best === null || Number(score) > Number(best))) best = score;
+  }
+  return best;
+}
+
+const isScores = (value: unknown): value is readonly unknown[] =>
+  Array.isArray(value) &&
+  value.every((one) => one === null || isWord(one) || numberOf(one) !== undefined);
+
+/** Of an output by name. */
+export function confidenceOf(output: unknown): Score {
   if (!isPlain(output)) return null;
   const { confidence, probabilities } = output;
-  const given = numberOf(confidence);
-  if (given !== undefined) return given;
-  const values = isPlain(probabilities) ? Object.values(probabilities) : probabilities;
-  const all = Array.isArray(values) ? values.map(numberOf) : [];
-  const numbers = all.filter((one) => one !== undefined);
-  return largest(numbers);
+  if (numberOf(confidence) !== undefined) return scoreOf(confidence);
+  if (isPlain(probabilities)) return largest(Object.values(probabilities));
+  return Array.isArray(probabilities) ? largest(probabilities) : null;
+}
+
+/** Of the tensors of a call of several rows: those that have a row for each of them. */
+export function rowConfidence(tensors: readonly Tensor[], rows: number): Confidence {
+  const rowsOf = (name: string, isAlone: boolean): readonly (readonly unknown[])[] | undefined => {
+    const found = tensors.find((tensor) => tensor.name === name && tensor.shape[0] === rows);
+    const size = sizeOf(found?.shape.slice(1) ?? []);
+    if (found === undefined || (isAlone && size !== 1)) return undefined;
+    return Array.from({ length: rows }, (_, row) => found.data.slice(row * size, (row + 1) * size));
+  };
+  return (rowsOf('confidence', true) ?? rowsOf('probabilities', false))?.map(largest) ?? null;
 }
 
 /** `{result, confidence}` of a server that speaks native. */
 export function readResult(answer: unknown): NativeOutput | undefined {
   if (!isPlain(answer) || !('result' in answer)) return undefined;
-  const { result, confidence } = answer;
-  return { output: result, confidence: numberOf(confidence) ?? confidenceOf(result) };
+  const { result, confidence }: Plain = answer;
+  if (numberOf(confidence) !== undefined)
+    return { output: result, confidence: scoreOf(confidence) };
+  if (isScores(confidence)) return { output: result, confidence: confidence.map(scoreOf) };
+  return { output: result, confidence: confidenceOf(result) };
 }
 
 /** One of the results of a batch: what the model made of the item, or why it made nothing. */

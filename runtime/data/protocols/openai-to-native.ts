@@ -1,5 +1,5 @@
 import { Refusal } from '../errors';
-import { numberOf, writeJson } from './exact';
+import { numberOf, writeStrict } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 import type { NativeItem } from './native';
@@ -36,7 +36,7 @@ export interface OpenaiRequest {
 }
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
-const shown = (value: unknown): string => writeJson(value).slice(0, 60);
+const shown = (value: unknown): string => writeStrict(value).slice(0, 60);
 
 function flag(name: string, value: unknown): boolean {
   if (value === undefined || value === null) return false;
@@ -159,13 +159,13 @@ function events(request: OpenaiRequest, said: Said, { id, created, model }: Writ
     choices: [{ index: 0, ...part, logprobs: null }],
   }));
   if (includeUsage && said.usage) chunks.push({ ...head, choices: [], usage: said.usage });
-  return [...chunks.map((chunk) => writeJson(chunk)), '[DONE]']
+  return [...chunks.map((chunk) => writeStrict(chunk)), '[DONE]']
     .map((data) => `data: ${data}\n\n`)
     .join('');
 }
 
 const isVector = (value: unknown): value is readonly unknown[] =>
-  Array.isArray(value) && value.length > 0 && value.every((one) => numberOf(one) !== undefined);
+  Array.isArray(value) && value.length > 0 && value.every((one) => Number.isFinite(numberOf(one)));
 
 function vectorsOf(result: unknown): readonly (readonly unknown[])[] | undefined {
   const { embedding, embeddings = embedding } = isPlain(result) ? result : { embedding: result };
@@ -206,7 +206,7 @@ export function nativeToOpenaiAnswer(
 ): string {
   const { call, stream } = request;
   const { model } = written;
-  if (call === 'embeddings') return writeJson(embeddingList(result, request, model));
+  if (call === 'embeddings') return writeStrict(embeddingList(result, request, model));
   const said = saidOf(result, model);
-  return stream ? events(request, said, written) : writeJson(completion(call, said, written));
+  return stream ? events(request, said, written) : writeStrict(completion(call, said, written));
 }

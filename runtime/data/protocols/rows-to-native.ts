@@ -2,6 +2,7 @@ import { Refusal } from '../errors';
 import type { Plain } from './json';
 import { isPlain } from './json';
 import type { NativeItem } from './native';
+import { valueWithNumbers } from './tensor';
 import type { V1Request } from './v1-request';
 import { DEFAULT_SIGNATURE } from './v1-request';
 import type { V2Request } from './v2-request';
@@ -56,7 +57,8 @@ export function v2ToItems(request: V2Request): readonly NativeItem[] {
 }
 
 /** Results as V1 tells them: rows for rows, columns for columns. */
-export function itemsToV1(results: readonly unknown[], { kind }: V1Request): Plain {
+export function itemsToV1(given: readonly unknown[], { kind }: V1Request): Plain {
+  const results = given.map(valueWithNumbers);
   if (kind === 'rows') return { predictions: results };
   if (!results.every(isPlain)) return { outputs: results };
   const names = [...new Set(results.flatMap(Object.keys))];

@@ -1,10 +1,12 @@
-import { readJson } from './exact';
+import type { Exact } from './exact';
+import { exactly, readJson } from './exact';
 import type { Plain } from './json';
-import type { NativeOutput } from './native';
+import type { Confidence, NativeOutput } from './native';
 import { largest } from './native';
 import type { Numbers, Scanner } from './scan';
 import { GivenUp, scanned } from './scan';
 import type { ModelMetadata } from './v2';
+import { batchShape, rowsOfShapes } from './v2';
 
 // native ↔ native and native ↔ V2 without making numbers of the text of numbers: parts of one body are
 // put into the other as they stand. What is not simple is `undefined` here and takes the long way;
@@ -92,8 +94,7 @@ export function splicedV2(
     const { shape, areIntegers } = numbers;
     if (shape.includes(0)) return undefined;
     const datatype = known?.datatype ?? (areIntegers ? 'INT64' : 'FP64');
-    const missing = known === undefined ? 1 : Math.max(0, known.shape.length - shape.length);
-    const whole = [...Array<number>(missing).fill(1), ...shape].join(',');
+    const whole = batchShape(shape, known).join(',');
     const data = flatText(text, numbers);
     tensors.push(`{"name":"${name}","datatype":"${datatype}","shape":[${whole}],"data":${data}}`);
   }
@@ -101,21 +102,30 @@ export function splicedV2(
   return `{"inputs":[${tensors.join(',')}]${more}}`;
 }
 
+/** Rows of the V2 call that `splicedV2` makes. */
+export function splicedRows(
+  { inputs = [] }: SplicedCall,
+  metadata: ModelMetadata | undefined,
+): number {
+  const knownAs = (name: string) => metadata?.inputs.find((one) => one.name === name);
+  return rowsOfShapes(inputs.map(([name, { shape }]) => batchShape(shape, knownAs(name))));
+}
+
 /** `confidence` itself, else the largest of `probabilities`. */
-function confidenceOf(outputs: ReadonlyMap<string, string>): number | null {
+function confidenceOf(outputs: ReadonlyMap<string, string>): Confidence {
   const own = numberOf(outputs.get('confidence'));
   if (own !== undefined) return own;
   const list = outputs.get('probabilities');
   if (list === undefined) return null;
-  const value: unknown = JSON.parse(list);
-  if (!Array.isArray(value)) return null;
-  return largest(value.filter((one): one is number => typeof one === 'number'));
+  const value: unknown = readJson(list);
+  return Array.isArray(value) ? largest(value) : null;
 }
 
 const NUMBER = /^-?\d/;
 
-function numberOf(text: string | undefined): number | undefined {
-  return text !== undefined && NUMBER.test(text) ? Number(text) : undefined;
+function numberOf(text: string | undefined): number | Exact | undefined {
+  const number = text !== undefined && NUMBER.test(text) ? Number(text) : NaN;
+  return Number.isFinite(number) ? exactly(number) : undefined;
 }
 
 /** A tensor of numbers; `[name, its text without the batch of one around it]`. */
@@ -166,7 +176,7 @@ export function splicedAnswer(text: string): NativeOutput | undefined {
 export function splicedResult(text: string): NativeOutput | undefined {
   return scanned(text, (scanner) => {
     let result: string | undefined;
-    let confidence: number | undefined;
+    let confidence: number | Exact | undefined;
     scanner.object((key) => {
       const value = scanner.value();
       if (key === 'result' && result === undefined) result = value.trim();

@@ -1,6 +1,6 @@
 import type { ArmRoute } from '../../core/table';
 import { Refusal } from '../errors';
-import { readAnswer, writeJson } from './exact';
+import { readLoose, writeJson, writeStrict } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 import type { NativeItem } from './native';
@@ -49,7 +49,7 @@ export interface Called {
 
 function answerOf(text: string): unknown {
   try {
-    return readAnswer(text);
+    return readLoose(text);
   } catch {
     return undefined;
   }
@@ -91,13 +91,13 @@ function toNative(arm: ArmRoute, { id }: Called, items: readonly NativeItem[], t
       const result = readResult(answerOf(text));
       return result && bodyOf(tell([outputValue(result.output)], version));
     };
-    return { target: nativeTarget(arm, id, 'inference') ?? '', body: writeJson(only), read };
+    return { target: nativeTarget(arm, id, 'inference') ?? '', body: writeStrict(only), read };
   }
   const read: Said['read'] = (text, version) => {
     const results = resultsOf(answerOf(text), items.length);
     return results && bodyOf(tell(results, version));
   };
-  const body = writeJson({ requests: items });
+  const body = writeStrict({ requests: items });
   return { target: nativeTarget(arm, id, 'batch_inference') ?? '', body, read };
 }
 

@@ -1,4 +1,4 @@
-import { isInteger, numberOf } from './exact';
+import { Exact, isInteger, isWord, numberOf } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 
@@ -62,6 +62,32 @@ export function guessDatatype(data: readonly unknown[]): string | undefined {
   if (data.every(isInteger)) return 'INT64';
   if (data.every((one) => numberOf(one) !== undefined)) return 'FP64';
   return data.every((one) => typeof one === 'string') ? 'BYTES' : undefined;
+}
+
+/**
+ * The words NaN, Infinity and -Infinity, which native writes as strings, as numbers: of a float
+ * tensor all of them, of one whose type nobody states those among numbers, as texts stay texts.
+ */
+export function withNumbers(data: readonly unknown[], datatype?: string): readonly unknown[] {
+  if (datatype !== undefined && !/^(?:BF|FP)/.test(datatype)) return data;
+  if (!data.some(isWord)) return data;
+  const isAmong = (): boolean =>
+    data.every((one) => isWord(one) || numberOf(one) !== undefined) && !data.every(isWord);
+  if (datatype === undefined && !isAmong()) return data;
+  return data.map((one) => (isWord(one) ? new Exact(one) : one));
+}
+
+/** The same for values of any form, list by list. */
+export function valueWithNumbers(value: unknown): unknown {
+  if (isPlain(value)) {
+    const entries = Object.entries(value).map(([key, one]) => [key, valueWithNumbers(one)]);
+    return Object.fromEntries(entries) as Plain;
+  }
+  if (!Array.isArray(value)) return value;
+  const shaped = shapedOf(value);
+  if (shaped === undefined || shaped.data.some(isPlain)) return value.map(valueWithNumbers);
+  const data = withNumbers(shaped.data);
+  return data === shaped.data ? value : nest(data, shaped.shape);
 }
 
 /** @param from where in the data this part begins */

@@ -2,12 +2,16 @@ import type { Plain } from './json';
 import { isPlain } from './json';
 import type { NativeOutput } from './native';
 import { confidenceOf } from './native';
+import { valueWithNumbers } from './tensor';
 
 // native ↔ KServe V1 and TensorFlow Serving's REST (the row format).
 
 export function nativeToV1(input: Plain, parameters: Plain | undefined): Plain {
   const signature = parameters?.['signature_name'];
-  return { ...(signature !== undefined && { signature_name: signature }), instances: [input] };
+  return {
+    ...(signature !== undefined && { signature_name: signature }),
+    instances: [valueWithNumbers(input)],
+  };
 }
 
 /** The only row of `predictions`. */

@@ -3,7 +3,7 @@ import { numberOf } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 import type { Tensor } from './tensor';
-import { guessDatatype, leaves, shapedOf } from './tensor';
+import { guessDatatype, leaves, shapedOf, withNumbers } from './tensor';
 import type { V2Request } from './v2-request';
 
 // What a server of another protocol made of rows, as a V2 answer.
@@ -28,8 +28,11 @@ function cannotSay(model: string, what: string): Refusal {
 /** Rows of one output, put together. @throws Refusal when they are no tensor */
 export function columnTensor(model: string, name: string, rows: readonly unknown[]): Tensor {
   const shaped = shapedOf(rows);
-  const datatype = shaped && datatypeOf(shaped.data);
-  if (shaped !== undefined && datatype !== undefined) return { name, datatype, ...shaped };
+  const data = withNumbers(shaped?.data ?? []);
+  const datatype = shaped && datatypeOf(data);
+  if (shaped !== undefined && datatype !== undefined) {
+    return { name, datatype, shape: shaped.shape, data };
+  }
   const what = shaped === undefined ? 'has rows of different lengths' : 'mixes types, or has nulls';
   throw cannotSay(model, `output ${name} ${what}`);
 }

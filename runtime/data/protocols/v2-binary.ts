@@ -1,6 +1,7 @@
 import { BinaryTail, headLength, TensorFault } from '../../shared/binary';
-import { heardElements } from './elements';
-import { numberOf, readAnswer } from './exact';
+import { textOf } from '../../shared/utf8';
+import { readElements } from './elements';
+import { numberOf, readLoose } from './exact';
 import type { Plain } from './json';
 import { isPlain } from './json';
 
@@ -11,17 +12,17 @@ function withData(output: unknown, tail: BinaryTail): unknown {
   const { parameters, datatype } = output;
   const size = isPlain(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
   if (size === undefined) return output;
-  return { ...output, data: heardElements(tail.take(size), String(datatype)) };
+  return { ...output, data: readElements(tail.take(size), String(datatype)) };
 }
 
 /**
  * The answer as if all its tensors stood in the JSON.
  * @param length the header Inference-Header-Content-Length
- * @throws TensorFault, SyntaxError when it is none
+ * @throws TensorFault, NotUtf8, SyntaxError when it is none
  */
 export function readBinaryAnswer(body: Buffer, length: string): Plain {
   const split = headLength(length, body);
-  const answer = readAnswer(body.toString('utf8', 0, split));
+  const answer = readLoose(textOf(body.subarray(0, split)));
   const outputs = isPlain(answer) ? answer['outputs'] : undefined;
   if (!isPlain(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
   const tail = new BinaryTail(body.subarray(split));

@@ -2,9 +2,9 @@ import { Refusal } from '../errors';
 import type { Plain } from './json';
 import { isPlain } from './json';
 import type { NativeOutput } from './native';
-import { confidenceOf } from './native';
+import { confidenceOf, rowConfidence } from './native';
 import type { Tensor } from './tensor';
-import { guessDatatype, leaves, nest, shapedOf, tensorsOf } from './tensor';
+import { guessDatatype, leaves, nest, shapedOf, tensorsOf, withNumbers } from './tensor';
 
 // native ↔ the Open Inference Protocol V2 (JSON).
 
@@ -33,8 +33,10 @@ export function toTensor(
       `${path}: lists of one level must have the same length; it is no tensor`,
     );
   }
-  const datatype = known?.datatype ?? guessDatatype(shaped.data);
-  if (datatype !== undefined) return { name, datatype, ...shaped };
+  const { shape } = shaped;
+  const data = withNumbers(shaped.data, known?.datatype);
+  const datatype = known?.datatype ?? guessDatatype(data);
+  if (datatype !== undefined) return { name, datatype, shape, data };
   throw new Refusal(
     'INVALID_REQUEST',
     `${path}: must hold only numbers, only texts or only booleans`,
@@ -43,10 +45,24 @@ export function toTensor(
 
 function itemTensor(name: string, value: unknown, known: TensorMetadata | undefined): Tensor {
   const tensor = toTensor(`input_data.${name}`, name, value, known);
-  const { shape } = tensor;
-  // One item is given; a graph wants a batch of one.
+  return { ...tensor, shape: batchShape(tensor.shape, known) };
+}
+
+/** One item is given; a graph wants a batch of one. A list for `[batch, 1]` is a column of rows. */
+export function batchShape(
+  shape: readonly number[],
+  known: TensorMetadata | undefined,
+): readonly number[] {
   const missing = known === undefined ? 1 : Math.max(0, known.shape.length - shape.length);
-  return { ...tensor, shape: [...Array<number>(missing).fill(1), ...shape] };
+  const ones = Array<number>(missing).fill(1);
+  const isColumn = shape.length === 1 && known?.shape.slice(1).every((size) => size === 1);
+  return isColumn === true ? [...shape, ...ones] : [...ones, ...shape];
+}
+
+/** Rows of a call: what the first dimensions agree on, else 1. */
+export function rowsOfShapes(shapes: readonly (readonly number[])[]): number {
+  const [rows = 1, ...others] = shapes.map(([first = 1]) => first);
+  return others.every((one) => one === rows) ? rows : 1;
 }
 
 /** Inputs by name. Undefined: not known, or the server says nothing of them. */
@@ -81,8 +97,11 @@ export function nativeToV2(input: Plain, metadata: ModelMetadata | undefined): r
   return given.map(([name, value]) => itemTensor(name, value, known?.get(name)));
 }
 
-/** Outputs by name; the batch of one that was put around the item is taken off. */
-export function v2ToNative(answer: unknown): NativeOutput | undefined {
+/**
+ * Outputs by name; the batch of one that was put around the item is taken off.
+ * @param rows of the call
+ */
+export function v2ToNative(answer: unknown, rows = 1): NativeOutput | undefined {
   const tensors = tensorsOf(answer);
   if (tensors === undefined) return undefined;
   const entries = tensors.map(({ name, shape, data }) => {
@@ -90,7 +109,7 @@ export function v2ToNative(answer: unknown): NativeOutput | undefined {
     return [name, Array.isArray(nested) && shape[0] === 1 ? nested[0] : nested] as const;
   });
   const output = Object.fromEntries(entries);
-  return { output, confidence: confidenceOf(output) };
+  return { output, confidence: rows > 1 ? rowConfidence(tensors, rows) : confidenceOf(output) };
 }
 
 export function readMetadata(answer: unknown): ModelMetadata | undefined {

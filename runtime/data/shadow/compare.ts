@@ -53,9 +53,12 @@ function entriesOf(value: unknown): readonly (readonly [string, unknown])[] | un
 const isRanking = (entries: readonly (readonly [string, unknown])[]): boolean =>
   entries.length > 0 && entries.every(([, value]) => numberOf(value) !== undefined);
 
+/** Servers that have no word for NaN write null. */
+const comparable = (value: unknown): number | undefined => (value === null ? NaN : numberOf(value));
+
 function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Differences {
   const exact = rules.labels?.some((label) => isBelow(path, label)) === true;
-  const [liveNumber, shadowNumber] = [numberOf(live), numberOf(shadow)];
+  const [liveNumber, shadowNumber] = [comparable(live), comparable(shadow)];
   if (liveNumber !== undefined && shadowNumber !== undefined) {
     const agree = exact ? sameNumber(live, shadow) : numbersAgree(liveNumber, shadowNumber, rules);
     return agree ? [] : [path];

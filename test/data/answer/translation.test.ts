@@ -254,7 +254,14 @@ describe('what cannot be said is refused before anybody is asked', () => {
 
   test.each<readonly [string, ServerName, string, unknown, number, string]>([
     ['no JSON', 'v2', V1, '{', 400, 'the body is not JSON'],
-    ['NaN', 'v2', V1, '{"instances":[NaN]}', 400, 'the body is not JSON'],
+    [
+      'NaN',
+      'native',
+      CHAT,
+      '{"model":"iris","messages":[],"top_p":NaN}',
+      400,
+      'the body is not JSON',
+    ],
     ['no object', 'v1', V2, '[1]', 400, 'the body must be a JSON object'],
     ['ragged rows', 'v2', V1, { instances: [{ x: [[1], 2] }] }, 400, 'lists of one level'],
     ['a stray input', 'v2', V1, { instances: [{ z: 1 }] }, 400, 'z is no input; inputs are x'],
@@ -348,14 +355,14 @@ describe('what a server answers', () => {
     expect([v1.status, messageOf(V1, v1)]).toEqual([400, 'row 1: x must hold numbers']);
   });
 
-  test('integers beyond 2^53 are exact, and NaN is null', async () => {
+  test('integers beyond 2^53 are exact, and NaN is what V1 has for it', async () => {
     const { plane, backend } = await scene('v2');
     const outputs = '[{"name":"y","datatype":"INT64","shape":[1,2],"data":[9007199254740993,NaN]}]';
     backend.become(({ method }) =>
       method === 'GET' ? json({ inputs: [] }) : { kind: 'answer', body: `{"outputs":${outputs}}` },
     );
     const got = await plane.post(V1, '{"instances":[{"x":9007199254740993}]}');
-    expect(got.text).toBe('{"predictions":[[9007199254740993,null]]}');
+    expect(got.text).toBe('{"predictions":[[9007199254740993,NaN]]}');
     expect(backend.seen.at(-1)?.body.toString()).toContain('"data":[9007199254740993]');
   });
 

@@ -1,11 +1,13 @@
 import * as fc from 'fast-check';
 import {
   Exact,
+  exactly,
   isInteger,
   numberOf,
-  readAnswer,
+  readLoose,
   readJson,
   writeJson,
+  writeStrict,
 } from '../../../runtime/data/protocols/exact';
 
 /** A number as JSON may write it, in ways JavaScript would not. */
@@ -87,17 +89,26 @@ test('a number within a string is text', () => {
   expect(readJson('["1.0 \\" 1.0", 1.0]')).toEqual(['1.0 " 1.0', new Exact('1.0')]);
 });
 
-test('NaN and infinities of an answer are null, those within strings are not', () => {
-  expect(readAnswer('{"a":NaN,"b":[-Infinity,Infinity,1.5],"c":"NaN"}')).toEqual({
-    a: null,
-    b: [null, null, 1.5],
+test('NaN and infinities are numbers, those within strings are texts', () => {
+  const given = '{"a":NaN,"b":[-Infinity,Infinity,1.5,-0.0],"c":"NaN"}';
+  const value = readLoose(given);
+  expect(value).toEqual({
+    a: new Exact('NaN'),
+    b: [new Exact('-Infinity'), new Exact('Infinity'), 1.5, new Exact('-0.0')],
     c: 'NaN',
   });
+  expect(numberOf((value as { a: unknown }).a)).toBeNaN();
+  expect(writeJson(value)).toBe(given);
+  expect(writeStrict(value)).toBe('{"a":"NaN","b":["-Infinity","Infinity",1.5,-0.0],"c":"NaN"}');
 });
 
-test('what is no JSON is an error, in requests NaN too', () => {
+test('numbers that were not read from JSON are written so that nothing is lost', () => {
+  expect(writeJson([-0, 0, NaN, -Infinity, 1.5].map(exactly))).toBe('[-0.0,0,NaN,-Infinity,1.5]');
+});
+
+test('what is not JSON is an error, for strict readers NaN too', () => {
   for (const wrong of ['', '{', '{"a":01}', '{"a":1.}', '{"a":NaN}', '[1,]', "{'a':1}"]) {
     expect(() => readJson(wrong)).toThrow(SyntaxError);
   }
-  expect(() => readAnswer('nan')).toThrow(SyntaxError);
+  expect(() => readLoose('nan')).toThrow(SyntaxError);
 });

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { readAnswer, readJson, writeJson } from '../../../runtime/data/protocols/exact';
+import { readLoose, readJson, writeJson } from '../../../runtime/data/protocols/exact';
 import { readResult } from '../../../runtime/data/protocols/native';
 import {
   outputValue,
@@ -138,7 +138,7 @@ test('an answer of V2 is the same by both ways', () => {
       const spliced = splicedAnswer(text);
       if (spliced === undefined) return;
       short += 1;
-      const long = v2ToNative(readAnswer(text));
+      const long = v2ToNative(readLoose(text));
       const written = JSON.parse(writeJson(outputValue(spliced.output)));
       expect(written).toEqual(JSON.parse(writeJson(long?.output)));
       expect(spliced.confidence).toEqual(long?.confidence);
@@ -151,7 +151,7 @@ test('an answer of V2 is the same by both ways', () => {
 test('an answer in native words is the same by both ways, with its texts', () => {
   const text = '{"result": {"label": "气虚", "p": [1.0, {"a": null}]}, "confidence": 0.75, "x": 1}';
   const spliced = splicedResult(text);
-  expect(outputValue(spliced?.output)).toEqual(readResult(readAnswer(text))?.output);
+  expect(outputValue(spliced?.output)).toEqual(readResult(readLoose(text))?.output);
   expect(spliced?.confidence).toBe(0.75);
   expect(splicedResult('{"result": NaN, "confidence": 1}')).toBeUndefined();
   expect(splicedResult('{"result": 1}')).toBeUndefined();
