@@ -9,7 +9,7 @@ module.exports = {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/test/e2e/'],
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/environment.ts',
   moduleNameMapper: {
     '^@suoke/ai-model-service$': '<rootDir>/lib/index.ts',
     '^@suoke/ai-model-service/spec$': '<rootDir>/lib/spec/index.ts',

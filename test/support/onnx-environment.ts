@@ -1,5 +1,5 @@
 import type { EnvironmentContext, JestEnvironmentConfig } from '@jest/environment';
-import { TestEnvironment } from 'jest-environment-node';
+import TestEnvironment = require('./environment');
 
 const ARRAYS = {
   Uint8Array,
@@ -26,5 +26,5 @@ class OnnxEnvironment extends TestEnvironment {
   }
 }
 
-// The one form of export that jest takes for an environment and that is no default export.
+// The one form of export that jest takes for an environment and that is not a default export.
 export = OnnxEnvironment;
