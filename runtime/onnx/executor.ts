@@ -2,6 +2,7 @@ import { ServeError } from './errors';
 import { MAX_TIMER_MS, timedOut } from './gate';
 import { joinKey } from './join';
 import { Joiner } from './trust';
+import type { JoinerOptions } from './trust';
 import type { Call, Gate } from './gate';
 import type { Model } from './model';
 import type { Tensors } from './tensor';
@@ -24,8 +25,9 @@ export class Executor {
     readonly model: Model,
     private readonly gate: Gate,
     private readonly onRun: OnRun,
+    joining: JoinerOptions = {},
   ) {
-    this.joiner = new Joiner(model);
+    this.joiner = new Joiner(model, joining);
   }
 
   async run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {

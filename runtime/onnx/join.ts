@@ -1,3 +1,4 @@
+import { fromHalf } from '../shared/float16';
 import { elementsOf } from './tensor';
 import type { TensorData } from './datatype';
 import type { Model } from './model';
@@ -83,22 +84,42 @@ export function split(outputs: Tensors, rows: readonly number[]): readonly Tenso
   });
 }
 
-/** Arithmetic of another batch size may differ in its last bits. */
-const TOLERANCE = 1e-4;
+/** Are these bytewise the same, text by text and bit by bit? */
+export function sameData(a: Tensor | undefined, b: Tensor | undefined): boolean {
+  if (a === undefined || b === undefined || a.data.length !== b.data.length) return a === b;
+  if (!ArrayBuffer.isView(a.data) || !ArrayBuffer.isView(b.data)) {
+    return (a.data as readonly string[]).every((text, at) => text === b.data[at]);
+  }
+  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Buffer =>
+    Buffer.from(buffer, byteOffset, byteLength);
+  return bytes(a.data).equals(bytes(b.data));
+}
+
+/** Arithmetic of another batch size may differ in its last bits; half floats have fewer of them. */
+const TOLERANCE = { float: 1e-4, half: 4e-3 } as const;
 /** Below it differences are rounding, not another answer. */
 const TINY = 1e-3;
 
+function sameNumber(x: number, y: number, tolerance: number): boolean {
+  if (x === y || (Number.isNaN(x) && Number.isNaN(y))) return true;
+  const size = Math.max(TINY, Math.abs(x), Math.abs(y));
+  return Math.abs(x - y) <= tolerance * size;
+}
+
 function sameTensor(a: Tensor | undefined, b: Tensor): boolean {
   if (a === undefined || a.dims.join() !== b.dims.join()) return false;
-  const rounds = b.datatype.elements.kind === 'float';
+  const { kind } = b.datatype.elements;
   for (let i = 0; i < b.data.length; i += 1) {
-    const x = a.data[i];
-    const y = b.data[i];
+    const [x, y] = [a.data[i], b.data[i]];
     if (x === y) continue;
-    if (!rounds || typeof x !== 'number' || typeof y !== 'number') return false;
-    if (Number.isNaN(x) && Number.isNaN(y)) continue;
-    const size = Math.max(TINY, Math.abs(x), Math.abs(y));
-    if (!(Math.abs(x - y) <= TOLERANCE * size)) return false;
+    if ((kind !== 'float' && kind !== 'half') || typeof x !== 'number' || typeof y !== 'number') {
+      return false;
+    }
+    const isSame =
+      kind === 'half'
+        ? sameNumber(fromHalf(x), fromHalf(y), TOLERANCE.half)
+        : sameNumber(x, y, TOLERANCE.float);
+    if (!isSame) return false;
   }
   return true;
 }

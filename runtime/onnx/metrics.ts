@@ -18,9 +18,18 @@ export interface Gauges {
   readonly running: () => number;
   readonly waiting: () => number;
   readonly models: readonly { readonly name: string; readonly version: string }[];
+  /** May requests of the model share a run now? */
+  readonly isJoined: (model: string) => boolean;
+}
+
+/** What comparing joined runs with single ones has shown of one model. */
+interface Comparisons {
+  same: number;
+  different: number;
 }
 
 const DURATION = 'onnx_server_request_duration_seconds';
+const COMPARED = 'onnx_server_compared_runs_total';
 const SHARED_RUNS = 'onnx_server_run_requests';
 
 const family = (name: string, type: string, help: string, samples: string): string =>
@@ -31,7 +40,10 @@ export class Metrics {
   private readonly durations = new Map<Protocol, Histogram>();
   private readonly shared = createHistogram({ name: SHARED_RUNS, buckets: SHARED });
 
+  private readonly comparisons = new Map<string, Comparisons>();
+
   constructor(private readonly gauges: Gauges) {
+    for (const { name } of gauges.models) this.comparisons.set(name, { same: 0, different: 0 });
     for (const protocol of ['v2', 'v1', 'native'] as const) {
       this.requests.set(protocol, new Map());
       this.durations.set(protocol, createHistogram({ name: DURATION, buckets: SECONDS }));
@@ -48,8 +60,13 @@ export class Metrics {
     this.shared.observe(shared);
   }
 
+  onCompared(model: string, result: keyof Comparisons): void {
+    const counts = this.comparisons.get(model);
+    if (counts !== undefined) counts[result] += 1;
+  }
+
   text(): string {
-    return [this.requestText(), this.runText(), this.processText()].join('');
+    return [this.requestText(), this.runText(), this.joinText(), this.processText()].join('');
   }
 
   private requestText(): string {
@@ -84,6 +101,27 @@ export class Metrics {
       single('onnx_server_in_flight', 'gauge', 'Requests whose graph runs.', running()),
       single('onnx_server_queue_depth', 'gauge', 'Requests that wait for their run.', waiting()),
       family('onnx_server_model_info', 'gauge', 'Models that are loaded.', loaded.join('')),
+    ].join('');
+  }
+
+  private joinText(): string {
+    const on = [...this.comparisons.keys()].map((model) =>
+      sample('onnx_server_joins_requests', `model="${model}"`, Number(this.gauges.isJoined(model))),
+    );
+    const compared = [...this.comparisons].flatMap(([model, counts]) =>
+      (['same', 'different'] as const).map((result) =>
+        sample(COMPARED, `model="${model}",result="${result}"`, counts[result]),
+      ),
+    );
+    const help = 'Joined runs that were compared with single ones; a different one ends joining.';
+    return [
+      family(
+        'onnx_server_joins_requests',
+        'gauge',
+        '1: requests of the model may share a run.',
+        on.join(''),
+      ),
+      family(COMPARED, 'counter', help, compared.join('')),
     ].join('');
   }
 

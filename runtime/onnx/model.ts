@@ -3,6 +3,8 @@ import path from 'node:path';
 import { tryFindByOnnx, tryFindByOrt } from './datatype';
 import { badRequest, listed, UnservableModel } from './errors';
 import { readGraph } from './graph';
+import { independenceOf } from './independence';
+import type { Independence } from './independence';
 import { AdaptiveEngine, startEngine } from './engine';
 import { loadOrt, sessionOptions } from './ort';
 import { createSession, inlineEngine } from './session';
@@ -35,6 +37,8 @@ export interface Model {
   readonly metadata: ReadonlyMap<string, string>;
   /** Labels of the columns of an output, where the file states them. */
   readonly classes: ReadonlyMap<string, readonly string[]>;
+  /** Does its graph show that each row of its answers depends on its own row alone? */
+  readonly independence: Independence;
   /** How its requests have to be read. */
   readonly numbers: Numbers;
   /** Runs the graph; inputs must fit the ports. Rejects with a ServeError 400 when the graph refuses them. */
@@ -85,6 +89,7 @@ interface Opened {
   readonly outputs: readonly Port[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly zipped: ReadonlyMap<string, readonly (string | bigint)[]>;
+  readonly independence: Independence;
 }
 
 /** Ports from the file: unlike the session's own description it tells a scalar from an unknown rank. */
@@ -106,11 +111,12 @@ async function openOnnx(ort: Ort, file: string, bytes: Buffer, threads: Threads)
     operated === undefined
       ? { source: file, options: sessionOptions(threads, undefined) }
       : { source: operated.bytes, options: sessionOptions(threads, folder) };
-  const { inputs, outputs }: Graph = operated === undefined ? graph : readGraph(operated.bytes);
+  const served: Graph = operated === undefined ? graph : readGraph(operated.bytes);
   const size = graph.external ? Infinity : bytes.length;
   return {
-    inputs: portsOf(inputs),
-    outputs: portsOf(outputs),
+    inputs: portsOf(served.inputs),
+    outputs: portsOf(served.outputs),
+    independence: independenceOf(operated?.bytes ?? bytes, served),
     metadata: graph.metadata,
     zipped: operated?.classes ?? new Map(),
     engine: await startEngine(ort, recipe, size),
@@ -139,6 +145,7 @@ async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened
     outputs: sessionPorts(session.outputMetadata),
     metadata: new Map(),
     zipped: new Map(),
+    independence: { isShown: false, reason: 'the .ort format has no graph that is looked into' },
     engine: new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, recipe),
   };
 }
@@ -222,7 +229,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
       },
     );
   }
-  const { inputs, outputs, metadata, engine } = opened;
+  const { inputs, outputs, metadata, independence, engine } = opened;
   return {
     name: source.name,
     version: source.version,
@@ -232,6 +239,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
     outputByName: new Map(outputs.map((port) => [port.name, port])),
     metadata,
     classes,
+    independence,
     numbers: inputs.some(isBig) ? 'exact integers' : 'doubles',
     isApart: () => engine.isApart,
     run: runner(opened),

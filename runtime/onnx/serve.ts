@@ -32,10 +32,14 @@ export interface OnnxServerOptions {
   readonly maxBodyBytes?: number | undefined;
   /** Joins requests of different callers in one run. Default: off. */
   readonly batching?: Batching | undefined;
+  /** The author says that each row's answer depends on that row alone. Default: the graph must show it. */
+  readonly rowsIndependent?: boolean | undefined;
   /** Milliseconds from the head of a request to its answer. Default 30,000. */
   readonly requestTimeoutMs?: number | undefined;
   /** Told of failures that are ours and not a caller's. Default: a line on stderr. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Told what an operator should know, such as why requests are not joined. Default: a line on stderr. */
+  readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 export interface OnnxServer {
@@ -195,8 +199,10 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
     maxConcurrency: options.maxConcurrency ?? MAX_CONCURRENCY,
     maxQueueDepth: options.maxQueueDepth ?? MAX_QUEUE,
     batching: options.batching,
+    rowsIndependent: options.rowsIndependent ?? false,
   };
-  const site = siteOf(models, limits, () => draining);
+  const onNotice = options.onNotice ?? ((text) => process.stderr.write(`${text}\n`));
+  const site = siteOf(models, limits, () => draining, onNotice);
   const host: Host = {
     site,
     router: routerOf(site),

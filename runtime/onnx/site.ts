@@ -4,6 +4,7 @@ import { Executor } from './executor';
 import { Gate } from './gate';
 import { Metrics } from './metrics';
 import { mannersOf } from './native';
+import { apartBecause } from './trust';
 import type { Batching } from './batcher';
 import type { Ran } from './executor';
 import type { Call } from './gate';
@@ -26,7 +27,12 @@ export interface Limits {
   readonly maxConcurrency: number;
   readonly maxQueueDepth: number;
   readonly batching: Batching | undefined;
+  /** The author says that each row's answer depends on that row alone. */
+  readonly rowsIndependent: boolean;
 }
+
+/** Told in a line of text what an operator of the server should know. */
+export type OnNotice = (text: string) => void;
 
 /** Everything that answers requests; the sockets are in serve.ts. */
 export interface Site {
@@ -35,16 +41,44 @@ export interface Site {
   readonly isDraining: () => boolean;
 }
 
-export function siteOf(models: readonly Model[], limits: Limits, isDraining: () => boolean): Site {
+/** Batching that is asked for and not done has a reason that is told at start. */
+function tellApart(model: Model, limits: Limits, onNotice: OnNotice): void {
+  const reason = apartBecause(model, limits.rowsIndependent);
+  if (limits.batching === undefined || reason === undefined) return;
+  const remedy = model.independence.isShown
+    ? ''
+    : `; if each row's answer depends on that row alone, say so: inference.batching.rowsIndependent, or --rows-independent`;
+  onNotice(
+    `model '${model.name}': its requests run one by one, not in batches: ${reason}${remedy}`,
+  );
+}
+
+export function siteOf(
+  models: readonly Model[],
+  limits: Limits,
+  isDraining: () => boolean,
+  onNotice: OnNotice,
+): Site {
   const gate = new Gate(limits.maxConcurrency, limits.maxQueueDepth);
   const batchers: Batcher[] = [];
   const metrics = new Metrics({
     running: () => gate.running,
     waiting: () => batchers.reduce((sum, batcher) => sum + batcher.waiting, gate.queued),
     models,
+    isJoined: (name) => joiners.get(name)?.possible === true,
   });
+  const joiners = new Map<string, Executor['joiner']>();
   const servedOf = (model: Model): Served => {
-    const executor = new Executor(model, gate, (shared) => metrics.onRun(shared));
+    const executor = new Executor(model, gate, (shared) => metrics.onRun(shared), {
+      isStated: limits.rowsIndependent,
+      onCompared: () => metrics.onCompared(model.name, 'same'),
+      onDifferent: (reason) => {
+        metrics.onCompared(model.name, 'different');
+        onNotice(`model '${model.name}': its requests run one by one from now on: ${reason}`);
+      },
+    });
+    joiners.set(model.name, executor.joiner);
+    tellApart(model, limits, onNotice);
     const { batching, maxQueueDepth } = limits;
     const outputs = model.outputs.map(({ name }) => name);
     const manners = mannersOf(model);

@@ -57,13 +57,58 @@ test('requests of several rows, and of different shapes, keep apart what is thei
   expect(answers.map(([output]) => output?.data)).toEqual(cases.map((rows) => rows.flat()));
 });
 
-test('a graph that mixes the rows of a batch is found out and answers as if alone', async () => {
-  for (let round = 0; round < 3; round += 1) {
-    const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, i) => infer('unbatchable', 'FP32', [[i, i * 2, i * 3]])),
-    );
-    for (const [output] of answers) expect(output?.data).toEqual([0, 0, 0]);
+/** Different requests together, after as many equal ones as a load test or a warm-up sends. */
+async function afterWarmUp(url: string, model: string): Promise<readonly unknown[]> {
+  const ask = async (row: readonly number[]): Promise<unknown> => {
+    const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: row }];
+    const reply = await post(`${url}/v2/models/${model}/infer`, { inputs });
+    return (json(reply) as { outputs: Outputs }).outputs[0]?.data;
+  };
+  for (let round = 0; round < 6; round += 1) {
+    await Promise.all(Array.from({ length: 16 }, () => ask([1, 2, 3])));
   }
+  return Promise.all(Array.from({ length: 64 }, (_, i) => ask([i, i * 2, i * 3])));
+}
+
+const zeros = Array.from({ length: 64 }, () => [0, 0, 0]);
+
+test('a graph that mixes the rows of a batch runs them one by one, after any warm-up', async () => {
+  expect(await afterWarmUp(server.url, 'unbatchable')).toEqual(zeros);
+  const inputs = zeros.map((_, i) => [i, i * 2, i * 3]);
+  const reply = await post(`${server.url}/v1/models/unbatchable:predict`, { instances: inputs });
+  expect(json(reply)).toEqual({ predictions: zeros });
+  expect(await metric('onnx_server_joins_requests{model="unbatchable"}')).toBe(0);
+  expect(await metric('onnx_server_joins_requests{model="batchable"}')).toBe(1);
+});
+
+test('what an author states wrongly is found out by different requests, told and counted', async () => {
+  const stated = await startServer({
+    models: fixtures('unbatchable'),
+    batching: { maxSize: 8, maxDelayMs: 5 },
+    rowsIndependent: true,
+  });
+  expect(await afterWarmUp(stated.url, 'unbatchable')).toEqual(zeros);
+  const text = await (await fetch(`${stated.url}/metrics`)).text();
+  expect(text).toContain('onnx_server_joins_requests{model="unbatchable"} 0\n');
+  expect(text).toContain(
+    'onnx_server_compared_runs_total{model="unbatchable",result="different"} 1\n',
+  );
+  const { stderr } = await stated.stop();
+  expect(stderr).toBe(
+    "model 'unbatchable': its requests run one by one from now on: a joined run gave another answer than a single one\n",
+  );
+});
+
+test('a model that is not joined says at start why, and what would change it', async () => {
+  const asked = await startServer({
+    models: fixtures('unbatchable', 'batchable'),
+    batching: { maxSize: 8, maxDelayMs: 0 },
+  });
+  const { stderr } = await asked.stop();
+  expect(stderr).toBe(
+    "model 'unbatchable': its requests run one by one, not in batches: a node ReduceMean: it works along the rows; " +
+      "if each row's answer depends on that row alone, say so: inference.batching.rowsIndependent, or --rows-independent\n",
+  );
 });
 
 test('a graph without a batch in its output is run for each', async () => {

@@ -1,39 +1,170 @@
 import type { Datatype } from '../../runtime/onnx/datatype';
 import { tryFindByOrt } from '../../runtime/onnx/datatype';
-import type { Model } from '../../runtime/onnx/model';
+import { ServeError } from '../../runtime/onnx/errors';
 import type { Tensor, Tensors } from '../../runtime/onnx/tensor';
 import { Joiner } from '../../runtime/onnx/trust';
+import type { Joinable, JoinerOptions } from '../../runtime/onnx/trust';
 
 const FP32 = tryFindByOrt('float32') as Datatype;
-const column = (...values: readonly number[]): Tensors => ({
-  x: { datatype: FP32, dims: [values.length, 1], data: Float32Array.from(values) },
+const column = (...values: readonly number[]): Tensor => ({
+  datatype: FP32,
+  dims: [values.length, 1],
+  data: Float32Array.from(values),
 });
+const x = (...values: readonly number[]): Tensors => ({ x: column(...values) });
+const valuesOf = ({ data }: Tensor): number[] => [...(data as Float32Array)];
 
-/** A graph that subtracts the mean of the batch; each run ends when the test says so. */
-function mixing(): { readonly model: Model; readonly pending: (() => void)[] } {
-  const pending: (() => void)[] = [];
-  const port = { name: 'x', datatype: FP32, shape: [-1, 1] };
-  const run = (inputs: Tensors): Promise<Tensors> => {
-    const { data } = inputs['x'] as Tensor;
-    const given = [...(data as Float32Array)];
-    const mean = given.reduce((sum, one) => sum + one, 0) / given.length;
-    return new Promise((resolve) => {
-      pending.push(() => resolve(column(...given.map((one) => one - mean))));
-    });
+type Run = (inputs: Tensors) => Promise<Tensors> | Tensors;
+
+function modelOf(run: Run, isShown: boolean, names: readonly string[] = ['x']): Joinable {
+  const ports = names.map((name) => ({ name, datatype: FP32, shape: [-1, 1] }));
+  const independence = isShown ? ({ isShown } as const) : { isShown, reason: 'it mixes' };
+  const [output] = ports as [(typeof ports)[number]];
+  return {
+    name: 'm',
+    inputs: ports,
+    outputs: [output],
+    run: async (inputs) => run(inputs),
+    independence,
   };
-  return { model: { inputs: [port], outputs: [port], run } as unknown as Model, pending };
 }
 
-test('a joined run that was under way when another found the graph out is not believed', async () => {
-  const { model, pending } = mixing();
-  const joiner = new Joiner(model);
+const doubled: Run = (inputs) => x(...valuesOf(inputs['x'] as Tensor).map((one) => one * 2));
+const lessMean: Run = (inputs) => {
+  const all = valuesOf(inputs['x'] as Tensor);
+  const mean = all.reduce((sum, one) => sum + one, 0) / all.length;
+  return x(...all.map((one) => one - mean));
+};
+
+/** Never drawn for a sample, unless a test says so. */
+const joinerOf = (model: Joinable, options: JoinerOptions = {}): Joiner =>
+  new Joiner(model, { random: () => 0.999, ...options });
+
+/** A model that counts its runs. */
+function counted(run: Run, isShown = true) {
+  const rows: number[] = [];
+  const model = modelOf((inputs) => {
+    rows.push(inputs['x']?.dims[0] ?? 0);
+    return run(inputs);
+  }, isShown);
+  return { model, rows };
+}
+
+const dataOf = (parts: readonly Tensors[] | undefined): unknown =>
+  parts?.map(({ x: output }) => valuesOf(output as Tensor));
+
+test('what neither the graph shows nor the author states is not joined, whatever was compared', async () => {
+  const { model, rows } = counted(doubled, false);
+  const joiner = joinerOf(model);
+  expect(joiner.possible).toBe(false);
+  expect(await joiner.run([x(1), x(2)], ['x'])).toBeUndefined();
+  expect(rows).toEqual([]);
+});
+
+test('what the graph shows is joined, and the first runs with different rows are done singly too', async () => {
+  const { model, rows } = counted(doubled);
+  const joiner = joinerOf(model);
+  for (let at = 0; at < 5; at += 1) {
+    expect(dataOf(await joiner.run([x(at), x(at + 1)], ['x']))).toEqual([[2 * at], [2 * at + 2]]);
+  }
+  expect(rows).toEqual([2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 2]);
+});
+
+test('equal requests prove nothing: different ones are compared after any number of them', async () => {
+  const told: string[] = [];
+  const options = { isStated: true, onDifferent: (reason: string) => told.push(reason) };
+  const joiner = joinerOf(modelOf(lessMean, false), options);
+  for (let at = 0; at < 50; at += 1) {
+    expect(dataOf(await joiner.run([x(3), x(3)], ['x']))).toEqual([[0], [0]]);
+  }
   expect(joiner.possible).toBe(true);
-  const first = joiner.run([column(0), column(2)], ['x']);
-  const second = joiner.run([column(4), column(8)], ['x']);
+  expect(await joiner.run([x(4), x(8)], ['x'])).toBeUndefined();
+  expect(joiner.possible).toBe(false);
+  expect(told).toEqual(['a joined run gave another answer than a single one']);
+});
+
+test('each input must have had different rows: what is the same in all requests proves nothing of it', async () => {
+  const sums: Run = (inputs) => {
+    const scale = valuesOf(inputs['scale'] as Tensor);
+    const mean = scale.reduce((sum, one) => sum + one, 0) / scale.length;
+    return x(...valuesOf(inputs['x'] as Tensor).map((one) => one * mean));
+  };
+  const joiner = joinerOf(modelOf(sums, false, ['x', 'scale']), { isStated: true });
+  const item = (value: number, scale: number): Tensors => ({
+    ...x(value),
+    scale: column(scale),
+  });
+  for (let at = 0; at < 20; at += 1) {
+    expect(await joiner.run([item(at, 2), item(at + 1, 2)], ['x'])).toBeDefined();
+  }
+  expect(await joiner.run([item(1, 2), item(1, 4)], ['x'])).toBeUndefined();
+  expect(joiner.possible).toBe(false);
+});
+
+test('joined runs are sampled for ever, and one that differs ends joining', async () => {
+  let run = doubled;
+  let drawn = 0.999;
+  let compared = 0;
+  const joiner = joinerOf(
+    modelOf((inputs) => run(inputs), true),
+    { random: () => drawn, onCompared: () => (compared += 1) },
+  );
+  for (let at = 0; at < 10; at += 1) await joiner.run([x(at), x(at + 1)], ['x']);
+  expect(compared).toBe(3);
+  drawn = 0;
+  await joiner.run([x(1), x(2)], ['x']);
+  expect(compared).toBe(4);
+  run = lessMean;
+  drawn = 0.999;
+  expect(dataOf(await joiner.run([x(1), x(3)], ['x']))).toEqual([[-1], [1]]);
+  drawn = 0;
+  expect(await joiner.run([x(1), x(3)], ['x'])).toBeUndefined();
+  expect(joiner.possible).toBe(false);
+});
+
+test('about one joined run in a thousand is compared, with four of its requests', async () => {
+  const { model, rows } = counted(doubled);
+  let turn = 0;
+  const joiner = joinerOf(model, { random: () => (turn++ % 1000) / 1000 });
+  const eight = Array.from({ length: 8 }, (_, at) => x(at));
+  for (let at = 0; at < 3; at += 1) await joiner.run(eight, ['x']);
+  rows.length = 0;
+  for (let at = 0; at < 3000; at += 1) await joiner.run(eight, ['x']);
+  const single = rows.filter((one) => one === 1).length;
+  expect([single % 4, single / 4 >= 2, single / 4 <= 4]).toEqual([0, true, true]);
+});
+
+test('a request that is refused alone and was answered with others ends joining', async () => {
+  const run: Run = (inputs) => {
+    if (inputs['x']?.dims[0] === 1) throw new ServeError(400, 'no');
+    return doubled(inputs);
+  };
+  const joiner = joinerOf(modelOf(run, true));
+  expect(await joiner.run([x(1), x(2)], ['x'])).toBeUndefined();
+  expect(joiner.possible).toBe(false);
+});
+
+test('a run without a row for each row ends joining', async () => {
+  const joiner = joinerOf(modelOf(() => x(1), true));
+  expect(await joiner.run([x(1), x(2)], ['x'])).toBeUndefined();
+  expect(joiner.possible).toBe(false);
+});
+
+test('a joined run that was under way when another found the graph out is not believed', async () => {
+  const pending: (() => void)[] = [];
+  const run: Run = (inputs) =>
+    new Promise((resolve) => {
+      pending.push(() => resolve(lessMean(inputs)));
+    });
+  const joiner = joinerOf(modelOf(run, true));
+  const first = joiner.run([x(0), x(2)], ['x']);
+  const second = joiner.run([x(4), x(8)], ['x']);
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  await turn();
   pending.shift()?.();
   const late = pending.shift();
   // The first is compared with single runs, and refuted by the first of them.
-  while (pending.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  while (pending.length === 0) await turn();
   pending.shift()?.();
   expect(await first).toBeUndefined();
   expect(joiner.possible).toBe(false);

@@ -1,0 +1,65 @@
+import type { Field } from '../wire';
+import { fieldsOf, textOf } from '../wire';
+import { constantOf, nodeOf } from './node';
+import type { Attributes, Node } from './node';
+import { FIXED } from './value';
+import type { Shown, Value } from './value';
+
+/** Field numbers of onnx.proto: GraphProto. */
+const GRAPH = { node: 1, constant: 5, input: 11, output: 12, sparse: 15 } as const;
+
+/** What stands around a node. */
+export interface Scope {
+  readonly bytes: Uint8Array;
+  readonly values: ReadonlyMap<string, Value>;
+  readonly opsets: ReadonlyMap<string, number>;
+  readonly functions: ReadonlyMap<string, Field>;
+  /** Attributes of the call, inside of a function. */
+  readonly given: Attributes;
+  readonly depth: number;
+  /** The outputs of a graph in a node, whose inputs are given. */
+  readonly valuesOf: (scope: Scope, body: Body, given: readonly Value[]) => readonly Value[];
+}
+
+function nameOf(bytes: Uint8Array, value: Field): string {
+  for (const field of fieldsOf(bytes, value.start, value.end)) {
+    if (field.number === 1) return textOf(bytes, field);
+  }
+  return '';
+}
+
+/** A graph in a node, taken apart. */
+export interface Body {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly outputFields: readonly Field[];
+  readonly nodes: readonly Node[];
+  readonly constants: ReadonlyMap<string, Shown>;
+}
+
+/** A sparse constant: its name is that of its values. */
+function sparseName(bytes: Uint8Array, sparse: Field): string {
+  for (const field of fieldsOf(bytes, sparse.start, sparse.end)) {
+    if (field.number === 1) return constantOf(bytes, field).name;
+  }
+  return '';
+}
+
+export function bodyOf(bytes: Uint8Array, graph: Field): Body {
+  const inputs: string[] = [];
+  const outputFields: Field[] = [];
+  const nodes: Node[] = [];
+  const constants = new Map<string, Shown>();
+  for (const field of fieldsOf(bytes, graph.start, graph.end)) {
+    if (field.number === GRAPH.node) nodes.push(nodeOf(bytes, field));
+    if (field.number === GRAPH.input) inputs.push(nameOf(bytes, field));
+    if (field.number === GRAPH.output) outputFields.push(field);
+    if (field.number === GRAPH.sparse) constants.set(sparseName(bytes, field), FIXED);
+    if (field.number === GRAPH.constant) {
+      const { name, value } = constantOf(bytes, field);
+      constants.set(name, value);
+    }
+  }
+  const outputs = outputFields.map((field) => nameOf(bytes, field));
+  return { inputs, outputs, outputFields, nodes, constants };
+}

@@ -1,0 +1,135 @@
+// What is known of a value of a graph: how its sizes and elements depend on the requests.
+
+/**
+ * A size. `rows`: the number of rows of all requests together, one row each. `other`: not known, but
+ * the same whether requests go together or alone.
+ */
+export type Size = number | 'rows' | 'other';
+
+/** A value in which row i depends on nothing but row i of the inputs, or that depends on no row. */
+export interface Shown {
+  /** At most one of them is `rows`, which says where the rows lie. Undefined: no rows, rank not known. */
+  readonly dims: readonly Size[] | undefined;
+  /** Of small numbers and lists of numbers, where they are known: shapes, axes, bounds. */
+  readonly elements?: readonly Size[] | undefined;
+}
+
+/** A value that may mix rows, and the first reason. */
+export interface Mixed {
+  readonly mixed: string;
+}
+
+/** Undefined: an optional input that is left out. */
+export type Value = Shown | Mixed | undefined;
+
+/** Says why a node is not shown to work row by row; caught where the node is. */
+export class NotShown extends Error {}
+
+export const isMixed = (value: Value): value is Mixed => value !== undefined && 'mixed' in value;
+
+/** Of rank not known, and the same for all requests. */
+export const FIXED: Shown = { dims: undefined };
+
+export const shown = (dims: readonly Size[], elements?: readonly Size[]): Shown => ({
+  dims: checked(dims),
+  elements,
+});
+
+function checked(dims: readonly Size[]): readonly Size[] {
+  if (dims.indexOf('rows') === dims.lastIndexOf('rows')) return dims;
+  throw new NotShown('it brings each row together with every other');
+}
+
+/** Where the rows lie; undefined: it has none. */
+export function rowAxisOf(value: Shown | undefined): number | undefined {
+  const axis = value?.dims?.indexOf('rows') ?? -1;
+  return axis === -1 ? undefined : axis;
+}
+
+/** Does it depend on no row, nor on their number? */
+export const isFixed = (value: Shown | undefined): boolean =>
+  rowAxisOf(value) === undefined && value?.elements?.includes('rows') !== true;
+
+export function dimsOf(value: Shown | undefined): readonly Size[] {
+  if (value?.dims === undefined) throw new NotShown('the rank of one of its inputs is not known');
+  return value.dims;
+}
+
+/** An input that must be the same for all requests. */
+export function fixed(value: Shown | undefined, what: string): Shown | undefined {
+  if (!isFixed(value)) throw new NotShown(`its ${what} depends on the rows`);
+  return value;
+}
+
+/** The known elements of a small list that is the same for all requests, but for the number of rows. */
+export function elementsOf(value: Shown | undefined, what: string): readonly Size[] {
+  if (value?.elements !== undefined) return value.elements;
+  throw new NotShown(`its ${what} is not known beforehand`);
+}
+
+export function numbersOf(value: Shown | undefined, what: string): readonly number[] {
+  const elements = elementsOf(value, what);
+  if (elements.every((one) => typeof one === 'number')) return elements;
+  throw new NotShown(`its ${what} is not known beforehand`);
+}
+
+export function axisOf(axis: number, rank: number): number {
+  const own = axis < 0 ? axis + rank : axis;
+  if (own < 0 || own >= rank) throw new NotShown(`it has no axis ${axis}`);
+  return own;
+}
+
+/** An operator that works along an axis must not work along the rows. */
+export function notAlong(value: Shown, axis: number): void {
+  if (axis === rowAxisOf(value)) throw new NotShown('it works along the rows');
+}
+
+/** The rows must lie in front. */
+export function rowsFirst(value: Shown | undefined): readonly Size[] {
+  const dims = dimsOf(value);
+  if (!isFixed(value) && dims[0] !== 'rows') throw new NotShown('the rows are not its first axis');
+  return dims;
+}
+
+/** Product of sizes; `other` when one is not known. */
+export function product(dims: readonly Size[]): Size {
+  if (dims.includes('rows')) return 'rows';
+  return dims.reduce<Size>(
+    (all, one) => (typeof all === 'number' && typeof one === 'number' ? all * one : 'other'),
+    1,
+  );
+}
+
+function together(sizes: readonly Size[]): Size {
+  const wide = sizes.filter((size) => size !== 1);
+  if (wide.includes('rows')) {
+    if (wide.every((size) => size === 'rows')) return 'rows';
+    throw new NotShown('it brings rows together with values that are not of one row each');
+  }
+  return wide.find((size) => typeof size === 'number') ?? wide[0] ?? 1;
+}
+
+/** The sizes of tensors that are spread over each other from the right. */
+export function broadcast(all: readonly (readonly Size[])[]): readonly Size[] {
+  const rank = Math.max(0, ...all.map((dims) => dims.length));
+  return Array.from({ length: rank }, (_, axis) => {
+    const sizes = all.flatMap((dims) => dims[axis - rank + dims.length] ?? []);
+    return together(sizes);
+  });
+}
+
+/** What is true of both: of two branches, or of a loop before and after a turn. */
+export function common(a: Value, b: Value): Value {
+  if (isMixed(a) || a === undefined) return a;
+  if (isMixed(b) || b === undefined) return b;
+  if (rowAxisOf(a) !== rowAxisOf(b) || (!isFixed(a) && a.dims?.length !== b.dims?.length)) {
+    return { mixed: 'the rows lie in different places in its branches or turns' };
+  }
+  const isSame = a.elements?.join() === b.elements?.join();
+  const elements = isSame ? a.elements : undefined;
+  const isSize = a.elements?.includes('rows') === true || b.elements?.includes('rows') === true;
+  if (!isSame && isSize) return { mixed: 'it counts the rows' };
+  if (a.dims?.length !== b.dims?.length) return FIXED;
+  const dims = a.dims?.map((size, axis) => (size === b.dims?.[axis] ? size : 'other'));
+  return { dims, elements };
+}
