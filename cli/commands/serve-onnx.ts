@@ -15,6 +15,7 @@ interface Options {
   readonly maxBodyBytes?: number;
   readonly maxBatchSize?: number;
   readonly maxDelayMs?: number;
+  readonly rowsIndependent?: boolean;
   readonly timeoutMs?: number;
   readonly parentGuard?: boolean;
 }
@@ -61,6 +62,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
     .option('--max-body-bytes <n>', 'largest request body', wholeNumber(1))
     .option('--max-batch-size <n>', 'join up to this many waiting requests', wholeNumber(1))
     .option('--max-delay-ms <n>', 'and wait this long for them', wholeNumber(0))
+    .option('--rows-independent', "state that each row's answer depends on that row alone")
     .option('--timeout-ms <n>', 'longest time for one request', wholeNumber(1))
     .option('--parent-guard', 'end when standard input ends, so that no orphan stays behind')
     .addHelpText(
@@ -80,6 +82,7 @@ export function addServeOnnx(program: Command, { io }: Context): void {
         maxQueueDepth: options.maxQueueDepth,
         maxBodyBytes: options.maxBodyBytes,
         requestTimeoutMs: options.timeoutMs,
+        rowsIndependent: options.rowsIndependent === true,
         ...(options.maxBatchSize !== undefined && {
           batching: { maxSize: options.maxBatchSize, maxDelayMs: options.maxDelayMs ?? 0 },
         }),

@@ -254,6 +254,24 @@ const batchingIdempotent: FindingRule = {
         ],
 };
 
+const batchingRows: FindingRule = {
+  id: 'batching-rows',
+  severity: 'warning',
+  check: ({ arms, inference }) =>
+    inference.batching === undefined ||
+    inference.batching.rowsIndependent === true ||
+    arms.every(({ server }) => server.kind === 'onnx')
+      ? []
+      : [
+          {
+            path: 'inference.batching.rowsIndependent',
+            reason:
+              'the router cannot see whether a row’s answer depends on other rows of the same call, so it sends each request alone: batching does nothing for servers other than the built-in ONNX server',
+            fix: 'set it to true if each row’s answer depends on that row alone, or leave batching out',
+          },
+        ],
+};
+
 /** Every rule, in the order they are reported. */
 export const FINDING_RULES: readonly FindingRule[] = [
   gracePeriod,
@@ -267,6 +285,7 @@ export const FINDING_RULES: readonly FindingRule[] = [
   secretLiteral,
   sleepBinary,
   batchingIdempotent,
+  batchingRows,
 ];
 
 function waiverFindings(spec: ModelSpec, today: string | undefined): Finding[] {

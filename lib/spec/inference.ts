@@ -37,6 +37,12 @@ export const batchingSchema = z
       .min(0)
       .max(1000)
       .describe('Longest wait for more requests, in milliseconds.'),
+    rowsIndependent: z
+      .boolean()
+      .optional()
+      .describe(
+        'Each row’s answer depends on that row alone. Needed for all servers but the built-in ONNX server, which reads it from the graph.',
+      ),
   })
   .describe('Requests of equal shape go to the server in one call; opt in.');
 

@@ -36,5 +36,6 @@ export function onnxArguments(
     'timeout-ms': inference.timeoutSeconds * 1000,
   };
   const given = Object.entries(flags).filter(([, value]) => value !== undefined);
-  return ['serve-onnx', ...given.map(([name, value]) => `--${name}=${value}`)];
+  const stated = batching?.rowsIndependent === true ? ['--rows-independent'] : [];
+  return ['serve-onnx', ...given.map(([name, value]) => `--${name}=${value}`), ...stated];
 }

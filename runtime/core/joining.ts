@@ -1,4 +1,13 @@
+import type { Inference } from '../../lib/spec';
+
 // When requests go together, and when no more: pure, as all decisions.
+
+/**
+ * Do requests of a model go together? The router sees no graph, so the author must have said that
+ * rows are independent. One that must not run twice goes alone: joined calls may be undone.
+ */
+export const areJoined = ({ batching, idempotent }: Inference): boolean =>
+  batching?.rowsIndependent === true && idempotent;
 
 /** What is remembered of an arm whose joined calls came to nothing. */
 export interface Fruitless {

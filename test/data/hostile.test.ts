@@ -218,7 +218,7 @@ test('rows with a broken character do not go with those of others', async () => 
   };
   const backend = await startBackend(behave);
   const plane = await startPlane();
-  const inference = { batching: { maxSize: 2, maxDelayMs: 1000 } };
+  const inference = { batching: { maxSize: 2, maxDelayMs: 1000, rowsIndependent: true } };
   plane.route({ input: { ...speaking('v1'), inference }, ports: { stable: [backend.port] } });
   const broken = Buffer.from('{"instances":["a\xc3"]}', 'latin1');
   await plane.ask(V1, { method: 'POST', body: broken });

@@ -44,7 +44,11 @@ interface Inference {
   readonly maxBodyBytes?: number;
   readonly replayBytes?: number;
   readonly idempotent?: boolean;
-  readonly batching?: { readonly maxSize: number; readonly maxDelayMs: number };
+  readonly batching?: {
+    readonly maxSize: number;
+    readonly maxDelayMs: number;
+    readonly rowsIndependent: boolean;
+  };
 }
 
 async function planeTo(
@@ -232,7 +236,7 @@ test('up to the limit a body is read whole, beyond it it is passed on', async ()
 
 test.each<[string, Inference]>([
   ['that may be sent again', { replayBytes: 2 * MIB }],
-  ['that may go with others', { batching: { maxSize: 2, maxDelayMs: 1 } }],
+  ['that may go with others', { batching: { maxSize: 2, maxDelayMs: 1, rowsIndependent: true } }],
 ])('a body %s is read whole', async (_, inference) => {
   const backend = await startBackend(echo);
   const plane = await planeTo([backend.port], inference);

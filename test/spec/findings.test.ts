@@ -114,7 +114,30 @@ describe('findings', () => {
         inference: { idempotent: false, batching: { maxSize: 8, maxDelayMs: 5 } },
       },
       {},
-      ['warning batching-idempotent inference.batching'],
+      [
+        'warning batching-idempotent inference.batching',
+        'warning batching-rows inference.batching.rowsIndependent',
+      ],
+    ],
+    [
+      'batching by the router of a model whose rows nobody has said to be independent',
+      {
+        framework: 'sklearn',
+        source: 's3://m/x',
+        inference: { batching: { maxSize: 8, maxDelayMs: 5 } },
+      },
+      {},
+      ['warning batching-rows inference.batching.rowsIndependent'],
+    ],
+    [
+      'batching by the router of a model whose rows are said to be independent',
+      {
+        framework: 'sklearn',
+        source: 's3://m/x',
+        inference: { batching: { maxSize: 8, maxDelayMs: 5, rowsIndependent: true } },
+      },
+      {},
+      [],
     ],
     [
       'batching of it by the built-in server, which calls nothing again',

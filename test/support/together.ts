@@ -20,7 +20,7 @@ export const inputOf = (
   framework: 'custom',
   image: 'registry.example.org/iris:1',
   server: { kind: 'custom', protocol },
-  inference: { batching: { maxSize: 4, maxDelayMs: 1000 }, ...inference },
+  inference: { batching: { maxSize: 4, maxDelayMs: 1000, rowsIndependent: true }, ...inference },
 });
 
 /** Timers that go off when the test says so. */

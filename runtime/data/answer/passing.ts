@@ -1,4 +1,5 @@
 import type { Caller } from '../../auth/port';
+import { areJoined } from '../../core/joining';
 import { answerAbout, answerReady, versionsOf } from './about';
 import { answerMixed, answerTranslated } from './crossing';
 import type { CallBase } from '../call/calling';
@@ -58,8 +59,9 @@ function bodyOf(
   base: CallBase,
   who: Understood,
 ): Body | Promise<Body> {
-  const { maxBodyBytes, replayBytes, batching } = base.model.inference;
-  const isAlone = who === 'all' && batching === undefined && !isMirrored(route, base);
+  const { inference } = base.model;
+  const { maxBodyBytes, replayBytes } = inference;
+  const isAlone = who === 'all' && !areJoined(inference) && !isMirrored(route, base);
   if (!isAlone) return exchange.body(maxBodyBytes);
   // What is to be kept for a second try is kept.
   return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { areJoined } from '../../core/joining';
 import type { ArmRoute } from '../../core/table';
 import type { CallBase } from '../call/calling';
 import type { Exchange } from '../exchange';
@@ -75,10 +76,9 @@ const asText =
   ({ body }: Message): Cut | undefined =>
     cut(body.toString('latin1'));
 
-/** One that must not run twice is not joined, nor one for a version: a call goes to any of its arm. */
-function joins({ model: { inference }, version }: CallBase): boolean {
-  return inference.batching !== undefined && inference.idempotent && version === undefined;
-}
+/** A request for a version is not joined: a call goes to any replica of its arm. */
+const joins = ({ model: { inference }, version }: CallBase): boolean =>
+  areJoined(inference) && version === undefined;
 
 const gathered = (joiner: Joiner, base: CallBase, of: (arm: ArmRoute) => Part | undefined) => ({
   ...base,

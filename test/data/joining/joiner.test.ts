@@ -13,7 +13,7 @@ import { recordOf, snapshotOf } from '../../core/support';
 
 // The joiner by itself: what happens within one turn of the event loop cannot be told by sockets.
 
-const inference = { batching: { maxSize: 8, maxDelayMs: 0 } };
+const inference = { batching: { maxSize: 8, maxDelayMs: 0, rowsIndependent: true } };
 const model = buildTable(snapshotOf(recordOf({ input: { inference } })), 1).models.get('iris');
 
 function setUp() {

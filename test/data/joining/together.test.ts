@@ -265,7 +265,10 @@ test('the built-in server batches by itself, and what may not be sent twice is n
   const on = await routed('native', doublingNative, { inference: { idempotent: false } });
   expect((await on.plane.post(NATIVE, nativeBody(1))).status).toBe(200);
   on.plane.route({
-    input: { id: 'iris', inference: { batching: { maxSize: 4, maxDelayMs: 1000 } } },
+    input: {
+      id: 'iris',
+      inference: { batching: { maxSize: 4, maxDelayMs: 1000, rowsIndependent: true } },
+    },
     ports: { stable: [on.backend.port] },
   });
   expect((await on.plane.post(NATIVE, nativeBody(1))).status).toBe(200);
