@@ -7,6 +7,7 @@ usage() {
   cat <<'USAGE'
 scripts/dev.sh COMMAND
   dev [ARGS]    install, build, synthesize models/ to dist/, serve them on 127.0.0.1:8080
+  start [ARGS]  install, build, start the service with config/config.yaml
   test [ARGS]   all tests that need no cluster (jest; ARGS are jest's)
   test-cov      the same with coverage
   setup         install everything that package-lock.json lists (dev installs only what it needs)
@@ -78,6 +79,7 @@ build_bin() {
 contracts() {
   npx tsx scripts/schema.ts --check
   npx tsx scripts/openapi.ts --check
+  npx tsx scripts/deploy.ts --check
   node build/bin.cjs synth --check
 }
 
@@ -126,6 +128,7 @@ command=${1:-help}
 [[ $# -gt 0 ]] && shift
 case $command in
   dev) build_bin; exec node build/bin.cjs dev --synth dist "$@" ;;
+  start) build_bin; exec node build/bin.cjs --config config/config.yaml "$@" ;;
   test) setup; exec npx jest "$@" ;;
   test-cov) setup; exec npx jest --coverage "$@" ;;
   setup) setup ;;

@@ -89,7 +89,7 @@ const FORMS = Object.keys(serviceForms(new Chart(new App(), 'names')));
 function writeDefault(folder: string): void {
   const below = (path: string): readonly string[] =>
     readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name));
-  for (const path of [...below('dist'), ...below('test/golden')]) {
+  for (const path of [...below('dist'), ...below('deploy'), ...below('test/golden')]) {
     if (path.endsWith(MANIFEST)) cpSync(path, join(folder, path.replaceAll('/', '.')));
   }
   for (const form of FORMS) writeFileSync(join(folder, `${form}${MANIFEST}`), serviceText(form));

@@ -42,6 +42,13 @@ afterEach(async () => {
 
 const quiet = (): void => undefined;
 
+const optionsOf = (warn: (message: string) => void) => ({
+  cwd: folder,
+  spawnServer: { command: process.execPath, args: [] },
+  version: 'test',
+  log: { debug: quiet, info: quiet, warn, error: quiet } as never,
+});
+
 async function start(
   kubernetes: string,
   env: NodeJS.ProcessEnv = {},
@@ -52,14 +59,8 @@ async function start(
     'cluster: kubernetes',
     `kubernetes: { config_path: ${server.kubeconfig()}${kubernetes} }`,
   ];
-  service = await startService({
-    config: parseConfig(text.join('\n'), env),
-    cwd: folder,
-    env,
-    spawnServer: { command: process.execPath, args: [] },
-    version: 'test',
-    log: { debug: quiet, info: quiet, warn, error: quiet } as never,
-  });
+  const config = parseConfig(text.join('\n'), env);
+  service = await startService({ ...optionsOf(warn), config, env });
 }
 
 async function call(method: string, path: string, body?: object) {
@@ -120,4 +121,25 @@ test('models.registry and models.default_resources are in every pod, and the log
   expect(warn).toHaveBeenCalledWith(
     'models.default_resources.cpu "2" is not used: the environment says "250m"; remove one of the two',
   );
+});
+
+test('docker run -v ~/.kube/config:… -e KUBECONFIG=… -e KUBERNETES_NAMESPACE=… is enough for a cluster', async () => {
+  const { KUBECONFIG } = process.env;
+  process.env['KUBECONFIG'] = server.kubeconfig();
+  const env = {
+    KUBERNETES_NAMESPACE: 'suoke-life',
+    AI_MODEL_SERVICE__SERVER__PORT: '0',
+    AI_MODEL_SERVICE__SERVER__ACCEPT_SECONDS: '0',
+  };
+  try {
+    service = await startService({ ...optionsOf(quiet), config: parseConfig('', env), env });
+    expect((await call('POST', '/deploy', { config: MODEL })).status).toBe(202);
+    await until(
+      () => server.store.find(RESOURCES.Deployment, 'suoke-life', 'iris') !== undefined,
+      'its Deployment',
+    );
+  } finally {
+    if (KUBECONFIG === undefined) delete process.env['KUBECONFIG'];
+    else process.env['KUBECONFIG'] = KUBECONFIG;
+  }
 });

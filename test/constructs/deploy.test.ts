@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deployFiles } from '../../scripts/deploy-files';
+import { parseConfig } from '../../runtime/config';
+import { at, documents, findManifest, podTemplates } from '../support/manifests';
+import { restrictedFaults } from '../support/podsecurity';
+import { ROOT } from '../support/sources';
+import { faultsOf128, newestFaults } from '../support/strict';
+
+// deploy/kubernetes: what `kubectl apply --server-side -f deploy/kubernetes/` installs.
+
+const FOLDER = join(ROOT, 'deploy', 'kubernetes');
+const committed = new Map(
+  readdirSync(FOLDER)
+    .filter((name) => /\.(?:ya?ml|json)$/.test(name))
+    .sort()
+    .map((name) => [name, readFileSync(join(FOLDER, name), 'utf8')]),
+);
+const all = [...committed.values()].flatMap(documents);
+
+test('the files are what ModelService renders; npx tsx scripts/deploy.ts writes them', () => {
+  expect([...committed]).toEqual([...deployFiles()]);
+});
+
+test('the namespace is applied first, and everything else lies in it', () => {
+  expect(all[0]).toMatchObject({ kind: 'Namespace', metadata: { name: 'suoke-life' } });
+  expect(new Set(all.slice(1).map(({ metadata }) => metadata.namespace))).toEqual(
+    new Set(['suoke-life']),
+  );
+});
+
+test('every object passes the schemas of 1.28 and the newest, its pods restricted security', () => {
+  expect(all.flatMap(newestFaults)).toEqual([]);
+  expect(faultsOf128(all)).toEqual([]);
+  const [pod] = podTemplates(all);
+  expect(restrictedFaults(at(pod?.template, 'spec') as Record<string, unknown>)).toEqual([]);
+});
+
+test('keys come from a Secret, and the configuration is one that the service takes', () => {
+  const [pod] = podTemplates(all);
+  expect(at(pod?.template, 'spec.containers.0.envFrom')).toEqual([
+    { secretRef: { name: 'ai-model-service-keys' } },
+  ]);
+  const { data } = findManifest(all, 'ConfigMap', 'ai-model-service') as {
+    readonly data?: Readonly<Record<string, string>>;
+  };
+  const { cluster, kubernetes } = parseConfig(data?.['config.yaml'] ?? '');
+  expect([cluster, kubernetes.namespace]).toEqual(['kubernetes', 'suoke-life']);
+});
+
+test('config/config.yaml is one that the service takes: on this machine, without a key', () => {
+  const text = readFileSync(join(ROOT, 'config', 'config.yaml'), 'utf8');
+  expect(parseConfig(text)).toMatchObject({
+    cluster: 'local',
+    server: { host: '127.0.0.1', port: 8080 },
+    models: { directory: 'models' },
+  });
+});
