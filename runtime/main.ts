@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Environment } from '../lib/spec';
 import type { Audit } from './audit';
 import { createAudit } from './audit';
 import type { Authenticate } from './auth';
@@ -10,7 +9,7 @@ import type { SpawnServer } from './cluster/local';
 import { clock, startTicks } from './clock';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
-import type { Control } from './control';
+import type { Control, ControlOptions } from './control';
 import { createControl } from './control';
 import type { TableHolder } from './core/table';
 import { EMPTY_TABLE } from './core/table';
@@ -150,19 +149,15 @@ function openControl(
   options: ServiceOptions,
   cluster: Cluster,
   { table, load, metrics, onTableSwap, routers }: Data,
-  authenticate: Authenticate,
-  audit: Audit,
-  environment: Environment,
+  more: Pick<ControlOptions, 'authenticate' | 'audit' | 'environment' | 'brokenFiles'>,
 ): Control {
   const { config, log, version, docsAssets } = options;
   return createControl({
+    ...more,
     cluster,
     table,
     load,
     config,
-    environment,
-    authenticate,
-    audit,
     metrics,
     clock,
     log,
@@ -269,9 +264,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const cluster = await openCluster(options, environment);
   const opened = await openRouters(options, environment);
   const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
-  const control: Control = openControl(options, cluster, data, authenticate, audit, environment);
-  const listeners: Listener[] = [];
   const folder = openModelsFolder(options, cluster);
+  const more = { authenticate, audit, environment, brokenFiles: folder.broken };
+  const control: Control = openControl(options, cluster, data, more);
+  const listeners: Listener[] = [];
   const stopTicks = startTicks(control.tick, log);
   const end = async (): Promise<void> => {
     folder.stop();

@@ -1,11 +1,11 @@
 import { join, resolve } from 'node:path';
-import type { ModelSpec } from '../lib/spec';
-import { discover } from '../lib/synth/discover';
+import { discoverEach } from '../lib/synth/discover';
 import type { Cluster } from './cluster/port';
 import type { Config } from './config';
+import type { BrokenFile } from './control';
 import type { ModelRecord } from './core/snapshot';
 import { statusOf } from './core/status';
-import type { Definitions, SyncReport } from './definitions';
+import type { Definitions, Loaded, SyncReport } from './definitions';
 import { createDefinitions } from './definitions';
 import type { Log } from './log';
 import { watchFolder } from './shared/folder-watch';
@@ -26,7 +26,13 @@ export interface ModelsFolder extends Definitions {
   readonly stop: () => void;
 }
 
-const NOTHING_READ: SyncReport = { applied: [], removed: [], unchanged: [], refused: [] };
+const NOTHING_READ: SyncReport = {
+  applied: [],
+  removed: [],
+  unchanged: [],
+  refused: [],
+  broken: [],
+};
 /** A change by `git checkout` touches hundreds of files; the log names the first. */
 const NAMED_FILES = 5;
 
@@ -67,6 +73,28 @@ function logReport({ removed, refused }: SyncReport, log: Log): void {
   for (const { id, message } of refused) log.warn(message, { model: id });
 }
 
+/** Logs what is wrong with each file once, and again only when it is something else. */
+function createBrokenLog(log: Log): (broken: readonly BrokenFile[]) => void {
+  let told: ReadonlyMap<string, string> = new Map();
+  return (broken) => {
+    for (const { file, message, id } of broken) {
+      if (told.get(file) === message) continue;
+      log.error(message, id === undefined ? {} : { model: id, serves: 'the last good definition' });
+    }
+    const files = new Map(broken.map(({ file, message }) => [file, message]));
+    for (const file of told.keys()) if (!files.has(file)) log.info('is right again', { file });
+    told = files;
+  };
+}
+
+async function load(folder: string): Promise<Loaded> {
+  const { definitions, errors } = await discoverEach(folder);
+  return {
+    specs: definitions.map(({ spec, file }) => ({ spec, file })),
+    broken: errors.map(({ file = folder, message }) => ({ file, message })),
+  };
+}
+
 /**
  * Keeps the cluster in step with the models folder. On Kubernetes definitions come by REST or
  * kubectl instead: several routers with a folder each would overwrite each other.
@@ -74,15 +102,22 @@ function logReport({ removed, refused }: SyncReport, log: Log): void {
 export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster): ModelsFolder {
   const { config, cwd, log, onModelsChanged } = options;
   const nothing = { ready: Promise.resolve(), stop: () => undefined };
-  if (config.cluster === 'kubernetes') return { sync: async () => NOTHING_READ, ...nothing };
+  if (config.cluster === 'kubernetes') {
+    return { sync: async () => NOTHING_READ, broken: () => [], ...nothing };
+  }
   const folder = resolve(cwd, config.models.directory);
-  const load = async (): Promise<readonly ModelSpec[]> =>
-    (await discover(folder)).map(({ spec }) => spec);
   const memory = join(resolve(cwd, config.local.directory), 'files.json');
-  const definitions = createDefinitions({ cluster, load, memory });
+  const logBroken = createBrokenLog(log);
+  const files = createDefinitions({ cluster, load: () => load(folder), memory });
+  const sync = async (): Promise<SyncReport> => {
+    const report = await files.sync();
+    logBroken(report.broken);
+    return report;
+  };
+  const definitions: Definitions = { ...files, sync };
   const follow = async (paths: readonly string[]): Promise<void> => {
     log.info(changedLine(config.models.directory, paths));
-    const report = await definitions.sync();
+    const report = await sync();
     logReport(report, log);
     logSettled(cluster, report.applied, log);
     await onModelsChanged?.();

@@ -139,10 +139,17 @@ async function exampleBody(url: string, id: string, io: Io): Promise<string | un
   return JSON.stringify({ input_data: data });
 }
 
+/** The faults of a file, and what serves meanwhile. */
+function brokenLines(message: string, id: string | undefined): string {
+  const serves = id === undefined ? '' : `  ${id} serves its last good definition\n`;
+  return `${message.replaceAll(/^/gm, '  ')}\n${serves}`;
+}
+
 async function show(service: Service, io: Io): Promise<void> {
   const { url, report } = service;
   io.out(`ai-model-service ${VERSION} on ${placesOf(service)}\n${modelLines(service).join('')}`);
   for (const { id, message } of report.refused) io.out(`  ${id}  not here: ${message}\n`);
+  for (const { id, message } of report.broken) io.out(brokenLines(message, id));
   const ready = [...service.snapshot().models.values()].find(({ arms }) => arms[0]?.ready);
   const id = ready?.spec.id;
   const body = id === undefined ? undefined : await exampleBody(url, id, io);

@@ -35,21 +35,47 @@ function clashes(definitions: readonly Definition[]): readonly DefinitionError[]
   });
 }
 
+/** What a folder holds: the definitions that can be used, and one error for each file that cannot. */
+export interface Discovered {
+  readonly definitions: readonly Definition[];
+  readonly errors: readonly DefinitionError[];
+}
+
+/** Whatever a file does to its reader, it is that file's fault. */
+async function tryLoad(file: string): Promise<Definition | DefinitionError> {
+  try {
+    return await loadDefinition(file);
+  } catch (error) {
+    if (error instanceof DefinitionError) return error;
+    const words = error instanceof Error ? error.message : String(error);
+    return new DefinitionError([fileFault(`cannot be read: ${words}; correct the file`)], file);
+  }
+}
+
 /**
- * Loads every definition of a folder, in the order of the file names: `.ts` and `.js` (default
- * export), `.yaml` and `.json`, in field or wire form. Names that begin with `_` or `.` are left
- * out.
+ * Loads the definitions of a folder file by file, in the order of the file names: `.ts` and `.js`
+ * (default export), `.yaml` and `.json`, in field or wire form. Names that begin with `_` or `.`
+ * are left out. Of two that clash the first counts.
+ * @throws DefinitionError when the folder itself cannot be read
+ */
+export async function discoverEach(folder: string): Promise<Discovered> {
+  const loaded = await Promise.all(definitionFiles(folder).map(tryLoad));
+  const whole = loaded.filter((one): one is Definition => !(one instanceof DefinitionError));
+  const clashing = clashes(whole);
+  const refused = new Set(clashing.map(({ file }) => file));
+  const broken = loaded.filter((one) => one instanceof DefinitionError);
+  return {
+    definitions: whole.filter(({ file }) => !refused.has(file)),
+    errors: [...broken, ...clashing],
+  };
+}
+
+/**
+ * Loads every definition of a folder, as `discoverEach`.
  * @throws DefinitionError with all faults of all files
  */
 export async function discover(folder: string): Promise<readonly Definition[]> {
-  const loaded = await Promise.allSettled(definitionFiles(folder).map(loadDefinition));
-  const definitions: Definition[] = [];
-  const errors: DefinitionError[] = [];
-  for (const one of loaded) {
-    if (one.status === 'fulfilled') definitions.push(one.value);
-    else if (one.reason instanceof DefinitionError) errors.push(one.reason);
-    else throw one.reason;
-  }
-  throwAll([...errors, ...clashes(definitions)]);
+  const { definitions, errors } = await discoverEach(folder);
+  throwAll(errors);
   return definitions;
 }

@@ -101,6 +101,18 @@ export const detailedSchema = z
         arms: z.array(arm),
       }),
     ),
+    broken_files: z
+      .array(
+        z.strictObject({
+          file: z.string(),
+          message: z.string(),
+          model_id: z
+            .string()
+            .nullable()
+            .describe('Serves its last good definition; null: the file never held a model.'),
+        }),
+      )
+      .describe('Files of the models folder whose definitions have faults.'),
     queue_depth: count,
     in_flight: count,
     ejected: z.array(

@@ -54,11 +54,14 @@ function isIll(record: ModelRecord): boolean {
   return status === 'failed' || (!serving && (status === 'running' || status === 'updating'));
 }
 
-/** unhealthy: nothing can be routed; degraded: something is ill, or the view of the cluster is old. */
-export function overallHealth({ world }: Context): ServiceHealth {
+/**
+ * unhealthy: nothing can be routed; degraded: a model is ill, a definition has faults, or the view
+ * of the cluster is old.
+ */
+export function overallHealth({ world, brokenFiles }: Context): ServiceHealth {
   const snapshot = world.snapshot();
   if (!wasRead(snapshot)) return 'unhealthy';
-  if (snapshot.phase === 'stale') return 'degraded';
+  if (snapshot.phase === 'stale' || (brokenFiles?.() ?? []).length > 0) return 'degraded';
   return [...snapshot.models.values()].some(isIll) ? 'degraded' : 'healthy';
 }
 
@@ -146,6 +149,13 @@ function routersView(context: Context): object {
   };
 }
 
+/** A file that never held a model is shown to those who may use any. */
+function brokenView({ brokenFiles }: Context, mayUse: (id: string) => boolean): readonly object[] {
+  return (brokenFiles?.() ?? [])
+    .filter(({ id = '' }) => mayUse(id))
+    .map(({ file, message, id = null }) => ({ file, message, model_id: id }));
+}
+
 /** Everything at once, for people at night. Models the caller may not see are left out. */
 export function detailedHealth(context: Context, mayUse: (id: string) => boolean): object {
   const { world, load, clock, version, lag } = context;
@@ -179,6 +189,7 @@ export function detailedHealth(context: Context, mayUse: (id: string) => boolean
       .filter(({ spec }) => mayUse(spec.id))
       .sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1))
       .map((record) => modelView(record, stats)),
+    broken_files: brokenView(context, mayUse),
     queue_depth: stats.reduce((sum, { queued }) => sum + queued, 0),
     in_flight: stats.reduce((sum, { inFlight }) => sum + inFlight, 0),
     ejected,

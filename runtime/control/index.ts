@@ -2,5 +2,5 @@ export type { Control } from './control';
 export { createControl } from './control';
 export type { EventLoop } from './eventloop';
 export { openApiDocument } from './openapi/document';
-export type { Clock, ControlOptions, Log, Routers } from './ports';
+export type { BrokenFile, Clock, ControlOptions, Log, Routers } from './ports';
 export { ALONE } from './ports';

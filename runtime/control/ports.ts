@@ -61,6 +61,13 @@ export const ALONE: Routers = {
   putsToSleep: () => true,
 };
 
+/** A file with faults. `id`: the model whose last good definition serves on. */
+export interface BrokenFile {
+  readonly file: string;
+  readonly message: string;
+  readonly id?: string | undefined;
+}
+
 /** What the control plane stands on. */
 export interface ControlOptions {
   readonly cluster: Cluster;
@@ -82,6 +89,8 @@ export interface ControlOptions {
    * @throws DefinitionError when a file may not be read or is not there
    */
   readonly withArtifacts?: (spec: ModelSpec) => ModelSpec;
+  /** Files of the models folder that hold no definition that can be used. */
+  readonly brokenFiles?: () => readonly BrokenFile[];
   /** The routers of this service; absent: it is the only one. */
   readonly routers?: Routers;
   /** Event-loop delay; measured when absent. */

@@ -293,3 +293,23 @@ describe('the ops port', () => {
     expect((await ask(`${service.opsUrl}/live`, 'POST')).headers.get('allow')).toBe('GET, HEAD');
   });
 });
+
+test('a file with faults degrades the health, and is told with the model that serves on', async () => {
+  const brokenFiles = () => [
+    { file: 'models/iris.yaml', message: 'models/iris.yaml: version: is missing', id: 'iris' },
+    { file: 'models/new.yaml', message: 'models/new.yaml: id: is missing' },
+  ];
+  service = await serve({ more: { brokenFiles } });
+  const { body } = await ask(`${service.url}/health/detailed`);
+  expect(body['status']).toBe('degraded');
+  expect(body['broken_files']).toEqual([
+    { ...named('iris'), message: 'models/iris.yaml: version: is missing', model_id: 'iris' },
+    { ...named('new'), message: 'models/new.yaml: id: is missing', model_id: null },
+  ]);
+  await service.close();
+  const caller = { name: 'narrow', scopes: ['read'], models: ['other'] } as const;
+  service = await serve({ more: { brokenFiles }, authenticate: () => ({ ok: true, caller }) });
+  expect((await ask(`${service.url}/health/detailed`)).body['broken_files']).toEqual([]);
+});
+
+const named = (id: string) => ({ file: `models/${id}.yaml` });

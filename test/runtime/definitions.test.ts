@@ -16,6 +16,8 @@ let folder: string;
 let cluster: MemoryCluster;
 let files: Map<string, ModelSpec>;
 let definitions: Definitions;
+/** File → what is wrong with it. */
+let faulty: Map<string, string>;
 
 const spec = (more: Partial<ModelInput> = {}): ModelSpec => parseModel({ ...IRIS, ...more });
 const put = (more: Partial<ModelInput> = {}): void => {
@@ -26,7 +28,11 @@ const put = (more: Partial<ModelInput> = {}): void => {
 const start = (over: Partial<MemoryCluster> = {}): Definitions =>
   createDefinitions({
     cluster: { ...cluster, ...over },
-    load: async () => [...files.values()],
+    load: async () => {
+      const all = [...files].map(([id, one]) => ({ spec: one, file: `models/${id}.yaml` }));
+      const broken = [...faulty].map(([file, message]) => ({ file, message }));
+      return { specs: all.filter(({ file }) => !faulty.has(file)), broken };
+    },
     memory: join(folder, 'state', 'applied.json'),
   });
 
@@ -42,6 +48,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'definitions-'));
   cluster = createMemoryCluster({ now: Date.now });
   files = new Map();
+  faulty = new Map();
   definitions = start();
 });
 afterEach(async () => {
@@ -105,16 +112,93 @@ test('a vanished file removes its model, but not one that REST has taken over', 
   expect(versions()).toEqual({ triage: 'v9' });
 });
 
-test('a definition with faults changes nothing', async () => {
+test('a folder that cannot be read changes nothing', async () => {
   put();
   await definitions.sync();
   const broken = createDefinitions({
     cluster,
-    load: () => Promise.reject(new Error('models/x.ts: id: is missing')),
+    load: () => Promise.reject(new Error('models is no folder')),
     memory: join(folder, 'state', 'applied.json'),
   });
-  await expect(broken.sync()).rejects.toThrow('id: is missing');
+  await expect(broken.sync()).rejects.toThrow('is no folder');
   expect(versions()).toEqual({ iris: 'v1' });
+});
+
+test('a broken file keeps the last good definition and holds no other file back', async () => {
+  put();
+  put({ id: 'triage' });
+  await definitions.sync();
+  faulty.set('models/iris.yaml', 'models/iris.yaml: version: is missing');
+  put({ id: 'triage', version: 'v2' });
+  const report = await definitions.sync();
+  expect(report).toMatchObject({ applied: ['triage'], removed: [] });
+  const broken = [
+    { file: 'models/iris.yaml', message: 'models/iris.yaml: version: is missing', id: 'iris' },
+  ];
+  expect(report.broken).toEqual(broken);
+  expect(definitions.broken()).toEqual(broken);
+  expect(versions()).toEqual({ iris: 'v1', triage: 'v2' });
+  // Also after a restart, and without a new revision when it is mended to what it was.
+  expect((await start().sync()).broken).toEqual(broken);
+  faulty.clear();
+  expect(await definitions.sync()).toMatchObject({ applied: [], unchanged: ['iris', 'triage'] });
+  expect(definitions.broken()).toEqual([]);
+});
+
+test('at the first start a broken file is told, and the others are applied', async () => {
+  put();
+  faulty.set('models/new.yaml', 'models/new.yaml: id: is missing');
+  expect(await definitions.sync()).toMatchObject({ applied: ['iris'] });
+  expect(definitions.broken()).toEqual([
+    { file: 'models/new.yaml', message: 'models/new.yaml: id: is missing' },
+  ]);
+});
+
+test('a file that goes while another one is broken still removes its model', async () => {
+  put();
+  put({ id: 'triage' });
+  await definitions.sync();
+  faulty.set('models/iris.yaml', 'broken');
+  files.delete('triage');
+  expect((await definitions.sync()).removed).toEqual(['triage']);
+  expect(versions()).toEqual({ iris: 'v1' });
+});
+
+test('nothing is removed while a broken file may hold it under a new name', async () => {
+  put();
+  await definitions.sync();
+  files.clear();
+  faulty.set('models/renamed.yaml', 'broken');
+  expect((await definitions.sync()).removed).toEqual([]);
+  faulty.clear();
+  expect((await definitions.sync()).removed).toEqual(['iris']);
+});
+
+test('whatever is thrown while one model is applied is its refusal', async () => {
+  put();
+  put({ id: 'triage' });
+  const picky = start({
+    apply: (one, options) => {
+      if (one.id === 'iris') throw new TypeError('a defect');
+      return cluster.apply(one, options);
+    },
+  });
+  expect(await picky.sync()).toMatchObject({
+    applied: ['triage'],
+    refused: [{ id: 'iris', message: 'a defect' }],
+  });
+});
+
+test('a memory of an earlier release, which knew no files, is read', async () => {
+  put();
+  await definitions.sync();
+  const memory = join(folder, 'state', 'applied.json');
+  const { iris } = JSON.parse(readFileSync(memory, 'utf8')) as { iris: { digest: string } };
+  writeFileSync(memory, JSON.stringify({ iris: iris.digest }));
+  expect((await definitions.sync()).unchanged).toEqual(['iris']);
+  writeFileSync(memory, JSON.stringify({ iris: iris.digest }));
+  files.clear();
+  expect((await definitions.sync()).removed).toEqual(['iris']);
 });
 
 test('a refused model is told, harms no other, and is tried again', async () => {

@@ -54,7 +54,8 @@ export const healthCalls: readonly Call[] = [
     ...at(''),
     access: 'open',
     summary: 'Is the service healthy?',
-    description: 'degraded (200): a model is unhealthy, or the view of the cluster is old.',
+    description:
+      'degraded (200): a model is unhealthy, a definition has faults, or the view of the cluster is old.',
     answers: { 200: healthSchema, 503: healthSchema },
     handle: health,
   }),
