@@ -23,7 +23,7 @@ export interface Listener {
   readonly close: (graceMs: number) => Promise<void>;
 }
 
-function serverOf(handle: RequestListener): Server {
+function serverOf(handle: RequestListener, requireHostHeader = true): Server {
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -31,7 +31,7 @@ function serverOf(handle: RequestListener): Server {
       // Bodies have the request's own deadline.
       requestTimeout: 0,
       maxHeaderSize: MAX_HEADER_BYTES,
-      requireHostHeader: true,
+      requireHostHeader,
       noDelay: true,
     },
     handle,
@@ -92,7 +92,8 @@ export async function listenPrivately(handle: RequestListener): Promise<PrivateL
   // Made with mode 0700.
   const folder = mkdtempSync(join(tmpdir(), 'ai-model-service-'));
   const path = join(folder, 'app.sock');
-  const server = serverOf(handle);
+  // The public port has looked at it; HTTP/1.0 has none.
+  const server = serverOf(handle, false);
   const drain = drainable(server);
   await opened(server, path);
   chmodSync(path, 0o600);

@@ -5,8 +5,11 @@ import type { Fields } from './http/fields';
 /** Header lines as they go out: `name: value`, each with CR LF at its end. */
 export type HeaderText = string;
 
-/** How the answer ended on the way to the caller. */
-export type Sent = 'complete' | 'caller_gone' | 'source_broke';
+/**
+ * How the answer ended on the way to the caller. `unsent`: it broke before a byte of it was out, and
+ * the caller waits for another one.
+ */
+export type Sent = 'complete' | 'caller_gone' | 'source_broke' | 'unsent';
 
 /** Why there is no answer, or not all of it. */
 export type Broken = Exclude<TryResult, { readonly kind: 'answered' }>;
@@ -111,11 +114,11 @@ export interface Exchange {
   /** The same up to `whole` bytes; a larger one is given as it comes, and ends at the limit. */
   readonly upload: (whole: number, limit: number) => Body | Promise<Body>;
   readonly answer: (status: number, headers: HeaderText, body: Buffer | string) => void;
-  /** Passes an answer on as it comes. `sent` is called once. */
+  /** Passes an answer on as it comes. `sent` is called once, with the reason when it broke. */
   readonly stream: (
     status: number,
     headers: HeaderText,
     source: Source,
-    sent: (how: Sent) => void,
+    sent: (how: Sent, why?: Broken) => void,
   ) => void;
 }

@@ -64,6 +64,9 @@ function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refus
   exchange.answer(status, headers, body);
 }
 
+const noAnswerOf = (what: string): Refusal =>
+  new Refusal('INTERNAL', `the management API gave no answer: ${what}`);
+
 async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
   const { client, place, plane } = options;
   const { signal } = exchange;
@@ -76,14 +79,12 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   const result = await exchanged((asker) => client.send(place, asking, asker));
   if (result.kind === 'aborted') return;
   if (result.kind !== 'answered') {
-    return refuse(
-      exchange,
-      options,
-      new Refusal('INTERNAL', `the management API gave no answer: ${result.kind}`),
-    );
+    return refuse(exchange, options, noAnswerOf(result.kind));
   }
   const toCaller = endToEnd(result.fields, FOR_CALLER);
-  exchange.stream(result.status, toCaller, result.body, () => undefined);
+  exchange.stream(result.status, toCaller, result.body, (how, why) => {
+    if (how === 'unsent') refuse(exchange, options, noAnswerOf(why?.kind ?? 'reset'));
+  });
 }
 
 function refusalOf(error: unknown): Refusal | undefined {

@@ -185,7 +185,7 @@ test('a server that falls silent in the middle is left, and the caller sees the 
   expect(text().endsWith('0\r\n\r\n')).toBe(false);
   await until(() => isQuiet(scene) && backend.connections() === 0, 'everything ended');
   expect(plane.outcomes).toMatchObject([
-    { status: 200, failure: expect.stringContaining('cut off') },
+    { status: 502, failure: expect.stringContaining('cut off') },
   ]);
   expect(plane.load.arms()[0]?.window.failures).toBe(1);
 });

@@ -90,6 +90,13 @@ function failureText(
   }
 }
 
+/** The caller is told why it cannot be asked; nobody but the caller, or we, is to blame. */
+function refusedWith(reason: unknown): TryResult {
+  if (reason instanceof CallerGone) return { kind: 'aborted' };
+  const code = reason instanceof Refusal ? reason.code : 'INTERNAL';
+  return { kind: 'aborted', status: ERROR_STATUS[code] };
+}
+
 /** An answer with its whole body. */
 export interface Reply {
   readonly arm: ArmRoute;
@@ -167,7 +174,7 @@ export abstract class Call implements Job {
   ): void {
     const refused = (reason: unknown): void => {
       cannot(reason);
-      tried.settled({ kind: 'aborted' });
+      tried.settled(refusedWith(reason));
     };
     let made: T | Promise<T>;
     try {

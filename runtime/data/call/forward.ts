@@ -131,13 +131,18 @@ export class Passage extends Call {
     const headers = callerHeaders(fields, forwarding.tracing, origin);
     exchange.account?.answering(origin.arm, origin.version);
     this.copy = forwarding.collect?.(body);
-    exchange.stream(status, headers, this.copy?.source ?? body, (how) => this.sent(how, answer));
+    const { arm, tries } = result;
+    exchange.stream(status, headers, this.copy?.source ?? body, (how, why) => {
+      this.sent(how, answer, why);
+      if (how !== 'unsent' || why === undefined || why.kind === 'aborted') return;
+      told.failed(failureOf({ kind: 'failed', arm, result: why, tries }, this.model.id));
+    });
   }
 
-  private sent(how: Sent, { status, fields }: Answered): void {
+  private sent(how: Sent, { status, fields }: Answered, why: Broken | undefined): void {
     const { tried, told, copy } = this;
-    tried?.finished(endOf(how, status));
-    if (told.passed === undefined) return;
+    tried?.finished(how === 'unsent' && why !== undefined ? why : endOf(how, status));
+    if (told.passed === undefined || how === 'unsent') return;
     told.passed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
   }
 }

@@ -37,8 +37,17 @@ export function createUpstream(client: HttpClient = createHttpClient()): Upstrea
   return {
     send: (sending, asker) => {
       const { replica, method, target, body, upload, timeoutMs, signal, repeatable } = sending;
-      const headers = headersOf(sending);
-      const asking = { method, target, headers, body, upload, timeoutMs, signal, repeatable };
+      const asking = {
+        method,
+        target,
+        headers: headersOf(sending),
+        body,
+        upload,
+        timeoutMs,
+        signal,
+        repeatable,
+        refusesRedirects: true,
+      };
       client.send(replica, asking, asker);
     },
     close: client.close,

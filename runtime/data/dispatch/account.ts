@@ -1,5 +1,5 @@
 import { retryAfterSeconds } from '../../core/admission';
-import { ERROR_STATUS, SHED_CODE, STATUS_ABORTED, statusOfTry } from '../../core/errors';
+import { ERROR_STATUS, SHED_CODE, statusOfTry } from '../../core/errors';
 import type { Outcome, ShedReason, SpillReason, TryResult } from '../../core/outcome';
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/table';
 import type { Tuning } from '../../core/tuning';
@@ -61,7 +61,8 @@ export function closed(
 ): void {
   if (end.kind !== 'answered') ticket.failure = textOf(end);
   const aborted = end.kind === 'aborted';
-  conclude(context, ticket, aborted ? STATUS_ABORTED : status, { aborted }, now);
+  // What broke off was no answer, whatever its head said.
+  conclude(context, ticket, end.kind === 'answered' ? status : statusOfTry(end), { aborted }, now);
 }
 
 export function failed(

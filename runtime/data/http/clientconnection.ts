@@ -4,11 +4,10 @@ import { write } from './asking';
 import type { ClientSocket } from './clientsocket';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
-import type { Fields } from './fields';
 import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
 import type { ResponseHead } from './response';
-import { parseResponse } from './response';
+import { checkBegin, checkMeant, keptMsOf, parseResponse } from './response';
 import type { Receiver } from './uploading';
 import { Uploading } from './uploading';
 
@@ -19,16 +18,6 @@ const MAX_UNREAD_BYTES = 65_536;
  * what breaks later broke while the request ran. Milliseconds.
  */
 const STALE_MS = 100;
-/** A server that names its own limit closes about then: go before it does; milliseconds. */
-const HINT_MARGIN_MS = 1000;
-const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
-
-/** `Keep-Alive: timeout=5`, as node:http says it. */
-function keptMsOf(fields: Fields): number {
-  const [, seconds] = TIMEOUT_HINT.exec(fields.get('keep-alive') ?? '') ?? [];
-  return seconds === undefined ? Infinity : Number(seconds) * 1000 - HINT_MARGIN_MS;
-}
-
 /** What the pool wants to know. */
 export interface Owner {
   /** The answer is complete and the connection can take another request. */
@@ -179,11 +168,10 @@ export class ClientConnection implements Source, Receiver {
     // Interim answers come before the real one.
     for (let rest = bytes; rest.length > 0;) {
       const found = this.heads.take(rest);
-      if (found === undefined) return;
+      if (found === undefined) return checkBegin(this.heads.text);
       const head = parseResponse(found.head, asking.method);
       rest = rest.subarray(found.end);
-      if (head.status === 101)
-        throw new HttpFault(502, 'status 101 to a request that asked for none');
+      checkMeant(head.status, asking.refusesRedirects === true);
       if (head.status >= 200) return this.answered(head, rest);
     }
   }
@@ -221,10 +209,20 @@ export class ClientConnection implements Source, Receiver {
   private pass(sink: Sink, bytes: Buffer): void {
     const { reader } = this;
     if (reader === undefined) return;
-    let wantsMore = true;
+    // All of a read is looked at before any of it is given: a first chunk that is none is an error,
+    // and not the beginning of an answer.
+    let first: Buffer | undefined;
+    let others: Buffer[] | undefined;
     const taken = reader.write(bytes, (piece) => {
-      wantsMore = sink.data(piece) && wantsMore;
+      if (first === undefined) first = piece;
+      else if (others === undefined) others = [piece];
+      else others.push(piece);
     });
+    let wantsMore = first === undefined || sink.data(first);
+    for (const piece of others ?? []) {
+      if (this.reader !== reader) return;
+      wantsMore = sink.data(piece) && wantsMore;
+    }
     // The reader of the answer may have had enough meanwhile.
     if (this.reader !== reader) return;
     if (reader.isDone) this.complete(taken === bytes.length);

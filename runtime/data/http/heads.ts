@@ -3,6 +3,16 @@ import { HttpFault, MAX_HEAD_BYTES } from './fields';
 const END = '\r\n\r\n';
 
 /**
+ * A head whose lines end with LF alone would be waited for until its time is over.
+ * @param from what was looked at before @throws HttpFault
+ */
+function checkLineFeeds(text: string, from: number): void {
+  for (let at = text.indexOf('\n', from); at >= 0; at = text.indexOf('\n', at + 1)) {
+    if (text[at - 1] !== '\r') throw new HttpFault(400, 'a line must end with CR LF');
+  }
+}
+
+/**
  * Collects the head of a message from what a connection brings. Most heads come whole in one read;
  * only what is cut by the network is kept.
  */
@@ -32,6 +42,7 @@ export class HeadCollector {
     const at = text.indexOf(END, Math.max(0, begun.length - END.length));
     const tooLong = at < 0 ? text.length > maxBytes : at + END.length > maxBytes;
     this.begun = text;
+    if (at < 0) checkLineFeeds(text, begun.length);
     if (tooLong) throw new HttpFault(431, `the head has more than ${maxBytes} bytes`);
     if (at < 0) return undefined;
     this.begun = '';

@@ -19,7 +19,7 @@ export interface Refused {
 /** Says a fault in the words of whoever asked. */
 export type WriteRefusal = (fault: HttpFault, seen: Glimpse) => Refused;
 
-const PATH = /^[!-~]+ (\/[!->@-~]*)/;
+const PATH = /^[!-~]+ (?:https?:\/\/[^/?#\s]*)?(\/[!->@-~]*)/i;
 const REQUEST_ID = /\r\nx-request-id:([^\r\n]*)(?=\r\n)/gi;
 
 /**

@@ -22,6 +22,8 @@ const MAX_METHOD_BYTES = 32;
 
 /** Origin form: visible ASCII from a slash on, without a fragment. */
 const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
+/** `METHOD http://host/path?query HTTP/1.1`, as proxies are asked. */
+const ABSOLUTE_LINE = /^(\S+ )https?:\/\/([^/?#\s]*)([^\s]*)( HTTP\/1\.[01])$/i;
 /** Registered name or address, and a port (RFC 3986, 3.2.2). */
 const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]{0,5})?$/;
 
@@ -85,6 +87,19 @@ function checkHost(fields: Fields, minor: number): void {
 }
 
 /**
+ * The same request with a path, and with the host of the target whatever `Host` says (RFC 9112,
+ * 3.2.2). @throws HttpFault
+ */
+function inOriginForm(line: RegExpExecArray, head: string, end: number): string {
+  const [, method = '', host = '', path = '', version = ''] = line;
+  const fields = fieldsOf(head, end + 2);
+  checkHost(fields, version.endsWith('1') ? 1 : 0);
+  if (!HOST.test(host)) throw new HttpFault(400, 'the target must be /path or http://host/path');
+  const target = path.startsWith('/') ? path : `/${path}`;
+  return `${method}${target}${version}\r\nHost: ${host}\r\n${fields.cut((name) => name !== 'host')}\r\n`;
+}
+
+/**
  * Reads the head of a request.
  * @param head latin-1, up to and with the empty line
  * @throws HttpFault with the status to refuse it with
@@ -92,6 +107,10 @@ function checkHost(fields: Fields, minor: number): void {
 export function parseRequest(head: string): RequestHead {
   checkText(head);
   const end = head.indexOf('\r');
+  if (head[head.indexOf(' ') + 1] !== '/') {
+    const absolute = ABSOLUTE_LINE.exec(head.slice(0, end));
+    if (absolute !== null) return parseRequest(inOriginForm(absolute, head, end));
+  }
   const { method, target, minor } = requestLine(head.slice(0, end));
   const fields = fieldsOf(head, end + 2);
   checkHost(fields, minor);

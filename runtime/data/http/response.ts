@@ -14,6 +14,16 @@ const BEGIN = 'HTTP/1.';
 const ZERO = 0x30;
 const BLANK = 0x20;
 
+/** A server that names its own limit closes about then: go before it does; milliseconds. */
+const HINT_MARGIN_MS = 1000;
+const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
+
+/** `Keep-Alive: timeout=5`, as node:http says it. */
+export function keptMsOf(fields: Fields): number {
+  const [, seconds] = TIMEOUT_HINT.exec(fields.get('keep-alive') ?? '') ?? [];
+  return seconds === undefined ? Infinity : Number(seconds) * 1000 - HINT_MARGIN_MS;
+}
+
 const digitAt = (head: string, at: number): number => head.charCodeAt(at) - ZERO;
 
 const isDigitAt = (head: string, at: number): boolean =>
@@ -53,4 +63,22 @@ export function parseResponse(head: string, method: string): ResponseHead {
   const framing = isBodiless(method, status) ? NO_BODY : (stated ?? ({ kind: 'close' } as const));
   const keepAlive = framing.kind !== 'close' && keepsAlive(fields, minor);
   return { status, fields, framing, keepAlive };
+}
+
+/** What is no HTTP from its first byte on is not waited for. @throws HttpFault */
+export function checkBegin(text: string): void {
+  if (!text.startsWith(BEGIN.slice(0, text.length))) {
+    throw new HttpFault(502, 'no status line of HTTP/1.x');
+  }
+}
+
+/** @throws HttpFault for what would lead the caller, with its key, to another server */
+export function checkMeant(status: number, refusesRedirects: boolean): void {
+  if (status === 101) throw new HttpFault(502, 'status 101 to a request that asked for none');
+  if (!refusesRedirects || status < 300 || status >= 400) return;
+  throw new HttpFault(
+    502,
+    `status ${status} is a redirect, which is neither followed nor passed on; ` +
+      'the server must answer at the path of its protocol',
+  );
 }

@@ -113,12 +113,17 @@ function serverOf(
     return false;
   };
   if (tls === undefined) {
-    return createServer({ noDelay: true }, (socket) => {
+    return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
       if (isAdmitted(socket)) onSocket(socket, false);
     });
   }
   const server = createTlsServer(
-    { cert: readFileSync(tls.cert), key: readFileSync(tls.key), handshakeTimeout: limits.headMs },
+    {
+      cert: readFileSync(tls.cert),
+      key: readFileSync(tls.key),
+      handshakeTimeout: limits.headMs,
+      allowHalfOpen: true,
+    },
     (socket) => onSocket(socket, true),
   );
   // Until the handshake is done there is only the raw one.

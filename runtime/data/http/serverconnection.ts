@@ -4,6 +4,7 @@ import type { HeldBytes, Holding } from '../../shared/held';
 import { UNCOUNTED } from '../../shared/held';
 import { HttpFault, MAX_HEAD_BYTES } from './fields';
 import { HeadCollector } from './heads';
+import { Probing } from './probing';
 import type { WriteRefusal } from './refusal';
 import { glimpse, refusalText } from './refusal';
 import { parseRequest } from './request';
@@ -68,6 +69,9 @@ export class ServerConnection implements Line {
   /** Has a request come over it? */
   hasAsked = false;
   private isEnding = false;
+  /** The caller has ended its side: it may wait for its answers, or be gone. */
+  private isFinished = false;
+  private readonly probing = new Probing();
   private isWorking = false;
   /** A body is waited for. */
   private isTimed = false;
@@ -88,8 +92,10 @@ export class ServerConnection implements Line {
     socket.on('timeout', () => this.onTimeout());
     socket.on('data', (bytes: Buffer) => this.onData(bytes));
     socket.on('drain', () => this.onDrain());
-    // A caller that ends its side has gone, as nginx sees it, too.
-    socket.on('end', () => this.onGone());
+    socket.on('end', () => {
+      this.isFinished = true;
+      this.checkFinished();
+    });
     socket.on('error', () => this.onGone());
     socket.on('close', () => this.onGone());
   }
@@ -141,6 +147,16 @@ export class ServerConnection implements Line {
     }
     // Nobody wants it yet: what the current request wanted is gone from here.
     if (this.aheadBytes > MAX_AHEAD_BYTES) this.socket.pause();
+    if (this.isFinished) this.checkFinished();
+  }
+
+  /** Is there still something to answer? What is whole gets its answer (RFC 9112, 9.6). */
+  private checkFinished(): void {
+    const { current, aheadBytes } = this;
+    if (this.isEnding || this.isWorking) return;
+    if (current === undefined) return aheadBytes === 0 ? this.end() : undefined;
+    if (current.isRead) this.probing.start(current);
+    else if (aheadBytes === 0) this.onGone();
   }
 
   private next(): Buffer {
@@ -248,6 +264,7 @@ export class ServerConnection implements Line {
   onAnswered(reusable: boolean): void {
     this.current = undefined;
     this.isTimed = false;
+    if (this.isFinished) this.probing.stop();
     if (!reusable) return this.end();
     this.watchQuiet(this.hooks.limits.keepAliveMs);
     this.socket.resume();
@@ -270,13 +287,14 @@ export class ServerConnection implements Line {
       current === undefined
         ? glimpse(this.head || this.heads.text)
         : { path: current.path, requestId: current.fields.get('x-request-id') };
-    return refusalText(fault, this.hooks.refuse(fault, seen));
+    return refusalText(fault, this.hooks.refuse(fault, seen)).slice(current?.said ?? 0);
   }
 
   /** Ends our side; what still comes is thrown away, so that the last answer is not lost to a reset. */
   private end(): void {
     if (this.isEnding) return;
     this.isEnding = true;
+    this.probing.stop();
     this.drop();
     clearTimeout(this.watch);
     const { socket, hooks } = this;
@@ -310,6 +328,7 @@ export class ServerConnection implements Line {
 
   private onGone(): void {
     clearTimeout(this.watch);
+    this.probing.stop();
     const { current } = this;
     this.current = undefined;
     current?.abandon();

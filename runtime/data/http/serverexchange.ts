@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Account, Body, Exchange, HeaderText, Sent, Source } from '../exchange';
+import type { Account, Body, Broken, Exchange, HeaderText, Sent, Source } from '../exchange';
 import type { Holding } from '../../shared/held';
+import { date } from './date';
 import type { Fields, HttpFault } from './fields';
 import { hasLine } from './fields';
 import type { RequestHead } from './request';
@@ -16,6 +17,8 @@ import { ONE_WRITE_BYTES, Streaming, writeBoth } from './streaming';
 const IS_ASCII = /^[\x00-\x7f]*$/;
 /** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
 const LENGTHS = /^content-length:[^\r]*\r\n/gim;
+/** What every answer begins with. */
+const BEGIN = 'HTTP/1.1 ';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** What an exchange needs of its connection. */
@@ -41,17 +44,7 @@ export interface Line {
   readonly onAnswered: (reusable: boolean) => void;
 }
 
-let dateAt = 0;
-let dateText = '';
-/** The clock of `Date`, which is told in whole seconds. */
-function date(): string {
-  const now = Date.now();
-  if (now - dateAt >= 1000 || now < dateAt) {
-    dateAt = now - (now % 1000);
-    dateText = new Date(now).toUTCString();
-  }
-  return dateText;
-}
+type SentTo = (how: Sent, why?: Broken) => void;
 
 /** One request on a connection, and its answer. */
 export class ServerExchange implements Exchange, BodyOwner {
@@ -70,6 +63,8 @@ export class ServerExchange implements Exchange, BodyOwner {
   /** Only the end of the connection says where the answer ends. */
   private mustEnd = false;
   private streaming: Streaming | undefined;
+  /** Characters of `BEGIN` that are out. */
+  said = 0;
 
   constructor(
     private readonly head: RequestHead,
@@ -159,14 +154,15 @@ export class ServerExchange implements Exchange, BodyOwner {
   }
 
   private headText(status: number, headers: HeaderText, more: string): string {
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
+    let text = `${BEGIN}${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
     if (!hasLine(headers, 'date')) text += `date: ${date()}\r\n`;
     if (!this.isReusable) {
       // Said is said, even if the rest of the request comes meanwhile.
       this.mustEnd = true;
       text += 'connection: close\r\n';
     } else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
-    return `${text}${more}\r\n`;
+    text += `${more}\r\n`;
+    return this.said === 0 ? text : text.slice(this.said);
   }
 
   answer(status: number, headers: HeaderText, body: Buffer | string): void {
@@ -190,7 +186,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.finish();
   }
 
-  stream(status: number, headers: HeaderText, source: Source, sent: (how: Sent) => void): void {
+  stream(status: number, headers: HeaderText, source: Source, sent: SentTo): void {
     if (this.signal.aborted || this.isAnswering) {
       source.destroy();
       return sent('caller_gone');
@@ -228,6 +224,28 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.streaming = undefined;
     this.held.release();
     this.line.socket.destroy();
+  }
+
+  /** Nothing of the answer is out; another one follows. */
+  withdraw(): void {
+    this.streaming = undefined;
+    this.isAnswering = false;
+    this.mustEnd = false;
+  }
+
+  /**
+   * Sends a byte of the answer ahead. A caller that has ended its side may wait for its answer, or
+   * be gone; of one that is gone the kernel tells when something is sent to it.
+   */
+  probe(): void {
+    const { socket } = this.line;
+    if (socket.writableLength > 0) return;
+    const { streaming } = this;
+    const isSilent = streaming === undefined ? !this.isAnswering : this.said < BEGIN.length;
+    if (!isSilent || streaming?.shortenHead() === false) return streaming?.pad();
+    if (this.said >= BEGIN.length) return;
+    socket.write(BEGIN.charAt(this.said), 'latin1');
+    this.said += 1;
   }
 
   drained(): void {

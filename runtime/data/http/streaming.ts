@@ -17,7 +17,17 @@ export interface Answering {
   readonly finish: () => void;
   /** The caller must not take what it has for the whole. */
   readonly cut: () => void;
+  /** Nothing is out: it can be answered otherwise. */
+  readonly withdraw: () => void;
 }
+
+/** Of an answer that breaks off, in the accounts: the caller does not get the one that began. */
+const STATUS_BROKEN = 502;
+/** An answer that is of no use before all of it is there: its head can wait for its first byte. */
+const IS_WHOLE =
+  /^(?:content-type:[ \t]*application\/(?:[\w.-]+\+)?json|inference-header-content-length:)/im;
+/** So many zeros stand before the size of a chunk, while nothing comes. */
+const MAX_ZEROS = 4;
 
 /** How an answer goes out. */
 export interface Outgoing {
@@ -34,6 +44,8 @@ export class Streaming implements Sink {
   private readonly out: Outgoing;
   /** Waits for the first piece, to go out with it. */
   private head: string | undefined;
+  /** Before the size of the next chunk. */
+  private zeros = 0;
   private stall: NodeJS.Timeout | undefined;
   private isEnding = false;
   private isOver = false;
@@ -41,9 +53,9 @@ export class Streaming implements Sink {
   constructor(
     private readonly exchange: Answering,
     private readonly status: number,
-    headers: HeaderText,
+    private readonly headers: HeaderText,
     private readonly source: Source,
-    private readonly tell?: (sent: Sent) => void,
+    private readonly tell?: (sent: Sent, why?: Broken) => void,
   ) {
     this.out = exchange.begin(status, headers);
     this.head = this.out.head;
@@ -52,8 +64,23 @@ export class Streaming implements Sink {
   start(): void {
     this.exchange.watch(this);
     this.source.flow(this);
-    // An event stream must not wait for its first event.
-    if (this.head !== undefined) this.flushHead();
+    // An event stream must not wait for its first event. JSON that breaks before its first byte is
+    // not passed on: the caller gets an error with words.
+    if (this.head !== undefined && !IS_WHOLE.test(this.headers)) this.flushHead();
+  }
+
+  /** Is the head still to come? Then all of it but its first character is. */
+  shortenHead(): boolean {
+    this.head = this.head?.slice(1);
+    return this.head !== undefined;
+  }
+
+  /** Sends what changes nothing, to find out whether the caller is there: a size may begin with 0. */
+  pad(): void {
+    const isBetween = this.head === undefined && !this.isOver && !this.isEnding;
+    if (!this.out.isChunked || !isBetween || this.zeros >= MAX_ZEROS) return;
+    this.zeros += 1;
+    this.out.socket.write('0', 'latin1');
   }
 
   private flushHead(): void {
@@ -68,6 +95,7 @@ export class Streaming implements Sink {
     if (isBodiless) return true;
     const head = this.head ?? '';
     this.head = undefined;
+    this.zeros = 0;
     // The socket may keep it for longer than this call.
     const { bytes, done } = piece.length > ONE_WRITE_BYTES ? copied(piece) : asItIs(piece);
     if (isChunked) writeChunk(socket, head, bytes, done);
@@ -96,8 +124,9 @@ export class Streaming implements Sink {
   }
 
   /** Sink. A caller who goes takes the source along; it may be the first to say so. */
-  fail({ kind }: Broken): void {
-    this.conclude(kind === 'aborted' ? 'caller_gone' : 'source_broke');
+  fail(why: Broken): void {
+    if (why.kind === 'aborted') return this.conclude('caller_gone');
+    this.conclude(this.head === undefined ? 'source_broke' : 'unsent', why);
   }
 
   /** Sink. */
@@ -112,18 +141,31 @@ export class Streaming implements Sink {
     this.watchStall();
   }
 
-  private conclude(sent: Sent): void {
+  private conclude(sent: Sent, why?: Broken): void {
     // A source that is destroyed says so, too.
     if (this.isOver) return;
     this.isOver = true;
     if (this.stall !== undefined) clearTimeout(this.stall);
     this.head = undefined;
     const { exchange, status } = this;
-    exchange.account?.over(sent === 'caller_gone' ? undefined : status);
-    if (sent === 'complete') exchange.finish();
-    else if (sent === 'source_broke') exchange.cut();
-    else this.source.destroy();
-    this.tell?.(sent);
+    const { account } = exchange;
+    switch (sent) {
+      case 'complete':
+        account?.over(status);
+        exchange.finish();
+        break;
+      case 'source_broke':
+        account?.over(STATUS_BROKEN);
+        exchange.cut();
+        break;
+      case 'caller_gone':
+        account?.over();
+        this.source.destroy();
+        break;
+      case 'unsent':
+        exchange.withdraw();
+    }
+    this.tell?.(sent, why);
   }
 }
 

@@ -37,6 +37,7 @@ function answer(socket: SlowCaller): Streaming {
     watch: () => undefined,
     finish: () => undefined,
     cut: () => undefined,
+    withdraw: () => undefined,
   };
   return new Streaming(exchange, 200, '', source);
 }

@@ -1,0 +1,11 @@
+let dateAt = 0;
+let dateText = '';
+/** The clock of `Date`, which is told in whole seconds. */
+export function date(): string {
+  const now = Date.now();
+  if (now - dateAt >= 1000 || now < dateAt) {
+    dateAt = now - (now % 1000);
+    dateText = new Date(now).toUTCString();
+  }
+  return dateText;
+}
