@@ -81,6 +81,14 @@ export interface Service {
   readonly close: () => Promise<void>;
 }
 
+/** Where a request failed inside; never what was sent. */
+const faultsOf =
+  (log: Log) =>
+  (requestId: string, error: unknown): void => {
+    const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
+    log.error('a request failed inside', { requestId, name: (error as Error).name, place });
+  };
+
 function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
@@ -127,10 +135,7 @@ function openData(
     onBatch: metrics.onBatch,
     onJoined: metrics.onJoined,
     onShadow: tellShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
-    onFault: (requestId, error) => {
-      const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
-      log.error('a request failed inside', { requestId, name: (error as Error).name, place });
-    },
+    onFault: faultsOf(log),
   });
   return { table, load, metrics, data, upstream, onTableSwap, lag, held, callers };
 }
