@@ -6,6 +6,7 @@ import { STABLE } from './names';
 import type { ModelSpec } from './parse';
 import { quantityValue } from './quantity';
 import { gpuOf } from './resources';
+import { DEFAULT_HEALTH_PATH } from './servers';
 
 /** Something that is legal but probably wrong (warning), or cannot work in this environment (error). */
 export interface Finding {
@@ -200,6 +201,22 @@ const numericUser: FindingRule = {
         ],
 };
 
+/** Who gives an image and no server may not know how it will be called. */
+const nativeImage: FindingRule = {
+  id: 'native-image',
+  severity: 'warning',
+  check: ({ definition, server, image, health }) =>
+    image === undefined || definition['server'] !== undefined || server.kind !== 'custom'
+      ? []
+      : [
+          {
+            path: 'server',
+            reason: `no server is named, so ${image} will be called with the native protocol on port ${server.port}: GET ${health.path ?? DEFAULT_HEALTH_PATH}, POST /inference, POST /batch_inference (docs/native-server.md)`,
+            fix: 'write server: { kind: custom } if that is right; else name its protocol (v1, v2, tfs, openai) and port there, or the kind of server that the image holds',
+          },
+        ],
+};
+
 const SECRET_NAME = /(KEY|TOKEN|SECRET|PASSWORD)$/i;
 
 const secretLiteral: FindingRule = {
@@ -281,6 +298,7 @@ export const FINDING_RULES: readonly FindingRule[] = [
   promoteInOneStep,
   pinnedImage,
   numericUser,
+  nativeImage,
   cohortKey,
   secretLiteral,
   sleepBinary,

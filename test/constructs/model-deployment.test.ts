@@ -59,7 +59,15 @@ test('its parts are there to be changed', () => {
 
 test('its findings know the day and the definition before, when they are told', () => {
   const waivers = [{ rule: 'image-digest', reason: 'mirrored by digest', until: '2030-01-31' }];
-  const own = { id: 'own', version: 'v1', framework: 'custom', image: 'a/b:1', runAsUser: 1000 };
+  const server = { kind: 'custom' };
+  const own = {
+    id: 'own',
+    version: 'v1',
+    framework: 'custom',
+    image: 'a/b:1',
+    server,
+    runAsUser: 1000,
+  };
   const rulesOf = (props: ModelDeploymentProps): readonly string[] =>
     new ModelDeployment(Testing.chart(), 'model', props).findings.map(({ rule }) => rule);
   const waived = { ...own, waivers } as ModelDeploymentProps['model'];

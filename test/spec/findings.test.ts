@@ -7,7 +7,13 @@ const BASE: ModelInput = {
   framework: 'onnx',
   source: './iris.onnx',
 };
-const OWN: ModelInput = { ...BASE, source: undefined, image: 'suoke/iris:v1', runAsUser: 1000 };
+const OWN: ModelInput = {
+  ...BASE,
+  source: undefined,
+  image: 'suoke/iris:v1',
+  server: { kind: 'custom' },
+  runAsUser: 1000,
+};
 
 function rules(
   model: Partial<ModelInput>,
@@ -36,6 +42,18 @@ describe('findings', () => {
   test.each<[string, Partial<ModelInput>, EnvironmentInput, string[]]>([
     ['an image named by tag', OWN, {}, ['warning image-digest image']],
     ['an image named by digest', { ...OWN, image: digest }, {}, []],
+    [
+      'an image without a server',
+      { ...OWN, image: digest, server: undefined },
+      {},
+      ['warning native-image server'],
+    ],
+    [
+      'an image that holds a known server',
+      { ...OWN, image: digest, server: { kind: 'triton' } },
+      {},
+      [],
+    ],
     [
       'an image of which nobody knows the user',
       { ...OWN, image: digest, runAsUser: undefined },
@@ -176,4 +194,19 @@ test('two ids with one slug are found', () => {
   const one = parseModel({ ...BASE, id: 'a_b' });
   const two = parseModel({ ...BASE, id: 'a-b' });
   expect(slugClashes([one, two, parseModel(BASE)])).toEqual([[one, two]]);
+});
+
+test('the finding about an own image says how it will be called, and how to choose otherwise', () => {
+  const spec = parseModel({
+    model_id: 'deep_tcm_diagnosis',
+    version: 'v3.0.1',
+    framework: 'tensorflow',
+    docker_image: 'suoke/deep-tcm-diagnosis:v3.0.1',
+  });
+  const found = findingsOf(spec, { environment: parseEnvironment() });
+  expect(found.find(({ rule }) => rule === 'native-image')).toMatchObject({
+    reason:
+      'no server is named, so suoke/deep-tcm-diagnosis:v3.0.1 will be called with the native protocol on port 8080: GET /health, POST /inference, POST /batch_inference (docs/native-server.md)',
+    fix: expect.stringMatching(/server: \{ kind: custom \}.*v1, v2, tfs, openai/) as unknown,
+  });
 });
