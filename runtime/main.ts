@@ -31,7 +31,7 @@ import type { Log } from './log';
 import type { EngineCounts } from './metrics';
 import { createMetrics, observeProcess } from './metrics';
 import { openModelsFolder } from './models-folder';
-import { environmentOf, openCluster, withArtifacts } from './opencluster';
+import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './opencluster';
 import { openRouters } from './routers';
 import {
   addressLimitOf,
@@ -163,6 +163,7 @@ function openControl(
     table,
     load,
     config,
+    policy: policyRulesOf(config),
     metrics,
     clock,
     log,

@@ -8,6 +8,7 @@ import { createLocalCluster, fileInside } from './cluster/local';
 import type * as Kubernetes from './cluster/kubernetes';
 import type { Cluster } from './cluster/port';
 import { overruledDefaults } from './config';
+import type { PolicyRules } from './core/policy';
 import type { ServiceOptions } from './main';
 
 /** Everything of a service that says where its models run. */
@@ -51,7 +52,26 @@ export async function environmentOf(place: Place): Promise<Environment> {
   const environment = await chosen(place);
   for (const sentence of overruledDefaults(place.config, environment)) place.log.warn(sentence);
   if (place.config.cluster !== 'kubernetes') return environment;
-  return { ...environment, namespace: namespaceOf(place) ?? environment.namespace };
+  const { allowedHosts = [] } = place.config.models;
+  return {
+    ...environment,
+    namespace: namespaceOf(place) ?? environment.namespace,
+    // The loader of a model lets in what REST may name.
+    artifactHosts: [...new Set([...environment.artifactHosts, ...allowedHosts])],
+  };
+}
+
+/** What definitions by REST may ask for. */
+export function policyRulesOf({ models, kubernetes }: Place['config']): PolicyRules {
+  return {
+    registries: models.allowedRegistries,
+    hosts: models.allowedHosts,
+    secrets: kubernetes.allowedSecrets,
+    claims: kubernetes.allowedClaims,
+    metadata: kubernetes.allowedMetadata,
+    nodes: kubernetes.allowedNodes,
+    classes: kubernetes.allowedClasses,
+  };
 }
 
 function openLocal({ config, cwd, log, env, spawnServer }: Place): Promise<Cluster> {
@@ -73,8 +93,7 @@ function openLocal({ config, cwd, log, env, spawnServer }: Place): Promise<Clust
 /** Its client is large: loaded only here, and only when it is asked for. */
 function openKubernetes(place: Place, environment: Environment): Promise<Cluster> {
   const { config, log } = place;
-  const { mode, namespaces, allowedSecrets } = config.kubernetes;
-  const { allowedRegistries, allowedHosts } = config.models;
+  const { mode, namespaces } = config.kubernetes;
   // oxlint-disable-next-line typescript/no-require-imports
   const { createKubernetesCluster } = require('./cluster/kubernetes') as typeof Kubernetes;
   return createKubernetesCluster({
@@ -84,7 +103,7 @@ function openKubernetes(place: Place, environment: Environment): Promise<Cluster
     ...accessOf(place),
     mode,
     environment,
-    allowed: { secrets: allowedSecrets, registries: allowedRegistries, hosts: allowedHosts },
+    rules: policyRulesOf(config),
     tell: (message) => log.warn(message),
   });
 }

@@ -33,6 +33,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'node:',
   ],
   'lib/index': ['lib/'],
+  // Definitions are read by the rules that the library has for them.
+  'runtime/core/policy': ['lib/spec'],
   'runtime/core/': ['types:lib/spec'],
   // What the router, the record and the ONNX server, which stands alone, need.
   'runtime/shared/': ['node:'],

@@ -13,7 +13,15 @@ const namespace = z
 const objectName = z
   .string()
   .max(253)
-  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of a Secret or ConfigMap; fix the name');
+  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of an object; fix the name');
+
+const keyOrPrefix = z
+  .string()
+  .max(317)
+  .regex(
+    /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\/(?:\*|[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?)|[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?)$/,
+    'a key such as team or example.com/team, or example.com/*; fix the key',
+  );
 
 export const kubernetesSchema = z.strictObject({
   namespace: namespace
@@ -54,5 +62,25 @@ export const kubernetesSchema = z.strictObject({
     .array(objectName)
     .max(1000)
     .default([])
-    .describe('Secrets and ConfigMaps that models may name beside their own, <slug>--….'),
+    .describe('Secrets that definitions by REST may name beside the model’s own, <slug>--….'),
+  allowedClaims: z
+    .array(objectName)
+    .max(1000)
+    .default([])
+    .describe('Claims that pvc:// sources by REST may name beside the model’s own, <slug>--….'),
+  allowedMetadata: z
+    .array(keyOrPrefix)
+    .max(1000)
+    .default([])
+    .describe('Further keys of labels and annotations by REST: a key, or prefix/*.'),
+  allowedNodes: z
+    .array(keyOrPrefix)
+    .max(1000)
+    .default([])
+    .describe('Further keys of node selectors and tolerations by REST: a key, or prefix/*.'),
+  allowedClasses: z
+    .array(objectName)
+    .max(1000)
+    .default([])
+    .describe('Priority, runtime and storage classes that definitions by REST may name.'),
 });

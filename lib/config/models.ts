@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defaultResourcesSchema, registrySchema } from '../spec';
 import { pathSchema } from './path';
+import { artifactHostSchema } from '../spec/hosts';
 
 // What is served, and what a definition by REST may ask for.
 
@@ -10,14 +11,6 @@ const registry = z
   .regex(
     /^[a-z0-9.-]+(:[0-9]{1,5})?(\/[a-z0-9._/-]+)?$/,
     'a registry with an optional path, such as ghcr.io/suoke; drop scheme and tag',
-  );
-
-const artifactHost = z
-  .string()
-  .max(255)
-  .regex(
-    /^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$/,
-    'host, host:port or *.domain in lower case; drop scheme and path',
   );
 
 export const modelsSchema = z.strictObject({
@@ -37,9 +30,11 @@ export const modelsSchema = z.strictObject({
   allowedRegistries: z
     .array(registry)
     .optional()
-    .describe('On Kubernetes: where images may come from unless an admin asks; absent: anywhere.'),
+    .describe('Where images of definitions by REST may come from; absent: anywhere.'),
   allowedHosts: z
-    .array(artifactHost)
+    .array(artifactHostSchema)
     .optional()
-    .describe('On Kubernetes: hosts that https and oci artifacts may come from; absent: any.'),
+    .describe(
+      'Hosts that artifacts of definitions by REST may come from (https, oci, endpoints), private ones included; absent: any public one.',
+    ),
 });

@@ -23,7 +23,10 @@ const CA_FOLDER = '/etc/ai-model-service/ca';
 /** Downloads stream to disk: little memory, and a share of one core for digest and unpacking. */
 const REQUESTS = { cpu: '100m', memory: '256Mi' };
 
-function fetchArgs({ source, layout, waitSeconds }: Fetch): string[] {
+function fetchArgs(
+  { source, layout, waitSeconds }: Fetch,
+  { artifactHosts }: Environment,
+): string[] {
   const { uri, sha256, endpoint, ca } = source;
   const flag = (name: string, value: string | number | undefined): string[] =>
     value === undefined ? [] : [`--${name}`, String(value)];
@@ -36,6 +39,7 @@ function fetchArgs({ source, layout, waitSeconds }: Fetch): string[] {
     ...flag('sha256', sha256),
     ...flag('endpoint', endpoint),
     ...flag('ca', ca === undefined ? undefined : `${CA_FOLDER}/ca.crt`),
+    ...artifactHosts.flatMap((host) => flag('allow-host', host)),
     ...flag('wait', waitSeconds),
   ];
 }
@@ -51,7 +55,7 @@ export function fetchContainer(
     name,
     image: runtimeImage(environment),
     command: ['ai-model-service'],
-    args: fetchArgs(fetch),
+    args: fetchArgs(fetch, environment),
     ...(source.credentials && {
       envFrom: [{ secretRef: { name: source.credentials.secret } }],
     }),

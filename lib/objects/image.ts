@@ -1,24 +1,10 @@
 import type { Arm, Environment, ModelSpec } from '../spec';
 import { armPath, DefinitionError, fault } from '../spec';
-
-/**
- * The first part of an image name is a registry when it looks like a host: with a dot, a port or a
- * capital, or localhost (distribution/reference, splitDockerDomain).
- */
-function namesRegistry(image: string): boolean {
-  const [first = '', ...rest] = image.split('/');
-  return rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
-}
-
-function withRegistry(image: string, { registry }: Environment): string {
-  return registry === undefined || namesRegistry(image)
-    ? image
-    : `${registry.replace(/\/$/, '')}/${image}`;
-}
+import { withRegistry } from '../spec/images';
 
 /** Our own image: it serves ONNX models, and fetches artifacts for every server. */
 export function runtimeImage(environment: Environment): string {
-  return withRegistry(environment.images.onnx, environment);
+  return withRegistry(environment.images.onnx, environment.registry);
 }
 
 /**
@@ -31,7 +17,7 @@ export function imageOf(spec: ModelSpec, arm: Arm, environment: Environment): st
     arm.image ??
     server.image ??
     (server.kind === 'custom' ? undefined : environment.images[server.kind]);
-  if (image !== undefined) return withRegistry(image, environment);
+  if (image !== undefined) return withRegistry(image, environment.registry);
   throw new DefinitionError([
     fault(
       armPath(spec, arm, 'image'),

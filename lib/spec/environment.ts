@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Arm } from './arms';
 import { checked } from './check';
 import type { Fault } from './error';
+import { artifactHostSchema } from './hosts';
 import type { ModelSpec } from './parse';
 import { cpuSchema, memorySchema } from './quantity';
 import {
@@ -108,6 +109,13 @@ export const environmentSchema = z.strictObject({
     .default('restricted')
     .describe('platform: emit no security context, the platform sets it.'),
   networkPolicy: networkPolicySchema.prefault({}),
+  artifactHosts: z
+    .array(artifactHostSchema)
+    .max(100)
+    .default([])
+    .describe(
+      'Hosts with private addresses that artifacts may be loaded from: host, host:port, *.domain.',
+    ),
   runtime: z
     .strictObject({
       namespace: namespaceSchema.optional().describe('Default: the models’ namespace.'),

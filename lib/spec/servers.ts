@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { RestArguments } from './restargs';
+import { NO_ARGUMENTS, TENSORFLOW_SERVING_ARGS, TRITON_ARGS, VLLM_ARGS } from './restargs';
 
 /** What a model was made with. */
 export const FRAMEWORKS = [
@@ -174,6 +176,8 @@ export interface ServerFacts {
   readonly sharedMemory: boolean;
   /** Its public image uses GPUs. What an image of one's own uses, only its definition can say. */
   readonly usesGpu: boolean;
+  /** Arguments that a definition by REST may give it, and what their values look like. */
+  readonly restArgs: RestArguments;
 }
 
 const V2_LIVE: Check = { http: '/v2/health/live' };
@@ -196,6 +200,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     home: '/tmp',
     sharedMemory: false,
     usesGpu: false,
+    restArgs: NO_ARGUMENTS,
   },
   'tensorflow-serving': {
     protocol: 'tfs',
@@ -211,6 +216,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     home: '/tmp',
     sharedMemory: false,
     usesGpu: false,
+    restArgs: TENSORFLOW_SERVING_ARGS,
   },
   triton: {
     protocol: 'v2',
@@ -225,6 +231,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     home: '/tmp',
     sharedMemory: true,
     usesGpu: true,
+    restArgs: TRITON_ARGS,
   },
   mlserver: {
     protocol: 'v2',
@@ -241,6 +248,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     home: '/tmp',
     sharedMemory: false,
     usesGpu: false,
+    restArgs: NO_ARGUMENTS,
   },
   vllm: {
     protocol: 'openai',
@@ -254,6 +262,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     home: '/tmp',
     sharedMemory: true,
     usesGpu: true,
+    restArgs: VLLM_ARGS,
   },
 };
 
@@ -276,6 +285,7 @@ export function serverFacts(server: Server, healthPath: string = DEFAULT_HEALTH_
     home: '/tmp',
     sharedMemory: false,
     usesGpu: false,
+    restArgs: NO_ARGUMENTS,
   };
 }
 

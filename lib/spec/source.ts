@@ -72,6 +72,26 @@ function hasRest(uri: string): boolean {
   return /^[a-z0-9]+:\/\/[^\s/]+/i.test(uri) && !/[\s\0]/.test(uri);
 }
 
+/** Schemes whose path is put into a URL or below a mount, where `..` would lead out of it. */
+const REMOTE: ReadonlySet<Scheme | undefined> = new Set(['https', 's3', 'gs', 'hf', 'oci', 'pvc']);
+
+/** Without `.` and `..`, however they are written: parsers resolve them, each at another moment. */
+function hasPlainPath(uri: string): boolean {
+  if (!REMOTE.has(schemeOf(uri))) return true;
+  const rest = uri.replace(/^[a-z0-9]+:\/\//i, '');
+  // Only a URL has a query; elsewhere the characters are a part of the name.
+  const path = schemeOf(uri) === 'https' ? rest.replace(/[?#].*$/s, '') : rest;
+  const decoded = path.replace(/%(2e|2f|5c)/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return !decoded.split(/[/\\@]/).some((segment) => segment === '.' || segment === '..');
+}
+
+/** Organizations of the hub become a part of a path. */
+function hasHubName(uri: string): boolean {
+  return schemeOf(uri) !== 'hf' || /^hf:\/\/[\w.-]+\/[\w.-]+(?:@|\/|$)/i.test(uri);
+}
+
 const uriSchema = z
   .string()
   .min(1)
@@ -85,6 +105,12 @@ const uriSchema = z
   })
   .refine(isLoadable, {
     error: `https://host/path, or pvc://claim/path with a path inside the claim; correct the URI`,
+  })
+  .refine(hasPlainPath, {
+    error: 'a path without the segments . and .., escaped or not; write it plainly',
+  })
+  .refine(hasHubName, {
+    error: 'hf://organization/name@revision, in letters, digits, . _ and -; fix the name',
   })
   .describe(`Artifact URI: ${EXAMPLES}.`);
 

@@ -27,8 +27,6 @@ export interface ApplyOptions {
   readonly create?: boolean;
   /** Take over a model that another manager owns. */
   readonly force?: boolean;
-  /** The caller has the scope admin, and may ask for what reaches beyond a model. */
-  readonly admin?: boolean;
   /** What to remember with the new revision. */
   readonly state?: Omit<ModelState, 'hash'>;
 }

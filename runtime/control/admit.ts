@@ -1,9 +1,8 @@
 import type { Finding, ModelSpec } from '../../lib/spec';
-import { findingsOf, inForm, modelSchema } from '../../lib/spec';
+import { DefinitionError, findingsOf, inForm, modelSchema } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { holds, mayUse } from '../auth';
-import type { ModelRecord } from '../cluster/port';
-import { presumedFields } from '../core/policy';
+import { policyFaults } from '../core/policy';
 import type { Context } from './context';
 import { Problem } from './problem';
 
@@ -48,22 +47,36 @@ function refusal(errors: readonly Warning[]): Problem {
   return new Problem('INVALID_MODEL_CONFIG', text, details);
 }
 
+/** A definition on its way in, and those whose values it may have because they are stored. */
+export interface Candidate {
+  readonly spec: ModelSpec;
+  readonly previous?: ModelSpec | undefined;
+  /** An earlier revision that is gone back to. */
+  readonly earlier?: ModelSpec | undefined;
+}
+
+/** REST speaks a smaller language than Git. @throws DefinitionError */
+function requirePolicy(
+  { environment, policy = {} }: Context,
+  { spec, previous, earlier }: Candidate,
+): void {
+  const held = [previous, earlier].filter((one) => one !== undefined);
+  const faults = policyFaults({ spec, held, rules: policy, environment });
+  if (faults.length > 0) throw new DefinitionError(faults);
+}
+
 /**
  * May this caller have this definition applied, and does it make sense here? What is worth saying
  * about it comes back.
- * @throws Problem FORBIDDEN or INVALID_MODEL_CONFIG
+ * @throws Problem FORBIDDEN or INVALID_MODEL_CONFIG, DefinitionError
  */
-export function admit(
-  { environment, clock }: Context,
-  caller: Caller,
-  given: ModelSpec,
-  previous?: ModelRecord,
-): readonly Warning[] {
+export function admit(context: Context, caller: Caller, candidate: Candidate): readonly Warning[] {
+  const { environment, clock } = context;
+  const { spec: given, previous } = candidate;
   requireModel(caller, given.id);
-  const fields = presumedFields(given, previous?.spec);
-  if (fields.length > 0) requireAdmin(caller, fields.join(' and '));
+  requirePolicy(context, candidate);
   const today = new Date(clock.now()).toISOString().slice(0, 10);
-  const findings = findingsOf(given, { environment, previous: previous?.spec, today });
+  const findings = findingsOf(given, { environment, previous, today });
   const errors = findings.filter(({ severity }) => severity === 'error').map(warningOf);
   if (errors.length > 0) throw refusal(errors);
   return findings.map(warningOf);

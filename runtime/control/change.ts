@@ -1,6 +1,5 @@
 import type { ModelSpec } from '../../lib/spec';
 import type { Caller } from '../auth';
-import { holds } from '../auth';
 import type { ModelRecord, ModelState } from '../cluster/port';
 import { ClusterError } from '../cluster/port';
 import { stateOf } from '../core/build';
@@ -22,6 +21,8 @@ export interface Wanted {
   readonly spec: ModelSpec;
   /** Goes on with the new definition; without it overrides and promotions end. */
   readonly state?: Omit<ModelState, 'hash'> | undefined;
+  /** The earlier revision that is gone back to: what it held may be in the definition again. */
+  readonly earlier?: ModelSpec | undefined;
 }
 
 /** What is remembered, less an earlier abort of this candidate: from now on it is meant to have callers. */
@@ -105,15 +106,14 @@ async function attempt(
   context: Context,
   asker: Asker,
   record: ModelRecord,
-  { spec, state }: Wanted,
+  { spec, state, earlier }: Wanted,
 ): Promise<Changed> {
-  const warnings = admit(context, asker.caller, spec, record);
+  const warnings = admit(context, asker.caller, { spec, previous: record.spec, earlier });
   const { revision, changed } = await context.cluster.apply(spec, {
     by: asker.caller.name,
     manager: MANAGER,
     ifRevision: record.revision,
     force: takesOver(asker),
-    admin: holds(asker.caller, 'admin'),
     ...(state !== undefined && { state }),
   });
   await seen(context, spec.id, revision);

@@ -5,6 +5,7 @@ import type { Cluster, WatchPhase } from '../cluster/port';
 import type { Config } from '../config';
 import type { Load } from '../core/load';
 import type { Heard } from '../core/routers';
+import type { PolicyRules } from '../core/policy';
 import type { RoutingTable, TableHolder } from '../core/table';
 import type { Metrics } from '../metrics';
 import type { EventLoop } from './eventloop';
@@ -75,6 +76,8 @@ export interface ControlOptions {
   readonly load: Load;
   readonly config: Pick<Config, 'server'>;
   readonly environment: Environment;
+  /** What definitions may ask for beside what is their own; absent: nothing. */
+  readonly policy?: PolicyRules;
   readonly authenticate: Authenticate;
   readonly audit: Audit;
   readonly metrics: Metrics;

@@ -47,8 +47,6 @@ async function act(
         by: BY,
         manager: MANAGER,
         ifRevision: record.revision,
-        // Everything in it is in the definition already, and was allowed then.
-        admin: true,
         state: decision.state,
       });
       return seen(context, record.spec.id, revision);

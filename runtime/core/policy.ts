@@ -1,28 +1,29 @@
-import type { PolicyContext } from './policy/context';
-import { definitionViolations } from './policy/definition';
-import { objectViolations } from './policy/kinds';
-import type { Violation } from './policy/shape';
+import type { Fault, ModelSpec } from '../../lib/spec';
+import { CODE_RULES } from './policy/code';
+import type { PolicyContext, Rule, Violation } from './policy/context';
+import { GRANT_RULES } from './policy/grants';
+import { METADATA_RULES } from './policy/metadata';
+import { SOURCE_RULES } from './policy/sources';
 
-export { presumedFields } from './policy/definition';
-export type { PolicyContext } from './policy/context';
-export type { Violation } from './policy/shape';
+export type { PolicyContext, PolicyRules } from './policy/context';
+
+const RULES: readonly Rule[] = [...SOURCE_RULES, ...CODE_RULES, ...GRANT_RULES, ...METADATA_RULES];
 
 /**
- * What a definition by REST asks for and must not: a writer of definitions gains no more than
- * models of its own. Looks at the finished JSON, so that no way to it can be forgotten, and at the
- * definition for what is no longer to be seen there.
+ * What a definition by REST asks for and must not: REST speaks a smaller language than Git,
+ * whatever the scopes of the key. The definition is read, not what becomes of it: without `overrides` every
+ * object follows from fields that these rules know.
  *
- * The rules on objects are an allow-list and hold for administrators, too: a key of this service is
- * no key of the cluster. With the scope admin `overrides`, `command`, `args`, foreign registries and
- * annotations that others act on may be set; what is set stays when somebody else changes the rest.
+ * What a held definition has may stay. docs/rest-api.md says what may be asked for.
  */
-export function policyViolations(
-  objects: readonly unknown[],
-  context: PolicyContext,
-): readonly Violation[] {
-  const all = [
-    ...definitionViolations(context),
-    ...objects.flatMap((object) => objectViolations(context, object)),
-  ];
-  return [...new Map(all.map((one) => [one.message, one])).values()];
+export function policyFaults({ held, ...subject }: PolicyContext): readonly Fault[] {
+  const violationsOf = (spec: ModelSpec): readonly Violation[] =>
+    RULES.flatMap((rule) => rule({ ...subject, spec }));
+  const found = violationsOf(subject.spec);
+  if (found.length === 0) return [];
+  const stays = new Set(held.flatMap(violationsOf).map(({ id }) => id));
+  const wrong = found.filter(({ id }) => !stays.has(id));
+  // What a candidate inherits is said once, where it stands.
+  const first = new Map(wrong.toReversed().map(({ id, fault }) => [id, fault]));
+  return wrong.flatMap(({ id, fault }) => (first.get(id) === fault ? [fault] : []));
 }

@@ -16,7 +16,7 @@ import { lookAt, lookFor, sightOf } from './look';
 import { definitionWriter, fieldManagerOf, isWrittenBy } from './owner';
 import type { Plan } from './plan';
 import { isWhole, planDetails, planOf } from './plan';
-import { permit } from './permit';
+import { isKeepable, permit } from './permit';
 import { RESOURCES } from './resources';
 import { replaced, withNext } from './remembered';
 import { isRace, refusalOf } from './refusal';
@@ -147,7 +147,9 @@ async function follow(work: Work, holder: KubeObject): Promise<void> {
   );
   for (const { object } of later) await put(writer, object);
   await removeAll(site.api, plan.prunes);
-  const { history } = applying.stored;
+  const { stored } = applying;
+  const isKept = isKeepable(site, work.sight);
+  const history = stored.history.filter((one) => one.hash === stored.hash || isKept(one));
   if (site.history)
     await asked('history', keepHistory(site.api, holder, history, work.sight.there.revisions));
   await settleState(site, spec, applying.stored.hash);
@@ -186,28 +188,13 @@ async function proceed(work: Work, holder: KubeObject): Promise<void> {
   }
 }
 
-/** Those the cluster holds, and those that came with the definition: no JSON can bring one. */
-function knownFiles({ sight, spec }: Work): ReadonlySet<string> {
-  const brought = spec.arms.map(({ source }) => source?.content);
-  return new Set([...sight.files, ...brought].flatMap((file) => file?.sha256 ?? []));
-}
-
-function permitted(work: Work, options: ApplyOptions): void {
-  const { site, spec, sight, plan } = work;
-  permit(site.allowed, {
-    spec,
-    before: sight.definition?.spec,
-    objects: plan.writes.map(({ object }) => object),
-    options,
-    environment: site.environment,
-    files: knownFiles(work),
-  });
-}
+/** The way in whose callers are not those who own the cluster. */
+const REST = 'rest';
 
 async function change(work: Work): Promise<Applied> {
   const { site, spec, sight, applying, plan, writer, former } = work;
   const { revision, hash } = applying.stored;
-  permitted(work, work.options);
+  if (work.options.manager === REST) permit(site, sight, spec);
   await rehearse(writer, plan);
   const state = stateOf(work);
   await asked(
@@ -243,14 +230,13 @@ async function overtaken({ site, spec }: Work, holder: KubeObject): Promise<void
 }
 
 /** The definition is there already: at most its owner, what is remembered, or an end that was cut off. */
-async function keep(work: Work): Promise<Applied> {
+async function keep(work: Work, isJudged: boolean): Promise<Applied> {
   const { site, spec, sight, applying, plan, writer, former, options } = work;
   const { revision, hash, manager } = applying.stored;
   const { holder } = sight.there;
   const owns = fieldManagerOf(manager) === writer.manager;
   const isUndone = !site.gitops && owns && holder !== undefined && !isWhole(plan);
-  // What is stored may have been written past us: our rights are lent to it as little as to REST.
-  if (isUndone) permitted(work, { ...options, manager: 'rest' });
+  if (isUndone && isJudged) permit(site, sight, spec);
   if (former !== undefined && holder !== undefined) {
     await takeOverAll(work, former);
     await claim(work);
@@ -277,10 +263,11 @@ export async function applyModel(
   spec: ModelSpec,
   options: ApplyOptions,
 ): Promise<Applied> {
+  const isByRest = options.manager === REST;
   for (let left = TRIES; ; left -= 1) {
     const work = await prepare(site, spec, options);
     try {
-      return work.applying.changed ? await change(work) : await keep(work);
+      return work.applying.changed ? await change(work) : await keep(work, isByRest);
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
       if (!isRace(error) || left <= 1) throw refusalOf(`model ${spec.id}`, error);
@@ -298,5 +285,6 @@ export async function finishModel(site: Site, slug: string): Promise<void> {
   if (stored === undefined || stored.deleting || !isOwn(stored.manager)) return;
   const options = { by: stored.history[0]?.by ?? '', manager: stored.manager };
   const work = await prepare(site, parseModel(stored.definition), options);
-  if (!work.applying.changed) await keep(work);
+  // What is stored may have been written past us: our rights are lent to it as little as to REST.
+  if (!work.applying.changed) await keep(work, true);
 }

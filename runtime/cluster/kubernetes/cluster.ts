@@ -1,5 +1,6 @@
 import type { Environment, ModelSpec } from '../../../lib/spec';
 import { armObjectName, slugOf } from '../../../lib/spec';
+import type { PolicyRules } from '../../core/policy';
 import { createTurns } from '../../turns';
 import type { Applied, Cluster, ModelRecord, ModelState } from '../port';
 import { ClusterError } from '../port';
@@ -10,7 +11,6 @@ import { openKubernetes } from './client';
 import { KubeError } from './errors';
 import { kindsOf, lookAt, sightOf } from './look';
 import { definitionName } from '../../../lib/objects/configmap';
-import type { Allowed } from './permit';
 import { refusalOf } from './refusal';
 import { rescale } from './rescale';
 import { replaced, stateFor } from './remembered';
@@ -41,11 +41,11 @@ export interface KubernetesOptions {
   readonly environment: Environment;
   /** Told about what is found broken, and about watches that fail. */
   readonly tell: (message: string) => void;
-  readonly allowed?: Allowed;
+  readonly rules?: PolicyRules;
   readonly timing?: Timing;
 }
 
-const NOTHING_MORE: Allowed = { secrets: [] };
+const NOTHING_MORE: PolicyRules = {};
 
 /** How long an answer waits until the watch shows what was written. */
 const SEEN_MS = 5000;
@@ -180,7 +180,7 @@ class KubernetesCluster implements Cluster {
   }
 
   #siteOf(slug: string): Site {
-    const { environment, mode, allowed = NOTHING_MORE, home = this.namespace } = this.options;
+    const { environment, mode, rules = NOTHING_MORE, home = this.namespace } = this.options;
     const runtime = environment.runtime.namespace ?? home;
     const namespace = this.#world.find(slug)?.namespace ?? this.namespace;
     const gitops = mode === 'gitops';
@@ -197,7 +197,7 @@ class KubernetesCluster implements Cluster {
       states: this.#states,
       gitops,
       now: this.#timing.now,
-      allowed,
+      rules,
     };
   }
 

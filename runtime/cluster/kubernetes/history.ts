@@ -26,10 +26,8 @@ export function revisionObject(definition: KubeObject, entry: StoredRevision): K
   };
 }
 
-/** Undefined for what is no revision of this definition: one of an earlier life, or somebody else's. */
-function entryOf(object: KubeObject, uid: string | undefined): StoredRevision | undefined {
-  const { ownerReferences = [] } = object.metadata;
-  if (!ownerReferences.some((owner) => owner.uid === uid)) return undefined;
+/** Undefined for what is not a revision of ours. */
+function entryIn(object: KubeObject): StoredRevision | undefined {
   const data = object['data'];
   const revision = numberAt(data, 'revision');
   const hash = textAt(data, 'hash');
@@ -48,6 +46,16 @@ function entryOf(object: KubeObject, uid: string | undefined): StoredRevision | 
   };
 }
 
+const isOwnedBy =
+  (uid: string | undefined) =>
+  ({ metadata }: KubeObject): boolean =>
+    metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
+
+/** What was kept, in no order. */
+export function entriesOf(kept: readonly KubeObject[]): readonly StoredRevision[] {
+  return kept.map(entryIn).filter((entry) => entry !== undefined);
+}
+
 /**
  * What was applied, newest first. The present revision leads even when it was never kept: others
  * applied it, or we were cut off.
@@ -57,10 +65,9 @@ export function historyOf(
   kept: readonly KubeObject[],
   uid: string | undefined,
 ): readonly StoredRevision[] {
-  const earlier = kept
-    .map((object) => entryOf(object, uid))
-    .filter((entry) => entry !== undefined && entry.revision < present.revision)
-    .map((entry) => entry as StoredRevision)
+  // Others are of an earlier life of the model, or of somebody else's.
+  const earlier = entriesOf(kept.filter(isOwnedBy(uid)))
+    .filter(({ revision }) => revision < present.revision)
     .sort((a, b) => b.revision - a.revision);
   return [present, ...earlier].slice(0, HISTORY_LIMIT);
 }

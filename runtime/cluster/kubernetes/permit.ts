@@ -1,55 +1,68 @@
-import { MANAGER } from '../../../lib/objects';
-import type { Environment, ModelSpec } from '../../../lib/spec';
-import { policyViolations } from '../../core/policy';
-import type { ApplyOptions } from '../port';
+import type { Fault, ModelSpec } from '../../../lib/spec';
+import { canonical, formatFault, inForm, modelSchema, parseModel } from '../../../lib/spec';
+import { policyFaults } from '../../core/policy';
 import { ClusterError } from '../port';
-import type { KubeObject } from './api';
-import { STATE_NAME } from './state';
+import type { StoredRevision } from '../registry';
+import { renderedFrom } from './definition';
+import { entriesOf } from './history';
+import type { Sight } from './look';
+import type { Site } from './site';
 
-/** What models may ask for beside their own; see `kubernetes` and `models` of the configuration. */
-export interface Allowed {
-  readonly secrets: readonly string[];
-  /** Undefined: any. */
-  readonly registries?: readonly string[] | undefined;
-  readonly hosts?: readonly string[] | undefined;
+/** A ConfigMap may be written past the service. What runs was made by one who may make Deployments. */
+function runningHashes({ there }: Sight): ReadonlySet<string> {
+  const deployments = [...there.found.values()].filter(({ kind }) => kind === 'Deployment');
+  return new Set(deployments.map(renderedFrom).filter((hash) => hash !== undefined));
 }
 
-export interface Asking {
-  readonly spec: ModelSpec;
-  readonly before: ModelSpec | undefined;
-  readonly objects: readonly KubeObject[];
-  readonly options: Pick<ApplyOptions, 'manager' | 'admin'>;
-  readonly environment: Environment;
-  /** SHA-256 of files the cluster holds already. */
-  readonly files: ReadonlySet<string>;
+/** Scaling goes on from where it is when a promotion is taken back. */
+function textOf(definition: StoredRevision['definition']): string {
+  return JSON.stringify(canonical({ ...definition, scaling_config: undefined }));
 }
 
-/** The way in whose callers are not those who own the cluster. */
-const REST = 'rest';
+/** The definitions that run: what the registry says and what was kept, as far as pods are of it. */
+function runningOf(sight: Sight): readonly ModelSpec[] {
+  const running = runningHashes(sight);
+  const history = (sight.stored?.history ?? []).filter(({ hash }) => running.has(hash));
+  return history.map(({ definition }) => parseModel(definition));
+}
+
+/** A kept revision that is gone back to. */
+function againOf({ there }: Sight, { definition }: ModelSpec): readonly ModelSpec[] {
+  const wanted = textOf(definition);
+  const again = entriesOf(there.revisions).filter((kept) => textOf(kept.definition) === wanted);
+  return again.map((kept) => parseModel(kept.definition));
+}
+
+function faultsOf(
+  { rules, environment }: Site,
+  spec: ModelSpec,
+  held: readonly ModelSpec[],
+): readonly Fault[] {
+  return policyFaults({ spec, held, rules, environment });
+}
 
 /**
- * Callers of the REST API may have models of their own and nothing else. Whoever writes files or to
- * the cluster itself is bound by that already.
- * @throws ClusterError INVALID_MODEL_CONFIG with every violation
+ * Objects that our account makes for somebody else follow from a definition that REST could give.
+ * Whoever writes files of the service, or to the cluster itself, is bound by that already.
+ * @throws ClusterError INVALID_MODEL_CONFIG with every fault
  */
-export function permit(allowed: Allowed, asking: Asking): void {
-  const { spec, before, objects, options, environment, files } = asking;
-  if (options.manager !== REST) return;
-  const violations = policyViolations(objects, {
-    spec,
-    before,
-    namespace: environment.namespace,
-    admin: options.admin === true,
-    allowedSecrets: allowed.secrets,
-    pullSecrets: environment.imagePullSecrets,
-    allowedRegistries: allowed.registries,
-    trustedImages: Object.values(environment.images),
-    allowedHosts: allowed.hosts,
-    own: [MANAGER, STATE_NAME],
-    ownLabels: { ...environment.runtime.labels, app: MANAGER },
-    knownFiles: files,
-  });
-  if (violations.length === 0) return;
-  const text = violations.map(({ message }) => message).join('\n');
-  throw new ClusterError('INVALID_MODEL_CONFIG', text, violations);
+export function permit(site: Site, sight: Sight, spec: ModelSpec): void {
+  const found = faultsOf(site, spec, [...runningOf(sight), ...againOf(sight, spec)]);
+  if (found.length === 0) return;
+  const faults = found.map((one) => inForm(one, modelSchema, 'wire'));
+  const text = faults.map((one) => formatFault(one)).join('\n');
+  throw new ClusterError('INVALID_MODEL_CONFIG', text, faults);
+}
+
+/**
+ * May this revision be kept, so that REST can go back to it? What was written past the service, and
+ * asks for more than REST may, is not one.
+ */
+export function isKeepable(site: Site, sight: Sight): (entry: StoredRevision) => boolean {
+  const kept = new Set(entriesOf(sight.there.revisions).map(({ hash }) => hash));
+  const running = runningHashes(sight);
+  return ({ hash, definition }) => {
+    if (running.has(hash) || kept.has(hash)) return true;
+    return faultsOf(site, parseModel(definition), runningOf(sight)).length === 0;
+  };
 }

@@ -1,8 +1,8 @@
 import type { Environment } from '../../../lib/spec';
+import type { PolicyRules } from '../../core/policy';
 import { ClusterError } from '../port';
 import { KubeError } from './errors';
 import type { LookOptions } from './look';
-import type { Allowed } from './permit';
 import { refusalOf } from './refusal';
 import type { States } from './state';
 
@@ -15,7 +15,8 @@ export interface Site extends LookOptions {
   readonly gitops: boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  readonly allowed: Allowed;
+  /** What definitions may ask for whose objects our account makes for somebody else. */
+  readonly rules: PolicyRules;
 }
 
 /** A call to the API server whose failure is a refusal in the port's words. */

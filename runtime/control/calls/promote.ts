@@ -100,6 +100,7 @@ function before(record: ModelRecord, history: readonly Revision[]): Wanted | und
   return {
     spec: updateModel(earlier.definition, patch),
     state: abortedState(record),
+    earlier: parseModel(earlier.definition),
   };
 }
 

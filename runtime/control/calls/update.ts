@@ -98,7 +98,8 @@ export const rollback = defineCall<z.output<typeof rollbackBody>, Query>({
     const result = await changeModel(context, id, askerOf(asked), async (record) => {
       requireNoPromotion(record);
       const earlier = revisionOf(id, body.revision, await context.cluster.history(id));
-      return { spec: parseModel(earlier.definition), state: keptState(record) };
+      const spec = parseModel(earlier.definition);
+      return { spec, state: keptState(record), earlier: spec };
     });
     return accepted(id, result, said(result, `${id} goes back to revision ${body.revision}`));
   },

@@ -1,52 +1,62 @@
-import type { ModelSpec } from '../../../lib/spec';
+import type { Environment, Fault, ModelSpec } from '../../../lib/spec';
 
-/** Who asks for what, and what the configuration allows. */
-export interface PolicyContext {
-  /** The definition that the objects were made from. */
-  readonly spec: ModelSpec;
-  /** The one in force: what it already has, an administrator has seen. */
-  readonly before?: ModelSpec | undefined;
-  readonly namespace: string;
-  /** The caller has the scope `admin`. */
-  readonly admin: boolean;
-  /** `kubernetes.allowed_secrets`: Secrets and ConfigMaps that models may name. */
-  readonly allowedSecrets: readonly string[];
-  /** Pull Secrets of the environment: images are pulled with them, no container sees them. */
-  readonly pullSecrets: readonly string[];
+/** What the configuration lets models ask for by REST, beside what is their own. */
+export interface PolicyRules {
   /** `models.allowed_registries`; undefined: any. */
-  readonly allowedRegistries?: readonly string[] | undefined;
-  /** Images of the environment: our own, and those of the servers. */
-  readonly trustedImages: readonly string[];
-  /** `models.allowed_hosts`; undefined: any. */
-  readonly allowedHosts?: readonly string[] | undefined;
-  /** Names of the service’s own account, Secrets, ConfigMaps and claims. */
-  readonly own: readonly string[];
-  /** Labels by which the service’s own pods are found, as of its Services. */
-  readonly ownLabels: Readonly<Record<string, string>>;
-  /** SHA-256 of the files that `discover` read or earlier revisions hold. */
-  readonly knownFiles: ReadonlySet<string>;
+  readonly registries?: readonly string[] | undefined;
+  /** `models.allowed_hosts`; undefined: any public one. */
+  readonly hosts?: readonly string[] | undefined;
+  /** `kubernetes.allowed_secrets` */
+  readonly secrets?: readonly string[] | undefined;
+  /** `kubernetes.allowed_claims` */
+  readonly claims?: readonly string[] | undefined;
+  /** `kubernetes.allowed_metadata`: keys of labels and annotations, or `prefix/*`. */
+  readonly metadata?: readonly string[] | undefined;
+  /** `kubernetes.allowed_nodes`: keys of node selectors and tolerations, or `prefix/*`. */
+  readonly nodes?: readonly string[] | undefined;
+  /** `kubernetes.allowed_classes`: names of priority, runtime and storage classes. */
+  readonly classes?: readonly string[] | undefined;
 }
 
-// lib/objects names these; the core may only take its types. A test compares them.
-const PREFIX = 'ai-model.suoke.life';
-export const MODEL_LABEL = `${PREFIX}/model`;
-export const ARM_LABEL = `${PREFIX}/arm`;
-export const DEFINITION_LABEL = `${PREFIX}/definition`;
-export const DEFINITION_KEY = 'definition.json';
+/** A definition that came by REST, or that was found and that nobody vouches for. */
+export interface PolicyContext {
+  readonly spec: ModelSpec;
+  /**
+   * Definitions whose values may stay: the one in force, and for a rollback the revision that is
+   * gone back to. Nothing that was written past the service may be among them.
+   */
+  readonly held: readonly ModelSpec[];
+  readonly rules: PolicyRules;
+  readonly environment: Pick<Environment, 'registry' | 'images' | 'gpu' | 'runtime'>;
+}
+
+/** Something that may not be asked for by REST. */
+export interface Violation {
+  /** Tells this wish apart from others: one that a held definition has as well may stay. */
+  readonly id: string;
+  readonly fault: Fault;
+}
+
+/** What a rule looks at. */
+export type Subject = Omit<PolicyContext, 'held'>;
+export type Rule = (subject: Subject) => readonly Violation[];
+
 const MANAGER = 'ai-model-service';
 
-/** Objects of an arm: `iris`, `iris--v2`. */
-export function armOfName({ spec }: PolicyContext, name: string): string | undefined {
-  const { slug } = spec;
-  return spec.arms.find((arm) => name === (arm.name === 'stable' ? slug : `${slug}--${arm.name}`))
-    ?.name;
-}
-
-/** The service's own names win over everything that is allowed. */
-export function isOwnName({ own }: PolicyContext, name: string): boolean {
-  return own.includes(name) || name === MANAGER || name.startsWith(`${MANAGER}-`);
-}
+/** Names of the service’s own objects: they win over everything that is allowed. */
+export const isServiceName = (name: string): boolean =>
+  name === MANAGER || name.startsWith(`${MANAGER}-`);
 
 /** A slug has no `--` in it, so that `iris--` begins nobody else's names. */
-export const isOfModel = ({ spec }: PolicyContext, name: string): boolean =>
-  name.startsWith(`${spec.slug}--`);
+export const isOfModel = ({ slug }: ModelSpec, name: string): boolean =>
+  name.startsWith(`${slug}--`) && !isServiceName(name);
+
+/** An entry is a key, or `prefix/*`. */
+export function isListedKey(entries: readonly string[], key: string): boolean {
+  return entries.some((entry) =>
+    entry.endsWith('/*') ? key.startsWith(entry.slice(0, -1)) : entry === key,
+  );
+}
+
+/** `candidates[0].image` → `image`: a value may move from one arm to another. */
+export const fieldOf = (path: string): string => path.replace(/^candidates\[\d+\]\./, '');

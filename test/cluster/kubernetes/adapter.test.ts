@@ -174,7 +174,7 @@ describe('applying', () => {
     expect(code).toBe('INVALID_MODEL_CONFIG');
     expect(message).toContain('others-keys');
     expect(writes()).toEqual([]);
-    const lax = await fake.open({ allowed: { secrets: ['others-keys'] } });
+    const lax = await fake.open({ rules: { secrets: ['others-keys'] } });
     expect((await lax.apply(greedy, REST)).changed).toBe(true);
   });
 
@@ -349,20 +349,85 @@ describe('cut off', () => {
     await when(cluster, ({ models }) => models.has('iris'));
     const { code, message } = await refusal(cluster.apply(spec, REST));
     expect(code).toBe('INVALID_MODEL_CONFIG');
-    expect(message).toContain('secretKeyRef.name');
+    expect(message).toContain('environment_variables.KEYS.secret');
     const { timing } = hurried();
     const told = await new Promise<string>((tell) => void fake.open({ timing, tell }));
-    expect(told).toContain('secretKeyRef.name');
+    expect(told).toContain('environment_variables.KEYS.secret');
     expect(writes()).toEqual([]);
     expect(deployment()).toBeUndefined();
+  });
+
+  describe('what was written past the service', () => {
+    const evil = {
+      env: { LD_PRELOAD: '/x' },
+      overrides: { Deployment: { spec: { paused: true } } },
+    };
+    /** As one who may write ConfigMaps alone, and calls himself as the service does. */
+    function tamper(spec: ModelSpec): void {
+      const made = objectsOf(spec, environment({ namespace: NAMESPACE })) as readonly KubeObject[];
+      for (const object of made.filter(({ kind }) => kind === 'ConfigMap'))
+        store().apply(ConfigMap, NAMESPACE, object, { manager: 'ai-model-service', force: true });
+    }
+    const tampered = (more: object = evil): ModelSpec => model({ version: '2', ...more });
+
+    test('does not count as stored: a PUT on it is refused, and null makes it right', async () => {
+      await cluster.apply(model(), REST);
+      tamper(tampered());
+      await when(cluster, ({ models }) => models.get('iris')?.spec.version === '2');
+      const put = (patch: object) => cluster.apply(updateModel(tampered().definition, patch), REST);
+      for (const patch of [{ version: '3' }, { scaling_config: { max_replicas: 3 } }, {}]) {
+        const { code, message } = await refusal(put(patch));
+        expect(code).toBe('INVALID_MODEL_CONFIG');
+        expect(message).toMatch(/environment_variables\.LD_PRELOAD(?:.|\n)*overrides/);
+      }
+      expect(deployment()?.['spec']).not.toHaveProperty('paused');
+      await put({ environment_variables: null, overrides: null });
+      // It never ran, so that there is no way back to it.
+      const versions = (await cluster.history('iris')).map(({ definition }) => definition);
+      expect(versions.every((one) => one['overrides'] === undefined)).toBe(true);
+      expect((await refusal(cluster.apply(tampered(), REST))).code).toBe('INVALID_MODEL_CONFIG');
+    });
+
+    test('is not an image that is known', async () => {
+      const rules = { registries: ['ghcr.io'] };
+      const strict = await fake.open({ rules });
+      const own = (image: string) => model({ framework: 'custom', image, source: undefined });
+      await strict.apply(own('ghcr.io/a/iris:1'), REST);
+      tamper(own('evil.example/iris:1'));
+      const again = own('evil.example/iris:1');
+      expect((await refusal(strict.apply(again, REST))).code).toBe('INVALID_MODEL_CONFIG');
+      await strict.close();
+    });
+  });
+
+  test('what others apply with their own rights is theirs, and stays when it is taken over', async () => {
+    const spec = model({ env: { LD_PRELOAD: '/opt/jemalloc.so' } });
+    kubectl(spec);
+    await when(cluster, isReady('iris', '1'));
+    const next = updateModel(spec.definition, { version: '2' });
+    expect(await cluster.apply(next, { ...REST, force: true })).toMatchObject({ changed: true });
+    const other = updateModel(spec.definition, { environment_variables: { LD_PRELOAD: '/y' } });
+    expect((await refusal(cluster.apply(other, REST))).code).toBe('INVALID_MODEL_CONFIG');
+  });
+
+  test('a revision that held a value may be gone back to, and no other definition gets it', async () => {
+    const spec = model({ env: { LD_PRELOAD: '/opt/jemalloc.so' } });
+    await cluster.apply(spec, { by: 'files', manager: 'files' });
+    await when(cluster, isReady('iris', '1'));
+    const without = updateModel(spec.definition, { environment_variables: null });
+    await cluster.apply(without, REST);
+    const other = updateModel(spec.definition, { version: '5' });
+    expect((await refusal(cluster.apply(other, REST))).code).toBe('INVALID_MODEL_CONFIG');
+    expect(await cluster.apply(spec, REST)).toEqual({ revision: 3, changed: true });
   });
 
   test('nor is it taken over when the service may not bring about the rest', async () => {
     const spec = model({ env: { DB: { secret: 'db', key: 'x' } } });
     kubectl(spec);
-    store().remove(RESOURCES.NetworkPolicy, NAMESPACE, 'iris');
+    // Nobody with the right to make Deployments stands for it any more.
+    store().remove(Deployment, NAMESPACE, 'iris');
     await when(cluster, ({ models }) => models.get('iris')?.manager === 'kubectl');
-    const asked = { ...REST, force: true, admin: true };
+    const asked = { ...REST, force: true };
     expect((await refusal(cluster.apply(spec, asked))).code).toBe('INVALID_MODEL_CONFIG');
     expect(writes()).toEqual([]);
     expect(record()?.manager).toBe('kubectl');

@@ -1,0 +1,94 @@
+import type { Arm, Source } from '../../../lib/spec';
+import { armPath, canonical, fault } from '../../../lib/spec';
+import { repositoryOf } from '../../../lib/spec/images';
+import type { Rule, Subject, Violation } from './context';
+import { fieldOf, isOfModel, isServiceName } from './context';
+
+// What a model gets from others: Secrets, claims, roles of a cloud. Whoever may change the code that
+// runs with such a thing has it, so a value that stays does so with the code that it was given to:
+// the repository of the image, and the place that the artifact comes from.
+
+/** `s3://bucket`, `https://host:port`; an endpoint is a place of its own. */
+function placeOf(source: Source | undefined): string {
+  if (source === undefined) return 'in the image';
+  const authority = /^[a-z0-9+.-]+:\/\/[^/?#]*/i.exec(source.uri)?.[0] ?? 'file';
+  return `${authority} ${source.endpoint ?? ''}`;
+}
+
+/** The code of an arm, as far as a new version of it is still the same. */
+function codeOf({ image, server, source }: Arm): string {
+  const named = image ?? server.image;
+  const repository = named === undefined ? server.kind : repositoryOf(named);
+  return `${repository} ${placeOf(source)}`;
+}
+
+/** What is wrong with a value, as `fault` takes it. */
+export type Wrong = readonly [path: string, got: unknown, allowed: string, fix: string];
+
+const STAYS = 'what is stored stays with the image and the source that it was given to';
+
+/** A violation for each arm that would run with it. */
+export function granted(arms: readonly Arm[], [path, got, ...rest]: Wrong): readonly Violation[] {
+  const [allowed, fix] = rest;
+  return arms.map((arm) => ({
+    id: JSON.stringify(canonical([fieldOf(path), got, codeOf(arm)])),
+    fault: fault(path, got, allowed, `${fix}; ${STAYS}`),
+  }));
+}
+
+/** The Secrets that an arm names: where, and which. */
+function secretsOf({ env, source }: Arm): readonly (readonly [field: string, secret: string])[] {
+  const variables = Object.entries(env).flatMap(([name, value]) =>
+    typeof value === 'string' ? [] : [[`env.${name}.secret`, value.secret] as const],
+  );
+  const stores = [
+    ['source.credentials.secret', source?.credentials?.secret],
+    ['source.ca', source?.ca],
+  ] as const;
+  const named = stores.flatMap(([field, name]) =>
+    name === undefined ? [] : [[field, name] as const],
+  );
+  return [...variables, ...named];
+}
+
+const secrets: Rule = ({ spec, rules }) => {
+  const isAllowed = (name: string): boolean =>
+    isOfModel(spec, name) || (!isServiceName(name) && (rules.secrets ?? []).includes(name));
+  const allowed = `${spec.slug}--…, or one of kubernetes.allowed_secrets, and never the service’s own`;
+  const fix = 'rename the Secret, or put the model in Git';
+  return spec.arms.flatMap((arm) =>
+    secretsOf(arm)
+      .filter(([, secret]) => !isAllowed(secret))
+      .flatMap(([field, secret]) =>
+        granted([arm], [armPath(spec, arm, field), secret, allowed, fix]),
+      ),
+  );
+};
+
+/** `pvc://claim/path` */
+const claimOf = ({ uri }: Source): string => /^pvc:\/\/([^/?#]*)/i.exec(uri)?.[1] ?? '';
+
+const claims: Rule = ({ spec, rules }) => {
+  const isAllowed = (name: string): boolean =>
+    isOfModel(spec, name) || (!isServiceName(name) && (rules.claims ?? []).includes(name));
+  const allowed = `on a claim ${spec.slug}--…, or on one of kubernetes.allowed_claims`;
+  return spec.arms.flatMap((arm) => {
+    const { source } = arm;
+    if (source?.scheme !== 'pvc' || isAllowed(claimOf(source))) return [];
+    const path = armPath(spec, arm, 'source');
+    return granted([arm], [path, source.uri, allowed, 'have it allowed, or put the model in Git']);
+  });
+};
+
+/** Fields that reach beyond a model, and that no key of this service may set. */
+const UNSPOKEN = ['overrides', 'serviceAccountAnnotations'] as const;
+
+const unspoken: Rule = ({ spec }: Subject) =>
+  UNSPOKEN.flatMap((field) => {
+    const value = spec[field];
+    if (Object.keys(value).length === 0) return [];
+    const allowed = 'absent in a definition by REST, whatever the key';
+    return granted(spec.arms, [field, value, allowed, 'put it in Git']);
+  });
+
+export const GRANT_RULES: readonly Rule[] = [secrets, claims, unspoken];
