@@ -70,7 +70,8 @@ test.each(attacks.FOREIGN_KINDS)('a model has no %s', (kind) => {
 });
 
 test.each(attacks.ASKINGS)('by REST nobody gets: %s', (_, definition, path) => {
-  expect(refused(definition, { rules: RULES })).toContain(path);
+  const paths = refused(definition, { rules: RULES });
+  expect(paths.filter((one) => one.startsWith(path))).not.toEqual([]);
 });
 
 /** What somebody who owns the cluster has put there. */
@@ -182,7 +183,7 @@ test('images of the environment always may be run, and its registry counts as wr
 
 test.each(attacks.NOWHERE)('an artifact is not loaded from %s', (uri) => {
   const paths = refused(sourceOf(uri));
-  expect(paths).toContain('repository_url');
+  expect(paths[0]).toMatch(/^repository_url(?:\.uri)?$/);
   // Not even by a wide entry of the configuration.
   expect(refused(sourceOf(uri), { rules: { hosts: ['*.example.com'] } })).toEqual(paths);
 });
