@@ -39,6 +39,8 @@ export interface ArmStats {
   /** Second tries, and replicas taken out, since this router knows the arm. */
   readonly retries?: number;
   readonly ejections?: number;
+  /** Requests that ended two replicas, and repetitions of them that were refused. */
+  readonly poisoned?: number;
 }
 
 /** Written by the data plane; read by control, metrics and peers. */

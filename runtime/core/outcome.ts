@@ -13,8 +13,11 @@ export type SpillReason = 'arm_full' | 'arm_unready';
 export type TryResult =
   /** The replica answered; 502, 503 and 504 count against it, 4xx do not. */
   | { readonly kind: 'answered'; readonly status: number }
-  /** Nothing was sent: refused or no connection in time. Safe to repeat. */
-  | { readonly kind: 'unreached'; readonly message: string }
+  /**
+   * Nothing was sent: refused or no connection in time. Safe to repeat. `broke`: it had been sent
+   * over a kept connection, which broke at once, and then nobody listened any more.
+   */
+  | { readonly kind: 'unreached'; readonly message: string; readonly broke?: true }
   /** The connection broke after something was sent. */
   | { readonly kind: 'reset'; readonly message: string }
   /** What came back was no valid answer. */

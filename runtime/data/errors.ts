@@ -22,9 +22,15 @@ export class Refusal extends Error {
       readonly details?: readonly Detail[];
       readonly headers?: HeaderText;
       readonly retryAfterSeconds?: number | undefined;
+      /** Another status than that of the code. */
+      readonly status?: number;
     } = {},
   ) {
     super(message);
+  }
+
+  get status(): number {
+    return this.more.status ?? ERROR_STATUS[this.code];
   }
 }
 
@@ -49,7 +55,7 @@ function bodyOf(kind: RouteKind | undefined, refusal: Refusal, now: number): obj
     case 'openai':
     case 'openai_list':
     case 'openai_model': {
-      const type = openaiType(ERROR_STATUS[code]);
+      const type = openaiType(refusal.status);
       return { error: { message, type, code: code.toLowerCase(), param: null } };
     }
     default: {
@@ -71,9 +77,10 @@ export function errorAnswer(
   now: number,
 ): ErrorAnswer {
   const { code, more } = refusal;
-  const retry = wantsRetryAfter(code) ? `retry-after: ${more.retryAfterSeconds ?? 1}\r\n` : '';
+  const wantsRetry = wantsRetryAfter(code) || more.status !== undefined;
+  const retry = wantsRetry ? `retry-after: ${more.retryAfterSeconds ?? 1}\r\n` : '';
   return {
-    status: ERROR_STATUS[code],
+    status: refusal.status,
     headers: `${JSON_TYPE}${retry}${more.headers ?? ''}`,
     body: JSON.stringify(bodyOf(kind, refusal, now)),
   };

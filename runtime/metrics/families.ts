@@ -90,6 +90,12 @@ export const MODEL_FAMILIES = {
     help: 'Times a replica was taken out because it failed.',
     labels: ARM,
   },
+  poisoned: {
+    name: 'ai_model_poisoned_requests_total',
+    type: 'counter',
+    help: 'Requests that ended two replicas, and repetitions of them that were refused (503).',
+    labels: ARM,
+  },
   ejected: {
     name: 'ai_model_ejected_replicas',
     type: 'gauge',

@@ -137,6 +137,7 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
   retries: perArm('retries', ({ counts }) => counts.retries()),
   spilled: spilledLines,
   ejections: perArm('ejections', ({ stats }) => stats?.ejections ?? 0),
+  poisoned: perArm('poisoned', ({ stats }) => stats?.poisoned ?? 0),
   ejected: perArm('ejected', ejectedOf),
   queue: perArm('queue', ({ stats }) => stats?.queued ?? 0),
   inFlight: perArm('inFlight', ({ stats }) => stats?.inFlight ?? 0),

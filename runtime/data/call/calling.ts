@@ -2,6 +2,7 @@ import { ERROR_STATUS, FAILURE_CODE, SHED_CODE } from '../../core/errors';
 import type { Priority, TryResult } from '../../core/outcome';
 import type { ArmRoute, ModelRoute, Replica } from '../../core/table';
 import { Refusal } from '../errors';
+import { fingerprintOf } from './fingerprint';
 import type { Holding } from '../../shared/held';
 import { MemoryFull, UNCOUNTED } from '../../shared/held';
 import type { Answered, Asker, HeaderText, Signal, Upload } from '../exchange';
@@ -93,8 +94,20 @@ function failureText(
 /** The caller is told why it cannot be asked; nobody but the caller, or we, is to blame. */
 function refusedWith(reason: unknown): TryResult {
   if (reason instanceof CallerGone) return { kind: 'aborted' };
-  const code = reason instanceof Refusal ? reason.code : 'INTERNAL';
-  return { kind: 'aborted', status: ERROR_STATUS[code] };
+  const status = reason instanceof Refusal ? reason.status : ERROR_STATUS.INTERNAL;
+  return { kind: 'aborted', status };
+}
+
+const POISONED_STATUS = 503;
+
+/** It is the request's fault as far as anybody can tell, and the same one would do it again. */
+function poisonedRefusal(model: string, ms: number): Refusal {
+  const retryAfterSeconds = Math.ceil(ms / 1000);
+  return new Refusal(
+    'UPSTREAM_ERROR',
+    `the servers of two replicas of model ${model} ended while they worked on this request; it is not sent again for ${retryAfterSeconds} s. Look at the model's log; change the request`,
+    { status: POISONED_STATUS, retryAfterSeconds },
+  );
 }
 
 /** An answer with its whole body. */
@@ -120,6 +133,11 @@ export abstract class Call implements Job {
   readonly planned: Planned | undefined;
   readonly gather: Job['gather'];
   readonly signal: Signal;
+
+  /** Why it is not sent, when its caller is told that. */
+  protected refusal: Refusal | undefined;
+  /** Body of the last try. */
+  private lastBody: Buffer | undefined;
 
   constructor(
     protected readonly calling: Calling,
@@ -147,11 +165,17 @@ export abstract class Call implements Job {
 
   /** Puts it to one replica. This is told the answer. */
   protected send(
-    { replica, remainingMs: timeoutMs, given }: Attempt,
+    { replica, arm, remainingMs: timeoutMs, given }: Attempt,
     { method, target, body, headers: more = '' }: Asked,
     asker: Asker,
   ): void {
     if (given !== undefined) return asker.answered(given);
+    this.lastBody = body;
+    const poisonedMs = this.isJoint === true ? 0 : this.poisonedMs(arm.name, replica.version);
+    if (poisonedMs > 0) {
+      this.refusal = poisonedRefusal(this.model.id, poisonedMs);
+      return asker.broken({ kind: 'aborted', status: POISONED_STATUS });
+    }
     const { signal, replayable, upload } = this;
     const headers = this.headers + more;
     const repeatable = replayable && this.model.inference.idempotent;
@@ -159,6 +183,16 @@ export abstract class Call implements Job {
       { replica, method, target, headers, body, upload, timeoutMs, signal, repeatable },
       asker,
     );
+  }
+
+  private poisonedMs(arm: string, version: string): number {
+    return this.calling.dispatcher.poisonedMs(this.model.id, arm, () => this.fingerprint(version));
+  }
+
+  fingerprint(version: string): string | undefined {
+    const { lastBody, model } = this;
+    if (lastBody === undefined || this.isJoint === true) return undefined;
+    return fingerprintOf(model.id, version, lastBody);
   }
 
   protected get headers(): HeaderText {
@@ -266,7 +300,10 @@ export class BufferedCall extends Call {
   }
 
   over(result: JobResult): void {
-    const { current, fault } = this;
+    const { current, fault, refusal } = this;
+    if (refusal !== undefined && result.kind === 'failed') {
+      return this.end({ kind: 'fault', reason: refusal });
+    }
     if (fault !== undefined) return this.end({ kind: 'fault', reason: fault.reason });
     if (result.kind !== 'answered') return this.end({ kind: 'none', result });
     if (current === undefined) {

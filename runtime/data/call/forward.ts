@@ -117,10 +117,10 @@ export class Passage extends Call {
   }
 
   over(result: JobResult): void {
-    const { answer, replica, exchange, told, forwarding, upload } = this;
+    const { answer, replica, exchange, told, forwarding, upload, refusal } = this;
     if (result.kind !== 'answered') {
       const isGone = result.kind === 'failed' && result.result.kind === 'aborted';
-      const fault = isGone ? upload?.fault : undefined;
+      const fault = isGone ? (refusal ?? upload?.fault) : undefined;
       return told.failed(fault ?? failureOf(result, this.model.id));
     }
     if (answer === undefined || replica === undefined) {

@@ -6,6 +6,7 @@ import type { Tuning } from '../../core/tuning';
 import { addToWindow } from '../../core/window';
 import type { ArmState, Seat, States } from './state';
 import type { Avoided } from './seats';
+import type { Suspects } from './suspects';
 import type { Clock, Waiter } from './wait';
 import { waitOf } from './wait';
 import type { Job, JobResult } from './job';
@@ -30,6 +31,7 @@ export interface Context extends Omit<DispatcherOptions, 'lagMs'> {
   readonly tuning: Tuning;
   readonly lagMs: () => number;
   readonly states: States<Waiter>;
+  readonly suspects: Suspects;
   /** The table the states were laid under. */
   known: RoutingTable | undefined;
   active: number;

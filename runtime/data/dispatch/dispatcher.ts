@@ -7,6 +7,7 @@ import { Run } from './run';
 import { roomsOf } from './seats';
 import type { ArmState, ModelState } from './state';
 import { forgetIdle, stateOfModel, syncStates } from './state';
+import { Suspects } from './suspects';
 import type { Waiter } from './wait';
 import { dismiss, drain } from './wait';
 import type { Choosing, Dispatcher, Job, Plan } from './job';
@@ -34,6 +35,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
     lagMs: options.lagMs ?? (() => 0),
     tuning: options.tuning ?? DEFAULT_TUNING,
     states: new Map(),
+    suspects: new Suspects(options.clock.now),
     known: undefined,
     active: 0,
   };
@@ -41,6 +43,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
     dispatcher: {
       start: (job) => start(context, job),
       plan: (choosing) => plan(context, choosing),
+      poisonedMs: (model, arm, fingerprint) => poisonedMs(context, model, arm, fingerprint),
     },
     load: loadOf(context.states, options.table, options.clock.now, () => context.active),
     onTableSwap: () => sync(context),
@@ -56,6 +59,7 @@ function sync(context: Context): void {
   for (const model of states.values()) {
     for (const arm of model.arms.values()) wakeArm(context, model, arm);
   }
+  context.suspects.look();
   forgetIdle(states);
 }
 
@@ -81,6 +85,18 @@ function start(context: Context, job: Job): void {
   }
   if (job.isJoint !== true) countRequest(model.budget, now);
   run.look(model, now);
+}
+
+function poisonedMs(
+  { suspects, states }: Context,
+  model: string,
+  arm: string,
+  fingerprint: () => string | undefined,
+): number {
+  const ms = suspects.poisonedMs(model, fingerprint);
+  const state = ms > 0 ? states.get(model)?.arms.get(arm) : undefined;
+  if (state !== undefined) state.poisoned += 1;
+  return ms;
 }
 
 function plan(context: Context, choosing: Choosing): Plan | undefined {

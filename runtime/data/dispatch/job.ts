@@ -94,6 +94,8 @@ export interface Job {
    * `discard`.
    */
   readonly attempt: (attempt: Attempt, tried: Tried) => void;
+  /** What tells the request of the last try from others; undefined: its bytes are not kept. */
+  readonly fingerprint?: (version: string) => string | undefined;
   /** Throws away the answer of the last try (502, 503, 504) because another one is made. */
   readonly discard: () => void;
   /** How it ended, once. Must not throw. */
@@ -140,4 +142,13 @@ export interface Dispatcher {
   readonly start: (job: Job) => void;
   /** Decides the arm for jobs to come; it is their turn. Undefined: a job would be refused. */
   readonly plan: (choosing: Choosing) => Plan | undefined;
+  /**
+   * Milliseconds for which this request is refused, because it has ended two replicas; 0: it may be
+   * sent. The fingerprint is asked for only where any request of the model is refused.
+   */
+  readonly poisonedMs: (
+    model: string,
+    arm: string,
+    fingerprint: () => string | undefined,
+  ) => number;
 }

@@ -37,6 +37,7 @@ function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
     spilled: { ...arm.spilled },
     retries: arm.retries,
     ejections: arm.ejections,
+    poisoned: arm.poisoned,
   };
 }
 

@@ -10,6 +10,8 @@ import type { Avoided, Wish } from './seats';
 import { hasHope, judge, learnCost } from './seats';
 import type { ArmState, ModelState, Seat } from './state';
 import { forgetIdle } from './state';
+import type { Death } from './suspects';
+import { diesOf } from './suspects';
 import { Together } from './together';
 import type { Sent } from './unanswered';
 import type { Clock, Placed, Waiter } from './wait';
@@ -18,6 +20,8 @@ import type { Signal } from '../exchange';
 import type { Job, Tried } from './job';
 
 type Arm = ArmState<Waiter>;
+
+const NO_DEATHS: readonly Death[] = [];
 
 /** One job on its way: it looks for a seat, tries, perhaps tries again, and ends. */
 export class Run implements Ticket {
@@ -33,6 +37,8 @@ export class Run implements Ticket {
   /** It had its part of a slot before it asks for one. */
   isAdmitted = false;
   private hasGathered = false;
+  /** Replicas on which a try broke. */
+  private deaths: readonly Death[] = NO_DEATHS;
   /** The try whose answer the caller gets. */
   private answering: Try | undefined;
   private status = 0;
@@ -62,7 +68,9 @@ export class Run implements Ticket {
     this.arm = chosen;
     chosen.lastRequestAt = now;
     if (now >= this.deadline) return this.refuse('deadline');
-    if (job.gather !== undefined && !this.hasGathered) {
+    // One that ends replicas would end them for all it goes with.
+    const isAlone = context.suspects.concerns(model.route.id);
+    if (job.gather !== undefined && !this.hasGathered && !isAlone) {
       this.hasGathered = true;
       return new Together(this, model, chosen).start(job.gather);
     }
@@ -119,8 +127,10 @@ export class Run implements Ticket {
   /** A try has its result: it is the job's, or another one is made. */
   afterTry(one: Try, model: ModelState<Waiter>, result: TryResult): void {
     const { arm, seat } = one;
+    if (diesOf(seat, result)) this.died(seat);
     const delay = secondTry(this.context, this, arm, seat, result);
     if (delay === undefined) {
+      if (this.deaths.length === MAX_TRIES) this.context.suspects.add(arm, this.deaths);
       if (result.kind !== 'answered') return this.fail(result);
       this.answering = one;
       this.status = result.status;
@@ -132,6 +142,11 @@ export class Run implements Ticket {
     this.avoid = { id, version, until: clock.now() + delay + tuning.avoidMs };
     if (delay === 0) this.look(model);
     else sleep(clock, delay, this.job.signal, () => this.look(model));
+  }
+
+  private died(seat: Seat): void {
+    const fingerprint = this.job.fingerprint?.(seat.replica.version);
+    this.deaths = [...this.deaths, { seat, fingerprint }];
   }
 
   /** The last byte of a try's answer is out. */

@@ -56,6 +56,8 @@ export interface ArmState<W> {
   readonly spilled: Partial<Record<SpillReason, number>>;
   retries: number;
   ejections: number;
+  /** Requests that ended two replicas, and repetitions of them that were refused. */
+  poisoned: number;
   /** Cancels the timer that looks after those who wait; undefined: none is set. */
   cancelWake: (() => void) | undefined;
 }
@@ -107,6 +109,7 @@ function newArm<W>(model: ModelState<W>, route: ArmRoute): ArmState<W> {
     spilled: {},
     retries: 0,
     ejections: 0,
+    poisoned: 0,
     cancelWake: undefined,
   };
 }

@@ -12,7 +12,7 @@ import {
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
 import { accountOf } from '../audited';
-import { ERROR_STATUS, STATUS_ABORTED } from '../../core/errors';
+import { STATUS_ABORTED } from '../../core/errors';
 import { CallerGone } from '../call/calling';
 import { tracingOf } from '../headers';
 import type { Fields } from '../http/fields';
@@ -57,7 +57,7 @@ function refuse({ plane }: Context, call: Call | undefined, error: unknown, resp
   if (error instanceof CallerGone) return call?.account?.over(STATUS_ABORTED);
   const tracing = call?.tracing ?? untraced(plane);
   const refusal = refusalFor(plane, tracing, error);
-  call?.account?.over(ERROR_STATUS[refusal.code]);
+  call?.account?.over(refusal.status);
   respond(statusOf(refusal, tracing, new Metadata()));
 }
 
@@ -123,7 +123,7 @@ export function gateOf({ plane, maxMetadataBytes, running }: Context): ServerInt
           const tracing =
             fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
           const refusal = refusalFor(plane, tracing, error);
-          accountOf(plane, tracing)?.over(ERROR_STATUS[refusal.code]);
+          accountOf(plane, tracing)?.over(refusal.status);
           call.sendStatus(statusOf(refusal, tracing, new Metadata()));
           end();
         };

@@ -119,6 +119,15 @@ function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
   return connection;
 }
 
+/** A server that took a request, broke the connection and no longer listens may have died of it. */
+function afterBreak(asker: Asker): Asker {
+  return {
+    answered: (answer) => asker.answered(answer),
+    delivered: () => asker.delivered?.(),
+    broken: (why) => asker.broken(why.kind === 'unreached' ? { ...why, broke: true } : why),
+  };
+}
+
 /** An HTTP/1.1 client for servers nearby: connections are kept, answers are read strictly. */
 export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpClient {
   const idle = new Idle(options);
@@ -130,7 +139,8 @@ export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpC
         all.delete(one);
         idle.remove(key, one);
       },
-      onStale: (asking, asker) => opened(place, key).ask(asking, asker),
+      onStale: (asking, asker, isSent) =>
+        opened(place, key).ask(asking, isSent ? afterBreak(asker) : asker),
     };
     const made = open(place, owner, options.connectMs);
     all.add(made);

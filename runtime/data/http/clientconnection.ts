@@ -25,9 +25,9 @@ export interface Owner {
   readonly onGone: (connection: ClientConnection) => void;
   /**
    * The server had closed the connection before it took the request, which needs another one. Not
-   * called for the first request of a connection.
+   * called for the first request of a connection. `isSent`: the kernel had taken the request.
    */
-  readonly onStale: (asking: Asking, asker: Asker) => void;
+  readonly onStale: (asking: Asking, asker: Asker, isSent: boolean) => void;
 }
 
 /** One connection to a server: requests one after the other. */
@@ -315,7 +315,9 @@ export class ClientConnection implements Source, Receiver {
     const unheard = this.unheard(why);
     this.release();
     this.socket.destroy();
-    if (unheard !== undefined && asker !== undefined) return this.owner.onStale(unheard, asker);
+    if (unheard !== undefined && asker !== undefined) {
+      return this.owner.onStale(unheard, asker, !this.isUnsent);
+    }
     asker?.broken(why);
     sink?.fail(why);
   }

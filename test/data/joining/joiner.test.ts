@@ -19,7 +19,11 @@ const model = buildTable(snapshotOf(recordOf({ input: { inference } })), 1).mode
 function setUp() {
   const started: Job[] = [];
   const joined: Joined[] = [];
-  const dispatcher = { start: (job: Job) => void started.push(job), plan: () => undefined };
+  const dispatcher = {
+    start: (job: Job) => void started.push(job),
+    plan: () => undefined,
+    poisonedMs: () => 0,
+  };
   const upstream = { send: () => undefined, close: () => undefined };
   const calling: Calling = { dispatcher, upstream, limits: DEFAULT_LIMITS };
   const clock = { now: () => 1000, setTimeout: () => () => undefined };

@@ -1,0 +1,76 @@
+import type { TryResult } from '../../core/outcome';
+import type { Poisoned } from '../../core/poisoned';
+import {
+  addPoisoned,
+  concerns,
+  createPoisoned,
+  deathOf,
+  mayBeDeath,
+  poisonedMs,
+} from '../../core/poisoned';
+import type { ArmState, Seat } from './state';
+
+/** A replica on which a try of the request broke, and what the request was there. */
+export interface Death {
+  readonly seat: Seat;
+  readonly fingerprint: string | undefined;
+}
+
+interface Suspect {
+  readonly arm: ArmState<unknown>;
+  readonly deaths: readonly Death[];
+  readonly since: number;
+}
+
+/** A suspect is two deaths. More than this at once are no single request's doing. */
+const MAX_SUSPECTS = 1_000;
+
+/**
+ * Requests whose two tries broke, until it is known whether their replicas died of it; and those of
+ * which it is known. The kill of one replica makes none.
+ */
+export class Suspects {
+  private readonly poisoned: Poisoned = createPoisoned();
+  private suspects: readonly Suspect[] = [];
+
+  constructor(private readonly now: () => number) {}
+
+  /** Both tries are over, and broke. */
+  add(arm: ArmState<unknown>, deaths: readonly Death[]): void {
+    if (this.suspects.length >= MAX_SUSPECTS) return;
+    this.suspects = [...this.suspects, { arm, deaths, since: this.now() }];
+    this.look();
+  }
+
+  /** To be called when the table was swapped: who is no longer in it has died. */
+  look(): void {
+    if (this.suspects.length === 0) return;
+    const now = this.now();
+    this.suspects = this.suspects.filter((suspect) => this.isOpen(suspect, now));
+  }
+
+  private isOpen({ arm, deaths, since }: Suspect, now: number): boolean {
+    const found = new Set(deaths.map(({ seat }) => deathOf(seat, now - since)));
+    if (found.has('alive')) return false;
+    if (found.has('unknown')) return true;
+    const fingerprints = new Set(deaths.flatMap(({ fingerprint }) => fingerprint ?? []));
+    for (const one of fingerprints) addPoisoned(this.poisoned, arm.model.route.id, one, now);
+    if (fingerprints.size > 0) arm.poisoned += 1;
+    return false;
+  }
+
+  concerns(model: string): boolean {
+    return concerns(this.poisoned, model, this.now());
+  }
+
+  /** Milliseconds the request is refused; 0: it may be tried. */
+  poisonedMs(model: string, fingerprint: () => string | undefined): number {
+    if (!this.concerns(model)) return 0;
+    return poisonedMs(this.poisoned, fingerprint() ?? '', this.now());
+  }
+}
+
+/** One that is on its way out ends anyway. */
+export function diesOf({ replica }: Seat, result: TryResult): boolean {
+  return mayBeDeath(result) && !replica.terminating;
+}
