@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Environment, FileContent, ModelSpec } from '../lib/spec';
-import { withFiles } from '../lib/spec';
+import { DefinitionError, withFiles } from '../lib/spec';
 import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
-import { createLocalCluster, fileInside } from './cluster/local';
+import { createLocalCluster, fileInside, joinedModel } from './cluster/local';
 import type * as Kubernetes from './cluster/kubernetes';
 import type { Cluster } from './cluster/port';
 import { overruledDefaults } from './config';
@@ -118,7 +118,12 @@ export function openCluster(place: Place, environment: Environment): Promise<Clu
 function readFile(folder: string): (uri: string) => FileContent {
   return (uri) => {
     const path = fileInside(folder, uri);
-    const bytes = readFileSync(path);
+    const joined = joinedModel(folder, path);
+    if (joined !== undefined && 'problem' in joined) {
+      const { problem, fix } = joined;
+      throw new DefinitionError([{ path: 'source', message: `${uri} ${problem}; ${fix}` }]);
+    }
+    const bytes = joined ?? readFileSync(path);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     return { name: basename(path), bytes, sha256 };
   };

@@ -44,12 +44,13 @@ function contentOf(spec: ModelSpec, arm: Arm, source: Source): FileContent {
       ),
     ]);
   }
-  const size = content.bytes.length;
+  const size = content.size ?? content.bytes.length;
   if (size <= MAX_FILE_BYTES) return content;
+  const weights = content.fileSha256 === undefined ? '' : ', with the weights beside it';
   throw new DefinitionError([
     fault(
       path,
-      `${uri} (${size} bytes)`,
+      `${uri} (${size} bytes${weights})`,
       `at most ${MAX_FILE_BYTES} bytes to travel in a ConfigMap`,
       'push it to an object store or registry and name it: s3://bucket/key, gs://…, oci://…, https://…',
     ),

@@ -1,63 +1,15 @@
 import { armPath } from './arms';
+import { unknownArtifact } from './artifactrules';
+import { gpuQuota, startupBudget } from './capacityrules';
 import { EXIT_SECONDS, PRE_STOP_SECONDS } from './drain';
-import type { Environment } from './environment';
 import { withDefaultGpus } from './environment';
+import type { Finding, FindingContext, FindingRule } from './finding';
+import { nativeImage, numericUser, pinnedImage, sleepBinary } from './imagefindings';
 import { STABLE } from './names';
 import type { ModelSpec } from './parse';
 import { quantityValue } from './quantity';
-import { nativeImage, numericUser, pinnedImage, sleepBinary } from './imagefindings';
-import { gpuOf } from './resources';
 
-/** Something that is legal but probably wrong (warning), or cannot work in this environment (error). */
-export interface Finding {
-  readonly rule: string;
-  readonly severity: 'error' | 'warning';
-  readonly model: string;
-  readonly path: string;
-  /** What is the matter and why it matters. */
-  readonly reason: string;
-  readonly fix: string;
-}
-
-export interface FindingContext {
-  readonly environment: Environment;
-  /** The definition that this one replaces, when known. */
-  readonly previous?: ModelSpec | undefined;
-  /** `YYYY-MM-DD`; waivers that ended before it do not count. Without it none has ended. */
-  readonly today?: string | undefined;
-}
-
-type Found = Omit<Finding, 'rule' | 'severity' | 'model'>;
-
-export interface FindingRule {
-  readonly id: string;
-  readonly severity: Finding['severity'];
-  readonly check: (spec: ModelSpec, context: FindingContext) => readonly Found[];
-}
-
-/** Slowest download we plan with: 50 MB/s, what one stream from object storage gives. */
-const BYTES_PER_SECOND = 50_000_000;
-
-const startupBudget: FindingRule = {
-  id: 'startup-budget',
-  severity: 'error',
-  // Only a stated size counts: a claim may be larger than what lies on it.
-  check: ({ arms, health }) => {
-    const sizes = arms.flatMap(({ source }) => (source?.size === undefined ? [] : [source.size]));
-    const [largest] = sizes.toSorted((a, b) => quantityValue(b) - quantityValue(a));
-    if (largest === undefined) return [];
-    const seconds = Math.ceil(quantityValue(largest) / BYTES_PER_SECOND);
-    return health.startupSeconds >= seconds
-      ? []
-      : [
-          {
-            path: 'health.startupSeconds',
-            reason: `loading ${largest} takes about ${seconds} s at 50 MB/s, the budget is ${health.startupSeconds} s: the pod would be restarted for ever`,
-            fix: `set health.startupSeconds to at least ${seconds}`,
-          },
-        ];
-  },
-};
+export type { Finding, FindingContext, FindingRule } from './finding';
 
 const gracePeriod: FindingRule = {
   id: 'grace-period',
@@ -124,27 +76,6 @@ const promoteInOneStep: FindingRule = {
             path: 'version',
             reason: `candidate ${gone.version} goes and stable takes its version at once: until stable has rolled, its callers would get the old version again`,
             fix: 'first give the candidate traffic 100 and stable its version; remove the candidate in a second change',
-          },
-        ];
-  },
-};
-
-const gpuQuota: FindingRule = {
-  id: 'gpu-quota',
-  severity: 'error',
-  check: ({ arms }, { environment }) => {
-    const { gpu: quota } = environment.quota;
-    const needed = arms.reduce(
-      (sum, arm) => sum + arm.scaling.maxReplicas * (gpuOf(arm.resources)?.count ?? 0),
-      0,
-    );
-    return quota === undefined || needed <= quota
-      ? []
-      : [
-          {
-            path: 'scaling.maxReplicas',
-            reason: `all arms at their maximum need ${needed} GPUs, the quota is ${quota}`,
-            fix: 'lower maxReplicas, or raise the quota',
           },
         ];
   },
@@ -224,6 +155,7 @@ const batchingRows: FindingRule = {
 
 /** Every rule, in the order they are reported. */
 export const FINDING_RULES: readonly FindingRule[] = [
+  unknownArtifact,
   gracePeriod,
   startupBudget,
   cpuLimitRule,

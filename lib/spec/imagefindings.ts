@@ -1,6 +1,6 @@
 import { armPath } from './arms';
 import { kubernetesMinor } from './environment';
-import type { FindingRule } from './findings';
+import type { FindingRule } from './finding';
 import { DEFAULT_HEALTH_PATH } from './servers';
 
 // Findings about images of one's own.

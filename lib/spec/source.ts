@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MAX_OBJECT_NAME, OBJECT_NAME } from './kubetext';
+import type { ArtifactFault } from './artifactfault';
 import { memorySchema } from './quantity';
 
 /** Where an artifact comes from. `file` is relative to the definition; the rest are URIs. */
@@ -125,6 +126,17 @@ export interface FileContent {
   readonly bytes: Uint8Array;
   /** Hex digest of the bytes. */
   readonly sha256: string;
+  /** How many bytes there are, where those of a large file are only read when they are asked for. */
+  readonly size?: number;
+  /** Digest of the file itself, when the bytes hold weights that stood in other files, too. */
+  readonly fileSha256?: string;
+  /** What speaks against its being a model, where that is not certain; a finding says so. */
+  readonly doubt?: ArtifactFault;
+}
+
+/** The digest of a file as its author sees it. */
+export function fileDigest({ fileSha256, sha256 }: FileContent): string {
+  return fileSha256 ?? sha256;
 }
 
 const sourceObjectSchema = z.strictObject({

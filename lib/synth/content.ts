@@ -1,47 +1,27 @@
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
-import type { Fault, FileContent, ModelSpec } from '../spec';
-import { armPath, fault, filePathOf, MAX_FILE_BYTES, withFiles } from '../spec';
+import { dirname, resolve } from 'node:path';
+import type { Arm, Fault, FileContent, ModelSpec, Source } from '../spec';
+import { armPath, fault, fileDigest, filePathOf, show, withFiles } from '../spec';
+import type { ReadArtifact } from './artifactfile';
+import { formatOf, readArtifact } from './artifactfile';
 
-const PIECE_BYTES = 1 << 20;
-
-/** The digest of a file of any size, read in pieces. */
-function digestOf(path: string): string {
-  const hash = createHash('sha256');
-  const piece = Buffer.allocUnsafe(PIECE_BYTES);
-  const file = openSync(path, 'r');
-  try {
-    for (let size = 0; (size = readSync(file, piece)) > 0;) hash.update(piece.subarray(0, size));
-  } finally {
-    closeSync(file);
+function faultOf(path: string, { uri, sha256 }: Source, read: ReadArtifact): readonly Fault[] {
+  if ('allowed' in read) return [fault(path, uri, read.allowed, 'correct the path')];
+  if ('problem' in read) {
+    const { problem, fix } = read;
+    return [
+      { path, message: `${uri} ${problem}; ${fix}`, got: show(uri), allowed: 'a whole model' },
+    ];
   }
-  return hash.digest('hex');
-}
-
-/** Small files are read at once; large ones (they run locally, but cannot travel) only when asked for. */
-function contentOf(path: string, size: number): FileContent {
-  const name = basename(path);
-  if (size > MAX_FILE_BYTES) {
-    return {
-      name,
-      sha256: digestOf(path),
-      get bytes(): Uint8Array {
-        return readFileSync(path);
-      },
-    };
-  }
-  const bytes = readFileSync(path);
-  return { name, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
-}
-
-type Read = { readonly content: FileContent } | { readonly problem: string };
-
-function read(path: string): Read {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return { problem: 'the path of a file that exists' };
-  if (!found.isFile()) return { problem: 'a file (pack a folder into one)' };
-  return { content: contentOf(path, found.size) };
+  const digest = fileDigest(read.content);
+  if (sha256 === undefined || sha256 === digest) return [];
+  return [
+    fault(
+      `${path}.sha256`,
+      sha256,
+      `the digest of ${uri}, ${digest}`,
+      'find out which of the two is wrong',
+    ),
+  ];
 }
 
 interface Filled {
@@ -50,38 +30,29 @@ interface Filled {
 }
 
 /**
- * Reads the `file` sources of a definition, relative to the file it stands in. A digest that the
- * definition states is checked.
+ * Reads the `file` sources of a definition, relative to the file it stands in, and looks into them:
+ * what its server could not load is a fault. A digest that the definition states is checked.
  */
 export function readSources(spec: ModelSpec, file: string): Filled {
-  const reads = new Map<string, Read>();
-  const faults: Fault[] = [];
-  for (const arm of spec.arms) {
+  const reads = new Map<string, ReadArtifact>();
+  const read = (arm: Arm, { uri }: Source): ReadArtifact => {
+    const path = resolve(dirname(file), filePathOf(uri));
+    const given = reads.get(uri) ?? readArtifact(path, formatOf(spec, arm, path));
+    reads.set(uri, given);
+    return given;
+  };
+  const faults = spec.arms.flatMap((arm) => {
     const { source } = arm;
-    if (source?.scheme !== 'file') continue;
-    const known = reads.get(source.uri);
-    const given = known ?? read(resolve(dirname(file), filePathOf(source.uri)));
-    reads.set(source.uri, given);
-    const path = armPath(spec, arm, 'source');
+    if (source?.scheme !== 'file') return [];
+    const given = read(arm, source);
     // A candidate that inherits its source repeats the fault of stable.
     const inherited = arm.name !== spec.arms[0].name && source === spec.source;
-    if (inherited) continue;
-    if ('problem' in given) faults.push(fault(path, source.uri, given.problem, 'correct the path'));
-    else if (source.sha256 !== undefined && source.sha256 !== given.content.sha256) {
-      faults.push(
-        fault(
-          `${path}.sha256`,
-          source.sha256,
-          `the digest of ${source.uri}, ${given.content.sha256}`,
-          'find out which of the two is wrong',
-        ),
-      );
-    }
-  }
+    return inherited ? [] : faultOf(armPath(spec, arm, 'source'), source, given);
+  });
   if (faults.length > 0) return { spec, faults };
   const content = (uri: string): FileContent => {
     const given = reads.get(uri);
-    if (given === undefined || 'problem' in given) throw new Error(`${uri} was not read`);
+    if (given === undefined || !('content' in given)) throw new Error(`${uri} was not read`);
     return given.content;
   };
   return { spec: withFiles(spec, content), faults };

@@ -1,4 +1,5 @@
 export * from './cluster';
 export type { SpawnServer } from './plan';
 export type { Endpoints } from './runner';
-export { fileInside } from './sources';
+export { fileInside } from './inside';
+export { joinedModel } from './modelfile';

@@ -42,6 +42,8 @@ export interface ArmPlan {
   /** Digest of all that a running process cannot change. */
   readonly fingerprint: string;
   readonly times: ReplicaTimes;
+  /** The file it loads, and how its author calls it: messages name that. */
+  readonly artifact: { readonly file: string; readonly uri: string };
 }
 
 function refusal(spec: ModelSpec, arm: Arm, problem: string): ClusterError {
@@ -102,5 +104,6 @@ export function planOf(spec: ModelSpec, arm: Arm, file: string, preStopMs: numbe
   const env = arm.env as Readonly<Record<string, string>>;
   const fingerprint = sha256(JSON.stringify([args, Object.entries(env).sort()]));
   const times = timesOf(spec, preStopMs);
-  return { name: arm.name, version: arm.version, args, env, fingerprint, times };
+  const artifact = { file, uri: arm.source?.uri ?? file };
+  return { name: arm.name, version: arm.version, args, env, fingerprint, times, artifact };
 }

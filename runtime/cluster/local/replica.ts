@@ -166,9 +166,15 @@ class LocalReplica implements Replica {
     if (!this.wanted) return;
     this.failures = this.wasWell() ? 1 : this.failures + 1;
     const told = this.why?.cause === 'probe-failing' && this.why.object === objectOf(child);
-    const why = told ? this.why : whyEnded(end, now(), child.pid);
+    const why = told ? this.why : this.named(whyEnded(end, now(), child.pid));
     this.options.tell(`${this.options.model}, ${plan.name}: ${why?.message}`);
     this.enter('failed', why);
+  }
+
+  /** The server knows the file by its digest; its author knows it by the name it had. */
+  private named(why: Why): Why {
+    const { file, uri } = this.options.plan.artifact;
+    return { ...why, message: why.message.replaceAll(file, uri) };
   }
 
   /** What threw while this process was started or watched is its status; another one is tried. */

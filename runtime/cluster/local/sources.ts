@@ -1,52 +1,24 @@
-import { realpathSync, statSync } from 'node:fs';
-import { isAbsolute, relative, resolve, sep } from 'node:path';
 import type { Arm, ModelSpec, Source } from '../../../lib/spec';
-import { filePathOf } from '../../../lib/spec';
-import { ClusterError } from '../port';
 import type { Artifacts, Stored } from '../registry';
 import { pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
-
-function refusal(uri: string, problem: string, advice: string): ClusterError {
-  return new ClusterError(
-    'INVALID_MODEL_CONFIG',
-    `repository_url: got "${uri}", ${problem}; ${advice}`,
-  );
-}
-
-function realPath(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * The real path of a `file` source of a definition that came by REST: inside the models folder,
- * links followed.
- * @throws ClusterError when it is elsewhere, not there or no file
- */
-export function fileInside(folder: string, uri: string): string {
-  const refuse = (problem: string): ClusterError =>
-    refusal(uri, problem, 'put the file into the models folder and name it relative to that');
-  const root = realPath(folder);
-  const real = realPath(resolve(folder, filePathOf(uri)));
-  if (root === undefined || real === undefined) throw refuse('which is not there');
-  const below = relative(root, real);
-  if (below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below)) {
-    throw refuse('which is outside the models folder');
-  }
-  // A pipe or a device would be waited for without end.
-  if (!statSync(real).isFile()) throw refuse('which is no file');
-  return real;
-}
+import { fileInside, refusal } from './inside';
+import { joinedModel } from './modelfile';
 
 /** What the bytes of an arm are looked for in. */
 export interface Sources {
   /** The models folder. */
   readonly folder: string;
   readonly artifacts: ArtifactFolder;
+}
+
+/** Keeps a model of the models folder, with the weights that stand beside it. */
+async function keepModel(folder: string, artifacts: ArtifactFolder, uri: string): Promise<string> {
+  const path = fileInside(folder, uri);
+  const joined = joinedModel(folder, path);
+  if (joined === undefined) return artifacts.keepFile(path);
+  if ('problem' in joined) throw refusal(uri, `which ${joined.problem}`, joined.fix);
+  return artifacts.keepBytes(joined);
 }
 
 /** Looks for the bytes of arms; `held` grows by what has to be released when the change is over. */
@@ -65,6 +37,8 @@ class Stage {
     const digest = await this.bytesOf(arm, source);
     const { uri, sha256 } = source;
     if (sha256 === undefined || sha256 === digest) return digest;
+    // A model that was joined with its weights: the digest is that of the file itself.
+    if (sha256 === (await this.fileDigest(uri))) return digest;
     throw refusal(
       uri,
       `which has sha256 ${digest}, must be ${sha256}`,
@@ -104,9 +78,18 @@ class Stage {
     const { folder, artifacts } = this.sources;
     const copied = this.copies.get(uri);
     if (copied !== undefined) return copied;
-    const digest = this.took(await artifacts.keepFile(fileInside(folder, uri)));
+    const digest = this.took(await keepModel(folder, artifacts, uri));
     this.copies.set(uri, digest);
     return digest;
+  }
+
+  private async fileDigest(uri: string): Promise<string | undefined> {
+    const { folder, artifacts } = this.sources;
+    try {
+      return this.took(await artifacts.keepFile(fileInside(folder, uri)));
+    } catch {
+      return undefined;
+    }
   }
 
   private async hold(digest: string): Promise<boolean> {
@@ -150,7 +133,7 @@ export async function mend({ folder, artifacts }: Sources, digest: string, uri: 
   const held: string[] = [];
   try {
     if (await artifacts.hold(digest)) held.push(digest);
-    else held.push(await artifacts.keepFile(fileInside(folder, uri)));
+    else held.push(await keepModel(folder, artifacts, uri));
   } catch {
     // Neither here nor there: `isWell` says so, and the arm tells why it does not run.
   } finally {

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseModel, withFiles } from '../../../lib/spec';
 import type { Cluster, ReplicaRecord } from '../../../runtime/cluster/port';
 import { statusOf } from '../../../runtime/core/status';
 import { isReady, model, now, when } from '../conformance';
+import { onnxBytes } from '../../support/onnxbytes';
 import type { Place } from './support';
 import { bytesOf, contentOf, open, place, replicasIn, REST } from './support';
 
@@ -187,4 +189,57 @@ test('a name that begins with two dots is still inside', async () => {
   writeFileSync(join(here.models, '..m.onnx'), 'odd');
   await cluster.apply(model({ source: './..m.onnx' }), REST);
   expect(await served('1')).toBe('odd');
+});
+
+describe('a model with its weights in another file', () => {
+  const weights = 'weights of a model';
+  const external = (location: string): Buffer => onnxBytes({ location, length: weights.length });
+
+  test('is kept with them, and comes back with them when both files are gone', async () => {
+    writeFileSync(file, external('m.onnx.data'));
+    writeFileSync(join(here.models, 'm.onnx.data'), weights);
+    await cluster.apply(model(), REST);
+    expect(await served('1')).toContain(weights);
+    rmSync(file);
+    rmSync(join(here.models, 'm.onnx.data'));
+    await cluster.close();
+    cluster = await open(here);
+    expect(await served('1')).toContain(weights);
+  });
+
+  test('may be pinned by the digest of the file that its author sees', async () => {
+    writeFileSync(file, external('m.onnx.data'));
+    writeFileSync(join(here.models, 'm.onnx.data'), weights);
+    const sha256 = createHash('sha256').update(external('m.onnx.data')).digest('hex');
+    await cluster.apply(model({ source: { uri: './m.onnx', sha256 } }), REST);
+    expect(await served('1')).toContain(weights);
+  });
+
+  test('does not take them from outside the models folder, by a link either', async () => {
+    writeFileSync(file, external('link.data'));
+    symlinkSync('/etc/hostname', join(here.models, 'link.data'));
+    await expect(cluster.apply(model(), REST)).rejects.toThrow(/outside the models folder/);
+    writeFileSync(file, external('../../etc/hostname'));
+    await expect(cluster.apply(model(), REST)).rejects.toThrow(/outside its folder/);
+  });
+
+  test('is refused without them', async () => {
+    writeFileSync(file, external('m.onnx.data'));
+    await expect(cluster.apply(model(), REST)).rejects.toThrow(
+      'repository_url: got "./m.onnx", which has its weights in m.onnx.data, which is not there',
+    );
+  });
+});
+
+test('a pointer of Git LFS, a pickle and an empty file are refused with the name that was given', async () => {
+  for (const [bytes, words] of [
+    ['version https://git-lfs.github.com/spec/v1\n', 'which is a pointer of Git LFS'],
+    [Buffer.from([0x80, 4, 0x95]), 'which is a Python pickle'],
+    ['', 'which is empty'],
+  ] as const) {
+    writeFileSync(file, bytes);
+    await expect(cluster.apply(model(), REST)).rejects.toThrow(
+      `repository_url: got "./m.onnx", ${words}`,
+    );
+  }
 });

@@ -1,0 +1,119 @@
+import type { FileBytes } from './filebytes';
+import { PagedFile } from './filebytes';
+import type { ProtoField } from './protobuf';
+import { protoFields, protoText } from './protobuf';
+
+/** What the ONNX Runtime of this package loads (1.30); a test asks it. */
+export const MAX_ONNX_IR = 13;
+export const MAX_ONNX_OPSET = 26;
+
+/** Weights of one tensor that stand in another file. */
+export interface ExternalTensor {
+  readonly name: string;
+  /** Path of the file, relative to the model. */
+  readonly location: string;
+  readonly offset: number;
+  /** Absent: to the end of the file. */
+  readonly length: number | undefined;
+}
+
+/** What a look into an ONNX file shows. */
+export interface OnnxFile {
+  readonly irVersion: number | undefined;
+  /** Version of the default operator set; undefined when none is named. */
+  readonly opset: number | undefined;
+  readonly hasGraph: boolean;
+  readonly external: readonly ExternalTensor[];
+}
+
+/** What a message of onnx.proto holds that may hold tensors: field number → message. */
+export type OnnxMessage =
+  'model' | 'graph' | 'node' | 'attribute' | 'sparse' | 'function' | 'tensor';
+export const ONNX_PARTS: Readonly<Record<OnnxMessage, Readonly<Record<number, OnnxMessage>>>> = {
+  model: { 7: 'graph', 25: 'function' },
+  graph: { 1: 'node', 5: 'tensor', 15: 'sparse' },
+  node: { 5: 'attribute' },
+  attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 22: 'sparse', 23: 'sparse' },
+  sparse: { 1: 'tensor', 2: 'tensor' },
+  function: { 7: 'node', 11: 'attribute' },
+  tensor: {},
+};
+export const TENSOR = { name: 8, raw: 9, external: 13, location: 14 } as const;
+
+/** Graphs in graphs: a real model has three or four levels. */
+const MAX_LEVELS = 100;
+
+function entryOf(file: PagedFile, { start, end }: ProtoField): readonly [string, string] {
+  let [key, value] = ['', ''];
+  for (const field of protoFields(file, start, end)) {
+    if (field.number === 1) key = protoText(file, field);
+    if (field.number === 2) value = protoText(file, field);
+  }
+  return [key, value];
+}
+
+/** Where the bytes of a tensor are, when they are not in it. */
+export function externalOf(file: PagedFile, tensor: ProtoField): ExternalTensor | undefined {
+  let name = '';
+  let isExternal = false;
+  const entries = new Map<string, string>();
+  for (const field of protoFields(file, tensor.start, tensor.end)) {
+    if (field.number === TENSOR.name) name = protoText(file, field);
+    if (field.number === TENSOR.location) isExternal = field.value === 1;
+    if (field.number === TENSOR.external && field.wire === 2) {
+      const [key, value] = entryOf(file, field);
+      entries.set(key, value);
+    }
+  }
+  if (!isExternal) return undefined;
+  const length = entries.get('length');
+  return {
+    name,
+    location: entries.get('location') ?? '',
+    offset: Number(entries.get('offset') ?? 0),
+    length: length === undefined ? undefined : Number(length),
+  };
+}
+
+function* tensorsIn(
+  file: PagedFile,
+  message: OnnxMessage,
+  field: Pick<ProtoField, 'start' | 'end'>,
+  level = 0,
+): Generator<ProtoField, void, void> {
+  if (level > MAX_LEVELS) return;
+  for (const inner of protoFields(file, field.start, field.end)) {
+    const part = inner.wire === 2 ? ONNX_PARTS[message][inner.number] : undefined;
+    if (part === 'tensor') yield inner;
+    else if (part !== undefined) yield* tensorsIn(file, part, inner, level + 1);
+  }
+}
+
+function opsetOf(file: PagedFile, { start, end }: ProtoField): number | undefined {
+  let [domain, version] = ['', 0];
+  for (const field of protoFields(file, start, end)) {
+    if (field.number === 1) domain = protoText(file, field);
+    if (field.number === 2) version = field.value;
+  }
+  return domain === '' || domain === 'ai.onnx' ? version : undefined;
+}
+
+/**
+ * Looks into an ONNX file without reading its weights.
+ * @throws ProtoError when the bytes are cut off, or are no protobuf at all
+ */
+export function onnxFile(bytes: FileBytes): OnnxFile {
+  const file = new PagedFile(bytes);
+  let irVersion: number | undefined;
+  let opset: number | undefined;
+  let hasGraph = false;
+  for (const field of protoFields(file)) {
+    if (field.number === 1 && field.wire === 0) irVersion = field.value;
+    if (field.number === 7 && field.wire === 2) hasGraph = true;
+    if (field.number === 8 && field.wire === 2) opset = opsetOf(file, field) ?? opset;
+  }
+  const external = [...tensorsIn(file, 'model', { start: 0, end: file.size })]
+    .map((tensor) => externalOf(file, tensor))
+    .filter((tensor) => tensor !== undefined);
+  return { irVersion, opset, hasGraph, external };
+}

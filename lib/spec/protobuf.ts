@@ -1,0 +1,92 @@
+import type { PagedFile } from './filebytes';
+
+// Protocol Buffers' wire format, read where it lies: a field of 2 GB is skipped, not read.
+
+export interface ProtoField {
+  readonly number: number;
+  readonly wire: number;
+  /** A number (wire type 0); exact up to 2^53. */
+  readonly value: number;
+  /** The content of a string, bytes or a message (wire type 2). */
+  readonly start: number;
+  readonly end: number;
+  /** Where the field begins: [tag, end) is the whole field. */
+  readonly tag: number;
+}
+
+/** The bytes are not this format; `cut` when they end too early. */
+export class ProtoError extends Error {
+  constructor(readonly cut: boolean) {
+    super(cut ? 'the bytes end in the middle of a field' : 'a field has no known type');
+  }
+}
+
+const MAX_VARINT_BYTES = 10;
+
+interface Read {
+  readonly value: number;
+  readonly next: number;
+}
+
+function varint(file: PagedFile, start: number, end: number): Read {
+  let value = 0;
+  let factor = 1;
+  for (let at = start; at < start + MAX_VARINT_BYTES; at += 1) {
+    const byte = at < end ? file.at(at) : undefined;
+    if (byte === undefined) throw new ProtoError(true);
+    value += (byte & 0x7f) * factor;
+    if (byte < 0x80) return { value, next: at + 1 };
+    factor *= 128;
+  }
+  throw new ProtoError(false);
+}
+
+const FIXED_BYTES: Readonly<Record<number, number>> = { 1: 8, 5: 4 };
+
+function fieldAt(file: PagedFile, tag: number, end: number): ProtoField {
+  const key = varint(file, tag, end);
+  const wire = key.value % 8;
+  const number = Math.floor(key.value / 8);
+  if (number === 0) throw new ProtoError(false);
+  if (wire === 0) {
+    const { value, next } = varint(file, key.next, end);
+    return { number, wire, value, start: key.next, end: next, tag };
+  }
+  const length = wire === 2 ? varint(file, key.next, end) : undefined;
+  const start = length?.next ?? key.next;
+  const bytes = length?.value ?? FIXED_BYTES[wire];
+  if (bytes === undefined) throw new ProtoError(false);
+  if (bytes > end - start) throw new ProtoError(true);
+  return { number, wire, value: 0, start, end: start + bytes, tag };
+}
+
+/**
+ * The fields of the message that lies in [start, end).
+ * @throws ProtoError
+ */
+export function* protoFields(
+  file: PagedFile,
+  start = 0,
+  end = file.size,
+): Generator<ProtoField, void, void> {
+  for (let at = start; at < end;) {
+    const field = fieldAt(file, at, end);
+    yield field;
+    at = field.end;
+  }
+}
+
+const utf8 = new TextDecoder();
+
+export function protoText(file: PagedFile, { start, end }: ProtoField): string {
+  return utf8.decode(file.slice(start, end));
+}
+
+/** A number as a varint. */
+export function varintBytes(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+  bytes.push(rest);
+  return Uint8Array.from(bytes);
+}

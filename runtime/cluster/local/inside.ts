@@ -1,0 +1,40 @@
+import { realpathSync, statSync } from 'node:fs';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+import { filePathOf } from '../../../lib/spec';
+import { ClusterError } from '../port';
+
+/** A file source that cannot be taken, with the advice. */
+export function refusal(uri: string, problem: string, advice: string): ClusterError {
+  return new ClusterError(
+    'INVALID_MODEL_CONFIG',
+    `repository_url: got "${uri}", ${problem}; ${advice}`,
+  );
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The real path of a `file` source of a definition that came by REST: inside the models folder,
+ * links followed.
+ * @throws ClusterError when it is elsewhere, not there or no file
+ */
+export function fileInside(folder: string, uri: string): string {
+  const refuse = (problem: string): ClusterError =>
+    refusal(uri, problem, 'put the file into the models folder and name it relative to that');
+  const root = realPath(folder);
+  const real = realPath(resolve(folder, filePathOf(uri)));
+  if (root === undefined || real === undefined) throw refuse('which is not there');
+  const below = relative(root, real);
+  if (below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below)) {
+    throw refuse('which is outside the models folder');
+  }
+  // A pipe or a device would be waited for without end.
+  if (!statSync(real).isFile()) throw refuse('which is no file');
+  return real;
+}
