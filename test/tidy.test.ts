@@ -131,7 +131,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lazy:onnxruntime-node',
     'node:',
   ],
-  'runtime/config': ['lib/spec', 'lib/config', 'yaml'],
+  'runtime/config': ['lib/spec', 'lib/config', 'lib/synth/text', 'yaml'],
   // Opens what routers know of each other, as main.ts opens the rest.
   'runtime/routers': [
     'lib/objects/autoscaler',

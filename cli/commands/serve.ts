@@ -6,7 +6,8 @@ import type * as Configuration from '../../runtime/config';
 import type * as Logging from '../../runtime/log';
 import type * as Main from '../../runtime/main';
 import type { Service } from '../../runtime/main';
-import { closest } from '../../lib/spec';
+import { closest, DefinitionError } from '../../lib/spec';
+import { checkedText } from '../../lib/synth/textfile';
 import { CommandError, EXIT } from '../exit';
 import type { Io } from '../io';
 import type { Context } from '../program';
@@ -22,6 +23,15 @@ function docsAssets(): string | undefined {
   return existsSync(folder) ? folder : undefined;
 }
 
+/** @throws CommandError when the file is not UTF-8 */
+function configText(path: string, file: string): string {
+  try {
+    return checkedText(readFileSync(path), file);
+  } catch (error) {
+    throw error instanceof DefinitionError ? new CommandError(error.message) : error;
+  }
+}
+
 export function readConfig(file: string | undefined, io: Io): Config {
   const { parseConfig } = require('../../runtime/config') as typeof Configuration;
   if (file === undefined) return parseConfig('', io.env, 'the environment');
@@ -29,7 +39,7 @@ export function readConfig(file: string | undefined, io: Io): Config {
   if (!existsSync(path)) {
     throw new CommandError(`${file}: no such file; start from config/config.example.yaml`);
   }
-  return parseConfig(readFileSync(path, 'utf8'), io.env, file);
+  return parseConfig(configText(path, file), io.env, file);
 }
 
 export function openService(

@@ -41,6 +41,20 @@ export function fault(path: string, got: unknown, allowed: string, fix: string):
   };
 }
 
+/**
+ * The same fault with a number or a word as its author wrote it: of `1.10` the value is 1.1, and in
+ * quotes it has to be "1.10".
+ */
+export function asWritten(found: Fault, source: string | undefined): Fault {
+  const { got, message } = found;
+  if (source === undefined || got === undefined) return found;
+  const said = message
+    .replace(`got ${got},`, () => `got ${source},`)
+    .replace(`in quotes: "${got}"`, () => `in quotes: "${source}"`)
+    .replace('write numbers and booleans in quotes', () => `put it in quotes: "${source}"`);
+  return { ...found, message: said, got: source };
+}
+
 /** One line per fault: `models/x.ts: scaling.maxReplicas: got 1, must be …; raise it …`. */
 export function formatFault(found: Fault, file?: string): string {
   return [file, found.path, found.message]

@@ -1,9 +1,47 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DefinitionError, slugClashes } from '../spec';
 import { fileFault, throwAll } from './errors';
 import type { Definition } from './load';
 import { isDefinitionFile, loadDefinition } from './load';
+
+/** Definitions stand one or two folders deeper than they are looked for, if they are misplaced. */
+const MAX_LEVELS = 3;
+
+/** Does a file begin as a definition does? Folders of artifacts hold YAML and JSON of other kinds. */
+function isDefinition(path: string): boolean {
+  const text = readFileSync(path).toString('utf8', 0, 16_384);
+  const has = (...keys: readonly string[]): boolean =>
+    keys.some((key) => new RegExp(`^[\\s{,]*["']?${key}["']?\\s*:`, 'm').test(text));
+  return /\bdefineModel\s*\(/.test(text) || (has('model_id', 'id') && has('framework'));
+}
+
+/** The first definition below a folder, where it would not be found. */
+function misplacedIn(folder: string, levels = MAX_LEVELS): string | undefined {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (!/^[^_.]/.test(entry.name) || entry.name === 'node_modules') continue;
+    if (!entry.isDirectory()) {
+      if (entry.isFile() && isDefinitionFile(entry.name) && isDefinition(path)) return path;
+    } else if (levels > 1) {
+      const found = misplacedIn(path, levels - 1);
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+}
+
+/** Definitions where nobody would look for them. */
+function misplaced(folder: string): readonly DefinitionError[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry): DefinitionError[] => {
+    const { name } = entry;
+    if (!entry.isDirectory() || !/^[^_.]/.test(name) || name === 'node_modules') return [];
+    const found = misplacedIn(join(folder, name));
+    if (found === undefined) return [];
+    const words = `is in a folder below ${folder}, where it is not looked for; move it to ${folder}, or begin the folder’s name with _`;
+    return [new DefinitionError([fileFault(words)], found)];
+  });
+}
 
 /** The files of a folder that hold definitions, by name; folders below it are not looked into. */
 export function definitionFiles(folder: string): readonly string[] {
@@ -14,7 +52,9 @@ export function definitionFiles(folder: string): readonly string[] {
       folder,
     );
   }
-  return readdirSync(folder)
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map(({ name }) => name)
     .filter(isDefinitionFile)
     .sort()
     .map((name) => join(folder, name));
@@ -66,7 +106,7 @@ export async function discoverEach(folder: string): Promise<Discovered> {
   const broken = loaded.filter((one) => one instanceof DefinitionError);
   return {
     definitions: whole.filter(({ file }) => !refused.has(file)),
-    errors: [...broken, ...clashing],
+    errors: [...misplaced(folder), ...broken, ...clashing],
   };
 }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import type { Fault, Form, ModelSpec } from '../spec';
 import { DefinitionError, inForm, modelSchema, parseModel } from '../spec';
@@ -8,9 +7,13 @@ import { fileFault } from './errors';
 import type { defaultExport as DefaultExport } from './module';
 import type { Located } from './text';
 import { parseJson, parseYaml, withLines } from './text';
+import { readTextFile } from './textfile';
 
 const TEXT = ['.yaml', '.yml', '.json'];
 const MODULE = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
+
+/** Windows and macOS take X.YAML for x.yaml, so it counts everywhere. */
+const extensionOf = (name: string): string => extname(name).toLowerCase();
 
 /** A definition and where it stands. */
 export interface Definition {
@@ -26,14 +29,19 @@ export interface Definition {
 export function isDefinitionFile(name: string): boolean {
   return (
     /^[^_.]/.test(name) &&
-    !/\.(?:d|test|spec)\.[cm]?[jt]s$/.test(name) &&
-    [...TEXT, ...MODULE].includes(extname(name))
+    !/\.(?:d|test|spec)\.[cm]?[jt]s$/i.test(name) &&
+    [...TEXT, ...MODULE].includes(extensionOf(name))
   );
 }
 
 async function fromModule(file: string): Promise<Located> {
+  if (!MODULE.includes(extname(file))) {
+    const words = 'has its extension in capitals, which no loader of modules takes; rename it';
+    throw new DefinitionError([fileFault(words)], file);
+  }
   // Loaded when it is needed: a folder of YAML needs no TypeScript loader.
   // oxlint-disable-next-line typescript/no-require-imports
+  readTextFile(file);
   const { defaultExport } = require('./module') as { defaultExport: typeof DefaultExport };
   const value = await defaultExport(resolve(file)).catch((error: unknown) => {
     // A loader says the place on a line of its own.
@@ -41,7 +49,7 @@ async function fromModule(file: string): Promise<Located> {
     const reason = words.replaceAll(/\s+/g, ' ');
     throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);
   });
-  if (value !== undefined) return { value, lineOf: () => 1 };
+  if (value !== undefined) return { value, lineOf: () => 1, sourceOf: () => undefined };
   throw new DefinitionError(
     [
       fileFault(
@@ -57,9 +65,9 @@ async function fromModule(file: string): Promise<Located> {
  * @throws DefinitionError when it cannot be loaded
  */
 export async function loadValue(file: string): Promise<Located> {
-  if (!TEXT.includes(extname(file))) return fromModule(file);
-  const parse = extname(file) === '.json' ? parseJson : parseYaml;
-  return parse(readFileSync(file, 'utf8'), file);
+  if (!TEXT.includes(extensionOf(file))) return fromModule(file);
+  const parse = extensionOf(file) === '.json' ? parseJson : parseYaml;
+  return parse(readTextFile(file), file);
 }
 
 /** Faults that were found after parsing, with the paths its author writes. */
@@ -81,7 +89,7 @@ export async function loadDefinition(file: string): Promise<Definition> {
     if (faults.length > 0) throw new DefinitionError(inFormOf(form, faults), file);
     return { file, form, spec };
   } catch (error) {
-    if (!(error instanceof DefinitionError) || !TEXT.includes(extname(file))) throw error;
+    if (!(error instanceof DefinitionError) || !TEXT.includes(extensionOf(file))) throw error;
     throw withLines(error, file, located);
   }
 }

@@ -1,8 +1,15 @@
-import { LineCounter, parseDocument } from 'yaml';
-import type { Document } from 'yaml';
+import { isAlias, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import type { Document, YAMLError } from 'yaml';
 import type { Fault } from '../spec';
-import { DefinitionError, formatFault } from '../spec';
-import { pathParts } from '../spec/path';
+import {
+  asWritten,
+  DefinitionError,
+  formatFault,
+  JsonTextError,
+  readJsonText,
+  twiceText,
+} from '../spec';
+import { pathParts, pathText } from '../spec/path';
 import { fileFault } from './errors';
 
 /** A value and where its parts stand. */
@@ -10,19 +17,34 @@ export interface Located {
   readonly value: unknown;
   /** Line of what a fault's path leads to, from 1; of its nearest parent when it is missing. */
   readonly lineOf: (path: string) => number;
+  /** A number or a word as its author wrote it; undefined for texts, lists and objects. */
+  readonly sourceOf: (path: string) => string | undefined;
 }
+
+type Positioned = { readonly range?: readonly number[] | null } | null | undefined;
 
 function lineIn(document: Document, counter: LineCounter, path: string): number {
   for (let parts = pathParts(path); parts.length > 0; parts = parts.slice(0, -1)) {
-    const node = document.getIn(parts, true) as { range?: readonly number[] } | undefined;
+    const node = document.getIn(parts, true) as Positioned;
     const start = node?.range?.[0];
     if (start !== undefined) return counter.linePos(start).line;
   }
   return 1;
 }
 
-function syntaxError(file: string, line: number, column: number, words: string): DefinitionError {
-  const broken: Fault = { ...fileFault(`${words}; correct it`), file, line };
+function sourceIn(document: Document, path: string): string | undefined {
+  const node = document.getIn(pathParts(path), true);
+  return isScalar(node) && typeof node.value !== 'string' ? node.source : undefined;
+}
+
+function syntaxError(
+  file: string,
+  line: number,
+  column: number,
+  words: string,
+  path = '',
+): DefinitionError {
+  const broken: Fault = { ...fileFault(words), path, file, line };
   return Object.assign(new DefinitionError([broken], file), {
     message: formatFault(broken, `${file}:${line}:${column}`),
   });
@@ -31,60 +53,148 @@ function syntaxError(file: string, line: number, column: number, words: string):
 const emptyFile = (file: string): DefinitionError =>
   new DefinitionError([fileFault('is empty; write a definition, or remove the file')], file);
 
-/** Node's words without its way to say the place, which differs from version to version. */
-function jsonError(text: string, file: string, error: Error): DefinitionError {
-  const given = / at position (\d+)/.exec(error.message)?.[1];
-  const before = text.slice(0, given === undefined ? text.length : Number(given)).split('\n');
-  const words = error.message.replace(/ (?:in JSON )?at position .*$/s, '');
-  return syntaxError(file, before.length, (before.at(-1) ?? '').length + 1, `no JSON: ${words}`);
-}
-
 /**
- * JSON is YAML: only a fault asks for its lines.
- * @throws DefinitionError when it is no JSON
+ * JSON with its lines; a byte order mark before it is left out.
+ * @throws DefinitionError when it is not JSON
  */
 export function parseJson(text: string, file: string): Located {
   if (text.trim() === '') throw emptyFile(file);
   try {
-    const value = JSON.parse(text) as unknown;
-    return { value, lineOf: (path) => parseYaml(text, file).lineOf(path) };
+    const { value, lineOf, sourceOf } = readJsonText(text);
+    return {
+      value,
+      lineOf: (path) => lineOf(pathParts(path)),
+      sourceOf: (path) => sourceOf(pathParts(path)),
+    };
   } catch (error) {
-    throw jsonError(text, file, error as Error);
+    if (!(error instanceof JsonTextError)) throw error;
+    const { line, column } = error.place;
+    const words = error.path === '' ? `no JSON: ${error.words}; correct it` : error.words;
+    throw syntaxError(file, line, column, words, error.path);
   }
+}
+
+/** What YAML's own parser says, where our words say more. */
+function wordsOf(error: YAMLError): string {
+  if (error.code !== 'MULTIPLE_DOCS') return `${error.message}; correct it`;
+  return 'a second YAML document begins here; put each definition in a file of its own';
+}
+
+/** The key that stands twice, with both its lines. */
+function twiceIn(document: Document, counter: LineCounter, offset: number) {
+  let found: { readonly path: string; readonly words: string } | undefined;
+  const lineOf = (node: Positioned): number => counter.linePos(node?.range?.[0] ?? 0).line;
+  visit(document, {
+    Map: (_, map, ancestors) => {
+      const pair = map.items.find(({ key }) => (key as Positioned)?.range?.[0] === offset);
+      if (pair === undefined) return undefined;
+      const name = String(pair.key);
+      const first = map.items.find(({ key }) => String(key) === name);
+      const parents = ancestors.flatMap((one) => {
+        const own = one as { readonly key?: unknown };
+        return own.key === undefined ? [] : [String(own.key)];
+      });
+      const words = twiceText(lineOf(first?.key as Positioned), lineOf(pair.key as Positioned));
+      found = { path: pathText([...parents, name]), words };
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+function yamlError(document: Document, counter: LineCounter, file: string, error: YAMLError) {
+  const [offset] = error.pos;
+  const { line, col } = counter.linePos(offset);
+  const twice = error.code === 'DUPLICATE_KEY' ? twiceIn(document, counter, offset) : undefined;
+  return syntaxError(file, line, col, twice?.words ?? wordsOf(error), twice?.path);
+}
+
+/** Keys are texts: `1.10` as a key is "1.10", and not the number it looks like. */
+function nameKeys(document: Document): void {
+  visit(document, {
+    Pair: (_, { key }) => {
+      if (isScalar(key) && typeof key.value !== 'string' && key.source !== undefined) {
+        key.value = key.source;
+      }
+    },
+  });
+}
+
+/** The document of a text, with merge keys (`<<`) as other tools for Kubernetes read them. */
+function documentOf(text: string, file: string, counter: LineCounter): Document {
+  const document = parseDocument(text, {
+    lineCounter: counter,
+    prettyErrors: false,
+    merge: true,
+  }) as Document;
+  // Warnings are of tags that nobody knows: what they stand for would be lost.
+  const [broken] = [...document.errors, ...document.warnings];
+  if (broken !== undefined) throw yamlError(document, counter, file, broken);
+  return document;
 }
 
 /**
- * YAML with its lines.
+ * The value of one YAML document; undefined when there is nothing in it.
  * @throws DefinitionError when it is not one document
  */
-export function parseYaml(text: string, file: string): Located {
+export function parseYamlText(text: string, file: string): Located | undefined {
   const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
-  const [broken] = document.errors;
-  if (broken !== undefined) {
-    const { line, col } = counter.linePos(broken.pos[0]);
-    throw syntaxError(file, line, col, broken.message);
-  }
-  if (document.contents === null) throw emptyFile(file);
+  const document = documentOf(text, file, counter);
+  if (document.contents === null) return undefined;
+  nameKeys(document);
   return {
-    value: toValue(document, file),
+    value: toValue(document, counter, file),
     lineOf: (path) => lineIn(document, counter, path),
+    sourceOf: (path) => sourceIn(document, path),
   };
 }
 
-function toValue(document: Document, file: string): unknown {
+/**
+ * A definition in YAML with its lines.
+ * @throws DefinitionError when it is not one document
+ */
+export function parseYaml(text: string, file: string): Located {
+  const located = parseYamlText(text, file);
+  if (located === undefined) throw emptyFile(file);
+  return located;
+}
+
+/** Line of the first alias whose anchor does not stand before it, or of the first merge of no map. */
+function brokenLine(document: Document, counter: LineCounter): number | undefined {
+  let offset: number | undefined;
+  const at = (node: unknown): symbol => {
+    offset = (node as Positioned)?.range?.[0];
+    return visit.BREAK;
+  };
+  visit(document, {
+    Alias: (_, alias) => (alias.resolve(document) === undefined ? at(alias) : undefined),
+    Pair: (_, { key, value }) => {
+      const isMerge = isScalar(key) && key.value === '<<' && key.type === 'PLAIN';
+      const source = isAlias(value) ? value.resolve(document) : value;
+      return isMerge && isScalar(source) ? at(key) : undefined;
+    },
+  });
+  return offset === undefined ? undefined : counter.linePos(offset).line;
+}
+
+function toValue(document: Document, counter: LineCounter, file: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 }) as unknown;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
+    const line = brokenLine(document, counter);
+    if (line !== undefined) throw syntaxError(file, line, 1, `${reason}; correct it`);
     throw new DefinitionError([fileFault(`${reason}; correct it`)], file);
   }
 }
 
-/** The same error, each fault with its line: `models/x.yaml:9: scaling_config.max_replicas: …`. */
+/**
+ * The same error, each fault with its line and its value as it was written:
+ * `models/x.yaml:9: scaling_config.max_replicas: …`.
+ */
 export function withLines(error: DefinitionError, file: string, located: Located): DefinitionError {
   const faults = error.faults.map((one): Fault & { readonly line: number } => ({
-    ...one,
+    ...asWritten(one, located.sourceOf(one.path)),
     file,
     line: located.lineOf(one.path),
   }));

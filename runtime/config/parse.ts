@@ -1,6 +1,15 @@
 import { isMap, LineCounter, parseDocument } from 'yaml';
 import { configSchema } from '../../lib/config';
-import { checked, DefinitionError, formatFault } from '../../lib/spec';
+import {
+  asWritten,
+  checked,
+  DefinitionError,
+  formatFault,
+  JsonTextError,
+  readJsonText,
+} from '../../lib/spec';
+import type { Located } from '../../lib/synth/text';
+import { parseYamlText } from '../../lib/synth/text';
 import type { Config } from './derive';
 import { derived } from './derive';
 
@@ -17,12 +26,14 @@ export class ConfigError extends Error {
 
 type Plain = Record<string, unknown>;
 
-/** `"8080"` → 8080, `"[1]"` → [1]; what is not JSON is text. */
-function envValue(text: string): unknown {
+/** `"8080"` → 8080, `"[1]"` → [1]; what is not JSON is text. @throws ConfigError */
+function envValue(name: string, text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
+    return readJsonText(text).value;
+  } catch (error) {
+    if (!(error instanceof JsonTextError)) throw error;
+    if (error.path === '') return text;
+    throw new ConfigError(`${name}: ${formatFault(error.fault)}`);
   }
 }
 
@@ -42,7 +53,7 @@ export function withEnvironment(tree: Plain, env: NodeJS.ProcessEnv): Plain {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .reduce((all, [name, value]) => {
       const path = name.slice(ENV_PREFIX.length).toLowerCase().split('__');
-      return override(all, path, envValue(value ?? ''));
+      return override(all, path, envValue(name, value ?? ''));
     }, told);
 }
 
@@ -74,19 +85,31 @@ function variableOf(env: NodeJS.ProcessEnv, path: string): string | undefined {
     : undefined;
 }
 
-function readYaml(text: string, file: string): Plain {
-  const document = parseDocument(text);
-  const [broken] = document.errors;
-  if (broken !== undefined) throw new ConfigError(`${file}: ${broken.message}`);
-  const tree: unknown = document.toJS();
-  if (tree === null || tree === undefined) return {};
-  if (typeof tree === 'object' && !Array.isArray(tree)) {
+type Written = Pick<Located, 'sourceOf'>;
+
+const NOTHING = { value: {}, sourceOf: () => undefined };
+
+/** @throws ConfigError */
+function readYaml(text: string, file: string): Written & { readonly tree: Plain } {
+  const { value: tree, sourceOf } = located(text, file) ?? NOTHING;
+  if (typeof tree === 'object' && tree !== null && !Array.isArray(tree)) {
     // A section of which everything is commented out is null in YAML.
-    return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, value ?? {}]));
+    const sections = Object.entries(tree).map(([key, value]) => [key, value ?? {}] as const);
+    return { tree: Object.fromEntries(sections), sourceOf };
   }
   throw new ConfigError(
     `${file}: must be sections such as "server:"; see config/config.example.yaml`,
   );
+}
+
+function located(text: string, file: string): Located | undefined {
+  try {
+    return parseYamlText(text, file);
+  } catch (error) {
+    if (!(error instanceof DefinitionError)) throw error;
+    const lines = error.faults.map((found) => `${file}: line ${found.line}: ${formatFault(found)}`);
+    throw new ConfigError(lines.join('\n'));
+  }
 }
 
 /**
@@ -98,7 +121,8 @@ export function parseConfig(
   env: NodeJS.ProcessEnv = {},
   file = 'config.yaml',
 ): Config {
-  const tree = withEnvironment(readYaml(text, file), env);
+  const { tree: own, sourceOf } = readYaml(text, file);
+  const tree = withEnvironment(own, env);
   try {
     return derived(checked(configSchema, tree, 'wire'), tree);
   } catch (error) {
@@ -106,7 +130,9 @@ export function parseConfig(
     const lines = error.faults.map((found) => {
       const line = lineOf(text, found.path);
       const place = line === undefined ? file : `${file}:${line}`;
-      return formatFault(found, variableOf(env, found.path) ?? place);
+      const variable = variableOf(env, found.path);
+      const source = variable === undefined ? sourceOf(found.path) : env[variable];
+      return formatFault(asWritten(found, source), variable ?? place);
     });
     throw new ConfigError(lines.join('\n'));
   }

@@ -20,6 +20,15 @@ import {
   tryProblemOf,
 } from './problem';
 
+/** Does it, and throws what `map` makes of an error. */
+async function mapped<T>(work: () => Promise<T>, map: (error: unknown) => unknown): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw map(error);
+  }
+}
+
 /** What is known of a request beside its answer, for the record. */
 interface Track {
   /** Milliseconds since the epoch. */
@@ -111,8 +120,8 @@ function handlerOf(context: Context, call: Call) {
       track.caller = caller;
       requireOwnOrigin(context, request);
       const query = queryOf(call, request);
-      const body = await bodyOf(call, request, response);
-      const answer = await call.handle(context, {
+      const { value: body, asWritten } = await bodyOf(call, request, response);
+      const asked = {
         id,
         body,
         query,
@@ -120,7 +129,8 @@ function handlerOf(context: Context, call: Call) {
         requestId: requestId(response),
         ifMatch: request.header('if-match'),
         origin: originOf(context, request),
-      });
+      };
+      const answer = await mapped(async () => call.handle(context, asked), asWritten);
       track.answer = answer;
       response
         .status(answer.status)

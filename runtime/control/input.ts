@@ -1,7 +1,18 @@
 import type { Request, Response } from 'express';
-import { json } from 'express';
+import { raw } from 'express';
 import type { z } from 'zod';
-import { checked, DefinitionError } from '../../lib/spec';
+import type { JsonText } from '../../lib/spec';
+import {
+  asWritten,
+  checked,
+  DefinitionError,
+  inForm,
+  JsonTextError,
+  modelSchema,
+  pathParts,
+  readJsonText,
+} from '../../lib/spec';
+import { firstNotUtf8 } from '../shared/utf8';
 import type { Call } from './call';
 import { invalidRequest, Problem } from './problem';
 
@@ -10,33 +21,51 @@ export const MAX_BODY_BYTES = 1_048_576;
 
 const JSON_TYPES = ['application/json', 'application/merge-patch+json'];
 
-const parseJson = json({ limit: MAX_BODY_BYTES, type: JSON_TYPES, strict: false });
+const readRaw = raw({ limit: MAX_BODY_BYTES, type: JSON_TYPES });
 
 interface BodyError extends Error {
   readonly type?: string;
   readonly status?: number;
 }
 
-/** Where the parser stopped; its own message may quote the body, which no log or metric may hold. */
-function placeOf({ message }: Error): string {
-  const position = /at position ([0-9]+)/.exec(message)?.[1];
-  return position === undefined ? '' : `; it breaks off at character ${position}`;
-}
-
 function bodyProblem(error: BodyError): Problem {
   if (error.type === 'entity.too.large') {
     return new Problem('PAYLOAD_TOO_LARGE', `the body must be at most ${MAX_BODY_BYTES} bytes`);
   }
-  if (error.status === 415) {
-    return new Problem('UNSUPPORTED_MEDIA_TYPE', 'the body must be UTF-8, plain or gzip');
-  }
-  if (error.type === 'entity.parse.failed') {
-    return new Problem('INVALID_REQUEST', `the body is no valid JSON${placeOf(error)}`);
-  }
+  if (error.status === 415) return wrongEncoding();
   return new Problem('INVALID_REQUEST', 'the body could not be read to its end');
 }
 
-async function readJson(request: Request, response: Response): Promise<unknown> {
+const wrongEncoding = (): Problem =>
+  new Problem('UNSUPPORTED_MEDIA_TYPE', 'the body must be UTF-8, plain or gzip');
+
+/** JSON is UTF-8 and needs no charset; another one would be read wrongly. */
+function requireUtf8(type: string | undefined): void {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type ?? '')?.[1];
+  if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset)) throw wrongEncoding();
+}
+
+const NOTHING: JsonText = { value: undefined, lineOf: () => 1, sourceOf: () => undefined };
+
+/** Our own words say the place, and quote nothing of the body, which no log may hold. */
+function parsed(bytes: Buffer): JsonText {
+  const offset = firstNotUtf8(bytes);
+  if (offset !== undefined) {
+    const words = `the body is not UTF-8, as JSON must be: byte ${offset} (from 0) is not part of a character`;
+    throw new Problem('INVALID_REQUEST', words);
+  }
+  try {
+    return readJsonText(bytes.toString('utf8'));
+  } catch (error) {
+    if (!(error instanceof JsonTextError)) throw error;
+    if (error.path !== '') throw invalidRequest([error.fault]);
+    const { line, column } = error.place;
+    const place = `line ${line}, column ${column}`;
+    throw new Problem('INVALID_REQUEST', `the body is no valid JSON: ${place}: ${error.words}`);
+  }
+}
+
+async function readJson(request: Request, response: Response): Promise<JsonText> {
   // Some clients announce the length of nothing; that needs no type.
   const empty = request.header('content-length') === '0';
   // `false`: there is a body of another type.
@@ -46,12 +75,14 @@ async function readJson(request: Request, response: Response): Promise<unknown> 
       'the body must be JSON; send Content-Type: application/json',
     );
   }
+  requireUtf8(request.header('content-type'));
   await new Promise<void>((resolve, reject) => {
-    parseJson(request, response, (error?: unknown) =>
+    readRaw(request, response, (error?: unknown) =>
       error === undefined ? resolve() : reject(bodyProblem(error as BodyError)),
     );
   });
-  return request.body as unknown;
+  const bytes = request.body as unknown;
+  return Buffer.isBuffer(bytes) && bytes.length > 0 ? parsed(bytes) : NOTHING;
 }
 
 /** @throws Problem INVALID_REQUEST with every fault */
@@ -74,6 +105,25 @@ function refuseBareDefinition(schema: z.ZodType, given: unknown): void {
   throw invalidRequest([{ path: 'config', message, allowed: 'a definition' }]);
 }
 
+/** What a call says, and how its numbers were written. */
+export interface Body {
+  readonly value: unknown;
+  /** The same error, its values as the caller wrote them: of `1.10` the value is 1.1. */
+  readonly asWritten: (error: unknown) => unknown;
+}
+
+/** Faults of a definition have paths below `config`. */
+const writtenIn =
+  ({ sourceOf }: JsonText) =>
+  (error: unknown): unknown => {
+    if (!(error instanceof DefinitionError)) return error;
+    const faults = error.faults.map((found) => {
+      const wire = inForm(found, modelSchema, 'wire');
+      return asWritten(wire, sourceOf(['config', ...pathParts(wire.path)]));
+    });
+    return new DefinitionError(faults, error.file);
+  };
+
 /**
  * A call may be made without a body when `{}` would do.
  * @throws Problem
@@ -82,12 +132,13 @@ export async function bodyOf(
   { body: schema }: Call,
   request: Request,
   response: Response,
-): Promise<unknown> {
-  if (schema === undefined) return undefined;
-  const given = await readJson(request, response);
+): Promise<Body> {
+  if (schema === undefined) return { value: undefined, asWritten: (error) => error };
+  const text = await readJson(request, response);
+  const { value: given } = text;
   refuseBareDefinition(schema, given);
   const empty = given === undefined && schema.safeParse({}).success;
-  return valid(schema, empty ? {} : given);
+  return { value: valid(schema, empty ? {} : given), asWritten: writtenIn(text) };
 }
 
 /** `"5"` → 5, `"true"` → true where the schema wants that; else the text as it came. */

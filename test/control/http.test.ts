@@ -96,6 +96,50 @@ describe('bodies', () => {
     },
   );
 
+  test('what is not JSON is refused with its place', async () => {
+    const [, , message] = await answer(await post('{"config":\n {"model_id": }}'));
+    expect(message).toBe('the body is no valid JSON: line 2, column 15: a value must stand here');
+  });
+
+  test('a body that is not UTF-8 is refused with the byte', async () => {
+    const body = Buffer.from('{"config": {"name": "\xc4\xe3"}}', 'latin1');
+    const [status, code, message] = await answer(await post(body));
+    expect([status, code]).toEqual([400, 'INVALID_REQUEST']);
+    expect(message).toContain('the body is not UTF-8, as JSON must be: byte 21');
+  });
+
+  test('a key that is given twice is refused with its path and lines', async () => {
+    for (const method of ['POST', 'PUT']) {
+      const path = method === 'POST' ? '/api/v1/models/deploy' : '/api/v1/models/iris';
+      const body = '{"config": {"model_id": "iris",\n"version": "1",\n"version": "2"}}';
+      const reply = await fetch(url(path), {
+        method,
+        body,
+        headers: { 'content-type': 'application/json' },
+      });
+      expect(await answer(reply)).toEqual([
+        400,
+        'INVALID_REQUEST',
+        'config.version: is given twice, in lines 2 and 3; remove one',
+      ]);
+    }
+  });
+
+  test('a number where a text must be is quoted as it was written', async () => {
+    const rest = '"framework": "onnx", "repository_url": "s3://m/x"';
+    const body = `{"config": {"model_id": "iris", "version": 1.10, ${rest}}}`;
+    const [status, , message] = await answer(await post(body));
+    expect([status, message]).toEqual([
+      400,
+      'version: got 1.10, must be a string; put it in quotes: "1.10"',
+    ]);
+  });
+
+  test('a byte order mark is left out', async () => {
+    const [status, code] = await answer(await post('\uFEFF{"config": {"model_id": "iris"}}'));
+    expect([status, code]).toEqual([400, 'INVALID_MODEL_CONFIG']);
+  });
+
   test.each([
     'text/plain',
     'application/x-www-form-urlencoded',

@@ -223,3 +223,30 @@ test.each([
   expect(JSON.stringify(parseConfig(text))).toContain(JSON.stringify(join(homedir(), name)));
   expect(() => parseConfig(text.replaceAll('~/', '~other/'))).toThrow('write the whole path');
 });
+
+describe('what is written twice, or as a number, is told as it was written', () => {
+  test('a key that is given twice is refused with both lines', () => {
+    expect(() => parseConfig('server:\n  port: 1\n  host: a\n  port: 2\n')).toThrow(
+      'config.yaml: line 4: server.port: is given twice, in lines 2 and 4; remove one',
+    );
+    const env = { AI_MODEL_SERVICE__LOCAL__ENDPOINTS: '{"a":{"stable":[]},"a":{}}' };
+    expect(() => parseConfig('', env)).toThrow(
+      'AI_MODEL_SERVICE__LOCAL__ENDPOINTS: a: is given twice in line 1; remove one',
+    );
+  });
+
+  test('a second document is refused', () => {
+    expect(() => parseConfig('server: {}\n---\nserver: {}\n')).toThrow(
+      'config.yaml: line 2: a second YAML document begins here',
+    );
+  });
+
+  test('a number that must be a text is to be quoted as it was written', () => {
+    expect(() => parseConfig('server:\n  host: 1.10\n')).toThrow(
+      'config.yaml:2: server.host: got 1.10, must be a string; put it in quotes: "1.10"',
+    );
+    expect(() => parseConfig('', { AI_MODEL_SERVICE__SERVER__HOST: '1.10' })).toThrow(
+      'AI_MODEL_SERVICE__SERVER__HOST: server.host: got 1.10, must be a string; put it in quotes',
+    );
+  });
+});

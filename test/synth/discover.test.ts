@@ -228,6 +228,39 @@ test.each([
     'model_id: a\nversion: 1\nframework: onnx\nrepository_url: s3://a/b',
     'number.yaml:2: version: got 1, must be a string; put it in quotes: "1"',
   ],
+  [
+    'twice.json',
+    '{"model_id": "a",\n"version": "1",\n"version": "2"}',
+    'twice.json:3:1: version: is given twice, in lines 2 and 3; remove one',
+  ],
+  [
+    'inner.json',
+    '{"resources": {"cpu": 1, "\\u0063pu": 2}}',
+    'inner.json:1:26: resources.cpu: is given twice in line 1; remove one',
+  ],
+  [
+    'twice.yaml',
+    'model_id: a\nenv:\n  A: "1"\n  B: "1"\n  A: "2"\n',
+    'twice.yaml:5:3: env.A: is given twice, in lines 3 and 5; remove one',
+  ],
+  [
+    'several.yaml',
+    'model_id: a\n---\nmodel_id: b\n',
+    'several.yaml:2:1: a second YAML document begins here; put each definition in a file of its own',
+  ],
+  [
+    'tag.yaml',
+    'model_id: a\nname: !secret b\n',
+    'tag.yaml:2:7: Unresolved tag: !secret; correct it',
+  ],
+  [
+    'alias.yaml',
+    'model_id: a\nname: *none\n',
+    /^alias\.yaml:2:1: Unresolved alias .*none; correct it$/,
+  ],
+  ['deep.json', '['.repeat(1000), /^deep\.json:1:\d+: no JSON: is nested more than 40 deep/],
+  ['words.json', '{"a": NaN}', 'words.json:1:7: no JSON: a value must stand here; correct it'],
+  ['X.TS', 'export default 1', /^X\.TS: has its extension in capitals/],
 ])('%s is refused in one line', async (name, text, expected) => {
   write({ [name]: text });
   const said = await faults(() => loadDefinition(join(folder, name)));
