@@ -20,6 +20,8 @@ import {
   createHttpClient,
   createManagement,
   createUpstream,
+  heapMibOf,
+  LargeThread,
   openHttpServer,
 } from './data';
 import type * as Grpc from './data/grpc';
@@ -41,6 +43,7 @@ import {
   heldBytesOf,
   hostOf,
   limitsOf,
+  memoryBytes,
   shadowLogMsOf,
   tuningOf,
 } from './settings';
@@ -89,6 +92,19 @@ const faultsOf =
     log.error('a request failed inside', { requestId, name: (error as Error).name, place });
   };
 
+/** What callers may take of our memory, connections and time, all of them together. */
+function openBounds(config: Config) {
+  const held = new HeldBytes(heldBytesOf(config));
+  const callers = new ConnectionsByAddress(addressLimitOf(config));
+  const thread = new LargeThread({ heapMib: heapMibOf(memoryBytes()) });
+  const counts = (): EngineCounts => ({
+    heldBytes: held.bytes,
+    memoryRefused: held.refused,
+    connectionsRefused: callers.refused,
+  });
+  return { held, callers, thread, counts };
+}
+
 function openData(
   { config, version, log }: ServiceOptions,
   authenticate: Authenticate,
@@ -96,16 +112,10 @@ function openData(
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const held = new HeldBytes(heldBytesOf(config));
-  const callers = new ConnectionsByAddress(addressLimitOf(config));
-  const counts = (): EngineCounts => ({
-    heldBytes: held.bytes,
-    memoryRefused: held.refused,
-    connectionsRefused: callers.refused,
-  });
+  const bounds = openBounds(config);
   const tellFault = (model: string, error: string): void =>
     log.error('metrics of a model cannot be shown', { model, error });
-  const metrics = createMetrics(observeProcess(), tellFault, counts);
+  const metrics = createMetrics(observeProcess(), tellFault, bounds.counts);
   const lag = createLagMeter();
   const { dispatcher, load, onTableSwap } = createDispatcher({
     table,
@@ -129,7 +139,8 @@ function openData(
     allowedOrigins: config.server.allowedOrigins,
     version,
     limits: limitsOf(config),
-    held,
+    held: bounds.held,
+    thread: bounds.thread,
     isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
@@ -137,7 +148,7 @@ function openData(
     onShadow: tellShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
     onFault: faultsOf(log),
   });
-  return { table, load, metrics, data, upstream, onTableSwap, lag, held, callers };
+  return { table, load, metrics, data, upstream, onTableSwap, lag, ...bounds };
 }
 
 /** The longest a request of any model may still take. */
@@ -282,6 +293,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.stop();
     data.upstream.close();
     data.lag.stop();
+    data.thread.close();
     await Promise.all([opened.close(), cluster.close()]);
     await audit.close();
   };

@@ -4,7 +4,7 @@ import type { Tuning } from './core/tuning';
 import type { AddressLimit, CallerLimits, ClientOptions, Limits } from './data';
 import type { GrpcServerOptions } from './data/grpc';
 import { trustOf } from './proxies';
-import { defaultHeldBytes } from './shared/held';
+import { defaultHeldBytes, memoryOf } from './shared/held';
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -61,7 +61,10 @@ export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane' | 'calle
 
 /** What all requests together may hold in memory; bytes. */
 export const heldBytesOf = ({ server }: Config): number =>
-  server.maxHeldBytes ?? defaultHeldBytes(process.constrainedMemory(), totalmem());
+  server.maxHeldBytes ?? defaultHeldBytes(memoryBytes());
+
+/** What the service may use in all. */
+export const memoryBytes = (): number => memoryOf(process.constrainedMemory(), totalmem());
 
 /** Connections of one address. A proxy that is trusted speaks for many callers. */
 export const addressLimitOf = ({ server }: Config): AddressLimit => ({

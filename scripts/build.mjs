@@ -44,7 +44,25 @@ const declarations = {
   },
 };
 
+/** The code of the thread for large bodies, which stands in the command as text. */
+async function bundleThread() {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [join(root, 'runtime', 'data', 'thread', 'worker.ts')],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'cjs',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    logLevel: 'warning',
+  });
+  return outputFiles[0].text;
+}
+
 async function bundleCommand() {
+  const thread = await bundleThread();
   const outfile = join(root, 'build', 'bin.cjs');
   const { metafile } = await build({
     absWorkingDir: root,
@@ -70,7 +88,7 @@ async function bundleCommand() {
       'pino-pretty',
       '@grpc/proto-loader',
     ],
-    define: { PACKAGE_VERSION: JSON.stringify(version) },
+    define: { PACKAGE_VERSION: JSON.stringify(version), THREAD_SOURCE: JSON.stringify(thread) },
     plugins: [declarations],
     logLevel: 'warning',
     // Only a checkout looks the page up there; the package brings its files.

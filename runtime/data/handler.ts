@@ -1,5 +1,6 @@
 import { accountOf } from './audited';
-import { answerBatch, answerNative } from './answer/native';
+import { answerNative } from './answer/native';
+import { answerBatch } from './answer/native-batch';
 import { answerOpenai, answerPassing } from './answer/passing';
 import { CallerGone } from './call/calling';
 import { errorAnswer, Refusal } from './errors';
@@ -15,6 +16,7 @@ import { HeldBytes } from '../shared/held';
 import type { Own } from './lists';
 import { ownAnswer } from './lists';
 import { createMetadataCache } from './call/metadata';
+import { LargeThread } from './thread/thread';
 import type { Matched, Route, RouteKind } from './paths';
 import { isOurs, kindBelow, matchPath } from './paths';
 import { refusing } from './refused';
@@ -41,6 +43,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     upstream,
     limits,
     metadata: createMetadataCache(upstream, clock),
+    thread: options.thread ?? new LargeThread(),
   };
   const shadows = createShadows(random, onShadow, limits);
   const joiner = createJoiner({ calling: inferring, clock, onJoined });

@@ -17,3 +17,4 @@ export type { Limits } from './limits';
 export { DEFAULT_LIMITS } from './limits';
 export type { ShadowReport } from './shadow/shadows';
 export { createUpstream } from './call/upstream';
+export { heapMibOf, LargeThread } from './thread/thread';

@@ -20,9 +20,10 @@ import type { Dispatcher } from './dispatch/job';
 import type { Joined, Joiner } from './joining/joiner';
 import type { Limits } from './limits';
 import { writeStrict } from './protocols/exact';
-import { inflated, parseObject } from './protocols/json';
+import { inflated } from './protocols/json';
 import type { ShadowReport, Shadows } from './shadow/shadows';
 import type { Upstream } from './call/upstream';
+import type { LargeThread } from './thread/thread';
 import { priorityOf, timeWithin } from './wishes';
 
 // A request on its way, and what every answer begins and ends with.
@@ -46,6 +47,8 @@ export interface DataPlaneOptions {
   readonly limits?: Limits;
   /** Memory for all requests; absent: without a bound. */
   readonly held?: HeldBytes | undefined;
+  /** Where what is large is understood; absent: one of the usual size. */
+  readonly thread?: LargeThread | undefined;
   /** May requests be sent here? Probes of V2 ask it. */
   readonly isReady: () => boolean;
   /** One line for each request; absent: none is kept. */
@@ -147,11 +150,17 @@ export function baseOf(
   };
 }
 
-export async function objectOf({ exchange }: Request, model: ModelRoute) {
-  const limit = model.inference.maxBodyBytes;
-  const raw = await exchange.body(limit);
-  const body = await inflated(raw, exchange.fields.get('content-encoding'), limit, exchange.held);
-  return { value: parseObject(body), bytes: body.length };
+/** The body, inflated; at once if it is there. @throws Refusal, BodyTooLarge, MemoryFull */
+export function plainBody(
+  { exchange }: Request,
+  { inference }: ModelRoute,
+): Buffer | Promise<Buffer> {
+  const limit = inference.maxBodyBytes;
+  const raw = exchange.body(limit);
+  const encoding = exchange.fields.get('content-encoding');
+  if (encoding === undefined) return raw;
+  const inflate = (body: Buffer) => inflated(body, encoding, limit, exchange.held);
+  return Buffer.isBuffer(raw) ? inflate(raw) : raw.then(inflate);
 }
 
 export const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
@@ -159,7 +168,7 @@ export const seconds = (milliseconds: number): number => Math.round(milliseconds
 /** Answers with a body of ours, and leaves in the record which arm gave it. */
 export function send(
   { exchange, tracing }: Request,
-  body: string,
+  body: string | Buffer,
   origin?: Origin,
   { status = 200, type = JSON_TYPE } = {},
 ): void {

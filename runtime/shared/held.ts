@@ -147,12 +147,16 @@ const MOST_BYTES = 256 * MIB;
 const MEMORY_PART = 4;
 
 /**
- * What all requests together may hold where nobody said otherwise.
+ * The memory that this process may use.
  * @param constrained as `process.constrainedMemory()` tells it: of the cgroup, v1 or v2; 0 or more
  *   than there is: none is set
  * @param total of the machine
  */
-export function defaultHeldBytes(constrained: number, total: number): number {
-  const memory = constrained > 0 && constrained < total ? constrained : total;
+export function memoryOf(constrained: number, total: number): number {
+  return constrained > 0 && constrained < total ? constrained : total;
+}
+
+/** What all requests together may hold where nobody said otherwise. */
+export function defaultHeldBytes(memory: number): number {
   return Math.min(MOST_BYTES, Math.floor(memory / MEMORY_PART));
 }

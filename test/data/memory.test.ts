@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import type { Authenticate } from '../../runtime/auth/port';
-import { defaultHeldBytes, HeldBytes, MemoryFull } from '../../runtime/shared/held';
+import { defaultHeldBytes, HeldBytes, MemoryFull, memoryOf } from '../../runtime/shared/held';
 import type { Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { PlaneOptions, TestPlane } from '../support/plane';
@@ -92,7 +92,7 @@ describe('memory for requests', () => {
     ['no limit on a small machine', 0, 400 * MIB, 100 * MIB],
     ['cgroup v1, whose “none” is a huge number', 2 ** 63, 400 * MIB, 100 * MIB],
   ])('by default, in %s', (_, constrained, total, bytes) => {
-    expect(defaultHeldBytes(constrained, total)).toBe(bytes);
+    expect(defaultHeldBytes(memoryOf(constrained, total))).toBe(bytes);
   });
 });
 

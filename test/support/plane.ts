@@ -34,6 +34,7 @@ import {
 } from '../../runtime/data';
 import type { ConnectionsByAddress } from '../../runtime/data';
 import type { Place } from '../../runtime/data/http/client';
+import type { LargeThread } from '../../runtime/data/thread/thread';
 import type { HeldBytes } from '../../runtime/shared/held';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client';
 import { recordOf, snapshotOf } from '../core/support';
@@ -171,6 +172,8 @@ export interface PlaneOptions {
   readonly client?: Partial<ClientOptions>;
   /** Memory for all requests, and connections by address; without a bound unless given. */
   readonly held?: HeldBytes;
+  /** Where what is large is understood. */
+  readonly thread?: LargeThread;
   readonly connections?: ConnectionsByAddress;
   /** Where a management app listens; without one every path is the data plane's. */
   readonly management?: Place;
@@ -225,6 +228,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     version: '1.2.3',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     held: options.held,
+    thread: options.thread,
     isReady: options.isReady ?? (() => true),
     audit: options.audit,
     onBatch: () => undefined,

@@ -1,5 +1,5 @@
 import type { CallBase, Reply } from '../call/calling';
-import type { Crossed, Way } from '../call/crossing';
+import type { Crossed, ToldBody, Way } from '../call/crossing';
 import { cross } from '../call/crossing';
 import type { Passed, Passing } from '../call/forward';
 import { typeLine } from '../headers';
@@ -39,6 +39,27 @@ export function answerMixed(
   goAround(plane, request, phrased(plane, request, route, base, target, body));
 }
 
+/** Gives the caller an answer that was read. @param told called with what it got */
+export function tellWhole(
+  request: Request,
+  reply: Reply,
+  way: Way,
+  told: (body: ToldBody) => void = () => undefined,
+): void {
+  const tell = (body: ToldBody): void => {
+    const origin = { arm: reply.arm.name, version: reply.replica.version };
+    send(request, body, origin, { type: typeLine(way.type) });
+    told(body);
+  };
+  try {
+    const body = way.read(reply);
+    if (body instanceof Promise) body.then(tell).catch(request.fail);
+    else tell(body);
+  } catch (error) {
+    request.fail(error);
+  }
+}
+
 function goAround(plane: Plane, request: Request, call: Phrased): void {
   const { inferring, limits, shadows } = plane;
   const { exchange, tracing, fail } = request;
@@ -48,24 +69,12 @@ function goAround(plane: Plane, request: Request, call: Phrased): void {
     if (!isCopied) return;
     shadows.mirror(mirrored(inferring, call, live), base, tracing.requestId);
   };
-  const tell = (reply: Reply, way: Way): void => {
-    const told = way.read(reply);
-    const origin = { arm: reply.arm.name, version: reply.replica.version };
-    send(request, told, origin, { type: typeLine(way.type) });
-    copy(told);
-  };
   const crossed: Crossed = {
     failed: fail,
     passed: (passed: Passed | undefined) => {
       if (passed !== undefined && passed.status < 300) copy(passed);
     },
-    whole: (reply, way) => {
-      try {
-        tell(reply, way);
-      } catch (error) {
-        fail(error);
-      }
-    },
+    whole: (reply, way) => tellWhole(request, reply, way, copy),
   };
   const collect = isCopied ? collecting(limits.shadowBytes) : undefined;
   const forwarding = { target, body: raw, tracing, collect };

@@ -1,4 +1,5 @@
 import type { Inferred } from '../call/infer';
+import { RawBytes } from '../protocols/raw-bytes';
 import { writeStrict } from '../protocols/exact';
 import { RawJson } from '../protocols/splice';
 import type { Request } from '../request';
@@ -10,13 +11,23 @@ import { seconds } from '../request';
  * The body of a native answer; an output that was not taken apart is not put together again. Ids
  * are such that they stand in JSON as they are.
  */
-export function envelope(request: Request, id: string, done: Inferred, now: number): string {
+export function envelope(
+  request: Request,
+  id: string,
+  done: Inferred,
+  now: number,
+): string | Buffer {
   const { output, confidence, version } = done;
-  const text = output instanceof RawJson ? output.text : writeStrict(output);
-  return (
+  const head =
     `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
-    `"model_version":${quoted(version)},"output_data":${text},` +
-    `"confidence":${writeStrict(confidence)},"processing_time":${seconds(now - request.began)},` +
-    `"timestamp":"${isoOf(now)}"}`
-  );
+    `"model_version":${quoted(version)},"output_data":`;
+  const took = seconds(now - request.began);
+  const tail = `,"processing_time":${took},"timestamp":"${isoOf(now)}"}`;
+  if (output instanceof RawBytes) {
+    const { bytes, confidence: own } = output;
+    const between = Buffer.from(',"confidence":');
+    return Buffer.concat([Buffer.from(head), bytes, between, own, Buffer.from(tail)]);
+  }
+  const text = output instanceof RawJson ? output.text : writeStrict(output);
+  return `${head}${text},"confidence":${writeStrict(confidence)}${tail}`;
 }

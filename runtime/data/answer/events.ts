@@ -1,18 +1,21 @@
 import type { ArmRoute, ModelRoute } from '../../core/table';
-import type { CallBase, Reply } from '../call/calling';
-import type { Head, Way, WayTo } from '../call/crossing';
+import type { Asked, CallBase, Reply } from '../call/calling';
+import type { Head, ToldBody, Way, WayTo } from '../call/crossing';
 import { cross } from '../call/crossing';
 import { envelope } from './envelope';
 import { Refusal } from '../errors';
 import type { Exchange } from '../exchange';
-import { typeLine } from '../headers';
-import { answerText, knowing, noAnswer, refusalOf } from '../call/infer';
+import { answerText, knowing, noAnswer, refusalOf, toldBy } from '../call/infer';
+import type { LargeCall } from '../call/large';
+import { itemBytes, LargeItem, largeNative } from '../call/large';
+import { tellWhole } from './crossing';
+import { isLarge } from '../protocols/survey';
+import type { SpokenTo } from '../protocols/understanding';
 import { isSpoken } from '../call/offers';
 import type { Translated } from '../protocols';
 import { openaiCall, translate } from '../protocols';
 import type { NativeItem } from '../protocols/native';
 import type { Plane, Request } from '../request';
-import { send } from '../request';
 
 // A native call whose answer is to come as events: as the model's server sends them.
 
@@ -41,7 +44,7 @@ function cannotStream(model: string): Refusal {
   );
 }
 
-function isStream({ status, fields }: Head): boolean {
+function isEventStream({ status, fields }: Head): boolean {
   return status < 300 && fields.get('content-type')?.includes(EVENTS) === true;
 }
 
@@ -51,15 +54,18 @@ function wayOf(
   request: Request,
   base: CallBase,
   { target, body, read }: Translated,
+  large: () => LargeCall,
+  to: SpokenTo,
 ): Way {
   const { id } = base.model;
   return {
     asked: { method: 'POST', target, body: Buffer.from(body) },
     headers: base.headers,
-    passes: isStream,
+    passes: isEventStream,
     type: 'application/json',
     read: (reply: Reply) => {
       if (reply.status >= 300) throw refusalOf(reply, id);
+      if (isLarge(reply.body)) return largeAnswer(plane, request, base, large(), to, reply);
       const output = read(answerText(reply, id));
       if (output === undefined) throw noAnswer(id);
       const from = { arm: reply.arm.name, version: reply.replica.version };
@@ -68,33 +74,69 @@ function wayOf(
   };
 }
 
+async function largeAnswer(
+  { clock }: Plane,
+  request: Request,
+  base: CallBase,
+  call: LargeCall,
+  to: SpokenTo,
+  reply: Reply,
+): Promise<ToldBody> {
+  const { id } = base.model;
+  return envelope(request, id, await toldBy(base, call, to, reply), clock.now());
+}
+
+/** The same for a call that is large. */
+async function largeWay(
+  plane: Plane,
+  request: Request,
+  base: CallBase,
+  call: LargeCall,
+  to: SpokenTo,
+): Promise<Way> {
+  const asked: Asked = { method: 'POST', ...(await call.say(to, base.held)) };
+  return {
+    asked,
+    headers: base.headers,
+    passes: isEventStream,
+    type: 'application/json',
+    read: (reply: Reply) => {
+      if (reply.status >= 300) throw refusalOf(reply, base.model.id);
+      return largeAnswer(plane, request, base, call, to, reply);
+    },
+  };
+}
+
 export function answerEvents(
   plane: Plane,
   request: Request,
   base: CallBase,
-  item: NativeItem,
+  item: NativeItem | LargeItem,
 ): void {
   const { inferring } = plane;
   const { exchange, tracing, fail } = request;
   const { id } = base.model;
-  const put = (arm: ArmRoute, known?: Parameters<typeof translate>[3]): Way => {
-    if (arm.protocol === 'openai') {
-      return wayOf(plane, request, base, openaiCall(id, item, true));
-    }
-    if (!takesJson(exchange)) throw cannotStream(id);
-    return wayOf(plane, request, base, translate(arm, id, item, known));
+  const put = (arm: ArmRoute, known?: SpokenTo['known']): Way | Promise<Way> => {
+    const isStream = arm.protocol === 'openai';
+    if (!isStream && !takesJson(exchange)) throw cannotStream(id);
+    const to = { arm, known, isStream };
+    if (item instanceof LargeItem) return largeWay(plane, request, base, item.call, to);
+    const said = isStream ? openaiCall(id, item, true) : translate(arm, id, item, known);
+    return wayOf(
+      plane,
+      request,
+      base,
+      said,
+      () => {
+        const { maxBatchSize } = base.model.inference;
+        return largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
+      },
+      to,
+    );
   };
   const wayTo: WayTo = (attempt) =>
     knowing(inferring, base, attempt, (known) => put(attempt.arm, known));
-  const whole = (reply: Reply, way: Way): void => {
-    try {
-      const body = way.read(reply);
-      const origin = { arm: reply.arm.name, version: reply.replica.version };
-      send(request, body, origin, { type: typeLine(way.type) });
-    } catch (error) {
-      fail(error);
-    }
-  };
+  const whole = (reply: Reply, way: Way): void => tellWhole(request, reply, way);
   const forwarding = { target: '', body: undefined, tracing };
   cross(inferring, base, exchange, forwarding, { failed: fail, whole }, wayTo);
 }

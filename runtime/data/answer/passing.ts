@@ -17,6 +17,7 @@ import { understood } from '../call/offers';
 import { readJson, writeJson } from '../protocols/exact';
 import { keysOf } from '../protocols/keys';
 import { bodyText, inflated, isPlain, parseText } from '../protocols/json';
+import { isLarge } from '../protocols/survey';
 import type { Body, Upload } from '../exchange';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf } from '../request';
@@ -142,16 +143,31 @@ async function answerLookup(
   exchange.answer(status, headers, told);
 }
 
+const NOT_GIVEN = 'model: is missing, must be the id of a model as text';
+const GIVEN_TWICE = 'model: is given twice, must be given once';
+
 /** @throws Refusal unless it says one model, whoever reads it */
-function namedModel(body: Buffer): string {
+function namedModel({ inferring }: Plane, body: Buffer): string | Promise<string> {
+  if (isLarge(body)) return inferring.thread.run({ op: 'named', body }).then(nameAmong);
   const text = bodyText(body);
   const { model: name } = parseText(text, readJson);
   if (typeof name !== 'string') {
-    throw new Refusal('INVALID_REQUEST', 'model: is missing, must be the id of a model as text');
+    throw new Refusal('INVALID_REQUEST', NOT_GIVEN);
   }
   // The first counts for some, the last for others, and Go's reader takes "Model" for it, too.
   if (keysOf(text).filter((key) => key.toLowerCase() === 'model').length === 1) return name;
-  throw new Refusal('INVALID_REQUEST', 'model: is given twice, must be given once');
+  throw new Refusal('INVALID_REQUEST', GIVEN_TWICE);
+}
+
+/** @param names that the body gives `model` @throws Refusal */
+function nameAmong(names: readonly unknown[] | undefined): string {
+  if (names === undefined) {
+    throw new Refusal('INVALID_REQUEST', 'the body is not JSON: a JSON object must have its end');
+  }
+  const [name] = names;
+  if (names.length > 1) throw new Refusal('INVALID_REQUEST', GIVEN_TWICE);
+  if (typeof name === 'string') return name;
+  throw new Refusal('INVALID_REQUEST', NOT_GIVEN);
 }
 
 export async function answerOpenai(
@@ -165,7 +181,8 @@ export async function answerOpenai(
   const { openaiBytes } = plane.limits;
   const raw = await exchange.body(openaiBytes);
   const encoding = exchange.fields.get('content-encoding');
-  const name = namedModel(await inflated(raw, encoding, openaiBytes, exchange.held));
+  const plain = await inflated(raw, encoding, openaiBytes, exchange.held);
+  const name = await namedModel(plane, plain);
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);

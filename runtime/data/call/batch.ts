@@ -1,22 +1,27 @@
 import { chunksOf, lanesOf } from '../../core/chunks';
-import type { CallBase } from './calling';
+import type { CallBase, Reply } from './calling';
 import { callBuffered, CallerGone } from './calling';
 import { Refusal } from '../errors';
 import type { Inferred, Inferring } from './infer';
-import { answerText, infer, noAnswer, parsedText, refusalOf } from './infer';
+import { answerText, checkUtf8, infer, noAnswer, outputOf, parsedText, refusalOf } from './infer';
+import { itemBytes, LargeItem, refusalFrom } from './large';
 import { writeStrict } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
 import type { NativeItem } from '../protocols/native';
 import { parseItem, readItem } from '../protocols/native';
+import { SplicedCall } from '../protocols/splice';
+import { isLarge } from '../protocols/survey';
 import { nativeTarget } from '../protocols/target';
 
 /** What became of one item; never a rejection. */
 export type ItemResult = Inferred | Refusal;
 
+export type BatchItem = NativeItem | LargeItem;
+
 /** An item with its place in the batch. */
 interface Placed {
   readonly index: number;
-  readonly item: NativeItem;
+  readonly item: BatchItem;
 }
 
 /** Consecutive items, and the slots they may use when they have to go one by one. */
@@ -41,10 +46,16 @@ function itemResult(value: unknown, from: Pick<Inferred, 'arm' | 'version'>, mod
 /** The table was swapped meanwhile, and the arm has another server now; or no body holds them all. */
 class OneAtATime extends Error {}
 
+const isAsText = (item: BatchItem): boolean =>
+  item instanceof LargeItem || item instanceof SplicedCall;
+
 /** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
-function bodyOf(chunk: readonly Placed[]): string {
+function bodyOf(chunk: readonly Placed[]): Buffer {
+  const items = chunk.map(({ item }) => item);
   try {
-    return writeStrict({ requests: chunk.map(({ item }) => item) });
+    if (!items.some(isAsText)) return Buffer.from(writeStrict({ requests: items }));
+    const parts = items.flatMap((one, at) => [Buffer.from(at === 0 ? '' : ','), itemBytes(one)]);
+    return Buffer.concat([Buffer.from('{"requests":['), ...parts, Buffer.from(']}')]);
   } catch (error) {
     throw error instanceof RangeError ? new OneAtATime() : error;
   }
@@ -61,7 +72,7 @@ async function callChunk(
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
     const body = bodyOf(chunk);
-    return { method: 'POST', target, body: Buffer.from(body) };
+    return { method: 'POST', target, body };
   }).catch((error: unknown) => {
     if (error instanceof OneAtATime) return undefined;
     throw error;
@@ -72,11 +83,32 @@ async function callChunk(
   const spoiled = (status >= 400 && status < 500) || status === 500;
   if (spoiled && chunk.length > 1) return undefined;
   if (status >= 300) throw refusalOf(reply, id);
+  if (isLarge(reply.body)) return largeResults(inferring, base, reply, chunk.length);
   const answer = parsedText(answerText(reply, id));
   const results = isPlain(answer) ? answer['results'] : undefined;
   if (!Array.isArray(results) || results.length !== chunk.length) throw noAnswer(id);
   const from = { arm: reply.arm.name, version: reply.replica.version };
   return results.map((value) => itemResult(value, from, id));
+}
+
+/** The same of an answer that is large. @throws Refusal */
+async function largeResults(
+  { thread }: Inferring,
+  { model, held }: CallBase,
+  reply: Reply,
+  count: number,
+): Promise<readonly ItemResult[]> {
+  const { id } = model;
+  checkUtf8(reply, id);
+  const results = await thread.run({ op: 'results', answer: reply.body, count });
+  if (results === undefined) throw noAnswer(id);
+  const from = { arm: reply.arm.name, version: reply.replica.version };
+  return results.map((one) => {
+    if (one === null) return noAnswer(id);
+    if ('code' in one) return refusalFrom(one);
+    held?.take(one.bytes.length);
+    return { ...outputOf(one), ...from };
+  });
 }
 
 /** Do all arms that may be chosen take several items in one call? */
@@ -162,6 +194,10 @@ function partsOf(
   });
 }
 
+/** Was it looked at where the batch was? */
+const isRead = (value: unknown): value is BatchItem =>
+  value instanceof LargeItem || value instanceof SplicedCall;
+
 /**
  * A batch over the replicas of one arm: order kept, an error per item, and no item fails another.
  * @throws CallerGone
@@ -174,7 +210,7 @@ export async function inferBatch(
   const results: ItemResult[] = [];
   const good: Placed[] = [];
   for (const [index, value] of requests.entries()) {
-    const item = parseItem(value);
+    const item = value instanceof Refusal || isRead(value) ? value : parseItem(value);
     if (item instanceof Refusal) results[index] = item;
     else good.push({ index, item });
   }
@@ -199,7 +235,7 @@ export async function inferBatch(
 export async function inferInTurn(
   inferring: Inferring,
   base: CallBase,
-  items: readonly NativeItem[],
+  items: readonly BatchItem[],
 ): Promise<readonly Inferred[]> {
   const placed = items.map((item, index) => ({ item, index }));
   const together = takesChunks(base) ? await callChunk(inferring, base, placed) : undefined;

@@ -7,14 +7,16 @@ import type { Attempt, JobResult, Tried } from '../dispatch/job';
 /** Of an answer, what stands before its body. */
 export type Head = Pick<Answered, 'status' | 'fields'>;
 
+export type ToldBody = string | Buffer;
+
 /** How one arm is asked, and what becomes of its answer. */
 export interface Way {
   readonly asked: Asked;
   readonly headers: HeaderText;
   /** Does the answer go to the caller as it comes? Else it is read whole. */
   readonly passes: (answer: Head) => boolean;
-  /** The caller's body of an answer that was read. @throws Refusal */
-  readonly read: (reply: Reply) => string;
+  /** The caller's body of an answer that was read; later, if that is large. @throws Refusal */
+  readonly read: (reply: Reply) => ToldBody | Promise<ToldBody>;
   /** Content-Type of that body. */
   readonly type: string;
 }

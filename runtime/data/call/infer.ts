@@ -9,11 +9,19 @@ import type { Translated } from '../protocols';
 import { translate, wantsMetadata } from '../protocols';
 import { readLoose } from '../protocols/exact';
 import { bounded, serverMessage } from '../protocols/json';
+import type { LargeTold, SpokenTo } from '../protocols/understanding';
+import type { LargeThread } from '../thread/thread';
+import type { LargeCall } from './large';
+import { bufferOf, itemBytes, LargeItem, largeNative } from './large';
+import { RawBytes } from '../protocols/raw-bytes';
+import { isLarge } from '../protocols/survey';
 import type { NativeItem, NativeOutput } from '../protocols/native';
 import type { ModelMetadata } from '../protocols/v2';
 
 export interface Inferring extends Calling {
   readonly metadata: MetadataCache;
+  /** Where what is large is understood. */
+  readonly thread: LargeThread;
 }
 
 /** A native answer, and who gave it. */
@@ -58,6 +66,13 @@ export function answerText({ body }: Pick<Reply, 'body'>, model: string): string
   }
 }
 
+/** @throws Refusal when an answer is not UTF-8 */
+export function checkUtf8({ body }: Pick<Reply, 'body'>, model: string): void {
+  const offset = firstNotUtf8(body);
+  if (offset === undefined) return;
+  throw noAnswer(model, `it is ${new NotUtf8(offset).message}, as JSON must be`);
+}
+
 /** Undefined when it is not JSON. */
 export function parsedText(text: string): unknown {
   try {
@@ -86,7 +101,7 @@ export function knowing<T>(
   { metadata }: Inferring,
   { model, signal }: CallBase,
   attempt: Attempt,
-  put: (known: ModelMetadata | undefined) => T,
+  put: (known: ModelMetadata | undefined) => T | Promise<T>,
 ): T | Promise<T> {
   if (!wantsMetadata(attempt.arm)) return put(undefined);
   const known = metadata.of(model.id, attempt, signal);
@@ -97,11 +112,14 @@ export function knowing<T>(
 export async function infer(
   inferring: Inferring,
   base: CallBase,
-  item: NativeItem,
+  item: NativeItem | LargeItem,
 ): Promise<Inferred> {
+  if (item instanceof LargeItem) return inferLarge(inferring, base, item.call);
   const { id } = base.model;
   let translated: Translated | undefined;
+  let to: SpokenTo | undefined;
   const put = ({ arm }: Attempt, known: ModelMetadata | undefined): Asked => {
+    to = { arm, known };
     translated = bounded(() => translate(arm, id, item, known));
     const { target, body } = translated;
     return { method: 'POST', target, body: Buffer.from(body) };
@@ -110,8 +128,51 @@ export async function infer(
     knowing(inferring, base, attempt, (known) => put(attempt, known)),
   );
   if (reply.status >= 300) throw refusalOf(reply, id);
+  if (to !== undefined && isLarge(reply.body)) {
+    const { maxBatchSize } = base.model.inference;
+    const call = largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
+    return toldBy(base, call, to, reply);
+  }
   const output = translated?.read(answerText(reply, id));
   if (output === undefined) throw noAnswer(id);
   const { output: value, confidence } = output;
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
+}
+
+/** What the thread made of an answer. @throws Refusal */
+export async function toldBy(
+  { model, held }: CallBase,
+  call: LargeCall,
+  to: SpokenTo,
+  reply: Reply,
+): Promise<Inferred> {
+  const { version } = reply.replica;
+  checkUtf8(reply, model.id);
+  const told = await call.read(to, reply.body, version, held);
+  if (told === undefined) throw noAnswer(model.id);
+  return { ...outputOf(told), arm: reply.arm.name, version };
+}
+
+/** Its confidence stands with its bytes. */
+export const outputOf = ({ bytes, confidence }: LargeTold): NativeOutput => ({
+  output: new RawBytes(bufferOf(bytes), bufferOf(confidence)),
+  confidence: null,
+});
+
+async function inferLarge(
+  inferring: Inferring,
+  base: CallBase,
+  call: LargeCall,
+): Promise<Inferred> {
+  let to: SpokenTo | undefined;
+  const put = async ({ arm }: Attempt, known: ModelMetadata | undefined): Promise<Asked> => {
+    to = { arm, known };
+    return { method: 'POST', ...(await call.say(to, base.held)) };
+  };
+  const reply = await callBuffered(inferring, base, (attempt) =>
+    knowing(inferring, base, attempt, (known) => put(attempt, known)),
+  );
+  if (reply.status >= 300) throw refusalOf(reply, base.model.id);
+  if (to === undefined) throw noAnswer(base.model.id);
+  return toldBy(base, call, to, reply);
 }

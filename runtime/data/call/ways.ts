@@ -1,20 +1,21 @@
 import type { ModelRoute } from '../../core/table';
 import { HEAD_LENGTH } from '../../shared/binary';
-import type { CallBase, Reply } from './calling';
+import type { Asked, CallBase, Reply } from './calling';
 import type { Way, WayTo } from './crossing';
 import type { HeaderText } from '../exchange';
 import type { Passing } from './forward';
 import { upstreamHeaders } from '../headers';
 import type { Inferring } from './infer';
-import { answerText, knowing, noAnswer, refusalOf } from './infer';
+import { answerText, checkUtf8, knowing, noAnswer, refusalOf } from './infer';
+import { bufferOf, LargeCall } from './large';
+import type { LargeThread } from '../thread/thread';
 import { notOffered, speaks, translates } from './offers';
-import { readJson } from '../protocols/exact';
-import { bodyText, bounded, inflated, parseObject, parseText } from '../protocols/json';
-import { isNativeCall, parseOpenai } from '../protocols/openai-to-native';
+import { bounded, inflated } from '../protocols/json';
+import { isNativeCall } from '../protocols/openai-to-native';
 import type { Said, Spoken } from '../protocols/spoken';
-import { openaiSpoken, v1Spoken, v2Spoken } from '../protocols/spoken';
-import { parseV1 } from '../protocols/v1-request';
-import { parseV2 } from '../protocols/v2-request';
+import { isLarge, LARGE_BYTES } from '../protocols/survey';
+import type { SourceText, SpokenTo } from '../protocols/understanding';
+import { readable, spokenIn } from '../protocols/understanding';
 import type { Plane, Request } from '../request';
 
 // How a call of V1, V2 or OpenAI reaches an arm: as it is where the arm's server speaks that, else
@@ -28,35 +29,63 @@ export interface Phrased {
   readonly target: string;
   readonly raw: Buffer;
   /** Read when the first server needs it. @throws Refusal */
-  readonly spoken: () => Spoken | Promise<Spoken>;
+  readonly spoken: () => Promise<Spoken | LargeSpoken>;
+  /** The same for an answer that is large. */
+  readonly large: () => Promise<LargeCall>;
   /** Towards servers that get a body of ours. */
   readonly ownHeaders: () => HeaderText;
 }
 
-/** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
-async function spokenOf(
-  { limits, clock }: Plane,
+/** A call that is understood in the thread. */
+export class LargeSpoken {
+  constructor(
+    readonly call: LargeCall,
+    readonly items: number,
+    readonly type: Spoken['type'],
+  ) {}
+}
+
+/** What the call is, beside its body. */
+function sourceOf(
+  { clock }: Plane,
   { exchange, tracing }: Request,
   { id, inference }: ModelRoute,
   route: Passing,
-  raw: Buffer,
-): Promise<Spoken> {
-  const { fields } = exchange;
-  const limit = route.kind === 'openai' ? limits.openaiBytes : inference.maxBodyBytes;
-  const body = await inflated(raw, fields.get('content-encoding'), limit, exchange.held);
+): Omit<SourceText, 'id'> {
   const called = { id, maxBatchSize: inference.maxBatchSize };
-  return bounded(() => {
-    if (route.kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));
-    if (route.kind === 'v2') return v2Spoken(called, parseV2(body, fields.get(HEAD_LENGTH)));
-    if (!isNativeCall(route.call)) throw new Error(`${route.call} has no other words`);
-    const created = Math.floor(clock.now() / 1000);
-    const written = { id: tracing.requestId, created, model: id };
-    return openaiSpoken(
-      called,
-      parseOpenai(route.call, parseText(bodyText(body), readJson)),
-      written,
-    );
-  });
+  if (route.kind === 'v1') return { kind: 'v1', called };
+  if (route.kind === 'v2') {
+    return { kind: 'v2', called, jsonLength: exchange.fields.get(HEAD_LENGTH) };
+  }
+  if (!isNativeCall(route.call)) throw new Error(`${route.call} has no other words`);
+  const created = Math.floor(clock.now() / 1000);
+  const written = { id: tracing.requestId, created, model: id };
+  return { kind: 'openai', called, call: route.call, written };
+}
+
+function plainOf(
+  { limits }: Plane,
+  { exchange }: Request,
+  { inference }: ModelRoute,
+  route: Passing,
+  raw: Buffer,
+): Promise<Buffer> {
+  const limit = route.kind === 'openai' ? limits.openaiBytes : inference.maxBodyBytes;
+  return inflated(raw, exchange.fields.get('content-encoding'), limit, exchange.held);
+}
+
+/** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
+async function spokenOf(
+  thread: LargeThread,
+  source: Omit<SourceText, 'id'>,
+  body: Buffer,
+): Promise<Spoken | LargeSpoken> {
+  const { jsonLength } = source;
+  const isMuch = body.length > LARGE_BYTES || (jsonLength === undefined ? isLarge(body) : false);
+  if (!isMuch) return spokenIn(source, body);
+  const call = new LargeCall(thread, source, body);
+  const { items, type } = await call.check();
+  return new LargeSpoken(call, items, type);
 }
 
 /** Computes what it gives once, and only when it is asked for. */
@@ -73,11 +102,15 @@ export function phrased(
   target: string,
   raw: Buffer,
 ): Phrased {
-  const spoken = once(() => spokenOf(plane, request, base.model, route, raw));
+  const { thread } = plane.inferring;
+  const plain = once(() => plainOf(plane, request, base.model, route, raw));
+  const source = once(() => sourceOf(plane, request, base.model, route));
+  const spoken = once(async () => spokenOf(thread, source(), await plain()));
+  const large = once(async () => new LargeCall(thread, source(), await plain()));
   const ownHeaders = once(() =>
     upstreamHeaders(request.exchange, request.tracing, plane.trust, true),
   );
-  return { route, base, target, raw, spoken, ownHeaders };
+  return { route, base, target, raw, spoken, large, ownHeaders };
 }
 
 /** @throws Refusal for the answer of a server that refuses */
@@ -95,17 +128,33 @@ function straight({ base, target, raw }: Phrased): Way {
   return { asked, headers: base.headers, passes: () => true, read, type: 'application/json' };
 }
 
-/** Undefined for what is nested more deeply than our calls reach: no server means that. */
-function readable(read: () => string | undefined): string | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
+/** An answer that is large, read in the thread. */
+async function readLarge(
+  { base: { model, held } }: Phrased,
+  call: LargeCall,
+  to: SpokenTo,
+  reply: Reply,
+): Promise<Buffer> {
+  checkUtf8(reply, model.id);
+  const told = await call.read(to, reply.body, reply.replica.version, held);
+  if (told === undefined) throw noAnswer(model.id);
+  return bufferOf(told.bytes);
 }
 
-function around({ base, ownHeaders }: Phrased, { target, body, read }: Said, type: string): Way {
+/** The way of a call that is large. @throws Refusal */
+async function largeWay(phrase: Phrased, spoken: LargeSpoken, to: SpokenTo): Promise<Way> {
+  const { base, ownHeaders } = phrase;
+  const { call, type } = spoken;
+  const asked: Asked = { method: 'POST', ...(await call.say(to, base.held)) };
+  const read = (reply: Reply): Promise<Buffer> => {
+    checkAnswered(reply, base.model.id);
+    return readLarge(phrase, call, to, reply);
+  };
+  return { asked, headers: ownHeaders(), passes: () => false, type, read };
+}
+
+function around(phrase: Phrased, { target, body, read }: Said, type: string, to: SpokenTo): Way {
+  const { base, ownHeaders, large } = phrase;
   const { id } = base.model;
   return {
     asked: { method: 'POST', target, body: Buffer.from(body) },
@@ -114,6 +163,9 @@ function around({ base, ownHeaders }: Phrased, { target, body, read }: Said, typ
     type,
     read: (reply) => {
       checkAnswered(reply, id);
+      if (isLarge(reply.body)) {
+        return large().then((call) => readLarge(phrase, call, to, reply));
+      }
       const told = readable(() => read(answerText(reply, id), reply.replica.version));
       if (told === undefined) throw noAnswer(id);
       return told;
@@ -128,15 +180,17 @@ export function waysOf(inferring: Inferring, call: Phrased): WayTo {
     const { arm } = attempt;
     if (speaks(arm, route)) return whole;
     if (!translates(arm, route)) throw notOffered(base.model.id, arm, route);
-    const say = (spoken: Spoken): Way | Promise<Way> =>
-      knowing(inferring, base, attempt, (known) =>
-        around(
+    const say = (spoken: Spoken | LargeSpoken): Way | Promise<Way> =>
+      knowing(inferring, base, attempt, (known) => {
+        const to = { arm, known };
+        if (spoken instanceof LargeSpoken) return largeWay(call, spoken, to);
+        return around(
           call,
           bounded(() => spoken.say(arm, known)),
           spoken.type,
-        ),
-      );
-    const spoken = call.spoken();
-    return spoken instanceof Promise ? spoken.then(say) : say(spoken);
+          to,
+        );
+      });
+    return call.spoken().then(say);
   };
 }

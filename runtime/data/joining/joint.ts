@@ -180,8 +180,12 @@ function distribute(on: Distributing): void {
   for (const { companion } of all) companion.fail(ended.result);
 }
 
+/** Of JSON; to cut it holds the event loop for about 10 ms a MiB. */
+const MAX_ANSWER_JSON_BYTES = 4 * 1024 * 1024;
+
 function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['split']> {
   const message = messageOf(reply);
+  if ((message?.jsonBytes ?? reply.body.length) > MAX_ANSWER_JSON_BYTES) return undefined;
   const [first] = asked;
   const cuts = asked.map(({ part }) => part.cut);
   try {

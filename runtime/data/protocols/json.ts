@@ -73,8 +73,12 @@ export function bounded<T>(make: () => T): T {
   }
 }
 
+/** An error that says more is no message; bytes. */
+const MAX_ERROR_BYTES = 16_384;
+
 /** What a server says about its own error, in any of the shapes that servers use. */
-export function serverMessage(body: Buffer): string {
+export function serverMessage(given: Buffer): string {
+  const body = given.subarray(0, MAX_ERROR_BYTES);
   const text = body.toString('utf8');
   try {
     const value: unknown = JSON.parse(text);

@@ -3,6 +3,7 @@ import { exactly, readJson } from './exact';
 import type { Plain } from './json';
 import type { Confidence, NativeOutput } from './native';
 import { largest } from './native';
+import { RawBytes } from './raw-bytes';
 import type { Numbers, Scanner } from './scan';
 import { GivenUp, scanned } from './scan';
 import type { ModelMetadata } from './v2';
@@ -190,5 +191,5 @@ export function splicedResult(text: string): NativeOutput | undefined {
 
 /** An output as values, for those who look into it. */
 export function outputValue(output: unknown): unknown {
-  return output instanceof RawJson ? output.toJSON() : output;
+  return output instanceof RawJson || output instanceof RawBytes ? output.toJSON() : output;
 }

@@ -71,9 +71,8 @@ function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Dif
   }
   if (Array.isArray(live) !== Array.isArray(shadow)) return [path];
   const others = new Map(b);
-  const missing = b
-    .filter(([key]) => !a.some(([own]) => own === key))
-    .map(([key]) => join(path, key));
+  const own = new Set(a.map(([key]) => key));
+  const missing = b.filter(([key]) => !own.has(key)).map(([key]) => join(path, key));
   return [
     ...a.flatMap(([key, value]) =>
       others.has(key) ? walk(value, others.get(key), join(path, key), rules) : [join(path, key)],

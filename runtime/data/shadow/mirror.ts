@@ -1,7 +1,7 @@
 import { HEAD_LENGTH } from '../../shared/binary';
 import type { CallBase, Reply } from '../call/calling';
 import { callBuffered } from '../call/calling';
-import type { Way } from '../call/crossing';
+import type { ToldBody, Way } from '../call/crossing';
 import type { Source } from '../exchange';
 import type { Collected, Passed, Passing } from '../call/forward';
 import type { Inferring } from '../call/infer';
@@ -9,6 +9,7 @@ import { parsedAnswer } from '../call/infer';
 import { speaks } from '../call/offers';
 import { Pieces } from '../http/pieces';
 import { inflated, isPlain } from '../protocols/json';
+import { LARGE_BYTES } from '../protocols/survey';
 import { v2ToNative } from '../protocols/v2';
 import { readBinaryAnswer } from '../protocols/v2-binary';
 import type { Mirrored } from './shadows';
@@ -51,6 +52,7 @@ export function collecting(limit: number) {
 /**
  * Outputs by name, one for each row that the answer keeps apart; undefined: it is none.
  * @param length bytes of JSON before binary tensors, by its header
+ * Undefined for one that is too large to be read beside other requests.
  * @throws TensorFault, SyntaxError when tensors are not what they say
  */
 function outputsOf(
@@ -58,6 +60,7 @@ function outputsOf(
   kind: Passing['kind'],
   length?: string,
 ): readonly unknown[] | undefined {
+  if (body.length > LARGE_BYTES) return undefined;
   const isBinary = length !== undefined && kind === 'v2';
   const answer = isBinary ? readBinaryAnswer(body, length) : parsedAnswer({ body });
   if (!isPlain(answer)) return undefined;
@@ -83,8 +86,11 @@ async function liveOf({ body, fields }: Passed, kind: Passing['kind'], limit: nu
 }
 
 /** What a copy was answered. @throws Refusal, TensorFault, SyntaxError */
-function copiedOf(reply: Reply, way: Way, model: string, kind: Passing['kind']) {
-  if (!way.passes(reply)) return outputsOf(Buffer.from(way.read(reply)), kind);
+async function copiedOf(reply: Reply, way: Way, model: string, kind: Passing['kind']) {
+  if (!way.passes(reply)) {
+    const told = await way.read(reply);
+    return outputsOf(typeof told === 'string' ? Buffer.from(told) : told, kind);
+  }
   checkAnswered(reply, model);
   return outputsOf(reply.body, kind, reply.fields.get(HEAD_LENGTH));
 }
@@ -95,7 +101,7 @@ export function isMirrored(route: Passing, { model, arm }: CallBase): boolean {
 }
 
 /** What the live arm gave: as it passed by, or as it was written for the caller. */
-export type LiveAnswer = Passed | string;
+export type LiveAnswer = Passed | ToldBody;
 
 /** A V1 or V2 call that was answered, for its copies. */
 export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer): Mirrored {
@@ -104,8 +110,8 @@ export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer):
   return {
     bytes: raw.length,
     live: () =>
-      typeof live === 'string'
-        ? outputsOf(Buffer.from(live), kind)
+      typeof live === 'string' || Buffer.isBuffer(live)
+        ? outputsOf(Buffer.from(live as string), kind)
         : liveOf(live, kind, inferring.limits.shadowBytes),
     ask: async (base) => {
       const shadow = base.model.arms.get(base.arm ?? '');
@@ -117,7 +123,7 @@ export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer):
         way = await wayTo(attempt);
         return way.asked;
       });
-      const outputs = way && copiedOf(reply, way, base.model.id, kind);
+      const outputs = way && (await copiedOf(reply, way, base.model.id, kind));
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);
       return outputs;
     },

@@ -1,0 +1,36 @@
+import { parentPort } from 'node:worker_threads';
+import { Refusal } from '../errors';
+import type { LargeTask } from '../protocols/understanding';
+import { sentRefusal, Understanding } from '../protocols/understanding';
+
+// The thread in which large bodies are understood. It gets one task at a time.
+
+const understanding = new Understanding();
+
+/** Buffers go to the other thread, they are not copied; only those that are alone in their memory. */
+function buffersIn(value: unknown, found: ArrayBuffer[] = []): ArrayBuffer[] {
+  if (value instanceof Uint8Array) {
+    const { buffer, byteLength } = value;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) found.push(buffer);
+  } else if (Array.isArray(value)) {
+    for (const one of value) buffersIn(one, found);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const one of Object.values(value)) buffersIn(one, found);
+  }
+  return found;
+}
+
+function perform(task: LargeTask): object {
+  try {
+    return { done: understanding.perform(task) };
+  } catch (error) {
+    if (error instanceof Refusal) return { refusal: sentRefusal(error) };
+    // Not its message: it may quote the body.
+    return { fault: (error as Error).stack?.split('\n').slice(1, 6) ?? [] };
+  }
+}
+
+parentPort?.on('message', (task: LargeTask) => {
+  const told = perform(task);
+  parentPort?.postMessage(told, 'done' in told ? buffersIn(told.done) : []);
+});
