@@ -6,6 +6,9 @@ import { readGraph } from './graph';
 import { independenceOf } from './independence';
 import type { Independence } from './independence';
 import { AdaptiveEngine, startEngine } from './engine';
+import { withGuards } from './guards';
+import { hazardsOf } from './hazards';
+import type { CheckHazards } from './hazards';
 import { loadOrt, sessionOptions } from './ort';
 import { createSession, inlineEngine } from './session';
 import { operate } from './surgery';
@@ -90,6 +93,7 @@ interface Opened {
   readonly metadata: ReadonlyMap<string, string>;
   readonly zipped: ReadonlyMap<string, readonly (string | bigint)[]>;
   readonly independence: Independence;
+  readonly checkHazards: CheckHazards;
 }
 
 /** Ports from the file: unlike the session's own description it tells a scalar from an unknown rank. */
@@ -105,18 +109,21 @@ async function openOnnx(ort: Ort, file: string, bytes: Buffer, threads: Threads)
   const graph = readGraph(bytes);
   const operated = operate(bytes, graph);
   const folder = graph.external ? path.dirname(file) : undefined;
+  const guarded = withGuards(operated?.bytes ?? bytes, graph.opset);
+  const changed = guarded ?? operated?.bytes;
   // From the path where nothing changed, so that weights in files beside it are found and memory is
   // not held twice.
   const recipe: Recipe =
-    operated === undefined
+    changed === undefined
       ? { source: file, options: sessionOptions(threads, undefined) }
-      : { source: operated.bytes, options: sessionOptions(threads, folder) };
+      : { source: changed, options: sessionOptions(threads, folder) };
   const served: Graph = operated === undefined ? graph : readGraph(operated.bytes);
   const size = graph.external ? Infinity : bytes.length;
   return {
     inputs: portsOf(served.inputs),
     outputs: portsOf(served.outputs),
     independence: independenceOf(operated?.bytes ?? bytes, served),
+    checkHazards: hazardsOf(served),
     metadata: graph.metadata,
     zipped: operated?.classes ?? new Map(),
     engine: await startEngine(ort, recipe, size),
@@ -145,6 +152,7 @@ async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened
     outputs: sessionPorts(session.outputMetadata),
     metadata: new Map(),
     zipped: new Map(),
+    checkHazards: hazardsOf(undefined),
     independence: { isShown: false, reason: 'the .ort format has no graph that is looked into' },
     engine: new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, recipe),
   };
@@ -187,9 +195,10 @@ function reasonOf(error: unknown): string {
     .slice(0, 500);
 }
 
-function runner({ engine, outputs }: Opened): Model['run'] {
+function runner({ engine, outputs, checkHazards }: Opened): Model['run'] {
   const types = new Map(outputs.map(({ name, datatype }) => [name, datatype]));
   return async (inputs, wanted) => {
+    checkHazards(inputs);
     let results: RawOutputs;
     try {
       results = await engine.run(inputs, wanted);

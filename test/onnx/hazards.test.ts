@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ints, onnxFile, weights } from './support/onnx-file';
+import type { FileText } from './support/onnx-file';
+import { fixtures, json, post, startServer } from './support/server';
+import type { Reply, TestServer } from './support/server';
+
+// Inputs by which ONNX Runtime ends its process (SIGFPE, SIGSEGV): each must be an answer, and the
+// server must be there for the next request.
+
+const topK = { op: 'TopK', out: ['y', 'i'] } as const;
+const INDICES = { y: ['float', ['N', 'K']], i: ['int64', ['N', 'K']] } as const;
+const LARGEST_OF_FIRST = {
+  inputs: { x: ['float', ['N', 5]], end: ['int64', [1]] },
+  constants: { from: ints(0), axis: ints(0), k: ints(2) },
+} as const;
+const slice = { op: 'Slice', in: ['x', 'from', 'end', 'axis'], out: ['s'] } as const;
+
+const GRAPHS: Readonly<Record<string, FileText>> = {
+  largest: {
+    inputs: { x: ['float', ['N', 5]] },
+    outputs: INDICES,
+    constants: { k: ints(3) },
+    nodes: [{ ...topK, in: ['x', 'k'] }],
+  },
+  largest_of_first: {
+    ...LARGEST_OF_FIRST,
+    outputs: INDICES,
+    nodes: [slice, { ...topK, in: ['s', 'k'] }],
+  },
+  in_branch: {
+    ...LARGEST_OF_FIRST,
+    outputs: { y: ['float', ['N', 'K']] },
+    constants: { ...LARGEST_OF_FIRST.constants, yes: { dims: [], type: 'bool', data: [1] } },
+    nodes: [
+      slice,
+      {
+        op: 'If',
+        in: ['yes'],
+        out: ['y'],
+        at: {
+          then_branch: {
+            graph: {
+              outputs: { a: ['float', ['N', 'K']] },
+              nodes: [{ op: 'TopK', in: ['s', 'k'], out: ['a', 'j'] }],
+            },
+          },
+          else_branch: {
+            graph: {
+              outputs: { b: ['float', ['N', 'K']] },
+              nodes: [{ op: 'Identity', in: ['s'], out: ['b'] }],
+            },
+          },
+        },
+      },
+    ],
+  },
+  in_function: {
+    ...LARGEST_OF_FIRST,
+    outputs: { y: ['float', ['N', 'K']] },
+    nodes: [slice, { op: 'best', domain: 'local', in: ['s', 'k'], out: ['y'] }],
+    functions: [
+      {
+        name: 'best',
+        domain: 'local',
+        in: ['a', 'n'],
+        out: ['b'],
+        nodes: [{ op: 'TopK', in: ['a', 'n'], out: ['b', 'j'] }],
+      },
+    ],
+  },
+  quotient: {
+    inputs: { a: ['int32', ['N']], b: ['int32', ['N']] },
+    outputs: { y: ['int32', ['N']] },
+    nodes: [{ op: 'Div', in: ['a', 'b'], out: ['y'] }],
+  },
+  remainder: {
+    inputs: { a: ['int64', ['N']], b: ['int64', ['N']] },
+    outputs: { y: ['int64', ['N']] },
+    nodes: [{ op: 'Mod', in: ['a', 'b'], out: ['y'] }],
+  },
+  recurrent: {
+    inputs: { x: ['float', [2, 'N', 3]], lengths: ['int32', ['N']] },
+    outputs: { y: ['float', [2, 1, 'N', 2]] },
+    constants: { w: weights(1, 6, 3), r: weights(1, 6, 2) },
+    nodes: [
+      {
+        op: 'GRU',
+        in: ['x', 'w', 'r', '', 'lengths'],
+        out: ['y'],
+        at: { hidden_size: 2 },
+      },
+    ],
+  },
+};
+
+let folder: string;
+let server: TestServer;
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'hazards-'));
+  const models = Object.entries(GRAPHS).map(([name, text]) => {
+    const file = path.join(folder, `${name}.onnx`);
+    writeFileSync(file, onnxFile(text));
+    return { name, version: '1', path: file };
+  });
+  server = await startServer({ models: [...models, ...fixtures('identity_fp32')] });
+});
+
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+interface Input {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: readonly (number | string)[];
+}
+
+const input = (
+  name: string,
+  datatype: string,
+  shape: readonly number[],
+  data: Input['data'],
+): Input => ({ name, datatype, shape, data });
+
+const infer = (model: string, ...inputs: readonly Input[]): Promise<Reply> =>
+  post(
+    `${server.url}/v2/models/${model}/infer`,
+    JSON.stringify({ inputs }).replaceAll(/"(-?\d+)"/g, '$1'),
+  );
+
+const TEN = input('x', 'FP32', [2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+const shapeOf = (reply: Reply): unknown =>
+  (json(reply) as { outputs?: { shape: unknown }[] }).outputs?.[0]?.shape ?? reply.text;
+
+test('no rows are refused where the graph is not known to bear them', async () => {
+  const reply = await infer('largest', input('x', 'FP32', [0, 5], []));
+  expect([reply.status, json(reply)]).toEqual([
+    400,
+    {
+      error:
+        "input 'x': shape [0,5] has no elements, and TopK in this model is not known to bear that; " +
+        'send at least one row',
+    },
+  ]);
+  const lengths = input('lengths', 'INT32', [0], []);
+  const recurrent = await infer('recurrent', input('x', 'FP32', [2, 0, 3], []), lengths);
+  expect(recurrent.status).toBe(400);
+});
+
+test('no rows are answered with no rows where the graph bears them', async () => {
+  const reply = await infer('identity_fp32', input('x', 'FP32', [0, 5], []));
+  expect([reply.status, shapeOf(reply)]).toEqual([200, [0, 5]]);
+});
+
+test.each(['largest_of_first', 'in_branch', 'in_function'])(
+  'the largest of what a request has cut to nothing are nothing: %s',
+  async (model) => {
+    expect(shapeOf(await infer(model, TEN, input('end', 'INT64', [1], [0])))).toEqual([0, 2]);
+    const some = await infer(model, TEN, input('end', 'INT64', [1], [1]));
+    expect(json(some)).toMatchObject({
+      outputs: [{ shape: [1, 2], data: [5, 4] }, ...others(model)],
+    });
+  },
+);
+
+const others = (model: string): readonly unknown[] =>
+  model === 'largest_of_first' ? [{ shape: [1, 2], data: [4, 3] }] : [];
+
+test.each([
+  ['quotient', 'INT32', '-2147483648'],
+  ['remainder', 'INT64', '-9223372036854775808'],
+])(
+  'the lowest integer is not divided by -1, and others are: %s',
+  async (model, datatype, lowest) => {
+    const pair = (a: string, b: string): Promise<Reply> =>
+      infer(model, input('a', datatype, [2], [6, a]), input('b', datatype, [2], [b, b]));
+    const refused = await pair(lowest, '-1');
+    expect([refused.status, refused.text]).toEqual([
+      400,
+      expect.stringContaining(`by which ${lowest} cannot be divided`),
+    ]);
+    expect((await pair('4', '-1')).status).toBe(200);
+    expect((await pair(lowest, '2')).status).toBe(200);
+    expect(await pair('4', '0')).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('could not compute'),
+    });
+  },
+);
