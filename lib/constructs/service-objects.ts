@@ -4,6 +4,7 @@ import { finished, kubeObject } from '../objects/kube';
 import { kubernetesMinor } from '../spec';
 import type { RouteOptions } from './model-service';
 import { METRICS_PORT, metricsObjects } from './service-metrics';
+import { serviceAlerts } from './service-alerts';
 import type { PodOptions } from './service-pod';
 import { OPS_PORT, PUBLIC_PORT, servicePod } from './service-pod';
 import type { Rule, ServiceMode } from './service-rules';
@@ -164,6 +165,18 @@ function podMonitor(options: ServiceOptions): KubeObject {
   };
 }
 
+function prometheusRule(options: ServiceOptions): KubeObject {
+  const { name, labels, namespace, environment } = options;
+  return {
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PrometheusRule',
+    metadata: Object.assign(metadata(options), {
+      labels: { ...labels, ...environment.monitoring.selector },
+    }),
+    spec: { groups: [{ name, rules: serviceAlerts(namespace) }] },
+  };
+}
+
 /** The objects of the service that are plain JSON, in the order they should be applied. */
 export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
   const { route, environment, externalMetrics: metrics } = options;
@@ -174,7 +187,9 @@ export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
     deployment(options),
     ...scaling(options),
     route === undefined ? undefined : httpRoute(options, route),
-    environment.monitoring.style === 'operator' ? podMonitor(options) : undefined,
+    ...(environment.monitoring.style === 'operator'
+      ? [podMonitor(options), prometheusRule(options)]
+      : []),
     ...(metrics === undefined ? [] : metricsObjects({ ...options, metrics })),
   ];
   return all.filter((object) => object !== undefined).map(finished);

@@ -1,13 +1,23 @@
-import type { ModelSpec } from '../spec';
+import type { Environment, ModelSpec } from '../spec';
 
 /** An alerting rule of Prometheus. */
-export interface Rule {
+export interface AlertRule {
   readonly alert: string;
   readonly expr: string;
   readonly for: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 }
+
+/** Rules that are evaluated together. */
+export interface AlertGroup {
+  readonly name: string;
+  readonly rules: readonly AlertRule[];
+}
+
+/** The namespace of the routers, whose metrics these are. */
+export const serviceNamespace = ({ runtime, namespace }: Environment): string =>
+  runtime.namespace ?? namespace;
 
 /**
  * Burn rates and windows of the SRE workbook, chapter 5: 2 % of a month's budget in an hour pages,
@@ -21,18 +31,25 @@ const BURN_RATES = [
 /** Keeps 14.4 × 0.001 from being written as 0.014400000000000001. */
 const rounded = (value: number): number => Number(value.toPrecision(6));
 
-function errorRatio(id: string, window: string): string {
+/**
+ * The series of a model. Prometheus gives each the namespace of the router that was scraped, and a
+ * model of the same name in staging is another one.
+ */
+const seriesOf = ({ id }: ModelSpec, environment: Environment): string =>
+  `namespace="${serviceNamespace(environment)}",model_id="${id}"`;
+
+function errorRatio(series: string, window: string): string {
   const requests = 'ai_model_inference_requests_total';
-  const failed = `sum(rate(${requests}{model_id="${id}",status=~"5.."}[${window}]))`;
-  return `${failed} / sum(rate(${requests}{model_id="${id}"}[${window}]))`;
+  const failed = `sum(rate(${requests}{${series},status=~"5.."}[${window}]))`;
+  return `${failed} / sum(rate(${requests}{${series}}[${window}]))`;
 }
 
-function availabilityRules({ id, name, slo }: ModelSpec): readonly Rule[] {
+function availabilityRules({ id, name, slo }: ModelSpec, series: string): readonly AlertRule[] {
   const availability = slo?.availability;
   if (availability === undefined) return [];
   return BURN_RATES.map(({ factor, long, short }) => {
     const limit = rounded((factor * (100 - availability)) / 100);
-    const above = (window: string): string => `(${errorRatio(id, window)}) > ${limit}`;
+    const above = (window: string): string => `(${errorRatio(series, window)}) > ${limit}`;
     return {
       alert: 'AiModelErrorBudgetBurn',
       expr: `${above(long)} and ${above(short)}`,
@@ -45,10 +62,10 @@ function availabilityRules({ id, name, slo }: ModelSpec): readonly Rule[] {
   });
 }
 
-function latencyRules({ id, name, slo }: ModelSpec): readonly Rule[] {
+function latencyRules({ id, name, slo }: ModelSpec, series: string): readonly AlertRule[] {
   const target = slo?.latencyMs;
   if (target === undefined) return [];
-  const buckets = `rate(ai_model_inference_duration_seconds_bucket{model_id="${id}"}[5m])`;
+  const buckets = `rate(ai_model_inference_duration_seconds_bucket{${series}}[5m])`;
   const quantile = rounded(target.p / 100);
   return [
     {
@@ -61,17 +78,53 @@ function latencyRules({ id, name, slo }: ModelSpec): readonly Rule[] {
   ];
 }
 
-/** Alarms for a model: nobody answers, errors burn the budget, answers are slow. */
-export function rulesOf(spec: ModelSpec): readonly Rule[] {
+/**
+ * Each arm that should have traffic is looked at by itself: a healthy shadow or candidate does not
+ * hide that stable is down. Several routers say the same; one that sees a replica is enough.
+ */
+function healthRules({ id, name }: ModelSpec, series: string): readonly AlertRule[] {
+  const health = `max by (arm) (ai_model_health_status{${series}})`;
+  const share = `max by (arm) (ai_model_traffic_share_ratio{${series}})`;
+  const labels = { severity: 'critical', model_id: id };
   return [
     {
-      alert: 'AiModelUnhealthy',
-      expr: `max(ai_model_health_status{model_id="${spec.id}"}) == 0`,
+      alert: 'AiModelArmDown',
+      expr: `${health} == 0 and on (arm) ${share} > 0`,
       for: '5m',
-      labels: { severity: 'critical', model_id: spec.id },
-      annotations: { summary: `${spec.name}: no arm is healthy` },
+      labels,
+      annotations: {
+        summary: `${name}: the arm {{ $labels.arm }} has traffic and no ready replica`,
+      },
     },
-    ...availabilityRules(spec),
-    ...latencyRules(spec),
+    {
+      alert: 'AiModelAbsent',
+      expr: `absent(ai_model_health_status{${series},arm="stable"})`,
+      for: '5m',
+      labels,
+      annotations: {
+        summary: `${name}: no router says anything of it: routers are down, not scraped, or do not know it`,
+      },
+    },
   ];
+}
+
+/** Alerts of a model: an arm is down or unknown, errors burn the budget, answers are slow. */
+export function alertRulesOf(spec: ModelSpec, environment: Environment): readonly AlertRule[] {
+  const series = seriesOf(spec, environment);
+  return [
+    ...healthRules(spec, series),
+    ...availabilityRules(spec, series),
+    ...latencyRules(spec, series),
+  ];
+}
+
+/** A rules file for a Prometheus without operator: the groups of these models. */
+export function alertGroups(
+  specs: readonly ModelSpec[],
+  environment: Environment,
+): readonly AlertGroup[] {
+  return specs.map((spec) => ({
+    name: `ai-model-service.${spec.slug}`,
+    rules: alertRulesOf(spec, environment),
+  }));
 }

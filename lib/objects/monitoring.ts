@@ -3,7 +3,7 @@ import type { Context } from './context';
 import { factsOf } from './context';
 import type { KubeObject } from './kube';
 import { metadataOf, selectorOf } from './labels';
-import { rulesOf } from './alerts';
+import { alertGroups } from './alerts';
 
 const OPERATOR_API = 'monitoring.coreos.com/v1';
 
@@ -51,7 +51,7 @@ export function monitoringObjects(context: Context): readonly KubeObject[] {
       apiVersion: OPERATOR_API,
       kind: 'PrometheusRule',
       metadata,
-      spec: { groups: [{ name: `ai-model-service.${spec.slug}`, rules: rulesOf(spec) }] },
+      spec: { groups: alertGroups([spec], environment) },
     },
   ];
 }

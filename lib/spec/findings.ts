@@ -153,6 +153,21 @@ const batchingRows: FindingRule = {
         ],
 };
 
+const sloWithoutRules: FindingRule = {
+  id: 'slo-without-rules',
+  severity: 'warning',
+  check: ({ slo }, { environment: { monitoring } }) =>
+    slo === undefined || monitoring.style === 'operator'
+      ? []
+      : [
+          {
+            path: 'slo',
+            reason: `monitoring.style of the environment is ${monitoring.style}: no PrometheusRule is rendered, so by itself nothing watches this objective`,
+            fix: 'set monitoring.style to operator, or give Prometheus the rules file of docs/operations.md',
+          },
+        ],
+};
+
 /** Every rule, in the order they are reported. */
 export const FINDING_RULES: readonly FindingRule[] = [
   unknownArtifact,
@@ -168,6 +183,7 @@ export const FINDING_RULES: readonly FindingRule[] = [
   secretLiteral,
   sleepBinary,
   batchingIdempotent,
+  sloWithoutRules,
   batchingRows,
 ];
 

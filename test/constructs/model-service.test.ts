@@ -326,3 +326,14 @@ test('registry and resources in its configuration are in the environment it rend
   const said = service({ config: { models }, environment: { registry: 'ghcr.io/other' } });
   expect(at(podTemplates(said)[0]?.template, 'spec.containers.0.image')).toMatch(/^ghcr\.io/);
 });
+
+test('with an operator the service has alerts of its own, in its own namespace', () => {
+  const rule = findManifest(full(), 'PrometheusRule');
+  const rules = at(rule, 'spec.groups.0.rules') as readonly { alert: string; expr: string }[];
+  expect(rules.map(({ alert }) => alert)).toEqual([
+    'AiModelServiceDown',
+    'AiModelServiceWithoutLeader',
+    'AiModelServiceStale',
+  ]);
+  for (const { expr } of rules) expect(expr).toContain('{namespace="ai-models"}');
+});

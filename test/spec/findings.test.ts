@@ -43,6 +43,24 @@ describe('findings', () => {
     ['an image named by tag', OWN, {}, ['warning image-digest image']],
     ['an image named by digest', { ...OWN, image: digest }, {}, []],
     [
+      'an objective that an operator watches',
+      { slo: { availability: 99.9 } },
+      { monitoring: { style: 'operator' } },
+      [],
+    ],
+    [
+      'an objective that nothing watches',
+      { slo: { availability: 99.9 } },
+      { monitoring: { style: 'none' } },
+      ['warning slo-without-rules slo'],
+    ],
+    [
+      'the same with annotations',
+      { slo: { availability: 99.9 } },
+      {},
+      ['warning slo-without-rules slo'],
+    ],
+    [
       'an image without a server',
       { ...OWN, image: digest, server: undefined },
       {},
