@@ -1,10 +1,12 @@
 import { totalmem } from 'node:os';
 import type { Config } from './config';
 import type { Tuning } from './core/tuning';
-import type { AddressLimit, CallerLimits, ClientOptions, Limits } from './data';
+import type { AddressLimit, CallerLimits, ClientOptions, DataPlaneOptions, Limits } from './data';
 import type { GrpcServerOptions } from './data/grpc';
 import { trustOf } from './proxies';
 import { defaultHeldBytes, memoryOf } from './shared/held';
+
+type Doors = Pick<DataPlaneOptions, 'trustedProxies' | 'allowedOrigins' | 'extraHeaders'>;
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -89,6 +91,15 @@ export function limitsOf({ inference }: Config): Limits {
     streamBytes: inference.streamAboveBytes,
     shadowBytes: inference.maxShadowBytes,
     shadowPart: inference.shadowPercent / 100,
+  };
+}
+
+/** Who is believed, which web pages may call, and which headers pass beside the documented ones. */
+export function doorsOf({ server, inference }: Config): Doors {
+  return {
+    trustedProxies: server.trustedProxies,
+    allowedOrigins: server.allowedOrigins,
+    extraHeaders: { toServers: inference.passedHeaders, toCallers: inference.answerHeaders },
   };
 }
 

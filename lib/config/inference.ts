@@ -2,6 +2,23 @@ import { z } from 'zod';
 
 const MIB = 1024 * 1024;
 
+/** Of a connection, of a message, of the router, or a credential: none of them is ever passed on. */
+const NEVER_PASSED =
+  /^(?:authorization|connection|content-length|cookie|expect|host|keep-alive|proxy-.*|set-cookie|te|traceparent|trailer|transfer-encoding|upgrade|x-ai-model-.*|x-api-key|x-forwarded-.*|x-request-id)$/;
+
+const headerNames = z
+  .array(
+    z
+      .string()
+      .max(100)
+      .regex(/^[a-z0-9][a-z0-9-]*$/, 'the name of a header in lower case, with dashes')
+      .refine((name) => !NEVER_PASSED.test(name), {
+        error: 'a header that may pass (credentials and headers of a connection never do); drop it',
+      }),
+  )
+  .max(100)
+  .default([]);
+
 export const inferenceSchema = z.strictObject({
   maxAnswerBytes: z
     .int()
@@ -21,6 +38,12 @@ export const inferenceSchema = z.strictObject({
     .max(64 * MIB)
     .default(MIB)
     .describe('Larger bodies of V1 and V2 calls go to the server while they come.'),
+  passedHeaders: headerNames.describe(
+    'Headers of callers that model servers get, beside the documented list.',
+  ),
+  answerHeaders: headerNames.describe(
+    'Headers of model servers that callers get, beside the documented list.',
+  ),
   maxShadowBytes: z
     .int()
     .min(0)

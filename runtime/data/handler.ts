@@ -6,7 +6,7 @@ import { CallerGone } from './call/calling';
 import { errorAnswer, Refusal } from './errors';
 import type { Exchange } from './exchange';
 import type { WriteRefusal } from './http/refusal';
-import { calledHost, ownHeaders, tracingOf } from './headers';
+import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
 import { crossOrigin, isSafeMethod } from '../shared/origins';
 import type { Inferring } from './call/infer';
@@ -38,7 +38,10 @@ export interface DataPlane {
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { dispatcher, upstream, random, onShadow, trustedProxies, clock, onJoined } = options;
   const { limits = DEFAULT_LIMITS, held = new HeldBytes(Infinity) } = options;
+  const { extraHeaders } = options;
+  const rules = extraHeaders === undefined ? DEFAULT_RULES : headerRules(extraHeaders);
   const inferring: Inferring = {
+    rules,
     dispatcher,
     upstream,
     limits,
@@ -48,7 +51,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const shadows = createShadows(random, onShadow, limits);
   const joiner = createJoiner({ calling: inferring, clock, onJoined });
   const trust = trustOf(trustedProxies);
-  const plane: Plane = { ...options, limits, held, inferring, joiner, shadows, trust };
+  const plane: Plane = { ...options, limits, held, inferring, joiner, shadows, trust, rules };
   return {
     plane,
     matches: isOurs,
@@ -109,7 +112,7 @@ function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {
 function refuse(plane: Plane, request: Request, kind: RouteKind | undefined, error: unknown): void {
   const { exchange, tracing } = request;
   if (error instanceof CallerGone || exchange.signal.aborted) return;
-  const refusal = refusalFor(plane, tracing, error);
+  const refusal = refusalFor(plane, tracing, error, kind);
   const { status, headers, body } = errorAnswer(kind, refusal, plane.clock.now());
   exchange.answer(status, headers + ownHeaders(tracing), body);
 }

@@ -19,11 +19,83 @@ const HOP_BY_HOP = new Set([
   'expect',
 ]);
 
-/** Credentials are for us; a model server never sees them. */
-const CREDENTIALS = new Set(['authorization', 'x-api-key', 'cookie']);
+/**
+ * What a caller may say to a model server. An allow-list: names of proxies and of identity (with
+ * dashes or underscores, which servers of many languages take for the same) cannot all be known.
+ * Set anew for every try, and so not here: Host, Content-Length, X-Request-Id, Traceparent.
+ */
+const TO_SERVERS: ReadonlySet<string> = new Set([
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'content-encoding',
+  'content-language',
+  'content-type',
+  'user-agent',
+  HEAD_LENGTH,
+  // Traces, in the words of W3C, Zipkin, Jaeger and clouds.
+  'b3',
+  'baggage',
+  'tracestate',
+  'uber-trace-id',
+  'x-amzn-trace-id',
+  'x-b3-flags',
+  'x-b3-parentspanid',
+  'x-b3-sampled',
+  'x-b3-spanid',
+  'x-b3-traceid',
+  'x-cloud-trace-context',
+  'x-correlation-id',
+  // CloudEvents, as KServe takes them.
+  'ce-datacontenttype',
+  'ce-id',
+  'ce-source',
+  'ce-specversion',
+  'ce-subject',
+  'ce-time',
+  'ce-type',
+  // OpenAI and Triton.
+  'endpoint-load-metrics-format',
+  'idempotency-key',
+  'openai-beta',
+]);
 
-/** Set anew for every try. */
-const OWN = new Set(['host', 'content-length', 'x-request-id', 'traceparent']);
+/** Is this header one that every caller may say to a server? */
+export const isListed = (name: string): boolean => TO_SERVERS.has(name);
+
+/** What a model server may say to a caller, who may be a browser in the origin of /docs. */
+const TO_CALLERS: ReadonlySet<string> = new Set([
+  'cache-control',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-type',
+  'date',
+  'etag',
+  HEAD_LENGTH,
+  'last-modified',
+  'retry-after',
+  'server-timing',
+  'vary',
+  'x-accel-buffering',
+  'ce-datacontenttype',
+  'ce-id',
+  'ce-source',
+  'ce-specversion',
+  'ce-subject',
+  'ce-time',
+  'ce-type',
+  'endpoint-load-metrics',
+  'openai-model',
+  'openai-processing-ms',
+  'openai-version',
+  'x-ratelimit-limit-requests',
+  'x-ratelimit-limit-tokens',
+  'x-ratelimit-remaining-requests',
+  'x-ratelimit-remaining-tokens',
+  'x-ratelimit-reset-requests',
+  'x-ratelimit-reset-tokens',
+]);
 
 /**
  * Who the caller is, in the words of proxies and networks before us. Anybody can write them, so
@@ -41,6 +113,13 @@ const OF_PROXIES = new Set([
   'cf-connecting-ipv6',
   'fastly-client-ip',
   'fly-client-ip',
+]);
+
+/** The same of who the caller is, as a proxy that has checked it says it. */
+const OF_LOGINS: ReadonlySet<string> = new Set([
+  'x-remote-user',
+  'x-auth-request-user',
+  'x-auth-request-email',
 ]);
 
 /** Does this header tell an address of the caller? */
@@ -120,32 +199,64 @@ export function forwardedFor(exchange: Incoming, trusted: boolean): HeaderText {
   return `x-forwarded-for: ${chain}\r\nx-forwarded-proto: ${proto}\r\n`;
 }
 
-/** What reaches a model server as the caller sent it. */
-function isForServer(name: string): boolean {
-  if (CREDENTIALS.has(name) || OWN.has(name)) return false;
-  if (name.startsWith('x-'))
-    return !name.startsWith('x-forwarded-') && !name.startsWith('x-ai-model-');
-  return !name.startsWith('proxy-');
+/** Headers beside those of the lists, by configuration: names in lower case. */
+export interface ExtraHeaders {
+  readonly toServers: readonly string[];
+  readonly toCallers: readonly string[];
 }
 
-/** The same for a body that we write ourselves and an answer that we read ourselves. */
-const isForOwnBody = (name: string): boolean =>
-  isForServer(name) &&
-  !name.startsWith('content-') &&
-  !name.startsWith('accept') &&
-  name !== HEAD_LENGTH;
+/** Filters by whose body it is; `untyped`: the caller's, whose type is not the one it is of. */
+interface ServerFilters {
+  readonly own: Filter;
+  readonly passed: Filter;
+  readonly untyped: Filter;
+}
 
-const fromStranger =
-  (keep: (name: string) => boolean) =>
-  (name: string): boolean =>
-    keep(name) && !tellsAddress(name);
+/** Which headers pass, both ways. */
+export interface HeaderRules {
+  readonly fromProxy: ServerFilters;
+  readonly fromStranger: ServerFilters;
+  readonly toCaller: Filter;
+}
 
-/** By whose body it is. */
-const FROM_PROXY = { own: filterOf(isForOwnBody), passed: filterOf(isForServer) };
-const FROM_STRANGER = {
-  own: filterOf(fromStranger(isForOwnBody)),
-  passed: filterOf(fromStranger(isForServer)),
-};
+/** A body that we write ourselves, and an answer that we read ourselves. */
+const isOfBody = (name: string): boolean =>
+  name.startsWith('content-') || name.startsWith('accept') || name === HEAD_LENGTH;
+
+function serverFilters(passes: (name: string) => boolean): ServerFilters {
+  return {
+    own: filterOf((name) => passes(name) && !isOfBody(name)),
+    passed: filterOf(passes),
+    untyped: filterOf((name) => passes(name) && name !== 'content-type'),
+  };
+}
+
+export function headerRules({ toServers, toCallers }: ExtraHeaders): HeaderRules {
+  const servers = new Set([...TO_SERVERS, ...toServers]);
+  const callers = new Set([...TO_CALLERS, ...toCallers]);
+  return {
+    fromProxy: serverFilters(
+      (name) => servers.has(name) || tellsAddress(name) || OF_LOGINS.has(name),
+    ),
+    fromStranger: serverFilters((name) => servers.has(name)),
+    toCaller: filterOf((name) => callers.has(name)),
+  };
+}
+
+export const DEFAULT_RULES = headerRules({ toServers: [], toCallers: [] });
+
+/** No type, or what tools send that do not know of one: curl -d says that it is a form. */
+const NO_TYPE =
+  /^(?:application\/x-www-form-urlencoded|text\/plain|text\/json|application\/x-json)\s*(?:;|$)/i;
+
+/** The type of a caller's body where it says none: JSON, or JSON with tensors as bytes behind it. */
+function missingType(fields: Fields): HeaderText | undefined {
+  const given = fields.get('content-type');
+  // Nearly always.
+  if (given === 'application/json') return undefined;
+  if (given !== undefined && given !== '' && !NO_TYPE.test(given)) return undefined;
+  return fields.get(HEAD_LENGTH) === undefined ? JSON_TYPE : BINARY_TYPE;
+}
 
 /**
  * Headers of a request towards a model server, without Host, length and deadline, which each try
@@ -155,16 +266,16 @@ const FROM_STRANGER = {
 export function upstreamHeaders(
   exchange: Incoming,
   { requestId, traceparent }: Tracing,
-  trust: Trust,
+  { trust, rules }: { readonly trust: Trust; readonly rules: HeaderRules },
   ownBody: boolean,
 ): HeaderText {
   const trusted = trust(exchange.remoteAddress);
-  const keep = trusted ? FROM_PROXY : FROM_STRANGER;
-  const kept = endToEnd(exchange.fields, ownBody ? keep.own : keep.passed);
+  const { own, passed, untyped } = trusted ? rules.fromProxy : rules.fromStranger;
+  const type = ownBody ? JSON_TYPE : missingType(exchange.fields);
+  const kept = endToEnd(exchange.fields, ownBody ? own : type === undefined ? passed : untyped);
   const caller = forwardedFor(exchange, trusted);
-  const type = ownBody ? JSON_TYPE : '';
   const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
-  return `${kept}${type}${caller}x-request-id: ${requestId}\r\n${trace}`;
+  return `${kept}${type ?? ''}${caller}x-request-id: ${requestId}\r\n${trace}`;
 }
 
 /** Which arm answered; undefined when none did. */
@@ -173,6 +284,9 @@ export interface Origin {
   readonly version: string;
 }
 
+/** A browser takes an answer for what its type says, and for nothing else. */
+const NO_SNIFFING: HeaderText = 'x-content-type-options: nosniff\r\n';
+
 /** Headers of ours on every answer. */
 export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin): HeaderText {
   const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
@@ -180,22 +294,28 @@ export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin)
     origin === undefined
       ? ''
       : `x-ai-model-version: ${origin.version}\r\nx-ai-model-arm: ${origin.arm}\r\n`;
-  return `x-request-id: ${requestId}\r\n${trace}${from}`;
+  return `x-request-id: ${requestId}\r\n${trace}${from}${NO_SNIFFING}`;
 }
 
 export const typeLine = (type: string): HeaderText => `content-type: ${type}\r\n`;
 
 export const JSON_TYPE: HeaderText = typeLine('application/json');
 
-const FOR_CALLER = filterOf(
-  (name) =>
-    name !== 'server' &&
-    name !== 'x-request-id' &&
-    name !== 'traceparent' &&
-    !name.startsWith('x-ai-model-'),
-);
+const BINARY_TYPE: HeaderText = typeLine('application/octet-stream');
+
+/**
+ * What a model server answers is no page of ours: opened in a browser it is of no origin, runs no
+ * script and loads nothing, whatever its type is.
+ */
+const SANDBOX: HeaderText =
+  "content-security-policy: sandbox; default-src 'none'; frame-ancestors 'none'\r\n";
 
 /** Headers of a model server's answer towards the caller. */
-export function callerHeaders(fields: Fields, tracing: Tracing, origin: Origin): HeaderText {
-  return endToEnd(fields, FOR_CALLER) + ownHeaders(tracing, origin);
+export function callerHeaders(
+  fields: Fields,
+  tracing: Tracing,
+  origin: Origin,
+  { toCaller }: HeaderRules,
+): HeaderText {
+  return endToEnd(fields, toCaller) + ownHeaders(tracing, origin) + SANDBOX;
 }

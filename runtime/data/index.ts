@@ -8,6 +8,7 @@ export type { CallerLimits } from './http/serverconnection';
 export { DEFAULT_CALLER_LIMITS } from './http/serverconnection';
 export type { AddressLimit } from './http/callers';
 export { ConnectionsByAddress } from './http/callers';
+export type { ExtraHeaders } from './headers';
 export type { HttpServer, HttpServerOptions } from './http/server';
 export { openHttpServer } from './http/server';
 export type { Joined } from './joining/joiner';

@@ -12,13 +12,14 @@ import { BodyTooLarge, BodyTooSlow } from '../shared/body';
 import type { HeldBytes } from '../shared/held';
 import { MemoryFull } from '../shared/held';
 import type { Trust } from '../proxies';
-import type { Origin, Tracing } from './headers';
+import type { ExtraHeaders, HeaderRules, Origin, Tracing } from './headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from './headers';
 import { HttpFault } from './http/fields';
 import type { Inferring } from './call/infer';
 import type { Dispatcher } from './dispatch/job';
 import type { Joined, Joiner } from './joining/joiner';
 import type { Limits } from './limits';
+import type { RouteKind } from './paths';
 import { writeStrict } from './protocols/exact';
 import { inflated } from './protocols/json';
 import type { ShadowReport, Shadows } from './shadow/shadows';
@@ -42,6 +43,8 @@ export interface DataPlaneOptions {
   readonly trustedProxies: readonly string[];
   /** Of web pages beside our own that may call models. */
   readonly allowedOrigins?: readonly string[];
+  /** Headers that pass beside those of the lists. */
+  readonly extraHeaders?: ExtraHeaders;
   /** Version of the service. */
   readonly version: string;
   readonly limits?: Limits;
@@ -67,6 +70,7 @@ export interface Plane extends DataPlaneOptions {
   readonly joiner: Joiner;
   readonly shadows: Shadows;
   readonly trust: Trust;
+  readonly rules: HeaderRules;
 }
 
 /** One request on its way through the steps. */
@@ -112,10 +116,16 @@ export function authenticated(plane: Plane, exchange: Asking, model?: string): C
 }
 
 /** What a caller is told of an error; one of our own is told to the log. */
-export function refusalFor(plane: Plane, { requestId }: Tracing, error: unknown): Refusal {
+export function refusalFor(
+  plane: Plane,
+  { requestId }: Tracing,
+  error: unknown,
+  kind?: RouteKind,
+): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof BodyTooLarge) {
-    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (inference.maxBodyBytes)`);
+    const key = kind === 'openai' ? 'inference.max_openai_body_bytes' : 'inference.maxBodyBytes';
+    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (${key})`);
   }
   if (error instanceof MemoryFull) return new Refusal('QUEUE_FULL', error.message);
   if (error instanceof BodyTooSlow) return new Refusal('REQUEST_TIMEOUT', error.message);
@@ -145,7 +155,7 @@ export function baseOf(
     gather: undefined,
     signal: exchange.signal,
     held: exchange.held,
-    headers: upstreamHeaders(exchange, tracing, plane.trust, ownBody),
+    headers: upstreamHeaders(exchange, tracing, plane, ownBody),
     traceId: tracing.traceparent?.slice(3, 35),
   };
 }

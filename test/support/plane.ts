@@ -17,6 +17,7 @@ import type {
   CallerLimits,
   ClientOptions,
   DataPlane,
+  ExtraHeaders,
   Joined,
   Limits,
   ShadowReport,
@@ -157,7 +158,14 @@ export async function stopPlanes(): Promise<void> {
   await Promise.all([...running].map((one) => one.close()));
 }
 
+/** Headers of callers and servers of tests that pass beside those of the lists. */
+const TEST_HEADERS: ExtraHeaders = {
+  toServers: ['x-own', 'x-kept', 'x-tenant'],
+  toCallers: ['x-own', 'x-kept'],
+};
+
 export interface PlaneOptions {
+  readonly extraHeaders?: ExtraHeaders;
   readonly authenticate?: Authenticate;
   readonly trustedProxies?: readonly string[];
   readonly random?: () => number;
@@ -225,6 +233,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     authenticate: options.authenticate ?? OPEN,
     newId: () => `id-${(ids += 1)}`,
     trustedProxies: options.trustedProxies ?? [],
+    extraHeaders: options.extraHeaders ?? TEST_HEADERS,
     version: '1.2.3',
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     held: options.held,

@@ -124,7 +124,7 @@ function withVersions(body: Buffer, versions: readonly string[]): Buffer | strin
 }
 
 async function answerLookup(
-  { upstream }: Plane,
+  { upstream, rules }: Plane,
   { exchange, tracing }: Request,
   route: Passing,
   base: CallBase,
@@ -133,7 +133,8 @@ async function answerLookup(
 ): Promise<void> {
   const { arm, replica, answered, body } = await lookUp(upstream, base, route, target);
   const { status, fields } = answered;
-  const own = callerHeaders(fields, tracing, { arm: arm.name, version: replica.version });
+  const origin = { arm: arm.name, version: replica.version };
+  const own = callerHeaders(fields, tracing, origin, rules);
   const headers = withoutHeaders(own, (name) => name === 'content-length');
   exchange.account?.answering(arm.name, replica.version);
   const told =

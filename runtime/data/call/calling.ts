@@ -6,6 +6,7 @@ import { fingerprintOf } from './fingerprint';
 import type { Holding } from '../../shared/held';
 import { MemoryFull, UNCOUNTED } from '../../shared/held';
 import type { Answered, Asker, HeaderText, Signal, Upload } from '../exchange';
+import type { HeaderRules } from '../headers';
 import type { Fields } from '../http/fields';
 import type { Limits } from '../limits';
 import type {
@@ -43,6 +44,7 @@ export interface Calling {
   readonly dispatcher: Dispatcher;
   readonly upstream: Upstream;
   readonly limits: Limits;
+  readonly rules: HeaderRules;
 }
 
 /** The caller went away: there is nobody to answer. */

@@ -128,7 +128,7 @@ export class Passage extends Call {
     }
     const { status, fields, body } = answer;
     const origin = { arm: result.arm.name, version: replica.version };
-    const headers = callerHeaders(fields, forwarding.tracing, origin);
+    const headers = callerHeaders(fields, forwarding.tracing, origin, this.calling.rules);
     exchange.account?.answering(origin.arm, origin.version);
     this.copy = forwarding.collect?.(body);
     const { arm, tries } = result;

@@ -107,9 +107,7 @@ export function phrased(
   const source = once(() => sourceOf(plane, request, base.model, route));
   const spoken = once(async () => spokenOf(thread, source(), await plain()));
   const large = once(async () => new LargeCall(thread, source(), await plain()));
-  const ownHeaders = once(() =>
-    upstreamHeaders(request.exchange, request.tracing, plane.trust, true),
-  );
+  const ownHeaders = once(() => upstreamHeaders(request.exchange, request.tracing, plane, true));
   return { route, base, target, raw, spoken, large, ownHeaders };
 }
 

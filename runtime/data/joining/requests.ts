@@ -4,7 +4,7 @@ import type { ArmRoute } from '../../core/table';
 import type { CallBase } from '../call/calling';
 import type { Exchange } from '../exchange';
 import type { Passing } from '../call/forward';
-import { tellsAddress, withoutHeaders } from '../headers';
+import { isListed, tellsAddress, withoutHeaders } from '../headers';
 import type { Inferring } from '../call/infer';
 import type { Joiner } from './joiner';
 import type { Part } from './joint';
@@ -24,7 +24,7 @@ import type { NativeItem } from '../protocols/native';
 
 /** Headers that say what a body is and what is wanted; and what callers add for their model. */
 const isCommon = (name: string): boolean =>
-  name === 'content-type' || name === 'accept' || name.startsWith('x-');
+  name === 'content-type' || name === 'accept' || (!isListed(name) && name !== 'traceparent');
 
 /** Different in every request, and nothing to a model: what proxies and traces leave. */
 const PER_REQUEST =

@@ -150,12 +150,14 @@ describe('who calls', () => {
     ]);
   });
 
-  test('no credential reaches the server; headers of the caller’s own do', async () => {
+  test('no credential reaches the server; metadata of the list do', async () => {
     const headers = {
       authorization: 'Bearer caller',
       'x-api-key': 'caller',
       cookie: 'a=b',
       'x-user-id': 'u1',
+      'x-remote-user': 'u1',
+      'x-own': 'yes',
       'x-request-id': 'mine',
       'inference-header-content-length': '3',
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -173,8 +175,8 @@ describe('who calls', () => {
       'x-ai-model-deadline-ms',
       'x-forwarded-for',
       'x-forwarded-proto',
+      'x-own',
       'x-request-id',
-      'x-user-id',
     ]);
     expect(seen).toMatchObject({ 'x-request-id': 'mine', 'x-forwarded-for': '127.0.0.1' });
     expect(Number(seen['inference-header-content-length'])).toBeGreaterThan(3);

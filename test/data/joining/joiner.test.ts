@@ -9,6 +9,7 @@ import { keyOf } from '../../../runtime/data/joining/cut';
 import { cutNative } from '../../../runtime/data/joining/cut-native';
 import { FORMS } from '../../../runtime/data/joining/forms';
 import { DEFAULT_LIMITS } from '../../../runtime/data';
+import { DEFAULT_RULES } from '../../../runtime/data/headers';
 import { recordOf, snapshotOf } from '../../core/support';
 
 // The joiner by itself: what happens within one turn of the event loop cannot be told by sockets.
@@ -25,7 +26,7 @@ function setUp() {
     poisonedMs: () => 0,
   };
   const upstream = { send: () => undefined, close: () => undefined };
-  const calling: Calling = { dispatcher, upstream, limits: DEFAULT_LIMITS };
+  const calling: Calling = { dispatcher, upstream, limits: DEFAULT_LIMITS, rules: DEFAULT_RULES };
   const clock = { now: () => 1000, setTimeout: () => () => undefined };
   const joiner = createJoiner({ calling, clock, onJoined: (one) => joined.push(one) });
   return { joiner, started, joined };
