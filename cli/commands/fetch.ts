@@ -4,6 +4,11 @@ import type * as Fetch from '../fetch/fetch';
 import type { Context } from '../program';
 import { wholeNumber } from './serve-onnx';
 
+const several = (host: string, others: readonly string[] = []): readonly string[] => [
+  ...others,
+  host,
+];
+
 export function addFetch(program: Command, { io, format }: Context): void {
   program
     .command('fetch')
@@ -17,6 +22,7 @@ export function addFetch(program: Command, { io, format }: Context): void {
     .option('--sha256 <hex>', 'digest of the file or archive')
     .option('--endpoint <url>', 'endpoint of an S3-compatible store, hub mirror or registry')
     .option('--ca <file>', 'certificate authority of the endpoint')
+    .option('--allow-host <host>', 'host that may have a private address; may be repeated', several)
     .option('--wait <seconds>', 'only wait until it is there', wholeNumber(1))
     .addHelpText(
       'after',

@@ -11,6 +11,7 @@ import { shown, SourceError } from './entry';
 import { fileEntry } from './file';
 import { gsEntries } from './gs';
 import { hfEntries } from './hf';
+import type { GuardOptions } from './host-guard';
 import { fetcherOf } from './http';
 import type { Ledger } from './ledger';
 import { openLedger } from './ledger';
@@ -38,6 +39,8 @@ export interface FetchJob {
   readonly endpoint?: string | undefined;
   /** File with certificate authorities that are believed beside the usual ones. */
   readonly ca?: string | undefined;
+  /** Hosts that may have private addresses: host, `host:port`, `*.domain`. */
+  readonly allowHost?: readonly string[] | undefined;
   /** Only wait, this many seconds, until another process has put it there. */
   readonly wait?: number | undefined;
 }
@@ -46,6 +49,8 @@ export interface FetchSurroundings extends DownloadOptions {
   readonly env: NodeJS.ProcessEnv;
   /** A source that says nothing for this long has lost the connection. Milliseconds. */
   readonly silenceMs?: number;
+  /** Addresses of a name; for tests. */
+  readonly resolve?: GuardOptions['resolve'];
 }
 
 /** Tells sources apart without writing down a signed URL, which is a credential. */
@@ -182,9 +187,24 @@ async function placeAll(
   await ledger.remove();
 }
 
+/** Variables by which the pod's environment names a store. */
+const ENDPOINTS = [
+  'AWS_ENDPOINT_URL_S3',
+  'AWS_ENDPOINT_URL',
+  'AWS_ENDPOINT_URL_STS',
+  'HF_ENDPOINT',
+] as const;
+
+/** What the definition and the environment say of where to load from. */
+function namedBy({ uri, endpoint }: FetchJob, env: NodeJS.ProcessEnv): readonly string[] {
+  const all = [uri, endpoint, ...ENDPOINTS.map((name) => env[name])];
+  return all.filter((one) => one !== undefined);
+}
+
 async function contextOf(job: FetchJob, options: FetchSurroundings): Promise<SourceContext> {
-  const { env, silenceMs } = options;
-  const http = await fetcherOf({ env, ca: job.ca, silenceMs });
+  const { env, silenceMs, resolve } = options;
+  const guard = { allowHosts: job.allowHost ?? [], named: namedBy(job, env), resolve };
+  const http = await fetcherOf({ env, ca: job.ca, silenceMs, guard });
   const single = job.as !== undefined || job.unpack === true;
   return { http, env, endpoint: job.endpoint, single };
 }

@@ -6,9 +6,11 @@ import { Readable } from 'node:stream';
 import { rootCertificates } from 'node:tls';
 import type { Fetcher } from './entry';
 import { reasonOf, shown, SourceError } from './entry';
+import type { GuardOptions } from './host-guard';
+import { guardHosts } from './host-guard';
 import { proxyFor, proxyHeaders, TunnelAgent } from './proxy';
 
-// One way to ask for everything: bounded redirects that carry no credential to another host, proxies
+// One way to ask for everything: only of hosts that may be asked, bounded redirects that carry no credential to another host, proxies
 // of the environment, and an end to every silence. On node:http and not on fetch: undici before 8 ends
 // the process when a server closes while the disk is slower than the network (undici #5360).
 
@@ -26,6 +28,8 @@ export interface HttpOptions {
   /** File with certificate authorities that are believed beside the usual ones. */
   readonly ca?: string | undefined;
   readonly silenceMs?: number | undefined;
+  /** Which hosts may be asked; each redirect is held to it, too. */
+  readonly guard: GuardOptions;
 }
 
 async function authorities(file: string | undefined): Promise<string[] | undefined> {
@@ -39,6 +43,8 @@ async function authorities(file: string | undefined): Promise<string[] | undefin
 interface Way {
   readonly request: typeof httpRequest;
   readonly options: RequestOptions;
+  /** The connection goes to the host itself. */
+  readonly isDirect: boolean;
 }
 
 /** How a URL is reached: directly, by a proxy, or by a tunnel through one. Connections are kept. */
@@ -56,13 +62,16 @@ function wayfinder(env: NodeJS.ProcessEnv, ca: string[] | undefined): (url: URL)
       return {
         request: httpsRequest,
         options: { agent: proxy === undefined ? direct.https : tunnel },
+        isDirect: proxy === undefined,
       };
     }
-    if (proxy === undefined) return { request: httpRequest, options: { agent: direct.http } };
+    if (proxy === undefined) {
+      return { request: httpRequest, options: { agent: direct.http }, isDirect: true };
+    }
     const { hostname: host, port } = proxy;
     // A proxy is asked for the whole URL (RFC 9112, 3.2.2).
     const options = { host, port: port || '80', path: url.href, agent: direct.http };
-    return { request: httpRequest, options };
+    return { request: httpRequest, options, isDirect: false };
   };
 }
 
@@ -100,20 +109,35 @@ function bodyOf({ body }: RequestInit): string | undefined {
 }
 
 /** One request, one answer. */
-function asker({ env, silenceMs = SILENCE_MS }: HttpOptions, ca: string[] | undefined): Once {
+function asker(
+  { env, guard, silenceMs = SILENCE_MS }: HttpOptions,
+  ca: string[] | undefined,
+): Once {
   const wayTo = wayfinder(env, ca);
-  return (address, init, headers) => {
+  const { expectHost, lookupFor } = guardHosts(guard);
+  return async (address, init, headers) => {
     const url = new URL(address);
-    const { request, options } = wayTo(url);
+    const { request, options, isDirect } = wayTo(url);
+    expectHost(url, isDirect);
+    // A proxy is where the environment says, and resolves the names of others itself.
+    const direct = isDirect ? { lookup: lookupFor(url) } : {};
     const body = bodyOf(init);
     const proxy = options.path === undefined ? {} : proxyHeaders(proxyFor(url, env) ?? url);
     const form = body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
     const all = { ...form, ...Object.fromEntries(headers), ...proxy, host: url.host };
     return new Promise((resolve, reject) => {
-      const fail = (error: unknown): void =>
-        reject(new Error(`${shown(address)}: ${reasonOf(error)}`, { cause: error }));
+      const fail = (error: unknown): void => {
+        if (error instanceof SourceError) reject(error);
+        else reject(new Error(`${shown(address)}: ${reasonOf(error)}`, { cause: error }));
+      };
       const { method = 'GET' } = init;
-      const asked = request(url, { ...options, method, headers: all, timeout: silenceMs });
+      const asked = request(url, {
+        ...options,
+        ...direct,
+        method,
+        headers: all,
+        timeout: silenceMs,
+      });
       asked.on('timeout', () => asked.destroy(new Error(`nothing came for ${silenceMs} ms`)));
       asked.on('error', fail);
       asked.on('response', (message) => resolve(responseOf(message)));

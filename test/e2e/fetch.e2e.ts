@@ -22,10 +22,14 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function fetchCommand(args: readonly string[], env: NodeJS.ProcessEnv) {
   const bin = join(ROOT, 'build', 'bin.cjs');
-  const child = spawn(process.execPath, [bin, 'fetch', ...args, '--to', folder], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], ...env },
-  });
+  const child = spawn(
+    process.execPath,
+    [bin, 'fetch', ...args, '--to', folder, '--allow-host', '127.0.0.1'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], ...env },
+    },
+  );
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (said += chunk.toString()));

@@ -220,3 +220,17 @@ test('objects are made without reading anything: no module of Node, no code of c
   const values = imports.filter(({ typeOnly }) => !typeOnly).map(({ text }) => text);
   expect(values.filter((text) => !text.startsWith('.'))).toEqual([]);
 });
+
+test('the loader is told which hosts of the environment may be private, and no others', () => {
+  const source = 's3://models/iris.onnx';
+  const argsOf = (environment: object): unknown =>
+    at(
+      findManifest(manifests(model({ source }), environment), 'Deployment'),
+      'spec.template.spec.initContainers.0.args',
+    );
+  const artifactHosts = ['artifactory.example.com', '*.corp.example.com:8443', '[fd12::1]'];
+  const flags = artifactHosts.flatMap((host) => ['--allow-host', host]);
+  expect(argsOf({ artifactHosts })).toEqual(expect.arrayContaining(flags));
+  expect(argsOf({})).not.toContain('--allow-host');
+  expect(() => parseEnvironment({ artifactHosts: ['https://x'] })).toThrow(/drop scheme and path/);
+});

@@ -19,6 +19,7 @@ import type { FetchJob } from '../../../cli/fetch/fetch';
 import { fetchArtifact } from '../../../cli/fetch/fetch';
 import { parseHf } from '../../../cli/fetch/hf';
 import { parseOci } from '../../../cli/fetch/oci';
+import { LOOPBACK } from './support';
 
 const BYTES = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251));
 const SHA = createHash('sha256').update(BYTES).digest('hex');
@@ -52,7 +53,10 @@ const run = (
   job: Partial<FetchJob> & { uri: string },
   env: NodeJS.ProcessEnv = {},
 ): Promise<void> =>
-  fetchArtifact({ to: folder, ...job }, { env, log: () => undefined, pauseMs: 1 });
+  fetchArtifact(
+    { to: folder, allowHost: LOOPBACK, ...job },
+    { env, log: () => undefined, pauseMs: 1 },
+  );
 
 /** Answers a range as a store does. */
 function serve(response: ServerResponse, bytes: Buffer, range = ''): void {
