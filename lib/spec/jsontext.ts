@@ -18,7 +18,7 @@ export class JsonTextError extends Error {
     readonly words: string,
     readonly path: string = '',
   ) {
-    super(words);
+    super(path === '' ? words : `${path}: ${words}`);
   }
 
   /** From 1, both. */

@@ -1,16 +1,14 @@
 import { badRequest, shown } from './errors';
 import { toHalf, fromHalf } from '../shared/float16';
 import { numberText } from '../shared/number-text';
-import { bigOf, isMarked, numberOf } from './json';
+import { bigOf, numberOf } from './json';
 import { elementsOf, shapeText } from './tensor';
 import type { BigData, Datatype, NumericData, TensorData } from './datatype';
 import type { Tensor } from './tensor';
 
 /** A place for one value of a list, for messages: `input 'x': element 3 is "a"`. */
 const wrong = (name: string, index: number, value: unknown, wanted: string): Error =>
-  badRequest(
-    `input '${name}': element ${index} is ${isMarked(value) ? 'a number' : shown(value)}; ${wanted}`,
-  );
+  badRequest(`input '${name}': element ${index} is ${shown(value)}; ${wanted}`);
 
 type Fill = (source: readonly unknown[], datatype: Datatype, name: string) => TensorData;
 
@@ -101,7 +99,7 @@ export function checkString(value: string, name: string, index: number): string 
 
 const fillString: Fill = (source, _datatype, name) =>
   source.map((value, index) => {
-    if (typeof value !== 'string' || isMarked(value)) {
+    if (typeof value !== 'string') {
       throw wrong(name, index, value, 'BYTES takes strings');
     }
     return checkString(value, name, index);

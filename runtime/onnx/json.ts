@@ -1,25 +1,18 @@
-import { isUtf8 } from 'node:buffer';
+import { valueWith } from '../shared/json-values';
 import { rewritten } from '../shared/tokens';
+import { firstNotUtf8 } from '../shared/utf8';
 import { badRequest } from './errors';
 
 // JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN
-// and Infinity, which the Open Inference Protocol's servers and Python clients write. Where a text
-// holds such a token it is put in quotes behind a mark first; the readers of tensor data know the
-// mark.
-
-/** Private: from a fresh random at each start, so no caller can write a string that looks like one. */
-const MARK = `\u0001${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}:`;
-const MARK_JSON = JSON.stringify(MARK).slice(1, -1);
+// and Infinity, which the Open Inference Protocol's servers and Python clients write. A text that
+// holds such a token is read by the reader that the router uses, too.
 
 /** 2^53 has 16 digits: shorter runs of digits are exact as doubles. */
 const LONG_DIGITS = /\d{16}/;
 const NON_FINITE = /NaN|Infinity/;
-/** A string's begin, an integer literal of 16 digits or more (never part of a longer number), or what is no JSON. */
-const SPECIAL = /"|(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])|(?<![\w.])(?:-?Infinity|NaN)(?!\w)/g;
-
-/** The text with every special number outside its strings quoted and marked. */
-const marked = (text: string): string =>
-  rewritten(text, SPECIAL, (token) => `"${MARK_JSON}${token}"`);
+/** A string's begin, or what is no JSON. */
+const NOT_JSON = /"|(?<![\w.])(?:-?Infinity|NaN)(?!\w)/g;
+const LONG_INTEGER = /^-?\d{16,}$/;
 
 /** Do integers beyond 2^53 matter? Only for tensors of 64-bit integers, and looking for them costs. */
 export type Numbers = 'doubles' | 'exact integers';
@@ -32,16 +25,30 @@ function tryParse(text: string): unknown {
   }
 }
 
+const numberFrom = (token: string): number | bigint =>
+  LONG_INTEGER.test(token) ? BigInt(token) : Number(token);
+
+/** With all its numbers; undefined when it is not JSON, NaN and infinities apart. */
+function tryExact(text: string): unknown {
+  const isJson = tryParse(rewritten(text, NOT_JSON, () => '0')) !== undefined;
+  if (!isJson) return undefined;
+  try {
+    return valueWith(text, numberFrom);
+  } catch (error) {
+    if (error instanceof RangeError) throw badRequest('the body is nested too deeply');
+    throw error;
+  }
+}
+
 /**
- * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of any size.
- * Ordinary values come as JSON.parse gives them; special ones as marked strings that
- * `numberOf` and `bigOf` read. Throws ServeError 400.
+ * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of any size, which
+ * are a bigint from 16 digits on. Throws ServeError 400.
  */
 export function parseExact(text: string, numbers: Numbers): unknown {
   const isLong = numbers === 'exact integers' && LONG_DIGITS.test(text);
   const plain = isLong ? undefined : tryParse(text);
   if (plain !== undefined) return plain;
-  const special = isLong || NON_FINITE.test(text) ? tryParse(marked(text)) : undefined;
+  const special = isLong || NON_FINITE.test(text) ? tryExact(text) : undefined;
   if (special !== undefined) return special;
   throw badRequest(`the body is not JSON: ${faultOf(text)}`);
 }
@@ -57,12 +64,6 @@ function faultOf(text: string): string {
   }
 }
 
-/** A marked number's text, or undefined for every other value. */
-const markedText = (value: unknown): string | undefined =>
-  typeof value === 'string' && value.startsWith(MARK) ? value.slice(MARK.length) : undefined;
-
-export const isMarked = (value: unknown): boolean => markedText(value) !== undefined;
-
 const WORDS = new Map([
   ['NaN', NaN],
   ['Infinity', Infinity],
@@ -72,16 +73,14 @@ const WORDS = new Map([
 /** A number, however it was written (the words NaN, Infinity, -Infinity in quotes too); else undefined. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
-  if (typeof value !== 'string') return undefined;
-  const text = markedText(value);
-  return text === undefined ? WORDS.get(value) : Number(text);
+  if (typeof value === 'bigint') return Number(value);
+  return typeof value === 'string' ? WORDS.get(value) : undefined;
 }
 
 /** An exact integer, or undefined if the value is none. */
 export function bigOf(value: unknown): bigint | undefined {
-  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : undefined;
-  const text = markedText(value);
-  return text === undefined || WORDS.has(text) ? undefined : BigInt(text);
+  if (typeof value === 'bigint') return value;
+  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : undefined;
 }
 
 /** A JSON object (not a list, not null). */
@@ -90,6 +89,9 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** A body as JSON; UTF-8 is required. Throws ServeError 400. */
 export function readJson(body: Buffer, numbers: Numbers): unknown {
-  if (!isUtf8(body)) throw badRequest('the body is not UTF-8, as JSON must be');
-  return parseExact(body.toString('utf8'), numbers);
+  const offset = firstNotUtf8(body);
+  if (offset === undefined) return parseExact(body.toString('utf8'), numbers);
+  throw badRequest(
+    `the body is not UTF-8, as JSON must be: byte ${offset} (from 0) is not part of a character`,
+  );
 }

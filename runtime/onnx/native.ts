@@ -1,6 +1,6 @@
 import { readElements } from './elements';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
-import { isObject, readJson } from './json';
+import { isObject, parseExact, readJson } from './json';
 import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
@@ -27,7 +27,7 @@ function fromMetadata(
     const text = model.metadata.get(key);
     if (text === undefined) continue;
     try {
-      found.set(port.name, read(JSON.parse(text), port));
+      found.set(port.name, read(parseExact(text, 'exact integers'), port));
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);
       throw new UnservableModel(

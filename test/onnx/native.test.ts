@@ -257,6 +257,26 @@ test('−0 keeps its sign in every protocol, as a float: readers make the intege
   expect(columns.text).toBe('{"outputs":[[-0.0,0.5]]}');
 });
 
+test('a body that is not UTF-8 is refused with the byte, in every protocol', async () => {
+  const bodies = {
+    '/inference?model=identity_string': ['{"input_data":{"x":["', '"]}}'],
+    '/v1/models/identity_string:predict': ['{"instances":[["', '"]]}'],
+    '/v2/models/identity_string/infer': ['{"inputs":[{"name":"x","data":["', '"]}]}'],
+  };
+  for (const [path_, [before = '', after = '']] of Object.entries(bodies)) {
+    const body = Buffer.concat([Buffer.from(before), Buffer.of(0xc4, 0xe3), Buffer.from(after)]);
+    const reply = await post(server.url + path_, body);
+    expect(reply.status).toBe(400);
+    expect(reply.text).toContain(`the body is not UTF-8, as JSON must be: byte ${before.length} `);
+  }
+});
+
+test('NaN in depth is refused, and the server goes on', async () => {
+  const deep = `{"input_data":{"x":${'['.repeat(200_000)}NaN${']'.repeat(200_000)}}}`;
+  expect((await post(`${server.url}/inference?model=identity_fp32`, deep)).status).toBe(400);
+  expect(await result('vector', { x: ['a'] })).toEqual({ y: 'a' });
+});
+
 describe('what is wrong is told', () => {
   test.each([
     ['deep_tcm_diagnosis', {}, "input_data: 'symptoms' is missing; the model takes symptoms, pat"],

@@ -1,6 +1,6 @@
 import { DEFINITION_KEY, HASH_ANNOTATION, MANAGER, PREFIX } from '../../../lib/objects';
 import type { ModelSpec } from '../../../lib/spec';
-import { definitionHash, parseModel } from '../../../lib/spec';
+import { definitionHash, parseModel, readJsonText } from '../../../lib/spec';
 import type { Artifacts, Stored, StoredRevision } from '../registry';
 import type { KubeObject } from './api';
 import { definitionWriter } from './owner';
@@ -98,7 +98,7 @@ export function definitionText(object: KubeObject | undefined): string | undefin
 export function readDefinition(object: KubeObject): Definition {
   const text = definitionText(object);
   if (text === undefined) throw new Error(`it has no ${DEFINITION_KEY}`);
-  const spec = parseModel(JSON.parse(text));
+  const spec = parseModel(readJsonText(text).value);
   const hash = definitionHash(spec.definition);
   const last = stampOf(object);
   const writer = definitionWriter(object);

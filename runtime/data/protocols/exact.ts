@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { valueWith } from '../../shared/json-values';
 import { rewritten } from '../../shared/tokens';
-import { valueWith } from './values';
 
 // JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
 // looks. Digits of a fraction that no double holds are the only thing that may go.

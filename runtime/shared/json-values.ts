@@ -1,4 +1,4 @@
-import { behindString } from '../../shared/tokens';
+import { behindString } from './tokens';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
