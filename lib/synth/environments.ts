@@ -1,10 +1,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment, EnvironmentDefaults, Form } from '../spec';
-import { checked, DefinitionError, environmentSchema, underEnvironment } from '../spec';
+import {
+  checked,
+  DefinitionError,
+  environmentSchema,
+  fault,
+  schemaAt,
+  underEnvironment,
+} from '../spec';
 import { fileFault, throwAll } from './errors';
 import { loadValue } from './load';
 import { withLines } from './text';
+
+const ENVIRONMENTS_EXPORT = 'write `export default [defineEnvironment({…})]`';
 
 /** Names of the file that says where models run; the first that exists is taken. */
 const FILES = ['environments.ts', 'environments.js', 'environments.yaml', 'environments.json'];
@@ -33,10 +42,11 @@ export async function loadEnvironments(
     checked(environmentSchema, underEnvironment(value, defaults), form, file);
   if (name === undefined) return { all: [parsed({}, 'fields')], inFolders: false };
   const file = join(folder, name);
-  const located = await loadValue(file);
+  const located = await loadValue(file, ENVIRONMENTS_EXPORT);
   // YAML and JSON may use either form, as definitions do.
   const form: Form = /\.(?:yaml|json)$/.test(name) ? 'wire' : 'fields';
   const inFolders = Array.isArray(located.value);
+  refuseByName(located.value, file);
   const values = inFolders ? (located.value as readonly unknown[]) : [located.value];
   const errors: DefinitionError[] = [];
   const all = values.flatMap((value, index) => {
@@ -57,6 +67,30 @@ export async function loadEnvironments(
 export interface Environments {
   readonly all: readonly Environment[];
   readonly inFolders: boolean;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * `{ staging: {…}, production: {…} }` is how several environments are written at the first try.
+ * @throws DefinitionError that shows the list
+ */
+function refuseByName(value: unknown, file: string): void {
+  const allowed = 'one environment, or a list of them';
+  if (!isObject(value)) {
+    if (Array.isArray(value)) return;
+    const example = "write export default [defineEnvironment({ name: 'production' })]";
+    throw new DefinitionError([fault('', value, allowed, example)], file);
+  }
+  const known = schemaAt(environmentSchema, [], value).names;
+  const fields = new Set([...known.fields, ...known.wire]);
+  const names = Object.keys(value);
+  const isByName = names.every((name) => !fields.has(name) && isObject(value[name]));
+  if (names.length === 0 || !isByName) return;
+  const list = names.map((name) => `{ name: '${name}', … }`).join(', ');
+  const message = `exports an object with the environments ${names.join(', ')}, must be ${allowed}; write [${list}]`;
+  throw new DefinitionError([fileFault(message)], file);
 }
 
 /** The faults of the environment at some place of the list. */

@@ -34,7 +34,7 @@ export function isDefinitionFile(name: string): boolean {
   );
 }
 
-async function fromModule(file: string): Promise<Located> {
+async function fromModule(file: string, remedy: string): Promise<Located> {
   if (!MODULE.includes(extname(file))) {
     const words = 'has its extension in capitals, which no loader of modules takes; rename it';
     throw new DefinitionError([fileFault(words)], file);
@@ -50,22 +50,18 @@ async function fromModule(file: string): Promise<Located> {
     throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);
   });
   if (value !== undefined) return { value, lineOf: () => 1, sourceOf: () => undefined };
-  throw new DefinitionError(
-    [
-      fileFault(
-        'has no default export; write `export default defineModel({…})`, or begin a helper’s name with _',
-      ),
-    ],
-    file,
-  );
+  throw new DefinitionError([fileFault(`has no default export; ${remedy}`)], file);
 }
+
+const MODEL_EXPORT = 'write `export default defineModel({…})`, or begin a helper’s name with _';
 
 /**
  * The plain value a file holds: the default export of TypeScript or JavaScript, or YAML or JSON.
+ * @param remedy what to do when there is no default export
  * @throws DefinitionError when it cannot be loaded
  */
-export async function loadValue(file: string): Promise<Located> {
-  if (!TEXT.includes(extensionOf(file))) return fromModule(file);
+export async function loadValue(file: string, remedy = MODEL_EXPORT): Promise<Located> {
+  if (!TEXT.includes(extensionOf(file))) return fromModule(file, remedy);
   const parse = extensionOf(file) === '.json' ? parseJson : parseYaml;
   return parse(readTextFile(file), file);
 }

@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadEnvironments } from '../../lib/synth';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'environments-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const load = (text: string, name = 'environments.ts') => {
+  writeFileSync(join(folder, name), text);
+  return loadEnvironments(folder);
+};
+
+test('one environment, as an object or as a list of one', async () => {
+  const one = '{ name: "prod", quota: { gpu: 2 } }';
+  expect((await load(`export default ${one};`)).all).toMatchObject([
+    { name: 'prod', quota: { gpu: 2 } },
+  ]);
+  expect(await load(`export default [${one}];`)).toMatchObject({ inFolders: true });
+});
+
+test.each([
+  [
+    'environments by name',
+    'export default { staging: { namespace: "a" }, production: { namespace: "b" } };',
+    /environments\.ts: exports an object with the environments staging, production, must be one environment, or a list of them; write \[\{ name: 'staging', … \}, \{ name: 'production', … \}\]/,
+  ],
+  [
+    'a text',
+    'export default "prod";',
+    /got "prod", must be one environment, or a list of them; write export default \[/,
+  ],
+  ['nothing', 'export default null;', /got null, must be one environment/],
+  ['a function', 'export default () => [];', /must be one environment/],
+  [
+    'no default export',
+    'export const environments = [];',
+    /has no default export; write `export default \[defineEnvironment/,
+  ],
+  ['an empty list', 'export default [];', /holds no environment/],
+  ['a text in the list', 'export default ["prod"];', /\[0\].*"prod"/],
+  ['a typo', 'export default [{ nam: "prod" }];', /\[0\]\.nam: unknown field/],
+  ['two of one name', 'export default [{}, {}];', /two environments are called default/],
+])('%s is refused with a sentence', async (_, text, message) => {
+  await expect(load(text)).rejects.toThrow(message);
+});
+
+test('the same in YAML', async () => {
+  const text = 'staging:\n  namespace: a\n';
+  await expect(load(text, 'environments.yaml')).rejects.toThrow(/with the environments staging/);
+});
