@@ -34,14 +34,29 @@ export function isDefinitionFile(name: string): boolean {
   );
 }
 
+/** Loaders decode what a file imports without a check, and put U+FFFD for what is not UTF-8. */
+function checkImported(value: unknown, text: string, file: string): void {
+  if (/\uFFFD|\\uFFFD/i.test(text) || !holdsReplacement(value)) return;
+  const words =
+    'holds the character U+FFFD, which stands for bytes that are not UTF-8; save the files that it imports as UTF-8';
+  throw new DefinitionError([fileFault(words)], file);
+}
+
+/** As deep as definitions are; cycles and depth are the schema's to refuse. */
+function holdsReplacement(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return value.includes('\uFFFD');
+  if (typeof value !== 'object' || value === null || depth > 10) return false;
+  return Object.values(value).some((inner) => holdsReplacement(inner, depth + 1));
+}
+
 async function fromModule(file: string, remedy: string): Promise<Located> {
   if (!MODULE.includes(extname(file))) {
     const words = 'has its extension in capitals, which no loader of modules takes; rename it';
     throw new DefinitionError([fileFault(words)], file);
   }
+  const text = readTextFile(file);
   // Loaded when it is needed: a folder of YAML needs no TypeScript loader.
   // oxlint-disable-next-line typescript/no-require-imports
-  readTextFile(file);
   const { defaultExport } = require('./module') as { defaultExport: typeof DefaultExport };
   const value = await defaultExport(resolve(file)).catch((error: unknown) => {
     // A loader says the place on a line of its own.
@@ -49,6 +64,7 @@ async function fromModule(file: string, remedy: string): Promise<Located> {
     const reason = words.replaceAll(/\s+/g, ' ');
     throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);
   });
+  checkImported(value, text, file);
   if (value !== undefined) return { value, lineOf: () => 1, sourceOf: () => undefined };
   throw new DefinitionError([fileFault(`has no default export; ${remedy}`)], file);
 }

@@ -14,6 +14,7 @@ import { createSession, inlineEngine } from './session';
 import { operate } from './surgery';
 import { ThreadDied } from './thread';
 import type { Graph, GraphValue } from './graph';
+import { parseExact } from './json';
 import type { Numbers } from './json';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Ort, Threads } from './ort';
@@ -175,7 +176,7 @@ function classesOf({ metadata, zipped, outputs }: Opened): Map<string, readonly 
     if (text === undefined) continue;
     let labels: unknown;
     try {
-      labels = JSON.parse(text);
+      labels = parseExact(text, 'exact integers');
     } catch {
       labels = undefined;
     }

@@ -45,6 +45,15 @@ describe('a file that is not UTF-8 is refused with its line and the way to conve
     expect(message).toMatch(/iconv -f GBK -t UTF-8 /);
   });
 
+  test('a file that a module imports', async () => {
+    writeFileSync(join(folder, '_names.ts'), around('export const name = "', '";'));
+    const text = `import { name } from './_names';
+      export default { id: 'm', name, version: '1', framework: 'sklearn', source: 's3://m/x' };`;
+    expect(await said('m.ts', Buffer.from(text))).toContain(
+      'm.ts: holds the character U+FFFD, which stands for bytes that are not UTF-8',
+    );
+  });
+
   test('UTF-16, with its mark and without', async () => {
     const bytes = Buffer.from(DEFINITION, 'utf16le');
     const marked = Buffer.concat([Buffer.of(0xff, 0xfe), bytes]);
