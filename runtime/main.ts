@@ -5,7 +5,7 @@ import type { Audit } from './audit';
 import { createAudit } from './audit';
 import type { Authenticate } from './auth';
 import { createAuthenticate } from './auth';
-import type { SpawnServer } from './cluster/local';
+import type { FetchSource, SpawnServer } from './cluster/local';
 import { clock, startTicks } from './clock';
 import type { Cluster, Snapshot } from './cluster/port';
 import type { Config } from './config';
@@ -62,6 +62,8 @@ export interface ServiceOptions {
   readonly env: NodeJS.ProcessEnv;
   /** How the built-in ONNX server is started. */
   readonly spawnServer: SpawnServer;
+  /** Loads artifacts for models of this machine; absent: only files are loaded. */
+  readonly fetchSource?: FetchSource | undefined;
   readonly version: string;
   readonly log: Log;
   /** Folder with the files of the offline API page; looked for when absent. */

@@ -12,7 +12,10 @@ import type { PolicyRules } from './core/policy';
 import type { ServiceOptions } from './main';
 
 /** Everything of a service that says where its models run. */
-export type Place = Pick<ServiceOptions, 'config' | 'cwd' | 'env' | 'spawnServer' | 'log'>;
+export type Place = Pick<
+  ServiceOptions,
+  'config' | 'cwd' | 'env' | 'spawnServer' | 'fetchSource' | 'log'
+>;
 
 type Where = Pick<Place, 'config' | 'cwd' | 'env'>;
 
@@ -74,7 +77,7 @@ export function policyRulesOf({ models, kubernetes }: Place['config']): PolicyRu
   };
 }
 
-function openLocal({ config, cwd, log, env, spawnServer }: Place): Promise<Cluster> {
+function openLocal({ config, cwd, log, env, spawnServer, fetchSource }: Place): Promise<Cluster> {
   const models = resolve(cwd, config.models.directory);
   mkdirSync(models, { recursive: true });
   return createLocalCluster({
@@ -85,6 +88,8 @@ function openLocal({ config, cwd, log, env, spawnServer }: Place): Promise<Clust
     spawnServer,
     baseEnv: baseEnv(env),
     tell: (message) => log.warn(message),
+    note: (message) => log.info(message),
+    fetch: fetchSource,
     now: Date.now,
     random: Math.random,
   });

@@ -8,6 +8,8 @@ import type * as Main from '../../runtime/main';
 import type { Service } from '../../runtime/main';
 import { closest, DefinitionError } from '../../lib/spec';
 import { checkedText } from '../../lib/synth/textfile';
+import type { FetchSource } from '../../runtime/cluster/local';
+import type * as Fetch from '../fetch/fetch';
 import { CommandError, EXIT } from '../exit';
 import type { Io } from '../io';
 import type { Context } from '../program';
@@ -42,6 +44,33 @@ export function readConfig(file: string | undefined, io: Io): Config {
   return parseConfig(configText(path, file), io.env, file);
 }
 
+/** What a loader needs that has no credentials. */
+const PROXY = /^(?:https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir))$/i;
+
+/** Hosts that a definition itself names. */
+function hostsOf({ uri, endpoint = '' }: Parameters<FetchSource>[0]['source']): string[] {
+  const urls = [uri.replace(/^oci:/i, 'https:'), endpoint];
+  return urls.flatMap((url) =>
+    /^https?:/i.test(url) && URL.canParse(url) ? [new URL(url).hostname] : [],
+  );
+}
+
+/** The loader that pods use; its HTTP client is loaded with the first artifact. */
+function fetchSourceOf({ env }: Io, { models }: Config): FetchSource {
+  const plain = Object.fromEntries(Object.entries(env).filter(([name]) => PROXY.test(name)));
+  return ({ source, trusted }, place, log) => {
+    const { fetchArtifact } = require('../fetch/fetch') as typeof Fetch;
+    const { uri, sha256, endpoint } = source;
+    const { allowedHosts = [] } = models;
+    // The owner of this machine may keep a store on it.
+    const allowHost = trusted ? [...allowedHosts, ...hostsOf(source)] : allowedHosts;
+    return fetchArtifact(
+      { uri, sha256, endpoint, allowHost, ...place },
+      { env: trusted ? env : plain, log },
+    );
+  };
+}
+
 export function openService(
   config: Config,
   io: Io,
@@ -56,6 +85,7 @@ export function openService(
     env: io.env,
     // The same program with the same loader (when it runs from its sources) is the model server.
     spawnServer: { command: process.execPath, args: [...process.execArgv, entry] },
+    fetchSource: fetchSourceOf(io, config),
     version: VERSION,
     log: createLog(config.logging),
     docsAssets: docsAssets(),

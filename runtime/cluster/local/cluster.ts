@@ -1,4 +1,4 @@
-import type { Arm, ModelSpec } from '../../../lib/spec';
+import type { Arm, ModelSpec, Source } from '../../../lib/spec';
 import { DefinitionError, parseModel } from '../../../lib/spec';
 import type { Snapshot, Why } from '../../core/snapshot';
 import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
@@ -8,7 +8,9 @@ import { applyTo, checkScale, findStored, remembering, removing, revisionsOf } f
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { Disk, DiskOptions } from './disk';
-import { digestOf, digestsOf, openDisk } from './disk';
+import { digestOf, digestsOf, openDisk, withArtifact } from './disk';
+import type { FetchSource } from './loads';
+import { Loads } from './loads';
 import type { SpawnServer } from './plan';
 import { checkRunnable, planOf } from './plan';
 import { Records } from './records';
@@ -23,6 +25,10 @@ export interface LocalOptions extends DiskOptions {
   readonly endpoints: Endpoints;
   readonly preStopMs: number;
   readonly spawnServer: SpawnServer;
+  /** Loads artifacts that are not files; absent: only files are loaded. */
+  readonly fetch?: FetchSource | undefined;
+  /** Told how a load goes on. */
+  readonly note?: ((message: string) => void) | undefined;
   /** What model servers inherit: where programs and libraries are. */
   readonly baseEnv: NodeJS.ProcessEnv;
   /** Milliseconds since the epoch. */
@@ -44,6 +50,7 @@ class LocalCluster implements Cluster {
   private readonly runners = new Map<string, ModelRunner>();
   private readonly specs = new Map<string, ModelSpec>();
   private readonly records: Records;
+  private readonly loads: Loads;
   private readonly removals = new Map<string, Removal>();
   private readonly turns = createTurns();
   private readonly watchers: Watchers;
@@ -55,7 +62,9 @@ class LocalCluster implements Cluster {
     private readonly disk: Disk,
   ) {
     const all = [...disk.store.models.values()];
-    const { now, tell } = options;
+    const { now, tell, fetch, note = () => undefined } = options;
+    const { loading: folder, artifacts } = disk;
+    this.loads = new Loads({ fetch, folder, artifacts, tell, note, now });
     const runnerOf = (id: string): ModelRunner | undefined => this.runners.get(id);
     this.records = new Records({ specOf: (stored) => this.specOf(stored), runnerOf, now, tell });
     for (const stored of all) {
@@ -72,7 +81,7 @@ class LocalCluster implements Cluster {
     return this.change(spec.id, async () => {
       const before = this.disk.store.models.get(spec.id);
       const arms = spec.arms.filter((arm) => !this.isGiven(spec, arm));
-      for (const arm of arms) checkRunnable(spec, arm);
+      for (const arm of arms) checkRunnable(spec, arm, this.loads.isAble);
       const applied = await withArtifacts(this.sources, { spec, arms, before }, (artifacts) => {
         this.refuseWhenClosed();
         const proposal = { spec, options, artifacts, now: this.options.now() };
@@ -131,6 +140,7 @@ class LocalCluster implements Cluster {
 
   private async end(): Promise<void> {
     clearInterval(this.timer);
+    this.loads.close();
     await this.turns.idle();
     await Promise.all([...this.runners.values()].map((runner) => runner.stop({ drain: true })));
     await Promise.all([...this.removals.values()].map(({ done }) => done));
@@ -221,7 +231,7 @@ class LocalCluster implements Cluster {
   private plan(stored: Stored, spec: ModelSpec, arm: Arm): Planned {
     const { artifacts } = this.disk;
     try {
-      checkRunnable(spec, arm);
+      checkRunnable(spec, arm, this.loads.isAble);
     } catch (error) {
       return this.blocked(spec, arm, 'cannot-run-here', (error as Error).message);
     }
@@ -230,8 +240,33 @@ class LocalCluster implements Cluster {
       const plan = planOf(spec, arm, artifacts.pathOf(digest), this.options.preStopMs);
       return { kind: 'plan', plan };
     }
+    if (arm.source !== undefined && arm.source.scheme !== 'file') {
+      return { kind: 'blocked', why: this.load(stored, arm, arm.source) };
+    }
     const message = `the bytes of ${arm.source?.uri} that were kept are lost or damaged; put the file into the models folder and deploy the model again`;
     return this.blocked(spec, arm, 'artifact-missing', message);
+  }
+
+  /** Begins to load what an arm runs on, and says how far that is. */
+  private load({ id, hash, manager }: Stored, arm: Arm, source: Source): Why {
+    const current = (): Stored | undefined => {
+      const now = this.disk.store.models.get(id);
+      return this.closing === undefined && now?.hash === hash && !now.deleting ? now : undefined;
+    };
+    return this.loads.begin(
+      arm,
+      { source, trusted: manager === 'files' },
+      {
+        changed: () => {
+          const now = current();
+          if (now !== undefined) this.follow(now);
+        },
+        done: (digest) => {
+          const now = current();
+          if (now !== undefined) this.disk.store.put(withArtifact(now, arm.name, digest));
+        },
+      },
+    );
   }
 
   private blocked(spec: ModelSpec, arm: Arm, cause: string, message: string): Planned {

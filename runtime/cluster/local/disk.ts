@@ -19,6 +19,8 @@ export interface DiskOptions {
 export interface Disk {
   readonly store: Store;
   readonly artifacts: ArtifactFolder;
+  /** Where artifacts are while they are loaded. */
+  readonly loading: string;
   readonly unlock: () => void;
 }
 
@@ -32,6 +34,14 @@ export function digestsOf({ history }: Stored): readonly string[] {
   return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
 }
 
+/** The newest revision with the bytes that one of its arms runs on. */
+export function withArtifact(stored: Stored, arm: string, digest: string): Stored {
+  const [newest, ...rest] = stored.history;
+  if (newest === undefined) return stored;
+  const artifacts = { ...newest.artifacts, [arm]: digest };
+  return { ...stored, history: [{ ...newest, artifacts }, ...rest] };
+}
+
 /** @throws when it is in use, or cannot be */
 export function openDisk({ directory, tell }: DiskOptions): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -39,7 +49,7 @@ export function openDisk({ directory, tell }: DiskOptions): Disk {
   try {
     const store = openStore(join(directory, 'models'), tell);
     const artifacts = openArtifacts(join(directory, 'artifacts'));
-    return { store, artifacts, unlock };
+    return { store, artifacts, loading: join(directory, 'loading'), unlock };
   } catch (error) {
     unlock();
     throw error;

@@ -1,4 +1,5 @@
 export * from './cluster';
+export type { FetchSource } from './loads';
 export type { SpawnServer } from './plan';
 export type { Endpoints } from './runner';
 export { fileInside } from './inside';

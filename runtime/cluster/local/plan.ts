@@ -50,7 +50,7 @@ function refusal(spec: ModelSpec, arm: Arm, problem: string): ClusterError {
   const where = arm.name === 'stable' ? `model ${spec.id}` : `candidate ${arm.name} of ${spec.id}`;
   return new ClusterError(
     'INVALID_MODEL_CONFIG',
-    `${where} cannot run here: ${problem}; set source to a .onnx file, or name servers that already run in local.endpoints.${spec.id}.${arm.name}, or apply dist/ to Kubernetes`,
+    `${where} cannot run here: ${problem}; set source to a .onnx file, or name servers that already run in local.endpoints.${spec.id}.${arm.name}, or apply dist/ to Kubernetes (POST …/deploy?dry_run=true shows its objects)`,
   );
 }
 
@@ -61,12 +61,18 @@ function refusal(spec: ModelSpec, arm: Arm, problem: string): ClusterError {
 const LOADER_VARIABLES = /^(NODE_|LD_|DYLD_|OPENSSL_)/i;
 
 /** What keeps an arm from running as a process of this machine; undefined: nothing does. */
-function obstacleOf({ server, source, env }: Arm): string | undefined {
+function obstacleOf({ server, source, env, image }: Arm, loads: boolean): string | undefined {
+  if (server.kind === 'custom' && image !== undefined) {
+    return `it runs in an image of its own (${image}), and there are no containers here`;
+  }
   if (server.kind !== 'onnx') {
     return `it needs the server ${server.kind}, this cluster runs ONNX models`;
   }
   if (source === undefined) return 'it brings its model in an image, and there are no containers';
-  if (source.scheme !== 'file') {
+  if (source.scheme === 'pvc') {
+    return 'its artifact is in a volume of Kubernetes';
+  }
+  if (source.scheme !== 'file' && !loads) {
     return `its artifact is at ${source.scheme}://, and only files are loaded`;
   }
   const secret = Object.entries(env).find(([, value]) => typeof value !== 'string');
@@ -78,9 +84,12 @@ function obstacleOf({ server, source, env }: Arm): string | undefined {
   return `environment_variables.${loader} changes what the server program itself loads`;
 }
 
-/** @throws ClusterError with a sentence that says what the arm would need */
-export function checkRunnable(spec: ModelSpec, arm: Arm): void {
-  const obstacle = obstacleOf(arm);
+/**
+ * @param loads whether this service loads artifacts from elsewhere
+ * @throws ClusterError with a sentence that says what the arm would need
+ */
+export function checkRunnable(spec: ModelSpec, arm: Arm, loads = false): void {
+  const obstacle = obstacleOf(arm, loads);
   if (obstacle !== undefined) throw refusal(spec, arm, obstacle);
 }
 

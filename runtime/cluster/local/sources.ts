@@ -46,6 +46,13 @@ class Stage {
     );
   }
 
+  /** Of a source that is elsewhere: what was loaded before, if that is still what is meant. */
+  async loadedOf(arm: Arm, { sha256 }: Source): Promise<string | undefined> {
+    const pin = pinOf(this.spec, arm, this.before);
+    const known = sha256 ?? (pin?.firm === true ? pin.digest : undefined);
+    return known !== undefined && (await this.hold(known)) ? known : undefined;
+  }
+
   /**
    * What was read with the definition; else what a revision pinned; else the file in the models
    * folder; else what this URI was before.
@@ -117,7 +124,12 @@ export async function withArtifacts<T>(
   try {
     const found: Record<string, string> = {};
     for (const arm of arms) {
-      if (arm.source?.scheme === 'file') found[arm.name] = await stage.digestOf(arm, arm.source);
+      const { source } = arm;
+      const digest =
+        source?.scheme === 'file'
+          ? await stage.digestOf(arm, source)
+          : source && (await stage.loadedOf(arm, source));
+      if (digest !== undefined) found[arm.name] = digest;
     }
     return use(found);
   } finally {

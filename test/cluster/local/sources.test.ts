@@ -148,7 +148,7 @@ test('lost bytes are a failure with its cause, and a new deployment ends it', as
 });
 
 const refusals: readonly (readonly [string, object, RegExp])[] = [
-  ['an image', { image: 'a/b:1', source: undefined, framework: 'custom' }, /custom/],
+  ['an image', { image: 'a/b:1', source: undefined, framework: 'custom' }, /image of its own/],
   ['Triton', { server: { kind: 'triton' } }, /needs the server triton/],
   ['an object store', { source: 's3://bucket/m.onnx' }, /only files are loaded/],
   ['a Secret', { env: { A: { secret: 's', key: 'k' } } }, /environment_variables\.A/],

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Arm, Source } from '../../../lib/spec';
+import { messageOf } from '../../core/fault';
+import type { Why } from '../../core/snapshot';
+import type { ArtifactFolder } from './artifacts';
+
+/** What is loaded. */
+export interface Wanted {
+  readonly source: Pick<Source, 'uri' | 'sha256' | 'endpoint'>;
+  /**
+   * Its definition is a file of this machine's owner: credentials of the service may be used. A
+   * definition by REST could send them to a host of its choice.
+   */
+  readonly trusted: boolean;
+}
+
+/** Brings the one file of a source to a folder, under this name; resumes where it was cut off. */
+export type FetchSource = (
+  wanted: Wanted,
+  place: { readonly to: string; readonly as: string },
+  log: (line: string) => void,
+) => Promise<void>;
+
+/** Who waits for an artifact. */
+export interface Waiting {
+  /** There is something new to say, or it may be tried again. */
+  readonly changed: () => void;
+  /** The bytes are held while it runs. */
+  readonly done: (digest: string) => void;
+}
+
+export interface LoadsOptions {
+  /** Absent: this service loads nothing. */
+  readonly fetch: FetchSource | undefined;
+  /** Where files are while they are loaded. */
+  readonly folder: string;
+  readonly artifacts: ArtifactFolder;
+  readonly tell: (message: string) => void;
+  readonly note: (message: string) => void;
+  readonly now: () => number;
+}
+
+interface Load {
+  readonly since: number;
+  readonly waiting: Set<Waiting>;
+  line: string;
+}
+
+interface Failure {
+  readonly why: Why;
+  readonly timer: NodeJS.Timeout;
+  readonly waiting: Set<Waiting>;
+}
+
+/** After a source failed, milliseconds. */
+const AGAIN_MS = 30_000;
+const NAME = 'model.onnx';
+
+function keyOf({ source: { uri, sha256, endpoint }, trusted }: Wanted): string {
+  const parts = JSON.stringify([uri, sha256, endpoint, trusted]);
+  return createHash('sha256').update(parts).digest('hex');
+}
+
+/** Without its query, which may be a signature. */
+const shownUri = ({ source }: Wanted): string => source.uri.replace(/[?#].*$/s, '');
+
+/** Artifacts on their way from object stores, registries and the web: each source once at a time. */
+export class Loads {
+  private readonly running = new Map<string, Load>();
+  private readonly failed = new Map<string, Failure>();
+  private isClosed = false;
+
+  constructor(private readonly options: LoadsOptions) {}
+
+  get isAble(): boolean {
+    return this.options.fetch !== undefined;
+  }
+
+  /** Loads a source unless that is under way or has just failed; why its arm does not run yet. */
+  begin(arm: Arm, wanted: Wanted, waiting: Waiting): Why {
+    const key = keyOf(wanted);
+    const failure = this.failed.get(key);
+    if (failure !== undefined) {
+      failure.waiting.add(waiting);
+      return failure.why;
+    }
+    const load = this.running.get(key) ?? this.start(key, wanted);
+    load.waiting.add(waiting);
+    const message = `the artifact of ${arm.name} is being loaded: ${load.line}`;
+    return { cause: 'artifact-loading', message, object: shownUri(wanted), since: load.since };
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const { timer } of this.failed.values()) clearTimeout(timer);
+  }
+
+  private start(key: string, wanted: Wanted): Load {
+    const load: Load = { since: this.options.now(), waiting: new Set(), line: shownUri(wanted) };
+    this.running.set(key, load);
+    this.load(key, wanted, load).then(
+      (digest) => this.succeed(key, load, digest),
+      (error: unknown) => this.fail(key, load, wanted, error),
+    );
+    return load;
+  }
+
+  private async load(key: string, wanted: Wanted, load: Load): Promise<string> {
+    const { fetch, folder, artifacts, note } = this.options;
+    if (fetch === undefined) throw new Error('this service loads no artifacts');
+    const to = join(folder, key);
+    await fetch(wanted, { to, as: NAME }, (line) => {
+      note(line);
+      load.line = line;
+      tellAll(load);
+    });
+    const digest = await artifacts.keepFile(join(to, NAME));
+    await rm(to, { recursive: true, force: true });
+    return digest;
+  }
+
+  private succeed(key: string, load: Load, digest: string): void {
+    this.running.delete(key);
+    try {
+      if (!this.isClosed) for (const { done } of load.waiting) done(digest);
+    } catch (error) {
+      this.options.tell(`an artifact that was loaded could not be kept: ${messageOf(error)}`);
+    } finally {
+      this.options.artifacts.release([digest]);
+    }
+    tellAll(load);
+  }
+
+  private fail(key: string, load: Load, wanted: Wanted, error: unknown): void {
+    this.running.delete(key);
+    if (this.isClosed) return;
+    const { tell, now } = this.options;
+    const message = `its artifact could not be loaded: ${messageOf(error)}; it is tried again every ${AGAIN_MS / 1000} s`;
+    tell(message);
+    const why: Why = {
+      cause: 'artifact-unavailable',
+      message,
+      object: shownUri(wanted),
+      since: now(),
+    };
+    const waiting = new Set<Waiting>();
+    const again = (): void => {
+      this.failed.delete(key);
+      tellAll({ waiting });
+    };
+    this.failed.set(key, { why, waiting, timer: setTimeout(again, AGAIN_MS).unref() });
+    tellAll(load);
+  }
+}
+
+/** Whoever is told may begin to wait again. */
+function tellAll({ waiting }: Pick<Load, 'waiting'>): void {
+  const all = [...waiting];
+  waiting.clear();
+  for (const { changed } of all) changed();
+}
