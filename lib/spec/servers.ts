@@ -269,10 +269,14 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
 /** The path a custom server is probed on when the definition names none. */
 export const DEFAULT_HEALTH_PATH = '/health';
 
+/** Every server of OpenAI lists its models; few of them have a path for health. */
+const OPENAI_HEALTH_PATH = '/v1/models';
+
 /** The facts of a definition's server; for `custom` they come from the definition itself. */
-export function serverFacts(server: Server, healthPath: string = DEFAULT_HEALTH_PATH): ServerFacts {
+export function serverFacts(server: Server, healthPath?: string): ServerFacts {
   if (server.kind !== 'custom') return SERVERS[server.kind];
-  const check: Check = { http: healthPath };
+  const known = server.protocol === 'openai' ? OPENAI_HEALTH_PATH : DEFAULT_HEALTH_PATH;
+  const check: Check = { http: healthPath ?? known };
   return {
     protocol: server.protocol,
     httpPort: server.port,

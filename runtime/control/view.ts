@@ -1,6 +1,8 @@
 import type { Arm } from '../../lib/spec';
 import type { ArmRecord, ModelRecord, Why } from '../cluster/port';
 import { sharesOf, stateOf } from '../core/build';
+import type { NamedCall } from '../core/capabilities';
+import { offersCall } from '../core/capabilities';
 import type { ArmStats } from '../core/load';
 import type { Status } from '../core/status';
 import { statusOf } from '../core/status';
@@ -133,21 +135,34 @@ function conditionsOf(record: ModelRecord, { status, serving, why }: Status): Co
   ];
 }
 
+/** What callers of each protocol begin with, where the model answers it. */
+const ENDPOINTS: readonly (NamedCall & {
+  readonly type: string;
+  readonly path: (id: string) => string;
+})[] = [
+  {
+    type: 'inference',
+    kind: 'native',
+    call: 'inference',
+    path: (id) => `/api/v1/models/${id}/inference`,
+  },
+  {
+    type: 'batch',
+    kind: 'native',
+    call: 'batch_inference',
+    path: (id) => `/api/v1/models/${id}/batch_inference`,
+  },
+  { type: 'v2', kind: 'v2', call: 'infer', path: (id) => `/v2/models/${id}/infer` },
+  { type: 'v1', kind: 'v1', call: 'predict', path: (id) => `/v1/models/${id}:predict` },
+  { type: 'openai', kind: 'openai', call: 'chat/completions', path: () => '/openai/v1' },
+];
+
 function endpointsOf({ spec }: ModelRecord, origin: string): object[] {
   const { id, server } = spec;
-  const protocol = server.kind === 'custom' ? server.protocol : undefined;
-  const speaks = (kinds: readonly string[], ...protocols: readonly string[]): boolean =>
-    kinds.includes(server.kind) || (protocol !== undefined && protocols.includes(protocol));
-  const paths = [
-    ['inference', `/api/v1/models/${id}/inference`],
-    ['batch', `/api/v1/models/${id}/batch_inference`],
-    ...(speaks(['onnx', 'triton', 'mlserver'], 'v2') ? [['v2', `/v2/models/${id}/infer`]] : []),
-    ...(speaks(['onnx', 'tensorflow-serving'], 'v1', 'tfs')
-      ? [['v1', `/v1/models/${id}:predict`]]
-      : []),
-    ...(speaks(['vllm'], 'openai') ? [['openai', '/openai/v1']] : []),
-  ];
-  return paths.map(([type, path]) => ({ type, url: `${origin}${path}` }));
+  return ENDPOINTS.filter((one) => offersCall(server, one)).map(({ type, path }) => ({
+    type,
+    url: `${origin}${path(id)}`,
+  }));
 }
 
 function usageView(record: ModelRecord, stats: readonly ArmStats[]): object {

@@ -1,4 +1,5 @@
-import type { Arm, Protocol, Server } from '../../lib/spec';
+import type { Arm } from '../../lib/spec';
+import { protocolOf } from './capabilities';
 import type { ModelRecord, ModelState, ReplicaRecord, Snapshot } from './snapshot';
 import { ALL_TRAFFIC } from './split';
 import type { ArmRoute, ModelRoute, Replica, RoutingTable, ShadowRoute, Share } from './table';
@@ -11,19 +12,6 @@ const QUEUE_PER_CAPACITY = 2;
 
 /** The split is monotone for two candidates, not for three (split.ts). */
 const MAX_LIVE_CANDIDATES = 2;
-
-/** The first column of `SERVERS` in lib/spec; a test compares them, the types make it complete. */
-const PROTOCOL: Readonly<Record<Exclude<Server['kind'], 'custom'>, Protocol>> = {
-  onnx: 'v2',
-  'tensorflow-serving': 'tfs',
-  triton: 'v2',
-  mlserver: 'v2',
-  vllm: 'openai',
-};
-
-export function protocolOf(server: Server): Protocol {
-  return server.kind === 'custom' ? server.protocol : PROTOCOL[server.kind];
-}
 
 /** What is remembered beside the definition, unless it belongs to an earlier one. */
 export function stateOf({ state, hash }: ModelRecord): ModelState | undefined {

@@ -1,5 +1,6 @@
 import type { Caller } from '../auth/port';
 import { mayUse } from '../auth/port';
+import { offersCall } from '../core/capabilities';
 import type { ModelRoute, RoutingTable } from '../core/table';
 import { Refusal } from './errors';
 import type { Route } from './paths';
@@ -40,15 +41,22 @@ export type Own = Extract<
   { kind: 'v2_server' | 'v1_server' | 'v1_list' | 'openai_list' | 'openai_model' }
 >;
 
-const speaksOpenai = (model: ModelRoute): boolean => stableOf(model)?.protocol === 'openai';
+const CHAT = { kind: 'openai', call: 'chat/completions' } as const;
+
+/** Does its chat answer, by an arm that callers get? */
+const hasChat = ({ arms, shares }: ModelRoute): boolean =>
+  shares.some(({ arm }) => {
+    const server = arms.get(arm)?.server;
+    return server !== undefined && offersCall(server, CHAT);
+  });
 
 /** @throws Refusal when the list has no such model */
 function openaiModel({ models }: RoutingTable, id: string): ModelRoute {
   const model = models.get(id);
-  if (model !== undefined && !model.deleting && speaksOpenai(model)) return model;
+  if (model !== undefined && !model.deleting && hasChat(model)) return model;
   throw new Refusal(
     'MODEL_NOT_FOUND',
-    `there is no model ${id} that speaks OpenAI; GET /openai/v1/models lists them`,
+    `there is no model ${id} that answers OpenAI calls; GET /openai/v1/models lists them`,
   );
 }
 
@@ -75,7 +83,7 @@ export function ownAnswer(
   if (route.kind === 'v1_server') return { status: 'alive' };
   if (route.kind === 'v1_list') return { models: visible(table, caller).map(({ id }) => id) };
   if (route.kind === 'openai_list') {
-    const data = visible(table, caller).filter(speaksOpenai).map(openaiEntry);
+    const data = visible(table, caller).filter(hasChat).map(openaiEntry);
     return { object: 'list', data };
   }
   if (route.kind === 'openai_model') return openaiEntry(openaiModel(table, route.model));

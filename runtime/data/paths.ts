@@ -1,3 +1,5 @@
+import { OPENAI_CALLS, V1_ACTIONS } from '../core/capabilities';
+
 /** What an inference path asks for. `model` and `version` are decoded. */
 export type Route =
   | { readonly kind: 'native'; readonly model: string }
@@ -58,7 +60,7 @@ const RULES: readonly Rule[] = [
   // Where KServe's client of V1 asks whether the server lives.
   rule('GET', '', () => ({ kind: 'v1_server' })),
   rule('GET', '/v1/models', () => ({ kind: 'v1_list' })),
-  rule('POST', `/v1/models/${ID}:(predict|classify|regress|explain)`, (part) => ({
+  rule('POST', `/v1/models/${ID}:(${V1_ACTIONS.join('|')})`, (part) => ({
     kind: 'v1',
     model: part(1),
     call: part(2) as V1Call,
@@ -71,7 +73,7 @@ const RULES: readonly Rule[] = [
   rule('GET', `/v1/models/${ID}`, (part) => ({ kind: 'v1', model: part(1), call: 'status' })),
   rule('GET', '/openai/v1/models', () => ({ kind: 'openai_list' })),
   rule('GET', `/openai/v1/models/${ID}`, (part) => ({ kind: 'openai_model', model: part(1) })),
-  rule('POST', '/openai/v1/(completions|chat/completions|embeddings|responses)', (part) => ({
+  rule('POST', `/openai/v1/(${OPENAI_CALLS.join('|')})`, (part) => ({
     kind: 'openai',
     call: part(1),
   })),

@@ -1,6 +1,7 @@
 import type { Server } from '../../lib/spec';
 import { serverFacts, serverSchema } from '../../lib/spec';
-import { buildTable, protocolOf, sharesOf } from '../../runtime/core/build';
+import { buildTable, sharesOf } from '../../runtime/core/build';
+import { protocolOf } from '../../runtime/core/capabilities';
 import type { ModelRecord } from '../../runtime/core/snapshot';
 import { recordOf, replica, snapshotOf } from './support';
 

@@ -114,11 +114,14 @@ export class EndpointArm {
     const { host, port } = endpoint;
     const { now, onChange } = this.options;
     const ready = problem === undefined;
-    const isNews = ready !== endpoint.ready || (!ready && endpoint.why === undefined);
-    if (!isNews || this.stopping.signal.aborted) return;
-    const since = now();
     const message = `${problem}; start that server, or take it out of local.endpoints`;
-    const why: Why = { cause: 'probe-failing', message, object: `${host}:${port}`, since };
+    const isNews = ready !== endpoint.ready || (!ready && endpoint.why?.message !== message);
+    if (!isNews || this.stopping.signal.aborted) return;
+    const at = now();
+    // The reason may be another one while it is not ready all along.
+    const isSame = ready === endpoint.ready && endpoint.why !== undefined;
+    const why: Why = { cause: 'probe-failing', message, object: `${host}:${port}`, since: at };
+    const since = isSame ? endpoint.since : at;
     Object.assign(endpoint, { ready, since, why: ready ? undefined : why });
     onChange();
   }

@@ -5,6 +5,8 @@ import type {
   ZodOpenApiPathsObject,
 } from 'zod-openapi';
 import { idSchema, versionSchema } from '../../../lib/spec';
+import type { OPENAI_CALLS } from '../../core/capabilities';
+import { V1_ACTIONS } from '../../core/capabilities';
 import type { ErrorCode } from '../../core/errors';
 import { errorAnswers } from './errors';
 
@@ -230,10 +232,8 @@ const V2_MORE: ZodOpenApiPathsObject = {
   },
 };
 
-const V1_CALLS = ['predict', 'classify', 'regress', 'explain'] as const;
-
 const V1_CALL_PATHS: ZodOpenApiPathsObject = Object.fromEntries(
-  V1_CALLS.map((call) => [
+  V1_ACTIONS.map((call) => [
     `/v1/models/{id}:${call}`,
     {
       post: passthrough({
@@ -247,12 +247,12 @@ const V1_CALL_PATHS: ZodOpenApiPathsObject = Object.fromEntries(
   ]),
 );
 
-const OPENAI_CALLS = {
+const OPENAI_IDS: Readonly<Record<(typeof OPENAI_CALLS)[number], string>> = {
   'chat/completions': 'openaiChat',
   completions: 'openaiCompletions',
   embeddings: 'openaiEmbeddings',
   responses: 'openaiResponses',
-} as const;
+};
 
 const OPENAI_PATHS: ZodOpenApiPathsObject = {
   '/openai/v1/models': question('openaiModels', 'Models the caller may see (OpenAI)'),
@@ -264,7 +264,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
     }),
   },
   ...Object.fromEntries(
-    Object.entries(OPENAI_CALLS).map(([call, operationId]) => [
+    Object.entries(OPENAI_IDS).map(([call, operationId]) => [
       `/openai/v1/${call}`,
       {
         post: passthrough({

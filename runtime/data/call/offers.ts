@@ -1,84 +1,20 @@
-import type { Protocol, Server } from '../../../lib/spec';
+import type { Protocol } from '../../../lib/spec';
+import type { CallNames } from '../../core/capabilities';
+import { hasCall, supportedBy, transcodedFor, V1_ACTIONS } from '../../core/capabilities';
 import type { ArmRoute, ModelRoute } from '../../core/table';
 import { Refusal } from '../errors';
 import type { Passing } from './forward';
-import type { Route } from '../paths';
 
 // Which calls reach which servers: as they are, or in other words.
 
-type V1Call = Extract<Route, { kind: 'v1' }>['call'];
-type V2Call = Extract<Route, { kind: 'v2' }>['call'];
-type NativeCall = 'inference' | 'batch_inference';
-
-/** Calls by the protocol of the caller. */
-interface Calls {
-  readonly native?: readonly NativeCall[];
-  readonly v2?: readonly V2Call[];
-  readonly v1?: readonly V1Call[];
-  readonly openai?: readonly string[];
-}
-
-const NATIVE: Calls = { native: ['inference', 'batch_inference'] };
-/** Readiness is the router's own answer, whatever the server is. */
-const V2: Calls = { v2: ['infer', 'metadata'] };
-const TFS: Calls = { v1: ['predict', 'classify', 'regress', 'status', 'metadata'] };
-const OPENAI: Calls = {
-  openai: ['chat/completions', 'completions', 'embeddings', 'responses'],
-};
-
-/** The allow-list: what each kind of server has. Sources: the manuals of each. */
-const BY_KIND: Readonly<Record<Exclude<Server['kind'], 'custom'>, Calls>> = {
-  onnx: { ...NATIVE, ...V2, v1: ['predict', 'status', 'metadata'] },
-  'tensorflow-serving': TFS,
-  triton: V2,
-  mlserver: V2,
-  vllm: OPENAI,
-};
-
-/** A server of one's own may have all that its protocol has. */
-const BY_PROTOCOL: Readonly<Record<Protocol, Calls>> = {
-  native: NATIVE,
-  v2: V2,
-  v1: { v1: ['predict', 'explain', 'classify', 'regress', 'status', 'metadata'] },
-  tfs: TFS,
-  openai: OPENAI,
-};
-
-/** Calls that are put in other words, or answered by the router, by the protocol of the server. */
-const TRANSLATED: Readonly<Record<Protocol, Calls>> = {
-  native: {
-    v1: ['predict', 'status'],
-    v2: ['infer', 'metadata'],
-    openai: ['chat/completions', 'completions', 'embeddings'],
-  },
-  v2: { ...NATIVE, v1: ['predict', 'status'] },
-  v1: { ...NATIVE, v2: ['infer', 'metadata'] },
-  tfs: { ...NATIVE, v2: ['infer', 'metadata'] },
-  openai: { ...NATIVE, v1: ['status'], v2: ['metadata'] },
-};
-
-const callsOf = ({ server, protocol }: ArmRoute): Calls =>
-  server.kind === 'custom' ? BY_PROTOCOL[protocol] : BY_KIND[server.kind];
-
-function has(calls: Calls, route: Passing): boolean {
-  switch (route.kind) {
-    case 'v2':
-      return calls.v2?.includes(route.call) === true;
-    case 'v1':
-      return calls.v1?.includes(route.call) === true;
-    default:
-      return calls.openai?.includes(route.call) === true;
-  }
-}
-
 /** Does the server understand this very call as it is? */
 export function speaks(arm: ArmRoute, route: Passing): boolean {
-  return has(callsOf(arm), route);
+  return hasCall(supportedBy(arm.server), route);
 }
 
 /** Can the call be put in the server's words? */
 export function translates(arm: ArmRoute, route: Passing): boolean {
-  return has(TRANSLATED[arm.protocol], route);
+  return hasCall(transcodedFor(arm.server), route);
 }
 
 /** The arms that may be chosen: the one named, or those with a share. */
@@ -115,16 +51,16 @@ export function isSpoken(model: ModelRoute, protocol: Protocol, named?: string):
   return armsInPlay(model, named).some((arm) => arm.protocol === protocol);
 }
 
-const V1_ACTIONS = new Set<V1Call>(['predict', 'classify', 'regress', 'explain']);
+const ACTIONS: ReadonlySet<string> = new Set(V1_ACTIONS);
 
-function textsOf(id: string, { native = [], v2 = [], v1 = [], openai = [] }: Calls) {
+function textsOf(id: string, { native = [], v2 = [], v1 = [], openai = [] }: CallNames) {
   return [
     ...native.map((call) => `POST /api/v1/models/${id}/${call}`),
     ...v2.map((call) =>
       call === 'infer' ? `POST /v2/models/${id}/infer` : `GET /v2/models/${id}`,
     ),
     ...v1.map((call) => {
-      if (V1_ACTIONS.has(call)) return `POST /v1/models/${id}:${call}`;
+      if (ACTIONS.has(call)) return `POST /v1/models/${id}:${call}`;
       return call === 'status' ? `GET /v1/models/${id}` : `GET /v1/models/${id}/metadata`;
     }),
     ...openai.map((call) => `POST /openai/v1/${call}`),
@@ -138,8 +74,8 @@ export function notOffered(id: string, arm: ArmRoute | undefined, route: Passing
     return new Refusal('INVALID_REQUEST', `model ${id} has no arm that could answer ${call}`);
   }
   const { server, protocol } = arm;
-  const own = textsOf(id, callsOf(arm));
-  const more = textsOf(id, TRANSLATED[protocol]).filter((text) => !own.includes(text));
+  const own = textsOf(id, supportedBy(arm.server));
+  const more = textsOf(id, transcodedFor(arm.server)).filter((text) => !own.includes(text));
   const what = server.kind === 'custom' ? `a server that speaks ${protocol}` : server.kind;
   return new Refusal(
     'INVALID_REQUEST',
