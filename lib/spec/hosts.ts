@@ -129,6 +129,9 @@ const LOOPBACK_NAMES = /^(?:(?:.*\.)?localhost|localhost\.localdomain|ip6-(?:loc
 /** Metadata services by name. What else resolves to one is stopped by its address. */
 const NEVER_NAMES =
   /^(?:metadata|instance-data|metadata\.(?:goog|google\.internal|tencentyun\.com|azure\.internal)|instance-data\.ec2\.internal)$/;
+/** Services that resolve whatever address stands in the name; they are asked for inside addresses. */
+const ECHO_NAMES =
+  /(?:^|\.)(?:nip\.io|sslip\.io|xip\.io|traefik\.me|localtest\.me|lvh\.me|vcap\.me|lacolhost\.com)$/;
 /** Suffixes that no public resolver knows (RFC 6761, 6762, 8375, and what clusters and sites use). */
 const INSIDE_NAMES =
   /\.(?:svc|cluster\.local|local|internal|intranet|private|corp|home|lan|localdomain|home\.arpa|consul|test|invalid|onion)$/;
@@ -141,7 +144,8 @@ export function hostKind(hostname: string): HostKind {
   const address = addressKind(host.replace(/^\[|\]$/g, ''));
   if (address !== undefined) return address;
   // A name of one label is completed by the resolver of the pod.
-  return !host.includes('.') || INSIDE_NAMES.test(host) ? 'inside' : 'public';
+  const isInside = !host.includes('.') || INSIDE_NAMES.test(host) || ECHO_NAMES.test(host);
+  return isInside ? 'inside' : 'public';
 }
 
 /** Is a host named by one of the entries? `*.domain` means hosts below it, and never an address. */

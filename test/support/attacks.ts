@@ -576,6 +576,9 @@ export const NOWHERE = [
   'https://kubernetes.default.svc.cluster.local./api',
   'https://foo.internal:10250/pods',
   'https://metadata.tencentyun.com/x.pkl',
+  'https://169.254.169.254.nip.io/x.pkl',
+  'https://10-0-0-1.sslip.io/x.pkl',
+  'https://localtest.me/x.pkl',
   'oci://registry.kube-system.svc:5000/iris:1',
   'oci://registry:5000/iris:1',
 ];

@@ -118,7 +118,9 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
     ...options.environment,
   };
   const { key, writer, secret } = newKey(namespace);
-  const objects = rendered(input, options.props);
+  // The store of a suite is inside; REST may name it.
+  const config = { models: { allowed_hosts: [`store.${namespace}.svc:9000`] } };
+  const objects = rendered(input, { config, ...options.props });
   await apply(objects.slice(0, 1));
   await apply([secret, ...(options.extra ?? []), ...objects.slice(1)]);
   const inside = (...args: readonly string[]): Promise<string> =>

@@ -66,5 +66,5 @@ export function storeOf(files: readonly string[]): object[] {
 
 /** Where a file of the store lies, as a definition names it. */
 export function stored(namespace: string, name: string) {
-  return { uri: `s3://models/${name}`, endpoint: `http://store.${namespace}:${PORT}` };
+  return { uri: `s3://models/${name}`, endpoint: `http://store.${namespace}.svc:${PORT}` };
 }
