@@ -44,7 +44,6 @@ import {
   heldBytesOf,
   hostOf,
   limitsOf,
-  memoryBytes,
   shadowLogMsOf,
   tuningOf,
 } from './settings';
@@ -99,7 +98,7 @@ const faultsOf =
 function openBounds(config: Config) {
   const held = new HeldBytes(heldBytesOf(config));
   const callers = new ConnectionsByAddress(addressLimitOf(config));
-  const thread = new LargeThread({ heapMib: heapMibOf(memoryBytes()) });
+  const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
   const counts = (): EngineCounts => ({
     heldBytes: held.bytes,
     memoryRefused: held.refused,

@@ -63,10 +63,7 @@ export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane' | 'calle
 
 /** What all requests together may hold in memory; bytes. */
 export const heldBytesOf = ({ server }: Config): number =>
-  server.maxHeldBytes ?? defaultHeldBytes(memoryBytes());
-
-/** What the service may use in all. */
-export const memoryBytes = (): number => memoryOf(process.constrainedMemory(), totalmem());
+  server.maxHeldBytes ?? defaultHeldBytes(memoryOf(process.constrainedMemory(), totalmem()));
 
 /** Connections of one address. A proxy that is trusted speaks for many callers. */
 export const addressLimitOf = ({ server }: Config): AddressLimit => ({

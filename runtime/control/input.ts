@@ -12,12 +12,17 @@ import {
   pathParts,
   readJsonText,
 } from '../../lib/spec';
+import type { JsonLimits } from '../shared/survey';
+import { JsonTooComplex, survey } from '../shared/survey';
 import { firstNotUtf8 } from '../shared/utf8';
 import type { Call } from './call';
 import { invalidRequest, Problem } from './problem';
 
 /** Largest body of a management call: a definition is stored in one object of at most 1 MiB. */
 export const MAX_BODY_BYTES = 1_048_576;
+
+/** Far above any definition: what has more takes long to read, and its faults to tell. */
+const BODY_LIMITS: JsonLimits = { depth: 64, values: 20_000, containers: 10_000, names: 5000 };
 
 const JSON_TYPES = ['application/json', 'application/merge-patch+json'];
 
@@ -55,8 +60,13 @@ function parsed(bytes: Buffer): JsonText {
     throw new Problem('INVALID_REQUEST', words);
   }
   try {
+    survey(bytes, BODY_LIMITS);
     return readJsonText(bytes.toString('utf8'));
   } catch (error) {
+    if (error instanceof JsonTooComplex) {
+      const code = error.what === 'depth' ? 'INVALID_REQUEST' : 'PAYLOAD_TOO_LARGE';
+      throw new Problem(code, `the body ${error.message}`);
+    }
     if (!(error instanceof JsonTextError)) throw error;
     if (error.path !== '') throw invalidRequest([error.fault]);
     const { line, column } = error.place;

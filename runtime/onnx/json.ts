@@ -1,7 +1,9 @@
 import { valueWith } from '../shared/json-values';
+import type { JsonLimits } from '../shared/survey';
+import { JSON_LIMITS, JsonTooComplex, survey } from '../shared/survey';
 import { rewritten } from '../shared/tokens';
 import { firstNotUtf8 } from '../shared/utf8';
-import { badRequest } from './errors';
+import { badRequest, ServeError } from './errors';
 
 // JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN
 // and Infinity, which the Open Inference Protocol's servers and Python clients write. A text that
@@ -87,8 +89,22 @@ export function bigOf(value: unknown): bigint | undefined {
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** A body as JSON; UTF-8 is required. Throws ServeError 400. */
+/** No graph has more inputs, and with more names JSON.parse takes seconds, in which no probe is answered. */
+const LIMITS: JsonLimits = { ...JSON_LIMITS, names: 10_000 };
+
+function checkComplexity(body: Buffer): void {
+  try {
+    survey(body, LIMITS);
+  } catch (error) {
+    if (!(error instanceof JsonTooComplex)) throw error;
+    const status = error.what === 'depth' ? 400 : 413;
+    throw new ServeError(status, `the body ${error.message}`);
+  }
+}
+
+/** A body as JSON; UTF-8 is required. Throws ServeError 400, 413. */
 export function readJson(body: Buffer, numbers: Numbers): unknown {
+  checkComplexity(body);
   const offset = firstNotUtf8(body);
   if (offset === undefined) return parseExact(body.toString('utf8'), numbers);
   throw badRequest(

@@ -189,6 +189,21 @@ describe('bodies', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
+  test.each([
+    ['values', `{"config":[${'1,'.repeat(30_000)}1]}`],
+    ['names', `{${Array.from({ length: 6000 }, (_, at) => `"k${at}":1`).join()}}`],
+  ])(
+    'a body with more %s than any definition has is 413, and is not parsed',
+    async (what, body) => {
+      const [status, code, message] = await answer(await post(body));
+      expect([status, code, message]).toEqual([
+        413,
+        'PAYLOAD_TOO_LARGE',
+        expect.stringContaining(what),
+      ]);
+    },
+  );
+
   test('a body nested a thousand deep is 400', async () => {
     const deep = `{"config": ${'{"a":'.repeat(1000)}1${'}'.repeat(1000)}}`;
     expect((await answer(await post(deep))).slice(0, 2)).toEqual([400, 'INVALID_REQUEST']);

@@ -2,7 +2,7 @@ import type { Behave, Seen } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { Placed, TestPlane } from '../support/plane';
 import { startPlane, stopPlanes } from '../support/plane';
-import { LARGE_BYTES } from '../../runtime/data/protocols/survey';
+import { LARGE_BYTES } from '../../runtime/shared/survey';
 import { LargeThread } from '../../runtime/data/thread/thread';
 
 // Large bodies and answers: nothing on the event loop reads them.

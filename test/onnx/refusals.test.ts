@@ -39,6 +39,14 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
   const send = (body: string | Uint8Array, headers = {}): ReturnType<typeof post> =>
     post(server.url + path, body, headers);
 
+  test('a body nested beyond what is read is refused before it is read', async () => {
+    const { status, text } = await send(`{"x":${'['.repeat(600)}${']'.repeat(600)}}`);
+    expect([status, messageOf(path, text)]).toEqual([
+      400,
+      expect.stringContaining('nested too deeply'),
+    ]);
+  });
+
   test.each([
     ['', 'it is empty'],
     ['{', 'not JSON'],

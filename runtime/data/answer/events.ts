@@ -9,7 +9,7 @@ import { answerText, knowing, noAnswer, refusalOf, toldBy } from '../call/infer'
 import type { LargeCall } from '../call/large';
 import { itemBytes, LargeItem, largeNative } from '../call/large';
 import { tellWhole } from './crossing';
-import { isLarge } from '../protocols/survey';
+import { isLarge } from '../../shared/survey';
 import type { SpokenTo } from '../protocols/understanding';
 import { isSpoken } from '../call/offers';
 import type { Translated } from '../protocols';

@@ -12,7 +12,7 @@ import { parseObject } from '../protocols/json';
 import { parseBatch } from '../protocols/native';
 import { RawBytes } from '../protocols/raw-bytes';
 import { outputValue, SplicedCall } from '../protocols/splice';
-import { isLarge } from '../protocols/survey';
+import { isLarge } from '../../shared/survey';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf, plainBody, seconds, send } from '../request';
 import { comparable, timeOf } from './native';

@@ -13,7 +13,7 @@ import type { NativeCall } from '../protocols/native';
 import { parseCall } from '../protocols/native';
 import { RawBytes } from '../protocols/raw-bytes';
 import { outputValue, splicedCall } from '../protocols/splice';
-import { isLarge, LARGE_BYTES } from '../protocols/survey';
+import { isLarge, LARGE_BYTES } from '../../shared/survey';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf, plainBody, send } from '../request';
 import { timeWithin } from '../wishes';

@@ -17,7 +17,7 @@ import { understood } from '../call/offers';
 import { readJson, writeJson } from '../protocols/exact';
 import { keysOf } from '../protocols/keys';
 import { bodyText, inflated, isPlain, parseText } from '../protocols/json';
-import { isLarge } from '../protocols/survey';
+import { isLarge } from '../../shared/survey';
 import type { Body, Upload } from '../exchange';
 import type { Plane, Request } from '../request';
 import { authenticated, baseOf } from '../request';

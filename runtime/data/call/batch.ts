@@ -10,7 +10,7 @@ import { isPlain } from '../protocols/json';
 import type { NativeItem } from '../protocols/native';
 import { parseItem, readItem } from '../protocols/native';
 import { SplicedCall } from '../protocols/splice';
-import { isLarge } from '../protocols/survey';
+import { isLarge } from '../../shared/survey';
 import { nativeTarget } from '../protocols/target';
 
 /** What became of one item; never a rejection. */

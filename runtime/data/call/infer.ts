@@ -14,7 +14,7 @@ import type { LargeThread } from '../thread/thread';
 import type { LargeCall } from './large';
 import { bufferOf, itemBytes, LargeItem, largeNative } from './large';
 import { RawBytes } from '../protocols/raw-bytes';
-import { isLarge } from '../protocols/survey';
+import { isLarge } from '../../shared/survey';
 import type { NativeItem, NativeOutput } from '../protocols/native';
 import type { ModelMetadata } from '../protocols/v2';
 

@@ -13,7 +13,7 @@ import { notOffered, speaks, translates } from './offers';
 import { bounded, inflated } from '../protocols/json';
 import { isNativeCall } from '../protocols/openai-to-native';
 import type { Said, Spoken } from '../protocols/spoken';
-import { isLarge, LARGE_BYTES } from '../protocols/survey';
+import { isLarge, LARGE_BYTES } from '../../shared/survey';
 import type { SourceText, SpokenTo } from '../protocols/understanding';
 import { readable, spokenIn } from '../protocols/understanding';
 import type { Plane, Request } from '../request';

@@ -1,5 +1,5 @@
 import { readLoose } from './exact';
-import { LARGE_BYTES } from './survey';
+import { LARGE_BYTES } from '../../shared/survey';
 
 /** An output that is passed on as the bytes of its JSON, and its confidence. */
 export class RawBytes {

@@ -12,7 +12,7 @@ import { parseOpenai } from './openai-to-native';
 import { RawJson, splicedCall } from './splice';
 import type { Called, Said, Spoken } from './spoken';
 import { openaiSpoken, v1Spoken, v2Spoken } from './spoken';
-import { JsonTooComplex, survey, textsNamed } from './survey';
+import { JsonTooComplex, survey, textsNamed } from '../../shared/survey';
 import { parseV1 } from './v1-request';
 import type { ModelMetadata } from './v2';
 import { parseV2 } from './v2-request';

@@ -9,7 +9,7 @@ import { parsedAnswer } from '../call/infer';
 import { speaks } from '../call/offers';
 import { Pieces } from '../http/pieces';
 import { inflated, isPlain } from '../protocols/json';
-import { LARGE_BYTES } from '../protocols/survey';
+import { LARGE_BYTES } from '../../shared/survey';
 import { v2ToNative } from '../protocols/v2';
 import { readBinaryAnswer } from '../protocols/v2-binary';
 import type { Mirrored } from './shadows';

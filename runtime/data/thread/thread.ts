@@ -27,11 +27,12 @@ export interface ThreadOptions {
   readonly heapMib: number;
 }
 
-/** A thread has a part of the memory; below the least it could do nothing. */
-export function heapMibOf(memoryBytes: number): number {
-  const part = Math.floor(memoryBytes / 4 / 1024 / 1024);
-  return Math.min(512, Math.max(64, part));
-}
+const MIB = 1024 * 1024;
+const MIN_HEAP_MIB = 64;
+
+/** It has as much as all bodies together; with less than the least it could do nothing. */
+export const heapMibOf = (heldBytes: number): number =>
+  Math.max(MIN_HEAP_MIB, Math.floor(heldBytes / MIB));
 
 export const DEFAULT_THREAD: ThreadOptions = { heapMib: 128 };
 

@@ -1,9 +1,4 @@
-import {
-  isLarge,
-  JsonTooComplex,
-  survey,
-  textsNamed,
-} from '../../../runtime/data/protocols/survey';
+import { isLarge, JsonTooComplex, survey, textsNamed } from '../../runtime/shared/survey';
 
 const bytes = (text: string): Buffer => Buffer.from(text);
 const limits = { depth: 3, values: 10, containers: 5, names: 2 };

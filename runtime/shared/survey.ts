@@ -45,7 +45,7 @@ export class JsonTooComplex extends Error {
 
 const WORDS: Readonly<Record<keyof JsonLimits, (limit: number) => string>> = {
   depth: (limit) => `is nested too deeply: at most ${limit} lists and objects within each other`,
-  values: (limit) => `has more than ${limit} values; send less, or tensors as bytes (V2)`,
+  values: (limit) => `has more than ${limit} values; send less at a time`,
   containers: (limit) => `has more than ${limit} lists and objects; send less at a time`,
   names: (limit) => `has an object with more than ${limit} names`,
 };
