@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import type { RequestListener, Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo, Server as NetServer } from 'node:net';
@@ -87,10 +87,39 @@ export interface PrivateListener {
   readonly close: (graceMs: number) => Promise<void>;
 }
 
+/** Names the process, so that the folder of one that was killed is known by a later one. */
+const FOLDER = /^ai-model-service-(\d{1,10})-[A-Za-z0-9]{6}$/;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Removes what processes of this user left that ended without an end of their own (kill −9). */
+export function removeStaleSockets(folder = tmpdir()): void {
+  for (const name of readdirSync(folder)) {
+    const pid = FOLDER.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const path = join(folder, name);
+    try {
+      const found = lstatSync(path);
+      const isOurs = found.isDirectory() && found.uid === process.getuid?.();
+      if (isOurs) rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Another service that starts now was faster.
+    }
+  }
+}
+
 /** Opens a socket in the file system, in a folder of its own that nobody else may enter. */
 export async function listenPrivately(handle: RequestListener): Promise<PrivateListener> {
   // Made with mode 0700.
-  const folder = mkdtempSync(join(tmpdir(), 'ai-model-service-'));
+  removeStaleSockets();
+  const folder = mkdtempSync(join(tmpdir(), `ai-model-service-${process.pid}-`));
   const path = join(folder, 'app.sock');
   // The public port has looked at it; HTTP/1.0 has none.
   const server = serverOf(handle, false);

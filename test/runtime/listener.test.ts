@@ -1,8 +1,10 @@
-import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { request } from 'node:http';
 import type { Listener, PrivateListener } from '../../runtime/listener';
-import { listenForOps, listenPrivately } from '../../runtime/listener';
+import { listenForOps, listenPrivately, removeStaleSockets } from '../../runtime/listener';
 import { sendRaw } from '../support/plane';
 
 let open: Listener | undefined;
@@ -40,4 +42,19 @@ test('the private socket is for this user only, and goes with its folder', async
   expect(text).toBe('inside');
   await inner.close(0);
   expect(statSync(dirname(path), { throwIfNoEntry: false })).toBeUndefined();
+});
+
+test('socket folders of processes that were killed are removed, those of living ones stay', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sockets-'));
+  const { pid: dead = 0 } = spawnSync(process.execPath, ['--version']);
+  const names = [
+    `ai-model-service-${dead}-AbC123`,
+    `ai-model-service-${process.pid}-AbC123`,
+    'ai-model-service-of-mine',
+  ];
+  for (const name of names) mkdirSync(join(folder, name));
+  writeFileSync(join(folder, names[0] ?? '', 'app.sock'), '');
+  removeStaleSockets(folder);
+  expect(readdirSync(folder).sort()).toEqual(names.slice(1).sort());
+  rmSync(folder, { recursive: true });
 });
