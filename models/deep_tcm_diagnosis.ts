@@ -14,4 +14,11 @@ export default defineModel({
   inference: { cohort: { header: 'x-user-id' } },
   capabilities: ['syndrome_differentiation', 'symptom_analysis'],
   candidates: [{ version: 'v3.0.2', source: './deep_tcm_diagnosis-v3.0.2.onnx', traffic: 10 }],
+  waivers: [
+    {
+      rule: 'single-replica',
+      reason: 'an example: the drain of a node may be an outage',
+      until: '2036-12-31',
+    },
+  ],
 });

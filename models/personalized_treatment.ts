@@ -20,4 +20,11 @@ export default defineModel({
       compare: { rel: 0.05, labels: ['principles'] },
     },
   ],
+  waivers: [
+    {
+      rule: 'single-replica',
+      reason: 'an example: the drain of a node may be an outage',
+      until: '2036-12-31',
+    },
+  ],
 });

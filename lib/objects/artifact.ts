@@ -12,6 +12,7 @@ import { kubeObject } from './kube';
 import { metadataOf, SERVER_SIDE_APPLY } from './labels';
 import type { Layout } from './layout';
 import { extensionOf, isArchive, layoutOf } from './layout';
+import { artifactLimit } from './storage';
 
 type Volume = Plain<k8s.Volume>;
 type Mount = Plain<k8s.VolumeMount>;
@@ -133,7 +134,11 @@ function fetchedParts(context: Context, { source, layout, volumes, mounts }: Fet
     mounts: [own, ...mounts],
   });
   return {
-    volumes: [{ name: VOLUME, emptyDir: {} }, ...volumes, ...fetch.volumes],
+    volumes: [
+      { name: VOLUME, emptyDir: { sizeLimit: artifactLimit(source) } },
+      ...volumes,
+      ...fetch.volumes,
+    ],
     mounts: [{ ...own, readOnly: true }],
     initContainers: [fetch.container],
   };

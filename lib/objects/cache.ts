@@ -29,6 +29,9 @@ export function cacheFolder({ uri, sha256 }: Source, { folder, file }: Layout): 
   return nameHash({ uri, sha256, folder, file });
 }
 
+/** The loader streams to the claim; little lies beside it. */
+const LOADER_TMP_LIMIT = '1Gi';
+
 /** Failures of a download are mostly passing ones; each retry resumes. */
 const RETRIES = 6;
 
@@ -62,7 +65,7 @@ function loaderTemplate(context: Context, source: Source, layout: Layout) {
       ...pullSecrets(environment),
       containers: [fetch.container],
       volumes: [
-        { name: 'tmp', emptyDir: {} },
+        { name: 'tmp', emptyDir: { sizeLimit: LOADER_TMP_LIMIT } },
         { name: 'model', persistentVolumeClaim: { claimName: cacheName(spec) } },
         ...fetch.volumes,
       ],

@@ -1,5 +1,6 @@
-import type { Arm } from '../spec';
-import { armObjectName } from '../spec';
+import type { Arm, ModelSpec } from '../spec';
+import { armObjectName, downloadSeconds, maxSurgeOf, updateStrategyOf } from '../spec';
+import { isCached, isRemote } from './cache';
 import type { Context } from './context';
 import type { KubeObject } from './kube';
 import { kubeObject } from './kube';
@@ -10,22 +11,31 @@ import { startupBudget } from './probes';
 /** A replica counts only after it has stayed ready this long, so that a crash just after loading is seen. */
 const MIN_READY_SECONDS = 10;
 const REVISION_HISTORY = 5;
-/** Scheduling, pulling the image and fetching come on top of the startup budget. */
+/** Scheduling and pulling the image come on top of the startup budget and the download. */
 const PROGRESS_SLACK_SECONDS = 60;
-/** Larger arms roll in quarters; one by one would take too long. */
-const SURGE_BY_ONE_UP_TO = 4;
+
+/** What an init container may take to bring the artifact: by its size, else as long as the start. */
+function loadSeconds(spec: ModelSpec, { source }: Arm): number {
+  if (source === undefined || !isRemote(source)) return 0;
+  if (isCached(spec, source) || source.size === undefined) return spec.health.startupSeconds;
+  return downloadSeconds(source.size);
+}
 
 /** The Deployment of an arm. `replicas` is never written: it belongs to the autoscaler. */
 export function deployment(context: Context, arm: Arm): KubeObject {
-  const { spec } = context;
-  const maxSurge = arm.scaling.maxReplicas > SURGE_BY_ONE_UP_TO ? '25%' : 1;
+  const { spec, environment } = context;
+  const rollingUpdate =
+    updateStrategyOf(spec, environment) === 'replace'
+      ? { maxUnavailable: 1, maxSurge: 0 }
+      : { maxUnavailable: 0, maxSurge: maxSurgeOf(arm) };
   return kubeObject('Deployment', metadataOf(context, armObjectName(spec.id, arm.name), arm), {
     spec: {
       selector: { matchLabels: selectorOf(spec, arm) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge } },
+      strategy: { type: 'RollingUpdate', rollingUpdate },
       minReadySeconds: MIN_READY_SECONDS,
       revisionHistoryLimit: REVISION_HISTORY,
-      progressDeadlineSeconds: startupBudget(spec) + PROGRESS_SLACK_SECONDS,
+      progressDeadlineSeconds:
+        startupBudget(spec) + loadSeconds(spec, arm) + PROGRESS_SLACK_SECONDS,
       template: podTemplate(context, arm),
     },
   });

@@ -21,9 +21,13 @@ function ownImageEnv(spec: ModelSpec, arm: Arm): Readonly<Record<string, string>
   };
 }
 
-/** HOME of a server that would else write to a read-only root. Own images keep theirs. */
+/**
+ * HOME of a server that would else write to a read-only root, and its name where the image may have
+ * no user of its number. Own images keep theirs.
+ */
 function serverEnv(spec: ModelSpec, arm: Arm): Readonly<Record<string, string>> {
-  return { HOME: factsOf(spec, arm).home };
+  const { home, user } = factsOf(spec, arm);
+  return { HOME: home, ...(user !== undefined && { USER: user, LOGNAME: user }) };
 }
 
 /** Environment variables of an arm, sorted: equal definitions give equal pods, however they were written. */

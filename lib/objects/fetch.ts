@@ -59,7 +59,10 @@ export function fetchContainer(
     ...(source.credentials && {
       envFrom: [{ secretRef: { name: source.credentials.secret } }],
     }),
-    resources: { requests: REQUESTS, limits: { memory: REQUESTS.memory } },
+    resources: {
+      requests: { ...REQUESTS, 'ephemeral-storage': '256Mi' },
+      limits: { memory: REQUESTS.memory },
+    },
     ...containerSecurity(environment, RUNTIME_IDENTITY),
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [

@@ -16,6 +16,7 @@ import { probesOf } from './probes';
 import { schedulingOf } from './scheduling';
 import { containerSecurity, identityOf, podSecurity, RUNTIME_UID, userOf } from './security';
 import { configFiles, serverConfigName } from './serverconfig';
+import { CACHE_LIMIT, ephemeralRequest, sharedMemoryLimit, TMP_LIMIT } from './storage';
 
 type Volume = Plain<k8s.Volume>;
 type Mount = Plain<k8s.VolumeMount>;
@@ -29,12 +30,13 @@ interface Storage {
 export const SERVER_CONTAINER = 'server';
 
 /** Requests equal limits for memory (no surprise under pressure) and GPUs (Kubernetes wants it so). */
-function resourcesOf({ resources }: Arm, { defaultResources, gpu: nodes }: Environment) {
+function resourcesOf(spec: ModelSpec, arm: Arm, { defaultResources, gpu: nodes }: Environment) {
+  const { resources } = arm;
   const { cpu = defaultResources.cpu, memory = defaultResources.memory, cpuLimit } = resources;
   const gpu = gpuOf(resources);
   const gpus = gpu === undefined ? {} : { [gpu.resource ?? nodes.resource]: String(gpu.count) };
   return {
-    requests: { cpu, memory, ...gpus },
+    requests: { cpu, memory, 'ephemeral-storage': ephemeralRequest(spec, arm), ...gpus },
     limits: { ...(cpuLimit !== 'none' && { cpu: cpuLimit }), memory, ...gpus },
   };
 }
@@ -49,17 +51,22 @@ function portsOf(spec: ModelSpec, arm: Arm): readonly Plain<k8s.ContainerPort>[]
 }
 
 /** Places a server writes to although its root is read-only; shared memory for what spans GPUs. */
-function writable(spec: ModelSpec, arm: Arm): Storage {
+function writable(spec: ModelSpec, arm: Arm, environment: Environment): Storage {
   const { writable: paths, sharedMemory } = factsOf(spec, arm);
   const named = [
     ['tmp', '/tmp'],
     ...paths.map((path) => [`writable-${path.replace(/[^a-z0-9]+/g, '-').slice(1)}`, path]),
   ] as [string, string][];
+  const { memory = environment.defaultResources.memory } = arm.resources;
+  const sizeLimit = sharedMemoryLimit(memory);
   const shared = sharedMemory && gpuOf(arm.resources) !== undefined;
   return {
     volumes: [
-      ...named.map(([name]) => ({ name: name.replace(/--+/g, '-'), emptyDir: {} })),
-      ...(shared ? [{ name: 'shm', emptyDir: { medium: 'Memory' } }] : []),
+      ...named.map(([name, path]) => ({
+        name: name.replace(/--+/g, '-'),
+        emptyDir: { sizeLimit: path === '/tmp' ? TMP_LIMIT : CACHE_LIMIT },
+      })),
+      ...(shared ? [{ name: 'shm', emptyDir: { medium: 'Memory', sizeLimit } }] : []),
     ],
     mounts: [
       ...named.map(([name, mountPath]) => ({ name: name.replace(/--+/g, '-'), mountPath })),
@@ -95,7 +102,7 @@ function serverContainer(
     ...commandOf(spec, arm, environment),
     ...(env.length > 0 && { env }),
     ports: portsOf(spec, arm),
-    resources: resourcesOf(arm, environment),
+    resources: resourcesOf(spec, arm, environment),
     ...probesOf(spec, arm),
     lifecycle: { preStop: preStop(spec, arm, environment) },
     ...containerSecurity(environment, identityOf(spec, arm)),
@@ -118,7 +125,7 @@ function fsGroupOf(spec: ModelSpec, arm: Arm, volumes: readonly Volume[]): numbe
 export function podTemplate(context: Context, arm: Arm): Plain<k8s.PodTemplateSpec> {
   const { spec, environment } = context;
   const artifact = artifactParts(context, arm);
-  const parts = [writable(spec, arm), configuration(spec, arm), artifact];
+  const parts = [writable(spec, arm, environment), configuration(spec, arm), artifact];
   const mounts = parts.flatMap((part) => part.mounts);
   const volumes = parts.flatMap((part) => part.volumes);
   const annotations = { ...spec.annotations, ...scrapeAnnotations(context, arm) };

@@ -1,6 +1,13 @@
 import { armPath } from './arms';
 import { unknownArtifact } from './artifactrules';
-import { gpuQuota, startupBudget } from './capacityrules';
+import {
+  cpuQuota,
+  gpuQuota,
+  memoryQuota,
+  singleReplica,
+  startupBudget,
+  updateReplaces,
+} from './capacityrules';
 import { EXIT_SECONDS, PRE_STOP_SECONDS } from './drain';
 import { withDefaultGpus } from './environment';
 import type { Finding, FindingContext, FindingRule } from './finding';
@@ -175,6 +182,10 @@ export const FINDING_RULES: readonly FindingRule[] = [
   startupBudget,
   cpuLimitRule,
   gpuQuota,
+  cpuQuota,
+  memoryQuota,
+  updateReplaces,
+  singleReplica,
   promoteInOneStep,
   pinnedImage,
   numericUser,

@@ -22,4 +22,6 @@ export * from './scheduling';
 export * from './servers';
 export * from './source';
 export * from './update';
+export * from './updatestrategies';
+export { maxSurgeOf, updateStrategyOf } from './updating';
 export * from './wire';

@@ -16,6 +16,7 @@ import { schedulingSchema } from './scheduling';
 import { FRAMEWORKS, imageSchema, MODEL_TYPES, serverSchema } from './servers';
 import { sourceSchema } from './source';
 import { memorySchema } from './quantity';
+import { UPDATE_STRATEGIES } from './updatestrategies';
 
 /** Labels and annotations with these prefixes are ours or Kubernetes' own. */
 export const RESERVED_PREFIXES = [
@@ -115,6 +116,12 @@ export const modelSchema = z.strictObject({
   resources: resourcesSchema.prefault({}),
   scaling: scalingSchema.prefault({}),
   health: healthSchema.prefault({}),
+  updateStrategy: z
+    .enum(UPDATE_STRATEGIES)
+    .optional()
+    .describe(
+      'surge: a new replica first. replace: an old one goes first, for GPUs without a spare. Default: surge, or replace where the quota has no room for one more.',
+    ),
   env: envSchema.default({}),
   capabilities: z
     .array(z.string().min(1).max(64))

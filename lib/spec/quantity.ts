@@ -27,6 +27,14 @@ export function quantityValue(quantity: string): number {
   return Number(match[1]) * (SUFFIX[match[2] ?? ''] ?? Number.NaN);
 }
 
+/** Slowest download we plan with: 50 MB/s, what one stream from object storage gives. */
+const BYTES_PER_SECOND = 50_000_000;
+
+/** How long the download of that many bytes may take. */
+export function downloadSeconds(size: string): number {
+  return Math.ceil(quantityValue(size) / BYTES_PER_SECOND);
+}
+
 /** Cores: `2`, `0.5` or `500m`. A number is taken as it stands. */
 export const cpuSchema = z
   .union([z.number().transform(String), z.string()], {

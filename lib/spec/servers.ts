@@ -169,6 +169,8 @@ export interface ServerFacts {
   readonly drains: boolean;
   /** Numeric user the public image runs as, or can run as. */
   readonly uid: number;
+  /** Its name, told by USER and LOGNAME where the image may not know it. */
+  readonly user?: string;
   /** Paths that must be writable although the root is read-only. `/tmp` always is. */
   readonly writable: readonly string[];
   readonly home: string;
@@ -257,9 +259,13 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     live: { http: '/health' },
     ready: { http: '/v1/models' },
     drains: true,
-    uid: 1000,
-    writable: ['/.cache', '/.config', '/.triton'],
-    home: '/tmp',
+    // The user that newer images have by that number (vllm-project/vllm#40275). Older ones have
+    // nobody of it, and torch asks for the name at its import: `user` answers in its place.
+    uid: 2000,
+    user: 'vllm',
+    // Caches of Hugging Face, of vLLM and of the compilers of torch and Triton lie below it.
+    writable: ['/home/vllm'],
+    home: '/home/vllm',
     sharedMemory: true,
     usesGpu: true,
     restArgs: VLLM_ARGS,

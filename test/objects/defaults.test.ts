@@ -28,7 +28,7 @@ function podOf(given: ModelInput, environment: EnvironmentInput = DEFAULTS): Pod
 }
 
 const GPU = { 'nvidia.com/gpu': '1' };
-const PLAIN = { cpu: '2', memory: '8Gi' };
+const PLAIN = { cpu: '2', memory: '8Gi', 'ephemeral-storage': '1Gi' };
 
 test.each<[string, ModelInput, object]>([
   ['vllm', { ...base, framework: 'huggingface', type: 'llm' }, GPU],
@@ -52,7 +52,7 @@ test('what a definition says itself is not replaced', () => {
   const own = { cpu: '500m', gpu: { count: 2, resource: 'amd.com/gpu' } };
   expect(podOf({ ...base, framework: 'pytorch', resources: own }).containers[0]?.resources).toEqual(
     {
-      requests: { cpu: '500m', memory: '8Gi', 'amd.com/gpu': '2' },
+      requests: { cpu: '500m', memory: '8Gi', 'ephemeral-storage': '1Gi', 'amd.com/gpu': '2' },
       limits: { memory: '8Gi', 'amd.com/gpu': '2' },
     },
   );

@@ -29,7 +29,7 @@ test('preStop.sleep arrives from 1.30 on, and is a command before', () => {
 
 test('no limit appears that nobody asked for: CPU is unlimited, memory is what was requested', () => {
   expect(at(deployment(), `${CONTAINER}.resources`)).toEqual({
-    requests: { cpu: '500m', memory: '512Mi' },
+    requests: { cpu: '500m', memory: '512Mi', 'ephemeral-storage': '1Gi' },
     limits: { memory: '512Mi' },
   });
   const resources = { cpu: '1', memory: '2Gi', cpuLimit: '2' };
@@ -107,6 +107,54 @@ test.each([
     maxUnavailable: 0,
     maxSurge,
   });
+});
+
+test.each([
+  ['where the definition says so', { updateStrategy: 'replace' }, {}],
+  ['where the quota has no GPU to spare', { resources: { gpu: 2 } }, { quota: { gpu: 2 } }],
+])('an update ends an old replica first %s', (_, more, environment) => {
+  expect(at(deployment(more, environment), 'spec.strategy.rollingUpdate')).toEqual({
+    maxUnavailable: 1,
+    maxSurge: 0,
+  });
+});
+
+test('the progress deadline counts the download: by its size, else as long as the start', () => {
+  const deadline = (source: unknown, more: object = {}): unknown =>
+    at(deployment({ source, ...more }), 'spec.progressDeadlineSeconds');
+  expect(deadline('./iris.onnx')).toBe(660);
+  expect(deadline('pvc://claim/iris')).toBe(660);
+  expect(deadline({ uri: 's3://m/iris.onnx', size: '10G' })).toBe(660 + 200);
+  expect(deadline('s3://m/iris.onnx')).toBe(660 + 600);
+  expect(deadline('s3://m/iris.onnx', { cache: { size: '1Gi' } })).toBe(660 + 600);
+});
+
+test('no volume of a pod is without a limit, and disk is asked for', () => {
+  const llm = { framework: 'huggingface', type: 'llm', resources: { memory: '32Gi', gpu: 1 } };
+  const made = deployment({ ...llm, source: { uri: 'hf://a/b@main', size: '14Gi' } });
+  const volumes = at(made, 'spec.template.spec.volumes') as readonly { emptyDir?: object }[];
+  expect(volumes.flatMap(({ emptyDir }) => emptyDir ?? [])).toEqual([
+    { sizeLimit: '4Gi' },
+    { sizeLimit: '20Gi' },
+    { medium: 'Memory', sizeLimit: '16Gi' },
+    { sizeLimit: '17920Mi' },
+  ]);
+  expect(at(made, `${CONTAINER}.resources.requests.ephemeral-storage`)).toBe('18944Mi');
+  expect(at(made, `${CONTAINER}.resources.limits.ephemeral-storage`)).toBeUndefined();
+});
+
+test('vLLM runs as the user of its image, and is told its name, which older images do not know', () => {
+  const made = deployment({ framework: 'huggingface', type: 'llm', source: 'hf://a/b@main' });
+  const env = at(made, `${CONTAINER}.env`) as readonly object[];
+  expect(env).toEqual([
+    { name: 'HOME', value: '/home/vllm' },
+    { name: 'LOGNAME', value: 'vllm' },
+    { name: 'USER', value: 'vllm' },
+  ]);
+  expect(at(made, `${CONTAINER}.securityContext.runAsUser`)).toBe(2000);
+  expect(at(made, 'spec.template.spec.securityContext.fsGroup')).toBe(2000);
+  const mounts = at(made, `${CONTAINER}.volumeMounts`) as readonly { mountPath: string }[];
+  expect(mounts.map(({ mountPath }) => mountPath)).toContain('/home/vllm');
 });
 
 test('an autoscaler reaches zero only where the API server takes it, and then not by CPU', () => {

@@ -118,8 +118,7 @@ const PLACES: readonly (readonly [string, (text: string) => object])[] = [
   ['args', (text) => ({ args: [text, `a ${text}`] })],
   ['command', (text) => ({ command: [text] })],
   ['capabilities', (text) => ({ capabilities: [`a${text}`] })],
-  ['serviceAccountAnnotations', (text) => ({ serviceAccountAnnotations: { [`a${text}`]: text } })],
-  ['scheduling.nodeSelector', (text) => ({ scheduling: { nodeSelector: { [`a${text}`]: text } } })],
+  ['serviceAccountAnnotations', (text) => ({ serviceAccountAnnotations: { 'a.b/c': text } })],
   ['overrides', (text) => ({ overrides: { ConfigMap: { data: { [`a${text}`]: text } } } })],
 ];
 

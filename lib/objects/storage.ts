@@ -1,0 +1,52 @@
+import type { Arm, ModelSpec, Source } from '../spec';
+import { quantityValue } from '../spec';
+import { isCached, isRemote } from './cache';
+import { isArchive } from './layout';
+
+// What a pod may write to the disk of its node. A volume that grows beyond its limit evicts the pod,
+// so the limits are fences for the node, well above what servers need.
+
+/** Temporary files of a server. */
+export const TMP_LIMIT = '4Gi';
+/** Caches of compilers and libraries, which grow to some gigabytes. */
+export const CACHE_LIMIT = '20Gi';
+/** An artifact whose size nobody states. */
+const UNKNOWN_ARTIFACT_LIMIT = '200Gi';
+
+/** Asked for when nothing is known of the artifact: logs, temporary files and a small model. */
+const LEAST_REQUEST_MI = 1024;
+
+const MI = 2 ** 20;
+/** An archive lies beside what is unpacked from it, which is larger. */
+const ARCHIVE_FACTOR = 3;
+const FILE_FACTOR = 1.25;
+
+/** Mebibytes that an artifact takes on the disk; undefined when its size is not stated. */
+function artifactMi({ size, uri }: Source): number | undefined {
+  if (size === undefined) return undefined;
+  const factor = isArchive(uri) ? ARCHIVE_FACTOR : FILE_FACTOR;
+  return Math.ceil((quantityValue(size) * factor) / MI);
+}
+
+/** As Kubernetes writes it back: 1024Mi would come back as 1Gi. */
+function quantityOf(mebibytes: number): string {
+  return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
+}
+
+/** The limit of the volume that an artifact is loaded into. */
+export function artifactLimit(source: Source): string {
+  const mebibytes = artifactMi(source);
+  return mebibytes === undefined ? UNKNOWN_ARTIFACT_LIMIT : quantityOf(mebibytes);
+}
+
+/** Disk that a replica asks of its node: the artifact, where it is loaded for each, and the rest. */
+export function ephemeralRequest(spec: ModelSpec, { source }: Arm): string {
+  const loaded = source !== undefined && isRemote(source) && !isCached(spec, source);
+  const artifact = loaded ? (artifactMi(source) ?? 0) : 0;
+  return quantityOf(LEAST_REQUEST_MI + artifact);
+}
+
+/** Shared memory counts as memory of the container: half of it at most. */
+export function sharedMemoryLimit(memory: string): string {
+  return quantityOf(Math.max(1, Math.floor(quantityValue(memory) / 2 / MI)));
+}
