@@ -7,6 +7,7 @@ import type * as Logging from '../../runtime/log';
 import type * as Main from '../../runtime/main';
 import type { Service } from '../../runtime/main';
 import { closest, DefinitionError } from '../../lib/spec';
+import { hostKind } from '../../lib/spec/hosts';
 import { checkedText } from '../../lib/synth/textfile';
 import type { FetchSource } from '../../runtime/cluster/local';
 import type * as Fetch from '../fetch/fetch';
@@ -47,12 +48,13 @@ export function readConfig(file: string | undefined, io: Io): Config {
 /** What a loader needs that has no credentials. */
 const PROXY = /^(?:https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir))$/i;
 
-/** Hosts that a definition itself names. */
+/** Hosts of this machine that a definition itself names; a public name may resolve to anything. */
 function hostsOf({ uri, endpoint = '' }: Parameters<FetchSource>[0]['source']): string[] {
   const urls = [uri.replace(/^oci:/i, 'https:'), endpoint];
-  return urls.flatMap((url) =>
+  const hosts = urls.flatMap((url) =>
     /^https?:/i.test(url) && URL.canParse(url) ? [new URL(url).hostname] : [],
   );
+  return hosts.filter((host) => hostKind(host) === 'loopback');
 }
 
 /** The loader that pods use; its HTTP client is loaded with the first artifact. */
