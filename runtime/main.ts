@@ -24,6 +24,7 @@ import {
   LargeThread,
   openHttpServer,
 } from './data';
+import type { Exchange } from './data/exchange';
 import type * as Grpc from './data/grpc';
 import type { SyncReport } from './definitions';
 import type { Listener } from './listener';
@@ -195,6 +196,10 @@ function openAudit({ config, cwd, log }: ServiceOptions): Audit {
   });
 }
 
+/** A browser at `/` is led to the page; tools get the answer of V1 there. */
+const wantsPage = ({ path, fields }: Pick<Exchange, 'path' | 'fields'>): boolean =>
+  path === '/' && fields.get('accept')?.includes('text/html') === true;
+
 /** The public port: inference to the data plane, the rest to the management app behind it. */
 async function openPublic(
   { config }: ServiceOptions,
@@ -218,7 +223,9 @@ async function openPublic(
       callers,
       refuse: data.refuse,
       handle: (exchange) =>
-        data.matches(exchange.path) ? data.handle(exchange) : manage(exchange),
+        data.matches(exchange.path) && !wantsPage(exchange)
+          ? data.handle(exchange)
+          : manage(exchange),
     });
     const close = async (graceMs: number): Promise<void> => {
       await opened.close(graceMs);

@@ -36,7 +36,7 @@ describe('errors', () => {
     });
   });
 
-  test.each(['/', '/api', '/api/v1', '/api/v2/models', '/api/v1/models/iris/nothing', '/docs/x/y'])(
+  test.each(['/api', '/api/v1', '/api/v2/models', '/api/v1/models/iris/nothing', '/docs/x/y'])(
     'an unknown path is 404: %s',
     async (path) => {
       const reply = await ask(url(path));

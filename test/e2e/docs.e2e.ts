@@ -43,6 +43,70 @@ test('the pages that show calls are there', () => {
   expect(withCurls).toEqual(expect.arrayContaining(expected));
 });
 
+interface Operation {
+  readonly operationId: string;
+  readonly parameters?: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly example?: string;
+  }[];
+  readonly requestBody?: { readonly content: Record<string, { readonly example?: object }> };
+}
+
+/** Changes last, in an order in which each finds what it is about. */
+const CHANGES = [
+  'Deploy',
+  'Traffic',
+  'Abort',
+  'IdScale',
+  'putModelsId',
+  'Rollback',
+  'Promote',
+  'delete',
+];
+const rank = (id: string): number => CHANGES.findIndex((word) => id.includes(word));
+
+test('every example of the API page answers when its button is pressed', async () => {
+  const place = workspace();
+  const service = await start(place.folder);
+  try {
+    const document = (await service.call('GET', '/openapi.json')).json();
+    const paths: Record<string, Record<string, Operation>> = document.paths;
+    const all = Object.entries(paths)
+      .flatMap(([path, methods]) =>
+        Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+      )
+      .filter(({ method, path, operation: { requestBody } }) => {
+        // The repository has no model that chats.
+        if (path === '/openai/v1/models/{id}') return false;
+        const example = requestBody?.content['application/json']?.example;
+        return method === 'get' || example !== undefined;
+      })
+      .toSorted((a, b) => rank(a.operation.operationId) - rank(b.operation.operationId));
+    const failed: string[] = [];
+    for (const { path, method, operation } of all) {
+      await settled(service);
+      const given = operation.parameters?.filter(({ example }) => example !== undefined) ?? [];
+      const target = given.reduce(
+        (text, one) => text.replace(`{${one.name}}`, String(one.example)),
+        path,
+      );
+      const query = given
+        .filter((one) => one.in === 'query')
+        .map((one) => `${one.name}=${one.example}`);
+      const body = operation.requestBody?.content['application/json']?.example;
+      const url = query.length === 0 ? target : `${target}?${query.join('&')}`;
+      const answer = await service.call(method.toUpperCase(), url, body);
+      if (answer.status >= 400) failed.push(`${method} ${url} ${answer.status} ${answer.text}`);
+    }
+    expect(failed).toEqual([]);
+    expect(all.length).toBeGreaterThan(25);
+  } finally {
+    await service.end('SIGTERM');
+    place.remove();
+  }
+});
+
 test.each(withCurls)('every curl of %s answers', async (page) => {
   const place = workspace();
   const openai = await startOpenai();

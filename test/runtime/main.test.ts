@@ -74,6 +74,17 @@ test('idle connections to a server are as many as configured', async () => {
   expect(Date.now() - began).toBeLessThan(3000);
 });
 
+test('GET / leads a browser to the API page, and tells tools that the router lives', async () => {
+  await start('', [await startBackend(() => json({}))]);
+  const root = (accept: string) =>
+    fetch(`${service?.url}/`, { headers: { accept }, redirect: 'manual' });
+  const browser = await root('text/html,application/xhtml+xml,*/*;q=0.8');
+  expect([browser.status, browser.headers.get('location')]).toEqual([302, '/docs']);
+  for (const accept of ['*/*', 'application/json']) {
+    expect(await (await root(accept)).json()).toEqual({ status: 'alive' });
+  }
+});
+
 test('an IPv6 address may stand in brackets, as in a URL', async () => {
   const six = networkInterfaces()['lo']?.some(({ address }) => address === '::1') === true;
   if (!six) return console.warn('skipped: this machine has no ::1');

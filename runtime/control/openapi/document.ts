@@ -6,6 +6,7 @@ import type { Call } from '../call';
 import { commonErrors } from '../call';
 import { CALLS } from '../calls';
 import { errorAnswers } from './errors';
+import { BODY_EXAMPLES, PARAM_EXAMPLES } from './examples';
 import { INFERENCE_PATHS } from './inference';
 
 const text = (description: string) => ({ description, schema: { type: 'string' } }) as const;
@@ -95,24 +96,46 @@ const TAGS = [
   { name: 'Health', description: 'Is it well?' },
 ];
 
+interface Described {
+  readonly operationId?: string;
+  readonly parameters?: readonly { readonly name: string; example?: unknown }[];
+  readonly requestBody?: { readonly content: Record<string, { example?: unknown }> };
+}
+
+/** Fills in what the page shows, so that its button works at the first press. */
+function withExamples(document: object): object {
+  const all = (document as { readonly paths: Record<string, Record<string, Described>> }).paths;
+  for (const { operationId: id = '', parameters = [], requestBody } of Object.values(all).flatMap(
+    (methods) => Object.values(methods),
+  )) {
+    for (const one of parameters)
+      if (Object.hasOwn(PARAM_EXAMPLES, one.name)) one.example = PARAM_EXAMPLES[one.name];
+    const media = requestBody?.content['application/json'];
+    if (media !== undefined && Object.hasOwn(BODY_EXAMPLES, id)) media.example = BODY_EXAMPLES[id];
+  }
+  return document;
+}
+
 /**
  * The whole contract (OpenAPI 3.1), made from the schemas that check requests. `version` is the
  * API's: it changes with the contract, not with every release.
  */
 export function openApiDocument(): object {
-  return createDocument({
-    openapi: '3.1.0',
-    info: {
-      title: 'ai-model-service',
-      version: 'v1',
-      description: 'Deploys AI models, routes inference to them, and says how they are.',
-      license: { name: 'MIT', identifier: 'MIT' },
-    },
-    // Where the document came from is where the service is.
-    servers: [{ url: '/' }],
-    tags: TAGS,
-    security: [{ key: [] }, { bearer: [] }],
-    components: { securitySchemes: SECURITY },
-    paths: paths(),
-  });
+  return withExamples(
+    createDocument({
+      openapi: '3.1.0',
+      info: {
+        title: 'ai-model-service',
+        version: 'v1',
+        description: 'Deploys AI models, routes inference to them, and says how they are.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      // Where the document came from is where the service is.
+      servers: [{ url: '/' }],
+      tags: TAGS,
+      security: [{ key: [] }, { bearer: [] }],
+      components: { securitySchemes: SECURITY },
+      paths: paths(),
+    }),
+  );
 }

@@ -1,0 +1,47 @@
+// What the page fills in for a call, so that its button works against the models of the repository.
+
+const VERSION = 'v3.0.1';
+const NEXT = 'v3-0-2';
+const PATIENT = { symptoms: ['头痛', '乏力'], patient_info: { age: 35, gender: 'female' } };
+const ROW = {
+  symptoms: ['头痛', '乏力'],
+  'patient_info.age': 35,
+  'patient_info.gender': 'female',
+};
+const TENSORS = {
+  inputs: [
+    { name: 'symptoms', datatype: 'BYTES', shape: [1, 2], data: ['头痛', '乏力'] },
+    { name: 'patient_info.age', datatype: 'FP32', shape: [1, 1], data: [35] },
+    { name: 'patient_info.gender', datatype: 'BYTES', shape: [1, 1], data: ['female'] },
+  ],
+};
+
+/** Of parameters that mean the same in every call. */
+export const PARAM_EXAMPLES: Readonly<Record<string, string>> = {
+  id: 'deep_tcm_diagnosis',
+  version: VERSION,
+  key: 'patient-17',
+};
+
+/** By operationId. A call that is not here has no body to show, or none that this repository can answer. */
+export const BODY_EXAMPLES: Readonly<Record<string, object>> = {
+  inference: { input_data: PATIENT, timeout: 5, priority: 'high' },
+  batchInference: { requests: [{ input_data: PATIENT }, { input_data: { symptoms: ['口渴'] } }] },
+  v1Predict: { instances: [ROW] },
+  v2Infer: TENSORS,
+  v2InferVersion: TENSORS,
+  postModelsDeploy: {
+    config: {
+      model_id: 'risk',
+      version: '1',
+      framework: 'onnx',
+      repository_url: './health_assessment-v2.0.0.onnx',
+    },
+  },
+  putModelsId: { config: { resource_requirements: { cpu: '250m' } } },
+  postModelsIdScale: { replicas: 2 },
+  postModelsIdRollback: { revision: 1 },
+  postModelsIdTraffic: { candidate: NEXT, percent: 20 },
+  postModelsIdPromote: { candidate: NEXT },
+  postModelsIdAbort: {},
+};
