@@ -185,3 +185,16 @@ test('servers that already run are found for a model named like a method', async
   server.closeAllConnections();
   server.close();
 });
+
+test('more replicas than the machine has memory for are refused with a sentence', async () => {
+  cluster = await open(here, { tell });
+  const scaling = { minReplicas: 1000, maxReplicas: 1000 };
+  const resources = { memory: '64Gi' };
+  const many = cluster.apply(model({ scaling, resources }), REST);
+  await expect(many).rejects.toMatchObject({ code: 'INSUFFICIENT_RESOURCES' });
+  await expect(many).rejects.toThrow(/would take 64000\.0 GiB of memory, and this machine has/);
+  expect(now(cluster).models.size).toBe(0);
+  // One is tried, whatever it asks for.
+  await cluster.apply(model({ resources }), REST);
+  await when(cluster, isReady('iris', '1'));
+});

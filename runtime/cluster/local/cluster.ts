@@ -12,7 +12,7 @@ import { digestOf, digestsOf, openDisk, withArtifact } from './disk';
 import type { FetchSource } from './loads';
 import { Loads } from './loads';
 import type { SpawnServer } from './plan';
-import { checkRunnable, planOf } from './plan';
+import { checkMemory, checkRunnable, planOf } from './plan';
 import { Records } from './records';
 import type { Endpoints, Planned } from './runner';
 import { addressesOf, ModelRunner } from './runner';
@@ -82,6 +82,7 @@ class LocalCluster implements Cluster {
       const before = this.disk.store.models.get(spec.id);
       const arms = spec.arms.filter((arm) => !this.isGiven(spec, arm));
       for (const arm of arms) checkRunnable(spec, arm, this.loads.isAble);
+      checkMemory(spec, arms);
       const applied = await withArtifacts(this.sources, { spec, arms, before }, (artifacts) => {
         this.refuseWhenClosed();
         const proposal = { spec, options, artifacts, now: this.options.now() };
