@@ -27,6 +27,7 @@ export type Toleration = z.output<typeof tolerationSchema>;
 
 export const schedulingSchema = z
   .strictObject({
+    /** Node labels that must match. */
     nodeSelector: z.record(nodeKey, nodeValue).default({}).describe('Node labels that must match.'),
     tolerations: z.array(tolerationSchema).max(32).default([]),
     priorityClass: z
@@ -39,10 +40,12 @@ export const schedulingSchema = z
       .max(MAX_OBJECT_NAME)
       .regex(OBJECT_NAME, 'the name of a RuntimeClass; fix the name')
       .optional(),
+    /** Over what the replicas of an arm are spread. */
     topologySpread: z
       .enum(['zone', 'host', 'both', 'none'])
       .default('both')
       .describe('Over what the replicas of an arm are spread.'),
+    /** Tolerate and prefer preemptible nodes of the usual clouds. */
     spot: z
       .boolean()
       .default(false)

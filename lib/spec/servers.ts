@@ -56,40 +56,47 @@ const portNumber = z.int().min(1024).max(65_535);
 const onnxSchema = z.strictObject({
   kind: z.literal('onnx'),
   image,
+  /** Threads within one operator. Default: by CPU. */
   intraOpThreads: z
     .int()
     .min(1)
     .max(256)
     .optional()
     .describe('Threads within one operator. Default: by CPU.'),
+  /** Threads across operators. */
   interOpThreads: z.int().min(1).max(256).optional().describe('Threads across operators.'),
 });
 
 const tensorflowServingSchema = z.strictObject({
   kind: z.literal('tensorflow-serving'),
   image,
+  /** Signature to call. Default: serving_default. */
   signatureName: z
     .string()
     .min(1)
     .max(128)
     .optional()
     .describe('Signature to call. Default: serving_default.'),
+  /** --enable_batching. */
   batching: z.boolean().default(false).describe('--enable_batching.'),
 });
 
 const tritonSchema = z.strictObject({
   kind: z.literal('triton'),
   image,
+  /** Backend of config.pbtxt. Default: by framework. */
   backend: z
     .enum(['onnxruntime', 'tensorrt', 'pytorch', 'tensorflow', 'python'])
     .optional()
     .describe('Backend of config.pbtxt. Default: by framework.'),
+  /** Instances of the model per replica. */
   instanceGroupCount: z
     .int()
     .min(1)
     .max(64)
     .default(1)
     .describe('Instances of the model per replica.'),
+  /** max_batch_size of config.pbtxt; 0 is no batching. */
   maxBatchSize: z
     .int()
     .min(0)
@@ -101,12 +108,14 @@ const tritonSchema = z.strictObject({
 const mlserverSchema = z.strictObject({
   kind: z.literal('mlserver'),
   image,
+  /** Runtime class. Default: by framework. */
   implementation: z
     .string()
     .min(1)
     .max(256)
     .optional()
     .describe('Runtime class. Default: by framework.'),
+  /** Worker processes; 0 runs in the main process. */
   parallelWorkers: z
     .int()
     .min(0)
@@ -118,8 +127,11 @@ const mlserverSchema = z.strictObject({
 const vllmSchema = z.strictObject({
   kind: z.literal('vllm'),
   image,
+  /** GPUs one model is spread over. */
   tensorParallelSize: z.int().min(1).max(64).default(1).describe('GPUs one model is spread over.'),
+  /** Context length, in tokens. */
   maxModelLen: z.int().min(1).max(10_000_000).optional().describe('Context length, in tokens.'),
+  /** Fraction of GPU memory to use. */
   gpuMemoryUtilization: z
     .number()
     .min(0.05)
@@ -127,13 +139,16 @@ const vllmSchema = z.strictObject({
     .optional()
     .describe('Fraction of GPU memory to use.'),
   dtype: z.enum(['auto', 'half', 'float16', 'bfloat16', 'float', 'float32']).optional(),
+  /** awq, gptq, fp8, … */
   quantization: z.string().min(1).max(64).optional().describe('awq, gptq, fp8, …'),
 });
 
 const customSchema = z.strictObject({
   kind: z.literal('custom'),
   image,
+  /** How the image is spoken to. */
   protocol: z.enum(PROTOCOLS).default('native').describe('How the image is spoken to.'),
+  /** HTTP port of the container. */
   port: portNumber.default(8080).describe('HTTP port of the container.'),
 });
 
