@@ -54,10 +54,12 @@ setup() {
   installed && [[ -e node_modules/.bin/jest ]] || install "the service and its tools"
 }
 
-# Only what builds and runs the service: half the size and a third of the packages.
+# Only what builds and runs the service: half the size and a third of the packages. Tools that are
+# installed already stay.
 setup_service() {
   need_node
-  installed || install "the service" --workspaces=false
+  installed && return
+  if [[ -e node_modules/.bin/jest ]]; then setup; else install "the service" --workspaces=false; fi
 }
 
 # Is a built file missing, or older than one of its sources?
