@@ -49,7 +49,7 @@ import {
   tuningOf,
 } from './settings';
 import { HeldBytes } from './shared/held';
-import { tellShadows } from './shadows';
+import { tellJoined, tellShadows } from './shadows';
 import { isLoopback } from './shared/origins';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
@@ -146,7 +146,7 @@ function openData(
     isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
-    onJoined: metrics.onJoined,
+    onJoined: tellJoined(metrics.onJoined, log),
     onShadow: tellShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
     onFault: faultsOf(log),
   });

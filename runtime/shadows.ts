@@ -1,5 +1,19 @@
 import type { ShadowReport } from './data';
+import type { Joined } from './data';
 import type { Log } from './log';
+
+/** Counts joined calls, and says which arm’s requests go alone from now on, since rows depend on others. */
+export function tellJoined(
+  count: (joined: Joined) => void,
+  log: Pick<Log, 'warn'>,
+): (joined: Joined) => void {
+  return (joined) => {
+    count(joined);
+    if (joined.compared !== 'different') return;
+    const { model, arm } = joined;
+    log.warn('requests are not joined any more: one got another answer than alone', { model, arm });
+  };
+}
 
 /** One line in so long for an arm: a shadow that is always wrong fills no log. */
 export const SAMPLE_MS = 10_000;

@@ -42,6 +42,43 @@ export function afterUnsplit(version: string): Fruitless {
   return { version, refused: 0, until: Infinity };
 }
 
+/** A request was answered otherwise with others than alone: the rows are not independent. */
+export const afterDifferent = afterUnsplit;
+
+/** What was compared of an arm's joined calls. */
+export interface Compared {
+  readonly version: string;
+  /** Joined calls, and those of them that were compared and had different rows. */
+  readonly calls: number;
+  readonly proofs: number;
+}
+
+/** So many joined calls with different rows are compared with single ones at first. */
+export const COMPARED_FIRST = 8;
+/** Then one in so many, for ever. */
+export const COMPARE_EVERY = 1_000;
+
+/** Is a joined call compared with single ones? Equal rows prove nothing, so they are not counted. */
+export function isCompared(
+  known: Compared | undefined,
+  version: string,
+  isDiffering: boolean,
+  random: number,
+): boolean {
+  const { calls, proofs } = known?.version === version ? known : { calls: 0, proofs: 0 };
+  const isFirst = calls < COMPARED_FIRST || (isDiffering && proofs < COMPARED_FIRST);
+  return isFirst || random * COMPARE_EVERY < 1;
+}
+
+export function afterJoined(
+  known: Compared | undefined,
+  version: string,
+  isProof: boolean,
+): Compared {
+  const { calls, proofs } = known?.version === version ? known : { calls: 0, proofs: 0 };
+  return { version, calls: calls + 1, proofs: proofs + (isProof ? 1 : 0) };
+}
+
 /** Do requests for this version go together now? */
 export function mayJoin(known: Fruitless | undefined, version: string, now: number): boolean {
   return known === undefined || known.version !== version || now >= known.until;

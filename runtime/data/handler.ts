@@ -36,7 +36,7 @@ export interface DataPlane {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { dispatcher, upstream, random, onShadow, trustedProxies, clock, onJoined } = options;
+  const { dispatcher, upstream, random, onShadow, trustedProxies, clock } = options;
   const { limits = DEFAULT_LIMITS, held = new HeldBytes(Infinity) } = options;
   const { extraHeaders } = options;
   const rules = extraHeaders === undefined ? DEFAULT_RULES : headerRules(extraHeaders);
@@ -49,7 +49,13 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     thread: options.thread ?? new LargeThread(),
   };
   const shadows = createShadows(random, onShadow, limits);
-  const joiner = createJoiner({ calling: inferring, clock, onJoined });
+  const joiner = createJoiner({
+    calling: inferring,
+    clock,
+    random,
+    onJoined: options.onJoined,
+    mayCompare: options.mayCompare ?? (() => true),
+  });
   const trust = trustOf(trustedProxies);
   const plane: Plane = { ...options, limits, held, inferring, joiner, shadows, trust, rules };
   return {

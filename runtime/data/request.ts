@@ -59,6 +59,8 @@ export interface DataPlaneOptions {
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
   readonly onJoined: (joined: Joined) => void;
+  /** May this joined call be compared with single ones? Absent: when its turn comes. */
+  readonly mayCompare?: (() => boolean) | undefined;
   /** A fault of our own: where, never what was sent. */
   readonly onFault: (requestId: string, error: unknown) => void;
 }

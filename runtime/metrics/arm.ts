@@ -25,12 +25,14 @@ export function statusLabel(status: number): string {
 export interface Joined {
   readonly requests: number;
   readonly isUndone: boolean;
+  readonly compared?: 'same' | 'different' | undefined;
 }
 
 interface JoinedCounts {
   calls: number;
   requests: number;
   undone: number;
+  different: number;
 }
 
 /** What was counted of one arm. It goes with the arm. */
@@ -57,7 +59,7 @@ export function createArmCounts(model: string, arm: string): ArmCounts {
   const shed = createCounts('reason');
   const shadow = createCounts('result');
   const versions = new Map<string, Counts>();
-  const joined: JoinedCounts = { calls: 0, requests: 0, undone: 0 };
+  const joined: JoinedCounts = { calls: 0, requests: 0, undone: 0, different: 0 };
   let retries = 0;
 
   function requests(version: string): Counts {
@@ -77,10 +79,11 @@ export function createArmCounts(model: string, arm: string): ArmCounts {
     shadow,
     retries: () => retries,
     joined,
-    onJoined: ({ requests: count, isUndone }) => {
+    onJoined: ({ requests: count, isUndone, compared }) => {
       joined.calls += 1;
       joined.requests += count;
       if (isUndone) joined.undone += 1;
+      if (compared === 'different') joined.different += 1;
     },
     onOutcome: ({ version, status, durationMs, firstByteMs, tries, shed: reason }, traceId) => {
       requests(version).add(statusLabel(status));

@@ -60,6 +60,12 @@ export const MODEL_FAMILIES = {
     help: 'Those that came to nothing, so that their requests were called one by one.',
     labels: ARM,
   },
+  joinedDifferent: {
+    name: 'ai_model_joined_calls_different_total',
+    type: 'counter',
+    help: 'Those in which a request got another answer than alone; the first ends joining of the version.',
+    labels: ARM,
+  },
   shadow: {
     name: 'ai_model_shadow_requests_total',
     type: 'counter',

@@ -169,6 +169,8 @@ export interface PlaneOptions {
   readonly authenticate?: Authenticate;
   readonly trustedProxies?: readonly string[];
   readonly random?: () => number;
+  /** Joined calls are compared with single ones, as in life. */
+  readonly comparesJoined?: boolean;
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
   readonly limits?: Partial<Limits>;
@@ -243,6 +245,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
     onJoined: (one) => joined.push(one),
+    mayCompare: () => options.comparesJoined === true,
     onFault: (_id, error) => faults.push(error),
   });
   const { handle, close } = handlerOf(plane, options);

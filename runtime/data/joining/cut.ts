@@ -101,6 +101,15 @@ export function keyOf({ pieces, shape }: Cut): string {
   return `${shape}\0${pieces.join('\0')}`;
 }
 
+/** Do two requests of one key ask the same? Their ids do not matter. */
+export function haveSameRows(a: Cut, b: Cut): boolean {
+  if (a.rows !== b.rows) return false;
+  return a.holes.every((hole, at) => {
+    if (hole.kind === 'bytes') return bytesOf(wholeOf(a), at).equals(bytesOf(wholeOf(b), at));
+    return listIn(wholeOf(a), at) === listIn(wholeOf(b), at);
+  });
+}
+
 /** One message out of several of the same key. */
 export function joined(cuts: readonly Cut[]): Message {
   return fill(cuts.map(wholeOf));

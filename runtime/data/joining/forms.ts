@@ -3,6 +3,10 @@ import { joined, split } from './cut';
 import { splitNative } from './cut-native';
 import { cutV1Answer } from './cut-v1';
 import { cutV2Answer } from './cut-v2';
+import { readLoose } from '../protocols/exact';
+import type { Plain } from '../protocols/json';
+import { isPlain } from '../protocols/json';
+import { readBinaryAnswer } from '../protocols/v2-binary';
 
 /** How requests of one protocol become one call, and its answer theirs again. */
 export interface Form {
@@ -15,7 +19,14 @@ export interface Form {
     answer: Message,
     cuts: readonly Cut[],
   ) => readonly (Message | undefined)[] | undefined;
+  /** What a model gave in an answer: no ids, no times. */
+  readonly output: (answer: Message) => unknown;
 }
+
+const read = ({ body }: Message): Plain => {
+  const value = readLoose(body.toString('utf8'));
+  return isPlain(value) ? value : {};
+};
 
 const jsonOf = (text: string): Message => ({
   body: Buffer.from(text, 'latin1'),
@@ -28,6 +39,7 @@ const V1: Form = {
     const answer = cutV1Answer(body.toString('latin1'));
     return answer && split(answer, cuts);
   },
+  output: (answer) => read(answer)['predictions'],
 };
 
 const V2: Form = {
@@ -37,6 +49,11 @@ const V2: Form = {
     const answer = cutV2Answer(message, asked);
     return answer && split(answer, cuts);
   },
+  output: (answer) => {
+    const { body, jsonBytes } = answer;
+    const isJson = jsonBytes === undefined;
+    return (isJson ? read(answer) : readBinaryAnswer(body, String(jsonBytes)))['outputs'];
+  },
 };
 
 const NATIVE: Form = {
@@ -45,6 +62,10 @@ const NATIVE: Form = {
     splitNative(body.toString('latin1'), cuts.length)?.map((one) =>
       one === undefined ? undefined : jsonOf(one),
     ),
+  output: (answer) => {
+    const { result, confidence } = read(answer);
+    return { result, confidence };
+  },
 };
 
 export const FORMS = { v1: V1, v2: V2, native: NATIVE } as const;

@@ -1,7 +1,18 @@
 import type { Fruitless } from '../../core/joining';
-import { afterRefused, afterUnsplit, mayJoin, timeClass, waitMs } from '../../core/joining';
+import {
+  afterDifferent,
+  afterJoined,
+  afterRefused,
+  afterUnsplit,
+  isCompared,
+  mayJoin,
+  timeClass,
+  waitMs,
+} from '../../core/joining';
+import type { Compared } from '../../core/joining';
 import type { CallBase, Calling } from '../call/calling';
 import type { Clock } from '../dispatch/wait';
+import { haveSameRows } from './cut';
 import type { JointEnd, Member, Part } from './joint';
 import { askTogether } from './joint';
 import type { Companion } from '../dispatch/job';
@@ -13,6 +24,8 @@ export interface Joined {
   readonly requests: number;
   /** It came to nothing: the requests were called one by one. */
   readonly isUndone: boolean;
+  /** Some of its requests were called alone as well, and what that has shown. */
+  readonly compared?: 'same' | 'different' | undefined;
 }
 
 /** Collects requests that are alike and asks for them together. */
@@ -39,6 +52,9 @@ interface Options {
   readonly calling: Calling;
   readonly clock: Clock;
   readonly onJoined: (joined: Joined) => void;
+  /** Draws the joined calls that are compared: [0, 1). */
+  readonly random: () => number;
+  readonly mayCompare: () => boolean;
 }
 
 /** In the same turn of the event loop all that has arrived is read; this comes behind it. */
@@ -60,6 +76,8 @@ class Groups implements Joiner {
   private readonly open = new Map<string, Group>();
   /** One entry per arm: what was learnt of its last version. */
   private readonly fruitless = new Map<string, Fruitless>();
+
+  private readonly compared = new Map<string, Compared>();
 
   constructor(private readonly options: Options) {}
 
@@ -118,24 +136,35 @@ class Groups implements Joiner {
     const [first] = all;
     if (first === undefined) return;
     if (all.length === 1) {
-      this.tell(first, 1, false);
+      this.tell(first, 1);
       return first.companion.alone(false);
     }
     const { calling, clock } = this.options;
-    askTogether(calling, all, clock.now, (end, version) => {
-      this.tell(first, all.length, end === 'refused' || end === 'unsplit');
-      this.learn(nameOf(first.base, first.companion), end, version ?? first.companion.arm.version);
+    const name = nameOf(first.base, first.companion);
+    const isProof = all.some(({ part }) => !haveSameRows(part.cut, first.part.cut));
+    const known = this.compared.get(name);
+    const { version: own } = first.companion.arm;
+    const isChecked =
+      this.options.mayCompare() && isCompared(known, own, isProof, this.options.random());
+    this.compared.set(name, afterJoined(known, own, isChecked && isProof));
+    askTogether(calling, all, clock.now, isChecked, (end, version) => {
+      this.tell(first, all.length, end, isChecked);
+      this.learn(name, end, version ?? own);
     });
   }
 
-  private tell({ base, companion }: Member, requests: number, isUndone: boolean): void {
-    const { model } = base;
-    this.options.onJoined({ model: model.id, arm: companion.arm.name, requests, isUndone });
+  private tell({ base, companion }: Member, requests: number, end?: JointEnd, isChecked = false) {
+    const isUndone = end === 'refused' || end === 'unsplit' || end === 'different';
+    const result = end === 'split' ? 'same' : end === 'different' ? 'different' : undefined;
+    const compared = isChecked ? result : undefined;
+    const [model, arm] = [base.model.id, companion.arm.name];
+    this.options.onJoined({ model, arm, requests, isUndone, compared });
   }
 
   private learn(name: string, end: JointEnd, version: string): void {
     if (end === 'split') this.fruitless.delete(name);
     if (end === 'unsplit') this.fruitless.set(name, afterUnsplit(version));
+    if (end === 'different') this.fruitless.set(name, afterDifferent(version));
     if (end !== 'refused') return;
     const now = this.options.clock.now();
     this.fruitless.set(name, afterRefused(this.fruitless.get(name), version, now));

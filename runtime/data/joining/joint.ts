@@ -7,6 +7,7 @@ import { endToEnd, filterOf } from '../headers';
 import { fieldsOf } from '../http/fields';
 import { CallerSignal } from '../http/signal';
 import type { Companion } from '../dispatch/job';
+import { isSameAnswer } from './compare-alone';
 import type { Cut, Message } from './cut';
 import type { Form } from './forms';
 
@@ -32,8 +33,8 @@ export interface Member {
   readonly base: CallBase;
 }
 
-/** What became of a joined call. `apart`: its requests were called one by one. */
-export type JointEnd = 'split' | 'refused' | 'unsplit' | 'shared';
+/** What became of a joined call. `different`: one of its requests was answered otherwise alone. */
+export type JointEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
 
 class JointCall extends BufferedCall {
   constructor(
@@ -122,6 +123,8 @@ export function askTogether(
   calling: Calling,
   all: readonly Member[],
   now: () => number,
+  /** Are some of them asked for alone as well, before they are answered? */
+  isCompared: boolean,
   told: (end: JointEnd, version: string | undefined) => void,
 ): void {
   const signal = new CallerSignal();
@@ -141,13 +144,20 @@ export function askTogether(
   let asked: readonly Member[] = [];
   let message: Message = { body: Buffer.alloc(0), jsonBytes: undefined };
   let sentAt = 0;
+  const compare = (pairs: readonly Pair[], version: string, done: Done): void => {
+    const [first] = pairs;
+    const remainingMs = (first?.member.companion.deadline ?? 0) - now();
+    // Who has little time left is not kept waiting.
+    if (!isCompared || remainingMs < 4 * (now() - sentAt)) return done(true);
+    compareAlone(calling, pairs.slice(0, COMPARED_MEMBERS), version, now, done);
+  };
   const ask = () => {
     if (sentAt === 0) sentAt = now();
     asked = [...left];
     message = form.joined(asked.map(({ part }) => part.cut));
     return { method: 'POST', target, body: message.body };
   };
-  const end = (ended: Ended): void => distribute({ ended, all, asked, sentAt, told });
+  const end = (ended: Ended): void => distribute({ ended, all, asked, sentAt, told, compare });
   const base = baseOf(all, signal, now());
   calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
 }
@@ -158,6 +168,65 @@ interface Distributing {
   readonly asked: readonly Member[];
   readonly sentAt: number;
   readonly told: (end: JointEnd, version: string | undefined) => void;
+  readonly compare: (pairs: readonly Pair[], version: string, done: Done) => void;
+}
+
+/** A request with its part of a joined answer. */
+interface Pair {
+  readonly member: Member;
+  readonly own: Message;
+}
+
+type Done = (isSame: boolean) => void;
+
+/** Requests of a joined call that are asked for alone as well. */
+const COMPARED_MEMBERS = 4;
+
+/** What it is alone; undefined: it cannot be told now. */
+function sameAlone(
+  { member: { part }, own }: Pair,
+  ended: Ended,
+  version: string,
+): boolean | undefined {
+  if (ended.kind !== 'reply' || ended.reply.replica.version !== version) return undefined;
+  const { status } = ended.reply;
+  if (status >= 300) return status >= 400 && status < 500 && status !== 429 ? false : undefined;
+  const message = messageOf(ended.reply);
+  const alone = message && part.form.split(message, [part.cut])?.[0];
+  return alone && isSameAnswer(part.form, own, alone);
+}
+
+function compareAlone(
+  calling: Calling,
+  pairs: readonly Pair[],
+  version: string,
+  now: () => number,
+  done: Done,
+): void {
+  let waiting = pairs.length;
+  let isSame = true;
+  if (waiting === 0) return done(true);
+  for (const pair of pairs) {
+    const { part } = pair.member;
+    const message = part.form.joined([part.cut]);
+    const ask = () => ({ method: 'POST', target: part.target, body: message.body });
+    const end = (ended: Ended): void => {
+      isSame &&= trying(() => sameAlone(pair, ended, version)) ?? true;
+      waiting -= 1;
+      if (waiting === 0) done(isSame);
+    };
+    const base = baseOf([pair.member], new CallerSignal(), now());
+    calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
+  }
+}
+
+/** Whatever it cannot be read by: nobody must wait for an answer that never comes. */
+function trying<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
 }
 
 function apart(members: readonly Member[]): void {
@@ -188,16 +257,11 @@ function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['spl
   if ((message?.jsonBytes ?? reply.body.length) > MAX_ANSWER_JSON_BYTES) return undefined;
   const [first] = asked;
   const cuts = asked.map(({ part }) => part.cut);
-  try {
-    return message && first?.part.form.split(message, cuts);
-  } catch {
-    // Whatever it cannot be cut by: nobody must wait for an answer that never comes.
-    return undefined;
-  }
+  return trying(() => message && first?.part.form.split(message, cuts));
 }
 
 function deal(
-  { all, asked, sentAt, told }: Distributing,
+  { all, asked, sentAt, told, compare }: Distributing,
   { reply, tries }: Extract<Ended, { kind: 'reply' }>,
 ): void {
   const { replica } = reply;
@@ -214,10 +278,14 @@ function deal(
     told(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
     return apart(all);
   }
-  told('split', replica.version);
-  for (const [at, member] of asked.entries()) {
+  const pairs = asked.flatMap((member, at) => {
     const own = answers[at];
-    if (own === undefined) member.companion.alone(true);
-    else give(member, own);
-  }
+    return own === undefined ? [] : [{ member, own }];
+  });
+  compare(pairs, replica.version, (isSame) => {
+    told(isSame ? 'split' : 'different', replica.version);
+    if (!isSame) return apart(all);
+    for (const { member, own } of pairs) give(member, own);
+    apart(asked.filter((_, at) => answers[at] === undefined));
+  });
 }

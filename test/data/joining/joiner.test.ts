@@ -28,7 +28,13 @@ function setUp() {
   const upstream = { send: () => undefined, close: () => undefined };
   const calling: Calling = { dispatcher, upstream, limits: DEFAULT_LIMITS, rules: DEFAULT_RULES };
   const clock = { now: () => 1000, setTimeout: () => () => undefined };
-  const joiner = createJoiner({ calling, clock, onJoined: (one) => joined.push(one) });
+  const joiner = createJoiner({
+    calling,
+    clock,
+    onJoined: (one) => joined.push(one),
+    random: () => 0.999,
+    mayCompare: () => false,
+  });
   return { joiner, started, joined };
 }
 

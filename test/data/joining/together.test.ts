@@ -68,6 +68,65 @@ describe.each([
   });
 });
 
+/** Gives each row less the mean of all rows of the call. */
+const lessMean: Behave = ({ body }) => {
+  const { inputs } = JSON.parse(body.toString()) as {
+    readonly inputs: readonly { readonly shape: number[]; readonly data: number[] }[];
+  };
+  const { shape, data } = inputs[0] ?? { shape: [], data: [] };
+  const mean = data.reduce((sum, one) => sum + one, 0) / data.length;
+  const output = { name: 'y', datatype: 'FP64', shape, data: data.map((one) => one - mean) };
+  return json({ outputs: [output] });
+};
+
+const dataIn = ({ text }: Got): unknown =>
+  (JSON.parse(text) as { outputs: readonly { data: unknown }[] }).outputs[0]?.data;
+
+test('rows that depend on others are found out by different requests after equal ones', async () => {
+  const on = await routed('v2', lessMean, { comparesJoined: true, random: () => 0.999 });
+  const ask = (numbers: readonly number[]): Promise<readonly Got[]> =>
+    all(
+      on,
+      numbers.map((n) => on.plane.post(V2, v2Body(n))),
+    );
+  for (let round = 0; round < 12; round += 1) await ask([5, 5, 5, 5]);
+  expect((await ask([1, 2, 3, 4])).map(dataIn)).toEqual([[0], [0], [0], [0]]);
+  expect(on.plane.joined.at(-1)).toMatchObject({
+    requests: 4,
+    isUndone: true,
+    compared: 'different',
+  });
+  const calls = inferences(on.backend).length;
+  expect((await ask([6, 7])).map(dataIn)).toEqual([[0], [0]]);
+  expect(inferences(on.backend)).toHaveLength(calls + 2);
+  clean(on.plane);
+});
+
+test('joined answers that are the same alone are given, and joining goes on', async () => {
+  const on = await routed('v2', doublingV2, { comparesJoined: true, random: () => 0.999 });
+  for (let round = 0; round < 9; round += 1) {
+    const got = await all(
+      on,
+      [round, 2, 3, 4].map((n) => on.plane.post(V2, v2Body(n))),
+    );
+    expect(got.map(dataIn)).toEqual([[2 * round], [4], [6], [8]]);
+  }
+  expect(on.plane.joined.map(({ compared }) => compared)).toEqual([
+    ...Array<string>(8).fill('same'),
+    undefined,
+  ]);
+  clean(on.plane);
+});
+
+test('requests go alone while nobody has said that their rows are independent', async () => {
+  const batching = { maxSize: 4, maxDelayMs: 1000 };
+  const on = await routed('v2', doublingV2, { inference: { batching } });
+  await Promise.all([1, 2, 3].map((n) => on.plane.post(V2, v2Body(n))));
+  expect(inferences(on.backend)).toHaveLength(3);
+  expect(on.plane.joined).toEqual([]);
+  clean(on.plane);
+});
+
 /** What does not tell requests apart: times and ids are each request's own. */
 const stable = ({ status, headers, text }: Got): unknown => ({
   status,
