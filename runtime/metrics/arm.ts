@@ -52,6 +52,13 @@ export interface ArmCounts {
   readonly requestLines: () => string;
 }
 
+function countJoined(counts: JoinedCounts, { requests, isUndone, compared }: Joined): void {
+  counts.calls += 1;
+  counts.requests += requests;
+  if (isUndone) counts.undone += 1;
+  if (compared === 'different') counts.different += 1;
+}
+
 export function createArmCounts(model: string, arm: string): ArmCounts {
   const labels = labelText({ model_id: model, arm });
   const duration = createHistogram(MODEL_FAMILIES.duration);
@@ -79,12 +86,7 @@ export function createArmCounts(model: string, arm: string): ArmCounts {
     shadow,
     retries: () => retries,
     joined,
-    onJoined: ({ requests: count, isUndone, compared }) => {
-      joined.calls += 1;
-      joined.requests += count;
-      if (isUndone) joined.undone += 1;
-      if (compared === 'different') joined.different += 1;
-    },
+    onJoined: (one) => countJoined(joined, one),
     onOutcome: ({ version, status, durationMs, firstByteMs, tries, shed: reason }, traceId) => {
       requests(version).add(statusLabel(status));
       duration.observe(durationMs / 1000, traceId);

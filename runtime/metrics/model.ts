@@ -132,7 +132,9 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
   joinedCalls: joinedLines('joinedCalls', 'calls'),
   joinedRequests: joinedLines('joinedRequests', 'requests'),
   joinedUndone: joinedLines('joinedUndone', 'undone'),
-  joinedDifferent: joinedLines('joinedDifferent', 'different'),
+  // Hardly any arm has it.
+  joinedDifferent: (arm) =>
+    arm.counts.joined.different === 0 ? '' : joinedLines('joinedDifferent', 'different')(arm),
   shadow: ({ counts }) => counts.shadow.lines(MODEL_FAMILIES.shadow.name, counts.labels),
   shed: ({ counts }) => counts.shed.lines(MODEL_FAMILIES.shed.name, counts.labels),
   retries: perArm('retries', ({ counts }) => counts.retries()),
