@@ -83,12 +83,12 @@ function differs(got: Answer, wanted: readonly SuiteTensor[], one: SuiteCase): s
   for (const [at, tensor] of wanted.entries()) {
     const output = got.outputs[at];
     const values = valuesOf(tensor);
+    // Half floats have eleven bits: two of the last one.
+    const rtol = tensor.datatype === 'FP16' ? Math.max(one.rtol, 2 ** -9) : one.rtol;
     if (output?.shape.join() !== tensor.shape.join()) {
       return `output ${at} has shape [${output?.shape.join()}], not [${tensor.shape.join()}]`;
     }
-    const place = values.findIndex(
-      (value, i) => !near(output.values[i], value, one.rtol, one.atol),
-    );
+    const place = values.findIndex((value, i) => !near(output.values[i], value, rtol, one.atol));
     if (place >= 0) {
       return `output ${at}, element ${place} is ${String(output.values[place])}, not ${String(values[place])}`;
     }
