@@ -3,6 +3,7 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Holding } from './held';
 import { MemoryFull, UNCOUNTED } from './held';
+import { joined } from './joined';
 
 /** A body beyond its limit; nothing of it is kept. */
 export class BodyTooLarge extends Error {
@@ -45,9 +46,7 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
       reject(new BodyTooLarge(limit));
       if (size > limit + MAX_DISCARDED_BYTES) request.destroy();
     });
-    request.on('end', () =>
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
-    );
+    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : joined(chunks)));
     request.on('error', () => reject(new BodyCutOff('the caller went away')));
     request.on('aborted', () => reject(new BodyCutOff('the caller went away')));
   });
@@ -86,7 +85,7 @@ function inflatedBy(
         inflater.destroy(error as Error);
       }
     });
-    inflater.on('end', () => resolve(Buffer.concat(pieces, size)));
+    inflater.on('end', () => resolve(joined(pieces)));
     inflater.on('error', reject);
     inflater.end(body);
   });

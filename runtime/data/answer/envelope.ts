@@ -4,6 +4,7 @@ import { writeStrict } from '../protocols/exact';
 import { RawJson } from '../protocols/splice';
 import type { Request } from '../request';
 import { isoOf } from '../../shared/iso';
+import { joined } from '../../shared/joined';
 import { quoted } from '../../shared/quoted';
 import { seconds } from '../request';
 
@@ -16,7 +17,7 @@ export function envelope(
   id: string,
   done: Inferred,
   now: number,
-): string | Buffer {
+): string | Promise<Buffer> {
   const { output, confidence, version } = done;
   const head =
     `{"request_id":"${request.tracing.requestId}","model_id":"${id}",` +
@@ -26,7 +27,7 @@ export function envelope(
   if (output instanceof RawBytes) {
     const { bytes, confidence: own } = output;
     const between = Buffer.from(',"confidence":');
-    return Buffer.concat([Buffer.from(head), bytes, between, own, Buffer.from(tail)]);
+    return joined([Buffer.from(head), bytes, between, own, Buffer.from(tail)]);
   }
   const text = output instanceof RawJson ? output.text : writeStrict(output);
   return `${head}${text},"confidence":${writeStrict(confidence)}${tail}`;

@@ -1,4 +1,5 @@
 import type { ModelRoute } from '../../core/table';
+import { joined } from '../../shared/joined';
 import { quoted } from '../../shared/quoted';
 import type { BatchItem, ItemResult } from '../call/batch';
 import { inferBatch, inferInTurn } from '../call/batch';
@@ -30,26 +31,30 @@ function itemBody(result: ItemResult): object {
   return { error: { code, message, ...(more.details && { details: more.details }) } };
 }
 
-/** A result as JSON; an output that is large is not looked into. */
-function itemJson(result: ItemResult): Buffer {
+/** A result as JSON, in parts; an output that is large is not looked into. */
+function itemJson(result: ItemResult): readonly Uint8Array[] {
   if (result instanceof Refusal || !(result.output instanceof RawBytes)) {
-    return Buffer.from(writeStrict(itemBody(result)));
+    return [Buffer.from(writeStrict(itemBody(result)))];
   }
   const { bytes, confidence } = result.output;
   const [before, between] = [Buffer.from('{"output_data":'), Buffer.from(',"confidence":')];
   const after = Buffer.from(`,"model_version":${quoted(result.version)}}`);
-  return Buffer.concat([before, bytes, between, confidence, after]);
+  return [before, bytes, between, confidence, after];
 }
 
-function batchBody(head: object, results: readonly ItemResult[], tail: object): string | Buffer {
+function batchBody(
+  head: object,
+  results: readonly ItemResult[],
+  tail: object,
+): string | Promise<Buffer> {
   const isPlainText = results.every(
     (one) => one instanceof Refusal || !(one.output instanceof RawBytes),
   );
   if (isPlainText) return writeStrict({ ...head, results: results.map(itemBody), ...tail });
   const comma = Buffer.from(',');
-  const list = results.flatMap((one, at) => (at === 0 ? [itemJson(one)] : [comma, itemJson(one)]));
+  const list = results.flatMap((one, at) => (at === 0 ? itemJson(one) : [comma, ...itemJson(one)]));
   const begin = Buffer.from(`${writeStrict(head).slice(0, -1)},"results":[`);
-  return Buffer.concat([begin, ...list, Buffer.from(`],${writeStrict(tail).slice(1)}`)]);
+  return joined([begin, ...list, Buffer.from(`],${writeStrict(tail).slice(1)}`)]);
 }
 
 interface ReadBatch {
@@ -96,9 +101,10 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const { requestId } = request.tracing;
   const head = { request_id: requestId, model_id: id };
   const tail = { succeeded, failed, processing_time: seconds(plane.clock.now() - request.began) };
+  const told = batchBody(head, results, tail);
   send(
     request,
-    batchBody(head, results, tail),
+    typeof told === 'string' ? told : await told,
     results.find((one) => isInferred(one)),
   );
   if (arm !== undefined || succeeded === 0) return;

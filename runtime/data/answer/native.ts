@@ -79,7 +79,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
     call instanceof LargeItem ? timed : nativeTogether(plane.joiner, plane.inferring, timed, call);
   const done = await infer(plane.inferring, own, call);
   const body = envelope(request, id, done, plane.clock.now());
-  send(request, body, done);
+  send(request, typeof body === 'string' ? body : await body, done);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
   const ask = async (named: CallBase) => {

@@ -1,5 +1,5 @@
 import { chunksOf, lanesOf } from '../../core/chunks';
-import type { CallBase, Reply } from './calling';
+import type { Asked, CallBase, Reply } from './calling';
 import { callBuffered, CallerGone } from './calling';
 import { Refusal } from '../errors';
 import type { Inferred, Inferring } from './infer';
@@ -10,6 +10,7 @@ import { isPlain } from '../protocols/json';
 import type { NativeItem } from '../protocols/native';
 import { parseItem, readItem } from '../protocols/native';
 import { SplicedCall } from '../protocols/splice';
+import { joined } from '../../shared/joined';
 import { isLarge } from '../../shared/survey';
 import { nativeTarget } from '../protocols/target';
 
@@ -50,12 +51,12 @@ const isAsText = (item: BatchItem): boolean =>
   item instanceof LargeItem || item instanceof SplicedCall;
 
 /** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
-function bodyOf(chunk: readonly Placed[]): Buffer {
+function bodyOf(chunk: readonly Placed[]): Buffer | Promise<Buffer> {
   const items = chunk.map(({ item }) => item);
   try {
     if (!items.some(isAsText)) return Buffer.from(writeStrict({ requests: items }));
     const parts = items.flatMap((one, at) => [Buffer.from(at === 0 ? '' : ','), itemBytes(one)]);
-    return Buffer.concat([Buffer.from('{"requests":['), ...parts, Buffer.from(']}')]);
+    return joined([Buffer.from('{"requests":['), ...parts, Buffer.from(']}')]);
   } catch (error) {
     throw error instanceof RangeError ? new OneAtATime() : error;
   }
@@ -71,8 +72,9 @@ async function callChunk(
   const reply = await callBuffered(inferring, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
+    const put = (body: Buffer): Asked => ({ method: 'POST', target, body });
     const body = bodyOf(chunk);
-    return { method: 'POST', target, body };
+    return body instanceof Promise ? body.then(put) : put(body);
   }).catch((error: unknown) => {
     if (error instanceof OneAtATime) return undefined;
     throw error;

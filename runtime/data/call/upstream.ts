@@ -95,8 +95,8 @@ class AnswerBuffer {
     this.pieces.copy(piece);
   }
 
-  take(): Buffer {
-    return this.pieces.take();
+  take(): Buffer | Promise<Buffer> {
+    return this.pieces.takeLarge();
   }
 
   /** Nobody wants it. */
@@ -105,6 +105,11 @@ class AnswerBuffer {
     this.held.give(this.taken);
     this.taken = 0;
   }
+}
+
+function then(whole: Buffer | Promise<Buffer>, go: (whole: Buffer) => void): void {
+  if (whole instanceof Promise) void whole.then(go);
+  else go(whole);
 }
 
 const announcedBy = ({ fields }: Answered): number => Number(fields.get('content-length') ?? 0);
@@ -152,7 +157,7 @@ export function collect(
         return stop(error);
       }
     },
-    end: () => settle(buffer?.take() ?? NOTHING),
+    end: () => then(buffer?.take() ?? NOTHING, settle),
     fail: settle,
   });
   // Most answers are whole by now.

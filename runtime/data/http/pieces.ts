@@ -1,3 +1,5 @@
+import { COPY_BYTES, joined } from '../../shared/joined';
+
 /** Below this a piece is copied; bytes. */
 const SMALL_BYTES = 1024;
 /** What small pieces are copied into; bytes. */
@@ -75,6 +77,15 @@ export class Pieces {
     this.clear();
     if (target !== undefined) return target.subarray(0, size);
     return whole === undefined ? first : Buffer.concat(whole);
+  }
+
+  /** As `take`; what is large and in pieces is put together in slices. */
+  takeLarge(): Buffer | Promise<Buffer> {
+    if (this.target !== undefined || this.size <= COPY_BYTES) return this.take();
+    this.close();
+    const { first = NOTHING, whole } = this;
+    this.clear();
+    return whole === undefined ? first : joined(whole);
   }
 
   clear(): void {

@@ -37,7 +37,7 @@ interface WaitingReader {
   readonly limit: number;
   /** Bytes are counted as they come: their number was not said. */
   readonly isGrowing: boolean;
-  readonly resolve: (body: Buffer) => void;
+  readonly resolve: (body: Buffer | Promise<Buffer>) => void;
   readonly reject: (error: Error) => void;
   /** What is beyond the limit need not be refused, but comes later. */
   readonly later?: { readonly limit: number; readonly resolve: (upload: Upload) => void };
@@ -94,7 +94,7 @@ export class RequestBody implements Uploader {
 
   private took(waiting: WaitingReader, bytes: number): void {
     if (this.pieces.size > waiting.limit) this.exceed(waiting);
-    else if (this.reader.isDone) this.over(waiting).resolve(this.pieces.take());
+    else if (this.reader.isDone) this.over(waiting).resolve(this.pieces.takeLarge());
     else this.progress?.more(bytes);
   }
 

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { joined } from '../../shared/joined';
+import { LARGE_BYTES } from '../../shared/survey';
 import { Refusal } from '../errors';
 import type { LargeOutcomes, LargeTask, SentRefusal } from '../protocols/understanding';
 
@@ -57,6 +59,25 @@ const tooMuch = (): Refusal =>
 const refusalFrom = ({ code, message, more }: SentRefusal): Refusal =>
   new Refusal(code, message, more);
 
+interface Sent {
+  readonly task: LargeTask;
+  /** They go to the thread; what stays here is not copied again. */
+  readonly owned: readonly ArrayBuffer[];
+}
+
+/** A task with bytes of its own: a message would copy all of them in one step. */
+async function sentOf(task: LargeTask): Promise<Sent> {
+  const owned: ArrayBuffer[] = [];
+  const fields: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(task)) {
+    const isCopied = value instanceof Uint8Array && value.length > LARGE_BYTES;
+    const own: unknown = isCopied ? await joined([value]) : value;
+    if (isCopied) owned.push((own as Buffer).buffer as ArrayBuffer);
+    fields.push([name, own]);
+  }
+  return { task: Object.fromEntries(fields) as unknown as LargeTask, owned };
+}
+
 /** Does what is large, one task after the other. */
 export class LargeThread {
   private worker: Worker | undefined;
@@ -83,7 +104,12 @@ export class LargeThread {
     const worker = (this.worker ??= this.start());
     worker.ref();
     this.timer = setTimeout(() => void worker.terminate(), TASK_MS);
-    worker.postMessage(waiting.task, []);
+    void this.send(worker, waiting);
+  }
+
+  private async send(worker: Worker, waiting: Waiting): Promise<void> {
+    const { task, owned } = await sentOf(waiting.task);
+    if (this.current === waiting) worker.postMessage(task, owned);
   }
 
   private rest(): void {
