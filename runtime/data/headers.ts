@@ -125,8 +125,21 @@ const OF_LOGINS: ReadonlySet<string> = new Set([
 /** Does this header tell an address of the caller? */
 export const tellsAddress = (name: string): boolean => OF_PROXIES.has(name);
 
-/** `Connection: a, b` takes these along, but never what a message cannot do without. */
-const KEPT_ALWAYS = new Set(['host', 'authorization', 'content-length', 'content-type']);
+/**
+ * `Connection: a, b` takes these along, but never what a message cannot do without, nor what says
+ * which page of a browser asks: whoever decides behind us has to see it, too.
+ */
+const KEPT_ALWAYS = new Set([
+  'host',
+  'authorization',
+  'x-api-key',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  HEAD_LENGTH,
+  'origin',
+  'sec-fetch-site',
+]);
 
 /** The usual words of `Connection`, which name no header. */
 const NAMELESS = new Set(['keep-alive', 'Keep-Alive', 'close', 'Close']);

@@ -58,6 +58,8 @@ const foreigners = (port: number): readonly Asking['headers'][] => [
   { 'sec-fetch-site': 'same-site' },
   { origin: `http://127.0.0.1:${port}.evil.example` },
   { origin: `http://evil@127.0.0.1:${port}` },
+  { origin: 'http://203.0.113.5', connection: 'origin' },
+  { 'sec-fetch-site': 'cross-site', connection: 'sec-fetch-site' },
 ];
 
 test.each(CHANGES)('no page of another origin does %s %s', async (method, path, body) => {

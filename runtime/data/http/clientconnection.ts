@@ -18,6 +18,9 @@ const MAX_UNREAD_BYTES = 65_536;
  * what breaks later broke while the request ran. Milliseconds.
  */
 const STALE_MS = 100;
+/** A server that works may say so now and then (102); more than this is a flood. */
+const MAX_INTERIM_ANSWERS = 1000;
+
 /** What the pool wants to know. */
 export interface Owner {
   /** The answer is complete and the connection can take another request. */
@@ -53,6 +56,8 @@ export class ClientConnection implements Source, Receiver {
 
   /** Has a byte of the answer come? */
   private isHeard = false;
+  /** Answers before the real one. */
+  private interim = 0;
   /** The kernel took not a byte of the request. */
   private isUnsent = false;
   /** When the request went out over a connection that was kept; undefined: it is the first. */
@@ -95,6 +100,7 @@ export class ClientConnection implements Source, Receiver {
     this.asking = asking;
     this.asker = asker;
     this.isHeard = false;
+    this.interim = 0;
     if (this.idleSince > 0) this.reusedAt = performance.now();
     asking.signal.addEventListener('abort', this.onAbort);
     this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
@@ -173,6 +179,10 @@ export class ClientConnection implements Source, Receiver {
       rest = rest.subarray(found.end);
       checkMeant(head.status, asking.refusesRedirects === true);
       if (head.status >= 200) return this.answered(head, rest);
+      this.interim += 1;
+      if (this.interim > MAX_INTERIM_ANSWERS) {
+        throw new HttpFault(502, `more than ${MAX_INTERIM_ANSWERS} interim answers (1xx)`);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import { HttpFault, MAX_HEAD_BYTES } from './fields';
 
 const END = '\r\n\r\n';
+const END_BYTES = Buffer.from(END);
 
 /**
  * A head whose lines end with LF alone would be waited for until its time is over.
@@ -37,6 +38,11 @@ export class HeadCollector {
    */
   take(bytes: Buffer): { readonly head: string; readonly end: number } | undefined {
     const { begun, maxBytes } = this;
+    // Nearly always. Only the head becomes text: many short ones in one read cost what they are.
+    const whole = begun === '' ? bytes.indexOf(END_BYTES) + END.length : 0;
+    if (whole >= END.length && whole <= maxBytes) {
+      return { head: bytes.toString('latin1', 0, whole), end: whole };
+    }
     const room = maxBytes - begun.length;
     const text = begun + bytes.toString('latin1', 0, Math.min(bytes.length, room + 1));
     const at = text.indexOf(END, Math.max(0, begun.length - END.length));

@@ -68,8 +68,8 @@ test.each([
     '200 ok',
   ],
   [
-    'thousands of interim answers in one read',
-    `${'HTTP/1.1 100\r\n\r\n'.repeat(4000)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+    'a thousand interim answers in one read',
+    `${'HTTP/1.1 100\r\n\r\n'.repeat(1000)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
     '200 ok',
   ],
   [
@@ -108,6 +108,10 @@ test.each([
   [
     'status 101 after an interim one',
     'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n',
+  ],
+  [
+    'a flood of interim answers',
+    `${'HTTP/1.1 103 Early\r\n\r\n'.repeat(1001)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
   ],
   ['status 101', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'],
   [
