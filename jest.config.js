@@ -6,6 +6,8 @@ module.exports = {
   maxWorkers: '100%',
   // Modules of finished suites stay in their worker; Node 24 gives up before Node 20 does.
   workerIdleMemoryLimit: '1GB',
+  // Ends what hangs. On a machine whose cores are busy a test takes many times as long as on a quiet one.
+  testTimeout: 30_000,
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/test/e2e/'],

@@ -54,8 +54,9 @@ async function cases(): Promise<readonly Case[]> {
 /** The service in the forms that differ in their objects. */
 function serviceForms(chart: Chart): Readonly<Record<string, ModelServiceProps>> {
   const secret = (name: string) => Secret.fromSecretName(chart, name, name);
+  const envFrom = [secret('api-keys')];
   return {
-    service: { envFrom: [secret('api-keys')] },
+    service: { envFrom },
     'service-gitops': {
       config: { auth: { mode: 'none' } },
       mode: 'gitops',
@@ -65,7 +66,7 @@ function serviceForms(chart: Chart): Readonly<Record<string, ModelServiceProps>>
     'service-full': {
       environment: { monitoring: { style: 'operator' } },
       modelNamespaces: ['team-a', 'team-b'],
-      envFrom: [secret('api-keys')],
+      envFrom,
       tls: secret('public-tls'),
       ingress: { host: 'models.example.com', className: 'nginx', tls: secret('ingress-tls') },
       config: { logging: { level: 'warn' } },
