@@ -269,6 +269,18 @@ test('a candidate of another kind must take the arguments, too', () => {
   expect(refused({ ...base, candidates })).toEqual(['args']);
 });
 
+test('a key of a Secret that is stored opens no other key of it', () => {
+  const before = specOf(
+    mergePatch(model(FULL), { env: { DB: { secret: 'db', key: 'reader' } } }) as object,
+  );
+  const after = (key: string) =>
+    faultsOf(updateModel(before.definition, { env: { DB: { secret: 'db', key } } }), {
+      held: [before],
+    }).map(({ path }) => path);
+  expect(after('reader')).toEqual([]);
+  expect(after('root')).toEqual(['environment_variables.DB.secret']);
+});
+
 test('what the configuration names may be asked for', () => {
   const rules: PolicyRules = {
     secrets: ['shared'],

@@ -368,6 +368,15 @@ export const SELECTED_BY = [
 /** Names of variables that change what runs, whom it trusts or who it is. */
 export const VARIABLES = [
   'LD_PRELOAD',
+  'GDAL_DRIVER_PATH',
+  'LADSPA_PATH',
+  'MAGICK_CONFIGURE_PATH',
+  'LIBVA_DRIVERS_PATH',
+  'SASL_PATH',
+  'MPLBACKEND',
+  'NLTK_DATA',
+  'PRE_START_PATH',
+  'APP_MODULE',
   'LD_LIBRARY_PATH',
   'LD_AUDIT',
   'ld_preload',

@@ -28,6 +28,11 @@ const FAMILIES: readonly RegExp[] = [
   // Whom is trusted, who is asked, and as whom.
   family('SSL', 'OPENSSL', 'GNUTLS_', 'NSS_', 'KRB5', 'P11_', 'CURL_', 'REQUESTS_', 'NETRC'),
   family('AWS_', 'AZURE_', 'GOOGLE_', 'GCE_', 'GCLOUD_', 'CLOUDSDK_', 'BOTO', 'IDENTITY_', 'MSI_'),
+  // Libraries that load plugins, modules or settings from a path, and start scripts of images.
+  family('GDAL_', 'GST_', 'LADSPA_', 'LV2_', 'ALSA_', 'VDPAU_', 'LIBVA_', 'MAGICK_', 'SASL_'),
+  family('ODBC', 'LDAP', 'PGS', 'PGPASSFILE', 'MYSQL_HOME', 'TNS_ADMIN', 'FONTCONFIG_', 'PROJ_'),
+  family('MPL(?:BACKEND|CONFIGDIR)$', 'NLTK_DATA', 'PSMODULE', 'PRE_START_PATH$', 'APP_MODULE$'),
+  family('(?:MODULE|VARIABLE)_NAME$', 'SETUPTOOLS_', 'NEW_RELIC_CONFIG', '_RJEM_', 'OPENCV_'),
   family('KUBE', 'VAULT_', 'ALIBABA_', 'TENCENTCLOUD_', 'FSSPEC_', 'S3_', 'OTEL_'),
   // Machine learning: libraries that load plugins, and servers with variables of their own.
   family('HF_', 'HUGGING', 'TRANSFORMERS_', 'DATASETS_', 'DIFFUSERS_', 'TOKENIZERS_', 'MLFLOW_'),

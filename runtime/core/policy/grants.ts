@@ -27,19 +27,28 @@ export type Wrong = readonly [path: string, got: unknown, allowed: string, fix: 
 
 const STAYS = 'what is stored stays with the image and the source that it was given to';
 
-/** A violation for each arm that would run with it. */
-export function granted(arms: readonly Arm[], [path, got, ...rest]: Wrong): readonly Violation[] {
+/**
+ * A violation for each arm that would run with it.
+ * @param part of what is named: what holds one part of it does not get another
+ */
+export function granted(
+  arms: readonly Arm[],
+  [path, got, ...rest]: Wrong,
+  part = '',
+): readonly Violation[] {
   const [allowed, fix] = rest;
   return arms.map((arm) => ({
-    id: JSON.stringify(canonical([fieldOf(path), got, codeOf(arm)])),
+    id: JSON.stringify(canonical([fieldOf(path), got, part, codeOf(arm)])),
     fault: fault(path, got, allowed, `${fix}; ${STAYS}`),
   }));
 }
 
-/** The Secrets that an arm names: where, and which. */
-function secretsOf({ env, source }: Arm): readonly (readonly [field: string, secret: string])[] {
+type NamedSecret = readonly [field: string, secret: string, key?: string];
+
+/** The Secrets that an arm names: where, which, and which key of it. */
+function secretsOf({ env, source }: Arm): readonly NamedSecret[] {
   const variables = Object.entries(env).flatMap(([name, value]) =>
-    typeof value === 'string' ? [] : [[`env.${name}.secret`, value.secret] as const],
+    typeof value === 'string' ? [] : [[`env.${name}.secret`, value.secret, value.key] as const],
   );
   const stores = [
     ['source.credentials.secret', source?.credentials?.secret],
@@ -59,8 +68,8 @@ const secrets: Rule = ({ spec, rules }) => {
   return spec.arms.flatMap((arm) =>
     secretsOf(arm)
       .filter(([, secret]) => !isAllowed(secret))
-      .flatMap(([field, secret]) =>
-        granted([arm], [armPath(spec, arm, field), secret, allowed, fix]),
+      .flatMap(([field, secret, key]) =>
+        granted([arm], [armPath(spec, arm, field), secret, allowed, fix], key),
       ),
   );
 };
