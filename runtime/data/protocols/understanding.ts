@@ -12,7 +12,8 @@ import { parseOpenai } from './openai-to-native';
 import { RawJson, splicedCall } from './splice';
 import type { Called, Said, Spoken } from './spoken';
 import { openaiSpoken, v1Spoken, v2Spoken } from './spoken';
-import { JsonTooComplex, survey, textsNamed } from '../../shared/survey';
+import type { JsonLimits } from '../../shared/survey';
+import { JSON_LIMITS, JsonTooComplex, survey, textsNamed } from '../../shared/survey';
 import { parseV1 } from './v1-request';
 import type { ModelMetadata } from './v2';
 import { parseV2 } from './v2-request';
@@ -115,10 +116,13 @@ const bytesOf = (text: string): Uint8Array => Buffer.from(text);
 const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
+/** Of a batch as a whole: an item that is nested too deeply fails alone. */
+const BATCH_LIMITS: JsonLimits = { ...JSON_LIMITS, depth: JSON_LIMITS.containers };
+
 /** @throws Refusal when it holds more than is read */
-function surveyed(body: Buffer, jsonBytes = body.length): Buffer {
+function surveyed(body: Buffer, jsonBytes = body.length, limits = JSON_LIMITS): Buffer {
   try {
-    survey(body.subarray(0, jsonBytes));
+    survey(body.subarray(0, jsonBytes), limits);
     return body;
   } catch (error) {
     if (!(error instanceof JsonTooComplex)) throw error;
@@ -270,7 +274,10 @@ export function readable<T>(read: () => T | undefined): T | undefined {
 }
 
 function batchOf(body: Buffer, maxItems: number): LargeBatch {
-  const { requests, timeoutMs } = parseBatch(parseObject(surveyed(body)), maxItems);
+  const { requests, timeoutMs } = parseBatch(
+    parseObject(surveyed(body, body.length, BATCH_LIMITS)),
+    maxItems,
+  );
   const items = requests.map((value) => {
     const item = parseItem(value);
     if (item instanceof Refusal) return sentRefusal(item);
