@@ -10,6 +10,7 @@ import type { Cluster } from './cluster/port';
 import { overruledDefaults } from './config';
 import type { PolicyRules } from './core/policy';
 import type { ServiceOptions } from './main';
+import { entryOf } from '../lib/spec/entry';
 
 /** Everything of a service that says where its models run. */
 export type Place = Pick<
@@ -22,7 +23,9 @@ type Where = Pick<Place, 'config' | 'cwd' | 'env'>;
 /** What model servers inherit: where programs and libraries are, and nothing secret. */
 function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot'];
-  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+  return Object.fromEntries(
+    names.flatMap((name) => (entryOf(env, name) ? [[name, entryOf(env, name)]] : [])),
+  );
 }
 
 /** The project's own; a service in a pod has no project and is told by its configuration. */

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { freeKeys } from './support/keys';
 import type { Import, Source } from './support/sources';
 import { functionsOf, importsOf, readSource, ROOT, sourcesOf } from './support/sources';
 
@@ -35,9 +36,9 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'lib/index': ['lib/'],
   // Definitions are read by the rules that the library has for them.
   'runtime/core/policy': ['lib/spec'],
-  'runtime/core/': ['types:lib/spec'],
+  'runtime/core/': ['types:lib/spec', 'lib/spec/entry'],
   // What the router, the record and the ONNX server, which stands alone, need.
-  'runtime/shared/': ['node:'],
+  'runtime/shared/': ['lib/spec/entry', 'node:'],
   'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
   // What is loaded from it is what is in the bundle of it.
   'runtime/cluster/kubernetes/kubeconfig': ['@kubernetes/client-node'],
@@ -85,6 +86,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/data/dispatch/': ['runtime/core', 'types:runtime/data/exchange'],
   // Words into other words: nothing here calls anybody.
   'runtime/data/protocols/': [
+    'lib/spec/entry',
     'runtime/core',
     'runtime/shared',
     'runtime/data/errors',
@@ -92,6 +94,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   'runtime/data/': [
     'types:lib/spec',
+    'lib/spec/entry',
     'runtime/core',
     'types:runtime/cluster/port',
     'runtime/auth/port',
@@ -125,6 +128,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   'runtime/onnx/': [
     'lib/spec/closest',
+    'lib/spec/entry',
     'runtime/drain',
     'runtime/shared',
     'types:onnxruntime-node',
@@ -337,6 +341,41 @@ test('only definitions have a default export', () => {
     .map(({ path }) => path);
   expect(found).toEqual([]);
 });
+
+// Types of all sources are read for it.
+const TYPES_MS = 120_000;
+
+test(
+  'no object is asked for a key that somebody else chose, but by entryOf and setEntry',
+  () => {
+    const paths = product.map(({ path }) => path).filter((path) => path !== 'lib/spec/entry.ts');
+    expect(freeKeys(paths)).toEqual([]);
+  },
+  TYPES_MS,
+);
+
+test(
+  'such keys are found in all the ways to write them, and numbers and closed names are none',
+  () => {
+    const lines = [
+      'declare const a: Readonly<Record<string, string>>, list: string[], key: string;',
+      'declare const unknown: any, at: number, name: "x" | "y", map: Map<string, string>;',
+      'a[key];',
+      'a[`f:${key}`];',
+      'list[unknown];',
+      '(a as Record<string, string>)[key] = "";',
+      'key in a;',
+      'const { [key]: taken } = a;',
+      'list[at] + list[list.length - 1] + a[name] + a["z"] + map.get(key);',
+      'const all = { [key]: 1 };',
+    ];
+    const found = freeKeys(['lib/x.ts'], new Map([['lib/x.ts', lines.join('\n')]]));
+    expect(found.map((one) => one.split(' ')[0])).toEqual(
+      [3, 4, 5, 6, 7, 8].map((n) => `lib/x.ts:${n}`),
+    );
+  },
+  TYPES_MS,
+);
 
 test('dist holds manifests only', () => {
   const files = readdirSync(join(ROOT, 'dist'), { recursive: true, encoding: 'utf8' });

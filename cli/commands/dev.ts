@@ -13,6 +13,7 @@ import { VERSION } from '../version';
 import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 import { listeningEvent, openService, placesOf, readConfig, showKey, untilSignal } from './serve';
 import { MAX_PORT, wholeNumber } from './serve-onnx';
+import { entryOf, setEntry } from '../../lib/spec/entry';
 
 interface Options {
   readonly port: number;
@@ -123,8 +124,10 @@ function sampleOf({ datatype, shape }: Input): unknown {
 /** `patient_info.age` goes below `patient_info`. */
 function place(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
   const [key = '', ...rest] = path;
-  if (rest.length === 0) target[key] = value;
-  else place((target[key] ??= {}) as Record<string, unknown>, rest, value);
+  if (rest.length === 0) return setEntry(target, key, value);
+  const inner = entryOf(target, key) ?? {};
+  setEntry(target, key, inner);
+  place(inner as Record<string, unknown>, rest, value);
 }
 
 /** A body to try: the project's own example, else one made from what the model says of its inputs. */

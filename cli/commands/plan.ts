@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import type { Context } from '../program';
 import { ALLOW_EMPTY, loadProject, outFolder, previousOf, synthLibrary, today } from './project';
+import { entryOf } from '../../lib/spec/entry';
 
 interface Options {
   readonly out?: string;
@@ -38,7 +39,7 @@ function fieldChanges(before: unknown, after: unknown, path = ''): readonly stri
   }
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
   return keys.flatMap((key) =>
-    fieldChanges(before[key], after[key], path === '' ? key : `${path}.${key}`),
+    fieldChanges(entryOf(before, key), entryOf(after, key), path === '' ? key : `${path}.${key}`),
   );
 }
 

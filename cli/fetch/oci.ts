@@ -3,6 +3,7 @@ import type { Entry, Headers, SourceContext } from './entry';
 import { expectOk, SourceError } from './entry';
 import type { Manifest } from './layers';
 import { filesOf, isEvidence } from './layers';
+import { entryOf } from '../../lib/spec/entry';
 
 // Artifacts in an OCI registry: distribution-spec 1.1. Which layer is which file: layers.ts.
 
@@ -82,7 +83,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64' };
 
 /** The part of an index that is for this machine; one without platforms has the artifact first. */
 function digestIn({ manifests = [] }: Manifest): string | undefined {
-  const own = ARCHITECTURES[process.arch] ?? process.arch;
+  const own = entryOf(ARCHITECTURES, process.arch) ?? process.arch;
   const models = manifests.filter((one) => !isEvidence(one));
   const found = models.find(({ platform }) => platform?.architecture === own);
   return (found ?? models[0] ?? manifests[0])?.digest;

@@ -6,6 +6,7 @@ import { BlockList, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { SourceError } from './entry';
+import { entryOf } from '../../lib/spec/entry';
 
 // Proxies as every other tool takes them from the environment.
 
@@ -27,14 +28,15 @@ function exempts(entry: string, { hostname, port, protocol }: URL): boolean {
   const host = bare(hostname).toLowerCase();
   if (entry.includes('/')) return inBlock(host, entry);
   const [, name = '', wanted] = /^(.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
-  if (wanted !== undefined && wanted !== (port || DEFAULT_PORT[protocol])) return false;
+  if (wanted !== undefined && wanted !== (port || entryOf(DEFAULT_PORT, protocol))) return false;
   const suffix = name.replace(/^\*?\./, '');
   return host === suffix || host.endsWith(`.${suffix}`);
 }
 
 /** The proxy that a URL is asked through: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, in either case. */
 export function proxyFor(target: URL, env: NodeJS.ProcessEnv): URL | undefined {
-  const read = (name: string): string => env[name.toLowerCase()] || env[name] || '';
+  const read = (name: string): string =>
+    entryOf(env, name.toLowerCase()) || entryOf(env, name) || '';
   const given = read(target.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
   const without = read('NO_PROXY').split(/[\s,]+/);
   if (given === '' || without.some((entry) => entry !== '' && exempts(entry, target))) {

@@ -8,6 +8,7 @@ import { containerSecurity, podSecurity, RUNTIME_IDENTITY, RUNTIME_UID } from '.
 import type { Environment } from '../spec';
 import type { ExternalMetricsOptions } from './service-metrics';
 import { METRICS_PORT, METRICS_TLS_FOLDER } from './service-metrics';
+import { entryOf } from '../spec/entry';
 
 export const PUBLIC_PORT = 8080;
 /** For kubelet, monitoring and peers only. */
@@ -77,7 +78,7 @@ export function serviceConfig(
     },
   };
   const merged = Object.entries(sections).map(([section, value]): [string, unknown] => {
-    const base = own[section];
+    const base = entryOf(own, section);
     return [section, isObject(base) && isObject(value) ? { ...base, ...value } : value];
   });
   return canonical({ ...own, ...Object.fromEntries(merged) }) as Record<string, unknown>;

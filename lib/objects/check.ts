@@ -3,6 +3,7 @@ import { fault } from '../spec';
 import { closest } from '../spec/closest';
 import { pathText } from '../spec/path';
 import fields from './fields.json';
+import { entryOf } from '../spec/entry';
 
 // Made by scripts/fields.ts from the newest Kubernetes at hand: `[X` is a list of X, `{X` a map to
 // X.
@@ -44,10 +45,10 @@ function scalarFaults(type: string, value: unknown, path: Path): readonly Fault[
 }
 
 function fieldFaults(type: string, value: unknown, path: Path): readonly Fault[] {
-  const known = TYPES[type] ?? {};
+  const known = entryOf(TYPES, type) ?? {};
   if (!isObject(value)) return wrong(path, value, 'an object');
   return Object.entries(value).flatMap(([key, inner]) => {
-    const field = Object.hasOwn(known, key) ? known[key] : undefined;
+    const field = entryOf(known, key);
     if (field !== undefined) return faultsIn(field, inner, [...path, key]);
     const near = closest(key, Object.keys(known));
     return [
@@ -73,13 +74,13 @@ function faultsIn(type: string, value: unknown, path: Path): readonly Fault[] {
     if (!isObject(value)) return wrong(path, value, 'an object');
     return Object.entries(value).flatMap(([key, item]) => faultsIn(inner, item, [...path, key]));
   }
-  return TYPES[type] === undefined
+  return entryOf(TYPES, type) === undefined
     ? scalarFaults(type, value, path)
     : fieldFaults(type, value, path);
 }
 
 /** Fields of an override that Kubernetes does not know, or that are of another type there. */
 export function unknownFields(kind: string, patch: unknown): readonly Fault[] {
-  const type = KINDS[kind];
+  const type = entryOf(KINDS, kind);
   return type === undefined ? [] : faultsIn(type, patch, ['overrides', kind]);
 }

@@ -4,13 +4,14 @@ import type { Fault } from '../spec';
 import { unknownFields } from './check';
 import type { KubeObject } from './kube';
 import { finished } from './kube';
+import { entryOf } from '../spec/entry';
 
 type Plain = Readonly<Record<string, unknown>>;
 
 const at = (value: unknown, ...path: readonly string[]): unknown =>
   path.reduce<unknown>(
     (inner, key) =>
-      typeof inner === 'object' && inner !== null ? (inner as Plain)[key] : undefined,
+      typeof inner === 'object' && inner !== null ? entryOf(inner as Plain, key) : undefined,
     value,
   );
 

@@ -5,6 +5,7 @@ import { closest } from './closest';
 import { pathText } from './path';
 import type { Form } from './wire';
 import { schemaAt } from './wire';
+import { entryOf } from './entry';
 
 type Issue = z.core.$ZodIssue;
 
@@ -84,7 +85,10 @@ function bound(path: string, issue: Issue & { code: 'too_small' | 'too_big' }): 
 function union(issue: Issue & { code: 'invalid_union' }, root: z.ZodType, form: Form): Fault[] {
   const { path, input } = issue;
   if ('discriminator' in issue && issue.discriminator !== undefined) {
-    const given = (input as Record<string, unknown> | undefined)?.[String(issue.discriminator)];
+    const given = entryOf(
+      input as Record<string, unknown> | undefined,
+      String(issue.discriminator),
+    );
     const place =
       path.at(-1) === issue.discriminator ? path : [...path, String(issue.discriminator)];
     return [choice(pathText(place), given, discriminators(root, path))];
@@ -121,7 +125,7 @@ export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
     case 'unrecognized_keys':
       return unknownKeys(issue, root, form);
     case 'invalid_type': {
-      const expected = ARTICLES[issue.expected] ?? issue.expected;
+      const expected = entryOf(ARTICLES, issue.expected) ?? issue.expected;
       const own = !issue.message.startsWith('Invalid input');
       if (own) return [ownText(path, issue)];
       return [fault(path, issue.input, expected, typeFix(issue.input, expected))];

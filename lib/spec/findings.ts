@@ -15,6 +15,7 @@ import { nativeImage, numericUser, pinnedImage, sleepBinary } from './imagefindi
 import { STABLE } from './names';
 import type { ModelSpec } from './parse';
 import { quantityValue } from './quantity';
+import { entryOf } from './entry';
 
 export type { Finding, FindingContext, FindingRule } from './finding';
 
@@ -39,7 +40,7 @@ const gracePeriod: FindingRule = {
 function graceOverride(patch: unknown): number | undefined {
   const at = (value: unknown, key: string): unknown =>
     typeof value === 'object' && value !== null
-      ? (value as Record<string, unknown>)[key]
+      ? entryOf(value as Record<string, unknown>, key)
       : undefined;
   const grace = at(at(at(at(patch, 'spec'), 'template'), 'spec'), 'terminationGracePeriodSeconds');
   return typeof grace === 'number' ? grace : undefined;
@@ -97,7 +98,7 @@ const secretLiteral: FindingRule = {
     spec.arms.flatMap((arm) =>
       Object.entries(arm.env)
         .filter(([name, value]) => typeof value === 'string' && SECRET_NAME.test(name))
-        .filter(([name, value]) => arm.name === STABLE || spec.env[name] !== value)
+        .filter(([name, value]) => arm.name === STABLE || entryOf(spec.env, name) !== value)
         .map(([name]) => ({
           path: armPath(spec, arm, `env.${name}`),
           reason: 'this looks like a secret, and a definition is stored and shown in clear',

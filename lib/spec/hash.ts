@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { WireModel } from './wire';
+import { entryOf, setEntry } from './entry';
 
 /** The same value with the keys of every object sorted; undefined fields are left out. */
 export function canonical(value: unknown): unknown {
@@ -8,12 +9,8 @@ export function canonical(value: unknown): unknown {
   // Plain loops: every object of every manifest passes here.
   const sorted: Record<string, unknown> = {};
   for (const key of Object.keys(value).sort()) {
-    const inner = (value as Readonly<Record<string, unknown>>)[key];
-    if (inner === undefined) continue;
-    // By assignment `__proto__` would be the prototype; nobody else's key is worth the price of
-    // defining.
-    if (key === '__proto__') Object.defineProperty(sorted, key, { value: inner, enumerable: true });
-    else sorted[key] = canonical(inner);
+    const inner = entryOf(value as Readonly<Record<string, unknown>>, key);
+    if (inner !== undefined) setEntry(sorted, key, canonical(inner));
   }
   return sorted;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { entryOf } from './entry';
 
 /** Multipliers of Kubernetes quantity suffixes (apimachinery `resource.Quantity`). */
 const SUFFIX: Readonly<Record<string, number>> = {
@@ -24,7 +25,7 @@ const QUANTITY = /^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/;
 export function quantityValue(quantity: string): number {
   const match = QUANTITY.exec(quantity);
   if (match === null) return Number.NaN;
-  return Number(match[1]) * (SUFFIX[match[2] ?? ''] ?? Number.NaN);
+  return Number(match[1]) * (entryOf(SUFFIX, match[2] ?? '') ?? Number.NaN);
 }
 
 /** Slowest download we plan with: 50 MB/s, what one stream from object storage gives. */

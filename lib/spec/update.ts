@@ -3,6 +3,7 @@ import type { ModelSpec, ParseOptions } from './parse';
 import { parseModel } from './parse';
 import type { WireModel } from './wire';
 import { fromWire } from './wire';
+import { entryOf, setEntry } from './entry';
 
 type Plain = Record<string, unknown>;
 
@@ -15,7 +16,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   const result: Plain = isObject(target) ? { ...target } : {};
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete result[key];
-    else result[key] = mergePatch(result[key], value);
+    else setEntry(result, key, mergePatch(entryOf(result, key), value));
   }
   return result;
 }

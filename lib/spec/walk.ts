@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { entryOf } from './entry';
 
 /** Takes off optional, default, pipe (transform) and the like: what is left decides the shape. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
@@ -44,7 +45,7 @@ export function optionFor(
 /** The schema of one field, element or entry; undefined when the schema knows none. */
 export function child(schema: z.core.$ZodType, key: PropertyKey): z.core.$ZodType | undefined {
   const inner = unwrap(schema);
-  if (inner instanceof z.ZodObject) return inner.shape[String(key)];
+  if (inner instanceof z.ZodObject) return entryOf(inner.shape, String(key));
   if (inner instanceof z.ZodArray) return inner.def.element;
   if (inner instanceof z.ZodRecord) return inner.def.valueType;
   if (inner instanceof z.ZodUnion) {

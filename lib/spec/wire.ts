@@ -9,6 +9,7 @@ import { pathText } from './path';
 import { plainFault } from './plain';
 import { DEFAULT_GPU_RESOURCE, resourcesSchema } from './resources';
 import { child, kindOf, optionFor, unwrap } from './walk';
+import { entryOf, setEntry } from './entry';
 
 /** A definition as REST, YAML and the stored form write it: snake_case and a few historic names. */
 export type WireModel = Readonly<Record<string, unknown>>;
@@ -32,7 +33,7 @@ const snake = (name: string): string =>
 
 /** The wire name of a field of an object schema. */
 export function wireName(owner: z.core.$ZodType, key: string): string {
-  return HISTORIC.get(owner)?.[key] ?? snake(key);
+  return entryOf(HISTORIC.get(owner), key) ?? snake(key);
 }
 
 /** The two ways to write a definition: field names (TypeScript), or wire names (REST, stored form). */
@@ -120,8 +121,9 @@ function renamer(nameOf: (owner: z.ZodObject, key: string) => string, faults: Fa
         const twice = `given once, as ${wireName(owner, name)} or ${name}`;
         faults.push(fault(pathText([...path, key]), inner, twice, 'remove one of the two'));
       }
-      const field = owner.shape[name] ?? owner.shape[key];
-      out[name] = field === undefined ? inner : convert(field, inner, rename, [...path, name]);
+      const field = entryOf(owner.shape, name) ?? entryOf(owner.shape, key);
+      const renamed = field === undefined ? inner : convert(field, inner, rename, [...path, name]);
+      setEntry(out, name, renamed);
     }
     return out;
   };

@@ -10,6 +10,7 @@ import type { FileBytes } from '../spec/filebytes';
 import { MAX_ONNX_BYTES, withExternalData } from '../spec/onnxexternal';
 import type { ExternalTensor } from '../spec/onnxfile';
 import { onnxFile } from '../spec/onnxfile';
+import { entryOf } from '../spec/entry';
 
 const PIECE_BYTES = 1 << 20;
 
@@ -66,7 +67,7 @@ export function formatOf(spec: ModelSpec, { server }: Arm, path: string): Artifa
     if (backend === 'pytorch' && extension !== '.py') return 'torchscript';
   }
   if (spec.framework === 'xgboost' && extension === '.json') return 'xgboost';
-  return EXTENSIONS[extension] ?? 'any';
+  return entryOf(EXTENSIONS, extension) ?? 'any';
 }
 
 const besideOf =

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
+import { entryOf } from '../spec/entry';
 
 /** Artifacts of which one file is the whole model, by framework. */
 const EXTENSION: Readonly<Record<string, string>> = { onnx: '.onnx' };
@@ -17,8 +18,12 @@ export function withArtifactBeside(value: unknown, file: string): unknown {
   const [source, image, id] = wire
     ? ['repository_url', 'docker_image', value['model_id']]
     : ['source', 'image', value['id']];
-  const extension = EXTENSION[String(value['framework'])];
-  if (extension === undefined || value[source] !== undefined || value[image] !== undefined) {
+  const extension = entryOf(EXTENSION, String(value['framework']));
+  if (
+    extension === undefined ||
+    entryOf(value, source) !== undefined ||
+    entryOf(value, image) !== undefined
+  ) {
     return value;
   }
   const names = [basename(file, extname(file)), ...(typeof id === 'string' ? [id] : [])];

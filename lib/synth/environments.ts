@@ -12,6 +12,7 @@ import {
 import { fileFault, throwAll } from './errors';
 import { loadValue } from './load';
 import { withLines } from './text';
+import { entryOf } from '../spec/entry';
 
 const ENVIRONMENTS_EXPORT = 'write `export default [defineEnvironment({…})]`';
 
@@ -86,7 +87,7 @@ function refuseByName(value: unknown, file: string): void {
   const known = schemaAt(environmentSchema, [], value).names;
   const fields = new Set([...known.fields, ...known.wire]);
   const names = Object.keys(value);
-  const isByName = names.every((name) => !fields.has(name) && isObject(value[name]));
+  const isByName = names.every((name) => !fields.has(name) && isObject(entryOf(value, name)));
   if (names.length === 0 || !isByName) return;
   const list = names.map((name) => `{ name: '${name}', … }`).join(', ');
   const message = `exports an object with the environments ${names.join(', ')}, must be ${allowed}; write [${list}]`;

@@ -3,6 +3,7 @@ import { definitionHash, parseModel, slugOf } from '../../lib/spec';
 import type { ModelRecord, ModelState } from '../core/snapshot';
 import type { ApplyOptions, RemoveOptions, Rescaling, Revision } from './port';
 import { ClusterError, OWN_MANAGERS } from './port';
+import { entryOf } from '../../lib/spec/entry';
 
 /** What is kept of a model. Plain JSON: adapters store it as it is. */
 export interface Stored {
@@ -222,14 +223,14 @@ export function pinOf(spec: ModelSpec, arm: Arm, before: Stored | undefined): Pi
   if (before === undefined || arm.source === undefined) return undefined;
   const { uri } = arm.source;
   const hash = definitionHash(spec.definition);
-  const again = before.history.find((one) => one.hash === hash)?.artifacts?.[arm.name];
+  const again = entryOf(before.history.find((one) => one.hash === hash)?.artifacts, arm.name);
   if (again !== undefined) return { digest: again, firm: true };
   const artifacts = before.history[0]?.artifacts ?? {};
   const known = parseModel(before.definition).arms.filter(
-    ({ name, source }) => source?.uri === uri && artifacts[name] !== undefined,
+    ({ name, source }) => source?.uri === uri && entryOf(artifacts, name) !== undefined,
   );
   const exact = known.find(({ version }) => version === arm.version);
-  const digest = artifacts[(exact ?? known[0])?.name ?? ''];
+  const digest = entryOf(artifacts, (exact ?? known[0])?.name ?? '');
   return digest === undefined ? undefined : { digest, firm: exact !== undefined };
 }
 

@@ -12,6 +12,7 @@ import type { Located } from '../../lib/synth/text';
 import { parseYamlText } from '../../lib/synth/text';
 import type { Config } from './derive';
 import { derived } from './derive';
+import { entryOf } from '../../lib/spec/entry';
 
 /** Environment variables that override the file: `AI_MODEL_SERVICE__SERVER__PORT=9000`. */
 export const ENV_PREFIX = 'AI_MODEL_SERVICE__';
@@ -40,7 +41,8 @@ function envValue(name: string, text: string): unknown {
 function override(tree: Plain, path: readonly string[], value: unknown): Plain {
   const [key = '', ...rest] = path;
   if (rest.length === 0) return { ...tree, [key]: value };
-  const inner = typeof tree[key] === 'object' && tree[key] !== null ? (tree[key] as Plain) : {};
+  const given = entryOf(tree, key);
+  const inner = typeof given === 'object' && given !== null ? (given as Plain) : {};
   return { ...tree, [key]: override(inner, rest, value) };
 }
 
@@ -78,7 +80,7 @@ function variableOf(env: NodeJS.ProcessEnv, path: string): string | undefined {
   const parts = path.split(/[.[\]]+/).filter((part) => part !== '');
   for (let length = parts.length; length > 0; length -= 1) {
     const name = ENV_PREFIX + parts.slice(0, length).join('__').toUpperCase();
-    if (env[name] !== undefined) return name;
+    if (entryOf(env, name) !== undefined) return name;
   }
   return path === 'kubernetes.namespace' && env[NAMESPACE_VARIABLE]
     ? NAMESPACE_VARIABLE
@@ -131,7 +133,7 @@ export function parseConfig(
       const line = lineOf(text, found.path);
       const place = line === undefined ? file : `${file}:${line}`;
       const variable = variableOf(env, found.path);
-      const source = variable === undefined ? sourceOf(found.path) : env[variable];
+      const source = variable === undefined ? sourceOf(found.path) : entryOf(env, variable);
       return formatFault(asWritten(found, source), variable ?? place);
     });
     throw new ConfigError(lines.join('\n'));

@@ -5,6 +5,7 @@ import { crossOrigin } from '../shared/origins';
 import type { Access } from './call';
 import type { Context } from './context';
 import { Problem } from './problem';
+import { entryOf } from '../../lib/spec/entry';
 
 const ANYONE: Caller = { name: 'anonymous', scopes: [] };
 
@@ -15,7 +16,7 @@ const firstOf = (value: string | string[] | undefined): string | undefined =>
 /** @throws Problem FORBIDDEN or UNSUPPORTED_MEDIA_TYPE for what a web page of another origin sends */
 export function requireOwnOrigin({ config }: Context, request: Request): void {
   const { method, host } = request;
-  const headers = { get: (name: string) => firstOf(request.headers[name]) };
+  const headers = { get: (name: string) => firstOf(entryOf(request.headers, name)) };
   const { allowedOrigins } = config.server;
   const refused = crossOrigin({ method, headers, host, allowedOrigins });
   if (refused !== undefined) throw new Problem(refused.code, refused.message);
@@ -29,7 +30,7 @@ export function callerOf(
   model: string,
 ): Caller {
   if (access === 'open') return ANYONE;
-  const fields = { get: (name: string) => firstOf(headers[name]) };
+  const fields = { get: (name: string) => firstOf(entryOf(headers, name)) };
   const result = authenticate(fields, model === '' ? { scope: access } : { scope: access, model });
   if (result.ok) return result.caller;
   throw new Problem(result.code, result.message);

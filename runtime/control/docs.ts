@@ -6,6 +6,7 @@ import type { Page } from './app';
 import type { Context } from './context';
 import { openApiDocument } from './openapi/document';
 import { Problem } from './problem';
+import { entryOf } from '../../lib/spec/entry';
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -52,7 +53,7 @@ function assetFolder({ docsAssets }: Context): string {
 }
 
 async function asset(context: Context, name: string): Promise<readonly [Buffer, string]> {
-  const type = Object.hasOwn(ASSETS, name) ? ASSETS[name] : undefined;
+  const type = entryOf(ASSETS, name);
   if (type === undefined) throw new Problem('NOT_FOUND', 'the page has no such file');
   return [await readFile(join(assetFolder(context), name)), type];
 }

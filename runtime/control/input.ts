@@ -17,6 +17,7 @@ import { JsonTooComplex, survey } from '../shared/survey';
 import { firstNotUtf8 } from '../shared/utf8';
 import type { Call } from './call';
 import { invalidRequest, Problem } from './problem';
+import { entryOf } from '../../lib/spec/entry';
 
 /** Largest body of a management call: a definition is stored in one object of at most 1 MiB. */
 export const MAX_BODY_BYTES = 1_048_576;
@@ -164,7 +165,7 @@ function typed(schema: z.ZodType, text: unknown): unknown {
 export function queryOf({ query: schema }: Call, request: Request): unknown {
   if (schema === undefined) return undefined;
   const given = Object.entries(request.query).map(([name, text]) => {
-    const field = Object.hasOwn(schema.shape, name) ? schema.shape[name] : undefined;
+    const field = entryOf(schema.shape, name);
     return [name, field === undefined ? text : typed(field as z.ZodType, text)] as const;
   });
   return valid(schema, Object.fromEntries(given));

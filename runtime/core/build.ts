@@ -3,6 +3,7 @@ import { protocolOf } from './capabilities';
 import type { ModelRecord, ModelState, ReplicaRecord, Snapshot } from './snapshot';
 import { ALL_TRAFFIC } from './split';
 import type { ArmRoute, ModelRoute, Replica, RoutingTable, ShadowRoute, Share } from './table';
+import { entryOf } from '../../lib/spec/entry';
 
 /**
  * Twice the requests in flight: a short burst waits for one more service time, a long one is
@@ -22,7 +23,7 @@ const bounded = (percent: number): number =>
   Math.min(ALL_TRAFFIC, Math.max(0, Math.round(percent * 100)));
 
 function wantedBy({ name, role }: Arm, state: ModelState | undefined): number {
-  const override = state?.shares?.[name];
+  const override = entryOf(state?.shares, name);
   const promote = state?.promote?.candidate === name ? state.promote : undefined;
   if (promote?.phase === 'rolling') return ALL_TRAFFIC;
   if (override !== undefined) return bounded(override);
@@ -66,7 +67,7 @@ function shadowsOf(record: ModelRecord): readonly ShadowRoute[] {
   const state = stateOf(record);
   return record.spec.arms.flatMap(({ name, role }) => {
     if (role.kind !== 'shadow' || state?.promote?.candidate === name) return [];
-    const percent = state?.shares?.[name] ?? role.percent;
+    const percent = entryOf(state?.shares, name) ?? role.percent;
     return percent > 0 ? [{ arm: name, percent, compare: role.compare }] : [];
   });
 }

@@ -1,3 +1,4 @@
+import { entryOf } from '../../lib/spec/entry';
 type Labels = Readonly<Record<string, string>>;
 
 /** One condition on labels; all of a selector must hold. */
@@ -55,7 +56,7 @@ export function parseSelector(text: string): Selector {
 }
 
 function holds({ key, operator, values }: Requirement, labels: Labels): boolean {
-  const value = labels[key];
+  const value = entryOf(labels, key);
   switch (operator) {
     case 'in':
       return value !== undefined && values.includes(value);

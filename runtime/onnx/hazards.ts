@@ -2,6 +2,7 @@ import { badRequest } from './errors';
 import { shapeText } from './tensor';
 import type { Graph, GraphNode } from './graph';
 import type { Tensor, Tensors } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 // Inputs that end the process inside of ONNX Runtime, where no caller gets an answer. What can be
 // known of them beforehand is refused.
@@ -55,7 +56,7 @@ function holds(tensor: Tensor | undefined, value: number | bigint): boolean {
 
 /** The lowest integer by −1 is one more than there are; the processor traps. */
 function refuseOverflow(inputs: Tensors, [a = '', b = '']: readonly string[]): void {
-  const [dividend, divisor] = [inputs[a], inputs[b]];
+  const [dividend, divisor] = [entryOf(inputs, a), entryOf(inputs, b)];
   if (divisor === undefined) return;
   const lowest = LOWEST.get(divisor.datatype.ort);
   if (lowest === undefined) return;
@@ -70,7 +71,8 @@ function refuseOverflow(inputs: Tensors, [a = '', b = '']: readonly string[]): v
 /** Lengths of frames and steps of a transformation over time must not be zero. */
 function refuseZero(inputs: Tensors, names: readonly string[]): void {
   for (const name of names) {
-    if (!holds(inputs[name], 0) && !holds(inputs[name], 0n)) continue;
+    const tensor = entryOf(inputs, name);
+    if (!holds(tensor, 0) && !holds(tensor, 0n)) continue;
     throw badRequest(`input '${name}': it is 0; a frame and its step have at least one sample`);
   }
 }

@@ -3,6 +3,7 @@ import { elementsOf } from './tensor';
 import type { TensorData } from './datatype';
 import type { Model } from './model';
 import type { Tensor, Tensors } from './tensor';
+import { entryOf, setEntry } from '../../lib/spec/entry';
 
 // Several requests as one run: joined on the leading dimension, and cut apart again.
 
@@ -19,7 +20,7 @@ export function mayJoin({ inputs, outputs }: Pick<Model, 'inputs' | 'outputs'>):
 export function rowsOf(inputs: Tensors): number | undefined {
   let rows: number | undefined;
   for (const name in inputs) {
-    const first = inputs[name]?.dims[0];
+    const first = entryOf(inputs, name)?.dims[0];
     if (first === undefined || (rows !== undefined && rows !== first)) return undefined;
     rows = first;
   }
@@ -29,7 +30,7 @@ export function rowsOf(inputs: Tensors): number | undefined {
 /** The shapes without the leading dimension: inputs of one model with the same key can be joined. */
 export function joinKey(inputs: Tensors): string {
   let key = '';
-  for (const name in inputs) key += `${name} ${inputs[name]?.dims.slice(1).join('x')}\n`;
+  for (const name in inputs) key += `${name} ${entryOf(inputs, name)?.dims.slice(1).join('x')}\n`;
   return key;
 }
 
@@ -55,7 +56,7 @@ function joinOne(parts: readonly Tensor[]): Tensor {
 export function joined(items: readonly Tensors[]): Tensors {
   const whole: Record<string, Tensor> = {};
   for (const name in items[0]) {
-    whole[name] = joinOne(items.map((item) => item[name] as Tensor));
+    setEntry(whole, name, joinOne(items.map((item) => entryOf(item, name) as Tensor)));
   }
   return whole;
 }
@@ -74,11 +75,12 @@ function rowsFrom({ datatype, dims, data }: Tensor, from: number, rows: number):
 export function split(outputs: Tensors, rows: readonly number[]): readonly Tensors[] | undefined {
   let total = 0;
   for (const count of rows) total += count;
-  for (const name in outputs) if (outputs[name]?.dims[0] !== total) return undefined;
+  for (const name in outputs) if (entryOf(outputs, name)?.dims[0] !== total) return undefined;
   let from = 0;
   return rows.map((count) => {
     const own: Record<string, Tensor> = {};
-    for (const name in outputs) own[name] = rowsFrom(outputs[name] as Tensor, from, count);
+    for (const name in outputs)
+      setEntry(own, name, rowsFrom(entryOf(outputs, name) as Tensor, from, count));
     from += count;
     return own;
   });
@@ -126,5 +128,5 @@ function sameTensor(a: Tensor | undefined, b: Tensor): boolean {
 
 /** Are these the same answers, but for rounding? */
 export function sameOutputs(a: Tensors, b: Tensors): boolean {
-  return Object.entries(b).every(([name, tensor]) => sameTensor(a[name], tensor));
+  return Object.entries(b).every(([name, tensor]) => sameTensor(entryOf(a, name), tensor));
 }

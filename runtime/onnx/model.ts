@@ -21,6 +21,7 @@ import type { Ort, Threads } from './ort';
 import type { RawOutputs, Recipe } from './session';
 import { shapeText } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
+import { entryOf, setEntry } from '../../lib/spec/entry';
 
 export interface ModelSource {
   readonly name: string;
@@ -209,16 +210,24 @@ function runner({ engine, outputs, checkHazards }: Opened): Model['run'] {
     }
     const tensors: Record<string, Tensor> = {};
     for (const name of wanted) {
-      const value = results[name];
+      const value = entryOf(results, name);
       const datatype = types.get(name);
       if (value === undefined || datatype === undefined) continue;
-      tensors[name] = { datatype, dims: value.dims, data: value.data };
+      setEntry(tensors, name, { datatype, dims: value.dims, data: value.data });
     }
     return tensors;
   };
 }
 
 const isBig = ({ datatype }: Port): boolean => datatype.elements.kind === 'big';
+
+/** The binding collects outputs in a plain object, in which this name is the prototype. */
+function refuseUnreadable({ outputs }: Opened): void {
+  if (!outputs.some(({ name }) => name === '__proto__')) return;
+  throw new Error(
+    "ONNX Runtime cannot give back the output '__proto__'; rename it in the graph and export it again",
+  );
+}
 
 /** Loads a model. Rejects with an Error that names the model and says what is wrong with it. */
 export async function loadModel(source: ModelSource, threads: Threads): Promise<Model> {
@@ -229,6 +238,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
   let classes: Map<string, readonly string[]>;
   try {
     opened = await open(ort, file, threads);
+    refuseUnreadable(opened);
     classes = classesOf(opened);
   } catch (error) {
     const reason = error instanceof Error ? reasonOf(error) : String(error);
@@ -259,7 +269,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
 
 /** Checks that every input of the graph is there; names those that are not. */
 export function checkComplete(model: Model, inputs: Tensors): void {
-  const missing = model.inputs.filter(({ name }) => inputs[name] === undefined);
+  const missing = model.inputs.filter(({ name }) => entryOf(inputs, name) === undefined);
   if (missing.length === 0) return;
   const named = ({ name, datatype, shape }: Port): string =>
     `'${name}' (${datatype.v2} ${shapeText(shape)})`;

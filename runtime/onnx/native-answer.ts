@@ -4,6 +4,7 @@ import { ServeError } from './errors';
 import { outputText } from './output';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 // Answers of the native protocol: `result` by output name, `confidence` of the call or of each row.
 
@@ -29,7 +30,7 @@ const isBatched = (port: Port, tensor: Tensor): boolean =>
 
 /** Leading dimensions of the inputs that can be batches; open ones count before others. */
 function inputRows(ports: readonly Port[], inputs: Tensors): readonly number[] {
-  const all = ports.map((port) => [port, inputs[port.name] as Tensor] as const);
+  const all = ports.map((port) => [port, entryOf(inputs, port.name) as Tensor] as const);
   const open = all.filter(([port, tensor]) => isOpen(port, tensor));
   const batched = open.length > 0 ? open : all.filter(([, { dims }]) => dims.length > 1);
   return batched.map(([, { dims }]) => dims[0] ?? 1);
@@ -40,7 +41,7 @@ export function rowCount(model: Model, { inputs, outputs }: Answered): number {
   const [rows = 1, ...others] = inputRows(model.inputs, inputs);
   if (rows === 1 || others.some((one) => one !== rows)) return 1;
   const isByRow = (port: Port): boolean => {
-    const tensor = outputs[port.name];
+    const tensor = entryOf(outputs, port.name);
     return tensor?.dims[0] === rows && isBatched(port, tensor);
   };
   return model.outputs.some(isByRow) ? rows : 1;
@@ -66,7 +67,7 @@ function scoresOf({ classes }: Model, outputs: Tensors, rows: number): string | 
 
 export function confidenceOf(model: Model, outputs: Tensors, rows: number): Confidence {
   const name = scoresOf(model, outputs, rows) ?? '';
-  const tensor = Object.hasOwn(outputs, name) ? outputs[name] : undefined;
+  const tensor = entryOf(outputs, name);
   if (!isFloat(tensor)) return null;
   const { length } = tensor.data;
   if (rows === 1) return largest(tensor, 0, length);
@@ -88,7 +89,7 @@ function answerText(model: Model, answered: Answered): string {
   const { outputs } = answered;
   const rows = rowCount(model, answered);
   const results = model.outputs.map(({ name }) => {
-    const tensor = Object.hasOwn(outputs, name) ? outputs[name] : undefined;
+    const tensor = entryOf(outputs, name);
     const text = tensor && outputText(name, tensor, model.classes, 'quoted', rows);
     return `${JSON.stringify(name)}:${text ?? 'null'}`;
   });

@@ -4,6 +4,7 @@ import { isObject, parseExact, readJson } from './json';
 import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
+import { entryOf, setEntry } from '../../lib/spec/entry';
 
 // The native protocol: `input_data` in the caller's own words, `result` by output name. A graph's
 // metadata makes it comfortable: `default.<input>`, `padding.<input>`, `classes.<output>`.
@@ -139,7 +140,7 @@ function widened(tensor: Tensor, width: number, padding: Tensor): Tensor {
 export function padded({ padding }: Manners, items: readonly Tensors[]): readonly Tensors[] {
   const widths = new Map<string, number>();
   for (const name of padding.keys()) {
-    const all = items.map((item) => item[name]?.dims ?? []);
+    const all = items.map((item) => entryOf(item, name)?.dims ?? []);
     const isRow = all.every((dims) => dims.length === 2 && dims[0] === 1);
     if (isRow) widths.set(name, Math.max(0, ...all.map((dims) => dims[1] ?? 0)));
   }
@@ -147,7 +148,8 @@ export function padded({ padding }: Manners, items: readonly Tensors[]): readonl
   return items.map((item) => {
     const wide: Record<string, Tensor> = { ...item };
     for (const [name, width] of widths) {
-      wide[name] = widened(item[name] as Tensor, width, padding.get(name) as Tensor);
+      const own = entryOf(item, name) as Tensor;
+      setEntry(wide, name, widened(own, width, padding.get(name) as Tensor));
     }
     return wide;
   });

@@ -14,6 +14,7 @@ import type { Batching } from './batcher';
 import type { Model, ModelSource } from './model';
 import type { Answer, Endpoint, Router } from './routes';
 import type { Site } from './site';
+import { entryOf } from '../../lib/spec/entry';
 
 export interface OnnxServerOptions {
   readonly models: ModelSource | readonly ModelSource[];
@@ -76,7 +77,7 @@ function requireLocal({ method = '', headers }: IncomingMessage): void {
       'this server listens on loopback: call it as localhost or by address',
     );
   }
-  const get = (name: string): string | undefined => headers[name]?.toString();
+  const get = (name: string): string | undefined => entryOf(headers, name)?.toString();
   const refused = crossOrigin({ method, headers: { get }, host, allowedOrigins: [] });
   if (refused !== undefined) throw new ServeError(403, refused.message);
 }
@@ -112,7 +113,7 @@ async function answerOf(
 ): Promise<Answer> {
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const { methods } = endpoint;
-  const handler = method === 'GET' || method === 'POST' ? methods[method] : undefined;
+  const handler = entryOf(methods, method ?? '');
   if (handler === undefined) {
     const allow = methods.GET === undefined ? 'POST' : 'GET, HEAD';
     throw new ServeError(405, `${request.method} is not offered here; ${allow} is`, { allow });

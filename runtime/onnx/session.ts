@@ -1,6 +1,7 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Ort } from './ort';
 import type { Tensor, Tensors } from './tensor';
+import { entryOf, setEntry } from '../../lib/spec/entry';
 
 /** All that is needed to make a session, here or in another thread. */
 export interface Recipe {
@@ -34,8 +35,8 @@ export function inlineEngine(ort: Ort, session: InferenceSession): Engine {
     run: (inputs, outputs) => {
       const feeds: Record<string, OrtTensor> = {};
       for (const name in inputs) {
-        const { datatype, data, dims } = inputs[name] as Tensor;
-        feeds[name] = new ort.Tensor(datatype.ort, data as never, dims);
+        const { datatype, data, dims } = entryOf(inputs, name) as Tensor;
+        setEntry(feeds, name, new ort.Tensor(datatype.ort, data as never, dims));
       }
       return session.run(feeds, outputs as string[]) as Promise<unknown> as Promise<RawOutputs>;
     },

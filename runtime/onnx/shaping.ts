@@ -4,6 +4,7 @@ import { readElements } from './elements';
 import { isObject } from './json';
 import { checkFits } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 /** NumPy's own limit; deeper lists are no tensor but an attack. */
 const MAX_RANK = 32;
@@ -116,11 +117,11 @@ export function filled(
 
 /** `a.b` of `{"a":{"b":1}}`, or of `{"a.b":1}`; undefined when it is not there. */
 export function valueAt(input: Record<string, unknown>, path: string): unknown {
-  if (Object.hasOwn(input, path)) return input[path];
+  if (Object.hasOwn(input, path)) return entryOf(input, path);
   let inner: unknown = input;
   for (const key of path.split('.')) {
     if (!isObject(inner) || !Object.hasOwn(inner, key)) return undefined;
-    inner = inner[key];
+    inner = entryOf(inner, key);
   }
   return inner;
 }
@@ -132,7 +133,7 @@ export function strayPaths(input: Record<string, unknown>, known: readonly strin
     for (const key of Object.keys(value)) {
       const path = prefix + key;
       if (known.includes(path)) continue;
-      const inner = value[key];
+      const inner = entryOf(value, key);
       const leads = known.some((name) => name.startsWith(`${path}.`));
       if (leads && isObject(inner)) visit(inner, `${path}.`);
       else stray.push(path);

@@ -3,6 +3,7 @@ import { ServeError } from './errors';
 import type { Independence } from './independence';
 import type { Model } from './model';
 import type { Tensors } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 /** Each input has had different rows in so many joined runs that gave what single runs give. */
 const PROOFS = 3;
@@ -87,7 +88,7 @@ export class Joiner {
     return this.model.inputs
       .map(({ name }) => name)
       .filter((name) => (this.proofs.get(name) ?? 0) < PROOFS)
-      .filter((name) => items.some((item) => !sameData(item[name], first?.[name])));
+      .filter((name) => items.some((item) => !sameData(entryOf(item, name), entryOf(first, name))));
   }
 
   private membersToCompare(

@@ -1,6 +1,7 @@
 import type { Datatype } from './datatype';
 import type { Model } from './model';
 import type { Port } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 // What V1 tells about a model: KServe's readiness and TensorFlow Serving's version status in one
 // object, for clients of either read their own part; and TensorFlow Serving's metadata.
@@ -22,7 +23,7 @@ function typeName({ v2 }: Datatype): string {
     FP64: 'DT_DOUBLE',
     BYTES: 'DT_STRING',
   };
-  return own[v2] ?? `DT_${v2}`;
+  return entryOf(own, v2) ?? `DT_${v2}`;
 }
 
 /** Sizes are strings, as protobuf's JSON writes integers of 64 bits. */

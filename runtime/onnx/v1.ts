@@ -8,6 +8,7 @@ import { filled, shapedColumn, withHint } from './shaping';
 import type { Manners } from './native';
 import type { Model } from './model';
 import type { Tensor, Tensors } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 // KServe's V1 protocol, which is TensorFlow Serving's: `instances` are rows, `inputs` are columns.
 
@@ -28,7 +29,7 @@ function columnsOf({ model, defaults }: Manners, given: unknown): Tensors {
     throw badRequest(`inputs: the model has no input ${names}; it takes ${listed(known)}`);
   }
   return filled(model.inputs, 'inputs', defaults, (port) => {
-    const value = Object.hasOwn(given, port.name) ? given[port.name] : undefined;
+    const value = entryOf(given, port.name);
     return value === undefined ? undefined : shapedColumn(value, port);
   });
 }
@@ -58,7 +59,7 @@ function outputsText(
   textOf: (name: string, tensor: Tensor) => string,
 ): string {
   const texts = outputs.map(({ name }) => {
-    const tensor = tensors[name];
+    const tensor = entryOf(tensors, name);
     return [JSON.stringify(name), tensor === undefined ? 'null' : textOf(name, tensor)] as const;
   });
   const [only] = texts;

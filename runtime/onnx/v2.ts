@@ -8,6 +8,7 @@ import { withHint } from './shaping';
 import { checkedDims, checkFits } from './tensor';
 import type { Model } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
+import { entryOf, setEntry } from '../../lib/spec/entry';
 
 // The Open Inference Protocol (V2) with the binary tensor data extension, as bytes in and bytes
 // out.
@@ -78,8 +79,8 @@ function inputsOf(given: unknown, model: Model, tail: BinaryTail): Tensors {
     const { name } = each;
     const port = typeof name === 'string' ? model.inputByName.get(name) : undefined;
     if (port === undefined) throw badRequest(unknownPort('input', name, model.inputs));
-    if (tensors[port.name] !== undefined) throw badRequest(`input '${port.name}' is given twice`);
-    tensors[port.name] = inputOf(each, port, tail);
+    if (Object.hasOwn(tensors, port.name)) throw badRequest(`input '${port.name}' is given twice`);
+    setEntry(tensors, port.name, inputOf(each, port, tail));
   }
   checkComplete(model, tensors);
   return tensors;
@@ -162,7 +163,7 @@ export function inferAnswer(model: Model, { id, outputs }: Infer, tensors: Tenso
   if (id !== undefined) text += `"id":${JSON.stringify(id)},`;
   text += '"outputs":[';
   for (const [index, { name, binary }] of outputs.entries()) {
-    const tensor = tensors[name];
+    const tensor = entryOf(tensors, name);
     if (tensor === undefined) throw new Error(`the model gave no output '${name}'`);
     const dims = tensor.dims.join(',');
     text += `${index === 0 ? '' : ','}{"name":${JSON.stringify(name)},`;

@@ -1,4 +1,5 @@
 import { behindString } from './tokens';
+import { setEntry } from '../../lib/spec/entry';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -79,19 +80,11 @@ class Values {
       const key = this.string();
       // The colon.
       if (this.next > BLANK) this.at += 1;
-      put(value, key, this.value());
+      setEntry(value, key, this.value());
       if (this.next === COMMA) this.at += 1;
     }
     this.at += 1;
     return value;
-  }
-}
-
-function put(to: Record<string, unknown>, key: string, value: unknown): void {
-  if (key !== '__proto__') to[key] = value;
-  else {
-    const own = { value, enumerable: true, configurable: true, writable: true };
-    Object.defineProperty(to, key, own);
   }
 }
 

@@ -6,6 +6,7 @@ import type { KubeObject } from './api';
 import { definitionWriter } from './owner';
 import type { Plain } from './read';
 import { at, createdAt, numberAt, textAt } from './read';
+import { entryOf } from '../../../lib/spec/entry';
 
 /** On the definition: what we know of the revision that we applied. JSON, see `Stamp`. */
 export const APPLIED_ANNOTATION = `${PREFIX}/applied`;
@@ -42,7 +43,7 @@ export interface Definition {
 }
 
 const annotation = (object: KubeObject, name: string): string | undefined =>
-  object.metadata.annotations?.[name];
+  entryOf(object.metadata.annotations, name);
 
 function parsed(text: string | undefined): unknown {
   try {

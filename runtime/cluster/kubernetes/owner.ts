@@ -1,6 +1,7 @@
 import { DEFINITION_KEY, MANAGER } from '../../../lib/objects';
 import { OWN_MANAGERS } from '../port';
 import type { KubeObject, ManagedFields } from './api';
+import { entryOf } from '../../../lib/spec/entry';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -18,7 +19,7 @@ function isFields(value: unknown): value is Fields {
 
 function ownsDefinition({ fieldsV1 }: ManagedFields): boolean {
   const data = fieldsV1?.['f:data'];
-  return isFields(data) && `f:${DEFINITION_KEY}` in data;
+  return isFields(data) && Object.hasOwn(data, `f:${DEFINITION_KEY}`);
 }
 
 const entriesOf = ({ metadata }: KubeObject): readonly ManagedFields[] =>
@@ -48,7 +49,7 @@ export function isWrittenBy(object: KubeObject, manager: string): boolean {
 
 function union(a: Fields, b: Fields): Fields {
   const both = Object.entries(b).map(([key, value]) => {
-    const other = a[key];
+    const other = entryOf(a, key);
     return [key, isFields(other) && isFields(value) ? union(other, value) : value] as const;
   });
   return { ...a, ...Object.fromEntries(both) };

@@ -3,6 +3,7 @@ import { canonical } from '../../../lib/spec';
 import { ClusterError } from '../port';
 import type { KubeObject } from './api';
 import { isWrittenBy } from './owner';
+import { entryOf } from '../../../lib/spec/entry';
 
 /** `Deployment/iris` */
 export function nameOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
@@ -53,7 +54,7 @@ const same = (a: unknown, b: unknown): boolean =>
 function changesIn(from: unknown, to: unknown, path: string): readonly Change[] {
   if (isPlain(to) && isPlain(from)) {
     return Object.entries(to).flatMap(([key, value]) =>
-      changesIn(from[key], value, path === '' ? key : `${path}.${key}`),
+      changesIn(entryOf(from, key), value, path === '' ? key : `${path}.${key}`),
     );
   }
   if (Array.isArray(to) && Array.isArray(from) && to.length === from.length) {

@@ -1,3 +1,4 @@
+import { entryOf } from '../../../lib/spec/entry';
 // What the API server says is read with care: an object of another version, or one that somebody
 // wrote by hand, must at worst tell less.
 
@@ -8,7 +9,10 @@ const isPlain = (value: unknown): value is Plain =>
 
 /** What a path leads to; undefined when something on the way is missing or of another shape. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
-  return path.reduce<unknown>((inner, key) => (isPlain(inner) ? inner[key] : undefined), value);
+  return path.reduce<unknown>(
+    (inner, key) => (isPlain(inner) ? entryOf(inner, key) : undefined),
+    value,
+  );
 }
 
 export function textAt(value: unknown, ...path: readonly string[]): string | undefined {

@@ -7,6 +7,7 @@ import { whyOf } from './cause';
 import type { Plain } from './read';
 import { conditionOf, createdAt, heldSince, labelOf, listAt, nameOf, numberAt } from './read';
 import { at, textAt, timeAt } from './read';
+import { entryOf } from '../../../lib/spec/entry';
 
 export const VERSION_LABEL = 'app.kubernetes.io/version';
 
@@ -76,7 +77,7 @@ const UNITS: Readonly<Record<string, number>> = {
 /** Measures use smaller units (`12345n`) than people do. */
 function measure(value: unknown): number {
   const [, digits, unit = ''] = /^([0-9.]+)([a-zA-Z]*)$/.exec(String(value)) ?? [];
-  return digits === undefined ? 0 : Number(digits) * (UNITS[unit] ?? 0);
+  return digits === undefined ? 0 : Number(digits) * (entryOf(UNITS, unit) ?? 0);
 }
 
 /** What PodMetrics says a pod uses, over its containers. */

@@ -1,6 +1,7 @@
 import { MODEL_LABEL } from '../../../lib/objects';
 import type { KubeObject } from './api';
 import { labelOf, textAt } from './read';
+import { entryOf } from '../../../lib/spec/entry';
 
 export const slugByLabel = (object: KubeObject): string => labelOf(object, MODEL_LABEL) ?? '';
 
@@ -14,7 +15,7 @@ const PARTS_BEHIND: Readonly<Record<string, number>> = { Pod: 2, ReplicaSet: 1 }
 export function slugOfEvent(event: KubeObject): string {
   const about = event['involvedObject'];
   const parts = (textAt(about, 'name') ?? '').split('-');
-  const behind = PARTS_BEHIND[textAt(about, 'kind') ?? ''] ?? 0;
+  const behind = entryOf(PARTS_BEHIND, textAt(about, 'kind') ?? '') ?? 0;
   const name = parts.slice(0, parts.length - behind).join('-');
   return name.split('--')[0] ?? '';
 }

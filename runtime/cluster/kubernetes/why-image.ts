@@ -1,5 +1,6 @@
 import type { Cause } from './cause';
 import { quoted } from './cause';
+import { entryOf } from '../../../lib/spec/entry';
 
 /** Reasons of a waiting container that mean: its image is not there. */
 export const IMAGE_REASONS: ReadonlySet<string> = new Set([
@@ -53,7 +54,7 @@ export function imageCause(
 ): Cause {
   const words = details ?? '';
   const trouble =
-    BY_REASON[reason] ??
+    entryOf(BY_REASON, reason) ??
     TROUBLES.find(([pattern]) => pattern.test(words))?.[1] ??
     'look at the events of the pod';
   const raw = words === '' ? '' : ` (${quoted(words)})`;

@@ -3,6 +3,7 @@ import { quoted, said } from './cause';
 import type { Noticed } from './events';
 import type { Plain } from './read';
 import { conditionOf, createdAt, heldSince, listAt, textAt } from './read';
+import { entryOf } from '../../../lib/spec/entry';
 
 type Found = Pick<Cause, 'cause' | 'message'>;
 
@@ -43,7 +44,7 @@ function finishedCause(pod: Plain): Found | undefined {
   if (phase !== 'Failed' && phase !== 'Succeeded') return undefined;
   const reason = textAt(pod, 'status', 'reason') ?? '';
   const words = said(quoted(textAt(pod, 'status', 'message') ?? ''));
-  const known = ENDED[reason];
+  const known = entryOf(ENDED, reason);
   if (known !== undefined) return { ...known, message: `${known.message}${words}` };
   if (!REFUSED.test(reason)) return undefined;
   const message = `the node refused it (${reason})${words}; another takes its place`;
@@ -81,7 +82,7 @@ export function nodeCause(pod: Plain, noticed: readonly Noticed[]): Cause | unde
   if (evicted !== undefined) return evicted;
   const target = conditionOf(pod, 'DisruptionTarget');
   if (target?.['status'] === 'True') {
-    const found = DISRUPTED[textAt(target, 'reason') ?? ''];
+    const found = entryOf(DISRUPTED, textAt(target, 'reason') ?? '');
     const since = heldSince(target) ?? ready;
     if (found !== undefined) return { ...found, since, failed: true };
   }

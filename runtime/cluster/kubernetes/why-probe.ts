@@ -3,6 +3,7 @@ import { quoted } from './cause';
 import type { Noticed } from './events';
 import type { Plain } from './read';
 import { at, listAt, textAt } from './read';
+import { entryOf } from '../../../lib/spec/entry';
 
 const PROBES: Readonly<Record<string, string>> = {
   Startup: 'startupProbe',
@@ -65,7 +66,7 @@ export function unreadyCause(
   const told = failed ?? tryFailed(container, noticed);
   if (told === undefined) return undefined;
   const { kind, words, event } = told;
-  const probe = PROBES[kind] ?? kind;
+  const probe = entryOf(PROBES, kind) ?? kind;
   const message = `not ready: ${probe}${asked(pod, container, probe)} got ${answer(words)}; ${ADVICE}`;
   return { cause: 'probe-failing', message, since: event.first, failed: false };
 }
@@ -95,7 +96,7 @@ export function killedCause(
   );
   if (killing === undefined) return undefined;
   const kind = /failed startup/.test(killing.message) ? 'Startup' : 'Liveness';
-  const probe = PROBES[kind] ?? kind;
+  const probe = entryOf(PROBES, kind) ?? kind;
   const words = tryFailed(container, noticed, kind)?.words;
   const got = words === undefined ? '' : `: it got ${answer(words)}`;
   const advice =

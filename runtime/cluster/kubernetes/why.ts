@@ -7,6 +7,7 @@ import { tryConfigCause } from './why-config';
 import { containersCause } from './why-container';
 import { nodeCause } from './why-node';
 import { schedulingCause } from './why-scheduling';
+import { entryOf } from '../../../lib/spec/entry';
 
 /** Kubelet's events of what comes before any container: volumes, then the sandbox with its network. */
 const BEFORE_CONTAINERS: Readonly<Record<string, string>> = {
@@ -29,10 +30,10 @@ function isBefore(pod: Plain): boolean {
 
 function setupCause(pod: Plain, noticed: readonly Noticed[]): Cause | undefined {
   if (!isBefore(pod)) return undefined;
-  const found = noticed.find(({ reason }) => BEFORE_CONTAINERS[reason] !== undefined);
+  const found = noticed.find(({ reason }) => entryOf(BEFORE_CONTAINERS, reason) !== undefined);
   if (found === undefined) return undefined;
   const known = tryConfigCause(found.message) ?? {
-    cause: BEFORE_CONTAINERS[found.reason] ?? 'volume-failed',
+    cause: entryOf(BEFORE_CONTAINERS, found.reason) ?? 'volume-failed',
     message: `the pod cannot be set up: ${quoted(found.message)}; look at its volumes and its node`,
   };
   // A sandbox that failed is tried again and mostly comes; what a volume shows is not there.

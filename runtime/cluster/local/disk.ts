@@ -7,6 +7,7 @@ import { openArtifacts } from './artifacts';
 import { takeLock } from './lock';
 import type { Store } from './store';
 import { openStore } from './store';
+import { entryOf } from '../../../lib/spec/entry';
 
 export interface DiskOptions {
   /** Folder for definitions, history and artifacts; made when it is not there. */
@@ -26,7 +27,7 @@ export interface Disk {
 
 /** Of the bytes an arm runs on; undefined when it has none. */
 export function digestOf({ history }: Stored, { name }: Arm): string | undefined {
-  return history[0]?.artifacts?.[name];
+  return entryOf(history[0]?.artifacts, name);
 }
 
 /** Of all that a revision that is kept could run on. */

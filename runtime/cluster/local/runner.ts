@@ -6,6 +6,7 @@ import { EndpointArm } from './endpoints';
 import { desiredOf } from '../registry';
 import type { ArmPlan, SpawnServer } from './plan';
 import { startReplica } from './replica';
+import { entryOf } from '../../../lib/spec/entry';
 
 /** `local.endpoints`: model → arm → addresses. */
 export type Endpoints = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
@@ -16,8 +17,7 @@ export function addressesOf(
   model: string,
   arm: string,
 ): readonly string[] | undefined {
-  const arms = Object.hasOwn(endpoints, model) ? endpoints[model] : undefined;
-  return arms !== undefined && Object.hasOwn(arms, arm) ? arms[arm] : undefined;
+  return entryOf(entryOf(endpoints, model), arm);
 }
 
 export interface RunnerOptions {

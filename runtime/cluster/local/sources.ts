@@ -4,6 +4,7 @@ import { pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
 import { fileInside, refusal } from './inside';
 import { joinedModel } from './modelfile';
+import { setEntry } from '../../../lib/spec/entry';
 
 /** What the bytes of an arm are looked for in. */
 export interface Sources {
@@ -129,7 +130,7 @@ export async function withArtifacts<T>(
         source?.scheme === 'file'
           ? await stage.digestOf(arm, source)
           : source && (await stage.loadedOf(arm, source));
-      if (digest !== undefined) found[arm.name] = digest;
+      if (digest !== undefined) setEntry(found, arm.name, digest);
     }
     return use(found);
   } finally {

@@ -17,6 +17,7 @@ import type { Context } from '../context';
 import { invalidRequest, Problem } from '../problem';
 import { rememberModel } from '../remember';
 import { changedSchema, changeQuery, rollbackBody, trafficBody, updateBody } from '../schemas';
+import { entryOf } from '../../../lib/spec/entry';
 
 type Query = z.output<typeof changeQuery>;
 
@@ -37,7 +38,7 @@ function said({ changed }: Changed, message: string): string {
 /** @throws Problem INVALID_REQUEST: a patch must not rename the model it is laid on */
 function requireSameId(id: string, config: Readonly<Record<string, unknown>>): void {
   for (const field of ['model_id', 'id']) {
-    const given = config[field];
+    const given = entryOf(config, field);
     if (given === undefined || given === id) continue;
     const message = `is not the id in the path (${id}); leave it out, or deploy a model of that name`;
     const path = `config.${field}`;

@@ -8,6 +8,7 @@ import { CALLS } from '../calls';
 import { errorAnswers } from './errors';
 import { BODY_EXAMPLES, PARAM_EXAMPLES } from './examples';
 import { INFERENCE_PATHS } from './inference';
+import { entryOf, setEntry } from '../../../lib/spec/entry';
 
 const text = (description: string) => ({ description, schema: { type: 'string' } }) as const;
 const REQUEST_ID = text('Taken over from the request when sane.');
@@ -79,7 +80,7 @@ function operation(call: Call): ZodOpenApiOperationObject {
 function paths(): ZodOpenApiPathsObject {
   const all: Record<string, Record<string, ZodOpenApiOperationObject>> = {};
   for (const call of CALLS) {
-    all[call.path] = { ...all[call.path], [call.method]: operation(call) };
+    setEntry(all, call.path, { ...entryOf(all, call.path), [call.method]: operation(call) });
   }
   return { ...all, ...INFERENCE_PATHS };
 }
@@ -108,10 +109,10 @@ function withExamples(document: object): object {
   for (const { operationId: id = '', parameters = [], requestBody } of Object.values(all).flatMap(
     (methods) => Object.values(methods),
   )) {
-    for (const one of parameters)
-      if (Object.hasOwn(PARAM_EXAMPLES, one.name)) one.example = PARAM_EXAMPLES[one.name];
+    for (const one of parameters) one.example ??= entryOf(PARAM_EXAMPLES, one.name);
     const media = requestBody?.content['application/json'];
-    if (media !== undefined && Object.hasOwn(BODY_EXAMPLES, id)) media.example = BODY_EXAMPLES[id];
+    const example = entryOf(BODY_EXAMPLES, id);
+    if (media !== undefined && example !== undefined) media.example = example;
   }
   return document;
 }

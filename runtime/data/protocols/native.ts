@@ -8,6 +8,7 @@ import type { Plain } from './json';
 import { bounded, isPlain } from './json';
 import type { Tensor } from './tensor';
 import { sizeOf } from './tensor';
+import { entryOf } from '../../../lib/spec/entry';
 
 /** One thing to infer. */
 export interface NativeItem {
@@ -63,7 +64,9 @@ function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[]
   return Object.keys(body)
     .filter((key) => !known.includes(key))
     .slice(0, MAX_STRAYS)
-    .map((path) => detail(path, body[path], `left out: the fields are ${known.join(', ')}`));
+    .map((path) =>
+      detail(path, entryOf(body, path), `left out: the fields are ${known.join(', ')}`),
+    );
 }
 
 function timeoutFaults({ timeout }: Plain): readonly Detail[] {

@@ -7,6 +7,7 @@ import type { V1Request } from './v1-request';
 import { DEFAULT_SIGNATURE } from './v1-request';
 import type { V2Request } from './v2-request';
 import { columnsOf, rowsOf } from './v2-request';
+import { entryOf } from '../../../lib/spec/entry';
 
 // V1 and V2 callers and a server that speaks native: each row is an item.
 
@@ -62,6 +63,8 @@ export function itemsToV1(given: readonly unknown[], { kind }: V1Request): Plain
   if (kind === 'rows') return { predictions: results };
   if (!results.every(isPlain)) return { outputs: results };
   const names = [...new Set(results.flatMap(Object.keys))];
-  const columns = names.map((name) => [name, results.map((row) => row[name] ?? null)] as const);
+  const columns = names.map(
+    (name) => [name, results.map((row) => entryOf(row, name) ?? null)] as const,
+  );
   return { outputs: Object.fromEntries(columns) };
 }

@@ -2,6 +2,7 @@ import type { Plain } from './json';
 import { isPlain } from './json';
 import { DEFAULT_SIGNATURE } from './v1-request';
 import type { TensorMetadata } from './v2';
+import { entryOf } from '../../../lib/spec/entry';
 
 // What TensorFlow Serving tells of a model, in V2's words.
 
@@ -30,7 +31,7 @@ const DATATYPES: Readonly<Record<string, string>> = {
 };
 
 const field = (value: unknown, ...keys: readonly string[]): unknown =>
-  keys.reduce<unknown>((inner, key) => (isPlain(inner) ? inner[key] : undefined), value);
+  keys.reduce<unknown>((inner, key) => (isPlain(inner) ? entryOf(inner, key) : undefined), value);
 
 /** Sizes are texts there, −1 where they are dynamic. */
 function shapeOf(tensor: Plain): readonly number[] {
@@ -44,7 +45,7 @@ function shapeOf(tensor: Plain): readonly number[] {
 function tensorsOf(named: unknown): readonly TensorMetadata[] {
   return Object.entries(isPlain(named) ? named : {}).flatMap(([name, tensor]) => {
     const type = isPlain(tensor) ? tensor['dtype'] : undefined;
-    const datatype = typeof type === 'string' ? DATATYPES[type] : undefined;
+    const datatype = typeof type === 'string' ? entryOf(DATATYPES, type) : undefined;
     if (datatype === undefined || !isPlain(tensor)) return [];
     return { name, datatype, shape: shapeOf(tensor) };
   });

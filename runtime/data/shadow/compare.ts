@@ -1,6 +1,7 @@
 import type { Compare } from '../../../lib/spec';
 import { Exact, numberOf } from '../protocols/exact';
 import { isPlain } from '../protocols/json';
+import { entryOf } from '../../../lib/spec/entry';
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
@@ -84,7 +85,7 @@ function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Dif
 function at(value: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((inner, key) => {
     if (Array.isArray(inner)) return inner[Number(key)];
-    return isPlain(inner) ? inner[key] : undefined;
+    return isPlain(inner) ? entryOf(inner, key) : undefined;
   }, value);
 }
 

@@ -1,0 +1,19 @@
+/**
+ * The value of a key that somebody else chose. What every object inherits (`constructor`,
+ * `toString`, `__proto__`) is not an entry of it.
+ */
+export function entryOf<Value>(
+  record: Readonly<Record<string, Value>> | undefined,
+  key: string,
+): Value | undefined {
+  return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
+}
+
+/** Sets it. By assignment `__proto__` would become the prototype and no entry. */
+export function setEntry<Value>(record: Record<string, Value>, key: string, value: Value): void {
+  if (key !== '__proto__') record[key] = value;
+  else {
+    const own = { value, enumerable: true, configurable: true, writable: true };
+    Object.defineProperty(record, key, own);
+  }
+}
