@@ -217,6 +217,12 @@ export const statusSchema = z
       }),
     ),
     why: whySchema.nullable(),
+    broken_file: z
+      .strictObject({ file: z.string(), message: z.string() })
+      .nullable()
+      .describe(
+        'The file of the models folder that this model comes from, while its definition has faults: the last good one is served.',
+      ),
     created_at: time,
     updated_at: time,
   })

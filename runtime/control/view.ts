@@ -7,6 +7,7 @@ import type { ArmStats } from '../core/load';
 import type { Status } from '../core/status';
 import { statusOf } from '../core/status';
 import { usageOf } from '../metrics';
+import type { BrokenFile } from './ports';
 import type { HEALTHS } from './schemas';
 
 type Health = (typeof HEALTHS)[number];
@@ -176,8 +177,21 @@ function usageView(record: ModelRecord, stats: readonly ArmStats[]): object {
   };
 }
 
-/** Everything that is known of a model now. `all`: the traffic of all arms. */
-export function statusView(record: ModelRecord, all: readonly ArmStats[], origin: string): object {
+/** Where a status comes from, beside the record. */
+export interface StatusSources {
+  /** The traffic of all arms. */
+  readonly all: readonly ArmStats[];
+  readonly origin: string;
+  readonly broken: readonly BrokenFile[];
+}
+
+function brokenFileOf(id: string, broken: readonly BrokenFile[]): object | null {
+  const found = broken.find((one) => one.id === id);
+  return found === undefined ? null : { file: found.file, message: found.message };
+}
+
+/** Everything that is known of a model now. */
+export function statusView(record: ModelRecord, { all, origin, broken }: StatusSources): object {
   const { spec, arms, revision, manager, createdAt, updatedAt } = record;
   const stats = all.filter(({ model }) => model === spec.id);
   const status = statusOf(record);
@@ -201,6 +215,7 @@ export function statusView(record: ModelRecord, all: readonly ArmStats[], origin
     resource_usage: usageView(record, stats),
     conditions: conditionsOf(record, status),
     why: whyView(status.why) ?? null,
+    broken_file: brokenFileOf(spec.id, broken),
     created_at: iso(createdAt),
     updated_at: iso(updatedAt),
   };

@@ -306,6 +306,13 @@ test('a file with faults degrades the health, and is told with the model that se
     { ...named('iris'), message: 'models/iris.yaml: version: is missing', model_id: 'iris' },
     { ...named('new'), message: 'models/new.yaml: id: is missing', model_id: null },
   ]);
+  await place(service, iris());
+  await place(service, iris({ model_id: 'well' }));
+  const fileOf = async (id: string): Promise<unknown> =>
+    (await ask(`${service.url}/api/v1/models/${id}/status`)).body['broken_file'];
+  const message = 'models/iris.yaml: version: is missing';
+  expect(await fileOf('iris')).toEqual({ ...named('iris'), message });
+  expect(await fileOf('well')).toBeNull();
   await service.close();
   const caller = { name: 'narrow', scopes: ['read'], models: ['other'] } as const;
   service = await serve({ more: { brokenFiles }, authenticate: () => ({ ok: true, caller }) });

@@ -233,7 +233,10 @@ async function shown(spec: ModelSpec): Promise<void> {
   const table = buildTable(snapshot, 1, 1, undefined, (id) => void faults.push(id));
   expect(faults).toEqual([]);
   expect([...table.models.keys()]).toEqual([spec.id]);
-  JSON.stringify([summaryView(record), statusView(record, [], 'http://x')]);
+  JSON.stringify([
+    summaryView(record),
+    statusView(record, { all: [], origin: 'http://x', broken: [] }),
+  ]);
   const metrics = createMetrics(undefined, (id) => void faults.push(id));
   metrics.observe({ ...observationOf([record]), table });
   expect(await metrics.text()).toContain(`model_id="${spec.id}"`);

@@ -70,10 +70,10 @@ export const status = defineCall<undefined, undefined>({
   summary: 'What runs, and why when something does not',
   answers: { 200: statusSchema },
   errors: [],
-  handle: ({ world, load }, { id, origin }) => ({
-    status: 200,
-    body: statusView(world.findModel(id), load.arms(), origin),
-  }),
+  handle: ({ world, load, brokenFiles }, { id, origin }) => {
+    const sources = { all: load.arms(), origin, broken: brokenFiles?.() ?? [] };
+    return { status: 200, body: statusView(world.findModel(id), sources) };
+  },
 });
 
 function revisionView(one: Revision, current: number): object {
