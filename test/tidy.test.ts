@@ -52,7 +52,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'types:@kubernetes/client-node',
     'node:',
   ],
-  'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/turns', 'node:'],
+  'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/shared', 'runtime/turns', 'node:'],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'runtime/shared', 'node:'],
   'runtime/audit/': [
     'types:lib/spec',

@@ -1,3 +1,4 @@
+import { checkMemory } from '../../runtime/cluster/local/crowd';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -197,4 +198,30 @@ test('more replicas than the machine has memory for are refused with a sentence'
   // One is tried, whatever it asks for.
   await cluster.apply(model({ resources }), REST);
   await when(cluster, isReady('iris', '1'));
+});
+
+test('replicas of all models count, and one of each is for its author to try', async () => {
+  cluster = await open(here, { tell, memoryBytes: 2 ** 30 });
+  const resources = { memory: '400Mi' };
+  const scaled = (id: string, replicas: number): ReturnType<typeof model> =>
+    model({ id, resources, scaling: { minReplicas: replicas, maxReplicas: replicas } });
+  await cluster.apply(scaled('first', 2), REST);
+  const second = cluster.apply(scaled('second', 2), REST);
+  await expect(second).rejects.toMatchObject({ code: 'INSUFFICIENT_RESOURCES' });
+  await expect(second).rejects.toThrow(
+    'model second: its replicas (stable 2) would take 0.8 GiB of memory, the other models take 0.8 GiB, and this machine has 1.0 GiB',
+  );
+  await cluster.apply(scaled('second', 1), REST);
+  // What has gone leaves its room.
+  await cluster.apply(scaled('first', 1), REST);
+  await cluster.apply(scaled('second', 2), REST);
+});
+
+test('the limit of a container counts, and not the memory of its host', () => {
+  const [arm] = model({ resources: { memory: '1Gi' } }).arms;
+  const constrained = jest.spyOn(process, 'constrainedMemory').mockReturnValue(2 ** 31);
+  const check = (replicas: number) => () => checkMemory('iris', [{ arm, replicas }], []);
+  expect(check(2)).not.toThrow();
+  expect(check(3)).toThrow('would take 3.0 GiB of memory, and this machine has 2.0 GiB');
+  constrained.mockRestore();
 });

@@ -1,5 +1,5 @@
 import type { Arm, ModelSpec, Source } from '../../../lib/spec';
-import { DefinitionError, parseModel } from '../../../lib/spec';
+import { parseModel } from '../../../lib/spec';
 import type { Snapshot, Why } from '../../core/snapshot';
 import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
 import { ClusterError } from '../port';
@@ -8,14 +8,15 @@ import { applyTo, checkScale, findStored, remembering, removing, revisionsOf } f
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { Disk, DiskOptions } from './disk';
-import { digestOf, digestsOf, openDisk, withArtifact } from './disk';
+import { digestOf, diskRefusal, openDisk, sweepArtifacts, withArtifact } from './disk';
 import type { FetchSource } from './loads';
 import { Loads } from './loads';
+import { checkMemory, crowdsOf } from './crowd';
 import type { SpawnServer } from './plan';
-import { checkMemory, checkRunnable, planOf } from './plan';
+import { checkRunnable, planOf } from './plan';
 import { Records } from './records';
 import type { Endpoints, Planned } from './runner';
-import { addressesOf, ModelRunner } from './runner';
+import { ModelRunner, processArms } from './runner';
 import { mend, withArtifacts } from './sources';
 import { createTurns } from '../../turns';
 
@@ -34,6 +35,8 @@ export interface LocalOptions extends DiskOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly random: () => number;
+  /** What processes may use; the machine's, or its container's, unless given. */
+  readonly memoryBytes?: number;
 }
 
 /** How often usage is measured, milliseconds. */
@@ -80,11 +83,13 @@ class LocalCluster implements Cluster {
   apply(spec: ModelSpec, options: ApplyOptions): Promise<Applied> {
     return this.change(spec.id, async () => {
       const before = this.disk.store.models.get(spec.id);
-      const arms = spec.arms.filter((arm) => !this.isGiven(spec, arm));
+      const arms = processArms(this.options.endpoints, spec);
       for (const arm of arms) checkRunnable(spec, arm, this.loads.isAble);
-      checkMemory(spec, arms);
+      this.checkMemory(spec.id, arms);
       const applied = await withArtifacts(this.sources, { spec, arms, before }, (artifacts) => {
         this.refuseWhenClosed();
+        // Again: others may have grown while the artifacts came.
+        this.checkMemory(spec.id, arms);
         const proposal = { spec, options, artifacts, now: this.options.now() };
         const { stored, changed } = applyTo(this.disk.store.models, proposal);
         if (stored !== before) this.put(stored);
@@ -165,20 +170,19 @@ class LocalCluster implements Cluster {
       try {
         return await work();
       } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        const isOurs = error instanceof ClusterError || error instanceof DefinitionError;
-        if (isOurs || typeof code !== 'string') throw error;
-        this.options.tell(`model ${id} could not be changed: ${message}`);
-        throw new ClusterError(
-          'CLUSTER_UNAVAILABLE',
-          `the service could not read or write its files (${code}), nothing was changed; its log names the file`,
-        );
+        throw diskRefusal(error, id, this.options.tell);
       }
     });
   }
 
-  private isGiven({ id }: ModelSpec, { name }: Arm): boolean {
-    return addressesOf(this.options.endpoints, id, name) !== undefined;
+  /** @throws ClusterError when there is not the memory for so many replicas beside all others */
+  private checkMemory(id: string, arms: readonly Arm[]): void {
+    const own = arms.map((arm) => ({ arm, replicas: arm.scaling.minReplicas }));
+    const others = [...this.specs.values()].filter((spec) => spec.id !== id);
+    const beside = others.flatMap((spec) =>
+      crowdsOf(processArms(this.options.endpoints, spec), this.runners.get(spec.id)?.arms() ?? []),
+    );
+    checkMemory(id, own, beside, this.options.memoryBytes);
   }
 
   /** Makes it last, then makes it so. */
@@ -308,13 +312,7 @@ class LocalCluster implements Cluster {
 
   /** Removes bytes that no revision names. */
   private sweep(): void {
-    const { store, artifacts } = this.disk;
-    try {
-      if (!store.hasBroken())
-        artifacts.sweep(new Set([...store.models.values()].flatMap(digestsOf)));
-    } catch (error) {
-      this.options.tell(`old artifacts could not be removed: ${(error as Error).message}`);
-    }
+    sweepArtifacts(this.disk, this.options.tell);
   }
 
   private measure(): void {

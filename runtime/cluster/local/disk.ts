@@ -1,6 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arm } from '../../../lib/spec';
+import { DefinitionError } from '../../../lib/spec';
+import { ClusterError } from '../port';
 import type { Stored } from '../registry';
 import type { ArtifactFolder } from './artifacts';
 import { openArtifacts } from './artifacts';
@@ -54,5 +56,26 @@ export function openDisk({ directory, tell }: DiskOptions): Disk {
   } catch (error) {
     unlock();
     throw error;
+  }
+}
+
+/** What a change ends with after `error`: a full disk is a refusal, and the log names the file. */
+export function diskRefusal(error: unknown, id: string, tell: (message: string) => void): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isOurs = error instanceof ClusterError || error instanceof DefinitionError;
+  if (isOurs || typeof code !== 'string') return error;
+  tell(`model ${id} could not be changed: ${message}`);
+  return new ClusterError(
+    'CLUSTER_UNAVAILABLE',
+    `the service could not read or write its files (${code}), nothing was changed; its log names the file`,
+  );
+}
+
+/** Removes bytes that no revision names. */
+export function sweepArtifacts({ store, artifacts }: Disk, tell: (message: string) => void): void {
+  try {
+    if (!store.hasBroken()) artifacts.sweep(new Set([...store.models.values()].flatMap(digestsOf)));
+  } catch (error) {
+    tell(`old artifacts could not be removed: ${(error as Error).message}`);
   }
 }

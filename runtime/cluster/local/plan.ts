@@ -1,4 +1,3 @@
-import { totalmem } from 'node:os';
 import type { Arm, ModelSpec } from '../../../lib/spec';
 import { onnxArguments, quantityValue } from '../../../lib/spec';
 import { ClusterError } from '../port';
@@ -92,30 +91,6 @@ function obstacleOf({ server, source, env, image }: Arm, loads: boolean): string
 export function checkRunnable(spec: ModelSpec, arm: Arm, loads = false): void {
   const obstacle = obstacleOf(arm, loads);
   if (obstacle !== undefined) throw refusal(spec, arm, obstacle);
-}
-
-/** A process of the ONNX server takes about so much before it loads anything, bytes. */
-const BARE_PROCESS_BYTES = 64 * 2 ** 20;
-
-/**
- * More processes than the machine has memory for would end each other, and others beside them.
- * @param arms those that run as processes
- * @throws ClusterError
- */
-export function checkMemory(spec: ModelSpec, arms: readonly Arm[], totalBytes = totalmem()): void {
-  const bytesOf = ({ resources: { memory } }: Arm): number =>
-    memory === undefined ? BARE_PROCESS_BYTES : quantityValue(memory);
-  // One replica is for the author to try, whatever its definition asks for.
-  const needed = arms
-    .filter(({ scaling }) => scaling.minReplicas > 1)
-    .reduce((sum, arm) => sum + arm.scaling.minReplicas * bytesOf(arm), 0);
-  if (needed <= totalBytes) return;
-  const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  const counts = arms.map(({ name, scaling }) => `${name} ${scaling.minReplicas}`).join(', ');
-  throw new ClusterError(
-    'INSUFFICIENT_RESOURCES',
-    `model ${spec.id}: its replicas (${counts}) would take ${gib(needed)} of memory, and this machine has ${gib(totalBytes)}; scale to fewer, or apply dist/ to Kubernetes`,
-  );
 }
 
 /** Whole cores of the request, at least one: more threads than cores only wait for each other. */

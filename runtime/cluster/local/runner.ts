@@ -20,6 +20,10 @@ export function addressesOf(
   return entryOf(entryOf(endpoints, model), arm);
 }
 
+/** Arms whose processes are ours: no endpoints are given for them. */
+export const processArms = (endpoints: Endpoints, { id, arms }: ModelSpec): readonly Arm[] =>
+  arms.filter(({ name }) => addressesOf(endpoints, id, name) === undefined);
+
 export interface RunnerOptions {
   readonly spawnServer: SpawnServer;
   readonly baseEnv: NodeJS.ProcessEnv;
