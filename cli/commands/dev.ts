@@ -130,6 +130,13 @@ function place(target: Record<string, unknown>, path: readonly string[], value: 
   place(inner as Record<string, unknown>, rest, value);
 }
 
+/** What a native call gives for these inputs. */
+export function sampleData(inputs: readonly Input[]): object {
+  const data: Record<string, unknown> = {};
+  for (const input of inputs) place(data, input.name.split('.'), sampleOf(input));
+  return data;
+}
+
 /** A body to try: the project's own example, else one made from what the model says of its inputs. */
 async function exampleBody(url: string, id: string, io: Io): Promise<string | undefined> {
   const own = join(io.cwd, 'examples', 'requests', `${id}.json`);
@@ -137,9 +144,7 @@ async function exampleBody(url: string, id: string, io: Io): Promise<string | un
   const response = await fetch(`${url}/v2/models/${id}`).catch(() => undefined);
   if (response?.ok !== true) return undefined;
   const { inputs } = (await response.json()) as { readonly inputs: readonly Input[] };
-  const data: Record<string, unknown> = {};
-  for (const input of inputs) place(data, input.name.split('.'), sampleOf(input));
-  return JSON.stringify({ input_data: data });
+  return JSON.stringify({ input_data: sampleData(inputs) });
 }
 
 /** The faults of a file, and what serves meanwhile. */
