@@ -40,6 +40,10 @@ TS
 "$root/node_modules/.bin/tsc" --ignoreConfig --module node20 --target es2022 --strict --typeRoots "$root/node_modules/@types" \
   --types node --outDir out use.ts
 [[ $(node out/use.js) == $'m\ntrue' ]]
+# Editors show what a field means, the nested ones too.
+types=node_modules/@suoke/ai-model-service/build/lib/spec
+grep -q 'Budget to load the model, in seconds' "$types/modelinput.d.ts"
+grep -q 'Requests per step at least' "$types/modelinput.d.ts"
 # The definition alone must not pull in cdk8s.
 node -e '
   require("@suoke/ai-model-service/spec");

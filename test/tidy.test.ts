@@ -174,6 +174,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
 };
 
 const MAX_FILE_LINES = 350;
+/** Written by scripts, and read in editors. */
+const GENERATED = new Set(['lib/spec/modelinput.ts']);
 const MAX_FUNCTION_LINES = 50;
 const MAX_COLUMNS = 100;
 const P90_FUNCTION_LINES = 25;
@@ -301,7 +303,9 @@ test('no file and no function is too long to read', () => {
     const lines = source.text.split('\n').length - 1;
     const functions = functionsOf(source).filter((one) => one.lines > MAX_FUNCTION_LINES);
     return [
-      ...(lines > MAX_FILE_LINES ? [`${source.path}: ${lines} lines`] : []),
+      ...(lines > MAX_FILE_LINES && !GENERATED.has(source.path)
+        ? [`${source.path}: ${lines} lines`]
+        : []),
       ...functions.map(
         ({ name, line, lines: size }) => `${source.path}:${line} ${name}: ${size} lines`,
       ),

@@ -4,7 +4,7 @@ import type { ParsedModel } from './model';
 import { candidateNameOf, STABLE } from './names';
 import type { Resources } from './resources';
 import type { Scaling } from './scaling';
-import type { Server } from './servers';
+import type { Server } from './serverkinds';
 import { defaultServer } from './servers';
 import type { Source } from './source';
 

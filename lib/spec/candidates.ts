@@ -3,7 +3,7 @@ import { MAX_OBJECT_NAME, OBJECT_NAME } from './kubetext';
 import { candidateNameSchema, versionSchema } from './names';
 import { resourcesSchema } from './resources';
 import { scalingSchema } from './scaling';
-import { imageSchema, serverSchema } from './servers';
+import { imageSchema, serverSchema } from './serverkinds';
 import { sourceSchema } from './source';
 
 /** Two arms can be given shares so that no cohort ever moves backwards; three cannot (routing.md). */
@@ -27,36 +27,28 @@ export const shareSchema = z
 
 export const compareSchema = z
   .strictObject({
-    /** Numbers may differ by this much. */
     abs: z.number().min(0).optional().describe('Numbers may differ by this much.'),
-    /** Numbers may differ by this fraction. */
     rel: z.number().min(0).default(1e-3).describe('Numbers may differ by this fraction.'),
-    /** Outputs that must be equal exactly. */
     labels: z.array(z.string().min(1)).optional().describe('Outputs that must be equal exactly.'),
-    /** Only the k best entries are compared. */
     topK: z.int().min(1).max(1000).optional().describe('Only the k best entries are compared.'),
-    /** Only these dotted paths are compared. */
     paths: z.array(z.string().min(1)).optional().describe('Only these dotted paths are compared.'),
   })
   .describe('When a shadow’s answer counts as the same.');
 
 export const rolloutSchema = z
   .strictObject({
-    /** Shares in percent, rising, ending with 100. */
     steps: z
       .array(shareSchema.min(0.01))
       .min(1)
       .max(20)
       .default([1, 5, 25, 50, 100])
       .describe('Shares in percent, rising, ending with 100.'),
-    /** Requests per step at least. */
     minRequests: z
       .int()
       .min(1)
       .max(10_000_000)
       .default(500)
       .describe('Requests per step at least.'),
-    /** Seconds per step at least. */
     minSeconds: z.int().min(1).max(604_800).default(60).describe('Seconds per step at least.'),
   })
   .check(({ value: { steps }, issues }) => {
@@ -72,11 +64,16 @@ export const rolloutSchema = z
 
 /** The maps that a definition and its candidates share: values reach the model as they stand. */
 export const secretRefSchema = z.strictObject({
-  secret: z.string().regex(OBJECT_NAME, 'the name of a Secret; fix the name').max(MAX_OBJECT_NAME),
+  secret: z
+    .string()
+    .regex(OBJECT_NAME, 'the name of a Secret; fix the name')
+    .max(MAX_OBJECT_NAME)
+    .describe('Secret in the namespace of the model.'),
   key: z
     .string()
     .regex(/^[A-Za-z0-9_.-]+$/, 'a key of that Secret; fix the key')
-    .max(253),
+    .max(253)
+    .describe('Key of that Secret whose value the variable gets.'),
 });
 
 export const envSchema = z
@@ -91,29 +88,17 @@ export const envSchema = z
   .describe('Environment variables: a string, or { secret, key }.');
 
 const candidateObject = z.strictObject({
-  /** Names the arm. Default: the slug of its version. */
   name: candidateNameSchema.optional(),
-  /** What runs. Shown to callers and put on labels (+ becomes _). */
   version: versionSchema,
-  /** Container image that brings model and server, or the server alone. */
   image: imageSchema.optional(),
-  /** Where the artifact (the trained model) comes from. */
   source: sourceSchema.optional(),
-  /** What serves the artifact. */
   server: serverSchema.optional(),
-  /** What one replica asks for. The memory limit equals the request. */
   resources: resourcesSchema.optional(),
-  /** How many replicas an arm has. */
   scaling: scalingSchema.optional(),
-  /** Environment variables: a string, or { secret, key }. */
   env: envSchema.optional(),
-  /** Percent of live traffic, in steps of 0.01. */
   traffic: shareSchema.optional().describe('Percent of live traffic, in steps of 0.01.'),
-  /** Percent of live traffic copied to it. */
   shadow: z.int().min(1).max(100).optional().describe('Percent of live traffic copied to it.'),
-  /** Progressive rollout by evidence. */
   rollout: rolloutSchema.optional(),
-  /** When a shadow’s answer counts as the same. */
   compare: compareSchema.optional(),
 });
 

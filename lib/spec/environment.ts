@@ -12,7 +12,8 @@ import {
   gpuResourceSchema,
 } from './resources';
 import { tolerationSchema } from './scheduling';
-import { imageSchema, serverFacts } from './servers';
+import { imageSchema } from './serverkinds';
+import { serverFacts } from './servers';
 import { fieldsOf } from './wire';
 
 /** Default images and tags of the servers; the one place where they stand. */

@@ -6,7 +6,6 @@ export const DEFAULT_STARTUP_SECONDS = 600;
 
 export const healthSchema = z
   .strictObject({
-    /** Path that answers 2xx when the model is loaded. Default: by server. */
     path: z
       .string()
       .regex(
@@ -16,18 +15,14 @@ export const healthSchema = z
       .max(512)
       .optional()
       .describe('Path that answers 2xx when the model is loaded. Default: by server.'),
-    /** Default: the server’s HTTP port. */
     port: z.int().min(1).max(65_535).optional().describe('Default: the server’s HTTP port.'),
-    /** Seconds before the first probe. */
     initialDelaySeconds: z
       .int()
       .min(0)
       .max(3600)
       .default(0)
       .describe('Seconds before the first probe.'),
-    /** Seconds between probes. */
     periodSeconds: z.int().min(1).max(300).default(5).describe('Seconds between probes.'),
-    /** Budget to load the model, in seconds. */
     startupSeconds: z
       .int()
       .min(5)

@@ -19,9 +19,18 @@ const salt = z
 export const cohortSchema = z
   .union(
     [
-      z.strictObject({ header: headerName, salt }),
-      z.strictObject({ claim: headerName, salt }),
-      z.strictObject({ cookie: headerName, salt }),
+      z.strictObject({
+        header: headerName.describe('Request header whose value is hashed.'),
+        salt,
+      }),
+      z.strictObject({
+        claim: headerName.describe('Claim of the caller’s JWT whose value is hashed.'),
+        salt,
+      }),
+      z.strictObject({
+        cookie: headerName.describe('Cookie whose value is hashed.'),
+        salt,
+      }),
     ],
     {
       error: 'exactly one of { header }, { claim } or { cookie }, with an optional salt; name one',
@@ -31,15 +40,12 @@ export const cohortSchema = z
 
 export const batchingSchema = z
   .strictObject({
-    /** Most rows in one call to the server. */
     maxSize: z.int().min(2).max(1024).describe('Most rows in one call to the server.'),
-    /** Longest wait for more requests, in milliseconds. */
     maxDelayMs: z
       .int()
       .min(0)
       .max(1000)
       .describe('Longest wait for more requests, in milliseconds.'),
-    /** Each row’s answer depends on that row alone. Needed for all servers but the built-in ONNX server, which reads it from the graph. */
     rowsIndependent: z
       .boolean()
       .optional()
@@ -51,21 +57,18 @@ export const batchingSchema = z
 
 export const inferenceSchema = z
   .strictObject({
-    /** Deadline of one request, in seconds. */
     timeoutSeconds: z
       .int()
       .min(1)
       .max(300)
       .default(30)
       .describe('Deadline of one request, in seconds.'),
-    /** Requests in flight per replica. */
     maxConcurrency: z
       .int()
       .min(1)
       .max(10_000)
       .default(8)
       .describe('Requests in flight per replica.'),
-    /** Most items in one batch_inference call. */
     maxBatchSize: z
       .int()
       .min(1)
@@ -73,9 +76,7 @@ export const inferenceSchema = z
       .default(32)
       .describe('Most items in one batch_inference call.'),
     batching: batchingSchema.optional(),
-    /** May a request that perhaps ran be sent again? */
     idempotent: z.boolean().default(true).describe('May a request that perhaps ran be sent again?'),
-    /** Largest body kept for a retry, in bytes. */
     replayBytes: z
       .int()
       .min(0)
@@ -83,14 +84,12 @@ export const inferenceSchema = z
       .default(65_536)
       .describe('Largest body kept for a retry, in bytes.'),
     cohort: cohortSchema.default({ header: 'x-user-id' }),
-    /** Default: twice the capacity of the arm. */
     maxQueueDepth: z
       .int()
       .min(0)
       .max(100_000)
       .optional()
       .describe('Default: twice the capacity of the arm.'),
-    /** Largest request body, in bytes. */
     maxBodyBytes: z
       .int()
       .min(1024)

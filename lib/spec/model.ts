@@ -9,11 +9,13 @@ import {
   METADATA_KEY,
   OBJECT_NAME,
 } from './kubetext';
+import type { ModelInput } from './modelinput';
 import { idSchema, versionSchema } from './names';
 import { resourcesSchema } from './resources';
 import { scalingSchema } from './scaling';
 import { schedulingSchema } from './scheduling';
-import { FRAMEWORKS, imageSchema, MODEL_TYPES, serverSchema } from './servers';
+import { imageSchema, serverSchema } from './serverkinds';
+import { FRAMEWORKS, MODEL_TYPES } from './servers';
 import { sourceSchema } from './source';
 import { memorySchema } from './quantity';
 import { UPDATE_STRATEGIES } from './updatestrategies';
@@ -64,22 +66,29 @@ export const OVERRIDABLE_KINDS = [
 ] as const;
 
 const waiverSchema = z.strictObject({
-  /** Id of the finding. */
   rule: z.string().min(1).max(64).describe('Id of the finding.'),
   reason: z
     .string()
     .min(10, 'a reason of at least 10 characters; say why the finding is acceptable')
-    .max(500),
-  until: z.iso.date('a date as YYYY-MM-DD; write the day the waiver ends'),
+    .max(500)
+    .describe('Why the finding is acceptable; at least 10 characters.'),
+  until: z.iso
+    .date('a date as YYYY-MM-DD; write the day the waiver ends')
+    .describe('The day the waiver ends, as YYYY-MM-DD.'),
 });
 
 const sloSchema = z
   .strictObject({
-    /** Percent of good answers. */
     availability: z.number().min(50).max(99.999).optional().describe('Percent of good answers.'),
-    /** The p-th percentile stays under this many milliseconds. */
     latencyMs: z
-      .strictObject({ p: z.number().min(1).max(99.99), under: z.number().min(1).max(300_000) })
+      .strictObject({
+        p: z.number().min(1).max(99.99).describe('Percentile, e.g. 99.'),
+        under: z
+          .number()
+          .min(1)
+          .max(300_000)
+          .describe('Milliseconds that the percentile stays under.'),
+      })
       .optional()
       .describe('The p-th percentile stays under this many milliseconds.'),
   })
@@ -87,94 +96,73 @@ const sloSchema = z
 
 const cacheSchema = z
   .strictObject({
-    size: memorySchema,
+    size: memorySchema.describe('Size of the claim, e.g. 50Gi.'),
     storageClass: z
       .string()
       .max(MAX_OBJECT_NAME)
       .regex(OBJECT_NAME, 'the name of a StorageClass; fix the name')
-      .optional(),
+      .optional()
+      .describe('StorageClass of the claim. Default: the cluster’s.'),
   })
   .describe('Keep the artifact on a PersistentVolumeClaim instead of loading it for each replica.');
 
 /** THE schema. Every way into the system (TypeScript, YAML, JSON, REST, the stored form) is parsed by it. */
 export const modelSchema = z.strictObject({
-  /** What callers name. Its slug (_ becomes -) names the Kubernetes objects. */
   id: idSchema,
-  /** For people, in any script. Default: the id. */
   name: z
     .string()
     .min(1)
     .max(128)
     .optional()
     .describe('For people, in any script. Default: the id.'),
-  /** What runs. Shown to callers and put on labels (+ becomes _). */
   version: versionSchema,
-  /** What the model is for. */
   type: z.enum(MODEL_TYPES).default('other').describe('What the model is for.'),
-  /** What the model was made with. */
   framework: z.enum(FRAMEWORKS).describe('What the model was made with.'),
-  /** Container image that brings model and server, or the server alone. */
-  image: imageSchema
-    .optional()
-    .describe('Container image that brings model and server, or the server alone.'),
-  /** Entry point of the image. */
+  image: imageSchema.optional(),
   command: z.array(z.string()).max(64).optional().describe('Entry point of the image.'),
-  /** Arguments of the image. */
   args: z.array(z.string()).max(256).optional().describe('Arguments of the image.'),
-  /** Numeric user; never 0. */
   runAsUser: z.int().min(1).max(4_294_967_294).optional().describe('Numeric user; never 0.'),
-  /** Where the artifact (the trained model) comes from. */
   source: sourceSchema.optional(),
-  /** What serves the artifact. */
   server: serverSchema.optional(),
-  /** What one replica asks for. The memory limit equals the request. */
   resources: resourcesSchema.prefault({}),
-  /** How many replicas an arm has. */
   scaling: scalingSchema.prefault({}),
-  /** How Kubernetes and the router learn that a replica can serve. */
   health: healthSchema.prefault({}),
-  /** surge: a new replica first. replace: an old one goes first, for GPUs without a spare. Default: surge, or replace where the quota has no room for one more. */
   updateStrategy: z
     .enum(UPDATE_STRATEGIES)
     .optional()
     .describe(
       'surge: a new replica first. replace: an old one goes first, for GPUs without a spare. Default: surge, or replace where the quota has no room for one more.',
     ),
-  /** Environment variables: a string, or { secret, key }. */
   env: envSchema.default({}),
-  /** What callers can look for. */
   capabilities: z
     .array(z.string().min(1).max(64))
     .max(64)
     .default([])
     .describe('What callers can look for.'),
-  /** How requests are admitted, timed and retried. */
   inference: inferenceSchema.prefault({}),
-  /** Other versions that run beside stable and get a share, or a copy, of its traffic. */
   candidates: candidatesSchema.default([]),
-  /** What is promised to callers. */
   slo: sloSchema.optional(),
-  /** Keep the artifact on a PersistentVolumeClaim instead of loading it for each replica. */
   cache: cacheSchema.optional(),
-  /** Where replicas may run. */
   scheduling: schedulingSchema.prefault({}),
-  /** Annotations of the account of its pods: workload identity of the clouds. */
-  serviceAccountAnnotations: z.record(anyMetadataKey, z.string()).default({}),
-  /** Object kind → JSON merge patch, laid on the finished object. */
+  serviceAccountAnnotations: z
+    .record(anyMetadataKey, z.string())
+    .default({})
+    .describe('Annotations of the account of its pods: workload identity of the clouds.'),
   overrides: z
     .partialRecord(z.enum(OVERRIDABLE_KINDS), jsonObject)
     .default({})
     .describe('Object kind → JSON merge patch, laid on the finished object.'),
-  /** Further labels of every object. */
-  labels: z.record(metadataKey, labelValue).default({}),
-  /** Further annotations of every object and pod. */
-  annotations: z.record(metadataKey, z.string().max(65_536)).default({}),
-  /** Findings that are accepted, each until a day. */
-  waivers: z.array(waiverSchema).max(32).default([]),
+  labels: z.record(metadataKey, labelValue).default({}).describe('Further labels of every object.'),
+  annotations: z
+    .record(metadataKey, z.string().max(65_536))
+    .default({})
+    .describe('Further annotations of every object and pod.'),
+  waivers: z
+    .array(waiverSchema)
+    .max(32)
+    .default([])
+    .describe('Findings that are accepted, each until a day.'),
 });
-
-/** What an author writes. */
-export type ModelInput = z.input<typeof modelSchema>;
 
 /** What the schema alone makes of it: defaults filled in, nothing derived yet. */
 export type ParsedModel = z.output<typeof modelSchema>;

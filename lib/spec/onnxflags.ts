@@ -1,5 +1,5 @@
 import type { Inference } from './inference';
-import type { ServerOf } from './servers';
+import type { ServerOf } from './serverkinds';
 
 /** Where one process of the built-in ONNX server finds its model and listens. */
 export interface OnnxPlace {

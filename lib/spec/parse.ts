@@ -5,12 +5,13 @@ import { DefinitionError } from './error';
 import { faultsOf } from './faults';
 import { inForm } from './check';
 import { canonical } from './hash';
-import type { ModelInput, ParsedModel } from './model';
+import type { ParsedModel } from './model';
+import type { ModelInput } from './modelinput';
 import { modelSchema } from './model';
 import { slugOf } from './names';
 import { pathParts } from './path';
 import { checkRules } from './rules';
-import type { Server } from './servers';
+import type { Server } from './serverkinds';
 import type { Form, WireModel } from './wire';
 import { fromWire, toWire } from './wire';
 

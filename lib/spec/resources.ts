@@ -20,9 +20,7 @@ export const gpuSchema = z
       gpuCountSchema,
       z.strictObject({
         count: gpuCountSchema,
-        /** Default: the environment’s. */
         resource: gpuResourceSchema.optional().describe('Default: the environment’s.'),
-        /** Product label of the node, e.g. NVIDIA-A100-SXM4-40GB. */
         product: z
           .string()
           .min(1)
@@ -40,7 +38,6 @@ export const resourcesSchema = z
     cpu: cpuSchema.optional(),
     memory: memorySchema.optional(),
     gpu: gpuSchema.optional(),
-    /** Upper bound of CPU; "none" (default) lets a replica use idle cores. */
     cpuLimit: z
       .union([z.literal('none'), cpuSchema])
       .default('none')
@@ -58,7 +55,6 @@ const quantityOfGpus = z
 export const defaultResourcesSchema = z.strictObject({
   cpu: cpuSchema.optional(),
   memory: memorySchema.optional(),
-  /** For server kinds that use a GPU (triton, vllm); others get none. */
   gpu: z
     .union([gpuSchema, quantityOfGpus], {
       error: 'a whole number of GPUs, or { count, resource, product }; leave gpu out for none',

@@ -7,27 +7,22 @@ const replicasSchema = z.int().min(0).max(MAX_REPLICAS);
 
 export const scalingSchema = z
   .strictObject({
-    /** Fewest replicas; 0 scales to zero when idle. */
     minReplicas: replicasSchema.default(1).describe('Fewest replicas; 0 scales to zero when idle.'),
-    /** Most replicas. Default: the larger of minReplicas and 1. */
     maxReplicas: replicasSchema
       .optional()
       .describe('Most replicas. Default: the larger of minReplicas and 1.'),
-    /** Percent of the requested CPU the autoscaler aims at. */
     targetCpuUtilization: z
       .int()
       .min(1)
       .max(100)
       .default(70)
       .describe('Percent of the requested CPU the autoscaler aims at.'),
-    /** Requests in flight per replica the autoscaler aims at. */
     targetConcurrency: z
       .number()
       .min(0.1)
       .max(10_000)
       .optional()
       .describe('Requests in flight per replica the autoscaler aims at.'),
-    /** How long a lower need must last before replicas go, in seconds. */
     scaleDownWindowSeconds: z
       .int()
       .min(0)

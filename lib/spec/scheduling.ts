@@ -16,36 +16,49 @@ const nodeValue = z
   .regex(LABEL_VALUE, 'the value of a node label or taint; copy it from the node');
 
 export const tolerationSchema = z.strictObject({
-  key: nodeKey.optional(),
-  operator: z.enum(['Exists', 'Equal']).optional(),
-  value: nodeValue.optional(),
-  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
-  tolerationSeconds: z.int().min(0).optional(),
+  key: nodeKey.optional().describe('Key of the taint. Left out with Exists: every taint.'),
+  operator: z
+    .enum(['Exists', 'Equal'])
+    .optional()
+    .describe('Whether the value counts. Default: Equal.'),
+  value: nodeValue.optional().describe('Value of the taint, with Equal.'),
+  effect: z
+    .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
+    .optional()
+    .describe('Effect of the taint. Default: all of them.'),
+  tolerationSeconds: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('How long a NoExecute taint is tolerated, in seconds. Default: for ever.'),
 });
 
 export type Toleration = z.output<typeof tolerationSchema>;
 
 export const schedulingSchema = z
   .strictObject({
-    /** Node labels that must match. */
     nodeSelector: z.record(nodeKey, nodeValue).default({}).describe('Node labels that must match.'),
-    tolerations: z.array(tolerationSchema).max(32).default([]),
+    tolerations: z
+      .array(tolerationSchema)
+      .max(32)
+      .default([])
+      .describe('Taints of nodes that replicas tolerate.'),
     priorityClass: z
       .string()
       .max(MAX_OBJECT_NAME)
       .regex(OBJECT_NAME, 'the name of a PriorityClass; fix the name')
-      .optional(),
+      .optional()
+      .describe('PriorityClass of the pods.'),
     runtimeClass: z
       .string()
       .max(MAX_OBJECT_NAME)
       .regex(OBJECT_NAME, 'the name of a RuntimeClass; fix the name')
-      .optional(),
-    /** Over what the replicas of an arm are spread. */
+      .optional()
+      .describe('RuntimeClass of the pods.'),
     topologySpread: z
       .enum(['zone', 'host', 'both', 'none'])
       .default('both')
       .describe('Over what the replicas of an arm are spread.'),
-    /** Tolerate and prefer preemptible nodes of the usual clouds. */
     spot: z
       .boolean()
       .default(false)

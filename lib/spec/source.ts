@@ -141,28 +141,25 @@ export function fileDigest({ fileSha256, sha256 }: FileContent): string {
 
 const sourceObjectSchema = z.strictObject({
   uri: uriSchema,
-  /** SHA-256 of the artifact; checked after the download. */
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits; run sha256sum on the artifact')
     .optional()
     .describe('SHA-256 of the artifact; checked after the download.'),
-  /** Size of the artifact, e.g. 14Gi: the start-up budget is checked against it. */
   size: memorySchema
     .optional()
     .describe('Size of the artifact, e.g. 14Gi: the start-up budget is checked against it.'),
-  /** Secret whose keys become the downloader’s environment. */
   credentials: z
-    .strictObject({ secret: secretNameSchema })
+    .strictObject({
+      secret: secretNameSchema.describe('Secret in the namespace of the model.'),
+    })
     .optional()
     .describe('Secret whose keys become the downloader’s environment.'),
-  /** Endpoint of an S3-compatible store. */
   endpoint: z
     .string()
     .refine(isHttpUrl, { error: 'an http(s) URL; write the endpoint of the object store' })
     .optional()
     .describe('Endpoint of an S3-compatible store.'),
-  /** Secret with ca.crt for the endpoint. */
   ca: secretNameSchema.optional().describe('Secret with ca.crt for the endpoint.'),
 });
 

@@ -1,18 +1,23 @@
 import { z } from 'zod';
 import { entryOf } from './entry';
 
-/** Takes off optional, default, pipe (transform) and the like: what is left decides the shape. */
-export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+/** What an optional, default, pipe (transform) or the like is laid around; undefined for others. */
+function within(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   if (
     schema instanceof z.ZodOptional ||
     schema instanceof z.ZodDefault ||
     schema instanceof z.ZodPrefault ||
     schema instanceof z.ZodNullable
   ) {
-    return unwrap(schema.def.innerType);
+    return schema.def.innerType;
   }
-  if (schema instanceof z.ZodPipe) return unwrap(schema.def.in);
-  return schema;
+  return schema instanceof z.ZodPipe ? schema.def.in : undefined;
+}
+
+/** Takes off optional, default, pipe (transform) and the like: what is left decides the shape. */
+export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  const inner = within(schema);
+  return inner === undefined ? schema : unwrap(inner);
 }
 
 /** The literal `kind` of an option of a union. */
@@ -54,4 +59,11 @@ export function child(schema: z.core.$ZodType, key: PropertyKey): z.core.$ZodTyp
       .find((one) => one !== undefined);
   }
   return undefined;
+}
+
+/** What a schema says of itself, or else what it is laid around says. */
+export function descriptionOf(schema: z.core.$ZodType): string | undefined {
+  const own = z.globalRegistry.get(schema)?.description;
+  const inner = within(schema);
+  return own ?? (inner === undefined ? undefined : descriptionOf(inner));
 }

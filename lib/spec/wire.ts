@@ -3,7 +3,7 @@ import type { Fault } from './error';
 import { DefinitionError, fault } from './error';
 import { candidateSchema } from './candidates';
 import { healthSchema } from './health';
-import type { ModelInput } from './model';
+import type { ModelInput } from './modelinput';
 import { modelSchema } from './model';
 import { pathText } from './path';
 import { plainFault } from './plain';
