@@ -8,6 +8,7 @@ import type { DownloadOptions } from './download';
 import { download, loadedOf } from './download';
 import type { Entry, SourceContext } from './entry';
 import { shown, SourceError } from './entry';
+import { missingWeights } from './external';
 import { fileEntry } from './file';
 import { gsEntries } from './gs';
 import { hfEntries } from './hf';
@@ -187,6 +188,26 @@ async function placeAll(
   await ledger.remove();
 }
 
+/** Loads the files in which an ONNX model keeps its weights, when only the model was named. */
+async function placeWeights(
+  entries: readonly Entry[],
+  job: FetchJob,
+  context: SourceContext,
+  options: FetchSurroundings,
+): Promise<void> {
+  const [first] = entries;
+  // Of a folder everything is loaded that lies in it.
+  const isFile = context.single || ['file', 'https'].includes(schemeOf(job.uri) ?? '');
+  if (first === undefined || entries.length > 1 || !isFile || isPacked(first, job)) return;
+  const model = nameOf(first, job);
+  if (!/\.onnx$/i.test(model)) return;
+  for (const { uri, name } of await missingWeights(job.uri, job.to, model)) {
+    const single = { ...context, single: true };
+    const found = await persist(shown(uri), () => entriesOf(uri, single), options);
+    await placeAll(found, { ...job, uri, as: name, sha256: undefined }, options);
+  }
+}
+
 /** Variables by which the pod's environment names a store. */
 const ENDPOINTS = [
   'AWS_ENDPOINT_URL_S3',
@@ -227,6 +248,7 @@ export async function fetchArtifact(job: FetchJob, options: FetchSurroundings): 
   await mkdir(job.to, { recursive: true });
   const entries = await persist(shown(uri), () => entriesOf(uri, context), options);
   await placeAll(checkedEntries(entries, job), job, options);
+  await placeWeights(entries, job, context, options);
   await writeFile(`${marker}.next`, record);
   await rename(`${marker}.next`, marker);
 }

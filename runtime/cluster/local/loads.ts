@@ -5,6 +5,8 @@ import type { Arm, Source } from '../../../lib/spec';
 import { messageOf } from '../../core/fault';
 import type { Why } from '../../core/snapshot';
 import type { ArtifactFolder } from './artifacts';
+import { hasWeightsBeside } from './modelfile';
+import { keepModel } from './sources';
 
 /** What is loaded. */
 export interface Wanted {
@@ -116,7 +118,10 @@ export class Loads {
       load.line = line;
       tellAll(load);
     });
-    const digest = await artifacts.keepFile(join(to, NAME));
+    const file = join(to, NAME);
+    const digest = hasWeightsBeside(file)
+      ? await keepModel(to, artifacts, NAME)
+      : await artifacts.keepFile(file);
     await rm(to, { recursive: true, force: true });
     return digest;
   }

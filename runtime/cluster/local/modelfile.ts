@@ -6,6 +6,7 @@ import type { FileBytes } from '../../../lib/spec/filebytes';
 import { withExternalData } from '../../../lib/spec/onnxexternal';
 import type { ExternalTensor } from '../../../lib/spec/onnxfile';
 import { onnxFile } from '../../../lib/spec/onnxfile';
+import { ProtoError } from '../../../lib/spec/protobuf';
 import { fileInside } from './inside';
 
 /** Weights beside a model are put into it at one go; more would hold the event loop. */
@@ -40,6 +41,16 @@ function tooLarge(external: readonly ExternalTensor[], beside: FilesBeside): boo
   const locations = new Set(external.map(({ location }) => location));
   const bytes = [...locations].reduce((sum, one) => sum + (beside(one)?.size ?? 0), 0);
   return bytes > MAX_JOINED_BYTES;
+}
+
+/** Does an ONNX file keep weights in other files? */
+export function hasWeightsBeside(path: string): boolean {
+  try {
+    return withOpen(path, onnxFile).external.length > 0;
+  } catch (error) {
+    if (error instanceof ProtoError) return false;
+    throw error;
+  }
 }
 
 /**

@@ -1,0 +1,82 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { schemeOf } from '../../lib/spec';
+import type { FileBytes } from '../../lib/spec/filebytes';
+import { onnxFile } from '../../lib/spec/onnxfile';
+import { ProtoError } from '../../lib/spec/protobuf';
+import { shown, SourceError } from './entry';
+import { safePath, segmentsOf } from './safe-path';
+
+// An ONNX file may keep its weights in other files, which it names relative to itself. Whoever names
+// that one file means the model: the others are loaded from beside it.
+
+/** A file of weights that is not there yet. */
+export interface ExternalFile {
+  /** Name in the target folder. */
+  readonly name: string;
+  /** Where it is: beside the model. */
+  readonly uri: string;
+}
+
+function locationsIn(path: string): readonly string[] {
+  const handle = openSync(path, 'r');
+  try {
+    const read: FileBytes['read'] = (start, length) => {
+      const piece = Buffer.alloc(length);
+      return piece.subarray(0, readSync(handle, piece, 0, length, start));
+    };
+    const { external } = onnxFile({ size: fstatSync(handle).size, read });
+    return [...new Set(external.map(({ location }) => location))];
+  } catch (error) {
+    // What is no ONNX file names no others; the server says what it thinks of it.
+    if (error instanceof ProtoError) return [];
+    throw error;
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** The file beside a URI; undefined where a single file has no neighbours with names. */
+function besideUri(uri: string, location: string): string | undefined {
+  const scheme = schemeOf(uri);
+  // A signature holds for one file; layers of an artifact are named by their digests.
+  if (scheme === 'oci' || (scheme === 'https' && /[?#]/.test(uri))) return undefined;
+  const segments = segmentsOf(location);
+  // Paths of files and of the hub are not percent-encoded.
+  const asIs = scheme === 'file' || scheme === 'hf';
+  const plain = asIs ? segments : segments.map(encodeURIComponent);
+  return uri.replace(/[^/]*$/, '') + plain.join('/');
+}
+
+const isThere = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Which files the model of this name in the target folder keeps its weights in, as far as they are
+ * not there.
+ * @throws SourceError when they cannot be loaded from beside it
+ */
+export async function missingWeights(
+  uri: string,
+  folder: string,
+  model: string,
+): Promise<readonly ExternalFile[]> {
+  const missing: ExternalFile[] = [];
+  for (const location of locationsIn(safePath(folder, model))) {
+    segmentsOf(location);
+    const name = posix.join(posix.dirname(model), location);
+    if (await isThere(join(folder, name))) continue;
+    const beside = besideUri(uri, location);
+    if (beside === undefined) {
+      throw new SourceError(
+        `${shown(uri)}: the model has its weights in ${location}, which is not loaded with it; name the folder or archive that holds both, or save the model in one file (onnx.save_model)`,
+      );
+    }
+    missing.push({ name, uri: beside });
+  }
+  return missing;
+}
