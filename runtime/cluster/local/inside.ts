@@ -1,6 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { filePathOf } from '../../../lib/spec';
+import type { ArtifactFault } from '../../../lib/spec/artifactfault';
 import { ClusterError } from '../port';
 
 /** A file source that cannot be taken, with the advice. */
@@ -9,6 +10,13 @@ export function refusal(uri: string, problem: string, advice: string): ClusterEr
     'INVALID_MODEL_CONFIG',
     `repository_url: got "${uri}", ${problem}; ${advice}`,
   );
+}
+
+/** A file source that is there and cannot be loaded. */
+export class BrokenSource extends ClusterError {
+  constructor(uri: string, { problem, fix }: ArtifactFault) {
+    super('INVALID_MODEL_CONFIG', `repository_url: got "${uri}", which ${problem}; ${fix}`);
+  }
 }
 
 function realPath(path: string): string | undefined {

@@ -2,7 +2,7 @@ import type { Arm, ModelSpec, Source } from '../../../lib/spec';
 import type { Artifacts, Stored } from '../registry';
 import { pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
-import { fileInside, refusal } from './inside';
+import { BrokenSource, fileInside, refusal } from './inside';
 import { joinedModel } from './modelfile';
 import { setEntry } from '../../../lib/spec/entry';
 
@@ -14,11 +14,15 @@ export interface Sources {
 }
 
 /** Keeps a model of the models folder, with the weights that stand beside it. */
-async function keepModel(folder: string, artifacts: ArtifactFolder, uri: string): Promise<string> {
+export async function keepModel(
+  folder: string,
+  artifacts: ArtifactFolder,
+  uri: string,
+): Promise<string> {
   const path = fileInside(folder, uri);
   const joined = joinedModel(folder, path);
   if (joined === undefined) return artifacts.keepFile(path);
-  if ('problem' in joined) throw refusal(uri, `which ${joined.problem}`, joined.fix);
+  if ('problem' in joined) throw new BrokenSource(uri, joined);
   return artifacts.keepBytes(joined);
 }
 
@@ -66,6 +70,8 @@ class Stage {
     try {
       return await this.keepFile(uri);
     } catch (error) {
+      // What is there and broken is what was meant; the bytes of another version are not.
+      if (error instanceof BrokenSource) throw error;
       if (fits && (await this.hold(pin.digest))) return pin.digest;
       throw error;
     }

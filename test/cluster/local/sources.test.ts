@@ -243,3 +243,13 @@ test('a pointer of Git LFS, a pickle and an empty file are refused with the name
     );
   }
 });
+
+test('a broken file under a new version is refused; the bytes of the old one do not stand in', async () => {
+  writeFileSync(file, onnxBytes());
+  await cluster.apply(model(), REST);
+  writeFileSync(file, 'version https://git-lfs.github.com/spec/v1\n');
+  await expect(cluster.apply(model({ version: '2' }), REST)).rejects.toThrow(
+    'repository_url: got "./m.onnx", which is a pointer of Git LFS',
+  );
+  await cluster.apply(model({ scaling: { maxReplicas: 2 } }), REST);
+});
