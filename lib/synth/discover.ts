@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { DefinitionError, slugClashes } from '../spec';
+import { dirname, join, resolve } from 'node:path';
+import { DefinitionError, filePathOf, slugClashes } from '../spec';
 import { fileFault, throwAll } from './errors';
 import type { Definition } from './load';
-import { isDefinitionFile, loadDefinition } from './load';
+import { isDefinitionFile, loadDefinition, NoDefinition } from './load';
 
 /** Definitions stand one or two folders deeper than they are looked for, if they are misplaced. */
 const MAX_LEVELS = 3;
@@ -92,10 +92,20 @@ async function tryLoad(file: string): Promise<Definition | DefinitionError> {
   }
 }
 
+/** Artifacts that definitions name as their sources. */
+function artifactsOf(definitions: readonly Definition[]): ReadonlySet<string> {
+  const paths = definitions.flatMap(({ file, spec }) =>
+    spec.arms.flatMap(({ source }) =>
+      source?.scheme === 'file' ? [resolve(dirname(file), filePathOf(source.uri))] : [],
+    ),
+  );
+  return new Set(paths);
+}
+
 /**
  * Loads the definitions of a folder file by file, in the order of the file names: `.ts` and `.js`
  * (default export), `.yaml` and `.json`, in field or wire form. Names that begin with `_` or `.`
- * are left out. Of two that clash the first counts.
+ * are left out, and so are artifacts that a definition names. Of two that clash the first counts.
  * @throws DefinitionError when the folder itself cannot be read
  */
 export async function discoverEach(folder: string): Promise<Discovered> {
@@ -103,7 +113,10 @@ export async function discoverEach(folder: string): Promise<Discovered> {
   const whole = loaded.filter((one): one is Definition => !(one instanceof DefinitionError));
   const clashing = clashes(whole);
   const refused = new Set(clashing.map(({ file }) => file));
-  const broken = loaded.filter((one) => one instanceof DefinitionError);
+  const artifacts = artifactsOf(whole);
+  const broken = loaded
+    .filter((one) => one instanceof DefinitionError)
+    .filter((one) => !(one instanceof NoDefinition && artifacts.has(resolve(one.file ?? ''))));
   return {
     definitions: whole.filter(({ file }) => !refused.has(file)),
     errors: [...misplaced(folder), ...broken, ...clashing],

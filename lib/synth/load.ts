@@ -1,6 +1,7 @@
 import { extname, resolve } from 'node:path';
 import type { Fault, Form, ModelSpec } from '../spec';
 import { DefinitionError, inForm, modelSchema, parseModel } from '../spec';
+import { wireName } from '../spec/wire';
 import { withArtifactBeside } from './beside';
 import { readSources } from './content';
 import { fileFault } from './errors';
@@ -87,12 +88,34 @@ export function inFormOf(form: Form, faults: readonly Fault[]): readonly Fault[]
   return faults.map((found) => inForm(found, modelSchema, form));
 }
 
+/** Keys that files of other tools have as well. */
+const COMMON: ReadonlySet<string> = new Set(['name', 'version', 'type', 'command', 'args', 'env']);
+const OWN: ReadonlySet<string> = new Set(
+  Object.keys(modelSchema.shape)
+    .flatMap((key) => [key, wireName(modelSchema, key)])
+    .filter((key) => !COMMON.has(key)),
+);
+
+/** A file of another tool: nothing in it is a field of a definition. */
+export class NoDefinition extends DefinitionError {}
+
+/** Artifacts such as `model.json` of XGBoost lie beside definitions. @throws NoDefinition */
+function expectDefinition(value: unknown, file: string): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+  const keys = Object.keys(value);
+  if (keys.length === 0 || keys.some((key) => OWN.has(key))) return;
+  const first = keys.slice(0, 3).map((key) => JSON.stringify(key.slice(0, 40)));
+  const words = `is no model definition: it has no model_id (or id) and no framework, but ${first.join(', ')}; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework`;
+  throw new NoDefinition([fileFault(words)], file);
+}
+
 /**
  * Loads one definition, in either form, with the content of its `file` sources.
  * @throws DefinitionError with every fault, the file and (in YAML and JSON) the lines
  */
 export async function loadDefinition(file: string): Promise<Definition> {
   const located = await loadValue(file);
+  if (TEXT.includes(extensionOf(file))) expectDefinition(located.value, file);
   const value = withArtifactBeside(located.value, file);
   const wire = typeof value === 'object' && value !== null && Object.hasOwn(value, 'model_id');
   const form: Form = wire ? 'wire' : 'fields';

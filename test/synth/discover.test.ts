@@ -267,3 +267,27 @@ test.each([
   if (typeof expected === 'string') expect(said).toBe(expected);
   else expect(said).toMatch(expected);
 });
+
+describe('the model of another tool beside the definitions', () => {
+  const XGBOOST = '{"learner":{"attributes":{}},"version":[1,7,6]}';
+
+  test('is an artifact, when a definition names it as its source', async () => {
+    write({
+      'model.json': XGBOOST,
+      'x.yaml': 'model_id: x\nversion: v1\nframework: xgboost\nrepository_url: ./model.json\n',
+    });
+    expect((await discover(folder)).map(({ spec }) => spec.id)).toEqual(['x']);
+  });
+
+  test('is no definition, otherwise: the sentence says so, and what to do', async () => {
+    write({ 'model.json': XGBOOST });
+    expect(await faults(() => discover(folder))).toBe(
+      'model.json: is no model definition: it has no model_id (or id) and no framework, but "learner", "version"; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework',
+    );
+  });
+
+  test('a definition with a field of its own and without an id is told what it lacks', async () => {
+    write({ 'x.yaml': 'version: v1\nframework: onnx\n' });
+    expect(await faults(() => discover(folder))).toMatch(/x\.yaml:1: id: is missing/);
+  });
+});
