@@ -4,9 +4,6 @@ import { externalOf, ONNX_PARTS, TENSOR } from './onnxfile';
 import type { ProtoField } from './protobuf';
 import { protoFields, varintBytes } from './protobuf';
 
-/** Protocol Buffers cannot hold more in one message. */
-export const MAX_ONNX_BYTES = 2 ** 31 - 1;
-
 type Weights = (tensor: ExternalTensor) => Uint8Array;
 
 /** Bytes in pieces, with their length: nothing is copied until the end. */

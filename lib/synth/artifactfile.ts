@@ -7,12 +7,14 @@ import { MAX_FILE_BYTES } from '../spec';
 import type { ArtifactFault, ArtifactFormat, FilesBeside } from '../spec/artifactfault';
 import { artifactFault } from '../spec/artifactfault';
 import type { FileBytes } from '../spec/filebytes';
-import { MAX_ONNX_BYTES, withExternalData } from '../spec/onnxexternal';
+import { withExternalData } from '../spec/onnxexternal';
 import type { ExternalTensor } from '../spec/onnxfile';
 import { onnxFile } from '../spec/onnxfile';
 import { entryOf } from '../spec/entry';
 
 const PIECE_BYTES = 1 << 20;
+/** A model and its weights are joined in one step, in memory; more would take seconds. */
+const MAX_JOINED_BYTES = 256 * 1024 * 1024;
 
 /** Uses a file while it is open. */
 function withFile<T>(path: string, use: (file: FileBytes) => T): T {
@@ -135,10 +137,10 @@ function sizeFault(path: string, file: FileBytes): ArtifactFault | undefined {
   const locations = new Set(external.map(({ location }) => location));
   const beside = besideOf(path);
   const all = [...locations].reduce((sum, one) => sum + (beside(one)?.size ?? 0), file.size);
-  if (external.length === 0 || all <= MAX_ONNX_BYTES) return undefined;
+  if (external.length === 0 || all <= MAX_JOINED_BYTES) return undefined;
   return {
-    problem: `has ${all} bytes with the weights beside it, and one ONNX file holds 2 GiB`,
-    fix: 'bring it in an image of your own, or put the folder on a claim: pvc://claim/folder',
+    problem: `has ${all} bytes with the weights beside it, and up to 256 MiB are joined into one file`,
+    fix: 'save it in one file (onnx.save_model), put the folder into a bucket (s3://bucket/folder/) or on a claim (pvc://claim/folder), or bring it in an image of your own',
   };
 }
 

@@ -1,6 +1,6 @@
 /** @jest-environment ./test/support/onnx-environment.ts */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -99,6 +99,14 @@ describe('an ONNX model with its weights in other files', () => {
     const { spec } = await loadDefinition(join(folder, 'ext.yaml'));
     expect(spec.arms[0].source?.content?.fileSha256).toBe(sha256(model));
   });
+});
+
+test('weights of more than 256 MiB are not joined in memory: the sentence says what to do', async () => {
+  write({ 'ext.onnx': onnxBytes({ location: 'ext.data' }), 'ext.data': WEIGHTS });
+  truncateSync(join(folder, 'ext.data'), 256 * 1024 * 1024);
+  await expect(contentOf()).rejects.toThrow(
+    /has 2684\d+ bytes with the weights beside it, and up to 256 MiB are joined into one file; save it in one file/,
+  );
 });
 
 test('a model with its weights in it is carried byte for byte', async () => {
