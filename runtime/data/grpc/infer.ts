@@ -1,7 +1,7 @@
-import { TensorFault } from '../../shared/binary';
+import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
-import { NotUtf8, textOf } from '../../shared/utf8';
-import type { ArmRoute, ModelRoute } from '../../core/table';
+import { isLarge, LARGE_BYTES } from '../../shared/survey';
+import type { ModelRoute } from '../../core/table';
 import type { Asked, CallBase, Reply } from '../call/calling';
 import { callBuffered } from '../call/calling';
 import { modelOf, namedBy } from '../choose';
@@ -10,24 +10,24 @@ import { targetOf } from '../call/forward';
 import type { Passing } from '../call/forward';
 import type { Origin } from '../headers';
 import { JSON_TYPE, withoutHeaders } from '../headers';
+import type { Inferring } from '../call/infer';
 import { knowing, noAnswer, refusalOf } from '../call/infer';
+import { bufferOf } from '../call/large';
 import { notOffered, speaks, translates, understood } from '../call/offers';
-import { datatypeOf } from '../protocols/datatypes';
 import { readElements } from '../protocols/elements';
-import { bounded } from '../protocols/json';
 import type { Said } from '../protocols/spoken';
-import { v2Spoken } from '../protocols/spoken';
 import { v2ToNative } from '../protocols/v2';
 import type { Plane } from '../request';
 import { authenticated, baseOf } from '../request';
 import type { Answer } from './answer';
-import { readAnswer } from './answer';
 import type { Call } from './call';
+import type { ElementsSource, SaidTo } from './elements-tasks';
+import { answerIn, faultIn, messageOf, saidTo } from './elements-tasks';
 import type { Extensions } from './extensions';
 import type { InferRequest, Named } from './messages';
-import { readInfer, readNamed, writeInfer } from './messages';
+import { readInfer, readNamed } from './messages';
 import type { Tensor } from './v2';
-import { askV2, invalid, requestOf, tensorsOf } from './v2';
+import { askV2, invalid, tensorsOf } from './v2';
 
 // ModelInfer: the steps of an HTTP call, with other messages around them.
 
@@ -77,16 +77,29 @@ interface Asking {
   readonly route: Extract<Passing, { kind: 'v2' }>;
   readonly request: InferRequest;
   readonly tensors: readonly Tensor[];
+  readonly source: ElementsSource;
+  /** Its elements are many: they are looked at in the thread. */
+  readonly isLarge: boolean;
 }
 
 /**
  * The call for a server that speaks V2.
  * @param isBinary undefined: nobody knows, and JSON is what every server takes
  */
-function askFor(model: ModelRoute, asking: Asking, isBinary?: boolean): Asked {
-  const { route, request, tensors } = asking;
+async function askFor(
+  { thread }: Inferring,
+  model: ModelRoute,
+  asking: Asking,
+  isBinary?: boolean,
+): Promise<Asked> {
+  const { route, request, tensors, source } = asking;
+  const target = targetOf(route, '');
   try {
-    return askV2(targetOf(route, ''), request, tensors, isBinary ?? false);
+    if (!asking.isLarge || isBinary === true) {
+      return askV2(target, request, tensors, isBinary ?? false);
+    }
+    const body = await thread.run({ op: 'grpc json', target, ...source });
+    return { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE };
   } catch (error) {
     if (isBinary !== undefined) throw error;
     // It may well take it: that it does not answer is not the caller's fault.
@@ -97,26 +110,89 @@ function askFor(model: ModelRoute, asking: Asking, isBinary?: boolean): Asked {
   }
 }
 
-/** What a server says of its inputs. */
-type Known = Parameters<ReturnType<typeof v2Spoken>['say']>[1];
+/** The call for a server that speaks something else, in its words. */
+async function sayFor({ thread }: Inferring, asking: Asking, to: SaidTo): Promise<Way> {
+  const { route, request, tensors, source } = asking;
+  if (!translates(to.arm, route)) throw notOffered(to.called.id, to.arm, route);
+  if (asking.isLarge) {
+    const arm = { ...to.arm, replicas: [] };
+    const { target, body } = await thread.run({ op: 'grpc say', to: { ...to, arm }, ...source });
+    return { to, asked: { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE } };
+  }
+  const said = saidTo(to, request, tensors);
+  const body = Buffer.from(said.body);
+  return { to, said, asked: { method: 'POST', target: said.target, body, headers: JSON_TYPE } };
+}
+
+/** How a server that speaks something else was asked. */
+interface Way {
+  readonly to: SaidTo;
+  /** Absent where the thread has it. */
+  readonly said?: Said;
+  readonly asked: Asked;
+}
 
 interface Done {
-  readonly answer: Answer;
+  /** Absent where it was large. */
+  readonly answer: Answer | undefined;
+  readonly message: Buffer;
   readonly origin: Origin;
 }
 
-/** The call for a server that speaks something else, in its words. */
-function sayFor(arm: ArmRoute, { id, inference }: ModelRoute, asking: Asking, known: Known): Said {
-  const { route, request, tensors } = asking;
-  if (!translates(arm, route)) throw notOffered(id, arm, route);
-  const called = { id, maxBatchSize: inference.maxBatchSize };
-  return bounded(() => v2Spoken(called, requestOf(request, tensors)).say(arm, known));
+/** Is each element of it to be looked at, or to be written? Tensors of bytes that stay bytes are not. */
+function isLargeAnswer({ body, fields }: Reply, isRaw: boolean): boolean {
+  const isMoved = isRaw && fields.get(HEAD_LENGTH) !== undefined;
+  return !isMoved && isLarge(body);
 }
 
-function readOf(reply: Reply, said: Said | undefined): Answer | undefined {
-  if (said === undefined) return readAnswer(reply.fields, reply.body);
-  const told = said.read(textOf(reply.body), reply.replica.version);
-  return told === undefined ? undefined : readAnswer({ get: () => undefined }, Buffer.from(told));
+/** The caller's message, made in the thread. @throws Refusal */
+async function toldBy(
+  { thread }: Inferring,
+  asking: Asking,
+  way: Way | undefined,
+  reply: Reply,
+  own: Named,
+): Promise<Buffer> {
+  const to = way && { ...way.to, arm: { ...way.to.arm, replicas: [] } };
+  const told = await thread.run({
+    op: 'grpc tell',
+    answer: reply.body,
+    headLength: reply.fields.get(HEAD_LENGTH),
+    own,
+    isRaw: asking.request.raw.length > 0,
+    to,
+    ...asking.source,
+  });
+  if (told instanceof Uint8Array) return bufferOf(told);
+  throw noAnswer(own.name, told?.fault);
+}
+
+async function doneBy(
+  plane: Plane,
+  base: CallBase,
+  asking: Asking,
+  way: Way | undefined,
+  reply: Reply,
+): Promise<Done> {
+  const { id } = base.model;
+  if (reply.status >= 300) throw refusalOf(reply, id);
+  const origin = { arm: reply.arm.name, version: reply.replica.version };
+  const own = { name: id, version: origin.version };
+  const isRaw = asking.request.raw.length > 0;
+  if (isLargeAnswer(reply, isRaw) || (way !== undefined && way.said === undefined)) {
+    const message = await toldBy(plane.inferring, asking, way, reply, own);
+    base.held?.take(message.length);
+    return { answer: undefined, message, origin };
+  }
+  try {
+    const length = reply.fields.get(HEAD_LENGTH);
+    const answer = answerIn(way?.said, reply.body, length, own.version);
+    if (answer !== undefined) return { answer, message: messageOf(own, answer, isRaw), origin };
+  } catch (error) {
+    const fault = faultIn(error);
+    throw fault === undefined ? error : noAnswer(id, fault);
+  }
+  throw noAnswer(id);
 }
 
 async function infer(
@@ -125,34 +201,29 @@ async function infer(
   asking: Asking,
 ): Promise<Done> {
   const { model, signal } = base;
-  let said: Said | undefined;
-  const reply = await callBuffered(plane.inferring, base, (attempt) => {
-    said = undefined;
+  const { inferring } = plane;
+  let way: Way | undefined;
+  const reply = await callBuffered(inferring, base, (attempt) => {
+    way = undefined;
     if (!speaks(attempt.arm, asking.route)) {
-      return knowing(plane.inferring, base, attempt, (known): Asked => {
-        said = sayFor(attempt.arm, model, asking, known);
-        const body = Buffer.from(said.body);
-        return { method: 'POST', target: said.target, body, headers: JSON_TYPE };
+      return knowing(inferring, base, attempt, async (known): Promise<Asked> => {
+        const called = { id: model.id, maxBatchSize: model.inference.maxBatchSize };
+        way = await sayFor(inferring, asking, { called, arm: attempt.arm, known });
+        return way.asked;
       });
     }
-    const put = (isBinary?: boolean): Asked => askFor(model, asking, isBinary);
+    const put = (isBinary?: boolean) => askFor(inferring, model, asking, isBinary);
     const isBinary = extensions.isBinary(model.id, attempt, signal);
     return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
   });
-  if (reply.status >= 300) throw refusalOf(reply, model.id);
-  const origin = { arm: reply.arm.name, version: reply.replica.version };
-  try {
-    const answer = readOf(reply, said);
-    if (answer !== undefined) return { answer, origin };
-  } catch (error) {
-    const isTheirs = [TensorFault, SyntaxError, NotUtf8].some((kind) => error instanceof kind);
-    throw isTheirs && error instanceof Error ? noAnswer(model.id, error.message) : error;
-  }
-  throw noAnswer(model.id);
+  return doneBy(plane, base, asking, way, reply);
 }
 
-/** What the outputs say, for comparison; undefined when they cannot be read. */
+/** What the outputs say, for comparison; undefined when they cannot be read, or are too large. */
 function comparable({ answer }: Done): unknown {
+  if (answer === undefined || answer.outputs.some(({ raw }) => raw.length > LARGE_BYTES)) {
+    return undefined;
+  }
   try {
     const outputs = answer.outputs.map(({ name, shape, datatype, raw }) => {
       return { name, shape, data: readElements(raw, datatype) };
@@ -182,9 +253,29 @@ function mirror(
   inference.plane.shadows.mirror({ bytes, live, ask }, base, tracing.requestId);
 }
 
-/** Raw when the request was, or when an output has no typed form. */
-function isRawAnswer({ raw }: InferRequest, { outputs }: Answer): boolean {
-  return raw.length > 0 || outputs.some(({ datatype }) => datatypeOf(datatype).kind === 'half');
+/** Raw tensors of numbers are not looked into: they pass as they are to servers that take them. */
+const isTyped = ({ raw, inputs }: InferRequest): boolean =>
+  raw.length === 0 || inputs.some(({ datatype }) => datatype === 'BYTES');
+
+/** @throws Refusal, BodyTooLarge */
+async function askingOf(
+  { thread }: Inferring,
+  route: Asking['route'],
+  source: ElementsSource & { readonly message: Buffer },
+): Promise<Asking> {
+  const { message, limit } = source;
+  const request = read(message, readInfer);
+  const isMany = message.length > LARGE_BYTES;
+  if (!isMany || !isTyped(request)) {
+    return { route, request, tensors: tensorsOf(request, limit), source, isLarge: isMany };
+  }
+  const raws = await thread.run({ op: 'grpc tensors', ...source });
+  if (raws === undefined) throw new BodyTooLarge(limit);
+  const tensors = request.inputs.map((input, at) => ({
+    ...input,
+    raw: bufferOf(raws[at] as Uint8Array),
+  }));
+  return { route, request, tensors, source, isLarge: true };
 }
 
 /** @throws Refusal, BodyTooLarge, CallerGone */
@@ -198,12 +289,10 @@ export async function modelInfer(inference: Inference, call: Call, message: Buff
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
   understood(model, route, arm);
-  const request = read(message, readInfer);
-  const asking: Asking = { route, request, tensors: tensorsOf(request, maxBodyBytes) };
+  const asking = await askingOf(plane.inferring, route, { message, limit: maxBodyBytes });
   const base = baseFor(plane, call, choice);
   const done = await infer(inference, base, asking);
-  const { answer, origin } = done;
   mirror(inference, base, asking, done, call);
-  const own = { name: model.id, version: origin.version };
-  return { message: writeInfer(own, answer, isRawAnswer(request, answer)), origin };
+  const { message: told, origin } = done;
+  return { message: told, origin };
 }

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { joined } from '../../shared/joined';
 import { LARGE_BYTES } from '../../shared/survey';
 import { Refusal } from '../errors';
+import type { ElementsOutcomes, ElementsTask } from '../grpc/elements-tasks';
 import type { LargeOutcomes, LargeTask, SentRefusal } from '../protocols/understanding';
 
 // Bodies and answers that are large are understood in a thread of their own: the event loop, which
@@ -38,8 +39,11 @@ export const heapMibOf = (heldBytes: number): number =>
 
 export const DEFAULT_THREAD: ThreadOptions = { heapMib: 128 };
 
+type ThreadTask = LargeTask | ElementsTask;
+type ThreadOutcomes = LargeOutcomes & ElementsOutcomes;
+
 interface Waiting {
-  readonly task: LargeTask;
+  readonly task: ThreadTask;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -60,13 +64,13 @@ const refusalFrom = ({ code, message, more }: SentRefusal): Refusal =>
   new Refusal(code, message, more);
 
 interface Sent {
-  readonly task: LargeTask;
+  readonly task: ThreadTask;
   /** They go to the thread; what stays here is not copied again. */
   readonly owned: readonly ArrayBuffer[];
 }
 
 /** A task with bytes of its own: a message would copy all of them in one step. */
-async function sentOf(task: LargeTask): Promise<Sent> {
+async function sentOf(task: ThreadTask): Promise<Sent> {
   const owned: ArrayBuffer[] = [];
   const fields: [string, unknown][] = [];
   for (const [name, value] of Object.entries(task)) {
@@ -75,7 +79,7 @@ async function sentOf(task: LargeTask): Promise<Sent> {
     if (isCopied) owned.push((own as Buffer).buffer as ArrayBuffer);
     fields.push([name, own]);
   }
-  return { task: Object.fromEntries(fields) as unknown as LargeTask, owned };
+  return { task: Object.fromEntries(fields) as unknown as ThreadTask, owned };
 }
 
 /** Does what is large, one task after the other. */
@@ -87,7 +91,7 @@ export class LargeThread {
 
   constructor(private readonly options: ThreadOptions = DEFAULT_THREAD) {}
 
-  run<T extends LargeTask>(task: T): Promise<LargeOutcomes[T['op']]> {
+  run<T extends ThreadTask>(task: T): Promise<ThreadOutcomes[T['op']]> {
     return new Promise((resolve, reject) => {
       const settle = resolve as (value: unknown) => void;
       this.queue.push({ task, resolve: settle, reject });

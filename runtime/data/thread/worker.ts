@@ -1,5 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { Refusal } from '../errors';
+import type { ElementsTask } from '../grpc/elements-tasks';
+import { performElements } from '../grpc/elements-tasks';
 import type { LargeTask } from '../protocols/understanding';
 import { sentRefusal, Understanding } from '../protocols/understanding';
 
@@ -20,9 +22,12 @@ function buffersIn(value: unknown, found: ArrayBuffer[] = []): ArrayBuffer[] {
   return found;
 }
 
-function perform(task: LargeTask): object {
+const isOfElements = (task: LargeTask | ElementsTask): task is ElementsTask =>
+  task.op.startsWith('grpc ');
+
+function perform(task: LargeTask | ElementsTask): object {
   try {
-    return { done: understanding.perform(task) };
+    return { done: isOfElements(task) ? performElements(task) : understanding.perform(task) };
   } catch (error) {
     if (error instanceof Refusal) return { refusal: sentRefusal(error) };
     // Not its message: it may quote the body.
@@ -30,7 +35,7 @@ function perform(task: LargeTask): object {
   }
 }
 
-parentPort?.on('message', (task: LargeTask) => {
+parentPort?.on('message', (task: LargeTask | ElementsTask) => {
   const told = perform(task);
   parentPort?.postMessage(told, 'done' in told ? buffersIn(told.done) : []);
 });

@@ -26,7 +26,8 @@ interface Measured {
 const { folder, remove } = workspace();
 let scene: Scene;
 let quietMs = 0;
-const report: string[] = [];
+
+const report = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 async function measured(act: () => Promise<SenderReport>): Promise<Measured> {
   await scene.metered();
@@ -49,7 +50,7 @@ async function best(name: string, order: SenderOrder): Promise<Measured> {
   const act = () => scene.send(order);
   let last = await measured(act);
   for (let again = 1; again < ATTEMPTS && !fits(last); again += 1) last = await measured(act);
-  report.push(`${name.padEnd(32)} ${shown(last)}`);
+  report(`${name.padEnd(32)} ${shown(last)}`);
   return last;
 }
 
@@ -68,11 +69,10 @@ async function quiet(): Promise<number> {
 beforeAll(async () => {
   scene = await startScene(folder);
   quietMs = await quiet();
-  report.push(`quiet, with ${BUSY} busy processors: p99 ${quietMs.toFixed(1)} ms`);
+  report(`quiet, with ${BUSY} busy processors: p99 ${quietMs.toFixed(1)} ms`);
 });
 
 afterAll(() => {
-  process.stdout.write(`${report.join('\n')}\n`);
   scene.close();
   remove();
 });

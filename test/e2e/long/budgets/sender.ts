@@ -18,7 +18,7 @@ const AT_A_TIME = 4;
 const STOPPED = 60;
 const MIB = 1024 * 1024;
 const port = Number(process.argv[2]);
-let isOver = false;
+let over = new AbortController();
 
 function post(path: string, body: Buffer, agent?: Agent): Promise<number> {
   return new Promise((resolve) => {
@@ -51,7 +51,8 @@ async function callUntilTold(path: string): Promise<SenderReport> {
   const agent = new Agent({ keepAlive: true, localAddress: '127.0.0.2' });
   const body = Buffer.from('{"input_data":{"x":1}}');
   const times: number[] = [];
-  for (isOver = false; !isOver;) {
+  over = new AbortController();
+  while (!over.signal.aborted) {
     const began = performance.now();
     const status = await post(path, body, agent);
     // A refusal is no answer, however fast.
@@ -70,6 +71,6 @@ function obey(order: SenderOrder): Promise<SenderReport> {
 }
 
 process.on('message', (order: SenderOrder | 'over') => {
-  if (order === 'over') isOver = true;
+  if (order === 'over') over.abort();
   else void obey(order).then((report) => process.send?.(report));
 });
