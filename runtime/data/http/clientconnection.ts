@@ -21,6 +21,12 @@ const STALE_MS = 100;
 /** A server that works may say so now and then (102); more than this is a flood. */
 const MAX_INTERIM_ANSWERS = 1000;
 
+/** More pieces than this of one read are given as one: each costs more than its copy. */
+const MAX_PIECES = 16;
+
+const fewer = (pieces: readonly Buffer[]): readonly Buffer[] =>
+  pieces.length > MAX_PIECES ? [Buffer.concat(pieces)] : pieces;
+
 /** What the pool wants to know. */
 export interface Owner {
   /** The answer is complete and the connection can take another request. */
@@ -229,7 +235,7 @@ export class ClientConnection implements Source, Receiver {
       else others.push(piece);
     });
     let wantsMore = first === undefined || sink.data(first);
-    for (const piece of others ?? []) {
+    for (const piece of others === undefined ? [] : fewer(others)) {
       if (this.reader !== reader) return;
       wantsMore = sink.data(piece) && wantsMore;
     }

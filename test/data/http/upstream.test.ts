@@ -241,3 +241,22 @@ test('HEAD has no body whatever its length says', async () => {
   expect(await asked(port, 'HEAD')).toBe('200 ');
   expect(sockets).toHaveLength(1);
 });
+
+test('thousands of chunks of one byte are given to whoever reads as a few pieces', async () => {
+  const chunks = `${'1\r\nx\r\n'.repeat(5000)}0\r\n\r\n`;
+  const port = await answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+  const { signal } = new AbortController();
+  const asking = { method: 'GET', target: '/', headers: 'host: x\r\n', body: undefined };
+  const rules = { timeoutMs: 2000, signal, repeatable: true };
+  const result = await exchanged((asker) =>
+    client.send({ host: '127.0.0.1', port }, { ...asking, ...rules }, asker),
+  );
+  if (result.kind !== 'answered') throw new Error(result.kind);
+  const pieces: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const data = (piece: Buffer): boolean => pieces.push(piece.toString('latin1')) > 0;
+    result.body.flow({ data, end: resolve, fail: reject });
+  });
+  expect(pieces.join('')).toBe('x'.repeat(5000));
+  expect(pieces.length).toBeLessThan(200);
+});
