@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchArtifact } from '../../../cli/fetch/fetch';
@@ -9,6 +10,7 @@ import { isReady, model, now, when } from '../conformance';
 import type { Store } from '../../cli/fetch/support';
 import { BYTES, LOOPBACK, SHA, serveBytes, store } from '../../cli/fetch/support';
 import type { Place } from './support';
+import { onnxBytes } from '../../support/onnxbytes';
 import { bytesOf, open, place, replicasIn, REST } from './support';
 
 // One definition serves a laptop and a cluster: what pods load, processes are given, too.
@@ -154,4 +156,18 @@ test('what cannot run here says where its objects can be seen', async () => {
   await expect(cluster.apply(image, REST)).rejects.toThrow(/image.*\?dry_run=true/);
   const claim = model({ source: 'pvc://claim/iris.onnx' });
   await expect(cluster.apply(claim, REST)).rejects.toThrow(/volume of Kubernetes/);
+});
+
+test('a model of a store that keeps its weights in another file is served with them', async () => {
+  const weights = Buffer.from('weights of a model');
+  const bytes = onnxBytes({ location: 'w.data', length: weights.length });
+  source = await store((request, response) =>
+    serveBytes(request, response, request.url?.endsWith('/w.data') === true ? weights : bytes),
+  );
+  await start();
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  await cluster.apply(stored(source.url, { sha256 }), FILES);
+  const ready = await when(cluster, isReady('iris', '1'));
+  const [replica] = replicasIn(cluster, ready);
+  expect(await bytesOf(replica?.port)).toContain(weights.toString());
 });
