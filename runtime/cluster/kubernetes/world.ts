@@ -60,8 +60,8 @@ export class World {
   readonly #told = new Map<string, string>();
   readonly #hidden = new Set<string>();
   readonly #faults = new Map<string, Why>();
-  /** Models whose fault is another one since the last look. */
-  #faulted = new Set<string>();
+  /** Models of which a fault or what is remembered is another one since the last look. */
+  readonly #due = new Set<string>();
   readonly #waiting = new Set<() => void>();
 
   constructor(private readonly options: WorldOptions) {
@@ -107,7 +107,7 @@ export class World {
     if (this.#faults.get(slug)?.message === fault?.message) return;
     if (fault === undefined) this.#faults.delete(slug);
     else this.#faults.set(slug, fault);
-    this.#faulted.add(slug);
+    this.#due.add(slug);
     this.#schedule();
   }
 
@@ -170,15 +170,16 @@ export class World {
     this.#lookedAt = this.options.timing.now();
     this.#tellFaults();
     const texts = this.#textsNow();
-    const also = new Set([...changedKeys(this.#texts, texts), ...this.#faulted]);
-    this.#faulted = new Set();
+    // Kept until all of them were looked at: what throws on the way leaves them to the next time.
+    for (const slug of changedKeys(this.#texts, texts)) this.#due.add(slug);
     this.#texts = texts;
     const news = this.#corners.map((corner) =>
-      corner.refresh(also, (slug) => ({
+      corner.refresh(this.#due, (slug) => ({
         remembered: this.remembered(slug),
         fault: this.#faults.get(slug),
       })),
     );
+    this.#due.clear();
     this.#tellWatchers(news.includes(true));
     this.#tookMs = this.options.timing.now() - this.#lookedAt;
     // Whoever waits may wait for something that no snapshot shows, as the end of a Deployment.
