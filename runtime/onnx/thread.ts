@@ -15,13 +15,13 @@ const { source, options } = workerData.recipe;
 const words = (error) => (error instanceof Error ? error.message : String(error));
 async function answer(session, { id, inputs, outputs }) {
   try {
-    const feeds = {};
+    const feeds = Object.create(null);
     for (const name in inputs) {
       const { type, data, dims } = inputs[name];
       feeds[name] = new ort.Tensor(type, data, dims);
     }
     const results = await session.run(feeds, outputs);
-    const plain = {};
+    const plain = Object.create(null);
     for (const name of outputs) {
       plain[name] = { dims: results[name].dims, data: results[name].data };
     }

@@ -17,6 +17,8 @@ const LARGEST_OF_FIRST = {
 } as const;
 const slice = { op: 'Slice', in: ['x', 'from', 'end', 'axis'], out: ['s'] } as const;
 
+const INTEGERS = ['int32', ['N']] as const;
+
 const GRAPHS: Readonly<Record<string, FileText>> = {
   largest: {
     inputs: { x: ['float', ['N', 5]] },
@@ -79,6 +81,19 @@ const GRAPHS: Readonly<Record<string, FileText>> = {
     inputs: { a: ['int64', ['N']], b: ['int64', ['N']] },
     outputs: { y: ['int64', ['N']] },
     nodes: [{ op: 'Mod', in: ['a', 'b'], out: ['y'] }],
+  },
+  // Names of methods, inside of the graph and at its doors.
+  methods: {
+    inputs: Object.fromEntries([
+      ['__proto__', INTEGERS],
+      ['toString', INTEGERS],
+    ]),
+    outputs: { constructor: INTEGERS },
+    nodes: [
+      { op: 'Identity', in: ['__proto__'], out: ['valueOf'] },
+      { op: 'Identity', in: ['toString'], out: ['hasOwnProperty'] },
+      { op: 'Div', in: ['valueOf', 'hasOwnProperty'], out: ['constructor'] },
+    ],
   },
   recurrent: {
     inputs: { x: ['float', [2, 'N', 3]], lengths: ['int32', ['N']] },
@@ -192,3 +207,29 @@ test.each([
     });
   },
 );
+
+test.each([
+  ['/v2/models/methods/infer', ofMethods(), { outputs: [{ name: 'constructor', data: [3, 4] }] }],
+  [
+    '/v1/models/methods:predict',
+    '{"instances":[{"__proto__":6,"toString":2},{"__proto__":8,"toString":2}]}',
+    { predictions: [3, 4] },
+  ],
+  [
+    '/inference?model=methods',
+    '{"input_data":{"__proto__":[6,8],"toString":[2,2]}}',
+    { result: { constructor: [3, 4] } },
+  ],
+])('values of a graph may have the names of methods: %s', async (target, body, answer) => {
+  const reply = await post(`${server.url}${target}`, body);
+  expect([reply.status, json(reply)]).toEqual([200, expect.objectContaining({})]);
+  expect(json(reply)).toMatchObject(answer);
+});
+
+function ofMethods(): string {
+  const inputs = [
+    input('__proto__', 'INT32', [2], [6, 8]),
+    input('toString', 'INT32', [2], [2, 2]),
+  ];
+  return JSON.stringify({ inputs });
+}
