@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path';
 import { discoverEach } from '../lib/synth/discover';
-import type { Cluster } from './cluster/port';
+import type { Cluster, Watch } from './cluster/port';
 import type { Config } from './config';
 import type { BrokenFile } from './control';
-import type { ModelRecord } from './core/snapshot';
+import type { ModelRecord, Snapshot } from './core/snapshot';
 import { statusOf } from './core/status';
 import type { Definitions, Loaded, SyncReport } from './definitions';
 import { createDefinitions } from './definitions';
@@ -44,28 +44,57 @@ function changedLine(folder: string, paths: readonly string[]): string {
   return `${named.join(', ')}${rest} changed`;
 }
 
-/** What is to be logged of a model that was applied, once it is known. */
-function settledLine(record: ModelRecord | undefined): string | undefined {
-  if (record === undefined) return 'was removed meanwhile';
-  const { status, why } = statusOf(record);
-  if (status === 'running') return 'answers with its new definition';
-  return status === 'failed' ? `does not start: ${why?.message ?? 'see its status'}` : undefined;
+/** A model that was applied and has not been seen to answer yet. */
+interface Unsettled {
+  /** `performance.now()` when it was applied. */
+  readonly since: number;
+  /** Why it does not start, as it was logged last. */
+  readonly failure?: string;
 }
 
-/** Logs when each model answers with its new definition, or why it does not. */
-function logSettled(cluster: Cluster, ids: readonly string[], log: Log): void {
-  const started = performance.now();
-  const waiting = new Set(ids);
-  const watch = cluster.watch(({ models }) => {
-    for (const id of waiting) {
-      const line = settledLine(models.get(id));
-      if (line === undefined) continue;
-      waiting.delete(id);
-      log.info(line, { model: id, ms: Math.round(performance.now() - started) });
+/** Logs when each model answers with its new definition, and each reason why it does not start. */
+class SettledLog {
+  private readonly unsettled = new Map<string, Unsettled>();
+  private watch: Watch | undefined;
+
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly log: Log,
+  ) {}
+
+  follow(ids: readonly string[]): void {
+    for (const id of ids) this.unsettled.set(id, { since: performance.now() });
+    if (this.watch !== undefined) this.look(this.watch.snapshot().models);
+    else if (ids.length > 0) this.watch = this.cluster.watch(({ models }) => this.look(models));
+  }
+
+  stop(): void {
+    this.watch?.stop();
+    this.watch = undefined;
+  }
+
+  private look(models: Snapshot['models']): void {
+    for (const [id, unsettled] of this.unsettled) {
+      const next = this.after(id, models.get(id), unsettled);
+      if (next === undefined) this.unsettled.delete(id);
+      else this.unsettled.set(id, next);
     }
-    // The first call comes before `watch` has returned.
-    if (waiting.size === 0) queueMicrotask(() => watch.stop());
-  });
+  }
+
+  private after(id: string, record: ModelRecord | undefined, before: Unsettled) {
+    if (record === undefined) return undefined;
+    const { status, why } = statusOf(record);
+    if (status === 'running') {
+      const ms = Math.round(performance.now() - before.since);
+      this.log.info('answers with its new definition', { model: id, ms });
+      return undefined;
+    }
+    const failure = status === 'failed' ? (why?.message ?? 'see its status') : before.failure;
+    if (failure !== undefined && failure !== before.failure) {
+      this.log.warn(`does not start: ${failure}`, { model: id });
+    }
+    return failure === undefined ? before : { ...before, failure };
+  }
 }
 
 function logReport({ removed, refused }: SyncReport, log: Log): void {
@@ -115,18 +144,23 @@ export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster)
     return report;
   };
   const definitions: Definitions = { ...files, sync };
+  if (!config.models.watch) return { ...definitions, ...nothing };
+  const settled = new SettledLog(cluster, log);
   const follow = async (paths: readonly string[]): Promise<void> => {
     log.info(changedLine(config.models.directory, paths));
     const report = await sync();
     logReport(report, log);
-    logSettled(cluster, report.applied, log);
+    settled.follow(report.applied);
     await onModelsChanged?.();
   };
-  if (!config.models.watch) return { ...definitions, ...nothing };
   const watch = watchFolder(folder, (paths) => {
     follow(paths).catch((error: unknown) => {
       log.error(`nothing was changed:\n${(error as Error).message}`);
     });
   });
-  return { ...definitions, ...watch };
+  const stop = (): void => {
+    watch.stop();
+    settled.stop();
+  };
+  return { ...definitions, ready: watch.ready, stop };
 }

@@ -1,6 +1,8 @@
 import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Arm, ModelSpec } from '../../lib/spec';
+import type { ReplicaRecord } from '../../runtime/cluster/port';
 import type { MemoryCluster } from '../../runtime/cluster/memory';
 import { createMemoryCluster } from '../../runtime/cluster/memory';
 import { parseConfig } from '../../runtime/config';
@@ -18,6 +20,7 @@ let cluster: MemoryCluster;
 let lines: string[];
 let synthesized: number;
 let folder: ModelsFolder;
+let phase: ReplicaRecord['phase'];
 
 const record =
   (level: string) =>
@@ -29,6 +32,14 @@ const log: Log = {
   warn: record('warn'),
   error: record('error'),
 };
+
+/** One replica in the phase that the test says. */
+function replicasOf(spec: ModelSpec, arm: Arm, revision: number): readonly ReplicaRecord[] {
+  const why = { cause: 'crash', message: 'out of memory', since: 0 };
+  const base = { id: `${spec.id}-${revision}`, arm: arm.name, version: arm.version };
+  const address = { host: '127.0.0.1', port: 9, restarts: 0, since: 0 };
+  return [{ ...base, ...address, phase, ...(phase === 'failed' && { why }) }];
+}
 
 const definition = (maxReplicas: string): string =>
   `model_id: ${MODEL}\nversion: v2.0.0\nframework: onnx\nrepository_url: ./m.onnx\n` +
@@ -53,7 +64,8 @@ beforeEach(async () => {
   mkdirSync(join(cwd, 'models'));
   cpSync(join('models', `${MODEL}-v2.0.0.onnx`), join(cwd, 'models', 'm.onnx'));
   saveByRename(definition('2'));
-  cluster = createMemoryCluster({ now: Date.now });
+  phase = 'ready';
+  cluster = createMemoryCluster({ now: Date.now, replicasOf });
   lines = [];
   synthesized = 0;
   const config = parseConfig('models: { watch: true }', {}, 'test');
@@ -77,6 +89,19 @@ test('every save by rename is applied, logged with the file, and logged when the
     expect(revision()).toBe(at + 2);
     await until(() => synthesized === at + 1, 'the manifests');
   }
+});
+
+test('each reason why a model does not start is logged once, and that it answers in the end', async () => {
+  phase = 'failed';
+  saveByRename(definition('3'));
+  await until(() => logged('does not start: out of memory'), lines.join());
+  cluster.refresh();
+  phase = 'ready';
+  cluster.refresh();
+  await until(() => logged('answers with its new definition'), lines.join());
+  expect(lines.filter((line) => line.includes('does not start'))).toEqual([
+    `warn does not start: out of memory {"model":"${MODEL}"}`,
+  ]);
 });
 
 test('a broken save changes nothing and says why; the mended one is applied', async () => {
