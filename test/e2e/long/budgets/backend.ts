@@ -18,6 +18,8 @@ function wantedBy(body: Buffer): Wanted | undefined {
   return data?.answer;
 }
 
+const made = new Map<string, Buffer>();
+
 const answerOf = (shape: string): Buffer =>
   Buffer.concat([
     Buffer.from('{"confidence":1,"result":'),
@@ -36,7 +38,8 @@ const server = createServer((asked, response) => {
     response.setHeader('content-type', 'application/json');
     const wanted = size > 0 && size <= MAX_ORDER_BYTES && wantedBy(Buffer.concat(chunks));
     if (!wanted) return void response.end(asked.method === 'GET' ? '{}' : USUAL);
-    const answer = answerOf(wanted.shape);
+    const answer = made.get(wanted.shape) ?? answerOf(wanted.shape);
+    made.set(wanted.shape, answer);
     for (let at = 0; at < answer.length; at += wanted.pieceBytes) {
       response.write(answer.subarray(at, at + wanted.pieceBytes));
     }

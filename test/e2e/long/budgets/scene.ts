@@ -43,7 +43,7 @@ const definition = (id: string, protocol: string) => ({
   inference: { maxConcurrency: 64 },
 });
 
-function configure(folder: string, address: string): void {
+function configure(folder: string, echo: string, passed: string): void {
   const models = join(folder, 'models');
   rmSync(models, { recursive: true });
   mkdirSync(models);
@@ -54,7 +54,7 @@ function configure(folder: string, address: string): void {
   ] as const) {
     writeFileSync(join(models, `${id}.json`), JSON.stringify(definition(id, protocol)));
   }
-  const endpoints = { echo: { stable: [address] }, passed: { stable: [address] } };
+  const endpoints = { echo: { stable: [echo] }, passed: { stable: [passed] } };
   const server = { port: 0, accept_seconds: 0, max_held_bytes: (MEMORY_MIB / 4) * MIB };
   writeFileSync(join(folder, 'config.yaml'), stringify({ server, local: { endpoints } }));
 }
@@ -101,9 +101,11 @@ export function busy(count: number): () => void {
 }
 
 export async function startScene(folder: string): Promise<Scene> {
-  const backend = forked('backend.ts');
-  const [backendPort] = (await once(backend, 'message')) as [number];
-  configure(folder, `127.0.0.1:${backendPort}`);
+  // What a server does with a large answer is not taken for what another one's callers wait for.
+  const backends = [forked('backend.ts'), forked('backend.ts')];
+  const ports = await Promise.all(backends.map((one) => once(one, 'message') as Promise<[number]>));
+  const [echo = '', passed = ''] = ports.map(([port]) => `127.0.0.1:${port}`);
+  configure(folder, echo, passed);
   const { service, port } = await started(folder);
   const [sender, other] = [forked('sender.ts', port), forked('sender.ts', port)];
   const answered = async (from: ChildProcess): Promise<SenderReport> =>
@@ -124,7 +126,7 @@ export async function startScene(folder: string): Promise<Scene> {
       };
     },
     close: () => {
-      for (const one of [service, backend, sender, other]) one.kill('SIGKILL');
+      for (const one of [service, ...backends, sender, other]) one.kill('SIGKILL');
     },
   };
 }
