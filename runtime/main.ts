@@ -276,6 +276,17 @@ async function openPorts(
   };
 }
 
+/** Until when a first answer is not worth a line, milliseconds. */
+const FIRST_ANSWER_MS = 10_000;
+
+/** A cluster that does not answer must not look like a service that hangs. */
+async function sayWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log: Log) {
+  const say = (): void =>
+    log.warn('the cluster has not answered yet: no port is open before its first answer', { kind });
+  const timer = setInterval(say, FIRST_ANSWER_MS);
+  await synced.finally(() => clearInterval(timer));
+}
+
 /**
  * Starts the service: cluster, both planes, the models folder, then the ports.
  * @throws ConfigError, DefinitionError, ClusterError with a message for people; nothing is left
@@ -315,7 +326,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.start();
     await folder.ready;
     const report = await folder.sync();
-    await Promise.all([control.whenSynced(), opened.ready()]);
+    await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
     const addresses = await openPorts(options, data, control, listeners);
     return {
       ...addresses,

@@ -36,6 +36,34 @@ export function wireName(owner: z.core.$ZodType, key: string): string {
   return entryOf(HISTORIC.get(owner), key) ?? snake(key);
 }
 
+const camel = (name: string): string =>
+  name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/** The names by which an author may have written a field, given its wire name. */
+function writtenNames(wire: string): readonly string[] {
+  const historic = [...HISTORIC.values()].flatMap((names) =>
+    Object.keys(names).filter((field) => entryOf(names, field) === wire),
+  );
+  return [wire, camel(wire), ...historic];
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/**
+ * A path in wire names as the author of a value wrote it: `['resource_requirements', 'cpu']` is
+ * `['resources', 'cpu']` in a definition with field names. What the value lacks stays as it is.
+ */
+export function writtenPath(value: unknown, path: readonly PropertyKey[]): PropertyKey[] {
+  let here = value;
+  return path.map((key) => {
+    const names = isPlainObject(here) && typeof key === 'string' ? writtenNames(key) : [];
+    const own = names.find((name) => Object.hasOwn(here as object, name)) ?? key;
+    here = isObject(here) ? entryOf(here, String(own)) : undefined;
+    return own;
+  });
+}
+
 /** The two ways to write a definition: field names (TypeScript), or wire names (REST, stored form). */
 export type Form = 'fields' | 'wire';
 

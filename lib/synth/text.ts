@@ -10,6 +10,7 @@ import {
   twiceText,
 } from '../spec';
 import { pathParts, pathText } from '../spec/path';
+import { writtenPath } from '../spec/wire';
 import { fileFault } from './errors';
 
 /** A value and where its parts stand. */
@@ -193,11 +194,14 @@ function toValue(document: Document, counter: LineCounter, file: string): unknow
  * `models/x.yaml:9: scaling_config.max_replicas: …`.
  */
 export function withLines(error: DefinitionError, file: string, located: Located): DefinitionError {
-  const faults = error.faults.map((one): Fault & { readonly line: number } => ({
-    ...asWritten(one, located.sourceOf(one.path)),
-    file,
-    line: located.lineOf(one.path),
-  }));
+  const faults = error.faults.map((one): Fault & { readonly line: number } => {
+    const written = pathText(writtenPath(located.value, pathParts(one.path)));
+    return {
+      ...asWritten(one, located.sourceOf(written)),
+      file,
+      line: located.lineOf(written),
+    };
+  });
   return Object.assign(new DefinitionError(faults, file), {
     message: faults.map((one) => formatFault(one, `${file}:${one.line}`)).join('\n'),
   });

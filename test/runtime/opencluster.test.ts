@@ -116,7 +116,7 @@ test('models.registry and models.default_resources are in every pod, and the log
   expect(status).toBe(200);
   const text = JSON.stringify(body);
   expect(text).toContain('"image":"registry.suoke.life/suoke/ai-model-service:');
-  expect(text).toContain('"requests":{"cpu":"250m","memory":"8Gi"}');
+  expect(text).toContain('"requests":{"cpu":"250m","ephemeral-storage":"1Gi","memory":"8Gi"}');
   expect(text).toContain('"namespace":"suoke-life"');
   expect(warn).toHaveBeenCalledWith(
     'models.default_resources.cpu "2" is not used: the environment says "250m"; remove one of the two',

@@ -143,3 +143,17 @@ describe('what would be passed over is served or told', () => {
     );
   });
 });
+
+test.each(['yaml', 'json'])(
+  'a fault has its line whichever names the author used in %s',
+  async (kind) => {
+    const yaml =
+      'model_id: m\nversion: "1"\nframework: sklearn\nsource: s3://a/b\nresources:\n  cpu: 2 cores\n';
+    const json =
+      '{"model_id": "m",\n"version": "1",\n"framework": "sklearn",\n"source": "s3://a/b",\n"resources": {\n"cpu": "2 cores"}}\n';
+    const name = `m.${kind}`;
+    write({ [name]: kind === 'yaml' ? yaml : json });
+    const message = await faults(() => loadDefinition(join(folder, name)));
+    expect(message).toContain(`${name}:6: resource_requirements.cpu: `);
+  },
+);

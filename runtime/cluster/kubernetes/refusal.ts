@@ -71,12 +71,14 @@ function invalid(what: string, message: string, causes: readonly StatusCause[]):
 /** Why the API server did not take something, in the port's words. `what`: e.g. `Deployment/iris`. */
 export function refusalOf(what: string, error: KubeError): ClusterError {
   const { kind, status, message, causes } = error;
+  // Nothing was asked: the kubeconfig or its credentials are at fault, and the message says how to mend it.
+  if (kind === 'access') return new ClusterError('CLUSTER_UNAVAILABLE', message);
   const owners = ownerConflicts(error);
   if (owners.length > 0) return fieldConflict(what, owners);
   if (kind !== 'status' || status === 401 || status === 429 || status >= 500) {
     return new ClusterError(
       'CLUSTER_UNAVAILABLE',
-      `${what}: the API server cannot be used now (${message}); try again`,
+      `${what}: the API server does not answer as it should (${message}); try again later`,
     );
   }
   if (status === 403) return forbidden(what, message);
@@ -84,7 +86,7 @@ export function refusalOf(what: string, error: KubeError): ClusterError {
   if (status === 404) {
     return new ClusterError(
       'DEPLOYMENT_FAILED',
-      `${what}: there is no such place (${message}); create the namespace, or install what brings the kind`,
+      `${what}: namespace or API not found (${message}); create the namespace, or install the CRD of this kind`,
     );
   }
   return new ClusterError(
