@@ -51,7 +51,7 @@ test('objects of others in the same App are written readably as well', () => {
   const app = new App({ outdir });
   const chart = new Chart(app, 'service');
   // oxlint-disable-next-line no-new
-  new ModelService(chart, 'service');
+  new ModelService(chart, 'service', { config: { auth: { mode: 'none' } } });
   // oxlint-disable-next-line no-new
   new ApiObject(chart, 'other', { apiVersion: 'v1', kind: 'ConfigMap', data });
   expect(written(app)).not.toMatch(raw);

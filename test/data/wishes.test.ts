@@ -81,16 +81,16 @@ test('priority counts whatever the protocol is, and what the body says counts be
     release = resolve;
   });
   backend.become((seen, nth) =>
-    seen.headers['x-name'] === 'first'
+    seen.headers['x-tenant'] === 'first'
       ? { kind: 'answer', after, body: '{}' }
       : BEHAVE.v2(seen, nth),
   );
   const begun = backend.seen.length;
-  const asked = [plane.post(V2, TENSOR, { 'x-name': 'first' })];
+  const asked = [plane.post(V2, TENSOR, { 'x-tenant': 'first' })];
   await until(() => backend.seen.length > begun, 'the slot is taken');
   const queued = async (path: string, body: object, name: string, priority: string) => {
     const before = plane.load.active();
-    asked.push(plane.post(path, body, { 'x-name': name, 'x-ai-model-priority': priority }));
+    asked.push(plane.post(path, body, { 'x-tenant': name, 'x-ai-model-priority': priority }));
     await until(() => plane.load.active() > before, `${name} waits`);
   };
   await queued(V2, TENSOR, 'low', 'low');
@@ -100,6 +100,6 @@ test('priority counts whatever the protocol is, and what the body says counts be
   release();
   await Promise.all(asked);
   const inferred = backend.seen.slice(begun).filter(({ url }) => url === V2);
-  const names = inferred.map(({ headers }) => headers['x-name']);
+  const names = inferred.map(({ headers }) => headers['x-tenant']);
   expect(names).toEqual(['first', 'critical', 'high', 'low']);
 });

@@ -34,9 +34,9 @@ const log: Log = {
 };
 
 /** One replica in the phase that the test says. */
-function replicasOf(spec: ModelSpec, arm: Arm, revision: number): readonly ReplicaRecord[] {
+function replicasOf(spec: ModelSpec, arm: Arm, at: number): readonly ReplicaRecord[] {
   const why = { cause: 'crash', message: 'out of memory', since: 0 };
-  const base = { id: `${spec.id}-${revision}`, arm: arm.name, version: arm.version };
+  const base = { id: `${spec.id}-${at}`, arm: arm.name, version: arm.version };
   const address = { host: '127.0.0.1', port: 9, restarts: 0, since: 0 };
   return [{ ...base, ...address, phase, ...(phase === 'failed' && { why }) }];
 }
