@@ -5,7 +5,14 @@ const MAX_SIZE_LINE_BYTES = 256;
 /** 13 hex digits are below 2^52. Behind them `;name`, `;name=value` or `;name="value"`. */
 const SIZE_LINE =
   /^([0-9A-Fa-f]{1,13})(?:;[!#$%&'*+.^_`|~\w-]+(?:=(?:[!#$%&'*+.^_`|~\w-]+|"[\t\x20\x21\x23-\x5b\x5d-\x7e]*"))?)*$/;
+const CR = 0x0d;
 const LF = 0x0a;
+const MAX_SIZE_DIGITS = 13;
+
+/** The value of each byte that is a hex digit; -1: it is none. */
+const HEX_VALUES = Int8Array.from({ length: 256 }, (_, byte) =>
+  /[0-9A-Fa-f]/.test(String.fromCharCode(byte)) ? parseInt(String.fromCharCode(byte), 16) : -1,
+);
 
 /** What a trailer must not say: it would change what was read already (RFC 9110, 6.5.1). */
 const FORBIDDEN_TRAILERS =
@@ -38,9 +45,38 @@ export class ChunkedDecoder {
     let at = 0;
     while (at < bytes.length && this.state !== 'done') {
       if (this.state === 'data') at = this.data(bytes, at, sink);
-      else at = this.lineFrom(bytes, at);
+      else {
+        const next = this.line === '' ? this.plainLine(bytes, at) : at;
+        at = next > at ? next : this.lineFrom(bytes, at);
+      }
     }
     return at;
+  }
+
+  /**
+   * Nearly every line: a size without extensions, or the end of a chunk, not cut by the network.
+   * Read from its bytes: as text it would cost ten times as much, and chunks may be of one byte.
+   * @returns where the line ends; `at` when it is another line, or none
+   */
+  private plainLine(bytes: Buffer, at: number): number {
+    if (this.state === 'size') return this.plainSize(bytes, at);
+    if (this.state !== 'data_end' || bytes[at] !== CR || bytes[at + 1] !== LF) return at;
+    this.state = 'size';
+    return at + 2;
+  }
+
+  private plainSize(bytes: Buffer, at: number): number {
+    let size = 0;
+    let end = at;
+    for (; end - at < MAX_SIZE_DIGITS; end += 1) {
+      const byte: number = bytes[end] ?? CR;
+      const value = HEX_VALUES[byte] ?? -1;
+      if (value < 0) break;
+      size = size * 16 + value;
+    }
+    if (end === at || bytes[end] !== CR || bytes[end + 1] !== LF) return at;
+    this.begin(size);
+    return end + 2;
   }
 
   private data(bytes: Buffer, at: number, sink: (piece: Buffer) => void): number {
@@ -83,8 +119,12 @@ export class ChunkedDecoder {
   private size(text: string): void {
     const digits = SIZE_LINE.exec(text)?.[1];
     if (digits === undefined) throw new HttpFault(400, 'a chunk must begin with its size');
-    this.left = parseInt(digits, 16);
-    this.state = this.left === 0 ? 'trailer' : 'data';
+    this.begin(parseInt(digits, 16));
+  }
+
+  private begin(size: number): void {
+    this.left = size;
+    this.state = size === 0 ? 'trailer' : 'data';
   }
 }
 
