@@ -4,8 +4,10 @@ import { write } from './asking';
 import type { ClientSocket } from './clientsocket';
 import type { BodyReader } from './body';
 import { readerOf } from './body';
+import { ChunkBudget } from './chunkbudget';
 import { HttpFault } from './fields';
 import { HeadCollector } from './heads';
+import { fewer } from './pieces';
 import type { ResponseHead } from './response';
 import { checkBegin, checkMeant, keptMsOf, parseResponse } from './response';
 import type { Receiver } from './uploading';
@@ -20,12 +22,6 @@ const MAX_UNREAD_BYTES = 65_536;
 const STALE_MS = 100;
 /** A server that works may say so now and then (102); more than this is a flood. */
 const MAX_INTERIM_ANSWERS = 1000;
-
-/** More pieces than this of one read are given as one: each costs more than its copy. */
-const MAX_PIECES = 16;
-
-const fewer = (pieces: readonly Buffer[]): readonly Buffer[] =>
-  pieces.length > MAX_PIECES ? [Buffer.concat(pieces)] : pieces;
 
 /** What the pool wants to know. */
 export interface Owner {
@@ -57,6 +53,7 @@ export class ClientConnection implements Source, Receiver {
   private uploading: Uploading | undefined;
   /** Whoever reads the answer is slow. */
   private isHeld = false;
+  private readonly budget: ChunkBudget;
   /** The server ended the connection before anyone read the answer. */
   private isEnded = false;
 
@@ -80,6 +77,7 @@ export class ClientConnection implements Source, Receiver {
     connectMs: number,
   ) {
     socket.setNoDelay(true);
+    this.budget = new ChunkBudget(socket, () => !this.isHeld);
     const late = setTimeout(
       () => this.break({ kind: 'unreached', message: 'connect timeout' }),
       connectMs,
@@ -241,8 +239,9 @@ export class ClientConnection implements Source, Receiver {
     }
     // The reader of the answer may have had enough meanwhile.
     if (this.reader !== reader) return;
-    if (reader.isDone) this.complete(taken === bytes.length);
-    else if (!wantsMore) this.pause();
+    if (reader.isDone) return this.complete(taken === bytes.length);
+    if (others !== undefined) this.budget.spend(others.length);
+    if (!wantsMore) this.pause();
   }
 
   /** Source: starts to give the body. */
@@ -262,7 +261,7 @@ export class ClientConnection implements Source, Receiver {
     }
     if (this.sink !== sink) return;
     if (this.isEnded) this.onEnd();
-    else if (this.socket.isPaused() && !this.isHeld) this.socket.resume();
+    else if (this.socket.isPaused() && !this.isHeld) this.budget.resume();
   }
 
   /** Whoever reads is slow: that is not the server's silence. */
@@ -277,7 +276,7 @@ export class ClientConnection implements Source, Receiver {
     if (this.asking === undefined) return;
     this.isHeld = false;
     this.runTime();
-    this.socket.resume();
+    this.budget.resume();
   }
 
   /** Source: nobody wants the rest. */
@@ -302,6 +301,7 @@ export class ClientConnection implements Source, Receiver {
     const { uploading } = this;
     this.uploading = undefined;
     this.isHeld = false;
+    this.budget.renew();
     this.asking?.signal.removeEventListener('abort', this.onAbort);
     this.asking = undefined;
     this.reader = undefined;

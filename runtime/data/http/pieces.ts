@@ -10,6 +10,12 @@ const MAX_PIECES_BYTES = 65_536;
 
 const NOTHING = Buffer.alloc(0);
 
+/** More pieces than this of one read are given as one: each costs more than its copy. */
+const MAX_GIVEN_PIECES = 16;
+
+export const fewer = (pieces: readonly Buffer[]): readonly Buffer[] =>
+  pieces.length > MAX_GIVEN_PIECES ? [Buffer.concat(pieces)] : pieces;
+
 /**
  * A body as it comes. Small pieces are copied together: each would be an object of a hundred bytes,
  * and a body may come in chunks of one byte. What is large is not there twice while it is put

@@ -25,6 +25,8 @@ export interface BodyOwner {
   readonly invite: () => void;
   /** More of the body is wanted, in time, or as the upload says itself. */
   readonly read: (isTimed: boolean) => void;
+  /** So many chunks have come at once. */
+  readonly onChunks: (count: number) => void;
   /** Too little came in time; the request ends here. */
   readonly late: () => void;
   /** Nothing of the body is waited for. */
@@ -85,7 +87,12 @@ export class RequestBody implements Uploader {
   /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
   take(bytes: Buffer): number {
     if (this.isSpoiled) return bytes.length;
-    const taken = this.reader.write(bytes, (piece) => this.keep(piece));
+    let chunks = 0;
+    const taken = this.reader.write(bytes, (piece) => {
+      chunks += 1;
+      this.keep(piece);
+    });
+    if (chunks > 1) this.owner.onChunks(chunks);
     const { waiting, passed } = this;
     if (passed !== undefined) passed.take(this.pieces.take(), this.reader.isDone);
     else if (waiting !== undefined) this.took(waiting, taken);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange';
 import type { HeldBytes, Holding } from '../../shared/held';
 import { UNCOUNTED } from '../../shared/held';
+import { ChunkBudget } from './chunkbudget';
 import { HttpFault, MAX_HEAD_BYTES } from './fields';
 import { HeadCollector } from './heads';
 import { Probing } from './probing';
@@ -54,6 +55,7 @@ export interface Hooks {
 /** One connection of a caller: requests one after the other, also when they come all at once. */
 export class ServerConnection implements Line {
   readonly remoteAddress: string;
+  readonly budget: ChunkBudget;
   private readonly heads: HeadCollector;
   private current: ServerExchange | undefined;
   /** A whole head while it is parsed. */
@@ -85,6 +87,7 @@ export class ServerConnection implements Line {
   ) {
     this.remoteAddress = socket.remoteAddress ?? '';
     socket.setNoDelay(true);
+    this.budget = new ChunkBudget(socket, () => this.aheadBytes <= MAX_AHEAD_BYTES);
     this.heads = new HeadCollector(hooks.limits.maxHeadBytes);
     this.watchQuiet(hooks.limits.keepAliveMs);
     // A client that has connected is about to ask; one that it keeps in store is opened again.
@@ -120,7 +123,7 @@ export class ServerConnection implements Line {
   private onDrain(): void {
     if (this.current !== undefined) return this.current.drained();
     if (this.isEnding) return;
-    this.socket.resume();
+    this.budget.resume();
     this.work();
   }
 
@@ -239,7 +242,7 @@ export class ServerConnection implements Line {
   read(isTimed: boolean): void {
     this.isTimed = isTimed;
     if (isTimed) this.watchQuiet(this.bodyMs);
-    this.socket.resume();
+    this.budget.resume();
     this.work();
   }
 
@@ -267,7 +270,7 @@ export class ServerConnection implements Line {
     if (this.isFinished) this.probing.stop();
     if (!reusable) return this.end();
     this.watchQuiet(this.hooks.limits.keepAliveMs);
-    this.socket.resume();
+    this.budget.resume();
     this.work();
   }
 
@@ -329,6 +332,7 @@ export class ServerConnection implements Line {
   private onGone(): void {
     clearTimeout(this.watch);
     this.probing.stop();
+    this.budget.renew();
     const { current } = this;
     this.current = undefined;
     current?.abandon();

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Account, Body, Broken, Exchange, HeaderText, Sent, Source } from '../exchange';
 import type { Holding } from '../../shared/held';
+import type { ChunkBudget } from './chunkbudget';
 import { date } from './date';
 import type { Fields, HttpFault } from './fields';
 import { hasLine } from './fields';
@@ -36,6 +37,8 @@ export interface Line {
   readonly isLast: () => boolean;
   /** More of the body is wanted, in time, or as the exchange says itself. */
   readonly read: (isTimed: boolean) => void;
+  /** For the chunks of bodies. */
+  readonly budget: ChunkBudget;
   /** Of a body that is waited for too little has come: it ends here. */
   readonly late: () => void;
   /** Nothing of the body is waited for. */
@@ -126,6 +129,11 @@ export class ServerExchange implements Exchange, BodyOwner {
   /** BodyOwner: more is wanted. */
   read(isTimed: boolean): void {
     this.line.read(isTimed);
+  }
+
+  /** BodyOwner: what takes our time. */
+  onChunks(count: number): void {
+    this.line.budget.spend(count);
   }
 
   /** BodyOwner: the caller sends too slowly. */
