@@ -44,16 +44,17 @@ const declarations = {
   },
 };
 
-/** The code of the thread for large bodies, which stands in the command as text. */
-async function bundleThread() {
+/** The code of a thread for large bodies, which stands in the command as text. */
+async function bundleThread(file) {
   const { outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: [join(root, 'runtime', 'data', 'thread', 'worker.ts')],
+    entryPoints: [join(root, 'runtime', file)],
     bundle: true,
     write: false,
     platform: 'node',
     target: 'node20.19',
     format: 'cjs',
+    external: ['onnxruntime-node'],
     minifySyntax: true,
     minifyWhitespace: true,
     logLevel: 'warning',
@@ -62,7 +63,8 @@ async function bundleThread() {
 }
 
 async function bundleCommand() {
-  const thread = await bundleThread();
+  const thread = await bundleThread('data/thread/worker.ts');
+  const onnxThread = await bundleThread('onnx/large/understand-worker.ts');
   const outfile = join(root, 'build', 'bin.cjs');
   const { metafile } = await build({
     absWorkingDir: root,
@@ -88,7 +90,11 @@ async function bundleCommand() {
       'pino-pretty',
       '@grpc/proto-loader',
     ],
-    define: { PACKAGE_VERSION: JSON.stringify(version), THREAD_SOURCE: JSON.stringify(thread) },
+    define: {
+      PACKAGE_VERSION: JSON.stringify(version),
+      THREAD_SOURCE: JSON.stringify(thread),
+      ONNX_THREAD_SOURCE: JSON.stringify(onnxThread),
+    },
     plugins: [declarations],
     logLevel: 'warning',
     // Only a checkout looks the page up there; the package brings its files.

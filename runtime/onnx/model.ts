@@ -30,8 +30,8 @@ export interface ModelSource {
   readonly path: string;
 }
 
-/** A model that is loaded and can be run. */
-export interface Model {
+/** What is known of a model by which its requests are read and its answers written. */
+export interface ModelFacts {
   readonly name: string;
   readonly version: string;
   readonly inputs: readonly Port[];
@@ -42,10 +42,14 @@ export interface Model {
   readonly metadata: ReadonlyMap<string, string>;
   /** Labels of the columns of an output, where the file states them. */
   readonly classes: ReadonlyMap<string, readonly string[]>;
-  /** Does its graph show that each row of its answers depends on its own row alone? */
-  readonly independence: Independence;
   /** How its requests have to be read. */
   readonly numbers: Numbers;
+}
+
+/** A model that is loaded and can be run. */
+export interface Model extends ModelFacts {
+  /** Does its graph show that each row of its answers depends on its own row alone? */
+  readonly independence: Independence;
   /** Runs the graph; inputs must fit the ports. Rejects with a ServeError 400 when the graph refuses them. */
   readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<Tensors>;
   /** Do its runs leave the event loop free? */
@@ -268,7 +272,7 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
 }
 
 /** Checks that every input of the graph is there; names those that are not. */
-export function checkComplete(model: Model, inputs: Tensors): void {
+export function checkComplete(model: ModelFacts, inputs: Tensors): void {
   const missing = model.inputs.filter(({ name }) => entryOf(inputs, name) === undefined);
   if (missing.length === 0) return;
   const named = ({ name, datatype, shape }: Port): string =>

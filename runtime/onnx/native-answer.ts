@@ -2,7 +2,7 @@ import { numberText } from '../shared/number-text';
 import { fromHalf } from '../shared/float16';
 import { ServeError } from './errors';
 import { outputText } from './output';
-import type { Model } from './model';
+import type { ModelFacts } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
@@ -37,7 +37,7 @@ function inputRows(ports: readonly Port[], inputs: Tensors): readonly number[] {
 }
 
 /** Rows of a call: what its inputs agree on and an output has as well, else 1. */
-export function rowCount(model: Model, { inputs, outputs }: Answered): number {
+export function rowCount(model: ModelFacts, { inputs, outputs }: Answered): number {
   const [rows = 1, ...others] = inputRows(model.inputs, inputs);
   if (rows === 1 || others.some((one) => one !== rows)) return 1;
   const isByRow = (port: Port): boolean => {
@@ -58,14 +58,14 @@ function largest(tensor: Tensor, from: number, to: number): number | null {
 export type Confidence = number | null | readonly (number | null)[];
 
 /** What says it: the output `confidence`, else `probabilities`, else the one output with classes. */
-function scoresOf({ classes }: Model, outputs: Tensors, rows: number): string | undefined {
+function scoresOf({ classes }: ModelFacts, outputs: Tensors, rows: number): string | undefined {
   const stated = outputs['confidence'];
   if (isFloat(stated) && stated.data.length === rows) return 'confidence';
   const [name] = classes.size === 1 ? classes.keys() : [];
   return outputs['probabilities'] === undefined ? name : 'probabilities';
 }
 
-export function confidenceOf(model: Model, outputs: Tensors, rows: number): Confidence {
+export function confidenceOf(model: ModelFacts, outputs: Tensors, rows: number): Confidence {
   const name = scoresOf(model, outputs, rows) ?? '';
   const tensor = entryOf(outputs, name);
   if (!isFloat(tensor)) return null;
@@ -85,7 +85,7 @@ const confidenceText = (value: Confidence): string =>
     : valueText(value);
 
 /** `"result":…,"confidence":…,"model_version":…` */
-function answerText(model: Model, answered: Answered): string {
+function answerText(model: ModelFacts, answered: Answered): string {
   const { outputs } = answered;
   const rows = rowCount(model, answered);
   const results = model.outputs.map(({ name }) => {
@@ -107,10 +107,10 @@ export interface Usage {
   readonly memory_bytes: number;
 }
 
-export const inferenceText = (model: Model, answered: Answered, usage: Usage): string =>
+export const inferenceText = (model: ModelFacts, answered: Answered, usage: Usage): string =>
   `{${answerText(model, answered)},"resource_usage":${JSON.stringify(usage)}}`;
 
-export function batchText(model: Model, answers: readonly (Answered | ServeError)[]): string {
+export function batchText(model: ModelFacts, answers: readonly (Answered | ServeError)[]): string {
   const texts = answers.map((answer) =>
     answer instanceof ServeError
       ? JSON.stringify({ error: { message: answer.message } })

@@ -2,7 +2,7 @@ import { readElements } from './elements';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
 import { isObject, parseExact, readJson } from './json';
 import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
-import type { Model } from './model';
+import type { ModelFacts } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
 
@@ -11,14 +11,14 @@ import { entryOf, setEntry } from '../../lib/spec/entry';
 
 /** What a model's metadata says of its inputs, read once. */
 export interface Manners {
-  readonly model: Model;
+  readonly model: ModelFacts;
   readonly defaults: ReadonlyMap<string, Tensor>;
   /** One element that fills up the shorter rows of a batch. */
   readonly padding: ReadonlyMap<string, Tensor>;
 }
 
 function fromMetadata(
-  model: Model,
+  model: ModelFacts,
   kind: 'default' | 'padding',
   read: (value: unknown, port: Port) => Tensor,
 ): Map<string, Tensor> {
@@ -43,7 +43,7 @@ function fromMetadata(
 }
 
 /** Throws an Error when the metadata does not fit the graph. */
-export function mannersOf(model: Model): Manners {
+export function mannersOf(model: ModelFacts): Manners {
   return {
     model,
     defaults: fromMetadata(model, 'default', shaped),

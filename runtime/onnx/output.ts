@@ -1,7 +1,7 @@
 import { elementTexts } from './elements';
 import type { NonFinite } from './elements';
 import { nestedText, withoutBatch } from './nested';
-import type { Model } from './model';
+import type { ModelFacts } from './model';
 import type { Tensor } from './tensor';
 
 /** Rows of scores, each by the names of its classes. */
@@ -26,7 +26,7 @@ function classesText(
 export function outputText(
   name: string,
   tensor: Tensor,
-  classes: Model['classes'],
+  classes: ModelFacts['classes'],
   nonFinite: NonFinite,
   rows = 1,
 ): string {

@@ -1,12 +1,10 @@
 import { HEAD_LENGTH } from '../shared/binary';
 import { badRequest, ServeError } from './errors';
 import { findModel, findNative } from './site';
-import { padded, parseBatch, parseInference } from './native';
-import { batchText, inferenceText } from './native-answer';
+import { padded } from './native';
 import type { Answered } from './native-answer';
 import { modelStatus, signatureMetadata } from './v1-about';
-import { columnsText, parsePredict, predictionsText } from './v1';
-import { inferAnswer, modelMetadata, parseInfer, SERVER_METADATA } from './v2';
+import { modelMetadata, SERVER_METADATA } from './v2';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Call } from './gate';
 import type { Protocol } from './metrics';
@@ -41,7 +39,7 @@ export interface Endpoint {
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
 
-export const jsonAnswer = (body: string, status = 200): Answer => ({
+export const jsonAnswer = (body: string | Buffer, status = 200): Answer => ({
   status,
   body,
   headers: JSON_HEADERS,
@@ -52,12 +50,12 @@ const json = (value: unknown, status = 200): Answer => jsonAnswer(JSON.stringify
 const infer =
   (served: Served): Handler =>
   async ({ body, headers, call }) => {
-    const { model } = served;
+    const { words } = served;
     const length = headers[HEAD_LENGTH];
-    const wanted = parseInfer(model, body, typeof length === 'string' ? length : undefined);
+    const wanted = await words.readInfer(body, typeof length === 'string' ? length : undefined);
     const names = wanted.outputs.map(({ name }) => name);
     const { outputs } = await served.run(wanted.inputs, names, call);
-    const answer = inferAnswer(model, wanted, outputs);
+    const answer = await words.writeInfer(wanted, outputs);
     if (answer.kind === 'json') return jsonAnswer(answer.body);
     return {
       status: 200,
@@ -72,16 +70,16 @@ const infer =
 const predict =
   (served: Served): Handler =>
   async ({ body, call }) => {
-    const { model, manners, executor, outputs } = served;
-    const wanted = parsePredict(manners, body);
+    const { words, manners, executor, outputs } = served;
+    const wanted = await words.readPredict(body);
     if (wanted.kind === 'columns') {
       const ran = await served.run(wanted.inputs, outputs, call);
-      return jsonAnswer(columnsText(model, ran.outputs));
+      return jsonAnswer(await words.writeColumns(ran.outputs));
     }
     const [only] = wanted.items;
     if (only !== undefined && wanted.items.length === 1) {
       const ran = await served.run(only, outputs, call);
-      return jsonAnswer(predictionsText(model, [ran.outputs]));
+      return jsonAnswer(await words.writeRows([ran.outputs]));
     }
     const rows = await executor.runAll(padded(manners, wanted.items), outputs, call);
     const failed = rows.findIndex((row) => row instanceof ServeError);
@@ -89,7 +87,7 @@ const predict =
     if (error instanceof ServeError) {
       throw new ServeError(error.status, `instances[${failed}]: ${error.message}`, error.headers);
     }
-    return jsonAnswer(predictionsText(model, rows as Tensors[]));
+    return jsonAnswer(await words.writeRows(rows as Tensors[]));
   };
 
 /** Reading it costs a system call, and it changes slowly. */
@@ -106,7 +104,7 @@ const microseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
 const inference =
   (served: Served): Handler =>
   async ({ body, call, started }) => {
-    const inputs = parseInference(served.manners, body);
+    const inputs = await served.words.readInference(body);
     const { outputs, shared } = await served.run(inputs, served.outputs, call);
     const now = performance.now();
     const usage = {
@@ -114,14 +112,14 @@ const inference =
       batch_size: shared,
       memory_bytes: memoryBytes(now),
     };
-    return jsonAnswer(inferenceText(served.model, { inputs, outputs }, usage));
+    return jsonAnswer(await served.words.writeInference({ inputs, outputs }, usage));
   };
 
 const batchInference =
   (served: Served): Handler =>
   async ({ body, call }) => {
-    const { manners, executor, outputs, model } = served;
-    const items = parseBatch(manners, body);
+    const { manners, executor, outputs, words } = served;
+    const items = await words.readBatch(body);
     const good = items.filter((item): item is Tensors => !(item instanceof ServeError));
     const ran =
       good.length === 0 ? [] : await executor.runAll(padded(manners, good), outputs, call);
@@ -132,7 +130,7 @@ const batchInference =
       const own = ran[next - 1] as Tensors | ServeError;
       return own instanceof ServeError ? own : { inputs, outputs: own };
     });
-    return jsonAnswer(batchText(model, answers));
+    return jsonAnswer(await words.writeBatch(answers));
   };
 
 const ready = (site: Site, body: object): Answer =>

@@ -222,6 +222,7 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
     close: async () => {
       draining = true;
       await drain(host.timeoutMs);
+      site.thread.close();
       for (const model of models) await model.close();
     },
   };

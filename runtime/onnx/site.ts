@@ -5,6 +5,8 @@ import { Gate } from './gate';
 import { Metrics } from './metrics';
 import { mannersOf } from './native';
 import { apartBecause } from './trust';
+import { Words } from './large/words';
+import { Understander } from './large/understander';
 import type { Batching } from './batcher';
 import type { Ran } from './executor';
 import type { Call } from './gate';
@@ -17,6 +19,8 @@ export interface Served {
   readonly model: Model;
   readonly manners: Manners;
   readonly executor: Executor;
+  /** Reads its bodies and writes its answers. */
+  readonly words: Words;
   /** Names of all outputs. */
   readonly outputs: readonly string[];
   /** One request, batched with others' if that is wanted. */
@@ -39,6 +43,8 @@ export interface Site {
   readonly models: ReadonlyMap<string, Served>;
   readonly metrics: Metrics;
   readonly isDraining: () => boolean;
+  /** The thread for large bodies and answers, which all models share. */
+  readonly thread: Understander;
 }
 
 /** Batching that is asked for and not done has a reason that is told at start. */
@@ -61,6 +67,7 @@ export function siteOf(
 ): Site {
   const gate = new Gate(limits.maxConcurrency, limits.maxQueueDepth);
   const batchers: Batcher[] = [];
+  const thread = new Understander(models);
   const metrics = new Metrics({
     running: () => gate.running,
     waiting: () => batchers.reduce((sum, batcher) => sum + batcher.waiting, gate.queued),
@@ -82,19 +89,21 @@ export function siteOf(
     const { batching, maxQueueDepth } = limits;
     const outputs = model.outputs.map(({ name }) => name);
     const manners = mannersOf(model);
+    const words = new Words(manners, thread);
     if (batching === undefined || !executor.joiner.possible) {
       const run: Served['run'] = (inputs, wanted, call) => executor.run(inputs, wanted, call);
-      return { model, manners, executor, outputs, run };
+      return { model, manners, executor, words, outputs, run };
     }
     const batcher = new Batcher(executor, gate, batching, maxQueueDepth);
     batchers.push(batcher);
     const run: Served['run'] = (inputs, wanted, call) => batcher.run(inputs, wanted, call);
-    return { model, manners, executor, outputs, run };
+    return { model, manners, executor, words, outputs, run };
   };
   return {
     models: new Map(models.map((model) => [model.name, servedOf(model)])),
     metrics,
     isDraining,
+    thread,
   };
 }
 

@@ -6,7 +6,7 @@ import { nestedText } from './nested';
 import { outputText } from './output';
 import { filled, shapedColumn, withHint } from './shaping';
 import type { Manners } from './native';
-import type { Model } from './model';
+import type { ModelFacts } from './model';
 import type { Tensor, Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
@@ -54,7 +54,7 @@ export function parsePredict(manners: Manners, body: Buffer): Predict {
 
 /** One output alone stands for itself, several are an object by name. */
 function outputsText(
-  { outputs }: Model,
+  { outputs }: ModelFacts,
   tensors: Tensors,
   textOf: (name: string, tensor: Tensor) => string,
 ): string {
@@ -68,7 +68,7 @@ function outputsText(
 }
 
 /** Rows, each in the words of a native answer: class names, and no fillers. */
-export function predictionsText(model: Model, rows: readonly Tensors[]): string {
+export function predictionsText(model: ModelFacts, rows: readonly Tensors[]): string {
   const texts = rows.map((row) =>
     outputsText(model, row, (name, tensor) => outputText(name, tensor, model.classes, 'bare')),
   );
@@ -76,5 +76,5 @@ export function predictionsText(model: Model, rows: readonly Tensors[]): string 
 }
 
 /** Columns, as TensorFlow Serving answers `inputs`: whole tensors, as they are. */
-export const columnsText = (model: Model, outputs: Tensors): string =>
+export const columnsText = (model: ModelFacts, outputs: Tensors): string =>
   `{"outputs":${outputsText(model, outputs, (_, tensor) => nestedText(elementTexts(tensor, 'bare'), tensor.dims))}}`;

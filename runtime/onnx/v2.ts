@@ -6,7 +6,7 @@ import { isObject, readJson } from './json';
 import { checkComplete } from './model';
 import { withHint } from './shaping';
 import { checkedDims, checkFits } from './tensor';
-import type { Model } from './model';
+import type { ModelFacts } from './model';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
 
@@ -26,7 +26,7 @@ const portMetadata = ({ name, datatype, shape }: Port): object => ({
   shape: shape ?? [-1],
 });
 
-export function modelMetadata({ name, version, inputs, outputs, classes }: Model): object {
+export function modelMetadata({ name, version, inputs, outputs, classes }: ModelFacts): object {
   return {
     name,
     versions: [version],
@@ -67,7 +67,7 @@ function inputOf(given: Record<string, unknown>, port: Port, tail: BinaryTail): 
   return { datatype, dims, data: readElements(given['data'], datatype, dims, name) };
 }
 
-function inputsOf(given: unknown, model: Model, tail: BinaryTail): Tensors {
+function inputsOf(given: unknown, model: ModelFacts, tail: BinaryTail): Tensors {
   if (!Array.isArray(given)) {
     throw badRequest(
       `inputs is ${shown(given)}; it must be a list of {name, shape, datatype, data}`,
@@ -92,7 +92,7 @@ function unknownPort(what: string, name: unknown, ports: readonly Port[]): strin
   return `the model has no ${what} ${given}; it has ${listed(known)}`;
 }
 
-function outputOf(given: unknown, model: Model, allBinary: boolean): WantedOutput {
+function outputOf(given: unknown, model: ModelFacts, allBinary: boolean): WantedOutput {
   const name = isObject(given) ? given['name'] : undefined;
   const port = typeof name === 'string' ? model.outputByName.get(name) : undefined;
   if (!isObject(given) || port === undefined) {
@@ -108,7 +108,7 @@ function outputOf(given: unknown, model: Model, allBinary: boolean): WantedOutpu
   return { name: port.name, binary: typeof binary === 'boolean' ? binary : allBinary };
 }
 
-function outputsOf(given: unknown, model: Model, allBinary: boolean): readonly WantedOutput[] {
+function outputsOf(given: unknown, model: ModelFacts, allBinary: boolean): readonly WantedOutput[] {
   if (given !== undefined && !Array.isArray(given)) {
     throw badRequest(`outputs is ${shown(given)}; it must be a list of {name}`);
   }
@@ -126,7 +126,7 @@ function outputsOf(given: unknown, model: Model, allBinary: boolean): readonly W
  * Reads the body of an infer call. `length` is the header Inference-Header-Content-Length, which
  * says that binary tensors follow so many bytes of JSON. Throws ServeError 400.
  */
-export function parseInfer(model: Model, body: Buffer, length: string | undefined): Infer {
+export function parseInfer(model: ModelFacts, body: Buffer, length: string | undefined): Infer {
   try {
     return parsed(model, body, length);
   } catch (error) {
@@ -134,7 +134,7 @@ export function parseInfer(model: Model, body: Buffer, length: string | undefine
   }
 }
 
-function parsed(model: Model, body: Buffer, length: string | undefined): Infer {
+function parsed(model: ModelFacts, body: Buffer, length: string | undefined): Infer {
   const split = headLength(length, body);
   const head = split === body.length ? body : body.subarray(0, split);
   const value = readJson(head, model.numbers);
@@ -154,10 +154,14 @@ function parsed(model: Model, body: Buffer, length: string | undefined): Infer {
 
 /** An answer of JSON alone, or of JSON and binary tensors behind it. */
 export type InferAnswer =
-  | { readonly kind: 'json'; readonly body: string }
+  | { readonly kind: 'json'; readonly body: string | Buffer }
   | { readonly kind: 'binary'; readonly body: Buffer; readonly headerLength: number };
 
-export function inferAnswer(model: Model, { id, outputs }: Infer, tensors: Tensors): InferAnswer {
+export function inferAnswer(
+  model: ModelFacts,
+  { id, outputs }: Infer,
+  tensors: Tensors,
+): InferAnswer {
   const tails: Buffer[] = [];
   let text = `{"model_name":"${model.name}","model_version":"${model.version}",`;
   if (id !== undefined) text += `"id":${JSON.stringify(id)},`;
