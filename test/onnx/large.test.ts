@@ -5,7 +5,7 @@ import { Words } from '../../runtime/onnx/large/words';
 import { fixtures, json, post, startServer } from './support/server';
 import type { Datatype, OrtType, TensorData } from '../../runtime/onnx/datatype';
 import type { SentModel } from '../../runtime/onnx/large/understand';
-import type { Understander } from '../../runtime/onnx/large/understander';
+import { Understander } from '../../runtime/onnx/large/understander';
 import type { Tensor } from '../../runtime/onnx/tensor';
 import type { TestServer } from './support/server';
 
@@ -119,6 +119,21 @@ test('numbers as bytes are not looked at: they stay, whatever their size', async
   const wanted = await words.readInfer(body, String(head.length));
   const answer = await words.writeInfer(wanted, { y: wanted.inputs['x'] as Tensor });
   expect([answer.kind, tasks]).toEqual(['binary', []]);
+});
+
+test('so many wait for the thread and no more; when the server ends, all are told', async () => {
+  const thread = new Understander([]);
+  const body = new Uint8Array(0);
+  const task = { op: 'read', how: 'v2', model: 'm', body, length: undefined } as const;
+  const told = Array.from({ length: 258 }, () =>
+    thread.run(task, []).then(
+      () => 'done',
+      (error: Error) => error.message,
+    ),
+  );
+  expect(await told[257]).toBe('256 large bodies and answers wait; try again');
+  thread.close();
+  expect(new Set(await Promise.all(told.slice(0, 257)))).toEqual(new Set(['the server ends']));
 });
 
 describe('the server', () => {

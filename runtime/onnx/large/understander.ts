@@ -20,6 +20,13 @@ const TASK_MS = 30_000;
 /** An idle thread's memory is given back; milliseconds. */
 const IDLE_MS = 30_000;
 const MIB = 1024 * 1024;
+/** As many as may wait for the graph, if nobody says otherwise: bodies take memory. */
+const MAX_WAITING = 256;
+
+const tooMany = (): ServeError =>
+  new ServeError(503, `${MAX_WAITING} large bodies and answers wait; try again`, {
+    'retry-after': '1',
+  });
 
 interface WaitingTask {
   readonly task: OnnxTask;
@@ -46,6 +53,7 @@ export class Understander {
 
   /** @param memory goes to the thread, and is lost here */
   run<T extends OnnxTask>(task: T, memory: readonly ArrayBuffer[]): Promise<OnnxOutcomes[T['op']]> {
+    if (this.queue.length >= MAX_WAITING) return Promise.reject(tooMany());
     return new Promise((resolve, reject) => {
       this.queue.push({ task, memory, resolve: resolve as WaitingTask['resolve'], reject });
       this.next();
@@ -108,7 +116,9 @@ export class Understander {
     const { worker, current } = this;
     this.worker = undefined;
     this.current = undefined;
-    current?.reject(new ServeError(503, 'the server ends'));
+    for (const { reject } of [...(current ? [current] : []), ...this.queue.splice(0)]) {
+      reject(new ServeError(503, 'the server ends'));
+    }
     void worker?.terminate();
   }
 }
