@@ -42,8 +42,9 @@ export async function listen(answer: Answer, port = 0): Promise<ToolServer> {
   const calls: Call[] = [];
   const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { url: path = '' } = request;
-    // The router asks again and again; that is no call.
+    // The router probes again and again; that is not a call.
     if (path === '/health') return json(response, { status: 'ok' });
+    if (path === '/v1/models') return json(response, { object: 'list', data: [] });
     const call: Call = { path, body: await bodyOf(request), at: performance.now(), wasLeft: false };
     calls.push(call);
     response.on('close', () => {
