@@ -46,7 +46,7 @@ function joinTexts(texts: readonly string[]): Buffer {
   );
 }
 
-const bytesOf = ({ raw, texts }: SuiteTensor): Buffer =>
+export const bytesOf = ({ raw, texts }: SuiteTensor): Buffer =>
   raw === undefined ? joinTexts(texts ?? []) : Buffer.from(raw, 'base64');
 
 /** One row of a tensor with many. */
@@ -123,11 +123,14 @@ export async function ask(url: string, tensors: readonly SuiteTensor[]): Promise
   }));
   const json = JSON.stringify({ inputs, parameters: { binary_data_output: true } });
   const head = Buffer.from(json);
-  const reply = await fetch(url, {
-    method: 'POST',
-    body: Buffer.concat([head, ...tails]),
-    headers: { [LENGTH]: String(head.length) },
-  });
+  const send = (): Promise<Response> =>
+    fetch(url, {
+      method: 'POST',
+      body: Buffer.concat([head, ...tails]),
+      headers: { [LENGTH]: String(head.length) },
+    });
+  // On a busy machine the server may end an idle connection while a request is on its way to it.
+  const reply = await send().catch(send);
   const bytes = Buffer.from(await reply.arrayBuffer());
   if (reply.status !== 200) {
     return { status: reply.status, error: bytes.toString('utf8'), outputs: [] };
