@@ -38,5 +38,7 @@ export async function runAlone(
   const session = await InferenceSession.create(file);
   const feeds = Object.fromEntries(inputs.map((tensor) => [tensor.name, fed(tensor)]));
   const outputs = await session.run(feeds);
-  return session.outputNames.map((name) => Array.from((outputs[name]?.data ?? []) as ArrayLike<unknown>));
+  return session.outputNames.map((name) =>
+    Array.from((outputs[name]?.data ?? []) as ArrayLike<unknown>),
+  );
 }
