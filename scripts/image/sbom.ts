@@ -44,7 +44,7 @@ export function sbomOf(
   node: string,
   system: readonly SystemPackage[],
 ): string {
-  const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only', '--workspaces=false'];
+  const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'];
   const text = execFileSync('npm', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 28 });
   const {
     serialNumber: _,
