@@ -129,7 +129,9 @@ test('nothing is left of a model that is deleted', async () => {
 test('the Role that is rendered was enough for all of it, and less is not', async () => {
   expect(await refusals(place)).toEqual([]);
   await place.kubectl('delete', 'rolebinding', 'ai-model-service-models');
-  const refused = await post(`${MODELS}/deploy`, { config: standIn('late') });
+  const source = stored(place.namespace, 'health_assessment-v2.0.0.onnx');
+  const config = { id: 'late', version: 'v1', framework: 'onnx', source, resources: small };
+  const refused = await post(`${MODELS}/deploy`, { config });
   expect(refused.status).toBeGreaterThanOrEqual(500);
   expect(await refusals(place)).not.toEqual([]);
 });
