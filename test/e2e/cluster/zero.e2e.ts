@@ -52,15 +52,18 @@ async function isRefused(ask: () => Promise<Answer>): Promise<void> {
 
 test('a model rendered for 1.37 is refused by REST, and nothing of it is there', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
-  await isRefused(() => place.call('POST', `${MODELS}/deploy`, { config: definition }));
+  const { command: _, ...config } = definition;
+  await isRefused(() => place.call('POST', `${MODELS}/deploy`, { config }));
 });
 
 test('a model that is there stays as it is when it is to go down to 0', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
   const awake = { ...definition, scaling: { ...definition.scaling, minReplicas: 1 } };
-  const made = await place.call('POST', `${MODELS}/deploy`, { config: awake });
-  expect(made.status).toBe(202);
+  // REST has no word for the entry point of a stand-in: what Git gave it stays when REST goes on with it.
+  await place.applyModel(awake);
   await place.status('sleepy', ({ status }) => status === 'running', 60_000);
+  const made = await place.call('POST', `${MODELS}/deploy?force=true`, { config: awake });
+  expect(made.status).toBeLessThan(300);
   const config = { scaling_config: { min_replicas: 0 } };
   await isRefused(() => place.call('PUT', `${MODELS}/sleepy`, { config }));
   expect((await place.call('DELETE', `${MODELS}/sleepy?force=true`)).status).toBe(202);
