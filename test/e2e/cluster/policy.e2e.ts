@@ -200,7 +200,8 @@ test('nor by a promotion, nor by the router that finishes what was left undone',
   const promote = `${place.url}${MODELS}/tampered/promote`;
   const answer = await call(promote, 'POST', { candidate: 'v2' }, undefined, place.writer);
   expect([202, 400, 409]).toContain(answer.status);
-  const said = /model tampered: .*environment_variables\.KEYS\.secret: got \\?"ai-model-service-keys/;
+  const said =
+    /model tampered: .*environment_variables\.KEYS\.secret: got \\?"ai-model-service-keys/;
   await until('the refusal', place.logs, (text) => said.test(text), 90_000);
   const found = ['get', 'deployments', '-l', 'ai-model.suoke.life/model=tampered', '-o', 'name'];
   expect(await place.kubectl(...found)).toBe('');
