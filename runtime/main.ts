@@ -306,7 +306,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const listeners: Listener[] = [];
   const stopTicks = startTicks(control.tick, log);
   const end = async (): Promise<void> => {
-    folder.stop();
+    await folder.stop();
     stopTicks();
     await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
     control.stop();

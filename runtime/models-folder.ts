@@ -23,7 +23,8 @@ export interface ModelsFolderOptions {
 export interface ModelsFolder extends Definitions {
   /** Resolves when no later change can be missed. */
   readonly ready: Promise<void>;
-  readonly stop: () => void;
+  /** Resolves when the change that is being applied is applied: nothing is written after it. */
+  readonly stop: () => Promise<void>;
 }
 
 const NOTHING_READ: SyncReport = {
@@ -130,7 +131,7 @@ async function load(folder: string): Promise<Loaded> {
  */
 export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster): ModelsFolder {
   const { config, cwd, log, onModelsChanged } = options;
-  const nothing = { ready: Promise.resolve(), stop: () => undefined };
+  const nothing = { ready: Promise.resolve(), stop: () => Promise.resolve() };
   if (config.cluster === 'kubernetes') {
     return { sync: async () => NOTHING_READ, broken: () => [], ...nothing };
   }
@@ -153,13 +154,17 @@ export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster)
     settled.follow(report.applied);
     await onModelsChanged?.();
   };
+  let followed: Promise<void> = Promise.resolve();
   const watch = watchFolder(folder, (paths) => {
-    follow(paths).catch((error: unknown) => {
-      log.error(`nothing was changed:\n${(error as Error).message}`);
-    });
+    followed = followed
+      .then(() => follow(paths))
+      .catch((error: unknown) => {
+        log.error(`nothing was changed:\n${(error as Error).message}`);
+      });
   });
-  const stop = (): void => {
+  const stop = async (): Promise<void> => {
     watch.stop();
+    await followed;
     settled.stop();
   };
   return { ...definitions, ready: watch.ready, stop };

@@ -75,7 +75,7 @@ beforeEach(async () => {
   await folder.sync();
 });
 afterEach(async () => {
-  folder.stop();
+  await folder.stop();
   await cluster.close();
   rmSync(cwd, { recursive: true });
 });
