@@ -204,6 +204,17 @@ describe('a large answer', () => {
     expect(longest.parsed).toBeLessThanOrEqual(LARGE_BYTES);
   });
 
+  test('of many numbers below the limit is copied as text, without the thread', async () => {
+    const answer = `{"outputs":[{"name":"y","datatype":"FP64","shape":[1,20000],"data":[${Array(20_000).fill('0.5').join()}]}]}`;
+    const { plane } = await scene('v2', ({ method }) =>
+      method === 'GET' ? json({}, 404) : { kind: 'answer', body: answer },
+    );
+    const tasks = jest.spyOn(thread, 'run');
+    const got = await plane.post(native, { input_data: { x: Array(20_000).fill(0.5) } });
+    expect([got.status, tasks.mock.calls]).toEqual([200, []]);
+    expect(JSON.parse(got.text)).toMatchObject({ output_data: { y: { length: 20_000 } } });
+  });
+
   test('that is an error is looked at as far as a message goes', async () => {
     const body = `{"error":${'['.repeat(20 * MIB)}`;
     const { plane } = await scene('native', () => ({ kind: 'answer', status: 500, body }));

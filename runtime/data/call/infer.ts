@@ -14,7 +14,7 @@ import type { LargeThread } from '../thread/thread';
 import type { LargeCall } from './large';
 import { bufferOf, itemBytes, LargeItem, largeNative } from './large';
 import { RawBytes } from '../protocols/raw-bytes';
-import { isLarge } from '../../shared/survey';
+import { isLarge, LARGE_BYTES } from '../../shared/survey';
 import type { NativeItem, NativeOutput } from '../protocols/native';
 import type { ModelMetadata } from '../protocols/v2';
 
@@ -128,12 +128,14 @@ export async function infer(
     knowing(inferring, base, attempt, (known) => put(attempt, known)),
   );
   if (reply.status >= 300) throw refusalOf(reply, id);
-  if (to !== undefined && isLarge(reply.body)) {
+  const text = reply.body.length > LARGE_BYTES ? undefined : answerText(reply, id);
+  const spliced = text === undefined ? undefined : translated?.splice(text);
+  if (spliced === undefined && to !== undefined && isLarge(reply.body)) {
     const { maxBatchSize } = base.model.inference;
     const call = largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
     return toldBy(base, call, to, reply);
   }
-  const output = translated?.read(answerText(reply, id));
+  const output = spliced ?? (text === undefined ? undefined : translated?.read(text));
   if (output === undefined) throw noAnswer(id);
   const { output: value, confidence } = output;
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };

@@ -46,15 +46,31 @@ function changes(token: string): boolean {
   return Number.isInteger(value) || !Number.isFinite(value);
 }
 
-const numberFrom = (token: string): unknown => (changes(token) ? new Exact(token) : Number(token));
+/** Lists repeat their numbers (0.0, 1.0): of so many different ones each is kept once. */
+const MAX_SHARED = 4096;
+
+/** Makes the numbers of one text. Two million `0.0` would take 64 bytes each. */
+function createNumbers(): (token: string) => unknown {
+  const shared = new Map<string, Exact>();
+  return (token) => {
+    const before = shared.get(token);
+    if (before !== undefined) return before;
+    if (!changes(token)) return Number(token);
+    const exact = new Exact(token);
+    if (shared.size < MAX_SHARED) shared.set(token, exact);
+    return exact;
+  };
+}
 
 /**
  * As JSON.parse, but a number that JavaScript would change is an `Exact`.
  * @throws SyntaxError
  */
 export function readJson(text: string): unknown {
-  const value: unknown = JSON.parse(text);
-  return SUSPECT.test(text) ? valueWith(text, numberFrom) : value;
+  if (!SUSPECT.test(text)) return JSON.parse(text);
+  // Checks the text. Its value is not kept: both at once could be more than the thread's heap.
+  JSON.parse(text);
+  return valueWith(text, createNumbers());
 }
 
 /**
@@ -69,7 +85,7 @@ export function readLoose(text: string): unknown {
     const valid = rewritten(text, NOT_A_NUMBER, () => 'null');
     if (valid === text) throw error;
     JSON.parse(valid);
-    return valueWith(text, numberFrom);
+    return valueWith(text, createNumbers());
   }
 }
 

@@ -13,7 +13,12 @@ import { nativeToV2, rowsOfShapes, v2ToNative } from './v2';
 export interface Translated {
   readonly target: string;
   readonly body: string;
-  /** What the server answered, in native words; undefined when it is not what its protocol says. */
+  /**
+   * The server's answer as a native output. The fast path copies texts of numbers instead of
+   * parsing them; `undefined`: the answer is not simple, use `read`.
+   */
+  readonly splice: (text: string) => NativeOutput | undefined;
+  /** The same for every answer; `undefined`: it is not valid for the server's protocol. */
   readonly read: (text: string) => NativeOutput | undefined;
 }
 
@@ -33,8 +38,9 @@ const parsed =
     }
   };
 
-const readNative = (text: string) => splicedResult(text) ?? parsed(readResult)(text);
-const readV1 = parsed(v1ToNative);
+const notSimple = (): undefined => undefined;
+const READ_NATIVE = { splice: splicedResult, read: parsed(readResult) };
+const READ_V1 = { splice: notSimple, read: parsed(v1ToNative) };
 
 function nativeBody(item: NativeItem): string {
   if (item instanceof SplicedCall) return item.text;
@@ -59,18 +65,17 @@ function v2Call(item: NativeItem, metadata: ModelMetadata | undefined): V2Call {
   return { body, rows: rowsOfShapes(inputs.map(({ shape }) => shape)) };
 }
 
-const readV2 =
-  (rows: number) =>
-  (text: string): NativeOutput | undefined =>
-    (rows === 1 ? splicedAnswer(text) : undefined) ??
-    parsed((answer) => v2ToNative(answer, rows))(text);
+const readV2 = (rows: number) => ({
+  splice: rows === 1 ? splicedAnswer : notSimple,
+  read: parsed((answer) => v2ToNative(answer, rows)),
+});
 
 /** @throws Refusal when it is no call of OpenAI's */
 export function openaiCall(model: string, item: NativeItem, stream: boolean): Translated {
   const { input_data, parameters } = item;
   const call = nativeToOpenai({ input_data, parameters }, model, stream);
   const read = parsed((answer) => openaiToNative(answer, call));
-  return { target: call.target, body: writeStrict(call.body), read };
+  return { target: call.target, body: writeStrict(call.body), splice: notSimple, read };
 }
 
 /** @throws Refusal when the server's protocol cannot say it */
@@ -82,16 +87,16 @@ export function translate(
 ): Translated {
   const native = nativeTarget(arm, model, 'inference');
   const name = encodeURIComponent(model);
-  if (native !== undefined) return { target: native, body: nativeBody(item), read: readNative };
+  if (native !== undefined) return { target: native, body: nativeBody(item), ...READ_NATIVE };
   switch (arm.protocol) {
     case 'v2': {
       const { body, rows } = v2Call(item, metadata);
-      return { target: `/v2/models/${name}/infer`, body, read: readV2(rows) };
+      return { target: `/v2/models/${name}/infer`, body, ...readV2(rows) };
     }
     case 'v1':
     case 'tfs': {
       const body = writeJson(nativeToV1(item.input_data, item.parameters));
-      return { target: `/v1/models/${name}:predict`, body, read: readV1 };
+      return { target: `/v1/models/${name}:predict`, body, ...READ_V1 };
     }
     default:
       return openaiCall(model, item, false);

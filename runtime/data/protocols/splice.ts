@@ -8,6 +8,7 @@ import type { Numbers, Scanner } from './scan';
 import { GivenUp, scanned } from './scan';
 import type { ModelMetadata } from './v2';
 import { batchShape, rowsOfShapes } from './v2';
+import { JSON_LIMITS } from '../../shared/survey';
 
 // native ↔ native and native ↔ V2 without making numbers of the text of numbers: parts of one body are
 // put into the other as they stand. What is not simple is `undefined` here and takes the long way;
@@ -44,13 +45,29 @@ export class SplicedCall {
   }
 }
 
+/** A body with more tensors takes the long way, which bounds what it may hold. */
+const MAX_TENSORS = 1024;
+
+/** The long way refuses what holds too much, by name. */
+function checkHolds({ shape }: Numbers): void {
+  let values = 1;
+  let lists = 0;
+  for (const length of shape) {
+    lists += values;
+    values *= length;
+  }
+  if (lists > JSON_LIMITS.containers || values > JSON_LIMITS.values) throw new GivenUp();
+}
+
 function inputsOf(scanner: Scanner): SplicedCall['inputs'] {
   const inputs: (readonly [string, Numbers])[] = [];
   const names = new Set<string>();
   scanner.object((name) => {
-    if (names.has(name)) throw new GivenUp();
+    if (names.has(name) || names.size === MAX_TENSORS) throw new GivenUp();
     names.add(name);
-    inputs.push([name, scanner.numbers()]);
+    const value = scanner.numbers();
+    checkHolds(value);
+    inputs.push([name, value]);
   });
   return inputs;
 }
@@ -163,7 +180,7 @@ export function splicedAnswer(text: string): NativeOutput | undefined {
       found = true;
       scanner.list(() => {
         const [name, value] = outputOf(scanner);
-        if (outputs.has(name)) throw new GivenUp();
+        if (outputs.has(name) || outputs.size === MAX_TENSORS) throw new GivenUp();
         outputs.set(name, value);
       });
     });

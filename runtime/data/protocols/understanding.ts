@@ -138,7 +138,7 @@ interface ParsedCall {
   /** What was said to an arm last, which knows how to read its answer. */
   said?: {
     readonly arm: string;
-    readonly read: (text: string, version: string) => LargeTold | undefined;
+    readonly read: (answer: Buffer, version: string) => LargeTold | undefined;
   };
 }
 
@@ -169,10 +169,26 @@ export function spokenIn(source: Omit<SourceText, 'id'>, body: Buffer): Spoken {
 
 function parse(source: SourceText, body: Buffer): Omit<ParsedCall, 'bytes'> {
   const { kind, jsonLength } = source;
-  surveyed(body, jsonLength === undefined ? undefined : Number(jsonLength));
-  if (kind !== 'native') return { spoken: spokenIn(source, body) };
+  if (kind !== 'native') {
+    surveyed(body, jsonLength === undefined ? undefined : Number(jsonLength));
+    return { spoken: spokenIn(source, body) };
+  }
   const text = bodyText(body);
-  return { native: splicedCall(text) ?? parseCall(parseText(text)) };
+  const simple = splicedCall(text);
+  if (simple !== undefined) return { native: simple };
+  surveyed(body);
+  return { native: parseCall(parseText(text)) };
+}
+
+/** Of an answer with too many values, or nested too deeply, nothing is made. */
+function isModestAnswer(answer: Buffer): boolean {
+  try {
+    survey(answer);
+    return true;
+  } catch (error) {
+    if (error instanceof JsonTooComplex) return false;
+    throw error;
+  }
 }
 
 /** Does tasks, and remembers what it read. */
@@ -200,14 +216,7 @@ export class Understanding {
     if (task.op === 'check') return checkedOf(call);
     if (task.op === 'say') return say(call, task.source, task.to);
     if (call.said?.arm !== task.to.arm.name) say(call, task.source, task.to);
-    const answer = bufferOf(task.answer);
-    try {
-      survey(answer);
-    } catch (error) {
-      if (error instanceof JsonTooComplex) return undefined;
-      throw error;
-    }
-    const told = call.said?.read(answer.toString('utf8'), task.version);
+    const told = call.said?.read(bufferOf(task.answer), task.version);
     this.forget(task.source.id);
     return told;
   }
@@ -248,17 +257,23 @@ function say(
 ): LargeSaid {
   const { native, spoken } = call;
   if (native !== undefined) {
-    const { target, body, read }: Translated = bounded(() =>
+    const { target, body, splice, read }: Translated = bounded(() =>
       isStream === true
         ? openaiCall(called.id, native, true)
         : translate(arm, called.id, native, known),
     );
-    call.said = { arm: arm.name, read: (text) => toldNative(read(text)) };
+    const readAnswer = (answer: Buffer): LargeTold | undefined => {
+      const text = answer.toString('utf8');
+      return toldNative(splice(text) ?? (isModestAnswer(answer) ? read(text) : undefined));
+    };
+    call.said = { arm: arm.name, read: readAnswer };
     return { target, body: bytesOf(body) };
   }
   const { target, body, read }: Said = bounded(() => (spoken as Spoken).say(arm, known));
-  const told = (text: string, version: string): LargeTold | undefined =>
-    toldText(readable(() => read(text, version)));
+  const told = (answer: Buffer, version: string): LargeTold | undefined =>
+    isModestAnswer(answer)
+      ? toldText(readable(() => read(answer.toString('utf8'), version)))
+      : undefined;
   call.said = { arm: arm.name, read: told };
   return { target, body: bytesOf(body) };
 }

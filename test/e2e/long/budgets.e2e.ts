@@ -13,6 +13,8 @@ const MAX_TIMES_QUIET = 3;
 /** A machine that does other things, too, is measured again. */
 const ATTEMPTS = 3;
 const QUIET_MS = 3000;
+/** A percentile of fewer calls would be the slowest of them. */
+const MEASURED_MS = 2000;
 /** As many as the bodies keep busy: the one who sends, and the thread that reads. */
 const BUSY = 2;
 
@@ -47,7 +49,13 @@ const shown = ({ stepMs, peakMib, p99Ms, statuses }: Measured): string =>
 
 /** The best of some attempts is ours; what is worse is the machine's. */
 async function best(name: string, order: SenderOrder): Promise<Measured> {
-  const act = () => scene.send(order);
+  const act = async (): Promise<SenderReport> => {
+    const until = performance.now() + MEASURED_MS;
+    const statuses: SenderReport[] = [];
+    do statuses.push(await scene.send(order));
+    while (performance.now() < until);
+    return statuses.flat();
+  };
   let last = await measured(act);
   for (let again = 1; again < ATTEMPTS && !fits(last); again += 1) last = await measured(act);
   report(`${name.padEnd(32)} ${shown(last)}`);
