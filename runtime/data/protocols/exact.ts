@@ -1,18 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { valueWith } from '../../shared/json-values';
 import { rewritten } from '../../shared/tokens';
 
 // JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
 // looks. Digits of a fraction that no double holds are the only thing that may go.
 
-/** Stands before a number's text while it travels as a string; nobody outside can guess it. */
-const MARK = `${randomUUID()}:`;
-const MARKED = new RegExp(`"${MARK}([^"]*)"`, 'g');
-
 const WORDS = new Set<unknown>(['NaN', 'Infinity', '-Infinity']);
 
 /** A number for which JSON has no token. */
 export const isWord = (value: unknown): value is string => WORDS.has(value);
+
+/** Set when JSON.stringify meets an `Exact`: what it writes then is not exact. */
+let sawExact = false;
 
 /** A number that would be another one, or of another kind, if JavaScript wrote it. */
 export class Exact {
@@ -23,8 +21,9 @@ export class Exact {
     return Number(this.text);
   }
 
-  toJSON(): string {
-    return MARK + this.text;
+  toJSON(): number {
+    sawExact = true;
+    return this.valueOf();
   }
 }
 
@@ -89,21 +88,78 @@ export function readLoose(text: string): unknown {
   }
 }
 
+/** So many tokens become one string: a body may have millions. */
+const TOKENS_OF_PART = 4096;
+
+/** Writes values as JSON.stringify does, and each `Exact` as it was read. */
+class ExactText {
+  private readonly parts: string[] = [];
+  private tokens: string[] = [];
+
+  constructor(private readonly isStrict: boolean) {}
+
+  whole(value: unknown): string {
+    this.value(value);
+    this.endPart();
+    return this.parts.join('');
+  }
+
+  private endPart(): void {
+    this.parts.push(this.tokens.join(''));
+    this.tokens = [];
+  }
+
+  private add(token: string): void {
+    this.tokens.push(token);
+    if (this.tokens.length === TOKENS_OF_PART) this.endPart();
+  }
+
+  private value(value: unknown): void {
+    if (value instanceof Exact) {
+      this.add(this.isStrict && isWord(value.text) ? `"${value.text}"` : value.text);
+    } else if (Array.isArray(value)) this.list(value);
+    else if (typeof value === 'object' && value !== null) this.object(value);
+    else this.add(JSON.stringify(value) ?? 'null');
+  }
+
+  private list(items: readonly unknown[]): void {
+    let between = '[';
+    for (const item of items) {
+      this.add(between);
+      this.value(item);
+      between = ',';
+    }
+    this.add(items.length === 0 ? '[]' : ']');
+  }
+
+  private object(value: object): void {
+    const { toJSON } = value as { readonly toJSON?: unknown };
+    if (typeof toJSON === 'function') return this.value(toJSON.call(value));
+    let between = '{';
+    for (const [name, one] of Object.entries(value)) {
+      if (one === undefined) continue;
+      this.add(`${between}${JSON.stringify(name)}:`);
+      this.value(one);
+      between = ',';
+    }
+    this.add(between === '{' ? '{}' : '}');
+  }
+}
+
+function written(value: unknown, isStrict: boolean): string {
+  sawExact = false;
+  const text = JSON.stringify(value);
+  return sawExact ? new ExactText(isStrict).whole(value) : text;
+}
+
 /**
  * As JSON.stringify; an `Exact` is written as it was read, so that NaN and infinities are words, as
  * V1 and V2 write them.
  */
-export function writeJson(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.includes(MARK) ? text.replace(MARKED, '$1') : text;
-}
+export const writeJson = (value: unknown): string => written(value, false);
 
 /** As `writeJson`, but NaN and infinities are strings, so that all of it is JSON (native, OpenAI). */
-export function writeStrict(value: unknown): string {
-  const text = JSON.stringify(value);
-  if (!text.includes(MARK)) return text;
-  return text.replace(MARKED, (_, token: string) => (isWord(token) ? `"${token}"` : token));
-}
+export const writeStrict = (value: unknown): string => written(value, true);
 
 /** A number that was not read from JSON, as it has to be written. */
 export function exactly(value: number): number | Exact {
