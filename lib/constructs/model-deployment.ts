@@ -1,11 +1,32 @@
-import { ApiObject } from 'cdk8s';
-import type { IConfigMap, ISecret, IServiceAccount } from 'cdk8s-plus-28';
+import { ApiObject, App } from 'cdk8s';
+import type {
+  IConfigMap,
+  INetworkPolicyPeer,
+  IPodSelector,
+  ISecret,
+  IServiceAccount,
+  NetworkPolicyPeerConfig,
+  PodSelectorConfig,
+} from 'cdk8s-plus-28';
+import { LabelSelector, Namespaces, NetworkPolicy, NetworkPolicyPort, Pods } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Environment, EnvironmentInput, ModelInput, ModelSpec } from '../spec';
-import { armObjectName, findingsOf, parseEnvironment, parseModel } from '../spec';
+import {
+  armObjectName,
+  DefinitionError,
+  fault,
+  findingsOf,
+  parseEnvironment,
+  parseModel,
+} from '../spec';
 import type { Finding } from '../spec';
 import type { KubeObject } from '../objects';
 import { objectsOf } from '../objects';
+import { definitionName } from '../objects/configmap';
+import { selectorOf } from '../objects/labels';
+import { servingPorts } from '../objects/networkpolicy';
+import { environmentIn, makerOf } from './chart';
+import { namespaceChart } from './namespace';
 import { writeReadably } from './readable';
 import { withReferences } from './references';
 
@@ -14,8 +35,8 @@ export interface ModelDeploymentProps {
   readonly model: ModelInput | ModelSpec;
 
   /**
-   * Where it runs.
-   * @default - the default environment
+   * Where it runs. Its namespace wins over the chart’s.
+   * @default - the default environment in the chart’s namespace, or `ai-models` if it has none
    */
   readonly environment?: EnvironmentInput | Environment;
 
@@ -49,11 +70,15 @@ export interface ModelDeploymentProps {
 export interface ModelArm {
   readonly name: string;
   readonly version: string;
+  /** Its pods, for a Service or a policy of your own. */
+  readonly pods: Pods;
   readonly deployment: ApiObject;
   readonly autoscaler: ApiObject;
   /** Absent when the arm never has two replicas. */
   readonly disruptionBudget?: ApiObject | undefined;
 }
+
+type ModelArms = readonly [ModelArm, ...ModelArm[]];
 
 const isSpec = (model: ModelInput | ModelSpec): model is ModelSpec => 'arms' in model;
 
@@ -66,6 +91,10 @@ const isEnvironment = (given: EnvironmentInput | Environment): given is Environm
 /**
  * A model on Kubernetes: everything `objectsOf` makes, in the construct tree, so that it can stand
  * in a chart beside other constructs and be changed with `addJsonPatch`.
+ *
+ * For cdk8s-plus it is a group of pods: those of all arms, and those that load its artifacts. A
+ * NetworkPolicy takes it as its selector and as a peer. A Service takes the `pods` of one arm, since
+ * it knows nothing of shares and shadows.
  * @throws DefinitionError when the definition, or what is made of it, breaks a rule
  * @example
  * const chart = new Chart(app, 'iris');
@@ -74,7 +103,7 @@ const isEnvironment = (given: EnvironmentInput | Environment): given is Environm
  * });
  * iris.deployment.metadata.addAnnotation('example.com/owner', 'team-a');
  */
-export class ModelDeployment extends Construct {
+export class ModelDeployment extends Construct implements IPodSelector, INetworkPolicyPeer {
   /** The definition with all defaults. */
   readonly spec: ModelSpec;
   readonly environment: Environment;
@@ -86,7 +115,7 @@ export class ModelDeployment extends Construct {
   readonly networkPolicy: ApiObject | undefined;
   /** For callers that bypass the router; absent when the environment names none. */
   readonly service: ApiObject | undefined;
-  readonly #arms: readonly [ModelArm, ...ModelArm[]];
+  readonly #arms: ModelArms;
   readonly #findings: readonly Finding[];
 
   constructor(scope: Construct, id: string, props: ModelDeploymentProps) {
@@ -94,31 +123,25 @@ export class ModelDeployment extends Construct {
     writeReadably(this);
     const { model, environment = {}, today, previous } = props;
     this.spec = specOf(model);
-    this.environment = isEnvironment(environment) ? environment : parseEnvironment(environment);
+    this.environment = isEnvironment(environment)
+      ? environment
+      : parseEnvironment(environmentIn(this, environment));
+    this.#refuseSecond();
     this.#findings = findingsOf(this.spec, {
       environment: this.environment,
       today,
       previous: previous && specOf(previous),
     });
     const made = withReferences(objectsOf(this.spec, this.environment), props);
+    namespaceChart(App.of(this), this.environment);
     const parts = new Map(made.map((object) => [partId(object), this.#add(object)]));
     const { slug } = this.spec;
     const find = (kind: string, name = slug): ApiObject | undefined => parts.get(`${kind}-${name}`);
-    this.definition = known(find('ConfigMap', `${slug}--model`));
+    this.definition = known(find('ConfigMap', definitionName(slug)));
     this.serviceAccount = find('ServiceAccount');
     this.networkPolicy = find('NetworkPolicy');
     this.service = find('Service');
-    const [stable, ...rest] = this.spec.arms.map((arm): ModelArm => {
-      const name = armObjectName(this.spec.id, arm.name);
-      return {
-        name: arm.name,
-        version: arm.version,
-        deployment: known(find('Deployment', name)),
-        autoscaler: known(find('HorizontalPodAutoscaler', name)),
-        disruptionBudget: find('PodDisruptionBudget', name),
-      };
-    });
-    this.#arms = [known(stable), ...rest];
+    this.#arms = this.#armsOf(find);
     this.node.addValidation({
       validate: () =>
         this.findings
@@ -127,12 +150,41 @@ export class ModelDeployment extends Construct {
     });
   }
 
+  #armsOf(find: (kind: string, name: string) => ApiObject | undefined): ModelArms {
+    const names = [this.environment.namespace];
+    const namespaces = Namespaces.select(this, 'namespaces', { names });
+    const [stable, ...rest] = this.spec.arms.map((arm): ModelArm => {
+      const name = armObjectName(this.spec.id, arm.name);
+      const labels = selectorOf(this.spec, arm);
+      return {
+        name: arm.name,
+        version: arm.version,
+        pods: Pods.select(this, `pods-${arm.name}`, { labels, namespaces }),
+        deployment: known(find('Deployment', name)),
+        autoscaler: known(find('HorizontalPodAutoscaler', name)),
+        disruptionBudget: find('PodDisruptionBudget', name),
+      };
+    });
+    return [known(stable), ...rest];
+  }
+
+  #refuseSecond(): void {
+    const { id, slug } = this.spec;
+    const { namespace } = this.environment;
+    const name = definitionName(slug);
+    const first = makerOf(this, { kind: 'ConfigMap', namespace, name });
+    if (first === undefined) return;
+    const allowed = `an id of its own: ${first.node.path} deploys this model to ${namespace} already`;
+    const fix = 'remove one of the two, or give one another id or namespace';
+    throw new DefinitionError([fault('id', id, allowed, fix)]);
+  }
+
   #add(object: KubeObject): ApiObject {
     return new ApiObject(this, partId(object), object);
   }
 
   /** All arms, stable first. */
-  get arms(): readonly ModelArm[] {
+  get arms(): ModelArms {
     return [...this.#arms];
   }
 
@@ -154,6 +206,34 @@ export class ModelDeployment extends Construct {
   /** Every object, in the order it should be applied. */
   get objects(): readonly ApiObject[] {
     return this.node.children.filter((child) => ApiObject.isApiObject(child));
+  }
+
+  /**
+   * Lets pods, namespaces or addresses call the model servers, past the router. A caller whose own
+   * egress is closed needs `connections.allowTo(model, { isolation: PodConnectionsIsolation.POD })`
+   * as well. With `networkPolicy: false` everyone may call already, and nothing is made: a policy
+   * would shut out all others.
+   */
+  allowFrom(peer: INetworkPolicyPeer): void {
+    const id = `from-${peer.node.addr}`;
+    if (this.networkPolicy === undefined || this.node.tryFindChild(id) !== undefined) return;
+    const ports = servingPorts(this.spec).map((port) => NetworkPolicyPort.tcp(port));
+    new NetworkPolicy(this, id, { selector: this }).addIngressRule(peer, ports);
+  }
+
+  toPodSelectorConfig(): PodSelectorConfig {
+    return {
+      labelSelector: LabelSelector.of({ labels: { ...selectorOf(this.spec) } }),
+      namespaces: { names: [this.environment.namespace] },
+    };
+  }
+
+  toNetworkPolicyPeerConfig(): NetworkPolicyPeerConfig {
+    return { podSelector: this.toPodSelectorConfig() };
+  }
+
+  toPodSelector(): IPodSelector {
+    return this;
   }
 
   /** What is legal but probably wrong. */

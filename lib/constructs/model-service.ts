@@ -1,11 +1,21 @@
 import type { ApiObjectMetadata } from 'cdk8s';
 import { ApiObject, App, JsonPatch, Yaml } from 'cdk8s';
 import type { ISecret } from 'cdk8s-plus-28';
-import { ConfigMap, Ingress, IngressBackend, Secret, Service, ServiceAccount } from 'cdk8s-plus-28';
+import {
+  ConfigMap,
+  Ingress,
+  IngressBackend,
+  Namespaces,
+  Pods,
+  Secret,
+  Service,
+  ServiceAccount,
+} from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
 import type { Environment, EnvironmentInput, Fault } from '../spec';
 import { cpuSchema, DefinitionError, fault, memorySchema } from '../spec';
 import { MANAGER } from '../objects';
+import { environmentIn, makerOf } from './chart';
 import { namespaceChart } from './namespace';
 import { writeReadably } from './readable';
 import type { ConfigSections } from './service-config';
@@ -36,8 +46,9 @@ export interface RouteOptions {
 
 export interface ModelServiceProps {
   /**
-   * The environment of its models: namespace, registry, pod security, monitoring.
-   * @default - the default environment
+   * The environment of its models: namespace, registry, pod security, monitoring. Its namespace
+   * wins over the chart’s.
+   * @default - the default environment in the chart’s namespace, or `ai-models` if it has none
    */
   readonly environment?: EnvironmentInput;
 
@@ -154,13 +165,16 @@ export class ModelService extends Construct {
   readonly ingress: Ingress | undefined;
   /** The Deployment. */
   readonly deployment: ApiObject;
+  /** Its pods, for network policies of your own: `web.connections.allowTo(service.pods)`. */
+  readonly pods: Pods;
 
   constructor(scope: Construct, id: string, props: ModelServiceProps = {}) {
     super(scope, id);
     writeReadably(this);
     refuse(props);
-    this.environment = serviceEnvironment(props.environment, props.config);
+    this.environment = serviceEnvironment(environmentIn(this, props.environment), props.config);
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
+    this.#refuseSecond();
     namespaceChart(App.of(this), this.environment);
     const { mode = 'rest', grpcPort } = props;
     const config = serviceConfig(this.environment, {
@@ -180,10 +194,20 @@ export class ModelService extends Construct {
     });
     this.state = new ConfigMap(this, 'state', { metadata: this.#metadata('-state') });
     this.deployment = this.#addObjects(props, config);
+    this.pods = this.#selectPods();
     this.service = this.#addService('service', '', 'http', PUBLIC_PORT);
     if (grpcPort !== undefined) bindGrpc(this.service, grpcPort);
     this.opsService = this.#addService('ops', '-ops', 'ops', OPS_PORT);
     this.ingress = props.ingress === undefined ? undefined : this.#addIngress(props.ingress);
+  }
+
+  #refuseSecond(): void {
+    const { namespace } = this;
+    const first = makerOf(this, { kind: 'Deployment', namespace, name: MANAGER });
+    if (first === undefined) return;
+    const allowed = `a namespace of its own: ${first.node.path} installs the service there already`;
+    const fix = 'remove one of the two, or give one another namespace';
+    throw new DefinitionError([fault('environment.namespace', namespace, allowed, fix)]);
   }
 
   #metadata(suffix = ''): ApiObjectMetadata {
@@ -222,12 +246,17 @@ export class ModelService extends Construct {
     return deployment;
   }
 
+  #selectPods(): Pods {
+    const namespaces = Namespaces.select(this, 'namespaces', { names: [this.namespace] });
+    return Pods.select(this, 'pods', { labels: { app: MANAGER }, namespaces });
+  }
+
   #addService(id: string, suffix: string, name: string, port: number): Service {
     const service = new Service(this, id, {
       metadata: this.#metadata(suffix),
       ports: [{ name, port, targetPort: port }],
     });
-    service.selectLabel('app', MANAGER);
+    service.select(this.pods);
     return service;
   }
 

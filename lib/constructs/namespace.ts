@@ -6,14 +6,18 @@ import type { Environment } from '../spec';
 /** `0000-namespace`: the file sorts before all others, so that the namespace is made first. */
 const CHART = NAMESPACE_FILE.replace(/\..*$/, '');
 
-/** The chart with the namespace of an environment, once in an app; none unless it is to be made. */
+/**
+ * The chart with the namespaces of an app, each once, when the environment wants its own to be
+ * made; else the chart as it is, or none.
+ */
 export function namespaceChart(app: Construct, environment: Environment): Chart | undefined {
-  const known = app.node.tryFindChild(CHART);
-  if (known instanceof Chart) return known;
+  const found = app.node.tryFindChild(CHART);
+  const known = found instanceof Chart ? found : undefined;
   const namespace = namespaceOf(environment);
-  if (namespace === undefined) return undefined;
-  const chart = new Chart(app, CHART);
+  if (namespace === undefined) return known;
+  const chart = known ?? new Chart(app, CHART);
+  const { name } = namespace.metadata;
   // oxlint-disable-next-line no-new
-  new ApiObject(chart, 'namespace', namespace);
+  if (chart.node.tryFindChild(name) === undefined) new ApiObject(chart, name, namespace);
   return chart;
 }

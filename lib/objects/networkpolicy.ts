@@ -14,8 +14,8 @@ type Egress = Plain<k8s.NetworkPolicyEgressRule>;
 type Given = Exclude<Environment['networkPolicy'], false>;
 
 const tcp = (port: number): Port => ({ port, protocol: 'TCP' });
-const different = (ports: readonly number[]): readonly Port[] =>
-  [...new Set(ports)].sort((a, b) => a - b).map(tcp);
+const different = (ports: readonly number[]): readonly number[] =>
+  [...new Set(ports)].sort((a, b) => a - b);
 
 /** Clouds hand out credentials here: no model may ask. */
 const ANYWHERE: readonly Peer[] = [
@@ -47,18 +47,23 @@ function runtimePeer({ runtime, namespace }: Environment): Peer {
   };
 }
 
+/** Ports by which the servers of all arms are called, in order. */
+export function servingPorts(spec: ModelSpec): readonly number[] {
+  const ports = spec.arms
+    .map((arm) => factsOf(spec, arm))
+    .flatMap(({ httpPort, grpcPort }) => [httpPort, grpcPort ?? httpPort]);
+  return different(ports);
+}
+
 function ingress(spec: ModelSpec, environment: Environment, { from }: Given): readonly Ingress[] {
   const facts = spec.arms.map((arm) => factsOf(spec, arm));
-  const serving = different(
-    facts.flatMap(({ httpPort, grpcPort }) => [httpPort, grpcPort ?? httpPort]),
-  );
   const { style, namespaceLabels } = environment.monitoring;
   const monitoring: Ingress = {
     from: [{ namespaceSelector: { matchLabels: namespaceLabels } }],
-    ports: different(facts.map(({ metrics }) => metrics.port)),
+    ports: different(facts.map(({ metrics }) => metrics.port)).map(tcp),
   };
   return [
-    { from: [runtimePeer(environment), ...from.map(peer)], ports: serving },
+    { from: [runtimePeer(environment), ...from.map(peer)], ports: servingPorts(spec).map(tcp) },
     ...(style === 'none' ? [] : [monitoring]),
   ];
 }
@@ -81,7 +86,7 @@ function egress(spec: ModelSpec, { artifactCidrs }: Given): readonly Egress[] {
   if (remote.length === 0) return [dns];
   const to = artifactCidrs?.map((cidr) => ({ ipBlock: { cidr } })) ?? ANYWHERE;
   const identity = spec.serviceAccountAnnotations[GKE_IDENTITY] === undefined ? [] : GKE_METADATA;
-  return [dns, { to, ports: different(remote.map(sourcePort)) }, ...identity];
+  return [dns, { to, ports: different(remote.map(sourcePort)).map(tcp) }, ...identity];
 }
 
 /** Only the router, monitoring and named callers come in; only names and artifacts are asked for. */

@@ -80,7 +80,7 @@ test('its findings know the day and the definition before, when they are told', 
 
 test('its list of arms is a copy', () => {
   const made = new ModelDeployment(Testing.chart(), 'model', { model: REMOTE });
-  (made.arms as unknown[]).length = 0;
+  (made.arms as unknown as unknown[]).length = 0;
   expect(made.arms).toHaveLength(2);
 });
 
