@@ -1,138 +1,34 @@
 import type { ApiObjectMetadata } from 'cdk8s';
 import { ApiObject, App, JsonPatch, Yaml } from 'cdk8s';
-import type { ISecret } from 'cdk8s-plus-28';
+import type { RolePolicyRule } from 'cdk8s-plus-28';
 import {
   ConfigMap,
   Ingress,
   IngressBackend,
   Namespaces,
   Pods,
+  Role,
+  RoleBinding,
   Secret,
   Service,
   ServiceAccount,
 } from 'cdk8s-plus-28';
 import { Construct } from 'constructs';
-import type { Environment, EnvironmentInput, Fault } from '../spec';
+import type { Environment, Fault } from '../spec';
 import { cpuSchema, DefinitionError, fault, memorySchema } from '../spec';
 import { MANAGER } from '../objects';
 import { environmentIn, makerOf } from './chart';
 import { namespaceChart } from './namespace';
 import { writeReadably } from './readable';
-import type { ConfigSections } from './service-config';
 import { configFaults, serviceEnvironment, wireSections } from './service-config';
 import { serviceObjects } from './service-objects';
-import type { ExternalMetricsOptions } from './service-metrics';
 import { metricsFaults, withMetricsConfig } from './service-metrics';
 import { OPS_PORT, PUBLIC_PORT, serviceConfig } from './service-pod';
-import type { ServiceMode } from './service-rules';
+import type { IngressOptions, ModelServiceProps } from './service-props';
+import { modelRules, ownRules } from './service-rules';
 
 /** The longest deadline a definition can give a request. */
 const LONGEST_TIMEOUT_SECONDS = 300;
-
-export interface IngressOptions {
-  readonly host: string;
-  /** @default - the cluster’s default class */
-  readonly className?: string;
-  /** Secret with the certificate. @default - no TLS at the ingress */
-  readonly tls?: ISecret;
-}
-
-export interface RouteOptions {
-  readonly hostnames: readonly string[];
-  /** Name of the Gateway, and its namespace when it is another one. */
-  readonly gateway: string;
-  readonly gatewayNamespace?: string;
-}
-
-export interface ModelServiceProps {
-  /**
-   * The environment of its models: namespace, registry, pod security, monitoring. Its namespace
-   * wins over the chart’s.
-   * @default - the default environment in the chart’s namespace, or `ai-models` if it has none
-   */
-  readonly environment?: EnvironmentInput;
-
-  /** @default - the environment’s image for onnx models, which is the same */
-  readonly image?: string;
-
-  /**
-   * Who writes models: callers of the REST API, or Git alone.
-   * @default 'rest'
-   */
-  readonly mode?: ServiceMode;
-
-  /**
-   * Namespaces with models; each gets a Role and a RoleBinding.
-   * @default - the environment’s namespace
-   */
-  readonly modelNamespaces?: readonly string[];
-
-  /**
-   * Sections of config.yaml, laid over those the service needs. What the service would refuse at
-   * its start is refused here.
-   * @default - none
-   */
-  readonly config?: ConfigSections;
-
-  /** @default 2 */
-  readonly minReplicas?: number;
-
-  /** @default 6 */
-  readonly maxReplicas?: number;
-
-  /**
-   * Cores each replica asks for. One event loop can use one; more comes by more replicas.
-   * @default '1'
-   */
-  readonly cpu?: string;
-
-  /**
-   * Memory each replica asks for and may use.
-   * @default '512Mi'
-   */
-  readonly memory?: string;
-
-  /**
-   * Seconds the longest request may take; a pod that goes waits for it.
-   * @default 300
-   */
-  readonly longestTimeoutSeconds?: number;
-
-  /**
-   * Secrets whose keys become environment variables. One of them has AI_MODEL_SERVICE__AUTH__KEYS,
-   * the keys of the callers.
-   * @default - none; then `config.auth` says who may call: `keys`, or `mode: 'none'` for everyone
-   */
-  readonly envFrom?: readonly ISecret[];
-
-  /**
-   * Secret with tls.crt and tls.key for the public port.
-   * @default - plain HTTP
-   */
-  readonly tls?: ISecret;
-
-  /**
-   * Port of the Open Inference Protocol over gRPC, on pods and on the Service.
-   * @default - no gRPC
-   */
-  readonly grpcPort?: number;
-
-  /** @default - none */
-  readonly ingress?: IngressOptions;
-
-  /**
-   * A route of the Gateway API instead of an Ingress.
-   * @default - none
-   */
-  readonly route?: RouteOptions;
-
-  /**
-   * Serve `external.metrics.k8s.io` to autoscalers. A cluster has one server of it, so this is for
-   * clusters that have none.
-   * @default - none; nothing is cluster-wide then
-   */
-  readonly externalMetrics?: ExternalMetricsOptions;
-}
 
 /**
  * The service itself on Kubernetes: identity and rights, two replicas that spread, autoscaler,
@@ -155,6 +51,10 @@ export class ModelService extends Construct {
   /** The namespace it runs in. */
   readonly namespace: string;
   readonly serviceAccount: ServiceAccount;
+  /** Its rights in its own namespace. */
+  readonly role: Role;
+  /** Its rights in each namespace with models. */
+  readonly modelRoles: readonly Role[];
   readonly configMap: ConfigMap;
   /** What the service remembers; empty at first. */
   readonly state: ConfigMap;
@@ -176,9 +76,9 @@ export class ModelService extends Construct {
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     this.#refuseSecond();
     namespaceChart(App.of(this), this.environment);
-    const { mode = 'rest', grpcPort } = props;
+    const { mode = 'rest', grpcPort, modelNamespaces = [this.environment.namespace] } = props;
     const config = serviceConfig(this.environment, {
-      modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
+      modelNamespaces,
       mode,
       tls: props.tls !== undefined,
       grpcPort,
@@ -193,6 +93,12 @@ export class ModelService extends Construct {
       data: { 'config.yaml': Yaml.stringify(config) },
     });
     this.state = new ConfigMap(this, 'state', { metadata: this.#metadata('-state') });
+    const { style } = this.environment.monitoring;
+    this.role = this.#addRole('role', this.#metadata(), ownRules(MANAGER, this.state.name));
+    this.modelRoles = modelNamespaces.map((namespace) => {
+      const metadata = { ...this.#metadata('-models'), namespace };
+      return this.#addRole(`role-${namespace}`, metadata, modelRules(mode, style === 'operator'));
+    });
     this.deployment = this.#addObjects(props, config);
     this.pods = this.#selectPods();
     this.service = this.#addService('service', '', 'http', PUBLIC_PORT);
@@ -215,7 +121,18 @@ export class ModelService extends Construct {
     return { name, namespace: this.namespace, labels: serviceLabels(this.environment) };
   }
 
-  /** What cdk8s-plus has no construct for, or cannot say: returns the Deployment. */
+  #addRole(id: string, metadata: ApiObjectMetadata, rules: RolePolicyRule[]): Role {
+    const role = new Role(this, id, { metadata, rules });
+    const binding = new RoleBinding(this, `${id}-binding`, { metadata, role });
+    binding.addSubjects(this.serviceAccount);
+    return role;
+  }
+
+  /**
+   * Plain objects: cdk8s-plus has no Lease and no disruption budget, its policies cannot open a port
+   * to everyone, its autoscalers always set `behavior`, and its Deployments have no topology spread.
+   * Returns the Deployment.
+   */
   #addObjects(props: ModelServiceProps, config: Readonly<Record<string, unknown>>): ApiObject {
     const objects = serviceObjects({
       environment: this.environment,
@@ -223,14 +140,12 @@ export class ModelService extends Construct {
       namespace: this.namespace,
       labels: serviceLabels(this.environment),
       config,
-      mode: props.mode ?? 'rest',
       image: props.image,
       envFrom: props.envFrom ?? [],
       tls: props.tls,
       externalMetrics: props.externalMetrics,
       grpcPort: props.grpcPort,
       route: props.route,
-      modelNamespaces: props.modelNamespaces ?? [this.environment.namespace],
       minReplicas: props.minReplicas ?? 2,
       maxReplicas: Math.max(props.maxReplicas ?? 6, props.minReplicas ?? 2),
       cpu: props.cpu ?? '1',

@@ -2,59 +2,21 @@ import type { k8s } from 'cdk8s-plus-28';
 import type { KubeObject, Metadata, Plain } from '../objects/kube';
 import { finished, kubeObject } from '../objects/kube';
 import { kubernetesMinor } from '../spec';
-import type { RouteOptions } from './model-service';
 import { METRICS_PORT, metricsObjects } from './service-metrics';
 import { serviceAlerts } from './service-alerts';
 import type { PodOptions } from './service-pod';
 import { OPS_PORT, PUBLIC_PORT, servicePod } from './service-pod';
-import type { Rule, ServiceMode } from './service-rules';
-import { modelRules, ownRules } from './service-rules';
+import type { RouteOptions } from './service-props';
 
 export interface ServiceOptions extends PodOptions {
   readonly namespace: string;
-  readonly mode: ServiceMode;
-  readonly modelNamespaces: readonly string[];
   readonly minReplicas: number;
   readonly maxReplicas: number;
   readonly route?: RouteOptions | undefined;
 }
 
-const RBAC = 'rbac.authorization.k8s.io';
-
 function metadata({ name, namespace, labels }: ServiceOptions): Metadata {
   return { name, namespace, labels };
-}
-
-/** A Role and its binding to the service’s account. */
-function rights(
-  { name, namespace: own, labels }: ServiceOptions,
-  role: string,
-  namespace: string,
-  rules: readonly Rule[],
-): readonly KubeObject[] {
-  const of = { name: role, namespace, labels };
-  return [
-    { apiVersion: `${RBAC}/v1`, kind: 'Role', metadata: of, rules },
-    {
-      apiVersion: `${RBAC}/v1`,
-      kind: 'RoleBinding',
-      metadata: of,
-      roleRef: { apiGroup: RBAC, kind: 'Role', name: role },
-      subjects: [{ kind: 'ServiceAccount', name, namespace: own }],
-    },
-  ];
-}
-
-function allRights(options: ServiceOptions): readonly KubeObject[] {
-  const { name, namespace, mode, environment, modelNamespaces } = options;
-  const operator = environment.monitoring.style === 'operator';
-  const names = { lease: name, state: `${name}-state` };
-  return [
-    ...rights(options, name, namespace, ownRules(names)),
-    ...modelNamespaces.flatMap((one) =>
-      rights(options, `${name}-models`, one, modelRules(mode, operator)),
-    ),
-  ];
 }
 
 function deployment(options: ServiceOptions): KubeObject {
@@ -181,7 +143,6 @@ function prometheusRule(options: ServiceOptions): KubeObject {
 export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
   const { route, environment, externalMetrics: metrics } = options;
   const all = [
-    ...allRights(options),
     lease(options),
     networkPolicy(options),
     deployment(options),

@@ -1,6 +1,4 @@
-import type { k8s } from 'cdk8s-plus-28';
-
-export type Rule = k8s.PolicyRule;
+import type { RolePolicyRule } from 'cdk8s-plus-28';
 
 /** `rest`: the service applies what it is asked to. `gitops`: it only reads, and acts in emergencies. */
 export type ServiceMode = 'rest' | 'gitops';
@@ -22,14 +20,23 @@ const OPERATOR_KINDS: (typeof KINDS)[number] = [
   ['podmonitors', 'prometheusrules'],
 ];
 
-const rule = (group: string, resources: readonly string[], verbs: readonly string[]): Rule => ({
-  apiGroups: [group],
-  resources: [...resources],
+/** `name` is that of the one object that is meant; without it all of the kind are. */
+const rule = (
+  apiGroup: string,
+  resourceTypes: readonly string[],
+  verbs: readonly string[],
+  name?: string,
+): RolePolicyRule => ({
   verbs: [...verbs],
+  resources: resourceTypes.map((resourceType) => ({
+    apiGroup,
+    resourceType,
+    ...(name !== undefined && { resourceName: name }),
+  })),
 });
 
 /** What the service may do in a namespace with models. Roles cannot name what does not exist yet. */
-export function modelRules(mode: ServiceMode, operator: boolean): Rule[] {
+export function modelRules(mode: ServiceMode, operator: boolean): RolePolicyRule[] {
   const kinds = operator ? [...KINDS, OPERATOR_KINDS] : KINDS;
   const verbs = mode === 'rest' ? [...READ, ...WRITE] : READ;
   return [
@@ -45,20 +52,10 @@ export function modelRules(mode: ServiceMode, operator: boolean): Rule[] {
 }
 
 /** What it may do in its own namespace: find its peers, elect a leader, remember. */
-export function ownRules(names: { readonly lease: string; readonly state: string }): Rule[] {
+export function ownRules(lease: string, state: string): RolePolicyRule[] {
   return [
     rule('', ['pods'], READ),
-    {
-      apiGroups: ['coordination.k8s.io'],
-      resources: ['leases'],
-      resourceNames: [names.lease],
-      verbs: ['get', 'update', 'patch'],
-    },
-    {
-      apiGroups: [''],
-      resources: ['configmaps'],
-      resourceNames: [names.state],
-      verbs: [...READ, 'patch'],
-    },
+    rule('coordination.k8s.io', ['leases'], ['get', 'update', 'patch'], lease),
+    rule('', ['configmaps'], [...READ, 'patch'], state),
   ];
 }

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Chart, Testing, Yaml } from 'cdk8s';
-import { Secret } from 'cdk8s-plus-28';
+import { ApiResource, Secret } from 'cdk8s-plus-28';
 import { parse, stringify } from 'yaml';
 import type { ModelServiceProps } from '../../lib/constructs';
 import { ModelService } from '../../lib/constructs';
@@ -162,6 +162,7 @@ test('nothing is cluster-wide, and every namespace with models has its own Role'
   ]);
   for (const binding of roles) {
     expect(at(binding, 'subjects.0')).toEqual({
+      apiGroup: '',
       kind: 'ServiceAccount',
       name: 'ai-model-service',
       namespace: 'ai-models',
@@ -195,6 +196,19 @@ test('in gitops mode the service can write nothing but scale, events, its lease 
   expect(written('rest')).toHaveLength(4);
   expect(verbs(service({ mode: 'gitops' }), 'deployments/scale')).toContain('patch');
   expect(verbs(service({ mode: 'gitops' }), 'controllerrevisions')).toEqual([]);
+});
+
+test('its roles are constructs of cdk8s-plus, and take more rights', () => {
+  const chart = Testing.chart();
+  const made = new ModelService(chart, 'service', { envFrom: [KEYS], modelNamespaces: ['a', 'b'] });
+  made.modelRoles[1]?.allowRead(ApiResource.SECRETS);
+  const holders = (Testing.synth(chart) as Manifest[]).filter((one) =>
+    verbs([one], 'secrets').includes('get'),
+  );
+  expect(holders.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toEqual([
+    'b/ai-model-service-models',
+  ]);
+  expect(made.role.name).toBe('ai-model-service');
 });
 
 test('it may read no Secret', () => {

@@ -1,0 +1,110 @@
+import type { ISecret } from 'cdk8s-plus-28';
+import type { EnvironmentInput } from '../spec';
+import type { ConfigSections } from './service-config';
+import type { ExternalMetricsOptions } from './service-metrics';
+import type { ServiceMode } from './service-rules';
+
+export interface IngressOptions {
+  readonly host: string;
+  /** @default - the cluster’s default class */
+  readonly className?: string;
+  /** Secret with the certificate. @default - no TLS at the ingress */
+  readonly tls?: ISecret;
+}
+
+export interface RouteOptions {
+  readonly hostnames: readonly string[];
+  /** Name of the Gateway, and its namespace when it is another one. */
+  readonly gateway: string;
+  readonly gatewayNamespace?: string;
+}
+
+export interface ModelServiceProps {
+  /**
+   * The environment of its models: namespace, registry, pod security, monitoring. Its namespace
+   * wins over the chart’s.
+   * @default - the default environment in the chart’s namespace, or `ai-models` if it has none
+   */
+  readonly environment?: EnvironmentInput;
+
+  /** @default - the environment’s image for onnx models, which is the same */
+  readonly image?: string;
+
+  /**
+   * Who writes models: callers of the REST API, or Git alone.
+   * @default 'rest'
+   */
+  readonly mode?: ServiceMode;
+
+  /**
+   * Namespaces with models; each gets a Role and a RoleBinding.
+   * @default - the environment’s namespace
+   */
+  readonly modelNamespaces?: readonly string[];
+
+  /**
+   * Sections of config.yaml, laid over those the service needs. What the service would refuse at
+   * its start is refused here.
+   * @default - none
+   */
+  readonly config?: ConfigSections;
+
+  /** @default 2 */
+  readonly minReplicas?: number;
+
+  /** @default 6 */
+  readonly maxReplicas?: number;
+
+  /**
+   * Cores each replica asks for. One event loop can use one; more comes by more replicas.
+   * @default '1'
+   */
+  readonly cpu?: string;
+
+  /**
+   * Memory each replica asks for and may use.
+   * @default '512Mi'
+   */
+  readonly memory?: string;
+
+  /**
+   * Seconds the longest request may take; a pod that goes waits for it.
+   * @default 300
+   */
+  readonly longestTimeoutSeconds?: number;
+
+  /**
+   * Secrets whose keys become environment variables. One of them has AI_MODEL_SERVICE__AUTH__KEYS,
+   * the keys of the callers.
+   * @default - none; then `config.auth` says who may call: `keys`, or `mode: 'none'` for everyone
+   */
+  readonly envFrom?: readonly ISecret[];
+
+  /**
+   * Secret with tls.crt and tls.key for the public port.
+   * @default - plain HTTP
+   */
+  readonly tls?: ISecret;
+
+  /**
+   * Port of the Open Inference Protocol over gRPC, on pods and on the Service.
+   * @default - no gRPC
+   */
+  readonly grpcPort?: number;
+
+  /** @default - none */
+  readonly ingress?: IngressOptions;
+
+  /**
+   * A route of the Gateway API instead of an Ingress.
+   * @default - none
+   */
+  readonly route?: RouteOptions;
+
+  /**
+   * Serve `external.metrics.k8s.io` to autoscalers. A cluster has one server of it, so this is for
+   * clusters that have none.
+   * @default - none; nothing is cluster-wide then
+   */
+  readonly externalMetrics?: ExternalMetricsOptions;
+}
