@@ -129,9 +129,9 @@ export class ModelService extends Construct {
   }
 
   /**
-   * Plain objects: cdk8s-plus has no Lease and no disruption budget, its policies cannot open a port
-   * to everyone, its autoscalers always set `behavior`, and its Deployments have no topology spread.
-   * Returns the Deployment.
+   * Plain objects: cdk8s-plus has no Lease and no disruption budget, its policies cannot open a
+   * port to everyone, its autoscalers always set `behavior`, and its Deployments have no topology
+   * spread. Returns the Deployment.
    */
   #addObjects(props: ModelServiceProps, config: Readonly<Record<string, unknown>>): ApiObject {
     const objects = serviceObjects({
