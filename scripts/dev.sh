@@ -13,7 +13,8 @@ scripts/dev.sh COMMAND
   setup         install everything that package-lock.json lists (dev installs only what it needs)
   build         compile the library, bundle the command line to build/, and make the image with docker
   pack          make the npm package: suoke-ai-model-service-VERSION.tgz, checked, in this folder
-  image [ARGS]  make the image without docker: build/image.tar for ctr, kind and docker load
+  image [ARGS]  make the image by docker, or by buildah without a daemon, and build/image.tar of it for ctr
+                and kind (ARGS are those of scripts/image.sh)
   format        rewrite the files as prettier wants them
   lint          oxlint, warnings are errors
   type-check    tsc, strict
@@ -87,23 +88,11 @@ contracts() {
 
 # The image needs docker; the rest of a build does not, so its absence is said and nothing fails.
 docker_image() {
-  local name
-  name=$(node -p 'const { name, version } = require("./package.json"); `${name.slice(1)}:${version}`')
-  if ! command -v docker >/dev/null; then
-    echo "No image: docker is missing. scripts/dev.sh image makes the same image without it." >&2
-  elif ! docker version >/dev/null 2>&1; then
-    echo "No image: docker is here, but its daemon does not answer. scripts/dev.sh image makes the same image without it." >&2
+  if docker version >/dev/null 2>&1; then
+    scripts/image.sh
   else
-    docker build --tag "$name" --build-arg CREATED="$(git log -1 --format=%cI)" --build-arg REVISION="$(git rev-parse HEAD)" .
-    echo "$name" >&2
+    echo "No image: no docker daemon answers. As root, scripts/dev.sh image makes it by buildah." >&2
   fi
-}
-
-image() {
-  setup
-  build_bin
-  if [[ $# == 0 ]]; then set -- --oci build/image.tar; fi
-  npx tsx scripts/image.ts "$@"
 }
 
 # The file stays here: init copies it into new projects.
@@ -136,7 +125,7 @@ case $command in
   setup) setup ;;
   build) setup; npm run --silent build; docker_image ;;
   pack) pack ;;
-  image) image "$@" ;;
+  image) need_node; scripts/image.sh --archive build/image.tar "$@" ;;
   format) setup; npx prettier --write . ;;
   lint) setup; npm run --silent lint ;;
   type-check) setup; npm run --silent typecheck ;;

@@ -7,11 +7,21 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 archive=build/image.tar
-[[ ! -e build/bin.cjs || -n $(find cli lib runtime -newer build/bin.cjs -print -quit) ]] && node scripts/build.mjs bin
-[[ -e $archive && $archive -nt build/bin.cjs ]] || npx tsx scripts/image.ts --oci "$archive"
+if [[ ! -e $archive || -n $(find Dockerfile cli lib package-lock.json runtime scripts/build.mjs scripts/image -newer "$archive" -print -quit) ]]; then
+  scripts/image.sh --archive "$archive" || [[ $? == 3 ]]
+fi
 
-# 3: there is no way, so the nodes have it already, or their pods say that they do not.
-scripts/bring-image.sh "$archive" || [[ $? == 3 ]]
+# 3: there is no way to bring it, so the nodes must have it or pull it.
+code=3
+if [[ -e $archive ]]; then
+  code=0
+  scripts/bring-image.sh "$archive" || code=$?
+fi
+case $code in
+  0) ;;
+  3) scripts/check-nodes.sh "$(node -p 'const { name, version } = require("./package.json"); `${name.slice(1)}:${version}`')" ;;
+  *) exit "$code" ;;
+esac
 if [[ -n ${OWN_CLUSTER:-} ]]; then
   # An image of nobody in particular: without a USER it wants root.
   empty=$(mktemp -d)

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CONTAINER } from '../../scripts/image/config';
 import { isInstalled, lineOf, listening, pinned, ROUTER_CORE } from './process';
 
 // What stands beside the router, each as its documentation says for this job: kept connections on
@@ -153,8 +152,9 @@ export interface RouterOptions {
 
 /** What the image says of memory holds here, too. */
 export function memoryOfImage(): NodeJS.ProcessEnv {
-  const all = CONTAINER.Env.map((line) => line.split(/=(.*)/s, 2) as [string, string]);
-  return Object.fromEntries(all.filter(([name]) => /^(?:NODE_OPTIONS|MALLOC_)/.test(name)));
+  const dockerfile = readFileSync(join(__dirname, '..', '..', 'Dockerfile'), 'utf8');
+  const found = dockerfile.matchAll(/^ +((?:NODE_OPTIONS|MALLOC_\w+))=(\S+)/gm);
+  return Object.fromEntries([...found].map(([, name, value]) => [name, value]));
 }
 
 export async function router(

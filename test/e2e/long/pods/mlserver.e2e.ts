@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { PROGRAM_MODE } from '../../../../scripts/image/items';
 import { ROOT } from '../../../support/sources';
 import { findServer } from '../install';
 import { rolled } from './rolled';
@@ -14,11 +13,7 @@ rolled({
     server: 'mlserver',
     workdir: '/opt/mlserver',
     items: (packages) => [
-      {
-        to: '/usr/local/bin/mlserver',
-        file: join(PYTHON, 'start_mlserver.py'),
-        mode: PROGRAM_MODE,
-      },
+      { to: '/usr/local/bin/mlserver', file: join(PYTHON, 'start_mlserver.py') },
       { to: `${packages}/slow_sklearn.py`, file: join(PYTHON, 'slow_sklearn.py') },
     ],
   },

@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import { PROGRAM_MODE } from '../../../../scripts/image/items';
-import { findProgram } from '../../../../scripts/image/system';
 import { rolled } from './rolled';
 
 // Triton in pods, as its manifest starts it, with answers of up to one second. Its python backend runs
@@ -17,7 +15,7 @@ rolled({
         link: `${packages}/pytriton/tritonserver/bin/tritonserver`,
       },
       // The python backend starts its models by them.
-      { to: '/bin/bash', file: findProgram('bash'), mode: PROGRAM_MODE },
+      { to: '/bin/bash', file: '/bin/bash' },
       { to: '/bin/sh', link: '/bin/bash' },
     ],
   },
