@@ -32,6 +32,12 @@ export class Refusal extends Error {
   get status(): number {
     return this.more.status ?? ERROR_STATUS[this.code];
   }
+
+  /** When the caller may come again; undefined: the answer does not say. */
+  get retryAfterSeconds(): number | undefined {
+    const { status, retryAfterSeconds = 1 } = this.more;
+    return wantsRetryAfter(this.code) || status !== undefined ? retryAfterSeconds : undefined;
+  }
 }
 
 /** OpenAI's words for kinds of errors. */
@@ -76,11 +82,10 @@ export function errorAnswer(
   refusal: Refusal,
   now: number,
 ): ErrorAnswer {
-  const { code, more } = refusal;
-  const wantsRetry = wantsRetryAfter(code) || more.status !== undefined;
-  const retry = wantsRetry ? `retry-after: ${more.retryAfterSeconds ?? 1}\r\n` : '';
+  const { status, more, retryAfterSeconds } = refusal;
+  const retry = retryAfterSeconds === undefined ? '' : `retry-after: ${retryAfterSeconds}\r\n`;
   return {
-    status: refusal.status,
+    status,
     headers: `${JSON_TYPE}${retry}${more.headers ?? ''}`,
     body: JSON.stringify(bodyOf(kind, refusal, now)),
   };

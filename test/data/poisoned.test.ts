@@ -2,10 +2,12 @@ import type { Backend } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { PlaneOptions, TestPlane } from '../support/plane';
 import { startPlane, stopPlanes, until } from '../support/plane';
+import { connect, startGrpc, stopGrpc } from './grpc/support';
 
 // A request during which the processes of two replicas died is not sent again for a while.
 
 afterEach(async () => {
+  await stopGrpc();
   await stopPlanes();
   await stopBackends();
 });
@@ -107,6 +109,25 @@ test('native calls are known again by what is sent for them', async () => {
   const again = await call();
   expect(again.status).toBe(503);
   expect(JSON.parse(again.text)).toMatchObject({ error: { code: 'UPSTREAM_ERROR' } });
+  expect(fleet.deaths).toBe(2);
+});
+
+test('over gRPC it is UNAVAILABLE, and says when to come again', async () => {
+  const fleet = new Fleet();
+  await fleet.start(4);
+  const { port } = await startGrpc(fleet.plane);
+  const contents = { bytes_contents: [Buffer.from('deadly')] };
+  const inputs = [{ name: 'x', datatype: 'BYTES', shape: ['1'], contents }];
+  const infer = () => connect(port).fail('ModelInfer', { model_name: 'iris', inputs });
+  const UNAVAILABLE = 14;
+  const first = await infer();
+  expect([first.code, first.metadata.get('retry-after')]).toEqual([UNAVAILABLE, []]);
+  const again = await infer();
+  expect([again.code, again.details]).toEqual([
+    UNAVAILABLE,
+    expect.stringMatching(/two replicas of model iris ended.*not sent again for \d+ s/),
+  ]);
+  expect(Number(again.metadata.get('retry-after')[0])).toBeGreaterThan(0);
   expect(fleet.deaths).toBe(2);
 });
 

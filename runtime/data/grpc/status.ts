@@ -1,5 +1,4 @@
 import type { Metadata, ServiceError } from '@grpc/grpc-js';
-import { ERROR_STATUS, wantsRetryAfter } from '../../core/errors';
 import type { Refusal } from '../errors';
 import type { Origin, Tracing } from '../headers';
 
@@ -28,9 +27,9 @@ const CODES: Readonly<Partial<Record<number, number>>> = {
 };
 
 /** Another try would get the same nonsense: clients must not take it for a server that is away. */
-export function codeOf({ code }: Pick<Refusal, 'code'>): number {
+export function codeOf({ code, status }: Pick<Refusal, 'code' | 'status'>): number {
   if (code === 'UPSTREAM_PROTOCOL_ERROR') return INTERNAL;
-  return CODES[ERROR_STATUS[code]] ?? INTERNAL;
+  return CODES[status] ?? INTERNAL;
 }
 
 /** What every answer carries. */
@@ -56,9 +55,8 @@ export function statusOf(
   metadata: Metadata,
 ): Pick<ServiceError, 'code' | 'details' | 'metadata'> {
   setOwn(metadata, tracing);
-  if (wantsRetryAfter(refusal.code)) {
-    metadata.set('retry-after', String(refusal.more.retryAfterSeconds ?? 1));
-  }
+  const { retryAfterSeconds } = refusal;
+  if (retryAfterSeconds !== undefined) metadata.set('retry-after', String(retryAfterSeconds));
   return {
     code: codeOf(refusal),
     details: wellFormed(refusal.message.slice(0, MAX_DETAILS)),
