@@ -358,6 +358,14 @@ describe('scale', () => {
     expect((await ask(`${models}/iris/status`)).body['replicas']).toMatchObject({ desired: 3 });
   });
 
+  test('to the count that it has is no new revision, and says so', async () => {
+    await place(service, iris());
+    const reply = await ask(`${models}/iris/scale`, 'POST', { replicas: 1 });
+    expect(reply.body).toMatchObject({ revision: 1, target_replicas: 1 });
+    expect(reply.body['message']).toContain('nothing was changed');
+    expect((await ask(`${models}/iris/versions`)).body['versions']).toHaveLength(1);
+  });
+
   test('sets the floor of an autoscaled model', async () => {
     await place(service, iris({ scaling_config: { min_replicas: 1, max_replicas: 5 } }));
     await ask(`${models}/iris/scale`, 'POST', { replicas: 4 });
@@ -382,7 +390,8 @@ describe('scale', () => {
     expect(stop.body).toMatchObject({ current_replicas: 2, target_replicas: 0, revision: 1 });
     expect((await ask(`${models}/iris/status`)).body['status']).toBe('stopped');
     expect(service.table.current.models.get('iris')?.stopped).toBe(true);
-    await ask(`${models}/iris/scale`, 'POST', { replicas: 2 });
+    const start = await ask(`${models}/iris/scale`, 'POST', { replicas: 2 });
+    expect(start.body).toMatchObject({ revision: 1, message: 'iris scales from 0 to 2' });
     expect((await ask(`${models}/iris/status`)).body['status']).toBe('running');
   });
 

@@ -10,20 +10,23 @@ import type { Context } from '../context';
 import { invalidRequest } from '../problem';
 import { rememberModel } from '../remember';
 import { changeQuery, scaleBody, scaledSchema } from '../schemas';
-import { CHANGE_ERRORS } from './update';
+import { CHANGE_ERRORS, said } from './update';
 
 type Scale = Asked<z.output<typeof scaleBody>, z.output<typeof changeQuery>>;
 
 const currentOf = ({ arms }: ModelRecord): number => arms[0]?.current ?? 0;
 
 /**
- * An autoscaler would undo any count but its floor; a fixed model gets the count.
+ * An autoscaler would undo any count but its floor; a fixed model gets the count. What has it
+ * already stays as it is written, or not written.
  * @throws Problem INVALID_REQUEST above the ceiling
  */
 function scalingPatch({ spec }: ModelRecord, replicas: number): object {
   const { minReplicas, maxReplicas } = spec.scaling;
-  if (minReplicas === maxReplicas) return { min_replicas: replicas, max_replicas: replicas };
-  if (replicas <= maxReplicas) return { min_replicas: replicas };
+  if (replicas === minReplicas) return {};
+  const isFixed = minReplicas === maxReplicas;
+  const bounds = { min_replicas: replicas, ...(isFixed && { max_replicas: replicas }) };
+  if (isFixed || replicas <= maxReplicas) return { scaling_config: bounds };
   const message = `got ${replicas}, must be ≤ max_replicas (${maxReplicas}): ${spec.id} is autoscaled and this sets its floor; raise scaling_config.max_replicas by PUT first`;
   throw invalidRequest([
     { path: 'replicas', message, got: String(replicas), allowed: `≤ ${maxReplicas}` },
@@ -37,8 +40,8 @@ function runningState(record: ModelRecord): Omit<ModelState, 'hash'> {
 }
 
 function wanted(record: ModelRecord, replicas: number): Wanted {
-  const patch = { scaling_config: scalingPatch(record, replicas) };
-  return { spec: updateModel(record.spec.definition, patch), state: runningState(record) };
+  const spec = updateModel(record.spec.definition, scalingPatch(record, replicas));
+  return { spec, state: runningState(record) };
 }
 
 async function stop(context: Context, asked: Scale): Promise<Answer> {
@@ -74,6 +77,9 @@ export const scale = defineCall<Scale['body'], Scale['query']>({
     );
     const current = currentOf(result.record);
     const counts = { current_replicas: current, target_replicas: body.replicas };
-    return accepted(id, result, `${id} scales from ${current} to ${body.replicas}`, counts);
+    const scales = `${id} scales from ${current} to ${body.replicas}`;
+    // The same count starts a model again that was stopped.
+    const isStarted = stateOf(result.record)?.stopped === true;
+    return accepted(id, result, isStarted ? scales : said(result, scales), counts);
   },
 });

@@ -31,7 +31,8 @@ export const CHANGE_ERRORS = [
 
 const UNCHANGED = 'that is the definition already; nothing was changed';
 
-function said({ changed }: Changed, message: string): string {
+/** What a change is answered with that may have changed nothing. */
+export function said({ changed }: Changed, message: string): string {
   return changed ? message : UNCHANGED;
 }
 
