@@ -12,6 +12,9 @@ import { fileInside } from './inside';
 /** Weights beside a model are put into it at one go; more would hold the event loop. */
 const MAX_JOINED_BYTES = 32 * 1024 * 1024;
 
+/** Names of files that ONNX Runtime may load; a file in a cache of a hub has no extension. */
+const MODEL_NAME = /\.(?:onnx|ort)$|[/\\][^./\\]+$/i;
+
 function withOpen<T>(path: string, use: (file: FileBytes) => T): T {
   const handle = openSync(path, 'r');
   try {
@@ -61,8 +64,10 @@ export function joinedModel(folder: string, path: string): Uint8Array | Artifact
   const beside = besideOf(folder, path);
   return withOpen(path, (file) => {
     const broken = artifactFault(file, 'onnx', beside);
-    // What is of no known kind is left to the model server, whose words the status shows.
-    if (broken !== undefined) return broken.unknown === true ? undefined : broken;
+    // What is of no known kind is left to the model server, whose words the status shows; but not
+    // what is not even named as a model (x.yaml).
+    const isLeft = broken?.unknown === true && MODEL_NAME.test(path);
+    if (broken !== undefined) return isLeft ? undefined : broken;
     const { external } = onnxFile(file);
     if (external.length === 0) return undefined;
     if (tooLarge(external, beside)) {

@@ -244,6 +244,16 @@ test('a pointer of Git LFS, a pickle and an empty file are refused with the name
   }
 });
 
+test('what is not even named as a model and does not look like one is refused', async () => {
+  writeFileSync(join(here.models, 'm.yaml'), 'id: iris');
+  await expect(cluster.apply(model({ source: './m.yaml' }), REST)).rejects.toThrow(
+    'repository_url: got "./m.yaml", which is plain text, not an ONNX model',
+  );
+  // An ONNX file may have any name.
+  writeFileSync(join(here.models, 'm.bin'), onnxBytes());
+  await cluster.apply(model({ source: './m.bin' }), REST);
+});
+
 test('a broken file under a new version is refused; the bytes of the old one do not stand in', async () => {
   writeFileSync(file, onnxBytes());
   await cluster.apply(model(), REST);
