@@ -93,6 +93,12 @@ function replicasOf(record: ModelRecord, arm: string): readonly Replica[] {
   ];
 }
 
+/** Until a replica could be up. Nobody here starts one that somebody else runs. */
+function holdMsOf({ spec, arms }: ModelRecord, { name }: Arm): number {
+  const isUnreached = arms.find((arm) => arm.name === name)?.isUnreached === true;
+  return isUnreached ? 0 : spec.health.startupSeconds * 1000;
+}
+
 function armRoute(record: ModelRecord, arm: Arm, routers: number): ArmRoute {
   const { maxConcurrency, maxQueueDepth } = record.spec.inference;
   const replicas = replicasOf(record, arm.name);
@@ -112,6 +118,7 @@ function armRoute(record: ModelRecord, arm: Arm, routers: number): ArmRoute {
     replicas,
     concurrencyPerReplica,
     maxQueueDepth: depth,
+    holdMs: holdMsOf(record, arm),
   };
 }
 
@@ -123,7 +130,6 @@ function modelRoute(record: ModelRecord, routers: number): ModelRoute {
     inference: spec.inference,
     cohort: spec.inference.cohort,
     salt: spec.inference.cohort.salt ?? spec.id,
-    startupMs: spec.health.startupSeconds * 1000,
     stopped: stateOf(record)?.stopped === true,
     deleting: record.deleting,
     shares: sharesOf(record),

@@ -45,6 +45,8 @@ export interface ArmRecord {
   /** Replicas that already run the newest revision. */
   readonly updated: number;
   readonly why?: Why;
+  /** Somebody else runs its replicas, and no connection can be made to any: none is on its way. */
+  readonly isUnreached?: boolean;
 }
 
 /** What the runtime remembers beside a definition; bound to `hash` and void with the next definition. */

@@ -25,6 +25,8 @@ export interface ArmRoute {
   readonly concurrencyPerReplica: number;
   /** Requests that may wait in this router. */
   readonly maxQueueDepth: number;
+  /** How long a request may be held while no replica is up, milliseconds. */
+  readonly holdMs: number;
 }
 
 /** A share of live traffic in hundredths of a percent; they sum to 10,000. */
@@ -47,8 +49,6 @@ export interface ModelRoute {
   readonly cohort: Cohort;
   /** Salt of the cohort hash; the id unless the definition names one. */
   readonly salt: string;
-  /** How long a request may be held while no replica is up, milliseconds. */
-  readonly startupMs: number;
   /** Scaled to zero on purpose: requests are refused, not held. */
   readonly stopped: boolean;
   /** No new requests; running ones finish. */

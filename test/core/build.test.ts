@@ -25,7 +25,6 @@ test('a route says everything the data plane needs', () => {
     id: 'iris',
     slug: 'iris',
     salt: 'iris',
-    startupMs: 20_000,
     stopped: false,
     deleting: false,
     shares: [{ arm: 'stable', hundredths: 10_000 }],
@@ -36,8 +35,15 @@ test('a route says everything the data plane needs', () => {
     protocol: 'v2',
     concurrencyPerReplica: 8,
     maxQueueDepth: 32,
+    holdMs: 20_000,
   });
   expect(buildTable(snapshotOf(), 7)).toEqual({ generation: 7, models: new Map() });
+});
+
+test('an arm whose servers somebody else runs holds no requests while none can be reached', () => {
+  const record = recordOf();
+  const arms = record.arms.map((arm) => ({ ...arm, isUnreached: true }));
+  expect(routeOf({ ...record, arms }).arms.get('stable')?.holdMs).toBe(0);
 });
 
 test('of models that did not change a new table has the routes of the one before', () => {

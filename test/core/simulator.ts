@@ -61,7 +61,7 @@ export interface Layout {
   readonly terminating?: readonly string[];
   /** What replicas run that are not of v1, by id. */
   readonly versions?: Readonly<Record<string, string>>;
-  readonly startupMs?: number;
+  readonly holdMs?: number;
   readonly stopped?: boolean;
   readonly deleting?: boolean;
 }
@@ -89,6 +89,7 @@ export function routeOf(layout: Layout): ModelRoute {
       concurrencyPerReplica: inference.maxConcurrency,
       maxQueueDepth:
         layout.maxQueueDepth ?? 2 * inference.maxConcurrency * Math.max(1, replicas.length),
+      holdMs: layout.holdMs ?? 60_000,
     },
   ]);
   return {
@@ -97,7 +98,6 @@ export function routeOf(layout: Layout): ModelRoute {
     inference,
     cohort: { header: 'x-user-id' },
     salt: 'sim',
-    startupMs: layout.startupMs ?? 60_000,
     stopped: layout.stopped === true,
     deleting: layout.deleting === true,
     shares: layout.shares ?? [{ arm: 'stable', hundredths: 10_000 }],

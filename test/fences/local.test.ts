@@ -39,15 +39,17 @@ const unasked = (): ModelSpec => {
 };
 
 test('a health path that cannot be requested is what the probe says, not an exception', async () => {
-  expect(await probe('127.0.0.1', 9, { http: '/你' }, 'iris')).toMatch(
+  expect((await probe('127.0.0.1', 9, { http: '/你' }, 'iris'))?.message).toMatch(
     /cannot be asked.*unescaped/,
   );
-  expect(await probe('127.0.0.1', 99_999, { tcp: true }, 'iris')).toMatch(/cannot be asked/);
+  expect((await probe('127.0.0.1', 99_999, { tcp: true }, 'iris'))?.message).toMatch(
+    /cannot be asked/,
+  );
 });
 
 test('watched servers that cannot be asked are a status, and are asked again', async () => {
   const [arm] = unasked().arms;
-  const fixed = { spec: unasked(), arm, addresses: ['127.0.0.1:9'], now: () => 1 };
+  const fixed = { spec: unasked(), arm, addresses: ['127.0.0.1:9'], now: () => 1, tell };
   const watched = await new Promise<EndpointArm>((resolve) => {
     const made: EndpointArm = new EndpointArm({ ...fixed, onChange: () => resolve(made) });
   });

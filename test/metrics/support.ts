@@ -53,7 +53,6 @@ function routeOf({ spec }: ModelRecord): ModelRoute {
     inference: spec.inference,
     cohort: spec.inference.cohort,
     salt: spec.id,
-    startupMs: 1000,
     stopped: false,
     deleting: false,
     shares: [

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Arm, Check, ModelSpec } from '../../../lib/spec';
-import { serverFacts } from '../../../lib/spec';
+import { DEFAULT_HEALTH_PATH, serverFacts } from '../../../lib/spec';
 import { messageOf } from '../../core/fault';
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
+import type { ProbeResult } from './probe';
 import { probe } from './probe';
 
 interface Endpoint {
@@ -11,12 +12,16 @@ interface Endpoint {
   ready: boolean;
   since: number;
   why: Why | undefined;
+  isUnreached: boolean;
+  /** Which of the questions it answers; from the first one again when it is not well. */
+  question: number;
 }
 
-function endpointOf(address: string, now: number): Endpoint {
+function endpointOf(address: string, since: number): Endpoint {
   const at = address.lastIndexOf(':');
   const host = address.slice(0, at).replace(/^\[|\]$/g, '');
-  return { host, port: Number(address.slice(at + 1)), ready: false, since: now, why: undefined };
+  const port = Number(address.slice(at + 1));
+  return { host, port, ready: false, since, why: undefined, isUnreached: false, question: 0 };
 }
 
 export interface EndpointOptions {
@@ -24,13 +29,26 @@ export interface EndpointOptions {
   readonly arm: Arm;
   readonly addresses: readonly string[];
   readonly now: () => number;
+  /** Told when a server goes, and when it is back. */
+  readonly tell: (message: string) => void;
   readonly onChange: () => void;
 }
 
-/** The question that says "this model is loaded". */
-function checkOf({ spec, arm }: EndpointOptions): Check {
+/** The server does not have this path, or requires a key for it. */
+const ELSEWHERE: ReadonlySet<unknown> = new Set([401, 403, 404, 405]);
+/** A server that requires a key is up; probes have none. */
+const LOCKED: ReadonlySet<unknown> = new Set([401, 403]);
+
+/**
+ * The questions that say "this model is loaded"; the next one is for servers that do not have the
+ * path of the one before. Few servers of OpenAI have a path for health, and some of these require a
+ * key for their list of models (vLLM with --api-key).
+ */
+function questionsOf({ spec, arm }: EndpointOptions): readonly Check[] {
   const { path } = spec.health;
-  return path === undefined ? serverFacts(arm.server).ready : { http: path };
+  if (path !== undefined) return [{ http: path }];
+  const { protocol, ready } = serverFacts(arm.server);
+  return protocol === 'openai' ? [{ http: DEFAULT_HEALTH_PATH }, ready] : [ready];
 }
 
 /** All that makes a watch another one. */
@@ -79,6 +97,7 @@ export class EndpointArm {
     const { arm } = this.options;
     const count = this.endpoints.length;
     const why = this.endpoints.find((one) => one.why !== undefined)?.why;
+    const isUnreached = this.endpoints.every((one) => one.isUnreached);
     return {
       name: arm.name,
       version: arm.version,
@@ -87,6 +106,7 @@ export class EndpointArm {
       ready: this.endpoints.filter(({ ready }) => ready).length,
       updated: count,
       ...(why && { why }),
+      ...(isUnreached && { isUnreached }),
     };
   }
 
@@ -99,30 +119,52 @@ export class EndpointArm {
     const { signal } = this.stopping;
     const pause = this.options.spec.health.periodSeconds * 1000;
     while (!signal.aborted) {
-      await this.look(endpoint).catch((error: unknown) => this.take(endpoint, messageOf(error)));
+      await this.look(endpoint).catch((error: unknown) =>
+        this.take(endpoint, { message: messageOf(error) }),
+      );
       await sleep(pause, undefined, { signal }).catch(() => undefined);
     }
   }
 
   private async look(endpoint: Endpoint): Promise<void> {
-    const { host, port } = endpoint;
+    const { host, port, question } = endpoint;
     const { spec } = this.options;
-    this.take(endpoint, await probe(host, port, checkOf(this.options), spec.id));
+    const questions = questionsOf(this.options);
+    const check = questions[question];
+    if (check === undefined) throw new Error(`there is no question ${question}`);
+    const fault = await probe(host, port, check, spec.id);
+    if (ELSEWHERE.has(fault?.status) && question + 1 < questions.length) {
+      endpoint.question += 1;
+      return this.look(endpoint);
+    }
+    this.take(endpoint, question > 0 && LOCKED.has(fault?.status) ? undefined : fault);
   }
 
-  private take(endpoint: Endpoint, problem: string | undefined): void {
-    const { host, port } = endpoint;
+  private take(endpoint: Endpoint, fault: ProbeResult): void {
+    const { host, port, why: before } = endpoint;
     const { now, onChange } = this.options;
-    const ready = problem === undefined;
-    const message = `${problem}; start that server, or take it out of local.endpoints`;
-    const isNews = ready !== endpoint.ready || (!ready && endpoint.why?.message !== message);
+    const ready = fault === undefined;
+    if (!ready) endpoint.question = 0;
+    const message = `${fault?.message}; start that server, or take it out of local.endpoints`;
+    const isNews = ready !== endpoint.ready || (!ready && before?.message !== message);
     if (!isNews || this.stopping.signal.aborted) return;
+    this.tell(endpoint, fault);
     const at = now();
     // The reason may be another one while it is not ready all along.
-    const isSame = ready === endpoint.ready && endpoint.why !== undefined;
+    const isSame = ready === endpoint.ready && before !== undefined;
     const why: Why = { cause: 'probe-failing', message, object: `${host}:${port}`, since: at };
     const since = isSame ? endpoint.since : at;
-    Object.assign(endpoint, { ready, since, why: ready ? undefined : why });
+    const isUnreached = fault?.isUnreached === true;
+    Object.assign(endpoint, { ready, since, why: ready ? undefined : why, isUnreached });
     onChange();
+  }
+
+  /** One line when it goes and one when it is back; why it stays away is in the status. */
+  private tell({ host, port, why }: Endpoint, fault: ProbeResult): void {
+    const { spec, arm, tell } = this.options;
+    const name = `${spec.id}, ${arm.name}: the server at ${host}:${port} (local.endpoints)`;
+    if (fault === undefined) {
+      if (why !== undefined) tell(`${name} is ready again`);
+    } else if (why === undefined) tell(`${name} is not ready: ${fault.message}`);
   }
 }

@@ -2,22 +2,37 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { Check } from '../../../lib/spec';
 
-/** Undefined: well. Else what was wrong, for people. */
-export type ProbeResult = string | undefined;
+/** What was wrong when a server was asked. */
+export interface ProbeFault {
+  /** For people. */
+  readonly message: string;
+  /** Of its answer, if it gave one. */
+  readonly status?: number;
+  /** No connection could be made: a request would not come through either. */
+  readonly isUnreached?: boolean;
+}
+
+/** Undefined: well. */
+export type ProbeResult = ProbeFault | undefined;
 
 /** Kubernetes' default for an HTTP probe is 1 s; a loaded laptop gets more. */
 const TIMEOUT_MS = 3000;
 
 function probeHttp(host: string, port: number, path: string): Promise<ProbeResult> {
   return new Promise((resolve) => {
+    let isUnreached = true;
     const sent = request({ host, port, path, agent: false, timeout: TIMEOUT_MS }, (response) => {
       response.resume();
-      const { statusCode = 0 } = response;
-      const well = statusCode >= 200 && statusCode < 400;
-      resolve(well ? undefined : `GET ${path} answered ${statusCode}`);
+      const { statusCode: status = 0 } = response;
+      const well = status >= 200 && status < 400;
+      resolve(well ? undefined : { message: `GET ${path} answered ${status}`, status });
     });
-    sent.on('timeout', () => sent.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)));
-    sent.on('error', (error) => resolve(`GET ${path}: ${error.message}`));
+    sent.on('socket', (socket) => socket.once('connect', () => (isUnreached = false)));
+    sent.on('timeout', () => {
+      const missing = isUnreached ? 'connection' : 'answer';
+      sent.destroy(new Error(`no ${missing} in ${TIMEOUT_MS} ms`));
+    });
+    sent.on('error', ({ message }) => resolve({ message: `GET ${path}: ${message}`, isUnreached }));
     sent.end();
   });
 }
@@ -25,11 +40,11 @@ function probeHttp(host: string, port: number, path: string): Promise<ProbeResul
 function probeTcp(host: string, port: number): Promise<ProbeResult> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: TIMEOUT_MS });
-    const end = (result: ProbeResult): void => {
+    const end = (message?: string): void => {
       socket.destroy();
-      resolve(result);
+      resolve(message === undefined ? undefined : { message, isUnreached: true });
     };
-    socket.on('connect', () => end(undefined));
+    socket.on('connect', () => end());
     socket.on('timeout', () => end(`no connection in ${TIMEOUT_MS} ms`));
     socket.on('error', (error) => end(error.message));
   });
@@ -50,6 +65,6 @@ export async function probe(
     const path = check.http.replace('{m}', encodeURIComponent(model));
     return await probeHttp(host, port, path);
   } catch (error) {
-    return `it cannot be asked: ${(error as Error).message}`;
+    return { message: `it cannot be asked: ${(error as Error).message}` };
   }
 }

@@ -210,8 +210,9 @@ class LocalReplica implements Replica {
     child.kill('SIGKILL');
   }
 
-  private check(): Promise<string | undefined> {
-    return probe('127.0.0.1', this.port, { http: '/v2/models/{m}/ready' }, this.options.model);
+  private async check(): Promise<string | undefined> {
+    const check = { http: '/v2/models/{m}/ready' };
+    return (await probe('127.0.0.1', this.port, check, this.options.model))?.message;
   }
 
   private async untilReady(child: Child, over: AbortSignal): Promise<string | undefined> {

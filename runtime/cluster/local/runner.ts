@@ -188,8 +188,8 @@ export class ModelRunner {
   }
 
   private followEndpoints(spec: ModelSpec, arm: Arm, addresses: readonly string[]): void {
-    const { now, onChange } = this.options;
-    const next = { spec, arm, addresses, now, onChange };
+    const { now, tell, onChange } = this.options;
+    const next = { spec, arm, addresses, now, tell, onChange };
     const running = this.watched.get(arm.name);
     // A changed share must not make replicas unknown for a moment.
     if (running?.watches(next) === true) return;

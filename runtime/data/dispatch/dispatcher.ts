@@ -4,7 +4,7 @@ import { DEFAULT_TUNING } from '../../core/tuning';
 import type { Context, DispatcherOptions } from './account';
 import { chooseFor } from './choose';
 import { Run } from './run';
-import { roomsOf } from './seats';
+import { roomsOf, usable } from './seats';
 import type { ArmState, ModelState } from './state';
 import { forgetIdle, stateOfModel, syncStates } from './state';
 import { Suspects } from './suspects';
@@ -68,8 +68,12 @@ function wakeArm(context: Context, model: ModelState<Waiter>, arm: Arm): void {
   if (!model.listed) dismiss(arm, { kind: 'refused', reason: 'deleting' });
   else if (model.route.stopped) dismiss(arm, { kind: 'refused', reason: 'stopped' });
   else if (!arm.listed) dismiss(arm, { kind: 'moved' });
+  else if (isGivenUp(arm)) dismiss(arm, { kind: 'refused', reason: 'no_replica' });
   else drain(context, arm);
 }
+
+/** Nobody who waits for a replica is held any longer. */
+const isGivenUp = (arm: Arm): boolean => arm.route.holdMs === 0 && usable(arm).length === 0;
 
 function start(context: Context, job: Job): void {
   sync(context);

@@ -178,7 +178,7 @@ function watchTime(
   ends: (() => void)[],
   leave: (placed: Placed) => void,
 ): void {
-  const cold = Math.min(deadline, since + arm.model.route.startupMs);
+  const cold = Math.min(deadline, since + arm.route.holdMs);
   const look = (): void => {
     const up = usable(arm).length > 0;
     if (clock.now() >= deadline || !up) {

@@ -52,7 +52,7 @@ describe('the arm', () => {
   });
 
   test('a named arm is meant: it is waited for, never replaced by stable', async () => {
-    const sim = one((s) => ({ stable: s.replicas(1, 5), v2: [] }), { startupMs: 2_000 });
+    const sim = one((s) => ({ stable: s.replicas(1, 5), v2: [] }), { holdMs: 2_000 });
     expect(await ask(sim, { arm: 'v2' })).toMatchObject({
       kind: 'refused',
       reason: 'no_replica',
@@ -173,7 +173,7 @@ describe('no replica', () => {
   });
 
   test('it is held until its deadline or the startup budget, whichever is first', async () => {
-    const sim = one(() => ({ stable: [] }), { startupMs: 2_000 });
+    const sim = one(() => ({ stable: [] }), { holdMs: 2_000 });
     const start = sim.time.now;
     const ends: number[] = [];
     for (const timeoutMs of [500, 30_000]) {
@@ -185,6 +185,19 @@ describe('no replica', () => {
       [503, 'no_replica'],
       [503, 'no_replica'],
     ]);
+  });
+
+  test('nobody waits where no replica is on its way, not even those who waited before', async () => {
+    const sim = one(() => ({ stable: [] }));
+    const early = sim.request();
+    await sim.time.run(1_000);
+    sim.swap({ arms: { stable: [] }, holdMs: 0 });
+    expect(await early).toMatchObject({ kind: 'refused', reason: 'no_replica' });
+    const start = sim.time.now;
+    const late = sim.request().then(() => sim.time.now - start);
+    await sim.time.run(1_000);
+    expect(await late).toBe(0);
+    expect(sim.outcomes.map(({ shed }) => shed)).toEqual(['no_replica', 'no_replica']);
   });
 
   test('an author who names a queue depth gets it, cold or not', async () => {
@@ -527,7 +540,7 @@ test('whatever happens: slots are never exceeded, every job ends once, nothing i
         shares: HALF,
         inference: { maxConcurrency: 2 },
         maxQueueDepth: 6,
-        startupMs: 300,
+        holdMs: 300,
       };
       sim.swap(layout);
       const change = (kind: string, index: number): void => {

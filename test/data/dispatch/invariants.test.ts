@@ -142,7 +142,7 @@ function layoutOf(a: number, b: number): Layout {
     ],
     inference: { maxConcurrency: CONCURRENCY },
     maxQueueDepth: 1 + b,
-    startupMs: 300,
+    holdMs: 300,
     terminating: b % 3 === 0 ? POOL.slice(0, b % POOL.length).map(({ id }) => id) : [],
     stopped: a === 9,
   };
