@@ -18,8 +18,11 @@ export type TryResult =
    * over a kept connection, which broke at once, and then nobody listened any more.
    */
   | { readonly kind: 'unreached'; readonly message: string; readonly broke?: true }
-  /** The connection broke after something was sent. */
-  | { readonly kind: 'reset'; readonly message: string }
+  /**
+   * The connection broke after something was sent. `wasKept`: it had been used before, and no byte
+   * of the answer had come: the server may only have closed it.
+   */
+  | { readonly kind: 'reset'; readonly message: string; readonly wasKept?: true }
   /** What came back was no valid answer. */
   | { readonly kind: 'protocol'; readonly message: string }
   /** The deadline passed. */

@@ -199,6 +199,24 @@ async function* dripped(text: string): AsyncGenerator<string> {
   }
 }
 
+test('the only replica is asked again at once when a kept connection to it breaks', async () => {
+  const backend = await startBackend(() => json({ ok: true }));
+  // A second try that avoided the replica would come too late.
+  const plane = await startPlane({ tuning: { avoidMs: 60_000 } });
+  const input = { id: 'iris', inference: { timeoutSeconds: 10 } };
+  plane.route({ input, ports: { stable: [backend.port] } });
+  expect(await call(plane, PATHS.passed)).toBe(200);
+  // So late that the server may have worked on it.
+  const late = performance.now() + 1_000;
+  backend.become((_, nth) => {
+    jest.spyOn(performance, 'now').mockReturnValue(late);
+    return nth === 2 ? { kind: 'reset' } : json({ ok: true });
+  });
+  expect(await call(plane, PATHS.passed)).toBe(200);
+  jest.restoreAllMocks();
+  expect(plane.outcomes.map(({ tries }) => tries)).toEqual([1, 2]);
+});
+
 test('a replica that is well and sick by turns costs no caller anything', async () => {
   const flapping = await startBackend((_, nth) =>
     nth % 2 === 0 ? json({ ok: true }) : raw(WHOLE.slice(0, nth % 40), 'reset'),

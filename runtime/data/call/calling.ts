@@ -167,7 +167,7 @@ export abstract class Call implements Job {
 
   /** Puts it to one replica. This is told the answer. */
   protected send(
-    { replica, arm, remainingMs: timeoutMs, given }: Attempt,
+    { replica, arm, remainingMs: timeoutMs, number, given }: Attempt,
     { method, target, body, headers: more = '' }: Asked,
     asker: Asker,
   ): void {
@@ -181,10 +181,9 @@ export abstract class Call implements Job {
     const { signal, replayable, upload } = this;
     const headers = this.headers + more;
     const repeatable = replayable && this.model.inference.idempotent;
-    this.calling.upstream.send(
-      { replica, method, target, headers, body, upload, timeoutMs, signal, repeatable },
-      asker,
-    );
+    const isAgain = number > 1;
+    const asking = { method, target, headers, body, upload, timeoutMs, signal };
+    this.calling.upstream.send({ replica, ...asking, repeatable, isAgain }, asker);
   }
 
   private poisonedMs(arm: string, version: string): number {

@@ -36,7 +36,8 @@ function headersOf({ replica, headers, body, upload, timeoutMs }: Sending): Head
 export function createUpstream(client: HttpClient = createHttpClient()): Upstream {
   return {
     send: (sending, asker) => {
-      const { replica, method, target, body, upload, timeoutMs, signal, repeatable } = sending;
+      const { replica, method, target, body, upload, timeoutMs, signal } = sending;
+      const { repeatable, isAgain } = sending;
       const asking = {
         method,
         target,
@@ -46,6 +47,7 @@ export function createUpstream(client: HttpClient = createHttpClient()): Upstrea
         timeoutMs,
         signal,
         repeatable,
+        isAgain,
         refusesRedirects: true,
       };
       client.send(replica, asking, asker);

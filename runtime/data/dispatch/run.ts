@@ -128,8 +128,8 @@ export class Run implements Ticket {
   afterTry(one: Try, model: ModelState<Waiter>, result: TryResult): void {
     const { arm, seat } = one;
     if (diesOf(seat, result)) this.died(seat);
-    const delay = secondTry(this.context, this, arm, seat, result);
-    if (delay === undefined) {
+    const again = secondTry(this.context, this, arm, seat, result);
+    if (again === undefined) {
       if (this.deaths.length === MAX_TRIES) this.context.suspects.add(arm, this.deaths);
       if (result.kind !== 'answered') return this.fail(result);
       this.answering = one;
@@ -137,11 +137,12 @@ export class Run implements Ticket {
       const { status } = result;
       return this.job.over({ kind: 'answered', arm: arm.route, status, tries: this.tries });
     }
-    const { clock, tuning } = this.context;
+    const { clock } = this.context;
     const { id, version } = seat.replica;
-    this.avoid = { id, version, until: clock.now() + delay + tuning.avoidMs };
-    if (delay === 0) this.look(model);
-    else sleep(clock, delay, this.job.signal, () => this.look(model));
+    const { delayMs, avoidMs } = again;
+    this.avoid = { id, version, until: clock.now() + delayMs + avoidMs };
+    if (delayMs === 0) this.look(model);
+    else sleep(clock, delayMs, this.job.signal, () => this.look(model));
   }
 
   private died(seat: Seat): void {
@@ -262,31 +263,49 @@ function giveBack(
   if (!arm.listed) forgetIdle(context.states);
 }
 
-/**
- * Milliseconds until a second try, or undefined when there is none. Throws the first answer away.
- */
+/** When a second try is made, and how long it looks for another replica then; milliseconds. */
+interface Again {
+  readonly delayMs: number;
+  readonly avoidMs: number;
+}
+
+function againAfter(
+  { tuning, random }: Context,
+  arm: Arm,
+  result: TryResult,
+  isAlone: boolean,
+): Again {
+  // The only replica may be well, and a kept connection was not: a new one tells.
+  const isAtOnce = result.kind === 'reset' && result.wasKept === true && isAlone;
+  if (isAtOnce) return { delayMs: 0, avoidMs: 0 };
+  const delayMs = retryDelay(result, arm.queue.size, random(), tuning);
+  return { delayMs, avoidMs: tuning.avoidMs };
+}
+
+/** The second try, or undefined when there is none. Throws the first answer away. */
 function secondTry(
   context: Context,
   { job, tries, deadline }: Ticket,
   arm: Arm,
   seat: Seat,
   result: TryResult,
-): number | undefined {
+): Again | undefined {
   const { idempotent } = arm.model.route.inference;
   if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
   const replayable = job.replayable || job.upload?.isUntouched === true;
   if (!mayRepeat(result, { idempotent, replayable })) return undefined;
   // Where nobody else can answer, an answer that says so is better than a wait; a broken try is
   // not.
-  if (result.kind === 'answered' && !hasHope(arm, seat, job.version)) return undefined;
+  const isAlone = !hasHope(arm, seat, job.version);
+  if (result.kind === 'answered' && isAlone) return undefined;
   const now = context.clock.now();
   const { retryRatio, freeRetriesPerSecond } = context.tuning;
-  const delay = retryDelay(result, arm.queue.size, context.random(), context.tuning);
-  if (now + delay >= deadline) return undefined;
+  const again = againAfter(context, arm, result, isAlone);
+  if (now + again.delayMs >= deadline) return undefined;
   if (!spendRetry(arm.model.budget, now, retryRatio, freeRetriesPerSecond)) return undefined;
   if (result.kind === 'answered') job.discard();
   arm.retries += 1;
-  return delay;
+  return again;
 }
 
 /** Calls after `ms` milliseconds or when the caller goes away. */

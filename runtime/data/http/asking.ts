@@ -16,6 +16,8 @@ export interface Asking {
   readonly signal: Signal;
   /** May the server do it twice? */
   readonly repeatable: boolean;
+  /** Its first try failed: it takes no connection that was kept. */
+  readonly isAgain?: boolean;
   /** An answer that leads to another server is none. */
   readonly refusesRedirects?: boolean;
 }

@@ -146,9 +146,10 @@ export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpC
     all.add(made);
     return made;
   };
-  const connectionFor = (place: Place, { repeatable }: Asking): ClientConnection => {
+  const connectionFor = (place: Place, { repeatable, isAgain }: Asking): ClientConnection => {
     const key = keyOf(place);
-    return idle.take(key, repeatable ? Infinity : SURE_MS) ?? opened(place, key);
+    const kept = isAgain === true ? undefined : idle.take(key, repeatable ? Infinity : SURE_MS);
+    return kept ?? opened(place, key);
   };
   return {
     send: (place, asking, asker) => {

@@ -334,7 +334,8 @@ export class ClientConnection implements Source, Receiver {
     if (unheard !== undefined && asker !== undefined) {
       return this.owner.onStale(unheard, asker, !this.isUnsent);
     }
-    asker?.broken(why);
+    const isKept = why.kind === 'reset' && !this.isHeard && this.reusedAt !== undefined;
+    asker?.broken(isKept ? { ...why, wasKept: true } : why);
     sink?.fail(why);
   }
 

@@ -386,6 +386,27 @@ describe('a second try', () => {
     expect(sim.outcomes).toMatchObject([{ status: 504, durationMs: 200 }]);
   });
 
+  test.each([
+    ['at once where a kept connection to the only replica broke', true, 1, [0, 0]],
+    ['not before the only replica had time to come back', undefined, 1, [1_025, 1_250]],
+    ['after the jitter where there is another replica', true, 2, [25, 250]],
+  ] as const)('is made %s', async (_, wasKept, replicas, [least, most]) => {
+    const sim = new Simulation(3);
+    const all = sim.replicas(replicas, 10);
+    sim.swap({ arms: { stable: all } });
+    const result = sim.request();
+    await sim.time.run(1);
+    const broken = { kind: 'reset', message: 'x', ...(wasKept && { wasKept }) } as const;
+    const ends = all.flatMap(({ running }) => [...running]);
+    for (const end of ends) end(broken);
+    await sim.time.run(5_000);
+    expect(await result).toMatchObject({ kind: 'answered', tries: 2 });
+    // After 1 ms it broke, and a replica takes 5 to 15.
+    const { firstByteMs = 0 } = sim.outcomes[0] ?? {};
+    expect(firstByteMs).toBeGreaterThanOrEqual(least + 1 + 5);
+    expect(firstByteMs).toBeLessThanOrEqual(most + 1 + 15);
+  });
+
   test('a caller that goes away during the jitter ends it', async () => {
     const [sim, a, b] = two();
     sim.swap({ arms: { stable: [a, b] } });
