@@ -268,7 +268,6 @@ async function openPorts(
   }
   const grpc = await openGrpc(options, data);
   if (grpc !== undefined) opened.push(grpc);
-  opened.push(...(await data.openMetrics(control)));
   const scheme = server.tls === undefined ? 'http' : 'https';
   return {
     url: `${scheme}://${addressOf(server.host, http.port)}`,
@@ -282,13 +281,14 @@ const FIRST_ANSWER_MS = 10_000;
 /** A cluster that does not answer must not look like a service that hangs. */
 async function sayWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log: Log) {
   const say = (): void =>
-    log.warn('the cluster has not answered yet: no port is open before its first answer', { kind });
+    log.warn('the cluster has not answered yet: calls are refused (503) until it does', { kind });
   const timer = setInterval(say, FIRST_ANSWER_MS);
   await synced.finally(() => clearInterval(timer));
 }
 
 /**
- * Starts the service: cluster, both planes, the models folder, then the ports.
+ * Starts the service: cluster, both planes, the models folder, then the ports, which refuse calls
+ * until the cluster has answered for the first time.
  * @throws ConfigError, DefinitionError, ClusterError with a message for people; nothing is left
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
@@ -326,8 +326,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.start();
     await folder.ready;
     const report = await folder.sync();
-    await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
+    // Probes and callers are told that it starts.
     const addresses = await openPorts(options, data, control, listeners);
+    await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
+    listeners.push(...(await data.openMetrics(control)));
     return {
       ...addresses,
       report,

@@ -38,7 +38,7 @@ export interface OpenRouters {
   readonly routers: Routers;
   /** The port for autoscalers, when there is to be one; never fails: inference goes on without. */
   readonly openMetrics: (control: Pick<Control, 'externalMetrics'>) => Promise<readonly Listener[]>;
-  /** Resolves when it is known who there is, or after a while. */
+  /** Resolves when the routers are settled. */
   readonly ready: () => Promise<void>;
   /** Gives the lead back; to be called when nothing is written any more. */
   readonly close: () => Promise<void>;
@@ -161,6 +161,8 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
       fields.error === undefined ? log.info(message) : log.warn(message, fields),
   });
   const zero = askForZero(options);
+  const end = timing.now() + SYNC_MS;
+  const isSettled = (): boolean => watch.peers() !== undefined || timing.now() >= end;
   const routers: Routers = {
     self,
     isLeader: elector.isLeader,
@@ -168,13 +170,14 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
     count: counting.count,
     onCount: counting.onCount,
     others: peers.heard,
+    isSettled,
     view: () => ({ name: 'routers', phase: watch.phase(), at: watch.heardAt() }),
     putsToSleep: zero.putsToSleep,
   };
   return {
     routers,
     openMetrics: (control) => openMetrics(options, control),
-    ready: () => synced(options, watch),
+    ready: () => settled(options, watch, isSettled),
     close: async () => {
       zero.stop();
       peers.stop();
@@ -187,11 +190,12 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
 
 const LOOK_MS = 50;
 
-/** Served before the others are known, a share would be a whole one. */
-async function synced({ timing, log }: KubernetesRoutersOptions, watch: RouterWatch) {
-  const end = timing.now() + SYNC_MS;
-  while (watch.peers() === undefined && timing.now() < end)
-    await new Promise<void>((resolve) => void timing.after(resolve, LOOK_MS));
+async function settled(
+  { timing, log }: KubernetesRoutersOptions,
+  watch: RouterWatch,
+  isSettled: () => boolean,
+): Promise<void> {
+  while (!isSettled()) await new Promise<void>((resolve) => void timing.after(resolve, LOOK_MS));
   if (watch.peers() === undefined)
     log.warn('the other routers are not known yet; capacity is not shared until they are');
 }

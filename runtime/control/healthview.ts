@@ -23,19 +23,27 @@ interface Check {
   readonly message: string;
 }
 
+/** Why requests are not taken; undefined: they are. */
+function refusalOf({ routers, shuttingDown }: Context): string | undefined {
+  if (shuttingDown()) return 'the service is shutting down';
+  return routers.isSettled() ? undefined : 'it is not known yet which other routers there are';
+}
+
 /** What has to hold before requests may come here. No model's health is among it. */
-export function readyChecks({ world, shuttingDown }: Context): Readonly<Record<string, Check>> {
-  const { phase } = world.snapshot();
-  const read = wasRead(world.snapshot());
-  const open = !shuttingDown();
+export function readyChecks(context: Context): Readonly<Record<string, Check>> {
+  const snapshot = context.world.snapshot();
+  const read = wasRead(snapshot);
+  const refusal = refusalOf(context);
   return {
     cluster: {
       status: read ? 'pass' : 'fail',
-      message: read ? `the view of the cluster is ${phase}` : 'the cluster has not been read yet',
+      message: read
+        ? `the view of the cluster is ${snapshot.phase}`
+        : 'the cluster has not been read yet',
     },
     accepting: {
-      status: open ? 'pass' : 'fail',
-      message: open ? 'requests are taken' : 'the service is shutting down',
+      status: refusal === undefined ? 'pass' : 'fail',
+      message: refusal ?? 'requests are taken',
     },
   };
 }

@@ -42,6 +42,8 @@ export interface Routers {
   readonly count: () => number;
   /** The others and what they said last; undefined: it is not known who there is. */
   readonly others: () => readonly Heard[] | undefined;
+  /** Is it known who there is, or has that taken too long? Before that a share would be a whole. */
+  readonly isSettled: () => boolean;
   /** Called when `count` is another one; the answer ends it. */
   readonly onCount: (listener: () => void) => () => void;
   /** The view of who there is; undefined: none is needed. */
@@ -57,6 +59,7 @@ export const ALONE: Routers = {
   leader: () => 'local',
   count: () => 1,
   others: () => [],
+  isSettled: () => true,
   onCount: () => () => undefined,
   view: () => undefined,
   putsToSleep: () => true,

@@ -1,15 +1,23 @@
 import type { Caller } from '../auth/port';
 import { holds } from '../auth/port';
-import type { ModelRoute, TableHolder } from '../core/table';
+import type { ModelRoute, RoutingTable, TableHolder } from '../core/table';
+import { EMPTY_TABLE } from '../core/table';
 import { Refusal } from './errors';
 import type { Incoming } from './exchange';
 
 // Which model a request is for, and which arm when it names one.
 
+/** Before the cluster was read nothing can be said of any model. @throws Refusal */
+export function requireRead(table: RoutingTable): void {
+  if (table !== EMPTY_TABLE) return;
+  throw new Refusal('CLUSTER_UNAVAILABLE', 'the cluster has not been read yet; try again soon');
+}
+
 /** @throws Refusal */
 export function modelOf(table: TableHolder, id: string): ModelRoute {
   const model = table.current.models.get(id);
   if (model !== undefined) return model;
+  requireRead(table.current);
   throw new Refusal('MODEL_NOT_FOUND', `there is no model ${id}; GET /api/v1/models lists them`);
 }
 

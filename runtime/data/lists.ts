@@ -2,6 +2,7 @@ import type { Caller } from '../auth/port';
 import { mayUse } from '../auth/port';
 import { offersCall } from '../core/capabilities';
 import type { ModelRoute, RoutingTable } from '../core/table';
+import { requireRead } from './choose';
 import { Refusal } from './errors';
 import type { Route } from './paths';
 
@@ -10,8 +11,9 @@ import type { Route } from './paths';
 /** Name and extensions as `/v2` tells them; binary tensors pass through. */
 const SERVER = { name: 'ai-model-service', extensions: ['binary_tensor_data', 'model_repository'] };
 
-function visible({ models }: RoutingTable, caller: Caller): readonly ModelRoute[] {
-  return [...models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
+function visible(table: RoutingTable, caller: Caller): readonly ModelRoute[] {
+  requireRead(table);
+  return [...table.models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
 }
 
 /** Can a request be answered now, by an arm that takes its share, or by the arm or version named? */
@@ -51,9 +53,10 @@ const hasChat = ({ arms, shares }: ModelRoute): boolean =>
   });
 
 /** @throws Refusal when the list has no such model */
-function openaiModel({ models }: RoutingTable, id: string): ModelRoute {
-  const model = models.get(id);
+function openaiModel(table: RoutingTable, id: string): ModelRoute {
+  const model = table.models.get(id);
   if (model !== undefined && !model.deleting && hasChat(model)) return model;
+  requireRead(table);
   throw new Refusal(
     'MODEL_NOT_FOUND',
     `there is no model ${id} that answers OpenAI calls; GET /openai/v1/models lists them`,

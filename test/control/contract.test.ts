@@ -98,10 +98,11 @@ describe('the document', () => {
     expect(promised.filter((text) => never.test(text ?? ''))).toEqual([]);
   });
 
-  test('promises a list of models no errors of inference', () => {
+  test('promises a list of models no errors of inference but that there is none yet', () => {
     const statuses = (path: string, method: string) =>
       Object.keys(document.paths[path]?.[method]?.responses ?? {});
-    expect(statuses('/v1/models', 'get')).toEqual(['200', '401', '403', '500']);
+    expect(statuses('/v1/models', 'get')).toEqual(['200', '401', '403', '500', '503']);
+    expect(statuses('/v2', 'get')).toEqual(['200', '401', '403', '500']);
     expect(statuses('/v2/health/ready', 'get')).toEqual(['200', '401', '403', '500', '503']);
   });
 

@@ -93,6 +93,7 @@ export async function startFleet(
       leader: () => fleet.leader || undefined,
       count: () => pods.size,
       others: peers.heard,
+      isSettled: () => true,
       onCount: (listener) => {
         listeners.add(listener);
         return () => void listeners.delete(listener);

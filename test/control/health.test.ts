@@ -1,4 +1,5 @@
 import type { ReplicaRecord } from '../../runtime/cluster/port';
+import { ALONE } from '../../runtime/control';
 import type { Service, ServiceOptions } from './support';
 import { ask as askRaw } from '../support/plane';
 import { ask, iris, place, serve, T0, withCandidate } from './support';
@@ -94,6 +95,17 @@ test('before the cluster was read nothing is ready, and models are not said to b
   service.control.start();
   await synced;
   expect(await health('startup')).toMatchObject({ status: 200, body: { status: 'started' } });
+});
+
+test('it is not ready before it is known with how many routers capacity is shared', async () => {
+  let isSettled = false;
+  await begin({ more: { routers: { ...ALONE, isSettled: () => isSettled } } });
+  expect(await health('ready')).toMatchObject({
+    status: 503,
+    body: { checks: { cluster: { status: 'pass' }, accepting: { status: 'fail' } } },
+  });
+  isSettled = true;
+  expect(await health('ready')).toMatchObject({ status: 200 });
 });
 
 test('during shutdown it is alive but not ready, and asks callers to go', async () => {

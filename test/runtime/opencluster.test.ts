@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { parseConfig } from '../../runtime/config';
 import type { Service } from '../../runtime/main';
 import { startService } from '../../runtime/main';
-import { stopApiServers } from '../support/apiserver';
+import { failure, stopApiServers } from '../support/apiserver';
+import { freePort } from '../support/backend';
 import type { KubeServer } from '../support/kubeserver';
 import { startControllers, startKubeServer } from '../support/kubeserver';
 import { until } from '../support/plane';
@@ -53,9 +54,10 @@ async function start(
   kubernetes: string,
   env: NodeJS.ProcessEnv = {},
   warn: (message: string) => void = quiet,
+  port = 0,
 ): Promise<void> {
   const text = [
-    'server: { port: 0, accept_seconds: 0 }',
+    `server: { port: ${port}, accept_seconds: 0 }`,
     'cluster: kubernetes',
     `kubernetes: { config_path: ${server.kubeconfig()}${kubernetes} }`,
   ];
@@ -103,6 +105,42 @@ test('in gitops mode a change is answered with what Git would have to hold', asy
   expect(details).toContainEqual(
     expect.objectContaining({ do: 'create', object: 'Deployment/iris' }),
   );
+});
+
+/** Asks until somebody listens. */
+async function asked(url: string, init?: RequestInit): Promise<Response> {
+  for (;;) {
+    const reply = await fetch(url, init).catch(() => undefined);
+    if (reply !== undefined) return reply;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+test('until the API server has answered the port is open, and calls are refused', async () => {
+  server.intercept(() => failure(503, 'ServiceUnavailable', 'etcd is away'));
+  const port = await freePort();
+  const started = start('', {}, quiet, port);
+  const ask = async (path: string, method = 'GET') => {
+    const reply = await asked(`http://127.0.0.1:${port}${path}`, { method });
+    return { status: reply.status, headers: reply.headers, body: (await reply.json()) as object };
+  };
+  expect(await ask('/health/live')).toMatchObject({ status: 200 });
+  expect(await ask('/health/startup')).toMatchObject({ status: 503, body: { status: 'starting' } });
+  expect(await ask('/health/ready')).toMatchObject({
+    status: 503,
+    body: { checks: { cluster: { status: 'fail', message: 'the cluster has not been read yet' } } },
+  });
+  const infer = await ask('/v2/models/iris/infer', 'POST');
+  const error = 'the cluster has not been read yet; try again soon';
+  expect(infer).toMatchObject({ status: 503, body: { error } });
+  expect(Number(infer.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(await ask('/v1/models')).toMatchObject({ status: 503 });
+  expect(await ask('/openai/v1/models/iris')).toMatchObject({ status: 503 });
+  server.intercept(undefined);
+  await started;
+  expect(await ask('/health/ready')).toMatchObject({ status: 200 });
+  expect(await ask('/v2/models/iris/infer', 'POST')).toMatchObject({ status: 404 });
+  expect(await ask('/v1/models')).toMatchObject({ status: 200, body: { models: [] } });
 });
 
 test('models.registry and models.default_resources are in every pod, and the log says what is overruled', async () => {

@@ -72,9 +72,12 @@ const batchResponse = z
 
 const KEYS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL'];
 
+/** A list of models: there is none before the cluster was read. */
+const LIST: readonly ErrorCode[] = [...KEYS, 'CLUSTER_UNAVAILABLE'];
+
 /** What is said of a model: it is routed, but neither waits nor is read. */
 const ABOUT: readonly ErrorCode[] = [
-  ...KEYS,
+  ...LIST,
   'INVALID_REQUEST',
   'MODEL_NOT_FOUND',
   'UPSTREAM_ERROR',
@@ -149,13 +152,13 @@ function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationO
 const versioned = z.object({ id: idSchema, version: versionSchema });
 const nowhere = z.object({});
 
-/** A GET that is about no model. @param probe the answer may be that it is not ready */
+/** A GET that is about no model. */
 const question = (
   operationId: string,
   summary: string,
-  probe = false,
+  more: Partial<Pick<Described, 'errors' | 'probe'>> = {},
 ): ZodOpenApiPathItemObject => ({
-  get: passthrough({ operationId, errors: KEYS, probe, summary, path: nowhere }),
+  get: passthrough({ operationId, errors: KEYS, summary, path: nowhere, ...more }),
 });
 
 const OTHERWISE =
@@ -166,7 +169,7 @@ const V1 = `KServe V1 and TensorFlow Serving. ${OTHERWISE}`;
 const V2_PATHS: ZodOpenApiPathsObject = {
   '/v2': question('v2Server', 'Server metadata'),
   '/v2/health/live': question('v2Live', 'Is the router up?'),
-  '/v2/health/ready': question('v2Ready', 'Is the router ready?', true),
+  '/v2/health/ready': question('v2Ready', 'Is the router ready?', { probe: true }),
   '/v2/models/{id}': {
     get: passthrough({
       operationId: 'v2Model',
@@ -225,7 +228,7 @@ const V2_MORE: ZodOpenApiPathsObject = {
   '/v2/repository/index': {
     post: passthrough({
       operationId: 'v2Index',
-      errors: KEYS,
+      errors: LIST,
       summary: 'Models the caller may see (V2)',
       path: nowhere,
     }),
@@ -255,11 +258,13 @@ const OPENAI_IDS: Readonly<Record<(typeof OPENAI_CALLS)[number], string>> = {
 };
 
 const OPENAI_PATHS: ZodOpenApiPathsObject = {
-  '/openai/v1/models': question('openaiModels', 'Models the caller may see (OpenAI)'),
+  '/openai/v1/models': question('openaiModels', 'Models the caller may see (OpenAI)', {
+    errors: LIST,
+  }),
   '/openai/v1/models/{id}': {
     get: passthrough({
       operationId: 'openaiModel',
-      errors: [...KEYS, 'MODEL_NOT_FOUND'],
+      errors: [...LIST, 'MODEL_NOT_FOUND'],
       summary: 'One of these models (OpenAI)',
     }),
   },
@@ -282,7 +287,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
 
 const V1_PATHS: ZodOpenApiPathsObject = {
   '/': question('v1Live', 'Is the router up? (V1)'),
-  '/v1/models': question('v1Models', 'Models the caller may see (V1)'),
+  '/v1/models': question('v1Models', 'Models the caller may see (V1)', { errors: LIST }),
   '/v1/models/{id}': {
     get: passthrough({
       operationId: 'v1Model',
