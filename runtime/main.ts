@@ -326,7 +326,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     control.start();
     await folder.ready;
     const report = await folder.sync();
-    // Probes and callers are told that it starts.
     const addresses = await openPorts(options, data, control, listeners);
     await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
     listeners.push(...(await data.openMetrics(control)));
