@@ -12,6 +12,8 @@ import {
 import { pathParts, pathText } from '../spec/path';
 import { writtenPath } from '../spec/wire';
 import { fileFault } from './errors';
+import type { YamlWords } from './yamlerror';
+import { yamlWords } from './yamlerror';
 
 /** A value and where its parts stand. */
 export interface Located {
@@ -75,15 +77,9 @@ export function parseJson(text: string, file: string): Located {
   }
 }
 
-/** What YAML's own parser says, where our words say more. */
-function wordsOf(error: YAMLError): string {
-  if (error.code !== 'MULTIPLE_DOCS') return `${error.message}; correct it`;
-  return 'a second YAML document begins here; put each definition in a file of its own';
-}
-
 /** The key that stands twice, with both its lines. */
 function twiceIn(document: Document, counter: LineCounter, offset: number) {
-  let found: { readonly path: string; readonly words: string } | undefined;
+  let found: (YamlWords & { readonly path: string }) | undefined;
   const lineOf = (node: Positioned): number => counter.linePos(node?.range?.[0] ?? 0).line;
   visit(document, {
     Map: (_, map, ancestors) => {
@@ -103,11 +99,12 @@ function twiceIn(document: Document, counter: LineCounter, offset: number) {
   return found;
 }
 
-function yamlError(document: Document, counter: LineCounter, file: string, error: YAMLError) {
-  const [offset] = error.pos;
+function yamlError({ document, text, counter, file }: Read, error: YAMLError): DefinitionError {
+  const [stopped] = error.pos;
+  const twice = error.code === 'DUPLICATE_KEY' ? twiceIn(document, counter, stopped) : undefined;
+  const { words, offset = stopped } = twice ?? yamlWords(text, error, stopped);
   const { line, col } = counter.linePos(offset);
-  const twice = error.code === 'DUPLICATE_KEY' ? twiceIn(document, counter, offset) : undefined;
-  return syntaxError(file, line, col, twice?.words ?? wordsOf(error), twice?.path);
+  return syntaxError(file, line, col, words, twice?.path);
 }
 
 /** Keys are texts: `1.10` as a key is "1.10", and not the number it looks like. */
@@ -121,17 +118,24 @@ function nameKeys(document: Document): void {
   });
 }
 
-/** The document of a text, with merge keys (`<<`) as other tools for Kubernetes read them. */
-function documentOf(text: string, file: string, counter: LineCounter): Document {
-  const document = parseDocument(text, {
-    lineCounter: counter,
-    prettyErrors: false,
-    merge: true,
-  }) as Document;
-  // Warnings are of tags that nobody knows: what they stand for would be lost.
-  const [broken] = [...document.errors, ...document.warnings];
-  if (broken !== undefined) throw yamlError(document, counter, file, broken);
-  return document;
+interface Read {
+  readonly document: Document;
+  readonly text: string;
+  readonly counter: LineCounter;
+  readonly file: string;
+}
+
+/** A text with merge keys (`<<`) as other tools for Kubernetes read them. */
+function readText(text: string, file: string): Read {
+  const counter = new LineCounter();
+  const options = { lineCounter: counter, prettyErrors: false, merge: true };
+  const document = parseDocument(text, options) as Document;
+  const read = { document, text, counter, file };
+  // What a tag that is not known stands for would be lost.
+  const lost = document.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED');
+  const [broken] = [...document.errors, ...lost];
+  if (broken !== undefined) throw yamlError(read, broken);
+  return read;
 }
 
 /**
@@ -139,12 +143,12 @@ function documentOf(text: string, file: string, counter: LineCounter): Document 
  * @throws DefinitionError when it is not one document
  */
 export function parseYamlText(text: string, file: string): Located | undefined {
-  const counter = new LineCounter();
-  const document = documentOf(text, file, counter);
+  const read = readText(text, file);
+  const { document, counter } = read;
   if (document.contents === null) return undefined;
   nameKeys(document);
   return {
-    value: toValue(document, counter, file),
+    value: toValue(read),
     lineOf: (path) => lineIn(document, counter, path),
     sourceOf: (path) => sourceIn(document, path),
   };
@@ -160,8 +164,8 @@ export function parseYaml(text: string, file: string): Located {
   return located;
 }
 
-/** Line of the first alias whose anchor does not stand before it, or of the first merge of no map. */
-function brokenLine(document: Document, counter: LineCounter): number | undefined {
+/** Where the first alias stands whose anchor does not stand before it, or the first merge of no map. */
+function brokenOffset(document: Document): number | undefined {
   let offset: number | undefined;
   const at = (node: unknown): symbol => {
     offset = (node as Positioned)?.range?.[0];
@@ -175,17 +179,18 @@ function brokenLine(document: Document, counter: LineCounter): number | undefine
       return isMerge && isScalar(source) ? at(key) : undefined;
     },
   });
-  return offset === undefined ? undefined : counter.linePos(offset).line;
+  return offset;
 }
 
-function toValue(document: Document, counter: LineCounter, file: string): unknown {
+function toValue({ document, text, counter, file }: Read): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 }) as unknown;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const line = brokenLine(document, counter);
-    if (line !== undefined) throw syntaxError(file, line, 1, `${reason}; correct it`);
-    throw new DefinitionError([fileFault(`${reason}; correct it`)], file);
+    const message = error instanceof Error ? error.message : String(error);
+    const offset = brokenOffset(document);
+    const { words } = yamlWords(text, { message }, offset ?? 0);
+    if (offset !== undefined) throw syntaxError(file, counter.linePos(offset).line, 1, words);
+    throw new DefinitionError([fileFault(words)], file);
   }
 }
 
