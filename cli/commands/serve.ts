@@ -6,7 +6,8 @@ import type * as Configuration from '../../runtime/config';
 import type * as Logging from '../../runtime/log';
 import type * as Main from '../../runtime/main';
 import type { Service } from '../../runtime/main';
-import { closest, DefinitionError } from '../../lib/spec';
+import { DefinitionError } from '../../lib/spec';
+import { didYouMean } from '../../lib/spec/closest';
 import { hostKind } from '../../lib/spec/hosts';
 import { checkedText } from '../../lib/synth/textfile';
 import type { FetchSource } from '../../runtime/cluster/local';
@@ -141,8 +142,7 @@ function serve(context: Context): (options: Options) => Promise<void> {
 
 function unknownCommand(given: string, { commands }: Command): CommandError {
   const names = commands.map((one) => one.name());
-  const near = closest(given, names);
-  const hint = near === undefined ? `there are ${names.join(', ')}` : `did you mean ${near}?`;
+  const hint = didYouMean(given, names) ?? `there are ${names.join(', ')}`;
   return new CommandError(`there is no command ${given}; ${hint}`, EXIT.usage);
 }
 

@@ -1,6 +1,6 @@
 import type { Fault } from '../spec';
 import { fault } from '../spec';
-import { closest } from '../spec/closest';
+import { didYouMean } from '../spec/closest';
 import { pathText } from '../spec/path';
 import fields from './fields.json';
 import { entryOf } from '../spec/entry';
@@ -50,15 +50,9 @@ function fieldFaults(type: string, value: unknown, path: Path): readonly Fault[]
   return Object.entries(value).flatMap(([key, inner]) => {
     const field = entryOf(known, key);
     if (field !== undefined) return faultsIn(field, inner, [...path, key]);
-    const near = closest(key, Object.keys(known));
-    return [
-      fault(
-        pathText([...path, key]),
-        inner,
-        `a field of ${type.replace(/^V[0-9]/, '')}`,
-        near === undefined ? 'remove it' : `did you mean ${near}?`,
-      ),
-    ];
+    const fix = didYouMean(key, Object.keys(known)) ?? 'remove it';
+    const allowed = `a field of ${type.replace(/^V[0-9]/, '')}`;
+    return [fault(pathText([...path, key]), inner, allowed, fix)];
   });
 }
 

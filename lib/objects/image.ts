@@ -23,7 +23,7 @@ export function imageOf(spec: ModelSpec, arm: Arm, environment: Environment): st
       armPath(spec, arm, 'image'),
       undefined,
       'given for a custom server',
-      'add image, or choose a server kind that can load the artifact',
+      'add `image`, or choose a server kind that can load the artifact',
     ),
   ]);
 }

@@ -48,7 +48,7 @@ function fixedFaults(kind: string, before: KubeObject, after: unknown): readonly
       ['overrides', kind, ...path].join('.'),
       at(after, ...path),
       'left as it is (it ties the objects of a model together)',
-      path.includes('replicas') ? 'use scaling' : 'remove it',
+      path.includes('replicas') ? 'use `scaling`' : 'remove it',
     ),
   );
 }

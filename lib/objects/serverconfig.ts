@@ -92,7 +92,7 @@ function huggingfaceExtra(spec: ModelSpec, arm: Arm): object {
       armPath(spec, arm, `env.${TASK_VARIABLE}`),
       undefined,
       `given for a Hugging Face model of type ${spec.type}`,
-      `set env.${TASK_VARIABLE} to the pipeline’s task, for example text-classification`,
+      `set \`env.${TASK_VARIABLE}\` to the pipeline’s task, for example text-classification`,
     ),
   ]);
 }

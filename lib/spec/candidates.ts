@@ -102,26 +102,33 @@ const candidateObject = z.strictObject({
   compare: compareSchema.optional(),
 });
 
-export const candidateSchema = candidateObject.check((context) => {
-  const { traffic, shadow, rollout, compare } = context.value;
-  const given = [traffic, shadow, rollout].filter((role) => role !== undefined).length;
-  if (given !== 1) {
-    context.issues.push({
-      code: 'custom',
-      path: [],
-      input: context.value,
-      message: 'given exactly one of traffic, shadow or rollout; keep one of them',
-    });
-  }
-  if (compare !== undefined && shadow === undefined) {
-    context.issues.push({
-      code: 'custom',
-      path: ['compare'],
-      input: compare,
-      message: 'left out unless the candidate is a shadow; remove compare or set shadow',
-    });
-  }
-});
+/** Which fields are given is known although some of them are wrong: all faults are told together. */
+const isObject = ({ value }: { readonly value: unknown }): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const candidateSchema = candidateObject.superRefine(
+  (candidate, context) => {
+    const { traffic, shadow, rollout, compare } = candidate;
+    const given = [traffic, shadow, rollout].filter((role) => role !== undefined).length;
+    if (given !== 1) {
+      context.addIssue({
+        code: 'custom',
+        path: [],
+        input: candidate,
+        message: 'given exactly one of `traffic`, `shadow` or `rollout`; keep one of them',
+      });
+    }
+    if (compare !== undefined && shadow === undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['compare'],
+        input: compare,
+        message: 'left out unless the candidate is a shadow; remove `compare` or set `shadow`',
+      });
+    }
+  },
+  { when: isObject },
+);
 
 export const candidatesSchema = z
   .array(candidateSchema)

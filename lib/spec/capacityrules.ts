@@ -20,7 +20,7 @@ export const startupBudget: FindingRule = {
           {
             path: 'health.startupSeconds',
             reason: `loading ${largest} takes about ${seconds} s at 50 MB/s, the budget is ${health.startupSeconds} s: the pod would be restarted for ever`,
-            fix: `set health.startupSeconds to at least ${seconds}`,
+            fix: `set \`health.startupSeconds\` to at least ${seconds}`,
           },
         ];
   },
@@ -38,7 +38,7 @@ function quotaRule(name: QuotaName, unit: string): FindingRule {
       if (full > quota) {
         const reason = `all arms at their maximum need ${full} ${unit}, ${is}`;
         return [
-          { path: 'scaling.maxReplicas', reason, fix: 'lower maxReplicas, or raise the quota' },
+          { path: 'scaling.maxReplicas', reason, fix: 'lower `maxReplicas`, or raise the quota' },
         ];
       }
       if (updating <= quota || spec.updateStrategy !== 'surge') return [];
@@ -46,7 +46,7 @@ function quotaRule(name: QuotaName, unit: string): FindingRule {
         {
           path: 'updateStrategy',
           reason: `an update by surge starts a new replica before it ends an old one and needs ${updating} ${unit}, ${is}: the new replica would stay pending`,
-          fix: 'set updateStrategy to replace, lower maxReplicas, or raise the quota',
+          fix: 'set `updateStrategy` to replace, lower `scaling.maxReplicas`, or raise the quota',
         },
       ];
     },
@@ -70,7 +70,7 @@ export const updateReplaces: FindingRule = {
       {
         path: 'updateStrategy',
         reason: `the quota (${names.join(', ')}) has no room for one replica more, so an update ends an old replica before it starts a new one${outage}`,
-        fix: 'set updateStrategy to replace if that is meant, or raise the quota',
+        fix: 'set `updateStrategy` to replace if that is meant, or raise the quota',
       },
     ];
   },
@@ -90,7 +90,7 @@ export const singleReplica: FindingRule = {
           path: armPath(spec, arm, 'scaling.minReplicas'),
           reason:
             'its disruption budget lets one replica be evicted: while there is only one, the drain of its node is an outage',
-          fix: 'set minReplicas to 2, or waive this where a short outage is accepted',
+          fix: 'set `minReplicas` to 2, or waive this where a short outage is accepted',
         },
       ];
     }),

@@ -2,15 +2,23 @@ import type { z } from 'zod';
 import type { Fault } from './error';
 import { DefinitionError } from './error';
 import { faultsOf } from './faults';
-import { pathParts, pathText } from './path';
 import { plainFault } from './plain';
+import { pathInForm, wordsInForm } from './spelling';
 import type { Form } from './wire';
-import { fieldsOf, wirePath } from './wire';
+import { fieldsOf } from './wire';
 
-/** The same fault with the path its author would write. */
+/** The same fault as its author would write it: its path, and the fields that its sentence names. */
 export function inForm(found: Fault, schema: z.ZodType, form: Form): Fault {
-  if (form === 'fields') return found;
-  return { ...found, path: pathText(wirePath(schema, pathParts(found.path))) };
+  const { path, message, got, allowed } = found;
+  const words = wordsInForm(schema, path, form);
+  // What was given stays as it was given.
+  const head = got !== undefined && message.startsWith(`got ${got},`) ? `got ${got},` : '';
+  return {
+    ...found,
+    path: pathInForm(schema, path, form),
+    message: head + words(message.slice(head.length)),
+    ...(allowed !== undefined && { allowed: words(allowed) }),
+  };
 }
 
 /**

@@ -23,6 +23,34 @@ const MAX_WORD_CHARACTERS = 64;
 
 const plain = (word: string): string => word.toLowerCase().replace(/[_-]/g, '');
 
+/** More would be a list, and the whole list is told as well. */
+const MAX_SUGGESTED = 3;
+
+/** `_min_replicas` of `minReplicas`: each word begins behind a `_`. */
+const words = (name: string): string =>
+  `_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toLowerCase()}`.replace(/[-_.]+/g, '_');
+
+/** Names in which a word of the name begins with what was written: `replicas` → `min_replicas`, `max_replicas`. */
+function containing(word: string, known: readonly string[]): readonly string[] {
+  const found = known.filter((name) => words(name).includes(words(word)));
+  return word.length >= 3 && found.length <= MAX_SUGGESTED ? found : [];
+}
+
+/**
+ * `did you mean min_replicas or max_replicas?`; undefined when there is nothing to suggest.
+ * @param deeper what is known elsewhere, when nothing is like it here
+ */
+export function didYouMean(
+  word: string,
+  known: readonly string[],
+  deeper: readonly string[] = [],
+): string | undefined {
+  const near = closest(word, known);
+  const inside = [known, deeper].map((names) => containing(word, names));
+  const meant = near === undefined ? inside.find(({ length }) => length > 0) : [near];
+  return meant === undefined ? undefined : `did you mean ${meant.join(' or ')}?`;
+}
+
 /** The known word that was probably meant: `replicas_max` finds nothing, `maxReplica` finds `maxReplicas`. */
 export function closest(word: string, known: readonly string[]): string | undefined {
   if (word.length > MAX_WORD_CHARACTERS) return undefined;

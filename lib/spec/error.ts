@@ -49,10 +49,10 @@ export function asWritten(found: Fault, source: string | undefined): Fault {
   const { got, message } = found;
   if (source === undefined || got === undefined) return found;
   const said = message
-    .replace(`got ${got},`, () => `got ${source},`)
+    .replace(`got ${got},`, () => (source === '' ? 'has no value,' : `got ${source},`))
     .replace(`in quotes: "${got}"`, () => `in quotes: "${source}"`)
     .replace('write numbers and booleans in quotes', () => `put it in quotes: "${source}"`);
-  return { ...found, message: said, got: source };
+  return { ...found, message: said, got: source || got };
 }
 
 /** One line per fault: `models/x.ts: scaling.maxReplicas: got 1, must be …; raise it …`. */

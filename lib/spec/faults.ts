@@ -1,9 +1,10 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Fault } from './error';
 import { fault } from './error';
-import { closest } from './closest';
+import { didYouMean } from './closest';
 import { pathText } from './path';
 import type { Form } from './wire';
+import { schemaFor, unwrap } from './walk';
 import { schemaAt } from './wire';
 import { entryOf } from './entry';
 
@@ -24,17 +25,21 @@ function oneOf(values: readonly unknown[]): string {
 }
 
 function choice(path: string, got: unknown, values: readonly unknown[]): Fault {
-  const near = typeof got === 'string' ? closest(got, values.map(String)) : undefined;
-  return fault(
-    path,
-    got,
-    oneOf(values),
-    near === undefined ? 'choose one' : `did you mean ${near}?`,
-  );
+  const near = typeof got === 'string' ? didYouMean(got, values.map(String)) : undefined;
+  return fault(path, got, oneOf(values), near ?? 'choose one');
 }
 
 /** A longer list of names hides the hint. */
 const MAX_LISTED_NAMES = 12;
+
+/** Fields one level deeper: who writes `replicas` beside `scaling` means `scaling.minReplicas`. */
+function namesBelow(root: z.ZodType, path: readonly PropertyKey[], form: Form): readonly string[] {
+  const here = schemaAt(root, path, undefined).names;
+  return here.fields.flatMap((field, at) => {
+    const { names } = schemaAt(root, [...path, field], undefined);
+    return names[form].map((name) => `${here[form][at]}.${name}`);
+  });
+}
 
 function unknownKeys(
   issue: Issue & { code: 'unrecognized_keys' },
@@ -42,14 +47,14 @@ function unknownKeys(
   form: Form,
 ): Fault[] {
   const known = schemaAt(root, issue.path, issue.input).names[form];
+  const below = namesBelow(root, issue.path, form);
   return issue.keys.map((key) => {
-    const near = closest(key, known);
+    const near = didYouMean(key, known, below);
     const list =
       near !== undefined && known.length > MAX_LISTED_NAMES ? '' : `, must be ${oneOf(known)}`;
-    const fix = near === undefined ? 'remove it' : `did you mean ${near}?`;
     return {
       path: pathText([...issue.path, key]),
-      message: `unknown field${list}; ${fix}`,
+      message: `unknown field${list}; ${near ?? 'remove it'}`,
       got: key,
       allowed: known.join(', '),
     };
@@ -118,8 +123,30 @@ function typeFix(input: unknown, expected: string): string {
     : `write ${expected}`;
 }
 
+/** May the whole line go? Fields that are optional, entries of a list or of a map. */
+function isRemovable(root: z.ZodType, path: readonly PropertyKey[]): boolean {
+  const around = schemaFor(root, path.slice(0, -1));
+  const owner = around === undefined ? undefined : unwrap(around);
+  if (owner instanceof z.ZodRecord || owner instanceof z.ZodArray) return true;
+  const own = schemaFor(root, path);
+  return own !== undefined && z.core.safeParse(own, undefined).success;
+}
+
+/** A key with nothing behind it is null in YAML. */
+function nullFault({ path, allowed = 'a value' }: Fault, canGo: boolean): Fault {
+  const named = /^(?:an? [a-z]+|true or false)(?= or \{|$)/.exec(allowed)?.[0];
+  const give = allowed.startsWith('one of ') ? 'choose one' : `write ${named ?? 'a value'}`;
+  return fault(path, null, allowed, canGo ? `remove the line, or ${give}` : give);
+}
+
 /** All that one zod issue says, in our words. */
 export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
+  const found = ownFaults(issue, root, form);
+  if (issue.input !== null) return found;
+  return found.map((one) => nullFault(one, isRemovable(root, issue.path)));
+}
+
+function ownFaults(issue: Issue, root: z.ZodType, form: Form): Fault[] {
   const path = pathText(issue.path);
   switch (issue.code) {
     case 'unrecognized_keys':

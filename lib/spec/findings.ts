@@ -12,10 +12,13 @@ import { EXIT_SECONDS, PRE_STOP_SECONDS } from './drain';
 import { withDefaultGpus } from './environment';
 import type { Finding, FindingContext, FindingRule } from './finding';
 import { nativeImage, numericUser, pinnedImage, sleepBinary } from './imagefindings';
+import { modelSchema } from './model';
 import { STABLE } from './names';
 import type { ModelSpec } from './parse';
 import { quantityValue } from './quantity';
 import { entryOf } from './entry';
+import { pathInForm, wordsInForm } from './spelling';
+import type { Form } from './wire';
 
 export type { Finding, FindingContext, FindingRule } from './finding';
 
@@ -31,7 +34,7 @@ const gracePeriod: FindingRule = {
           {
             path: 'overrides.Deployment',
             reason: `terminationGracePeriodSeconds ${grace} is shorter than preStop (${PRE_STOP_SECONDS} s) + the longest request (${inference.timeoutSeconds} s) + ${EXIT_SECONDS} s: an update would cut requests off`,
-            fix: `set it to at least ${needed}, or lower inference.timeoutSeconds`,
+            fix: `set it to at least ${needed}, or lower \`inference.timeoutSeconds\``,
           },
         ];
   },
@@ -119,7 +122,7 @@ const cpuLimitRule: FindingRule = {
             {
               path: armPath(spec, arm, 'resources.cpuLimit'),
               reason: `the limit ${cpuLimit} is below the request ${cpu}; Kubernetes refuses that`,
-              fix: 'raise cpuLimit, lower cpu, or leave cpuLimit out',
+              fix: 'raise `cpuLimit`, lower `cpu`, or leave `cpuLimit` out',
             },
           ];
     }),
@@ -138,7 +141,7 @@ const batchingIdempotent: FindingRule = {
             path: 'inference.batching',
             reason:
               'requests that go together are called again one by one when that fails, so those that may not be sent twice go alone: batching does nothing',
-            fix: 'set inference.idempotent to true, or leave batching out',
+            fix: 'set `inference.idempotent` to true, or leave `batching` out',
           },
         ],
 };
@@ -156,7 +159,7 @@ const batchingRows: FindingRule = {
             path: 'inference.batching.rowsIndependent',
             reason:
               'the router cannot see whether a row’s answer depends on other rows of the same call, so it sends each request alone: batching does nothing for servers other than the built-in ONNX server',
-            fix: 'set it to true if each row’s answer depends on that row alone, or leave batching out',
+            fix: 'set it to true if each row’s answer depends on that row alone, or leave `batching` out',
           },
         ],
 };
@@ -236,6 +239,14 @@ export function findingsOf(spec: ModelSpec, context: FindingContext): readonly F
     check(filled, context).map((one) => Object.assign({ rule: id, severity, model: spec.id }, one)),
   );
   return [...found, ...waiverFindings(spec, context.today)];
+}
+
+/** The same finding as the author of the definition writes names. */
+export function findingInForm(found: Finding, form: Form): Finding {
+  const { path, reason, fix } = found;
+  const words = wordsInForm(modelSchema, path, form);
+  const own = pathInForm(modelSchema, path, form);
+  return { ...found, path: own, reason: words(reason), fix: words(fix) };
 }
 
 /** Ids that cannot stand beside each other because Kubernetes would give them one name. */

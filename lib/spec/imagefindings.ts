@@ -36,7 +36,7 @@ export const numericUser: FindingRule = {
             path: 'runAsUser',
             reason:
               'pods must not run as root, and Kubernetes can check that only for a numeric user: an image whose USER is a name or root will not start',
-            fix: 'set runAsUser, or declare a numeric USER in the image',
+            fix: 'set `runAsUser`, or declare a numeric USER in the image',
           },
         ],
 };

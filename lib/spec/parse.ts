@@ -4,13 +4,15 @@ import type { Fault } from './error';
 import { DefinitionError } from './error';
 import { faultsOf } from './faults';
 import { inForm } from './check';
+import { entryOf } from './entry';
 import { canonical } from './hash';
 import type { ParsedModel } from './model';
 import type { ModelInput } from './modelinput';
 import { modelSchema } from './model';
 import { slugOf } from './names';
 import { pathParts } from './path';
-import { checkRules } from './rules';
+import type { ReadableModel } from './rules';
+import { checkRules, readableCandidates } from './rules';
 import type { Server } from './serverkinds';
 import type { Form, WireModel } from './wire';
 import { fromWire, toWire } from './wire';
@@ -42,13 +44,19 @@ function ruleFaults(
 ): readonly Fault[] {
   if (parsed !== undefined) return checkRules(parsed);
   const broken = new Set(own.map(rootOf));
-  return checkRules(soundPart(input, broken)).filter((found) => !broken.has(rootOf(found)));
+  // What a rule says of candidates holds whatever else is wrong with them: it reads no broken field.
+  const isNews = (found: Fault): boolean =>
+    rootOf(found) === 'candidates' || !broken.has(rootOf(found));
+  return checkRules(readablePart(input, broken)).filter(isNews);
 }
 
-function soundPart(input: object, broken: ReadonlySet<unknown>): Partial<ParsedModel> {
+function readablePart(input: object, broken: ReadonlySet<unknown>): ReadableModel {
   const rest = Object.fromEntries(Object.entries(input).filter(([key]) => !broken.has(key)));
   const parsed = modelSchema.partial().safeParse(rest);
-  return parsed.success ? parsed.data : {};
+  const sound = parsed.success ? parsed.data : {};
+  if (!broken.has('candidates')) return sound;
+  const given = entryOf(input as Record<string, unknown>, 'candidates');
+  return { ...sound, candidates: readableCandidates(given) };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

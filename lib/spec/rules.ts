@@ -1,29 +1,55 @@
 import type { Candidate } from './candidates';
-import { hundredths, MAX_SHADOWS, MAX_TRAFFIC_CANDIDATES } from './candidates';
-import { nameOf } from './arms';
+import { candidateSchema, hundredths, MAX_SHADOWS, MAX_TRAFFIC_CANDIDATES } from './candidates';
+import { entryOf } from './entry';
 import type { Fault } from './error';
 import { fault } from './error';
 import type { ParsedModel } from './model';
-import { STABLE } from './names';
+import { candidateNameOf, STABLE } from './names';
 import { defaultServer } from './servers';
+
+/** A candidate of which some fields may be wrong; those are null. */
+type ReadableCandidate = { readonly [K in keyof Candidate]?: Candidate[K] | null };
+
+function readableCandidate(given: unknown): ReadableCandidate {
+  const fields = typeof given === 'object' && given !== null ? given : {};
+  const read = Object.entries(candidateSchema.shape).map(([key, schema]) => {
+    const value = entryOf(fields as Record<string, unknown>, key);
+    const { success, data } = schema.safeParse(value);
+    return [key, success ? data : value === undefined ? undefined : null] as const;
+  });
+  return Object.fromEntries(read) as ReadableCandidate;
+}
+
+/** @returns undefined for what is not a list, and for lists that are too long to be compared */
+export function readableCandidates(given: unknown): readonly ReadableCandidate[] | undefined {
+  if (!Array.isArray(given) || given.length > MAX_TRAFFIC_CANDIDATES + MAX_SHADOWS)
+    return undefined;
+  return given.map(readableCandidate);
+}
 
 /**
  * Rules over several fields. Each sees only fields that passed on their own (the others are
- * undefined), so that one answer can hold the faults of both kinds.
+ * undefined, those of candidates null), so that one answer can hold the faults of both kinds.
  */
-type Rule = (model: Partial<ParsedModel>) => readonly Fault[];
+export interface ReadableModel extends Omit<Partial<ParsedModel>, 'candidates'> {
+  readonly candidates?: readonly ReadableCandidate[] | undefined;
+}
+
+type Rule = (model: ReadableModel) => readonly Fault[];
+
+const isRead = (field: unknown): boolean => field !== undefined && field !== null;
 
 const brings: Rule = ({ image, source, framework, server, type }) => {
   if (image !== undefined || source !== undefined || framework === undefined) return [];
   const { kind } = server ?? defaultServer(framework, type ?? 'other', false);
   return kind === 'custom'
-    ? [fault('image', undefined, 'given for a custom server', 'add image with the model in it')]
+    ? [fault('image', undefined, 'given for a custom server', 'add `image` with the model in it')]
     : [
         fault(
           'source',
           undefined,
-          'given (or image, when it brings the model)',
-          'add source with the artifact’s URI',
+          'given (or `image`, when it brings the model)',
+          'add `source` with the artifact’s URI',
         ),
       ];
 };
@@ -34,8 +60,8 @@ const oneImage: Rule = ({ image, server }) =>
         fault(
           'server.image',
           server.image,
-          'left out when image is given',
-          'keep one of image and server.image',
+          'left out when `image` is given',
+          'keep one of `image` and `server.image`',
         ),
       ]
     : [];
@@ -55,9 +81,9 @@ const shares: Rule = ({ candidates = [] }) => {
 };
 
 const counts: Rule = ({ candidates = [] }) => {
-  const shadows = candidates.filter(({ shadow }) => shadow !== undefined).length;
-  const live = candidates.length - shadows;
-  const rollouts = candidates.filter(({ rollout }) => rollout !== undefined).length;
+  const shadows = candidates.filter(({ shadow }) => isRead(shadow)).length;
+  const live = candidates.filter(({ traffic, rollout }) => isRead(traffic ?? rollout)).length;
+  const rollouts = candidates.filter(({ rollout }) => isRead(rollout)).length;
   return [
     ...(live > MAX_TRAFFIC_CANDIDATES
       ? [
@@ -78,11 +104,14 @@ const counts: Rule = ({ candidates = [] }) => {
   ];
 };
 
+function nameOf({ name, version }: ReadableCandidate): string | undefined {
+  if (name !== undefined) return name ?? undefined;
+  return isRead(version) ? candidateNameOf(String(version)) : undefined;
+}
+
 /** What the name of an arm comes from: people look for what they wrote. */
-function nameSource(candidate: Candidate): string {
-  return candidate.name === undefined
-    ? `version ${candidate.version} gives the name ${nameOf(candidate)}`
-    : candidate.name;
+function nameSource({ name, version }: ReadableCandidate): string {
+  return name ?? `version ${version} gives the name ${candidateNameOf(String(version))}`;
 }
 
 const distinctNames: Rule = ({ candidates = [] }) => {
@@ -90,11 +119,12 @@ const distinctNames: Rule = ({ candidates = [] }) => {
   return candidates.flatMap((candidate, index) => {
     const path = `candidates[${index}].name`;
     const fix = 'give this candidate a name of its own';
-    if (nameOf(candidate) === STABLE) {
+    if (names[index] === undefined) return [];
+    if (names[index] === STABLE) {
       const allowed = `another word than ${STABLE} (that arm is the definition itself)`;
       return [fault(path, nameSource(candidate), allowed, fix)];
     }
-    if (names.indexOf(nameOf(candidate)) === index) return [];
+    if (names.indexOf(names[index]) === index) return [];
     return [fault(path, nameSource(candidate), 'another name than its siblings’', fix)];
   });
 };
@@ -103,8 +133,11 @@ const distinctNames: Rule = ({ candidates = [] }) => {
 // stable rolling while it receives nothing.
 const distinctVersions: Rule = ({ candidates = [], version }) => {
   const all = [version, ...candidates.map((candidate) => candidate.version)];
+  const mayBeStable = ({ traffic }: ReadableCandidate): boolean =>
+    traffic === 100 || traffic === null;
   return candidates.flatMap((candidate, index) =>
-    all.indexOf(candidate.version, candidate.traffic === 100 ? 1 : 0) <= index
+    isRead(candidate.version) &&
+    all.indexOf(candidate.version, mayBeStable(candidate) ? 1 : 0) <= index
       ? [
           fault(
             `candidates[${index}].version`,
@@ -119,13 +152,13 @@ const distinctVersions: Rule = ({ candidates = [], version }) => {
 
 const gateNeedsTarget: Rule = ({ candidates = [] }) =>
   candidates.flatMap(({ shadow, scaling }, index) =>
-    shadow !== undefined && scaling?.minReplicas === 0
+    isRead(shadow) && scaling?.minReplicas === 0
       ? [
           fault(
             `candidates[${index}].scaling.minReplicas`,
             0,
             '≥ 1 for a shadow (no caller waits for it, so nothing would wake it)',
-            'set minReplicas to 1 or remove scaling',
+            'set `minReplicas` to 1 or remove `scaling`',
           ),
         ]
       : [],
@@ -141,6 +174,6 @@ const RULES: readonly Rule[] = [
   gateNeedsTarget,
 ];
 
-export function checkRules(model: Partial<ParsedModel>): readonly Fault[] {
+export function checkRules(model: ReadableModel): readonly Fault[] {
   return RULES.flatMap((rule) => rule(model));
 }

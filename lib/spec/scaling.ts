@@ -33,12 +33,12 @@ export const scalingSchema = z
   .check((context) => {
     const { minReplicas, maxReplicas, targetConcurrency } = context.value;
     if (maxReplicas !== undefined && maxReplicas < Math.max(minReplicas, 1)) {
-      const least = minReplicas > 1 ? `minReplicas (${minReplicas})` : '1';
+      const needed = `\`minReplicas\` (${minReplicas}); raise it or lower \`minReplicas\``;
       context.issues.push({
         code: 'custom',
         path: ['maxReplicas'],
         input: maxReplicas,
-        message: `≥ ${least}; raise it or lower minReplicas`,
+        message: minReplicas > 1 ? `≥ ${needed}` : '≥ 1; raise it',
       });
     }
     if (minReplicas === 0 && targetConcurrency === undefined) {
@@ -47,7 +47,7 @@ export const scalingSchema = z
         path: ['targetConcurrency'],
         input: undefined,
         message:
-          'given when minReplicas is 0 (CPU of no replica says nothing); add targetConcurrency or set minReplicas to 1',
+          'given when `minReplicas` is 0 (CPU of no replica says nothing); add `targetConcurrency` or set `minReplicas` to 1',
       });
     }
   })

@@ -61,6 +61,17 @@ export function child(schema: z.core.$ZodType, key: PropertyKey): z.core.$ZodTyp
   return undefined;
 }
 
+/** The schema of what a path leads to; undefined when the schema knows no such field. */
+export function schemaFor(
+  root: z.core.$ZodType,
+  path: readonly PropertyKey[],
+): z.core.$ZodType | undefined {
+  return path.reduce<z.core.$ZodType | undefined>(
+    (schema, key) => (schema === undefined ? undefined : child(schema, key)),
+    root,
+  );
+}
+
 /** What a schema says of itself, or else what it is laid around says. */
 export function descriptionOf(schema: z.core.$ZodType): string | undefined {
   const own = z.globalRegistry.get(schema)?.description;

@@ -8,7 +8,7 @@ import { modelSchema } from './model';
 import { pathText } from './path';
 import { plainFault } from './plain';
 import { DEFAULT_GPU_RESOURCE, resourcesSchema } from './resources';
-import { child, kindOf, optionFor, unwrap } from './walk';
+import { child, kindOf, optionFor, schemaFor, unwrap } from './walk';
 import { entryOf, setEntry } from './entry';
 
 /** A definition as REST, YAML and the stored form write it: snake_case and a few historic names. */
@@ -81,10 +81,7 @@ export function schemaAt(
   path: readonly PropertyKey[],
   value: unknown,
 ): Place {
-  const found = path.reduce<z.core.$ZodType | undefined>(
-    (schema, key) => (schema === undefined ? undefined : child(schema, key)),
-    root,
-  );
+  const found = schemaFor(root, path);
   const inner = found === undefined ? undefined : unwrap(found);
   const options = inner instanceof z.ZodUnion ? inner.options : [];
   const owner = inner instanceof z.ZodUnion ? optionFor(inner.options, value) : inner;

@@ -1,5 +1,5 @@
 import type { Environment, Finding, Form, ModelSpec } from '../spec';
-import { DefinitionError, findingsOf } from '../spec';
+import { DefinitionError, findingInForm, findingsOf } from '../spec';
 import { NAMESPACE_FILE, namespaceOf, objectsOf } from '../objects';
 import type { Environments } from './environments';
 import { FindingsError, throwAll } from './errors';
@@ -53,9 +53,10 @@ function checkFindings(
   folder: string,
   { today, previous, strict = false }: SynthesisOptions,
 ): readonly Finding[] {
-  const findings = given.flatMap(({ spec }) => {
+  const findings = given.flatMap(({ spec, form = 'fields' }) => {
     const before = previous?.(`${folder}${manifestName(spec)}`);
-    return findingsOf(spec, { environment, today, previous: before });
+    const found = findingsOf(spec, { environment, today, previous: before });
+    return found.map((one) => findingInForm(one, form));
   });
   const wrong = findings.filter(({ severity }) => strict || severity === 'error');
   const fileOf = (model: string): string | undefined =>

@@ -1,5 +1,5 @@
 import type { Finding, ModelSpec } from '../../lib/spec';
-import { DefinitionError, findingsOf, inForm, modelSchema } from '../../lib/spec';
+import { DefinitionError, findingInForm, findingsOf } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { holds, mayUse } from '../auth';
 import { policyFaults } from '../core/policy';
@@ -28,13 +28,10 @@ export function requireAdmin(caller: Caller, what: string): void {
   );
 }
 
-/** Paths as REST writes them: `scaling.maxReplicas` → `scaling_config.max_replicas`. */
-function wirePathOf(path: string): string {
-  return inForm({ path, message: '' }, modelSchema, 'wire').path;
-}
-
-function warningOf({ rule, path, reason, fix }: Finding): Warning {
-  return { rule, path: wirePathOf(path), message: reason, fix };
+/** REST writes names in wire form: `scaling.maxReplicas` → `scaling_config.max_replicas`. */
+function warningOf(found: Finding): Warning {
+  const { rule, path, reason, fix } = findingInForm(found, 'wire');
+  return { rule, path, message: reason, fix };
 }
 
 function refusal(errors: readonly Warning[]): Problem {

@@ -126,7 +126,7 @@ export function refusalFor(
 ): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof BodyTooLarge) {
-    const key = kind === 'openai' ? 'inference.max_openai_body_bytes' : 'inference.maxBodyBytes';
+    const key = kind === 'openai' ? 'inference.max_openai_body_bytes' : 'inference.max_body_bytes';
     return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (${key})`);
   }
   if (error instanceof MemoryFull) return new Refusal('QUEUE_FULL', error.message);

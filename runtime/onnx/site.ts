@@ -53,7 +53,7 @@ function tellApart(model: Model, limits: Limits, onNotice: OnNotice): void {
   if (limits.batching === undefined || reason === undefined) return;
   const remedy = model.independence.isShown
     ? ''
-    : `; if each row's answer depends on that row alone, say so: inference.batching.rowsIndependent, or --rows-independent`;
+    : `; if each row's answer depends on that row alone, say so: inference.batching.rows_independent, or --rows-independent`;
   onNotice(
     `model '${model.name}': its requests run one by one, not in batches: ${reason}${remedy}`,
   );

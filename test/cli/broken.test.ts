@@ -133,7 +133,9 @@ test('an ONNX model that is called a pickle is a finding', async () => {
     'models/m.yaml': wire('sklearn', './m.joblib'),
     'models/m.joblib': ONNX,
   });
-  expect(ran.said).toMatch(/^models\/m\.yaml: source: \.\/m\.joblib is not a Python pickle; write/);
+  expect(ran.said).toMatch(
+    /^models\/m\.yaml: repository_url: \.\/m\.joblib is not a Python pickle; write/,
+  );
 });
 
 test.each([
@@ -144,7 +146,10 @@ test.each([
     'models/m.yaml': wire('onnx', './m.onnx'),
     'models/m.onnx': content,
   });
-  expect(ran).toEqual({ code: 1, said: expect.stringMatching(/^models\/m\.yaml: source: /) });
+  expect(ran).toEqual({
+    code: 1,
+    said: expect.stringMatching(/^models\/m\.yaml: repository_url: /),
+  });
   expect(ran.said).toMatch(said);
 });
 

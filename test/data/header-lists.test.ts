@@ -215,10 +215,10 @@ test('a body that is too large is told which limit it is', async () => {
   const chat = await plane.post('/openai/v1/chat/completions', large);
   expect(chat.status).toBe(413);
   expect(chat.text).toContain('(inference.max_openai_body_bytes)');
-  expect(chat.text).not.toContain('maxBodyBytes');
+  expect(chat.text).not.toContain('max_body_bytes');
   for (const path of [INFER, '/v1/models/iris:predict', '/api/v1/models/iris/inference']) {
     const got = await plane.post(path, large);
     expect(got.status).toBe(413);
-    expect(got.text).toContain('(inference.maxBodyBytes)');
+    expect(got.text).toContain('(inference.max_body_bytes)');
   }
 });

@@ -107,7 +107,7 @@ test('a model that is not joined says at start why, and what would change it', a
   const { stderr } = await asked.stop();
   expect(stderr).toBe(
     "model 'unbatchable': its requests run one by one, not in batches: a node ReduceMean: it works along the rows; " +
-      "if each row's answer depends on that row alone, say so: inference.batching.rowsIndependent, or --rows-independent\n",
+      "if each row's answer depends on that row alone, say so: inference.batching.rows_independent, or --rows-independent\n",
   );
 });
 

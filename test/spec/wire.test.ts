@@ -101,7 +101,7 @@ describe('an update', () => {
 
   test('that breaks the definition is refused with its faults', () => {
     expect(() => updateModel(stored, { scaling_config: { min_replicas: 6 } })).toThrow(
-      'scaling.maxReplicas: got 5, must be ≥ minReplicas (6)',
+      'scaling.maxReplicas: got 5, must be ≥ `minReplicas` (6)',
     );
   });
 });

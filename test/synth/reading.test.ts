@@ -103,6 +103,20 @@ describe('what the author wrote is what is to be quoted', () => {
   });
 });
 
+test('a key with nothing behind it is told to be removed or filled, whichever can be', async () => {
+  write({
+    'o.yaml': `${DEFINITION}name:\nenvironment_variables:\n  THREADS:\n`,
+    'r.yaml': DEFINITION.replace('"1"', ''),
+  });
+  expect(await faults(() => loadDefinition(join(folder, 'o.yaml')))).toBe(
+    'o.yaml:5: name: has no value, must be a string; remove the line, or write a string\n' +
+      'o.yaml:7: environment_variables.THREADS: has no value, must be a string or { secret, key }; remove the line, or write a string',
+  );
+  expect(await faults(() => loadDefinition(join(folder, 'r.yaml')))).toBe(
+    'r.yaml:2: version: has no value, must be a string; write a string',
+  );
+});
+
 test('a byte order mark is left out', async () => {
   write({
     'bom.json':
@@ -119,7 +133,7 @@ test('anchors and merge keys mean what they mean to other tools', async () => {
   expect(value).toMatchObject({ pod_labels: { team: 'a', tier: 'c' } });
   write({ 'n.yaml': `${DEFINITION}labels:\n  <<: text\n` });
   expect(await faults(() => loadValue(join(folder, 'n.yaml')))).toMatch(
-    /^n\.yaml:6:1: .*; correct it$/,
+    /^n\.yaml:6:1: << takes over the keys of other lines; give it an alias/,
   );
 });
 

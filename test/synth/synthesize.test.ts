@@ -163,7 +163,7 @@ test('a warning is returned, an error stops before anything is written', () => {
   expect(warned.findings.map(({ rule }) => rule)).toEqual(['secret-literal']);
   const gpus = { spec: specOf(model({ resources: { gpu: 4 } })), file: 'models/iris.ts' };
   expect(() => synthesize([gpus], environments({ quota: { gpu: 2 } }))).toThrow(
-    'models/iris.ts: scaling.maxReplicas: all arms at their maximum need 4 GPUs, the quota is 2; lower maxReplicas, or raise the quota (gpu-quota)',
+    'models/iris.ts: scaling.maxReplicas: all arms at their maximum need 4 GPUs, the quota is 2; lower `maxReplicas`, or raise the quota (gpu-quota)',
   );
   expect(() =>
     synthesize([{ spec: specOf(model({ env })) }], environments({}), { strict: true }),

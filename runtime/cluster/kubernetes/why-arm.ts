@@ -55,7 +55,7 @@ const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found]
     /no PriorityClass with name (\S+) was found/,
     ([, name]) => ({
       cause: 'admission-refused',
-      message: `there is no PriorityClass ${name}; correct scheduling.priorityClass`,
+      message: `there is no PriorityClass ${name}; correct scheduling.priority_class`,
     }),
   ],
 ];
@@ -94,7 +94,7 @@ export function missedDeadline(deployment: Plain): Cause | undefined {
   if (condition?.['reason'] !== 'ProgressDeadlineExceeded') return undefined;
   const seconds = numberAt(deployment, 'spec', 'progressDeadlineSeconds');
   const within = seconds === undefined ? 'in time' : `within ${seconds} s`;
-  const message = `its replicas did not become ready ${within}; look at their logs, or raise health.startupSeconds`;
+  const message = `its replicas did not become ready ${within}; look at their logs, or raise health_check.startup_seconds`;
   const since = heldSince(condition) ?? createdAt(deployment);
   return { cause: 'progress-deadline', message, since, failed: true };
 }
@@ -141,7 +141,7 @@ export function autoscalerCause(
     told(
       'ScalingActive',
       'the autoscaler has nothing to go by',
-      'check metrics-server, and for targetConcurrency the external metrics of this service',
+      'check metrics-server, and for target_concurrency the external metrics of this service',
     )
   );
 }

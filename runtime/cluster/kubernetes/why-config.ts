@@ -10,14 +10,14 @@ const RULES: readonly (readonly [RegExp, (found: readonly string[]) => Found])[]
     () => ({
       cause: 'image-wants-root',
       message:
-        'the image runs as root, which the security of the pod forbids; build it with a numeric USER, or set runAsUser in the definition',
+        'the image runs as root, which the security of the pod forbids; build it with a numeric USER, or set run_as_user in the definition',
     }),
   ],
   [
     /non-numeric user \(([^)]*)\)/i,
     ([, user = '']) => ({
       cause: 'named-user',
-      message: `the image runs as the user "${user}", and Kubernetes cannot see that this is not root; set runAsUser to its number in the definition, or build the image with a numeric USER`,
+      message: `the image runs as the user "${user}", and Kubernetes cannot see that this is not root; set run_as_user to its number in the definition, or build the image with a numeric USER`,
     }),
   ],
   [

@@ -52,7 +52,7 @@ function tryFailed(container: string, noticed: readonly Noticed[], only?: string
 }
 
 const ADVICE =
-  'look at the log of the container, and at health.path, health.port and startupSeconds';
+  'look at the log of the container, and at health_check.path, health_check.port and startup_seconds';
 
 /** A container that runs and does not say it is ready; undefined when no probe has failed yet. */
 export function unreadyCause(
@@ -101,7 +101,7 @@ export function killedCause(
   const got = words === undefined ? '' : `: it got ${answer(words)}`;
   const advice =
     kind === 'Startup'
-      ? 'give it longer with health.startupSeconds, or look at its log'
+      ? 'give it longer with health_check.startup_seconds, or look at its log'
       : 'the process hangs; look at its log';
   const message = `was restarted because its ${probe}${asked(pod, container, probe)} failed${got}; ${advice}`;
   return { cause: 'probe-failing', message, since: killing.last, failed: true };

@@ -27,7 +27,7 @@ function obstacle(pod: Plain, part: string): string {
     return `${count} ${verb} too little ${resource} free${askedFor(pod, resource)}`;
   }
   if (SELECTOR.test(words)) {
-    return `${count} ${count === '1' ? 'lacks' : 'lack'} the labels that scheduling.nodeSelector or the GPU’s product want`;
+    return `${count} ${count === '1' ? 'lacks' : 'lack'} the labels that scheduling.node_selector or the GPU’s product want`;
   }
   const taint = TAINT.exec(words);
   return taint === null
@@ -37,7 +37,8 @@ function obstacle(pod: Plain, part: string): string {
 
 function advice(words: string): string {
   if (/Insufficient/.test(words)) return 'ask for less in resources, or add nodes that have more';
-  if (SELECTOR.test(words)) return 'correct scheduling.nodeSelector or gpu.product, or label nodes';
+  if (SELECTOR.test(words))
+    return 'correct scheduling.node_selector or gpu.product, or label nodes';
   return 'tolerate the taint in scheduling.tolerations, or add nodes';
 }
 
@@ -58,7 +59,7 @@ function volumeCause(words: string): Pick<Cause, 'cause' | 'message'> | undefine
   }
   if (!/unbound immediate PersistentVolumeClaims/i.test(words)) return undefined;
   const message =
-    'its volume is not there yet: no provisioner has made one; check cache.storageClass and the events of the claim';
+    'its volume is not there yet: no provisioner has made one; check cache.storage_class and the events of the claim';
   return { cause: 'volume-pending', message };
 }
 

@@ -218,7 +218,7 @@ class LocalReplica implements Replica {
   private async untilReady(child: Child, over: AbortSignal): Promise<string | undefined> {
     const { startupMs } = this.plan.times;
     const end = this.options.now() + startupMs;
-    const late = `the model was not loaded in ${startupMs / 1000} s (health.startupSeconds)`;
+    const late = `the model was not loaded in ${startupMs / 1000} s (health_check.startup_seconds)`;
     const tooLate = sleep(startupMs, 0, { signal: over, ref: false }).catch(() => 0);
     const port = await Promise.race([child.listening, tooLate]).catch(() => 0);
     if (this.wanted) this.port = port;

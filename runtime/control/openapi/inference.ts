@@ -326,7 +326,8 @@ export const INFERENCE_PATHS: ZodOpenApiPathsObject = {
       operationId: 'batchInference',
       errors: INFER,
       summary: 'Call a model with many inputs',
-      description: 'One bad item never fails the others. More than maxBatchSize items: 413.',
+      description:
+        'One bad item never fails the others. More than `inference.max_batch_size` items: 413.',
       request: batchRequest,
       answer: batchResponse,
     }),

@@ -127,7 +127,7 @@ function batchOf(body: Plain, maxItems: number): NativeBatch {
   if (count > maxItems) {
     throw new Refusal(
       'PAYLOAD_TOO_LARGE',
-      `requests: got ${count} items, at most ${maxItems} are allowed (inference.maxBatchSize); send several batches`,
+      `requests: got ${count} items, at most ${maxItems} are allowed (inference.max_batch_size); send several batches`,
     );
   }
   return { requests: list ?? [], timeoutMs: millis(body['timeout']) };

@@ -79,7 +79,7 @@ function checkRows(count: number, { maxBatchSize }: Called): void {
   if (count <= maxBatchSize) return;
   throw new Refusal(
     'PAYLOAD_TOO_LARGE',
-    `got ${count} rows, at most ${maxBatchSize} are allowed (inference.maxBatchSize); send several calls`,
+    `got ${count} rows, at most ${maxBatchSize} are allowed (inference.max_batch_size); send several calls`,
   );
 }
 
@@ -103,7 +103,7 @@ function toNative(arm: ArmRoute, { id }: Called, items: readonly NativeItem[], t
 
 /** The router asks `translates` first, so that this is a fault of its own. */
 function noWords({ name, protocol }: ArmRoute): never {
-  throw new Error(`nobody says this call in ${protocol}, which arm ${name} speaks`);
+  throw new Error(`arm ${name} speaks ${protocol}, which has no such call`);
 }
 
 export function v1Spoken(called: Called, call: V1Request): Spoken {

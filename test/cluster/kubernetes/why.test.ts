@@ -25,7 +25,7 @@ const ROWS: readonly Row[] = [
     'no-node-fits',
     'failed',
     /^Pod/,
-    /1 lacks the labels that scheduling\.nodeSelector/,
+    /1 lacks the labels that scheduling\.node_selector/,
   ],
   [
     'claim-absent',
@@ -34,7 +34,7 @@ const ROWS: readonly Row[] = [
     /^Pod/,
     /^PersistentVolumeClaim models is not there/,
   ],
-  ['claim-pending', 'volume-pending', 'failed', /^Pod/, /cache\.storageClass/],
+  ['claim-pending', 'volume-pending', 'failed', /^Pod/, /cache\.storage_class/],
   [
     'quota-none',
     'quota-exceeded',
@@ -70,8 +70,8 @@ const ROWS: readonly Row[] = [
   ['crash-done', 'crash', 'failed', /^Pod/, /ended by itself with exit code 0/],
   ['no-command', 'start-error', 'failed', /^Pod/, /"\/bin\/nope".*correct command, or the image/],
   ['oom', 'oom-killed', 'failed', /^Pod/, /limit 64Mi.*raise resources\.memory/],
-  ['runs-as-root', 'image-wants-root', 'failed', /^Pod/, /set runAsUser in the definition/],
-  ['named-user', 'named-user', 'failed', /^Pod/, /user "node".*set runAsUser to its number/],
+  ['runs-as-root', 'image-wants-root', 'failed', /^Pod/, /set run_as_user in the definition/],
+  ['named-user', 'named-user', 'failed', /^Pod/, /user "node".*set run_as_user to its number/],
   [
     'probe-startup',
     'probe-failing',

@@ -49,7 +49,7 @@ test.each([
   ],
   [
     "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were unschedulable.",
-    'no node fits; of 2: 1 lacks the labels that scheduling.nodeSelector or the GPU’s product want, 1 node(s) were unschedulable; correct scheduling.nodeSelector or gpu.product, or label nodes',
+    'no node fits; of 2: 1 lacks the labels that scheduling.node_selector or the GPU’s product want, 1 node(s) were unschedulable; correct scheduling.node_selector or gpu.product, or label nodes',
   ],
   [
     'no nodes available to schedule pods',

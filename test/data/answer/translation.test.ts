@@ -266,7 +266,7 @@ describe('what cannot be said is refused before anybody is asked', () => {
     ['ragged rows', 'v2', V1, { instances: [{ x: [[1], 2] }] }, 400, 'lists of one level'],
     ['a stray input', 'v2', V1, { instances: [{ z: 1 }] }, 400, 'z is no input; inputs are x'],
     ['V2 parameters', 'tfs', V2, { inputs: x([1, 2]), parameters: { a: 1 } }, 400, 'parameters.a'],
-    ['too many rows', 'native', V1, three, 413, 'at most 2 are allowed (inference.maxBatchSize)'],
+    ['too many rows', 'native', V1, three, 413, 'at most 2 are allowed (inference.max_batch_size)'],
     [
       'rows without names',
       'native',

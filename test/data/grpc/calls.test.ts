@@ -360,7 +360,7 @@ describe('what goes wrong', () => {
     const error = await client.fail('ModelInfer', { ...CALL, inputs: [input] });
     expect([error.code, error.details]).toEqual([
       8,
-      'the body has more than 1024 bytes; send less (inference.maxBodyBytes)',
+      'the body has more than 1024 bytes; send less (inference.max_body_bytes)',
     ]);
     // One byte of a varint is eight of a tensor.
     const zeros = { int64_contents: Array.from({ length: 200 }, () => 0) };
