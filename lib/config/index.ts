@@ -1,1 +1,2 @@
+export type { ConfigInput } from './configinput';
 export { configSchema, type WrittenConfig } from './schema';

@@ -25,13 +25,13 @@ export const inferenceSchema = z.strictObject({
     .min(1024)
     .max(1024 * MIB)
     .default(64 * MIB)
-    .describe('Answers of native calls and batches, which are read whole; others stream.'),
+    .describe('Largest answer of native calls and batches, which are read whole; others stream.'),
   maxOpenaiBodyBytes: z
     .int()
     .min(1024)
     .max(1024 * MIB)
     .default(10 * MIB)
-    .describe('OpenAI calls name their model inside, so that no limit of a model can hold before.'),
+    .describe('Largest body of OpenAI calls, which are read before their model is known.'),
   streamAboveBytes: z
     .int()
     .min(1024)
@@ -55,11 +55,11 @@ export const inferenceSchema = z.strictObject({
     .min(0)
     .max(100)
     .default(10)
-    .describe("Of a shadow's capacity that copies may use; at least one request."),
+    .describe('Share of a shadow’s capacity that copies may use; at least one request.'),
   shadowLogSeconds: z
     .number()
     .min(0)
     .max(86_400)
     .default(10)
-    .describe('One line of the log in so long tells of the disagreements of a shadow; 0: all.'),
+    .describe('Time between two log lines about disagreements of a shadow; 0: a line for each.'),
 });

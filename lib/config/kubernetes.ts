@@ -40,7 +40,11 @@ export const kubernetesSchema = z.strictObject({
   configPath: pathSchema
     .optional()
     .describe('A kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),
-  context: z.string().min(1).optional().describe('Of the kubeconfig; absent: its current one.'),
+  context: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Context of the kubeconfig; absent: its current one.'),
   mode: z
     .enum(['rest', 'gitops'])
     .default('rest')
@@ -50,9 +54,9 @@ export const kubernetesSchema = z.strictObject({
     .describe('How definitions become objects; absent: environments.ts, as for synth.'),
   externalMetrics: z
     .strictObject({
-      port: z.int().min(0).max(65_535),
-      cert: pathSchema,
-      key: pathSchema,
+      port: z.int().min(0).max(65_535).describe('Port that the API server calls.'),
+      cert: pathSchema.describe('File with the certificate chain; read again when it changes.'),
+      key: pathSchema.describe('File with its private key.'),
     })
     .optional()
     .describe(

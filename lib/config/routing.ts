@@ -7,20 +7,25 @@ export const routingSchema = z.strictObject({
     .min(10)
     .max(60_000)
     .default(500)
-    .describe('To a model server; then the next one is tried.'),
+    .describe('Time to connect to a replica; then the next one is tried.'),
   idleMs: z
     .int()
     .min(100)
     .max(600_000)
     .default(4000)
     .describe('Idle connections to a model server are closed; shorter than its own keep-alive.'),
-  maxIdleConnections: z.int().min(1).max(10_000).default(64).describe('To one replica.'),
+  maxIdleConnections: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(64)
+    .describe('Idle connections that are kept to one replica.'),
   decaySeconds: z
     .number()
     .min(0.1)
     .max(600)
     .default(10)
-    .describe('How fast good answers make a slow one forgotten.'),
+    .describe('Decay of the latency average of a replica.'),
   rampSeconds: z
     .number()
     .min(0)
@@ -32,33 +37,38 @@ export const routingSchema = z.strictObject({
     .min(1)
     .max(100)
     .default(10)
-    .describe('Of its part that a new or returning replica begins with.'),
+    .describe('Share of its part that a new or returning replica begins with.'),
   consecutiveFailures: z
     .int()
     .min(1)
     .max(1000)
     .default(5)
-    .describe('So many in a row eject a replica.'),
-  ejectionSeconds: z.number().min(0.1).max(600).default(1).describe('The first time; it doubles.'),
-  maxEjectionSeconds: z.number().min(0.1).max(3600).default(60),
+    .describe('Failures in a row that eject a replica.'),
+  ejectionSeconds: z
+    .number()
+    .min(0.1)
+    .max(600)
+    .default(1)
+    .describe('Length of the first ejection; each further one is twice as long.'),
+  maxEjectionSeconds: z.number().min(0.1).max(3600).default(60).describe('Longest ejection.'),
   maxUnreachableSeconds: z
     .number()
     .min(0.1)
     .max(3600)
     .default(5)
-    .describe('The longest that one is left out which refuses connections: a restart is short.'),
+    .describe('Longest ejection of a replica that refuses connections: a restart is short.'),
   ejectionJitterPercent: z
     .number()
     .min(0)
     .max(100)
     .default(25)
-    .describe('Longer or shorter at random, so that not all routers ask it at one moment.'),
+    .describe('Random part of an ejection, so that not all routers probe the replica at once.'),
   ejectionMemorySeconds: z
     .number()
     .min(0)
     .max(86_400)
     .default(60)
-    .describe('After so long without an ejection the next one counts as the first.'),
+    .describe('After this time without an ejection the next one counts as the first.'),
   comparisonSeconds: z
     .int()
     .min(1)
@@ -70,63 +80,77 @@ export const routingSchema = z.strictObject({
     .min(1)
     .max(60_000)
     .default(100)
-    .describe('When our own event loop stood still longer, timeouts blame no replica.'),
+    .describe(
+      'When the event loop of the router stood still for longer, timeouts blame no replica.',
+    ),
   maxEjectedPercent: z
     .number()
     .min(0)
     .max(100)
     .default(50)
-    .describe('Of the replicas that can be reached, at most so many are out; never the last.'),
+    .describe('Largest share of the reachable replicas that may be ejected; never the last one.'),
   panicPercent: z
     .number()
     .min(0)
     .max(100)
     .default(50)
-    .describe('With fewer healthy ones than that all are used: the rest would be overrun.'),
+    .describe('Panic threshold: with a smaller share of healthy replicas all are used.'),
   retryPercent: z
     .number()
     .min(0)
     .max(100)
     .default(20)
-    .describe('Second tries per requests of the last retryWindowSeconds, at most.'),
+    .describe('Retry budget: second tries per requests of the last retryWindowSeconds.'),
   freeRetriesPerSecond: z
     .number()
     .min(0)
     .max(10_000)
     .default(10)
-    .describe('For models with few requests.'),
+    .describe('Second tries beside the budget, for models with few requests.'),
   retryWindowSeconds: z
     .int()
     .min(1)
     .max(600)
     .default(10)
-    .describe('The time that the budget of retries looks back on.'),
-  minRetryDelayMs: z.int().min(0).max(10_000).default(25),
-  maxRetryDelayMs: z.int().min(0).max(10_000).default(250),
+    .describe('Time that the retry budget looks back on.'),
+  minRetryDelayMs: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(25)
+    .describe('Shortest pause before a second try.'),
+  maxRetryDelayMs: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(250)
+    .describe('Longest pause before a second try.'),
   retryAvoidMs: z
     .int()
     .min(0)
     .max(60_000)
     .default(1000)
-    .describe('So long a second try waits for another replica than the one that failed it.'),
+    .describe('Time that a second try waits for a replica other than the one that failed.'),
   priorityAgeMs: z
     .int()
     .min(1)
     .max(600_000)
     .default(1000)
-    .describe('Waiting so long counts as much as one priority.'),
+    .describe('Waiting time that counts as much as one priority.'),
   oldestEvery: z
     .int()
     .min(1)
     .max(1000)
     .default(10)
-    .describe('One slot of so many goes to whoever waits longest, whatever its priority.'),
+    .describe(
+      'One slot in this many goes to the request that waits longest, whatever its priority.',
+    ),
   priorityPercent: z
     .number()
     .min(0)
     .max(25)
     .default(12.5)
-    .describe('Of a full queue that each of the four priorities owns, whoever else comes.'),
+    .describe('Share of a full queue that is reserved for each of the four priorities.'),
   coldQueueDepth: z
     .int()
     .min(0)

@@ -9,34 +9,44 @@ import { routingSchema } from './routing';
 import { serverSchema } from './server';
 
 export const configSchema = z.strictObject({
-  server: serverSchema.prefault({}),
+  server: serverSchema.prefault({}).describe('Ports, connections and their limits.'),
   cluster: z
     .enum(['local', 'kubernetes'])
     .optional()
     .describe(
       'local: models run as processes of this machine; kubernetes: as pods. Absent: kubernetes where kubernetes.namespace or kubernetes.config_path is given, else local.',
     ),
-  local: localSchema.prefault({}),
-  models: modelsSchema.prefault({}),
-  kubernetes: kubernetesSchema.prefault({}),
-  inference: inferenceSchema.prefault({}),
-  routing: routingSchema.prefault({}),
-  auth: authSchema.prefault({}),
+  local: localSchema.prefault({}).describe('Models as processes of this machine.'),
+  models: modelsSchema.prefault({}).describe('Definitions, and bounds of those that come by REST.'),
+  kubernetes: kubernetesSchema.prefault({}).describe('Models as pods.'),
+  inference: inferenceSchema.prefault({}).describe('Limits of inference calls.'),
+  routing: routingSchema.prefault({}).describe('Constants of balancing, ejection and retries.'),
+  auth: authSchema.prefault({}).describe('Callers and their keys.'),
   audit: z
     .strictObject({
       file: pathSchema.optional().describe('JSON lines; absent: no audit; "-": stdout.'),
       inference: z
         .boolean()
         .default(false)
-        .describe('A line for every inference, too: who asked which version when, never what.'),
+        .describe(
+          'A line for every inference as well: caller, version and time, never its content.',
+        ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Record of changes and inference calls.'),
   logging: z
     .strictObject({
-      level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-      format: z.enum(['json', 'text']).default('json'),
+      level: z
+        .enum(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info')
+        .describe('Least severity that is written.'),
+      format: z
+        .enum(['json', 'text'])
+        .default('json')
+        .describe('json: an object for each line; text: for people.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Severity and form of the log.'),
 });
 
 /** As it is written. */

@@ -20,9 +20,12 @@ export const serverSchema = z.strictObject({
     .min(1024)
     .max(1024 * MIB)
     .default(64 * MIB)
-    .describe('Of a message over gRPC, inflated; a model’s own limit holds below it.'),
+    .describe('Largest message over gRPC, inflated; a model’s own limit holds below it.'),
   tls: z
-    .strictObject({ cert: pathSchema, key: pathSchema })
+    .strictObject({
+      cert: pathSchema.describe('File with the certificate chain.'),
+      key: pathSchema.describe('File with its private key.'),
+    })
     .optional()
     .describe('PEM files; the public port then speaks https, and the one for gRPC TLS.'),
   trustedProxies: z
@@ -52,7 +55,12 @@ export const serverSchema = z.strictObject({
     .max(100)
     .default([])
     .describe('Names by which the ops port is called, beside addresses and names of the cluster.'),
-  maxConnections: z.int().min(1).max(1_000_000).default(10_000),
+  maxConnections: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('Connections at a time; further ones are refused.'),
   maxConnectionsPerAddress: z
     .int()
     .min(1)
@@ -75,29 +83,36 @@ export const serverSchema = z.strictObject({
     .max(300)
     .default(10)
     .describe(
-      'A connection without a request, headers and a TLS handshake that do not come in this time are not coming.',
+      'Time for the TLS handshake and the first request of a connection, and for the headers of each request.',
     ),
   keepAliveSeconds: z
     .number()
     .min(1)
     .max(3600)
     .default(75)
-    .describe('Longer than clients and load balancers keep idle connections, so they close first.'),
+    .describe(
+      'Idle connections stay open for this time; clients and load balancers should close first.',
+    ),
   bodySeconds: z
     .number()
     .min(1)
     .max(3600)
     .default(30)
     .describe(
-      'Between two pieces of a body, and for each 64 KiB of it; longer, and the request is refused (408).',
+      'Longest pause between two pieces of a body, and time for each 64 KiB of it; then the request is refused (408).',
     ),
   stallSeconds: z
     .number()
     .min(1)
     .max(3600)
     .default(30)
-    .describe('A caller that takes nothing of its answer for so long has gone.'),
-  maxHeaderBytes: z.int().min(1024).max(1_048_576).default(16_384),
+    .describe('A caller that takes nothing of its answer for this time is disconnected.'),
+  maxHeaderBytes: z
+    .int()
+    .min(1024)
+    .max(1_048_576)
+    .default(16_384)
+    .describe('Request line and headers of one request.'),
   acceptSeconds: z
     .number()
     .min(0)

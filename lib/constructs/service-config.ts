@@ -1,5 +1,5 @@
 import type { ISecret } from 'cdk8s-plus-28';
-import type { WrittenConfig } from '../config';
+import type { ConfigInput, WrittenConfig } from '../config';
 import { configSchema } from '../config';
 import type { Environment, EnvironmentInput, Fault } from '../spec';
 import {
@@ -9,21 +9,63 @@ import {
   fault,
   fieldsOf,
   parseEnvironment,
+  pathParts,
   underEnvironment,
   wireOf,
+  wirePath,
+  writtenPath,
 } from '../spec';
+import { entryOf } from '../spec/entry';
+import { pathText } from '../spec/path';
 
-/** Sections of config.yaml, in wire names. */
-export type ConfigSections = Readonly<Record<string, unknown>>;
+/** A path in wire names as the author wrote it, with either names. */
+const pathIn = (sections: ConfigInput, wire: readonly PropertyKey[]): string =>
+  `config.${pathText(writtenPath(sections, wire))}`;
 
 /** The sections as the service will read them, or what it would refuse. */
-function readSections(sections: ConfigSections): WrittenConfig | readonly Fault[] {
+function readSections(sections: ConfigInput): WrittenConfig | readonly Fault[] {
   try {
     return checked(configSchema, sections, 'wire');
   } catch (error) {
     if (!(error instanceof DefinitionError)) throw error;
-    return error.faults.map((found) => Object.assign({}, found, { path: `config.${found.path}` }));
+    return error.faults.map((found) => {
+      const path = pathIn(sections, pathParts(found.path));
+      return Object.assign({}, found, { path });
+    });
   }
+}
+
+/** Fields that the construct sets; with another value its objects and the service would disagree. */
+const DECIDED: Readonly<Record<string, string>> = {
+  cluster: 'remove it',
+  'server.host': 'remove it',
+  'server.port': 'remove it',
+  'server.opsPort': 'remove it',
+  'server.grpcPort': 'use grpcPort of ModelService',
+  'server.tls': 'use tls of ModelService',
+  'kubernetes.namespace': 'use environment.namespace of ModelService',
+  'kubernetes.namespaces': 'use modelNamespaces of ModelService',
+  'kubernetes.runtimeNamespace': 'use environment.runtime.namespace of ModelService',
+  'kubernetes.mode': 'use mode of ModelService',
+  'kubernetes.environment': 'use environment of ModelService',
+  'kubernetes.externalMetrics': 'use externalMetrics of ModelService',
+};
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+function decidedFaults(sections: ConfigInput): readonly Fault[] {
+  const fields = fieldsOf(configSchema, sections, []);
+  return Object.entries(DECIDED).flatMap(([path, fix]) => {
+    const parts = path.split('.');
+    const given = parts.reduce<unknown>(
+      (value, key) => (isObject(value) ? entryOf(value, key) : undefined),
+      fields,
+    );
+    if (given === undefined) return [];
+    const written = pathIn(sections, wirePath(configSchema, parts));
+    return [fault(written, given, 'left out, since ModelService sets it', fix)];
+  });
 }
 
 const isFaults = (read: WrittenConfig | readonly Fault[]): read is readonly Fault[] =>
@@ -42,22 +84,22 @@ function keyFaults({ auth }: WrittenConfig, envFrom: readonly ISecret[]): readon
 
 /** What the service would refuse at its start, found before it is installed. */
 export function configFaults(
-  sections: ConfigSections = {},
+  sections: ConfigInput = {},
   envFrom: readonly ISecret[] = [],
 ): readonly Fault[] {
   const read = readSections(sections);
-  return isFaults(read) ? read : keyFaults(read, envFrom);
+  return isFaults(read) ? read : [...decidedFaults(sections), ...keyFaults(read, envFrom)];
 }
 
 /** The sections with wire names, so that they lie over those of the service key by key. */
-export function wireSections(sections: ConfigSections = {}): ConfigSections {
+export function wireSections(sections: ConfigInput = {}): Readonly<Record<string, unknown>> {
   return wireOf(configSchema, fieldsOf(configSchema, sections, []) as object);
 }
 
 /** The environment, with `models.registry` and `models.default_resources` where it says nothing. */
 export function serviceEnvironment(
   environment: EnvironmentInput = {},
-  sections: ConfigSections = {},
+  sections: ConfigInput = {},
 ): Environment {
   const read = readSections(sections);
   return isFaults(read)

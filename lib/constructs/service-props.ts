@@ -1,6 +1,6 @@
 import type { ISecret } from 'cdk8s-plus-28';
+import type { ConfigInput } from '../config';
 import type { EnvironmentInput } from '../spec';
-import type { ConfigSections } from './service-config';
 import type { ExternalMetricsOptions } from './service-metrics';
 import type { ServiceMode } from './service-rules';
 
@@ -43,11 +43,11 @@ export interface ModelServiceProps {
   readonly modelNamespaces?: readonly string[];
 
   /**
-   * Sections of config.yaml, laid over those the service needs. What the service would refuse at
-   * its start is refused here.
+   * The configuration of the service, as it is written in TypeScript or in a YAML file. Mistakes
+   * are refused at synth, and so are fields that this construct sets: ports, namespaces, mode.
    * @default - none
    */
-  readonly config?: ConfigSections;
+  readonly config?: ConfigInput;
 
   /** @default 2 */
   readonly minReplicas?: number;

@@ -3,6 +3,7 @@ import type { Arm } from './arms';
 import { checked } from './check';
 import type { Fault } from './error';
 import { artifactHostSchema } from './hosts';
+import type { EnvironmentInput } from './environmentinput';
 import type { ModelSpec } from './parse';
 import { cpuSchema, memorySchema } from './quantity';
 import {
@@ -37,9 +38,11 @@ const stringMap = z.record(z.string(), z.string());
 
 /** Who may call a model beside the router, as in a NetworkPolicy: labels of pods, of namespaces, or an address block. */
 const peerSchema = z.strictObject({
-  podLabels: stringMap.optional(),
-  namespaceLabels: stringMap.optional(),
-  cidr: z.string().max(64).optional(),
+  podLabels: stringMap.optional().describe('Labels of the pods.'),
+  namespaceLabels: stringMap
+    .optional()
+    .describe('Labels of their namespace. Default: the namespace of the models.'),
+  cidr: z.string().max(64).optional().describe('An address block, instead of labels.'),
 });
 
 const cidr = z
@@ -58,23 +61,28 @@ const networkPolicySchema = z.union([
 ]);
 
 const gpuEnvironmentSchema = z.strictObject({
-  resource: gpuResourceSchema.default(DEFAULT_GPU_RESOURCE),
+  resource: gpuResourceSchema.default(DEFAULT_GPU_RESOURCE).describe('Resource name of one GPU.'),
   productLabel: z
     .string()
     .default('nvidia.com/gpu.product')
     .describe('Node label that `gpu.product` of a definition is compared with.'),
-  nodeSelector: stringMap.default({}),
+  nodeSelector: stringMap.default({}).describe('Labels of the nodes with GPUs.'),
   tolerations: z
     .array(tolerationSchema)
-    .default([{ key: DEFAULT_GPU_RESOURCE, operator: 'Exists', effect: 'NoSchedule' }]),
+    .default([{ key: DEFAULT_GPU_RESOURCE, operator: 'Exists', effect: 'NoSchedule' }])
+    .describe('Taints of the nodes with GPUs that replicas tolerate.'),
 });
 
 const imagesSchema = z.strictObject({
-  onnx: imageSchema.default(DEFAULT_IMAGES.onnx),
-  'tensorflow-serving': imageSchema.default(DEFAULT_IMAGES['tensorflow-serving']),
-  triton: imageSchema.default(DEFAULT_IMAGES.triton),
-  mlserver: imageSchema.default(DEFAULT_IMAGES.mlserver),
-  vllm: imageSchema.default(DEFAULT_IMAGES.vllm),
+  onnx: imageSchema
+    .default(DEFAULT_IMAGES.onnx)
+    .describe('The built-in ONNX server; it is the image of the service as well.'),
+  'tensorflow-serving': imageSchema
+    .default(DEFAULT_IMAGES['tensorflow-serving'])
+    .describe('TensorFlow Serving.'),
+  triton: imageSchema.default(DEFAULT_IMAGES.triton).describe('NVIDIA Triton.'),
+  mlserver: imageSchema.default(DEFAULT_IMAGES.mlserver).describe('MLServer.'),
+  vllm: imageSchema.default(DEFAULT_IMAGES.vllm).describe('vLLM.'),
 });
 
 /** Prefix for images that name no registry host. */
@@ -89,14 +97,23 @@ export const registrySchema = z
 /** Where models run, kept apart from what they are. One schema for synth and for the service. */
 export const environmentSchema = z.strictObject({
   name: namespaceSchema.default('default').describe('Names the folder when there are several.'),
-  namespace: namespaceSchema.default('ai-models'),
-  createNamespace: z.boolean().default(false),
+  namespace: namespaceSchema
+    .default('ai-models')
+    .describe('Namespace of the models. Constructs take that of their chart when it is left out.'),
+  createNamespace: z
+    .boolean()
+    .default(false)
+    .describe('Render the namespace as well, with its pod security.'),
   kubernetesVersion: z
     .string()
     .regex(/^1\.(2[89]|[3-9][0-9])$/, '1.28 or newer, as major.minor; write for example 1.30')
-    .default('1.30'),
+    .default('1.30')
+    .describe('Oldest Kubernetes that the objects are for, as major.minor.'),
   registry: registrySchema.optional().describe('Prefix for images that name no registry host.'),
-  imagePullSecrets: z.array(z.string().min(1).max(253)).default([]),
+  imagePullSecrets: z
+    .array(z.string().min(1).max(253))
+    .default([])
+    .describe('Secrets by which nodes pull the images.'),
   defaultResources: z
     .strictObject({
       ...defaultResourcesSchema.shape,
@@ -109,7 +126,9 @@ export const environmentSchema = z.strictObject({
     .enum(['restricted', 'baseline', 'platform'])
     .default('restricted')
     .describe('platform: emit no security context, the platform sets it.'),
-  networkPolicy: networkPolicySchema.prefault({}),
+  networkPolicy: networkPolicySchema
+    .prefault({})
+    .describe('Connections that models accept and make; false: no policy is rendered.'),
   artifactHosts: z
     .array(artifactHostSchema)
     .max(100)
@@ -120,23 +139,30 @@ export const environmentSchema = z.strictObject({
   runtime: z
     .strictObject({
       namespace: namespaceSchema.optional().describe('Default: the models’ namespace.'),
-      labels: stringMap.default({ 'app.kubernetes.io/name': 'ai-model-service' }),
+      labels: stringMap
+        .default({ 'app.kubernetes.io/name': 'ai-model-service' })
+        .describe('Labels of its pods, which the network policies of models let in.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Where the service runs.'),
   monitoring: z
     .strictObject({
-      style: z.enum(['annotations', 'operator', 'none']).default('annotations'),
+      style: z
+        .enum(['annotations', 'operator', 'none'])
+        .default('annotations')
+        .describe('annotations: prometheus.io/*; operator: PodMonitor and PrometheusRule.'),
       selector: stringMap.default({}).describe('Labels by which an operator finds its monitors.'),
       namespaceLabels: stringMap
         .default({ 'kubernetes.io/metadata.name': 'monitoring' })
         .describe('Namespace that may scrape the pods.'),
     })
-    .prefault({}),
-  gpu: gpuEnvironmentSchema.prefault({}),
-  images: imagesSchema.prefault({}),
+    .prefault({})
+    .describe('How Prometheus finds the metrics.'),
+  gpu: gpuEnvironmentSchema.prefault({}).describe('Nodes with GPUs.'),
+  images: imagesSchema.prefault({}).describe('Images of the server kinds.'),
   quota: z
     .strictObject({
-      gpu: z.int().min(0).optional(),
+      gpu: z.int().min(0).optional().describe('Number of GPUs.'),
       cpu: cpuSchema.optional(),
       memory: memorySchema.optional(),
     })
@@ -144,9 +170,9 @@ export const environmentSchema = z.strictObject({
     .describe('What the namespace may use in all.'),
   prices: z
     .strictObject({
-      currency: z.string().length(3).default('USD'),
-      cpuHour: z.number().min(0).optional(),
-      memoryGiBHour: z.number().min(0).optional(),
+      currency: z.string().length(3).default('USD').describe('Three letters, such as CNY.'),
+      cpuHour: z.number().min(0).optional().describe('Price of one core.'),
+      memoryGiBHour: z.number().min(0).optional().describe('Price of one GiB of memory.'),
       gpuHour: z
         .record(z.string(), z.number().min(0))
         .default({})
@@ -156,7 +182,6 @@ export const environmentSchema = z.strictObject({
     .describe('Prices per hour, for plans.'),
 });
 
-export type EnvironmentInput = z.input<typeof environmentSchema>;
 export type Environment = z.output<typeof environmentSchema>;
 
 /** Gives an environment its type; see `defineModel`. */

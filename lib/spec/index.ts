@@ -4,6 +4,7 @@ export * from './check';
 export { closest } from './closest';
 export * from './drain';
 export * from './environment';
+export * from './environmentinput';
 export * from './error';
 export * from './findings';
 export * from './hash';

@@ -38,7 +38,7 @@ const full = (): readonly Manifest[] => {
     envFrom: [secret('api-keys')],
     tls: secret('public-tls'),
     ingress: { host: 'models.example.com', className: 'nginx', tls: secret('ingress-tls') },
-    config: { logging: { level: 'warn' }, server: { accept_seconds: 3 } },
+    config: { logging: { level: 'warn' }, server: { acceptSeconds: 3 } },
   });
   return Testing.synth(chart) as Manifest[];
 };
@@ -238,7 +238,7 @@ test('replicas belong to the autoscaler, and a pod has time for its longest requ
 });
 
 test('a changed configuration rolls the pods', () => {
-  const template = (level: string): unknown =>
+  const template = (level: 'info' | 'warn'): unknown =>
     podTemplates(service({ config: { logging: { level } } }))[0]?.template;
   expect(template('info')).not.toEqual(template('warn'));
   expect(template('info')).toEqual(template('info'));
@@ -276,69 +276,6 @@ test.each([
   [{ injectCaFrom: 'b' }, /must be namespace\/name of a cert-manager Certificate/],
 ])('an API server that could not trust the metrics is refused: %j', (more, message) => {
   expect(() => service({ externalMetrics: { tls: SECRET, ...more } })).toThrow(message);
-});
-
-describe('what the service would refuse at its start is refused at synth', () => {
-  const rendering = (props: ModelServiceProps) => (): unknown => service(props);
-
-  test.each([
-    [{ routng: { retry_percent: 10 } }, 'config.routng: unknown field'],
-    [{ server: { prot: 1 } }, 'config.server.prot: unknown field; did you mean port?'],
-    [{ routing: { retry_percent: 900 } }, 'config.routing.retry_percent: got 900, must be ≤ 100'],
-    [{ logging: 'debug' }, 'config.logging: got "debug"'],
-    [{ kubernetes: { mode: 'direct' } }, 'config.kubernetes.mode: got "direct"'],
-  ])('a mistake in its configuration: %j', (config, message) => {
-    expect(rendering({ config })).toThrow(message);
-  });
-
-  test('all mistakes at once', () => {
-    const config = { routng: {}, server: { prot: 1 } };
-    expect(rendering({ config, minReplicas: 0 })).toThrow(
-      /config\.server\.prot[^]*config\.routng[^]*minReplicas/,
-    );
-  });
-
-  test('a service without keys, with what to do', () => {
-    for (const config of [undefined, {}, { auth: { mode: 'api_key' } }]) {
-      expect(rendering({ envFrom: [], config })).toThrow(
-        /^envFrom: is missing, must be a Secret whose AI_MODEL_SERVICE__AUTH__KEYS .*config\.auth\.mode: none.*kubectl create secret generic/,
-      );
-    }
-  });
-
-  test('keys may stand in the configuration, and an open service is one that says so', () => {
-    const keys = [{ name: 'app', sha256: 'a'.repeat(64), scopes: ['infer'] }];
-    expect(rendering({ envFrom: [], config: { auth: { keys } } })).not.toThrow();
-    expect(rendering({ envFrom: [], config: { auth: { mode: 'none' } } })).not.toThrow();
-  });
-});
-
-test('sections of the configuration may be written with either names', () => {
-  const config = findManifest(
-    service({ config: { server: { acceptSeconds: 3 } } }),
-    'ConfigMap',
-    'ai-model-service',
-  );
-  const text = at(config, 'data') as { 'config.yaml': string };
-  expect(parseConfig(text['config.yaml']).server.acceptSeconds).toBe(3);
-});
-
-test('registry and resources in its configuration are in the environment it renders and is given', () => {
-  const models = { registry: 'registry.suoke.life', default_resources: { cpu: '2', gpu: '1' } };
-  const [pod] = podTemplates(service({ config: { models } }));
-  expect(at(pod?.template, 'spec.containers.0.image')).toMatch(/^registry\.suoke\.life\/suoke\//);
-  const text = at(
-    findManifest(service({ config: { models } }), 'ConfigMap', 'ai-model-service'),
-    'data',
-  ) as {
-    'config.yaml': string;
-  };
-  expect(parseConfig(text['config.yaml']).kubernetes.environment).toMatchObject({
-    registry: 'registry.suoke.life',
-    defaultResources: { cpu: '2', memory: '512Mi', gpu: 1 },
-  });
-  const said = service({ config: { models }, environment: { registry: 'ghcr.io/other' } });
-  expect(at(podTemplates(said)[0]?.template, 'spec.containers.0.image')).toMatch(/^ghcr\.io/);
 });
 
 test('with an operator the service has alerts of its own, in its own namespace', () => {

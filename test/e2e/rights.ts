@@ -9,7 +9,7 @@ const KINDS = new Set(['ServiceAccount', 'Role', 'RoleBinding', 'Lease', 'Config
 export function roleObjects(namespace: string, mode: ServiceMode): object {
   const chart = Testing.chart();
   const environment = { namespace };
-  const config = { auth: { mode: 'none' } };
+  const config = { auth: { mode: 'none' } } as const;
   // oxlint-disable-next-line no-new
   new ModelService(chart, 'service', { environment, mode, config });
   const all = Testing.synth(chart) as Manifest[];

@@ -1,11 +1,14 @@
 import { join } from 'node:path';
 import ts from 'typescript';
 import { z } from 'zod';
-import type { ModelInput } from '../../lib/spec';
-import { modelSchema } from '../../lib/spec';
+import type { ConfigInput } from '../../lib/config';
+import { configSchema } from '../../lib/config';
+import type { EnvironmentInput, ModelInput } from '../../lib/spec';
+import { environmentSchema, modelSchema } from '../../lib/spec';
 import { descriptionOf, unwrap } from '../../lib/spec/walk';
 
-// What an editor shows when the pointer rests on a field of a definition.
+// What an editor shows when the pointer rests on a field of a definition, an environment or a
+// configuration.
 
 const ROOT = join(__dirname, '..', '..');
 const FILE = join(ROOT, 'models', '__hover.ts');
@@ -22,10 +25,15 @@ interface Field {
 
 type Wrap = (inner: string) => string;
 
-/** A file with a definition for each object of the schema, with all its fields. */
-class Definitions {
+/** A file with a constant for each object of the schema, with all its fields. */
+class Constants {
   readonly fields: Field[] = [];
-  text = "import { defineModel } from '../lib/spec';\n";
+  text =
+    "import type { EnvironmentInput, ModelInput } from '../lib/spec';\n" +
+    "import type { ConfigInput } from '../lib/config';\n";
+  #count = 0;
+
+  constructor(readonly type: string) {}
 
   add(schema: z.core.$ZodType, path: string, wrap: Wrap): void {
     const inner = unwrap(schema);
@@ -44,12 +52,11 @@ class Definitions {
   #object({ shape }: z.ZodObject, path: string, wrap: Wrap): void {
     const values = Object.entries(shape).map(([name, field]) => {
       const value = field instanceof z.ZodLiteral ? JSON.stringify(field.value) : '1 as never';
-      return `${name}: ${value}`;
+      return `${JSON.stringify(name)}: ${value}`;
     });
-    const start = this.text.length;
-    this.text += `defineModel(${wrap(`{ ${values.join(', ')} }`)});\n`;
-    const before = wrap('\0').indexOf('\0') + 'defineModel({ '.length;
-    let place = start + before;
+    this.text += `const c${this.#count++}: ${this.type} = `;
+    let place = this.text.length + wrap('\0').indexOf('\0') + '{ '.length;
+    this.text += `${wrap(`{ ${values.join(', ')} }`)};\n`;
     Object.entries(shape).forEach(([name, field], index) => {
       const own = path === '' ? name : `${path}.${name}`;
       this.fields.push({ path: own, description: descriptionOf(field) ?? 'none', place });
@@ -88,16 +95,23 @@ function documentationIn(text: string): (place: number) => string {
       .replaceAll(/\s+/g, ' ');
 }
 
-test('an editor shows the description of each field of a definition, at any depth', () => {
-  const definitions = new Definitions();
-  definitions.add(modelSchema, '', (one) => one);
-  const { text } = definitions;
-  const fields = definitions.fields.filter(({ path }) => path !== SHARED);
-  const documentation = documentationIn(text);
-  const shown = fields.map(({ path, place }) => `${path}: ${documentation(place)}`);
-  expect(shown).toEqual(fields.map(({ path, description }) => `${path}: ${description}`));
-  expect(shown).toEqual(
-    expect.arrayContaining([
+/** What is shown of each field, and what the schema says of it. */
+function shownAndSaid(type: string, schema: z.ZodObject): readonly (readonly string[])[] {
+  const constants = new Constants(type);
+  constants.add(schema, '', (one) => one);
+  const fields = constants.fields.filter(({ path }) => path !== SHARED);
+  const documentation = documentationIn(constants.text);
+  return [
+    fields.map(({ path, place }) => `${path}: ${documentation(place)}`),
+    fields.map(({ path, description }) => `${path}: ${description}`),
+  ];
+}
+
+test.each<[string, z.ZodObject, string[]]>([
+  [
+    'ModelInput',
+    modelSchema,
+    [
       'health.startupSeconds: Budget to load the model, in seconds.',
       'inference.cohort.claim: Claim of the caller’s JWT whose value is hashed.',
       'candidates[].rollout.minRequests: Requests per step at least.',
@@ -105,13 +119,38 @@ test('an editor shows the description of each field of a definition, at any dept
       'scheduling.tolerations[].effect: Effect of the taint. Default: all of them.',
       'source.credentials.secret: Secret in the namespace of the model.',
       'env{}.key: Key of that Secret whose value the variable gets.',
-    ]),
-  );
+    ],
+  ],
+  [
+    'EnvironmentInput',
+    environmentSchema,
+    [
+      'networkPolicy.from[].cidr: An address block, instead of labels.',
+      'images.tensorflow-serving: TensorFlow Serving.',
+      'defaultResources.gpu.count: Whole GPUs per replica.',
+    ],
+  ],
+  [
+    'ConfigInput',
+    configSchema,
+    [
+      'server.tls.key: File with its private key.',
+      'auth.keys[].scopes: Rights of the caller.',
+      'kubernetes.environment.prices.cpuHour: Price of one core.',
+    ],
+  ],
+])('an editor shows the description of each field of %s, at any depth', (type, schema, some) => {
+  const [shown, said] = shownAndSaid(type, schema);
+  expect(shown).toEqual(said);
+  expect(shown).toEqual(expect.arrayContaining(some));
+  expect(said?.filter((one) => one.endsWith(': none'))).toEqual([]);
 });
 
 type Same<A, B> = [A, B] extends [B, A] ? true : false;
 
-test('the type of what an author writes is what the schema takes', () => {
-  const same: Same<ModelInput, z.input<typeof modelSchema>> = true;
-  expect(same).toBe(true);
+test('the types of what authors write are what the schemas take', () => {
+  const model: Same<ModelInput, z.input<typeof modelSchema>> = true;
+  const environment: Same<EnvironmentInput, z.input<typeof environmentSchema>> = true;
+  const config: Same<ConfigInput, z.input<typeof configSchema>> = true;
+  expect([model, environment, config]).toEqual([true, true, true]);
 });

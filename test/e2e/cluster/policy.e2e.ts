@@ -23,10 +23,10 @@ const DEPLOY = `${MODELS}/deploy`;
 
 const config = {
   models: {
-    allowed_registries: attacks.ALLOWED_REGISTRIES,
-    allowed_hosts: attacks.ALLOWED_HOSTS,
+    allowedRegistries: attacks.ALLOWED_REGISTRIES,
+    allowedHosts: attacks.ALLOWED_HOSTS,
   },
-  kubernetes: { allowed_secrets: attacks.ALLOWED_SECRETS, allowed_classes: ['nobodys'] },
+  kubernetes: { allowedSecrets: attacks.ALLOWED_SECRETS, allowedClasses: ['nobodys'] },
 };
 
 let place: Place;

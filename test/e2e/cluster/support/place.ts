@@ -119,7 +119,7 @@ export async function install(name: string, options: PlaceOptions = {}): Promise
   };
   const { key, writer, secret } = newKey(namespace);
   // The store of a suite is inside; REST may name it.
-  const config = { models: { allowed_hosts: [`store.${namespace}.svc:9000`] } };
+  const config = { models: { allowedHosts: [`store.${namespace}.svc:9000`] } };
   const objects = rendered(input, { config, ...options.props });
   await apply(objects.slice(0, 1));
   await apply([secret, ...(options.extra ?? []), ...objects.slice(1)]);
