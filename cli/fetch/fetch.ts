@@ -103,7 +103,7 @@ function targetOf(entry: Entry, job: FetchJob): string {
 
 /** All names are looked at before the first byte is asked for. @throws SourceError */
 async function expectPlaces(entries: readonly Entry[], job: FetchJob): Promise<void> {
-  const names = namesOf({ sameTwice: false });
+  const names = namesOf({ what: shown(job.uri), sameTwice: false });
   for (const entry of entries.filter((one) => !isPacked(one, job))) {
     const name = nameOf(entry, job);
     await expectNoLinks(job.to, name);

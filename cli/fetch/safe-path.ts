@@ -99,22 +99,45 @@ const foldedName = (name: string): string => name.normalize('NFC').toLowerCase()
 /** Names of one artifact: which are taken, so that no two of them are one file. */
 export interface Names {
   /** @throws SourceError when another name means the same file somewhere, or a file is a folder */
-  readonly claim: (name: string) => void;
+  readonly claim: (name: string, kind?: 'file' | 'folder') => void;
 }
 
-/** @param sameTwice an archive may hold a name twice: the last one counts */
-export function namesOf({ sameTwice }: { readonly sameTwice: boolean }): Names {
+export interface NamesOptions {
+  /** Whose names they are, for messages. */
+  readonly what: string;
+  /** An archive may hold a name twice: the last one counts. */
+  readonly sameTwice: boolean;
+}
+
+/** The folders that a name stands in, the outermost first. */
+function foldersOf(name: string): readonly string[] {
+  const segments = name.split('/');
+  return segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/'));
+}
+
+export function namesOf({ what, sameTwice }: NamesOptions): Names {
   const taken = new Map<string, string>();
+  /** Folder -> the first name in it. */
+  const folders = new Map<string, string>();
   const take = (key: string, name: string): void => {
     const other = taken.get(key);
     if (other !== undefined && !(sameTwice && other === name)) {
       refuse(name, other === name ? 'named twice' : `the same file as ${JSON.stringify(other)}`);
     }
+    const inner = folders.get(key);
+    if (inner !== undefined) refuseFolder(what, name, inner);
     taken.set(key, name);
   };
+  const enter = (folder: string, name: string): void => {
+    const file = taken.get(folder);
+    if (file !== undefined) refuseFolder(what, file, name);
+    if (!folders.has(folder)) folders.set(folder, name);
+  };
   return {
-    claim: (name) => {
+    claim: (name, kind = 'file') => {
       const key = foldedName(name);
+      for (const folder of foldersOf(key)) enter(folder, name);
+      if (kind === 'folder') return enter(key, `${name}/`);
       take(key, name);
       for (const ending of [PART, PART_TAG]) {
         const half = taken.get(`${key}${ending}`) ?? endingWith(taken, key, ending);
@@ -122,6 +145,12 @@ export function namesOf({ sameTwice }: { readonly sameTwice: boolean }): Names {
       }
     },
   };
+}
+
+function refuseFolder(what: string, file: string, inner: string): never {
+  throw new SourceError(
+    `${what}: ${JSON.stringify(file)} is a file, and ${JSON.stringify(inner)} needs a folder of that name; a name is either a file or a folder: rename one of the two, and pack or push them again`,
+  );
 }
 
 function endingWith(taken: ReadonlyMap<string, string>, key: string, ending: string) {

@@ -31,17 +31,21 @@ export interface UnpackOptions {
   readonly free?: ((folder: string) => Promise<number>) | undefined;
 }
 
+type MemberKind = 'file' | 'folder';
+
 /** Says of each member, before it is written, whether it may be. @returns its safe name */
-type Guard = (path: string, bytes: number) => string | undefined;
+type Guard = (path: string, kind: MemberKind, bytes: number) => string | undefined;
+
+const kindOf = (path: string): MemberKind => (path.endsWith('/') ? 'folder' : 'file');
 
 /** An archive must not write outside its folder ("zip slip"), nor one file under two names. */
-function memberNames(folder: string): (path: string) => string | undefined {
-  const names = namesOf({ sameTwice: true });
-  return (path) => {
+function memberNames(what: string, folder: string) {
+  const names = namesOf({ what, sameTwice: true });
+  return (path: string, kind: MemberKind): string | undefined => {
     const name = memberName(path);
     if (name === undefined) return undefined;
     safePath(folder, name);
-    if (!path.endsWith('/')) names.claim(name);
+    names.claim(name, kind);
     return name;
   };
 }
@@ -49,16 +53,17 @@ function memberNames(folder: string): (path: string) => string | undefined {
 /** Counts what an archive would write against what it may: room on the disk, and common sense. */
 async function guardOf(
   file: string,
+  what: string,
   folder: string,
   { free = freeBytes }: UnpackOptions,
 ): Promise<Guard> {
   const { size } = await stat(file);
   const room = await free(folder);
   const allowed = Math.max(MIN_ALLOWANCE, size * MAX_RATIO);
-  const nameOf = memberNames(folder);
+  const nameOf = memberNames(what, folder);
   let [entries, total] = [0, 0];
-  return (path, bytes) => {
-    const name = nameOf(path);
+  return (path, kind, bytes) => {
+    const name = nameOf(path, kind);
     entries += 1;
     total += bytes;
     if (entries > MAX_ENTRIES) {
@@ -96,9 +101,10 @@ async function unzip(
   ) => Promise<NodeJS.ReadableStream>;
   const one = async (entry: ZipEntry): Promise<void> => {
     const { fileName, uncompressedSize } = entry;
-    const name = guard(fileName, uncompressedSize);
+    const kind = kindOf(fileName);
+    const name = guard(fileName, kind, uncompressedSize);
     if (!isPlainMember(entry)) leaveOut(fileName);
-    else if (name !== undefined && !fileName.endsWith('/')) {
+    else if (name !== undefined && kind === 'file') {
       await expectNoLinks(folder, name);
       const target = safePath(folder, name);
       await mkdir(dirname(target), { recursive: true });
@@ -114,6 +120,10 @@ async function unzip(
   }).finally(() => zip.close());
 }
 
+/** Types of members of a tar; what is none of them is left out. */
+const FILES: ReadonlySet<string> = new Set(['File', 'OldFile', 'ContiguousFile']);
+const FOLDERS: ReadonlySet<string> = new Set(['Directory', 'GNUDumpDir']);
+
 async function untar(
   file: string,
   folder: string,
@@ -124,13 +134,13 @@ async function untar(
   const allows = (path: string, { type, size }: ReadEntry): boolean => {
     if (refusal !== undefined) return false;
     try {
-      guard(path, size);
+      guard(path, FOLDERS.has(type) ? 'folder' : kindOf(path), size);
     } catch (error) {
       // Thrown in here it would be lost between streams.
       refusal = error;
       return false;
     }
-    const wanted = ['File', 'OldFile', 'ContiguousFile', 'Directory', 'GNUDumpDir'].includes(type);
+    const wanted = FOLDERS.has(type) || FILES.has(type);
     if (!wanted) leaveOut(path);
     return wanted;
   };
@@ -161,7 +171,7 @@ export async function unpack(
   options: UnpackOptions,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const guard = await guardOf(file, folder, options);
+  const guard = await guardOf(file, name, folder, options);
   const leaveOut = (path: string): void =>
     options.log(`${name}: ${path} is no plain file; left out`);
   return (/\.zip$/i.test(name) ? unzip : untar)(file, folder, guard, leaveOut);

@@ -105,16 +105,28 @@ test.each([
   [['m.onnx', 'm.onnx.part']],
   [['m.onnx.part.tag', 'm.onnx']],
 ])('%j are one file somewhere, and refused', (all) => {
-  const names = namesOf({ sameTwice: false });
+  const names = namesOf({ what: 'a.tar', sameTwice: false });
   expect(() => all.forEach((name) => names.claim(name))).toThrow(/it is refused/);
 });
 
 test('an archive may hold a name twice, and no folder may hold two spellings of it', () => {
-  const names = namesOf({ sameTwice: true });
+  const names = namesOf({ what: 'a.tar', sameTwice: true });
   names.claim('a');
   names.claim('a');
   names.claim('b.part');
   expect(() => names.claim('A')).toThrow(/the same file as "a"/);
+});
+
+test.each([
+  [['a', 'a/b'], '"a" is a file, and "a/b" needs a folder of that name'],
+  [['A/b/c', 'a/B'], '"a/B" is a file, and "A/b/c" needs a folder of that name'],
+  [['a', 'a/'], '"a" is a file, and "a/" needs a folder of that name'],
+  [['a/', 'a'], '"a" is a file, and "a/" needs a folder of that name'],
+])('of %j none is a file and a folder', (all, words) => {
+  const names = namesOf({ what: 'a.tar', sameTwice: true });
+  const claim = (name: string): void =>
+    names.claim(name.replace(/\/$/, ''), name.endsWith('/') ? 'folder' : 'file');
+  expect(() => all.forEach(claim)).toThrow(`a.tar: ${words}; a name is either`);
 });
 
 let here: Place;

@@ -98,6 +98,18 @@ test('a tar that grows a hundredfold is refused before it fills the disk', async
   expect(statSync(join(here.folder, 'to/in/zeros'), { throwIfNoEntry: false })).toBeUndefined();
 }, 30_000);
 
+test('an archive in which a file is a folder names both entries', async () => {
+  writeFileSync(join(from, 'a'), 'x');
+  mkdirSync(join(from, 'other/a'), { recursive: true });
+  writeFileSync(join(from, 'other/a/b'), 'y');
+  tar('a', '-C', 'other', 'a/b');
+  const words =
+    'a.tar.gz: "a" is a file, and "a/b" needs a folder of that name; a name is either a file or a folder';
+  await expect(unpacked()).rejects.toThrow(words);
+  zip({ name: 'a', content: Buffer.from('x') }, { name: 'a/b', content: Buffer.from('y') });
+  await expect(unpacked('a.zip')).rejects.toThrow(words.replace('tar.gz', 'zip'));
+});
+
 test('an archive whose content does not fit says so', async () => {
   writeFileSync(join(from, 'in/x'), Buffer.alloc(100_000));
   tar('in');
