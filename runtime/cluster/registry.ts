@@ -213,7 +213,16 @@ export interface Pin {
   readonly digest: string;
   /** These bytes and no others: the definition, or the version of this source, is the same. */
   readonly firm: boolean;
+  /**
+   * What the source was said to have. Another one than `digest` where the bytes are those of a model
+   * that was joined with the weights beside it.
+   */
+  readonly sha256: string | undefined;
 }
+
+/** Are the bytes of a pin those that a source with this digest means? */
+export const isOf = (pin: Pin, sha256: string | undefined): boolean =>
+  sha256 === undefined || sha256 === pin.digest || sha256 === pin.sha256;
 
 /**
  * The bytes that an arm had before. A definition by REST names a file, it does not bring it: going
@@ -221,17 +230,19 @@ export interface Pin {
  */
 export function pinOf(spec: ModelSpec, arm: Arm, before: Stored | undefined): Pin | undefined {
   if (before === undefined || arm.source === undefined) return undefined;
-  const { uri } = arm.source;
+  const { uri, sha256 } = arm.source;
   const hash = definitionHash(spec.definition);
   const again = entryOf(before.history.find((one) => one.hash === hash)?.artifacts, arm.name);
-  if (again !== undefined) return { digest: again, firm: true };
+  if (again !== undefined) return { digest: again, firm: true, sha256 };
   const artifacts = before.history[0]?.artifacts ?? {};
   const known = parseModel(before.definition).arms.filter(
     ({ name, source }) => source?.uri === uri && entryOf(artifacts, name) !== undefined,
   );
   const exact = known.find(({ version }) => version === arm.version);
-  const digest = entryOf(artifacts, (exact ?? known[0])?.name ?? '');
-  return digest === undefined ? undefined : { digest, firm: exact !== undefined };
+  const found = exact ?? known[0];
+  const digest = entryOf(artifacts, found?.name ?? '');
+  if (digest === undefined) return undefined;
+  return { digest, firm: exact !== undefined, sha256: found?.source?.sha256 };
 }
 
 /** What of a record stands in the registry; how its arms are is for the adapter to say. */

@@ -1,6 +1,6 @@
 import type { Arm, ModelSpec, Source } from '../../../lib/spec';
-import type { Artifacts, Stored } from '../registry';
-import { pinOf } from '../registry';
+import type { Artifacts, Pin, Stored } from '../registry';
+import { isOf, pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
 import { BrokenSource, fileInside, refusal } from './inside';
 import { joinedModel } from './modelfile';
@@ -39,9 +39,11 @@ class Stage {
   ) {}
 
   async digestOf(arm: Arm, source: Source): Promise<string> {
-    const digest = await this.bytesOf(arm, source);
+    const pin = pinOf(this.spec, arm, this.before);
+    const digest = await this.bytesOf(source, pin);
     const { uri, sha256 } = source;
     if (sha256 === undefined || sha256 === digest) return digest;
+    if (pin?.digest === digest && isOf(pin, sha256)) return digest;
     // A model that was joined with its weights: the digest is that of the file itself.
     if (sha256 === (await this.fileDigest(uri))) return digest;
     throw refusal(
@@ -54,7 +56,7 @@ class Stage {
   /** Of a source that is elsewhere: what was loaded before, if that is still what is meant. */
   async loadedOf(arm: Arm, { sha256 }: Source): Promise<string | undefined> {
     const pin = pinOf(this.spec, arm, this.before);
-    const known = sha256 ?? (pin?.firm === true ? pin.digest : undefined);
+    const known = pin?.firm === true && isOf(pin, sha256) ? pin.digest : sha256;
     return known !== undefined && (await this.hold(known)) ? known : undefined;
   }
 
@@ -62,10 +64,9 @@ class Stage {
    * What was read with the definition; else what a revision pinned; else the file in the models
    * folder; else what this URI was before.
    */
-  private async bytesOf(arm: Arm, { uri, content, sha256 }: Source): Promise<string> {
+  private async bytesOf({ uri, content, sha256 }: Source, pin: Pin | undefined): Promise<string> {
     if (content !== undefined) return this.given(uri, content);
-    const pin = pinOf(this.spec, arm, this.before);
-    const fits = pin !== undefined && (sha256 === undefined || sha256 === pin.digest);
+    const fits = pin !== undefined && isOf(pin, sha256);
     if (fits && pin.firm && (await this.hold(pin.digest))) return pin.digest;
     try {
       return await this.keepFile(uri);

@@ -170,4 +170,12 @@ test('a model of a store that keeps its weights in another file is served with t
   const ready = await when(cluster, isReady('iris', '1'));
   const [replica] = replicasIn(cluster, ready);
   expect(await bytesOf(replica?.port)).toContain(weights.toString());
+  await cluster.close();
+  await start();
+  // The folder of definitions is applied at each start: what is kept is what is meant.
+  const again = await cluster.apply(stored(source.url, { sha256 }), FILES);
+  expect([again, lent.length]).toEqual([{ revision: 1, changed: false }, 1]);
+  const other = createHash('sha256').update('another model').digest('hex');
+  await cluster.apply(stored(source.url, { sha256: other }), FILES);
+  expect(lent).toHaveLength(2);
 });

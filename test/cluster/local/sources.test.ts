@@ -211,8 +211,16 @@ describe('a model with its weights in another file', () => {
     writeFileSync(file, external('m.onnx.data'));
     writeFileSync(join(here.models, 'm.onnx.data'), weights);
     const sha256 = createHash('sha256').update(external('m.onnx.data')).digest('hex');
-    await cluster.apply(model({ source: { uri: './m.onnx', sha256 } }), REST);
+    const pinned = { source: { uri: './m.onnx', sha256 } };
+    await cluster.apply(model(pinned), REST);
     expect(await served('1')).toContain(weights);
+    // What was kept for this digest is what it means, whatever the file is by now.
+    writeFileSync(file, onnxBytes());
+    const labelled = { ...pinned, labels: { team: 'x' } };
+    expect(await cluster.apply(model(labelled), REST)).toMatchObject({ revision: 2 });
+    expect(await served('1')).toContain(weights);
+    const source = { uri: './m.onnx', sha256: '0'.repeat(64) };
+    await expect(cluster.apply(model({ source }), REST)).rejects.toThrow(/must be 0000/);
   });
 
   test('does not take them from outside the models folder, by a link either', async () => {
