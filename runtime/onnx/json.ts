@@ -1,7 +1,6 @@
 import { valueWith } from '../shared/json-values';
 import type { JsonLimits } from '../shared/survey';
 import { JSON_LIMITS, JsonTooComplex, survey } from '../shared/survey';
-import { rewritten } from '../shared/tokens';
 import { firstNotUtf8 } from '../shared/utf8';
 import { badRequest, ServeError } from './errors';
 
@@ -11,59 +10,34 @@ import { badRequest, ServeError } from './errors';
 
 /** 2^53 has 16 digits: shorter runs of digits are exact as doubles. */
 const LONG_DIGITS = /\d{16}/;
+/** It may stand within a string, too. */
 const NON_FINITE = /NaN|Infinity/;
-/** A string's begin, or what is no JSON. */
-const NOT_JSON = /"|(?<![\w.])(?:-?Infinity|NaN)(?!\w)/g;
-const LONG_INTEGER = /^-?\d{16,}$/;
+/** No integer of 64 bits has more than 20 digits; to make one of a million takes long. */
+const LONG_INTEGER = /^-?\d{16,20}$/;
 
 /** Do integers beyond 2^53 matter? Only for tensors of 64-bit integers, and looking for them costs. */
 export type Numbers = 'doubles' | 'exact integers';
 
-function tryParse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
 const numberFrom = (token: string): number | bigint =>
   LONG_INTEGER.test(token) ? BigInt(token) : Number(token);
 
-/** With all its numbers; undefined when it is not JSON, NaN and infinities apart. */
-function tryExact(text: string): unknown {
-  const isJson = tryParse(rewritten(text, NOT_JSON, () => '0')) !== undefined;
-  if (!isJson) return undefined;
-  try {
-    return valueWith(text, numberFrom);
-  } catch (error) {
-    if (error instanceof RangeError) throw badRequest('the body is nested too deeply');
-    throw error;
-  }
-}
-
 /**
- * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of any size, which
+ * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of 64 bits, which
  * are a bigint from 16 digits on. Throws ServeError 400.
  */
 export function parseExact(text: string, numbers: Numbers): unknown {
-  const isLong = numbers === 'exact integers' && LONG_DIGITS.test(text);
-  const plain = isLong ? undefined : tryParse(text);
-  if (plain !== undefined) return plain;
-  const special = isLong || NON_FINITE.test(text) ? tryExact(text) : undefined;
-  if (special !== undefined) return special;
-  throw badRequest(`the body is not JSON: ${faultOf(text)}`);
+  const isSpecial =
+    NON_FINITE.test(text) || (numbers === 'exact integers' && LONG_DIGITS.test(text));
+  try {
+    return isSpecial ? valueWith(text, numberFrom, 'words') : JSON.parse(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw badRequest('the body is nested too deeply');
+    throw badRequest(`the body is not JSON: ${faultOf(text, error as Error)}`);
+  }
 }
 
-function faultOf(text: string): string {
-  if (text.trim() === '') return 'it is empty';
-  try {
-    JSON.parse(text);
-    return 'it cannot be read';
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return message.replace(/\s+/g, ' ').slice(0, 200);
-  }
+function faultOf(text: string, { message }: Error): string {
+  return text.trim() === '' ? 'it is empty' : message.replace(/\s+/g, ' ').slice(0, 200);
 }
 
 const WORDS = new Map([

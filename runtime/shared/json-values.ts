@@ -1,96 +1,147 @@
-import { behindString } from './tokens';
 import { setEntry } from '../../lib/spec/entry';
+
+// A strict reader of JSON text whose numbers its caller makes: JSON.parse makes a double of every
+// number. What is not JSON is found while values are made: the text is gone through once.
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const COLON = 0x3a;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
+const BACKSLASH = 0x5c;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
-const BLANK = 0x20;
 
-const WORDS: Readonly<Record<number, { readonly length: number; readonly value: unknown }>> = {
-  0x66: { length: 5, value: false },
-  0x6e: { length: 4, value: null },
-  0x74: { length: 4, value: true },
-};
+/** Index behind the string that begins at `start`. */
+export function behindString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes += 1;
+    if (slashes % 2 === 0) return end + 1;
+  }
+  return text.length;
+}
 
-/** Between two values, or behind the last: what ends a number. */
-const endsNumber = (code: number): boolean =>
-  code === COMMA ||
-  code <= BLANK ||
-  code === CLOSE_LIST ||
-  code === CLOSE_OBJECT ||
-  Number.isNaN(code);
+/** RFC 8259, 3 and 6. */
+const STRICT = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+/** And what Python, Triton and TensorFlow Serving write although it is no JSON. */
+const LENIENT = new RegExp(`${STRICT.source}|NaN|-?Infinity`, 'y');
+const WORDS = new Map<string, unknown>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+]);
 
-/** Makes values of a text that JSON.parse has taken already: nothing is checked here. */
+/** An escape, or a control character, which a string must not hold. (RFC 8259, 7) */
+// oxlint-disable-next-line no-control-regex
+const NOT_PLAIN = /[\\\u0000-\u001f]/;
+
+const isBlank = (code: number): boolean =>
+  code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+
 class Values {
   private at = 0;
 
   constructor(
     private readonly text: string,
     private readonly numberOf: (token: string) => unknown,
+    private readonly scalars: RegExp,
   ) {}
 
-  /** The character that comes next, blanks apart. */
+  /** The character that comes next, blanks apart; NaN at the end. */
   private get next(): number {
-    while (this.text.charCodeAt(this.at) <= BLANK) this.at += 1;
-    return this.text.charCodeAt(this.at);
+    let code = this.text.charCodeAt(this.at);
+    for (; isBlank(code); code = this.text.charCodeAt(this.at)) this.at += 1;
+    return code;
   }
 
-  value(): unknown {
+  private fail(at: number): never {
+    const what = at < this.text.length ? JSON.stringify(this.text[at]) : 'end';
+    throw new SyntaxError(`Unexpected ${what} at position ${at}`);
+  }
+
+  whole(): unknown {
+    const value = this.value();
+    return Number.isNaN(this.next) ? value : this.fail(this.at);
+  }
+
+  private value(): unknown {
     const { next } = this;
     if (next === QUOTE) return this.string();
     if (next === OPEN_LIST) return this.list();
     if (next === OPEN_OBJECT) return this.object();
-    const word = WORDS[next];
-    if (word === undefined) return this.number();
-    this.at += word.length;
-    return word.value;
-  }
-
-  private number(): unknown {
-    const from = this.at;
-    while (!endsNumber(this.text.charCodeAt(this.at))) this.at += 1;
-    return this.numberOf(this.text.slice(from, this.at));
+    const { text, scalars, at } = this;
+    scalars.lastIndex = at;
+    if (!scalars.test(text)) return this.fail(at);
+    this.at = scalars.lastIndex;
+    const token = text.slice(at, this.at);
+    const word = WORDS.get(token);
+    return word === undefined ? this.numberOf(token) : word;
   }
 
   private string(): string {
     const from = this.at;
     this.at = behindString(this.text, from);
     const own = this.text.slice(from + 1, this.at - 1);
-    return own.includes('\\') ? (JSON.parse(`"${own}"`) as string) : own;
+    const isClosed = this.at > from + 1 && this.text.charCodeAt(this.at - 1) === QUOTE;
+    if (isClosed && !NOT_PLAIN.test(own)) return own;
+    try {
+      return JSON.parse(this.text.slice(from, this.at)) as string;
+    } catch {
+      return this.fail(from);
+    }
+  }
+
+  /** Is there another one? @throws SyntaxError when the list or object does not go on or end */
+  private goesOn(close: number): boolean {
+    const { next } = this;
+    if (next !== COMMA && next !== close) this.fail(this.at);
+    this.at += 1;
+    return next === COMMA;
   }
 
   private list(): unknown[] {
     const items: unknown[] = [];
     this.at += 1;
-    while (this.next !== CLOSE_LIST) {
-      items.push(this.value());
-      if (this.next === COMMA) this.at += 1;
+    if (this.next === CLOSE_LIST) this.at += 1;
+    else {
+      do items.push(this.value());
+      while (this.goesOn(CLOSE_LIST));
     }
-    this.at += 1;
     return items;
   }
 
-  private object(): object {
-    const value = {};
+  private object(): Record<string, unknown> {
+    const value: Record<string, unknown> = {};
     this.at += 1;
-    while (this.next !== CLOSE_OBJECT) {
-      const key = this.string();
-      // The colon.
-      if (this.next > BLANK) this.at += 1;
-      setEntry(value, key, this.value());
-      if (this.next === COMMA) this.at += 1;
+    if (this.next === CLOSE_OBJECT) this.at += 1;
+    else {
+      do this.member(value);
+      while (this.goesOn(CLOSE_OBJECT));
     }
-    this.at += 1;
     return value;
+  }
+
+  private need(code: number): void {
+    if (this.next !== code) this.fail(this.at);
+  }
+
+  private member(object: Record<string, unknown>): void {
+    this.need(QUOTE);
+    const key = this.string();
+    this.need(COLON);
+    this.at += 1;
+    setEntry(object, key, this.value());
   }
 }
 
 /**
- * The value of a text whose numbers the caller makes.
- * @param text JSON.parse takes it, perhaps with other numbers
+ * The value of a JSON text whose numbers the caller makes.
+ * @param words are NaN, Infinity and -Infinity numbers?
+ * @throws SyntaxError, and RangeError when it is nested too deeply
  */
-export const valueWith = (text: string, numberOf: (token: string) => unknown): unknown =>
-  new Values(text, numberOf).value();
+export const valueWith = (
+  text: string,
+  numberOf: (token: string) => unknown,
+  words: 'strict' | 'words',
+): unknown => new Values(text, numberOf, words === 'words' ? LENIENT : STRICT).whole();

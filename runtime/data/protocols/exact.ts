@@ -1,5 +1,4 @@
 import { valueWith } from '../../shared/json-values';
-import { rewritten } from '../../shared/tokens';
 
 // JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
 // looks. Digits of a fraction that no double holds are the only thing that may go.
@@ -35,8 +34,8 @@ const SUSPECT =
   /(?<![.\d])(?:\d{16}|\d{10,}\.)|\.0+(?!\d)|\.(?:0{6}|9{6})|\d[eE](?:\+?\d|-0|-\d{3})|0[eE]-|-0(?![.\d])/;
 
 const INTEGER = /^-?\d+$/;
-/** A string's begin, or what Python's json writes although it is no JSON. */
-const NOT_A_NUMBER = /"|NaN|-?Infinity/g;
+/** What Python's json writes although it is no JSON; it may stand within a string, too. */
+const NOT_A_NUMBER = /NaN|Infinity/;
 
 /** Would JavaScript write another number than was read, or a float as an integer? */
 function changes(token: string): boolean {
@@ -66,10 +65,7 @@ function createNumbers(): (token: string) => unknown {
  * @throws SyntaxError
  */
 export function readJson(text: string): unknown {
-  if (!SUSPECT.test(text)) return JSON.parse(text);
-  // Checks the text. Its value is not kept: both at once could be more than the thread's heap.
-  JSON.parse(text);
-  return valueWith(text, createNumbers());
+  return SUSPECT.test(text) ? valueWith(text, createNumbers(), 'strict') : JSON.parse(text);
 }
 
 /**
@@ -78,14 +74,7 @@ export function readJson(text: string): unknown {
  * @throws SyntaxError
  */
 export function readLoose(text: string): unknown {
-  try {
-    return readJson(text);
-  } catch (error) {
-    const valid = rewritten(text, NOT_A_NUMBER, () => 'null');
-    if (valid === text) throw error;
-    JSON.parse(valid);
-    return valueWith(text, createNumbers());
-  }
+  return NOT_A_NUMBER.test(text) ? valueWith(text, createNumbers(), 'words') : readJson(text);
 }
 
 /** So many tokens become one string: a body may have millions. */

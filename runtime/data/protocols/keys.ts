@@ -1,4 +1,4 @@
-import { behindString } from '../../shared/tokens';
+import { behindString } from '../../shared/json-values';
 
 const QUOTE = 0x22;
 const COLON = 0x3a;

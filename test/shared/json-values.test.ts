@@ -1,0 +1,76 @@
+import * as fc from 'fast-check';
+import { parseExact } from '../../runtime/onnx/json';
+import { readJson, readLoose } from '../../runtime/data/protocols/exact';
+import { valueWith } from '../../runtime/shared/json-values';
+
+const values = (text: string): unknown => valueWith(text, Number, 'strict');
+
+/** What a reader makes of a text; undefined: it is not JSON. */
+function tried(read: (text: string) => unknown, text: string): { value: unknown } | undefined {
+  try {
+    return { value: read(text) };
+  } catch (error) {
+    expect(error).toBeInstanceOf(SyntaxError);
+    return undefined;
+  }
+}
+
+const PIECES = ['', ',', ':', '[', ']', '{', '}', '"', '\\', '-', '.', '0', '1', 'e', '\t', '\n'];
+const MORE = [' ', '\u0001', '\u00a0', 'true', 'nul', '+', 'NaN', '-Infinity', '\\u00e9', '\ud800'];
+
+/** JSON with a few places changed, which makes it something else, or no JSON at all. */
+const nearlyJson = fc
+  .tuple(
+    fc.json(),
+    fc.array(fc.tuple(fc.nat(), fc.nat(2), fc.constantFrom(...PIECES, ...MORE)), { maxLength: 3 }),
+  )
+  .map(([text, changes]) =>
+    changes.reduce((all, [at, cut, piece]) => {
+      const from = at % (all.length + 1);
+      return all.slice(0, from) + piece + all.slice(from + cut);
+    }, text),
+  );
+
+test('what JSON.parse takes is taken, with the same values, and nothing else', () => {
+  fc.assert(
+    fc.property(nearlyJson, (text) => {
+      // V8 13.6 and 14.6 read some keys with backslashes wrongly (nodejs/node#63785).
+      fc.pre(!text.includes('\\\\'));
+      expect(tried(values, text)).toEqual(tried((one) => JSON.parse(one) as unknown, text));
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test.each([
+  ['', 'Unexpected end at position 0'],
+  ['[1,]', 'Unexpected "]" at position 3'],
+  ['{"a":1,}', 'Unexpected "}" at position 7'],
+  ['{"a" 1}', 'Unexpected "1" at position 5'],
+  ['["a', 'Unexpected "\\"" at position 1'],
+  ['["\\x"]', 'Unexpected "\\"" at position 1'],
+  ['[01]', 'Unexpected "1" at position 2'],
+  ['[NaN]', 'Unexpected "N" at position 1'],
+  ['1 2', 'Unexpected "2" at position 2'],
+])('%s is told where it is not JSON', (text, words) => {
+  expect(() => values(text)).toThrow(words);
+});
+
+test('a text with special numbers is gone through once, whoever reads it', () => {
+  const parse = jest.spyOn(JSON, 'parse');
+  const text = `{"a":[NaN,-Infinity,9007199254740993,1.0${',0.5'.repeat(1000)}],"b":"x"}`;
+  expect(parseExact(text, 'exact integers')).toMatchObject({ b: 'x' });
+  expect(readLoose(text)).toMatchObject({ b: 'x' });
+  const strict = text.replace('NaN,-Infinity,', '');
+  expect(readJson(strict)).toMatchObject({ b: 'x' });
+  expect(parse).not.toHaveBeenCalled();
+  parse.mockRestore();
+});
+
+test('an integer that no 64 bits hold is not made, however many digits it has', () => {
+  const [long, short] = parseExact(
+    `[${'9'.repeat(100_000)},-9223372036854775808]`,
+    'exact integers',
+  ) as readonly unknown[];
+  expect([long, short]).toEqual([Infinity, -(2n ** 63n)]);
+});
