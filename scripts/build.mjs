@@ -64,7 +64,7 @@ async function bundleThread(file) {
 
 async function bundleCommand() {
   const thread = await bundleThread('data/thread/worker.ts');
-  const onnxThread = await bundleThread('onnx/large/understand-worker.ts');
+  const onnxThread = await bundleThread('onnx/worker.ts');
   const outfile = join(root, 'build', 'bin.cjs');
   const { metafile } = await build({
     absWorkingDir: root,

@@ -112,7 +112,7 @@ function bundle(folder: string, name: string, source: string): string {
   const file = path.join(folder, `${name}.cjs`);
   const esbuild = path.join(ROOT, 'node_modules/.bin/esbuild');
   const flags = ['--bundle', '--platform=node', '--format=cjs', '--external:onnxruntime-node'];
-  const entry = path.join(ROOT, 'runtime/onnx/large/understand-worker.ts');
+  const entry = path.join(ROOT, 'runtime/onnx/worker.ts');
   const worker = spawnSync(esbuild, [...flags, '--minify', entry], { cwd: ROOT });
   flags.push(`--define:ONNX_THREAD_SOURCE=${JSON.stringify(worker.stdout.toString())}`);
   const made = spawnSync(esbuild, [...flags, '--log-level=error', `--outfile=${file}`], {

@@ -3,6 +3,7 @@ import { Call, timedOut } from './gate';
 import { joinKey, rowsOf } from './join';
 import type { Executor, Ran } from './executor';
 import type { Gate } from './gate';
+import { isCostly } from './tensor';
 import type { Tensors } from './tensor';
 
 export interface Batching {
@@ -50,9 +51,8 @@ export class Batcher {
     if (call.deadline <= performance.now()) throw timedOut('before it could start');
     const rows = rowsOf(inputs);
     const { joiner } = this.executor;
-    if (rows === undefined || rows >= this.batching.maxSize || !joiner.possible) {
-      return this.executor.run(inputs, outputs, call);
-    }
+    const isAlone = rows === undefined || rows >= this.batching.maxSize || isCostly(inputs);
+    if (isAlone || !joiner.possible) return this.executor.run(inputs, outputs, call);
     if (this.held >= this.maxWaiting + this.batching.maxSize) {
       throw new ServeError(503, `the queue is full: ${this.held} requests wait; try again`, {
         'retry-after': '1',

@@ -22,8 +22,16 @@ function readStrings(bytes: Buffer, count: number, name: string): string[] {
 /** The elements where they lie when they are aligned, else a copy: typed arrays must be aligned. */
 function numbersAt(bytes: Buffer, datatype: Datatype, count: number): TensorData {
   const aligned = bytes.byteOffset % datatype.bytes === 0;
-  const { buffer, byteOffset } = aligned ? bytes : Uint8Array.from(bytes);
+  const { buffer, byteOffset } = aligned ? bytes : new Uint8Array(bytes);
   return datatype.view?.(buffer, byteOffset, count) ?? datatype.make(count);
+}
+
+/** In a loop: findIndex takes half a second for ten million bits. @throws ServeError */
+function checkBits(bits: Uint8Array, name: string): void {
+  for (let i = 0; i < bits.length; i += 1) {
+    if ((bits[i] ?? 0) <= 1) continue;
+    throw badRequest(`input '${name}': element ${i} is ${shown(bits[i])}; BOOL takes 0 and 1`);
+  }
 }
 
 /** Reads an input's binary data. @throws ServeError, TensorFault */
@@ -42,14 +50,7 @@ export function readBinary(
     );
   }
   const data = numbersAt(bytes, datatype, count);
-  if (datatype.elements.kind === 'bool') {
-    const wrong = (data as Uint8Array).findIndex((bit) => bit > 1);
-    if (wrong >= 0) {
-      throw badRequest(
-        `input '${name}': element ${wrong} is ${shown(data[wrong])}; BOOL takes 0 and 1`,
-      );
-    }
-  }
+  if (datatype.elements.kind === 'bool') checkBits(data as Uint8Array, name);
   return data;
 }
 

@@ -1,13 +1,16 @@
 import { createSession, inlineEngine } from './session';
 import { threadEngine } from './thread';
 import type { Ort } from './ort';
-import type { Engine, RawOutputs, Recipe } from './session';
+import type { Engine, Recipe } from './session';
+import { isCostly } from './tensor';
 import type { Tensors } from './tensor';
 
 /** A graph that holds the event loop longer than this moves to a thread. */
 const SLOW_MS = 10;
 /** Runs that must have been slow, so that one hiccup of the machine moves nothing. */
 const SLOW_RUNS = 3;
+/** One that holds it longer than this moves at once: probes and other callers wait meanwhile. */
+const STALL_MS = 50;
 /** Weight of the newest run in the mean. */
 const NEWEST = 0.3;
 /** A larger file starts in a thread: it will be slow, and must not be in memory twice. */
@@ -19,7 +22,10 @@ type Place =
   | { readonly kind: 'moving'; readonly engine: Engine }
   | { readonly kind: 'thread'; readonly engine: Engine };
 
-/** Starts a model in this thread, where small graphs are fastest, and moves it out when it is slow. */
+/**
+ * Starts a model in this thread, where small graphs are fastest, and moves it out when it is slow,
+ * or when so much comes that it would be.
+ */
 export class AdaptiveEngine implements Engine {
   private readonly inside = new Set<Promise<unknown>>();
   private mean = 0;
@@ -39,7 +45,8 @@ export class AdaptiveEngine implements Engine {
     return this.place.kind === 'thread';
   }
 
-  readonly run = (inputs: Tensors, outputs: readonly string[]): Promise<RawOutputs> => {
+  readonly run = async (inputs: Tensors, outputs: readonly string[]): Promise<Tensors> => {
+    if (isCostly(inputs)) await this.apart();
     if (this.place.kind === 'thread') return this.place.engine.run(inputs, outputs);
     // Also while it moves: the first session may close only when the last run on it is over.
     return this.measured(inputs, outputs);
@@ -52,7 +59,7 @@ export class AdaptiveEngine implements Engine {
     await this.place.engine.close();
   };
 
-  private async measured(inputs: Tensors, outputs: readonly string[]): Promise<RawOutputs> {
+  private async measured(inputs: Tensors, outputs: readonly string[]): Promise<Tensors> {
     const { engine } = this.place;
     const since = this.now();
     const run = engine.run(inputs, outputs);
@@ -67,11 +74,17 @@ export class AdaptiveEngine implements Engine {
     }
   }
 
+  /** Moves the graph, unless that is done or under way; resolves when it has moved or cannot. */
+  private apart(): Promise<void> {
+    if (this.place.kind === 'inline') this.moved = this.moveOut(this.place.engine);
+    return this.moved;
+  }
+
   private note(milliseconds: number): void {
     this.runs += 1;
     this.mean = this.runs === 1 ? milliseconds : this.mean + NEWEST * (milliseconds - this.mean);
     const isSlow = this.runs >= SLOW_RUNS && this.mean > SLOW_MS;
-    if (isSlow && this.place.kind === 'inline') this.moved = this.moveOut(this.place.engine);
+    if (isSlow || milliseconds > STALL_MS) void this.apart();
   }
 
   private async moveOut(inline: Engine): Promise<void> {

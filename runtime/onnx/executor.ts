@@ -1,6 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ServeError } from './errors';
 import { MAX_TIMER_MS, timedOut } from './gate';
 import { joinKey } from './join';
+import { portionsOf } from './tensor';
 import { Joiner } from './trust';
 import type { JoinerOptions } from './trust';
 import type { Call, Gate } from './gate';
@@ -17,6 +19,11 @@ export interface Ran {
 /** Told of every run of a graph: how many requests shared it. */
 export type OnRun = (shared: number) => void;
 
+export interface ExecutorOptions extends JoinerOptions {
+  /** Gives items the same shapes where it can, so that they share a run. */
+  readonly alike?: (items: readonly Tensors[]) => readonly Tensors[];
+}
+
 /** Runs one model: by the gate, in the caller's time. */
 export class Executor {
   readonly joiner: Joiner;
@@ -25,9 +32,9 @@ export class Executor {
     readonly model: Model,
     private readonly gate: Gate,
     private readonly onRun: OnRun,
-    joining: JoinerOptions = {},
+    private readonly options: ExecutorOptions = {},
   ) {
-    this.joiner = new Joiner(model, joining);
+    this.joiner = new Joiner(model, options);
   }
 
   async run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
@@ -41,8 +48,8 @@ export class Executor {
   }
 
   /**
-   * Runs several items, together where the graph allows it. The answers are in the order of the
-   * items; one that fails has its error in its place and does not touch the others.
+   * Runs several items, many of them together where the graph allows it. The answers are in the
+   * order of the items; one that fails has its error in its place and does not touch the others.
    */
   async runAll(
     items: readonly Tensors[],
@@ -51,8 +58,23 @@ export class Executor {
   ): Promise<(Tensors | ServeError)[]> {
     const turn = this.gate.enter(call);
     if (turn !== undefined) await turn;
-    const all = this.runGroups(items, outputs, call).finally(() => this.gate.leave());
+    const all = this.runPortions(items, outputs, call).finally(() => this.gate.leave());
     return this.model.isApart() ? inTime(all, call) : all;
+  }
+
+  /** Portion by portion, so that thousands of rows do not hold the event loop. */
+  private async runPortions(
+    items: readonly Tensors[],
+    outputs: readonly string[],
+    call: Call,
+  ): Promise<(Tensors | ServeError)[]> {
+    const { alike = (portion) => portion } = this.options;
+    const answers: (Tensors | ServeError)[] = [];
+    for (const portion of portionsOf(items)) {
+      if (answers.length > 0) await nextTurn();
+      answers.push(...(await this.runGroups(alike(portion), outputs, call)));
+    }
+    return answers;
   }
 
   private async runGroups(

@@ -18,10 +18,10 @@ import { parseExact } from './json';
 import type { Numbers } from './json';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Ort, Threads } from './ort';
-import type { RawOutputs, Recipe } from './session';
+import type { Recipe } from './session';
 import { shapeText } from './tensor';
-import type { Port, Tensor, Tensors } from './tensor';
-import { entryOf, setEntry } from '../../lib/spec/entry';
+import type { Port, Tensors } from './tensor';
+import { entryOf } from '../../lib/spec/entry';
 
 export interface ModelSource {
   readonly name: string;
@@ -201,25 +201,15 @@ function reasonOf(error: unknown): string {
     .slice(0, 500);
 }
 
-function runner({ engine, outputs, checkHazards }: Opened): Model['run'] {
-  const types = new Map(outputs.map(({ name, datatype }) => [name, datatype]));
+function runner({ engine, checkHazards }: Opened): Model['run'] {
   return async (inputs, wanted) => {
     checkHazards(inputs);
-    let results: RawOutputs;
     try {
-      results = await engine.run(inputs, wanted);
+      return await engine.run(inputs, wanted);
     } catch (error) {
       if (error instanceof ThreadDied) throw error;
       throw badRequest(`the model could not compute this input: ${reasonOf(error)}`);
     }
-    const tensors: Record<string, Tensor> = {};
-    for (const name of wanted) {
-      const value = entryOf(results, name);
-      const datatype = types.get(name);
-      if (value === undefined || datatype === undefined) continue;
-      setEntry(tensors, name, { datatype, dims: value.dims, data: value.data });
-    }
-    return tensors;
   };
 }
 

@@ -3,6 +3,7 @@ import { badRequest, listed, ServeError, shown, UnservableModel } from './errors
 import { isObject, parseExact, readJson } from './json';
 import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
 import type { ModelFacts } from './model';
+import { LARGE_COST } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
 
@@ -136,13 +137,17 @@ function widened(tensor: Tensor, width: number, padding: Tensor): Tensor {
   return { datatype, dims: [1, width], data: data as unknown as Tensor['data'] };
 }
 
-/** Rows of inputs that state a padding, widened to the widest, so that the items can share a run. */
+/**
+ * Rows of inputs that state a padding, widened to the widest, so that the items can share a run.
+ * One very long row does not make all others as long: then they stay as they are.
+ */
 export function padded({ padding }: Manners, items: readonly Tensors[]): readonly Tensors[] {
   const widths = new Map<string, number>();
   for (const name of padding.keys()) {
     const all = items.map((item) => entryOf(item, name)?.dims ?? []);
     const isRow = all.every((dims) => dims.length === 2 && dims[0] === 1);
-    if (isRow) widths.set(name, Math.max(0, ...all.map((dims) => dims[1] ?? 0)));
+    const width = Math.max(0, ...all.map((dims) => dims[1] ?? 0));
+    if (isRow && width * items.length <= LARGE_COST) widths.set(name, width);
   }
   if (widths.size === 0) return items;
   return items.map((item) => {

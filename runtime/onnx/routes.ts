@@ -1,7 +1,6 @@
 import { HEAD_LENGTH } from '../shared/binary';
 import { badRequest, ServeError } from './errors';
 import { findModel, findNative } from './site';
-import { padded } from './native';
 import type { Answered } from './native-answer';
 import { modelStatus, signatureMetadata } from './v1-about';
 import { modelMetadata, SERVER_METADATA } from './v2';
@@ -70,7 +69,7 @@ const infer =
 const predict =
   (served: Served): Handler =>
   async ({ body, call }) => {
-    const { words, manners, executor, outputs } = served;
+    const { words, executor, outputs } = served;
     const wanted = await words.readPredict(body);
     if (wanted.kind === 'columns') {
       const ran = await served.run(wanted.inputs, outputs, call);
@@ -81,7 +80,7 @@ const predict =
       const ran = await served.run(only, outputs, call);
       return jsonAnswer(await words.writeRows([ran.outputs]));
     }
-    const rows = await executor.runAll(padded(manners, wanted.items), outputs, call);
+    const rows = await executor.runAll(wanted.items, outputs, call);
     const failed = rows.findIndex((row) => row instanceof ServeError);
     const error = rows[failed];
     if (error instanceof ServeError) {
@@ -118,11 +117,10 @@ const inference =
 const batchInference =
   (served: Served): Handler =>
   async ({ body, call }) => {
-    const { manners, executor, outputs, words } = served;
+    const { executor, outputs, words } = served;
     const items = await words.readBatch(body);
     const good = items.filter((item): item is Tensors => !(item instanceof ServeError));
-    const ran =
-      good.length === 0 ? [] : await executor.runAll(padded(manners, good), outputs, call);
+    const ran = good.length === 0 ? [] : await executor.runAll(good, outputs, call);
     let next = 0;
     const answers = items.map((inputs): Answered | ServeError => {
       if (inputs instanceof ServeError) return inputs;

@@ -1,3 +1,4 @@
+import { tryFindByOrt } from './datatype';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Ort } from './ort';
 import type { Tensor, Tensors } from './tensor';
@@ -10,16 +11,9 @@ export interface Recipe {
   readonly options: InferenceSession.SessionOptions;
 }
 
-/** An output as ONNX Runtime gives it. */
-export interface RawOutput {
-  readonly dims: readonly number[];
-  readonly data: Tensor['data'];
-}
-export type RawOutputs = Readonly<Record<string, RawOutput>>;
-
 /** Runs one graph. Rejects with an Error that has the runtime's own words. */
 export interface Engine {
-  readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<RawOutputs>;
+  readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<Tensors>;
   readonly close: () => Promise<void>;
 }
 
@@ -29,16 +23,28 @@ export function createSession(ort: Ort, { source, options }: Recipe): Promise<In
     : ort.InferenceSession.create(source, options);
 }
 
+function tensorOf({ type, dims, data }: OrtTensor): Tensor {
+  const datatype = tryFindByOrt(type);
+  if (datatype === undefined) throw new Error(`an output is of the type ${type}`);
+  return { datatype, dims, data: data as Tensor['data'] };
+}
+
 /** In this thread: nothing is copied, and the event loop stands still while the graph runs. */
 export function inlineEngine(ort: Ort, session: InferenceSession): Engine {
   return {
-    run: (inputs, outputs) => {
+    run: async (inputs, outputs) => {
       const feeds: Record<string, OrtTensor> = {};
       for (const name in inputs) {
         const { datatype, data, dims } = entryOf(inputs, name) as Tensor;
         setEntry(feeds, name, new ort.Tensor(datatype.ort, data as never, dims));
       }
-      return session.run(feeds, outputs as string[]) as Promise<unknown> as Promise<RawOutputs>;
+      const results = await session.run(feeds, outputs as string[]);
+      const tensors: Record<string, Tensor> = {};
+      for (const name of outputs) {
+        const result = entryOf(results, name);
+        if (result !== undefined) setEntry(tensors, name, tensorOf(result));
+      }
+      return tensors;
     },
     close: () => session.release(),
   };

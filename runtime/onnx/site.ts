@@ -3,7 +3,7 @@ import { Batcher } from './batcher';
 import { Executor } from './executor';
 import { Gate } from './gate';
 import { Metrics } from './metrics';
-import { mannersOf } from './native';
+import { mannersOf, padded } from './native';
 import { apartBecause } from './trust';
 import { Words } from './large/words';
 import { Understander } from './large/understander';
@@ -11,13 +11,11 @@ import type { Batching } from './batcher';
 import type { Ran } from './executor';
 import type { Call } from './gate';
 import type { Model } from './model';
-import type { Manners } from './native';
 import type { Tensors } from './tensor';
 
 /** A model with everything its calls need. */
 export interface Served {
   readonly model: Model;
-  readonly manners: Manners;
   readonly executor: Executor;
   /** Reads its bodies and writes its answers. */
   readonly words: Words;
@@ -76,7 +74,9 @@ export function siteOf(
   });
   const joiners = new Map<string, Executor['joiner']>();
   const servedOf = (model: Model): Served => {
+    const manners = mannersOf(model);
     const executor = new Executor(model, gate, (shared) => metrics.onRun(shared), {
+      alike: (items) => padded(manners, items),
       isStated: limits.rowsIndependent,
       onCompared: () => metrics.onCompared(model.name, 'same'),
       onDifferent: (reason) => {
@@ -88,16 +88,15 @@ export function siteOf(
     tellApart(model, limits, onNotice);
     const { batching, maxQueueDepth } = limits;
     const outputs = model.outputs.map(({ name }) => name);
-    const manners = mannersOf(model);
     const words = new Words(manners, thread);
     if (batching === undefined || !executor.joiner.possible) {
       const run: Served['run'] = (inputs, wanted, call) => executor.run(inputs, wanted, call);
-      return { model, manners, executor, words, outputs, run };
+      return { model, executor, words, outputs, run };
     }
     const batcher = new Batcher(executor, gate, batching, maxQueueDepth);
     batchers.push(batcher);
     const run: Served['run'] = (inputs, wanted, call) => batcher.run(inputs, wanted, call);
-    return { model, manners, executor, words, outputs, run };
+    return { model, executor, words, outputs, run };
   };
   return {
     models: new Map(models.map((model) => [model.name, servedOf(model)])),

@@ -1,57 +1,21 @@
 import { Worker } from 'node:worker_threads';
-import type { Engine, RawOutputs, Recipe } from './session';
+import { joined } from '../shared/joined';
+import { memoryOf, packed, unpacked } from './large/packed';
+import { workerSource } from './worker-source';
+import type { GraphReply, GraphRequest } from './graph-worker';
+import type { Packed } from './large/packed';
+import type { Engine, Recipe } from './session';
 import type { Tensors } from './tensor';
+import type { WorkerData } from './worker-source';
 
 // A graph that takes long runs in a thread of its own: onnxruntime-node's `run` holds the thread it is
 // called on, and a server that does not answer its probes meanwhile is killed.
-
-/** Plain JavaScript as text: it runs the same from sources, from a bundle and under a test runner. */
-const SOURCE = `
-const { parentPort, workerData } = require('node:worker_threads');
-// See ort.ts; here the global is this thread's own.
-delete globalThis.Float16Array;
-const ort = require(workerData.runtime);
-const { source, options } = workerData.recipe;
-const words = (error) => (error instanceof Error ? error.message : String(error));
-async function answer(session, { id, inputs, outputs }) {
-  try {
-    const feeds = Object.create(null);
-    for (const name in inputs) {
-      const { type, data, dims } = inputs[name];
-      feeds[name] = new ort.Tensor(type, data, dims);
-    }
-    const results = await session.run(feeds, outputs);
-    const plain = Object.create(null);
-    for (const name of outputs) {
-      plain[name] = { dims: results[name].dims, data: results[name].data };
-    }
-    parentPort.postMessage({ id, outputs: plain });
-  } catch (error) {
-    parentPort.postMessage({ id, error: words(error) });
-  }
-}
-ort.InferenceSession.create(source, options).then(
-  (session) => {
-    parentPort.on('message', (request) => {
-      if (request !== null) return void answer(session, request);
-      session.release().finally(() => parentPort.close());
-    });
-    parentPort.postMessage({ ready: true });
-  },
-  (error) => parentPort.postMessage({ error: words(error) }),
-);
-`;
-
-type Message =
-  | { readonly ready: true }
-  | { readonly id: number; readonly outputs: RawOutputs }
-  | { readonly id?: number; readonly error: string };
 
 /** The thread is gone; what ran in it is lost, and no caller is to blame. */
 export class ThreadDied extends Error {}
 
 interface Pending {
-  readonly resolve: (outputs: RawOutputs) => void;
+  readonly resolve: (outputs: Packed) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -71,7 +35,7 @@ class Thread implements Engine {
       this.pending.clear();
       onFailed(error);
     };
-    worker.on('message', (message: Message) => {
+    worker.on('message', (message: GraphReply) => {
       if ('ready' in message) onReady();
       else if (message.id === undefined) fail(new Error((message as { error: string }).error));
       else this.settle(message.id, message);
@@ -82,20 +46,18 @@ class Thread implements Engine {
     worker.on('exit', (code) => fail(new ThreadDied(`the model's thread ended with ${code}`)));
   }
 
-  readonly run = (inputs: Tensors, outputs: readonly string[]): Promise<RawOutputs> => {
-    if (this.died !== undefined) return Promise.reject(this.died);
-    const plain = Object.fromEntries(
-      Object.entries(inputs).map(([name, { datatype, data, dims }]) => [
-        name,
-        { type: datatype.ort, data, dims },
-      ]),
-    );
+  /** Tensors change hands as a few pieces of memory: a message would copy each string in one step. */
+  readonly run = async (inputs: Tensors, outputs: readonly string[]): Promise<Tensors> => {
+    const own = await packed([inputs]);
+    if (this.died !== undefined) throw this.died;
     const id = this.next;
     this.next += 1;
-    return new Promise((resolve, reject) => {
+    const told = await new Promise<Packed>((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.worker.postMessage({ id, inputs: plain, outputs }, []);
+      this.worker.postMessage({ id, inputs: own, outputs } satisfies GraphRequest, memoryOf(own));
     });
+    const [tensors = {}] = await unpacked(told);
+    return tensors;
   };
 
   /** It ends by itself: cut off inside of ONNX Runtime it would take the process with it. */
@@ -106,7 +68,7 @@ class Thread implements Engine {
     await ended;
   };
 
-  private settle(id: number, message: Message): void {
+  private settle(id: number, message: GraphReply): void {
     const pending = this.pending.get(id);
     this.pending.delete(id);
     if ('outputs' in message) pending?.resolve(message.outputs);
@@ -114,11 +76,23 @@ class Thread implements Engine {
   }
 }
 
+/** The bytes of a file that was changed go to the thread: a message would copy them in one step. */
+async function sentRecipe({ source, options }: Recipe) {
+  if (typeof source === 'string') return { recipe: { source, options }, memory: [] };
+  const own = await joined([source]);
+  return { recipe: { source: own, options }, memory: [own.buffer as ArrayBuffer] };
+}
+
 /** Starts the thread; resolves when its session is there, rejects when it cannot be made. */
-export function startThread(recipe: Recipe): Promise<Engine> {
+export async function startThread(given: Recipe): Promise<Engine> {
+  const { recipe, memory } = await sentRecipe(given);
   return new Promise((resolve, reject) => {
-    const runtime = require.resolve('onnxruntime-node');
-    const worker = new Worker(SOURCE, { eval: true, workerData: { runtime, recipe } });
+    const worker = new Worker(workerSource(), {
+      eval: true,
+      execArgv: [],
+      workerData: { runtime: require.resolve('onnxruntime-node'), recipe } satisfies WorkerData,
+      transferList: memory,
+    });
     const thread: Thread = new Thread(
       worker,
       () => resolve(thread),

@@ -1,3 +1,4 @@
+import { readBinary } from '../../runtime/onnx/binary';
 import { tryFindByOrt } from '../../runtime/onnx/datatype';
 import { memoryOf, packed, SLICE, unpacked } from '../../runtime/onnx/large/packed';
 import { mannersFrom, perform, sentModel } from '../../runtime/onnx/large/understand';
@@ -71,8 +72,8 @@ const SENT: SentModel = {
 };
 
 /** Words whose thread is this one, and what was done in it. */
-function wordsAndTasks(): { words: Words; tasks: string[] } {
-  const manners = mannersFrom(SENT);
+function wordsAndTasks(type: OrtType = 'float32'): { words: Words; tasks: string[] } {
+  const manners = mannersFrom({ ...SENT, inputs: [{ name: 'x', type, shape: [-1] }] });
   const tasks: string[] = [];
   const run = async (task: Parameters<typeof perform>[1]): Promise<unknown> => {
     tasks.push(`${task.op} ${task.how}`);
@@ -119,6 +120,31 @@ test('numbers as bytes are not looked at: they stay, whatever their size', async
   const wanted = await words.readInfer(body, String(head.length));
   const answer = await words.writeInfer(wanted, { y: wanted.inputs['x'] as Tensor });
   expect([answer.kind, tasks]).toEqual(['binary', []]);
+});
+
+test('strings as bytes are taken apart in the thread when they are many', async () => {
+  const { words, tasks } = wordsAndTasks('string');
+  const ask = async (count: number): Promise<unknown> => {
+    const head = Buffer.from(
+      `{"inputs":[{"name":"x","datatype":"BYTES","shape":[${count}],` +
+        `"parameters":{"binary_data_size":${count * 4}}}]}`,
+    );
+    const body = Buffer.concat([head, Buffer.alloc(count * 4)]);
+    return (await words.readInfer(body, String(head.length))).inputs['x']?.data.length;
+  };
+  expect([await ask(9_000), tasks]).toEqual([9_000, []]);
+  expect([await ask(10_001), tasks]).toEqual([10_001, ['read v2']]);
+});
+
+test('bits as bytes are looked at in a loop, the wrong ones are named', () => {
+  const find = jest.spyOn(Uint8Array.prototype, 'findIndex');
+  const bits = typeOf('bool');
+  const bytes = Buffer.from([1, 0, 1]);
+  expect(readBinary(bytes, bits, [3], 'x')).toEqual(Uint8Array.of(1, 0, 1));
+  const wrong = Buffer.from([1, 0, 7]);
+  expect(() => readBinary(wrong, bits, [3], 'x')).toThrow("input 'x': element 2 is 7; BOOL takes");
+  expect(find).not.toHaveBeenCalled();
+  find.mockRestore();
 });
 
 test('so many wait for the thread and no more; when the server ends, all are told', async () => {

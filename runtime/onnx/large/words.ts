@@ -1,4 +1,4 @@
-import { headLength } from '../../shared/binary';
+import { headLength, LENGTH_BYTES } from '../../shared/binary';
 import { joined } from '../../shared/joined';
 import { isLarge, LARGE_BYTES } from '../../shared/survey';
 import { batchText, inferenceText } from '../native-answer';
@@ -73,8 +73,9 @@ export class Words {
 
   private isLargeInfer(body: Buffer, length: string | undefined): boolean {
     if (length === undefined) return isLarge(body);
+    // Each string has its length at least.
+    if (hasStrings(this.manners.model.inputs)) return body.length > LARGE_ELEMENTS * LENGTH_BYTES;
     if (body.length <= LARGE_BYTES) return false;
-    if (hasStrings(this.manners.model.inputs)) return true;
     try {
       return isLarge(body.subarray(0, headLength(length, body)));
     } catch {

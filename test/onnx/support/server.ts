@@ -33,7 +33,7 @@ export function bundled(): string {
   const file = path.join(folder, 'server.cjs');
   const args = ['--bundle', '--platform=node', '--format=cjs', '--external:onnxruntime-node'];
   const esbuild = path.join(ROOT, 'node_modules/.bin/esbuild');
-  const entry = path.join(ROOT, 'runtime/onnx/large/understand-worker.ts');
+  const entry = path.join(ROOT, 'runtime/onnx/worker.ts');
   const worker = spawnSync(esbuild, [...args, '--minify', entry], { cwd: ROOT });
   const source = `--define:ONNX_THREAD_SOURCE=${JSON.stringify(worker.stdout.toString())}`;
   const made = spawnSync(esbuild, [...args, source, '--log-level=error', `--outfile=${file}`], {

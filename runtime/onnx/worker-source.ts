@@ -1,0 +1,21 @@
+import { join } from 'node:path';
+import { compiledSource } from '../shared/taskthread';
+import type { SentModel } from './large/understand';
+import type { Recipe } from './session';
+
+/** What a thread of the server is for: to understand large bodies, or to run a graph. */
+export type WorkerData =
+  | { readonly models: readonly SentModel[] }
+  | {
+      readonly recipe: Recipe;
+      /** Where its code finds ONNX Runtime. */
+      readonly runtime: string;
+    };
+
+/** The bundle holds the threads' code as text. */
+declare const ONNX_THREAD_SOURCE: string | undefined;
+
+export const workerSource = (): string =>
+  typeof ONNX_THREAD_SOURCE === 'string'
+    ? ONNX_THREAD_SOURCE
+    : compiledSource(join(__dirname, 'worker.ts'));
