@@ -14,7 +14,7 @@ module.exports = {
   testEnvironment: '<rootDir>/test/support/environment.ts',
   moduleNameMapper: {
     '^@suoke/ai-model-service$': '<rootDir>/lib/index.ts',
-    '^@suoke/ai-model-service/spec$': '<rootDir>/lib/spec/index.ts',
+    '^@suoke/ai-model-service/spec$': '<rootDir>/lib/spec/public.ts',
   },
   transform: {
     '\\.[cm]?[jt]s$': [

@@ -1,5 +1,34 @@
-export * from './constructs';
-export * from './objects';
-export * from './spec';
-export * from './synth';
+// The published package. Names are written one by one: each is a promise to its users.
+export type { ConfigInput } from './config';
+export {
+  ModelDeployment,
+  ModelService,
+  type ModelArm,
+  type ModelDeploymentProps,
+  type ModelServiceProps,
+} from './constructs';
+export { alertGroups, objectsOf, type KubeObject } from './objects';
+export {
+  defineEnvironment,
+  defineModel,
+  DefinitionError,
+  findingsOf,
+  parseEnvironment,
+  parseModel,
+  type Environment,
+  type EnvironmentInput,
+  type Fault,
+  type Finding,
+  type ModelInput,
+  type ModelSpec,
+} from './spec/public';
+export {
+  discover,
+  FindingsError,
+  loadEnvironments,
+  synthesize,
+  type Definition,
+  type Environments,
+  type Synthesis,
+} from './synth';
 export { LinearApp } from './synth/linear-app';

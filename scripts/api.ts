@@ -9,7 +9,7 @@ const ROOT = join(__dirname, '..');
 const REPORT = join(ROOT, 'public-api.txt');
 const ENTRIES = [
   ['@suoke/ai-model-service', 'lib/index.ts'],
-  ['@suoke/ai-model-service/spec', 'lib/spec/index.ts'],
+  ['@suoke/ai-model-service/spec', 'lib/spec/public.ts'],
 ] as const;
 
 const config = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);

@@ -31,7 +31,7 @@ import { writeReadably } from './readable';
 import { withReferences } from './references';
 
 export interface ModelDeploymentProps {
-  /** The definition, as it is written or as `parseModel`, `loadDefinition` and `discover` give it. */
+  /** The definition, as it is written or as `parseModel` and `discover` give it. */
   readonly model: ModelInput | ModelSpec;
 
   /**

@@ -1,5 +1,5 @@
 import { createJiti } from 'jiti';
-import * as spec from '../spec';
+import * as spec from '../spec/public';
 
 /**
  * What a definition sees of this package: the part that describes models. It is the instance that

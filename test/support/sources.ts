@@ -46,7 +46,7 @@ export function readSource(path: string): Source {
 
 function ownFile(from: string, text: string): string | undefined {
   if (text === '@suoke/ai-model-service') return 'lib/index';
-  if (text === '@suoke/ai-model-service/spec') return 'lib/spec/index';
+  if (text === '@suoke/ai-model-service/spec') return 'lib/spec/public';
   return text.startsWith('.') ? normalize(join(dirname(from), text)) : undefined;
 }
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DefinitionError } from '../../lib/spec';
+import { DefinitionError, definitionHash } from '../../lib/spec';
 import type { Definition } from '../../lib/synth';
 import { discover, findEnvironment, loadDefinition, loadEnvironments } from '../../lib/synth';
 
@@ -56,11 +56,13 @@ test('a definition may share a helper, and is read again after it changed', asyn
 
 test('the parts of the package that describe models are there, without a build', async () => {
   write({
-    'x.ts': `import { defineModel, MAX_REPLICAS } from '@suoke/ai-model-service/spec';
-      export default defineModel({ id: 'x', version: 'v1', framework: 'onnx', source: 's3://m/x',
-        scaling: { maxReplicas: MAX_REPLICAS } });`,
+    'x.ts': `import { defineModel } from '@suoke/ai-model-service';
+      import { definitionHash } from '@suoke/ai-model-service/spec';
+      export default defineModel({ id: 'x', version: definitionHash({ weights: 1 }),
+        framework: 'onnx', source: 's3://m/x' });`,
   });
-  expect((await loadDefinition(join(folder, 'x.ts'))).spec.scaling.maxReplicas).toBe(1000);
+  const { spec } = await loadDefinition(join(folder, 'x.ts'));
+  expect(spec.version).toBe(definitionHash({ weights: 1 }));
 });
 
 test('files are read relative to their definition, and their digests are known', async () => {
