@@ -8,7 +8,7 @@ import type { Exchange } from './exchange';
 import type { WriteRefusal } from './http/refusal';
 import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from './headers';
 import { trustOf } from '../proxies';
-import { crossOrigin, isSafeMethod } from '../shared/origins';
+import { crossOrigin, isOfPage, isSafeMethod } from '../shared/origins';
 import type { Inferring } from './call/infer';
 import { createJoiner } from './joining/joiner';
 import { DEFAULT_LIMITS } from './limits';
@@ -95,7 +95,8 @@ function handle(plane: Plane, exchange: Exchange): void {
 /** @throws Refusal for what a web page of another origin sends */
 function requireOwnOrigin({ trust, allowedOrigins = [] }: Plane, exchange: Exchange): void {
   const { method, fields: headers } = exchange;
-  if (isSafeMethod(method)) return;
+  // Nearly always: the host is not looked for.
+  if (isSafeMethod(method) || !isOfPage(headers)) return;
   const host = calledHost(exchange, trust);
   const refused = crossOrigin({ method, headers, host, allowedOrigins });
   if (refused !== undefined) throw new Refusal(refused.code, refused.message);

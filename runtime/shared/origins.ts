@@ -80,10 +80,16 @@ function wrongBody(headers: RequestHeaders): Refused | undefined {
 }
 
 /**
+ * May a page of a browser have sent this? Those of our time send `Origin` or `Sec-Fetch-Site` (the
+ * rule of Go's `http.CrossOriginProtection`).
+ */
+export const isOfPage = (headers: RequestHeaders): boolean =>
+  headers.get('origin') !== undefined || headers.get('sec-fetch-site') !== undefined;
+
+/**
  * What a browser sends for a page that may not do this; undefined: let it pass. The key of a caller
- * is not looked at: a proxy may add it to whatever a browser sends. Requests without `Origin` and
- * `Sec-Fetch-Site` come from no page of a browser of our time (the rule of Go's
- * `http.CrossOriginProtection`, and both headers must agree).
+ * is not looked at: a proxy may add it to whatever a browser sends. If both headers of pages are
+ * there, they must agree.
  */
 export function crossOrigin({
   method,
@@ -91,9 +97,9 @@ export function crossOrigin({
   host,
   allowedOrigins,
 }: Arrival): Refused | undefined {
+  if (isSafeMethod(method) || !isOfPage(headers)) return undefined;
   const origin = headers.get('origin');
   const site = headers.get('sec-fetch-site');
-  if ((origin === undefined && site === undefined) || isSafeMethod(method)) return undefined;
   if (origin !== undefined && allowedOrigins.includes(origin)) return wrongBody(headers);
   if (origin !== undefined && !isOriginOf(origin, host)) return foreign(`Origin: ${origin}`);
   if (site !== undefined && !OWN_SITE.has(site)) return foreign(`Sec-Fetch-Site: ${site}`);

@@ -78,6 +78,9 @@ const SINGLE = new Set([
   'user-agent',
 ]);
 
+/** One of 32 bits, which few other names have. A shift takes the last five bits of its count. */
+const markOf = (name: string): number => 1 << (name.length * 5 + name.charCodeAt(0));
+
 /** The header lines of a head. The head stays whole, so that lines are passed on as they came. */
 export class Fields {
   /** In lower case, in the order they came. */
@@ -85,6 +88,8 @@ export class Fields {
   /** Where each line ends in the head; the next one begins two bytes later. */
   private readonly ends: number[] = [];
   private readonly lower: string;
+  /** A bit for each name: most headers that are asked for are not there. */
+  private marks = 0;
 
   /** @param begin of the first line */
   constructor(
@@ -95,8 +100,10 @@ export class Fields {
   }
 
   add(colon: number, end: number): void {
-    this.names.push(this.lower.slice(this.startOf(this.names.length), colon));
+    const name = this.lower.slice(this.startOf(this.names.length), colon);
+    this.names.push(name);
     this.ends.push(end);
+    this.marks |= markOf(name);
   }
 
   private startOf(at: number): number {
@@ -112,6 +119,7 @@ export class Fields {
   /** The value of a header, several of one name joined as RFC 9110, 5.3 says. */
   get(name: string): string | undefined {
     const { names } = this;
+    if ((this.marks & markOf(name)) === 0) return undefined;
     let found: string | undefined;
     for (let at = 0; at < names.length; at += 1) {
       if (names[at] !== name) continue;
