@@ -1,10 +1,8 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { untilAccepted } from './shared/backlog';
 
-/** What the kernel has connected but nobody has accepted yet is accepted in this time; milliseconds. */
-const BACKLOG_MS = 50;
 /** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
 const SILENT_MS = 1000;
 /** How often connections that became idle are closed; milliseconds. */
@@ -32,7 +30,7 @@ export function drainable(server: Server): (limitMs: number) => Promise<void> {
   server.prependListener('request', ({ socket }) => silent.delete(socket));
 
   return async (limitMs) => {
-    await sleep(BACKLOG_MS);
+    await untilAccepted(server, limitMs);
     await new Promise<void>((resolve) => {
       const sweep = setInterval(() => whenRead(() => server.closeIdleConnections()), SWEEP_MS);
       const hush = setTimeout(() => {

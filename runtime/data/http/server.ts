@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
+import { untilAccepted } from '../../shared/backlog';
 import type { HeldBytes } from '../../shared/held';
 import type { ConnectionsByAddress } from './callers';
 import { HttpFault } from './fields';
@@ -12,8 +12,6 @@ import { refusalText } from './refusal';
 import type { CallerLimits } from './serverconnection';
 import { DEFAULT_CALLER_LIMITS, ServerConnection } from './serverconnection';
 
-/** What the kernel has connected but nobody has accepted yet is accepted in this time; milliseconds. */
-const BACKLOG_MS = 50;
 /** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
 const SILENT_MS = 1000;
 /** A connection that is refused is kept for so long, so that its caller can read why; milliseconds. */
@@ -174,7 +172,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
 async function end(server: Server, connections: Connections, graceMs: number): Promise<void> {
   connections.isClosing = true;
   const began = performance.now();
-  await sleep(Math.min(BACKLOG_MS, graceMs));
+  await untilAccepted(server, graceMs);
   // When everything that has arrived is read, so that nobody is taken for idle whose request lies in
   // the kernel: closing the connection then would reset it.
   const sweep = (): void =>

@@ -1,5 +1,6 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import type { Exchange } from '../../../runtime/data/exchange';
 import type { HttpClient } from '../../../runtime/data/http/client';
 import { createHttpClient, DEFAULT_CLIENT, exchanged } from '../../../runtime/data/http/client';
@@ -303,6 +304,19 @@ describe('a caller', () => {
     await until(() => handled === 2, 'the second one');
     // Then it is idle, and ended.
     await takenBy(socket);
+  });
+
+  test('that connected while we stood still is answered before the end', async () => {
+    const { port, close } = await served((exchange) => exchange.answer(200, '', 'ok'));
+    const texts = Array.from({ length: 20 }, () => {
+      const socket = connect(port, '127.0.0.1');
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      return textOf(socket);
+    });
+    const closed = close(60_000);
+    for (const end = Date.now() + 100; Date.now() < end;);
+    await closed;
+    for (const answer of await Promise.all(texts)) expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test('whose body stops half-way is told so', async () => {
