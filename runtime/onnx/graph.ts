@@ -84,7 +84,8 @@ function valueType(bytes: Uint8Array, type: Field): ValueType {
   return { kind: 'unknown' };
 }
 
-function graphValue(bytes: Uint8Array, value: Field): GraphValue {
+/** A ValueInfoProto. */
+export function graphValue(bytes: Uint8Array, value: Field): GraphValue {
   let name = '';
   let type: ValueType = { kind: 'unknown' };
   for (const field of fieldsOf(bytes, value.start, value.end)) {

@@ -45,27 +45,8 @@ function refuseEmpty(inputs: Tensors, because: string): void {
   }
 }
 
-const LOWEST = new Map<string, number | bigint>([
-  ['int32', -(2 ** 31)],
-  ['int64', -(2n ** 63n)],
-]);
-
 function holds(tensor: Tensor | undefined, value: number | bigint): boolean {
   return (tensor?.data as readonly unknown[] | undefined)?.includes(value) === true;
-}
-
-/** The lowest integer by −1 is one more than there are; the processor traps. */
-function refuseOverflow(inputs: Tensors, [a = '', b = '']: readonly string[]): void {
-  const [dividend, divisor] = [entryOf(inputs, a), entryOf(inputs, b)];
-  if (divisor === undefined) return;
-  const lowest = LOWEST.get(divisor.datatype.ort);
-  if (lowest === undefined) return;
-  const isLowest = dividend === undefined || holds(dividend, lowest);
-  if (!isLowest || !holds(divisor, typeof lowest === 'bigint' ? -1n : -1)) return;
-  throw badRequest(
-    `input '${b}': it holds -1, by which ${lowest} cannot be divided in ${divisor.datatype.v2}` +
-      (dividend === undefined ? ', and what is divided is not known beforehand' : ''),
-  );
 }
 
 /** Lengths of frames and steps of a transformation over time must not be zero. */
@@ -81,13 +62,11 @@ function refuseZero(inputs: Tensors, names: readonly string[]): void {
 export function hazardsOf(graph: Pick<Graph, 'nodes'> | undefined): CheckHazards {
   const unknown = graph && firstUnknown(graph);
   const nodes = graph?.nodes ?? [];
-  const divisions = nodes.filter(({ operator }) => operator === 'Div' || operator === 'Mod');
   const frames = nodes.filter(({ operator }) => operator === 'STFT');
   const because = unknown === undefined ? 'this model' : `${unknown.operator} in this model`;
   const bears = graph !== undefined && unknown === undefined;
   return (inputs) => {
     if (!bears) refuseEmpty(inputs, because);
-    for (const node of divisions) refuseOverflow(inputs, node.inputs);
     for (const {
       inputs: [, step = '', , length = ''],
     } of frames)

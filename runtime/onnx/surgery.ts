@@ -1,5 +1,6 @@
 import { listsOf } from './graph';
 import { tryFindByOnnx } from './datatype';
+import { castTo, integerAttribute, node } from './guards/build';
 import { bytesField, fieldsOf, textOf, varintField, writeVarint } from './wire';
 import type { Graph, GraphNode, GraphValue, ValueType } from './graph';
 import type { Field } from './wire';
@@ -34,24 +35,6 @@ interface Plan {
   readonly classes: Map<string, (string | bigint)[]>;
 }
 
-const node = (
-  operator: string,
-  input: string,
-  output: string,
-  ...attributes: Uint8Array[]
-): Uint8Array =>
-  bytesField(1, [
-    bytesField(1, input),
-    bytesField(2, output),
-    bytesField(3, `${output}${INNER}_${operator}`),
-    bytesField(4, operator),
-    ...attributes,
-  ]);
-
-/** An INT attribute of a node. */
-const integer = (name: string, value: number): Uint8Array =>
-  bytesField(5, [bytesField(1, name), varintField(3, value), varintField(20, 2)]);
-
 function describe(type: ValueType): string {
   if (type.kind === 'sequence') return `a sequence of ${describe(type.of)}s`;
   return type.kind === 'tensor'
@@ -72,7 +55,7 @@ function unzip(bytes: Uint8Array, graph: Graph, output: GraphValue, plan: Plan):
   const strings = lists.get('classlabels_strings') ?? [];
   const labels = strings.length > 0 ? strings : (lists.get('classlabels_int64s') ?? []);
   plan.removed.add(zip);
-  plan.after.push(node('Identity', source, output.name));
+  plan.after.push(node('Identity', [source], [output.name]));
   plan.types.set(output.name, { element: FLOAT, shape: [-1, labels.length] });
   plan.classes.set(output.name, labels);
 }
@@ -80,8 +63,8 @@ function unzip(bytes: Uint8Array, graph: Graph, output: GraphValue, plan: Plan):
 function stack(output: GraphValue, of: ValueType & { kind: 'tensor' }, plan: Plan): void {
   const inner = `${output.name}${INNER}`;
   plan.renames.set(output.name, inner);
-  const attributes = [integer('axis', 0), integer('new_axis', 1)];
-  plan.after.push(node('ConcatFromSequence', inner, output.name, ...attributes));
+  const attributes = [integerAttribute('axis', 0), integerAttribute('new_axis', 1)];
+  plan.after.push(node('ConcatFromSequence', [inner], [output.name], ...attributes));
   const shape = of.shape === undefined ? undefined : [-1, ...of.shape];
   plan.types.set(output.name, { element: of.element, shape });
 }
@@ -91,9 +74,8 @@ function widen(value: GraphValue, plan: Plan, direction: 'in' | 'out'): void {
   const inner = `${value.name}${INNER}`;
   plan.renames.set(value.name, inner);
   plan.types.set(value.name, { element: FLOAT, shape: value.type.shape });
-  if (direction === 'in')
-    plan.before.push(node('Cast', value.name, inner, integer('to', BFLOAT16)));
-  else plan.after.push(node('Cast', inner, value.name, integer('to', FLOAT)));
+  if (direction === 'in') plan.before.push(node('Cast', [value.name], [inner], castTo(BFLOAT16)));
+  else plan.after.push(node('Cast', [inner], [value.name], castTo(FLOAT)));
 }
 
 function planInput(input: GraphValue, plan: Plan): void {

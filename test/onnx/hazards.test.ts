@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { withGuards } from '../../runtime/onnx/guards';
 import { ints, onnxFile, weights } from './support/onnx-file';
 import type { FileText } from './support/onnx-file';
 import { fixtures, json, post, startServer } from './support/server';
@@ -76,6 +77,47 @@ const GRAPHS: Readonly<Record<string, FileText>> = {
     inputs: { a: ['int32', ['N']], b: ['int32', ['N']] },
     outputs: { y: ['int32', ['N']] },
     nodes: [{ op: 'Div', in: ['a', 'b'], out: ['y'] }],
+  },
+  // (−x − 1) / (x − x − 1), in types that follow from what is done before.
+  computed: {
+    inputs: { x: ['int64', ['N']] },
+    outputs: { y: ['int64', ['N']] },
+    constants: { one: ints(1) },
+    nodes: [
+      { op: 'Neg', in: ['x'], out: ['negative'] },
+      { op: 'Sub', in: ['negative', 'one'], out: ['a'] },
+      { op: 'Shape', in: ['x'], out: ['shape'] },
+      { op: 'Sub', in: ['shape', 'shape'], out: ['zero'] },
+      { op: 'Sub', in: ['zero', 'one'], out: ['b'] },
+      { op: 'Div', in: ['a', 'b'], out: ['y'] },
+    ],
+  },
+  in_loop: {
+    inputs: { x: ['int64', ['N']] },
+    outputs: { y: ['int64', ['N']] },
+    constants: { one: ints(1), times: { dims: [], data: [1] } },
+    nodes: [
+      { op: 'Neg', in: ['x'], out: ['negative'] },
+      { op: 'Sub', in: ['negative', 'one'], out: ['a'] },
+      {
+        op: 'Loop',
+        in: ['times', '', 'a'],
+        out: ['y'],
+        at: {
+          body: {
+            graph: {
+              inputs: { i: ['int64', []], go: ['bool', []], carried: ['int64', ['N']] },
+              outputs: { going: ['bool', []], next: ['int64', ['N']] },
+              nodes: [
+                { op: 'Identity', in: ['go'], out: ['going'] },
+                { op: 'Sub', in: ['i', 'one'], out: ['b'] },
+                { op: 'Div', in: ['carried', 'b'], out: ['next'] },
+              ],
+            },
+          },
+        },
+      },
+    ],
   },
   remainder: {
     inputs: { a: ['int64', ['N']], b: ['int64', ['N']] },
@@ -187,26 +229,59 @@ const others = (model: string): readonly unknown[] =>
   model === 'largest_of_first' ? [{ shape: [1, 2], data: [4, 3] }] : [];
 
 test.each([
-  ['quotient', 'INT32', '-2147483648'],
-  ['remainder', 'INT64', '-9223372036854775808'],
-])(
-  'the lowest integer is not divided by -1, and others are: %s',
-  async (model, datatype, lowest) => {
-    const pair = (a: string, b: string): Promise<Reply> =>
-      infer(model, input('a', datatype, [2], [6, a]), input('b', datatype, [2], [b, b]));
-    const refused = await pair(lowest, '-1');
-    expect([refused.status, refused.text]).toEqual([
-      400,
-      expect.stringContaining(`by which ${lowest} cannot be divided`),
+  ['quotient', 'INT32', '-2147483648', ['3', '-3', '-3', '3', '-6', '-2147483648']],
+  ['remainder', 'INT64', '-9223372036854775808', ['1', '1', '-1', '-1', '0', '0']],
+])('integers are divided by −1, the lowest too: %s', async (model, datatype, lowest, wanted) => {
+  const ask = (a: Input['data'], b: Input['data']): Promise<Reply> =>
+    infer(model, input('a', datatype, [a.length], a), input('b', datatype, [b.length], b));
+  const reply = await ask([7, -7, 7, -7, 6, lowest], [2, 2, -2, -2, -1, -1]);
+  expect([reply.status, reply.text]).toEqual([
+    200,
+    expect.stringContaining(`"data":[${wanted.join(',')}]`),
+  ]);
+  expect(await ask([lowest], [2])).toMatchObject({ status: 200 });
+  expect(await ask([4], [0])).toMatchObject({
+    status: 400,
+    text: expect.stringContaining('could not compute'),
+  });
+});
+
+test.each(['computed', 'in_loop'])(
+  'the lowest integer that a graph itself calculates is divided by −1: %s',
+  async (model) => {
+    const reply = await infer(model, input('x', 'INT64', [2], ['9223372036854775807', 5]));
+    expect([reply.status, reply.text]).toEqual([
+      200,
+      expect.stringContaining('"data":[-9223372036854775808,6]'),
     ]);
-    expect((await pair('4', '-1')).status).toBe(200);
-    expect((await pair(lowest, '2')).status).toBe(200);
-    expect(await pair('4', '0')).toMatchObject({
-      status: 400,
-      text: expect.stringContaining('could not compute'),
-    });
   },
 );
+
+describe('a file is changed', () => {
+  const divided = (b: FileText['constants'], type: 'int32' | 'float' = 'int32'): FileText => ({
+    inputs: { a: [type, ['N']] },
+    outputs: { y: [type, ['N']] },
+    constants: b ?? {},
+    nodes: [{ op: 'Div', in: ['a', 'b'], out: ['y'] }],
+  });
+  const one = (value: number): FileText['constants'] => ({
+    b: { dims: [1], type: 'int32', data: [value] },
+  });
+  const isGuarded = (text: FileText, opset = 18): boolean =>
+    withGuards(onnxFile({ ...text, opset }), opset) !== undefined;
+
+  test('where integers may be divided by −1, and nowhere else', () => {
+    expect(isGuarded(divided(one(2)))).toBe(false);
+    expect(isGuarded(divided(one(-1)))).toBe(true);
+    expect(isGuarded(divided({ b: weights(1) }, 'float'))).toBe(false);
+    expect(isGuarded(GRAPHS['quotient'] as FileText, 7)).toBe(true);
+  });
+
+  test('where TopK takes K as an input', () => {
+    expect(isGuarded(GRAPHS['largest'] as FileText, 10)).toBe(true);
+    expect(isGuarded(GRAPHS['largest'] as FileText, 9)).toBe(false);
+  });
+});
 
 test.each([
   ['/v2/models/methods/infer', ofMethods(), { outputs: [{ name: 'constructor', data: [3, 4] }] }],

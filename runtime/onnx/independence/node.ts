@@ -143,7 +143,10 @@ function partNumbers(bytes: Uint8Array, field: Field, type: number): number[] | 
 }
 
 /** A TensorProto: its name, its sizes, and its elements if they are few numbers. */
-export function constantOf(bytes: Uint8Array, at: Field): { name: string; value: Shown } {
+export function constantOf(
+  bytes: Uint8Array,
+  at: Field,
+): { readonly name: string; readonly type: number; readonly value: Shown } {
   let name = '';
   let type = 0;
   const dims: number[] = [];
@@ -158,7 +161,7 @@ export function constantOf(bytes: Uint8Array, at: Field): { name: string; value:
   const isSmall = count <= MAX_ELEMENTS && dims.length <= 1 && READERS[type] !== undefined;
   const elements = isSmall ? data.flatMap((one) => partNumbers(bytes, one, type) ?? []) : [];
   const known = isSmall && elements.length === count ? elements : undefined;
-  return { name, value: { dims, elements: known } };
+  return { name, type, value: { dims, elements: known } };
 }
 
 /** What a Constant holds. */

@@ -1,0 +1,10 @@
+import type { Node } from '../independence/node';
+
+/** A node that others stand for. */
+export interface Guarded {
+  readonly own: Node;
+  /** The fields of its message besides inputs and outputs. */
+  readonly rest: readonly Uint8Array[];
+  /** A name for an added value; nobody else writes such names. */
+  readonly name: (what: string) => string;
+}
