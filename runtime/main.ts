@@ -26,13 +26,13 @@ import {
 } from './data';
 import type { Exchange } from './data/exchange';
 import type * as Grpc from './data/grpc';
-import type { SyncReport } from './definitions';
 import type { Listener } from './listener';
 import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from './lag';
 import type { Log } from './log';
 import type { EngineCounts } from './metrics';
 import { createMetrics, observeProcess } from './metrics';
+import type { ModelsFolderOptions } from './models-folder';
 import { openModelsFolder } from './models-folder';
 import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './opencluster';
 import { openRouters } from './routers';
@@ -69,7 +69,7 @@ export interface ServiceOptions {
   /** Folder with the files of the offline API page; looked for when absent. */
   readonly docsAssets?: string | undefined;
   /** Called after a change of the models folder was applied. */
-  readonly onModelsChanged?: (() => Promise<void>) | undefined;
+  readonly onModelsChanged?: ModelsFolderOptions['onModelsChanged'];
 }
 
 /** The service as it runs. */
@@ -78,8 +78,6 @@ export interface Service {
   readonly url: string;
   /** `127.0.0.1:8081`, when there is a port for gRPC. */
   readonly grpcAddress: string | undefined;
-  /** What the models folder came to at the start. */
-  readonly report: SyncReport;
   /** An admin key, when one was made because nothing was configured. To be shown once. */
   readonly generatedKey: string | undefined;
   readonly snapshot: () => Snapshot;
@@ -325,13 +323,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   try {
     control.start();
     await folder.ready;
-    const report = await folder.sync();
+    await folder.sync();
     const addresses = await openPorts(options, data, control, listeners);
     await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
     listeners.push(...(await data.openMetrics(control)));
     return {
       ...addresses,
-      report,
       generatedKey,
       snapshot: () => snapshotOf(cluster),
       close: drain,

@@ -16,7 +16,7 @@ export interface ModelsFolderOptions {
   readonly cwd: string;
   readonly log: Log;
   /** Called after a change of the folder was applied, e.g. to write the manifests again. */
-  readonly onModelsChanged?: (() => Promise<void>) | undefined;
+  readonly onModelsChanged?: ((report: SyncReport) => Promise<void>) | undefined;
 }
 
 /** The folder of definitions, followed while the service runs. */
@@ -142,6 +142,7 @@ export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster)
   const sync = async (): Promise<SyncReport> => {
     const report = await files.sync();
     logBroken(report.broken);
+    logReport(report, log);
     return report;
   };
   const definitions: Definitions = { ...files, sync };
@@ -150,9 +151,8 @@ export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster)
   const follow = async (paths: readonly string[]): Promise<void> => {
     log.info(changedLine(config.models.directory, paths));
     const report = await sync();
-    logReport(report, log);
     settled.follow(report.applied);
-    await onModelsChanged?.();
+    await onModelsChanged?.(report);
   };
   let followed: Promise<void> = Promise.resolve();
   const watch = watchFolder(folder, (paths) => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Synthesis } from '../../lib/synth';
 import type { Config } from '../../runtime/config';
-import type { Service } from '../../runtime/main';
+import type { Service, ServiceOptions } from '../../runtime/main';
 import { CommandError } from '../exit';
 import type { Io } from '../io';
 import type { Context } from '../program';
@@ -50,7 +50,17 @@ async function compareWith(out: string, folder: string, io: Io): Promise<void> {
 }
 
 /** Manifests follow the definitions; when they cannot be made, the models that run stay. */
-async function followManifests(folder: string, { synth }: Options, io: Io): Promise<void> {
+async function followManifests(
+  folder: string,
+  { synth }: Options,
+  io: Io,
+  hasFaults: boolean,
+): Promise<void> {
+  // The log has just told them.
+  if (hasFaults) {
+    if (synth !== undefined) io.err(`${synth}/ was not written: definitions have faults\n`);
+    return;
+  }
   try {
     await (synth === undefined
       ? compareWith(outFolder(undefined, io), folder, io)
@@ -147,17 +157,9 @@ async function exampleBody(url: string, id: string, io: Io): Promise<string | un
   return JSON.stringify({ input_data: sampleData(inputs) });
 }
 
-/** The faults of a file, and what serves meanwhile. */
-function brokenLines(message: string, id: string | undefined): string {
-  const serves = id === undefined ? '' : `  ${id} serves its last good definition\n`;
-  return `${message.replaceAll(/^/gm, '  ')}\n${serves}`;
-}
-
 async function show(service: Service, io: Io): Promise<void> {
-  const { url, report } = service;
+  const { url } = service;
   io.out(`ai-model-service ${VERSION} on ${placesOf(service)}\n${modelLines(service).join('')}`);
-  for (const { id, message } of report.refused) io.out(`  ${id}  not here: ${message}\n`);
-  for (const { id, message } of report.broken) io.out(brokenLines(message, id));
   const ready = [...service.snapshot().models.values()].find(({ arms }) => arms[0]?.ready);
   const id = ready?.spec.id;
   const body = id === undefined ? undefined : await exampleBody(url, id, io);
@@ -182,7 +184,8 @@ export function addDev(program: Command, { io, format }: Context): void {
     .action(async (folder: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       if (options.synth !== undefined) await synthesizeTo(options.synth, folder, io);
-      const follow = (): Promise<void> => followManifests(folder, options, io);
+      const follow: ServiceOptions['onModelsChanged'] = ({ broken }) =>
+        followManifests(folder, options, io, broken.length > 0);
       const service = await openService(configOf(folder, options, io), io, follow);
       const ended = untilSignal(service, io);
       showKey(service, io);

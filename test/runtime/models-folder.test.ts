@@ -111,3 +111,11 @@ test('a broken save changes nothing and says why; the mended one is applied', as
   saveByRename(definition('7'));
   await until(() => revision() === 2, 'the mended definition');
 });
+
+test('a model that the cluster refuses is told in the log, also at the start', async () => {
+  const config = parseConfig('local: { directory: other }', {}, 'test');
+  const refusing = { ...cluster, apply: () => Promise.reject(new Error('no room for it')) };
+  const other = openModelsFolder({ config, cwd, log }, refusing);
+  await other.sync();
+  expect(lines).toEqual([`warn no room for it {"model":"${MODEL}"}`]);
+});
