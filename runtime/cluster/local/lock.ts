@@ -109,6 +109,6 @@ export function takeLock(folder: string): () => void {
 function inUse(folder: string, pid: number): ClusterError {
   return new ClusterError(
     'CLUSTER_UNAVAILABLE',
-    `the folder ${folder} is in use by process ${pid}; stop that service, or choose another local.directory`,
+    `the state in ${folder} is used by another service of this machine, process ${pid}; stop it (kill ${pid}), or give this one a folder of its own: local.directory of the configuration, or AI_MODEL_SERVICE__LOCAL__DIRECTORY`,
   );
 }

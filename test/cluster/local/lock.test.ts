@@ -16,7 +16,9 @@ const left = (text: string): void => writeFileSync(lock, text);
 
 test('a folder has one user at a time, and is free when that one lets go', () => {
   const release = takeLock(folder);
-  expect(() => takeLock(folder)).toThrow(/in use by process \d+; stop that service/);
+  expect(() => takeLock(folder)).toThrow(
+    /used by another service of this machine, process \d+; stop it \(kill \d+\)/,
+  );
   release();
   expect(existsSync(lock)).toBe(false);
   takeLock(folder)();
@@ -46,7 +48,7 @@ test.each(['', '{"pid":', '{"pid":-1,"started":""}', 'null', '{"pid":1}'])(
 test('nothing is left beside the lock, whether it was had or not', () => {
   left('');
   const release = takeLock(folder);
-  expect(() => takeLock(folder)).toThrow(/in use/);
+  expect(() => takeLock(folder)).toThrow(/used by another service/);
   expect(readdirSync(folder)).toEqual(['lock']);
   release();
   expect(readdirSync(folder)).toEqual([]);

@@ -25,7 +25,7 @@ afterEach(async () => {
 test('a second service on the same folder is refused, and the first one goes on', async () => {
   cluster = await open(here);
   await cluster.apply(model(), REST);
-  await expect(open(here)).rejects.toThrow(/in use by process/);
+  await expect(open(here)).rejects.toThrow(/used by another service of this machine, process/);
   await when(cluster, isReady('iris', '1'));
 });
 
