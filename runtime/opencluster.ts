@@ -31,7 +31,7 @@ function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 /** The project's own; a service in a pod has no project and is told by its configuration. */
 async function chosen({ config, cwd }: Place): Promise<Environment> {
   const told = config.kubernetes.environment;
-  if (config.cluster === 'kubernetes' && told !== undefined) return told;
+  if (told !== undefined) return told;
   const all = await loadEnvironments(cwd, config.models);
   const { environment: name } = config.models;
   const [first] = (name === undefined ? all : findEnvironment(all, name)).all;

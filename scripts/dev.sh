@@ -119,7 +119,7 @@ command=${1:-help}
 [[ $# -gt 0 ]] && shift
 case $command in
   dev) build_bin; exec node build/bin.cjs dev --synth dist "$@" ;;
-  start) build_bin; exec node build/bin.cjs --config config/config.yaml "$@" ;;
+  start) build_bin; exec node build/bin.cjs serve --config config/config.yaml "$@" ;;
   test) setup; exec npx jest "$@" ;;
   test-cov) setup; exec npx jest --coverage "$@" ;;
   setup) setup ;;

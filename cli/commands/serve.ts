@@ -16,9 +16,11 @@ import { CommandError, EXIT } from '../exit';
 import type { Io } from '../io';
 import type { Context } from '../program';
 import { VERSION } from '../version';
+import { MAX_PORT, wholeNumber } from './serve-onnx';
 
 interface Options {
   readonly config?: string;
+  readonly port?: number;
 }
 
 /** The file `build` puts beside the bundle; a checkout finds the page in its dependencies. */
@@ -77,7 +79,7 @@ function fetchSourceOf({ env }: Io, { models }: Config): FetchSource {
 export function openService(
   config: Config,
   io: Io,
-  onModelsChanged?: () => Promise<void>,
+  onModelsChanged?: Main.ServiceOptions['onModelsChanged'],
 ): Promise<Service> {
   const { createLog } = require('../../runtime/log') as typeof Logging;
   const { startService } = require('../../runtime/main') as typeof Main;
@@ -130,9 +132,11 @@ export function showKey({ generatedKey }: Service, io: Io): void {
 }
 
 function serve(context: Context): (options: Options) => Promise<void> {
-  return async ({ config: file }) => {
+  return async ({ config: file, port }) => {
     const { io, format } = context;
-    const service = await openService(readConfig(file, io), io);
+    const config = readConfig(file, io);
+    const server = { ...config.server, port: port ?? config.server.port };
+    const service = await openService({ ...config, server }, io);
     showKey(service, io);
     if (format() === 'json') io.out(listeningEvent(service));
     else io.err(`ai-model-service ${VERSION} on ${placesOf(service)}\n`);
@@ -161,6 +165,14 @@ export function addServe(program: Command, context: Context): void {
   program
     .command('serve')
     .description('The service: inference, management, health.')
-    .addHelpText('after', '\nExample:\n  ai-model-service serve --config config/config.yaml')
+    .option(
+      '--port <port>',
+      'instead of server.port of the configuration',
+      wholeNumber(0, MAX_PORT),
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  ai-model-service serve --config config/config.yaml --port 9000',
+    )
     .action((_: unknown, command: Command) => run(command.optsWithGlobals<Options>()));
 }

@@ -12,13 +12,12 @@ test('the packages are installed, so that starting installs nothing over those o
   if (installed < changedAt('package-lock.json')) throw new Error('run: scripts/dev.sh setup');
 });
 
-test('scripts/start.sh starts the service with config/config.yaml', async () => {
+test('scripts/start.sh starts the service with config/config.yaml and hands it its arguments', async () => {
   const place = workspace();
-  const child = spawn(join(ROOT, 'scripts', 'start.sh'), {
+  const child = spawn(join(ROOT, 'scripts', 'start.sh'), ['--port', '0'], {
     cwd: place.folder,
     env: {
       ...process.env,
-      AI_MODEL_SERVICE__SERVER__PORT: '0',
       AI_MODEL_SERVICE__SERVER__ACCEPT_SECONDS: '0',
       AI_MODEL_SERVICE__LOCAL__DIRECTORY: join(place.folder, 'state'),
     },

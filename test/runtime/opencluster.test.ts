@@ -181,3 +181,13 @@ test('docker run -v ~/.kube/config:… -e KUBECONFIG=… -e KUBERNETES_NAMESPACE
     else process.env['KUBECONFIG'] = KUBECONFIG;
   }
 });
+
+test('an environment in the configuration says on one machine, too, what a dry run gives', async () => {
+  const text =
+    'cluster: local\nserver: { port: 0, accept_seconds: 0 }\nkubernetes: { environment: { namespace: team, default_resources: { cpu: 250m } } }';
+  service = await startService({ ...optionsOf(quiet), config: parseConfig(text), env: {} });
+  const { status, body } = await call('POST', '/deploy?dry_run=true', { config: MODEL });
+  expect(status).toBe(200);
+  expect(JSON.stringify(body)).toContain('"namespace":"team"');
+  expect(JSON.stringify(body)).toContain('"cpu":"250m"');
+});
