@@ -78,6 +78,9 @@ export interface ModelArm {
   readonly disruptionBudget?: ApiObject | undefined;
 }
 
+/** Of `from-` and the address of a peer, in the name of a policy: 32 bits of it. */
+const MAX_PEER_CHARACTERS = 'from-c8'.length + 8;
+
 type ModelArms = readonly [ModelArm, ...ModelArm[]];
 
 const isSpec = (model: ModelInput | ModelSpec): model is ModelSpec => 'arms' in model;
@@ -218,7 +221,9 @@ export class ModelDeployment extends Construct implements IPodSelector, INetwork
     const id = `from-${peer.node.addr}`;
     if (this.networkPolicy === undefined || this.node.tryFindChild(id) !== undefined) return;
     const ports = servingPorts(this.spec).map((port) => NetworkPolicyPort.tcp(port));
-    new NetworkPolicy(this, id, { selector: this }).addIngressRule(peer, ports);
+    const name = `${this.spec.slug}--${id.slice(0, MAX_PEER_CHARACTERS)}`;
+    const policy = new NetworkPolicy(this, id, { metadata: { name }, selector: this });
+    policy.addIngressRule(peer, ports);
   }
 
   toPodSelectorConfig(): PodSelectorConfig {

@@ -120,7 +120,10 @@ describe('allowFrom', () => {
     const { chart, model, web } = app();
     model.allowFrom(web);
     const [made] = policiesOf(chart);
-    expect(made?.metadata.namespace).toBe('prod');
+    expect(made?.metadata).toEqual({
+      name: expect.stringMatching(/^iris--from-c8[0-9a-f]{8}$/) as unknown,
+      namespace: 'prod',
+    });
     expect(at(made, 'spec')).toEqual({
       podSelector: { matchLabels: ALL },
       policyTypes: ['Ingress'],
