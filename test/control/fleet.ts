@@ -7,7 +7,7 @@ import { parseConfig } from '../../runtime/config';
 import type { Control, ControlOptions, Routers } from '../../runtime/control';
 import { createControl } from '../../runtime/control';
 import type { Peers } from '../../runtime/control/peers';
-import { ASK_MS, createPeers } from '../../runtime/control/peers';
+import { createPeers } from '../../runtime/control/peers';
 import type { ArmStats } from '../../runtime/core/load';
 import type { Peer } from '../../runtime/core/routers';
 import type { TableHolder } from '../../runtime/core/table';
@@ -54,11 +54,8 @@ export interface FleetOptions {
   readonly more?: (name: string) => Partial<ControlOptions>;
 }
 
-const real = (call: () => void, ms: number): (() => void) => {
-  // Tests say when peers are asked; only the time for an answer is real.
-  const timer = ms === ASK_MS ? undefined : setTimeout(call, ms);
-  return () => clearTimeout(timer);
-};
+/** Tests say when peers are asked; each of them answers or refuses, however long that takes. */
+const never = (): (() => void) => () => undefined;
 
 function portOf(server: Server): number {
   const address = server.address();
@@ -86,7 +83,7 @@ export async function startFleet(
     const stats: ArmStats[] = [];
     const logged: string[] = [];
     const table: TableHolder = { current: EMPTY_TABLE };
-    const peers = createPeers({ peers: () => peersOf(name), fetch, now, after: real });
+    const peers = createPeers({ peers: () => peersOf(name), fetch, now, after: never });
     const routers: Routers = {
       self: name,
       isLeader: () => fleet.leader === name,

@@ -101,15 +101,15 @@ describe('on a real port', () => {
   });
 
   test('the time of a head begins with its first byte; one that has asked stays', async () => {
-    const { port } = await startPlane({ callers: { headMs: 300, keepAliveMs: 60_000 } });
+    const { port } = await startPlane({ callers: { headMs: 1000, keepAliveMs: 60_000 } });
     const one = startUploader(port);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 600));
     await one.send('GET /v2/health/live HTTP/1.1\r\n');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 600));
     expect(one.isClosed()).toBe(false);
     await one.send('Host: x\r\n\r\n');
     await one.hears(' 200 ');
-    await new Promise((resolve) => setTimeout(resolve, 350));
+    await new Promise((resolve) => setTimeout(resolve, 1100));
     expect(one.isClosed()).toBe(false);
   });
 
