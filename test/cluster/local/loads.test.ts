@@ -21,6 +21,7 @@ let cluster: Cluster;
 let source: Store | undefined;
 let noted: string[];
 let lent: boolean[];
+const loads: Promise<void>[] = [];
 beforeEach(() => {
   here = place();
   noted = [];
@@ -30,16 +31,20 @@ afterEach(async () => {
   await cluster.close();
   await source?.close();
   source = undefined;
+  // What is being loaded when a cluster closes fails by itself, and writes until then.
+  await Promise.allSettled(loads.splice(0));
   here.remove();
 });
 
 const loader: FetchSource = ({ source: wanted, trusted }, to, log) => {
   lent.push(trusted);
   const { uri, sha256, endpoint } = wanted;
-  return fetchArtifact(
+  const loaded = fetchArtifact(
     { uri, sha256, endpoint, allowHost: LOOPBACK, ...to },
     { env: {}, log, pauseMs: 1 },
   );
+  loads.push(loaded);
+  return loaded;
 };
 const start = async (more: Partial<LocalOptions> = {}): Promise<void> => {
   cluster = await open(here, { fetch: loader, note: (line) => noted.push(line), ...more });
