@@ -34,19 +34,35 @@ need_node() {
     process.exit(1);'
 }
 
+# The process of a service that was started here: node loads some packages only when they are needed, and
+# npm ci removes all of them first. Its command line has the whole path of the program for this search.
+service_here() {
+  ps -A -ww -o pid= -o args= 2>/dev/null |
+    PROGRAM="$PWD/build/bin.cjs" awk 'index($0, ENVIRON["PROGRAM"]) && !found { found = $1 } END { print found }'
+}
+
 # What a terminal shows while npm works: a minute of silence looks like a hang.
 install() { # install WHAT ARGS...
-  local what=$1 progress=--no-progress
+  local what=$1 progress=--no-progress service
   shift
+  service=$(service_here) || true
+  if [[ -n $service ]]; then
+    echo "Installing $what would replace the packages of the service that runs from this folder: stop it first (process $service)" >&2
+    exit 1
+  fi
   [[ -t 2 ]] && progress=--progress
   echo "Installing $what from package-lock.json: half a minute to two…" >&2
   npm ci "$progress" --loglevel=error "$@" >&2
   touch node_modules/.package-lock.json
+  cp package-lock.json node_modules/.installed-lock.json
 }
 
-# npm writes node_modules/.package-lock.json last: a file older than the lock belongs to an earlier lock.
+# npm writes node_modules/.package-lock.json last: a file older than the lock belongs to an earlier lock,
+# unless git only wrote the same lock again.
 installed() {
-  [[ -e node_modules/.package-lock.json && ! node_modules/.package-lock.json -ot package-lock.json ]]
+  local done=node_modules/.package-lock.json copy=node_modules/.installed-lock.json
+  [[ -e $done ]] || return 1
+  [[ ! $done -ot package-lock.json ]] || { [[ ! $copy -ot $done ]] && cmp -s package-lock.json "$copy"; }
 }
 
 # Everything: the service's own packages and those of test/package.json.
@@ -118,8 +134,8 @@ security() {
 command=${1:-help}
 [[ $# -gt 0 ]] && shift
 case $command in
-  dev) build_bin; exec node build/bin.cjs dev --synth dist "$@" ;;
-  start) build_bin; exec node build/bin.cjs serve --config config/config.yaml "$@" ;;
+  dev) build_bin; exec node "$PWD/build/bin.cjs" dev --synth dist "$@" ;;
+  start) build_bin; exec node "$PWD/build/bin.cjs" serve --config config/config.yaml "$@" ;;
   test) setup; exec npx jest "$@" ;;
   test-cov) setup; exec npx jest --coverage "$@" ;;
   setup) setup ;;

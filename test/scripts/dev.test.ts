@@ -1,0 +1,106 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { ROOT } from '../support/sources';
+
+// scripts/dev.sh in a folder of its own, with an npm that only says that it was asked.
+
+const NPM = `#!/usr/bin/env bash
+rm -rf node_modules
+mkdir -p node_modules/.bin
+[[ "$*" == *--workspaces=false* ]] || touch node_modules/.bin/jest
+touch node_modules/.package-lock.json
+echo "$1" >>installs
+`;
+const SERVICE = `process.stdout.write('up\\n'); process.stdin.resume();`;
+
+let folder: string;
+let service: ChildProcess | undefined;
+
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), 'dev-sh-')));
+  for (const name of ['scripts', 'build', 'bin']) mkdirSync(join(folder, name));
+  cpSync(join(ROOT, 'scripts', 'dev.sh'), join(folder, 'scripts', 'dev.sh'));
+  writeFileSync(join(folder, 'bin', 'npm'), NPM, { mode: 0o755 });
+  writeFileSync(join(folder, 'build', 'bin.cjs'), SERVICE);
+  writeFileSync(join(folder, 'package-lock.json'), '{}');
+});
+afterEach(async () => {
+  if (service !== undefined) {
+    service.stdin?.end();
+    await once(service, 'exit');
+    service = undefined;
+  }
+  rmSync(folder, { recursive: true });
+});
+
+function setup() {
+  const path = [join(folder, 'bin'), process.env['PATH']].join(delimiter);
+  const { status, stderr } = spawnSync('bash', [join(folder, 'scripts', 'dev.sh'), 'setup'], {
+    env: { ...process.env, PATH: path },
+    encoding: 'utf8',
+  });
+  return { status, stderr };
+}
+
+const installs = (): number => {
+  const file = join(folder, 'installs');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').length : 0;
+};
+
+/** As `scripts/dev.sh dev` and `start` run it. */
+async function startService(): Promise<void> {
+  service = spawn(process.execPath, [join(folder, 'build', 'bin.cjs'), 'dev'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await once(service.stdout as NodeJS.ReadableStream, 'data');
+}
+
+/** As `git checkout` leaves a file that it wrote again. */
+function touchLock(text: string): void {
+  const path = join(folder, 'package-lock.json');
+  writeFileSync(path, text);
+  const later = new Date(Date.now() + 60_000);
+  utimesSync(path, later, later);
+}
+
+test('packages are installed again when the lock says something else, not when it was only written again', () => {
+  expect(setup().status).toBe(0);
+  expect(setup().status).toBe(0);
+  touchLock('{}');
+  expect(setup().status).toBe(0);
+  expect(installs()).toBe(1);
+  touchLock('{"other": true}');
+  expect(setup().status).toBe(0);
+  expect(installs()).toBe(2);
+});
+
+test('packages are not replaced under a service that runs from the folder', async () => {
+  expect(setup().status).toBe(0);
+  await startService();
+  expect(setup()).toEqual({ status: 0, stderr: '' });
+  touchLock('{"other": true}');
+  const { status, stderr } = setup();
+  expect([status, installs()]).toEqual([1, 1]);
+  expect(stderr).toContain(`stop it first (process ${service?.pid})`);
+});
+
+test('dev and start run the program by the path that is looked for', () => {
+  const script = readFileSync(join(folder, 'scripts', 'dev.sh'), 'utf8');
+  const runs = script.split('\n').filter((line) => /^ {2}(?:dev|start)\)/.test(line));
+  expect(runs).toHaveLength(2);
+  for (const line of runs) expect(line).toContain('exec node "$PWD/build/bin.cjs" ');
+});
