@@ -25,15 +25,18 @@ mkdir -p node_modules/.bin
 touch node_modules/.package-lock.json
 echo "$1" >>installs
 `;
-const SERVICE = `process.stdout.write('up\\n'); process.stdin.resume();`;
+const SERVICE = `console.log(process.argv.slice(2).join(' ')); process.stdin.resume();`;
 
 let folder: string;
 let service: ChildProcess | undefined;
 
 beforeEach(() => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'dev-sh-')));
-  for (const name of ['scripts', 'build', 'bin']) mkdirSync(join(folder, name));
-  cpSync(join(ROOT, 'scripts', 'dev.sh'), join(folder, 'scripts', 'dev.sh'));
+  for (const name of ['scripts', 'build', 'bin', 'cli', 'lib', 'runtime'])
+    mkdirSync(join(folder, name));
+  for (const name of ['dev.sh', 'start.sh']) {
+    cpSync(join(ROOT, 'scripts', name), join(folder, 'scripts', name));
+  }
   writeFileSync(join(folder, 'bin', 'npm'), NPM, { mode: 0o755 });
   writeFileSync(join(folder, 'build', 'bin.cjs'), SERVICE);
   writeFileSync(join(folder, 'package-lock.json'), '{}');
@@ -47,14 +50,17 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function setup() {
+function run(script: string, ...args: readonly string[]) {
   const path = [join(folder, 'bin'), process.env['PATH']].join(delimiter);
-  const { status, stderr } = spawnSync('bash', [join(folder, 'scripts', 'dev.sh'), 'setup'], {
+  const { status, stdout, stderr } = spawnSync('bash', [join(folder, 'scripts', script), ...args], {
     env: { ...process.env, PATH: path },
+    stdio: ['ignore', 'pipe', 'pipe'],
     encoding: 'utf8',
   });
-  return { status, stderr };
+  return { status, stdout, stderr };
 }
+
+const setup = () => run('dev.sh', 'setup');
 
 const installs = (): number => {
   const file = join(folder, 'installs');
@@ -91,11 +97,22 @@ test('packages are installed again when the lock says something else, not when i
 test('packages are not replaced under a service that runs from the folder', async () => {
   expect(setup().status).toBe(0);
   await startService();
-  expect(setup()).toEqual({ status: 0, stderr: '' });
+  expect(setup()).toEqual({ status: 0, stdout: '', stderr: '' });
   touchLock('{"other": true}');
   const { status, stderr } = setup();
   expect([status, installs()]).toEqual([1, 1]);
   expect(stderr).toContain(`stop it first (process ${service?.pid})`);
+});
+
+test('what follows start.sh goes to the service, behind its configuration', () => {
+  for (const name of ['package.json', 'scripts/build.mjs']) writeFileSync(join(folder, name), '');
+  expect(setup().status).toBe(0);
+  writeFileSync(join(folder, 'build', 'bin.cjs'), SERVICE);
+  expect(run('start.sh', '--port', '9000')).toEqual({
+    status: 0,
+    stdout: 'serve --config config/config.yaml --port 9000\n',
+    stderr: '',
+  });
 });
 
 test('dev and start run the program by the path that is looked for', () => {
