@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 export interface Beside {
   readonly id: string;
-  readonly protocol: 'openai' | 'native' | 'v2';
+  readonly protocol: 'openai' | 'native' | 'v1' | 'v2';
   /** `host:port` */
   readonly address: string;
   /** Of one call, waiting for a replica included. */

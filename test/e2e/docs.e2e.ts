@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { commandsOf, pages, snippetsOf } from '../support/snippets';
 import { writeConfig, writeDefinition } from './beside';
-import { startOpenai } from './clients/openai-server';
+import { json, listen, startOpenai } from './clients/openai-server';
 import type { Running } from './service';
 import { start, until, workspace } from './service';
 
@@ -66,9 +66,30 @@ const CHANGES = [
 ];
 const rank = (id: string): number => CHANGES.findIndex((word) => id.includes(word));
 
+/** Answers as TensorFlow Serving does, and explains as KServe's servers do. */
+const startScores = (): ReturnType<typeof listen> =>
+  listen(({ path, body }, response) => {
+    const call = path.split(':')[1] ?? '';
+    const rows = (body[call === 'explain' ? 'instances' : 'examples'] ?? []) as readonly object[];
+    json(response, { [call === 'explain' ? 'explanations' : 'results']: rows.map(() => 0.5) });
+  });
+
+/** What the page's examples name beside the product's models: one that chats, one with scores. */
+async function besideModels(folder: string) {
+  const servers = [await startOpenai(), await startScores()] as const;
+  const chat = { id: 'chat', protocol: 'openai', address: servers[0].address } as const;
+  const scores = { id: 'scores', protocol: 'v1', address: servers[1].address } as const;
+  for (const one of [chat, scores]) writeDefinition(folder, one);
+  writeConfig(folder, [chat, scores]);
+  return async (): Promise<void> => {
+    for (const server of servers) await server.close();
+  };
+}
+
 test('every example of the API page answers when its button is pressed', async () => {
   const place = workspace();
-  const service = await start(place.folder);
+  const closeServers = await besideModels(place.folder);
+  const service = await start(place.folder, ['--config', 'config.yaml']);
   try {
     const document = (await service.call('GET', '/openapi.json')).json();
     const paths: Record<string, Record<string, Operation>> = document.paths;
@@ -76,9 +97,7 @@ test('every example of the API page answers when its button is pressed', async (
       .flatMap(([path, methods]) =>
         Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
       )
-      .filter(({ method, path, operation: { requestBody } }) => {
-        // The repository has no model that chats.
-        if (path === '/openai/v1/models/{id}') return false;
+      .filter(({ method, operation: { requestBody } }) => {
         const example = requestBody?.content['application/json']?.example;
         return method === 'get' || example !== undefined;
       })
@@ -100,9 +119,12 @@ test('every example of the API page answers when its button is pressed', async (
       if (answer.status >= 400) failed.push(`${method} ${url} ${answer.status} ${answer.text}`);
     }
     expect(failed).toEqual([]);
-    expect(all.length).toBeGreaterThan(25);
+    const asked = all.map(({ operation }) => operation.operationId);
+    expect(asked).toEqual(expect.arrayContaining(['openaiChat', 'openaiModel', 'v1Explain']));
+    expect(all.length).toBeGreaterThan(33);
   } finally {
     await service.end('SIGTERM');
+    await closeServers();
     place.remove();
   }
 });

@@ -6,7 +6,7 @@ import type { Call } from '../call';
 import { commonErrors } from '../call';
 import { CALLS } from '../calls';
 import { errorAnswers } from './errors';
-import { BODY_EXAMPLES, PARAM_EXAMPLES } from './examples';
+import { BODY_EXAMPLES, ID_EXAMPLES, PARAM_EXAMPLES } from './examples';
 import { INFERENCE_PATHS } from './inference';
 import { entryOf, setEntry } from '../../../lib/spec/entry';
 
@@ -109,7 +109,8 @@ function withExamples(document: object): object {
   for (const { operationId: id = '', parameters = [], requestBody } of Object.values(all).flatMap(
     (methods) => Object.values(methods),
   )) {
-    for (const one of parameters) one.example ??= entryOf(PARAM_EXAMPLES, one.name);
+    const own = { ...PARAM_EXAMPLES, id: entryOf(ID_EXAMPLES, id) ?? PARAM_EXAMPLES['id'] };
+    for (const one of parameters) one.example ??= entryOf(own, one.name);
     const media = requestBody?.content['application/json'];
     const example = entryOf(BODY_EXAMPLES, id);
     if (media !== undefined && example !== undefined) media.example = example;

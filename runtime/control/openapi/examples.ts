@@ -23,11 +23,28 @@ export const PARAM_EXAMPLES: Readonly<Record<string, string>> = {
   key: 'patient-17',
 };
 
-/** By operationId. A call that is not here has no body to show, or none that this repository can answer. */
+/** Of calls that no model of the repository has: their descriptions say what these stand for. */
+export const CHAT = 'chat';
+export const SCORES = 'scores';
+export const ID_EXAMPLES: Readonly<Record<string, string>> = {
+  openaiModel: CHAT,
+  v1Classify: SCORES,
+  v1Regress: SCORES,
+  v1Explain: SCORES,
+};
+
+/** By operationId. A call that is not here has no body to show. */
 export const BODY_EXAMPLES: Readonly<Record<string, object>> = {
   inference: { input_data: PATIENT, timeout: 5, priority: 'high' },
   batchInference: { requests: [{ input_data: PATIENT }, { input_data: { symptoms: ['口渴'] } }] },
   v1Predict: { instances: [ROW] },
+  v1Classify: { examples: [{ age: 35 }] },
+  v1Regress: { examples: [{ age: 35 }] },
+  v1Explain: { instances: [{ age: 35 }] },
+  openaiChat: { model: CHAT, messages: [{ role: 'user', content: '头痛' }] },
+  openaiCompletions: { model: CHAT, prompt: '头痛' },
+  openaiEmbeddings: { model: CHAT, input: '头痛' },
+  openaiResponses: { model: CHAT, input: '头痛' },
   v2Infer: TENSORS,
   v2InferVersion: TENSORS,
   postModelsDeploy: {

@@ -9,6 +9,7 @@ import type { OPENAI_CALLS } from '../../core/capabilities';
 import { V1_ACTIONS } from '../../core/capabilities';
 import type { ErrorCode } from '../../core/errors';
 import { errorAnswers } from './errors';
+import { CHAT, SCORES } from './examples';
 
 /** What the data plane answers. It checks requests by hand, for speed; its tests hold it to this. */
 
@@ -235,6 +236,9 @@ const V2_MORE: ZodOpenApiPathsObject = {
   },
 };
 
+const SCORES_MODEL = `In the example \`${SCORES}\` stands for a model on TensorFlow Serving (classify, regress) or on a server of your own that speaks V1; the built-in server has predict only.`;
+const CHAT_MODEL = `In the example \`${CHAT}\` stands for a model whose server speaks OpenAI, or native for all but responses.`;
+
 const V1_CALL_PATHS: ZodOpenApiPathsObject = Object.fromEntries(
   V1_ACTIONS.map((call) => [
     `/v1/models/{id}:${call}`,
@@ -243,7 +247,7 @@ const V1_CALL_PATHS: ZodOpenApiPathsObject = Object.fromEntries(
         errors: INFER,
         operationId: `v1${call.charAt(0).toUpperCase()}${call.slice(1)}`,
         summary: `Call a model (V1, ${call})`,
-        description: V1,
+        description: call === 'predict' ? V1 : `${V1} ${SCORES_MODEL}`,
         request: foreign,
       }),
     },
@@ -266,6 +270,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
       operationId: 'openaiModel',
       errors: [...LIST, 'MODEL_NOT_FOUND'],
       summary: 'One of these models (OpenAI)',
+      description: CHAT_MODEL,
     }),
   },
   ...Object.fromEntries(
@@ -276,7 +281,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
           operationId,
           errors: INFER,
           summary: `Call a model (OpenAI, ${call})`,
-          description: `The body names the model; \`stream: true\` streams. ${OTHERWISE}`,
+          description: `The body names the model; \`stream: true\` streams. ${OTHERWISE} ${CHAT_MODEL}`,
           request: foreign,
           path: nowhere,
         }),

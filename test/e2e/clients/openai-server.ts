@@ -157,6 +157,11 @@ export function startOpenai(port = 0): Promise<ToolServer> {
       const more = { id: 'text-1', object: 'text_completion', created: CREATED, model };
       return json(response, { ...more, choices });
     }
+    if (path === '/v1/responses') {
+      const content = [{ type: 'output_text', text: body['input'], annotations: [] }];
+      const output = [{ type: 'message', id: 'm-1', role: 'assistant', content }];
+      return json(response, { id: 'r-1', object: 'response', model: body['model'], output });
+    }
     if (path !== '/v1/chat/completions') {
       return json(response, refusal(`nothing at ${path}`, 'invalid_request_error'), 404);
     }
