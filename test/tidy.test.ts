@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { freeKeys } from './support/keys';
@@ -331,6 +331,46 @@ test('lines fit on a screen, and nothing is left to be done', () => {
       const wide = [...line].length > MAX_COLUMNS && !isText(line);
       return wide || marks.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [];
     }),
+  );
+  expect(found).toEqual([]);
+});
+
+/** Sentences name who acts: the caller, the router, no replica. Comments are still to follow. */
+const RIDDLE = /\b(?:whoever|nobody|no such thing)\b/i;
+
+/** Pages and configuration, which people read as they are. */
+function prose(): readonly { readonly path: string; readonly text: string }[] {
+  const folders = ['docs', 'config', 'examples'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(?:md|ya?ml)$/.test(name) && !name.includes('node_modules'))
+      .map((name) => join(folder, name)),
+  );
+  const top = readdirSync(ROOT).filter((name) => name.endsWith('.md'));
+  return [...folders, ...top].map((path) => ({
+    path,
+    text: readFileSync(join(ROOT, path), 'utf8'),
+  }));
+}
+
+/** Texts of a program: what may become a message. */
+function textsOf({
+  path,
+  tree,
+}: Source): readonly { readonly path: string; readonly text: string }[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node)) found.push(node.text);
+    else if (ts.isTemplateMiddle(node) || ts.isTemplateTail(node)) found.push(node.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  return found.map((text) => ({ path, text }));
+}
+
+test('what users read has an actor in each sentence', () => {
+  const texts = [...prose(), ...[...product, ...sourcesOf(['scripts'])].flatMap(textsOf)];
+  const found = texts.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line) => (RIDDLE.test(line) ? [`${path}: ${line.trim()}`] : [])),
   );
   expect(found).toEqual([]);
 });

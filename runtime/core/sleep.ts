@@ -93,5 +93,5 @@ export function decideWake(
   const replicas = Math.max(1, minReplicas);
   if (own.queued > 0) return { do: 'wake', reason: `${own.queued} requests wait`, replicas };
   if (own.idleMs < WANTED_MS) return { do: 'wake', reason: 'a request wanted it', replicas };
-  return { do: 'hold', reason: 'nobody wants it' };
+  return { do: 'hold', reason: 'no request wants it' };
 }

@@ -85,7 +85,7 @@ describe('an arm that sleeps', () => {
   test.each<[string, Use, string]>([
     ['a request waits', idle({ queued: 1, idleMs: 60_000 }), 'wake'],
     ['stable served in its place just now', idle({ idleMs: 2_999 }), 'wake'],
-    ['nobody wants it', idle({ idleMs: 3_000 }), 'hold'],
+    ['no request wants it', idle({ idleMs: 3_000 }), 'hold'],
   ])('when %s: %o → %s', (_, own, expected) => {
     expect(wake(own).do).toBe(expected);
   });
