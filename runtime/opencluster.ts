@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
-import type { Environment, FileContent, ModelSpec } from '../lib/spec';
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Arm, Environment, FileContent, ModelSpec } from '../lib/spec';
 import { DefinitionError, withFiles } from '../lib/spec';
+import { formatOf, readArtifact } from '../lib/synth/artifactfile';
 import { findEnvironment, loadEnvironments } from '../lib/synth/environments';
-import { createLocalCluster, fileInside, joinedModel } from './cluster/local';
+import { besideInside, createLocalCluster, fileInside, isNoModel } from './cluster/local';
 import type * as Kubernetes from './cluster/kubernetes';
 import type { Cluster } from './cluster/port';
 import { overruledDefaults } from './config';
@@ -123,18 +123,18 @@ export function openCluster(place: Place, environment: Environment): Promise<Clu
     : openLocal(place);
 }
 
-function readFile(folder: string): (uri: string) => FileContent {
-  return (uri) => {
-    const path = fileInside(folder, uri);
-    const joined = joinedModel(folder, path);
-    if (joined !== undefined && 'problem' in joined) {
-      const { problem, fix } = joined;
-      throw new DefinitionError([{ path: 'source', message: `${uri} ${problem}; ${fix}` }]);
-    }
-    const bytes = joined ?? readFileSync(path);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    return { name: basename(path), bytes, sha256 };
-  };
+/** @throws DefinitionError when it may not be read, is not there, or cannot be loaded */
+async function readFile(spec: ModelSpec, arm: Arm, uri: string, folder: string) {
+  const path = fileInside(folder, uri);
+  const format = formatOf(spec, arm, path);
+  const read = await readArtifact(path, format, besideInside(folder, path));
+  const refuse = (words: string): DefinitionError =>
+    new DefinitionError([{ path: 'source', message: `${uri} ${words}` }]);
+  if ('allowed' in read) throw refuse(`must be ${read.allowed}`);
+  if ('problem' in read) throw refuse(`${read.problem}; ${read.fix}`);
+  const { doubt } = read.content;
+  if (format === 'onnx' && isNoModel(path, doubt)) throw refuse(`${doubt.problem}; ${doubt.fix}`);
+  return read.content;
 }
 
 /**
@@ -142,8 +142,16 @@ function readFile(folder: string): (uri: string) => FileContent {
  * file is known only where its definition stands, and that is not here.
  * @throws DefinitionError when a file may not be read or is not there
  */
-export function withArtifacts({ config, cwd }: Place): (spec: ModelSpec) => ModelSpec {
-  if (config.cluster === 'kubernetes') return (spec) => spec;
-  const read = readFile(resolve(cwd, config.models.directory));
-  return (spec) => withFiles(spec, read);
+export function withArtifacts({ config, cwd }: Place): (spec: ModelSpec) => Promise<ModelSpec> {
+  if (config.cluster === 'kubernetes') return async (spec) => spec;
+  const folder = resolve(cwd, config.models.directory);
+  return async (spec) => {
+    const contents = new Map<string, FileContent>();
+    for (const arm of spec.arms) {
+      const { scheme, uri = '' } = arm.source ?? {};
+      if (scheme !== 'file' || contents.has(uri)) continue;
+      contents.set(uri, await readFile(spec, arm, uri, folder));
+    }
+    return withFiles(spec, (uri) => contents.get(uri) as FileContent);
+  };
 }

@@ -52,7 +52,14 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'types:@kubernetes/client-node',
     'node:',
   ],
-  'runtime/cluster/': ['lib/spec', 'runtime/core', 'runtime/shared', 'runtime/turns', 'node:'],
+  'runtime/cluster/': [
+    'lib/spec',
+    'lib/synth/modelfile',
+    'runtime/core',
+    'runtime/shared',
+    'runtime/turns',
+    'node:',
+  ],
   'runtime/auth/': ['types:lib/spec', 'types:runtime/config', 'runtime/shared', 'node:'],
   'runtime/audit/': [
     'types:lib/spec',
@@ -151,6 +158,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/aggregated': ['runtime/drain', 'runtime/listener', 'node:'],
   'runtime/opencluster': [
     'lib/spec',
+    'lib/synth/artifactfile',
     'lib/synth/environments',
     'runtime/cluster/local',
     'runtime/config',
@@ -169,7 +177,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'pino',
     'node:',
   ],
-  'cli/fetch/': ['lib/spec', 'aws4fetch', 'tar', 'yauzl', 'node:'],
+  'cli/fetch/': ['lib/spec', 'lib/synth/modelfile', 'aws4fetch', 'tar', 'yauzl', 'node:'],
   'cli/': ['lib/', 'types:runtime/', 'lazy:runtime/', 'commander', 'yaml', 'node:'],
 };
 

@@ -1,10 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { schemeOf } from '../../lib/spec';
-import type { FileBytes } from '../../lib/spec/filebytes';
-import { onnxFile } from '../../lib/spec/onnxfile';
-import { ProtoError } from '../../lib/spec/protobuf';
+import { externalIn } from '../../lib/synth/modelfile';
 import { shown, SourceError } from './entry';
 import { safePath, segmentsOf } from './safe-path';
 
@@ -17,24 +14,6 @@ export interface ExternalFile {
   readonly name: string;
   /** Where it is: beside the model. */
   readonly uri: string;
-}
-
-function locationsIn(path: string): readonly string[] {
-  const handle = openSync(path, 'r');
-  try {
-    const read: FileBytes['read'] = (start, length) => {
-      const piece = Buffer.alloc(length);
-      return piece.subarray(0, readSync(handle, piece, 0, length, start));
-    };
-    const { external } = onnxFile({ size: fstatSync(handle).size, read });
-    return [...new Set(external.map(({ location }) => location))];
-  } catch (error) {
-    // What is no ONNX file names no others; the server says what it thinks of it.
-    if (error instanceof ProtoError) return [];
-    throw error;
-  } finally {
-    closeSync(handle);
-  }
 }
 
 /** The file beside a URI; undefined where a single file has no neighbours with names. */
@@ -66,7 +45,9 @@ export async function missingWeights(
   model: string,
 ): Promise<readonly ExternalFile[]> {
   const missing: ExternalFile[] = [];
-  for (const location of locationsIn(safePath(folder, model))) {
+  // What is no ONNX file names no others; the server says what it thinks of it.
+  const external = await externalIn(safePath(folder, model));
+  for (const location of new Set(external.map((tensor) => tensor.location))) {
     segmentsOf(location);
     const name = posix.join(posix.dirname(model), location);
     if (await isThere(join(folder, name))) continue;

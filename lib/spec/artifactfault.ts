@@ -1,6 +1,6 @@
-import type { FileBytes } from './filebytes';
+import type { FileBytes, Steps } from './filebytes';
 import type { ExternalTensor, OnnxFile } from './onnxfile';
-import { MAX_ONNX_IR, MAX_ONNX_OPSET, onnxFile } from './onnxfile';
+import { MAX_EXTERNAL_TENSORS, MAX_ONNX_IR, MAX_ONNX_OPSET, onnxFile } from './onnxfile';
 import { ProtoError } from './protobuf';
 
 /** What is wrong with a file, as the rest of a sentence that begins with its name; and the remedy. */
@@ -166,8 +166,35 @@ function isInside(location: string): boolean {
   return location !== '' && !/^(?:[/\\]|[a-z]:)/i.test(location) && !parts.includes('..');
 }
 
-function externalFault(tensor: ExternalTensor, beside: FilesBeside): ArtifactFault | undefined {
-  const { location, offset, length, name } = tensor;
+/** Of a look at another file, in fields that are read. */
+const LOOK_COST = 100;
+
+/** What is wrong with the weights of a model; each file is looked at once. */
+function* externalFaults(
+  external: readonly ExternalTensor[],
+  beside: FilesBeside,
+): Steps<ArtifactFault | undefined> {
+  if (external.length > MAX_EXTERNAL_TENSORS) {
+    return {
+      problem: `has more than ${MAX_EXTERNAL_TENSORS} tensors in other files`,
+      fix: 'save it in one file (onnx.save_model)',
+    };
+  }
+  const sizes = new Map<string, number>();
+  for (const tensor of external) {
+    const { location } = tensor;
+    yield sizes.has(location) ? 1 : LOOK_COST;
+    const size = sizes.get(location) ?? sizeOf(tensor, beside);
+    if (typeof size !== 'number') return size;
+    sizes.set(location, size);
+    const fault = cutWeights(tensor, size);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** The size of the file that a tensor stands in, or what is wrong with that. */
+function sizeOf({ location, name }: ExternalTensor, beside: FilesBeside): number | ArtifactFault {
   if (!isInside(location)) {
     return {
       problem: `has weights (${name}) in ${JSON.stringify(location)}, outside its folder`,
@@ -182,13 +209,19 @@ function externalFault(tensor: ExternalTensor, beside: FilesBeside): ArtifactFau
     };
   }
   const own = emptyOrPointer(file.read(0, HEAD_BYTES), file.size);
-  if (own !== undefined) {
-    return { problem: `has its weights in ${location}, which ${own.problem}`, fix: own.fix };
-  }
+  if (own === undefined) return file.size;
+  return { problem: `has its weights in ${location}, which ${own.problem}`, fix: own.fix };
+}
+
+function cutWeights(
+  { location, offset, length, name }: ExternalTensor,
+  size: number,
+): ArtifactFault | undefined {
   const needed = offset + (length ?? 0);
-  if (Number.isSafeInteger(needed) && needed <= file.size) return undefined;
+  const isPlace = Number.isSafeInteger(needed) && Math.min(offset, length ?? 0) >= 0;
+  if (isPlace && needed <= size) return undefined;
   return {
-    problem: `has its weights in ${location}, which is cut off (${file.size} bytes, ${name} ends at ${needed})`,
+    problem: `has its weights in ${location}, which is cut off (${size} bytes, ${name} ends at ${needed})`,
     fix: `${AGAIN}; both files belong to one export`,
   };
 }
@@ -209,18 +242,17 @@ function versionFault({ irVersion, opset }: OnnxFile): ArtifactFault | undefined
   return undefined;
 }
 
-function onnxFault(file: FileBytes, beside: FilesBeside): ArtifactFault | undefined {
+function* onnxFault(file: FileBytes, beside: FilesBeside): Steps<ArtifactFault | undefined> {
   const head = file.read(0, HEAD_BYTES);
   const kind = kindOf(head);
   if (kind !== undefined && kind !== TEXT) return notA('onnx', head);
   try {
-    const found = onnxFile(file);
+    const found = yield* onnxFile(file);
     if (!found.hasGraph) {
       const problem = 'holds no graph, so it is not an ONNX model';
       return { ...notA('onnx', head), problem, unknown: true };
     }
-    const problems = found.external.map((tensor) => externalFault(tensor, beside));
-    return problems.find((one) => one !== undefined) ?? versionFault(found);
+    return (yield* externalFaults(found.external, beside)) ?? versionFault(found);
   } catch (error) {
     if (!(error instanceof ProtoError)) throw error;
     const looksRight = head[0] === 0x08 && error.cut;
@@ -229,15 +261,15 @@ function onnxFault(file: FileBytes, beside: FilesBeside): ArtifactFault | undefi
 }
 
 /** What keeps a file from being loaded; undefined when nothing is seen. */
-export function artifactFault(
+export function* artifactFault(
   file: FileBytes,
   format: ArtifactFormat,
   beside: FilesBeside,
-): ArtifactFault | undefined {
+): Steps<ArtifactFault | undefined> {
   const head = file.read(0, HEAD_BYTES);
   const first = emptyOrPointer(head, file.size);
   if (first !== undefined) return first;
-  if (format === 'onnx') return onnxFault(file, beside);
+  if (format === 'onnx') return yield* onnxFault(file, beside);
   const starts = STARTS[format];
   if (starts !== undefined && !starts.test(binaryText(head))) return notA(format, head);
   return tailFault(format, file);

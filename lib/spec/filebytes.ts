@@ -5,6 +5,12 @@ export interface FileBytes {
   readonly read: (start: number, length: number) => Uint8Array;
 }
 
+/**
+ * Work in steps; each yields what it cost, in fields that are read. Whoever has it done lets others
+ * have their turn between them: a file may have millions.
+ */
+export type Steps<T> = Generator<number, T, void>;
+
 /** Bytes that are in memory already. */
 export function bytesInMemory(bytes: Uint8Array): FileBytes {
   return { size: bytes.length, read: (start, length) => bytes.subarray(start, start + length) };

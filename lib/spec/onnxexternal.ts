@@ -1,66 +1,101 @@
+import type { FileBytes, Steps } from './filebytes';
 import { bytesInMemory, PagedFile } from './filebytes';
 import type { ExternalTensor, OnnxMessage } from './onnxfile';
-import { externalOf, ONNX_PARTS, TENSOR } from './onnxfile';
+import { externalOf, MAX_LEVELS, ONNX_PARTS, TENSOR } from './onnxfile';
 import type { ProtoField } from './protobuf';
 import { protoFields, varintBytes } from './protobuf';
 
-type Weights = (tensor: ExternalTensor) => Uint8Array;
-
-/** Bytes in pieces, with their length: nothing is copied until the end. */
-interface Pieces {
-  readonly parts: readonly Uint8Array[];
+/** A part of a file that is put together: bytes that stand in another one. */
+export interface Piece {
+  readonly file: FileBytes;
+  readonly start: number;
   readonly length: number;
 }
 
-const piecesOf = (parts: readonly Uint8Array[]): Pieces => ({
-  parts,
-  length: parts.reduce((sum, { length }) => sum + length, 0),
-});
+type Weights = (tensor: ExternalTensor) => Piece;
 
-function fieldOf(number: number, { parts, length }: Pieces): readonly Uint8Array[] {
-  return [varintBytes(number * 8 + 2), varintBytes(length), ...parts];
+/** What follows each other in one file is one piece. */
+class Pieces {
+  readonly all: Piece[] = [];
+  length = 0;
+
+  add(piece: Piece): void {
+    const last = this.all.at(-1);
+    this.length += piece.length;
+    if (last?.file === piece.file && last.start + last.length === piece.start) {
+      this.all[this.all.length - 1] = { ...last, length: last.length + piece.length };
+    } else this.all.push(piece);
+  }
+
+  /** Begins a field that has bytes of this length. */
+  addHead(field: number, length: number): void {
+    const head = Uint8Array.of(...varintBytes(field * 8 + 2), ...varintBytes(length));
+    this.add({ file: bytesInMemory(head), start: 0, length: head.length });
+  }
+
+  addAll(pieces: Pieces): void {
+    for (const piece of pieces.all) this.add(piece);
+  }
 }
 
+const DROPPED = new Set<number>([TENSOR.raw, TENSOR.external, TENSOR.location]);
+
+/** Gives what a message becomes; undefined: it stays as it is. */
 class Rewriter {
-  readonly #file: PagedFile;
+  readonly #paged: PagedFile;
 
   constructor(
-    private readonly bytes: Uint8Array,
+    private readonly file: FileBytes,
     private readonly weights: Weights,
   ) {
-    this.#file = new PagedFile(bytesInMemory(bytes));
+    this.#paged = new PagedFile(file);
   }
 
-  tensor(field: ProtoField): Pieces {
-    const external = externalOf(this.#file, field);
-    if (external === undefined) return piecesOf([this.bytes.subarray(field.start, field.end)]);
-    const dropped = new Set<number>([TENSOR.raw, TENSOR.external, TENSOR.location]);
-    const kept = [...protoFields(this.#file, field.start, field.end)]
-      .filter(({ number }) => !dropped.has(number))
-      .map(({ tag, end }) => this.bytes.subarray(tag, end));
-    return piecesOf([...kept, ...fieldOf(TENSOR.raw, piecesOf([this.weights(external)]))]);
+  #whole({ tag, end }: ProtoField): Piece {
+    return { file: this.file, start: tag, length: end - tag };
   }
 
-  message(kind: OnnxMessage, start: number, end: number): Pieces {
-    const parts = [...protoFields(this.#file, start, end)].flatMap((field) => {
-      const part = field.wire === 2 ? ONNX_PARTS[kind][field.number] : undefined;
-      if (part === undefined) return [this.bytes.subarray(field.tag, field.end)];
-      const inner =
-        part === 'tensor' ? this.tensor(field) : this.message(part, field.start, field.end);
-      return fieldOf(field.number, inner);
-    });
-    return piecesOf(parts);
+  *tensor(field: ProtoField): Steps<Pieces | undefined> {
+    const external = yield* externalOf(this.#paged, field);
+    if (external === undefined) return undefined;
+    const pieces = new Pieces();
+    for (const part of protoFields(this.#paged, field.start, field.end)) {
+      yield 1;
+      if (!DROPPED.has(part.number)) pieces.add(this.#whole(part));
+    }
+    const weights = this.weights(external);
+    pieces.addHead(TENSOR.raw, weights.length);
+    pieces.add(weights);
+    return pieces;
+  }
+
+  *message(kind: OnnxMessage, start: number, end: number, level = 0): Steps<Pieces | undefined> {
+    if (level > MAX_LEVELS) return undefined;
+    const pieces = new Pieces();
+    let isChanged = false;
+    for (const field of protoFields(this.#paged, start, end)) {
+      yield 1;
+      const inner = yield* this.#inner(kind, field, level);
+      if (inner === undefined) pieces.add(this.#whole(field));
+      else {
+        isChanged = true;
+        pieces.addHead(field.number, inner.length);
+        pieces.addAll(inner);
+      }
+    }
+    return isChanged ? pieces : undefined;
+  }
+
+  *#inner(kind: OnnxMessage, field: ProtoField, level: number): Steps<Pieces | undefined> {
+    const part = field.wire === 2 ? ONNX_PARTS[kind][field.number] : undefined;
+    if (part === undefined) return undefined;
+    if (part === 'tensor') return yield* this.tensor(field);
+    return yield* this.message(part, field.start, field.end, level + 1);
   }
 }
 
 /** The same model in one file: weights that stood in other files stand in it. */
-export function withExternalData(model: Uint8Array, weights: Weights): Uint8Array {
-  const { parts, length } = new Rewriter(model, weights).message('model', 0, model.length);
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+export function* withExternalData(model: FileBytes, weights: Weights): Steps<readonly Piece[]> {
+  const pieces = yield* new Rewriter(model, weights).message('model', 0, model.size);
+  return pieces?.all ?? [{ file: model, start: 0, length: model.size }];
 }

@@ -1,4 +1,4 @@
-import type { FileBytes } from './filebytes';
+import type { FileBytes, Steps } from './filebytes';
 import { PagedFile } from './filebytes';
 import type { ProtoField } from './protobuf';
 import { protoFields, protoText } from './protobuf';
@@ -41,57 +41,73 @@ export const ONNX_PARTS: Readonly<Record<OnnxMessage, Readonly<Record<number, On
 export const TENSOR = { name: 8, raw: 9, external: 13, location: 14 } as const;
 
 /** Graphs in graphs: a real model has three or four levels. */
-const MAX_LEVELS = 100;
+export const MAX_LEVELS = 100;
+/** A list of more would fill the memory; a real model has some thousands. */
+export const MAX_EXTERNAL_TENSORS = 100_000;
 
-function entryOf(file: PagedFile, { start, end }: ProtoField): readonly [string, string] {
+type Entries = { -readonly [Key in 'location' | 'offset' | 'length']?: string };
+
+const isEntry = (key: string): key is keyof Entries =>
+  key === 'location' || key === 'offset' || key === 'length';
+
+function* readEntry(file: PagedFile, { start, end }: ProtoField, entries: Entries): Steps<void> {
   let [key, value] = ['', ''];
   for (const field of protoFields(file, start, end)) {
+    yield 1;
     if (field.number === 1) key = protoText(file, field);
     if (field.number === 2) value = protoText(file, field);
   }
-  return [key, value];
+  if (isEntry(key)) entries[key] = value;
 }
 
 /** Where the bytes of a tensor are, when they are not in it. */
-export function externalOf(file: PagedFile, tensor: ProtoField): ExternalTensor | undefined {
+export function* externalOf(
+  file: PagedFile,
+  tensor: ProtoField,
+): Steps<ExternalTensor | undefined> {
   let name = '';
   let isExternal = false;
-  const entries = new Map<string, string>();
+  const entries: Entries = {};
   for (const field of protoFields(file, tensor.start, tensor.end)) {
+    yield 1;
     if (field.number === TENSOR.name) name = protoText(file, field);
     if (field.number === TENSOR.location) isExternal = field.value === 1;
-    if (field.number === TENSOR.external && field.wire === 2) {
-      const [key, value] = entryOf(file, field);
-      entries.set(key, value);
-    }
+    if (field.number === TENSOR.external && field.wire === 2)
+      yield* readEntry(file, field, entries);
   }
   if (!isExternal) return undefined;
-  const length = entries.get('length');
+  const { location = '', offset = 0, length } = entries;
   return {
     name,
-    location: entries.get('location') ?? '',
-    offset: Number(entries.get('offset') ?? 0),
+    location,
+    offset: Number(offset),
     length: length === undefined ? undefined : Number(length),
   };
 }
 
-function* tensorsIn(
+function* findExternal(
   file: PagedFile,
   message: OnnxMessage,
   field: Pick<ProtoField, 'start' | 'end'>,
+  found: ExternalTensor[],
   level = 0,
-): Generator<ProtoField, void, void> {
+): Steps<void> {
   if (level > MAX_LEVELS) return;
   for (const inner of protoFields(file, field.start, field.end)) {
+    yield 1;
+    if (found.length > MAX_EXTERNAL_TENSORS) return;
     const part = inner.wire === 2 ? ONNX_PARTS[message][inner.number] : undefined;
-    if (part === 'tensor') yield inner;
-    else if (part !== undefined) yield* tensorsIn(file, part, inner, level + 1);
+    if (part === 'tensor') {
+      const tensor = yield* externalOf(file, inner);
+      if (tensor !== undefined) found.push(tensor);
+    } else if (part !== undefined) yield* findExternal(file, part, inner, found, level + 1);
   }
 }
 
-function opsetOf(file: PagedFile, { start, end }: ProtoField): number | undefined {
+function* opsetOf(file: PagedFile, { start, end }: ProtoField): Steps<number | undefined> {
   let [domain, version] = ['', 0];
   for (const field of protoFields(file, start, end)) {
+    yield 1;
     if (field.number === 1) domain = protoText(file, field);
     if (field.number === 2) version = field.value;
   }
@@ -102,18 +118,18 @@ function opsetOf(file: PagedFile, { start, end }: ProtoField): number | undefine
  * Looks into an ONNX file without reading its weights.
  * @throws ProtoError when the bytes are cut off, or are no protobuf at all
  */
-export function onnxFile(bytes: FileBytes): OnnxFile {
+export function* onnxFile(bytes: FileBytes): Steps<OnnxFile> {
   const file = new PagedFile(bytes);
   let irVersion: number | undefined;
   let opset: number | undefined;
   let hasGraph = false;
   for (const field of protoFields(file)) {
+    yield 1;
     if (field.number === 1 && field.wire === 0) irVersion = field.value;
     if (field.number === 7 && field.wire === 2) hasGraph = true;
-    if (field.number === 8 && field.wire === 2) opset = opsetOf(file, field) ?? opset;
+    if (field.number === 8 && field.wire === 2) opset = (yield* opsetOf(file, field)) ?? opset;
   }
-  const external = [...tensorsIn(file, 'model', { start: 0, end: file.size })]
-    .map((tensor) => externalOf(file, tensor))
-    .filter((tensor) => tensor !== undefined);
+  const external: ExternalTensor[] = [];
+  yield* findExternal(file, 'model', { start: 0, end: file.size }, external);
   return { irVersion, opset, hasGraph, external };
 }

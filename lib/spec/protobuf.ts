@@ -77,9 +77,12 @@ export function* protoFields(
 }
 
 const utf8 = new TextDecoder();
+/** Longer texts are no names; a file may claim one of gigabytes. */
+const MAX_TEXT_BYTES = 65_536;
 
+/** A text, or as much of it as a name has. */
 export function protoText(file: PagedFile, { start, end }: ProtoField): string {
-  return utf8.decode(file.slice(start, end));
+  return utf8.decode(file.slice(start, Math.min(end, start + MAX_TEXT_BYTES)));
 }
 
 /** A number as a varint. */

@@ -128,6 +128,8 @@ export interface FileContent {
   readonly sha256: string;
   /** How many bytes there are, where those of a large file are only read when they are asked for. */
   readonly size?: number;
+  /** The bytes of a large file a piece at a time: all of them in one step would hold a service. */
+  readonly pieces?: () => AsyncIterable<Uint8Array>;
   /** Digest of the file itself, when the bytes hold weights that stood in other files, too. */
   readonly fileSha256?: string;
   /** What speaks against its being a model, where that is not certain; a finding says so. */

@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import type { Arm, Fault, FileContent, ModelSpec, Source } from '../spec';
+import type { Fault, FileContent, ModelSpec, Source } from '../spec';
 import { armPath, fault, fileDigest, filePathOf, show, withFiles } from '../spec';
 import type { ReadArtifact } from './artifactfile';
 import { formatOf, readArtifact } from './artifactfile';
@@ -33,18 +33,18 @@ interface Filled {
  * Reads the `file` sources of a definition, relative to the file it stands in, and looks into them:
  * what its server could not load is a fault. A digest that the definition states is checked.
  */
-export function readSources(spec: ModelSpec, file: string): Filled {
+export async function readSources(spec: ModelSpec, file: string): Promise<Filled> {
   const reads = new Map<string, ReadArtifact>();
-  const read = (arm: Arm, { uri }: Source): ReadArtifact => {
+  for (const arm of spec.arms) {
+    const { scheme, uri = '' } = arm.source ?? {};
+    if (scheme !== 'file' || reads.has(uri)) continue;
     const path = resolve(dirname(file), filePathOf(uri));
-    const given = reads.get(uri) ?? readArtifact(path, formatOf(spec, arm, path));
-    reads.set(uri, given);
-    return given;
-  };
+    reads.set(uri, await readArtifact(path, formatOf(spec, arm, path)));
+  }
   const faults = spec.arms.flatMap((arm) => {
     const { source } = arm;
-    if (source?.scheme !== 'file') return [];
-    const given = read(arm, source);
+    const given = reads.get(source?.uri ?? '');
+    if (source?.scheme !== 'file' || given === undefined) return [];
     // A candidate that inherits its source repeats the fault of stable.
     const inherited = arm.name !== spec.arms[0].name && source === spec.source;
     return inherited ? [] : faultOf(armPath(spec, arm, 'source'), source, given);

@@ -120,7 +120,7 @@ export async function loadDefinition(file: string): Promise<Definition> {
   const wire = typeof value === 'object' && value !== null && Object.hasOwn(value, 'model_id');
   const form: Form = wire ? 'wire' : 'fields';
   try {
-    const { spec, faults } = readSources(parseModel(value, { file }), file);
+    const { spec, faults } = await readSources(parseModel(value, { file }), file);
     if (faults.length > 0) throw new DefinitionError(inFormOf(form, faults), file);
     return { file, form, spec };
   } catch (error) {

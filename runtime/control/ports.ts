@@ -92,9 +92,9 @@ export interface ControlOptions {
   readonly onTableSwap?: (table: RoutingTable) => void;
   /**
    * Puts the bytes of `file` sources into a definition, for a preview of its objects.
-   * @throws DefinitionError when a file may not be read or is not there
+   * Rejects with a DefinitionError when a file may not be read or is not there.
    */
-  readonly withArtifacts?: (spec: ModelSpec) => ModelSpec;
+  readonly withArtifacts?: (spec: ModelSpec) => Promise<ModelSpec>;
   /** Files of the models folder that hold no definition that can be used. */
   readonly brokenFiles?: () => readonly BrokenFile[];
   /** The routers of this service; absent: it is the only one. */

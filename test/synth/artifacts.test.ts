@@ -1,6 +1,6 @@
 /** @jest-environment ./test/support/onnx-environment.ts */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -8,8 +8,10 @@ import { objectsOf } from '../../lib/objects';
 import type { FileContent } from '../../lib/spec';
 import { DefinitionError, parseEnvironment } from '../../lib/spec';
 import { bytesInMemory } from '../../lib/spec/filebytes';
+import { varintBytes } from '../../lib/spec/protobuf';
 import { MAX_ONNX_IR, MAX_ONNX_OPSET, onnxFile } from '../../lib/spec/onnxfile';
 import { loadDefinition } from '../../lib/synth';
+import { filesBeside, inTurns, modelPieces, streamed } from '../../lib/synth/modelfile';
 import { onnxBytes, WEIGHTS } from '../support/onnxbytes';
 
 let folder: string;
@@ -59,7 +61,7 @@ describe('an ONNX model with its weights in other files', () => {
     write({ 'ext.onnx': onnxBytes(options), [name]: weights });
     const content = await contentOf();
     expect(await answer(content.bytes)).toEqual([31, 42]);
-    expect(onnxFile(bytesInMemory(content.bytes)).external).toEqual([]);
+    expect((await inTurns(onnxFile(bytesInMemory(content.bytes)))).external).toEqual([]);
     expect(content.sha256).toBe(sha256(content.bytes));
   });
 
@@ -101,12 +103,94 @@ describe('an ONNX model with its weights in other files', () => {
   });
 });
 
-test('weights of more than 256 MiB are not joined in memory: the sentence says what to do', async () => {
-  write({ 'ext.onnx': onnxBytes({ location: 'ext.data' }), 'ext.data': WEIGHTS });
-  truncateSync(join(folder, 'ext.data'), 256 * 1024 * 1024);
+test('more than one file of ONNX may have is not joined: the sentence says what to do', async () => {
+  const length = 2 ** 31;
+  write({ 'ext.onnx': onnxBytes({ location: 'ext.data', length }), 'ext.data': WEIGHTS });
+  truncateSync(join(folder, 'ext.data'), length);
   await expect(contentOf()).rejects.toThrow(
-    /has 2684\d+ bytes with the weights beside it, and up to 256 MiB are joined into one file; save it in one file/,
+    /has 21474\d+ bytes with the weights beside it, and one file of ONNX has at most 2 GiB; put the folder/,
   );
+});
+
+test.each([
+  ['a negative offset', { offset: -1 }, 'is cut off'],
+  ['a negative length', { length: -1 }, 'is cut off'],
+  ['too great a length', { length: 17 }, 'is cut off'],
+])('weights at %s are refused', async (_, place, words) => {
+  write({ 'ext.onnx': onnxBytes({ location: 'ext.data', ...place }), 'ext.data': WEIGHTS });
+  await expect(contentOf()).rejects.toThrow(words);
+});
+
+describe('a large model', () => {
+  const MIB = 1024 * 1024;
+  const weights = Buffer.alloc(9 * MIB, 7);
+  const external = onnxBytes({ location: 'ext.data', length: weights.length });
+
+  test('is read, hashed and joined with its weights in slices of a mebibyte', async () => {
+    write({ 'ext.onnx': external, 'ext.data': weights });
+    const read = jest.spyOn(fs, 'readSync');
+    const { size, sha256: digest, fileSha256, pieces } = await contentOf();
+    const parts: Uint8Array[] = [];
+    for await (const part of pieces?.() ?? []) parts.push(part);
+    const longest = Math.max(...read.mock.results.map(({ value }) => Number(value)));
+    read.mockRestore();
+    expect([longest, parts.length > 9]).toEqual([MIB, true]);
+    const whole = Buffer.concat(parts);
+    expect([digest, fileSha256, size]).toEqual([sha256(whole), sha256(external), whole.length]);
+    expect(whole.includes(weights)).toBe(true);
+    expect((await inTurns(onnxFile(bytesInMemory(whole)))).external).toEqual([]);
+  });
+
+  test('lets others have their turn after each slice', async () => {
+    write({ 'ext.onnx': external, 'ext.data': weights });
+    const path = join(folder, 'ext.onnx');
+    const found = await modelPieces(path, 'onnx', filesBeside(path));
+    if ('problem' in found) throw new Error(found.problem);
+    let turns = 0;
+    const turn = async (): Promise<void> => void (turns += 1);
+    for await (const part of streamed(found.pieces, turn)) {
+      expect(part.length).toBeLessThanOrEqual(MIB);
+    }
+    expect([found.isJoined, turns]).toEqual([true, 9 + found.pieces.length - 1]);
+    expect(found.pieces.length).toBeLessThan(10);
+  });
+
+  test('that became shorter meanwhile is an error', async () => {
+    write({ 'ext.onnx': external, 'ext.data': weights });
+    const { pieces } = await contentOf();
+    truncateSync(join(folder, 'ext.data'), MIB);
+    const all = async (): Promise<void> => {
+      for await (const part of pieces?.() ?? []) expect(part).toBeDefined();
+    };
+    await expect(all()).rejects.toThrow('became shorter');
+  });
+});
+
+describe('a file that somebody made to be looked at for long', () => {
+  /** A graph of so many nodes, tensors or whatever else stands in it as a field. */
+  const graphOf = (field: Uint8Array, count: number): Buffer => {
+    const graph = Buffer.concat(Array.from({ length: count }, () => field));
+    return Buffer.concat([Buffer.from([0x08, 8, 0x3a]), varintBytes(graph.length), graph]);
+  };
+
+  test('lets others have their turn, and tells as much of names as names have', async () => {
+    const bytes = graphOf(Buffer.from([0x0a, 2, 0x22, 0]), 50_000);
+    let turns = 0;
+    const turn = async (): Promise<void> => void (turns += 1);
+    expect(await inTurns(onnxFile(bytesInMemory(bytes)), turn)).toMatchObject({ hasGraph: true });
+    expect(turns).toBeGreaterThanOrEqual(24);
+    const name = Buffer.alloc(200_000, 'n');
+    const tensor = Buffer.concat([Buffer.from([0x70, 1, 0x42]), varintBytes(name.length), name]);
+    const field = Buffer.concat([Buffer.from([0x2a]), varintBytes(tensor.length), tensor]);
+    const { external } = await inTurns(onnxFile(bytesInMemory(graphOf(field, 1))));
+    expect(external.map((one) => one.name.length)).toEqual([65_536]);
+  });
+
+  test('with more weights in other files than memory should hold is refused', async () => {
+    const bytes = graphOf(Buffer.from([0x2a, 2, 0x70, 1]), 100_001);
+    write({ 'ext.onnx': bytes });
+    await expect(contentOf()).rejects.toThrow(/more than 100000 tensors in other files; save it/);
+  });
 });
 
 test('a model with its weights in it is carried byte for byte', async () => {

@@ -15,7 +15,9 @@ export interface ArtifactFolder {
   /** Where bytes of this digest stand, if they do. */
   readonly pathOf: (digest: string) => string;
   /** Keeps bytes, held until `release`; gives their digest. */
-  readonly keepBytes: (bytes: Uint8Array) => Promise<string>;
+  readonly keepPieces: (
+    pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ) => Promise<string>;
   /** Keeps a copy of a file in the same way. */
   readonly keepFile: (path: string) => Promise<string>;
   /** Are the bytes there, and what their name says? Holds them until `release` if so. */
@@ -76,10 +78,8 @@ class Folder implements ArtifactFolder {
 
   readonly pathOf = (digest: string): string => join(this.folder, `${digest}.onnx`);
 
-  readonly keepBytes = (bytes: Uint8Array): Promise<string> => this.keep([bytes]);
-
   readonly keepFile = (path: string): Promise<string> =>
-    piecesWith(path, (handle) => this.keep(piecesOf(handle)));
+    piecesWith(path, (handle) => this.keepPieces(piecesOf(handle)));
 
   readonly hold = async (digest: string): Promise<boolean> => {
     const path = this.pathOf(digest);
@@ -117,7 +117,7 @@ class Folder implements ArtifactFolder {
     this.held.set(digest, (this.held.get(digest) ?? 0) + 1);
   }
 
-  private async keep(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<string> {
+  readonly keepPieces: ArtifactFolder['keepPieces'] = async (pieces) => {
     const next = join(this.folder, `${UNFINISHED}${(this.count += 1)}`);
     try {
       const digest = await writePieces(next, pieces);
@@ -130,7 +130,7 @@ class Folder implements ArtifactFolder {
       await rm(next, { force: true });
       throw error;
     }
-  }
+  };
 }
 
 async function writePieces(

@@ -2,5 +2,4 @@ export * from './cluster';
 export type { FetchSource } from './loads';
 export type { SpawnServer } from './plan';
 export type { Endpoints } from './runner';
-export { fileInside } from './inside';
-export { joinedModel } from './modelfile';
+export { besideInside, fileInside, isNoModel } from './inside';

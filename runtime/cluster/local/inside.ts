@@ -1,7 +1,8 @@
 import { realpathSync, statSync } from 'node:fs';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { filePathOf } from '../../../lib/spec';
-import type { ArtifactFault } from '../../../lib/spec/artifactfault';
+import type { ArtifactFault, FilesBeside } from '../../../lib/spec/artifactfault';
+import { filesBeside } from '../../../lib/synth/modelfile';
 import { ClusterError } from '../port';
 
 /** A file source that cannot be taken, with the advice. */
@@ -18,6 +19,20 @@ export class BrokenSource extends ClusterError {
     super('INVALID_MODEL_CONFIG', `repository_url: got "${uri}", which ${problem}; ${fix}`);
   }
 }
+
+/** Names of files that ONNX Runtime may load; a file in a cache of a hub has no extension. */
+const MODEL_NAME = /\.(?:onnx|ort)$|[/\\][^./\\]+$/i;
+
+/**
+ * What is of no known kind is left to the model server, whose words the status shows; but not what
+ * is not even named as a model (x.yaml).
+ */
+export const isNoModel = (path: string, doubt: ArtifactFault | undefined): doubt is ArtifactFault =>
+  doubt !== undefined && !MODEL_NAME.test(path);
+
+/** Files beside a model, links followed, none outside the models folder. */
+export const besideInside = (folder: string, model: string): FilesBeside =>
+  filesBeside(model, (path) => fileInside(folder, path));
 
 function realPath(path: string): string | undefined {
   try {

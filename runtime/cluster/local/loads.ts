@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arm, Source } from '../../../lib/spec';
+import { externalIn } from '../../../lib/synth/modelfile';
 import { messageOf } from '../../core/fault';
 import type { Why } from '../../core/snapshot';
 import type { ArtifactFolder } from './artifacts';
-import { hasWeightsBeside } from './modelfile';
 import { keepModel } from './sources';
 
 /** What is loaded. */
@@ -119,9 +119,8 @@ export class Loads {
       tellAll(load);
     });
     const file = join(to, NAME);
-    const digest = hasWeightsBeside(file)
-      ? await keepModel(to, artifacts, NAME)
-      : await artifacts.keepFile(file);
+    const isWhole = (await externalIn(file)).length === 0;
+    const digest = await (isWhole ? artifacts.keepFile(file) : keepModel(to, artifacts, NAME));
     await rm(to, { recursive: true, force: true });
     return digest;
   }

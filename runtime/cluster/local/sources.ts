@@ -2,9 +2,9 @@ import type { Arm, ModelSpec, Source } from '../../../lib/spec';
 import type { Artifacts, Pin, Stored } from '../registry';
 import { isOf, pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
-import { BrokenSource, fileInside, refusal } from './inside';
-import { joinedModel } from './modelfile';
+import { besideInside, BrokenSource, fileInside, isNoModel, refusal } from './inside';
 import { setEntry } from '../../../lib/spec/entry';
+import { modelPieces, streamed } from '../../../lib/synth/modelfile';
 
 /** What the bytes of an arm are looked for in. */
 export interface Sources {
@@ -20,10 +20,10 @@ export async function keepModel(
   uri: string,
 ): Promise<string> {
   const path = fileInside(folder, uri);
-  const joined = joinedModel(folder, path);
-  if (joined === undefined) return artifacts.keepFile(path);
-  if ('problem' in joined) throw new BrokenSource(uri, joined);
-  return artifacts.keepBytes(joined);
+  const read = await modelPieces(path, 'onnx', besideInside(folder, path));
+  if ('problem' in read) throw new BrokenSource(uri, read);
+  if (isNoModel(path, read.doubt)) throw new BrokenSource(uri, read.doubt);
+  return read.isJoined ? artifacts.keepPieces(streamed(read.pieces)) : artifacts.keepFile(path);
 }
 
 /** Looks for the bytes of arms; `held` grows by what has to be released when the change is over. */
@@ -79,12 +79,9 @@ class Stage {
   }
 
   private async given(uri: string, content: NonNullable<Source['content']>): Promise<string> {
-    const { sha256 } = content;
+    const { sha256, pieces = () => [content.bytes] } = content;
     if (await this.hold(sha256)) return sha256;
-    // Rather copied than read: the bytes of a large file are only in memory when they are asked for.
-    const copied = await this.keepFile(uri).catch(() => undefined);
-    if (copied === sha256) return copied;
-    const digest = this.took(await this.sources.artifacts.keepBytes(content.bytes));
+    const digest = this.took(await this.sources.artifacts.keepPieces(pieces()));
     if (digest === sha256) return digest;
     throw refusal(uri, 'which changed while it was read', 'apply it again when it is complete');
   }

@@ -31,12 +31,12 @@ async function create(
   return accepted(spec.id, { revision, warnings }, message);
 }
 
-function render(
-  { environment, withArtifacts = (spec) => spec }: Context,
+async function render(
+  { environment, withArtifacts = async (spec) => spec }: Context,
   spec: ModelSpec,
   warnings: readonly Warning[],
-): Answer {
-  const objects = objectsOf(withArtifacts(spec), environment);
+): Promise<Answer> {
+  const objects = objectsOf(await withArtifacts(spec), environment);
   return {
     status: 200,
     body: { model_id: spec.id, dry_run: true, objects, warnings },

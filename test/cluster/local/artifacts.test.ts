@@ -30,7 +30,7 @@ test('bytes and files are kept under their digest, large ones in pieces', async 
   const large = Buffer.alloc(3 * 1024 * 1024 + 7, 'x');
   const file = join(home, 'large.onnx');
   writeFileSync(file, large);
-  const small = await artifacts.keepBytes(Buffer.from('small'));
+  const small = await artifacts.keepPieces([Buffer.from('small')]);
   const copied = await artifacts.keepFile(file);
   expect([small, copied]).toEqual([digestOf(Buffer.from('small')), digestOf(large)]);
   expect(readFileSync(artifacts.pathOf(copied)).equals(large)).toBe(true);
@@ -38,19 +38,19 @@ test('bytes and files are kept under their digest, large ones in pieces', async 
 });
 
 test('nobody but the owner may read them', async () => {
-  const digest = await artifacts.keepBytes(Buffer.from('secret weights'));
+  const digest = await artifacts.keepPieces([Buffer.from('secret weights')]);
   expect(statSync(artifacts.pathOf(digest)).mode & 0o077).toBe(0);
 });
 
 test('damage is noticed, and the same bytes kept again mend it', async () => {
   const bytes = Buffer.from('a model');
-  const digest = await artifacts.keepBytes(bytes);
+  const digest = await artifacts.keepPieces([bytes]);
   expect(await artifacts.hold(digest)).toBe(true);
   writeFileSync(artifacts.pathOf(digest), 'a m0del');
   utimesSync(artifacts.pathOf(digest), 1, 1);
   expect(await artifacts.hold(digest)).toBe(false);
   expect(artifacts.isWell(digest)).toBe(false);
-  await artifacts.keepBytes(bytes);
+  await artifacts.keepPieces([bytes]);
   expect(artifacts.isWell(digest)).toBe(true);
 });
 
@@ -59,9 +59,9 @@ test('bytes that are not there are not well', async () => {
 });
 
 test('a sweep takes what nobody wants, never what a change under way holds', async () => {
-  const wanted = await artifacts.keepBytes(Buffer.from('wanted'));
-  const held = await artifacts.keepBytes(Buffer.from('held'));
-  const other = await artifacts.keepBytes(Buffer.from('other'));
+  const wanted = await artifacts.keepPieces([Buffer.from('wanted')]);
+  const held = await artifacts.keepPieces([Buffer.from('held')]);
+  const other = await artifacts.keepPieces([Buffer.from('other')]);
   await artifacts.hold(held);
   artifacts.release([wanted, held, other]);
   artifacts.sweep(new Set([wanted]));
