@@ -62,7 +62,7 @@ kubectl version
 
 # Their models have no artifact: only where nothing really runs do they become ready.
 if [[ $(kubectl get nodes -o name) == node/kwok-* ]]; then
-  npx jest --config jest.e2e.config.js 'test/e2e/(kubernetes|routers)\.e2e'
+  npx jest --config test/jest/e2e.config.js 'test/e2e/(kubernetes|routers)\.e2e'
 else
   echo "── nodes run pods: the tests of the adapter are left out"
 fi

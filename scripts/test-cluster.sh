@@ -30,7 +30,7 @@ if [[ -n ${OWN_CLUSTER:-} ]]; then
   rm -r "$empty"
 fi
 
-config=${E2E_CONFIG:-jest.cluster.config.js}
+config=${E2E_CONFIG:-test/jest/cluster.config.js}
 if [[ $# -gt 0 ]]; then exec npx jest --config "$config" "$@"; fi
 # Two are alone: one counts requests and must not count how busy the machine is, the other stops the API
 # server that all need.

@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failed=0
-npx jest --config jest.long.config.js --passWithNoTests "$@" || failed=1
+npx jest --config test/jest/long.config.js --passWithNoTests "$@" || failed=1
 if [[ -n ${KUBECONFIG:-} || (-x ${CLUSTER_MAKER:-../shared/cluster/cluster} && $(id -u) == 0) ]]; then
-  E2E_CONFIG=jest.pods.config.js scripts/with-cluster.sh real scripts/test-cluster.sh --passWithNoTests "$@" ||
+  E2E_CONFIG=test/jest/pods.config.js scripts/with-cluster.sh real scripts/test-cluster.sh --passWithNoTests "$@" ||
     failed=1
 else
   echo "SKIPPED MLServer and Triton in pods: no cluster; set KUBECONFIG"

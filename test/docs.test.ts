@@ -5,7 +5,7 @@ import ts from 'typescript';
 import { parse } from 'yaml';
 import { runCommand } from '../cli/program';
 import { modelSchema, parseModel } from '../lib/spec';
-import { parseConfig } from '../runtime/config';
+import { parseConfig } from '../runtime/app/config';
 import { PACKAGES } from './e2e/long/install';
 import type { Snippet } from './support/snippets';
 import { commandsOf, pages, pageText, snippetsOf } from './support/snippets';

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Config } from '../../runtime/config';
-import type * as Configuration from '../../runtime/config';
-import type * as Logging from '../../runtime/log';
-import type * as Main from '../../runtime/main';
-import type { Service } from '../../runtime/main';
+import type { Config } from '../../runtime/app/config';
+import type * as Configuration from '../../runtime/app/config';
+import type * as Logging from '../../runtime/app/log';
+import type * as Main from '../../runtime/app/service';
+import type { Service } from '../../runtime/app/service';
 import { DefinitionError } from '../../lib/spec';
 import { didYouMean } from '../../lib/spec/closest';
 import { hostKind } from '../../lib/spec/hosts';
@@ -39,7 +39,7 @@ function configText(path: string, file: string): string {
 }
 
 export function readConfig(file: string | undefined, io: Io): Config {
-  const { parseConfig } = require('../../runtime/config') as typeof Configuration;
+  const { parseConfig } = require('../../runtime/app/config') as typeof Configuration;
   if (file === undefined) return parseConfig('', io.env, 'the environment');
   const path = resolve(io.cwd, file);
   if (!existsSync(path)) {
@@ -81,8 +81,8 @@ export function openService(
   io: Io,
   onModelsChanged?: Main.ServiceOptions['onModelsChanged'],
 ): Promise<Service> {
-  const { createLog } = require('../../runtime/log') as typeof Logging;
-  const { startService } = require('../../runtime/main') as typeof Main;
+  const { createLog } = require('../../runtime/app/log') as typeof Logging;
+  const { startService } = require('../../runtime/app/service') as typeof Main;
   const entry = process.argv[1] ?? '';
   return startService({
     config,

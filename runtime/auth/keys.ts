@@ -1,5 +1,5 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Config } from '../config';
+import type { Config } from '../app/config';
 import type { Authenticate, AuthResult, Caller, HeaderFields, Need } from './port';
 import { isLocalHost } from '../shared/origins';
 import { ANYONE_NAME, holds, mayUse } from './port';

@@ -1,6 +1,13 @@
-import type { LeaseRecord, Sighting } from '../core/lease';
-import { decideLease, isHeld, RENEW_DEADLINE_MS, released, retryMs, sighted } from '../core/lease';
-import type { Timing } from './kubernetes/timing';
+import type { LeaseRecord, Sighting } from '../core/lifecycle/lease';
+import {
+  decideLease,
+  isHeld,
+  RENEW_DEADLINE_MS,
+  released,
+  retryMs,
+  sighted,
+} from '../core/lifecycle/lease';
+import type { Timing } from './kubernetes/client/timing';
 
 /** A record as the store has it. */
 export interface Kept {

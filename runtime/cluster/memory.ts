@@ -1,6 +1,6 @@
 import type { Arm, ModelSpec } from '../../lib/spec';
 import { parseModel } from '../../lib/spec';
-import type { ArmRecord, ModelRecord, ReplicaRecord, Snapshot } from '../core/snapshot';
+import type { ArmRecord, ModelRecord, ReplicaRecord, Snapshot } from '../core/lifecycle/snapshot';
 import type { Cluster, Rescaling } from './port';
 import type { Artifacts, Stored } from './registry';
 import {

@@ -1,5 +1,5 @@
 import type { ModelSpec } from '../../lib/spec';
-import type { ModelState, Snapshot } from '../core/snapshot';
+import type { ModelState, Snapshot } from '../core/lifecycle/snapshot';
 
 export type {
   ArmRecord,
@@ -11,7 +11,7 @@ export type {
   Snapshot,
   WatchPhase,
   Why,
-} from '../core/snapshot';
+} from '../core/lifecycle/snapshot';
 
 /** The service's own writers: they may change each other's models. */
 export const OWN_MANAGERS: ReadonlySet<string> = new Set(['rest', 'files']);

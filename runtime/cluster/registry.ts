@@ -1,6 +1,6 @@
 import type { Arm, ModelSpec } from '../../lib/spec';
 import { definitionHash, parseModel, slugOf } from '../../lib/spec';
-import type { ModelRecord, ModelState } from '../core/snapshot';
+import type { ModelRecord, ModelState } from '../core/lifecycle/snapshot';
 import type { ApplyOptions, RemoveOptions, Rescaling, Revision } from './port';
 import { ClusterError, OWN_MANAGERS } from './port';
 import { entryOf } from '../../lib/spec/entry';

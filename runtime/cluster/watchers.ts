@@ -1,4 +1,4 @@
-import type { Snapshot } from '../core/snapshot';
+import type { Snapshot } from '../core/lifecycle/snapshot';
 import type { Cluster } from './port';
 
 export interface Watchers {

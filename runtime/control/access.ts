@@ -2,7 +2,7 @@ import type { Request } from 'express';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Authenticate, Caller } from '../auth';
 import { crossOrigin } from '../shared/origins';
-import type { Access } from './call';
+import type { Access } from './define-call';
 import type { Context } from './context';
 import { Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';

@@ -2,7 +2,7 @@ import type { Finding, ModelSpec } from '../../lib/spec';
 import { DefinitionError, findingInForm, findingsOf } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { holds, mayUse } from '../auth';
-import { policyFaults } from '../core/policy';
+import { policyFaults } from '../core/policy/policy';
 import type { Context } from './context';
 import { Problem } from './problem';
 

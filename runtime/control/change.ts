@@ -2,13 +2,13 @@ import type { ModelSpec } from '../../lib/spec';
 import type { Caller } from '../auth';
 import type { ModelRecord, ModelState } from '../cluster/port';
 import { ClusterError } from '../cluster/port';
-import { stateOf } from '../core/build';
+import { stateOf } from '../core/routing/build-table';
 import type { Warning } from './admit';
 import { admit, requireAdmin } from './admit';
-import type { Answer, Asked } from './call';
+import type { Answer, Asked } from './define-call';
 import type { Context } from './context';
 import { Problem } from './problem';
-import { READ_YOUR_WRITES_MS } from './world';
+import { READ_YOUR_WRITES_MS } from './routing-view';
 
 /** Whoever comes over REST, as histories name the way in. */
 export const MANAGER = 'rest';

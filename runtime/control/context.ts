@@ -1,8 +1,8 @@
-import type { RouterLoad } from '../core/routers';
-import type { EventLoop } from './eventloop';
-import type { Turns } from '../turns';
+import type { RouterLoad } from '../core/lifecycle/peers';
+import type { EventLoop } from './event-loop';
+import type { Turns } from '../shared/keyed-queue';
 import type { ControlOptions, Routers } from './ports';
-import type { World } from './world';
+import type { World } from './routing-view';
 
 /** What calls and ticks work with. */
 export interface Context extends ControlOptions {

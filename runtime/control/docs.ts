@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Response } from 'express';
 import { contentSecurityPolicy } from 'helmet';
-import type { Page } from './app';
+import type { Page } from './http-app';
 import type { Context } from './context';
 import { openApiDocument } from './openapi/document';
 import { Problem } from './problem';

@@ -1,4 +1,4 @@
-import { isKnown } from '../core/routers';
+import { isKnown } from '../core/lifecycle/peers';
 import type { Context } from './context';
 import type { ViewAge } from './ports';
 

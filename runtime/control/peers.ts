@@ -1,5 +1,5 @@
-import type { Heard, Peer, RouterLoad } from '../core/routers';
-import { parseLoad } from './loadschema';
+import type { Heard, Peer, RouterLoad } from '../core/lifecycle/peers';
+import { parseLoad } from './load-schema';
 
 /** Between two questions to a peer, milliseconds. */
 export const ASK_MS = 1_000;

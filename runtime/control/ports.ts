@@ -2,13 +2,13 @@ import type { Environment, ModelSpec } from '../../lib/spec';
 import type { Audit } from '../audit';
 import type { Authenticate } from '../auth';
 import type { Cluster, WatchPhase } from '../cluster/port';
-import type { Config } from '../config';
-import type { Load } from '../core/load';
-import type { Heard } from '../core/routers';
-import type { PolicyRules } from '../core/policy';
-import type { RoutingTable, TableHolder } from '../core/table';
+import type { Config } from '../app/config';
+import type { Load } from '../core/routing/load';
+import type { Heard } from '../core/lifecycle/peers';
+import type { PolicyRules } from '../core/policy/policy';
+import type { RoutingTable, TableHolder } from '../core/routing/table';
 import type { Metrics } from '../metrics';
-import type { EventLoop } from './eventloop';
+import type { EventLoop } from './event-loop';
 
 /** Where lines of the log go. Never a body, a header value or a key. */
 export interface Log {

@@ -1,8 +1,8 @@
 import type { Fault } from '../../lib/spec';
 import { DefinitionError, formatFault, inForm, modelSchema } from '../../lib/spec';
 import { ClusterError } from '../cluster/port';
-import type { ErrorCode } from '../core/errors';
-import { ERROR_STATUS, wantsRetryAfter } from '../core/errors';
+import type { ErrorCode } from '../core/routing/error-codes';
+import { ERROR_STATUS, wantsRetryAfter } from '../core/routing/error-codes';
 
 /** Seconds after which a full or unreachable cluster is worth another try. */
 const RETRY_AFTER_SECONDS = 5;

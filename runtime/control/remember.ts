@@ -2,7 +2,7 @@ import type { ModelRecord, ModelState } from '../cluster/port';
 import type { Asker } from './change';
 import { lost, MAX_ATTEMPTS, requireMatch, requireStaying } from './change';
 import type { Context } from './context';
-import { READ_YOUR_WRITES_MS } from './world';
+import { READ_YOUR_WRITES_MS } from './routing-view';
 
 /** Replaces what is remembered beside a definition; the definition and its revision stay. */
 export async function remember(

@@ -1,11 +1,11 @@
 import type { Arm } from '../../lib/spec';
 import type { ArmRecord, ModelRecord, Why } from '../cluster/port';
-import { sharesOf, stateOf } from '../core/build';
-import type { NamedCall } from '../core/capabilities';
-import { offersCall } from '../core/capabilities';
-import type { ArmStats } from '../core/load';
-import type { Status } from '../core/status';
-import { statusOf } from '../core/status';
+import { sharesOf, stateOf } from '../core/routing/build-table';
+import type { NamedCall } from '../core/routing/capabilities';
+import { offersCall } from '../core/routing/capabilities';
+import type { ArmStats } from '../core/routing/load';
+import type { Status } from '../core/lifecycle/status';
+import { statusOf } from '../core/lifecycle/status';
 import { usageOf } from '../metrics';
 import type { BrokenFile } from './ports';
 import type { HEALTHS } from './schemas';

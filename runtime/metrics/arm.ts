@@ -1,4 +1,4 @@
-import type { Outcome } from '../core/outcome';
+import type { Outcome } from '../core/routing/outcome';
 import type { Counts } from './counts';
 import { createCounts } from './counts';
 import { MODEL_FAMILIES } from './families';

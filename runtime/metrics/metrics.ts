@@ -1,8 +1,8 @@
-import { messageOf } from '../core/fault';
-import type { ArmStats, Load } from '../core/load';
-import type { Outcome } from '../core/outcome';
-import type { Snapshot } from '../core/snapshot';
-import type { RoutingTable } from '../core/table';
+import { messageOf } from '../core/lifecycle/fault';
+import type { ArmStats, Load } from '../core/routing/load';
+import type { Outcome } from '../core/routing/outcome';
+import type { Snapshot } from '../core/lifecycle/snapshot';
+import type { RoutingTable } from '../core/routing/table';
 import type { Joined, ShadowResult } from './arm';
 import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
 import type { BatchStatus, ModelCounts, ModelView } from './model';

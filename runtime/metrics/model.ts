@@ -1,6 +1,6 @@
-import type { ArmStats } from '../core/load';
-import type { ArmRecord, ModelRecord, ReplicaRecord } from '../core/snapshot';
-import type { ModelRoute } from '../core/table';
+import type { ArmStats } from '../core/routing/load';
+import type { ArmRecord, ModelRecord, ReplicaRecord } from '../core/lifecycle/snapshot';
+import type { ModelRoute } from '../core/routing/table';
 import type { ArmCounts } from './arm';
 import { createArmCounts } from './arm';
 import type { Counts } from './counts';

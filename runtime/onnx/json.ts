@@ -1,6 +1,6 @@
 import { valueWith } from '../shared/json-values';
-import type { JsonLimits } from '../shared/survey';
-import { JSON_LIMITS, JsonTooComplex, survey } from '../shared/survey';
+import type { JsonLimits } from '../shared/json-survey';
+import { JSON_LIMITS, JsonTooComplex, survey } from '../shared/json-survey';
 import { firstNotUtf8 } from '../shared/utf8';
 import { badRequest, ServeError } from './errors';
 

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { drainable } from '../drain';
+import { drainable } from '../shared/drain';
 import { crossOrigin, isLocalHost, isLoopback } from '../shared/origins';
 import { badRequest, ServeError, shown, UnservableModel } from './errors';
 import { bodyOf } from './body';

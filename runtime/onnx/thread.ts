@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { joined } from '../shared/joined';
+import { joined } from '../shared/join-buffers';
 import { memoryOf, packed, unpacked } from './large/packed';
 import { workerSource } from './worker-source';
 import type { GraphReply, GraphRequest } from './graph-worker';

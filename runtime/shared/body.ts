@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import type { Holding } from './held';
-import { MemoryFull, UNCOUNTED } from './held';
-import { joined } from './joined';
+import type { Holding } from './held-bytes';
+import { MemoryFull, UNCOUNTED } from './held-bytes';
+import { joined } from './join-buffers';
 
 /** A body beyond its limit; nothing of it is kept. */
 export class BodyTooLarge extends Error {

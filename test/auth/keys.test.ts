@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { authorize, createAuthenticate, newKey, SCOPES } from '../../runtime/auth';
 import type { HeaderFields } from '../../runtime/auth/port';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 
 const app = newKey();
 const admin = newKey();

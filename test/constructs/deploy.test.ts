@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deployFiles } from '../../scripts/deploy-files';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 import { at, documents, findManifest, podTemplates } from '../support/manifests';
 import { restrictedFaults } from '../support/podsecurity';
 import { ROOT } from '../support/sources';

@@ -5,7 +5,7 @@ import { ApiResource, Secret } from 'cdk8s-plus-28';
 import { parse, stringify } from 'yaml';
 import type { ModelServiceProps } from '../../lib/constructs';
 import { ModelService } from '../../lib/constructs';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 import type { Manifest } from '../support/manifests';
 import { at, findManifest, manifests, model, podTemplates } from '../support/manifests';
 import { restrictedFaults } from '../support/podsecurity';

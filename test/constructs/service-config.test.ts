@@ -3,7 +3,7 @@ import { Secret } from 'cdk8s-plus-28';
 import { parse } from 'yaml';
 import type { ModelServiceProps } from '../../lib/constructs';
 import { ModelService } from '../../lib/constructs';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 import type { Manifest } from '../support/manifests';
 import { at, findManifest, podTemplates } from '../support/manifests';
 

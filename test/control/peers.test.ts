@@ -2,10 +2,10 @@ import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { parseLoad, wireLoad } from '../../runtime/control/loadschema';
+import { parseLoad, wireLoad } from '../../runtime/control/load-schema';
 import type { Peers } from '../../runtime/control/peers';
 import { ANSWER_MS, ASK_MS, createPeers } from '../../runtime/control/peers';
-import { byKey } from '../../runtime/core/routers';
+import { byKey } from '../../runtime/core/lifecycle/peers';
 import { AT } from '../core/support';
 import { until } from '../support/plane';
 

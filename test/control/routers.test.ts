@@ -1,4 +1,4 @@
-import type { ArmStats } from '../../runtime/core/load';
+import type { ArmStats } from '../../runtime/core/routing/load';
 import type { Cluster, Snapshot } from '../../runtime/cluster/port';
 import { parseModel } from '../../lib/spec';
 import { ALONE } from '../../runtime/control';

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'node:http';
 import { once } from 'node:events';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 import { parseEnvironment, parseModel } from '../../lib/spec';
 import type { AuditEntry } from '../../runtime/audit';
 import type { Authenticate } from '../../runtime/auth';
@@ -11,9 +11,9 @@ import { createMemoryCluster } from '../../runtime/cluster/memory';
 import type { Cluster } from '../../runtime/cluster/port';
 import type { Control, ControlOptions } from '../../runtime/control';
 import { createControl } from '../../runtime/control';
-import type { ArmStats } from '../../runtime/core/load';
-import type { TableHolder } from '../../runtime/core/table';
-import { EMPTY_TABLE } from '../../runtime/core/table';
+import type { ArmStats } from '../../runtime/core/routing/load';
+import type { TableHolder } from '../../runtime/core/routing/table';
+import { EMPTY_TABLE } from '../../runtime/core/routing/table';
 import { createMetrics } from '../../runtime/metrics';
 
 export const T0 = Date.UTC(2026, 0, 1);

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Arm } from '../../lib/spec';
 import type { ReplicaRecord } from '../../runtime/cluster/port';
-import type { Outcome } from '../../runtime/core/outcome';
-import type { TableHolder } from '../../runtime/core/table';
-import { EMPTY_TABLE } from '../../runtime/core/table';
+import type { Outcome } from '../../runtime/core/routing/outcome';
+import type { TableHolder } from '../../runtime/core/routing/table';
+import { EMPTY_TABLE } from '../../runtime/core/routing/table';
 import {
   createDataPlane,
   createDispatcher,

@@ -1,10 +1,16 @@
 import type { ModelSpec } from '../../lib/spec';
 import { parseModel } from '../../lib/spec';
-import { EMPTY_TABLE } from '../../runtime/core/table';
-import type { ArmRoute, ModelRoute, Replica, Share, TableHolder } from '../../runtime/core/table';
-import type { Tuning } from '../../runtime/core/tuning';
-import { DEFAULT_TUNING } from '../../runtime/core/tuning';
-import type { Outcome, Priority, TryResult } from '../../runtime/core/outcome';
+import { EMPTY_TABLE } from '../../runtime/core/routing/table';
+import type {
+  ArmRoute,
+  ModelRoute,
+  Replica,
+  Share,
+  TableHolder,
+} from '../../runtime/core/routing/table';
+import type { Tuning } from '../../runtime/core/routing/tuning';
+import { DEFAULT_TUNING } from '../../runtime/core/routing/tuning';
+import type { Outcome, Priority, TryResult } from '../../runtime/core/routing/outcome';
 import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { VirtualTime } from './virtual-time';

@@ -7,7 +7,7 @@ import type {
   ReplicaPhase,
   ReplicaRecord,
   Snapshot,
-} from '../../runtime/core/snapshot';
+} from '../../runtime/core/lifecycle/snapshot';
 
 export const AT = 1_700_000_000_000;
 

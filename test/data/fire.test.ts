@@ -1,6 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
-import { buildTable } from '../../runtime/core/build';
+import { buildTable } from '../../runtime/core/routing/build-table';
 import { replica, recordOf, snapshotOf } from '../core/support';
 import { seeded } from '../core/simulator';
 import type { Backend, Behave } from '../support/backend';

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { LargeTask } from '../../runtime/data/protocols/understanding';
-import { LargeThread } from '../../runtime/data/thread/thread';
+import type { LargeTask } from '../../runtime/data/transcode/large-task';
+import { LargeThread } from '../../runtime/data/thread/large-thread';
 
 let thread: LargeThread;
 

@@ -3,7 +3,7 @@ import { json, startBackend, stopBackends } from '../support/backend';
 import type { PlaneOptions } from '../support/plane';
 import { startPlane, stopPlanes } from '../support/plane';
 import { speaking } from '../support/servers';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 
 // Which headers pass is a list of names, both ways.
 

@@ -2,8 +2,8 @@ import type { Behave, Seen } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { Placed, TestPlane } from '../support/plane';
 import { startPlane, stopPlanes } from '../support/plane';
-import { LARGE_BYTES } from '../../runtime/shared/survey';
-import { LargeThread } from '../../runtime/data/thread/thread';
+import { LARGE_BYTES } from '../../runtime/shared/json-survey';
+import { LargeThread } from '../../runtime/data/thread/large-thread';
 
 // Large bodies and answers: nothing on the event loop reads them.
 

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import type { Authenticate } from '../../runtime/auth/port';
-import { defaultHeldBytes, HeldBytes, MemoryFull, memoryOf } from '../../runtime/shared/held';
+import { defaultHeldBytes, HeldBytes, MemoryFull, memoryOf } from '../../runtime/shared/held-bytes';
 import type { Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { PlaneOptions, TestPlane } from '../support/plane';

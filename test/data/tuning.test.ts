@@ -1,9 +1,15 @@
-import { createQueue, offer, take } from '../../runtime/core/admission';
-import { afterBad, afterUnreached, joined, mayBeOut, verdictOf } from '../../runtime/core/ejection';
-import { costAfter, costAt, rampAt, score } from '../../runtime/core/balance';
-import { createBudget, spendRetry } from '../../runtime/core/budget';
-import { retryDelay } from '../../runtime/core/retry';
-import { DEFAULT_TUNING } from '../../runtime/core/tuning';
+import { createQueue, offer, take } from '../../runtime/core/routing/admission';
+import {
+  afterBad,
+  afterUnreached,
+  joined,
+  mayBeOut,
+  verdictOf,
+} from '../../runtime/core/routing/ejection';
+import { costAfter, costAt, rampAt, score } from '../../runtime/core/routing/balance';
+import { createBudget, spendRetry } from '../../runtime/core/routing/retry-budget';
+import { retryDelay } from '../../runtime/core/routing/retry';
+import { DEFAULT_TUNING } from '../../runtime/core/routing/tuning';
 import { Simulation } from '../core/simulator';
 import { freePort, json, startBackend, stopBackends } from '../support/backend';
 import { startPlane, stopPlanes } from '../support/plane';

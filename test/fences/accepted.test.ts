@@ -11,12 +11,12 @@ import {
   toWire,
   withFiles,
 } from '../../lib/spec';
-import { checkRunnable, planOf } from '../../runtime/cluster/local/plan';
+import { checkRunnable, planOf } from '../../runtime/cluster/local/replica-plan';
 import { probe } from '../../runtime/cluster/local/probe';
 import { applyTo, pinOf } from '../../runtime/cluster/registry';
 import { ClusterError } from '../../runtime/cluster/port';
 import { statusView, summaryView } from '../../runtime/control/view';
-import { buildTable } from '../../runtime/core/build';
+import { buildTable } from '../../runtime/core/routing/build-table';
 import { createMetrics } from '../../runtime/metrics';
 import { AT, recordOf, snapshotOf } from '../core/support';
 import { observationOf } from '../metrics/support';

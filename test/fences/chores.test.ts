@@ -1,12 +1,12 @@
-import { Corner } from '../../runtime/cluster/kubernetes/corner';
-import type { TenderOptions } from '../../runtime/cluster/kubernetes/tend';
-import { createTender } from '../../runtime/cluster/kubernetes/tend';
-import { World } from '../../runtime/cluster/kubernetes/world';
+import { Corner } from '../../runtime/cluster/kubernetes/cache/namespace-cache';
+import type { TenderOptions } from '../../runtime/cluster/kubernetes/apply/reconciler';
+import { createTender } from '../../runtime/cluster/kubernetes/apply/reconciler';
+import { World } from '../../runtime/cluster/kubernetes/cache/cluster-cache';
 import type { Why } from '../../runtime/cluster/port';
 import type { Context } from '../../runtime/control/context';
-import { createSleeping } from '../../runtime/control/sleep';
-import type { ModelRecord } from '../../runtime/core/snapshot';
-import { createTurns } from '../../runtime/turns';
+import { createSleeping } from '../../runtime/control/idle-sleep';
+import type { ModelRecord } from '../../runtime/core/lifecycle/snapshot';
+import { createTurns } from '../../runtime/shared/keyed-queue';
 import { AT, recordOf, snapshotOf } from '../core/support';
 
 // Chores that go over all models: what throws at one of them stays with it.

@@ -1,4 +1,4 @@
-import { checkMemory } from '../../runtime/cluster/local/crowd';
+import { checkMemory } from '../../runtime/cluster/local/replica-limit';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +13,7 @@ import type { RunnerOptions } from '../../runtime/cluster/local/runner';
 import { ModelRunner } from '../../runtime/cluster/local/runner';
 import { openStore } from '../../runtime/cluster/local/store';
 import type { Cluster } from '../../runtime/cluster/port';
-import { statusOf } from '../../runtime/core/status';
+import { statusOf } from '../../runtime/core/lifecycle/status';
 import { isReady, model, now, when } from '../cluster/conformance';
 import type { Place } from '../cluster/local/support';
 import { open, place, REST } from '../cluster/local/support';

@@ -1,7 +1,7 @@
 import { sampleData } from '../../cli/commands/dev';
 import { mergePatch } from '../../lib/spec/update';
-import { parseConfig } from '../../runtime/config';
-import { cohortKeyOf } from '../../runtime/data/cohort';
+import { parseConfig } from '../../runtime/app/config';
+import { cohortKeyOf } from '../../runtime/data/routing/cohort';
 import type { Service } from '../control/support';
 import { ask, codeOf, iris, place, serve } from '../control/support';
 import { json, startBackend, stopBackends } from '../support/backend';

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ShedReason } from '../../runtime/core/outcome';
+import type { ShedReason } from '../../runtime/core/routing/outcome';
 import { contract, createMetrics, observeProcess, textTypeOf } from '../../runtime/metrics';
 import { observationOf, outcome, recordOf, statsOf } from './support';
 

@@ -1,8 +1,8 @@
 import { parseModel } from '../../lib/spec';
-import type { ArmStats, Load } from '../../runtime/core/load';
-import type { Outcome } from '../../runtime/core/outcome';
-import type { ModelRecord, Snapshot } from '../../runtime/core/snapshot';
-import type { ModelRoute, RoutingTable } from '../../runtime/core/table';
+import type { ArmStats, Load } from '../../runtime/core/routing/load';
+import type { Outcome } from '../../runtime/core/routing/outcome';
+import type { ModelRecord, Snapshot } from '../../runtime/core/lifecycle/snapshot';
+import type { ModelRoute, RoutingTable } from '../../runtime/core/routing/table';
 import type { Observation } from '../../runtime/metrics';
 
 /** A model with a stable arm and a candidate, as the cluster shows it. */

@@ -1,7 +1,7 @@
 import { objectsOf } from '../../lib/objects';
 import type { EnvironmentInput, ModelInput } from '../../lib/spec';
 import { findingsOf, parseEnvironment, parseModel } from '../../lib/spec';
-import { parseConfig } from '../../runtime/config';
+import { parseConfig } from '../../runtime/app/config';
 
 // What an environment gives to models whose definition leaves it out: images' registry, resources.
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { parseExact } from '../../runtime/onnx/json';
-import { readJson, readLoose } from '../../runtime/data/protocols/exact';
+import { readJson, readLoose } from '../../runtime/data/transcode/exact-json';
 import { valueWith } from '../../runtime/shared/json-values';
 
 const values = (text: string): unknown => valueWith(text, Number, 'strict');

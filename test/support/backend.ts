@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } fro
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer as createSocketServer } from 'node:net';
-import type { Replica } from '../../runtime/core/table';
+import type { Replica } from '../../runtime/core/routing/table';
 
 /** A request as a model server got it, whole. */
 export interface Seen {

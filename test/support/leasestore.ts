@@ -1,4 +1,4 @@
-import type { LeaseRecord } from '../../runtime/core/lease';
+import type { LeaseRecord } from '../../runtime/core/lifecycle/lease';
 import type { Kept, LeaseStore } from '../../runtime/cluster/elector';
 
 /** A lease in memory, with the optimistic lock of an API server. */

@@ -5,14 +5,14 @@ import { connect } from 'node:net';
 import type { ModelInput } from '../../lib/spec';
 import type { AuditEntry } from '../../runtime/audit';
 import type { Authenticate, Caller } from '../../runtime/auth/port';
-import { buildTable } from '../../runtime/core/build';
-import type { Load } from '../../runtime/core/load';
-import type { Outcome } from '../../runtime/core/outcome';
-import type { ReplicaRecord } from '../../runtime/core/snapshot';
-import type { TableHolder } from '../../runtime/core/table';
-import { EMPTY_TABLE } from '../../runtime/core/table';
-import type { Tuning } from '../../runtime/core/tuning';
-import { DEFAULT_TUNING } from '../../runtime/core/tuning';
+import { buildTable } from '../../runtime/core/routing/build-table';
+import type { Load } from '../../runtime/core/routing/load';
+import type { Outcome } from '../../runtime/core/routing/outcome';
+import type { ReplicaRecord } from '../../runtime/core/lifecycle/snapshot';
+import type { TableHolder } from '../../runtime/core/routing/table';
+import { EMPTY_TABLE } from '../../runtime/core/routing/table';
+import type { Tuning } from '../../runtime/core/routing/tuning';
+import { DEFAULT_TUNING } from '../../runtime/core/routing/tuning';
 import type {
   CallerLimits,
   ClientOptions,
@@ -22,7 +22,7 @@ import type {
   Limits,
   ShadowReport,
 } from '../../runtime/data';
-import type { Exchange } from '../../runtime/data/exchange';
+import type { Exchange } from '../../runtime/data/http/exchange';
 import {
   createDataPlane,
   createDispatcher,
@@ -34,10 +34,10 @@ import {
   openHttpServer,
 } from '../../runtime/data';
 import type { ConnectionsByAddress } from '../../runtime/data';
-import type { Place } from '../../runtime/data/http/client';
-import type { LargeThread } from '../../runtime/data/thread/thread';
-import type { HeldBytes } from '../../runtime/shared/held';
-import { DEFAULT_CLIENT } from '../../runtime/data/http/client';
+import type { Place } from '../../runtime/data/http/client/client';
+import type { LargeThread } from '../../runtime/data/thread/large-thread';
+import type { HeldBytes } from '../../runtime/shared/held-bytes';
+import { DEFAULT_CLIENT } from '../../runtime/data/http/client/client';
 import { recordOf, snapshotOf } from '../core/support';
 
 /** A model and where its replicas are: arm → ports. */

@@ -1,4 +1,4 @@
-import { ConfigError, parseConfig } from '../../runtime/config';
+import { ConfigError, parseConfig } from '../../runtime/app/config';
 import { parseYaml } from '../../lib/synth/text';
 
 // Slips of people who write YAML: each is told in plain words, with its line and what to write.

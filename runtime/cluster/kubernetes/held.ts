@@ -2,9 +2,9 @@ import { DEFINITION_KEY, PREFIX } from '../../../lib/objects';
 import type { ModelSpec } from '../../../lib/spec';
 import { definitionHash } from '../../../lib/spec';
 import type { ModelState } from '../port';
-import type { Plain } from './read';
-import { at, createdAt, listAt, textAt, timeAt } from './read';
-import type { Held } from './record';
+import type { Plain } from './client/object-fields';
+import { at, createdAt, listAt, textAt, timeAt } from './client/object-fields';
+import type { Held } from './cache/model-record';
 
 /** On the ConfigMap of a definition that is on its way out: routing drains, the definition goes last. */
 export const DELETING_ANNOTATION = `${PREFIX}/deleting`;

@@ -1,2 +1,2 @@
-export type { KubernetesOptions } from './cluster';
-export { createKubernetesCluster } from './cluster';
+export type { KubernetesOptions } from './kubernetes-cluster';
+export { createKubernetesCluster } from './kubernetes-cluster';

@@ -1,5 +1,5 @@
-import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
-import type { ArmPlan } from './plan';
+import type { ArmRecord, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
+import type { ArmPlan } from './replica-plan';
 import type { Replica } from './replica';
 import { nextStep } from './rollout';
 

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import type { Why } from '../../core/snapshot';
+import type { Why } from '../../core/lifecycle/snapshot';
 
 /** As much of what a model server says last is kept, for "why". */
 const TAIL_CHARACTERS = 2000;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Arm, Check, ModelSpec } from '../../../lib/spec';
 import { DEFAULT_HEALTH_PATH, serverFacts } from '../../../lib/spec';
-import { messageOf } from '../../core/fault';
-import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
+import { messageOf } from '../../core/lifecycle/fault';
+import type { ArmRecord, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
 import type { ProbeResult } from './probe';
 import { probe } from './probe';
 

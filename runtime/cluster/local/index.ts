@@ -1,5 +1,5 @@
-export * from './cluster';
+export * from './local-cluster';
 export type { FetchSource } from './loads';
-export type { SpawnServer } from './plan';
+export type { SpawnServer } from './replica-plan';
 export type { Endpoints } from './runner';
-export { besideInside, fileInside, isNoModel } from './inside';
+export { besideInside, fileInside, isNoModel } from './artifact-path';

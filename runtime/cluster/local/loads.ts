@@ -3,8 +3,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arm, Source } from '../../../lib/spec';
 import { externalIn } from '../../../lib/synth/modelfile';
-import { messageOf } from '../../core/fault';
-import type { Why } from '../../core/snapshot';
+import { messageOf } from '../../core/lifecycle/fault';
+import type { Why } from '../../core/lifecycle/snapshot';
 import type { ArtifactFolder } from './artifacts';
 import { keepModel } from './sources';
 

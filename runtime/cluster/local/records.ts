@@ -1,6 +1,6 @@
 import type { ModelSpec } from '../../../lib/spec';
-import { faultedArms, faultWhy, messageOf } from '../../core/fault';
-import type { ModelRecord, Why } from '../../core/snapshot';
+import { faultedArms, faultWhy, messageOf } from '../../core/lifecycle/fault';
+import type { ModelRecord, Why } from '../../core/lifecycle/snapshot';
 import type { Stored } from '../registry';
 import { kept } from '../registry';
 import type { ModelRunner } from './runner';

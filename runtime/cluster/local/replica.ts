@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { faultWhy } from '../../core/fault';
-import type { ReplicaPhase, ReplicaRecord, Why } from '../../core/snapshot';
+import { faultWhy } from '../../core/lifecycle/fault';
+import type { ReplicaPhase, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
 import type { Child } from './child';
 import { startChild, whyEnded } from './child';
-import type { ArmPlan, SpawnServer } from './plan';
+import type { ArmPlan, SpawnServer } from './replica-plan';
 import { probe } from './probe';
 import type { Usage } from './usage';
 import { createUsage } from './usage';

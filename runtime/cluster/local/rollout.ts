@@ -1,4 +1,4 @@
-import type { ReplicaPhase } from '../../core/snapshot';
+import type { ReplicaPhase } from '../../core/lifecycle/snapshot';
 
 /** A replica as the decision sees it. */
 export interface Slot {

@@ -1,10 +1,10 @@
 import type { Arm, ModelSpec } from '../../../lib/spec';
-import { faultWhy } from '../../core/fault';
-import type { ArmRecord, ReplicaRecord, Why } from '../../core/snapshot';
+import { faultWhy } from '../../core/lifecycle/fault';
+import type { ArmRecord, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
 import { ArmRunner } from './arm';
 import { EndpointArm } from './endpoints';
 import { desiredOf } from '../registry';
-import type { ArmPlan, SpawnServer } from './plan';
+import type { ArmPlan, SpawnServer } from './replica-plan';
 import { startReplica } from './replica';
 import { entryOf } from '../../../lib/spec/entry';
 

@@ -2,7 +2,7 @@ import type { Arm, ModelSpec, Source } from '../../../lib/spec';
 import type { Artifacts, Pin, Stored } from '../registry';
 import { isOf, pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
-import { besideInside, BrokenSource, fileInside, isNoModel, refusal } from './inside';
+import { besideInside, BrokenSource, fileInside, isNoModel, refusal } from './artifact-path';
 import { setEntry } from '../../../lib/spec/entry';
 import { modelPieces, streamed } from '../../../lib/synth/modelfile';
 

@@ -1,6 +1,6 @@
 import { mayUse } from '../../auth';
-import type { Answer, Call } from '../call';
-import { defineCall } from '../call';
+import type { Answer, Call } from '../define-call';
+import { defineCall } from '../define-call';
 import type { Context } from '../context';
 import {
   detailedSchema,
@@ -8,7 +8,7 @@ import {
   liveSchema,
   readySchema,
   startupSchema,
-} from '../healthschemas';
+} from '../health-schemas';
 import {
   detailedHealth,
   isReady,
@@ -16,7 +16,7 @@ import {
   readyChecks,
   startupOf,
   uptimeOf,
-} from '../healthview';
+} from '../health-view';
 
 const now = ({ clock }: Context): string => new Date(clock.now()).toISOString();
 

@@ -1,4 +1,4 @@
-import type { Call } from '../call';
+import type { Call } from '../define-call';
 import { deploy } from './deploy';
 import { healthCalls } from './health';
 import { abort, promote } from './promote';

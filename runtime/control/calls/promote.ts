@@ -3,9 +3,9 @@ import type { ModelSpec } from '../../../lib/spec';
 import { parseModel, updateModel } from '../../../lib/spec';
 import type { ModelRecord, ModelState, Revision } from '../../cluster/port';
 import { OWN_MANAGERS } from '../../cluster/port';
-import { stateOf } from '../../core/build';
-import { promotedDefinition } from '../../core/promoted';
-import { defineCall } from '../call';
+import { stateOf } from '../../core/routing/build-table';
+import { promotedDefinition } from '../../core/release/promoted-definition';
+import { defineCall } from '../define-call';
 import type { Wanted } from '../change';
 import {
   accepted,

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import { mayUse } from '../../auth';
 import type { Revision } from '../../cluster/port';
-import { explainArm } from '../../core/split';
-import { statusOf } from '../../core/status';
-import { defineCall } from '../call';
+import { explainArm } from '../../core/routing/split';
+import { statusOf } from '../../core/lifecycle/status';
+import { defineCall } from '../define-call';
 import { etagOf } from '../change';
 import type { Context } from '../context';
 import { Problem } from '../problem';

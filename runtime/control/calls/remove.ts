@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { removeQuery, removedSchema } from '../schemas';
-import { defineCall } from '../call';
+import { defineCall } from '../define-call';
 import { MANAGER, requireMatch } from '../change';
 import { beginRemoval } from '../removal';
 

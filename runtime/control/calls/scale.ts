@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import { updateModel } from '../../../lib/spec';
 import type { ModelRecord, ModelState } from '../../cluster/port';
-import { stateOf } from '../../core/build';
-import type { Answer, Asked } from '../call';
-import { defineCall } from '../call';
+import { stateOf } from '../../core/routing/build-table';
+import type { Answer, Asked } from '../define-call';
+import { defineCall } from '../define-call';
 import type { Wanted } from '../change';
 import { accepted, askerOf, changeModel } from '../change';
 import type { Context } from '../context';

@@ -2,8 +2,8 @@ import type { z } from 'zod';
 import { hundredths, parseModel, updateModel } from '../../../lib/spec';
 import type { ModelRecord, Revision } from '../../cluster/port';
 import { ClusterError } from '../../cluster/port';
-import type { Answer, Asked } from '../call';
-import { defineCall } from '../call';
+import type { Answer, Asked } from '../define-call';
+import { defineCall } from '../define-call';
 import type { Changed, Wanted } from '../change';
 import {
   accepted,

@@ -1,6 +1,6 @@
 import type { ZodOpenApiResponseObject, ZodOpenApiResponsesObject } from 'zod-openapi';
-import type { ErrorCode } from '../../core/errors';
-import { ERROR_STATUS, wantsRetryAfter } from '../../core/errors';
+import type { ErrorCode } from '../../core/routing/error-codes';
+import { ERROR_STATUS, wantsRetryAfter } from '../../core/routing/error-codes';
 import { errorSchema } from '../schemas';
 
 const retryAfter = { description: 'Seconds.', schema: { type: 'integer' } } as const;

@@ -5,9 +5,9 @@ import type {
   ZodOpenApiPathsObject,
 } from 'zod-openapi';
 import { idSchema, versionSchema } from '../../../lib/spec';
-import type { OPENAI_CALLS } from '../../core/capabilities';
-import { V1_ACTIONS } from '../../core/capabilities';
-import type { ErrorCode } from '../../core/errors';
+import type { OPENAI_CALLS } from '../../core/routing/capabilities';
+import { V1_ACTIONS } from '../../core/routing/capabilities';
+import type { ErrorCode } from '../../core/routing/error-codes';
 import { errorAnswers } from './errors';
 import { CHAT, SCORES } from './examples';
 

@@ -1,20 +1,20 @@
-import type { Load } from '../../core/load';
-import { countRequest } from '../../core/budget';
-import { DEFAULT_TUNING } from '../../core/tuning';
-import type { Context, DispatcherOptions } from './account';
-import { chooseFor } from './choose';
-import { Run } from './run';
-import { roomsOf, usable } from './seats';
-import type { ArmState, ModelState } from './state';
-import { forgetIdle, stateOfModel, syncStates } from './state';
+import type { Load } from '../../core/routing/load';
+import { countRequest } from '../../core/routing/retry-budget';
+import { DEFAULT_TUNING } from '../../core/routing/tuning';
+import type { Context, DispatcherOptions } from './outcomes';
+import { chooseFor } from './choose-arm';
+import { Run } from './attempts';
+import { roomsOf, usable } from './endpoints';
+import type { ArmState, ModelState } from './arm-state';
+import { forgetIdle, stateOfModel, syncStates } from './arm-state';
 import { Suspects } from './suspects';
-import type { Waiter } from './wait';
-import { dismiss, drain } from './wait';
+import type { Waiter } from './queue';
+import { dismiss, drain } from './queue';
 import type { Choosing, Dispatcher, Job, Plan } from './job';
-import { loadOf } from './load';
+import { loadOf } from './load-report';
 
-export type { DispatcherOptions } from './account';
-export type { Clock } from './wait';
+export type { DispatcherOptions } from './outcomes';
+export type { Clock } from './queue';
 
 export interface DispatcherParts {
   readonly dispatcher: Dispatcher;

@@ -1,7 +1,7 @@
-import type { Priority, ShedReason, TryResult } from '../../core/outcome';
-import type { Room } from '../../core/chunks';
-import type { ArmRoute, ModelRoute, Replica } from '../../core/table';
-import type { Answered, Signal } from '../exchange';
+import type { Priority, ShedReason, TryResult } from '../../core/routing/outcome';
+import type { Room } from '../../core/routing/batch-chunks';
+import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
+import type { Answered, Signal } from '../http/exchange';
 
 /** One try at one replica, begun by the dispatcher, done by the upstream client. */
 export interface Attempt {

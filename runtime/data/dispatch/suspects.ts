@@ -1,5 +1,5 @@
-import type { TryResult } from '../../core/outcome';
-import type { Poisoned } from '../../core/poisoned';
+import type { TryResult } from '../../core/routing/outcome';
+import type { Poisoned } from '../../core/routing/poisoned-requests';
 import {
   addPoisoned,
   concerns,
@@ -7,8 +7,8 @@ import {
   deathOf,
   mayBeDeath,
   poisonedMs,
-} from '../../core/poisoned';
-import type { ArmState, Seat } from './state';
+} from '../../core/routing/poisoned-requests';
+import type { ArmState, Seat } from './arm-state';
 
 /** A replica on which a try of the request broke, and what the request was there. */
 export interface Death {

@@ -1,5 +1,5 @@
 import { eachString, LENGTH_BYTES, putString, TensorFault } from '../../shared/binary';
-import type { Datatype } from '../protocols/datatypes';
+import type { Datatype } from '../transcode/datatypes';
 import { CONTENTS_NAMES, placeOf } from './places';
 import {
   BYTES,
@@ -12,7 +12,7 @@ import {
   VARINT,
   WireFault,
   Writer,
-} from './wire';
+} from './protobuf';
 
 // Typed contents (`InferTensorContents`) ↔ raw contents: little-endian and row-major. Raw is what
 // tensors are here on their way, for that is also what V2's binary extension sends.

@@ -1,18 +1,18 @@
 import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
 import { NotUtf8, textOf } from '../../shared/utf8';
-import type { ArmRoute } from '../../core/table';
-import { datatypeOf } from '../protocols/datatypes';
-import { bounded } from '../protocols/json';
-import type { Called, Said } from '../protocols/spoken';
-import { v2Spoken } from '../protocols/spoken';
-import type { ModelMetadata } from '../protocols/v2';
-import type { Answer } from './answer';
-import { readAnswer } from './answer';
+import type { ArmRoute } from '../../core/routing/table';
+import { datatypeOf } from '../transcode/datatypes';
+import { bounded } from '../transcode/body-json';
+import type { Called, Said } from '../transcode/transcoder';
+import { v2Spoken } from '../transcode/transcoder';
+import type { ModelMetadata } from '../transcode/v2';
+import type { Answer } from './grpc-answer';
+import { readAnswer } from './grpc-answer';
 import type { InferRequest, Named } from './messages';
 import { readInfer, writeInfer } from './messages';
-import type { Tensor } from './v2';
-import { askV2, invalid, requestOf, tensorsOf } from './v2';
+import type { Tensor } from './v2-json';
+import { askV2, invalid, requestOf, tensorsOf } from './v2-json';
 
 // What is done with each element of a large tensor, as tasks whose parts can go from thread to thread.
 

@@ -1,8 +1,8 @@
-import type { ArmRoute } from '../../core/table';
-import type { Learned, Lesson } from '../call/learned';
-import { createLearned } from '../call/learned';
-import { isPlain } from '../protocols/json';
-import type { Upstream } from '../call/upstream';
+import type { ArmRoute } from '../../core/routing/table';
+import type { Learned, Lesson } from '../upstream/server-info-cache';
+import { createLearned } from '../upstream/server-info-cache';
+import { isPlain } from '../transcode/body-json';
+import type { Upstream } from '../upstream/upstream';
 
 /** What a server says of itself is small; what is larger is none of it. */
 const MAX_BYTES = 64 * 1024;

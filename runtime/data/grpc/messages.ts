@@ -1,9 +1,9 @@
 import type { Parameters } from './parameters';
 import { readParameter, writeParameters } from './parameters';
 import { contentsOf } from './contents';
-import { datatypeOf } from '../protocols/datatypes';
-import type { Answer, Output } from './answer';
-import { BYTES, Reader, WireFault, Writer } from './wire';
+import { datatypeOf } from '../transcode/datatypes';
+import type { Answer, Output } from './grpc-answer';
+import { BYTES, Reader, WireFault, Writer } from './protobuf';
 
 // The messages of `inference.GRPCInferenceService`; schema/open_inference.proto states them.
 

@@ -1,7 +1,7 @@
 import { TensorFault } from '../../shared/binary';
-import { Exact, isInteger, numberOf, writeJson } from '../protocols/exact';
-import { isPlain } from '../protocols/json';
-import { FIXED64, Reader, WireFault, Writer } from './wire';
+import { Exact, isInteger, numberOf, writeJson } from '../transcode/exact-json';
+import { isPlain } from '../transcode/body-json';
+import { FIXED64, Reader, WireFault, Writer } from './protobuf';
 
 // `map<string, InferParameter>` ↔ parameters of V2's JSON.
 

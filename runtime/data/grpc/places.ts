@@ -1,4 +1,4 @@
-import type { Datatype } from '../protocols/datatypes';
+import type { Datatype } from '../transcode/datatypes';
 
 /** Where elements of a datatype stand in `InferTensorContents`. */
 export interface Place {

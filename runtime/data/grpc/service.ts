@@ -11,18 +11,18 @@ import {
   ServerInterceptingCall,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
-import { accountOf } from '../audited';
-import { STATUS_ABORTED } from '../../core/errors';
-import { CallerGone } from '../call/calling';
-import { tracingOf } from '../headers';
+import { accountOf } from '../handlers/audit-line';
+import { STATUS_ABORTED } from '../../core/routing/error-codes';
+import { CallerGone } from '../upstream/call';
+import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
-import { authenticated, refusalFor } from '../request';
-import type { Call, Context } from './call';
-import { callOf, fieldsFrom, hostOf, untraced } from './call';
+import { authenticated, refusalFor } from '../handlers/request';
+import type { Call, Context } from './grpc-call';
+import { callOf, fieldsFrom, hostOf, untraced } from './grpc-call';
 import { createExtensions } from './extensions';
-import type { Told } from './infer';
-import { modelInfer } from './infer';
-import { countMessage } from './memory';
+import type { Told } from './model-infer';
+import { modelInfer } from './model-infer';
+import { countMessage } from './message-memory';
 import {
   modelMetadata,
   modelReady,
@@ -30,7 +30,7 @@ import {
   serverLive,
   serverMetadata,
   serverReady,
-} from './lookups';
+} from './model-metadata';
 import { setOwn, statusOf } from './status';
 
 /** One call of the service. */

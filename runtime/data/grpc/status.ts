@@ -1,6 +1,6 @@
 import type { Metadata, ServiceError } from '@grpc/grpc-js';
-import type { Refusal } from '../errors';
-import type { Origin, Tracing } from '../headers';
+import type { Refusal } from '../transcode/refusal';
+import type { Origin, Tracing } from '../upstream/headers';
 
 // google.rpc.Code for what HTTP callers get a status for: there is one table of errors, and gRPC
 // reads it too.

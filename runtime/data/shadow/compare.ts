@@ -1,6 +1,6 @@
 import type { Compare } from '../../../lib/spec';
-import { Exact, numberOf } from '../protocols/exact';
-import { isPlain } from '../protocols/json';
+import { Exact, numberOf } from '../transcode/exact-json';
+import { isPlain } from '../transcode/body-json';
 import { entryOf } from '../../../lib/spec/entry';
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;

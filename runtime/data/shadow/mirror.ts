@@ -1,20 +1,20 @@
 import { HEAD_LENGTH } from '../../shared/binary';
-import type { CallBase, Reply } from '../call/calling';
-import { callBuffered } from '../call/calling';
-import type { ToldBody, Way } from '../call/crossing';
-import type { Source } from '../exchange';
-import type { Collected, Passed, Passing } from '../call/forward';
-import type { Inferring } from '../call/infer';
-import { parsedAnswer } from '../call/infer';
-import { speaks } from '../call/offers';
-import { Pieces } from '../http/pieces';
-import { inflated, isPlain } from '../protocols/json';
-import { LARGE_BYTES } from '../../shared/survey';
-import { v2ToNative } from '../protocols/v2';
-import { readBinaryAnswer } from '../protocols/v2-binary';
+import type { CallBase, Reply } from '../upstream/call';
+import { callBuffered } from '../upstream/call';
+import type { ToldBody, Way } from '../upstream/transcoded-call';
+import type { Source } from '../http/exchange';
+import type { Collected, Passed, Passing } from '../upstream/relay';
+import type { Inferring } from '../upstream/infer';
+import { parsedAnswer } from '../upstream/infer';
+import { speaks } from '../routing/supported-calls';
+import { Pieces } from '../http/buffers/body-buffer';
+import { inflated, isPlain } from '../transcode/body-json';
+import { LARGE_BYTES } from '../../shared/json-survey';
+import { v2ToNative } from '../transcode/v2';
+import { readBinaryAnswer } from '../transcode/v2-binary';
 import type { Mirrored } from './shadows';
-import type { Phrased } from '../call/ways';
-import { checkAnswered, waysOf } from '../call/ways';
+import type { Phrased } from '../upstream/encoding';
+import { checkAnswered, waysOf } from '../upstream/encoding';
 
 // How calls that pass untouched are compared with their copies: by what their JSON says, and the
 // tensors behind it.

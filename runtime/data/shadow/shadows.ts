@@ -1,9 +1,9 @@
 import type { Compare } from '../../../lib/spec';
-import type { ModelRoute, ShadowRoute } from '../../core/table';
-import type { CallBase } from '../call/calling';
+import type { ModelRoute, ShadowRoute } from '../../core/routing/table';
+import type { CallBase } from '../upstream/call';
 import { differences } from './compare';
-import type { Limits } from '../limits';
-import { withoutHeaders } from '../headers';
+import type { Limits } from '../handlers/limits';
+import { withoutHeaders } from '../upstream/headers';
 
 /** Differing paths that are told of one request. */
 const MAX_TOLD = 10;

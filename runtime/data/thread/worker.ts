@@ -1,9 +1,9 @@
 import { parentPort } from 'node:worker_threads';
-import { Refusal } from '../errors';
+import { Refusal } from '../transcode/refusal';
 import type { ElementsTask } from '../grpc/elements-tasks';
 import { performElements } from '../grpc/elements-tasks';
-import type { LargeTask } from '../protocols/understanding';
-import { sentRefusal, Understanding } from '../protocols/understanding';
+import type { LargeTask } from '../transcode/large-task';
+import { sentRefusal, Understanding } from '../transcode/large-task';
 
 // The thread in which large bodies are understood. It gets one task at a time.
 

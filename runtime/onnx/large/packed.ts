@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { entryOf, setEntry } from '../../../lib/spec/entry';
 import { joinStrings, LENGTH_BYTES } from '../../shared/binary';
-import { joined } from '../../shared/joined';
+import { joined } from '../../shared/join-buffers';
 import { tryFindByOrt } from '../datatype';
 import { elementsOf } from '../tensor';
 import type { BigData, Datatype, NumericData, OrtType, TensorData } from '../datatype';

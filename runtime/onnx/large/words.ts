@@ -1,6 +1,6 @@
 import { headLength, LENGTH_BYTES } from '../../shared/binary';
-import { joined } from '../../shared/joined';
-import { isLarge, LARGE_BYTES } from '../../shared/survey';
+import { joined } from '../../shared/join-buffers';
+import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
 import { batchText, inferenceText } from '../native-answer';
 import { parseBatch, parseInference } from '../native';
 import { columnsText, parsePredict, predictionsText } from '../v1';

@@ -1,17 +1,17 @@
 import { objectsOf } from '../../../lib/objects';
 import type { ModelSpec } from '../../../lib/spec';
 import { definitionHash, parseModel, updateModel } from '../../../lib/spec';
-import type { KubeObject } from '../../../runtime/cluster/kubernetes/api';
+import type { KubeObject } from '../../../runtime/cluster/kubernetes/client/api';
 import {
   APPLIED_ANNOTATION,
   DELETING_ANNOTATION,
-} from '../../../runtime/cluster/kubernetes/definition';
-import { nameOf } from '../../../runtime/cluster/kubernetes/plan';
-import { at, numberAt } from '../../../runtime/cluster/kubernetes/read';
-import { RESOURCES, resourceOf } from '../../../runtime/cluster/kubernetes/resources';
-import type { Timing } from '../../../runtime/cluster/kubernetes/timing';
-import { realTiming } from '../../../runtime/cluster/kubernetes/timing';
-import { STATE_NAME } from '../../../runtime/cluster/kubernetes/state';
+} from '../../../runtime/cluster/kubernetes/apply/stored-definition';
+import { nameOf } from '../../../runtime/cluster/kubernetes/apply/apply-plan';
+import { at, numberAt } from '../../../runtime/cluster/kubernetes/client/object-fields';
+import { RESOURCES, resourceOf } from '../../../runtime/cluster/kubernetes/client/resources';
+import type { Timing } from '../../../runtime/cluster/kubernetes/client/timing';
+import { realTiming } from '../../../runtime/cluster/kubernetes/client/timing';
+import { STATE_NAME } from '../../../runtime/cluster/kubernetes/apply/overrides-store';
 import type { Cluster } from '../../../runtime/cluster/port';
 import { ClusterError } from '../../../runtime/cluster/port';
 import { failure, stopApiServers } from '../../support/apiserver';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { definitionHash } from '../../../lib/spec';
-import type { Held, Observed } from '../../../runtime/cluster/kubernetes/record';
-import { recordOf } from '../../../runtime/cluster/kubernetes/record';
-import type { ModelRecord } from '../../../runtime/core/snapshot';
+import type { Held, Observed } from '../../../runtime/cluster/kubernetes/cache/model-record';
+import { recordOf } from '../../../runtime/cluster/kubernetes/cache/model-record';
+import type { ModelRecord } from '../../../runtime/core/lifecycle/snapshot';
 import { specOf } from '../../support/manifests';
 
 export type Plain = Readonly<Record<string, unknown>>;

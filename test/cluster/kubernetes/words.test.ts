@@ -1,6 +1,10 @@
-import { aboutObject, byName, noticedOf } from '../../../runtime/cluster/kubernetes/events';
-import { podCause } from '../../../runtime/cluster/kubernetes/why';
-import { deploymentCause } from '../../../runtime/cluster/kubernetes/why-arm';
+import {
+  aboutObject,
+  byName,
+  noticedOf,
+} from '../../../runtime/cluster/kubernetes/cache/object-events';
+import { podCause } from '../../../runtime/cluster/kubernetes/diagnosis/pod-cause';
+import { deploymentCause } from '../../../runtime/cluster/kubernetes/diagnosis/arm-cause';
 import type { Plain } from './support';
 
 // What versions and clusters other than the recorded one say: 1.28 to 1.36, in their own words.

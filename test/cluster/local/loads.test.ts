@@ -5,7 +5,7 @@ import { fetchArtifact } from '../../../cli/fetch/fetch';
 import { parseModel } from '../../../lib/spec';
 import type { FetchSource, LocalOptions } from '../../../runtime/cluster/local';
 import type { Cluster, Snapshot } from '../../../runtime/cluster/port';
-import { statusOf } from '../../../runtime/core/status';
+import { statusOf } from '../../../runtime/core/lifecycle/status';
 import { isReady, model, now, when } from '../conformance';
 import type { Store } from '../../cli/fetch/support';
 import { BYTES, LOOPBACK, SHA, serveBytes, store } from '../../cli/fetch/support';

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster, Snapshot } from '../../../runtime/cluster/port';
-import { statusOf } from '../../../runtime/core/status';
+import { statusOf } from '../../../runtime/core/lifecycle/status';
 import { isReady, model, now, when } from '../conformance';
 import type { Place } from './support';
 import { ask, isAlive, open, place, replicasIn, REST, untilGone } from './support';

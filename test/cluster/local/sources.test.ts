@@ -4,7 +4,7 @@ import { readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseModel, withFiles } from '../../../lib/spec';
 import type { Cluster, ReplicaRecord } from '../../../runtime/cluster/port';
-import { statusOf } from '../../../runtime/core/status';
+import { statusOf } from '../../../runtime/core/lifecycle/status';
 import { isReady, model, now, when } from '../conformance';
 import { onnxBytes } from '../../support/onnxbytes';
 import type { Place } from './support';

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { Share } from '../../../runtime/core/table';
+import type { Share } from '../../../runtime/core/routing/table';
 import type { JobResult } from '../../../runtime/data/dispatch/job';
 import type { Layout, Requested, SimReplica } from '../../core/simulator';
 import { kill, Simulation } from '../../core/simulator';

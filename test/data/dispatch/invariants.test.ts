@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
-import type { ArmStats } from '../../../runtime/core/load';
-import type { Outcome, TryResult } from '../../../runtime/core/outcome';
-import type { TableHolder } from '../../../runtime/core/table';
-import { EMPTY_TABLE } from '../../../runtime/core/table';
+import type { ArmStats } from '../../../runtime/core/routing/load';
+import type { Outcome, TryResult } from '../../../runtime/core/routing/outcome';
+import type { TableHolder } from '../../../runtime/core/routing/table';
+import { EMPTY_TABLE } from '../../../runtime/core/routing/table';
 import { createDispatcher } from '../../../runtime/data/dispatch/dispatcher';
-import { CallerSignal } from '../../../runtime/data/http/signal';
+import { CallerSignal } from '../../../runtime/data/http/server/caller-signal';
 import type { Attempt, Job, JobResult, Tried } from '../../../runtime/data/dispatch/job';
 import type { Layout } from '../../core/simulator';
 import { routeOf, seeded, Simulation } from '../../core/simulator';

@@ -1,7 +1,7 @@
 import { rawOf } from '../../../runtime/data/grpc/contents';
-import { datatypeOf } from '../../../runtime/data/protocols/datatypes';
+import { datatypeOf } from '../../../runtime/data/transcode/datatypes';
 import { readInfer } from '../../../runtime/data/grpc/messages';
-import { WireFault, Writer } from '../../../runtime/data/grpc/wire';
+import { WireFault, Writer } from '../../../runtime/data/grpc/protobuf';
 import type { Behave } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { startPlane, stopPlanes } from '../../support/plane';

@@ -1,5 +1,5 @@
-import { LargeThread } from '../../../runtime/data/thread/thread';
-import { LARGE_BYTES } from '../../../runtime/shared/survey';
+import { LargeThread } from '../../../runtime/data/thread/large-thread';
+import { LARGE_BYTES } from '../../../runtime/shared/json-survey';
 import type { Behave } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { startPlane, stopPlanes } from '../../support/plane';

@@ -1,4 +1,4 @@
-import { ChunkedDecoder } from '../../../runtime/data/http/chunked';
+import { ChunkedDecoder } from '../../../runtime/data/http/buffers/chunked';
 import { HttpFault } from '../../../runtime/data/http/fields';
 
 // The lines of a chunked body against the grammar of RFC 9112, 7.1, and RFC 9110, 5.6.2 and 5.6.4,

@@ -1,15 +1,15 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
-import { readAll } from '../../../runtime/data/call/upstream';
-import type { Broken, Exchange, Sink, Source } from '../../../runtime/data/exchange';
-import { ChunkedDecoder } from '../../../runtime/data/http/chunked';
-import { ROUND_CHUNKS } from '../../../runtime/data/http/chunkbudget';
-import type { HttpClient } from '../../../runtime/data/http/client';
-import { createHttpClient, exchanged } from '../../../runtime/data/http/client';
+import { readAll } from '../../../runtime/data/upstream/upstream';
+import type { Broken, Exchange, Sink, Source } from '../../../runtime/data/http/exchange';
+import { ChunkedDecoder } from '../../../runtime/data/http/buffers/chunked';
+import { ROUND_CHUNKS } from '../../../runtime/data/http/buffers/chunk-budget';
+import type { HttpClient } from '../../../runtime/data/http/client/client';
+import { createHttpClient, exchanged } from '../../../runtime/data/http/client/client';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
-} from '../../../runtime/data/http/serverconnection';
+} from '../../../runtime/data/http/server/server-connection';
 import { plainly } from './support';
 
 // How many chunks of one byte a round of the event loop takes, over real sockets.

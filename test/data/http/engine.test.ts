@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
-import type { Exchange, Sent, Sink, Source } from '../../../runtime/data/exchange';
-import type { HttpServer } from '../../../runtime/data/http/server';
-import { openHttpServer } from '../../../runtime/data/http/server';
+import type { Exchange, Sent, Sink, Source } from '../../../runtime/data/http/exchange';
+import type { HttpServer } from '../../../runtime/data/http/server/server';
+import { openHttpServer } from '../../../runtime/data/http/server/server';
 import { ask, sendRaw } from '../../support/plane';
 import { ours, plainly, settled } from './support';
 

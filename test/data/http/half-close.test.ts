@@ -3,8 +3,8 @@ import type { Behave } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { sendRaw, startPlane, stopPlanes, until } from '../../support/plane';
 import { speaking } from '../../support/servers';
-import type { Service } from '../../../runtime/main';
-import { projectFolder, serviceIn } from '../../runtime/support';
+import type { Service } from '../../../runtime/app/service';
+import { projectFolder, serviceIn } from '../../app/support';
 
 // Callers that end their side of the connection with their request, and targets and versions that
 // few clients use.

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Authenticate } from '../../../runtime/auth/port';
-import type { Exchange } from '../../../runtime/data/exchange';
+import type { Exchange } from '../../../runtime/data/http/exchange';
 import { fieldsOf, keepsAlive } from '../../../runtime/data/http/fields';
-import { Pieces } from '../../../runtime/data/http/pieces';
+import { Pieces } from '../../../runtime/data/http/buffers/body-buffer';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
-} from '../../../runtime/data/http/serverconnection';
+} from '../../../runtime/data/http/server/server-connection';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { sendRaw, startPlane, stopPlanes } from '../../support/plane';
 import { FakeSocket, plainly, settled } from './support';

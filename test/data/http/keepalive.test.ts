@@ -1,14 +1,18 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
-import type { Exchange } from '../../../runtime/data/exchange';
-import type { HttpClient } from '../../../runtime/data/http/client';
-import { createHttpClient, DEFAULT_CLIENT, exchanged } from '../../../runtime/data/http/client';
-import type { CallerLimits } from '../../../runtime/data/http/serverconnection';
-import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/serverconnection';
-import type { HttpServer } from '../../../runtime/data/http/server';
-import { openHttpServer } from '../../../runtime/data/http/server';
-import { readAll } from '../../../runtime/data/call/upstream';
+import type { Exchange } from '../../../runtime/data/http/exchange';
+import type { HttpClient } from '../../../runtime/data/http/client/client';
+import {
+  createHttpClient,
+  DEFAULT_CLIENT,
+  exchanged,
+} from '../../../runtime/data/http/client/client';
+import type { CallerLimits } from '../../../runtime/data/http/server/server-connection';
+import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/server-connection';
+import type { HttpServer } from '../../../runtime/data/http/server/server';
+import { openHttpServer } from '../../../runtime/data/http/server/server';
+import { readAll } from '../../../runtime/data/upstream/upstream';
 import { until } from '../../support/plane';
 import { plainly, settled } from './support';
 

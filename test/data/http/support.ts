@@ -1,11 +1,11 @@
 import { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
-import type { Exchange } from '../../../runtime/data/exchange';
-import type { WriteRefusal } from '../../../runtime/data/http/refusal';
+import type { Exchange } from '../../../runtime/data/http/exchange';
+import type { WriteRefusal } from '../../../runtime/data/http/server/early-refusal';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
-} from '../../../runtime/data/http/serverconnection';
+} from '../../../runtime/data/http/server/server-connection';
 
 /** A socket without a network: what is pushed comes in, what is written is kept. */
 export class FakeSocket extends Duplex {

@@ -1,8 +1,8 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
-import type { HttpClient } from '../../../runtime/data/http/client';
-import { createHttpClient, exchanged } from '../../../runtime/data/http/client';
-import { readAll } from '../../../runtime/data/call/upstream';
+import type { HttpClient } from '../../../runtime/data/http/client/client';
+import { createHttpClient, exchanged } from '../../../runtime/data/http/client/client';
+import { readAll } from '../../../runtime/data/upstream/upstream';
 
 // A model server may be broken or hostile: its answer is one that can be read in one way, or none.
 

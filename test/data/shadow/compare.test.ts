@@ -1,6 +1,6 @@
 import type { Compare } from '../../../lib/spec';
 import { differences } from '../../../runtime/data/shadow/compare';
-import { readJson } from '../../../runtime/data/protocols/exact';
+import { readJson } from '../../../runtime/data/transcode/exact-json';
 
 const RULES: Compare = { rel: 0.01 };
 

@@ -1,8 +1,8 @@
 import { objectsOf } from '../../../lib/objects';
 import type { ModelInput } from '../../../lib/spec';
 import { parseModel } from '../../../lib/spec';
-import type { KubeApi } from '../../../runtime/cluster/kubernetes/api';
-import { openKubernetes } from '../../../runtime/cluster/kubernetes/client';
+import type { KubeApi } from '../../../runtime/cluster/kubernetes/client/api';
+import { openKubernetes } from '../../../runtime/cluster/kubernetes/client/client';
 import type { Answer } from '../service';
 import { until } from '../service';
 import { apply } from './support/kubectl';

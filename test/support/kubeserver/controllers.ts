@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { KubeObject } from '../../../runtime/cluster/kubernetes/api';
-import { RESOURCES } from '../../../runtime/cluster/kubernetes/resources';
+import type { KubeObject } from '../../../runtime/cluster/kubernetes/client/api';
+import { RESOURCES } from '../../../runtime/cluster/kubernetes/client/resources';
 import type { Store } from './store';
 
 const { Deployment, HorizontalPodAutoscaler, Pod } = RESOURCES;

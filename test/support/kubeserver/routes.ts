@@ -1,6 +1,6 @@
-import type { KubeObject } from '../../../runtime/cluster/kubernetes/api';
-import type { Resource } from '../../../runtime/cluster/kubernetes/resources';
-import { apiVersionOf, RESOURCES } from '../../../runtime/cluster/kubernetes/resources';
+import type { KubeObject } from '../../../runtime/cluster/kubernetes/client/api';
+import type { Resource } from '../../../runtime/cluster/kubernetes/client/resources';
+import { apiVersionOf, RESOURCES } from '../../../runtime/cluster/kubernetes/client/resources';
 import type { Ask, Reply, Stream } from '../apiserver';
 import { failure, statusOf } from '../apiserver';
 import { isObject, mergePatch } from './fields';

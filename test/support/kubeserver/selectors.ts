@@ -1,4 +1,4 @@
-import type { KubeObject } from '../../../runtime/cluster/kubernetes/api';
+import type { KubeObject } from '../../../runtime/cluster/kubernetes/client/api';
 import { isObject } from './fields';
 
 export type Matches = (object: KubeObject) => boolean;

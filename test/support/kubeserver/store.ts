@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { KubeObject, ManagedFields } from '../../../runtime/cluster/kubernetes/api';
-import type { Resource } from '../../../runtime/cluster/kubernetes/resources';
-import { apiVersionOf } from '../../../runtime/cluster/kubernetes/resources';
+import type { KubeObject, ManagedFields } from '../../../runtime/cluster/kubernetes/client/api';
+import type { Resource } from '../../../runtime/cluster/kubernetes/client/resources';
+import { apiVersionOf } from '../../../runtime/cluster/kubernetes/client/resources';
 import type { Leaves, Paths } from './fields';
 import {
   fieldsV1,

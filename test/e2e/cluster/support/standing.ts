@@ -1,7 +1,7 @@
-import type { KubeApi, KubeObject } from '../../../../runtime/cluster/kubernetes/api';
-import { KubeError } from '../../../../runtime/cluster/kubernetes/errors';
-import type { Resource } from '../../../../runtime/cluster/kubernetes/resources';
-import { API_SERVICE, RESOURCES } from '../../../../runtime/cluster/kubernetes/resources';
+import type { KubeApi, KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
+import { KubeError } from '../../../../runtime/cluster/kubernetes/client/api-error';
+import type { Resource } from '../../../../runtime/cluster/kubernetes/client/resources';
+import { API_SERVICE, RESOURCES } from '../../../../runtime/cluster/kubernetes/client/resources';
 
 // What stands in a cluster, so that a test can say that nothing appeared and nothing changed.
 

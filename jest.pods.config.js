@@ -1,6 +1,0 @@
-// Model servers of others in pods of a real cluster: scripts/test-long.sh starts it.
-/** @type {import('jest').Config} */
-module.exports = {
-  ...require('./jest.long.config.js'),
-  testMatch: ['**/test/e2e/long/pods/*.e2e.ts'],
-};

@@ -1,0 +1,104 @@
+import { totalmem } from 'node:os';
+import type { Config } from './config';
+import type { Tuning } from '../core/routing/tuning';
+import type { AddressLimit, CallerLimits, ClientOptions, DataPlaneOptions, Limits } from '../data';
+import type { GrpcServerOptions } from '../data/grpc';
+import { trustOf } from '../shared/trusted-proxies';
+import { defaultHeldBytes, memoryOf } from '../shared/held-bytes';
+
+type Doors = Pick<DataPlaneOptions, 'trustedProxies' | 'allowedOrigins' | 'extraHeaders'>;
+
+// The configuration in the words and units of the parts that it is for.
+
+export function tuningOf({ routing }: Config): Tuning {
+  return {
+    decayMs: routing.decaySeconds * 1000,
+    rampMs: routing.rampSeconds * 1000,
+    rampFrom: routing.rampFromPercent / 100,
+    consecutiveFailures: routing.consecutiveFailures,
+    firstOutMs: routing.ejectionSeconds * 1000,
+    longestOutMs: routing.maxEjectionSeconds * 1000,
+    longestUnreachableMs: routing.maxUnreachableSeconds * 1000,
+    outJitter: routing.ejectionJitterPercent / 100,
+    forgivenAfterMs: routing.ejectionMemorySeconds * 1000,
+    comparedSeconds: routing.comparisonSeconds,
+    excusedLagMs: routing.excusedLagMs,
+    mostOutPart: routing.maxEjectedPercent / 100,
+    panicPart: routing.panicPercent / 100,
+    retryRatio: routing.retryPercent / 100,
+    freeRetriesPerSecond: routing.freeRetriesPerSecond,
+    budgetSeconds: routing.retryWindowSeconds,
+    minJitterMs: routing.minRetryDelayMs,
+    maxJitterMs: routing.maxRetryDelayMs,
+    avoidMs: routing.retryAvoidMs,
+    ageMs: routing.priorityAgeMs,
+    oldestEvery: routing.oldestEvery,
+    ownPart: routing.priorityPercent / 100,
+    holdDepth: routing.coldQueueDepth,
+  };
+}
+
+export function connectionsOf({ routing }: Config): ClientOptions {
+  const { connectMs, idleMs, maxIdleConnections: maxIdle } = routing;
+  return { connectMs, idleMs, maxIdle };
+}
+
+/** `[::1]`, as it stands in a URL, is `::1` to the kernel. */
+export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
+
+/** What the port for gRPC needs of it; undefined: there is none. */
+export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane' | 'callers'> | undefined {
+  const { server } = config;
+  if (server.grpcPort === undefined) return undefined;
+  return {
+    host: hostOf(config),
+    port: server.grpcPort,
+    tls: server.tls,
+    maxConnections: server.maxConnections,
+    firstByteMs: server.headersSeconds * 1000,
+    maxMetadataBytes: server.maxHeaderBytes,
+    maxMessageBytes: server.grpcMaxMessageBytes,
+  };
+}
+
+/** What all requests together may hold in memory; bytes. */
+export const heldBytesOf = ({ server }: Config): number =>
+  server.maxHeldBytes ?? defaultHeldBytes(memoryOf(process.constrainedMemory(), totalmem()));
+
+/** Connections of one address. A proxy that is trusted speaks for many callers. */
+export const addressLimitOf = ({ server }: Config): AddressLimit => ({
+  max: server.maxConnectionsPerAddress ?? Math.ceil(server.maxConnections / 2),
+  isExempt: trustOf(server.trustedProxies),
+});
+
+export function callersOf({ server }: Config): CallerLimits {
+  return {
+    headMs: server.headersSeconds * 1000,
+    keepAliveMs: server.keepAliveSeconds * 1000,
+    maxHeadBytes: server.maxHeaderBytes,
+    bodyMs: server.bodySeconds * 1000,
+    stallMs: server.stallSeconds * 1000,
+  };
+}
+
+export function limitsOf({ inference }: Config): Limits {
+  return {
+    answerBytes: inference.maxAnswerBytes,
+    openaiBytes: inference.maxOpenaiBodyBytes,
+    streamBytes: inference.streamAboveBytes,
+    shadowBytes: inference.maxShadowBytes,
+    shadowPart: inference.shadowPercent / 100,
+  };
+}
+
+/** Who is believed, which web pages may call, and which headers pass beside the documented ones. */
+export function doorsOf({ server, inference }: Config): Doors {
+  return {
+    trustedProxies: server.trustedProxies,
+    allowedOrigins: server.allowedOrigins,
+    extraHeaders: { toServers: inference.passedHeaders, toCallers: inference.answerHeaders },
+  };
+}
+
+/** One line of a shadow's disagreements in so long, milliseconds. */
+export const shadowLogMsOf = ({ inference }: Config): number => inference.shadowLogSeconds * 1000;

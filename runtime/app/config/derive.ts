@@ -1,0 +1,46 @@
+import type { Environment } from '../../../lib/spec';
+import { environmentSchema, fieldsOf, underEnvironment } from '../../../lib/spec';
+import type { WrittenConfig } from '../../../lib/config';
+import { configSchema } from '../../../lib/config';
+
+/** The configuration with everything that follows from several of its sections. */
+export interface Config extends WrittenConfig {
+  readonly cluster: 'local' | 'kubernetes';
+}
+
+type Sections = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
+
+/** Where models run when nobody says it: whoever names a namespace or a kubeconfig has a cluster. */
+function clusterOf({ cluster, kubernetes }: WrittenConfig): Config['cluster'] {
+  const { namespace, configPath } = kubernetes;
+  return cluster ?? (namespace === undefined && configPath === undefined ? 'local' : 'kubernetes');
+}
+
+/** What follows from several sections. @param tree what was parsed, as it was written */
+export function derived(config: WrittenConfig, tree: object): Config {
+  const { kubernetes, models } = config;
+  const cluster = clusterOf(config);
+  if (kubernetes.environment === undefined) return { ...config, cluster };
+  // Only the text tells what the environment says from what it has by default.
+  const written = (fieldsOf(configSchema, tree, []) as Sections)['kubernetes']?.['environment'];
+  const environment = environmentSchema.parse(underEnvironment(written, models));
+  return { ...config, cluster, kubernetes: { ...kubernetes, environment } };
+}
+
+/** Defaults of `models` that are not in force because the environment says something else. */
+export function overruledDefaults({ models }: Config, environment: Environment): readonly string[] {
+  const { registry, defaultResources = {} } = models;
+  const pairs: readonly (readonly [string, unknown, unknown])[] = [
+    ['registry', registry, environment.registry],
+    ['default_resources.cpu', defaultResources.cpu, environment.defaultResources.cpu],
+    ['default_resources.memory', defaultResources.memory, environment.defaultResources.memory],
+    ['default_resources.gpu', defaultResources.gpu, environment.defaultResources.gpu],
+  ];
+  return pairs
+    .map(([key, given, inForce]) => [key, JSON.stringify(given), JSON.stringify(inForce)] as const)
+    .filter(([, given, inForce]) => given !== undefined && given !== inForce)
+    .map(
+      ([key, given, inForce]) =>
+        `models.${key} ${given} is not used: the environment says ${inForce}; remove one of the two`,
+    );
+}

@@ -1,0 +1,32 @@
+import { pino } from 'pino';
+import type { Log, LogFields } from '../shared/log';
+import type { Config } from './config';
+
+type Level = keyof Log;
+
+/** `12:00:01 warn   models: 2 definitions have faults {"model":"x"}` */
+function textLine(level: Level, message: string, fields: LogFields = {}): string {
+  const time = new Date().toISOString().slice(11, 19);
+  const rest = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`;
+  return `${time} ${level.padEnd(5)} ${message}${rest}\n`;
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+function logOf(write: (level: Level, message: string, fields?: LogFields) => void): Log {
+  const at = (level: Level) => (message: string, fields?: LogFields) =>
+    write(level, message, fields);
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Lines for people on a terminal (`text`), JSON lines for everything else; both to stderr. */
+export function createLog({ level, format }: Config['logging']): Log {
+  if (format === 'json') {
+    const base = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+    return logOf((name, message, fields) => base[name]({ ...fields }, message));
+  }
+  const least = level === 'silent' ? LEVELS.length : LEVELS.indexOf(level);
+  return logOf((name, message, fields) => {
+    if (LEVELS.indexOf(name) >= least) process.stderr.write(textLine(name, message, fields));
+  });
+}

@@ -1,0 +1,346 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Audit } from '../audit';
+import { createAudit } from '../audit';
+import type { Authenticate } from '../auth';
+import { createAuthenticate } from '../auth';
+import type { FetchSource, SpawnServer } from '../cluster/local';
+import { clock, startTicks } from '../shared/clock';
+import type { Cluster, Snapshot } from '../cluster/port';
+import type { Config } from './config';
+import type { Control, ControlOptions } from '../control';
+import { createControl } from '../control';
+import type { TableHolder } from '../core/routing/table';
+import { EMPTY_TABLE } from '../core/routing/table';
+import {
+  ConnectionsByAddress,
+  createDataPlane,
+  createDispatcher,
+  createHttpClient,
+  createManagement,
+  createUpstream,
+  heapMibOf,
+  LargeThread,
+  openHttpServer,
+} from '../data';
+import type { Exchange } from '../data/http/exchange';
+import type * as Grpc from '../data/grpc';
+import type { Listener } from './listener';
+import { addressOf, listenForOps, listenPrivately } from './listener';
+import { createLagMeter } from '../shared/event-loop-lag';
+import type { Log } from '../shared/log';
+import type { EngineCounts } from '../metrics';
+import { createMetrics, observeProcess } from '../metrics';
+import type { ModelsFolderOptions } from './models-folder';
+import { openModelsFolder } from './models-folder';
+import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './open-cluster';
+import { openRouters } from './open-routers';
+import {
+  addressLimitOf,
+  callersOf,
+  connectionsOf,
+  doorsOf,
+  grpcOf,
+  heldBytesOf,
+  hostOf,
+  limitsOf,
+  shadowLogMsOf,
+  tuningOf,
+} from './config-mapping';
+import { HeldBytes } from '../shared/held-bytes';
+import { tellJoined, tellShadows } from './shadow-log';
+import { isLoopback } from '../shared/origins';
+
+/** What is added to the longest timeout of a model when the service drains, milliseconds. */
+const DRAIN_EXTRA_MS = 5000;
+
+export interface ServiceOptions {
+  readonly config: Config;
+  /** Folder that the paths of the configuration are relative to. */
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** How the built-in ONNX server is started. */
+  readonly spawnServer: SpawnServer;
+  /** Loads artifacts for models of this machine; absent: only files are loaded. */
+  readonly fetchSource?: FetchSource | undefined;
+  readonly version: string;
+  readonly log: Log;
+  /** Folder with the files of the offline API page; looked for when absent. */
+  readonly docsAssets?: string | undefined;
+  /** Called after a change of the models folder was applied. */
+  readonly onModelsChanged?: ModelsFolderOptions['onModelsChanged'];
+}
+
+/** The service as it runs. */
+export interface Service {
+  /** `http://127.0.0.1:8080` */
+  readonly url: string;
+  /** `127.0.0.1:8081`, when there is a port for gRPC. */
+  readonly grpcAddress: string | undefined;
+  /** An admin key, when one was made because nothing was configured. To be shown once. */
+  readonly generatedKey: string | undefined;
+  readonly snapshot: () => Snapshot;
+  /** Drains and ends everything; nothing is left behind. */
+  readonly close: () => Promise<void>;
+}
+
+/** Where a request failed inside; never what was sent. */
+const faultsOf =
+  (log: Log) =>
+  (requestId: string, error: unknown): void => {
+    const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
+    log.error('a request failed inside', { requestId, name: (error as Error).name, place });
+  };
+
+/** What callers may take of our memory, connections and time, all of them together. */
+function openBounds(config: Config) {
+  const held = new HeldBytes(heldBytesOf(config));
+  const callers = new ConnectionsByAddress(addressLimitOf(config));
+  const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
+  const counts = (): EngineCounts => ({
+    heldBytes: held.bytes,
+    memoryRefused: held.refused,
+    connectionsRefused: callers.refused,
+  });
+  return { held, callers, thread, counts };
+}
+
+function openData(
+  { config, version, log }: ServiceOptions,
+  authenticate: Authenticate,
+  audit: Audit,
+  control: () => Control,
+) {
+  const table: TableHolder = { current: EMPTY_TABLE };
+  const bounds = openBounds(config);
+  const tellFault = (model: string, error: string): void =>
+    log.error('metrics of a model cannot be shown', { model, error });
+  const metrics = createMetrics(observeProcess(), tellFault, bounds.counts);
+  const lag = createLagMeter();
+  const { dispatcher, load, onTableSwap } = createDispatcher({
+    table,
+    clock,
+    random: Math.random,
+    onOutcome: (outcome) => metrics.onOutcome(outcome, outcome.traceId),
+    lagMs: lag.lagMs,
+    tuning: tuningOf(config),
+    onHeld: (model, arm) => control().onHeld(model, arm),
+  });
+  const upstream = createUpstream(createHttpClient(connectionsOf(config)));
+  const data = createDataPlane({
+    table,
+    dispatcher,
+    authenticate,
+    upstream,
+    clock,
+    random: Math.random,
+    newId: randomUUID,
+    ...doorsOf(config),
+    version,
+    limits: limitsOf(config),
+    held: bounds.held,
+    thread: bounds.thread,
+    isReady: () => control().isReady(),
+    audit: config.audit.inference ? audit.recordSoon : undefined,
+    onBatch: metrics.onBatch,
+    onJoined: tellJoined(metrics.onJoined, log),
+    onShadow: tellShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
+    onFault: faultsOf(log),
+  });
+  return { table, load, metrics, data, upstream, onTableSwap, lag, ...bounds };
+}
+
+/** The longest a request of any model may still take. */
+function drainMs(table: TableHolder): number {
+  const timeouts = [...table.current.models.values()].map(
+    ({ inference }) => inference.timeoutSeconds,
+  );
+  return Math.max(0, ...timeouts) * 1000 + DRAIN_EXTRA_MS;
+}
+
+type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>>;
+
+function openControl(
+  options: ServiceOptions,
+  cluster: Cluster,
+  { table, load, metrics, onTableSwap, routers }: Data,
+  more: Pick<ControlOptions, 'authenticate' | 'audit' | 'environment' | 'brokenFiles'>,
+): Control {
+  const { config, log, version, docsAssets } = options;
+  return createControl({
+    ...more,
+    cluster,
+    table,
+    load,
+    config,
+    policy: policyRulesOf(config),
+    metrics,
+    clock,
+    log,
+    version,
+    routers,
+    onTableSwap,
+    withArtifacts: withArtifacts(options),
+    ...(docsAssets !== undefined && { docsAssets }),
+  });
+}
+
+function openAudit({ config, cwd, log }: ServiceOptions): Audit {
+  const { file } = config.audit;
+  return createAudit({
+    file: file === undefined || file === '-' ? file : resolve(cwd, file),
+    onError: (message) => log.error(message),
+  });
+}
+
+/** A browser at `/` is led to the page; tools get the answer of V1 there. */
+const wantsPage = ({ path, fields }: Pick<Exchange, 'path' | 'fields'>): boolean =>
+  path === '/' && fields.get('accept')?.includes('text/html') === true;
+
+/** The public port: inference to the data plane, the rest to the management app behind it. */
+async function openPublic(
+  { config }: ServiceOptions,
+  { data, held, callers }: Data,
+  { app }: Control,
+): Promise<Listener> {
+  const { server } = config;
+  const inner = await listenPrivately(app);
+  const client = createHttpClient();
+  const manage = createManagement({ client, place: { path: inner.path }, plane: data.plane });
+  const end = async (): Promise<void> => {
+    client.close();
+    await inner.close(0);
+  };
+  try {
+    const opened = await openHttpServer({
+      ...server,
+      host: hostOf(config),
+      limits: callersOf(config),
+      held,
+      callers,
+      refuse: data.refuse,
+      handle: (exchange) =>
+        data.matches(exchange.path) && !wantsPage(exchange)
+          ? data.handle(exchange)
+          : manage(exchange),
+    });
+    const close = async (graceMs: number): Promise<void> => {
+      await opened.close(graceMs);
+      await end();
+    };
+    return { ...opened, close };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** The port for gRPC; its library is loaded only for those who have one. */
+async function openGrpc(
+  { config }: ServiceOptions,
+  { data, callers }: Data,
+): Promise<Listener | undefined> {
+  const options = grpcOf(config);
+  if (options === undefined) return undefined;
+  const { openGrpcServer } = require('../data/grpc') as typeof Grpc;
+  return openGrpcServer({ ...options, callers, plane: data.plane });
+}
+
+interface Addresses {
+  readonly url: string;
+  readonly grpcAddress: string | undefined;
+}
+
+async function openPorts(
+  options: ServiceOptions,
+  data: Data,
+  control: Control,
+  opened: Listener[],
+): Promise<Addresses> {
+  const { server } = options.config;
+  const http = await openPublic(options, data, control);
+  opened.push(http);
+  if (server.opsPort !== undefined) {
+    opened.push(await listenForOps(hostOf(options.config), server.opsPort, control.opsApp));
+  }
+  const grpc = await openGrpc(options, data);
+  if (grpc !== undefined) opened.push(grpc);
+  const scheme = server.tls === undefined ? 'http' : 'https';
+  return {
+    url: `${scheme}://${addressOf(server.host, http.port)}`,
+    grpcAddress: grpc && addressOf(server.host, grpc.port),
+  };
+}
+
+/** Until when a first answer is not worth a line, milliseconds. */
+const FIRST_ANSWER_MS = 10_000;
+
+/** A cluster that does not answer must not look like a service that hangs. */
+async function sayWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log: Log) {
+  const say = (): void =>
+    log.warn('the cluster has not answered yet: calls are refused (503) until it does', { kind });
+  const timer = setInterval(say, FIRST_ANSWER_MS);
+  await synced.finally(() => clearInterval(timer));
+}
+
+/**
+ * Starts the service: cluster, both planes, the models folder, then the ports, which refuse calls
+ * until the cluster has answered for the first time.
+ * @throws ConfigError, DefinitionError, ClusterError with a message for people; nothing is left
+ */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, log } = options;
+  const loopback = isLoopback(config.server.host);
+  const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
+  const environment = await environmentOf(options);
+  const audit = openAudit(options);
+  const cluster = await openCluster(options, environment);
+  const opened = await openRouters(options, environment);
+  const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
+  const folder = openModelsFolder(options, cluster);
+  const more = { authenticate, audit, environment, brokenFiles: folder.broken };
+  const control: Control = openControl(options, cluster, data, more);
+  const listeners: Listener[] = [];
+  const stopTicks = startTicks(control.tick, log);
+  const end = async (): Promise<void> => {
+    await folder.stop();
+    stopTicks();
+    await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
+    control.stop();
+    data.upstream.close();
+    data.lag.stop();
+    data.thread.close();
+    await Promise.all([opened.close(), cluster.close()]);
+    await audit.close();
+  };
+  const drain = async (): Promise<void> => {
+    control.beginShutdown();
+    for (const one of listeners) one.beginClose();
+    await sleep(config.server.acceptSeconds * 1000);
+    await end();
+  };
+  try {
+    control.start();
+    await folder.ready;
+    await folder.sync();
+    const addresses = await openPorts(options, data, control, listeners);
+    await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
+    listeners.push(...(await data.openMetrics(control)));
+    return {
+      ...addresses,
+      generatedKey,
+      snapshot: () => snapshotOf(cluster),
+      close: drain,
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+function snapshotOf(cluster: Cluster): Snapshot {
+  const watch = cluster.watch(() => undefined);
+  watch.stop();
+  return watch.snapshot();
+}

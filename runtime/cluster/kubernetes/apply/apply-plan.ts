@@ -1,0 +1,174 @@
+import { HASH_ANNOTATION, MODEL_LABEL } from '../../../../lib/objects';
+import { canonical } from '../../../../lib/spec';
+import { ClusterError } from '../../port';
+import type { KubeObject } from '../client/api';
+import { isWrittenBy } from './field-owner';
+import { entryOf } from '../../../../lib/spec/entry';
+
+/** `Deployment/iris` */
+export function nameOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
+  return `${kind}/${metadata.name}`;
+}
+
+/** A field that would become another; undefined where there is none. */
+export interface Change {
+  readonly field: string;
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+export interface Write {
+  readonly do: 'create' | 'change' | 'keep';
+  readonly object: KubeObject;
+  readonly changes: readonly Change[];
+}
+
+export interface Plan {
+  /** In this order. */
+  readonly writes: readonly Write[];
+  /** What the definition no longer has, as it stands in the cluster; after the writes. */
+  readonly prunes: readonly KubeObject[];
+}
+
+/** By `nameOf`. */
+export type Found = ReadonlyMap<string, KubeObject>;
+
+export interface Question {
+  readonly slug: string;
+  /** What the definition comes to. */
+  readonly wanted: readonly KubeObject[];
+  readonly found: Found;
+  /** Field managers; only what one of them has written is pruned. */
+  readonly managers: ReadonlySet<string>;
+  /** Names of objects that an earlier revision would need again. */
+  readonly kept: ReadonlySet<string>;
+}
+
+const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const same = (a: unknown, b: unknown): boolean =>
+  JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
+
+/** Only what is wanted is looked at: the API server fills in the rest. Lists are told as a whole. */
+function changesIn(from: unknown, to: unknown, path: string): readonly Change[] {
+  if (isPlain(to) && isPlain(from)) {
+    return Object.entries(to).flatMap(([key, value]) =>
+      changesIn(entryOf(from, key), value, path === '' ? key : `${path}.${key}`),
+    );
+  }
+  if (Array.isArray(to) && Array.isArray(from) && to.length === from.length) {
+    return to.flatMap((value, index) => changesIn(from[index], value, `${path}[${index}]`));
+  }
+  return same(from, to) ? [] : [{ field: path, from, to }];
+}
+
+function writeOf(object: KubeObject, live: KubeObject | undefined): Write {
+  if (live === undefined) return { do: 'create', object, changes: [] };
+  const { kind: _, apiVersion: __, ...wanted } = object;
+  const changes = changesIn(live, wanted, '');
+  return { do: changes.length === 0 ? 'keep' : 'change', object, changes };
+}
+
+/**
+ * What has to come first: files and configurations are named after their content and hurt nobody;
+ * then the definition, which decides whose turn it is; then all that follows from it.
+ */
+const rank = ({ kind, ...object }: KubeObject): number => {
+  if (kind !== 'ConfigMap') return 2;
+  return object['immutable'] === true ? 0 : 1;
+};
+
+function refuseForeign({ slug, wanted, found }: Question): void {
+  const foreign = wanted
+    .map((object) => found.get(nameOf(object)))
+    .filter((live) => live !== undefined && live.metadata.labels?.[MODEL_LABEL] !== slug)
+    .map((live) => live as KubeObject);
+  if (foreign.length === 0) return;
+  const names = foreign.map(nameOf).join(', ');
+  throw new ClusterError(
+    'FIELD_CONFLICT',
+    `${names}: there already, and not of model ${slug} (label ${MODEL_LABEL}); remove it, or rename the model`,
+    foreign.map((live) => ({
+      object: nameOf(live),
+      field: `.metadata.labels["${MODEL_LABEL}"]`,
+      got: live.metadata.labels?.[MODEL_LABEL] ?? null,
+      allowed: slug,
+    })),
+  );
+}
+
+/**
+ * What has to be written and taken away so that the cluster holds what a definition comes to. Pure.
+ * @throws ClusterError FIELD_CONFLICT when a name is taken by something that is not of this model
+ */
+export function planOf(question: Question): Plan {
+  const { slug, wanted, found, managers, kept } = question;
+  refuseForeign(question);
+  const names = new Set(wanted.map(nameOf));
+  const isGone = (live: KubeObject): boolean =>
+    !names.has(nameOf(live)) &&
+    !kept.has(nameOf(live)) &&
+    live.metadata.labels?.[MODEL_LABEL] === slug &&
+    live.metadata.deletionTimestamp === undefined &&
+    [...managers].some((manager) => isWrittenBy(live, manager));
+  return {
+    writes: wanted
+      .toSorted((a, b) => rank(a) - rank(b))
+      .map((object) => writeOf(object, found.get(nameOf(object)))),
+    prunes: [...found.values()].filter(isGone),
+  };
+}
+
+/** Longer values of a field are of no use in an answer. */
+const MAX_SHOWN = 2000;
+
+function shown(value: unknown): unknown {
+  if (value === undefined) return null;
+  const text = JSON.stringify(value);
+  return text.length <= MAX_SHOWN ? value : `${text.slice(0, MAX_SHOWN)}…`;
+}
+
+/** A plan as REST shows it: what Git would have to hold, and how that differs. */
+export function planDetails({ writes, prunes }: Plan): readonly object[] {
+  const written = writes
+    .filter((write) => write.do !== 'keep')
+    .map(({ do: what, object, changes }) => ({
+      do: what,
+      object: nameOf(object),
+      ...(what === 'create'
+        ? { manifest: shownObject(object) }
+        : {
+            changes: changes.map(({ field, from, to }) => ({
+              field,
+              from: shown(from),
+              to: shown(to),
+            })),
+          }),
+    }));
+  return [...written, ...prunes.map((live) => ({ do: 'remove', object: nameOf(live) }))];
+}
+
+/** Without the bytes of files. */
+function shownObject(object: KubeObject): object {
+  const { binaryData, ...rest } = object;
+  return binaryData === undefined
+    ? rest
+    : { ...rest, binaryData: Object.keys(binaryData as object) };
+}
+
+/** Content-addressed objects may be shared by revisions, and say which one came last. */
+function isDone({ do: what, object, changes }: Write): boolean {
+  if (what === 'create') return false;
+  return (
+    object['immutable'] === true || !changes.some(({ field }) => field.endsWith(HASH_ANNOTATION))
+  );
+}
+
+/**
+ * Has this definition been applied to its end? What differs otherwise is drift, or an environment
+ * that has changed since, and waits for the next definition.
+ */
+export function isWhole({ writes, prunes }: Plan): boolean {
+  return writes.every(isDone) && prunes.length === 0;
+}

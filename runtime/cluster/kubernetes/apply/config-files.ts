@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { artifactPrefix } from '../../../../lib/objects/artifact';
+import type { Arm, FileContent, ModelSpec } from '../../../../lib/spec';
+import { armObjectName } from '../../../../lib/spec';
+import type { Artifacts, Stored } from '../../registry';
+import { pinOf } from '../../registry';
+import type { KubeObject } from '../client/api';
+import { at, listAt, textAt } from '../client/object-fields';
+
+/** A file that travels in a ConfigMap, and the ConfigMap it stands in. */
+export interface HeldFile extends FileContent {
+  readonly configMap: string;
+}
+
+function fileIn(object: KubeObject): HeldFile | undefined {
+  const data = at(object, 'binaryData') ?? {};
+  const [first] = Object.entries(data as Readonly<Record<string, unknown>>);
+  if (first === undefined || typeof first[1] !== 'string') return undefined;
+  const bytes = Buffer.from(first[1], 'base64');
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { name: first[0], bytes, sha256, configMap: object.metadata.name };
+}
+
+/** The files of a model that the cluster holds. */
+export function filesOf(slug: string, objects: Iterable<KubeObject>): readonly HeldFile[] {
+  return [...objects]
+    .filter(
+      ({ kind, metadata }) =>
+        kind === 'ConfigMap' && metadata.name.startsWith(artifactPrefix(slug)),
+    )
+    .map(fileIn)
+    .filter((file) => file !== undefined);
+}
+
+/** Which file each arm runs with: its Deployment says so. Nobody else does when Git applied it. */
+export function filesInUse(
+  spec: ModelSpec,
+  objects: ReadonlyMap<string, KubeObject>,
+  files: readonly HeldFile[],
+): Artifacts {
+  const used = spec.arms.flatMap((arm) => {
+    const deployment = objects.get(`Deployment/${armObjectName(spec.id, arm.name)}`);
+    const names = new Set(
+      listAt(deployment, 'spec', 'template', 'spec', 'volumes').map((volume) =>
+        textAt(volume, 'configMap', 'name'),
+      ),
+    );
+    const file = files.find(({ configMap }) => names.has(configMap));
+    return file === undefined ? [] : [[arm.name, file.sha256] as const];
+  });
+  return Object.fromEntries(used);
+}
+
+/** A definition with the files that came with it or that the cluster holds, and their digests. */
+export interface Filled {
+  readonly spec: ModelSpec;
+  readonly artifacts: Artifacts;
+}
+
+/**
+ * A definition by REST names a file, it does not bring it: it gets the bytes the arm had. What is
+ * not held stays without, and `objectsOf` says what to do about that.
+ */
+export function withHeldFiles(
+  spec: ModelSpec,
+  before: Stored | undefined,
+  files: readonly HeldFile[],
+): Filled {
+  const fill = (arm: Arm): Arm => {
+    const { source } = arm;
+    if (source === undefined || source.scheme !== 'file' || source.content !== undefined)
+      return arm;
+    const digest = pinOf(spec, arm, before)?.digest;
+    const content = files.find(({ sha256 }) => sha256 === digest);
+    return content === undefined ? arm : { ...arm, source: { ...source, content } };
+  };
+  const [stable, ...rest] = spec.arms;
+  const arms = [fill(stable), ...rest.map(fill)] as const;
+  const digests = arms.flatMap(({ name, source }) =>
+    source?.content === undefined ? [] : [[name, source.content.sha256] as const],
+  );
+  return { spec: { ...spec, arms }, artifacts: Object.fromEntries(digests) };
+}

@@ -1,0 +1,114 @@
+import { MANAGER, MODEL_LABEL } from '../../../../lib/objects';
+import type { Artifacts, StoredRevision } from '../../registry';
+import { HISTORY_LIMIT } from '../../registry';
+import type { KubeApi, KubeObject } from '../client/api';
+import { KubeError } from '../client/api-error';
+import { at, numberAt, textAt } from '../client/object-fields';
+import { RESOURCES } from '../client/resources';
+
+const CONFLICT = 409;
+
+/** The object that keeps a revision. It goes with the definition, whoever removes that. */
+export function revisionObject(definition: KubeObject, entry: StoredRevision): KubeObject {
+  const { name, namespace, uid = '', labels = {} } = definition.metadata;
+  const slug = labels[MODEL_LABEL] ?? '';
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'ControllerRevision',
+    metadata: {
+      name: `${slug}--revision-${entry.revision}`,
+      namespace,
+      labels: { [MODEL_LABEL]: slug, 'app.kubernetes.io/part-of': MANAGER },
+      ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name, uid }],
+    },
+    revision: entry.revision,
+    data: { ...entry },
+  };
+}
+
+/** Undefined for what is not a revision of ours. */
+function entryIn(object: KubeObject): StoredRevision | undefined {
+  const data = object['data'];
+  const revision = numberAt(data, 'revision');
+  const hash = textAt(data, 'hash');
+  const definition = at(data, 'definition');
+  if (revision === undefined || hash === undefined || typeof definition !== 'object')
+    return undefined;
+  return {
+    revision,
+    hash,
+    version: textAt(data, 'version') ?? '',
+    by: textAt(data, 'by') ?? '',
+    manager: textAt(data, 'manager') ?? '',
+    at: numberAt(data, 'at') ?? 0,
+    definition: definition as StoredRevision['definition'],
+    artifacts: at(data, 'artifacts') as Artifacts | undefined,
+  };
+}
+
+const isOwnedBy =
+  (uid: string | undefined) =>
+  ({ metadata }: KubeObject): boolean =>
+    metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
+
+/** What was kept, in no order. */
+export function entriesOf(kept: readonly KubeObject[]): readonly StoredRevision[] {
+  return kept.map(entryIn).filter((entry) => entry !== undefined);
+}
+
+/**
+ * What was applied, newest first. The present revision leads even when it was never kept: others
+ * applied it, or we were cut off.
+ */
+export function historyOf(
+  present: StoredRevision,
+  kept: readonly KubeObject[],
+  uid: string | undefined,
+): readonly StoredRevision[] {
+  // Others are of an earlier life of the model, or of somebody else's.
+  const earlier = entriesOf(kept.filter(isOwnedBy(uid)))
+    .filter(({ revision }) => revision < present.revision)
+    .sort((a, b) => b.revision - a.revision);
+  return [present, ...earlier].slice(0, HISTORY_LIMIT);
+}
+
+/** A name may be left from an earlier life of the model; what is kept there is of no use. */
+async function keepOne(api: KubeApi, object: KubeObject): Promise<void> {
+  const { name, namespace = '', ownerReferences } = object.metadata;
+  const owner = ownerReferences?.[0]?.uid;
+  for (let left = 2; ; left -= 1) {
+    try {
+      await api.create(object, { manager: MANAGER });
+      return;
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.status !== CONFLICT || left === 0) throw error;
+    }
+    const found = await api.get(RESOURCES.ControllerRevision, namespace, name);
+    if (found?.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true) return;
+    await api.remove(RESOURCES.ControllerRevision, namespace, name, { uid: found?.metadata.uid });
+  }
+}
+
+/** Keeps every entry that is not kept yet, and drops what is too old. */
+export async function keepHistory(
+  api: KubeApi,
+  definition: KubeObject,
+  history: readonly StoredRevision[],
+  kept: readonly KubeObject[],
+): Promise<void> {
+  const { namespace = '' } = definition.metadata;
+  const wanted = history.map((entry) => revisionObject(definition, entry));
+  const names = new Set(wanted.map(({ metadata }) => metadata.name));
+  const there = new Set(kept.map(({ metadata }) => metadata.name));
+  for (const object of wanted.toReversed())
+    if (!there.has(object.metadata.name)) await keepOne(api, object);
+  for (const { metadata } of kept.filter((object) => !names.has(object.metadata.name))) {
+    const { name, uid } = metadata;
+    await api.remove(
+      RESOURCES.ControllerRevision,
+      namespace,
+      name,
+      uid === undefined ? {} : { uid },
+    );
+  }
+}

@@ -1,0 +1,147 @@
+import type { Environment } from '../../../../lib/spec';
+import { MODEL_LABEL } from '../../../../lib/objects';
+import { definitionName } from '../../../../lib/objects/configmap';
+import type { Stored } from '../../registry';
+import type { KubeApi, KubeList, KubeObject } from '../client/api';
+import type { Definition } from './stored-definition';
+import { definitionText, presentRevision, readDefinition } from './stored-definition';
+import { filesInUse, filesOf } from './config-files';
+import type { HeldFile } from './config-files';
+import { historyOf } from './history';
+import type { Found } from './apply-plan';
+import { nameOf } from './apply-plan';
+import type { Remembered } from './overrides-state';
+import { stateFor } from './overrides-state';
+import type { Resource } from '../client/resources';
+import { RESOURCES, resourceOf } from '../client/resources';
+
+/** The kinds that `objectsOf` makes. */
+const KINDS: readonly Resource[] = [
+  RESOURCES.ServiceAccount,
+  RESOURCES.ConfigMap,
+  RESOURCES.NetworkPolicy,
+  RESOURCES.Service,
+  RESOURCES.PersistentVolumeClaim,
+  RESOURCES.Job,
+  RESOURCES.Deployment,
+  RESOURCES.HorizontalPodAutoscaler,
+  RESOURCES.PodDisruptionBudget,
+];
+
+/** These exist only where an operator of monitoring is installed. */
+const MONITORING: readonly Resource[] = [RESOURCES.PodMonitor, RESOURCES.PrometheusRule];
+
+export function kindsOf({ monitoring }: Environment): readonly Resource[] {
+  return monitoring.style === 'operator' ? [...KINDS, ...MONITORING] : KINDS;
+}
+
+const PAGE = 500;
+
+/** Everything of a model that the cluster holds at this moment. */
+export interface There {
+  /** The ConfigMap of that name, with or without a definition in it. */
+  readonly holder: KubeObject | undefined;
+  readonly found: Found;
+  readonly revisions: readonly KubeObject[];
+}
+
+async function listAll(
+  api: KubeApi,
+  resource: Resource,
+  namespace: string,
+  labelSelector: string,
+): Promise<readonly KubeObject[]> {
+  const all: KubeObject[] = [];
+  let next: string | undefined;
+  do {
+    const options = { labelSelector, limit: PAGE, ...(next !== undefined && { continue: next }) };
+    const page: KubeList = await api.list(resource, namespace, options);
+    all.push(...page.items);
+    next = page.continue;
+  } while (next !== undefined);
+  return all;
+}
+
+export interface LookOptions {
+  readonly api: KubeApi;
+  readonly namespace: string;
+  readonly kinds: readonly Resource[];
+  /** In gitops mode Git has the history, and the service may not even look. */
+  readonly history: boolean;
+}
+
+export async function lookAt(options: LookOptions, slug: string): Promise<There> {
+  const { api, namespace, kinds, history } = options;
+  const selector = `${MODEL_LABEL}=${slug}`;
+  const [holder, revisions, ...lists] = await Promise.all([
+    api.get(RESOURCES.ConfigMap, namespace, definitionName(slug)),
+    history ? listAll(api, RESOURCES.ControllerRevision, namespace, selector) : [],
+    ...kinds.map((kind) => listAll(api, kind, namespace, selector)),
+  ]);
+  const found = new Map(lists.flat().map((object) => [nameOf(object), object]));
+  // The definition is asked for by name: a label that somebody took away hides it from the list.
+  if (holder !== undefined) found.set(nameOf(holder), holder);
+  return { holder, found, revisions };
+}
+
+/** The same with whatever has the name of a wanted object without being the model's. */
+export async function lookFor(
+  { api, namespace }: LookOptions,
+  { found }: There,
+  wanted: readonly KubeObject[],
+): Promise<Found> {
+  const unknown = wanted.filter((object) => !found.has(nameOf(object)));
+  const live = await Promise.all(
+    unknown.map((object) => api.get(resourceOf(object), namespace, object.metadata.name)),
+  );
+  const more = live.filter((object) => object !== undefined);
+  return new Map([...found, ...more.map((object) => [nameOf(object), object] as const)]);
+}
+
+/** What is there, read. */
+export interface Sight {
+  readonly there: There;
+  /** Undefined: there is none; a holder without text was only claimed. */
+  readonly definition: Definition | undefined;
+  /** Why the definition that is there cannot be used. */
+  readonly broken: string | undefined;
+  readonly files: readonly HeldFile[];
+  readonly stored: Stored | undefined;
+}
+
+function storedOf(
+  definition: Definition,
+  there: There,
+  files: readonly HeldFile[],
+  state: Remembered,
+) {
+  const { spec, hash, revision, manager, createdAt, updatedAt, deleting, object } = definition;
+  const present = presentRevision(definition, filesInUse(spec, there.found, files));
+  const stored: Stored = {
+    id: spec.id,
+    definition: spec.definition,
+    revision,
+    hash,
+    manager,
+    createdAt,
+    updatedAt,
+    deleting,
+    state: stateFor(state, hash),
+    history: historyOf(present, there.revisions, object.metadata.uid),
+  };
+  return stored;
+}
+
+/** Reads what is there. Never throws: what makes no sense is told as `broken`. */
+export function sightOf(slug: string, there: There, remembered: Remembered): Sight {
+  const files = filesOf(slug, there.found.values());
+  const nothing = { there, files, definition: undefined, stored: undefined, broken: undefined };
+  const { holder } = there;
+  if (holder === undefined || definitionText(holder) === undefined) return nothing;
+  try {
+    const definition = readDefinition(holder);
+    return { ...nothing, definition, stored: storedOf(definition, there, files, remembered) };
+  } catch (error) {
+    return { ...nothing, broken: (error as Error).message };
+  }
+}

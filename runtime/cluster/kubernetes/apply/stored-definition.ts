@@ -1,0 +1,159 @@
+import { DEFINITION_KEY, HASH_ANNOTATION, MANAGER, PREFIX } from '../../../../lib/objects';
+import type { ModelSpec } from '../../../../lib/spec';
+import { definitionHash, parseModel, readJsonText } from '../../../../lib/spec';
+import type { Artifacts, Stored, StoredRevision } from '../../registry';
+import type { KubeObject } from '../client/api';
+import { definitionWriter } from './field-owner';
+import type { Plain } from '../client/object-fields';
+import { at, createdAt, numberAt, textAt } from '../client/object-fields';
+import { entryOf } from '../../../../lib/spec/entry';
+
+/** On the definition: what we know of the revision that we applied. JSON, see `Stamp`. */
+export const APPLIED_ANNOTATION = `${PREFIX}/applied`;
+/** On the definition: since when the model is on its way out. */
+export const DELETING_ANNOTATION = `${PREFIX}/deleting`;
+
+/** What an apply of ours leaves beside the definition. It counts while `hash` is the definition's. */
+export interface Stamp {
+  readonly revision: number;
+  readonly hash: string;
+  readonly by: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** Who wrote this definition: `rest` or `files`. */
+  readonly manager: string;
+  /** Whose the model is since; another than `manager` once it was taken over. */
+  readonly owner: string;
+  readonly artifacts?: Artifacts | undefined;
+}
+
+/** A definition as the cluster holds it. */
+export interface Definition {
+  readonly object: KubeObject;
+  readonly spec: ModelSpec;
+  readonly hash: string;
+  readonly revision: number;
+  readonly manager: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly deleting: boolean;
+  /** Only when it is about this very definition. */
+  readonly stamp: Stamp | undefined;
+}
+
+const annotation = (object: KubeObject, name: string): string | undefined =>
+  entryOf(object.metadata.annotations, name);
+
+function parsed(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function artifactsOf(value: unknown): Artifacts | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const all = Object.entries(value as Plain).filter(([, digest]) => typeof digest === 'string');
+  return Object.fromEntries(all) as Artifacts;
+}
+
+/** What somebody edited by hand until it makes no sense counts as absent. */
+function stampOf(object: KubeObject): Stamp | undefined {
+  const value = parsed(annotation(object, APPLIED_ANNOTATION));
+  const revision = numberAt(value, 'revision');
+  const hash = textAt(value, 'hash');
+  if (revision === undefined || hash === undefined) return undefined;
+  const manager = textAt(value, 'manager') ?? 'rest';
+  return {
+    revision,
+    hash,
+    by: textAt(value, 'by') ?? '',
+    at: numberAt(value, 'at') ?? 0,
+    manager,
+    owner: textAt(value, 'owner') ?? manager,
+    artifacts: artifactsOf(at(value, 'artifacts')),
+  };
+}
+
+/**
+ * Ours are counted: 1, 2, 3. A definition that others applied is named by the ConfigMap's
+ * resourceVersion: the same for every router and after every restart, and always higher than any
+ * number counted before, because each of our writes raised it, too.
+ */
+function revisionOf({ metadata }: KubeObject, stamp: Stamp | undefined, hash: string): number {
+  if (stamp?.hash === hash) return stamp.revision;
+  return Math.max(Number(metadata.resourceVersion ?? 0), (stamp?.revision ?? 0) + 1);
+}
+
+/** Undefined: there is no definition in it, only the name was claimed. */
+export function definitionText(object: KubeObject | undefined): string | undefined {
+  return textAt(object, 'data', DEFINITION_KEY);
+}
+
+/**
+ * Reads a ConfigMap that holds a definition.
+ * @throws Error or DefinitionError when it holds none that can be used
+ */
+export function readDefinition(object: KubeObject): Definition {
+  const text = definitionText(object);
+  if (text === undefined) throw new Error(`it has no ${DEFINITION_KEY}`);
+  const spec = parseModel(readJsonText(text).value);
+  const hash = definitionHash(spec.definition);
+  const last = stampOf(object);
+  const writer = definitionWriter(object);
+  const stamp = last?.hash === hash ? last : undefined;
+  const created = createdAt(object);
+  return {
+    object,
+    spec,
+    hash,
+    revision: revisionOf(object, last, hash),
+    manager:
+      writer === undefined || writer.manager === MANAGER ? (last?.owner ?? 'rest') : writer.manager,
+    createdAt: created,
+    updatedAt: stamp?.at ?? (Date.parse(writer?.time ?? '') || created),
+    deleting: annotation(object, DELETING_ANNOTATION) !== undefined,
+    stamp,
+  };
+}
+
+/** What is known of the present revision, whoever applied it. */
+export function presentRevision(definition: Definition, artifacts: Artifacts): StoredRevision {
+  const { spec, hash, revision, manager, updatedAt, stamp } = definition;
+  return {
+    revision,
+    hash,
+    version: spec.version,
+    by: stamp?.by ?? manager,
+    manager: stamp?.manager ?? manager,
+    at: updatedAt,
+    definition: spec.definition,
+    artifacts: stamp?.artifacts ?? artifacts,
+  };
+}
+
+/** The annotations that go with a stored definition. */
+export function stamped(object: KubeObject, stored: Stored): KubeObject {
+  const [entry] = stored.history;
+  const stamp: Stamp = {
+    revision: stored.revision,
+    hash: stored.hash,
+    by: entry?.by ?? '',
+    at: entry?.at ?? stored.updatedAt,
+    manager: entry?.manager ?? stored.manager,
+    owner: stored.manager,
+    artifacts: entry?.artifacts,
+  };
+  const annotations = {
+    ...object.metadata.annotations,
+    [APPLIED_ANNOTATION]: JSON.stringify(stamp),
+  };
+  return { ...object, metadata: { ...object.metadata, annotations } };
+}
+
+/** The hash of the definition that an object was rendered from. */
+export function renderedFrom(object: KubeObject): string | undefined {
+  return annotation(object, HASH_ANNOTATION);
+}

@@ -1,0 +1,206 @@
+import type { ModelSpec } from '../../../../lib/spec';
+import { DEFINITION_LABEL, MODEL_LABEL } from '../../../../lib/objects';
+import { definitionName } from '../../../../lib/objects/configmap';
+import { faultedArms, faultWhy, messageOf } from '../../../core/lifecycle/fault';
+import type { ModelRecord, Why } from '../../port';
+import type { KubeApi, KubeObject } from '../client/api';
+import type { Definition } from '../apply/stored-definition';
+import { readDefinition } from '../apply/stored-definition';
+import { Measures } from '../scale/pod-metrics';
+import type { Pulse } from '../client/apiserver-health';
+import { recordOf } from './model-record';
+import type { Remembered } from '../apply/overrides-state';
+import { stateFor } from '../apply/overrides-state';
+import { RESOURCES } from '../client/resources';
+import { Shelf } from './model-index';
+import { slugByLabel, slugOfEvent } from './slugs';
+import type { Timing } from '../client/timing';
+import type { WatchLoop, WatchState } from '../client/watch-loop';
+import { objectsIn, startWatchLoop } from '../client/watch-loop';
+
+const { ConfigMap, Deployment, Event, HorizontalPodAutoscaler, Pod } = RESOURCES;
+
+const WATCHED = {
+  definitions: { resource: ConfigMap, labelSelector: `${DEFINITION_LABEL}=true` },
+  deployments: { resource: Deployment, labelSelector: MODEL_LABEL },
+  pods: { resource: Pod, labelSelector: MODEL_LABEL },
+  autoscalers: { resource: HorizontalPodAutoscaler, labelSelector: MODEL_LABEL },
+  events: { resource: Event },
+} as const;
+type Kind = keyof typeof WATCHED;
+const KINDS = Object.keys(WATCHED) as readonly Kind[];
+
+export interface CornerOptions {
+  readonly api: Pick<KubeApi, 'list' | 'watch'>;
+  readonly namespace: string;
+  readonly timing: Timing;
+  readonly pulse: Pulse;
+  readonly onChange: () => void;
+  /** About a definition that cannot be used. */
+  readonly tell: (message: string) => void;
+}
+
+/** A model as one namespace holds it. */
+export interface Resident {
+  readonly slug: string;
+  readonly namespace: string;
+  readonly definition: Definition;
+  readonly record: ModelRecord;
+  readonly deployments: readonly KubeObject[];
+}
+
+/** What is known of a model beside its objects. */
+export interface Beside {
+  readonly remembered: Remembered;
+  /** What of it could not be brought to its end. */
+  readonly fault: Why | undefined;
+}
+
+/** What is seen of one namespace: its models, each looked at again only when something of it changed. */
+export class Corner {
+  readonly namespace: string;
+  readonly #loops: Readonly<Record<Kind, WatchLoop>>;
+  readonly #shelves: Readonly<Record<Kind, Shelf>>;
+  readonly #measures: Measures;
+  readonly #measured = new Shelf(slugByLabel);
+  readonly #definitions = new Map<string, Definition>();
+  /** What was told of a definition that makes no sense, so that it is told once. */
+  readonly #told = new Map<string, KubeObject>();
+  readonly #residents = new Map<string, Resident>();
+
+  constructor(private readonly options: CornerOptions) {
+    const { api, namespace, timing, pulse, onChange } = options;
+    this.namespace = namespace;
+    const loop = (kind: Kind): WatchLoop =>
+      startWatchLoop({ api, namespace, timing, pulse, onChange, ...WATCHED[kind] });
+    this.#loops = byKind(loop);
+    this.#measures = new Measures({ api, namespace, timing, onChange });
+    this.#shelves = byKind((kind) => new Shelf(kind === 'events' ? slugOfEvent : slugByLabel));
+  }
+
+  /** Those without which nothing can be said. Events only say why; the Role may not allow them. */
+  states(): readonly WatchState[] {
+    return KINDS.filter((kind) => kind !== 'events').map((kind) => this.#loops[kind].state());
+  }
+
+  /** What each watch last stumbled over. */
+  faults(): readonly (readonly [string, string])[] {
+    return KINDS.flatMap((kind) => {
+      const { fault } = this.#loops[kind].state();
+      return fault === undefined ? [] : [[`${kind} in ${this.namespace}`, fault.message] as const];
+    });
+  }
+
+  residents(): readonly Resident[] {
+    return [...this.#residents.values()];
+  }
+
+  find(slug: string): Resident | undefined {
+    return this.#residents.get(slug);
+  }
+
+  stop(): void {
+    for (const kind of KINDS) this.#loops[kind].stop();
+    this.#measures.stop();
+  }
+
+  /** Looks at what changed; `also` for other reasons. True: a model is another now. */
+  refresh(also: ReadonlySet<string>, besideOf: (slug: string) => Beside): boolean {
+    const changed = new Set(also);
+    for (const kind of KINDS) {
+      const objects = objectsIn(this.#loops[kind].state());
+      for (const slug of this.#shelves[kind].take(objects)) changed.add(slug);
+    }
+    for (const slug of this.#measured.take(this.#measures.objects())) changed.add(slug);
+    return [...changed].map((slug) => this.#tryLook(slug, besideOf)).includes(true);
+  }
+
+  /** The fence: what throws at one model is its status, and the others are looked at. */
+  #tryLook(slug: string, besideOf: (slug: string) => Beside): boolean {
+    try {
+      return this.#look(slug, besideOf(slug));
+    } catch (error) {
+      const { tell, timing } = this.options;
+      tell(`model ${slug} in ${this.namespace} cannot be looked at: ${messageOf(error)}`);
+      const before = this.#residents.get(slug);
+      if (before === undefined) return false;
+      const record = withFault(before.record, faultWhy(error, `model ${slug}`, timing.now()));
+      this.#residents.set(slug, { ...before, record });
+      return true;
+    }
+  }
+
+  #look(slug: string, { remembered, fault }: Beside): boolean {
+    const definition = this.#definitionOf(slug);
+    const before = this.#residents.get(slug);
+    if (definition === undefined) return this.#residents.delete(slug);
+    const of = (kind: Kind): readonly KubeObject[] => this.#shelves[kind].of(slug);
+    const deployments = of('deployments');
+    const { spec, revision, hash, manager, createdAt, updatedAt, deleting } = definition;
+    const held = { spec, revision, hash, manager, createdAt, updatedAt, deleting };
+    const state = stateFor(remembered, hash);
+    const now = this.options.timing.now();
+    const seen = {
+      deployments,
+      pods: of('pods'),
+      autoscalers: of('autoscalers'),
+      events: of('events'),
+      metrics: this.#measured.of(slug),
+      now,
+    };
+    const { namespace } = this;
+    const looked = { ...recordOf({ ...held, ...(state && { state }) }, seen), namespace };
+    const found = fault === undefined ? looked : withFault(looked, fault);
+    const isNews = before === undefined || !isSame(before.record, found);
+    const record = isNews ? found : before.record;
+    this.#residents.set(slug, { slug, namespace: this.namespace, definition, record, deployments });
+    return isNews;
+  }
+
+  /** The last good one stays when somebody breaks it: its replicas run on, and are routed to. */
+  #definitionOf(slug: string): Definition | undefined {
+    const name = definitionName(slug);
+    const object = this.#shelves.definitions.of(slug).find((one) => one.metadata.name === name);
+    if (object === undefined) {
+      this.#definitions.delete(slug);
+      this.#told.delete(slug);
+      return undefined;
+    }
+    const known = this.#definitions.get(slug);
+    if (known?.object === object || this.#told.get(slug) === object) return known;
+    try {
+      const definition = readDefinition(object);
+      requireSlug(definition.spec, slug);
+      this.#definitions.set(slug, definition);
+    } catch (error) {
+      this.#told.set(slug, object);
+      this.#tellBroken(object, error as Error, known);
+    }
+    return this.#definitions.get(slug);
+  }
+
+  #tellBroken({ metadata }: KubeObject, { message }: Error, known: Definition | undefined): void {
+    const serves = known === undefined ? 'the model is not served' : 'the last good one holds';
+    const place = `ConfigMap ${metadata.namespace ?? this.namespace}/${metadata.name}`;
+    this.options.tell(`${place} holds no definition that can be used, ${serves}: ${message}`);
+  }
+}
+
+function withFault(record: ModelRecord, why: Why): ModelRecord {
+  return { ...record, arms: faultedArms(record.spec, record.arms, why) };
+}
+
+function byKind<T>(make: (kind: Kind) => T): Readonly<Record<Kind, T>> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<Kind, T>;
+}
+
+function requireSlug({ slug, id }: ModelSpec, label: string): void {
+  if (slug !== label) throw new Error(`it is model ${id}, and labelled as one called ${label}`);
+}
+
+/** Many changes of objects say nothing new about the model: a heartbeat, an owner of fields. */
+function isSame(a: ModelRecord, b: ModelRecord): boolean {
+  const { spec: specA, ...restA } = a;
+  const { spec: specB, ...restB } = b;
+  return specA === specB && JSON.stringify(restA) === JSON.stringify(restB);
+}

@@ -1,0 +1,127 @@
+import { ARM_LABEL, SERVER_CONTAINER } from '../../../../lib/objects';
+import type { Arm } from '../../../../lib/spec';
+import { serverFacts, versionLabel } from '../../../../lib/spec';
+import type { ReplicaPhase, ReplicaRecord } from '../../port';
+import type { Cause } from '../diagnosis/cause';
+import { whyOf } from '../diagnosis/cause';
+import type { Plain } from '../client/object-fields';
+import {
+  conditionOf,
+  createdAt,
+  heldSince,
+  labelOf,
+  listAt,
+  nameOf,
+  numberAt,
+} from '../client/object-fields';
+import { at, textAt, timeAt } from '../client/object-fields';
+import { entryOf } from '../../../../lib/spec/entry';
+
+export const VERSION_LABEL = 'app.kubernetes.io/version';
+
+export const isTerminating = (pod: Plain): boolean =>
+  textAt(pod, 'metadata', 'deletionTimestamp') !== undefined;
+
+/** Over for good; a controller has made another, or will. */
+export function isFinished(pod: Plain): boolean {
+  const phase = textAt(pod, 'status', 'phase');
+  return phase === 'Failed' || phase === 'Succeeded';
+}
+
+/** A replica can be routed to when it is ready, not on its way out, and has an address. */
+export function isReady(pod: Plain): boolean {
+  const ready = conditionOf(pod, 'Ready')?.['status'] === 'True';
+  const address = textAt(pod, 'status', 'podIP') !== undefined;
+  return ready && address && !isTerminating(pod) && !isFinished(pod);
+}
+
+function phaseOf(pod: Plain, failed: boolean): ReplicaPhase {
+  if (isTerminating(pod)) return 'terminating';
+  if (isReady(pod)) return 'ready';
+  return failed || isFinished(pod) ? 'failed' : 'starting';
+}
+
+/** Pods of an earlier revision may listen elsewhere: each says it itself. */
+function portOf(pod: Plain, arm: Arm | undefined): number {
+  const server = listAt(pod, 'spec', 'containers').find((one) => one['name'] === SERVER_CONTAINER);
+  const http = listAt(server, 'ports').find((one) => one['name'] === 'http');
+  const told = numberAt(http, 'containerPort');
+  return told ?? (arm === undefined ? 0 : serverFacts(arm.server, undefined).httpPort);
+}
+
+/** A label cannot hold every version: `v1+gpu` stands there as `v1_gpu`. */
+function versionOf(pod: Plain, arm: Arm | undefined): string {
+  const label = labelOf(pod, VERSION_LABEL) ?? '';
+  return arm !== undefined && versionLabel(arm.version) === label ? arm.version : label;
+}
+
+function restartsOf(pod: Plain): number {
+  return ['initContainerStatuses', 'containerStatuses']
+    .flatMap((field) => listAt(pod, 'status', field))
+    .reduce((sum, status) => sum + (numberAt(status, 'restartCount') ?? 0), 0);
+}
+
+/** Since when a replica is in its phase. `deletionTimestamp` is when its grace ends. */
+function sinceOf(pod: Plain): number {
+  const end = timeAt(pod, 'metadata', 'deletionTimestamp');
+  const grace = numberAt(pod, 'metadata', 'deletionGracePeriodSeconds') ?? 0;
+  if (end !== undefined) return end - grace * 1000;
+  return heldSince(conditionOf(pod, 'Ready')) ?? createdAt(pod);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+};
+
+/** Measures use smaller units (`12345n`) than people do. */
+function measure(value: unknown): number {
+  const [, digits, unit = ''] = /^([0-9.]+)([a-zA-Z]*)$/.exec(String(value)) ?? [];
+  return digits === undefined ? 0 : Number(digits) * (entryOf(UNITS, unit) ?? 0);
+}
+
+/** What PodMetrics says a pod uses, over its containers. */
+function usageOf(metrics: Plain | undefined): ReplicaRecord['usage'] {
+  const containers = listAt(metrics, 'containers');
+  if (containers.length === 0) return undefined;
+  const sum = (resource: string): number =>
+    containers.reduce((all, one) => all + measure(at(one, 'usage', resource)), 0);
+  return { cpuCores: sum('cpu'), memoryBytes: sum('memory') };
+}
+
+export interface Circumstances {
+  /** The arm of the definition the pod belongs to; undefined when it is there no more. */
+  readonly arm: Arm | undefined;
+  readonly cause: Cause | undefined;
+  /** The Deployment has given up on pods that are not ready by now. */
+  readonly late: boolean;
+  /** PodMetrics of the pod. */
+  readonly metrics: Plain | undefined;
+}
+
+export function replicaOf(pod: Plain, { arm, cause, late, metrics }: Circumstances): ReplicaRecord {
+  const usage = usageOf(metrics);
+  const version = versionOf(pod, arm);
+  const tooLate = late && version === arm?.version;
+  const phase = phaseOf(pod, cause?.failed === true || tooLate);
+  return {
+    id: textAt(pod, 'metadata', 'uid') ?? nameOf(pod),
+    arm: labelOf(pod, ARM_LABEL) ?? '',
+    version,
+    host: textAt(pod, 'status', 'podIP') ?? '',
+    port: portOf(pod, arm),
+    phase,
+    restarts: restartsOf(pod),
+    since: sinceOf(pod),
+    ...(cause !== undefined && { why: whyOf(cause, `Pod/${nameOf(pod)}`) }),
+    ...(usage !== undefined && { usage }),
+  };
+}

@@ -1,0 +1,225 @@
+import type { AccessOptions } from './access';
+import { openAccess } from './access';
+import { answerError, parseJson, readBody } from './api-response';
+import type {
+  KubeApi,
+  KubeList,
+  KubeObject,
+  ListOptions,
+  RemoveOptions,
+  WatchEvent,
+  WatchOptions,
+  WriteOptions,
+} from './api';
+import { inTime } from './deadline';
+import { KubeError } from './api-error';
+import { pathOf } from './resource-path';
+import type { Resource } from './resources';
+import { apiVersionOf, resourceOf } from './resources';
+import { withRetries } from './request-retry';
+import { readEvents } from './event-stream';
+import type { Timing } from './timing';
+import { realTiming } from './timing';
+import type { Call, Transport } from './transport';
+import { createTransport } from './transport';
+
+/** The API server itself gives up after 60 s; nobody here waits for that long. */
+export const REQUEST_TIMEOUT_MS = 30_000;
+
+/** A server that works says its version at once. */
+const ALIVE_TIMEOUT_MS = 5000;
+const VERSION: Call = { method: 'GET', path: '/version' };
+
+/** What a watch may last beyond what the server was asked for. */
+const WATCH_GRACE_MS = 30_000;
+
+const NOT_FOUND = 404;
+
+const CONTENT = {
+  // JSON is YAML: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+  apply: 'application/apply-patch+yaml',
+  json: 'application/json',
+  merge: 'application/merge-patch+json',
+} as const;
+
+const whatOf = ({ method, path }: Call): string => `${method} ${path}`;
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof KubeError && error.status === NOT_FOUND;
+
+function bodyOf(type: string, value: object): NonNullable<Call['body']> {
+  return { type, text: JSON.stringify(value) };
+}
+
+/** An unknown field is refused: dropped without a word it would be a setting that never holds. */
+function writing({ dryRun, manager }: WriteOptions) {
+  return {
+    dryRun: dryRun === true ? 'All' : undefined,
+    fieldManager: manager,
+    fieldValidation: 'Strict',
+  };
+}
+
+function deleteOptions({ uid, resourceVersion, propagation, dryRun }: RemoveOptions): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'DeleteOptions',
+    preconditions: { uid, resourceVersion },
+    propagationPolicy: propagation ?? 'Background',
+    ...(dryRun === true && { dryRun: ['All'] }),
+  };
+}
+
+interface RawList {
+  readonly items?: readonly KubeObject[] | null;
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+}
+
+/** Items of a list come without apiVersion and kind. */
+function listOf(resource: Resource, { items, metadata }: RawList): KubeList {
+  const type = { apiVersion: apiVersionOf(resource), kind: resource.kind };
+  return {
+    items: (items ?? []).map((item) => ({ ...item, ...type })),
+    resourceVersion: metadata?.resourceVersion ?? '',
+    ...(metadata?.continue && { continue: metadata.continue }),
+  };
+}
+
+class Client implements KubeApi {
+  constructor(
+    private readonly transport: Transport,
+    private readonly timing: Timing,
+  ) {}
+
+  readonly get: KubeApi['get'] = async (resource, namespace, name) => {
+    const call: Call = { method: 'GET', path: pathOf(resource, namespace, [name], {}) };
+    try {
+      return await withRetries(this.timing, () => this.#object(call));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  };
+
+  readonly list: KubeApi['list'] = async (resource, namespace, options: ListOptions = {}) => {
+    const { retry = true, ...query } = options;
+    const path = pathOf(resource, namespace, [], query);
+    const ask = (): Promise<unknown> => this.#json({ method: 'GET', path });
+    const answer = retry ? await withRetries(this.timing, ask) : await ask();
+    return listOf(resource, answer as RawList);
+  };
+
+  readonly apply: KubeApi['apply'] = (object, { force, ...options }) => {
+    const query = { ...writing(options), force };
+    return this.#object({
+      method: 'PATCH',
+      path: this.#pathOf(object, query),
+      body: bodyOf(CONTENT.apply, object),
+    });
+  };
+
+  readonly create: KubeApi['create'] = (object, options) => {
+    const { namespace = '' } = object.metadata;
+    const path = pathOf(resourceOf(object), namespace, [], writing(options));
+    return this.#object({ method: 'POST', path, body: bodyOf(CONTENT.json, object) });
+  };
+
+  readonly replace: KubeApi['replace'] = (object, options) => {
+    const path = this.#pathOf(object, writing(options));
+    return this.#object({ method: 'PUT', path, body: bodyOf(CONTENT.json, object) });
+  };
+
+  readonly patch: KubeApi['patch'] = (resource, namespace, name, mergePatch, options) => {
+    const { subresource, ...rest } = options;
+    const parts = subresource === undefined ? [name] : [name, subresource];
+    const path = pathOf(resource, namespace, parts, writing(rest));
+    return this.#object({ method: 'PATCH', path, body: bodyOf(CONTENT.merge, mergePatch) });
+  };
+
+  readonly remove: KubeApi['remove'] = async (resource, namespace, name, options = {}) => {
+    const body = bodyOf(CONTENT.json, deleteOptions(options));
+    try {
+      await this.#json({ method: 'DELETE', path: pathOf(resource, namespace, [name], {}), body });
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+  };
+
+  readonly watch: KubeApi['watch'] = async (resource, namespace, options, onEvent, signal) => {
+    const query = { ...options, watch: true, allowWatchBookmarks: true };
+    const call: Call = { method: 'GET', path: pathOf(resource, namespace, [], query) };
+    try {
+      await this.#stream(call, options, onEvent, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  };
+
+  readonly alive: KubeApi['alive'] = () => {
+    const what = 'is the API server there? GET /version';
+    return inTime({ what, ms: ALIVE_TIMEOUT_MS, timing: this.timing }, async (signal) => {
+      // Also a refusal is a sign of life.
+      const answer = await this.transport.open(VERSION, signal);
+      answer.resume();
+    });
+  };
+
+  readonly close = (): void => this.transport.close();
+
+  #pathOf(object: KubeObject, query: Parameters<typeof pathOf>[3]): string {
+    const { name, namespace = '' } = object.metadata;
+    return pathOf(resourceOf(object), namespace, [name], query);
+  }
+
+  async #object(call: Call): Promise<KubeObject> {
+    return (await this.#json(call)) as KubeObject;
+  }
+
+  #json(call: Call): Promise<unknown> {
+    const what = whatOf(call);
+    return inTime({ what, ms: REQUEST_TIMEOUT_MS, timing: this.timing }, async (signal) => {
+      const answer = await this.transport.open(call, signal);
+      if (answer.statusCode === undefined || answer.statusCode > 299)
+        throw await answerError(what, answer);
+      return parseJson(what, await readBody(what, answer));
+    });
+  }
+
+  #stream(
+    call: Call,
+    { timeoutSeconds }: WatchOptions,
+    onEvent: (event: WatchEvent) => void,
+    outer: AbortSignal,
+  ): Promise<void> {
+    const what = whatOf(call);
+    const bounds = { what, ms: REQUEST_TIMEOUT_MS, timing: this.timing, outer };
+    return inTime(bounds, async (signal, prolong) => {
+      const answer = await this.transport.open(call, signal);
+      if (answer.statusCode !== 200) throw await answerError(what, answer);
+      prolong(timeoutSeconds * 1000 + WATCH_GRACE_MS);
+      onEvent({ type: 'OPENED' });
+      await readEvents(what, answer, onEvent);
+    });
+  }
+}
+
+export interface Kubernetes {
+  readonly api: KubeApi;
+  /** Of the kubeconfig's context, or of the pod. */
+  readonly namespace: string | undefined;
+}
+
+/**
+ * Finds the API server and how to be let in; asks it nothing yet.
+ * @throws KubeError `access` when there is no kubeconfig and no pod's account, or it cannot be read
+ */
+export async function openKubernetes(
+  options: AccessOptions = {},
+  timing: Timing = realTiming,
+): Promise<Kubernetes> {
+  const access = await openAccess(options);
+  const transport = createTransport(access, () => openAccess(options));
+  return { api: new Client(transport, timing), namespace: access.namespace };
+}

@@ -1,0 +1,51 @@
+import { KubeError } from './api-error';
+import type { Timing } from './timing';
+
+/** Rejects as soon as the signal is aborted, whatever becomes of the work. */
+export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+export interface Bounds {
+  /** For the message. */
+  readonly what: string;
+  readonly ms: number;
+  readonly timing: Timing;
+  /** Ends the work early. */
+  readonly outer?: AbortSignal;
+}
+
+/** Gives the work so many milliseconds from now on. */
+export type Prolong = (ms: number) => void;
+
+/** Does work that must end in time: the signal it gets is aborted with a KubeError `timeout`. */
+export async function inTime<T>(
+  { what, ms, timing, outer }: Bounds,
+  work: (signal: AbortSignal, prolong: Prolong) => Promise<T>,
+): Promise<T> {
+  const inner = new AbortController();
+  let cancel = (): void => undefined;
+  const prolong: Prolong = (more) => {
+    cancel();
+    const error = new KubeError('timeout', `${what}: not done in ${more / 1000} s`);
+    cancel = timing.after(() => inner.abort(error), more);
+  };
+  const forward = (): void => inner.abort(outer?.reason);
+  if (outer?.aborted === true) forward();
+  // Not AbortSignal.any: the outer one lives for long, and would remember every call.
+  outer?.addEventListener('abort', forward, { once: true });
+  prolong(ms);
+  try {
+    return await work(inner.signal, prolong);
+  } catch (error) {
+    throw inner.signal.aborted ? inner.signal.reason : error;
+  } finally {
+    cancel();
+    outer?.removeEventListener('abort', forward);
+  }
+}

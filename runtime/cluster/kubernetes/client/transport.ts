@@ -1,0 +1,112 @@
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Access } from './access';
+import { orAborted } from './deadline';
+import { networkError } from './api-error';
+
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** With its query; without what the server's URL begins with. */
+  readonly path: string;
+  readonly body?: { readonly type: string; readonly text: string };
+}
+
+/** HTTP to the API server. */
+export interface Transport {
+  /** Resolves with the head; the body is still to be read. Rejects with a KubeError, or the signal's reason. */
+  readonly open: (call: Call, signal: AbortSignal) => Promise<IncomingMessage>;
+  readonly close: () => void;
+}
+
+/** Load balancers drop idle connections after a minute or so without a word; we go first. */
+const IDLE_MS = 30_000;
+
+const AGENTS = { keepAlive: true, timeout: IDLE_MS };
+
+const UNAUTHORIZED = 401;
+
+class Connections implements Transport {
+  readonly #secure = new HttpsAgent(AGENTS);
+  readonly #plain = new HttpAgent(AGENTS);
+  #access: Promise<Access>;
+
+  constructor(
+    first: Access,
+    private readonly reload: () => Promise<Access>,
+  ) {
+    this.#access = Promise.resolve(first);
+  }
+
+  readonly open = async (call: Call, signal: AbortSignal): Promise<IncomingMessage> => {
+    const used = this.#access;
+    const answer = await this.#send(await orAborted(used, signal), call, signal);
+    if (answer.statusCode !== UNAUTHORIZED) return answer;
+    answer.resume();
+    return this.#send(await orAborted(this.#afresh(used), signal), call, signal);
+  };
+
+  readonly close = (): void => {
+    this.#secure.destroy();
+    this.#plain.destroy();
+  };
+
+  /**
+   * A token is remembered for a while by those who read it, and a kubeconfig may have been written
+   * anew. A request that was not let in has done nothing, so it may be sent again.
+   */
+  #afresh(used: Promise<Access>): Promise<Access> {
+    if (this.#access !== used) return this.#access;
+    const next = this.reload();
+    this.#access = next;
+    // Unreadable just now, as while it is being written: the old one stays.
+    void next.catch(() => {
+      if (this.#access === next) this.#access = used;
+    });
+    return next;
+  }
+
+  async #send(access: Access, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+    const { headers, tls, proxy } = await orAborted(access.credentials(), signal);
+    const { server } = access;
+    const isSecure = server.protocol === 'https:';
+    const options: RequestOptions = {
+      ...tls,
+      agent: proxy ?? (isSecure ? this.#secure : this.#plain),
+      host: server.hostname.replace(/^\[|\]$/g, ''),
+      port: server.port,
+      path: `${server.pathname.replace(/\/$/, '')}${call.path}`,
+      method: call.method,
+      headers: { ...headers, ...headersOf(call) },
+      signal,
+    };
+    return exchange(isSecure ? httpsRequest : httpRequest, options, call);
+  }
+}
+
+function headersOf({ body }: Call): Readonly<Record<string, string | number>> {
+  const general = { accept: 'application/json', 'user-agent': 'ai-model-service' };
+  if (body === undefined) return general;
+  const { type, text } = body;
+  return { ...general, 'content-type': type, 'content-length': Buffer.byteLength(text) };
+}
+
+function exchange(
+  ask: typeof httpRequest,
+  options: RequestOptions,
+  { method, path, body }: Call,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = ask(options, resolve);
+    sent.on('error', (error) => reject(networkError(`${method} ${path}`, error)));
+    sent.end(body?.text);
+  });
+}
+
+/**
+ * @param access what was found at the start
+ * @param reload finds it again, when the server says 401
+ */
+export function createTransport(access: Access, reload: () => Promise<Access>): Transport {
+  return new Connections(access, reload);
+}

@@ -1,0 +1,164 @@
+import { tellOne } from '../../watchers';
+import type { KubeApi, WatchEvent } from './api';
+import { KubeError, networkError } from './api-error';
+import type { Pulse } from './apiserver-health';
+import { QUIET_MS } from './apiserver-health';
+import type { Resource } from './resources';
+import type { Timing } from './timing';
+import type { Action, Input, Objects, WatchState } from './watch-state';
+import { NOTHING, SILENCE_MS, step } from './watch-state';
+
+export type { Objects, WatchState } from './watch-state';
+
+/** Large enough that a whole cluster's pods are few calls, small enough for the server's memory. */
+const PAGE_SIZE = 500;
+
+export interface WatchLoopOptions {
+  readonly api: Pick<KubeApi, 'list' | 'watch'>;
+  readonly resource: Resource;
+  readonly namespace: string;
+  readonly labelSelector?: string | undefined;
+  /** E.g. `metadata.name=x`: a Role may allow one object only. */
+  readonly fieldSelector?: string | undefined;
+  readonly timing: Timing;
+  /** Asked when a watch is silent, so that a server that stands still shows. */
+  readonly pulse: Pulse;
+  /** After every change of the view. */
+  readonly onChange: (state: WatchState) => void;
+}
+
+/** A view of one resource in one namespace that keeps itself current. */
+export interface WatchLoop {
+  readonly state: () => WatchState;
+  readonly stop: () => void;
+}
+
+const NONE: Objects = new Map();
+
+/** The last good view; empty before there was one. */
+export function objectsIn(state: WatchState): Objects {
+  return state.phase === 'synced' || state.phase === 'stale' ? state.known.objects : NONE;
+}
+
+/** When the server last said something, milliseconds since the epoch; undefined: never. */
+export function heardAt(state: WatchState): number | undefined {
+  return state.phase === 'synced' || state.phase === 'stale' ? state.known.heardAt : undefined;
+}
+
+class Loop implements WatchLoop {
+  #state: WatchState = NOTHING;
+  /** Of what is under way; what an earlier round still says is not heard. */
+  #round = new AbortController();
+  #stopped = false;
+
+  constructor(private readonly options: WatchLoopOptions) {
+    this.#take({ kind: 'due' });
+  }
+
+  readonly state = (): WatchState => this.#state;
+
+  readonly stop = (): void => {
+    this.#stopped = true;
+    this.#round.abort();
+  };
+
+  #take(input: Input): void {
+    const { timing, onChange } = this.options;
+    const moment = { now: timing.now(), random: timing.random() };
+    const { state, action } = step(this.#state, input, moment);
+    const isNews = state !== this.#state;
+    this.#state = state;
+    if (action !== undefined) this.#begin(action);
+    if (isNews) tellOne(onChange, state);
+  }
+
+  #begin(action: Action): void {
+    if (this.#stopped) return;
+    this.#round.abort();
+    this.#round = new AbortController();
+    const { signal } = this.#round;
+    const take = (input: Input): void => {
+      if (!signal.aborted) this.#take(input);
+    };
+    if (action.kind === 'wait') this.#later(() => take({ kind: 'due' }), action.ms, signal);
+    else if (action.kind === 'list') void this.#list(action, take);
+    else void this.#watch(action, take, signal);
+  }
+
+  /** A timer that ends with its round. */
+  #later(call: () => void, ms: number, signal: AbortSignal): void {
+    const cancel = this.options.timing.after(() => {
+      signal.removeEventListener('abort', cancel);
+      call();
+    }, ms);
+    signal.addEventListener('abort', cancel, { once: true });
+  }
+
+  async #list(
+    { continue: next }: Action & { kind: 'list' },
+    take: (input: Input) => void,
+  ): Promise<void> {
+    const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
+    const selectors = { labelSelector, fieldSelector };
+    const options = { limit: PAGE_SIZE, retry: false, ...selectors, continue: next };
+    const input = await api.list(resource, namespace, options).then(
+      (page): Input => ({ kind: 'page', page }),
+      (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
+    );
+    take(input);
+  }
+
+  async #watch(
+    { resourceVersion, timeoutSeconds }: Action & { kind: 'watch' },
+    take: (input: Input) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
+    const options = { labelSelector, fieldSelector, resourceVersion, timeoutSeconds };
+    const hear = this.#listen(take, signal);
+    const input = await api.watch(resource, namespace, options, hear, signal).then(
+      (): Input => ({ kind: 'ended' }),
+      (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
+    );
+    take(input);
+  }
+
+  /**
+   * Passes on what is heard, all that came at once together, and says so when nothing was for too
+   * long, or when nobody is there. One timer, not one an event.
+   */
+  #listen(take: (input: Input) => void, signal: AbortSignal): (event: WatchEvent) => void {
+    const { timing, pulse, resource } = this.options;
+    let last = timing.now();
+    let events: WatchEvent[] = [];
+    const flush = (): void => {
+      const all = events;
+      events = [];
+      take({ kind: 'events', events: all });
+    };
+    const isQuiet = (): boolean => timing.now() - last >= QUIET_MS;
+    const dead = (error: unknown): void => {
+      if (isQuiet()) take({ kind: 'failed', error: errorOf(resource, error) });
+    };
+    const check = (): void => {
+      const left = last + SILENCE_MS - timing.now();
+      if (left <= 0) return take({ kind: 'silence' });
+      if (isQuiet()) pulse().catch(dead);
+      this.#later(check, Math.min(left, QUIET_MS), signal);
+    };
+    this.#later(check, QUIET_MS, signal);
+    return (event) => {
+      last = timing.now();
+      if (events.push(event) === 1) queueMicrotask(flush);
+    };
+  }
+}
+
+function errorOf({ plural }: Resource, error: unknown): KubeError {
+  return error instanceof KubeError ? error : networkError(`watch of ${plural}`, error);
+}
+
+/** Lists and then watches, for ever, through every failure; begins at once. */
+export function startWatchLoop(options: WatchLoopOptions): WatchLoop {
+  return new Loop(options);
+}

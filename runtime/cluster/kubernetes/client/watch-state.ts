@@ -1,0 +1,238 @@
+import type { KubeList, KubeObject, WatchEvent } from './api';
+import { KubeError } from './api-error';
+
+/** By name. Never changed, always replaced. */
+export type Objects = ReadonlyMap<string, KubeObject>;
+
+/** The last good view. */
+export interface Known {
+  readonly objects: Objects;
+  /** Where the next watch goes on from. */
+  readonly resourceVersion: string;
+  /** When the server last said something, milliseconds since the epoch. */
+  readonly heardAt: number;
+}
+
+/** What a stale view does to become current. */
+export type Doing =
+  | { readonly kind: 'waiting'; readonly resume: 'list' | 'watch' }
+  | { readonly kind: 'listing'; readonly pages: Objects }
+  | { readonly kind: 'watching' };
+
+interface Trouble {
+  /** Restarts in a row that did not last. */
+  readonly failures: number;
+  /** What the last restart was for. */
+  readonly fault?: KubeError;
+}
+
+export type WatchState = Trouble &
+  (
+    | { readonly phase: 'empty' }
+    | { readonly phase: 'listing'; readonly pages: Objects }
+    /** Current: a watch stands since. */
+    | { readonly phase: 'synced'; readonly known: Known; readonly since: number }
+    | { readonly phase: 'stale'; readonly known: Known; readonly doing: Doing }
+  );
+
+export type Input =
+  /** The beginning, or a pause is over. */
+  | { readonly kind: 'due' }
+  | { readonly kind: 'page'; readonly page: KubeList }
+  | { readonly kind: 'events'; readonly events: readonly WatchEvent[] }
+  /** The server ended the watch in good order. */
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'failed'; readonly error: KubeError }
+  /** Nothing was heard for `SILENCE_MS`. */
+  | { readonly kind: 'silence' };
+
+/** Takes the place of what is under way: only one thing ever is. */
+export type Action =
+  | { readonly kind: 'list'; readonly continue?: string }
+  | { readonly kind: 'watch'; readonly resourceVersion: string; readonly timeoutSeconds: number }
+  | { readonly kind: 'wait'; readonly ms: number };
+
+export interface Step {
+  readonly state: WatchState;
+  /** Absent: what is under way goes on. */
+  readonly action?: Action;
+}
+
+/** The moment of a decision, and its dice (0 ≤ random < 1). */
+export interface Moment {
+  readonly now: number;
+  readonly random: number;
+}
+
+export const NOTHING: WatchState = { phase: 'empty', failures: 0 };
+
+/** Bookmarks come a minute apart: two may be late, and half a minute is left for the network. */
+export const SILENCE_MS = 150_000;
+/** A watch is renewed now and then, so that routers spread over API servers that come back. */
+const WATCH_SECONDS = 300;
+const SPREAD = 0.2;
+/** One that ended sooner than this has not helped; without a pause it would be a loop. */
+const LASTING_MS = 10_000;
+const MIN_PAUSE_MS = 1000;
+const MAX_PAUSE_MS = 30_000;
+/** A proxy that asks for an hour shall not blind us for an hour. */
+const MAX_WISHED_SECONDS = 120;
+
+const GONE = 410;
+const TOO_MANY = 429;
+
+/** Full jitter: 1–2 s, 1–4 s, … 1–30 s; a server that says when is not asked sooner. */
+function pauseMs(failures: number, error: KubeError, { random }: Moment): number {
+  const most = Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** failures);
+  const own = MIN_PAUSE_MS + random * (most - MIN_PAUSE_MS);
+  const wished = Math.min(MAX_WISHED_SECONDS, error.retryAfterSeconds ?? 0);
+  return Math.max(own, wished * 1000 * (1 + random * SPREAD));
+}
+
+function watchFrom({ resourceVersion }: Known, { random }: Moment): Action {
+  const spread = 1 - SPREAD + 2 * SPREAD * random;
+  return { kind: 'watch', resourceVersion, timeoutSeconds: Math.round(WATCH_SECONDS * spread) };
+}
+
+function knownOf(state: WatchState): Known | undefined {
+  return state.phase === 'synced' || state.phase === 'stale' ? state.known : undefined;
+}
+
+function isListing(state: WatchState): boolean {
+  return state.phase === 'listing' || (state.phase === 'stale' && state.doing.kind === 'listing');
+}
+
+function pagesOf(state: WatchState): Objects {
+  if (state.phase === 'listing') return state.pages;
+  return state.phase === 'stale' && state.doing.kind === 'listing' ? state.doing.pages : new Map();
+}
+
+/** Did the watch stand long enough to have been of use? */
+function hasLasted(state: WatchState, { now }: Moment): boolean {
+  return state.phase === 'synced' && now - state.since >= LASTING_MS;
+}
+
+const troubleOf = ({ failures, fault }: WatchState): Trouble => ({
+  failures,
+  ...(fault && { fault }),
+});
+
+function listing(state: WatchState, pages: Objects, action: Action): Step {
+  const trouble = troubleOf(state);
+  const known = knownOf(state);
+  if (known === undefined) return { state: { ...trouble, phase: 'listing', pages }, action };
+  return {
+    state: { ...trouble, phase: 'stale', known, doing: { kind: 'listing', pages } },
+    action,
+  };
+}
+
+function begin(state: WatchState, moment: Moment): Step {
+  if (state.phase !== 'stale' || (state.doing.kind === 'waiting' && state.doing.resume === 'list'))
+    return listing(state, new Map(), { kind: 'list' });
+  const doing: Doing = { kind: 'watching' };
+  return { state: { ...state, doing }, action: watchFrom(state.known, moment) };
+}
+
+/** Pages are gathered beside the old view; the last one swaps it whole. */
+function takePage(state: WatchState, page: KubeList, moment: Moment): Step {
+  const pages = new Map(pagesOf(state));
+  for (const item of page.items) pages.set(item.metadata.name, item);
+  if (page.continue !== undefined)
+    return listing(state, pages, { kind: 'list', continue: page.continue });
+  const { resourceVersion } = page;
+  const known: Known = { objects: pages, resourceVersion, heardAt: moment.now };
+  const { failures } = state;
+  const synced: WatchState = { failures, phase: 'synced', known, since: moment.now };
+  return { state: synced, action: watchFrom(known, moment) };
+}
+
+type Change = WatchEvent & { readonly object: KubeObject };
+
+const isChange = (event: WatchEvent): event is Change => 'object' in event;
+
+function withChanges(objects: Objects, changes: readonly Change[]): Objects {
+  if (changes.length === 0) return objects;
+  const next = new Map(objects);
+  for (const { type, object } of changes) {
+    if (type === 'DELETED') next.delete(object.metadata.name);
+    else next.set(object.metadata.name, object);
+  }
+  return next;
+}
+
+function versionOf(event: WatchEvent): string | undefined {
+  if (event.type === 'OPENED') return undefined;
+  return event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
+}
+
+/** One copy for all that came at once: after an outage that may be thousands of events. */
+function withEvents(known: Known, events: readonly WatchEvent[], heardAt: number): Known {
+  const objects = withChanges(known.objects, events.filter(isChange));
+  const versions = events.map(versionOf).filter((one) => one !== undefined && one !== '');
+  return { objects, resourceVersion: versions.at(-1) ?? known.resourceVersion, heardAt };
+}
+
+function takeEvents(state: WatchState, events: readonly WatchEvent[], { now }: Moment): Step {
+  const known = knownOf(state);
+  if (known === undefined) return { state };
+  const { failures } = state;
+  const since = state.phase === 'synced' ? state.since : now;
+  return { state: { failures, phase: 'synced', known: withEvents(known, events, now), since } };
+}
+
+/** After a good watch there is no reason to wait, nor is anything missed. */
+function takeEnd(state: WatchState, moment: Moment): Step {
+  if (state.phase === 'synced' && hasLasted(state, moment))
+    return {
+      state: { failures: 0, phase: 'synced', known: state.known, since: moment.now },
+      action: watchFrom(state.known, moment),
+    };
+  return takeFault(state, new KubeError('network', 'the watch ended at once'), moment);
+}
+
+/** The place in the stream is lost, or this server does not know it. */
+function mustList(state: WatchState, { kind, status }: KubeError): boolean {
+  return isListing(state) || (kind === 'status' && status !== TOO_MANY);
+}
+
+function takeFault(state: WatchState, fault: KubeError, moment: Moment): Step {
+  const failures = hasLasted(state, moment) ? 1 : state.failures + 1;
+  const trouble: Trouble = { failures, fault };
+  const known = knownOf(state);
+  const resume = mustList(state, fault) ? 'list' : 'watch';
+  const waiting: WatchState =
+    known === undefined
+      ? { ...trouble, phase: 'empty' }
+      : { ...trouble, phase: 'stale', known, doing: { kind: 'waiting', resume } };
+  // The server works, only history is too short: the first time nothing speaks against going on.
+  if (fault.status === GONE && failures === 1) return begin(waiting, moment);
+  return { state: waiting, action: { kind: 'wait', ms: pauseMs(failures, fault, moment) } };
+}
+
+/** The connection may be dead without a word; a new one shows. */
+function takeSilence(state: WatchState, moment: Moment): Step {
+  const known = knownOf(state);
+  if (known === undefined || isListing(state)) return { state };
+  const fault = new KubeError('timeout', `nothing heard for ${SILENCE_MS / 1000} s`);
+  const doing: Doing = { kind: 'waiting', resume: 'watch' };
+  return begin({ failures: 1, fault, phase: 'stale', known, doing }, moment);
+}
+
+/** Decides what the view is after something happened, and what to do next. Pure. */
+export function step(state: WatchState, input: Input, moment: Moment): Step {
+  switch (input.kind) {
+    case 'due':
+      return begin(state, moment);
+    case 'page':
+      return takePage(state, input.page, moment);
+    case 'events':
+      return takeEvents(state, input.events, moment);
+    case 'ended':
+      return takeEnd(state, moment);
+    case 'failed':
+      return takeFault(state, input.error, moment);
+    case 'silence':
+      return takeSilence(state, moment);
+  }
+}

@@ -1,0 +1,154 @@
+import type { Cause } from './cause';
+import { quoted } from './cause';
+import type { Noticed } from '../cache/object-events';
+import { aboutReplicaSets } from '../cache/object-events';
+import type { Plain } from '../client/object-fields';
+import {
+  conditionOf,
+  createdAt,
+  heldSince,
+  nameOf,
+  numberAt,
+  textAt,
+} from '../client/object-fields';
+
+type Found = Pick<Cause, 'cause' | 'message'>;
+
+/** Why pods cannot be made, in the words of the API server's admission. */
+const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found])[] = [
+  [
+    /exceeded quota: ([^,\s]+), requested: (.*?), used: (.*?), limited: (.*)$/s,
+    ([, name, requested, used, limited]) => ({
+      cause: 'quota-exceeded',
+      message: `quota ${name} of the namespace is used up: a replica asks for ${requested}; ${used} of ${limited} are used; ask for less, scale something down, or have the quota raised`,
+    }),
+  ],
+  [
+    /failed quota: ([^:\s]+): must specify (.*)$/s,
+    ([, name, what]) => ({
+      cause: 'quota-exceeded',
+      message: `quota ${name} of the namespace wants every container to specify ${what}; set it in resources`,
+    }),
+  ],
+  [
+    /violates PodSecurity "([^"]+)": (.*)$/s,
+    ([, level, what]) => ({
+      cause: 'pod-security',
+      message: `the namespace enforces Pod Security "${level}": ${what}; set podSecurity of the environment to that level, or change overrides`,
+    }),
+  ],
+  [
+    /error looking up service account (\S+?): (.*)$/s,
+    ([, account, what]) => ({
+      cause: 'missing-account',
+      message: `ServiceAccount ${account} cannot be used: ${what}; apply all objects of the model again`,
+    }),
+  ],
+  [
+    /admission webhook "([^"]+)" denied the request: ?(.*)$/s,
+    ([, webhook, what]) => ({
+      cause: 'admission-refused',
+      message: `the cluster's policy (${webhook}) refuses the pod: ${what}; change the definition, or ask who runs the policy`,
+    }),
+  ],
+  [
+    /((?:minimum|maximum) .*? usage per \w+ .*)$/s,
+    ([, what]) => ({
+      cause: 'limit-range',
+      message: `the namespace's LimitRange refuses the pod: ${what}; change resources`,
+    }),
+  ],
+  [
+    /no PriorityClass with name (\S+) was found/,
+    ([, name]) => ({
+      cause: 'admission-refused',
+      message: `there is no PriorityClass ${name}; correct scheduling.priority_class`,
+    }),
+  ],
+];
+
+function refusal(words: string): Found {
+  for (const [pattern, tell] of REFUSALS) {
+    const match = pattern.exec(words);
+    if (match !== null) {
+      const { cause, message } = tell(match);
+      return { cause, message: quoted(message) };
+    }
+  }
+  const message = `pods cannot be made: ${quoted(words)}; change the definition, or ask who runs the cluster`;
+  return { cause: /forbidden/.test(words) ? 'admission-refused' : 'create-failed', message };
+}
+
+/** A Deployment that has not got all its pods: the condition, or the event that comes with it. */
+function createCause(deployment: Plain, noticed: readonly Noticed[]): Cause | undefined {
+  const condition = conditionOf(deployment, 'ReplicaFailure');
+  if (condition?.['status'] === 'True') {
+    const since = heldSince(condition) ?? createdAt(deployment);
+    return { ...refusal(textAt(condition, 'message') ?? ''), since, failed: true };
+  }
+  const wanted = numberAt(deployment, 'spec', 'replicas') ?? 1;
+  if ((numberAt(deployment, 'status', 'replicas') ?? 0) >= wanted) return undefined;
+  // The latest word counts: an event outlives what it tells of by an hour.
+  const latest = aboutReplicaSets(noticed, nameOf(deployment)).find(
+    ({ reason }) => reason === 'FailedCreate' || reason === 'SuccessfulCreate',
+  );
+  if (latest?.reason !== 'FailedCreate') return undefined;
+  return { ...refusal(latest.message), since: latest.first, failed: true };
+}
+
+export function missedDeadline(deployment: Plain): Cause | undefined {
+  const condition = conditionOf(deployment, 'Progressing');
+  if (condition?.['reason'] !== 'ProgressDeadlineExceeded') return undefined;
+  const seconds = numberAt(deployment, 'spec', 'progressDeadlineSeconds');
+  const within = seconds === undefined ? 'in time' : `within ${seconds} s`;
+  const message = `its replicas did not become ready ${within}; look at their logs, or raise health_check.startup_seconds`;
+  const since = heldSince(condition) ?? createdAt(deployment);
+  return { cause: 'progress-deadline', message, since, failed: true };
+}
+
+/** What keeps a Deployment from having its replicas, beyond what they say themselves. */
+export function deploymentCause(deployment: Plain, noticed: readonly Noticed[]): Cause | undefined {
+  return createCause(deployment, noticed) ?? missedDeadline(deployment);
+}
+
+/** Measures of new pods take a minute or two to come. */
+const MEASURES_MS = 120_000;
+
+/**
+ * An autoscaler that has nothing to go by, or cannot act. It only matters where there is something
+ * to scale, and no sooner than measures can be there.
+ * @param settledAt when the last replica became ready
+ */
+export function autoscalerCause(
+  autoscaler: Plain,
+  settledAt: number,
+  now: number,
+): Cause | undefined {
+  const [least, most] = ['minReplicas', 'maxReplicas'].map((field) =>
+    numberAt(autoscaler, 'spec', field),
+  );
+  if ((least ?? 1) >= (most ?? 1)) return undefined;
+  const told = (type: string, what: string, advice: string): Cause | undefined => {
+    const condition = conditionOf(autoscaler, type);
+    if (condition?.['status'] !== 'False' || condition['reason'] === 'ScalingDisabled') {
+      return undefined;
+    }
+    const since = Math.max(heldSince(condition) ?? createdAt(autoscaler), settledAt);
+    if (now - since < MEASURES_MS) return undefined;
+    const words = quoted(textAt(condition, 'message') ?? textAt(condition, 'reason') ?? '');
+    return {
+      cause: 'autoscaler-blind',
+      message: `${what}: ${words}; ${advice}`,
+      since,
+      failed: false,
+    };
+  };
+  return (
+    told('AbleToScale', 'the autoscaler cannot scale', 'look at its events') ??
+    told(
+      'ScalingActive',
+      'the autoscaler has nothing to go by',
+      'check metrics-server, and for target_concurrency the external metrics of this service',
+    )
+  );
+}

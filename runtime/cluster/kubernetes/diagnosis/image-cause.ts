@@ -1,0 +1,67 @@
+import type { Cause } from './cause';
+import { quoted } from './cause';
+import { entryOf } from '../../../../lib/spec/entry';
+
+/** Reasons of a waiting container that mean: its image is not there. */
+export const IMAGE_REASONS: ReadonlySet<string> = new Set([
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+  'RegistryUnavailable',
+  'SignatureValidationFailed',
+]);
+
+/** Registries say it in their own words; the first that fits is told. */
+const TROUBLES: readonly (readonly [RegExp, string])[] = [
+  [
+    /unauthorized|authentication required|authorization failed|denied|forbidden|\b40[13]\b/i,
+    'the registry wants other credentials; name a pull Secret of the namespace in the environment’s imagePullSecrets, and check the name of the image',
+  ],
+  [
+    /toomanyrequests|too many requests|\b429\b|rate limit/i,
+    'the registry’s rate limit is reached; pull through a mirror or with credentials',
+  ],
+  [
+    /no match for platform|exec format/i,
+    'the image is not built for the CPU of the nodes; build it for their platform',
+  ],
+  [
+    /not found|manifest unknown|name unknown|does not exist|\b404\b/i,
+    'there is no such image or tag; push it, or correct docker_image',
+  ],
+  [
+    /no such host|dial tcp|i\/o timeout|connection refused|deadline exceeded|x509|tls|lookup|EOF/i,
+    'the registry cannot be reached from the node; check its name, the network and its certificate',
+  ],
+  [/no space left/i, 'the disk of the node is full; free some or use larger nodes'],
+];
+
+const BY_REASON: Readonly<Record<string, string>> = {
+  InvalidImageName: 'that is no name of an image; correct docker_image',
+  ErrImageNeverPull:
+    'the node does not have it and may not pull it; load it there, or change imagePullPolicy',
+  SignatureValidationFailed: 'its signature is not accepted; sign it, or use one that is',
+};
+
+/** `details`: what the kubelet said, of this moment or when it tried. */
+export function imageCause(
+  image: string,
+  reason: string,
+  details: string | undefined,
+  since: number,
+): Cause {
+  const words = details ?? '';
+  const trouble =
+    entryOf(BY_REASON, reason) ??
+    TROUBLES.find(([pattern]) => pattern.test(words))?.[1] ??
+    'look at the events of the pod';
+  const raw = words === '' ? '' : ` (${quoted(words)})`;
+  return {
+    cause: 'image-pull',
+    message: `image ${image} cannot be pulled: ${trouble}${raw}`,
+    since,
+    failed: true,
+  };
+}

@@ -1,0 +1,95 @@
+import type { Cause } from './cause';
+import { quoted, said } from './cause';
+import type { Noticed } from '../cache/object-events';
+import type { Plain } from '../client/object-fields';
+import { conditionOf, createdAt, heldSince, listAt, textAt } from '../client/object-fields';
+import { entryOf } from '../../../../lib/spec/entry';
+
+type Found = Pick<Cause, 'cause' | 'message'>;
+
+/** Reasons of a pod that is over, set by the kubelet or a controller of nodes. */
+const ENDED: Readonly<Record<string, Found>> = {
+  Evicted: {
+    cause: 'evicted',
+    message: 'the node was short of something and evicted it; ask for what it really uses',
+  },
+  NodeLost: { cause: 'node-lost', message: 'its node does not answer; look at the node' },
+  Preempting: { cause: 'preempted', message: 'a pod of higher priority took its place' },
+  Shutdown: { cause: 'node-shutdown', message: 'its node was shut down' },
+  NodeShutdown: { cause: 'node-shutdown', message: 'its node was shut down' },
+  Terminated: { cause: 'node-shutdown', message: 'its node was shut down' },
+};
+
+/** A node that was given the pod and did not take it (OutOfcpu, NodeAffinity, …). */
+const REFUSED =
+  /^OutOf|^NodeAffinity|^NodeName|^UnexpectedAdmissionError|^TopologyAffinityError|^PodOSNot/;
+
+/** Reasons of the condition DisruptionTarget (KEP-3329). */
+const DISRUPTED: Readonly<Record<string, Found>> = {
+  EvictionByEvictionAPI: {
+    cause: 'evicted',
+    message: 'it was evicted, as by the drain of a node; another takes its place',
+  },
+  PreemptionByScheduler: ENDED['Preempting'] as Found,
+  DeletionByTaintManager: {
+    cause: 'node-lost',
+    message: 'its node got a taint it does not tolerate, or does not answer; look at the node',
+  },
+  DeletionByPodGC: { cause: 'node-lost', message: 'its node is gone' },
+  TerminationByKubelet: ENDED['Evicted'] as Found,
+};
+
+function finishedCause(pod: Plain): Found | undefined {
+  const phase = textAt(pod, 'status', 'phase');
+  if (phase !== 'Failed' && phase !== 'Succeeded') return undefined;
+  const reason = textAt(pod, 'status', 'reason') ?? '';
+  const words = said(quoted(textAt(pod, 'status', 'message') ?? ''));
+  const known = entryOf(ENDED, reason);
+  if (known !== undefined) return { ...known, message: `${known.message}${words}` };
+  if (!REFUSED.test(reason)) return undefined;
+  const message = `the node refused it (${reason})${words}; another takes its place`;
+  return { cause: 'node-refused', message };
+}
+
+/** The kubelet says ready, the control plane does not believe it any more. */
+function isUnheard(pod: Plain): boolean {
+  const containers = listAt(pod, 'status', 'containerStatuses');
+  const gates = listAt(pod, 'spec', 'readinessGates');
+  const ready = conditionOf(pod, 'Ready');
+  const believed = conditionOf(pod, 'ContainersReady')?.['status'] === 'True';
+  const allReady = containers.length > 0 && containers.every((one) => one['ready'] === true);
+  return ready?.['status'] === 'False' && believed && allReady && gates.length === 0;
+}
+
+/**
+ * The node was short of something. A server that ends well on SIGTERM leaves a pod that has
+ * `Succeeded` without a word of it: then only the event tells.
+ */
+function evictedCause(noticed: readonly Noticed[]): Cause | undefined {
+  const found = noticed.find(({ reason }) => reason === 'Evicted');
+  const known = ENDED['Evicted'];
+  if (found === undefined || known === undefined) return undefined;
+  const message = `${known.message}${said(quoted(found.message))}`;
+  return { cause: known.cause, message, since: found.first, failed: true };
+}
+
+/** What its node, or somebody who cleared it, did to a pod. */
+export function nodeCause(pod: Plain, noticed: readonly Noticed[]): Cause | undefined {
+  const ready = heldSince(conditionOf(pod, 'Ready')) ?? createdAt(pod);
+  const finished = finishedCause(pod);
+  if (finished !== undefined) return { ...finished, since: ready, failed: true };
+  const evicted = evictedCause(noticed);
+  if (evicted !== undefined) return evicted;
+  const target = conditionOf(pod, 'DisruptionTarget');
+  if (target?.['status'] === 'True') {
+    const found = entryOf(DISRUPTED, textAt(target, 'reason') ?? '');
+    const since = heldSince(target) ?? ready;
+    if (found !== undefined) return { ...found, since, failed: true };
+  }
+  const lost = noticed.find(({ reason }) => reason === 'NodeNotReady');
+  const toldSince = lost !== undefined && lost.last >= ready;
+  if (!isUnheard(pod) && !toldSince) return undefined;
+  const node = textAt(pod, 'spec', 'nodeName');
+  const message = `its node${node === undefined ? '' : ` ${node}`} does not answer; look at the node`;
+  return { cause: 'node-lost', message, since: ready, failed: true };
+}

@@ -1,0 +1,276 @@
+import type { Environment, ModelSpec } from '../../../lib/spec';
+import { armObjectName, slugOf } from '../../../lib/spec';
+import type { PolicyRules } from '../../core/policy/policy';
+import { createTurns } from '../../shared/keyed-queue';
+import type { Applied, Cluster, ModelRecord, ModelState } from '../port';
+import { ClusterError } from '../port';
+import { checkScale, findStored, remembering, revisionsOf } from '../registry';
+import { applyModel } from './apply/apply';
+import type { KubeApi } from './client/api';
+import { openKubernetes } from './client/client';
+import { KubeError } from './client/api-error';
+import { kindsOf, lookAt, sightOf } from './apply/live-objects';
+import { definitionName } from '../../../lib/objects/configmap';
+import { refusalOf } from './apply/apply-refusal';
+import { rescale } from './scale/rescale';
+import { replaced, stateFor } from './apply/overrides-state';
+import type { Leaving } from './apply/remove';
+import { endPods, markLeaving, removeRest } from './apply/remove';
+import { RESOURCES } from './client/resources';
+import { settleState } from './apply/reconcile-overrides';
+import type { Site } from './apply/apply-context';
+import { asked } from './apply/apply-context';
+import type { States } from './apply/overrides-store';
+import { createStates } from './apply/overrides-store';
+import { createTender } from './apply/reconciler';
+import type { Timing } from './client/timing';
+import { realTiming } from './client/timing';
+import { World } from './cache/cluster-cache';
+
+export interface KubernetesOptions {
+  /** Where new models go. Absent: the namespace of the kubeconfig's context, or of the pod. */
+  readonly namespace?: string | undefined;
+  /** Further ones whose models are served. */
+  readonly namespaces?: readonly string[];
+  /** Where the service itself is: what it remembers is there. Absent: `namespace`. */
+  readonly home?: string | undefined;
+  readonly configPath?: string | undefined;
+  readonly context?: string | undefined;
+  readonly mode: 'rest' | 'gitops';
+  /** How definitions become objects; its namespace is set here. */
+  readonly environment: Environment;
+  /** Told about what is found broken, and about watches that fail. */
+  readonly tell: (message: string) => void;
+  readonly rules?: PolicyRules;
+  readonly timing?: Timing;
+}
+
+const NOTHING_MORE: PolicyRules = {};
+
+/** How long an answer waits until the watch shows what was written. */
+const SEEN_MS = 5000;
+
+/** Without a place there is nowhere to look. */
+function namespaceOf(given: string | undefined, found: string | undefined): string {
+  const namespace = given ?? found;
+  if (namespace !== undefined) return namespace;
+  throw new ClusterError(
+    'CLUSTER_UNAVAILABLE',
+    'kubernetes.namespace: nothing says where models are; set it, or a namespace in the kubeconfig’s context',
+  );
+}
+
+/** Models as objects of Kubernetes. It holds nothing but a view; what counts is in the cluster. */
+class KubernetesCluster implements Cluster {
+  readonly kind = 'kubernetes';
+  readonly #turns = createTurns();
+  readonly #world: World;
+  readonly #states: States;
+  readonly #stopTending: () => void;
+  readonly #timing: Timing;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: KubernetesOptions,
+    private readonly api: KubeApi,
+    private readonly namespace: string,
+  ) {
+    const { namespaces = [], home = namespace, tell, timing = realTiming } = options;
+    this.#timing = timing;
+    this.#states = createStates(api, home);
+    const all = [...new Set([namespace, ...namespaces])];
+    this.#world = new World({ api, namespaces: all, home, timing, tell });
+    this.#stopTending = createTender({
+      world: this.#world,
+      timing,
+      tell,
+      gitops: options.mode === 'gitops',
+      turns: this.#turns,
+      states: this.#states,
+      siteOf: (slug) => this.#siteOf(slug),
+    });
+  }
+
+  apply(spec: ModelSpec, options: Parameters<Cluster['apply']>[1]): Promise<Applied> {
+    return this.#change(spec.slug, async () => {
+      const applied = await applyModel(this.#siteOf(spec.slug), spec, options);
+      await this.#seen(spec.id, (record) => (record?.revision ?? 0) >= applied.revision);
+      if (options.force === true || options.state !== undefined) await this.#caughtUp(spec.slug);
+      return applied;
+    });
+  }
+
+  async remove(id: string, options: Parameters<Cluster['remove']>[1]): Promise<void> {
+    const slug = slugOf(id);
+    const site = this.#siteOf(slug);
+    const leaving = await this.#change(slug, async () => {
+      const marked = await markLeaving(site, { slug, id }, options);
+      await this.#seen(id, (record) => record?.deleting !== false);
+      return marked;
+    });
+    await endPods(site, leaving, options.manager);
+    if (options.force !== true) await this.#drained(leaving);
+    if (this.#closing !== undefined) return;
+    await removeRest(site, leaving, options.manager);
+    await this.#seen(id, (record) => record?.deleting !== true);
+  }
+
+  remember(id: string, state: ModelState | undefined): Promise<void> {
+    const slug = slugOf(id);
+    return this.#change(slug, async () => {
+      const site = this.#siteOf(slug);
+      const { spec, hash } = await this.#definitionOf(site, id, state);
+      const shown = this.#record(id);
+      await asked(
+        'state',
+        this.#states.rewrite(slug, (now) => {
+          // A decision that was made on another state than this is no longer the right one.
+          const isStale = shown?.hash === hash && !isSame(shown.state, stateFor(now, hash));
+          if (isStale) throw overtaken(id);
+          return replaced(now, hash, state);
+        }),
+      );
+      await settleState(site, spec, hash);
+      await this.#caughtUp(slug);
+    });
+  }
+
+  /** Beside changes of the definition: whoever wakes a model must not wait for one. */
+  scale: Cluster['scale'] = async (id, arm, rescaling) => {
+    const record = this.#record(id);
+    const { deleting, state } = findStored(new Map(record && [[id, record]]), id);
+    const desired = (): number | undefined => this.#record(id)?.arms.find(isNamed(arm))?.desired;
+    checkScale({ id, deleting, state }, arm, rescaling, desired());
+    const { namespace } = this.#siteOf(slugOf(id));
+    await asked(id, rescale(this.api, namespace, armObjectName(id, arm), rescaling));
+    await this.#world.until(() => desired() === rescaling.to, SEEN_MS);
+  };
+
+  history: Cluster['history'] = async (id) => {
+    const slug = slugOf(id);
+    const site = this.#siteOf(slug);
+    const there = await asked(id, lookAt(site, slug));
+    const { stored } = sightOf(slug, there, { states: [] });
+    return revisionsOf(findStored(new Map(stored && [[stored.id, stored]]), id));
+  };
+
+  readonly watch: Cluster['watch'] = (listener) => this.#world.watchers.watch(listener);
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    this.#stopTending();
+    await this.#turns.idle();
+    this.#world.stop();
+    this.api.close();
+  }
+
+  /** One change of a model after the other. */
+  #change<T>(slug: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(slug, async () => {
+      if (this.#closing === undefined) return work();
+      throw new ClusterError(
+        'CLUSTER_UNAVAILABLE',
+        'the service is shutting down; try again later',
+      );
+    });
+  }
+
+  #siteOf(slug: string): Site {
+    const { environment, mode, rules = NOTHING_MORE, home = this.namespace } = this.options;
+    const runtime = environment.runtime.namespace ?? home;
+    const namespace = this.#world.find(slug)?.namespace ?? this.namespace;
+    const gitops = mode === 'gitops';
+    return {
+      api: this.api,
+      namespace,
+      environment: {
+        ...environment,
+        namespace,
+        runtime: { ...environment.runtime, namespace: runtime },
+      },
+      kinds: kindsOf(environment),
+      history: !gitops,
+      states: this.#states,
+      gitops,
+      now: this.#timing.now,
+      rules,
+    };
+  }
+
+  /** @throws ClusterError MODEL_NOT_FOUND, or REVISION_CONFLICT when the state is for another one */
+  async #definitionOf(site: Site, id: string, state: ModelState | undefined) {
+    const slug = slugOf(id);
+    const { namespace } = site;
+    const name = definitionName(slug);
+    const holder = await asked(id, this.api.get(RESOURCES.ConfigMap, namespace, name));
+    const there = { holder, found: new Map(), revisions: [] };
+    const { stored, definition } = sightOf(slug, there, { states: [] });
+    remembering(findStored(new Map(stored && [[stored.id, stored]]), id), state);
+    if (definition === undefined) throw new Error('what is stored was read');
+    return definition;
+  }
+
+  #record(id: string): ModelRecord | undefined {
+    const record = this.#world.find(slugOf(id))?.record;
+    return record?.spec.id === id ? record : undefined;
+  }
+
+  async #seen(id: string, holds: (record: ModelRecord | undefined) => boolean): Promise<void> {
+    await this.#world.until(() => holds(this.#record(id)), SEEN_MS);
+  }
+
+  /** Waits until the view holds what is remembered, and whose the model is. */
+  async #caughtUp(slug: string): Promise<void> {
+    const { namespace } = this.#siteOf(slug);
+    const [now, holder] = await Promise.all([
+      asked('state', this.#states.read(slug)),
+      asked(slug, this.api.get(RESOURCES.ConfigMap, namespace, definitionName(slug))),
+    ]);
+    const isThere = (): boolean =>
+      isSame(this.#world.remembered(slug), now) &&
+      this.#world.find(slug)?.definition.object.metadata.resourceVersion ===
+        holder?.metadata.resourceVersion;
+    await this.#world.until(isThere, SEEN_MS);
+  }
+
+  async #drained({ slug, uid, graceMs }: Leaving): Promise<void> {
+    const isOver = (): boolean => {
+      const found = this.#world.find(slug);
+      if (found === undefined || found.definition.object.metadata.uid !== uid) return true;
+      return found.deployments.length === 0 && found.record.replicas.length === 0;
+    };
+    await this.#world.until(isOver, graceMs);
+  }
+}
+
+const isNamed =
+  (wanted: string) =>
+  ({ name }: { readonly name: string }): boolean =>
+    name === wanted;
+
+const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function overtaken(id: string): ClusterError {
+  return new ClusterError(
+    'REVISION_CONFLICT',
+    `model ${id}: something else was remembered of it at the same moment; look again, then decide`,
+  );
+}
+
+/**
+ * Opens a cluster on Kubernetes. Nothing is asked of the API server yet: it may be down, and the
+ * watches begin and go on by themselves.
+ * @throws ClusterError when nothing says where the API server or the models are
+ */
+export async function createKubernetesCluster(options: KubernetesOptions): Promise<Cluster> {
+  try {
+    const { api, namespace } = await openKubernetes(options, options.timing);
+    return new KubernetesCluster(options, api, namespaceOf(options.namespace, namespace));
+  } catch (error) {
+    throw error instanceof KubeError ? refusalOf('kubernetes', error) : error;
+  }
+}

@@ -1,0 +1,54 @@
+import { MANAGER } from '../../../../lib/objects';
+import { CONCURRENCY_METRIC } from '../../../../lib/objects/autoscaler';
+import type { KubeApi, KubeObject } from '../client/api';
+import { KubeError } from '../client/api-error';
+import { apiVersionOf, RESOURCES } from '../client/resources';
+
+/** Does the API server take an autoscaler that goes down to nothing? */
+export type ZeroAnswer = 'allowed' | 'refused' | 'may not ask' | 'no answer';
+
+const INVALID = 422;
+
+/** Nothing of it is kept: it is only asked about. An external metric is the condition for 0. */
+function question(namespace: string): KubeObject {
+  const { HorizontalPodAutoscaler, Deployment } = RESOURCES;
+  const name = `${MANAGER}-asks-for-zero`;
+  return {
+    apiVersion: apiVersionOf(HorizontalPodAutoscaler),
+    kind: HorizontalPodAutoscaler.kind,
+    metadata: { name, namespace },
+    spec: {
+      scaleTargetRef: { apiVersion: apiVersionOf(Deployment), kind: Deployment.kind, name },
+      minReplicas: 0,
+      maxReplicas: 1,
+      metrics: [
+        {
+          type: 'External',
+          external: {
+            metric: { name: CONCURRENCY_METRIC },
+            target: { type: 'AverageValue', averageValue: '1' },
+          },
+        },
+      ],
+    },
+  };
+}
+
+/**
+ * Asks the API server by a dry run: whether `minReplicas: 0` is taken depends on a feature gate, so
+ * that the version alone does not say it. In gitops mode we may not ask.
+ */
+export async function allowsZero(
+  api: Pick<KubeApi, 'create'>,
+  namespace: string,
+): Promise<ZeroAnswer> {
+  try {
+    await api.create(question(namespace), { manager: MANAGER, dryRun: true });
+    return 'allowed';
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error;
+    const isAboutIt = error.causes.some(({ field }) => field.endsWith('minReplicas'));
+    if (error.status === INVALID && isAboutIt) return 'refused';
+    return error.kind === 'status' && error.status < 500 ? 'may not ask' : 'no answer';
+  }
+}

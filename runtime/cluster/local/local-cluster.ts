@@ -1,0 +1,348 @@
+import type { Arm, ModelSpec, Source } from '../../../lib/spec';
+import { parseModel } from '../../../lib/spec';
+import type { Snapshot, Why } from '../../core/lifecycle/snapshot';
+import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
+import { ClusterError } from '../port';
+import type { Stored } from '../registry';
+import { applyTo, checkScale, findStored, remembering, removing, revisionsOf } from '../registry';
+import type { Watchers } from '../watchers';
+import { createWatchers } from '../watchers';
+import type { Disk, DiskOptions } from './disk';
+import { digestOf, diskRefusal, openDisk, sweepArtifacts, withArtifact } from './disk';
+import type { FetchSource } from './loads';
+import { Loads } from './loads';
+import { checkMemory, crowdsOf } from './replica-limit';
+import type { SpawnServer } from './replica-plan';
+import { checkRunnable, planOf } from './replica-plan';
+import { Records } from './records';
+import type { Endpoints, Planned } from './runner';
+import { ModelRunner, processArms } from './runner';
+import { mend, withArtifacts } from './sources';
+import { createTurns } from '../../shared/keyed-queue';
+
+export interface LocalOptions extends DiskOptions {
+  /** Folder that `file` sources of definitions by REST are read from. */
+  readonly modelsDirectory: string;
+  readonly endpoints: Endpoints;
+  readonly preStopMs: number;
+  readonly spawnServer: SpawnServer;
+  /** Loads artifacts that are not files; absent: only files are loaded. */
+  readonly fetch?: FetchSource | undefined;
+  /** Told how a load goes on. */
+  readonly note?: ((message: string) => void) | undefined;
+  /** What model servers inherit: where programs and libraries are. */
+  readonly baseEnv: NodeJS.ProcessEnv;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly random: () => number;
+  /** What processes may use; the machine's, or its container's, unless given. */
+  readonly memoryBytes?: number;
+}
+
+/** How often usage is measured, milliseconds. */
+const MEASURE_MS = 5000;
+
+interface Removal {
+  readonly hurry: () => void;
+  readonly done: Promise<void>;
+}
+
+/** Models as processes of this machine. Everything acknowledged is on disk. */
+class LocalCluster implements Cluster {
+  readonly kind = 'local';
+  private readonly runners = new Map<string, ModelRunner>();
+  private readonly specs = new Map<string, ModelSpec>();
+  private readonly records: Records;
+  private readonly loads: Loads;
+  private readonly removals = new Map<string, Removal>();
+  private readonly turns = createTurns();
+  private readonly watchers: Watchers;
+  private readonly timer: NodeJS.Timeout;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: LocalOptions,
+    private readonly disk: Disk,
+  ) {
+    const all = [...disk.store.models.values()];
+    const { now, tell, fetch, note = () => undefined } = options;
+    const { loading: folder, artifacts } = disk;
+    this.loads = new Loads({ fetch, folder, artifacts, tell, note, now });
+    const runnerOf = (id: string): ModelRunner | undefined => this.runners.get(id);
+    this.records = new Records({ specOf: (stored) => this.specOf(stored), runnerOf, now, tell });
+    for (const stored of all) {
+      this.records.fenced(stored.id, () => void this.specs.set(stored.id, this.specOf(stored)));
+    }
+    this.watchers = createWatchers(() => this.take());
+    for (const stored of all) this.records.fenced(stored.id, () => this.restore(stored));
+    this.sweep();
+    this.timer = setInterval(() => this.measure(), MEASURE_MS);
+    this.timer.unref();
+  }
+
+  apply(spec: ModelSpec, options: ApplyOptions): Promise<Applied> {
+    return this.change(spec.id, async () => {
+      const before = this.disk.store.models.get(spec.id);
+      const arms = processArms(this.options.endpoints, spec);
+      for (const arm of arms) checkRunnable(spec, arm, this.loads.isAble);
+      this.checkMemory(spec.id, arms);
+      const applied = await withArtifacts(this.sources, { spec, arms, before }, (artifacts) => {
+        this.refuseWhenClosed();
+        // Again: others may have grown while the artifacts came.
+        this.checkMemory(spec.id, arms);
+        const proposal = { spec, options, artifacts, now: this.options.now() };
+        const { stored, changed } = applyTo(this.disk.store.models, proposal);
+        if (stored !== before) this.put(stored);
+        return { revision: stored.revision, changed };
+      });
+      this.sweep();
+      return applied;
+    });
+  }
+
+  remove(id: string, options: Parameters<Cluster['remove']>[1]): Promise<void> {
+    return this.change(id, async () => {
+      const stored = findStored(this.disk.store.models, id);
+      const next = removing(stored, options);
+      if (!stored.deleting) this.disk.store.put(next);
+      this.changed(id);
+      this.finishRemoval(id, options.force !== true);
+    });
+  }
+
+  remember(id: string, state: Parameters<Cluster['remember']>[1]): Promise<void> {
+    return this.change(id, async () => {
+      this.put(remembering(findStored(this.disk.store.models, id), state));
+    });
+  }
+
+  scale(id: string, arm: string, rescaling: Rescaling): Promise<void> {
+    return this.change(id, async () => {
+      const stored = findStored(this.disk.store.models, id);
+      const runner = this.runners.get(id);
+      const found = this.specOf(stored).arms.find(({ name }) => name === arm);
+      const record = runner?.arms().find(({ name }) => name === arm);
+      checkScale(stored, arm, rescaling, found && record?.desired);
+      if (found === undefined || runner?.scale(found, rescaling.to) !== false) {
+        return this.changed(id);
+      }
+      throw new ClusterError(
+        'FIELD_CONFLICT',
+        `arm ${arm} of model ${id} runs elsewhere (local.endpoints); scale it there`,
+      );
+    });
+  }
+
+  async history(id: string) {
+    return revisionsOf(findStored(this.disk.store.models, id));
+  }
+
+  readonly watch: Cluster['watch'] = (listener) => this.watchers.watch(listener);
+
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
+    clearInterval(this.timer);
+    this.loads.close();
+    await this.turns.idle();
+    await Promise.all([...this.runners.values()].map((runner) => runner.stop({ drain: true })));
+    await Promise.all([...this.removals.values()].map(({ done }) => done));
+    this.watchers.close();
+    this.disk.unlock();
+  }
+
+  private get sources() {
+    return { folder: this.options.modelsDirectory, artifacts: this.disk.artifacts };
+  }
+
+  private refuseWhenClosed(): void {
+    if (this.closing === undefined) return;
+    throw new ClusterError('CLUSTER_UNAVAILABLE', 'the service is shutting down; try again later');
+  }
+
+  /** One change of a model after the other; a full disk is a refusal, not a defect. */
+  private change<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.turns.run(id, async () => {
+      this.refuseWhenClosed();
+      try {
+        return await work();
+      } catch (error) {
+        throw diskRefusal(error, id, this.options.tell);
+      }
+    });
+  }
+
+  /** @throws ClusterError when there is not the memory for so many replicas beside all others */
+  private checkMemory(id: string, arms: readonly Arm[]): void {
+    const own = arms.map((arm) => ({ arm, replicas: arm.scaling.minReplicas }));
+    const others = [...this.specs.values()].filter((spec) => spec.id !== id);
+    const beside = others.flatMap((spec) =>
+      crowdsOf(processArms(this.options.endpoints, spec), this.runners.get(spec.id)?.arms() ?? []),
+    );
+    checkMemory(id, own, beside, this.options.memoryBytes);
+  }
+
+  /** Makes it last, then makes it so. */
+  private put(stored: Stored): void {
+    // Parsed again, so that no bytes of sources are held in memory; what cannot be is not stored.
+    const spec = parseModel(stored.definition);
+    this.disk.store.put(stored);
+    this.specs.set(stored.id, spec);
+    if (!stored.deleting) this.follow(stored);
+    else this.changed(stored.id);
+  }
+
+  private restore(stored: Stored): void {
+    const { id, deleting } = stored;
+    if (deleting) this.finishRemoval(id, false);
+    else {
+      const work = this.turns.run(id, async () => {
+        for (const arm of this.specOf(stored).arms) await this.mend(stored, arm);
+        if (this.closing === undefined) this.follow(stored);
+      });
+      work.catch((error: unknown) => {
+        this.records.fault(id, error);
+        this.watchers.tell();
+      });
+    }
+  }
+
+  private async mend(stored: Stored, arm: Arm): Promise<void> {
+    const digest = digestOf(stored, arm);
+    if (digest === undefined || arm.source === undefined) return;
+    await mend(this.sources, digest, arm.source.uri);
+  }
+
+  private specOf({ id, definition }: Stored): ModelSpec {
+    return this.specs.get(id) ?? parseModel(definition);
+  }
+
+  private follow(stored: Stored): void {
+    const { id } = stored;
+    this.records.fenced(id, () => {
+      const spec = this.specOf(stored);
+      const runner = this.runners.get(id) ?? this.newRunner(id);
+      this.runners.set(id, runner);
+      const stopped = stored.state?.stopped === true;
+      runner.follow({ spec, stopped, planOf: (arm) => this.plan(stored, spec, arm) });
+    });
+    this.changed(id);
+  }
+
+  /** A definition that ran before may not be able to now: its bytes or its endpoints are gone. */
+  private plan(stored: Stored, spec: ModelSpec, arm: Arm): Planned {
+    const { artifacts } = this.disk;
+    try {
+      checkRunnable(spec, arm, this.loads.isAble);
+    } catch (error) {
+      return this.blocked(spec, arm, 'cannot-run-here', (error as Error).message);
+    }
+    const digest = digestOf(stored, arm);
+    if (digest !== undefined && artifacts.isWell(digest)) {
+      const plan = planOf(spec, arm, artifacts.pathOf(digest), this.options.preStopMs);
+      return { kind: 'plan', plan };
+    }
+    if (arm.source !== undefined && arm.source.scheme !== 'file') {
+      return { kind: 'blocked', why: this.load(stored, arm, arm.source) };
+    }
+    const message = `the bytes of ${arm.source?.uri} that were kept are lost or damaged; put the file into the models folder and deploy the model again`;
+    return this.blocked(spec, arm, 'artifact-missing', message);
+  }
+
+  /** Begins to load what an arm runs on, and says how far that is. */
+  private load({ id, hash, manager }: Stored, arm: Arm, source: Source): Why {
+    const current = (): Stored | undefined => {
+      const now = this.disk.store.models.get(id);
+      return this.closing === undefined && now?.hash === hash && !now.deleting ? now : undefined;
+    };
+    return this.loads.begin(
+      arm,
+      { source, trusted: manager === 'files' },
+      {
+        changed: () => {
+          const now = current();
+          if (now !== undefined) this.follow(now);
+        },
+        done: (digest) => {
+          const now = current();
+          if (now !== undefined) this.disk.store.put(withArtifact(now, arm.name, digest));
+        },
+      },
+    );
+  }
+
+  private blocked(spec: ModelSpec, arm: Arm, cause: string, message: string): Planned {
+    this.options.tell(`${spec.id}, ${arm.name}: ${message}`);
+    const why: Why = { cause, message, object: `model ${spec.id}`, since: this.options.now() };
+    return { kind: 'blocked', why };
+  }
+
+  private newRunner(id: string): ModelRunner {
+    const { spawnServer, baseEnv, endpoints, tell, now, random } = this.options;
+    const onChange = (): void => this.changed(id);
+    return new ModelRunner({ spawnServer, baseEnv, endpoints, tell, now, random, onChange });
+  }
+
+  private finishRemoval(id: string, drain: boolean): void {
+    const under = this.removals.get(id);
+    if (under !== undefined) {
+      if (!drain) under.hurry();
+      return;
+    }
+    const runner = this.runners.get(id);
+    const work = async (): Promise<void> => {
+      await runner?.stop({ drain });
+      this.runners.delete(id);
+      this.specs.delete(id);
+      this.records.forget(id);
+      this.removals.delete(id);
+      this.disk.store.remove(id);
+      this.sweep();
+      this.changed(id);
+    };
+    const done = work().catch((error: unknown) => {
+      const { message } = error as Error;
+      this.options.tell(`model ${id} could not be removed: ${message}; the next start tries again`);
+    });
+    this.removals.set(id, { done, hurry: () => void runner?.stop({ drain: false }) });
+  }
+
+  /** Removes bytes that no revision names. */
+  private sweep(): void {
+    sweepArtifacts(this.disk, this.options.tell);
+  }
+
+  private measure(): void {
+    for (const [id, runner] of this.runners) if (runner.measure()) this.records.drop(id);
+    this.watchers.tell();
+  }
+
+  private changed(id: string): void {
+    this.records.drop(id);
+    this.watchers.tell();
+  }
+
+  private take(): Snapshot {
+    const models = this.records.of(this.disk.store.models.values());
+    return { phase: 'synced', at: this.options.now(), models };
+  }
+}
+
+/**
+ * Opens a local cluster and starts what was there when it was last used.
+ * @throws ClusterError when another service uses the folder, or it cannot be used at all
+ */
+export async function createLocalCluster(options: LocalOptions): Promise<Cluster> {
+  try {
+    return new LocalCluster(options, openDisk(options));
+  } catch (error) {
+    if (error instanceof ClusterError) throw error;
+    throw new ClusterError(
+      'CLUSTER_UNAVAILABLE',
+      `local.directory: ${options.directory} cannot be used (${(error as Error).message}); mend that, or choose another folder`,
+    );
+  }
+}

@@ -1,0 +1,62 @@
+import { totalmem } from 'node:os';
+import type { Arm } from '../../../lib/spec';
+import { quantityValue } from '../../../lib/spec';
+import { memoryOf } from '../../shared/held-bytes';
+import type { ArmRecord } from '../port';
+import { ClusterError } from '../port';
+
+/** A process of the ONNX server takes about so much before it loads anything, bytes. */
+const BARE_PROCESS_BYTES = 64 * 2 ** 20;
+
+/** The memory that processes of this machine may use: a container's limit, where there is one. */
+const memoryHere = (): number => memoryOf(process.constrainedMemory(), totalmem());
+
+/** An arm of processes, and how many of them there are to be. */
+export interface Crowd {
+  readonly arm: Arm;
+  readonly replicas: number;
+}
+
+/** One replica is for the author to try, whatever its definition asks for: it counts as bare. */
+function bytesOf({ arm: { resources }, replicas }: Crowd): number {
+  const { memory } = resources;
+  if (replicas <= 1 || memory === undefined) return replicas * BARE_PROCESS_BYTES;
+  return replicas * quantityValue(memory);
+}
+
+const bytesOfAll = (crowds: readonly Crowd[]): number =>
+  crowds.reduce((sum, one) => sum + bytesOf(one), 0);
+
+/**
+ * More processes than there is memory for would end each other, and others beside them.
+ * @param crowds of the model `id`, as they are to be
+ * @param others what runs of all other models
+ * @throws ClusterError
+ */
+export function checkMemory(
+  id: string,
+  crowds: readonly Crowd[],
+  others: readonly Crowd[],
+  totalBytes = memoryHere(),
+): void {
+  const [own, beside] = [bytesOfAll(crowds), bytesOfAll(others)];
+  if (crowds.every(({ replicas }) => replicas <= 1) || own + beside <= totalBytes) return;
+  const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const counts = crowds.map(({ arm, replicas }) => `${arm.name} ${replicas}`).join(', ');
+  const more = beside === 0 ? '' : `, the other models take ${gib(beside)}`;
+  throw new ClusterError(
+    'INSUFFICIENT_RESOURCES',
+    `model ${id}: its replicas (${counts}) would take ${gib(own)} of memory${more}, and this machine has ${gib(totalBytes)}; scale to fewer, or apply dist/ to Kubernetes`,
+  );
+}
+
+/** What runs of a model, arm by arm. */
+export function crowdsOf(
+  arms: readonly Arm[],
+  records: readonly Pick<ArmRecord, 'name' | 'desired'>[],
+): readonly Crowd[] {
+  return arms.map((arm) => {
+    const record = records.find(({ name }) => name === arm.name);
+    return { arm, replicas: record?.desired ?? 0 };
+  });
+}

@@ -1,0 +1,100 @@
+import type { RequestListener } from 'node:http';
+import type { Express } from 'express';
+import { messageOf } from '../core/lifecycle/fault';
+import { loadOf } from '../core/lifecycle/peers';
+import { createApp } from './http-app';
+import { CALLS } from './calls';
+import type { Context } from './context';
+import { docsPages } from './docs';
+import { createEventLoop } from './event-loop';
+import { createExternalMetrics } from './external-metrics';
+import { isReady } from './health-view';
+import { observe } from './observe';
+import { createOpsApp, metricsPage } from './ops-app';
+import type { ControlOptions } from './ports';
+import { ALONE } from './ports';
+import { createTurns } from '../shared/keyed-queue';
+import { createSleeping } from './idle-sleep';
+import { createTicker } from './ticker';
+import { createWorld } from './routing-view';
+
+/** The control plane. It owns no socket and no timer: whoever composes the service listens and ticks. */
+export interface Control {
+  /** Management API, /health, /metrics, /openapi.json, /docs: everything public that is not inference. */
+  readonly app: Express;
+  /** /live, /ready, /metrics, /internal/load: for the ops port; needs no key. */
+  readonly opsApp: Express;
+  /** Begins to watch the cluster; the routing table follows it from here on. */
+  readonly start: () => void;
+  /** Ends watching. The table stays as it is. */
+  readonly stop: () => void;
+  /** Moves on what goes on by itself (promotions, removals, sleep); to be called every second. */
+  readonly tick: () => Promise<void>;
+  /** To be told when requests of an arm begin to be held: one that sleeps is woken. */
+  readonly onHeld: (model: string, arm: string) => void;
+  /** external.metrics.k8s.io; for a port of its own, whose callers have been let in. */
+  readonly externalMetrics: RequestListener;
+  /** Resolves when the cluster has been read for the first time. */
+  readonly whenSynced: () => Promise<void>;
+  /** Not ready from here on; requests are still answered. */
+  readonly beginShutdown: () => void;
+  /** May requests be sent here? Does not depend on any model. */
+  readonly isReady: () => boolean;
+}
+
+function tellFault({ log }: ControlOptions): (error: unknown, model?: string) => void {
+  return (error, model) =>
+    log.error('a change of the cluster could not be taken in', {
+      ...(model !== undefined && { model }),
+      error: messageOf(error),
+    });
+}
+
+export function createControl(options: ControlOptions): Control {
+  const { cluster, table, load, clock, routers = ALONE, onTableSwap } = options;
+  let shuttingDown = false;
+  const startedAt = clock.now();
+  const lag = options.eventLoop ?? createEventLoop();
+  const world = createWorld({
+    cluster,
+    table,
+    routers,
+    now: clock.now,
+    onFault: tellFault(options),
+    onSwap: (swapped) => {
+      // Here and not with the next tick: a new model's first request is counted already.
+      observe(context);
+      onTableSwap?.(swapped);
+    },
+  });
+  const context: Context = {
+    ...options,
+    world,
+    routers,
+    ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
+    locks: createTurns(),
+    removing: new Set(),
+    lag,
+    startedAt,
+    shuttingDown: () => shuttingDown,
+  };
+  const sleeping = createSleeping(context);
+  const { tick } = createTicker(context, sleeping);
+  return {
+    app: createApp(context, CALLS, [...docsPages(context), metricsPage(context, 'read')]),
+    opsApp: createOpsApp(context),
+    start: world.start,
+    stop: () => {
+      world.stop();
+      lag.stop();
+    },
+    tick,
+    onHeld: sleeping.onHeld,
+    externalMetrics: createExternalMetrics(context),
+    whenSynced: world.whenSynced,
+    beginShutdown: () => {
+      shuttingDown = true;
+    },
+    isReady: () => isReady(context),
+  };
+}

@@ -1,0 +1,245 @@
+import type { Express, NextFunction, Request, Response } from 'express';
+import express from 'express';
+import helmet from 'helmet';
+import { idSchema } from '../../lib/spec';
+import type { Caller } from '../auth';
+import { CHALLENGE } from '../auth';
+import { ClusterError } from '../cluster/port';
+import { trustOf } from '../shared/trusted-proxies';
+import { requestIdOf, traceparentOf } from '../shared/request-id';
+import type { Action, Answer, Call } from './define-call';
+import type { Context } from './context';
+import { callerOf, requireOwnOrigin } from './access';
+import { bodyOf, queryOf } from './request-body';
+import {
+  headersOfProblem,
+  internalProblem,
+  problemBody,
+  Problem,
+  statusOfProblem,
+  tryProblemOf,
+} from './problem';
+
+/** Does it, and throws what `map` makes of an error. */
+async function mapped<T>(work: () => Promise<T>, map: (error: unknown) => unknown): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw map(error);
+  }
+}
+
+/** What is known of a request beside its answer, for the record. */
+interface Track {
+  /** Milliseconds since the epoch. */
+  readonly began: number;
+  caller?: Caller;
+  answer?: Answer;
+}
+
+const requestId = (response: Response): string => String(response.getHeader('x-request-id'));
+
+function originOf({ config }: Context, request: Request): string {
+  const scheme = config.server.tls === undefined ? request.protocol : 'https';
+  return `${scheme}://${request.host ?? `${config.server.host}:${config.server.port}`}`;
+}
+
+/** Headers of every answer. Answers are about this moment: nothing may keep them. */
+function opening({ shuttingDown }: Context) {
+  return (request: Request, response: Response, next: NextFunction): void => {
+    response.setHeader('x-request-id', requestIdOf(request.header('x-request-id')));
+    const traceparent = traceparentOf(request.header('traceparent'));
+    if (traceparent !== undefined) response.setHeader('traceparent', traceparent);
+    response.setHeader('cache-control', 'no-store');
+    if (shuttingDown()) response.setHeader('connection', 'close');
+    next();
+  };
+}
+
+function sendProblem(context: Context, response: Response, problem: Problem): void {
+  if (response.headersSent) return void response.destroy();
+  if (problem.code === 'UNAUTHENTICATED') response.setHeader('www-authenticate', CHALLENGE);
+  response
+    .status(statusOfProblem(problem))
+    .set(headersOfProblem(problem))
+    .json(problemBody(problem, context.clock.now()));
+}
+
+function sendError(context: Context, request: Request, response: Response, error: unknown): void {
+  const known = tryProblemOf(error);
+  if (known === undefined) {
+    const { name, stack } = error instanceof Error ? error : new Error('not an error');
+    // Not the message: it may quote what was sent. The stack without its first line shows the
+    // place.
+    const place = stack?.split('\n').filter((line) => /^\s+at /.test(line));
+    const fields = { requestId: requestId(response), method: request.method, name, place };
+    context.log.error('a call failed', fields);
+  } else if (error instanceof ClusterError && statusOfProblem(known) >= 500) {
+    // The words are the cluster's own; without them only the caller would know of a missing right.
+    const { code, message } = known;
+    context.log.warn('the cluster refused', { requestId: requestId(response), code, message });
+  }
+  sendProblem(context, response, known ?? internalProblem(requestId(response)));
+}
+
+/** A path segment that is no id at all never gets into the record. */
+function modelOf(request: Request, answer: Answer | undefined): string | undefined {
+  const id = answer?.model ?? request.params['id'];
+  return typeof id === 'string' && idSchema.safeParse(id).success ? id : undefined;
+}
+
+/** Audit, metrics and log of a change, or of an attempt at one. */
+function record(
+  { clock, audit, metrics, log }: Context,
+  action: Action,
+  request: Request,
+  response: Response,
+  { caller, answer, began }: Track,
+): void {
+  const at = clock.now();
+  const { statusCode: status } = response;
+  const entry = {
+    caller: caller?.name,
+    action,
+    model: modelOf(request, answer),
+    revision: answer?.revision,
+    requestId: requestId(response),
+    status,
+  };
+  audit.record({ at, ...entry });
+  metrics.onDeployment(action, status < 400 ? 'success' : 'error');
+  log.info(`${action} ${status < 400 ? 'accepted' : 'refused'}`, { ...entry, ms: at - began });
+}
+
+function handlerOf(context: Context, call: Call) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const track: Track = { began: context.clock.now() };
+    const id = typeof request.params['id'] === 'string' ? request.params['id'] : '';
+    try {
+      const caller = callerOf(context.authenticate, request.headers, call.access, id);
+      track.caller = caller;
+      requireOwnOrigin(context, request);
+      const query = queryOf(call, request);
+      const { value: body, asWritten } = await bodyOf(call, request, response);
+      const asked = {
+        id,
+        body,
+        query,
+        caller,
+        requestId: requestId(response),
+        ifMatch: request.header('if-match'),
+        origin: originOf(context, request),
+      };
+      const answer = await mapped(async () => call.handle(context, asked), asWritten);
+      track.answer = answer;
+      response
+        .status(answer.status)
+        .set(answer.headers ?? {})
+        .json(answer.body);
+    } catch (error) {
+      sendError(context, request, response, error);
+    } finally {
+      // A rehearsal changes nothing and is no deployment.
+      const isRehearsal = request.query['dry_run'] === 'true';
+      if (call.action !== undefined && !isRehearsal) {
+        record(context, call.action, request, response, track);
+      }
+    }
+  };
+}
+
+const pathsOf = ({ path, alias }: Call): readonly string[] =>
+  alias === undefined ? [path] : [path, alias];
+
+/** `/models/{id}/scale` → `/models/:id/scale` */
+const expressPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');
+
+function pattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+').replace(/\/$/, '')}/?$`);
+}
+
+/** Something to GET that is no call of the API. */
+export interface Page {
+  /** `/docs/{file}` */
+  readonly path: string;
+  readonly handle: (request: Request, response: Response) => Promise<void> | void;
+}
+
+type Place = Pick<Call, 'method' | 'path'>;
+
+/** Methods of a path that exists; empty when it does not. */
+function methodsAt(places: readonly Place[], path: string): readonly string[] {
+  const found = places.filter((place) => pattern(place.path).test(path));
+  const methods = new Set(found.map(({ method }) => method.toUpperCase()));
+  if (methods.has('GET')) methods.add('HEAD');
+  return [...methods].toSorted();
+}
+
+/** What no call took: another method of a path that exists, or nothing of ours. */
+function fallback(context: Context, places: readonly Place[]) {
+  return (request: Request, response: Response): void => {
+    const allowed = methodsAt(places, request.path);
+    if (allowed.length === 0) {
+      const message = 'there is nothing at this path; /openapi.json lists all calls';
+      return sendProblem(context, response, new Problem('NOT_FOUND', message));
+    }
+    const headers = { allow: allowed.join(', ') };
+    if (request.method === 'OPTIONS') return void response.status(204).set(headers).end();
+    const message = `this path takes ${headers.allow}`;
+    sendProblem(context, response, new Problem('METHOD_NOT_ALLOWED', message, [], headers));
+  };
+}
+
+/** Errors before any call was reached, such as `%zz` in a path. */
+function lastResort(context: Context) {
+  // Express knows error handlers by their four parameters.
+  return (error: unknown, request: Request, response: Response, _next: NextFunction): void => {
+    const bad = (error as { status?: number }).status === 400;
+    const problem = new Problem('INVALID_REQUEST', 'the path is not well-formed');
+    sendError(context, request, response, bad ? problem : error);
+  };
+}
+
+/** Strictest of all: answers are data, no browser may do anything with them. */
+function protection({ config }: Context) {
+  return helmet({
+    contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"] } },
+    strictTransportSecurity: config.server.tls !== undefined,
+  });
+}
+
+function pageOf(context: Context, { handle }: Page) {
+  return async (request: Request, response: Response): Promise<void> => {
+    try {
+      await handle(request, response);
+    } catch (error) {
+      sendError(context, request, response, error);
+    }
+  };
+}
+
+/** Builds an app: calls, pages, and answers to everything else. */
+export function createApp(
+  context: Context,
+  calls: readonly Call[],
+  pages: readonly Page[],
+): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  const trusted = trustOf(context.config.server.trustedProxies);
+  // Through the private socket, which has no address, only our own data plane comes.
+  app.set('trust proxy', (address?: string) => !address || trusted(address));
+  app.use(protection(context), opening(context));
+  for (const call of calls)
+    for (const path of pathsOf(call)) app[call.method](expressPath(path), handlerOf(context, call));
+  for (const page of pages) app.get(expressPath(page.path), pageOf(context, page));
+  const places: readonly Place[] = [
+    ...calls.flatMap((call) => pathsOf(call).map((path) => ({ method: call.method, path }))),
+    ...pages.map(({ path }) => ({ method: 'get', path }) as const),
+  ];
+  app.use(fallback(context, places));
+  app.use(lastResort(context));
+  return app;
+}

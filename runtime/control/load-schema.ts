@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import type { ArmLoad, RouterLoad } from '../core/lifecycle/peers';
+import { byKey } from '../core/lifecycle/peers';
+
+/**
+ * What routers tell each other: `GET /internal/load`. During a roll of the service two versions of
+ * it run side by side; a field may be added, and readers pass over what they do not know. Another
+ * version is for what would be misread.
+ */
+export const LOAD_VERSION = 1;
+
+/** More than any router serves; a longer answer is no router's. */
+const MAX_ARMS = 100_000;
+
+const count = z.int().min(0);
+const name = z.string().min(1).max(253);
+const time = z.number().min(0);
+
+const armSchema = z.object({
+  model: name,
+  arm: name,
+  in_flight: count,
+  queued: count,
+  capacity: count,
+  ready: count,
+  last_request_at: time.optional(),
+});
+
+export const loadSchema = z.object({
+  version: z.literal(LOAD_VERSION),
+  router: name,
+  at: time,
+  started_at: time,
+  arms: z.array(armSchema).max(MAX_ARMS),
+});
+
+function wireArm({ inFlight, lastRequestAt, ...rest }: ArmLoad): z.input<typeof armSchema> {
+  const last = lastRequestAt === undefined ? {} : { last_request_at: lastRequestAt };
+  return { ...rest, in_flight: inFlight, ...last };
+}
+
+export function wireLoad({ router, at, startedAt, arms }: RouterLoad): z.input<typeof loadSchema> {
+  const all = [...arms.values()].map(wireArm);
+  return { version: LOAD_VERSION, router, at, started_at: startedAt, arms: all };
+}
+
+/** Undefined: it is not what a router says. */
+export function parseLoad(value: unknown): RouterLoad | undefined {
+  const { success, data } = loadSchema.safeParse(value);
+  if (!success) return undefined;
+  const arms = data.arms.map(
+    ({ in_flight: inFlight, last_request_at: lastRequestAt, ...rest }): ArmLoad => ({
+      ...rest,
+      inFlight,
+      lastRequestAt,
+    }),
+  );
+  const { router, at, started_at: startedAt } = data;
+  return { router, at, startedAt, arms: byKey(arms) };
+}

@@ -1,0 +1,62 @@
+import type { Express, Request, Response } from 'express';
+import { textTypeOf } from '../metrics';
+import { isKnownHost } from '../shared/origins';
+import { mayUse } from '../auth';
+import { callerOf } from './access';
+import type { Page } from './http-app';
+import { createApp } from './http-app';
+import type { Access, Answer } from './define-call';
+import { live, ready } from './calls/health';
+import type { Context } from './context';
+import { wireLoad } from './load-schema';
+import { Problem } from './problem';
+
+/** The exposition of the models a caller may see; a slice at a time, so that a scrape never holds requests up. */
+export function metricsPage({ authenticate, metrics }: Context, access: Access): Page {
+  return {
+    path: '/metrics',
+    handle: async (request, response) => {
+      const caller = callerOf(authenticate, request.headers, access, '');
+      const accept = request.header('accept');
+      const text = await metrics.text(accept, (model) => mayUse(caller, model));
+      response.setHeader('content-type', textTypeOf(accept));
+      response.end(text);
+    },
+  };
+}
+
+const send = (response: Response, { status, body }: Answer): void =>
+  void response.status(status).json(body);
+
+/** @throws Problem FORBIDDEN for a name that the DNS of anybody can point here */
+function requireKnownHost({ config }: Context, { headers: { host } }: Request): void {
+  if (isKnownHost(host, config.server.allowedHosts)) return;
+  throw new Problem(
+    'FORBIDDEN',
+    'this port answers to addresses, localhost and names of the cluster; add others to server.allowed_hosts',
+  );
+}
+
+const guarded =
+  (context: Context) =>
+  ({ path, handle }: Page): Page => ({
+    path,
+    handle: (request, response) => {
+      requireKnownHost(context, request);
+      return handle(request, response);
+    },
+  });
+
+/** The second port: for kubelet, monitoring and the other routers; nothing of it needs a key. */
+export function createOpsApp(context: Context): Express {
+  const pages: readonly Page[] = [
+    { path: '/live', handle: (_, response) => send(response, live(context)) },
+    { path: '/ready', handle: (_, response) => send(response, ready(context)) },
+    metricsPage(context, 'open'),
+    {
+      path: '/internal/load',
+      handle: (_, response) => send(response, { status: 200, body: wireLoad(context.ownLoad()) }),
+    },
+  ];
+  return createApp(context, [], pages.map(guarded(context)));
+}

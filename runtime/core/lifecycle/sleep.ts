@@ -1,0 +1,97 @@
+import type { Arm } from '../../../lib/spec';
+import { stateOf } from '../routing/build-table';
+import type { Use } from './peers';
+import type { ArmRecord, ModelRecord, WatchPhase } from './snapshot';
+
+/**
+ * Whatever the definition says, an arm that was woken serves for as long: what the routers know of
+ * each other is some seconds old, and a model that is loaded for one request each time serves
+ * nobody.
+ */
+export const LEAST_IDLE_MS = 10_000;
+
+/** A request this recent is one that waits, or that another arm served in its place. */
+export const WANTED_MS = 3_000;
+
+/** What is known of an arm that may sleep. Times in milliseconds. */
+export interface Sleeper {
+  readonly phase: WatchPhase;
+  readonly record: ModelRecord;
+  readonly arm: ArmRecord;
+  readonly scaling: Arm['scaling'];
+  /** One for each router, this one included; undefined: it is not known. */
+  readonly uses: readonly (Use | undefined)[];
+  /** Since any router had something to do for it, as far as it was seen here. */
+  readonly quietMs: number;
+  readonly now: number;
+}
+
+export type SleepDecision =
+  | { readonly do: 'sleep'; readonly reason: string; readonly from: number }
+  | { readonly do: 'hold'; readonly reason: string };
+
+const hold = (reason: string): SleepDecision => ({ do: 'hold', reason });
+
+const isAsleep = ({ desired }: ArmRecord): boolean => desired === 0;
+
+/** How long nobody may have wanted an arm before it goes: as long as a lower need must last. */
+export function idleLimitMs({ scaleDownWindowSeconds }: Arm['scaling']): number {
+  return Math.max(LEAST_IDLE_MS, scaleDownWindowSeconds * 1000);
+}
+
+/** Since it was deployed or woken: until then nobody could use it. */
+function awakeMs({ record, arm, now }: Sleeper): number {
+  const own = record.replicas.filter((replica) => replica.arm === arm.name);
+  const since = Math.max(record.updatedAt, ...own.map((replica) => replica.since));
+  return Math.max(0, now - since);
+}
+
+function obstacle({ phase, record, arm, scaling }: Sleeper): string | undefined {
+  if (phase !== 'synced') return 'the view of the cluster is old';
+  if (scaling.minReplicas > 0) return `it keeps ${scaling.minReplicas} replicas`;
+  if (isAsleep(arm)) return 'it sleeps';
+  if (arm.ready === 0) return 'nothing of it is up';
+  const state = stateOf(record);
+  if (record.deleting || state?.stopped === true) return 'it is being stopped';
+  return state?.promote === undefined ? undefined : 'a promotion is under way';
+}
+
+/**
+ * May an arm be put to sleep? Only when every router says that nobody has wanted it for the time of
+ * the definition; a router that says nothing may have requests.
+ */
+export function decideSleep(sleeper: Sleeper): SleepDecision {
+  const { uses, scaling, quietMs, arm } = sleeper;
+  const against = obstacle(sleeper);
+  if (against !== undefined) return hold(against);
+  const known = uses.filter((use) => use !== undefined);
+  const unknown = uses.length - known.length;
+  if (unknown > 0) return hold(`${unknown} of ${uses.length} routers do not say what they do`);
+  const busy = known.reduce((sum, { inFlight, queued }) => sum + inFlight + queued, 0);
+  if (busy > 0) return hold(`${busy} requests are under way`);
+  const idleMs = Math.min(awakeMs(sleeper), quietMs, ...known.map((use) => use.idleMs));
+  const limitMs = idleLimitMs(scaling);
+  if (idleMs < limitMs) return hold(`idle for ${Math.floor(idleMs / 1000)} of ${limitMs / 1000} s`);
+  const reason = `idle for ${Math.floor(idleMs / 1000)} s in all routers`;
+  return { do: 'sleep', reason, from: arm.desired };
+}
+
+export type WakeDecision =
+  | { readonly do: 'wake'; readonly reason: string; readonly replicas: number }
+  | { readonly do: 'hold'; readonly reason: string };
+
+/** Is an arm that sleeps wanted here? `own`: how this router uses it. */
+export function decideWake(
+  record: ModelRecord,
+  arm: ArmRecord,
+  { minReplicas }: Arm['scaling'],
+  own: Use,
+): WakeDecision {
+  if (!isAsleep(arm)) return { do: 'hold', reason: 'it does not sleep' };
+  if (record.deleting || stateOf(record)?.stopped === true)
+    return { do: 'hold', reason: 'it is stopped on purpose' };
+  const replicas = Math.max(1, minReplicas);
+  if (own.queued > 0) return { do: 'wake', reason: `${own.queued} requests wait`, replicas };
+  if (own.idleMs < WANTED_MS) return { do: 'wake', reason: 'a request wanted it', replicas };
+  return { do: 'hold', reason: 'no request wants it' };
+}

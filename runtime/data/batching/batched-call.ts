@@ -1,0 +1,291 @@
+import { meaningOf } from '../../core/routing/batching';
+import { HEAD_LENGTH } from '../../shared/binary';
+import type { CallBase, Calling, Ended, Reply } from '../upstream/call';
+import { BufferedCall } from '../upstream/call';
+import type { Answered, HeaderText, Source } from '../http/exchange';
+import { endToEnd, filterOf } from '../upstream/headers';
+import { fieldsOf } from '../http/fields';
+import { CallerSignal } from '../http/server/caller-signal';
+import type { Companion } from '../dispatch/job';
+import { isSameAnswer } from './compare-alone';
+import type { Cut, Message } from './splice';
+import type { Form } from './codecs';
+
+// One call for several requests.
+
+/** How a request is said together with others. */
+export interface Part {
+  /** Requests of one key go together. */
+  readonly key: string;
+  readonly cut: Cut;
+  /** Of its body. */
+  readonly bytes: number;
+  readonly form: Form;
+  readonly target: string;
+  /** Of the call that is made for all. */
+  readonly headers: HeaderText;
+}
+
+/** A request that goes with others. */
+export interface Member {
+  readonly companion: Companion;
+  readonly part: Part;
+  readonly base: CallBase;
+}
+
+/** What became of a joined call. `different`: one of its requests was answered otherwise alone. */
+export type JointEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
+
+class JointCall extends BufferedCall {
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    ask: ConstructorParameters<typeof BufferedCall>[2],
+    end: (ended: Ended) => void,
+    private readonly more: () => HeaderText,
+  ) {
+    super(calling, base, ask, end);
+  }
+
+  protected override get headers(): HeaderText {
+    return this.base.headers + this.more();
+  }
+}
+
+const lengthLine = ({ jsonBytes }: Message): HeaderText =>
+  jsonBytes === undefined ? '' : `${HEAD_LENGTH}: ${jsonBytes}\r\n`;
+
+/** Bytes as a body that comes. */
+function sourceOf(bytes: Buffer): Source {
+  let resume: () => void = () => undefined;
+  let destroy: () => void = () => undefined;
+  return {
+    flow: (sink) => {
+      const last = (call: () => void) => (): void => {
+        resume = () => undefined;
+        destroy = resume;
+        call();
+      };
+      const end = last(() => sink.end());
+      destroy = last(() => sink.fail({ kind: 'aborted' }));
+      if (bytes.length === 0 || sink.data(bytes)) end();
+      else resume = end;
+    },
+    resume: () => resume(),
+    destroy: () => destroy(),
+  };
+}
+
+/** What of an answer to all is true of each. */
+const OF_EACH = filterOf(
+  (name) => name !== 'content-length' && name !== HEAD_LENGTH && name !== 'set-cookie',
+);
+
+/** One request's part of an answer, as if it had come alone. */
+function answeredOf({ status, fields }: Reply, message: Message): Answered {
+  const kept = endToEnd(fields, OF_EACH);
+  const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
+  return {
+    kind: 'answered',
+    status,
+    fields: fieldsOf(`${own}\r\n`, 0),
+    body: sourceOf(message.body),
+  };
+}
+
+/** A body that can be cut; undefined: it is compressed, or says of itself what is not so. */
+export function messageOf({ fields, body }: Pick<Reply, 'fields' | 'body'>): Message | undefined {
+  if (fields.get('content-encoding') !== undefined) return undefined;
+  const length = fields.get(HEAD_LENGTH);
+  if (length === undefined) return { body, jsonBytes: undefined };
+  const jsonBytes = /^\d{1,15}$/.test(length) ? Number(length) : Infinity;
+  return jsonBytes <= body.length ? { body, jsonBytes } : undefined;
+}
+
+/** What goes upstream for all; it is one job with a name of its own for nobody. */
+function baseOf(members: readonly Member[], signal: CallerSignal, now: number): CallBase {
+  const [{ base, part, companion }] = members as readonly [Member];
+  const deadline = Math.min(...members.map((one) => one.companion.deadline));
+  return {
+    model: base.model,
+    arm: companion.arm.name,
+    priority: base.priority,
+    timeoutMs: Math.max(0, deadline - now),
+    items: members.reduce((sum, one) => sum + one.part.cut.rows, 0),
+    signal,
+    headers: part.headers,
+    isJoint: true,
+  };
+}
+
+/** Asks once for several requests of one key, and gives each its part. */
+export function askTogether(
+  calling: Calling,
+  all: readonly Member[],
+  now: () => number,
+  /** Are some of them asked for alone as well, before they are answered? */
+  isCompared: boolean,
+  told: (end: JointEnd, version: string | undefined) => void,
+): void {
+  const signal = new CallerSignal();
+  const left = new Set(all);
+  const [
+    {
+      part: { form, target },
+    },
+  ] = all as readonly [Member];
+  for (const member of all) {
+    member.companion.whenGone(() => {
+      left.delete(member);
+      if (left.size === 0) signal.abort();
+    });
+  }
+  // Those in the try whose answer it is: who has gone before it is not asked for.
+  let asked: readonly Member[] = [];
+  let message: Message = { body: Buffer.alloc(0), jsonBytes: undefined };
+  let sentAt = 0;
+  const compare = (pairs: readonly Pair[], version: string, done: Done): void => {
+    const [first] = pairs;
+    const remainingMs = (first?.member.companion.deadline ?? 0) - now();
+    // Who has little time left is not kept waiting.
+    if (!isCompared || remainingMs < 4 * (now() - sentAt)) return done(true);
+    compareAlone(calling, pairs.slice(0, COMPARED_MEMBERS), version, now, done);
+  };
+  const ask = () => {
+    if (sentAt === 0) sentAt = now();
+    asked = [...left];
+    message = form.joined(asked.map(({ part }) => part.cut));
+    return { method: 'POST', target, body: message.body };
+  };
+  const end = (ended: Ended): void => distribute({ ended, all, asked, sentAt, told, compare });
+  const base = baseOf(all, signal, now());
+  calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
+}
+
+interface Distributing {
+  readonly ended: Ended;
+  readonly all: readonly Member[];
+  readonly asked: readonly Member[];
+  readonly sentAt: number;
+  readonly told: (end: JointEnd, version: string | undefined) => void;
+  readonly compare: (pairs: readonly Pair[], version: string, done: Done) => void;
+}
+
+/** A request with its part of a joined answer. */
+interface Pair {
+  readonly member: Member;
+  readonly own: Message;
+}
+
+type Done = (isSame: boolean) => void;
+
+/** Requests of a joined call that are asked for alone as well. */
+const COMPARED_MEMBERS = 4;
+
+/** What it is alone; undefined: it cannot be told now. */
+function sameAlone(
+  { member: { part }, own }: Pair,
+  ended: Ended,
+  version: string,
+): boolean | undefined {
+  if (ended.kind !== 'reply' || ended.reply.replica.version !== version) return undefined;
+  const { status } = ended.reply;
+  if (status >= 300) return status >= 400 && status < 500 && status !== 429 ? false : undefined;
+  const message = messageOf(ended.reply);
+  const alone = message && part.form.split(message, [part.cut])?.[0];
+  return alone && isSameAnswer(part.form, own, alone);
+}
+
+function compareAlone(
+  calling: Calling,
+  pairs: readonly Pair[],
+  version: string,
+  now: () => number,
+  done: Done,
+): void {
+  let waiting = pairs.length;
+  let isSame = true;
+  if (waiting === 0) return done(true);
+  for (const pair of pairs) {
+    const { part } = pair.member;
+    const message = part.form.joined([part.cut]);
+    const ask = () => ({ method: 'POST', target: part.target, body: message.body });
+    const end = (ended: Ended): void => {
+      isSame &&= trying(() => sameAlone(pair, ended, version)) ?? true;
+      waiting -= 1;
+      if (waiting === 0) done(isSame);
+    };
+    const base = baseOf([pair.member], new CallerSignal(), now());
+    calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
+  }
+}
+
+/** Whatever it cannot be read by: nobody must wait for an answer that never comes. */
+function trying<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
+}
+
+function apart(members: readonly Member[]): void {
+  for (const { companion } of members) companion.alone(true);
+}
+
+/** Did perhaps one of them break it for all? A server that fell over its request, an answer too long. */
+const isSpoiled = (ended: Extract<Ended, { kind: 'none' }>): boolean =>
+  ended.result.kind === 'failed' &&
+  (ended.result.result.kind === 'reset' || ended.result.result.kind === 'protocol');
+
+function distribute(on: Distributing): void {
+  const { ended, all, told } = on;
+  if (ended.kind === 'reply') return deal(on, ended);
+  if (ended.kind === 'fault' || isSpoiled(ended)) {
+    told('refused', undefined);
+    return apart(all);
+  }
+  told('shared', undefined);
+  for (const { companion } of all) companion.fail(ended.result);
+}
+
+/** Of JSON; to cut it holds the event loop for about 10 ms a MiB. */
+const MAX_ANSWER_JSON_BYTES = 4 * 1024 * 1024;
+
+function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['split']> {
+  const message = messageOf(reply);
+  if ((message?.jsonBytes ?? reply.body.length) > MAX_ANSWER_JSON_BYTES) return undefined;
+  const [first] = asked;
+  const cuts = asked.map(({ part }) => part.cut);
+  return trying(() => message && first?.part.form.split(message, cuts));
+}
+
+function deal(
+  { all, asked, sentAt, told, compare }: Distributing,
+  { reply, tries }: Extract<Ended, { kind: 'reply' }>,
+): void {
+  const { replica } = reply;
+  const meaning = meaningOf(reply.status);
+  const give = ({ companion }: Member, message: Message): void =>
+    companion.give({ replica, answered: answeredOf(reply, message), tries, sentAt });
+  if (meaning === 'shared') {
+    told('shared', replica.version);
+    const whole = { body: reply.body, jsonBytes: undefined };
+    return all.forEach((member) => give(member, whole));
+  }
+  const answers = meaning === 'split' ? answersOf(reply, asked) : undefined;
+  if (answers === undefined) {
+    told(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
+    return apart(all);
+  }
+  const pairs = asked.flatMap((member, at) => {
+    const own = answers[at];
+    return own === undefined ? [] : [{ member, own }];
+  });
+  compare(pairs, replica.version, (isSame) => {
+    told(isSame ? 'split' : 'different', replica.version);
+    if (!isSame) return apart(all);
+    for (const { member, own } of pairs) give(member, own);
+    apart(asked.filter((_, at) => answers[at] === undefined));
+  });
+}

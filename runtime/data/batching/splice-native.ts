@@ -1,0 +1,50 @@
+import type { Cut, Elements } from './splice';
+import { eachKey, elementsOf, endOf } from './splice';
+import { GivenUp, scanned } from '../transcode/scanner';
+
+// Native calls go together as `batch_inference`, whose items are the bodies of single calls.
+
+/** The body of a single call as a batch of one. */
+export function cutNative(text: string): Cut {
+  const elements: Elements = { text, starts: [0], ends: [text.length] };
+  const holes = [{ kind: 'list', elements, perRow: 1 }] as const;
+  return { pieces: ['{"requests":[', ']}'], holes, rows: 1, shape: '' };
+}
+
+function hasError(result: string): boolean {
+  return (
+    scanned(
+      result,
+      (scanner) => {
+        let found = false;
+        eachKey(scanner, (key) => {
+          found ||= key === 'error';
+          scanner.value();
+        });
+        return found;
+      },
+      true,
+    ) ?? true
+  );
+}
+
+/** The results; undefined for one that is an error. Undefined in all: there are not so many. */
+export function splitNative(
+  text: string,
+  count: number,
+): readonly (string | undefined)[] | undefined {
+  return scanned(
+    text,
+    (scanner) => {
+      let results: readonly string[] | undefined;
+      eachKey(scanner, (key) => {
+        if (key !== 'results') return void scanner.value();
+        const { starts, ends } = elementsOf(scanner, endOf);
+        results = starts.map((start, at) => text.slice(start, ends[at]));
+      });
+      if (results?.length !== count) throw new GivenUp();
+      return results.map((one) => (hasError(one) ? undefined : one));
+    },
+    true,
+  );
+}

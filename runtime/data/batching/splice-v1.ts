@@ -1,0 +1,70 @@
+import type { Cut } from './splice';
+import { Cutter, eachKey, elementsOf, endOf } from './splice';
+import type { Scanner } from '../transcode/scanner';
+import { GivenUp, scanned } from '../transcode/scanner';
+
+// KServe V1 and TensorFlow Serving's row format: one list of rows.
+
+/** The list called `list` is cut out; a message without it is in another format. */
+function cutRows(text: string, list: string, shapeOf?: (rows: readonly string[]) => string) {
+  return scanned(
+    text,
+    (scanner): Cut => {
+      const cutter = new Cutter(text);
+      let rows = 0;
+      let shape = '';
+      eachKey(scanner, (key) => {
+        if (key !== list) return void scanner.value();
+        const elements = elementsOf(scanner, endOf);
+        const { starts, ends } = elements;
+        rows = starts.length;
+        if (rows === 0) throw new GivenUp();
+        shape = shapeOf?.(starts.map((start, at) => text.slice(start, ends[at]))) ?? '';
+        const hole = { kind: 'list', elements, perRow: 1 } as const;
+        cutter.cut(starts[0] ?? 0, ends[rows - 1] ?? 0, hole);
+      });
+      if (rows === 0) throw new GivenUp();
+      return cutter.end(rows, shape);
+    },
+    true,
+  );
+}
+
+/** `[[1, 2], [3, 4]]` → `[2[2n]]`; rows of one shape have the same text. */
+function shapeOfValue(scanner: Scanner, depth = 0): string {
+  if (depth > 32) throw new GivenUp();
+  if (scanner.next === 0x5b) {
+    const inner = new Set<string>();
+    const count = scanner.list(() => void inner.add(shapeOfValue(scanner, depth + 1)));
+    return `[${count}${[...inner].join('|')}]`;
+  }
+  if (scanner.next === 0x7b) {
+    const fields: string[] = [];
+    eachKey(scanner, (key) => void fields.push(`${key}:${shapeOfValue(scanner, depth + 1)}`));
+    return `{${fields.join(',')}}`;
+  }
+  const text = scanner.value();
+  return text.startsWith('"') ? 's' : /^[tf]/.test(text) ? 'b' : 'n';
+}
+
+function shapeOfRow(row: string): string | undefined {
+  return scanned(row, (scanner) => shapeOfValue(scanner), true);
+}
+
+/** All rows have one shape, or the request goes alone. */
+function shapeOfRows(rows: readonly string[]): string {
+  const shapes = new Set(rows.map(shapeOfRow));
+  const [shape] = shapes;
+  if (shapes.size !== 1 || shape === undefined) throw new GivenUp();
+  return shape;
+}
+
+/** A `:predict` request with `instances`. Undefined: it cannot go with others. */
+export function cutV1(text: string): Cut | undefined {
+  return cutRows(text, 'instances', shapeOfRows);
+}
+
+/** The answer to one, with `predictions`. */
+export function cutV1Answer(text: string): Cut | undefined {
+  return cutRows(text, 'predictions');
+}

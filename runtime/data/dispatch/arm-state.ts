@@ -1,0 +1,197 @@
+import type { Queue } from '../../core/routing/admission';
+import { createQueue } from '../../core/routing/admission';
+import type { Cost, Spread } from '../../core/routing/balance';
+import { UNKNOWN_COST_MS } from '../../core/routing/balance';
+import type { RetryBudget } from '../../core/routing/retry-budget';
+import { createBudget } from '../../core/routing/retry-budget';
+import type { Standing } from '../../core/routing/ejection';
+import { joined } from '../../core/routing/ejection';
+import type { ShedReason, SpillReason } from '../../core/routing/outcome';
+import type { Recent } from '../../core/routing/recent-events';
+import { createRecent } from '../../core/routing/recent-events';
+import type { Credits } from '../../core/routing/split';
+import { NO_CREDITS } from '../../core/routing/split';
+import type { ArmRoute, ModelRoute, Replica, RoutingTable } from '../../core/routing/table';
+import type { Tuning } from '../../core/routing/tuning';
+import type { Window } from '../../core/routing/window';
+import { createWindow } from '../../core/routing/window';
+import { Unanswered } from './unanswered';
+
+/** What one router knows of one replica. */
+export interface Seat {
+  replica: Replica;
+  /** In the table of the moment; one that left it only finishes what it has. */
+  listed: boolean;
+  cost: Cost;
+  standing: Standing;
+  joinedAt: number;
+  /** Failures that were too fast count as work until then (core/balance). */
+  busyUntil: number;
+  inFlight: number;
+  items: number;
+  readonly unanswered: Unanswered;
+  readonly requests: Recent;
+  readonly failures: Recent;
+}
+
+export interface ArmState<W> {
+  readonly model: ModelState<W>;
+  route: ArmRoute;
+  /** False: the arm is no longer in the table. */
+  listed: boolean;
+  readonly seats: Map<string, Seat>;
+  /** Those of the table that may serve: terminating replicas only when there are no others. */
+  serving: readonly Seat[];
+  readonly queue: Queue<W>;
+  /** From the moment no replica was up until all who waited for one are served. */
+  holding: boolean;
+  readonly window: Window;
+  /** Milliseconds a request holds its slot. */
+  service: Spread | undefined;
+  /** Milliseconds per item to the first byte, over all replicas. */
+  cost: Spread | undefined;
+  lastRequestAt: number | undefined;
+  lastFailure: { readonly at: number; readonly message: string } | undefined;
+  readonly shed: Partial<Record<ShedReason, number>>;
+  readonly spilled: Partial<Record<SpillReason, number>>;
+  retries: number;
+  ejections: number;
+  /** Requests that ended two replicas, and repetitions of them that were refused. */
+  poisoned: number;
+  /** Cancels the timer that looks after those who wait; undefined: none is set. */
+  cancelWake: (() => void) | undefined;
+}
+
+export interface ModelState<W> {
+  readonly tuning: Tuning;
+  /** The newest route, or the last one before the model left the table. */
+  route: ModelRoute;
+  listed: boolean;
+  credits: Credits;
+  readonly budget: RetryBudget;
+  readonly arms: Map<string, ArmState<W>>;
+}
+
+/** Models with traffic; a model without any has no state. */
+export type States<W> = Map<string, ModelState<W>>;
+
+function newSeat<W>(replica: Replica, arm: ArmState<W>, now: number): Seat {
+  return {
+    replica,
+    listed: true,
+    cost: { ms: arm.cost?.mean ?? UNKNOWN_COST_MS, at: now },
+    standing: joined(now),
+    joinedAt: now,
+    busyUntil: now,
+    inFlight: 0,
+    items: 0,
+    unanswered: new Unanswered(),
+    requests: createRecent(arm.model.tuning.comparedSeconds),
+    failures: createRecent(arm.model.tuning.comparedSeconds),
+  };
+}
+
+function newArm<W>(model: ModelState<W>, route: ArmRoute): ArmState<W> {
+  return {
+    model,
+    route,
+    listed: true,
+    seats: new Map(),
+    serving: [],
+    queue: createQueue(),
+    holding: false,
+    window: createWindow(),
+    service: undefined,
+    cost: undefined,
+    lastRequestAt: undefined,
+    lastFailure: undefined,
+    shed: {},
+    spilled: {},
+    retries: 0,
+    ejections: 0,
+    poisoned: 0,
+    cancelWake: undefined,
+  };
+}
+
+const isIdle = (seat: Seat): boolean => seat.inFlight === 0;
+
+export function armIsIdle<W>(arm: ArmState<W>): boolean {
+  return arm.queue.size === 0 && [...arm.seats.values()].every(isIdle);
+}
+
+/** Replicas of the table get a seat; those that left keep theirs until they are idle. */
+function syncSeats<W>(arm: ArmState<W>, replicas: readonly Replica[], now: number): void {
+  for (const seat of arm.seats.values()) seat.listed = false;
+  for (const replica of replicas) {
+    const seat = arm.seats.get(replica.id);
+    if (seat === undefined) arm.seats.set(replica.id, newSeat(replica, arm, now));
+    else Object.assign(seat, { replica, listed: true });
+  }
+  for (const [id, seat] of arm.seats) if (!seat.listed && isIdle(seat)) arm.seats.delete(id);
+  const listed = [...arm.seats.values()].filter((seat) => seat.listed);
+  const staying = listed.filter(({ replica }) => !replica.terminating);
+  arm.serving = staying.length > 0 ? staying : listed;
+}
+
+function syncArm<W>(model: ModelState<W>, route: ArmRoute, now: number): void {
+  const known = model.arms.get(route.name);
+  const arm = known ?? newArm(model, route);
+  if (known === undefined) model.arms.set(route.name, arm);
+  arm.route = route;
+  arm.listed = true;
+  syncSeats(arm, route.replicas, now);
+}
+
+function syncModel<W>(model: ModelState<W>, route: ModelRoute | undefined, now: number): void {
+  model.listed = route !== undefined;
+  model.route = route ?? model.route;
+  for (const arm of model.arms.values()) {
+    arm.listed = false;
+    if (route?.arms.has(arm.route.name) !== true) syncSeats(arm, [], now);
+  }
+  for (const arm of route?.arms.values() ?? []) syncArm(model, arm, now);
+}
+
+/** Lays a new table under the states that exist. */
+export function syncStates<W>(states: States<W>, table: RoutingTable, now: number): void {
+  for (const [id, model] of states) {
+    const route = table.models.get(id);
+    // Tables share the routes of models that did not change.
+    if (route === undefined || route !== model.route || !model.listed) syncModel(model, route, now);
+  }
+}
+
+/** Forgets what left the table and has nothing to do any more. */
+export function forgetIdle<W>(states: States<W>): void {
+  for (const [id, model] of states) {
+    for (const [name, arm] of model.arms) {
+      if (arm.listed || !armIsIdle(arm)) continue;
+      arm.cancelWake?.();
+      model.arms.delete(name);
+    }
+    if (!model.listed && model.arms.size === 0) states.delete(id);
+  }
+}
+
+/** The state of a model, made on its first request. */
+export function stateOfModel<W>(
+  states: States<W>,
+  route: ModelRoute,
+  now: number,
+  tuning: Tuning,
+): ModelState<W> {
+  const known = states.get(route.id);
+  if (known !== undefined) return known;
+  const made: ModelState<W> = {
+    tuning,
+    route,
+    listed: true,
+    credits: NO_CREDITS,
+    budget: createBudget(tuning.budgetSeconds),
+    arms: new Map(),
+  };
+  syncModel(made, route, now);
+  states.set(route.id, made);
+  return made;
+}

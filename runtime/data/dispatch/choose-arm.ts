@@ -1,0 +1,62 @@
+import type { SpillReason } from '../../core/routing/outcome';
+import { chooseArm } from '../../core/routing/split';
+import type { Context, Ticket } from './outcomes';
+import { usable } from './endpoints';
+import type { ArmState, ModelState } from './arm-state';
+import type { Waiter } from './queue';
+import { openToAll } from './queue';
+import type { Choosing } from './job';
+
+type Arm = ArmState<Waiter>;
+
+/** For whom an arm is chosen, and what is to be remembered of it. */
+interface Chosen extends Pick<Ticket, 'spilled'> {
+  readonly job: Choosing;
+}
+
+function listedArm(model: ModelState<Waiter>, name: string): Arm | undefined {
+  const arm = model.arms.get(name);
+  return arm?.listed === true ? arm : undefined;
+}
+
+/**
+ * The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to
+ * stable.
+ */
+export function chooseFor(
+  context: Context,
+  model: ModelState<Waiter>,
+  ticket: Chosen,
+): Arm | undefined {
+  const { job } = ticket;
+  if (job.arm !== undefined) return listedArm(model, job.arm);
+  const planned = job.planned && listedArm(model, job.planned.arm);
+  if (planned !== undefined) return planned;
+  const { choice, credits } = chooseArm(model.route, job.cohortKey, model.credits);
+  model.credits = credits;
+  const chosen = model.arms.get(choice.arm);
+  const [first] = model.route.shares;
+  const stable = model.arms.get(first?.arm ?? '');
+  if (chosen === undefined || stable === undefined || chosen === stable) return chosen ?? stable;
+  const reason = spillReason(chosen, stable, first?.hundredths ?? 0, context.clock.now());
+  if (reason === undefined) return chosen;
+  ticket.spilled = reason;
+  chosen.spilled[reason] = (chosen.spilled[reason] ?? 0) + 1;
+  // Whoever wakes sleeping candidates must see that it was wanted.
+  chosen.lastRequestAt = context.clock.now();
+  return stable;
+}
+
+function spillReason(
+  chosen: Arm,
+  stable: Arm,
+  stableShare: number,
+  now: number,
+): SpillReason | undefined {
+  const { free, due } = openToAll(chosen, now);
+  if (free.length > 0 || due.length > 0) return undefined;
+  const ready = usable(chosen).length > 0;
+  // A candidate that owns all traffic is waited for: stable may be rolling. It helps only in need.
+  if (stableShare === 0 && (ready || usable(stable).length === 0)) return undefined;
+  return ready ? 'arm_full' : 'arm_unready';
+}

@@ -1,0 +1,85 @@
+import type { ArmStats, Load, ReplicaStats } from '../../core/routing/load';
+import type { ArmRoute, TableHolder } from '../../core/routing/table';
+import { windowStats } from '../../core/routing/window';
+import { capacityOf, costOf } from './endpoints';
+import type { ArmState, Seat, States } from './arm-state';
+import { UNKNOWN_COST_MS } from '../../core/routing/balance';
+
+function seatStats<W>(arm: ArmState<W>, seat: Seat, now: number): ReplicaStats {
+  const { replica, inFlight, standing } = seat;
+  return {
+    id: replica.id,
+    address: replica.address,
+    inFlight,
+    costMs: costOf(arm, seat, now),
+    ...(standing.kind === 'out' ? { ejectedUntil: standing.until } : {}),
+  };
+}
+
+function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
+  const seats = [...arm.seats.values()];
+  const { route, lastRequestAt, lastFailure } = arm;
+  return {
+    model,
+    arm: route.name,
+    version: route.version,
+    inFlight: seats.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    queued: arm.queue.size,
+    capacity: capacityOf(arm),
+    // Made only for those who look: peers ask for the rest every second.
+    get window() {
+      return windowStats(arm.window, now);
+    },
+    ...(lastRequestAt === undefined ? {} : { lastRequestAt }),
+    ...(lastFailure === undefined ? {} : { lastFailure }),
+    replicas: seats.filter(({ listed }) => listed).map((seat) => seatStats(arm, seat, now)),
+    shed: { ...arm.shed },
+    spilled: { ...arm.spilled },
+    retries: arm.retries,
+    ejections: arm.ejections,
+    poisoned: arm.poisoned,
+  };
+}
+
+/** An arm that had no request yet. */
+function quietStats(model: string, arm: ArmRoute): ArmStats {
+  const staying = arm.replicas.filter(({ terminating }) => !terminating);
+  const serving = staying.length > 0 ? staying : arm.replicas;
+  return {
+    model,
+    arm: arm.name,
+    version: arm.version,
+    inFlight: 0,
+    queued: 0,
+    capacity: serving.length * arm.concurrencyPerReplica,
+    window: { requests: 0, failures: 0 },
+    replicas: arm.replicas.map(({ id, address }) => ({
+      id,
+      address,
+      inFlight: 0,
+      costMs: UNKNOWN_COST_MS,
+    })),
+    shed: {},
+  };
+}
+
+/** What the data plane lets others see: copies, made when asked for. */
+export function loadOf<W>(
+  states: States<W>,
+  table: TableHolder,
+  now: () => number,
+  active: () => number,
+): Load {
+  const arms = (): readonly ArmStats[] => {
+    const known = [...states].flatMap(([id, model]) =>
+      [...model.arms.values()].map((arm) => armStats(id, arm, now())),
+    );
+    const quiet = [...table.current.models.values()].flatMap((route) =>
+      [...route.arms.values()]
+        .filter((arm) => states.get(route.id)?.arms.has(arm.name) !== true)
+        .map((arm) => quietStats(route.id, arm)),
+    );
+    return [...known, ...quiet];
+  };
+  return { arms, active };
+}

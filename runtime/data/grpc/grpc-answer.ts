@@ -1,0 +1,75 @@
+import { BinaryTail, HEAD_LENGTH, headLength, naming, TensorFault } from '../../shared/binary';
+import { textOf } from '../../shared/utf8';
+import type { Fields } from '../http/fields';
+import { numberOf, readLoose } from '../transcode/exact-json';
+import type { Plain } from '../transcode/body-json';
+import { isPlain } from '../transcode/body-json';
+import { checkCount, checkRaw, datatypeOf } from '../transcode/datatypes';
+import { rawOfJson } from './element-codec';
+
+// What a V2 server answered, in JSON or with binary tensors behind it.
+
+export interface Output {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly parameters: unknown;
+  readonly raw: Buffer;
+}
+
+export interface Answer {
+  readonly id: string;
+  readonly parameters: unknown;
+  readonly outputs: readonly Output[];
+}
+
+function shapeOf(value: unknown): readonly number[] {
+  const sizes = Array.isArray(value) ? value.map(numberOf) : [undefined];
+  if (sizes.every((size) => size !== undefined)) return sizes;
+  throw new TensorFault('shape is no list of numbers');
+}
+
+function rawOf(
+  output: Plain,
+  datatypeName: string,
+  shape: readonly number[],
+  tail: BinaryTail,
+): Buffer {
+  const { parameters, data } = output;
+  const datatype = datatypeOf(datatypeName);
+  const size = isPlain(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
+  if (size !== undefined) {
+    const raw = tail.take(size);
+    checkRaw(datatype, shape, raw);
+    return raw;
+  }
+  if (!Array.isArray(data)) throw new TensorFault('it has no data');
+  const flat = data.some(Array.isArray) ? data.flat(Infinity) : data;
+  checkCount(shape, flat.length);
+  return rawOfJson(datatype, flat);
+}
+
+function outputOf(value: unknown, tail: BinaryTail): Output {
+  const { name, datatype, shape: sizes, parameters } = isPlain(value) ? value : {};
+  if (!isPlain(value) || typeof name !== 'string') throw new TensorFault('an output has no name');
+  return naming(`output ${name}`, () => {
+    const shape = shapeOf(sizes);
+    const raw = rawOf(value, String(datatype), shape, tail);
+    return { name, datatype: String(datatype), shape, parameters, raw };
+  });
+}
+
+/** @throws TensorFault, SyntaxError when it is no answer of V2 */
+export function readAnswer(fields: Pick<Fields, 'get'>, body: Buffer): Answer {
+  const split = headLength(fields.get(HEAD_LENGTH), body);
+  const answer = readLoose(textOf(body.subarray(0, split)));
+  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
+  if (!isPlain(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
+  const { id, parameters } = answer;
+  const tail = new BinaryTail(body.subarray(split));
+  return {
+    id: typeof id === 'string' ? id : '',
+    parameters,
+    outputs: outputs.map((one) => outputOf(one, tail)),
+  };
+}

@@ -1,0 +1,113 @@
+import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import type { AuditLine } from '../handlers/audit-line';
+import { accountOf } from '../handlers/audit-line';
+import { Refusal } from '../transcode/refusal';
+import type { Incoming } from '../http/exchange';
+import type { Tracing } from '../upstream/headers';
+import { tracingOf } from '../upstream/headers';
+import type { Fields } from '../http/fields';
+import { checkText, fieldsOf, HttpFault } from '../http/fields';
+import { CallerSignal } from '../http/server/caller-signal';
+import type { Plane } from '../handlers/request';
+
+// A call as the steps before its body know requests: metadata are its headers.
+
+/** Calls that run. */
+export class Running {
+  private count = 0;
+  private tell: (() => void) | undefined;
+
+  /** @returns to be called when the call has its status, or nobody waits for it; once counts */
+  begin(): () => void {
+    this.count += 1;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.count -= 1;
+      if (this.count === 0) this.tell?.();
+    };
+  }
+
+  whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.count === 0) resolve();
+      else this.tell = resolve;
+    });
+  }
+}
+
+export interface Context {
+  readonly running: Running;
+  readonly plane: Plane;
+  /** The port speaks TLS. */
+  readonly secure: boolean;
+  /** The library has no limit of its own below that of HTTP/2. */
+  readonly maxMetadataBytes: number;
+}
+
+/** One call on its way through the steps. */
+export interface Call {
+  readonly exchange: Incoming;
+  readonly tracing: Tracing;
+  readonly account: AuditLine | undefined;
+  /** Milliseconds since the epoch, `Infinity` when the caller set none. */
+  readonly deadline: number;
+}
+
+/** What belongs to gRPC itself, and what would say where our own binary tensors begin. */
+const NOT_THE_CALLERS = /^(?:grpc-|inference-header-|:)/;
+
+/** Metadata as header lines. @throws Refusal when they cannot be any */
+export function fieldsFrom(metadata: Metadata, maxBytes: number): Fields {
+  const lines: string[] = [];
+  for (const [name, values] of Object.entries(metadata.toHttp2Headers())) {
+    if (NOT_THE_CALLERS.test(name) || values === undefined) continue;
+    for (const value of Array.isArray(values) ? values : [values]) lines.push(`${name}: ${value}`);
+  }
+  const head = [...lines, '', ''].join('\r\n');
+  if (head.length > maxBytes) {
+    throw new Refusal(
+      'PAYLOAD_TOO_LARGE',
+      `metadata have more than ${maxBytes} bytes; send less (server.max_header_bytes)`,
+    );
+  }
+  try {
+    // What is passed on as a header must not become two.
+    checkText(head);
+    const fields = fieldsOf(head, 0);
+    if (fields.names.length === lines.length) return fields;
+  } catch (error) {
+    if (!(error instanceof HttpFault)) throw error;
+  }
+  throw new Refusal('INVALID_REQUEST', 'metadata: a name or a value is none that HTTP allows');
+}
+
+/** `127.0.0.1:50001` → `127.0.0.1`, `::1:50001` → `::1` */
+export const hostOf = (peer: string): string => peer.slice(0, peer.lastIndexOf(':'));
+
+const NO_FIELDS = fieldsOf('\r\n', 0);
+
+/** For the errors of calls whose metadata cannot be read. */
+export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
+
+/** @throws Refusal */
+export function callOf(context: Context, call: ServerUnaryCall<Buffer, Buffer>): Call {
+  const { plane, secure, maxMetadataBytes } = context;
+  const fields = fieldsFrom(call.metadata, maxMetadataBytes);
+  const signal = new CallerSignal();
+  // It also comes when all is over; then nobody listens any more.
+  call.on('cancelled', () => signal.abort());
+  if (call.cancelled) signal.abort();
+  const tracing = tracingOf({ fields }, plane.newId);
+  const account = accountOf(plane, tracing);
+  const remoteAddress = hostOf(call.getPeer());
+  // Of the answer; the message is counted where it comes in.
+  const held = plane.held.of(remoteAddress);
+  return {
+    exchange: { fields, signal, secure, remoteAddress, account, held },
+    tracing,
+    account,
+    deadline: Number(call.getDeadline()),
+  };
+}

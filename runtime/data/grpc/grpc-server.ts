@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import type { AddressInfo, Server as SocketServer, Socket } from 'node:net';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ConnectionsByAddress } from '../http/server/connections-by-address';
+import type { Plane } from '../handlers/request';
+import { Running } from './grpc-call';
+import { gateOf, serviceOf } from './service';
+
+/** Calls of one connection at the same time; a client queues the others itself. */
+const MAX_STREAMS = 1000;
+/** Clients keep connections for days: a ping finds those whose other end is gone, milliseconds. */
+const PING_MS = 60_000;
+const PING_ANSWER_MS = 20_000;
+
+export interface GrpcServerOptions {
+  readonly plane: Plane;
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+  /** Files with certificate and key, PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly maxConnections: number;
+  /** By the address they come from; absent: one address may have all of them. */
+  readonly callers?: ConnectionsByAddress | undefined;
+  /** A connection that sends nothing for so long is closed; milliseconds. */
+  readonly firstByteMs?: number | undefined;
+  readonly maxMetadataBytes: number;
+  /** Of a message, inflated; the limit of a model holds below it. */
+  readonly maxMessageBytes: number;
+}
+
+export interface GrpcServer {
+  readonly port: number;
+  /** Nothing: a caller learns from ServerReady, and from GOAWAY when it is time. */
+  readonly beginClose: () => void;
+  /** Calls that run are finished; after `graceMs` what is left is cut. */
+  readonly close: (graceMs: number) => Promise<void>;
+}
+
+function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const pair = { cert_chain: readFileSync(tls.cert), private_key: readFileSync(tls.key) };
+  return ServerCredentials.createSsl(null, [pair]);
+}
+
+function serverOf(options: GrpcServerOptions, running: Running): Server {
+  const { plane, tls, maxMetadataBytes } = options;
+  const context = { plane, secure: tls !== undefined, maxMetadataBytes, running };
+  const server = new Server({
+    'grpc.max_receive_message_length': options.maxMessageBytes,
+    'grpc.max_concurrent_streams': MAX_STREAMS,
+    'grpc.keepalive_time_ms': PING_MS,
+    'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
+    // Nobody asks for them, and they cost on every call.
+    'grpc.enable_channelz': 0,
+    interceptors: [gateOf(context)],
+  });
+  const { definition, methods } = serviceOf(context);
+  server.addService(definition, methods);
+  return server;
+}
+
+function opened(sockets: SocketServer, { host, port }: GrpcServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    sockets.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      const what = taken
+        ? 'something listens there already; choose another server.grpc_port'
+        : error.message;
+      reject(new Error(`cannot listen on ${host}:${port} for gRPC: ${what}`));
+    });
+    sockets.listen(port, host, () => resolve());
+  });
+}
+
+/** Closes a connection of which nothing came. */
+function watchFirstByte(socket: Socket, ms: number): void {
+  const late = setTimeout(() => {
+    if (socket.bytesRead === 0) socket.destroy();
+  }, ms);
+  socket.once('close', () => clearTimeout(late));
+}
+
+/** Opens a port for gRPC. @throws with the address in its message when it cannot */
+export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const running = new Running();
+  const server = serverOf(options, running);
+  // The sockets are our own, so that they are bounded, and cut when it is time.
+  const injector = server.createConnectionInjector(credentialsOf(options));
+  const open = new Set<Socket>();
+  const { callers, firstByteMs } = options;
+  const sockets = createServer({ noDelay: true }, (socket) => {
+    if (callers?.admit(socket) === false) return void socket.destroy();
+    if (firstByteMs !== undefined) watchFirstByte(socket, firstByteMs);
+    open.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => open.delete(socket));
+    injector.injectConnection(socket);
+  });
+  sockets.maxConnections = options.maxConnections;
+  sockets.on('drop', () => callers?.makeRoom());
+  await opened(sockets, options);
+  return {
+    port: (sockets.address() as AddressInfo).port,
+    beginClose: () => undefined,
+    close: (graceMs) => end(server, sockets, open, running, graceMs),
+  };
+}
+
+/** What a call was answered is with the kernel in this time; milliseconds. */
+const FLUSH_MS = 50;
+/** A caller that has its answer closes its side in this time; milliseconds. */
+const LAST_WORDS_MS = 1000;
+
+/** Resolves when the last connection is closed. */
+async function end(
+  server: Server,
+  sockets: SocketServer,
+  open: ReadonlySet<Socket>,
+  running: Running,
+  graceMs: number,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => sockets.close(() => resolve()));
+  const cut = (): void => {
+    server.forceShutdown();
+    for (const socket of open) socket.destroy();
+  };
+  // Waiting for the library instead would be shorter, but on Node 24 it drops calls that run.
+  const late = setTimeout(cut, graceMs);
+  await Promise.race([running.whenIdle(), closed]);
+  await sleep(Math.min(FLUSH_MS, graceMs));
+  server.tryShutdown(() => undefined);
+  // Last words are still on their way, and some never became a connection of HTTP/2.
+  for (const socket of open) socket.end();
+  const silent = setTimeout(cut, LAST_WORDS_MS);
+  await closed;
+  clearTimeout(late);
+  clearTimeout(silent);
+}

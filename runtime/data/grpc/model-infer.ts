@@ -1,0 +1,298 @@
+import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
+import { BodyTooLarge } from '../../shared/body';
+import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
+import type { ModelRoute } from '../../core/routing/table';
+import type { Asked, CallBase, Reply } from '../upstream/call';
+import { callBuffered } from '../upstream/call';
+import { modelOf, namedBy } from '../routing/target';
+import { Refusal } from '../transcode/refusal';
+import { targetOf } from '../upstream/relay';
+import type { Passing } from '../upstream/relay';
+import type { Origin } from '../upstream/headers';
+import { JSON_TYPE, withoutHeaders } from '../upstream/headers';
+import type { Inferring } from '../upstream/infer';
+import { knowing, noAnswer, refusalOf } from '../upstream/infer';
+import { bufferOf } from '../upstream/large-call';
+import { notOffered, speaks, translates, understood } from '../routing/supported-calls';
+import { readElements } from '../transcode/elements';
+import type { Said } from '../transcode/transcoder';
+import { v2ToNative } from '../transcode/v2';
+import type { Plane } from '../handlers/request';
+import { authenticated, baseOf } from '../handlers/request';
+import type { Answer } from './grpc-answer';
+import type { Call } from './grpc-call';
+import type { ElementsSource, SaidTo } from './elements-tasks';
+import { answerIn, faultIn, messageOf, saidTo } from './elements-tasks';
+import type { Extensions } from './extensions';
+import type { InferRequest, Named } from './messages';
+import { readInfer, readNamed } from './messages';
+import type { Tensor } from './v2-json';
+import { askV2, invalid, tensorsOf } from './v2-json';
+
+// ModelInfer: the steps of an HTTP call, with other messages around them.
+
+export interface Inference {
+  readonly plane: Plane;
+  readonly extensions: Extensions;
+}
+
+/** A message for a caller, and who answered. */
+export interface Told {
+  readonly message: Buffer;
+  readonly origin?: Origin;
+}
+
+/** Reads a message. @throws Refusal when it is none */
+export function read<T>(message: Buffer, reader: (message: Buffer) => T): T {
+  try {
+    return reader(message);
+  } catch (error) {
+    throw invalid(error);
+  }
+}
+
+export function routeOf({ name, version }: Named, call: 'infer' | 'metadata') {
+  return { kind: 'v2', model: name, version: version || undefined, call } as const;
+}
+
+/** Who asks is allowed to use the model, and the arm it names, if any. @throws Refusal */
+export function chosen(plane: Plane, { exchange }: Call, { name, version }: Named) {
+  const caller = authenticated(plane, exchange, name);
+  const model = modelOf(plane.table, name);
+  return { caller, model, ...namedBy(exchange, model, caller, version || undefined) };
+}
+
+type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
+
+/** The caller's deadline shortens the model's own. */
+export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chosen) {
+  const base = baseOf(plane, call, model, { arm, version }, true);
+  const left = Math.max(1, call.deadline - plane.clock.now());
+  // What is sent, and so its type, differs from server to server.
+  const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
+  return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
+}
+
+interface Asking {
+  readonly route: Extract<Passing, { kind: 'v2' }>;
+  readonly request: InferRequest;
+  readonly tensors: readonly Tensor[];
+  readonly source: ElementsSource;
+  /** Its elements are many: they are looked at in the thread. */
+  readonly isLarge: boolean;
+}
+
+/**
+ * The call for a server that speaks V2.
+ * @param isBinary undefined: nobody knows, and JSON is what every server takes
+ */
+async function askFor(
+  { thread }: Inferring,
+  model: ModelRoute,
+  asking: Asking,
+  isBinary?: boolean,
+): Promise<Asked> {
+  const { route, request, tensors, source } = asking;
+  const target = targetOf(route, '');
+  try {
+    if (!asking.isLarge || isBinary === true) {
+      return askV2(target, request, tensors, isBinary ?? false);
+    }
+    const body = await thread.run({ op: 'grpc json', target, ...source });
+    return { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE };
+  } catch (error) {
+    if (isBinary !== undefined) throw error;
+    // It may well take it: that it does not answer is not the caller's fault.
+    throw new Refusal(
+      'UPSTREAM_ERROR',
+      `model ${model.id} could not be asked whether it takes binary tensors; try again`,
+    );
+  }
+}
+
+/** The call for a server that speaks something else, in its words. */
+async function sayFor({ thread }: Inferring, asking: Asking, to: SaidTo): Promise<Way> {
+  const { route, request, tensors, source } = asking;
+  if (!translates(to.arm, route)) throw notOffered(to.called.id, to.arm, route);
+  if (asking.isLarge) {
+    const arm = { ...to.arm, replicas: [] };
+    const { target, body } = await thread.run({ op: 'grpc say', to: { ...to, arm }, ...source });
+    return { to, asked: { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE } };
+  }
+  const said = saidTo(to, request, tensors);
+  const body = Buffer.from(said.body);
+  return { to, said, asked: { method: 'POST', target: said.target, body, headers: JSON_TYPE } };
+}
+
+/** How a server that speaks something else was asked. */
+interface Way {
+  readonly to: SaidTo;
+  /** Absent where the thread has it. */
+  readonly said?: Said;
+  readonly asked: Asked;
+}
+
+interface Done {
+  /** Absent where it was large. */
+  readonly answer: Answer | undefined;
+  readonly message: Buffer;
+  readonly origin: Origin;
+}
+
+/** Is each element of it to be looked at, or to be written? Tensors of bytes that stay bytes are not. */
+function isLargeAnswer({ body, fields }: Reply, isRaw: boolean): boolean {
+  const isMoved = isRaw && fields.get(HEAD_LENGTH) !== undefined;
+  return !isMoved && isLarge(body);
+}
+
+/** The caller's message, made in the thread. @throws Refusal */
+async function toldBy(
+  { thread }: Inferring,
+  asking: Asking,
+  way: Way | undefined,
+  reply: Reply,
+  own: Named,
+): Promise<Buffer> {
+  const to = way && { ...way.to, arm: { ...way.to.arm, replicas: [] } };
+  const told = await thread.run({
+    op: 'grpc tell',
+    answer: reply.body,
+    headLength: reply.fields.get(HEAD_LENGTH),
+    own,
+    isRaw: asking.request.raw.length > 0,
+    to,
+    ...asking.source,
+  });
+  if (told instanceof Uint8Array) return bufferOf(told);
+  throw noAnswer(own.name, told?.fault);
+}
+
+async function doneBy(
+  plane: Plane,
+  base: CallBase,
+  asking: Asking,
+  way: Way | undefined,
+  reply: Reply,
+): Promise<Done> {
+  const { id } = base.model;
+  if (reply.status >= 300) throw refusalOf(reply, id);
+  const origin = { arm: reply.arm.name, version: reply.replica.version };
+  const own = { name: id, version: origin.version };
+  const isRaw = asking.request.raw.length > 0;
+  if (isLargeAnswer(reply, isRaw) || (way !== undefined && way.said === undefined)) {
+    const message = await toldBy(plane.inferring, asking, way, reply, own);
+    base.held?.take(message.length);
+    return { answer: undefined, message, origin };
+  }
+  try {
+    const length = reply.fields.get(HEAD_LENGTH);
+    const answer = answerIn(way?.said, reply.body, length, own.version);
+    if (answer !== undefined) return { answer, message: messageOf(own, answer, isRaw), origin };
+  } catch (error) {
+    const fault = faultIn(error);
+    throw fault === undefined ? error : noAnswer(id, fault);
+  }
+  throw noAnswer(id);
+}
+
+async function infer(
+  { plane, extensions }: Inference,
+  base: CallBase,
+  asking: Asking,
+): Promise<Done> {
+  const { model, signal } = base;
+  const { inferring } = plane;
+  let way: Way | undefined;
+  const reply = await callBuffered(inferring, base, (attempt) => {
+    way = undefined;
+    if (!speaks(attempt.arm, asking.route)) {
+      return knowing(inferring, base, attempt, async (known): Promise<Asked> => {
+        const called = { id: model.id, maxBatchSize: model.inference.maxBatchSize };
+        way = await sayFor(inferring, asking, { called, arm: attempt.arm, known });
+        return way.asked;
+      });
+    }
+    const put = (isBinary?: boolean) => askFor(inferring, model, asking, isBinary);
+    const isBinary = extensions.isBinary(model.id, attempt, signal);
+    return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
+  });
+  return doneBy(plane, base, asking, way, reply);
+}
+
+/** What the outputs say, for comparison; undefined when they cannot be read, or are too large. */
+function comparable({ answer }: Done): unknown {
+  if (answer === undefined || answer.outputs.some(({ raw }) => raw.length > LARGE_BYTES)) {
+    return undefined;
+  }
+  try {
+    const outputs = answer.outputs.map(({ name, shape, datatype, raw }) => {
+      return { name, shape, data: readElements(raw, datatype) };
+    });
+    return v2ToNative({ outputs })?.output;
+  } catch (error) {
+    if (error instanceof TensorFault) return undefined;
+    throw error;
+  }
+}
+
+function mirror(
+  inference: Inference,
+  base: CallBase,
+  asking: Asking,
+  done: Done,
+  { tracing }: Call,
+): void {
+  // Asked for by name is a test of that arm; only what the split decided is compared.
+  if (base.arm !== undefined || base.model.shadows.length === 0) return;
+  const bytes = asking.tensors.reduce((sum, { raw }) => sum + raw.length, 0);
+  const live = (): readonly unknown[] | undefined => {
+    const output = comparable(done);
+    return output === undefined ? undefined : [output];
+  };
+  const ask = async (own: CallBase) => [comparable(await infer(inference, own, asking))];
+  inference.plane.shadows.mirror({ bytes, live, ask }, base, tracing.requestId);
+}
+
+/** Raw tensors of numbers are not looked into: they pass as they are to servers that take them. */
+const isTyped = ({ raw, inputs }: InferRequest): boolean =>
+  raw.length === 0 || inputs.some(({ datatype }) => datatype === 'BYTES');
+
+/** @throws Refusal, BodyTooLarge */
+async function askingOf(
+  { thread }: Inferring,
+  route: Asking['route'],
+  source: ElementsSource & { readonly message: Buffer },
+): Promise<Asking> {
+  const { message, limit } = source;
+  const request = read(message, readInfer);
+  const isMany = message.length > LARGE_BYTES;
+  if (!isMany || !isTyped(request)) {
+    return { route, request, tensors: tensorsOf(request, limit), source, isLarge: isMany };
+  }
+  const raws = await thread.run({ op: 'grpc tensors', ...source });
+  if (raws === undefined) throw new BodyTooLarge(limit);
+  const tensors = request.inputs.map((input, at) => ({
+    ...input,
+    raw: bufferOf(raws[at] as Uint8Array),
+  }));
+  return { route, request, tensors, source, isLarge: true };
+}
+
+/** @throws Refusal, BodyTooLarge, CallerGone */
+export async function modelInfer(inference: Inference, call: Call, message: Buffer): Promise<Told> {
+  const { plane } = inference;
+  // Model and version stand where other requests have them, and say how large the rest may be.
+  const named = read(message, readNamed);
+  const choice = chosen(plane, call, named);
+  const { model, arm } = choice;
+  const { maxBodyBytes } = model.inference;
+  if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
+  const route = routeOf(named, 'infer');
+  understood(model, route, arm);
+  const asking = await askingOf(plane.inferring, route, { message, limit: maxBodyBytes });
+  const base = baseFor(plane, call, choice);
+  const done = await infer(inference, base, asking);
+  mirror(inference, base, asking, done, call);
+  const { message: told, origin } = done;
+  return { message: told, origin };
+}

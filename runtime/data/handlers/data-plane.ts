@@ -1,0 +1,151 @@
+import { accountOf } from './audit-line';
+import { answerNative } from './native';
+import { answerBatch } from './native-batch';
+import { answerOpenai, answerPassing } from './passthrough';
+import { CallerGone } from '../upstream/call';
+import { errorAnswer } from './error-answer';
+import { Refusal } from '../transcode/refusal';
+import type { Exchange } from '../http/exchange';
+import type { WriteRefusal } from '../http/server/early-refusal';
+import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from '../upstream/headers';
+import { trustOf } from '../../shared/trusted-proxies';
+import { crossOrigin, isOfPage, isSafeMethod } from '../../shared/origins';
+import type { Inferring } from '../upstream/infer';
+import { createJoiner } from '../batching/batcher';
+import { DEFAULT_LIMITS } from './limits';
+import { HeldBytes } from '../../shared/held-bytes';
+import type { Own } from './model-list';
+import { ownAnswer } from './model-list';
+import { createMetadataCache } from '../upstream/metadata-cache';
+import { LargeThread } from '../thread/large-thread';
+import type { Matched, Route, RouteKind } from '../routing/paths';
+import { isOurs, kindBelow, matchPath } from '../routing/paths';
+import { refusing } from './http-errors';
+import type { DataPlaneOptions, Plane, Request } from './request';
+import { authenticated, refusalFor, sendJson } from './request';
+import { createShadows } from '../shadow/shadows';
+
+export interface DataPlane {
+  /** For other ways in than HTTP. */
+  readonly plane: Plane;
+  /** Is this path one of ours? Everything else belongs to the management plane. */
+  readonly matches: (path: string) => boolean;
+  /** Answers it, sooner or later; never throws. */
+  readonly handle: (exchange: Exchange) => void;
+  /** What the HTTP engine refuses by itself, on whichever path, in words of ours. */
+  readonly refuse: WriteRefusal;
+}
+
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { dispatcher, upstream, random, onShadow, trustedProxies, clock } = options;
+  const { limits = DEFAULT_LIMITS, held = new HeldBytes(Infinity) } = options;
+  const { extraHeaders } = options;
+  const rules = extraHeaders === undefined ? DEFAULT_RULES : headerRules(extraHeaders);
+  const inferring: Inferring = {
+    rules,
+    dispatcher,
+    upstream,
+    limits,
+    metadata: createMetadataCache(upstream, clock),
+    thread: options.thread ?? new LargeThread(),
+  };
+  const shadows = createShadows(random, onShadow, limits);
+  const joiner = createJoiner({
+    calling: inferring,
+    clock,
+    random,
+    onJoined: options.onJoined,
+    mayCompare: options.mayCompare ?? (() => true),
+  });
+  const trust = trustOf(trustedProxies);
+  const plane: Plane = { ...options, limits, held, inferring, joiner, shadows, trust, rules };
+  return {
+    plane,
+    matches: isOurs,
+    handle: (exchange) => handle(plane, exchange),
+    refuse: refusing(options),
+  };
+}
+
+function handle(plane: Plane, exchange: Exchange): void {
+  const { clock, newId } = plane;
+  let kind: RouteKind | undefined;
+  const tracing = tracingOf(exchange, newId);
+  const began = clock.now();
+  exchange.account = accountOf(plane, tracing, began);
+  const request: Request = {
+    exchange,
+    tracing,
+    began,
+    fail: (error) => refuse(plane, request, kind ?? kindBelow(exchange.path), error),
+  };
+  try {
+    const matched = matchPath(exchange.method, exchange.path);
+    if (matched.found === 'method' && exchange.method === 'OPTIONS') {
+      return answerOptions(request, matched.allow);
+    }
+    if (matched.found !== 'route') throw notFound(matched);
+    kind = matched.route.kind;
+    requireOwnOrigin(plane, exchange);
+    answer(plane, request, matched.route)?.catch(request.fail);
+  } catch (error) {
+    request.fail(error);
+  }
+}
+
+/** @throws Refusal for what a web page of another origin sends */
+function requireOwnOrigin({ trust, allowedOrigins = [] }: Plane, exchange: Exchange): void {
+  const { method, fields: headers } = exchange;
+  // Nearly always: the host is not looked for.
+  if (isSafeMethod(method) || !isOfPage(headers)) return;
+  const host = calledHost(exchange, trust);
+  const refused = crossOrigin({ method, headers, host, allowedOrigins });
+  if (refused !== undefined) throw new Refusal(refused.code, refused.message);
+}
+
+/** What a path takes is no secret: /openapi.json says it, too. */
+function answerOptions({ exchange, tracing }: Request, allow: readonly string[]): void {
+  exchange.answer(204, `allow: ${allow.join(', ')}\r\n${ownHeaders(tracing)}`, '');
+}
+
+function notFound(matched: Exclude<Matched, { found: 'route' }>): Refusal {
+  if (matched.found === 'nothing') {
+    return new Refusal('NOT_FOUND', 'there is nothing at this path; /openapi.json lists all calls');
+  }
+  const allow = matched.allow.join(', ');
+  const headers = `allow: ${allow}\r\n`;
+  return new Refusal('METHOD_NOT_ALLOWED', `this path takes ${allow}`, { headers });
+}
+
+function refuse(plane: Plane, request: Request, kind: RouteKind | undefined, error: unknown): void {
+  const { exchange, tracing } = request;
+  if (error instanceof CallerGone || exchange.signal.aborted) return;
+  const refusal = refusalFor(plane, tracing, error, kind);
+  const { status, headers, body } = errorAnswer(kind, refusal, plane.clock.now());
+  exchange.answer(status, headers + ownHeaders(tracing), body);
+}
+
+function answer(plane: Plane, request: Request, route: Route): Promise<void> | void {
+  switch (route.kind) {
+    case 'native':
+      return answerNative(plane, request, route.model);
+    case 'batch':
+      return answerBatch(plane, request, route.model);
+    case 'v2':
+    case 'v1':
+      return answerPassing(plane, request, route);
+    case 'openai':
+      return answerOpenai(plane, request, route);
+    default:
+      return answerOwn(plane, request, route);
+  }
+}
+
+function answerOwn(plane: Plane, request: Request, route: Own): void {
+  const named = route.kind === 'openai_model' ? route.model : undefined;
+  const caller = authenticated(plane, request.exchange, named);
+  const body = ownAnswer(route, plane.table.current, caller, plane);
+  // A probe reads the status, a KServe client the body.
+  const unready = route.kind === 'v2_server' && route.call === 'ready' && !plane.isReady();
+  sendJson(request, body, undefined, unready ? 503 : 200);
+}

@@ -1,0 +1,32 @@
+import type { ErrorCode } from '../../core/routing/error-codes';
+import { errorAnswer } from './error-answer';
+import { Refusal } from '../transcode/refusal';
+import { ownHeaders } from '../upstream/headers';
+import type { WriteRefusal } from '../http/server/early-refusal';
+import { kindBelow } from '../routing/paths';
+import type { DataPlaneOptions } from './request';
+import { requestIdOf } from '../../shared/request-id';
+
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  408: 'REQUEST_TIMEOUT',
+  413: 'PAYLOAD_TOO_LARGE',
+  503: 'QUEUE_FULL',
+  501: 'NOT_IMPLEMENTED',
+};
+
+/**
+ * What the HTTP engine refuses by itself, as all other errors: with an id of the request, and in
+ * the shape of the protocol below whose path it came.
+ */
+export function refusing({
+  newId,
+  clock,
+}: Pick<DataPlaneOptions, 'newId' | 'clock'>): WriteRefusal {
+  return ({ status, message }, { path, requestId }) => {
+    const refusal = new Refusal(CODES[status] ?? 'INVALID_REQUEST', message);
+    const kind = path === undefined ? undefined : kindBelow(path);
+    const { headers, body } = errorAnswer(kind, refusal, clock.now());
+    const tracing = { requestId: requestIdOf(requestId, newId), traceparent: undefined };
+    return { headers: headers + ownHeaders(tracing), body };
+  };
+}

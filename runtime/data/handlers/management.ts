@@ -1,0 +1,110 @@
+import type { Exchange, HeaderText } from '../http/exchange';
+import { BodyTooLarge } from '../../shared/body';
+import { MemoryFull } from '../../shared/held-bytes';
+import { errorAnswer } from './error-answer';
+import { Refusal } from '../transcode/refusal';
+import { calledHost, endToEnd, filterOf, forwardedFor } from '../upstream/headers';
+import type { HttpClient, Place } from '../http/client/client';
+import { exchanged } from '../http/client/client';
+import type { Plane } from './request';
+import { ownerOf } from './request';
+
+/** Above what any management call takes; its own answer says what the limit is. */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** Management calls answer at once; what goes on is told by the status. */
+const TIMEOUT_MS = 60_000;
+
+/** What asks and changes nothing. */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Methods that calls have. */
+const KNOWN = new Set([...SAFE, 'POST', 'PUT', 'PATCH', 'DELETE']);
+/** The node:http behind us hangs up on methods it does not know. This one it does; no call has it. */
+const UNKNOWN = 'TRACE';
+
+export interface ManagementOptions {
+  readonly client: HttpClient;
+  /** Where the management app listens: nobody but this process reaches it. */
+  readonly place: Place;
+  readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate'>;
+}
+
+/**
+ * Will the app look at its body? Who nobody knows it refuses before that: nobody could fill the
+ * memory with bodies, two megabytes over each connection, who has no key.
+ */
+function isRead(exchange: Exchange, plane: ManagementOptions['plane']): boolean {
+  const { fields, held } = exchange;
+  if (fields.count('content-length') + fields.count('transfer-encoding') === 0) return false;
+  const result = plane.authenticate(fields, { scope: 'read' });
+  if (result.ok) held.belongsTo(ownerOf(plane, exchange, result.caller.name));
+  return result.ok || result.code !== 'UNAUTHENTICATED';
+}
+
+const FOR_US = filterOf(
+  (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
+);
+const FOR_CALLER = filterOf(() => true);
+
+/** Everything about the message on its way is the app's; credentials are, too. */
+function headersFor(
+  exchange: Exchange,
+  body: Buffer | undefined,
+  trust: Plane['trust'],
+): HeaderText {
+  const kept = endToEnd(exchange.fields, FOR_US);
+  const trusted = trust(exchange.remoteAddress);
+  const caller = forwardedFor(exchange, trusted);
+  const host = trusted ? calledHost(exchange, trust) : undefined;
+  const named = host === undefined ? '' : `x-forwarded-host: ${host}\r\n`;
+  const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
+  return kept + caller + named + length;
+}
+
+function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refusal): void {
+  const { status, headers, body } = errorAnswer(undefined, refusal, plane.clock.now());
+  exchange.answer(status, headers, body);
+}
+
+const noAnswerOf = (what: string): Refusal =>
+  new Refusal('INTERNAL', `the management API gave no answer: ${what}`);
+
+async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
+  const { client, place, plane } = options;
+  const { signal } = exchange;
+  const method = KNOWN.has(exchange.method) ? exchange.method : UNKNOWN;
+  const body = isRead(exchange, plane) ? await exchange.body(MAX_BODY_BYTES) : undefined;
+  const target = exchange.path + exchange.query;
+  const headers = headersFor(exchange, body, plane.trust);
+  const repeatable = SAFE.has(method);
+  const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal, repeatable };
+  const result = await exchanged((asker) => client.send(place, asking, asker));
+  if (result.kind === 'aborted') return;
+  if (result.kind !== 'answered') {
+    return refuse(exchange, options, noAnswerOf(result.kind));
+  }
+  const toCaller = endToEnd(result.fields, FOR_CALLER);
+  exchange.stream(result.status, toCaller, result.body, (how, why) => {
+    if (how === 'unsent') refuse(exchange, options, noAnswerOf(why?.kind ?? 'reset'));
+  });
+}
+
+function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof BodyTooLarge) return new Refusal('PAYLOAD_TOO_LARGE', error.message);
+  if (error instanceof MemoryFull) return new Refusal('QUEUE_FULL', error.message);
+  return undefined;
+}
+
+/** Hands requests that are no inference to the management app. Never rejects. */
+export function createManagement(
+  options: ManagementOptions,
+): (exchange: Exchange) => Promise<void> {
+  return async (exchange) => {
+    try {
+      await pass(options, exchange);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      // Any other error is a caller who broke off: there is nobody to answer.
+      if (refusal !== undefined) refuse(exchange, options, refusal);
+    }
+  };
+}

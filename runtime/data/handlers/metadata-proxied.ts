@@ -1,0 +1,118 @@
+import { retryAfterSeconds } from '../../core/routing/admission';
+import type { TryResult } from '../../core/routing/outcome';
+import { isUnavailable } from '../../core/routing/retry';
+import { explainArm } from '../../core/routing/split';
+import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
+import type { Asked, CallBase } from '../upstream/call';
+import { failureOf } from '../upstream/call';
+import type { Passing } from '../upstream/relay';
+import { speaks } from '../routing/supported-calls';
+import type { Answered } from '../http/exchange';
+import { withoutHeaders } from '../upstream/headers';
+import type { Upstream } from '../upstream/upstream';
+import { exchanged } from '../http/client/client';
+import { readAll } from '../upstream/upstream';
+
+// Metadata and status of a model: questions about it, not inference. They take no slot, wait in no
+// queue, teach nobody how slow the model is, and stand in no account.
+
+/** What a server says of a model is small; what is larger is none of it. */
+const MAX_BYTES = 1024 * 1024;
+/** Replicas that are asked before it is given up: the same answer is at each of them. */
+const MAX_ASKED = 3;
+
+/** Is this a question about the model rather than to it? */
+export function isLookup(route: Passing): boolean {
+  return route.kind !== 'openai' && (route.call === 'metadata' || route.call === 'status');
+}
+
+export interface Place {
+  readonly arm: ArmRoute;
+  readonly replica: Replica;
+}
+
+export interface Found extends Place {
+  readonly answered: Answered;
+  readonly body: Buffer;
+}
+
+/** The arm whose inference the caller would get first, then all that take traffic. */
+function placesOf(
+  { model, arm: named, version, cohortKey }: CallBase,
+  fits: (arm: ArmRoute) => boolean,
+): readonly Place[] {
+  const [stable] = model.shares;
+  const own = cohortKey === undefined ? stable?.arm : explainArm(model, cohortKey).arm;
+  const live = model.shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm);
+  const names = named === undefined ? new Set([own ?? '', ...live]) : [named];
+  return [...names]
+    .flatMap((name) => model.arms.get(name) ?? [])
+    .filter(fits)
+    .flatMap((arm) => arm.replicas.map((replica) => ({ arm, replica })))
+    .filter(({ replica }) => version === undefined || replica.version === version);
+}
+
+function refuse(model: ModelRoute, reason: 'stopped' | 'deleting' | 'no_replica'): never {
+  const after = retryAfterSeconds(reason, 0);
+  const result = { kind: 'refused', arm: undefined, reason, retryAfterSeconds: after } as const;
+  throw failureOf(result, model.id);
+}
+
+type Failed = Exclude<TryResult, { kind: 'answered' }>;
+
+async function askOne(
+  upstream: Upstream,
+  { headers, signal }: CallBase,
+  place: Place,
+  asked: Asked,
+  timeoutMs: number,
+): Promise<Found | Failed> {
+  // It is read here, so it must come as it is.
+  const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
+  const { replica } = place;
+  const sending = { replica, headers: plain, signal, timeoutMs, repeatable: true, ...asked };
+  const answered = await exchanged((asker) => upstream.send(sending, asker));
+  if (answered.kind !== 'answered') return answered;
+  const body = await readAll(answered, MAX_BYTES, timeoutMs);
+  return Buffer.isBuffer(body) ? { ...place, answered, body } : body;
+}
+
+const isFound = (result: Found | Failed): result is Found => 'answered' in result;
+
+/** Where the caller's model is up, by arms of a kind. @throws Refusal when it is nowhere */
+function upPlaces(base: CallBase, fits: (arm: ArmRoute) => boolean): readonly Place[] {
+  const { model } = base;
+  if (model.deleting) return refuse(model, 'deleting');
+  if (model.stopped) return refuse(model, 'stopped');
+  const places = placesOf(base, fits);
+  return places.length === 0 ? refuse(model, 'no_replica') : places;
+}
+
+/** The replica of which something is told without asking it. @throws Refusal */
+export function findPlace(base: CallBase, fits: (arm: ArmRoute) => boolean): Place {
+  const [place] = upPlaces(base, fits);
+  return place ?? refuse(base.model, 'no_replica');
+}
+
+/** Asks one replica after another until one answers. @throws Refusal, CallerGone */
+export async function lookUp(
+  upstream: Upstream,
+  base: CallBase,
+  route: Passing,
+  target: string,
+): Promise<Found> {
+  const { model } = base;
+  const places = upPlaces(base, (arm) => speaks(arm, route)).slice(0, MAX_ASKED);
+  const asked: Asked = { method: 'GET', target, body: undefined };
+  const end = performance.now() + base.timeoutMs;
+  let last: Found | Failed | undefined;
+  for (const place of places) {
+    const left = Math.max(1, end - performance.now());
+    last = await askOne(upstream, base, place, asked, left);
+    if (isFound(last) ? !isUnavailable(last.answered.status) : last.kind === 'aborted') break;
+  }
+  if (last === undefined) return refuse(model, 'no_replica');
+  if (isFound(last)) return last;
+  const tries = places.length;
+  throw failureOf({ kind: 'failed', arm: undefined, result: last, tries }, model.id);
+}

@@ -1,0 +1,85 @@
+import type { Caller } from '../../auth/port';
+import { holds } from '../../auth/port';
+import type { ArmRoute, ModelRoute } from '../../core/routing/table';
+import type { CallBase } from '../upstream/call';
+import type { Named } from '../routing/target';
+import type { Passing } from '../upstream/relay';
+import { targetOf } from '../upstream/relay';
+import { JSON_TYPE, ownHeaders } from '../upstream/headers';
+import { parsedAnswer } from '../upstream/infer';
+import { isServing } from './model-list';
+import type { Place } from './metadata-proxied';
+import { findPlace, lookUp } from './metadata-proxied';
+import { translates } from '../routing/supported-calls';
+import type { Signature } from '../transcode/tfs-metadata';
+import { readSignature, UNKNOWN_SIGNATURE } from '../transcode/tfs-metadata';
+import type { Plane, Request } from './request';
+import { sendJson } from './request';
+
+// What the router tells of a model whose server does not speak the caller's protocol.
+
+/** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
+export function answerReady(
+  { exchange, tracing }: Request,
+  model: ModelRoute,
+  { arm, version }: Partial<Named> = {},
+): void {
+  const ready = isServing(model, arm, version);
+  const headers = JSON_TYPE + ownHeaders(tracing);
+  exchange.answer(ready ? 200 : 503, headers, JSON.stringify({ name: model.id, ready }));
+}
+
+/**
+ * The versions a caller may meet, and with the scope arms the ones it may ask for: what runs on
+ * one replica is not all there is.
+ */
+export function versionsOf({ arms, shares }: ModelRoute, caller: Caller): readonly string[] {
+  const taking = new Set(shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm));
+  const seen = [...arms.values()].filter(
+    ({ name, replicas }) => replicas.length > 0 && (taking.has(name) || holds(caller, 'arms')),
+  );
+  return [...new Set(seen.map(({ version }) => version))];
+}
+
+/** As Triton names what its servers run; else the kind of the server. */
+const platformOf = ({ server, protocol }: ArmRoute): string =>
+  protocol === 'tfs' ? 'tensorflow_savedmodel' : server.kind;
+
+/** TensorFlow Serving tells its inputs and outputs; the others have no call for that. */
+async function signatureOf(
+  { upstream }: Plane,
+  base: CallBase,
+  { arm }: Place,
+): Promise<Signature> {
+  if (arm.protocol !== 'tfs') return UNKNOWN_SIGNATURE;
+  const route = { kind: 'v1', model: base.model.id, call: 'metadata' } as const;
+  const named = { ...base, arm: arm.name };
+  const { answered, body } = await lookUp(upstream, named, route, targetOf(route, ''));
+  if (answered.status !== 200) return UNKNOWN_SIGNATURE;
+  const name = arm.server.kind === 'tensorflow-serving' ? arm.server.signatureName : undefined;
+  return readSignature(parsedAnswer({ body }), name);
+}
+
+/** Metadata of V2, of a model whose server has none. */
+export async function aboutOf(plane: Plane, route: Passing, base: CallBase, caller: Caller) {
+  const { model } = base;
+  const place = findPlace(base, (arm) => translates(arm, route));
+  const { arm, replica } = place;
+  const signature = await signatureOf(plane, base, place);
+  const versions = versionsOf(model, caller);
+  const metadata = { name: model.id, versions, platform: platformOf(arm), ...signature };
+  return { metadata, origin: { arm: arm.name, version: replica.version } };
+}
+
+/** Status of V1, metadata of V2. */
+export async function answerAbout(
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  caller: Caller,
+): Promise<void> {
+  if (route.kind === 'v1') return answerReady(request, base.model, base);
+  const { metadata, origin } = await aboutOf(plane, route, base, caller);
+  sendJson(request, metadata, origin);
+}

@@ -1,0 +1,142 @@
+import type { ArmRoute, ModelRoute } from '../../core/routing/table';
+import type { Asked, CallBase, Reply } from '../upstream/call';
+import type { Head, ToldBody, Way, WayTo } from '../upstream/transcoded-call';
+import { cross } from '../upstream/transcoded-call';
+import { envelope } from './native-envelope';
+import { Refusal } from '../transcode/refusal';
+import type { Exchange } from '../http/exchange';
+import { answerText, knowing, noAnswer, refusalOf, toldBy } from '../upstream/infer';
+import type { LargeCall } from '../upstream/large-call';
+import { itemBytes, LargeItem, largeNative } from '../upstream/large-call';
+import { tellWhole } from './transcoded';
+import { isLarge } from '../../shared/json-survey';
+import type { SpokenTo } from '../transcode/large-task';
+import { isSpoken } from '../routing/supported-calls';
+import type { Translated } from '../transcode';
+import { openaiCall, translate } from '../transcode';
+import type { NativeItem } from '../transcode/native';
+import type { Plane, Request } from './request';
+
+// A native call whose answer is to come as events: as the model's server sends them.
+
+const EVENTS = 'text/event-stream';
+
+const takes = (accept: string, ...types: readonly string[]): boolean =>
+  types.some((type) => accept.includes(type));
+
+/** Would the caller take an answer that comes whole? */
+const takesJson = ({ fields }: Exchange): boolean =>
+  takes(fields.get('accept') ?? '', 'application/json', 'application/*', '*/*');
+
+/** @throws Refusal when the caller takes nothing but events, and the model has none */
+export function wantsEvents(exchange: Exchange, model: ModelRoute, named?: string): boolean {
+  const accept = exchange.fields.get('accept');
+  if (accept === undefined || !takes(accept, EVENTS)) return false;
+  if (isSpoken(model, 'openai', named)) return true;
+  if (takesJson(exchange)) return false;
+  throw cannotStream(model.id);
+}
+
+function cannotStream(model: string): Refusal {
+  return new Refusal(
+    'INVALID_REQUEST',
+    `Accept: got ${EVENTS}, but model ${model} cannot stream; accept application/json`,
+  );
+}
+
+function isEventStream({ status, fields }: Head): boolean {
+  return status < 300 && fields.get('content-type')?.includes(EVENTS) === true;
+}
+
+/** Errors, and servers that answer whole nevertheless, are read as ever. */
+function wayOf(
+  plane: Plane,
+  request: Request,
+  base: CallBase,
+  { target, body, read }: Translated,
+  large: () => LargeCall,
+  to: SpokenTo,
+): Way {
+  const { id } = base.model;
+  return {
+    asked: { method: 'POST', target, body: Buffer.from(body) },
+    headers: base.headers,
+    passes: isEventStream,
+    type: 'application/json',
+    read: (reply: Reply) => {
+      if (reply.status >= 300) throw refusalOf(reply, id);
+      if (isLarge(reply.body)) return largeAnswer(plane, request, base, large(), to, reply);
+      const output = read(answerText(reply, id));
+      if (output === undefined) throw noAnswer(id);
+      const from = { arm: reply.arm.name, version: reply.replica.version };
+      return envelope(request, id, { ...output, ...from }, plane.clock.now());
+    },
+  };
+}
+
+async function largeAnswer(
+  { clock }: Plane,
+  request: Request,
+  base: CallBase,
+  call: LargeCall,
+  to: SpokenTo,
+  reply: Reply,
+): Promise<ToldBody> {
+  const { id } = base.model;
+  return envelope(request, id, await toldBy(base, call, to, reply), clock.now());
+}
+
+/** The same for a call that is large. */
+async function largeWay(
+  plane: Plane,
+  request: Request,
+  base: CallBase,
+  call: LargeCall,
+  to: SpokenTo,
+): Promise<Way> {
+  const asked: Asked = { method: 'POST', ...(await call.say(to, base.held)) };
+  return {
+    asked,
+    headers: base.headers,
+    passes: isEventStream,
+    type: 'application/json',
+    read: (reply: Reply) => {
+      if (reply.status >= 300) throw refusalOf(reply, base.model.id);
+      return largeAnswer(plane, request, base, call, to, reply);
+    },
+  };
+}
+
+export function answerEvents(
+  plane: Plane,
+  request: Request,
+  base: CallBase,
+  item: NativeItem | LargeItem,
+): void {
+  const { inferring } = plane;
+  const { exchange, tracing, fail } = request;
+  const { id } = base.model;
+  const put = (arm: ArmRoute, known?: SpokenTo['known']): Way | Promise<Way> => {
+    const isStream = arm.protocol === 'openai';
+    if (!isStream && !takesJson(exchange)) throw cannotStream(id);
+    const to = { arm, known, isStream };
+    if (item instanceof LargeItem) return largeWay(plane, request, base, item.call, to);
+    const said = isStream ? openaiCall(id, item, true) : translate(arm, id, item, known);
+    return wayOf(
+      plane,
+      request,
+      base,
+      said,
+      () => {
+        const { maxBatchSize } = base.model.inference;
+        return largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
+      },
+      to,
+    );
+  };
+  const wayTo: WayTo = (attempt) =>
+    knowing(inferring, base, attempt, (known) => put(attempt.arm, known));
+  const whole = (reply: Reply, way: Way): void => tellWhole(request, reply, way);
+  const forwarding = { target: '', body: undefined, tracing };
+  cross(inferring, base, exchange, forwarding, { failed: fail, whole }, wayTo);
+}

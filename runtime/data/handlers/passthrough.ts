@@ -1,0 +1,195 @@
+import type { Caller } from '../../auth/port';
+import { areJoined } from '../../core/routing/batching';
+import { answerAbout, answerReady, versionsOf } from './metadata-synthesized';
+import { answerMixed, answerTranslated } from './transcoded';
+import type { CallBase } from '../upstream/call';
+import { modelOf, namedArm, namedBy } from '../routing/target';
+import { Refusal } from '../transcode/refusal';
+import type { Passed, Passing } from '../upstream/relay';
+import { forward, targetOf } from '../upstream/relay';
+import { callerHeaders, withoutHeaders } from '../upstream/headers';
+import { parsedAnswer } from '../upstream/infer';
+import { passingTogether } from '../batching/batchable';
+import { isLookup, lookUp } from './metadata-proxied';
+import { collecting, isMirrored, mirrored } from '../shadow/mirror';
+import type { Understood } from '../routing/supported-calls';
+import { understood } from '../routing/supported-calls';
+import { readJson, writeJson } from '../transcode/exact-json';
+import { keysOf } from '../transcode/keys';
+import { bodyText, inflated, isPlain, parseText } from '../transcode/body-json';
+import { isLarge } from '../../shared/json-survey';
+import type { Body, Upload } from '../http/exchange';
+import type { Plane, Request } from './request';
+import { authenticated, baseOf } from './request';
+import { phrased } from '../upstream/encoding';
+
+// Calls of V2, V1 and OpenAI: their bytes pass as they are where the server speaks that.
+
+export function answerPassing(
+  plane: Plane,
+  request: Request,
+  route: Extract<Passing, { kind: 'v1' | 'v2' }>,
+): Promise<void> | void {
+  const { exchange } = request;
+  const caller = authenticated(plane, exchange, route.model);
+  const model = modelOf(plane.table, route.model);
+  const named = namedBy(exchange, model, caller, route.kind === 'v2' ? route.version : undefined);
+  if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
+  const who = understood(model, route, named.arm);
+  const base = baseOf(plane, request, model, named);
+  const target = targetOf(route, exchange.query);
+  if (isLookup(route)) {
+    if (who === 'none') return answerAbout(plane, request, route, base, caller);
+    return answerLookup(plane, request, route, base, target, caller);
+  }
+  const send = SEND[who];
+  const body = bodyOf(plane, request, route, base, who);
+  if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
+  const go = (later: Body): Promise<void> | void =>
+    Buffer.isBuffer(later)
+      ? send(plane, request, route, base, target, later)
+      : passUpload(plane, request, base, target, later);
+  return body instanceof Promise ? body.then(go) : go(body);
+}
+
+/** A large body need not wait for its end where nobody but the server looks into it. */
+function bodyOf(
+  { limits }: Plane,
+  { exchange }: Request,
+  route: Passing,
+  base: CallBase,
+  who: Understood,
+): Body | Promise<Body> {
+  const { inference } = base.model;
+  const { maxBodyBytes, replayBytes } = inference;
+  const isAlone = who === 'all' && !areJoined(inference) && !isMirrored(route, base);
+  if (!isAlone) return exchange.body(maxBodyBytes);
+  // What is to be kept for a second try is kept.
+  return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);
+}
+
+function passUpload(
+  { inferring }: Plane,
+  { exchange, tracing, fail }: Request,
+  base: CallBase,
+  target: string,
+  upload: Upload,
+): void {
+  const forwarding = { target, body: undefined, upload, tracing };
+  forward(inferring, base, exchange, forwarding, { failed: fail });
+}
+
+type Send = (
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+) => Promise<void> | void;
+
+/** How a call reaches its model, by who understands it as it is. */
+const SEND: Readonly<Record<Understood, Send>> = {
+  all: pass,
+  some: answerMixed,
+  none: answerTranslated,
+};
+
+function pass(
+  plane: Plane,
+  request: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  body: Buffer,
+): void {
+  const { exchange, tracing, fail } = request;
+  const own = passingTogether(plane.joiner, base, route, exchange, body, target);
+  if (!isMirrored(route, base)) {
+    return forward(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
+  }
+  const collect = collecting(plane.limits.shadowBytes);
+  const passed = (answer: Passed | undefined): void => {
+    if (answer === undefined || answer.status >= 300) return;
+    const call = phrased(plane, request, route, base, target, body);
+    plane.shadows.mirror(mirrored(plane.inferring, call, answer), base, tracing.requestId);
+  };
+  const forwarding = { target, body, tracing, collect };
+  forward(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
+}
+
+function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {
+  const metadata = parsedAnswer({ body });
+  return isPlain(metadata) ? writeJson({ ...metadata, versions }) : body;
+}
+
+async function answerLookup(
+  { upstream, rules }: Plane,
+  { exchange, tracing }: Request,
+  route: Passing,
+  base: CallBase,
+  target: string,
+  caller: Caller,
+): Promise<void> {
+  const { arm, replica, answered, body } = await lookUp(upstream, base, route, target);
+  const { status, fields } = answered;
+  const origin = { arm: arm.name, version: replica.version };
+  const own = callerHeaders(fields, tracing, origin, rules);
+  const headers = withoutHeaders(own, (name) => name === 'content-length');
+  exchange.account?.answering(arm.name, replica.version);
+  const told =
+    route.kind === 'v2' && status === 200
+      ? withVersions(body, versionsOf(base.model, caller))
+      : body;
+  exchange.answer(status, headers, told);
+}
+
+const NOT_GIVEN = 'model: is missing, must be the id of a model as text';
+const GIVEN_TWICE = 'model: is given twice, must be given once';
+
+/** @throws Refusal unless it says one model, whoever reads it */
+function namedModel({ inferring }: Plane, body: Buffer): string | Promise<string> {
+  if (isLarge(body)) return inferring.thread.run({ op: 'named', body }).then(nameAmong);
+  const text = bodyText(body);
+  const { model: name } = parseText(text, readJson);
+  if (typeof name !== 'string') {
+    throw new Refusal('INVALID_REQUEST', NOT_GIVEN);
+  }
+  // The first counts for some, the last for others, and Go's reader takes "Model" for it, too.
+  if (keysOf(text).filter((key) => key.toLowerCase() === 'model').length === 1) return name;
+  throw new Refusal('INVALID_REQUEST', GIVEN_TWICE);
+}
+
+/** @param names that the body gives `model` @throws Refusal */
+function nameAmong(names: readonly unknown[] | undefined): string {
+  if (names === undefined) {
+    throw new Refusal('INVALID_REQUEST', 'the body is not JSON: a JSON object must have its end');
+  }
+  const [name] = names;
+  if (names.length > 1) throw new Refusal('INVALID_REQUEST', GIVEN_TWICE);
+  if (typeof name === 'string') return name;
+  throw new Refusal('INVALID_REQUEST', NOT_GIVEN);
+}
+
+export async function answerOpenai(
+  plane: Plane,
+  request: Request,
+  route: Extract<Passing, { kind: 'openai' }>,
+): Promise<void> {
+  const { exchange } = request;
+  // Who nobody knows is not read from.
+  authenticated(plane, exchange);
+  const { openaiBytes } = plane.limits;
+  const raw = await exchange.body(openaiBytes);
+  const encoding = exchange.fields.get('content-encoding');
+  const plain = await inflated(raw, encoding, openaiBytes, exchange.held);
+  const name = await namedModel(plane, plain);
+  const caller = authenticated(plane, exchange, name);
+  const model = modelOf(plane.table, name);
+  const arm = namedArm(exchange, model, caller);
+  const who = understood(model, route, arm);
+  const base = baseOf(plane, request, model, { arm, version: undefined });
+  const target = targetOf(route, exchange.query);
+  const send = SEND[who];
+  return send(plane, request, route, base, target, raw);
+}

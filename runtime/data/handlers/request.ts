@@ -1,0 +1,193 @@
+import type { AuditEntry } from '../../audit';
+import type { AuthResult, Authenticate, Caller } from '../../auth/port';
+import { ANYONE_NAME, CHALLENGE } from '../../auth/port';
+import type { ModelRoute, TableHolder } from '../../core/routing/table';
+import type { CallBase } from '../upstream/call';
+import type { Named } from '../routing/target';
+import { cohortKeyOf } from '../routing/cohort';
+import type { Clock } from '../dispatch/queue';
+import { Refusal } from '../transcode/refusal';
+import type { Exchange, Incoming } from '../http/exchange';
+import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
+import type { HeldBytes } from '../../shared/held-bytes';
+import { MemoryFull } from '../../shared/held-bytes';
+import type { Trust } from '../../shared/trusted-proxies';
+import type { ExtraHeaders, HeaderRules, Origin, Tracing } from '../upstream/headers';
+import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
+import { HttpFault } from '../http/fields';
+import type { Inferring } from '../upstream/infer';
+import type { Dispatcher } from '../dispatch/job';
+import type { Joined, Joiner } from '../batching/batcher';
+import type { Limits } from './limits';
+import type { RouteKind } from '../routing/paths';
+import { writeStrict } from '../transcode/exact-json';
+import { inflated } from '../transcode/body-json';
+import type { ShadowReport, Shadows } from '../shadow/shadows';
+import type { Upstream } from '../upstream/upstream';
+import type { LargeThread } from '../thread/large-thread';
+import { priorityOf, timeWithin } from './request-hints';
+
+// A request on its way, and what every answer begins and ends with.
+
+export interface DataPlaneOptions {
+  readonly table: TableHolder;
+  readonly dispatcher: Dispatcher;
+  readonly authenticate: Authenticate;
+  readonly upstream: Upstream;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Ids for requests that bring none. */
+  readonly newId: () => string;
+  /** Addresses whose X-Forwarded-* are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Of web pages beside our own that may call models. */
+  readonly allowedOrigins?: readonly string[];
+  /** Headers that pass beside those of the lists. */
+  readonly extraHeaders?: ExtraHeaders;
+  /** Version of the service. */
+  readonly version: string;
+  readonly limits?: Limits;
+  /** Memory for all requests; absent: without a bound. */
+  readonly held?: HeldBytes | undefined;
+  /** Where what is large is understood; absent: one of the usual size. */
+  readonly thread?: LargeThread | undefined;
+  /** May requests be sent here? Probes of V2 ask it. */
+  readonly isReady: () => boolean;
+  /** One line for each request; absent: none is kept. */
+  readonly audit?: ((entry: AuditEntry) => void) | undefined;
+  readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
+  readonly onShadow: (report: ShadowReport) => void;
+  readonly onJoined: (joined: Joined) => void;
+  /** May this joined call be compared with single ones? Absent: when its turn comes. */
+  readonly mayCompare?: (() => boolean) | undefined;
+  /** A fault of our own: where, never what was sent. */
+  readonly onFault: (requestId: string, error: unknown) => void;
+}
+
+export interface Plane extends DataPlaneOptions {
+  readonly limits: Limits;
+  readonly held: HeldBytes;
+  readonly inferring: Inferring;
+  readonly joiner: Joiner;
+  readonly shadows: Shadows;
+  readonly trust: Trust;
+  readonly rules: HeaderRules;
+}
+
+/** One request on its way through the steps. */
+export interface Request {
+  readonly exchange: Exchange;
+  readonly tracing: Tracing;
+  /** Milliseconds since the epoch. */
+  readonly began: number;
+  /** Answers with what went wrong; for steps that end after their call has returned. */
+  readonly fail: (error: unknown) => void;
+}
+
+function callerOf(result: AuthResult): Caller {
+  if (result.ok) return result.caller;
+  const headers = result.code === 'UNAUTHENTICATED' ? `www-authenticate: ${CHALLENGE}\r\n` : '';
+  throw new Refusal(result.code, result.message, { headers });
+}
+
+/** Whose part of the memory a request uses: of a key, or of an address where there are none. */
+export function ownerOf(
+  { trust }: Pick<Plane, 'trust'>,
+  { fields, remoteAddress }: Pick<Incoming, 'fields' | 'remoteAddress'>,
+  caller: string,
+): string {
+  if (caller !== ANYONE_NAME) return caller;
+  if (!trust(remoteAddress)) return remoteAddress;
+  // The last address that no proxy of ours has: those before it are what the caller says.
+  const chain = (fields.get('x-forwarded-for') ?? '').split(',').map((one) => one.trim());
+  return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
+}
+
+type Asking = Pick<Incoming, 'fields'> &
+  Partial<Pick<Incoming, 'account' | 'held' | 'remoteAddress'>>;
+
+export function authenticated(plane: Plane, exchange: Asking, model?: string): Caller {
+  const { fields, held, remoteAddress = '' } = exchange;
+  const caller = callerOf(plane.authenticate(fields, { scope: 'infer', model }));
+  held?.belongsTo(ownerOf(plane, { fields, remoteAddress }, caller.name));
+  // A name that is no model of ours could be anything; it does not get into the record.
+  const known = plane.table.current.models.has(model ?? '') ? model : undefined;
+  exchange.account?.asked(caller.name, known);
+  return caller;
+}
+
+/** What a caller is told of an error; one of our own is told to the log. */
+export function refusalFor(
+  plane: Plane,
+  { requestId }: Tracing,
+  error: unknown,
+  kind?: RouteKind,
+): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof BodyTooLarge) {
+    const key = kind === 'openai' ? 'inference.max_openai_body_bytes' : 'inference.max_body_bytes';
+    return new Refusal('PAYLOAD_TOO_LARGE', `${error.message}; send less (${key})`);
+  }
+  if (error instanceof MemoryFull) return new Refusal('QUEUE_FULL', error.message);
+  if (error instanceof BodyTooSlow) return new Refusal('REQUEST_TIMEOUT', error.message);
+  if (error instanceof HttpFault) return new Refusal('INVALID_REQUEST', error.message);
+  plane.onFault(requestId, error);
+  return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
+}
+
+/** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
+export function baseOf(
+  plane: Plane,
+  { exchange, tracing }: { readonly exchange: Incoming; readonly tracing: Tracing },
+  model: ModelRoute,
+  { arm, version }: Named,
+  ownBody = false,
+): CallBase {
+  return {
+    model,
+    arm,
+    version,
+    cohortKey: cohortKeyOf(model.cohort, exchange.fields),
+    priority: priorityOf(exchange.fields) ?? 'normal',
+    timeoutMs: timeWithin(exchange.fields, model.inference.timeoutSeconds * 1000),
+    items: 1,
+    isJoint: false,
+    planned: undefined,
+    gather: undefined,
+    signal: exchange.signal,
+    held: exchange.held,
+    headers: upstreamHeaders(exchange, tracing, plane, ownBody),
+    traceId: tracing.traceparent?.slice(3, 35),
+  };
+}
+
+/** The body, inflated; at once if it is there. @throws Refusal, BodyTooLarge, MemoryFull */
+export function plainBody(
+  { exchange }: Request,
+  { inference }: ModelRoute,
+): Buffer | Promise<Buffer> {
+  const limit = inference.maxBodyBytes;
+  const raw = exchange.body(limit);
+  const encoding = exchange.fields.get('content-encoding');
+  if (encoding === undefined) return raw;
+  const inflate = (body: Buffer) => inflated(body, encoding, limit, exchange.held);
+  return Buffer.isBuffer(raw) ? inflate(raw) : raw.then(inflate);
+}
+
+export const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
+
+/** Answers with a body of ours, and leaves in the record which arm gave it. */
+export function send(
+  { exchange, tracing }: Request,
+  body: string | Buffer,
+  origin?: Origin,
+  { status = 200, type = JSON_TYPE } = {},
+): void {
+  if (origin !== undefined) exchange.account?.answering(origin.arm, origin.version);
+  exchange.answer(status, type + ownHeaders(tracing, origin), body);
+}
+
+export function sendJson(request: Request, value: object, origin?: Origin, status = 200): void {
+  send(request, writeStrict(value), origin, { status });
+}

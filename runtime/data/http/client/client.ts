@@ -1,0 +1,169 @@
+import type { Asker, Exchanged } from '../exchange';
+import type { Asking } from './request-writer';
+import type { Owner } from './client-connection';
+import { ClientConnection } from './client-connection';
+import { ClientSocket } from './client-socket';
+import { SLAB_BYTES } from '../buffers/buffer-pool';
+
+/** How connections to servers are made and kept. */
+export interface ClientOptions {
+  readonly connectMs: number;
+  /** Idle connections that are older are closed. */
+  readonly idleMs: number;
+  /** Idle connections that are kept to one server: a burst larger than this opens new ones. */
+  readonly maxIdle: number;
+}
+
+export const DEFAULT_CLIENT: ClientOptions = {
+  // A server on the same network answers a handshake in a millisecond, or it is gone.
+  connectMs: 500,
+  // Shorter than the keep-alive of any server we know (node:http: 5 s), so that we close first.
+  idleMs: 4000,
+  maxIdle: 64,
+};
+
+/** How often idle connections are looked at, milliseconds. */
+const SWEEP_MS = 1000;
+/**
+ * A request that must not run twice cannot be sent again when the server closes the connection at
+ * that very moment. So it takes one that was used just now, which no server closes, or a new one.
+ */
+const SURE_MS = 250;
+
+/** Where a server listens. */
+export type Place = (
+  | { readonly host: string; readonly port: number }
+  /** A socket in the file system. */
+  | { readonly path: string }
+) & {
+  /** `host:port`, where somebody has put them together already. */
+  readonly address?: string;
+};
+
+export interface HttpClient {
+  readonly send: (place: Place, asking: Asking, asker: Asker) => void;
+  readonly close: () => void;
+}
+
+const keyOf = (place: Place): string =>
+  place.address ?? ('path' in place ? place.path : `${place.host}:${place.port}`);
+
+/** Connections that are kept, the one used last first: it is warm, the others may go idle and close. */
+class Idle {
+  constructor(private readonly options: ClientOptions) {}
+
+  private readonly stacks = new Map<string, ClientConnection[]>();
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param maxMs it has not been idle for longer */
+  take(key: string, maxMs: number): ClientConnection | undefined {
+    const stack = this.stacks.get(key);
+    const last = stack?.at(-1);
+    if (last === undefined || !this.isFresh(last, maxMs)) return undefined;
+    return stack?.pop();
+  }
+
+  private isFresh({ idleSince, keptMs }: ClientConnection, maxMs: number): boolean {
+    return performance.now() - idleSince < Math.min(maxMs, keptMs, this.options.idleMs);
+  }
+
+  add(key: string, connection: ClientConnection): void {
+    const stack = this.stacks.get(key);
+    if (stack === undefined) this.stacks.set(key, [connection]);
+    else if (stack.length >= this.options.maxIdle) return connection.close();
+    else stack.push(connection);
+    this.timer ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
+  }
+
+  remove(key: string, connection: ClientConnection): void {
+    const stack = this.stacks.get(key);
+    const at = stack?.indexOf(connection) ?? -1;
+    if (at >= 0) stack?.splice(at, 1);
+    if (stack?.length === 0) this.stacks.delete(key);
+  }
+
+  private sweep(): void {
+    for (const stack of this.stacks.values()) {
+      for (const one of stack.filter((kept) => !this.isFresh(kept, Infinity))) one.close();
+    }
+    if (this.stacks.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    for (const stack of this.stacks.values()) for (const one of stack) one.close();
+  }
+}
+
+/**
+ * One buffer for all sockets: whoever wants to keep bytes copies them. A buffer for each read costs
+ * more than the read.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(SLAB_BYTES);
+
+function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
+  const where = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
+  const onread = {
+    buffer: READ_BUFFER,
+    callback: (size: number): boolean => {
+      connection.onData(READ_BUFFER.subarray(0, size));
+      return true;
+    },
+  };
+  const socket = new ClientSocket(onread);
+  socket.connect(where);
+  const connection = new ClientConnection(socket, owner, connectMs);
+  return connection;
+}
+
+/** A server that took a request, broke the connection and no longer listens may have died of it. */
+function afterBreak(asker: Asker): Asker {
+  return {
+    answered: (answer) => asker.answered(answer),
+    delivered: () => asker.delivered?.(),
+    broken: (why) => asker.broken(why.kind === 'unreached' ? { ...why, broke: true } : why),
+  };
+}
+
+/** An HTTP/1.1 client for servers nearby: connections are kept, answers are read strictly. */
+export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpClient {
+  const idle = new Idle(options);
+  const all = new Set<ClientConnection>();
+  const opened = (place: Place, key: string): ClientConnection => {
+    const owner: Owner = {
+      onFree: (one) => idle.add(key, one),
+      onGone: (one) => {
+        all.delete(one);
+        idle.remove(key, one);
+      },
+      onStale: (asking, asker, isSent) =>
+        opened(place, key).ask(asking, isSent ? afterBreak(asker) : asker),
+    };
+    const made = open(place, owner, options.connectMs);
+    all.add(made);
+    return made;
+  };
+  const connectionFor = (place: Place, { repeatable, isAgain }: Asking): ClientConnection => {
+    const key = keyOf(place);
+    const kept = isAgain === true ? undefined : idle.take(key, repeatable ? Infinity : SURE_MS);
+    return kept ?? opened(place, key);
+  };
+  return {
+    send: (place, asking, asker) => {
+      if (asking.signal.aborted) asker.broken({ kind: 'aborted' });
+      else connectionFor(place, asking).ask(asking, asker);
+    },
+    close: () => {
+      idle.close();
+      for (const one of all) one.close();
+    },
+  };
+}
+
+/** For whoever has time for a promise: an unread answer, or why there is none. */
+export function exchanged(send: (asker: Asker) => void): Promise<Exchanged> {
+  return new Promise((resolve) => send({ answered: resolve, broken: resolve }));
+}

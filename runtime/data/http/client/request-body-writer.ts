@@ -1,0 +1,73 @@
+import type { Broken, Sink, Upload } from '../exchange';
+import { LAST_CHUNK } from '../buffers/chunked';
+import type { ClientSocket } from './client-socket';
+import { writeBoth, writeChunk } from '../server/response-writer';
+
+/** What an upload needs of its connection. */
+export interface Receiver {
+  /** Somebody else is waited for now: the caller, or the server. */
+  readonly onTurn: () => void;
+  readonly onDelivered: () => void;
+  readonly onFailed: (why: Broken) => void;
+}
+
+/** A body on its way to a server, as fast as both of them are. */
+export class Uploading implements Sink {
+  private hasBegun = false;
+  private isBlocked = false;
+  isDone = false;
+
+  constructor(
+    private readonly socket: ClientSocket,
+    private readonly upload: Upload,
+    private readonly receiver: Receiver,
+  ) {}
+
+  get waitsForCaller(): boolean {
+    return this.hasBegun && !this.isBlocked && !this.isDone;
+  }
+
+  /** Not before there is a connection: until then another server can have it. */
+  begin(): void {
+    this.hasBegun = true;
+    this.socket.isUploading = true;
+    this.receiver.onTurn();
+    this.upload.flow(this);
+  }
+
+  data(piece: Buffer): boolean {
+    const { socket } = this;
+    if (this.upload.length === undefined) writeChunk(socket, '', piece);
+    else writeBoth(socket, '', piece);
+    if (!socket.writableNeedDrain) return true;
+    this.isBlocked = true;
+    this.receiver.onTurn();
+    return false;
+  }
+
+  drained(): void {
+    if (!this.isBlocked) return;
+    this.isBlocked = false;
+    this.receiver.onTurn();
+    if (!this.isDone) this.upload.resume();
+  }
+
+  end(): void {
+    if (this.upload.length === undefined) this.socket.write(LAST_CHUNK, 'latin1');
+    this.isDone = true;
+    this.receiver.onTurn();
+    this.receiver.onDelivered();
+  }
+
+  fail(why: Broken): void {
+    this.isDone = true;
+    this.receiver.onFailed(why);
+  }
+
+  /** The server takes no more, or nothing yet: then it is still whole. */
+  stop(): void {
+    this.socket.isUploading = false;
+    if (this.hasBegun && !this.isDone) this.upload.destroy();
+    this.isDone = true;
+  }
+}

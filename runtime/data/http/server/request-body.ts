@@ -1,0 +1,240 @@
+import type { Body, Upload } from '../exchange';
+import { BodyTooLarge } from '../../../shared/body';
+import type { Holding } from '../../../shared/held-bytes';
+import { readerOf } from '../buffers/body-reader';
+import type { BodyReader } from '../buffers/body-reader';
+import type { HttpFault } from '../fields';
+import { Pieces } from '../buffers/body-buffer';
+import { Progress } from './progress';
+import type { RequestHead } from './request-head';
+import type { Uploader } from './caller-upload';
+import { CallerUpload } from './caller-upload';
+
+/** Bytes of a body that are kept while nobody has asked for it. */
+const MAX_UNREAD_BYTES = 65_536;
+/** Of a body that is passed on while it comes: what both connections hold of it, and one read. */
+const PASSED_BYTES = 131_072;
+
+/** What a body needs of its exchange. */
+export interface BodyOwner {
+  readonly held: Holding;
+  /** For each 64 KiB of a body; milliseconds. */
+  readonly bodyMs: number;
+  readonly isGone: () => boolean;
+  /** The caller is told to go on, if it waits for that. */
+  readonly invite: () => void;
+  /** More of the body is wanted, in time, or as the upload says itself. */
+  readonly read: (isTimed: boolean) => void;
+  /** So many chunks have come at once. */
+  readonly onChunks: (count: number) => void;
+  /** Too little came in time; the request ends here. */
+  readonly late: () => void;
+  /** Nothing of the body is waited for. */
+  readonly rest: () => void;
+  /** The rest of an upload is thrown away, by the caller's fault or not. */
+  readonly onStopped: (isFault: boolean) => void;
+}
+
+interface WaitingReader {
+  readonly limit: number;
+  /** Bytes are counted as they come: their number was not said. */
+  readonly isGrowing: boolean;
+  readonly resolve: (body: Buffer | Promise<Buffer>) => void;
+  readonly reject: (error: Error) => void;
+  /** What is beyond the limit need not be refused, but comes later. */
+  readonly later?: { readonly limit: number; readonly resolve: (upload: Upload) => void };
+}
+
+/** The body of one request: read whole, passed on as it comes, or thrown away. */
+export class RequestBody implements Uploader {
+  private readonly reader: BodyReader;
+  private readonly pieces = new Pieces();
+  private waiting: WaitingReader | undefined;
+  private progress: Progress | undefined;
+  private passed: CallerUpload | undefined;
+  /** Bytes of the body are thrown away. */
+  private isDeaf = false;
+  /** What comes is no body. */
+  private isSpoiled = false;
+
+  constructor(
+    private readonly head: RequestHead,
+    private readonly owner: BodyOwner,
+  ) {
+    this.reader = readerOf(head.framing);
+  }
+
+  /** Is all of it there? */
+  get isRead(): boolean {
+    return this.reader.isDone;
+  }
+
+  /** Has a byte of it come? */
+  get isBegun(): boolean {
+    return this.pieces.size > 0;
+  }
+
+  /** May the connection go on to read? */
+  get hasRoom(): boolean {
+    if (this.passed !== undefined) return this.passed.wantsMore;
+    return this.waiting !== undefined || this.isDeaf || this.pieces.size <= MAX_UNREAD_BYTES;
+  }
+
+  get bodyMs(): number {
+    return this.owner.bodyMs;
+  }
+
+  /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
+  take(bytes: Buffer): number {
+    if (this.isSpoiled) return bytes.length;
+    let chunks = 0;
+    const taken = this.reader.write(bytes, (piece) => {
+      chunks += 1;
+      this.keep(piece);
+    });
+    if (chunks > 1) this.owner.onChunks(chunks);
+    const { waiting, passed } = this;
+    if (passed !== undefined) passed.take(this.pieces.take(), this.reader.isDone);
+    else if (waiting !== undefined) this.took(waiting, taken);
+    return taken;
+  }
+
+  private took(waiting: WaitingReader, bytes: number): void {
+    if (this.pieces.size > waiting.limit) this.exceed(waiting);
+    else if (this.reader.isDone) this.over(waiting).resolve(this.pieces.takeLarge());
+    else this.progress?.more(bytes);
+  }
+
+  private keep(piece: Buffer): void {
+    if (this.isDeaf) return;
+    const { waiting } = this;
+    if (waiting?.isGrowing === true && !this.isHeld(piece.length, waiting)) return;
+    this.pieces.add(piece);
+  }
+
+  /** Is there memory for so much more of the body? Else it is refused. */
+  private isHeld(bytes: number, waiting: WaitingReader): boolean {
+    try {
+      this.owner.held.take(bytes);
+      return true;
+    } catch (error) {
+      this.refuse(waiting, error as Error);
+      return false;
+    }
+  }
+
+  private exceed(waiting: WaitingReader): void {
+    const { later } = waiting;
+    if (later === undefined) return this.refuse(waiting, new BodyTooLarge(waiting.limit));
+    this.over(waiting);
+    later.resolve(this.begun(undefined, later.limit));
+  }
+
+  private refuse(waiting: WaitingReader, why: Error): void {
+    this.throwAway();
+    this.over(waiting).reject(why);
+  }
+
+  private throwAway(): void {
+    this.isDeaf = true;
+    this.pieces.clear();
+  }
+
+  /** From here on it is not the caller who is waited for. */
+  private over(waiting: WaitingReader): WaitingReader {
+    this.waiting = undefined;
+    this.progress?.stop();
+    this.owner.rest();
+    return waiting;
+  }
+
+  /** What goes on as it comes, after what has come. */
+  private begun(length: number | undefined, limit: number): CallerUpload {
+    const upload = new CallerUpload(length, limit, this);
+    this.passed = upload;
+    const before = this.pieces.take();
+    if (before.length > 0) upload.take(before, this.reader.isDone);
+    return upload;
+  }
+
+  /** Memory for what is about to be read. @throws MemoryFull: nothing of it is */
+  private hold(bytes: number): void {
+    try {
+      this.owner.held.take(bytes);
+    } catch (error) {
+      this.throwAway();
+      throw error;
+    }
+  }
+
+  /** As `Exchange.body`. @throws MemoryFull */
+  whole(limit: number): Buffer | Promise<Buffer> {
+    const { framing } = this.head;
+    const isGrowing = framing.kind !== 'length';
+    const announced = isGrowing ? this.pieces.size : framing.bytes;
+    if (announced > limit) {
+      this.throwAway();
+      return Promise.reject(new BodyTooLarge(limit));
+    }
+    if (this.owner.isGone()) return Promise.reject(new Error('the caller is gone'));
+    this.hold(announced);
+    if (this.reader.isDone) return this.pieces.take();
+    if (!isGrowing) this.pieces.expect(announced);
+    return new Promise((resolve, reject) => this.wait({ limit, isGrowing, resolve, reject }));
+  }
+
+  /** As `Exchange.upload`. @throws MemoryFull */
+  upload(whole: number, limit: number): Body | Promise<Body> {
+    const { framing } = this.head;
+    // Nearly always: it is there.
+    if (this.reader.isDone || limit <= whole || this.owner.isGone()) return this.whole(limit);
+    if (framing.kind === 'length') {
+      const { bytes } = framing;
+      if (bytes <= whole || bytes > limit) return this.whole(limit);
+      this.hold(PASSED_BYTES);
+      return this.begun(bytes, limit);
+    }
+    this.hold(this.pieces.size);
+    if (this.pieces.size > whole) return this.begun(undefined, limit);
+    return new Promise((resolve, reject) => {
+      const later = { limit, resolve };
+      this.wait({ limit: whole, isGrowing: true, resolve, reject, later });
+    });
+  }
+
+  private wait(waiting: WaitingReader): void {
+    this.waiting = waiting;
+    this.progress ??= new Progress(this.bodyMs, () => this.owner.late());
+    this.progress.more(0);
+    this.owner.invite();
+    this.owner.read(true);
+  }
+
+  /** Uploader: more is wanted. */
+  read(): void {
+    this.owner.invite();
+    this.owner.read(false);
+  }
+
+  /** Uploader: the rest is not. */
+  stop(): void {
+    this.isDeaf = true;
+    this.owner.onStopped(this.passed?.fault !== undefined);
+  }
+
+  /** What comes is no body. @returns whether it is told as the answer */
+  spoil(fault: HttpFault): boolean {
+    if (this.passed === undefined) return false;
+    this.isSpoiled = true;
+    this.passed.fail(fault.status, fault);
+    return true;
+  }
+
+  /** The caller went away. */
+  abandon(): void {
+    this.progress?.stop();
+    this.waiting?.reject(new Error('the caller broke off'));
+    this.waiting = undefined;
+    this.passed?.destroy();
+  }
+}

@@ -1,0 +1,195 @@
+import type { Socket } from 'node:net';
+import type { Account, Broken, HeaderText, Sent, Sink, Source } from '../exchange';
+import { chunkHead, LAST_CHUNK } from '../buffers/chunked';
+import type { Copied } from '../buffers/buffer-pool';
+import { copied } from '../buffers/buffer-pool';
+
+/** Head and body below this go out as one string: one system call, and no copy of the body. */
+export const ONE_WRITE_BYTES = 16_384;
+
+/** What an answer needs of its exchange. */
+export interface Answering {
+  readonly account?: Account | undefined;
+  readonly begin: (status: number, headers: HeaderText) => Outgoing;
+  /** Tells it when the caller goes away, and when it takes more. */
+  readonly watch: (streaming: Streaming) => void;
+  /** The last byte is with the socket. */
+  readonly finish: () => void;
+  /** The caller must not take what it has for the whole. */
+  readonly cut: () => void;
+  /** Nothing is out: it can be answered otherwise. */
+  readonly withdraw: () => void;
+}
+
+/** Of an answer that breaks off, in the accounts: the caller does not get the one that began. */
+const STATUS_BROKEN = 502;
+/** An answer that is of no use before all of it is there: its head can wait for its first byte. */
+const IS_WHOLE =
+  /^(?:content-type:[ \t]*application\/(?:[\w.-]+\+)?json|inference-header-content-length:)/im;
+/** So many zeros stand before the size of a chunk, while nothing comes. */
+const MAX_ZEROS = 4;
+
+/** How an answer goes out. */
+export interface Outgoing {
+  readonly socket: Socket;
+  readonly head: string;
+  readonly isBodiless: boolean;
+  readonly isChunked: boolean;
+  /** A caller that takes nothing for so long has gone; milliseconds. */
+  readonly stallMs: number;
+}
+
+/** An answer that is passed on as it comes. */
+export class Streaming implements Sink {
+  private readonly out: Outgoing;
+  /** Waits for the first piece, to go out with it. */
+  private head: string | undefined;
+  /** Before the size of the next chunk. */
+  private zeros = 0;
+  private stall: NodeJS.Timeout | undefined;
+  private isEnding = false;
+  private isOver = false;
+
+  constructor(
+    private readonly exchange: Answering,
+    private readonly status: number,
+    private readonly headers: HeaderText,
+    private readonly source: Source,
+    private readonly tell?: (sent: Sent, why?: Broken) => void,
+  ) {
+    this.out = exchange.begin(status, headers);
+    this.head = this.out.head;
+  }
+
+  start(): void {
+    this.exchange.watch(this);
+    this.source.flow(this);
+    // An event stream must not wait for its first event. JSON that breaks before its first byte is
+    // not passed on: the caller gets an error with words.
+    if (this.head !== undefined && !IS_WHOLE.test(this.headers)) this.flushHead();
+  }
+
+  /** Is the head still to come? Then all of it but its first character is. */
+  shortenHead(): boolean {
+    this.head = this.head?.slice(1);
+    return this.head !== undefined;
+  }
+
+  /** Sends what changes nothing, to find out whether the caller is there: a size may begin with 0. */
+  pad(): void {
+    const isBetween = this.head === undefined && !this.isOver && !this.isEnding;
+    if (!this.out.isChunked || !isBetween || this.zeros >= MAX_ZEROS) return;
+    this.zeros += 1;
+    this.out.socket.write('0', 'latin1');
+  }
+
+  private flushHead(): void {
+    const { head } = this;
+    this.head = undefined;
+    if (head !== undefined) this.out.socket.write(head, 'latin1');
+  }
+
+  /** Sink. */
+  data(piece: Buffer): boolean {
+    const { socket, isBodiless, isChunked } = this.out;
+    if (isBodiless) return true;
+    const head = this.head ?? '';
+    this.head = undefined;
+    this.zeros = 0;
+    // The socket may keep it for longer than this call.
+    const { bytes, done } = piece.length > ONE_WRITE_BYTES ? copied(piece) : asItIs(piece);
+    if (isChunked) writeChunk(socket, head, bytes, done);
+    else writeBoth(socket, head, bytes, done);
+    if (!socket.writableNeedDrain) return true;
+    this.watchStall();
+    return false;
+  }
+
+  private watchStall(): void {
+    const { socket, stallMs } = this.out;
+    this.stall ??= setTimeout(() => socket.destroy(), stallMs);
+  }
+
+  /** The caller took what there was. */
+  drained(): void {
+    clearTimeout(this.stall);
+    this.stall = undefined;
+    if (this.isEnding) this.conclude('complete');
+    else this.source.resume();
+  }
+
+  /** The caller has gone. */
+  gone(): void {
+    this.conclude('caller_gone');
+  }
+
+  /** Sink. A caller who goes takes the source along; it may be the first to say so. */
+  fail(why: Broken): void {
+    if (why.kind === 'aborted') return this.conclude('caller_gone');
+    this.conclude(this.head === undefined ? 'source_broke' : 'unsent', why);
+  }
+
+  /** Sink. */
+  end(): void {
+    const { socket, isChunked } = this.out;
+    const last = isChunked ? LAST_CHUNK : '';
+    const head = this.head ?? '';
+    this.head = undefined;
+    if (head !== '' || last !== '') socket.write(head + last, 'latin1');
+    this.isEnding = true;
+    if (!socket.writableNeedDrain) return this.conclude('complete');
+    this.watchStall();
+  }
+
+  private conclude(sent: Sent, why?: Broken): void {
+    // A source that is destroyed says so, too.
+    if (this.isOver) return;
+    this.isOver = true;
+    if (this.stall !== undefined) clearTimeout(this.stall);
+    this.head = undefined;
+    const { exchange, status } = this;
+    const { account } = exchange;
+    switch (sent) {
+      case 'complete':
+        account?.over(status);
+        exchange.finish();
+        break;
+      case 'source_broke':
+        account?.over(STATUS_BROKEN);
+        exchange.cut();
+        break;
+      case 'caller_gone':
+        account?.over();
+        this.source.destroy();
+        break;
+      case 'unsent':
+        exchange.withdraw();
+    }
+    this.tell?.(sent, why);
+  }
+}
+
+/** What goes out as text is taken at once. */
+const asItIs = (bytes: Buffer): Copied => ({ bytes, done: undefined });
+
+/** @param done called when the bytes are with the kernel, or nowhere; not for few, which are taken at once */
+export function writeBoth(socket: Socket, head: string, bytes: Buffer, done?: () => void): void {
+  if (bytes.length <= ONE_WRITE_BYTES)
+    return void socket.write(head + bytes.toString('latin1'), 'latin1');
+  socket.cork();
+  if (head !== '') socket.write(head, 'latin1');
+  socket.write(bytes, done);
+  socket.uncork();
+}
+
+export function writeChunk(socket: Socket, head: string, bytes: Buffer, done?: () => void): void {
+  const begin = head + chunkHead(bytes.length);
+  if (bytes.length <= ONE_WRITE_BYTES) {
+    return void socket.write(`${begin}${bytes.toString('latin1')}\r\n`, 'latin1');
+  }
+  socket.cork();
+  socket.write(begin, 'latin1');
+  socket.write(bytes, done);
+  socket.write('\r\n', 'latin1');
+  socket.uncork();
+}

@@ -1,0 +1,346 @@
+import type { Socket } from 'node:net';
+import type { Exchange } from '../exchange';
+import type { HeldBytes, Holding } from '../../../shared/held-bytes';
+import { UNCOUNTED } from '../../../shared/held-bytes';
+import { ChunkBudget } from '../buffers/chunk-budget';
+import { HttpFault, MAX_HEAD_BYTES } from '../fields';
+import { HeadCollector } from '../buffers/head-reader';
+import { Probing } from './gone-probe';
+import type { WriteRefusal } from './early-refusal';
+import { glimpse, refusalText } from './early-refusal';
+import { parseRequest } from './request-head';
+import type { Line } from './server-exchange';
+import { ServerExchange } from './server-exchange';
+
+/** What a caller may take of our time and memory. */
+export interface CallerLimits {
+  /** A head that does not come in this time is not coming. */
+  readonly headMs: number;
+  /** Longer than clients and load balancers keep idle connections, so that they close first. */
+  readonly keepAliveMs: number;
+  readonly maxHeadBytes: number;
+  /** Between two pieces of a body, and for each 64 KiB of it; milliseconds. */
+  readonly bodyMs: number;
+  /** A caller that takes nothing of its answer for so long has gone; milliseconds. */
+  readonly stallMs: number;
+}
+
+export const DEFAULT_CALLER_LIMITS: CallerLimits = {
+  headMs: 10_000,
+  keepAliveMs: 75_000,
+  maxHeadBytes: MAX_HEAD_BYTES,
+  bodyMs: 30_000,
+  stallMs: 30_000,
+};
+
+/** What still comes after a refusal is read for so long, so that the refusal can be read, too. */
+const LINGER_MS = 1000;
+/** Requests that came before their turn; bytes. */
+const MAX_AHEAD_BYTES = 65_536;
+
+const CR = 0x0d;
+const LF = 0x0a;
+const NOTHING = Buffer.alloc(0);
+
+export interface Hooks {
+  readonly handle: (exchange: Exchange) => void;
+  readonly refuse: WriteRefusal;
+  readonly limits: CallerLimits;
+  /** Memory for all requests; absent: without a bound. */
+  readonly held?: HeldBytes;
+  /** The server ends: answers say so. */
+  readonly isClosing: () => boolean;
+}
+
+/** One connection of a caller: requests one after the other, also when they come all at once. */
+export class ServerConnection implements Line {
+  readonly remoteAddress: string;
+  readonly budget: ChunkBudget;
+  private readonly heads: HeadCollector;
+  private current: ServerExchange | undefined;
+  /** A whole head while it is parsed. */
+  private head = '';
+  /** What came before its turn: one read as a rule, and those after it. */
+  private ahead: Buffer | undefined;
+  private behind: Buffer[] = [];
+  private aheadBytes = 0;
+  /** Ends it when the head of a request, or the caller of the last answer, takes too long. */
+  private watch: NodeJS.Timeout | undefined;
+  /** No byte has come over it. */
+  private isSilent = true;
+  /** Has a request come over it? */
+  hasAsked = false;
+  private isEnding = false;
+  /** The caller has ended its side: it may wait for its answers, or be gone. */
+  private isFinished = false;
+  private readonly probing = new Probing();
+  private isWorking = false;
+  /** A body is waited for. */
+  private isTimed = false;
+  /** After so long without a byte `onTimeout` is called; milliseconds. */
+  private quietMs = 0;
+
+  constructor(
+    readonly socket: Socket,
+    readonly secure: boolean,
+    private readonly hooks: Hooks,
+  ) {
+    this.remoteAddress = socket.remoteAddress ?? '';
+    socket.setNoDelay(true);
+    this.budget = new ChunkBudget(socket, () => this.aheadBytes <= MAX_AHEAD_BYTES);
+    this.heads = new HeadCollector(hooks.limits.maxHeadBytes);
+    this.watchQuiet(hooks.limits.keepAliveMs);
+    // A client that has connected is about to ask; one that it keeps in store is opened again.
+    this.watch = setTimeout(() => this.endUnlessAsked(), hooks.limits.headMs);
+    socket.on('timeout', () => this.onTimeout());
+    socket.on('data', (bytes: Buffer) => this.onData(bytes));
+    socket.on('drain', () => this.onDrain());
+    socket.on('end', () => {
+      this.isFinished = true;
+      this.checkFinished();
+    });
+    socket.on('error', () => this.onGone());
+    socket.on('close', () => this.onGone());
+  }
+
+  isLast(): boolean {
+    return this.hooks.isClosing();
+  }
+
+  get stallMs(): number {
+    return this.hooks.limits.stallMs;
+  }
+
+  get bodyMs(): number {
+    return this.hooks.limits.bodyMs;
+  }
+
+  /** Line: memory for a request that begins. */
+  hold(): Holding {
+    return this.hooks.held?.of(this.remoteAddress) ?? UNCOUNTED;
+  }
+
+  private onDrain(): void {
+    if (this.current !== undefined) return this.current.drained();
+    if (this.isEnding) return;
+    this.budget.resume();
+    this.work();
+  }
+
+  private onData(bytes: Buffer): void {
+    if (this.isEnding) return;
+    if (this.ahead === undefined) this.ahead = bytes;
+    else this.behind.push(bytes);
+    this.aheadBytes += bytes.length;
+    this.work();
+  }
+
+  /** Goes on as far as what is there allows. */
+  private work(): void {
+    // An answer that is out at once would otherwise go deeper with every request.
+    if (this.isWorking) return;
+    this.isWorking = true;
+    try {
+      while (this.aheadBytes > 0 && !this.isEnding && this.step());
+    } catch (error) {
+      if (!(error instanceof HttpFault)) throw error;
+      this.refuse(error);
+    } finally {
+      this.isWorking = false;
+    }
+    // Nobody wants it yet: what the current request wanted is gone from here.
+    if (this.aheadBytes > MAX_AHEAD_BYTES) this.socket.pause();
+    if (this.isFinished) this.checkFinished();
+  }
+
+  /** Is there still something to answer? What is whole gets its answer (RFC 9112, 9.6). */
+  private checkFinished(): void {
+    const { current, aheadBytes } = this;
+    if (this.isEnding || this.isWorking) return;
+    if (current === undefined) return aheadBytes === 0 ? this.end() : undefined;
+    if (current.isRead) this.probing.start(current);
+    else if (aheadBytes === 0) this.onGone();
+  }
+
+  private next(): Buffer {
+    const { ahead = NOTHING, behind } = this;
+    this.drop();
+    return behind.length === 0 ? ahead : Buffer.concat([ahead, ...behind]);
+  }
+
+  private keep(bytes: Buffer, from: number): void {
+    if (from >= bytes.length || this.isEnding) return;
+    if (this.ahead !== undefined) this.behind.unshift(this.ahead);
+    this.ahead = bytes.subarray(from);
+    this.aheadBytes += this.ahead.length;
+  }
+
+  private drop(): void {
+    this.ahead = undefined;
+    if (this.behind.length > 0) this.behind = [];
+    this.aheadBytes = 0;
+  }
+
+  /** @returns whether there may be more to do @throws HttpFault */
+  private step(): boolean {
+    const { current } = this;
+    if (current === undefined) {
+      // Who asks on and on but takes no answers would fill our memory with them.
+      return !this.socket.writableNeedDrain && this.takeHead(this.next());
+    }
+    if (current.isRead || !current.hasRoom) return false;
+    const bytes = this.next();
+    this.keep(bytes, current.take(bytes));
+    // From here on it is we who take time.
+    if (current.isRead) this.isTimed = false;
+    return true;
+  }
+
+  private takeHead(bytes: Buffer): boolean {
+    // One empty line before a request is forgiven (RFC 9112, 2.2).
+    const skipped = !this.heads.isBegun && bytes[0] === CR && bytes[1] === LF ? 2 : 0;
+    const found = this.heads.take(skipped === 0 ? bytes : bytes.subarray(skipped));
+    if (found === undefined) {
+      this.watchHead();
+      return false;
+    }
+    this.isSilent = false;
+    clearTimeout(this.watch);
+    this.watch = undefined;
+    this.keep(bytes, skipped + found.end);
+    this.begin(found.head);
+    return true;
+  }
+
+  /** The time of a head begins with its first byte. */
+  private watchHead(): void {
+    if (this.isSilent) {
+      this.isSilent = false;
+      clearTimeout(this.watch);
+      this.watch = undefined;
+    }
+    this.watch ??= setTimeout(
+      () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
+      this.hooks.limits.headMs,
+    );
+  }
+
+  private begin(head: string): void {
+    this.head = head;
+    const exchange = new ServerExchange(parseRequest(head), this);
+    this.head = '';
+    this.current = exchange;
+    this.hasAsked = true;
+    if (this.aheadBytes > 0 && !exchange.isRead) {
+      const bytes = this.next();
+      this.keep(bytes, exchange.take(bytes));
+    }
+    this.hooks.handle(exchange);
+  }
+
+  /** Line: more of the body is wanted. */
+  read(isTimed: boolean): void {
+    this.isTimed = isTimed;
+    if (isTimed) this.watchQuiet(this.bodyMs);
+    this.budget.resume();
+    this.work();
+  }
+
+  /** Line: of a body that is waited for too little has come. */
+  late(): void {
+    this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
+  }
+
+  /** Line: nothing of the body is waited for. */
+  rest(): void {
+    this.isTimed = false;
+  }
+
+  /** Set once for all requests: a timer that is set and cleared for each costs half a microsecond. */
+  private watchQuiet(ms: number): void {
+    if (this.quietMs === ms) return;
+    this.quietMs = ms;
+    this.socket.setTimeout(ms);
+  }
+
+  /** Line: the answer is out. */
+  onAnswered(reusable: boolean): void {
+    this.current = undefined;
+    this.isTimed = false;
+    if (this.isFinished) this.probing.stop();
+    if (!reusable) return this.end();
+    this.watchQuiet(this.hooks.limits.keepAliveMs);
+    this.budget.resume();
+    this.work();
+  }
+
+  private refuse(fault: HttpFault): void {
+    const { current } = this;
+    if (current?.spoil(fault) === true) return;
+    this.current = undefined;
+    // Of an answer that has begun the end is missing, and that is how the caller sees it.
+    if (current?.hasBegun === true) this.socket.destroy();
+    else if (this.socket.writable) this.socket.write(this.refusal(fault, current));
+    current?.abandon();
+    this.end();
+  }
+
+  private refusal(fault: HttpFault, current: ServerExchange | undefined): string {
+    const seen =
+      current === undefined
+        ? glimpse(this.head || this.heads.text)
+        : { path: current.path, requestId: current.fields.get('x-request-id') };
+    return refusalText(fault, this.hooks.refuse(fault, seen)).slice(current?.said ?? 0);
+  }
+
+  /** Ends our side; what still comes is thrown away, so that the last answer is not lost to a reset. */
+  private end(): void {
+    if (this.isEnding) return;
+    this.isEnding = true;
+    this.probing.stop();
+    this.drop();
+    clearTimeout(this.watch);
+    const { socket, hooks } = this;
+    const cut = (): void => void socket.destroy();
+    // What of the answer is still here is no more than a slice.
+    this.watch = setTimeout(cut, hooks.limits.stallMs);
+    socket.once('finish', () => {
+      clearTimeout(this.watch);
+      this.watch = setTimeout(cut, LINGER_MS).unref();
+    });
+    socket.end();
+    socket.resume();
+    socket.setTimeout(0);
+  }
+
+  private onTimeout(): void {
+    // A timer that has gone off is set anew by whoever wants it next.
+    this.quietMs = 0;
+    if (this.current === undefined) this.endUnlessAsked();
+    // Else it is we who take time.
+    else if (this.isTimed) this.late();
+  }
+
+  /** A process that stood still hears that the time is over before it reads what came in time. */
+  private endUnlessAsked(): void {
+    const { bytesRead } = this.socket;
+    setImmediate(() => {
+      if (this.socket.bytesRead === bytesRead) this.socket.destroy();
+    });
+  }
+
+  private onGone(): void {
+    clearTimeout(this.watch);
+    this.probing.stop();
+    this.budget.renew();
+    const { current } = this;
+    this.current = undefined;
+    current?.abandon();
+    if (!this.isEnding) this.socket.destroy();
+  }
+
+  /** Ends a connection that has nothing to do: its last answer is with the kernel. */
+  closeIdle(): void {
+    if (this.current === undefined && this.socket.writableLength === 0) this.socket.destroy();
+  }
+}

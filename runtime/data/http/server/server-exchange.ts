@@ -1,0 +1,272 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Account, Body, Broken, Exchange, HeaderText, Sent, Source } from '../exchange';
+import type { Holding } from '../../../shared/held-bytes';
+import type { ChunkBudget } from '../buffers/chunk-budget';
+import { date } from '../date';
+import type { Fields, HttpFault } from '../fields';
+import { hasLine } from '../fields';
+import type { RequestHead } from './request-head';
+import type { BodyOwner } from './request-body';
+import { RequestBody } from './request-body';
+import { CallerSignal } from './caller-signal';
+import { SLICE_BYTES, slicesOf } from '../buffers/buffer-source';
+import type { Outgoing } from './response-writer';
+import { ONE_WRITE_BYTES, Streaming, writeBoth } from './response-writer';
+
+// oxlint-disable-next-line no-control-regex
+const IS_ASCII = /^[\x00-\x7f]*$/;
+/** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
+const LENGTHS = /^content-length:[^\r]*\r\n/gim;
+/** What every answer begins with. */
+const BEGIN = 'HTTP/1.1 ';
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** What an exchange needs of its connection. */
+export interface Line {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+  /** A caller that takes nothing for so long has gone; milliseconds. */
+  readonly stallMs: number;
+  /** Between two pieces of a body, and for each 64 KiB of it; milliseconds. */
+  readonly bodyMs: number;
+  /** Memory for a request that begins. */
+  readonly hold: () => Holding;
+  /** Should this be the last request of the connection? */
+  readonly isLast: () => boolean;
+  /** More of the body is wanted, in time, or as the exchange says itself. */
+  readonly read: (isTimed: boolean) => void;
+  /** For the chunks of bodies. */
+  readonly budget: ChunkBudget;
+  /** Of a body that is waited for too little has come: it ends here. */
+  readonly late: () => void;
+  /** Nothing of the body is waited for. */
+  readonly rest: () => void;
+  /** The answer is out. `reusable`: the next request may follow. */
+  readonly onAnswered: (reusable: boolean) => void;
+}
+
+type SentTo = (how: Sent, why?: Broken) => void;
+
+/** One request on a connection, and its answer. */
+export class ServerExchange implements Exchange, BodyOwner {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly fields: Fields;
+  readonly remoteAddress: string;
+  readonly secure: boolean;
+  readonly signal = new CallerSignal();
+  readonly held: Holding;
+  account: Account | undefined;
+
+  private readonly incoming: RequestBody;
+  private isAnswering = false;
+  /** Only the end of the connection says where the answer ends. */
+  private mustEnd = false;
+  private streaming: Streaming | undefined;
+  /** Characters of `BEGIN` that are out. */
+  said = 0;
+
+  constructor(
+    private readonly head: RequestHead,
+    private readonly line: Line,
+  ) {
+    const { target } = head;
+    const mark = target.indexOf('?');
+    this.method = head.method;
+    this.path = mark < 0 ? target : target.slice(0, mark);
+    this.query = mark < 0 ? '' : target.slice(mark);
+    this.fields = head.fields;
+    this.remoteAddress = line.remoteAddress;
+    this.secure = line.secure;
+    this.held = line.hold();
+    this.incoming = new RequestBody(head, this);
+  }
+
+  get hasBegun(): boolean {
+    return this.isAnswering;
+  }
+
+  /** Is the whole body there? */
+  get isRead(): boolean {
+    return this.incoming.isRead;
+  }
+
+  /** May the connection go on to read? */
+  get hasRoom(): boolean {
+    return this.incoming.hasRoom;
+  }
+
+  get bodyMs(): number {
+    return this.line.bodyMs;
+  }
+
+  /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
+  take(bytes: Buffer): number {
+    return this.incoming.take(bytes);
+  }
+
+  body(limit: number): Buffer | Promise<Buffer> {
+    return this.incoming.whole(limit);
+  }
+
+  upload(whole: number, limit: number): Body | Promise<Body> {
+    return this.incoming.upload(whole, limit);
+  }
+
+  isGone(): boolean {
+    return this.signal.aborted;
+  }
+
+  /** BodyOwner: the caller may wait for that before it sends its body. */
+  invite(): void {
+    if (this.isAnswering || !this.head.expects || this.incoming.isBegun) return;
+    this.line.socket.write(CONTINUE, 'latin1');
+  }
+
+  /** BodyOwner: more is wanted. */
+  read(isTimed: boolean): void {
+    this.line.read(isTimed);
+  }
+
+  /** BodyOwner: what takes our time. */
+  onChunks(count: number): void {
+    this.line.budget.spend(count);
+  }
+
+  /** BodyOwner: the caller sends too slowly. */
+  late(): void {
+    this.line.late();
+  }
+
+  /** BodyOwner: it is not the caller who is waited for. */
+  rest(): void {
+    this.line.rest();
+  }
+
+  /** BodyOwner: of an answer that has begun the end is missing, and that is how the caller sees it. */
+  onStopped(isFault: boolean): void {
+    if (isFault && this.isAnswering) this.line.socket.destroy();
+  }
+
+  /** What comes is no body. @returns whether it is told as the answer */
+  spoil(fault: HttpFault): boolean {
+    return this.incoming.spoil(fault);
+  }
+
+  /** A body that was not read would be taken for the next request. */
+  private get isReusable(): boolean {
+    return this.head.keepAlive && this.isRead && !this.mustEnd && !this.line.isLast();
+  }
+
+  private headText(status: number, headers: HeaderText, more: string): string {
+    let text = `${BEGIN}${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
+    if (!hasLine(headers, 'date')) text += `date: ${date()}\r\n`;
+    if (!this.isReusable) {
+      // Said is said, even if the rest of the request comes meanwhile.
+      this.mustEnd = true;
+      text += 'connection: close\r\n';
+    } else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
+    text += `${more}\r\n`;
+    return this.said === 0 ? text : text.slice(this.said);
+  }
+
+  answer(status: number, headers: HeaderText, body: Buffer | string): void {
+    if (this.signal.aborted || this.isAnswering) return;
+    this.isAnswering = true;
+    const isText =
+      typeof body === 'string' && body.length <= ONE_WRITE_BYTES && IS_ASCII.test(body);
+    // As it is, one character is one byte.
+    const bytes = typeof body === 'string' && !isText ? Buffer.from(body) : body;
+    const isBodiless = status === 204 || status === 304;
+    const sized = isBodiless ? headers : `${headers}content-length: ${bytes.length}\r\n`;
+    if (typeof bytes !== 'string' && bytes.length > SLICE_BYTES) {
+      return new Streaming(this, status, sized, slicesOf(bytes)).start();
+    }
+    this.account?.over(status);
+    const head = this.headText(status, sized, '');
+    const { socket } = this.line;
+    if (isBodiless || this.method === 'HEAD') socket.write(head, 'latin1');
+    else if (typeof bytes === 'string') socket.write(head + bytes, 'latin1');
+    else writeBoth(socket, head, bytes);
+    this.finish();
+  }
+
+  stream(status: number, headers: HeaderText, source: Source, sent: SentTo): void {
+    if (this.signal.aborted || this.isAnswering) {
+      source.destroy();
+      return sent('caller_gone');
+    }
+    this.isAnswering = true;
+    new Streaming(this, status, headers, source, sent).start();
+  }
+
+  /** For `Streaming`: the parts of an answer. */
+  begin(status: number, headers: HeaderText): Outgoing {
+    const { socket } = this.line;
+    const isBodiless = this.method === 'HEAD' || status === 204 || status === 304;
+    const isSized = hasLine(headers, 'content-length');
+    const isChunked = !isSized && !isBodiless && this.head.minor === 1;
+    this.mustEnd = !isSized && !isBodiless && !isChunked;
+    const own = status === 204 ? headers.replace(LENGTHS, '') : headers;
+    const head = this.headText(status, own, isChunked ? 'transfer-encoding: chunked\r\n' : '');
+    return { socket, head, isBodiless, isChunked, stallMs: this.line.stallMs };
+  }
+
+  /** For `Streaming`. */
+  watch(streaming: Streaming): void {
+    this.streaming = streaming;
+  }
+
+  /** The last byte is with the socket. */
+  finish(): void {
+    this.streaming = undefined;
+    this.held.release();
+    this.line.onAnswered(this.isReusable);
+  }
+
+  /** The source broke: the caller must not take what it has for the whole. */
+  cut(): void {
+    this.streaming = undefined;
+    this.held.release();
+    this.line.socket.destroy();
+  }
+
+  /** Nothing of the answer is out; another one follows. */
+  withdraw(): void {
+    this.streaming = undefined;
+    this.isAnswering = false;
+    this.mustEnd = false;
+  }
+
+  /**
+   * Sends a byte of the answer ahead. A caller that has ended its side may wait for its answer, or
+   * be gone; of one that is gone the kernel tells when something is sent to it.
+   */
+  probe(): void {
+    const { socket } = this.line;
+    if (socket.writableLength > 0) return;
+    const { streaming } = this;
+    const isSilent = streaming === undefined ? !this.isAnswering : this.said < BEGIN.length;
+    if (!isSilent || streaming?.shortenHead() === false) return streaming?.pad();
+    if (this.said >= BEGIN.length) return;
+    socket.write(BEGIN.charAt(this.said), 'latin1');
+    this.said += 1;
+  }
+
+  drained(): void {
+    this.streaming?.drained();
+  }
+
+  /** The caller went away, or sent what is no HTTP. */
+  abandon(): void {
+    if (this.signal.aborted) return;
+    this.account?.over();
+    this.signal.abort();
+    this.held.release();
+    this.incoming.abandon();
+    this.streaming?.gone();
+  }
+}

@@ -1,0 +1,148 @@
+import { OPENAI_CALLS, V1_ACTIONS } from '../../core/routing/capabilities';
+
+/** What an inference path asks for. `model` and `version` are decoded. */
+export type Route =
+  | { readonly kind: 'native'; readonly model: string }
+  | { readonly kind: 'batch'; readonly model: string }
+  | {
+      readonly kind: 'v2';
+      readonly model: string;
+      readonly version: string | undefined;
+      readonly call: 'infer' | 'ready' | 'metadata';
+    }
+  | { readonly kind: 'v2_server'; readonly call: 'metadata' | 'live' | 'ready' | 'index' }
+  | {
+      readonly kind: 'v1';
+      readonly model: string;
+      readonly call: 'predict' | 'classify' | 'regress' | 'explain' | 'status' | 'metadata';
+    }
+  | { readonly kind: 'v1_list' }
+  | { readonly kind: 'v1_server' }
+  | { readonly kind: 'openai'; readonly call: string }
+  | { readonly kind: 'openai_list' }
+  | { readonly kind: 'openai_model'; readonly model: string };
+
+export type RouteKind = Route['kind'];
+
+interface Rule {
+  readonly method: 'GET' | 'POST';
+  readonly pattern: RegExp;
+  readonly route: (part: (index: number) => string) => Route;
+}
+
+const ID = '([^/:]+)';
+
+function rule(method: Rule['method'], pattern: string, route: Rule['route']): Rule {
+  return { method, pattern: new RegExp(`^${pattern}/?$`), route };
+}
+
+type V2Call = Extract<Route, { kind: 'v2' }>['call'];
+type V1Call = Extract<Route, { kind: 'v1' }>['call'];
+
+const v2 =
+  (call: V2Call): Rule['route'] =>
+  (part) => ({ kind: 'v2', model: part(1), version: part(2) || undefined, call });
+
+/** The allow-list: what is not here is not reachable through the router. */
+const RULES: readonly Rule[] = [
+  rule('POST', `/api/v1/models/${ID}/inference`, (part) => ({ kind: 'native', model: part(1) })),
+  rule('POST', `/api/v1/models/${ID}/batch_inference`, (part) => ({
+    kind: 'batch',
+    model: part(1),
+  })),
+  rule('POST', `/v2/models/${ID}(?:/versions/([^/]+))?/infer`, v2('infer')),
+  rule('GET', `/v2/models/${ID}(?:/versions/([^/]+))?/ready`, v2('ready')),
+  rule('GET', `/v2/models/${ID}(?:/versions/([^/]+))?`, v2('metadata')),
+  rule('GET', '/v2', () => ({ kind: 'v2_server', call: 'metadata' })),
+  rule('GET', '/v2/health/live', () => ({ kind: 'v2_server', call: 'live' })),
+  rule('GET', '/v2/health/ready', () => ({ kind: 'v2_server', call: 'ready' })),
+  rule('POST', '/v2/repository/index', () => ({ kind: 'v2_server', call: 'index' })),
+  // Where KServe's client of V1 asks whether the server lives.
+  rule('GET', '', () => ({ kind: 'v1_server' })),
+  rule('GET', '/v1/models', () => ({ kind: 'v1_list' })),
+  rule('POST', `/v1/models/${ID}:(${V1_ACTIONS.join('|')})`, (part) => ({
+    kind: 'v1',
+    model: part(1),
+    call: part(2) as V1Call,
+  })),
+  rule('GET', `/v1/models/${ID}/metadata`, (part) => ({
+    kind: 'v1',
+    model: part(1),
+    call: 'metadata',
+  })),
+  rule('GET', `/v1/models/${ID}`, (part) => ({ kind: 'v1', model: part(1), call: 'status' })),
+  rule('GET', '/openai/v1/models', () => ({ kind: 'openai_list' })),
+  rule('GET', `/openai/v1/models/${ID}`, (part) => ({ kind: 'openai_model', model: part(1) })),
+  rule('POST', `/openai/v1/(${OPENAI_CALLS.join('|')})`, (part) => ({
+    kind: 'openai',
+    call: part(1),
+  })),
+];
+
+export type Matched =
+  | { readonly found: 'route'; readonly route: Route }
+  /** The path is ours, the method is not. */
+  | { readonly found: 'method'; readonly allow: readonly string[] }
+  | { readonly found: 'nothing' };
+
+/** Everything below these belongs to the data plane, known or not: nobody else answers there. */
+const OURS = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
+
+/** Whose clients call below this path, known or not: errors are written for them. */
+export function kindBelow(path: string): RouteKind | undefined {
+  const [, first] = /^\/(v1|v2|openai)(?:\/|$)/.exec(path) ?? [];
+  return first as RouteKind | undefined;
+}
+
+function decoded(match: RegExpExecArray): (index: number) => string {
+  return (index) => {
+    const text = match[index] ?? '';
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  };
+}
+
+/** What a path offers: one route for each of its methods. */
+interface Offered {
+  readonly isOurs: boolean;
+  readonly routes: ReadonlyMap<string, Matched & { found: 'route' }>;
+}
+
+/** Every rule is a regular expression; most requests are for few paths. */
+const KNOWN_PATHS = 4096;
+const known = new Map<string, Offered>();
+
+function offeredAt(path: string): Offered {
+  const found = known.get(path);
+  if (found !== undefined) return found;
+  const routes = new Map<string, Matched & { found: 'route' }>();
+  for (const { method, pattern, route } of RULES) {
+    const match = pattern.exec(path);
+    if (match === null || routes.has(method)) continue;
+    routes.set(method, { found: 'route', route: route(decoded(match)) });
+  }
+  const offered = { isOurs: routes.size > 0 || OURS.test(path), routes };
+  // Whoever asks for many paths makes us forget, not grow.
+  if (known.size >= KNOWN_PATHS) known.clear();
+  // The path is a part of its request's text, which would stay with it.
+  known.set(Buffer.from(path).toString(), offered);
+  return offered;
+}
+
+export function matchPath(method: string, path: string): Matched {
+  const { routes } = offeredAt(path);
+  // HEAD is GET whose answer has no body; that is the engine's to leave out.
+  const route = routes.get(method === 'HEAD' ? 'GET' : method);
+  if (route !== undefined) return route;
+  if (routes.size === 0) return { found: 'nothing' };
+  const allow = [...routes.keys()].flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one]));
+  return { found: 'method', allow };
+}
+
+/** Is this path one of the data plane's? The rest belongs to the management plane. */
+export function isOurs(path: string): boolean {
+  return offeredAt(path).isOurs;
+}

@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { joined } from '../../shared/join-buffers';
+import { LARGE_BYTES } from '../../shared/json-survey';
+import { compiledSource, TaskThread } from '../../shared/taskthread';
+import type { SentTask } from '../../shared/taskthread';
+import { Refusal } from '../transcode/refusal';
+import type { ElementsOutcomes, ElementsTask } from '../grpc/elements-tasks';
+import type { LargeOutcomes, LargeTask, SentRefusal } from '../transcode/large-task';
+
+// Bodies and answers that are large are understood in a thread of their own: the event loop, which
+// serves everybody, has no step that takes long.
+
+/** The bundle holds the thread's code as text. */
+declare const THREAD_SOURCE: string | undefined;
+
+const sourceText = (): string =>
+  typeof THREAD_SOURCE === 'string' ? THREAD_SOURCE : compiledSource(join(__dirname, 'worker.ts'));
+
+/** What lives for a short time. */
+const YOUNG_MIB = 16;
+
+export interface ThreadOptions {
+  /** Its heap may have so much; MiB. */
+  readonly heapMib: number;
+}
+
+const MIB = 1024 * 1024;
+const MIN_HEAP_MIB = 64;
+
+/** It has as much as all bodies together; with less than the least it could do nothing. */
+export const heapMibOf = (heldBytes: number): number =>
+  Math.max(MIN_HEAP_MIB, Math.floor(heldBytes / MIB));
+
+export const DEFAULT_THREAD: ThreadOptions = { heapMib: 128 };
+
+type ThreadTask = LargeTask | ElementsTask;
+type ThreadOutcomes = LargeOutcomes & ElementsOutcomes;
+
+type Told =
+  | { readonly done: unknown }
+  | { readonly refusal: SentRefusal }
+  | { readonly fault: readonly string[] };
+
+const tooMuch = (): Refusal =>
+  new Refusal(
+    'PAYLOAD_TOO_LARGE',
+    'to put the body, or the answer to it, in other words takes more memory or time than the service has; send less at a time, or tensors as bytes (V2)',
+  );
+
+function outcomeOf(told: Told): unknown {
+  if ('done' in told) return told.done;
+  if ('refusal' in told) {
+    const { code, message, more } = told.refusal;
+    throw new Refusal(code, message, more);
+  }
+  const error = new Error('a large body could not be understood');
+  error.stack = [String(error), ...told.fault].join('\n');
+  throw error;
+}
+
+/** A task with bytes of its own: a message would copy all of them in one step. */
+async function sentOf(task: ThreadTask): Promise<SentTask> {
+  const memory: ArrayBuffer[] = [];
+  const fields: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(task)) {
+    const isCopied = value instanceof Uint8Array && value.length > LARGE_BYTES;
+    const own: unknown = isCopied ? await joined([value]) : value;
+    if (isCopied) memory.push((own as Buffer).buffer as ArrayBuffer);
+    fields.push([name, own]);
+  }
+  return { task: Object.fromEntries(fields), memory };
+}
+
+/** Does what is large, one task after the other. */
+export class LargeThread {
+  private readonly thread: TaskThread<Told>;
+
+  constructor({ heapMib }: ThreadOptions = DEFAULT_THREAD) {
+    this.thread = new TaskThread({
+      source: sourceText,
+      limits: { maxOldGenerationSizeMb: heapMib, maxYoungGenerationSizeMb: YOUNG_MIB },
+      outcomeOf,
+      tooMuch,
+      closed: () => new Error('the service ends'),
+    });
+  }
+
+  run<T extends ThreadTask>(task: T): Promise<ThreadOutcomes[T['op']]> {
+    return this.thread.run(() => sentOf(task)) as Promise<ThreadOutcomes[T['op']]>;
+  }
+
+  /** Ends it; a later task starts it again. */
+  close(): void {
+    this.thread.close();
+  }
+}

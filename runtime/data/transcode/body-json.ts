@@ -1,0 +1,92 @@
+import { ENCODINGS, inflatedBody } from '../../shared/body';
+import type { Holding } from '../../shared/held-bytes';
+import { NotUtf8, textOf } from '../../shared/utf8';
+import { Refusal } from './refusal';
+import { Exact, readLoose } from './exact-json';
+
+export type Plain = Readonly<Record<string, unknown>>;
+
+export const isPlain = (value: unknown): value is Plain =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Exact);
+
+/** Inflates a body; the result is bounded as the body itself is. @throws Refusal, BodyTooLarge, MemoryFull */
+export async function inflated(
+  body: Buffer,
+  encoding: string | undefined,
+  limit: number,
+  held?: Holding,
+): Promise<Buffer> {
+  const plain = await inflatedBody(body, encoding, limit, held);
+  if (plain === 'broken') {
+    throw new Refusal('INVALID_REQUEST', `the body is not what Content-Encoding ${encoding} says`);
+  }
+  if (plain !== 'unknown') return plain;
+  throw new Refusal(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `Content-Encoding: got "${encoding}", must be ${ENCODINGS}`,
+  );
+}
+
+/** The text of a body. @throws Refusal when it is not UTF-8 */
+export function bodyText(body: Buffer): string {
+  try {
+    return textOf(body);
+  } catch (error) {
+    if (!(error instanceof NotUtf8)) throw error;
+    throw new Refusal(
+      'INVALID_REQUEST',
+      `the body is not UTF-8, as JSON must be: byte ${error.offset} (from 0) is not part of a character`,
+    );
+  }
+}
+
+/** @throws Refusal when it is not a JSON object; NaN and infinities pass */
+export function parseObject(body: Buffer): Plain {
+  return parseText(bodyText(body));
+}
+
+/** @throws Refusal when it is not a JSON object */
+export function parseText(text: string, read: (text: string) => unknown = readLoose): Plain {
+  let value: unknown;
+  try {
+    value = read(text);
+  } catch (error) {
+    throw new Refusal('INVALID_REQUEST', `the body is not JSON: ${(error as Error).message}`);
+  }
+  if (isPlain(value)) return value;
+  throw new Refusal('INVALID_REQUEST', 'the body must be a JSON object; see /docs');
+}
+
+/**
+ * Does what goes down into values; a body may be nested more deeply than our calls reach.
+ * @throws Refusal then
+ */
+export function bounded<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new Refusal(
+      'INVALID_REQUEST',
+      'the body is nested too deeply, or under too long names, to be put in other words',
+    );
+  }
+}
+
+/** An error that says more is no message; bytes. */
+const MAX_ERROR_BYTES = 16_384;
+
+/** What a server says about its own error, in any of the shapes that servers use. */
+export function serverMessage(given: Buffer): string {
+  const body = given.subarray(0, MAX_ERROR_BYTES);
+  const text = body.toString('utf8');
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isPlain(value)) return text;
+    const { error, message, detail } = value;
+    const inner = isPlain(error) ? error['message'] : error;
+    return [inner, message, detail].find((one) => typeof one === 'string') ?? text;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,325 @@
+import type { Priority } from '../../core/routing/outcome';
+import type { ArmRoute } from '../../core/routing/table';
+import { Refusal } from './refusal';
+import { openaiCall, translate } from './index';
+import type { Translated } from './index';
+import { readJson, readLoose, writeStrict } from './exact-json';
+import { bodyText, bounded, isPlain, parseObject, parseText } from './body-json';
+import type { NativeCall, NativeOutput } from './native';
+import { parseBatch, parseCall, parseItem, readItem } from './native';
+import type { OpenaiCallName, Written } from './openai-to-native';
+import { parseOpenai } from './openai-to-native';
+import { RawJson, splicedCall } from './copied-text';
+import type { Called, Said, Spoken } from './transcoder';
+import { openaiSpoken, v1Spoken, v2Spoken } from './transcoder';
+import type { JsonLimits } from '../../shared/json-survey';
+import { JSON_LIMITS, JsonTooComplex, survey, textsNamed } from '../../shared/json-survey';
+import { parseV1 } from './v1-request';
+import type { ModelMetadata } from './v2';
+import { parseV2 } from './v2-request';
+
+// What is done with a large body or answer, as tasks whose parts can go from thread to thread. A
+// task may take long; no caller of a small body waits for it.
+
+/** A request, as far as its body is to be understood. */
+export interface SourceText {
+  /** Of this request: what was read of it once is known by it. */
+  readonly id: number;
+  readonly kind: 'native' | 'v1' | 'v2' | 'openai';
+  readonly called: Called;
+  /** Of V2: bytes of JSON before its tensors. */
+  readonly jsonLength?: string | undefined;
+  /** Of OpenAI. */
+  readonly call?: OpenaiCallName | undefined;
+  readonly written?: Written | undefined;
+}
+
+/** Whom a request is put to. */
+export interface SpokenTo {
+  readonly arm: ArmRoute;
+  readonly known: ModelMetadata | undefined;
+  /** The answer is to come as events. */
+  readonly isStream?: boolean | undefined;
+}
+
+export type LargeTask =
+  | { readonly op: 'named'; readonly body: Uint8Array }
+  | { readonly op: 'batch'; readonly body: Uint8Array; readonly maxItems: number }
+  | { readonly op: 'results'; readonly answer: Uint8Array; readonly count: number }
+  | { readonly op: 'check'; readonly source: SourceText; readonly body?: Uint8Array | undefined }
+  | {
+      readonly op: 'say';
+      readonly source: SourceText;
+      readonly body?: Uint8Array | undefined;
+      readonly to: SpokenTo;
+    }
+  | {
+      readonly op: 'read';
+      readonly source: SourceText;
+      readonly body?: Uint8Array | undefined;
+      readonly to: SpokenTo;
+      readonly answer: Uint8Array;
+      readonly version: string;
+    };
+
+/** An error on its way between threads. */
+export interface SentRefusal {
+  readonly code: Refusal['code'];
+  readonly message: string;
+  readonly more: Refusal['more'];
+}
+
+/** What a call says of itself. */
+export interface CheckedCall {
+  readonly items: number;
+  readonly type: Spoken['type'];
+  readonly timeoutMs: number | undefined;
+  readonly priority: Priority | undefined;
+}
+
+export interface LargeSaid {
+  readonly target: string;
+  readonly body: Uint8Array;
+}
+
+export interface LargeTold {
+  readonly bytes: Uint8Array;
+  /** JSON, too; of a native answer. */
+  readonly confidence: Uint8Array;
+}
+
+export interface LargeBatch {
+  /** The JSON of each item, or what is wrong with it. */
+  readonly items: readonly (Uint8Array | SentRefusal)[];
+  readonly timeoutMs: number | undefined;
+}
+
+export type LargeResult = LargeTold | SentRefusal | null;
+
+/** Outcomes by task. `missing`: the body of the source has to be sent again. */
+export interface LargeOutcomes {
+  readonly named: readonly unknown[] | undefined;
+  readonly batch: LargeBatch;
+  readonly results: readonly LargeResult[] | undefined;
+  readonly check: CheckedCall | 'missing';
+  readonly say: LargeSaid | 'missing';
+  readonly read: LargeTold | undefined | 'missing';
+}
+
+export const sentRefusal = ({ code, message, more }: Refusal): SentRefusal => ({
+  code,
+  message,
+  more,
+});
+
+const bytesOf = (text: string): Uint8Array => Buffer.from(text);
+const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+
+/** Of a batch as a whole: an item that is nested too deeply fails alone. */
+const BATCH_LIMITS: JsonLimits = { ...JSON_LIMITS, depth: JSON_LIMITS.containers };
+
+/** @throws Refusal when it holds more than is read */
+function surveyed(body: Buffer, jsonBytes = body.length, limits = JSON_LIMITS): Buffer {
+  try {
+    survey(body.subarray(0, jsonBytes), limits);
+    return body;
+  } catch (error) {
+    if (!(error instanceof JsonTooComplex)) throw error;
+    const code = error.what === 'depth' ? 'INVALID_REQUEST' : 'PAYLOAD_TOO_LARGE';
+    throw new Refusal(code, `the body ${error.message}`);
+  }
+}
+
+interface ParsedCall {
+  readonly bytes: number;
+  readonly native?: NativeCall;
+  readonly spoken?: Spoken;
+  /** What was said to an arm last, which knows how to read its answer. */
+  said?: {
+    readonly arm: string;
+    readonly read: (answer: Buffer, version: string) => LargeTold | undefined;
+  };
+}
+
+/** What was read is kept for the answer, of so many bytes of bodies; values take ten times that. */
+const MAX_KEPT_BYTES = 12 * 1024 * 1024;
+
+function toldNative(output: NativeOutput | undefined): LargeTold | undefined {
+  if (output === undefined) return undefined;
+  const { output: value, confidence } = output;
+  const text = value instanceof RawJson ? value.text : writeStrict(value);
+  return { bytes: bytesOf(text), confidence: bytesOf(writeStrict(confidence)) };
+}
+
+const toldText = (text: string | undefined): LargeTold | undefined =>
+  text === undefined ? undefined : { bytes: bytesOf(text), confidence: bytesOf('null') };
+
+/** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
+export function spokenIn(source: Omit<SourceText, 'id'>, body: Buffer): Spoken {
+  const { kind, called, jsonLength, call, written } = source;
+  return bounded(() => {
+    if (kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));
+    if (kind === 'v2') return v2Spoken(called, parseV2(body, jsonLength));
+    if (call === undefined || written === undefined) throw new Error('an OpenAI call has a name');
+    const read = parseOpenai(call, parseText(bodyText(body), readJson));
+    return openaiSpoken(called, read, written);
+  });
+}
+
+function parse(source: SourceText, body: Buffer): Omit<ParsedCall, 'bytes'> {
+  const { kind, jsonLength } = source;
+  if (kind !== 'native') {
+    surveyed(body, jsonLength === undefined ? undefined : Number(jsonLength));
+    return { spoken: spokenIn(source, body) };
+  }
+  const text = bodyText(body);
+  const simple = splicedCall(text);
+  if (simple !== undefined) return { native: simple };
+  surveyed(body);
+  return { native: parseCall(parseText(text)) };
+}
+
+/** Of an answer with too many values, or nested too deeply, nothing is made. */
+function isModestAnswer(answer: Buffer): boolean {
+  try {
+    survey(answer);
+    return true;
+  } catch (error) {
+    if (error instanceof JsonTooComplex) return false;
+    throw error;
+  }
+}
+
+/** Does tasks, and remembers what it read. */
+export class Understanding {
+  private readonly kept = new Map<number, ParsedCall>();
+  private keptBytes = 0;
+
+  /** @throws Refusal */
+  perform(task: LargeTask): LargeOutcomes[LargeTask['op']] {
+    switch (task.op) {
+      case 'named':
+        return textsNamed(bufferOf(task.body), 'model');
+      case 'batch':
+        return batchOf(bufferOf(task.body), task.maxItems);
+      case 'results':
+        return resultsOf(bufferOf(task.answer), task.count);
+      default:
+        return this.ofSource(task);
+    }
+  }
+
+  private ofSource(task: Extract<LargeTask, { source: SourceText }>) {
+    const call = this.callOf(task.source, task.body);
+    if (call === undefined) return 'missing';
+    if (task.op === 'check') return checkedOf(call);
+    if (task.op === 'say') return say(call, task.source, task.to);
+    if (call.said?.arm !== task.to.arm.name) say(call, task.source, task.to);
+    const told = call.said?.read(bufferOf(task.answer), task.version);
+    this.forget(task.source.id);
+    return told;
+  }
+
+  private callOf(source: SourceText, body: Uint8Array | undefined): ParsedCall | undefined {
+    const before = this.kept.get(source.id);
+    if (before !== undefined || body === undefined) return before;
+    const call = { bytes: body.length, ...parse(source, bufferOf(body)) };
+    this.kept.set(source.id, call);
+    this.keptBytes += call.bytes;
+    for (const id of this.kept.keys()) {
+      if (this.keptBytes <= MAX_KEPT_BYTES || id === source.id) break;
+      this.forget(id);
+    }
+    return call;
+  }
+
+  private forget(id: number): void {
+    this.keptBytes -= this.kept.get(id)?.bytes ?? 0;
+    this.kept.delete(id);
+  }
+}
+
+function checkedOf({ native, spoken }: ParsedCall): CheckedCall {
+  return {
+    items: spoken?.items ?? 1,
+    type: spoken?.type ?? 'application/json',
+    timeoutMs: native?.timeoutMs,
+    priority: native?.priority,
+  };
+}
+
+/** @throws Refusal when the server's protocol cannot say it */
+function say(
+  call: ParsedCall,
+  { called }: SourceText,
+  { arm, known, isStream }: SpokenTo,
+): LargeSaid {
+  const { native, spoken } = call;
+  if (native !== undefined) {
+    const { target, body, splice, read }: Translated = bounded(() =>
+      isStream === true
+        ? openaiCall(called.id, native, true)
+        : translate(arm, called.id, native, known),
+    );
+    const readAnswer = (answer: Buffer): LargeTold | undefined => {
+      const text = answer.toString('utf8');
+      return toldNative(splice(text) ?? (isModestAnswer(answer) ? read(text) : undefined));
+    };
+    call.said = { arm: arm.name, read: readAnswer };
+    return { target, body: bytesOf(body) };
+  }
+  const { target, body, read }: Said = bounded(() => (spoken as Spoken).say(arm, known));
+  const told = (answer: Buffer, version: string): LargeTold | undefined =>
+    isModestAnswer(answer)
+      ? toldText(readable(() => read(answer.toString('utf8'), version)))
+      : undefined;
+  call.said = { arm: arm.name, read: told };
+  return { target, body: bytesOf(body) };
+}
+
+/** Undefined for what is nested more deeply than our calls reach: no server means that. */
+export function readable<T>(read: () => T | undefined): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function batchOf(body: Buffer, maxItems: number): LargeBatch {
+  const { requests, timeoutMs } = parseBatch(
+    parseObject(surveyed(body, body.length, BATCH_LIMITS)),
+    maxItems,
+  );
+  const items = requests.map((value) => {
+    const item = parseItem(value);
+    if (item instanceof Refusal) return sentRefusal(item);
+    try {
+      return bytesOf(bounded(() => writeStrict(item)));
+    } catch (error) {
+      if (error instanceof Refusal) return sentRefusal(error);
+      throw error;
+    }
+  });
+  return { items, timeoutMs };
+}
+
+function resultOf(value: unknown): LargeResult {
+  const output = readItem(value);
+  if (output instanceof Refusal) return sentRefusal(output);
+  return toldNative(output) ?? null;
+}
+
+function resultsOf(answer: Buffer, count: number): readonly LargeResult[] | undefined {
+  try {
+    survey(answer);
+    const value = readLoose(answer.toString('utf8'));
+    const results = isPlain(value) ? value['results'] : undefined;
+    if (!Array.isArray(results) || results.length !== count) return undefined;
+    return results.map(resultOf);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,212 @@
+import { Refusal } from './refusal';
+import { numberOf, writeStrict } from './exact-json';
+import type { Plain } from './body-json';
+import { isPlain } from './body-json';
+import type { NativeItem } from './native';
+
+// An OpenAI caller and a server that speaks native.
+
+/** The field of each call that is the model's input. */
+const INPUT_OF = {
+  'chat/completions': 'messages',
+  completions: 'prompt',
+  embeddings: 'input',
+} as const;
+
+export type OpenaiCallName = keyof typeof INPUT_OF;
+
+export const isNativeCall = (call: string): call is OpenaiCallName => Object.hasOwn(INPUT_OF, call);
+
+/** What an answer says beside the model's words. */
+export interface Written {
+  readonly id: string;
+  /** Seconds since the epoch. */
+  readonly created: number;
+  readonly model: string;
+}
+
+export interface OpenaiRequest {
+  readonly call: OpenaiCallName;
+  readonly item: NativeItem;
+  readonly stream: boolean;
+  /** A stream ends with what it cost. */
+  readonly includeUsage: boolean;
+  /** Of embeddings: floats in base64 instead of a list. */
+  readonly base64: boolean;
+}
+
+const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
+const shown = (value: unknown): string => writeStrict(value).slice(0, 60);
+
+function flag(name: string, value: unknown): boolean {
+  if (value === undefined || value === null) return false;
+  if (typeof value === 'boolean') return value;
+  throw bad(`${name}: got ${shown(value)}, must be true or false`);
+}
+
+function checkChoices(n: unknown): void {
+  if (n === undefined || n === null || numberOf(n) === 1) return;
+  throw bad(`n: got ${shown(n)}, must be 1: the model speaks native, which has one answer`);
+}
+
+function encodingOf(format: unknown): boolean {
+  if (format === undefined || format === null || format === 'float') return false;
+  if (format === 'base64') return true;
+  throw bad(`encoding_format: got ${shown(format)}, must be float or base64`);
+}
+
+/** @throws Refusal when native has no word for it */
+export function parseOpenai(call: OpenaiCallName, body: Plain): OpenaiRequest {
+  const field = INPUT_OF[call];
+  const { model: _, stream, stream_options: options, n, [field]: input, ...rest } = body;
+  if (input === undefined || input === null) throw bad(`${field}: is missing`);
+  checkChoices(n);
+  const { encoding_format: format, ...others } = rest;
+  const parameters = call === 'embeddings' ? others : rest;
+  return {
+    call,
+    item: {
+      input_data: { [field]: input },
+      ...(Object.keys(parameters).length > 0 && { parameters }),
+    },
+    stream: call !== 'embeddings' && flag('stream', stream),
+    includeUsage: isPlain(options) && flag('include_usage', options['include_usage']),
+    base64: call === 'embeddings' && encodingOf(format),
+  };
+}
+
+function wordless(model: string, what: string): Refusal {
+  return new Refusal(
+    'UPSTREAM_PROTOCOL_ERROR',
+    `model ${model} answered without ${what}; call POST /api/v1/models/${model}/inference to see what it says`,
+  );
+}
+
+/** The text of a result: `content`, `text`, or all of it. */
+interface Said {
+  readonly text: string | null;
+  readonly toolCalls: readonly unknown[] | undefined;
+  readonly reason: string;
+  readonly usage: Plain | undefined;
+}
+
+function saidOf(result: unknown, model: string): Said {
+  const fields = isPlain(result) ? result : {};
+  const { content, text, tool_calls: tools, finish_reason: reason, usage } = fields;
+  const words = typeof result === 'string' ? result : (content ?? text);
+  const toolCalls = Array.isArray(tools) && tools.length > 0 ? tools : undefined;
+  if (typeof words !== 'string' && toolCalls === undefined) {
+    throw wordless(model, 'text: content, text, or a result that is text');
+  }
+  return {
+    text: typeof words === 'string' ? words : null,
+    toolCalls,
+    reason: typeof reason === 'string' ? reason : toolCalls ? 'tool_calls' : 'stop',
+    usage: isPlain(usage) ? usage : undefined,
+  };
+}
+
+function completion(call: OpenaiCallName, said: Said, { id, created, model }: Written): Plain {
+  const { text, toolCalls, reason, usage } = said;
+  const isChat = call === 'chat/completions';
+  const words = isChat
+    ? { message: { role: 'assistant', content: text, ...(toolCalls && { tool_calls: toolCalls }) } }
+    : { text: text ?? '' };
+  return {
+    id: `${isChat ? 'chatcmpl' : 'cmpl'}-${id}`,
+    object: isChat ? 'chat.completion' : 'text_completion',
+    created,
+    model,
+    choices: [{ index: 0, ...words, logprobs: null, finish_reason: reason }],
+    ...(usage && { usage }),
+  };
+}
+
+/** Deltas of tool calls are told apart by their index. */
+const indexed = (tools: readonly unknown[]): readonly unknown[] =>
+  tools.map((one, index) => (isPlain(one) ? { index, ...one } : one));
+
+/** What stands in the one choice of each chunk: role, the whole of the words, the end. */
+function partsOf(call: OpenaiCallName, { text, toolCalls, reason }: Said): readonly Plain[] {
+  if (call !== 'chat/completions') {
+    return [
+      { text: text ?? '', finish_reason: null },
+      { text: '', finish_reason: reason },
+    ];
+  }
+  const words = {
+    ...(text !== null && { content: text }),
+    ...(toolCalls && { tool_calls: indexed(toolCalls) }),
+  };
+  return [
+    { delta: { role: 'assistant', content: '' }, finish_reason: null },
+    { delta: words, finish_reason: null },
+    { delta: {}, finish_reason: reason },
+  ];
+}
+
+function events(request: OpenaiRequest, said: Said, { id, created, model }: Written): string {
+  const { call, includeUsage } = request;
+  const isChat = call === 'chat/completions';
+  const head = {
+    id: `${isChat ? 'chatcmpl' : 'cmpl'}-${id}`,
+    object: isChat ? 'chat.completion.chunk' : 'text_completion',
+    created,
+    model,
+  };
+  const chunks: Plain[] = partsOf(call, said).map((part) => ({
+    ...head,
+    choices: [{ index: 0, ...part, logprobs: null }],
+  }));
+  if (includeUsage && said.usage) chunks.push({ ...head, choices: [], usage: said.usage });
+  return [...chunks.map((chunk) => writeStrict(chunk)), '[DONE]']
+    .map((data) => `data: ${data}\n\n`)
+    .join('');
+}
+
+const isVector = (value: unknown): value is readonly unknown[] =>
+  Array.isArray(value) && value.length > 0 && value.every((one) => Number.isFinite(numberOf(one)));
+
+function vectorsOf(result: unknown): readonly (readonly unknown[])[] | undefined {
+  const { embedding, embeddings = embedding } = isPlain(result) ? result : { embedding: result };
+  if (isVector(embeddings)) return [embeddings];
+  return Array.isArray(embeddings) && embeddings.length > 0 && embeddings.every(isVector)
+    ? embeddings
+    : undefined;
+}
+
+/** As OpenAI's own clients ask for it: 32-bit floats, little-endian. */
+function base64Of(vector: readonly unknown[]): string {
+  const bytes = Buffer.alloc(vector.length * 4);
+  vector.forEach((one, at) => bytes.writeFloatLE(numberOf(one) ?? 0, at * 4));
+  return bytes.toString('base64');
+}
+
+function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string): Plain {
+  const vectors = vectorsOf(result);
+  if (vectors === undefined) {
+    throw wordless(model, 'an embedding: embedding, embeddings, or a result that is a list');
+  }
+  const { usage } = isPlain(result) ? result : {};
+  const data = vectors.map((vector, index) => {
+    const embedding = base64 ? base64Of(vector) : vector;
+    return { object: 'embedding', index, embedding };
+  });
+  return { object: 'list', data, model, ...(isPlain(usage) && { usage }) };
+}
+
+/**
+ * The body of the answer: JSON, or the events of a stream that says all at once.
+ * @throws Refusal when the result holds nothing that OpenAI has a word for
+ */
+export function nativeToOpenaiAnswer(
+  result: unknown,
+  request: OpenaiRequest,
+  written: Written,
+): string {
+  const { call, stream } = request;
+  const { model } = written;
+  if (call === 'embeddings') return writeStrict(embeddingList(result, request, model));
+  const said = saidOf(result, model);
+  return stream ? events(request, said, written) : writeStrict(completion(call, said, written));
+}

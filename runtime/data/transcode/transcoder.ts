@@ -1,0 +1,160 @@
+import type { ArmRoute } from '../../core/routing/table';
+import { Refusal } from './refusal';
+import { readLoose, writeJson, writeStrict } from './exact-json';
+import type { Plain } from './body-json';
+import { isPlain } from './body-json';
+import type { NativeItem } from './native';
+import { readItem, readResult } from './native';
+import { nativeToOpenaiAnswer } from './openai-to-native';
+import type { OpenaiRequest, Written } from './openai-to-native';
+import { itemsToV1, rowsIn, v1ToItems, v2ToItems } from './rows-to-native';
+import { outputValue } from './copied-text';
+import { nativeTarget } from './native-target';
+import type { V1Request } from './v1-request';
+import { v1ToV2, v2ToV1 } from './v1-to-v2';
+import type { ModelMetadata } from './v2';
+import { v2Answer } from './v2-answer';
+import type { V2Request } from './v2-request';
+import { v1ToV2Answer, v2ToV1Call } from './v2-to-v1';
+
+// Calls of V1, V2 and OpenAI in the words of whichever server gets them.
+
+/** What one server is asked. */
+export interface Said {
+  readonly target: string;
+  readonly body: string;
+  /**
+   * The body for the caller; undefined when the answer is not what the server's protocol says.
+   * @throws Refusal when the caller's protocol has no word for it
+   */
+  readonly read: (text: string, version: string) => string | undefined;
+}
+
+/** A call that can be said in several protocols. */
+export interface Spoken {
+  /** Rows in it. */
+  readonly items: number;
+  /** Of the answer. */
+  readonly type: 'application/json' | 'text/event-stream';
+  /** @throws Refusal when the server's protocol cannot say it */
+  readonly say: (arm: ArmRoute, metadata: ModelMetadata | undefined) => Said;
+}
+
+/** The model that is called. */
+export interface Called {
+  readonly id: string;
+  /** Items that a native batch may have. */
+  readonly maxBatchSize: number;
+}
+
+function answerOf(text: string): unknown {
+  try {
+    return readLoose(text);
+  } catch {
+    return undefined;
+  }
+}
+
+type Tell = (results: readonly unknown[], version: string) => Plain | string;
+
+const bodyOf = (told: Plain | string): string =>
+  typeof told === 'string' ? told : writeJson(told);
+
+/** Results of a batch. @throws Refusal when an item failed: rows have no partial failure */
+function resultsOf(answer: unknown, count: number): readonly unknown[] | undefined {
+  const results = isPlain(answer) ? answer['results'] : undefined;
+  if (!Array.isArray(results) || results.length !== count) return undefined;
+  const outputs = results.map(readItem);
+  const failed = outputs.findIndex((one) => one instanceof Refusal);
+  const refusal = outputs[failed];
+  if (refusal instanceof Refusal) {
+    throw new Refusal(refusal.code, `row ${failed}: ${refusal.message}`);
+  }
+  const read = outputs.flatMap((one) => (one === undefined || one instanceof Refusal ? [] : one));
+  return read.length === count ? read.map(({ output }) => output) : undefined;
+}
+
+/** Before they are made: a tensor of bytes has a row in each of its millions. @throws Refusal */
+function checkRows(count: number, { maxBatchSize }: Called): void {
+  if (count <= maxBatchSize) return;
+  throw new Refusal(
+    'PAYLOAD_TOO_LARGE',
+    `got ${count} rows, at most ${maxBatchSize} are allowed (inference.max_batch_size); send several calls`,
+  );
+}
+
+/** One item is an inference, several are a batch. */
+function toNative(arm: ArmRoute, { id }: Called, items: readonly NativeItem[], tell: Tell): Said {
+  const [only] = items;
+  if (items.length === 1) {
+    const read: Said['read'] = (text, version) => {
+      const result = readResult(answerOf(text));
+      return result && bodyOf(tell([outputValue(result.output)], version));
+    };
+    return { target: nativeTarget(arm, id, 'inference') ?? '', body: writeStrict(only), read };
+  }
+  const read: Said['read'] = (text, version) => {
+    const results = resultsOf(answerOf(text), items.length);
+    return results && bodyOf(tell(results, version));
+  };
+  const body = writeStrict({ requests: items });
+  return { target: nativeTarget(arm, id, 'batch_inference') ?? '', body, read };
+}
+
+/** The router asks `translates` first, so that this is a fault of its own. */
+function noWords({ name, protocol }: ArmRoute): never {
+  throw new Error(`arm ${name} speaks ${protocol}, which has no such call`);
+}
+
+export function v1Spoken(called: Called, call: V1Request): Spoken {
+  const name = encodeURIComponent(called.id);
+  const say: Spoken['say'] = (arm, metadata) => {
+    if (arm.protocol === 'native') {
+      checkRows(rowsIn(call), called);
+      return toNative(arm, called, v1ToItems(call), (results) => itemsToV1(results, call));
+    }
+    if (arm.protocol !== 'v2') return noWords(arm);
+    const body = writeJson({ inputs: v1ToV2(call, metadata) });
+    const read: Said['read'] = (text) => {
+      const told = v2ToV1(answerOf(text), call);
+      return told && writeJson(told);
+    };
+    return { target: `/v2/models/${name}/infer`, body, read };
+  };
+  const items = call.kind === 'rows' ? call.rows.length : 1;
+  return { items, type: 'application/json', say };
+}
+
+export function v2Spoken(called: Called, call: V2Request): Spoken {
+  const { id } = called;
+  const [first] = call.tensors;
+  const items = Math.max(1, first?.shape[0] ?? 1);
+  const say: Spoken['say'] = (arm) => {
+    const { protocol } = arm;
+    if (protocol === 'native') {
+      checkRows(items, called);
+      return toNative(arm, called, v2ToItems(call), (results, version) =>
+        v2Answer(call, results, id, version),
+      );
+    }
+    if (protocol !== 'v1' && protocol !== 'tfs') return noWords(arm);
+    const body = writeJson(v2ToV1Call(call, protocol === 'tfs'));
+    const read: Said['read'] = (text, version) => {
+      const told = v1ToV2Answer(answerOf(text), call, id, version);
+      return told && writeJson(told);
+    };
+    return { target: `/v1/models/${encodeURIComponent(id)}:predict`, body, read };
+  };
+  return { items, type: 'application/json', say };
+}
+
+export function openaiSpoken(called: Called, request: OpenaiRequest, written: Written): Spoken {
+  const say: Spoken['say'] = (arm) => {
+    if (arm.protocol !== 'native') return noWords(arm);
+    return toNative(arm, called, [request.item], ([result]) =>
+      nativeToOpenaiAnswer(result, request, written),
+    );
+  };
+  const type = request.stream ? 'text/event-stream' : 'application/json';
+  return { items: 1, type, say };
+}

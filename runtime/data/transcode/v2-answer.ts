@@ -1,0 +1,93 @@
+import { Refusal } from './refusal';
+import { numberOf } from './exact-json';
+import type { Plain } from './body-json';
+import { isPlain } from './body-json';
+import type { Tensor } from './tensor';
+import { guessDatatype, leaves, shapedOf, withNumbers } from './tensor';
+import type { V2Request } from './v2-request';
+
+// What a server of another protocol made of rows, as a V2 answer.
+
+/** The name of an output that its server gives none. */
+const NAMELESS = 'predictions';
+
+/** As other servers write it in JSON, where NaN and infinities are null. */
+function datatypeOf(data: readonly unknown[]): string | undefined {
+  const known = data.filter((one) => one !== null);
+  if (known.length === data.length) return data.length === 0 ? 'FP64' : guessDatatype(data);
+  return known.every((one) => numberOf(one) !== undefined) ? 'FP64' : undefined;
+}
+
+function cannotSay(model: string, what: string): Refusal {
+  return new Refusal(
+    'UPSTREAM_PROTOCOL_ERROR',
+    `the answer of model ${model} is no V2 answer: ${what}; call POST /api/v1/models/${model}/inference`,
+  );
+}
+
+/** Rows of one output, put together. @throws Refusal when they are no tensor */
+export function columnTensor(model: string, name: string, rows: readonly unknown[]): Tensor {
+  const shaped = shapedOf(rows);
+  const data = withNumbers(shaped?.data ?? []);
+  const datatype = shaped && datatypeOf(data);
+  if (shaped !== undefined && datatype !== undefined) {
+    return { name, datatype, shape: shaped.shape, data };
+  }
+  const what = shaped === undefined ? 'has rows of different lengths' : 'mixes types, or has nulls';
+  throw cannotSay(model, `output ${name} ${what}`);
+}
+
+function namedColumns(model: string, rows: readonly Plain[]): readonly Tensor[] {
+  const flat = rows.map((row) => new Map(leaves(row)));
+  const names = [...(flat[0]?.keys() ?? [])];
+  const isLike = (row: ReadonlyMap<string, unknown>): boolean =>
+    row.size === names.length && names.every((name) => row.has(name));
+  if (!flat.every(isLike)) throw cannotSay(model, 'its rows have different outputs');
+  return names.map((name) =>
+    columnTensor(
+      model,
+      name,
+      flat.map((row) => row.get(name)),
+    ),
+  );
+}
+
+/** A value without a name has the one that is asked for, if it is one. */
+function outputsOf(
+  model: string,
+  rows: readonly unknown[],
+  wanted: V2Request['wanted'],
+): readonly Tensor[] {
+  if (rows.every(isPlain)) return namedColumns(model, rows);
+  const [only = NAMELESS] = wanted?.length === 1 ? wanted : [];
+  return [columnTensor(model, only, rows)];
+}
+
+/** @throws Refusal when one is asked for that the model has not given */
+function chosen(tensors: readonly Tensor[], wanted: V2Request['wanted']): readonly Tensor[] {
+  return (wanted ?? tensors.map(({ name }) => name)).map((name, index) => {
+    const found = tensors.find((one) => one.name === name);
+    if (found !== undefined) return found;
+    const names = tensors.map((one) => one.name).join(', ');
+    throw new Refusal(
+      'INVALID_REQUEST',
+      `outputs[${index}].name: the model gave no output ${name}; it gave ${names}`,
+    );
+  });
+}
+
+/** @throws Refusal when the rows are no tensors, or lack an output that was asked for */
+export function v2Answer(
+  { id, wanted }: V2Request,
+  rows: readonly unknown[],
+  model: string,
+  version: string,
+): Plain {
+  const outputs = chosen(outputsOf(model, rows, wanted), wanted);
+  return {
+    model_name: model,
+    model_version: version,
+    ...(id !== undefined && { id }),
+    outputs,
+  };
+}

@@ -1,0 +1,332 @@
+import { ERROR_STATUS, FAILURE_CODE, SHED_CODE } from '../../core/routing/error-codes';
+import type { Priority, TryResult } from '../../core/routing/outcome';
+import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
+import { Refusal } from '../transcode/refusal';
+import { fingerprintOf } from './fingerprint';
+import type { Holding } from '../../shared/held-bytes';
+import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
+import type { Answered, Asker, HeaderText, Signal, Upload } from '../http/exchange';
+import type { HeaderRules } from './headers';
+import type { Fields } from '../http/fields';
+import type { Limits } from '../handlers/limits';
+import type {
+  Attempt,
+  Dispatcher,
+  Job,
+  JobResult,
+  Planned,
+  Tried,
+  Unanswered,
+} from '../dispatch/job';
+import type { Upstream } from './upstream';
+import { collect } from './upstream';
+
+/** What a call needs to know whatever its protocol is. */
+export interface CallBase extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'over'> {
+  /** Towards the server; each try adds Host, length and deadline. */
+  readonly headers: HeaderText;
+  /** Memory for an answer that is read whole; absent: it is bounded otherwise. */
+  readonly held?: Holding | undefined;
+}
+
+/** What is sent to one replica. */
+export interface Asked {
+  readonly method: string;
+  readonly target: string;
+  readonly body: Buffer | undefined;
+  /** Lines beside those of the call, for bodies that differ from try to try. */
+  readonly headers?: HeaderText | undefined;
+}
+
+export type Ask = (attempt: Attempt) => Promise<Asked> | Asked;
+
+export interface Calling {
+  readonly dispatcher: Dispatcher;
+  readonly upstream: Upstream;
+  readonly limits: Limits;
+  readonly rules: HeaderRules;
+}
+
+/** The caller went away: there is nobody to answer. */
+export class CallerGone extends Error {
+  override readonly name = 'CallerGone';
+}
+
+/** The error a job that got no answer ends in. */
+export function failureOf(result: Unanswered, model: string): Refusal | CallerGone {
+  if (result.kind === 'refused') {
+    const { reason, retryAfterSeconds } = result;
+    return new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
+  }
+  const failure = result.result;
+  if (failure.kind === 'aborted') return new CallerGone();
+  return new Refusal(FAILURE_CODE[failure.kind], failureText(failure, model, result.tries));
+}
+
+const REFUSED = {
+  queue_full: (model: string) => `model ${model} is full and so is its queue; try again later`,
+  priority: (model: string) => `model ${model} is full; more urgent requests were served first`,
+  deadline: (model: string) =>
+    `model ${model} is full and the request's time would be over before its turn; allow more time, or try again later`,
+  no_replica: (model: string) =>
+    `no replica of model ${model} is ready; GET /api/v1/models/${model}/status says why`,
+  stopped: (model: string) =>
+    `model ${model} is stopped (scaled to 0); scale it up with POST /api/v1/models/${model}/scale`,
+  deleting: (model: string) => `model ${model} is being deleted`,
+};
+
+function failureText(
+  failure: Exclude<TryResult, { kind: 'answered' } | { kind: 'aborted' }>,
+  model: string,
+  tries: number,
+): string {
+  const times = tries === 1 ? 'one try' : `${tries} tries`;
+  switch (failure.kind) {
+    case 'timeout':
+      return `model ${model} did not answer in time (${times}); allow more time, or a smaller request`;
+    case 'unreached':
+      return `model ${model} could not be reached (${times}): ${failure.message}`;
+    case 'reset':
+      return `model ${model} broke the connection (${times}): ${failure.message}`;
+    default:
+      return `model ${model} gave no valid answer (${times}): ${failure.message}`;
+  }
+}
+
+/** The caller is told why it cannot be asked; nobody but the caller, or we, is to blame. */
+function refusedWith(reason: unknown): TryResult {
+  if (reason instanceof CallerGone) return { kind: 'aborted' };
+  const status = reason instanceof Refusal ? reason.status : ERROR_STATUS.INTERNAL;
+  return { kind: 'aborted', status };
+}
+
+const POISONED_STATUS = 503;
+
+/** It is the request's fault as far as anybody can tell, and the same one would do it again. */
+function poisonedRefusal(model: string, ms: number): Refusal {
+  const retryAfterSeconds = Math.ceil(ms / 1000);
+  return new Refusal(
+    'UPSTREAM_ERROR',
+    `the servers of two replicas of model ${model} ended while they worked on this request; it is not sent again for ${retryAfterSeconds} s. Look at the model's log; change the request`,
+    { status: POISONED_STATUS, retryAfterSeconds },
+  );
+}
+
+/** An answer with its whole body. */
+export interface Reply {
+  readonly arm: ArmRoute;
+  readonly replica: Replica;
+  readonly status: number;
+  readonly fields: Fields;
+  readonly body: Buffer;
+}
+
+/** A call as a job; what is done with its answer is its kind's business. */
+export abstract class Call implements Job {
+  readonly model: ModelRoute;
+  readonly arm: string | undefined;
+  readonly version: string | undefined;
+  readonly cohortKey: string | undefined;
+  readonly priority: Priority;
+  readonly timeoutMs: number;
+  readonly items: number;
+  readonly traceId: string | undefined;
+  readonly isJoint: boolean | undefined;
+  readonly planned: Planned | undefined;
+  readonly gather: Job['gather'];
+  readonly signal: Signal;
+
+  /** Why it is not sent, when its caller is told that. */
+  protected refusal: Refusal | undefined;
+  /** Body of the last try. */
+  private lastBody: Buffer | undefined;
+
+  constructor(
+    protected readonly calling: Calling,
+    protected readonly base: CallBase,
+    readonly replayable: boolean,
+    readonly upload?: Upload | undefined,
+  ) {
+    this.model = base.model;
+    this.arm = base.arm;
+    this.version = base.version;
+    this.cohortKey = base.cohortKey;
+    this.priority = base.priority;
+    this.timeoutMs = base.timeoutMs;
+    this.items = base.items;
+    this.traceId = base.traceId;
+    this.isJoint = base.isJoint;
+    this.planned = base.planned;
+    this.gather = base.gather;
+    this.signal = base.signal;
+  }
+
+  abstract attempt(attempt: Attempt, tried: Tried): void;
+  abstract discard(): void;
+  abstract over(result: JobResult): void;
+
+  /** Puts it to one replica. This is told the answer. */
+  protected send(
+    { replica, arm, remainingMs: timeoutMs, number, given }: Attempt,
+    { method, target, body, headers: more = '' }: Asked,
+    asker: Asker,
+  ): void {
+    if (given !== undefined) return asker.answered(given);
+    this.lastBody = body;
+    const poisonedMs = this.isJoint === true ? 0 : this.poisonedMs(arm.name, replica.version);
+    if (poisonedMs > 0) {
+      this.refusal = poisonedRefusal(this.model.id, poisonedMs);
+      return asker.broken({ kind: 'aborted', status: POISONED_STATUS });
+    }
+    const { signal, replayable, upload } = this;
+    const headers = this.headers + more;
+    const repeatable = replayable && this.model.inference.idempotent;
+    const isAgain = number > 1;
+    const asking = { method, target, headers, body, upload, timeoutMs, signal };
+    this.calling.upstream.send({ replica, ...asking, repeatable, isAgain }, asker);
+  }
+
+  private poisonedMs(arm: string, version: string): number {
+    return this.calling.dispatcher.poisonedMs(this.model.id, arm, () => this.fingerprint(version));
+  }
+
+  fingerprint(version: string): string | undefined {
+    const { lastBody, model } = this;
+    if (lastBody === undefined || this.isJoint === true) return undefined;
+    return fingerprintOf(model.id, version, lastBody);
+  }
+
+  protected get headers(): HeaderText {
+    return this.base.headers;
+  }
+
+  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
+  protected prepare<T>(
+    make: () => T | Promise<T>,
+    tried: Tried,
+    put: (made: T) => void,
+    cannot: (reason: unknown) => void,
+  ): void {
+    const refused = (reason: unknown): void => {
+      cannot(reason);
+      tried.settled(refusedWith(reason));
+    };
+    let made: T | Promise<T>;
+    try {
+      made = make();
+    } catch (error) {
+      return refused(error);
+    }
+    if (made instanceof Promise) made.then(put, refused);
+    else put(made);
+  }
+
+  /** A try is over with its last byte: cut off before that, it can be made again. */
+  protected readWhole(
+    { remainingMs }: Attempt,
+    began: number,
+    answered: Answered,
+    tried: Tried,
+    keep: (body: Buffer) => void,
+    cannot: (reason: unknown) => void,
+  ): void {
+    const { status } = answered;
+    const timeoutMs = Math.max(0, remainingMs - (performance.now() - began));
+    const { held = UNCOUNTED } = this.base;
+    const { answerBytes: limit } = this.calling.limits;
+    collect(answered, { limit, timeoutMs, held }, (body) => {
+      if (body instanceof MemoryFull) {
+        cannot(body);
+        return tried.settled({ kind: 'aborted', status: ERROR_STATUS.QUEUE_FULL });
+      }
+      if (!Buffer.isBuffer(body)) {
+        return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
+      }
+      keep(body);
+      tried.settled({ kind: 'answered', status });
+      tried.finished({ kind: 'answered', status });
+    });
+  }
+}
+
+/** How a call ended whose answer is read whole. */
+export type Ended =
+  | { readonly kind: 'reply'; readonly reply: Reply; readonly tries: number }
+  | { readonly kind: 'none'; readonly result: Unanswered }
+  /** It could not be asked: the caller's fault, or ours. */
+  | { readonly kind: 'fault'; readonly reason: unknown };
+
+/** A call whose answer is read whole before it is given out. */
+export class BufferedCall extends Call {
+  private current: Omit<Reply, 'arm'> | undefined;
+  private fault: { readonly reason: unknown } | undefined;
+
+  constructor(
+    calling: Calling,
+    base: CallBase,
+    private readonly ask: Ask,
+    private readonly end: (ended: Ended) => void,
+  ) {
+    super(calling, base, true);
+  }
+
+  attempt(one: Attempt, tried: Tried): void {
+    const cannot = (reason: unknown): void => {
+      this.fault = { reason };
+    };
+    this.prepare(
+      () => this.ask(one),
+      tried,
+      (asked) => this.put(one, asked, tried, cannot),
+      cannot,
+    );
+  }
+
+  private put(one: Attempt, asked: Asked, tried: Tried, cannot: (reason: unknown) => void): void {
+    const began = performance.now();
+    this.send(one, asked, {
+      answered: (answered) => {
+        const keep = (body: Buffer): void => {
+          const { status, fields } = answered;
+          this.current = { replica: one.replica, status, fields, body };
+        };
+        this.readWhole(one, began, answered, tried, keep, cannot);
+      },
+      broken: (why) => tried.settled(why),
+    });
+  }
+
+  discard(): void {
+    this.current = undefined;
+  }
+
+  over(result: JobResult): void {
+    const { current, fault, refusal } = this;
+    if (refusal !== undefined && result.kind === 'failed') {
+      return this.end({ kind: 'fault', reason: refusal });
+    }
+    if (fault !== undefined) return this.end({ kind: 'fault', reason: fault.reason });
+    if (result.kind !== 'answered') return this.end({ kind: 'none', result });
+    if (current === undefined) {
+      const reason = new Error('a job was answered without a try');
+      return this.end({ kind: 'fault', reason });
+    }
+    const { arm, tries } = result;
+    this.end({ kind: 'reply', reply: { arm, ...current }, tries });
+  }
+}
+
+/**
+ * Asks a model and reads its whole answer, whatever its status is.
+ * @throws Refusal when there is no answer, CallerGone when nobody waits for it
+ */
+export function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const end = (ended: Ended): void => {
+      if (ended.kind === 'reply') resolve(ended.reply);
+      else if (ended.kind === 'fault') reject(ended.reason);
+      else reject(failureOf(ended.result, base.model.id));
+    };
+    calling.dispatcher.start(new BufferedCall(calling, base, ask, end));
+  });
+}

@@ -1,0 +1,122 @@
+import type { Holding } from '../../shared/held-bytes';
+import type { Priority } from '../../core/routing/outcome';
+import { Refusal } from '../transcode/refusal';
+import { writeStrict } from '../transcode/exact-json';
+import { bounded } from '../transcode/body-json';
+import type { NativeItem } from '../transcode/native';
+import { SplicedCall } from '../transcode/copied-text';
+import type {
+  CheckedCall,
+  LargeOutcomes,
+  LargeSaid,
+  LargeTask,
+  LargeTold,
+  SentRefusal,
+  SourceText,
+  SpokenTo,
+} from '../transcode/large-task';
+import type { LargeThread } from '../thread/large-thread';
+
+// Large bodies and answers: what there is to understand of them is understood in a thread.
+
+let ids = 0;
+
+type SourceTask = Extract<LargeTask, { readonly source: SourceText }>;
+
+export const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+
+export const refusalFrom = ({ code, message, more }: SentRefusal): Refusal =>
+  new Refusal(code, message, more);
+
+/** A request whose body is understood in the thread. The thread may forget it: then it is sent again. */
+export class LargeCall {
+  private readonly source: SourceText;
+  private isSent = false;
+
+  constructor(
+    private readonly thread: LargeThread,
+    source: Omit<SourceText, 'id'>,
+    readonly body: Buffer,
+  ) {
+    ids += 1;
+    this.source = { ...source, id: ids };
+  }
+
+  private async run<T extends SourceTask>(
+    task: T,
+  ): Promise<Exclude<LargeOutcomes[T['op']], 'missing'>> {
+    const first = this.isSent ? task : { ...task, body: this.body };
+    this.isSent = true;
+    const done = await this.thread.run(first);
+    const again = done === 'missing' ? await this.thread.run({ ...task, body: this.body }) : done;
+    return again as Exclude<LargeOutcomes[T['op']], 'missing'>;
+  }
+
+  /** @throws Refusal when it is not what its protocol says */
+  check(): Promise<CheckedCall> {
+    return this.run({ op: 'check', source: this.source });
+  }
+
+  /** @throws Refusal when the server's protocol cannot say it, MemoryFull */
+  async say(to: SpokenTo, held: Holding | undefined): Promise<Omit<LargeSaid, 'body'> & Body> {
+    const { target, body } = await this.run({ op: 'say', source: this.source, to: plain(to) });
+    held?.take(body.length);
+    return { target, body: bufferOf(body) };
+  }
+
+  /**
+   * The answer in the caller's words; undefined when it is not what the server's protocol says.
+   * @throws Refusal, MemoryFull
+   */
+  async read(
+    to: SpokenTo,
+    answer: Buffer,
+    version: string,
+    held: Holding | undefined,
+  ): Promise<LargeTold | undefined> {
+    const { source } = this;
+    const told = await this.run({ op: 'read', source, to: plain(to), answer, version });
+    if (told !== undefined) held?.take(told.bytes.length);
+    return told;
+  }
+}
+
+interface Body {
+  readonly body: Buffer;
+}
+
+/** Replicas are nothing to words, and there may be many. */
+const plain = (to: SpokenTo): SpokenTo => ({ ...to, arm: { ...to.arm, replicas: [] } });
+
+/** A native call that is large. */
+export class LargeItem {
+  constructor(
+    readonly call: LargeCall,
+    readonly timeoutMs?: number,
+    readonly priority?: Priority,
+  ) {}
+}
+
+/** The JSON of an item. @throws Refusal when it is nested more deeply than we can write */
+export function itemBytes(item: NativeItem | LargeItem): Buffer {
+  if (item instanceof LargeItem) return item.call.body;
+  if (item instanceof SplicedCall) return Buffer.from(item.text);
+  const { input_data, parameters } = item;
+  return Buffer.from(bounded(() => writeStrict({ input_data, ...(parameters && { parameters }) })));
+}
+
+/** A native call, as the thread knows it. */
+export function largeNative(
+  thread: LargeThread,
+  called: SourceText['called'],
+  body: Buffer,
+): LargeCall {
+  return new LargeCall(thread, { kind: 'native', called }, body);
+}
+
+/** @throws Refusal */
+export async function checkedNative(call: LargeCall): Promise<LargeItem> {
+  const { timeoutMs, priority } = await call.check();
+  return new LargeItem(call, timeoutMs, priority);
+}

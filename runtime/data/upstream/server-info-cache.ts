@@ -1,0 +1,153 @@
+import type { ArmRoute } from '../../core/routing/table';
+import type { Signal } from '../http/exchange';
+import { exchanged } from '../http/client/client';
+import { CallerSignal } from '../http/server/caller-signal';
+import type { Attempt } from '../dispatch/job';
+import type { Upstream } from './upstream';
+import { readAll } from './upstream';
+
+// What servers say of themselves: asked once per arm and version, however many wait for it.
+
+/** What it is, that there is no such thing, or that it could not be learnt now. */
+export type Lesson<T> =
+  | { readonly kind: 'fact'; readonly value: T }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unknown' };
+
+export interface Question<T> {
+  readonly target: (model: string) => string;
+  /** Bytes of an answer; what is larger is none. */
+  readonly limit: number;
+  readonly read: (status: number, body: Buffer) => Lesson<T>;
+}
+
+export interface Learned<T> {
+  /** Undefined: there is none, or it could not be learnt now. */
+  readonly of: (
+    model: string,
+    attempt: Attempt,
+    signal: Signal,
+  ) => T | undefined | Promise<T | undefined>;
+  /** What has been learnt of an arm's version so far. */
+  readonly known: (model: string, arm: ArmRoute) => T | undefined;
+}
+
+/** What a server does not say it may say later: one that still loads its model has no metadata. */
+const NONE_MS = 30_000;
+/** A server that lives says it at once; who has more time than this goes without. */
+const QUESTION_MS = 10_000;
+/** Of one arm: while a version rolls out, two of them answer. */
+const MAX_VERSIONS = 2;
+
+interface Known<T> {
+  readonly value: T | undefined;
+  /** Milliseconds since the epoch; then it is asked again. */
+  readonly until: number;
+}
+
+const UNKNOWN = { kind: 'unknown' } as const;
+
+/** Asks for all who wait: it does not end when one of them leaves. */
+async function ask<T>(
+  upstream: Upstream,
+  question: Question<T>,
+  model: string,
+  { replica }: Attempt,
+): Promise<Lesson<T>> {
+  const sending = {
+    replica,
+    method: 'GET',
+    target: question.target(model),
+    headers: '',
+    body: undefined,
+    timeoutMs: QUESTION_MS,
+    signal: new CallerSignal(),
+    repeatable: true,
+  };
+  const answered = await exchanged((asker) => upstream.send(sending, asker));
+  if (answered.kind !== 'answered') return UNKNOWN;
+  const body = await readAll(answered, question.limit, QUESTION_MS);
+  return Buffer.isBuffer(body) ? question.read(answered.status, body) : UNKNOWN;
+}
+
+/** The answer, or undefined when the one who waits has gone or has no more time. */
+async function within<T>(
+  asked: Promise<T | undefined>,
+  { remainingMs }: Attempt,
+  signal: Signal,
+): Promise<T | undefined> {
+  let leave: () => void = () => undefined;
+  const left = new Promise<undefined>((resolve) => {
+    leave = () => resolve(undefined);
+  });
+  const timer = setTimeout(leave, remainingMs);
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    return await Promise.race([asked, left]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', leave);
+  }
+}
+
+/** One entry per arm of a model, a few versions each, so that this cannot grow. */
+class Memory<T> {
+  private readonly models = new Map<string, Map<string, Map<string, T>>>();
+
+  get(model: string, arm: string, version: string): T | undefined {
+    return this.models.get(model)?.get(arm)?.get(version);
+  }
+
+  set(model: string, arm: string, version: string, value: T): void {
+    const arms = this.models.get(model) ?? new Map<string, Map<string, T>>();
+    const versions = arms.get(arm) ?? new Map<string, T>();
+    versions.delete(version);
+    versions.set(version, value);
+    const [oldest = ''] = versions.keys();
+    if (versions.size > MAX_VERSIONS) versions.delete(oldest);
+    this.models.set(model, arms.set(arm, versions));
+  }
+
+  delete(model: string, arm: string, version: string): void {
+    this.models.get(model)?.get(arm)?.delete(version);
+  }
+}
+
+export function createLearned<T>(
+  upstream: Upstream,
+  clock: { readonly now: () => number },
+  question: Question<T>,
+): Learned<T> {
+  const known = new Memory<Known<T> | Promise<T | undefined>>();
+  const learn = async (model: string, attempt: Attempt): Promise<T | undefined> => {
+    const arm = attempt.arm.name;
+    const { version } = attempt.replica;
+    let lesson: Lesson<T> = UNKNOWN;
+    try {
+      lesson = await ask(upstream, question, model, attempt);
+    } finally {
+      if (lesson.kind === 'unknown') known.delete(model, arm, version);
+    }
+    if (lesson.kind === 'unknown') return undefined;
+    const value = lesson.kind === 'fact' ? lesson.value : undefined;
+    const until = lesson.kind === 'fact' ? Infinity : clock.now() + NONE_MS;
+    known.set(model, arm, version, { value, until });
+    return value;
+  };
+  return {
+    known: (model, arm) => {
+      const found = known.get(model, arm.name, arm.version);
+      return found instanceof Promise ? undefined : found?.value;
+    },
+    of: (model, attempt, signal) => {
+      const arm = attempt.arm.name;
+      const { version } = attempt.replica;
+      const found = known.get(model, arm, version);
+      if (found instanceof Promise) return within(found, attempt, signal);
+      if (found !== undefined && clock.now() < found.until) return found.value;
+      const asked = learn(model, attempt);
+      known.set(model, arm, version, asked);
+      return within(asked, attempt, signal);
+    },
+  };
+}

@@ -1,0 +1,237 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ModelInput, ModelSpec } from '../../lib/spec';
+import { parseModel } from '../../lib/spec';
+import type { MemoryCluster } from '../../runtime/cluster/memory';
+import { createMemoryCluster } from '../../runtime/cluster/memory';
+import { ClusterError } from '../../runtime/cluster/port';
+import type { Definitions } from '../../runtime/app/definitions';
+import { createDefinitions } from '../../runtime/app/definitions';
+import { IRIS } from '../core/support';
+
+// The folder of definitions leads; what REST did to a model whose file is unchanged stays.
+
+let folder: string;
+let cluster: MemoryCluster;
+let files: Map<string, ModelSpec>;
+let definitions: Definitions;
+/** File → what is wrong with it. */
+let faulty: Map<string, string>;
+
+const spec = (more: Partial<ModelInput> = {}): ModelSpec => parseModel({ ...IRIS, ...more });
+const put = (more: Partial<ModelInput> = {}): void => {
+  const one = spec(more);
+  files.set(one.id, one);
+};
+
+const start = (over: Partial<MemoryCluster> = {}): Definitions =>
+  createDefinitions({
+    cluster: { ...cluster, ...over },
+    load: async () => {
+      const all = [...files].map(([id, one]) => ({ spec: one, file: `models/${id}.yaml` }));
+      const broken = [...faulty].map(([file, message]) => ({ file, message }));
+      return { specs: all.filter(({ file }) => !faulty.has(file)), broken };
+    },
+    memory: join(folder, 'state', 'applied.json'),
+  });
+
+function versions(): Readonly<Record<string, string>> {
+  const watch = cluster.watch(() => undefined);
+  watch.stop();
+  return Object.fromEntries(
+    [...watch.snapshot().models].map(([id, record]) => [id, record.spec.version]),
+  );
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'definitions-'));
+  cluster = createMemoryCluster({ now: Date.now });
+  files = new Map();
+  faulty = new Map();
+  definitions = start();
+});
+afterEach(async () => {
+  await cluster.close();
+  rmSync(folder, { recursive: true });
+});
+
+test('new files are applied, unchanged ones are left, changed ones are new revisions', async () => {
+  put();
+  put({ id: 'triage' });
+  expect(await definitions.sync()).toMatchObject({ applied: ['iris', 'triage'], unchanged: [] });
+  expect(await definitions.sync()).toMatchObject({ applied: [], unchanged: ['iris', 'triage'] });
+  put({ version: 'v2' });
+  expect(await definitions.sync()).toMatchObject({ applied: ['iris'], unchanged: ['triage'] });
+  expect(versions()).toEqual({ iris: 'v2', triage: 'v1' });
+  expect((await cluster.history('iris')).map(({ by, version }) => [by, version])).toEqual([
+    ['files', 'v2'],
+    ['files', 'v1'],
+  ]);
+});
+
+test('an artifact that was trained anew under the same name is a change', async () => {
+  const trained = (sha256: string): void => {
+    const one = spec();
+    const [arm, ...rest] = one.arms;
+    const content = { sha256, bytes: 1, path: 'iris.onnx' };
+    const changed = { ...arm, source: { ...arm?.source, content } };
+    files.set(one.id, { ...one, arms: [changed, ...rest] } as never);
+  };
+  trained('a'.repeat(64));
+  expect((await definitions.sync()).applied).toEqual(['iris']);
+  trained('a'.repeat(64));
+  expect((await definitions.sync()).unchanged).toEqual(['iris']);
+  trained('b'.repeat(64));
+  expect((await definitions.sync()).applied).toEqual(['iris']);
+});
+
+test('what REST did stays until the file changes, also over a restart', async () => {
+  put();
+  await definitions.sync();
+  await cluster.apply(spec({ version: 'v9' }), { by: 'me', manager: 'rest', force: true });
+  await definitions.sync();
+  await start().sync();
+  expect(versions()).toEqual({ iris: 'v9' });
+  put({ version: 'v2' });
+  await definitions.sync();
+  expect(versions()).toEqual({ iris: 'v2' });
+});
+
+test('a vanished file removes its model, but not one that REST has taken over', async () => {
+  put();
+  put({ id: 'triage' });
+  await definitions.sync();
+  await cluster.apply(spec({ id: 'triage', version: 'v9' }), {
+    by: 'me',
+    manager: 'rest',
+    force: true,
+  });
+  files.clear();
+  expect((await definitions.sync()).removed).toEqual(['iris']);
+  expect(versions()).toEqual({ triage: 'v9' });
+});
+
+test('a folder that cannot be read changes nothing', async () => {
+  put();
+  await definitions.sync();
+  const broken = createDefinitions({
+    cluster,
+    load: () => Promise.reject(new Error('models is no folder')),
+    memory: join(folder, 'state', 'applied.json'),
+  });
+  await expect(broken.sync()).rejects.toThrow('is no folder');
+  expect(versions()).toEqual({ iris: 'v1' });
+});
+
+test('a broken file keeps the last good definition and holds no other file back', async () => {
+  put();
+  put({ id: 'triage' });
+  await definitions.sync();
+  faulty.set('models/iris.yaml', 'models/iris.yaml: version: is missing');
+  put({ id: 'triage', version: 'v2' });
+  const report = await definitions.sync();
+  expect(report).toMatchObject({ applied: ['triage'], removed: [] });
+  const broken = [
+    { file: 'models/iris.yaml', message: 'models/iris.yaml: version: is missing', id: 'iris' },
+  ];
+  expect(report.broken).toEqual(broken);
+  expect(definitions.broken()).toEqual(broken);
+  expect(versions()).toEqual({ iris: 'v1', triage: 'v2' });
+  // Also after a restart, and without a new revision when it is mended to what it was.
+  expect((await start().sync()).broken).toEqual(broken);
+  faulty.clear();
+  expect(await definitions.sync()).toMatchObject({ applied: [], unchanged: ['iris', 'triage'] });
+  expect(definitions.broken()).toEqual([]);
+});
+
+test('at the first start a broken file is told, and the others are applied', async () => {
+  put();
+  faulty.set('models/new.yaml', 'models/new.yaml: id: is missing');
+  expect(await definitions.sync()).toMatchObject({ applied: ['iris'] });
+  expect(definitions.broken()).toEqual([
+    { file: 'models/new.yaml', message: 'models/new.yaml: id: is missing' },
+  ]);
+});
+
+test('a file that goes while another one is broken still removes its model', async () => {
+  put();
+  put({ id: 'triage' });
+  await definitions.sync();
+  faulty.set('models/iris.yaml', 'broken');
+  files.delete('triage');
+  expect((await definitions.sync()).removed).toEqual(['triage']);
+  expect(versions()).toEqual({ iris: 'v1' });
+});
+
+test('nothing is removed while a broken file may hold it under a new name', async () => {
+  put();
+  await definitions.sync();
+  files.clear();
+  faulty.set('models/renamed.yaml', 'broken');
+  expect((await definitions.sync()).removed).toEqual([]);
+  faulty.clear();
+  expect((await definitions.sync()).removed).toEqual(['iris']);
+});
+
+test('whatever is thrown while one model is applied is its refusal', async () => {
+  put();
+  put({ id: 'triage' });
+  const picky = start({
+    apply: (one, options) => {
+      if (one.id === 'iris') throw new TypeError('a defect');
+      return cluster.apply(one, options);
+    },
+  });
+  expect(await picky.sync()).toMatchObject({
+    applied: ['triage'],
+    refused: [{ id: 'iris', message: 'a defect' }],
+  });
+});
+
+test('a memory of an earlier release, which knew no files, is read', async () => {
+  put();
+  await definitions.sync();
+  const memory = join(folder, 'state', 'applied.json');
+  const { iris } = JSON.parse(readFileSync(memory, 'utf8')) as { iris: { digest: string } };
+  writeFileSync(memory, JSON.stringify({ iris: iris.digest }));
+  expect((await definitions.sync()).unchanged).toEqual(['iris']);
+  writeFileSync(memory, JSON.stringify({ iris: iris.digest }));
+  files.clear();
+  expect((await definitions.sync()).removed).toEqual(['iris']);
+});
+
+test('a refused model is told, harms no other, and is tried again', async () => {
+  put();
+  put({ id: 'triage' });
+  let refuse = true;
+  const picky = start({
+    apply: (one, options) =>
+      refuse && one.id === 'iris'
+        ? Promise.reject(new ClusterError('INVALID_MODEL_CONFIG', 'needs a cluster'))
+        : cluster.apply(one, options),
+  });
+  expect(await picky.sync()).toMatchObject({
+    applied: ['triage'],
+    refused: [{ id: 'iris', message: 'needs a cluster' }],
+  });
+  refuse = false;
+  expect(await picky.sync()).toMatchObject({ applied: ['iris'], refused: [] });
+});
+
+test('a memory that is broken or gone costs nothing but another look', async () => {
+  put();
+  await definitions.sync();
+  writeFileSync(join(folder, 'state', 'applied.json'), '{"iris');
+  expect(await definitions.sync()).toMatchObject({ applied: [], unchanged: ['iris'] });
+  expect(JSON.parse(readFileSync(join(folder, 'state', 'applied.json'), 'utf8'))).toHaveProperty(
+    'iris',
+  );
+  expect(existsSync(join(folder, 'state', 'applied.json.next'))).toBe(false);
+});
+
+test('looks that overlap come one after the other', async () => {
+  put();
+  const [first, second] = await Promise.all([definitions.sync(), definitions.sync()]);
+  expect([first.applied, second.unchanged]).toEqual([['iris'], ['iris']]);
+});

@@ -1,0 +1,130 @@
+import { objectsOf } from '../../../../lib/objects';
+import { parseModel } from '../../../../lib/spec';
+import type { KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
+import type { Found, Question } from '../../../../runtime/cluster/kubernetes/apply/apply-plan';
+import {
+  isWhole,
+  nameOf,
+  planDetails,
+  planOf,
+} from '../../../../runtime/cluster/kubernetes/apply/apply-plan';
+import { ClusterError } from '../../../../runtime/cluster/port';
+import { environment, withFile } from '../fake';
+
+const definition = { id: 'iris', version: '1', framework: 'onnx', source: './m.onnx' };
+
+const wantedOf = (more: object = {}): readonly KubeObject[] =>
+  objectsOf(
+    withFile(parseModel({ ...definition, ...more })),
+    environment(),
+  ) as readonly KubeObject[];
+
+/** As the API server holds it: with what it fills in, and owners. */
+function live(object: KubeObject, manager = 'ai-model-service', more: object = {}): KubeObject {
+  const managedFields = [{ manager, operation: 'Apply' as const }];
+  const metadata = { ...object.metadata, uid: 'u', managedFields, ...more };
+  return { ...object, metadata, status: { replicas: 1 } };
+}
+
+const found = (objects: readonly KubeObject[]): Found =>
+  new Map(objects.map((object) => [nameOf(object), object]));
+
+const ask = (more: Partial<Question> = {}) =>
+  planOf({
+    slug: 'iris',
+    wanted: wantedOf(),
+    found: new Map(),
+    managers: new Set(['ai-model-service']),
+    kept: new Set(),
+    ...more,
+  });
+
+const CANDIDATE = { candidates: [{ version: '2', traffic: 5 }] };
+const extra = wantedOf(CANDIDATE).filter(({ metadata }) => metadata.name === 'iris--v2');
+
+test('files go first, then the definition, then what follows from it, in the order it was made', () => {
+  expect(ask().writes.map(({ do: what, object }) => `${what} ${nameOf(object)}`)).toEqual([
+    expect.stringMatching(/^create ConfigMap\/iris--artifact-/) as unknown,
+    'create ConfigMap/iris--model',
+    'create ServiceAccount/iris',
+    'create NetworkPolicy/iris',
+    'create Deployment/iris',
+    'create HorizontalPodAutoscaler/iris',
+  ]);
+});
+
+test('what is there as it should be is kept, whatever the API server has filled in', () => {
+  const plan = ask({ found: found(wantedOf().map((object) => live(object))) });
+  expect(plan.writes.map((write) => write.do)).toEqual(Array(6).fill('keep'));
+  expect(planDetails(plan)).toEqual([]);
+  expect(isWhole(plan)).toBe(true);
+});
+
+test('a change is told field by field', () => {
+  const plan = ask({
+    found: found(wantedOf({ scaling: { maxReplicas: 7 } }).map((object) => live(object))),
+  });
+  const autoscaler = plan.writes.find(({ object }) => object.kind === 'HorizontalPodAutoscaler');
+  expect(autoscaler?.changes).toContainEqual({ field: 'spec.maxReplicas', from: 7, to: 1 });
+  expect(isWhole(plan)).toBe(false);
+});
+
+test('drift alone leaves nothing to be finished; a missing object does', () => {
+  const all = wantedOf().map((object) => live(object));
+  const drifted = all.map((object) =>
+    object.kind === 'Deployment' ? { ...object, spec: { replicas: 3 } } : object,
+  );
+  expect(isWhole(ask({ found: found(drifted) }))).toBe(true);
+  expect(isWhole(ask({ found: found(all.slice(1)) }))).toBe(false);
+});
+
+test.each<readonly [string, KubeObject[], Partial<Question>, readonly string[]]>([
+  ['what we wrote and is no longer wanted', extra.map((o) => live(o)), {}, extra.map(nameOf)],
+  ['not what others wrote', extra.map((o) => live(o, 'anna')), {}, []],
+  [
+    'what those wrote whom we take over from',
+    extra.map((o) => live(o, 'argocd')),
+    { managers: new Set(['ai-model-service', 'argocd']) },
+    extra.map(nameOf),
+  ],
+  [
+    'not what is of another model',
+    extra.map((o) => live(o, undefined, { labels: { 'ai-model.suoke.life/model': 'other' } })),
+    {},
+    [],
+  ],
+  [
+    'not what is on its way already',
+    extra.map((o) => live(o, undefined, { deletionTimestamp: 'x' })),
+    {},
+    [],
+  ],
+  [
+    'not what an earlier revision needs',
+    extra.map((o) => live(o)),
+    { kept: new Set(extra.map(nameOf)) },
+    [],
+  ],
+])('pruned is %s', (_, objects, more, expected) => {
+  const all = [...wantedOf().map((object) => live(object)), ...objects];
+  expect(ask({ found: found(all), ...more }).prunes.map(nameOf)).toEqual(expected);
+});
+
+test.each([
+  ['of another model', { labels: { 'ai-model.suoke.life/model': 'other' } }],
+  ['of no model', { labels: {} }],
+])('a name that is taken by something %s refuses the whole', (_, more) => {
+  const taken = wantedOf().filter(({ kind }) => kind === 'Deployment' || kind === 'ServiceAccount');
+  const plan = (): unknown => ask({ found: found(taken.map((object) => live(object, 'x', more))) });
+  expect(plan).toThrow(ClusterError);
+  expect(plan).toThrow(/ServiceAccount\/iris, Deployment\/iris.*not of model iris/);
+});
+
+test('details hold what has to be done, without the bytes of files', () => {
+  const details = planDetails(ask({ found: found(extra.map((object) => live(object))) }));
+  expect(details.slice(-2)).toEqual([
+    { do: 'remove', object: 'Deployment/iris--v2' },
+    { do: 'remove', object: 'HorizontalPodAutoscaler/iris--v2' },
+  ]);
+  expect(details[0]).toMatchObject({ do: 'create', manifest: { binaryData: ['m.onnx'] } });
+});

@@ -1,0 +1,94 @@
+import { objectsOf } from '../../../../lib/objects';
+import { parseModel } from '../../../../lib/spec';
+import type { KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
+import type { Resident } from '../../../../runtime/cluster/kubernetes/cache/namespace-cache';
+import { readDefinition } from '../../../../runtime/cluster/kubernetes/apply/stored-definition';
+import type { Chore } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
+import { choreOf } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
+import { slugOfEvent } from '../../../../runtime/cluster/kubernetes/cache/slugs';
+import { environment } from '../fake';
+
+const made = (version: string): readonly KubeObject[] => {
+  const spec = parseModel({ id: 'iris', version, framework: 'onnx', source: 's3://m/iris.onnx' });
+  return objectsOf(spec, environment()) as readonly KubeObject[];
+};
+const definition = (more: object = {}) => {
+  const holder = made('2').find(({ metadata }) => metadata.name === 'iris--model') as KubeObject;
+  return { ...readDefinition(holder), manager: 'rest', ...more };
+};
+const deployments = (version: string): readonly KubeObject[] =>
+  made(version).filter(({ kind }) => kind === 'Deployment');
+
+const { hash } = definition();
+const well: Partial<Resident> = { definition: definition(), deployments: deployments('2') };
+const NOTHING = { states: [] };
+
+interface Row {
+  readonly resident?: Partial<Resident>;
+  readonly remembered?: Parameters<typeof choreOf>[0]['remembered'];
+  readonly gitops?: boolean;
+}
+
+test.each<readonly [string, Row, Chore | undefined]>([
+  ['all is well', { resident: well }, undefined],
+  [
+    'its Deployment is of an earlier revision',
+    { resident: { ...well, deployments: deployments('1') } },
+    'finish',
+  ],
+  ['it has no Deployment', { resident: { ...well, deployments: [] } }, 'finish'],
+  [
+    'one is left that nobody wants',
+    { resident: { ...well, deployments: [...deployments('1'), ...deployments('2')] } },
+    'finish',
+  ],
+  [
+    'it goes',
+    { resident: { definition: definition({ deleting: true }), deployments: [] } },
+    undefined,
+  ],
+  [
+    'it is Git’s',
+    { resident: { definition: definition({ manager: 'argocd' }), deployments: [] } },
+    undefined,
+  ],
+  ['Git writes everything', { resident: { ...well, deployments: [] }, gitops: true }, undefined],
+  [
+    'its own state is remembered',
+    { resident: well, remembered: { states: [{ hash, stopped: true }] } },
+    undefined,
+  ],
+  [
+    'an earlier one’s state is remembered',
+    { resident: well, remembered: { states: [{ hash: 'x' }] } },
+    'settle',
+  ],
+  [
+    'it is being started',
+    { resident: well, remembered: { states: [], starting: true }, gitops: true },
+    'settle',
+  ],
+  [
+    'a model is gone that something is remembered of',
+    { remembered: { states: [{ hash }] } },
+    'forget',
+  ],
+  ['there is nothing', {}, undefined],
+])('when %s: %#', (_, { resident, remembered = NOTHING, gitops = false }, expected) => {
+  expect(choreOf({ resident: resident as Resident | undefined, remembered, gitops })).toBe(
+    expected,
+  );
+});
+
+test.each([
+  ['Pod', 'deep-tcm-5f6d8-x7k2p', 'deep-tcm'],
+  ['Pod', 'iris--v2-5f6d8-x7k2p', 'iris'],
+  ['ReplicaSet', 'iris--v2-5f6d8', 'iris'],
+  ['Deployment', 'deep-tcm', 'deep-tcm'],
+  ['HorizontalPodAutoscaler', 'iris--v2', 'iris'],
+  ['Node', 'x', 'x'],
+  ['Pod', '', ''],
+])('an event of %s %s is about model %s', (kind, name, expected) => {
+  const event = { apiVersion: 'v1', kind: 'Event', metadata: { name: 'e' } };
+  expect(slugOfEvent({ ...event, involvedObject: { kind, name } })).toBe(expected);
+});

@@ -1,0 +1,112 @@
+import * as fc from 'fast-check';
+import type { Contender } from '../../../runtime/core/routing/balance';
+import {
+  busyAfter,
+  costAfter,
+  costAt,
+  mostOf,
+  pickTwo,
+  rampAt,
+  score,
+  spreadAfter,
+} from '../../../runtime/core/routing/balance';
+import { seeded } from '../simulator';
+
+const NOW = 1_000_000;
+const well: Contender = {
+  cost: { ms: 20, at: NOW },
+  itemsInFlight: 0,
+  waitingSince: undefined,
+  busyUntil: NOW,
+  joinedAt: NOW - 60_000,
+};
+
+describe('cost', () => {
+  test('a slower sample counts at once, a faster one pulls with τ = 10 s', () => {
+    expect(costAfter({ ms: 20, at: NOW }, 500, NOW + 1)).toEqual({ ms: 500, at: NOW + 1 });
+    const later = costAfter({ ms: 500, at: NOW }, 20, NOW + 10_000);
+    expect(later.ms).toBeCloseTo(20 + 480 / Math.E, 6);
+  });
+
+  test('untried, it is believed to become like its siblings', () => {
+    expect(costAt({ ms: 2_000, at: NOW }, 20, NOW)).toBe(2_000);
+    expect(costAt({ ms: 2_000, at: NOW }, 20, NOW + 60_000)).toBeCloseTo(25, 0);
+  });
+
+  test('a clock that goes back makes nothing explode', () => {
+    expect(costAfter({ ms: 20, at: NOW }, 10, NOW - 5_000).ms).toBe(20);
+    expect(costAt({ ms: 20, at: NOW }, 10, NOW - 5_000)).toBe(20);
+  });
+
+  test('a spread learns mean and deviation', () => {
+    const random = seeded(1);
+    let spread = spreadAfter(undefined, 20);
+    for (let index = 0; index < 2_000; index += 1) spread = spreadAfter(spread, 10 + 20 * random());
+    expect(spread.mean).toBeGreaterThan(17);
+    expect(spread.mean).toBeLessThan(23);
+    expect(mostOf(spread)).toBeGreaterThan(25);
+    expect(mostOf(spread)).toBeLessThan(36);
+  });
+});
+
+describe('score', () => {
+  test('is expected milliseconds times items in flight and one', () => {
+    expect(score({ ...well, itemsInFlight: 3 }, 20, NOW)).toBe(80);
+  });
+
+  test('an answer that is overdue counts before it is there', () => {
+    expect(score({ ...well, itemsInFlight: 1, waitingSince: NOW - 400 }, 20, NOW)).toBe(800);
+  });
+
+  test('failing fast is no work saved', () => {
+    let busyUntil = NOW;
+    for (let index = 0; index < 4; index += 1) busyUntil = busyAfter(busyUntil, 1, 20, NOW);
+    expect(score({ ...well, busyUntil }, 20, NOW)).toBeCloseTo(20 * (4 * (19 / 20) + 1));
+    expect(score({ ...well, busyUntil }, 20, NOW + 1_000)).toBeCloseTo(20);
+  });
+
+  test('who joined gets a tenth of the requests, and after 30 s all', () => {
+    expect(rampAt(NOW, NOW)).toBeCloseTo(0.1);
+    expect(rampAt(NOW, NOW + 15_000)).toBeCloseTo(0.55);
+    expect(rampAt(NOW, NOW + 90_000)).toBe(1);
+    expect(score({ ...well, joinedAt: NOW }, 20, NOW)).toBeCloseTo(200);
+  });
+});
+
+describe('power of two choices', () => {
+  test('the dearest of all is never picked, every other is', () => {
+    const random = seeded(5);
+    const counts = [0, 0, 0, 0, 0];
+    for (let index = 0; index < 5_000; index += 1) {
+      const picked = pickTwo([0, 1, 2, 3, 4], (one) => one, random) ?? -1;
+      counts[picked] = (counts[picked] ?? 0) + 1;
+    }
+    expect(counts[4]).toBe(0);
+    expect(counts.slice(0, 4).every((count) => count > 300)).toBe(true);
+  });
+
+  const chances = fc.double({ min: 0, max: 1, noNaN: true });
+
+  test('picks one of those given, whatever the numbers', () => {
+    fc.assert(
+      fc.property(fc.array(fc.double()), chances, (costs, chance) => {
+        const picked = pickTwo(
+          costs.map((cost, at) => ({ cost, at })),
+          ({ cost }) => cost,
+          () => chance,
+        );
+        expect(picked === undefined).toBe(costs.length === 0);
+      }),
+    );
+  });
+
+  test('equal ones get equal parts', () => {
+    const random = seeded(9);
+    const counts = [0, 0, 0];
+    for (let index = 0; index < 9_000; index += 1) {
+      const picked = pickTwo([0, 1, 2], () => 1, random) ?? -1;
+      counts[picked] = (counts[picked] ?? 0) + 1;
+    }
+    for (const count of counts) expect(Math.abs(count - 3_000)).toBeLessThan(200);
+  });
+});

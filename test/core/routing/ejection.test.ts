@@ -1,0 +1,155 @@
+import {
+  betaBinomialTail,
+  isWorse,
+  logGamma,
+} from '../../../runtime/core/release/failure-comparison';
+import type { Siblings, Standing } from '../../../runtime/core/routing/ejection';
+import {
+  afterBad,
+  afterGood,
+  afterNothing,
+  afterUnreached,
+  isDue,
+  isUnreachable,
+  joined,
+  probed,
+  verdictOf,
+} from '../../../runtime/core/routing/ejection';
+import type { TryResult } from '../../../runtime/core/routing/outcome';
+
+const NOW = 1_000_000;
+const NONE = { requests: 0, failures: 0 };
+const may: Siblings = { own: NONE, others: NONE, mayEject: true };
+const MIDDLE = 0.5;
+
+/** Fails until it is out, and asks how long. */
+function outFor(standing: Standing, now: number, random = MIDDLE): [Standing, number] {
+  let next = standing;
+  for (let index = 0; index < 5; index += 1) next = afterBad(next, now, random, () => may);
+  if (next.kind !== 'out') throw new Error(`not out but ${next.kind}`);
+  return [next, next.until - now];
+}
+
+describe('out', () => {
+  test('after five failures in a row, not after five with a good answer between', () => {
+    let standing = joined(NOW);
+    for (let index = 0; index < 4; index += 1) {
+      standing = afterBad(standing, NOW, MIDDLE, () => may);
+    }
+    expect(standing.kind).toBe('in');
+    standing = afterBad(afterGood(standing, NOW), NOW, MIDDLE, () => may);
+    expect(standing).toMatchObject({ kind: 'in', failures: 1 });
+    expect(outFor(joined(NOW), NOW)[1]).toBe(1_000);
+  });
+
+  test('is never the last one, nor more than half', () => {
+    let standing = joined(NOW);
+    for (let index = 0; index < 50; index += 1) {
+      standing = afterBad(standing, NOW, MIDDLE, () => ({ ...may, mayEject: false }));
+    }
+    expect(standing).toMatchObject({ kind: 'in', failures: 50 });
+  });
+
+  test('lasts twice as long after each failed probe, up to a minute', () => {
+    let standing = outFor(joined(NOW), NOW)[0];
+    const lengths: number[] = [];
+    for (let index = 0; index < 8; index += 1) {
+      standing = afterBad(probed(standing), NOW, MIDDLE, () => may);
+      if (standing.kind === 'out') lengths.push(standing.until - NOW);
+    }
+    expect(lengths).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+  });
+
+  test('varies by a quarter, so that routers do not come back together', () => {
+    expect(outFor(joined(NOW), NOW, 0)[1]).toBe(750);
+    expect(outFor(joined(NOW), NOW, 0.999999)[1]).toBeCloseTo(1_250, 1);
+  });
+
+  test('is remembered for a minute after the return, then forgiven', () => {
+    const back = afterGood(probed(outFor(joined(NOW), NOW)[0]), NOW);
+    expect(outFor(back, NOW + 1_000)[1]).toBe(2_000);
+    expect(outFor(back, NOW + 60_000)[1]).toBe(1_000);
+  });
+
+  test('for refusing connections it is at most five seconds, whatever the siblings do', () => {
+    let standing = afterUnreached(joined(NOW), NOW, MIDDLE);
+    expect(standing).toMatchObject({ kind: 'out', until: NOW + 1_000, reason: 'unreachable' });
+    for (let index = 0; index < 5; index += 1) {
+      standing = afterUnreached(probed(standing), NOW, MIDDLE);
+    }
+    expect(standing).toMatchObject({ kind: 'out', until: NOW + 5_000 });
+    expect(isUnreachable(standing)).toBe(true);
+    // Requests that were under way say the same once more.
+    expect(afterUnreached(standing, NOW + 10, MIDDLE)).toBe(standing);
+  });
+
+  test('ends with one probe: well again, or the question stays open', () => {
+    const [out, ms] = outFor(joined(NOW), NOW);
+    expect(isDue(out, NOW + ms - 1)).toBe(false);
+    expect(isDue(out, NOW + ms)).toBe(true);
+    const probing = probed(out);
+    expect(isDue(probing, NOW + ms)).toBe(false);
+    expect(afterGood(probing, NOW + ms)).toMatchObject({ kind: 'in', since: NOW + ms });
+    expect(isDue(afterNothing(probing, NOW + ms), NOW + ms)).toBe(true);
+  });
+});
+
+test.each<[TryResult, string]>([
+  [{ kind: 'answered', status: 200 }, 'good'],
+  [{ kind: 'answered', status: 429 }, 'good'],
+  [{ kind: 'answered', status: 500 }, 'good'],
+  [{ kind: 'answered', status: 502 }, 'bad'],
+  [{ kind: 'answered', status: 503 }, 'bad'],
+  [{ kind: 'answered', status: 504 }, 'bad'],
+  [{ kind: 'reset', message: '' }, 'bad'],
+  [{ kind: 'protocol', message: '' }, 'bad'],
+  [{ kind: 'timeout' }, 'bad'],
+  [{ kind: 'unreached', message: '' }, 'unreachable'],
+  [{ kind: 'aborted' }, 'none'],
+])('%j is %s', (result, verdict) => {
+  expect(verdictOf(result, { lagMs: 0, hadTime: true })).toBe(verdict);
+});
+
+test('a timeout of our own doing is not the replica’s', () => {
+  expect(verdictOf({ kind: 'timeout' }, { lagMs: 101, hadTime: true })).toBe('none');
+  expect(verdictOf({ kind: 'timeout' }, { lagMs: 0, hadTime: false })).toBe('none');
+  expect(verdictOf({ kind: 'unreached', message: '' }, { lagMs: 101, hadTime: true })).toBe('none');
+});
+
+describe('comparison with the siblings', () => {
+  test('ln Γ is right where it is known', () => {
+    expect(logGamma(1)).toBeCloseTo(0, 8);
+    expect(logGamma(0.5)).toBeCloseTo(Math.log(Math.sqrt(Math.PI)), 8);
+    expect(logGamma(11)).toBeCloseTo(Math.log(3_628_800), 8);
+  });
+
+  test('the tail of a Beta-Binomial is that of the sum', () => {
+    // Beta(1, 1) makes every count equally likely: P(K ≥ 4 of 9) = 6 / 10.
+    expect(betaBinomialTail(4, 9, 1, 1)).toBeCloseTo(0.6, 8);
+    // P(all of 3) under Beta(2, 5) = (2·3·4) / (7·8·9).
+    expect(betaBinomialTail(3, 3, 2, 5)).toBeCloseTo(24 / 504, 8);
+    expect(betaBinomialTail(0, 3, 2, 5)).toBe(1);
+  });
+
+  test.each([
+    [9, 20, 0, 20, true],
+    [8, 20, 0, 20, false],
+    [19, 19, 0, 100, false],
+    [100, 1_000, 10, 1_000, true],
+    [40, 1_000, 10, 1_000, false],
+    [500, 1_000, 500, 1_000, false],
+    [1_000, 1_000, 1_000, 1_000, false],
+    [20, 20, 0, 0, false],
+  ])('%i of %i against %i of %i: worse is %p', (own, ownAll, other, otherAll, worse) => {
+    expect(
+      isWorse({ requests: ownAll, failures: own }, { requests: otherAll, failures: other }),
+    ).toBe(worse);
+  });
+
+  test('puts a replica out before it fails five in a row', () => {
+    const own = { requests: 40, failures: 20 };
+    const others = { requests: 40, failures: 0 };
+    const after = afterBad(joined(NOW), NOW, MIDDLE, () => ({ own, others, mayEject: true }));
+    expect(after.kind).toBe('out');
+  });
+});

@@ -1,0 +1,60 @@
+import { isLarge, JsonTooComplex, survey, textsNamed } from '../../runtime/shared/json-survey';
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+const limits = { depth: 3, values: 10, containers: 5, names: 2 };
+
+describe('what a JSON text holds', () => {
+  test.each([
+    ['{}', 1],
+    ['[1,2,3]', 3],
+    ['{"a":[1,{"b":2}],"c":"[,{"}', 5],
+    [String.raw`["\"", "\\", "[\\\"[,"]`, 3],
+  ])('%s', (text, values) => {
+    expect(survey(bytes(text))).toBe(values);
+  });
+
+  test.each([
+    ['[[[[', 'depth'],
+    ['[1,2,3,4,5,6,7,8,9,10,11,12]', 'values'],
+    ['[[],[],[],[],[],[]]', 'containers'],
+    ['{"a":1,"b":2,"c":3}', 'names'],
+  ] as const)('%s has more of %s than is read', (text, what) => {
+    expect(() => survey(bytes(text), limits)).toThrow(new JsonTooComplex(what, limits[what]));
+  });
+
+  test('names of several objects are not those of one', () => {
+    expect(survey(bytes('[{"a":1,"b":2},{"a":1,"b":2}]'), limits)).toBe(6);
+  });
+
+  test('a long text of few values is read once: its strings are skipped', () => {
+    const text = bytes(`["${'\\\\'.repeat(1_000_000)}","${'a'.repeat(1_000_000)}"]`);
+    const found = jest.spyOn(text, 'indexOf');
+    expect(survey(text)).toBe(2);
+    expect(found.mock.calls).toHaveLength(2);
+  });
+});
+
+describe('the texts of a name', () => {
+  test.each([
+    ['{"model":"a"}', ['a']],
+    [' {"x":{"model":"b"},"model" : "a"}', ['a']],
+    [String.raw`{"\u006dodel":"\u0061"}`, ['a']],
+    ['{"model":"a","MODEL":"b"}', ['a', 'b']],
+    ['{"model":7,"x":["model"]}', [undefined]],
+    ['{"x":"model"}', []],
+    ['["model"]', undefined],
+    ['{"model":"a"', undefined],
+    ['{"model":"a"}}', undefined],
+    ['', undefined],
+  ])('%s', (text, names) => {
+    expect(textsNamed(bytes(text), 'model')).toEqual(names);
+  });
+});
+
+test('what is large is large by its bytes, or by what it holds', () => {
+  const list = (count: number): Buffer => bytes(`[${'1,'.repeat(count)}1]`);
+  expect([list(8000), list(9000), list(11_000)].map(isLarge)).toEqual([false, false, true]);
+  expect(isLarge(bytes(`"${'a'.repeat(200_000)}"`))).toBe(false);
+  expect(isLarge(bytes(`"${'a'.repeat(300_000)}"`))).toBe(true);
+  expect(isLarge(bytes('['.repeat(20_000)))).toBe(true);
+});
