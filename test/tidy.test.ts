@@ -222,6 +222,15 @@ test('the table has no room that nobody lives in', () => {
   expect(Object.keys(TABLE).filter((room) => !lived.has(room))).toEqual([]);
 });
 
+test('ARCHITECTURE.md names files and folders that exist', () => {
+  const text = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8');
+  const named = [...text.matchAll(/`((?:lib|runtime|cli)\/[\w./-]+)`/g)].map(
+    ([, path]) => path ?? '',
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
 test('imports have no cycles', () => {
   const edges = new Map(product.map((source) => [source.path, valueImports(source)]));
   const done = new Set<string>();
