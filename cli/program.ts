@@ -8,6 +8,7 @@ import { addServe } from './commands/serve';
 import { addServeOnnx } from './commands/serve-onnx';
 import { addSynth } from './commands/synth';
 import { addValidate } from './commands/validate';
+import type { CommandContext } from './command-context';
 import type { ExitCode } from './exit';
 import { EXIT } from './exit';
 import type { Io } from './io';
@@ -25,14 +26,7 @@ Examples:
 
 Exit codes: 0 fine, 1 faults or findings, 2 wrong usage.`;
 
-/** What a command gets: its surroundings, the chosen output, and a place for its exit code. */
-export interface Context {
-  readonly io: Io;
-  readonly format: () => OutputFormat;
-  readonly finish: (code: ExitCode) => void;
-}
-
-function buildProgram(context: Context): Command {
+function buildProgram(context: CommandContext): Command {
   const { io } = context;
   const program = new Command('ai-model-service')
     .description('Run AI models on Kubernetes from TypeScript.')

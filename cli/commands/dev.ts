@@ -7,7 +7,7 @@ import type { Config } from '../../runtime/app/config';
 import type { Service, ServiceOptions } from '../../runtime/app/service';
 import { CommandError } from '../exit';
 import type { Io } from '../io';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import { findingLines } from '../report';
 import { VERSION } from '../version';
 import { loadProject, outFolder, previousOf, synthLibrary, today } from './project';
@@ -172,7 +172,7 @@ async function show(service: Service, io: Io): Promise<void> {
   io.out(`\nAPI: ${url}/docs   Stop: Ctrl-C\n`);
 }
 
-export function addDev(program: Command, { io, format }: Context): void {
+export function addDev(program: Command, { io, format }: CommandContext): void {
   program
     .command('dev')
     .description('Serve the models of a folder on this machine; follow changes of its files.')

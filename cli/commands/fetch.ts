@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type * as Fetch from '../fetch/fetch';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import { wholeNumber } from './serve-onnx';
 
 const several = (host: string, others: readonly string[] = []): readonly string[] => [
@@ -9,7 +9,7 @@ const several = (host: string, others: readonly string[] = []): readonly string[
   host,
 ];
 
-export function addFetch(program: Command, { io, format }: Context): void {
+export function addFetch(program: Command, { io, format }: CommandContext): void {
   program
     .command('fetch')
     .description(

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommandError } from '../exit';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import type { PackageSource } from '../package-source';
 import { dependencyOf, packageSourceOf } from '../package-source';
 import type { TemplateFile } from '../template/project';
@@ -21,7 +21,7 @@ function packageName(folder: string): string {
 }
 
 /** Writes a small project; a file that is already there is never overwritten: nothing is written then. */
-export function addInit(program: Command, { io, format }: Context): void {
+export function addInit(program: Command, { io, format }: CommandContext): void {
   program
     .command('init')
     .description('Write a small project that synthesizes and answers at once.')

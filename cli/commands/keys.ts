@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type * as Auth from '../../runtime/auth';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 
 const SCOPES = ['infer', 'read', 'write', 'admin', 'arms'];
 
@@ -11,7 +11,7 @@ interface Options {
 }
 
 /** A key and the lines of the configuration that let it in. The key itself is stored nowhere. */
-export function addKeys(program: Command, { io, format }: Context): void {
+export function addKeys(program: Command, { io, format }: CommandContext): void {
   program
     .command('keys')
     .description('Make an API key and the lines for config.yaml that let it in.')

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parseAllDocuments } from 'yaml';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import { ALLOW_EMPTY, loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 import { entryOf } from '../../lib/spec/entry';
 
@@ -71,7 +71,7 @@ function changesOf(before: string, after: string): readonly Change[] {
 const SIGN: Readonly<Record<Change['action'], string>> = { create: '+', update: '~', delete: '-' };
 
 /** What would change in the committed manifests, object by object: for a pull request. */
-export function addPlan(program: Command, { io, format }: Context): void {
+export function addPlan(program: Command, { io, format }: CommandContext): void {
   program
     .command('plan')
     .description('Show what a synth would change in the manifests, object by object.')

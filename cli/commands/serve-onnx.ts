@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type * as Onnx from '../../runtime/onnx';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 
 interface Options {
   readonly model: readonly { readonly name: string; readonly path: string }[];
@@ -47,7 +47,7 @@ function nameAndPath(text: string, before: Options['model'] = []): Options['mode
   return [...before, { name: match[1] ?? '', path: match[2] ?? '' }];
 }
 
-export function addServeOnnx(program: Command, { io }: Context): void {
+export function addServeOnnx(program: Command, { io }: CommandContext): void {
   program
     .command('serve-onnx')
     .description('Serve local .onnx files: Open Inference Protocol V2, V1 predict and native.')

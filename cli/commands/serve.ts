@@ -14,7 +14,7 @@ import type { FetchSource } from '../../runtime/cluster/local';
 import type * as Fetch from '../fetch/fetch';
 import { CommandError, EXIT } from '../exit';
 import type { Io } from '../io';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import { VERSION } from '../version';
 import { MAX_PORT, wholeNumber } from './serve-onnx';
 
@@ -131,7 +131,7 @@ export function showKey({ generatedKey }: Service, io: Io): void {
   );
 }
 
-function serve(context: Context): (options: Options) => Promise<void> {
+function serve(context: CommandContext): (options: Options) => Promise<void> {
   return async ({ config: file, port }) => {
     const { io, format } = context;
     const config = readConfig(file, io);
@@ -150,7 +150,7 @@ function unknownCommand(given: string, { commands }: Command): CommandError {
   return new CommandError(`there is no command ${given}; ${hint}`, EXIT.usage);
 }
 
-export function addServe(program: Command, context: Context): void {
+export function addServe(program: Command, context: CommandContext): void {
   const run = serve(context);
   program
     .option('--config <file>', 'configuration of the service')

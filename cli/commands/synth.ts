@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Synthesis } from '../../lib/synth';
 import { EXIT } from '../exit';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import { counted, findingLines } from '../report';
 import { ALLOW_EMPTY, loadProject, outFolder, previousOf, synthLibrary, today } from './project';
 
@@ -20,7 +20,7 @@ const HOW: Readonly<Record<string, string>> = {
   stale: 'belongs to no definition any more',
 };
 
-export function addSynth(program: Command, context: Context): void {
+export function addSynth(program: Command, context: CommandContext): void {
   const { io, format } = context;
   program
     .command('synth')
@@ -56,7 +56,7 @@ interface Places {
 }
 
 function check(
-  { io, format, finish }: Context,
+  { io, format, finish }: CommandContext,
   { name, folder }: Places,
   { files, findings }: Synthesis,
 ): void {
@@ -87,7 +87,7 @@ function lineEndingsText(files: readonly string[], name: string): string {
   );
 }
 
-function write({ io, format }: Context, name: string, { files, findings }: Synthesis): void {
+function write({ io, format }: CommandContext, name: string, { files, findings }: Synthesis): void {
   const { writeManifests } = synthLibrary();
   const { written, removed, unchanged } = writeManifests(resolve(io.cwd, name), files);
   if (format() === 'json') {

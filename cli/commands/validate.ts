@@ -6,7 +6,7 @@ import { DefinitionError } from '../../lib/spec';
 import type { Definition } from '../../lib/synth';
 import { placedFaults } from '../../lib/synth/errors';
 import { CommandError, EXIT } from '../exit';
-import type { Context } from '../program';
+import type { CommandContext } from '../command-context';
 import { counted, findingLines } from '../report';
 import { noDefinitions, outFolder, previousOf, shownPath, synthLibrary, today } from './project';
 
@@ -40,7 +40,7 @@ async function load(paths: readonly string[], cwd: string): Promise<readonly Def
   );
 }
 
-export function addValidate(program: Command, { io, format, finish }: Context): void {
+export function addValidate(program: Command, { io, format, finish }: CommandContext): void {
   program
     .command('validate')
     .description('Check definitions and what they become; write nothing.')
