@@ -1,7 +1,13 @@
 import { totalmem } from 'node:os';
 import type { Config } from './config';
 import type { Tuning } from '../core/routing/tuning';
-import type { AddressLimit, CallerLimits, ClientOptions, DataPlaneOptions, Limits } from '../data';
+import type {
+  AddressLimit,
+  CallerLimits,
+  ClientOptions,
+  DataPlaneOptions,
+  DataPlaneLimits,
+} from '../data';
 import type { GrpcServerOptions } from '../data/grpc';
 import { trustOf } from '../shared/trusted-proxies';
 import { defaultHeldBytes, memoryOf } from '../shared/held-bytes';
@@ -81,7 +87,7 @@ export function callersOf({ server }: Config): CallerLimits {
   };
 }
 
-export function limitsOf({ inference }: Config): Limits {
+export function limitsOf({ inference }: Config): DataPlaneLimits {
   return {
     answerBytes: inference.maxAnswerBytes,
     openaiBytes: inference.maxOpenaiBodyBytes,

@@ -14,7 +14,7 @@ export { openHttpServer } from './http/server/server';
 export type { Joined } from './batching/batcher';
 export { createManagement } from './handlers/management';
 export type { DataPlaneOptions } from './handlers/request';
-export type { Limits } from './handlers/limits';
+export type { DataPlaneLimits } from './handlers/limits';
 export { DEFAULT_LIMITS } from './handlers/limits';
 export type { ShadowReport } from './shadow/shadows';
 export { createUpstream } from './upstream/upstream';

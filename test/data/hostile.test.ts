@@ -4,7 +4,7 @@ import { cutV2 } from '../../runtime/data/batching/splice-v2';
 import { writeJson } from '../../runtime/data/transcode/exact-json';
 import { parseObject } from '../../runtime/data/transcode/body-json';
 import { keysOf } from '../../runtime/data/transcode/keys';
-import { confidenceOf } from '../../runtime/data/transcode/native';
+import { confidenceOf } from '../../runtime/data/transcode/native-format';
 import { splicedAnswer } from '../../runtime/data/transcode/copied-text';
 import { leaves, tensorsOf } from '../../runtime/data/transcode/tensor';
 import { json, startBackend, stopBackends } from '../support/backend';

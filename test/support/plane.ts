@@ -19,7 +19,7 @@ import type {
   DataPlane,
   ExtraHeaders,
   Joined,
-  Limits,
+  DataPlaneLimits,
   ShadowReport,
 } from '../../runtime/data';
 import type { Exchange } from '../../runtime/data/http/exchange';
@@ -178,7 +178,7 @@ export interface PlaneOptions {
   readonly comparesJoined?: boolean;
   readonly isReady?: () => boolean;
   readonly tuning?: Partial<Tuning>;
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<DataPlaneLimits>;
   readonly onHeld?: (model: string, arm: string) => void;
   readonly audit?: (entry: AuditEntry) => void;
   /** Timers of the data plane alone: how long requests wait for others. */

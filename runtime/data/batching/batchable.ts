@@ -1,15 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import { areJoined } from '../../core/routing/batching';
 import type { ArmRoute } from '../../core/routing/table';
-import type { CallBase } from '../upstream/call';
+import type { CallOptions } from '../upstream/call';
 import type { Exchange } from '../http/exchange';
-import type { Passing } from '../upstream/relay';
-import { isListed, tellsAddress, withoutHeaders } from '../upstream/headers';
-import type { Inferring } from '../upstream/infer';
+import type { ProxiedRoute } from '../upstream/relay';
+import { isForwardedHeader, carriesClientAddress, withoutHeaders } from '../upstream/headers';
+import type { InferenceContext } from '../upstream/infer';
 import type { Joiner } from './batcher';
 import type { Part } from './batched-call';
 import { messageOf } from './batched-call';
-import { translate, wantsMetadata } from '../transcode';
+import { encodeNative, wantsMetadata } from '../transcode';
 import { nativeTarget } from '../transcode/native-target';
 import type { Cut, Message } from './splice';
 import { keyOf } from './splice';
@@ -18,22 +18,24 @@ import { cutV1 } from './splice-v1';
 import { cutV2 } from './splice-v2';
 import type { Form } from './codecs';
 import { FORMS } from './codecs';
-import type { NativeItem } from '../transcode/native';
+import type { NativeItem } from '../transcode/native-format';
 
 // How a request is said together with others (`inference.batching`).
 
 /** Headers that say what a body is and what is wanted; and what callers add for their model. */
 const isCommon = (name: string): boolean =>
-  name === 'content-type' || name === 'accept' || (!isListed(name) && name !== 'traceparent');
+  name === 'content-type' ||
+  name === 'accept' ||
+  (!isForwardedHeader(name) && name !== 'traceparent');
 
 /** Different in every request, and nothing to a model: what proxies and traces leave. */
 const PER_REQUEST =
   /^x-(?:(?:request|correlation|trace|span|amzn-trace)-id|request-start|(?:forwarded|b3|cloud-trace|envoy|datadog)-.*)$/;
 
-const isOfOne = (name: string): boolean => PER_REQUEST.test(name) || tellsAddress(name);
+const isOfOne = (name: string): boolean => PER_REQUEST.test(name) || carriesClientAddress(name);
 
 /** Who the caller is decides its arm; a key that is known by a header must not keep callers apart. */
-function headersOf({ headers, model }: CallBase): {
+function headersOf({ headers, model }: CallOptions): {
   readonly common: string;
   readonly own: string;
 } {
@@ -54,7 +56,7 @@ function headersOf({ headers, model }: CallBase): {
 const MAX_JSON_BYTES = 1024 * 1024;
 
 function partOf(
-  base: CallBase,
+  base: CallOptions,
   { body, jsonBytes }: Message,
   cut: (message: Message, maxRows?: number) => Cut | undefined,
   form: Form,
@@ -77,22 +79,22 @@ const asText =
     cut(body.toString('latin1'));
 
 /** A request for a version is not joined: a call goes to any replica of its arm. */
-const joins = ({ model: { inference }, version }: CallBase): boolean =>
+const joins = ({ model: { inference }, version }: CallOptions): boolean =>
   areJoined(inference) && version === undefined;
 
-const gathered = (joiner: Joiner, base: CallBase, of: (arm: ArmRoute) => Part | undefined) => ({
+const gathered = (joiner: Joiner, base: CallOptions, of: (arm: ArmRoute) => Part | undefined) => ({
   ...base,
   gather: ((companion) =>
     joiner.gather(base, companion, () => {
       // The built-in server batches by itself.
       return companion.arm.server.kind === 'onnx' ? undefined : of(companion.arm);
-    })) satisfies CallBase['gather'],
+    })) satisfies CallOptions['gather'],
 });
 
 function passingPart(
-  base: CallBase,
+  base: CallOptions,
   arm: ArmRoute,
-  route: Passing,
+  route: ProxiedRoute,
   exchange: Exchange,
   body: Buffer,
   target: string,
@@ -110,12 +112,12 @@ function passingPart(
 /** A call whose bytes pass, with others if its model says so. */
 export function passingTogether(
   joiner: Joiner,
-  base: CallBase,
-  route: Passing,
+  base: CallOptions,
+  route: ProxiedRoute,
   exchange: Exchange,
   body: Buffer,
   target: string,
-): CallBase {
+): CallOptions {
   if (!joins(base)) return base;
   const isRows =
     (route.kind === 'v2' && route.call === 'infer') ||
@@ -125,8 +127,8 @@ export function passingTogether(
 }
 
 function nativePart(
-  { metadata }: Inferring,
-  base: CallBase,
+  { metadata }: InferenceContext,
+  base: CallOptions,
   arm: ArmRoute,
   item: NativeItem,
 ): Part | undefined {
@@ -134,7 +136,7 @@ function nativePart(
   const known = wantsMetadata(arm) ? metadata.known(id, arm) : undefined;
   // The first call by itself learns it.
   if (wantsMetadata(arm) && known === undefined) return undefined;
-  const { target, body } = translate(arm, id, item, known);
+  const { target, body } = encodeNative(arm, id, item, known);
   const message = { body: Buffer.from(body), jsonBytes: undefined };
   const batch = nativeTarget(arm, id, 'batch_inference');
   if (batch !== undefined) return partOf(base, message, asText(cutNative), FORMS.native, batch);
@@ -145,10 +147,10 @@ function nativePart(
 /** A native call, with others if its model says so. */
 export function nativeTogether(
   joiner: Joiner,
-  inferring: Inferring,
-  base: CallBase,
+  inferring: InferenceContext,
+  base: CallOptions,
   item: NativeItem,
-): CallBase {
+): CallOptions {
   if (!joins(base)) return base;
   return gathered(joiner, base, (arm) => nativePart(inferring, base, arm, item));
 }

@@ -1,6 +1,6 @@
 import { meaningOf } from '../../core/routing/batching';
 import { HEAD_LENGTH } from '../../shared/binary';
-import type { CallBase, Calling, Ended, Reply } from '../upstream/call';
+import type { CallOptions, UpstreamContext, CallOutcome, BufferedResponse } from '../upstream/call';
 import { BufferedCall } from '../upstream/call';
 import type { Answered, HeaderText, Source } from '../http/exchange';
 import { endToEnd, filterOf } from '../upstream/headers';
@@ -30,7 +30,7 @@ export interface Part {
 export interface Member {
   readonly companion: Companion;
   readonly part: Part;
-  readonly base: CallBase;
+  readonly base: CallOptions;
 }
 
 /** What became of a joined call. `different`: one of its requests was answered otherwise alone. */
@@ -38,10 +38,10 @@ export type JointEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
 
 class JointCall extends BufferedCall {
   constructor(
-    calling: Calling,
-    base: CallBase,
+    calling: UpstreamContext,
+    base: CallOptions,
     ask: ConstructorParameters<typeof BufferedCall>[2],
-    end: (ended: Ended) => void,
+    end: (ended: CallOutcome) => void,
     private readonly more: () => HeaderText,
   ) {
     super(calling, base, ask, end);
@@ -82,7 +82,7 @@ const OF_EACH = filterOf(
 );
 
 /** One request's part of an answer, as if it had come alone. */
-function answeredOf({ status, fields }: Reply, message: Message): Answered {
+function answeredOf({ status, fields }: BufferedResponse, message: Message): Answered {
   const kept = endToEnd(fields, OF_EACH);
   const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
   return {
@@ -94,7 +94,10 @@ function answeredOf({ status, fields }: Reply, message: Message): Answered {
 }
 
 /** A body that can be cut; undefined: it is compressed, or says of itself what is not so. */
-export function messageOf({ fields, body }: Pick<Reply, 'fields' | 'body'>): Message | undefined {
+export function messageOf({
+  fields,
+  body,
+}: Pick<BufferedResponse, 'fields' | 'body'>): Message | undefined {
   if (fields.get('content-encoding') !== undefined) return undefined;
   const length = fields.get(HEAD_LENGTH);
   if (length === undefined) return { body, jsonBytes: undefined };
@@ -103,7 +106,7 @@ export function messageOf({ fields, body }: Pick<Reply, 'fields' | 'body'>): Mes
 }
 
 /** What goes upstream for all; it is one job with a name of its own for nobody. */
-function baseOf(members: readonly Member[], signal: CallerSignal, now: number): CallBase {
+function baseOf(members: readonly Member[], signal: CallerSignal, now: number): CallOptions {
   const [{ base, part, companion }] = members as readonly [Member];
   const deadline = Math.min(...members.map((one) => one.companion.deadline));
   return {
@@ -120,7 +123,7 @@ function baseOf(members: readonly Member[], signal: CallerSignal, now: number): 
 
 /** Asks once for several requests of one key, and gives each its part. */
 export function askTogether(
-  calling: Calling,
+  calling: UpstreamContext,
   all: readonly Member[],
   now: () => number,
   /** Are some of them asked for alone as well, before they are answered? */
@@ -157,13 +160,14 @@ export function askTogether(
     message = form.joined(asked.map(({ part }) => part.cut));
     return { method: 'POST', target, body: message.body };
   };
-  const end = (ended: Ended): void => distribute({ ended, all, asked, sentAt, told, compare });
+  const end = (ended: CallOutcome): void =>
+    distribute({ ended, all, asked, sentAt, told, compare });
   const base = baseOf(all, signal, now());
   calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
 }
 
 interface Distributing {
-  readonly ended: Ended;
+  readonly ended: CallOutcome;
   readonly all: readonly Member[];
   readonly asked: readonly Member[];
   readonly sentAt: number;
@@ -185,7 +189,7 @@ const COMPARED_MEMBERS = 4;
 /** What it is alone; undefined: it cannot be told now. */
 function sameAlone(
   { member: { part }, own }: Pair,
-  ended: Ended,
+  ended: CallOutcome,
   version: string,
 ): boolean | undefined {
   if (ended.kind !== 'reply' || ended.reply.replica.version !== version) return undefined;
@@ -197,7 +201,7 @@ function sameAlone(
 }
 
 function compareAlone(
-  calling: Calling,
+  calling: UpstreamContext,
   pairs: readonly Pair[],
   version: string,
   now: () => number,
@@ -210,7 +214,7 @@ function compareAlone(
     const { part } = pair.member;
     const message = part.form.joined([part.cut]);
     const ask = () => ({ method: 'POST', target: part.target, body: message.body });
-    const end = (ended: Ended): void => {
+    const end = (ended: CallOutcome): void => {
       isSame &&= trying(() => sameAlone(pair, ended, version)) ?? true;
       waiting -= 1;
       if (waiting === 0) done(isSame);
@@ -234,7 +238,7 @@ function apart(members: readonly Member[]): void {
 }
 
 /** Did perhaps one of them break it for all? A server that fell over its request, an answer too long. */
-const isSpoiled = (ended: Extract<Ended, { kind: 'none' }>): boolean =>
+const isSpoiled = (ended: Extract<CallOutcome, { kind: 'none' }>): boolean =>
   ended.result.kind === 'failed' &&
   (ended.result.result.kind === 'reset' || ended.result.result.kind === 'protocol');
 
@@ -252,7 +256,7 @@ function distribute(on: Distributing): void {
 /** Of JSON; to cut it holds the event loop for about 10 ms a MiB. */
 const MAX_ANSWER_JSON_BYTES = 4 * 1024 * 1024;
 
-function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['split']> {
+function answersOf(reply: BufferedResponse, asked: readonly Member[]): ReturnType<Form['split']> {
   const message = messageOf(reply);
   if ((message?.jsonBytes ?? reply.body.length) > MAX_ANSWER_JSON_BYTES) return undefined;
   const [first] = asked;
@@ -262,7 +266,7 @@ function answersOf(reply: Reply, asked: readonly Member[]): ReturnType<Form['spl
 
 function deal(
   { all, asked, sentAt, told, compare }: Distributing,
-  { reply, tries }: Extract<Ended, { kind: 'reply' }>,
+  { reply, tries }: Extract<CallOutcome, { kind: 'reply' }>,
 ): void {
   const { replica } = reply;
   const meaning = meaningOf(reply.status);

@@ -10,7 +10,7 @@ import {
   waitMs,
 } from '../../core/routing/batching';
 import type { Compared } from '../../core/routing/batching';
-import type { CallBase, Calling } from '../upstream/call';
+import type { CallOptions, UpstreamContext } from '../upstream/call';
 import type { Clock } from '../dispatch/queue';
 import { haveSameRows } from './splice';
 import type { JointEnd, Member, Part } from './batched-call';
@@ -31,7 +31,11 @@ export interface Joined {
 /** Collects requests that are alike and asks for them together. */
 export interface Joiner {
   /** Takes a request whose arm is known; `partOf` says how it goes with others, if it does. */
-  readonly gather: (base: CallBase, companion: Companion, partOf: () => Part | undefined) => void;
+  readonly gather: (
+    base: CallOptions,
+    companion: Companion,
+    partOf: () => Part | undefined,
+  ) => void;
 }
 
 interface Group {
@@ -49,7 +53,7 @@ interface Most {
 }
 
 interface Options {
-  readonly calling: Calling;
+  readonly calling: UpstreamContext;
   readonly clock: Clock;
   readonly onJoined: (joined: Joined) => void;
   /** Draws the joined calls that are compared: [0, 1). */
@@ -81,7 +85,7 @@ class Groups implements Joiner {
 
   constructor(private readonly options: Options) {}
 
-  gather(base: CallBase, companion: Companion, partOf: () => Part | undefined): void {
+  gather(base: CallOptions, companion: Companion, partOf: () => Part | undefined): void {
     const { batching, maxBodyBytes } = base.model.inference;
     const known = this.fruitless.get(nameOf(base, companion));
     const isTried = mayJoin(known, companion.arm.version, this.options.clock.now());
@@ -171,7 +175,7 @@ class Groups implements Joiner {
   }
 }
 
-const nameOf = ({ model }: CallBase, { arm }: Companion): string => `${model.id}\0${arm.name}`;
+const nameOf = ({ model }: CallOptions, { arm }: Companion): string => `${model.id}\0${arm.name}`;
 
 export function createJoiner(options: Options): Joiner {
   return new Groups(options);

@@ -4,8 +4,8 @@ import { splitNative } from './splice-native';
 import { cutV1Answer } from './splice-v1';
 import { cutV2Answer } from './splice-v2';
 import { readLoose } from '../transcode/exact-json';
-import type { Plain } from '../transcode/body-json';
-import { isPlain } from '../transcode/body-json';
+import type { JsonObject } from '../transcode/body-json';
+import { isJsonObject } from '../transcode/body-json';
 import { readBinaryAnswer } from '../transcode/v2-binary';
 
 /** How requests of one protocol become one call, and its answer theirs again. */
@@ -23,9 +23,9 @@ export interface Form {
   readonly output: (answer: Message) => unknown;
 }
 
-const read = ({ body }: Message): Plain => {
+const read = ({ body }: Message): JsonObject => {
   const value = readLoose(body.toString('utf8'));
-  return isPlain(value) ? value : {};
+  return isJsonObject(value) ? value : {};
 };
 
 const jsonOf = (text: string): Message => ({

@@ -1,5 +1,5 @@
 import { isInteger, numberOf } from '../transcode/exact-json';
-import { isPlain } from '../transcode/body-json';
+import { isJsonObject } from '../transcode/body-json';
 import type { Message } from './splice';
 import type { Form } from './codecs';
 
@@ -23,7 +23,7 @@ function sameValues(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) && Array.isArray(b)) {
     return a.length === b.length && a.every((one, at) => sameValues(one, b[at]));
   }
-  if (!isPlain(a) || !isPlain(b)) return a === b;
+  if (!isJsonObject(a) || !isJsonObject(b)) return a === b;
   const others = new Map(Object.entries(b));
   const own = Object.entries(a);
   return own.length === others.size && own.every(([key, one]) => sameValues(one, others.get(key)));

@@ -1,6 +1,6 @@
 import type { Cut, Elements } from './splice';
 import { eachKey, elementsOf, endOf } from './splice';
-import { GivenUp, scanned } from '../transcode/scanner';
+import { NotSimple, scanned } from '../transcode/scanner';
 
 // Native calls go together as `batch_inference`, whose items are the bodies of single calls.
 
@@ -42,7 +42,7 @@ export function splitNative(
         const { starts, ends } = elementsOf(scanner, endOf);
         results = starts.map((start, at) => text.slice(start, ends[at]));
       });
-      if (results?.length !== count) throw new GivenUp();
+      if (results?.length !== count) throw new NotSimple();
       return results.map((one) => (hasError(one) ? undefined : one));
     },
     true,

@@ -1,7 +1,7 @@
 import type { Cut } from './splice';
 import { Cutter, eachKey, elementsOf, endOf } from './splice';
 import type { Scanner } from '../transcode/scanner';
-import { GivenUp, scanned } from '../transcode/scanner';
+import { NotSimple, scanned } from '../transcode/scanner';
 
 // KServe V1 and TensorFlow Serving's row format: one list of rows.
 
@@ -18,12 +18,12 @@ function cutRows(text: string, list: string, shapeOf?: (rows: readonly string[])
         const elements = elementsOf(scanner, endOf);
         const { starts, ends } = elements;
         rows = starts.length;
-        if (rows === 0) throw new GivenUp();
+        if (rows === 0) throw new NotSimple();
         shape = shapeOf?.(starts.map((start, at) => text.slice(start, ends[at]))) ?? '';
         const hole = { kind: 'list', elements, perRow: 1 } as const;
         cutter.cut(starts[0] ?? 0, ends[rows - 1] ?? 0, hole);
       });
-      if (rows === 0) throw new GivenUp();
+      if (rows === 0) throw new NotSimple();
       return cutter.end(rows, shape);
     },
     true,
@@ -32,7 +32,7 @@ function cutRows(text: string, list: string, shapeOf?: (rows: readonly string[])
 
 /** `[[1, 2], [3, 4]]` → `[2[2n]]`; rows of one shape have the same text. */
 function shapeOfValue(scanner: Scanner, depth = 0): string {
-  if (depth > 32) throw new GivenUp();
+  if (depth > 32) throw new NotSimple();
   if (scanner.next === 0x5b) {
     const inner = new Set<string>();
     const count = scanner.list(() => void inner.add(shapeOfValue(scanner, depth + 1)));
@@ -55,7 +55,7 @@ function shapeOfRow(row: string): string | undefined {
 function shapeOfRows(rows: readonly string[]): string {
   const shapes = new Set(rows.map(shapeOfRow));
   const [shape] = shapes;
-  if (shapes.size !== 1 || shape === undefined) throw new GivenUp();
+  if (shapes.size !== 1 || shape === undefined) throw new NotSimple();
   return shape;
 }
 

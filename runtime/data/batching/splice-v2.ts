@@ -3,7 +3,7 @@ import type { Cut, Elements, Message } from './splice';
 import { Cutter, eachKey, elementsOf, endOf } from './splice';
 import { checkRaw, datatypeOf } from '../transcode/datatypes';
 import type { Scanner } from '../transcode/scanner';
-import { GivenUp, scanned } from '../transcode/scanner';
+import { NotSimple, scanned } from '../transcode/scanner';
 import { sizeOf } from '../transcode/tensor';
 
 // The Open Inference Protocol V2, JSON and its extension for binary tensors: rows lie along the
@@ -32,7 +32,7 @@ function leavesOf(scanner: Scanner, depth = 0): number {
     scanner.value();
     return 1;
   }
-  if (depth > MAX_DEPTH) throw new GivenUp();
+  if (depth > MAX_DEPTH) throw new NotSimple();
   let leaves = 0;
   scanner.list(() => {
     leaves += leavesOf(scanner, depth + 1);
@@ -50,7 +50,7 @@ function takeData(scanner: Scanner, cutter: Cutter): Data {
     return from + one.text.slice(from, one.position).trimEnd().length;
   });
   const { starts, ends } = elements;
-  if (starts.length === 0) throw new GivenUp();
+  if (starts.length === 0) throw new NotSimple();
   const hole = { kind: 'list', elements, perRow: 0 } as const;
   return { hole: cutter.cut(starts[0] ?? 0, ends.at(-1) ?? 0, hole), elements, leaves };
 }
@@ -60,11 +60,11 @@ function takeShape(scanner: Scanner, cutter: Cutter): readonly number[] {
   const from = scanner.position;
   const text = scanner.value();
   const first = /^\[\s*(\d{1,9})(?:\s*,\s*\d{1,9})*\s*\]\s*$/.exec(text)?.[1];
-  if (first === undefined) throw new GivenUp();
+  if (first === undefined) throw new NotSimple();
   const at = from + text.indexOf(first);
   cutter.cut(at, at + first.length, { kind: 'rows' });
   const dims = JSON.parse(text) as readonly number[];
-  if (dims.includes(0)) throw new GivenUp();
+  if (dims.includes(0)) throw new NotSimple();
   return dims;
 }
 
@@ -74,7 +74,7 @@ function takeParameters(scanner: Scanner, cutter: Cutter): Tensor['size'] {
     if (key !== 'binary_data_size') return void scanner.value();
     const from = scanner.position;
     const text = scanner.value().trimEnd();
-    if (!/^\d{1,15}$/.test(text)) throw new GivenUp();
+    if (!/^\d{1,15}$/.test(text)) throw new NotSimple();
     const hole = { kind: 'bytes', bytes: Buffer.alloc(0), boundaries: [] } as const;
     size = { hole: cutter.cut(from, from + text.length, hole), bytes: Number(text) };
   });
@@ -91,7 +91,7 @@ function takeTensor(scanner: Scanner, cutter: Cutter): Tensor {
     else scanner.value();
   });
   if (tensor.dims.length === 0 || (tensor.data === undefined) === (tensor.size === undefined)) {
-    throw new GivenUp();
+    throw new NotSimple();
   }
   return tensor;
 }
@@ -107,7 +107,7 @@ function perRowOf({ elements, leaves }: Data, dims: readonly number[]) {
   const isFlat = leaves.every((count) => count === undefined);
   if (isFlat && length === rows * size) return { perRow: size, form: 'flat' };
   const isNested = length === rows && leaves.every((count) => count === size);
-  if (!isNested || rest.length === 0) throw new GivenUp();
+  if (!isNested || rest.length === 0) throw new NotSimple();
   return { perRow: 1, form: 'nested' };
 }
 
@@ -131,7 +131,7 @@ function orGivenUp<T>(make: () => T): T {
   try {
     return make();
   } catch (error) {
-    throw error instanceof TensorFault ? new GivenUp() : error;
+    throw error instanceof TensorFault ? new NotSimple() : error;
   }
 }
 
@@ -148,7 +148,7 @@ function complete(cutter: Cutter, tensors: readonly Tensor[], tail: Buffer): str
     const { hole, bytes: length } = size as NonNullable<Tensor['size']>;
     const bytes = tail.subarray(at, at + length);
     at += length;
-    if (at > tail.length) throw new GivenUp();
+    if (at > tail.length) throw new NotSimple();
     cutter.holes[hole] = {
       kind: 'bytes',
       bytes,
@@ -156,7 +156,7 @@ function complete(cutter: Cutter, tensors: readonly Tensor[], tail: Buffer): str
     };
     return 'bytes';
   });
-  if (at !== tail.length) throw new GivenUp();
+  if (at !== tail.length) throw new NotSimple();
   return forms.join();
 }
 
@@ -177,11 +177,11 @@ function cutTensors({ body, jsonBytes }: Message, list: string, maxRows: number)
         else if (key === 'id') {
           const to = endOf(scanner);
           cutter.cut(from, to, { kind: 'id', text: text.slice(from, to) });
-        } else if (SEQUENCE.test(scanner.value()) && key === 'parameters') throw new GivenUp();
+        } else if (SEQUENCE.test(scanner.value()) && key === 'parameters') throw new NotSimple();
       });
       const rows = new Set(tensors.map(({ dims }) => dims[0]));
       const [only] = rows;
-      if (only === undefined || rows.size !== 1 || only > maxRows) throw new GivenUp();
+      if (only === undefined || rows.size !== 1 || only > maxRows) throw new NotSimple();
       const shape = complete(cutter, tensors, body.subarray(jsonBytes ?? body.length));
       return cutter.end(only, shape);
     },

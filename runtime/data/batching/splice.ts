@@ -1,5 +1,5 @@
 import type { Scanner } from '../transcode/scanner';
-import { GivenUp } from '../transcode/scanner';
+import { NotSimple } from '../transcode/scanner';
 
 // Several requests as one, without making values of their text. A message is cut into what all
 // requests of a kind have in common and the holes between, where the rows of each stand. Filled with
@@ -156,7 +156,7 @@ export class Cutter {
 export function eachKey(scanner: Scanner, onKey: (key: string) => void): void {
   const seen = new Set<string>();
   scanner.object((key) => {
-    if (key.includes('\\') || seen.has(key)) throw new GivenUp();
+    if (key.includes('\\') || seen.has(key)) throw new NotSimple();
     seen.add(key);
     onKey(key);
   });

@@ -1,5 +1,5 @@
 import { eachString, LENGTH_BYTES, putString, TensorFault } from '../../shared/binary';
-import type { Datatype } from '../transcode/datatypes';
+import type { V2Datatype } from '../transcode/datatypes';
 import { CONTENTS_NAMES, placeOf } from './places';
 import {
   BYTES,
@@ -18,14 +18,14 @@ import {
 // tensors are here on their way, for that is also what V2's binary extension sends.
 
 /** How one element is written where a list is not packed. */
-function wireTypeOf({ kind, bytes }: Datatype): number {
+function wireTypeOf({ kind, bytes }: V2Datatype): number {
   if (kind === 'bytes') return BYTES;
   if (kind === 'float') return bytes === 8 ? FIXED64 : FIXED32;
   return VARINT;
 }
 
 /** Gives the parts of the datatype's field: lists come packed, in pieces or one by one. */
-function eachPart(contents: Buffer, datatype: Datatype, take: (part: Buffer) => void): void {
+function eachPart(contents: Buffer, datatype: V2Datatype, take: (part: Buffer) => void): void {
   const { name } = datatype;
   const { field, contents: wanted } = placeOf(datatype) ?? { field: 0, contents: '' };
   const reader = new Reader(contents);
@@ -47,7 +47,7 @@ function eachPart(contents: Buffer, datatype: Datatype, take: (part: Buffer) => 
  * The whole list as a packed field has it. Nothing is kept of the parts: written one by one there
  * may be one for every two bytes.
  */
-function packedOf(contents: Buffer, datatype: Datatype): Buffer {
+function packedOf(contents: Buffer, datatype: V2Datatype): Buffer {
   let count = 0;
   let size = 0;
   let only = contents;
@@ -70,11 +70,11 @@ function countVarints(bytes: Buffer): number {
   return count;
 }
 
-function outOfRange({ name }: Datatype, index: number, got: bigint): TensorFault {
+function outOfRange({ name }: V2Datatype, index: number, got: bigint): TensorFault {
   return new TensorFault(`element ${index} is ${got}, which ${name} does not hold`);
 }
 
-function putInteger(to: Buffer, at: number, reader: Reader, { bytes, kind }: Datatype): boolean {
+function putInteger(to: Buffer, at: number, reader: Reader, { bytes, kind }: V2Datatype): boolean {
   const { low } = reader;
   if (bytes === 8) {
     to.writeUInt32LE(reader.high, to.writeUInt32LE(low, at));
@@ -90,7 +90,7 @@ function putInteger(to: Buffer, at: number, reader: Reader, { bytes, kind }: Dat
   return true;
 }
 
-function rawIntegers(datatype: Datatype, bytes: Buffer): Buffer {
+function rawIntegers(datatype: V2Datatype, bytes: Buffer): Buffer {
   const raw = Buffer.allocUnsafe(countVarints(bytes) * datatype.bytes);
   const reader = new Reader(bytes);
   for (let index = 0; !reader.isAtEnd; index += 1) {
@@ -114,7 +114,7 @@ function rawBools(bytes: Buffer): Buffer {
 }
 
 /** Undefined when it would be more than `limit`. */
-function rawBytes(contents: Buffer, datatype: Datatype, limit: number): Buffer | undefined {
+function rawBytes(contents: Buffer, datatype: V2Datatype, limit: number): Buffer | undefined {
   let size = 0;
   eachPart(contents, datatype, (part) => (size += LENGTH_BYTES + part.length));
   if (size > limit) return undefined;
@@ -130,7 +130,7 @@ function rawBytes(contents: Buffer, datatype: Datatype, limit: number): Buffer |
  * @returns undefined when there would be more than `limit`
  * @throws TensorFault, WireFault
  */
-export function rawOf(datatype: Datatype, contents: Buffer, limit: number): Buffer | undefined {
+export function rawOf(datatype: V2Datatype, contents: Buffer, limit: number): Buffer | undefined {
   const { kind, bytes } = datatype;
   if (kind === 'bytes') return rawBytes(contents, datatype, limit);
   const packedList = packedOf(contents, datatype);
@@ -142,7 +142,7 @@ export function rawOf(datatype: Datatype, contents: Buffer, limit: number): Buff
   return kind === 'bool' ? rawBools(packedList) : rawIntegers(datatype, packedList);
 }
 
-function packedIntegers(raw: Buffer, { bytes, kind }: Datatype): Buffer {
+function packedIntegers(raw: Buffer, { bytes, kind }: V2Datatype): Buffer {
   return packed(raw.length / bytes, (to, end, index) => {
     const at = index * bytes;
     if (bytes === 8) return putVarint(to, end, raw.readUInt32LE(at), raw.readUInt32LE(at + 4));
@@ -168,7 +168,7 @@ function repeatedBytes(raw: Buffer, field: number): Buffer {
 }
 
 /** Typed contents of raw ones. @throws TensorFault when the datatype has none */
-export function contentsOf(datatype: Datatype, raw: Buffer): Buffer {
+export function contentsOf(datatype: V2Datatype, raw: Buffer): Buffer {
   const { kind, name } = datatype;
   const place = placeOf(datatype);
   if (place === undefined) throw new TensorFault(`${name} has no typed contents`);

@@ -1,6 +1,6 @@
 import { eachString, joinStrings, TensorFault, textAt } from '../../shared/binary';
-import { Exact, isInteger, numberOf } from '../transcode/exact-json';
-import type { Datatype } from '../transcode/datatypes';
+import { ExactNumber, isInteger, numberOf } from '../transcode/exact-json';
+import type { V2Datatype } from '../transcode/datatypes';
 import { elementAt } from '../transcode/datatypes';
 
 // Raw contents ↔ the numbers and texts of V2's JSON.
@@ -24,13 +24,13 @@ function floatText(value: number, index: number): string {
   return Object.is(value, -0) ? '-0.0' : String(value);
 }
 
-function oneText(raw: Buffer, at: number, index: number, datatype: Datatype): string {
+function oneText(raw: Buffer, at: number, index: number, datatype: V2Datatype): string {
   const value = elementAt(raw, at, datatype);
   return datatype.kind === 'float' ? floatText(Number(value), index) : String(value);
 }
 
 /** The elements as a JSON list. @throws TensorFault when JSON cannot say them */
-export function jsonOf(datatype: Datatype, raw: Buffer): string {
+export function jsonOf(datatype: V2Datatype, raw: Buffer): string {
   const { kind, bytes, name } = datatype;
   if (kind === 'half') {
     throw new TensorFault(
@@ -52,25 +52,25 @@ export function jsonOf(datatype: Datatype, raw: Buffer): string {
 const shown = (value: unknown): string =>
   numberOf(value) === undefined
     ? typeof value
-    : String(value instanceof Exact ? value.text : value);
+    : String(value instanceof ExactNumber ? value.text : value);
 
-function wrong({ name }: Datatype, value: unknown, index: number): TensorFault {
+function wrong({ name }: V2Datatype, value: unknown, index: number): TensorFault {
   return new TensorFault(`element ${index} is ${shown(value)}, which is no ${name}`);
 }
 
 /** The integer a number of JSON is, exactly; `2.0` is one, too. */
 function integerOf(value: unknown): bigint | undefined {
-  if (value instanceof Exact && isInteger(value)) return BigInt(value.text);
+  if (value instanceof ExactNumber && isInteger(value)) return BigInt(value.text);
   const number = numberOf(value);
   return Number.isInteger(number) ? BigInt(number as number) : undefined;
 }
 
-function fits(value: bigint, { kind, bytes }: Datatype): boolean {
+function fits(value: bigint, { kind, bytes }: V2Datatype): boolean {
   const bits = bytes * 8;
   return value === (kind === 'int' ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value));
 }
 
-function putOne(raw: Buffer, value: unknown, index: number, datatype: Datatype): void {
+function putOne(raw: Buffer, value: unknown, index: number, datatype: V2Datatype): void {
   const { kind, bytes } = datatype;
   const at = index * bytes;
   if (kind === 'bool') {
@@ -91,7 +91,7 @@ function putOne(raw: Buffer, value: unknown, index: number, datatype: Datatype):
   }
 }
 
-function rawTexts(datatype: Datatype, values: readonly unknown[]): Buffer {
+function rawTexts(datatype: V2Datatype, values: readonly unknown[]): Buffer {
   const texts = values.map((value, index) => {
     if (typeof value !== 'string') throw wrong(datatype, value, index);
     return value;
@@ -100,7 +100,7 @@ function rawTexts(datatype: Datatype, values: readonly unknown[]): Buffer {
 }
 
 /** Raw contents of a list from JSON. @throws TensorFault */
-export function rawOfJson(datatype: Datatype, values: readonly unknown[]): Buffer {
+export function rawOfJson(datatype: V2Datatype, values: readonly unknown[]): Buffer {
   const { kind, bytes, name } = datatype;
   if (kind === 'half') throw new TensorFault(`${name} in JSON is not defined by the protocol`);
   if (kind === 'bytes') return rawTexts(datatype, values);

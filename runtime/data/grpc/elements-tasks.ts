@@ -4,9 +4,9 @@ import { NotUtf8, textOf } from '../../shared/utf8';
 import type { ArmRoute } from '../../core/routing/table';
 import { datatypeOf } from '../transcode/datatypes';
 import { bounded } from '../transcode/body-json';
-import type { Called, Said } from '../transcode/transcoder';
-import { v2Spoken } from '../transcode/transcoder';
-import type { ModelMetadata } from '../transcode/v2';
+import type { CalledModel, EncodedRequest } from '../transcode/transcoder';
+import { v2Transcoder } from '../transcode/transcoder';
+import type { ModelInputs } from '../transcode/v2';
 import type { Answer } from './grpc-answer';
 import { readAnswer } from './grpc-answer';
 import type { InferRequest, Named } from './messages';
@@ -25,9 +25,9 @@ export interface ElementsSource {
 
 /** Whom a call is put to that is told in other words. */
 export interface SaidTo {
-  readonly called: Called;
+  readonly called: CalledModel;
   readonly arm: ArmRoute;
-  readonly known: ModelMetadata | undefined;
+  readonly known: ModelInputs | undefined;
 }
 
 export interface ElementsAnswer {
@@ -76,11 +76,12 @@ export const saidTo = (
   { called, arm, known }: SaidTo,
   request: InferRequest,
   tensors: readonly Tensor[],
-): Said => bounded(() => v2Spoken(called, requestOf(request, tensors)).say(arm, known));
+): EncodedRequest =>
+  bounded(() => v2Transcoder(called, requestOf(request, tensors)).say(arm, known));
 
 /** Undefined when it is not what its protocol says. @throws TensorFault, SyntaxError, NotUtf8 */
 export function answerIn(
-  said: Said | undefined,
+  said: EncodedRequest | undefined,
   answer: Buffer,
   headLength: string | undefined,
   version: string,

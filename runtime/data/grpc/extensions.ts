@@ -1,7 +1,7 @@
 import type { ArmRoute } from '../../core/routing/table';
-import type { Learned, Lesson } from '../upstream/server-info-cache';
-import { createLearned } from '../upstream/server-info-cache';
-import { isPlain } from '../transcode/body-json';
+import type { ServerInfoCache, ServerInfoResult } from '../upstream/server-info-cache';
+import { createServerInfoCache } from '../upstream/server-info-cache';
+import { isJsonObject } from '../transcode/body-json';
 import type { Upstream } from '../upstream/upstream';
 
 /** What a server says of itself is small; what is larger is none of it. */
@@ -13,20 +13,20 @@ const BINARY: ReadonlySet<ArmRoute['server']['kind']> = new Set(['onnx', 'triton
 /** Does an arm take binary tensors? Others than the known ones are asked, once per version. */
 export interface Extensions {
   /** Undefined: it could not be learnt now. */
-  readonly isBinary: Learned<boolean>['of'];
+  readonly isBinary: ServerInfoCache<boolean>['of'];
 }
 
 function hasBinary(body: Buffer): boolean {
   try {
     const answer: unknown = JSON.parse(body.toString('utf8'));
-    const extensions = isPlain(answer) ? answer['extensions'] : undefined;
+    const extensions = isJsonObject(answer) ? answer['extensions'] : undefined;
     return Array.isArray(extensions) && extensions.includes('binary_tensor_data');
   } catch {
     return false;
   }
 }
 
-function read(status: number, body: Buffer): Lesson<boolean> {
+function read(status: number, body: Buffer): ServerInfoResult<boolean> {
   if (status >= 500) return { kind: 'unknown' };
   return { kind: 'fact', value: status === 200 && hasBinary(body) };
 }
@@ -35,7 +35,11 @@ export function createExtensions(
   upstream: Upstream,
   clock: { readonly now: () => number },
 ): Extensions {
-  const asked = createLearned(upstream, clock, { target: () => '/v2', limit: MAX_BYTES, read });
+  const asked = createServerInfoCache(upstream, clock, {
+    target: () => '/v2',
+    limit: MAX_BYTES,
+    read,
+  });
   return {
     isBinary: (model, attempt, signal) =>
       BINARY.has(attempt.arm.server.kind) || asked.of(model, attempt, signal),

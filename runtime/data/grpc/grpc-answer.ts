@@ -2,8 +2,8 @@ import { BinaryTail, HEAD_LENGTH, headLength, naming, TensorFault } from '../../
 import { textOf } from '../../shared/utf8';
 import type { Fields } from '../http/fields';
 import { numberOf, readLoose } from '../transcode/exact-json';
-import type { Plain } from '../transcode/body-json';
-import { isPlain } from '../transcode/body-json';
+import type { JsonObject } from '../transcode/body-json';
+import { isJsonObject } from '../transcode/body-json';
 import { checkCount, checkRaw, datatypeOf } from '../transcode/datatypes';
 import { rawOfJson } from './element-codec';
 
@@ -30,14 +30,14 @@ function shapeOf(value: unknown): readonly number[] {
 }
 
 function rawOf(
-  output: Plain,
+  output: JsonObject,
   datatypeName: string,
   shape: readonly number[],
   tail: BinaryTail,
 ): Buffer {
   const { parameters, data } = output;
   const datatype = datatypeOf(datatypeName);
-  const size = isPlain(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
+  const size = isJsonObject(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
   if (size !== undefined) {
     const raw = tail.take(size);
     checkRaw(datatype, shape, raw);
@@ -50,8 +50,9 @@ function rawOf(
 }
 
 function outputOf(value: unknown, tail: BinaryTail): Output {
-  const { name, datatype, shape: sizes, parameters } = isPlain(value) ? value : {};
-  if (!isPlain(value) || typeof name !== 'string') throw new TensorFault('an output has no name');
+  const { name, datatype, shape: sizes, parameters } = isJsonObject(value) ? value : {};
+  if (!isJsonObject(value) || typeof name !== 'string')
+    throw new TensorFault('an output has no name');
   return naming(`output ${name}`, () => {
     const shape = shapeOf(sizes);
     const raw = rawOf(value, String(datatype), shape, tail);
@@ -63,8 +64,8 @@ function outputOf(value: unknown, tail: BinaryTail): Output {
 export function readAnswer(fields: Pick<Fields, 'get'>, body: Buffer): Answer {
   const split = headLength(fields.get(HEAD_LENGTH), body);
   const answer = readLoose(textOf(body.subarray(0, split)));
-  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
-  if (!isPlain(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
+  const outputs = isJsonObject(answer) ? answer['outputs'] : undefined;
+  if (!isJsonObject(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
   const { id, parameters } = answer;
   const tail = new BinaryTail(body.subarray(split));
   return {

@@ -1,6 +1,6 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import type { AuditLine } from '../handlers/audit-line';
-import { accountOf } from '../handlers/audit-line';
+import { auditLineOf } from '../handlers/audit-line';
 import { Refusal } from '../transcode/refusal';
 import type { Incoming } from '../http/exchange';
 import type { Tracing } from '../upstream/headers';
@@ -100,7 +100,7 @@ export function callOf(context: Context, call: ServerUnaryCall<Buffer, Buffer>):
   call.on('cancelled', () => signal.abort());
   if (call.cancelled) signal.abort();
   const tracing = tracingOf({ fields }, plane.newId);
-  const account = accountOf(plane, tracing);
+  const account = auditLineOf(plane, tracing);
   const remoteAddress = hostOf(call.getPeer());
   // Of the answer; the message is counted where it comes in.
   const held = plane.held.of(remoteAddress);

@@ -2,23 +2,23 @@ import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
 import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
 import type { ModelRoute } from '../../core/routing/table';
-import type { Asked, CallBase, Reply } from '../upstream/call';
+import type { UpstreamRequest, CallOptions, BufferedResponse } from '../upstream/call';
 import { callBuffered } from '../upstream/call';
 import { modelOf, namedBy } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import { targetOf } from '../upstream/relay';
-import type { Passing } from '../upstream/relay';
+import type { ProxiedRoute } from '../upstream/relay';
 import type { Origin } from '../upstream/headers';
 import { JSON_TYPE, withoutHeaders } from '../upstream/headers';
-import type { Inferring } from '../upstream/infer';
-import { knowing, noAnswer, refusalOf } from '../upstream/infer';
+import type { InferenceContext } from '../upstream/infer';
+import { withMetadata, invalidResponse, refusalOf } from '../upstream/infer';
 import { bufferOf } from '../upstream/large-call';
-import { notOffered, speaks, translates, understood } from '../routing/supported-calls';
+import { notOffered, supports, canTranscode, understood } from '../routing/supported-calls';
 import { readElements } from '../transcode/elements';
-import type { Said } from '../transcode/transcoder';
+import type { EncodedRequest } from '../transcode/transcoder';
 import { v2ToNative } from '../transcode/v2';
 import type { Plane } from '../handlers/request';
-import { authenticated, baseOf } from '../handlers/request';
+import { authenticated, callOptions } from '../handlers/request';
 import type { Answer } from './grpc-answer';
 import type { Call } from './grpc-call';
 import type { ElementsSource, SaidTo } from './elements-tasks';
@@ -66,7 +66,7 @@ type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
 
 /** The caller's deadline shortens the model's own. */
 export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chosen) {
-  const base = baseOf(plane, call, model, { arm, version }, true);
+  const base = callOptions(plane, call, model, { arm, version }, true);
   const left = Math.max(1, call.deadline - plane.clock.now());
   // What is sent, and so its type, differs from server to server.
   const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
@@ -74,7 +74,7 @@ export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chose
 }
 
 interface Asking {
-  readonly route: Extract<Passing, { kind: 'v2' }>;
+  readonly route: Extract<ProxiedRoute, { kind: 'v2' }>;
   readonly request: InferRequest;
   readonly tensors: readonly Tensor[];
   readonly source: ElementsSource;
@@ -87,11 +87,11 @@ interface Asking {
  * @param isBinary undefined: nobody knows, and JSON is what every server takes
  */
 async function askFor(
-  { thread }: Inferring,
+  { thread }: InferenceContext,
   model: ModelRoute,
   asking: Asking,
   isBinary?: boolean,
-): Promise<Asked> {
+): Promise<UpstreamRequest> {
   const { route, request, tensors, source } = asking;
   const target = targetOf(route, '');
   try {
@@ -111,9 +111,9 @@ async function askFor(
 }
 
 /** The call for a server that speaks something else, in its words. */
-async function sayFor({ thread }: Inferring, asking: Asking, to: SaidTo): Promise<Way> {
+async function sayFor({ thread }: InferenceContext, asking: Asking, to: SaidTo): Promise<Way> {
   const { route, request, tensors, source } = asking;
-  if (!translates(to.arm, route)) throw notOffered(to.called.id, to.arm, route);
+  if (!canTranscode(to.arm, route)) throw notOffered(to.called.id, to.arm, route);
   if (asking.isLarge) {
     const arm = { ...to.arm, replicas: [] };
     const { target, body } = await thread.run({ op: 'grpc say', to: { ...to, arm }, ...source });
@@ -128,8 +128,8 @@ async function sayFor({ thread }: Inferring, asking: Asking, to: SaidTo): Promis
 interface Way {
   readonly to: SaidTo;
   /** Absent where the thread has it. */
-  readonly said?: Said;
-  readonly asked: Asked;
+  readonly said?: EncodedRequest;
+  readonly asked: UpstreamRequest;
 }
 
 interface Done {
@@ -140,17 +140,17 @@ interface Done {
 }
 
 /** Is each element of it to be looked at, or to be written? Tensors of bytes that stay bytes are not. */
-function isLargeAnswer({ body, fields }: Reply, isRaw: boolean): boolean {
+function isLargeAnswer({ body, fields }: BufferedResponse, isRaw: boolean): boolean {
   const isMoved = isRaw && fields.get(HEAD_LENGTH) !== undefined;
   return !isMoved && isLarge(body);
 }
 
 /** The caller's message, made in the thread. @throws Refusal */
 async function toldBy(
-  { thread }: Inferring,
+  { thread }: InferenceContext,
   asking: Asking,
   way: Way | undefined,
-  reply: Reply,
+  reply: BufferedResponse,
   own: Named,
 ): Promise<Buffer> {
   const to = way && { ...way.to, arm: { ...way.to.arm, replicas: [] } };
@@ -164,15 +164,15 @@ async function toldBy(
     ...asking.source,
   });
   if (told instanceof Uint8Array) return bufferOf(told);
-  throw noAnswer(own.name, told?.fault);
+  throw invalidResponse(own.name, told?.fault);
 }
 
 async function doneBy(
   plane: Plane,
-  base: CallBase,
+  base: CallOptions,
   asking: Asking,
   way: Way | undefined,
-  reply: Reply,
+  reply: BufferedResponse,
 ): Promise<Done> {
   const { id } = base.model;
   if (reply.status >= 300) throw refusalOf(reply, id);
@@ -190,14 +190,14 @@ async function doneBy(
     if (answer !== undefined) return { answer, message: messageOf(own, answer, isRaw), origin };
   } catch (error) {
     const fault = faultIn(error);
-    throw fault === undefined ? error : noAnswer(id, fault);
+    throw fault === undefined ? error : invalidResponse(id, fault);
   }
-  throw noAnswer(id);
+  throw invalidResponse(id);
 }
 
 async function infer(
   { plane, extensions }: Inference,
-  base: CallBase,
+  base: CallOptions,
   asking: Asking,
 ): Promise<Done> {
   const { model, signal } = base;
@@ -205,8 +205,8 @@ async function infer(
   let way: Way | undefined;
   const reply = await callBuffered(inferring, base, (attempt) => {
     way = undefined;
-    if (!speaks(attempt.arm, asking.route)) {
-      return knowing(inferring, base, attempt, async (known): Promise<Asked> => {
+    if (!supports(attempt.arm, asking.route)) {
+      return withMetadata(inferring, base, attempt, async (known): Promise<UpstreamRequest> => {
         const called = { id: model.id, maxBatchSize: model.inference.maxBatchSize };
         way = await sayFor(inferring, asking, { called, arm: attempt.arm, known });
         return way.asked;
@@ -237,7 +237,7 @@ function comparable({ answer }: Done): unknown {
 
 function mirror(
   inference: Inference,
-  base: CallBase,
+  base: CallOptions,
   asking: Asking,
   done: Done,
   { tracing }: Call,
@@ -249,7 +249,7 @@ function mirror(
     const output = comparable(done);
     return output === undefined ? undefined : [output];
   };
-  const ask = async (own: CallBase) => [comparable(await infer(inference, own, asking))];
+  const ask = async (own: CallOptions) => [comparable(await infer(inference, own, asking))];
   inference.plane.shadows.mirror({ bytes, live, ask }, base, tracing.requestId);
 }
 
@@ -259,7 +259,7 @@ const isTyped = ({ raw, inputs }: InferRequest): boolean =>
 
 /** @throws Refusal, BodyTooLarge */
 async function askingOf(
-  { thread }: Inferring,
+  { thread }: InferenceContext,
   route: Asking['route'],
   source: ElementsSource & { readonly message: Buffer },
 ): Promise<Asking> {

@@ -1,11 +1,11 @@
-import { aboutOf, versionsOf } from '../handlers/metadata-synthesized';
+import { synthesizedMetadata, versionsOf } from '../handlers/metadata-synthesized';
 import { targetOf } from '../upstream/relay';
-import { noAnswer, parsedAnswer, refusalOf } from '../upstream/infer';
-import { isServing, ownAnswer } from '../handlers/model-list';
-import { lookUp } from '../handlers/metadata-proxied';
+import { invalidResponse, parsedAnswer, refusalOf } from '../upstream/infer';
+import { isServing, routerAnswer } from '../handlers/model-list';
+import { fetchMetadata } from '../handlers/metadata-proxied';
 import { understood } from '../routing/supported-calls';
 import { numberOf } from '../transcode/exact-json';
-import { isPlain } from '../transcode/body-json';
+import { isJsonObject } from '../transcode/body-json';
 import type { Plane } from '../handlers/request';
 import { authenticated } from '../handlers/request';
 import type { Call } from './grpc-call';
@@ -38,7 +38,7 @@ export const serverReady: Lookup = (plane, { exchange }) => {
 export const serverMetadata: Lookup = (plane, { exchange }) => {
   const caller = authenticated(plane, exchange);
   const route = { kind: 'v2_server', call: 'metadata' } as const;
-  const about = ownAnswer(route, plane.table.current, caller, plane) as ServerMetadata;
+  const about = routerAnswer(route, plane.table.current, caller, plane) as ServerMetadata;
   // Binary tensors are a matter of HTTP.
   const extensions = about.extensions.filter((one) => one !== 'binary_tensor_data');
   return { message: writeServer({ ...about, extensions }) };
@@ -48,7 +48,7 @@ export const repositoryIndex: Lookup = (plane, { exchange }, message) => {
   const caller = authenticated(plane, exchange);
   const { ready } = read(message, readIndexRequest);
   const route = { kind: 'v2_server', call: 'index' } as const;
-  const all = ownAnswer(route, plane.table.current, caller, plane) as readonly IndexEntry[];
+  const all = routerAnswer(route, plane.table.current, caller, plane) as readonly IndexEntry[];
   return { message: writeIndex(all.filter(({ state }) => !ready || state === 'READY')) };
 };
 
@@ -65,7 +65,7 @@ function sizeOf(value: unknown): number {
 
 function tensorsOf(value: unknown): readonly TensorMetadata[] | undefined {
   if (!Array.isArray(value)) return undefined;
-  return value.filter(isPlain).map(({ name, datatype, shape }) => ({
+  return value.filter(isJsonObject).map(({ name, datatype, shape }) => ({
     name: String(name),
     datatype: String(datatype),
     shape: Array.isArray(shape) ? shape.map(sizeOf) : [],
@@ -74,8 +74,8 @@ function tensorsOf(value: unknown): readonly TensorMetadata[] | undefined {
 
 /** @throws Refusal when it is no metadata of V2 */
 function metadataOf(about: unknown, model: string) {
-  const inputs = isPlain(about) ? tensorsOf(about['inputs']) : undefined;
-  if (!isPlain(about) || inputs === undefined) throw noAnswer(model);
+  const inputs = isJsonObject(about) ? tensorsOf(about['inputs']) : undefined;
+  if (!isJsonObject(about) || inputs === undefined) throw invalidResponse(model);
   const platform = typeof about['platform'] === 'string' ? about['platform'] : '';
   return { platform, inputs, outputs: tensorsOf(about['outputs']) ?? [] };
 }
@@ -89,10 +89,10 @@ export const modelMetadata: Lookup = async (plane, call, message) => {
   const base = baseFor(plane, call, choice);
   const own = { name: model.id, versions: versionsOf(model, caller) };
   if (isOther) {
-    const { metadata, origin } = await aboutOf(plane, route, base, caller);
+    const { metadata, origin } = await synthesizedMetadata(plane, route, base, caller);
     return { message: writeModel({ ...metadataOf(metadata, model.id), ...own }), origin };
   }
-  const found = await lookUp(plane.upstream, base, route, targetOf(route, ''));
+  const found = await fetchMetadata(plane.upstream, base, route, targetOf(route, ''));
   const { status, fields } = found.answered;
   if (status >= 300) throw refusalOf({ status, fields, body: found.body }, model.id);
   const origin = { arm: found.arm.name, version: found.replica.version };

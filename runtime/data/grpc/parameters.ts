@@ -1,15 +1,15 @@
 import { TensorFault } from '../../shared/binary';
-import { Exact, isInteger, numberOf, writeJson } from '../transcode/exact-json';
-import { isPlain } from '../transcode/body-json';
+import { ExactNumber, isInteger, numberOf, writeJson } from '../transcode/exact-json';
+import { isJsonObject } from '../transcode/body-json';
 import { FIXED64, Reader, WireFault, Writer } from './protobuf';
 
 // `map<string, InferParameter>` ↔ parameters of V2's JSON.
 
-type Parameter = boolean | string | number | Exact;
+type Parameter = boolean | string | number | ExactNumber;
 export type Parameters = readonly (readonly [name: string, value: Parameter])[];
 
 /** An integer as JSON writes it, whatever its size. */
-const integer = (value: bigint): Exact => new Exact(String(value));
+const integer = (value: bigint): ExactNumber => new ExactNumber(String(value));
 
 function doubleOf(reader: Reader, name: string): Parameter {
   if (reader.type !== FIXED64) throw new WireFault('double_param must have eight bytes');
@@ -18,7 +18,9 @@ function doubleOf(reader: Reader, name: string): Parameter {
     throw new TensorFault(`parameter ${name}: got ${value}, which JSON has no word for`);
   }
   // A float stays one for a server that looks.
-  return Number.isInteger(value) && Math.abs(value) < 1e21 ? new Exact(value.toFixed(1)) : value;
+  return Number.isInteger(value) && Math.abs(value) < 1e21
+    ? new ExactNumber(value.toFixed(1))
+    : value;
 }
 
 function parameterOf(message: Buffer, name: string): Parameter | undefined {
@@ -70,13 +72,13 @@ function writeParameter(value: unknown): Buffer {
   if (typeof value === 'string') return writer.item(3, value).finish();
   if (number === undefined) return writer.item(3, writeJson(value)).finish();
   if (!isInteger(value)) return writer.double(4, number).finish();
-  const exact = value instanceof Exact ? BigInt(value.text) : BigInt(number);
+  const exact = value instanceof ExactNumber ? BigInt(value.text) : BigInt(number);
   return integerParameter(writer, exact, number).finish();
 }
 
 /** Parameters of an answer; those that only say where binary data is are not the caller's. */
 export function writeParameters(writer: Writer, field: number, parameters: unknown): void {
-  if (!isPlain(parameters)) return;
+  if (!isJsonObject(parameters)) return;
   for (const [name, value] of Object.entries(parameters)) {
     if (name === 'binary_data_size' || value === null) continue;
     const entry = new Writer().item(1, name).bytes(2, writeParameter(value));

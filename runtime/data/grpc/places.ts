@@ -1,4 +1,4 @@
-import type { Datatype } from '../transcode/datatypes';
+import type { V2Datatype } from '../transcode/datatypes';
 
 /** Where elements of a datatype stand in `InferTensorContents`. */
 export interface Place {
@@ -30,4 +30,4 @@ export const CONTENTS_NAMES: ReadonlyMap<number, string> = new Map(
 );
 
 /** Undefined for halves, which travel raw only. */
-export const placeOf = ({ name }: Datatype): Place | undefined => PLACES.get(name);
+export const placeOf = ({ name }: V2Datatype): Place | undefined => PLACES.get(name);

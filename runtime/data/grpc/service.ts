@@ -11,7 +11,7 @@ import {
   ServerInterceptingCall,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
-import { accountOf } from '../handlers/audit-line';
+import { auditLineOf } from '../handlers/audit-line';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import { CallerGone } from '../upstream/call';
 import { tracingOf } from '../upstream/headers';
@@ -123,7 +123,7 @@ export function gateOf({ plane, maxMetadataBytes, running }: Context): ServerInt
           const tracing =
             fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
           const refusal = refusalFor(plane, tracing, error);
-          accountOf(plane, tracing)?.over(refusal.status);
+          auditLineOf(plane, tracing)?.over(refusal.status);
           call.sendStatus(statusOf(refusal, tracing, new Metadata()));
           end();
         };

@@ -1,11 +1,11 @@
 import { HEAD_LENGTH, TensorFault } from '../../shared/binary';
 import { BodyTooLarge } from '../../shared/body';
-import type { Asked } from '../upstream/call';
+import type { UpstreamRequest } from '../upstream/call';
 import { Refusal } from '../transcode/refusal';
 import { JSON_TYPE } from '../upstream/headers';
 import { checkCount, checkRaw, datatypeOf } from '../transcode/datatypes';
 import { writeJson } from '../transcode/exact-json';
-import type { Plain } from '../transcode/body-json';
+import type { JsonObject } from '../transcode/body-json';
 import type { V2Request } from '../transcode/v2-request';
 import { rawV2 } from '../transcode/v2-request';
 import { rawOf } from './contents';
@@ -76,7 +76,7 @@ export function tensorsOf({ inputs, raw }: InferRequest, limit: number): readonl
   });
 }
 
-const plain = (parameters: Parameters): Plain => Object.fromEntries(parameters);
+const plain = (parameters: Parameters): JsonObject => Object.fromEntries(parameters);
 
 const withParameters = (parameters: object): object =>
   Object.keys(parameters).length > 0 ? { parameters } : {};
@@ -132,7 +132,7 @@ export function askV2(
   call: InferRequest,
   tensors: readonly Tensor[],
   isBinary: boolean,
-): Asked {
+): UpstreamRequest {
   const head = Buffer.from(jsonBody(call, tensors, isBinary));
   if (!isBinary) return { method: 'POST', target, body: head, headers: JSON_TYPE };
   const body = Buffer.concat([head, ...tensors.map(({ raw }) => raw)]);

@@ -40,7 +40,7 @@ export class AuditLine implements Account {
 }
 
 /** What a request leaves in the record; undefined when none is kept. */
-export function accountOf(
+export function auditLineOf(
   { audit, clock }: Pick<DataPlaneOptions, 'audit' | 'clock'>,
   { requestId }: Tracing,
   began = clock.now(),

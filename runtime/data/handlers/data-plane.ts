@@ -1,7 +1,7 @@
-import { accountOf } from './audit-line';
+import { auditLineOf } from './audit-line';
 import { answerNative } from './native';
 import { answerBatch } from './native-batch';
-import { answerOpenai, answerPassing } from './passthrough';
+import { answerOpenai, answerProxied } from './passthrough';
 import { CallerGone } from '../upstream/call';
 import { errorAnswer } from './error-answer';
 import { Refusal } from '../transcode/refusal';
@@ -10,17 +10,17 @@ import type { WriteRefusal } from '../http/server/early-refusal';
 import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from '../upstream/headers';
 import { trustOf } from '../../shared/trusted-proxies';
 import { crossOrigin, isOfPage, isSafeMethod } from '../../shared/origins';
-import type { Inferring } from '../upstream/infer';
+import type { InferenceContext } from '../upstream/infer';
 import { createJoiner } from '../batching/batcher';
 import { DEFAULT_LIMITS } from './limits';
 import { HeldBytes } from '../../shared/held-bytes';
-import type { Own } from './model-list';
-import { ownAnswer } from './model-list';
+import type { RouterRoute } from './model-list';
+import { routerAnswer } from './model-list';
 import { createMetadataCache } from '../upstream/metadata-cache';
 import { LargeThread } from '../thread/large-thread';
 import type { Matched, Route, RouteKind } from '../routing/paths';
 import { isOurs, kindBelow, matchPath } from '../routing/paths';
-import { refusing } from './http-errors';
+import { refusalWriter } from './http-errors';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
 import { createShadows } from '../shadow/shadows';
@@ -41,7 +41,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const { limits = DEFAULT_LIMITS, held = new HeldBytes(Infinity) } = options;
   const { extraHeaders } = options;
   const rules = extraHeaders === undefined ? DEFAULT_RULES : headerRules(extraHeaders);
-  const inferring: Inferring = {
+  const inferring: InferenceContext = {
     rules,
     dispatcher,
     upstream,
@@ -63,7 +63,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     plane,
     matches: isOurs,
     handle: (exchange) => handle(plane, exchange),
-    refuse: refusing(options),
+    refuse: refusalWriter(options),
   };
 }
 
@@ -72,7 +72,7 @@ function handle(plane: Plane, exchange: Exchange): void {
   let kind: RouteKind | undefined;
   const tracing = tracingOf(exchange, newId);
   const began = clock.now();
-  exchange.account = accountOf(plane, tracing, began);
+  exchange.account = auditLineOf(plane, tracing, began);
   const request: Request = {
     exchange,
     tracing,
@@ -133,18 +133,18 @@ function answer(plane: Plane, request: Request, route: Route): Promise<void> | v
       return answerBatch(plane, request, route.model);
     case 'v2':
     case 'v1':
-      return answerPassing(plane, request, route);
+      return answerProxied(plane, request, route);
     case 'openai':
       return answerOpenai(plane, request, route);
     default:
-      return answerOwn(plane, request, route);
+      return answerRouter(plane, request, route);
   }
 }
 
-function answerOwn(plane: Plane, request: Request, route: Own): void {
+function answerRouter(plane: Plane, request: Request, route: RouterRoute): void {
   const named = route.kind === 'openai_model' ? route.model : undefined;
   const caller = authenticated(plane, request.exchange, named);
-  const body = ownAnswer(route, plane.table.current, caller, plane);
+  const body = routerAnswer(route, plane.table.current, caller, plane);
   // A probe reads the status, a KServe client the body.
   const unready = route.kind === 'v2_server' && route.call === 'ready' && !plane.isReady();
   sendJson(request, body, undefined, unready ? 503 : 200);

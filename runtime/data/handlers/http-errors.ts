@@ -18,7 +18,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
  * What the HTTP engine refuses by itself, as all other errors: with an id of the request, and in
  * the shape of the protocol below whose path it came.
  */
-export function refusing({
+export function refusalWriter({
   newId,
   clock,
 }: Pick<DataPlaneOptions, 'newId' | 'clock'>): WriteRefusal {

@@ -1,5 +1,5 @@
 /** What one request may weigh, and what its copies may. Bytes unless said otherwise. */
-export interface Limits {
+export interface DataPlaneLimits {
   /** Of an answer that is read whole before it is passed on. */
   readonly answerBytes: number;
   /** Of an OpenAI call: the model, whose own limit would count, is named inside. */
@@ -14,7 +14,7 @@ export interface Limits {
 
 const MIB = 1024 * 1024;
 
-export const DEFAULT_LIMITS: Limits = {
+export const DEFAULT_LIMITS: DataPlaneLimits = {
   // Larger answers belong on the passthrough paths, which stream.
   answerBytes: 64 * MIB,
   openaiBytes: 10 * MIB,

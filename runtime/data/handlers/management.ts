@@ -65,7 +65,7 @@ function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refus
   exchange.answer(status, headers, body);
 }
 
-const noAnswerOf = (what: string): Refusal =>
+const noResponse = (what: string): Refusal =>
   new Refusal('INTERNAL', `the management API gave no answer: ${what}`);
 
 async function pass(options: ManagementOptions, exchange: Exchange): Promise<void> {
@@ -80,11 +80,11 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   const result = await exchanged((asker) => client.send(place, asking, asker));
   if (result.kind === 'aborted') return;
   if (result.kind !== 'answered') {
-    return refuse(exchange, options, noAnswerOf(result.kind));
+    return refuse(exchange, options, noResponse(result.kind));
   }
   const toCaller = endToEnd(result.fields, FOR_CALLER);
   exchange.stream(result.status, toCaller, result.body, (how, why) => {
-    if (how === 'unsent') refuse(exchange, options, noAnswerOf(why?.kind ?? 'reset'));
+    if (how === 'unsent') refuse(exchange, options, noResponse(why?.kind ?? 'reset'));
   });
 }
 

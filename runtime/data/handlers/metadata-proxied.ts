@@ -3,10 +3,10 @@ import type { TryResult } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
 import { explainArm } from '../../core/routing/split';
 import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
-import type { Asked, CallBase } from '../upstream/call';
+import type { UpstreamRequest, CallOptions } from '../upstream/call';
 import { failureOf } from '../upstream/call';
-import type { Passing } from '../upstream/relay';
-import { speaks } from '../routing/supported-calls';
+import type { ProxiedRoute } from '../upstream/relay';
+import { supports } from '../routing/supported-calls';
 import type { Answered } from '../http/exchange';
 import { withoutHeaders } from '../upstream/headers';
 import type { Upstream } from '../upstream/upstream';
@@ -19,28 +19,28 @@ import { readAll } from '../upstream/upstream';
 /** What a server says of a model is small; what is larger is none of it. */
 const MAX_BYTES = 1024 * 1024;
 /** Replicas that are asked before it is given up: the same answer is at each of them. */
-const MAX_ASKED = 3;
+const MAX_TRIES = 3;
 
 /** Is this a question about the model rather than to it? */
-export function isLookup(route: Passing): boolean {
+export function isMetadataCall(route: ProxiedRoute): boolean {
   return route.kind !== 'openai' && (route.call === 'metadata' || route.call === 'status');
 }
 
-export interface Place {
+export interface ArmReplica {
   readonly arm: ArmRoute;
   readonly replica: Replica;
 }
 
-export interface Found extends Place {
+export interface MetadataReply extends ArmReplica {
   readonly answered: Answered;
   readonly body: Buffer;
 }
 
 /** The arm whose inference the caller would get first, then all that take traffic. */
-function placesOf(
-  { model, arm: named, version, cohortKey }: CallBase,
+function candidateReplicas(
+  { model, arm: named, version, cohortKey }: CallOptions,
   fits: (arm: ArmRoute) => boolean,
-): readonly Place[] {
+): readonly ArmReplica[] {
   const [stable] = model.shares;
   const own = cohortKey === undefined ? stable?.arm : explainArm(model, cohortKey).arm;
   const live = model.shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm);
@@ -62,11 +62,11 @@ type Failed = Exclude<TryResult, { kind: 'answered' }>;
 
 async function askOne(
   upstream: Upstream,
-  { headers, signal }: CallBase,
-  place: Place,
-  asked: Asked,
+  { headers, signal }: CallOptions,
+  place: ArmReplica,
+  asked: UpstreamRequest,
   timeoutMs: number,
-): Promise<Found | Failed> {
+): Promise<MetadataReply | Failed> {
   // It is read here, so it must come as it is.
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = place;
@@ -77,42 +77,46 @@ async function askOne(
   return Buffer.isBuffer(body) ? { ...place, answered, body } : body;
 }
 
-const isFound = (result: Found | Failed): result is Found => 'answered' in result;
+const hasAnswered = (result: MetadataReply | Failed): result is MetadataReply =>
+  'answered' in result;
 
 /** Where the caller's model is up, by arms of a kind. @throws Refusal when it is nowhere */
-function upPlaces(base: CallBase, fits: (arm: ArmRoute) => boolean): readonly Place[] {
+function availableReplicas(
+  base: CallOptions,
+  fits: (arm: ArmRoute) => boolean,
+): readonly ArmReplica[] {
   const { model } = base;
   if (model.deleting) return refuse(model, 'deleting');
   if (model.stopped) return refuse(model, 'stopped');
-  const places = placesOf(base, fits);
+  const places = candidateReplicas(base, fits);
   return places.length === 0 ? refuse(model, 'no_replica') : places;
 }
 
 /** The replica of which something is told without asking it. @throws Refusal */
-export function findPlace(base: CallBase, fits: (arm: ArmRoute) => boolean): Place {
-  const [place] = upPlaces(base, fits);
+export function chooseReplica(base: CallOptions, fits: (arm: ArmRoute) => boolean): ArmReplica {
+  const [place] = availableReplicas(base, fits);
   return place ?? refuse(base.model, 'no_replica');
 }
 
 /** Asks one replica after another until one answers. @throws Refusal, CallerGone */
-export async function lookUp(
+export async function fetchMetadata(
   upstream: Upstream,
-  base: CallBase,
-  route: Passing,
+  base: CallOptions,
+  route: ProxiedRoute,
   target: string,
-): Promise<Found> {
+): Promise<MetadataReply> {
   const { model } = base;
-  const places = upPlaces(base, (arm) => speaks(arm, route)).slice(0, MAX_ASKED);
-  const asked: Asked = { method: 'GET', target, body: undefined };
+  const places = availableReplicas(base, (arm) => supports(arm, route)).slice(0, MAX_TRIES);
+  const asked: UpstreamRequest = { method: 'GET', target, body: undefined };
   const end = performance.now() + base.timeoutMs;
-  let last: Found | Failed | undefined;
+  let last: MetadataReply | Failed | undefined;
   for (const place of places) {
     const left = Math.max(1, end - performance.now());
     last = await askOne(upstream, base, place, asked, left);
-    if (isFound(last) ? !isUnavailable(last.answered.status) : last.kind === 'aborted') break;
+    if (hasAnswered(last) ? !isUnavailable(last.answered.status) : last.kind === 'aborted') break;
   }
   if (last === undefined) return refuse(model, 'no_replica');
-  if (isFound(last)) return last;
+  if (hasAnswered(last)) return last;
   const tries = places.length;
   throw failureOf({ kind: 'failed', arm: undefined, result: last, tries }, model.id);
 }

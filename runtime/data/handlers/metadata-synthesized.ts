@@ -1,16 +1,16 @@
 import type { Caller } from '../../auth/port';
 import { holds } from '../../auth/port';
 import type { ArmRoute, ModelRoute } from '../../core/routing/table';
-import type { CallBase } from '../upstream/call';
-import type { Named } from '../routing/target';
-import type { Passing } from '../upstream/relay';
+import type { CallOptions } from '../upstream/call';
+import type { ArmSelector } from '../routing/target';
+import type { ProxiedRoute } from '../upstream/relay';
 import { targetOf } from '../upstream/relay';
 import { JSON_TYPE, ownHeaders } from '../upstream/headers';
 import { parsedAnswer } from '../upstream/infer';
 import { isServing } from './model-list';
-import type { Place } from './metadata-proxied';
-import { findPlace, lookUp } from './metadata-proxied';
-import { translates } from '../routing/supported-calls';
+import type { ArmReplica } from './metadata-proxied';
+import { chooseReplica, fetchMetadata } from './metadata-proxied';
+import { canTranscode } from '../routing/supported-calls';
 import type { Signature } from '../transcode/tfs-metadata';
 import { readSignature, UNKNOWN_SIGNATURE } from '../transcode/tfs-metadata';
 import type { Plane, Request } from './request';
@@ -22,7 +22,7 @@ import { sendJson } from './request';
 export function answerReady(
   { exchange, tracing }: Request,
   model: ModelRoute,
-  { arm, version }: Partial<Named> = {},
+  { arm, version }: Partial<ArmSelector> = {},
 ): void {
   const ready = isServing(model, arm, version);
   const headers = JSON_TYPE + ownHeaders(tracing);
@@ -48,22 +48,27 @@ const platformOf = ({ server, protocol }: ArmRoute): string =>
 /** TensorFlow Serving tells its inputs and outputs; the others have no call for that. */
 async function signatureOf(
   { upstream }: Plane,
-  base: CallBase,
-  { arm }: Place,
+  base: CallOptions,
+  { arm }: ArmReplica,
 ): Promise<Signature> {
   if (arm.protocol !== 'tfs') return UNKNOWN_SIGNATURE;
   const route = { kind: 'v1', model: base.model.id, call: 'metadata' } as const;
   const named = { ...base, arm: arm.name };
-  const { answered, body } = await lookUp(upstream, named, route, targetOf(route, ''));
+  const { answered, body } = await fetchMetadata(upstream, named, route, targetOf(route, ''));
   if (answered.status !== 200) return UNKNOWN_SIGNATURE;
   const name = arm.server.kind === 'tensorflow-serving' ? arm.server.signatureName : undefined;
   return readSignature(parsedAnswer({ body }), name);
 }
 
 /** Metadata of V2, of a model whose server has none. */
-export async function aboutOf(plane: Plane, route: Passing, base: CallBase, caller: Caller) {
+export async function synthesizedMetadata(
+  plane: Plane,
+  route: ProxiedRoute,
+  base: CallOptions,
+  caller: Caller,
+) {
   const { model } = base;
-  const place = findPlace(base, (arm) => translates(arm, route));
+  const place = chooseReplica(base, (arm) => canTranscode(arm, route));
   const { arm, replica } = place;
   const signature = await signatureOf(plane, base, place);
   const versions = versionsOf(model, caller);
@@ -72,14 +77,14 @@ export async function aboutOf(plane: Plane, route: Passing, base: CallBase, call
 }
 
 /** Status of V1, metadata of V2. */
-export async function answerAbout(
+export async function answerSynthesized(
   plane: Plane,
   request: Request,
-  route: Passing,
-  base: CallBase,
+  route: ProxiedRoute,
+  base: CallOptions,
   caller: Caller,
 ): Promise<void> {
   if (route.kind === 'v1') return answerReady(request, base.model, base);
-  const { metadata, origin } = await aboutOf(plane, route, base, caller);
+  const { metadata, origin } = await synthesizedMetadata(plane, route, base, caller);
   sendJson(request, metadata, origin);
 }

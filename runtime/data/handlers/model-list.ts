@@ -38,7 +38,7 @@ function indexEntry(model: ModelRoute): object {
   return { name: model.id, version, state: ready ? 'READY' : 'UNAVAILABLE', reason };
 }
 
-export type Own = Extract<
+export type RouterRoute = Extract<
   Route,
   { kind: 'v2_server' | 'v1_server' | 'v1_list' | 'openai_list' | 'openai_model' }
 >;
@@ -71,17 +71,17 @@ const openaiEntry = ({ id }: ModelRoute): object => ({
 });
 
 /** What the router is beside its models. */
-export interface Self {
+export interface RouterInfo {
   readonly version: string;
   /** May requests be sent here? */
   readonly isReady: () => boolean;
 }
 
-export function ownAnswer(
-  route: Own,
+export function routerAnswer(
+  route: RouterRoute,
   table: RoutingTable,
   caller: Caller,
-  { version, isReady }: Self,
+  { version, isReady }: RouterInfo,
 ): object {
   if (route.kind === 'v1_server') return { status: 'alive' };
   if (route.kind === 'v1_list') return { models: visible(table, caller).map(({ id }) => id) };

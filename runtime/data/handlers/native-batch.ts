@@ -2,25 +2,25 @@ import type { ModelRoute } from '../../core/routing/table';
 import { joined } from '../../shared/join-buffers';
 import { quoted } from '../../shared/quoted';
 import type { BatchItem, ItemResult } from '../upstream/batch';
-import { inferBatch, inferInTurn } from '../upstream/batch';
-import type { CallBase } from '../upstream/call';
-import type { Inferred } from '../upstream/infer';
-import { bufferOf, LargeItem, largeNative, refusalFrom } from '../upstream/large-call';
+import { inferBatch, inferSequentially } from '../upstream/batch';
+import type { CallOptions } from '../upstream/call';
+import type { InferenceResult } from '../upstream/infer';
+import { bufferOf, LargeItem, largeNative, deserializeRefusal } from '../upstream/large-call';
 import { modelOf, namedArm } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import { writeStrict } from '../transcode/exact-json';
 import { parseObject } from '../transcode/body-json';
-import { parseBatch } from '../transcode/native';
+import { parseBatch } from '../transcode/native-format';
 import { RawBytes } from '../transcode/raw-bytes';
 import { outputValue, SplicedCall } from '../transcode/copied-text';
 import { isLarge } from '../../shared/json-survey';
 import type { Plane, Request } from './request';
-import { authenticated, baseOf, plainBody, seconds, send } from './request';
-import { comparable, timeOf } from './native';
+import { authenticated, callOptions, plainBody, seconds, send } from './request';
+import { comparable, timeoutOf } from './native';
 
 // A native batch: many items in one call.
 
-const isInferred = (one: ItemResult): one is Inferred => !(one instanceof Refusal);
+const isInferred = (one: ItemResult): one is InferenceResult => !(one instanceof Refusal);
 
 function itemBody(result: ItemResult): object {
   if (!(result instanceof Refusal)) {
@@ -73,7 +73,7 @@ async function batchIn(
   const { items, timeoutMs } = await inferring.thread.run({ op: 'batch', body, maxItems });
   const called = { id, maxBatchSize: maxItems };
   const requests = items.map((one): BatchItem | Refusal => {
-    if (!(one instanceof Uint8Array)) return refusalFrom(one);
+    if (!(one instanceof Uint8Array)) return deserializeRefusal(one);
     const own = bufferOf(one);
     if (isLarge(own)) return new LargeItem(largeNative(inferring.thread, called, own));
     return new SplicedCall(own.toString('utf8'), undefined, undefined);
@@ -87,10 +87,10 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const arm = namedArm(request.exchange, model, caller);
   const body = await plainBody(request, model);
   const { requests, timeoutMs } = await batchIn(plane, model, body);
-  const own = baseOf(plane, request, model, { arm, version: undefined }, true);
-  const base: CallBase = {
+  const own = callOptions(plane, request, model, { arm, version: undefined }, true);
+  const base: CallOptions = {
     ...own,
-    timeoutMs: timeOf(request.exchange, own, timeoutMs),
+    timeoutMs: timeoutOf(request.exchange, own, timeoutMs),
     // One arm for the whole batch; without a key of the caller's the request is its own cohort.
     cohortKey: own.cohortKey ?? request.tracing.requestId,
   };
@@ -114,7 +114,7 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
       bytes: body.length,
       live: () => comparable(results.filter(isInferred)),
       ask: async (named) => {
-        const shadowed = await inferInTurn(plane.inferring, named, answered as BatchItem[]);
+        const shadowed = await inferSequentially(plane.inferring, named, answered as BatchItem[]);
         return shadowed.map(({ output }) => outputValue(output));
       },
     },

@@ -1,4 +1,4 @@
-import type { Inferred } from '../upstream/infer';
+import type { InferenceResult } from '../upstream/infer';
 import { RawBytes } from '../transcode/raw-bytes';
 import { writeStrict } from '../transcode/exact-json';
 import { RawJson } from '../transcode/copied-text';
@@ -15,7 +15,7 @@ import { seconds } from './request';
 export function envelope(
   request: Request,
   id: string,
-  done: Inferred,
+  done: InferenceResult,
   now: number,
 ): string | Promise<Buffer> {
   const { output, confidence, version } = done;

@@ -1,20 +1,26 @@
 import type { ArmRoute, ModelRoute } from '../../core/routing/table';
-import type { Asked, CallBase, Reply } from '../upstream/call';
-import type { Head, ToldBody, Way, WayTo } from '../upstream/transcoded-call';
-import { cross } from '../upstream/transcoded-call';
+import type { UpstreamRequest, CallOptions, BufferedResponse } from '../upstream/call';
+import type { UpstreamHead, ResponseBody, Encoding, Encoder } from '../upstream/transcoded-call';
+import { relayTranscoded } from '../upstream/transcoded-call';
 import { envelope } from './native-envelope';
 import { Refusal } from '../transcode/refusal';
 import type { Exchange } from '../http/exchange';
-import { answerText, knowing, noAnswer, refusalOf, toldBy } from '../upstream/infer';
+import {
+  answerText,
+  withMetadata,
+  invalidResponse,
+  refusalOf,
+  readLargeResult,
+} from '../upstream/infer';
 import type { LargeCall } from '../upstream/large-call';
 import { itemBytes, LargeItem, largeNative } from '../upstream/large-call';
-import { tellWhole } from './transcoded';
+import { sendDecoded } from './transcoded';
 import { isLarge } from '../../shared/json-survey';
-import type { SpokenTo } from '../transcode/large-task';
+import type { EncodeTarget } from '../transcode/large-task';
 import { isSpoken } from '../routing/supported-calls';
-import type { Translated } from '../transcode';
-import { openaiCall, translate } from '../transcode';
-import type { NativeItem } from '../transcode/native';
+import type { EncodedNativeCall } from '../transcode';
+import { encodeOpenai, encodeNative } from '../transcode';
+import type { NativeItem } from '../transcode/native-format';
 import type { Plane, Request } from './request';
 
 // A native call whose answer is to come as events: as the model's server sends them.
@@ -44,30 +50,30 @@ function cannotStream(model: string): Refusal {
   );
 }
 
-function isEventStream({ status, fields }: Head): boolean {
+function isEventStream({ status, fields }: UpstreamHead): boolean {
   return status < 300 && fields.get('content-type')?.includes(EVENTS) === true;
 }
 
 /** Errors, and servers that answer whole nevertheless, are read as ever. */
-function wayOf(
+function encodingOf(
   plane: Plane,
   request: Request,
-  base: CallBase,
-  { target, body, read }: Translated,
+  base: CallOptions,
+  { target, body, read }: EncodedNativeCall,
   large: () => LargeCall,
-  to: SpokenTo,
-): Way {
+  to: EncodeTarget,
+): Encoding {
   const { id } = base.model;
   return {
     asked: { method: 'POST', target, body: Buffer.from(body) },
     headers: base.headers,
     passes: isEventStream,
     type: 'application/json',
-    read: (reply: Reply) => {
+    read: (reply: BufferedResponse) => {
       if (reply.status >= 300) throw refusalOf(reply, id);
       if (isLarge(reply.body)) return largeAnswer(plane, request, base, large(), to, reply);
       const output = read(answerText(reply, id));
-      if (output === undefined) throw noAnswer(id);
+      if (output === undefined) throw invalidResponse(id);
       const from = { arm: reply.arm.name, version: reply.replica.version };
       return envelope(request, id, { ...output, ...from }, plane.clock.now());
     },
@@ -77,30 +83,30 @@ function wayOf(
 async function largeAnswer(
   { clock }: Plane,
   request: Request,
-  base: CallBase,
+  base: CallOptions,
   call: LargeCall,
-  to: SpokenTo,
-  reply: Reply,
-): Promise<ToldBody> {
+  to: EncodeTarget,
+  reply: BufferedResponse,
+): Promise<ResponseBody> {
   const { id } = base.model;
-  return envelope(request, id, await toldBy(base, call, to, reply), clock.now());
+  return envelope(request, id, await readLargeResult(base, call, to, reply), clock.now());
 }
 
 /** The same for a call that is large. */
-async function largeWay(
+async function largeEncoding(
   plane: Plane,
   request: Request,
-  base: CallBase,
+  base: CallOptions,
   call: LargeCall,
-  to: SpokenTo,
-): Promise<Way> {
-  const asked: Asked = { method: 'POST', ...(await call.say(to, base.held)) };
+  to: EncodeTarget,
+): Promise<Encoding> {
+  const asked: UpstreamRequest = { method: 'POST', ...(await call.say(to, base.held)) };
   return {
     asked,
     headers: base.headers,
     passes: isEventStream,
     type: 'application/json',
-    read: (reply: Reply) => {
+    read: (reply: BufferedResponse) => {
       if (reply.status >= 300) throw refusalOf(reply, base.model.id);
       return largeAnswer(plane, request, base, call, to, reply);
     },
@@ -110,19 +116,19 @@ async function largeWay(
 export function answerEvents(
   plane: Plane,
   request: Request,
-  base: CallBase,
+  base: CallOptions,
   item: NativeItem | LargeItem,
 ): void {
   const { inferring } = plane;
   const { exchange, tracing, fail } = request;
   const { id } = base.model;
-  const put = (arm: ArmRoute, known?: SpokenTo['known']): Way | Promise<Way> => {
+  const put = (arm: ArmRoute, known?: EncodeTarget['known']): Encoding | Promise<Encoding> => {
     const isStream = arm.protocol === 'openai';
     if (!isStream && !takesJson(exchange)) throw cannotStream(id);
     const to = { arm, known, isStream };
-    if (item instanceof LargeItem) return largeWay(plane, request, base, item.call, to);
-    const said = isStream ? openaiCall(id, item, true) : translate(arm, id, item, known);
-    return wayOf(
+    if (item instanceof LargeItem) return largeEncoding(plane, request, base, item.call, to);
+    const said = isStream ? encodeOpenai(id, item, true) : encodeNative(arm, id, item, known);
+    return encodingOf(
       plane,
       request,
       base,
@@ -134,9 +140,9 @@ export function answerEvents(
       to,
     );
   };
-  const wayTo: WayTo = (attempt) =>
-    knowing(inferring, base, attempt, (known) => put(attempt.arm, known));
-  const whole = (reply: Reply, way: Way): void => tellWhole(request, reply, way);
+  const wayTo: Encoder = (attempt) =>
+    withMetadata(inferring, base, attempt, (known) => put(attempt.arm, known));
+  const whole = (reply: BufferedResponse, way: Encoding): void => sendDecoded(request, reply, way);
   const forwarding = { target: '', body: undefined, tracing };
-  cross(inferring, base, exchange, forwarding, { failed: fail, whole }, wayTo);
+  relayTranscoded(inferring, base, exchange, forwarding, { failed: fail, whole }, wayTo);
 }

@@ -1,38 +1,38 @@
 import { answerEvents, wantsEvents } from './native-stream';
-import type { CallBase } from '../upstream/call';
-import type { Inferred } from '../upstream/infer';
+import type { CallOptions } from '../upstream/call';
+import type { InferenceResult } from '../upstream/infer';
 import { infer } from '../upstream/infer';
-import { checkedNative, LargeItem, largeNative } from '../upstream/large-call';
+import { checkLargeItem, LargeItem, largeNative } from '../upstream/large-call';
 import { modelOf, namedArm } from '../routing/target';
 import type { ModelRoute } from '../../core/routing/table';
 import { envelope } from './native-envelope';
 import type { Exchange } from '../http/exchange';
 import { nativeTogether } from '../batching/batchable';
 import { bodyText, parseText } from '../transcode/body-json';
-import type { NativeCall } from '../transcode/native';
-import { parseCall } from '../transcode/native';
+import type { NativeCall } from '../transcode/native-format';
+import { parseCall } from '../transcode/native-format';
 import { RawBytes } from '../transcode/raw-bytes';
 import { outputValue, splicedCall } from '../transcode/copied-text';
 import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
 import type { Plane, Request } from './request';
-import { authenticated, baseOf, plainBody, send } from './request';
-import { timeWithin } from './request-hints';
+import { authenticated, callOptions, plainBody, send } from './request';
+import { timeoutWithin } from './request-hints';
 
 // The native call of one item.
 
-interface Said {
+interface ReadCall {
   readonly call: NativeCall | LargeItem;
   readonly bytes: number;
 }
 
 /** The call, by the short way if it is simple; at once if it is there. @throws Refusal with all that is wrong */
-function saidBy(plane: Plane, request: Request, model: ModelRoute): Said | Promise<Said> {
-  const read = (body: Buffer): Said | Promise<Said> => callIn(plane, model, body);
+function readCall(plane: Plane, request: Request, model: ModelRoute): ReadCall | Promise<ReadCall> {
+  const read = (body: Buffer): ReadCall | Promise<ReadCall> => parseBody(plane, model, body);
   const body = plainBody(request, model);
   return Buffer.isBuffer(body) ? read(body) : body.then(read);
 }
 
-function callIn(plane: Plane, model: ModelRoute, body: Buffer): Said | Promise<Said> {
+function parseBody(plane: Plane, model: ModelRoute, body: Buffer): ReadCall | Promise<ReadCall> {
   const bytes = body.length;
   if (bytes > LARGE_BYTES) return largeCall(plane, model, body);
   const text = bodyText(body);
@@ -43,20 +43,23 @@ function callIn(plane: Plane, model: ModelRoute, body: Buffer): Said | Promise<S
     : { call: parseCall(parseText(text)), bytes };
 }
 
-async function largeCall({ inferring }: Plane, model: ModelRoute, body: Buffer): Promise<Said> {
+async function largeCall({ inferring }: Plane, model: ModelRoute, body: Buffer): Promise<ReadCall> {
   const { id, inference } = model;
   const called = { id, maxBatchSize: inference.maxBatchSize };
-  const call = await checkedNative(largeNative(inferring.thread, called, body));
+  const call = await checkLargeItem(largeNative(inferring.thread, called, body));
   return { call, bytes: body.length };
 }
 
 /** A body may ask for more time than the model's own, but a caller's deadline is a deadline. */
-export const timeOf = ({ fields }: Exchange, base: CallBase, asked: number | undefined): number =>
-  asked === undefined ? base.timeoutMs : timeWithin(fields, asked);
+export const timeoutOf = (
+  { fields }: Exchange,
+  base: CallOptions,
+  asked: number | undefined,
+): number => (asked === undefined ? base.timeoutMs : timeoutWithin(fields, asked));
 
 /** What outputs say, for comparison; undefined when one is too large for that. */
-export function comparable(all: readonly Inferred[]): readonly unknown[] | undefined {
-  const isTooLarge = ({ output }: Inferred): boolean =>
+export function comparable(all: readonly InferenceResult[]): readonly unknown[] | undefined {
+  const isTooLarge = ({ output }: InferenceResult): boolean =>
     output instanceof RawBytes && output.bytes.length > LARGE_BYTES;
   return all.some(isTooLarge) ? undefined : all.map(({ output }) => outputValue(output));
 }
@@ -66,13 +69,13 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const caller = authenticated(plane, exchange, id);
   const model = modelOf(plane.table, id);
   const arm = namedArm(exchange, model, caller);
-  const said = saidBy(plane, request, model);
+  const said = readCall(plane, request, model);
   const { call, bytes } = said instanceof Promise ? await said : said;
-  const base = baseOf(plane, request, model, { arm, version: undefined }, true);
+  const base = callOptions(plane, request, model, { arm, version: undefined }, true);
   const timed = {
     ...base,
     priority: call.priority ?? base.priority,
-    timeoutMs: timeOf(exchange, base, call.timeoutMs),
+    timeoutMs: timeoutOf(exchange, base, call.timeoutMs),
   };
   if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
   const own =
@@ -82,7 +85,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   send(request, typeof body === 'string' ? body : await body, done);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
-  const ask = async (named: CallBase) => {
+  const ask = async (named: CallOptions) => {
     const { output } = await infer(plane.inferring, named, call);
     return [outputValue(output)];
   };

@@ -1,34 +1,34 @@
 import type { Caller } from '../../auth/port';
 import { areJoined } from '../../core/routing/batching';
-import { answerAbout, answerReady, versionsOf } from './metadata-synthesized';
-import { answerMixed, answerTranslated } from './transcoded';
-import type { CallBase } from '../upstream/call';
+import { answerSynthesized, answerReady, versionsOf } from './metadata-synthesized';
+import { answerMixed, answerTranscoded } from './transcoded';
+import type { CallOptions } from '../upstream/call';
 import { modelOf, namedArm, namedBy } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
-import type { Passed, Passing } from '../upstream/relay';
-import { forward, targetOf } from '../upstream/relay';
+import type { RelayedResponse, ProxiedRoute } from '../upstream/relay';
+import { relay, targetOf } from '../upstream/relay';
 import { callerHeaders, withoutHeaders } from '../upstream/headers';
 import { parsedAnswer } from '../upstream/infer';
 import { passingTogether } from '../batching/batchable';
-import { isLookup, lookUp } from './metadata-proxied';
+import { isMetadataCall, fetchMetadata } from './metadata-proxied';
 import { collecting, isMirrored, mirrored } from '../shadow/mirror';
 import type { Understood } from '../routing/supported-calls';
 import { understood } from '../routing/supported-calls';
 import { readJson, writeJson } from '../transcode/exact-json';
 import { keysOf } from '../transcode/keys';
-import { bodyText, inflated, isPlain, parseText } from '../transcode/body-json';
+import { bodyText, inflated, isJsonObject, parseText } from '../transcode/body-json';
 import { isLarge } from '../../shared/json-survey';
 import type { Body, Upload } from '../http/exchange';
 import type { Plane, Request } from './request';
-import { authenticated, baseOf } from './request';
-import { phrased } from '../upstream/encoding';
+import { authenticated, callOptions } from './request';
+import { transcodableCall } from '../upstream/encoding';
 
 // Calls of V2, V1 and OpenAI: their bytes pass as they are where the server speaks that.
 
-export function answerPassing(
+export function answerProxied(
   plane: Plane,
   request: Request,
-  route: Extract<Passing, { kind: 'v1' | 'v2' }>,
+  route: Extract<ProxiedRoute, { kind: 'v1' | 'v2' }>,
 ): Promise<void> | void {
   const { exchange } = request;
   const caller = authenticated(plane, exchange, route.model);
@@ -36,11 +36,11 @@ export function answerPassing(
   const named = namedBy(exchange, model, caller, route.kind === 'v2' ? route.version : undefined);
   if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
   const who = understood(model, route, named.arm);
-  const base = baseOf(plane, request, model, named);
+  const base = callOptions(plane, request, model, named);
   const target = targetOf(route, exchange.query);
-  if (isLookup(route)) {
-    if (who === 'none') return answerAbout(plane, request, route, base, caller);
-    return answerLookup(plane, request, route, base, target, caller);
+  if (isMetadataCall(route)) {
+    if (who === 'none') return answerSynthesized(plane, request, route, base, caller);
+    return answerMetadata(plane, request, route, base, target, caller);
   }
   const send = SEND[who];
   const body = bodyOf(plane, request, route, base, who);
@@ -56,8 +56,8 @@ export function answerPassing(
 function bodyOf(
   { limits }: Plane,
   { exchange }: Request,
-  route: Passing,
-  base: CallBase,
+  route: ProxiedRoute,
+  base: CallOptions,
   who: Understood,
 ): Body | Promise<Body> {
   const { inference } = base.model;
@@ -71,19 +71,19 @@ function bodyOf(
 function passUpload(
   { inferring }: Plane,
   { exchange, tracing, fail }: Request,
-  base: CallBase,
+  base: CallOptions,
   target: string,
   upload: Upload,
 ): void {
   const forwarding = { target, body: undefined, upload, tracing };
-  forward(inferring, base, exchange, forwarding, { failed: fail });
+  relay(inferring, base, exchange, forwarding, { failed: fail });
 }
 
 type Send = (
   plane: Plane,
   request: Request,
-  route: Passing,
-  base: CallBase,
+  route: ProxiedRoute,
+  base: CallOptions,
   target: string,
   body: Buffer,
 ) => Promise<void> | void;
@@ -92,46 +92,46 @@ type Send = (
 const SEND: Readonly<Record<Understood, Send>> = {
   all: pass,
   some: answerMixed,
-  none: answerTranslated,
+  none: answerTranscoded,
 };
 
 function pass(
   plane: Plane,
   request: Request,
-  route: Passing,
-  base: CallBase,
+  route: ProxiedRoute,
+  base: CallOptions,
   target: string,
   body: Buffer,
 ): void {
   const { exchange, tracing, fail } = request;
   const own = passingTogether(plane.joiner, base, route, exchange, body, target);
   if (!isMirrored(route, base)) {
-    return forward(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
+    return relay(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
   }
   const collect = collecting(plane.limits.shadowBytes);
-  const passed = (answer: Passed | undefined): void => {
+  const passed = (answer: RelayedResponse | undefined): void => {
     if (answer === undefined || answer.status >= 300) return;
-    const call = phrased(plane, request, route, base, target, body);
+    const call = transcodableCall(plane, request, route, base, target, body);
     plane.shadows.mirror(mirrored(plane.inferring, call, answer), base, tracing.requestId);
   };
   const forwarding = { target, body, tracing, collect };
-  forward(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
+  relay(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
 }
 
 function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {
   const metadata = parsedAnswer({ body });
-  return isPlain(metadata) ? writeJson({ ...metadata, versions }) : body;
+  return isJsonObject(metadata) ? writeJson({ ...metadata, versions }) : body;
 }
 
-async function answerLookup(
+async function answerMetadata(
   { upstream, rules }: Plane,
   { exchange, tracing }: Request,
-  route: Passing,
-  base: CallBase,
+  route: ProxiedRoute,
+  base: CallOptions,
   target: string,
   caller: Caller,
 ): Promise<void> {
-  const { arm, replica, answered, body } = await lookUp(upstream, base, route, target);
+  const { arm, replica, answered, body } = await fetchMetadata(upstream, base, route, target);
   const { status, fields } = answered;
   const origin = { arm: arm.name, version: replica.version };
   const own = callerHeaders(fields, tracing, origin, rules);
@@ -174,7 +174,7 @@ function nameAmong(names: readonly unknown[] | undefined): string {
 export async function answerOpenai(
   plane: Plane,
   request: Request,
-  route: Extract<Passing, { kind: 'openai' }>,
+  route: Extract<ProxiedRoute, { kind: 'openai' }>,
 ): Promise<void> {
   const { exchange } = request;
   // Who nobody knows is not read from.
@@ -188,7 +188,7 @@ export async function answerOpenai(
   const model = modelOf(plane.table, name);
   const arm = namedArm(exchange, model, caller);
   const who = understood(model, route, arm);
-  const base = baseOf(plane, request, model, { arm, version: undefined });
+  const base = callOptions(plane, request, model, { arm, version: undefined });
   const target = targetOf(route, exchange.query);
   const send = SEND[who];
   return send(plane, request, route, base, target, raw);

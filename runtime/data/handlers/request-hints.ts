@@ -24,7 +24,7 @@ export function priorityOf(fields: Fields): Priority | undefined {
  * The shorter of `timeoutMs` and the milliseconds that the caller has left: the header that model
  * servers get, so that a router before this one passes its own deadline on. @throws Refusal
  */
-export function timeWithin(fields: Fields, timeoutMs: number): number {
+export function timeoutWithin(fields: Fields, timeoutMs: number): number {
   const given = fields.get(DEADLINE);
   if (given === undefined) return timeoutMs;
   if (/^\d{1,10}$/.test(given)) return Math.min(timeoutMs, Math.max(1, Number(given)));

@@ -2,8 +2,8 @@ import type { AuditEntry } from '../../audit';
 import type { AuthResult, Authenticate, Caller } from '../../auth/port';
 import { ANYONE_NAME, CHALLENGE } from '../../auth/port';
 import type { ModelRoute, TableHolder } from '../../core/routing/table';
-import type { CallBase } from '../upstream/call';
-import type { Named } from '../routing/target';
+import type { CallOptions } from '../upstream/call';
+import type { ArmSelector } from '../routing/target';
 import { cohortKeyOf } from '../routing/cohort';
 import type { Clock } from '../dispatch/queue';
 import { Refusal } from '../transcode/refusal';
@@ -15,17 +15,17 @@ import type { Trust } from '../../shared/trusted-proxies';
 import type { ExtraHeaders, HeaderRules, Origin, Tracing } from '../upstream/headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
 import { HttpFault } from '../http/fields';
-import type { Inferring } from '../upstream/infer';
+import type { InferenceContext } from '../upstream/infer';
 import type { Dispatcher } from '../dispatch/job';
 import type { Joined, Joiner } from '../batching/batcher';
-import type { Limits } from './limits';
+import type { DataPlaneLimits } from './limits';
 import type { RouteKind } from '../routing/paths';
 import { writeStrict } from '../transcode/exact-json';
 import { inflated } from '../transcode/body-json';
 import type { ShadowReport, Shadows } from '../shadow/shadows';
 import type { Upstream } from '../upstream/upstream';
 import type { LargeThread } from '../thread/large-thread';
-import { priorityOf, timeWithin } from './request-hints';
+import { priorityOf, timeoutWithin } from './request-hints';
 
 // A request on its way, and what every answer begins and ends with.
 
@@ -47,7 +47,7 @@ export interface DataPlaneOptions {
   readonly extraHeaders?: ExtraHeaders;
   /** Version of the service. */
   readonly version: string;
-  readonly limits?: Limits;
+  readonly limits?: DataPlaneLimits;
   /** Memory for all requests; absent: without a bound. */
   readonly held?: HeldBytes | undefined;
   /** Where what is large is understood; absent: one of the usual size. */
@@ -66,9 +66,9 @@ export interface DataPlaneOptions {
 }
 
 export interface Plane extends DataPlaneOptions {
-  readonly limits: Limits;
+  readonly limits: DataPlaneLimits;
   readonly held: HeldBytes;
-  readonly inferring: Inferring;
+  readonly inferring: InferenceContext;
   readonly joiner: Joiner;
   readonly shadows: Shadows;
   readonly trust: Trust;
@@ -104,10 +104,14 @@ export function ownerOf(
   return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
 }
 
-type Asking = Pick<Incoming, 'fields'> &
+type AuthenticatedMessage = Pick<Incoming, 'fields'> &
   Partial<Pick<Incoming, 'account' | 'held' | 'remoteAddress'>>;
 
-export function authenticated(plane: Plane, exchange: Asking, model?: string): Caller {
+export function authenticated(
+  plane: Plane,
+  exchange: AuthenticatedMessage,
+  model?: string,
+): Caller {
   const { fields, held, remoteAddress = '' } = exchange;
   const caller = callerOf(plane.authenticate(fields, { scope: 'infer', model }));
   held?.belongsTo(ownerOf(plane, { fields, remoteAddress }, caller.name));
@@ -137,20 +141,20 @@ export function refusalFor(
 }
 
 /** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
-export function baseOf(
+export function callOptions(
   plane: Plane,
   { exchange, tracing }: { readonly exchange: Incoming; readonly tracing: Tracing },
   model: ModelRoute,
-  { arm, version }: Named,
+  { arm, version }: ArmSelector,
   ownBody = false,
-): CallBase {
+): CallOptions {
   return {
     model,
     arm,
     version,
     cohortKey: cohortKeyOf(model.cohort, exchange.fields),
     priority: priorityOf(exchange.fields) ?? 'normal',
-    timeoutMs: timeWithin(exchange.fields, model.inference.timeoutSeconds * 1000),
+    timeoutMs: timeoutWithin(exchange.fields, model.inference.timeoutSeconds * 1000),
     items: 1,
     isJoint: false,
     planned: undefined,

@@ -3,17 +3,17 @@ import type { CallNames } from '../../core/routing/capabilities';
 import { hasCall, supportedBy, transcodedFor, V1_ACTIONS } from '../../core/routing/capabilities';
 import type { ArmRoute, ModelRoute } from '../../core/routing/table';
 import { Refusal } from '../transcode/refusal';
-import type { Passing } from '../upstream/relay';
+import type { ProxiedRoute } from '../upstream/relay';
 
 // Which calls reach which servers: as they are, or in other words.
 
 /** Does the server understand this very call as it is? */
-export function speaks(arm: ArmRoute, route: Passing): boolean {
+export function supports(arm: ArmRoute, route: ProxiedRoute): boolean {
   return hasCall(supportedBy(arm.server), route);
 }
 
 /** Can the call be put in the server's words? */
-export function translates(arm: ArmRoute, route: Passing): boolean {
+export function canTranscode(arm: ArmRoute, route: ProxiedRoute): boolean {
   return hasCall(transcodedFor(arm.server), route);
 }
 
@@ -30,19 +30,19 @@ export type Understood = 'all' | 'some' | 'none';
  * @param named the arm asked for by name
  * @throws Refusal when no arm that may be chosen can be told the call
  */
-export function understood(model: ModelRoute, route: Passing, named?: string): Understood {
+export function understood(model: ModelRoute, route: ProxiedRoute, named?: string): Understood {
   const { shares, arms } = model;
   const speaksNamed = (name: string): boolean => {
     const arm = arms.get(name);
-    return arm !== undefined && speaks(arm, route);
+    return arm !== undefined && supports(arm, route);
   };
   // Nearly always, so nothing is gathered for it.
   const all =
     named === undefined ? shares.every(({ arm }) => speaksNamed(arm)) : speaksNamed(named);
   if (all) return 'all';
   const inPlay = armsInPlay(model, named);
-  if (inPlay.some((one) => speaks(one, route))) return 'some';
-  if (inPlay.some((one) => translates(one, route))) return 'none';
+  if (inPlay.some((one) => supports(one, route))) return 'some';
+  if (inPlay.some((one) => canTranscode(one, route))) return 'none';
   throw notOffered(model.id, inPlay[0], route);
 }
 
@@ -68,7 +68,7 @@ function textsOf(id: string, { native = [], v2 = [], v1 = [], openai = [] }: Cal
 }
 
 /** What a model does not offer, and what it does. */
-export function notOffered(id: string, arm: ArmRoute | undefined, route: Passing): Refusal {
+export function notOffered(id: string, arm: ArmRoute | undefined, route: ProxiedRoute): Refusal {
   const { kind, call } = route;
   if (arm === undefined) {
     return new Refusal('INVALID_REQUEST', `model ${id} has no arm that could answer ${call}`);

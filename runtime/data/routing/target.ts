@@ -55,7 +55,7 @@ function armOfVersion(model: ModelRoute, version: string, caller: Caller): strin
 }
 
 /** What a caller names: an arm, or a version and so its arm. */
-export interface Named {
+export interface ArmSelector {
   readonly arm: string | undefined;
   readonly version: string | undefined;
 }
@@ -70,7 +70,7 @@ export function namedBy(
   model: ModelRoute,
   caller: Caller,
   version: string | undefined,
-): Named {
+): ArmSelector {
   if (version !== undefined) return { arm: armOfVersion(model, version, caller), version };
   return { arm: namedArm(incoming, model, caller), version };
 }

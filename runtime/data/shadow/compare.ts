@@ -1,6 +1,6 @@
 import type { Compare } from '../../../lib/spec';
-import { Exact, numberOf } from '../transcode/exact-json';
-import { isPlain } from '../transcode/body-json';
+import { ExactNumber, numberOf } from '../transcode/exact-json';
+import { isJsonObject } from '../transcode/body-json';
 import { entryOf } from '../../../lib/spec/entry';
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
@@ -24,7 +24,7 @@ function numbersAgree(a: number, b: number, { abs = 0, rel }: Compare): boolean 
 
 /** As they were written, for class labels beyond 2^53; `1` and `1.0` are the same label. */
 function sameNumber(a: unknown, b: unknown): boolean {
-  if (a instanceof Exact && b instanceof Exact && a.text === b.text) return true;
+  if (a instanceof ExactNumber && b instanceof ExactNumber && a.text === b.text) return true;
   const both = numberOf(a) === numberOf(b);
   return both && (isSafe(a) || isSafe(b));
 }
@@ -48,7 +48,7 @@ function compareTop(live: readonly (readonly [string, unknown])[], shadow: typeo
 
 function entriesOf(value: unknown): readonly (readonly [string, unknown])[] | undefined {
   if (Array.isArray(value)) return value.map((one, index) => [String(index), one] as const);
-  return isPlain(value) ? Object.entries(value) : undefined;
+  return isJsonObject(value) ? Object.entries(value) : undefined;
 }
 
 const isRanking = (entries: readonly (readonly [string, unknown])[]): boolean =>
@@ -85,7 +85,7 @@ function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Dif
 function at(value: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((inner, key) => {
     if (Array.isArray(inner)) return inner[Number(key)];
-    return isPlain(inner) ? entryOf(inner, key) : undefined;
+    return isJsonObject(inner) ? entryOf(inner, key) : undefined;
   }, value);
 }
 

@@ -1,27 +1,27 @@
 import { HEAD_LENGTH } from '../../shared/binary';
-import type { CallBase, Reply } from '../upstream/call';
+import type { CallOptions, BufferedResponse } from '../upstream/call';
 import { callBuffered } from '../upstream/call';
-import type { ToldBody, Way } from '../upstream/transcoded-call';
+import type { ResponseBody, Encoding } from '../upstream/transcoded-call';
 import type { Source } from '../http/exchange';
-import type { Collected, Passed, Passing } from '../upstream/relay';
-import type { Inferring } from '../upstream/infer';
+import type { BodyCopy, RelayedResponse, ProxiedRoute } from '../upstream/relay';
+import type { InferenceContext } from '../upstream/infer';
 import { parsedAnswer } from '../upstream/infer';
-import { speaks } from '../routing/supported-calls';
+import { supports } from '../routing/supported-calls';
 import { Pieces } from '../http/buffers/body-buffer';
-import { inflated, isPlain } from '../transcode/body-json';
+import { inflated, isJsonObject } from '../transcode/body-json';
 import { LARGE_BYTES } from '../../shared/json-survey';
 import { v2ToNative } from '../transcode/v2';
 import { readBinaryAnswer } from '../transcode/v2-binary';
 import type { Mirrored } from './shadows';
-import type { Phrased } from '../upstream/encoding';
-import { checkAnswered, waysOf } from '../upstream/encoding';
+import type { TranscodableCall } from '../upstream/encoding';
+import { checkAnswered, encoderOf } from '../upstream/encoding';
 
 // How calls that pass untouched are compared with their copies: by what their JSON says, and the
 // tensors behind it.
 
 /** Collects what passes by; undefined when it was more than a copy may have. */
 export function collecting(limit: number) {
-  return (source: Source): Collected => {
+  return (source: Source): BodyCopy => {
     const pieces = new Pieces();
     let size = 0;
     const keep = (piece: Buffer): void => {
@@ -57,24 +57,28 @@ export function collecting(limit: number) {
  */
 function outputsOf(
   body: Buffer,
-  kind: Passing['kind'],
+  kind: ProxiedRoute['kind'],
   length?: string,
 ): readonly unknown[] | undefined {
   if (body.length > LARGE_BYTES) return undefined;
   const isBinary = length !== undefined && kind === 'v2';
   const answer = isBinary ? readBinaryAnswer(body, length) : parsedAnswer({ body });
-  if (!isPlain(answer)) return undefined;
+  if (!isJsonObject(answer)) return undefined;
   if (kind === 'v2') {
     const read = v2ToNative(answer);
     return read && [read.output];
   }
   const { predictions } = answer;
   if (!Array.isArray(predictions)) return [answer];
-  return (predictions as unknown[]).map((row) => (isPlain(row) ? row : { predictions: row }));
+  return (predictions as unknown[]).map((row) => (isJsonObject(row) ? row : { predictions: row }));
 }
 
 /** The live answer, if it is JSON, with or without tensors behind it, that came whole. */
-async function liveOf({ body, fields }: Passed, kind: Passing['kind'], limit: number) {
+async function liveOf(
+  { body, fields }: RelayedResponse,
+  kind: ProxiedRoute['kind'],
+  limit: number,
+) {
   const type = fields.get('content-type') ?? 'application/json';
   const length = fields.get(HEAD_LENGTH);
   if (body === undefined || (length === undefined && !/\bjson\b/i.test(type))) return undefined;
@@ -86,7 +90,12 @@ async function liveOf({ body, fields }: Passed, kind: Passing['kind'], limit: nu
 }
 
 /** What a copy was answered. @throws Refusal, TensorFault, SyntaxError */
-async function copiedOf(reply: Reply, way: Way, model: string, kind: Passing['kind']) {
+async function copiedOf(
+  reply: BufferedResponse,
+  way: Encoding,
+  model: string,
+  kind: ProxiedRoute['kind'],
+) {
   if (!way.passes(reply)) {
     const told = await way.read(reply);
     return outputsOf(typeof told === 'string' ? Buffer.from(told) : told, kind);
@@ -96,15 +105,19 @@ async function copiedOf(reply: Reply, way: Way, model: string, kind: Passing['ki
 }
 
 /** Can the copy of such a call be compared? Streams of text that is drawn by chance cannot. */
-export function isMirrored(route: Passing, { model, arm }: CallBase): boolean {
+export function isMirrored(route: ProxiedRoute, { model, arm }: CallOptions): boolean {
   return route.kind !== 'openai' && model.shadows.length > 0 && arm === undefined;
 }
 
 /** What the live arm gave: as it passed by, or as it was written for the caller. */
-export type LiveAnswer = Passed | ToldBody;
+export type LiveAnswer = RelayedResponse | ResponseBody;
 
 /** A V1 or V2 call that was answered, for its copies. */
-export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer): Mirrored {
+export function mirrored(
+  inferring: InferenceContext,
+  call: TranscodableCall,
+  live: LiveAnswer,
+): Mirrored {
   const { route, raw, ownHeaders } = call;
   const { kind } = route;
   return {
@@ -115,10 +128,10 @@ export function mirrored(inferring: Inferring, call: Phrased, live: LiveAnswer):
         : liveOf(live, kind, inferring.limits.shadowBytes),
     ask: async (base) => {
       const shadow = base.model.arms.get(base.arm ?? '');
-      const isOwn = shadow !== undefined && speaks(shadow, route);
+      const isOwn = shadow !== undefined && supports(shadow, route);
       const headers = isOwn ? base.headers : ownHeaders();
-      const wayTo = waysOf(inferring, { ...call, base });
-      let way: Way | undefined;
+      const wayTo = encoderOf(inferring, { ...call, base });
+      let way: Encoding | undefined;
       const reply = await callBuffered(inferring, { ...base, headers }, async (attempt) => {
         way = await wayTo(attempt);
         return way.asked;

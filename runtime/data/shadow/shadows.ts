@@ -1,8 +1,8 @@
 import type { Compare } from '../../../lib/spec';
 import type { ModelRoute, ShadowRoute } from '../../core/routing/table';
-import type { CallBase } from '../upstream/call';
+import type { CallOptions } from '../upstream/call';
 import { differences } from './compare';
-import type { Limits } from '../handlers/limits';
+import type { DataPlaneLimits } from '../handlers/limits';
 import { withoutHeaders } from '../upstream/headers';
 
 /** Differing paths that are told of one request. */
@@ -27,12 +27,12 @@ export interface Mirrored {
   /** What the live arm gave, one output per item; undefined: it cannot be compared. */
   readonly live: () => Live | Promise<Live>;
   /** The same from the arm that `base` names. Rejects when it gives none. */
-  readonly ask: (base: CallBase) => Promise<readonly unknown[]>;
+  readonly ask: (base: CallOptions) => Promise<readonly unknown[]>;
 }
 
 export interface Shadows {
   /** Copies a request to the model's shadows; returns at once. */
-  readonly mirror: (mirrored: Mirrored, base: CallBase, requestId: string) => void;
+  readonly mirror: (mirrored: Mirrored, base: CallOptions, requestId: string) => void;
 }
 
 function budgetOf(model: ModelRoute, arm: string, part: number): number {
@@ -53,7 +53,7 @@ function differing(
 }
 
 /** Its own signal, for a caller who has the live answer may hang up; and an answer we can read. */
-function shadowBase(base: CallBase, arm: string): CallBase {
+function shadowBase(base: CallOptions, arm: string): CallOptions {
   const { signal } = new AbortController();
   const headers = withoutHeaders(base.headers, (name) => name === 'accept-encoding');
   // Copies have a bound of their own, and the request may be over before they are.
@@ -64,7 +64,7 @@ type Tell = (verdict: ShadowVerdict, differing?: readonly string[]) => void;
 
 async function compared(
   { live, ask }: Mirrored,
-  base: CallBase,
+  base: CallOptions,
   { arm, compare }: ShadowRoute,
   report: Tell,
 ): Promise<void> {
@@ -77,13 +77,13 @@ async function compared(
 export function createShadows(
   random: () => number,
   tell: (report: ShadowReport) => void,
-  { shadowBytes, shadowPart }: Limits,
+  { shadowBytes, shadowPart }: DataPlaneLimits,
 ): Shadows {
   const running = new Map<string, number>();
   const copy = async (
     key: string,
     mirrored: Mirrored,
-    base: CallBase,
+    base: CallOptions,
     shadow: ShadowRoute,
     report: Tell,
   ): Promise<void> => {

@@ -5,7 +5,7 @@ import { compiledSource, TaskThread } from '../../shared/taskthread';
 import type { SentTask } from '../../shared/taskthread';
 import { Refusal } from '../transcode/refusal';
 import type { ElementsOutcomes, ElementsTask } from '../grpc/elements-tasks';
-import type { LargeOutcomes, LargeTask, SentRefusal } from '../transcode/large-task';
+import type { LargeOutcomes, LargeTask, SerializedRefusal } from '../transcode/large-task';
 
 // Bodies and answers that are large are understood in a thread of their own: the event loop, which
 // serves everybody, has no step that takes long.
@@ -36,9 +36,9 @@ export const DEFAULT_THREAD: ThreadOptions = { heapMib: 128 };
 type ThreadTask = LargeTask | ElementsTask;
 type ThreadOutcomes = LargeOutcomes & ElementsOutcomes;
 
-type Told =
+type WorkerReply =
   | { readonly done: unknown }
-  | { readonly refusal: SentRefusal }
+  | { readonly refusal: SerializedRefusal }
   | { readonly fault: readonly string[] };
 
 const tooMuch = (): Refusal =>
@@ -47,7 +47,7 @@ const tooMuch = (): Refusal =>
     'to put the body, or the answer to it, in other words takes more memory or time than the service has; send less at a time, or tensors as bytes (V2)',
   );
 
-function outcomeOf(told: Told): unknown {
+function outcomeOf(told: WorkerReply): unknown {
   if ('done' in told) return told.done;
   if ('refusal' in told) {
     const { code, message, more } = told.refusal;
@@ -73,7 +73,7 @@ async function sentOf(task: ThreadTask): Promise<SentTask> {
 
 /** Does what is large, one task after the other. */
 export class LargeThread {
-  private readonly thread: TaskThread<Told>;
+  private readonly thread: TaskThread<WorkerReply>;
 
   constructor({ heapMib }: ThreadOptions = DEFAULT_THREAD) {
     this.thread = new TaskThread({

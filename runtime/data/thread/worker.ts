@@ -3,11 +3,11 @@ import { Refusal } from '../transcode/refusal';
 import type { ElementsTask } from '../grpc/elements-tasks';
 import { performElements } from '../grpc/elements-tasks';
 import type { LargeTask } from '../transcode/large-task';
-import { sentRefusal, Understanding } from '../transcode/large-task';
+import { serializeRefusal, LargeTaskRunner } from '../transcode/large-task';
 
 // The thread in which large bodies are understood. It gets one task at a time.
 
-const understanding = new Understanding();
+const understanding = new LargeTaskRunner();
 
 /** Buffers go to the other thread, they are not copied; only those that are alone in their memory. */
 function buffersIn(value: unknown, found: ArrayBuffer[] = []): ArrayBuffer[] {
@@ -29,7 +29,7 @@ function perform(task: LargeTask | ElementsTask): object {
   try {
     return { done: isOfElements(task) ? performElements(task) : understanding.perform(task) };
   } catch (error) {
-    if (error instanceof Refusal) return { refusal: sentRefusal(error) };
+    if (error instanceof Refusal) return { refusal: serializeRefusal(error) };
     // Not its message: it may quote the body.
     return { fault: (error as Error).stack?.split('\n').slice(1, 6) ?? [] };
   }

@@ -2,12 +2,15 @@ import { ENCODINGS, inflatedBody } from '../../shared/body';
 import type { Holding } from '../../shared/held-bytes';
 import { NotUtf8, textOf } from '../../shared/utf8';
 import { Refusal } from './refusal';
-import { Exact, readLoose } from './exact-json';
+import { ExactNumber, readLoose } from './exact-json';
 
-export type Plain = Readonly<Record<string, unknown>>;
+export type JsonObject = Readonly<Record<string, unknown>>;
 
-export const isPlain = (value: unknown): value is Plain =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Exact);
+export const isJsonObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  !(value instanceof ExactNumber);
 
 /** Inflates a body; the result is bounded as the body itself is. @throws Refusal, BodyTooLarge, MemoryFull */
 export async function inflated(
@@ -41,19 +44,19 @@ export function bodyText(body: Buffer): string {
 }
 
 /** @throws Refusal when it is not a JSON object; NaN and infinities pass */
-export function parseObject(body: Buffer): Plain {
+export function parseObject(body: Buffer): JsonObject {
   return parseText(bodyText(body));
 }
 
 /** @throws Refusal when it is not a JSON object */
-export function parseText(text: string, read: (text: string) => unknown = readLoose): Plain {
+export function parseText(text: string, read: (text: string) => unknown = readLoose): JsonObject {
   let value: unknown;
   try {
     value = read(text);
   } catch (error) {
     throw new Refusal('INVALID_REQUEST', `the body is not JSON: ${(error as Error).message}`);
   }
-  if (isPlain(value)) return value;
+  if (isJsonObject(value)) return value;
   throw new Refusal('INVALID_REQUEST', 'the body must be a JSON object; see /docs');
 }
 
@@ -82,9 +85,9 @@ export function serverMessage(given: Buffer): string {
   const text = body.toString('utf8');
   try {
     const value: unknown = JSON.parse(text);
-    if (!isPlain(value)) return text;
+    if (!isJsonObject(value)) return text;
     const { error, message, detail } = value;
-    const inner = isPlain(error) ? error['message'] : error;
+    const inner = isJsonObject(error) ? error['message'] : error;
     return [inner, message, detail].find((one) => typeof one === 'string') ?? text;
   } catch {
     return text;

@@ -1,12 +1,12 @@
-import type { Exact } from './exact-json';
+import type { ExactNumber } from './exact-json';
 import { exactly, readJson } from './exact-json';
-import type { Plain } from './body-json';
-import type { Confidence, NativeOutput } from './native';
-import { largest } from './native';
+import type { JsonObject } from './body-json';
+import type { ItemConfidence, NativeOutput } from './native-format';
+import { largest } from './native-format';
 import { RawBytes } from './raw-bytes';
-import type { Numbers, Scanner } from './scanner';
-import { GivenUp, scanned } from './scanner';
-import type { ModelMetadata } from './v2';
+import type { NumberSpan, Scanner } from './scanner';
+import { NotSimple, scanned } from './scanner';
+import type { ModelInputs } from './v2';
 import { batchShape, rowsOfShapes } from './v2';
 import { JSON_LIMITS } from '../../shared/json-survey';
 
@@ -32,16 +32,16 @@ export class SplicedCall {
   constructor(
     readonly text: string,
     /** Undefined when an input is no number and no list of numbers. */
-    readonly inputs: readonly (readonly [name: string, value: Numbers])[] | undefined,
+    readonly inputs: readonly (readonly [name: string, value: NumberSpan])[] | undefined,
     readonly parametersText: string | undefined,
   ) {}
 
-  get input_data(): Plain {
-    return (readJson(this.text) as { readonly input_data: Plain }).input_data;
+  get input_data(): JsonObject {
+    return (readJson(this.text) as { readonly input_data: JsonObject }).input_data;
   }
 
-  get parameters(): Plain | undefined {
-    return (readJson(this.text) as { readonly parameters?: Plain }).parameters;
+  get parameters(): JsonObject | undefined {
+    return (readJson(this.text) as { readonly parameters?: JsonObject }).parameters;
   }
 }
 
@@ -49,21 +49,21 @@ export class SplicedCall {
 const MAX_TENSORS = 1024;
 
 /** The long way refuses what holds too much, by name. */
-function checkHolds({ shape }: Numbers): void {
+function checkHolds({ shape }: NumberSpan): void {
   let values = 1;
   let lists = 0;
   for (const length of shape) {
     lists += values;
     values *= length;
   }
-  if (lists > JSON_LIMITS.containers || values > JSON_LIMITS.values) throw new GivenUp();
+  if (lists > JSON_LIMITS.containers || values > JSON_LIMITS.values) throw new NotSimple();
 }
 
 function inputsOf(scanner: Scanner): SplicedCall['inputs'] {
-  const inputs: (readonly [string, Numbers])[] = [];
+  const inputs: (readonly [string, NumberSpan])[] = [];
   const names = new Set<string>();
   scanner.object((name) => {
-    if (names.has(name) || names.size === MAX_TENSORS) throw new GivenUp();
+    if (names.has(name) || names.size === MAX_TENSORS) throw new NotSimple();
     names.add(name);
     const value = scanner.numbers();
     checkHolds(value);
@@ -81,15 +81,15 @@ export function splicedCall(text: string): SplicedCall | undefined {
       if (key === 'input_data' && inputs === undefined) inputs = inputsOf(scanner);
       else if (key === 'parameters' && parameters === undefined && scanner.next === 0x7b) {
         parameters = scanner.value();
-      } else throw new GivenUp();
+      } else throw new NotSimple();
     });
-    if (inputs === undefined) throw new GivenUp();
+    if (inputs === undefined) throw new NotSimple();
     return new SplicedCall(text, inputs, parameters);
   });
 }
 
 /** Row-major: the brackets of inner lists go. */
-function flatText(text: string, { from, to, shape }: Numbers): string {
+function flatText(text: string, { from, to, shape }: NumberSpan): string {
   const own = text.slice(from, to);
   if (shape.length === 1) return own;
   return `[${own.replaceAll(/[[\]]/g, '')}]`;
@@ -101,7 +101,7 @@ function flatText(text: string, { from, to, shape }: Numbers): string {
  */
 export function splicedV2(
   { text, inputs, parametersText }: SplicedCall,
-  metadata: ModelMetadata | undefined,
+  metadata: ModelInputs | undefined,
 ): string | undefined {
   if (inputs === undefined) return undefined;
   const all = metadata?.inputs ?? [];
@@ -123,14 +123,14 @@ export function splicedV2(
 /** Rows of the V2 call that `splicedV2` makes. */
 export function splicedRows(
   { inputs = [] }: SplicedCall,
-  metadata: ModelMetadata | undefined,
+  metadata: ModelInputs | undefined,
 ): number {
   const knownAs = (name: string) => metadata?.inputs.find((one) => one.name === name);
   return rowsOfShapes(inputs.map(([name, { shape }]) => batchShape(shape, knownAs(name))));
 }
 
 /** `confidence` itself, else the largest of `probabilities`. */
-function confidenceOf(outputs: ReadonlyMap<string, string>): Confidence {
+function confidenceOf(outputs: ReadonlyMap<string, string>): ItemConfidence {
   const own = numberOf(outputs.get('confidence'));
   if (own !== undefined) return own;
   const list = outputs.get('probabilities');
@@ -141,7 +141,7 @@ function confidenceOf(outputs: ReadonlyMap<string, string>): Confidence {
 
 const NUMBER = /^-?\d/;
 
-function numberOf(text: string | undefined): number | Exact | undefined {
+function numberOf(text: string | undefined): number | ExactNumber | undefined {
   const number = text !== undefined && NUMBER.test(text) ? Number(text) : NaN;
   return Number.isFinite(number) ? exactly(number) : undefined;
 }
@@ -150,20 +150,21 @@ function numberOf(text: string | undefined): number | Exact | undefined {
 function outputOf(scanner: Scanner): readonly [string, string] {
   let name: string | undefined;
   let shape: readonly number[] | undefined;
-  let data: Numbers | undefined;
+  let data: NumberSpan | undefined;
   scanner.object((key) => {
     if (key === 'name') name = scanner.string();
     else if (key === 'datatype') scanner.string();
     else if (key === 'shape') shape = JSON.parse(scanner.value()) as readonly number[];
     else if (key === 'data') data = scanner.numbers();
-    else throw new GivenUp();
+    else throw new NotSimple();
   });
-  if (name === undefined || !Array.isArray(shape) || data?.shape.length !== 1) throw new GivenUp();
+  if (name === undefined || !Array.isArray(shape) || data?.shape.length !== 1)
+    throw new NotSimple();
   const [outer = 1, inner] = shape as readonly number[];
   const length = data.shape[0];
   const text = scanner.text.slice(data.from, data.to).trim();
-  if (shape.length > 2 || outer * (inner ?? 1) !== length) throw new GivenUp();
-  if (shape.length === 2 && outer !== 1) throw new GivenUp();
+  if (shape.length > 2 || outer * (inner ?? 1) !== length) throw new NotSimple();
+  if (shape.length === 2 && outer !== 1) throw new NotSimple();
   // One number alone is no list.
   const isAlone = shape.length === 0 || (shape.length === 1 && outer === 1);
   return [name, isAlone ? text.slice(1, -1).trim() : text];
@@ -176,15 +177,15 @@ export function splicedAnswer(text: string): NativeOutput | undefined {
     let found = false;
     scanner.object((key) => {
       if (key !== 'outputs') return void scanner.value();
-      if (found) throw new GivenUp();
+      if (found) throw new NotSimple();
       found = true;
       scanner.list(() => {
         const [name, value] = outputOf(scanner);
-        if (outputs.has(name) || outputs.size === MAX_TENSORS) throw new GivenUp();
+        if (outputs.has(name) || outputs.size === MAX_TENSORS) throw new NotSimple();
         outputs.set(name, value);
       });
     });
-    if (!found || outputs.has('__proto__')) throw new GivenUp();
+    if (!found || outputs.has('__proto__')) throw new NotSimple();
     const parts = [...outputs].map(([name, value]) => `"${name}":${value}`);
     return { output: new RawJson(`{${parts.join(',')}}`), confidence: confidenceOf(outputs) };
   });
@@ -194,14 +195,14 @@ export function splicedAnswer(text: string): NativeOutput | undefined {
 export function splicedResult(text: string): NativeOutput | undefined {
   return scanned(text, (scanner) => {
     let result: string | undefined;
-    let confidence: number | Exact | undefined;
+    let confidence: number | ExactNumber | undefined;
     scanner.object((key) => {
       const value = scanner.value();
       if (key === 'result' && result === undefined) result = value.trim();
       else if (key === 'confidence' && confidence === undefined) confidence = numberOf(value);
-      else if (key === 'result' || key === 'confidence') throw new GivenUp();
+      else if (key === 'result' || key === 'confidence') throw new NotSimple();
     });
-    if (result === undefined || confidence === undefined) throw new GivenUp();
+    if (result === undefined || confidence === undefined) throw new NotSimple();
     return { output: new RawJson(result), confidence };
   });
 }

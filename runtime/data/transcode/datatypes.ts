@@ -4,14 +4,14 @@ import { fromHalf } from '../../shared/float16';
 // The datatypes of the Open Inference Protocol, and elements as bytes: little-endian, row-major.
 
 /** A datatype of the protocol. */
-export interface Datatype {
+export interface V2Datatype {
   readonly name: string;
   readonly kind: 'bool' | 'int' | 'uint' | 'float' | 'half' | 'bytes';
   /** Of one element; BYTES have their own length before each. */
   readonly bytes: number;
 }
 
-const type = (name: string, kind: Datatype['kind'], bytes: number): Datatype => ({
+const type = (name: string, kind: V2Datatype['kind'], bytes: number): V2Datatype => ({
   name,
   kind,
   bytes,
@@ -38,10 +38,10 @@ const byName = new Map(
 
 export const DATATYPE_NAMES: readonly string[] = [...byName.keys()];
 
-export const tryDatatypeOf = (name: string): Datatype | undefined => byName.get(name);
+export const tryDatatypeOf = (name: string): V2Datatype | undefined => byName.get(name);
 
 /** @throws TensorFault */
-export function datatypeOf(name: string): Datatype {
+export function datatypeOf(name: string): V2Datatype {
   const found = byName.get(name);
   if (found !== undefined) return found;
   throw new TensorFault(`datatype: got "${name}", must be one of ${DATATYPE_NAMES.join(', ')}`);
@@ -66,7 +66,7 @@ export function checkCount(shape: readonly number[], got: number): void {
 const skip = (): undefined => undefined;
 
 /** @throws TensorFault when the bytes are not as many as their shape says */
-export function checkRaw({ name, bytes, kind }: Datatype, shape: readonly number[], raw: Buffer) {
+export function checkRaw({ name, bytes, kind }: V2Datatype, shape: readonly number[], raw: Buffer) {
   if (kind === 'bytes') return checkCount(shape, eachString(raw, skip));
   const count = countOf(shape);
   if (raw.length === count * bytes) return;
@@ -80,7 +80,7 @@ export function checkRaw({ name, bytes, kind }: Datatype, shape: readonly number
 export function elementAt(
   raw: Buffer,
   at: number,
-  { kind, bytes }: Datatype,
+  { kind, bytes }: V2Datatype,
 ): number | bigint | boolean {
   switch (kind) {
     case 'bool':

@@ -1,13 +1,13 @@
 import { splitStrings, TensorFault } from '../../shared/binary';
 import { DATATYPE_NAMES, elementAt, tryDatatypeOf } from './datatypes';
-import { Exact, exactly } from './exact-json';
+import { ExactNumber, exactly } from './exact-json';
 
 // Elements of a binary tensor as values.
 
 /** An integer as it is, beyond 2^53 too. */
-function integer(value: bigint): number | Exact {
+function integer(value: bigint): number | ExactNumber {
   const near = Number(value);
-  return Number.isSafeInteger(near) ? near : new Exact(String(value));
+  return Number.isSafeInteger(near) ? near : new ExactNumber(String(value));
 }
 
 /** As it would have been read from JSON. */

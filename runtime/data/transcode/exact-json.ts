@@ -6,13 +6,13 @@ import { valueWith } from '../../shared/json-values';
 const WORDS = new Set<unknown>(['NaN', 'Infinity', '-Infinity']);
 
 /** A number for which JSON has no token. */
-export const isWord = (value: unknown): value is string => WORDS.has(value);
+export const isNonFiniteWord = (value: unknown): value is string => WORDS.has(value);
 
 /** Set when JSON.stringify meets an `Exact`: what it writes then is not exact. */
 let sawExact = false;
 
 /** A number that would be another one, or of another kind, if JavaScript wrote it. */
-export class Exact {
+export class ExactNumber {
   constructor(readonly text: string) {}
 
   /** The nearest double. */
@@ -49,12 +49,12 @@ const MAX_SHARED = 4096;
 
 /** Makes the numbers of one text. Two million `0.0` would take 64 bytes each. */
 function createNumbers(): (token: string) => unknown {
-  const shared = new Map<string, Exact>();
+  const shared = new Map<string, ExactNumber>();
   return (token) => {
     const before = shared.get(token);
     if (before !== undefined) return before;
     if (!changes(token)) return Number(token);
-    const exact = new Exact(token);
+    const exact = new ExactNumber(token);
     if (shared.size < MAX_SHARED) shared.set(token, exact);
     return exact;
   };
@@ -104,8 +104,8 @@ class ExactText {
   }
 
   private value(value: unknown): void {
-    if (value instanceof Exact) {
-      this.add(this.isStrict && isWord(value.text) ? `"${value.text}"` : value.text);
+    if (value instanceof ExactNumber) {
+      this.add(this.isStrict && isNonFiniteWord(value.text) ? `"${value.text}"` : value.text);
     } else if (Array.isArray(value)) this.list(value);
     else if (typeof value === 'object' && value !== null) this.object(value);
     else this.add(JSON.stringify(value) ?? 'null');
@@ -151,19 +151,19 @@ export const writeJson = (value: unknown): string => written(value, false);
 export const writeStrict = (value: unknown): string => written(value, true);
 
 /** A number that was not read from JSON, as it has to be written. */
-export function exactly(value: number): number | Exact {
-  if (Object.is(value, -0)) return new Exact('-0.0');
-  return Number.isFinite(value) ? value : new Exact(String(value));
+export function exactly(value: number): number | ExactNumber {
+  if (Object.is(value, -0)) return new ExactNumber('-0.0');
+  return Number.isFinite(value) ? value : new ExactNumber(String(value));
 }
 
 /** The number a value is, or undefined: exact or not. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
-  return value instanceof Exact ? value.valueOf() : undefined;
+  return value instanceof ExactNumber ? value.valueOf() : undefined;
 }
 
 /** Was it written as an integer? `1` is, `1.0` and `1e3` are not. */
 export function isInteger(value: unknown): boolean {
   // Floats that look like integers are `Exact`; beyond 2^53 some integers are themselves.
-  return value instanceof Exact ? INTEGER.test(value.text) : Number.isInteger(value);
+  return value instanceof ExactNumber ? INTEGER.test(value.text) : Number.isInteger(value);
 }

@@ -1,16 +1,16 @@
 import type { ArmRoute } from '../../core/routing/table';
 import { readLoose, writeJson, writeStrict } from './exact-json';
-import type { NativeItem, NativeOutput } from './native';
-import { readResult } from './native';
+import type { NativeItem, NativeOutput } from './native-format';
+import { readResult } from './native-format';
 import { nativeToOpenai, openaiToNative } from './native-to-openai';
 import { splicedAnswer, SplicedCall, splicedResult, splicedRows, splicedV2 } from './copied-text';
 import { nativeTarget } from './native-target';
 import { nativeToV1, v1ToNative } from './v1';
-import type { ModelMetadata } from './v2';
+import type { ModelInputs } from './v2';
 import { nativeToV2, rowsOfShapes, v2ToNative } from './v2';
 
 /** A native call in the words of the server that gets it. */
-export interface Translated {
+export interface EncodedNativeCall {
   readonly target: string;
   readonly body: string;
   /**
@@ -54,7 +54,7 @@ interface V2Call {
   readonly rows: number;
 }
 
-function v2Call(item: NativeItem, metadata: ModelMetadata | undefined): V2Call {
+function v2Call(item: NativeItem, metadata: ModelInputs | undefined): V2Call {
   const spliced = item instanceof SplicedCall ? splicedV2(item, metadata) : undefined;
   if (item instanceof SplicedCall && spliced !== undefined) {
     return { body: spliced, rows: splicedRows(item, metadata) };
@@ -71,7 +71,7 @@ const readV2 = (rows: number) => ({
 });
 
 /** @throws Refusal when it is no call of OpenAI's */
-export function openaiCall(model: string, item: NativeItem, stream: boolean): Translated {
+export function encodeOpenai(model: string, item: NativeItem, stream: boolean): EncodedNativeCall {
   const { input_data, parameters } = item;
   const call = nativeToOpenai({ input_data, parameters }, model, stream);
   const read = parsed((answer) => openaiToNative(answer, call));
@@ -79,12 +79,12 @@ export function openaiCall(model: string, item: NativeItem, stream: boolean): Tr
 }
 
 /** @throws Refusal when the server's protocol cannot say it */
-export function translate(
+export function encodeNative(
   arm: ArmRoute,
   model: string,
   item: NativeItem,
-  metadata: ModelMetadata | undefined,
-): Translated {
+  metadata: ModelInputs | undefined,
+): EncodedNativeCall {
   const native = nativeTarget(arm, model, 'inference');
   const name = encodeURIComponent(model);
   if (native !== undefined) return { target: native, body: nativeBody(item), ...READ_NATIVE };
@@ -99,6 +99,6 @@ export function translate(
       return { target: `/v1/models/${name}:predict`, body, ...READ_V1 };
     }
     default:
-      return openaiCall(model, item, false);
+      return encodeOpenai(model, item, false);
   }
 }

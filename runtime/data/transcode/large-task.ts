@@ -1,43 +1,43 @@
 import type { Priority } from '../../core/routing/outcome';
 import type { ArmRoute } from '../../core/routing/table';
 import { Refusal } from './refusal';
-import { openaiCall, translate } from './index';
-import type { Translated } from './index';
+import { encodeOpenai, encodeNative } from './index';
+import type { EncodedNativeCall } from './index';
 import { readJson, readLoose, writeStrict } from './exact-json';
-import { bodyText, bounded, isPlain, parseObject, parseText } from './body-json';
-import type { NativeCall, NativeOutput } from './native';
-import { parseBatch, parseCall, parseItem, readItem } from './native';
-import type { OpenaiCallName, Written } from './openai-to-native';
+import { bodyText, bounded, isJsonObject, parseObject, parseText } from './body-json';
+import type { NativeCall, NativeOutput } from './native-format';
+import { parseBatch, parseCall, parseItem, readItem } from './native-format';
+import type { OpenaiCallName, CompletionInfo } from './openai-to-native';
 import { parseOpenai } from './openai-to-native';
 import { RawJson, splicedCall } from './copied-text';
-import type { Called, Said, Spoken } from './transcoder';
-import { openaiSpoken, v1Spoken, v2Spoken } from './transcoder';
+import type { CalledModel, EncodedRequest, Transcoder } from './transcoder';
+import { openaiTranscoder, v1Transcoder, v2Transcoder } from './transcoder';
 import type { JsonLimits } from '../../shared/json-survey';
 import { JSON_LIMITS, JsonTooComplex, survey, textsNamed } from '../../shared/json-survey';
 import { parseV1 } from './v1-request';
-import type { ModelMetadata } from './v2';
+import type { ModelInputs } from './v2';
 import { parseV2 } from './v2-request';
 
 // What is done with a large body or answer, as tasks whose parts can go from thread to thread. A
 // task may take long; no caller of a small body waits for it.
 
 /** A request, as far as its body is to be understood. */
-export interface SourceText {
+export interface LargeSource {
   /** Of this request: what was read of it once is known by it. */
   readonly id: number;
   readonly kind: 'native' | 'v1' | 'v2' | 'openai';
-  readonly called: Called;
+  readonly called: CalledModel;
   /** Of V2: bytes of JSON before its tensors. */
   readonly jsonLength?: string | undefined;
   /** Of OpenAI. */
   readonly call?: OpenaiCallName | undefined;
-  readonly written?: Written | undefined;
+  readonly written?: CompletionInfo | undefined;
 }
 
 /** Whom a request is put to. */
-export interface SpokenTo {
+export interface EncodeTarget {
   readonly arm: ArmRoute;
-  readonly known: ModelMetadata | undefined;
+  readonly known: ModelInputs | undefined;
   /** The answer is to come as events. */
   readonly isStream?: boolean | undefined;
 }
@@ -46,24 +46,24 @@ export type LargeTask =
   | { readonly op: 'named'; readonly body: Uint8Array }
   | { readonly op: 'batch'; readonly body: Uint8Array; readonly maxItems: number }
   | { readonly op: 'results'; readonly answer: Uint8Array; readonly count: number }
-  | { readonly op: 'check'; readonly source: SourceText; readonly body?: Uint8Array | undefined }
+  | { readonly op: 'check'; readonly source: LargeSource; readonly body?: Uint8Array | undefined }
   | {
       readonly op: 'say';
-      readonly source: SourceText;
+      readonly source: LargeSource;
       readonly body?: Uint8Array | undefined;
-      readonly to: SpokenTo;
+      readonly to: EncodeTarget;
     }
   | {
       readonly op: 'read';
-      readonly source: SourceText;
+      readonly source: LargeSource;
       readonly body?: Uint8Array | undefined;
-      readonly to: SpokenTo;
+      readonly to: EncodeTarget;
       readonly answer: Uint8Array;
       readonly version: string;
     };
 
 /** An error on its way between threads. */
-export interface SentRefusal {
+export interface SerializedRefusal {
   readonly code: Refusal['code'];
   readonly message: string;
   readonly more: Refusal['more'];
@@ -72,17 +72,17 @@ export interface SentRefusal {
 /** What a call says of itself. */
 export interface CheckedCall {
   readonly items: number;
-  readonly type: Spoken['type'];
+  readonly type: Transcoder['type'];
   readonly timeoutMs: number | undefined;
   readonly priority: Priority | undefined;
 }
 
-export interface LargeSaid {
+export interface LargeRequest {
   readonly target: string;
   readonly body: Uint8Array;
 }
 
-export interface LargeTold {
+export interface LargeOutput {
   readonly bytes: Uint8Array;
   /** JSON, too; of a native answer. */
   readonly confidence: Uint8Array;
@@ -90,11 +90,11 @@ export interface LargeTold {
 
 export interface LargeBatch {
   /** The JSON of each item, or what is wrong with it. */
-  readonly items: readonly (Uint8Array | SentRefusal)[];
+  readonly items: readonly (Uint8Array | SerializedRefusal)[];
   readonly timeoutMs: number | undefined;
 }
 
-export type LargeResult = LargeTold | SentRefusal | null;
+export type LargeResult = LargeOutput | SerializedRefusal | null;
 
 /** Outcomes by task. `missing`: the body of the source has to be sent again. */
 export interface LargeOutcomes {
@@ -102,11 +102,11 @@ export interface LargeOutcomes {
   readonly batch: LargeBatch;
   readonly results: readonly LargeResult[] | undefined;
   readonly check: CheckedCall | 'missing';
-  readonly say: LargeSaid | 'missing';
-  readonly read: LargeTold | undefined | 'missing';
+  readonly say: LargeRequest | 'missing';
+  readonly read: LargeOutput | undefined | 'missing';
 }
 
-export const sentRefusal = ({ code, message, more }: Refusal): SentRefusal => ({
+export const serializeRefusal = ({ code, message, more }: Refusal): SerializedRefusal => ({
   code,
   message,
   more,
@@ -134,44 +134,44 @@ function surveyed(body: Buffer, jsonBytes = body.length, limits = JSON_LIMITS): 
 interface ParsedCall {
   readonly bytes: number;
   readonly native?: NativeCall;
-  readonly spoken?: Spoken;
+  readonly spoken?: Transcoder;
   /** What was said to an arm last, which knows how to read its answer. */
   said?: {
     readonly arm: string;
-    readonly read: (answer: Buffer, version: string) => LargeTold | undefined;
+    readonly read: (answer: Buffer, version: string) => LargeOutput | undefined;
   };
 }
 
 /** What was read is kept for the answer, of so many bytes of bodies; values take ten times that. */
 const MAX_KEPT_BYTES = 12 * 1024 * 1024;
 
-function toldNative(output: NativeOutput | undefined): LargeTold | undefined {
+function nativeOutput(output: NativeOutput | undefined): LargeOutput | undefined {
   if (output === undefined) return undefined;
   const { output: value, confidence } = output;
   const text = value instanceof RawJson ? value.text : writeStrict(value);
   return { bytes: bytesOf(text), confidence: bytesOf(writeStrict(confidence)) };
 }
 
-const toldText = (text: string | undefined): LargeTold | undefined =>
+const textOutput = (text: string | undefined): LargeOutput | undefined =>
   text === undefined ? undefined : { bytes: bytesOf(text), confidence: bytesOf('null') };
 
 /** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
-export function spokenIn(source: Omit<SourceText, 'id'>, body: Buffer): Spoken {
+export function readTranscoder(source: Omit<LargeSource, 'id'>, body: Buffer): Transcoder {
   const { kind, called, jsonLength, call, written } = source;
   return bounded(() => {
-    if (kind === 'v1') return v1Spoken(called, parseV1(parseObject(body)));
-    if (kind === 'v2') return v2Spoken(called, parseV2(body, jsonLength));
+    if (kind === 'v1') return v1Transcoder(called, parseV1(parseObject(body)));
+    if (kind === 'v2') return v2Transcoder(called, parseV2(body, jsonLength));
     if (call === undefined || written === undefined) throw new Error('an OpenAI call has a name');
     const read = parseOpenai(call, parseText(bodyText(body), readJson));
-    return openaiSpoken(called, read, written);
+    return openaiTranscoder(called, read, written);
   });
 }
 
-function parse(source: SourceText, body: Buffer): Omit<ParsedCall, 'bytes'> {
+function parse(source: LargeSource, body: Buffer): Omit<ParsedCall, 'bytes'> {
   const { kind, jsonLength } = source;
   if (kind !== 'native') {
     surveyed(body, jsonLength === undefined ? undefined : Number(jsonLength));
-    return { spoken: spokenIn(source, body) };
+    return { spoken: readTranscoder(source, body) };
   }
   const text = bodyText(body);
   const simple = splicedCall(text);
@@ -192,7 +192,7 @@ function isModestAnswer(answer: Buffer): boolean {
 }
 
 /** Does tasks, and remembers what it read. */
-export class Understanding {
+export class LargeTaskRunner {
   private readonly kept = new Map<number, ParsedCall>();
   private keptBytes = 0;
 
@@ -210,18 +210,18 @@ export class Understanding {
     }
   }
 
-  private ofSource(task: Extract<LargeTask, { source: SourceText }>) {
+  private ofSource(task: Extract<LargeTask, { source: LargeSource }>) {
     const call = this.callOf(task.source, task.body);
     if (call === undefined) return 'missing';
     if (task.op === 'check') return checkedOf(call);
-    if (task.op === 'say') return say(call, task.source, task.to);
-    if (call.said?.arm !== task.to.arm.name) say(call, task.source, task.to);
+    if (task.op === 'say') return encode(call, task.source, task.to);
+    if (call.said?.arm !== task.to.arm.name) encode(call, task.source, task.to);
     const told = call.said?.read(bufferOf(task.answer), task.version);
     this.forget(task.source.id);
     return told;
   }
 
-  private callOf(source: SourceText, body: Uint8Array | undefined): ParsedCall | undefined {
+  private callOf(source: LargeSource, body: Uint8Array | undefined): ParsedCall | undefined {
     const before = this.kept.get(source.id);
     if (before !== undefined || body === undefined) return before;
     const call = { bytes: body.length, ...parse(source, bufferOf(body)) };
@@ -250,29 +250,31 @@ function checkedOf({ native, spoken }: ParsedCall): CheckedCall {
 }
 
 /** @throws Refusal when the server's protocol cannot say it */
-function say(
+function encode(
   call: ParsedCall,
-  { called }: SourceText,
-  { arm, known, isStream }: SpokenTo,
-): LargeSaid {
+  { called }: LargeSource,
+  { arm, known, isStream }: EncodeTarget,
+): LargeRequest {
   const { native, spoken } = call;
   if (native !== undefined) {
-    const { target, body, splice, read }: Translated = bounded(() =>
+    const { target, body, splice, read }: EncodedNativeCall = bounded(() =>
       isStream === true
-        ? openaiCall(called.id, native, true)
-        : translate(arm, called.id, native, known),
+        ? encodeOpenai(called.id, native, true)
+        : encodeNative(arm, called.id, native, known),
     );
-    const readAnswer = (answer: Buffer): LargeTold | undefined => {
+    const readAnswer = (answer: Buffer): LargeOutput | undefined => {
       const text = answer.toString('utf8');
-      return toldNative(splice(text) ?? (isModestAnswer(answer) ? read(text) : undefined));
+      return nativeOutput(splice(text) ?? (isModestAnswer(answer) ? read(text) : undefined));
     };
     call.said = { arm: arm.name, read: readAnswer };
     return { target, body: bytesOf(body) };
   }
-  const { target, body, read }: Said = bounded(() => (spoken as Spoken).say(arm, known));
-  const told = (answer: Buffer, version: string): LargeTold | undefined =>
+  const { target, body, read }: EncodedRequest = bounded(() =>
+    (spoken as Transcoder).say(arm, known),
+  );
+  const told = (answer: Buffer, version: string): LargeOutput | undefined =>
     isModestAnswer(answer)
-      ? toldText(readable(() => read(answer.toString('utf8'), version)))
+      ? textOutput(readable(() => read(answer.toString('utf8'), version)))
       : undefined;
   call.said = { arm: arm.name, read: told };
   return { target, body: bytesOf(body) };
@@ -295,11 +297,11 @@ function batchOf(body: Buffer, maxItems: number): LargeBatch {
   );
   const items = requests.map((value) => {
     const item = parseItem(value);
-    if (item instanceof Refusal) return sentRefusal(item);
+    if (item instanceof Refusal) return serializeRefusal(item);
     try {
       return bytesOf(bounded(() => writeStrict(item)));
     } catch (error) {
-      if (error instanceof Refusal) return sentRefusal(error);
+      if (error instanceof Refusal) return serializeRefusal(error);
       throw error;
     }
   });
@@ -308,15 +310,15 @@ function batchOf(body: Buffer, maxItems: number): LargeBatch {
 
 function resultOf(value: unknown): LargeResult {
   const output = readItem(value);
-  if (output instanceof Refusal) return sentRefusal(output);
-  return toldNative(output) ?? null;
+  if (output instanceof Refusal) return serializeRefusal(output);
+  return nativeOutput(output) ?? null;
 }
 
 function resultsOf(answer: Buffer, count: number): readonly LargeResult[] | undefined {
   try {
     survey(answer);
     const value = readLoose(answer.toString('utf8'));
-    const results = isPlain(value) ? value['results'] : undefined;
+    const results = isJsonObject(value) ? value['results'] : undefined;
     if (!Array.isArray(results) || results.length !== count) return undefined;
     return results.map(resultOf);
   } catch {

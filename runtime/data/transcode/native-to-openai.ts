@@ -1,8 +1,8 @@
 import { Refusal } from './refusal';
 import { numberOf } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { NativeItem, NativeOutput } from './native';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { NativeItem, NativeOutput } from './native-format';
 
 // A native caller and a server that speaks OpenAI.
 
@@ -21,7 +21,7 @@ const OWN = new Set(['model', 'stream', ...INPUTS]);
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
 
-function inputOf(given: Plain, model: string): Input {
+function inputOf(given: JsonObject, model: string): Input {
   const names = Object.keys(given);
   const name = INPUTS.find((one) => names.length === 1 && names[0] === one);
   if (name !== undefined) return name;
@@ -31,7 +31,7 @@ function inputOf(given: Plain, model: string): Input {
   );
 }
 
-function checkParameters(parameters: Plain): void {
+function checkParameters(parameters: JsonObject): void {
   const own = Object.keys(parameters).find((name) => OWN.has(name));
   if (own === undefined) return;
   const instead =
@@ -41,7 +41,7 @@ function checkParameters(parameters: Plain): void {
 
 export interface OpenaiCall {
   readonly target: string;
-  readonly body: Plain;
+  readonly body: JsonObject;
   readonly input: Input;
 }
 
@@ -58,51 +58,52 @@ export function nativeToOpenai(item: NativeItem, model: string, stream: boolean)
 }
 
 /** Many servers write every field they know; what says nothing is left out. */
-const isSaid = ([, value]: readonly [string, unknown]): boolean =>
+const isPresent = ([, value]: readonly [string, unknown]): boolean =>
   value !== null && !(Array.isArray(value) && value.length === 0);
 
-const said = (value: Plain): Plain => Object.fromEntries(Object.entries(value).filter(isSaid));
+const present = (value: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(value).filter(isPresent));
 
 /** A choice with its text in `content` (chat) or `text`. */
-function choiceOf(choice: unknown): Plain | undefined {
-  if (!isPlain(choice)) return undefined;
+function choiceOf(choice: unknown): JsonObject | undefined {
+  if (!isJsonObject(choice)) return undefined;
   const { message, text, finish_reason: reason = null, logprobs = null } = choice;
   const more = { finish_reason: reason, ...(logprobs !== null && { logprobs }) };
-  if (isPlain(message)) {
+  if (isJsonObject(message)) {
     const { content = null, ...rest } = message;
-    return { content, ...said(rest), ...more };
+    return { content, ...present(rest), ...more };
   }
   return typeof text === 'string' ? { text, ...more } : undefined;
 }
 
-function textOf({ choices, usage }: Plain): Plain | undefined {
+function textOf({ choices, usage }: JsonObject): JsonObject | undefined {
   if (!Array.isArray(choices)) return undefined;
   const all = choices.map(choiceOf).filter((one) => one !== undefined);
   const [first] = all;
   if (first === undefined || all.length !== choices.length) return undefined;
   // Several were asked for, by `n` or by a list of prompts.
   const output = all.length === 1 ? first : { choices: all };
-  return { ...output, ...(isPlain(usage) && { usage }) };
+  return { ...output, ...(isJsonObject(usage) && { usage }) };
 }
 
 /** Several inputs are a list of texts, or of lists of tokens. */
 const isList = (input: unknown): boolean =>
   Array.isArray(input) && numberOf(input[0]) === undefined;
 
-function embeddingsOf({ data, usage }: Plain, input: unknown): Plain | undefined {
-  if (!Array.isArray(data) || !data.every(isPlain)) return undefined;
-  const indexOf = ({ index }: Plain): number => numberOf(index) ?? 0;
+function embeddingsOf({ data, usage }: JsonObject, input: unknown): JsonObject | undefined {
+  if (!Array.isArray(data) || !data.every(isJsonObject)) return undefined;
+  const indexOf = ({ index }: JsonObject): number => numberOf(index) ?? 0;
   const all = data
     .toSorted((one, other) => indexOf(one) - indexOf(other))
     .map(({ embedding }) => embedding);
   if (all.length === 0 || all.includes(undefined)) return undefined;
   const output = isList(input) ? { embeddings: all } : { embedding: all[0] };
-  return { ...output, ...(isPlain(usage) && { usage }) };
+  return { ...output, ...(isJsonObject(usage) && { usage }) };
 }
 
 /** Undefined: it is no answer of OpenAI's. */
 export function openaiToNative(answer: unknown, call: OpenaiCall): NativeOutput | undefined {
-  if (!isPlain(answer)) return undefined;
+  if (!isJsonObject(answer)) return undefined;
   const { input, body } = call;
   const output = input === 'input' ? embeddingsOf(answer, body[input]) : textOf(answer);
   return output && { output, confidence: null };

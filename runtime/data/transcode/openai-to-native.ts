@@ -1,8 +1,8 @@
 import { Refusal } from './refusal';
 import { numberOf, writeStrict } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { NativeItem } from './native';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { NativeItem } from './native-format';
 
 // An OpenAI caller and a server that speaks native.
 
@@ -15,10 +15,11 @@ const INPUT_OF = {
 
 export type OpenaiCallName = keyof typeof INPUT_OF;
 
-export const isNativeCall = (call: string): call is OpenaiCallName => Object.hasOwn(INPUT_OF, call);
+export const isTranscodableOpenai = (call: string): call is OpenaiCallName =>
+  Object.hasOwn(INPUT_OF, call);
 
 /** What an answer says beside the model's words. */
-export interface Written {
+export interface CompletionInfo {
   readonly id: string;
   /** Seconds since the epoch. */
   readonly created: number;
@@ -56,7 +57,7 @@ function encodingOf(format: unknown): boolean {
 }
 
 /** @throws Refusal when native has no word for it */
-export function parseOpenai(call: OpenaiCallName, body: Plain): OpenaiRequest {
+export function parseOpenai(call: OpenaiCallName, body: JsonObject): OpenaiRequest {
   const field = INPUT_OF[call];
   const { model: _, stream, stream_options: options, n, [field]: input, ...rest } = body;
   if (input === undefined || input === null) throw bad(`${field}: is missing`);
@@ -70,12 +71,12 @@ export function parseOpenai(call: OpenaiCallName, body: Plain): OpenaiRequest {
       ...(Object.keys(parameters).length > 0 && { parameters }),
     },
     stream: call !== 'embeddings' && flag('stream', stream),
-    includeUsage: isPlain(options) && flag('include_usage', options['include_usage']),
+    includeUsage: isJsonObject(options) && flag('include_usage', options['include_usage']),
     base64: call === 'embeddings' && encodingOf(format),
   };
 }
 
-function wordless(model: string, what: string): Refusal {
+function missingOutput(model: string, what: string): Refusal {
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
     `model ${model} answered without ${what}; call POST /api/v1/models/${model}/inference to see what it says`,
@@ -83,30 +84,34 @@ function wordless(model: string, what: string): Refusal {
 }
 
 /** The text of a result: `content`, `text`, or all of it. */
-interface Said {
+interface Completion {
   readonly text: string | null;
   readonly toolCalls: readonly unknown[] | undefined;
   readonly reason: string;
-  readonly usage: Plain | undefined;
+  readonly usage: JsonObject | undefined;
 }
 
-function saidOf(result: unknown, model: string): Said {
-  const fields = isPlain(result) ? result : {};
+function completionOf(result: unknown, model: string): Completion {
+  const fields = isJsonObject(result) ? result : {};
   const { content, text, tool_calls: tools, finish_reason: reason, usage } = fields;
   const words = typeof result === 'string' ? result : (content ?? text);
   const toolCalls = Array.isArray(tools) && tools.length > 0 ? tools : undefined;
   if (typeof words !== 'string' && toolCalls === undefined) {
-    throw wordless(model, 'text: content, text, or a result that is text');
+    throw missingOutput(model, 'text: content, text, or a result that is text');
   }
   return {
     text: typeof words === 'string' ? words : null,
     toolCalls,
     reason: typeof reason === 'string' ? reason : toolCalls ? 'tool_calls' : 'stop',
-    usage: isPlain(usage) ? usage : undefined,
+    usage: isJsonObject(usage) ? usage : undefined,
   };
 }
 
-function completion(call: OpenaiCallName, said: Said, { id, created, model }: Written): Plain {
+function completionBody(
+  call: OpenaiCallName,
+  said: Completion,
+  { id, created, model }: CompletionInfo,
+): JsonObject {
   const { text, toolCalls, reason, usage } = said;
   const isChat = call === 'chat/completions';
   const words = isChat
@@ -124,10 +129,13 @@ function completion(call: OpenaiCallName, said: Said, { id, created, model }: Wr
 
 /** Deltas of tool calls are told apart by their index. */
 const indexed = (tools: readonly unknown[]): readonly unknown[] =>
-  tools.map((one, index) => (isPlain(one) ? { index, ...one } : one));
+  tools.map((one, index) => (isJsonObject(one) ? { index, ...one } : one));
 
 /** What stands in the one choice of each chunk: role, the whole of the words, the end. */
-function partsOf(call: OpenaiCallName, { text, toolCalls, reason }: Said): readonly Plain[] {
+function partsOf(
+  call: OpenaiCallName,
+  { text, toolCalls, reason }: Completion,
+): readonly JsonObject[] {
   if (call !== 'chat/completions') {
     return [
       { text: text ?? '', finish_reason: null },
@@ -145,7 +153,11 @@ function partsOf(call: OpenaiCallName, { text, toolCalls, reason }: Said): reado
   ];
 }
 
-function events(request: OpenaiRequest, said: Said, { id, created, model }: Written): string {
+function events(
+  request: OpenaiRequest,
+  said: Completion,
+  { id, created, model }: CompletionInfo,
+): string {
   const { call, includeUsage } = request;
   const isChat = call === 'chat/completions';
   const head = {
@@ -154,7 +166,7 @@ function events(request: OpenaiRequest, said: Said, { id, created, model }: Writ
     created,
     model,
   };
-  const chunks: Plain[] = partsOf(call, said).map((part) => ({
+  const chunks: JsonObject[] = partsOf(call, said).map((part) => ({
     ...head,
     choices: [{ index: 0, ...part, logprobs: null }],
   }));
@@ -168,7 +180,9 @@ const isVector = (value: unknown): value is readonly unknown[] =>
   Array.isArray(value) && value.length > 0 && value.every((one) => Number.isFinite(numberOf(one)));
 
 function vectorsOf(result: unknown): readonly (readonly unknown[])[] | undefined {
-  const { embedding, embeddings = embedding } = isPlain(result) ? result : { embedding: result };
+  const { embedding, embeddings = embedding } = isJsonObject(result)
+    ? result
+    : { embedding: result };
   if (isVector(embeddings)) return [embeddings];
   return Array.isArray(embeddings) && embeddings.length > 0 && embeddings.every(isVector)
     ? embeddings
@@ -182,17 +196,17 @@ function base64Of(vector: readonly unknown[]): string {
   return bytes.toString('base64');
 }
 
-function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string): Plain {
+function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string): JsonObject {
   const vectors = vectorsOf(result);
   if (vectors === undefined) {
-    throw wordless(model, 'an embedding: embedding, embeddings, or a result that is a list');
+    throw missingOutput(model, 'an embedding: embedding, embeddings, or a result that is a list');
   }
-  const { usage } = isPlain(result) ? result : {};
+  const { usage } = isJsonObject(result) ? result : {};
   const data = vectors.map((vector, index) => {
     const embedding = base64 ? base64Of(vector) : vector;
     return { object: 'embedding', index, embedding };
   });
-  return { object: 'list', data, model, ...(isPlain(usage) && { usage }) };
+  return { object: 'list', data, model, ...(isJsonObject(usage) && { usage }) };
 }
 
 /**
@@ -202,11 +216,11 @@ function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string
 export function nativeToOpenaiAnswer(
   result: unknown,
   request: OpenaiRequest,
-  written: Written,
+  written: CompletionInfo,
 ): string {
   const { call, stream } = request;
   const { model } = written;
   if (call === 'embeddings') return writeStrict(embeddingList(result, request, model));
-  const said = saidOf(result, model);
-  return stream ? events(request, said, written) : writeStrict(completion(call, said, written));
+  const said = completionOf(result, model);
+  return stream ? events(request, said, written) : writeStrict(completionBody(call, said, written));
 }

@@ -1,7 +1,7 @@
 import { Refusal } from './refusal';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { NativeItem } from './native';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { NativeItem } from './native-format';
 import { valueWithNumbers } from './tensor';
 import type { V1Request } from './v1-request';
 import { DEFAULT_SIGNATURE } from './v1-request';
@@ -14,13 +14,13 @@ import { entryOf } from '../../../lib/spec/entry';
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
 
 /** A native model takes inputs by name and tells nobody which. */
-function named(row: unknown, path: string): Plain {
-  if (isPlain(row)) return row;
+function named(row: unknown, path: string): JsonObject {
+  if (isJsonObject(row)) return row;
   throw bad(`${path}: must be an object, input → value: the model speaks native, by names`);
 }
 
 /** Columns of the same length, row by row. */
-function rowsOfColumns(inputs: unknown): readonly Plain[] {
+function rowsOfColumns(inputs: unknown): readonly JsonObject[] {
   const columns = Object.entries(named(inputs, 'inputs')).map(([name, value]) => {
     if (Array.isArray(value)) return { name, rows: value as readonly unknown[] };
     throw bad(`inputs.${name}: must be a list, one value for each row`);
@@ -37,7 +37,7 @@ function rowsOfColumns(inputs: unknown): readonly Plain[] {
 /** Rows of a call; of columns that are none, one, which is refused later. */
 export function rowsIn(call: V1Request): number {
   if (call.kind === 'rows') return call.rows.length;
-  const [first] = isPlain(call.inputs) ? Object.values(call.inputs) : [];
+  const [first] = isJsonObject(call.inputs) ? Object.values(call.inputs) : [];
   return Array.isArray(first) ? first.length : 1;
 }
 
@@ -58,10 +58,10 @@ export function v2ToItems(request: V2Request): readonly NativeItem[] {
 }
 
 /** Results as V1 tells them: rows for rows, columns for columns. */
-export function itemsToV1(given: readonly unknown[], { kind }: V1Request): Plain {
+export function itemsToV1(given: readonly unknown[], { kind }: V1Request): JsonObject {
   const results = given.map(valueWithNumbers);
   if (kind === 'rows') return { predictions: results };
-  if (!results.every(isPlain)) return { outputs: results };
+  if (!results.every(isJsonObject)) return { outputs: results };
   const names = [...new Set(results.flatMap(Object.keys))];
   const columns = names.map(
     (name) => [name, results.map((row) => entryOf(row, name) ?? null)] as const,

@@ -23,9 +23,9 @@ const WORDS = ['true', 'false', 'null'];
 const LENIENT_WORDS = [...WORDS, 'NaN', 'Infinity', '-Infinity'];
 
 /** Not simple, or no JSON: the caller takes the long way, which tells the two apart. */
-export class GivenUp extends Error {}
+export class NotSimple extends Error {}
 
-const GIVEN_UP = new GivenUp('not simple');
+const NOT_SIMPLE = new NotSimple('not simple');
 
 const isDigit = (code: number): boolean => code >= ZERO && code <= 0x39;
 
@@ -33,12 +33,12 @@ const isDigit = (code: number): boolean => code >= ZERO && code <= 0x39;
 function behindDigits(text: string, from: number): number {
   let to = from;
   while (isDigit(text.charCodeAt(to))) to += 1;
-  if (to === from) throw GIVEN_UP;
+  if (to === from) throw NOT_SIMPLE;
   return to;
 }
 
 /** Numbers, alone or in lists of lists. */
-export interface Numbers {
+export interface NumberSpan {
   readonly from: number;
   readonly to: number;
   /** Lengths from the outside in; `[]` for a number alone. */
@@ -72,13 +72,13 @@ export class Scanner {
     for (;;) {
       const code = text.charCodeAt(this.at);
       if (code > BLANK || Number.isNaN(code)) return;
-      if (code !== BLANK && code !== 0x0a && code !== 0x0d && code !== 0x09) throw GIVEN_UP;
+      if (code !== BLANK && code !== 0x0a && code !== 0x0d && code !== 0x09) throw NOT_SIMPLE;
       this.at += 1;
     }
   }
 
   private expect(code: number): void {
-    if (this.next !== code) throw GIVEN_UP;
+    if (this.next !== code) throw NOT_SIMPLE;
     this.at += 1;
     this.skipBlanks();
   }
@@ -92,13 +92,13 @@ export class Scanner {
   }
 
   end(): void {
-    if (this.at !== this.text.length) throw GIVEN_UP;
+    if (this.at !== this.text.length) throw NOT_SIMPLE;
   }
 
   /** A string as it stands between its quotes; without escapes unless lenient. */
   string(): string {
     const { text } = this;
-    if (this.next !== QUOTE) throw GIVEN_UP;
+    if (this.next !== QUOTE) throw NOT_SIMPLE;
     const from = this.at + 1;
     let to = from;
     for (; ; to += 1) {
@@ -108,7 +108,7 @@ export class Scanner {
         to += 1;
         continue;
       }
-      if (code === BACKSLASH || code < BLANK || Number.isNaN(code)) throw GIVEN_UP;
+      if (code === BACKSLASH || code < BLANK || Number.isNaN(code)) throw NOT_SIMPLE;
     }
     this.at = to + 1;
     this.skipBlanks();
@@ -165,7 +165,7 @@ export class Scanner {
       this.number();
       return [];
     }
-    if (depth > MAX_DEPTH) throw GIVEN_UP;
+    if (depth > MAX_DEPTH) throw NOT_SIMPLE;
     this.expect(OPEN_LIST);
     if (this.takes(CLOSE_LIST)) return [0];
     let inner: readonly number[] | undefined;
@@ -177,7 +177,7 @@ export class Scanner {
         inner ??= [];
       } else {
         const shape = this.level(depth + 1);
-        if (inner !== undefined && !isSame(inner, shape)) throw GIVEN_UP;
+        if (inner !== undefined && !isSame(inner, shape)) throw NOT_SIMPLE;
         inner = shape;
       }
       count += 1;
@@ -186,7 +186,7 @@ export class Scanner {
     return [count, ...(inner ?? [])];
   }
 
-  numbers(): Numbers {
+  numbers(): NumberSpan {
     this.areIntegers = true;
     const from = this.at;
     const shape = this.level(0);
@@ -196,7 +196,7 @@ export class Scanner {
   /** Any value; its text. */
   value(depth = 0): string {
     const from = this.at;
-    if (depth > MAX_DEPTH) throw GIVEN_UP;
+    if (depth > MAX_DEPTH) throw NOT_SIMPLE;
     const { next } = this;
     if (next === OPEN_OBJECT) this.object(() => this.value(depth + 1));
     else if (next === OPEN_LIST) this.list(() => this.value(depth + 1));
@@ -213,7 +213,7 @@ export class Scanner {
   private word(): void {
     const words = this.isLenient ? LENIENT_WORDS : WORDS;
     const word = words.find((one) => this.text.startsWith(one, this.at));
-    if (word === undefined) throw GIVEN_UP;
+    if (word === undefined) throw NOT_SIMPLE;
     this.at += word.length;
     this.skipBlanks();
   }
@@ -235,7 +235,7 @@ export function scanned<T>(
     scanner.end();
     return result;
   } catch (error) {
-    if (error instanceof GivenUp) return undefined;
+    if (error instanceof NotSimple) return undefined;
     throw error;
   }
 }

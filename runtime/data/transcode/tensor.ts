@@ -1,10 +1,10 @@
-import { Exact, isInteger, isWord, numberOf } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
+import { ExactNumber, isInteger, isNonFiniteWord, numberOf } from './exact-json';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
 
 // Values as tensors: nested lists ↔ a shape and its elements in row-major order.
 
-export interface Tensor {
+export interface V2Tensor {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
@@ -26,7 +26,7 @@ export const MAX_RANK = 64;
 export const MAX_EMPTY = 10_000;
 
 /** Is what `nest` makes of it bounded by its elements? `[1000000000, 0]` has none. */
-export function isModest(shape: readonly number[]): boolean {
+export function isBoundedShape(shape: readonly number[]): boolean {
   const zero = shape.indexOf(0);
   return shape.length <= MAX_RANK && (zero < 0 || sizeOf(shape.slice(0, zero)) <= MAX_EMPTY);
 }
@@ -70,22 +70,23 @@ export function guessDatatype(data: readonly unknown[]): string | undefined {
  */
 export function withNumbers(data: readonly unknown[], datatype?: string): readonly unknown[] {
   if (datatype !== undefined && !/^(?:BF|FP)/.test(datatype)) return data;
-  if (!data.some(isWord)) return data;
+  if (!data.some(isNonFiniteWord)) return data;
   const isAmong = (): boolean =>
-    data.every((one) => isWord(one) || numberOf(one) !== undefined) && !data.every(isWord);
+    data.every((one) => isNonFiniteWord(one) || numberOf(one) !== undefined) &&
+    !data.every(isNonFiniteWord);
   if (datatype === undefined && !isAmong()) return data;
-  return data.map((one) => (isWord(one) ? new Exact(one) : one));
+  return data.map((one) => (isNonFiniteWord(one) ? new ExactNumber(one) : one));
 }
 
 /** The same for values of any form, list by list. */
 export function valueWithNumbers(value: unknown): unknown {
-  if (isPlain(value)) {
+  if (isJsonObject(value)) {
     const entries = Object.entries(value).map(([key, one]) => [key, valueWithNumbers(one)]);
-    return Object.fromEntries(entries) as Plain;
+    return Object.fromEntries(entries) as JsonObject;
   }
   if (!Array.isArray(value)) return value;
   const shaped = shapedOf(value);
-  if (shaped === undefined || shaped.data.some(isPlain)) return value.map(valueWithNumbers);
+  if (shaped === undefined || shaped.data.some(isJsonObject)) return value.map(valueWithNumbers);
   const data = withNumbers(shaped.data);
   return data === shaped.data ? value : nest(data, shaped.shape);
 }
@@ -117,12 +118,12 @@ class Leaves {
   private prefixes = 0;
 
   /** @throws RangeError when the names grow beyond all measure, as what is nested too deeply does */
-  collect(value: Plain, prefix: string): this {
+  collect(value: JsonObject, prefix: string): this {
     for (const [key, inner] of Object.entries(value)) {
       const name = `${prefix}${key}`;
       this.prefixes += prefix.length;
       if (this.prefixes > MAX_PREFIXES) throw new RangeError('the names are too long');
-      if (isPlain(inner)) this.collect(inner, `${name}.`);
+      if (isJsonObject(inner)) this.collect(inner, `${name}.`);
       else this.all.push([name, inner]);
     }
     return this;
@@ -130,22 +131,22 @@ class Leaves {
 }
 
 /** Nested objects become dotted names: `{a: {b: 1}}` → `a.b`. @throws RangeError */
-export const leaves = (value: Plain): readonly Leaf[] => new Leaves().collect(value, '').all;
+export const leaves = (value: JsonObject): readonly Leaf[] => new Leaves().collect(value, '').all;
 
 /** The tensors of a V2 answer, each with as many elements as its shape says; else undefined. */
-export function tensorsOf(answer: unknown): readonly Tensor[] | undefined {
-  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
+export function tensorsOf(answer: unknown): readonly V2Tensor[] | undefined {
+  const outputs = isJsonObject(answer) ? answer['outputs'] : undefined;
   if (!Array.isArray(outputs)) return undefined;
   const tensors = outputs.map(tensorOf).filter((one) => one !== undefined);
   return tensors.length === outputs.length ? tensors : undefined;
 }
 
-function tensorOf(value: unknown): Tensor | undefined {
-  if (!isPlain(value)) return undefined;
+function tensorOf(value: unknown): V2Tensor | undefined {
+  if (!isJsonObject(value)) return undefined;
   const { name, datatype, shape, data: given } = value;
   if (typeof name !== 'string' || !Array.isArray(shape) || !Array.isArray(given)) return undefined;
   const data = given.some(Array.isArray) ? given.flat(Infinity) : given;
   const sizes = shape as readonly number[];
-  if (data.length !== sizeOf(sizes) || !isModest(sizes)) return undefined;
+  if (data.length !== sizeOf(sizes) || !isBoundedShape(sizes)) return undefined;
   return { name, datatype: String(datatype), shape: sizes, data };
 }

@@ -1,14 +1,14 @@
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
 import { DEFAULT_SIGNATURE } from './v1-request';
-import type { TensorMetadata } from './v2';
+import type { TensorSpec } from './v2';
 import { entryOf } from '../../../lib/spec/entry';
 
 // What TensorFlow Serving tells of a model, in V2's words.
 
 export interface Signature {
-  readonly inputs: readonly TensorMetadata[];
-  readonly outputs: readonly TensorMetadata[];
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
 }
 
 export const UNKNOWN_SIGNATURE: Signature = { inputs: [], outputs: [] };
@@ -31,10 +31,13 @@ const DATATYPES: Readonly<Record<string, string>> = {
 };
 
 const field = (value: unknown, ...keys: readonly string[]): unknown =>
-  keys.reduce<unknown>((inner, key) => (isPlain(inner) ? entryOf(inner, key) : undefined), value);
+  keys.reduce<unknown>(
+    (inner, key) => (isJsonObject(inner) ? entryOf(inner, key) : undefined),
+    value,
+  );
 
 /** Sizes are texts there, −1 where they are dynamic. */
-function shapeOf(tensor: Plain): readonly number[] {
+function shapeOf(tensor: JsonObject): readonly number[] {
   // V2 has no word for an unknown rank.
   if (field(tensor, 'tensor_shape', 'unknown_rank') === true) return [-1];
   const dims = field(tensor, 'tensor_shape', 'dim');
@@ -42,11 +45,11 @@ function shapeOf(tensor: Plain): readonly number[] {
 }
 
 /** Types without a word in V2 (resources, variants) are no inputs of a caller's. */
-function tensorsOf(named: unknown): readonly TensorMetadata[] {
-  return Object.entries(isPlain(named) ? named : {}).flatMap(([name, tensor]) => {
-    const type = isPlain(tensor) ? tensor['dtype'] : undefined;
+function tensorsOf(named: unknown): readonly TensorSpec[] {
+  return Object.entries(isJsonObject(named) ? named : {}).flatMap(([name, tensor]) => {
+    const type = isJsonObject(tensor) ? tensor['dtype'] : undefined;
     const datatype = typeof type === 'string' ? entryOf(DATATYPES, type) : undefined;
-    if (datatype === undefined || !isPlain(tensor)) return [];
+    if (datatype === undefined || !isJsonObject(tensor)) return [];
     return { name, datatype, shape: shapeOf(tensor) };
   });
 }

@@ -1,18 +1,18 @@
 import type { ArmRoute } from '../../core/routing/table';
 import { Refusal } from './refusal';
 import { readLoose, writeJson, writeStrict } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { NativeItem } from './native';
-import { readItem, readResult } from './native';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { NativeItem } from './native-format';
+import { readItem, readResult } from './native-format';
 import { nativeToOpenaiAnswer } from './openai-to-native';
-import type { OpenaiRequest, Written } from './openai-to-native';
+import type { OpenaiRequest, CompletionInfo } from './openai-to-native';
 import { itemsToV1, rowsIn, v1ToItems, v2ToItems } from './rows-to-native';
 import { outputValue } from './copied-text';
 import { nativeTarget } from './native-target';
 import type { V1Request } from './v1-request';
 import { v1ToV2, v2ToV1 } from './v1-to-v2';
-import type { ModelMetadata } from './v2';
+import type { ModelInputs } from './v2';
 import { v2Answer } from './v2-answer';
 import type { V2Request } from './v2-request';
 import { v1ToV2Answer, v2ToV1Call } from './v2-to-v1';
@@ -20,7 +20,7 @@ import { v1ToV2Answer, v2ToV1Call } from './v2-to-v1';
 // Calls of V1, V2 and OpenAI in the words of whichever server gets them.
 
 /** What one server is asked. */
-export interface Said {
+export interface EncodedRequest {
   readonly target: string;
   readonly body: string;
   /**
@@ -31,17 +31,17 @@ export interface Said {
 }
 
 /** A call that can be said in several protocols. */
-export interface Spoken {
+export interface Transcoder {
   /** Rows in it. */
   readonly items: number;
   /** Of the answer. */
   readonly type: 'application/json' | 'text/event-stream';
   /** @throws Refusal when the server's protocol cannot say it */
-  readonly say: (arm: ArmRoute, metadata: ModelMetadata | undefined) => Said;
+  readonly say: (arm: ArmRoute, metadata: ModelInputs | undefined) => EncodedRequest;
 }
 
 /** The model that is called. */
-export interface Called {
+export interface CalledModel {
   readonly id: string;
   /** Items that a native batch may have. */
   readonly maxBatchSize: number;
@@ -55,14 +55,14 @@ function answerOf(text: string): unknown {
   }
 }
 
-type Tell = (results: readonly unknown[], version: string) => Plain | string;
+type WriteResults = (results: readonly unknown[], version: string) => JsonObject | string;
 
-const bodyOf = (told: Plain | string): string =>
+const bodyOf = (told: JsonObject | string): string =>
   typeof told === 'string' ? told : writeJson(told);
 
 /** Results of a batch. @throws Refusal when an item failed: rows have no partial failure */
 function resultsOf(answer: unknown, count: number): readonly unknown[] | undefined {
-  const results = isPlain(answer) ? answer['results'] : undefined;
+  const results = isJsonObject(answer) ? answer['results'] : undefined;
   if (!Array.isArray(results) || results.length !== count) return undefined;
   const outputs = results.map(readItem);
   const failed = outputs.findIndex((one) => one instanceof Refusal);
@@ -75,7 +75,7 @@ function resultsOf(answer: unknown, count: number): readonly unknown[] | undefin
 }
 
 /** Before they are made: a tensor of bytes has a row in each of its millions. @throws Refusal */
-function checkRows(count: number, { maxBatchSize }: Called): void {
+function checkRows(count: number, { maxBatchSize }: CalledModel): void {
   if (count <= maxBatchSize) return;
   throw new Refusal(
     'PAYLOAD_TOO_LARGE',
@@ -84,16 +84,21 @@ function checkRows(count: number, { maxBatchSize }: Called): void {
 }
 
 /** One item is an inference, several are a batch. */
-function toNative(arm: ArmRoute, { id }: Called, items: readonly NativeItem[], tell: Tell): Said {
+function toNative(
+  arm: ArmRoute,
+  { id }: CalledModel,
+  items: readonly NativeItem[],
+  tell: WriteResults,
+): EncodedRequest {
   const [only] = items;
   if (items.length === 1) {
-    const read: Said['read'] = (text, version) => {
+    const read: EncodedRequest['read'] = (text, version) => {
       const result = readResult(answerOf(text));
       return result && bodyOf(tell([outputValue(result.output)], version));
     };
     return { target: nativeTarget(arm, id, 'inference') ?? '', body: writeStrict(only), read };
   }
-  const read: Said['read'] = (text, version) => {
+  const read: EncodedRequest['read'] = (text, version) => {
     const results = resultsOf(answerOf(text), items.length);
     return results && bodyOf(tell(results, version));
   };
@@ -102,20 +107,20 @@ function toNative(arm: ArmRoute, { id }: Called, items: readonly NativeItem[], t
 }
 
 /** The router asks `translates` first, so that this is a fault of its own. */
-function noWords({ name, protocol }: ArmRoute): never {
+function unsupportedProtocol({ name, protocol }: ArmRoute): never {
   throw new Error(`arm ${name} speaks ${protocol}, which has no such call`);
 }
 
-export function v1Spoken(called: Called, call: V1Request): Spoken {
+export function v1Transcoder(called: CalledModel, call: V1Request): Transcoder {
   const name = encodeURIComponent(called.id);
-  const say: Spoken['say'] = (arm, metadata) => {
+  const say: Transcoder['say'] = (arm, metadata) => {
     if (arm.protocol === 'native') {
       checkRows(rowsIn(call), called);
       return toNative(arm, called, v1ToItems(call), (results) => itemsToV1(results, call));
     }
-    if (arm.protocol !== 'v2') return noWords(arm);
+    if (arm.protocol !== 'v2') return unsupportedProtocol(arm);
     const body = writeJson({ inputs: v1ToV2(call, metadata) });
-    const read: Said['read'] = (text) => {
+    const read: EncodedRequest['read'] = (text) => {
       const told = v2ToV1(answerOf(text), call);
       return told && writeJson(told);
     };
@@ -125,11 +130,11 @@ export function v1Spoken(called: Called, call: V1Request): Spoken {
   return { items, type: 'application/json', say };
 }
 
-export function v2Spoken(called: Called, call: V2Request): Spoken {
+export function v2Transcoder(called: CalledModel, call: V2Request): Transcoder {
   const { id } = called;
   const [first] = call.tensors;
   const items = Math.max(1, first?.shape[0] ?? 1);
-  const say: Spoken['say'] = (arm) => {
+  const say: Transcoder['say'] = (arm) => {
     const { protocol } = arm;
     if (protocol === 'native') {
       checkRows(items, called);
@@ -137,9 +142,9 @@ export function v2Spoken(called: Called, call: V2Request): Spoken {
         v2Answer(call, results, id, version),
       );
     }
-    if (protocol !== 'v1' && protocol !== 'tfs') return noWords(arm);
+    if (protocol !== 'v1' && protocol !== 'tfs') return unsupportedProtocol(arm);
     const body = writeJson(v2ToV1Call(call, protocol === 'tfs'));
-    const read: Said['read'] = (text, version) => {
+    const read: EncodedRequest['read'] = (text, version) => {
       const told = v1ToV2Answer(answerOf(text), call, id, version);
       return told && writeJson(told);
     };
@@ -148,9 +153,13 @@ export function v2Spoken(called: Called, call: V2Request): Spoken {
   return { items, type: 'application/json', say };
 }
 
-export function openaiSpoken(called: Called, request: OpenaiRequest, written: Written): Spoken {
-  const say: Spoken['say'] = (arm) => {
-    if (arm.protocol !== 'native') return noWords(arm);
+export function openaiTranscoder(
+  called: CalledModel,
+  request: OpenaiRequest,
+  written: CompletionInfo,
+): Transcoder {
+  const say: Transcoder['say'] = (arm) => {
+    if (arm.protocol !== 'native') return unsupportedProtocol(arm);
     return toNative(arm, called, [request.item], ([result]) =>
       nativeToOpenaiAnswer(result, request, written),
     );

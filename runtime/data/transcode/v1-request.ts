@@ -1,6 +1,6 @@
 import { Refusal } from './refusal';
 import { writeJson } from './exact-json';
-import type { Plain } from './body-json';
+import type { JsonObject } from './body-json';
 
 // A V1 call that is said in other words.
 
@@ -16,14 +16,14 @@ export const DEFAULT_SIGNATURE = 'serving_default';
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
 
-function checkFields(body: Plain): void {
+function checkFields(body: JsonObject): void {
   const stray = Object.keys(body).find((name) => !FIELDS.includes(name));
   if (stray === undefined) return;
   throw bad(`${stray}: the model’s server has no word for it; the fields are ${FIELDS.join(', ')}`);
 }
 
 /** @throws Refusal that names the field */
-export function parseV1(body: Plain): V1Request {
+export function parseV1(body: JsonObject): V1Request {
   checkFields(body);
   const { instances, inputs, signature_name: signature = DEFAULT_SIGNATURE } = body;
   if (typeof signature !== 'string') {

@@ -1,16 +1,16 @@
 import { Refusal } from './refusal';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { Tensor } from './tensor';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { V2Tensor } from './tensor';
 import { leaves, nest, tensorsOf } from './tensor';
 import type { V1Request } from './v1-request';
 import { DEFAULT_SIGNATURE } from './v1-request';
-import type { ModelMetadata, TensorMetadata } from './v2';
+import type { ModelInputs, TensorSpec } from './v2';
 import { checkNames, inputsByName, toTensor } from './v2';
 
 // A V1 caller and a V2 server.
 
-type Known = ReadonlyMap<string, TensorMetadata> | undefined;
+type Known = ReadonlyMap<string, TensorSpec> | undefined;
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
 
@@ -29,7 +29,7 @@ function text(base64: string, path: string): string {
 /** `{"b64": …}` is text, wherever it stands. */
 function decoded(value: unknown, path: string): unknown {
   if (Array.isArray(value)) return value.map((one, at) => decoded(one, `${path}[${at}]`));
-  if (!isPlain(value)) return value;
+  if (!isJsonObject(value)) return value;
   const { b64 } = value;
   if (typeof b64 === 'string' && Object.keys(value).length === 1) return text(b64, path);
   const entries = Object.entries(value);
@@ -37,7 +37,7 @@ function decoded(value: unknown, path: string): unknown {
 }
 
 /** `[n]` for an input of `[-1, 1]` is `[n, 1]`. */
-function inRank(tensor: Tensor, known: TensorMetadata | undefined): Tensor {
+function inRank(tensor: V2Tensor, known: TensorSpec | undefined): V2Tensor {
   const { shape } = tensor;
   const missing = (known?.shape.length ?? 0) - shape.length;
   if (missing <= 0) return tensor;
@@ -46,12 +46,12 @@ function inRank(tensor: Tensor, known: TensorMetadata | undefined): Tensor {
 }
 
 /** What KServe calls the only input of a V1 call; MLServer's runtimes, which tell none, take any. */
-const UNTOLD = 'input-0';
+const DEFAULT_INPUT = 'input-0';
 
 /** The input that values without a name are for. */
 function onlyName(path: string, known: Known): string {
   const names = [...(known?.keys() ?? [])];
-  const [only = UNTOLD] = names;
+  const [only = DEFAULT_INPUT] = names;
   if (names.length <= 1) return only;
   throw bad(`${path}: must be by the names of the model’s inputs: ${names.join(', ')}`);
 }
@@ -69,7 +69,9 @@ function checkRow(
 }
 
 /** Rows of objects by input, each with the same inputs. */
-function columnsOf(rows: readonly Plain[]): readonly (readonly [string, readonly unknown[]])[] {
+function columnsOf(
+  rows: readonly JsonObject[],
+): readonly (readonly [string, readonly unknown[]])[] {
   const columns = new Map(leaves(rows[0] ?? {}).map(([name]) => [name, [] as unknown[]]));
   for (const [index, one] of rows.entries()) {
     // One row at a time: the names of all of them together may be much more than the message.
@@ -80,8 +82,8 @@ function columnsOf(rows: readonly Plain[]): readonly (readonly [string, readonly
   return [...columns];
 }
 
-function ofRows(rows: readonly unknown[], known: Known): readonly Tensor[] {
-  if (rows.every(isPlain)) {
+function ofRows(rows: readonly unknown[], known: Known): readonly V2Tensor[] {
+  if (rows.every(isJsonObject)) {
     const columns = columnsOf(rows);
     checkNames(
       'instances',
@@ -93,7 +95,7 @@ function ofRows(rows: readonly unknown[], known: Known): readonly Tensor[] {
       return inRank(toTensor(`instances[].${name}`, name, values, own), own);
     });
   }
-  if (rows.some(isPlain)) {
+  if (rows.some(isJsonObject)) {
     throw bad('instances: must be all objects by input, or all values; got both');
   }
   const name = onlyName('instances', known);
@@ -101,8 +103,8 @@ function ofRows(rows: readonly unknown[], known: Known): readonly Tensor[] {
   return [inRank(toTensor('instances', name, rows, own), own)];
 }
 
-function ofColumns(inputs: unknown, known: Known): readonly Tensor[] {
-  if (!isPlain(inputs)) {
+function ofColumns(inputs: unknown, known: Known): readonly V2Tensor[] {
+  if (!isJsonObject(inputs)) {
     const name = onlyName('inputs', known);
     return [toTensor('inputs', name, inputs, known?.get(name))];
   }
@@ -116,7 +118,7 @@ function ofColumns(inputs: unknown, known: Known): readonly Tensor[] {
 }
 
 /** @throws Refusal when a value is no tensor, or no input of the model */
-export function v1ToV2(call: V1Request, metadata: ModelMetadata | undefined): readonly Tensor[] {
+export function v1ToV2(call: V1Request, metadata: ModelInputs | undefined): readonly V2Tensor[] {
   const { signature } = call;
   if (signature !== DEFAULT_SIGNATURE) {
     throw bad(
@@ -130,13 +132,13 @@ export function v1ToV2(call: V1Request, metadata: ModelMetadata | undefined): re
 }
 
 /** One output alone, several by name. */
-function byName(tensors: readonly Tensor[], valueOf: (tensor: Tensor) => unknown): unknown {
+function byName(tensors: readonly V2Tensor[], valueOf: (tensor: V2Tensor) => unknown): unknown {
   const [only] = tensors;
   if (only !== undefined && tensors.length === 1) return valueOf(only);
   return Object.fromEntries(tensors.map((tensor) => [tensor.name, valueOf(tensor)]));
 }
 
-function predictionsOf(tensors: readonly Tensor[], count: number): readonly unknown[] {
+function predictionsOf(tensors: readonly V2Tensor[], count: number): readonly unknown[] {
   const rows = new Map(
     tensors.map((tensor) => {
       const { name, shape, data } = tensor;
@@ -153,7 +155,7 @@ function predictionsOf(tensors: readonly Tensor[], count: number): readonly unkn
 }
 
 /** Rows are answered by rows, columns by columns. Undefined: it is no V2 answer. */
-export function v2ToV1(answer: unknown, call: V1Request): Plain | undefined {
+export function v2ToV1(answer: unknown, call: V1Request): JsonObject | undefined {
   const tensors = tensorsOf(answer);
   if (tensors === undefined) return undefined;
   if (call.kind === 'rows') return { predictions: predictionsOf(tensors, call.rows.length) };

@@ -1,8 +1,8 @@
 import { Refusal } from './refusal';
 import { numberOf } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { Tensor } from './tensor';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { V2Tensor } from './tensor';
 import { guessDatatype, leaves, shapedOf, withNumbers } from './tensor';
 import type { V2Request } from './v2-request';
 
@@ -18,7 +18,7 @@ function datatypeOf(data: readonly unknown[]): string | undefined {
   return known.every((one) => numberOf(one) !== undefined) ? 'FP64' : undefined;
 }
 
-function cannotSay(model: string, what: string): Refusal {
+function notTranscodable(model: string, what: string): Refusal {
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
     `the answer of model ${model} is no V2 answer: ${what}; call POST /api/v1/models/${model}/inference`,
@@ -26,7 +26,7 @@ function cannotSay(model: string, what: string): Refusal {
 }
 
 /** Rows of one output, put together. @throws Refusal when they are no tensor */
-export function columnTensor(model: string, name: string, rows: readonly unknown[]): Tensor {
+export function columnTensor(model: string, name: string, rows: readonly unknown[]): V2Tensor {
   const shaped = shapedOf(rows);
   const data = withNumbers(shaped?.data ?? []);
   const datatype = shaped && datatypeOf(data);
@@ -34,15 +34,15 @@ export function columnTensor(model: string, name: string, rows: readonly unknown
     return { name, datatype, shape: shaped.shape, data };
   }
   const what = shaped === undefined ? 'has rows of different lengths' : 'mixes types, or has nulls';
-  throw cannotSay(model, `output ${name} ${what}`);
+  throw notTranscodable(model, `output ${name} ${what}`);
 }
 
-function namedColumns(model: string, rows: readonly Plain[]): readonly Tensor[] {
+function namedColumns(model: string, rows: readonly JsonObject[]): readonly V2Tensor[] {
   const flat = rows.map((row) => new Map(leaves(row)));
   const names = [...(flat[0]?.keys() ?? [])];
   const isLike = (row: ReadonlyMap<string, unknown>): boolean =>
     row.size === names.length && names.every((name) => row.has(name));
-  if (!flat.every(isLike)) throw cannotSay(model, 'its rows have different outputs');
+  if (!flat.every(isLike)) throw notTranscodable(model, 'its rows have different outputs');
   return names.map((name) =>
     columnTensor(
       model,
@@ -57,14 +57,14 @@ function outputsOf(
   model: string,
   rows: readonly unknown[],
   wanted: V2Request['wanted'],
-): readonly Tensor[] {
-  if (rows.every(isPlain)) return namedColumns(model, rows);
+): readonly V2Tensor[] {
+  if (rows.every(isJsonObject)) return namedColumns(model, rows);
   const [only = NAMELESS] = wanted?.length === 1 ? wanted : [];
   return [columnTensor(model, only, rows)];
 }
 
 /** @throws Refusal when one is asked for that the model has not given */
-function chosen(tensors: readonly Tensor[], wanted: V2Request['wanted']): readonly Tensor[] {
+function chosen(tensors: readonly V2Tensor[], wanted: V2Request['wanted']): readonly V2Tensor[] {
   return (wanted ?? tensors.map(({ name }) => name)).map((name, index) => {
     const found = tensors.find((one) => one.name === name);
     if (found !== undefined) return found;
@@ -82,7 +82,7 @@ export function v2Answer(
   rows: readonly unknown[],
   model: string,
   version: string,
-): Plain {
+): JsonObject {
   const outputs = chosen(outputsOf(model, rows, wanted), wanted);
   return {
     model_name: model,

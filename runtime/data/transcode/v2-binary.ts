@@ -2,15 +2,15 @@ import { BinaryTail, headLength, TensorFault } from '../../shared/binary';
 import { textOf } from '../../shared/utf8';
 import { readElements } from './elements';
 import { numberOf, readLoose } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
 
 // A V2 answer whose tensors, some or all, stand as bytes behind its JSON.
 
 function withData(output: unknown, tail: BinaryTail): unknown {
-  if (!isPlain(output)) return output;
+  if (!isJsonObject(output)) return output;
   const { parameters, datatype } = output;
-  const size = isPlain(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
+  const size = isJsonObject(parameters) ? numberOf(parameters['binary_data_size']) : undefined;
   if (size === undefined) return output;
   return { ...output, data: readElements(tail.take(size), String(datatype)) };
 }
@@ -20,11 +20,11 @@ function withData(output: unknown, tail: BinaryTail): unknown {
  * @param length the header Inference-Header-Content-Length
  * @throws TensorFault, NotUtf8, SyntaxError when it is none
  */
-export function readBinaryAnswer(body: Buffer, length: string): Plain {
+export function readBinaryAnswer(body: Buffer, length: string): JsonObject {
   const split = headLength(length, body);
   const answer = readLoose(textOf(body.subarray(0, split)));
-  const outputs = isPlain(answer) ? answer['outputs'] : undefined;
-  if (!isPlain(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
+  const outputs = isJsonObject(answer) ? answer['outputs'] : undefined;
+  if (!isJsonObject(answer) || !Array.isArray(outputs)) throw new TensorFault('it has no outputs');
   const tail = new BinaryTail(body.subarray(split));
   const read = outputs.map((one) => withData(one, tail));
   tail.checkEnd();

@@ -2,20 +2,20 @@ import { BinaryTail, headLength, naming, TensorFault } from '../../shared/binary
 import { Refusal } from './refusal';
 import { readElements } from './elements';
 import { numberOf, writeJson } from './exact-json';
-import type { Plain } from './body-json';
-import { isPlain, parseObject } from './body-json';
-import type { Tensor } from './tensor';
-import { isModest, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
+import type { JsonObject } from './body-json';
+import { isJsonObject, parseObject } from './body-json';
+import type { V2Tensor } from './tensor';
+import { isBoundedShape, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
 
 // A V2 call that is said in other words: read, as far as those have words for it.
 
 export interface V2Request {
   readonly id: string | undefined;
-  readonly tensors: readonly Tensor[];
+  readonly tensors: readonly V2Tensor[];
   /** Names of the outputs asked for; undefined: all. */
   readonly wanted: readonly string[] | undefined;
   /** Of the request, without those that only say how the answer is to be written. */
-  readonly parameters: Plain;
+  readonly parameters: JsonObject;
 }
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
@@ -28,9 +28,9 @@ const shown = (value: unknown): string =>
 const OF_ANSWER = new Set(['binary_data_output', 'binary_data']);
 
 /** @throws Refusal for a parameter that has no word elsewhere */
-function checkParameters(path: string, given: unknown, known: readonly string[]): Plain {
+function checkParameters(path: string, given: unknown, known: readonly string[]): JsonObject {
   const parameters = given ?? {};
-  if (!isPlain(parameters)) {
+  if (!isJsonObject(parameters)) {
     throw bad(`${path}.parameters: got ${shown(given)}, must be an object`);
   }
   for (const [name, value] of Object.entries(parameters)) {
@@ -44,7 +44,7 @@ function checkParameters(path: string, given: unknown, known: readonly string[])
 
 /** @throws Refusal when there would be more of lists than of elements */
 function modest(path: string, shape: readonly number[]): readonly number[] {
-  if (isModest(shape)) return shape;
+  if (isBoundedShape(shape)) return shape;
   throw bad(
     `${path}.shape: has ${shape.length} dimensions [${shape.slice(0, 8)}…]; at most ${MAX_RANK} are allowed, and ${MAX_EMPTY} empty lists`,
   );
@@ -57,7 +57,7 @@ function shapeOf(path: string, given: unknown): readonly number[] {
   throw bad(`${path}.shape: got ${shown(given)}, must be a list of sizes`);
 }
 
-function elementsOf(path: string, given: Plain, tail: BinaryTail): readonly unknown[] {
+function elementsOf(path: string, given: JsonObject, tail: BinaryTail): readonly unknown[] {
   const { name, datatype, data } = given;
   const { binary_data_size: size } = checkParameters(path, given['parameters'], [
     'binary_data_size',
@@ -70,9 +70,9 @@ function elementsOf(path: string, given: Plain, tail: BinaryTail): readonly unkn
   return data.some(Array.isArray) ? data.flat(Infinity) : data;
 }
 
-function inputOf(given: unknown, index: number, tail: BinaryTail): Tensor {
+function inputOf(given: unknown, index: number, tail: BinaryTail): V2Tensor {
   const path = `inputs[${index}]`;
-  if (!isPlain(given)) throw bad(`${path}: got ${shown(given)}, must be an object`);
+  if (!isJsonObject(given)) throw bad(`${path}: got ${shown(given)}, must be an object`);
   const { name, datatype } = given;
   if (typeof name !== 'string') throw bad(`${path}.name: got ${shown(name)}, must be text`);
   if (typeof datatype !== 'string') {
@@ -90,7 +90,7 @@ function wantedOf(given: unknown): readonly string[] | undefined {
   if (!Array.isArray(given)) throw bad(`outputs: got ${shown(given)}, must be a list of {name}`);
   const names = (given as readonly unknown[]).map((one, index) => {
     const path = `outputs[${index}]`;
-    const { name, parameters } = isPlain(one) ? one : {};
+    const { name, parameters } = isJsonObject(one) ? one : {};
     if (typeof name !== 'string') throw bad(`${path}.name: got ${shown(name)}, must be text`);
     checkParameters(path, parameters, [...OF_ANSWER]);
     return name;
@@ -98,7 +98,7 @@ function wantedOf(given: unknown): readonly string[] | undefined {
   return names.length === 0 ? undefined : names;
 }
 
-function checkNames(tensors: readonly Tensor[]): readonly Tensor[] {
+function checkNames(tensors: readonly V2Tensor[]): readonly V2Tensor[] {
   const names = new Set<string>();
   for (const { name } of tensors) {
     if (names.has(name)) throw bad(`inputs: ${name} is given twice`);
@@ -107,7 +107,7 @@ function checkNames(tensors: readonly Tensor[]): readonly Tensor[] {
   return tensors;
 }
 
-function tensorsIn(given: unknown, tail: BinaryTail): readonly Tensor[] {
+function tensorsIn(given: unknown, tail: BinaryTail): readonly V2Tensor[] {
   if (!Array.isArray(given) || given.length === 0) {
     throw bad(`inputs: got ${shown(given)}, must be a list of {name, shape, datatype, data}`);
   }
@@ -116,9 +116,10 @@ function tensorsIn(given: unknown, tail: BinaryTail): readonly Tensor[] {
   return checkNames(tensors);
 }
 
-function requestOf(head: Plain, tensors: readonly Tensor[]): V2Request {
+function requestOf(head: JsonObject, tensors: readonly V2Tensor[]): V2Request {
   const { id, outputs, parameters = {} } = head;
-  if (!isPlain(parameters)) throw bad(`parameters: got ${shown(parameters)}, must be an object`);
+  if (!isJsonObject(parameters))
+    throw bad(`parameters: got ${shown(parameters)}, must be an object`);
   const own = Object.entries(parameters).filter(([name]) => !OF_ANSWER.has(name));
   return {
     id: typeof id === 'string' ? id : undefined,
@@ -150,9 +151,9 @@ export function parseV2(body: Buffer, length: string | undefined): V2Request {
 }
 
 /** An input whose elements are there as bytes, as many as its shape says. */
-export interface RawInput extends Omit<Tensor, 'data'> {
+export interface RawInput extends Omit<V2Tensor, 'data'> {
   readonly raw: Buffer;
-  readonly parameters: Plain;
+  readonly parameters: JsonObject;
 }
 
 /**
@@ -160,8 +161,8 @@ export interface RawInput extends Omit<Tensor, 'data'> {
  * @param head `id`, `parameters` and `outputs`
  * @throws Refusal that names the field
  */
-export function rawV2(head: Plain, inputs: readonly RawInput[]): V2Request {
-  const tensorOf = ({ raw, parameters, ...rest }: RawInput, index: number): Tensor => {
+export function rawV2(head: JsonObject, inputs: readonly RawInput[]): V2Request {
+  const tensorOf = ({ raw, parameters, ...rest }: RawInput, index: number): V2Tensor => {
     checkParameters(`inputs[${index}]`, parameters, []);
     modest(`inputs[${index}]`, rest.shape);
     const data = naming(`input '${rest.name}'`, () => readElements(raw, rest.datatype));
@@ -190,7 +191,7 @@ export function columnsOf({ tensors }: V2Request): readonly Column[] {
 }
 
 /** One object for each row: input → value. */
-export function rowsOf(columns: readonly Column[]): readonly Plain[] {
+export function rowsOf(columns: readonly Column[]): readonly JsonObject[] {
   const [first] = columns;
   return (first?.rows ?? []).map((_, at) =>
     Object.fromEntries(columns.map(({ name, rows }) => [name, rows[at]])),

@@ -1,6 +1,6 @@
 import { Refusal } from './refusal';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
 import { v2Answer } from './v2-answer';
 import type { V2Request } from './v2-request';
 import { columnsOf, rowsOf } from './v2-request';
@@ -11,7 +11,7 @@ import { columnsOf, rowsOf } from './v2-request';
  * @param named each row says its inputs by name, even a single one
  * @throws Refusal when V1 has no word for it
  */
-export function v2ToV1Call(request: V2Request, named: boolean): Plain {
+export function v2ToV1Call(request: V2Request, named: boolean): JsonObject {
   const { parameters } = request;
   const { signature_name: signature } = parameters;
   const stray = Object.keys(parameters).find((name) => name !== 'signature_name');
@@ -36,8 +36,8 @@ export function v1ToV2Answer(
   request: V2Request,
   model: string,
   version: string,
-): Plain | undefined {
-  const predictions = isPlain(answer) ? answer['predictions'] : undefined;
+): JsonObject | undefined {
+  const predictions = isJsonObject(answer) ? answer['predictions'] : undefined;
   const count = request.tensors[0]?.shape[0];
   if (!Array.isArray(predictions) || predictions.length !== count) return undefined;
   return v2Answer(request, predictions, model, version);

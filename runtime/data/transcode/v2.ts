@@ -1,22 +1,22 @@
 import { Refusal } from './refusal';
-import type { Plain } from './body-json';
-import { isPlain } from './body-json';
-import type { NativeOutput } from './native';
-import { confidenceOf, rowConfidence } from './native';
-import type { Tensor } from './tensor';
+import type { JsonObject } from './body-json';
+import { isJsonObject } from './body-json';
+import type { NativeOutput } from './native-format';
+import { confidenceOf, rowConfidence } from './native-format';
+import type { V2Tensor } from './tensor';
 import { guessDatatype, leaves, nest, shapedOf, tensorsOf, withNumbers } from './tensor';
 
 // native ↔ the Open Inference Protocol V2 (JSON).
 
 /** What a server says of an input; shapes have −1 where they are dynamic. */
-export interface TensorMetadata {
+export interface TensorSpec {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
 }
 
-export interface ModelMetadata {
-  readonly inputs: readonly TensorMetadata[];
+export interface ModelInputs {
+  readonly inputs: readonly TensorSpec[];
 }
 
 /** Without metadata the datatype is as the elements are written. @throws Refusal */
@@ -24,8 +24,8 @@ export function toTensor(
   path: string,
   name: string,
   value: unknown,
-  known: TensorMetadata | undefined,
-): Tensor {
+  known: TensorSpec | undefined,
+): V2Tensor {
   const shaped = shapedOf(value);
   if (shaped === undefined) {
     throw new Refusal(
@@ -43,7 +43,7 @@ export function toTensor(
   );
 }
 
-function itemTensor(name: string, value: unknown, known: TensorMetadata | undefined): Tensor {
+function itemTensor(name: string, value: unknown, known: TensorSpec | undefined): V2Tensor {
   const tensor = toTensor(`input_data.${name}`, name, value, known);
   return { ...tensor, shape: batchShape(tensor.shape, known) };
 }
@@ -51,7 +51,7 @@ function itemTensor(name: string, value: unknown, known: TensorMetadata | undefi
 /** One item is given; a graph wants a batch of one. A list for `[batch, 1]` is a column of rows. */
 export function batchShape(
   shape: readonly number[],
-  known: TensorMetadata | undefined,
+  known: TensorSpec | undefined,
 ): readonly number[] {
   const missing = known === undefined ? 1 : Math.max(0, known.shape.length - shape.length);
   const ones = Array<number>(missing).fill(1);
@@ -66,7 +66,7 @@ export function rowsOfShapes(shapes: readonly (readonly number[])[]): number {
 }
 
 /** Inputs by name. Undefined: not known, or the server says nothing of them. */
-export function inputsByName(metadata: ModelMetadata | undefined) {
+export function inputsByName(metadata: ModelInputs | undefined) {
   if (metadata === undefined || metadata.inputs.length === 0) return undefined;
   return new Map(metadata.inputs.map((one) => [one.name, one]));
 }
@@ -75,7 +75,7 @@ export function inputsByName(metadata: ModelMetadata | undefined) {
 export function checkNames(
   path: string,
   names: readonly string[],
-  known: ReadonlyMap<string, TensorMetadata> | undefined,
+  known: ReadonlyMap<string, TensorSpec> | undefined,
 ): void {
   const strays = known === undefined ? [] : names.filter((name) => !known.has(name));
   if (known === undefined || strays.length === 0) return;
@@ -86,7 +86,10 @@ export function checkNames(
 }
 
 /** @throws Refusal when a value is no tensor, or no input of the model */
-export function nativeToV2(input: Plain, metadata: ModelMetadata | undefined): readonly Tensor[] {
+export function nativeToV2(
+  input: JsonObject,
+  metadata: ModelInputs | undefined,
+): readonly V2Tensor[] {
   const known = inputsByName(metadata);
   const given = leaves(input);
   checkNames(
@@ -112,10 +115,10 @@ export function v2ToNative(answer: unknown, rows = 1): NativeOutput | undefined 
   return { output, confidence: rows > 1 ? rowConfidence(tensors, rows) : confidenceOf(output) };
 }
 
-export function readMetadata(answer: unknown): ModelMetadata | undefined {
-  const inputs = isPlain(answer) ? answer['inputs'] : undefined;
+export function readMetadata(answer: unknown): ModelInputs | undefined {
+  const inputs = isJsonObject(answer) ? answer['inputs'] : undefined;
   if (!Array.isArray(inputs)) return undefined;
-  const known = inputs.filter(isPlain).map(({ name, datatype, shape }) => ({
+  const known = inputs.filter(isJsonObject).map(({ name, datatype, shape }) => ({
     name: String(name),
     datatype: String(datatype),
     shape: Array.isArray(shape) ? shape.map(Number) : [],

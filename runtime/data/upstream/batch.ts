@@ -1,34 +1,42 @@
 import { chunksOf, lanesOf } from '../../core/routing/batch-chunks';
-import type { Asked, CallBase, Reply } from './call';
+import type { UpstreamRequest, CallOptions, BufferedResponse } from './call';
 import { callBuffered, CallerGone } from './call';
 import { Refusal } from '../transcode/refusal';
-import type { Inferred, Inferring } from './infer';
-import { answerText, checkUtf8, infer, noAnswer, outputOf, parsedText, refusalOf } from './infer';
-import { itemBytes, LargeItem, refusalFrom } from './large-call';
+import type { InferenceResult, InferenceContext } from './infer';
+import {
+  answerText,
+  checkUtf8,
+  infer,
+  invalidResponse,
+  outputOf,
+  parsedText,
+  refusalOf,
+} from './infer';
+import { itemBytes, LargeItem, deserializeRefusal } from './large-call';
 import { writeStrict } from '../transcode/exact-json';
-import { isPlain } from '../transcode/body-json';
-import type { NativeItem } from '../transcode/native';
-import { parseItem, readItem } from '../transcode/native';
+import { isJsonObject } from '../transcode/body-json';
+import type { NativeItem } from '../transcode/native-format';
+import { parseItem, readItem } from '../transcode/native-format';
 import { SplicedCall } from '../transcode/copied-text';
 import { joined } from '../../shared/join-buffers';
 import { isLarge } from '../../shared/json-survey';
 import { nativeTarget } from '../transcode/native-target';
 
 /** What became of one item; never a rejection. */
-export type ItemResult = Inferred | Refusal;
+export type ItemResult = InferenceResult | Refusal;
 
 export type BatchItem = NativeItem | LargeItem;
 
 /** An item with its place in the batch. */
-interface Placed {
+interface IndexedItem {
   readonly index: number;
   readonly item: BatchItem;
 }
 
 /** Consecutive items, and the slots they may use when they have to go one by one. */
-interface Part {
-  readonly items: readonly Placed[];
-  readonly base: CallBase;
+interface BatchPart {
+  readonly items: readonly IndexedItem[];
+  readonly base: CallOptions;
   readonly lanes: number;
 }
 
@@ -38,9 +46,9 @@ function asRefusal(error: unknown): Refusal {
   return new Refusal('INTERNAL', 'the item failed inside the router');
 }
 
-function itemResult(value: unknown, from: Pick<Inferred, 'arm' | 'version'>, model: string) {
+function itemResult(value: unknown, from: Pick<InferenceResult, 'arm' | 'version'>, model: string) {
   const output = readItem(value);
-  if (output === undefined) return noAnswer(model);
+  if (output === undefined) return invalidResponse(model);
   return output instanceof Refusal ? output : { ...output, ...from };
 }
 
@@ -51,7 +59,7 @@ const isAsText = (item: BatchItem): boolean =>
   item instanceof LargeItem || item instanceof SplicedCall;
 
 /** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
-function bodyOf(chunk: readonly Placed[]): Buffer | Promise<Buffer> {
+function bodyOf(chunk: readonly IndexedItem[]): Buffer | Promise<Buffer> {
   const items = chunk.map(({ item }) => item);
   try {
     if (!items.some(isAsText)) return Buffer.from(writeStrict({ requests: items }));
@@ -64,15 +72,15 @@ function bodyOf(chunk: readonly Placed[]): Buffer | Promise<Buffer> {
 
 /** One call for several items, where the server takes that. Undefined: it has to be one by one. */
 async function callChunk(
-  inferring: Inferring,
-  base: CallBase,
-  chunk: readonly Placed[],
+  inferring: InferenceContext,
+  base: CallOptions,
+  chunk: readonly IndexedItem[],
 ): Promise<readonly ItemResult[] | undefined> {
   const { id } = base.model;
   const reply = await callBuffered(inferring, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
-    const put = (body: Buffer): Asked => ({ method: 'POST', target, body });
+    const put = (body: Buffer): UpstreamRequest => ({ method: 'POST', target, body });
     const body = bodyOf(chunk);
     return body instanceof Promise ? body.then(put) : put(body);
   }).catch((error: unknown) => {
@@ -87,34 +95,34 @@ async function callChunk(
   if (status >= 300) throw refusalOf(reply, id);
   if (isLarge(reply.body)) return largeResults(inferring, base, reply, chunk.length);
   const answer = parsedText(answerText(reply, id));
-  const results = isPlain(answer) ? answer['results'] : undefined;
-  if (!Array.isArray(results) || results.length !== chunk.length) throw noAnswer(id);
+  const results = isJsonObject(answer) ? answer['results'] : undefined;
+  if (!Array.isArray(results) || results.length !== chunk.length) throw invalidResponse(id);
   const from = { arm: reply.arm.name, version: reply.replica.version };
   return results.map((value) => itemResult(value, from, id));
 }
 
 /** The same of an answer that is large. @throws Refusal */
 async function largeResults(
-  { thread }: Inferring,
-  { model, held }: CallBase,
-  reply: Reply,
+  { thread }: InferenceContext,
+  { model, held }: CallOptions,
+  reply: BufferedResponse,
   count: number,
 ): Promise<readonly ItemResult[]> {
   const { id } = model;
   checkUtf8(reply, id);
   const results = await thread.run({ op: 'results', answer: reply.body, count });
-  if (results === undefined) throw noAnswer(id);
+  if (results === undefined) throw invalidResponse(id);
   const from = { arm: reply.arm.name, version: reply.replica.version };
   return results.map((one) => {
-    if (one === null) return noAnswer(id);
-    if ('code' in one) return refusalFrom(one);
+    if (one === null) return invalidResponse(id);
+    if ('code' in one) return deserializeRefusal(one);
     held?.take(one.bytes.length);
     return { ...outputOf(one), ...from };
   });
 }
 
 /** Do all arms that may be chosen take several items in one call? */
-function takesChunks({ model: { arms, id }, arm: named, planned }: CallBase): boolean {
+function takesChunks({ model: { arms, id }, arm: named, planned }: CallOptions): boolean {
   const only = named ?? planned?.arm;
   return [...arms.values()]
     .filter(({ name }) => only === undefined || name === only)
@@ -138,7 +146,7 @@ async function inLanes<T>(
 }
 
 /** All that is done for a batch has one deadline. */
-type Timed = (base: CallBase) => CallBase;
+type WithDeadline = (base: CallOptions) => CallOptions;
 
 function tooLate(): Refusal {
   return new Refusal(
@@ -148,24 +156,24 @@ function tooLate(): Refusal {
 }
 
 async function oneByOne(
-  inferring: Inferring,
-  { items, base, lanes }: Part,
-  timed: Timed,
+  inferring: InferenceContext,
+  { items, base, lanes }: BatchPart,
+  timed: WithDeadline,
 ): Promise<readonly ItemResult[]> {
-  const results = new Map<Placed, ItemResult>();
+  const results = new Map<IndexedItem, ItemResult>();
   await inLanes(items, lanes, async (placed) => {
     const own = { ...timed(base), items: 1, planned: base.planned && { arm: base.planned.arm } };
     const isOver = own.timeoutMs === 0;
     const result = isOver ? tooLate() : await infer(inferring, own, placed.item).catch(asRefusal);
     results.set(placed, result);
   });
-  return items.map((placed) => results.get(placed) ?? noAnswer(base.model.id));
+  return items.map((placed) => results.get(placed) ?? invalidResponse(base.model.id));
 }
 
 async function runPart(
-  inferring: Inferring,
-  part: Part,
-  timed: Timed,
+  inferring: InferenceContext,
+  part: BatchPart,
+  timed: WithDeadline,
 ): Promise<readonly ItemResult[]> {
   const { items, base } = part;
   try {
@@ -179,10 +187,10 @@ async function runPart(
 
 /** The arm of the whole batch is decided here, once, and what each of its replicas gets. */
 function partsOf(
-  { dispatcher }: Inferring,
-  base: CallBase,
-  items: readonly Placed[],
-): readonly Part[] {
+  { dispatcher }: InferenceContext,
+  base: CallOptions,
+  items: readonly IndexedItem[],
+): readonly BatchPart[] {
   const plan = dispatcher.plan(base);
   if (plan === undefined) return [{ items, base, lanes: 1 }];
   const { arm, rooms } = plan;
@@ -205,12 +213,12 @@ const isRead = (value: unknown): value is BatchItem =>
  * @throws CallerGone
  */
 export async function inferBatch(
-  inferring: Inferring,
-  base: CallBase,
+  inferring: InferenceContext,
+  base: CallOptions,
   requests: readonly unknown[],
 ): Promise<readonly ItemResult[]> {
   const results: ItemResult[] = [];
-  const good: Placed[] = [];
+  const good: IndexedItem[] = [];
   for (const [index, value] of requests.entries()) {
     const item = value instanceof Refusal || isRead(value) ? value : parseItem(value);
     if (item instanceof Refusal) results[index] = item;
@@ -218,12 +226,15 @@ export async function inferBatch(
   }
   if (good.length === 0) return results;
   const end = performance.now() + base.timeoutMs;
-  const timed: Timed = (own) => ({ ...own, timeoutMs: Math.max(0, end - performance.now()) });
+  const timed: WithDeadline = (own) => ({
+    ...own,
+    timeoutMs: Math.max(0, end - performance.now()),
+  });
   await Promise.all(
     partsOf(inferring, base, good).map(async (part) => {
       const done = await runPart(inferring, part, timed);
       part.items.forEach(({ index }, at) => {
-        results[index] = done[at] ?? noAnswer(base.model.id);
+        results[index] = done[at] ?? invalidResponse(base.model.id);
       });
     }),
   );
@@ -234,11 +245,11 @@ export async function inferBatch(
  * A batch as one request at a time, for a copy must not take more of an arm than its one request.
  * @throws what the first item that fails fails with
  */
-export async function inferInTurn(
-  inferring: Inferring,
-  base: CallBase,
+export async function inferSequentially(
+  inferring: InferenceContext,
+  base: CallOptions,
   items: readonly BatchItem[],
-): Promise<readonly Inferred[]> {
+): Promise<readonly InferenceResult[]> {
   const placed = items.map((item, index) => ({ item, index }));
   const together = takesChunks(base) ? await callChunk(inferring, base, placed) : undefined;
   const results: ItemResult[] = [...(together ?? [])];
@@ -247,5 +258,5 @@ export async function inferInTurn(
   }
   const failed = results.find((one) => one instanceof Refusal);
   if (failed !== undefined) throw failed;
-  return results as Inferred[];
+  return results as InferenceResult[];
 }

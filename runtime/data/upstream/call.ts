@@ -8,7 +8,7 @@ import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 import type { Answered, Asker, HeaderText, Signal, Upload } from '../http/exchange';
 import type { HeaderRules } from './headers';
 import type { Fields } from '../http/fields';
-import type { Limits } from '../handlers/limits';
+import type { DataPlaneLimits } from '../handlers/limits';
 import type {
   Attempt,
   Dispatcher,
@@ -22,7 +22,7 @@ import type { Upstream } from './upstream';
 import { collect } from './upstream';
 
 /** What a call needs to know whatever its protocol is. */
-export interface CallBase extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'over'> {
+export interface CallOptions extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'over'> {
   /** Towards the server; each try adds Host, length and deadline. */
   readonly headers: HeaderText;
   /** Memory for an answer that is read whole; absent: it is bounded otherwise. */
@@ -30,7 +30,7 @@ export interface CallBase extends Omit<Job, 'replayable' | 'attempt' | 'discard'
 }
 
 /** What is sent to one replica. */
-export interface Asked {
+export interface UpstreamRequest {
   readonly method: string;
   readonly target: string;
   readonly body: Buffer | undefined;
@@ -38,12 +38,12 @@ export interface Asked {
   readonly headers?: HeaderText | undefined;
 }
 
-export type Ask = (attempt: Attempt) => Promise<Asked> | Asked;
+export type EncodeForAttempt = (attempt: Attempt) => Promise<UpstreamRequest> | UpstreamRequest;
 
-export interface Calling {
+export interface UpstreamContext {
   readonly dispatcher: Dispatcher;
   readonly upstream: Upstream;
-  readonly limits: Limits;
+  readonly limits: DataPlaneLimits;
   readonly rules: HeaderRules;
 }
 
@@ -56,14 +56,14 @@ export class CallerGone extends Error {
 export function failureOf(result: Unanswered, model: string): Refusal | CallerGone {
   if (result.kind === 'refused') {
     const { reason, retryAfterSeconds } = result;
-    return new Refusal(SHED_CODE[reason], REFUSED[reason](model), { retryAfterSeconds });
+    return new Refusal(SHED_CODE[reason], SHED_MESSAGE[reason](model), { retryAfterSeconds });
   }
   const failure = result.result;
   if (failure.kind === 'aborted') return new CallerGone();
   return new Refusal(FAILURE_CODE[failure.kind], failureText(failure, model, result.tries));
 }
 
-const REFUSED = {
+const SHED_MESSAGE = {
   queue_full: (model: string) => `model ${model} is full and so is its queue; try again later`,
   priority: (model: string) => `model ${model} is full; more urgent requests were served first`,
   deadline: (model: string) =>
@@ -94,7 +94,7 @@ function failureText(
 }
 
 /** The caller is told why it cannot be asked; nobody but the caller, or we, is to blame. */
-function refusedWith(reason: unknown): TryResult {
+function localFailure(reason: unknown): TryResult {
   if (reason instanceof CallerGone) return { kind: 'aborted' };
   const status = reason instanceof Refusal ? reason.status : ERROR_STATUS.INTERNAL;
   return { kind: 'aborted', status };
@@ -113,7 +113,7 @@ function poisonedRefusal(model: string, ms: number): Refusal {
 }
 
 /** An answer with its whole body. */
-export interface Reply {
+export interface BufferedResponse {
   readonly arm: ArmRoute;
   readonly replica: Replica;
   readonly status: number;
@@ -122,7 +122,7 @@ export interface Reply {
 }
 
 /** A call as a job; what is done with its answer is its kind's business. */
-export abstract class Call implements Job {
+export abstract class UpstreamCall implements Job {
   readonly model: ModelRoute;
   readonly arm: string | undefined;
   readonly version: string | undefined;
@@ -142,8 +142,8 @@ export abstract class Call implements Job {
   private lastBody: Buffer | undefined;
 
   constructor(
-    protected readonly calling: Calling,
-    protected readonly base: CallBase,
+    protected readonly calling: UpstreamContext,
+    protected readonly base: CallOptions,
     readonly replayable: boolean,
     readonly upload?: Upload | undefined,
   ) {
@@ -168,7 +168,7 @@ export abstract class Call implements Job {
   /** Puts it to one replica. This is told the answer. */
   protected send(
     { replica, arm, remainingMs: timeoutMs, number, given }: Attempt,
-    { method, target, body, headers: more = '' }: Asked,
+    { method, target, body, headers: more = '' }: UpstreamRequest,
     asker: Asker,
   ): void {
     if (given !== undefined) return asker.answered(given);
@@ -209,7 +209,7 @@ export abstract class Call implements Job {
   ): void {
     const refused = (reason: unknown): void => {
       cannot(reason);
-      tried.settled(refusedWith(reason));
+      tried.settled(localFailure(reason));
     };
     let made: T | Promise<T>;
     try {
@@ -250,22 +250,22 @@ export abstract class Call implements Job {
 }
 
 /** How a call ended whose answer is read whole. */
-export type Ended =
-  | { readonly kind: 'reply'; readonly reply: Reply; readonly tries: number }
+export type CallOutcome =
+  | { readonly kind: 'reply'; readonly reply: BufferedResponse; readonly tries: number }
   | { readonly kind: 'none'; readonly result: Unanswered }
   /** It could not be asked: the caller's fault, or ours. */
   | { readonly kind: 'fault'; readonly reason: unknown };
 
 /** A call whose answer is read whole before it is given out. */
-export class BufferedCall extends Call {
-  private current: Omit<Reply, 'arm'> | undefined;
+export class BufferedCall extends UpstreamCall {
+  private current: Omit<BufferedResponse, 'arm'> | undefined;
   private fault: { readonly reason: unknown } | undefined;
 
   constructor(
-    calling: Calling,
-    base: CallBase,
-    private readonly ask: Ask,
-    private readonly end: (ended: Ended) => void,
+    calling: UpstreamContext,
+    base: CallOptions,
+    private readonly ask: EncodeForAttempt,
+    private readonly end: (ended: CallOutcome) => void,
   ) {
     super(calling, base, true);
   }
@@ -282,7 +282,12 @@ export class BufferedCall extends Call {
     );
   }
 
-  private put(one: Attempt, asked: Asked, tried: Tried, cannot: (reason: unknown) => void): void {
+  private put(
+    one: Attempt,
+    asked: UpstreamRequest,
+    tried: Tried,
+    cannot: (reason: unknown) => void,
+  ): void {
     const began = performance.now();
     this.send(one, asked, {
       answered: (answered) => {
@@ -320,9 +325,13 @@ export class BufferedCall extends Call {
  * Asks a model and reads its whole answer, whatever its status is.
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
-export function callBuffered(calling: Calling, base: CallBase, ask: Ask): Promise<Reply> {
+export function callBuffered(
+  calling: UpstreamContext,
+  base: CallOptions,
+  ask: EncodeForAttempt,
+): Promise<BufferedResponse> {
   return new Promise((resolve, reject) => {
-    const end = (ended: Ended): void => {
+    const end = (ended: CallOutcome): void => {
       if (ended.kind === 'reply') resolve(ended.reply);
       else if (ended.kind === 'fault') reject(ended.reason);
       else reject(failureOf(ended.result, base.model.id));

@@ -24,7 +24,7 @@ const HOP_BY_HOP = new Set([
  * dashes or underscores, which servers of many languages take for the same) cannot all be known.
  * Set anew for every try, and so not here: Host, Content-Length, X-Request-Id, Traceparent.
  */
-const TO_SERVERS: ReadonlySet<string> = new Set([
+const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
   'accept-language',
@@ -61,10 +61,10 @@ const TO_SERVERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Is this header one that every caller may say to a server? */
-export const isListed = (name: string): boolean => TO_SERVERS.has(name);
+export const isForwardedHeader = (name: string): boolean => REQUEST_HEADERS.has(name);
 
 /** What a model server may say to a caller, who may be a browser in the origin of /docs. */
-const TO_CALLERS: ReadonlySet<string> = new Set([
+const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   'cache-control',
   'content-encoding',
   'content-language',
@@ -101,7 +101,7 @@ const TO_CALLERS: ReadonlySet<string> = new Set([
  * Who the caller is, in the words of proxies and networks before us. Anybody can write them, so
  * they are believed of our own proxies only, as X-Forwarded-For is; servers trust them blindly.
  */
-const OF_PROXIES = new Set([
+const CLIENT_ADDRESS_HEADERS = new Set([
   'forwarded',
   'x-real-ip',
   'x-client-ip',
@@ -116,20 +116,20 @@ const OF_PROXIES = new Set([
 ]);
 
 /** The same of who the caller is, as a proxy that has checked it says it. */
-const OF_LOGINS: ReadonlySet<string> = new Set([
+const AUTHENTICATED_USER_HEADERS: ReadonlySet<string> = new Set([
   'x-remote-user',
   'x-auth-request-user',
   'x-auth-request-email',
 ]);
 
 /** Does this header tell an address of the caller? */
-export const tellsAddress = (name: string): boolean => OF_PROXIES.has(name);
+export const carriesClientAddress = (name: string): boolean => CLIENT_ADDRESS_HEADERS.has(name);
 
 /**
  * `Connection: a, b` takes these along, but never what a message cannot do without, nor what says
  * which page of a browser asks: whoever decides behind us has to see it, too.
  */
-const KEPT_ALWAYS = new Set([
+const NEVER_HOP_BY_HOP = new Set([
   'host',
   'authorization',
   'x-api-key',
@@ -142,12 +142,12 @@ const KEPT_ALWAYS = new Set([
 ]);
 
 /** The usual words of `Connection`, which name no header. */
-const NAMELESS = new Set(['keep-alive', 'Keep-Alive', 'close', 'Close']);
+const CONNECTION_OPTIONS = new Set(['keep-alive', 'Keep-Alive', 'close', 'Close']);
 
 function namedByConnection(connection: string | undefined): ReadonlySet<string> | undefined {
-  if (connection === undefined || NAMELESS.has(connection)) return undefined;
+  if (connection === undefined || CONNECTION_OPTIONS.has(connection)) return undefined;
   const names = connection.split(',').map((part) => part.trim().toLowerCase());
-  return new Set(names.filter((name) => !KEPT_ALWAYS.has(name)));
+  return new Set(names.filter((name) => !NEVER_HOP_BY_HOP.has(name)));
 }
 
 /** Header lines but those that `drop` says, by name in lower case. */
@@ -158,12 +158,12 @@ export function withoutHeaders(headers: HeaderText, drop: (name: string) => bool
 }
 
 /** Which headers pass, by name in lower case; of one connection only are none of them. */
-export type Filter = (name: string) => boolean;
+export type HeaderFilter = (name: string) => boolean;
 
 /** Names repeat from request to request; whoever thinks up new ones makes us forget, not grow. */
 const KNOWN_NAMES = 256;
 
-export function filterOf(keep: (name: string) => boolean): Filter {
+export function filterOf(keep: (name: string) => boolean): HeaderFilter {
   const known = new Map<string, boolean>();
   return (name) => {
     const found = known.get(name);
@@ -177,7 +177,7 @@ export function filterOf(keep: (name: string) => boolean): Filter {
 }
 
 /** Headers that pass, and that `Connection` does not keep to itself. */
-export function endToEnd(fields: Fields, filter: Filter): HeaderText {
+export function endToEnd(fields: Fields, filter: HeaderFilter): HeaderText {
   const dropped = namedByConnection(fields.get('connection'));
   if (dropped === undefined) return fields.cut(filter);
   return fields.cut((name) => filter(name) && !dropped.has(name));
@@ -220,16 +220,16 @@ export interface ExtraHeaders {
 
 /** Filters by whose body it is; `untyped`: the caller's, whose type is not the one it is of. */
 interface ServerFilters {
-  readonly own: Filter;
-  readonly passed: Filter;
-  readonly untyped: Filter;
+  readonly own: HeaderFilter;
+  readonly passed: HeaderFilter;
+  readonly untyped: HeaderFilter;
 }
 
 /** Which headers pass, both ways. */
 export interface HeaderRules {
   readonly fromProxy: ServerFilters;
   readonly fromStranger: ServerFilters;
-  readonly toCaller: Filter;
+  readonly toCaller: HeaderFilter;
 }
 
 /** A body that we write ourselves, and an answer that we read ourselves. */
@@ -245,11 +245,12 @@ function serverFilters(passes: (name: string) => boolean): ServerFilters {
 }
 
 export function headerRules({ toServers, toCallers }: ExtraHeaders): HeaderRules {
-  const servers = new Set([...TO_SERVERS, ...toServers]);
-  const callers = new Set([...TO_CALLERS, ...toCallers]);
+  const servers = new Set([...REQUEST_HEADERS, ...toServers]);
+  const callers = new Set([...RESPONSE_HEADERS, ...toCallers]);
   return {
     fromProxy: serverFilters(
-      (name) => servers.has(name) || tellsAddress(name) || OF_LOGINS.has(name),
+      (name) =>
+        servers.has(name) || carriesClientAddress(name) || AUTHENTICATED_USER_HEADERS.has(name),
     ),
     fromStranger: serverFilters((name) => servers.has(name)),
     toCaller: filterOf((name) => callers.has(name)),

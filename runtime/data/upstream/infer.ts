@@ -1,31 +1,31 @@
 import type { ErrorCode } from '../../core/routing/error-codes';
-import type { Asked, CallBase, Calling, Reply } from './call';
+import type { UpstreamRequest, CallOptions, UpstreamContext, BufferedResponse } from './call';
 import { callBuffered } from './call';
 import { firstNotUtf8, NotUtf8, textOf } from '../../shared/utf8';
 import { Refusal } from '../transcode/refusal';
 import type { Attempt } from '../dispatch/job';
 import type { MetadataCache } from './metadata-cache';
-import type { Translated } from '../transcode';
-import { translate, wantsMetadata } from '../transcode';
+import type { EncodedNativeCall } from '../transcode';
+import { encodeNative, wantsMetadata } from '../transcode';
 import { readLoose } from '../transcode/exact-json';
 import { bounded, serverMessage } from '../transcode/body-json';
-import type { LargeTold, SpokenTo } from '../transcode/large-task';
+import type { LargeOutput, EncodeTarget } from '../transcode/large-task';
 import type { LargeThread } from '../thread/large-thread';
 import type { LargeCall } from './large-call';
 import { bufferOf, itemBytes, LargeItem, largeNative } from './large-call';
 import { RawBytes } from '../transcode/raw-bytes';
 import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
-import type { NativeItem, NativeOutput } from '../transcode/native';
-import type { ModelMetadata } from '../transcode/v2';
+import type { NativeItem, NativeOutput } from '../transcode/native-format';
+import type { ModelInputs } from '../transcode/v2';
 
-export interface Inferring extends Calling {
+export interface InferenceContext extends UpstreamContext {
   readonly metadata: MetadataCache;
   /** Where what is large is understood. */
   readonly thread: LargeThread;
 }
 
 /** A native answer, and who gave it. */
-export interface Inferred extends NativeOutput {
+export interface InferenceResult extends NativeOutput {
   readonly arm: string;
   readonly version: string;
 }
@@ -46,7 +46,7 @@ const secondsOf = (retryAfter: string | undefined): number | undefined =>
 
 /** A server's refusal in our words. What it says of the caller's input is the caller's to read. */
 export function refusalOf(
-  { status, body, fields }: Pick<Reply, 'status' | 'body' | 'fields'>,
+  { status, body, fields }: Pick<BufferedResponse, 'status' | 'body' | 'fields'>,
   model: string,
 ): Refusal {
   const code = codeOf(status);
@@ -57,20 +57,21 @@ export function refusalOf(
 }
 
 /** The text of an answer. @throws Refusal when it is not UTF-8 */
-export function answerText({ body }: Pick<Reply, 'body'>, model: string): string {
+export function answerText({ body }: Pick<BufferedResponse, 'body'>, model: string): string {
   try {
     return textOf(body);
   } catch (error) {
-    if (error instanceof NotUtf8) throw noAnswer(model, `it is ${error.message}, as JSON must be`);
+    if (error instanceof NotUtf8)
+      throw invalidResponse(model, `it is ${error.message}, as JSON must be`);
     throw error;
   }
 }
 
 /** @throws Refusal when an answer is not UTF-8 */
-export function checkUtf8({ body }: Pick<Reply, 'body'>, model: string): void {
+export function checkUtf8({ body }: Pick<BufferedResponse, 'body'>, model: string): void {
   const offset = firstNotUtf8(body);
   if (offset === undefined) return;
-  throw noAnswer(model, `it is ${new NotUtf8(offset).message}, as JSON must be`);
+  throw invalidResponse(model, `it is ${new NotUtf8(offset).message}, as JSON must be`);
 }
 
 /** Undefined when it is not JSON. */
@@ -83,12 +84,12 @@ export function parsedText(text: string): unknown {
 }
 
 /** The JSON of an answer; undefined when it is none. */
-export function parsedAnswer({ body }: Pick<Reply, 'body'>): unknown {
+export function parsedAnswer({ body }: Pick<BufferedResponse, 'body'>): unknown {
   return firstNotUtf8(body) === undefined ? parsedText(body.toString('utf8')) : undefined;
 }
 
 /** @param what is wrong with it, when that is known */
-export function noAnswer(model: string, what = ''): Refusal {
+export function invalidResponse(model: string, what = ''): Refusal {
   const why = what === '' ? '' : ` (${what.slice(0, MAX_MESSAGE)})`;
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
@@ -97,11 +98,11 @@ export function noAnswer(model: string, what = ''): Refusal {
 }
 
 /** Calls with what the arm's server says of its inputs, as far as a translation needs that. */
-export function knowing<T>(
-  { metadata }: Inferring,
-  { model, signal }: CallBase,
+export function withMetadata<T>(
+  { metadata }: InferenceContext,
+  { model, signal }: CallOptions,
   attempt: Attempt,
-  put: (known: ModelMetadata | undefined) => T | Promise<T>,
+  put: (known: ModelInputs | undefined) => T | Promise<T>,
 ): T | Promise<T> {
   if (!wantsMetadata(attempt.arm)) return put(undefined);
   const known = metadata.of(model.id, attempt, signal);
@@ -110,22 +111,22 @@ export function knowing<T>(
 
 /** One item through any server, by its own protocol. @throws Refusal, CallerGone */
 export async function infer(
-  inferring: Inferring,
-  base: CallBase,
+  inferring: InferenceContext,
+  base: CallOptions,
   item: NativeItem | LargeItem,
-): Promise<Inferred> {
+): Promise<InferenceResult> {
   if (item instanceof LargeItem) return inferLarge(inferring, base, item.call);
   const { id } = base.model;
-  let translated: Translated | undefined;
-  let to: SpokenTo | undefined;
-  const put = ({ arm }: Attempt, known: ModelMetadata | undefined): Asked => {
+  let translated: EncodedNativeCall | undefined;
+  let to: EncodeTarget | undefined;
+  const put = ({ arm }: Attempt, known: ModelInputs | undefined): UpstreamRequest => {
     to = { arm, known };
-    translated = bounded(() => translate(arm, id, item, known));
+    translated = bounded(() => encodeNative(arm, id, item, known));
     const { target, body } = translated;
     return { method: 'POST', target, body: Buffer.from(body) };
   };
   const reply = await callBuffered(inferring, base, (attempt) =>
-    knowing(inferring, base, attempt, (known) => put(attempt, known)),
+    withMetadata(inferring, base, attempt, (known) => put(attempt, known)),
   );
   if (reply.status >= 300) throw refusalOf(reply, id);
   const text = reply.body.length > LARGE_BYTES ? undefined : answerText(reply, id);
@@ -133,48 +134,51 @@ export async function infer(
   if (spliced === undefined && to !== undefined && isLarge(reply.body)) {
     const { maxBatchSize } = base.model.inference;
     const call = largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
-    return toldBy(base, call, to, reply);
+    return readLargeResult(base, call, to, reply);
   }
   const output = spliced ?? (text === undefined ? undefined : translated?.read(text));
-  if (output === undefined) throw noAnswer(id);
+  if (output === undefined) throw invalidResponse(id);
   const { output: value, confidence } = output;
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
 }
 
 /** What the thread made of an answer. @throws Refusal */
-export async function toldBy(
-  { model, held }: CallBase,
+export async function readLargeResult(
+  { model, held }: CallOptions,
   call: LargeCall,
-  to: SpokenTo,
-  reply: Reply,
-): Promise<Inferred> {
+  to: EncodeTarget,
+  reply: BufferedResponse,
+): Promise<InferenceResult> {
   const { version } = reply.replica;
   checkUtf8(reply, model.id);
   const told = await call.read(to, reply.body, version, held);
-  if (told === undefined) throw noAnswer(model.id);
+  if (told === undefined) throw invalidResponse(model.id);
   return { ...outputOf(told), arm: reply.arm.name, version };
 }
 
 /** Its confidence stands with its bytes. */
-export const outputOf = ({ bytes, confidence }: LargeTold): NativeOutput => ({
+export const outputOf = ({ bytes, confidence }: LargeOutput): NativeOutput => ({
   output: new RawBytes(bufferOf(bytes), bufferOf(confidence)),
   confidence: null,
 });
 
 async function inferLarge(
-  inferring: Inferring,
-  base: CallBase,
+  inferring: InferenceContext,
+  base: CallOptions,
   call: LargeCall,
-): Promise<Inferred> {
-  let to: SpokenTo | undefined;
-  const put = async ({ arm }: Attempt, known: ModelMetadata | undefined): Promise<Asked> => {
+): Promise<InferenceResult> {
+  let to: EncodeTarget | undefined;
+  const put = async (
+    { arm }: Attempt,
+    known: ModelInputs | undefined,
+  ): Promise<UpstreamRequest> => {
     to = { arm, known };
     return { method: 'POST', ...(await call.say(to, base.held)) };
   };
   const reply = await callBuffered(inferring, base, (attempt) =>
-    knowing(inferring, base, attempt, (known) => put(attempt, known)),
+    withMetadata(inferring, base, attempt, (known) => put(attempt, known)),
   );
   if (reply.status >= 300) throw refusalOf(reply, base.model.id);
-  if (to === undefined) throw noAnswer(base.model.id);
-  return toldBy(base, call, to, reply);
+  if (to === undefined) throw invalidResponse(base.model.id);
+  return readLargeResult(base, call, to, reply);
 }

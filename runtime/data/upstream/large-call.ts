@@ -3,17 +3,17 @@ import type { Priority } from '../../core/routing/outcome';
 import { Refusal } from '../transcode/refusal';
 import { writeStrict } from '../transcode/exact-json';
 import { bounded } from '../transcode/body-json';
-import type { NativeItem } from '../transcode/native';
+import type { NativeItem } from '../transcode/native-format';
 import { SplicedCall } from '../transcode/copied-text';
 import type {
   CheckedCall,
   LargeOutcomes,
-  LargeSaid,
+  LargeRequest,
   LargeTask,
-  LargeTold,
-  SentRefusal,
-  SourceText,
-  SpokenTo,
+  LargeOutput,
+  SerializedRefusal,
+  LargeSource,
+  EncodeTarget,
 } from '../transcode/large-task';
 import type { LargeThread } from '../thread/large-thread';
 
@@ -21,22 +21,22 @@ import type { LargeThread } from '../thread/large-thread';
 
 let ids = 0;
 
-type SourceTask = Extract<LargeTask, { readonly source: SourceText }>;
+type SourceTask = Extract<LargeTask, { readonly source: LargeSource }>;
 
 export const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
-export const refusalFrom = ({ code, message, more }: SentRefusal): Refusal =>
+export const deserializeRefusal = ({ code, message, more }: SerializedRefusal): Refusal =>
   new Refusal(code, message, more);
 
 /** A request whose body is understood in the thread. The thread may forget it: then it is sent again. */
 export class LargeCall {
-  private readonly source: SourceText;
+  private readonly source: LargeSource;
   private isSent = false;
 
   constructor(
     private readonly thread: LargeThread,
-    source: Omit<SourceText, 'id'>,
+    source: Omit<LargeSource, 'id'>,
     readonly body: Buffer,
   ) {
     ids += 1;
@@ -59,7 +59,10 @@ export class LargeCall {
   }
 
   /** @throws Refusal when the server's protocol cannot say it, MemoryFull */
-  async say(to: SpokenTo, held: Holding | undefined): Promise<Omit<LargeSaid, 'body'> & Body> {
+  async say(
+    to: EncodeTarget,
+    held: Holding | undefined,
+  ): Promise<Omit<LargeRequest, 'body'> & Body> {
     const { target, body } = await this.run({ op: 'say', source: this.source, to: plain(to) });
     held?.take(body.length);
     return { target, body: bufferOf(body) };
@@ -70,11 +73,11 @@ export class LargeCall {
    * @throws Refusal, MemoryFull
    */
   async read(
-    to: SpokenTo,
+    to: EncodeTarget,
     answer: Buffer,
     version: string,
     held: Holding | undefined,
-  ): Promise<LargeTold | undefined> {
+  ): Promise<LargeOutput | undefined> {
     const { source } = this;
     const told = await this.run({ op: 'read', source, to: plain(to), answer, version });
     if (told !== undefined) held?.take(told.bytes.length);
@@ -87,7 +90,7 @@ interface Body {
 }
 
 /** Replicas are nothing to words, and there may be many. */
-const plain = (to: SpokenTo): SpokenTo => ({ ...to, arm: { ...to.arm, replicas: [] } });
+const plain = (to: EncodeTarget): EncodeTarget => ({ ...to, arm: { ...to.arm, replicas: [] } });
 
 /** A native call that is large. */
 export class LargeItem {
@@ -109,14 +112,14 @@ export function itemBytes(item: NativeItem | LargeItem): Buffer {
 /** A native call, as the thread knows it. */
 export function largeNative(
   thread: LargeThread,
-  called: SourceText['called'],
+  called: LargeSource['called'],
   body: Buffer,
 ): LargeCall {
   return new LargeCall(thread, { kind: 'native', called }, body);
 }
 
 /** @throws Refusal */
-export async function checkedNative(call: LargeCall): Promise<LargeItem> {
+export async function checkLargeItem(call: LargeCall): Promise<LargeItem> {
   const { timeoutMs, priority } = await call.check();
   return new LargeItem(call, timeoutMs, priority);
 }

@@ -1,6 +1,6 @@
-import type { Learned, Lesson } from './server-info-cache';
-import { createLearned } from './server-info-cache';
-import type { ModelMetadata } from '../transcode/v2';
+import type { ServerInfoCache, ServerInfoResult } from './server-info-cache';
+import { createServerInfoCache } from './server-info-cache';
+import type { ModelInputs } from '../transcode/v2';
 import { readMetadata } from '../transcode/v2';
 import type { Upstream } from './upstream';
 
@@ -8,12 +8,12 @@ import type { Upstream } from './upstream';
 const MAX_BYTES = 1024 * 1024;
 
 /** What the inputs of an arm are. */
-export type MetadataCache = Learned<ModelMetadata>;
+export type MetadataCache = ServerInfoCache<ModelInputs>;
 
 /** A server may be too busy to say it; that is not a server that has none. */
 const isBusy = (status: number): boolean => status >= 500 || status === 408 || status === 429;
 
-function parsed(body: Buffer): ModelMetadata | undefined {
+function parsed(body: Buffer): ModelInputs | undefined {
   try {
     return readMetadata(JSON.parse(body.toString('utf8')));
   } catch {
@@ -21,7 +21,7 @@ function parsed(body: Buffer): ModelMetadata | undefined {
   }
 }
 
-function read(status: number, body: Buffer): Lesson<ModelMetadata> {
+function read(status: number, body: Buffer): ServerInfoResult<ModelInputs> {
   if (isBusy(status)) return { kind: 'unknown' };
   const value = status === 200 ? parsed(body) : undefined;
   return value === undefined || value.inputs.length === 0
@@ -34,5 +34,5 @@ export function createMetadataCache(
   clock: { readonly now: () => number },
 ): MetadataCache {
   const target = (model: string): string => `/v2/models/${encodeURIComponent(model)}`;
-  return createLearned(upstream, clock, { target, limit: MAX_BYTES, read });
+  return createServerInfoCache(upstream, clock, { target, limit: MAX_BYTES, read });
 }

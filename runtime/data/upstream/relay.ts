@@ -1,7 +1,7 @@
 import type { TryResult } from '../../core/routing/outcome';
 import type { Replica } from '../../core/routing/table';
-import type { Asked, CallBase, Calling } from './call';
-import { Call, failureOf } from './call';
+import type { UpstreamRequest, CallOptions, UpstreamContext } from './call';
+import { UpstreamCall, failureOf } from './call';
 import type { Answered, Broken, Exchange, Sent, Source, Upload } from '../http/exchange';
 import type { Tracing } from './headers';
 import { callerHeaders } from './headers';
@@ -10,9 +10,9 @@ import type { Attempt, JobResult, Tried } from '../dispatch/job';
 import type { Route } from '../routing/paths';
 
 /** Routes whose bytes pass untouched. */
-export type Passing = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
+export type ProxiedRoute = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
 
-function pathOf(route: Passing): string {
+function pathOf(route: ProxiedRoute): string {
   if (route.kind === 'openai') return `/v1/${route.call}`;
   const id = encodeURIComponent(route.model);
   if (route.kind === 'v1') {
@@ -24,10 +24,10 @@ function pathOf(route: Passing): string {
 }
 
 /** Routes are known by their paths, so the same ones come again. */
-const paths = new WeakMap<Passing, string>();
+const paths = new WeakMap<ProxiedRoute, string>();
 
 /** The path on the server; the version has chosen the arm and is not the server's business. */
-export function targetOf(route: Passing, query: string): string {
+export function targetOf(route: ProxiedRoute, query: string): string {
   let path = paths.get(route);
   if (path === undefined) {
     path = pathOf(route);
@@ -37,23 +37,23 @@ export function targetOf(route: Passing, query: string): string {
 }
 
 /** A body on its way, and what of it was kept: undefined when it was too large for that. */
-export interface Collected {
+export interface BodyCopy {
   readonly source: Source;
   readonly bytes: () => Buffer | undefined;
 }
 
 /** What is passed on, and whether the answer is to be remembered. */
-export interface Forwarding {
+export interface RelayOptions {
   readonly target: string;
   readonly body: Buffer | undefined;
   /** Instead of a body. */
   readonly upload?: Upload | undefined;
   readonly tracing: Tracing;
-  readonly collect?: ((source: Source) => Collected) | undefined;
+  readonly collect?: ((source: Source) => BodyCopy) | undefined;
 }
 
 /** An answer that reached the caller whole. */
-export interface Passed {
+export interface RelayedResponse {
   readonly status: number;
   readonly fields: Fields;
   /** Undefined when it was not to be remembered, or was too large for that. */
@@ -61,27 +61,27 @@ export interface Passed {
 }
 
 /** Who is told how a call that was passed on ended. One of the two is called, once. */
-export interface Forwarded {
+export interface RelayCallbacks {
   /** Undefined: the answer did not come through, and the caller knows. */
-  readonly passed?: ((passed: Passed | undefined) => void) | undefined;
+  readonly passed?: ((passed: RelayedResponse | undefined) => void) | undefined;
   /** Refusal, CallerGone: the caller has nothing yet. */
   readonly failed: (error: unknown) => void;
 }
 
 /** A call whose bytes pass as they are, both ways. */
-export class Passage extends Call {
-  protected asked: Asked;
+export class RelayedCall extends UpstreamCall {
+  protected asked: UpstreamRequest;
   private replica: Replica | undefined;
   private answer: Answered | undefined;
   private tried: Tried | undefined;
-  private copy: Collected | undefined;
+  private copy: BodyCopy | undefined;
 
   constructor(
-    calling: Calling,
-    base: CallBase,
+    calling: UpstreamContext,
+    base: CallOptions,
     private readonly exchange: Exchange,
-    private readonly forwarding: Forwarding,
-    protected readonly told: Forwarded,
+    private readonly forwarding: RelayOptions,
+    protected readonly told: RelayCallbacks,
   ) {
     const { target, body, upload } = forwarding;
     const { replayBytes } = base.model.inference;
@@ -154,12 +154,12 @@ function endOf(how: Sent, status: number): TryResult {
 }
 
 /** Passes a request on and its answer back, byte by byte. */
-export function forward(
-  calling: Calling,
-  base: CallBase,
+export function relay(
+  calling: UpstreamContext,
+  base: CallOptions,
   exchange: Exchange,
-  forwarding: Forwarding,
-  told: Forwarded,
+  forwarding: RelayOptions,
+  told: RelayCallbacks,
 ): void {
-  calling.dispatcher.start(new Passage(calling, base, exchange, forwarding, told));
+  calling.dispatcher.start(new RelayedCall(calling, base, exchange, forwarding, told));
 }

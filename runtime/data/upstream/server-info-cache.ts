@@ -9,19 +9,19 @@ import { readAll } from './upstream';
 // What servers say of themselves: asked once per arm and version, however many wait for it.
 
 /** What it is, that there is no such thing, or that it could not be learnt now. */
-export type Lesson<T> =
+export type ServerInfoResult<T> =
   | { readonly kind: 'fact'; readonly value: T }
   | { readonly kind: 'none' }
   | { readonly kind: 'unknown' };
 
-export interface Question<T> {
+export interface ServerInfoQuery<T> {
   readonly target: (model: string) => string;
   /** Bytes of an answer; what is larger is none. */
   readonly limit: number;
-  readonly read: (status: number, body: Buffer) => Lesson<T>;
+  readonly read: (status: number, body: Buffer) => ServerInfoResult<T>;
 }
 
-export interface Learned<T> {
+export interface ServerInfoCache<T> {
   /** Undefined: there is none, or it could not be learnt now. */
   readonly of: (
     model: string,
@@ -33,13 +33,13 @@ export interface Learned<T> {
 }
 
 /** What a server does not say it may say later: one that still loads its model has no metadata. */
-const NONE_MS = 30_000;
+const ABSENT_TTL_MS = 30_000;
 /** A server that lives says it at once; who has more time than this goes without. */
-const QUESTION_MS = 10_000;
+const QUERY_TIMEOUT_MS = 10_000;
 /** Of one arm: while a version rolls out, two of them answer. */
 const MAX_VERSIONS = 2;
 
-interface Known<T> {
+interface CachedInfo<T> {
   readonly value: T | undefined;
   /** Milliseconds since the epoch; then it is asked again. */
   readonly until: number;
@@ -48,25 +48,25 @@ interface Known<T> {
 const UNKNOWN = { kind: 'unknown' } as const;
 
 /** Asks for all who wait: it does not end when one of them leaves. */
-async function ask<T>(
+async function fetchInfo<T>(
   upstream: Upstream,
-  question: Question<T>,
+  question: ServerInfoQuery<T>,
   model: string,
   { replica }: Attempt,
-): Promise<Lesson<T>> {
+): Promise<ServerInfoResult<T>> {
   const sending = {
     replica,
     method: 'GET',
     target: question.target(model),
     headers: '',
     body: undefined,
-    timeoutMs: QUESTION_MS,
+    timeoutMs: QUERY_TIMEOUT_MS,
     signal: new CallerSignal(),
     repeatable: true,
   };
   const answered = await exchanged((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return UNKNOWN;
-  const body = await readAll(answered, question.limit, QUESTION_MS);
+  const body = await readAll(answered, question.limit, QUERY_TIMEOUT_MS);
   return Buffer.isBuffer(body) ? question.read(answered.status, body) : UNKNOWN;
 }
 
@@ -91,7 +91,7 @@ async function within<T>(
 }
 
 /** One entry per arm of a model, a few versions each, so that this cannot grow. */
-class Memory<T> {
+class VersionMap<T> {
   private readonly models = new Map<string, Map<string, Map<string, T>>>();
 
   get(model: string, arm: string, version: string): T | undefined {
@@ -113,24 +113,24 @@ class Memory<T> {
   }
 }
 
-export function createLearned<T>(
+export function createServerInfoCache<T>(
   upstream: Upstream,
   clock: { readonly now: () => number },
-  question: Question<T>,
-): Learned<T> {
-  const known = new Memory<Known<T> | Promise<T | undefined>>();
+  question: ServerInfoQuery<T>,
+): ServerInfoCache<T> {
+  const known = new VersionMap<CachedInfo<T> | Promise<T | undefined>>();
   const learn = async (model: string, attempt: Attempt): Promise<T | undefined> => {
     const arm = attempt.arm.name;
     const { version } = attempt.replica;
-    let lesson: Lesson<T> = UNKNOWN;
+    let lesson: ServerInfoResult<T> = UNKNOWN;
     try {
-      lesson = await ask(upstream, question, model, attempt);
+      lesson = await fetchInfo(upstream, question, model, attempt);
     } finally {
       if (lesson.kind === 'unknown') known.delete(model, arm, version);
     }
     if (lesson.kind === 'unknown') return undefined;
     const value = lesson.kind === 'fact' ? lesson.value : undefined;
-    const until = lesson.kind === 'fact' ? Infinity : clock.now() + NONE_MS;
+    const until = lesson.kind === 'fact' ? Infinity : clock.now() + ABSENT_TTL_MS;
     known.set(model, arm, version, { value, until });
     return value;
   };

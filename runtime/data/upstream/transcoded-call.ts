@@ -1,39 +1,39 @@
-import type { Asked, CallBase, Calling, Reply } from './call';
+import type { UpstreamRequest, CallOptions, UpstreamContext, BufferedResponse } from './call';
 import type { Answered, Exchange, HeaderText } from '../http/exchange';
-import type { Forwarded, Forwarding } from './relay';
-import { Passage } from './relay';
+import type { RelayCallbacks, RelayOptions } from './relay';
+import { RelayedCall } from './relay';
 import type { Attempt, JobResult, Tried } from '../dispatch/job';
 
 /** Of an answer, what stands before its body. */
-export type Head = Pick<Answered, 'status' | 'fields'>;
+export type UpstreamHead = Pick<Answered, 'status' | 'fields'>;
 
-export type ToldBody = string | Buffer;
+export type ResponseBody = string | Buffer;
 
 /** How one arm is asked, and what becomes of its answer. */
-export interface Way {
-  readonly asked: Asked;
+export interface Encoding {
+  readonly asked: UpstreamRequest;
   readonly headers: HeaderText;
   /** Does the answer go to the caller as it comes? Else it is read whole. */
-  readonly passes: (answer: Head) => boolean;
+  readonly passes: (answer: UpstreamHead) => boolean;
   /** The caller's body of an answer that was read; later, if that is large. @throws Refusal */
-  readonly read: (reply: Reply) => ToldBody | Promise<ToldBody>;
+  readonly read: (reply: BufferedResponse) => ResponseBody | Promise<ResponseBody>;
   /** Content-Type of that body. */
   readonly type: string;
 }
 
 /** @throws Refusal when the arm cannot be told the call */
-export type WayTo = (attempt: Attempt) => Way | Promise<Way>;
+export type Encoder = (attempt: Attempt) => Encoding | Promise<Encoding>;
 
-export interface Crossed extends Forwarded {
+export interface TranscodedCallbacks extends RelayCallbacks {
   /** The answer was read; the caller has nothing yet. */
-  readonly whole: (reply: Reply, way: Way) => void;
+  readonly whole: (reply: BufferedResponse, way: Encoding) => void;
 }
 
 /** One try, once it is known how it is made. */
-interface Try {
+interface EncodedAttempt {
   readonly one: Attempt;
   readonly tried: Tried;
-  readonly way: Way;
+  readonly way: Encoding;
   readonly began: number;
 }
 
@@ -41,24 +41,24 @@ interface Try {
  * A call that reaches each arm in that arm's words: arms of one model may speak differently, and
  * which one it is is known with the try.
  */
-class Crossing extends Passage {
-  private last: Try | undefined;
-  private whole: Omit<Reply, 'arm'> | undefined;
+class TranscodedCall extends RelayedCall {
+  private last: EncodedAttempt | undefined;
+  private whole: Omit<BufferedResponse, 'arm'> | undefined;
   private fault: { readonly reason: unknown } | undefined;
 
   constructor(
-    calling: Calling,
-    base: CallBase,
+    calling: UpstreamContext,
+    base: CallOptions,
     exchange: Exchange,
-    forwarding: Forwarding,
-    private readonly crossed: Crossed,
-    private readonly wayTo: WayTo,
+    forwarding: RelayOptions,
+    private readonly crossed: TranscodedCallbacks,
+    private readonly wayTo: Encoder,
   ) {
     super(calling, base, exchange, forwarding, crossed);
   }
 
   override attempt(one: Attempt, tried: Tried): void {
-    const go = (way: Way): void => {
+    const go = (way: Encoding): void => {
       this.last = { one, tried, way, began: performance.now() };
       this.asked = way.asked;
       super.attempt(one, tried);
@@ -100,13 +100,13 @@ class Crossing extends Passage {
 }
 
 /** Puts a call to whichever arm gets it, and its answer to the caller, as it comes or read. */
-export function cross(
-  calling: Calling,
-  base: CallBase,
+export function relayTranscoded(
+  calling: UpstreamContext,
+  base: CallOptions,
   exchange: Exchange,
-  forwarding: Forwarding,
-  crossed: Crossed,
-  wayTo: WayTo,
+  forwarding: RelayOptions,
+  crossed: TranscodedCallbacks,
+  wayTo: Encoder,
 ): void {
-  calling.dispatcher.start(new Crossing(calling, base, exchange, forwarding, crossed, wayTo));
+  calling.dispatcher.start(new TranscodedCall(calling, base, exchange, forwarding, crossed, wayTo));
 }

@@ -10,13 +10,13 @@ import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 const NOTHING = Buffer.alloc(0);
 
 /** One request to one replica; `headers` without Host, length and deadline, which each try adds. */
-export interface Sending extends Asking {
+export interface ReplicaRequest extends Asking {
   readonly replica: Replica;
 }
 
 /** Sends requests to model servers over connections that are kept. */
 export interface Upstream {
-  readonly send: (sending: Sending, asker: Asker) => void;
+  readonly send: (sending: ReplicaRequest, asker: Asker) => void;
   readonly close: () => void;
 }
 
@@ -27,7 +27,7 @@ function framingOf(upload: Upload | undefined): HeaderText {
 }
 
 /** Head lines of one try: they name the replica and the time that is left. */
-function headersOf({ replica, headers, body, upload, timeoutMs }: Sending): HeaderText {
+function headersOf({ replica, headers, body, upload, timeoutMs }: ReplicaRequest): HeaderText {
   const framing = body === undefined ? framingOf(upload) : `content-length: ${body.length}\r\n`;
   const deadline = `x-ai-model-deadline-ms: ${Math.ceil(timeoutMs)}\r\n`;
   return `host: ${replica.address}\r\n${headers}${framing}${deadline}`;

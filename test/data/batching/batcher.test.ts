@@ -1,5 +1,5 @@
 import { buildTable } from '../../../runtime/core/routing/build-table';
-import type { CallBase, Calling } from '../../../runtime/data/upstream/call';
+import type { CallOptions, UpstreamContext } from '../../../runtime/data/upstream/call';
 import { CallerSignal } from '../../../runtime/data/http/server/caller-signal';
 import type { Companion, Job } from '../../../runtime/data/dispatch/job';
 import type { Joined } from '../../../runtime/data/batching/batcher';
@@ -26,7 +26,12 @@ function setUp() {
     poisonedMs: () => 0,
   };
   const upstream = { send: () => undefined, close: () => undefined };
-  const calling: Calling = { dispatcher, upstream, limits: DEFAULT_LIMITS, rules: DEFAULT_RULES };
+  const calling: UpstreamContext = {
+    dispatcher,
+    upstream,
+    limits: DEFAULT_LIMITS,
+    rules: DEFAULT_RULES,
+  };
   const clock = { now: () => 1000, setTimeout: () => () => undefined };
   const joiner = createJoiner({
     calling,
@@ -38,7 +43,7 @@ function setUp() {
   return { joiner, started, joined };
 }
 
-function baseOf(): CallBase {
+function baseOf(): CallOptions {
   if (model === undefined) throw new Error('it is in the table');
   const signal = new CallerSignal();
   return { model, priority: 'normal', timeoutMs: 30_000, items: 1, signal, headers: '' };

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { readLoose, readJson, writeJson } from '../../../runtime/data/transcode/exact-json';
-import { readResult } from '../../../runtime/data/transcode/native';
+import { readResult } from '../../../runtime/data/transcode/native-format';
 import {
   outputValue,
   splicedAnswer,
@@ -8,7 +8,7 @@ import {
   splicedResult,
   splicedV2,
 } from '../../../runtime/data/transcode/copied-text';
-import type { Plain } from '../../../runtime/data/transcode/body-json';
+import type { JsonObject } from '../../../runtime/data/transcode/body-json';
 import { nativeToV2, v2ToNative } from '../../../runtime/data/transcode/v2';
 
 // The short way must say what the long way says, or nothing.
@@ -51,9 +51,9 @@ const call = fc
 const plain = (text: string): unknown => JSON.parse(writeJson(readJson(text)));
 
 function longWay(text: string): unknown {
-  const { input_data: input, parameters } = readJson(text) as Record<string, Plain>;
+  const { input_data: input, parameters } = readJson(text) as Record<string, JsonObject>;
   try {
-    const inputs = nativeToV2(input as Plain, undefined);
+    const inputs = nativeToV2(input as JsonObject, undefined);
     return JSON.parse(writeJson({ inputs, ...(parameters && { parameters }) }));
   } catch {
     return 'refused';

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import {
-  Exact,
+  ExactNumber,
   exactly,
   isInteger,
   numberOf,
@@ -80,21 +80,25 @@ test('ordinary numbers are plain ones', () => {
 
 test('an integer above 2^53 keeps its digits, a float its point', () => {
   const value = readJson('[9007199254740993, 1.0, 1e3]') as readonly unknown[];
-  expect(value).toEqual([new Exact('9007199254740993'), new Exact('1.0'), new Exact('1e3')]);
+  expect(value).toEqual([
+    new ExactNumber('9007199254740993'),
+    new ExactNumber('1.0'),
+    new ExactNumber('1e3'),
+  ]);
   expect(value.map(numberOf)).toEqual([9007199254740992, 1, 1000]);
   expect(value.map(isInteger)).toEqual([true, false, false]);
 });
 
 test('a number within a string is text', () => {
-  expect(readJson('["1.0 \\" 1.0", 1.0]')).toEqual(['1.0 " 1.0', new Exact('1.0')]);
+  expect(readJson('["1.0 \\" 1.0", 1.0]')).toEqual(['1.0 " 1.0', new ExactNumber('1.0')]);
 });
 
 test('NaN and infinities are numbers, those within strings are texts', () => {
   const given = '{"a":NaN,"b":[-Infinity,Infinity,1.5,-0.0],"c":"NaN"}';
   const value = readLoose(given);
   expect(value).toEqual({
-    a: new Exact('NaN'),
-    b: [new Exact('-Infinity'), new Exact('Infinity'), 1.5, new Exact('-0.0')],
+    a: new ExactNumber('NaN'),
+    b: [new ExactNumber('-Infinity'), new ExactNumber('Infinity'), 1.5, new ExactNumber('-0.0')],
     c: 'NaN',
   });
   expect(numberOf((value as { a: unknown }).a)).toBeNaN();

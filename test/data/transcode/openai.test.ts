@@ -1,5 +1,5 @@
 import { readJson } from '../../../runtime/data/transcode/exact-json';
-import type { Plain } from '../../../runtime/data/transcode/body-json';
+import type { JsonObject } from '../../../runtime/data/transcode/body-json';
 import { nativeToOpenai, openaiToNative } from '../../../runtime/data/transcode/native-to-openai';
 import type { OpenaiCallName } from '../../../runtime/data/transcode/openai-to-native';
 import {
@@ -30,7 +30,7 @@ describe('a native call for a server that speaks OpenAI', () => {
     expect(nativeToOpenai(item, 'chat', false).body).not.toHaveProperty('stream');
   });
 
-  test.each<readonly [Plain, Plain | undefined, boolean, string]>([
+  test.each<readonly [JsonObject, JsonObject | undefined, boolean, string]>([
     [{}, undefined, false, 'input_data: got nothing, must be exactly one of messages (chat)'],
     [{ x: 1 }, undefined, false, 'input_data: got x, must be exactly one of'],
     [{ messages, prompt: 'a' }, undefined, false, 'got messages, prompt, must be exactly one'],
@@ -51,7 +51,7 @@ describe('the answer of a server that speaks OpenAI, in native words', () => {
   const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
   const tool_calls = [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } }];
 
-  test.each<readonly [string, typeof chat, Plain, Plain]>([
+  test.each<readonly [string, typeof chat, JsonObject, JsonObject]>([
     [
       'chat: text, role, reason and usage; fields that say nothing are left out',
       chat,
@@ -138,7 +138,7 @@ describe('the answer of a server that speaks OpenAI, in native words', () => {
 });
 
 describe('an OpenAI call for a server that speaks native', () => {
-  test.each<readonly [OpenaiCallName, string, Plain]>([
+  test.each<readonly [OpenaiCallName, string, JsonObject]>([
     [
       'chat/completions',
       '{"model":"m","messages":[{"role":"user"}],"temperature":1.0,"seed":9007199254740993}',
@@ -158,10 +158,10 @@ describe('an OpenAI call for a server that speaks native', () => {
       { input_data: { input: ['a'] }, parameters: { dimensions: 8 } },
     ],
   ])('%s: %s', (call, text, item) => {
-    expect(parseOpenai(call, readJson(text) as Plain).item).toEqual(item);
+    expect(parseOpenai(call, readJson(text) as JsonObject).item).toEqual(item);
   });
 
-  test.each<readonly [OpenaiCallName, Plain, string]>([
+  test.each<readonly [OpenaiCallName, JsonObject, string]>([
     ['chat/completions', {}, 'messages: is missing'],
     ['completions', { messages: [] }, 'prompt: is missing'],
     ['embeddings', { prompt: 'a' }, 'input: is missing'],
@@ -181,7 +181,7 @@ describe('an OpenAI call for a server that speaks native', () => {
 describe('a native result in OpenAI’s words', () => {
   const written = { id: 'id-1', created: 1_700_000_000, model: 'own' };
   const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
-  const tell = (call: OpenaiCallName, more: Plain, result: unknown): string => {
+  const tell = (call: OpenaiCallName, more: JsonObject, result: unknown): string => {
     const field = { 'chat/completions': 'messages', completions: 'prompt', embeddings: 'input' };
     return nativeToOpenaiAnswer(
       result,
@@ -189,7 +189,8 @@ describe('a native result in OpenAI’s words', () => {
       written,
     );
   };
-  const parsed = (...asked: Parameters<typeof tell>): Plain => JSON.parse(tell(...asked)) as Plain;
+  const parsed = (...asked: Parameters<typeof tell>): JsonObject =>
+    JSON.parse(tell(...asked)) as JsonObject;
 
   test.each<readonly [string, unknown, string]>([
     ['content', { content: 'hi' }, 'hi'],
@@ -259,12 +260,12 @@ describe('a native result in OpenAI’s words', () => {
     expect(() => tell(call, {}, result)).toThrow(message);
   });
 
-  const chunksOf = (text: string): readonly (Plain | string)[] =>
+  const chunksOf = (text: string): readonly (JsonObject | string)[] =>
     text
       .split('\n\n')
       .filter((event) => event !== '')
       .map((event) => event.replace(/^data: /, ''))
-      .map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as Plain)));
+      .map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as JsonObject)));
 
   test('a stream is role, text, end and [DONE], each an event', () => {
     const text = tell('chat/completions', { stream: true }, { content: 'line\n\nline', usage });

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import {
-  Exact,
+  ExactNumber,
   readJson,
   writeJson,
   writeStrict,
 } from '../../../runtime/data/transcode/exact-json';
-import type { Plain } from '../../../runtime/data/transcode/body-json';
+import type { JsonObject } from '../../../runtime/data/transcode/body-json';
 import { itemsToV1, v1ToItems, v2ToItems } from '../../../runtime/data/transcode/rows-to-native';
 import { parseV1 } from '../../../runtime/data/transcode/v1-request';
 import { v1ToV2, v2ToV1 } from '../../../runtime/data/transcode/v1-to-v2';
@@ -29,7 +29,7 @@ const v2 = (body: unknown, tail?: Buffer): V2Request => {
 const plain = (value: unknown): unknown => JSON.parse(writeJson(value));
 
 describe('V1 rows as V2 tensors', () => {
-  test.each<readonly [string, Plain, ReturnType<typeof metadata> | undefined, unknown]>([
+  test.each<readonly [string, JsonObject, ReturnType<typeof metadata> | undefined, unknown]>([
     [
       'objects by input',
       {
@@ -93,7 +93,7 @@ describe('V1 rows as V2 tensors', () => {
     expect(v1ToV2(parseV1(body), known)).toEqual(tensors);
   });
 
-  test.each<readonly [Plain, ReturnType<typeof metadata> | undefined, string]>([
+  test.each<readonly [JsonObject, ReturnType<typeof metadata> | undefined, string]>([
     [{}, undefined, 'either instances (rows) or inputs (columns)'],
     [{ instances: [1], inputs: [1] }, undefined, 'either instances (rows) or inputs (columns)'],
     [{ instances: [] }, undefined, 'instances: got [], must be a list of at least one row'],
@@ -115,7 +115,7 @@ describe('V1 rows as V2 tensors', () => {
   });
 
   test('integers beyond 2^53 and floats that look like integers stay what they are', () => {
-    const body = readJson('{"instances":[{"id":9007199254740993,"dose":1.0}]}') as Plain;
+    const body = readJson('{"instances":[{"id":9007199254740993,"dose":1.0}]}') as JsonObject;
     expect(writeJson(v1ToV2(parseV1(body), undefined))).toBe(
       '[{"name":"id","datatype":"INT64","shape":[1],"data":[9007199254740993]},' +
         '{"name":"dose","datatype":"FP64","shape":[1],"data":[1.0]}]',
@@ -239,7 +239,7 @@ describe('V2 tensors as V1 rows', () => {
     expect(v2ToV1Call(v2(body), false)).toMatchObject({ signature_name: 'other' });
   });
 
-  test.each<readonly [Plain, string]>([
+  test.each<readonly [JsonObject, string]>([
     [{}, 'inputs: got missing, must be a list'],
     [{ inputs: [] }, 'inputs: got [], must be a list'],
     [{ inputs: [7] }, 'inputs[0]: got 7, must be an object'],
@@ -440,7 +440,7 @@ describe('rows as a V2 answer', () => {
 describe('rows as native items', () => {
   const more = { parameters: { signature_name: 's' } };
 
-  test.each<readonly [Plain, unknown]>([
+  test.each<readonly [JsonObject, unknown]>([
     [{ instances: [{ x: 1 }, { x: 2 }] }, [{ input_data: { x: 1 } }, { input_data: { x: 2 } }]],
     [{ instances: [{ x: 1 }], signature_name: 's' }, [{ input_data: { x: 1 }, ...more }]],
     [{ inputs: { x: [1, 2] } }, [{ input_data: { x: 1 } }, { input_data: { x: 2 } }]],
@@ -460,7 +460,7 @@ describe('rows as native items', () => {
     expect(v2ToItems(v2({ inputs }))[0]).not.toHaveProperty('parameters');
   });
 
-  test.each<readonly [Plain, string]>([
+  test.each<readonly [JsonObject, string]>([
     [{ instances: [1] }, 'instances[0]: must be an object, input → value'],
     [{ instances: [{ x: 1 }, [2]] }, 'instances[1]: must be an object'],
     [{ inputs: [1] }, 'inputs: must be an object'],
@@ -484,7 +484,9 @@ describe('rows as native items', () => {
 describe('there and back nothing is lost', () => {
   const integer = fc.oneof(
     fc.integer(),
-    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((one) => new Exact(String(one))),
+    fc
+      .bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+      .map((one) => new ExactNumber(String(one))),
   );
   const elements = fc.oneof(
     fc.constant(integer),
@@ -536,7 +538,7 @@ describe('there and back nothing is lost', () => {
   test('V1 rows through V2', () => {
     fc.assert(
       fc.property(rows, (instances) => {
-        const body = readJson(writeJson({ instances })) as Plain;
+        const body = readJson(writeJson({ instances })) as JsonObject;
         const call = parseV1(body);
         const told = v2ToV1(echoed(writeJson({ inputs: v1ToV2(call, undefined) })), call);
         const names = Object.keys(instances[0] ?? {});
@@ -552,7 +554,7 @@ describe('there and back nothing is lost', () => {
   test('V1 columns through V2', () => {
     fc.assert(
       fc.property(column, (x) => {
-        const call = parseV1(readJson(writeJson({ inputs: { x } })) as Plain);
+        const call = parseV1(readJson(writeJson({ inputs: { x } })) as JsonObject);
         const told = v2ToV1(echoed(writeJson({ inputs: v1ToV2(call, undefined) })), call);
         expect(writeJson(told)).toBe(writeJson(readJson(writeJson({ outputs: x }))));
       }),
@@ -562,13 +564,13 @@ describe('there and back nothing is lost', () => {
   test('V2 tensors through V1, and through native', () => {
     fc.assert(
       fc.property(rows, fc.boolean(), (instances, named) => {
-        const read = readJson(writeJson({ instances })) as Plain;
+        const read = readJson(writeJson({ instances })) as JsonObject;
         const inputs = v1ToV2(parseV1(read), undefined);
         // A bare row has no name but the one that is asked for.
         const outputs = inputs.map(({ name }) => ({ name }));
         const request = v2(writeJson({ inputs, outputs }));
         const isNamed = named || inputs.length > 1;
-        const call = readJson(writeJson(v2ToV1Call(request, isNamed))) as Plain;
+        const call = readJson(writeJson(v2ToV1Call(request, isNamed))) as JsonObject;
         const answer = v1ToV2Answer({ predictions: call['instances'] }, request, 'iris', 'v1');
         expect(writeJson(answer?.['outputs'])).toBe(writeJson(inputs));
         const items = v2ToItems(request).map(({ input_data }) => input_data);

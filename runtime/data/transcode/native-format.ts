@@ -2,18 +2,18 @@ import type { Priority } from '../../core/routing/outcome';
 import { PRIORITIES } from '../../core/routing/outcome';
 import type { Detail } from './refusal';
 import { Refusal } from './refusal';
-import type { Exact } from './exact-json';
-import { exactly, isWord, numberOf, writeJson } from './exact-json';
-import type { Plain } from './body-json';
-import { bounded, isPlain } from './body-json';
-import type { Tensor } from './tensor';
+import type { ExactNumber } from './exact-json';
+import { exactly, isNonFiniteWord, numberOf, writeJson } from './exact-json';
+import type { JsonObject } from './body-json';
+import { bounded, isJsonObject } from './body-json';
+import type { V2Tensor } from './tensor';
 import { sizeOf } from './tensor';
 import { entryOf } from '../../../lib/spec/entry';
 
 /** One thing to infer. */
 export interface NativeItem {
-  readonly input_data: Plain;
-  readonly parameters?: Plain | undefined;
+  readonly input_data: JsonObject;
+  readonly parameters?: JsonObject | undefined;
 }
 
 export interface NativeCall extends NativeItem {
@@ -28,14 +28,14 @@ export interface NativeBatch {
 }
 
 /** A number, or one for each row. */
-export type Confidence = Score | readonly Score[];
+export type ItemConfidence = Score | readonly Score[];
 
-type Score = number | Exact | null;
+type Score = number | ExactNumber | null;
 
 /** What a model made of one item. */
 export interface NativeOutput {
   readonly output: unknown;
-  readonly confidence: Confidence;
+  readonly confidence: ItemConfidence;
 }
 
 const MAX_TIMEOUT_SECONDS = 300;
@@ -47,11 +47,13 @@ function detail(path: string, value: unknown, allowed: string): Detail {
   return { path, message: `${head}, must be ${allowed}`, ...(got && { got }), allowed };
 }
 
-function itemFaults(item: Plain, prefix: string): readonly Detail[] {
+function itemFaults(item: JsonObject, prefix: string): readonly Detail[] {
   const { input_data: input, parameters } = item;
   return [
-    ...(isPlain(input) ? [] : [detail(`${prefix}input_data`, input, 'an object: input → value')]),
-    ...(parameters === undefined || isPlain(parameters)
+    ...(isJsonObject(input)
+      ? []
+      : [detail(`${prefix}input_data`, input, 'an object: input → value')]),
+    ...(parameters === undefined || isJsonObject(parameters)
       ? []
       : [detail(`${prefix}parameters`, parameters, 'an object')]),
   ];
@@ -60,7 +62,7 @@ function itemFaults(item: Plain, prefix: string): readonly Detail[] {
 /** Who sends more of them sends something else, and reads no list of a million. */
 const MAX_STRAYS = 100;
 
-function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[] {
+function unknownFaults(body: JsonObject, known: readonly string[]): readonly Detail[] {
   return Object.keys(body)
     .filter((key) => !known.includes(key))
     .slice(0, MAX_STRAYS)
@@ -69,7 +71,7 @@ function unknownFaults(body: Plain, known: readonly string[]): readonly Detail[]
     );
 }
 
-function timeoutFaults({ timeout }: Plain): readonly Detail[] {
+function timeoutFaults({ timeout }: JsonObject): readonly Detail[] {
   if (timeout === undefined) return [];
   const given = numberOf(timeout);
   const good = given !== undefined && given >= 1 && given <= MAX_TIMEOUT_SECONDS;
@@ -90,9 +92,9 @@ function millis(timeout: unknown): number | undefined {
 }
 
 /** @throws Refusal with all faults */
-export const parseCall = (body: Plain): NativeCall => bounded(() => callOf(body));
+export const parseCall = (body: JsonObject): NativeCall => bounded(() => callOf(body));
 
-function callOf(body: Plain): NativeCall {
+function callOf(body: JsonObject): NativeCall {
   const { priority } = body;
   const known = PRIORITIES.find((one) => one === priority);
   refuse([
@@ -104,18 +106,18 @@ function callOf(body: Plain): NativeCall {
       : [detail('priority', priority, `one of ${PRIORITIES.join(', ')}`)]),
   ]);
   return {
-    input_data: body['input_data'] as Plain,
-    parameters: body['parameters'] as Plain | undefined,
+    input_data: body['input_data'] as JsonObject,
+    parameters: body['parameters'] as JsonObject | undefined,
     timeoutMs: millis(body['timeout']),
     priority: known,
   };
 }
 
 /** Items are looked at one by one later: a bad one must not fail the others. @throws Refusal */
-export const parseBatch = (body: Plain, maxItems: number): NativeBatch =>
+export const parseBatch = (body: JsonObject, maxItems: number): NativeBatch =>
   bounded(() => batchOf(body, maxItems));
 
-function batchOf(body: Plain, maxItems: number): NativeBatch {
+function batchOf(body: JsonObject, maxItems: number): NativeBatch {
   const { requests } = body;
   const list = Array.isArray(requests) && requests.length > 0 ? (requests as unknown[]) : undefined;
   refuse([
@@ -135,7 +137,7 @@ function batchOf(body: Plain, maxItems: number): NativeBatch {
 
 /** An item of a batch, or what is wrong with it. */
 export function parseItem(value: unknown): NativeItem | Refusal {
-  const item = isPlain(value) ? value : {};
+  const item = isJsonObject(value) ? value : {};
   const known = ['input_data', 'parameters'];
   try {
     bounded(() => refuse([...itemFaults(item, ''), ...unknownFaults(item, known)]));
@@ -167,19 +169,19 @@ export function largest(values: readonly unknown[]): Score {
 
 const isScores = (value: unknown): value is readonly unknown[] =>
   Array.isArray(value) &&
-  value.every((one) => one === null || isWord(one) || numberOf(one) !== undefined);
+  value.every((one) => one === null || isNonFiniteWord(one) || numberOf(one) !== undefined);
 
 /** Of an output by name. */
 export function confidenceOf(output: unknown): Score {
-  if (!isPlain(output)) return null;
+  if (!isJsonObject(output)) return null;
   const { confidence, probabilities } = output;
   if (numberOf(confidence) !== undefined) return scoreOf(confidence);
-  if (isPlain(probabilities)) return largest(Object.values(probabilities));
+  if (isJsonObject(probabilities)) return largest(Object.values(probabilities));
   return Array.isArray(probabilities) ? largest(probabilities) : null;
 }
 
 /** Of the tensors of a call of several rows: those that have a row for each of them. */
-export function rowConfidence(tensors: readonly Tensor[], rows: number): Confidence {
+export function rowConfidence(tensors: readonly V2Tensor[], rows: number): ItemConfidence {
   const rowsOf = (name: string, isAlone: boolean): readonly (readonly unknown[])[] | undefined => {
     const found = tensors.find((tensor) => tensor.name === name && tensor.shape[0] === rows);
     const size = sizeOf(found?.shape.slice(1) ?? []);
@@ -191,8 +193,8 @@ export function rowConfidence(tensors: readonly Tensor[], rows: number): Confide
 
 /** `{result, confidence}` of a server that speaks native. */
 export function readResult(answer: unknown): NativeOutput | undefined {
-  if (!isPlain(answer) || !('result' in answer)) return undefined;
-  const { result, confidence }: Plain = answer;
+  if (!isJsonObject(answer) || !('result' in answer)) return undefined;
+  const { result, confidence }: JsonObject = answer;
   if (numberOf(confidence) !== undefined)
     return { output: result, confidence: scoreOf(confidence) };
   if (isScores(confidence)) return { output: result, confidence: confidence.map(scoreOf) };
@@ -201,8 +203,8 @@ export function readResult(answer: unknown): NativeOutput | undefined {
 
 /** One of the results of a batch: what the model made of the item, or why it made nothing. */
 export function readItem(value: unknown): NativeOutput | Refusal | undefined {
-  const { error } = isPlain(value) ? value : {};
+  const { error } = isJsonObject(value) ? value : {};
   if (error === undefined) return readResult(value);
-  const message = isPlain(error) ? error['message'] : error;
+  const message = isJsonObject(error) ? error['message'] : error;
   return new Refusal('INVALID_REQUEST', typeof message === 'string' ? message : 'refused');
 }
