@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildTable } from '../../runtime/core/routing/build-table';
-import type { TryResult } from '../../runtime/core/routing/outcome';
+import type { AttemptResult } from '../../runtime/core/routing/outcome';
 import type { ModelRoute, TableHolder } from '../../runtime/core/routing/table';
 import { EMPTY_TABLE } from '../../runtime/core/routing/table';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
@@ -139,7 +139,7 @@ const MODELS = 1_000;
 /** A table that is swapped under a dispatcher all of whose models have had traffic; in process. */
 export function swapped(): Found {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const answered: TryResult = { kind: 'answered', status: 200 };
+  const answered: AttemptResult = { kind: 'answered', status: 200 };
   const { dispatcher, onTableSwap } = createDispatcher({
     table,
     clock: { now: Date.now, setTimeout: () => () => undefined },
@@ -179,7 +179,7 @@ export function swapped(): Found {
   };
 }
 
-function jobOf(model: ModelRoute, answered: TryResult): Job {
+function jobOf(model: ModelRoute, answered: AttemptResult): Job {
   return {
     model,
     priority: 'normal',

@@ -1,11 +1,11 @@
-import type { LeaseRecord, Sighting } from '../core/lifecycle/lease';
+import type { LeaseRecord, LeaseObservation } from '../core/lifecycle/lease';
 import {
   decideLease,
   isHeld,
   RENEW_DEADLINE_MS,
   released,
   retryMs,
-  sighted,
+  observedLease,
 } from '../core/lifecycle/lease';
 import type { Timing } from './kubernetes/client/timing';
 
@@ -53,7 +53,7 @@ const TRY_MS = RENEW_DEADLINE_MS / 2;
 const RELEASE_MS = 2_000;
 
 class Candidate implements Elector {
-  #sighting: Sighting | undefined;
+  #sighting: LeaseObservation | undefined;
   /** When the last renewal that succeeded was begun; undefined: somebody else leads. */
   #renewedAt: number | undefined;
   #told = false;
@@ -116,7 +116,7 @@ class Candidate implements Elector {
   }
 
   #see(record: LeaseRecord | undefined): void {
-    this.#sighting = sighted(this.#sighting, record, this.options.timing.now());
+    this.#sighting = observedLease(this.#sighting, record, this.options.timing.now());
   }
 
   async #release(): Promise<void> {

@@ -1,10 +1,10 @@
 import type { ModelSpec } from '../../lib/spec';
-import type { ModelState, Snapshot } from '../core/lifecycle/snapshot';
+import type { ModelOverrides, Snapshot } from '../core/lifecycle/snapshot';
 
 export type {
   ArmRecord,
   ModelRecord,
-  ModelState,
+  ModelOverrides,
   PromotePhase,
   ReplicaPhase,
   ReplicaRecord,
@@ -28,7 +28,7 @@ export interface ApplyOptions {
   /** Take over a model that another manager owns. */
   readonly force?: boolean;
   /** What to remember with the new revision. */
-  readonly state?: Omit<ModelState, 'hash'>;
+  readonly state?: Omit<ModelOverrides, 'hash'>;
 }
 
 export interface Applied {
@@ -104,7 +104,7 @@ export interface Cluster {
   /** Drains and removes; the record stays with `deleting` until the last replica is gone. */
   readonly remove: (id: string, options: RemoveOptions) => Promise<void>;
   /** Replaces what is remembered beside the definition; undefined forgets it. */
-  readonly remember: (id: string, state: ModelState | undefined) => Promise<void>;
+  readonly remember: (id: string, state: ModelOverrides | undefined) => Promise<void>;
   /**
    * Another number of replicas for one arm, within what its definition allows, until its autoscaler
    * or a hand says otherwise; the definition stays. For sleeping and waking.

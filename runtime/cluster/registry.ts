@@ -1,6 +1,6 @@
 import type { Arm, ModelSpec } from '../../lib/spec';
 import { definitionHash, parseModel, slugOf } from '../../lib/spec';
-import type { ModelRecord, ModelState } from '../core/lifecycle/snapshot';
+import type { ModelRecord, ModelOverrides } from '../core/lifecycle/snapshot';
 import type { ApplyOptions, RemoveOptions, Rescaling, Revision } from './port';
 import { ClusterError, OWN_MANAGERS } from './port';
 import { entryOf } from '../../lib/spec/entry';
@@ -16,7 +16,7 @@ export interface Stored {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly deleting: boolean;
-  readonly state?: ModelState | undefined;
+  readonly state?: ModelOverrides | undefined;
   /** Newest first. */
   readonly history: readonly StoredRevision[];
 }
@@ -164,7 +164,7 @@ export function removing(stored: Stored, options: RemoveOptions): Stored {
 }
 
 /** Remembers something beside the definition; undefined forgets it. */
-export function remembering(stored: Stored, state: ModelState | undefined): Stored {
+export function remembering(stored: Stored, state: ModelOverrides | undefined): Stored {
   if (state !== undefined && state.hash !== stored.hash) {
     throw new ClusterError(
       'REVISION_CONFLICT',

@@ -1,8 +1,8 @@
 import type { ModelSpec } from '../../lib/spec';
 import type { Caller } from '../auth';
-import type { ModelRecord, ModelState } from '../cluster/port';
+import type { ModelRecord, ModelOverrides } from '../cluster/port';
 import { ClusterError } from '../cluster/port';
-import { stateOf } from '../core/routing/build-table';
+import { overridesOf } from '../core/routing/build-table';
 import type { Warning } from './admit';
 import { admit, requireAdmin } from './admit';
 import type { Answer, Asked } from './define-call';
@@ -20,21 +20,21 @@ export const MAX_ATTEMPTS = 3;
 export interface Wanted {
   readonly spec: ModelSpec;
   /** Goes on with the new definition; without it overrides and promotions end. */
-  readonly state?: Omit<ModelState, 'hash'> | undefined;
+  readonly state?: Omit<ModelOverrides, 'hash'> | undefined;
   /** The earlier revision that is gone back to: what it held may be in the definition again. */
   readonly earlier?: ModelSpec | undefined;
 }
 
 /** What is remembered, less an earlier abort of this candidate: from now on it is meant to have callers. */
-export function withoutShare(record: ModelRecord, candidate: string): Omit<ModelState, 'hash'> {
-  const { hash: _, shares = {}, ...rest } = stateOf(record) ?? { hash: '' };
+export function withoutShare(record: ModelRecord, candidate: string): Omit<ModelOverrides, 'hash'> {
+  const { hash: _, shares = {}, ...rest } = overridesOf(record) ?? { hash: '' };
   const others = Object.entries(shares).filter(([name]) => name !== candidate);
   return others.length === 0 ? rest : { ...rest, shares: Object.fromEntries(others) };
 }
 
 /** What outlives a new definition: a model that was stopped by hand stays so until it is scaled. */
-export function keptState(record: ModelRecord): Omit<ModelState, 'hash'> | undefined {
-  return stateOf(record)?.stopped === true ? { stopped: true } : undefined;
+export function keptState(record: ModelRecord): Omit<ModelOverrides, 'hash'> | undefined {
+  return overridesOf(record)?.stopped === true ? { stopped: true } : undefined;
 }
 
 /** What became of it. */
@@ -93,7 +93,7 @@ export function requireStaying({ spec, deleting }: ModelRecord): void {
 
 /** @throws Problem FIELD_CONFLICT while a promotion would be cut off */
 export function requireNoPromotion(record: ModelRecord): void {
-  const promote = stateOf(record)?.promote;
+  const promote = overridesOf(record)?.promote;
   if (promote === undefined) return;
   const { candidate, phase } = promote;
   throw new Problem(

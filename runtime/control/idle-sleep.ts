@@ -2,8 +2,8 @@ import type { Arm } from '../../lib/spec';
 import type { ModelRecord } from '../cluster/port';
 import { ClusterError } from '../cluster/port';
 import { messageOf } from '../core/lifecycle/fault';
-import type { Use } from '../core/lifecycle/peers';
-import { armKey, useOf, usesOf } from '../core/lifecycle/peers';
+import type { ArmUsage } from '../core/lifecycle/peers';
+import { armKey, armUsageOf, armUsagesOf } from '../core/lifecycle/peers';
 import type { SleepDecision, WakeDecision } from '../core/lifecycle/sleep';
 import { decideSleep, decideWake } from '../core/lifecycle/sleep';
 import type { Context } from './context';
@@ -43,15 +43,15 @@ function placesOf({ world }: Context): readonly Place[] {
   return records.flatMap((record) => record.spec.arms.map((arm) => ({ record, arm })));
 }
 
-const isBusy = (use: Use | undefined): boolean =>
+const isBusy = (use: ArmUsage | undefined): boolean =>
   use !== undefined && use.inFlight + use.queued > 0;
 
 /** The use of an arm in every router; one that is not known when it is not known who there is. */
 function everyUse({ ownLoad, routers, clock }: Context, own = ownLoad()) {
   const others = routers.others();
-  return ({ record, arm }: Place): readonly (Use | undefined)[] => {
+  return ({ record, arm }: Place): readonly (ArmUsage | undefined)[] => {
     const of = { model: record.spec.id, arm: arm.name, now: clock.now() };
-    return [...usesOf(own, others ?? [], of), ...(others === undefined ? [undefined] : [])];
+    return [...armUsagesOf(own, others ?? [], of), ...(others === undefined ? [undefined] : [])];
   };
 }
 
@@ -193,7 +193,7 @@ function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
     } = place;
     const arm = armOf(place);
     if (arm === undefined) return { do: 'hold', reason: 'it is not there yet' };
-    return decideWake(record, arm, scaling, useOf(own, record.spec.id, name));
+    return decideWake(record, arm, scaling, armUsageOf(own, record.spec.id, name));
   };
   const wake = (model: string, name: string): Promise<void> =>
     attempt(armKey(model, name), 'waking an arm', async () => {

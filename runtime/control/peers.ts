@@ -1,4 +1,4 @@
-import type { Heard, Peer, RouterLoad } from '../core/lifecycle/peers';
+import type { PeerReport, Peer, RouterLoad } from '../core/lifecycle/peers';
 import { parseLoad } from './load-schema';
 
 /** Between two questions to a peer, milliseconds. */
@@ -18,7 +18,7 @@ export interface PeersOptions {
 
 export interface Peers {
   /** Every peer with what it said last; undefined: it is not known who there is. */
-  readonly heard: () => readonly Heard[] | undefined;
+  readonly heard: () => readonly PeerReport[] | undefined;
   /** Asks all of them now; resolves when each has answered or had its time. */
   readonly ask: () => Promise<void>;
   readonly stop: () => void;

@@ -4,7 +4,7 @@ import type { Authenticate } from '../auth';
 import type { Cluster, WatchPhase } from '../cluster/port';
 import type { Config } from '../app/config';
 import type { Load } from '../core/routing/load';
-import type { Heard } from '../core/lifecycle/peers';
+import type { PeerReport } from '../core/lifecycle/peers';
 import type { PolicyRules } from '../core/policy/policy';
 import type { RoutingTable, TableHolder } from '../core/routing/table';
 import type { Metrics } from '../metrics';
@@ -41,7 +41,7 @@ export interface Routers {
   /** How many take requests, this one included: they share the replicas. */
   readonly count: () => number;
   /** The others and what they said last; undefined: it is not known who there is. */
-  readonly others: () => readonly Heard[] | undefined;
+  readonly others: () => readonly PeerReport[] | undefined;
   /** Is it known who there is, or has that taken too long? Before that a share would be a whole. */
   readonly isSettled: () => boolean;
   /** Called when `count` is another one; the answer ends it. */

@@ -1,4 +1,4 @@
-import type { ModelRecord, ModelState } from '../cluster/port';
+import type { ModelRecord, ModelOverrides } from '../cluster/port';
 import type { Asker } from './change';
 import { lost, MAX_ATTEMPTS, requireMatch, requireStaying } from './change';
 import type { Context } from './context';
@@ -8,7 +8,7 @@ import { READ_YOUR_WRITES_MS } from './routing-view';
 export async function remember(
   { cluster, world }: Context,
   { spec, hash }: ModelRecord,
-  state: Omit<ModelState, 'hash'> | undefined,
+  state: Omit<ModelOverrides, 'hash'> | undefined,
 ): Promise<void> {
   const next = state === undefined ? undefined : { ...state, hash };
   const before = world.snapshot();
@@ -21,7 +21,7 @@ export function rememberModel(
   context: Context,
   id: string,
   { ifMatch }: Pick<Asker, 'ifMatch'>,
-  want: (record: ModelRecord) => Omit<ModelState, 'hash'>,
+  want: (record: ModelRecord) => Omit<ModelOverrides, 'hash'>,
 ): Promise<ModelRecord> {
   const { world, locks } = context;
   return locks.run(id, async () => {

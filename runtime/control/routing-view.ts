@@ -1,5 +1,5 @@
 import type { Cluster, ModelRecord, Snapshot, Watch, Why } from '../cluster/port';
-import type { Built } from '../core/routing/build-table';
+import type { TableBuild } from '../core/routing/build-table';
 import { buildTable } from '../core/routing/build-table';
 import { faultedArms, faultWhy } from '../core/lifecycle/fault';
 import type { RoutingTable, TableHolder } from '../core/routing/table';
@@ -117,7 +117,7 @@ function findIn(snapshot: Snapshot, id: string): ModelRecord {
 function createBuilder(options: WorldOptions): (seen: Snapshot) => Snapshot {
   const { table, routers, onFault } = options;
   const faults = createRouteFaults(options);
-  let built: Built | undefined;
+  let built: TableBuild | undefined;
   const swap = (seen: Snapshot): void => {
     const count = routers.count();
     const fault = (id: string, error: unknown): void => faults.add(seen.models.get(id), id, error);

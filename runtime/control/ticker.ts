@@ -1,8 +1,12 @@
 import { parseModel } from '../../lib/spec';
 import type { ModelRecord } from '../cluster/port';
-import { stateOf } from '../core/routing/build-table';
+import { overridesOf } from '../core/routing/build-table';
 import { messageOf } from '../core/lifecycle/fault';
-import type { Holding, Holdings, PromoteDecision } from '../core/release/promotion';
+import type {
+  ActiveRequests,
+  ActiveRequestsByArm,
+  PromoteDecision,
+} from '../core/release/promotion';
 import { decidePromote } from '../core/release/promotion';
 import { MANAGER, seen } from './change';
 import type { Context } from './context';
@@ -18,9 +22,9 @@ const REMOVAL_RETRY_MS = 60_000;
 const BY = 'ai-model-service';
 
 /** What the arms of a model have to do, over all routers; of a silent one as it was at last. */
-export function holdingsOf({ ownLoad, routers }: Context, id: string): Holdings {
+export function holdingsOf({ ownLoad, routers }: Context, id: string): ActiveRequestsByArm {
   const heard = (routers.others() ?? []).flatMap(({ load }) => load ?? []);
-  const holdings = new Map<string, Holding>();
+  const holdings = new Map<string, ActiveRequests>();
   const all = [ownLoad(), ...heard].flatMap(({ arms }) => [...arms.values()]);
   for (const { arm, inFlight, queued } of all.filter(({ model }) => model === id)) {
     const sum = holdings.get(arm) ?? { inFlight: 0, queued: 0 };
@@ -73,14 +77,14 @@ function createPromotions(context: Context): Chore {
   /** Looked at again inside the lock: a call may have changed the model meanwhile. */
   const promote = async (id: string): Promise<void> => {
     const record = world.snapshot().models.get(id);
-    if (record === undefined || stateOf(record)?.promote === undefined) return;
+    if (record === undefined || overridesOf(record)?.promote === undefined) return;
     const decision = decidePromote(record, holdingsOf(context, id));
     tell(id, decision);
     if (decision.do !== 'hold') await act(context, record, decision);
   };
   return () => {
     const due = [...world.snapshot().models.values()].filter(
-      (record) => stateOf(record)?.promote !== undefined,
+      (record) => overridesOf(record)?.promote !== undefined,
     );
     for (const id of told.keys()) if (!due.some(({ spec }) => spec.id === id)) told.delete(id);
     return due.map(({ spec: { id } }) => locks.run(id, () => promote(id)));

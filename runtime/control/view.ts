@@ -1,10 +1,10 @@
 import type { Arm } from '../../lib/spec';
 import type { ArmRecord, ModelRecord, Why } from '../cluster/port';
-import { sharesOf, stateOf } from '../core/routing/build-table';
+import { sharesOf, overridesOf } from '../core/routing/build-table';
 import type { NamedCall } from '../core/routing/capabilities';
 import { offersCall } from '../core/routing/capabilities';
 import type { ArmStats } from '../core/routing/load';
-import type { Status } from '../core/lifecycle/status';
+import type { StatusSummary } from '../core/lifecycle/status';
 import { statusOf } from '../core/lifecycle/status';
 import { usageOf } from '../metrics';
 import type { BrokenFile } from './ports';
@@ -54,7 +54,7 @@ export function errorRate(stats: ArmStats | undefined): number | undefined {
 
 /** One word for an arm: from what runs, and from what became of the requests it got. */
 export function healthOf(record: ModelRecord, arm: ArmRecord, stats: ArmStats | undefined): Health {
-  if (stateOf(record)?.stopped === true) return 'stopped';
+  if (overridesOf(record)?.stopped === true) return 'stopped';
   if (arm.desired === 0 && arm.current === 0) return 'healthy';
   const own = record.replicas.filter((replica) => replica.arm === arm.name);
   if (arm.ready === 0) {
@@ -96,8 +96,8 @@ interface Condition {
 
 const RESTING: ReadonlySet<string> = new Set(['running', 'stopped', 'failed']);
 
-function conditionsOf(record: ModelRecord, { status, serving, why }: Status): Condition[] {
-  const state = stateOf(record);
+function conditionsOf(record: ModelRecord, { status, serving, why }: StatusSummary): Condition[] {
+  const state = overridesOf(record);
   const progressing = !RESTING.has(status);
   const { promote, shares } = state ?? {};
   return [

@@ -4,13 +4,13 @@ import { EMPTY_TABLE } from '../../runtime/core/routing/table';
 import type {
   ArmRoute,
   ModelRoute,
-  Replica,
+  ReplicaRoute,
   Share,
   TableHolder,
 } from '../../runtime/core/routing/table';
 import type { Tuning } from '../../runtime/core/routing/tuning';
 import { DEFAULT_TUNING } from '../../runtime/core/routing/tuning';
-import type { Outcome, Priority, TryResult } from '../../runtime/core/routing/outcome';
+import type { Outcome, Priority, AttemptResult } from '../../runtime/core/routing/outcome';
 import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { VirtualTime } from './virtual-time';
@@ -35,7 +35,7 @@ export interface SimReplica {
   /** Milliseconds from the first byte of an answer to its last. */
   streamMs: number;
   /** Requests it has in hand: each can be broken off. */
-  readonly running: Set<(result: TryResult) => void>;
+  readonly running: Set<(result: AttemptResult) => void>;
   /** Most it ever had in hand. */
   most: number;
   tries: number;
@@ -76,7 +76,7 @@ const SPEC = parseModel({ id: 'sim', version: 'v1', framework: 'onnx', source: '
 
 export function routeOf(layout: Layout): ModelRoute {
   const inference = { ...SPEC.inference, ...layout.inference };
-  const replicaOf = ({ id }: SimReplica): Replica => ({
+  const replicaOf = ({ id }: SimReplica): ReplicaRoute => ({
     id,
     host: '10.0.0.1',
     port: 80,
@@ -215,7 +215,7 @@ export class Simulation {
     const server = this.#replicas.get(replica.id);
     if (server === undefined) throw new Error(`no replica ${replica.id}`);
     server.tries += 1;
-    const end = (result: TryResult): void => {
+    const end = (result: AttemptResult): void => {
       if (!server.running.delete(end)) return;
       cancel();
       signal.removeEventListener('abort', abort);
@@ -233,7 +233,7 @@ export class Simulation {
     else signal.addEventListener('abort', abort);
   }
 
-  #becomes(server: SimReplica, remainingMs: number): readonly [number, TryResult] {
+  #becomes(server: SimReplica, remainingMs: number): readonly [number, AttemptResult] {
     if (server.mode === 'dead') return [0.2, { kind: 'unreached', message: 'refused' }];
     if (server.mode === 'sick') return [1, { kind: 'answered', status: 503 }];
     const ms = server.serviceMs(this.random);

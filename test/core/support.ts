@@ -3,7 +3,7 @@ import type { ModelInput } from '../../lib/spec';
 import type {
   ArmRecord,
   ModelRecord,
-  ModelState,
+  ModelOverrides,
   ReplicaPhase,
   ReplicaRecord,
   Snapshot,
@@ -45,7 +45,7 @@ export function arm(name: string, version: string, count: number, more: Partial<
 
 export interface Given {
   readonly input?: Partial<ModelInput>;
-  readonly state?: Omit<ModelState, 'hash'> | ModelState;
+  readonly state?: Omit<ModelOverrides, 'hash'> | ModelOverrides;
   readonly record?: Partial<ModelRecord>;
 }
 

@@ -1,10 +1,10 @@
 import { createQueue, offer, take } from '../../runtime/core/routing/admission';
 import {
-  afterBad,
-  afterUnreached,
-  joined,
-  mayBeOut,
-  verdictOf,
+  recordFailure,
+  recordUnreachable,
+  initialEjectionState,
+  mayEject,
+  classifyResult,
 } from '../../runtime/core/routing/ejection';
 import { costAfter, costAt, rampAt, score } from '../../runtime/core/routing/balance';
 import { createBudget, spendRetry } from '../../runtime/core/routing/retry-budget';
@@ -29,39 +29,47 @@ const may = {
 };
 
 test('ejection: failures in a row, the first time out, the longest one', () => {
-  const rules = { ...DEFAULT_TUNING, consecutiveFailures: 2, firstOutMs: 300, longestOutMs: 400 };
-  const once = afterBad(joined(NOW), NOW, 0.5, () => may, rules);
-  expect(once.kind).toBe('in');
-  const out = afterBad(once, NOW, 0.5, () => may, rules);
-  expect(out).toMatchObject({ kind: 'out', until: NOW + 300 });
-  const probing = { kind: 'probing', reason: 'ejected', spells: 5 } as const;
-  expect(afterBad(probing, NOW, 0.5, () => may, rules)).toMatchObject({ until: NOW + 400 });
-  expect(afterUnreached(joined(NOW), NOW, 0.5, rules)).toMatchObject({ until: NOW + 300 });
+  const rules = {
+    ...DEFAULT_TUNING,
+    consecutiveFailures: 2,
+    baseEjectionMs: 300,
+    maxEjectionMs: 400,
+  };
+  const once = recordFailure(initialEjectionState(NOW), NOW, 0.5, () => may, rules);
+  expect(once.kind).toBe('healthy');
+  const out = recordFailure(once, NOW, 0.5, () => may, rules);
+  expect(out).toMatchObject({ kind: 'ejected', until: NOW + 300 });
+  const probing = { kind: 'halfOpen', reason: 'failing', ejections: 5 } as const;
+  expect(recordFailure(probing, NOW, 0.5, () => may, rules)).toMatchObject({ until: NOW + 400 });
+  expect(recordUnreachable(initialEjectionState(NOW), NOW, 0.5, rules)).toMatchObject({
+    until: NOW + 300,
+  });
 });
 
 test('ejection: its jitter, when it is forgiven, and the longest time of one that refuses', () => {
   const rules = {
     ...DEFAULT_TUNING,
     consecutiveFailures: 1,
-    outJitter: 0.5,
-    forgivenAfterMs: 100,
-    longestUnreachableMs: 3_000,
+    ejectionJitter: 0.5,
+    ejectionMemoryMs: 100,
+    maxUnreachableMs: 3_000,
   };
-  const spells = (since: number) => ({ kind: 'in', failures: 0, spells: 4, since }) as const;
+  const ejections = (since: number) =>
+    ({ kind: 'healthy', failures: 0, ejections: 4, since }) as const;
   const until = (since: number, random: number) =>
-    afterBad(spells(since), NOW, random, () => may, rules);
+    recordFailure(ejections(since), NOW, random, () => may, rules);
   expect(until(NOW - 100, 0)).toMatchObject({ until: NOW + 500 });
   expect(until(NOW - 99, 0)).toMatchObject({ until: NOW + 8_000 });
-  const refusing = { kind: 'probing', reason: 'unreachable', spells: 9 } as const;
-  expect(afterUnreached(refusing, NOW, 0.5, rules)).toMatchObject({ until: NOW + 3_000 });
+  const refusing = { kind: 'halfOpen', reason: 'unreachable', ejections: 9 } as const;
+  expect(recordUnreachable(refusing, NOW, 0.5, rules)).toMatchObject({ until: NOW + 3_000 });
 });
 
 test('ejection: how much of an arm may be out, and which lag of ours excuses a timeout', () => {
-  const most = (part: number) => [0, 1, 2, 3].filter((away) => mayBeOut(4, away, part)).length;
+  const most = (part: number) => [0, 1, 2, 3].filter((away) => mayEject(4, away, part)).length;
   expect([0, 0.25, 0.5, 1].map(most)).toEqual([0, 1, 2, 3]);
   const verdict = (excused: number) =>
-    verdictOf({ kind: 'timeout' }, { lagMs: 50, hadTime: true }, excused);
-  expect([verdict(49), verdict(50)]).toEqual(['none', 'bad']);
+    classifyResult({ kind: 'timeout' }, { lagMs: 50, hadTime: true }, excused);
+  expect([verdict(49), verdict(50)]).toEqual(['inconclusive', 'failure']);
 });
 
 test('admission: what waiting counts, who is the oldest, and the part that each priority owns', () => {
@@ -70,17 +78,17 @@ test('admission: what waiting counts, who is the oldest, and the part that each 
     priority,
     since,
   });
-  const first = (ageMs: number, oldestEvery: number): string | undefined => {
+  const first = (priorityAgeMs: number, oldestEvery: number): string | undefined => {
     const queue = createQueue<string>();
     offer(queue, entry('old', 'low', 0), 10);
     offer(queue, entry('new', 'critical', 100), 10);
-    return take(queue, () => true, { ageMs, oldestEvery })?.value;
+    return take(queue, () => true, { priorityAgeMs, oldestEvery })?.value;
   };
   expect([first(1000, 10), first(30, 10), first(1000, 1)]).toEqual(['new', 'old', 'old']);
-  const offered = (ownPart: number) => {
+  const offered = (reservedRatio: number) => {
     const queue = createQueue<string>();
     for (let at = 0; at < 4; at += 1) offer(queue, entry(`c${at}`, 'critical', at), 4);
-    return offer(queue, entry('low', 'low', 9), 4, ownPart).kind;
+    return offer(queue, entry('low', 'low', 9), 4, reservedRatio).kind;
   };
   expect([offered(0.25), offered(0)]).toEqual(['displaced', 'full']);
 });
@@ -89,7 +97,7 @@ describe('the dispatcher', () => {
   const HELD = 2;
 
   test('holds as many requests for a cold model as it was told', async () => {
-    const sim = new Simulation(1, { holdDepth: HELD });
+    const sim = new Simulation(1, { coldQueueDepth: HELD });
     sim.swap({ arms: { stable: [] }, maxQueueDepth: 0 });
     for (let index = 0; index < 3; index += 1) void sim.request({ timeoutMs: 1_000 });
     await sim.time.run(10);
@@ -114,8 +122,13 @@ describe('the dispatcher', () => {
   });
 
   test('uses ejected replicas below the part of healthy ones that it was told', async () => {
-    const tried = async (panicPart: number): Promise<boolean> => {
-      const tuning = { panicPart, consecutiveFailures: 1, firstOutMs: 60_000, mostOutPart: 0.75 };
+    const tried = async (panicRatio: number): Promise<boolean> => {
+      const tuning = {
+        panicRatio,
+        consecutiveFailures: 1,
+        baseEjectionMs: 60_000,
+        maxEjectedRatio: 0.75,
+      };
       const sim = new Simulation(1, { ...tuning, retryRatio: 0, freeRetriesPerSecond: 0 });
       const all = sim.replicas(4, 5);
       for (const one of all.slice(1)) one.mode = 'sick';
@@ -160,7 +173,7 @@ test('the dispatcher ejects after as many failures, for as long, as it was told'
     startBackend(() => json({ error: 'no' }, 503)),
     startBackend(() => json({})),
   ]);
-  const tuning = { consecutiveFailures: 1, firstOutMs: 500_000, longestOutMs: 600_000 };
+  const tuning = { consecutiveFailures: 1, baseEjectionMs: 500_000, maxEjectionMs: 600_000 };
   const plane = await startPlane({ tuning });
   plane.route({ input: { id: 'iris' }, ports: { stable: [bad.port, good.port] } });
   const infer = () => plane.post('/v2/models/iris/infer', {});

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } fro
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer as createSocketServer } from 'node:net';
-import type { Replica } from '../../runtime/core/routing/table';
+import type { ReplicaRoute } from '../../runtime/core/routing/table';
 
 /** A request as a model server got it, whole. */
 export interface Seen {
@@ -58,7 +58,7 @@ export interface Backend {
   readonly become: (behave: Behave) => void;
   /** As kill −9 does: every connection breaks, new ones are refused. */
   readonly kill: () => Promise<void>;
-  readonly replica: (more?: Partial<Replica>) => Replica;
+  readonly replica: (more?: Partial<ReplicaRoute>) => ReplicaRoute;
 }
 
 export function json(value: unknown, status = 200): Behaviour {

@@ -1,7 +1,7 @@
 import { DEFINITION_KEY, PREFIX } from '../../../lib/objects';
 import type { ModelSpec } from '../../../lib/spec';
 import { definitionHash } from '../../../lib/spec';
-import type { ModelState } from '../port';
+import type { ModelOverrides } from '../port';
 import type { Plain } from './client/object-fields';
 import { at, createdAt, listAt, textAt, timeAt } from './client/object-fields';
 import type { Held } from './cache/model-record';
@@ -36,7 +36,7 @@ function ownership(configMap: Plain): { readonly manager: string; readonly at: n
 export function heldOf(
   configMap: Plain,
   spec: ModelSpec,
-  { revision, state }: { readonly revision: number; readonly state?: ModelState | undefined },
+  { revision, state }: { readonly revision: number; readonly state?: ModelOverrides | undefined },
 ): Held {
   const { manager, at: updatedAt } = ownership(configMap);
   const leaving =

@@ -2,7 +2,7 @@ import type { Environment, ModelSpec } from '../../../lib/spec';
 import { armObjectName, slugOf } from '../../../lib/spec';
 import type { PolicyRules } from '../../core/policy/policy';
 import { createTurns } from '../../shared/keyed-queue';
-import type { Applied, Cluster, ModelRecord, ModelState } from '../port';
+import type { Applied, Cluster, ModelRecord, ModelOverrides } from '../port';
 import { ClusterError } from '../port';
 import { checkScale, findStored, remembering, revisionsOf } from '../registry';
 import { applyModel } from './apply/apply';
@@ -115,7 +115,7 @@ class KubernetesCluster implements Cluster {
     await this.#seen(id, (record) => record?.deleting !== true);
   }
 
-  remember(id: string, state: ModelState | undefined): Promise<void> {
+  remember(id: string, state: ModelOverrides | undefined): Promise<void> {
     const slug = slugOf(id);
     return this.#change(slug, async () => {
       const site = this.#siteOf(slug);
@@ -202,7 +202,7 @@ class KubernetesCluster implements Cluster {
   }
 
   /** @throws ClusterError MODEL_NOT_FOUND, or REVISION_CONFLICT when the state is for another one */
-  async #definitionOf(site: Site, id: string, state: ModelState | undefined) {
+  async #definitionOf(site: Site, id: string, state: ModelOverrides | undefined) {
     const slug = slugOf(id);
     const { namespace } = site;
     const name = definitionName(slug);

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import type { ModelSpec } from '../../../lib/spec';
 import { parseModel, updateModel } from '../../../lib/spec';
-import type { ModelRecord, ModelState, Revision } from '../../cluster/port';
+import type { ModelRecord, ModelOverrides, Revision } from '../../cluster/port';
 import { OWN_MANAGERS } from '../../cluster/port';
-import { stateOf } from '../../core/routing/build-table';
+import { overridesOf } from '../../core/routing/build-table';
 import { promotedDefinition } from '../../core/release/promoted-definition';
 import { defineCall } from '../define-call';
 import type { Wanted } from '../change';
@@ -45,8 +45,8 @@ function requireOwn({ spec, manager }: ModelRecord): void {
   );
 }
 
-function promoting(record: ModelRecord, candidate: string): Omit<ModelState, 'hash'> {
-  const state = stateOf(record);
+function promoting(record: ModelRecord, candidate: string): Omit<ModelOverrides, 'hash'> {
+  const state = overridesOf(record);
   if (state?.promote?.candidate === candidate) return state;
   requireNoPromotion(record);
   requireOwn(record);
@@ -84,7 +84,7 @@ export const promote = defineCall<z.output<typeof promoteBody>, Query>({
 });
 
 /** No candidate gets anything any more, neither callers nor copies. */
-function abortedState(record: ModelRecord): Omit<ModelState, 'hash'> {
+function abortedState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
   const candidates = record.spec.arms.slice(1).map(({ name }) => [name, 0] as const);
   const kept = keptState(record) ?? {};
   return candidates.length === 0 ? kept : { ...kept, shares: Object.fromEntries(candidates) };
@@ -120,7 +120,7 @@ export const abort = defineCall<z.output<typeof abortBody>, Query>({
   errors: CHANGE_ERRORS,
   handle: async (context, asked) => {
     const { id } = asked;
-    const phase = stateOf(context.world.findModel(id))?.promote?.phase;
+    const phase = overridesOf(context.world.findModel(id))?.promote?.phase;
     if (phase === 'returning') {
       throw new Problem(
         'FIELD_CONFLICT',

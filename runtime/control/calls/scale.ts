@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { updateModel } from '../../../lib/spec';
-import type { ModelRecord, ModelState } from '../../cluster/port';
-import { stateOf } from '../../core/routing/build-table';
+import type { ModelRecord, ModelOverrides } from '../../cluster/port';
+import { overridesOf } from '../../core/routing/build-table';
 import type { Answer, Asked } from '../define-call';
 import { defineCall } from '../define-call';
 import type { Wanted } from '../change';
@@ -34,8 +34,8 @@ function scalingPatch({ spec }: ModelRecord, replicas: number): object {
 }
 
 /** Whatever is remembered (an abort, a promotion) goes on; only "stopped" ends. */
-function runningState(record: ModelRecord): Omit<ModelState, 'hash'> {
-  const { hash: _, stopped: __, ...rest } = stateOf(record) ?? { hash: '' };
+function runningState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
+  const { hash: _, stopped: __, ...rest } = overridesOf(record) ?? { hash: '' };
   return rest;
 }
 
@@ -79,7 +79,7 @@ export const scale = defineCall<Scale['body'], Scale['query']>({
     const counts = { current_replicas: current, target_replicas: body.replicas };
     const scales = `${id} scales from ${current} to ${body.replicas}`;
     // The same count starts a model again that was stopped.
-    const isStarted = stateOf(result.record)?.stopped === true;
+    const isStarted = overridesOf(result.record)?.stopped === true;
     return accepted(id, result, isStarted ? scales : said(result, scales), counts);
   },
 });

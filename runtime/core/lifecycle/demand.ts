@@ -1,5 +1,5 @@
-import type { Heard, RouterLoad } from './peers';
-import { useOf } from './peers';
+import type { PeerReport, RouterLoad } from './peers';
+import { armUsageOf } from './peers';
 
 /** What autoscalers ask of an arm, over all routers. */
 export interface Demand {
@@ -22,14 +22,14 @@ export const DEMAND_KEPT_MS = 60_000;
  */
 export function demandOf(
   own: RouterLoad,
-  others: readonly Heard[],
+  others: readonly PeerReport[],
   { model, arm, now }: { readonly model: string; readonly arm: string; readonly now: number },
 ): Demand {
   const recent = others.flatMap(({ load, heardAt }) => {
     const isRecent = heardAt !== undefined && now - heardAt <= DEMAND_KEPT_MS;
     return isRecent && load !== undefined ? [load] : [];
   });
-  const uses = [own, ...recent].map((load) => useOf(load, model, arm));
+  const uses = [own, ...recent].map((load) => armUsageOf(load, model, arm));
   const queued = uses.reduce((sum, use) => sum + use.queued, 0);
   const inFlight = uses.reduce((sum, use) => sum + use.inFlight, 0);
   return { concurrency: inFlight + queued, queued };

@@ -20,7 +20,7 @@ export const RETRY_MS = 2_000;
 const RETRY_JITTER = 1.2;
 
 /** A record, and since when it has stood unchanged before our eyes, by our own clock. */
-export interface Sighting {
+export interface LeaseObservation {
   /** Undefined: there is no lease. */
   readonly record: LeaseRecord | undefined;
   readonly since: number;
@@ -33,11 +33,11 @@ function isSame(a: LeaseRecord | undefined, b: LeaseRecord | undefined): boolean
 }
 
 /** Clocks of two machines differ; that a record changes is seen by one. */
-export function sighted(
-  before: Sighting | undefined,
+export function observedLease(
+  before: LeaseObservation | undefined,
   record: LeaseRecord | undefined,
   now: number,
-): Sighting {
+): LeaseObservation {
   if (before !== undefined && isSame(before.record, record)) return before;
   return { record, since: now };
 }
@@ -59,7 +59,7 @@ export interface LeaseMoment {
  * for as long as it promised to renew it within, whatever its clock says.
  */
 export function decideLease(
-  { record, since }: Sighting,
+  { record, since }: LeaseObservation,
   me: string,
   { now, wall }: LeaseMoment,
 ): LeaseDecision {

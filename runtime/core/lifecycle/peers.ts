@@ -43,7 +43,7 @@ export function byKey(arms: readonly ArmLoad[]): RouterLoad['arms'] {
 }
 
 /** A peer and what it said last. */
-export interface Heard {
+export interface PeerReport {
   readonly peer: Peer;
   /** By our clock; undefined: it never answered. */
   readonly heardAt?: number | undefined;
@@ -56,7 +56,7 @@ export interface Heard {
  */
 export const FRESH_MS = 2_500;
 
-export function isKnown({ heardAt, load }: Heard, now: number): boolean {
+export function isKnown({ heardAt, load }: PeerReport, now: number): boolean {
   return load !== undefined && heardAt !== undefined && now - heardAt <= FRESH_MS;
 }
 
@@ -78,7 +78,7 @@ export function loadOf(
 }
 
 /** How an arm is used in one router. */
-export interface Use {
+export interface ArmUsage {
   readonly inFlight: number;
   readonly queued: number;
   /** Since the last request came, or since the router began to look, milliseconds. */
@@ -86,28 +86,28 @@ export interface Use {
 }
 
 /** `ageMs`: how old the answer is. Only times of one clock are compared. */
-export function useOf(
+export function armUsageOf(
   { at, startedAt, arms }: RouterLoad,
   model: string,
   arm: string,
   ageMs = 0,
-): Use {
+): ArmUsage {
   const { inFlight = 0, queued = 0, lastRequestAt } = arms.get(armKey(model, arm)) ?? {};
   const idleMs = Math.max(0, at - Math.max(startedAt, lastRequestAt ?? 0)) + ageMs;
   return { inFlight, queued, idleMs };
 }
 
 /** The use in every router; undefined for each that is not known. */
-export function usesOf(
+export function armUsagesOf(
   own: RouterLoad,
-  others: readonly Heard[],
+  others: readonly PeerReport[],
   { model, arm, now }: { readonly model: string; readonly arm: string; readonly now: number },
-): readonly (Use | undefined)[] {
+): readonly (ArmUsage | undefined)[] {
   const theirs = others.map((heard) => {
     const { load, heardAt = now } = heard;
     return load !== undefined && isKnown(heard, now)
-      ? useOf(load, model, arm, now - heardAt)
+      ? armUsageOf(load, model, arm, now - heardAt)
       : undefined;
   });
-  return [useOf(own, model, arm), ...theirs];
+  return [armUsageOf(own, model, arm), ...theirs];
 }

@@ -1,6 +1,6 @@
 import type { Arm } from '../../../lib/spec';
-import { stateOf } from '../routing/build-table';
-import type { Use } from './peers';
+import { overridesOf } from '../routing/build-table';
+import type { ArmUsage } from './peers';
 import type { ArmRecord, ModelRecord, WatchPhase } from './snapshot';
 
 /**
@@ -14,13 +14,13 @@ export const LEAST_IDLE_MS = 10_000;
 export const WANTED_MS = 3_000;
 
 /** What is known of an arm that may sleep. Times in milliseconds. */
-export interface Sleeper {
+export interface SleepInputs {
   readonly phase: WatchPhase;
   readonly record: ModelRecord;
   readonly arm: ArmRecord;
   readonly scaling: Arm['scaling'];
   /** One for each router, this one included; undefined: it is not known. */
-  readonly uses: readonly (Use | undefined)[];
+  readonly uses: readonly (ArmUsage | undefined)[];
   /** Since any router had something to do for it, as far as it was seen here. */
   readonly quietMs: number;
   readonly now: number;
@@ -40,18 +40,18 @@ export function idleLimitMs({ scaleDownWindowSeconds }: Arm['scaling']): number 
 }
 
 /** Since it was deployed or woken: until then nobody could use it. */
-function awakeMs({ record, arm, now }: Sleeper): number {
+function awakeMs({ record, arm, now }: SleepInputs): number {
   const own = record.replicas.filter((replica) => replica.arm === arm.name);
   const since = Math.max(record.updatedAt, ...own.map((replica) => replica.since));
   return Math.max(0, now - since);
 }
 
-function obstacle({ phase, record, arm, scaling }: Sleeper): string | undefined {
+function obstacle({ phase, record, arm, scaling }: SleepInputs): string | undefined {
   if (phase !== 'synced') return 'the view of the cluster is old';
   if (scaling.minReplicas > 0) return `it keeps ${scaling.minReplicas} replicas`;
   if (isAsleep(arm)) return 'it sleeps';
   if (arm.ready === 0) return 'nothing of it is up';
-  const state = stateOf(record);
+  const state = overridesOf(record);
   if (record.deleting || state?.stopped === true) return 'it is being stopped';
   return state?.promote === undefined ? undefined : 'a promotion is under way';
 }
@@ -60,7 +60,7 @@ function obstacle({ phase, record, arm, scaling }: Sleeper): string | undefined 
  * May an arm be put to sleep? Only when every router says that nobody has wanted it for the time of
  * the definition; a router that says nothing may have requests.
  */
-export function decideSleep(sleeper: Sleeper): SleepDecision {
+export function decideSleep(sleeper: SleepInputs): SleepDecision {
   const { uses, scaling, quietMs, arm } = sleeper;
   const against = obstacle(sleeper);
   if (against !== undefined) return hold(against);
@@ -85,10 +85,10 @@ export function decideWake(
   record: ModelRecord,
   arm: ArmRecord,
   { minReplicas }: Arm['scaling'],
-  own: Use,
+  own: ArmUsage,
 ): WakeDecision {
   if (!isAsleep(arm)) return { do: 'hold', reason: 'it does not sleep' };
-  if (record.deleting || stateOf(record)?.stopped === true)
+  if (record.deleting || overridesOf(record)?.stopped === true)
     return { do: 'hold', reason: 'it is stopped on purpose' };
   const replicas = Math.max(1, minReplicas);
   if (own.queued > 0) return { do: 'wake', reason: `${own.queued} requests wait`, replicas };

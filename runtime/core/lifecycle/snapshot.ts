@@ -50,7 +50,7 @@ export interface ArmRecord {
 }
 
 /** What the runtime remembers beside a definition; bound to `hash` and void with the next definition. */
-export interface ModelState {
+export interface ModelOverrides {
   readonly hash: string;
   /** Candidate → percent that overrides the definition's share; set by abort. */
   readonly shares?: Readonly<Record<string, number>>;
@@ -76,7 +76,7 @@ export interface ModelRecord {
   readonly updatedAt: number;
   /** Draining; the definition goes last. */
   readonly deleting: boolean;
-  readonly state?: ModelState;
+  readonly state?: ModelOverrides;
   /** Where its objects are, in a cluster that has such places. */
   readonly namespace?: string;
   readonly arms: readonly ArmRecord[];

@@ -1,4 +1,4 @@
-import { stateOf } from '../routing/build-table';
+import { overridesOf } from '../routing/build-table';
 import type { ArmRecord, ModelRecord, ReplicaRecord, Why } from './snapshot';
 
 export type ModelStatus =
@@ -11,7 +11,7 @@ export type ModelStatus =
   | 'terminating'
   | 'stopped';
 
-export interface Status {
+export interface StatusSummary {
   readonly status: ModelStatus;
   /** Would a request be answered now? A model that sleeps until it is called counts as serving. */
   readonly serving: boolean;
@@ -75,7 +75,7 @@ function stableStatus(record: ModelRecord, stable: ArmRecord): ModelStatus {
  * version does not come up (then the old one may well be serving). A candidate that is not there
  * yet is an update.
  */
-export function statusOf(record: ModelRecord): Status {
+export function statusOf(record: ModelRecord): StatusSummary {
   const [stable, ...rest] = record.arms;
   const ready = record.arms.some((arm) => arm.ready > 0);
   if (stable === undefined) {
@@ -85,7 +85,7 @@ export function statusOf(record: ModelRecord): Status {
   const told = why ?? rest.map((arm) => whyOf(record, arm)).find((found) => found !== undefined);
   const because = told === undefined ? {} : { why: told };
   if (record.deleting) return { status: 'terminating', serving: ready, ...because };
-  if (stateOf(record)?.stopped === true) return { status: 'stopped', serving: false };
+  if (overridesOf(record)?.stopped === true) return { status: 'stopped', serving: false };
   const serving = stable.ready > 0 || isAsleep(stable);
   const status = stableStatus(record, stable);
   const changing = rest.some((arm) => isRolling(arm) || isScaling(arm));

@@ -1,6 +1,6 @@
 import type { Arm, ServerKind } from '../../../lib/spec';
 import { armPath, canonical, fault, SERVERS } from '../../../lib/spec';
-import type { Rule, Subject, Violation } from './context';
+import type { PolicyRule, Subject, Violation } from './context';
 import { fieldOf } from './context';
 import { envTrouble } from './env-names';
 import type { Wrong } from './grants';
@@ -16,7 +16,7 @@ function violation([path, got, allowed, fix]: Wrong): Violation {
 const UNSPOKEN = 'absent in a definition by REST, whatever the key';
 const FIX = 'put it in Git, or build it into the image';
 
-const command: Rule = ({ spec: { command: given = [] } }) =>
+const command: PolicyRule = ({ spec: { command: given = [] } }) =>
   given.length === 0 ? [] : [violation(['command', given, UNSPOKEN, FIX])];
 
 /** `--name value` as `--name=value`, so that one rule reads both. */
@@ -48,7 +48,7 @@ function kindOf({ image, server }: Arm, { environment }: Subject): ServerKind | 
   return named === undefined || trusted.includes(named) ? server.kind : undefined;
 }
 
-const args: Rule = (subject) => {
+const args: PolicyRule = (subject) => {
   const { args: given = [], arms } = subject.spec;
   return arms
     .map((arm) => argumentsOf(kindOf(arm, subject)))
@@ -70,7 +70,7 @@ const MLSERVER_RUNTIMES: ReadonlySet<string> = new Set([
   'mlserver_huggingface.HuggingFaceRuntime',
 ]);
 
-const implementation: Rule = ({ spec }) =>
+const implementation: PolicyRule = ({ spec }) =>
   spec.arms.flatMap((arm) => {
     const { server } = arm;
     if (server.kind !== 'mlserver' || server.implementation === undefined) return [];
@@ -81,7 +81,7 @@ const implementation: Rule = ({ spec }) =>
     ];
   });
 
-const variables: Rule = ({ spec }) =>
+const variables: PolicyRule = ({ spec }) =>
   spec.arms.flatMap((arm) =>
     Object.entries(arm.env).flatMap(([name, value]) => {
       const allowed = envTrouble(name);
@@ -90,4 +90,4 @@ const variables: Rule = ({ spec }) =>
     }),
   );
 
-export const CODE_RULES: readonly Rule[] = [command, args, implementation, variables];
+export const CODE_RULES: readonly PolicyRule[] = [command, args, implementation, variables];

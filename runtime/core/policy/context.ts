@@ -39,7 +39,7 @@ export interface Violation {
 
 /** What a rule looks at. */
 export type Subject = Omit<PolicyContext, 'held'>;
-export type Rule = (subject: Subject) => readonly Violation[];
+export type PolicyRule = (subject: Subject) => readonly Violation[];
 
 const MANAGER = 'ai-model-service';
 

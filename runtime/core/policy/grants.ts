@@ -1,7 +1,7 @@
 import type { Arm, Source } from '../../../lib/spec';
 import { armPath, canonical, fault } from '../../../lib/spec';
 import { repositoryOf } from '../../../lib/spec/images';
-import type { Rule, Subject, Violation } from './context';
+import type { PolicyRule, Subject, Violation } from './context';
 import { fieldOf, isOfModel, isServiceName } from './context';
 
 // What a model gets from others: Secrets, claims, roles of a cloud. Whoever may change the code that
@@ -60,7 +60,7 @@ function secretsOf({ env, source }: Arm): readonly NamedSecret[] {
   return [...variables, ...named];
 }
 
-const secrets: Rule = ({ spec, rules }) => {
+const secrets: PolicyRule = ({ spec, rules }) => {
   const isAllowed = (name: string): boolean =>
     isOfModel(spec, name) || (!isServiceName(name) && (rules.secrets ?? []).includes(name));
   const allowed = `${spec.slug}--…, or one of kubernetes.allowed_secrets, and never the service’s own`;
@@ -77,7 +77,7 @@ const secrets: Rule = ({ spec, rules }) => {
 /** `pvc://claim/path` */
 const claimOf = ({ uri }: Source): string => /^pvc:\/\/([^/?#]*)/i.exec(uri)?.[1] ?? '';
 
-const claims: Rule = ({ spec, rules }) => {
+const claims: PolicyRule = ({ spec, rules }) => {
   const isAllowed = (name: string): boolean =>
     isOfModel(spec, name) || (!isServiceName(name) && (rules.claims ?? []).includes(name));
   const allowed = `on a claim ${spec.slug}--…, or on one of kubernetes.allowed_claims`;
@@ -92,7 +92,7 @@ const claims: Rule = ({ spec, rules }) => {
 /** Fields that reach beyond a model, and that no key of this service may set. */
 const UNSPOKEN = ['overrides', 'serviceAccountAnnotations'] as const;
 
-const unspoken: Rule = ({ spec }: Subject) =>
+const unspoken: PolicyRule = ({ spec }: Subject) =>
   UNSPOKEN.flatMap((field) => {
     const value = spec[field];
     if (Object.keys(value).length === 0) return [];
@@ -100,4 +100,4 @@ const unspoken: Rule = ({ spec }: Subject) =>
     return granted(spec.arms, [field, value, allowed, 'put it in Git']);
   });
 
-export const GRANT_RULES: readonly Rule[] = [secrets, claims, unspoken];
+export const GRANT_RULES: readonly PolicyRule[] = [secrets, claims, unspoken];

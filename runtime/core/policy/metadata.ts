@@ -1,6 +1,6 @@
 import { armPath, canonical, fault, gpuOf } from '../../../lib/spec';
 import { pathText } from '../../../lib/spec/path';
-import type { Rule, Subject, Violation } from './context';
+import type { PolicyRule, Subject, Violation } from './context';
 import { fieldOf, isListedKey } from './context';
 import type { Wrong } from './grants';
 import { granted } from './grants';
@@ -25,7 +25,7 @@ const LABELS: readonly string[] = [
 
 const METADATA_FIX = 'put it in Git, or have kubernetes.allowed_metadata extended';
 
-const labels: Rule = ({ spec, rules, environment }) => {
+const labels: PolicyRule = ({ spec, rules, environment }) => {
   const ours = new Set(['app', ...Object.keys(environment.runtime.labels)]);
   const known = [...LABELS, ...(rules.metadata ?? [])];
   return Object.entries(spec.labels).flatMap(([key, value]) => {
@@ -43,7 +43,7 @@ const labels: Rule = ({ spec, rules, environment }) => {
  */
 const isPrivate = (key: string): boolean => !/[./]/.test(key);
 
-const annotations: Rule = ({ spec, rules }) =>
+const annotations: PolicyRule = ({ spec, rules }) =>
   Object.entries(spec.annotations).flatMap(([key, value]) => {
     if (isPrivate(key) || isListedKey(rules.metadata ?? [], key)) return [];
     const allowed = 'a plain name: something in the cluster may act on a prefix';
@@ -72,7 +72,7 @@ function selectableKeys({ environment, rules }: Subject): readonly string[] {
   return [...NODE_KEYS, productLabel, ...Object.keys(nodeSelector), ...(rules.nodes ?? [])];
 }
 
-const nodeSelectors: Rule = (subject) => {
+const nodeSelectors: PolicyRule = (subject) => {
   const known = selectableKeys(subject);
   const allowed = `one of ${known.join(', ')}`;
   return Object.entries(subject.spec.scheduling.nodeSelector).flatMap(([key, value]) => {
@@ -85,7 +85,7 @@ const GPU_RESOURCES =
   /^(?:nvidia\.com\/(?:gpu|mig-[a-z0-9.-]+)|amd\.com\/gpu|gpu\.intel\.com\/(?:i915|xe)|google\.com\/tpu|aws\.amazon\.com\/neuron(?:core|device)?|habana\.ai\/gaudi|huawei\.com\/Ascend[A-Za-z0-9]*)$/;
 
 /** A toleration without a key tolerates everything, the control plane included. */
-const tolerations: Rule = ({ spec, environment, rules }) => {
+const tolerations: PolicyRule = ({ spec, environment, rules }) => {
   const known = [
     ...environment.gpu.tolerations.flatMap(({ key }) => key ?? []),
     ...(rules.nodes ?? []),
@@ -103,7 +103,7 @@ const tolerations: Rule = ({ spec, environment, rules }) => {
 
 const CLASS_FIX = 'put it in Git, or have kubernetes.allowed_classes extended';
 
-const classes: Rule = ({ spec, rules }) => {
+const classes: PolicyRule = ({ spec, rules }) => {
   const asked = [
     ['scheduling.priorityClass', spec.scheduling.priorityClass],
     ['scheduling.runtimeClass', spec.scheduling.runtimeClass],
@@ -117,7 +117,7 @@ const classes: Rule = ({ spec, rules }) => {
 };
 
 /** Extended resources are devices: of a GPU’s kind by REST, and no other. */
-const devices: Rule = ({ spec, environment }) =>
+const devices: PolicyRule = ({ spec, environment }) =>
   spec.arms.flatMap((arm) => {
     const resource = gpuOf(arm.resources)?.resource;
     if (resource === undefined || resource === environment.gpu.resource) return [];
@@ -126,7 +126,7 @@ const devices: Rule = ({ spec, environment }) =>
     return [violation([path, resource, 'a resource of GPUs', 'put it in Git'])];
   });
 
-export const METADATA_RULES: readonly Rule[] = [
+export const METADATA_RULES: readonly PolicyRule[] = [
   labels,
   annotations,
   nodeSelectors,

@@ -1,13 +1,18 @@
 import type { Fault, ModelSpec } from '../../../lib/spec';
 import { CODE_RULES } from './code';
-import type { PolicyContext, Rule, Violation } from './context';
+import type { PolicyContext, PolicyRule, Violation } from './context';
 import { GRANT_RULES } from './grants';
 import { METADATA_RULES } from './metadata';
 import { SOURCE_RULES } from './sources';
 
 export type { PolicyContext, PolicyRules } from './context';
 
-const RULES: readonly Rule[] = [...SOURCE_RULES, ...CODE_RULES, ...GRANT_RULES, ...METADATA_RULES];
+const RULES: readonly PolicyRule[] = [
+  ...SOURCE_RULES,
+  ...CODE_RULES,
+  ...GRANT_RULES,
+  ...METADATA_RULES,
+];
 
 /**
  * What a definition by REST asks for and must not: REST speaks a smaller language than Git,

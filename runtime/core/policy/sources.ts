@@ -2,7 +2,7 @@ import type { Arm } from '../../../lib/spec';
 import { armPath, fault } from '../../../lib/spec';
 import { hostKind, isListedHost } from '../../../lib/spec/hosts';
 import { isFromOneOf, withRegistry } from '../../../lib/spec/images';
-import type { Rule, Violation } from './context';
+import type { PolicyRule, Violation } from './context';
 import { isServiceName } from './context';
 
 /** Schemes whose authority is a host that is asked by HTTP, and their usual ports. */
@@ -63,7 +63,7 @@ function urisOf({ source }: Arm): readonly (readonly [field: string, uri: string
   ];
 }
 
-const hosts: Rule = ({ spec, rules }) =>
+const hosts: PolicyRule = ({ spec, rules }) =>
   spec.arms.flatMap((arm) =>
     urisOf(arm).flatMap(([field, uri]): readonly Violation[] => {
       const trouble = hostTrouble(uri, rules.hosts);
@@ -75,7 +75,7 @@ const hosts: Rule = ({ spec, rules }) =>
   );
 
 /** Images of the environment always may be run. */
-const images: Rule = ({ spec, rules: { registries }, environment }) => {
+const images: PolicyRule = ({ spec, rules: { registries }, environment }) => {
   if (registries === undefined) return [];
   const trusted: readonly string[] = Object.values(environment.images);
   const allowed = `from ${registries.join(', ') || 'no registry'} (models.allowed_registries)`;
@@ -92,7 +92,7 @@ const images: Rule = ({ spec, rules: { registries }, environment }) => {
 };
 
 /** A model of this name would have the names of the service’s own objects. */
-const names: Rule = ({ spec }) =>
+const names: PolicyRule = ({ spec }) =>
   isServiceName(spec.slug)
     ? [
         {
@@ -102,4 +102,4 @@ const names: Rule = ({ spec }) =>
       ]
     : [];
 
-export const SOURCE_RULES: readonly Rule[] = [hosts, images, names];
+export const SOURCE_RULES: readonly PolicyRule[] = [hosts, images, names];

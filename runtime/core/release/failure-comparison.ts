@@ -36,7 +36,7 @@ export function betaBinomialTail(k: number, n: number, a: number, b: number): nu
   return Math.min(1, sum);
 }
 
-export interface Tries {
+export interface FailureCounts {
   readonly requests: number;
   readonly failures: number;
 }
@@ -46,7 +46,7 @@ export interface Tries {
  * rate is uncertain too: Beta(failures + 1, successes + 1). 9 of 20 against 0 of 20 is worse, 8 of
  * 20 not yet.
  */
-export function isWorse(own: Tries, others: Tries): boolean {
+export function isWorse(own: FailureCounts, others: FailureCounts): boolean {
   if (own.requests < MIN_REQUESTS || others.requests === 0) return false;
   const excess = own.failures / own.requests - others.failures / others.requests;
   if (excess < MIN_EXCESS) return false;

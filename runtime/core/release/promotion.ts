@@ -1,16 +1,16 @@
 import type { WireModel } from '../../../lib/spec';
-import { sharesOf, stateOf } from '../routing/build-table';
+import { sharesOf, overridesOf } from '../routing/build-table';
 import { finishedDefinition, promotedDefinition } from './promoted-definition';
-import type { ArmRecord, ModelRecord, ModelState } from '../lifecycle/snapshot';
+import type { ArmRecord, ModelRecord, ModelOverrides } from '../lifecycle/snapshot';
 
 /** What an arm has to do at this moment, over all routers. */
-export interface Holding {
+export interface ActiveRequests {
   readonly inFlight: number;
   readonly queued: number;
 }
 
 /** By the name of the arm; one that is missing has nothing to do. */
-export type Holdings = ReadonlyMap<string, Holding>;
+export type ActiveRequestsByArm = ReadonlyMap<string, ActiveRequests>;
 
 /**
  * What to do next for a promotion, and why in words for people. A tick acts on it in one call and
@@ -28,13 +28,13 @@ export type PromoteDecision =
       readonly do: 'shift' | 'return';
       readonly reason: string;
       readonly percent: number;
-      readonly state: ModelState;
+      readonly state: ModelOverrides;
     }
   | {
       readonly do: 'roll' | 'finish';
       readonly reason: string;
       readonly definition: WireModel;
-      readonly state: Omit<ModelState, 'hash'>;
+      readonly state: Omit<ModelOverrides, 'hash'>;
     }
   | { readonly do: 'hold'; readonly reason: string };
 
@@ -47,19 +47,19 @@ const WAKING_PERCENT = 1;
 
 interface Promotion {
   readonly record: ModelRecord;
-  readonly state: ModelState;
+  readonly state: ModelOverrides;
   readonly candidate: ArmRecord;
   readonly stable: ArmRecord;
   /** The candidate's share in force, percent. */
   readonly share: number;
-  readonly holdings: Holdings;
+  readonly active: ActiveRequestsByArm;
 }
 
 const hold = (reason: string): PromoteDecision => ({ do: 'hold', reason });
 
 /** Percent of the present load an arm could carry with the replicas that are ready. */
-function carries({ record, holdings }: Promotion, arm: ArmRecord): number {
-  const load = [...holdings.values()].reduce((sum, one) => sum + one.inFlight + one.queued, 0);
+function carriedPercent({ record, active }: Promotion, arm: ArmRecord): number {
+  const load = [...active.values()].reduce((sum, one) => sum + one.inFlight + one.queued, 0);
   const capacity = arm.ready * record.spec.inference.maxConcurrency * HEADROOM;
   return load === 0 ? 100 : Math.min(100, Math.floor((100 * capacity) / load));
 }
@@ -67,7 +67,7 @@ function carries({ record, holdings }: Promotion, arm: ArmRecord): number {
 const isAsleep = ({ desired, current }: ArmRecord): boolean => desired === 0 && current === 0;
 
 /** The same state with another share of the candidate. */
-function withShare({ state, candidate }: Promotion, percent: number): ModelState {
+function withShare({ state, candidate }: Promotion, percent: number): ModelOverrides {
   return { ...state, shares: { ...state.shares, [candidate.name]: percent } };
 }
 
@@ -95,14 +95,14 @@ function shifting(promotion: Promotion): PromoteDecision {
       state: { promote: { candidate: name, phase: 'rolling' }, ...stopped(state) },
     };
   }
-  const room = carries(promotion, candidate);
+  const room = carriedPercent(promotion, candidate);
   const next = Math.min(room, Math.max(FIRST_STEP_PERCENT, 2 * share));
   if (next > share) return shift(next, `${name} can carry ${room} % with ${ready} ready replicas`);
   const advice = 'wait for its autoscaler or raise its scaling';
   return hold(`${name} carries at most ${room} % with ${ready} ready replicas; ${advice}`);
 }
 
-const stopped = (state: ModelState): Pick<ModelState, 'stopped'> =>
+const stopped = (state: ModelOverrides): Pick<ModelOverrides, 'stopped'> =>
   state.stopped === true ? { stopped: true } : {};
 
 function rolling(promotion: Promotion): PromoteDecision {
@@ -135,7 +135,7 @@ function returning(promotion: Promotion): PromoteDecision {
     };
   }
   // One that sleeps is woken by the first request, which is held meanwhile.
-  const room = isAsleep(stable) ? 100 : carries(promotion, stable);
+  const room = isAsleep(stable) ? 100 : carriedPercent(promotion, stable);
   if (stable.ready === 0 && !isAsleep(stable)) {
     return hold(`waiting for a ready replica of stable${because(stable)}`);
   }
@@ -156,8 +156,8 @@ function returning(promotion: Promotion): PromoteDecision {
  * traffic returns to stable as its capacity allows, and the candidate goes. Holds when none is
  * under way.
  */
-export function decidePromote(record: ModelRecord, holdings: Holdings): PromoteDecision {
-  const state = stateOf(record);
+export function decidePromote(record: ModelRecord, active: ActiveRequestsByArm): PromoteDecision {
+  const state = overridesOf(record);
   const promote = state?.promote;
   if (state === undefined || promote === undefined) return hold('no promotion is under way');
   if (record.deleting) return hold('the model is being deleted');
@@ -169,7 +169,7 @@ export function decidePromote(record: ModelRecord, holdings: Holdings): PromoteD
   }
   const own = sharesOf(record).find(({ arm }) => arm === promote.candidate);
   const share = (own?.hundredths ?? 0) / 100;
-  const promotion = { record, state, candidate, stable, share, holdings };
+  const promotion = { record, state, candidate, stable, share, active };
   switch (promote.phase) {
     case 'shifting':
       return shifting(promotion);

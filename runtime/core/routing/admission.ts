@@ -1,5 +1,5 @@
 import type { Spread } from './balance';
-import { mostOf } from './balance';
+import { upperBoundOf } from './balance';
 import { PRIORITIES } from './outcome';
 import type { Priority, ShedReason } from './outcome';
 
@@ -7,30 +7,30 @@ import type { Priority, ShedReason } from './outcome';
  * Waiting this long counts as much as one priority: low after 3 s is before critical that just
  * came.
  */
-export const AGE_MS = 1_000;
+export const PRIORITY_AGE_MS = 1_000;
 /**
  * Every tenth slot goes to whoever waits longest, so that low is served however much critical
  * comes.
  */
 export const OLDEST_EVERY = 10;
 /** An eighth of a full queue belongs to each priority: nobody is turned away by others alone. */
-export const OWN_PART = 1 / 8;
+export const RESERVED_RATIO = 1 / 8;
 /**
  * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds
  * of a busy model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
  */
-export const HOLD_DEPTH = 1_000;
+export const COLD_QUEUE_DEPTH = 1_000;
 
 /** In which order those who wait are served. */
-interface Turns {
-  readonly ageMs: number;
+interface ServiceOrder {
+  readonly priorityAgeMs: number;
   readonly oldestEvery: number;
 }
 
-const TURNS: Turns = { ageMs: AGE_MS, oldestEvery: OLDEST_EVERY };
+const SERVICE_ORDER: ServiceOrder = { priorityAgeMs: PRIORITY_AGE_MS, oldestEvery: OLDEST_EVERY };
 
 /** One that waits. */
-export interface Entry<T> {
+export interface QueueEntry<T> {
   readonly value: T;
   readonly priority: Priority;
   /** Milliseconds since the epoch. */
@@ -38,7 +38,7 @@ export interface Entry<T> {
 }
 
 /** Oldest first. */
-type Line<T> = Entry<T>[];
+type Line<T> = QueueEntry<T>[];
 
 /** Those who wait for a slot of one arm. */
 export interface Queue<T> {
@@ -52,10 +52,10 @@ export function createQueue<T>(): Queue<T> {
   return { lines: { critical: [], high: [], normal: [], low: [] }, size: 0, taken: 0 };
 }
 
-export type Offered<T> =
+export type OfferResult<T> =
   | { readonly kind: 'queued' }
   /** Queued in the place of another one, which must be told. */
-  | { readonly kind: 'displaced'; readonly entry: Entry<T> }
+  | { readonly kind: 'displaced'; readonly entry: QueueEntry<T> }
   | { readonly kind: 'full' };
 
 const level = (priority: Priority): number => PRIORITIES.indexOf(priority);
@@ -84,10 +84,10 @@ function lineToShorten<T>(
 /** Queues a newcomer, at most `depth` in all. */
 export function offer<T>(
   queue: Queue<T>,
-  entry: Entry<T>,
+  entry: QueueEntry<T>,
   depth: number,
-  ownPart = OWN_PART,
-): Offered<T> {
+  ownPart = RESERVED_RATIO,
+): OfferResult<T> {
   if (queue.size < depth) {
     queue.lines[entry.priority].push(entry);
     queue.size += 1;
@@ -103,13 +103,13 @@ export function offer<T>(
  * Queues one that was admitted before (its first try failed): in front of its line, whatever the
  * depth.
  */
-export function offerAgain<T>(queue: Queue<T>, entry: Entry<T>): void {
+export function offerAgain<T>(queue: Queue<T>, entry: QueueEntry<T>): void {
   queue.lines[entry.priority].unshift(entry);
   queue.size += 1;
 }
 
 /** Forgets one that no longer waits; false when it was not there. */
-export function withdraw<T>(queue: Queue<T>, entry: Entry<T>): boolean {
+export function withdraw<T>(queue: Queue<T>, entry: QueueEntry<T>): boolean {
   const line = queue.lines[entry.priority];
   const at = line.indexOf(entry);
   if (at < 0) return false;
@@ -122,12 +122,12 @@ export function withdraw<T>(queue: Queue<T>, entry: Entry<T>): boolean {
 export function take<T>(
   queue: Queue<T>,
   fits: (value: T) => boolean,
-  { ageMs, oldestEvery }: Turns = TURNS,
-): Entry<T> | undefined {
+  { priorityAgeMs, oldestEvery }: ServiceOrder = SERVICE_ORDER,
+): QueueEntry<T> | undefined {
   const oldestFirst = queue.taken % oldestEvery === oldestEvery - 1;
-  const rank = ({ since, priority }: Entry<T>): number =>
-    oldestFirst ? since : since + level(priority) * ageMs;
-  let next: Entry<T> | undefined;
+  const rank = ({ since, priority }: QueueEntry<T>): number =>
+    oldestFirst ? since : since + level(priority) * priorityAgeMs;
+  let next: QueueEntry<T> | undefined;
   for (const priority of PRIORITIES) {
     const head = queue.lines[priority].find(({ value }) => fits(value));
     if (head !== undefined && (next === undefined || rank(head) < rank(next))) next = head;
@@ -139,7 +139,7 @@ export function take<T>(
 }
 
 /** How many are served before a newcomer of this priority, about. */
-export function ahead<T>({ lines }: Queue<T>, priority: Priority): number {
+export function countAhead<T>({ lines }: Queue<T>, priority: Priority): number {
   return PRIORITIES.filter((other) => level(other) <= level(priority)).reduce(
     (sum, other) => sum + lines[other].length,
     0,
@@ -147,12 +147,12 @@ export function ahead<T>({ lines }: Queue<T>, priority: Priority): number {
 }
 
 /** Everyone who waits. */
-export function waiting<T>({ lines }: Queue<T>): readonly Entry<T>[] {
+export function queuedEntries<T>({ lines }: Queue<T>): readonly QueueEntry<T>[] {
   return PRIORITIES.flatMap((priority) => lines[priority]);
 }
 
 /** What the estimate of a wait is made of. */
-export interface Outlook {
+export interface WaitEstimate {
   readonly ahead: number;
   /** Requests in flight the arm takes. */
   readonly capacity: number;
@@ -163,17 +163,17 @@ export interface Outlook {
 /**
  * Milliseconds until a slot is free: with 8 slots of 40 ms and 15 ahead, (15 + 1) × 40 / 8 = 80.
  */
-export function expectedWaitMs({ ahead: before, capacity, service }: Outlook): number {
+export function expectedWaitMs({ ahead: before, capacity, service }: WaitEstimate): number {
   return capacity === 0 ? 0 : ((before + 1) * (service?.mean ?? 0)) / capacity;
 }
 
 /** Is this enough time to be answered, once it has a slot? */
 export function isEnough(service: Spread | undefined, remainingMs: number): boolean {
-  return service === undefined || mostOf(service) <= remainingMs;
+  return service === undefined || upperBoundOf(service) <= remainingMs;
 }
 
 /** Can it wait and still be answered in time? Unknown or without capacity: let it try. */
-export function canMeet(outlook: Outlook, remainingMs: number): boolean {
+export function canMeet(outlook: WaitEstimate, remainingMs: number): boolean {
   return isEnough(outlook.service, remainingMs - expectedWaitMs(outlook));
 }
 

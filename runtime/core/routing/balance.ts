@@ -8,13 +8,13 @@ export const RAMP_MS = 30_000;
 export const RAMP_FROM = 0.1;
 
 /** How fast a sample is forgotten, and how slowly a newcomer is loaded. */
-interface Pace {
+interface ScoreTuning {
   readonly decayMs: number;
   readonly rampMs: number;
   readonly rampFrom: number;
 }
 
-const PACE: Pace = { decayMs: DECAY_MS, rampMs: RAMP_MS, rampFrom: RAMP_FROM };
+const SCORE_TUNING: ScoreTuning = { decayMs: DECAY_MS, rampMs: RAMP_MS, rampFrom: RAMP_FROM };
 
 /** Milliseconds per item and when that was learnt (milliseconds since the epoch). */
 export interface Cost {
@@ -52,7 +52,7 @@ export function spreadAfter(spread: Spread | undefined, sample: number): Spread 
 }
 
 /** What nine of ten stay below: the mean and twice the deviation. */
-export function mostOf({ mean, deviation }: Spread): number {
+export function upperBoundOf({ mean, deviation }: Spread): number {
   return mean + 2 * deviation;
 }
 
@@ -65,7 +65,7 @@ export function costAt(cost: Cost, siblingsMs: number, now: number, decayMs = DE
 }
 
 /** What the score of a replica is made of. */
-export interface Contender {
+export interface ScoreInputs {
   readonly cost: Cost;
   readonly itemsInFlight: number;
   /** When the oldest request without a first byte was sent; undefined: none is. */
@@ -93,10 +93,10 @@ export function rampAt(
  * 400 ms waited, then 400 counts. Lower is better.
  */
 export function score(
-  one: Contender,
+  one: ScoreInputs,
   siblingsMs: number,
   now: number,
-  { decayMs, rampMs, rampFrom }: Pace = PACE,
+  { decayMs, rampMs, rampFrom }: ScoreTuning = SCORE_TUNING,
 ): number {
   const waited = one.waitingSince === undefined ? 0 : now - one.waitingSince;
   const expected = Math.max(costAt(one.cost, siblingsMs, now, decayMs), waited);

@@ -1,5 +1,5 @@
 /** What a replica has room for at a moment. */
-export interface Room {
+export interface FreeCapacity {
   readonly replica: string;
   /** Slots nobody holds. */
   readonly free: number;
@@ -20,7 +20,7 @@ export interface Chunk {
 const LEAST_COST_MS = 0.001;
 
 /** Items per millisecond that its free slots promise; of a full arm, what its slots will. */
-function speedsOf(rooms: readonly Room[]): readonly number[] {
+function speedsOf(rooms: readonly FreeCapacity[]): readonly number[] {
   const isFull = rooms.every(({ free }) => free === 0);
   return rooms.map(({ free, costMs }) => (isFull ? 1 : free) / Math.max(LEAST_COST_MS, costMs));
 }
@@ -44,7 +44,7 @@ function proportional(items: number, speeds: readonly number[]): readonly number
  * A batch over the replicas of one arm, so that all are done at about the same time: a chunk for
  * each that has room, as large as its free slots and its speed say. A full arm is waited for.
  */
-export function chunksOf(items: number, rooms: readonly Room[]): readonly Chunk[] {
+export function chunksOf(items: number, rooms: readonly FreeCapacity[]): readonly Chunk[] {
   if (rooms.length === 0) return [{ replica: undefined, items, lanes: 1 }];
   const sizes = proportional(items, speedsOf(rooms));
   return rooms.flatMap(({ replica, free }, at) => {
@@ -54,6 +54,6 @@ export function chunksOf(items: number, rooms: readonly Room[]): readonly Chunk[
 }
 
 /** How many items may be under way at once when each is a call of its own. */
-export function lanesOf(rooms: readonly Room[]): number {
+export function lanesOf(rooms: readonly FreeCapacity[]): number {
   return rooms.reduce((sum, { free }) => sum + Math.max(1, free), 0) || 1;
 }

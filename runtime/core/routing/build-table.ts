@@ -1,8 +1,8 @@
 import type { Arm } from '../../../lib/spec';
 import { protocolOf } from './capabilities';
-import type { ModelRecord, ModelState, ReplicaRecord, Snapshot } from '../lifecycle/snapshot';
+import type { ModelRecord, ModelOverrides, ReplicaRecord, Snapshot } from '../lifecycle/snapshot';
 import { ALL_TRAFFIC } from './split';
-import type { ArmRoute, ModelRoute, Replica, RoutingTable, ShadowRoute, Share } from './table';
+import type { ArmRoute, ModelRoute, ReplicaRoute, RoutingTable, ShadowRoute, Share } from './table';
 import { entryOf } from '../../../lib/spec/entry';
 
 /**
@@ -15,14 +15,14 @@ const QUEUE_PER_CAPACITY = 2;
 const MAX_LIVE_CANDIDATES = 2;
 
 /** What is remembered beside the definition, unless it belongs to an earlier one. */
-export function stateOf({ state, hash }: ModelRecord): ModelState | undefined {
+export function overridesOf({ state, hash }: ModelRecord): ModelOverrides | undefined {
   return state?.hash === hash ? state : undefined;
 }
 
 const bounded = (percent: number): number =>
   Math.min(ALL_TRAFFIC, Math.max(0, Math.round(percent * 100)));
 
-function wantedBy({ name, role }: Arm, state: ModelState | undefined): number {
+function wantedBy({ name, role }: Arm, state: ModelOverrides | undefined): number {
   const override = entryOf(state?.shares, name);
   const promote = state?.promote?.candidate === name ? state.promote : undefined;
   if (promote?.phase === 'rolling') return ALL_TRAFFIC;
@@ -35,7 +35,7 @@ function wantedBy({ name, role }: Arm, state: ModelState | undefined): number {
 function liveCandidates(record: ModelRecord): readonly Arm[] {
   const [, ...candidates] = record.spec.arms;
   const live = candidates.filter(({ role }) => role.kind !== 'shadow');
-  const promoted = stateOf(record)?.promote?.candidate;
+  const promoted = overridesOf(record)?.promote?.candidate;
   const shadow = candidates.find(({ name, role }) => name === promoted && role.kind === 'shadow');
   return shadow === undefined ? live : [...live.slice(0, MAX_LIVE_CANDIDATES - 1), shadow];
 }
@@ -46,7 +46,7 @@ function liveCandidates(record: ModelRecord): readonly Arm[] {
  * candidate under promotion is served before its siblings when all together want more.
  */
 export function sharesOf(record: ModelRecord): readonly Share[] {
-  const state = stateOf(record);
+  const state = overridesOf(record);
   const candidates = liveCandidates(record);
   const first = candidates.find(({ name }) => name === state?.promote?.candidate);
   let left = ALL_TRAFFIC;
@@ -64,7 +64,7 @@ export function sharesOf(record: ModelRecord): readonly Share[] {
 }
 
 function shadowsOf(record: ModelRecord): readonly ShadowRoute[] {
-  const state = stateOf(record);
+  const state = overridesOf(record);
   return record.spec.arms.flatMap(({ name, role }) => {
     if (role.kind !== 'shadow' || state?.promote?.candidate === name) return [];
     const percent = entryOf(state?.shares, name) ?? role.percent;
@@ -77,9 +77,9 @@ function addressOf({ host, port }: ReplicaRecord): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function replicasOf(record: ModelRecord, arm: string): readonly Replica[] {
+function replicasOf(record: ModelRecord, arm: string): readonly ReplicaRoute[] {
   const own = record.replicas.filter((replica) => replica.arm === arm);
-  const as = (replica: ReplicaRecord, terminating: boolean): Replica => ({
+  const as = (replica: ReplicaRecord, terminating: boolean): ReplicaRoute => ({
     id: replica.id,
     host: replica.host,
     port: replica.port,
@@ -130,7 +130,7 @@ function modelRoute(record: ModelRecord, routers: number): ModelRoute {
     inference: spec.inference,
     cohort: spec.inference.cohort,
     salt: spec.inference.cohort.salt ?? spec.id,
-    stopped: stateOf(record)?.stopped === true,
+    stopped: overridesOf(record)?.stopped === true,
     deleting: record.deleting,
     shares: sharesOf(record),
     shadows: shadowsOf(record),
@@ -139,7 +139,7 @@ function modelRoute(record: ModelRecord, routers: number): ModelRoute {
 }
 
 /** A table, and what it was built from. */
-export interface Built {
+export interface TableBuild {
   readonly snapshot: Snapshot;
   readonly routers: number;
   readonly table: RoutingTable;
@@ -155,7 +155,7 @@ export function buildTable(
   snapshot: Snapshot,
   generation: number,
   routers = 1,
-  before?: Built,
+  before?: TableBuild,
   onFault: (id: string, error: unknown) => void = () => undefined,
 ): RoutingTable {
   const sharers = Math.max(1, routers);

@@ -1,4 +1,4 @@
-import type { ShedReason, TryResult } from './outcome';
+import type { ShedReason, AttemptResult } from './outcome';
 
 /**
  * The one table of error codes and their HTTP statuses: management, inference and health read it.
@@ -54,10 +54,10 @@ export const SHED_CODE: Readonly<Record<ShedReason, ErrorCode>> = {
 };
 
 /** A try that gave no answer to pass on; `aborted` is answered to nobody. */
-export type FailedTry = Exclude<TryResult, { kind: 'answered' } | { kind: 'aborted' }>;
+export type FailedAttempt = Exclude<AttemptResult, { kind: 'answered' } | { kind: 'aborted' }>;
 
 /** What a failed request is answered with. */
-export const FAILURE_CODE: Readonly<Record<FailedTry['kind'], ErrorCode>> = {
+export const FAILURE_CODE: Readonly<Record<FailedAttempt['kind'], ErrorCode>> = {
   unreached: 'UPSTREAM_ERROR',
   reset: 'UPSTREAM_ERROR',
   protocol: 'UPSTREAM_PROTOCOL_ERROR',
@@ -65,7 +65,7 @@ export const FAILURE_CODE: Readonly<Record<FailedTry['kind'], ErrorCode>> = {
 };
 
 /** The status the caller of a try gets, or 499. */
-export function statusOfTry(result: TryResult): number {
+export function statusOfAttempt(result: AttemptResult): number {
   if (result.kind === 'answered') return result.status;
   return result.kind === 'aborted'
     ? (result.status ?? STATUS_ABORTED)

@@ -10,7 +10,7 @@ export type ShedReason =
 export type SpillReason = 'arm_full' | 'arm_unready';
 
 /** What became of one try at a replica. */
-export type TryResult =
+export type AttemptResult =
   /** The replica answered; 502, 503 and 504 count against it, 4xx do not. */
   | { readonly kind: 'answered'; readonly status: number }
   /**

@@ -1,4 +1,4 @@
-import type { TryResult } from './outcome';
+import type { AttemptResult } from './outcome';
 
 /** How long a request that ended two replicas is refused. */
 export const POISONED_MS = 60_000;
@@ -12,12 +12,12 @@ export const CONFIRM_MS = 10_000;
  * or it broke and nobody listened any more when the request came again. The table says later
  * whether the replica is gone, which is what counts (`deathOf`).
  */
-export function mayBeDeath(result: TryResult): boolean {
+export function mayHaveCrashed(result: AttemptResult): boolean {
   return result.kind === 'reset' || (result.kind === 'unreached' && result.broke === true);
 }
 
 /** A replica on which a try broke, as it is known now. */
-export interface Broken {
+export interface BrokenReplica {
   readonly listed: boolean;
   readonly replica: { readonly terminating: boolean };
 }
@@ -26,7 +26,10 @@ export interface Broken {
  * What became of a replica after a try broke. `dead`: it left the table without having been asked
  * to end. `alive`: it was ending anyway, or is still there when there has been time to notice.
  */
-export function deathOf(broken: Broken, waitedMs: number): 'dead' | 'alive' | 'unknown' {
+export function crashVerdict(
+  broken: BrokenReplica,
+  waitedMs: number,
+): 'dead' | 'alive' | 'unknown' {
   if (broken.replica.terminating) return 'alive';
   if (!broken.listed) return 'dead';
   return waitedMs >= CONFIRM_MS ? 'alive' : 'unknown';
@@ -59,7 +62,7 @@ export function addPoisoned(
 }
 
 /** Is any request of this model refused? Before that no request is hashed. */
-export function concerns({ models }: Poisoned, model: string, now: number): boolean {
+export function hasPoisoned({ models }: Poisoned, model: string, now: number): boolean {
   if (models.size === 0) return false;
   const until = models.get(model);
   if (until === undefined) return false;

@@ -1,4 +1,4 @@
-import type { Recent } from './recent-events';
+import type { RecentEvents } from './recent-events';
 import { addRecent, createRecent, sumRecent } from './recent-events';
 
 /** Long enough to be steady, short enough to forget an outage. */
@@ -13,8 +13,8 @@ export const FREE_RETRIES_PER_SECOND = 10;
 /** What one model may still retry (as in finagle and linkerd). */
 export interface RetryBudget {
   readonly seconds: number;
-  readonly requests: Recent;
-  readonly retries: Recent;
+  readonly requests: RecentEvents;
+  readonly retries: RecentEvents;
 }
 
 export function createBudget(seconds = BUDGET_SECONDS): RetryBudget {

@@ -1,4 +1,4 @@
-import type { TryResult } from './outcome';
+import type { AttemptResult } from './outcome';
 
 /** One more try, never a third: what failed twice on two replicas is not the replica's fault. */
 export const MAX_TRIES = 2;
@@ -33,7 +33,7 @@ export interface Repeatable {
  * May a try with this result be repeated? What was never sent always, what perhaps ran if
  * idempotent.
  */
-export function mayRepeat(result: TryResult, { idempotent, replayable }: Repeatable): boolean {
+export function mayRepeat(result: AttemptResult, { idempotent, replayable }: Repeatable): boolean {
   if (!replayable) return false;
   switch (result.kind) {
     case 'unreached':
@@ -55,7 +55,7 @@ export function mayRepeat(result: TryResult, { idempotent, replayable }: Repeata
  * tells of one replica only), and none when others wait anyway.
  */
 export function retryDelay(
-  result: TryResult,
+  result: AttemptResult,
   queued: number,
   random: number,
   { minJitterMs, maxJitterMs }: Jitter = JITTER,

@@ -110,7 +110,7 @@ function ownerOf(shares: readonly Share[], hash: number): Cohort {
   return part(stable?.arm, low, high);
 }
 
-type Shared = Pick<ModelRoute, 'shares' | 'salt'>;
+type SplitRoute = Pick<ModelRoute, 'shares' | 'salt'>;
 
 function onlyArm(shares: readonly Share[]): string | undefined {
   const all = shares.find(({ hundredths }) => hundredths === ALL_TRAFFIC);
@@ -120,7 +120,7 @@ function onlyArm(shares: readonly Share[]): string | undefined {
 /**
  * Replays the decision for a key, on any router and at any time: nothing but table and key goes in.
  */
-export function explainArm({ shares, salt }: Shared, key: string): ArmChoice {
+export function explainArm({ shares, salt }: SplitRoute, key: string): ArmChoice {
   const only = onlyArm(shares);
   if (only !== undefined) return { reason: 'only_arm', arm: only };
   const hash = cohortHash(salt, key);
@@ -133,7 +133,7 @@ export type Credits = ReadonlyMap<string, number>;
 
 export const NO_CREDITS: Credits = new Map();
 
-export interface Turn {
+export interface RoundRobinStep {
   readonly arm: string;
   readonly credits: Credits;
 }
@@ -143,7 +143,7 @@ export interface Turn {
  * pays the whole. 70/20/10 gives s s a s s b s s a s, exact after each cycle. Credits outlive a
  * change of shares; an arm without a share has none.
  */
-export function nextTurn(shares: readonly Share[], credits: Credits): Turn {
+export function nextRoundRobin(shares: readonly Share[], credits: Credits): RoundRobinStep {
   const taking = shares.filter(({ hundredths }) => hundredths > 0);
   const earned = new Map(
     taking.map(({ arm, hundredths }) => [arm, (credits.get(arm) ?? 0) + hundredths]),
@@ -163,13 +163,13 @@ export function nextTurn(shares: readonly Share[], credits: Credits): Turn {
 
 /** The arm of a request: by its key, or in turn without one. */
 export function chooseArm(
-  route: Shared,
+  route: SplitRoute,
   key: string | undefined,
   credits: Credits,
 ): { readonly choice: ArmChoice; readonly credits: Credits } {
   const only = onlyArm(route.shares);
   if (only !== undefined) return { choice: { reason: 'only_arm', arm: only }, credits };
   if (key !== undefined) return { choice: explainArm(route, key), credits };
-  const turn = nextTurn(route.shares, credits);
+  const turn = nextRoundRobin(route.shares, credits);
   return { choice: { reason: 'in_turn', arm: turn.arm }, credits: turn.credits };
 }

@@ -1,7 +1,7 @@
 import type { Arm, Cohort, Compare, ModelSpec, Protocol } from '../../../lib/spec';
 
 /** One address that may get requests of an arm. */
-export interface Replica {
+export interface ReplicaRoute {
   readonly id: string;
   readonly host: string;
   readonly port: number;
@@ -20,7 +20,7 @@ export interface ArmRoute {
   readonly protocol: Protocol;
   readonly server: Arm['server'];
   /** Ready ones first. */
-  readonly replicas: readonly Replica[];
+  readonly replicas: readonly ReplicaRoute[];
   /** Requests in flight this router may give one replica. */
   readonly concurrencyPerReplica: number;
   /** Requests that may wait in this router. */

@@ -1,17 +1,17 @@
-import { AGE_MS, HOLD_DEPTH, OLDEST_EVERY, OWN_PART } from './admission';
+import { PRIORITY_AGE_MS, COLD_QUEUE_DEPTH, OLDEST_EVERY, RESERVED_RATIO } from './admission';
 import { DECAY_MS, RAMP_FROM, RAMP_MS } from './balance';
 import { BUDGET_SECONDS, FREE_RETRIES_PER_SECOND, RETRY_RATIO } from './retry-budget';
 import {
-  COMPARED_SECONDS,
+  COMPARISON_SECONDS,
   CONSECUTIVE_FAILURES,
   EXCUSED_LAG_MS,
-  FIRST_OUT_MS,
-  FORGIVEN_AFTER_MS,
-  LONGEST_OUT_MS,
-  LONGEST_UNREACHABLE_MS,
-  MOST_OUT_PART,
-  OUT_JITTER,
-  PANIC_PART,
+  BASE_EJECTION_MS,
+  EJECTION_MEMORY_MS,
+  MAX_EJECTION_MS,
+  MAX_UNREACHABLE_MS,
+  MAX_EJECTED_RATIO,
+  EJECTION_JITTER,
+  PANIC_RATIO,
 } from './ejection';
 import { AVOID_MS, MAX_JITTER_MS, MIN_JITTER_MS } from './retry';
 
@@ -21,25 +21,25 @@ export interface Tuning {
   readonly rampMs: number;
   readonly rampFrom: number;
   readonly consecutiveFailures: number;
-  readonly firstOutMs: number;
-  readonly longestOutMs: number;
-  readonly longestUnreachableMs: number;
-  readonly outJitter: number;
-  readonly forgivenAfterMs: number;
-  readonly comparedSeconds: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  readonly maxUnreachableMs: number;
+  readonly ejectionJitter: number;
+  readonly ejectionMemoryMs: number;
+  readonly comparisonSeconds: number;
   readonly excusedLagMs: number;
-  readonly mostOutPart: number;
-  readonly panicPart: number;
+  readonly maxEjectedRatio: number;
+  readonly panicRatio: number;
   readonly retryRatio: number;
   readonly freeRetriesPerSecond: number;
   readonly budgetSeconds: number;
   readonly minJitterMs: number;
   readonly maxJitterMs: number;
   readonly avoidMs: number;
-  readonly ageMs: number;
+  readonly priorityAgeMs: number;
   readonly oldestEvery: number;
-  readonly ownPart: number;
-  readonly holdDepth: number;
+  readonly reservedRatio: number;
+  readonly coldQueueDepth: number;
 }
 
 export const DEFAULT_TUNING: Tuning = {
@@ -47,23 +47,23 @@ export const DEFAULT_TUNING: Tuning = {
   rampMs: RAMP_MS,
   rampFrom: RAMP_FROM,
   consecutiveFailures: CONSECUTIVE_FAILURES,
-  firstOutMs: FIRST_OUT_MS,
-  longestOutMs: LONGEST_OUT_MS,
-  longestUnreachableMs: LONGEST_UNREACHABLE_MS,
-  outJitter: OUT_JITTER,
-  forgivenAfterMs: FORGIVEN_AFTER_MS,
-  comparedSeconds: COMPARED_SECONDS,
+  baseEjectionMs: BASE_EJECTION_MS,
+  maxEjectionMs: MAX_EJECTION_MS,
+  maxUnreachableMs: MAX_UNREACHABLE_MS,
+  ejectionJitter: EJECTION_JITTER,
+  ejectionMemoryMs: EJECTION_MEMORY_MS,
+  comparisonSeconds: COMPARISON_SECONDS,
   excusedLagMs: EXCUSED_LAG_MS,
-  mostOutPart: MOST_OUT_PART,
-  panicPart: PANIC_PART,
+  maxEjectedRatio: MAX_EJECTED_RATIO,
+  panicRatio: PANIC_RATIO,
   retryRatio: RETRY_RATIO,
   freeRetriesPerSecond: FREE_RETRIES_PER_SECOND,
   budgetSeconds: BUDGET_SECONDS,
   minJitterMs: MIN_JITTER_MS,
   maxJitterMs: MAX_JITTER_MS,
   avoidMs: AVOID_MS,
-  ageMs: AGE_MS,
+  priorityAgeMs: PRIORITY_AGE_MS,
   oldestEvery: OLDEST_EVERY,
-  ownPart: OWN_PART,
-  holdDepth: HOLD_DEPTH,
+  reservedRatio: RESERVED_RATIO,
+  coldQueueDepth: COLD_QUEUE_DEPTH,
 };

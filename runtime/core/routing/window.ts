@@ -18,11 +18,11 @@ interface Part {
 }
 
 /** Outcomes of the last minute; at most 10 kB, nothing before the first outcome. */
-export interface Window {
+export interface OutcomeWindow {
   readonly parts: (Part | undefined)[];
 }
 
-export function createWindow(): Window {
+export function createWindow(): OutcomeWindow {
   return { parts: Array.from<Part | undefined>({ length: PARTS }) };
 }
 
@@ -34,7 +34,7 @@ function binOf(ms: number): number {
 /** The middle of a bin in logarithms. */
 const valueOf = (bin: number): number => LOWEST_MS * GROWTH ** (bin - 0.5);
 
-function partAt(window: Window, now: number): Part {
+function partAt(window: OutcomeWindow, now: number): Part {
   const number = Math.floor(now / PART_MS);
   const at = number % PARTS;
   const found = window.parts[at];
@@ -46,7 +46,7 @@ function partAt(window: Window, now: number): Part {
 }
 
 /** Counts an outcome that ended at `now` after `ms` milliseconds. */
-export function addToWindow(window: Window, now: number, ms: number, failed: boolean): void {
+export function addToWindow(window: OutcomeWindow, now: number, ms: number, failed: boolean): void {
   const part = partAt(window, now);
   part.requests += 1;
   if (failed) part.failures += 1;
@@ -65,7 +65,7 @@ function percentile(bins: Uint32Array, requests: number, part: number): number {
 }
 
 /** The last 55 to 60 seconds up to `now`. */
-export function windowStats(window: Window, now: number): WindowStats {
+export function windowStats(window: OutcomeWindow, now: number): WindowStats {
   const newest = Math.floor(now / PART_MS);
   const bins = new Uint32Array(BINS);
   let requests = 0;

@@ -4,34 +4,34 @@ import type { Cost, Spread } from '../../core/routing/balance';
 import { UNKNOWN_COST_MS } from '../../core/routing/balance';
 import type { RetryBudget } from '../../core/routing/retry-budget';
 import { createBudget } from '../../core/routing/retry-budget';
-import type { Standing } from '../../core/routing/ejection';
-import { joined } from '../../core/routing/ejection';
+import type { EjectionState } from '../../core/routing/ejection';
+import { initialEjectionState } from '../../core/routing/ejection';
 import type { ShedReason, SpillReason } from '../../core/routing/outcome';
-import type { Recent } from '../../core/routing/recent-events';
+import type { RecentEvents } from '../../core/routing/recent-events';
 import { createRecent } from '../../core/routing/recent-events';
 import type { Credits } from '../../core/routing/split';
 import { NO_CREDITS } from '../../core/routing/split';
-import type { ArmRoute, ModelRoute, Replica, RoutingTable } from '../../core/routing/table';
+import type { ArmRoute, ModelRoute, ReplicaRoute, RoutingTable } from '../../core/routing/table';
 import type { Tuning } from '../../core/routing/tuning';
-import type { Window } from '../../core/routing/window';
+import type { OutcomeWindow } from '../../core/routing/window';
 import { createWindow } from '../../core/routing/window';
 import { Unanswered } from './unanswered';
 
 /** What one router knows of one replica. */
 export interface Seat {
-  replica: Replica;
+  replica: ReplicaRoute;
   /** In the table of the moment; one that left it only finishes what it has. */
   listed: boolean;
   cost: Cost;
-  standing: Standing;
+  ejection: EjectionState;
   joinedAt: number;
   /** Failures that were too fast count as work until then (core/balance). */
   busyUntil: number;
   inFlight: number;
   items: number;
   readonly unanswered: Unanswered;
-  readonly requests: Recent;
-  readonly failures: Recent;
+  readonly requests: RecentEvents;
+  readonly failures: RecentEvents;
 }
 
 export interface ArmState<W> {
@@ -45,7 +45,7 @@ export interface ArmState<W> {
   readonly queue: Queue<W>;
   /** From the moment no replica was up until all who waited for one are served. */
   holding: boolean;
-  readonly window: Window;
+  readonly window: OutcomeWindow;
   /** Milliseconds a request holds its slot. */
   service: Spread | undefined;
   /** Milliseconds per item to the first byte, over all replicas. */
@@ -75,19 +75,19 @@ export interface ModelState<W> {
 /** Models with traffic; a model without any has no state. */
 export type States<W> = Map<string, ModelState<W>>;
 
-function newSeat<W>(replica: Replica, arm: ArmState<W>, now: number): Seat {
+function newSeat<W>(replica: ReplicaRoute, arm: ArmState<W>, now: number): Seat {
   return {
     replica,
     listed: true,
     cost: { ms: arm.cost?.mean ?? UNKNOWN_COST_MS, at: now },
-    standing: joined(now),
+    ejection: initialEjectionState(now),
     joinedAt: now,
     busyUntil: now,
     inFlight: 0,
     items: 0,
     unanswered: new Unanswered(),
-    requests: createRecent(arm.model.tuning.comparedSeconds),
-    failures: createRecent(arm.model.tuning.comparedSeconds),
+    requests: createRecent(arm.model.tuning.comparisonSeconds),
+    failures: createRecent(arm.model.tuning.comparisonSeconds),
   };
 }
 
@@ -121,7 +121,7 @@ export function armIsIdle<W>(arm: ArmState<W>): boolean {
 }
 
 /** Replicas of the table get a seat; those that left keep theirs until they are idle. */
-function syncSeats<W>(arm: ArmState<W>, replicas: readonly Replica[], now: number): void {
+function syncSeats<W>(arm: ArmState<W>, replicas: readonly ReplicaRoute[], now: number): void {
   for (const seat of arm.seats.values()) seat.listed = false;
   for (const replica of replicas) {
     const seat = arm.seats.get(replica.id);

@@ -1,13 +1,13 @@
 import { isEnough } from '../../core/routing/admission';
 import { spreadAfter } from '../../core/routing/balance';
 import { spendRetry } from '../../core/routing/retry-budget';
-import type { ShedReason, SpillReason, TryResult } from '../../core/routing/outcome';
+import type { ShedReason, SpillReason, AttemptResult } from '../../core/routing/outcome';
 import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../../core/routing/retry';
 import type { Context, Ticket } from './outcomes';
 import { closed, failed, refused, textOf } from './outcomes';
 import { chooseFor } from './choose-arm';
 import type { Avoided, Wish } from './endpoints';
-import { hasHope, judge, learnCost } from './endpoints';
+import { hasHope, recordResult, learnCost } from './endpoints';
 import type { ArmState, ModelState, Seat } from './arm-state';
 import { forgetIdle } from './arm-state';
 import type { Death } from './suspects';
@@ -55,7 +55,7 @@ export class Run implements Ticket {
     this.job.over(refused(this.context, this, reason));
   }
 
-  fail(result: Exclude<TryResult, { kind: 'answered' }>): void {
+  fail(result: Exclude<AttemptResult, { kind: 'answered' }>): void {
     this.job.over(failed(this.context, this, result));
   }
 
@@ -125,7 +125,7 @@ export class Run implements Ticket {
   }
 
   /** A try has its result: it is the job's, or another one is made. */
-  afterTry(one: Try, model: ModelState<Waiter>, result: TryResult): void {
+  afterTry(one: Try, model: ModelState<Waiter>, result: AttemptResult): void {
     const { arm, seat } = one;
     if (diesOf(seat, result)) this.died(seat);
     const again = secondTry(this.context, this, arm, seat, result);
@@ -151,7 +151,7 @@ export class Run implements Ticket {
   }
 
   /** The last byte of a try's answer is out. */
-  afterLast(one: Try, end: TryResult, now: number): void {
+  afterLast(one: Try, end: AttemptResult, now: number): void {
     if (one === this.answering) closed(this.context, this, this.status, end, now);
   }
 }
@@ -204,7 +204,7 @@ class Try implements Tried, Sent {
     this.ask();
   }
 
-  settled(result: TryResult): void {
+  settled(result: AttemptResult): void {
     if (this.isSettled) return;
     this.isSettled = true;
     const { run, arm, seat, begun } = this;
@@ -219,7 +219,7 @@ class Try implements Tried, Sent {
     }
     const hadTime = isEnough(arm.service, now - begun);
     const circumstances = { lagMs: context.lagMs(), hadTime };
-    const changed = judge(arm, seat, result, circumstances, now, context.random);
+    const changed = recordResult(arm, seat, result, circumstances, now, context.random);
     if (changed && arm.queue.size > 0) drain(context, arm);
     run.failure = good ? undefined : textOf(result);
     run.firstByteMs = isAnswered ? now - run.startedAt : undefined;
@@ -227,14 +227,14 @@ class Try implements Tried, Sent {
     run.afterTry(this, this.model, result);
   }
 
-  finished(end: TryResult): void {
+  finished(end: AttemptResult): void {
     if (this.isOver) return;
     const now = this.run.context.clock.now();
     this.release(end, now);
     this.run.afterLast(this, end, now);
   }
 
-  private release(end: TryResult, now: number): void {
+  private release(end: AttemptResult, now: number): void {
     this.isOver = true;
     const { run, arm, seat, isGood, takenAt } = this;
     const { context } = run;
@@ -250,13 +250,13 @@ function giveBack(
   arm: Arm,
   seat: Seat,
   items: number,
-  end: TryResult | undefined,
+  end: AttemptResult | undefined,
 ): void {
   seat.inFlight -= 1;
   seat.items -= items;
   if (end !== undefined) {
     const circumstances = { lagMs: context.lagMs(), hadTime: true };
-    judge(arm, seat, end, circumstances, context.clock.now(), context.random);
+    recordResult(arm, seat, end, circumstances, context.clock.now(), context.random);
   }
   if (!seat.listed && seat.inFlight === 0) arm.seats.delete(seat.replica.id);
   if (arm.queue.size > 0) drain(context, arm);
@@ -272,7 +272,7 @@ interface Again {
 function againAfter(
   { tuning, random }: Context,
   arm: Arm,
-  result: TryResult,
+  result: AttemptResult,
   isAlone: boolean,
 ): Again {
   // The only replica may be well, and a kept connection was not: a new one tells.
@@ -288,7 +288,7 @@ function secondTry(
   { job, tries, deadline }: Ticket,
   arm: Arm,
   seat: Seat,
-  result: TryResult,
+  result: AttemptResult,
 ): Again | undefined {
   const { idempotent } = arm.model.route.inference;
   if (tries >= MAX_TRIES || job.signal.aborted) return undefined;

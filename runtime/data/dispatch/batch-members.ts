@@ -1,4 +1,4 @@
-import type { TryResult } from '../../core/routing/outcome';
+import type { AttemptResult } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
 import { closed, textOf } from './outcomes';
 import type { Run } from './attempts';
@@ -97,7 +97,7 @@ export class Together implements Companion, Tried {
     }
   }
 
-  settled(result: TryResult): void {
+  settled(result: AttemptResult): void {
     if (this.isSettled) return;
     this.isSettled = true;
     const { run, arm } = this;
@@ -109,7 +109,7 @@ export class Together implements Companion, Tried {
     run.job.over({ kind: 'answered', arm, status, tries: run.tries });
   }
 
-  finished(end: TryResult): void {
+  finished(end: AttemptResult): void {
     const { context } = this.run;
     closed(context, this.run, this.status, end, context.clock.now());
   }

@@ -6,20 +6,20 @@ import {
   pickTwo,
   score,
 } from '../../core/routing/balance';
-import type { Room } from '../../core/routing/batch-chunks';
-import type { Circumstances, Siblings } from '../../core/routing/ejection';
+import type { FreeCapacity } from '../../core/routing/batch-chunks';
+import type { AttemptConditions, Siblings } from '../../core/routing/ejection';
 import {
-  afterBad,
-  afterGood,
-  afterNothing,
-  afterUnreached,
-  isDue,
+  recordFailure,
+  recordSuccess,
+  recordInconclusive,
+  recordUnreachable,
+  isProbeDue,
   isUnreachable,
-  mayBeOut,
-  probed,
-  verdictOf,
+  mayEject,
+  halfOpened,
+  classifyResult,
 } from '../../core/routing/ejection';
-import type { TryResult } from '../../core/routing/outcome';
+import type { AttemptResult } from '../../core/routing/outcome';
 import { addRecent, sumRecent } from '../../core/routing/recent-events';
 import type { Tuning } from '../../core/routing/tuning';
 import type { ArmState, Seat } from './arm-state';
@@ -43,14 +43,14 @@ export interface Wish {
   readonly version?: string | undefined;
 }
 
-const isIn = (seat: Seat): boolean => seat.standing.kind === 'in';
+const isIn = (seat: Seat): boolean => seat.ejection.kind === 'healthy';
 
 /** Replicas that may get requests, busy or not. */
 export function usable<W>({ serving, model }: ArmState<W>): readonly Seat[] {
   if (serving.every(isIn)) return serving;
-  const reachable = serving.filter(({ standing }) => !isUnreachable(standing));
+  const reachable = serving.filter(({ ejection }) => !isUnreachable(ejection));
   const healthy = reachable.filter(isIn);
-  return healthy.length >= reachable.length * model.tuning.panicPart ? healthy : reachable;
+  return healthy.length >= reachable.length * model.tuning.panicRatio ? healthy : reachable;
 }
 
 /** Requests in flight the arm takes at this moment. */
@@ -71,7 +71,9 @@ const NOBODY: readonly Seat[] = [];
 export function openSeats<W>(arm: ArmState<W>, now: number): Open {
   const { serving, route } = arm;
   const free = usable(arm).filter(({ inFlight }) => inFlight < route.concurrencyPerReplica);
-  const due = serving.every(isIn) ? NOBODY : serving.filter(({ standing }) => isDue(standing, now));
+  const due = serving.every(isIn)
+    ? NOBODY
+    : serving.filter(({ ejection }) => isProbeDue(ejection, now));
   return { free, due };
 }
 
@@ -120,7 +122,7 @@ export function takeSeat<W>(
   const seat =
     asking ?? planned ?? pickTwo(free, (one) => scoreOf(one, mean, now, arm.model.tuning), random);
   if (seat === undefined) return undefined;
-  if (asking !== undefined) seat.standing = probed(seat.standing);
+  if (asking !== undefined) seat.ejection = halfOpened(seat.ejection);
   seat.inFlight += 1;
   seat.items += wish.items;
   return seat;
@@ -144,7 +146,7 @@ export function costOf<W>(arm: ArmState<W>, seat: Seat, now: number): number {
 }
 
 /** What the replicas of an arm have room for. */
-export function roomsOf<W>(arm: ArmState<W>, now: number): readonly Room[] {
+export function roomsOf<W>(arm: ArmState<W>, now: number): readonly FreeCapacity[] {
   return usable(arm).map((seat) => ({
     replica: seat.replica.id,
     free: Math.max(0, arm.route.concurrencyPerReplica - seat.inFlight),
@@ -158,8 +160,8 @@ export function hasHope<W>(arm: ArmState<W>, failed: Seat, version?: string): bo
     (seat) =>
       seat !== failed &&
       (version === undefined || seat.replica.version === version) &&
-      seat.standing.kind === 'in' &&
-      seat.standing.failures < arm.model.tuning.consecutiveFailures,
+      seat.ejection.kind === 'healthy' &&
+      seat.ejection.failures < arm.model.tuning.consecutiveFailures,
   );
 }
 
@@ -187,8 +189,8 @@ const triesOf = (seats: readonly Seat[], now: number): Siblings['own'] => ({
 });
 
 function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
-  const { mostOutPart } = arm.model.tuning;
-  const reachable = arm.serving.filter(({ standing }) => !isUnreachable(standing));
+  const { maxEjectedRatio } = arm.model.tuning;
+  const reachable = arm.serving.filter(({ ejection }) => !isUnreachable(ejection));
   const away = reachable.filter((one) => !isIn(one)).length;
   return {
     own: triesOf([seat], now),
@@ -196,7 +198,7 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
       reachable.filter((one) => one !== seat),
       now,
     ),
-    mayEject: reachable.includes(seat) && mayBeOut(reachable.length, away, mostOutPart),
+    mayEject: reachable.includes(seat) && mayEject(reachable.length, away, maxEjectedRatio),
   };
 }
 
@@ -204,42 +206,42 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
  * What a result means for the replica it came from. True when it came in or went out by it, so that
  * those who wait must be looked at.
  */
-export function judge<W>(
+export function recordResult<W>(
   arm: ArmState<W>,
   seat: Seat,
-  result: TryResult,
-  circumstances: Circumstances,
+  result: AttemptResult,
+  circumstances: AttemptConditions,
   now: number,
   random: () => number,
 ): boolean {
-  const { kind } = seat.standing;
+  const { kind } = seat.ejection;
   const { tuning } = arm.model;
-  const verdict = verdictOf(result, circumstances, tuning.excusedLagMs);
-  if (verdict !== 'none') addRecent(seat.requests, now);
-  if (verdict === 'bad' || verdict === 'unreachable') addRecent(seat.failures, now);
-  if (verdict === 'none') seat.standing = afterNothing(seat.standing, now);
-  if (verdict === 'good') seat.standing = afterGood(seat.standing, now);
+  const verdict = classifyResult(result, circumstances, tuning.excusedLagMs);
+  if (verdict !== 'inconclusive') addRecent(seat.requests, now);
+  if (verdict === 'failure' || verdict === 'unreachable') addRecent(seat.failures, now);
+  if (verdict === 'inconclusive') seat.ejection = recordInconclusive(seat.ejection, now);
+  if (verdict === 'success') seat.ejection = recordSuccess(seat.ejection, now);
   if (verdict === 'unreachable') {
-    seat.standing = afterUnreached(seat.standing, now, random(), tuning);
+    seat.ejection = recordUnreachable(seat.ejection, now, random(), tuning);
   }
-  if (verdict === 'bad') {
+  if (verdict === 'failure') {
     const siblings = (): Siblings => siblingsOf(arm, seat, now);
-    seat.standing = afterBad(seat.standing, now, random(), siblings, tuning);
+    seat.ejection = recordFailure(seat.ejection, now, random(), siblings, tuning);
   }
   const after = kindOf(seat);
-  if (kind === 'probing' && after === 'in') seat.joinedAt = now;
-  if (kind === 'in' && after === 'out') arm.ejections += 1;
+  if (kind === 'halfOpen' && after === 'healthy') seat.joinedAt = now;
+  if (kind === 'healthy' && after === 'ejected') arm.ejections += 1;
   return kind !== after;
 }
 
-const kindOf = (seat: Seat): Seat['standing']['kind'] => seat.standing.kind;
+const kindOf = (seat: Seat): Seat['ejection']['kind'] => seat.ejection.kind;
 
 /** When the next ejected replica may be asked, milliseconds since the epoch. */
 export function nextDue<W>(arm: ArmState<W>, now: number): number {
   return arm.serving.reduce(
-    (earliest, { standing }) =>
-      standing.kind === 'out' && standing.until > now
-        ? Math.min(earliest, standing.until)
+    (earliest, { ejection }) =>
+      ejection.kind === 'ejected' && ejection.until > now
+        ? Math.min(earliest, ejection.until)
         : earliest,
     Infinity,
   );

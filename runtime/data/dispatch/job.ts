@@ -1,11 +1,11 @@
-import type { Priority, ShedReason, TryResult } from '../../core/routing/outcome';
-import type { Room } from '../../core/routing/batch-chunks';
-import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
+import type { Priority, ShedReason, AttemptResult } from '../../core/routing/outcome';
+import type { FreeCapacity } from '../../core/routing/batch-chunks';
+import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
 import type { Answered, Signal } from '../http/exchange';
 
 /** One try at one replica, begun by the dispatcher, done by the upstream client. */
 export interface Attempt {
-  readonly replica: Replica;
+  readonly replica: ReplicaRoute;
   readonly arm: ArmRoute;
   /** Milliseconds left of the request's deadline. */
   readonly remainingMs: number;
@@ -18,12 +18,12 @@ export interface Attempt {
 /** Who is told how a try goes. */
 export interface Tried {
   /** Its first byte, or its failure, is there. Once. */
-  readonly settled: (result: TryResult) => void;
+  readonly settled: (result: AttemptResult) => void;
   /**
    * The last byte of an answer is out, or the stream broke. Once, and only after an answer. Until
    * then the slot is held.
    */
-  readonly finished: (end: TryResult) => void;
+  readonly finished: (end: AttemptResult) => void;
   /** The replica has all of a job's upload: what passes now is its time, no longer the caller's. */
   readonly delivered?: () => void;
 }
@@ -38,7 +38,7 @@ export interface Planned {
 
 /** What came for one request out of a call that was made for several. */
 export interface Given {
-  readonly replica: Replica;
+  readonly replica: ReplicaRoute;
   readonly answered: Answered;
   /** Tries of the call that was made for all, and when the first was sent. */
   readonly tries: number;
@@ -113,7 +113,7 @@ export type JobResult =
   | {
       readonly kind: 'failed';
       readonly arm: ArmRoute | undefined;
-      readonly result: Exclude<TryResult, { kind: 'answered' }>;
+      readonly result: Exclude<AttemptResult, { kind: 'answered' }>;
       readonly tries: number;
     }
   | {
@@ -133,7 +133,7 @@ export type Choosing = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
 /** The arm a batch gets, and what room its replicas have at this moment. */
 export interface Plan {
   readonly arm: ArmRoute;
-  readonly rooms: readonly Room[];
+  readonly rooms: readonly FreeCapacity[];
 }
 
 /** Chooses arm and replica, admits, retries, and keeps the accounts. */

@@ -6,13 +6,13 @@ import type { ArmState, Seat, States } from './arm-state';
 import { UNKNOWN_COST_MS } from '../../core/routing/balance';
 
 function seatStats<W>(arm: ArmState<W>, seat: Seat, now: number): ReplicaStats {
-  const { replica, inFlight, standing } = seat;
+  const { replica, inFlight, ejection } = seat;
   return {
     id: replica.id,
     address: replica.address,
     inFlight,
     costMs: costOf(arm, seat, now),
-    ...(standing.kind === 'out' ? { ejectedUntil: standing.until } : {}),
+    ...(ejection.kind === 'ejected' ? { ejectedUntil: ejection.until } : {}),
   };
 }
 

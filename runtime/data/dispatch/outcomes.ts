@@ -1,6 +1,6 @@
 import { retryAfterSeconds } from '../../core/routing/admission';
-import { ERROR_STATUS, SHED_CODE, statusOfTry } from '../../core/routing/error-codes';
-import type { Outcome, ShedReason, SpillReason, TryResult } from '../../core/routing/outcome';
+import { ERROR_STATUS, SHED_CODE, statusOfAttempt } from '../../core/routing/error-codes';
+import type { Outcome, ShedReason, SpillReason, AttemptResult } from '../../core/routing/outcome';
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/routing/table';
 import type { Tuning } from '../../core/routing/tuning';
 import { addToWindow } from '../../core/routing/window';
@@ -58,22 +58,28 @@ export function closed(
   context: Context,
   ticket: Ticket,
   status: number,
-  end: TryResult,
+  end: AttemptResult,
   now: number,
 ): void {
   if (end.kind !== 'answered') ticket.failure = textOf(end);
   const aborted = end.kind === 'aborted';
   // What broke off was no answer, whatever its head said.
-  conclude(context, ticket, end.kind === 'answered' ? status : statusOfTry(end), { aborted }, now);
+  conclude(
+    context,
+    ticket,
+    end.kind === 'answered' ? status : statusOfAttempt(end),
+    { aborted },
+    now,
+  );
 }
 
 export function failed(
   context: Context,
   ticket: Ticket,
-  result: Exclude<TryResult, { kind: 'answered' }>,
+  result: Exclude<AttemptResult, { kind: 'answered' }>,
 ): JobResult {
   ticket.failure = textOf(result);
-  conclude(context, ticket, statusOfTry(result), { aborted: result.kind === 'aborted' });
+  conclude(context, ticket, statusOfAttempt(result), { aborted: result.kind === 'aborted' });
   return { kind: 'failed', arm: ticket.arm?.route, result, tries: ticket.tries };
 }
 
@@ -91,7 +97,7 @@ export function refused(context: Context, ticket: Ticket, reason: ShedReason): J
 }
 
 /** Short words for logs; never anything of the request. */
-export function textOf(result: TryResult): string {
+export function textOf(result: AttemptResult): string {
   if (result.kind === 'answered') return `answered ${result.status}`;
   return 'message' in result ? `${result.kind}: ${result.message}` : result.kind;
 }

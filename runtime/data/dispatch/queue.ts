@@ -1,13 +1,13 @@
-import type { Entry } from '../../core/routing/admission';
+import type { QueueEntry } from '../../core/routing/admission';
 import {
-  ahead,
+  countAhead,
   canMeet,
   expectedWaitMs,
   isEnough,
   offer,
   offerAgain,
   take,
-  waiting,
+  queuedEntries,
   withdraw,
 } from '../../core/routing/admission';
 import type { Priority, ShedReason } from '../../core/routing/outcome';
@@ -79,14 +79,14 @@ function depthOf(arm: Arm): number {
   const { maxQueueDepth } = arm.route;
   const named = arm.model.route.inference.maxQueueDepth !== undefined;
   return arm.holding && !named
-    ? Math.max(arm.model.tuning.holdDepth, maxQueueDepth)
+    ? Math.max(arm.model.tuning.coldQueueDepth, maxQueueDepth)
     : maxQueueDepth;
 }
 
 /** Milliseconds a newcomer of this priority would wait, about. */
 export function waitOf(arm: Arm, priority: Priority): number {
   return expectedWaitMs({
-    ahead: ahead(arm.queue, priority),
+    ahead: countAhead(arm.queue, priority),
     capacity: capacityOf(arm),
     service: arm.service,
   });
@@ -98,17 +98,17 @@ function hold({ onHeld }: Waits, arm: Arm): void {
   onHeld?.(arm.model.route.id, arm.route.name);
 }
 
-function admit(arm: Arm, entry: Entry<Waiter>, now: number): ShedReason | undefined {
+function admit(arm: Arm, entry: QueueEntry<Waiter>, now: number): ShedReason | undefined {
   const { seeker } = entry.value;
   if (seeker.again) {
     offerAgain(arm.queue, entry);
     return undefined;
   }
   const capacity = capacityOf(arm);
-  const before = ahead(arm.queue, seeker.priority);
+  const before = countAhead(arm.queue, seeker.priority);
   const outlook = { ahead: before, capacity, service: arm.service };
   if (capacity > 0 && !canMeet(outlook, seeker.deadline - now)) return 'deadline';
-  const offered = offer(arm.queue, entry, depthOf(arm), arm.model.tuning.ownPart);
+  const offered = offer(arm.queue, entry, depthOf(arm), arm.model.tuning.reservedRatio);
   if (offered.kind === 'full') return 'queue_full';
   if (offered.kind === 'displaced') {
     offered.entry.value.settle({ kind: 'refused', reason: 'priority' });
@@ -127,7 +127,7 @@ export function openToAll(arm: Arm, now: number): Open {
   const open = openSeats(arm, now);
   const isOpen = open.free.length > 0 || open.due.length > 0;
   if (!isOpen || arm.queue.size === 0) return open;
-  const all = waiting(arm.queue);
+  const all = queuedEntries(arm.queue);
   return all.some(({ value }) => hasSeat(open, value.seeker.wish, now)) ? NOTHING_OPEN : open;
 }
 
@@ -151,7 +151,7 @@ export function seek(
     tell(placed);
   };
   const { priority, since } = seeker;
-  const entry: Entry<Waiter> = { value: { seeker, settle }, priority, since };
+  const entry: QueueEntry<Waiter> = { value: { seeker, settle }, priority, since };
   const reason = admit(arm, entry, now);
   if (reason !== undefined) return { kind: 'refused', reason };
   watch(context, arm, entry, ends);
@@ -160,7 +160,7 @@ export function seek(
 }
 
 /** What ends a wait beside a slot: its deadline, and its caller going away. */
-function watch(context: Waits, arm: Arm, entry: Entry<Waiter>, ends: (() => void)[]): void {
+function watch(context: Waits, arm: Arm, entry: QueueEntry<Waiter>, ends: (() => void)[]): void {
   const { seeker, settle } = entry.value;
   const leave = (placed: Placed): void => {
     if (!withdraw(arm.queue, entry)) return;
@@ -225,7 +225,7 @@ function nextOf(
   arm: Arm,
   open: ReturnType<typeof openSeats>,
   now: number,
-): Entry<Waiter> | undefined {
+): QueueEntry<Waiter> | undefined {
   const fits = ({ seeker }: Waiter): boolean => hasSeat(open, seeker.wish, now);
   const { queue, model } = arm;
   if (open.free.length > 0) return take(queue, fits, model.tuning);

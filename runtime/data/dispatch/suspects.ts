@@ -1,11 +1,11 @@
-import type { TryResult } from '../../core/routing/outcome';
+import type { AttemptResult } from '../../core/routing/outcome';
 import type { Poisoned } from '../../core/routing/poisoned-requests';
 import {
   addPoisoned,
-  concerns,
+  hasPoisoned,
   createPoisoned,
-  deathOf,
-  mayBeDeath,
+  crashVerdict,
+  mayHaveCrashed,
   poisonedMs,
 } from '../../core/routing/poisoned-requests';
 import type { ArmState, Seat } from './arm-state';
@@ -50,7 +50,7 @@ export class Suspects {
   }
 
   private isOpen({ arm, deaths, since }: Suspect, now: number): boolean {
-    const found = new Set(deaths.map(({ seat }) => deathOf(seat, now - since)));
+    const found = new Set(deaths.map(({ seat }) => crashVerdict(seat, now - since)));
     if (found.has('alive')) return false;
     if (found.has('unknown')) return true;
     const fingerprints = new Set(deaths.flatMap(({ fingerprint }) => fingerprint ?? []));
@@ -60,7 +60,7 @@ export class Suspects {
   }
 
   concerns(model: string): boolean {
-    return concerns(this.poisoned, model, this.now());
+    return hasPoisoned(this.poisoned, model, this.now());
   }
 
   /** Milliseconds the request is refused; 0: it may be tried. */
@@ -71,6 +71,6 @@ export class Suspects {
 }
 
 /** One that is on its way out ends anyway. */
-export function diesOf({ replica }: Seat, result: TryResult): boolean {
-  return mayBeDeath(result) && !replica.terminating;
+export function diesOf({ replica }: Seat, result: AttemptResult): boolean {
+  return mayHaveCrashed(result) && !replica.terminating;
 }

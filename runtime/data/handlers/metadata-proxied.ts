@@ -1,8 +1,8 @@
 import { retryAfterSeconds } from '../../core/routing/admission';
-import type { TryResult } from '../../core/routing/outcome';
+import type { AttemptResult } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
 import { explainArm } from '../../core/routing/split';
-import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
+import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions } from '../upstream/call';
 import { failureOf } from '../upstream/call';
 import type { ProxiedRoute } from '../upstream/relay';
@@ -28,7 +28,7 @@ export function isMetadataCall(route: ProxiedRoute): boolean {
 
 export interface ArmReplica {
   readonly arm: ArmRoute;
-  readonly replica: Replica;
+  readonly replica: ReplicaRoute;
 }
 
 export interface MetadataReply extends ArmReplica {
@@ -58,7 +58,7 @@ function refuse(model: ModelRoute, reason: 'stopped' | 'deleting' | 'no_replica'
   throw failureOf(result, model.id);
 }
 
-type Failed = Exclude<TryResult, { kind: 'answered' }>;
+type Failed = Exclude<AttemptResult, { kind: 'answered' }>;
 
 async function askOne(
   upstream: Upstream,

@@ -1,4 +1,4 @@
-import type { TryResult } from '../../core/routing/outcome';
+import type { AttemptResult } from '../../core/routing/outcome';
 import type { Holding } from '../../shared/held-bytes';
 import type { Fields } from './fields';
 
@@ -12,7 +12,7 @@ export type HeaderText = string;
 export type Sent = 'complete' | 'caller_gone' | 'source_broke' | 'unsent';
 
 /** Why there is no answer, or not all of it. */
-export type Broken = Exclude<TryResult, { readonly kind: 'answered' }>;
+export type Broken = Exclude<AttemptResult, { readonly kind: 'answered' }>;
 
 /** Who takes a body. Exactly one of `end` and `fail` is called, last. */
 export interface Sink {

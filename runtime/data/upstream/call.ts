@@ -1,6 +1,6 @@
 import { ERROR_STATUS, FAILURE_CODE, SHED_CODE } from '../../core/routing/error-codes';
-import type { Priority, TryResult } from '../../core/routing/outcome';
-import type { ArmRoute, ModelRoute, Replica } from '../../core/routing/table';
+import type { Priority, AttemptResult } from '../../core/routing/outcome';
+import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
 import { Refusal } from '../transcode/refusal';
 import { fingerprintOf } from './fingerprint';
 import type { Holding } from '../../shared/held-bytes';
@@ -76,7 +76,7 @@ const SHED_MESSAGE = {
 };
 
 function failureText(
-  failure: Exclude<TryResult, { kind: 'answered' } | { kind: 'aborted' }>,
+  failure: Exclude<AttemptResult, { kind: 'answered' } | { kind: 'aborted' }>,
   model: string,
   tries: number,
 ): string {
@@ -94,7 +94,7 @@ function failureText(
 }
 
 /** The caller is told why it cannot be asked; nobody but the caller, or we, is to blame. */
-function localFailure(reason: unknown): TryResult {
+function localFailure(reason: unknown): AttemptResult {
   if (reason instanceof CallerGone) return { kind: 'aborted' };
   const status = reason instanceof Refusal ? reason.status : ERROR_STATUS.INTERNAL;
   return { kind: 'aborted', status };
@@ -115,7 +115,7 @@ function poisonedRefusal(model: string, ms: number): Refusal {
 /** An answer with its whole body. */
 export interface BufferedResponse {
   readonly arm: ArmRoute;
-  readonly replica: Replica;
+  readonly replica: ReplicaRoute;
   readonly status: number;
   readonly fields: Fields;
   readonly body: Buffer;

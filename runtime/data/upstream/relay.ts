@@ -1,5 +1,5 @@
-import type { TryResult } from '../../core/routing/outcome';
-import type { Replica } from '../../core/routing/table';
+import type { AttemptResult } from '../../core/routing/outcome';
+import type { ReplicaRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions, UpstreamContext } from './call';
 import { UpstreamCall, failureOf } from './call';
 import type { Answered, Broken, Exchange, Sent, Source, Upload } from '../http/exchange';
@@ -71,7 +71,7 @@ export interface RelayCallbacks {
 /** A call whose bytes pass as they are, both ways. */
 export class RelayedCall extends UpstreamCall {
   protected asked: UpstreamRequest;
-  private replica: Replica | undefined;
+  private replica: ReplicaRoute | undefined;
   private answer: Answered | undefined;
   private tried: Tried | undefined;
   private copy: BodyCopy | undefined;
@@ -147,7 +147,7 @@ export class RelayedCall extends UpstreamCall {
   }
 }
 
-function endOf(how: Sent, status: number): TryResult {
+function endOf(how: Sent, status: number): AttemptResult {
   if (how === 'complete') return { kind: 'answered', status };
   if (how === 'caller_gone') return { kind: 'aborted' };
   return { kind: 'reset', message: 'the answer was cut off' };

@@ -1,4 +1,4 @@
-import type { Replica } from '../../core/routing/table';
+import type { ReplicaRoute } from '../../core/routing/table';
 import type { Answered, Asker, Broken, HeaderText, Upload } from '../http/exchange';
 import type { Asking } from '../http/client/request-writer';
 import type { HttpClient } from '../http/client/client';
@@ -11,7 +11,7 @@ const NOTHING = Buffer.alloc(0);
 
 /** One request to one replica; `headers` without Host, length and deadline, which each try adds. */
 export interface ReplicaRequest extends Asking {
-  readonly replica: Replica;
+  readonly replica: ReplicaRoute;
 }
 
 /** Sends requests to model servers over connections that are kept. */

@@ -1,4 +1,4 @@
-import type { LeaseRecord, Sighting } from '../../../runtime/core/lifecycle/lease';
+import type { LeaseRecord, LeaseObservation } from '../../../runtime/core/lifecycle/lease';
 import {
   decideLease,
   isHeld,
@@ -6,7 +6,7 @@ import {
   released,
   RENEW_DEADLINE_MS,
   retryMs,
-  sighted,
+  observedLease,
 } from '../../../runtime/core/lifecycle/lease';
 import { AT } from '../support';
 
@@ -21,7 +21,7 @@ const held = (holder: string, more: Partial<LeaseRecord> = {}): LeaseRecord => (
   transitions: 3,
   ...more,
 });
-const seen = (record: LeaseRecord | undefined, agoMs = 0): Sighting => ({
+const seen = (record: LeaseRecord | undefined, agoMs = 0): LeaseObservation => ({
   record,
   since: NOW - agoMs,
 });
@@ -49,10 +49,10 @@ test.each([
 });
 
 test('a renewal is seen although nothing but its time changed, and starts the wait anew', () => {
-  const first = sighted(undefined, held('b'), 1000);
-  const same = sighted(first, held('b'), 9000);
+  const first = observedLease(undefined, held('b'), 1000);
+  const same = observedLease(first, held('b'), 9000);
   expect(same.since).toBe(1000);
-  expect(sighted(same, held('b', { renewedAt: AT }), 9000).since).toBe(9000);
+  expect(observedLease(same, held('b', { renewedAt: AT }), 9000).since).toBe(9000);
 });
 
 test('whoever takes it counts the change; whoever renews it keeps when it began', () => {

@@ -1,13 +1,13 @@
 import { DEMAND_KEPT_MS, demandOf } from '../../../runtime/core/lifecycle/demand';
 import type { ArmStats } from '../../../runtime/core/routing/load';
-import type { ArmLoad, Heard, RouterLoad } from '../../../runtime/core/lifecycle/peers';
+import type { ArmLoad, PeerReport, RouterLoad } from '../../../runtime/core/lifecycle/peers';
 import {
   byKey,
   FRESH_MS,
   isKnown,
   loadOf,
-  useOf,
-  usesOf,
+  armUsageOf,
+  armUsagesOf,
 } from '../../../runtime/core/lifecycle/peers';
 import { buildTable } from '../../../runtime/core/routing/build-table';
 import { statsOf } from '../../metrics/support';
@@ -23,12 +23,12 @@ const load = (router: string, arm: Partial<ArmLoad> | undefined, at = AT): Route
       : [{ model: 'iris', arm: 'stable', inFlight: 0, queued: 0, capacity: 8, ready: 1, ...arm }],
   ),
 });
-const heard = (router: string, arm: Partial<ArmLoad> | undefined, agoMs = 0): Heard => ({
+const heard = (router: string, arm: Partial<ArmLoad> | undefined, agoMs = 0): PeerReport => ({
   peer: { id: router, host: '10.0.0.1', port: 9090, ready: true },
   heardAt: AT - agoMs,
   load: load(router, arm),
 });
-const silent: Heard = { peer: { id: 's', host: '10.0.0.9', port: 9090, ready: true } };
+const silent: PeerReport = { peer: { id: 's', host: '10.0.0.9', port: 9090, ready: true } };
 const IRIS = { model: 'iris', arm: 'stable', now: AT };
 
 describe('what a router says of itself', () => {
@@ -72,25 +72,25 @@ describe('what a router says of itself', () => {
 describe('how long an arm is idle in a router', () => {
   test('is measured by that router’s clock, however wrong, and the age of the answer', () => {
     const ahead = load('a', { lastRequestAt: AT + 7_000_000 - 4000 }, AT + 7_000_000);
-    expect(useOf(ahead, 'iris', 'stable', 1500).idleMs).toBe(5500);
+    expect(armUsageOf(ahead, 'iris', 'stable', 1500).idleMs).toBe(5500);
   });
 
   test('begins anew when the router does: what was before it does not know', () => {
-    expect(useOf(load('a', undefined), 'iris', 'stable').idleMs).toBe(500_000);
+    expect(armUsageOf(load('a', undefined), 'iris', 'stable').idleMs).toBe(500_000);
     const older = load('a', { lastRequestAt: AT - 900_000 });
-    expect(useOf(older, 'iris', 'stable').idleMs).toBe(500_000);
+    expect(armUsageOf(older, 'iris', 'stable').idleMs).toBe(500_000);
   });
 });
 
 test('a peer that was not heard lately is unknown, never idle', () => {
   const late = heard('c', { inFlight: 0 }, FRESH_MS + 1);
-  const uses = usesOf(load('a', undefined), [heard('b', { inFlight: 2 }), late, silent], IRIS);
+  const uses = armUsagesOf(load('a', undefined), [heard('b', { inFlight: 2 }), late, silent], IRIS);
   expect(uses.map((use) => use?.inFlight)).toEqual([0, 2, undefined, undefined]);
   expect(isKnown(heard('b', undefined, FRESH_MS), AT)).toBe(true);
 });
 
 describe('the demand that autoscalers are told', () => {
-  const demand = (...others: readonly Heard[]) =>
+  const demand = (...others: readonly PeerReport[]) =>
     demandOf(load('a', { inFlight: 4, queued: 1 }), others, IRIS);
 
   test('is the sum over all routers; what waits is wanted too', () => {

@@ -1,6 +1,6 @@
 import type { ModelInput } from '../../../lib/spec';
-import type { Use } from '../../../runtime/core/lifecycle/peers';
-import type { Sleeper } from '../../../runtime/core/lifecycle/sleep';
+import type { ArmUsage } from '../../../runtime/core/lifecycle/peers';
+import type { SleepInputs } from '../../../runtime/core/lifecycle/sleep';
 import { decideSleep, decideWake, idleLimitMs } from '../../../runtime/core/lifecycle/sleep';
 import type { Given } from '../support';
 import { arm, AT, recordOf, replica } from '../support';
@@ -11,9 +11,14 @@ const scaling = (more: object = {}): Partial<ModelInput> => ({
   scaling: { minReplicas: 0, maxReplicas: 2, targetConcurrency: 4, ...more },
 });
 
-const idle = (more: Partial<Use> = {}): Use => ({ inFlight: 0, queued: 0, idleMs: HOUR, ...more });
+const idle = (more: Partial<ArmUsage> = {}): ArmUsage => ({
+  inFlight: 0,
+  queued: 0,
+  idleMs: HOUR,
+  ...more,
+});
 
-function sleeper(given: Given = {}, more: Partial<Sleeper> = {}): Sleeper {
+function sleeper(given: Given = {}, more: Partial<SleepInputs> = {}): SleepInputs {
   const record = recordOf({ input: scaling(), ...given });
   return {
     phase: 'synced',
@@ -38,7 +43,7 @@ test('an arm that nobody has wanted for its window goes to sleep', () => {
 const promoting = { promote: { candidate: 'v2', phase: 'shifting' as const } };
 const fresh = { replicas: [replica('stable', 'v1', 0, 'ready', { since: AT + HOUR - 299_000 })] };
 
-test.each<[string, Sleeper, RegExp]>([
+test.each<[string, SleepInputs, RegExp]>([
   ['a router is silent', sleeper({}, { uses: [idle(), undefined] }), /1 of 2 routers do not say/],
   [
     'a request runs',
@@ -79,10 +84,10 @@ describe('an arm that sleeps', () => {
       record: { arms: [arm('stable', 'v1', 0)], replicas: [] },
       ...more,
     });
-  const wake = (own: Use, record = asleep()) =>
+  const wake = (own: ArmUsage, record = asleep()) =>
     decideWake(record, record.arms[0] ?? arm('x', 'v1', 0), record.spec.scaling, own);
 
-  test.each<[string, Use, string]>([
+  test.each<[string, ArmUsage, string]>([
     ['a request waits', idle({ queued: 1, idleMs: 60_000 }), 'wake'],
     ['stable served in its place just now', idle({ idleMs: 2_999 }), 'wake'],
     ['no request wants it', idle({ idleMs: 3_000 }), 'hold'],

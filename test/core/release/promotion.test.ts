@@ -1,18 +1,19 @@
 import { definitionHash, parseModel } from '../../../lib/spec';
 import type { ModelInput } from '../../../lib/spec';
 import { sharesOf } from '../../../runtime/core/routing/build-table';
-import type { Holdings, PromoteDecision } from '../../../runtime/core/release/promotion';
+import type { ActiveRequestsByArm, PromoteDecision } from '../../../runtime/core/release/promotion';
 import { decidePromote } from '../../../runtime/core/release/promotion';
 import type {
   ArmRecord,
   ModelRecord,
-  ModelState,
+  ModelOverrides,
   PromotePhase,
 } from '../../../runtime/core/lifecycle/snapshot';
 import { arm, recordOf } from '../support';
 
-const QUIET: Holdings = new Map();
-const busy = (inFlight: number): Holdings => new Map([['stable', { inFlight, queued: 0 }]]);
+const QUIET: ActiveRequestsByArm = new Map();
+const busy = (inFlight: number): ActiveRequestsByArm =>
+  new Map([['stable', { inFlight, queued: 0 }]]);
 const CANARY = { candidates: [{ version: 'v2', source: './v2.onnx', traffic: 10 }] };
 
 function at(
@@ -34,7 +35,7 @@ function act(record: ModelRecord, decision: PromoteDecision): ModelRecord {
   if (!('definition' in decision)) return { ...record, state: decision.state };
   const spec = parseModel(decision.definition);
   const hash = definitionHash(spec.definition);
-  const state: ModelState = { hash, ...decision.state };
+  const state: ModelOverrides = { hash, ...decision.state };
   const arms = spec.arms.map(({ name, version }) => arm(name, version, 2));
   return { ...record, spec, hash, state, arms, revision: record.revision + 1 };
 }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
-import type { Entry } from '../../../runtime/core/routing/admission';
+import type { QueueEntry } from '../../../runtime/core/routing/admission';
 import {
-  ahead,
+  countAhead,
   canMeet,
   createQueue,
   expectedWaitMs,
@@ -9,20 +9,20 @@ import {
   offerAgain,
   retryAfterSeconds,
   take,
-  waiting,
+  queuedEntries,
   withdraw,
 } from '../../../runtime/core/routing/admission';
 import type { Priority } from '../../../runtime/core/routing/outcome';
 import { PRIORITIES } from '../../../runtime/core/routing/outcome';
 
-const entry = (value: string, priority: Priority, since = 0): Entry<string> => ({
+const entry = (value: string, priority: Priority, since = 0): QueueEntry<string> => ({
   value,
   priority,
   since,
 });
 const anyone = (): boolean => true;
 
-function queueOf(...entries: readonly Entry<string>[]) {
+function queueOf(...entries: readonly QueueEntry<string>[]) {
   const queue = createQueue<string>();
   for (const one of entries) offer(queue, one, 1_000);
   return queue;
@@ -95,7 +95,7 @@ test('one that nothing fits is passed over, not lost', () => {
   const queue = queueOf(entry('a', 'normal'), entry('b', 'normal'));
   expect(take(queue, (value) => value === 'b')?.value).toBe('b');
   expect(take(queue, (value) => value === 'b')).toBeUndefined();
-  expect(waiting(queue).map(({ value }) => value)).toEqual(['a']);
+  expect(queuedEntries(queue).map(({ value }) => value)).toEqual(['a']);
 });
 
 test('whoever comes and goes, everyone is counted once and the depth is kept', () => {
@@ -120,7 +120,7 @@ test('whoever comes and goes, everyone is counted once and the depth is kept', (
           inside -= gone ? 1 : 0;
         }
         expect(queue.size).toBe(inside);
-        expect(waiting(queue)).toHaveLength(inside);
+        expect(queuedEntries(queue)).toHaveLength(inside);
         expect(inside).toBeLessThanOrEqual(depth);
       });
     }),
@@ -144,7 +144,7 @@ describe('the estimate', () => {
 
   test('counts those that are served before a newcomer of its priority', () => {
     const queue = queueOf(entry('c', 'critical'), entry('n', 'normal'), entry('l', 'low'));
-    expect(PRIORITIES.map((priority) => ahead(queue, priority))).toEqual([1, 1, 2, 3]);
+    expect(PRIORITIES.map((priority) => countAhead(queue, priority))).toEqual([1, 1, 2, 3]);
   });
 
   test('tells when to come again in whole seconds', () => {

@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
-import type { Contender } from '../../../runtime/core/routing/balance';
+import type { ScoreInputs } from '../../../runtime/core/routing/balance';
 import {
   busyAfter,
   costAfter,
   costAt,
-  mostOf,
+  upperBoundOf,
   pickTwo,
   rampAt,
   score,
@@ -13,7 +13,7 @@ import {
 import { seeded } from '../simulator';
 
 const NOW = 1_000_000;
-const well: Contender = {
+const well: ScoreInputs = {
   cost: { ms: 20, at: NOW },
   itemsInFlight: 0,
   waitingSince: undefined,
@@ -44,8 +44,8 @@ describe('cost', () => {
     for (let index = 0; index < 2_000; index += 1) spread = spreadAfter(spread, 10 + 20 * random());
     expect(spread.mean).toBeGreaterThan(17);
     expect(spread.mean).toBeLessThan(23);
-    expect(mostOf(spread)).toBeGreaterThan(25);
-    expect(mostOf(spread)).toBeLessThan(36);
+    expect(upperBoundOf(spread)).toBeGreaterThan(25);
+    expect(upperBoundOf(spread)).toBeLessThan(36);
   });
 });
 

@@ -1,10 +1,14 @@
 import fc from 'fast-check';
-import type { Room } from '../../../runtime/core/routing/batch-chunks';
+import type { FreeCapacity } from '../../../runtime/core/routing/batch-chunks';
 import { chunksOf, lanesOf } from '../../../runtime/core/routing/batch-chunks';
 
-const room = (replica: string, free: number, costMs: number): Room => ({ replica, free, costMs });
+const room = (replica: string, free: number, costMs: number): FreeCapacity => ({
+  replica,
+  free,
+  costMs,
+});
 
-test.each<readonly [string, number, readonly Room[], Readonly<Record<string, number>>]>([
+test.each<readonly [string, number, readonly FreeCapacity[], Readonly<Record<string, number>>]>([
   [
     'equal ones get equal parts',
     7,

@@ -3,19 +3,19 @@ import {
   isWorse,
   logGamma,
 } from '../../../runtime/core/release/failure-comparison';
-import type { Siblings, Standing } from '../../../runtime/core/routing/ejection';
+import type { Siblings, EjectionState } from '../../../runtime/core/routing/ejection';
 import {
-  afterBad,
-  afterGood,
-  afterNothing,
-  afterUnreached,
-  isDue,
+  recordFailure,
+  recordSuccess,
+  recordInconclusive,
+  recordUnreachable,
+  isProbeDue,
   isUnreachable,
-  joined,
-  probed,
-  verdictOf,
+  initialEjectionState,
+  halfOpened,
+  classifyResult,
 } from '../../../runtime/core/routing/ejection';
-import type { TryResult } from '../../../runtime/core/routing/outcome';
+import type { AttemptResult } from '../../../runtime/core/routing/outcome';
 
 const NOW = 1_000_000;
 const NONE = { requests: 0, failures: 0 };
@@ -23,97 +23,99 @@ const may: Siblings = { own: NONE, others: NONE, mayEject: true };
 const MIDDLE = 0.5;
 
 /** Fails until it is out, and asks how long. */
-function outFor(standing: Standing, now: number, random = MIDDLE): [Standing, number] {
-  let next = standing;
-  for (let index = 0; index < 5; index += 1) next = afterBad(next, now, random, () => may);
-  if (next.kind !== 'out') throw new Error(`not out but ${next.kind}`);
+function outFor(state: EjectionState, now: number, random = MIDDLE): [EjectionState, number] {
+  let next = state;
+  for (let index = 0; index < 5; index += 1) next = recordFailure(next, now, random, () => may);
+  if (next.kind !== 'ejected') throw new Error(`not ejected but ${next.kind}`);
   return [next, next.until - now];
 }
 
-describe('out', () => {
+describe('ejected', () => {
   test('after five failures in a row, not after five with a good answer between', () => {
-    let standing = joined(NOW);
+    let state = initialEjectionState(NOW);
     for (let index = 0; index < 4; index += 1) {
-      standing = afterBad(standing, NOW, MIDDLE, () => may);
+      state = recordFailure(state, NOW, MIDDLE, () => may);
     }
-    expect(standing.kind).toBe('in');
-    standing = afterBad(afterGood(standing, NOW), NOW, MIDDLE, () => may);
-    expect(standing).toMatchObject({ kind: 'in', failures: 1 });
-    expect(outFor(joined(NOW), NOW)[1]).toBe(1_000);
+    expect(state.kind).toBe('healthy');
+    state = recordFailure(recordSuccess(state, NOW), NOW, MIDDLE, () => may);
+    expect(state).toMatchObject({ kind: 'healthy', failures: 1 });
+    expect(outFor(initialEjectionState(NOW), NOW)[1]).toBe(1_000);
   });
 
   test('is never the last one, nor more than half', () => {
-    let standing = joined(NOW);
+    let state = initialEjectionState(NOW);
     for (let index = 0; index < 50; index += 1) {
-      standing = afterBad(standing, NOW, MIDDLE, () => ({ ...may, mayEject: false }));
+      state = recordFailure(state, NOW, MIDDLE, () => ({ ...may, mayEject: false }));
     }
-    expect(standing).toMatchObject({ kind: 'in', failures: 50 });
+    expect(state).toMatchObject({ kind: 'healthy', failures: 50 });
   });
 
   test('lasts twice as long after each failed probe, up to a minute', () => {
-    let standing = outFor(joined(NOW), NOW)[0];
+    let state = outFor(initialEjectionState(NOW), NOW)[0];
     const lengths: number[] = [];
     for (let index = 0; index < 8; index += 1) {
-      standing = afterBad(probed(standing), NOW, MIDDLE, () => may);
-      if (standing.kind === 'out') lengths.push(standing.until - NOW);
+      state = recordFailure(halfOpened(state), NOW, MIDDLE, () => may);
+      if (state.kind === 'ejected') lengths.push(state.until - NOW);
     }
     expect(lengths).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
   test('varies by a quarter, so that routers do not come back together', () => {
-    expect(outFor(joined(NOW), NOW, 0)[1]).toBe(750);
-    expect(outFor(joined(NOW), NOW, 0.999999)[1]).toBeCloseTo(1_250, 1);
+    expect(outFor(initialEjectionState(NOW), NOW, 0)[1]).toBe(750);
+    expect(outFor(initialEjectionState(NOW), NOW, 0.999999)[1]).toBeCloseTo(1_250, 1);
   });
 
   test('is remembered for a minute after the return, then forgiven', () => {
-    const back = afterGood(probed(outFor(joined(NOW), NOW)[0]), NOW);
+    const back = recordSuccess(halfOpened(outFor(initialEjectionState(NOW), NOW)[0]), NOW);
     expect(outFor(back, NOW + 1_000)[1]).toBe(2_000);
     expect(outFor(back, NOW + 60_000)[1]).toBe(1_000);
   });
 
   test('for refusing connections it is at most five seconds, whatever the siblings do', () => {
-    let standing = afterUnreached(joined(NOW), NOW, MIDDLE);
-    expect(standing).toMatchObject({ kind: 'out', until: NOW + 1_000, reason: 'unreachable' });
+    let state = recordUnreachable(initialEjectionState(NOW), NOW, MIDDLE);
+    expect(state).toMatchObject({ kind: 'ejected', until: NOW + 1_000, reason: 'unreachable' });
     for (let index = 0; index < 5; index += 1) {
-      standing = afterUnreached(probed(standing), NOW, MIDDLE);
+      state = recordUnreachable(halfOpened(state), NOW, MIDDLE);
     }
-    expect(standing).toMatchObject({ kind: 'out', until: NOW + 5_000 });
-    expect(isUnreachable(standing)).toBe(true);
+    expect(state).toMatchObject({ kind: 'ejected', until: NOW + 5_000 });
+    expect(isUnreachable(state)).toBe(true);
     // Requests that were under way say the same once more.
-    expect(afterUnreached(standing, NOW + 10, MIDDLE)).toBe(standing);
+    expect(recordUnreachable(state, NOW + 10, MIDDLE)).toBe(state);
   });
 
   test('ends with one probe: well again, or the question stays open', () => {
-    const [out, ms] = outFor(joined(NOW), NOW);
-    expect(isDue(out, NOW + ms - 1)).toBe(false);
-    expect(isDue(out, NOW + ms)).toBe(true);
-    const probing = probed(out);
-    expect(isDue(probing, NOW + ms)).toBe(false);
-    expect(afterGood(probing, NOW + ms)).toMatchObject({ kind: 'in', since: NOW + ms });
-    expect(isDue(afterNothing(probing, NOW + ms), NOW + ms)).toBe(true);
+    const [out, ms] = outFor(initialEjectionState(NOW), NOW);
+    expect(isProbeDue(out, NOW + ms - 1)).toBe(false);
+    expect(isProbeDue(out, NOW + ms)).toBe(true);
+    const probing = halfOpened(out);
+    expect(isProbeDue(probing, NOW + ms)).toBe(false);
+    expect(recordSuccess(probing, NOW + ms)).toMatchObject({ kind: 'healthy', since: NOW + ms });
+    expect(isProbeDue(recordInconclusive(probing, NOW + ms), NOW + ms)).toBe(true);
   });
 });
 
-test.each<[TryResult, string]>([
-  [{ kind: 'answered', status: 200 }, 'good'],
-  [{ kind: 'answered', status: 429 }, 'good'],
-  [{ kind: 'answered', status: 500 }, 'good'],
-  [{ kind: 'answered', status: 502 }, 'bad'],
-  [{ kind: 'answered', status: 503 }, 'bad'],
-  [{ kind: 'answered', status: 504 }, 'bad'],
-  [{ kind: 'reset', message: '' }, 'bad'],
-  [{ kind: 'protocol', message: '' }, 'bad'],
-  [{ kind: 'timeout' }, 'bad'],
+test.each<[AttemptResult, string]>([
+  [{ kind: 'answered', status: 200 }, 'success'],
+  [{ kind: 'answered', status: 429 }, 'success'],
+  [{ kind: 'answered', status: 500 }, 'success'],
+  [{ kind: 'answered', status: 502 }, 'failure'],
+  [{ kind: 'answered', status: 503 }, 'failure'],
+  [{ kind: 'answered', status: 504 }, 'failure'],
+  [{ kind: 'reset', message: '' }, 'failure'],
+  [{ kind: 'protocol', message: '' }, 'failure'],
+  [{ kind: 'timeout' }, 'failure'],
   [{ kind: 'unreached', message: '' }, 'unreachable'],
-  [{ kind: 'aborted' }, 'none'],
+  [{ kind: 'aborted' }, 'inconclusive'],
 ])('%j is %s', (result, verdict) => {
-  expect(verdictOf(result, { lagMs: 0, hadTime: true })).toBe(verdict);
+  expect(classifyResult(result, { lagMs: 0, hadTime: true })).toBe(verdict);
 });
 
 test('a timeout of our own doing is not the replica’s', () => {
-  expect(verdictOf({ kind: 'timeout' }, { lagMs: 101, hadTime: true })).toBe('none');
-  expect(verdictOf({ kind: 'timeout' }, { lagMs: 0, hadTime: false })).toBe('none');
-  expect(verdictOf({ kind: 'unreached', message: '' }, { lagMs: 101, hadTime: true })).toBe('none');
+  expect(classifyResult({ kind: 'timeout' }, { lagMs: 101, hadTime: true })).toBe('inconclusive');
+  expect(classifyResult({ kind: 'timeout' }, { lagMs: 0, hadTime: false })).toBe('inconclusive');
+  expect(classifyResult({ kind: 'unreached', message: '' }, { lagMs: 101, hadTime: true })).toBe(
+    'inconclusive',
+  );
 });
 
 describe('comparison with the siblings', () => {
@@ -149,7 +151,11 @@ describe('comparison with the siblings', () => {
   test('puts a replica out before it fails five in a row', () => {
     const own = { requests: 40, failures: 20 };
     const others = { requests: 40, failures: 0 };
-    const after = afterBad(joined(NOW), NOW, MIDDLE, () => ({ own, others, mayEject: true }));
-    expect(after.kind).toBe('out');
+    const after = recordFailure(initialEjectionState(NOW), NOW, MIDDLE, () => ({
+      own,
+      others,
+      mayEject: true,
+    }));
+    expect(after.kind).toBe('ejected');
   });
 });

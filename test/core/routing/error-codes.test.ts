@@ -2,7 +2,7 @@ import {
   ERROR_STATUS,
   FAILURE_CODE,
   SHED_CODE,
-  statusOfTry,
+  statusOfAttempt,
   wantsRetryAfter,
 } from '../../../runtime/core/routing/error-codes';
 
@@ -47,9 +47,9 @@ test('a refusal for lack of room is a 503 that says when to come again', () => {
 });
 
 test('a failed try has a status', () => {
-  expect(statusOfTry({ kind: 'answered', status: 418 })).toBe(418);
-  expect(statusOfTry({ kind: 'aborted' })).toBe(499);
-  expect(statusOfTry({ kind: 'timeout' })).toBe(504);
-  expect(statusOfTry({ kind: 'unreached', message: '' })).toBe(502);
+  expect(statusOfAttempt({ kind: 'answered', status: 418 })).toBe(418);
+  expect(statusOfAttempt({ kind: 'aborted' })).toBe(499);
+  expect(statusOfAttempt({ kind: 'timeout' })).toBe(504);
+  expect(statusOfAttempt({ kind: 'unreached', message: '' })).toBe(502);
   expect(FAILURE_CODE.protocol).toBe('UPSTREAM_PROTOCOL_ERROR');
 });

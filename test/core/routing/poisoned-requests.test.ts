@@ -1,17 +1,17 @@
 import {
   addPoisoned,
-  concerns,
+  hasPoisoned,
   CONFIRM_MS,
   createPoisoned,
-  deathOf,
+  crashVerdict,
   MAX_POISONED,
-  mayBeDeath,
+  mayHaveCrashed,
   POISONED_MS,
   poisonedMs,
 } from '../../../runtime/core/routing/poisoned-requests';
-import type { TryResult } from '../../../runtime/core/routing/outcome';
+import type { AttemptResult } from '../../../runtime/core/routing/outcome';
 
-test.each<readonly [string, TryResult, boolean]>([
+test.each<readonly [string, AttemptResult, boolean]>([
   ['a connection that broke', { kind: 'reset', message: 'x' }, true],
   ['one that broke and was refused then', { kind: 'unreached', message: 'x', broke: true }, true],
   ['a refused connection', { kind: 'unreached', message: 'x' }, false],
@@ -19,7 +19,7 @@ test.each<readonly [string, TryResult, boolean]>([
   ['a timeout', { kind: 'timeout' }, false],
   ['a caller that went', { kind: 'aborted' }, false],
 ])('%s may be a death: %#', (_, result, expected) => {
-  expect(mayBeDeath(result)).toBe(expected);
+  expect(mayHaveCrashed(result)).toBe(expected);
 });
 
 test.each([
@@ -29,19 +29,19 @@ test.each([
   ['there and ending', true, true, 0, 'alive'],
   ['gone after its end was asked for', false, true, 0, 'alive'],
 ] as const)('a replica that is %s: %#', (_, listed, terminating, waited, expected) => {
-  expect(deathOf({ listed, replica: { terminating } }, waited)).toBe(expected);
+  expect(crashVerdict({ listed, replica: { terminating } }, waited)).toBe(expected);
 });
 
 test('a request is refused for its time, and its model is concerned as long', () => {
   const poisoned = createPoisoned();
-  expect(concerns(poisoned, 'iris', 0)).toBe(false);
+  expect(hasPoisoned(poisoned, 'iris', 0)).toBe(false);
   addPoisoned(poisoned, 'iris', 'a', 1_000);
-  expect(concerns(poisoned, 'iris', 1_000)).toBe(true);
-  expect(concerns(poisoned, 'other', 1_000)).toBe(false);
+  expect(hasPoisoned(poisoned, 'iris', 1_000)).toBe(true);
+  expect(hasPoisoned(poisoned, 'other', 1_000)).toBe(false);
   expect(poisonedMs(poisoned, 'a', 2_000)).toBe(POISONED_MS - 1_000);
   expect(poisonedMs(poisoned, 'b', 2_000)).toBe(0);
   expect(poisonedMs(poisoned, 'a', 1_000 + POISONED_MS)).toBe(0);
-  expect(concerns(poisoned, 'iris', 1_000 + POISONED_MS)).toBe(false);
+  expect(hasPoisoned(poisoned, 'iris', 1_000 + POISONED_MS)).toBe(false);
   expect([poisoned.until.size, poisoned.models.size]).toEqual([0, 0]);
 });
 

@@ -6,7 +6,7 @@ import {
   cohortHash,
   explainArm,
   murmur3,
-  nextTurn,
+  nextRoundRobin,
   NO_CREDITS,
   utf8,
 } from '../../../runtime/core/routing/split';
@@ -126,7 +126,7 @@ describe('turns', () => {
   function turns(shares: readonly Share[], count: number): readonly string[] {
     let credits: Credits = NO_CREDITS;
     return Array.from({ length: count }, () => {
-      const turn = nextTurn(shares, credits);
+      const turn = nextRoundRobin(shares, credits);
       credits = turn.credits;
       return turn.arm;
     });
@@ -160,9 +160,9 @@ describe('turns', () => {
   });
 
   test('weight 0 gets nothing, even right after it had a share', () => {
-    let { credits } = nextTurn(sharesOf(40), NO_CREDITS);
+    let { credits } = nextRoundRobin(sharesOf(40), NO_CREDITS);
     for (let index = 0; index < 50; index += 1) {
-      const turn = nextTurn(sharesOf(0, 30), credits);
+      const turn = nextRoundRobin(sharesOf(0, 30), credits);
       expect(turn.arm).not.toBe('a');
       credits = turn.credits;
     }

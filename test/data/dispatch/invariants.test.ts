@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import type { ArmStats } from '../../../runtime/core/routing/load';
-import type { Outcome, TryResult } from '../../../runtime/core/routing/outcome';
+import type { Outcome, AttemptResult } from '../../../runtime/core/routing/outcome';
 import type { TableHolder } from '../../../runtime/core/routing/table';
 import { EMPTY_TABLE } from '../../../runtime/core/routing/table';
 import { createDispatcher } from '../../../runtime/data/dispatch/dispatcher';
@@ -82,7 +82,7 @@ class World {
   }
 
   /** One of those that run ends, or has its first byte. */
-  settle(at: number, result: TryResult): void {
+  settle(at: number, result: AttemptResult): void {
     const [one] = this.running.splice(at % Math.max(1, this.running.length), 1);
     if (one === undefined) return;
     if (result.kind === 'unreached') this.refused.add(one.replica);
@@ -91,7 +91,7 @@ class World {
     one.tried.settled(result);
   }
 
-  finish(at: number, end: TryResult): void {
+  finish(at: number, end: AttemptResult): void {
     const [one] = this.streaming.splice(at % Math.max(1, this.streaming.length), 1);
     one?.tried.finished(end);
   }
@@ -113,7 +113,7 @@ class World {
   }
 }
 
-const FAILURES: readonly TryResult[] = [
+const FAILURES: readonly AttemptResult[] = [
   { kind: 'reset', message: 'x' },
   { kind: 'unreached', message: 'x' },
   { kind: 'timeout' },
@@ -121,7 +121,7 @@ const FAILURES: readonly TryResult[] = [
   { kind: 'answered', status: 503 },
 ];
 const STATUSES = [200, 200, 200, 500, 404, 429] as const;
-const ENDS: readonly TryResult[] = [
+const ENDS: readonly AttemptResult[] = [
   { kind: 'answered', status: 200 },
   { kind: 'answered', status: 200 },
   { kind: 'aborted' },

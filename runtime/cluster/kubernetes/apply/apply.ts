@@ -2,7 +2,7 @@ import { objectsOf } from '../../../../lib/objects';
 import { definitionName } from '../../../../lib/objects/configmap';
 import type { ModelSpec } from '../../../../lib/spec';
 import { parseModel } from '../../../../lib/spec';
-import type { Applied, ApplyOptions, ModelState } from '../../port';
+import type { Applied, ApplyOptions, ModelOverrides } from '../../port';
 import { ClusterError, OWN_MANAGERS } from '../../port';
 import type { Applying, Stored } from '../../registry';
 import { applyTo } from '../../registry';
@@ -168,7 +168,7 @@ async function claim(work: Work): Promise<KubeObject> {
   return writer.api.apply({ ...definition, metadata }, writer);
 }
 
-function stateOf({ options, applying }: Work): ModelState | undefined {
+function stateOf({ options, applying }: Work): ModelOverrides | undefined {
   const { state } = options;
   return state === undefined ? undefined : { ...state, hash: applying.stored.hash };
 }

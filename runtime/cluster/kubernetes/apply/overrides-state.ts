@@ -1,4 +1,4 @@
-import type { ModelState } from '../../port';
+import type { ModelOverrides } from '../../port';
 
 /**
  * What is remembered of one model. A definition is replaced in one step, what is remembered in
@@ -6,15 +6,15 @@ import type { ModelState } from '../../port';
  * counts for its own definition only.
  */
 export interface Remembered {
-  readonly states: readonly ModelState[];
+  readonly states: readonly ModelOverrides[];
   /** It was stopped and no longer is; replicas have to be brought back. */
   readonly starting?: true;
 }
 
 export const NOTHING_REMEMBERED: Remembered = { states: [] };
 
-const isState = (value: unknown): value is ModelState =>
-  typeof value === 'object' && value !== null && typeof (value as ModelState).hash === 'string';
+const isState = (value: unknown): value is ModelOverrides =>
+  typeof value === 'object' && value !== null && typeof (value as ModelOverrides).hash === 'string';
 
 /** What somebody edited until it makes no sense is forgotten. */
 export function parseRemembered(text: string | undefined): Remembered {
@@ -34,22 +34,22 @@ export function rememberedText({ states, starting }: Remembered): string | undef
     : JSON.stringify({ states, starting });
 }
 
-function remembered(states: readonly ModelState[], starting: boolean): Remembered {
+function remembered(states: readonly ModelOverrides[], starting: boolean): Remembered {
   return { states, ...(starting && { starting: true as const }) };
 }
 
-export function stateFor({ states }: Remembered, hash: string): ModelState | undefined {
+export function stateFor({ states }: Remembered, hash: string): ModelOverrides | undefined {
   return states.find((state) => state.hash === hash);
 }
 
-const present = (...states: readonly (ModelState | undefined)[]): readonly ModelState[] =>
+const present = (...states: readonly (ModelOverrides | undefined)[]): readonly ModelOverrides[] =>
   states.filter((state) => state !== undefined);
 
 /** Before a definition is replaced: its state stays, that of the next one waits beside it. */
 export function withNext(
   before: Remembered,
   hash: string | undefined,
-  next: ModelState | undefined,
+  next: ModelOverrides | undefined,
   nextHash: string,
 ): Remembered {
   // What an earlier model of this name left behind is nobody's.
@@ -71,7 +71,7 @@ export function settled(before: Remembered, hash: string): Remembered {
 export function replaced(
   before: Remembered,
   hash: string,
-  state: ModelState | undefined,
+  state: ModelOverrides | undefined,
 ): Remembered {
   if (state?.stopped === true) return remembered([state], false);
   const wasStopped = stateFor(before, hash)?.stopped === true;
