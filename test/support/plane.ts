@@ -34,7 +34,7 @@ import {
   openHttpServer,
 } from '../../runtime/data';
 import type { ConnectionsByAddress } from '../../runtime/data';
-import type { Place } from '../../runtime/data/http/client/client';
+import type { ServerAddress } from '../../runtime/data/http/client/client';
 import type { LargeThread } from '../../runtime/data/thread/large-thread';
 import type { HeldBytes } from '../../runtime/shared/held-bytes';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client/client';
@@ -191,7 +191,7 @@ export interface PlaneOptions {
   readonly thread?: LargeThread;
   readonly connections?: ConnectionsByAddress;
   /** Where a management app listens; without one every path is the data plane's. */
-  readonly management?: Place;
+  readonly management?: ServerAddress;
   /** Address to listen on. */
   readonly host?: string;
 }

@@ -2,7 +2,7 @@ import { meaningOf } from '../../core/routing/batching';
 import { HEAD_LENGTH } from '../../shared/binary';
 import type { CallOptions, UpstreamContext, CallOutcome, BufferedResponse } from '../upstream/call';
 import { BufferedCall } from '../upstream/call';
-import type { Answered, HeaderText, Source } from '../http/exchange';
+import type { HttpResponse, HeaderText, BodySource } from '../http/exchange';
 import { endToEnd, filterOf } from '../upstream/headers';
 import { fieldsOf } from '../http/fields';
 import { CallerSignal } from '../http/server/caller-signal';
@@ -56,7 +56,7 @@ const lengthLine = ({ jsonBytes }: Message): HeaderText =>
   jsonBytes === undefined ? '' : `${HEAD_LENGTH}: ${jsonBytes}\r\n`;
 
 /** Bytes as a body that comes. */
-function sourceOf(bytes: Buffer): Source {
+function sourceOf(bytes: Buffer): BodySource {
   let resume: () => void = () => undefined;
   let destroy: () => void = () => undefined;
   return {
@@ -82,7 +82,7 @@ const OF_EACH = filterOf(
 );
 
 /** One request's part of an answer, as if it had come alone. */
-function answeredOf({ status, fields }: BufferedResponse, message: Message): Answered {
+function answeredOf({ status, fields }: BufferedResponse, message: Message): HttpResponse {
   const kept = endToEnd(fields, OF_EACH);
   const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
   return {

@@ -16,7 +16,7 @@ import { Together } from './batch-members';
 import type { Sent } from './unanswered';
 import type { Clock, Placed, Waiter } from './queue';
 import { drain, onAbort, seek } from './queue';
-import type { Signal } from '../http/exchange';
+import type { AbortSignalLike } from '../http/exchange';
 import type { Job, Tried } from './job';
 
 type Arm = ArmState<Waiter>;
@@ -309,7 +309,7 @@ function secondTry(
 }
 
 /** Calls after `ms` milliseconds or when the caller goes away. */
-function sleep(clock: Clock, ms: number, signal: Signal, call: () => void): void {
+function sleep(clock: Clock, ms: number, signal: AbortSignalLike, call: () => void): void {
   let stop: () => void = () => undefined;
   const cancel = clock.setTimeout(() => {
     stop();

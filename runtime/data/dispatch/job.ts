@@ -1,7 +1,7 @@
 import type { Priority, ShedReason, AttemptResult } from '../../core/routing/outcome';
 import type { FreeCapacity } from '../../core/routing/batch-chunks';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
-import type { Answered, Signal } from '../http/exchange';
+import type { HttpResponse, AbortSignalLike } from '../http/exchange';
 
 /** One try at one replica, begun by the dispatcher, done by the upstream client. */
 export interface Attempt {
@@ -12,7 +12,7 @@ export interface Attempt {
   /** Counts from 1. */
   readonly number: number;
   /** The answer is there already: it was asked for together with others. Nothing is sent. */
-  readonly given?: Answered | undefined;
+  readonly given?: HttpResponse | undefined;
 }
 
 /** Who is told how a try goes. */
@@ -39,7 +39,7 @@ export interface Planned {
 /** What came for one request out of a call that was made for several. */
 export interface Given {
   readonly replica: ReplicaRoute;
-  readonly answered: Answered;
+  readonly answered: HttpResponse;
   /** Tries of the call that was made for all, and when the first was sent. */
   readonly tries: number;
   readonly sentAt: number;
@@ -87,7 +87,7 @@ export interface Job {
   /** Its body is passed on while it comes: nothing else can be sent a second time, once it began. */
   readonly upload?: { readonly isUntouched: boolean } | undefined;
   /** Aborted when the caller goes away. */
-  readonly signal: Signal;
+  readonly signal: AbortSignalLike;
   /**
    * Does one try. The dispatcher may call it again (on another replica) only if the result was a
    * failure and nothing has been sent to the caller; it then discards that answer first by calling

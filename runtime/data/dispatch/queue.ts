@@ -11,7 +11,7 @@ import {
   withdraw,
 } from '../../core/routing/admission';
 import type { Priority, ShedReason } from '../../core/routing/outcome';
-import type { Signal } from '../http/exchange';
+import type { AbortSignalLike } from '../http/exchange';
 import type { Seat, ArmState } from './arm-state';
 import type { Open, Wish } from './endpoints';
 import { capacityOf, hasSeat, nextDue, openSeats, takeSeat, usable } from './endpoints';
@@ -38,7 +38,7 @@ export type Placed =
 export interface Seeker {
   readonly wish: Wish;
   readonly priority: Priority;
-  readonly signal: Signal;
+  readonly signal: AbortSignalLike;
   /** When it was accepted, and when it must be answered; milliseconds since the epoch. */
   readonly since: number;
   readonly deadline: number;
@@ -62,7 +62,7 @@ export interface Waits {
 type Arm = ArmState<Waiter>;
 
 /** Calls once when the signal aborts, even if it has before; the answer stops listening. */
-export function onAbort(signal: Signal, call: () => void): () => void {
+export function onAbort(signal: AbortSignalLike, call: () => void): () => void {
   if (signal.aborted) {
     call();
     return () => undefined;

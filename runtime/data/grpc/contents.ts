@@ -1,6 +1,6 @@
 import { eachString, LENGTH_BYTES, putString, TensorFault } from '../../shared/binary';
 import type { V2Datatype } from '../transcode/datatypes';
-import { CONTENTS_NAMES, placeOf } from './places';
+import { CONTENTS_NAMES, placeOf } from './contents-fields';
 import {
   BYTES,
   FIXED32,

@@ -2,7 +2,7 @@ import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import type { AuditLine } from '../handlers/audit-line';
 import { auditLineOf } from '../handlers/audit-line';
 import { Refusal } from '../transcode/refusal';
-import type { Incoming } from '../http/exchange';
+import type { IncomingRequest } from '../http/exchange';
 import type { Tracing } from '../upstream/headers';
 import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
@@ -48,7 +48,7 @@ export interface Context {
 
 /** One call on its way through the steps. */
 export interface Call {
-  readonly exchange: Incoming;
+  readonly exchange: IncomingRequest;
   readonly tracing: Tracing;
   readonly account: AuditLine | undefined;
   /** Milliseconds since the epoch, `Infinity` when the caller set none. */

@@ -2,7 +2,7 @@ import type { Parameters } from './parameters';
 import { readParameter, writeParameters } from './parameters';
 import { contentsOf } from './contents';
 import { datatypeOf } from '../transcode/datatypes';
-import type { Answer, Output } from './grpc-answer';
+import type { Answer, Output } from './infer-response';
 import { BYTES, Reader, WireFault, Writer } from './protobuf';
 
 // The messages of `inference.GRPCInferenceService`; schema/open_inference.proto states them.

@@ -19,7 +19,7 @@ import type { EncodedRequest } from '../transcode/transcoder';
 import { v2ToNative } from '../transcode/v2';
 import type { Plane } from '../handlers/request';
 import { authenticated, callOptions } from '../handlers/request';
-import type { Answer } from './grpc-answer';
+import type { Answer } from './infer-response';
 import type { Call } from './grpc-call';
 import type { ElementsSource, SaidTo } from './elements-tasks';
 import { answerIn, faultIn, messageOf, saidTo } from './elements-tasks';

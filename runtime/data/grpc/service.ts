@@ -54,10 +54,10 @@ type Respond = Parameters<handleUnaryCall<Buffer, Buffer>>[1];
 
 function refuse({ plane }: Context, call: Call | undefined, error: unknown, respond: Respond) {
   // Nobody waits; the stream is gone.
-  if (error instanceof CallerGone) return call?.account?.over(STATUS_ABORTED);
+  if (error instanceof CallerGone) return call?.account?.onFinished(STATUS_ABORTED);
   const tracing = call?.tracing ?? untraced(plane);
   const refusal = refusalFor(plane, tracing, error);
-  call?.account?.over(refusal.status);
+  call?.account?.onFinished(refusal.status);
   respond(statusOf(refusal, tracing, new Metadata()));
 }
 
@@ -66,8 +66,8 @@ async function answer(context: Context, method: Method, unary: Unary, respond: R
   try {
     call = callOf(context, unary);
     const { message, origin } = await method(call, unary.request);
-    if (origin !== undefined) call.account?.answering(origin.arm, origin.version);
-    call.account?.over(unary.cancelled ? STATUS_ABORTED : 200);
+    if (origin !== undefined) call.account?.onRouted(origin.arm, origin.version);
+    call.account?.onFinished(unary.cancelled ? STATUS_ABORTED : 200);
     if (unary.cancelled) return;
     unary.sendMetadata(setOwn(new Metadata(), call.tracing, origin));
     respond(null, message);
@@ -123,7 +123,7 @@ export function gateOf({ plane, maxMetadataBytes, running }: Context): ServerInt
           const tracing =
             fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
           const refusal = refusalFor(plane, tracing, error);
-          auditLineOf(plane, tracing)?.over(refusal.status);
+          auditLineOf(plane, tracing)?.onFinished(refusal.status);
           call.sendStatus(statusOf(refusal, tracing, new Metadata()));
           end();
         };

@@ -1,11 +1,11 @@
 import type { AuditEntry } from '../../audit';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
-import type { Account } from '../http/exchange';
+import type { RequestObserver } from '../http/exchange';
 import type { Tracing } from '../upstream/headers';
 import type { DataPlaneOptions } from './request';
 
 /** The one line that a request leaves in the record, however it ends. */
-export class AuditLine implements Account {
+export class AuditLine implements RequestObserver {
   private caller: string | undefined;
   private model: string | undefined;
   private arm: string | undefined;
@@ -19,17 +19,17 @@ export class AuditLine implements Account {
     private readonly began: number,
   ) {}
 
-  asked(caller: string, model: string | undefined): void {
+  onIdentified(caller: string, model: string | undefined): void {
     this.caller = caller;
     this.model = model;
   }
 
-  answering(arm: string, version: string): void {
+  onRouted(arm: string, version: string): void {
     this.arm = arm;
     this.version = version;
   }
 
-  over(status = STATUS_ABORTED): void {
+  onFinished(status = STATUS_ABORTED): void {
     if (this.isOver) return;
     this.isOver = true;
     const { caller, model, arm, version, requestId, began } = this;

@@ -4,8 +4,8 @@ import { MemoryFull } from '../../shared/held-bytes';
 import { errorAnswer } from './error-answer';
 import { Refusal } from '../transcode/refusal';
 import { calledHost, endToEnd, filterOf, forwardedFor } from '../upstream/headers';
-import type { HttpClient, Place } from '../http/client/client';
-import { exchanged } from '../http/client/client';
+import type { HttpClient, ServerAddress } from '../http/client/client';
+import { awaitResponse } from '../http/client/client';
 import type { Plane } from './request';
 import { ownerOf } from './request';
 
@@ -24,7 +24,7 @@ const UNKNOWN = 'TRACE';
 export interface ManagementOptions {
   readonly client: HttpClient;
   /** Where the management app listens: nobody but this process reaches it. */
-  readonly place: Place;
+  readonly place: ServerAddress;
   readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate'>;
 }
 
@@ -77,7 +77,7 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   const headers = headersFor(exchange, body, plane.trust);
   const repeatable = SAFE.has(method);
   const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal, repeatable };
-  const result = await exchanged((asker) => client.send(place, asking, asker));
+  const result = await awaitResponse((asker) => client.send(place, asking, asker));
   if (result.kind === 'aborted') return;
   if (result.kind !== 'answered') {
     return refuse(exchange, options, noResponse(result.kind));

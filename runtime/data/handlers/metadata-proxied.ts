@@ -7,10 +7,10 @@ import type { UpstreamRequest, CallOptions } from '../upstream/call';
 import { failureOf } from '../upstream/call';
 import type { ProxiedRoute } from '../upstream/relay';
 import { supports } from '../routing/supported-calls';
-import type { Answered } from '../http/exchange';
+import type { HttpResponse } from '../http/exchange';
 import { withoutHeaders } from '../upstream/headers';
 import type { Upstream } from '../upstream/upstream';
-import { exchanged } from '../http/client/client';
+import { awaitResponse } from '../http/client/client';
 import { readAll } from '../upstream/upstream';
 
 // Metadata and status of a model: questions about it, not inference. They take no slot, wait in no
@@ -32,7 +32,7 @@ export interface ArmReplica {
 }
 
 export interface MetadataReply extends ArmReplica {
-  readonly answered: Answered;
+  readonly answered: HttpResponse;
   readonly body: Buffer;
 }
 
@@ -71,7 +71,7 @@ async function askOne(
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = place;
   const sending = { replica, headers: plain, signal, timeoutMs, repeatable: true, ...asked };
-  const answered = await exchanged((asker) => upstream.send(sending, asker));
+  const answered = await awaitResponse((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return answered;
   const body = await readAll(answered, MAX_BYTES, timeoutMs);
   return Buffer.isBuffer(body) ? { ...place, answered, body } : body;

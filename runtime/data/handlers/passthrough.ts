@@ -18,7 +18,7 @@ import { readJson, writeJson } from '../transcode/exact-json';
 import { keysOf } from '../transcode/keys';
 import { bodyText, inflated, isJsonObject, parseText } from '../transcode/body-json';
 import { isLarge } from '../../shared/json-survey';
-import type { Body, Upload } from '../http/exchange';
+import type { RequestPayload, Upload } from '../http/exchange';
 import type { Plane, Request } from './request';
 import { authenticated, callOptions } from './request';
 import { transcodableCall } from '../upstream/encoding';
@@ -45,7 +45,7 @@ export function answerProxied(
   const send = SEND[who];
   const body = bodyOf(plane, request, route, base, who);
   if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
-  const go = (later: Body): Promise<void> | void =>
+  const go = (later: RequestPayload): Promise<void> | void =>
     Buffer.isBuffer(later)
       ? send(plane, request, route, base, target, later)
       : passUpload(plane, request, base, target, later);
@@ -59,7 +59,7 @@ function bodyOf(
   route: ProxiedRoute,
   base: CallOptions,
   who: Understood,
-): Body | Promise<Body> {
+): RequestPayload | Promise<RequestPayload> {
   const { inference } = base.model;
   const { maxBodyBytes, replayBytes } = inference;
   const isAlone = who === 'all' && !areJoined(inference) && !isMirrored(route, base);
@@ -136,7 +136,7 @@ async function answerMetadata(
   const origin = { arm: arm.name, version: replica.version };
   const own = callerHeaders(fields, tracing, origin, rules);
   const headers = withoutHeaders(own, (name) => name === 'content-length');
-  exchange.account?.answering(arm.name, replica.version);
+  exchange.account?.onRouted(arm.name, replica.version);
   const told =
     route.kind === 'v2' && status === 200
       ? withVersions(body, versionsOf(base.model, caller))

@@ -1,11 +1,11 @@
 import type { Priority } from '../../core/routing/outcome';
 import { PRIORITIES } from '../../core/routing/outcome';
 import { Refusal } from '../transcode/refusal';
-import type { Incoming } from '../http/exchange';
+import type { IncomingRequest } from '../http/exchange';
 
 // What a caller may ask for whatever its protocol has words for.
 
-type Fields = Pick<Incoming['fields'], 'get'>;
+type Fields = Pick<IncomingRequest['fields'], 'get'>;
 
 const PRIORITY = 'x-ai-model-priority';
 const DEADLINE = 'x-ai-model-deadline-ms';

@@ -7,7 +7,7 @@ import type { ArmSelector } from '../routing/target';
 import { cohortKeyOf } from '../routing/cohort';
 import type { Clock } from '../dispatch/queue';
 import { Refusal } from '../transcode/refusal';
-import type { Exchange, Incoming } from '../http/exchange';
+import type { Exchange, IncomingRequest } from '../http/exchange';
 import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
 import type { HeldBytes } from '../../shared/held-bytes';
 import { MemoryFull } from '../../shared/held-bytes';
@@ -94,7 +94,7 @@ function callerOf(result: AuthResult): Caller {
 /** Whose part of the memory a request uses: of a key, or of an address where there are none. */
 export function ownerOf(
   { trust }: Pick<Plane, 'trust'>,
-  { fields, remoteAddress }: Pick<Incoming, 'fields' | 'remoteAddress'>,
+  { fields, remoteAddress }: Pick<IncomingRequest, 'fields' | 'remoteAddress'>,
   caller: string,
 ): string {
   if (caller !== ANYONE_NAME) return caller;
@@ -104,8 +104,8 @@ export function ownerOf(
   return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
 }
 
-type AuthenticatedMessage = Pick<Incoming, 'fields'> &
-  Partial<Pick<Incoming, 'account' | 'held' | 'remoteAddress'>>;
+type AuthenticatedMessage = Pick<IncomingRequest, 'fields'> &
+  Partial<Pick<IncomingRequest, 'account' | 'held' | 'remoteAddress'>>;
 
 export function authenticated(
   plane: Plane,
@@ -117,7 +117,7 @@ export function authenticated(
   held?.belongsTo(ownerOf(plane, { fields, remoteAddress }, caller.name));
   // A name that is no model of ours could be anything; it does not get into the record.
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
-  exchange.account?.asked(caller.name, known);
+  exchange.account?.onIdentified(caller.name, known);
   return caller;
 }
 
@@ -143,7 +143,7 @@ export function refusalFor(
 /** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
 export function callOptions(
   plane: Plane,
-  { exchange, tracing }: { readonly exchange: Incoming; readonly tracing: Tracing },
+  { exchange, tracing }: { readonly exchange: IncomingRequest; readonly tracing: Tracing },
   model: ModelRoute,
   { arm, version }: ArmSelector,
   ownBody = false,
@@ -188,7 +188,7 @@ export function send(
   origin?: Origin,
   { status = 200, type = JSON_TYPE } = {},
 ): void {
-  if (origin !== undefined) exchange.account?.answering(origin.arm, origin.version);
+  if (origin !== undefined) exchange.account?.onRouted(origin.arm, origin.version);
   exchange.answer(status, type + ownHeaders(tracing, origin), body);
 }
 

@@ -9,22 +9,22 @@ export type HeaderText = string;
  * How the answer ended on the way to the caller. `unsent`: it broke before a byte of it was out, and
  * the caller waits for another one.
  */
-export type Sent = 'complete' | 'caller_gone' | 'source_broke' | 'unsent';
+export type DeliveryOutcome = 'complete' | 'caller_gone' | 'source_broke' | 'unsent';
 
 /** Why there is no answer, or not all of it. */
-export type Broken = Exclude<AttemptResult, { readonly kind: 'answered' }>;
+export type ExchangeFailure = Exclude<AttemptResult, { readonly kind: 'answered' }>;
 
 /** Who takes a body. Exactly one of `end` and `fail` is called, last. */
-export interface Sink {
+export interface BodySink {
   /** False: wait for `resume`. The bytes are the sink's for this call only. */
   readonly data: (piece: Buffer) => boolean;
   readonly end: () => void;
-  readonly fail: (why: Broken) => void;
+  readonly fail: (why: ExchangeFailure) => void;
 }
 
 /** A body as it comes. Nothing of it is given before `flow`, and that is called once. */
-export interface Source {
-  readonly flow: (sink: Sink) => void;
+export interface BodySource {
+  readonly flow: (sink: BodySink) => void;
   readonly resume: () => void;
   /** Nobody wants it, or the rest of it. A sink is told so, too. */
   readonly destroy: () => void;
@@ -34,7 +34,7 @@ export interface Source {
  * A request's body that comes while it is passed on. Its pieces may be kept, other than those of an
  * answer. It fails with `aborted`: nobody but the caller is to blame.
  */
-export interface Upload extends Source {
+export interface Upload extends BodySource {
   /** Bytes of all of it; undefined: nobody knows before it is over. */
   readonly length: number | undefined;
   /** Nothing of it was given yet: it can still go to another server. */
@@ -44,47 +44,47 @@ export interface Upload extends Source {
 }
 
 /** The head of a server's answer, and its body to come. */
-export interface Answered {
+export interface HttpResponse {
   readonly kind: 'answered';
   readonly status: number;
   readonly fields: Fields;
-  readonly body: Source;
+  readonly body: BodySource;
 }
 
-export type Exchanged = Answered | Broken;
+export type HttpResult = HttpResponse | ExchangeFailure;
 
 /** Who asked a server. Exactly one of the two is called, once. */
-export interface Asker {
+export interface ResponseHandler {
   /** Before it returns the body may be taken without a copy being kept. */
-  readonly answered: (answer: Answered) => void;
+  readonly onResponse: (answer: HttpResponse) => void;
   /** An upload is with the server, all of it; before one of the others. */
-  readonly delivered?: () => void;
-  readonly broken: (why: Broken) => void;
+  readonly onRequestSent?: () => void;
+  readonly onFailure: (why: ExchangeFailure) => void;
 }
 
 /** What of an AbortSignal is needed on the way of a request; making a real one takes microseconds. */
-export interface Signal {
+export interface AbortSignalLike {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
 /** What is known of a request only on its way. */
-export interface Account {
-  readonly asked: (caller: string, model: string | undefined) => void;
-  readonly answering: (arm: string, version: string) => void;
+export interface RequestObserver {
+  readonly onIdentified: (caller: string, model: string | undefined) => void;
+  readonly onRouted: (arm: string, version: string) => void;
   /** Once: the answer is out; undefined: its caller has gone. */
-  readonly over: (status?: number) => void;
+  readonly onFinished: (status?: number) => void;
 }
 
 /** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
-export type Incoming = Pick<
+export type IncomingRequest = Pick<
   Exchange,
   'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account' | 'held'
 >;
 
 /** What a request brings: all of it, or what will come. */
-export type Body = Buffer | Upload;
+export type RequestPayload = Buffer | Upload;
 
 /**
  * One request and its answer, whatever carries them. The handler knows only this; an engine under
@@ -101,9 +101,9 @@ export interface Exchange {
   readonly remoteAddress: string;
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
-  readonly signal: Signal;
+  readonly signal: AbortSignalLike;
   /** Who wants to know what becomes of the request; absent where nobody does. */
-  account?: Account | undefined;
+  account?: RequestObserver | undefined;
   /** Memory that is used for the request until it is over. */
   readonly held: Holding;
   /**
@@ -112,13 +112,13 @@ export interface Exchange {
    */
   readonly body: (limit: number) => Buffer | Promise<Buffer>;
   /** The same up to `whole` bytes; a larger one is given as it comes, and ends at the limit. */
-  readonly upload: (whole: number, limit: number) => Body | Promise<Body>;
+  readonly upload: (whole: number, limit: number) => RequestPayload | Promise<RequestPayload>;
   readonly answer: (status: number, headers: HeaderText, body: Buffer | string) => void;
   /** Passes an answer on as it comes. `sent` is called once, with the reason when it broke. */
   readonly stream: (
     status: number,
     headers: HeaderText,
-    source: Source,
-    sent: (how: Sent, why?: Broken) => void,
+    source: BodySource,
+    sent: (how: DeliveryOutcome, why?: ExchangeFailure) => void,
   ) => void;
 }

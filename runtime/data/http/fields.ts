@@ -79,7 +79,7 @@ const SINGLE = new Set([
 ]);
 
 /** One of 32 bits, which few other names have. A shift takes the last five bits of its count. */
-const markOf = (name: string): number => 1 << (name.length * 5 + name.charCodeAt(0));
+const bloomBitOf = (name: string): number => 1 << (name.length * 5 + name.charCodeAt(0));
 
 /** The header lines of a head. The head stays whole, so that lines are passed on as they came. */
 export class Fields {
@@ -103,7 +103,7 @@ export class Fields {
     const name = this.lower.slice(this.startOf(this.names.length), colon);
     this.names.push(name);
     this.ends.push(end);
-    this.marks |= markOf(name);
+    this.marks |= bloomBitOf(name);
   }
 
   private startOf(at: number): number {
@@ -119,7 +119,7 @@ export class Fields {
   /** The value of a header, several of one name joined as RFC 9110, 5.3 says. */
   get(name: string): string | undefined {
     const { names } = this;
-    if ((this.marks & markOf(name)) === 0) return undefined;
+    if ((this.marks & bloomBitOf(name)) === 0) return undefined;
     let found: string | undefined;
     for (let at = 0; at < names.length; at += 1) {
       if (names[at] !== name) continue;

@@ -3,7 +3,7 @@ import { holds } from '../../auth/port';
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/routing/table';
 import { EMPTY_TABLE } from '../../core/routing/table';
 import { Refusal } from '../transcode/refusal';
-import type { Incoming } from '../http/exchange';
+import type { IncomingRequest } from '../http/exchange';
 
 // Which model a request is for, and which arm when it names one.
 
@@ -29,7 +29,7 @@ function requireArms(caller: Caller, what: string): void {
 
 /** The arm that `x-ai-model-arm` names, for callers who may choose. @throws Refusal */
 export function namedArm(
-  { fields }: Pick<Incoming, 'fields'>,
+  { fields }: Pick<IncomingRequest, 'fields'>,
   model: ModelRoute,
   caller: Caller,
 ): string | undefined {
@@ -66,7 +66,7 @@ export interface ArmSelector {
  * @throws Refusal
  */
 export function namedBy(
-  incoming: Pick<Incoming, 'fields'>,
+  incoming: Pick<IncomingRequest, 'fields'>,
   model: ModelRoute,
   caller: Caller,
   version: string | undefined,

@@ -2,12 +2,12 @@ import { HEAD_LENGTH } from '../../shared/binary';
 import type { CallOptions, BufferedResponse } from '../upstream/call';
 import { callBuffered } from '../upstream/call';
 import type { ResponseBody, Encoding } from '../upstream/transcoded-call';
-import type { Source } from '../http/exchange';
+import type { BodySource } from '../http/exchange';
 import type { BodyCopy, RelayedResponse, ProxiedRoute } from '../upstream/relay';
 import type { InferenceContext } from '../upstream/infer';
 import { parsedAnswer } from '../upstream/infer';
 import { supports } from '../routing/supported-calls';
-import { Pieces } from '../http/buffers/body-buffer';
+import { BodyBuffer } from '../http/buffers/body-buffer';
 import { inflated, isJsonObject } from '../transcode/body-json';
 import { LARGE_BYTES } from '../../shared/json-survey';
 import { v2ToNative } from '../transcode/v2';
@@ -21,8 +21,8 @@ import { checkAnswered, encoderOf } from '../upstream/encoding';
 
 /** Collects what passes by; undefined when it was more than a copy may have. */
 export function collecting(limit: number) {
-  return (source: Source): BodyCopy => {
-    const pieces = new Pieces();
+  return (source: BodySource): BodyCopy => {
+    const pieces = new BodyBuffer();
     let size = 0;
     const keep = (piece: Buffer): void => {
       size += piece.length;

@@ -5,7 +5,13 @@ import { Refusal } from '../transcode/refusal';
 import { fingerprintOf } from './fingerprint';
 import type { Holding } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
-import type { Answered, Asker, HeaderText, Signal, Upload } from '../http/exchange';
+import type {
+  HttpResponse,
+  ResponseHandler,
+  HeaderText,
+  AbortSignalLike,
+  Upload,
+} from '../http/exchange';
 import type { HeaderRules } from './headers';
 import type { Fields } from '../http/fields';
 import type { DataPlaneLimits } from '../handlers/limits';
@@ -134,7 +140,7 @@ export abstract class UpstreamCall implements Job {
   readonly isJoint: boolean | undefined;
   readonly planned: Planned | undefined;
   readonly gather: Job['gather'];
-  readonly signal: Signal;
+  readonly signal: AbortSignalLike;
 
   /** Why it is not sent, when its caller is told that. */
   protected refusal: Refusal | undefined;
@@ -169,14 +175,14 @@ export abstract class UpstreamCall implements Job {
   protected send(
     { replica, arm, remainingMs: timeoutMs, number, given }: Attempt,
     { method, target, body, headers: more = '' }: UpstreamRequest,
-    asker: Asker,
+    asker: ResponseHandler,
   ): void {
-    if (given !== undefined) return asker.answered(given);
+    if (given !== undefined) return asker.onResponse(given);
     this.lastBody = body;
     const poisonedMs = this.isJoint === true ? 0 : this.poisonedMs(arm.name, replica.version);
     if (poisonedMs > 0) {
       this.refusal = poisonedRefusal(this.model.id, poisonedMs);
-      return asker.broken({ kind: 'aborted', status: POISONED_STATUS });
+      return asker.onFailure({ kind: 'aborted', status: POISONED_STATUS });
     }
     const { signal, replayable, upload } = this;
     const headers = this.headers + more;
@@ -225,7 +231,7 @@ export abstract class UpstreamCall implements Job {
   protected readWhole(
     { remainingMs }: Attempt,
     began: number,
-    answered: Answered,
+    answered: HttpResponse,
     tried: Tried,
     keep: (body: Buffer) => void,
     cannot: (reason: unknown) => void,
@@ -290,14 +296,14 @@ export class BufferedCall extends UpstreamCall {
   ): void {
     const began = performance.now();
     this.send(one, asked, {
-      answered: (answered) => {
+      onResponse: (answered) => {
         const keep = (body: Buffer): void => {
           const { status, fields } = answered;
           this.current = { replica: one.replica, status, fields, body };
         };
         this.readWhole(one, began, answered, tried, keep, cannot);
       },
-      broken: (why) => tried.settled(why),
+      onFailure: (why) => tried.settled(why),
     });
   }
 

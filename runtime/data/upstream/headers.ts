@@ -1,7 +1,7 @@
 import type { Trust } from '../../shared/trusted-proxies';
 import { HEAD_LENGTH } from '../../shared/binary';
 import { requestIdOf, traceparentOf } from '../../shared/request-id';
-import type { HeaderText, Incoming } from '../http/exchange';
+import type { HeaderText, IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
 
 /** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
@@ -189,7 +189,10 @@ export interface Tracing {
   readonly traceparent: string | undefined;
 }
 
-export function tracingOf({ fields }: Pick<Incoming, 'fields'>, newId: () => string): Tracing {
+export function tracingOf(
+  { fields }: Pick<IncomingRequest, 'fields'>,
+  newId: () => string,
+): Tracing {
   return {
     requestId: requestIdOf(fields.get('x-request-id'), newId),
     traceparent: traceparentOf(fields.get('traceparent')),
@@ -197,13 +200,16 @@ export function tracingOf({ fields }: Pick<Incoming, 'fields'>, newId: () => str
 }
 
 /** The host a caller named; a proxy of ours may have been called by another name. */
-export function calledHost({ fields, remoteAddress }: Incoming, trust: Trust): string | undefined {
+export function calledHost(
+  { fields, remoteAddress }: IncomingRequest,
+  trust: Trust,
+): string | undefined {
   const given = trust(remoteAddress) ? fields.get('x-forwarded-host') : undefined;
   return given === undefined ? fields.get('host') : given.split(',')[0]?.trim();
 }
 
 /** What the next server may know of the caller. */
-export function forwardedFor(exchange: Incoming, trusted: boolean): HeaderText {
+export function forwardedFor(exchange: IncomingRequest, trusted: boolean): HeaderText {
   const { fields, remoteAddress, secure } = exchange;
   const before = trusted ? fields.get('x-forwarded-for') : undefined;
   const given = trusted ? fields.get('x-forwarded-proto') : undefined;
@@ -278,7 +284,7 @@ function missingType(fields: Fields): HeaderText | undefined {
  * @param ownBody the body is JSON of ours, not the caller's
  */
 export function upstreamHeaders(
-  exchange: Incoming,
+  exchange: IncomingRequest,
   { requestId, traceparent }: Tracing,
   { trust, rules }: { readonly trust: Trust; readonly rules: HeaderRules },
   ownBody: boolean,

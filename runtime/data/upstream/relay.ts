@@ -2,7 +2,14 @@ import type { AttemptResult } from '../../core/routing/outcome';
 import type { ReplicaRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions, UpstreamContext } from './call';
 import { UpstreamCall, failureOf } from './call';
-import type { Answered, Broken, Exchange, Sent, Source, Upload } from '../http/exchange';
+import type {
+  HttpResponse,
+  ExchangeFailure,
+  Exchange,
+  DeliveryOutcome,
+  BodySource,
+  Upload,
+} from '../http/exchange';
 import type { Tracing } from './headers';
 import { callerHeaders } from './headers';
 import type { Fields } from '../http/fields';
@@ -38,7 +45,7 @@ export function targetOf(route: ProxiedRoute, query: string): string {
 
 /** A body on its way, and what of it was kept: undefined when it was too large for that. */
 export interface BodyCopy {
-  readonly source: Source;
+  readonly source: BodySource;
   readonly bytes: () => Buffer | undefined;
 }
 
@@ -49,7 +56,7 @@ export interface RelayOptions {
   /** Instead of a body. */
   readonly upload?: Upload | undefined;
   readonly tracing: Tracing;
-  readonly collect?: ((source: Source) => BodyCopy) | undefined;
+  readonly collect?: ((source: BodySource) => BodyCopy) | undefined;
 }
 
 /** An answer that reached the caller whole. */
@@ -72,7 +79,7 @@ export interface RelayCallbacks {
 export class RelayedCall extends UpstreamCall {
   protected asked: UpstreamRequest;
   private replica: ReplicaRoute | undefined;
-  private answer: Answered | undefined;
+  private answer: HttpResponse | undefined;
   private tried: Tried | undefined;
   private copy: BodyCopy | undefined;
 
@@ -95,16 +102,16 @@ export class RelayedCall extends UpstreamCall {
     this.send(one, this.asked, this);
   }
 
-  delivered(): void {
+  onRequestSent(): void {
     this.tried?.delivered?.();
   }
 
-  answered(answer: Answered): void {
+  onResponse(answer: HttpResponse): void {
     this.answer = answer;
     this.tried?.settled({ kind: 'answered', status: answer.status });
   }
 
-  broken(why: Broken): void {
+  onFailure(why: ExchangeFailure): void {
     this.tried?.settled(why);
   }
 
@@ -129,7 +136,7 @@ export class RelayedCall extends UpstreamCall {
     const { status, fields, body } = answer;
     const origin = { arm: result.arm.name, version: replica.version };
     const headers = callerHeaders(fields, forwarding.tracing, origin, this.calling.rules);
-    exchange.account?.answering(origin.arm, origin.version);
+    exchange.account?.onRouted(origin.arm, origin.version);
     this.copy = forwarding.collect?.(body);
     const { arm, tries } = result;
     exchange.stream(status, headers, this.copy?.source ?? body, (how, why) => {
@@ -139,7 +146,11 @@ export class RelayedCall extends UpstreamCall {
     });
   }
 
-  private sent(how: Sent, { status, fields }: Answered, why: Broken | undefined): void {
+  private sent(
+    how: DeliveryOutcome,
+    { status, fields }: HttpResponse,
+    why: ExchangeFailure | undefined,
+  ): void {
     const { tried, told, copy } = this;
     tried?.finished(how === 'unsent' && why !== undefined ? why : endOf(how, status));
     if (told.passed === undefined || how === 'unsent') return;
@@ -147,7 +158,7 @@ export class RelayedCall extends UpstreamCall {
   }
 }
 
-function endOf(how: Sent, status: number): AttemptResult {
+function endOf(how: DeliveryOutcome, status: number): AttemptResult {
   if (how === 'complete') return { kind: 'answered', status };
   if (how === 'caller_gone') return { kind: 'aborted' };
   return { kind: 'reset', message: 'the answer was cut off' };

@@ -1,6 +1,6 @@
 import type { ArmRoute } from '../../core/routing/table';
-import type { Signal } from '../http/exchange';
-import { exchanged } from '../http/client/client';
+import type { AbortSignalLike } from '../http/exchange';
+import { awaitResponse } from '../http/client/client';
 import { CallerSignal } from '../http/server/caller-signal';
 import type { Attempt } from '../dispatch/job';
 import type { Upstream } from './upstream';
@@ -26,7 +26,7 @@ export interface ServerInfoCache<T> {
   readonly of: (
     model: string,
     attempt: Attempt,
-    signal: Signal,
+    signal: AbortSignalLike,
   ) => T | undefined | Promise<T | undefined>;
   /** What has been learnt of an arm's version so far. */
   readonly known: (model: string, arm: ArmRoute) => T | undefined;
@@ -64,7 +64,7 @@ async function fetchInfo<T>(
     signal: new CallerSignal(),
     repeatable: true,
   };
-  const answered = await exchanged((asker) => upstream.send(sending, asker));
+  const answered = await awaitResponse((asker) => upstream.send(sending, asker));
   if (answered.kind !== 'answered') return UNKNOWN;
   const body = await readAll(answered, question.limit, QUERY_TIMEOUT_MS);
   return Buffer.isBuffer(body) ? question.read(answered.status, body) : UNKNOWN;
@@ -74,7 +74,7 @@ async function fetchInfo<T>(
 async function within<T>(
   asked: Promise<T | undefined>,
   { remainingMs }: Attempt,
-  signal: Signal,
+  signal: AbortSignalLike,
 ): Promise<T | undefined> {
   let leave: () => void = () => undefined;
   const left = new Promise<undefined>((resolve) => {

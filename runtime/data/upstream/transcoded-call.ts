@@ -1,11 +1,11 @@
 import type { UpstreamRequest, CallOptions, UpstreamContext, BufferedResponse } from './call';
-import type { Answered, Exchange, HeaderText } from '../http/exchange';
+import type { HttpResponse, Exchange, HeaderText } from '../http/exchange';
 import type { RelayCallbacks, RelayOptions } from './relay';
 import { RelayedCall } from './relay';
 import type { Attempt, JobResult, Tried } from '../dispatch/job';
 
 /** Of an answer, what stands before its body. */
-export type UpstreamHead = Pick<Answered, 'status' | 'fields'>;
+export type UpstreamHead = Pick<HttpResponse, 'status' | 'fields'>;
 
 export type ResponseBody = string | Buffer;
 
@@ -74,9 +74,9 @@ class TranscodedCall extends RelayedCall {
     return this.last?.way.headers ?? this.base.headers;
   }
 
-  override answered(answer: Answered): void {
+  override onResponse(answer: HttpResponse): void {
     const { last } = this;
-    if (last === undefined || last.way.passes(answer)) return super.answered(answer);
+    if (last === undefined || last.way.passes(answer)) return super.onResponse(answer);
     const { one, began, tried } = last;
     const keep = (body: Buffer): void => {
       const { status, fields } = answer;

@@ -1,22 +1,28 @@
 import type { ReplicaRoute } from '../../core/routing/table';
-import type { Answered, Asker, Broken, HeaderText, Upload } from '../http/exchange';
-import type { Asking } from '../http/client/request-writer';
+import type {
+  HttpResponse,
+  ResponseHandler,
+  ExchangeFailure,
+  HeaderText,
+  Upload,
+} from '../http/exchange';
+import type { ClientRequest } from '../http/client/request-writer';
 import type { HttpClient } from '../http/client/client';
 import { createHttpClient } from '../http/client/client';
-import { Pieces } from '../http/buffers/body-buffer';
+import { BodyBuffer } from '../http/buffers/body-buffer';
 import type { Holding } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 
 const NOTHING = Buffer.alloc(0);
 
 /** One request to one replica; `headers` without Host, length and deadline, which each try adds. */
-export interface ReplicaRequest extends Asking {
+export interface ReplicaRequest extends ClientRequest {
   readonly replica: ReplicaRoute;
 }
 
 /** Sends requests to model servers over connections that are kept. */
 export interface Upstream {
-  readonly send: (sending: ReplicaRequest, asker: Asker) => void;
+  readonly send: (sending: ReplicaRequest, asker: ResponseHandler) => void;
   readonly close: () => void;
 }
 
@@ -69,7 +75,7 @@ const STEP_BYTES = 65_536;
 
 /** An answer in memory, counted before it is there. */
 class AnswerBuffer {
-  private readonly pieces = new Pieces();
+  private readonly pieces = new BodyBuffer();
   private size = 0;
   private taken = 0;
 
@@ -114,13 +120,13 @@ function then(whole: Buffer | Promise<Buffer>, go: (whole: Buffer) => void): voi
   else go(whole);
 }
 
-const announcedBy = ({ fields }: Answered): number => Number(fields.get('content-length') ?? 0);
+const announcedBy = ({ fields }: HttpResponse): number => Number(fields.get('content-length') ?? 0);
 
 /** Collects the rest of an answer in one buffer; tells what is wrong with it otherwise. */
 export function collect(
-  answered: Answered,
+  answered: HttpResponse,
   { limit, timeoutMs, held }: CollectLimits,
-  tell: (result: Buffer | Broken | MemoryFull) => void,
+  tell: (result: Buffer | ExchangeFailure | MemoryFull) => void,
 ): void {
   const { body } = answered;
   const announced = announcedBy(answered);
@@ -128,14 +134,14 @@ export function collect(
   let size = 0;
   let timer: NodeJS.Timeout | undefined;
   let isOver = false;
-  const settle = (result: Buffer | Broken | MemoryFull): void => {
+  const settle = (result: Buffer | ExchangeFailure | MemoryFull): void => {
     if (isOver) return;
     isOver = true;
     clearTimeout(timer);
     if (!Buffer.isBuffer(result)) buffer?.drop();
     tell(result);
   };
-  const stop = (why: Broken | MemoryFull): false => {
+  const stop = (why: ExchangeFailure | MemoryFull): false => {
     settle(why);
     body.destroy();
     return false;
@@ -169,10 +175,10 @@ export function collect(
 
 /** Of something that is small, or of a server of ours: it is not counted. */
 export function readAll(
-  answered: Answered,
+  answered: HttpResponse,
   limit: number,
   timeoutMs: number,
-): Promise<Buffer | Broken> {
+): Promise<Buffer | ExchangeFailure> {
   return new Promise((resolve) => {
     collect(answered, { limit, timeoutMs, held: UNCOUNTED }, (result) => {
       // Uncounted memory is never full.

@@ -1,11 +1,16 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { readAll } from '../../../runtime/data/upstream/upstream';
-import type { Broken, Exchange, Sink, Source } from '../../../runtime/data/http/exchange';
+import type {
+  ExchangeFailure,
+  Exchange,
+  BodySink,
+  BodySource,
+} from '../../../runtime/data/http/exchange';
 import { ChunkedDecoder } from '../../../runtime/data/http/buffers/chunked';
 import { ROUND_CHUNKS } from '../../../runtime/data/http/buffers/chunk-budget';
 import type { HttpClient } from '../../../runtime/data/http/client/client';
-import { createHttpClient, exchanged } from '../../../runtime/data/http/client/client';
+import { createHttpClient, awaitResponse } from '../../../runtime/data/http/client/client';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
@@ -87,7 +92,7 @@ async function asked(port: number, signal = new AbortController().signal) {
     signal,
     repeatable: true,
   };
-  const result = await exchanged((asker) =>
+  const result = await awaitResponse((asker) =>
     client.send({ host: '127.0.0.1', port }, asking, asker),
   );
   if (result.kind !== 'answered') throw new Error(result.kind);
@@ -110,7 +115,7 @@ test('an answer in chunks of one byte is read in many rounds, whole and in order
 });
 
 /** Takes all, but after each piece it is slow for some rounds. */
-function slowly(body: Source, done: (text: string) => void): Sink {
+function slowly(body: BodySource, done: (text: string) => void): BodySink {
   let text = '';
   return {
     data: (piece) => {
@@ -136,7 +141,7 @@ test('a caller who goes while the connection is paused gets no more, and nothing
   const told: string[] = [];
   let bytes = 0;
   await filled();
-  const why = await new Promise<Broken>((resolve) => {
+  const why = await new Promise<ExchangeFailure>((resolve) => {
     body.flow({
       data: (piece) => {
         bytes += piece.length;

@@ -1,5 +1,10 @@
 import { connect } from 'node:net';
-import type { Exchange, Sent, Sink, Source } from '../../../runtime/data/http/exchange';
+import type {
+  Exchange,
+  DeliveryOutcome,
+  BodySink,
+  BodySource,
+} from '../../../runtime/data/http/exchange';
 import type { HttpServer } from '../../../runtime/data/http/server/server';
 import { openHttpServer } from '../../../runtime/data/http/server/server';
 import { ask, sendRaw } from '../../support/plane';
@@ -19,7 +24,7 @@ const echo = async (exchange: Exchange): Promise<void> => {
 };
 
 /** Passes a source on; resolves with how that ended. */
-const streamed = (exchange: Exchange, source: Source): Promise<Sent> =>
+const streamed = (exchange: Exchange, source: BodySource): Promise<DeliveryOutcome> =>
   new Promise((resolve) => exchange.stream(200, '', source, resolve));
 
 const bodiesOf = (raw: string): readonly string[] =>
@@ -75,9 +80,9 @@ test.each([0, 1, 16_384, 16_385, 5_000_000])(
 function sourceOf(
   pieces: readonly Buffer[],
   ending: 'end' | 'fail' = 'end',
-): Source & { readonly given: () => number } {
+): BodySource & { readonly given: () => number } {
   let at = 0;
-  let sink: Sink | undefined;
+  let sink: BodySink | undefined;
   const give = (): void => {
     const to = sink;
     if (to === undefined) return;
@@ -147,7 +152,7 @@ test('a caller who goes away is noticed, before and within the answer', async ()
   const seen: string[] = [];
   handle = async (exchange) => {
     exchange.signal.addEventListener('abort', () => seen.push('aborted'));
-    const never: Source = {
+    const never: BodySource = {
       flow: (sink) => void sink.data(Buffer.from('x')),
       resume: () => undefined,
       destroy: () => seen.push('destroyed'),

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Authenticate } from '../../../runtime/auth/port';
 import type { Exchange } from '../../../runtime/data/http/exchange';
 import { fieldsOf, keepsAlive } from '../../../runtime/data/http/fields';
-import { Pieces } from '../../../runtime/data/http/buffers/body-buffer';
+import { BodyBuffer } from '../../../runtime/data/http/buffers/body-buffer';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
@@ -34,7 +34,7 @@ test('blanks around a value go, a tab stays', () => {
 describe('a body in pieces', () => {
   test('is whole, whatever their sizes are', () => {
     const sizes = [1, 1, 1023, 1, 1024, 5, 70_000, 1, ...Array<number>(40_000).fill(1)];
-    const pieces = new Pieces();
+    const pieces = new BodyBuffer();
     const given = sizes.map((size, at) => Buffer.alloc(size, at));
     for (const piece of given) pieces.add(piece);
     expect(pieces.size).toBe(Buffer.concat(given).length);
@@ -43,7 +43,7 @@ describe('a body in pieces', () => {
   });
 
   test('is copied together where they are small: nothing is kept of the reads they came in', () => {
-    const pieces = new Pieces();
+    const pieces = new BodyBuffer();
     const read = Buffer.from('abc');
     for (let at = 0; at < 3; at += 1) pieces.add(read.subarray(at, at + 1));
     read.fill('x', 1);

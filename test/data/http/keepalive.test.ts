@@ -6,7 +6,7 @@ import type { HttpClient } from '../../../runtime/data/http/client/client';
 import {
   createHttpClient,
   DEFAULT_CLIENT,
-  exchanged,
+  awaitResponse,
 } from '../../../runtime/data/http/client/client';
 import type { CallerLimits } from '../../../runtime/data/http/server/server-connection';
 import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/server-connection';
@@ -78,7 +78,7 @@ async function asked(
     isAgain,
   };
   const place = { host: '127.0.0.1', port };
-  const result = await exchanged((asker) => client.send(place, asking, asker));
+  const result = await awaitResponse((asker) => client.send(place, asking, asker));
   if (result.kind === 'reset' && result.wasKept === true) return 'reset when kept';
   if (result.kind !== 'answered') return result.kind;
   return String(await readAll(result, 1000, 5000));

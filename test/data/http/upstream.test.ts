@@ -1,7 +1,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import type { HttpClient } from '../../../runtime/data/http/client/client';
-import { createHttpClient, exchanged } from '../../../runtime/data/http/client/client';
+import { createHttpClient, awaitResponse } from '../../../runtime/data/http/client/client';
 import { readAll } from '../../../runtime/data/upstream/upstream';
 
 // A model server may be broken or hostile: its answer is one that can be read in one way, or none.
@@ -50,7 +50,7 @@ async function asked(port: number, method = 'GET', timeoutMs = 2000): Promise<st
     repeatable: true,
   };
   const place = { host: '127.0.0.1', port };
-  const result = await exchanged((asker) => client.send(place, asking, asker));
+  const result = await awaitResponse((asker) => client.send(place, asking, asker));
   if (result.kind !== 'answered') return result.kind;
   const body = await readAll(result, 1000, 500);
   return Buffer.isBuffer(body) ? `${result.status} ${body.toString('latin1')}` : body.kind;
@@ -248,7 +248,7 @@ test('thousands of chunks of one byte are given to whoever reads as a few pieces
   const { signal } = new AbortController();
   const asking = { method: 'GET', target: '/', headers: 'host: x\r\n', body: undefined };
   const rules = { timeoutMs: 2000, signal, repeatable: true };
-  const result = await exchanged((asker) =>
+  const result = await awaitResponse((asker) =>
     client.send({ host: '127.0.0.1', port }, { ...asking, ...rules }, asker),
   );
   if (result.kind !== 'answered') throw new Error(result.kind);

@@ -13,7 +13,7 @@ const NOTHING = Buffer.alloc(0);
 /** More pieces than this of one read are given as one: each costs more than its copy. */
 const MAX_GIVEN_PIECES = 16;
 
-export const fewer = (pieces: readonly Buffer[]): readonly Buffer[] =>
+export const coalesced = (pieces: readonly Buffer[]): readonly Buffer[] =>
   pieces.length > MAX_GIVEN_PIECES ? [Buffer.concat(pieces)] : pieces;
 
 /**
@@ -21,7 +21,7 @@ export const fewer = (pieces: readonly Buffer[]): readonly Buffer[] =>
  * and a body may come in chunks of one byte. What is large is not there twice while it is put
  * together, if its length is known.
  */
-export class Pieces {
+export class BodyBuffer {
   /** Bytes that have come, taken or not. */
   size = 0;
   /** Most bodies come in one piece, which is given out as it is. */

@@ -45,7 +45,7 @@ const UNTIL_CLOSE: BodyReader = {
   },
 };
 
-export function readerOf(framing: Framing): BodyReader {
+export function bodyReaderOf(framing: Framing): BodyReader {
   if (framing.kind === 'chunked') return new ChunkedReader();
   if (framing.kind === 'close') return UNTIL_CLOSE;
   return new LengthReader(framing.kind === 'length' ? framing.bytes : 0);

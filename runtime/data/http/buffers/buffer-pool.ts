@@ -1,12 +1,12 @@
 /** As much as one read of a server's answer brings; bytes. */
-export const SLAB_BYTES = 65_536;
+export const POOL_BUFFER_BYTES = 65_536;
 /** What is kept for later: 4 MB. */
 const MAX_FREE = 64;
 
 const free: Buffer[] = [];
 
 /** A copy, and what to call when nobody looks at it any more. */
-export interface Copied {
+export interface PooledCopy {
   readonly bytes: Buffer;
   readonly done: (() => void) | undefined;
 }
@@ -15,9 +15,9 @@ export interface Copied {
  * A copy in memory that is used again. Memory of its own for each read of a large answer is
  * gigabytes a second, for which V8 collects all of its garbage thirty times a second.
  */
-export function copied(bytes: Buffer): Copied {
-  if (bytes.length > SLAB_BYTES) return { bytes: Buffer.from(bytes), done: undefined };
-  const slab = free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+export function copyToPool(bytes: Buffer): PooledCopy {
+  if (bytes.length > POOL_BUFFER_BYTES) return { bytes: Buffer.from(bytes), done: undefined };
+  const slab = free.pop() ?? Buffer.allocUnsafeSlow(POOL_BUFFER_BYTES);
   bytes.copy(slab);
   return {
     bytes: slab.subarray(0, bytes.length),

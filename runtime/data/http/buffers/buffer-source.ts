@@ -1,11 +1,11 @@
-import type { Sink, Source } from '../exchange';
+import type { BodySink, BodySource } from '../exchange';
 
 /** So much goes to a socket at a time: what a slow caller makes us keep, and how it shows that it reads. */
 export const SLICE_BYTES = 65_536;
 
 /** Bytes that are all there, given as fast as they are taken. */
-export function slicesOf(bytes: Buffer): Source {
-  let sink: Sink | undefined;
+export function bufferSource(bytes: Buffer): BodySource {
+  let sink: BodySink | undefined;
   let at = 0;
   const give = (): void => {
     while (at < bytes.length) {

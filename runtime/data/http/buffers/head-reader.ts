@@ -17,7 +17,7 @@ function checkLineFeeds(text: string, from: number): void {
  * Collects the head of a message from what a connection brings. Most heads come whole in one read;
  * only what is cut by the network is kept.
  */
-export class HeadCollector {
+export class HeadReader {
   private begun = '';
 
   constructor(private readonly maxBytes = MAX_HEAD_BYTES) {}

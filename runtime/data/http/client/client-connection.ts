@@ -1,30 +1,32 @@
-import type { Asker, Broken, Sink, Source, Upload } from '../exchange';
-import type { Asking } from './request-writer';
-import { write } from './request-writer';
+import type { ResponseHandler, ExchangeFailure, BodySink, BodySource, Upload } from '../exchange';
+import type { ClientRequest } from './request-writer';
+import { writeRequest } from './request-writer';
 import type { ClientSocket } from './client-socket';
 import type { BodyReader } from '../buffers/body-reader';
-import { readerOf } from '../buffers/body-reader';
+import { bodyReaderOf } from '../buffers/body-reader';
 import { ChunkBudget } from '../buffers/chunk-budget';
 import { HttpFault } from '../fields';
-import { HeadCollector } from '../buffers/head-reader';
-import { fewer } from '../buffers/body-buffer';
+import { HeadReader } from '../buffers/head-reader';
+import { coalesced } from '../buffers/body-buffer';
 import type { ResponseHead } from './response-head';
-import { checkBegin, checkMeant, keptMsOf, parseResponse } from './response-head';
-import type { Receiver } from './request-body-writer';
-import { Uploading } from './request-body-writer';
+import {
+  checkVersionStart,
+  checkStatusAccepted,
+  keepAliveMsOf,
+  parseResponse,
+} from './response-head';
+import type { RequestBodyListener } from './request-body-writer';
+import { RequestBodyWriter } from './request-body-writer';
 
-/** So much of an answer is kept that nobody reads yet. */
+/** Unread bytes of a response that are kept before the socket is paused. */
 const MAX_UNREAD_BYTES = 65_536;
-/**
- * A server that had closed a kept connection when a request came says so within a round trip;
- * what breaks later broke while the request ran. Milliseconds.
- */
+/** A reset within this time after reuse means that the server had closed the idle connection; ms. */
 const STALE_MS = 100;
-/** A server that works may say so now and then (102); more than this is a flood. */
+/** A server may send interim responses (102) while it works; more than this are an error. */
 const MAX_INTERIM_ANSWERS = 1000;
 
-/** What the pool wants to know. */
-export interface Owner {
+/** The pool that owns a connection. */
+export interface ConnectionOwner {
   /** The answer is complete and the connection can take another request. */
   readonly onFree: (connection: ClientConnection) => void;
   readonly onGone: (connection: ClientConnection) => void;
@@ -32,52 +34,52 @@ export interface Owner {
    * The server had closed the connection before it took the request, which needs another one. Not
    * called for the first request of a connection. `isSent`: the kernel had taken the request.
    */
-  readonly onStale: (asking: Asking, asker: Asker, isSent: boolean) => void;
+  readonly onStale: (request: ClientRequest, handler: ResponseHandler, isSent: boolean) => void;
 }
 
 /** One connection to a server: requests one after the other. */
-export class ClientConnection implements Source, Receiver {
-  private asking: Asking | undefined;
-  /** Until it is told. */
-  private asker: Asker | undefined;
-  private readonly heads = new HeadCollector();
+export class ClientConnection implements BodySource, RequestBodyListener {
+  private request: ClientRequest | undefined;
+  /** Until the response or the failure is reported. */
+  private handler: ResponseHandler | undefined;
+  private readonly heads = new HeadReader();
   private reader: BodyReader | undefined;
   private keepAlive = false;
-  private sink: Sink | undefined;
-  /** What came in one read with the head, while the asker is told. */
+  private sink: BodySink | undefined;
+  /** Body bytes of the read that completed the head, during `onResponse`. */
   private arrived: Buffer | undefined;
   private unread: Buffer[] = [];
   private unreadBytes = 0;
   private isConnected = false;
   private timer: NodeJS.Timeout | undefined;
-  private uploading: Uploading | undefined;
-  /** Whoever reads the answer is slow. */
-  private isHeld = false;
+  private bodyWriter: RequestBodyWriter | undefined;
+  /** The reader of the response is slow. */
+  private isPausedByReader = false;
   private readonly budget: ChunkBudget;
-  /** The server ended the connection before anyone read the answer. */
+  /** The server ended the connection before the body was read. */
   private isEnded = false;
 
-  /** Has a byte of the answer come? */
-  private isHeard = false;
-  /** Answers before the real one. */
+  /** Has a byte of the response arrived? */
+  private hasResponded = false;
+  /** Interim responses (1xx) so far. */
   private interim = 0;
-  /** The kernel took not a byte of the request. */
+  /** The kernel did not take a byte of the request. */
   private isUnsent = false;
-  /** When the request went out over a connection that was kept; undefined: it is the first. */
+  /** When the request was sent on a reused connection; undefined on a new one. */
   private reusedAt: number | undefined;
 
-  /** When its last answer was complete; milliseconds of `performance.now()`. */
+  /** When its last response was complete; `performance.now()`. */
   idleSince = 0;
-  /** So long the server keeps an idle connection, as it says itself, and a margin; milliseconds. */
-  keptMs = Infinity;
+  /** The server's own keep-alive timeout less a margin; milliseconds. */
+  serverKeepAliveMs = Infinity;
 
   constructor(
     private readonly socket: ClientSocket,
-    private readonly owner: Owner,
+    private readonly owner: ConnectionOwner,
     connectMs: number,
   ) {
     socket.setNoDelay(true);
-    this.budget = new ChunkBudget(socket, () => !this.isHeld);
+    this.budget = new ChunkBudget(socket, () => !this.isPausedByReader);
     const late = setTimeout(
       () => this.break({ kind: 'unreached', message: 'connect timeout' }),
       connectMs,
@@ -85,9 +87,9 @@ export class ClientConnection implements Source, Receiver {
     socket.on('connect', () => {
       this.isConnected = true;
       clearTimeout(late);
-      this.uploading?.begin();
+      this.bodyWriter?.begin();
     });
-    socket.on('drain', () => this.uploading?.drained());
+    socket.on('drain', () => this.bodyWriter?.drained());
     socket.on('end', () => this.onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       const message = error.code ?? error.message;
@@ -100,68 +102,69 @@ export class ClientConnection implements Source, Receiver {
     });
   }
 
-  ask(asking: Asking, asker: Asker): void {
-    this.asking = asking;
-    this.asker = asker;
-    this.isHeard = false;
+  send(request: ClientRequest, handler: ResponseHandler): void {
+    this.request = request;
+    this.handler = handler;
+    this.hasResponded = false;
     this.interim = 0;
     if (this.idleSince > 0) this.reusedAt = performance.now();
-    asking.signal.addEventListener('abort', this.onAbort);
-    this.timer = setTimeout(this.onTimeout, asking.timeoutMs);
-    write(this.socket, asking);
-    // Told at once it is of the whole request; told later it may be of the end of it.
+    request.signal.addEventListener('abort', this.onAbort);
+    this.timer = setTimeout(this.onTimeout, request.timeoutMs);
+    writeRequest(this.socket, request);
+    // An error at once means that nothing was sent; a later one may concern the end of the request.
     this.isUnsent = this.socket.errored !== null;
-    if (asking.upload !== undefined) this.begin(asking.upload);
+    if (request.upload !== undefined) this.begin(request.upload);
   }
 
   private begin(upload: Upload): void {
-    this.uploading = new Uploading(this.socket, upload, this);
-    if (this.isConnected && !this.isUnsent) this.uploading.begin();
+    this.bodyWriter = new RequestBodyWriter(this.socket, upload, this);
+    if (this.isConnected && !this.isUnsent) this.bodyWriter.begin();
   }
 
-  /** Receiver: while its caller is waited for, a server need not answer. */
+  /** RequestBodyListener: the response timer rests while the caller's body is awaited. */
   onTurn(): void {
-    if (this.uploading?.waitsForCaller === true) this.stopTime();
-    else this.runTime();
+    if (this.bodyWriter?.waitsForCaller === true) this.stopTimer();
+    else this.startTimer();
   }
 
   onDelivered(): void {
-    this.asker?.delivered?.();
+    this.handler?.onRequestSent?.();
   }
 
-  onFailed(why: Broken): void {
+  onFailed(why: ExchangeFailure): void {
     this.break(why);
   }
 
-  private stopTime(): void {
+  private stopTimer(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
   }
 
-  private runTime(): void {
-    const { asking } = this;
-    if (asking === undefined || this.isHeld || this.uploading?.waitsForCaller === true) return;
-    this.timer ??= setTimeout(this.onTimeout, asking.timeoutMs);
+  private startTimer(): void {
+    const { request } = this;
+    const waitsForCaller = this.bodyWriter?.waitsForCaller === true;
+    if (request === undefined || this.isPausedByReader || waitsForCaller) return;
+    this.timer ??= setTimeout(this.onTimeout, request.timeoutMs);
   }
 
-  /** What is to be asked again, for the server had closed the connection before it came. */
-  private unheard(why: Broken): Asking | undefined {
-    const { asking, reusedAt } = this;
-    if (why.kind !== 'reset' || asking === undefined || reusedAt === undefined) return undefined;
+  /** The request to send again when the server closed the connection before it arrived. */
+  private retryable(why: ExchangeFailure): ClientRequest | undefined {
+    const { request, reusedAt } = this;
+    if (why.kind !== 'reset' || request === undefined || reusedAt === undefined) return undefined;
     const elapsed = performance.now() - reusedAt;
-    const isSafe = this.isUnsent || (asking.repeatable && elapsed < STALE_MS);
-    if (this.isHeard || !isSafe) return undefined;
-    return { ...asking, timeoutMs: Math.max(1, asking.timeoutMs - elapsed) };
+    const isSafe = this.isUnsent || (request.repeatable && elapsed < STALE_MS);
+    if (this.hasResponded || !isSafe) return undefined;
+    return { ...request, timeoutMs: Math.max(1, request.timeoutMs - elapsed) };
   }
 
   private readonly onAbort = (): void => this.break({ kind: 'aborted' });
   private readonly onTimeout = (): void => this.break({ kind: 'timeout' });
 
-  /** What the socket brought. The bytes are ours for this call only. */
+  /** The bytes are valid during this call only. */
   onData(bytes: Buffer): void {
-    // Nobody asked: whatever this is, it is no answer to the next request.
-    if (this.asking === undefined) return void this.socket.destroy();
-    this.isHeard = true;
+    // Unrequested bytes are not the response to the next request.
+    if (this.request === undefined) return void this.socket.destroy();
+    this.hasResponded = true;
     try {
       if (this.reader === undefined) return this.takeHead(bytes);
       this.timer?.refresh();
@@ -173,16 +176,15 @@ export class ClientConnection implements Source, Receiver {
   }
 
   private takeHead(bytes: Buffer): void {
-    const { asking } = this;
-    if (asking === undefined) return;
-    // Interim answers come before the real one.
+    const { request } = this;
+    if (request === undefined) return;
     for (let rest = bytes; rest.length > 0;) {
       const found = this.heads.take(rest);
-      if (found === undefined) return checkBegin(this.heads.text);
-      const head = parseResponse(found.head, asking.method);
+      if (found === undefined) return checkVersionStart(this.heads.text);
+      const head = parseResponse(found.head, request.method);
       rest = rest.subarray(found.end);
-      checkMeant(head.status, asking.refusesRedirects === true);
-      if (head.status >= 200) return this.answered(head, rest);
+      checkStatusAccepted(head.status, request.refusesRedirects === true);
+      if (head.status >= 200) return this.deliverHead(head, rest);
       this.interim += 1;
       if (this.interim > MAX_INTERIM_ANSWERS) {
         throw new HttpFault(502, `more than ${MAX_INTERIM_ANSWERS} interim answers (1xx)`);
@@ -190,28 +192,28 @@ export class ClientConnection implements Source, Receiver {
     }
   }
 
-  private answered({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
-    const reader = readerOf(framing);
+  private deliverHead({ status, fields, framing, keepAlive }: ResponseHead, rest: Buffer): void {
+    const reader = bodyReaderOf(framing);
     this.reader = reader;
     this.keepAlive = keepAlive;
-    if (this.idleSince === 0) this.keptMs = keptMsOf(fields);
-    const { asker } = this;
-    this.asker = undefined;
-    // Taken before the asker is told: whoever reads at once gets it without a copy.
+    if (this.idleSince === 0) this.serverKeepAliveMs = keepAliveMsOf(fields);
+    const { handler } = this;
+    this.handler = undefined;
+    // Set before `onResponse`: a handler that reads at once gets the bytes without a copy.
     this.arrived = rest;
-    asker?.answered({ kind: 'answered', status, fields, body: this });
+    handler?.onResponse({ kind: 'answered', status, fields, body: this });
     const left = this.arrived;
     this.arrived = undefined;
-    // The asker may have had enough, or all.
+    // The handler may have destroyed or finished the body.
     if (this.reader !== reader) return;
-    // Not for a part of a head: one that drips would never be late.
+    // Not for a partial head: a dripping one would never time out.
     this.timer?.refresh();
     if (left !== undefined) this.keep(Buffer.from(left));
   }
 
   private takeBody(bytes: Buffer): void {
     if (this.sink === undefined) return this.keep(Buffer.from(bytes));
-    this.pass(this.sink, bytes);
+    this.deliverBody(this.sink, bytes);
   }
 
   private keep(bytes: Buffer): void {
@@ -220,11 +222,10 @@ export class ClientConnection implements Source, Receiver {
     if (this.unreadBytes > MAX_UNREAD_BYTES) this.socket.pause();
   }
 
-  private pass(sink: Sink, bytes: Buffer): void {
+  private deliverBody(sink: BodySink, bytes: Buffer): void {
     const { reader } = this;
     if (reader === undefined) return;
-    // All of a read is looked at before any of it is given: a first chunk that is none is an error,
-    // and not the beginning of an answer.
+    // Decode the whole read first: an invalid first chunk is an error, not a started response.
     let first: Buffer | undefined;
     let others: Buffer[] | undefined;
     const taken = reader.write(bytes, (piece) => {
@@ -233,27 +234,27 @@ export class ClientConnection implements Source, Receiver {
       else others.push(piece);
     });
     let wantsMore = first === undefined || sink.data(first);
-    for (const piece of others === undefined ? [] : fewer(others)) {
+    for (const piece of others === undefined ? [] : coalesced(others)) {
       if (this.reader !== reader) return;
       wantsMore = sink.data(piece) && wantsMore;
     }
-    // The reader of the answer may have had enough meanwhile.
+    // The sink may have destroyed the body meanwhile.
     if (this.reader !== reader) return;
     if (reader.isDone) return this.complete(taken === bytes.length);
     if (others !== undefined) this.budget.spend(others.length);
     if (!wantsMore) this.pause();
   }
 
-  /** Source: starts to give the body. */
-  flow(sink: Sink): void {
+  /** BodySource: starts delivery. */
+  flow(sink: BodySink): void {
     this.sink = sink;
     const before = this.arrived === undefined ? this.unread : [this.arrived];
     this.arrived = undefined;
-    this.forget();
+    this.dropUnread();
     try {
-      // Also an empty one is complete only when it is looked at.
+      // An empty body, too, completes only in `deliverBody`.
       for (const bytes of before.length > 0 ? before : [Buffer.alloc(0)]) {
-        if (this.sink === sink) this.pass(sink, bytes);
+        if (this.sink === sink) this.deliverBody(sink, bytes);
       }
     } catch (error) {
       if (!(error instanceof HttpFault)) throw error;
@@ -261,25 +262,25 @@ export class ClientConnection implements Source, Receiver {
     }
     if (this.sink !== sink) return;
     if (this.isEnded) this.onEnd();
-    else if (this.socket.isPaused() && !this.isHeld) this.budget.resume();
+    else if (this.socket.isPaused() && !this.isPausedByReader) this.budget.resume();
   }
 
-  /** Whoever reads is slow: that is not the server's silence. */
+  /** A slow reader does not count against the server's timeout. */
   private pause(): void {
-    this.isHeld = true;
-    this.stopTime();
+    this.isPausedByReader = true;
+    this.stopTimer();
     this.socket.pause();
   }
 
-  /** Source: goes on after `data` answered false. */
+  /** BodySource: continues after `data` returned false. */
   resume(): void {
-    if (this.asking === undefined) return;
-    this.isHeld = false;
-    this.runTime();
+    if (this.request === undefined) return;
+    this.isPausedByReader = false;
+    this.startTimer();
     this.budget.resume();
   }
 
-  /** Source: nobody wants the rest. */
+  /** BodySource: the rest is discarded. */
   destroy(): void {
     this.break({ kind: 'aborted' });
   }
@@ -291,31 +292,31 @@ export class ClientConnection implements Source, Receiver {
     else this.break({ kind: 'reset', message: 'the connection ended' });
   }
 
-  private forget(): void {
+  private dropUnread(): void {
     if (this.unread.length > 0) this.unread = [];
     this.unreadBytes = 0;
   }
 
   private release(): void {
-    this.stopTime();
-    const { uploading } = this;
-    this.uploading = undefined;
-    this.isHeld = false;
+    this.stopTimer();
+    const { bodyWriter } = this;
+    this.bodyWriter = undefined;
+    this.isPausedByReader = false;
     this.budget.renew();
-    this.asking?.signal.removeEventListener('abort', this.onAbort);
-    this.asking = undefined;
+    this.request?.signal.removeEventListener('abort', this.onAbort);
+    this.request = undefined;
     this.reader = undefined;
     this.sink = undefined;
-    this.asker = undefined;
+    this.handler = undefined;
     this.arrived = undefined;
-    this.forget();
-    uploading?.stop();
+    this.dropUnread();
+    bodyWriter?.stop();
   }
 
-  /** The answer is whole. Bytes behind it, or a request that is not out yet, end the connection. */
+  /** Extra bytes, or an unfinished request, end the connection. */
   private complete(isClean: boolean): void {
     const { sink } = this;
-    const isSent = this.uploading?.isDone !== false && this.socket.writableLength === 0;
+    const isSent = this.bodyWriter?.isDone !== false && this.socket.writableLength === 0;
     const isFree = isClean && this.keepAlive && isSent;
     this.release();
     if (isFree) {
@@ -326,16 +327,16 @@ export class ClientConnection implements Source, Receiver {
     sink?.end();
   }
 
-  private break(why: Broken): void {
-    const { asker, sink } = this;
-    const unheard = this.unheard(why);
+  private break(why: ExchangeFailure): void {
+    const { handler, sink } = this;
+    const unheard = this.retryable(why);
     this.release();
     this.socket.destroy();
-    if (unheard !== undefined && asker !== undefined) {
-      return this.owner.onStale(unheard, asker, !this.isUnsent);
+    if (unheard !== undefined && handler !== undefined) {
+      return this.owner.onStale(unheard, handler, !this.isUnsent);
     }
-    const isKept = why.kind === 'reset' && !this.isHeard && this.reusedAt !== undefined;
-    asker?.broken(isKept ? { ...why, wasKept: true } : why);
+    const isKept = why.kind === 'reset' && !this.hasResponded && this.reusedAt !== undefined;
+    handler?.onFailure(isKept ? { ...why, wasKept: true } : why);
     sink?.fail(why);
   }
 

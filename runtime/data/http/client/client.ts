@@ -1,9 +1,9 @@
-import type { Asker, Exchanged } from '../exchange';
-import type { Asking } from './request-writer';
-import type { Owner } from './client-connection';
+import type { ResponseHandler, HttpResult } from '../exchange';
+import type { ClientRequest } from './request-writer';
+import type { ConnectionOwner } from './client-connection';
 import { ClientConnection } from './client-connection';
 import { ClientSocket } from './client-socket';
-import { SLAB_BYTES } from '../buffers/buffer-pool';
+import { POOL_BUFFER_BYTES } from '../buffers/buffer-pool';
 
 /** How connections to servers are made and kept. */
 export interface ClientOptions {
@@ -28,10 +28,10 @@ const SWEEP_MS = 1000;
  * A request that must not run twice cannot be sent again when the server closes the connection at
  * that very moment. So it takes one that was used just now, which no server closes, or a new one.
  */
-const SURE_MS = 250;
+const FRESH_MS = 250;
 
 /** Where a server listens. */
-export type Place = (
+export type ServerAddress = (
   | { readonly host: string; readonly port: number }
   /** A socket in the file system. */
   | { readonly path: string }
@@ -41,15 +41,15 @@ export type Place = (
 };
 
 export interface HttpClient {
-  readonly send: (place: Place, asking: Asking, asker: Asker) => void;
+  readonly send: (address: ServerAddress, request: ClientRequest, handler: ResponseHandler) => void;
   readonly close: () => void;
 }
 
-const keyOf = (place: Place): string =>
-  place.address ?? ('path' in place ? place.path : `${place.host}:${place.port}`);
+const keyOf = (address: ServerAddress): string =>
+  address.address ?? ('path' in address ? address.path : `${address.host}:${address.port}`);
 
 /** Connections that are kept, the one used last first: it is warm, the others may go idle and close. */
-class Idle {
+class IdleConnections {
   constructor(private readonly options: ClientOptions) {}
 
   private readonly stacks = new Map<string, ClientConnection[]>();
@@ -63,7 +63,10 @@ class Idle {
     return stack?.pop();
   }
 
-  private isFresh({ idleSince, keptMs }: ClientConnection, maxMs: number): boolean {
+  private isFresh(
+    { idleSince, serverKeepAliveMs: keptMs }: ClientConnection,
+    maxMs: number,
+  ): boolean {
     return performance.now() - idleSince < Math.min(maxMs, keptMs, this.options.idleMs);
   }
 
@@ -102,10 +105,15 @@ class Idle {
  * One buffer for all sockets: whoever wants to keep bytes copies them. A buffer for each read costs
  * more than the read.
  */
-const READ_BUFFER = Buffer.allocUnsafeSlow(SLAB_BYTES);
+const READ_BUFFER = Buffer.allocUnsafeSlow(POOL_BUFFER_BYTES);
 
-function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
-  const where = 'path' in place ? { path: place.path } : { host: place.host, port: place.port };
+function connect(
+  address: ServerAddress,
+  owner: ConnectionOwner,
+  connectMs: number,
+): ClientConnection {
+  const where =
+    'path' in address ? { path: address.path } : { host: address.host, port: address.port };
   const onread = {
     buffer: READ_BUFFER,
     callback: (size: number): boolean => {
@@ -120,41 +128,44 @@ function open(place: Place, owner: Owner, connectMs: number): ClientConnection {
 }
 
 /** A server that took a request, broke the connection and no longer listens may have died of it. */
-function afterBreak(asker: Asker): Asker {
+function markAfterReset(handler: ResponseHandler): ResponseHandler {
   return {
-    answered: (answer) => asker.answered(answer),
-    delivered: () => asker.delivered?.(),
-    broken: (why) => asker.broken(why.kind === 'unreached' ? { ...why, broke: true } : why),
+    onResponse: (answer) => handler.onResponse(answer),
+    onRequestSent: () => handler.onRequestSent?.(),
+    onFailure: (why) => handler.onFailure(why.kind === 'unreached' ? { ...why, broke: true } : why),
   };
 }
 
 /** An HTTP/1.1 client for servers nearby: connections are kept, answers are read strictly. */
 export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpClient {
-  const idle = new Idle(options);
+  const idle = new IdleConnections(options);
   const all = new Set<ClientConnection>();
-  const opened = (place: Place, key: string): ClientConnection => {
-    const owner: Owner = {
+  const opened = (address: ServerAddress, key: string): ClientConnection => {
+    const owner: ConnectionOwner = {
       onFree: (one) => idle.add(key, one),
       onGone: (one) => {
         all.delete(one);
         idle.remove(key, one);
       },
-      onStale: (asking, asker, isSent) =>
-        opened(place, key).ask(asking, isSent ? afterBreak(asker) : asker),
+      onStale: (request, handler, isSent) =>
+        opened(address, key).send(request, isSent ? markAfterReset(handler) : handler),
     };
-    const made = open(place, owner, options.connectMs);
+    const made = connect(address, owner, options.connectMs);
     all.add(made);
     return made;
   };
-  const connectionFor = (place: Place, { repeatable, isAgain }: Asking): ClientConnection => {
-    const key = keyOf(place);
-    const kept = isAgain === true ? undefined : idle.take(key, repeatable ? Infinity : SURE_MS);
-    return kept ?? opened(place, key);
+  const connectionFor = (
+    address: ServerAddress,
+    { repeatable, isAgain }: ClientRequest,
+  ): ClientConnection => {
+    const key = keyOf(address);
+    const kept = isAgain === true ? undefined : idle.take(key, repeatable ? Infinity : FRESH_MS);
+    return kept ?? opened(address, key);
   };
   return {
-    send: (place, asking, asker) => {
-      if (asking.signal.aborted) asker.broken({ kind: 'aborted' });
-      else connectionFor(place, asking).ask(asking, asker);
+    send: (address, request, handler) => {
+      if (request.signal.aborted) handler.onFailure({ kind: 'aborted' });
+      else connectionFor(address, request).send(request, handler);
     },
     close: () => {
       idle.close();
@@ -164,6 +175,6 @@ export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpC
 }
 
 /** For whoever has time for a promise: an unread answer, or why there is none. */
-export function exchanged(send: (asker: Asker) => void): Promise<Exchanged> {
-  return new Promise((resolve) => send({ answered: resolve, broken: resolve }));
+export function awaitResponse(send: (handler: ResponseHandler) => void): Promise<HttpResult> {
+  return new Promise((resolve) => send({ onResponse: resolve, onFailure: resolve }));
 }

@@ -1,18 +1,18 @@
-import type { Broken, Sink, Upload } from '../exchange';
+import type { ExchangeFailure, BodySink, Upload } from '../exchange';
 import { LAST_CHUNK } from '../buffers/chunked';
 import type { ClientSocket } from './client-socket';
 import { writeBoth, writeChunk } from '../server/response-writer';
 
 /** What an upload needs of its connection. */
-export interface Receiver {
+export interface RequestBodyListener {
   /** Somebody else is waited for now: the caller, or the server. */
   readonly onTurn: () => void;
   readonly onDelivered: () => void;
-  readonly onFailed: (why: Broken) => void;
+  readonly onFailed: (why: ExchangeFailure) => void;
 }
 
 /** A body on its way to a server, as fast as both of them are. */
-export class Uploading implements Sink {
+export class RequestBodyWriter implements BodySink {
   private hasBegun = false;
   private isBlocked = false;
   isDone = false;
@@ -20,7 +20,7 @@ export class Uploading implements Sink {
   constructor(
     private readonly socket: ClientSocket,
     private readonly upload: Upload,
-    private readonly receiver: Receiver,
+    private readonly listener: RequestBodyListener,
   ) {}
 
   get waitsForCaller(): boolean {
@@ -31,7 +31,7 @@ export class Uploading implements Sink {
   begin(): void {
     this.hasBegun = true;
     this.socket.isUploading = true;
-    this.receiver.onTurn();
+    this.listener.onTurn();
     this.upload.flow(this);
   }
 
@@ -41,27 +41,27 @@ export class Uploading implements Sink {
     else writeBoth(socket, '', piece);
     if (!socket.writableNeedDrain) return true;
     this.isBlocked = true;
-    this.receiver.onTurn();
+    this.listener.onTurn();
     return false;
   }
 
   drained(): void {
     if (!this.isBlocked) return;
     this.isBlocked = false;
-    this.receiver.onTurn();
+    this.listener.onTurn();
     if (!this.isDone) this.upload.resume();
   }
 
   end(): void {
     if (this.upload.length === undefined) this.socket.write(LAST_CHUNK, 'latin1');
     this.isDone = true;
-    this.receiver.onTurn();
-    this.receiver.onDelivered();
+    this.listener.onTurn();
+    this.listener.onDelivered();
   }
 
-  fail(why: Broken): void {
+  fail(why: ExchangeFailure): void {
     this.isDone = true;
-    this.receiver.onFailed(why);
+    this.listener.onFailed(why);
   }
 
   /** The server takes no more, or nothing yet: then it is still whole. */

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import type { HeaderText, Signal, Upload } from '../exchange';
+import type { HeaderText, AbortSignalLike, Upload } from '../exchange';
 import { writeBoth } from '../server/response-writer';
 
 /** One request over a connection. */
-export interface Asking {
+export interface ClientRequest {
   readonly method: string;
   readonly target: string;
   /** All of them, `Host` and the length of the body included. */
@@ -13,7 +13,7 @@ export interface Asking {
   readonly upload?: Upload | undefined;
   /** Milliseconds until the head of the answer is there, and then between bytes. */
   readonly timeoutMs: number;
-  readonly signal: Signal;
+  readonly signal: AbortSignalLike;
   /** May the server do it twice? */
   readonly repeatable: boolean;
   /** Its first try failed: it takes no connection that was kept. */
@@ -23,7 +23,10 @@ export interface Asking {
 }
 
 /** Sends all of it but an upload. */
-export function write(socket: Socket, { method, target, headers, body }: Asking): void {
+export function writeRequest(
+  socket: Socket,
+  { method, target, headers, body }: ClientRequest,
+): void {
   const head = `${method} ${target} HTTP/1.1\r\n${headers}\r\n`;
   if (body === undefined || body.length === 0) socket.write(head, 'latin1');
   else writeBoth(socket, head, body);

@@ -10,7 +10,7 @@ export interface ResponseHead {
   readonly keepAlive: boolean;
 }
 
-const BEGIN = 'HTTP/1.';
+const VERSION_START = 'HTTP/1.';
 const ZERO = 0x30;
 const BLANK = 0x20;
 
@@ -19,7 +19,7 @@ const HINT_MARGIN_MS = 1000;
 const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
 
 /** `Keep-Alive: timeout=5`, as node:http says it. */
-export function keptMsOf(fields: Fields): number {
+export function keepAliveMsOf(fields: Fields): number {
   const [, seconds] = TIMEOUT_HINT.exec(fields.get('keep-alive') ?? '') ?? [];
   return seconds === undefined ? Infinity : Number(seconds) * 1000 - HINT_MARGIN_MS;
 }
@@ -36,7 +36,7 @@ const isDigitAt = (head: string, at: number): boolean =>
  */
 function statusOf(head: string, end: number): number {
   const minor = digitAt(head, 7);
-  if (!head.startsWith(BEGIN) || (minor !== 0 && minor !== 1)) return 0;
+  if (!head.startsWith(VERSION_START) || (minor !== 0 && minor !== 1)) return 0;
   if (!isDigitAt(head, 9) || !isDigitAt(head, 10) || !isDigitAt(head, 11)) return 0;
   const isSpaced = head.charCodeAt(8) === BLANK && (end === 12 || head.charCodeAt(12) === BLANK);
   const status = 100 * digitAt(head, 9) + 10 * digitAt(head, 10) + digitAt(head, 11);
@@ -66,14 +66,14 @@ export function parseResponse(head: string, method: string): ResponseHead {
 }
 
 /** What is no HTTP from its first byte on is not waited for. @throws HttpFault */
-export function checkBegin(text: string): void {
-  if (!text.startsWith(BEGIN.slice(0, text.length))) {
+export function checkVersionStart(text: string): void {
+  if (!text.startsWith(VERSION_START.slice(0, text.length))) {
     throw new HttpFault(502, 'no status line of HTTP/1.x');
   }
 }
 
 /** @throws HttpFault for what would lead the caller, with its key, to another server */
-export function checkMeant(status: number, refusesRedirects: boolean): void {
+export function checkStatusAccepted(status: number, refusesRedirects: boolean): void {
   if (status === 101) throw new HttpFault(502, 'status 101 to a request that asked for none');
   if (!refusesRedirects || status < 300 || status >= 400) return;
   throw new HttpFault(

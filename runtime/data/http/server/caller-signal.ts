@@ -1,13 +1,13 @@
-import type { Signal } from '../exchange';
+import type { AbortSignalLike } from '../exchange';
 
-const NOBODY: readonly (() => void)[] = [];
+const NO_LISTENERS: readonly (() => void)[] = [];
 
 /** Tells that a caller has gone. Most requests end before it does, so it costs next to nothing. */
-export class CallerSignal implements Signal {
+export class CallerSignal implements AbortSignalLike {
   aborted = false;
   /** Nearly always there is one at a time. */
   private first: (() => void) | undefined;
-  private others: readonly (() => void)[] = NOBODY;
+  private others: readonly (() => void)[] = NO_LISTENERS;
 
   addEventListener(_: 'abort', listener: () => void): void {
     if (this.first === undefined && this.others.length === 0) this.first = listener;
@@ -25,7 +25,7 @@ export class CallerSignal implements Signal {
     this.aborted = true;
     const { first, others } = this;
     this.first = undefined;
-    this.others = NOBODY;
+    this.others = NO_LISTENERS;
     first?.();
     for (const listener of others) listener();
   }

@@ -1,9 +1,9 @@
 import { BodyTooLarge, BodyTooSlow } from '../../../shared/body';
-import type { Sink, Upload } from '../exchange';
-import { Progress } from './progress';
+import type { BodySink, Upload } from '../exchange';
+import { ProgressTimer } from './progress-timer';
 
 /** What an upload needs of its exchange. */
-export interface Uploader {
+export interface UploadOwner {
   /** As `Progress` has it; milliseconds. */
   readonly bodyMs: number;
   /** More of the body is wanted. */
@@ -20,7 +20,7 @@ export interface Uploader {
  */
 export class CallerUpload implements Upload {
   fault: Error | undefined;
-  private sink: Sink | undefined;
+  private sink: BodySink | undefined;
   private held: Buffer[] = [];
   private bytes = 0;
   private hasBegun = false;
@@ -28,14 +28,14 @@ export class CallerUpload implements Upload {
   private isWhole = false;
   private isOver = false;
   private failedWith: number | undefined;
-  private readonly progress: Progress;
+  private readonly progress: ProgressTimer;
 
   constructor(
     readonly length: number | undefined,
     private readonly limit: number,
-    private readonly from: Uploader,
+    private readonly owner: UploadOwner,
   ) {
-    this.progress = new Progress(from.bodyMs, () => this.fail(408, new BodyTooSlow()));
+    this.progress = new ProgressTimer(owner.bodyMs, () => this.fail(408, new BodyTooSlow()));
   }
 
   get isUntouched(): boolean {
@@ -55,27 +55,27 @@ export class CallerUpload implements Upload {
     if (piece.length > 0) this.held.push(piece);
     this.isWhole = isWhole;
     this.watch(piece.length);
-    this.give();
+    this.deliver();
   }
 
   /** Source: it may begin. */
-  flow(sink: Sink): void {
+  flow(sink: BodySink): void {
     this.hasBegun = true;
     this.sink = sink;
-    if (this.failedWith !== undefined) return this.tell(this.failedWith);
+    if (this.failedWith !== undefined) return this.reportFailure(this.failedWith);
     this.resume();
   }
 
   /** Source: goes on after `data` answered false. */
   resume(): void {
     this.isBlocked = false;
-    this.give();
+    this.deliver();
     if (this.isBlocked || this.isOver) return;
     this.watch(0);
-    this.from.read();
+    this.owner.read();
   }
 
-  private give(): void {
+  private deliver(): void {
     while (this.sink !== undefined && !this.isBlocked) {
       const piece = this.held.shift();
       if (piece === undefined) return this.isWhole ? this.end() : undefined;
@@ -103,11 +103,11 @@ export class CallerUpload implements Upload {
     this.failedWith = status;
     const { sink } = this;
     this.close();
-    this.from.stop();
-    if (sink !== undefined) this.tell(status, sink);
+    this.owner.stop();
+    if (sink !== undefined) this.reportFailure(status, sink);
   }
 
-  private tell(status: number, sink = this.sink): void {
+  private reportFailure(status: number, sink = this.sink): void {
     this.sink = undefined;
     sink?.fail({ kind: 'aborted', status });
   }
@@ -123,6 +123,6 @@ export class CallerUpload implements Upload {
   destroy(): void {
     if (this.isOver) return;
     this.close();
-    this.from.stop();
+    this.owner.stop();
   }
 }

@@ -4,20 +4,20 @@ import type { HttpFault } from '../fields';
 // What the engine refuses by itself, before or while a request is read.
 
 /** What is known of a request that is no whole one; as it was sent, to be checked by who uses it. */
-export interface Glimpse {
+export interface PartialRequest {
   /** Without its query; perhaps cut short. */
   readonly path: string | undefined;
   readonly requestId: string | undefined;
 }
 
 /** Header lines and body; the engine adds the length, and ends the connection. */
-export interface Refused {
+export interface RefusalResponse {
   readonly headers: HeaderText;
   readonly body: string;
 }
 
 /** Says a fault in the words of whoever asked. */
-export type WriteRefusal = (fault: HttpFault, seen: Glimpse) => Refused;
+export type WriteRefusal = (fault: HttpFault, seen: PartialRequest) => RefusalResponse;
 
 const PATH = /^[!-~]+ (?:https?:\/\/[^/?#\s]*)?(\/[!->@-~]*)/i;
 const REQUEST_ID = /\r\nx-request-id:([^\r\n]*)(?=\r\n)/gi;
@@ -26,7 +26,7 @@ const REQUEST_ID = /\r\nx-request-id:([^\r\n]*)(?=\r\n)/gi;
  * Reads of a head that is refused, or not there yet, what it shows.
  * @param head latin-1, from its first line on
  */
-export function glimpse(head: string): Glimpse {
+export function parsePartialRequest(head: string): PartialRequest {
   const ids = [...head.matchAll(REQUEST_ID)];
   const [only] = ids;
   return {
@@ -36,7 +36,7 @@ export function glimpse(head: string): Glimpse {
 }
 
 /** The whole answer. */
-export function refusalText({ status }: HttpFault, { headers, body }: Refused): string {
+export function refusalText({ status }: HttpFault, { headers, body }: RefusalResponse): string {
   return (
     `HTTP/1.1 ${status} Refused\r\n${headers}` +
     `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`

@@ -1,13 +1,13 @@
-import type { Body, Upload } from '../exchange';
+import type { RequestPayload, Upload } from '../exchange';
 import { BodyTooLarge } from '../../../shared/body';
 import type { Holding } from '../../../shared/held-bytes';
-import { readerOf } from '../buffers/body-reader';
+import { bodyReaderOf } from '../buffers/body-reader';
 import type { BodyReader } from '../buffers/body-reader';
 import type { HttpFault } from '../fields';
-import { Pieces } from '../buffers/body-buffer';
-import { Progress } from './progress';
+import { BodyBuffer } from '../buffers/body-buffer';
+import { ProgressTimer } from './progress-timer';
 import type { RequestHead } from './request-head';
-import type { Uploader } from './caller-upload';
+import type { UploadOwner } from './caller-upload';
 import { CallerUpload } from './caller-upload';
 
 /** Bytes of a body that are kept while nobody has asked for it. */
@@ -22,15 +22,15 @@ export interface BodyOwner {
   readonly bodyMs: number;
   readonly isGone: () => boolean;
   /** The caller is told to go on, if it waits for that. */
-  readonly invite: () => void;
+  readonly sendContinue: () => void;
   /** More of the body is wanted, in time, or as the upload says itself. */
   readonly read: (isTimed: boolean) => void;
   /** So many chunks have come at once. */
   readonly onChunks: (count: number) => void;
   /** Too little came in time; the request ends here. */
-  readonly late: () => void;
+  readonly onTooSlow: () => void;
   /** Nothing of the body is waited for. */
-  readonly rest: () => void;
+  readonly stopTimer: () => void;
   /** The rest of an upload is thrown away, by the caller's fault or not. */
   readonly onStopped: (isFault: boolean) => void;
 }
@@ -46,14 +46,14 @@ interface WaitingReader {
 }
 
 /** The body of one request: read whole, passed on as it comes, or thrown away. */
-export class RequestBody implements Uploader {
+export class RequestBody implements UploadOwner {
   private readonly reader: BodyReader;
-  private readonly pieces = new Pieces();
+  private readonly buffer = new BodyBuffer();
   private waiting: WaitingReader | undefined;
-  private progress: Progress | undefined;
+  private progress: ProgressTimer | undefined;
   private passed: CallerUpload | undefined;
   /** Bytes of the body are thrown away. */
-  private isDeaf = false;
+  private isDiscarding = false;
   /** What comes is no body. */
   private isSpoiled = false;
 
@@ -61,7 +61,7 @@ export class RequestBody implements Uploader {
     private readonly head: RequestHead,
     private readonly owner: BodyOwner,
   ) {
-    this.reader = readerOf(head.framing);
+    this.reader = bodyReaderOf(head.framing);
   }
 
   /** Is all of it there? */
@@ -71,13 +71,13 @@ export class RequestBody implements Uploader {
 
   /** Has a byte of it come? */
   get isBegun(): boolean {
-    return this.pieces.size > 0;
+    return this.buffer.size > 0;
   }
 
   /** May the connection go on to read? */
   get hasRoom(): boolean {
     if (this.passed !== undefined) return this.passed.wantsMore;
-    return this.waiting !== undefined || this.isDeaf || this.pieces.size <= MAX_UNREAD_BYTES;
+    return this.waiting !== undefined || this.isDiscarding || this.buffer.size <= MAX_UNREAD_BYTES;
   }
 
   get bodyMs(): number {
@@ -94,22 +94,22 @@ export class RequestBody implements Uploader {
     });
     if (chunks > 1) this.owner.onChunks(chunks);
     const { waiting, passed } = this;
-    if (passed !== undefined) passed.take(this.pieces.take(), this.reader.isDone);
+    if (passed !== undefined) passed.take(this.buffer.take(), this.reader.isDone);
     else if (waiting !== undefined) this.took(waiting, taken);
     return taken;
   }
 
   private took(waiting: WaitingReader, bytes: number): void {
-    if (this.pieces.size > waiting.limit) this.exceed(waiting);
-    else if (this.reader.isDone) this.over(waiting).resolve(this.pieces.takeLarge());
+    if (this.buffer.size > waiting.limit) this.exceed(waiting);
+    else if (this.reader.isDone) this.over(waiting).resolve(this.buffer.takeLarge());
     else this.progress?.more(bytes);
   }
 
   private keep(piece: Buffer): void {
-    if (this.isDeaf) return;
+    if (this.isDiscarding) return;
     const { waiting } = this;
     if (waiting?.isGrowing === true && !this.isHeld(piece.length, waiting)) return;
-    this.pieces.add(piece);
+    this.buffer.add(piece);
   }
 
   /** Is there memory for so much more of the body? Else it is refused. */
@@ -136,15 +136,15 @@ export class RequestBody implements Uploader {
   }
 
   private throwAway(): void {
-    this.isDeaf = true;
-    this.pieces.clear();
+    this.isDiscarding = true;
+    this.buffer.clear();
   }
 
   /** From here on it is not the caller who is waited for. */
   private over(waiting: WaitingReader): WaitingReader {
     this.waiting = undefined;
     this.progress?.stop();
-    this.owner.rest();
+    this.owner.stopTimer();
     return waiting;
   }
 
@@ -152,7 +152,7 @@ export class RequestBody implements Uploader {
   private begun(length: number | undefined, limit: number): CallerUpload {
     const upload = new CallerUpload(length, limit, this);
     this.passed = upload;
-    const before = this.pieces.take();
+    const before = this.buffer.take();
     if (before.length > 0) upload.take(before, this.reader.isDone);
     return upload;
   }
@@ -171,20 +171,20 @@ export class RequestBody implements Uploader {
   whole(limit: number): Buffer | Promise<Buffer> {
     const { framing } = this.head;
     const isGrowing = framing.kind !== 'length';
-    const announced = isGrowing ? this.pieces.size : framing.bytes;
+    const announced = isGrowing ? this.buffer.size : framing.bytes;
     if (announced > limit) {
       this.throwAway();
       return Promise.reject(new BodyTooLarge(limit));
     }
     if (this.owner.isGone()) return Promise.reject(new Error('the caller is gone'));
     this.hold(announced);
-    if (this.reader.isDone) return this.pieces.take();
-    if (!isGrowing) this.pieces.expect(announced);
+    if (this.reader.isDone) return this.buffer.take();
+    if (!isGrowing) this.buffer.expect(announced);
     return new Promise((resolve, reject) => this.wait({ limit, isGrowing, resolve, reject }));
   }
 
   /** As `Exchange.upload`. @throws MemoryFull */
-  upload(whole: number, limit: number): Body | Promise<Body> {
+  upload(whole: number, limit: number): RequestPayload | Promise<RequestPayload> {
     const { framing } = this.head;
     // Nearly always: it is there.
     if (this.reader.isDone || limit <= whole || this.owner.isGone()) return this.whole(limit);
@@ -194,8 +194,8 @@ export class RequestBody implements Uploader {
       this.hold(PASSED_BYTES);
       return this.begun(bytes, limit);
     }
-    this.hold(this.pieces.size);
-    if (this.pieces.size > whole) return this.begun(undefined, limit);
+    this.hold(this.buffer.size);
+    if (this.buffer.size > whole) return this.begun(undefined, limit);
     return new Promise((resolve, reject) => {
       const later = { limit, resolve };
       this.wait({ limit: whole, isGrowing: true, resolve, reject, later });
@@ -204,21 +204,21 @@ export class RequestBody implements Uploader {
 
   private wait(waiting: WaitingReader): void {
     this.waiting = waiting;
-    this.progress ??= new Progress(this.bodyMs, () => this.owner.late());
+    this.progress ??= new ProgressTimer(this.bodyMs, () => this.owner.onTooSlow());
     this.progress.more(0);
-    this.owner.invite();
+    this.owner.sendContinue();
     this.owner.read(true);
   }
 
   /** Uploader: more is wanted. */
   read(): void {
-    this.owner.invite();
+    this.owner.sendContinue();
     this.owner.read(false);
   }
 
   /** Uploader: the rest is not. */
   stop(): void {
-    this.isDeaf = true;
+    this.isDiscarding = true;
     this.owner.onStopped(this.passed?.fault !== undefined);
   }
 

@@ -1,18 +1,25 @@
 import type { Socket } from 'node:net';
-import type { Account, Broken, HeaderText, Sent, Sink, Source } from '../exchange';
+import type {
+  RequestObserver,
+  ExchangeFailure,
+  HeaderText,
+  DeliveryOutcome,
+  BodySink,
+  BodySource,
+} from '../exchange';
 import { chunkHead, LAST_CHUNK } from '../buffers/chunked';
-import type { Copied } from '../buffers/buffer-pool';
-import { copied } from '../buffers/buffer-pool';
+import type { PooledCopy } from '../buffers/buffer-pool';
+import { copyToPool } from '../buffers/buffer-pool';
 
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
 export const ONE_WRITE_BYTES = 16_384;
 
 /** What an answer needs of its exchange. */
-export interface Answering {
-  readonly account?: Account | undefined;
-  readonly begin: (status: number, headers: HeaderText) => Outgoing;
+export interface ResponseOwner {
+  readonly account?: RequestObserver | undefined;
+  readonly begin: (status: number, headers: HeaderText) => StartedResponse;
   /** Tells it when the caller goes away, and when it takes more. */
-  readonly watch: (streaming: Streaming) => void;
+  readonly watch: (writer: ResponseWriter) => void;
   /** The last byte is with the socket. */
   readonly finish: () => void;
   /** The caller must not take what it has for the whole. */
@@ -30,7 +37,7 @@ const IS_WHOLE =
 const MAX_ZEROS = 4;
 
 /** How an answer goes out. */
-export interface Outgoing {
+export interface StartedResponse {
   readonly socket: Socket;
   readonly head: string;
   readonly isBodiless: boolean;
@@ -40,8 +47,8 @@ export interface Outgoing {
 }
 
 /** An answer that is passed on as it comes. */
-export class Streaming implements Sink {
-  private readonly out: Outgoing;
+export class ResponseWriter implements BodySink {
+  private readonly out: StartedResponse;
   /** Waits for the first piece, to go out with it. */
   private head: string | undefined;
   /** Before the size of the next chunk. */
@@ -51,11 +58,11 @@ export class Streaming implements Sink {
   private isOver = false;
 
   constructor(
-    private readonly exchange: Answering,
+    private readonly exchange: ResponseOwner,
     private readonly status: number,
     private readonly headers: HeaderText,
-    private readonly source: Source,
-    private readonly tell?: (sent: Sent, why?: Broken) => void,
+    private readonly source: BodySource,
+    private readonly onDelivered?: (sent: DeliveryOutcome, why?: ExchangeFailure) => void,
   ) {
     this.out = exchange.begin(status, headers);
     this.head = this.out.head;
@@ -97,7 +104,7 @@ export class Streaming implements Sink {
     this.head = undefined;
     this.zeros = 0;
     // The socket may keep it for longer than this call.
-    const { bytes, done } = piece.length > ONE_WRITE_BYTES ? copied(piece) : asItIs(piece);
+    const { bytes, done } = piece.length > ONE_WRITE_BYTES ? copyToPool(piece) : uncopied(piece);
     if (isChunked) writeChunk(socket, head, bytes, done);
     else writeBoth(socket, head, bytes, done);
     if (!socket.writableNeedDrain) return true;
@@ -124,7 +131,7 @@ export class Streaming implements Sink {
   }
 
   /** Sink. A caller who goes takes the source along; it may be the first to say so. */
-  fail(why: Broken): void {
+  fail(why: ExchangeFailure): void {
     if (why.kind === 'aborted') return this.conclude('caller_gone');
     this.conclude(this.head === undefined ? 'source_broke' : 'unsent', why);
   }
@@ -141,7 +148,7 @@ export class Streaming implements Sink {
     this.watchStall();
   }
 
-  private conclude(sent: Sent, why?: Broken): void {
+  private conclude(sent: DeliveryOutcome, why?: ExchangeFailure): void {
     // A source that is destroyed says so, too.
     if (this.isOver) return;
     this.isOver = true;
@@ -151,26 +158,26 @@ export class Streaming implements Sink {
     const { account } = exchange;
     switch (sent) {
       case 'complete':
-        account?.over(status);
+        account?.onFinished(status);
         exchange.finish();
         break;
       case 'source_broke':
-        account?.over(STATUS_BROKEN);
+        account?.onFinished(STATUS_BROKEN);
         exchange.cut();
         break;
       case 'caller_gone':
-        account?.over();
+        account?.onFinished();
         this.source.destroy();
         break;
       case 'unsent':
         exchange.withdraw();
     }
-    this.tell?.(sent, why);
+    this.onDelivered?.(sent, why);
   }
 }
 
 /** What goes out as text is taken at once. */
-const asItIs = (bytes: Buffer): Copied => ({ bytes, done: undefined });
+const uncopied = (bytes: Buffer): PooledCopy => ({ bytes, done: undefined });
 
 /** @param done called when the bytes are with the kernel, or nowhere; not for few, which are taken at once */
 export function writeBoth(socket: Socket, head: string, bytes: Buffer, done?: () => void): void {

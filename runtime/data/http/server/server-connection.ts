@@ -4,12 +4,12 @@ import type { HeldBytes, Holding } from '../../../shared/held-bytes';
 import { UNCOUNTED } from '../../../shared/held-bytes';
 import { ChunkBudget } from '../buffers/chunk-budget';
 import { HttpFault, MAX_HEAD_BYTES } from '../fields';
-import { HeadCollector } from '../buffers/head-reader';
-import { Probing } from './gone-probe';
+import { HeadReader } from '../buffers/head-reader';
+import { CallerProbe } from './caller-probe';
 import type { WriteRefusal } from './early-refusal';
-import { glimpse, refusalText } from './early-refusal';
+import { parsePartialRequest, refusalText } from './early-refusal';
 import { parseRequest } from './request-head';
-import type { Line } from './server-exchange';
+import type { ExchangeConnection } from './server-exchange';
 import { ServerExchange } from './server-exchange';
 
 /** What a caller may take of our time and memory. */
@@ -42,7 +42,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const NOTHING = Buffer.alloc(0);
 
-export interface Hooks {
+export interface ConnectionCallbacks {
   readonly handle: (exchange: Exchange) => void;
   readonly refuse: WriteRefusal;
   readonly limits: CallerLimits;
@@ -53,10 +53,10 @@ export interface Hooks {
 }
 
 /** One connection of a caller: requests one after the other, also when they come all at once. */
-export class ServerConnection implements Line {
+export class ServerConnection implements ExchangeConnection {
   readonly remoteAddress: string;
   readonly budget: ChunkBudget;
-  private readonly heads: HeadCollector;
+  private readonly heads: HeadReader;
   private current: ServerExchange | undefined;
   /** A whole head while it is parsed. */
   private head = '';
@@ -73,7 +73,7 @@ export class ServerConnection implements Line {
   private isEnding = false;
   /** The caller has ended its side: it may wait for its answers, or be gone. */
   private isFinished = false;
-  private readonly probing = new Probing();
+  private readonly probe = new CallerProbe();
   private isWorking = false;
   /** A body is waited for. */
   private isTimed = false;
@@ -83,15 +83,15 @@ export class ServerConnection implements Line {
   constructor(
     readonly socket: Socket,
     readonly secure: boolean,
-    private readonly hooks: Hooks,
+    private readonly callbacks: ConnectionCallbacks,
   ) {
     this.remoteAddress = socket.remoteAddress ?? '';
     socket.setNoDelay(true);
     this.budget = new ChunkBudget(socket, () => this.aheadBytes <= MAX_AHEAD_BYTES);
-    this.heads = new HeadCollector(hooks.limits.maxHeadBytes);
-    this.watchQuiet(hooks.limits.keepAliveMs);
+    this.heads = new HeadReader(callbacks.limits.maxHeadBytes);
+    this.watchQuiet(callbacks.limits.keepAliveMs);
     // A client that has connected is about to ask; one that it keeps in store is opened again.
-    this.watch = setTimeout(() => this.endUnlessAsked(), hooks.limits.headMs);
+    this.watch = setTimeout(() => this.endUnlessAsked(), callbacks.limits.headMs);
     socket.on('timeout', () => this.onTimeout());
     socket.on('data', (bytes: Buffer) => this.onData(bytes));
     socket.on('drain', () => this.onDrain());
@@ -104,20 +104,20 @@ export class ServerConnection implements Line {
   }
 
   isLast(): boolean {
-    return this.hooks.isClosing();
+    return this.callbacks.isClosing();
   }
 
   get stallMs(): number {
-    return this.hooks.limits.stallMs;
+    return this.callbacks.limits.stallMs;
   }
 
   get bodyMs(): number {
-    return this.hooks.limits.bodyMs;
+    return this.callbacks.limits.bodyMs;
   }
 
   /** Line: memory for a request that begins. */
   hold(): Holding {
-    return this.hooks.held?.of(this.remoteAddress) ?? UNCOUNTED;
+    return this.callbacks.held?.of(this.remoteAddress) ?? UNCOUNTED;
   }
 
   private onDrain(): void {
@@ -158,7 +158,7 @@ export class ServerConnection implements Line {
     const { current, aheadBytes } = this;
     if (this.isEnding || this.isWorking) return;
     if (current === undefined) return aheadBytes === 0 ? this.end() : undefined;
-    if (current.isRead) this.probing.start(current);
+    if (current.isRead) this.probe.start(current);
     else if (aheadBytes === 0) this.onGone();
   }
 
@@ -221,7 +221,7 @@ export class ServerConnection implements Line {
     }
     this.watch ??= setTimeout(
       () => this.refuse(new HttpFault(408, 'the head of the request did not come in time')),
-      this.hooks.limits.headMs,
+      this.callbacks.limits.headMs,
     );
   }
 
@@ -235,7 +235,7 @@ export class ServerConnection implements Line {
       const bytes = this.next();
       this.keep(bytes, exchange.take(bytes));
     }
-    this.hooks.handle(exchange);
+    this.callbacks.handle(exchange);
   }
 
   /** Line: more of the body is wanted. */
@@ -247,12 +247,12 @@ export class ServerConnection implements Line {
   }
 
   /** Line: of a body that is waited for too little has come. */
-  late(): void {
+  onTooSlow(): void {
     this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
   }
 
   /** Line: nothing of the body is waited for. */
-  rest(): void {
+  stopTimer(): void {
     this.isTimed = false;
   }
 
@@ -267,9 +267,9 @@ export class ServerConnection implements Line {
   onAnswered(reusable: boolean): void {
     this.current = undefined;
     this.isTimed = false;
-    if (this.isFinished) this.probing.stop();
+    if (this.isFinished) this.probe.stop();
     if (!reusable) return this.end();
-    this.watchQuiet(this.hooks.limits.keepAliveMs);
+    this.watchQuiet(this.callbacks.limits.keepAliveMs);
     this.budget.resume();
     this.work();
   }
@@ -288,22 +288,24 @@ export class ServerConnection implements Line {
   private refusal(fault: HttpFault, current: ServerExchange | undefined): string {
     const seen =
       current === undefined
-        ? glimpse(this.head || this.heads.text)
+        ? parsePartialRequest(this.head || this.heads.text)
         : { path: current.path, requestId: current.fields.get('x-request-id') };
-    return refusalText(fault, this.hooks.refuse(fault, seen)).slice(current?.said ?? 0);
+    return refusalText(fault, this.callbacks.refuse(fault, seen)).slice(
+      current?.sentCharacters ?? 0,
+    );
   }
 
   /** Ends our side; what still comes is thrown away, so that the last answer is not lost to a reset. */
   private end(): void {
     if (this.isEnding) return;
     this.isEnding = true;
-    this.probing.stop();
+    this.probe.stop();
     this.drop();
     clearTimeout(this.watch);
-    const { socket, hooks } = this;
+    const { socket, callbacks } = this;
     const cut = (): void => void socket.destroy();
     // What of the answer is still here is no more than a slice.
-    this.watch = setTimeout(cut, hooks.limits.stallMs);
+    this.watch = setTimeout(cut, callbacks.limits.stallMs);
     socket.once('finish', () => {
       clearTimeout(this.watch);
       this.watch = setTimeout(cut, LINGER_MS).unref();
@@ -318,7 +320,7 @@ export class ServerConnection implements Line {
     this.quietMs = 0;
     if (this.current === undefined) this.endUnlessAsked();
     // Else it is we who take time.
-    else if (this.isTimed) this.late();
+    else if (this.isTimed) this.onTooSlow();
   }
 
   /** A process that stood still hears that the time is over before it reads what came in time. */
@@ -331,7 +333,7 @@ export class ServerConnection implements Line {
 
   private onGone(): void {
     clearTimeout(this.watch);
-    this.probing.stop();
+    this.probe.stop();
     this.budget.renew();
     const { current } = this;
     this.current = undefined;

@@ -1,6 +1,14 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Account, Body, Broken, Exchange, HeaderText, Sent, Source } from '../exchange';
+import type {
+  RequestObserver,
+  RequestPayload,
+  ExchangeFailure,
+  Exchange,
+  HeaderText,
+  DeliveryOutcome,
+  BodySource,
+} from '../exchange';
 import type { Holding } from '../../../shared/held-bytes';
 import type { ChunkBudget } from '../buffers/chunk-budget';
 import { date } from '../date';
@@ -10,20 +18,20 @@ import type { RequestHead } from './request-head';
 import type { BodyOwner } from './request-body';
 import { RequestBody } from './request-body';
 import { CallerSignal } from './caller-signal';
-import { SLICE_BYTES, slicesOf } from '../buffers/buffer-source';
-import type { Outgoing } from './response-writer';
-import { ONE_WRITE_BYTES, Streaming, writeBoth } from './response-writer';
+import { SLICE_BYTES, bufferSource } from '../buffers/buffer-source';
+import type { StartedResponse } from './response-writer';
+import { ONE_WRITE_BYTES, ResponseWriter, writeBoth } from './response-writer';
 
 // oxlint-disable-next-line no-control-regex
 const IS_ASCII = /^[\x00-\x7f]*$/;
 /** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
-const LENGTHS = /^content-length:[^\r]*\r\n/gim;
+const CONTENT_LENGTH_LINES = /^content-length:[^\r]*\r\n/gim;
 /** What every answer begins with. */
-const BEGIN = 'HTTP/1.1 ';
+const STATUS_LINE_START = 'HTTP/1.1 ';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** What an exchange needs of its connection. */
-export interface Line {
+export interface ExchangeConnection {
   readonly socket: Socket;
   readonly remoteAddress: string;
   readonly secure: boolean;
@@ -40,14 +48,14 @@ export interface Line {
   /** For the chunks of bodies. */
   readonly budget: ChunkBudget;
   /** Of a body that is waited for too little has come: it ends here. */
-  readonly late: () => void;
+  readonly onTooSlow: () => void;
   /** Nothing of the body is waited for. */
-  readonly rest: () => void;
+  readonly stopTimer: () => void;
   /** The answer is out. `reusable`: the next request may follow. */
   readonly onAnswered: (reusable: boolean) => void;
 }
 
-type SentTo = (how: Sent, why?: Broken) => void;
+type OnDelivered = (how: DeliveryOutcome, why?: ExchangeFailure) => void;
 
 /** One request on a connection, and its answer. */
 export class ServerExchange implements Exchange, BodyOwner {
@@ -59,19 +67,19 @@ export class ServerExchange implements Exchange, BodyOwner {
   readonly secure: boolean;
   readonly signal = new CallerSignal();
   readonly held: Holding;
-  account: Account | undefined;
+  account: RequestObserver | undefined;
 
   private readonly incoming: RequestBody;
   private isAnswering = false;
   /** Only the end of the connection says where the answer ends. */
   private mustEnd = false;
-  private streaming: Streaming | undefined;
+  private writer: ResponseWriter | undefined;
   /** Characters of `BEGIN` that are out. */
-  said = 0;
+  sentCharacters = 0;
 
   constructor(
     private readonly head: RequestHead,
-    private readonly line: Line,
+    private readonly connection: ExchangeConnection,
   ) {
     const { target } = head;
     const mark = target.indexOf('?');
@@ -79,9 +87,9 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.path = mark < 0 ? target : target.slice(0, mark);
     this.query = mark < 0 ? '' : target.slice(mark);
     this.fields = head.fields;
-    this.remoteAddress = line.remoteAddress;
-    this.secure = line.secure;
-    this.held = line.hold();
+    this.remoteAddress = connection.remoteAddress;
+    this.secure = connection.secure;
+    this.held = connection.hold();
     this.incoming = new RequestBody(head, this);
   }
 
@@ -100,7 +108,7 @@ export class ServerExchange implements Exchange, BodyOwner {
   }
 
   get bodyMs(): number {
-    return this.line.bodyMs;
+    return this.connection.bodyMs;
   }
 
   /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
@@ -112,7 +120,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     return this.incoming.whole(limit);
   }
 
-  upload(whole: number, limit: number): Body | Promise<Body> {
+  upload(whole: number, limit: number): RequestPayload | Promise<RequestPayload> {
     return this.incoming.upload(whole, limit);
   }
 
@@ -121,34 +129,34 @@ export class ServerExchange implements Exchange, BodyOwner {
   }
 
   /** BodyOwner: the caller may wait for that before it sends its body. */
-  invite(): void {
+  sendContinue(): void {
     if (this.isAnswering || !this.head.expects || this.incoming.isBegun) return;
-    this.line.socket.write(CONTINUE, 'latin1');
+    this.connection.socket.write(CONTINUE, 'latin1');
   }
 
   /** BodyOwner: more is wanted. */
   read(isTimed: boolean): void {
-    this.line.read(isTimed);
+    this.connection.read(isTimed);
   }
 
   /** BodyOwner: what takes our time. */
   onChunks(count: number): void {
-    this.line.budget.spend(count);
+    this.connection.budget.spend(count);
   }
 
   /** BodyOwner: the caller sends too slowly. */
-  late(): void {
-    this.line.late();
+  onTooSlow(): void {
+    this.connection.onTooSlow();
   }
 
   /** BodyOwner: it is not the caller who is waited for. */
-  rest(): void {
-    this.line.rest();
+  stopTimer(): void {
+    this.connection.stopTimer();
   }
 
   /** BodyOwner: of an answer that has begun the end is missing, and that is how the caller sees it. */
   onStopped(isFault: boolean): void {
-    if (isFault && this.isAnswering) this.line.socket.destroy();
+    if (isFault && this.isAnswering) this.connection.socket.destroy();
   }
 
   /** What comes is no body. @returns whether it is told as the answer */
@@ -158,11 +166,11 @@ export class ServerExchange implements Exchange, BodyOwner {
 
   /** A body that was not read would be taken for the next request. */
   private get isReusable(): boolean {
-    return this.head.keepAlive && this.isRead && !this.mustEnd && !this.line.isLast();
+    return this.head.keepAlive && this.isRead && !this.mustEnd && !this.connection.isLast();
   }
 
   private headText(status: number, headers: HeaderText, more: string): string {
-    let text = `${BEGIN}${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
+    let text = `${STATUS_LINE_START}${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
     if (!hasLine(headers, 'date')) text += `date: ${date()}\r\n`;
     if (!this.isReusable) {
       // Said is said, even if the rest of the request comes meanwhile.
@@ -170,7 +178,7 @@ export class ServerExchange implements Exchange, BodyOwner {
       text += 'connection: close\r\n';
     } else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
     text += `${more}\r\n`;
-    return this.said === 0 ? text : text.slice(this.said);
+    return this.sentCharacters === 0 ? text : text.slice(this.sentCharacters);
   }
 
   answer(status: number, headers: HeaderText, body: Buffer | string): void {
@@ -183,60 +191,60 @@ export class ServerExchange implements Exchange, BodyOwner {
     const isBodiless = status === 204 || status === 304;
     const sized = isBodiless ? headers : `${headers}content-length: ${bytes.length}\r\n`;
     if (typeof bytes !== 'string' && bytes.length > SLICE_BYTES) {
-      return new Streaming(this, status, sized, slicesOf(bytes)).start();
+      return new ResponseWriter(this, status, sized, bufferSource(bytes)).start();
     }
-    this.account?.over(status);
+    this.account?.onFinished(status);
     const head = this.headText(status, sized, '');
-    const { socket } = this.line;
+    const { socket } = this.connection;
     if (isBodiless || this.method === 'HEAD') socket.write(head, 'latin1');
     else if (typeof bytes === 'string') socket.write(head + bytes, 'latin1');
     else writeBoth(socket, head, bytes);
     this.finish();
   }
 
-  stream(status: number, headers: HeaderText, source: Source, sent: SentTo): void {
+  stream(status: number, headers: HeaderText, source: BodySource, sent: OnDelivered): void {
     if (this.signal.aborted || this.isAnswering) {
       source.destroy();
       return sent('caller_gone');
     }
     this.isAnswering = true;
-    new Streaming(this, status, headers, source, sent).start();
+    new ResponseWriter(this, status, headers, source, sent).start();
   }
 
   /** For `Streaming`: the parts of an answer. */
-  begin(status: number, headers: HeaderText): Outgoing {
-    const { socket } = this.line;
+  begin(status: number, headers: HeaderText): StartedResponse {
+    const { socket } = this.connection;
     const isBodiless = this.method === 'HEAD' || status === 204 || status === 304;
     const isSized = hasLine(headers, 'content-length');
     const isChunked = !isSized && !isBodiless && this.head.minor === 1;
     this.mustEnd = !isSized && !isBodiless && !isChunked;
-    const own = status === 204 ? headers.replace(LENGTHS, '') : headers;
+    const own = status === 204 ? headers.replace(CONTENT_LENGTH_LINES, '') : headers;
     const head = this.headText(status, own, isChunked ? 'transfer-encoding: chunked\r\n' : '');
-    return { socket, head, isBodiless, isChunked, stallMs: this.line.stallMs };
+    return { socket, head, isBodiless, isChunked, stallMs: this.connection.stallMs };
   }
 
   /** For `Streaming`. */
-  watch(streaming: Streaming): void {
-    this.streaming = streaming;
+  watch(writer: ResponseWriter): void {
+    this.writer = writer;
   }
 
   /** The last byte is with the socket. */
   finish(): void {
-    this.streaming = undefined;
+    this.writer = undefined;
     this.held.release();
-    this.line.onAnswered(this.isReusable);
+    this.connection.onAnswered(this.isReusable);
   }
 
   /** The source broke: the caller must not take what it has for the whole. */
   cut(): void {
-    this.streaming = undefined;
+    this.writer = undefined;
     this.held.release();
-    this.line.socket.destroy();
+    this.connection.socket.destroy();
   }
 
   /** Nothing of the answer is out; another one follows. */
   withdraw(): void {
-    this.streaming = undefined;
+    this.writer = undefined;
     this.isAnswering = false;
     this.mustEnd = false;
   }
@@ -246,27 +254,28 @@ export class ServerExchange implements Exchange, BodyOwner {
    * be gone; of one that is gone the kernel tells when something is sent to it.
    */
   probe(): void {
-    const { socket } = this.line;
+    const { socket } = this.connection;
     if (socket.writableLength > 0) return;
-    const { streaming } = this;
-    const isSilent = streaming === undefined ? !this.isAnswering : this.said < BEGIN.length;
-    if (!isSilent || streaming?.shortenHead() === false) return streaming?.pad();
-    if (this.said >= BEGIN.length) return;
-    socket.write(BEGIN.charAt(this.said), 'latin1');
-    this.said += 1;
+    const { writer } = this;
+    const isSilent =
+      writer === undefined ? !this.isAnswering : this.sentCharacters < STATUS_LINE_START.length;
+    if (!isSilent || writer?.shortenHead() === false) return writer?.pad();
+    if (this.sentCharacters >= STATUS_LINE_START.length) return;
+    socket.write(STATUS_LINE_START.charAt(this.sentCharacters), 'latin1');
+    this.sentCharacters += 1;
   }
 
   drained(): void {
-    this.streaming?.drained();
+    this.writer?.drained();
   }
 
   /** The caller went away, or sent what is no HTTP. */
   abandon(): void {
     if (this.signal.aborted) return;
-    this.account?.over();
+    this.account?.onFinished();
     this.signal.abort();
     this.held.release();
     this.incoming.abandon();
-    this.streaming?.gone();
+    this.writer?.gone();
   }
 }

@@ -77,7 +77,7 @@ const TOO_MANY = new HttpFault(
 );
 
 /** Ends connections that are over the limit of their address. */
-class Refusing {
+class ConnectionRefuser {
   private lingering = 0;
 
   constructor(private readonly refuse: WriteRefusal) {}
@@ -104,7 +104,7 @@ function serverOf(
   connections: Connections,
   onSocket: (socket: Socket, secure: boolean) => void,
 ): Server {
-  const refusing = new Refusing(refuse);
+  const refusing = new ConnectionRefuser(refuse);
   const isAdmitted = (socket: Socket): boolean => {
     if (callers?.admit(socket) !== false) return true;
     refusing.end(socket, tls !== undefined);
@@ -132,7 +132,7 @@ function serverOf(
   return server;
 }
 
-function opened(server: Server, { host, port }: HttpServerOptions): Promise<void> {
+function listening(server: Server, { host, port }: HttpServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
@@ -158,7 +158,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   );
   server.maxConnections = options.maxConnections;
   server.on('drop', () => options.callers?.makeRoom());
-  await opened(server, options);
+  await listening(server, options);
   return {
     port: (server.address() as AddressInfo).port,
     beginClose: () => {

@@ -1,4 +1,4 @@
-import { Pieces } from '../../../../runtime/data/http/buffers/body-buffer';
+import { BodyBuffer } from '../../../../runtime/data/http/buffers/body-buffer';
 
 const letters = (count: number): Buffer[] =>
   Array.from({ length: count }, (_, at) => Buffer.from([97 + (at % 26)]));
@@ -7,7 +7,7 @@ const whole = (count: number): string => Buffer.concat(letters(count)).toString(
 
 describe('a body in pieces', () => {
   test('of one byte is put together in blocks', () => {
-    const pieces = new Pieces();
+    const pieces = new BodyBuffer();
     const all = letters(100_000);
     const kept = jest.spyOn(Buffer, 'from');
     for (const one of all) pieces.copy(one);
@@ -18,7 +18,7 @@ describe('a body in pieces', () => {
   });
 
   test('of a known length is copied into its place, and is not there twice', () => {
-    const pieces = new Pieces();
+    const pieces = new BodyBuffer();
     const all = letters(100_000);
     pieces.add(Buffer.from('ab'));
     pieces.expect(100_000);
@@ -31,7 +31,7 @@ describe('a body in pieces', () => {
   });
 
   test('whose giver uses the memory again stays what it was', () => {
-    const pieces = new Pieces();
+    const pieces = new BodyBuffer();
     const shared = Buffer.alloc(2048, 'a');
     pieces.copy(shared);
     shared.fill('b');

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import type { Socket } from 'node:net';
-import type { Source } from '../../../../runtime/data/http/exchange';
-import { copied, SLAB_BYTES } from '../../../../runtime/data/http/buffers/buffer-pool';
-import { Streaming } from '../../../../runtime/data/http/server/response-writer';
+import type { BodySource } from '../../../../runtime/data/http/exchange';
+import { copyToPool, POOL_BUFFER_BYTES } from '../../../../runtime/data/http/buffers/buffer-pool';
+import { ResponseWriter } from '../../../../runtime/data/http/server/response-writer';
 
 /** A caller that takes nothing before it is told to; what it was given is looked at only then. */
 class SlowCaller extends Writable {
@@ -24,13 +24,13 @@ class SlowCaller extends Writable {
   }
 }
 
-const source: Source = {
+const source: BodySource = {
   flow: () => undefined,
   resume: () => undefined,
   destroy: () => undefined,
 };
 
-function answer(socket: SlowCaller): Streaming {
+function answer(socket: SlowCaller): ResponseWriter {
   const out = { head: '', isBodiless: false, isChunked: false, stallMs: 60_000 };
   const exchange = {
     begin: () => ({ ...out, socket: socket as unknown as Socket }),
@@ -39,11 +39,11 @@ function answer(socket: SlowCaller): Streaming {
     cut: () => undefined,
     withdraw: () => undefined,
   };
-  return new Streaming(exchange, 200, '', source);
+  return new ResponseWriter(exchange, 200, '', source);
 }
 
 test('answers that wait for slow callers stay what they were, whatever others pass meanwhile', async () => {
-  const read = Buffer.alloc(SLAB_BYTES);
+  const read = Buffer.alloc(POOL_BUFFER_BYTES);
   const callers = Array.from({ length: 100 }, () => new SlowCaller());
   for (let round = 0; round < 2; round += 1) {
     for (const [index, socket] of callers.entries()) {
@@ -53,22 +53,22 @@ test('answers that wait for slow callers stay what they were, whatever others pa
     }
     const taken = await Promise.all(callers.map((socket) => socket.take()));
     for (const [index, bytes] of taken.entries()) {
-      expect(bytes.equals(Buffer.alloc(SLAB_BYTES * (round + 1), index))).toBe(true);
+      expect(bytes.equals(Buffer.alloc(POOL_BUFFER_BYTES * (round + 1), index))).toBe(true);
     }
   }
 });
 
 test('memory is used again only when it is given back', () => {
-  const [first, second] = [copied(Buffer.from('a')), copied(Buffer.from('b'))];
+  const [first, second] = [copyToPool(Buffer.from('a')), copyToPool(Buffer.from('b'))];
   expect(second.bytes.buffer).not.toBe(first.bytes.buffer);
   first.done?.();
-  expect(copied(Buffer.from('c')).bytes.buffer).toBe(first.bytes.buffer);
+  expect(copyToPool(Buffer.from('c')).bytes.buffer).toBe(first.bytes.buffer);
   expect(second.bytes.toString()).toBe('b');
 });
 
 test('more than a read brings has memory of its own', () => {
-  const large = Buffer.alloc(SLAB_BYTES + 1, 'x');
-  const { bytes, done } = copied(large);
+  const large = Buffer.alloc(POOL_BUFFER_BYTES + 1, 'x');
+  const { bytes, done } = copyToPool(large);
   expect(bytes.equals(large)).toBe(true);
   expect(bytes.buffer).not.toBe(large.buffer);
   expect(done).toBeUndefined();

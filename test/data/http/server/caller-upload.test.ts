@@ -1,5 +1,10 @@
 import type { Socket } from 'node:net';
-import type { Body, Exchange, Sink, Upload } from '../../../../runtime/data/http/exchange';
+import type {
+  RequestPayload,
+  Exchange,
+  BodySink,
+  Upload,
+} from '../../../../runtime/data/http/exchange';
 import {
   DEFAULT_CALLER_LIMITS,
   ServerConnection,
@@ -14,7 +19,7 @@ const PIECE = Buffer.alloc(64 * KIB, 'x');
 /** One request whose body is taken as an upload beyond `whole` bytes. */
 async function began(framing: string, whole: number, first = '') {
   const socket = new FakeSocket();
-  const bodies: Body[] = [];
+  const bodies: RequestPayload[] = [];
   const handle = async (exchange: Exchange): Promise<void> => {
     bodies.push(await exchange.upload(whole, 1 << 30));
   };
@@ -38,7 +43,7 @@ async function began(framing: string, whole: number, first = '') {
   return { socket, bodies, push, taken };
 }
 
-const uploadOf = (body: Body | undefined): Upload => {
+const uploadOf = (body: RequestPayload | undefined): Upload => {
   if (body === undefined || Buffer.isBuffer(body)) throw new Error('it was read whole');
   return body;
 };
@@ -46,7 +51,7 @@ const uploadOf = (body: Body | undefined): Upload => {
 /** Takes pieces, one at a time. */
 function taker() {
   const state = { bytes: 0, pieces: 0, ended: false };
-  const sink: Sink = {
+  const sink: BodySink = {
     data: (piece) => {
       state.bytes += piece.length;
       state.pieces += 1;

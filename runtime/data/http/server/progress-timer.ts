@@ -6,7 +6,7 @@
 const PROGRESS_BYTES = 65_536;
 
 /** The time of a caller who sends a body. */
-export class Progress {
+export class ProgressTimer {
   private timer: NodeJS.Timeout | undefined;
   private bytes = 0;
 
