@@ -192,6 +192,6 @@ function jobOf(model: ModelRoute, answered: AttemptResult): Job {
       tried.finished(answered);
     },
     discard: () => undefined,
-    over: () => undefined,
+    onResult: () => undefined,
   };
 }

@@ -1,12 +1,12 @@
 import type { ShadowReport } from '../data';
-import type { Joined } from '../data';
+import type { BatchReport } from '../data';
 import type { Log } from '../shared/log';
 
 /** Counts joined calls, and says which arm’s requests go alone from now on, since rows depend on others. */
 export function tellJoined(
-  count: (joined: Joined) => void,
+  count: (joined: BatchReport) => void,
   log: Pick<Log, 'warn'>,
-): (joined: Joined) => void {
+): (joined: BatchReport) => void {
   return (joined) => {
     count(joined);
     if (joined.compared !== 'different') return;

@@ -11,7 +11,7 @@ export { ConnectionsByAddress } from './http/server/connections-by-address';
 export type { ExtraHeaders } from './upstream/headers';
 export type { HttpServer, HttpServerOptions } from './http/server/server';
 export { openHttpServer } from './http/server/server';
-export type { Joined } from './batching/batcher';
+export type { BatchReport } from './batching/batcher';
 export { createManagement } from './handlers/management';
 export type { DataPlaneOptions } from './handlers/request';
 export type { DataPlaneLimits } from './handlers/limits';

@@ -14,7 +14,7 @@ import type { Outcome, Priority, AttemptResult } from '../../runtime/core/routin
 import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { VirtualTime } from './virtual-time';
-import type { Attempt, Job, JobResult, Tried } from '../../runtime/data/dispatch/job';
+import type { Attempt, Job, JobResult, AttemptCallbacks } from '../../runtime/data/dispatch/job';
 
 /** Mulberry32: a small generator whose whole state is its seed. */
 export function seeded(seed: number): () => number {
@@ -187,7 +187,7 @@ export class Simulation {
         signal,
         attempt: (attempt, tried) => this.#attempt(attempt, tried, signal),
         discard: () => undefined,
-        over: (result) => {
+        onResult: (result) => {
           this.results.push(result);
           resolve(result);
         },
@@ -211,7 +211,7 @@ export class Simulation {
     next(0);
   }
 
-  #attempt({ replica, remainingMs }: Attempt, tried: Tried, signal: AbortSignal): void {
+  #attempt({ replica, remainingMs }: Attempt, tried: AttemptCallbacks, signal: AbortSignal): void {
     const server = this.#replicas.get(replica.id);
     if (server === undefined) throw new Error(`no replica ${replica.id}`);
     server.tries += 1;

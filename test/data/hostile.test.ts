@@ -1,6 +1,6 @@
 import { cohortKeyOf } from '../../runtime/data/routing/cohort';
 import type { Authenticate } from '../../runtime/auth/port';
-import { cutV2 } from '../../runtime/data/batching/splice-v2';
+import { spliceV2 } from '../../runtime/data/batching/splice-v2';
 import { writeJson } from '../../runtime/data/transcode/exact-json';
 import { parseObject } from '../../runtime/data/transcode/body-json';
 import { keysOf } from '../../runtime/data/transcode/keys';
@@ -69,8 +69,8 @@ describe('a shape', () => {
     const head =
       '{"inputs":[{"name":"x","datatype":"BOOL","shape":[9],"parameters":{"binary_data_size":9}}]}';
     const message = { body: Buffer.from(`${head}${'\0'.repeat(9)}`), jsonBytes: head.length };
-    expect(cutV2(message, 8)).toBeUndefined();
-    expect(cutV2(message, 9)?.rows).toBe(9);
+    expect(spliceV2(message, 8)).toBeUndefined();
+    expect(spliceV2(message, 9)?.rows).toBe(9);
   });
 });
 

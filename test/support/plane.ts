@@ -18,7 +18,7 @@ import type {
   ClientOptions,
   DataPlane,
   ExtraHeaders,
-  Joined,
+  BatchReport,
   DataPlaneLimits,
   ShadowReport,
 } from '../../runtime/data';
@@ -75,7 +75,7 @@ export interface TestPlane {
   readonly load: Load;
   readonly outcomes: readonly Outcome[];
   readonly shadows: readonly ShadowReport[];
-  readonly joined: readonly Joined[];
+  readonly joined: readonly BatchReport[];
   readonly faults: readonly unknown[];
   /** To be called after somebody else swapped the table. */
   readonly onTableSwap: () => void;
@@ -210,7 +210,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
   const table: TableHolder = { current: EMPTY_TABLE };
   const outcomes: Outcome[] = [];
   const shadows: ShadowReport[] = [];
-  const joined: Joined[] = [];
+  const joined: BatchReport[] = [];
   const faults: unknown[] = [];
   const random = options.random ?? Math.random;
   const clock = {

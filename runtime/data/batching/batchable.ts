@@ -6,18 +6,18 @@ import type { Exchange } from '../http/exchange';
 import type { ProxiedRoute } from '../upstream/relay';
 import { isForwardedHeader, carriesClientAddress, withoutHeaders } from '../upstream/headers';
 import type { InferenceContext } from '../upstream/infer';
-import type { Joiner } from './batcher';
-import type { Part } from './batched-call';
+import type { Batcher } from './batcher';
+import type { BatchableRequest } from './batched-call';
 import { messageOf } from './batched-call';
 import { encodeNative, wantsMetadata } from '../transcode';
 import { nativeTarget } from '../transcode/native-target';
-import type { Cut, Message } from './splice';
+import type { Splice, Message } from './splice';
 import { keyOf } from './splice';
-import { cutNative } from './splice-native';
-import { cutV1 } from './splice-v1';
-import { cutV2 } from './splice-v2';
-import type { Form } from './codecs';
-import { FORMS } from './codecs';
+import { spliceNative } from './splice-native';
+import { spliceV1 } from './splice-v1';
+import { spliceV2 } from './splice-v2';
+import type { BatchCodec } from './codecs';
+import { BATCH_CODECS } from './codecs';
 import type { NativeItem } from '../transcode/native-format';
 
 // How a request is said together with others (`inference.batching`).
@@ -55,13 +55,13 @@ function headersOf({ headers, model }: CallOptions): {
  */
 const MAX_JSON_BYTES = 1024 * 1024;
 
-function partOf(
+function batchableRequest(
   base: CallOptions,
   { body, jsonBytes }: Message,
-  cut: (message: Message, maxRows?: number) => Cut | undefined,
-  form: Form,
+  cut: (message: Message, maxRows?: number) => Splice | undefined,
+  codec: BatchCodec,
   target: string,
-): Part | undefined {
+): BatchableRequest | undefined {
   if ((jsonBytes ?? body.length) > MAX_JSON_BYTES) return undefined;
   // A character that is cut short may take the quote behind it along, and so the next row, too.
   if (!isUtf8(body.subarray(0, jsonBytes))) return undefined;
@@ -70,68 +70,80 @@ function partOf(
   const headers = headersOf(base);
   const key = [target, headers.common, keyOf(own)].join('\0');
   const all = headers.common + headers.own;
-  return { key, cut: own, bytes: body.length, form, target, headers: all };
+  return { key, splice: own, bytes: body.length, codec, target, headers: all };
 }
 
 const asText =
-  (cut: (text: string) => Cut | undefined) =>
-  ({ body }: Message): Cut | undefined =>
+  (cut: (text: string) => Splice | undefined) =>
+  ({ body }: Message): Splice | undefined =>
     cut(body.toString('latin1'));
 
 /** A request for a version is not joined: a call goes to any replica of its arm. */
-const joins = ({ model: { inference }, version }: CallOptions): boolean =>
+const isBatchable = ({ model: { inference }, version }: CallOptions): boolean =>
   areJoined(inference) && version === undefined;
 
-const gathered = (joiner: Joiner, base: CallOptions, of: (arm: ArmRoute) => Part | undefined) => ({
+const withBatching = (
+  batcher: Batcher,
+  base: CallOptions,
+  of: (arm: ArmRoute) => BatchableRequest | undefined,
+) => ({
   ...base,
-  gather: ((companion) =>
-    joiner.gather(base, companion, () => {
+  joinBatch: ((member) =>
+    batcher.enqueue(base, member, () => {
       // The built-in server batches by itself.
-      return companion.arm.server.kind === 'onnx' ? undefined : of(companion.arm);
-    })) satisfies CallOptions['gather'],
+      return member.arm.server.kind === 'onnx' ? undefined : of(member.arm);
+    })) satisfies CallOptions['joinBatch'],
 });
 
-function passingPart(
+function relayedRequest(
   base: CallOptions,
   arm: ArmRoute,
   route: ProxiedRoute,
   exchange: Exchange,
   body: Buffer,
   target: string,
-): Part | undefined {
+): BatchableRequest | undefined {
   const message = messageOf({ fields: exchange.fields, body });
   if (message === undefined) return undefined;
   if (route.kind === 'v2' && arm.protocol === 'v2') {
-    return partOf(base, message, cutV2, FORMS.v2, target);
+    return batchableRequest(base, message, spliceV2, BATCH_CODECS.v2, target);
   }
   const speaksV1 = arm.protocol === 'v1' || arm.protocol === 'tfs';
   if (route.kind !== 'v1' || !speaksV1) return undefined;
-  return partOf(base, { body, jsonBytes: undefined }, asText(cutV1), FORMS.v1, target);
+  return batchableRequest(
+    base,
+    { body, jsonBytes: undefined },
+    asText(spliceV1),
+    BATCH_CODECS.v1,
+    target,
+  );
 }
 
 /** A call whose bytes pass, with others if its model says so. */
-export function passingTogether(
-  joiner: Joiner,
+export function batchRelayedCall(
+  batcher: Batcher,
   base: CallOptions,
   route: ProxiedRoute,
   exchange: Exchange,
   body: Buffer,
   target: string,
 ): CallOptions {
-  if (!joins(base)) return base;
+  if (!isBatchable(base)) return base;
   const isRows =
     (route.kind === 'v2' && route.call === 'infer') ||
     (route.kind === 'v1' && route.call === 'predict');
   if (!isRows) return base;
-  return gathered(joiner, base, (arm) => passingPart(base, arm, route, exchange, body, target));
+  return withBatching(batcher, base, (arm) =>
+    relayedRequest(base, arm, route, exchange, body, target),
+  );
 }
 
-function nativePart(
+function nativeRequest(
   { metadata }: InferenceContext,
   base: CallOptions,
   arm: ArmRoute,
   item: NativeItem,
-): Part | undefined {
+): BatchableRequest | undefined {
   const { id } = base.model;
   const known = wantsMetadata(arm) ? metadata.known(id, arm) : undefined;
   // The first call by itself learns it.
@@ -139,18 +151,20 @@ function nativePart(
   const { target, body } = encodeNative(arm, id, item, known);
   const message = { body: Buffer.from(body), jsonBytes: undefined };
   const batch = nativeTarget(arm, id, 'batch_inference');
-  if (batch !== undefined) return partOf(base, message, asText(cutNative), FORMS.native, batch);
-  if (arm.protocol === 'v2') return partOf(base, message, cutV2, FORMS.v2, target);
-  return partOf(base, message, asText(cutV1), FORMS.v1, target);
+  if (batch !== undefined)
+    return batchableRequest(base, message, asText(spliceNative), BATCH_CODECS.native, batch);
+  if (arm.protocol === 'v2')
+    return batchableRequest(base, message, spliceV2, BATCH_CODECS.v2, target);
+  return batchableRequest(base, message, asText(spliceV1), BATCH_CODECS.v1, target);
 }
 
 /** A native call, with others if its model says so. */
-export function nativeTogether(
-  joiner: Joiner,
+export function batchNativeCall(
+  batcher: Batcher,
   inferring: InferenceContext,
   base: CallOptions,
   item: NativeItem,
 ): CallOptions {
-  if (!joins(base)) return base;
-  return gathered(joiner, base, (arm) => nativePart(inferring, base, arm, item));
+  if (!isBatchable(base)) return base;
+  return withBatching(batcher, base, (arm) => nativeRequest(inferring, base, arm, item));
 }

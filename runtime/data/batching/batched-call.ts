@@ -6,37 +6,37 @@ import type { HttpResponse, HeaderText, BodySource } from '../http/exchange';
 import { endToEnd, filterOf } from '../upstream/headers';
 import { fieldsOf } from '../http/fields';
 import { CallerSignal } from '../http/server/caller-signal';
-import type { Companion } from '../dispatch/job';
+import type { BatchMember } from '../dispatch/job';
 import { isSameAnswer } from './compare-alone';
-import type { Cut, Message } from './splice';
-import type { Form } from './codecs';
+import type { Splice, Message } from './splice';
+import type { BatchCodec } from './codecs';
 
 // One call for several requests.
 
 /** How a request is said together with others. */
-export interface Part {
+export interface BatchableRequest {
   /** Requests of one key go together. */
   readonly key: string;
-  readonly cut: Cut;
+  readonly splice: Splice;
   /** Of its body. */
   readonly bytes: number;
-  readonly form: Form;
+  readonly codec: BatchCodec;
   readonly target: string;
   /** Of the call that is made for all. */
   readonly headers: HeaderText;
 }
 
 /** A request that goes with others. */
-export interface Member {
-  readonly companion: Companion;
-  readonly part: Part;
+export interface BatchEntry {
+  readonly member: BatchMember;
+  readonly request: BatchableRequest;
   readonly base: CallOptions;
 }
 
 /** What became of a joined call. `different`: one of its requests was answered otherwise alone. */
-export type JointEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
+export type BatchEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
 
-class JointCall extends BufferedCall {
+class BatchCall extends BufferedCall {
   constructor(
     calling: UpstreamContext,
     base: CallOptions,
@@ -77,13 +77,13 @@ function sourceOf(bytes: Buffer): BodySource {
 }
 
 /** What of an answer to all is true of each. */
-const OF_EACH = filterOf(
+const PER_ENTRY_FIELDS = filterOf(
   (name) => name !== 'content-length' && name !== HEAD_LENGTH && name !== 'set-cookie',
 );
 
 /** One request's part of an answer, as if it had come alone. */
 function answeredOf({ status, fields }: BufferedResponse, message: Message): HttpResponse {
-  const kept = endToEnd(fields, OF_EACH);
+  const kept = endToEnd(fields, PER_ENTRY_FIELDS);
   const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
   return {
     kind: 'answered',
@@ -106,78 +106,78 @@ export function messageOf({
 }
 
 /** What goes upstream for all; it is one job with a name of its own for nobody. */
-function baseOf(members: readonly Member[], signal: CallerSignal, now: number): CallOptions {
-  const [{ base, part, companion }] = members as readonly [Member];
-  const deadline = Math.min(...members.map((one) => one.companion.deadline));
+function baseOf(members: readonly BatchEntry[], signal: CallerSignal, now: number): CallOptions {
+  const [{ base, request, member }] = members as readonly [BatchEntry];
+  const deadline = Math.min(...members.map((one) => one.member.deadline));
   return {
     model: base.model,
-    arm: companion.arm.name,
+    arm: member.arm.name,
     priority: base.priority,
     timeoutMs: Math.max(0, deadline - now),
-    items: members.reduce((sum, one) => sum + one.part.cut.rows, 0),
+    items: members.reduce((sum, one) => sum + one.request.splice.rows, 0),
     signal,
-    headers: part.headers,
-    isJoint: true,
+    headers: request.headers,
+    isBatchCall: true,
   };
 }
 
 /** Asks once for several requests of one key, and gives each its part. */
-export function askTogether(
+export function sendBatch(
   calling: UpstreamContext,
-  all: readonly Member[],
+  all: readonly BatchEntry[],
   now: () => number,
   /** Are some of them asked for alone as well, before they are answered? */
   isCompared: boolean,
-  told: (end: JointEnd, version: string | undefined) => void,
+  told: (end: BatchEnd, version: string | undefined) => void,
 ): void {
   const signal = new CallerSignal();
   const left = new Set(all);
   const [
     {
-      part: { form, target },
+      request: { codec, target },
     },
-  ] = all as readonly [Member];
+  ] = all as readonly [BatchEntry];
   for (const member of all) {
-    member.companion.whenGone(() => {
+    member.member.onCallerGone(() => {
       left.delete(member);
       if (left.size === 0) signal.abort();
     });
   }
   // Those in the try whose answer it is: who has gone before it is not asked for.
-  let asked: readonly Member[] = [];
+  let asked: readonly BatchEntry[] = [];
   let message: Message = { body: Buffer.alloc(0), jsonBytes: undefined };
   let sentAt = 0;
-  const compare = (pairs: readonly Pair[], version: string, done: Done): void => {
+  const compare = (pairs: readonly AnsweredEntry[], version: string, done: Done): void => {
     const [first] = pairs;
-    const remainingMs = (first?.member.companion.deadline ?? 0) - now();
+    const remainingMs = (first?.entry.member.deadline ?? 0) - now();
     // Who has little time left is not kept waiting.
     if (!isCompared || remainingMs < 4 * (now() - sentAt)) return done(true);
-    compareAlone(calling, pairs.slice(0, COMPARED_MEMBERS), version, now, done);
+    compareWithSingleCalls(calling, pairs.slice(0, COMPARED_MEMBERS), version, now, done);
   };
   const ask = () => {
     if (sentAt === 0) sentAt = now();
     asked = [...left];
-    message = form.joined(asked.map(({ part }) => part.cut));
+    message = codec.join(asked.map(({ request }) => request.splice));
     return { method: 'POST', target, body: message.body };
   };
   const end = (ended: CallOutcome): void =>
     distribute({ ended, all, asked, sentAt, told, compare });
   const base = baseOf(all, signal, now());
-  calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
+  calling.dispatcher.start(new BatchCall(calling, base, ask, end, () => lengthLine(message)));
 }
 
-interface Distributing {
+interface Distribution {
   readonly ended: CallOutcome;
-  readonly all: readonly Member[];
-  readonly asked: readonly Member[];
+  readonly all: readonly BatchEntry[];
+  readonly asked: readonly BatchEntry[];
   readonly sentAt: number;
-  readonly told: (end: JointEnd, version: string | undefined) => void;
-  readonly compare: (pairs: readonly Pair[], version: string, done: Done) => void;
+  readonly told: (end: BatchEnd, version: string | undefined) => void;
+  readonly compare: (pairs: readonly AnsweredEntry[], version: string, done: Done) => void;
 }
 
 /** A request with its part of a joined answer. */
-interface Pair {
-  readonly member: Member;
+interface AnsweredEntry {
+  readonly entry: BatchEntry;
   readonly own: Message;
 }
 
@@ -187,8 +187,8 @@ type Done = (isSame: boolean) => void;
 const COMPARED_MEMBERS = 4;
 
 /** What it is alone; undefined: it cannot be told now. */
-function sameAlone(
-  { member: { part }, own }: Pair,
+function isSameAlone(
+  { entry: { request }, own }: AnsweredEntry,
   ended: CallOutcome,
   version: string,
 ): boolean | undefined {
@@ -196,13 +196,13 @@ function sameAlone(
   const { status } = ended.reply;
   if (status >= 300) return status >= 400 && status < 500 && status !== 429 ? false : undefined;
   const message = messageOf(ended.reply);
-  const alone = message && part.form.split(message, [part.cut])?.[0];
-  return alone && isSameAnswer(part.form, own, alone);
+  const alone = message && request.codec.split(message, [request.splice])?.[0];
+  return alone && isSameAnswer(request.codec, own, alone);
 }
 
-function compareAlone(
+function compareWithSingleCalls(
   calling: UpstreamContext,
-  pairs: readonly Pair[],
+  pairs: readonly AnsweredEntry[],
   version: string,
   now: () => number,
   done: Done,
@@ -211,21 +211,21 @@ function compareAlone(
   let isSame = true;
   if (waiting === 0) return done(true);
   for (const pair of pairs) {
-    const { part } = pair.member;
-    const message = part.form.joined([part.cut]);
-    const ask = () => ({ method: 'POST', target: part.target, body: message.body });
+    const { request } = pair.entry;
+    const message = request.codec.join([request.splice]);
+    const ask = () => ({ method: 'POST', target: request.target, body: message.body });
     const end = (ended: CallOutcome): void => {
-      isSame &&= trying(() => sameAlone(pair, ended, version)) ?? true;
+      isSame &&= orUndefined(() => isSameAlone(pair, ended, version)) ?? true;
       waiting -= 1;
       if (waiting === 0) done(isSame);
     };
-    const base = baseOf([pair.member], new CallerSignal(), now());
-    calling.dispatcher.start(new JointCall(calling, base, ask, end, () => lengthLine(message)));
+    const base = baseOf([pair.entry], new CallerSignal(), now());
+    calling.dispatcher.start(new BatchCall(calling, base, ask, end, () => lengthLine(message)));
   }
 }
 
 /** Whatever it cannot be read by: nobody must wait for an answer that never comes. */
-function trying<T>(call: () => T): T | undefined {
+function orUndefined<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch {
@@ -233,63 +233,66 @@ function trying<T>(call: () => T): T | undefined {
   }
 }
 
-function apart(members: readonly Member[]): void {
-  for (const { companion } of members) companion.alone(true);
+function sendApart(members: readonly BatchEntry[]): void {
+  for (const { member } of members) member.sendAlone(true);
 }
 
 /** Did perhaps one of them break it for all? A server that fell over its request, an answer too long. */
-const isSpoiled = (ended: Extract<CallOutcome, { kind: 'none' }>): boolean =>
+const mayBeSpoiled = (ended: Extract<CallOutcome, { kind: 'none' }>): boolean =>
   ended.result.kind === 'failed' &&
   (ended.result.result.kind === 'reset' || ended.result.result.kind === 'protocol');
 
-function distribute(on: Distributing): void {
+function distribute(on: Distribution): void {
   const { ended, all, told } = on;
-  if (ended.kind === 'reply') return deal(on, ended);
-  if (ended.kind === 'fault' || isSpoiled(ended)) {
+  if (ended.kind === 'reply') return distributeReply(on, ended);
+  if (ended.kind === 'fault' || mayBeSpoiled(ended)) {
     told('refused', undefined);
-    return apart(all);
+    return sendApart(all);
   }
   told('shared', undefined);
-  for (const { companion } of all) companion.fail(ended.result);
+  for (const { member } of all) member.fail(ended.result);
 }
 
 /** Of JSON; to cut it holds the event loop for about 10 ms a MiB. */
 const MAX_ANSWER_JSON_BYTES = 4 * 1024 * 1024;
 
-function answersOf(reply: BufferedResponse, asked: readonly Member[]): ReturnType<Form['split']> {
+function splitReply(
+  reply: BufferedResponse,
+  asked: readonly BatchEntry[],
+): ReturnType<BatchCodec['split']> {
   const message = messageOf(reply);
   if ((message?.jsonBytes ?? reply.body.length) > MAX_ANSWER_JSON_BYTES) return undefined;
   const [first] = asked;
-  const cuts = asked.map(({ part }) => part.cut);
-  return trying(() => message && first?.part.form.split(message, cuts));
+  const splices = asked.map(({ request }) => request.splice);
+  return orUndefined(() => message && first?.request.codec.split(message, splices));
 }
 
-function deal(
-  { all, asked, sentAt, told, compare }: Distributing,
+function distributeReply(
+  { all, asked, sentAt, told, compare }: Distribution,
   { reply, tries }: Extract<CallOutcome, { kind: 'reply' }>,
 ): void {
   const { replica } = reply;
   const meaning = meaningOf(reply.status);
-  const give = ({ companion }: Member, message: Message): void =>
-    companion.give({ replica, answered: answeredOf(reply, message), tries, sentAt });
+  const give = ({ member }: BatchEntry, message: Message): void =>
+    member.deliver({ replica, answered: answeredOf(reply, message), tries, sentAt });
   if (meaning === 'shared') {
     told('shared', replica.version);
     const whole = { body: reply.body, jsonBytes: undefined };
-    return all.forEach((member) => give(member, whole));
+    return all.forEach((entry) => give(entry, whole));
   }
-  const answers = meaning === 'split' ? answersOf(reply, asked) : undefined;
+  const answers = meaning === 'split' ? splitReply(reply, asked) : undefined;
   if (answers === undefined) {
     told(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
-    return apart(all);
+    return sendApart(all);
   }
-  const pairs = asked.flatMap((member, at) => {
+  const pairs = asked.flatMap((entry, at) => {
     const own = answers[at];
-    return own === undefined ? [] : [{ member, own }];
+    return own === undefined ? [] : [{ entry, own }];
   });
   compare(pairs, replica.version, (isSame) => {
     told(isSame ? 'split' : 'different', replica.version);
-    if (!isSame) return apart(all);
-    for (const { member, own } of pairs) give(member, own);
-    apart(asked.filter((_, at) => answers[at] === undefined));
+    if (!isSame) return sendApart(all);
+    for (const { entry, own } of pairs) give(entry, own);
+    sendApart(asked.filter((_, at) => answers[at] === undefined));
   });
 }

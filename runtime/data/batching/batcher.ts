@@ -11,14 +11,14 @@ import {
 } from '../../core/routing/batching';
 import type { Compared } from '../../core/routing/batching';
 import type { CallOptions, UpstreamContext } from '../upstream/call';
-import type { Clock } from '../dispatch/queue';
+import type { TimerClock } from '../dispatch/queue';
 import { haveSameRows } from './splice';
-import type { JointEnd, Member, Part } from './batched-call';
-import { askTogether } from './batched-call';
-import type { Companion } from '../dispatch/job';
+import type { BatchEnd, BatchEntry, BatchableRequest } from './batched-call';
+import { sendBatch } from './batched-call';
+import type { BatchMember } from '../dispatch/job';
 
 /** A call that batching made. */
-export interface Joined {
+export interface BatchReport {
   readonly model: string;
   readonly arm: string;
   readonly requests: number;
@@ -29,33 +29,33 @@ export interface Joined {
 }
 
 /** Collects requests that are alike and asks for them together. */
-export interface Joiner {
-  /** Takes a request whose arm is known; `partOf` says how it goes with others, if it does. */
-  readonly gather: (
+export interface Batcher {
+  /** Takes a request whose arm is known; `requestOf` says how it goes with others, if it does. */
+  readonly enqueue: (
     base: CallOptions,
-    companion: Companion,
-    partOf: () => Part | undefined,
+    member: BatchMember,
+    requestOf: () => BatchableRequest | undefined,
   ) => void;
 }
 
-interface Group {
-  readonly members: Set<Member>;
+interface OpenBatch {
+  readonly entries: Set<BatchEntry>;
   rows: number;
   bytes: number;
   cancel: () => void;
 }
 
 /** What one call may have at most, and how long the first of it waits for others. */
-interface Most {
+interface BatchLimits {
   readonly maxSize: number;
   readonly maxBytes: number;
   readonly maxDelayMs: number;
 }
 
-interface Options {
+interface BatcherOptions {
   readonly calling: UpstreamContext;
-  readonly clock: Clock;
-  readonly onJoined: (joined: Joined) => void;
+  readonly clock: TimerClock;
+  readonly onBatch: (joined: BatchReport) => void;
   /** Draws the joined calls that are compared: [0, 1). */
   readonly random: () => number;
   readonly mayCompare: () => boolean;
@@ -68,104 +68,112 @@ function soon(call: () => void): () => void {
 }
 
 /** What is wrong with a request is told when it goes alone. */
-function tryPart(partOf: () => Part | undefined): Part | undefined {
+function orUndefined(requestOf: () => BatchableRequest | undefined): BatchableRequest | undefined {
   try {
-    return partOf();
+    return requestOf();
   } catch {
     return undefined;
   }
 }
 
-class Groups implements Joiner {
-  private readonly open = new Map<string, Group>();
+class RequestBatcher implements Batcher {
+  private readonly open = new Map<string, OpenBatch>();
   /** One entry per arm: what was learnt of its last version. */
   private readonly fruitless = new Map<string, Fruitless>();
 
   private readonly compared = new Map<string, Compared>();
 
-  constructor(private readonly options: Options) {}
+  constructor(private readonly options: BatcherOptions) {}
 
-  gather(base: CallOptions, companion: Companion, partOf: () => Part | undefined): void {
+  enqueue(
+    base: CallOptions,
+    member: BatchMember,
+    requestOf: () => BatchableRequest | undefined,
+  ): void {
     const { batching, maxBodyBytes } = base.model.inference;
-    const known = this.fruitless.get(nameOf(base, companion));
-    const isTried = mayJoin(known, companion.arm.version, this.options.clock.now());
-    const part = isTried ? tryPart(partOf) : undefined;
-    if (batching === undefined || part === undefined || part.cut.rows >= batching.maxSize) {
-      return companion.alone(false);
+    const known = this.fruitless.get(nameOf(base, member));
+    const isTried = mayJoin(known, member.arm.version, this.options.clock.now());
+    const request = isTried ? orUndefined(requestOf) : undefined;
+    if (
+      batching === undefined ||
+      request === undefined ||
+      request.splice.rows >= batching.maxSize
+    ) {
+      return member.sendAlone(false);
     }
-    this.add({ base, companion, part }, { ...batching, maxBytes: maxBodyBytes });
+    this.add({ base, member, request }, { ...batching, maxBytes: maxBodyBytes });
   }
 
-  private add(member: Member, { maxSize, maxBytes, maxDelayMs }: Most): void {
-    const { base, companion, part } = member;
-    const time = timeClass(companion.deadline - this.options.clock.now());
-    const key = [nameOf(base, companion), base.priority, time, part.key].join('\0');
-    const { rows } = part.cut;
-    let group = this.open.get(key);
-    const isFull = (one: Group): boolean =>
-      one.rows + rows > maxSize || one.bytes + part.bytes > maxBytes;
-    if (group !== undefined && isFull(group)) {
-      this.flush(key, group);
-      group = undefined;
+  private add(entry: BatchEntry, { maxSize, maxBytes, maxDelayMs }: BatchLimits): void {
+    const { base, member, request } = entry;
+    const time = timeClass(member.deadline - this.options.clock.now());
+    const key = [nameOf(base, member), base.priority, time, request.key].join('\0');
+    const { rows } = request.splice;
+    let batch = this.open.get(key);
+    const isFull = (one: OpenBatch): boolean =>
+      one.rows + rows > maxSize || one.bytes + request.bytes > maxBytes;
+    if (batch !== undefined && isFull(batch)) {
+      this.flush(key, batch);
+      batch = undefined;
     }
-    const own = group ?? this.begin(key, waitMs(maxDelayMs, time));
-    own.members.add(member);
+    const own = batch ?? this.begin(key, waitMs(maxDelayMs, time));
+    own.entries.add(entry);
     own.rows += rows;
-    own.bytes += part.bytes;
-    companion.whenGone(() => this.leave(key, own, member));
+    own.bytes += request.bytes;
+    member.onCallerGone(() => this.leave(key, own, entry));
     if (own.rows >= maxSize) this.flush(key, own);
   }
 
-  private begin(key: string, delayMs: number): Group {
-    const group: Group = { members: new Set(), rows: 0, bytes: 0, cancel: () => undefined };
-    const flush = (): void => this.flush(key, group);
-    group.cancel = delayMs === 0 ? soon(flush) : this.options.clock.setTimeout(flush, delayMs);
-    this.open.set(key, group);
-    return group;
+  private begin(key: string, delayMs: number): OpenBatch {
+    const batch: OpenBatch = { entries: new Set(), rows: 0, bytes: 0, cancel: () => undefined };
+    const flush = (): void => this.flush(key, batch);
+    batch.cancel = delayMs === 0 ? soon(flush) : this.options.clock.setTimeout(flush, delayMs);
+    this.open.set(key, batch);
+    return batch;
   }
 
-  private leave(key: string, group: Group, member: Member): void {
-    group.members.delete(member);
-    group.rows -= member.part.cut.rows;
-    group.bytes -= member.part.bytes;
-    if (group.members.size > 0) return;
-    group.cancel();
+  private leave(key: string, batch: OpenBatch, entry: BatchEntry): void {
+    batch.entries.delete(entry);
+    batch.rows -= entry.request.splice.rows;
+    batch.bytes -= entry.request.bytes;
+    if (batch.entries.size > 0) return;
+    batch.cancel();
     this.open.delete(key);
   }
 
-  private flush(key: string, { members, cancel }: Group): void {
+  private flush(key: string, { entries, cancel }: OpenBatch): void {
     cancel();
     this.open.delete(key);
-    const all = [...members];
+    const all = [...entries];
     const [first] = all;
     if (first === undefined) return;
     if (all.length === 1) {
       this.tell(first, 1);
-      return first.companion.alone(false);
+      return first.member.sendAlone(false);
     }
     const { calling, clock } = this.options;
-    const name = nameOf(first.base, first.companion);
-    const isProof = all.some(({ part }) => !haveSameRows(part.cut, first.part.cut));
+    const name = nameOf(first.base, first.member);
+    const isProof = all.some(({ request }) => !haveSameRows(request.splice, first.request.splice));
     const known = this.compared.get(name);
-    const { version: own } = first.companion.arm;
+    const { version: own } = first.member.arm;
     const isChecked =
       this.options.mayCompare() && isCompared(known, own, isProof, this.options.random());
     this.compared.set(name, afterJoined(known, own, isChecked && isProof));
-    askTogether(calling, all, clock.now, isChecked, (end, version) => {
+    sendBatch(calling, all, clock.now, isChecked, (end, version) => {
       this.tell(first, all.length, end, isChecked);
       this.learn(name, end, version ?? own);
     });
   }
 
-  private tell({ base, companion }: Member, requests: number, end?: JointEnd, isChecked = false) {
+  private tell({ base, member }: BatchEntry, requests: number, end?: BatchEnd, isChecked = false) {
     const isUndone = end === 'refused' || end === 'unsplit' || end === 'different';
     const result = end === 'split' ? 'same' : end === 'different' ? 'different' : undefined;
     const compared = isChecked ? result : undefined;
-    const [model, arm] = [base.model.id, companion.arm.name];
-    this.options.onJoined({ model, arm, requests, isUndone, compared });
+    const [model, arm] = [base.model.id, member.arm.name];
+    this.options.onBatch({ model, arm, requests, isUndone, compared });
   }
 
-  private learn(name: string, end: JointEnd, version: string): void {
+  private learn(name: string, end: BatchEnd, version: string): void {
     if (end === 'split') this.fruitless.delete(name);
     if (end === 'unsplit') this.fruitless.set(name, afterUnsplit(version));
     if (end === 'different') this.fruitless.set(name, afterDifferent(version));
@@ -175,8 +183,8 @@ class Groups implements Joiner {
   }
 }
 
-const nameOf = ({ model }: CallOptions, { arm }: Companion): string => `${model.id}\0${arm.name}`;
+const nameOf = ({ model }: CallOptions, { arm }: BatchMember): string => `${model.id}\0${arm.name}`;
 
-export function createJoiner(options: Options): Joiner {
-  return new Groups(options);
+export function createBatcher(options: BatcherOptions): Batcher {
+  return new RequestBatcher(options);
 }

@@ -1,23 +1,23 @@
-import type { Cut, Message } from './splice';
-import { joined, split } from './splice';
+import type { Splice, Message } from './splice';
+import { joinRequests, splitAnswer } from './splice';
 import { splitNative } from './splice-native';
-import { cutV1Answer } from './splice-v1';
-import { cutV2Answer } from './splice-v2';
+import { spliceV1Answer } from './splice-v1';
+import { spliceV2Answer } from './splice-v2';
 import { readLoose } from '../transcode/exact-json';
 import type { JsonObject } from '../transcode/body-json';
 import { isJsonObject } from '../transcode/body-json';
 import { readBinaryAnswer } from '../transcode/v2-binary';
 
 /** How requests of one protocol become one call, and its answer theirs again. */
-export interface Form {
-  readonly joined: (cuts: readonly Cut[]) => Message;
+export interface BatchCodec {
+  readonly join: (splices: readonly Splice[]) => Message;
   /**
    * Undefined in all: the answer has not the rows that were asked. Undefined for one: its answer
    * is an error, which it gets by itself.
    */
   readonly split: (
     answer: Message,
-    cuts: readonly Cut[],
+    splices: readonly Splice[],
   ) => readonly (Message | undefined)[] | undefined;
   /** What a model gave in an answer: no ids, no times. */
   readonly output: (answer: Message) => unknown;
@@ -33,21 +33,21 @@ const jsonOf = (text: string): Message => ({
   jsonBytes: undefined,
 });
 
-const V1: Form = {
-  joined,
-  split: ({ body }, cuts) => {
-    const answer = cutV1Answer(body.toString('latin1'));
-    return answer && split(answer, cuts);
+const V1: BatchCodec = {
+  join: joinRequests,
+  split: ({ body }, splices) => {
+    const answer = spliceV1Answer(body.toString('latin1'));
+    return answer && splitAnswer(answer, splices);
   },
   output: (answer) => read(answer)['predictions'],
 };
 
-const V2: Form = {
-  joined,
-  split: (message, cuts) => {
-    const asked = cuts.reduce((sum, { rows }) => sum + rows, 0);
-    const answer = cutV2Answer(message, asked);
-    return answer && split(answer, cuts);
+const V2: BatchCodec = {
+  join: joinRequests,
+  split: (message, splices) => {
+    const asked = splices.reduce((sum, { rows }) => sum + rows, 0);
+    const answer = spliceV2Answer(message, asked);
+    return answer && splitAnswer(answer, splices);
   },
   output: (answer) => {
     const { body, jsonBytes } = answer;
@@ -56,10 +56,10 @@ const V2: Form = {
   },
 };
 
-const NATIVE: Form = {
-  joined,
-  split: ({ body }, cuts) =>
-    splitNative(body.toString('latin1'), cuts.length)?.map((one) =>
+const NATIVE: BatchCodec = {
+  join: joinRequests,
+  split: ({ body }, splices) =>
+    splitNative(body.toString('latin1'), splices.length)?.map((one) =>
       one === undefined ? undefined : jsonOf(one),
     ),
   output: (answer) => {
@@ -68,4 +68,4 @@ const NATIVE: Form = {
   },
 };
 
-export const FORMS = { v1: V1, v2: V2, native: NATIVE } as const;
+export const BATCH_CODECS = { v1: V1, v2: V2, native: NATIVE } as const;

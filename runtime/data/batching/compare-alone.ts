@@ -1,7 +1,7 @@
 import { isInteger, numberOf } from '../transcode/exact-json';
 import { isJsonObject } from '../transcode/body-json';
 import type { Message } from './splice';
-import type { Form } from './codecs';
+import type { BatchCodec } from './codecs';
 
 // Is an answer the same as one that was asked for alone?
 
@@ -30,7 +30,7 @@ function sameValues(a: unknown, b: unknown): boolean {
 }
 
 /** Undefined: it cannot be told. */
-export function isSameAnswer(form: Form, a: Message, b: Message): boolean | undefined {
+export function isSameAnswer(form: BatchCodec, a: Message, b: Message): boolean | undefined {
   if (a.body.equals(b.body)) return true;
   if (a.body.length > MAX_BYTES || b.body.length > MAX_BYTES) return undefined;
   try {

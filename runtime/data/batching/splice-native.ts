@@ -1,14 +1,14 @@
-import type { Cut, Elements } from './splice';
+import type { Splice, Elements } from './splice';
 import { eachKey, elementsOf, endOf } from './splice';
 import { NotSimple, scanned } from '../transcode/scanner';
 
 // Native calls go together as `batch_inference`, whose items are the bodies of single calls.
 
 /** The body of a single call as a batch of one. */
-export function cutNative(text: string): Cut {
+export function spliceNative(text: string): Splice {
   const elements: Elements = { text, starts: [0], ends: [text.length] };
-  const holes = [{ kind: 'list', elements, perRow: 1 }] as const;
-  return { pieces: ['{"requests":[', ']}'], holes, rows: 1, shape: '' };
+  const fields = [{ kind: 'list', elements, perRow: 1 }] as const;
+  return { pieces: ['{"requests":[', ']}'], fields, rows: 1, shape: '' };
 }
 
 function hasError(result: string): boolean {

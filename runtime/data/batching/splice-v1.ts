@@ -1,16 +1,16 @@
-import type { Cut } from './splice';
-import { Cutter, eachKey, elementsOf, endOf } from './splice';
+import type { Splice } from './splice';
+import { SpliceBuilder, eachKey, elementsOf, endOf } from './splice';
 import type { Scanner } from '../transcode/scanner';
 import { NotSimple, scanned } from '../transcode/scanner';
 
 // KServe V1 and TensorFlow Serving's row format: one list of rows.
 
 /** The list called `list` is cut out; a message without it is in another format. */
-function cutRows(text: string, list: string, shapeOf?: (rows: readonly string[]) => string) {
+function spliceRows(text: string, list: string, shapeOf?: (rows: readonly string[]) => string) {
   return scanned(
     text,
-    (scanner): Cut => {
-      const cutter = new Cutter(text);
+    (scanner): Splice => {
+      const builder = new SpliceBuilder(text);
       let rows = 0;
       let shape = '';
       eachKey(scanner, (key) => {
@@ -20,11 +20,11 @@ function cutRows(text: string, list: string, shapeOf?: (rows: readonly string[])
         rows = starts.length;
         if (rows === 0) throw new NotSimple();
         shape = shapeOf?.(starts.map((start, at) => text.slice(start, ends[at]))) ?? '';
-        const hole = { kind: 'list', elements, perRow: 1 } as const;
-        cutter.cut(starts[0] ?? 0, ends[rows - 1] ?? 0, hole);
+        const field = { kind: 'list', elements, perRow: 1 } as const;
+        builder.field(starts[0] ?? 0, ends[rows - 1] ?? 0, field);
       });
       if (rows === 0) throw new NotSimple();
-      return cutter.end(rows, shape);
+      return builder.build(rows, shape);
     },
     true,
   );
@@ -60,11 +60,11 @@ function shapeOfRows(rows: readonly string[]): string {
 }
 
 /** A `:predict` request with `instances`. Undefined: it cannot go with others. */
-export function cutV1(text: string): Cut | undefined {
-  return cutRows(text, 'instances', shapeOfRows);
+export function spliceV1(text: string): Splice | undefined {
+  return spliceRows(text, 'instances', shapeOfRows);
 }
 
 /** The answer to one, with `predictions`. */
-export function cutV1Answer(text: string): Cut | undefined {
-  return cutRows(text, 'predictions');
+export function spliceV1Answer(text: string): Splice | undefined {
+  return spliceRows(text, 'predictions');
 }

@@ -1,6 +1,6 @@
 import { eachString, TensorFault } from '../../shared/binary';
-import type { Cut, Elements, Message } from './splice';
-import { Cutter, eachKey, elementsOf, endOf } from './splice';
+import type { Splice, Elements, Message } from './splice';
+import { SpliceBuilder, eachKey, elementsOf, endOf } from './splice';
 import { checkRaw, datatypeOf } from '../transcode/datatypes';
 import type { Scanner } from '../transcode/scanner';
 import { NotSimple, scanned } from '../transcode/scanner';
@@ -12,18 +12,18 @@ import { sizeOf } from '../transcode/tensor';
 const OPEN_LIST = 0x5b;
 const MAX_DEPTH = 32;
 /** A list as it stands: elements that are lists have so many leaves, others none. */
-interface Data {
-  readonly hole: number;
+interface ListData {
+  readonly field: number;
   readonly elements: Elements;
   readonly leaves: readonly (number | undefined)[];
 }
 
 /** What was read of one tensor. */
-interface Tensor {
+interface SplicedTensor {
   datatype: string;
   dims: readonly number[];
-  data: Data | undefined;
-  size: { readonly hole: number; readonly bytes: number } | undefined;
+  data: ListData | undefined;
+  size: { readonly field: number; readonly bytes: number } | undefined;
 }
 
 /** Numbers, texts and booleans in a value, however deep. */
@@ -40,7 +40,7 @@ function leavesOf(scanner: Scanner, depth = 0): number {
   return leaves;
 }
 
-function takeData(scanner: Scanner, cutter: Cutter): Data {
+function readData(scanner: Scanner, builder: SpliceBuilder): ListData {
   const leaves: (number | undefined)[] = [];
   const elements = elementsOf(scanner, (one) => {
     const from = one.position;
@@ -51,43 +51,43 @@ function takeData(scanner: Scanner, cutter: Cutter): Data {
   });
   const { starts, ends } = elements;
   if (starts.length === 0) throw new NotSimple();
-  const hole = { kind: 'list', elements, perRow: 0 } as const;
-  return { hole: cutter.cut(starts[0] ?? 0, ends.at(-1) ?? 0, hole), elements, leaves };
+  const field = { kind: 'list', elements, perRow: 0 } as const;
+  return { field: builder.field(starts[0] ?? 0, ends.at(-1) ?? 0, field), elements, leaves };
 }
 
 /** The first dimension is cut out. */
-function takeShape(scanner: Scanner, cutter: Cutter): readonly number[] {
+function readShape(scanner: Scanner, builder: SpliceBuilder): readonly number[] {
   const from = scanner.position;
   const text = scanner.value();
   const first = /^\[\s*(\d{1,9})(?:\s*,\s*\d{1,9})*\s*\]\s*$/.exec(text)?.[1];
   if (first === undefined) throw new NotSimple();
   const at = from + text.indexOf(first);
-  cutter.cut(at, at + first.length, { kind: 'rows' });
+  builder.field(at, at + first.length, { kind: 'rows' });
   const dims = JSON.parse(text) as readonly number[];
   if (dims.includes(0)) throw new NotSimple();
   return dims;
 }
 
-function takeParameters(scanner: Scanner, cutter: Cutter): Tensor['size'] {
-  let size: Tensor['size'];
+function readParameters(scanner: Scanner, builder: SpliceBuilder): SplicedTensor['size'] {
+  let size: SplicedTensor['size'];
   eachKey(scanner, (key) => {
     if (key !== 'binary_data_size') return void scanner.value();
     const from = scanner.position;
     const text = scanner.value().trimEnd();
     if (!/^\d{1,15}$/.test(text)) throw new NotSimple();
-    const hole = { kind: 'bytes', bytes: Buffer.alloc(0), boundaries: [] } as const;
-    size = { hole: cutter.cut(from, from + text.length, hole), bytes: Number(text) };
+    const field = { kind: 'bytes', bytes: Buffer.alloc(0), boundaries: [] } as const;
+    size = { field: builder.field(from, from + text.length, field), bytes: Number(text) };
   });
   return size;
 }
 
-function takeTensor(scanner: Scanner, cutter: Cutter): Tensor {
-  const tensor: Tensor = { datatype: '', dims: [], data: undefined, size: undefined };
+function readTensor(scanner: Scanner, builder: SpliceBuilder): SplicedTensor {
+  const tensor: SplicedTensor = { datatype: '', dims: [], data: undefined, size: undefined };
   eachKey(scanner, (key) => {
     if (key === 'datatype') tensor.datatype = scanner.string();
-    else if (key === 'shape') tensor.dims = takeShape(scanner, cutter);
-    else if (key === 'data') tensor.data = takeData(scanner, cutter);
-    else if (key === 'parameters') tensor.size = takeParameters(scanner, cutter);
+    else if (key === 'shape') tensor.dims = readShape(scanner, builder);
+    else if (key === 'data') tensor.data = readData(scanner, builder);
+    else if (key === 'parameters') tensor.size = readParameters(scanner, builder);
     else scanner.value();
   });
   if (tensor.dims.length === 0 || (tensor.data === undefined) === (tensor.size === undefined)) {
@@ -100,7 +100,7 @@ function takeTensor(scanner: Scanner, cutter: Cutter): Tensor {
  * Elements for each row, if the list has exactly what its shape says: one too few here and one too
  * many in another request would shift the rows between the two callers.
  */
-function perRowOf({ elements, leaves }: Data, dims: readonly number[]) {
+function perRowOf({ elements, leaves }: ListData, dims: readonly number[]) {
   const [rows = 0, ...rest] = dims;
   const size = sizeOf(rest);
   const { length } = elements.starts;
@@ -112,7 +112,7 @@ function perRowOf({ elements, leaves }: Data, dims: readonly number[]) {
 }
 
 /** Where each row begins in a binary tensor, and the last one ends. @throws TensorFault */
-function boundariesOf(bytes: Buffer, { datatype: name, dims }: Tensor): readonly number[] {
+function boundariesOf(bytes: Buffer, { datatype: name, dims }: SplicedTensor): readonly number[] {
   const [rows = 0, ...rest] = dims;
   const perRow = sizeOf(rest);
   const datatype = datatypeOf(name);
@@ -135,21 +135,25 @@ function orGivenUp<T>(make: () => T): T {
   }
 }
 
-/** Fills in what is known of the holes of the tensors now. @returns the forms of their data */
-function complete(cutter: Cutter, tensors: readonly Tensor[], tail: Buffer): string {
+/** Fills in what is known of the fields of the tensors now. @returns the forms of their data */
+function fillFields(
+  builder: SpliceBuilder,
+  tensors: readonly SplicedTensor[],
+  tail: Buffer,
+): string {
   let at = 0;
   const forms = tensors.map((tensor) => {
     const { data, size, dims } = tensor;
     if (data !== undefined) {
       const { perRow, form } = perRowOf(data, dims);
-      cutter.holes[data.hole] = { kind: 'list', elements: data.elements, perRow };
+      builder.fields[data.field] = { kind: 'list', elements: data.elements, perRow };
       return form;
     }
-    const { hole, bytes: length } = size as NonNullable<Tensor['size']>;
+    const { field, bytes: length } = size as NonNullable<SplicedTensor['size']>;
     const bytes = tail.subarray(at, at + length);
     at += length;
     if (at > tail.length) throw new NotSimple();
-    cutter.holes[hole] = {
+    builder.fields[field] = {
       kind: 'bytes',
       bytes,
       boundaries: orGivenUp(() => boundariesOf(bytes, tensor)),
@@ -164,37 +168,41 @@ function complete(cutter: Cutter, tensors: readonly Tensor[], tail: Buffer): str
 const SEQUENCE = /"sequence_(?:id|start|end)"/;
 
 /** @param maxRows with more it is not looked at: a binary tensor may have a row in each byte */
-function cutTensors({ body, jsonBytes }: Message, list: string, maxRows: number): Cut | undefined {
+function spliceTensors(
+  { body, jsonBytes }: Message,
+  list: string,
+  maxRows: number,
+): Splice | undefined {
   const text = body.toString('latin1', 0, jsonBytes ?? body.length);
   return scanned(
     text,
-    (scanner): Cut => {
-      const cutter = new Cutter(text);
-      const tensors: Tensor[] = [];
+    (scanner): Splice => {
+      const builder = new SpliceBuilder(text);
+      const tensors: SplicedTensor[] = [];
       eachKey(scanner, (key) => {
         const from = scanner.position;
-        if (key === list) scanner.list(() => void tensors.push(takeTensor(scanner, cutter)));
+        if (key === list) scanner.list(() => void tensors.push(readTensor(scanner, builder)));
         else if (key === 'id') {
           const to = endOf(scanner);
-          cutter.cut(from, to, { kind: 'id', text: text.slice(from, to) });
+          builder.field(from, to, { kind: 'id', text: text.slice(from, to) });
         } else if (SEQUENCE.test(scanner.value()) && key === 'parameters') throw new NotSimple();
       });
       const rows = new Set(tensors.map(({ dims }) => dims[0]));
       const [only] = rows;
       if (only === undefined || rows.size !== 1 || only > maxRows) throw new NotSimple();
-      const shape = complete(cutter, tensors, body.subarray(jsonBytes ?? body.length));
-      return cutter.end(only, shape);
+      const shape = fillFields(builder, tensors, body.subarray(jsonBytes ?? body.length));
+      return builder.build(only, shape);
     },
     true,
   );
 }
 
 /** An `infer` request. Undefined: it cannot go with others. */
-export function cutV2(message: Message, maxRows = Infinity): Cut | undefined {
-  return cutTensors(message, 'inputs', maxRows);
+export function spliceV2(message: Message, maxRows = Infinity): Splice | undefined {
+  return spliceTensors(message, 'inputs', maxRows);
 }
 
 /** The answer to one. Undefined: not every output has as many rows as the others. */
-export function cutV2Answer(message: Message, maxRows = Infinity): Cut | undefined {
-  return cutTensors(message, 'outputs', maxRows);
+export function spliceV2Answer(message: Message, maxRows = Infinity): Splice | undefined {
+  return spliceTensors(message, 'outputs', maxRows);
 }

@@ -2,14 +2,14 @@ import type { Scanner } from '../transcode/scanner';
 import { NotSimple } from '../transcode/scanner';
 
 // Several requests as one, without making values of their text. A message is cut into what all
-// requests of a kind have in common and the holes between, where the rows of each stand. Filled with
+// requests of a kind have in common and the fields between, where the rows of each stand. Filled with
 // the rows of many it is their joined call; the answer to that is cut the same way, and filled with
 // the rows of one it is that one's answer, byte for byte as the server writes it.
 //
 // Texts are latin-1, so that a character is a byte: no text of a caller is decoded and written anew.
 
 /** What stands in one place of a message, and differs from request to request. */
-export type Hole =
+export type SpliceField =
   /** The number of rows. */
   | { readonly kind: 'rows' }
   /** What the caller calls its request. */
@@ -26,10 +26,10 @@ export interface Elements {
   readonly ends: readonly number[];
 }
 
-export interface Cut {
-  /** What stands before each hole, and after the last. */
+export interface Splice {
+  /** What stands before each field, and after the last. */
   readonly pieces: readonly string[];
-  readonly holes: readonly Hole[];
+  readonly fields: readonly SpliceField[];
   readonly rows: number;
   /** What else must be equal in requests that go together. */
   readonly shape: string;
@@ -43,112 +43,115 @@ export interface Message {
 }
 
 /** Rows of one cut, from (included) to (not included). */
-interface Part {
-  readonly cut: Cut;
+interface RowRange {
+  readonly cut: Splice;
   readonly from: number;
   readonly to: number;
 }
 
-const wholeOf = (cut: Cut): Part => ({ cut, from: 0, to: cut.rows });
+const allRows = (cut: Splice): RowRange => ({ cut, from: 0, to: cut.rows });
 
 function listText({ text, starts, ends }: Elements, from: number, to: number): string {
   return text.slice(starts[from], ends[to - 1]);
 }
 
-function bytesOf({ cut, from, to }: Part, at: number): Buffer {
-  const hole = cut.holes[at];
-  if (hole?.kind !== 'bytes') return Buffer.alloc(0);
-  return hole.bytes.subarray(hole.boundaries[from], hole.boundaries[to]);
+function bytesOf({ cut, from, to }: RowRange, at: number): Buffer {
+  const field = cut.fields[at];
+  if (field?.kind !== 'bytes') return Buffer.alloc(0);
+  return field.bytes.subarray(field.boundaries[from], field.boundaries[to]);
 }
 
-/** What a hole holds for these parts together. */
-function textIn(hole: Hole, at: number, parts: readonly Part[]): string {
-  switch (hole.kind) {
+/** What a field holds for these parts together. */
+function fieldText(field: SpliceField, at: number, parts: readonly RowRange[]): string {
+  switch (field.kind) {
     case 'id':
-      return hole.text;
+      return field.text;
     case 'rows':
       return String(parts.reduce((sum, { from, to }) => sum + to - from, 0));
     case 'bytes':
       return String(parts.reduce((sum, part) => sum + bytesOf(part, at).length, 0));
     case 'list':
-      return parts.map((part) => listIn(part, at)).join(',');
+      return parts.map((part) => listFieldText(part, at)).join(',');
   }
 }
 
-function listIn({ cut, from, to }: Part, at: number): string {
-  const hole = cut.holes[at];
-  if (hole?.kind !== 'list') return '';
-  return listText(hole.elements, from * hole.perRow, to * hole.perRow);
+function listFieldText({ cut, from, to }: RowRange, at: number): string {
+  const field = cut.fields[at];
+  if (field?.kind !== 'list') return '';
+  return listText(field.elements, from * field.perRow, to * field.perRow);
 }
 
 /** One message with the rows of all parts; they have the same pieces. */
-function fill(parts: readonly Part[], idText?: string): Message {
-  const [{ cut }] = parts as readonly [Part];
+function render(parts: readonly RowRange[], idText?: string): Message {
+  const [{ cut }] = parts as readonly [RowRange];
   let text = cut.pieces[0] ?? '';
-  for (const [at, hole] of cut.holes.entries()) {
-    const own = hole.kind === 'id' ? (idText ?? hole.text) : textIn(hole, at, parts);
+  for (const [at, field] of cut.fields.entries()) {
+    const own = field.kind === 'id' ? (idText ?? field.text) : fieldText(field, at, parts);
     text += own + (cut.pieces[at + 1] ?? '');
   }
   const json = Buffer.from(text, 'latin1');
-  const isBinary = cut.holes.some(({ kind }) => kind === 'bytes');
+  const isBinary = cut.fields.some(({ kind }) => kind === 'bytes');
   if (!isBinary) return { body: json, jsonBytes: undefined };
-  const tails = cut.holes.flatMap((_, at) => parts.map((part) => bytesOf(part, at)));
+  const tails = cut.fields.flatMap((_, at) => parts.map((part) => bytesOf(part, at)));
   return { body: Buffer.concat([json, ...tails]), jsonBytes: json.length };
 }
 
 /** Requests that go together have this in common. */
-export function keyOf({ pieces, shape }: Cut): string {
+export function keyOf({ pieces, shape }: Splice): string {
   return `${shape}\0${pieces.join('\0')}`;
 }
 
 /** Do two requests of one key ask the same? Their ids do not matter. */
-export function haveSameRows(a: Cut, b: Cut): boolean {
+export function haveSameRows(a: Splice, b: Splice): boolean {
   if (a.rows !== b.rows) return false;
-  return a.holes.every((hole, at) => {
-    if (hole.kind === 'bytes') return bytesOf(wholeOf(a), at).equals(bytesOf(wholeOf(b), at));
-    return listIn(wholeOf(a), at) === listIn(wholeOf(b), at);
+  return a.fields.every((field, at) => {
+    if (field.kind === 'bytes') return bytesOf(allRows(a), at).equals(bytesOf(allRows(b), at));
+    return listFieldText(allRows(a), at) === listFieldText(allRows(b), at);
   });
 }
 
 /** One message out of several of the same key. */
-export function joined(cuts: readonly Cut[]): Message {
-  return fill(cuts.map(wholeOf));
+export function joinRequests(splices: readonly Splice[]): Message {
+  return render(splices.map(allRows));
 }
 
-function idOf({ holes }: Cut): string | undefined {
-  const hole = holes.find(({ kind }) => kind === 'id');
-  return hole?.kind === 'id' ? hole.text : undefined;
+function idOf({ fields }: Splice): string | undefined {
+  const field = fields.find(({ kind }) => kind === 'id');
+  return field?.kind === 'id' ? field.text : undefined;
 }
 
 /** The answer of each request out of the one to all; undefined: it has not the rows of all. */
-export function split(answer: Cut, asked: readonly Cut[]): readonly Message[] | undefined {
+export function splitAnswer(
+  answer: Splice,
+  asked: readonly Splice[],
+): readonly Message[] | undefined {
   if (answer.rows !== asked.reduce((sum, { rows }) => sum + rows, 0)) return undefined;
   let from = 0;
   return asked.map((cut) => {
     const part = { cut: answer, from, to: from + cut.rows };
     from += cut.rows;
-    return fill([part], idOf(cut));
+    return render([part], idOf(cut));
   });
 }
 
-/** Collects pieces and holes while a text is read from its begin to its end. */
-export class Cutter {
+/** Collects pieces and fields while a text is read from its begin to its end. */
+export class SpliceBuilder {
   readonly pieces: string[] = [];
-  readonly holes: Hole[] = [];
+  readonly fields: SpliceField[] = [];
   private at = 0;
 
   constructor(readonly text: string) {}
 
-  /** @returns where its hole is, which is filled in when all of it is known */
-  cut(from: number, to: number, hole: Hole): number {
+  /** @returns where its field is, which is filled in when all of it is known */
+  field(from: number, to: number, field: SpliceField): number {
     this.pieces.push(this.text.slice(this.at, from));
     this.at = to;
-    return this.holes.push(hole) - 1;
+    return this.fields.push(field) - 1;
   }
 
-  end(rows: number, shape = ''): Cut {
+  build(rows: number, shape = ''): Splice {
     const pieces = [...this.pieces, this.text.slice(this.at)];
-    return { pieces, holes: this.holes, rows, shape };
+    return { pieces, fields: this.fields, rows, shape };
   }
 }
 

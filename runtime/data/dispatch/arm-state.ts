@@ -15,10 +15,10 @@ import type { ArmRoute, ModelRoute, ReplicaRoute, RoutingTable } from '../../cor
 import type { Tuning } from '../../core/routing/tuning';
 import type { OutcomeWindow } from '../../core/routing/window';
 import { createWindow } from '../../core/routing/window';
-import { Unanswered } from './unanswered';
+import { PendingAttempts } from './pending-attempts';
 
 /** What one router knows of one replica. */
-export interface Seat {
+export interface EndpointState {
   replica: ReplicaRoute;
   /** In the table of the moment; one that left it only finishes what it has. */
   listed: boolean;
@@ -29,27 +29,27 @@ export interface Seat {
   busyUntil: number;
   inFlight: number;
   items: number;
-  readonly unanswered: Unanswered;
+  readonly pending: PendingAttempts;
   readonly requests: RecentEvents;
   readonly failures: RecentEvents;
 }
 
 export interface ArmState<W> {
-  readonly model: ModelState<W>;
+  readonly model: DispatchState<W>;
   route: ArmRoute;
   /** False: the arm is no longer in the table. */
   listed: boolean;
-  readonly seats: Map<string, Seat>;
+  readonly endpoints: Map<string, EndpointState>;
   /** Those of the table that may serve: terminating replicas only when there are no others. */
-  serving: readonly Seat[];
+  serving: readonly EndpointState[];
   readonly queue: Queue<W>;
   /** From the moment no replica was up until all who waited for one are served. */
-  holding: boolean;
+  isHolding: boolean;
   readonly window: OutcomeWindow;
   /** Milliseconds a request holds its slot. */
-  service: Spread | undefined;
+  serviceMs: Spread | undefined;
   /** Milliseconds per item to the first byte, over all replicas. */
-  cost: Spread | undefined;
+  costMs: Spread | undefined;
   lastRequestAt: number | undefined;
   lastFailure: { readonly at: number; readonly message: string } | undefined;
   readonly shed: Partial<Record<ShedReason, number>>;
@@ -62,7 +62,7 @@ export interface ArmState<W> {
   cancelWake: (() => void) | undefined;
 }
 
-export interface ModelState<W> {
+export interface DispatchState<W> {
   readonly tuning: Tuning;
   /** The newest route, or the last one before the model left the table. */
   route: ModelRoute;
@@ -73,36 +73,36 @@ export interface ModelState<W> {
 }
 
 /** Models with traffic; a model without any has no state. */
-export type States<W> = Map<string, ModelState<W>>;
+export type DispatchStates<W> = Map<string, DispatchState<W>>;
 
-function newSeat<W>(replica: ReplicaRoute, arm: ArmState<W>, now: number): Seat {
+function newEndpoint<W>(replica: ReplicaRoute, arm: ArmState<W>, now: number): EndpointState {
   return {
     replica,
     listed: true,
-    cost: { ms: arm.cost?.mean ?? UNKNOWN_COST_MS, at: now },
+    cost: { ms: arm.costMs?.mean ?? UNKNOWN_COST_MS, at: now },
     ejection: initialEjectionState(now),
     joinedAt: now,
     busyUntil: now,
     inFlight: 0,
     items: 0,
-    unanswered: new Unanswered(),
+    pending: new PendingAttempts(),
     requests: createRecent(arm.model.tuning.comparisonSeconds),
     failures: createRecent(arm.model.tuning.comparisonSeconds),
   };
 }
 
-function newArm<W>(model: ModelState<W>, route: ArmRoute): ArmState<W> {
+function newArm<W>(model: DispatchState<W>, route: ArmRoute): ArmState<W> {
   return {
     model,
     route,
     listed: true,
-    seats: new Map(),
+    endpoints: new Map(),
     serving: [],
     queue: createQueue(),
-    holding: false,
+    isHolding: false,
     window: createWindow(),
-    service: undefined,
-    cost: undefined,
+    serviceMs: undefined,
+    costMs: undefined,
     lastRequestAt: undefined,
     lastFailure: undefined,
     shed: {},
@@ -114,47 +114,48 @@ function newArm<W>(model: ModelState<W>, route: ArmRoute): ArmState<W> {
   };
 }
 
-const isIdle = (seat: Seat): boolean => seat.inFlight === 0;
+const isIdle = (endpoint: EndpointState): boolean => endpoint.inFlight === 0;
 
 export function armIsIdle<W>(arm: ArmState<W>): boolean {
-  return arm.queue.size === 0 && [...arm.seats.values()].every(isIdle);
+  return arm.queue.size === 0 && [...arm.endpoints.values()].every(isIdle);
 }
 
-/** Replicas of the table get a seat; those that left keep theirs until they are idle. */
-function syncSeats<W>(arm: ArmState<W>, replicas: readonly ReplicaRoute[], now: number): void {
-  for (const seat of arm.seats.values()) seat.listed = false;
+/** Replicas of the table get an endpoint; those that left keep theirs until they are idle. */
+function syncEndpoints<W>(arm: ArmState<W>, replicas: readonly ReplicaRoute[], now: number): void {
+  for (const endpoint of arm.endpoints.values()) endpoint.listed = false;
   for (const replica of replicas) {
-    const seat = arm.seats.get(replica.id);
-    if (seat === undefined) arm.seats.set(replica.id, newSeat(replica, arm, now));
-    else Object.assign(seat, { replica, listed: true });
+    const endpoint = arm.endpoints.get(replica.id);
+    if (endpoint === undefined) arm.endpoints.set(replica.id, newEndpoint(replica, arm, now));
+    else Object.assign(endpoint, { replica, listed: true });
   }
-  for (const [id, seat] of arm.seats) if (!seat.listed && isIdle(seat)) arm.seats.delete(id);
-  const listed = [...arm.seats.values()].filter((seat) => seat.listed);
+  for (const [id, endpoint] of arm.endpoints)
+    if (!endpoint.listed && isIdle(endpoint)) arm.endpoints.delete(id);
+  const listed = [...arm.endpoints.values()].filter((endpoint) => endpoint.listed);
   const staying = listed.filter(({ replica }) => !replica.terminating);
   arm.serving = staying.length > 0 ? staying : listed;
 }
 
-function syncArm<W>(model: ModelState<W>, route: ArmRoute, now: number): void {
+function syncArm<W>(model: DispatchState<W>, route: ArmRoute, now: number): void {
   const known = model.arms.get(route.name);
   const arm = known ?? newArm(model, route);
   if (known === undefined) model.arms.set(route.name, arm);
   arm.route = route;
   arm.listed = true;
-  syncSeats(arm, route.replicas, now);
+  syncEndpoints(arm, route.replicas, now);
 }
 
-function syncModel<W>(model: ModelState<W>, route: ModelRoute | undefined, now: number): void {
+function syncModel<W>(model: DispatchState<W>, route: ModelRoute | undefined, now: number): void {
   model.listed = route !== undefined;
   model.route = route ?? model.route;
   for (const arm of model.arms.values()) {
     arm.listed = false;
-    if (route?.arms.has(arm.route.name) !== true) syncSeats(arm, [], now);
+    if (route?.arms.has(arm.route.name) !== true) syncEndpoints(arm, [], now);
   }
   for (const arm of route?.arms.values() ?? []) syncArm(model, arm, now);
 }
 
 /** Lays a new table under the states that exist. */
-export function syncStates<W>(states: States<W>, table: RoutingTable, now: number): void {
+export function syncStates<W>(states: DispatchStates<W>, table: RoutingTable, now: number): void {
   for (const [id, model] of states) {
     const route = table.models.get(id);
     // Tables share the routes of models that did not change.
@@ -163,7 +164,7 @@ export function syncStates<W>(states: States<W>, table: RoutingTable, now: numbe
 }
 
 /** Forgets what left the table and has nothing to do any more. */
-export function forgetIdle<W>(states: States<W>): void {
+export function dropIdle<W>(states: DispatchStates<W>): void {
   for (const [id, model] of states) {
     for (const [name, arm] of model.arms) {
       if (arm.listed || !armIsIdle(arm)) continue;
@@ -175,15 +176,15 @@ export function forgetIdle<W>(states: States<W>): void {
 }
 
 /** The state of a model, made on its first request. */
-export function stateOfModel<W>(
-  states: States<W>,
+export function dispatchStateOf<W>(
+  states: DispatchStates<W>,
   route: ModelRoute,
   now: number,
   tuning: Tuning,
-): ModelState<W> {
+): DispatchState<W> {
   const known = states.get(route.id);
   if (known !== undefined) return known;
-  const made: ModelState<W> = {
+  const made: DispatchState<W> = {
     tuning,
     route,
     listed: true,

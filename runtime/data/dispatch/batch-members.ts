@@ -1,17 +1,17 @@
 import type { AttemptResult } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
-import { closed, textOf } from './outcomes';
-import type { Run } from './attempts';
-import type { ArmState, ModelState } from './arm-state';
-import type { Waiter } from './queue';
+import { recordEnd, describeResult } from './outcomes';
+import type { ActiveJob } from './attempts';
+import type { ArmState, DispatchState } from './arm-state';
+import type { QueuedRequest } from './queue';
 import { onAbort } from './queue';
-import type { Companion, Given, Job, Tried, Unanswered } from './job';
+import type { BatchMember, BatchedAnswer, Job, AttemptCallbacks, UnansweredResult } from './job';
 
 /**
  * A job that goes with others. It holds no slot, the call that is made for all of them does; but it
  * stays a job: it ends by itself, in an outcome of its own.
  */
-export class Together implements Companion, Tried {
+export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
   private isDone = false;
   private isSettled = false;
   private stopListening: () => void = () => undefined;
@@ -19,9 +19,9 @@ export class Together implements Companion, Tried {
   private status = 0;
 
   constructor(
-    private readonly run: Run,
-    private readonly model: ModelState<Waiter>,
-    private readonly state: ArmState<Waiter>,
+    private readonly run: ActiveJob,
+    private readonly model: DispatchState<QueuedRequest>,
+    private readonly state: ArmState<QueuedRequest>,
   ) {}
 
   get arm() {
@@ -32,12 +32,12 @@ export class Together implements Companion, Tried {
     return this.run.deadline;
   }
 
-  start(gather: NonNullable<Job['gather']>): void {
+  start(gather: NonNullable<Job['joinBatch']>): void {
     this.stopListening = onAbort(this.run.job.signal, () => this.leave());
     gather(this);
   }
 
-  whenGone(call: () => void): void {
+  onCallerGone(call: () => void): void {
     this.gone = call;
   }
 
@@ -55,7 +55,7 @@ export class Together implements Companion, Tried {
     this.run.fail({ kind: 'aborted' });
   }
 
-  alone(admitted: boolean): void {
+  sendAlone(admitted: boolean): void {
     if (!this.ends()) return;
     this.run.isAdmitted = admitted;
     this.goOn();
@@ -66,10 +66,10 @@ export class Together implements Companion, Tried {
     if (!model.listed) return run.refuse('deleting');
     if (model.route.stopped) return run.refuse('stopped');
     if (!state.listed) run.arm = undefined;
-    run.look(model);
+    run.dispatch(model);
   }
 
-  fail(result: Unanswered): void {
+  fail(result: UnansweredResult): void {
     if (!this.ends()) return;
     // Its arm has gone: it chooses again, as those do who wait in a queue.
     if (result.kind === 'refused') return this.state.listed ? this.refuse(result) : this.goOn();
@@ -77,19 +77,22 @@ export class Together implements Companion, Tried {
     this.run.fail(result.result);
   }
 
-  private refuse({ reason }: Extract<Unanswered, { kind: 'refused' }>): void {
+  private refuse({ reason }: Extract<UnansweredResult, { kind: 'refused' }>): void {
     this.run.refuse(reason);
   }
 
-  give({ replica, answered, tries, sentAt }: Given): void {
+  deliver({ replica, answered, tries, sentAt }: BatchedAnswer): void {
     if (!this.ends()) return;
     const { run, arm } = this;
-    run.seat = { replica };
+    run.endpoint = { replica };
     run.tries += tries;
     run.queuedMs = sentAt - run.startedAt;
     const remainingMs = Math.max(0, run.deadline - run.context.clock.now());
     try {
-      run.job.attempt({ replica, arm, remainingMs, number: run.tries, given: answered }, this);
+      run.job.attempt(
+        { replica, arm, remainingMs, number: run.tries, batchedAnswer: answered },
+        this,
+      );
     } catch (error) {
       // A fault of ours with one of them must not reach the others.
       const message = error instanceof Error ? error.message : String(error);
@@ -105,12 +108,12 @@ export class Together implements Companion, Tried {
     const { status } = result;
     this.status = status;
     run.firstByteMs = run.context.clock.now() - run.startedAt;
-    run.failure = isUnavailable(status) ? textOf(result) : undefined;
-    run.job.over({ kind: 'answered', arm, status, tries: run.tries });
+    run.failure = isUnavailable(status) ? describeResult(result) : undefined;
+    run.job.onResult({ kind: 'answered', arm, status, tries: run.tries });
   }
 
   finished(end: AttemptResult): void {
     const { context } = this.run;
-    closed(context, this.run, this.status, end, context.clock.now());
+    recordEnd(context, this.run, this.status, end, context.clock.now());
   }
 }

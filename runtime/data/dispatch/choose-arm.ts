@@ -1,20 +1,20 @@
 import type { SpillReason } from '../../core/routing/outcome';
 import { chooseArm } from '../../core/routing/split';
-import type { Context, Ticket } from './outcomes';
-import { usable } from './endpoints';
-import type { ArmState, ModelState } from './arm-state';
-import type { Waiter } from './queue';
-import { openToAll } from './queue';
-import type { Choosing } from './job';
+import type { DispatchContext, JobProgress } from './outcomes';
+import { usableEndpoints } from './endpoints';
+import type { ArmState, DispatchState } from './arm-state';
+import type { QueuedRequest } from './queue';
+import { availableToNewcomers } from './queue';
+import type { ArmCriteria } from './job';
 
-type Arm = ArmState<Waiter>;
+type Arm = ArmState<QueuedRequest>;
 
 /** For whom an arm is chosen, and what is to be remembered of it. */
-interface Chosen extends Pick<Ticket, 'spilled'> {
-  readonly job: Choosing;
+interface ArmChoice extends Pick<JobProgress, 'spilled'> {
+  readonly job: ArmCriteria;
 }
 
-function listedArm(model: ModelState<Waiter>, name: string): Arm | undefined {
+function listedArm(model: DispatchState<QueuedRequest>, name: string): Arm | undefined {
   const arm = model.arms.get(name);
   return arm?.listed === true ? arm : undefined;
 }
@@ -23,12 +23,12 @@ function listedArm(model: ModelState<Waiter>, name: string): Arm | undefined {
  * The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to
  * stable.
  */
-export function chooseFor(
-  context: Context,
-  model: ModelState<Waiter>,
-  ticket: Chosen,
+export function chooseArmFor(
+  context: DispatchContext,
+  model: DispatchState<QueuedRequest>,
+  progress: ArmChoice,
 ): Arm | undefined {
-  const { job } = ticket;
+  const { job } = progress;
   if (job.arm !== undefined) return listedArm(model, job.arm);
   const planned = job.planned && listedArm(model, job.planned.arm);
   if (planned !== undefined) return planned;
@@ -40,7 +40,7 @@ export function chooseFor(
   if (chosen === undefined || stable === undefined || chosen === stable) return chosen ?? stable;
   const reason = spillReason(chosen, stable, first?.hundredths ?? 0, context.clock.now());
   if (reason === undefined) return chosen;
-  ticket.spilled = reason;
+  progress.spilled = reason;
   chosen.spilled[reason] = (chosen.spilled[reason] ?? 0) + 1;
   // Whoever wakes sleeping candidates must see that it was wanted.
   chosen.lastRequestAt = context.clock.now();
@@ -53,10 +53,10 @@ function spillReason(
   stableShare: number,
   now: number,
 ): SpillReason | undefined {
-  const { free, due } = openToAll(chosen, now);
+  const { free, due } = availableToNewcomers(chosen, now);
   if (free.length > 0 || due.length > 0) return undefined;
-  const ready = usable(chosen).length > 0;
+  const ready = usableEndpoints(chosen).length > 0;
   // A candidate that owns all traffic is waited for: stable may be rolling. It helps only in need.
-  if (stableShare === 0 && (ready || usable(stable).length === 0)) return undefined;
+  if (stableShare === 0 && (ready || usableEndpoints(stable).length === 0)) return undefined;
   return ready ? 'arm_full' : 'arm_unready';
 }

@@ -1,20 +1,20 @@
 import type { Load } from '../../core/routing/load';
 import { countRequest } from '../../core/routing/retry-budget';
 import { DEFAULT_TUNING } from '../../core/routing/tuning';
-import type { Context, DispatcherOptions } from './outcomes';
-import { chooseFor } from './choose-arm';
-import { Run } from './attempts';
-import { roomsOf, usable } from './endpoints';
-import type { ArmState, ModelState } from './arm-state';
-import { forgetIdle, stateOfModel, syncStates } from './arm-state';
+import type { DispatchContext, DispatcherOptions } from './outcomes';
+import { chooseArmFor } from './choose-arm';
+import { ActiveJob } from './attempts';
+import { roomsOf, usableEndpoints } from './endpoints';
+import type { ArmState, DispatchState } from './arm-state';
+import { dropIdle, dispatchStateOf, syncStates } from './arm-state';
 import { Suspects } from './suspects';
-import type { Waiter } from './queue';
+import type { QueuedRequest } from './queue';
 import { dismiss, drain } from './queue';
-import type { Choosing, Dispatcher, Job, Plan } from './job';
+import type { ArmCriteria, Dispatcher, Job, ArmPlan } from './job';
 import { loadOf } from './load-report';
 
 export type { DispatcherOptions } from './outcomes';
-export type { Clock } from './queue';
+export type { TimerClock } from './queue';
 
 export interface DispatcherParts {
   readonly dispatcher: Dispatcher;
@@ -23,14 +23,14 @@ export interface DispatcherParts {
   readonly onTableSwap: () => void;
 }
 
-type Arm = ArmState<Waiter>;
+type Arm = ArmState<QueuedRequest>;
 
 /**
  * Chooses arm and replica, admits, retries and keeps the accounts. Nothing here knows bytes or
  * sockets; time, chance and the table come from outside.
  */
 export function createDispatcher(options: DispatcherOptions): DispatcherParts {
-  const context: Context = {
+  const context: DispatchContext = {
     ...options,
     lagMs: options.lagMs ?? (() => 0),
     tuning: options.tuning ?? DEFAULT_TUNING,
@@ -42,7 +42,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   return {
     dispatcher: {
       start: (job) => start(context, job),
-      plan: (choosing) => plan(context, choosing),
+      plan: (criteria) => plan(context, criteria),
       poisonedMs: (model, arm, fingerprint) => poisonedMs(context, model, arm, fingerprint),
     },
     load: loadOf(context.states, options.table, options.clock.now, () => context.active),
@@ -51,7 +51,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
 }
 
 /** Lays the newest table under the states; requests see it even when nobody told us of the swap. */
-function sync(context: Context): void {
+function sync(context: DispatchContext): void {
   const { table, states, clock } = context;
   if (table.current === context.known) return;
   context.known = table.current;
@@ -59,11 +59,11 @@ function sync(context: Context): void {
   for (const model of states.values()) {
     for (const arm of model.arms.values()) wakeArm(context, model, arm);
   }
-  context.suspects.look();
-  forgetIdle(states);
+  context.suspects.review();
+  dropIdle(states);
 }
 
-function wakeArm(context: Context, model: ModelState<Waiter>, arm: Arm): void {
+function wakeArm(context: DispatchContext, model: DispatchState<QueuedRequest>, arm: Arm): void {
   if (arm.queue.size === 0) return;
   if (!model.listed) dismiss(arm, { kind: 'refused', reason: 'deleting' });
   else if (model.route.stopped) dismiss(arm, { kind: 'refused', reason: 'stopped' });
@@ -73,26 +73,27 @@ function wakeArm(context: Context, model: ModelState<Waiter>, arm: Arm): void {
 }
 
 /** Nobody who waits for a replica is held any longer. */
-const isGivenUp = (arm: Arm): boolean => arm.route.holdMs === 0 && usable(arm).length === 0;
+const isGivenUp = (arm: Arm): boolean =>
+  arm.route.holdMs === 0 && usableEndpoints(arm).length === 0;
 
-function start(context: Context, job: Job): void {
+function start(context: DispatchContext, job: Job): void {
   sync(context);
   const now = context.clock.now();
-  if (job.isJoint !== true) context.active += 1;
-  const run = new Run(context, job, now);
+  if (job.isBatchCall !== true) context.active += 1;
+  const run = new ActiveJob(context, job, now);
   const route = context.table.current.models.get(job.model.id);
   if (route === undefined) return run.refuse('deleting');
-  const model = stateOfModel(context.states, route, now, context.tuning);
+  const model = dispatchStateOf(context.states, route, now, context.tuning);
   if (route.deleting || route.stopped) {
     run.arm = model.arms.get(route.shares[0]?.arm ?? '');
     return run.refuse(route.deleting ? 'deleting' : 'stopped');
   }
-  if (job.isJoint !== true) countRequest(model.budget, now);
-  run.look(model, now);
+  if (job.isBatchCall !== true) countRequest(model.budget, now);
+  run.dispatch(model, now);
 }
 
 function poisonedMs(
-  { suspects, states }: Context,
+  { suspects, states }: DispatchContext,
   model: string,
   arm: string,
   fingerprint: () => string | undefined,
@@ -103,13 +104,13 @@ function poisonedMs(
   return ms;
 }
 
-function plan(context: Context, choosing: Choosing): Plan | undefined {
+function plan(context: DispatchContext, criteria: ArmCriteria): ArmPlan | undefined {
   sync(context);
   const now = context.clock.now();
-  const route = context.table.current.models.get(choosing.model.id);
+  const route = context.table.current.models.get(criteria.model.id);
   if (route === undefined || route.deleting || route.stopped) return undefined;
-  const model = stateOfModel(context.states, route, now, context.tuning);
-  const arm = chooseFor(context, model, { job: choosing, spilled: undefined });
+  const model = dispatchStateOf(context.states, route, now, context.tuning);
+  const arm = chooseArmFor(context, model, { job: criteria, spilled: undefined });
   if (arm === undefined) return undefined;
   return { arm: arm.route, rooms: roomsOf(arm, now) };
 }

@@ -22,31 +22,31 @@ import {
 import type { AttemptResult } from '../../core/routing/outcome';
 import { addRecent, sumRecent } from '../../core/routing/recent-events';
 import type { Tuning } from '../../core/routing/tuning';
-import type { ArmState, Seat } from './arm-state';
+import type { ArmState, EndpointState } from './arm-state';
 
 /** Replica of the failed try, what it runs, and until when it is avoided. */
-export interface Avoided {
+export interface AvoidedReplica {
   readonly id: string;
   readonly version: string;
   readonly until: number;
 }
 
 /** A request as it looks for a replica. */
-export interface Wish {
+export interface EndpointFilter {
   readonly items: number;
   /** May it find out whether an ejected replica is well again? Only one that can be repeated. */
   readonly mayProbe: boolean;
-  readonly avoid: Avoided | undefined;
+  readonly avoid: AvoidedReplica | undefined;
   /** Replica that it was planned for. */
   readonly planned?: string | undefined;
   /** The only version that will do. */
   readonly version?: string | undefined;
 }
 
-const isIn = (seat: Seat): boolean => seat.ejection.kind === 'healthy';
+const isIn = (endpoint: EndpointState): boolean => endpoint.ejection.kind === 'healthy';
 
 /** Replicas that may get requests, busy or not. */
-export function usable<W>({ serving, model }: ArmState<W>): readonly Seat[] {
+export function usableEndpoints<W>({ serving, model }: ArmState<W>): readonly EndpointState[] {
   if (serving.every(isIn)) return serving;
   const reachable = serving.filter(({ ejection }) => !isUnreachable(ejection));
   const healthy = reachable.filter(isIn);
@@ -55,85 +55,94 @@ export function usable<W>({ serving, model }: ArmState<W>): readonly Seat[] {
 
 /** Requests in flight the arm takes at this moment. */
 export function capacityOf<W>(arm: ArmState<W>): number {
-  return usable(arm).length * arm.route.concurrencyPerReplica;
+  return usableEndpoints(arm).length * arm.route.concurrencyPerReplica;
 }
 
 /**
  * Replicas with room: those in use, and ejected ones whose time is over; one request each may ask.
  */
-export interface Open {
-  readonly free: readonly Seat[];
-  readonly due: readonly Seat[];
+export interface AvailableEndpoints {
+  readonly free: readonly EndpointState[];
+  readonly due: readonly EndpointState[];
 }
 
-const NOBODY: readonly Seat[] = [];
+const NONE: readonly EndpointState[] = [];
 
-export function openSeats<W>(arm: ArmState<W>, now: number): Open {
+export function availableEndpoints<W>(arm: ArmState<W>, now: number): AvailableEndpoints {
   const { serving, route } = arm;
-  const free = usable(arm).filter(({ inFlight }) => inFlight < route.concurrencyPerReplica);
+  const free = usableEndpoints(arm).filter(
+    ({ inFlight }) => inFlight < route.concurrencyPerReplica,
+  );
   const due = serving.every(isIn)
-    ? NOBODY
+    ? NONE
     : serving.filter(({ ejection }) => isProbeDue(ejection, now));
   return { free, due };
 }
 
 const allows =
-  ({ avoid, version }: Wish, now: number) =>
-  ({ replica }: Seat): boolean =>
+  ({ avoid, version }: EndpointFilter, now: number) =>
+  ({ replica }: EndpointState): boolean =>
     (avoid === undefined || avoid.id !== replica.id || now >= avoid.until) &&
     (version === undefined || version === replica.version);
 
 /** A second try is for the version that the first was for, where that has room. */
-function alike(seats: readonly Seat[], { avoid }: Wish): readonly Seat[] {
-  if (avoid === undefined) return seats;
-  const same = seats.filter(({ replica }) => replica.version === avoid.version);
-  return same.length > 0 ? same : seats;
+function preferSameVersion(
+  endpoints: readonly EndpointState[],
+  { avoid }: EndpointFilter,
+): readonly EndpointState[] {
+  if (avoid === undefined) return endpoints;
+  const same = endpoints.filter(({ replica }) => replica.version === avoid.version);
+  return same.length > 0 ? same : endpoints;
 }
 
 /**
  * Is there anything open for this request? A probe is for one that can be repeated, or the last
  * resort.
  */
-export function hasSeat({ free, due: asking }: Open, wish: Wish, now: number): boolean {
-  const fits = allows(wish, now);
-  return free.some(fits) || ((wish.mayProbe || free.length === 0) && asking.some(fits));
+export function hasEndpoint(
+  { free, due: asking }: AvailableEndpoints,
+  filter: EndpointFilter,
+  now: number,
+): boolean {
+  const fits = allows(filter, now);
+  return free.some(fits) || ((filter.mayProbe || free.length === 0) && asking.some(fits));
 }
 
 /**
  * Filter → score → pick. A due probe goes first: without a request nobody learns that the replica
  * is well. The slot is taken when this returns.
  */
-export function takeSeat<W>(
+export function takeEndpoint<W>(
   arm: ArmState<W>,
-  open: Open,
-  wish: Wish,
+  open: AvailableEndpoints,
+  filter: EndpointFilter,
   now: number,
   random: () => number,
-): Seat | undefined {
-  const fits = allows(wish, now);
-  const isAny = wish.avoid === undefined && wish.version === undefined;
-  const free = isAny ? open.free : alike(open.free.filter(fits), wish);
-  const asking = wish.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
-  const mean = arm.cost?.mean ?? 0;
+): EndpointState | undefined {
+  const fits = allows(filter, now);
+  const isAny = filter.avoid === undefined && filter.version === undefined;
+  const free = isAny ? open.free : preferSameVersion(open.free.filter(fits), filter);
+  const asking = filter.mayProbe || free.length === 0 ? open.due.find(fits) : undefined;
+  const mean = arm.costMs?.mean ?? 0;
   const planned =
-    wish.planned === undefined
+    filter.planned === undefined
       ? undefined
-      : free.find(({ replica }) => replica.id === wish.planned);
-  const seat =
+      : free.find(({ replica }) => replica.id === filter.planned);
+  const endpoint =
     asking ?? planned ?? pickTwo(free, (one) => scoreOf(one, mean, now, arm.model.tuning), random);
-  if (seat === undefined) return undefined;
-  if (asking !== undefined) seat.ejection = halfOpened(seat.ejection);
-  seat.inFlight += 1;
-  seat.items += wish.items;
-  return seat;
+  if (endpoint === undefined) return undefined;
+  if (asking !== undefined) endpoint.ejection = halfOpened(endpoint.ejection);
+  endpoint.inFlight += 1;
+  endpoint.items += filter.items;
+  return endpoint;
 }
 
-function scoreOf(seat: Seat, mean: number, now: number, tuning: Tuning): number {
-  const { cost, items, joinedAt, busyUntil } = seat;
+function scoreOf(endpoint: EndpointState, mean: number, now: number, tuning: Tuning): number {
+  const { cost, items, joinedAt, busyUntil } = endpoint;
   const one = {
     cost,
     itemsInFlight: items,
-    waitingSince: seat.unanswered.since,
+    waitingSince: endpoint.pending.since,
     busyUntil,
     joinedAt,
   };
@@ -141,27 +150,31 @@ function scoreOf(seat: Seat, mean: number, now: number, tuning: Tuning): number 
 }
 
 /** Expected milliseconds per item. */
-export function costOf<W>(arm: ArmState<W>, seat: Seat, now: number): number {
-  return costAt(seat.cost, arm.cost?.mean ?? seat.cost.ms, now, arm.model.tuning.decayMs);
+export function costOf<W>(arm: ArmState<W>, endpoint: EndpointState, now: number): number {
+  return costAt(endpoint.cost, arm.costMs?.mean ?? endpoint.cost.ms, now, arm.model.tuning.decayMs);
 }
 
 /** What the replicas of an arm have room for. */
 export function roomsOf<W>(arm: ArmState<W>, now: number): readonly FreeCapacity[] {
-  return usable(arm).map((seat) => ({
-    replica: seat.replica.id,
-    free: Math.max(0, arm.route.concurrencyPerReplica - seat.inFlight),
-    costMs: costOf(arm, seat, now),
+  return usableEndpoints(arm).map((endpoint) => ({
+    replica: endpoint.replica.id,
+    free: Math.max(0, arm.route.concurrencyPerReplica - endpoint.inFlight),
+    costMs: costOf(arm, endpoint, now),
   }));
 }
 
 /** Is there another replica on which a second try has a chance? One that keeps failing has none. */
-export function hasHope<W>(arm: ArmState<W>, failed: Seat, version?: string): boolean {
-  return usable(arm).some(
-    (seat) =>
-      seat !== failed &&
-      (version === undefined || seat.replica.version === version) &&
-      seat.ejection.kind === 'healthy' &&
-      seat.ejection.failures < arm.model.tuning.consecutiveFailures,
+export function hasAlternative<W>(
+  arm: ArmState<W>,
+  failed: EndpointState,
+  version?: string,
+): boolean {
+  return usableEndpoints(arm).some(
+    (endpoint) =>
+      endpoint !== failed &&
+      (version === undefined || endpoint.replica.version === version) &&
+      endpoint.ejection.kind === 'healthy' &&
+      endpoint.ejection.failures < arm.model.tuning.consecutiveFailures,
   );
 }
 
@@ -171,34 +184,34 @@ export function hasHope<W>(arm: ArmState<W>, failed: Seat, version?: string): bo
  */
 export function learnCost<W>(
   arm: ArmState<W>,
-  seat: Seat,
+  endpoint: EndpointState,
   ms: number,
   good: boolean,
   now: number,
 ): void {
-  if (good) arm.cost = spreadAfter(arm.cost, ms);
-  else seat.busyUntil = busyAfter(seat.busyUntil, ms, arm.cost?.mean ?? 0, now);
-  if (good || ms > seat.cost.ms) {
-    seat.cost = costAfter(seat.cost, ms, now, arm.model.tuning.decayMs);
+  if (good) arm.costMs = spreadAfter(arm.costMs, ms);
+  else endpoint.busyUntil = busyAfter(endpoint.busyUntil, ms, arm.costMs?.mean ?? 0, now);
+  if (good || ms > endpoint.cost.ms) {
+    endpoint.cost = costAfter(endpoint.cost, ms, now, arm.model.tuning.decayMs);
   }
 }
 
-const triesOf = (seats: readonly Seat[], now: number): Siblings['own'] => ({
-  requests: seats.reduce((sum, { requests }) => sum + sumRecent(requests, now), 0),
-  failures: seats.reduce((sum, { failures }) => sum + sumRecent(failures, now), 0),
+const attemptCounts = (endpoints: readonly EndpointState[], now: number): Siblings['own'] => ({
+  requests: endpoints.reduce((sum, { requests }) => sum + sumRecent(requests, now), 0),
+  failures: endpoints.reduce((sum, { failures }) => sum + sumRecent(failures, now), 0),
 });
 
-function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
+function siblingsOf<W>(arm: ArmState<W>, endpoint: EndpointState, now: number): Siblings {
   const { maxEjectedRatio } = arm.model.tuning;
   const reachable = arm.serving.filter(({ ejection }) => !isUnreachable(ejection));
   const away = reachable.filter((one) => !isIn(one)).length;
   return {
-    own: triesOf([seat], now),
-    others: triesOf(
-      reachable.filter((one) => one !== seat),
+    own: attemptCounts([endpoint], now),
+    others: attemptCounts(
+      reachable.filter((one) => one !== endpoint),
       now,
     ),
-    mayEject: reachable.includes(seat) && mayEject(reachable.length, away, maxEjectedRatio),
+    mayEject: reachable.includes(endpoint) && mayEject(reachable.length, away, maxEjectedRatio),
   };
 }
 
@@ -208,33 +221,34 @@ function siblingsOf<W>(arm: ArmState<W>, seat: Seat, now: number): Siblings {
  */
 export function recordResult<W>(
   arm: ArmState<W>,
-  seat: Seat,
+  endpoint: EndpointState,
   result: AttemptResult,
   circumstances: AttemptConditions,
   now: number,
   random: () => number,
 ): boolean {
-  const { kind } = seat.ejection;
+  const { kind } = endpoint.ejection;
   const { tuning } = arm.model;
   const verdict = classifyResult(result, circumstances, tuning.excusedLagMs);
-  if (verdict !== 'inconclusive') addRecent(seat.requests, now);
-  if (verdict === 'failure' || verdict === 'unreachable') addRecent(seat.failures, now);
-  if (verdict === 'inconclusive') seat.ejection = recordInconclusive(seat.ejection, now);
-  if (verdict === 'success') seat.ejection = recordSuccess(seat.ejection, now);
+  if (verdict !== 'inconclusive') addRecent(endpoint.requests, now);
+  if (verdict === 'failure' || verdict === 'unreachable') addRecent(endpoint.failures, now);
+  if (verdict === 'inconclusive') endpoint.ejection = recordInconclusive(endpoint.ejection, now);
+  if (verdict === 'success') endpoint.ejection = recordSuccess(endpoint.ejection, now);
   if (verdict === 'unreachable') {
-    seat.ejection = recordUnreachable(seat.ejection, now, random(), tuning);
+    endpoint.ejection = recordUnreachable(endpoint.ejection, now, random(), tuning);
   }
   if (verdict === 'failure') {
-    const siblings = (): Siblings => siblingsOf(arm, seat, now);
-    seat.ejection = recordFailure(seat.ejection, now, random(), siblings, tuning);
+    const siblings = (): Siblings => siblingsOf(arm, endpoint, now);
+    endpoint.ejection = recordFailure(endpoint.ejection, now, random(), siblings, tuning);
   }
-  const after = kindOf(seat);
-  if (kind === 'halfOpen' && after === 'healthy') seat.joinedAt = now;
+  const after = kindOf(endpoint);
+  if (kind === 'halfOpen' && after === 'healthy') endpoint.joinedAt = now;
   if (kind === 'healthy' && after === 'ejected') arm.ejections += 1;
   return kind !== after;
 }
 
-const kindOf = (seat: Seat): Seat['ejection']['kind'] => seat.ejection.kind;
+const kindOf = (endpoint: EndpointState): EndpointState['ejection']['kind'] =>
+  endpoint.ejection.kind;
 
 /** When the next ejected replica may be asked, milliseconds since the epoch. */
 export function nextDue<W>(arm: ArmState<W>, now: number): number {

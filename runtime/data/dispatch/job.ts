@@ -12,11 +12,11 @@ export interface Attempt {
   /** Counts from 1. */
   readonly number: number;
   /** The answer is there already: it was asked for together with others. Nothing is sent. */
-  readonly given?: HttpResponse | undefined;
+  readonly batchedAnswer?: HttpResponse | undefined;
 }
 
 /** Who is told how a try goes. */
-export interface Tried {
+export interface AttemptCallbacks {
   /** Its first byte, or its failure, is there. Once. */
   readonly settled: (result: AttemptResult) => void;
   /**
@@ -29,7 +29,7 @@ export interface Tried {
 }
 
 /** Where a job is to go when that was decided before it started. */
-export interface Planned {
+export interface PlannedTarget {
   /** When it has gone meanwhile, an arm is chosen as for any other job. */
   readonly arm: string;
   /** Taken while it has room; else any other. */
@@ -37,7 +37,7 @@ export interface Planned {
 }
 
 /** What came for one request out of a call that was made for several. */
-export interface Given {
+export interface BatchedAnswer {
   readonly replica: ReplicaRoute;
   readonly answered: HttpResponse;
   /** Tries of the call that was made for all, and when the first was sent. */
@@ -49,16 +49,16 @@ export interface Given {
  * A request whose arm is known and that has not asked for a slot yet, so that it can go with
  * others. One of `give`, `fail` and `alone` is called, once; after it has gone, none has an effect.
  */
-export interface Companion {
+export interface BatchMember {
   readonly arm: ArmRoute;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
   /** Its caller went away before it was answered. */
-  readonly whenGone: (call: () => void) => void;
-  readonly give: (given: Given) => void;
-  readonly fail: (result: Unanswered) => void;
+  readonly onCallerGone: (call: () => void) => void;
+  readonly deliver: (given: BatchedAnswer) => void;
+  readonly fail: (result: UnansweredResult) => void;
   /** It goes by itself. `admitted`: it had its part of a slot before, and goes in front. */
-  readonly alone: (admitted: boolean) => void;
+  readonly sendAlone: (admitted: boolean) => void;
 }
 
 /** A request as the dispatcher sees it: no bytes, no sockets. */
@@ -78,10 +78,10 @@ export interface Job {
   /** 32 hex digits of W3C Trace Context, when the request has any. */
   readonly traceId?: string | undefined;
   /** It is made for several others, which have outcomes of their own: it has none. */
-  readonly isJoint?: boolean | undefined;
-  readonly planned?: Planned | undefined;
+  readonly isBatchCall?: boolean | undefined;
+  readonly planned?: PlannedTarget | undefined;
   /** Called once its arm is known: it may go with others instead of asking for a slot. */
-  readonly gather?: ((companion: Companion) => void) | undefined;
+  readonly joinBatch?: ((member: BatchMember) => void) | undefined;
   /** Can the body be sent a second time? */
   readonly replayable: boolean;
   /** Its body is passed on while it comes: nothing else can be sent a second time, once it began. */
@@ -93,13 +93,13 @@ export interface Job {
    * failure and nothing has been sent to the caller; it then discards that answer first by calling
    * `discard`.
    */
-  readonly attempt: (attempt: Attempt, tried: Tried) => void;
+  readonly attempt: (attempt: Attempt, tried: AttemptCallbacks) => void;
   /** What tells the request of the last try from others; undefined: its bytes are not kept. */
   readonly fingerprint?: (version: string) => string | undefined;
   /** Throws away the answer of the last try (502, 503, 504) because another one is made. */
   readonly discard: () => void;
   /** How it ended, once. Must not throw. */
-  readonly over: (result: JobResult) => void;
+  readonly onResult: (result: JobResult) => void;
 }
 
 /** How a job ended. `answered`: the caller has (or is getting) the replica's answer. */
@@ -125,23 +125,23 @@ export type JobResult =
     };
 
 /** A job that got no answer. */
-export type Unanswered = Exclude<JobResult, { readonly kind: 'answered' }>;
+export type UnansweredResult = Exclude<JobResult, { readonly kind: 'answered' }>;
 
 /** What decides the arm of a job. */
-export type Choosing = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
+export type ArmCriteria = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
 
 /** The arm a batch gets, and what room its replicas have at this moment. */
-export interface Plan {
+export interface ArmPlan {
   readonly arm: ArmRoute;
   readonly rooms: readonly FreeCapacity[];
 }
 
 /** Chooses arm and replica, admits, retries, and keeps the accounts. */
 export interface Dispatcher {
-  /** Works through callbacks, for most jobs find their seat at once and a promise costs more than that. */
+  /** Works through callbacks, for most jobs find their endpoint at once and a promise costs more than that. */
   readonly start: (job: Job) => void;
   /** Decides the arm for jobs to come; it is their turn. Undefined: a job would be refused. */
-  readonly plan: (choosing: Choosing) => Plan | undefined;
+  readonly plan: (criteria: ArmCriteria) => ArmPlan | undefined;
   /**
    * Milliseconds for which this request is refused, because it has ended two replicas; 0: it may be
    * sent. The fingerprint is asked for only where any request of the model is refused.

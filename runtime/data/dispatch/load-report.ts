@@ -2,28 +2,28 @@ import type { ArmStats, Load, ReplicaStats } from '../../core/routing/load';
 import type { ArmRoute, TableHolder } from '../../core/routing/table';
 import { windowStats } from '../../core/routing/window';
 import { capacityOf, costOf } from './endpoints';
-import type { ArmState, Seat, States } from './arm-state';
+import type { ArmState, EndpointState, DispatchStates } from './arm-state';
 import { UNKNOWN_COST_MS } from '../../core/routing/balance';
 
-function seatStats<W>(arm: ArmState<W>, seat: Seat, now: number): ReplicaStats {
-  const { replica, inFlight, ejection } = seat;
+function endpointStats<W>(arm: ArmState<W>, endpoint: EndpointState, now: number): ReplicaStats {
+  const { replica, inFlight, ejection } = endpoint;
   return {
     id: replica.id,
     address: replica.address,
     inFlight,
-    costMs: costOf(arm, seat, now),
+    costMs: costOf(arm, endpoint, now),
     ...(ejection.kind === 'ejected' ? { ejectedUntil: ejection.until } : {}),
   };
 }
 
 function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
-  const seats = [...arm.seats.values()];
+  const endpoints = [...arm.endpoints.values()];
   const { route, lastRequestAt, lastFailure } = arm;
   return {
     model,
     arm: route.name,
     version: route.version,
-    inFlight: seats.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    inFlight: endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0),
     queued: arm.queue.size,
     capacity: capacityOf(arm),
     // Made only for those who look: peers ask for the rest every second.
@@ -32,7 +32,9 @@ function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
     },
     ...(lastRequestAt === undefined ? {} : { lastRequestAt }),
     ...(lastFailure === undefined ? {} : { lastFailure }),
-    replicas: seats.filter(({ listed }) => listed).map((seat) => seatStats(arm, seat, now)),
+    replicas: endpoints
+      .filter(({ listed }) => listed)
+      .map((endpoint) => endpointStats(arm, endpoint, now)),
     shed: { ...arm.shed },
     spilled: { ...arm.spilled },
     retries: arm.retries,
@@ -42,7 +44,7 @@ function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
 }
 
 /** An arm that had no request yet. */
-function quietStats(model: string, arm: ArmRoute): ArmStats {
+function idleArmStats(model: string, arm: ArmRoute): ArmStats {
   const staying = arm.replicas.filter(({ terminating }) => !terminating);
   const serving = staying.length > 0 ? staying : arm.replicas;
   return {
@@ -65,7 +67,7 @@ function quietStats(model: string, arm: ArmRoute): ArmStats {
 
 /** What the data plane lets others see: copies, made when asked for. */
 export function loadOf<W>(
-  states: States<W>,
+  states: DispatchStates<W>,
   table: TableHolder,
   now: () => number,
   active: () => number,
@@ -77,7 +79,7 @@ export function loadOf<W>(
     const quiet = [...table.current.models.values()].flatMap((route) =>
       [...route.arms.values()]
         .filter((arm) => states.get(route.id)?.arms.has(arm.name) !== true)
-        .map((arm) => quietStats(route.id, arm)),
+        .map((arm) => idleArmStats(route.id, arm)),
     );
     return [...known, ...quiet];
   };

@@ -4,16 +4,16 @@ import type { Outcome, ShedReason, SpillReason, AttemptResult } from '../../core
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/routing/table';
 import type { Tuning } from '../../core/routing/tuning';
 import { addToWindow } from '../../core/routing/window';
-import type { ArmState, Seat, States } from './arm-state';
-import type { Avoided } from './endpoints';
+import type { ArmState, EndpointState, DispatchStates } from './arm-state';
+import type { AvoidedReplica } from './endpoints';
 import type { Suspects } from './suspects';
-import type { Clock, Waiter } from './queue';
+import type { TimerClock, QueuedRequest } from './queue';
 import { waitOf } from './queue';
 import type { Job, JobResult } from './job';
 
 export interface DispatcherOptions {
   readonly table: TableHolder;
-  readonly clock: Clock;
+  readonly clock: TimerClock;
   /** In [0, 1). */
   readonly random: () => number;
   /** Called exactly once for every inference, when its last byte is out or it was refused. */
@@ -25,12 +25,12 @@ export interface DispatcherOptions {
   readonly onHeld?: ((model: string, arm: string) => void) | undefined;
 }
 
-type Arm = ArmState<Waiter>;
+type Arm = ArmState<QueuedRequest>;
 
-export interface Context extends Omit<DispatcherOptions, 'lagMs'> {
+export interface DispatchContext extends Omit<DispatcherOptions, 'lagMs'> {
   readonly tuning: Tuning;
   readonly lagMs: () => number;
-  readonly states: States<Waiter>;
+  readonly states: DispatchStates<QueuedRequest>;
   readonly suspects: Suspects;
   /** The table the states were laid under. */
   known: RoutingTable | undefined;
@@ -38,15 +38,15 @@ export interface Context extends Omit<DispatcherOptions, 'lagMs'> {
 }
 
 /** One job on its way. */
-export interface Ticket {
+export interface JobProgress {
   readonly job: Job;
   readonly startedAt: number;
   readonly deadline: number;
   arm: Arm | undefined;
   /** The replica that has it, or had it. */
-  seat: Pick<Seat, 'replica'> | undefined;
+  endpoint: Pick<EndpointState, 'replica'> | undefined;
   spilled: SpillReason | undefined;
-  avoid: Avoided | undefined;
+  avoid: AvoidedReplica | undefined;
   tries: number;
   queuedMs: number;
   firstByteMs: number | undefined;
@@ -54,40 +54,44 @@ export interface Ticket {
 }
 
 /** An answer has gone to the caller, or broke on its way. */
-export function closed(
-  context: Context,
-  ticket: Ticket,
+export function recordEnd(
+  context: DispatchContext,
+  progress: JobProgress,
   status: number,
   end: AttemptResult,
   now: number,
 ): void {
-  if (end.kind !== 'answered') ticket.failure = textOf(end);
+  if (end.kind !== 'answered') progress.failure = describeResult(end);
   const aborted = end.kind === 'aborted';
   // What broke off was no answer, whatever its head said.
-  conclude(
+  reportOutcome(
     context,
-    ticket,
+    progress,
     end.kind === 'answered' ? status : statusOfAttempt(end),
     { aborted },
     now,
   );
 }
 
-export function failed(
-  context: Context,
-  ticket: Ticket,
+export function recordFailure(
+  context: DispatchContext,
+  progress: JobProgress,
   result: Exclude<AttemptResult, { kind: 'answered' }>,
 ): JobResult {
-  ticket.failure = textOf(result);
-  conclude(context, ticket, statusOfAttempt(result), { aborted: result.kind === 'aborted' });
-  return { kind: 'failed', arm: ticket.arm?.route, result, tries: ticket.tries };
+  progress.failure = describeResult(result);
+  reportOutcome(context, progress, statusOfAttempt(result), { aborted: result.kind === 'aborted' });
+  return { kind: 'failed', arm: progress.arm?.route, result, tries: progress.tries };
 }
 
-export function refused(context: Context, ticket: Ticket, reason: ShedReason): JobResult {
-  const { arm, job } = ticket;
-  if (arm !== undefined && job.isJoint !== true) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
+export function recordRefusal(
+  context: DispatchContext,
+  progress: JobProgress,
+  reason: ShedReason,
+): JobResult {
+  const { arm, job } = progress;
+  if (arm !== undefined && job.isBatchCall !== true) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
   const waitMs = arm === undefined ? 0 : waitOf(arm, job.priority);
-  conclude(context, ticket, ERROR_STATUS[SHED_CODE[reason]], { shed: reason });
+  reportOutcome(context, progress, ERROR_STATUS[SHED_CODE[reason]], { shed: reason });
   return {
     kind: 'refused',
     arm: arm?.route,
@@ -97,7 +101,7 @@ export function refused(context: Context, ticket: Ticket, reason: ShedReason): J
 }
 
 /** Short words for logs; never anything of the request. */
-export function textOf(result: AttemptResult): string {
+export function describeResult(result: AttemptResult): string {
   if (result.kind === 'answered') return `answered ${result.status}`;
   return 'message' in result ? `${result.kind}: ${result.message}` : result.kind;
 }
@@ -105,16 +109,16 @@ export function textOf(result: AttemptResult): string {
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
 /** The one place where a job ends in the accounts. */
-function conclude(
-  context: Context,
-  ticket: Ticket,
+function reportOutcome(
+  context: DispatchContext,
+  progress: JobProgress,
   status: number,
   { aborted = false, shed }: { readonly aborted?: boolean; readonly shed?: ShedReason },
   now = context.clock.now(),
 ): void {
-  const { job, arm, failure, spilled, tries, startedAt } = ticket;
+  const { job, arm, failure, spilled, tries, startedAt } = progress;
   const durationMs = now - startedAt;
-  if (job.isJoint === true) return;
+  if (job.isBatchCall === true) return;
   context.active -= 1;
   if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
@@ -125,11 +129,11 @@ function conclude(
   context.onOutcome({
     model: job.model.id,
     arm: route?.name ?? '',
-    version: ticket.seat?.replica.version ?? route?.version ?? '',
+    version: progress.endpoint?.replica.version ?? route?.version ?? '',
     status,
     durationMs,
-    queuedMs: ticket.queuedMs,
-    firstByteMs: ticket.firstByteMs,
+    queuedMs: progress.queuedMs,
+    firstByteMs: progress.firstByteMs,
     tries,
     traceId: job.traceId,
     shed,

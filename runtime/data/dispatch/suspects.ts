@@ -8,11 +8,11 @@ import {
   mayHaveCrashed,
   poisonedMs,
 } from '../../core/routing/poisoned-requests';
-import type { ArmState, Seat } from './arm-state';
+import type { ArmState, EndpointState } from './arm-state';
 
 /** A replica on which a try of the request broke, and what the request was there. */
 export interface Death {
-  readonly seat: Seat;
+  readonly endpoint: EndpointState;
   readonly fingerprint: string | undefined;
 }
 
@@ -39,18 +39,18 @@ export class Suspects {
   add(arm: ArmState<unknown>, deaths: readonly Death[]): void {
     if (this.suspects.length >= MAX_SUSPECTS) return;
     this.suspects = [...this.suspects, { arm, deaths, since: this.now() }];
-    this.look();
+    this.review();
   }
 
   /** To be called when the table was swapped: who is no longer in it has died. */
-  look(): void {
+  review(): void {
     if (this.suspects.length === 0) return;
     const now = this.now();
     this.suspects = this.suspects.filter((suspect) => this.isOpen(suspect, now));
   }
 
   private isOpen({ arm, deaths, since }: Suspect, now: number): boolean {
-    const found = new Set(deaths.map(({ seat }) => crashVerdict(seat, now - since)));
+    const found = new Set(deaths.map(({ endpoint }) => crashVerdict(endpoint, now - since)));
     if (found.has('alive')) return false;
     if (found.has('unknown')) return true;
     const fingerprints = new Set(deaths.flatMap(({ fingerprint }) => fingerprint ?? []));
@@ -71,6 +71,6 @@ export class Suspects {
 }
 
 /** One that is on its way out ends anyway. */
-export function diesOf({ replica }: Seat, result: AttemptResult): boolean {
+export function mayHaveDied({ replica }: EndpointState, result: AttemptResult): boolean {
   return mayHaveCrashed(result) && !replica.terminating;
 }

@@ -4,7 +4,7 @@ import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
 import type { ModelRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions, BufferedResponse } from '../upstream/call';
 import { callBuffered } from '../upstream/call';
-import { modelOf, namedBy } from '../routing/target';
+import { modelOf, requestedTarget } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import { targetOf } from '../upstream/relay';
 import type { ProxiedRoute } from '../upstream/relay';
@@ -13,7 +13,7 @@ import { JSON_TYPE, withoutHeaders } from '../upstream/headers';
 import type { InferenceContext } from '../upstream/infer';
 import { withMetadata, invalidResponse, refusalOf } from '../upstream/infer';
 import { bufferOf } from '../upstream/large-call';
-import { notOffered, supports, canTranscode, understood } from '../routing/supported-calls';
+import { notOffered, supports, canTranscode, armSupport } from '../routing/supported-calls';
 import { readElements } from '../transcode/elements';
 import type { EncodedRequest } from '../transcode/transcoder';
 import { v2ToNative } from '../transcode/v2';
@@ -59,7 +59,7 @@ export function routeOf({ name, version }: Named, call: 'infer' | 'metadata') {
 export function chosen(plane: Plane, { exchange }: Call, { name, version }: Named) {
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
-  return { caller, model, ...namedBy(exchange, model, caller, version || undefined) };
+  return { caller, model, ...requestedTarget(exchange, model, caller, version || undefined) };
 }
 
 type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
@@ -249,8 +249,8 @@ function mirror(
     const output = comparable(done);
     return output === undefined ? undefined : [output];
   };
-  const ask = async (own: CallOptions) => [comparable(await infer(inference, own, asking))];
-  inference.plane.shadows.mirror({ bytes, live, ask }, base, tracing.requestId);
+  const askShadow = async (own: CallOptions) => [comparable(await infer(inference, own, asking))];
+  inference.plane.shadows.mirror({ bytes, live, askShadow }, base, tracing.requestId);
 }
 
 /** Raw tensors of numbers are not looked into: they pass as they are to servers that take them. */
@@ -288,7 +288,7 @@ export async function modelInfer(inference: Inference, call: Call, message: Buff
   const { maxBodyBytes } = model.inference;
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
-  understood(model, route, arm);
+  armSupport(model, route, arm);
   const asking = await askingOf(plane.inferring, route, { message, limit: maxBodyBytes });
   const base = baseFor(plane, call, choice);
   const done = await infer(inference, base, asking);

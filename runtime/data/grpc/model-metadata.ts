@@ -3,7 +3,7 @@ import { targetOf } from '../upstream/relay';
 import { invalidResponse, parsedAnswer, refusalOf } from '../upstream/infer';
 import { isServing, routerAnswer } from '../handlers/model-list';
 import { fetchMetadata } from '../handlers/metadata-proxied';
-import { understood } from '../routing/supported-calls';
+import { armSupport } from '../routing/supported-calls';
 import { numberOf } from '../transcode/exact-json';
 import { isJsonObject } from '../transcode/body-json';
 import type { Plane } from '../handlers/request';
@@ -85,7 +85,7 @@ export const modelMetadata: Lookup = async (plane, call, message) => {
   const choice = chosen(plane, call, named);
   const { caller, model, arm } = choice;
   const route = routeOf(named, 'metadata');
-  const isOther = understood(model, route, arm) === 'none';
+  const isOther = armSupport(model, route, arm) === 'none';
   const base = baseFor(plane, call, choice);
   const own = { name: model.id, versions: versionsOf(model, caller) };
   if (isOther) {

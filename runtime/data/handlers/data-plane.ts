@@ -11,7 +11,7 @@ import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from '.
 import { trustOf } from '../../shared/trusted-proxies';
 import { crossOrigin, isOfPage, isSafeMethod } from '../../shared/origins';
 import type { InferenceContext } from '../upstream/infer';
-import { createJoiner } from '../batching/batcher';
+import { createBatcher } from '../batching/batcher';
 import { DEFAULT_LIMITS } from './limits';
 import { HeldBytes } from '../../shared/held-bytes';
 import type { RouterRoute } from './model-list';
@@ -19,7 +19,7 @@ import { routerAnswer } from './model-list';
 import { createMetadataCache } from '../upstream/metadata-cache';
 import { LargeThread } from '../thread/large-thread';
 import type { Matched, Route, RouteKind } from '../routing/paths';
-import { isOurs, kindBelow, matchPath } from '../routing/paths';
+import { isDataPlanePath, protocolOfPath, matchPath } from '../routing/paths';
 import { refusalWriter } from './http-errors';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
@@ -50,18 +50,18 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     thread: options.thread ?? new LargeThread(),
   };
   const shadows = createShadows(random, onShadow, limits);
-  const joiner = createJoiner({
+  const batcher = createBatcher({
     calling: inferring,
     clock,
     random,
-    onJoined: options.onJoined,
+    onBatch: options.onJoined,
     mayCompare: options.mayCompare ?? (() => true),
   });
   const trust = trustOf(trustedProxies);
-  const plane: Plane = { ...options, limits, held, inferring, joiner, shadows, trust, rules };
+  const plane: Plane = { ...options, limits, held, inferring, batcher, shadows, trust, rules };
   return {
     plane,
-    matches: isOurs,
+    matches: isDataPlanePath,
     handle: (exchange) => handle(plane, exchange),
     refuse: refusalWriter(options),
   };
@@ -77,7 +77,7 @@ function handle(plane: Plane, exchange: Exchange): void {
     exchange,
     tracing,
     began,
-    fail: (error) => refuse(plane, request, kind ?? kindBelow(exchange.path), error),
+    fail: (error) => refuse(plane, request, kind ?? protocolOfPath(exchange.path), error),
   };
   try {
     const matched = matchPath(exchange.method, exchange.path);

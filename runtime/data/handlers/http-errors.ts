@@ -3,7 +3,7 @@ import { errorAnswer } from './error-answer';
 import { Refusal } from '../transcode/refusal';
 import { ownHeaders } from '../upstream/headers';
 import type { WriteRefusal } from '../http/server/early-refusal';
-import { kindBelow } from '../routing/paths';
+import { protocolOfPath } from '../routing/paths';
 import type { DataPlaneOptions } from './request';
 import { requestIdOf } from '../../shared/request-id';
 
@@ -24,7 +24,7 @@ export function refusalWriter({
 }: Pick<DataPlaneOptions, 'newId' | 'clock'>): WriteRefusal {
   return ({ status, message }, { path, requestId }) => {
     const refusal = new Refusal(CODES[status] ?? 'INVALID_REQUEST', message);
-    const kind = path === undefined ? undefined : kindBelow(path);
+    const kind = path === undefined ? undefined : protocolOfPath(path);
     const { headers, body } = errorAnswer(kind, refusal, clock.now());
     const tracing = { requestId: requestIdOf(requestId, newId), traceparent: undefined };
     return { headers: headers + ownHeaders(tracing), body };

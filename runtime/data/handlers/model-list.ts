@@ -2,7 +2,7 @@ import type { Caller } from '../../auth/port';
 import { mayUse } from '../../auth/port';
 import { offersCall } from '../../core/routing/capabilities';
 import type { ModelRoute, RoutingTable } from '../../core/routing/table';
-import { requireRead } from '../routing/target';
+import { requireTable } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import type { Route } from '../routing/paths';
 
@@ -12,7 +12,7 @@ import type { Route } from '../routing/paths';
 const SERVER = { name: 'ai-model-service', extensions: ['binary_tensor_data', 'model_repository'] };
 
 function visible(table: RoutingTable, caller: Caller): readonly ModelRoute[] {
-  requireRead(table);
+  requireTable(table);
   return [...table.models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
 }
 
@@ -56,7 +56,7 @@ const hasChat = ({ arms, shares }: ModelRoute): boolean =>
 function openaiModel(table: RoutingTable, id: string): ModelRoute {
   const model = table.models.get(id);
   if (model !== undefined && !model.deleting && hasChat(model)) return model;
-  requireRead(table);
+  requireTable(table);
   throw new Refusal(
     'MODEL_NOT_FOUND',
     `there is no model ${id} that answers OpenAI calls; GET /openai/v1/models lists them`,

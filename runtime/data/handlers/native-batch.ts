@@ -6,7 +6,7 @@ import { inferBatch, inferSequentially } from '../upstream/batch';
 import type { CallOptions } from '../upstream/call';
 import type { InferenceResult } from '../upstream/infer';
 import { bufferOf, LargeItem, largeNative, deserializeRefusal } from '../upstream/large-call';
-import { modelOf, namedArm } from '../routing/target';
+import { modelOf, requestedArm } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import { writeStrict } from '../transcode/exact-json';
 import { parseObject } from '../transcode/body-json';
@@ -84,7 +84,7 @@ async function batchIn(
 export async function answerBatch(plane: Plane, request: Request, id: string): Promise<void> {
   const caller = authenticated(plane, request.exchange, id);
   const model = modelOf(plane.table, id);
-  const arm = namedArm(request.exchange, model, caller);
+  const arm = requestedArm(request.exchange, model, caller);
   const body = await plainBody(request, model);
   const { requests, timeoutMs } = await batchIn(plane, model, body);
   const own = callOptions(plane, request, model, { arm, version: undefined }, true);
@@ -113,7 +113,7 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
     {
       bytes: body.length,
       live: () => comparable(results.filter(isInferred)),
-      ask: async (named) => {
+      askShadow: async (named) => {
         const shadowed = await inferSequentially(plane.inferring, named, answered as BatchItem[]);
         return shadowed.map(({ output }) => outputValue(output));
       },

@@ -17,7 +17,7 @@ import { itemBytes, LargeItem, largeNative } from '../upstream/large-call';
 import { sendDecoded } from './transcoded';
 import { isLarge } from '../../shared/json-survey';
 import type { EncodeTarget } from '../transcode/large-task';
-import { isSpoken } from '../routing/supported-calls';
+import { hasProtocol } from '../routing/supported-calls';
 import type { EncodedNativeCall } from '../transcode';
 import { encodeOpenai, encodeNative } from '../transcode';
 import type { NativeItem } from '../transcode/native-format';
@@ -38,7 +38,7 @@ const takesJson = ({ fields }: Exchange): boolean =>
 export function wantsEvents(exchange: Exchange, model: ModelRoute, named?: string): boolean {
   const accept = exchange.fields.get('accept');
   if (accept === undefined || !takes(accept, EVENTS)) return false;
-  if (isSpoken(model, 'openai', named)) return true;
+  if (hasProtocol(model, 'openai', named)) return true;
   if (takesJson(exchange)) return false;
   throw cannotStream(model.id);
 }

@@ -3,11 +3,11 @@ import type { CallOptions } from '../upstream/call';
 import type { InferenceResult } from '../upstream/infer';
 import { infer } from '../upstream/infer';
 import { checkLargeItem, LargeItem, largeNative } from '../upstream/large-call';
-import { modelOf, namedArm } from '../routing/target';
+import { modelOf, requestedArm } from '../routing/target';
 import type { ModelRoute } from '../../core/routing/table';
 import { envelope } from './native-envelope';
 import type { Exchange } from '../http/exchange';
-import { nativeTogether } from '../batching/batchable';
+import { batchNativeCall } from '../batching/batchable';
 import { bodyText, parseText } from '../transcode/body-json';
 import type { NativeCall } from '../transcode/native-format';
 import { parseCall } from '../transcode/native-format';
@@ -68,7 +68,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const { exchange, tracing } = request;
   const caller = authenticated(plane, exchange, id);
   const model = modelOf(plane.table, id);
-  const arm = namedArm(exchange, model, caller);
+  const arm = requestedArm(exchange, model, caller);
   const said = readCall(plane, request, model);
   const { call, bytes } = said instanceof Promise ? await said : said;
   const base = callOptions(plane, request, model, { arm, version: undefined }, true);
@@ -79,16 +79,18 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   };
   if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
   const own =
-    call instanceof LargeItem ? timed : nativeTogether(plane.joiner, plane.inferring, timed, call);
+    call instanceof LargeItem
+      ? timed
+      : batchNativeCall(plane.batcher, plane.inferring, timed, call);
   const done = await infer(plane.inferring, own, call);
   const body = envelope(request, id, done, plane.clock.now());
   send(request, typeof body === 'string' ? body : await body, done);
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
-  const ask = async (named: CallOptions) => {
+  const askShadow = async (named: CallOptions) => {
     const { output } = await infer(plane.inferring, named, call);
     return [outputValue(output)];
   };
-  const mirrored = { bytes, live: () => comparable([done]), ask };
+  const mirrored = { bytes, live: () => comparable([done]), askShadow };
   plane.shadows.mirror(mirrored, timed, tracing.requestId);
 }

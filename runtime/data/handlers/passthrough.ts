@@ -3,17 +3,17 @@ import { areJoined } from '../../core/routing/batching';
 import { answerSynthesized, answerReady, versionsOf } from './metadata-synthesized';
 import { answerMixed, answerTranscoded } from './transcoded';
 import type { CallOptions } from '../upstream/call';
-import { modelOf, namedArm, namedBy } from '../routing/target';
+import { modelOf, requestedArm, requestedTarget } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import type { RelayedResponse, ProxiedRoute } from '../upstream/relay';
 import { relay, targetOf } from '../upstream/relay';
 import { callerHeaders, withoutHeaders } from '../upstream/headers';
 import { parsedAnswer } from '../upstream/infer';
-import { passingTogether } from '../batching/batchable';
+import { batchRelayedCall } from '../batching/batchable';
 import { isMetadataCall, fetchMetadata } from './metadata-proxied';
-import { collecting, isMirrored, mirrored } from '../shadow/mirror';
-import type { Understood } from '../routing/supported-calls';
-import { understood } from '../routing/supported-calls';
+import { collectCopy, isMirrored, mirroredRequest } from '../shadow/mirror';
+import type { ArmSupport } from '../routing/supported-calls';
+import { armSupport } from '../routing/supported-calls';
 import { readJson, writeJson } from '../transcode/exact-json';
 import { keysOf } from '../transcode/keys';
 import { bodyText, inflated, isJsonObject, parseText } from '../transcode/body-json';
@@ -33,9 +33,14 @@ export function answerProxied(
   const { exchange } = request;
   const caller = authenticated(plane, exchange, route.model);
   const model = modelOf(plane.table, route.model);
-  const named = namedBy(exchange, model, caller, route.kind === 'v2' ? route.version : undefined);
+  const named = requestedTarget(
+    exchange,
+    model,
+    caller,
+    route.kind === 'v2' ? route.version : undefined,
+  );
   if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
-  const who = understood(model, route, named.arm);
+  const who = armSupport(model, route, named.arm);
   const base = callOptions(plane, request, model, named);
   const target = targetOf(route, exchange.query);
   if (isMetadataCall(route)) {
@@ -58,7 +63,7 @@ function bodyOf(
   { exchange }: Request,
   route: ProxiedRoute,
   base: CallOptions,
-  who: Understood,
+  who: ArmSupport,
 ): RequestPayload | Promise<RequestPayload> {
   const { inference } = base.model;
   const { maxBodyBytes, replayBytes } = inference;
@@ -89,7 +94,7 @@ type Send = (
 ) => Promise<void> | void;
 
 /** How a call reaches its model, by who understands it as it is. */
-const SEND: Readonly<Record<Understood, Send>> = {
+const SEND: Readonly<Record<ArmSupport, Send>> = {
   all: pass,
   some: answerMixed,
   none: answerTranscoded,
@@ -104,15 +109,15 @@ function pass(
   body: Buffer,
 ): void {
   const { exchange, tracing, fail } = request;
-  const own = passingTogether(plane.joiner, base, route, exchange, body, target);
+  const own = batchRelayedCall(plane.batcher, base, route, exchange, body, target);
   if (!isMirrored(route, base)) {
     return relay(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
   }
-  const collect = collecting(plane.limits.shadowBytes);
+  const collect = collectCopy(plane.limits.shadowBytes);
   const passed = (answer: RelayedResponse | undefined): void => {
     if (answer === undefined || answer.status >= 300) return;
     const call = transcodableCall(plane, request, route, base, target, body);
-    plane.shadows.mirror(mirrored(plane.inferring, call, answer), base, tracing.requestId);
+    plane.shadows.mirror(mirroredRequest(plane.inferring, call, answer), base, tracing.requestId);
   };
   const forwarding = { target, body, tracing, collect };
   relay(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
@@ -186,8 +191,8 @@ export async function answerOpenai(
   const name = await namedModel(plane, plain);
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
-  const arm = namedArm(exchange, model, caller);
-  const who = understood(model, route, arm);
+  const arm = requestedArm(exchange, model, caller);
+  const who = armSupport(model, route, arm);
   const base = callOptions(plane, request, model, { arm, version: undefined });
   const target = targetOf(route, exchange.query);
   const send = SEND[who];

@@ -5,7 +5,7 @@ import type { ModelRoute, TableHolder } from '../../core/routing/table';
 import type { CallOptions } from '../upstream/call';
 import type { ArmSelector } from '../routing/target';
 import { cohortKeyOf } from '../routing/cohort';
-import type { Clock } from '../dispatch/queue';
+import type { TimerClock } from '../dispatch/queue';
 import { Refusal } from '../transcode/refusal';
 import type { Exchange, IncomingRequest } from '../http/exchange';
 import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
@@ -17,7 +17,7 @@ import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
 import { HttpFault } from '../http/fields';
 import type { InferenceContext } from '../upstream/infer';
 import type { Dispatcher } from '../dispatch/job';
-import type { Joined, Joiner } from '../batching/batcher';
+import type { BatchReport, Batcher } from '../batching/batcher';
 import type { DataPlaneLimits } from './limits';
 import type { RouteKind } from '../routing/paths';
 import { writeStrict } from '../transcode/exact-json';
@@ -34,7 +34,7 @@ export interface DataPlaneOptions {
   readonly dispatcher: Dispatcher;
   readonly authenticate: Authenticate;
   readonly upstream: Upstream;
-  readonly clock: Clock;
+  readonly clock: TimerClock;
   /** In [0, 1). */
   readonly random: () => number;
   /** Ids for requests that bring none. */
@@ -58,7 +58,7 @@ export interface DataPlaneOptions {
   readonly audit?: ((entry: AuditEntry) => void) | undefined;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
-  readonly onJoined: (joined: Joined) => void;
+  readonly onJoined: (joined: BatchReport) => void;
   /** May this joined call be compared with single ones? Absent: when its turn comes. */
   readonly mayCompare?: (() => boolean) | undefined;
   /** A fault of our own: where, never what was sent. */
@@ -69,7 +69,7 @@ export interface Plane extends DataPlaneOptions {
   readonly limits: DataPlaneLimits;
   readonly held: HeldBytes;
   readonly inferring: InferenceContext;
-  readonly joiner: Joiner;
+  readonly batcher: Batcher;
   readonly shadows: Shadows;
   readonly trust: Trust;
   readonly rules: HeaderRules;
@@ -156,9 +156,9 @@ export function callOptions(
     priority: priorityOf(exchange.fields) ?? 'normal',
     timeoutMs: timeoutWithin(exchange.fields, model.inference.timeoutSeconds * 1000),
     items: 1,
-    isJoint: false,
+    isBatchCall: false,
     planned: undefined,
-    gather: undefined,
+    joinBatch: undefined,
     signal: exchange.signal,
     held: exchange.held,
     headers: upstreamHeaders(exchange, tracing, plane, ownBody),

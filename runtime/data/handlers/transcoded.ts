@@ -4,8 +4,8 @@ import { relayTranscoded } from '../upstream/transcoded-call';
 import type { RelayedResponse, ProxiedRoute } from '../upstream/relay';
 import { typeLine } from '../upstream/headers';
 import type { LiveAnswer } from '../shadow/mirror';
-import { collecting, isMirrored, mirrored } from '../shadow/mirror';
-import { isSpoken } from '../routing/supported-calls';
+import { collectCopy, isMirrored, mirroredRequest } from '../shadow/mirror';
+import { hasProtocol } from '../routing/supported-calls';
 import type { Plane, Request } from './request';
 import { send } from './request';
 import type { TranscodableCall } from '../upstream/encoding';
@@ -23,7 +23,7 @@ export async function answerTranscoded(
   const call = transcodableCall(plane, request, route, base, target, body);
   const spoken = await call.spoken();
   // Rows of tensors are one run of the model, as where they pass; items are not.
-  const items = isSpoken(base.model, 'native', base.arm) ? spoken.items : 1;
+  const items = hasProtocol(base.model, 'native', base.arm) ? spoken.items : 1;
   transcodeAndRelay(plane, request, { ...call, base: { ...base, items } });
 }
 
@@ -67,7 +67,7 @@ function transcodeAndRelay(plane: Plane, request: Request, call: TranscodableCal
   const isCopied = isMirrored(route, base);
   const copy = (live: LiveAnswer): void => {
     if (!isCopied) return;
-    shadows.mirror(mirrored(inferring, call, live), base, tracing.requestId);
+    shadows.mirror(mirroredRequest(inferring, call, live), base, tracing.requestId);
   };
   const crossed: TranscodedCallbacks = {
     failed: fail,
@@ -76,7 +76,7 @@ function transcodeAndRelay(plane: Plane, request: Request, call: TranscodableCal
     },
     whole: (reply, way) => sendDecoded(request, reply, way, copy),
   };
-  const collect = isCopied ? collecting(limits.shadowBytes) : undefined;
+  const collect = isCopied ? collectCopy(limits.shadowBytes) : undefined;
   const forwarding = { target, body: raw, tracing, collect };
   relayTranscoded(inferring, base, exchange, forwarding, crossed, encoderOf(inferring, call));
 }

@@ -3,7 +3,7 @@ import type { Fields } from '../http/fields';
 import { entryOf } from '../../../lib/spec/entry';
 
 /** The payload of a JWT. Nobody has verified it: as a header is, it is a label and no right. */
-function claimsOf(authorization: string | undefined): Readonly<Record<string, unknown>> {
+function unverifiedClaims(authorization: string | undefined): Readonly<Record<string, unknown>> {
   const payload = /^Bearer +[^.\s]+\.([^.\s]+)\./i.exec(authorization ?? '')?.[1];
   if (payload === undefined) return {};
   try {
@@ -30,7 +30,7 @@ export function cohortKeyOf(cohort: Cohort, fields: Pick<Fields, 'get'>): string
   } else if ('cookie' in cohort && cohort.cookie !== undefined) {
     key = cookieOf(fields.get('cookie'), cohort.cookie);
   } else if ('claim' in cohort && cohort.claim !== undefined) {
-    key = entryOf(claimsOf(fields.get('authorization')), cohort.claim);
+    key = entryOf(unverifiedClaims(fields.get('authorization')), cohort.claim);
   }
   return typeof key === 'string' && key !== '' ? key : undefined;
 }

@@ -86,10 +86,10 @@ export type Matched =
   | { readonly found: 'nothing' };
 
 /** Everything below these belongs to the data plane, known or not: nobody else answers there. */
-const OURS = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
+const DATA_PLANE = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
 
 /** Whose clients call below this path, known or not: errors are written for them. */
-export function kindBelow(path: string): RouteKind | undefined {
+export function protocolOfPath(path: string): RouteKind | undefined {
   const [, first] = /^\/(v1|v2|openai)(?:\/|$)/.exec(path) ?? [];
   return first as RouteKind | undefined;
 }
@@ -106,16 +106,16 @@ function decoded(match: RegExpExecArray): (index: number) => string {
 }
 
 /** What a path offers: one route for each of its methods. */
-interface Offered {
+interface PathRoutes {
   readonly isOurs: boolean;
   readonly routes: ReadonlyMap<string, Matched & { found: 'route' }>;
 }
 
 /** Every rule is a regular expression; most requests are for few paths. */
 const KNOWN_PATHS = 4096;
-const known = new Map<string, Offered>();
+const known = new Map<string, PathRoutes>();
 
-function offeredAt(path: string): Offered {
+function routesAt(path: string): PathRoutes {
   const found = known.get(path);
   if (found !== undefined) return found;
   const routes = new Map<string, Matched & { found: 'route' }>();
@@ -124,7 +124,7 @@ function offeredAt(path: string): Offered {
     if (match === null || routes.has(method)) continue;
     routes.set(method, { found: 'route', route: route(decoded(match)) });
   }
-  const offered = { isOurs: routes.size > 0 || OURS.test(path), routes };
+  const offered = { isOurs: routes.size > 0 || DATA_PLANE.test(path), routes };
   // Whoever asks for many paths makes us forget, not grow.
   if (known.size >= KNOWN_PATHS) known.clear();
   // The path is a part of its request's text, which would stay with it.
@@ -133,7 +133,7 @@ function offeredAt(path: string): Offered {
 }
 
 export function matchPath(method: string, path: string): Matched {
-  const { routes } = offeredAt(path);
+  const { routes } = routesAt(path);
   // HEAD is GET whose answer has no body; that is the engine's to leave out.
   const route = routes.get(method === 'HEAD' ? 'GET' : method);
   if (route !== undefined) return route;
@@ -143,6 +143,6 @@ export function matchPath(method: string, path: string): Matched {
 }
 
 /** Is this path one of the data plane's? The rest belongs to the management plane. */
-export function isOurs(path: string): boolean {
-  return offeredAt(path).isOurs;
+export function isDataPlanePath(path: string): boolean {
+  return routesAt(path).isOurs;
 }

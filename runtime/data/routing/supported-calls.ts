@@ -18,19 +18,22 @@ export function canTranscode(arm: ArmRoute, route: ProxiedRoute): boolean {
 }
 
 /** The arms that may be chosen: the one named, or those with a share. */
-function armsInPlay({ arms, shares }: ModelRoute, named: string | undefined): readonly ArmRoute[] {
+function eligibleArms(
+  { arms, shares }: ModelRoute,
+  named: string | undefined,
+): readonly ArmRoute[] {
   const names = named === undefined ? shares.map(({ arm }) => arm) : [named];
   return names.flatMap((name) => arms.get(name) ?? []);
 }
 
 /** Whether some, all or none of the arms that may be chosen understand the call as it is. */
-export type Understood = 'all' | 'some' | 'none';
+export type ArmSupport = 'all' | 'some' | 'none';
 
 /**
  * @param named the arm asked for by name
  * @throws Refusal when no arm that may be chosen can be told the call
  */
-export function understood(model: ModelRoute, route: ProxiedRoute, named?: string): Understood {
+export function armSupport(model: ModelRoute, route: ProxiedRoute, named?: string): ArmSupport {
   const { shares, arms } = model;
   const speaksNamed = (name: string): boolean => {
     const arm = arms.get(name);
@@ -40,20 +43,20 @@ export function understood(model: ModelRoute, route: ProxiedRoute, named?: strin
   const all =
     named === undefined ? shares.every(({ arm }) => speaksNamed(arm)) : speaksNamed(named);
   if (all) return 'all';
-  const inPlay = armsInPlay(model, named);
+  const inPlay = eligibleArms(model, named);
   if (inPlay.some((one) => supports(one, route))) return 'some';
   if (inPlay.some((one) => canTranscode(one, route))) return 'none';
   throw notOffered(model.id, inPlay[0], route);
 }
 
 /** Does an arm that may be chosen speak this protocol? */
-export function isSpoken(model: ModelRoute, protocol: Protocol, named?: string): boolean {
-  return armsInPlay(model, named).some((arm) => arm.protocol === protocol);
+export function hasProtocol(model: ModelRoute, protocol: Protocol, named?: string): boolean {
+  return eligibleArms(model, named).some((arm) => arm.protocol === protocol);
 }
 
 const ACTIONS: ReadonlySet<string> = new Set(V1_ACTIONS);
 
-function textsOf(id: string, { native = [], v2 = [], v1 = [], openai = [] }: CallNames) {
+function describeCalls(id: string, { native = [], v2 = [], v1 = [], openai = [] }: CallNames) {
   return [
     ...native.map((call) => `POST /api/v1/models/${id}/${call}`),
     ...v2.map((call) =>
@@ -74,8 +77,8 @@ export function notOffered(id: string, arm: ArmRoute | undefined, route: Proxied
     return new Refusal('INVALID_REQUEST', `model ${id} has no arm that could answer ${call}`);
   }
   const { server, protocol } = arm;
-  const own = textsOf(id, supportedBy(arm.server));
-  const more = textsOf(id, transcodedFor(arm.server)).filter((text) => !own.includes(text));
+  const own = describeCalls(id, supportedBy(arm.server));
+  const more = describeCalls(id, transcodedFor(arm.server)).filter((text) => !own.includes(text));
   const what = server.kind === 'custom' ? `a server that speaks ${protocol}` : server.kind;
   return new Refusal(
     'INVALID_REQUEST',

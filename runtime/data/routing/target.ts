@@ -8,7 +8,7 @@ import type { IncomingRequest } from '../http/exchange';
 // Which model a request is for, and which arm when it names one.
 
 /** Before the cluster was read nothing can be said of any model. @throws Refusal */
-export function requireRead(table: RoutingTable): void {
+export function requireTable(table: RoutingTable): void {
   if (table !== EMPTY_TABLE) return;
   throw new Refusal('CLUSTER_UNAVAILABLE', 'the cluster has not been read yet; try again soon');
 }
@@ -17,7 +17,7 @@ export function requireRead(table: RoutingTable): void {
 export function modelOf(table: TableHolder, id: string): ModelRoute {
   const model = table.current.models.get(id);
   if (model !== undefined) return model;
-  requireRead(table.current);
+  requireTable(table.current);
   throw new Refusal('MODEL_NOT_FOUND', `there is no model ${id}; GET /api/v1/models lists them`);
 }
 
@@ -28,7 +28,7 @@ function requireArms(caller: Caller, what: string): void {
 }
 
 /** The arm that `x-ai-model-arm` names, for callers who may choose. @throws Refusal */
-export function namedArm(
+export function requestedArm(
   { fields }: Pick<IncomingRequest, 'fields'>,
   model: ModelRoute,
   caller: Caller,
@@ -65,12 +65,12 @@ export interface ArmSelector {
  * @param version that its path or message names
  * @throws Refusal
  */
-export function namedBy(
+export function requestedTarget(
   incoming: Pick<IncomingRequest, 'fields'>,
   model: ModelRoute,
   caller: Caller,
   version: string | undefined,
 ): ArmSelector {
   if (version !== undefined) return { arm: armOfVersion(model, version, caller), version };
-  return { arm: namedArm(incoming, model, caller), version };
+  return { arm: requestedArm(incoming, model, caller), version };
 }

@@ -82,7 +82,7 @@ function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Dif
   ];
 }
 
-function at(value: unknown, path: string): unknown {
+function valueAt(value: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((inner, key) => {
     if (Array.isArray(inner)) return inner[Number(key)];
     return isJsonObject(inner) ? entryOf(inner, key) : undefined;
@@ -97,5 +97,5 @@ function at(value: unknown, path: string): unknown {
 export function differences(live: unknown, shadow: unknown, rules: Compare): Differences {
   const { paths } = rules;
   if (paths === undefined) return walk(live, shadow, '', rules);
-  return paths.flatMap((path) => walk(at(live, path), at(shadow, path), path, rules));
+  return paths.flatMap((path) => walk(valueAt(live, path), valueAt(shadow, path), path, rules));
 }

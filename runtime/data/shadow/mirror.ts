@@ -12,7 +12,7 @@ import { inflated, isJsonObject } from '../transcode/body-json';
 import { LARGE_BYTES } from '../../shared/json-survey';
 import { v2ToNative } from '../transcode/v2';
 import { readBinaryAnswer } from '../transcode/v2-binary';
-import type { Mirrored } from './shadows';
+import type { MirroredRequest } from './shadows';
 import type { TranscodableCall } from '../upstream/encoding';
 import { checkAnswered, encoderOf } from '../upstream/encoding';
 
@@ -20,7 +20,7 @@ import { checkAnswered, encoderOf } from '../upstream/encoding';
 // tensors behind it.
 
 /** Collects what passes by; undefined when it was more than a copy may have. */
-export function collecting(limit: number) {
+export function collectCopy(limit: number) {
   return (source: BodySource): BodyCopy => {
     const pieces = new BodyBuffer();
     let size = 0;
@@ -74,7 +74,7 @@ function outputsOf(
 }
 
 /** The live answer, if it is JSON, with or without tensors behind it, that came whole. */
-async function liveOf(
+async function liveOutputs(
   { body, fields }: RelayedResponse,
   kind: ProxiedRoute['kind'],
   limit: number,
@@ -90,7 +90,7 @@ async function liveOf(
 }
 
 /** What a copy was answered. @throws Refusal, TensorFault, SyntaxError */
-async function copiedOf(
+async function shadowOutputs(
   reply: BufferedResponse,
   way: Encoding,
   model: string,
@@ -113,11 +113,11 @@ export function isMirrored(route: ProxiedRoute, { model, arm }: CallOptions): bo
 export type LiveAnswer = RelayedResponse | ResponseBody;
 
 /** A V1 or V2 call that was answered, for its copies. */
-export function mirrored(
+export function mirroredRequest(
   inferring: InferenceContext,
   call: TranscodableCall,
   live: LiveAnswer,
-): Mirrored {
+): MirroredRequest {
   const { route, raw, ownHeaders } = call;
   const { kind } = route;
   return {
@@ -125,8 +125,8 @@ export function mirrored(
     live: () =>
       typeof live === 'string' || Buffer.isBuffer(live)
         ? outputsOf(Buffer.from(live as string), kind)
-        : liveOf(live, kind, inferring.limits.shadowBytes),
-    ask: async (base) => {
+        : liveOutputs(live, kind, inferring.limits.shadowBytes),
+    askShadow: async (base) => {
       const shadow = base.model.arms.get(base.arm ?? '');
       const isOwn = shadow !== undefined && supports(shadow, route);
       const headers = isOwn ? base.headers : ownHeaders();
@@ -136,7 +136,7 @@ export function mirrored(
         way = await wayTo(attempt);
         return way.asked;
       });
-      const outputs = way && (await copiedOf(reply, way, base.model.id, kind));
+      const outputs = way && (await shadowOutputs(reply, way, base.model.id, kind));
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);
       return outputs;
     },

@@ -6,7 +6,7 @@ import type { DataPlaneLimits } from '../handlers/limits';
 import { withoutHeaders } from '../upstream/headers';
 
 /** Differing paths that are told of one request. */
-const MAX_TOLD = 10;
+const MAX_REPORTED = 10;
 
 export type ShadowVerdict = 'agree' | 'disagree' | 'failed' | 'dropped';
 
@@ -22,20 +22,20 @@ export interface ShadowReport {
 type Live = readonly unknown[] | undefined;
 
 /** A request that was answered, as a shadow may be asked it too. */
-export interface Mirrored {
+export interface MirroredRequest {
   readonly bytes: number;
   /** What the live arm gave, one output per item; undefined: it cannot be compared. */
   readonly live: () => Live | Promise<Live>;
   /** The same from the arm that `base` names. Rejects when it gives none. */
-  readonly ask: (base: CallOptions) => Promise<readonly unknown[]>;
+  readonly askShadow: (base: CallOptions) => Promise<readonly unknown[]>;
 }
 
 export interface Shadows {
   /** Copies a request to the model's shadows; returns at once. */
-  readonly mirror: (mirrored: Mirrored, base: CallOptions, requestId: string) => void;
+  readonly mirror: (mirrored: MirroredRequest, base: CallOptions, requestId: string) => void;
 }
 
-function budgetOf(model: ModelRoute, arm: string, part: number): number {
+function maxCopies(model: ModelRoute, arm: string, part: number): number {
   const route = model.arms.get(arm);
   const capacity = (route?.replicas.length ?? 0) * (route?.concurrencyPerReplica ?? 0);
   return Math.max(1, Math.floor(capacity * part));
@@ -49,7 +49,7 @@ function differing(
 ): readonly string[] {
   if (live.length !== shadow.length) return ['length'];
   const all = live.flatMap((output, index) => differences(output, shadow[index], rules));
-  return [...new Set(all)].slice(0, MAX_TOLD);
+  return [...new Set(all)].slice(0, MAX_REPORTED);
 }
 
 /** Its own signal, for a caller who has the live answer may hang up; and an answer we can read. */
@@ -60,17 +60,17 @@ function shadowBase(base: CallOptions, arm: string): CallOptions {
   return { ...base, headers, arm, priority: 'low', signal, held: undefined };
 }
 
-type Tell = (verdict: ShadowVerdict, differing?: readonly string[]) => void;
+type Report = (verdict: ShadowVerdict, differing?: readonly string[]) => void;
 
-async function compared(
-  { live, ask }: Mirrored,
+async function compareWithShadow(
+  { live, askShadow }: MirroredRequest,
   base: CallOptions,
   { arm, compare }: ShadowRoute,
-  report: Tell,
+  report: Report,
 ): Promise<void> {
   const outputs = await live();
   if (outputs === undefined) return report('dropped');
-  const found = differing(outputs, await ask(shadowBase(base, arm)), compare);
+  const found = differing(outputs, await askShadow(shadowBase(base, arm)), compare);
   report(found.length === 0 ? 'agree' : 'disagree', found);
 }
 
@@ -82,14 +82,14 @@ export function createShadows(
   const running = new Map<string, number>();
   const copy = async (
     key: string,
-    mirrored: Mirrored,
+    mirrored: MirroredRequest,
     base: CallOptions,
     shadow: ShadowRoute,
-    report: Tell,
+    report: Report,
   ): Promise<void> => {
     running.set(key, (running.get(key) ?? 0) + 1);
     try {
-      await compared(mirrored, base, shadow, report);
+      await compareWithShadow(mirrored, base, shadow, report);
     } catch {
       report('failed');
     } finally {
@@ -103,9 +103,10 @@ export function createShadows(
       for (const shadow of base.model.shadows) {
         if (random() * 100 >= shadow.percent) continue;
         const fixed = { model: base.model.id, arm: shadow.arm, requestId };
-        const report: Tell = (verdict, found = []) => tell({ ...fixed, verdict, differing: found });
+        const report: Report = (verdict, found = []) =>
+          tell({ ...fixed, verdict, differing: found });
         const key = `${base.model.id}\0${shadow.arm}`;
-        const full = (running.get(key) ?? 0) >= budgetOf(base.model, shadow.arm, shadowPart);
+        const full = (running.get(key) ?? 0) >= maxCopies(base.model, shadow.arm, shadowPart);
         if (full || mirrored.bytes > shadowBytes) report('dropped');
         else void copy(key, mirrored, base, shadow, report);
       }

@@ -20,15 +20,15 @@ import type {
   Dispatcher,
   Job,
   JobResult,
-  Planned,
-  Tried,
-  Unanswered,
+  PlannedTarget,
+  AttemptCallbacks,
+  UnansweredResult,
 } from '../dispatch/job';
 import type { Upstream } from './upstream';
 import { collect } from './upstream';
 
 /** What a call needs to know whatever its protocol is. */
-export interface CallOptions extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'over'> {
+export interface CallOptions extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'onResult'> {
   /** Towards the server; each try adds Host, length and deadline. */
   readonly headers: HeaderText;
   /** Memory for an answer that is read whole; absent: it is bounded otherwise. */
@@ -59,7 +59,7 @@ export class CallerGone extends Error {
 }
 
 /** The error a job that got no answer ends in. */
-export function failureOf(result: Unanswered, model: string): Refusal | CallerGone {
+export function failureOf(result: UnansweredResult, model: string): Refusal | CallerGone {
   if (result.kind === 'refused') {
     const { reason, retryAfterSeconds } = result;
     return new Refusal(SHED_CODE[reason], SHED_MESSAGE[reason](model), { retryAfterSeconds });
@@ -137,9 +137,9 @@ export abstract class UpstreamCall implements Job {
   readonly timeoutMs: number;
   readonly items: number;
   readonly traceId: string | undefined;
-  readonly isJoint: boolean | undefined;
-  readonly planned: Planned | undefined;
-  readonly gather: Job['gather'];
+  readonly isBatchCall: boolean | undefined;
+  readonly planned: PlannedTarget | undefined;
+  readonly joinBatch: Job['joinBatch'];
   readonly signal: AbortSignalLike;
 
   /** Why it is not sent, when its caller is told that. */
@@ -161,25 +161,25 @@ export abstract class UpstreamCall implements Job {
     this.timeoutMs = base.timeoutMs;
     this.items = base.items;
     this.traceId = base.traceId;
-    this.isJoint = base.isJoint;
+    this.isBatchCall = base.isBatchCall;
     this.planned = base.planned;
-    this.gather = base.gather;
+    this.joinBatch = base.joinBatch;
     this.signal = base.signal;
   }
 
-  abstract attempt(attempt: Attempt, tried: Tried): void;
+  abstract attempt(attempt: Attempt, tried: AttemptCallbacks): void;
   abstract discard(): void;
-  abstract over(result: JobResult): void;
+  abstract onResult(result: JobResult): void;
 
   /** Puts it to one replica. This is told the answer. */
   protected send(
-    { replica, arm, remainingMs: timeoutMs, number, given }: Attempt,
+    { replica, arm, remainingMs: timeoutMs, number, batchedAnswer }: Attempt,
     { method, target, body, headers: more = '' }: UpstreamRequest,
     asker: ResponseHandler,
   ): void {
-    if (given !== undefined) return asker.onResponse(given);
+    if (batchedAnswer !== undefined) return asker.onResponse(batchedAnswer);
     this.lastBody = body;
-    const poisonedMs = this.isJoint === true ? 0 : this.poisonedMs(arm.name, replica.version);
+    const poisonedMs = this.isBatchCall === true ? 0 : this.poisonedMs(arm.name, replica.version);
     if (poisonedMs > 0) {
       this.refusal = poisonedRefusal(this.model.id, poisonedMs);
       return asker.onFailure({ kind: 'aborted', status: POISONED_STATUS });
@@ -198,7 +198,7 @@ export abstract class UpstreamCall implements Job {
 
   fingerprint(version: string): string | undefined {
     const { lastBody, model } = this;
-    if (lastBody === undefined || this.isJoint === true) return undefined;
+    if (lastBody === undefined || this.isBatchCall === true) return undefined;
     return fingerprintOf(model.id, version, lastBody);
   }
 
@@ -209,7 +209,7 @@ export abstract class UpstreamCall implements Job {
   /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
   protected prepare<T>(
     make: () => T | Promise<T>,
-    tried: Tried,
+    tried: AttemptCallbacks,
     put: (made: T) => void,
     cannot: (reason: unknown) => void,
   ): void {
@@ -232,7 +232,7 @@ export abstract class UpstreamCall implements Job {
     { remainingMs }: Attempt,
     began: number,
     answered: HttpResponse,
-    tried: Tried,
+    tried: AttemptCallbacks,
     keep: (body: Buffer) => void,
     cannot: (reason: unknown) => void,
   ): void {
@@ -258,7 +258,7 @@ export abstract class UpstreamCall implements Job {
 /** How a call ended whose answer is read whole. */
 export type CallOutcome =
   | { readonly kind: 'reply'; readonly reply: BufferedResponse; readonly tries: number }
-  | { readonly kind: 'none'; readonly result: Unanswered }
+  | { readonly kind: 'none'; readonly result: UnansweredResult }
   /** It could not be asked: the caller's fault, or ours. */
   | { readonly kind: 'fault'; readonly reason: unknown };
 
@@ -276,7 +276,7 @@ export class BufferedCall extends UpstreamCall {
     super(calling, base, true);
   }
 
-  attempt(one: Attempt, tried: Tried): void {
+  attempt(one: Attempt, tried: AttemptCallbacks): void {
     const cannot = (reason: unknown): void => {
       this.fault = { reason };
     };
@@ -291,7 +291,7 @@ export class BufferedCall extends UpstreamCall {
   private put(
     one: Attempt,
     asked: UpstreamRequest,
-    tried: Tried,
+    tried: AttemptCallbacks,
     cannot: (reason: unknown) => void,
   ): void {
     const began = performance.now();
@@ -311,7 +311,7 @@ export class BufferedCall extends UpstreamCall {
     this.current = undefined;
   }
 
-  over(result: JobResult): void {
+  onResult(result: JobResult): void {
     const { current, fault, refusal } = this;
     if (refusal !== undefined && result.kind === 'failed') {
       return this.end({ kind: 'fault', reason: refusal });

@@ -13,7 +13,7 @@ import type {
 import type { Tracing } from './headers';
 import { callerHeaders } from './headers';
 import type { Fields } from '../http/fields';
-import type { Attempt, JobResult, Tried } from '../dispatch/job';
+import type { Attempt, JobResult, AttemptCallbacks } from '../dispatch/job';
 import type { Route } from '../routing/paths';
 
 /** Routes whose bytes pass untouched. */
@@ -80,7 +80,7 @@ export class RelayedCall extends UpstreamCall {
   protected asked: UpstreamRequest;
   private replica: ReplicaRoute | undefined;
   private answer: HttpResponse | undefined;
-  private tried: Tried | undefined;
+  private tried: AttemptCallbacks | undefined;
   private copy: BodyCopy | undefined;
 
   constructor(
@@ -96,7 +96,7 @@ export class RelayedCall extends UpstreamCall {
     this.asked = { method: exchange.method, target, body };
   }
 
-  attempt(one: Attempt, tried: Tried): void {
+  attempt(one: Attempt, tried: AttemptCallbacks): void {
     this.replica = one.replica;
     this.tried = tried;
     this.send(one, this.asked, this);
@@ -123,7 +123,7 @@ export class RelayedCall extends UpstreamCall {
     tried?.finished({ kind: 'answered', status: answer.status });
   }
 
-  over(result: JobResult): void {
+  onResult(result: JobResult): void {
     const { answer, replica, exchange, told, forwarding, upload, refusal } = this;
     if (result.kind !== 'answered') {
       const isGone = result.kind === 'failed' && result.result.kind === 'aborted';

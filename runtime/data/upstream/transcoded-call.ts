@@ -2,7 +2,7 @@ import type { UpstreamRequest, CallOptions, UpstreamContext, BufferedResponse } 
 import type { HttpResponse, Exchange, HeaderText } from '../http/exchange';
 import type { RelayCallbacks, RelayOptions } from './relay';
 import { RelayedCall } from './relay';
-import type { Attempt, JobResult, Tried } from '../dispatch/job';
+import type { Attempt, JobResult, AttemptCallbacks } from '../dispatch/job';
 
 /** Of an answer, what stands before its body. */
 export type UpstreamHead = Pick<HttpResponse, 'status' | 'fields'>;
@@ -32,7 +32,7 @@ export interface TranscodedCallbacks extends RelayCallbacks {
 /** One try, once it is known how it is made. */
 interface EncodedAttempt {
   readonly one: Attempt;
-  readonly tried: Tried;
+  readonly tried: AttemptCallbacks;
   readonly way: Encoding;
   readonly began: number;
 }
@@ -57,7 +57,7 @@ class TranscodedCall extends RelayedCall {
     super(calling, base, exchange, forwarding, crossed);
   }
 
-  override attempt(one: Attempt, tried: Tried): void {
+  override attempt(one: Attempt, tried: AttemptCallbacks): void {
     const go = (way: Encoding): void => {
       this.last = { one, tried, way, began: performance.now() };
       this.asked = way.asked;
@@ -90,11 +90,11 @@ class TranscodedCall extends RelayedCall {
     super.discard();
   }
 
-  override over(result: JobResult): void {
+  override onResult(result: JobResult): void {
     const { fault, whole, last, crossed } = this;
     if (fault !== undefined) crossed.failed(fault.reason);
     else if (whole === undefined || last === undefined || result.kind !== 'answered')
-      super.over(result);
+      super.onResult(result);
     else crossed.whole({ arm: result.arm, ...whole }, last.way);
   }
 }

@@ -1,25 +1,25 @@
 import { buildTable } from '../../../runtime/core/routing/build-table';
 import type { CallOptions, UpstreamContext } from '../../../runtime/data/upstream/call';
 import { CallerSignal } from '../../../runtime/data/http/server/caller-signal';
-import type { Companion, Job } from '../../../runtime/data/dispatch/job';
-import type { Joined } from '../../../runtime/data/batching/batcher';
-import { createJoiner } from '../../../runtime/data/batching/batcher';
-import type { Part } from '../../../runtime/data/batching/batched-call';
+import type { BatchMember, Job } from '../../../runtime/data/dispatch/job';
+import type { BatchReport } from '../../../runtime/data/batching/batcher';
+import { createBatcher } from '../../../runtime/data/batching/batcher';
+import type { BatchableRequest } from '../../../runtime/data/batching/batched-call';
 import { keyOf } from '../../../runtime/data/batching/splice';
-import { cutNative } from '../../../runtime/data/batching/splice-native';
-import { FORMS } from '../../../runtime/data/batching/codecs';
+import { spliceNative } from '../../../runtime/data/batching/splice-native';
+import { BATCH_CODECS } from '../../../runtime/data/batching/codecs';
 import { DEFAULT_LIMITS } from '../../../runtime/data';
 import { DEFAULT_RULES } from '../../../runtime/data/upstream/headers';
 import { recordOf, snapshotOf } from '../../core/support';
 
-// The joiner by itself: what happens within one turn of the event loop cannot be told by sockets.
+// The batcher by itself: what happens within one turn of the event loop cannot be told by sockets.
 
 const inference = { batching: { maxSize: 8, maxDelayMs: 0, rowsIndependent: true } };
 const model = buildTable(snapshotOf(recordOf({ input: { inference } })), 1).models.get('iris');
 
 function setUp() {
   const started: Job[] = [];
-  const joined: Joined[] = [];
+  const joined: BatchReport[] = [];
   const dispatcher = {
     start: (job: Job) => void started.push(job),
     plan: () => undefined,
@@ -33,14 +33,14 @@ function setUp() {
     rules: DEFAULT_RULES,
   };
   const clock = { now: () => 1000, setTimeout: () => () => undefined };
-  const joiner = createJoiner({
+  const batcher = createBatcher({
     calling,
     clock,
-    onJoined: (one) => joined.push(one),
+    onBatch: (one) => joined.push(one),
     random: () => 0.999,
     mayCompare: () => false,
   });
-  return { joiner, started, joined };
+  return { batcher, started, joined };
 }
 
 function baseOf(): CallOptions {
@@ -49,28 +49,28 @@ function baseOf(): CallOptions {
   return { model, priority: 'normal', timeoutMs: 30_000, items: 1, signal, headers: '' };
 }
 
-function partOf(bytes = 2): Part {
-  const cut = cutNative('{}');
+function requestOf(bytes = 2): BatchableRequest {
+  const splice = spliceNative('{}');
   return {
-    key: keyOf(cut),
-    cut,
+    key: keyOf(splice),
+    splice,
     bytes,
-    form: FORMS.native,
+    codec: BATCH_CODECS.native,
     target: '/batch_inference',
     headers: '',
   };
 }
 
-function companionOf(ends: string[], deadline = 31_000) {
+function memberOf(ends: string[], deadline = 31_000) {
   const arm = model?.arms.get('stable');
   if (arm === undefined) throw new Error('it has an arm');
-  const told: Companion = {
+  const told: BatchMember = {
     arm,
     deadline,
-    whenGone: () => undefined,
-    give: () => ends.push('given'),
+    onCallerGone: () => undefined,
+    deliver: () => ends.push('given'),
     fail: () => ends.push('failed'),
-    alone: (admitted) => ends.push(admitted ? 'alone in front' : 'alone'),
+    sendAlone: (admitted) => ends.push(admitted ? 'alone in front' : 'alone'),
   };
   return told;
 }
@@ -78,55 +78,55 @@ function companionOf(ends: string[], deadline = 31_000) {
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('without a delay, what comes in one turn of the event loop goes together', async () => {
-  const { joiner, started } = setUp();
+  const { batcher, started } = setUp();
   const ends: string[] = [];
-  for (let at = 0; at < 3; at += 1) joiner.gather(baseOf(), companionOf(ends), () => partOf());
+  for (let at = 0; at < 3; at += 1) batcher.enqueue(baseOf(), memberOf(ends), () => requestOf());
   expect(started).toEqual([]);
   await nextTurn();
-  expect(started).toMatchObject([{ items: 3, isJoint: true, arm: 'stable' }]);
-  joiner.gather(baseOf(), companionOf(ends), () => partOf());
+  expect(started).toMatchObject([{ items: 3, isBatchCall: true, arm: 'stable' }]);
+  batcher.enqueue(baseOf(), memberOf(ends), () => requestOf());
   await nextTurn();
   expect(started).toHaveLength(1);
   expect(ends).toEqual(['alone']);
 });
 
 test('a joined call has the time of whoever has least', async () => {
-  const { joiner, started } = setUp();
+  const { batcher, started } = setUp();
   for (const deadline of [31_000, 30_900, 30_950]) {
-    joiner.gather(baseOf(), companionOf([], deadline), () => partOf());
+    batcher.enqueue(baseOf(), memberOf([], deadline), () => requestOf());
   }
   await nextTurn();
   expect(started[0]?.timeoutMs).toBe(29_900);
 });
 
 test('deadlines far apart are no company: who has little time is not asked for with who has much', async () => {
-  const { joiner, started } = setUp();
+  const { batcher, started } = setUp();
   for (const deadline of [31_000, 11_000, 30_000, 11_500]) {
-    joiner.gather(baseOf(), companionOf([], deadline), () => partOf());
+    batcher.enqueue(baseOf(), memberOf([], deadline), () => requestOf());
   }
   await nextTurn();
   expect(started.map(({ timeoutMs }) => timeoutMs)).toEqual([29_000, 10_000]);
 });
 
 test('one that cannot go with others goes at once, and does not count', () => {
-  const { joiner, joined } = setUp();
+  const { batcher, joined } = setUp();
   const ends: string[] = [];
-  joiner.gather(baseOf(), companionOf(ends), () => undefined);
+  batcher.enqueue(baseOf(), memberOf(ends), () => undefined);
   expect(ends).toEqual(['alone']);
   expect(joined).toEqual([]);
 });
 
 test('a full call does not wait for the end of the turn', () => {
-  const { joiner, started } = setUp();
-  for (let at = 0; at < 8; at += 1) joiner.gather(baseOf(), companionOf([]), () => partOf());
+  const { batcher, started } = setUp();
+  for (let at = 0; at < 8; at += 1) batcher.enqueue(baseOf(), memberOf([]), () => requestOf());
   expect(started).toMatchObject([{ items: 8 }]);
 });
 
 test('a joined call is no larger than the largest body the model takes', async () => {
-  const { joiner, started } = setUp();
+  const { batcher, started } = setUp();
   const most = model?.inference.maxBodyBytes ?? 0;
   for (const bytes of [most / 2, most / 2, 1, 1]) {
-    joiner.gather(baseOf(), companionOf([]), () => partOf(bytes));
+    batcher.enqueue(baseOf(), memberOf([]), () => requestOf(bytes));
   }
   expect(started).toMatchObject([{ items: 2 }]);
   await nextTurn();
@@ -134,9 +134,9 @@ test('a joined call is no larger than the largest body the model takes', async (
 });
 
 test('one that cannot be said in words of the server goes alone, where it is told why', () => {
-  const { joiner } = setUp();
+  const { batcher } = setUp();
   const ends: string[] = [];
-  joiner.gather(baseOf(), companionOf(ends), () => {
+  batcher.enqueue(baseOf(), memberOf(ends), () => {
     throw new Error('no words');
   });
   expect(ends).toEqual(['alone']);

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import type { Cut, Message } from '../../../runtime/data/batching/splice';
-import { joined, keyOf, split } from '../../../runtime/data/batching/splice';
-import { cutNative, splitNative } from '../../../runtime/data/batching/splice-native';
-import { cutV1, cutV1Answer } from '../../../runtime/data/batching/splice-v1';
-import { cutV2, cutV2Answer } from '../../../runtime/data/batching/splice-v2';
+import type { Splice, Message } from '../../../runtime/data/batching/splice';
+import { joinRequests, keyOf, splitAnswer } from '../../../runtime/data/batching/splice';
+import { spliceNative, splitNative } from '../../../runtime/data/batching/splice-native';
+import { spliceV1, spliceV1Answer } from '../../../runtime/data/batching/splice-v1';
+import { spliceV2, spliceV2Answer } from '../../../runtime/data/batching/splice-v2';
 
 // Joined and split again, every request is what it was, byte for byte.
 
@@ -26,7 +26,7 @@ interface Spec {
   readonly text: string;
 }
 
-function defined(cut: Cut | undefined): Cut {
+function defined(cut: Splice | undefined): Splice {
   if (cut === undefined) throw new Error('it can be cut');
   return cut;
 }
@@ -56,12 +56,12 @@ const v1Requests = fc
 test('V1: instances joined are one call, and predictions split are their answers', () => {
   fc.assert(
     fc.property(v1Requests, (requests) => {
-      const cuts = requests.map(({ text }) => defined(cutV1(latin1(text))));
+      const cuts = requests.map(({ text }) => defined(spliceV1(latin1(text))));
       expect(new Set(cuts.map(keyOf)).size).toBe(1);
       expect(cuts.map(({ rows }) => rows)).toEqual(requests.map(({ rows }) => rows));
-      const whole = textOf(joined(cuts));
+      const whole = textOf(joinRequests(cuts));
       const echoed = whole.replace('"instances"', '"predictions"');
-      const answers = split(defined(cutV1Answer(latin1(echoed))), cuts);
+      const answers = splitAnswer(defined(spliceV1Answer(latin1(echoed))), cuts);
       expect(answers?.map(textOf)).toEqual(
         requests.map(({ text }) => text.replace('"instances"', '"predictions"')),
       );
@@ -97,10 +97,10 @@ const v2Requests = fc
 test('V2 in JSON: tensors joined along their first dimension are one call, and split are their answers', () => {
   fc.assert(
     fc.property(v2Requests, (requests) => {
-      const cuts = requests.map(({ text }) => defined(cutV2(messageOf(text))));
+      const cuts = requests.map(({ text }) => defined(spliceV2(messageOf(text))));
       expect(new Set(cuts.map(keyOf)).size).toBe(1);
-      const echoed = textOf(joined(cuts)).replace('"inputs"', '"outputs"');
-      const answers = split(defined(cutV2Answer(messageOf(echoed))), cuts);
+      const echoed = textOf(joinRequests(cuts)).replace('"inputs"', '"outputs"');
+      const answers = splitAnswer(defined(spliceV2Answer(messageOf(echoed))), cuts);
       expect(answers?.map(textOf)).toEqual(
         requests.map(({ text }) => text.replace('"inputs"', '"outputs"')),
       );
@@ -148,9 +148,9 @@ const asAnswer = ({ body, jsonBytes = 0 }: Message): Message => {
 test('V2 in bytes: tensors behind the JSON are joined and split as the JSON is', () => {
   fc.assert(
     fc.property(binaryRequests, (requests) => {
-      const cuts = requests.map((one) => defined(cutV2(one)));
+      const cuts = requests.map((one) => defined(spliceV2(one)));
       expect(new Set(cuts.map(keyOf)).size).toBe(1);
-      const answers = split(defined(cutV2Answer(asAnswer(joined(cuts)))), cuts);
+      const answers = splitAnswer(defined(spliceV2Answer(asAnswer(joinRequests(cuts)))), cuts);
       expect(answers).toEqual(requests.map(({ body, jsonBytes }) => asAnswer({ body, jsonBytes })));
     }),
     { numRuns: 500, seed: 8 },
@@ -163,7 +163,7 @@ test('native: bodies joined are a batch, and its results are the answers', () =>
   });
   fc.assert(
     fc.property(fc.array(body, { minLength: 1, maxLength: 5 }), (bodies) => {
-      const whole = joined(bodies.map((one) => cutNative(latin1(one))));
+      const whole = joinRequests(bodies.map((one) => spliceNative(latin1(one))));
       const echoed = textOf(whole).replace('"requests"', '"results"');
       const results = splitNative(latin1(echoed), bodies.length);
       expect(results).toEqual(bodies.map(latin1));
@@ -199,7 +199,7 @@ test.each([
   ['no JSON', '{"inputs":[}'],
   ['more behind the JSON', `${inputs(tensor('"shape":[1],"data":[1]'))} 1`],
 ])('V2 with %s goes alone', (_, text) => {
-  expect(cutV2(messageOf(text))).toBeUndefined();
+  expect(spliceV2(messageOf(text))).toBeUndefined();
 });
 
 test.each([
@@ -209,11 +209,11 @@ test.each([
   ['instances twice', '{"instances":[1],"instances":[2]}'],
   ['something else for instances', '{"instances":{"x":1}}'],
 ])('V1 with %s goes alone', (_, text) => {
-  expect(cutV1(text)).toBeUndefined();
+  expect(spliceV1(text)).toBeUndefined();
 });
 
 const keys = (one: string, other: string): boolean =>
-  keyOf(defined(cutV2(messageOf(one)))) === keyOf(defined(cutV2(messageOf(other))));
+  keyOf(defined(spliceV2(messageOf(one)))) === keyOf(defined(spliceV2(messageOf(other))));
 
 test('what differs beside the rows keeps V2 requests apart', () => {
   const one = inputs(tensor('"shape":[1,2],"data":[1,2]'));
@@ -228,7 +228,7 @@ test('what differs beside the rows keeps V2 requests apart', () => {
 });
 
 test('what differs beside the rows keeps V1 requests apart', () => {
-  const key = (text: string): string => keyOf(defined(cutV1(text)));
+  const key = (text: string): string => keyOf(defined(spliceV1(text)));
   expect(key('{"instances":[[1,2]]}')).toBe(key('{"instances":[[3,4],[5.5,6]]}'));
   expect(key('{"instances":[[1,2]]}')).not.toBe(key('{"instances":[[1,2,3]]}'));
   expect(key('{"instances":[{"a":1}]}')).not.toBe(key('{"instances":[{"b":1}]}'));
@@ -237,22 +237,22 @@ test('what differs beside the rows keeps V1 requests apart', () => {
 });
 
 test('an answer with other rows than were asked cannot be split', () => {
-  const asked = [1, 2].map((n) => defined(cutV1(`{"instances":[[${n}]]}`)));
-  const answer = (text: string) => split(defined(cutV1Answer(text)), asked);
+  const asked = [1, 2].map((n) => defined(spliceV1(`{"instances":[[${n}]]}`)));
+  const answer = (text: string) => splitAnswer(defined(spliceV1Answer(text)), asked);
   expect(answer('{"predictions":[1,2]}')).toHaveLength(2);
   expect(answer('{"predictions":[1]}')).toBeUndefined();
   expect(answer('{"predictions":[1,2,3]}')).toBeUndefined();
-  expect(cutV2Answer(messageOf('{"outputs":[]}'))).toBeUndefined();
+  expect(spliceV2Answer(messageOf('{"outputs":[]}'))).toBeUndefined();
   expect(splitNative('{"results":[1]}', 2)).toBeUndefined();
 });
 
 test('each gets its id back, and one that gave none gets what the server says', () => {
   const request = (id: string, n: number): string =>
     `{"id":"${id}","inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[${n}]}]}`;
-  const cuts = [request('a', 1), request('b', 2)].map((one) => defined(cutV2(messageOf(one))));
+  const cuts = [request('a', 1), request('b', 2)].map((one) => defined(spliceV2(messageOf(one))));
   const answer =
     '{"model_name":"m","id":"a","outputs":[{"name":"y","datatype":"FP32","shape":[2],"data":[3,4]}]}';
-  const own = split(defined(cutV2Answer(messageOf(answer))), cuts)?.map(textOf);
+  const own = splitAnswer(defined(spliceV2Answer(messageOf(answer))), cuts)?.map(textOf);
   expect(own).toEqual([
     '{"model_name":"m","id":"a","outputs":[{"name":"y","datatype":"FP32","shape":[1],"data":[3]}]}',
     '{"model_name":"m","id":"b","outputs":[{"name":"y","datatype":"FP32","shape":[1],"data":[4]}]}',

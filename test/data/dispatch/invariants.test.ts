@@ -5,7 +5,7 @@ import type { TableHolder } from '../../../runtime/core/routing/table';
 import { EMPTY_TABLE } from '../../../runtime/core/routing/table';
 import { createDispatcher } from '../../../runtime/data/dispatch/dispatcher';
 import { CallerSignal } from '../../../runtime/data/http/server/caller-signal';
-import type { Attempt, Job, JobResult, Tried } from '../../../runtime/data/dispatch/job';
+import type { Attempt, Job, JobResult, AttemptCallbacks } from '../../../runtime/data/dispatch/job';
 import type { Layout } from '../../core/simulator';
 import { routeOf, seeded, Simulation } from '../../core/simulator';
 import { VirtualTime } from '../../core/virtual-time';
@@ -18,7 +18,7 @@ const OTHERS = new Simulation().replicas(2, 1, 'v');
 
 interface Running {
   readonly replica: string;
-  readonly tried: Tried;
+  readonly tried: AttemptCallbacks;
   readonly signal: CallerSignal;
 }
 
@@ -77,7 +77,7 @@ class World {
         if (at < 0) throw new Error('an answer that nobody has is thrown away');
         this.finish(at, { kind: 'answered', status: 503 });
       },
-      over: (result) => this.results.push(result),
+      onResult: (result) => this.results.push(result),
     });
   }
 

@@ -1,9 +1,9 @@
 /** Something sent that has no first byte yet; a link of the list it stands in. */
-export interface Sent {
+export interface PendingAttempt {
   /** Milliseconds since the epoch. */
   readonly begun: number;
-  earlier: Sent | undefined;
-  later: Sent | undefined;
+  earlier: PendingAttempt | undefined;
+  later: PendingAttempt | undefined;
 }
 
 /**
@@ -11,16 +11,16 @@ export interface Sent {
  * grows and shrinks with every request leaves its old tables behind, each holds what was in it and
  * the one after it, and the garbage collector carries them all along: a third of all time.
  */
-export class Unanswered {
-  private first: Sent | undefined;
-  private last: Sent | undefined;
+export class PendingAttempts {
+  private first: PendingAttempt | undefined;
+  private last: PendingAttempt | undefined;
 
   /** When the oldest was sent. */
   get since(): number | undefined {
     return this.first?.begun;
   }
 
-  add(sent: Sent): void {
+  add(sent: PendingAttempt): void {
     const { last } = this;
     sent.earlier = last;
     if (last === undefined) this.first = sent;
@@ -29,7 +29,7 @@ export class Unanswered {
   }
 
   /** Takes one out that is in it. */
-  remove(sent: Sent): void {
+  remove(sent: PendingAttempt): void {
     const { earlier, later } = sent;
     if (earlier === undefined) this.first = later;
     else earlier.later = later;
