@@ -97,7 +97,7 @@ export class ClusterError extends Error {
 
 /** Where models run. One conformance suite holds for every adapter. */
 export interface Cluster {
-  /** `kubernetes`, `local` or `memory`. */
+  /** `kubernetes` or `local`; tests have a `memory` one. */
   readonly kind: string;
   /** Creates or updates; idempotent. */
   readonly apply: (spec: ModelSpec, options: ApplyOptions) => Promise<Applied>;

@@ -1,4 +1,4 @@
-import { createMemoryCluster } from '../../runtime/cluster/memory';
+import { createMemoryCluster } from '../support/memory-cluster';
 import { clusterConformance, model, now } from './conformance';
 
 clusterConformance('memory', async () => {

@@ -1,6 +1,6 @@
 import type { Cluster, ClusterErrorCode, Snapshot } from '../../runtime/cluster/port';
 import { ClusterError } from '../../runtime/cluster/port';
-import type { MemoryCluster } from '../../runtime/cluster/memory';
+import type { MemoryCluster } from '../support/memory-cluster';
 import { ERROR_STATUS } from '../../runtime/core/routing/error-codes';
 import type { Service } from './support';
 import { ask, codeOf, iris, place, serve } from './support';

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import { parseEnvironment } from '../../lib/spec';
-import { createMemoryCluster } from '../../runtime/cluster/memory';
-import type { MemoryCluster, MemoryOptions } from '../../runtime/cluster/memory';
+import { createMemoryCluster } from '../support/memory-cluster';
+import type { MemoryCluster, MemoryOptions } from '../support/memory-cluster';
 import type { Cluster } from '../../runtime/cluster/port';
 import { parseConfig } from '../../runtime/app/config';
 import type { Control, ControlOptions, Routers } from '../../runtime/control';

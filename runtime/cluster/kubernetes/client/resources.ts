@@ -1,5 +1,3 @@
-import type { KubeObject } from './api';
-
 /** Where objects of a kind are found. The core group is ''. */
 export interface Resource {
   readonly group: string;
@@ -50,7 +48,13 @@ export function apiVersionOf({ group, version }: Resource): string {
  * The resource of an object.
  * @throws Error when its kind is not one of `RESOURCES`
  */
-export function resourceOf({ apiVersion, kind }: KubeObject): Resource {
+export function resourceOf({
+  apiVersion,
+  kind,
+}: {
+  readonly apiVersion: string;
+  readonly kind: string;
+}): Resource {
   const known: readonly Resource[] = Object.values(RESOURCES);
   const found = known.find((one) => one.kind === kind && apiVersionOf(one) === apiVersion);
   if (found !== undefined) return found;

@@ -1,10 +1,5 @@
 import fc from 'fast-check';
 import { buildTable } from '../../../../runtime/core/routing/build-table';
-import {
-  DELETING_ANNOTATION,
-  heldOf as heldIn,
-  storedText,
-} from '../../../../runtime/cluster/kubernetes/held';
 import { recordOf } from '../../../../runtime/cluster/kubernetes/cache/model-record';
 import { statusOf } from '../../../../runtime/core/lifecycle/status';
 import { snapshotOf } from '../../../core/support';
@@ -145,38 +140,6 @@ test('the same objects give the same record, in whatever order they come', () =>
   const seen = recorded('rolling-broken');
   const turned = { ...seen, events: seen.events.toReversed(), deployments: seen.deployments };
   expect(statusOf(recordFrom(turned))).toEqual(statusOf(recordFrom(seen)));
-});
-
-test('the ConfigMap of a definition tells who owns it since when, and whether it goes', () => {
-  const entry = (manager: string, time: string, field: string): object => ({
-    manager,
-    operation: 'Apply',
-    time,
-    fieldsV1: { 'f:data': { [`f:${field}`]: {} }, 'f:metadata': {} },
-  });
-  const managedFields = [
-    entry('kubectl', '2026-01-02T00:00:00Z', 'definition.json'),
-    entry('argocd-controller', '2026-01-03T00:00:00Z', 'definition.json'),
-    entry('someone', '2026-01-04T00:00:00Z', 'other'),
-  ];
-  const { definition } = recorded('healthy');
-  const { spec } = heldOf(definition);
-  const metadata = { creationTimestamp: '2026-01-01T00:00:00Z', managedFields };
-  const text = JSON.stringify(spec.definition);
-  const configMap = { metadata, data: { 'definition.json': text } };
-  const held = heldIn(configMap, spec, { revision: 3 });
-  expect(storedText(configMap)).toBe(text);
-  expect(held).toMatchObject({
-    revision: 3,
-    manager: 'argocd-controller',
-    createdAt: Date.parse('2026-01-01T00:00:00Z'),
-    updatedAt: Date.parse('2026-01-03T00:00:00Z'),
-    deleting: false,
-  });
-  const annotations = { [DELETING_ANNOTATION]: 'true' };
-  const leaving = { ...configMap, metadata: { ...metadata, annotations } };
-  expect(heldIn(leaving, spec, { revision: 3 }).deleting).toBe(true);
-  expect(heldIn({}, spec, { revision: 1 })).toMatchObject({ manager: '', deleting: false });
 });
 
 /** An object with one of its values replaced by something odd. */

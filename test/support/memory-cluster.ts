@@ -1,8 +1,13 @@
 import type { Arm, ModelSpec } from '../../lib/spec';
 import { parseModel } from '../../lib/spec';
-import type { ArmRecord, ModelRecord, ReplicaRecord, Snapshot } from '../core/lifecycle/snapshot';
-import type { Cluster, Rescaling } from './port';
-import type { Artifacts, Stored } from './registry';
+import type {
+  ArmRecord,
+  ModelRecord,
+  ReplicaRecord,
+  Snapshot,
+} from '../../runtime/core/lifecycle/snapshot';
+import type { Cluster, Rescaling } from '../../runtime/cluster/port';
+import type { Artifacts, Stored } from '../../runtime/cluster/registry';
 import {
   applyTo,
   checkScale,
@@ -13,8 +18,8 @@ import {
   remembering,
   removing,
   revisionsOf,
-} from './registry';
-import { createWatchers } from './watchers';
+} from '../../runtime/cluster/registry';
+import { createWatchers } from '../../runtime/cluster/watchers';
 
 export interface MemoryOptions {
   /** Milliseconds since the epoch. */
@@ -108,7 +113,7 @@ function recordOf(entry: Entry, replicasOf: ReplicasOf): ModelRecord {
   return { ...kept(stored), spec, arms, replicas };
 }
 
-/** A cluster that exists only in this process: for tests, and to embed with replicas of one's own. */
+/** A cluster that exists only in this process: for tests. */
 export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
   const { now } = options;
   const models = new Map<string, Stored>();
