@@ -4,7 +4,7 @@ import type { Arm, Environment, FileContent, ModelSpec } from '../../lib/spec';
 import { DefinitionError, withFiles } from '../../lib/spec';
 import { formatOf, readArtifact } from '../../lib/synth/artifactfile';
 import { findEnvironment, loadEnvironments } from '../../lib/synth/environments';
-import { besideInside, createLocalCluster, fileInside, isNoModel } from '../cluster/local';
+import { besideInside, createLocalCluster, fileInside, isNotAModel } from '../cluster/local';
 import type * as Kubernetes from '../cluster/kubernetes';
 import type { Cluster } from '../cluster/port';
 import { overruledDefaults } from './config';
@@ -133,7 +133,7 @@ async function readFile(spec: ModelSpec, arm: Arm, uri: string, folder: string) 
   if ('allowed' in read) throw refuse(`must be ${read.allowed}`);
   if ('problem' in read) throw refuse(`${read.problem}; ${read.fix}`);
   const { doubt } = read.content;
-  if (format === 'onnx' && isNoModel(path, doubt)) throw refuse(`${doubt.problem}; ${doubt.fix}`);
+  if (format === 'onnx' && isNotAModel(path, doubt)) throw refuse(`${doubt.problem}; ${doubt.fix}`);
   return read.content;
 }
 

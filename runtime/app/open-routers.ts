@@ -14,7 +14,7 @@ import type { RouterWatch } from '../cluster/kubernetes/routers/router-watch';
 import { watchRouters } from '../cluster/kubernetes/routers/router-watch';
 import type { Timing } from '../cluster/kubernetes/client/timing';
 import { realTiming } from '../cluster/kubernetes/client/timing';
-import { allowsZero } from '../cluster/kubernetes/scale/scale-to-zero';
+import { probeScaleToZero } from '../cluster/kubernetes/scale/scale-to-zero';
 import type { Config } from './config';
 import type { Control, Routers } from '../control';
 import { ALONE } from '../control';
@@ -98,7 +98,7 @@ function askForZero(options: KubernetesRoutersOptions): {
   let cancel = (): void => undefined;
   let stopped = false;
   const ask = async (): Promise<void> => {
-    const answer = await allowsZero(api, modelNamespace);
+    const answer = await probeScaleToZero(api, modelNamespace);
     if (stopped) return;
     if (answer === 'no answer') cancel = timing.after(() => void ask(), ASK_AGAIN_MS);
     else {

@@ -10,7 +10,7 @@ import {
 import type { Timing } from './kubernetes/client/timing';
 
 /** A record as the store has it. */
-export interface Kept {
+export interface StoredLease {
   readonly record: LeaseRecord;
   /** Goes into the write that follows the read. */
   readonly version: string;
@@ -19,7 +19,7 @@ export interface Kept {
 /** Where the lease is. Rejects when it cannot be reached. */
 export interface LeaseStore {
   /** Undefined: there is none. */
-  readonly read: () => Promise<Kept | undefined>;
+  readonly read: () => Promise<StoredLease | undefined>;
   /** False: somebody wrote since; `version` undefined: makes one. */
   readonly write: (record: LeaseRecord, version: string | undefined) => Promise<boolean>;
 }

@@ -6,7 +6,7 @@ import { ClusterError, OWN_MANAGERS } from './port';
 import { entryOf } from '../../lib/spec/entry';
 
 /** What is kept of a model. Plain JSON: adapters store it as it is. */
-export interface Stored {
+export interface StoredModel {
   readonly id: string;
   readonly definition: ModelSpec['definition'];
   readonly revision: number;
@@ -41,12 +41,12 @@ export interface Proposal {
 }
 
 /** What an apply comes to. `changed: false` may still carry a new state or owner. */
-export interface Applying {
-  readonly stored: Stored;
+export interface ApplyOutcome {
+  readonly stored: StoredModel;
   readonly changed: boolean;
 }
 
-function refuseClash(id: string, all: Iterable<Stored>): void {
+function refuseClash(id: string, all: Iterable<StoredModel>): void {
   for (const other of all) {
     if (other.id !== id && slugOf(other.id) === slugOf(id)) {
       throw new ClusterError(
@@ -58,7 +58,7 @@ function refuseClash(id: string, all: Iterable<Stored>): void {
 }
 
 function refuseForeign(
-  stored: Stored,
+  stored: StoredModel,
   { manager, force }: Pick<ApplyOptions, 'manager' | 'force'>,
 ) {
   const same = stored.manager === manager;
@@ -70,7 +70,11 @@ function refuseForeign(
   );
 }
 
-function refuseStale(stored: Stored | undefined, id: string, { ifRevision }: ApplyOptions): void {
+function refuseStale(
+  stored: StoredModel | undefined,
+  id: string,
+  { ifRevision }: ApplyOptions,
+): void {
   if (ifRevision === undefined || stored?.revision === ifRevision) return;
   throw new ClusterError(
     'REVISION_CONFLICT',
@@ -82,12 +86,16 @@ const sameArtifacts = (a: StoredRevision['artifacts'], b: StoredRevision['artifa
   JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b ?? {}).sort());
 
 /** The identical definition again: at most its owner and what is remembered become others. */
-function unchanged(before: Stored, { manager, force, state }: ApplyOptions): Stored {
+function unchanged(before: StoredModel, { manager, force, state }: ApplyOptions): StoredModel {
   const taken = force === true && before.manager !== manager ? { ...before, manager } : before;
   return state === undefined ? taken : { ...taken, state: { ...state, hash: before.hash } };
 }
 
-function nextRevision(before: Stored | undefined, proposal: Proposal, hash: string): Stored {
+function nextRevision(
+  before: StoredModel | undefined,
+  proposal: Proposal,
+  hash: string,
+): StoredModel {
   const { spec, options, artifacts, now } = proposal;
   const { by, manager, state } = options;
   const revision = (before?.revision ?? 0) + 1;
@@ -120,7 +128,7 @@ function nextRevision(before: Stored | undefined, proposal: Proposal, hash: stri
  * The rules of `Cluster.apply`, the same for every adapter that keeps its own registry.
  * @throws ClusterError; nothing is changed then
  */
-export function applyTo(all: ReadonlyMap<string, Stored>, proposal: Proposal): Applying {
+export function applyTo(all: ReadonlyMap<string, StoredModel>, proposal: Proposal): ApplyOutcome {
   const { spec, options, artifacts } = proposal;
   const before = all.get(spec.id);
   refuseClash(spec.id, all.values());
@@ -157,14 +165,14 @@ export function findStored<Kept>(all: ReadonlyMap<string, Kept>, id: string): Ke
 }
 
 /** Marks a model as on its way out. */
-export function removing(stored: Stored, options: RemoveOptions): Stored {
+export function markDeleted(stored: StoredModel, options: RemoveOptions): StoredModel {
   // `force` of a removal skips the drain; it does not take a model away from its owner.
   refuseForeign(stored, { manager: options.manager });
   return { ...stored, deleting: true };
 }
 
 /** Remembers something beside the definition; undefined forgets it. */
-export function remembering(stored: Stored, state: ModelOverrides | undefined): Stored {
+export function withState(stored: StoredModel, state: ModelOverrides | undefined): StoredModel {
   if (state !== undefined && state.hash !== stored.hash) {
     throw new ClusterError(
       'REVISION_CONFLICT',
@@ -184,7 +192,7 @@ export function desiredOf({ scaling }: Arm, asked: number): number {
  * @throws ClusterError
  */
 export function checkScale(
-  { id, deleting, state }: Pick<Stored, 'id' | 'deleting' | 'state'>,
+  { id, deleting, state }: Pick<StoredModel, 'id' | 'deleting' | 'state'>,
   arm: string,
   { from }: Rescaling,
   desired: number | undefined,
@@ -201,7 +209,7 @@ export function checkScale(
 }
 
 /** What callers see of the history. */
-export function revisionsOf({ history }: Stored): readonly Revision[] {
+export function revisionsOf({ history }: StoredModel): readonly Revision[] {
   return history.map((one) => {
     const { revision, hash, version, by, manager, at, definition } = one;
     return { revision, hash, version, by, manager, at, definition };
@@ -209,7 +217,7 @@ export function revisionsOf({ history }: Stored): readonly Revision[] {
 }
 
 /** What a revision says about the bytes of an arm that comes without them. */
-export interface Pin {
+export interface ArtifactPin {
   readonly digest: string;
   /** These bytes and no others: the definition, or the version of this source, is the same. */
   readonly firm: boolean;
@@ -221,14 +229,18 @@ export interface Pin {
 }
 
 /** Are the bytes of a pin those that a source with this digest means? */
-export const isOf = (pin: Pin, sha256: string | undefined): boolean =>
+export const matchesPin = (pin: ArtifactPin, sha256: string | undefined): boolean =>
   sha256 === undefined || sha256 === pin.digest || sha256 === pin.sha256;
 
 /**
  * The bytes that an arm had before. A definition by REST names a file, it does not bring it: going
  * back to a revision, or changing a share, must not pick up what the file has become since.
  */
-export function pinOf(spec: ModelSpec, arm: Arm, before: Stored | undefined): Pin | undefined {
+export function pinOf(
+  spec: ModelSpec,
+  arm: Arm,
+  before: StoredModel | undefined,
+): ArtifactPin | undefined {
   if (before === undefined || arm.source === undefined) return undefined;
   const { uri, sha256 } = arm.source;
   const hash = definitionHash(spec.definition);
@@ -246,7 +258,9 @@ export function pinOf(spec: ModelSpec, arm: Arm, before: Stored | undefined): Pi
 }
 
 /** What of a record stands in the registry; how its arms are is for the adapter to say. */
-export function kept(stored: Stored): Omit<ModelRecord, 'spec' | 'arms' | 'replicas'> {
+export function registryFields(
+  stored: StoredModel,
+): Omit<ModelRecord, 'spec' | 'arms' | 'replicas'> {
   const { revision, hash, manager, createdAt, updatedAt, deleting, state } = stored;
   const fixed = { revision, hash, manager, createdAt, updatedAt, deleting };
   return { ...fixed, ...(state && { state }) };

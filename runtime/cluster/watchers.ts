@@ -4,7 +4,7 @@ import type { Cluster } from './port';
 export interface Watchers {
   readonly watch: Cluster['watch'];
   /** Takes a new snapshot and tells everyone. */
-  readonly tell: () => void;
+  readonly publish: () => void;
   readonly close: () => void;
 }
 
@@ -12,7 +12,7 @@ export interface Watchers {
  * A listener's defect is its own: the cluster and the other listeners go on. It is heard of as a
  * warning of the process, and ends nothing.
  */
-export function tellOne<T>(listener: (news: T) => void, news: T): void {
+export function notifyListener<T>(listener: (news: T) => void, news: T): void {
   try {
     listener(news);
   } catch (error) {
@@ -26,11 +26,11 @@ export function createWatchers(take: () => Snapshot): Watchers {
   const listeners = new Set<(snapshot: Snapshot) => void>();
   let current = take();
   return {
-    tell: () => {
+    publish: () => {
       current = take();
       // `current`, not what it was: a listener may have changed something, and nobody may end up
       // with the older snapshot.
-      for (const listener of listeners) tellOne(listener, current);
+      for (const listener of listeners) notifyListener(listener, current);
     },
     watch: (listener) => {
       // A function of its own for each watch: the same listener may be given twice.

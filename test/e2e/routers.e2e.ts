@@ -9,7 +9,7 @@ import { objectsOf } from '../../lib/objects';
 import { parseEnvironment, parseModel } from '../../lib/spec';
 import { openKubernetes } from '../../runtime/cluster/kubernetes/client/client';
 import { realTiming } from '../../runtime/cluster/kubernetes/client/timing';
-import { allowsZero } from '../../runtime/cluster/kubernetes/scale/scale-to-zero';
+import { probeScaleToZero } from '../../runtime/cluster/kubernetes/scale/scale-to-zero';
 import type { KubernetesRoutersOptions, OpenRouters } from '../../runtime/app/open-routers';
 import { startRouters } from '../../runtime/app/open-routers';
 import { environment } from '../cluster/kubernetes/fake';
@@ -148,7 +148,7 @@ function againstACluster(): void {
     } catch (error) {
       expected = /minReplicas/.test(String(error)) ? 'refused' : 'another error';
     }
-    expect(await allowsZero(api, NS)).toBe(expected);
+    expect(await probeScaleToZero(api, NS)).toBe(expected);
     api.close();
   });
 

@@ -1,7 +1,7 @@
-import { Corner } from '../../runtime/cluster/kubernetes/cache/namespace-cache';
-import type { TenderOptions } from '../../runtime/cluster/kubernetes/apply/reconciler';
-import { createTender } from '../../runtime/cluster/kubernetes/apply/reconciler';
-import { World } from '../../runtime/cluster/kubernetes/cache/cluster-cache';
+import { NamespaceCache } from '../../runtime/cluster/kubernetes/cache/namespace-cache';
+import type { ReconcilerOptions } from '../../runtime/cluster/kubernetes/apply/reconciler';
+import { startReconciler } from '../../runtime/cluster/kubernetes/apply/reconciler';
+import { ClusterCache } from '../../runtime/cluster/kubernetes/cache/cluster-cache';
 import type { Why } from '../../runtime/cluster/port';
 import type { Context } from '../../runtime/control/context';
 import { createSleeping } from '../../runtime/control/idle-sleep';
@@ -22,21 +22,21 @@ test('what a chore of the tender cannot do is the status of its model until it i
   const begun: string[] = [];
   let [at, isTorn] = [0, true];
   let look: () => void = () => undefined;
-  const world = {
-    memories: () => ['bad', 'good'],
-    residents: () => [],
+  const cache = {
+    slugsWithOverrides: () => ['bad', 'good'],
+    models: () => [],
     find: () => undefined,
-    remembered: () => ({ states: [{}] }),
+    overrides: () => ({ states: [{}] }),
     phase: () => 'synced',
     setFault: (slug: string, why: Why | undefined) => void faults.set(slug, why),
   };
-  const rewrite = (slug: string): Promise<void> => {
+  const update = (slug: string): Promise<void> => {
     begun.push(slug);
     if (slug === 'bad' && isTorn) throw new TypeError('no states of bad');
     return Promise.resolve();
   };
-  const stop = createTender({
-    world: world as unknown as TenderOptions['world'],
+  const stop = startReconciler({
+    cache: cache as unknown as ReconcilerOptions['cache'],
     timing: {
       now: () => at,
       random: () => 0,
@@ -46,9 +46,9 @@ test('what a chore of the tender cannot do is the status of its model until it i
       },
     },
     turns: createTurns(),
-    states: { rewrite } as unknown as TenderOptions['states'],
+    overrides: { update } as unknown as ReconcilerOptions['overrides'],
     gitops: false,
-    siteOf: () => {
+    contextOf: () => {
       throw new Error('is not asked');
     },
     tell: (message) => void told.push(message),
@@ -146,7 +146,7 @@ test('a view of Kubernetes that cannot be renewed serves on, and the next one ha
   const never = () => new Promise<never>(() => undefined);
   const calls: (() => void)[] = [];
   const told: string[] = [];
-  const world = new World({
+  const cache = new ClusterCache({
     api: { list: never, watch: never, alive: never },
     namespaces: ['models'],
     home: 'system',
@@ -161,24 +161,24 @@ test('a view of Kubernetes that cannot be renewed serves on, and the next one ha
     tell: (message) => void told.push(message),
   });
   const looked: string[][] = [];
-  const refresh = jest.spyOn(Corner.prototype, 'refresh').mockImplementation((also) => {
+  const refresh = jest.spyOn(NamespaceCache.prototype, 'refresh').mockImplementation((also) => {
     looked.push([...also]);
     if (looked.length === 1) throw new Error('a defect');
     return true;
   });
   const seen: string[] = [];
-  const watch = world.watchers.watch(({ phase }) => void seen.push(phase));
+  const watch = cache.watchers.watch(({ phase }) => void seen.push(phase));
   const why = (message: string): Why => ({ cause: 'x', message, object: 'model m', since: AT });
   const pass = (): void => calls.splice(0).forEach((call) => call());
-  world.setFault('first', why('one'));
+  cache.setFault('first', why('one'));
   expect(pass).not.toThrow();
   expect(told).toEqual(['the view of the cluster could not be renewed: a defect']);
-  world.setFault('second', why('two'));
+  cache.setFault('second', why('two'));
   pass();
   expect(looked).toEqual([['first'], ['first', 'second']]);
   expect(told).toHaveLength(1);
   expect(seen.length).toBeGreaterThan(1);
   refresh.mockRestore();
   watch.stop();
-  world.stop();
+  cache.stop();
 });

@@ -1,6 +1,6 @@
-import { Corner } from '../../runtime/cluster/kubernetes/cache/namespace-cache';
-import { createTender } from '../../runtime/cluster/kubernetes/apply/reconciler';
-import type { TenderOptions } from '../../runtime/cluster/kubernetes/apply/reconciler';
+import { NamespaceCache } from '../../runtime/cluster/kubernetes/cache/namespace-cache';
+import { startReconciler } from '../../runtime/cluster/kubernetes/apply/reconciler';
+import type { ReconcilerOptions } from '../../runtime/cluster/kubernetes/apply/reconciler';
 import type { Snapshot, Why } from '../../runtime/cluster/port';
 import { createWatchers } from '../../runtime/cluster/watchers';
 import { ALONE } from '../../runtime/control';
@@ -58,7 +58,7 @@ test('a listener that throws is a warning, and the other listeners are told', ()
   watchers.watch((snapshot) => void seen.push(snapshot));
   armed = true;
   const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
-  watchers.tell();
+  watchers.publish();
   expect(warn).toHaveBeenCalledWith(expect.stringContaining('a defect'));
   warn.mockRestore();
   expect(seen).toHaveLength(2);
@@ -131,41 +131,44 @@ describe('the view of Kubernetes', () => {
 
   test('a model that cannot be looked at is told, and the others are looked at', () => {
     const told: string[] = [];
-    const corner = new Corner({
+    const cache = new NamespaceCache({
       api,
       namespace: 'models',
       timing,
-      pulse: async () => undefined,
+      checkApiserver: async () => undefined,
       onChange: () => undefined,
       tell: (message) => void told.push(message),
     });
     const looked: string[] = [];
-    corner.refresh(new Set(['bad', 'good']), (slug) => {
+    cache.refresh(new Set(['bad', 'good']), (slug) => {
       if (slug === 'bad') throw new Error('its memory makes no sense');
       looked.push(slug);
-      return { remembered: { states: [] }, fault: undefined };
+      return { overrides: { states: [] }, fault: undefined };
     });
     expect(looked).toEqual(['good']);
     expect(told.join()).toContain('model bad in models cannot be looked at: its memory');
-    corner.stop();
+    cache.stop();
   });
 
-  /** A tender over a world of two models that are to be finished; time passes by hand. */
-  const tending = (siteOf: TenderOptions['siteOf'], remembered = () => ({ states: [] })) => {
+  /** A reconciler of two models that are unfinished, with time that the test moves on. */
+  const reconcilerOf = (
+    contextOf: ReconcilerOptions['contextOf'],
+    overrides = () => ({ states: [] }),
+  ) => {
     const faults = new Map<string, Why | undefined>();
     const told: string[] = [];
     let at = 0;
     let look: () => void = () => undefined;
-    const world = {
-      memories: () => ['bad', 'good'],
-      residents: () => [],
+    const cache = {
+      slugsWithOverrides: () => ['bad', 'good'],
+      models: () => [],
       find: () => undefined,
-      remembered,
+      overrides,
       phase: () => 'synced',
       setFault: (slug: string, why: Why | undefined) => void faults.set(slug, why),
     };
-    const stop = createTender({
-      world: world as unknown as TenderOptions['world'],
+    const stop = startReconciler({
+      cache: cache as unknown as ReconcilerOptions['cache'],
       timing: {
         now: () => at,
         random: () => 0,
@@ -175,9 +178,9 @@ describe('the view of Kubernetes', () => {
         },
       },
       turns: createTurns(),
-      states: {} as TenderOptions['states'],
+      overrides: {} as ReconcilerOptions['overrides'],
       gitops: false,
-      siteOf,
+      contextOf,
       tell: (message) => void told.push(message),
     });
     const pass = (ms: number): void => {
@@ -188,13 +191,13 @@ describe('the view of Kubernetes', () => {
   };
 
   test('what throws while one model is considered is its status', () => {
-    const remembered = jest.fn((): { states: [] } => ({ states: [] }));
-    remembered.mockImplementationOnce(() => {
+    const overrides = jest.fn((): { states: [] } => ({ states: [] }));
+    overrides.mockImplementationOnce(() => {
       throw new Error('torn');
     });
-    const { faults, told, pass, stop } = tending(() => {
+    const { faults, told, pass, stop } = reconcilerOf(() => {
       throw new Error('not asked');
-    }, remembered);
+    }, overrides);
     pass(5000);
     expect(faults.get('bad')).toMatchObject({ cause: 'not-applied', object: 'model bad' });
     expect(told).toEqual(['model bad: torn']);

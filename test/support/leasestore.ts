@@ -1,5 +1,5 @@
 import type { LeaseRecord } from '../../runtime/core/lifecycle/lease';
-import type { Kept, LeaseStore } from '../../runtime/cluster/elector';
+import type { StoredLease, LeaseStore } from '../../runtime/cluster/elector';
 
 /** A lease in memory, with the optimistic lock of an API server. */
 export interface TestLease {
@@ -10,7 +10,7 @@ export interface TestLease {
 }
 
 export function createTestLease(): TestLease {
-  let kept: Kept | undefined;
+  let kept: StoredLease | undefined;
   let version = 0;
   const lease: TestLease = {
     wait: () => Promise.resolve(),

@@ -7,16 +7,16 @@ import type {
   Snapshot,
 } from '../../runtime/core/lifecycle/snapshot';
 import type { Cluster, Rescaling } from '../../runtime/cluster/port';
-import type { Artifacts, Stored } from '../../runtime/cluster/registry';
+import type { Artifacts, StoredModel } from '../../runtime/cluster/registry';
 import {
   applyTo,
   checkScale,
   desiredOf,
   findStored,
-  kept,
+  registryFields,
   pinOf,
-  remembering,
-  removing,
+  withState,
+  markDeleted,
   revisionsOf,
 } from '../../runtime/cluster/registry';
 import { createWatchers } from '../../runtime/cluster/watchers';
@@ -44,7 +44,7 @@ export interface MemoryCluster extends Cluster {
 
 /** A model with its definition as it was given, so that nothing is parsed again and again. */
 interface Entry {
-  readonly stored: Stored;
+  readonly stored: StoredModel;
   readonly spec: ModelSpec;
   /** Arm → replicas that were asked for. */
   readonly scaled: ReadonlyMap<string, number>;
@@ -85,7 +85,7 @@ function armRecord(arm: Arm, desired: number, replicas: readonly ReplicaRecord[]
 }
 
 /** Arm → SHA-256 of what `discover` read, else of what the revision before had. */
-function artifactsOf(spec: ModelSpec, before: Stored | undefined): Artifacts {
+function artifactsOf(spec: ModelSpec, before: StoredModel | undefined): Artifacts {
   return Object.fromEntries(
     spec.arms.flatMap((arm) => {
       const digest = arm.source?.content?.sha256 ?? pinOf(spec, arm, before)?.digest;
@@ -110,17 +110,17 @@ function recordOf(entry: Entry, replicasOf: ReplicasOf): ModelRecord {
     .filter((arm) => !isOff(arm))
     .flatMap((arm) => replicasOf(spec, arm, stored.revision, wantedOf(entry, arm)));
   const arms = spec.arms.map((arm) => armRecord(arm, wantedOf(entry, arm), replicas));
-  return { ...kept(stored), spec, arms, replicas };
+  return { ...registryFields(stored), spec, arms, replicas };
 }
 
 /** A cluster that exists only in this process: for tests. */
 export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
   const { now } = options;
-  const models = new Map<string, Stored>();
+  const models = new Map<string, StoredModel>();
   const specs = new Map<string, ModelSpec>();
   const scaled = new Map<string, ReadonlyMap<string, number>>();
   const replicasOf = options.replicasOf ?? allReady(now);
-  const entryOf = (stored: Stored): Entry => {
+  const entryOf = (stored: StoredModel): Entry => {
     const spec = specs.get(stored.id) ?? parseModel(stored.definition);
     return { stored, spec, scaled: scaled.get(stored.id) ?? new Map() };
   };
@@ -131,14 +131,14 @@ export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
     return { phase: 'synced', at: now(), models: new Map(records) };
   };
   const watchers = createWatchers(snapshot);
-  const put = (stored: Stored, spec?: ModelSpec): void => {
+  const put = (stored: StoredModel, spec?: ModelSpec): void => {
     models.set(stored.id, stored);
     if (spec !== undefined) specs.set(stored.id, spec);
-    watchers.tell();
+    watchers.publish();
   };
   return {
     kind: 'memory',
-    refresh: watchers.tell,
+    refresh: watchers.publish,
     apply: async (spec, asked) => {
       const before = models.get(spec.id);
       const artifacts = artifactsOf(spec, before);
@@ -147,16 +147,16 @@ export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
       return { revision: stored.revision, changed };
     },
     remove: async (id, asked) => {
-      removing(findStored(models, id), asked);
+      markDeleted(findStored(models, id), asked);
       models.delete(id);
       specs.delete(id);
       scaled.delete(id);
-      watchers.tell();
+      watchers.publish();
     },
-    remember: async (id, state) => put(remembering(findStored(models, id), state)),
+    remember: async (id, state) => put(withState(findStored(models, id), state)),
     scale: async (id, arm, rescaling) => {
       scaled.set(id, rescaledIn(entryOf(findStored(models, id)), arm, rescaling));
-      watchers.tell();
+      watchers.publish();
     },
     history: async (id) => revisionsOf(findStored(models, id)),
     watch: watchers.watch,

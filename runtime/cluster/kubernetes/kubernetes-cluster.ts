@@ -4,28 +4,28 @@ import type { PolicyRules } from '../../core/policy/policy';
 import { createTurns } from '../../shared/keyed-queue';
 import type { Applied, Cluster, ModelRecord, ModelOverrides } from '../port';
 import { ClusterError } from '../port';
-import { checkScale, findStored, remembering, revisionsOf } from '../registry';
+import { checkScale, findStored, withState, revisionsOf } from '../registry';
 import { applyModel } from './apply/apply';
 import type { KubeApi } from './client/api';
 import { openKubernetes } from './client/client';
 import { KubeError } from './client/api-error';
-import { kindsOf, lookAt, sightOf } from './apply/live-objects';
+import { kindsOf, readLiveObjects, liveModelOf } from './apply/live-objects';
 import { definitionName } from '../../../lib/objects/configmap';
-import { refusalOf } from './apply/apply-refusal';
+import { clusterErrorOf } from './apply/apply-refusal';
 import { rescale } from './scale/rescale';
 import { replaced, stateFor } from './apply/overrides-state';
-import type { Leaving } from './apply/remove';
-import { endPods, markLeaving, removeRest } from './apply/remove';
+import type { DeletingModel } from './apply/remove';
+import { deleteWorkloads, markDeleting, deleteRemaining } from './apply/remove';
 import { RESOURCES } from './client/resources';
-import { settleState } from './apply/reconcile-overrides';
-import type { Site } from './apply/apply-context';
-import { asked } from './apply/apply-context';
-import type { States } from './apply/overrides-store';
-import { createStates } from './apply/overrides-store';
-import { createTender } from './apply/reconciler';
+import { reconcileOverrides } from './apply/reconcile-overrides';
+import type { ApplyContext } from './apply/apply-context';
+import { mapApiError } from './apply/apply-context';
+import type { OverridesStore } from './apply/overrides-store';
+import { createOverridesStore } from './apply/overrides-store';
+import { startReconciler } from './apply/reconciler';
 import type { Timing } from './client/timing';
 import { realTiming } from './client/timing';
-import { World } from './cache/cluster-cache';
+import { ClusterCache } from './cache/cluster-cache';
 
 export interface KubernetesOptions {
   /** Where new models go. Absent: the namespace of the kubeconfig's context, or of the pod. */
@@ -63,10 +63,10 @@ function namespaceOf(given: string | undefined, found: string | undefined): stri
 /** Models as objects of Kubernetes. It holds nothing but a view; what counts is in the cluster. */
 class KubernetesCluster implements Cluster {
   readonly kind = 'kubernetes';
-  readonly #turns = createTurns();
-  readonly #world: World;
-  readonly #states: States;
-  readonly #stopTending: () => void;
+  readonly #queue = createTurns();
+  readonly #cache: ClusterCache;
+  readonly #overrides: OverridesStore;
+  readonly #stopReconciler: () => void;
   readonly #timing: Timing;
   #closing: Promise<void> | undefined;
 
@@ -77,61 +77,62 @@ class KubernetesCluster implements Cluster {
   ) {
     const { namespaces = [], home = namespace, tell, timing = realTiming } = options;
     this.#timing = timing;
-    this.#states = createStates(api, home);
+    this.#overrides = createOverridesStore(api, home);
     const all = [...new Set([namespace, ...namespaces])];
-    this.#world = new World({ api, namespaces: all, home, timing, tell });
-    this.#stopTending = createTender({
-      world: this.#world,
+    this.#cache = new ClusterCache({ api, namespaces: all, home, timing, tell });
+    this.#stopReconciler = startReconciler({
+      cache: this.#cache,
       timing,
       tell,
       gitops: options.mode === 'gitops',
-      turns: this.#turns,
-      states: this.#states,
-      siteOf: (slug) => this.#siteOf(slug),
+      turns: this.#queue,
+      overrides: this.#overrides,
+      contextOf: (slug) => this.#contextOf(slug),
     });
   }
 
   apply(spec: ModelSpec, options: Parameters<Cluster['apply']>[1]): Promise<Applied> {
     return this.#change(spec.slug, async () => {
-      const applied = await applyModel(this.#siteOf(spec.slug), spec, options);
-      await this.#seen(spec.id, (record) => (record?.revision ?? 0) >= applied.revision);
-      if (options.force === true || options.state !== undefined) await this.#caughtUp(spec.slug);
+      const applied = await applyModel(this.#contextOf(spec.slug), spec, options);
+      await this.#waitForView(spec.id, (record) => (record?.revision ?? 0) >= applied.revision);
+      if (options.force === true || options.state !== undefined)
+        await this.#waitForOverrides(spec.slug);
       return applied;
     });
   }
 
   async remove(id: string, options: Parameters<Cluster['remove']>[1]): Promise<void> {
     const slug = slugOf(id);
-    const site = this.#siteOf(slug);
-    const leaving = await this.#change(slug, async () => {
-      const marked = await markLeaving(site, { slug, id }, options);
-      await this.#seen(id, (record) => record?.deleting !== false);
+    const context = this.#contextOf(slug);
+    const removal = await this.#change(slug, async () => {
+      const marked = await markDeleting(context, { slug, id }, options);
+      await this.#waitForView(id, (record) => record?.deleting !== false);
       return marked;
     });
-    await endPods(site, leaving, options.manager);
-    if (options.force !== true) await this.#drained(leaving);
+    await deleteWorkloads(context, removal, options.manager);
+    if (options.force !== true) await this.#waitForDrain(removal);
     if (this.#closing !== undefined) return;
-    await removeRest(site, leaving, options.manager);
-    await this.#seen(id, (record) => record?.deleting !== true);
+    await deleteRemaining(context, removal, options.manager);
+    await this.#waitForView(id, (record) => record?.deleting !== true);
   }
 
   remember(id: string, state: ModelOverrides | undefined): Promise<void> {
     const slug = slugOf(id);
     return this.#change(slug, async () => {
-      const site = this.#siteOf(slug);
-      const { spec, hash } = await this.#definitionOf(site, id, state);
+      const context = this.#contextOf(slug);
+      const { spec, hash } = await this.#definitionOf(context, id, state);
       const shown = this.#record(id);
-      await asked(
+      await mapApiError(
         'state',
-        this.#states.rewrite(slug, (now) => {
+        this.#overrides.update(slug, (now) => {
           // A decision that was made on another state than this is no longer the right one.
           const isStale = shown?.hash === hash && !isSame(shown.state, stateFor(now, hash));
           if (isStale) throw overtaken(id);
           return replaced(now, hash, state);
         }),
       );
-      await settleState(site, spec, hash);
-      await this.#caughtUp(slug);
+      await reconcileOverrides(context, spec, hash);
+      await this.#waitForOverrides(slug);
     });
   }
 
@@ -141,20 +142,20 @@ class KubernetesCluster implements Cluster {
     const { deleting, state } = findStored(new Map(record && [[id, record]]), id);
     const desired = (): number | undefined => this.#record(id)?.arms.find(isNamed(arm))?.desired;
     checkScale({ id, deleting, state }, arm, rescaling, desired());
-    const { namespace } = this.#siteOf(slugOf(id));
-    await asked(id, rescale(this.api, namespace, armObjectName(id, arm), rescaling));
-    await this.#world.until(() => desired() === rescaling.to, SEEN_MS);
+    const { namespace } = this.#contextOf(slugOf(id));
+    await mapApiError(id, rescale(this.api, namespace, armObjectName(id, arm), rescaling));
+    await this.#cache.waitFor(() => desired() === rescaling.to, SEEN_MS);
   };
 
   history: Cluster['history'] = async (id) => {
     const slug = slugOf(id);
-    const site = this.#siteOf(slug);
-    const there = await asked(id, lookAt(site, slug));
-    const { stored } = sightOf(slug, there, { states: [] });
+    const context = this.#contextOf(slug);
+    const objects = await mapApiError(id, readLiveObjects(context, slug));
+    const { stored } = liveModelOf(slug, objects, { states: [] });
     return revisionsOf(findStored(new Map(stored && [[stored.id, stored]]), id));
   };
 
-  readonly watch: Cluster['watch'] = (listener) => this.#world.watchers.watch(listener);
+  readonly watch: Cluster['watch'] = (listener) => this.#cache.watchers.watch(listener);
 
   close(): Promise<void> {
     this.#closing ??= this.#end();
@@ -162,15 +163,15 @@ class KubernetesCluster implements Cluster {
   }
 
   async #end(): Promise<void> {
-    this.#stopTending();
-    await this.#turns.idle();
-    this.#world.stop();
+    this.#stopReconciler();
+    await this.#queue.idle();
+    this.#cache.stop();
     this.api.close();
   }
 
   /** One change of a model after the other. */
   #change<T>(slug: string, work: () => Promise<T>): Promise<T> {
-    return this.#turns.run(slug, async () => {
+    return this.#queue.run(slug, async () => {
       if (this.#closing === undefined) return work();
       throw new ClusterError(
         'CLUSTER_UNAVAILABLE',
@@ -179,10 +180,10 @@ class KubernetesCluster implements Cluster {
     });
   }
 
-  #siteOf(slug: string): Site {
+  #contextOf(slug: string): ApplyContext {
     const { environment, mode, rules = NOTHING_MORE, home = this.namespace } = this.options;
     const runtime = environment.runtime.namespace ?? home;
-    const namespace = this.#world.find(slug)?.namespace ?? this.namespace;
+    const namespace = this.#cache.find(slug)?.namespace ?? this.namespace;
     const gitops = mode === 'gitops';
     return {
       api: this.api,
@@ -194,7 +195,7 @@ class KubernetesCluster implements Cluster {
       },
       kinds: kindsOf(environment),
       history: !gitops,
-      states: this.#states,
+      overrides: this.#overrides,
       gitops,
       now: this.#timing.now,
       rules,
@@ -202,48 +203,51 @@ class KubernetesCluster implements Cluster {
   }
 
   /** @throws ClusterError MODEL_NOT_FOUND, or REVISION_CONFLICT when the state is for another one */
-  async #definitionOf(site: Site, id: string, state: ModelOverrides | undefined) {
+  async #definitionOf(context: ApplyContext, id: string, state: ModelOverrides | undefined) {
     const slug = slugOf(id);
-    const { namespace } = site;
+    const { namespace } = context;
     const name = definitionName(slug);
-    const holder = await asked(id, this.api.get(RESOURCES.ConfigMap, namespace, name));
-    const there = { holder, found: new Map(), revisions: [] };
-    const { stored, definition } = sightOf(slug, there, { states: [] });
-    remembering(findStored(new Map(stored && [[stored.id, stored]]), id), state);
+    const holder = await mapApiError(id, this.api.get(RESOURCES.ConfigMap, namespace, name));
+    const objects = { holder, found: new Map(), revisions: [] };
+    const { stored, definition } = liveModelOf(slug, objects, { states: [] });
+    withState(findStored(new Map(stored && [[stored.id, stored]]), id), state);
     if (definition === undefined) throw new Error('what is stored was read');
     return definition;
   }
 
   #record(id: string): ModelRecord | undefined {
-    const record = this.#world.find(slugOf(id))?.record;
+    const record = this.#cache.find(slugOf(id))?.record;
     return record?.spec.id === id ? record : undefined;
   }
 
-  async #seen(id: string, holds: (record: ModelRecord | undefined) => boolean): Promise<void> {
-    await this.#world.until(() => holds(this.#record(id)), SEEN_MS);
+  async #waitForView(
+    id: string,
+    holds: (record: ModelRecord | undefined) => boolean,
+  ): Promise<void> {
+    await this.#cache.waitFor(() => holds(this.#record(id)), SEEN_MS);
   }
 
   /** Waits until the view holds what is remembered, and whose the model is. */
-  async #caughtUp(slug: string): Promise<void> {
-    const { namespace } = this.#siteOf(slug);
+  async #waitForOverrides(slug: string): Promise<void> {
+    const { namespace } = this.#contextOf(slug);
     const [now, holder] = await Promise.all([
-      asked('state', this.#states.read(slug)),
-      asked(slug, this.api.get(RESOURCES.ConfigMap, namespace, definitionName(slug))),
+      mapApiError('state', this.#overrides.read(slug)),
+      mapApiError(slug, this.api.get(RESOURCES.ConfigMap, namespace, definitionName(slug))),
     ]);
     const isThere = (): boolean =>
-      isSame(this.#world.remembered(slug), now) &&
-      this.#world.find(slug)?.definition.object.metadata.resourceVersion ===
+      isSame(this.#cache.overrides(slug), now) &&
+      this.#cache.find(slug)?.definition.object.metadata.resourceVersion ===
         holder?.metadata.resourceVersion;
-    await this.#world.until(isThere, SEEN_MS);
+    await this.#cache.waitFor(isThere, SEEN_MS);
   }
 
-  async #drained({ slug, uid, graceMs }: Leaving): Promise<void> {
+  async #waitForDrain({ slug, uid, graceMs }: DeletingModel): Promise<void> {
     const isOver = (): boolean => {
-      const found = this.#world.find(slug);
+      const found = this.#cache.find(slug);
       if (found === undefined || found.definition.object.metadata.uid !== uid) return true;
       return found.deployments.length === 0 && found.record.replicas.length === 0;
     };
-    await this.#world.until(isOver, graceMs);
+    await this.#cache.waitFor(isOver, graceMs);
   }
 }
 
@@ -271,6 +275,6 @@ export async function createKubernetesCluster(options: KubernetesOptions): Promi
     const { api, namespace } = await openKubernetes(options, options.timing);
     return new KubernetesCluster(options, api, namespaceOf(options.namespace, namespace));
   } catch (error) {
-    throw error instanceof KubeError ? refusalOf('kubernetes', error) : error;
+    throw error instanceof KubeError ? clusterErrorOf('kubernetes', error) : error;
   }
 }

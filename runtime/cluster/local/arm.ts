@@ -1,6 +1,6 @@
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
 import type { ArmPlan } from './replica-plan';
-import type { Replica } from './replica';
+import type { ReplicaProcess } from './replica';
 import { nextStep } from './rollout';
 
 /** What an arm should come to. */
@@ -9,7 +9,7 @@ export interface ArmGoal {
   readonly desired: number;
 }
 
-type Start = (plan: ArmPlan, onChange: () => void) => Replica;
+type Start = (plan: ArmPlan, onChange: () => void) => ReplicaProcess;
 
 /** The most specific thing that keeps an arm from its goal. */
 function whyOf(replicas: readonly ReplicaRecord[]): Why | undefined {
@@ -19,7 +19,7 @@ function whyOf(replicas: readonly ReplicaRecord[]): Why | undefined {
 
 /** Keeps the processes of one arm at their goal: observe, decide (rollout.ts), act. */
 export class ArmRunner {
-  private running: readonly Replica[] = [];
+  private running: readonly ReplicaProcess[] = [];
   private stopped = false;
   private busy = false;
 
@@ -71,7 +71,7 @@ export class ArmRunner {
     for (const replica of this.running) replica.measure();
   }
 
-  private isCurrent({ plan }: Replica): boolean {
+  private isCurrent({ plan }: ReplicaProcess): boolean {
     return plan.fingerprint === this.goal.plan.fingerprint;
   }
 

@@ -27,8 +27,10 @@ const MODEL_NAME = /\.(?:onnx|ort)$|[/\\][^./\\]+$/i;
  * What is of no known kind is left to the model server, whose words the status shows; but not what
  * is not even named as a model (x.yaml).
  */
-export const isNoModel = (path: string, doubt: ArtifactFault | undefined): doubt is ArtifactFault =>
-  doubt !== undefined && !MODEL_NAME.test(path);
+export const isNotAModel = (
+  path: string,
+  doubt: ArtifactFault | undefined,
+): doubt is ArtifactFault => doubt !== undefined && !MODEL_NAME.test(path);
 
 /** Files beside a model, links followed, none outside the models folder. */
 export const besideInside = (folder: string, model: string): FilesBeside =>

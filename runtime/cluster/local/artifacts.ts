@@ -23,7 +23,7 @@ export interface ArtifactFolder {
   /** Are the bytes there, and what their name says? Holds them until `release` if so. */
   readonly hold: (digest: string) => Promise<boolean>;
   /** What the last look at these bytes said; false before the first. */
-  readonly isWell: (digest: string) => boolean;
+  readonly isIntact: (digest: string) => boolean;
   /** Lets go of what one change held. */
   readonly release: (digests: Iterable<string>) => void;
   /** Removes all that nobody wants and nobody holds. */
@@ -94,7 +94,7 @@ class Folder implements ArtifactFolder {
     return well;
   };
 
-  readonly isWell = (digest: string): boolean => this.well.has(digest);
+  readonly isIntact = (digest: string): boolean => this.well.has(digest);
 
   readonly release = (digests: Iterable<string>): void => {
     for (const digest of digests) {

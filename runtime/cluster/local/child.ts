@@ -11,11 +11,11 @@ export interface Command {
   readonly env: NodeJS.ProcessEnv;
 }
 
-export interface Ended {
+export interface ChildExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   /** Its last lines on stderr. */
-  readonly said: string;
+  readonly stderr: string;
 }
 
 /** A model server process. It ends when its standard input does, so that it never outlives us. */
@@ -23,22 +23,22 @@ export interface Child {
   readonly pid: number;
   /** The port it listens on; rejects when it ends before. */
   readonly listening: Promise<number>;
-  readonly ended: Promise<Ended>;
+  readonly ended: Promise<ChildExit>;
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 function portIn(line: string): number | undefined {
   if (!line.includes('"listening"')) return undefined;
   try {
-    const said = JSON.parse(line) as { event?: unknown; port?: unknown } | null;
-    const known = said?.event === 'listening' && typeof said.port === 'number';
-    return known ? (said.port as number) : undefined;
+    const entry = JSON.parse(line) as { event?: unknown; port?: unknown } | null;
+    const known = entry?.event === 'listening' && typeof entry.port === 'number';
+    return known ? (entry.port as number) : undefined;
   } catch {
     return undefined;
   }
 }
 
-function listeningOf(child: ChildProcess, ended: Promise<Ended>): Promise<number> {
+function listeningOf(child: ChildProcess, ended: Promise<ChildExit>): Promise<number> {
   const heard = new Promise<number>((resolve) => {
     let rest = '';
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -51,7 +51,7 @@ function listeningOf(child: ChildProcess, ended: Promise<Ended>): Promise<number
     });
   });
   const gone = ended.then((end) => {
-    throw new Error(whyEnded(end, 0).message);
+    throw new Error(exitWhy(end, 0).message);
   });
   const listening = Promise.race([heard, gone]);
   // Whoever waits hears of it; nobody has to.
@@ -64,7 +64,7 @@ function listeningOf(child: ChildProcess, ended: Promise<Ended>): Promise<number
 function neverStarted(problem: string): Child {
   const listening = Promise.reject<number>(new Error(problem));
   listening.catch(() => undefined);
-  const ended = Promise.resolve({ code: null, signal: null, said: problem });
+  const ended = Promise.resolve({ code: null, signal: null, stderr: problem });
   return { pid: 0, listening, ended, kill: () => undefined };
 }
 
@@ -80,15 +80,15 @@ function trySpawn({ command, args, env }: Command): ChildProcess | string {
 export function startChild(command: Command): Child {
   const child = trySpawn(command);
   if (typeof child === 'string') return neverStarted(child);
-  let said = '';
+  let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-TAIL_CHARACTERS);
+    stderr = (stderr + text).slice(-TAIL_CHARACTERS);
   });
   // The pipe breaks when the child dies; `ended` tells.
   child.stdin?.on('error', () => undefined);
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('error', (error) => resolve({ code: null, signal: null, said: error.message }));
-    child.on('close', (code, signal) => resolve({ code, signal, said: said.trim() }));
+  const ended = new Promise<ChildExit>((resolve) => {
+    child.on('error', (error) => resolve({ code: null, signal: null, stderr: error.message }));
+    child.on('close', (code, signal) => resolve({ code, signal, stderr: stderr.trim() }));
   });
   return {
     pid: child.pid ?? 0,
@@ -99,14 +99,14 @@ export function startChild(command: Command): Child {
 }
 
 /** The end of a process in words. */
-export function whyEnded({ code, signal, said }: Ended, since: number, pid?: number): Why {
+export function exitWhy({ code, signal, stderr }: ChildExit, since: number, pid?: number): Why {
   const how =
     signal !== null
       ? `was ended by ${signal}`
       : code === null
         ? 'did not start'
         : `ended with ${code}`;
-  const words = said === '' ? '' : `: ${said}`;
+  const words = stderr === '' ? '' : `: ${stderr}`;
   return {
     cause: 'crash',
     message: `the model server ${how}${words}; it is started again`,

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Arm } from '../../../lib/spec';
 import { DefinitionError } from '../../../lib/spec';
 import { ClusterError } from '../port';
-import type { Stored } from '../registry';
+import type { StoredModel } from '../registry';
 import type { ArtifactFolder } from './artifacts';
 import { openArtifacts } from './artifacts';
-import { takeLock } from './lock';
+import { acquireLock } from './lock';
 import type { Store } from './store';
 import { openStore } from './store';
 import { entryOf } from '../../../lib/spec/entry';
@@ -28,17 +28,17 @@ export interface Disk {
 }
 
 /** Of the bytes an arm runs on; undefined when it has none. */
-export function digestOf({ history }: Stored, { name }: Arm): string | undefined {
+export function digestOf({ history }: StoredModel, { name }: Arm): string | undefined {
   return entryOf(history[0]?.artifacts, name);
 }
 
 /** Of all that a revision that is kept could run on. */
-export function digestsOf({ history }: Stored): readonly string[] {
+export function digestsOf({ history }: StoredModel): readonly string[] {
   return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
 }
 
 /** The newest revision with the bytes that one of its arms runs on. */
-export function withArtifact(stored: Stored, arm: string, digest: string): Stored {
+export function withArtifact(stored: StoredModel, arm: string, digest: string): StoredModel {
   const [newest, ...rest] = stored.history;
   if (newest === undefined) return stored;
   const artifacts = { ...newest.artifacts, [arm]: digest };
@@ -48,7 +48,7 @@ export function withArtifact(stored: Stored, arm: string, digest: string): Store
 /** @throws when it is in use, or cannot be */
 export function openDisk({ directory, tell }: DiskOptions): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const unlock = takeLock(directory);
+  const unlock = acquireLock(directory);
   try {
     const store = openStore(join(directory, 'models'), tell);
     const artifacts = openArtifacts(join(directory, 'artifacts'));

@@ -2,4 +2,4 @@ export * from './local-cluster';
 export type { FetchSource } from './loads';
 export type { SpawnServer } from './replica-plan';
 export type { Endpoints } from './runner';
-export { besideInside, fileInside, isNoModel } from './artifact-path';
+export { besideInside, fileInside, isNotAModel } from './artifact-path';

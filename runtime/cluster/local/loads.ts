@@ -9,7 +9,7 @@ import type { ArtifactFolder } from './artifacts';
 import { keepModel } from './sources';
 
 /** What is loaded. */
-export interface Wanted {
+export interface ArtifactRequest {
   readonly source: Pick<Source, 'uri' | 'sha256' | 'endpoint'>;
   /**
    * Its definition is a file of this machine's owner: credentials of the service may be used. A
@@ -20,13 +20,13 @@ export interface Wanted {
 
 /** Brings the one file of a source to a folder, under this name; resumes where it was cut off. */
 export type FetchSource = (
-  wanted: Wanted,
+  wanted: ArtifactRequest,
   place: { readonly to: string; readonly as: string },
   log: (line: string) => void,
 ) => Promise<void>;
 
 /** Who waits for an artifact. */
-export interface Waiting {
+export interface LoadListener {
   /** There is something new to say, or it may be tried again. */
   readonly changed: () => void;
   /** The bytes are held while it runs. */
@@ -46,27 +46,27 @@ export interface LoadsOptions {
 
 interface Load {
   readonly since: number;
-  readonly waiting: Set<Waiting>;
+  readonly waiting: Set<LoadListener>;
   line: string;
 }
 
 interface Failure {
   readonly why: Why;
   readonly timer: NodeJS.Timeout;
-  readonly waiting: Set<Waiting>;
+  readonly waiting: Set<LoadListener>;
 }
 
 /** After a source failed, milliseconds. */
 const AGAIN_MS = 30_000;
 const NAME = 'model.onnx';
 
-function keyOf({ source: { uri, sha256, endpoint }, trusted }: Wanted): string {
+function keyOf({ source: { uri, sha256, endpoint }, trusted }: ArtifactRequest): string {
   const parts = JSON.stringify([uri, sha256, endpoint, trusted]);
   return createHash('sha256').update(parts).digest('hex');
 }
 
 /** Without its query, which may be a signature. */
-const shownUri = ({ source }: Wanted): string => source.uri.replace(/[?#].*$/s, '');
+const shownUri = ({ source }: ArtifactRequest): string => source.uri.replace(/[?#].*$/s, '');
 
 /** Artifacts on their way from object stores, registries and the web: each source once at a time. */
 export class Loads {
@@ -81,7 +81,7 @@ export class Loads {
   }
 
   /** Loads a source unless that is under way or has just failed; why its arm does not run yet. */
-  begin(arm: Arm, wanted: Wanted, waiting: Waiting): Why {
+  begin(arm: Arm, wanted: ArtifactRequest, waiting: LoadListener): Why {
     const key = keyOf(wanted);
     const failure = this.failed.get(key);
     if (failure !== undefined) {
@@ -99,7 +99,7 @@ export class Loads {
     for (const { timer } of this.failed.values()) clearTimeout(timer);
   }
 
-  private start(key: string, wanted: Wanted): Load {
+  private start(key: string, wanted: ArtifactRequest): Load {
     const load: Load = { since: this.options.now(), waiting: new Set(), line: shownUri(wanted) };
     this.running.set(key, load);
     this.load(key, wanted, load).then(
@@ -109,14 +109,14 @@ export class Loads {
     return load;
   }
 
-  private async load(key: string, wanted: Wanted, load: Load): Promise<string> {
+  private async load(key: string, wanted: ArtifactRequest, load: Load): Promise<string> {
     const { fetch, folder, artifacts, note } = this.options;
     if (fetch === undefined) throw new Error('this service loads no artifacts');
     const to = join(folder, key);
     await fetch(wanted, { to, as: NAME }, (line) => {
       note(line);
       load.line = line;
-      tellAll(load);
+      notifyAll(load);
     });
     const file = join(to, NAME);
     const isWhole = (await externalIn(file)).length === 0;
@@ -134,10 +134,10 @@ export class Loads {
     } finally {
       this.options.artifacts.release([digest]);
     }
-    tellAll(load);
+    notifyAll(load);
   }
 
-  private fail(key: string, load: Load, wanted: Wanted, error: unknown): void {
+  private fail(key: string, load: Load, wanted: ArtifactRequest, error: unknown): void {
     this.running.delete(key);
     if (this.isClosed) return;
     const { tell, now } = this.options;
@@ -149,18 +149,18 @@ export class Loads {
       object: shownUri(wanted),
       since: now(),
     };
-    const waiting = new Set<Waiting>();
+    const waiting = new Set<LoadListener>();
     const again = (): void => {
       this.failed.delete(key);
-      tellAll({ waiting });
+      notifyAll({ waiting });
     };
     this.failed.set(key, { why, waiting, timer: setTimeout(again, AGAIN_MS).unref() });
-    tellAll(load);
+    notifyAll(load);
   }
 }
 
 /** Whoever is told may begin to wait again. */
-function tellAll({ waiting }: Pick<Load, 'waiting'>): void {
+function notifyAll({ waiting }: Pick<Load, 'waiting'>): void {
   const all = [...waiting];
   waiting.clear();
   for (const { changed } of all) changed();

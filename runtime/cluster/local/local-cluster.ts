@@ -3,21 +3,21 @@ import { parseModel } from '../../../lib/spec';
 import type { Snapshot, Why } from '../../core/lifecycle/snapshot';
 import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
 import { ClusterError } from '../port';
-import type { Stored } from '../registry';
-import { applyTo, checkScale, findStored, remembering, removing, revisionsOf } from '../registry';
+import type { StoredModel } from '../registry';
+import { applyTo, checkScale, findStored, withState, markDeleted, revisionsOf } from '../registry';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { Disk, DiskOptions } from './disk';
 import { digestOf, diskRefusal, openDisk, sweepArtifacts, withArtifact } from './disk';
 import type { FetchSource } from './loads';
 import { Loads } from './loads';
-import { checkMemory, crowdsOf } from './replica-limit';
+import { checkMemory, armReplicasOf } from './replica-limit';
 import type { SpawnServer } from './replica-plan';
 import { checkRunnable, planOf } from './replica-plan';
 import { Records } from './records';
-import type { Endpoints, Planned } from './runner';
+import type { Endpoints, PlannedArm } from './runner';
 import { ModelRunner, processArms } from './runner';
-import { mend, withArtifacts } from './sources';
+import { repairArtifact, withArtifacts } from './sources';
 import { createTurns } from '../../shared/keyed-queue';
 
 export interface LocalOptions extends DiskOptions {
@@ -103,7 +103,7 @@ class LocalCluster implements Cluster {
   remove(id: string, options: Parameters<Cluster['remove']>[1]): Promise<void> {
     return this.change(id, async () => {
       const stored = findStored(this.disk.store.models, id);
-      const next = removing(stored, options);
+      const next = markDeleted(stored, options);
       if (!stored.deleting) this.disk.store.put(next);
       this.changed(id);
       this.finishRemoval(id, options.force !== true);
@@ -112,7 +112,7 @@ class LocalCluster implements Cluster {
 
   remember(id: string, state: Parameters<Cluster['remember']>[1]): Promise<void> {
     return this.change(id, async () => {
-      this.put(remembering(findStored(this.disk.store.models, id), state));
+      this.put(withState(findStored(this.disk.store.models, id), state));
     });
   }
 
@@ -180,13 +180,16 @@ class LocalCluster implements Cluster {
     const own = arms.map((arm) => ({ arm, replicas: arm.scaling.minReplicas }));
     const others = [...this.specs.values()].filter((spec) => spec.id !== id);
     const beside = others.flatMap((spec) =>
-      crowdsOf(processArms(this.options.endpoints, spec), this.runners.get(spec.id)?.arms() ?? []),
+      armReplicasOf(
+        processArms(this.options.endpoints, spec),
+        this.runners.get(spec.id)?.arms() ?? [],
+      ),
     );
     checkMemory(id, own, beside, this.options.memoryBytes);
   }
 
   /** Makes it last, then makes it so. */
-  private put(stored: Stored): void {
+  private put(stored: StoredModel): void {
     // Parsed again, so that no bytes of sources are held in memory; what cannot be is not stored.
     const spec = parseModel(stored.definition);
     this.disk.store.put(stored);
@@ -195,7 +198,7 @@ class LocalCluster implements Cluster {
     else this.changed(stored.id);
   }
 
-  private restore(stored: Stored): void {
+  private restore(stored: StoredModel): void {
     const { id, deleting } = stored;
     if (deleting) this.finishRemoval(id, false);
     else {
@@ -205,22 +208,22 @@ class LocalCluster implements Cluster {
       });
       work.catch((error: unknown) => {
         this.records.fault(id, error);
-        this.watchers.tell();
+        this.watchers.publish();
       });
     }
   }
 
-  private async mend(stored: Stored, arm: Arm): Promise<void> {
+  private async mend(stored: StoredModel, arm: Arm): Promise<void> {
     const digest = digestOf(stored, arm);
     if (digest === undefined || arm.source === undefined) return;
-    await mend(this.sources, digest, arm.source.uri);
+    await repairArtifact(this.sources, digest, arm.source.uri);
   }
 
-  private specOf({ id, definition }: Stored): ModelSpec {
+  private specOf({ id, definition }: StoredModel): ModelSpec {
     return this.specs.get(id) ?? parseModel(definition);
   }
 
-  private follow(stored: Stored): void {
+  private follow(stored: StoredModel): void {
     const { id } = stored;
     this.records.fenced(id, () => {
       const spec = this.specOf(stored);
@@ -233,7 +236,7 @@ class LocalCluster implements Cluster {
   }
 
   /** A definition that ran before may not be able to now: its bytes or its endpoints are gone. */
-  private plan(stored: Stored, spec: ModelSpec, arm: Arm): Planned {
+  private plan(stored: StoredModel, spec: ModelSpec, arm: Arm): PlannedArm {
     const { artifacts } = this.disk;
     try {
       checkRunnable(spec, arm, this.loads.isAble);
@@ -241,7 +244,7 @@ class LocalCluster implements Cluster {
       return this.blocked(spec, arm, 'cannot-run-here', (error as Error).message);
     }
     const digest = digestOf(stored, arm);
-    if (digest !== undefined && artifacts.isWell(digest)) {
+    if (digest !== undefined && artifacts.isIntact(digest)) {
       const plan = planOf(spec, arm, artifacts.pathOf(digest), this.options.preStopMs);
       return { kind: 'plan', plan };
     }
@@ -253,8 +256,8 @@ class LocalCluster implements Cluster {
   }
 
   /** Begins to load what an arm runs on, and says how far that is. */
-  private load({ id, hash, manager }: Stored, arm: Arm, source: Source): Why {
-    const current = (): Stored | undefined => {
+  private load({ id, hash, manager }: StoredModel, arm: Arm, source: Source): Why {
+    const current = (): StoredModel | undefined => {
       const now = this.disk.store.models.get(id);
       return this.closing === undefined && now?.hash === hash && !now.deleting ? now : undefined;
     };
@@ -274,7 +277,7 @@ class LocalCluster implements Cluster {
     );
   }
 
-  private blocked(spec: ModelSpec, arm: Arm, cause: string, message: string): Planned {
+  private blocked(spec: ModelSpec, arm: Arm, cause: string, message: string): PlannedArm {
     this.options.tell(`${spec.id}, ${arm.name}: ${message}`);
     const why: Why = { cause, message, object: `model ${spec.id}`, since: this.options.now() };
     return { kind: 'blocked', why };
@@ -310,19 +313,18 @@ class LocalCluster implements Cluster {
     this.removals.set(id, { done, hurry: () => void runner?.stop({ drain: false }) });
   }
 
-  /** Removes bytes that no revision names. */
   private sweep(): void {
     sweepArtifacts(this.disk, this.options.tell);
   }
 
   private measure(): void {
     for (const [id, runner] of this.runners) if (runner.measure()) this.records.drop(id);
-    this.watchers.tell();
+    this.watchers.publish();
   }
 
   private changed(id: string): void {
     this.records.drop(id);
-    this.watchers.tell();
+    this.watchers.publish();
   }
 
   private take(): Snapshot {

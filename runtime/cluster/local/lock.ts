@@ -87,7 +87,7 @@ function removeStale(lock: string, stale: string, aside: string): void {
  * died is taken over.
  * @throws ClusterError when another service uses the folder
  */
-export function takeLock(folder: string): () => void {
+export function acquireLock(folder: string): () => void {
   const lock = join(folder, 'lock');
   const own = JSON.stringify({ pid: process.pid, started: startOf(process.pid) });
   const mine = `${lock}.${process.pid}-${process.hrtime.bigint()}`;

@@ -1,12 +1,12 @@
 import type { ModelSpec } from '../../../lib/spec';
 import { faultedArms, faultWhy, messageOf } from '../../core/lifecycle/fault';
 import type { ModelRecord, Why } from '../../core/lifecycle/snapshot';
-import type { Stored } from '../registry';
-import { kept } from '../registry';
+import type { StoredModel } from '../registry';
+import { registryFields } from '../registry';
 import type { ModelRunner } from './runner';
 
 export interface RecordsOptions {
-  readonly specOf: (stored: Stored) => ModelSpec;
+  readonly specOf: (stored: StoredModel) => ModelSpec;
   readonly runnerOf: (id: string) => Pick<ModelRunner, 'arms' | 'replicas'> | undefined;
   readonly now: () => number;
   readonly tell: (message: string) => void;
@@ -54,7 +54,7 @@ export class Records {
   }
 
   /** Records of all; a model of which nothing can be told is left out, and that is told once. */
-  of(all: Iterable<Stored>): ReadonlyMap<string, ModelRecord> {
+  of(all: Iterable<StoredModel>): ReadonlyMap<string, ModelRecord> {
     const records = new Map<string, ModelRecord>();
     for (const stored of all) {
       const record = this.known.get(stored.id) ?? this.look(stored);
@@ -63,7 +63,7 @@ export class Records {
     return records;
   }
 
-  private look(stored: Stored): ModelRecord | undefined {
+  private look(stored: StoredModel): ModelRecord | undefined {
     const { specOf } = this.options;
     try {
       const record = this.record(stored, specOf(stored));
@@ -75,8 +75,8 @@ export class Records {
     }
   }
 
-  private record(stored: Stored, spec: ModelSpec): ModelRecord {
-    const fixed = { ...kept(stored), spec };
+  private record(stored: StoredModel, spec: ModelSpec): ModelRecord {
+    const fixed = { ...registryFields(stored), spec };
     const { arms, replicas } = this.live(stored.id);
     const fault = this.faults.get(stored.id);
     if (fault === undefined) return { ...fixed, arms, replicas };

@@ -12,37 +12,37 @@ const BARE_PROCESS_BYTES = 64 * 2 ** 20;
 const memoryHere = (): number => memoryOf(process.constrainedMemory(), totalmem());
 
 /** An arm of processes, and how many of them there are to be. */
-export interface Crowd {
+export interface ArmReplicas {
   readonly arm: Arm;
   readonly replicas: number;
 }
 
 /** One replica is for the author to try, whatever its definition asks for: it counts as bare. */
-function bytesOf({ arm: { resources }, replicas }: Crowd): number {
+function bytesOf({ arm: { resources }, replicas }: ArmReplicas): number {
   const { memory } = resources;
   if (replicas <= 1 || memory === undefined) return replicas * BARE_PROCESS_BYTES;
   return replicas * quantityValue(memory);
 }
 
-const bytesOfAll = (crowds: readonly Crowd[]): number =>
-  crowds.reduce((sum, one) => sum + bytesOf(one), 0);
+const bytesOfAll = (arms: readonly ArmReplicas[]): number =>
+  arms.reduce((sum, one) => sum + bytesOf(one), 0);
 
 /**
  * More processes than there is memory for would end each other, and others beside them.
- * @param crowds of the model `id`, as they are to be
+ * @param arms of the model `id`, as they are to be
  * @param others what runs of all other models
  * @throws ClusterError
  */
 export function checkMemory(
   id: string,
-  crowds: readonly Crowd[],
-  others: readonly Crowd[],
+  arms: readonly ArmReplicas[],
+  others: readonly ArmReplicas[],
   totalBytes = memoryHere(),
 ): void {
-  const [own, beside] = [bytesOfAll(crowds), bytesOfAll(others)];
-  if (crowds.every(({ replicas }) => replicas <= 1) || own + beside <= totalBytes) return;
+  const [own, beside] = [bytesOfAll(arms), bytesOfAll(others)];
+  if (arms.every(({ replicas }) => replicas <= 1) || own + beside <= totalBytes) return;
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  const counts = crowds.map(({ arm, replicas }) => `${arm.name} ${replicas}`).join(', ');
+  const counts = arms.map(({ arm, replicas }) => `${arm.name} ${replicas}`).join(', ');
   const more = beside === 0 ? '' : `, the other models take ${gib(beside)}`;
   throw new ClusterError(
     'INSUFFICIENT_RESOURCES',
@@ -51,10 +51,10 @@ export function checkMemory(
 }
 
 /** What runs of a model, arm by arm. */
-export function crowdsOf(
+export function armReplicasOf(
   arms: readonly Arm[],
   records: readonly Pick<ArmRecord, 'name' | 'desired'>[],
-): readonly Crowd[] {
+): readonly ArmReplicas[] {
   return arms.map((arm) => {
     const record = records.find(({ name }) => name === arm.name);
     return { arm, replicas: record?.desired ?? 0 };

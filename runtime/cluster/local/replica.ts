@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { faultWhy } from '../../core/lifecycle/fault';
 import type { ReplicaPhase, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
 import type { Child } from './child';
-import { startChild, whyEnded } from './child';
+import { startChild, exitWhy } from './child';
 import type { ArmPlan, SpawnServer } from './replica-plan';
 import { probe } from './probe';
-import type { Usage } from './usage';
-import { createUsage } from './usage';
+import type { ProcessUsage } from './usage';
+import { createUsageMeter } from './usage';
 
 export interface ReplicaOptions {
   readonly model: string;
@@ -24,7 +24,7 @@ export interface ReplicaOptions {
 }
 
 /** One place in an arm: a process, or the pause before the next one. */
-export interface Replica {
+export interface ReplicaProcess {
   readonly plan: ArmPlan;
   readonly record: () => ReplicaRecord;
   /** Takes over what a running process need not know: how it is watched and ended. */
@@ -57,7 +57,7 @@ export function pauseMs(failures: number, random: number): number {
 
 const objectOf = ({ pid }: Child): string => `process ${pid}`;
 
-class LocalReplica implements Replica {
+class LocalReplica implements ReplicaProcess {
   plan: ArmPlan;
   private id: string;
   private phase: ReplicaPhase = 'starting';
@@ -66,8 +66,8 @@ class LocalReplica implements Replica {
   private restarts = 0;
   private failures = 0;
   private why: Why | undefined;
-  private usage: Usage | undefined;
-  private measureUsage: () => Usage | undefined = () => undefined;
+  private usage: ProcessUsage | undefined;
+  private measureUsage: () => ProcessUsage | undefined = () => undefined;
   private child: Child | undefined;
   private readonly stopping = new AbortController();
   private readonly hurry = new AbortController();
@@ -156,7 +156,7 @@ class LocalReplica implements Replica {
     });
     this.child = child;
     this.port = 0;
-    this.measureUsage = createUsage(child.pid, now);
+    this.measureUsage = createUsageMeter(child.pid, now);
     const over = new AbortController();
     void child.ended.then(() => over.abort());
     await this.supervise(child, over.signal);
@@ -166,7 +166,7 @@ class LocalReplica implements Replica {
     if (!this.wanted) return;
     this.failures = this.wasWell() ? 1 : this.failures + 1;
     const told = this.why?.cause === 'probe-failing' && this.why.object === objectOf(child);
-    const why = told ? this.why : this.named(whyEnded(end, now(), child.pid));
+    const why = told ? this.why : this.named(exitWhy(end, now(), child.pid));
     this.options.tell(`${this.options.model}, ${plan.name}: ${why?.message}`);
     this.enter('failed', why);
   }
@@ -247,6 +247,6 @@ class LocalReplica implements Replica {
   }
 }
 
-export function startReplica(options: ReplicaOptions): Replica {
+export function startReplica(options: ReplicaOptions): ReplicaProcess {
   return new LocalReplica(options);
 }

@@ -8,7 +8,7 @@ export interface Slot {
   readonly current: boolean;
 }
 
-export type Step =
+export type RolloutStep =
   | { readonly do: 'start' }
   | { readonly do: 'stop'; readonly id: string }
   | { readonly do: 'nothing' };
@@ -40,7 +40,7 @@ function isDispensable(victim: Slot, live: readonly Slot[], desired: number): bo
  * change: an old one that is ready goes only when enough others are.
  * @example one old ready, one wished → start; then, when the new one is ready → stop the old one
  */
-export function nextStep(slots: readonly Slot[], desired: number): Step {
+export function nextStep(slots: readonly Slot[], desired: number): RolloutStep {
   const live = slots.filter(({ phase }) => phase !== 'terminating');
   const fresh = live.filter(({ current }) => current);
   const victim = leastUseful(live.filter(({ current }) => !current));

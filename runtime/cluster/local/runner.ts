@@ -35,17 +35,17 @@ export interface RunnerOptions {
 }
 
 /** How to start the processes of an arm, or why that cannot be. */
-export type Planned =
+export type PlannedArm =
   | { readonly kind: 'plan'; readonly plan: ArmPlan }
   | { readonly kind: 'blocked'; readonly why: Why };
 
 /** What should run. */
-export interface Wish {
+export interface ModelGoal {
   readonly spec: ModelSpec;
   /** By hand: no processes at all. */
   readonly stopped: boolean;
   /** Asked for arms that run as processes. */
-  readonly planOf: (arm: Arm) => Planned;
+  readonly planOf: (arm: Arm) => PlannedArm;
 }
 
 /** An arm that ought to run and cannot. */
@@ -69,14 +69,14 @@ export class ModelRunner {
 
   constructor(private readonly options: RunnerOptions) {}
 
-  follow({ spec, stopped, planOf }: Wish): void {
+  follow({ spec, stopped, planOf }: ModelGoal): void {
     this.order = spec.arms.map(({ name }) => name);
     this.dropOthers();
     for (const arm of spec.arms) this.followArm(spec, arm, this.desiredOf(arm, stopped), planOf);
   }
 
   /** One arm's fault leaves the others as they are. */
-  private followArm(spec: ModelSpec, arm: Arm, desired: number, planOf: Wish['planOf']): void {
+  private followArm(spec: ModelSpec, arm: Arm, desired: number, planOf: ModelGoal['planOf']): void {
     const addresses = addressesOf(this.options.endpoints, spec.id, arm.name);
     try {
       if (addresses !== undefined) this.followEndpoints(spec, arm, addresses);
@@ -162,7 +162,7 @@ export class ModelRunner {
     this.options.onChange();
   }
 
-  private followProcess(spec: ModelSpec, arm: Arm, desired: number, planned: Planned): void {
+  private followProcess(spec: ModelSpec, arm: Arm, desired: number, planned: PlannedArm): void {
     const running = this.processes.get(arm.name);
     if (planned.kind === 'blocked') {
       // What runs goes on: it is better than nothing.

@@ -1,8 +1,8 @@
 import type { Arm, ModelSpec, Source } from '../../../lib/spec';
-import type { Artifacts, Pin, Stored } from '../registry';
-import { isOf, pinOf } from '../registry';
+import type { Artifacts, ArtifactPin, StoredModel } from '../registry';
+import { matchesPin, pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
-import { besideInside, BrokenSource, fileInside, isNoModel, refusal } from './artifact-path';
+import { besideInside, BrokenSource, fileInside, isNotAModel, refusal } from './artifact-path';
 import { setEntry } from '../../../lib/spec/entry';
 import { modelPieces, streamed } from '../../../lib/synth/modelfile';
 
@@ -22,19 +22,19 @@ export async function keepModel(
   const path = fileInside(folder, uri);
   const read = await modelPieces(path, 'onnx', besideInside(folder, path));
   if ('problem' in read) throw new BrokenSource(uri, read);
-  if (isNoModel(path, read.doubt)) throw new BrokenSource(uri, read.doubt);
+  if (isNotAModel(path, read.doubt)) throw new BrokenSource(uri, read.doubt);
   return read.isJoined ? artifacts.keepPieces(streamed(read.pieces)) : artifacts.keepFile(path);
 }
 
 /** Looks for the bytes of arms; `held` grows by what has to be released when the change is over. */
-class Stage {
+class ArtifactStaging {
   readonly held: string[] = [];
   /** Arms that share a source get the same bytes, read once. */
   private readonly copies = new Map<string, string>();
 
   constructor(
     private readonly spec: ModelSpec,
-    private readonly before: Stored | undefined,
+    private readonly before: StoredModel | undefined,
     private readonly sources: Sources,
   ) {}
 
@@ -43,7 +43,7 @@ class Stage {
     const digest = await this.bytesOf(source, pin);
     const { uri, sha256 } = source;
     if (sha256 === undefined || sha256 === digest) return digest;
-    if (pin?.digest === digest && isOf(pin, sha256)) return digest;
+    if (pin?.digest === digest && matchesPin(pin, sha256)) return digest;
     // A model that was joined with its weights: the digest is that of the file itself.
     if (sha256 === (await this.fileDigest(uri))) return digest;
     throw refusal(
@@ -56,7 +56,7 @@ class Stage {
   /** Of a source that is elsewhere: what was loaded before, if that is still what is meant. */
   async loadedOf(arm: Arm, { sha256 }: Source): Promise<string | undefined> {
     const pin = pinOf(this.spec, arm, this.before);
-    const known = pin?.firm === true && isOf(pin, sha256) ? pin.digest : sha256;
+    const known = pin?.firm === true && matchesPin(pin, sha256) ? pin.digest : sha256;
     return known !== undefined && (await this.hold(known)) ? known : undefined;
   }
 
@@ -64,9 +64,12 @@ class Stage {
    * What was read with the definition; else what a revision pinned; else the file in the models
    * folder; else what this URI was before.
    */
-  private async bytesOf({ uri, content, sha256 }: Source, pin: Pin | undefined): Promise<string> {
+  private async bytesOf(
+    { uri, content, sha256 }: Source,
+    pin: ArtifactPin | undefined,
+  ): Promise<string> {
     if (content !== undefined) return this.given(uri, content);
-    const fits = pin !== undefined && isOf(pin, sha256);
+    const fits = pin !== undefined && matchesPin(pin, sha256);
     if (fits && pin.firm && (await this.hold(pin.digest))) return pin.digest;
     try {
       return await this.keepFile(uri);
@@ -122,10 +125,14 @@ class Stage {
  */
 export async function withArtifacts<T>(
   sources: Sources,
-  { spec, arms, before }: { spec: ModelSpec; arms: readonly Arm[]; before: Stored | undefined },
+  {
+    spec,
+    arms,
+    before,
+  }: { spec: ModelSpec; arms: readonly Arm[]; before: StoredModel | undefined },
   use: (artifacts: Artifacts) => T,
 ): Promise<T> {
-  const stage = new Stage(spec, before, sources);
+  const stage = new ArtifactStaging(spec, before, sources);
   try {
     const found: Record<string, string> = {};
     for (const arm of arms) {
@@ -146,7 +153,7 @@ export async function withArtifacts<T>(
  * Are the bytes of a stored arm well? Damaged or lost ones are taken from the models folder again,
  * if they are still there.
  */
-export async function mend({ folder, artifacts }: Sources, digest: string, uri: string) {
+export async function repairArtifact({ folder, artifacts }: Sources, digest: string, uri: string) {
   const held: string[] = [];
   try {
     if (await artifacts.hold(digest)) held.push(digest);

@@ -9,14 +9,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { parseModel } from '../../../lib/spec';
-import type { Stored } from '../registry';
+import type { StoredModel } from '../registry';
 import { sha256, syncFolder, writeWhole } from './files';
 
 /** Definitions with their history and what is remembered beside them: a file per model. */
 export interface Store {
-  readonly models: ReadonlyMap<string, Stored>;
+  readonly models: ReadonlyMap<string, StoredModel>;
   /** On disk, synced, when it returns. */
-  readonly put: (stored: Stored) => void;
+  readonly put: (stored: StoredModel) => void;
   readonly remove: (id: string) => void;
   /**
    * Lie files aside that could not be read? They may name artifacts that nobody else does, so
@@ -27,7 +27,7 @@ export interface Store {
 
 interface Envelope {
   readonly sha256: string;
-  readonly stored: Stored;
+  readonly stored: StoredModel;
 }
 
 type Tell = (message: string) => void;
@@ -36,7 +36,7 @@ const BROKEN = '.broken-';
 const BEFORE = '.before';
 
 /** @throws when the file is torn, was changed by hand, or holds what this release cannot run */
-function readEnvelope(file: string, id: string): Stored {
+function readEnvelope(file: string, id: string): StoredModel {
   const { sha256: digest, stored } = JSON.parse(readFileSync(file, 'utf8')) as Envelope;
   if (sha256(JSON.stringify(stored)) !== digest) throw new Error('its checksum is wrong');
   if (parseModel(stored.definition).id !== id || stored.id !== id) {
@@ -46,7 +46,7 @@ function readEnvelope(file: string, id: string): Stored {
 }
 
 /** Moves what cannot be read aside; it is never thrown away. */
-function tryRead(file: string, id: string, tell: Tell): Stored | undefined {
+function tryRead(file: string, id: string, tell: Tell): StoredModel | undefined {
   if (!existsSync(file)) return undefined;
   try {
     return readEnvelope(file, id);
@@ -59,7 +59,7 @@ function tryRead(file: string, id: string, tell: Tell): Stored | undefined {
   }
 }
 
-function readModels(folder: string, tell: Tell): Map<string, Stored> {
+function readModels(folder: string, tell: Tell): Map<string, StoredModel> {
   const ids = readdirSync(folder).flatMap(
     (name) => /^(.+)\.json(?:\.before)?$/.exec(name)?.[1] ?? [],
   );

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-export interface Usage {
+export interface ProcessUsage {
   readonly cpuCores: number;
   readonly memoryBytes: number;
 }
@@ -26,7 +26,7 @@ function memoryBytes(pid: number): number {
  * Measures a process from one call to the next (the first: from its start). Undefined when it is
  * gone, and where there is no /proc.
  */
-export function createUsage(pid: number, now: () => number): () => Usage | undefined {
+export function createUsageMeter(pid: number, now: () => number): () => ProcessUsage | undefined {
   let before = { seconds: 0, at: now() };
   return () => {
     try {

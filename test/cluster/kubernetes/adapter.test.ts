@@ -6,12 +6,12 @@ import {
   APPLIED_ANNOTATION,
   DELETING_ANNOTATION,
 } from '../../../runtime/cluster/kubernetes/apply/stored-definition';
-import { nameOf } from '../../../runtime/cluster/kubernetes/apply/apply-plan';
+import { kindNameOf } from '../../../runtime/cluster/kubernetes/apply/apply-plan';
 import { at, numberAt } from '../../../runtime/cluster/kubernetes/client/object-fields';
 import { RESOURCES, resourceOf } from '../../../runtime/cluster/kubernetes/client/resources';
 import type { Timing } from '../../../runtime/cluster/kubernetes/client/timing';
 import { realTiming } from '../../../runtime/cluster/kubernetes/client/timing';
-import { STATE_NAME } from '../../../runtime/cluster/kubernetes/apply/overrides-store';
+import { OVERRIDES_CONFIGMAP } from '../../../runtime/cluster/kubernetes/apply/overrides-store';
 import type { Cluster } from '../../../runtime/cluster/port';
 import { ClusterError } from '../../../runtime/cluster/port';
 import { failure, stopApiServers } from '../../support/apiserver';
@@ -458,7 +458,7 @@ describe('cut off', () => {
     await cluster.remove('iris', REST);
     await when(cluster, ({ models }) => !models.has('iris'));
     const left = Object.values(RESOURCES).flatMap((one) => store().list(one, NAMESPACE));
-    expect(left.map(nameOf).filter((name) => name.includes('iris'))).toEqual([]);
+    expect(left.map(kindNameOf).filter((name) => name.includes('iris'))).toEqual([]);
   });
 
   test('nothing is deployed over a model that goes', async () => {
@@ -619,7 +619,7 @@ describe('stopping', () => {
     await cluster.remember('iris', undefined);
     await when(cluster, isReady('iris', '1', 2));
     expect(replicas('iris--v2')).toBeGreaterThan(0);
-    expect(store().get(ConfigMap, NAMESPACE, STATE_NAME)['data'] ?? {}).toEqual({});
+    expect(store().get(ConfigMap, NAMESPACE, OVERRIDES_CONFIGMAP)['data'] ?? {}).toEqual({});
   });
 
   test('a definition that is stopped with its revision has no replicas', async () => {
@@ -636,7 +636,7 @@ describe('stopping', () => {
     await when(cluster, isReady('iris', '1', 0));
     await cluster.remove('iris', REST);
     expect(now(cluster).models.size).toBe(0);
-    expect(store().get(ConfigMap, NAMESPACE, STATE_NAME)['data'] ?? {}).toEqual({});
+    expect(store().get(ConfigMap, NAMESPACE, OVERRIDES_CONFIGMAP)['data'] ?? {}).toEqual({});
   });
 
   test('is for the API server one object: what is remembered of others stays', async () => {
@@ -648,7 +648,7 @@ describe('stopping', () => {
       ),
     );
     expect(
-      Object.keys(store().get(ConfigMap, NAMESPACE, STATE_NAME)['data'] as object).sort(),
+      Object.keys(store().get(ConfigMap, NAMESPACE, OVERRIDES_CONFIGMAP)['data'] as object).sort(),
     ).toEqual(['iris', 'other']);
   });
 });

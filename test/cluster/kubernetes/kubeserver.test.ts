@@ -73,8 +73,8 @@ afterEach(async () => {
 const timing: Timing = { ...realTiming, after: (call, ms) => realTiming.after(call, ms / 100) };
 
 function view(labelSelector = ''): () => readonly string[] {
-  const pulse = (): Promise<void> => api.alive();
-  const base = { api, resource: ConfigMap, namespace: NS, timing, pulse };
+  const checkApiserver = (): Promise<void> => api.alive();
+  const base = { api, resource: ConfigMap, namespace: NS, timing, checkApiserver };
   const loop = startWatchLoop({ ...base, labelSelector, onChange: () => undefined });
   loops.push(loop);
   return () => [...objectsIn(loop.state()).keys()];

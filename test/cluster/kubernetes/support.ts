@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { definitionHash } from '../../../lib/spec';
-import type { Held, Observed } from '../../../runtime/cluster/kubernetes/cache/model-record';
+import type {
+  DefinitionRecord,
+  ObservedObjects,
+} from '../../../runtime/cluster/kubernetes/cache/model-record';
 import { recordOf } from '../../../runtime/cluster/kubernetes/cache/model-record';
 import type { ModelRecord } from '../../../runtime/core/lifecycle/snapshot';
 import { specOf } from '../../support/manifests';
@@ -9,7 +12,7 @@ import { specOf } from '../../support/manifests';
 export type Plain = Readonly<Record<string, unknown>>;
 
 /** What a real cluster said of a model; record.ts made it. */
-export interface Recorded extends Omit<Observed, 'metrics' | 'now'> {
+export interface Recorded extends Omit<ObservedObjects, 'metrics' | 'now'> {
   readonly definition: Plain;
 }
 
@@ -21,7 +24,7 @@ export function recorded(name: string): Recorded {
 /** Of 2026-11-25: when the objects were recorded. */
 export const RECORDED_AT = Date.parse('2026-11-25T22:30:00Z');
 
-export function heldOf(definition: Plain, more: Partial<Held> = {}): Held {
+export function heldOf(definition: Plain, more: Partial<DefinitionRecord> = {}): DefinitionRecord {
   const spec = specOf(definition);
   const hash = definitionHash(spec.definition);
   const at = { createdAt: RECORDED_AT, updatedAt: RECORDED_AT };
@@ -30,8 +33,8 @@ export function heldOf(definition: Plain, more: Partial<Held> = {}): Held {
 
 export function recordFrom(
   { definition, ...objects }: Recorded,
-  seen: Partial<Observed> = {},
-  held: Partial<Held> = {},
+  seen: Partial<ObservedObjects> = {},
+  held: Partial<DefinitionRecord> = {},
 ): ModelRecord {
   return recordOf(heldOf(definition, held), { ...objects, now: RECORDED_AT, ...seen });
 }

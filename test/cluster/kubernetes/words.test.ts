@@ -1,7 +1,7 @@
 import {
-  aboutObject,
-  byName,
-  noticedOf,
+  eventsAbout,
+  eventsByName,
+  eventsOf,
 } from '../../../runtime/cluster/kubernetes/cache/object-events';
 import { podCause } from '../../../runtime/cluster/kubernetes/diagnosis/pod-cause';
 import { deploymentCause } from '../../../runtime/cluster/kubernetes/diagnosis/arm-cause';
@@ -17,7 +17,7 @@ function event(reason: string, message: string, more: object = {}): object {
 }
 
 function told(pod: object, events: readonly object[] = []) {
-  return podCause({ metadata, ...pod }, noticedOf(events as readonly Plain[]));
+  return podCause({ metadata, ...pod }, eventsOf(events as readonly Plain[]));
 }
 
 const container = (state: object, more: object = {}): object => ({
@@ -176,9 +176,9 @@ test('events are read in the form of events.k8s.io too, and of other objects not
   });
   expect(told(container({ waiting }), [about('u1')])?.message).toMatch(/no such image or tag/);
   const pod = { metadata };
-  const all = noticedOf([about('u1'), about('earlier')] as readonly Plain[]);
-  expect(aboutObject(byName(all), pod)).toHaveLength(1);
-  const [noticed] = noticedOf([about('u1')] as readonly Plain[]);
+  const all = eventsOf([about('u1'), about('earlier')] as readonly Plain[]);
+  expect(eventsAbout(eventsByName(all), pod)).toHaveLength(1);
+  const [noticed] = eventsOf([about('u1')] as readonly Plain[]);
   expect(noticed).toMatchObject({ count: 3, last: Date.parse('2026-01-02T03:05:00Z') });
 });
 
@@ -210,7 +210,7 @@ function refused(message: string, condition = true) {
     status: condition ? { conditions: [failure] } : {},
   };
   const events = [event('FailedCreate', message, { involvedObject })];
-  return deploymentCause(deployment, noticedOf(events as readonly Plain[]));
+  return deploymentCause(deployment, eventsOf(events as readonly Plain[]));
 }
 
 test.each([

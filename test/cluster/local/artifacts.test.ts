@@ -49,9 +49,9 @@ test('damage is noticed, and the same bytes kept again mend it', async () => {
   writeFileSync(artifacts.pathOf(digest), 'a m0del');
   utimesSync(artifacts.pathOf(digest), 1, 1);
   expect(await artifacts.hold(digest)).toBe(false);
-  expect(artifacts.isWell(digest)).toBe(false);
+  expect(artifacts.isIntact(digest)).toBe(false);
   await artifacts.keepPieces([bytes]);
-  expect(artifacts.isWell(digest)).toBe(true);
+  expect(artifacts.isIntact(digest)).toBe(true);
 });
 
 test('bytes that are not there are not well', async () => {
@@ -66,7 +66,7 @@ test('a sweep takes what nobody wants, never what a change under way holds', asy
   artifacts.release([wanted, held, other]);
   artifacts.sweep(new Set([wanted]));
   expect(readdirSync(folder).sort()).toEqual([`${wanted}.onnx`, `${held}.onnx`].sort());
-  expect(artifacts.isWell(other)).toBe(false);
+  expect(artifacts.isIntact(other)).toBe(false);
   artifacts.release([held]);
   artifacts.sweep(NOBODY);
   expect(readdirSync(folder)).toEqual([]);

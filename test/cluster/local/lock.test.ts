@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { takeLock } from '../../../runtime/cluster/local/lock';
+import { acquireLock } from '../../../runtime/cluster/local/lock';
 
 let folder: string;
 let lock: string;
@@ -15,31 +15,31 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const left = (text: string): void => writeFileSync(lock, text);
 
 test('a folder has one user at a time, and is free when that one lets go', () => {
-  const release = takeLock(folder);
-  expect(() => takeLock(folder)).toThrow(
+  const release = acquireLock(folder);
+  expect(() => acquireLock(folder)).toThrow(
     /used by another service of this machine, process \d+; stop it \(kill \d+\)/,
   );
   release();
   expect(existsSync(lock)).toBe(false);
-  takeLock(folder)();
+  acquireLock(folder)();
 });
 
 test('the lock of a process that died is taken over', () => {
   const { pid } = spawnSync(process.execPath, ['-e', '0']);
   left(JSON.stringify({ pid, started: '' }));
-  takeLock(folder)();
+  acquireLock(folder)();
 });
 
 test('a number that another process has by now does not keep the folder locked', () => {
   left(JSON.stringify({ pid: process.pid, started: 'another boot 12' }));
-  takeLock(folder)();
+  acquireLock(folder)();
 });
 
 test.each(['', '{"pid":', '{"pid":-1,"started":""}', 'null', '{"pid":1}'])(
   'a torn lock (%j) is taken over',
   (text) => {
     left(text);
-    const release = takeLock(folder);
+    const release = acquireLock(folder);
     expect(JSON.parse(readFileSync(lock, 'utf8'))).toMatchObject({ pid: process.pid });
     release();
   },
@@ -47,8 +47,8 @@ test.each(['', '{"pid":', '{"pid":-1,"started":""}', 'null', '{"pid":1}'])(
 
 test('nothing is left beside the lock, whether it was had or not', () => {
   left('');
-  const release = takeLock(folder);
-  expect(() => takeLock(folder)).toThrow(/used by another service/);
+  const release = acquireLock(folder);
+  expect(() => acquireLock(folder)).toThrow(/used by another service/);
   expect(readdirSync(folder)).toEqual(['lock']);
   release();
   expect(readdirSync(folder)).toEqual([]);

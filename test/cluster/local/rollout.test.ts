@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Slot, Step } from '../../../runtime/cluster/local/rollout';
+import type { Slot, RolloutStep } from '../../../runtime/cluster/local/rollout';
 import { nextStep } from '../../../runtime/cluster/local/rollout';
 
 const slot = (id: string, phase: Slot['phase'], current: boolean): Slot => ({ id, phase, current });
@@ -14,7 +14,7 @@ const slots = (text: string): readonly Slot[] =>
       return slot(`${one}${index}`, phase as Slot['phase'], one[1] === 'N');
     });
 
-const said = (step: Step): string => (step.do === 'stop' ? `stop ${step.id}` : step.do);
+const said = (step: RolloutStep): string => (step.do === 'stop' ? `stop ${step.id}` : step.do);
 
 test.each([
   ['nothing runs', '', 2, 'start'],

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Store } from '../../../runtime/cluster/local/store';
 import { openStore } from '../../../runtime/cluster/local/store';
-import type { Stored } from '../../../runtime/cluster/registry';
+import type { StoredModel } from '../../../runtime/cluster/registry';
 import { applyTo } from '../../../runtime/cluster/registry';
 import { model } from '../conformance';
 
@@ -28,7 +28,7 @@ const open = (): Store => openStore(folder, (message) => told.push(message));
 const file = (): string => join(folder, 'iris.json');
 
 /** Puts a revision; the store does not care how it came to be, so the rules make it. */
-function revise(store: Store, version: string): Stored {
+function revise(store: Store, version: string): StoredModel {
   const { stored } = applyTo(store.models, {
     spec: model({ version, name: '鸢尾花', env: { A: '\u2028 "x"' } }),
     options: { by: 'tester', manager: 'rest' },

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { createUsage } from '../../../runtime/cluster/local/usage';
+import { createUsageMeter } from '../../../runtime/cluster/local/usage';
 
 test('a busy process uses cores and memory, as the system counts them', () => {
   let at = 1000;
-  const measure = createUsage(process.pid, () => at);
+  const measure = createUsageMeter(process.pid, () => at);
   const since = process.cpuUsage();
   while (process.cpuUsage(since).user < 200_000) Math.sqrt(Math.random());
   measure();
@@ -23,5 +23,5 @@ test('a busy process uses cores and memory, as the system counts them', () => {
 });
 
 test('nothing is known of a process that is gone', () => {
-  expect(createUsage(2 ** 30, Date.now)()).toBeUndefined();
+  expect(createUsageMeter(2 ** 30, Date.now)()).toBeUndefined();
 });

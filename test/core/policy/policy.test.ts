@@ -14,7 +14,7 @@ import {
 } from '../../../lib/spec';
 import { hostKind } from '../../../lib/spec/hosts';
 import { MANAGER } from '../../../lib/objects';
-import { STATE_NAME } from '../../../runtime/cluster/kubernetes/apply/overrides-store';
+import { OVERRIDES_CONFIGMAP } from '../../../runtime/cluster/kubernetes/apply/overrides-store';
 import type { PolicyRules } from '../../../runtime/core/policy/policy';
 import { policyFaults } from '../../../runtime/core/policy/policy';
 import { isServiceName } from '../../../runtime/core/policy/context';
@@ -319,7 +319,7 @@ test('Secrets that are allowed may be named, but never the service’s own', () 
 });
 
 test('the service’s own names are no names of models', () => {
-  expect([MANAGER, STATE_NAME, `${MANAGER}-keys`].every(isServiceName)).toBe(true);
+  expect([MANAGER, OVERRIDES_CONFIGMAP, `${MANAGER}-keys`].every(isServiceName)).toBe(true);
   const spec = specOf(model({ ...FULL, id: 'ai-model-service' }));
   expect(faultsOf(spec).map(({ path }) => path)).toContain('model_id');
   // Its own objects would have names that begin so.

@@ -2,15 +2,15 @@ import type { Environment } from '../../../../lib/spec';
 import type { PolicyRules } from '../../../core/policy/policy';
 import { ClusterError } from '../../port';
 import { KubeError } from '../client/api-error';
-import type { LookOptions } from './live-objects';
-import { refusalOf } from './apply-refusal';
-import type { States } from './overrides-store';
+import type { LiveQuery } from './live-objects';
+import { clusterErrorOf } from './apply-refusal';
+import type { OverridesStore } from './overrides-store';
 
 /** A namespace with models, and what is needed to change them. */
-export interface Site extends LookOptions {
+export interface ApplyContext extends LiveQuery {
   /** With this very namespace in it. */
   readonly environment: Environment;
-  readonly states: States;
+  readonly overrides: OverridesStore;
   /** Git is the only writer. */
   readonly gitops: boolean;
   /** Milliseconds since the epoch. */
@@ -20,15 +20,15 @@ export interface Site extends LookOptions {
 }
 
 /** A call to the API server whose failure is a refusal in the port's words. */
-export async function asked<T>(what: string, call: Promise<T>): Promise<T> {
+export async function mapApiError<T>(what: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    throw error instanceof KubeError ? refusalOf(what, error) : error;
+    throw error instanceof KubeError ? clusterErrorOf(what, error) : error;
   }
 }
 
 /** Whatever is refused: with the plan, so that Git can be given it. */
-export function readOnly(message: string, plan: readonly object[]): ClusterError {
+export function readOnlyError(message: string, plan: readonly object[]): ClusterError {
   return new ClusterError('READ_ONLY', message, plan);
 }

@@ -6,38 +6,38 @@ import { isWrittenBy } from './field-owner';
 import { entryOf } from '../../../../lib/spec/entry';
 
 /** `Deployment/iris` */
-export function nameOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
+export function kindNameOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
   return `${kind}/${metadata.name}`;
 }
 
 /** A field that would become another; undefined where there is none. */
-export interface Change {
+export interface FieldChange {
   readonly field: string;
   readonly from: unknown;
   readonly to: unknown;
 }
 
-export interface Write {
+export interface PlannedWrite {
   readonly do: 'create' | 'change' | 'keep';
   readonly object: KubeObject;
-  readonly changes: readonly Change[];
+  readonly changes: readonly FieldChange[];
 }
 
-export interface Plan {
+export interface ApplyPlan {
   /** In this order. */
-  readonly writes: readonly Write[];
+  readonly writes: readonly PlannedWrite[];
   /** What the definition no longer has, as it stands in the cluster; after the writes. */
   readonly prunes: readonly KubeObject[];
 }
 
 /** By `nameOf`. */
-export type Found = ReadonlyMap<string, KubeObject>;
+export type ObjectsByKindName = ReadonlyMap<string, KubeObject>;
 
-export interface Question {
+export interface PlanInput {
   readonly slug: string;
   /** What the definition comes to. */
   readonly wanted: readonly KubeObject[];
-  readonly found: Found;
+  readonly found: ObjectsByKindName;
   /** Field managers; only what one of them has written is pruned. */
   readonly managers: ReadonlySet<string>;
   /** Names of objects that an earlier revision would need again. */
@@ -51,7 +51,7 @@ const same = (a: unknown, b: unknown): boolean =>
   JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 
 /** Only what is wanted is looked at: the API server fills in the rest. Lists are told as a whole. */
-function changesIn(from: unknown, to: unknown, path: string): readonly Change[] {
+function changesIn(from: unknown, to: unknown, path: string): readonly FieldChange[] {
   if (isPlain(to) && isPlain(from)) {
     return Object.entries(to).flatMap(([key, value]) =>
       changesIn(entryOf(from, key), value, path === '' ? key : `${path}.${key}`),
@@ -63,7 +63,7 @@ function changesIn(from: unknown, to: unknown, path: string): readonly Change[] 
   return same(from, to) ? [] : [{ field: path, from, to }];
 }
 
-function writeOf(object: KubeObject, live: KubeObject | undefined): Write {
+function writeOf(object: KubeObject, live: KubeObject | undefined): PlannedWrite {
   if (live === undefined) return { do: 'create', object, changes: [] };
   const { kind: _, apiVersion: __, ...wanted } = object;
   const changes = changesIn(live, wanted, '');
@@ -79,18 +79,18 @@ const rank = ({ kind, ...object }: KubeObject): number => {
   return object['immutable'] === true ? 0 : 1;
 };
 
-function refuseForeign({ slug, wanted, found }: Question): void {
+function refuseForeign({ slug, wanted, found }: PlanInput): void {
   const foreign = wanted
-    .map((object) => found.get(nameOf(object)))
+    .map((object) => found.get(kindNameOf(object)))
     .filter((live) => live !== undefined && live.metadata.labels?.[MODEL_LABEL] !== slug)
     .map((live) => live as KubeObject);
   if (foreign.length === 0) return;
-  const names = foreign.map(nameOf).join(', ');
+  const names = foreign.map(kindNameOf).join(', ');
   throw new ClusterError(
     'FIELD_CONFLICT',
     `${names}: there already, and not of model ${slug} (label ${MODEL_LABEL}); remove it, or rename the model`,
     foreign.map((live) => ({
-      object: nameOf(live),
+      object: kindNameOf(live),
       field: `.metadata.labels["${MODEL_LABEL}"]`,
       got: live.metadata.labels?.[MODEL_LABEL] ?? null,
       allowed: slug,
@@ -102,20 +102,20 @@ function refuseForeign({ slug, wanted, found }: Question): void {
  * What has to be written and taken away so that the cluster holds what a definition comes to. Pure.
  * @throws ClusterError FIELD_CONFLICT when a name is taken by something that is not of this model
  */
-export function planOf(question: Question): Plan {
-  const { slug, wanted, found, managers, kept } = question;
-  refuseForeign(question);
-  const names = new Set(wanted.map(nameOf));
+export function planOf(input: PlanInput): ApplyPlan {
+  const { slug, wanted, found, managers, kept } = input;
+  refuseForeign(input);
+  const names = new Set(wanted.map(kindNameOf));
   const isGone = (live: KubeObject): boolean =>
-    !names.has(nameOf(live)) &&
-    !kept.has(nameOf(live)) &&
+    !names.has(kindNameOf(live)) &&
+    !kept.has(kindNameOf(live)) &&
     live.metadata.labels?.[MODEL_LABEL] === slug &&
     live.metadata.deletionTimestamp === undefined &&
     [...managers].some((manager) => isWrittenBy(live, manager));
   return {
     writes: wanted
       .toSorted((a, b) => rank(a) - rank(b))
-      .map((object) => writeOf(object, found.get(nameOf(object)))),
+      .map((object) => writeOf(object, found.get(kindNameOf(object)))),
     prunes: [...found.values()].filter(isGone),
   };
 }
@@ -130,12 +130,12 @@ function shown(value: unknown): unknown {
 }
 
 /** A plan as REST shows it: what Git would have to hold, and how that differs. */
-export function planDetails({ writes, prunes }: Plan): readonly object[] {
+export function planDetails({ writes, prunes }: ApplyPlan): readonly object[] {
   const written = writes
     .filter((write) => write.do !== 'keep')
     .map(({ do: what, object, changes }) => ({
       do: what,
-      object: nameOf(object),
+      object: kindNameOf(object),
       ...(what === 'create'
         ? { manifest: shownObject(object) }
         : {
@@ -146,7 +146,7 @@ export function planDetails({ writes, prunes }: Plan): readonly object[] {
             })),
           }),
     }));
-  return [...written, ...prunes.map((live) => ({ do: 'remove', object: nameOf(live) }))];
+  return [...written, ...prunes.map((live) => ({ do: 'remove', object: kindNameOf(live) }))];
 }
 
 /** Without the bytes of files. */
@@ -158,7 +158,7 @@ function shownObject(object: KubeObject): object {
 }
 
 /** Content-addressed objects may be shared by revisions, and say which one came last. */
-function isDone({ do: what, object, changes }: Write): boolean {
+function isDone({ do: what, object, changes }: PlannedWrite): boolean {
   if (what === 'create') return false;
   return (
     object['immutable'] === true || !changes.some(({ field }) => field.endsWith(HASH_ANNOTATION))
@@ -169,6 +169,6 @@ function isDone({ do: what, object, changes }: Write): boolean {
  * Has this definition been applied to its end? What differs otherwise is drift, or an environment
  * that has changed since, and waits for the next definition.
  */
-export function isWhole({ writes, prunes }: Plan): boolean {
+export function isFullyApplied({ writes, prunes }: ApplyPlan): boolean {
   return writes.every(isDone) && prunes.length === 0;
 }

@@ -9,7 +9,7 @@ export function ownerConflicts({ status, causes }: KubeError): readonly StatusCa
 }
 
 /** Somebody else wrote it meanwhile, or made or removed it. */
-export function isRace(error: KubeError): boolean {
+export function isWriteConflict(error: KubeError): boolean {
   return error.status === 409 && ownerConflicts(error).length === 0;
 }
 
@@ -69,7 +69,7 @@ function invalid(what: string, message: string, causes: readonly StatusCause[]):
 }
 
 /** Why the API server did not take something, in the port's words. `what`: e.g. `Deployment/iris`. */
-export function refusalOf(what: string, error: KubeError): ClusterError {
+export function clusterErrorOf(what: string, error: KubeError): ClusterError {
   const { kind, status, message, causes } = error;
   // Nothing was asked: the kubeconfig or its credentials are at fault, and the message says how to mend it.
   if (kind === 'access') return new ClusterError('CLUSTER_UNAVAILABLE', message);

@@ -4,40 +4,40 @@ import type { ModelSpec } from '../../../../lib/spec';
 import { parseModel } from '../../../../lib/spec';
 import type { Applied, ApplyOptions, ModelOverrides } from '../../port';
 import { ClusterError, OWN_MANAGERS } from '../../port';
-import type { Applying, Stored } from '../../registry';
+import type { ApplyOutcome, StoredModel } from '../../registry';
 import { applyTo } from '../../registry';
 import type { KubeObject } from '../client/api';
-import { definitionText, stamped } from './stored-definition';
+import { definitionText, withAppliedRevision } from './stored-definition';
 import { KubeError } from '../client/api-error';
-import { withHeldFiles } from './config-files';
+import { withConfigMapFiles } from './config-files';
 import { keepHistory } from './history';
-import type { Sight } from './live-objects';
-import { lookAt, lookFor, sightOf } from './live-objects';
+import type { LiveModel } from './live-objects';
+import { readLiveObjects, readWantedObjects, liveModelOf } from './live-objects';
 import { definitionWriter, fieldManagerOf, isWrittenBy } from './field-owner';
-import type { Plan } from './apply-plan';
-import { isWhole, planDetails, planOf } from './apply-plan';
-import { isKeepable, permit } from './policy-check';
+import type { ApplyPlan } from './apply-plan';
+import { isFullyApplied, planDetails, planOf } from './apply-plan';
+import { isKeepable, checkPolicy } from './policy-check';
 import { RESOURCES } from '../client/resources';
 import { replaced, withNext } from './overrides-state';
-import { isRace, refusalOf } from './apply-refusal';
-import { settleState } from './reconcile-overrides';
-import type { Site } from './apply-context';
-import { asked, readOnly } from './apply-context';
-import type { Writer } from './object-writer';
-import { claimName, put, rehearse, removeAll, takeOver } from './object-writer';
+import { isWriteConflict, clusterErrorOf } from './apply-refusal';
+import { reconcileOverrides } from './reconcile-overrides';
+import type { ApplyContext } from './apply-context';
+import { mapApiError, readOnlyError } from './apply-context';
+import type { ObjectWriter } from './object-writer';
+import { claimName, applyObject, dryRun, deleteAll, takeOver } from './object-writer';
 
 /** Each lost race means that another writer has won one: so many in a row are no accident. */
 const TRIES = 6;
 
 /** A definition on its way into the cluster. */
-interface Work {
-  readonly site: Site;
+interface ApplyTask {
+  readonly context: ApplyContext;
   readonly spec: ModelSpec;
   readonly options: ApplyOptions;
-  readonly sight: Sight;
-  readonly applying: Applying;
-  readonly plan: Plan;
-  readonly writer: Writer;
+  readonly live: LiveModel;
+  readonly applying: ApplyOutcome;
+  readonly plan: ApplyPlan;
+  readonly writer: ObjectWriter;
   /** The field manager it is taken over from. */
   readonly former: string | undefined;
 }
@@ -46,17 +46,17 @@ const isOwn = (manager: string): boolean => OWN_MANAGERS.has(manager);
 
 /** The field manager a model is taken over from; undefined when it stays where it is. */
 function formerOf(
-  { definition, there }: Sight,
+  { definition, objects }: LiveModel,
   { manager, force }: ApplyOptions,
 ): string | undefined {
-  if (force !== true || there.holder === undefined) return undefined;
-  const former = definitionWriter(there.holder)?.manager;
+  if (force !== true || objects.holder === undefined) return undefined;
+  const former = definitionWriter(objects.holder)?.manager;
   const owner = definition?.manager ?? former;
   return owner === manager || former === fieldManagerOf(manager) ? undefined : former;
 }
 
 /** Files of revisions that can still be gone back to. */
-function keptNames({ files }: Sight, { history }: Stored): ReadonlySet<string> {
+function keptNames({ files }: LiveModel, { history }: StoredModel): ReadonlySet<string> {
   const digests = new Set(history.flatMap(({ artifacts }) => Object.values(artifacts ?? {})));
   const kept = files.filter(({ sha256 }) => digests.has(sha256));
   return new Set(kept.map(({ configMap }) => `ConfigMap/${configMap}`));
@@ -64,14 +64,15 @@ function keptNames({ files }: Sight, { history }: Stored): ReadonlySet<string> {
 
 /** A definition of ours that was damaged is simply replaced; somebody else's is theirs to mend. */
 function refuseBroken(
-  { broken, there }: Sight,
+  { broken, objects }: LiveModel,
   { id }: ModelSpec,
   { manager, force }: ApplyOptions,
 ) {
-  const writer = there.holder === undefined ? undefined : definitionWriter(there.holder)?.manager;
+  const writer =
+    objects.holder === undefined ? undefined : definitionWriter(objects.holder)?.manager;
   if (broken === undefined || writer === undefined || force === true) return;
   if (writer === fieldManagerOf(manager)) return;
-  throw readOnly(
+  throw readOnlyError(
     `model ${id} is written by ${writer}, and its definition cannot be read (${broken}); mend it there, or take it over with force=true`,
     [],
   );
@@ -79,56 +80,63 @@ function refuseBroken(
 
 /** The rules of the port; a refusal because of the owner says what would have been done. */
 function decide(
-  site: Site,
-  sight: Sight,
+  context: ApplyContext,
+  live: LiveModel,
   proposal: Parameters<typeof applyTo>[1],
-  plan: () => Plan,
+  plan: () => ApplyPlan,
 ) {
-  const { stored } = sight;
+  const { stored } = live;
   const { spec } = proposal;
   try {
     const applying = applyTo(new Map(stored && [[stored.id, stored]]), proposal);
     const touches = applying.changed || applying.stored.manager !== stored?.manager;
-    if (!site.gitops || !touches) return applying;
+    if (!context.gitops || !touches) return applying;
   } catch (error) {
     if (!(error instanceof ClusterError) || error.code !== 'READ_ONLY') throw error;
-    throw readOnly(error.message, planDetails(plan()));
+    throw readOnlyError(error.message, planDetails(plan()));
   }
-  throw readOnly(
+  throw readOnlyError(
     `definitions come from Git alone (kubernetes.mode: gitops); change model ${spec.id} there, the details say how`,
     planDetails(plan()),
   );
 }
 
-async function prepare(site: Site, given: ModelSpec, options: ApplyOptions): Promise<Work> {
+async function prepare(
+  context: ApplyContext,
+  given: ModelSpec,
+  options: ApplyOptions,
+): Promise<ApplyTask> {
   const { slug, id } = given;
-  const remembered = await asked(id, site.states.read(slug));
-  const sight = sightOf(slug, await asked(id, lookAt(site, slug)), remembered);
-  refuseBroken(sight, given, options);
-  const { spec, artifacts } = withHeldFiles(given, sight.stored, sight.files);
-  const wanted = objectsOf(spec, site.environment) as readonly KubeObject[];
-  const found = await asked(id, lookFor(site, sight.there, wanted));
-  const former = formerOf(sight, options);
+  const overrides = await mapApiError(id, context.overrides.read(slug));
+  const live = liveModelOf(slug, await mapApiError(id, readLiveObjects(context, slug)), overrides);
+  refuseBroken(live, given, options);
+  const { spec, artifacts } = withConfigMapFiles(given, live.stored, live.files);
+  const wanted = objectsOf(spec, context.environment) as readonly KubeObject[];
+  const found = await mapApiError(id, readWantedObjects(context, live.objects, wanted));
+  const former = formerOf(live, options);
   const manager = fieldManagerOf(options.manager);
-  const plan = (stored: Stored | undefined, ...managers: readonly (string | undefined)[]): Plan =>
+  const plan = (
+    stored: StoredModel | undefined,
+    ...managers: readonly (string | undefined)[]
+  ): ApplyPlan =>
     planOf({
       slug,
       wanted,
       found,
       managers: new Set(managers.filter((one) => one !== undefined)),
-      kept: stored === undefined ? new Set() : keptNames(sight, stored),
+      kept: stored === undefined ? new Set() : keptNames(live, stored),
     });
-  const proposal = { spec, options, artifacts, now: site.now() };
-  const { holder } = sight.there;
+  const proposal = { spec, options, artifacts, now: context.now() };
+  const { holder } = live.objects;
   const owner = holder && definitionWriter(holder)?.manager;
   // What a refusal shows is what the owner would have to do.
-  const applying = decide(site, sight, proposal, () => plan(sight.stored, owner));
-  const writer = { api: site.api, manager, force: options.force === true };
+  const applying = decide(context, live, proposal, () => plan(live.stored, owner));
+  const writer = { api: context.api, manager, force: options.force === true };
   return {
-    site,
+    context,
     spec,
     options,
-    sight,
+    live,
     applying,
     plan: plan(applying.stored, manager, former),
     writer,
@@ -136,50 +144,53 @@ async function prepare(site: Site, given: ModelSpec, options: ApplyOptions): Pro
   };
 }
 
-const isHolder = ({ spec }: Work, object: KubeObject): boolean =>
+const isHolder = ({ spec }: ApplyTask, object: KubeObject): boolean =>
   object.kind === 'ConfigMap' && object.metadata.name === definitionName(spec.slug);
 
 /** What follows from a definition that is in place, in order; what it no longer has goes last. */
-async function follow(work: Work, holder: KubeObject): Promise<void> {
-  const { site, spec, plan, writer, applying } = work;
+async function follow(task: ApplyTask, holder: KubeObject): Promise<void> {
+  const { context, spec, plan, writer, applying } = task;
   const later = plan.writes.filter(
-    ({ object }) => object['immutable'] !== true && !isHolder(work, object),
+    ({ object }) => object['immutable'] !== true && !isHolder(task, object),
   );
-  for (const { object } of later) await put(writer, object);
-  await removeAll(site.api, plan.prunes);
+  for (const { object } of later) await applyObject(writer, object);
+  await deleteAll(context.api, plan.prunes);
   const { stored } = applying;
-  const isKept = isKeepable(site, work.sight);
+  const isKept = isKeepable(context, task.live);
   const history = stored.history.filter((one) => one.hash === stored.hash || isKept(one));
-  if (site.history)
-    await asked('history', keepHistory(site.api, holder, history, work.sight.there.revisions));
-  await settleState(site, spec, applying.stored.hash);
+  if (context.history)
+    await mapApiError(
+      'history',
+      keepHistory(context.api, holder, history, task.live.objects.revisions),
+    );
+  await reconcileOverrides(context, spec, applying.stored.hash);
 }
 
 /** Where definitions are replaced one after the other, whoever does it. */
-async function claim(work: Work): Promise<KubeObject> {
-  const { plan, writer, applying, sight, former } = work;
-  const object = plan.writes.find((write) => isHolder(work, write.object))?.object;
+async function claim(task: ApplyTask): Promise<KubeObject> {
+  const { plan, writer, applying, live, former } = task;
+  const object = plan.writes.find((write) => isHolder(task, write.object))?.object;
   if (object === undefined) throw new Error('a model has a definition');
-  let holder = sight.there.holder ?? (await claimName(writer, object));
+  let holder = live.objects.holder ?? (await claimName(writer, object));
   if (former !== undefined) holder = await takeOver(writer, holder);
   const { resourceVersion } = holder.metadata;
-  const definition = stamped(object, applying.stored);
+  const definition = withAppliedRevision(object, applying.stored);
   const metadata = { ...definition.metadata, resourceVersion };
   return writer.api.apply({ ...definition, metadata }, writer);
 }
 
-function stateOf({ options, applying }: Work): ModelOverrides | undefined {
+function stateOf({ options, applying }: ApplyTask): ModelOverrides | undefined {
   const { state } = options;
   return state === undefined ? undefined : { ...state, hash: applying.stored.hash };
 }
 
 /** From here on the new definition holds; whatever is left undone is finished by a later look. */
-async function proceed(work: Work, holder: KubeObject): Promise<void> {
+async function proceed(task: ApplyTask, holder: KubeObject): Promise<void> {
   try {
-    await follow(work, holder);
+    await follow(task, holder);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    const { revision, id } = work.applying.stored;
+    const { revision, id } = task.applying.stored;
     throw new ClusterError(
       error.code,
       `${error.message}; revision ${revision} of ${id} is stored, and the service goes on trying to finish it`,
@@ -191,65 +202,65 @@ async function proceed(work: Work, holder: KubeObject): Promise<void> {
 /** The way in whose callers are not those who own the cluster. */
 const REST = 'rest';
 
-async function change(work: Work): Promise<Applied> {
-  const { site, spec, sight, applying, plan, writer, former } = work;
+async function change(task: ApplyTask): Promise<Applied> {
+  const { context, spec, live, applying, plan, writer, former } = task;
   const { revision, hash } = applying.stored;
-  if (work.options.manager === REST) permit(site, sight, spec);
-  await rehearse(writer, plan);
-  const state = stateOf(work);
-  await asked(
+  if (task.options.manager === REST) checkPolicy(context, live, spec);
+  await dryRun(writer, plan);
+  const state = stateOf(task);
+  await mapApiError(
     'state',
-    site.states.rewrite(spec.slug, (now) => withNext(now, sight.stored?.hash, state, hash)),
+    context.overrides.update(spec.slug, (now) => withNext(now, live.stored?.hash, state, hash)),
   );
-  if (former !== undefined) await takeOverAll(work, former);
+  if (former !== undefined) await takeOverAll(task, former);
   for (const { object } of plan.writes.filter((write) => write.object['immutable'] === true))
-    await put(writer, object);
-  const holder = await claim(work);
-  await proceed(work, holder);
-  await overtaken(work, holder);
+    await applyObject(writer, object);
+  const holder = await claim(task);
+  await proceed(task, holder);
+  await overtaken(task, holder);
   return { revision, changed: true };
 }
 
 /** All but the definition, which comes last: cut off before, the model is still the other's. */
-async function takeOverAll(work: Work, former: string): Promise<void> {
-  const { sight, writer } = work;
-  const theirs = [...sight.there.found.values()].filter(
-    (object) => !isHolder(work, object) && isWrittenBy(object, former),
+async function takeOverAll(task: ApplyTask, former: string): Promise<void> {
+  const { live, writer } = task;
+  const theirs = [...live.objects.found.values()].filter(
+    (object) => !isHolder(task, object) && isWrittenBy(object, former),
   );
   for (const object of theirs) await takeOver(writer, object);
 }
 
 /** Our later writes may have come after those of a newer definition: then that one has the last word. */
-async function overtaken({ site, spec }: Work, holder: KubeObject): Promise<void> {
-  const now = await asked(
+async function overtaken({ context, spec }: ApplyTask, holder: KubeObject): Promise<void> {
+  const now = await mapApiError(
     spec.id,
-    site.api.get(RESOURCES.ConfigMap, site.namespace, holder.metadata.name),
+    context.api.get(RESOURCES.ConfigMap, context.namespace, holder.metadata.name),
   );
   if (now === undefined || definitionText(now) === definitionText(holder)) return;
-  await finishModel(site, spec.slug);
+  await finishModel(context, spec.slug);
 }
 
 /** The definition is there already: at most its owner, what is remembered, or an end that was cut off. */
-async function keep(work: Work, isJudged: boolean): Promise<Applied> {
-  const { site, spec, sight, applying, plan, writer, former, options } = work;
+async function keep(task: ApplyTask, isPolicyChecked: boolean): Promise<Applied> {
+  const { context, spec, live, applying, plan, writer, former, options } = task;
   const { revision, hash, manager } = applying.stored;
-  const { holder } = sight.there;
+  const { holder } = live.objects;
   const owns = fieldManagerOf(manager) === writer.manager;
-  const isUndone = !site.gitops && owns && holder !== undefined && !isWhole(plan);
-  if (isUndone && isJudged) permit(site, sight, spec);
+  const isUndone = !context.gitops && owns && holder !== undefined && !isFullyApplied(plan);
+  if (isUndone && isPolicyChecked) checkPolicy(context, live, spec);
   if (former !== undefined && holder !== undefined) {
-    await takeOverAll(work, former);
-    await claim(work);
+    await takeOverAll(task, former);
+    await claim(task);
   }
   if (options.state !== undefined) {
-    const state = stateOf(work);
-    await asked(
+    const state = stateOf(task);
+    await mapApiError(
       'state',
-      site.states.rewrite(spec.slug, (now) => replaced(now, hash, state)),
+      context.overrides.update(spec.slug, (now) => replaced(now, hash, state)),
     );
-    await settleState(site, spec, hash);
+    await reconcileOverrides(context, spec, hash);
   }
-  if (isUndone) await proceed(work, holder);
+  if (isUndone) await proceed(task, holder);
   return { revision, changed: false };
 }
 
@@ -259,18 +270,18 @@ async function keep(work: Work, isJudged: boolean): Promise<Applied> {
  * @throws ClusterError, DefinitionError
  */
 export async function applyModel(
-  site: Site,
+  context: ApplyContext,
   spec: ModelSpec,
   options: ApplyOptions,
 ): Promise<Applied> {
   const isByRest = options.manager === REST;
   for (let left = TRIES; ; left -= 1) {
-    const work = await prepare(site, spec, options);
+    const task = await prepare(context, spec, options);
     try {
-      return work.applying.changed ? await change(work) : await keep(work, isByRest);
+      return task.applying.changed ? await change(task) : await keep(task, isByRest);
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      if (!isRace(error) || left <= 1) throw refusalOf(`model ${spec.id}`, error);
+      if (!isWriteConflict(error) || left <= 1) throw clusterErrorOf(`model ${spec.id}`, error);
     }
   }
 }
@@ -279,12 +290,14 @@ export async function applyModel(
  * Finishes a definition of ours that was stored and not followed to its end.
  * @throws ClusterError, DefinitionError
  */
-export async function finishModel(site: Site, slug: string): Promise<void> {
-  const sight = sightOf(slug, await asked(slug, lookAt(site, slug)), { states: [] });
-  const { stored } = sight;
+export async function finishModel(context: ApplyContext, slug: string): Promise<void> {
+  const live = liveModelOf(slug, await mapApiError(slug, readLiveObjects(context, slug)), {
+    states: [],
+  });
+  const { stored } = live;
   if (stored === undefined || stored.deleting || !isOwn(stored.manager)) return;
   const options = { by: stored.history[0]?.by ?? '', manager: stored.manager };
-  const work = await prepare(site, parseModel(stored.definition), options);
+  const task = await prepare(context, parseModel(stored.definition), options);
   // What is stored may have been written past us: our rights are lent to it as little as to REST.
-  if (!work.applying.changed) await keep(work, true);
+  if (!task.applying.changed) await keep(task, true);
 }

@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto';
 import { artifactPrefix } from '../../../../lib/objects/artifact';
 import type { Arm, FileContent, ModelSpec } from '../../../../lib/spec';
 import { armObjectName } from '../../../../lib/spec';
-import type { Artifacts, Stored } from '../../registry';
+import type { Artifacts, StoredModel } from '../../registry';
 import { pinOf } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { at, listAt, textAt } from '../client/object-fields';
 
 /** A file that travels in a ConfigMap, and the ConfigMap it stands in. */
-export interface HeldFile extends FileContent {
+export interface ConfigMapFile extends FileContent {
   readonly configMap: string;
 }
 
-function fileIn(object: KubeObject): HeldFile | undefined {
+function fileIn(object: KubeObject): ConfigMapFile | undefined {
   const data = at(object, 'binaryData') ?? {};
   const [first] = Object.entries(data as Readonly<Record<string, unknown>>);
   if (first === undefined || typeof first[1] !== 'string') return undefined;
@@ -22,7 +22,7 @@ function fileIn(object: KubeObject): HeldFile | undefined {
 }
 
 /** The files of a model that the cluster holds. */
-export function filesOf(slug: string, objects: Iterable<KubeObject>): readonly HeldFile[] {
+export function filesOf(slug: string, objects: Iterable<KubeObject>): readonly ConfigMapFile[] {
   return [...objects]
     .filter(
       ({ kind, metadata }) =>
@@ -36,7 +36,7 @@ export function filesOf(slug: string, objects: Iterable<KubeObject>): readonly H
 export function filesInUse(
   spec: ModelSpec,
   objects: ReadonlyMap<string, KubeObject>,
-  files: readonly HeldFile[],
+  files: readonly ConfigMapFile[],
 ): Artifacts {
   const used = spec.arms.flatMap((arm) => {
     const deployment = objects.get(`Deployment/${armObjectName(spec.id, arm.name)}`);
@@ -52,7 +52,7 @@ export function filesInUse(
 }
 
 /** A definition with the files that came with it or that the cluster holds, and their digests. */
-export interface Filled {
+export interface SpecWithFiles {
   readonly spec: ModelSpec;
   readonly artifacts: Artifacts;
 }
@@ -61,11 +61,11 @@ export interface Filled {
  * A definition by REST names a file, it does not bring it: it gets the bytes the arm had. What is
  * not held stays without, and `objectsOf` says what to do about that.
  */
-export function withHeldFiles(
+export function withConfigMapFiles(
   spec: ModelSpec,
-  before: Stored | undefined,
-  files: readonly HeldFile[],
-): Filled {
+  before: StoredModel | undefined,
+  files: readonly ConfigMapFile[],
+): SpecWithFiles {
   const fill = (arm: Arm): Arm => {
     const { source } = arm;
     if (source === undefined || source.scheme !== 'file' || source.content !== undefined)

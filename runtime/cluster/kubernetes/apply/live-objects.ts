@@ -1,16 +1,16 @@
 import type { Environment } from '../../../../lib/spec';
 import { MODEL_LABEL } from '../../../../lib/objects';
 import { definitionName } from '../../../../lib/objects/configmap';
-import type { Stored } from '../../registry';
+import type { StoredModel } from '../../registry';
 import type { KubeApi, KubeList, KubeObject } from '../client/api';
 import type { Definition } from './stored-definition';
 import { definitionText, presentRevision, readDefinition } from './stored-definition';
 import { filesInUse, filesOf } from './config-files';
-import type { HeldFile } from './config-files';
+import type { ConfigMapFile } from './config-files';
 import { historyOf } from './history';
-import type { Found } from './apply-plan';
-import { nameOf } from './apply-plan';
-import type { Remembered } from './overrides-state';
+import type { ObjectsByKindName } from './apply-plan';
+import { kindNameOf } from './apply-plan';
+import type { OverridesState } from './overrides-state';
 import { stateFor } from './overrides-state';
 import type { Resource } from '../client/resources';
 import { RESOURCES, resourceOf } from '../client/resources';
@@ -38,10 +38,10 @@ export function kindsOf({ monitoring }: Environment): readonly Resource[] {
 const PAGE = 500;
 
 /** Everything of a model that the cluster holds at this moment. */
-export interface There {
+export interface LiveObjects {
   /** The ConfigMap of that name, with or without a definition in it. */
   readonly holder: KubeObject | undefined;
-  readonly found: Found;
+  readonly found: ObjectsByKindName;
   readonly revisions: readonly KubeObject[];
 }
 
@@ -62,7 +62,7 @@ async function listAll(
   return all;
 }
 
-export interface LookOptions {
+export interface LiveQuery {
   readonly api: KubeApi;
   readonly namespace: string;
   readonly kinds: readonly Resource[];
@@ -70,7 +70,7 @@ export interface LookOptions {
   readonly history: boolean;
 }
 
-export async function lookAt(options: LookOptions, slug: string): Promise<There> {
+export async function readLiveObjects(options: LiveQuery, slug: string): Promise<LiveObjects> {
   const { api, namespace, kinds, history } = options;
   const selector = `${MODEL_LABEL}=${slug}`;
   const [holder, revisions, ...lists] = await Promise.all([
@@ -78,46 +78,46 @@ export async function lookAt(options: LookOptions, slug: string): Promise<There>
     history ? listAll(api, RESOURCES.ControllerRevision, namespace, selector) : [],
     ...kinds.map((kind) => listAll(api, kind, namespace, selector)),
   ]);
-  const found = new Map(lists.flat().map((object) => [nameOf(object), object]));
+  const found = new Map(lists.flat().map((object) => [kindNameOf(object), object]));
   // The definition is asked for by name: a label that somebody took away hides it from the list.
-  if (holder !== undefined) found.set(nameOf(holder), holder);
+  if (holder !== undefined) found.set(kindNameOf(holder), holder);
   return { holder, found, revisions };
 }
 
 /** The same with whatever has the name of a wanted object without being the model's. */
-export async function lookFor(
-  { api, namespace }: LookOptions,
-  { found }: There,
+export async function readWantedObjects(
+  { api, namespace }: LiveQuery,
+  { found }: LiveObjects,
   wanted: readonly KubeObject[],
-): Promise<Found> {
-  const unknown = wanted.filter((object) => !found.has(nameOf(object)));
+): Promise<ObjectsByKindName> {
+  const unknown = wanted.filter((object) => !found.has(kindNameOf(object)));
   const live = await Promise.all(
     unknown.map((object) => api.get(resourceOf(object), namespace, object.metadata.name)),
   );
   const more = live.filter((object) => object !== undefined);
-  return new Map([...found, ...more.map((object) => [nameOf(object), object] as const)]);
+  return new Map([...found, ...more.map((object) => [kindNameOf(object), object] as const)]);
 }
 
 /** What is there, read. */
-export interface Sight {
-  readonly there: There;
+export interface LiveModel {
+  readonly objects: LiveObjects;
   /** Undefined: there is none; a holder without text was only claimed. */
   readonly definition: Definition | undefined;
   /** Why the definition that is there cannot be used. */
   readonly broken: string | undefined;
-  readonly files: readonly HeldFile[];
-  readonly stored: Stored | undefined;
+  readonly files: readonly ConfigMapFile[];
+  readonly stored: StoredModel | undefined;
 }
 
 function storedOf(
   definition: Definition,
-  there: There,
-  files: readonly HeldFile[],
-  state: Remembered,
+  objects: LiveObjects,
+  files: readonly ConfigMapFile[],
+  state: OverridesState,
 ) {
   const { spec, hash, revision, manager, createdAt, updatedAt, deleting, object } = definition;
-  const present = presentRevision(definition, filesInUse(spec, there.found, files));
-  const stored: Stored = {
+  const present = presentRevision(definition, filesInUse(spec, objects.found, files));
+  const stored: StoredModel = {
     id: spec.id,
     definition: spec.definition,
     revision,
@@ -127,20 +127,24 @@ function storedOf(
     updatedAt,
     deleting,
     state: stateFor(state, hash),
-    history: historyOf(present, there.revisions, object.metadata.uid),
+    history: historyOf(present, objects.revisions, object.metadata.uid),
   };
   return stored;
 }
 
 /** Reads what is there. Never throws: what makes no sense is told as `broken`. */
-export function sightOf(slug: string, there: There, remembered: Remembered): Sight {
-  const files = filesOf(slug, there.found.values());
-  const nothing = { there, files, definition: undefined, stored: undefined, broken: undefined };
-  const { holder } = there;
+export function liveModelOf(
+  slug: string,
+  objects: LiveObjects,
+  overrides: OverridesState,
+): LiveModel {
+  const files = filesOf(slug, objects.found.values());
+  const nothing = { objects, files, definition: undefined, stored: undefined, broken: undefined };
+  const { holder } = objects;
   if (holder === undefined || definitionText(holder) === undefined) return nothing;
   try {
     const definition = readDefinition(holder);
-    return { ...nothing, definition, stored: storedOf(definition, there, files, remembered) };
+    return { ...nothing, definition, stored: storedOf(definition, objects, files, overrides) };
   } catch (error) {
     return { ...nothing, broken: (error as Error).message };
   }

@@ -2,27 +2,27 @@ import { MODEL_LABEL } from '../../../../lib/objects';
 import { ClusterError } from '../../port';
 import type { KubeApi, KubeObject } from '../client/api';
 import { takenOver } from './field-owner';
-import type { Plan } from './apply-plan';
-import { nameOf } from './apply-plan';
+import type { ApplyPlan } from './apply-plan';
+import { kindNameOf } from './apply-plan';
 import { resourceOf } from '../client/resources';
-import { asked } from './apply-context';
+import { mapApiError } from './apply-context';
 
-export interface Writer {
+export interface ObjectWriter {
   readonly api: KubeApi;
   readonly manager: string;
   /** Takes fields that others own. */
   readonly force: boolean;
 }
 
-export async function put(
-  { api, manager, force }: Writer,
+export async function applyObject(
+  { api, manager, force }: ObjectWriter,
   object: KubeObject,
 ): Promise<KubeObject> {
-  return asked(nameOf(object), api.apply(object, { manager, force }));
+  return mapApiError(kindNameOf(object), api.apply(object, { manager, force }));
 }
 
 /** All conflicts in one answer, so that nobody mends them one by one. */
-function together(refusals: readonly unknown[]): unknown {
+function mergedConflicts(refusals: readonly unknown[]): unknown {
   const conflicts = refusals.filter(
     (one) => one instanceof ClusterError && one.code === 'FIELD_CONFLICT',
   ) as readonly ClusterError[];
@@ -40,22 +40,25 @@ function together(refusals: readonly unknown[]): unknown {
  * before the first write.
  * @throws ClusterError
  */
-export async function rehearse(writer: Writer, { writes }: Plan): Promise<void> {
+export async function dryRun(writer: ObjectWriter, { writes }: ApplyPlan): Promise<void> {
   const { api, manager, force } = writer;
   const results = await Promise.allSettled(
     writes.map(({ object }) =>
-      asked(nameOf(object), api.apply(object, { manager, force, dryRun: true })),
+      mapApiError(kindNameOf(object), api.apply(object, { manager, force, dryRun: true })),
     ),
   );
   const refusals = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
-  if (refusals.length > 0) throw together(refusals);
+  if (refusals.length > 0) throw mergedConflicts(refusals);
 }
 
 /**
  * Makes this writer the owner of what others have applied of an object; nothing else changes.
  * @throws KubeError a conflict when it was changed meanwhile
  */
-export async function takeOver({ api, manager }: Writer, object: KubeObject): Promise<KubeObject> {
+export async function takeOver(
+  { api, manager }: ObjectWriter,
+  object: KubeObject,
+): Promise<KubeObject> {
   const managedFields = takenOver(object, manager);
   if (managedFields === undefined) return object;
   const { name, namespace = '', resourceVersion } = object.metadata;
@@ -68,7 +71,10 @@ export async function takeOver({ api, manager }: Writer, object: KubeObject): Pr
  * this can, so that of two creations at the same moment one is first.
  * @throws KubeError a conflict when it is there
  */
-export function claimName({ api, manager }: Writer, { metadata }: KubeObject): Promise<KubeObject> {
+export function claimName(
+  { api, manager }: ObjectWriter,
+  { metadata }: KubeObject,
+): Promise<KubeObject> {
   const { name, namespace, labels = {} } = metadata;
   const own = { [MODEL_LABEL]: labels[MODEL_LABEL] ?? '' };
   const object = {
@@ -80,10 +86,10 @@ export function claimName({ api, manager }: Writer, { metadata }: KubeObject): P
 }
 
 /** Only these very objects, not what has their names by then. */
-export async function removeAll(api: KubeApi, objects: readonly KubeObject[]): Promise<void> {
+export async function deleteAll(api: KubeApi, objects: readonly KubeObject[]): Promise<void> {
   for (const object of objects) {
     const { name, namespace = '', uid } = object.metadata;
     const options = uid === undefined ? {} : { uid };
-    await asked(nameOf(object), api.remove(resourceOf(object), namespace, name, options));
+    await mapApiError(kindNameOf(object), api.remove(resourceOf(object), namespace, name, options));
   }
 }

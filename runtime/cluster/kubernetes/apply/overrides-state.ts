@@ -5,40 +5,40 @@ import type { ModelOverrides } from '../../port';
  * another: in between, the state of the old one and of the new one stand side by side, and each
  * counts for its own definition only.
  */
-export interface Remembered {
+export interface OverridesState {
   readonly states: readonly ModelOverrides[];
   /** It was stopped and no longer is; replicas have to be brought back. */
   readonly starting?: true;
 }
 
-export const NOTHING_REMEMBERED: Remembered = { states: [] };
+export const NO_OVERRIDES: OverridesState = { states: [] };
 
 const isState = (value: unknown): value is ModelOverrides =>
   typeof value === 'object' && value !== null && typeof (value as ModelOverrides).hash === 'string';
 
 /** What somebody edited until it makes no sense is forgotten. */
-export function parseRemembered(text: string | undefined): Remembered {
+export function parseOverrides(text: string | undefined): OverridesState {
   try {
-    const value = JSON.parse(text ?? '{}') as Partial<Remembered> | null;
+    const value = JSON.parse(text ?? '{}') as Partial<OverridesState> | null;
     const states = Array.isArray(value?.states) ? value.states.filter(isState) : [];
-    return remembered(states, value?.starting === true);
+    return overridesState(states, value?.starting === true);
   } catch {
-    return NOTHING_REMEMBERED;
+    return NO_OVERRIDES;
   }
 }
 
 /** Undefined: there is nothing to be kept. */
-export function rememberedText({ states, starting }: Remembered): string | undefined {
+export function overridesText({ states, starting }: OverridesState): string | undefined {
   return states.length === 0 && starting !== true
     ? undefined
     : JSON.stringify({ states, starting });
 }
 
-function remembered(states: readonly ModelOverrides[], starting: boolean): Remembered {
+function overridesState(states: readonly ModelOverrides[], starting: boolean): OverridesState {
   return { states, ...(starting && { starting: true as const }) };
 }
 
-export function stateFor({ states }: Remembered, hash: string): ModelOverrides | undefined {
+export function stateFor({ states }: OverridesState, hash: string): ModelOverrides | undefined {
   return states.find((state) => state.hash === hash);
 }
 
@@ -47,43 +47,43 @@ const present = (...states: readonly (ModelOverrides | undefined)[]): readonly M
 
 /** Before a definition is replaced: its state stays, that of the next one waits beside it. */
 export function withNext(
-  before: Remembered,
+  before: OverridesState,
   hash: string | undefined,
   next: ModelOverrides | undefined,
   nextHash: string,
-): Remembered {
+): OverridesState {
   // What an earlier model of this name left behind is nobody's.
-  if (hash === undefined) return remembered(present(next), false);
+  if (hash === undefined) return overridesState(present(next), false);
   if (hash === nextHash) return replaced(before, hash, next);
-  const now = settled(before, hash);
-  return remembered(present(stateFor(now, hash), next), now.starting === true);
+  const now = reconciled(before, hash);
+  return overridesState(present(stateFor(now, hash), next), now.starting === true);
 }
 
 /** After a definition was replaced, by whomever: only its own state stays. */
-export function settled(before: Remembered, hash: string): Remembered {
+export function reconciled(before: OverridesState, hash: string): OverridesState {
   const own = stateFor(before, hash);
-  if (own?.stopped === true) return remembered([own], false);
+  if (own?.stopped === true) return overridesState([own], false);
   const wasStopped = before.states.some((state) => state !== own && state.stopped === true);
-  return remembered(present(own), wasStopped || before.starting === true);
+  return overridesState(present(own), wasStopped || before.starting === true);
 }
 
 /** Something else is remembered beside the same definition. */
 export function replaced(
-  before: Remembered,
+  before: OverridesState,
   hash: string,
   state: ModelOverrides | undefined,
-): Remembered {
-  if (state?.stopped === true) return remembered([state], false);
+): OverridesState {
+  if (state?.stopped === true) return overridesState([state], false);
   const wasStopped = stateFor(before, hash)?.stopped === true;
-  return remembered(present(state), wasStopped || settled(before, hash).starting === true);
+  return overridesState(present(state), wasStopped || reconciled(before, hash).starting === true);
 }
 
 /** Replicas are back. */
-export function started({ states }: Remembered): Remembered {
-  return remembered(states, false);
+export function started({ states }: OverridesState): OverridesState {
+  return overridesState(states, false);
 }
 
 /** Is anything left to be done about it? */
-export function isSettled(before: Remembered, hash: string): boolean {
+export function isReconciled(before: OverridesState, hash: string): boolean {
   return before.starting !== true && before.states.every((state) => state.hash === hash);
 }

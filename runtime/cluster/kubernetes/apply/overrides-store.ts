@@ -2,64 +2,70 @@ import { MANAGER } from '../../../../lib/objects';
 import type { KubeApi, KubeObject } from '../client/api';
 import { KubeError } from '../client/api-error';
 import { textAt } from '../client/object-fields';
-import type { Remembered } from './overrides-state';
-import { parseRemembered, rememberedText } from './overrides-state';
-import { isRace } from './apply-refusal';
+import type { OverridesState } from './overrides-state';
+import { parseOverrides, overridesText } from './overrides-state';
+import { isWriteConflict } from './apply-refusal';
 import { RESOURCES } from '../client/resources';
 
 /** The one ConfigMap that holds what is remembered: a key for each model's slug. */
-export const STATE_NAME = `${MANAGER}-state`;
+export const OVERRIDES_CONFIGMAP = `${MANAGER}-state`;
 
 /** Each lost race means that somebody else's write was taken: ten in a row are a defect. */
 const TRIES = 10;
 
-export function rememberedIn(object: KubeObject | undefined, slug: string): Remembered {
-  return parseRemembered(textAt(object, 'data', slug));
+export function overridesIn(object: KubeObject | undefined, slug: string): OverridesState {
+  return parseOverrides(textAt(object, 'data', slug));
 }
 
 /** What becomes of what is remembered; may refuse by throwing. */
-export type Rewrite = (before: Remembered) => Remembered;
+export type OverridesUpdate = (before: OverridesState) => OverridesState;
 
-export interface States {
-  readonly read: (slug: string) => Promise<Remembered>;
+export interface OverridesStore {
+  readonly read: (slug: string) => Promise<OverridesState>;
   /** Nobody's write in between is lost: the rewrite is asked again then. */
-  readonly rewrite: (slug: string, change: Rewrite) => Promise<Remembered>;
+  readonly update: (slug: string, change: OverridesUpdate) => Promise<OverridesState>;
 }
 
 function missing(namespace: string, data: object): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: { name: STATE_NAME, namespace, labels: { 'app.kubernetes.io/part-of': MANAGER } },
+    metadata: {
+      name: OVERRIDES_CONFIGMAP,
+      namespace,
+      labels: { 'app.kubernetes.io/part-of': MANAGER },
+    },
     data,
   };
 }
 
-export function createStates(api: KubeApi, namespace: string): States {
+export function createOverridesStore(api: KubeApi, namespace: string): OverridesStore {
   const get = (): Promise<KubeObject | undefined> =>
-    api.get(RESOURCES.ConfigMap, namespace, STATE_NAME);
+    api.get(RESOURCES.ConfigMap, namespace, OVERRIDES_CONFIGMAP);
   /** Writes on the condition that the object is still as it was seen. */
   const write = (found: KubeObject | undefined, slug: string, text: string | undefined) => {
     const data = { [slug]: text ?? null };
     if (found === undefined) return api.create(missing(namespace, data), { manager: MANAGER });
     const { resourceVersion } = found.metadata;
     const patch = { metadata: { resourceVersion }, data };
-    return api.patch(RESOURCES.ConfigMap, namespace, STATE_NAME, patch, { manager: MANAGER });
+    return api.patch(RESOURCES.ConfigMap, namespace, OVERRIDES_CONFIGMAP, patch, {
+      manager: MANAGER,
+    });
   };
   return {
-    read: async (slug) => rememberedIn(await get(), slug),
-    rewrite: async (slug, change) => {
+    read: async (slug) => overridesIn(await get(), slug),
+    update: async (slug, change) => {
       for (let left = TRIES; ; left -= 1) {
         const found = await get();
-        const before = rememberedIn(found, slug);
+        const before = overridesIn(found, slug);
         const after = change(before);
-        const text = rememberedText(after);
-        if (text === rememberedText(before)) return after;
+        const text = overridesText(after);
+        if (text === overridesText(before)) return after;
         try {
           await write(found, slug, text);
           return after;
         } catch (error) {
-          if (!(error instanceof KubeError) || !isRace(error) || left <= 1) throw error;
+          if (!(error instanceof KubeError) || !isWriteConflict(error) || left <= 1) throw error;
         }
       }
     },

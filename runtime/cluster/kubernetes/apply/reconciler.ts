@@ -3,16 +3,16 @@ import { messageOf } from '../../../core/lifecycle/fault';
 import type { Why } from '../../port';
 import { OWN_MANAGERS } from '../../port';
 import { finishModel } from './apply';
-import type { Resident } from '../cache/namespace-cache';
+import type { ModelView } from '../cache/namespace-cache';
 import { renderedFrom } from './stored-definition';
-import type { Remembered } from './overrides-state';
-import { isSettled } from './overrides-state';
-import { settleState } from './reconcile-overrides';
-import type { Site } from './apply-context';
-import { asked } from './apply-context';
-import type { States } from './overrides-store';
+import type { OverridesState } from './overrides-state';
+import { isReconciled } from './overrides-state';
+import { reconcileOverrides } from './reconcile-overrides';
+import type { ApplyContext } from './apply-context';
+import { mapApiError } from './apply-context';
+import type { OverridesStore } from './overrides-store';
 import type { Timing } from '../client/timing';
-import type { World } from '../cache/cluster-cache';
+import type { ClusterCache } from '../cache/cluster-cache';
 
 /** How often the world is looked at for what was left undone. */
 const LOOK_MS = 5000;
@@ -24,16 +24,16 @@ const SPREAD_MS = 15_000;
 const PAUSE_MS = 60_000;
 
 /** What was left undone of a model. */
-export type Chore = 'finish' | 'settle' | 'forget';
+export type ReconcileAction = 'finish' | 'reconcile' | 'forget';
 
-export interface Looked {
-  readonly resident: Resident | undefined;
-  readonly remembered: Remembered;
+export interface ReconcileInput {
+  readonly model: ModelView | undefined;
+  readonly overrides: OverridesState;
   readonly gitops: boolean;
 }
 
 /** Are the Deployments those of the definition? Only ours are for us to finish. */
-function isFinished({ definition, deployments }: Resident): boolean {
+function isFinished({ definition, deployments }: ModelView): boolean {
   const { spec, hash, manager, deleting } = definition;
   if (deleting || !OWN_MANAGERS.has(manager)) return true;
   const current = deployments.filter((deployment) => renderedFrom(deployment) === hash);
@@ -41,33 +41,41 @@ function isFinished({ definition, deployments }: Resident): boolean {
 }
 
 /** Pure: what there is to be done about a model, if anything. */
-export function choreOf({ resident, remembered, gitops }: Looked): Chore | undefined {
-  const isEmpty = remembered.states.length === 0 && remembered.starting !== true;
-  if (resident === undefined) return isEmpty ? undefined : 'forget';
-  if (!gitops && !isFinished(resident)) return 'finish';
-  return isSettled(remembered, resident.definition.hash) ? undefined : 'settle';
+export function reconcileActionOf({
+  model,
+  overrides,
+  gitops,
+}: ReconcileInput): ReconcileAction | undefined {
+  const isEmpty = overrides.states.length === 0 && overrides.starting !== true;
+  if (model === undefined) return isEmpty ? undefined : 'forget';
+  if (!gitops && !isFinished(model)) return 'finish';
+  return isReconciled(overrides, model.definition.hash) ? undefined : 'reconcile';
 }
 
-export interface TenderOptions {
-  readonly world: World;
+export interface ReconcilerOptions {
+  readonly cache: ClusterCache;
   readonly timing: Timing;
   readonly turns: Turns;
-  readonly states: States;
+  readonly overrides: OverridesStore;
   readonly gitops: boolean;
-  readonly siteOf: (slug: string) => Site;
+  readonly contextOf: (slug: string) => ApplyContext;
   readonly tell: (message: string) => void;
 }
 
-async function act({ states, siteOf, world }: TenderOptions, slug: string, chore: Chore) {
-  const resident = world.find(slug);
-  if (chore === 'forget')
-    await asked(
+async function act(
+  { overrides, contextOf, cache }: ReconcilerOptions,
+  slug: string,
+  action: ReconcileAction,
+) {
+  const model = cache.find(slug);
+  if (action === 'forget')
+    await mapApiError(
       'state',
-      states.rewrite(slug, (now) => (world.find(slug) ? now : { states: [] })),
+      overrides.update(slug, (now) => (cache.find(slug) ? now : { states: [] })),
     );
-  else if (chore === 'finish') await finishModel(siteOf(slug), slug);
-  else if (resident !== undefined)
-    await settleState(siteOf(slug), resident.definition.spec, resident.definition.hash);
+  else if (action === 'finish') await finishModel(contextOf(slug), slug);
+  else if (model !== undefined)
+    await reconcileOverrides(contextOf(slug), model.definition.spec, model.definition.hash);
 }
 
 /** A definition that is stored, and whose objects the cluster does not take. */
@@ -77,48 +85,51 @@ function unfinished(error: unknown, slug: string, since: number): Why {
 }
 
 /** Looks now and then for what somebody began and did not end, and ends it. */
-export function createTender(options: TenderOptions): () => void {
-  const { world, timing, turns, gitops, tell } = options;
+export function startReconciler(options: ReconcilerOptions): () => void {
+  const { cache, timing, turns, gitops, tell } = options;
   const due = new Map<string, number>();
-  const look = (): void => {
-    const slugs = new Set([...world.memories(), ...world.residents().map(({ slug }) => slug)]);
+  const reconcileAll = (): void => {
+    const slugs = new Set([
+      ...cache.slugsWithOverrides(),
+      ...cache.models().map(({ slug }) => slug),
+    ]);
     for (const slug of due.keys()) if (!slugs.has(slug)) due.delete(slug);
     for (const slug of slugs) {
       try {
-        lookAt(slug);
+        reconcileModel(slug);
       } catch (error) {
-        failed(slug, error);
+        reportFailure(slug, error);
       }
     }
   };
-  const lookAt = (slug: string): void => {
-    const looked = { resident: world.find(slug), remembered: world.remembered(slug), gitops };
-    const chore = choreOf(looked);
-    if (chore !== undefined) return consider(slug, chore);
+  const reconcileModel = (slug: string): void => {
+    const input = { model: cache.find(slug), overrides: cache.overrides(slug), gitops };
+    const action = reconcileActionOf(input);
+    if (action !== undefined) return runWhenDue(slug, action);
     due.delete(slug);
-    world.setFault(slug, undefined);
+    cache.setFault(slug, undefined);
   };
   /** One model's fault is its status; the others are tended. */
-  const failed = (slug: string, error: unknown): void => {
-    world.setFault(slug, unfinished(error, slug, timing.now()));
+  const reportFailure = (slug: string, error: unknown): void => {
+    cache.setFault(slug, unfinished(error, slug, timing.now()));
     tell(`model ${slug}: ${messageOf(error)}`);
   };
-  const consider = (slug: string, chore: Chore): void => {
+  const runWhenDue = (slug: string, action: ReconcileAction): void => {
     const now = timing.now();
     const since = due.get(slug) ?? now + PATIENCE_MS + timing.random() * SPREAD_MS;
     due.set(slug, since);
     if (now < since) return;
     due.set(slug, now + PAUSE_MS);
     turns
-      .run(slug, () => act(options, slug, chore))
-      .then(() => world.setFault(slug, undefined))
-      .catch((error: unknown) => failed(slug, error));
+      .run(slug, () => act(options, slug, action))
+      .then(() => cache.setFault(slug, undefined))
+      .catch((error: unknown) => reportFailure(slug, error));
   };
   let cancel = (): void => undefined;
   const again = (): void => {
     cancel = timing.after(() => {
       again();
-      if (world.phase() === 'synced') look();
+      if (cache.phase() === 'synced') reconcileAll();
     }, LOOK_MS);
   };
   again();

@@ -1,24 +1,24 @@
 import { MANAGER } from '../../../../lib/objects';
 import type { RemoveOptions } from '../../port';
 import { ClusterError } from '../../port';
-import { findStored, removing } from '../../registry';
+import { findStored, markDeleted } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { DELETING_ANNOTATION } from './stored-definition';
 import { KubeError } from '../client/api-error';
-import type { Sight } from './live-objects';
-import { lookAt, sightOf } from './live-objects';
+import type { LiveModel } from './live-objects';
+import { readLiveObjects, liveModelOf } from './live-objects';
 import { fieldManagerOf, isWrittenBy } from './field-owner';
 import { planDetails } from './apply-plan';
-import { isRace, refusalOf } from './apply-refusal';
+import { isWriteConflict, clusterErrorOf } from './apply-refusal';
 import { RESOURCES } from '../client/resources';
-import type { Site } from './apply-context';
-import { asked, readOnly } from './apply-context';
-import { removeAll } from './object-writer';
+import type { ApplyContext } from './apply-context';
+import { mapApiError, readOnlyError } from './apply-context';
+import { deleteAll } from './object-writer';
 
 const TRIES = 6;
 
 /** A model that has been marked as on its way out. */
-export interface Leaving {
+export interface DeletingModel {
   readonly slug: string;
   readonly id: string;
   /** Of the definition: another one is another life of the model. */
@@ -42,37 +42,37 @@ function graceSeconds(deployment: KubeObject): number {
 }
 
 /** What the service has written of a model; what others have put beside it stays theirs. */
-function objectsIn({ there }: Sight, manager: string): readonly KubeObject[] {
-  return [...there.found.values()].filter(
-    (object) => object !== there.holder && isWrittenBy(object, manager),
+function objectsIn({ objects }: LiveModel, manager: string): readonly KubeObject[] {
+  return [...objects.found.values()].filter(
+    (object) => object !== objects.holder && isWrittenBy(object, manager),
   );
 }
 
-async function look(site: Site, slug: string): Promise<Sight> {
-  return sightOf(slug, await asked(slug, lookAt(site, slug)), { states: [] });
+async function look(context: ApplyContext, slug: string): Promise<LiveModel> {
+  return liveModelOf(slug, await mapApiError(slug, readLiveObjects(context, slug)), { states: [] });
 }
 
 async function markOnce(
-  site: Site,
+  context: ApplyContext,
   slug: string,
   id: string,
   options: RemoveOptions,
-): Promise<Leaving> {
-  const sight = await look(site, slug);
-  const { stored, there, broken } = sight;
+): Promise<DeletingModel> {
+  const live = await look(context, slug);
+  const { stored, objects, broken } = live;
   if (broken !== undefined) throw unreadable(id, broken);
   const known = new Map(stored && [[stored.id, stored]]);
   const found = findStored(known, id);
-  refuse(site, sight, () => void removing(found, options));
-  const { holder } = there;
+  refuse(context, live, () => void markDeleted(found, options));
+  const { holder } = objects;
   if (holder === undefined) throw new Error('what was read is there');
   const { name, resourceVersion, uid } = holder.metadata;
-  const annotations = { [DELETING_ANNOTATION]: new Date(site.now()).toISOString() };
+  const annotations = { [DELETING_ANNOTATION]: new Date(context.now()).toISOString() };
   const patch = { metadata: { resourceVersion, annotations } };
-  const { namespace } = site;
+  const { namespace } = context;
   if (!found.deleting)
-    await site.api.patch(RESOURCES.ConfigMap, namespace, name, patch, { manager: MANAGER });
-  const graces = [...there.found.values()].filter(isDeployment).map(graceSeconds);
+    await context.api.patch(RESOURCES.ConfigMap, namespace, name, patch, { manager: MANAGER });
+  const graces = [...objects.found.values()].filter(isDeployment).map(graceSeconds);
   return { slug, id, uid, graceMs: Math.max(0, ...graces) * 1000 + SLACK_MS };
 }
 
@@ -84,17 +84,17 @@ function unreadable(id: string, broken: string): ClusterError {
 }
 
 /** A removal that only Git may do is answered with what it would take away. */
-function refuse(site: Site, sight: Sight, rules: () => void): void {
-  const prunes = [...sight.there.found.values()];
+function refuse(context: ApplyContext, live: LiveModel, rules: () => void): void {
+  const prunes = [...live.objects.found.values()];
   const plan = (): readonly object[] => planDetails({ writes: [], prunes });
   try {
     rules();
   } catch (error) {
     if (!(error instanceof ClusterError) || error.code !== 'READ_ONLY') throw error;
-    throw readOnly(error.message, plan());
+    throw readOnlyError(error.message, plan());
   }
-  if (!site.gitops) return;
-  throw readOnly(
+  if (!context.gitops) return;
+  throw readOnlyError(
     'definitions come from Git alone (kubernetes.mode: gitops); remove the model there',
     plan(),
   );
@@ -104,48 +104,59 @@ function refuse(site: Site, sight: Sight, rules: () => void): void {
  * Marks a model as on its way out, so that routers send it nothing any more.
  * @throws ClusterError
  */
-export async function markLeaving(
-  site: Site,
+export async function markDeleting(
+  context: ApplyContext,
   model: { readonly slug: string; readonly id: string },
   options: RemoveOptions,
-): Promise<Leaving> {
+): Promise<DeletingModel> {
   for (let left = TRIES; ; left -= 1) {
     try {
-      return await markOnce(site, model.slug, model.id, options);
+      return await markOnce(context, model.slug, model.id, options);
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      if (!isRace(error) || left <= 1) throw refusalOf(`model ${model.id}`, error);
+      if (!isWriteConflict(error) || left <= 1) throw clusterErrorOf(`model ${model.id}`, error);
     }
   }
 }
 
 /** What is there of the very model that leaves; undefined when that is gone, or came again. */
-async function stillLeaving(site: Site, { slug, uid }: Leaving): Promise<Sight | undefined> {
-  const sight = await look(site, slug);
-  const { there, stored } = sight;
-  return there.holder?.metadata.uid === uid && stored?.deleting === true ? sight : undefined;
+async function stillLeaving(
+  context: ApplyContext,
+  { slug, uid }: DeletingModel,
+): Promise<LiveModel | undefined> {
+  const live = await look(context, slug);
+  const { objects, stored } = live;
+  return objects.holder?.metadata.uid === uid && stored?.deleting === true ? live : undefined;
 }
 
 /** Ends its pods: they finish what they are at, for as long as their grace lasts. */
-export async function endPods(site: Site, leaving: Leaving, manager: string): Promise<void> {
-  const sight = await stillLeaving(site, leaving);
-  if (sight === undefined) return;
-  const objects = objectsIn(sight, fieldManagerOf(manager));
+export async function deleteWorkloads(
+  context: ApplyContext,
+  removal: DeletingModel,
+  manager: string,
+): Promise<void> {
+  const live = await stillLeaving(context, removal);
+  if (live === undefined) return;
+  const objects = objectsIn(live, fieldManagerOf(manager));
   // The autoscaler first: it would look for what it scales.
-  await removeAll(site.api, objects.filter(isAutoscaler));
-  await removeAll(site.api, objects.filter(isDeployment));
+  await deleteAll(context.api, objects.filter(isAutoscaler));
+  await deleteAll(context.api, objects.filter(isDeployment));
 }
 
 /** Takes away all that is left, the definition last. */
-export async function removeRest(site: Site, leaving: Leaving, manager: string): Promise<void> {
-  const sight = await stillLeaving(site, leaving);
-  if (sight === undefined) return;
-  const { holder, revisions } = sight.there;
-  await removeAll(site.api, objectsIn(sight, fieldManagerOf(manager)));
-  await removeAll(site.api, revisions);
-  await asked(
+export async function deleteRemaining(
+  context: ApplyContext,
+  removal: DeletingModel,
+  manager: string,
+): Promise<void> {
+  const live = await stillLeaving(context, removal);
+  if (live === undefined) return;
+  const { holder, revisions } = live.objects;
+  await deleteAll(context.api, objectsIn(live, fieldManagerOf(manager)));
+  await deleteAll(context.api, revisions);
+  await mapApiError(
     'state',
-    site.states.rewrite(leaving.slug, () => ({ states: [] })),
+    context.overrides.update(removal.slug, () => ({ states: [] })),
   );
-  if (holder !== undefined) await removeAll(site.api, [holder]);
+  if (holder !== undefined) await deleteAll(context.api, [holder]);
 }

@@ -1,10 +1,10 @@
 import { DEFINITION_KEY, HASH_ANNOTATION, MANAGER, PREFIX } from '../../../../lib/objects';
 import type { ModelSpec } from '../../../../lib/spec';
 import { definitionHash, parseModel, readJsonText } from '../../../../lib/spec';
-import type { Artifacts, Stored, StoredRevision } from '../../registry';
+import type { Artifacts, StoredModel, StoredRevision } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { definitionWriter } from './field-owner';
-import type { Plain } from '../client/object-fields';
+import type { JsonObject } from '../client/object-fields';
 import { at, createdAt, numberAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
@@ -14,7 +14,7 @@ export const APPLIED_ANNOTATION = `${PREFIX}/applied`;
 export const DELETING_ANNOTATION = `${PREFIX}/deleting`;
 
 /** What an apply of ours leaves beside the definition. It counts while `hash` is the definition's. */
-export interface Stamp {
+export interface AppliedRevision {
   readonly revision: number;
   readonly hash: string;
   readonly by: string;
@@ -39,7 +39,7 @@ export interface Definition {
   readonly updatedAt: number;
   readonly deleting: boolean;
   /** Only when it is about this very definition. */
-  readonly stamp: Stamp | undefined;
+  readonly stamp: AppliedRevision | undefined;
 }
 
 const annotation = (object: KubeObject, name: string): string | undefined =>
@@ -55,12 +55,14 @@ function parsed(text: string | undefined): unknown {
 
 function artifactsOf(value: unknown): Artifacts | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const all = Object.entries(value as Plain).filter(([, digest]) => typeof digest === 'string');
+  const all = Object.entries(value as JsonObject).filter(
+    ([, digest]) => typeof digest === 'string',
+  );
   return Object.fromEntries(all) as Artifacts;
 }
 
 /** What somebody edited by hand until it makes no sense counts as absent. */
-function stampOf(object: KubeObject): Stamp | undefined {
+function stampOf(object: KubeObject): AppliedRevision | undefined {
   const value = parsed(annotation(object, APPLIED_ANNOTATION));
   const revision = numberAt(value, 'revision');
   const hash = textAt(value, 'hash');
@@ -82,7 +84,11 @@ function stampOf(object: KubeObject): Stamp | undefined {
  * resourceVersion: the same for every router and after every restart, and always higher than any
  * number counted before, because each of our writes raised it, too.
  */
-function revisionOf({ metadata }: KubeObject, stamp: Stamp | undefined, hash: string): number {
+function revisionOf(
+  { metadata }: KubeObject,
+  stamp: AppliedRevision | undefined,
+  hash: string,
+): number {
   if (stamp?.hash === hash) return stamp.revision;
   return Math.max(Number(metadata.resourceVersion ?? 0), (stamp?.revision ?? 0) + 1);
 }
@@ -135,9 +141,9 @@ export function presentRevision(definition: Definition, artifacts: Artifacts): S
 }
 
 /** The annotations that go with a stored definition. */
-export function stamped(object: KubeObject, stored: Stored): KubeObject {
+export function withAppliedRevision(object: KubeObject, stored: StoredModel): KubeObject {
   const [entry] = stored.history;
-  const stamp: Stamp = {
+  const stamp: AppliedRevision = {
     revision: stored.revision,
     hash: stored.hash,
     by: entry?.by ?? '',

@@ -3,17 +3,17 @@ import type { ModelRecord, Snapshot, WatchPhase, Why } from '../../port';
 import type { Watchers } from '../../watchers';
 import { createWatchers } from '../../watchers';
 import type { KubeApi } from '../client/api';
-import type { Resident } from './namespace-cache';
-import { Corner } from './namespace-cache';
-import type { Remembered } from '../apply/overrides-state';
-import { parseRemembered } from '../apply/overrides-state';
-import { createPulse } from '../client/apiserver-health';
+import type { ModelView } from './namespace-cache';
+import { NamespaceCache } from './namespace-cache';
+import type { OverridesState } from '../apply/overrides-state';
+import { parseOverrides } from '../apply/overrides-state';
+import { createApiserverHealth } from '../client/apiserver-health';
 import { RESOURCES } from '../client/resources';
-import { STATE_NAME } from '../apply/overrides-store';
+import { OVERRIDES_CONFIGMAP } from '../apply/overrides-store';
 import { textAt } from '../client/object-fields';
 import type { Timing } from '../client/timing';
 import type { WatchLoop, WatchState } from '../client/watch-loop';
-import { heardAt, objectsIn, startWatchLoop } from '../client/watch-loop';
+import { lastContactAt, objectsIn, startWatchLoop } from '../client/watch-loop';
 
 /** A burst of events is one snapshot; a single one is told at once. */
 const PUBLISH_MS = 50;
@@ -23,7 +23,7 @@ const MAX_PAUSE_MS = 1000;
 /** When nothing changes, the snapshot still says now and then that the cluster is heard. */
 const HEARD_MS = 15_000;
 
-export interface WorldOptions {
+export interface ClusterCacheOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch' | 'alive'>;
   /** A model that is in two of them counts in the first. */
   readonly namespaces: readonly string[];
@@ -42,64 +42,64 @@ export function phaseOf(states: readonly WatchState[]): WatchPhase {
 }
 
 const atOf = (states: readonly WatchState[]): number =>
-  Math.min(...states.map((state) => heardAt(state) ?? 0));
+  Math.min(...states.map((state) => lastContactAt(state) ?? 0));
 
 /** The cluster as the watches show it. */
-export class World {
+export class ClusterCache {
   readonly watchers: Watchers;
-  readonly #corners: readonly Corner[];
-  readonly #memory: WatchLoop;
-  #texts: ReadonlyMap<string, string> = new Map();
+  readonly #namespaces: readonly NamespaceCache[];
+  readonly #overridesWatch: WatchLoop;
+  #overrideTexts: ReadonlyMap<string, string> = new Map();
   #models: ReadonlyMap<string, ModelRecord> = new Map();
   #phase: WatchPhase = 'empty';
-  #lookedAt = -Infinity;
-  #tookMs = 0;
+  #refreshedAt = -Infinity;
+  #refreshMs = 0;
   #publishedAt = -Infinity;
   #pending: (() => void) | undefined;
   #stopped = false;
-  readonly #told = new Map<string, string>();
-  readonly #hidden = new Set<string>();
+  readonly #reported = new Map<string, string>();
+  readonly #reportedHidden = new Set<string>();
   readonly #faults = new Map<string, Why>();
   /** Models of which a fault or what is remembered is another one since the last look. */
   readonly #due = new Set<string>();
   readonly #waiting = new Set<() => void>();
 
-  constructor(private readonly options: WorldOptions) {
+  constructor(private readonly options: ClusterCacheOptions) {
     const { api, namespaces, home, timing, tell } = options;
     const onChange = (): void => this.#schedule();
-    const pulse = createPulse(api, timing);
-    this.#corners = namespaces.map(
-      (namespace) => new Corner({ api, namespace, timing, pulse, onChange, tell }),
+    const checkApiserver = createApiserverHealth(api, timing);
+    this.#namespaces = namespaces.map(
+      (namespace) => new NamespaceCache({ api, namespace, timing, checkApiserver, onChange, tell }),
     );
-    this.#memory = startWatchLoop({
+    this.#overridesWatch = startWatchLoop({
       api,
       namespace: home,
       resource: RESOURCES.ConfigMap,
       // A Role can allow a list of one object only when it is asked for by name.
-      fieldSelector: `metadata.name=${STATE_NAME}`,
+      fieldSelector: `metadata.name=${OVERRIDES_CONFIGMAP}`,
       timing,
-      pulse,
+      checkApiserver,
       onChange,
     });
     this.watchers = createWatchers(() => this.#snapshot());
   }
 
   /** Where a model is, and what is seen of it. */
-  find(slug: string): Resident | undefined {
-    return this.#corners.map((corner) => corner.find(slug)).find((one) => one !== undefined);
+  find(slug: string): ModelView | undefined {
+    return this.#namespaces.map((one) => one.find(slug)).find((one) => one !== undefined);
   }
 
-  residents(): readonly Resident[] {
-    return this.#corners.flatMap((corner) => corner.residents());
+  models(): readonly ModelView[] {
+    return this.#namespaces.flatMap((one) => one.models());
   }
 
-  remembered(slug: string): Remembered {
-    return parseRemembered(this.#texts.get(slug));
+  overrides(slug: string): OverridesState {
+    return parseOverrides(this.#overrideTexts.get(slug));
   }
 
   /** Slugs that something is remembered of. */
-  memories(): readonly string[] {
-    return [...this.#texts.keys()];
+  slugsWithOverrides(): readonly string[] {
+    return [...this.#overrideTexts.keys()];
   }
 
   /** What of a model could not be brought to its end: its status says so until that succeeds. */
@@ -116,7 +116,7 @@ export class World {
   }
 
   /** Resolves when the published snapshot fulfils the condition: true; or after `ms`: false. */
-  until(condition: () => boolean, ms: number): Promise<boolean> {
+  waitFor(condition: () => boolean, ms: number): Promise<boolean> {
     if (condition()) return Promise.resolve(true);
     return new Promise((resolve) => {
       const finish = (result: boolean): void => {
@@ -136,21 +136,21 @@ export class World {
   stop(): void {
     this.#stopped = true;
     this.#pending?.();
-    this.#memory.stop();
-    for (const corner of this.#corners) corner.stop();
+    this.#overridesWatch.stop();
+    for (const one of this.#namespaces) one.stop();
     for (const check of this.#waiting) check();
     this.watchers.close();
   }
 
   #states(): readonly WatchState[] {
-    return [this.#memory.state(), ...this.#corners.flatMap((corner) => corner.states())];
+    return [this.#overridesWatch.state(), ...this.#namespaces.flatMap((one) => one.states())];
   }
 
   #schedule(): void {
     if (this.#pending !== undefined || this.#stopped) return;
     const { timing } = this.options;
-    const pause = Math.max(PUBLISH_MS, Math.min(MAX_PAUSE_MS, PAUSE_PER_LOOK * this.#tookMs));
-    const wait = Math.max(0, this.#lookedAt + pause - timing.now());
+    const pause = Math.max(PUBLISH_MS, Math.min(MAX_PAUSE_MS, PAUSE_PER_LOOK * this.#refreshMs));
+    const wait = Math.max(0, this.#refreshedAt + pause - timing.now());
     this.#pending = timing.after(() => {
       this.#pending = undefined;
       this.#tryPublish();
@@ -167,26 +167,26 @@ export class World {
   }
 
   #publish(): void {
-    this.#lookedAt = this.options.timing.now();
-    this.#tellFaults();
-    const texts = this.#textsNow();
+    this.#refreshedAt = this.options.timing.now();
+    this.#reportFaults();
+    const texts = this.#readOverrideTexts();
     // Kept until all of them were looked at: what throws on the way leaves them to the next time.
-    for (const slug of changedKeys(this.#texts, texts)) this.#due.add(slug);
-    this.#texts = texts;
-    const news = this.#corners.map((corner) =>
-      corner.refresh(this.#due, (slug) => ({
-        remembered: this.remembered(slug),
+    for (const slug of changedKeys(this.#overrideTexts, texts)) this.#due.add(slug);
+    this.#overrideTexts = texts;
+    const news = this.#namespaces.map((one) =>
+      one.refresh(this.#due, (slug) => ({
+        overrides: this.overrides(slug),
         fault: this.#faults.get(slug),
       })),
     );
     this.#due.clear();
-    this.#tellWatchers(news.includes(true));
-    this.#tookMs = this.options.timing.now() - this.#lookedAt;
+    this.#notifyWatchers(news.includes(true));
+    this.#refreshMs = this.options.timing.now() - this.#refreshedAt;
     // Whoever waits may wait for something that no snapshot shows, as the end of a Deployment.
     for (const check of this.#waiting) check();
   }
 
-  #tellWatchers(isNews: boolean): void {
+  #notifyWatchers(isNews: boolean): void {
     const now = this.options.timing.now();
     const phase = this.phase();
     const isDue = isNews || phase !== this.#phase;
@@ -194,42 +194,42 @@ export class World {
     this.#publishedAt = now;
     this.#phase = phase;
     if (isDue) this.#models = this.#gather();
-    this.watchers.tell();
+    this.watchers.publish();
   }
 
-  #textsNow(): ReadonlyMap<string, string> {
-    const [object] = objectsIn(this.#memory.state()).values();
+  #readOverrideTexts(): ReadonlyMap<string, string> {
+    const [object] = objectsIn(this.#overridesWatch.state()).values();
     const data = Object.keys((object?.['data'] ?? {}) as object);
     return new Map(data.map((slug) => [slug, textAt(object, 'data', slug) ?? '']));
   }
 
   #gather(): ReadonlyMap<string, ModelRecord> {
     const models = new Map<string, ModelRecord>();
-    for (const { slug, namespace, record } of this.residents()) {
+    for (const { slug, namespace, record } of this.models()) {
       if (this.find(slug)?.namespace === namespace) models.set(record.spec.id, record);
-      else this.#tellHidden(record.spec.id, namespace);
+      else this.#reportHidden(record.spec.id, namespace);
     }
     return models;
   }
 
-  #tellHidden(id: string, namespace: string): void {
+  #reportHidden(id: string, namespace: string): void {
     const key = `${namespace}/${id}`;
-    if (this.#hidden.has(key)) return;
-    this.#hidden.add(key);
+    if (this.#reportedHidden.has(key)) return;
+    this.#reportedHidden.add(key);
     this.options.tell(
       `model ${id} in namespace ${namespace} is not served: another one has its name`,
     );
   }
 
   /** Each trouble of a watch once, and again only when it is another. */
-  #tellFaults(): void {
-    const { fault } = this.#memory.state();
+  #reportFaults(): void {
+    const { fault } = this.#overridesWatch.state();
     const memory = fault === undefined ? [] : [['what is remembered', fault.message] as const];
-    const faults = new Map([...memory, ...this.#corners.flatMap((corner) => corner.faults())]);
+    const faults = new Map([...memory, ...this.#namespaces.flatMap((one) => one.faults())]);
     for (const [what, message] of faults)
-      if (this.#told.get(what) !== message) this.options.tell(`watch of ${what}: ${message}`);
-    this.#told.clear();
-    for (const [what, message] of faults) this.#told.set(what, message);
+      if (this.#reported.get(what) !== message) this.options.tell(`watch of ${what}: ${message}`);
+    this.#reported.clear();
+    for (const [what, message] of faults) this.#reported.set(what, message);
   }
 
   #snapshot(): Snapshot {

@@ -7,7 +7,7 @@ const NONE: ReadonlyMap<string, KubeObject> = new Map();
  * The objects of one watch, sorted by model. A new view is compared with the one before object by
  * object, by identity, so that only the models that changed are looked at again.
  */
-export class Shelf {
+export class ModelIndex {
   #seen: Objects = NONE;
   readonly #bySlug = new Map<string, Map<string, KubeObject>>();
 

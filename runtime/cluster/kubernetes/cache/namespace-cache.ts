@@ -6,13 +6,13 @@ import type { ModelRecord, Why } from '../../port';
 import type { KubeApi, KubeObject } from '../client/api';
 import type { Definition } from '../apply/stored-definition';
 import { readDefinition } from '../apply/stored-definition';
-import { Measures } from '../scale/pod-metrics';
-import type { Pulse } from '../client/apiserver-health';
+import { PodMetrics } from '../scale/pod-metrics';
+import type { ApiserverHealth } from '../client/apiserver-health';
 import { recordOf } from './model-record';
-import type { Remembered } from '../apply/overrides-state';
+import type { OverridesState } from '../apply/overrides-state';
 import { stateFor } from '../apply/overrides-state';
 import { RESOURCES } from '../client/resources';
-import { Shelf } from './model-index';
+import { ModelIndex } from './model-index';
 import { slugByLabel, slugOfEvent } from './slugs';
 import type { Timing } from '../client/timing';
 import type { WatchLoop, WatchState } from '../client/watch-loop';
@@ -30,18 +30,18 @@ const WATCHED = {
 type Kind = keyof typeof WATCHED;
 const KINDS = Object.keys(WATCHED) as readonly Kind[];
 
-export interface CornerOptions {
+export interface NamespaceCacheOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch'>;
   readonly namespace: string;
   readonly timing: Timing;
-  readonly pulse: Pulse;
+  readonly checkApiserver: ApiserverHealth;
   readonly onChange: () => void;
   /** About a definition that cannot be used. */
   readonly tell: (message: string) => void;
 }
 
 /** A model as one namespace holds it. */
-export interface Resident {
+export interface ModelView {
   readonly slug: string;
   readonly namespace: string;
   readonly definition: Definition;
@@ -50,32 +50,32 @@ export interface Resident {
 }
 
 /** What is known of a model beside its objects. */
-export interface Beside {
-  readonly remembered: Remembered;
+export interface ModelSideState {
+  readonly overrides: OverridesState;
   /** What of it could not be brought to its end. */
   readonly fault: Why | undefined;
 }
 
 /** What is seen of one namespace: its models, each looked at again only when something of it changed. */
-export class Corner {
+export class NamespaceCache {
   readonly namespace: string;
   readonly #loops: Readonly<Record<Kind, WatchLoop>>;
-  readonly #shelves: Readonly<Record<Kind, Shelf>>;
-  readonly #measures: Measures;
-  readonly #measured = new Shelf(slugByLabel);
+  readonly #indexes: Readonly<Record<Kind, ModelIndex>>;
+  readonly #podMetrics: PodMetrics;
+  readonly #metricsIndex = new ModelIndex(slugByLabel);
   readonly #definitions = new Map<string, Definition>();
   /** What was told of a definition that makes no sense, so that it is told once. */
-  readonly #told = new Map<string, KubeObject>();
-  readonly #residents = new Map<string, Resident>();
+  readonly #reported = new Map<string, KubeObject>();
+  readonly #models = new Map<string, ModelView>();
 
-  constructor(private readonly options: CornerOptions) {
-    const { api, namespace, timing, pulse, onChange } = options;
+  constructor(private readonly options: NamespaceCacheOptions) {
+    const { api, namespace, timing, checkApiserver, onChange } = options;
     this.namespace = namespace;
     const loop = (kind: Kind): WatchLoop =>
-      startWatchLoop({ api, namespace, timing, pulse, onChange, ...WATCHED[kind] });
+      startWatchLoop({ api, namespace, timing, checkApiserver, onChange, ...WATCHED[kind] });
     this.#loops = byKind(loop);
-    this.#measures = new Measures({ api, namespace, timing, onChange });
-    this.#shelves = byKind((kind) => new Shelf(kind === 'events' ? slugOfEvent : slugByLabel));
+    this.#podMetrics = new PodMetrics({ api, namespace, timing, onChange });
+    this.#indexes = byKind((kind) => new ModelIndex(kind === 'events' ? slugOfEvent : slugByLabel));
   }
 
   /** Those without which nothing can be said. Events only say why; the Role may not allow them. */
@@ -91,95 +91,95 @@ export class Corner {
     });
   }
 
-  residents(): readonly Resident[] {
-    return [...this.#residents.values()];
+  models(): readonly ModelView[] {
+    return [...this.#models.values()];
   }
 
-  find(slug: string): Resident | undefined {
-    return this.#residents.get(slug);
+  find(slug: string): ModelView | undefined {
+    return this.#models.get(slug);
   }
 
   stop(): void {
     for (const kind of KINDS) this.#loops[kind].stop();
-    this.#measures.stop();
+    this.#podMetrics.stop();
   }
 
   /** Looks at what changed; `also` for other reasons. True: a model is another now. */
-  refresh(also: ReadonlySet<string>, besideOf: (slug: string) => Beside): boolean {
+  refresh(also: ReadonlySet<string>, sideStateOf: (slug: string) => ModelSideState): boolean {
     const changed = new Set(also);
     for (const kind of KINDS) {
       const objects = objectsIn(this.#loops[kind].state());
-      for (const slug of this.#shelves[kind].take(objects)) changed.add(slug);
+      for (const slug of this.#indexes[kind].take(objects)) changed.add(slug);
     }
-    for (const slug of this.#measured.take(this.#measures.objects())) changed.add(slug);
-    return [...changed].map((slug) => this.#tryLook(slug, besideOf)).includes(true);
+    for (const slug of this.#metricsIndex.take(this.#podMetrics.objects())) changed.add(slug);
+    return [...changed].map((slug) => this.#tryLook(slug, sideStateOf)).includes(true);
   }
 
   /** The fence: what throws at one model is its status, and the others are looked at. */
-  #tryLook(slug: string, besideOf: (slug: string) => Beside): boolean {
+  #tryLook(slug: string, sideStateOf: (slug: string) => ModelSideState): boolean {
     try {
-      return this.#look(slug, besideOf(slug));
+      return this.#look(slug, sideStateOf(slug));
     } catch (error) {
       const { tell, timing } = this.options;
       tell(`model ${slug} in ${this.namespace} cannot be looked at: ${messageOf(error)}`);
-      const before = this.#residents.get(slug);
+      const before = this.#models.get(slug);
       if (before === undefined) return false;
       const record = withFault(before.record, faultWhy(error, `model ${slug}`, timing.now()));
-      this.#residents.set(slug, { ...before, record });
+      this.#models.set(slug, { ...before, record });
       return true;
     }
   }
 
-  #look(slug: string, { remembered, fault }: Beside): boolean {
+  #look(slug: string, { overrides, fault }: ModelSideState): boolean {
     const definition = this.#definitionOf(slug);
-    const before = this.#residents.get(slug);
-    if (definition === undefined) return this.#residents.delete(slug);
-    const of = (kind: Kind): readonly KubeObject[] => this.#shelves[kind].of(slug);
-    const deployments = of('deployments');
+    const before = this.#models.get(slug);
+    if (definition === undefined) return this.#models.delete(slug);
+    const objectsOf = (kind: Kind): readonly KubeObject[] => this.#indexes[kind].of(slug);
+    const deployments = objectsOf('deployments');
     const { spec, revision, hash, manager, createdAt, updatedAt, deleting } = definition;
     const held = { spec, revision, hash, manager, createdAt, updatedAt, deleting };
-    const state = stateFor(remembered, hash);
+    const state = stateFor(overrides, hash);
     const now = this.options.timing.now();
-    const seen = {
+    const observed = {
       deployments,
-      pods: of('pods'),
-      autoscalers: of('autoscalers'),
-      events: of('events'),
-      metrics: this.#measured.of(slug),
+      pods: objectsOf('pods'),
+      autoscalers: objectsOf('autoscalers'),
+      events: objectsOf('events'),
+      metrics: this.#metricsIndex.of(slug),
       now,
     };
     const { namespace } = this;
-    const looked = { ...recordOf({ ...held, ...(state && { state }) }, seen), namespace };
-    const found = fault === undefined ? looked : withFault(looked, fault);
+    const latest = { ...recordOf({ ...held, ...(state && { state }) }, observed), namespace };
+    const found = fault === undefined ? latest : withFault(latest, fault);
     const isNews = before === undefined || !isSame(before.record, found);
     const record = isNews ? found : before.record;
-    this.#residents.set(slug, { slug, namespace: this.namespace, definition, record, deployments });
+    this.#models.set(slug, { slug, namespace: this.namespace, definition, record, deployments });
     return isNews;
   }
 
   /** The last good one stays when somebody breaks it: its replicas run on, and are routed to. */
   #definitionOf(slug: string): Definition | undefined {
     const name = definitionName(slug);
-    const object = this.#shelves.definitions.of(slug).find((one) => one.metadata.name === name);
+    const object = this.#indexes.definitions.of(slug).find((one) => one.metadata.name === name);
     if (object === undefined) {
       this.#definitions.delete(slug);
-      this.#told.delete(slug);
+      this.#reported.delete(slug);
       return undefined;
     }
     const known = this.#definitions.get(slug);
-    if (known?.object === object || this.#told.get(slug) === object) return known;
+    if (known?.object === object || this.#reported.get(slug) === object) return known;
     try {
       const definition = readDefinition(object);
       requireSlug(definition.spec, slug);
       this.#definitions.set(slug, definition);
     } catch (error) {
-      this.#told.set(slug, object);
-      this.#tellBroken(object, error as Error, known);
+      this.#reported.set(slug, object);
+      this.#reportBroken(object, error as Error, known);
     }
     return this.#definitions.get(slug);
   }
 
-  #tellBroken({ metadata }: KubeObject, { message }: Error, known: Definition | undefined): void {
+  #reportBroken({ metadata }: KubeObject, { message }: Error, known: Definition | undefined): void {
     const serves = known === undefined ? 'the model is not served' : 'the last good one holds';
     const place = `ConfigMap ${metadata.namespace ?? this.namespace}/${metadata.name}`;
     this.options.tell(`${place} holds no definition that can be used, ${serves}: ${message}`);

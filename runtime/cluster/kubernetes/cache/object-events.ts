@@ -1,8 +1,8 @@
-import type { Plain } from '../client/object-fields';
+import type { JsonObject } from '../client/object-fields';
 import { at, createdAt, numberAt, textAt, timeAt } from '../client/object-fields';
 
 /** Something that was noticed about an object, as both APIs of events tell it. */
-export interface Noticed {
+export interface ObjectEvent {
   readonly kind: string;
   readonly name: string;
   readonly uid: string | undefined;
@@ -19,7 +19,7 @@ export interface Noticed {
 const containerOf = (path: string | undefined): string | undefined =>
   /\{(.+)\}$/.exec(path ?? '')?.[1];
 
-function noticed(event: Plain): Noticed {
+function noticed(event: JsonObject): ObjectEvent {
   const about = at(event, 'involvedObject') ?? at(event, 'regarding');
   const first =
     timeAt(event, 'firstTimestamp') ??
@@ -44,15 +44,15 @@ function noticed(event: Plain): Noticed {
 }
 
 /** Everything that was noticed, latest first. */
-export function noticedOf(events: readonly Plain[]): readonly Noticed[] {
+export function eventsOf(events: readonly JsonObject[]): readonly ObjectEvent[] {
   return events.map(noticed).sort((a, b) => b.last - a.last);
 }
 
 /** By the name of the object: a model may have thousands of pods, each with its events. */
-export type NoticedByName = ReadonlyMap<string, readonly Noticed[]>;
+export type EventsByName = ReadonlyMap<string, readonly ObjectEvent[]>;
 
-export function byName(all: readonly Noticed[]): NoticedByName {
-  const found = new Map<string, Noticed[]>();
+export function eventsByName(all: readonly ObjectEvent[]): EventsByName {
+  const found = new Map<string, ObjectEvent[]>();
   for (const one of all) {
     const own = found.get(one.name);
     if (own === undefined) found.set(one.name, [one]);
@@ -62,7 +62,7 @@ export function byName(all: readonly Noticed[]): NoticedByName {
 }
 
 /** What was noticed about one object: by its uid, since a name may be used again. */
-export function aboutObject(all: NoticedByName, object: unknown): readonly Noticed[] {
+export function eventsAbout(all: EventsByName, object: unknown): readonly ObjectEvent[] {
   const uid = textAt(object, 'metadata', 'uid');
   const own = all.get(textAt(object, 'metadata', 'name') ?? '') ?? [];
   return own.filter((one) => one.uid === undefined || uid === undefined || one.uid === uid);
@@ -72,7 +72,10 @@ export function aboutObject(all: NoticedByName, object: unknown): readonly Notic
  * What was noticed about the ReplicaSets of a Deployment. They are not watched; their names are the
  * Deployment's with a hash behind.
  */
-export function aboutReplicaSets(all: readonly Noticed[], deployment: string): readonly Noticed[] {
+export function replicaSetEvents(
+  all: readonly ObjectEvent[],
+  deployment: string,
+): readonly ObjectEvent[] {
   return all.filter(
     ({ kind, name }) =>
       kind === 'ReplicaSet' &&

@@ -22,7 +22,7 @@ export interface Credentials {
 }
 
 /** Where the API server is and who we are. */
-export interface Access {
+export interface ApiServerAccess {
   readonly server: URL;
   /** Of the context, or of the pod; undefined when it names none. */
   readonly namespace: string | undefined;
@@ -89,7 +89,7 @@ async function credentialsOf(config: KubeConfig): Promise<Credentials> {
  * plugins; what it needs for that is loaded here, and only when it is needed.
  * @throws KubeError `access`
  */
-export async function openAccess(options: AccessOptions): Promise<Access> {
+export async function openAccess(options: AccessOptions): Promise<ApiServerAccess> {
   const from = options.configPath ?? 'the default kubeconfig or the pod';
   try {
     // oxlint-disable-next-line typescript/no-require-imports

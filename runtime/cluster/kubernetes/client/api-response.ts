@@ -9,7 +9,7 @@ const MAX_ANSWER_BYTES = 1024 * 1024 * 1024;
 const QUOTED = 200;
 
 /** Kubernetes' own answer for whatever went wrong. */
-export interface Status {
+export interface KubeStatus {
   readonly message?: string;
   readonly reason?: string;
   readonly code?: number;
@@ -52,7 +52,7 @@ function seconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) : undefined;
 }
 
-export function statusError(what: string, status: Status, retryAfter?: string): KubeError {
+export function statusError(what: string, status: KubeStatus, retryAfter?: string): KubeError {
   const { message = 'no reason given', reason = '', code = 0, details } = status;
   const causes = details?.causes ?? [];
   return new KubeError('status', `${what}: ${code} ${reason} ${message}`, {
@@ -63,9 +63,9 @@ export function statusError(what: string, status: Status, retryAfter?: string): 
   });
 }
 
-function statusOf(text: string): Status {
+function statusOf(text: string): KubeStatus {
   try {
-    const value = JSON.parse(text) as Status | null;
+    const value = JSON.parse(text) as KubeStatus | null;
     if (typeof value?.message === 'string') return value;
   } catch {
     // Somebody else's answer: quoted.

@@ -69,7 +69,7 @@ export interface WriteOptions {
   readonly manager: string;
 }
 
-export interface ApplyOptions extends WriteOptions {
+export interface ServerSideApplyOptions extends WriteOptions {
   /** Takes fields that another manager owns; else those are a 409 whose causes name them. */
   readonly force?: boolean;
 }
@@ -78,7 +78,7 @@ export interface PatchOptions extends WriteOptions {
   readonly subresource?: 'scale' | 'status';
 }
 
-export interface RemoveOptions {
+export interface DeleteOptions {
   /** Only this very object, not one that has its name since. */
   readonly uid?: string;
   /** Only if nobody changed it since. */
@@ -121,7 +121,7 @@ export interface KubeApi {
     options?: ListOptions,
   ) => Promise<KubeList>;
   /** Server-side apply: creates, or changes the fields this manager sets and drops those it no longer sets. */
-  readonly apply: (object: KubeObject, options: ApplyOptions) => Promise<KubeObject>;
+  readonly apply: (object: KubeObject, options: ServerSideApplyOptions) => Promise<KubeObject>;
   /** 409 `AlreadyExists` when there is one with this name. */
   readonly create: (object: KubeObject, options: WriteOptions) => Promise<KubeObject>;
   /** 409 `Conflict` when `metadata.resourceVersion` is given and no longer current. */
@@ -139,7 +139,7 @@ export interface KubeApi {
     resource: Resource,
     namespace: string,
     name: string,
-    options?: RemoveOptions,
+    options?: DeleteOptions,
   ) => Promise<boolean>;
   /**
    * Resolves when the server ended it in good order or `signal` is aborted. An ERROR event

@@ -10,10 +10,13 @@ export const QUIET_MS = 15_000;
 const FRESH_MS = 10_000;
 
 /** Resolves when the API server answers, rejects with a KubeError when it does not. */
-export type Pulse = () => Promise<void>;
+export type ApiserverHealth = () => Promise<void>;
 
 /** One question at a time, whoever asks. */
-export function createPulse(api: Pick<KubeApi, 'alive'>, timing: Timing): Pulse {
+export function createApiserverHealth(
+  api: Pick<KubeApi, 'alive'>,
+  timing: Timing,
+): ApiserverHealth {
   let last: { readonly at: number; readonly answer: Promise<void> } | undefined;
   return () => {
     if (last === undefined || timing.now() - last.at >= FRESH_MS) {

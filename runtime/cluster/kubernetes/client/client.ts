@@ -6,12 +6,12 @@ import type {
   KubeList,
   KubeObject,
   ListOptions,
-  RemoveOptions,
+  DeleteOptions,
   WatchEvent,
   WatchOptions,
   WriteOptions,
 } from './api';
-import { inTime } from './deadline';
+import { withDeadline } from './deadline';
 import { KubeError } from './api-error';
 import { pathOf } from './resource-path';
 import type { Resource } from './resources';
@@ -20,7 +20,7 @@ import { withRetries } from './request-retry';
 import { readEvents } from './event-stream';
 import type { Timing } from './timing';
 import { realTiming } from './timing';
-import type { Call, Transport } from './transport';
+import type { ApiRequest, Transport } from './transport';
 import { createTransport } from './transport';
 
 /** The API server itself gives up after 60 s; nobody here waits for that long. */
@@ -28,7 +28,7 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 
 /** A server that works says its version at once. */
 const ALIVE_TIMEOUT_MS = 5000;
-const VERSION: Call = { method: 'GET', path: '/version' };
+const VERSION: ApiRequest = { method: 'GET', path: '/version' };
 
 /** What a watch may last beyond what the server was asked for. */
 const WATCH_GRACE_MS = 30_000;
@@ -42,12 +42,12 @@ const CONTENT = {
   merge: 'application/merge-patch+json',
 } as const;
 
-const whatOf = ({ method, path }: Call): string => `${method} ${path}`;
+const whatOf = ({ method, path }: ApiRequest): string => `${method} ${path}`;
 
 const isMissing = (error: unknown): boolean =>
   error instanceof KubeError && error.status === NOT_FOUND;
 
-function bodyOf(type: string, value: object): NonNullable<Call['body']> {
+function bodyOf(type: string, value: object): NonNullable<ApiRequest['body']> {
   return { type, text: JSON.stringify(value) };
 }
 
@@ -60,7 +60,7 @@ function writing({ dryRun, manager }: WriteOptions) {
   };
 }
 
-function deleteOptions({ uid, resourceVersion, propagation, dryRun }: RemoveOptions): object {
+function deleteOptions({ uid, resourceVersion, propagation, dryRun }: DeleteOptions): object {
   return {
     apiVersion: 'v1',
     kind: 'DeleteOptions',
@@ -92,7 +92,7 @@ class Client implements KubeApi {
   ) {}
 
   readonly get: KubeApi['get'] = async (resource, namespace, name) => {
-    const call: Call = { method: 'GET', path: pathOf(resource, namespace, [name], {}) };
+    const call: ApiRequest = { method: 'GET', path: pathOf(resource, namespace, [name], {}) };
     try {
       return await withRetries(this.timing, () => this.#object(call));
     } catch (error) {
@@ -149,7 +149,7 @@ class Client implements KubeApi {
 
   readonly watch: KubeApi['watch'] = async (resource, namespace, options, onEvent, signal) => {
     const query = { ...options, watch: true, allowWatchBookmarks: true };
-    const call: Call = { method: 'GET', path: pathOf(resource, namespace, [], query) };
+    const call: ApiRequest = { method: 'GET', path: pathOf(resource, namespace, [], query) };
     try {
       await this.#stream(call, options, onEvent, signal);
     } catch (error) {
@@ -159,7 +159,7 @@ class Client implements KubeApi {
 
   readonly alive: KubeApi['alive'] = () => {
     const what = 'is the API server there? GET /version';
-    return inTime({ what, ms: ALIVE_TIMEOUT_MS, timing: this.timing }, async (signal) => {
+    return withDeadline({ what, ms: ALIVE_TIMEOUT_MS, timing: this.timing }, async (signal) => {
       // Also a refusal is a sign of life.
       const answer = await this.transport.open(VERSION, signal);
       answer.resume();
@@ -173,13 +173,13 @@ class Client implements KubeApi {
     return pathOf(resourceOf(object), namespace, [name], query);
   }
 
-  async #object(call: Call): Promise<KubeObject> {
+  async #object(call: ApiRequest): Promise<KubeObject> {
     return (await this.#json(call)) as KubeObject;
   }
 
-  #json(call: Call): Promise<unknown> {
+  #json(call: ApiRequest): Promise<unknown> {
     const what = whatOf(call);
-    return inTime({ what, ms: REQUEST_TIMEOUT_MS, timing: this.timing }, async (signal) => {
+    return withDeadline({ what, ms: REQUEST_TIMEOUT_MS, timing: this.timing }, async (signal) => {
       const answer = await this.transport.open(call, signal);
       if (answer.statusCode === undefined || answer.statusCode > 299)
         throw await answerError(what, answer);
@@ -188,17 +188,17 @@ class Client implements KubeApi {
   }
 
   #stream(
-    call: Call,
+    call: ApiRequest,
     { timeoutSeconds }: WatchOptions,
     onEvent: (event: WatchEvent) => void,
-    outer: AbortSignal,
+    parent: AbortSignal,
   ): Promise<void> {
     const what = whatOf(call);
-    const bounds = { what, ms: REQUEST_TIMEOUT_MS, timing: this.timing, outer };
-    return inTime(bounds, async (signal, prolong) => {
+    const deadline = { what, ms: REQUEST_TIMEOUT_MS, timing: this.timing, parent };
+    return withDeadline(deadline, async (signal, extend) => {
       const answer = await this.transport.open(call, signal);
       if (answer.statusCode !== 200) throw await answerError(what, answer);
-      prolong(timeoutSeconds * 1000 + WATCH_GRACE_MS);
+      extend(timeoutSeconds * 1000 + WATCH_GRACE_MS);
       onEvent({ type: 'OPENED' });
       await readEvents(what, answer, onEvent);
     });

@@ -11,41 +11,41 @@ export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> 
   });
 }
 
-export interface Bounds {
+export interface DeadlineOptions {
   /** For the message. */
   readonly what: string;
   readonly ms: number;
   readonly timing: Timing;
   /** Ends the work early. */
-  readonly outer?: AbortSignal;
+  readonly parent?: AbortSignal;
 }
 
 /** Gives the work so many milliseconds from now on. */
-export type Prolong = (ms: number) => void;
+export type ExtendDeadline = (ms: number) => void;
 
 /** Does work that must end in time: the signal it gets is aborted with a KubeError `timeout`. */
-export async function inTime<T>(
-  { what, ms, timing, outer }: Bounds,
-  work: (signal: AbortSignal, prolong: Prolong) => Promise<T>,
+export async function withDeadline<T>(
+  { what, ms, timing, parent }: DeadlineOptions,
+  work: (signal: AbortSignal, extend: ExtendDeadline) => Promise<T>,
 ): Promise<T> {
   const inner = new AbortController();
   let cancel = (): void => undefined;
-  const prolong: Prolong = (more) => {
+  const extend: ExtendDeadline = (more) => {
     cancel();
     const error = new KubeError('timeout', `${what}: not done in ${more / 1000} s`);
     cancel = timing.after(() => inner.abort(error), more);
   };
-  const forward = (): void => inner.abort(outer?.reason);
-  if (outer?.aborted === true) forward();
+  const forward = (): void => inner.abort(parent?.reason);
+  if (parent?.aborted === true) forward();
   // Not AbortSignal.any: the outer one lives for long, and would remember every call.
-  outer?.addEventListener('abort', forward, { once: true });
-  prolong(ms);
+  parent?.addEventListener('abort', forward, { once: true });
+  extend(ms);
   try {
-    return await work(inner.signal, prolong);
+    return await work(inner.signal, extend);
   } catch (error) {
     throw inner.signal.aborted ? inner.signal.reason : error;
   } finally {
     cancel();
-    outer?.removeEventListener('abort', forward);
+    parent?.removeEventListener('abort', forward);
   }
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Status } from './api-response';
+import type { KubeStatus } from './api-response';
 import { parseJson, statusError } from './api-response';
 import type { KubeObject, WatchEvent } from './api';
 import { KubeError, networkError } from './api-error';
@@ -9,7 +9,7 @@ const MAX_LINE_CHARS = 32 * 1024 * 1024;
 
 interface Line {
   readonly type: string;
-  readonly object: KubeObject & Status;
+  readonly object: KubeObject & KubeStatus;
 }
 
 const CHANGES: ReadonlySet<string> = new Set(['ADDED', 'MODIFIED', 'DELETED']);

@@ -8,18 +8,18 @@ const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
 
 /** Overloaded, restarting, or not reached: the same question may be answered later. */
-export function isPassing({ kind, status }: KubeError): boolean {
+export function isTransient({ kind, status }: KubeError): boolean {
   return kind === 'network' || (kind === 'status' && (status === 429 || status >= 500));
 }
 
 function pauseMs({ retryAfterSeconds }: KubeError, tries: number, { random }: Timing): number {
-  const own = FIRST_PAUSE_MS * 2 ** (tries - 1);
-  const wished = (retryAfterSeconds ?? 0) * 1000;
-  return Math.max(own, wished) * (1 + random() / 5);
+  const backoffMs = FIRST_PAUSE_MS * 2 ** (tries - 1);
+  const retryAfterMs = (retryAfterSeconds ?? 0) * 1000;
+  return Math.max(backoffMs, retryAfterMs) * (1 + random() / 5);
 }
 
 function isWorthIt(error: unknown, tries: number): error is KubeError {
-  if (!(error instanceof KubeError) || !isPassing(error) || tries === TRIES) return false;
+  if (!(error instanceof KubeError) || !isTransient(error) || tries === TRIES) return false;
   return (error.retryAfterSeconds ?? 0) * 1000 <= MAX_PAUSE_MS;
 }
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { Access } from './access';
+import type { ApiServerAccess } from './access';
 import { orAborted } from './deadline';
 import { networkError } from './api-error';
 
-export interface Call {
+export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With its query; without what the server's URL begins with. */
   readonly path: string;
@@ -15,7 +15,7 @@ export interface Call {
 /** HTTP to the API server. */
 export interface Transport {
   /** Resolves with the head; the body is still to be read. Rejects with a KubeError, or the signal's reason. */
-  readonly open: (call: Call, signal: AbortSignal) => Promise<IncomingMessage>;
+  readonly open: (call: ApiRequest, signal: AbortSignal) => Promise<IncomingMessage>;
   readonly close: () => void;
 }
 
@@ -29,16 +29,16 @@ const UNAUTHORIZED = 401;
 class Connections implements Transport {
   readonly #secure = new HttpsAgent(AGENTS);
   readonly #plain = new HttpAgent(AGENTS);
-  #access: Promise<Access>;
+  #access: Promise<ApiServerAccess>;
 
   constructor(
-    first: Access,
-    private readonly reload: () => Promise<Access>,
+    first: ApiServerAccess,
+    private readonly reload: () => Promise<ApiServerAccess>,
   ) {
     this.#access = Promise.resolve(first);
   }
 
-  readonly open = async (call: Call, signal: AbortSignal): Promise<IncomingMessage> => {
+  readonly open = async (call: ApiRequest, signal: AbortSignal): Promise<IncomingMessage> => {
     const used = this.#access;
     const answer = await this.#send(await orAborted(used, signal), call, signal);
     if (answer.statusCode !== UNAUTHORIZED) return answer;
@@ -55,7 +55,7 @@ class Connections implements Transport {
    * A token is remembered for a while by those who read it, and a kubeconfig may have been written
    * anew. A request that was not let in has done nothing, so it may be sent again.
    */
-  #afresh(used: Promise<Access>): Promise<Access> {
+  #afresh(used: Promise<ApiServerAccess>): Promise<ApiServerAccess> {
     if (this.#access !== used) return this.#access;
     const next = this.reload();
     this.#access = next;
@@ -66,7 +66,11 @@ class Connections implements Transport {
     return next;
   }
 
-  async #send(access: Access, call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+  async #send(
+    access: ApiServerAccess,
+    call: ApiRequest,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
     const { headers, tls, proxy } = await orAborted(access.credentials(), signal);
     const { server } = access;
     const isSecure = server.protocol === 'https:';
@@ -84,7 +88,7 @@ class Connections implements Transport {
   }
 }
 
-function headersOf({ body }: Call): Readonly<Record<string, string | number>> {
+function headersOf({ body }: ApiRequest): Readonly<Record<string, string | number>> {
   const general = { accept: 'application/json', 'user-agent': 'ai-model-service' };
   if (body === undefined) return general;
   const { type, text } = body;
@@ -94,7 +98,7 @@ function headersOf({ body }: Call): Readonly<Record<string, string | number>> {
 function exchange(
   ask: typeof httpRequest,
   options: RequestOptions,
-  { method, path, body }: Call,
+  { method, path, body }: ApiRequest,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent = ask(options, resolve);
@@ -107,6 +111,9 @@ function exchange(
  * @param access what was found at the start
  * @param reload finds it again, when the server says 401
  */
-export function createTransport(access: Access, reload: () => Promise<Access>): Transport {
+export function createTransport(
+  access: ApiServerAccess,
+  reload: () => Promise<ApiServerAccess>,
+): Transport {
   return new Connections(access, reload);
 }

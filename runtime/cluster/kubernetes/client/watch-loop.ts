@@ -1,12 +1,12 @@
-import { tellOne } from '../../watchers';
+import { notifyListener } from '../../watchers';
 import type { KubeApi, WatchEvent } from './api';
 import { KubeError, networkError } from './api-error';
-import type { Pulse } from './apiserver-health';
+import type { ApiserverHealth } from './apiserver-health';
 import { QUIET_MS } from './apiserver-health';
 import type { Resource } from './resources';
 import type { Timing } from './timing';
-import type { Action, Input, Objects, WatchState } from './watch-state';
-import { NOTHING, SILENCE_MS, step } from './watch-state';
+import type { WatchAction, WatchInput, Objects, WatchState } from './watch-state';
+import { INITIAL_STATE, SILENCE_MS, step } from './watch-state';
 
 export type { Objects, WatchState } from './watch-state';
 
@@ -22,7 +22,7 @@ export interface WatchLoopOptions {
   readonly fieldSelector?: string | undefined;
   readonly timing: Timing;
   /** Asked when a watch is silent, so that a server that stands still shows. */
-  readonly pulse: Pulse;
+  readonly checkApiserver: ApiserverHealth;
   /** After every change of the view. */
   readonly onChange: (state: WatchState) => void;
 }
@@ -41,18 +41,20 @@ export function objectsIn(state: WatchState): Objects {
 }
 
 /** When the server last said something, milliseconds since the epoch; undefined: never. */
-export function heardAt(state: WatchState): number | undefined {
-  return state.phase === 'synced' || state.phase === 'stale' ? state.known.heardAt : undefined;
+export function lastContactAt(state: WatchState): number | undefined {
+  return state.phase === 'synced' || state.phase === 'stale'
+    ? state.known.lastContactAt
+    : undefined;
 }
 
 class Loop implements WatchLoop {
-  #state: WatchState = NOTHING;
+  #state: WatchState = INITIAL_STATE;
   /** Of what is under way; what an earlier round still says is not heard. */
   #round = new AbortController();
   #stopped = false;
 
   constructor(private readonly options: WatchLoopOptions) {
-    this.#take({ kind: 'due' });
+    this.#apply({ kind: 'due' });
   }
 
   readonly state = (): WatchState => this.#state;
@@ -62,27 +64,27 @@ class Loop implements WatchLoop {
     this.#round.abort();
   };
 
-  #take(input: Input): void {
+  #apply(input: WatchInput): void {
     const { timing, onChange } = this.options;
     const moment = { now: timing.now(), random: timing.random() };
     const { state, action } = step(this.#state, input, moment);
     const isNews = state !== this.#state;
     this.#state = state;
     if (action !== undefined) this.#begin(action);
-    if (isNews) tellOne(onChange, state);
+    if (isNews) notifyListener(onChange, state);
   }
 
-  #begin(action: Action): void {
+  #begin(action: WatchAction): void {
     if (this.#stopped) return;
     this.#round.abort();
     this.#round = new AbortController();
     const { signal } = this.#round;
-    const take = (input: Input): void => {
-      if (!signal.aborted) this.#take(input);
+    const apply = (input: WatchInput): void => {
+      if (!signal.aborted) this.#apply(input);
     };
-    if (action.kind === 'wait') this.#later(() => take({ kind: 'due' }), action.ms, signal);
-    else if (action.kind === 'list') void this.#list(action, take);
-    else void this.#watch(action, take, signal);
+    if (action.kind === 'wait') this.#later(() => apply({ kind: 'due' }), action.ms, signal);
+    else if (action.kind === 'list') void this.#list(action, apply);
+    else void this.#watch(action, apply, signal);
   }
 
   /** A timer that ends with its round. */
@@ -95,55 +97,55 @@ class Loop implements WatchLoop {
   }
 
   async #list(
-    { continue: next }: Action & { kind: 'list' },
-    take: (input: Input) => void,
+    { continue: next }: WatchAction & { kind: 'list' },
+    apply: (input: WatchInput) => void,
   ): Promise<void> {
     const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
     const selectors = { labelSelector, fieldSelector };
     const options = { limit: PAGE_SIZE, retry: false, ...selectors, continue: next };
     const input = await api.list(resource, namespace, options).then(
-      (page): Input => ({ kind: 'page', page }),
-      (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
+      (page): WatchInput => ({ kind: 'page', page }),
+      (error: unknown): WatchInput => ({ kind: 'failed', error: errorOf(resource, error) }),
     );
-    take(input);
+    apply(input);
   }
 
   async #watch(
-    { resourceVersion, timeoutSeconds }: Action & { kind: 'watch' },
-    take: (input: Input) => void,
+    { resourceVersion, timeoutSeconds }: WatchAction & { kind: 'watch' },
+    apply: (input: WatchInput) => void,
     signal: AbortSignal,
   ): Promise<void> {
     const { api, resource, namespace, labelSelector, fieldSelector } = this.options;
     const options = { labelSelector, fieldSelector, resourceVersion, timeoutSeconds };
-    const hear = this.#listen(take, signal);
-    const input = await api.watch(resource, namespace, options, hear, signal).then(
-      (): Input => ({ kind: 'ended' }),
-      (error: unknown): Input => ({ kind: 'failed', error: errorOf(resource, error) }),
+    const onEvent = this.#listen(apply, signal);
+    const input = await api.watch(resource, namespace, options, onEvent, signal).then(
+      (): WatchInput => ({ kind: 'ended' }),
+      (error: unknown): WatchInput => ({ kind: 'failed', error: errorOf(resource, error) }),
     );
-    take(input);
+    apply(input);
   }
 
   /**
    * Passes on what is heard, all that came at once together, and says so when nothing was for too
    * long, or when nobody is there. One timer, not one an event.
    */
-  #listen(take: (input: Input) => void, signal: AbortSignal): (event: WatchEvent) => void {
-    const { timing, pulse, resource } = this.options;
+  #listen(apply: (input: WatchInput) => void, signal: AbortSignal): (event: WatchEvent) => void {
+    const { timing, checkApiserver, resource } = this.options;
     let last = timing.now();
     let events: WatchEvent[] = [];
     const flush = (): void => {
       const all = events;
       events = [];
-      take({ kind: 'events', events: all });
+      apply({ kind: 'events', events: all });
     };
     const isQuiet = (): boolean => timing.now() - last >= QUIET_MS;
     const dead = (error: unknown): void => {
-      if (isQuiet()) take({ kind: 'failed', error: errorOf(resource, error) });
+      if (isQuiet()) apply({ kind: 'failed', error: errorOf(resource, error) });
     };
     const check = (): void => {
       const left = last + SILENCE_MS - timing.now();
-      if (left <= 0) return take({ kind: 'silence' });
-      if (isQuiet()) pulse().catch(dead);
+      if (left <= 0) return apply({ kind: 'silence' });
+      if (isQuiet()) checkApiserver().catch(dead);
       this.#later(check, Math.min(left, QUIET_MS), signal);
     };
     this.#later(check, QUIET_MS, signal);

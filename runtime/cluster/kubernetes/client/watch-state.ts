@@ -5,37 +5,37 @@ import { KubeError } from './api-error';
 export type Objects = ReadonlyMap<string, KubeObject>;
 
 /** The last good view. */
-export interface Known {
+export interface WatchView {
   readonly objects: Objects;
   /** Where the next watch goes on from. */
   readonly resourceVersion: string;
   /** When the server last said something, milliseconds since the epoch. */
-  readonly heardAt: number;
+  readonly lastContactAt: number;
 }
 
 /** What a stale view does to become current. */
-export type Doing =
+export type RefreshState =
   | { readonly kind: 'waiting'; readonly resume: 'list' | 'watch' }
   | { readonly kind: 'listing'; readonly pages: Objects }
   | { readonly kind: 'watching' };
 
-interface Trouble {
+interface RetryState {
   /** Restarts in a row that did not last. */
   readonly failures: number;
   /** What the last restart was for. */
   readonly fault?: KubeError;
 }
 
-export type WatchState = Trouble &
+export type WatchState = RetryState &
   (
     | { readonly phase: 'empty' }
     | { readonly phase: 'listing'; readonly pages: Objects }
     /** Current: a watch stands since. */
-    | { readonly phase: 'synced'; readonly known: Known; readonly since: number }
-    | { readonly phase: 'stale'; readonly known: Known; readonly doing: Doing }
+    | { readonly phase: 'synced'; readonly known: WatchView; readonly since: number }
+    | { readonly phase: 'stale'; readonly known: WatchView; readonly refresh: RefreshState }
   );
 
-export type Input =
+export type WatchInput =
   /** The beginning, or a pause is over. */
   | { readonly kind: 'due' }
   | { readonly kind: 'page'; readonly page: KubeList }
@@ -47,15 +47,15 @@ export type Input =
   | { readonly kind: 'silence' };
 
 /** Takes the place of what is under way: only one thing ever is. */
-export type Action =
+export type WatchAction =
   | { readonly kind: 'list'; readonly continue?: string }
   | { readonly kind: 'watch'; readonly resourceVersion: string; readonly timeoutSeconds: number }
   | { readonly kind: 'wait'; readonly ms: number };
 
-export interface Step {
+export interface WatchStep {
   readonly state: WatchState;
   /** Absent: what is under way goes on. */
-  readonly action?: Action;
+  readonly action?: WatchAction;
 }
 
 /** The moment of a decision, and its dice (0 ≤ random < 1). */
@@ -64,7 +64,7 @@ export interface Moment {
   readonly random: number;
 }
 
-export const NOTHING: WatchState = { phase: 'empty', failures: 0 };
+export const INITIAL_STATE: WatchState = { phase: 'empty', failures: 0 };
 
 /** Bookmarks come a minute apart: two may be late, and half a minute is left for the network. */
 export const SILENCE_MS = 150_000;
@@ -76,7 +76,7 @@ const LASTING_MS = 10_000;
 const MIN_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 30_000;
 /** A proxy that asks for an hour shall not blind us for an hour. */
-const MAX_WISHED_SECONDS = 120;
+const MAX_RETRY_AFTER_SECONDS = 120;
 
 const GONE = 410;
 const TOO_MANY = 429;
@@ -85,26 +85,28 @@ const TOO_MANY = 429;
 function pauseMs(failures: number, error: KubeError, { random }: Moment): number {
   const most = Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** failures);
   const own = MIN_PAUSE_MS + random * (most - MIN_PAUSE_MS);
-  const wished = Math.min(MAX_WISHED_SECONDS, error.retryAfterSeconds ?? 0);
-  return Math.max(own, wished * 1000 * (1 + random * SPREAD));
+  const retryAfter = Math.min(MAX_RETRY_AFTER_SECONDS, error.retryAfterSeconds ?? 0);
+  return Math.max(own, retryAfter * 1000 * (1 + random * SPREAD));
 }
 
-function watchFrom({ resourceVersion }: Known, { random }: Moment): Action {
+function watchFrom({ resourceVersion }: WatchView, { random }: Moment): WatchAction {
   const spread = 1 - SPREAD + 2 * SPREAD * random;
   return { kind: 'watch', resourceVersion, timeoutSeconds: Math.round(WATCH_SECONDS * spread) };
 }
 
-function knownOf(state: WatchState): Known | undefined {
+function knownOf(state: WatchState): WatchView | undefined {
   return state.phase === 'synced' || state.phase === 'stale' ? state.known : undefined;
 }
 
 function isListing(state: WatchState): boolean {
-  return state.phase === 'listing' || (state.phase === 'stale' && state.doing.kind === 'listing');
+  return state.phase === 'listing' || (state.phase === 'stale' && state.refresh.kind === 'listing');
 }
 
 function pagesOf(state: WatchState): Objects {
   if (state.phase === 'listing') return state.pages;
-  return state.phase === 'stale' && state.doing.kind === 'listing' ? state.doing.pages : new Map();
+  return state.phase === 'stale' && state.refresh.kind === 'listing'
+    ? state.refresh.pages
+    : new Map();
 }
 
 /** Did the watch stand long enough to have been of use? */
@@ -112,36 +114,39 @@ function hasLasted(state: WatchState, { now }: Moment): boolean {
   return state.phase === 'synced' && now - state.since >= LASTING_MS;
 }
 
-const troubleOf = ({ failures, fault }: WatchState): Trouble => ({
+const retryStateOf = ({ failures, fault }: WatchState): RetryState => ({
   failures,
   ...(fault && { fault }),
 });
 
-function listing(state: WatchState, pages: Objects, action: Action): Step {
-  const trouble = troubleOf(state);
+function listing(state: WatchState, pages: Objects, action: WatchAction): WatchStep {
+  const retryState = retryStateOf(state);
   const known = knownOf(state);
-  if (known === undefined) return { state: { ...trouble, phase: 'listing', pages }, action };
+  if (known === undefined) return { state: { ...retryState, phase: 'listing', pages }, action };
   return {
-    state: { ...trouble, phase: 'stale', known, doing: { kind: 'listing', pages } },
+    state: { ...retryState, phase: 'stale', known, refresh: { kind: 'listing', pages } },
     action,
   };
 }
 
-function begin(state: WatchState, moment: Moment): Step {
-  if (state.phase !== 'stale' || (state.doing.kind === 'waiting' && state.doing.resume === 'list'))
+function begin(state: WatchState, moment: Moment): WatchStep {
+  if (
+    state.phase !== 'stale' ||
+    (state.refresh.kind === 'waiting' && state.refresh.resume === 'list')
+  )
     return listing(state, new Map(), { kind: 'list' });
-  const doing: Doing = { kind: 'watching' };
-  return { state: { ...state, doing }, action: watchFrom(state.known, moment) };
+  const refresh: RefreshState = { kind: 'watching' };
+  return { state: { ...state, refresh }, action: watchFrom(state.known, moment) };
 }
 
 /** Pages are gathered beside the old view; the last one swaps it whole. */
-function takePage(state: WatchState, page: KubeList, moment: Moment): Step {
+function onPage(state: WatchState, page: KubeList, moment: Moment): WatchStep {
   const pages = new Map(pagesOf(state));
   for (const item of page.items) pages.set(item.metadata.name, item);
   if (page.continue !== undefined)
     return listing(state, pages, { kind: 'list', continue: page.continue });
   const { resourceVersion } = page;
-  const known: Known = { objects: pages, resourceVersion, heardAt: moment.now };
+  const known: WatchView = { objects: pages, resourceVersion, lastContactAt: moment.now };
   const { failures } = state;
   const synced: WatchState = { failures, phase: 'synced', known, since: moment.now };
   return { state: synced, action: watchFrom(known, moment) };
@@ -167,13 +172,17 @@ function versionOf(event: WatchEvent): string | undefined {
 }
 
 /** One copy for all that came at once: after an outage that may be thousands of events. */
-function withEvents(known: Known, events: readonly WatchEvent[], heardAt: number): Known {
+function withEvents(
+  known: WatchView,
+  events: readonly WatchEvent[],
+  lastContactAt: number,
+): WatchView {
   const objects = withChanges(known.objects, events.filter(isChange));
   const versions = events.map(versionOf).filter((one) => one !== undefined && one !== '');
-  return { objects, resourceVersion: versions.at(-1) ?? known.resourceVersion, heardAt };
+  return { objects, resourceVersion: versions.at(-1) ?? known.resourceVersion, lastContactAt };
 }
 
-function takeEvents(state: WatchState, events: readonly WatchEvent[], { now }: Moment): Step {
+function onEvents(state: WatchState, events: readonly WatchEvent[], { now }: Moment): WatchStep {
   const known = knownOf(state);
   if (known === undefined) return { state };
   const { failures } = state;
@@ -182,13 +191,13 @@ function takeEvents(state: WatchState, events: readonly WatchEvent[], { now }: M
 }
 
 /** After a good watch there is no reason to wait, nor is anything missed. */
-function takeEnd(state: WatchState, moment: Moment): Step {
+function onEnd(state: WatchState, moment: Moment): WatchStep {
   if (state.phase === 'synced' && hasLasted(state, moment))
     return {
       state: { failures: 0, phase: 'synced', known: state.known, since: moment.now },
       action: watchFrom(state.known, moment),
     };
-  return takeFault(state, new KubeError('network', 'the watch ended at once'), moment);
+  return onFault(state, new KubeError('network', 'the watch ended at once'), moment);
 }
 
 /** The place in the stream is lost, or this server does not know it. */
@@ -196,43 +205,43 @@ function mustList(state: WatchState, { kind, status }: KubeError): boolean {
   return isListing(state) || (kind === 'status' && status !== TOO_MANY);
 }
 
-function takeFault(state: WatchState, fault: KubeError, moment: Moment): Step {
+function onFault(state: WatchState, fault: KubeError, moment: Moment): WatchStep {
   const failures = hasLasted(state, moment) ? 1 : state.failures + 1;
-  const trouble: Trouble = { failures, fault };
+  const retryState: RetryState = { failures, fault };
   const known = knownOf(state);
   const resume = mustList(state, fault) ? 'list' : 'watch';
   const waiting: WatchState =
     known === undefined
-      ? { ...trouble, phase: 'empty' }
-      : { ...trouble, phase: 'stale', known, doing: { kind: 'waiting', resume } };
+      ? { ...retryState, phase: 'empty' }
+      : { ...retryState, phase: 'stale', known, refresh: { kind: 'waiting', resume } };
   // The server works, only history is too short: the first time nothing speaks against going on.
   if (fault.status === GONE && failures === 1) return begin(waiting, moment);
   return { state: waiting, action: { kind: 'wait', ms: pauseMs(failures, fault, moment) } };
 }
 
 /** The connection may be dead without a word; a new one shows. */
-function takeSilence(state: WatchState, moment: Moment): Step {
+function onSilence(state: WatchState, moment: Moment): WatchStep {
   const known = knownOf(state);
   if (known === undefined || isListing(state)) return { state };
   const fault = new KubeError('timeout', `nothing heard for ${SILENCE_MS / 1000} s`);
-  const doing: Doing = { kind: 'waiting', resume: 'watch' };
-  return begin({ failures: 1, fault, phase: 'stale', known, doing }, moment);
+  const refresh: RefreshState = { kind: 'waiting', resume: 'watch' };
+  return begin({ failures: 1, fault, phase: 'stale', known, refresh }, moment);
 }
 
 /** Decides what the view is after something happened, and what to do next. Pure. */
-export function step(state: WatchState, input: Input, moment: Moment): Step {
+export function step(state: WatchState, input: WatchInput, moment: Moment): WatchStep {
   switch (input.kind) {
     case 'due':
       return begin(state, moment);
     case 'page':
-      return takePage(state, input.page, moment);
+      return onPage(state, input.page, moment);
     case 'events':
-      return takeEvents(state, input.events, moment);
+      return onEvents(state, input.events, moment);
     case 'ended':
-      return takeEnd(state, moment);
+      return onEnd(state, moment);
     case 'failed':
-      return takeFault(state, input.error, moment);
+      return onFault(state, input.error, moment);
     case 'silence':
-      return takeSilence(state, moment);
+      return onSilence(state, moment);
   }
 }

@@ -1,12 +1,12 @@
 import type { Cause } from './cause';
 import { quoted } from './cause';
-import type { Noticed } from '../cache/object-events';
-import { aboutReplicaSets } from '../cache/object-events';
-import type { Plain } from '../client/object-fields';
+import type { ObjectEvent } from '../cache/object-events';
+import { replicaSetEvents } from '../cache/object-events';
+import type { JsonObject } from '../client/object-fields';
 import {
   conditionOf,
   createdAt,
-  heldSince,
+  transitionedAt,
   nameOf,
   numberAt,
   textAt,
@@ -80,34 +80,37 @@ function refusal(words: string): Found {
 }
 
 /** A Deployment that has not got all its pods: the condition, or the event that comes with it. */
-function createCause(deployment: Plain, noticed: readonly Noticed[]): Cause | undefined {
+function createCause(deployment: JsonObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const condition = conditionOf(deployment, 'ReplicaFailure');
   if (condition?.['status'] === 'True') {
-    const since = heldSince(condition) ?? createdAt(deployment);
+    const since = transitionedAt(condition) ?? createdAt(deployment);
     return { ...refusal(textAt(condition, 'message') ?? ''), since, failed: true };
   }
   const wanted = numberAt(deployment, 'spec', 'replicas') ?? 1;
   if ((numberAt(deployment, 'status', 'replicas') ?? 0) >= wanted) return undefined;
   // The latest word counts: an event outlives what it tells of by an hour.
-  const latest = aboutReplicaSets(noticed, nameOf(deployment)).find(
+  const latest = replicaSetEvents(noticed, nameOf(deployment)).find(
     ({ reason }) => reason === 'FailedCreate' || reason === 'SuccessfulCreate',
   );
   if (latest?.reason !== 'FailedCreate') return undefined;
   return { ...refusal(latest.message), since: latest.first, failed: true };
 }
 
-export function missedDeadline(deployment: Plain): Cause | undefined {
+export function missedDeadline(deployment: JsonObject): Cause | undefined {
   const condition = conditionOf(deployment, 'Progressing');
   if (condition?.['reason'] !== 'ProgressDeadlineExceeded') return undefined;
   const seconds = numberAt(deployment, 'spec', 'progressDeadlineSeconds');
   const within = seconds === undefined ? 'in time' : `within ${seconds} s`;
   const message = `its replicas did not become ready ${within}; look at their logs, or raise health_check.startup_seconds`;
-  const since = heldSince(condition) ?? createdAt(deployment);
+  const since = transitionedAt(condition) ?? createdAt(deployment);
   return { cause: 'progress-deadline', message, since, failed: true };
 }
 
 /** What keeps a Deployment from having its replicas, beyond what they say themselves. */
-export function deploymentCause(deployment: Plain, noticed: readonly Noticed[]): Cause | undefined {
+export function deploymentCause(
+  deployment: JsonObject,
+  noticed: readonly ObjectEvent[],
+): Cause | undefined {
   return createCause(deployment, noticed) ?? missedDeadline(deployment);
 }
 
@@ -120,7 +123,7 @@ const MEASURES_MS = 120_000;
  * @param settledAt when the last replica became ready
  */
 export function autoscalerCause(
-  autoscaler: Plain,
+  autoscaler: JsonObject,
   settledAt: number,
   now: number,
 ): Cause | undefined {
@@ -133,7 +136,7 @@ export function autoscalerCause(
     if (condition?.['status'] !== 'False' || condition['reason'] === 'ScalingDisabled') {
       return undefined;
     }
-    const since = Math.max(heldSince(condition) ?? createdAt(autoscaler), settledAt);
+    const since = Math.max(transitionedAt(condition) ?? createdAt(autoscaler), settledAt);
     if (now - since < MEASURES_MS) return undefined;
     const words = quoted(textAt(condition, 'message') ?? textAt(condition, 'reason') ?? '');
     return {

@@ -28,7 +28,7 @@ export function quoted(text: string): string {
 }
 
 /** What a line of a JSON log says, else the line itself. */
-function spoken(line: string): string {
+function messageIn(line: string): string {
   if (!line.startsWith('{')) return line;
   try {
     const { msg, message } = JSON.parse(line) as Readonly<Record<string, unknown>>;
@@ -42,9 +42,9 @@ function spoken(line: string): string {
 /** The last line that says something: what a process cries out before it dies. */
 export function lastLine(log: string | undefined): string | undefined {
   const line = (log ?? '').split(/[\r\n]+/).findLast((one) => one.trim() !== '');
-  return line === undefined ? undefined : quoted(spoken(line.trim()));
+  return line === undefined ? undefined : quoted(messageIn(line.trim()));
 }
 
 /** `: words`, or nothing. */
-export const said = (words: string | undefined): string =>
+export const detail = (words: string | undefined): string =>
   words === undefined || words === '' ? '' : `: ${words}`;

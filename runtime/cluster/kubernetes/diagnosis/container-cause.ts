@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
-import { lastLine, quoted, said } from './cause';
-import type { Noticed } from '../cache/object-events';
-import type { Plain } from '../client/object-fields';
+import { lastLine, quoted, detail } from './cause';
+import type { ObjectEvent } from '../cache/object-events';
+import type { JsonObject } from '../client/object-fields';
 import { at, createdAt, listAt, numberAt, textAt, timeAt } from '../client/object-fields';
 import { configCause } from './config-cause';
 import { IMAGE_REASONS, imageCause } from './image-cause';
@@ -12,10 +12,10 @@ const FETCH = 'artifact';
 
 /** One container of a pod, and what was noticed about the pod. */
 interface Inside {
-  readonly pod: Plain;
-  readonly noticed: readonly Noticed[];
+  readonly pod: JsonObject;
+  readonly noticed: readonly ObjectEvent[];
   /** `containerStatuses[]`. */
-  readonly status: Plain;
+  readonly status: JsonObject;
   readonly name: string;
   readonly init: boolean;
 }
@@ -45,7 +45,7 @@ function fetchCause(log: string | undefined, code: number, since: number): Cause
   const cause = mismatch === undefined ? 'artifact-download' : 'artifact-mismatch';
   const message =
     mismatch === undefined
-      ? `the artifact could not be loaded (exit code ${code})${said(words)}`
+      ? `the artifact could not be loaded (exit code ${code})${detail(words)}`
       : (words ?? 'artifact digest mismatch');
   return { cause, message, since, failed: true };
 }
@@ -59,7 +59,7 @@ function exitCause(inside: Inside, code: number, log: string | undefined, since:
   const what =
     code === 0 ? 'ended by itself with exit code 0' : `ended with exit code ${code}${hint}`;
   const advice = 'look at its log';
-  const message = `container ${name} ${what}${times}${said(lastLine(log))}; ${advice}`;
+  const message = `container ${name} ${what}${times}${detail(lastLine(log))}; ${advice}`;
   return { cause: 'crash', message, since, failed: true };
 }
 
@@ -141,7 +141,10 @@ export function containerCause(inside: Inside): Cause | undefined {
 }
 
 /** The first container that is in trouble, in the order they are started. */
-export function containersCause(pod: Plain, noticed: readonly Noticed[]): Cause | undefined {
+export function containersCause(
+  pod: JsonObject,
+  noticed: readonly ObjectEvent[],
+): Cause | undefined {
   const all = (['initContainerStatuses', 'containerStatuses'] as const).flatMap((field) =>
     listAt(pod, 'status', field).map((status) => ({ status, init: field.startsWith('init') })),
   );

@@ -1,8 +1,8 @@
 import type { Cause } from './cause';
-import { quoted, said } from './cause';
-import type { Noticed } from '../cache/object-events';
-import type { Plain } from '../client/object-fields';
-import { conditionOf, createdAt, heldSince, listAt, textAt } from '../client/object-fields';
+import { quoted, detail } from './cause';
+import type { ObjectEvent } from '../cache/object-events';
+import type { JsonObject } from '../client/object-fields';
+import { conditionOf, createdAt, transitionedAt, listAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
 type Found = Pick<Cause, 'cause' | 'message'>;
@@ -39,11 +39,11 @@ const DISRUPTED: Readonly<Record<string, Found>> = {
   TerminationByKubelet: ENDED['Evicted'] as Found,
 };
 
-function finishedCause(pod: Plain): Found | undefined {
+function finishedCause(pod: JsonObject): Found | undefined {
   const phase = textAt(pod, 'status', 'phase');
   if (phase !== 'Failed' && phase !== 'Succeeded') return undefined;
   const reason = textAt(pod, 'status', 'reason') ?? '';
-  const words = said(quoted(textAt(pod, 'status', 'message') ?? ''));
+  const words = detail(quoted(textAt(pod, 'status', 'message') ?? ''));
   const known = entryOf(ENDED, reason);
   if (known !== undefined) return { ...known, message: `${known.message}${words}` };
   if (!REFUSED.test(reason)) return undefined;
@@ -52,7 +52,7 @@ function finishedCause(pod: Plain): Found | undefined {
 }
 
 /** The kubelet says ready, the control plane does not believe it any more. */
-function isUnheard(pod: Plain): boolean {
+function isUnheard(pod: JsonObject): boolean {
   const containers = listAt(pod, 'status', 'containerStatuses');
   const gates = listAt(pod, 'spec', 'readinessGates');
   const ready = conditionOf(pod, 'Ready');
@@ -65,17 +65,17 @@ function isUnheard(pod: Plain): boolean {
  * The node was short of something. A server that ends well on SIGTERM leaves a pod that has
  * `Succeeded` without a word of it: then only the event tells.
  */
-function evictedCause(noticed: readonly Noticed[]): Cause | undefined {
+function evictedCause(noticed: readonly ObjectEvent[]): Cause | undefined {
   const found = noticed.find(({ reason }) => reason === 'Evicted');
   const known = ENDED['Evicted'];
   if (found === undefined || known === undefined) return undefined;
-  const message = `${known.message}${said(quoted(found.message))}`;
+  const message = `${known.message}${detail(quoted(found.message))}`;
   return { cause: known.cause, message, since: found.first, failed: true };
 }
 
 /** What its node, or somebody who cleared it, did to a pod. */
-export function nodeCause(pod: Plain, noticed: readonly Noticed[]): Cause | undefined {
-  const ready = heldSince(conditionOf(pod, 'Ready')) ?? createdAt(pod);
+export function nodeCause(pod: JsonObject, noticed: readonly ObjectEvent[]): Cause | undefined {
+  const ready = transitionedAt(conditionOf(pod, 'Ready')) ?? createdAt(pod);
   const finished = finishedCause(pod);
   if (finished !== undefined) return { ...finished, since: ready, failed: true };
   const evicted = evictedCause(noticed);
@@ -83,7 +83,7 @@ export function nodeCause(pod: Plain, noticed: readonly Noticed[]): Cause | unde
   const target = conditionOf(pod, 'DisruptionTarget');
   if (target?.['status'] === 'True') {
     const found = entryOf(DISRUPTED, textAt(target, 'reason') ?? '');
-    const since = heldSince(target) ?? ready;
+    const since = transitionedAt(target) ?? ready;
     if (found !== undefined) return { ...found, since, failed: true };
   }
   const lost = noticed.find(({ reason }) => reason === 'NodeNotReady');

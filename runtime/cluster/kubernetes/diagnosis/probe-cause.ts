@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
 import { quoted } from './cause';
-import type { Noticed } from '../cache/object-events';
-import type { Plain } from '../client/object-fields';
+import type { ObjectEvent } from '../cache/object-events';
+import type { JsonObject } from '../client/object-fields';
 import { at, listAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
@@ -12,7 +12,7 @@ const PROBES: Readonly<Record<string, string>> = {
 };
 
 /** `GET /health on port 8080`, as the container's spec says it. */
-function asked(pod: Plain, container: string, probe: string): string {
+function probeTarget(pod: JsonObject, container: string, probe: string): string {
   const spec = listAt(pod, 'spec', 'containers').find((one) => one['name'] === container);
   const check = at(spec, probe);
   const path = textAt(check, 'httpGet', 'path');
@@ -36,11 +36,11 @@ function answer(words: string): string {
 interface Failed {
   readonly kind: string;
   readonly words: string;
-  readonly event: Noticed;
+  readonly event: ObjectEvent;
 }
 
 /** The latest failure of a probe. */
-function tryFailed(container: string, noticed: readonly Noticed[], only?: string) {
+function tryFailed(container: string, noticed: readonly ObjectEvent[], only?: string) {
   const found = noticed.flatMap((event): readonly Failed[] => {
     if (event.reason !== 'Unhealthy' || (event.container ?? container) !== container) return [];
     const [, kind = '', words = ''] =
@@ -56,9 +56,9 @@ const ADVICE =
 
 /** A container that runs and does not say it is ready; undefined when no probe has failed yet. */
 export function unreadyCause(
-  pod: Plain,
+  pod: JsonObject,
   container: string,
-  noticed: readonly Noticed[],
+  noticed: readonly ObjectEvent[],
 ): Cause | undefined {
   // A liveness probe that fails leaves the replica ready; what keeps it out is told first.
   const failed =
@@ -67,7 +67,7 @@ export function unreadyCause(
   if (told === undefined) return undefined;
   const { kind, words, event } = told;
   const probe = entryOf(PROBES, kind) ?? kind;
-  const message = `not ready: ${probe}${asked(pod, container, probe)} got ${answer(words)}; ${ADVICE}`;
+  const message = `not ready: ${probe}${probeTarget(pod, container, probe)} got ${answer(words)}; ${ADVICE}`;
   return { cause: 'probe-failing', message, since: event.first, failed: false };
 }
 
@@ -81,9 +81,9 @@ const SLACK_MS = 2000;
 
 /** The kubelet ended a container because of a probe; its exit code then says nothing. */
 export function killedCause(
-  pod: Plain,
+  pod: JsonObject,
   container: string,
-  noticed: readonly Noticed[],
+  noticed: readonly ObjectEvent[],
   { startedAt, finishedAt }: End,
 ): Cause | undefined {
   const killing = noticed.find(
@@ -103,6 +103,6 @@ export function killedCause(
     kind === 'Startup'
       ? 'give it longer with health_check.startup_seconds, or look at its log'
       : 'the process hangs; look at its log';
-  const message = `was restarted because its ${probe}${asked(pod, container, probe)} failed${got}; ${advice}`;
+  const message = `was restarted because its ${probe}${probeTarget(pod, container, probe)} failed${got}; ${advice}`;
   return { cause: 'probe-failing', message, since: killing.last, failed: true };
 }

@@ -1,6 +1,6 @@
 import { MANAGER } from '../../../../lib/objects';
 import type { LeaseRecord } from '../../../core/lifecycle/lease';
-import type { Kept, LeaseStore } from '../../elector';
+import type { StoredLease, LeaseStore } from '../../elector';
 import type { KubeApi, KubeObject } from '../client/api';
 import { KubeError } from '../client/api-error';
 import { apiVersionOf, RESOURCES } from '../client/resources';
@@ -65,7 +65,7 @@ export function createLeaseStore(
   const { Lease } = RESOURCES;
   const options = { manager: MANAGER };
   return {
-    read: async (): Promise<Kept | undefined> => {
+    read: async (): Promise<StoredLease | undefined> => {
       const found = await api.get(Lease, namespace, LEASE_NAME);
       if (found === undefined) return undefined;
       return { record: recordIn(found), version: found.metadata.resourceVersion ?? '' };

@@ -1,11 +1,11 @@
 import { MANAGER } from '../../../../lib/objects';
 import type { Peer } from '../../../core/lifecycle/peers';
 import type { KubeApi, KubeObject } from '../client/api';
-import { createPulse } from '../client/apiserver-health';
+import { createApiserverHealth } from '../client/apiserver-health';
 import { RESOURCES } from '../client/resources';
 import type { Timing } from '../client/timing';
 import type { WatchLoop } from '../client/watch-loop';
-import { heardAt, objectsIn, startWatchLoop } from '../client/watch-loop';
+import { lastContactAt, objectsIn, startWatchLoop } from '../client/watch-loop';
 
 /** Pods of the service itself carry it, and no others. */
 const OWN_PODS = `app=${MANAGER}`;
@@ -86,7 +86,7 @@ export function watchRouters(options: RouterWatchOptions): RouterWatch {
     namespace,
     labelSelector: OWN_PODS,
     timing,
-    pulse: createPulse(api, timing),
+    checkApiserver: createApiserverHealth(api, timing),
     onChange: (state) => {
       if (state.phase !== 'synced' && state.phase !== 'stale') return;
       const next = peersIn(objectsIn(state).values(), self, port);
@@ -98,7 +98,7 @@ export function watchRouters(options: RouterWatchOptions): RouterWatch {
   return {
     peers: () => peers,
     phase: () => loop.state().phase,
-    heardAt: () => heardAt(loop.state()),
+    heardAt: () => lastContactAt(loop.state()),
     stop: loop.stop,
   };
 }

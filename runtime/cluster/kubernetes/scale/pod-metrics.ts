@@ -14,7 +14,7 @@ const ABSENT: ReadonlySet<number | undefined> = new Set([403, 404]);
 
 const NONE: Objects = new Map();
 
-export interface MeasuresOptions {
+export interface PodMetricsOptions {
   readonly api: Pick<KubeApi, 'list'>;
   readonly namespace: string;
   readonly timing: Timing;
@@ -25,12 +25,12 @@ export interface MeasuresOptions {
  * What the pods of models use, PodMetrics by the pod's name. They cannot be watched, so they are
  * asked for now and then; old ones are thrown away when there are no new ones.
  */
-export class Measures {
+export class PodMetrics {
   #objects: Objects = NONE;
   #cancel: () => void = () => undefined;
   #stopped = false;
 
-  constructor(private readonly options: MeasuresOptions) {
+  constructor(private readonly options: PodMetricsOptions) {
     void this.#look();
   }
 

@@ -5,7 +5,7 @@ import { KubeError } from '../client/api-error';
 import { apiVersionOf, RESOURCES } from '../client/resources';
 
 /** Does the API server take an autoscaler that goes down to nothing? */
-export type ZeroAnswer = 'allowed' | 'refused' | 'may not ask' | 'no answer';
+export type ScaleToZeroSupport = 'allowed' | 'refused' | 'may not ask' | 'no answer';
 
 const INVALID = 422;
 
@@ -38,10 +38,10 @@ function question(namespace: string): KubeObject {
  * Asks the API server by a dry run: whether `minReplicas: 0` is taken depends on a feature gate, so
  * that the version alone does not say it. In gitops mode we may not ask.
  */
-export async function allowsZero(
+export async function probeScaleToZero(
   api: Pick<KubeApi, 'create'>,
   namespace: string,
-): Promise<ZeroAnswer> {
+): Promise<ScaleToZeroSupport> {
   try {
     await api.create(question(namespace), { manager: MANAGER, dryRun: true });
     return 'allowed';

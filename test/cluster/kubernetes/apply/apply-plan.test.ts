@@ -1,10 +1,13 @@
 import { objectsOf } from '../../../../lib/objects';
 import { parseModel } from '../../../../lib/spec';
 import type { KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
-import type { Found, Question } from '../../../../runtime/cluster/kubernetes/apply/apply-plan';
+import type {
+  ObjectsByKindName,
+  PlanInput,
+} from '../../../../runtime/cluster/kubernetes/apply/apply-plan';
 import {
-  isWhole,
-  nameOf,
+  isFullyApplied,
+  kindNameOf,
   planDetails,
   planOf,
 } from '../../../../runtime/cluster/kubernetes/apply/apply-plan';
@@ -26,10 +29,10 @@ function live(object: KubeObject, manager = 'ai-model-service', more: object = {
   return { ...object, metadata, status: { replicas: 1 } };
 }
 
-const found = (objects: readonly KubeObject[]): Found =>
-  new Map(objects.map((object) => [nameOf(object), object]));
+const found = (objects: readonly KubeObject[]): ObjectsByKindName =>
+  new Map(objects.map((object) => [kindNameOf(object), object]));
 
-const ask = (more: Partial<Question> = {}) =>
+const ask = (more: Partial<PlanInput> = {}) =>
   planOf({
     slug: 'iris',
     wanted: wantedOf(),
@@ -43,7 +46,7 @@ const CANDIDATE = { candidates: [{ version: '2', traffic: 5 }] };
 const extra = wantedOf(CANDIDATE).filter(({ metadata }) => metadata.name === 'iris--v2');
 
 test('files go first, then the definition, then what follows from it, in the order it was made', () => {
-  expect(ask().writes.map(({ do: what, object }) => `${what} ${nameOf(object)}`)).toEqual([
+  expect(ask().writes.map(({ do: what, object }) => `${what} ${kindNameOf(object)}`)).toEqual([
     expect.stringMatching(/^create ConfigMap\/iris--artifact-/) as unknown,
     'create ConfigMap/iris--model',
     'create ServiceAccount/iris',
@@ -57,7 +60,7 @@ test('what is there as it should be is kept, whatever the API server has filled 
   const plan = ask({ found: found(wantedOf().map((object) => live(object))) });
   expect(plan.writes.map((write) => write.do)).toEqual(Array(6).fill('keep'));
   expect(planDetails(plan)).toEqual([]);
-  expect(isWhole(plan)).toBe(true);
+  expect(isFullyApplied(plan)).toBe(true);
 });
 
 test('a change is told field by field', () => {
@@ -66,7 +69,7 @@ test('a change is told field by field', () => {
   });
   const autoscaler = plan.writes.find(({ object }) => object.kind === 'HorizontalPodAutoscaler');
   expect(autoscaler?.changes).toContainEqual({ field: 'spec.maxReplicas', from: 7, to: 1 });
-  expect(isWhole(plan)).toBe(false);
+  expect(isFullyApplied(plan)).toBe(false);
 });
 
 test('drift alone leaves nothing to be finished; a missing object does', () => {
@@ -74,18 +77,18 @@ test('drift alone leaves nothing to be finished; a missing object does', () => {
   const drifted = all.map((object) =>
     object.kind === 'Deployment' ? { ...object, spec: { replicas: 3 } } : object,
   );
-  expect(isWhole(ask({ found: found(drifted) }))).toBe(true);
-  expect(isWhole(ask({ found: found(all.slice(1)) }))).toBe(false);
+  expect(isFullyApplied(ask({ found: found(drifted) }))).toBe(true);
+  expect(isFullyApplied(ask({ found: found(all.slice(1)) }))).toBe(false);
 });
 
-test.each<readonly [string, KubeObject[], Partial<Question>, readonly string[]]>([
-  ['what we wrote and is no longer wanted', extra.map((o) => live(o)), {}, extra.map(nameOf)],
+test.each<readonly [string, KubeObject[], Partial<PlanInput>, readonly string[]]>([
+  ['what we wrote and is no longer wanted', extra.map((o) => live(o)), {}, extra.map(kindNameOf)],
   ['not what others wrote', extra.map((o) => live(o, 'anna')), {}, []],
   [
     'what those wrote whom we take over from',
     extra.map((o) => live(o, 'argocd')),
     { managers: new Set(['ai-model-service', 'argocd']) },
-    extra.map(nameOf),
+    extra.map(kindNameOf),
   ],
   [
     'not what is of another model',
@@ -102,12 +105,12 @@ test.each<readonly [string, KubeObject[], Partial<Question>, readonly string[]]>
   [
     'not what an earlier revision needs',
     extra.map((o) => live(o)),
-    { kept: new Set(extra.map(nameOf)) },
+    { kept: new Set(extra.map(kindNameOf)) },
     [],
   ],
 ])('pruned is %s', (_, objects, more, expected) => {
   const all = [...wantedOf().map((object) => live(object)), ...objects];
-  expect(ask({ found: found(all), ...more }).prunes.map(nameOf)).toEqual(expected);
+  expect(ask({ found: found(all), ...more }).prunes.map(kindNameOf)).toEqual(expected);
 });
 
 test.each([

@@ -1,11 +1,11 @@
-import type { Remembered } from '../../../../runtime/cluster/kubernetes/apply/overrides-state';
+import type { OverridesState } from '../../../../runtime/cluster/kubernetes/apply/overrides-state';
 import {
-  isSettled,
-  NOTHING_REMEMBERED,
-  parseRemembered,
-  rememberedText,
+  isReconciled,
+  NO_OVERRIDES,
+  parseOverrides,
+  overridesText,
   replaced,
-  settled,
+  reconciled,
   started,
   stateFor,
   withNext,
@@ -19,17 +19,17 @@ test('before a definition is replaced, both states stand side by side, each for 
   const both = withNext({ states: [ABORTED] }, 'old', NEXT, 'new');
   expect(stateFor(both, 'old')).toEqual(ABORTED);
   expect(stateFor(both, 'new')).toEqual(NEXT);
-  expect(settled(both, 'new')).toEqual({ states: [NEXT] });
+  expect(reconciled(both, 'new')).toEqual({ states: [NEXT] });
   // It was not replaced after all.
-  expect(settled(both, 'old')).toEqual({ states: [ABORTED] });
+  expect(reconciled(both, 'old')).toEqual({ states: [ABORTED] });
 });
 
 test('what a model of the same name left behind is nobody’s', () => {
-  expect(withNext({ states: [STOPPED] }, undefined, undefined, 'new')).toEqual(NOTHING_REMEMBERED);
+  expect(withNext({ states: [STOPPED] }, undefined, undefined, 'new')).toEqual(NO_OVERRIDES);
 });
 
-test.each<readonly [string, Remembered, Remembered]>([
-  ['a new definition', settled({ states: [STOPPED] }, 'new'), { states: [], starting: true }],
+test.each<readonly [string, OverridesState, OverridesState]>([
+  ['a new definition', reconciled({ states: [STOPPED] }, 'new'), { states: [], starting: true }],
   ['a word', replaced({ states: [STOPPED] }, 'old', undefined), { states: [], starting: true }],
   [
     'another state',
@@ -43,7 +43,7 @@ test.each<readonly [string, Remembered, Remembered]>([
   ],
   [
     'no definition that is stopped, too',
-    settled({ states: [STOPPED, { hash: 'new', stopped: true }] }, 'new'),
+    reconciled({ states: [STOPPED, { hash: 'new', stopped: true }] }, 'new'),
     { states: [{ hash: 'new', stopped: true }] },
   ],
 ])('a stopped model is to be started by %s', (_, after, expected) => {
@@ -55,21 +55,21 @@ test('one that is stopped while it starts stays stopped', () => {
 });
 
 test('it is settled when only the present definition’s state is left', () => {
-  expect(isSettled({ states: [STOPPED] }, 'old')).toBe(true);
-  expect(isSettled({ states: [STOPPED] }, 'new')).toBe(false);
-  expect(isSettled({ states: [], starting: true }, 'new')).toBe(false);
-  expect(isSettled(started({ states: [], starting: true }), 'new')).toBe(true);
+  expect(isReconciled({ states: [STOPPED] }, 'old')).toBe(true);
+  expect(isReconciled({ states: [STOPPED] }, 'new')).toBe(false);
+  expect(isReconciled({ states: [], starting: true }, 'new')).toBe(false);
+  expect(isReconciled(started({ states: [], starting: true }), 'new')).toBe(true);
 });
 
 test('it is kept as text, and nothing is kept as nothing', () => {
-  const both: Remembered = { states: [ABORTED], starting: true };
-  expect(parseRemembered(rememberedText(both))).toEqual(both);
-  expect(rememberedText(NOTHING_REMEMBERED)).toBeUndefined();
+  const both: OverridesState = { states: [ABORTED], starting: true };
+  expect(parseOverrides(overridesText(both))).toEqual(both);
+  expect(overridesText(NO_OVERRIDES)).toBeUndefined();
 });
 
 test.each(['', 'null', '[]', '7', '{', '{"states":3}', '{"states":[null,{"hash":4}]}'])(
   'what somebody edited into %j is nothing',
   (text) => {
-    expect(parseRemembered(text)).toEqual(NOTHING_REMEMBERED);
+    expect(parseOverrides(text)).toEqual(NO_OVERRIDES);
   },
 );

@@ -1,10 +1,10 @@
 import { objectsOf } from '../../../../lib/objects';
 import { parseModel } from '../../../../lib/spec';
 import type { KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
-import type { Resident } from '../../../../runtime/cluster/kubernetes/cache/namespace-cache';
+import type { ModelView } from '../../../../runtime/cluster/kubernetes/cache/namespace-cache';
 import { readDefinition } from '../../../../runtime/cluster/kubernetes/apply/stored-definition';
-import type { Chore } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
-import { choreOf } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
+import type { ReconcileAction } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
+import { reconcileActionOf } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
 import { slugOfEvent } from '../../../../runtime/cluster/kubernetes/cache/slugs';
 import { environment } from '../fake';
 
@@ -20,62 +20,62 @@ const deployments = (version: string): readonly KubeObject[] =>
   made(version).filter(({ kind }) => kind === 'Deployment');
 
 const { hash } = definition();
-const well: Partial<Resident> = { definition: definition(), deployments: deployments('2') };
+const well: Partial<ModelView> = { definition: definition(), deployments: deployments('2') };
 const NOTHING = { states: [] };
 
 interface Row {
-  readonly resident?: Partial<Resident>;
-  readonly remembered?: Parameters<typeof choreOf>[0]['remembered'];
+  readonly model?: Partial<ModelView>;
+  readonly overrides?: Parameters<typeof reconcileActionOf>[0]['overrides'];
   readonly gitops?: boolean;
 }
 
-test.each<readonly [string, Row, Chore | undefined]>([
-  ['all is well', { resident: well }, undefined],
+test.each<readonly [string, Row, ReconcileAction | undefined]>([
+  ['all is well', { model: well }, undefined],
   [
     'its Deployment is of an earlier revision',
-    { resident: { ...well, deployments: deployments('1') } },
+    { model: { ...well, deployments: deployments('1') } },
     'finish',
   ],
-  ['it has no Deployment', { resident: { ...well, deployments: [] } }, 'finish'],
+  ['it has no Deployment', { model: { ...well, deployments: [] } }, 'finish'],
   [
     'one is left that nobody wants',
-    { resident: { ...well, deployments: [...deployments('1'), ...deployments('2')] } },
+    { model: { ...well, deployments: [...deployments('1'), ...deployments('2')] } },
     'finish',
   ],
   [
     'it goes',
-    { resident: { definition: definition({ deleting: true }), deployments: [] } },
+    { model: { definition: definition({ deleting: true }), deployments: [] } },
     undefined,
   ],
   [
     'it is Git’s',
-    { resident: { definition: definition({ manager: 'argocd' }), deployments: [] } },
+    { model: { definition: definition({ manager: 'argocd' }), deployments: [] } },
     undefined,
   ],
-  ['Git writes everything', { resident: { ...well, deployments: [] }, gitops: true }, undefined],
+  ['Git writes everything', { model: { ...well, deployments: [] }, gitops: true }, undefined],
   [
     'its own state is remembered',
-    { resident: well, remembered: { states: [{ hash, stopped: true }] } },
+    { model: well, overrides: { states: [{ hash, stopped: true }] } },
     undefined,
   ],
   [
     'an earlier one’s state is remembered',
-    { resident: well, remembered: { states: [{ hash: 'x' }] } },
-    'settle',
+    { model: well, overrides: { states: [{ hash: 'x' }] } },
+    'reconcile',
   ],
   [
     'it is being started',
-    { resident: well, remembered: { states: [], starting: true }, gitops: true },
-    'settle',
+    { model: well, overrides: { states: [], starting: true }, gitops: true },
+    'reconcile',
   ],
   [
     'a model is gone that something is remembered of',
-    { remembered: { states: [{ hash }] } },
+    { overrides: { states: [{ hash }] } },
     'forget',
   ],
   ['there is nothing', {}, undefined],
-])('when %s: %#', (_, { resident, remembered = NOTHING, gitops = false }, expected) => {
-  expect(choreOf({ resident: resident as Resident | undefined, remembered, gitops })).toBe(
+])('when %s: %#', (_, { model, overrides = NOTHING, gitops = false }, expected) => {
+  expect(reconcileActionOf({ model: model as ModelView | undefined, overrides, gitops })).toBe(
     expected,
   );
 });

@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
-import { Shelf } from '../../../../runtime/cluster/kubernetes/cache/model-index';
+import { ModelIndex } from '../../../../runtime/cluster/kubernetes/cache/model-index';
 import { slugByLabel } from '../../../../runtime/cluster/kubernetes/cache/slugs';
 import type { WatchState } from '../../../../runtime/cluster/kubernetes/client/watch-loop';
 import { phaseOf } from '../../../../runtime/cluster/kubernetes/cache/cluster-cache';
@@ -13,7 +13,7 @@ const view = (...pods: readonly KubeObject[]) =>
   new Map(pods.map((one) => [one.metadata.name, one]));
 
 test('of a new view only the models are told whose objects are others', () => {
-  const shelf = new Shelf(slugByLabel);
+  const shelf = new ModelIndex(slugByLabel);
   const [a, b] = [pod('a-1', 'a'), pod('b-1', 'b')];
   expect([...shelf.take(view(a, b))].sort()).toEqual(['a', 'b']);
   expect([...shelf.take(view(a, b))]).toEqual([]);
@@ -25,17 +25,17 @@ test('of a new view only the models are told whose objects are others', () => {
 });
 
 test('an object that changes its model is told of both', () => {
-  const shelf = new Shelf(slugByLabel);
+  const shelf = new ModelIndex(slugByLabel);
   shelf.take(view(pod('x', 'a')));
   expect([...shelf.take(view(pod('x', 'b')))].sort()).toEqual(['a', 'b']);
   expect([shelf.of('a').length, shelf.of('b').length]).toEqual([0, 1]);
 });
 
-const known = { objects: new Map(), resourceVersion: '1', heardAt: 1 };
+const known = { objects: new Map(), resourceVersion: '1', lastContactAt: 1 };
 const STATES: Readonly<Record<string, WatchState>> = {
   empty: { phase: 'empty', failures: 1 },
   listing: { phase: 'listing', failures: 0, pages: new Map() },
-  stale: { phase: 'stale', failures: 1, known, doing: { kind: 'watching' } },
+  stale: { phase: 'stale', failures: 1, known, refresh: { kind: 'watching' } },
   synced: { phase: 'synced', failures: 0, known, since: 1 },
 };
 

@@ -1,4 +1,4 @@
-import { createPulse } from '../../../../runtime/cluster/kubernetes/client/apiserver-health';
+import { createApiserverHealth } from '../../../../runtime/cluster/kubernetes/client/apiserver-health';
 import { VirtualTime } from '../../../core/virtual-time';
 
 test('watches that ask about the same time are one question to the server', async () => {
@@ -6,14 +6,14 @@ test('watches that ask about the same time are one question to the server', asyn
   const timing = { now: () => time.now, after: time.after, random: () => 0.5 };
   let asked = 0;
   let answer = (): Promise<void> => Promise.resolve();
-  const pulse = createPulse({ alive: () => ((asked += 1), answer()) }, timing);
-  await Promise.all([pulse(), pulse(), pulse()]);
+  const checkApiserver = createApiserverHealth({ alive: () => ((asked += 1), answer()) }, timing);
+  await Promise.all([checkApiserver(), checkApiserver(), checkApiserver()]);
   await time.run(9000);
-  await pulse();
+  await checkApiserver();
   expect(asked).toBe(1);
   answer = () => Promise.reject(new Error('nobody'));
   await time.run(1000);
-  await expect(pulse()).rejects.toThrow('nobody');
-  await expect(pulse()).rejects.toThrow('nobody');
+  await expect(checkApiserver()).rejects.toThrow('nobody');
+  await expect(checkApiserver()).rejects.toThrow('nobody');
   expect(asked).toBe(2);
 });

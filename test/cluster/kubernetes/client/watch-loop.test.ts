@@ -7,7 +7,7 @@ import type {
   WatchState,
 } from '../../../../runtime/cluster/kubernetes/client/watch-loop';
 import {
-  heardAt,
+  lastContactAt,
   objectsIn,
   startWatchLoop,
 } from '../../../../runtime/cluster/kubernetes/client/watch-loop';
@@ -24,7 +24,7 @@ let api: KubeApi;
 let loop: WatchLoop;
 let phases: WatchState['phase'][];
 /** Is the server there? */
-let pulse: () => Promise<void>;
+let checkApiserver: () => Promise<void>;
 
 /** What the next list gives, and what the next watch says. */
 let items: readonly object[];
@@ -40,7 +40,7 @@ const names = (): readonly string[] => [...objectsIn(loop.state()).keys()];
 const phase = (): string => loop.state().phase;
 const isWaiting = (): boolean => {
   const state = loop.state();
-  return state.phase === 'empty' || (state.phase === 'stale' && state.doing.kind === 'waiting');
+  return state.phase === 'empty' || (state.phase === 'stale' && state.refresh.kind === 'waiting');
 };
 
 function current(): Stream {
@@ -67,7 +67,7 @@ async function begin(): Promise<void> {
     namespace: 'models',
     labelSelector: 'app=x',
     timing,
-    pulse: () => pulse(),
+    checkApiserver: () => checkApiserver(),
     onChange: (state) => {
       if (phases.at(-1) !== state.phase) phases.push(state.phase);
     },
@@ -83,7 +83,10 @@ async function beginSynced(): Promise<void> {
 async function watchStands(count: number): Promise<void> {
   await until(() => server.streams.length === count, `watch ${count}`);
   current().send('BOOKMARK', pod('', '101'));
-  await until(() => phase() === 'synced' && heardAt(loop.state()) === time.now, 'it is heard');
+  await until(
+    () => phase() === 'synced' && lastContactAt(loop.state()) === time.now,
+    'it is heard',
+  );
 }
 
 // The first import of all its generated files takes a busy machine long.
@@ -92,7 +95,7 @@ beforeAll(async () => void (await import('@kubernetes/client-node')), 120_000);
 beforeEach(async () => {
   time = new VirtualTime();
   phases = [];
-  pulse = async () => undefined;
+  checkApiserver = async () => undefined;
   items = pods('a', 'b');
   onWatch = () => ({ kind: 'stream' });
   server = await startApiServer((ask) => (isWatch(ask) ? onWatch() : listed(ask)));
@@ -167,7 +170,7 @@ test('a stall without a word is noticed after 150 s; the view stays, its age is 
   expect(server.streams).toHaveLength(1);
   expect(phase()).toBe('synced');
   await time.run(1);
-  expect(loop.state()).toMatchObject({ phase: 'stale', known: { heardAt: heard } });
+  expect(loop.state()).toMatchObject({ phase: 'stale', known: { lastContactAt: heard } });
   expect(names()).toEqual(['a', 'b']);
   await watchStands(2);
   expect(server.streams[0]?.isOpen()).toBe(false);
@@ -179,7 +182,7 @@ test('bookmarks a minute apart and nothing else for ten minutes are no stall', a
   for (let minute = 1; minute <= 10; minute += 1) {
     await time.run(MINUTE);
     current().send('BOOKMARK', pod('', String(200 + minute)));
-    await until(() => heardAt(loop.state()) === time.now, 'the bookmark');
+    await until(() => lastContactAt(loop.state()) === time.now, 'the bookmark');
     if (minute % 5 !== 0) continue;
     // As a server does after the time it was asked for.
     current().end();
@@ -193,16 +196,16 @@ test('bookmarks a minute apart and nothing else for ten minutes are no stall', a
 test('a server that stands still shows long before the watch is given up', async () => {
   await beginSynced();
   let asked = 0;
-  pulse = async () => void (asked += 1);
+  checkApiserver = async () => void (asked += 1);
   await time.run(20_000);
   expect(asked).toBe(1);
   expect(phase()).toBe('synced');
-  pulse = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
+  checkApiserver = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
   await time.run(15_000);
   expect(phase()).toBe('stale');
   expect(loop.state().fault?.message).toBe('no answer in 5 s');
   expect(names()).toEqual(['a', 'b']);
-  pulse = async () => undefined;
+  checkApiserver = async () => undefined;
   await time.run(2000);
   await watchStands(2);
   expect(lists()).toHaveLength(1);
@@ -210,11 +213,11 @@ test('a server that stands still shows long before the watch is given up', async
 
 test('a watch on which something is heard is not asked about', async () => {
   await beginSynced();
-  pulse = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
+  checkApiserver = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
   for (let step = 1; step <= 6; step += 1) {
     await time.run(10_000);
     current().send('BOOKMARK', pod('', String(200 + step)));
-    await until(() => heardAt(loop.state()) === time.now, 'the bookmark');
+    await until(() => lastContactAt(loop.state()) === time.now, 'the bookmark');
   }
   expect(phases).toEqual(['listing', 'synced']);
 });
@@ -250,7 +253,7 @@ test('429 with Retry-After: nothing is asked before', async () => {
 test('five minutes without an API server: the last view stands and ages, few tries are made', async () => {
   await beginSynced();
   await time.run(MINUTE);
-  const heard = heardAt(loop.state());
+  const heard = lastContactAt(loop.state());
   const from = time.now;
   await server.stop();
   let tries = 0;
@@ -258,7 +261,7 @@ test('five minutes without an API server: the last view stands and ages, few tri
     await until(isWaiting, 'a try that failed');
     tries += 1;
     expect(names()).toEqual(['a', 'b']);
-    expect(heardAt(loop.state())).toBe(heard);
+    expect(lastContactAt(loop.state())).toBe(heard);
     await untilDue();
   }
   // 1.5, 2.5, 4.5, 8.5 s, then about 15 s each.
@@ -285,7 +288,7 @@ test('nothing there at the beginning: it is empty until there is', async () => {
   await begin();
   await until(() => loop.state().failures === 1, 'the first try');
   expect(loop.state()).toMatchObject({ phase: 'empty', fault: { kind: 'network' } });
-  expect(heardAt(loop.state())).toBeUndefined();
+  expect(lastContactAt(loop.state())).toBeUndefined();
   await server.start();
   await untilDue();
   await watchStands(1);

@@ -1,11 +1,11 @@
 import type { KubeList, KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
 import { KubeError } from '../../../../runtime/cluster/kubernetes/client/api-error';
 import type {
-  Input,
-  Step,
+  WatchInput,
+  WatchStep,
   WatchState,
 } from '../../../../runtime/cluster/kubernetes/client/watch-state';
-import { NOTHING, step } from '../../../../runtime/cluster/kubernetes/client/watch-state';
+import { INITIAL_STATE, step } from '../../../../runtime/cluster/kubernetes/client/watch-state';
 
 const pod = (name: string, resourceVersion = '1'): KubeObject => ({
   apiVersion: 'v1',
@@ -13,28 +13,28 @@ const pod = (name: string, resourceVersion = '1'): KubeObject => ({
   metadata: { name, resourceVersion },
 });
 
-const page = (names: readonly string[], more: Partial<KubeList> = {}): Input => ({
+const page = (names: readonly string[], more: Partial<KubeList> = {}): WatchInput => ({
   kind: 'page',
   page: { items: names.map((name) => pod(name)), resourceVersion: '10', ...more },
 });
 
-const failed = (status: number, retryAfterSeconds?: number): Input => ({
+const failed = (status: number, retryAfterSeconds?: number): WatchInput => ({
   kind: 'failed',
   error: new KubeError(status === 0 ? 'network' : 'status', 'x', { status, retryAfterSeconds }),
 });
 
-const DUE: Input = { kind: 'due' };
-const OPENED: Input = { kind: 'events', events: [{ type: 'OPENED' }] };
-const ENDED: Input = { kind: 'ended' };
+const DUE: WatchInput = { kind: 'due' };
+const OPENED: WatchInput = { kind: 'events', events: [{ type: 'OPENED' }] };
+const ENDED: WatchInput = { kind: 'ended' };
 
 /** Goes through inputs; each a second after the one before, unless it says how many. */
 function go(
   from: WatchState,
-  inputs: readonly (Input | readonly [number, Input])[],
+  inputs: readonly (WatchInput | readonly [number, WatchInput])[],
   random = 0.5,
-): Step & { readonly now: number } {
+): WatchStep & { readonly now: number } {
   let now = 1_000_000;
-  let last: Step = { state: from };
+  let last: WatchStep = { state: from };
   for (const one of inputs) {
     const [seconds, input] = 'kind' in one ? ([1, one] as const) : one;
     now += seconds * 1000;
@@ -46,10 +46,10 @@ function go(
 const names = (state: WatchState): readonly string[] =>
   'known' in state ? [...state.known.objects.keys()] : [];
 
-const synced = go(NOTHING, [DUE, page(['a', 'b']), OPENED]).state;
+const synced = go(INITIAL_STATE, [DUE, page(['a', 'b']), OPENED]).state;
 
 test('it lists, page by page, and only the last page makes a view', () => {
-  const first = go(NOTHING, [DUE]);
+  const first = go(INITIAL_STATE, [DUE]);
   expect(first).toMatchObject({ state: { phase: 'listing' }, action: { kind: 'list' } });
   const second = go(first.state, [page(['a'], { continue: 'more' })]);
   expect(second).toMatchObject({
@@ -58,14 +58,14 @@ test('it lists, page by page, and only the last page makes a view', () => {
   });
   const last = go(second.state, [page(['b'])]);
   expect(last).toMatchObject({
-    state: { phase: 'synced', known: { resourceVersion: '10', heardAt: last.now } },
+    state: { phase: 'synced', known: { resourceVersion: '10', lastContactAt: last.now } },
     action: { kind: 'watch', resourceVersion: '10', timeoutSeconds: 300 },
   });
   expect(names(last.state)).toEqual(['a', 'b']);
 });
 
 test('watches last five minutes, a fifth more or less', () => {
-  const seconds = (random: number) => go(NOTHING, [DUE, page([])], random).action;
+  const seconds = (random: number) => go(INITIAL_STATE, [DUE, page([])], random).action;
   expect(seconds(0)).toMatchObject({ timeoutSeconds: 240 });
   expect(seconds(0.999999)).toMatchObject({ timeoutSeconds: 360 });
 });
@@ -166,13 +166,13 @@ test('while it lists again the old view stands, and then it is swapped whole', (
 });
 
 test('when a page is too late the list begins anew', () => {
-  const half = go(NOTHING, [DUE, page(['old'], { continue: 'more' }), failed(410)]);
+  const half = go(INITIAL_STATE, [DUE, page(['old'], { continue: 'more' }), failed(410)]);
   expect(half.action).toEqual({ kind: 'list' });
   expect(names(go(half.state, [page(['new'])]).state)).toEqual(['new']);
 });
 
 test('without a first list it is empty, and tries again', () => {
-  const refused = go(NOTHING, [DUE, failed(403)]);
+  const refused = go(INITIAL_STATE, [DUE, failed(403)]);
   expect(refused).toMatchObject({
     state: { phase: 'empty', fault: { status: 403 } },
     action: { kind: 'wait' },

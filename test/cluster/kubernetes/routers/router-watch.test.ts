@@ -10,7 +10,7 @@ import { RESOURCES } from '../../../../runtime/cluster/kubernetes/client/resourc
 import type { RouterWatch } from '../../../../runtime/cluster/kubernetes/routers/router-watch';
 import { peersIn, watchRouters } from '../../../../runtime/cluster/kubernetes/routers/router-watch';
 import { realTiming } from '../../../../runtime/cluster/kubernetes/client/timing';
-import { allowsZero } from '../../../../runtime/cluster/kubernetes/scale/scale-to-zero';
+import { probeScaleToZero } from '../../../../runtime/cluster/kubernetes/scale/scale-to-zero';
 import type { ClusterError } from '../../../../runtime/cluster/port';
 import { AT } from '../../../core/support';
 import { failure, stopApiServers } from '../../../support/apiserver';
@@ -239,7 +239,7 @@ describe('whether an autoscaler may go down to 0', () => {
   const cause = (field: string) => ({ causes: [{ reason: 'FieldValueInvalid', field }] });
 
   test('is asked by a dry run that keeps nothing', async () => {
-    expect(await allowsZero(api, NS)).toBe('allowed');
+    expect(await probeScaleToZero(api, NS)).toBe('allowed');
     expect(server.seen.at(-1)?.query.get('dryRun')).toBe('All');
     expect(server.store.list(RESOURCES.HorizontalPodAutoscaler, NS)).toEqual([]);
     expect(JSON.parse(server.seen.at(-1)?.body ?? '')).toMatchObject({
@@ -256,7 +256,7 @@ describe('whether an autoscaler may go down to 0', () => {
     server.intercept(() =>
       failure(status, 'Invalid', 'spec.minReplicas: Invalid value: 0', details),
     );
-    expect(await allowsZero(api, NS)).toBe(answer);
+    expect(await probeScaleToZero(api, NS)).toBe(answer);
   });
 });
 

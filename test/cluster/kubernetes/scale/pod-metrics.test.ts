@@ -1,12 +1,12 @@
 import type { KubeList } from '../../../../runtime/cluster/kubernetes/client/api';
 import { KubeError } from '../../../../runtime/cluster/kubernetes/client/api-error';
-import { Measures } from '../../../../runtime/cluster/kubernetes/scale/pod-metrics';
+import { PodMetrics } from '../../../../runtime/cluster/kubernetes/scale/pod-metrics';
 import { VirtualTime } from '../../../core/virtual-time';
 
 let time: VirtualTime;
 let asked: number;
 let changes: number;
-let measures: Measures;
+let measures: PodMetrics;
 let answer: () => Promise<KubeList>;
 
 const measured =
@@ -24,7 +24,7 @@ function begin(first: () => Promise<KubeList>): void {
   asked = 0;
   changes = 0;
   answer = first;
-  measures = new Measures({
+  measures = new PodMetrics({
     api: { list: () => ((asked += 1), answer()) },
     namespace: 'models',
     timing: { now: () => time.now, after: time.after, random: () => 0.5 },
