@@ -17,10 +17,10 @@ import type { OutcomeWindow } from '../../core/routing/window';
 import { createWindow } from '../../core/routing/window';
 import { PendingAttempts } from './pending-attempts';
 
-/** What one router knows of one replica. */
+/** State of one replica, as this router knows it. */
 export interface EndpointState {
   replica: ReplicaRoute;
-  /** In the table of the moment; one that left it only finishes what it has. */
+  /** In the current routing table; a replica that left it only finishes its requests. */
   listed: boolean;
   cost: Cost;
   ejection: EjectionState;
@@ -37,18 +37,18 @@ export interface EndpointState {
 export interface ArmState<W> {
   readonly model: DispatchState<W>;
   route: ArmRoute;
-  /** False: the arm is no longer in the table. */
+  /** In the current routing table. */
   listed: boolean;
   readonly endpoints: Map<string, EndpointState>;
-  /** Those of the table that may serve: terminating replicas only when there are no others. */
+  /** Listed replicas that may serve: terminating ones only when there are no others. */
   serving: readonly EndpointState[];
   readonly queue: Queue<W>;
-  /** From the moment no replica was up until all who waited for one are served. */
+  /** From the time no replica was up until the queue is empty. */
   isHolding: boolean;
   readonly window: OutcomeWindow;
   /** Milliseconds a request holds its slot. */
   serviceMs: Spread | undefined;
-  /** Milliseconds per item to the first byte, over all replicas. */
+  /** Milliseconds per item to the first byte, of all replicas. */
   costMs: Spread | undefined;
   lastRequestAt: number | undefined;
   lastFailure: { readonly at: number; readonly message: string } | undefined;
@@ -56,9 +56,9 @@ export interface ArmState<W> {
   readonly spilled: Partial<Record<SpillReason, number>>;
   retries: number;
   ejections: number;
-  /** Requests that ended two replicas, and repetitions of them that were refused. */
+  /** Requests that crashed two replicas, and refused repetitions of them. */
   poisoned: number;
-  /** Cancels the timer that looks after those who wait; undefined: none is set. */
+  /** Cancels the timer that drains the queue; undefined: none is set. */
   cancelWake: (() => void) | undefined;
 }
 
@@ -72,7 +72,7 @@ export interface DispatchState<W> {
   readonly arms: Map<string, ArmState<W>>;
 }
 
-/** Models with traffic; a model without any has no state. */
+/** By model ID; a model that had no traffic has no entry. */
 export type DispatchStates<W> = Map<string, DispatchState<W>>;
 
 function newEndpoint<W>(replica: ReplicaRoute, arm: ArmState<W>, now: number): EndpointState {
@@ -120,7 +120,7 @@ export function armIsIdle<W>(arm: ArmState<W>): boolean {
   return arm.queue.size === 0 && [...arm.endpoints.values()].every(isIdle);
 }
 
-/** Replicas of the table get an endpoint; those that left keep theirs until they are idle. */
+/** Adds replicas of the table; endpoints that left it stay until they are idle. */
 function syncEndpoints<W>(arm: ArmState<W>, replicas: readonly ReplicaRoute[], now: number): void {
   for (const endpoint of arm.endpoints.values()) endpoint.listed = false;
   for (const replica of replicas) {
@@ -154,16 +154,16 @@ function syncModel<W>(model: DispatchState<W>, route: ModelRoute | undefined, no
   for (const arm of route?.arms.values() ?? []) syncArm(model, arm, now);
 }
 
-/** Lays a new table under the states that exist. */
+/** Updates the existing states from a new routing table. */
 export function syncStates<W>(states: DispatchStates<W>, table: RoutingTable, now: number): void {
   for (const [id, model] of states) {
     const route = table.models.get(id);
-    // Tables share the routes of models that did not change.
+    // Tables share the route objects of models that did not change.
     if (route === undefined || route !== model.route || !model.listed) syncModel(model, route, now);
   }
 }
 
-/** Forgets what left the table and has nothing to do any more. */
+/** Removes arms and models that left the table and are idle. */
 export function dropIdle<W>(states: DispatchStates<W>): void {
   for (const [id, model] of states) {
     for (const [name, arm] of model.arms) {
@@ -175,7 +175,7 @@ export function dropIdle<W>(states: DispatchStates<W>): void {
   }
 }
 
-/** The state of a model, made on its first request. */
+/** The state of a model, created on its first request. */
 export function dispatchStateOf<W>(
   states: DispatchStates<W>,
   route: ModelRoute,

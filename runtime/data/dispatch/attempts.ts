@@ -23,7 +23,7 @@ type Arm = ArmState<QueuedRequest>;
 
 const NO_DEATHS: readonly Death[] = [];
 
-/** One job on its way: it looks for an endpoint, tries, perhaps tries again, and ends. */
+/** A job in progress: it requests an endpoint, makes an attempt, may retry once, and ends. */
 export class ActiveJob implements JobProgress {
   readonly deadline: number;
   arm: Arm | undefined;
@@ -34,12 +34,12 @@ export class ActiveJob implements JobProgress {
   queuedMs = 0;
   firstByteMs: number | undefined;
   failure: string | undefined;
-  /** It had its part of a slot before it asks for one. */
+  /** A batch call that included it held a slot before: it goes to the front of the queue. */
   isAdmitted = false;
   private hasJoinedBatch = false;
-  /** Replicas on which a try broke. */
+  /** Replicas on which an attempt broke. */
   private deaths: readonly Death[] = NO_DEATHS;
-  /** The try whose answer the caller gets. */
+  /** The attempt whose answer the caller gets. */
   private answering: ActiveAttempt | undefined;
   private status = 0;
 
@@ -68,7 +68,7 @@ export class ActiveJob implements JobProgress {
     this.arm = chosen;
     chosen.lastRequestAt = now;
     if (now >= this.deadline) return this.refuse('deadline');
-    // One that ends replicas would end them for all it goes with.
+    // While a request of this model is known to crash replicas, it could fail a whole batch.
     const isAlone = context.suspects.concerns(model.route.id);
     if (job.joinBatch !== undefined && !this.hasJoinedBatch && !isAlone) {
       this.hasJoinedBatch = true;
@@ -129,19 +129,19 @@ export class ActiveJob implements JobProgress {
     new ActiveAttempt(this, model, arm, endpoint, now).start();
   }
 
-  /** A try has its result: it is the job's, or another one is made. */
+  /** Handles the result of an attempt: retries or ends the job. */
   afterAttempt(
-    one: ActiveAttempt,
+    attempt: ActiveAttempt,
     model: DispatchState<QueuedRequest>,
     result: AttemptResult,
   ): void {
-    const { arm, endpoint } = one;
+    const { arm, endpoint } = attempt;
     if (mayHaveDied(endpoint, result)) this.recordDeath(endpoint);
     const retry = planRetry(this.context, this, arm, endpoint, result);
     if (retry === undefined) {
       if (this.deaths.length === MAX_TRIES) this.context.suspects.add(arm, this.deaths);
       if (result.kind !== 'answered') return this.fail(result);
-      this.answering = one;
+      this.answering = attempt;
       this.status = result.status;
       const { status } = result;
       return this.job.onResult({ kind: 'answered', arm: arm.route, status, tries: this.tries });
@@ -159,44 +159,44 @@ export class ActiveJob implements JobProgress {
     this.deaths = [...this.deaths, { endpoint, fingerprint }];
   }
 
-  /** The last byte of a try's answer is out. */
-  afterLastByte(one: ActiveAttempt, end: AttemptResult, now: number): void {
-    if (one === this.answering) recordEnd(this.context, this, this.status, end, now);
+  /** Called when the last byte of the answer has been sent. */
+  afterLastByte(attempt: ActiveAttempt, end: AttemptResult, now: number): void {
+    if (attempt === this.answering) recordEnd(this.context, this, this.status, end, now);
   }
 }
 
-/** One try at one replica. It holds a slot from its making to its last byte. */
+/** One attempt at one replica. It holds a slot until its last byte. */
 class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
   earlier: PendingAttempt | undefined;
   later: PendingAttempt | undefined;
   private isSettled = false;
   private isOver = false;
   private isGood = false;
-  /** The replica has all of the request: it could answer. */
+  /** The replica has received the whole request. */
   private isSent = false;
-  /** When it had all of it. */
-  begun: number;
+  /** When the whole request was sent; milliseconds since the epoch. */
+  sentAt: number;
 
   constructor(
-    private readonly run: ActiveJob,
+    private readonly owner: ActiveJob,
     private readonly model: DispatchState<QueuedRequest>,
     readonly arm: Arm,
     readonly endpoint: EndpointState,
     private readonly takenAt: number,
   ) {
-    this.begun = takenAt;
+    this.sentAt = takenAt;
   }
 
   start(): void {
-    const { run, endpoint, arm, begun } = this;
-    if (run.job.upload === undefined) this.markSent();
-    run.tries += 1;
+    const { owner, endpoint, arm, sentAt } = this;
+    if (owner.job.upload === undefined) this.markSent();
+    owner.tries += 1;
     const { replica } = endpoint;
-    const remainingMs = Math.max(0, run.deadline - begun);
+    const remainingMs = Math.max(0, owner.deadline - sentAt);
     try {
-      run.job.attempt({ replica, arm: arm.route, remainingMs, number: run.tries }, this);
+      owner.job.attempt({ replica, arm: arm.route, remainingMs, number: owner.tries }, this);
     } catch (error) {
-      // A try that throws is a fault of ours; it must not keep the slot.
+      // A throwing attempt is a programming error; it must release the slot.
       const message = error instanceof Error ? error.message : String(error);
       this.settled({ kind: 'protocol', message });
     }
@@ -209,51 +209,51 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
 
   delivered(): void {
     if (this.isSettled || this.isSent) return;
-    this.begun = this.run.context.clock.now();
+    this.sentAt = this.owner.context.clock.now();
     this.markSent();
   }
 
   settled(result: AttemptResult): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    const { run, arm, endpoint, begun } = this;
-    const { context } = run;
+    const { owner, arm, endpoint, sentAt } = this;
+    const { context } = owner;
     const now = context.clock.now();
     const isAnswered = result.kind === 'answered';
     const good = isAnswered && !isUnavailable(result.status);
     this.isGood = good;
     if (this.isSent) {
       endpoint.pending.remove(this);
-      learnCost(arm, endpoint, (now - begun) / Math.max(1, run.job.items), good, now);
+      learnCost(arm, endpoint, (now - sentAt) / Math.max(1, owner.job.items), good, now);
     }
-    const hadTime = isEnough(arm.serviceMs, now - begun);
-    const circumstances = { lagMs: context.lagMs(), hadTime };
-    const changed = recordResult(arm, endpoint, result, circumstances, now, context.random);
+    const hadTime = isEnough(arm.serviceMs, now - sentAt);
+    const conditions = { lagMs: context.lagMs(), hadTime };
+    const changed = recordResult(arm, endpoint, result, conditions, now, context.random);
     if (changed && arm.queue.size > 0) drain(context, arm);
-    run.failure = good ? undefined : describeResult(result);
-    run.firstByteMs = isAnswered ? now - run.startedAt : undefined;
+    owner.failure = good ? undefined : describeResult(result);
+    owner.firstByteMs = isAnswered ? now - owner.startedAt : undefined;
     if (!isAnswered) this.release(result, now);
-    run.afterAttempt(this, this.model, result);
+    owner.afterAttempt(this, this.model, result);
   }
 
   finished(end: AttemptResult): void {
     if (this.isOver) return;
-    const now = this.run.context.clock.now();
+    const now = this.owner.context.clock.now();
     this.release(end, now);
-    this.run.afterLastByte(this, end, now);
+    this.owner.afterLastByte(this, end, now);
   }
 
   private release(end: AttemptResult, now: number): void {
     this.isOver = true;
-    const { run, arm, endpoint, isGood, takenAt } = this;
-    const { context } = run;
+    const { owner, arm, endpoint, isGood, takenAt } = this;
+    const { context } = owner;
     if (isGood) arm.serviceMs = spreadAfter(arm.serviceMs, now - takenAt);
     const blame = isGood && end.kind !== 'answered' ? end : undefined;
-    releaseSlot(context, arm, endpoint, run.job.items, blame);
+    releaseSlot(context, arm, endpoint, owner.job.items, blame);
   }
 }
 
-/** The slot is free: for the next one who waits, in this very step. */
+/** Releases the slot and gives it to the next queued request synchronously. */
 function releaseSlot(
   context: DispatchContext,
   arm: Arm,
@@ -264,15 +264,15 @@ function releaseSlot(
   endpoint.inFlight -= 1;
   endpoint.items -= items;
   if (end !== undefined) {
-    const circumstances = { lagMs: context.lagMs(), hadTime: true };
-    recordResult(arm, endpoint, end, circumstances, context.clock.now(), context.random);
+    const conditions = { lagMs: context.lagMs(), hadTime: true };
+    recordResult(arm, endpoint, end, conditions, context.clock.now(), context.random);
   }
   if (!endpoint.listed && endpoint.inFlight === 0) arm.endpoints.delete(endpoint.replica.id);
   if (arm.queue.size > 0) drain(context, arm);
   if (!arm.listed) dropIdle(context.states);
 }
 
-/** When a second try is made, and how long it looks for another replica then; milliseconds. */
+/** Delay before the second attempt, and how long it then avoids the first replica. */
 interface RetryPlan {
   readonly delayMs: number;
   readonly avoidMs: number;
@@ -284,14 +284,14 @@ function retryPlanFor(
   result: AttemptResult,
   isAlone: boolean,
 ): RetryPlan {
-  // The only replica may be well, and a kept connection was not: a new one tells.
+  // A reset of a reused connection says nothing about the replica: retry on a new one.
   const isAtOnce = result.kind === 'reset' && result.wasKept === true && isAlone;
   if (isAtOnce) return { delayMs: 0, avoidMs: 0 };
   const delayMs = retryDelay(result, arm.queue.size, random(), tuning);
   return { delayMs, avoidMs: tuning.avoidMs };
 }
 
-/** The second try, or undefined when there is none. Throws the first answer away. */
+/** Plans the second attempt and discards the first answer; undefined: no retry. */
 function planRetry(
   context: DispatchContext,
   { job, tries, deadline }: JobProgress,
@@ -303,8 +303,7 @@ function planRetry(
   if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
   const replayable = job.replayable || job.upload?.isUntouched === true;
   if (!mayRepeat(result, { idempotent, replayable })) return undefined;
-  // Where nobody else can answer, an answer that says so is better than a wait; a broken try is
-  // not.
+  // Without another replica, return the 502, 503 or 504 at once; retry only broken attempts.
   const isAlone = !hasAlternative(arm, endpoint, job.version);
   if (result.kind === 'answered' && isAlone) return undefined;
   const now = context.clock.now();

@@ -1,25 +1,35 @@
 import type { AttemptResult } from '../../core/routing/outcome';
+import type { ShedReason } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
+import type { DispatchContext, JobProgress } from './outcomes';
 import { recordEnd, describeResult } from './outcomes';
-import type { ActiveJob } from './attempts';
 import type { ArmState, DispatchState } from './arm-state';
 import type { QueuedRequest } from './queue';
 import { onAbort } from './queue';
 import type { BatchMember, BatchedAnswer, Job, AttemptCallbacks, UnansweredResult } from './job';
 
+/** The operations of an active job that a batch member needs. */
+interface MemberJob extends JobProgress {
+  readonly context: DispatchContext;
+  isAdmitted: boolean;
+  readonly refuse: (reason: ShedReason) => void;
+  readonly fail: (result: Exclude<AttemptResult, { kind: 'answered' }>) => void;
+  readonly dispatch: (model: DispatchState<QueuedRequest>) => void;
+}
+
 /**
- * A job that goes with others. It holds no slot, the call that is made for all of them does; but it
- * stays a job: it ends by itself, in an outcome of its own.
+ * A job that is a member of a batch. The batch call holds the slot, not the member; the member
+ * still ends with an outcome of its own.
  */
 export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
   private isDone = false;
   private isSettled = false;
   private stopListening: () => void = () => undefined;
-  private gone: () => void = () => undefined;
+  private callerGone: () => void = () => undefined;
   private status = 0;
 
   constructor(
-    private readonly run: ActiveJob,
+    private readonly owner: MemberJob,
     private readonly model: DispatchState<QueuedRequest>,
     private readonly state: ArmState<QueuedRequest>,
   ) {}
@@ -29,20 +39,20 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
   }
 
   get deadline(): number {
-    return this.run.deadline;
+    return this.owner.deadline;
   }
 
-  start(gather: NonNullable<Job['joinBatch']>): void {
-    this.stopListening = onAbort(this.run.job.signal, () => this.leave());
-    gather(this);
+  start(joinBatch: NonNullable<Job['joinBatch']>): void {
+    this.stopListening = onAbort(this.owner.job.signal, () => this.leave());
+    joinBatch(this);
   }
 
   onCallerGone(call: () => void): void {
-    this.gone = call;
+    this.callerGone = call;
   }
 
-  /** True for the first that ends it. */
-  private ends(): boolean {
+  /** Returns true only for the first call. */
+  private end(): boolean {
     if (this.isDone) return false;
     this.isDone = true;
     this.stopListening();
@@ -50,51 +60,52 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
   }
 
   private leave(): void {
-    if (!this.ends()) return;
-    this.gone();
-    this.run.fail({ kind: 'aborted' });
+    if (!this.end()) return;
+    this.callerGone();
+    this.owner.fail({ kind: 'aborted' });
   }
 
   sendAlone(admitted: boolean): void {
-    if (!this.ends()) return;
-    this.run.isAdmitted = admitted;
-    this.goOn();
+    if (!this.end()) return;
+    this.owner.isAdmitted = admitted;
+    this.redispatch();
   }
 
-  private goOn(): void {
-    const { run, model, state } = this;
-    if (!model.listed) return run.refuse('deleting');
-    if (model.route.stopped) return run.refuse('stopped');
-    if (!state.listed) run.arm = undefined;
-    run.dispatch(model);
+  private redispatch(): void {
+    const { owner, model, state } = this;
+    if (!model.listed) return owner.refuse('deleting');
+    if (model.route.stopped) return owner.refuse('stopped');
+    if (!state.listed) owner.arm = undefined;
+    owner.dispatch(model);
   }
 
   fail(result: UnansweredResult): void {
-    if (!this.ends()) return;
-    // Its arm has gone: it chooses again, as those do who wait in a queue.
-    if (result.kind === 'refused') return this.state.listed ? this.refuse(result) : this.goOn();
-    this.run.tries += result.tries;
-    this.run.fail(result.result);
+    if (!this.end()) return;
+    // When the arm is gone, the job chooses another one, as queued requests do.
+    if (result.kind === 'refused')
+      return this.state.listed ? this.refuse(result) : this.redispatch();
+    this.owner.tries += result.tries;
+    this.owner.fail(result.result);
   }
 
   private refuse({ reason }: Extract<UnansweredResult, { kind: 'refused' }>): void {
-    this.run.refuse(reason);
+    this.owner.refuse(reason);
   }
 
   deliver({ replica, answered, tries, sentAt }: BatchedAnswer): void {
-    if (!this.ends()) return;
-    const { run, arm } = this;
-    run.endpoint = { replica };
-    run.tries += tries;
-    run.queuedMs = sentAt - run.startedAt;
-    const remainingMs = Math.max(0, run.deadline - run.context.clock.now());
+    if (!this.end()) return;
+    const { owner, arm } = this;
+    owner.endpoint = { replica };
+    owner.tries += tries;
+    owner.queuedMs = sentAt - owner.startedAt;
+    const remainingMs = Math.max(0, owner.deadline - owner.context.clock.now());
     try {
-      run.job.attempt(
-        { replica, arm, remainingMs, number: run.tries, batchedAnswer: answered },
+      owner.job.attempt(
+        { replica, arm, remainingMs, number: owner.tries, batchedAnswer: answered },
         this,
       );
     } catch (error) {
-      // A fault of ours with one of them must not reach the others.
+      // A programming error for one member must not reach the others.
       const message = error instanceof Error ? error.message : String(error);
       this.settled({ kind: 'protocol', message });
     }
@@ -103,17 +114,17 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
   settled(result: AttemptResult): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    const { run, arm } = this;
-    if (result.kind !== 'answered') return run.fail(result);
+    const { owner, arm } = this;
+    if (result.kind !== 'answered') return owner.fail(result);
     const { status } = result;
     this.status = status;
-    run.firstByteMs = run.context.clock.now() - run.startedAt;
-    run.failure = isUnavailable(status) ? describeResult(result) : undefined;
-    run.job.onResult({ kind: 'answered', arm, status, tries: run.tries });
+    owner.firstByteMs = owner.context.clock.now() - owner.startedAt;
+    owner.failure = isUnavailable(status) ? describeResult(result) : undefined;
+    owner.job.onResult({ kind: 'answered', arm, status, tries: owner.tries });
   }
 
   finished(end: AttemptResult): void {
-    const { context } = this.run;
-    recordEnd(context, this.run, this.status, end, context.clock.now());
+    const { context } = this.owner;
+    recordEnd(context, this.owner, this.status, end, context.clock.now());
   }
 }

@@ -9,7 +9,7 @@ import type { ArmCriteria } from './job';
 
 type Arm = ArmState<QueuedRequest>;
 
-/** For whom an arm is chosen, and what is to be remembered of it. */
+/** A job that needs an arm, and the spill that is recorded for it. */
 interface ArmChoice extends Pick<JobProgress, 'spilled'> {
   readonly job: ArmCriteria;
 }
@@ -20,8 +20,8 @@ function listedArm(model: DispatchState<QueuedRequest>, name: string): Arm | und
 }
 
 /**
- * The arm of a job. A named arm is meant; a candidate that cannot take its share leaves it to
- * stable.
+ * The arm of a job. A requested arm is never replaced; a candidate that cannot take its share
+ * spills to stable.
  */
 export function chooseArmFor(
   context: DispatchContext,
@@ -42,7 +42,7 @@ export function chooseArmFor(
   if (reason === undefined) return chosen;
   progress.spilled = reason;
   chosen.spilled[reason] = (chosen.spilled[reason] ?? 0) + 1;
-  // Whoever wakes sleeping candidates must see that it was wanted.
+  // The request counts as demand for the candidate, so that a sleeping one is woken.
   chosen.lastRequestAt = context.clock.now();
   return stable;
 }
@@ -56,7 +56,7 @@ function spillReason(
   const { free, due } = availableToNewcomers(chosen, now);
   if (free.length > 0 || due.length > 0) return undefined;
   const ready = usableEndpoints(chosen).length > 0;
-  // A candidate that owns all traffic is waited for: stable may be rolling. It helps only in need.
+  // A candidate with all traffic is waited for, as stable may be rolling; spill only if it is down.
   if (stableShare === 0 && (ready || usableEndpoints(stable).length === 0)) return undefined;
   return ready ? 'arm_full' : 'arm_unready';
 }

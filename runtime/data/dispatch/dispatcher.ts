@@ -19,15 +19,15 @@ export type { TimerClock } from './queue';
 export interface DispatcherParts {
   readonly dispatcher: Dispatcher;
   readonly load: Load;
-  /** To be called after the table was swapped: wakes those who wait for a replica. */
+  /** Called after a table swap: wakes queued requests. */
   readonly onTableSwap: () => void;
 }
 
 type Arm = ArmState<QueuedRequest>;
 
 /**
- * Chooses arm and replica, admits, retries and keeps the accounts. Nothing here knows bytes or
- * sockets; time, chance and the table come from outside.
+ * Chooses arm and replica, admits, retries and records outcomes. It knows neither bytes nor
+ * sockets; clock, random numbers and table are injected.
  */
 export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   const context: DispatchContext = {
@@ -50,7 +50,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   };
 }
 
-/** Lays the newest table under the states; requests see it even when nobody told us of the swap. */
+/** Updates the states from the newest table, even if `onTableSwap` was not called. */
 function sync(context: DispatchContext): void {
   const { table, states, clock } = context;
   if (table.current === context.known) return;
@@ -72,7 +72,7 @@ function wakeArm(context: DispatchContext, model: DispatchState<QueuedRequest>, 
   else drain(context, arm);
 }
 
-/** Nobody who waits for a replica is held any longer. */
+/** Requests are not held for this arm any longer. */
 const isGivenUp = (arm: Arm): boolean =>
   arm.route.holdMs === 0 && usableEndpoints(arm).length === 0;
 
@@ -80,16 +80,16 @@ function start(context: DispatchContext, job: Job): void {
   sync(context);
   const now = context.clock.now();
   if (job.isBatchCall !== true) context.active += 1;
-  const run = new ActiveJob(context, job, now);
+  const active = new ActiveJob(context, job, now);
   const route = context.table.current.models.get(job.model.id);
-  if (route === undefined) return run.refuse('deleting');
+  if (route === undefined) return active.refuse('deleting');
   const model = dispatchStateOf(context.states, route, now, context.tuning);
   if (route.deleting || route.stopped) {
-    run.arm = model.arms.get(route.shares[0]?.arm ?? '');
-    return run.refuse(route.deleting ? 'deleting' : 'stopped');
+    active.arm = model.arms.get(route.shares[0]?.arm ?? '');
+    return active.refuse(route.deleting ? 'deleting' : 'stopped');
   }
   if (job.isBatchCall !== true) countRequest(model.budget, now);
-  run.dispatch(model, now);
+  active.dispatch(model, now);
 }
 
 function poisonedMs(

@@ -24,28 +24,28 @@ import { addRecent, sumRecent } from '../../core/routing/recent-events';
 import type { Tuning } from '../../core/routing/tuning';
 import type { ArmState, EndpointState } from './arm-state';
 
-/** Replica of the failed try, what it runs, and until when it is avoided. */
+/** The replica of the failed attempt, its version, and when the avoidance ends. */
 export interface AvoidedReplica {
   readonly id: string;
   readonly version: string;
   readonly until: number;
 }
 
-/** A request as it looks for a replica. */
+/** The replicas that a request accepts, and the load it adds. */
 export interface EndpointFilter {
   readonly items: number;
-  /** May it find out whether an ejected replica is well again? Only one that can be repeated. */
+  /** It may probe an ejected replica, because it can be retried. */
   readonly mayProbe: boolean;
   readonly avoid: AvoidedReplica | undefined;
-  /** Replica that it was planned for. */
+  /** ID of the replica it was planned for. */
   readonly planned?: string | undefined;
-  /** The only version that will do. */
+  /** Only replicas of this version are accepted. */
   readonly version?: string | undefined;
 }
 
 const isIn = (endpoint: EndpointState): boolean => endpoint.ejection.kind === 'healthy';
 
-/** Replicas that may get requests, busy or not. */
+/** Replicas that may get requests, regardless of their load. */
 export function usableEndpoints<W>({ serving, model }: ArmState<W>): readonly EndpointState[] {
   if (serving.every(isIn)) return serving;
   const reachable = serving.filter(({ ejection }) => !isUnreachable(ejection));
@@ -53,14 +53,12 @@ export function usableEndpoints<W>({ serving, model }: ArmState<W>): readonly En
   return healthy.length >= reachable.length * model.tuning.panicRatio ? healthy : reachable;
 }
 
-/** Requests in flight the arm takes at this moment. */
+/** Maximum requests in flight of the arm now. */
 export function capacityOf<W>(arm: ArmState<W>): number {
   return usableEndpoints(arm).length * arm.route.concurrencyPerReplica;
 }
 
-/**
- * Replicas with room: those in use, and ejected ones whose time is over; one request each may ask.
- */
+/** Replicas with a free slot, and ejected ones that are due for one probe each. */
 export interface AvailableEndpoints {
   readonly free: readonly EndpointState[];
   readonly due: readonly EndpointState[];
@@ -85,7 +83,7 @@ const allows =
     (avoid === undefined || avoid.id !== replica.id || now >= avoid.until) &&
     (version === undefined || version === replica.version);
 
-/** A second try is for the version that the first was for, where that has room. */
+/** A retry prefers the version of the first attempt. */
 function preferSameVersion(
   endpoints: readonly EndpointState[],
   { avoid }: EndpointFilter,
@@ -95,10 +93,7 @@ function preferSameVersion(
   return same.length > 0 ? same : endpoints;
 }
 
-/**
- * Is there anything open for this request? A probe is for one that can be repeated, or the last
- * resort.
- */
+/** A request that cannot be retried is used as a probe only as a last resort. */
 export function hasEndpoint(
   { free, due: asking }: AvailableEndpoints,
   filter: EndpointFilter,
@@ -109,8 +104,8 @@ export function hasEndpoint(
 }
 
 /**
- * Filter → score → pick. A due probe goes first: without a request nobody learns that the replica
- * is well. The slot is taken when this returns.
+ * Filters, scores and picks an endpoint, and takes its slot. A due probe goes first: only a request
+ * can show that the replica has recovered.
  */
 export function takeEndpoint<W>(
   arm: ArmState<W>,
@@ -154,7 +149,7 @@ export function costOf<W>(arm: ArmState<W>, endpoint: EndpointState, now: number
   return costAt(endpoint.cost, arm.costMs?.mean ?? endpoint.cost.ms, now, arm.model.tuning.decayMs);
 }
 
-/** What the replicas of an arm have room for. */
+/** Free slots of each replica of an arm. */
 export function roomsOf<W>(arm: ArmState<W>, now: number): readonly FreeCapacity[] {
   return usableEndpoints(arm).map((endpoint) => ({
     replica: endpoint.replica.id,
@@ -163,7 +158,7 @@ export function roomsOf<W>(arm: ArmState<W>, now: number): readonly FreeCapacity
   }));
 }
 
-/** Is there another replica on which a second try has a chance? One that keeps failing has none. */
+/** Another usable replica exists that is not failing repeatedly. */
 export function hasAlternative<W>(
   arm: ArmState<W>,
   failed: EndpointState,
@@ -178,10 +173,7 @@ export function hasAlternative<W>(
   );
 }
 
-/**
- * Learns from how long the first byte took. A failure teaches only when it was slower than
- * expected.
- */
+/** Updates the cost from the time to the first byte. A failure counts only if it was slow. */
 export function learnCost<W>(
   arm: ArmState<W>,
   endpoint: EndpointState,
@@ -216,20 +208,20 @@ function siblingsOf<W>(arm: ArmState<W>, endpoint: EndpointState, now: number): 
 }
 
 /**
- * What a result means for the replica it came from. True when it came in or went out by it, so that
- * those who wait must be looked at.
+ * Updates the ejection state of the replica that produced the result.
+ * @returns whether the state changed kind, so that the queue must be drained
  */
 export function recordResult<W>(
   arm: ArmState<W>,
   endpoint: EndpointState,
   result: AttemptResult,
-  circumstances: AttemptConditions,
+  conditions: AttemptConditions,
   now: number,
   random: () => number,
 ): boolean {
   const { kind } = endpoint.ejection;
   const { tuning } = arm.model;
-  const verdict = classifyResult(result, circumstances, tuning.excusedLagMs);
+  const verdict = classifyResult(result, conditions, tuning.excusedLagMs);
   if (verdict !== 'inconclusive') addRecent(endpoint.requests, now);
   if (verdict === 'failure' || verdict === 'unreachable') addRecent(endpoint.failures, now);
   if (verdict === 'inconclusive') endpoint.ejection = recordInconclusive(endpoint.ejection, now);
@@ -250,7 +242,7 @@ export function recordResult<W>(
 const kindOf = (endpoint: EndpointState): EndpointState['ejection']['kind'] =>
   endpoint.ejection.kind;
 
-/** When the next ejected replica may be asked, milliseconds since the epoch. */
+/** When the next ejected replica is due for a probe; milliseconds since the epoch. */
 export function nextDue<W>(arm: ArmState<W>, now: number): number {
   return arm.serving.reduce(
     (earliest, { ejection }) =>

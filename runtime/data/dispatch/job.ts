@@ -3,106 +3,106 @@ import type { FreeCapacity } from '../../core/routing/batch-chunks';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
 import type { HttpResponse, AbortSignalLike } from '../http/exchange';
 
-/** One try at one replica, begun by the dispatcher, done by the upstream client. */
+/** One attempt at one replica, started by the dispatcher and made by the upstream client. */
 export interface Attempt {
   readonly replica: ReplicaRoute;
   readonly arm: ArmRoute;
-  /** Milliseconds left of the request's deadline. */
+  /** Milliseconds until the deadline of the request. */
   readonly remainingMs: number;
   /** Counts from 1. */
   readonly number: number;
-  /** The answer is there already: it was asked for together with others. Nothing is sent. */
+  /** The answer that a batch call already returned: nothing is sent. */
   readonly batchedAnswer?: HttpResponse | undefined;
 }
 
-/** Who is told how a try goes. */
+/** Progress of an attempt, reported to the dispatcher. */
 export interface AttemptCallbacks {
-  /** Its first byte, or its failure, is there. Once. */
+  /** Called once, with the first byte or the failure. */
   readonly settled: (result: AttemptResult) => void;
   /**
-   * The last byte of an answer is out, or the stream broke. Once, and only after an answer. Until
-   * then the slot is held.
+   * Called once after an answer: its last byte was sent, or the stream broke. The slot is held
+   * until then.
    */
   readonly finished: (end: AttemptResult) => void;
-  /** The replica has all of a job's upload: what passes now is its time, no longer the caller's. */
+  /** The whole upload was sent: from now on the replica's time is measured. */
   readonly delivered?: () => void;
 }
 
-/** Where a job is to go when that was decided before it started. */
+/** Destination of a job that was decided before it started. */
 export interface PlannedTarget {
-  /** When it has gone meanwhile, an arm is chosen as for any other job. */
+  /** If this arm is gone meanwhile, an arm is chosen as for any other job. */
   readonly arm: string;
-  /** Taken while it has room; else any other. */
+  /** Preferred replica; used while it has a free slot. */
   readonly replica?: string | undefined;
 }
 
-/** What came for one request out of a call that was made for several. */
+/** The answer for one member of a batch call. */
 export interface BatchedAnswer {
   readonly replica: ReplicaRoute;
   readonly answered: HttpResponse;
-  /** Tries of the call that was made for all, and when the first was sent. */
+  /** Attempts of the batch call, and when the first was sent; milliseconds since the epoch. */
   readonly tries: number;
   readonly sentAt: number;
 }
 
 /**
- * A request whose arm is known and that has not asked for a slot yet, so that it can go with
- * others. One of `give`, `fail` and `alone` is called, once; after it has gone, none has an effect.
+ * A request whose arm is known and that has not requested a slot yet, so that it can join a batch.
+ * The batcher calls one of `deliver`, `fail` and `sendAlone` once; after the caller is gone, the
+ * call has no effect.
  */
 export interface BatchMember {
   readonly arm: ArmRoute;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
-  /** Its caller went away before it was answered. */
+  /** Registers a callback for a caller that goes away before its answer. */
   readonly onCallerGone: (call: () => void) => void;
   readonly deliver: (given: BatchedAnswer) => void;
   readonly fail: (result: UnansweredResult) => void;
-  /** It goes by itself. `admitted`: it had its part of a slot before, and goes in front. */
+  /** Sends it alone. `admitted`: its batch held a slot, so it goes to the front of the queue. */
   readonly sendAlone: (admitted: boolean) => void;
 }
 
-/** A request as the dispatcher sees it: no bytes, no sockets. */
+/** A request as the dispatcher sees it, without bytes and sockets. */
 export interface Job {
   readonly model: ModelRoute;
-  /** Arm asked for by name (already authorized); undefined: by cohort or in turn. */
+  /** Requested arm (already authorized); undefined: chosen by cohort or in turn. */
   readonly arm?: string | undefined;
-  /** Asked for by name: while the arm rolls, some of its replicas run another one. */
+  /** Requested version: during a rollout some replicas of the arm run another one. */
   readonly version?: string | undefined;
-  /** Value that is hashed to choose an arm; undefined: in turn. */
+  /** Value that is hashed to choose an arm; undefined: arms take turns. */
   readonly cohortKey?: string | undefined;
   readonly priority: Priority;
-  /** Milliseconds from now for everything: waiting, tries, answer. */
+  /** Milliseconds from now for everything: queue, attempts, answer. */
   readonly timeoutMs: number;
   /** Items in it: 1, or the size of a batch chunk. */
   readonly items: number;
-  /** 32 hex digits of W3C Trace Context, when the request has any. */
+  /** 32 hex digits of W3C Trace Context, if the request has them. */
   readonly traceId?: string | undefined;
-  /** It is made for several others, which have outcomes of their own: it has none. */
+  /** A call for a batch has no outcome of its own; its members have. */
   readonly isBatchCall?: boolean | undefined;
   readonly planned?: PlannedTarget | undefined;
-  /** Called once its arm is known: it may go with others instead of asking for a slot. */
+  /** Called once the arm is known: the request may join a batch instead of requesting a slot. */
   readonly joinBatch?: ((member: BatchMember) => void) | undefined;
-  /** Can the body be sent a second time? */
+  /** The body can be sent a second time. */
   readonly replayable: boolean;
-  /** Its body is passed on while it comes: nothing else can be sent a second time, once it began. */
+  /** The body is streamed: it can be sent again only while nothing of it was sent. */
   readonly upload?: { readonly isUntouched: boolean } | undefined;
   /** Aborted when the caller goes away. */
   readonly signal: AbortSignalLike;
   /**
-   * Does one try. The dispatcher may call it again (on another replica) only if the result was a
-   * failure and nothing has been sent to the caller; it then discards that answer first by calling
-   * `discard`.
+   * Makes one attempt. The dispatcher calls it again only after a failure of which nothing was sent
+   * to the caller, and calls `discard` before if there was an answer.
    */
   readonly attempt: (attempt: Attempt, tried: AttemptCallbacks) => void;
-  /** What tells the request of the last try from others; undefined: its bytes are not kept. */
+  /** Fingerprint of the request of the last attempt; undefined: its bytes are not kept. */
   readonly fingerprint?: (version: string) => string | undefined;
-  /** Throws away the answer of the last try (502, 503, 504) because another one is made. */
+  /** Discards the answer of the last attempt (502, 503, 504) before a retry. */
   readonly discard: () => void;
-  /** How it ended, once. Must not throw. */
+  /** Called once with the result. Must not throw. */
   readonly onResult: (result: JobResult) => void;
 }
 
-/** How a job ended. `answered`: the caller has (or is getting) the replica's answer. */
+/** Result of a job. `answered`: the caller has, or is receiving, the replica's answer. */
 export type JobResult =
   | {
       readonly kind: 'answered';
@@ -124,27 +124,27 @@ export type JobResult =
       readonly retryAfterSeconds: number;
     };
 
-/** A job that got no answer. */
+/** Result of a job without an answer. */
 export type UnansweredResult = Exclude<JobResult, { readonly kind: 'answered' }>;
 
-/** What decides the arm of a job. */
+/** The fields of a job that decide its arm. */
 export type ArmCriteria = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
 
-/** The arm a batch gets, and what room its replicas have at this moment. */
+/** The arm chosen for a client batch, and the free slots of its replicas now. */
 export interface ArmPlan {
   readonly arm: ArmRoute;
   readonly rooms: readonly FreeCapacity[];
 }
 
-/** Chooses arm and replica, admits, retries, and keeps the accounts. */
+/** Chooses arm and replica, admits, retries, and records outcomes. */
 export interface Dispatcher {
-  /** Works through callbacks, for most jobs find their endpoint at once and a promise costs more than that. */
+  /** Uses callbacks: most jobs get an endpoint at once, and a promise would cost more than that. */
   readonly start: (job: Job) => void;
-  /** Decides the arm for jobs to come; it is their turn. Undefined: a job would be refused. */
+  /** Chooses the arm for jobs to come and takes their turn. Undefined: a job would be refused. */
   readonly plan: (criteria: ArmCriteria) => ArmPlan | undefined;
   /**
-   * Milliseconds for which this request is refused, because it has ended two replicas; 0: it may be
-   * sent. The fingerprint is asked for only where any request of the model is refused.
+   * Milliseconds for which this request is refused because it crashed two replicas; 0: it may be
+   * sent. The fingerprint is computed only if a request of the model is refused now.
    */
   readonly poisonedMs: (
     model: string,

@@ -26,7 +26,7 @@ function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
     inFlight: endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0),
     queued: arm.queue.size,
     capacity: capacityOf(arm),
-    // Made only for those who look: peers ask for the rest every second.
+    // Computed on access: peers read the other fields every second.
     get window() {
       return windowStats(arm.window, now);
     },
@@ -43,7 +43,7 @@ function armStats<W>(model: string, arm: ArmState<W>, now: number): ArmStats {
   };
 }
 
-/** An arm that had no request yet. */
+/** Statistics of an arm that had no request yet. */
 function idleArmStats(model: string, arm: ArmRoute): ArmStats {
   const staying = arm.replicas.filter(({ terminating }) => !terminating);
   const serving = staying.length > 0 ? staying : arm.replicas;
@@ -65,7 +65,7 @@ function idleArmStats(model: string, arm: ArmRoute): ArmStats {
   };
 }
 
-/** What the data plane lets others see: copies, made when asked for. */
+/** Load of the data plane: copies, made on request. */
 export function loadOf<W>(
   states: DispatchStates<W>,
   table: TableHolder,

@@ -18,10 +18,10 @@ export interface DispatcherOptions {
   readonly random: () => number;
   /** Called exactly once for every inference, when its last byte is out or it was refused. */
   readonly onOutcome: (outcome: Outcome) => void;
-  /** Milliseconds our own event loop stood still just now; excuses replicas from timeouts. */
+  /** Milliseconds our own event loop was blocked just now; such timeouts do not count. */
   readonly lagMs?: () => number;
   readonly tuning?: Tuning;
-  /** Told when requests of an arm begin to be held because none of its replicas is up. */
+  /** Called when requests of an arm start to be held because none of its replicas is up. */
   readonly onHeld?: ((model: string, arm: string) => void) | undefined;
 }
 
@@ -32,18 +32,18 @@ export interface DispatchContext extends Omit<DispatcherOptions, 'lagMs'> {
   readonly lagMs: () => number;
   readonly states: DispatchStates<QueuedRequest>;
   readonly suspects: Suspects;
-  /** The table the states were laid under. */
+  /** The table that the states reflect. */
   known: RoutingTable | undefined;
   active: number;
 }
 
-/** One job on its way. */
+/** Data of a job in progress, from which its outcome is made. */
 export interface JobProgress {
   readonly job: Job;
   readonly startedAt: number;
   readonly deadline: number;
   arm: Arm | undefined;
-  /** The replica that has it, or had it. */
+  /** The replica of the current or last attempt. */
   endpoint: Pick<EndpointState, 'replica'> | undefined;
   spilled: SpillReason | undefined;
   avoid: AvoidedReplica | undefined;
@@ -53,7 +53,7 @@ export interface JobProgress {
   failure: string | undefined;
 }
 
-/** An answer has gone to the caller, or broke on its way. */
+/** Records that an answer was sent to the caller, or broke off. */
 export function recordEnd(
   context: DispatchContext,
   progress: JobProgress,
@@ -63,7 +63,7 @@ export function recordEnd(
 ): void {
   if (end.kind !== 'answered') progress.failure = describeResult(end);
   const aborted = end.kind === 'aborted';
-  // What broke off was no answer, whatever its head said.
+  // A broken answer is a failure, regardless of its status line.
   reportOutcome(
     context,
     progress,
@@ -100,7 +100,7 @@ export function recordRefusal(
   };
 }
 
-/** Short words for logs; never anything of the request. */
+/** Short text for logs, without any data of the request. */
 export function describeResult(result: AttemptResult): string {
   if (result.kind === 'answered') return `answered ${result.status}`;
   return 'message' in result ? `${result.kind}: ${result.message}` : result.kind;
@@ -108,7 +108,7 @@ export function describeResult(result: AttemptResult): string {
 
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
-/** The one place where a job ends in the accounts. */
+/** The only place that records the end of a job. */
 function reportOutcome(
   context: DispatchContext,
   progress: JobProgress,
@@ -124,7 +124,7 @@ function reportOutcome(
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };
   }
-  // During a roll some replicas run the version before: it is the replica's own that counts.
+  // During a rollout some replicas still run the previous version: report the replica's own.
   const route = arm?.route ?? stableOf(job.model);
   context.onOutcome({
     model: job.model.id,

@@ -1,41 +1,41 @@
-/** Something sent that has no first byte yet; a link of the list it stands in. */
+/** A sent attempt without a first byte yet; also a node of the linked list below. */
 export interface PendingAttempt {
   /** Milliseconds since the epoch. */
-  readonly begun: number;
+  readonly sentAt: number;
   earlier: PendingAttempt | undefined;
   later: PendingAttempt | undefined;
 }
 
 /**
- * What a replica has not answered yet, the oldest first. A list of links and no Map: a Map that
- * grows and shrinks with every request leaves its old tables behind, each holds what was in it and
- * the one after it, and the garbage collector carries them all along: a third of all time.
+ * Attempts a replica has not answered yet, oldest first. A linked list, not a Map: a Map that grows
+ * and shrinks with every request leaves a chain of old tables that keep their entries alive, and
+ * garbage collection then took a third of the CPU time.
  */
 export class PendingAttempts {
   private first: PendingAttempt | undefined;
   private last: PendingAttempt | undefined;
 
-  /** When the oldest was sent. */
+  /** When the oldest was sent; milliseconds since the epoch. */
   get since(): number | undefined {
-    return this.first?.begun;
+    return this.first?.sentAt;
   }
 
-  add(sent: PendingAttempt): void {
+  add(attempt: PendingAttempt): void {
     const { last } = this;
-    sent.earlier = last;
-    if (last === undefined) this.first = sent;
-    else last.later = sent;
-    this.last = sent;
+    attempt.earlier = last;
+    if (last === undefined) this.first = attempt;
+    else last.later = attempt;
+    this.last = attempt;
   }
 
-  /** Takes one out that is in it. */
-  remove(sent: PendingAttempt): void {
-    const { earlier, later } = sent;
+  /** Removes an attempt that is in the list. */
+  remove(attempt: PendingAttempt): void {
+    const { earlier, later } = attempt;
     if (earlier === undefined) this.first = later;
     else earlier.later = later;
     if (later === undefined) this.last = earlier;
     else later.earlier = earlier;
-    sent.earlier = undefined;
-    sent.later = undefined;
+    attempt.earlier = undefined;
+    attempt.later = undefined;
   }
 }

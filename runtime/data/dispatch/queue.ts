@@ -23,25 +23,25 @@ import {
   usableEndpoints,
 } from './endpoints';
 
-/** Time as the data plane sees it; tests give their own. */
+/** Clock and timers of the data plane; tests inject their own. */
 export interface TimerClock {
   /** Milliseconds since the epoch; should not jump. */
   readonly now: () => number;
-  /** Calls once after `ms` milliseconds; the answer cancels. */
+  /** Calls once after `ms` milliseconds; the returned function cancels. */
   readonly setTimeout: (call: () => void, ms: number) => () => void;
 }
 
-/** Two looks at waiting requests are at least this far apart, milliseconds. */
+/** Minimum milliseconds between two timed checks of the queue. */
 const WAKE_FLOOR_MS = 5;
 
-/** How looking for a place ended. `moved`: the arm is gone, choose another one. */
+/** Result of a request for an endpoint. `moved`: the arm is gone, choose another one. */
 export type Admission =
   | { readonly kind: 'endpoint'; readonly endpoint: EndpointState }
   | { readonly kind: 'refused'; readonly reason: ShedReason }
   | { readonly kind: 'aborted' }
   | { readonly kind: 'moved' };
 
-/** A request that looks for a place. */
+/** A request that needs an endpoint. */
 export interface PendingRequest {
   readonly filter: EndpointFilter;
   readonly priority: Priority;
@@ -49,7 +49,7 @@ export interface PendingRequest {
   /** When it was accepted, and when it must be answered; milliseconds since the epoch. */
   readonly since: number;
   readonly deadline: number;
-  /** It was admitted before; its first try failed. */
+  /** It was admitted before, so it goes to the front of the queue and is not refused. */
   readonly isReadmitted: boolean;
 }
 
@@ -62,13 +62,13 @@ export interface QueuedRequest {
 export interface QueueContext {
   readonly clock: TimerClock;
   readonly random: () => number;
-  /** Told when requests begin to be held because no replica is up. */
+  /** Called when requests start to be held because no replica is up. */
   readonly onHeld?: ((model: string, arm: string) => void) | undefined;
 }
 
 type Arm = ArmState<QueuedRequest>;
 
-/** Calls once when the signal aborts, even if it has before; the answer stops listening. */
+/** Calls once when the signal aborts or already has; the returned function stops listening. */
 export function onAbort(signal: AbortSignalLike, call: () => void): () => void {
   if (signal.aborted) {
     call();
@@ -79,8 +79,8 @@ export function onAbort(signal: AbortSignalLike, call: () => void): () => void {
 }
 
 /**
- * An author who names a depth means it; the default doubles the capacity, which is nothing when
- * cold.
+ * A depth in the definition always applies. The default is a multiple of the capacity, which is 0
+ * while no replica is up.
  */
 function depthOf(arm: Arm): number {
   const { maxQueueDepth } = arm.route;
@@ -90,7 +90,7 @@ function depthOf(arm: Arm): number {
     : maxQueueDepth;
 }
 
-/** Milliseconds a newcomer of this priority would wait, about. */
+/** Expected wait of a new request of this priority, milliseconds. */
 export function waitOf(arm: Arm, priority: Priority): number {
   return expectedWaitMs({
     ahead: countAhead(arm.queue, priority),
@@ -126,9 +126,8 @@ function enqueue(arm: Arm, entry: QueueEntry<QueuedRequest>, now: number): ShedR
 const NOTHING_OPEN: AvailableEndpoints = { free: [], due: [] };
 
 /**
- * What is open for a newcomer: nothing while one who waits could take it. But who waits for a
- * version that runs nowhere yet, or for another replica than the one that failed it, keeps no
- * others waiting.
+ * Endpoints available to a new request: none while a queued request could take one. A queued
+ * request that only accepts another version or another replica does not block new requests.
  */
 export function availableToNewcomers(arm: Arm, now: number): AvailableEndpoints {
   const open = availableEndpoints(arm, now);
@@ -141,15 +140,15 @@ export function availableToNewcomers(arm: Arm, now: number): AvailableEndpoints 
 }
 
 /**
- * A slot at once if one is free that nobody waits for, or a refusal; undefined: it waits, and `tell` is
- * called when that ends.
+ * Takes a free slot that no queued request could use, or refuses; undefined: the request is queued,
+ * and `onAdmission` is called when its wait ends.
  */
 export function requestEndpoint(
   context: QueueContext,
   arm: Arm,
   request: PendingRequest,
   now: number,
-  tell: (admission: Admission) => void,
+  onAdmission: (admission: Admission) => void,
 ): Admission | undefined {
   const free = takeEndpoint(
     arm,
@@ -163,7 +162,7 @@ export function requestEndpoint(
   const ends: (() => void)[] = [];
   const settle = (admission: Admission): void => {
     for (const end of ends.splice(0)) end();
-    tell(admission);
+    onAdmission(admission);
   };
   const { priority, since } = request;
   const entry: QueueEntry<QueuedRequest> = { value: { request, settle }, priority, since };
@@ -174,7 +173,7 @@ export function requestEndpoint(
   return undefined;
 }
 
-/** What ends a wait beside a slot: its deadline, and its caller going away. */
+/** Ends the wait at the deadline or when the caller goes away. */
 function watchEntry(
   context: QueueContext,
   arm: Arm,
@@ -199,16 +198,16 @@ function watchDeadline(
   leave: (admission: Admission) => void,
 ): void {
   const cold = Math.min(deadline, since + arm.route.holdMs);
-  const look = (): void => {
+  const check = (): void => {
     const up = usableEndpoints(arm).length > 0;
     if (clock.now() >= deadline || !up) {
       leave({ kind: 'refused', reason: up ? 'deadline' : 'no_replica' });
     } else {
-      ends.push(clock.setTimeout(look, deadline - clock.now()));
+      ends.push(clock.setTimeout(check, deadline - clock.now()));
     }
   };
   const first = usableEndpoints(arm).length > 0 ? deadline : cold;
-  ends.push(clock.setTimeout(look, Math.max(0, first - clock.now())));
+  ends.push(clock.setTimeout(check, Math.max(0, first - clock.now())));
 }
 
 function afterLeaving(arm: Arm): void {
@@ -218,7 +217,7 @@ function afterLeaving(arm: Arm): void {
   arm.cancelWake = undefined;
 }
 
-/** Hands every free slot to whoever is next, in this very step. */
+/** Assigns every free slot to the next queued requests, synchronously. */
 export function drain(context: QueueContext, arm: Arm): void {
   const { clock, random } = context;
   const now = clock.now();
@@ -228,7 +227,7 @@ export function drain(context: QueueContext, arm: Arm): void {
     const next = takeNext(arm, open, now);
     if (next === undefined) break;
     const { request, settle } = next.value;
-    // What cannot be done in time would only take the slot from one that can.
+    // A request that cannot finish in time would take the slot from one that can.
     if (!isEnough(arm.serviceMs, request.deadline - now)) {
       settle({ kind: 'refused', reason: 'deadline' });
       continue;
@@ -240,7 +239,7 @@ export function drain(context: QueueContext, arm: Arm): void {
   if (arm.queue.size > 0) wakeLater(context, arm, now);
 }
 
-/** When only a probe is open, one that can still be repeated goes first. */
+/** When only probes are possible, requests that can be retried go first. */
 function takeNext(
   arm: Arm,
   open: ReturnType<typeof availableEndpoints>,
@@ -253,7 +252,7 @@ function takeNext(
   return probing ?? take(queue, fits, model.tuning);
 }
 
-/** A slot that gets free wakes those who wait; only the end of an ejection has no such event. */
+/** Released slots drain the queue; the end of an ejection or avoidance needs a timer. */
 function wakeLater(context: QueueContext, arm: Arm, now: number): void {
   if (arm.cancelWake !== undefined) return;
   const at = Math.min(nextDue(arm, now), nextAvoidanceEnd(arm, now));
@@ -265,17 +264,17 @@ function wakeLater(context: QueueContext, arm: Arm, now: number): void {
   arm.cancelWake = context.clock.setTimeout(wake, Math.max(WAKE_FLOOR_MS, at - now));
 }
 
-/** When the first of those who avoid a replica may take it after all. */
+/** When the first queued retry may use the replica it avoids; milliseconds since the epoch. */
 function nextAvoidanceEnd({ queue }: Arm, now: number): number {
   const lines = Object.values(queue.lines);
-  // Those who try retry stand in front of their line.
+  // Retries stand at the front of their line.
   return lines.reduce((earliest, [first]) => {
     const until = first?.value.request.filter.avoid?.until ?? Infinity;
     return until > now ? Math.min(earliest, until) : earliest;
   }, Infinity);
 }
 
-/** Ends the wait of all. */
+/** Ends the wait of every queued request. */
 export function dismiss(arm: Arm, admission: Admission): void {
   for (;;) {
     const next = take(arm.queue, () => true);

@@ -10,7 +10,7 @@ import {
 } from '../../core/routing/poisoned-requests';
 import type { ArmState, EndpointState } from './arm-state';
 
-/** A replica on which a try of the request broke, and what the request was there. */
+/** A replica on which an attempt broke, and the fingerprint of the request there. */
 export interface Death {
   readonly endpoint: EndpointState;
   readonly fingerprint: string | undefined;
@@ -22,12 +22,12 @@ interface Suspect {
   readonly since: number;
 }
 
-/** A suspect is two deaths. More than this at once are no single request's doing. */
+/** More suspects than this at once are not caused by single requests. */
 const MAX_SUSPECTS = 1_000;
 
 /**
- * Requests whose two tries broke, until it is known whether their replicas died of it; and those of
- * which it is known. The kill of one replica makes none.
+ * Requests whose two attempts broke, until the table shows whether both replicas died; and the
+ * poisoned requests that killed two replicas. The death of one replica makes no suspect.
  */
 export class Suspects {
   private readonly poisoned: Poisoned = createPoisoned();
@@ -35,14 +35,14 @@ export class Suspects {
 
   constructor(private readonly now: () => number) {}
 
-  /** Both tries are over, and broke. */
+  /** Called when both attempts broke. */
   add(arm: ArmState<unknown>, deaths: readonly Death[]): void {
     if (this.suspects.length >= MAX_SUSPECTS) return;
     this.suspects = [...this.suspects, { arm, deaths, since: this.now() }];
     this.review();
   }
 
-  /** To be called when the table was swapped: who is no longer in it has died. */
+  /** Called after a table swap: replicas that left the table have died. */
   review(): void {
     if (this.suspects.length === 0) return;
     const now = this.now();
@@ -63,14 +63,14 @@ export class Suspects {
     return hasPoisoned(this.poisoned, model, this.now());
   }
 
-  /** Milliseconds the request is refused; 0: it may be tried. */
+  /** Milliseconds for which the request is refused; 0: it may be sent. */
   poisonedMs(model: string, fingerprint: () => string | undefined): number {
     if (!this.concerns(model)) return 0;
     return poisonedMs(this.poisoned, fingerprint() ?? '', this.now());
   }
 }
 
-/** One that is on its way out ends anyway. */
+/** A terminating replica ends anyway, so it is not counted. */
 export function mayHaveDied({ replica }: EndpointState, result: AttemptResult): boolean {
   return mayHaveCrashed(result) && !replica.terminating;
 }
