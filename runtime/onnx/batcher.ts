@@ -1,8 +1,8 @@
 import { ServeError } from './errors';
-import { Call, timedOut } from './gate';
+import { RequestLifetime, timedOut } from './concurrency-limiter';
 import { joinKey, rowsOf } from './join';
-import type { Executor, Ran } from './executor';
-import type { Gate } from './gate';
+import type { Executor, RunResult } from './executor';
+import type { ConcurrencyLimiter } from './concurrency-limiter';
 import { isCostly } from './tensor';
 import type { Tensors } from './tensor';
 
@@ -16,8 +16,8 @@ export interface Batching {
 interface Member {
   readonly inputs: Tensors;
   readonly rows: number;
-  readonly call: Call;
-  readonly resolve: (ran: Ran) => void;
+  readonly call: RequestLifetime;
+  readonly resolve: (ran: RunResult) => void;
   readonly reject: (error: unknown) => void;
   settled: boolean;
 }
@@ -36,9 +36,9 @@ export class Batcher {
 
   constructor(
     private readonly executor: Executor,
-    private readonly gate: Gate,
+    private readonly limiter: ConcurrencyLimiter,
     private readonly batching: Batching,
-    /** Requests that may wait, in open batches and behind the gate. */
+    /** Requests that may wait, in open batches and behind the limiter. */
     private readonly maxWaiting: number,
   ) {}
 
@@ -47,12 +47,12 @@ export class Batcher {
   }
 
   /** Rejects with 503 when too many wait, 504 when the call's time is up first. */
-  run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
+  run(inputs: Tensors, outputs: readonly string[], call: RequestLifetime): Promise<RunResult> {
     if (call.deadline <= performance.now()) throw timedOut('before it could start');
     const rows = rowsOf(inputs);
-    const { joiner } = this.executor;
+    const { batchRunner } = this.executor;
     const isAlone = rows === undefined || rows >= this.batching.maxSize || isCostly(inputs);
-    if (isAlone || !joiner.possible) return this.executor.run(inputs, outputs, call);
+    if (isAlone || !batchRunner.isPossible) return this.executor.run(inputs, outputs, call);
     if (this.held >= this.maxWaiting + this.batching.maxSize) {
       throw new ServeError(503, `the queue is full: ${this.held} requests wait; try again`, {
         'retry-after': '1',
@@ -65,8 +65,8 @@ export class Batcher {
     inputs: Tensors,
     rows: number,
     outputs: readonly string[],
-    call: Call,
-  ): Promise<Ran> {
+    call: RequestLifetime,
+  ): Promise<RunResult> {
     return new Promise((resolve, reject) => {
       const member: Member = { inputs, rows, call, resolve, reject, settled: false };
       this.held += 1;
@@ -113,10 +113,10 @@ export class Batcher {
   }
 
   private async runBatch({ members, outputs }: Batch): Promise<void> {
-    // The gate waits as long as the most patient member; the others are told when their time is up.
+    // The limiter waits as long as the most patient member; the others are told when their time is up.
     const deadlines = members.map(({ call }) => call.deadline);
-    const call = new Call(Math.max(...deadlines));
-    const turn = this.gate.enter(call);
+    const call = new RequestLifetime(Math.max(...deadlines));
+    const turn = this.limiter.acquire(call);
     if (turn !== undefined) {
       const timer = this.watch(members);
       await turn.finally(() => clearInterval(timer));
@@ -134,7 +134,7 @@ export class Batcher {
         );
       }
     } finally {
-      this.gate.leave();
+      this.limiter.release();
     }
   }
 

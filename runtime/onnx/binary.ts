@@ -2,7 +2,7 @@ import { joinStrings, splitStrings } from '../shared/binary';
 import { badRequest, shown } from './errors';
 import { checkString } from './elements';
 import { elementsOf, shapeText } from './tensor';
-import type { Datatype, TensorData } from './datatype';
+import type { ElementType, TensorData } from './element-type';
 import type { Tensor } from './tensor';
 
 // The binary tensor data extension of the Open Inference Protocol: elements little-endian and
@@ -20,7 +20,7 @@ function readStrings(bytes: Buffer, count: number, name: string): string[] {
 }
 
 /** The elements where they lie when they are aligned, else a copy: typed arrays must be aligned. */
-function numbersAt(bytes: Buffer, datatype: Datatype, count: number): TensorData {
+function numbersAt(bytes: Buffer, datatype: ElementType, count: number): TensorData {
   const aligned = bytes.byteOffset % datatype.bytes === 0;
   const { buffer, byteOffset } = aligned ? bytes : new Uint8Array(bytes);
   return datatype.view?.(buffer, byteOffset, count) ?? datatype.make(count);
@@ -37,7 +37,7 @@ function checkBits(bits: Uint8Array, name: string): void {
 /** Reads an input's binary data. @throws ServeError, TensorFault */
 export function readBinary(
   bytes: Buffer,
-  datatype: Datatype,
+  datatype: ElementType,
   dims: readonly number[],
   name: string,
 ): TensorData {

@@ -3,14 +3,14 @@ import { toHalf, fromHalf } from '../shared/float16';
 import { numberText } from '../shared/number-text';
 import { bigOf, numberOf } from './json';
 import { elementsOf, shapeText } from './tensor';
-import type { BigData, Datatype, NumericData, TensorData } from './datatype';
+import type { BigData, ElementType, NumericData, TensorData } from './element-type';
 import type { Tensor } from './tensor';
 
 /** A place for one value of a list, for messages: `input 'x': element 3 is "a"`. */
 const wrong = (name: string, index: number, value: unknown, wanted: string): Error =>
   badRequest(`input '${name}': element ${index} is ${shown(value)}; ${wanted}`);
 
-type Fill = (source: readonly unknown[], datatype: Datatype, name: string) => TensorData;
+type Fill = (source: readonly unknown[], datatype: ElementType, name: string) => TensorData;
 
 const fillFloat: Fill = (source, datatype, name) => {
   const target = datatype.make(source.length) as NumericData;
@@ -105,7 +105,7 @@ const fillString: Fill = (source, _datatype, name) =>
     return checkString(value, name, index);
   });
 
-const FILLS: Record<Datatype['elements']['kind'], Fill> = {
+const FILLS: Record<ElementType['elements']['kind'], Fill> = {
   float: fillFloat,
   half: fillHalf,
   integer: fillInteger,
@@ -158,7 +158,7 @@ function flatOf(data: unknown, dims: readonly number[], name: string): readonly 
 /** Reads a tensor's JSON `data`: flat in row-major order, or nested as its shape says. */
 export function readElements(
   data: unknown,
-  datatype: Datatype,
+  datatype: ElementType,
   dims: readonly number[],
   name: string,
 ): TensorData {

@@ -1,7 +1,7 @@
 import { createSession, inlineEngine } from './session';
 import { threadEngine } from './thread';
 import type { Ort } from './ort';
-import type { Engine, Recipe } from './session';
+import type { Engine, SessionSpec } from './session';
 import { isCostly } from './tensor';
 import type { Tensors } from './tensor';
 
@@ -35,13 +35,13 @@ export class AdaptiveEngine implements Engine {
 
   constructor(
     private place: Place,
-    private readonly recipe: Recipe,
-    private readonly move: (recipe: Recipe) => Promise<Engine> = threadEngine,
+    private readonly spec: SessionSpec,
+    private readonly move: (spec: SessionSpec) => Promise<Engine> = threadEngine,
     private readonly now: () => number = () => performance.now(),
   ) {}
 
   /** Does a run leave the event loop free? */
-  get isApart(): boolean {
+  get isInThread(): boolean {
     return this.place.kind === 'thread';
   }
 
@@ -91,7 +91,7 @@ export class AdaptiveEngine implements Engine {
     this.place = { kind: 'moving', engine: inline };
     let engine: Engine;
     try {
-      engine = await this.move(this.recipe);
+      engine = await this.move(this.spec);
     } catch {
       // No second session, for want of memory perhaps: the first one goes on.
       return;
@@ -106,12 +106,12 @@ export class AdaptiveEngine implements Engine {
 /** Makes the session of a model where it will run best. */
 export async function startEngine(
   ort: Ort,
-  recipe: Recipe,
+  spec: SessionSpec,
   bytes: number,
 ): Promise<AdaptiveEngine> {
   if (bytes > LARGE_BYTES) {
-    return new AdaptiveEngine({ kind: 'thread', engine: await threadEngine(recipe) }, recipe);
+    return new AdaptiveEngine({ kind: 'thread', engine: await threadEngine(spec) }, spec);
   }
-  const session = await createSession(ort, recipe);
-  return new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, recipe);
+  const session = await createSession(ort, spec);
+  return new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, spec);
 }

@@ -1,16 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ServeError } from './errors';
-import { MAX_TIMER_MS, timedOut } from './gate';
+import { MAX_TIMER_MS, timedOut } from './concurrency-limiter';
 import { joinKey } from './join';
 import { portionsOf } from './tensor';
-import { Joiner } from './trust';
-import type { JoinerOptions } from './trust';
-import type { Call, Gate } from './gate';
+import { BatchRunner } from './batch-runner';
+import type { BatchRunnerOptions } from './batch-runner';
+import type { RequestLifetime, ConcurrencyLimiter } from './concurrency-limiter';
 import type { Model } from './model';
 import type { Tensors } from './tensor';
 
 /** A finished run. */
-export interface Ran {
+export interface RunResult {
   readonly outputs: Tensors;
   /** Requests that shared the run. */
   readonly shared: number;
@@ -19,31 +19,35 @@ export interface Ran {
 /** Told of every run of a graph: how many requests shared it. */
 export type OnRun = (shared: number) => void;
 
-export interface ExecutorOptions extends JoinerOptions {
+export interface ExecutorOptions extends BatchRunnerOptions {
   /** Gives items the same shapes where it can, so that they share a run. */
   readonly alike?: (items: readonly Tensors[]) => readonly Tensors[];
 }
 
-/** Runs one model: by the gate, in the caller's time. */
+/** Runs one model: by the limiter, in the caller's time. */
 export class Executor {
-  readonly joiner: Joiner;
+  readonly batchRunner: BatchRunner;
 
   constructor(
     readonly model: Model,
-    private readonly gate: Gate,
+    private readonly limiter: ConcurrencyLimiter,
     private readonly onRun: OnRun,
     private readonly options: ExecutorOptions = {},
   ) {
-    this.joiner = new Joiner(model, options);
+    this.batchRunner = new BatchRunner(model, options);
   }
 
-  async run(inputs: Tensors, outputs: readonly string[], call: Call): Promise<Ran> {
-    const turn = this.gate.enter(call);
+  async run(
+    inputs: Tensors,
+    outputs: readonly string[],
+    call: RequestLifetime,
+  ): Promise<RunResult> {
+    const turn = this.limiter.acquire(call);
     if (turn !== undefined) await turn;
     this.onRun(1);
     // A run cannot be stopped: its slot is given back when it ends, however long its caller waits.
-    const run = this.model.run(inputs, outputs).finally(() => this.gate.leave());
-    const tensors = this.model.isApart() ? await inTime(run, call) : await run;
+    const run = this.model.run(inputs, outputs).finally(() => this.limiter.release());
+    const tensors = this.model.isInThread() ? await inTime(run, call) : await run;
     return { outputs: tensors, shared: 1 };
   }
 
@@ -54,19 +58,19 @@ export class Executor {
   async runAll(
     items: readonly Tensors[],
     outputs: readonly string[],
-    call: Call,
+    call: RequestLifetime,
   ): Promise<(Tensors | ServeError)[]> {
-    const turn = this.gate.enter(call);
+    const turn = this.limiter.acquire(call);
     if (turn !== undefined) await turn;
-    const all = this.runPortions(items, outputs, call).finally(() => this.gate.leave());
-    return this.model.isApart() ? inTime(all, call) : all;
+    const all = this.runPortions(items, outputs, call).finally(() => this.limiter.release());
+    return this.model.isInThread() ? inTime(all, call) : all;
   }
 
   /** Portion by portion, so that thousands of rows do not hold the event loop. */
   private async runPortions(
     items: readonly Tensors[],
     outputs: readonly string[],
-    call: Call,
+    call: RequestLifetime,
   ): Promise<(Tensors | ServeError)[]> {
     const { alike = (portion) => portion } = this.options;
     const answers: (Tensors | ServeError)[] = [];
@@ -80,7 +84,7 @@ export class Executor {
   private async runGroups(
     items: readonly Tensors[],
     outputs: readonly string[],
-    call: Call,
+    call: RequestLifetime,
   ): Promise<(Tensors | ServeError)[]> {
     const answers = Array<Tensors | ServeError>(items.length);
     for (const indexes of this.groups(items)) {
@@ -93,7 +97,7 @@ export class Executor {
 
   /** Indexes of items that can share a run. */
   private groups(items: readonly Tensors[]): readonly (readonly number[])[] {
-    if (!this.joiner.possible) return items.map((_, index) => [index]);
+    if (!this.batchRunner.isPossible) return items.map((_, index) => [index]);
     const groups = new Map<string, number[]>();
     for (const [index, item] of items.entries()) {
       const key = joinKey(item);
@@ -108,10 +112,10 @@ export class Executor {
   async runGroup(
     items: readonly Tensors[],
     outputs: readonly string[],
-    call: Call,
+    call: RequestLifetime,
   ): Promise<readonly (Tensors | ServeError)[]> {
     if (items.length > 1 && !isOver(call)) {
-      const parts = await this.joiner.run(items, outputs);
+      const parts = await this.batchRunner.run(items, outputs);
       if (parts !== undefined) {
         this.onRun(items.length);
         return parts;
@@ -125,7 +129,7 @@ export class Executor {
   private async runOne(
     inputs: Tensors,
     outputs: readonly string[],
-    call: Call,
+    call: RequestLifetime,
   ): Promise<Tensors | ServeError> {
     if (isOver(call)) return timedOut('before this item could start');
     try {
@@ -138,10 +142,11 @@ export class Executor {
   }
 }
 
-const isOver = (call: Call): boolean => call.abandoned || performance.now() >= call.deadline;
+const isOver = (call: RequestLifetime): boolean =>
+  call.abandoned || performance.now() >= call.deadline;
 
 /** The result, or 504 at the call's deadline, whichever is first. */
-function inTime<Result>(result: Promise<Result>, call: Call): Promise<Result> {
+function inTime<Result>(result: Promise<Result>, call: RequestLifetime): Promise<Result> {
   return new Promise((resolve, reject) => {
     const left = Math.min(call.deadline - performance.now(), MAX_TIMER_MS);
     const timer = setTimeout(() => reject(timedOut('while the model computed')), left);

@@ -8,7 +8,7 @@ import { entryOf } from '../../lib/spec/entry';
 // known of them beforehand is refused.
 
 /** Operators that were run with no rows: they give no rows, or say no. */
-const BEAR_EMPTY = new Set(
+const ACCEPTS_EMPTY = new Set(
   (
     'Abs Acos Acosh Add ArgMax Asin Asinh Atan Atanh Cast Ceil Celu Clip Concat Constant ' +
     'ConstantOfShape Cos Cosh CumSum Div Dropout Einsum Elu Equal Erf Exp Expand EyeLike ' +
@@ -31,7 +31,7 @@ export type CheckHazards = (inputs: Tensors) => void;
 /** The first node that is not known to bear a tensor without elements; undefined: all are. */
 function firstUnknown({ nodes }: Pick<Graph, 'nodes'>): GraphNode | undefined {
   return nodes.find(
-    ({ operator, domain }) => !KNOWN_DOMAINS.has(domain) || !BEAR_EMPTY.has(operator),
+    ({ operator, domain }) => !KNOWN_DOMAINS.has(domain) || !ACCEPTS_EMPTY.has(operator),
   );
 }
 

@@ -1,6 +1,6 @@
 import { fromHalf } from '../shared/float16';
 import { elementsOf } from './tensor';
-import type { TensorData } from './datatype';
+import type { TensorData } from './element-type';
 import type { Model } from './model';
 import type { Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';

@@ -16,7 +16,7 @@ const NON_FINITE = /NaN|Infinity/;
 const LONG_INTEGER = /^-?\d{16,20}$/;
 
 /** Do integers beyond 2^53 matter? Only for tensors of 64-bit integers, and looking for them costs. */
-export type Numbers = 'doubles' | 'exact integers';
+export type IntegerMode = 'doubles' | 'exact integers';
 
 const numberFrom = (token: string): number | bigint =>
   LONG_INTEGER.test(token) ? BigInt(token) : Number(token);
@@ -25,7 +25,7 @@ const numberFrom = (token: string): number | bigint =>
  * Reads JSON whose numbers may be NaN or ±Infinity and, if asked for, integers of 64 bits, which
  * are a bigint from 16 digits on. Throws ServeError 400.
  */
-export function parseExact(text: string, numbers: Numbers): unknown {
+export function parseExact(text: string, numbers: IntegerMode): unknown {
   const isSpecial =
     NON_FINITE.test(text) || (numbers === 'exact integers' && LONG_DIGITS.test(text));
   try {
@@ -77,7 +77,7 @@ function checkComplexity(body: Buffer): void {
 }
 
 /** A body as JSON; UTF-8 is required. Throws ServeError 400, 413. */
-export function readJson(body: Buffer, numbers: Numbers): unknown {
+export function readJson(body: Buffer, numbers: IntegerMode): unknown {
   checkComplexity(body);
   const offset = firstNotUtf8(body);
   if (offset === undefined) return parseExact(body.toString('utf8'), numbers);

@@ -35,7 +35,7 @@ const SHARED_RUNS = 'onnx_server_run_requests';
 const family = (name: string, type: string, help: string, samples: string): string =>
   `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples}`;
 
-export class Metrics {
+export class OnnxMetrics {
   private readonly requests = new Map<Protocol, Map<number, number>>();
   private readonly durations = new Map<Protocol, Histogram>();
   private readonly shared = createHistogram({ name: SHARED_RUNS, buckets: SHARED });

@@ -1,6 +1,6 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { tryFindByOnnx, tryFindByOrt } from './datatype';
+import { tryFindByOnnx, tryFindByOrt } from './element-type';
 import { badRequest, listed, UnservableModel } from './errors';
 import { readGraph } from './graph';
 import { independenceOf } from './independence';
@@ -11,14 +11,14 @@ import { hazardsOf } from './hazards';
 import type { CheckHazards } from './hazards';
 import { loadOrt, sessionOptions } from './ort';
 import { createSession, inlineEngine } from './session';
-import { operate } from './surgery';
+import { adaptGraph } from './graph-adapter';
 import { ThreadDied } from './thread';
 import type { Graph, GraphValue } from './graph';
 import { parseExact } from './json';
-import type { Numbers } from './json';
+import type { ModelFacts } from './model-facts';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Ort, Threads } from './ort';
-import type { Recipe } from './session';
+import type { SessionSpec } from './session';
 import { shapeText } from './tensor';
 import type { Port, Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
@@ -30,22 +30,6 @@ export interface ModelSource {
   readonly path: string;
 }
 
-/** What is known of a model by which its requests are read and its answers written. */
-export interface ModelFacts {
-  readonly name: string;
-  readonly version: string;
-  readonly inputs: readonly Port[];
-  readonly outputs: readonly Port[];
-  readonly inputByName: ReadonlyMap<string, Port>;
-  readonly outputByName: ReadonlyMap<string, Port>;
-  /** metadata_props of the file. */
-  readonly metadata: ReadonlyMap<string, string>;
-  /** Labels of the columns of an output, where the file states them. */
-  readonly classes: ReadonlyMap<string, readonly string[]>;
-  /** How its requests have to be read. */
-  readonly numbers: Numbers;
-}
-
 /** A model that is loaded and can be run. */
 export interface Model extends ModelFacts {
   /** Does its graph show that each row of its answers depends on its own row alone? */
@@ -53,7 +37,7 @@ export interface Model extends ModelFacts {
   /** Runs the graph; inputs must fit the ports. Rejects with a ServeError 400 when the graph refuses them. */
   readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<Tensors>;
   /** Do its runs leave the event loop free? */
-  readonly isApart: () => boolean;
+  readonly isInThread: () => boolean;
   readonly close: () => Promise<void>;
 }
 
@@ -113,13 +97,13 @@ function portsOf(values: readonly GraphValue[]): Port[] {
 
 async function openOnnx(ort: Ort, file: string, bytes: Buffer, threads: Threads): Promise<Opened> {
   const graph = readGraph(bytes);
-  const operated = operate(bytes, graph);
+  const operated = adaptGraph(bytes, graph);
   const folder = graph.external ? path.dirname(file) : undefined;
   const guarded = withGuards(operated?.bytes ?? bytes, graph.opset);
   const changed = guarded ?? operated?.bytes;
   // From the path where nothing changed, so that weights in files beside it are found and memory is
   // not held twice.
-  const recipe: Recipe =
+  const spec: SessionSpec =
     changed === undefined
       ? { source: file, options: sessionOptions(threads, undefined) }
       : { source: changed, options: sessionOptions(threads, folder) };
@@ -132,7 +116,7 @@ async function openOnnx(ort: Ort, file: string, bytes: Buffer, threads: Threads)
     checkHazards: hazardsOf(served),
     metadata: graph.metadata,
     zipped: operated?.classes ?? new Map(),
-    engine: await startEngine(ort, recipe, size),
+    engine: await startEngine(ort, spec, size),
   };
 }
 
@@ -151,8 +135,8 @@ function sessionPorts(all: InferenceSession['inputMetadata']): Port[] {
 
 /** ONNX Runtime's own format (`.ort`): no protobuf to read, so the session describes itself. */
 async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened> {
-  const recipe: Recipe = { source: file, options: sessionOptions(threads, undefined) };
-  const session = await createSession(ort, recipe);
+  const spec: SessionSpec = { source: file, options: sessionOptions(threads, undefined) };
+  const session = await createSession(ort, spec);
   return {
     inputs: sessionPorts(session.inputMetadata),
     outputs: sessionPorts(session.outputMetadata),
@@ -160,7 +144,7 @@ async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened
     zipped: new Map(),
     checkHazards: hazardsOf(undefined),
     independence: { isShown: false, reason: 'the .ort format has no graph that is looked into' },
-    engine: new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, recipe),
+    engine: new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, spec),
   };
 }
 
@@ -254,8 +238,8 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
     metadata,
     classes,
     independence,
-    numbers: inputs.some(isBig) ? 'exact integers' : 'doubles',
-    isApart: () => engine.isApart,
+    integerMode: inputs.some(isBig) ? 'exact integers' : 'doubles',
+    isInThread: () => engine.isInThread,
     run: runner(opened),
     close: engine.close,
   };

@@ -2,7 +2,7 @@ import { readElements } from './elements';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
 import { isObject, parseExact, readJson } from './json';
 import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
-import type { ModelFacts } from './model';
+import type { ModelFacts } from './model-facts';
 import { LARGE_COST } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
@@ -11,7 +11,7 @@ import { entryOf, setEntry } from '../../lib/spec/entry';
 // metadata makes it comfortable: `default.<input>`, `padding.<input>`, `classes.<output>`.
 
 /** What a model's metadata says of its inputs, read once. */
-export interface Manners {
+export interface InputSettings {
   readonly model: ModelFacts;
   readonly defaults: ReadonlyMap<string, Tensor>;
   /** One element that fills up the shorter rows of a batch. */
@@ -44,7 +44,7 @@ function fromMetadata(
 }
 
 /** Throws an Error when the metadata does not fit the graph. */
-export function mannersOf(model: ModelFacts): Manners {
+export function inputSettingsOf(model: ModelFacts): InputSettings {
   return {
     model,
     defaults: fromMetadata(model, 'default', shaped),
@@ -57,14 +57,14 @@ export function mannersOf(model: ModelFacts): Manners {
 }
 
 /** How a value becomes the tensor of an input: as one row, or as the rows of a column. */
-type Shape = typeof shaped;
+type ToTensor = typeof shaped;
 
 /** The tensors of one row. Throws ServeError 400 that names the input. */
-export const rowInputs = (manners: Manners, input: unknown, what: string): Tensors =>
-  inputsOf(manners, input, what, shaped);
+export const rowInputs = (settings: InputSettings, input: unknown, what: string): Tensors =>
+  inputsOf(settings, input, what, shaped);
 
-function inputsOf(manners: Manners, input: unknown, what: string, shape: Shape): Tensors {
-  const { model } = manners;
+function inputsOf(settings: InputSettings, input: unknown, what: string, shape: ToTensor): Tensors {
+  const { model } = settings;
   const known = model.inputs.map(({ name }) => name);
   const [only] = model.inputs;
   if (!isObject(input)) {
@@ -81,32 +81,35 @@ function inputsOf(manners: Manners, input: unknown, what: string, shape: Shape):
     const names = listed(stray.map((path) => withHint(path, known)));
     throw badRequest(`${what}: the model has no input ${names}; it takes ${listed(known)}`);
   }
-  return filled(model.inputs, what, manners.defaults, (port) => {
+  return filled(model.inputs, what, settings.defaults, (port) => {
     const value = valueAt(input, port.name);
     return value === undefined || value === null ? undefined : shape(value, port);
   });
 }
 
-function objectOf({ model }: Manners, body: Buffer): Record<string, unknown> {
-  const value = readJson(body, model.numbers);
+function objectOf({ model }: InputSettings, body: Buffer): Record<string, unknown> {
+  const value = readJson(body, model.integerMode);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   return value;
 }
 
-function callOf(manners: Manners, call: Record<string, unknown>): Tensors {
+function callOf(settings: InputSettings, call: Record<string, unknown>): Tensors {
   const { parameters } = call;
   if (parameters !== undefined && parameters !== null && !isObject(parameters)) {
     throw badRequest(`parameters is ${shown(parameters)}; it must be an object`);
   }
-  return inputsOf(manners, call['input_data'], 'input_data', shapedColumn);
+  return inputsOf(settings, call['input_data'], 'input_data', shapedColumn);
 }
 
-export const parseInference = (manners: Manners, body: Buffer): Tensors =>
-  callOf(manners, objectOf(manners, body));
+export const parseInference = (settings: InputSettings, body: Buffer): Tensors =>
+  callOf(settings, objectOf(settings, body));
 
 /** The items of a batch, in order: tensors, or what is wrong with the item. */
-export function parseBatch(manners: Manners, body: Buffer): readonly (Tensors | ServeError)[] {
-  const { requests } = objectOf(manners, body);
+export function parseBatch(
+  settings: InputSettings,
+  body: Buffer,
+): readonly (Tensors | ServeError)[] {
+  const { requests } = objectOf(settings, body);
   if (!Array.isArray(requests)) {
     throw badRequest(
       `requests is ${requests === undefined ? 'missing' : shown(requests)}; ` +
@@ -116,7 +119,7 @@ export function parseBatch(manners: Manners, body: Buffer): readonly (Tensors | 
   return (requests as unknown[]).map((item) => {
     try {
       if (!isObject(item)) throw badRequest(`the item is ${shown(item)}; it must be an object`);
-      return callOf(manners, item);
+      return callOf(settings, item);
     } catch (error) {
       if (error instanceof ServeError) return error;
       throw error;
@@ -141,7 +144,7 @@ function widened(tensor: Tensor, width: number, padding: Tensor): Tensor {
  * Rows of inputs that state a padding, widened to the widest, so that the items can share a run.
  * One very long row does not make all others as long: then they stay as they are.
  */
-export function padded({ padding }: Manners, items: readonly Tensors[]): readonly Tensors[] {
+export function padded({ padding }: InputSettings, items: readonly Tensors[]): readonly Tensors[] {
   const widths = new Map<string, number>();
   for (const name of padding.keys()) {
     const all = items.map((item) => entryOf(item, name)?.dims ?? []);

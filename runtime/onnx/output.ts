@@ -1,7 +1,7 @@
 import { elementTexts } from './elements';
 import type { NonFinite } from './elements';
 import { nestedText, withoutBatch } from './nested';
-import type { ModelFacts } from './model';
+import type { ModelFacts } from './model-facts';
 import type { Tensor } from './tensor';
 
 /** Rows of scores, each by the names of its classes. */

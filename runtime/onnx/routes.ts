@@ -1,33 +1,33 @@
 import { HEAD_LENGTH } from '../shared/binary';
 import { badRequest, ServeError } from './errors';
-import { findModel, findNative } from './site';
-import type { Answered } from './native-answer';
-import { modelStatus, signatureMetadata } from './v1-about';
+import { findModel, findNative } from './onnx-service';
+import type { NativeResult } from './native-response';
+import { modelStatus, signatureMetadata } from './v1-metadata';
 import { modelMetadata, SERVER_METADATA } from './v2';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Call } from './gate';
+import type { RequestLifetime } from './concurrency-limiter';
 import type { Protocol } from './metrics';
-import type { Served, Site } from './site';
+import type { ServedModel, OnnxService } from './onnx-service';
 import type { Tensors } from './tensor';
 
 /** What is sent back. */
-export interface Answer {
+export interface OnnxResponse {
   readonly status: number;
   readonly body: string | Buffer;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /** One request as a handler sees it: its body is whole and inflated. */
-export interface Asked {
+export interface OnnxRequest {
   readonly headers: IncomingHttpHeaders;
   readonly query: string;
   readonly body: Buffer;
-  readonly call: Call;
+  readonly call: RequestLifetime;
   /** performance.now() when its head was there. */
   readonly started: number;
 }
 
-export type Handler = (asked: Asked) => Answer | Promise<Answer>;
+export type Handler = (request: OnnxRequest) => OnnxResponse | Promise<OnnxResponse>;
 
 /** What a path offers, by method. */
 export interface Endpoint {
@@ -38,24 +38,25 @@ export interface Endpoint {
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
 
-export const jsonAnswer = (body: string | Buffer, status = 200): Answer => ({
+export const jsonResponse = (body: string | Buffer, status = 200): OnnxResponse => ({
   status,
   body,
   headers: JSON_HEADERS,
 });
 
-const json = (value: unknown, status = 200): Answer => jsonAnswer(JSON.stringify(value), status);
+const json = (value: unknown, status = 200): OnnxResponse =>
+  jsonResponse(JSON.stringify(value), status);
 
 const infer =
-  (served: Served): Handler =>
+  (served: ServedModel): Handler =>
   async ({ body, headers, call }) => {
-    const { words } = served;
+    const { codec } = served;
     const length = headers[HEAD_LENGTH];
-    const wanted = await words.readInfer(body, typeof length === 'string' ? length : undefined);
+    const wanted = await codec.readInfer(body, typeof length === 'string' ? length : undefined);
     const names = wanted.outputs.map(({ name }) => name);
     const { outputs } = await served.run(wanted.inputs, names, call);
-    const answer = await words.writeInfer(wanted, outputs);
-    if (answer.kind === 'json') return jsonAnswer(answer.body);
+    const answer = await codec.writeInfer(wanted, outputs);
+    if (answer.kind === 'json') return jsonResponse(answer.body);
     return {
       status: 200,
       body: answer.body,
@@ -67,18 +68,18 @@ const infer =
   };
 
 const predict =
-  (served: Served): Handler =>
+  (served: ServedModel): Handler =>
   async ({ body, call }) => {
-    const { words, executor, outputs } = served;
-    const wanted = await words.readPredict(body);
+    const { codec, executor, outputs } = served;
+    const wanted = await codec.readPredict(body);
     if (wanted.kind === 'columns') {
       const ran = await served.run(wanted.inputs, outputs, call);
-      return jsonAnswer(await words.writeColumns(ran.outputs));
+      return jsonResponse(await codec.writeColumns(ran.outputs));
     }
     const [only] = wanted.items;
     if (only !== undefined && wanted.items.length === 1) {
       const ran = await served.run(only, outputs, call);
-      return jsonAnswer(await words.writeRows([ran.outputs]));
+      return jsonResponse(await codec.writeRows([ran.outputs]));
     }
     const rows = await executor.runAll(wanted.items, outputs, call);
     const failed = rows.findIndex((row) => row instanceof ServeError);
@@ -86,7 +87,7 @@ const predict =
     if (error instanceof ServeError) {
       throw new ServeError(error.status, `instances[${failed}]: ${error.message}`, error.headers);
     }
-    return jsonAnswer(await words.writeRows(rows as Tensors[]));
+    return jsonResponse(await codec.writeRows(rows as Tensors[]));
   };
 
 /** Reading it costs a system call, and it changes slowly. */
@@ -101,9 +102,9 @@ function memoryBytes(now: number): number {
 const microseconds = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 const inference =
-  (served: Served): Handler =>
+  (served: ServedModel): Handler =>
   async ({ body, call, started }) => {
-    const inputs = await served.words.readInference(body);
+    const inputs = await served.codec.readInference(body);
     const { outputs, shared } = await served.run(inputs, served.outputs, call);
     const now = performance.now();
     const usage = {
@@ -111,28 +112,28 @@ const inference =
       batch_size: shared,
       memory_bytes: memoryBytes(now),
     };
-    return jsonAnswer(await served.words.writeInference({ inputs, outputs }, usage));
+    return jsonResponse(await served.codec.writeInference({ inputs, outputs }, usage));
   };
 
 const batchInference =
-  (served: Served): Handler =>
+  (served: ServedModel): Handler =>
   async ({ body, call }) => {
-    const { executor, outputs, words } = served;
-    const items = await words.readBatch(body);
+    const { executor, outputs, codec } = served;
+    const items = await codec.readBatch(body);
     const good = items.filter((item): item is Tensors => !(item instanceof ServeError));
     const ran = good.length === 0 ? [] : await executor.runAll(good, outputs, call);
     let next = 0;
-    const answers = items.map((inputs): Answered | ServeError => {
+    const answers = items.map((inputs): NativeResult | ServeError => {
       if (inputs instanceof ServeError) return inputs;
       next += 1;
       const own = ran[next - 1] as Tensors | ServeError;
       return own instanceof ServeError ? own : { inputs, outputs: own };
     });
-    return jsonAnswer(await words.writeBatch(answers));
+    return jsonResponse(await codec.writeBatch(answers));
   };
 
-const ready = (site: Site, body: object): Answer =>
-  json({ ...body, ready: !site.isDraining() }, site.isDraining() ? 503 : 200);
+const ready = (service: OnnxService, body: object): OnnxResponse =>
+  json({ ...body, ready: !service.isDraining() }, service.isDraining() ? 503 : 200);
 
 const get = (handler: Handler): Endpoint => ({ protocol: undefined, methods: { GET: handler } });
 const post = (protocol: Protocol | undefined, handler: Handler): Endpoint => ({
@@ -140,7 +141,7 @@ const post = (protocol: Protocol | undefined, handler: Handler): Endpoint => ({
   methods: { POST: handler },
 });
 
-function repositoryIndex({ models }: Site): Answer {
+function repositoryIndex({ models }: OnnxService): OnnxResponse {
   const entries = [...models.values()].map(({ model }) => ({
     name: model.name,
     version: model.version,
@@ -151,43 +152,46 @@ function repositoryIndex({ models }: Site): Answer {
 }
 
 /** Models are loaded for the life of the process: loading one again is done, unloading is refused. */
-function repositoryChange(site: Site, name: string, change: string): Answer {
-  findModel(site, name);
+function repositoryChange(service: OnnxService, name: string, change: string): OnnxResponse {
+  findModel(service, name);
   if (change === 'load') return json({});
   throw new ServeError(400, `model '${name}' cannot be unloaded: end this server instead`);
 }
 
 /** Paths without a model in them. */
-function fixedEndpoints(site: Site): Map<string, Endpoint> {
-  const native = (make: (served: Served) => Handler): Handler => {
-    const handlers = new Map([...site.models.values()].map((served) => [served, make(served)]));
-    return (asked) => {
-      const name = asked.query === '' ? null : new URLSearchParams(asked.query).get('model');
-      return (handlers.get(findNative(site, name)) as Handler)(asked);
+function fixedEndpoints(service: OnnxService): Map<string, Endpoint> {
+  const native = (make: (served: ServedModel) => Handler): Handler => {
+    const handlers = new Map([...service.models.values()].map((served) => [served, make(served)]));
+    return (request) => {
+      const name = request.query === '' ? null : new URLSearchParams(request.query).get('model');
+      return (handlers.get(findNative(service, name)) as Handler)(request);
     };
   };
-  const names = [...site.models.keys()];
+  const names = [...service.models.keys()];
   const metrics: Handler = () => ({
     status: 200,
-    body: site.metrics.text(),
+    body: service.metrics.text(),
     headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
   });
   return new Map<string, Endpoint>([
     ['/v2', get(() => json(SERVER_METADATA))],
     ['/v2/health/live', get(() => json({ live: true }))],
-    ['/v2/health/ready', get(() => ready(site, {}))],
+    ['/v2/health/ready', get(() => ready(service, {}))],
     ['/v2/models', get(() => json({ models: names }))],
-    ['/v2/repository/index', post(undefined, () => repositoryIndex(site))],
+    ['/v2/repository/index', post(undefined, () => repositoryIndex(service))],
     ['/v1/models', get(() => json({ models: names }))],
     ['/inference', post('native', native(inference))],
     ['/batch_inference', post('native', native(batchInference))],
-    ['/health', get(() => ready(site, { status: site.isDraining() ? 'draining' : 'healthy' }))],
+    [
+      '/health',
+      get(() => ready(service, { status: service.isDraining() ? 'draining' : 'healthy' })),
+    ],
     ['/metrics', get(metrics)],
   ]);
 }
 
 /** The calls for inference by their usual paths: found without taking the path apart. */
-function modelEndpoints(served: Served): [string, Endpoint][] {
+function modelEndpoints(served: ServedModel): [string, Endpoint][] {
   const { name, version } = served.model;
   const inferEndpoint = post('v2', infer(served));
   return [
@@ -209,18 +213,21 @@ function decoded(text: string): string {
   }
 }
 
-function v2Endpoint(site: Site, [, name = '', version, verb]: readonly string[]): Endpoint {
+function v2Endpoint(
+  service: OnnxService,
+  [, name = '', version, verb]: readonly string[],
+): Endpoint {
   const id = version === undefined ? undefined : decoded(version);
-  const served = findModel(site, decoded(name), id);
+  const served = findModel(service, decoded(name), id);
   if (verb === 'infer') return post('v2', infer(served));
-  if (verb === 'ready') return get(() => ready(site, { name: served.model.name }));
+  if (verb === 'ready') return get(() => ready(service, { name: served.model.name }));
   return get(() => json(modelMetadata(served.model)));
 }
 
-function v1Endpoint(site: Site, match: readonly string[]): Endpoint {
+function v1Endpoint(service: OnnxService, match: readonly string[]): Endpoint {
   const [, name = '', version, about, verb] = match;
   const id = version === undefined ? undefined : decoded(version);
-  const served = findModel(site, decoded(name), id);
+  const served = findModel(service, decoded(name), id);
   if (verb === 'predict') return post('v1', predict(served));
   if (verb !== undefined) {
     const path = `/v1/models/${served.model.name}`;
@@ -229,11 +236,11 @@ function v1Endpoint(site: Site, match: readonly string[]): Endpoint {
     );
   }
   if (about !== undefined) return get(() => json(signatureMetadata(served.model)));
-  return get(() => json(modelStatus(served.model, !site.isDraining())));
+  return get(() => json(modelStatus(served.model, !service.isDraining())));
 }
 
-/** What a wrong path is told. */
-const CALLS: readonly string[] = [
+/** Listed in the 404 for an unknown path. */
+const KNOWN_PATHS: readonly string[] = [
   '/v2/models/{model}[/infer|/ready]',
   '/v2/health/(live|ready)',
   '/v2/repository/index',
@@ -246,9 +253,9 @@ const CALLS: readonly string[] = [
 /** Finds what a path offers. Throws ServeError 404, or 400 for a path that cannot be read. */
 export type Router = (path: string) => Endpoint;
 
-export function routerOf(site: Site): Router {
-  const exact = fixedEndpoints(site);
-  for (const served of site.models.values()) {
+export function routerOf(service: OnnxService): Router {
+  const exact = fixedEndpoints(service);
+  for (const served of service.models.values()) {
     for (const [path, endpoint] of modelEndpoints(served)) exact.set(path, endpoint);
   }
   return (path) => {
@@ -256,17 +263,17 @@ export function routerOf(site: Site): Router {
     if (known !== undefined) return known;
     const trimmed = path.replace(/\/$/, '');
     const v2 = V2_MODEL.exec(trimmed);
-    if (v2 !== null) return v2Endpoint(site, v2);
+    if (v2 !== null) return v2Endpoint(service, v2);
     const v1 = V1_MODEL.exec(trimmed);
-    if (v1 !== null) return v1Endpoint(site, v1);
+    if (v1 !== null) return v1Endpoint(service, v1);
     const change = V2_CHANGE.exec(trimmed);
     if (change !== null) {
       const [, name = '', what = ''] = change;
-      return post(undefined, () => repositoryChange(site, decoded(name), what));
+      return post(undefined, () => repositoryChange(service, decoded(name), what));
     }
     throw new ServeError(
       404,
-      `there is nothing at ${path.slice(0, 200)}; the calls are ${CALLS.join(', ')}`,
+      `there is nothing at ${path.slice(0, 200)}; the calls are ${KNOWN_PATHS.join(', ')}`,
     );
   };
 }

@@ -3,17 +3,17 @@ import { drainable } from '../shared/drain';
 import { crossOrigin, isLocalHost, isLoopback } from '../shared/origins';
 import { badRequest, ServeError, shown, UnservableModel } from './errors';
 import { bodyOf } from './body';
-import { Call } from './gate';
+import { RequestLifetime } from './concurrency-limiter';
 import { loadModel } from './model';
 import { cpusAvailable } from './ort';
-import { jsonAnswer, routerOf } from './routes';
-import { siteOf } from './site';
+import { jsonResponse, routerOf } from './routes';
+import { createOnnxService } from './onnx-service';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Batching } from './batcher';
 import type { Model, ModelSource } from './model';
-import type { Answer, Endpoint, Router } from './routes';
-import type { Site } from './site';
+import type { OnnxResponse, Endpoint, Router } from './routes';
+import type { OnnxService } from './onnx-service';
 import { entryOf } from '../../lib/spec/entry';
 
 export interface OnnxServerOptions {
@@ -59,7 +59,7 @@ const DEADLINE_HEADER = 'x-ai-model-deadline-ms';
 
 /** What all requests of one server share. */
 interface Host {
-  readonly site: Site;
+  readonly site: OnnxService;
   readonly router: Router;
   readonly maxBodyBytes: number;
   readonly timeoutMs: number;
@@ -83,22 +83,22 @@ function requireLocal({ method = '', headers }: IncomingMessage): void {
 }
 
 /** An error in the shape of the protocol that is spoken on the path. */
-function errorAnswer(error: ServeError, path: string): Answer {
+function errorAnswer(error: ServeError, path: string): OnnxResponse {
   const isNative = !path.startsWith('/v2') && !path.startsWith('/v1');
   const { message, status, headers } = error;
   const body = isNative ? { error: { message } } : { error: message };
-  const answer = jsonAnswer(JSON.stringify(body), status);
+  const answer = jsonResponse(JSON.stringify(body), status);
   return { ...answer, headers: { ...answer.headers, ...headers } };
 }
 
-function callOf(request: IncomingMessage, started: number, timeoutMs: number): Call {
+function callOf(request: IncomingMessage, started: number, timeoutMs: number): RequestLifetime {
   const given = request.headers[DEADLINE_HEADER];
-  if (given === undefined) return new Call(started + timeoutMs);
+  if (given === undefined) return new RequestLifetime(started + timeoutMs);
   const left = Number(given);
   if (given === '' || Number.isNaN(left)) {
     throw badRequest(`${DEADLINE_HEADER} is ${shown(given)}; it must be milliseconds`);
   }
-  return new Call(started + Math.min(left, timeoutMs));
+  return new RequestLifetime(started + Math.min(left, timeoutMs));
 }
 
 const NO_BODY: Buffer = Buffer.alloc(0);
@@ -108,9 +108,9 @@ async function answerOf(
   endpoint: Endpoint,
   request: IncomingMessage,
   query: string,
-  call: Call,
+  call: RequestLifetime,
   started: number,
-): Promise<Answer> {
+): Promise<OnnxResponse> {
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const { methods } = endpoint;
   const handler = entryOf(methods, method ?? '');
@@ -128,7 +128,11 @@ function failureOf(error: unknown, onFailure: Host['onFailure']): ServeError {
   return new ServeError(500, 'the server failed; its log says how');
 }
 
-function send(response: ServerResponse, { status, body, headers }: Answer, last: boolean): void {
+function send(
+  response: ServerResponse,
+  { status, body, headers }: OnnxResponse,
+  last: boolean,
+): void {
   if (response.destroyed || response.headersSent) return;
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
   const own = { ...headers, 'content-length': length, ...(last && { connection: 'close' }) };
@@ -146,7 +150,7 @@ async function handle(
   const path = mark === -1 ? url : url.slice(0, mark);
   const query = mark === -1 ? '' : url.slice(mark + 1);
   let endpoint: Endpoint | undefined;
-  let answer: Answer;
+  let answer: OnnxResponse;
   try {
     if (host.isLocal) requireLocal(request);
     const call = callOf(request, started, host.timeoutMs);
@@ -203,7 +207,7 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
     rowsIndependent: options.rowsIndependent ?? false,
   };
   const onNotice = options.onNotice ?? ((text) => process.stderr.write(`${text}\n`));
-  const site = siteOf(models, limits, () => draining, onNotice);
+  const site = createOnnxService(models, limits, () => draining, onNotice);
   const host: Host = {
     site,
     router: routerOf(site),

@@ -1,11 +1,11 @@
-import { tryFindByOrt } from './datatype';
+import { tryFindByOrt } from './element-type';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Ort } from './ort';
 import type { Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
 
 /** All that is needed to make a session, here or in another thread. */
-export interface Recipe {
+export interface SessionSpec {
   /** Path of the file, or the bytes of one that was changed. */
   readonly source: string | Uint8Array;
   readonly options: InferenceSession.SessionOptions;
@@ -17,7 +17,10 @@ export interface Engine {
   readonly close: () => Promise<void>;
 }
 
-export function createSession(ort: Ort, { source, options }: Recipe): Promise<InferenceSession> {
+export function createSession(
+  ort: Ort,
+  { source, options }: SessionSpec,
+): Promise<InferenceSession> {
   return typeof source === 'string'
     ? ort.InferenceSession.create(source, options)
     : ort.InferenceSession.create(source, options);

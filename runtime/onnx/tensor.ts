@@ -1,9 +1,9 @@
 import { badRequest, shown } from './errors';
-import type { Datatype, TensorData } from './datatype';
+import type { ElementType, TensorData } from './element-type';
 
 /** Values with a shape. `data` is flat, row-major; FP16 is kept as its 16 bits, BOOL as 0 and 1. */
 export interface Tensor {
-  readonly datatype: Datatype;
+  readonly datatype: ElementType;
   readonly dims: readonly number[];
   readonly data: TensorData;
 }
@@ -14,7 +14,7 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 /** An input or output of a graph. */
 export interface Port {
   readonly name: string;
-  readonly datatype: Datatype;
+  readonly datatype: ElementType;
   /** -1: any size. undefined: the graph does not even state the rank. */
   readonly shape: readonly number[] | undefined;
 }

@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { joined } from '../shared/join-buffers';
-import { memoryOf, packed, unpacked } from './large/packed';
+import { memoryOf, packTensors, unpackTensors } from './large/packed';
 import { workerSource } from './worker-source';
 import type { GraphReply, GraphRequest } from './graph-worker';
-import type { Packed } from './large/packed';
-import type { Engine, Recipe } from './session';
+import type { PackedTensors } from './large/packed';
+import type { Engine, SessionSpec } from './session';
 import type { Tensors } from './tensor';
 import type { WorkerData } from './worker-source';
 
@@ -15,7 +15,7 @@ import type { WorkerData } from './worker-source';
 export class ThreadDied extends Error {}
 
 interface Pending {
-  readonly resolve: (outputs: Packed) => void;
+  readonly resolve: (outputs: PackedTensors) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -48,15 +48,15 @@ class Thread implements Engine {
 
   /** Tensors change hands as a few pieces of memory: a message would copy each string in one step. */
   readonly run = async (inputs: Tensors, outputs: readonly string[]): Promise<Tensors> => {
-    const own = await packed([inputs]);
+    const own = await packTensors([inputs]);
     if (this.died !== undefined) throw this.died;
     const id = this.next;
     this.next += 1;
-    const told = await new Promise<Packed>((resolve, reject) => {
+    const packed = await new Promise<PackedTensors>((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
       this.worker.postMessage({ id, inputs: own, outputs } satisfies GraphRequest, memoryOf(own));
     });
-    const [tensors = {}] = await unpacked(told);
+    const [tensors = {}] = await unpackTensors(packed);
     return tensors;
   };
 
@@ -77,20 +77,20 @@ class Thread implements Engine {
 }
 
 /** The bytes of a file that was changed go to the thread: a message would copy them in one step. */
-async function sentRecipe({ source, options }: Recipe) {
-  if (typeof source === 'string') return { recipe: { source, options }, memory: [] };
+async function sentRecipe({ source, options }: SessionSpec) {
+  if (typeof source === 'string') return { spec: { source, options }, memory: [] };
   const own = await joined([source]);
-  return { recipe: { source: own, options }, memory: [own.buffer as ArrayBuffer] };
+  return { spec: { source: own, options }, memory: [own.buffer as ArrayBuffer] };
 }
 
 /** Starts the thread; resolves when its session is there, rejects when it cannot be made. */
-export async function startThread(given: Recipe): Promise<Engine> {
-  const { recipe, memory } = await sentRecipe(given);
+export async function startThread(given: SessionSpec): Promise<Engine> {
+  const { spec, memory } = await sentRecipe(given);
   return new Promise((resolve, reject) => {
     const worker = new Worker(workerSource(), {
       eval: true,
       execArgv: [],
-      workerData: { runtime: require.resolve('onnxruntime-node'), recipe } satisfies WorkerData,
+      workerData: { runtime: require.resolve('onnxruntime-node'), spec } satisfies WorkerData,
       transferList: memory,
     });
     const thread: Thread = new Thread(
@@ -106,10 +106,10 @@ export async function startThread(given: Recipe): Promise<Engine> {
 
 /** A thread that is started again, for the next run, should it ever die (out of memory, say). */
 export async function threadEngine(
-  recipe: Recipe,
-  start: (recipe: Recipe) => Promise<Engine> = startThread,
+  spec: SessionSpec,
+  start: (spec: SessionSpec) => Promise<Engine> = startThread,
 ): Promise<Engine> {
-  const first = await start(recipe);
+  const first = await start(spec);
   let current = Promise.resolve(first);
   return {
     run: async (inputs, outputs) => {
@@ -121,7 +121,7 @@ export async function threadEngine(
         return await thread.run(inputs, outputs);
       } catch (error) {
         if (error instanceof ThreadDied && engine === current) {
-          current = start(recipe);
+          current = start(spec);
           current.catch(() => undefined);
         }
         throw error;

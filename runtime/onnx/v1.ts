@@ -5,18 +5,18 @@ import { rowInputs } from './native';
 import { nestedText } from './nested';
 import { outputText } from './output';
 import { filled, shapedColumn, withHint } from './shaping';
-import type { Manners } from './native';
-import type { ModelFacts } from './model';
+import type { InputSettings } from './native';
+import type { ModelFacts } from './model-facts';
 import type { Tensor, Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
 // KServe's V1 protocol, which is TensorFlow Serving's: `instances` are rows, `inputs` are columns.
 
-export type Predict =
+export type PredictCall =
   | { readonly kind: 'rows'; readonly items: readonly Tensors[] }
   | { readonly kind: 'columns'; readonly inputs: Tensors };
 
-function columnsOf({ model, defaults }: Manners, given: unknown): Tensors {
+function columnsOf({ model, defaults }: InputSettings, given: unknown): Tensors {
   const known = model.inputs.map(({ name }) => name);
   const [only] = model.inputs;
   if (!isObject(given)) {
@@ -35,19 +35,19 @@ function columnsOf({ model, defaults }: Manners, given: unknown): Tensors {
 }
 
 /** Throws ServeError 400. */
-export function parsePredict(manners: Manners, body: Buffer): Predict {
-  const value = readJson(body, manners.model.numbers);
+export function parsePredict(settings: InputSettings, body: Buffer): PredictCall {
+  const value = readJson(body, settings.model.integerMode);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   const { instances, inputs } = value;
   if ((instances === undefined) === (inputs === undefined)) {
     throw badRequest('the body must have either instances (a list of rows) or inputs (columns)');
   }
-  if (inputs !== undefined) return { kind: 'columns', inputs: columnsOf(manners, inputs) };
+  if (inputs !== undefined) return { kind: 'columns', inputs: columnsOf(settings, inputs) };
   if (!Array.isArray(instances)) {
     throw badRequest(`instances is ${shown(instances)}; it must be a list of rows`);
   }
   const items = (instances as unknown[]).map((instance, index) =>
-    rowInputs(manners, instance, `instances[${index}]`),
+    rowInputs(settings, instance, `instances[${index}]`),
   );
   return { kind: 'rows', items };
 }

@@ -6,7 +6,7 @@ import { isObject, readJson } from './json';
 import { checkComplete } from './model';
 import { withHint } from './shaping';
 import { checkedDims, checkFits } from './tensor';
-import type { ModelFacts } from './model';
+import type { ModelFacts } from './model-facts';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
 
@@ -37,15 +37,15 @@ export function modelMetadata({ name, version, inputs, outputs, classes }: Model
   };
 }
 
-interface WantedOutput {
+interface RequestedOutput {
   readonly name: string;
   readonly binary: boolean;
 }
 
-export interface Infer {
+export interface InferCall {
   readonly id: string | undefined;
   readonly inputs: Tensors;
-  readonly outputs: readonly WantedOutput[];
+  readonly outputs: readonly RequestedOutput[];
 }
 
 function inputOf(given: Record<string, unknown>, port: Port, tail: BinaryTail): Tensor {
@@ -92,7 +92,7 @@ function unknownPort(what: string, name: unknown, ports: readonly Port[]): strin
   return `the model has no ${what} ${given}; it has ${listed(known)}`;
 }
 
-function outputOf(given: unknown, model: ModelFacts, allBinary: boolean): WantedOutput {
+function outputOf(given: unknown, model: ModelFacts, allBinary: boolean): RequestedOutput {
   const name = isObject(given) ? given['name'] : undefined;
   const port = typeof name === 'string' ? model.outputByName.get(name) : undefined;
   if (!isObject(given) || port === undefined) {
@@ -108,7 +108,11 @@ function outputOf(given: unknown, model: ModelFacts, allBinary: boolean): Wanted
   return { name: port.name, binary: typeof binary === 'boolean' ? binary : allBinary };
 }
 
-function outputsOf(given: unknown, model: ModelFacts, allBinary: boolean): readonly WantedOutput[] {
+function outputsOf(
+  given: unknown,
+  model: ModelFacts,
+  allBinary: boolean,
+): readonly RequestedOutput[] {
   if (given !== undefined && !Array.isArray(given)) {
     throw badRequest(`outputs is ${shown(given)}; it must be a list of {name}`);
   }
@@ -126,7 +130,7 @@ function outputsOf(given: unknown, model: ModelFacts, allBinary: boolean): reado
  * Reads the body of an infer call. `length` is the header Inference-Header-Content-Length, which
  * says that binary tensors follow so many bytes of JSON. Throws ServeError 400.
  */
-export function parseInfer(model: ModelFacts, body: Buffer, length: string | undefined): Infer {
+export function parseInfer(model: ModelFacts, body: Buffer, length: string | undefined): InferCall {
   try {
     return parsed(model, body, length);
   } catch (error) {
@@ -134,10 +138,10 @@ export function parseInfer(model: ModelFacts, body: Buffer, length: string | und
   }
 }
 
-function parsed(model: ModelFacts, body: Buffer, length: string | undefined): Infer {
+function parsed(model: ModelFacts, body: Buffer, length: string | undefined): InferCall {
   const split = headLength(length, body);
   const head = split === body.length ? body : body.subarray(0, split);
-  const value = readJson(head, model.numbers);
+  const value = readJson(head, model.integerMode);
   if (!isObject(value)) throw badRequest(`the body is ${shown(value)}; it must be an object`);
   const { id, parameters } = value;
   const allBinary = isObject(parameters) && parameters['binary_data_output'] === true;
@@ -159,7 +163,7 @@ export type InferAnswer =
 
 export function inferAnswer(
   model: ModelFacts,
-  { id, outputs }: Infer,
+  { id, outputs }: InferCall,
   tensors: Tensors,
 ): InferAnswer {
   const tails: Buffer[] = [];

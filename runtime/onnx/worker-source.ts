@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { compiledSource } from '../shared/taskthread';
-import type { SentModel } from './large/understand';
-import type { Recipe } from './session';
+import type { SentModel } from './large/codec-tasks';
+import type { SessionSpec } from './session';
 
 /** What a thread of the server is for: to understand large bodies, or to run a graph. */
 export type WorkerData =
   | { readonly models: readonly SentModel[] }
   | {
-      readonly recipe: Recipe;
+      readonly spec: SessionSpec;
       /** Where its code finds ONNX Runtime. */
       readonly runtime: string;
     };

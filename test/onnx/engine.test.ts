@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { tryFindByOrt } from '../../runtime/onnx/datatype';
-import type { Datatype } from '../../runtime/onnx/datatype';
+import { tryFindByOrt } from '../../runtime/onnx/element-type';
+import type { ElementType } from '../../runtime/onnx/element-type';
 import { AdaptiveEngine } from '../../runtime/onnx/engine';
 import type { GraphRequest } from '../../runtime/onnx/graph-worker';
-import type { Engine, Recipe } from '../../runtime/onnx/session';
+import type { Engine, SessionSpec } from '../../runtime/onnx/session';
 import type { Tensor, Tensors } from '../../runtime/onnx/tensor';
 import { startThread } from '../../runtime/onnx/thread';
 import { FIXTURES } from './support/server';
@@ -31,7 +31,7 @@ function engineOf(): Engine & { readonly pending: (() => void)[]; isClosed: bool
 
 const strings = (count: number): Tensors => ({
   x: {
-    datatype: tryFindByOrt('string') as Datatype,
+    datatype: tryFindByOrt('string') as ElementType,
     dims: [count],
     data: Array.from({ length: count }, (_, at) => `word ${at}`),
   },
@@ -46,7 +46,7 @@ function moving(now: () => number = () => 0) {
     return second;
   };
   const place = { kind: 'inline', engine: first } as const;
-  const engine = new AdaptiveEngine(place, {} as Recipe, move, now);
+  const engine = new AdaptiveEngine(place, {} as SessionSpec, move, now);
   return { engine, first, second, moves: () => moves };
 }
 
@@ -68,7 +68,7 @@ test('inputs that take long are never computed on the event loop, from the first
 test('where there is no second session, what takes long is computed on the first', async () => {
   const first = engineOf();
   const move = (): Promise<Engine> => Promise.reject(new Error('no memory'));
-  const engine = new AdaptiveEngine({ kind: 'inline', engine: first }, {} as Recipe, move);
+  const engine = new AdaptiveEngine({ kind: 'inline', engine: first }, {} as SessionSpec, move);
   const run = engine.run(strings(10_001), []);
   await turn();
   first.pending.shift()?.();
@@ -110,7 +110,7 @@ test('a run that began while a slow graph moves to its thread ends on the sessio
   const move = (): Promise<Engine> => new Promise((resolve) => (moved = resolve));
   const engine = new AdaptiveEngine(
     { kind: 'inline', engine: first },
-    {} as Recipe,
+    {} as SessionSpec,
     move,
     () => clock,
   );
@@ -124,7 +124,7 @@ test('a run that began while a slow graph moves to its thread ends on the sessio
   expect(first.pending).toHaveLength(1);
   moved(second);
   await new Promise((resolve) => setImmediate(resolve));
-  expect([engine.isApart, first.isClosed]).toEqual([true, false]);
+  expect([engine.isInThread, first.isClosed]).toEqual([true, false]);
   first.pending.shift()?.();
   expect(await meanwhile).toBe(OUTPUTS);
   await new Promise((resolve) => setImmediate(resolve));

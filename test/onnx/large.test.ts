@@ -1,18 +1,18 @@
 import { readBinary } from '../../runtime/onnx/binary';
-import { tryFindByOrt } from '../../runtime/onnx/datatype';
-import { memoryOf, packed, SLICE, unpacked } from '../../runtime/onnx/large/packed';
-import { mannersFrom, perform, sentModel } from '../../runtime/onnx/large/understand';
-import { Words } from '../../runtime/onnx/large/words';
+import { tryFindByOrt } from '../../runtime/onnx/element-type';
+import { memoryOf, packTensors, SLICE, unpackTensors } from '../../runtime/onnx/large/packed';
+import { inputSettingsFrom, perform, sentModel } from '../../runtime/onnx/large/codec-tasks';
+import { ModelCodec } from '../../runtime/onnx/large/model-codec';
 import { fixtures, json, post, startServer } from './support/server';
-import type { Datatype, OrtType, TensorData } from '../../runtime/onnx/datatype';
-import type { SentModel } from '../../runtime/onnx/large/understand';
-import { Understander } from '../../runtime/onnx/large/understander';
+import type { ElementType, OrtType, TensorData } from '../../runtime/onnx/element-type';
+import type { SentModel } from '../../runtime/onnx/large/codec-tasks';
+import { CodecThread } from '../../runtime/onnx/large/codec-thread';
 import type { Tensor } from '../../runtime/onnx/tensor';
 import type { TestServer } from './support/server';
 
 // Large bodies are read, and large answers written, in a thread of the ONNX server.
 
-const typeOf = (name: OrtType): Datatype => tryFindByOrt(name) as Datatype;
+const typeOf = (name: OrtType): ElementType => tryFindByOrt(name) as ElementType;
 const tensor = (type: OrtType, dims: readonly number[], data: TensorData): Tensor => ({
   datatype: typeOf(type),
   dims,
@@ -31,14 +31,14 @@ describe('tensors that go from one thread to the other', () => {
   }));
 
   test('are the same, and a few pieces of memory however many rows there are', async () => {
-    const whole = await packed(items);
+    const whole = await packTensors(items);
     expect(memoryOf(whole)).toHaveLength(9);
-    expect(await unpacked(whole)).toEqual(items);
-    expect(await unpacked(await packed([]))).toEqual([]);
+    expect(await unpackTensors(whole)).toEqual(items);
+    expect(await unpackTensors(await packTensors([]))).toEqual([]);
   });
 
   test('rows have memory of their own', async () => {
-    const [, second] = await unpacked(await packed(items));
+    const [, second] = await unpackTensors(await packTensors(items));
     const data = second?.['x']?.data as Float32Array | undefined;
     expect(data?.buffer.byteLength).toBe(data?.byteLength);
     expect(data).toHaveLength(1);
@@ -51,13 +51,13 @@ describe('tensors that go from one thread to the other', () => {
       return Promise.resolve();
     };
     const one = { x: tensor('float32', [10 * SLICE], new Float32Array(10 * SLICE)) };
-    const whole = await packed([one], 'data', turn);
+    const whole = await packTensors([one], 'data', turn);
     expect(turns).toBe(10);
     turns = 0;
     const rows = Array.from({ length: SLICE }, () => ({ x: tensor('bool', [], Uint8Array.of(1)) }));
-    await unpacked(await packed(rows), turn);
+    await unpackTensors(await packTensors(rows), turn);
     expect(turns).toBeGreaterThan(15);
-    expect((await unpacked(whole))[0]).toEqual(one);
+    expect((await unpackTensors(whole))[0]).toEqual(one);
   });
 });
 
@@ -68,21 +68,21 @@ const SENT: SentModel = {
   outputs: [{ name: 'y', type: 'float32', shape: [-1] }],
   metadata: new Map(),
   classes: new Map(),
-  numbers: 'doubles',
+  integerMode: 'doubles',
 };
 
 /** Words whose thread is this one, and what was done in it. */
-function wordsAndTasks(type: OrtType = 'float32'): { words: Words; tasks: string[] } {
-  const manners = mannersFrom({ ...SENT, inputs: [{ name: 'x', type, shape: [-1] }] });
+function wordsAndTasks(type: OrtType = 'float32'): { words: ModelCodec; tasks: string[] } {
+  const settings = inputSettingsFrom({ ...SENT, inputs: [{ name: 'x', type, shape: [-1] }] });
   const tasks: string[] = [];
   const run = async (task: Parameters<typeof perform>[1]): Promise<unknown> => {
-    tasks.push(`${task.op} ${task.how}`);
-    const models = new Map([['m', mannersFrom(sentModel(manners.model))]]);
-    const { told } = await perform(models, task);
-    if ('done' in told) return told.done;
-    throw new Error(JSON.stringify(told));
+    tasks.push(`${task.op} ${task.format}`);
+    const models = new Map([['m', inputSettingsFrom(sentModel(settings.model))]]);
+    const { outcome } = await perform(models, task);
+    if ('done' in outcome) return outcome.done;
+    throw new Error(JSON.stringify(outcome));
   };
-  return { words: new Words(manners, { run } as unknown as Understander), tasks };
+  return { words: new ModelCodec(settings, { run } as unknown as CodecThread), tasks };
 }
 
 const bodyOf = (count: number): Buffer =>
@@ -147,19 +147,19 @@ test('bits as bytes are looked at in a loop, the wrong ones are named', () => {
   find.mockRestore();
 });
 
-test('so many wait for the thread and no more; when the server ends, all are told', async () => {
-  const thread = new Understander([]);
+test('at most 256 tasks wait for the thread; closing the server refuses them all', async () => {
+  const thread = new CodecThread([]);
   const body = new Uint8Array(0);
-  const task = { op: 'read', how: 'v2', model: 'm', body, length: undefined } as const;
-  const told = Array.from({ length: 258 }, () =>
+  const task = { op: 'read', format: 'v2', model: 'm', body, length: undefined } as const;
+  const refusals = Array.from({ length: 258 }, () =>
     thread.run(task, []).then(
       () => 'done',
       (error: Error) => error.message,
     ),
   );
-  expect(await told[257]).toBe('256 large bodies and answers wait; try again');
+  expect(await refusals[257]).toBe('256 large bodies and answers wait; try again');
   thread.close();
-  expect(new Set(await Promise.all(told.slice(0, 257)))).toEqual(new Set(['the server ends']));
+  expect(new Set(await Promise.all(refusals.slice(0, 257)))).toEqual(new Set(['the server ends']));
 });
 
 describe('the server', () => {

@@ -1,17 +1,17 @@
-import { tryFindByOrt } from '../../runtime/onnx/datatype';
-import type { Datatype, OrtType } from '../../runtime/onnx/datatype';
+import { tryFindByOrt } from '../../runtime/onnx/element-type';
+import type { ElementType, OrtType } from '../../runtime/onnx/element-type';
 import { ServeError } from '../../runtime/onnx/errors';
 import { Executor } from '../../runtime/onnx/executor';
-import { Call, Gate } from '../../runtime/onnx/gate';
+import { RequestLifetime, ConcurrencyLimiter } from '../../runtime/onnx/concurrency-limiter';
 import type { Model } from '../../runtime/onnx/model';
 import { padded } from '../../runtime/onnx/native';
-import { mannersFrom } from '../../runtime/onnx/large/understand';
+import { inputSettingsFrom } from '../../runtime/onnx/large/codec-tasks';
 import { portionsOf } from '../../runtime/onnx/tensor';
 import type { Tensor, Tensors } from '../../runtime/onnx/tensor';
 
 // Calls of many rows: between portions of them others have their turn.
 
-const FLOAT = tryFindByOrt('float32') as Datatype;
+const FLOAT = tryFindByOrt('float32') as ElementType;
 
 const row = (...values: readonly number[]): Tensors => ({
   x: { datatype: FLOAT, dims: [1, values.length], data: Float32Array.from(values) },
@@ -30,7 +30,7 @@ function echo(): { readonly model: Model; readonly runs: number[] } {
     inputs: [port],
     outputs: [port],
     independence: { isShown: true },
-    isApart: () => false,
+    isInThread: () => false,
     run: async (inputs: Tensors) => {
       runs.push(inputs['x']?.dims[0] ?? 0);
       return inputs;
@@ -55,8 +55,10 @@ async function turnsUntil<T>(done: Promise<T>): Promise<{ readonly value: T; tur
 test('20,001 rows of one call are joined and cut in portions, with their answers in order', async () => {
   const { model, runs } = echo();
   const items = Array.from({ length: 20_001 }, (_, at) => row(at, -at));
-  const executor = new Executor(model, new Gate(1, 1), () => undefined);
-  const { value, turns } = await turnsUntil(executor.runAll(items, ['x'], new Call(Infinity)));
+  const executor = new Executor(model, new ConcurrencyLimiter(1, 1), () => undefined);
+  const { value, turns } = await turnsUntil(
+    executor.runAll(items, ['x'], new RequestLifetime(Infinity)),
+  );
   expect(Math.max(...runs)).toBe(1000);
   expect(turns).toBeGreaterThanOrEqual(20);
   expect(value).toHaveLength(20_001);
@@ -65,7 +67,7 @@ test('20,001 rows of one call are joined and cut in portions, with their answers
 
 test('rows of many numbers, or of strings, are in smaller portions', () => {
   const of = (type: OrtType, count: number): Tensors => {
-    const datatype = tryFindByOrt(type) as Datatype;
+    const datatype = tryFindByOrt(type) as ElementType;
     return { x: { datatype, dims: [1, count], data: datatype.make(count) } };
   };
   const sizes = (type: OrtType, ...counts: readonly number[]): readonly number[] =>
@@ -77,17 +79,17 @@ test('rows of many numbers, or of strings, are in smaller portions', () => {
 });
 
 test('a row of an input with padding that is very long widens no others', () => {
-  const manners = mannersFrom({
+  const settings = inputSettingsFrom({
     name: 'm',
     version: '1',
     inputs: [{ name: 'x', type: 'float32', shape: [-1, -1] }],
     outputs: [{ name: 'x', type: 'float32', shape: [-1, -1] }],
     metadata: new Map([['padding.x', '-1']]),
     classes: new Map(),
-    numbers: 'doubles',
+    integerMode: 'doubles',
   });
   const widths = (...items: readonly Tensors[]): readonly number[] =>
-    padded(manners, items).map((item) => (item['x'] as Tensor).data.length);
+    padded(settings, items).map((item) => (item['x'] as Tensor).data.length);
   expect(widths(row(1, 2, 3), row(1))).toEqual([3, 3]);
   const long = row(...Array<number>(60_000).fill(1));
   expect(widths(long, row(1))).toEqual([60_000, 1]);

@@ -1,7 +1,7 @@
 import type { V2Datatype } from '../transcode/datatypes';
 
 /** Where elements of a datatype stand in `InferTensorContents`. */
-export interface Place {
+export interface ContentsField {
   /** Number of the field. */
   readonly field: number;
   readonly contents: string;
@@ -18,7 +18,7 @@ const FIELDS: readonly (readonly [field: number, contents: string, ...names: str
   [8, 'bytes_contents', 'BYTES'],
 ];
 
-const PLACES: ReadonlyMap<string, Place> = new Map(
+const CONTENTS_FIELDS: ReadonlyMap<string, ContentsField> = new Map(
   FIELDS.flatMap(([field, contents, ...names]) =>
     names.map((name) => [name, { field, contents }] as const),
   ),
@@ -30,4 +30,5 @@ export const CONTENTS_NAMES: ReadonlyMap<number, string> = new Map(
 );
 
 /** Undefined for halves, which travel raw only. */
-export const placeOf = ({ name }: V2Datatype): Place | undefined => PLACES.get(name);
+export const contentsFieldOf = ({ name }: V2Datatype): ContentsField | undefined =>
+  CONTENTS_FIELDS.get(name);

@@ -1,17 +1,17 @@
 import { eachString, LENGTH_BYTES, putString, TensorFault } from '../../shared/binary';
 import type { V2Datatype } from '../transcode/datatypes';
-import { CONTENTS_NAMES, placeOf } from './contents-fields';
+import { CONTENTS_NAMES, contentsFieldOf } from './contents-fields';
 import {
   BYTES,
   FIXED32,
   FIXED64,
   packed,
   putVarint,
-  Reader,
+  ProtobufReader,
   sizeOfVarint,
   VARINT,
   WireFault,
-  Writer,
+  ProtobufWriter,
 } from './protobuf';
 
 // Typed contents (`InferTensorContents`) ↔ raw contents: little-endian and row-major. Raw is what
@@ -27,8 +27,8 @@ function wireTypeOf({ kind, bytes }: V2Datatype): number {
 /** Gives the parts of the datatype's field: lists come packed, in pieces or one by one. */
 function eachPart(contents: Buffer, datatype: V2Datatype, take: (part: Buffer) => void): void {
   const { name } = datatype;
-  const { field, contents: wanted } = placeOf(datatype) ?? { field: 0, contents: '' };
-  const reader = new Reader(contents);
+  const { field, contents: wanted } = contentsFieldOf(datatype) ?? { field: 0, contents: '' };
+  const reader = new ProtobufReader(contents);
   while (reader.next()) {
     const value = reader.value();
     if (reader.field === field) {
@@ -74,7 +74,12 @@ function outOfRange({ name }: V2Datatype, index: number, got: bigint): TensorFau
   return new TensorFault(`element ${index} is ${got}, which ${name} does not hold`);
 }
 
-function putInteger(to: Buffer, at: number, reader: Reader, { bytes, kind }: V2Datatype): boolean {
+function putInteger(
+  to: Buffer,
+  at: number,
+  reader: ProtobufReader,
+  { bytes, kind }: V2Datatype,
+): boolean {
   const { low } = reader;
   if (bytes === 8) {
     to.writeUInt32LE(reader.high, to.writeUInt32LE(low, at));
@@ -92,7 +97,7 @@ function putInteger(to: Buffer, at: number, reader: Reader, { bytes, kind }: V2D
 
 function rawIntegers(datatype: V2Datatype, bytes: Buffer): Buffer {
   const raw = Buffer.allocUnsafe(countVarints(bytes) * datatype.bytes);
-  const reader = new Reader(bytes);
+  const reader = new ProtobufReader(bytes);
   for (let index = 0; !reader.isAtEnd; index += 1) {
     reader.varint();
     if (!putInteger(raw, index * datatype.bytes, reader, datatype)) {
@@ -105,7 +110,7 @@ function rawIntegers(datatype: V2Datatype, bytes: Buffer): Buffer {
 
 function rawBools(bytes: Buffer): Buffer {
   const raw = Buffer.allocUnsafe(countVarints(bytes));
-  const reader = new Reader(bytes);
+  const reader = new ProtobufReader(bytes);
   for (let index = 0; !reader.isAtEnd; index += 1) {
     reader.varint();
     raw[index] = reader.low === 0 && reader.high === 0 ? 0 : 1;
@@ -136,7 +141,7 @@ export function rawOf(datatype: V2Datatype, contents: Buffer, limit: number): Bu
   const packedList = packedOf(contents, datatype);
   if (kind === 'float' || kind === 'half') {
     if (packedList.length % bytes === 0) return packedList;
-    throw new TensorFault(`${placeOf(datatype)?.contents} end within an element`);
+    throw new TensorFault(`${contentsFieldOf(datatype)?.contents} end within an element`);
   }
   if (countVarints(packedList) * bytes > limit) return undefined;
   return kind === 'bool' ? rawBools(packedList) : rawIntegers(datatype, packedList);
@@ -170,7 +175,7 @@ function repeatedBytes(raw: Buffer, field: number): Buffer {
 /** Typed contents of raw ones. @throws TensorFault when the datatype has none */
 export function contentsOf(datatype: V2Datatype, raw: Buffer): Buffer {
   const { kind, name } = datatype;
-  const place = placeOf(datatype);
+  const place = contentsFieldOf(datatype);
   if (place === undefined) throw new TensorFault(`${name} has no typed contents`);
   const { field } = place;
   if (raw.length === 0) return raw;
@@ -181,5 +186,5 @@ export function contentsOf(datatype: V2Datatype, raw: Buffer): Buffer {
       ? Buffer.from(raw.map((byte) => (byte === 0 ? 0 : 1)))
       : packedIntegers(raw, datatype);
   };
-  return new Writer().bytes(field, list()).finish();
+  return new ProtobufWriter().bytes(field, list()).finish();
 }

@@ -49,13 +49,13 @@ export function jsonOf(datatype: V2Datatype, raw: Buffer): string {
 }
 
 /** What a server sent is its caller's business, but for the kind of it. */
-const shown = (value: unknown): string =>
+const describeValue = (value: unknown): string =>
   numberOf(value) === undefined
     ? typeof value
     : String(value instanceof ExactNumber ? value.text : value);
 
 function wrong({ name }: V2Datatype, value: unknown, index: number): TensorFault {
-  return new TensorFault(`element ${index} is ${shown(value)}, which is no ${name}`);
+  return new TensorFault(`element ${index} is ${describeValue(value)}, which is no ${name}`);
 }
 
 /** The integer a number of JSON is, exactly; `2.0` is one, too. */

@@ -13,9 +13,9 @@ import type { Plane } from '../handlers/request';
 // A call as the steps before its body know requests: metadata are its headers.
 
 /** Calls that run. */
-export class Running {
+export class RunningCalls {
   private count = 0;
-  private tell: (() => void) | undefined;
+  private onIdle: (() => void) | undefined;
 
   /** @returns to be called when the call has its status, or nobody waits for it; once counts */
   begin(): () => void {
@@ -25,20 +25,20 @@ export class Running {
       if (isOver) return;
       isOver = true;
       this.count -= 1;
-      if (this.count === 0) this.tell?.();
+      if (this.count === 0) this.onIdle?.();
     };
   }
 
   whenIdle(): Promise<void> {
     return new Promise((resolve) => {
       if (this.count === 0) resolve();
-      else this.tell = resolve;
+      else this.onIdle = resolve;
     });
   }
 }
 
-export interface Context {
-  readonly running: Running;
+export interface GrpcContext {
+  readonly running: RunningCalls;
   readonly plane: Plane;
   /** The port speaks TLS. */
   readonly secure: boolean;
@@ -47,7 +47,7 @@ export interface Context {
 }
 
 /** One call on its way through the steps. */
-export interface Call {
+export interface GrpcCall {
   readonly exchange: IncomingRequest;
   readonly tracing: Tracing;
   readonly account: AuditLine | undefined;
@@ -92,7 +92,7 @@ const NO_FIELDS = fieldsOf('\r\n', 0);
 export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
 
 /** @throws Refusal */
-export function callOf(context: Context, call: ServerUnaryCall<Buffer, Buffer>): Call {
+export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, Buffer>): GrpcCall {
   const { plane, secure, maxMetadataBytes } = context;
   const fields = fieldsFrom(call.metadata, maxMetadataBytes);
   const signal = new CallerSignal();

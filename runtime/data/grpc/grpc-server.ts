@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ConnectionsByAddress } from '../http/server/connections-by-address';
 import type { Plane } from '../handlers/request';
-import { Running } from './grpc-call';
-import { gateOf, serviceOf } from './service';
+import { RunningCalls } from './grpc-call';
+import { admissionInterceptor, serviceOf } from './service';
 
 /** Calls of one connection at the same time; a client queues the others itself. */
 const MAX_STREAMS = 1000;
@@ -45,7 +45,7 @@ function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
   return ServerCredentials.createSsl(null, [pair]);
 }
 
-function serverOf(options: GrpcServerOptions, running: Running): Server {
+function serverOf(options: GrpcServerOptions, running: RunningCalls): Server {
   const { plane, tls, maxMetadataBytes } = options;
   const context = { plane, secure: tls !== undefined, maxMetadataBytes, running };
   const server = new Server({
@@ -55,14 +55,14 @@ function serverOf(options: GrpcServerOptions, running: Running): Server {
     'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
     // Nobody asks for them, and they cost on every call.
     'grpc.enable_channelz': 0,
-    interceptors: [gateOf(context)],
+    interceptors: [admissionInterceptor(context)],
   });
   const { definition, methods } = serviceOf(context);
   server.addService(definition, methods);
   return server;
 }
 
-function opened(sockets: SocketServer, { host, port }: GrpcServerOptions): Promise<void> {
+function listening(sockets: SocketServer, { host, port }: GrpcServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     sockets.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
@@ -85,7 +85,7 @@ function watchFirstByte(socket: Socket, ms: number): void {
 
 /** Opens a port for gRPC. @throws with the address in its message when it cannot */
 export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const running = new Running();
+  const running = new RunningCalls();
   const server = serverOf(options, running);
   // The sockets are our own, so that they are bounded, and cut when it is time.
   const injector = server.createConnectionInjector(credentialsOf(options));
@@ -101,7 +101,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   });
   sockets.maxConnections = options.maxConnections;
   sockets.on('drop', () => callers?.makeRoom());
-  await opened(sockets, options);
+  await listening(sockets, options);
   return {
     port: (sockets.address() as AddressInfo).port,
     beginClose: () => undefined,
@@ -119,7 +119,7 @@ async function end(
   server: Server,
   sockets: SocketServer,
   open: ReadonlySet<Socket>,
-  running: Running,
+  running: RunningCalls,
   graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => sockets.close(() => resolve()));

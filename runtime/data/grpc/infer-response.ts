@@ -9,7 +9,7 @@ import { rawOfJson } from './element-codec';
 
 // What a V2 server answered, in JSON or with binary tensors behind it.
 
-export interface Output {
+export interface InferOutputTensor {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
@@ -17,10 +17,10 @@ export interface Output {
   readonly raw: Buffer;
 }
 
-export interface Answer {
+export interface InferResponse {
   readonly id: string;
   readonly parameters: unknown;
-  readonly outputs: readonly Output[];
+  readonly outputs: readonly InferOutputTensor[];
 }
 
 function shapeOf(value: unknown): readonly number[] {
@@ -49,7 +49,7 @@ function rawOf(
   return rawOfJson(datatype, flat);
 }
 
-function outputOf(value: unknown, tail: BinaryTail): Output {
+function outputOf(value: unknown, tail: BinaryTail): InferOutputTensor {
   const { name, datatype, shape: sizes, parameters } = isJsonObject(value) ? value : {};
   if (!isJsonObject(value) || typeof name !== 'string')
     throw new TensorFault('an output has no name');
@@ -61,7 +61,7 @@ function outputOf(value: unknown, tail: BinaryTail): Output {
 }
 
 /** @throws TensorFault, SyntaxError when it is no answer of V2 */
-export function readAnswer(fields: Pick<Fields, 'get'>, body: Buffer): Answer {
+export function readInferResponse(fields: Pick<Fields, 'get'>, body: Buffer): InferResponse {
   const split = headLength(fields.get(HEAD_LENGTH), body);
   const answer = readLoose(textOf(body.subarray(0, split)));
   const outputs = isJsonObject(answer) ? answer['outputs'] : undefined;

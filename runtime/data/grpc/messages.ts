@@ -2,20 +2,20 @@ import type { Parameters } from './parameters';
 import { readParameter, writeParameters } from './parameters';
 import { contentsOf } from './contents';
 import { datatypeOf } from '../transcode/datatypes';
-import type { Answer, Output } from './infer-response';
-import { BYTES, Reader, WireFault, Writer } from './protobuf';
+import type { InferResponse, InferOutputTensor } from './infer-response';
+import { BYTES, ProtobufReader, WireFault, ProtobufWriter } from './protobuf';
 
 // The messages of `inference.GRPCInferenceService`; schema/open_inference.proto states them.
 
 /** `ModelReadyRequest`, `ModelMetadataRequest`, and how `ModelInferRequest` begins. */
-export interface Named {
+export interface ModelReference {
   readonly name: string;
   /** '' when none is named. */
   readonly version: string;
 }
 
 /** `InferInputTensor`; its contents are read when its datatype is known. */
-export interface Input {
+export interface InferInputTensor {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
@@ -23,27 +23,27 @@ export interface Input {
   readonly contents: Buffer | undefined;
 }
 
-export interface WantedOutput {
+export interface InferRequestedOutput {
   readonly name: string;
   readonly parameters: Parameters;
 }
 
 /** `ModelInferRequest` */
-export interface InferRequest {
+export interface ModelInferRequest {
   readonly model: string;
   readonly version: string;
   readonly id: string;
   readonly parameters: Parameters;
-  readonly inputs: readonly Input[];
-  readonly outputs: readonly WantedOutput[];
+  readonly inputs: readonly InferInputTensor[];
+  readonly outputs: readonly InferRequestedOutput[];
   readonly raw: readonly Buffer[];
 }
 
 /** What is read for each field, by its number; what we do not know is left out (as protobuf says). */
-type Fields = Readonly<Record<number, (reader: Reader) => void>>;
+type FieldReaders = Readonly<Record<number, (reader: ProtobufReader) => void>>;
 
-function readFields(message: Buffer, fields: Fields): void {
-  const reader = new Reader(message);
+function readFields(message: Buffer, fields: FieldReaders): void {
+  const reader = new ProtobufReader(message);
   while (reader.next()) {
     const read = fields[reader.field];
     if (read === undefined) reader.value();
@@ -52,7 +52,7 @@ function readFields(message: Buffer, fields: Fields): void {
 }
 
 /** @throws WireFault */
-export function readNamed(message: Buffer): Named {
+export function readModelReference(message: Buffer): ModelReference {
   let name = '';
   let version = '';
   readFields(message, {
@@ -77,19 +77,19 @@ function add<T>(list: T[], item: T): void {
   list.push(item);
 }
 
-const parametersTo = (list: Parameters[number][]) => (reader: Reader) => {
+const parametersTo = (list: Parameters[number][]) => (reader: ProtobufReader) => {
   const parameter = readParameter(reader.delimited());
   if (parameter !== undefined) add(list, parameter);
 };
 
 /** Sizes come packed or one by one. */
-const shapeTo = (shape: number[]) => (reader: Reader) => {
+const shapeTo = (shape: number[]) => (reader: ProtobufReader) => {
   if (reader.type !== BYTES) {
     reader.number();
     add(shape, reader.signed);
     return;
   }
-  const sizes = new Reader(reader.value());
+  const sizes = new ProtobufReader(reader.value());
   while (!sizes.isAtEnd) {
     sizes.varint();
     add(shape, sizes.signed);
@@ -101,7 +101,7 @@ function joined(parts: readonly Buffer[]): Buffer | undefined {
   return parts.length <= 1 ? parts[0] : Buffer.concat(parts);
 }
 
-function readInput(message: Buffer): Input {
+function readInput(message: Buffer): InferInputTensor {
   let [name, datatype] = ['', ''];
   const contents: Buffer[] = [];
   const shape: number[] = [];
@@ -116,7 +116,7 @@ function readInput(message: Buffer): Input {
   return { name, datatype, shape, parameters, contents: joined(contents) };
 }
 
-function readWanted(message: Buffer): WantedOutput {
+function readRequestedOutput(message: Buffer): InferRequestedOutput {
   let name = '';
   const parameters: Parameters[number][] = [];
   readFields(message, {
@@ -127,11 +127,11 @@ function readWanted(message: Buffer): WantedOutput {
 }
 
 /** @throws WireFault, TensorFault */
-export function readInfer(message: Buffer): InferRequest {
+export function readModelInferRequest(message: Buffer): ModelInferRequest {
   let [model, version, id] = ['', '', ''];
   const parameters: Parameters[number][] = [];
-  const inputs: Input[] = [];
-  const outputs: WantedOutput[] = [];
+  const inputs: InferInputTensor[] = [];
+  const outputs: InferRequestedOutput[] = [];
   const raw: Buffer[] = [];
   readFields(message, {
     1: (reader) => (model = reader.text()),
@@ -139,85 +139,102 @@ export function readInfer(message: Buffer): InferRequest {
     3: (reader) => (id = reader.text()),
     4: parametersTo(parameters),
     5: (reader) => add(inputs, readInput(reader.delimited())),
-    6: (reader) => add(outputs, readWanted(reader.delimited())),
+    6: (reader) => add(outputs, readRequestedOutput(reader.delimited())),
     7: (reader) => add(raw, reader.delimited()),
   });
   return { model, version, id, parameters, inputs, outputs, raw };
 }
 
 /** `ServerLiveResponse`, `ServerReadyResponse`, `ModelReadyResponse` */
-export function writeFlag(value: boolean): Buffer {
-  return new Writer().bool(1, value).finish();
+export function writeBool(value: boolean): Buffer {
+  return new ProtobufWriter().bool(1, value).finish();
 }
 
-export interface ServerMetadata {
+export interface ServerMetadataResponse {
   readonly name: string;
   readonly version: string;
   readonly extensions: readonly string[];
 }
 
-export function writeServer({ name, version, extensions }: ServerMetadata): Buffer {
-  const writer = new Writer().text(1, name).text(2, version);
+export function writeServer({ name, version, extensions }: ServerMetadataResponse): Buffer {
+  const writer = new ProtobufWriter().text(1, name).text(2, version);
   for (const one of extensions) writer.item(3, one);
   return writer.finish();
 }
 
-export interface IndexEntry extends Named {
+export interface IndexEntry extends ModelReference {
   readonly state: string;
   readonly reason: string;
 }
 
 /** `RepositoryIndexResponse` */
 export function writeIndex(entries: readonly IndexEntry[]): Buffer {
-  const writer = new Writer();
+  const writer = new ProtobufWriter();
   for (const { name, version, state, reason } of entries) {
-    const entry = new Writer().text(1, name).text(2, version).text(3, state).text(4, reason);
+    const entry = new ProtobufWriter()
+      .text(1, name)
+      .text(2, version)
+      .text(3, state)
+      .text(4, reason);
     writer.bytes(1, entry.finish());
   }
   return writer.finish();
 }
 
-function writeShape(writer: Writer, shape: readonly number[]): Writer {
+function writeShape(writer: ProtobufWriter, shape: readonly number[]): ProtobufWriter {
   for (const size of shape) writer.number(3, BigInt(size));
   return writer;
 }
 
-export interface TensorMetadata {
+export interface GrpcTensorMetadata {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
 }
 
-export interface ModelMetadata {
+export interface ModelMetadataResponse {
   readonly name: string;
   readonly versions: readonly string[];
   readonly platform: string;
-  readonly inputs: readonly TensorMetadata[];
-  readonly outputs: readonly TensorMetadata[];
+  readonly inputs: readonly GrpcTensorMetadata[];
+  readonly outputs: readonly GrpcTensorMetadata[];
 }
 
 /** `ModelMetadataResponse` */
-export function writeModel({ name, versions, platform, inputs, outputs }: ModelMetadata): Buffer {
-  const writer = new Writer().text(1, name);
+export function writeModel({
+  name,
+  versions,
+  platform,
+  inputs,
+  outputs,
+}: ModelMetadataResponse): Buffer {
+  const writer = new ProtobufWriter().text(1, name);
   for (const version of versions) writer.item(2, version);
   writer.text(3, platform);
-  const tensor = (one: TensorMetadata): Buffer =>
-    writeShape(new Writer().text(1, one.name).text(2, one.datatype), one.shape).finish();
+  const tensor = (one: GrpcTensorMetadata): Buffer =>
+    writeShape(new ProtobufWriter().text(1, one.name).text(2, one.datatype), one.shape).finish();
   for (const one of inputs) writer.bytes(4, tensor(one));
   for (const one of outputs) writer.bytes(5, tensor(one));
   return writer.finish();
 }
 
-function writeOutput({ name, datatype, shape, parameters, raw }: Output, isRaw: boolean): Buffer {
-  const writer = writeShape(new Writer().text(1, name).text(2, datatype), shape);
+function writeOutput(
+  { name, datatype, shape, parameters, raw }: InferOutputTensor,
+  isRaw: boolean,
+): Buffer {
+  const writer = writeShape(new ProtobufWriter().text(1, name).text(2, datatype), shape);
   writeParameters(writer, 4, parameters);
   if (!isRaw) writer.bytes(5, contentsOf(datatypeOf(datatype), raw));
   return writer.finish();
 }
 
 /** `ModelInferResponse`; all outputs are raw, or none. @throws TensorFault */
-export function writeInfer(named: Named, { id, parameters, outputs }: Answer, isRaw: boolean) {
-  const writer = new Writer().text(1, named.name).text(2, named.version).text(3, id);
+export function writeModelInferResponse(
+  named: ModelReference,
+  { id, parameters, outputs }: InferResponse,
+  isRaw: boolean,
+) {
+  const writer = new ProtobufWriter().text(1, named.name).text(2, named.version).text(3, id);
   writeParameters(writer, 4, parameters);
   for (const output of outputs) writer.bytes(5, writeOutput(output, isRaw));
   if (isRaw) for (const { raw } of outputs) writer.bytes(6, raw);

@@ -19,53 +19,57 @@ import type { EncodedRequest } from '../transcode/transcoder';
 import { v2ToNative } from '../transcode/v2';
 import type { Plane } from '../handlers/request';
 import { authenticated, callOptions } from '../handlers/request';
-import type { Answer } from './infer-response';
-import type { Call } from './grpc-call';
-import type { ElementsSource, SaidTo } from './elements-tasks';
-import { answerIn, faultIn, messageOf, saidTo } from './elements-tasks';
+import type { InferResponse } from './infer-response';
+import type { GrpcCall } from './grpc-call';
+import type { ElementsSource, TranscodeTarget } from './elements-tasks';
+import { parseResponse, responseFault, responseMessage, transcode } from './elements-tasks';
 import type { Extensions } from './extensions';
-import type { InferRequest, Named } from './messages';
-import { readInfer, readNamed } from './messages';
-import type { Tensor } from './v2-json';
-import { askV2, invalid, tensorsOf } from './v2-json';
+import type { ModelInferRequest, ModelReference } from './messages';
+import { readModelInferRequest, readModelReference } from './messages';
+import type { RawInputTensor } from './v2-json';
+import { v2RequestOf, toRefusal, tensorsOf } from './v2-json';
 
 // ModelInfer: the steps of an HTTP call, with other messages around them.
 
-export interface Inference {
+export interface InferContext {
   readonly plane: Plane;
   readonly extensions: Extensions;
 }
 
 /** A message for a caller, and who answered. */
-export interface Told {
+export interface GrpcResponse {
   readonly message: Buffer;
   readonly origin?: Origin;
 }
 
 /** Reads a message. @throws Refusal when it is none */
-export function read<T>(message: Buffer, reader: (message: Buffer) => T): T {
+export function parseMessage<T>(message: Buffer, reader: (message: Buffer) => T): T {
   try {
     return reader(message);
   } catch (error) {
-    throw invalid(error);
+    throw toRefusal(error);
   }
 }
 
-export function routeOf({ name, version }: Named, call: 'infer' | 'metadata') {
+export function routeOf({ name, version }: ModelReference, call: 'infer' | 'metadata') {
   return { kind: 'v2', model: name, version: version || undefined, call } as const;
 }
 
 /** Who asks is allowed to use the model, and the arm it names, if any. @throws Refusal */
-export function chosen(plane: Plane, { exchange }: Call, { name, version }: Named) {
+export function authorizedTarget(
+  plane: Plane,
+  { exchange }: GrpcCall,
+  { name, version }: ModelReference,
+) {
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
   return { caller, model, ...requestedTarget(exchange, model, caller, version || undefined) };
 }
 
-type Chosen = Omit<ReturnType<typeof chosen>, 'caller'>;
+type AuthorizedTarget = Omit<ReturnType<typeof authorizedTarget>, 'caller'>;
 
 /** The caller's deadline shortens the model's own. */
-export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chosen) {
+export function baseFor(plane: Plane, call: GrpcCall, { model, arm, version }: AuthorizedTarget) {
   const base = callOptions(plane, call, model, { arm, version }, true);
   const left = Math.max(1, call.deadline - plane.clock.now());
   // What is sent, and so its type, differs from server to server.
@@ -73,10 +77,10 @@ export function baseFor(plane: Plane, call: Call, { model, arm, version }: Chose
   return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
 }
 
-interface Asking {
+interface PreparedInfer {
   readonly route: Extract<ProxiedRoute, { kind: 'v2' }>;
-  readonly request: InferRequest;
-  readonly tensors: readonly Tensor[];
+  readonly request: ModelInferRequest;
+  readonly tensors: readonly RawInputTensor[];
   readonly source: ElementsSource;
   /** Its elements are many: they are looked at in the thread. */
   readonly isLarge: boolean;
@@ -86,17 +90,17 @@ interface Asking {
  * The call for a server that speaks V2.
  * @param isBinary undefined: nobody knows, and JSON is what every server takes
  */
-async function askFor(
+async function v2CallFor(
   { thread }: InferenceContext,
   model: ModelRoute,
-  asking: Asking,
+  asking: PreparedInfer,
   isBinary?: boolean,
 ): Promise<UpstreamRequest> {
   const { route, request, tensors, source } = asking;
   const target = targetOf(route, '');
   try {
     if (!asking.isLarge || isBinary === true) {
-      return askV2(target, request, tensors, isBinary ?? false);
+      return v2RequestOf(target, request, tensors, isBinary ?? false);
     }
     const body = await thread.run({ op: 'grpc json', target, ...source });
     return { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE };
@@ -111,30 +115,38 @@ async function askFor(
 }
 
 /** The call for a server that speaks something else, in its words. */
-async function sayFor({ thread }: InferenceContext, asking: Asking, to: SaidTo): Promise<Way> {
+async function transcodedCallFor(
+  { thread }: InferenceContext,
+  asking: PreparedInfer,
+  to: TranscodeTarget,
+): Promise<TranscodedCall> {
   const { route, request, tensors, source } = asking;
   if (!canTranscode(to.arm, route)) throw notOffered(to.called.id, to.arm, route);
   if (asking.isLarge) {
     const arm = { ...to.arm, replicas: [] };
     const { target, body } = await thread.run({ op: 'grpc say', to: { ...to, arm }, ...source });
-    return { to, asked: { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE } };
+    return { to, call: { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE } };
   }
-  const said = saidTo(to, request, tensors);
+  const said = transcode(to, request, tensors);
   const body = Buffer.from(said.body);
-  return { to, said, asked: { method: 'POST', target: said.target, body, headers: JSON_TYPE } };
+  return {
+    to,
+    encoded: said,
+    call: { method: 'POST', target: said.target, body, headers: JSON_TYPE },
+  };
 }
 
 /** How a server that speaks something else was asked. */
-interface Way {
-  readonly to: SaidTo;
+interface TranscodedCall {
+  readonly to: TranscodeTarget;
   /** Absent where the thread has it. */
-  readonly said?: EncodedRequest;
-  readonly asked: UpstreamRequest;
+  readonly encoded?: EncodedRequest;
+  readonly call: UpstreamRequest;
 }
 
-interface Done {
+interface InferResult {
   /** Absent where it was large. */
-  readonly answer: Answer | undefined;
+  readonly answer: InferResponse | undefined;
   readonly message: Buffer;
   readonly origin: Origin;
 }
@@ -146,12 +158,12 @@ function isLargeAnswer({ body, fields }: BufferedResponse, isRaw: boolean): bool
 }
 
 /** The caller's message, made in the thread. @throws Refusal */
-async function toldBy(
+async function largeResponseMessage(
   { thread }: InferenceContext,
-  asking: Asking,
-  way: Way | undefined,
+  asking: PreparedInfer,
+  way: TranscodedCall | undefined,
   reply: BufferedResponse,
-  own: Named,
+  own: ModelReference,
 ): Promise<Buffer> {
   const to = way && { ...way.to, arm: { ...way.to.arm, replicas: [] } };
   const told = await thread.run({
@@ -167,60 +179,61 @@ async function toldBy(
   throw invalidResponse(own.name, told?.fault);
 }
 
-async function doneBy(
+async function resultOf(
   plane: Plane,
   base: CallOptions,
-  asking: Asking,
-  way: Way | undefined,
+  asking: PreparedInfer,
+  way: TranscodedCall | undefined,
   reply: BufferedResponse,
-): Promise<Done> {
+): Promise<InferResult> {
   const { id } = base.model;
   if (reply.status >= 300) throw refusalOf(reply, id);
   const origin = { arm: reply.arm.name, version: reply.replica.version };
   const own = { name: id, version: origin.version };
   const isRaw = asking.request.raw.length > 0;
-  if (isLargeAnswer(reply, isRaw) || (way !== undefined && way.said === undefined)) {
-    const message = await toldBy(plane.inferring, asking, way, reply, own);
+  if (isLargeAnswer(reply, isRaw) || (way !== undefined && way.encoded === undefined)) {
+    const message = await largeResponseMessage(plane.inferring, asking, way, reply, own);
     base.held?.take(message.length);
     return { answer: undefined, message, origin };
   }
   try {
     const length = reply.fields.get(HEAD_LENGTH);
-    const answer = answerIn(way?.said, reply.body, length, own.version);
-    if (answer !== undefined) return { answer, message: messageOf(own, answer, isRaw), origin };
+    const answer = parseResponse(way?.encoded, reply.body, length, own.version);
+    if (answer !== undefined)
+      return { answer, message: responseMessage(own, answer, isRaw), origin };
   } catch (error) {
-    const fault = faultIn(error);
+    const fault = responseFault(error);
     throw fault === undefined ? error : invalidResponse(id, fault);
   }
   throw invalidResponse(id);
 }
 
 async function infer(
-  { plane, extensions }: Inference,
+  { plane, extensions }: InferContext,
   base: CallOptions,
-  asking: Asking,
-): Promise<Done> {
+  asking: PreparedInfer,
+): Promise<InferResult> {
   const { model, signal } = base;
   const { inferring } = plane;
-  let way: Way | undefined;
+  let way: TranscodedCall | undefined;
   const reply = await callBuffered(inferring, base, (attempt) => {
     way = undefined;
     if (!supports(attempt.arm, asking.route)) {
       return withMetadata(inferring, base, attempt, async (known): Promise<UpstreamRequest> => {
         const called = { id: model.id, maxBatchSize: model.inference.maxBatchSize };
-        way = await sayFor(inferring, asking, { called, arm: attempt.arm, known });
-        return way.asked;
+        way = await transcodedCallFor(inferring, asking, { called, arm: attempt.arm, known });
+        return way.call;
       });
     }
-    const put = (isBinary?: boolean) => askFor(inferring, model, asking, isBinary);
+    const put = (isBinary?: boolean) => v2CallFor(inferring, model, asking, isBinary);
     const isBinary = extensions.isBinary(model.id, attempt, signal);
     return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
   });
-  return doneBy(plane, base, asking, way, reply);
+  return resultOf(plane, base, asking, way, reply);
 }
 
 /** What the outputs say, for comparison; undefined when they cannot be read, or are too large. */
-function comparable({ answer }: Done): unknown {
+function comparable({ answer }: InferResult): unknown {
   if (answer === undefined || answer.outputs.some(({ raw }) => raw.length > LARGE_BYTES)) {
     return undefined;
   }
@@ -236,11 +249,11 @@ function comparable({ answer }: Done): unknown {
 }
 
 function mirror(
-  inference: Inference,
+  inference: InferContext,
   base: CallOptions,
-  asking: Asking,
-  done: Done,
-  { tracing }: Call,
+  asking: PreparedInfer,
+  done: InferResult,
+  { tracing }: GrpcCall,
 ): void {
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (base.arm !== undefined || base.model.shadows.length === 0) return;
@@ -254,17 +267,17 @@ function mirror(
 }
 
 /** Raw tensors of numbers are not looked into: they pass as they are to servers that take them. */
-const isTyped = ({ raw, inputs }: InferRequest): boolean =>
+const isTyped = ({ raw, inputs }: ModelInferRequest): boolean =>
   raw.length === 0 || inputs.some(({ datatype }) => datatype === 'BYTES');
 
 /** @throws Refusal, BodyTooLarge */
-async function askingOf(
+async function prepareInfer(
   { thread }: InferenceContext,
-  route: Asking['route'],
+  route: PreparedInfer['route'],
   source: ElementsSource & { readonly message: Buffer },
-): Promise<Asking> {
+): Promise<PreparedInfer> {
   const { message, limit } = source;
-  const request = read(message, readInfer);
+  const request = parseMessage(message, readModelInferRequest);
   const isMany = message.length > LARGE_BYTES;
   if (!isMany || !isTyped(request)) {
     return { route, request, tensors: tensorsOf(request, limit), source, isLarge: isMany };
@@ -279,17 +292,21 @@ async function askingOf(
 }
 
 /** @throws Refusal, BodyTooLarge, CallerGone */
-export async function modelInfer(inference: Inference, call: Call, message: Buffer): Promise<Told> {
+export async function modelInfer(
+  inference: InferContext,
+  call: GrpcCall,
+  message: Buffer,
+): Promise<GrpcResponse> {
   const { plane } = inference;
   // Model and version stand where other requests have them, and say how large the rest may be.
-  const named = read(message, readNamed);
-  const choice = chosen(plane, call, named);
+  const named = parseMessage(message, readModelReference);
+  const choice = authorizedTarget(plane, call, named);
   const { model, arm } = choice;
   const { maxBodyBytes } = model.inference;
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
   armSupport(model, route, arm);
-  const asking = await askingOf(plane.inferring, route, { message, limit: maxBodyBytes });
+  const asking = await prepareInfer(plane.inferring, route, { message, limit: maxBodyBytes });
   const base = baseFor(plane, call, choice);
   const done = await infer(inference, base, asking);
   mirror(inference, base, asking, done, call);

@@ -8,14 +8,14 @@ import { numberOf } from '../transcode/exact-json';
 import { isJsonObject } from '../transcode/body-json';
 import type { Plane } from '../handlers/request';
 import { authenticated } from '../handlers/request';
-import type { Call } from './grpc-call';
-import type { Told } from './model-infer';
-import { baseFor, chosen, read, routeOf } from './model-infer';
-import type { IndexEntry, ServerMetadata, TensorMetadata } from './messages';
+import type { GrpcCall } from './grpc-call';
+import type { GrpcResponse } from './model-infer';
+import { baseFor, authorizedTarget, parseMessage, routeOf } from './model-infer';
+import type { IndexEntry, ServerMetadataResponse, GrpcTensorMetadata } from './messages';
 import {
   readIndexRequest,
-  readNamed,
-  writeFlag,
+  readModelReference,
+  writeBool,
   writeIndex,
   writeModel,
   writeServer,
@@ -23,38 +23,46 @@ import {
 
 // Questions about the server and its models: they take no slot and stand in no account.
 
-type Lookup = (plane: Plane, call: Call, message: Buffer) => Told | Promise<Told>;
+type MetadataMethod = (
+  plane: Plane,
+  call: GrpcCall,
+  message: Buffer,
+) => GrpcResponse | Promise<GrpcResponse>;
 
-export const serverLive: Lookup = (plane, { exchange }) => {
+export const serverLive: MetadataMethod = (plane, { exchange }) => {
   authenticated(plane, exchange);
-  return { message: writeFlag(true) };
+  return { message: writeBool(true) };
 };
 
-export const serverReady: Lookup = (plane, { exchange }) => {
+export const serverReady: MetadataMethod = (plane, { exchange }) => {
   authenticated(plane, exchange);
-  return { message: writeFlag(plane.isReady()) };
+  return { message: writeBool(plane.isReady()) };
 };
 
-export const serverMetadata: Lookup = (plane, { exchange }) => {
+export const serverMetadata: MetadataMethod = (plane, { exchange }) => {
   const caller = authenticated(plane, exchange);
   const route = { kind: 'v2_server', call: 'metadata' } as const;
-  const about = routerAnswer(route, plane.table.current, caller, plane) as ServerMetadata;
+  const about = routerAnswer(route, plane.table.current, caller, plane) as ServerMetadataResponse;
   // Binary tensors are a matter of HTTP.
   const extensions = about.extensions.filter((one) => one !== 'binary_tensor_data');
   return { message: writeServer({ ...about, extensions }) };
 };
 
-export const repositoryIndex: Lookup = (plane, { exchange }, message) => {
+export const repositoryIndex: MetadataMethod = (plane, { exchange }, message) => {
   const caller = authenticated(plane, exchange);
-  const { ready } = read(message, readIndexRequest);
+  const { ready } = parseMessage(message, readIndexRequest);
   const route = { kind: 'v2_server', call: 'index' } as const;
   const all = routerAnswer(route, plane.table.current, caller, plane) as readonly IndexEntry[];
   return { message: writeIndex(all.filter(({ state }) => !ready || state === 'READY')) };
 };
 
-export const modelReady: Lookup = (plane, call, message) => {
-  const { model, arm, version } = chosen(plane, call, read(message, readNamed));
-  return { message: writeFlag(isServing(model, arm, version)) };
+export const modelReady: MetadataMethod = (plane, call, message) => {
+  const { model, arm, version } = authorizedTarget(
+    plane,
+    call,
+    parseMessage(message, readModelReference),
+  );
+  return { message: writeBool(isServing(model, arm, version)) };
 };
 
 /** −1 is a size that is open. */
@@ -63,7 +71,7 @@ function sizeOf(value: unknown): number {
   return size !== undefined && Number.isSafeInteger(size) ? size : -1;
 }
 
-function tensorsOf(value: unknown): readonly TensorMetadata[] | undefined {
+function tensorsOf(value: unknown): readonly GrpcTensorMetadata[] | undefined {
   if (!Array.isArray(value)) return undefined;
   return value.filter(isJsonObject).map(({ name, datatype, shape }) => ({
     name: String(name),
@@ -80,9 +88,9 @@ function metadataOf(about: unknown, model: string) {
   return { platform, inputs, outputs: tensorsOf(about['outputs']) ?? [] };
 }
 
-export const modelMetadata: Lookup = async (plane, call, message) => {
-  const named = read(message, readNamed);
-  const choice = chosen(plane, call, named);
+export const modelMetadata: MetadataMethod = async (plane, call, message) => {
+  const named = parseMessage(message, readModelReference);
+  const choice = authorizedTarget(plane, call, named);
   const { caller, model, arm } = choice;
   const route = routeOf(named, 'metadata');
   const isOther = armSupport(model, route, arm) === 'none';

@@ -1,7 +1,7 @@
 import { TensorFault } from '../../shared/binary';
 import { ExactNumber, isInteger, numberOf, writeJson } from '../transcode/exact-json';
 import { isJsonObject } from '../transcode/body-json';
-import { FIXED64, Reader, WireFault, Writer } from './protobuf';
+import { FIXED64, ProtobufReader, WireFault, ProtobufWriter } from './protobuf';
 
 // `map<string, InferParameter>` ↔ parameters of V2's JSON.
 
@@ -11,7 +11,7 @@ export type Parameters = readonly (readonly [name: string, value: Parameter])[];
 /** An integer as JSON writes it, whatever its size. */
 const integer = (value: bigint): ExactNumber => new ExactNumber(String(value));
 
-function doubleOf(reader: Reader, name: string): Parameter {
+function doubleOf(reader: ProtobufReader, name: string): Parameter {
   if (reader.type !== FIXED64) throw new WireFault('double_param must have eight bytes');
   const value = reader.value().readDoubleLE();
   if (!Number.isFinite(value)) {
@@ -24,7 +24,7 @@ function doubleOf(reader: Reader, name: string): Parameter {
 }
 
 function parameterOf(message: Buffer, name: string): Parameter | undefined {
-  const reader = new Reader(message);
+  const reader = new ProtobufReader(message);
   let value: Parameter | undefined;
   while (reader.next()) {
     if (reader.field === 1) value = reader.bool();
@@ -43,7 +43,7 @@ function parameterOf(message: Buffer, name: string): Parameter | undefined {
 
 /** One entry of the map; undefined when no value is set. @throws WireFault, TensorFault */
 export function readParameter(entry: Buffer): Parameters[number] | undefined {
-  const reader = new Reader(entry);
+  const reader = new ProtobufReader(entry);
   let name = '';
   let message: Buffer = Buffer.alloc(0);
   while (reader.next()) {
@@ -58,14 +58,14 @@ export function readParameter(entry: Buffer): Parameters[number] | undefined {
 const MAX_INT64 = 2n ** 63n;
 const MAX_UINT64 = 2n ** 64n;
 
-function integerParameter(writer: Writer, value: bigint, fallback: number): Writer {
+function integerParameter(writer: ProtobufWriter, value: bigint, fallback: number): ProtobufWriter {
   if (value >= -MAX_INT64 && value < MAX_INT64) return writer.number(2, value);
   return value >= 0n && value < MAX_UINT64 ? writer.number(5, value) : writer.double(4, fallback);
 }
 
 /** `InferParameter`; lists and objects, for which it has no field, are their JSON text. */
 function writeParameter(value: unknown): Buffer {
-  const writer = new Writer();
+  const writer = new ProtobufWriter();
   const number = numberOf(value);
   // Of a choice of fields the default, too, is written.
   if (typeof value === 'boolean') return writer.number(1, value ? 1n : 0n).finish();
@@ -77,11 +77,11 @@ function writeParameter(value: unknown): Buffer {
 }
 
 /** Parameters of an answer; those that only say where binary data is are not the caller's. */
-export function writeParameters(writer: Writer, field: number, parameters: unknown): void {
+export function writeParameters(writer: ProtobufWriter, field: number, parameters: unknown): void {
   if (!isJsonObject(parameters)) return;
   for (const [name, value] of Object.entries(parameters)) {
     if (name === 'binary_data_size' || value === null) continue;
-    const entry = new Writer().item(1, name).bytes(2, writeParameter(value));
+    const entry = new ProtobufWriter().item(1, name).bytes(2, writeParameter(value));
     writer.bytes(field, entry.finish());
   }
 }

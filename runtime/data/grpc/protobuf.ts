@@ -20,7 +20,7 @@ const MAX_VARINT_BYTES = 10;
 const TWO_32 = 2 ** 32;
 
 /** Reads the fields of a message one after another. */
-export class Reader {
+export class ProtobufReader {
   private at = 0;
   /** Number of the field that `next` came to. */
   field = 0;
@@ -165,7 +165,7 @@ const varintOf = (low: number, high: number): Buffer =>
   packed(1, (to, at) => putVarint(to, at, low, high));
 
 /** Collects the fields of a message; bytes are copied once, at the end. */
-export class Writer {
+export class ProtobufWriter {
   private readonly parts: Buffer[] = [];
 
   private tag(field: number, type: WireType): void {

@@ -17,10 +17,10 @@ import { CallerGone } from '../upstream/call';
 import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../handlers/request';
-import type { Call, Context } from './grpc-call';
-import { callOf, fieldsFrom, hostOf, untraced } from './grpc-call';
+import type { GrpcCall, GrpcContext } from './grpc-call';
+import { grpcCallOf, fieldsFrom, hostOf, untraced } from './grpc-call';
 import { createExtensions } from './extensions';
-import type { Told } from './model-infer';
+import type { GrpcResponse } from './model-infer';
 import { modelInfer } from './model-infer';
 import { countMessage } from './message-memory';
 import {
@@ -34,9 +34,9 @@ import {
 import { setOwn, statusOf } from './status';
 
 /** One call of the service. */
-type Method = (call: Call, message: Buffer) => Told | Promise<Told>;
+type Method = (call: GrpcCall, message: Buffer) => GrpcResponse | Promise<GrpcResponse>;
 
-function methodsOf({ plane }: Context): Readonly<Record<string, Method>> {
+function methodsOf({ plane }: GrpcContext): Readonly<Record<string, Method>> {
   const inference = { plane, extensions: createExtensions(plane.upstream, plane.clock) };
   return {
     ServerLive: (call, message) => serverLive(plane, call, message),
@@ -52,7 +52,12 @@ function methodsOf({ plane }: Context): Readonly<Record<string, Method>> {
 type Unary = ServerUnaryCall<Buffer, Buffer>;
 type Respond = Parameters<handleUnaryCall<Buffer, Buffer>>[1];
 
-function refuse({ plane }: Context, call: Call | undefined, error: unknown, respond: Respond) {
+function refuse(
+  { plane }: GrpcContext,
+  call: GrpcCall | undefined,
+  error: unknown,
+  respond: Respond,
+) {
   // Nobody waits; the stream is gone.
   if (error instanceof CallerGone) return call?.account?.onFinished(STATUS_ABORTED);
   const tracing = call?.tracing ?? untraced(plane);
@@ -61,10 +66,10 @@ function refuse({ plane }: Context, call: Call | undefined, error: unknown, resp
   respond(statusOf(refusal, tracing, new Metadata()));
 }
 
-async function answer(context: Context, method: Method, unary: Unary, respond: Respond) {
-  let call: Call | undefined;
+async function answer(context: GrpcContext, method: Method, unary: Unary, respond: Respond) {
+  let call: GrpcCall | undefined;
   try {
-    call = callOf(context, unary);
+    call = grpcCallOf(context, unary);
     const { message, origin } = await method(call, unary.request);
     if (origin !== undefined) call.account?.onRouted(origin.arm, origin.version);
     call.account?.onFinished(unary.cancelled ? STATUS_ABORTED : 200);
@@ -78,10 +83,10 @@ async function answer(context: Context, method: Method, unary: Unary, respond: R
   }
 }
 
-const asItIs = (message: Buffer): Buffer => message;
+const unchanged = (message: Buffer): Buffer => message;
 
 /** Messages are read by the methods: how large one may be depends on the model it names. */
-export function serviceOf(context: Context): {
+export function serviceOf(context: GrpcContext): {
   readonly definition: ServiceDefinition;
   readonly methods: UntypedServiceImplementation;
 } {
@@ -91,10 +96,10 @@ export function serviceOf(context: Context): {
       path: `/inference.GRPCInferenceService/${name}`,
       requestStream: false,
       responseStream: false,
-      requestSerialize: asItIs,
-      requestDeserialize: asItIs,
-      responseSerialize: asItIs,
-      responseDeserialize: asItIs,
+      requestSerialize: unchanged,
+      requestDeserialize: unchanged,
+      responseSerialize: unchanged,
+      responseDeserialize: unchanged,
     } as const;
     return [name, definition] as const;
   });
@@ -107,7 +112,11 @@ export function serviceOf(context: Context): {
 }
 
 /** A message may have many megabytes: authenticate, and look for memory, before it is read. */
-export function gateOf({ plane, maxMetadataBytes, running }: Context): ServerInterceptor {
+export function admissionInterceptor({
+  plane,
+  maxMetadataBytes,
+  running,
+}: GrpcContext): ServerInterceptor {
   return (_method, call) => {
     const leave = running.begin();
     const remoteAddress = hostOf(call.getPeer());

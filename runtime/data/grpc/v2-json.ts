@@ -10,7 +10,7 @@ import type { V2Request } from '../transcode/v2-request';
 import { rawV2 } from '../transcode/v2-request';
 import { rawOf } from './contents';
 import { jsonOf } from './element-codec';
-import type { InferRequest, Input, WantedOutput } from './messages';
+import type { ModelInferRequest, InferInputTensor, InferRequestedOutput } from './messages';
 import type { Parameters } from './parameters';
 import { WireFault } from './protobuf';
 
@@ -18,18 +18,22 @@ import { WireFault } from './protobuf';
 // else.
 
 /** An input with its elements. */
-export interface Tensor extends Input {
+export interface RawInputTensor extends InferInputTensor {
   readonly raw: Buffer;
 }
 
 /** What is wrong with what the caller sent. */
-export function invalid(error: unknown, where = ''): unknown {
+export function toRefusal(error: unknown, where = ''): unknown {
   if (!(error instanceof TensorFault) && !(error instanceof WireFault)) return error;
   const what = error instanceof WireFault ? 'the message is not what the protocol says: ' : '';
   return new Refusal('INVALID_REQUEST', `${where}${what}${error.message}`);
 }
 
-function rawTensor(input: Input, given: Buffer | undefined, limit: number): Tensor {
+function rawTensor(
+  input: InferInputTensor,
+  given: Buffer | undefined,
+  limit: number,
+): RawInputTensor {
   const datatype = datatypeOf(input.datatype);
   const { contents, shape } = input;
   if (given !== undefined) {
@@ -54,7 +58,10 @@ function rawTensor(input: Input, given: Buffer | undefined, limit: number): Tens
  * @param limit bytes of all of them
  * @throws Refusal, BodyTooLarge
  */
-export function tensorsOf({ inputs, raw }: InferRequest, limit: number): readonly Tensor[] {
+export function tensorsOf(
+  { inputs, raw }: ModelInferRequest,
+  limit: number,
+): readonly RawInputTensor[] {
   if (raw.length > 0 && raw.length !== inputs.length) {
     throw new Refusal(
       'INVALID_REQUEST',
@@ -71,7 +78,7 @@ export function tensorsOf({ inputs, raw }: InferRequest, limit: number): readonl
     } catch (error) {
       throw error instanceof BodyTooLarge
         ? new BodyTooLarge(limit)
-        : invalid(error, `input ${input.name}: `);
+        : toRefusal(error, `input ${input.name}: `);
     }
   });
 }
@@ -81,7 +88,7 @@ const plain = (parameters: Parameters): JsonObject => Object.fromEntries(paramet
 const withParameters = (parameters: object): object =>
   Object.keys(parameters).length > 0 ? { parameters } : {};
 
-function headOf({ name, shape, datatype, parameters }: Input, more: object): string {
+function headOf({ name, shape, datatype, parameters }: InferInputTensor, more: object): string {
   return writeJson({
     name,
     shape,
@@ -90,24 +97,28 @@ function headOf({ name, shape, datatype, parameters }: Input, more: object): str
   });
 }
 
-function inputText(tensor: Tensor): string {
+function inputText(tensor: RawInputTensor): string {
   try {
     const data = jsonOf(datatypeOf(tensor.datatype), tensor.raw);
     return `${headOf(tensor, {}).slice(0, -1)},"data":${data}}`;
   } catch (error) {
-    throw invalid(error, `input ${tensor.name}: `);
+    throw toRefusal(error, `input ${tensor.name}: `);
   }
 }
 
-const binaryText = (tensor: Tensor): string =>
+const binaryText = (tensor: RawInputTensor): string =>
   headOf(tensor, { binary_data_size: tensor.raw.length });
 
-function outputText({ name, parameters }: WantedOutput, isBinary: boolean): string {
+function outputText({ name, parameters }: InferRequestedOutput, isBinary: boolean): string {
   const own = plain(parameters);
   return writeJson({ name, ...withParameters({ ...own, ...(isBinary && { binary_data: true }) }) });
 }
 
-function jsonBody(call: InferRequest, tensors: readonly Tensor[], isBinary: boolean): string {
+function jsonBody(
+  call: ModelInferRequest,
+  tensors: readonly RawInputTensor[],
+  isBinary: boolean,
+): string {
   const { id, outputs } = call;
   const all = isBinary && outputs.length === 0 ? { binary_data_output: true } : {};
   const parameters = withParameters({ ...plain(call.parameters), ...all });
@@ -127,10 +138,10 @@ function jsonBody(call: InferRequest, tensors: readonly Tensor[], isBinary: bool
  * @param isBinary the server takes and gives binary tensors; JSON otherwise
  * @throws Refusal when JSON cannot say it
  */
-export function askV2(
+export function v2RequestOf(
   target: string,
-  call: InferRequest,
-  tensors: readonly Tensor[],
+  call: ModelInferRequest,
+  tensors: readonly RawInputTensor[],
   isBinary: boolean,
 ): UpstreamRequest {
   const head = Buffer.from(jsonBody(call, tensors, isBinary));
@@ -141,7 +152,10 @@ export function askV2(
 }
 
 /** The call for a server that speaks something else: what there is to say. @throws Refusal */
-export function requestOf(call: InferRequest, tensors: readonly Tensor[]): V2Request {
+export function neutralRequestOf(
+  call: ModelInferRequest,
+  tensors: readonly RawInputTensor[],
+): V2Request {
   const outputs = call.outputs.map(({ name, parameters }) => ({
     name,
     parameters: plain(parameters),

@@ -1,7 +1,7 @@
 import { graphValue } from '../graph';
 import { constantNode, constantOf, nodeOf } from '../independence/node';
 import type { Attribute, Node } from '../independence/node';
-import type { Shown } from '../independence/value';
+import type { RowwiseValue } from '../independence/value';
 import { fieldsOf } from '../wire';
 import type { Field } from '../wire';
 import { INT32, INT64 } from './build';
@@ -42,7 +42,7 @@ export class Finder {
   /** Nodes by where they stand. */
   readonly found = new Map<number, Finding>();
   private types = new Map<string, number>();
-  private constants = new Map<string, Shown>();
+  private constants = new Map<string, RowwiseValue>();
 
   constructor(private readonly bytes: Uint8Array) {}
 

@@ -11,25 +11,25 @@ import {
   FIXED,
   isFixed,
   isMixed,
-  NotShown,
+  NotRowwise,
   rowAxisOf,
-  shown,
+  rowwise,
 } from './value';
-import type { Shown, Size, Value } from './value';
-import { bodyOf } from './scope';
-import type { Body, Scope } from './scope';
+import type { RowwiseValue, Size, Value } from './value';
+import { subgraphOf } from './scope';
+import type { Subgraph, GraphScope } from './scope';
 
 // Graphs in nodes: branches and loops.
 
-type Inputs = readonly (Shown | undefined)[];
+type Inputs = readonly (RowwiseValue | undefined)[];
 
-function graphAt({ bytes }: Scope, { attributes }: Node, name: string): Body {
+function graphAt({ bytes }: GraphScope, { attributes }: Node, name: string): Subgraph {
   const graph = attributes.get(name)?.graphs[0];
-  if (graph === undefined) throw new NotShown(`it has no ${name}`);
-  return bodyOf(bytes, graph);
+  if (graph === undefined) throw new NotRowwise(`it has no ${name}`);
+  return subgraphOf(bytes, graph);
 }
 
-export function ifNode(scope: Scope, node: Node, [condition]: Inputs): readonly Value[] {
+export function ifNode(scope: GraphScope, node: Node, [condition]: Inputs): readonly Value[] {
   fixed(condition, 'condition');
   const [yes, no] = ['then_branch', 'else_branch'].map((name) =>
     scope.valuesOf(scope, graphAt(scope, node, name), []),
@@ -42,7 +42,7 @@ const MAX_TURNS = 8;
 
 const isSame = (a: Value, b: Value): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-export function loopNode(scope: Scope, node: Node, inputs: Inputs): readonly Value[] {
+export function loopNode(scope: GraphScope, node: Node, inputs: Inputs): readonly Value[] {
   const [count, condition, ...first] = inputs;
   fixed(count, 'number of turns');
   fixed(condition, 'condition');
@@ -51,7 +51,7 @@ export function loopNode(scope: Scope, node: Node, inputs: Inputs): readonly Val
   for (let turn = 0; turn < MAX_TURNS; turn += 1) {
     const turned = scope.valuesOf(scope, body, [{ dims: [] }, { dims: [] }, ...states]);
     const [goesOn, ...after] = turned;
-    if (isMixed(goesOn)) throw new NotShown(goesOn.mixed);
+    if (isMixed(goesOn)) throw new NotRowwise(goesOn.mixed);
     fixed(goesOn, 'condition');
     const next = states.map((state, at) => common(state, after[at]));
     if (next.every((state, at) => isSame(state, states[at]))) {
@@ -59,7 +59,7 @@ export function loopNode(scope: Scope, node: Node, inputs: Inputs): readonly Val
     }
     states = next;
   }
-  throw new NotShown('its states take another shape in each turn');
+  throw new NotRowwise('its states take another shape in each turn');
 }
 
 /** The values of all turns on an axis of their own. */
@@ -68,11 +68,11 @@ function stacked(value: Value, axis: number): Value {
   if (isFixed(value)) return FIXED;
   const dims = dimsOf(value);
   const own = axisOf(axis, dims.length + 1);
-  return shown([...dims.slice(0, own), 'other', ...dims.slice(own)]);
+  return rowwise([...dims.slice(0, own), 'other', ...dims.slice(own)]);
 }
 
-export function scanNode(scope: Scope, node: Node, inputs: Inputs): readonly Value[] {
-  if ((scope.opsets.get('') ?? 0) < 9) throw new NotShown('it is of an old operator set');
+export function scanNode(scope: GraphScope, node: Node, inputs: Inputs): readonly Value[] {
+  if ((scope.opsets.get('') ?? 0) < 9) throw new NotRowwise('it is of an old operator set');
   const body = graphAt(scope, node, 'body');
   const scans = numberAt(node.attributes, 'num_scan_inputs', 0);
   const first = inputs.slice(0, inputs.length - scans);
@@ -88,7 +88,7 @@ export function scanNode(scope: Scope, node: Node, inputs: Inputs): readonly Val
 }
 
 interface Scan {
-  readonly body: Body;
+  readonly body: Subgraph;
   readonly first: Inputs;
   readonly given: Inputs;
   readonly axes: readonly number[];
@@ -96,7 +96,7 @@ interface Scan {
 
 /** A scan along an axis that is not the rows. */
 function scanOthers(
-  scope: Scope,
+  scope: GraphScope,
   node: Node,
   { body, first, given, axes }: Scan,
 ): readonly Value[] {
@@ -114,38 +114,45 @@ function scanOthers(
     }
     states = next;
   }
-  throw new NotShown('its states take another shape in each turn');
+  throw new NotRowwise('its states take another shape in each turn');
 }
 
 /**
  * A scan that takes row by row, as distances are computed. In a turn there is one row, so what is
  * done with it does not matter, as long as nothing is handed on to the next turn.
  */
-function scanRows(scope: Scope, node: Node, { body, first, given, axes }: Scan): readonly Value[] {
+function scanRows(
+  scope: GraphScope,
+  node: Node,
+  { body, first, given, axes }: Scan,
+): readonly Value[] {
   if (given.some((value, at) => rowAxisOf(value) !== axes[at])) {
-    throw new NotShown('it brings rows together with values that are not of one row each');
+    throw new NotRowwise('it brings rows together with values that are not of one row each');
   }
   const isTurned = [
     ...(numbersAt(node.attributes, 'scan_input_directions') ?? []),
     ...(numbersAt(node.attributes, 'scan_output_directions') ?? []),
   ].some((one) => one !== 0);
-  if (isTurned) throw new NotShown('it goes through the rows backwards');
+  if (isTurned) throw new NotRowwise('it goes through the rows backwards');
   first.forEach((state) => void fixed(state, 'state'));
   const handsOn = first.some((_, at) => sourceOf(body, body.outputs[at]) !== body.inputs[at]);
-  if (handsOn) throw new NotShown('it hands something on from row to row');
+  if (handsOn) throw new NotRowwise('it hands something on from row to row');
   checkRow(scope, body);
   const outputAxes = numbersAt(node.attributes, 'scan_output_axes');
   const others = body.outputFields.slice(first.length).map((field, at) => {
     const rank = rankOf(scope.bytes, field);
     const axis = axisOf(outputAxes?.[at] ?? 0, rank + 1);
     const dims = Array<Size>(rank).fill('other');
-    return shown([...dims.slice(0, axis), 'rows', ...dims.slice(axis)]);
+    return rowwise([...dims.slice(0, axis), 'rows', ...dims.slice(axis)]);
   });
   return [...first, ...others];
 }
 
 /** Through nodes that change nothing. */
-function sourceOf({ nodes }: Pick<Body, 'nodes'>, name: string | undefined): string | undefined {
+function sourceOf(
+  { nodes }: Pick<Subgraph, 'nodes'>,
+  name: string | undefined,
+): string | undefined {
   const made = nodes.find(({ outputs }) => outputs[0] === name);
   if (made?.operator !== 'Identity' || made.domain !== '') return name;
   // Nodes stand in an order that is topological.
@@ -153,19 +160,19 @@ function sourceOf({ nodes }: Pick<Body, 'nodes'>, name: string | undefined): str
 }
 
 /** Everything in it is repeatable, and nothing with rows is taken from around it. */
-function checkRow(scope: Scope, body: Body): void {
+function checkRow(scope: GraphScope, body: Subgraph): void {
   const own = new Set([...body.inputs, ...body.constants.keys()]);
   for (const { operator, domain, inputs, outputs, attributes } of body.nodes) {
     const isConstant = domain === '' && operator === 'Constant';
     const hasGraph = [...attributes.values()].some(({ graphs }) => graphs.length > 0);
     const isCalled = scope.functions.has(`${domain}:${operator}`);
     if (hasGraph || isCalled || (!isConstant && !isRepeatable(domain, operator))) {
-      throw new NotShown(`${operator} in it is not known to keep rows apart`);
+      throw new NotRowwise(`${operator} in it is not known to keep rows apart`);
     }
     for (const name of inputs) {
       const around = own.has(name) || name === '' ? FIXED : scope.values.get(name);
-      if (isMixed(around)) throw new NotShown(around.mixed);
-      if (!isFixed(around)) throw new NotShown('it takes all rows into each of its turns');
+      if (isMixed(around)) throw new NotRowwise(around.mixed);
+      if (!isFixed(around)) throw new NotRowwise('it takes all rows into each of its turns');
     }
     for (const name of outputs) own.add(name);
   }
@@ -180,6 +187,6 @@ function rankOf(bytes: Uint8Array, value: Field): number {
   const [type] = inside(value, 2);
   const [tensor] = inside(type, 1);
   const [shape] = inside(tensor, 2);
-  if (shape === undefined) throw new NotShown('the rank of its output is not stated');
+  if (shape === undefined) throw new NotRowwise('the rank of its output is not stated');
   return inside(shape, 1).length;
 }

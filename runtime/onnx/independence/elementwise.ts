@@ -7,55 +7,55 @@ import {
   fixed,
   isFixed,
   notAlong,
-  NotShown,
+  NotRowwise,
   rowAxisOf,
   rowsFirst,
-  shown,
+  rowwise,
 } from './value';
-import type { Shown, Size } from './value';
+import type { RowwiseValue, Size } from './value';
 
 /** A node with what is known of its inputs; none of them mixes rows. */
-export interface On {
+export interface OperatorContext {
   readonly node: Node;
-  readonly inputs: readonly (Shown | undefined)[];
+  readonly inputs: readonly (RowwiseValue | undefined)[];
   /** Version of the operator set that its domain has in the file. */
   readonly opset: number;
 }
 
 /** What is known of the outputs of a node. @throws NotShown */
-export type Rule = (on: On) => readonly Shown[];
+export type OperatorRule = (on: OperatorContext) => readonly RowwiseValue[];
 
-export type Rules = Readonly<Record<string, Rule>>;
+export type OperatorRules = Readonly<Record<string, OperatorRule>>;
 
 /** The first input, which must be there. */
-export function first({ inputs }: On): Shown {
+export function first({ inputs }: OperatorContext): RowwiseValue {
   const [input] = inputs;
-  if (input === undefined) throw new NotShown('it has no input');
+  if (input === undefined) throw new NotRowwise('it has no input');
   return input;
 }
 
-export const fixedFrom = ({ inputs }: On, from: number, what: string): void =>
+export const fixedFrom = ({ inputs }: OperatorContext, from: number, what: string): void =>
   inputs.slice(from).forEach((input) => void fixed(input, what));
 
 export function noAttribute({ attributes }: Node, ...names: readonly string[]): void {
   const found = names.find((name) => (attributes.get(name)?.numbers[0] ?? 0) !== 0);
-  if (found !== undefined) throw new NotShown(`its attribute ${found} is set`);
+  if (found !== undefined) throw new NotRowwise(`its attribute ${found} is set`);
 }
 
 /** The operator gives an element for each of its first input; what else it takes is for all. */
-const unary: Rule = (on) => {
+const unary: OperatorRule = (on) => {
   fixedFrom(on, 1, 'second input');
   return [{ dims: first(on).dims }];
 };
 
 /** The same elements. */
-const same: Rule = (on) => [first(on)];
+const same: OperatorRule = (on) => [first(on)];
 
 /** Types in which a size stays what it is: FLOAT, INT32, INT64, DOUBLE. */
 const EXACT = new Set([1, 6, 7, 11]);
 
 /** The same elements in another type. */
-const cast: Rule = (on) => {
+const cast: OperatorRule = (on) => {
   const { dims, elements } = first(on);
   const isWhole = elements?.every((one) => typeof one !== 'number' || Number.isInteger(one));
   const isExact = EXACT.has(numberAt(on.node.attributes, 'to', 0));
@@ -65,7 +65,7 @@ const cast: Rule = (on) => {
 type Calculation = (a: number, b: number) => number;
 
 /** Numbers that are known are calculated with; the number of rows is in no other way. */
-function calculated(inputs: readonly Shown[], calculate: Calculation | undefined) {
+function calculated(inputs: readonly RowwiseValue[], calculate: Calculation | undefined) {
   const [a, b] = inputs;
   if (a?.elements === undefined || b?.elements === undefined) return undefined;
   const length = Math.max(a.elements.length, b.elements.length);
@@ -75,7 +75,7 @@ function calculated(inputs: readonly Shown[], calculate: Calculation | undefined
     if (x === 'rows' || y === 'rows') {
       const isSame = calculate === TIMES && (x === 1 || y === 1);
       if (isSame) return 'rows';
-      throw new NotShown('it calculates with the number of rows');
+      throw new NotRowwise('it calculates with the number of rows');
     }
     const isKnown = typeof x === 'number' && typeof y === 'number' && calculate !== undefined;
     return isKnown ? calculate(x, y) : 'other';
@@ -84,15 +84,15 @@ function calculated(inputs: readonly Shown[], calculate: Calculation | undefined
 
 const TIMES: Calculation = (a, b) => a * b;
 
-function noSizes(inputs: readonly Shown[]): void {
+function noSizes(inputs: readonly RowwiseValue[]): void {
   if (inputs.some(({ elements }) => elements?.includes('rows') === true)) {
-    throw new NotShown('it calculates with the number of rows');
+    throw new NotRowwise('it calculates with the number of rows');
   }
 }
 
 /** Elements of several tensors, spread over each other. */
 const spread =
-  (calculate?: Calculation): Rule =>
+  (calculate?: Calculation): OperatorRule =>
   ({ node, inputs }) => {
     noAttribute(node, 'broadcast', 'axis');
     const given = inputs.filter((input) => input !== undefined);
@@ -102,70 +102,70 @@ const spread =
       return [{ dims: undefined }];
     }
     const known = elements?.includes('other') === true ? undefined : elements;
-    return [shown(broadcast(given.map(dimsOf)), known)];
+    return [rowwise(broadcast(given.map(dimsOf)), known)];
   };
 
 /** Exporters write `where(shape == -1, 1, shape)` for the sizes that are asked for. */
-const where: Rule = (on) => {
+const where: OperatorRule = (on) => {
   const [condition, yes, no] = on.inputs;
   if (condition?.elements === undefined || yes?.elements === undefined) return spread()(on);
   const { length } = condition.elements;
   if (yes.elements.length !== length || no?.elements?.length !== length) return spread()(on);
   if (condition.elements.some((one) => typeof one !== 'number')) return spread()(on);
   const elements = condition.elements.map((one, at) => (one === 0 ? no : yes).elements?.[at]);
-  return [shown(dimsOf(yes), elements as Size[])];
+  return [rowwise(dimsOf(yes), elements as Size[])];
 };
 
 /** −1 asks for nothing; no number of rows is −1. */
-const equal: Rule = (on) => {
+const equal: OperatorRule = (on) => {
   const [a, b] = on.inputs;
   const asks = b?.elements?.every((one) => one === -1) === true;
   if (!asks || a?.elements === undefined) return spread()(on);
   const elements = a.elements.map((one) => (one === -1 ? 1 : 0));
-  return [shown(dimsOf(a), elements)];
+  return [rowwise(dimsOf(a), elements)];
 };
 
 /** The second input only says the type. */
-const castLike: Rule = (on) => [{ dims: first(on).dims }];
+const castLike: OperatorRule = (on) => [{ dims: first(on).dims }];
 
 /** No random zeros: only for training, which is asked for by an input, or by an old attribute. */
-const dropout: Rule = (on) => {
+const dropout: OperatorRule = (on) => {
   const [, , training] = on.inputs;
   const isTest = numberAt(on.node.attributes, 'is_test', on.opset < 7 ? 0 : 1) === 1;
   const isOff = training === undefined || training.elements?.[0] === 0;
-  if (!isTest || !isOff) throw new NotShown('it is in training mode');
+  if (!isTest || !isOff) throw new NotRowwise('it is in training mode');
   const { dims } = first(on);
   return [{ dims }, { dims }];
 };
 
-const batchNormalization: Rule = (on) => {
+const batchNormalization: OperatorRule = (on) => {
   const { attributes, outputs } = on.node;
   const isTest = numberAt(attributes, 'is_test', on.opset < 7 ? 0 : 1) === 1;
   noAttribute(on.node, 'training_mode');
-  if (!isTest || outputs.length > 1) throw new NotShown('it is in training mode');
+  if (!isTest || outputs.length > 1) throw new NotRowwise('it is in training mode');
   fixedFrom(on, 1, 'scale, mean or variance');
   return [{ dims: rowsFirst(first(on)) }];
 };
 
 /** Each row by itself, whatever lies behind it. */
-const withinRow: Rule = (on) => {
+const withinRow: OperatorRule = (on) => {
   fixedFrom(on, 1, 'second input');
   return [{ dims: rowsFirst(first(on)) }];
 };
 
 /** From an axis to the last. */
-const normalizedFrom: Rule = (on) => {
+const normalizedFrom: OperatorRule = (on) => {
   const input = first(on);
   fixedFrom(on, 1, 'scale');
   const dims = dimsOf(input);
   const axis = axisOf(numberAt(on.node.attributes, 'axis', -1), dims.length);
-  if ((rowAxisOf(input) ?? -1) >= axis) throw new NotShown('it normalizes over the rows');
-  if (on.node.outputs.length > 1) throw new NotShown('its mean is asked for');
+  if ((rowAxisOf(input) ?? -1) >= axis) throw new NotRowwise('it normalizes over the rows');
+  if (on.node.outputs.length > 1) throw new NotRowwise('its mean is asked for');
   return [{ dims }];
 };
 
 /** Along one axis; in old operator sets along all from there on. */
-const softmax: Rule = (on) => {
+const softmax: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   const axis = axisOf(
@@ -174,13 +174,13 @@ const softmax: Rule = (on) => {
   );
   const rows = rowAxisOf(input) ?? -1;
   if (on.opset < 13 ? rows >= axis : rows === axis) {
-    throw new NotShown('it works along the rows');
+    throw new NotRowwise('it works along the rows');
   }
   return [{ dims }];
 };
 
 const alongAxis =
-  (otherwise: number): Rule =>
+  (otherwise: number): OperatorRule =>
   (on) => {
     const input = first(on);
     const dims = dimsOf(input);
@@ -191,7 +191,7 @@ const alongAxis =
     return [{ dims }];
   };
 
-const overAxes: Rule = (on) => {
+const overAxes: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   for (const axis of numbersAt(on.node.attributes, 'axes') ?? [0, 2, 3]) {
@@ -201,7 +201,7 @@ const overAxes: Rule = (on) => {
 };
 
 /** Scale and zero point are one for all, or one for each place of another axis. */
-const quantized: Rule = (on) => {
+const quantized: OperatorRule = (on) => {
   const input = first(on);
   const [, scale] = on.inputs;
   fixedFrom(on, 1, 'scale');
@@ -213,10 +213,10 @@ const quantized: Rule = (on) => {
   return [{ dims: input.dims }];
 };
 
-export const each = (rule: Rule, names: string): Rules =>
+export const each = (rule: OperatorRule, names: string): OperatorRules =>
   Object.fromEntries(names.split(' ').map((name) => [name, rule]));
 
-export const ELEMENTWISE: Rules = {
+export const ELEMENTWISE: OperatorRules = {
   ...each(
     unary,
     'Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu ' +

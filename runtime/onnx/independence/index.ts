@@ -1,10 +1,10 @@
 import type { Graph } from '../graph';
 import { fieldsOf } from '../wire';
 import type { Field } from '../wire';
-import { isMixed, rowAxisOf, shown } from './value';
+import { isMixed, rowAxisOf, rowwise } from './value';
 import type { Value } from './value';
-import { bodyOf } from './scope';
-import type { Scope } from './scope';
+import { subgraphOf } from './scope';
+import type { GraphScope } from './scope';
 import { bodyValues, functionKey, opsetOf } from './walk';
 
 /** Whether each row of the outputs depends on its own row of the inputs only, and if not, why not. */
@@ -18,7 +18,7 @@ const no = (reason: string): Independence => ({ isShown: false, reason });
 
 function inputValue(shape: readonly number[] | undefined): Value {
   if (shape?.[0] !== -1) return { mixed: 'an input has no leading dimension of any size' };
-  return shown(shape.map((size, axis) => (axis === 0 ? 'rows' : size < 0 ? 'other' : size)));
+  return rowwise(shape.map((size, axis) => (axis === 0 ? 'rows' : size < 0 ? 'other' : size)));
 }
 
 function judge(name: string, value: Value): Independence | undefined {
@@ -54,14 +54,14 @@ function walkedFrom(bytes: Uint8Array, graph: Graph): Independence {
     functions.set(key, field);
   }
   if (graphs !== 1) return no('the file holds several graphs');
-  const body = bodyOf(bytes, graph.field);
+  const body = subgraphOf(bytes, graph.field);
   const shapes = new Map(
     graph.inputs.map(({ name, type }) => [name, type.kind === 'tensor' ? type.shape : undefined]),
   );
   const given = body.inputs.map((name) =>
     shapes.has(name) ? inputValue(shapes.get(name)) : body.constants.get(name),
   );
-  const scope: Scope = {
+  const scope: GraphScope = {
     bytes,
     opsets,
     functions,

@@ -7,19 +7,19 @@ import {
   fixed,
   isFixed,
   notAlong,
-  NotShown,
+  NotRowwise,
   numbersOf,
   product,
   rowAxisOf,
-  shown,
+  rowwise,
 } from './value';
 import type { Size } from './value';
 import { first, fixedFrom } from './elementwise';
-import type { On, Rule, Rules } from './elementwise';
+import type { OperatorContext, OperatorRule, OperatorRules } from './elementwise';
 
 // Operators that put elements in other places. Elements of shapes are followed through them.
 
-const shape: Rule = ({ node, inputs: [input] }) => {
+const shape: OperatorRule = ({ node, inputs: [input] }) => {
   if (input?.dims === undefined) return [{ dims: ['other'] }];
   const { length } = input.dims;
   const start = numberAt(node.attributes, 'start', 0);
@@ -27,38 +27,38 @@ const shape: Rule = ({ node, inputs: [input] }) => {
   return [listOf(input.dims.slice(start, end))];
 };
 
-const elementCount: Rule = (on) => {
-  if (!isFixed(first(on))) throw new NotShown('it counts the rows');
+const elementCount: OperatorRule = (on) => {
+  if (!isFixed(first(on))) throw new NotRowwise('it counts the rows');
   return [{ dims: [], elements: [product(dimsOf(first(on)))] }];
 };
 
-const transpose: Rule = ({ node, inputs: [input] }) => {
+const transpose: OperatorRule = ({ node, inputs: [input] }) => {
   const dims = dimsOf(input);
   const order = numbersAt(node.attributes, 'perm') ?? dims.map((_, axis) => dims.length - 1 - axis);
   return [{ dims: order.map((axis) => dims[axis] ?? 'other') }];
 };
 
-const flatten: Rule = (on) => {
+const flatten: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   const stated = numberAt(on.node.attributes, 'axis', 1);
   const axis = stated < 0 ? stated + dims.length : stated;
   if (!isFixed(input) && (axis !== 1 || dims[0] !== 'rows')) {
-    throw new NotShown('it flattens the rows');
+    throw new NotRowwise('it flattens the rows');
   }
   return [{ dims: [product(dims.slice(0, axis)), product(dims.slice(axis))] }];
 };
 
-const axesOf = (on: On): readonly number[] | undefined =>
+const axesOf = (on: OperatorContext): readonly number[] | undefined =>
   listOrInput(on.node.attributes, 'axes', on.inputs[1]);
 
-const squeeze: Rule = (on) => {
+const squeeze: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   const axes = axesOf(on)?.map((axis) => axisOf(axis, dims.length));
   if (axes === undefined) {
     if (dims.some((one) => typeof one !== 'number')) {
-      throw new NotShown('it names no axes, and what is left hangs on the number of rows');
+      throw new NotRowwise('it names no axes, and what is left hangs on the number of rows');
     }
     return [{ dims: dims.filter((one) => one !== 1), elements: input.elements }];
   }
@@ -67,7 +67,7 @@ const squeeze: Rule = (on) => {
   return [{ dims: left, elements: input.elements }];
 };
 
-const unsqueeze: Rule = (on) => {
+const unsqueeze: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   const given = axesOf(on) ?? [];
@@ -83,7 +83,7 @@ const unsqueeze: Rule = (on) => {
 };
 
 /** The sizes that are asked for, with 0 as what is there now. */
-function asked(on: On, dims: readonly Size[]): readonly Size[] {
+function asked(on: OperatorContext, dims: readonly Size[]): readonly Size[] {
   const wanted = numbersAt(on.node.attributes, 'shape') ?? elementsOf(on.inputs[1], 'shape');
   const keepsZero = numberAt(on.node.attributes, 'allowzero', 0) === 1;
   return wanted.map((one, axis) => (one === 0 && !keepsZero ? (dims[axis] ?? 'other') : one));
@@ -99,7 +99,7 @@ function keepsRest(before: readonly Size[], after: readonly Size[]): boolean {
 }
 
 /** Sizes of the given axes in place of 0: unknown ones cancel where they are the same ones. */
-function withoutCopied(on: On, dims: readonly Size[]): { had: Size[]; has: Size[] } {
+function withoutCopied(on: OperatorContext, dims: readonly Size[]): { had: Size[]; has: Size[] } {
   const wanted = numbersAt(on.node.attributes, 'shape') ?? elementsOf(on.inputs[1], 'shape');
   const copied = (axis: number): boolean => wanted[axis] === 0;
   const had = dims.filter((one, axis) => one !== 'rows' && !copied(axis));
@@ -111,17 +111,22 @@ function withoutCopied(on: On, dims: readonly Size[]): { had: Size[]; has: Size[
  * Where the rows lie in the new shape. They are the outermost axis before, beside axes of one, or
  * the axes in front of them stay as they are.
  */
-function rowsIn(on: On, dims: readonly Size[], rows: number, wanted: readonly Size[]): number {
+function rowsIn(
+  on: OperatorContext,
+  dims: readonly Size[],
+  rows: number,
+  wanted: readonly Size[],
+): number {
   const before = dims.slice(0, rows);
   const isOutermost = before.every((one) => one === 1);
   const stated = wanted.indexOf('rows');
   const at = stated === -1 ? wanted.indexOf(-1) : stated;
-  if (at === -1) throw new NotShown('it gives a number of rows of its own');
+  if (at === -1) throw new NotRowwise('it gives a number of rows of its own');
   const front = wanted.slice(0, at);
   const keepsFront =
     front.join() === before.join() && !front.includes('other') && !front.includes(-1);
   const isFree = isOutermost && front.every((one) => one === 1);
-  if (!keepsFront && !isFree) throw new NotShown('it mixes the rows with another axis');
+  if (!keepsFront && !isFree) throw new NotRowwise('it mixes the rows with another axis');
   // A row may have its elements anew in any shape, if it has all of them.
   if (stated !== -1) return at;
   const { had, has } = withoutCopied(on, dims);
@@ -131,14 +136,14 @@ function rowsIn(on: On, dims: readonly Size[], rows: number, wanted: readonly Si
       has.filter((one) => one !== -1),
     )
   ) {
-    throw new NotShown('it is not known to keep a row together');
+    throw new NotRowwise('it is not known to keep a row together');
   }
   return at;
 }
 
-const reshape: Rule = (on) => {
+const reshape: OperatorRule = (on) => {
   const input = first(on);
-  if (!isFixed(on.inputs[1]) && isFixed(input)) throw new NotShown('it spreads over the rows');
+  if (!isFixed(on.inputs[1]) && isFixed(input)) throw new NotRowwise('it spreads over the rows');
   if (isFixed(input)) {
     const wanted = on.inputs[1]?.elements ?? numbersAt(on.node.attributes, 'shape');
     const isKnown = wanted?.every((one) => typeof one === 'number' && one > 0) === true;
@@ -153,10 +158,10 @@ const reshape: Rule = (on) => {
   }
   const wanted = asked(on, dims);
   const at = rowsIn(on, dims, rowAxisOf(input) ?? 0, wanted);
-  return [shown(wanted.map((one, axis) => (axis === at ? 'rows' : one === -1 ? 'other' : one)))];
+  return [rowwise(wanted.map((one, axis) => (axis === at ? 'rows' : one === -1 ? 'other' : one)))];
 };
 
-const concat: Rule = ({ node, inputs }) => {
+const concat: OperatorRule = ({ node, inputs }) => {
   const given = inputs.filter((input) => input !== undefined);
   if (given.every(isFixed) && given.some(({ dims }) => dims === undefined)) {
     return [{ dims: undefined }];
@@ -165,22 +170,22 @@ const concat: Rule = ({ node, inputs }) => {
   const [dims = []] = all;
   const axis = axisOf(numberAt(node.attributes, 'axis', 1), dims.length);
   const rows = all.map((one) => one.indexOf('rows'));
-  if (rows.includes(axis)) throw new NotShown('it joins values along the rows');
-  if (new Set(rows).size > 1) throw new NotShown('it joins rows with values that have none');
+  if (rows.includes(axis)) throw new NotRowwise('it joins values along the rows');
+  if (new Set(rows).size > 1) throw new NotRowwise('it joins rows with values that have none');
   const lists = given.map(({ elements }) => elements);
   const isKnown = lists.every((list) => list !== undefined);
   if (!isKnown && !given.every(isFixed) && rows[0] === -1) {
-    throw new NotShown('it calculates with the number of rows');
+    throw new NotRowwise('it calculates with the number of rows');
   }
   const sizes = all.map((one) => one[axis] ?? 'other');
   const whole = sizes.every((one) => typeof one === 'number')
     ? sizes.reduce((sum, one) => sum + one, 0)
     : 'other';
   const joined = dims.map((one, at) => (at === axis ? whole : one));
-  return [shown(joined, isKnown && dims.length === 1 ? lists.flat() : undefined)];
+  return [rowwise(joined, isKnown && dims.length === 1 ? lists.flat() : undefined)];
 };
 
-const split: Rule = (on) => {
+const split: OperatorRule = (on) => {
   const input = first(on);
   fixedFrom(on, 1, 'split');
   const dims = dimsOf(input);
@@ -202,7 +207,7 @@ interface Bounds {
   readonly steps: readonly Size[];
 }
 
-function boundsOf(on: On, rank: number): Bounds {
+function boundsOf(on: OperatorContext, rank: number): Bounds {
   const { attributes } = on.node;
   const [, starts, ends, axes, steps] = on.inputs;
   fixedFrom(on, 1, 'bounds');
@@ -210,7 +215,7 @@ function boundsOf(on: On, rank: number): Bounds {
   const stated = numbersAt(attributes, 'axes') ?? (axes && numbersOf(axes, 'axes'));
   const count = from?.length ?? starts?.dims?.[0];
   if (stated === undefined && typeof count !== 'number') {
-    throw new NotShown('its axes are not known beforehand');
+    throw new NotRowwise('its axes are not known beforehand');
   }
   const all = stated ?? Array.from({ length: Number(count) }, (_, axis) => axis);
   return {
@@ -232,7 +237,7 @@ function sliced(whole: Size, start?: Size, end?: Size, step: Size = 1): Size {
   return Math.max(0, clamp(end) - clamp(start));
 }
 
-const slice: Rule = (on) => {
+const slice: OperatorRule = (on) => {
   const input = first(on);
   const dims = [...dimsOf(input)];
   const { axes, starts, ends, steps } = boundsOf(on, dims.length);
@@ -246,12 +251,12 @@ const slice: Rule = (on) => {
     input.elements !== undefined && dims.length === 1 && steps.every((one) => one === 1);
   if (isKnown && typeof dims[0] === 'number' && typeof start === 'number') {
     const from = Math.max(0, start < 0 ? start + input.elements.length : start);
-    return [shown(dims, input.elements.slice(from, from + dims[0]))];
+    return [rowwise(dims, input.elements.slice(from, from + dims[0]))];
   }
-  return [shown(dims)];
+  return [rowwise(dims)];
 };
 
-const expand: Rule = (on) => {
+const expand: OperatorRule = (on) => {
   const input = first(on);
   const wanted = on.inputs[1];
   if (wanted?.elements === undefined && isFixed(input)) {
@@ -259,30 +264,30 @@ const expand: Rule = (on) => {
     return [{ dims: undefined }];
   }
   const sizes = elementsOf(wanted, 'shape').map((one) => (one === -1 ? 1 : one));
-  return [shown(broadcast([dimsOf(input), sizes]))];
+  return [rowwise(broadcast([dimsOf(input), sizes]))];
 };
 
-const tile: Rule = (on) => {
+const tile: OperatorRule = (on) => {
   const dims = dimsOf(first(on));
   const repeats = elementsOf(on.inputs[1], 'repeats');
   const times = (size: Size, count: Size = 1): Size => {
     if (count === 1) return size;
-    if (size === 'rows') throw new NotShown('it repeats the rows');
-    if (count === 'rows' && size !== 1) throw new NotShown('it repeats by the number of rows');
+    if (size === 'rows') throw new NotRowwise('it repeats the rows');
+    if (count === 'rows' && size !== 1) throw new NotRowwise('it repeats by the number of rows');
     return count === 'rows' ? count : product([size, count]);
   };
-  return [shown(dims.map((one, axis) => times(one, repeats[axis])))];
+  return [rowwise(dims.map((one, axis) => times(one, repeats[axis])))];
 };
 
-const constantOfShape: Rule = ({ inputs: [wanted] }) => {
+const constantOfShape: OperatorRule = ({ inputs: [wanted] }) => {
   if (wanted?.elements === undefined) {
     fixed(wanted, 'shape');
     return [{ dims: undefined }];
   }
-  return [shown(wanted.elements)];
+  return [rowwise(wanted.elements)];
 };
 
-const pad: Rule = (on) => {
+const pad: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   fixedFrom(on, 1, 'pads');
@@ -294,7 +299,7 @@ const pad: Rule = (on) => {
     return at === -1 ? [0, 0] : [pads[at] ?? 'other', pads[at + all.length] ?? 'other'];
   };
   return [
-    shown(
+    rowwise(
       dims.map((one, axis) => {
         const [before, behind] = added(axis);
         if (before === 0 && behind === 0) return one;
@@ -305,24 +310,24 @@ const pad: Rule = (on) => {
   ];
 };
 
-const blocks: Rule = (on) => {
+const blocks: OperatorRule = (on) => {
   const dims = dimsOf(first(on));
-  if (!isFixed(first(on)) && dims[0] !== 'rows') throw new NotShown('it moves the rows');
+  if (!isFixed(first(on)) && dims[0] !== 'rows') throw new NotRowwise('it moves the rows');
   return [{ dims: [dims[0] ?? 'other', 'other', 'other', 'other'] }];
 };
 
 /** Triangles and determinants of matrices: of the last two axes. */
 const matrices =
-  (left: number): Rule =>
+  (left: number): OperatorRule =>
   (on) => {
     const dims = dimsOf(first(on));
     const rows = dims.indexOf('rows');
     fixedFrom(on, 1, 'diagonal');
-    if (rows !== -1 && rows >= dims.length - 2) throw new NotShown('it works along the rows');
+    if (rows !== -1 && rows >= dims.length - 2) throw new NotRowwise('it works along the rows');
     return [{ dims: dims.slice(0, dims.length - left) }];
   };
 
-export const LAYOUT: Rules = {
+export const LAYOUT: OperatorRules = {
   Shape: shape,
   Size: elementCount,
   Transpose: transpose,

@@ -1,16 +1,25 @@
 import { each, first, fixedFrom } from './elementwise';
-import type { Rule, Rules } from './elementwise';
+import type { OperatorRule, OperatorRules } from './elementwise';
 import { numberAt } from './node';
-import { broadcast, dimsOf, fixed, isFixed, NotShown, rowAxisOf, rowsFirst, shown } from './value';
-import type { Shown, Size } from './value';
+import {
+  broadcast,
+  dimsOf,
+  fixed,
+  isFixed,
+  NotRowwise,
+  rowAxisOf,
+  rowsFirst,
+  rowwise,
+} from './value';
+import type { RowwiseValue, Size } from './value';
 
 // Matrices, windows and sequences: what is summed over must not be the rows.
 
-function product(a: Shown | undefined, b: Shown | undefined): readonly Size[] {
+function product(a: RowwiseValue | undefined, b: RowwiseValue | undefined): readonly Size[] {
   const [left, right] = [dimsOf(a), dimsOf(b)];
-  if (left.length === 0 || right.length === 0) throw new NotShown('it has a scalar as an input');
+  if (left.length === 0 || right.length === 0) throw new NotRowwise('it has a scalar as an input');
   const inner = [left.at(-1), right.length === 1 ? right[0] : right.at(-2)];
-  if (inner.includes('rows')) throw new NotShown('it sums over the rows');
+  if (inner.includes('rows')) throw new NotRowwise('it sums over the rows');
   const outer = broadcast([left.slice(0, -2), right.slice(0, -2)]);
   const ends = [
     ...(left.length > 1 ? left.slice(-2, -1) : []),
@@ -19,43 +28,43 @@ function product(a: Shown | undefined, b: Shown | undefined): readonly Size[] {
   return [...outer, ...ends];
 }
 
-const matMul: Rule = ({ inputs: [a, b] }) => [shown(product(a, b))];
+const matMul: OperatorRule = ({ inputs: [a, b] }) => [rowwise(product(a, b))];
 
 /** A scale or zero point of the left matrix may be one for each of its rows. */
-function forAll(value: Shown | undefined): void {
+function forAll(value: RowwiseValue | undefined): void {
   if (value === undefined || value.dims?.every((size) => size === 1) === true) return;
-  throw new NotShown('it has a scale or zero point for each row');
+  throw new NotRowwise('it has a scale or zero point for each row');
 }
 
 /** Behind both matrices their zero points. */
-const matMulInteger: Rule = (on) => {
+const matMulInteger: OperatorRule = (on) => {
   fixedFrom(on, 2, 'zero point');
   forAll(on.inputs[2]);
   return matMul(on);
 };
 
 /** Value, scale, zero point; of both, and of the product. */
-const quantizedMatMul: Rule = ({ inputs }) => {
+const quantizedMatMul: OperatorRule = ({ inputs }) => {
   const [a, aScale, aZero, b, ...others] = inputs;
   for (const one of [aScale, aZero, ...others]) fixed(one, 'scale');
   for (const one of [aScale, aZero, ...others.slice(2)]) forAll(one);
-  return [shown(product(a, b))];
+  return [rowwise(product(a, b))];
 };
 
-const gemm: Rule = ({ node, inputs: [a, b, c] }) => {
-  const turned = (value: Shown | undefined, name: string): readonly Size[] => {
+const gemm: OperatorRule = ({ node, inputs: [a, b, c] }) => {
+  const turned = (value: RowwiseValue | undefined, name: string): readonly Size[] => {
     const dims = dimsOf(value);
     return numberAt(node.attributes, name, 0) === 1 ? dims.toReversed() : dims;
   };
   const [left, right] = [turned(a, 'transA'), turned(b, 'transB')];
   const own = product({ dims: left }, { dims: right });
-  if (c === undefined) return [shown(own)];
-  return [shown(broadcast([own, dimsOf(c)]))];
+  if (c === undefined) return [rowwise(own)];
+  return [rowwise(broadcast([own, dimsOf(c)]))];
 };
 
 /** A window over places; channels and filters are the same for all. */
 const convolution =
-  (filters: number): Rule =>
+  (filters: number): OperatorRule =>
   (on) => {
     fixedFrom(on, 1, 'filter');
     const dims = rowsFirst(first(on));
@@ -66,18 +75,18 @@ const convolution =
   };
 
 const pool =
-  (isGlobal: boolean): Rule =>
+  (isGlobal: boolean): OperatorRule =>
   (on) => {
     // The places that are told count from the first row.
     if (on.node.outputs.filter((name) => name !== '').length > 1) {
-      throw new NotShown('its places are asked for, which count over all rows');
+      throw new NotRowwise('its places are asked for, which count over all rows');
     }
     const dims = rowsFirst(first(on));
     return [{ dims: dims.map((one, axis) => (axis < 2 ? one : isGlobal ? 1 : 'other')) }];
   };
 
 /** Where the rows lie in what a recurrent network takes and gives. */
-const recurrent: Rule = (on) => {
+const recurrent: OperatorRule = (on) => {
   const { attributes } = on.node;
   const [input, , , , lengths, ...states] = on.inputs;
   const isFirst = numberAt(attributes, 'layout', 0) === 1;
@@ -87,7 +96,7 @@ const recurrent: Rule = (on) => {
   fixed(on.inputs[7], 'weights');
   if (rowAxisOf(input) === undefined) {
     if (on.inputs.every(isFixed)) return on.node.outputs.map(() => ({ dims: undefined }));
-    throw new NotShown('its states have rows and its input has none');
+    throw new NotRowwise('its states have rows and its input has none');
   }
   const at = isFirst ? 0 : 1;
   const all = [input, ...states.slice(0, 2)].filter((one) => one !== undefined);
@@ -95,7 +104,7 @@ const recurrent: Rule = (on) => {
     (one) => rowAxisOf(one) === at || (one !== input && isFixed(one) && one.dims?.[at] === 1),
   );
   const hasLengths = lengths === undefined || rowAxisOf(lengths) === 0;
-  if (!isAligned || !hasLengths) throw new NotShown('the rows are not its batch');
+  if (!isAligned || !hasLengths) throw new NotRowwise('the rows are not its batch');
   const [sequence = 'other'] = isFirst ? dims.slice(1) : dims;
   const state: Size[] = isFirst ? ['rows', 'other', 'other'] : ['other', 'rows', 'other'];
   const whole: Size[] = isFirst
@@ -105,11 +114,11 @@ const recurrent: Rule = (on) => {
 };
 
 /** `bij,jk->bik`: the letter of the rows must be in the result, and in every input with rows. */
-const einsum: Rule = (on) => {
+const einsum: OperatorRule = (on) => {
   const equation = (on.node.attributes.get('equation')?.texts[0] ?? '').replace(/\s/g, '');
   const [from = '', to] = equation.split('->');
   if (to === undefined || /[^A-Za-z,]/.test(from + to)) {
-    throw new NotShown('its equation is not one letter for each axis with a result');
+    throw new NotRowwise('its equation is not one letter for each axis with a result');
   }
   const sizes = new Map<string, Size>();
   from.split(',').forEach((letters, at) => {
@@ -118,17 +127,17 @@ const einsum: Rule = (on) => {
       const size = dims[axis] ?? 'other';
       const known = sizes.get(letter);
       if (known !== undefined && (known === 'rows') !== (size === 'rows')) {
-        throw new NotShown('it brings rows together with values that are not of one row each');
+        throw new NotRowwise('it brings rows together with values that are not of one row each');
       }
       sizes.set(letter, size);
     });
   });
   const rows = [...sizes].find(([, size]) => size === 'rows')?.[0];
-  if (rows !== undefined && !to.includes(rows)) throw new NotShown('it sums over the rows');
-  return [shown(Array.from(to, (letter) => sizes.get(letter) ?? 'other'))];
+  if (rows !== undefined && !to.includes(rows)) throw new NotRowwise('it sums over the rows');
+  return [rowwise(Array.from(to, (letter) => sizes.get(letter) ?? 'other'))];
 };
 
-export const LINEAR: Rules = {
+export const LINEAR: OperatorRules = {
   MatMul: matMul,
   MatMulInteger: matMulInteger,
   QLinearMatMul: quantizedMatMul,

@@ -1,7 +1,7 @@
 import { fieldsOf, integersOf, textOf } from '../wire';
 import type { Field } from '../wire';
-import { NotShown } from './value';
-import type { Shown, Size } from './value';
+import { NotRowwise } from './value';
+import type { RowwiseValue, Size } from './value';
 
 // Nodes with their attributes, and small constants, as they stand in an ONNX file.
 
@@ -146,7 +146,7 @@ function partNumbers(bytes: Uint8Array, field: Field, type: number): number[] | 
 export function constantOf(
   bytes: Uint8Array,
   at: Field,
-): { readonly name: string; readonly type: number; readonly value: Shown } {
+): { readonly name: string; readonly type: number; readonly value: RowwiseValue } {
   let name = '';
   let type = 0;
   const dims: number[] = [];
@@ -165,7 +165,7 @@ export function constantOf(
 }
 
 /** What a Constant holds. */
-export function constantNode(bytes: Uint8Array, { attributes }: Node): Shown {
+export function constantNode(bytes: Uint8Array, { attributes }: Node): RowwiseValue {
   const tensor = attributes.get('value')?.tensor;
   if (tensor !== undefined) return constantOf(bytes, tensor).value;
   for (const [name, { numbers, texts }] of attributes) {
@@ -179,7 +179,7 @@ export function constantNode(bytes: Uint8Array, { attributes }: Node): Shown {
 }
 
 /** A list whose elements are known. */
-export const listOf = (elements: readonly Size[]): Shown => ({
+export const listOf = (elements: readonly Size[]): RowwiseValue => ({
   dims: [elements.length],
   elements: elements.length <= MAX_ELEMENTS ? elements : undefined,
 });
@@ -188,10 +188,10 @@ export const listOf = (elements: readonly Size[]): Shown => ({
 export function listOrInput(
   attributes: Attributes,
   name: string,
-  input: Shown | undefined,
+  input: RowwiseValue | undefined,
 ): readonly number[] | undefined {
   const stated = numbersAt(attributes, name);
   if (stated !== undefined || input === undefined) return stated;
   if (input.elements?.every((one) => typeof one === 'number') === true) return input.elements;
-  throw new NotShown(`its ${name} are not known beforehand`);
+  throw new NotRowwise(`its ${name} are not known beforehand`);
 }

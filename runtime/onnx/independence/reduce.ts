@@ -1,5 +1,5 @@
 import { each, first, fixedFrom } from './elementwise';
-import type { Rule, Rules } from './elementwise';
+import type { OperatorRule, OperatorRules } from './elementwise';
 import { listOrInput, numberAt } from './node';
 import {
   axisOf,
@@ -7,12 +7,12 @@ import {
   fixed,
   isFixed,
   notAlong,
-  NotShown,
+  NotRowwise,
   rowAxisOf,
   rowsFirst,
-  shown,
+  rowwise,
 } from './value';
-import type { Shown, Size } from './value';
+import type { RowwiseValue, Size } from './value';
 
 // Operators that choose elements or make one of many: along which axes they do tells the rows apart.
 
@@ -21,7 +21,7 @@ function reduced(dims: readonly Size[], axes: readonly number[], keeps: boolean)
   return dims.flatMap((one, axis) => (axes.includes(axis) ? (keeps ? [1] : []) : [one]));
 }
 
-const reduce: Rule = (on) => {
+const reduce: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   const stated = listOrInput(on.node.attributes, 'axes', on.inputs[1]);
@@ -32,7 +32,7 @@ const reduce: Rule = (on) => {
   return [{ dims: reduced(dims, axes, numberAt(on.node.attributes, 'keepdims', 1) === 1) }];
 };
 
-const argument: Rule = (on) => {
+const argument: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   const axis = axisOf(numberAt(on.node.attributes, 'axis', 0), dims.length);
@@ -40,7 +40,7 @@ const argument: Rule = (on) => {
   return [{ dims: reduced(dims, [axis], numberAt(on.node.attributes, 'keepdims', 1) === 1) }];
 };
 
-const topK: Rule = (on) => {
+const topK: OperatorRule = (on) => {
   const input = first(on);
   const dims = dimsOf(input);
   fixedFrom(on, 1, 'k');
@@ -53,7 +53,10 @@ const topK: Rule = (on) => {
 };
 
 /** Elements of a list of sizes. */
-function gatheredSizes(data: Shown, indices: Shown | undefined): Shown | undefined {
+function gatheredSizes(
+  data: RowwiseValue,
+  indices: RowwiseValue | undefined,
+): RowwiseValue | undefined {
   const places = indices?.elements;
   if (data.elements === undefined || data.dims?.length !== 1 || places === undefined)
     return undefined;
@@ -64,7 +67,7 @@ function gatheredSizes(data: Shown, indices: Shown | undefined): Shown | undefin
   return isKnown ? { dims: dimsOf(indices), elements } : undefined;
 }
 
-const gather: Rule = (on) => {
+const gather: OperatorRule = (on) => {
   const data = first(on);
   const [, indices] = on.inputs;
   const sizes = gatheredSizes(data, indices);
@@ -75,36 +78,36 @@ const gather: Rule = (on) => {
     fixed(indices, 'choice of rows');
     notAlong(data, axis);
   }
-  return [shown([...dims.slice(0, axis), ...dimsOf(indices), ...dims.slice(axis + 1)])];
+  return [rowwise([...dims.slice(0, axis), ...dimsOf(indices), ...dims.slice(axis + 1)])];
 };
 
 /** Data, places and perhaps new values, each with the rows in the same place. */
-const elementsAlong: Rule = (on) => {
+const elementsAlong: OperatorRule = (on) => {
   const data = first(on);
   const rows = rowAxisOf(data);
   const axis = axisOf(numberAt(on.node.attributes, 'axis', 0), dimsOf(data).length);
   notAlong(data, axis);
   if (on.inputs.some((input) => rowAxisOf(input) !== rows)) {
-    throw new NotShown('it brings rows together with values that are not of one row each');
+    throw new NotRowwise('it brings rows together with values that are not of one row each');
   }
   return [{ dims: dimsOf(on.node.operator === 'GatherElements' ? on.inputs[1] : data) }];
 };
 
-const gatherMany: Rule = (on) => {
+const gatherMany: OperatorRule = (on) => {
   const [data, indices] = [first(on), on.inputs[1]];
   const [own, places] = [dimsOf(data), dimsOf(indices)];
   const depth = places.at(-1);
   const inner = numberAt(on.node.attributes, 'batch_dims', 0);
-  if (typeof depth !== 'number') throw new NotShown('its shape is not known beforehand');
+  if (typeof depth !== 'number') throw new NotRowwise('its shape is not known beforehand');
   const isRowByRow = inner > 0 && rowAxisOf(data) === 0 && rowAxisOf(indices) === 0;
-  if (!isFixed(data) && !isRowByRow) throw new NotShown('it chooses among the rows');
+  if (!isFixed(data) && !isRowByRow) throw new NotRowwise('it chooses among the rows');
   if (isFixed(data) && inner > 0 && !isFixed(indices)) {
-    throw new NotShown('it brings rows together with values that are not of one row each');
+    throw new NotRowwise('it brings rows together with values that are not of one row each');
   }
-  return [shown([...places.slice(0, -1), ...own.slice(inner + depth)])];
+  return [rowwise([...places.slice(0, -1), ...own.slice(inner + depth)])];
 };
 
-const oneHot: Rule = (on) => {
+const oneHot: OperatorRule = (on) => {
   const dims = dimsOf(first(on));
   fixedFrom(on, 1, 'depth');
   const axis = axisOf(numberAt(on.node.attributes, 'axis', -1), dims.length + 1);
@@ -112,18 +115,18 @@ const oneHot: Rule = (on) => {
   return [{ dims: [...dims.slice(0, axis), depth, ...dims.slice(axis)] }];
 };
 
-const reverseSequence: Rule = (on) => {
+const reverseSequence: OperatorRule = (on) => {
   const input = first(on);
   const { attributes } = on.node;
   const rows = rowAxisOf(input);
   const isRowByRow =
     rows === numberAt(attributes, 'batch_axis', 1) && rowAxisOf(on.inputs[1]) === 0;
-  if (rows !== undefined && !isRowByRow) throw new NotShown('it works along the rows');
+  if (rows !== undefined && !isRowByRow) throw new NotRowwise('it works along the rows');
   return [{ dims: input.dims }];
 };
 
 /** Sizes or scales, of which those of the rows must be one. */
-const resize: Rule = (on) => {
+const resize: OperatorRule = (on) => {
   const input = first(on);
   const dims = rowsFirst(input);
   const isOld = on.opset < 11;
@@ -132,7 +135,7 @@ const resize: Rule = (on) => {
   const mode = attributes.get('coordinate_transformation_mode')?.texts[0];
   const policy = attributes.get('keep_aspect_ratio_policy')?.texts[0] ?? 'stretch';
   if (mode === 'tf_crop_and_resize' || policy !== 'stretch') {
-    throw new NotShown(`it resizes by ${mode ?? policy}`);
+    throw new NotRowwise(`it resizes by ${mode ?? policy}`);
   }
   const axes = attributes.get('axes')?.numbers;
   const isOther = axes?.every((axis) => axisOf(axis, dims.length) !== 0) === true;
@@ -142,9 +145,9 @@ const resize: Rule = (on) => {
     fixed(sizes, 'sizes');
     fixed(scales, 'scales');
   } else if (sizes === undefined ? scale !== 1 : size !== 'rows') {
-    throw new NotShown('it resizes the rows');
+    throw new NotRowwise('it resizes the rows');
   } else if ((sizes?.elements ?? []).slice(1).includes('rows')) {
-    throw new NotShown('it calculates with the number of rows');
+    throw new NotRowwise('it calculates with the number of rows');
   }
   fixed(scales, 'scales');
   return [{ dims: dims.map((one, axis) => (axis === 0 ? one : 'other')) }];
@@ -154,7 +157,7 @@ const REDUCTIONS =
   'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ' +
   'ReduceSum ReduceSumSquare';
 
-export const REDUCE: Rules = {
+export const REDUCE: OperatorRules = {
   ...each(reduce, REDUCTIONS),
   ...each(argument, 'ArgMax ArgMin'),
   TopK: topK,

@@ -1,22 +1,22 @@
 import { ELEMENTWISE } from './elementwise';
-import type { Rule, Rules } from './elementwise';
+import type { OperatorRule, OperatorRules } from './elementwise';
 import { LAYOUT } from './layout';
 import { LINEAR } from './linear';
 import { ML } from './ml';
 import { REDUCE } from './reduce';
 
-const byDomain = new Map<string, ReadonlyMap<string, Rule>>(
+const byDomain = new Map<string, ReadonlyMap<string, OperatorRule>>(
   Object.entries({
     '': { ...ELEMENTWISE, ...LAYOUT, ...LINEAR, ...REDUCE },
     'ai.onnx.ml': ML,
-  } satisfies Record<string, Rules>).map(([domain, rules]) => [
+  } satisfies Record<string, OperatorRules>).map(([domain, rules]) => [
     domain,
     new Map(Object.entries(rules)),
   ]),
 );
 
 /** How an operator treats rows; undefined: it is not known to keep them apart. */
-export const ruleOf = (domain: string, operator: string): Rule | undefined =>
+export const ruleOf = (domain: string, operator: string): OperatorRule | undefined =>
   byDomain.get(domain)?.get(operator);
 
 const REPEATABLE = new Set([

@@ -3,13 +3,13 @@ import { fieldsOf, textOf } from '../wire';
 import { constantOf, nodeOf } from './node';
 import type { Attributes, Node } from './node';
 import { FIXED } from './value';
-import type { Shown, Value } from './value';
+import type { RowwiseValue, Value } from './value';
 
 /** Field numbers of onnx.proto: GraphProto. */
 const GRAPH = { node: 1, constant: 5, input: 11, output: 12, sparse: 15 } as const;
 
 /** What stands around a node. */
-export interface Scope {
+export interface GraphScope {
   readonly bytes: Uint8Array;
   readonly values: ReadonlyMap<string, Value>;
   readonly opsets: ReadonlyMap<string, number>;
@@ -18,7 +18,11 @@ export interface Scope {
   readonly given: Attributes;
   readonly depth: number;
   /** The outputs of a graph in a node, whose inputs are given. */
-  readonly valuesOf: (scope: Scope, body: Body, given: readonly Value[]) => readonly Value[];
+  readonly valuesOf: (
+    scope: GraphScope,
+    body: Subgraph,
+    given: readonly Value[],
+  ) => readonly Value[];
 }
 
 function nameOf(bytes: Uint8Array, value: Field): string {
@@ -29,12 +33,12 @@ function nameOf(bytes: Uint8Array, value: Field): string {
 }
 
 /** A graph in a node, taken apart. */
-export interface Body {
+export interface Subgraph {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly outputFields: readonly Field[];
   readonly nodes: readonly Node[];
-  readonly constants: ReadonlyMap<string, Shown>;
+  readonly constants: ReadonlyMap<string, RowwiseValue>;
 }
 
 /** A sparse constant: its name is that of its values. */
@@ -45,11 +49,11 @@ function sparseName(bytes: Uint8Array, sparse: Field): string {
   return '';
 }
 
-export function bodyOf(bytes: Uint8Array, graph: Field): Body {
+export function subgraphOf(bytes: Uint8Array, graph: Field): Subgraph {
   const inputs: string[] = [];
   const outputFields: Field[] = [];
   const nodes: Node[] = [];
-  const constants = new Map<string, Shown>();
+  const constants = new Map<string, RowwiseValue>();
   for (const field of fieldsOf(bytes, graph.start, graph.end)) {
     if (field.number === GRAPH.node) nodes.push(nodeOf(bytes, field));
     if (field.number === GRAPH.input) inputs.push(nameOf(bytes, field));

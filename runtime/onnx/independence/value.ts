@@ -7,7 +7,7 @@
 export type Size = number | 'rows' | 'other';
 
 /** A value in which row i depends on nothing but row i of the inputs, or that depends on no row. */
-export interface Shown {
+export interface RowwiseValue {
   /** At most one of them is `rows`, which says where the rows lie. Undefined: no rows, rank not known. */
   readonly dims: readonly Size[] | undefined;
   /** Of small numbers and lists of numbers, where they are known: shapes, axes, bounds. */
@@ -15,79 +15,81 @@ export interface Shown {
 }
 
 /** A value that may mix rows, and the first reason. */
-export interface Mixed {
+export interface MixedValue {
   readonly mixed: string;
 }
 
 /** Undefined: an optional input that is left out. */
-export type Value = Shown | Mixed | undefined;
+export type Value = RowwiseValue | MixedValue | undefined;
 
 /** Says why a node is not shown to work row by row; caught where the node is. */
-export class NotShown extends Error {}
+export class NotRowwise extends Error {}
 
-export const isMixed = (value: Value): value is Mixed => value !== undefined && 'mixed' in value;
+export const isMixed = (value: Value): value is MixedValue =>
+  value !== undefined && 'mixed' in value;
 
 /** Of rank not known, and the same for all requests. */
-export const FIXED: Shown = { dims: undefined };
+export const FIXED: RowwiseValue = { dims: undefined };
 
-export const shown = (dims: readonly Size[], elements?: readonly Size[]): Shown => ({
+export const rowwise = (dims: readonly Size[], elements?: readonly Size[]): RowwiseValue => ({
   dims: checked(dims),
   elements,
 });
 
 function checked(dims: readonly Size[]): readonly Size[] {
   if (dims.indexOf('rows') === dims.lastIndexOf('rows')) return dims;
-  throw new NotShown('it brings each row together with every other');
+  throw new NotRowwise('it brings each row together with every other');
 }
 
 /** Where the rows lie; undefined: it has none. */
-export function rowAxisOf(value: Shown | undefined): number | undefined {
+export function rowAxisOf(value: RowwiseValue | undefined): number | undefined {
   const axis = value?.dims?.indexOf('rows') ?? -1;
   return axis === -1 ? undefined : axis;
 }
 
 /** Does it depend on no row, nor on their number? */
-export const isFixed = (value: Shown | undefined): boolean =>
+export const isFixed = (value: RowwiseValue | undefined): boolean =>
   rowAxisOf(value) === undefined && value?.elements?.includes('rows') !== true;
 
-export function dimsOf(value: Shown | undefined): readonly Size[] {
-  if (value?.dims === undefined) throw new NotShown('the rank of one of its inputs is not known');
+export function dimsOf(value: RowwiseValue | undefined): readonly Size[] {
+  if (value?.dims === undefined) throw new NotRowwise('the rank of one of its inputs is not known');
   return value.dims;
 }
 
 /** An input that must be the same for all requests. */
-export function fixed(value: Shown | undefined, what: string): Shown | undefined {
-  if (!isFixed(value)) throw new NotShown(`its ${what} depends on the rows`);
+export function fixed(value: RowwiseValue | undefined, what: string): RowwiseValue | undefined {
+  if (!isFixed(value)) throw new NotRowwise(`its ${what} depends on the rows`);
   return value;
 }
 
 /** The known elements of a small list that is the same for all requests, but for the number of rows. */
-export function elementsOf(value: Shown | undefined, what: string): readonly Size[] {
+export function elementsOf(value: RowwiseValue | undefined, what: string): readonly Size[] {
   if (value?.elements !== undefined) return value.elements;
-  throw new NotShown(`its ${what} is not known beforehand`);
+  throw new NotRowwise(`its ${what} is not known beforehand`);
 }
 
-export function numbersOf(value: Shown | undefined, what: string): readonly number[] {
+export function numbersOf(value: RowwiseValue | undefined, what: string): readonly number[] {
   const elements = elementsOf(value, what);
   if (elements.every((one) => typeof one === 'number')) return elements;
-  throw new NotShown(`its ${what} is not known beforehand`);
+  throw new NotRowwise(`its ${what} is not known beforehand`);
 }
 
 export function axisOf(axis: number, rank: number): number {
   const own = axis < 0 ? axis + rank : axis;
-  if (own < 0 || own >= rank) throw new NotShown(`it has no axis ${axis}`);
+  if (own < 0 || own >= rank) throw new NotRowwise(`it has no axis ${axis}`);
   return own;
 }
 
 /** An operator that works along an axis must not work along the rows. */
-export function notAlong(value: Shown, axis: number): void {
-  if (axis === rowAxisOf(value)) throw new NotShown('it works along the rows');
+export function notAlong(value: RowwiseValue, axis: number): void {
+  if (axis === rowAxisOf(value)) throw new NotRowwise('it works along the rows');
 }
 
 /** The rows must lie in front. */
-export function rowsFirst(value: Shown | undefined): readonly Size[] {
+export function rowsFirst(value: RowwiseValue | undefined): readonly Size[] {
   const dims = dimsOf(value);
-  if (!isFixed(value) && dims[0] !== 'rows') throw new NotShown('the rows are not its first axis');
+  if (!isFixed(value) && dims[0] !== 'rows')
+    throw new NotRowwise('the rows are not its first axis');
   return dims;
 }
 
@@ -104,7 +106,7 @@ function together(sizes: readonly Size[]): Size {
   const wide = sizes.filter((size) => size !== 1);
   if (wide.includes('rows')) {
     if (wide.every((size) => size === 'rows')) return 'rows';
-    throw new NotShown('it brings rows together with values that are not of one row each');
+    throw new NotRowwise('it brings rows together with values that are not of one row each');
   }
   return wide.find((size) => typeof size === 'number') ?? wide[0] ?? 1;
 }

@@ -1,12 +1,12 @@
 import type { Field } from '../wire';
 import { fieldsOf, textOf } from '../wire';
 import { attributeFields, constantNode, nodeOf } from './node';
-import type { Body, Scope } from './scope';
+import type { Subgraph, GraphScope } from './scope';
 import type { Attribute, Attributes, Node } from './node';
 import { ifNode, loopNode, scanNode } from './control';
 import { carriesSizes, isRepeatable, ruleOf, takesSizes } from './rules';
-import { FIXED, isFixed, isMixed, NotShown } from './value';
-import type { Shown, Value } from './value';
+import { FIXED, isFixed, isMixed, NotRowwise } from './value';
+import type { RowwiseValue, Value } from './value';
 
 /** Field numbers of onnx.proto: FunctionProto. */
 const FUNCTION = {
@@ -24,7 +24,7 @@ const FUNCTION = {
 const MAX_DEPTH = 16;
 
 /** Attributes with those of the function's caller in their places. */
-function attributesIn({ given }: Scope, own: Attributes): Attributes {
+function attributesIn({ given }: GraphScope, own: Attributes): Attributes {
   const all = new Map<string, Attribute>();
   for (const [name, attribute] of own) {
     const found = attribute.reference === '' ? attribute : given.get(attribute.reference);
@@ -38,9 +38,9 @@ const whereIs = ({ operator, name }: Node): string =>
 
 /** What a node gives, when none of its inputs mixes rows. @throws NotShown */
 function outputsOf(
-  scope: Scope,
+  scope: GraphScope,
   node: Node,
-  inputs: readonly (Shown | undefined)[],
+  inputs: readonly (RowwiseValue | undefined)[],
 ): readonly Value[] {
   const { domain, operator } = node;
   const called = scope.functions.get(`${domain}:${operator}`);
@@ -52,38 +52,47 @@ function outputsOf(
   return plainOutputs(scope, node, inputs);
 }
 
-const isSize = (value: Shown | undefined): boolean => value?.elements?.includes('rows') === true;
+const isSize = (value: RowwiseValue | undefined): boolean =>
+  value?.elements?.includes('rows') === true;
 
-function plainOutputs(scope: Scope, node: Node, inputs: readonly (Shown | undefined)[]) {
+function plainOutputs(
+  scope: GraphScope,
+  node: Node,
+  inputs: readonly (RowwiseValue | undefined)[],
+) {
   const { domain, operator } = node;
   const rule = ruleOf(domain, operator);
   const isConstant = inputs.every(isFixed) && isRepeatable(domain, operator);
-  if (rule === undefined && !isConstant) throw new NotShown('it is not known to keep rows apart');
+  if (rule === undefined && !isConstant) throw new NotRowwise('it is not known to keep rows apart');
   const sizes = inputs.flatMap((input, at) => (isSize(input) ? [at] : []));
   const carried = sizes.filter((at) => !takesSizes(operator, at));
   const isRead = operator === 'Shape' || carriesSizes(operator);
   if (domain !== '' || !isRead) {
-    if (carried.length > 0) throw new NotShown('it calculates with the number of rows');
+    if (carried.length > 0) throw new NotRowwise('it calculates with the number of rows');
   }
-  let outputs: readonly Shown[];
+  let outputs: readonly RowwiseValue[];
   try {
     const opset = scope.opsets.get(domain) ?? 0;
     outputs = rule?.({ node, inputs, opset }) ?? node.outputs.map(() => FIXED);
   } catch (error) {
-    if (!isConstant || !(error instanceof NotShown)) throw error;
+    if (!isConstant || !(error instanceof NotRowwise)) throw error;
     outputs = node.outputs.map(() => FIXED);
   }
   if (operator !== 'Shape' && carried.length > 0 && outputs[0]?.elements === undefined) {
-    throw new NotShown('it calculates with the number of rows');
+    throw new NotRowwise('it calculates with the number of rows');
   }
   return outputs;
 }
 
 /** Walks the nodes of a graph in their order, which is topological. */
-export function walked(scope: Scope, nodes: readonly Node[], known: ReadonlyMap<string, Value>) {
-  if (scope.depth > MAX_DEPTH) throw new NotShown('graphs are nested too deeply in it');
+export function walked(
+  scope: GraphScope,
+  nodes: readonly Node[],
+  known: ReadonlyMap<string, Value>,
+) {
+  if (scope.depth > MAX_DEPTH) throw new NotRowwise('graphs are nested too deeply in it');
   const values = new Map([...scope.values, ...known]);
-  const inside: Scope = { ...scope, values, depth: scope.depth + 1 };
+  const inside: GraphScope = { ...scope, values, depth: scope.depth + 1 };
   for (const stated of nodes) {
     const node = { ...stated, attributes: attributesIn(scope, stated.attributes) };
     const given = node.inputs.map((name) => (name === '' ? undefined : read(values, name)));
@@ -98,20 +107,24 @@ export function walked(scope: Scope, nodes: readonly Node[], known: ReadonlyMap<
 const read = (values: ReadonlyMap<string, Value>, name: string): Value =>
   values.get(name) ?? { mixed: `'${name.slice(0, 100)}' is not a value of the graph` };
 
-function nodeValues(scope: Scope, node: Node, given: readonly Value[]): readonly Value[] {
+function nodeValues(scope: GraphScope, node: Node, given: readonly Value[]): readonly Value[] {
   const mixed = given.find(isMixed);
   if (mixed !== undefined) return node.outputs.map(() => mixed);
   try {
-    return outputsOf(scope, node, given as readonly (Shown | undefined)[]);
+    return outputsOf(scope, node, given as readonly (RowwiseValue | undefined)[]);
   } catch (error) {
-    if (!(error instanceof NotShown)) throw error;
+    if (!(error instanceof NotRowwise)) throw error;
     const reason = { mixed: `${whereIs(node)}: ${error.message}` };
     return node.outputs.map(() => reason);
   }
 }
 
 /** The outputs of a graph in a node, whose inputs are given. */
-export function bodyValues(scope: Scope, body: Body, given: readonly Value[]): readonly Value[] {
+export function bodyValues(
+  scope: GraphScope,
+  body: Subgraph,
+  given: readonly Value[],
+): readonly Value[] {
   const known = new Map<string, Value>(body.constants);
   body.inputs.forEach((name, at) => known.set(name, given[at]));
   const values = walked(scope, body.nodes, known);
@@ -155,9 +168,14 @@ export function functionKey(bytes: Uint8Array, at: Field): string {
   return `${domain === 'ai.onnx' ? '' : domain}:${name}`;
 }
 
-function callFunction(scope: Scope, at: Field, { attributes }: Node, inputs: readonly Value[]) {
+function callFunction(
+  scope: GraphScope,
+  at: Field,
+  { attributes }: Node,
+  inputs: readonly Value[],
+) {
   const { inputs: names, outputs, nodes, defaults, opsets } = functionOf(scope.bytes, at);
-  const inner: Scope = {
+  const inner: GraphScope = {
     ...scope,
     values: new Map(),
     opsets: new Map([...scope.opsets, ...opsets]),

@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { entryOf, setEntry } from '../../../lib/spec/entry';
 import { joinStrings, LENGTH_BYTES } from '../../shared/binary';
 import { joined } from '../../shared/join-buffers';
-import { tryFindByOrt } from '../datatype';
+import { tryFindByOrt } from '../element-type';
 import { elementsOf } from '../tensor';
-import type { BigData, Datatype, NumericData, OrtType, TensorData } from '../datatype';
+import type { BigData, ElementType, NumericData, OrtType, TensorData } from '../element-type';
 import type { Tensor, Tensors } from '../tensor';
 
 // Tensors as they go from one thread to another: a few large pieces of memory which change hands,
@@ -15,13 +15,13 @@ export const SLICE = 65_536;
 /** What a tensor costs beside its elements, and a string beside the others, in elements. */
 const PIECE = 16;
 
-export type Turn = () => Promise<unknown>;
+export type YieldTurn = () => Promise<unknown>;
 
 /** Counts what was done; after a slice others have their turn. */
-class Slices {
+class SliceCounter {
   private done = 0;
 
-  constructor(private readonly turn: Turn) {}
+  constructor(private readonly turn: YieldTurn) {}
 
   did(elements: number): Promise<unknown> | undefined {
     this.done += elements + PIECE;
@@ -43,15 +43,15 @@ interface PackedColumn {
   readonly strings?: Uint8Array;
 }
 
-export interface Packed {
+export interface PackedTensors {
   readonly count: number;
   readonly columns: readonly PackedColumn[];
 }
 
 /** What is of a tensor besides its shape. */
-export type Wanted = 'data' | 'shapes';
+export type PackedContent = 'data' | 'shapes';
 
-async function numbersOf(tensors: readonly Tensor[], type: Datatype, slices: Slices) {
+async function numbersOf(tensors: readonly Tensor[], type: ElementType, slices: SliceCounter) {
   const size = tensors.reduce((sum, { data }) => sum + data.length, 0);
   const target = type.make(size) as Float32Array;
   let at = 0;
@@ -67,7 +67,7 @@ async function numbersOf(tensors: readonly Tensor[], type: Datatype, slices: Sli
   return target;
 }
 
-async function stringsOf(tensors: readonly Tensor[], slices: Slices): Promise<Buffer> {
+async function stringsOf(tensors: readonly Tensor[], slices: SliceCounter): Promise<Buffer> {
   const pieces: Buffer[] = [];
   const many = SLICE / PIECE;
   for (const tensor of tensors) {
@@ -84,8 +84,8 @@ async function stringsOf(tensors: readonly Tensor[], slices: Slices): Promise<Bu
 async function columnOf(
   name: string,
   tensors: readonly Tensor[],
-  wanted: Wanted,
-  slices: Slices,
+  wanted: PackedContent,
+  slices: SliceCounter,
 ): Promise<PackedColumn> {
   const { datatype } = tensors[0] as Tensor;
   const ranks = Uint32Array.from(tensors, ({ dims }) => dims.length);
@@ -103,12 +103,12 @@ async function columnOf(
 }
 
 /** Items that all have tensors of the same names. */
-export async function packed(
+export async function packTensors(
   items: readonly Tensors[],
-  wanted: Wanted = 'data',
-  turn: Turn = nextTurn,
-): Promise<Packed> {
-  const slices = new Slices(turn);
+  wanted: PackedContent = 'data',
+  turn: YieldTurn = nextTurn,
+): Promise<PackedTensors> {
+  const slices = new SliceCounter(turn);
   const columns: PackedColumn[] = [];
   for (const name of Object.keys(items[0] ?? {})) {
     const tensors = items.map((item) => entryOf(item, name) as Tensor);
@@ -118,12 +118,12 @@ export async function packed(
 }
 
 /** The memory that changes hands. */
-export const memoryOf = ({ columns }: Packed): ArrayBuffer[] =>
+export const memoryOf = ({ columns }: PackedTensors): ArrayBuffer[] =>
   columns.flatMap(({ ranks, dims, numbers, strings }) =>
     [ranks, dims, numbers, strings].flatMap((part) => (part ? [part.buffer as ArrayBuffer] : [])),
   );
 
-async function textsIn(given: Uint8Array, slices: Slices): Promise<string[]> {
+async function textsIn(given: Uint8Array, slices: SliceCounter): Promise<string[]> {
   const bytes = Buffer.from(given.buffer, given.byteOffset, given.length);
   const texts: string[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -138,10 +138,10 @@ async function textsIn(given: Uint8Array, slices: Slices): Promise<string[]> {
 async function addColumn(
   items: readonly Record<string, Tensor>[],
   column: PackedColumn,
-  slices: Slices,
+  slices: SliceCounter,
 ): Promise<void> {
   const { name, type, ranks, dims: all, numbers, strings } = column;
-  const datatype = tryFindByOrt(type) as Datatype;
+  const datatype = tryFindByOrt(type) as ElementType;
   const data = strings ? await textsIn(strings, slices) : (numbers ?? datatype.make(0));
   let at = 0;
   let element = 0;
@@ -158,11 +158,11 @@ async function addColumn(
   }
 }
 
-export async function unpacked(
-  { count, columns }: Packed,
-  turn: Turn = nextTurn,
+export async function unpackTensors(
+  { count, columns }: PackedTensors,
+  turn: YieldTurn = nextTurn,
 ): Promise<readonly Tensors[]> {
-  const slices = new Slices(turn);
+  const slices = new SliceCounter(turn);
   const items = Array.from({ length: count }, (): Record<string, Tensor> => ({}));
   for (const column of columns) await addColumn(items, column, slices);
   return items;

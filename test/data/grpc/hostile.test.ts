@@ -1,7 +1,7 @@
 import { rawOf } from '../../../runtime/data/grpc/contents';
 import { datatypeOf } from '../../../runtime/data/transcode/datatypes';
-import { readInfer } from '../../../runtime/data/grpc/messages';
-import { WireFault, Writer } from '../../../runtime/data/grpc/protobuf';
+import { readModelInferRequest } from '../../../runtime/data/grpc/messages';
+import { WireFault, ProtobufWriter } from '../../../runtime/data/grpc/protobuf';
 import type { Behave } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { startPlane, stopPlanes } from '../../support/plane';
@@ -50,20 +50,24 @@ describe('an error text', () => {
 });
 
 describe('contents', () => {
-  const named = new Writer().text(1, 'x').text(2, 'FP32').finish();
+  const named = new ProtobufWriter().text(1, 'x').text(2, 'FP32').finish();
   const message = (...parts: readonly Buffer[]): Buffer =>
-    new Writer()
+    new ProtobufWriter()
       .text(1, 'iris')
       .bytes(5, Buffer.concat([named, ...parts]))
       .finish();
-  const part = (bytes: Buffer): Buffer => new Writer().bytes(5, bytes).finish();
+  const part = (bytes: Buffer): Buffer => new ProtobufWriter().bytes(5, bytes).finish();
 
   test('that come in parts are one, and not copied for each of them', () => {
-    const [input] = readInfer(message(part(Buffer.from('ab')), part(Buffer.from('c')))).inputs;
+    const [input] = readModelInferRequest(
+      message(part(Buffer.from('ab')), part(Buffer.from('c'))),
+    ).inputs;
     expect(input?.contents?.toString()).toBe('abc');
     // A hundred thousand times eight megabytes would take minutes.
     const empty = Buffer.concat(Array<Buffer>(100_000).fill(part(Buffer.alloc(0))));
-    expect(() => readInfer(message(part(Buffer.alloc(8_000_000)), empty))).toThrow(WireFault);
+    expect(() => readModelInferRequest(message(part(Buffer.alloc(8_000_000)), empty))).toThrow(
+      WireFault,
+    );
   });
 
   test('that are written one by one are the list that they are together', () => {

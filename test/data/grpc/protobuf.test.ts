@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { contentsOf, rawOf } from '../../../runtime/data/grpc/contents';
 import { datatypeOf } from '../../../runtime/data/transcode/datatypes';
 import { TensorFault } from '../../../runtime/shared/binary';
-import { readInfer } from '../../../runtime/data/grpc/messages';
-import { Reader, WireFault, Writer } from '../../../runtime/data/grpc/protobuf';
+import { readModelInferRequest } from '../../../runtime/data/grpc/messages';
+import { ProtobufReader, WireFault, ProtobufWriter } from '../../../runtime/data/grpc/protobuf';
 
 // The codec against one that others wrote, and against bytes that mean nothing.
 
@@ -44,7 +44,7 @@ test('a request is read as it was written', () => {
   });
   fc.assert(
     fc.property(request, (given) => {
-      const got = readInfer(encode(given));
+      const got = readModelInferRequest(encode(given));
       expect([got.model, got.version, got.id]).toEqual([
         given.model_name,
         given.model_version,
@@ -120,10 +120,10 @@ test('lists are read packed, in pieces and one by one', () => {
 });
 
 test('an expansion beyond the limit is not made', () => {
-  const contents = new Writer().bytes(3, Buffer.alloc(1000)).finish();
+  const contents = new ProtobufWriter().bytes(3, Buffer.alloc(1000)).finish();
   expect(rawOf(datatypeOf('INT64'), contents, 7999)).toBeUndefined();
   expect(rawOf(datatypeOf('INT64'), contents, 8000)).toHaveLength(8000);
-  const empty = new Writer().bytes(8, Buffer.alloc(0)).bytes(8, Buffer.alloc(0)).finish();
+  const empty = new ProtobufWriter().bytes(8, Buffer.alloc(0)).bytes(8, Buffer.alloc(0)).finish();
   expect(rawOf(datatypeOf('BYTES'), empty, 7)).toBeUndefined();
 });
 
@@ -143,7 +143,7 @@ test('bytes that mean nothing are a fault and nothing else', () => {
   fc.assert(
     fc.property(fc.oneof(broken, fc.uint8Array({ maxLength: 60 }).map(Buffer.from)), (bytes) => {
       try {
-        readInfer(bytes);
+        readModelInferRequest(bytes);
       } catch (error) {
         if (!(error instanceof WireFault || error instanceof TensorFault)) throw error;
       }
@@ -153,16 +153,16 @@ test('bytes that mean nothing are a fault and nothing else', () => {
 });
 
 test('a list of more items than any model has is refused', () => {
-  const writer = new Writer();
+  const writer = new ProtobufWriter();
   for (let count = 0; count <= 10_000; count += 1) writer.bytes(5, Buffer.alloc(0));
-  expect(() => readInfer(writer.finish())).toThrow(
+  expect(() => readModelInferRequest(writer.finish())).toThrow(
     new WireFault('a list has more than 10000 items'),
   );
 });
 
 test('a field that nobody knows is left out', () => {
-  const reader = new Reader(
-    new Writer()
+  const reader = new ProtobufReader(
+    new ProtobufWriter()
       .number(9, 2n ** 63n)
       .double(10, 1)
       .bytes(11, Buffer.from('a'))

@@ -1,11 +1,11 @@
-import type { Datatype } from '../../runtime/onnx/datatype';
-import { tryFindByOrt } from '../../runtime/onnx/datatype';
+import type { ElementType } from '../../runtime/onnx/element-type';
+import { tryFindByOrt } from '../../runtime/onnx/element-type';
 import { ServeError } from '../../runtime/onnx/errors';
 import type { Tensor, Tensors } from '../../runtime/onnx/tensor';
-import { Joiner } from '../../runtime/onnx/trust';
-import type { Joinable, JoinerOptions } from '../../runtime/onnx/trust';
+import { BatchRunner } from '../../runtime/onnx/batch-runner';
+import type { BatchableModel, BatchRunnerOptions } from '../../runtime/onnx/batch-runner';
 
-const FP32 = tryFindByOrt('float32') as Datatype;
+const FP32 = tryFindByOrt('float32') as ElementType;
 const column = (...values: readonly number[]): Tensor => ({
   datatype: FP32,
   dims: [values.length, 1],
@@ -16,7 +16,7 @@ const valuesOf = ({ data }: Tensor): number[] => [...(data as Float32Array)];
 
 type Run = (inputs: Tensors) => Promise<Tensors> | Tensors;
 
-function modelOf(run: Run, isShown: boolean, names: readonly string[] = ['x']): Joinable {
+function modelOf(run: Run, isShown: boolean, names: readonly string[] = ['x']): BatchableModel {
   const ports = names.map((name) => ({ name, datatype: FP32, shape: [-1, 1] }));
   const independence = isShown ? ({ isShown } as const) : { isShown, reason: 'it mixes' };
   const [output] = ports as [(typeof ports)[number]];
@@ -37,8 +37,8 @@ const lessMean: Run = (inputs) => {
 };
 
 /** Never drawn for a sample, unless a test says so. */
-const joinerOf = (model: Joinable, options: JoinerOptions = {}): Joiner =>
-  new Joiner(model, { random: () => 0.999, ...options });
+const batchRunnerOf = (model: BatchableModel, options: BatchRunnerOptions = {}): BatchRunner =>
+  new BatchRunner(model, { random: () => 0.999, ...options });
 
 /** A model that counts its runs. */
 function counted(run: Run, isShown = true) {
@@ -55,17 +55,17 @@ const dataOf = (parts: readonly Tensors[] | undefined): unknown =>
 
 test('what neither the graph shows nor the author states is not joined, whatever was compared', async () => {
   const { model, rows } = counted(doubled, false);
-  const joiner = joinerOf(model);
-  expect(joiner.possible).toBe(false);
-  expect(await joiner.run([x(1), x(2)], ['x'])).toBeUndefined();
+  const runner = batchRunnerOf(model);
+  expect(runner.isPossible).toBe(false);
+  expect(await runner.run([x(1), x(2)], ['x'])).toBeUndefined();
   expect(rows).toEqual([]);
 });
 
 test('what the graph shows is joined, and the first runs with different rows are done singly too', async () => {
   const { model, rows } = counted(doubled);
-  const joiner = joinerOf(model);
+  const runner = batchRunnerOf(model);
   for (let at = 0; at < 5; at += 1) {
-    expect(dataOf(await joiner.run([x(at), x(at + 1)], ['x']))).toEqual([[2 * at], [2 * at + 2]]);
+    expect(dataOf(await runner.run([x(at), x(at + 1)], ['x']))).toEqual([[2 * at], [2 * at + 2]]);
   }
   expect(rows).toEqual([2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 2]);
 });
@@ -73,13 +73,13 @@ test('what the graph shows is joined, and the first runs with different rows are
 test('equal requests prove nothing: different ones are compared after any number of them', async () => {
   const told: string[] = [];
   const options = { isStated: true, onDifferent: (reason: string) => told.push(reason) };
-  const joiner = joinerOf(modelOf(lessMean, false), options);
+  const runner = batchRunnerOf(modelOf(lessMean, false), options);
   for (let at = 0; at < 50; at += 1) {
-    expect(dataOf(await joiner.run([x(3), x(3)], ['x']))).toEqual([[0], [0]]);
+    expect(dataOf(await runner.run([x(3), x(3)], ['x']))).toEqual([[0], [0]]);
   }
-  expect(joiner.possible).toBe(true);
-  expect(await joiner.run([x(4), x(8)], ['x'])).toBeUndefined();
-  expect(joiner.possible).toBe(false);
+  expect(runner.isPossible).toBe(true);
+  expect(await runner.run([x(4), x(8)], ['x'])).toBeUndefined();
+  expect(runner.isPossible).toBe(false);
   expect(told).toEqual(['a joined run gave another answer than a single one']);
 });
 
@@ -89,47 +89,47 @@ test('each input must have had different rows: what is the same in all requests 
     const mean = scale.reduce((sum, one) => sum + one, 0) / scale.length;
     return x(...valuesOf(inputs['x'] as Tensor).map((one) => one * mean));
   };
-  const joiner = joinerOf(modelOf(sums, false, ['x', 'scale']), { isStated: true });
+  const runner = batchRunnerOf(modelOf(sums, false, ['x', 'scale']), { isStated: true });
   const item = (value: number, scale: number): Tensors => ({
     ...x(value),
     scale: column(scale),
   });
   for (let at = 0; at < 20; at += 1) {
-    expect(await joiner.run([item(at, 2), item(at + 1, 2)], ['x'])).toBeDefined();
+    expect(await runner.run([item(at, 2), item(at + 1, 2)], ['x'])).toBeDefined();
   }
-  expect(await joiner.run([item(1, 2), item(1, 4)], ['x'])).toBeUndefined();
-  expect(joiner.possible).toBe(false);
+  expect(await runner.run([item(1, 2), item(1, 4)], ['x'])).toBeUndefined();
+  expect(runner.isPossible).toBe(false);
 });
 
 test('joined runs are sampled for ever, and one that differs ends joining', async () => {
   let run = doubled;
   let drawn = 0.999;
   let compared = 0;
-  const joiner = joinerOf(
+  const runner = batchRunnerOf(
     modelOf((inputs) => run(inputs), true),
     { random: () => drawn, onCompared: () => (compared += 1) },
   );
-  for (let at = 0; at < 10; at += 1) await joiner.run([x(at), x(at + 1)], ['x']);
+  for (let at = 0; at < 10; at += 1) await runner.run([x(at), x(at + 1)], ['x']);
   expect(compared).toBe(3);
   drawn = 0;
-  await joiner.run([x(1), x(2)], ['x']);
+  await runner.run([x(1), x(2)], ['x']);
   expect(compared).toBe(4);
   run = lessMean;
   drawn = 0.999;
-  expect(dataOf(await joiner.run([x(1), x(3)], ['x']))).toEqual([[-1], [1]]);
+  expect(dataOf(await runner.run([x(1), x(3)], ['x']))).toEqual([[-1], [1]]);
   drawn = 0;
-  expect(await joiner.run([x(1), x(3)], ['x'])).toBeUndefined();
-  expect(joiner.possible).toBe(false);
+  expect(await runner.run([x(1), x(3)], ['x'])).toBeUndefined();
+  expect(runner.isPossible).toBe(false);
 });
 
 test('about one joined run in a thousand is compared, with four of its requests', async () => {
   const { model, rows } = counted(doubled);
   let turn = 0;
-  const joiner = joinerOf(model, { random: () => (turn++ % 1000) / 1000 });
+  const runner = batchRunnerOf(model, { random: () => (turn++ % 1000) / 1000 });
   const eight = Array.from({ length: 8 }, (_, at) => x(at));
-  for (let at = 0; at < 3; at += 1) await joiner.run(eight, ['x']);
+  for (let at = 0; at < 3; at += 1) await runner.run(eight, ['x']);
   rows.length = 0;
-  for (let at = 0; at < 3000; at += 1) await joiner.run(eight, ['x']);
+  for (let at = 0; at < 3000; at += 1) await runner.run(eight, ['x']);
   const single = rows.filter((one) => one === 1).length;
   expect([single % 4, single / 4 >= 2, single / 4 <= 4]).toEqual([0, true, true]);
 });
@@ -139,15 +139,15 @@ test('a request that is refused alone and was answered with others ends joining'
     if (inputs['x']?.dims[0] === 1) throw new ServeError(400, 'no');
     return doubled(inputs);
   };
-  const joiner = joinerOf(modelOf(run, true));
-  expect(await joiner.run([x(1), x(2)], ['x'])).toBeUndefined();
-  expect(joiner.possible).toBe(false);
+  const runner = batchRunnerOf(modelOf(run, true));
+  expect(await runner.run([x(1), x(2)], ['x'])).toBeUndefined();
+  expect(runner.isPossible).toBe(false);
 });
 
 test('a run without a row for each row ends joining', async () => {
-  const joiner = joinerOf(modelOf(() => x(1), true));
-  expect(await joiner.run([x(1), x(2)], ['x'])).toBeUndefined();
-  expect(joiner.possible).toBe(false);
+  const runner = batchRunnerOf(modelOf(() => x(1), true));
+  expect(await runner.run([x(1), x(2)], ['x'])).toBeUndefined();
+  expect(runner.isPossible).toBe(false);
 });
 
 test('a joined run that was under way when another found the graph out is not believed', async () => {
@@ -156,9 +156,9 @@ test('a joined run that was under way when another found the graph out is not be
     new Promise((resolve) => {
       pending.push(() => resolve(lessMean(inputs)));
     });
-  const joiner = joinerOf(modelOf(run, true));
-  const first = joiner.run([x(0), x(2)], ['x']);
-  const second = joiner.run([x(4), x(8)], ['x']);
+  const runner = batchRunnerOf(modelOf(run, true));
+  const first = runner.run([x(0), x(2)], ['x']);
+  const second = runner.run([x(4), x(8)], ['x']);
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   await turn();
   pending.shift()?.();
@@ -167,7 +167,7 @@ test('a joined run that was under way when another found the graph out is not be
   while (pending.length === 0) await turn();
   pending.shift()?.();
   expect(await first).toBeUndefined();
-  expect(joiner.possible).toBe(false);
+  expect(runner.isPossible).toBe(false);
   late?.();
   expect(await second).toBeUndefined();
 });

@@ -6,15 +6,15 @@ import type { Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
 /** Each input has had different rows in so many joined runs that gave what single runs give. */
-const PROOFS = 3;
+const MIN_COMPARISONS = 3;
 /** Afterwards one joined run in so many is compared, as long as the server lives. */
-const SAMPLE_EVERY = 1_000;
+const COMPARE_ONE_IN = 1_000;
 /** Requests of such a run that are run singly as well. */
 const SAMPLE_MEMBERS = 4;
 
-export type Joinable = Pick<Model, 'name' | 'inputs' | 'outputs' | 'run' | 'independence'>;
+export type BatchableModel = Pick<Model, 'name' | 'inputs' | 'outputs' | 'run' | 'independence'>;
 
-export interface JoinerOptions {
+export interface BatchRunnerOptions {
   /** The author says that each row's answer depends on that row alone. */
   readonly isStated?: boolean | undefined;
   /** A joined run was compared with single runs and gave the same. */
@@ -25,7 +25,7 @@ export interface JoinerOptions {
 }
 
 /** Why requests of a model may not share a run; undefined: they may. */
-export function apartBecause(model: Joinable, isStated: boolean): string | undefined {
+export function unbatchableReason(model: BatchableModel, isStated: boolean): string | undefined {
   if (!mayJoin(model)) return 'not every input and output has a leading dimension of any size';
   const shown: Independence = model.independence;
   return shown.isShown || isStated ? undefined : shown.reason;
@@ -38,22 +38,22 @@ export function apartBecause(model: Joinable, isStated: boolean): string | undef
  * the first joined runs with rows that differ are done singly as well, and then some, for ever. One
  * difference ends joining for this model.
  */
-export class Joiner {
-  private isPossible: boolean;
-  private readonly proofs = new Map<string, number>();
+export class BatchRunner {
+  private isEnabled: boolean;
+  private readonly comparisons = new Map<string, number>();
   private compared = 0;
   private readonly random: () => number;
 
   constructor(
-    private readonly model: Joinable,
-    private readonly options: JoinerOptions = {},
+    private readonly model: BatchableModel,
+    private readonly options: BatchRunnerOptions = {},
   ) {
-    this.isPossible = apartBecause(model, options.isStated === true) === undefined;
+    this.isEnabled = unbatchableReason(model, options.isStated === true) === undefined;
     this.random = options.random ?? Math.random;
   }
 
-  get possible(): boolean {
-    return this.isPossible;
+  get isPossible(): boolean {
+    return this.isEnabled;
   }
 
   /** Outputs of each item, or undefined when they have to be run singly (also when one spoils it). */
@@ -62,7 +62,7 @@ export class Joiner {
     outputs: readonly string[],
   ): Promise<readonly Tensors[] | undefined> {
     const rows = items.map((item) => rowsOf(item));
-    if (!this.possible || rows.includes(undefined)) return undefined;
+    if (!this.isEnabled || rows.includes(undefined)) return undefined;
     let parts: readonly Tensors[] | undefined;
     try {
       parts = split(await this.model.run(joined(items), outputs), rows as number[]);
@@ -70,15 +70,15 @@ export class Joiner {
       if (error instanceof ServeError) return undefined;
       throw error;
     }
-    if (parts === undefined) this.end('it did not give a row for each row of a joined run');
+    if (parts === undefined) this.disable('it did not give a row for each row of a joined run');
     // Another run may have found the graph out while this one was under way.
-    if (parts === undefined || !this.possible) return undefined;
+    if (parts === undefined || !this.isEnabled) return undefined;
     const differing = this.unprovenOf(items);
     const members = this.membersToCompare(items, differing);
     if (members.length > 0 && !(await this.compare(items, parts, outputs, members))) {
       return undefined;
     }
-    for (const name of differing) this.proofs.set(name, (this.proofs.get(name) ?? 0) + 1);
+    for (const name of differing) this.comparisons.set(name, (this.comparisons.get(name) ?? 0) + 1);
     return parts;
   }
 
@@ -87,7 +87,7 @@ export class Joiner {
     const [first] = items;
     return this.model.inputs
       .map(({ name }) => name)
-      .filter((name) => (this.proofs.get(name) ?? 0) < PROOFS)
+      .filter((name) => (this.comparisons.get(name) ?? 0) < MIN_COMPARISONS)
       .filter((name) => items.some((item) => !sameData(entryOf(item, name), entryOf(first, name))));
   }
 
@@ -96,8 +96,8 @@ export class Joiner {
     differing: readonly string[],
   ): readonly number[] {
     const all = items.map((_, index) => index);
-    if (differing.length > 0 || this.compared < PROOFS) return all;
-    if (this.random() * SAMPLE_EVERY >= 1) return [];
+    if (differing.length > 0 || this.compared < MIN_COMPARISONS) return all;
+    if (this.random() * COMPARE_ONE_IN >= 1) return [];
     const from = Math.floor(this.random() * all.length);
     return [...all.slice(from), ...all.slice(0, from)].slice(0, SAMPLE_MEMBERS);
   }
@@ -110,11 +110,11 @@ export class Joiner {
     members: readonly number[],
   ): Promise<boolean> {
     for (const index of members) {
-      const alone = await this.alone(items[index] as Tensors, outputs);
+      const alone = await this.runAlone(items[index] as Tensors, outputs);
       if (alone === undefined || !sameOutputs(parts[index] as Tensors, alone)) {
-        this.end('a joined run gave another answer than a single one');
+        this.disable('a joined run gave another answer than a single one');
       }
-      if (!this.possible) return false;
+      if (!this.isEnabled) return false;
     }
     this.compared += 1;
     this.options.onCompared?.();
@@ -122,7 +122,7 @@ export class Joiner {
   }
 
   /** Undefined: the graph refuses it, which it did not when it was one of many. */
-  private async alone(item: Tensors, outputs: readonly string[]): Promise<Tensors | undefined> {
+  private async runAlone(item: Tensors, outputs: readonly string[]): Promise<Tensors | undefined> {
     try {
       return await this.model.run(item, outputs);
     } catch (error) {
@@ -131,9 +131,9 @@ export class Joiner {
     }
   }
 
-  private end(reason: string): void {
-    if (!this.isPossible) return;
-    this.isPossible = false;
+  private disable(reason: string): void {
+    if (!this.isEnabled) return;
+    this.isEnabled = false;
     this.options.onDifferent?.(reason);
   }
 }

@@ -1,4 +1,4 @@
-import type { Datatype } from './datatype';
+import type { ElementType } from './element-type';
 import type { Model } from './model';
 import type { Port } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
@@ -16,7 +16,7 @@ export function modelStatus({ name, version }: Model, ready: boolean): object {
 }
 
 /** `FP32` → `DT_FLOAT`: TensorFlow has names of its own for some types. */
-function typeName({ v2 }: Datatype): string {
+function typeName({ v2 }: ElementType): string {
   const own: Readonly<Record<string, string>> = {
     FP16: 'DT_HALF',
     FP32: 'DT_FLOAT',

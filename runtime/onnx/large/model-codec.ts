@@ -1,20 +1,20 @@
 import { headLength, LENGTH_BYTES } from '../../shared/binary';
 import { joined } from '../../shared/join-buffers';
 import { isLarge, LARGE_BYTES } from '../../shared/json-survey';
-import { batchText, inferenceText } from '../native-answer';
+import { batchText, inferenceText } from '../native-response';
 import { parseBatch, parseInference } from '../native';
 import { columnsText, parsePredict, predictionsText } from '../v1';
 import { inferAnswer, parseInfer } from '../v2';
-import { memoryOf, packed, unpacked } from './packed';
-import { sentError, withRefused } from './understand';
+import { memoryOf, packTensors, unpackTensors } from './packed';
+import { sentError, withRefused } from './codec-tasks';
 import { ServeError } from '../errors';
-import type { Answered, Usage } from '../native-answer';
-import type { Manners } from '../native';
+import type { NativeResult, ResourceUsage } from '../native-response';
+import type { InputSettings } from '../native';
 import type { Port, Tensors } from '../tensor';
-import type { Predict } from '../v1';
-import type { Infer, InferAnswer } from '../v2';
-import type { Understander } from './understander';
-import type { How, ReadOutcome, WriteTask } from './understand';
+import type { PredictCall } from '../v1';
+import type { InferCall, InferAnswer } from '../v2';
+import type { CodecThread } from './codec-thread';
+import type { BodyFormat, ReadOutcome, WriteTask } from './codec-tasks';
 
 // Bodies and answers, each by what it is: what is small at once, what is large in the thread.
 
@@ -41,30 +41,30 @@ function elementsIn(items: readonly Tensors[], isWritten: (name: string) => bool
 const all = (): boolean => true;
 
 /** Reads and writes for one model. */
-export class Words {
+export class ModelCodec {
   constructor(
-    private readonly manners: Manners,
-    private readonly thread: Understander,
+    private readonly settings: InputSettings,
+    private readonly thread: CodecThread,
   ) {}
 
-  private async read(how: How, body: Buffer, length?: string): Promise<ReadOutcome> {
+  private async read(format: BodyFormat, body: Buffer, length?: string): Promise<ReadOutcome> {
     const own = await joined([body]);
-    const model = this.manners.model.name;
+    const model = this.settings.model.name;
     const memory = [own.buffer as ArrayBuffer];
-    return this.thread.run({ op: 'read', how, model, body: own, length }, memory);
+    return this.thread.run({ op: 'read', format, model, body: own, length }, memory);
   }
 
   private async write(
-    task: Pick<WriteTask, 'how' | 'kind' | 'asked' | 'usage' | 'refused'>,
+    task: Pick<WriteTask, 'format' | 'kind' | 'infer' | 'usage' | 'refused'>,
     outputs: readonly Tensors[],
     inputs: readonly Tensors[] = [],
   ): Promise<{ readonly body: Buffer; readonly headerLength?: number }> {
     const sent: WriteTask = {
       op: 'write',
-      model: this.manners.model.name,
+      model: this.settings.model.name,
       ...task,
-      outputs: await packed(outputs),
-      inputs: await packed(inputs, 'shapes'),
+      outputs: await packTensors(outputs),
+      inputs: await packTensors(inputs, 'shapes'),
     };
     const memory = [...memoryOf(sent.outputs), ...memoryOf(sent.inputs as ReadOutcome['items'])];
     const { body, ...more } = await this.thread.run(sent, memory);
@@ -74,7 +74,7 @@ export class Words {
   private isLargeInfer(body: Buffer, length: string | undefined): boolean {
     if (length === undefined) return isLarge(body);
     // Each string has its length at least.
-    if (hasStrings(this.manners.model.inputs)) return body.length > LARGE_ELEMENTS * LENGTH_BYTES;
+    if (hasStrings(this.settings.model.inputs)) return body.length > LARGE_ELEMENTS * LENGTH_BYTES;
     if (body.length <= LARGE_BYTES) return false;
     try {
       return isLarge(body.subarray(0, headLength(length, body)));
@@ -84,41 +84,41 @@ export class Words {
     }
   }
 
-  async readInfer(body: Buffer, length: string | undefined): Promise<Infer> {
-    if (!this.isLargeInfer(body, length)) return parseInfer(this.manners.model, body, length);
-    const { items, asked } = await this.read('v2', body, length);
-    const [inputs = {}] = await unpacked(items);
-    return { ...(asked as Omit<Infer, 'inputs'>), inputs };
+  async readInfer(body: Buffer, length: string | undefined): Promise<InferCall> {
+    if (!this.isLargeInfer(body, length)) return parseInfer(this.settings.model, body, length);
+    const { items, infer } = await this.read('v2', body, length);
+    const [inputs = {}] = await unpackTensors(items);
+    return { ...(infer as Omit<InferCall, 'inputs'>), inputs };
   }
 
-  async readPredict(body: Buffer): Promise<Predict> {
-    if (!isLarge(body)) return parsePredict(this.manners, body);
+  async readPredict(body: Buffer): Promise<PredictCall> {
+    if (!isLarge(body)) return parsePredict(this.settings, body);
     const { kind, items } = await this.read('v1', body);
-    const own = await unpacked(items);
+    const own = await unpackTensors(items);
     return kind === 'rows' ? { kind, items: own } : { kind, inputs: own[0] ?? {} };
   }
 
   async readInference(body: Buffer): Promise<Tensors> {
-    if (!isLarge(body)) return parseInference(this.manners, body);
+    if (!isLarge(body)) return parseInference(this.settings, body);
     const { items } = await this.read('native', body);
-    return (await unpacked(items))[0] ?? {};
+    return (await unpackTensors(items))[0] ?? {};
   }
 
   async readBatch(body: Buffer): Promise<readonly (Tensors | ServeError)[]> {
-    if (!isLarge(body)) return parseBatch(this.manners, body);
+    if (!isLarge(body)) return parseBatch(this.settings, body);
     const { items, refused } = await this.read('batch', body);
-    return withRefused(await unpacked(items), refused);
+    return withRefused(await unpackTensors(items), refused);
   }
 
-  async writeInfer(wanted: Infer, outputs: Tensors): Promise<InferAnswer> {
-    const { model } = this.manners;
+  async writeInfer(wanted: InferCall, outputs: Tensors): Promise<InferAnswer> {
+    const { model } = this.settings;
     const texts = new Set(wanted.outputs.filter(({ binary }) => !binary).map(({ name }) => name));
     if (elementsIn([outputs], (name) => texts.has(name)) <= LARGE_ELEMENTS) {
       return inferAnswer(model, wanted, outputs);
     }
-    const asked = { id: wanted.id, outputs: wanted.outputs };
-    const told = await this.write({ how: 'v2', kind: 'columns', asked }, [outputs]);
-    const { body, headerLength } = told;
+    const infer = { id: wanted.id, outputs: wanted.outputs };
+    const written = await this.write({ format: 'v2', kind: 'columns', infer }, [outputs]);
+    const { body, headerLength } = written;
     return headerLength === undefined
       ? { kind: 'json', body }
       : { kind: 'binary', body, headerLength };
@@ -126,32 +126,36 @@ export class Words {
 
   async writeColumns(outputs: Tensors): Promise<string | Buffer> {
     const isSmall = elementsIn([outputs], all) <= LARGE_ELEMENTS;
-    if (isSmall) return columnsText(this.manners.model, outputs);
-    return (await this.write({ how: 'v1', kind: 'columns' }, [outputs])).body;
+    if (isSmall) return columnsText(this.settings.model, outputs);
+    return (await this.write({ format: 'v1', kind: 'columns' }, [outputs])).body;
   }
 
   async writeRows(rows: readonly Tensors[]): Promise<string | Buffer> {
-    if (elementsIn(rows, all) <= LARGE_ELEMENTS) return predictionsText(this.manners.model, rows);
-    return (await this.write({ how: 'v1', kind: 'rows' }, rows)).body;
+    if (elementsIn(rows, all) <= LARGE_ELEMENTS) return predictionsText(this.settings.model, rows);
+    return (await this.write({ format: 'v1', kind: 'rows' }, rows)).body;
   }
 
-  async writeInference({ inputs, outputs }: Answered, usage: Usage): Promise<string | Buffer> {
-    const { model } = this.manners;
+  async writeInference(
+    { inputs, outputs }: NativeResult,
+    usage: ResourceUsage,
+  ): Promise<string | Buffer> {
+    const { model } = this.settings;
     const isSmall = elementsIn([outputs], all) <= LARGE_ELEMENTS;
     if (isSmall) return inferenceText(model, { inputs, outputs }, usage);
-    return (await this.write({ how: 'native', kind: 'columns', usage }, [outputs], [inputs])).body;
+    return (await this.write({ format: 'native', kind: 'columns', usage }, [outputs], [inputs]))
+      .body;
   }
 
-  async writeBatch(answers: readonly (Answered | ServeError)[]): Promise<string | Buffer> {
-    const good = answers.filter((one): one is Answered => !(one instanceof ServeError));
+  async writeBatch(answers: readonly (NativeResult | ServeError)[]): Promise<string | Buffer> {
+    const good = answers.filter((one): one is NativeResult => !(one instanceof ServeError));
     const outputs = good.map((one) => one.outputs);
     if (answers.length + elementsIn(outputs, all) <= LARGE_ELEMENTS) {
-      return batchText(this.manners.model, answers);
+      return batchText(this.settings.model, answers);
     }
     const refused = [...answers.entries()].flatMap(([index, one]) =>
       one instanceof ServeError ? [[index, sentError(one)] as const] : [],
     );
     const inputs = good.map((one) => one.inputs);
-    return (await this.write({ how: 'batch', kind: 'rows', refused }, outputs, inputs)).body;
+    return (await this.write({ format: 'batch', kind: 'rows', refused }, outputs, inputs)).body;
   }
 }

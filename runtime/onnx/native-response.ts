@@ -2,14 +2,14 @@ import { numberText } from '../shared/number-text';
 import { fromHalf } from '../shared/float16';
 import { ServeError } from './errors';
 import { outputText } from './output';
-import type { ModelFacts } from './model';
+import type { ModelFacts } from './model-facts';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
 // Answers of the native protocol: `result` by output name, `confidence` of the call or of each row.
 
 /** An inference that is done: what went in, and what came out. */
-export interface Answered {
+export interface NativeResult {
   readonly inputs: Tensors;
   readonly outputs: Tensors;
 }
@@ -37,7 +37,7 @@ function inputRows(ports: readonly Port[], inputs: Tensors): readonly number[] {
 }
 
 /** Rows of a call: what its inputs agree on and an output has as well, else 1. */
-export function rowCount(model: ModelFacts, { inputs, outputs }: Answered): number {
+export function rowCount(model: ModelFacts, { inputs, outputs }: NativeResult): number {
   const [rows = 1, ...others] = inputRows(model.inputs, inputs);
   if (rows === 1 || others.some((one) => one !== rows)) return 1;
   const isByRow = (port: Port): boolean => {
@@ -55,7 +55,7 @@ function largest(tensor: Tensor, from: number, to: number): number | null {
 }
 
 /** One number, or one for each row of a call that has several. */
-export type Confidence = number | null | readonly (number | null)[];
+export type RowConfidence = number | null | readonly (number | null)[];
 
 /** What says it: the output `confidence`, else `probabilities`, else the one output with classes. */
 function scoresOf({ classes }: ModelFacts, outputs: Tensors, rows: number): string | undefined {
@@ -65,7 +65,7 @@ function scoresOf({ classes }: ModelFacts, outputs: Tensors, rows: number): stri
   return outputs['probabilities'] === undefined ? name : 'probabilities';
 }
 
-export function confidenceOf(model: ModelFacts, outputs: Tensors, rows: number): Confidence {
+export function confidenceOf(model: ModelFacts, outputs: Tensors, rows: number): RowConfidence {
   const name = scoresOf(model, outputs, rows) ?? '';
   const tensor = entryOf(outputs, name);
   if (!isFloat(tensor)) return null;
@@ -79,13 +79,13 @@ export function confidenceOf(model: ModelFacts, outputs: Tensors, rows: number):
 
 const valueText = (value: number | null): string => (value === null ? 'null' : numberText(value));
 
-const confidenceText = (value: Confidence): string =>
+const confidenceText = (value: RowConfidence): string =>
   typeof value === 'object' && value !== null
     ? `[${value.map(valueText).join(',')}]`
     : valueText(value);
 
 /** `"result":…,"confidence":…,"model_version":…` */
-function answerText(model: ModelFacts, answered: Answered): string {
+function answerText(model: ModelFacts, answered: NativeResult): string {
   const { outputs } = answered;
   const rows = rowCount(model, answered);
   const results = model.outputs.map(({ name }) => {
@@ -98,7 +98,7 @@ function answerText(model: ModelFacts, answered: Answered): string {
 }
 
 /** What one inference took. */
-export interface Usage {
+export interface ResourceUsage {
   /** Milliseconds in all, waiting included. */
   readonly duration_ms: number;
   /** Requests that shared the run. */
@@ -107,10 +107,16 @@ export interface Usage {
   readonly memory_bytes: number;
 }
 
-export const inferenceText = (model: ModelFacts, answered: Answered, usage: Usage): string =>
-  `{${answerText(model, answered)},"resource_usage":${JSON.stringify(usage)}}`;
+export const inferenceText = (
+  model: ModelFacts,
+  answered: NativeResult,
+  usage: ResourceUsage,
+): string => `{${answerText(model, answered)},"resource_usage":${JSON.stringify(usage)}}`;
 
-export function batchText(model: ModelFacts, answers: readonly (Answered | ServeError)[]): string {
+export function batchText(
+  model: ModelFacts,
+  answers: readonly (NativeResult | ServeError)[],
+): string {
   const texts = answers.map((answer) =>
     answer instanceof ServeError
       ? JSON.stringify({ error: { message: answer.message } })

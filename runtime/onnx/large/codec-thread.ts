@@ -2,10 +2,10 @@ import { getHeapStatistics } from 'node:v8';
 import { TaskThread } from '../../shared/taskthread';
 import { ServeError } from '../errors';
 import { workerSource } from '../worker-source';
-import { errorFrom, sentModel } from './understand';
-import type { ModelFacts } from '../model';
+import { errorFrom, sentModel } from './codec-tasks';
+import type { ModelFacts } from '../model-facts';
 import type { WorkerData } from '../worker-source';
-import type { Done, OnnxOutcomes, OnnxTask } from './understand';
+import type { TaskReply, OnnxOutcomes, OnnxTask } from './codec-tasks';
 
 const MIB = 1024 * 1024;
 /** As many as may wait for the graph, if nobody says otherwise: bodies take memory. */
@@ -23,16 +23,16 @@ const tooMuch = (): ServeError =>
       'send less at a time, or tensors as bytes (V2)',
   );
 
-function outcomeOf(told: Done['told']): unknown {
-  if ('done' in told) return told.done;
-  throw 'error' in told
-    ? errorFrom(told.error)
-    : new Error(`a large body or answer failed\n${told.fault}`);
+function outcomeOf(outcome: TaskReply['outcome']): unknown {
+  if ('done' in outcome) return outcome.done;
+  throw 'error' in outcome
+    ? errorFrom(outcome.error)
+    : new Error(`a large body or answer failed\n${outcome.fault}`);
 }
 
 /** Has large bodies read and large answers written in a thread, one after the other. */
-export class Understander {
-  private readonly thread: TaskThread<Done['told']>;
+export class CodecThread {
+  private readonly thread: TaskThread<TaskReply['outcome']>;
 
   constructor(models: readonly ModelFacts[]) {
     const data: WorkerData = { models: models.map(sentModel) };

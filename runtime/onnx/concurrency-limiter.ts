@@ -1,7 +1,7 @@
 import { ServeError } from './errors';
 
 /** One request on its way: when its time is up, and whether its caller went away. */
-export class Call {
+export class RequestLifetime {
   private gone = false;
   private onGone: (() => void) | undefined;
 
@@ -31,7 +31,7 @@ export const timedOut = (where: string): ServeError =>
 const abandoned = (): ServeError => new ServeError(499, 'the caller went away');
 
 interface Waiter {
-  readonly call: Call;
+  readonly call: RequestLifetime;
   readonly start: () => void;
   readonly refuse: (error: ServeError) => void;
 }
@@ -40,7 +40,7 @@ interface Waiter {
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Lets so many runs in at a time; the rest waits in order, up to a limit. */
-export class Gate {
+export class ConcurrencyLimiter {
   private inside = 0;
   private readonly waiting = new Set<Waiter>();
   /** One timer for all who wait: nearly all have the same time limit, so it is hardly ever set anew. */
@@ -64,7 +64,7 @@ export class Gate {
    * Takes a slot, at once or later; give it back with `leave`. Throws or rejects with 503 when the
    * queue is full and 504 when the call's deadline passes while it waits.
    */
-  enter(call: Call): Promise<void> | undefined {
+  acquire(call: RequestLifetime): Promise<void> | undefined {
     if (call.deadline <= this.now()) throw timedOut('before it could start');
     if (this.inside < this.limit) {
       this.inside += 1;
@@ -80,7 +80,7 @@ export class Gate {
     return this.wait(call);
   }
 
-  leave(): void {
+  release(): void {
     for (const next of this.waiting) {
       this.remove(next);
       if (next.call.deadline > this.now()) {
@@ -92,7 +92,7 @@ export class Gate {
     this.inside -= 1;
   }
 
-  private wait(call: Call): Promise<void> {
+  private wait(call: RequestLifetime): Promise<void> {
     return new Promise((start, refuse) => {
       const waiter: Waiter = { call, start, refuse };
       call.whenAbandoned(() => {

@@ -1,17 +1,17 @@
-import { tryFindByOrt } from '../datatype';
+import { tryFindByOrt } from '../element-type';
 import { ServeError } from '../errors';
-import { batchText, inferenceText } from '../native-answer';
-import { mannersOf, parseBatch, parseInference } from '../native';
+import { batchText, inferenceText } from '../native-response';
+import { inputSettingsOf, parseBatch, parseInference } from '../native';
 import { columnsText, parsePredict, predictionsText } from '../v1';
 import { inferAnswer, parseInfer } from '../v2';
-import { memoryOf, packed, unpacked } from './packed';
-import type { Datatype, OrtType } from '../datatype';
-import type { ModelFacts } from '../model';
-import type { Usage } from '../native-answer';
-import type { Manners } from '../native';
+import { memoryOf, packTensors, unpackTensors } from './packed';
+import type { ElementType, OrtType } from '../element-type';
+import type { ModelFacts } from '../model-facts';
+import type { ResourceUsage } from '../native-response';
+import type { InputSettings } from '../native';
 import type { Port, Tensors } from '../tensor';
-import type { Infer } from '../v2';
-import type { Packed } from './packed';
+import type { InferCall } from '../v2';
+import type { PackedTensors } from './packed';
 
 // What the thread for large bodies and answers does. A message holds no functions, which types of
 // elements have; so these go by name.
@@ -36,30 +36,30 @@ export const sentModel = (model: ModelFacts): SentModel => ({
   outputs: model.outputs.map(sentPort),
   metadata: model.metadata,
   classes: model.classes,
-  numbers: model.numbers,
+  integerMode: model.integerMode,
 });
 
 const portOf = ({ name, shape, type }: SentPort): Port => ({
   name,
   shape,
-  datatype: tryFindByOrt(type) as Datatype,
+  datatype: tryFindByOrt(type) as ElementType,
 });
 
 const byName = (ports: readonly Port[]): Map<string, Port> =>
   new Map(ports.map((port) => [port.name, port]));
 
-export function mannersFrom(sent: SentModel): Manners {
+export function inputSettingsFrom(sent: SentModel): InputSettings {
   const inputs = sent.inputs.map(portOf);
   const outputs = sent.outputs.map(portOf);
   const names = { inputByName: byName(inputs), outputByName: byName(outputs) };
-  return mannersOf({ ...sent, inputs, outputs, ...names });
+  return inputSettingsOf({ ...sent, inputs, outputs, ...names });
 }
 
-export type How = 'v2' | 'v1' | 'native' | 'batch';
+export type BodyFormat = 'v2' | 'v1' | 'native' | 'batch';
 
 export interface ReadTask {
   readonly op: 'read';
-  readonly how: How;
+  readonly format: BodyFormat;
   readonly model: string;
   readonly body: Uint8Array;
   /** Header Inference-Header-Content-Length. */
@@ -75,23 +75,23 @@ export interface SentError {
 /** What a body asks for: one item, or one for each row. */
 export interface ReadOutcome {
   readonly kind: 'columns' | 'rows';
-  readonly items: Packed;
+  readonly items: PackedTensors;
   /** Of V2. */
-  readonly asked: Omit<Infer, 'inputs'> | undefined;
+  readonly infer: Omit<InferCall, 'inputs'> | undefined;
   /** Items of a batch that are wrong, by their index. */
   readonly refused: readonly (readonly [number, SentError])[];
 }
 
 export interface WriteTask {
   readonly op: 'write';
-  readonly how: How;
+  readonly format: BodyFormat;
   readonly kind: 'columns' | 'rows';
   readonly model: string;
-  readonly outputs: Packed;
+  readonly outputs: PackedTensors;
   /** Of native answers, which depend on the shapes of what went in. */
-  readonly inputs?: Packed;
-  readonly asked?: Omit<Infer, 'inputs'>;
-  readonly usage?: Usage;
+  readonly inputs?: PackedTensors;
+  readonly infer?: Omit<InferCall, 'inputs'>;
+  readonly usage?: ResourceUsage;
   readonly refused?: ReadOutcome['refused'];
 }
 
@@ -116,32 +116,32 @@ export const sentError = ({ status, message, headers }: ServeError): SentError =
 export const errorFrom = ({ status, message, headers }: SentError): ServeError =>
   new ServeError(status, message, headers);
 
-interface Asking {
+interface ParsedBody {
   readonly kind: 'columns' | 'rows';
   readonly items: readonly (Tensors | ServeError)[];
-  readonly asked?: Omit<Infer, 'inputs'>;
+  readonly infer?: Omit<InferCall, 'inputs'>;
 }
 
-function askedBy(manners: Manners, { how, body, length }: ReadTask): Asking {
+function parseBody(settings: InputSettings, { format, body, length }: ReadTask): ParsedBody {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
-  if (how === 'batch') return { kind: 'rows', items: parseBatch(manners, bytes) };
-  if (how === 'native') return { kind: 'columns', items: [parseInference(manners, bytes)] };
-  if (how === 'v1') {
-    const wanted = parsePredict(manners, bytes);
+  if (format === 'batch') return { kind: 'rows', items: parseBatch(settings, bytes) };
+  if (format === 'native') return { kind: 'columns', items: [parseInference(settings, bytes)] };
+  if (format === 'v1') {
+    const wanted = parsePredict(settings, bytes);
     const items = wanted.kind === 'rows' ? wanted.items : [wanted.inputs];
     return { kind: wanted.kind, items };
   }
-  const { inputs, id, outputs } = parseInfer(manners.model, bytes, length);
-  return { kind: 'columns', items: [inputs], asked: { id, outputs } };
+  const { inputs, id, outputs } = parseInfer(settings.model, bytes, length);
+  return { kind: 'columns', items: [inputs], infer: { id, outputs } };
 }
 
-export async function read(manners: Manners, task: ReadTask): Promise<ReadOutcome> {
-  const { kind, items, asked } = askedBy(manners, task);
+export async function readBody(settings: InputSettings, task: ReadTask): Promise<ReadOutcome> {
+  const { kind, items, infer } = parseBody(settings, task);
   const good = items.filter((item): item is Tensors => !(item instanceof ServeError));
   const refused = [...items.entries()].flatMap(([index, item]) =>
     item instanceof ServeError ? [[index, sentError(item)] as const] : [],
   );
-  return { kind, items: await packed(good), asked, refused };
+  return { kind, items: await packTensors(good), infer, refused };
 }
 
 /** Items in their order: those that are good, and errors at their indexes. */
@@ -159,54 +159,58 @@ export function withRefused<T>(
   });
 }
 
-async function textOf({ model }: Manners, task: WriteTask): Promise<string> {
-  const outputs = await unpacked(task.outputs);
-  if (task.how === 'v1') {
+async function textOf({ model }: InputSettings, task: WriteTask): Promise<string> {
+  const outputs = await unpackTensors(task.outputs);
+  if (task.format === 'v1') {
     const [only = {}] = outputs;
     return task.kind === 'rows' ? predictionsText(model, outputs) : columnsText(model, only);
   }
-  const inputs = await unpacked(task.inputs ?? { count: 0, columns: [] });
+  const inputs = await unpackTensors(task.inputs ?? { count: 0, columns: [] });
   const answered = outputs.map((own, at) => ({ inputs: inputs[at] ?? {}, outputs: own }));
-  if (task.how === 'batch') return batchText(model, withRefused(answered, task.refused ?? []));
+  if (task.format === 'batch') return batchText(model, withRefused(answered, task.refused ?? []));
   const [only = { inputs: {}, outputs: {} }] = answered;
-  return inferenceText(model, only, task.usage as Usage);
+  return inferenceText(model, only, task.usage as ResourceUsage);
 }
 
 /** In memory of its own, which goes to the other thread. */
-function alone(bytes: Uint8Array): Uint8Array {
+function ownMemory(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes);
 }
 
-export async function write(manners: Manners, task: WriteTask): Promise<WriteOutcome> {
-  if (task.asked === undefined) return { body: alone(Buffer.from(await textOf(manners, task))) };
-  const [outputs = {}] = await unpacked(task.outputs);
-  const answer = inferAnswer(manners.model, { ...task.asked, inputs: {} }, outputs);
-  const body = alone(Buffer.from(answer.body as Buffer));
+export async function writeBody(settings: InputSettings, task: WriteTask): Promise<WriteOutcome> {
+  if (task.infer === undefined)
+    return { body: ownMemory(Buffer.from(await textOf(settings, task))) };
+  const [outputs = {}] = await unpackTensors(task.outputs);
+  const answer = inferAnswer(settings.model, { ...task.infer, inputs: {} }, outputs);
+  const body = ownMemory(Buffer.from(answer.body as Buffer));
   return answer.kind === 'json' ? { body } : { body, headerLength: answer.headerLength };
 }
 
-export interface Done {
-  readonly told:
+export interface TaskReply {
+  readonly outcome:
     | { readonly done: ReadOutcome | WriteOutcome }
     | { readonly error: SentError }
     | { readonly fault: string };
   readonly memory: readonly ArrayBuffer[];
 }
 
-/** Never rejects: what is wrong is told. */
-export async function perform(models: ReadonlyMap<string, Manners>, task: OnnxTask): Promise<Done> {
+/** Never rejects: errors are part of the outcome. */
+export async function perform(
+  models: ReadonlyMap<string, InputSettings>,
+  task: OnnxTask,
+): Promise<TaskReply> {
   try {
-    const manners = models.get(task.model) as Manners;
+    const settings = models.get(task.model) as InputSettings;
     if (task.op === 'read') {
-      const done = await read(manners, task);
-      return { told: { done }, memory: memoryOf(done.items) };
+      const done = await readBody(settings, task);
+      return { outcome: { done }, memory: memoryOf(done.items) };
     }
-    const done = await write(manners, task);
-    return { told: { done }, memory: [done.body.buffer as ArrayBuffer] };
+    const done = await writeBody(settings, task);
+    return { outcome: { done }, memory: [done.body.buffer as ArrayBuffer] };
   } catch (error) {
-    if (error instanceof ServeError) return { told: { error: sentError(error) }, memory: [] };
+    if (error instanceof ServeError) return { outcome: { error: sentError(error) }, memory: [] };
     const stack = (error as Error).stack?.split('\n').slice(1, 6).join('\n');
     // Not its message: it may quote the body.
-    return { told: { fault: stack ?? '' }, memory: [] };
+    return { outcome: { fault: stack ?? '' }, memory: [] };
   }
 }

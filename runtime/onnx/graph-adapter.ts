@@ -1,5 +1,5 @@
 import { listsOf } from './graph';
-import { tryFindByOnnx } from './datatype';
+import { tryFindByOnnx } from './element-type';
 import { castTo, integerAttribute, node } from './guards/build';
 import { bytesField, fieldsOf, textOf, varintField, writeVarint } from './wire';
 import type { Graph, GraphNode, GraphValue, ValueType } from './graph';
@@ -19,7 +19,7 @@ const INNER = '__inner';
 const DEFAULT_OPSET = 13;
 
 /** The bytes to make the session of, and the class labels of outputs that were maps. */
-export interface Operated {
+export interface AdaptedGraph {
   readonly bytes: Uint8Array;
   readonly classes: ReadonlyMap<string, readonly (string | bigint)[]>;
 }
@@ -146,7 +146,7 @@ function renamedAttribute(bytes: Uint8Array, attribute: Field, plan: Plan): Uint
 }
 
 /** The fields of the graph, changed as planned. Nodes stay in an order that is topological. */
-function operatedGraph(bytes: Uint8Array, graph: Graph, plan: Plan): Uint8Array {
+function adaptedGraph(bytes: Uint8Array, graph: Graph, plan: Plan): Uint8Array {
   const values = new Map(
     [...graph.inputs, ...graph.outputs].map((value) => [value.field.tag, value]),
   );
@@ -168,7 +168,7 @@ function operatedGraph(bytes: Uint8Array, graph: Graph, plan: Plan): Uint8Array 
  * Makes every input and output of a model a tensor. Gives undefined when they are already.
  * Throws an Error with a sentence for what cannot be served.
  */
-export function operate(bytes: Uint8Array, graph: Graph): Operated | undefined {
+export function adaptGraph(bytes: Uint8Array, graph: Graph): AdaptedGraph | undefined {
   const plan: Plan = {
     renames: new Map(),
     removed: new Set(),
@@ -186,6 +186,6 @@ export function operate(bytes: Uint8Array, graph: Graph): Operated | undefined {
   }
   if (graph.opset === 0)
     parts.push(bytesField(8, [bytesField(1, ''), varintField(2, DEFAULT_OPSET)]));
-  parts.push(operatedGraph(bytes, graph, plan));
+  parts.push(adaptedGraph(bytes, graph, plan));
   return { bytes: Buffer.concat(parts), classes: plan.classes };
 }

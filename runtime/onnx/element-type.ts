@@ -27,13 +27,13 @@ export type BigData = BigInt64Array | BigUint64Array;
 export type TensorData = NumericData | BigData | readonly string[];
 
 /** What a JSON element of the type must be; `half` is a float kept as 16 bits. */
-type Elements =
+type ElementRange =
   | { readonly kind: 'float' | 'half' | 'bool' | 'string' }
   | { readonly kind: 'integer'; readonly min: number; readonly max: number }
   | { readonly kind: 'big'; readonly min: bigint; readonly max: bigint };
 
 /** One element type under all its names. */
-export interface Datatype {
+export interface ElementType {
   /** Open Inference Protocol: `FP32`, `INT64`, `BYTES`, … */
   readonly v2: string;
   readonly ort: OrtType;
@@ -41,21 +41,21 @@ export interface Datatype {
   readonly onnx: number;
   /** Bytes of one element in binary; 0: each has its own length. */
   readonly bytes: number;
-  readonly elements: Elements;
+  readonly elements: ElementRange;
   /** Zeroed data for so many elements. */
   readonly make: (count: number) => NumericData | BigData | string[];
   /** Elements that lie in a buffer, little-endian, without a copy; absent for strings. */
   readonly view?: (buffer: ArrayBufferLike, offset: number, count: number) => NumericData | BigData;
 }
 
-const integer = (bits: number, signed: boolean): Elements => ({
+const integer = (bits: number, signed: boolean): ElementRange => ({
   kind: 'integer',
   min: signed ? -(2 ** (bits - 1)) : 0,
   max: signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1,
 });
 
-const INT64: Elements = { kind: 'big', min: -(2n ** 63n), max: 2n ** 63n - 1n };
-const UINT64: Elements = { kind: 'big', min: 0n, max: 2n ** 64n - 1n };
+const INT64: ElementRange = { kind: 'big', min: -(2n ** 63n), max: 2n ** 63n - 1n };
+const UINT64: ElementRange = { kind: 'big', min: 0n, max: 2n ** 64n - 1n };
 
 interface ArrayType {
   readonly BYTES_PER_ELEMENT: number;
@@ -67,9 +67,9 @@ function numeric(
   v2: string,
   ort: OrtType,
   onnx: number,
-  elements: Elements,
+  elements: ElementRange,
   Type: ArrayType,
-): Datatype {
+): ElementType {
   return {
     v2,
     ort,
@@ -81,7 +81,7 @@ function numeric(
   };
 }
 
-const STRING: Datatype = {
+const STRING: ElementType = {
   v2: 'BYTES',
   ort: 'string',
   onnx: 8,
@@ -91,7 +91,7 @@ const STRING: Datatype = {
 };
 
 /** Every element type that can be served. */
-export const DATATYPES: readonly Datatype[] = [
+export const ELEMENT_TYPES: readonly ElementType[] = [
   numeric('FP32', 'float32', 1, { kind: 'float' }, Float32Array),
   numeric('UINT8', 'uint8', 2, integer(8, false), Uint8Array),
   numeric('INT8', 'int8', 3, integer(8, true), Int8Array),
@@ -107,8 +107,8 @@ export const DATATYPES: readonly Datatype[] = [
   numeric('UINT64', 'uint64', 13, UINT64, BigUint64Array),
 ];
 
-const byOnnx = new Map(DATATYPES.map((type) => [type.onnx, type]));
-const byOrt = new Map<string, Datatype>(DATATYPES.map((type) => [type.ort, type]));
+const byOnnx = new Map(ELEMENT_TYPES.map((type) => [type.onnx, type]));
+const byOrt = new Map<string, ElementType>(ELEMENT_TYPES.map((type) => [type.ort, type]));
 
-export const tryFindByOnnx = (element: number): Datatype | undefined => byOnnx.get(element);
-export const tryFindByOrt = (name: string): Datatype | undefined => byOrt.get(name);
+export const tryFindByOnnx = (element: number): ElementType | undefined => byOnnx.get(element);
+export const tryFindByOrt = (name: string): ElementType | undefined => byOrt.get(name);
