@@ -16,18 +16,18 @@ afterEach(() => {
 test('a large body is handed to the thread without one step that copies it, and stays with us', async () => {
   const posted = jest.spyOn(Worker.prototype, 'postMessage');
   const body = Buffer.from(`{"model":"a","x":"${'b'.repeat(3_000_000)}"}`);
-  expect(await thread.run({ op: 'named', body })).toEqual(['a']);
+  expect(await thread.run({ op: 'model_names', body })).toEqual(['a']);
   const [task, given] = posted.mock.calls[0] as unknown as [LargeTask, readonly unknown[]];
   // What was given away has no bytes left here: it was moved.
-  expect(task).toMatchObject({ op: 'named', body: { byteLength: 0 } });
+  expect(task).toMatchObject({ op: 'model_names', body: { byteLength: 0 } });
   expect(given).toHaveLength(1);
   expect(body.subarray(-3).toString()).toBe('b"}');
 });
 
 test('a thread that is closed while a task is being copied refuses it and serves the next', async () => {
   const body = Buffer.from(`{"model":"a","x":"${'b'.repeat(3_000_000)}"}`);
-  const lost = thread.run({ op: 'named', body });
+  const lost = thread.run({ op: 'model_names', body });
   thread.close();
   await expect(lost).rejects.toThrow('the service ends');
-  expect(await thread.run({ op: 'named', body })).toEqual(['a']);
+  expect(await thread.run({ op: 'model_names', body })).toEqual(['a']);
 });

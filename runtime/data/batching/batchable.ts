@@ -145,7 +145,7 @@ function nativeRequest(
   item: NativeItem,
 ): BatchableRequest | undefined {
   const { id } = base.model;
-  const known = wantsMetadata(arm) ? metadata.known(id, arm) : undefined;
+  const known = wantsMetadata(arm) ? metadata.cached(id, arm) : undefined;
   // The first call by itself learns it.
   if (wantsMetadata(arm) && known === undefined) return undefined;
   const { target, body } = encodeNative(arm, id, item, known);

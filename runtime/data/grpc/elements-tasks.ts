@@ -77,7 +77,7 @@ export const transcode = (
   request: ModelInferRequest,
   tensors: readonly RawInputTensor[],
 ): EncodedRequest =>
-  bounded(() => v2Transcoder(called, neutralRequestOf(request, tensors)).say(arm, known));
+  bounded(() => v2Transcoder(called, neutralRequestOf(request, tensors)).encode(arm, known));
 
 /** Undefined when it is not what its protocol says. @throws TensorFault, SyntaxError, NotUtf8 */
 export function parseResponse(

@@ -13,7 +13,7 @@ const BINARY: ReadonlySet<ArmRoute['server']['kind']> = new Set(['onnx', 'triton
 /** Does an arm take binary tensors? Others than the known ones are asked, once per version. */
 export interface Extensions {
   /** Undefined: it could not be learnt now. */
-  readonly isBinary: ServerInfoCache<boolean>['of'];
+  readonly isBinary: ServerInfoCache<boolean>['get'];
 }
 
 function hasBinary(body: Buffer): boolean {
@@ -42,6 +42,6 @@ export function createExtensions(
   });
   return {
     isBinary: (model, attempt, signal) =>
-      BINARY.has(attempt.arm.server.kind) || asked.of(model, attempt, signal),
+      BINARY.has(attempt.arm.server.kind) || asked.get(model, attempt, signal),
   };
 }

@@ -63,18 +63,25 @@ type Failed = Exclude<AttemptResult, { kind: 'answered' }>;
 async function askOne(
   upstream: Upstream,
   { headers, signal }: CallOptions,
-  place: ArmReplica,
-  asked: UpstreamRequest,
+  candidate: ArmReplica,
+  request: UpstreamRequest,
   timeoutMs: number,
 ): Promise<MetadataReply | Failed> {
   // It is read here, so it must come as it is.
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
-  const { replica } = place;
-  const sending = { replica, headers: plain, signal, timeoutMs, repeatable: true, ...asked };
-  const answered = await awaitResponse((asker) => upstream.send(sending, asker));
+  const { replica } = candidate;
+  const replicaRequest = {
+    replica,
+    headers: plain,
+    signal,
+    timeoutMs,
+    repeatable: true,
+    ...request,
+  };
+  const answered = await awaitResponse((asker) => upstream.send(replicaRequest, asker));
   if (answered.kind !== 'answered') return answered;
   const body = await readAll(answered, MAX_BYTES, timeoutMs);
-  return Buffer.isBuffer(body) ? { ...place, answered, body } : body;
+  return Buffer.isBuffer(body) ? { ...candidate, answered, body } : body;
 }
 
 const hasAnswered = (result: MetadataReply | Failed): result is MetadataReply =>
@@ -88,14 +95,14 @@ function availableReplicas(
   const { model } = base;
   if (model.deleting) return refuse(model, 'deleting');
   if (model.stopped) return refuse(model, 'stopped');
-  const places = candidateReplicas(base, fits);
-  return places.length === 0 ? refuse(model, 'no_replica') : places;
+  const candidates = candidateReplicas(base, fits);
+  return candidates.length === 0 ? refuse(model, 'no_replica') : candidates;
 }
 
 /** The replica of which something is told without asking it. @throws Refusal */
 export function chooseReplica(base: CallOptions, fits: (arm: ArmRoute) => boolean): ArmReplica {
-  const [place] = availableReplicas(base, fits);
-  return place ?? refuse(base.model, 'no_replica');
+  const [candidate] = availableReplicas(base, fits);
+  return candidate ?? refuse(base.model, 'no_replica');
 }
 
 /** Asks one replica after another until one answers. @throws Refusal, CallerGone */
@@ -106,17 +113,17 @@ export async function fetchMetadata(
   target: string,
 ): Promise<MetadataReply> {
   const { model } = base;
-  const places = availableReplicas(base, (arm) => supports(arm, route)).slice(0, MAX_TRIES);
-  const asked: UpstreamRequest = { method: 'GET', target, body: undefined };
+  const candidates = availableReplicas(base, (arm) => supports(arm, route)).slice(0, MAX_TRIES);
+  const request: UpstreamRequest = { method: 'GET', target, body: undefined };
   const end = performance.now() + base.timeoutMs;
   let last: MetadataReply | Failed | undefined;
-  for (const place of places) {
+  for (const candidate of candidates) {
     const left = Math.max(1, end - performance.now());
-    last = await askOne(upstream, base, place, asked, left);
+    last = await askOne(upstream, base, candidate, request, left);
     if (hasAnswered(last) ? !isUnavailable(last.answered.status) : last.kind === 'aborted') break;
   }
   if (last === undefined) return refuse(model, 'no_replica');
   if (hasAnswered(last)) return last;
-  const tries = places.length;
+  const tries = candidates.length;
   throw failureOf({ kind: 'failed', arm: undefined, result: last, tries }, model.id);
 }

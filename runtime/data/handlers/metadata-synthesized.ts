@@ -68,9 +68,9 @@ export async function synthesizedMetadata(
   caller: Caller,
 ) {
   const { model } = base;
-  const place = chooseReplica(base, (arm) => canTranscode(arm, route));
-  const { arm, replica } = place;
-  const signature = await signatureOf(plane, base, place);
+  const candidate = chooseReplica(base, (arm) => canTranscode(arm, route));
+  const { arm, replica } = candidate;
+  const signature = await signatureOf(plane, base, candidate);
   const versions = versionsOf(model, caller);
   const metadata = { name: model.id, versions, platform: platformOf(arm), ...signature };
   return { metadata, origin: { arm: arm.name, version: replica.version } };

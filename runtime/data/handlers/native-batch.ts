@@ -71,11 +71,11 @@ async function batchIn(
   const { maxBatchSize: maxItems } = inference;
   if (!isLarge(body)) return parseBatch(parseObject(body), maxItems);
   const { items, timeoutMs } = await inferring.thread.run({ op: 'batch', body, maxItems });
-  const called = { id, maxBatchSize: maxItems };
+  const calledModel = { id, maxBatchSize: maxItems };
   const requests = items.map((one): BatchItem | Refusal => {
     if (!(one instanceof Uint8Array)) return deserializeRefusal(one);
     const own = bufferOf(one);
-    if (isLarge(own)) return new LargeItem(largeNative(inferring.thread, called, own));
+    if (isLarge(own)) return new LargeItem(largeNative(inferring.thread, calledModel, own));
     return new SplicedCall(own.toString('utf8'), undefined, undefined);
   });
   return { requests, timeoutMs };
@@ -101,10 +101,10 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const { requestId } = request.tracing;
   const head = { request_id: requestId, model_id: id };
   const tail = { succeeded, failed, processing_time: seconds(plane.clock.now() - request.began) };
-  const told = batchBody(head, results, tail);
+  const responseBody = batchBody(head, results, tail);
   send(
     request,
-    typeof told === 'string' ? told : await told,
+    typeof responseBody === 'string' ? responseBody : await responseBody,
     results.find((one) => isInferred(one)),
   );
   if (arm !== undefined || succeeded === 0) return;

@@ -60,18 +60,18 @@ function encodingOf(
   request: Request,
   base: CallOptions,
   { target, body, read }: EncodedNativeCall,
-  large: () => LargeCall,
+  largeCall: () => LargeCall,
   to: EncodeTarget,
 ): Encoding {
   const { id } = base.model;
   return {
-    asked: { method: 'POST', target, body: Buffer.from(body) },
+    request: { method: 'POST', target, body: Buffer.from(body) },
     headers: base.headers,
-    passes: isEventStream,
+    isRelayed: isEventStream,
     type: 'application/json',
     read: (reply: BufferedResponse) => {
       if (reply.status >= 300) throw refusalOf(reply, id);
-      if (isLarge(reply.body)) return largeAnswer(plane, request, base, large(), to, reply);
+      if (isLarge(reply.body)) return largeAnswer(plane, request, base, largeCall(), to, reply);
       const output = read(answerText(reply, id));
       if (output === undefined) throw invalidResponse(id);
       const from = { arm: reply.arm.name, version: reply.replica.version };
@@ -100,11 +100,14 @@ async function largeEncoding(
   call: LargeCall,
   to: EncodeTarget,
 ): Promise<Encoding> {
-  const asked: UpstreamRequest = { method: 'POST', ...(await call.say(to, base.held)) };
+  const upstreamRequest: UpstreamRequest = {
+    method: 'POST',
+    ...(await call.encode(to, base.held)),
+  };
   return {
-    asked,
+    request: upstreamRequest,
     headers: base.headers,
-    passes: isEventStream,
+    isRelayed: isEventStream,
     type: 'application/json',
     read: (reply: BufferedResponse) => {
       if (reply.status >= 300) throw refusalOf(reply, base.model.id);
@@ -122,17 +125,22 @@ export function answerEvents(
   const { inferring } = plane;
   const { exchange, tracing, fail } = request;
   const { id } = base.model;
-  const put = (arm: ArmRoute, known?: EncodeTarget['known']): Encoding | Promise<Encoding> => {
+  const put = (
+    arm: ArmRoute,
+    modelInputs?: EncodeTarget['modelInputs'],
+  ): Encoding | Promise<Encoding> => {
     const isStream = arm.protocol === 'openai';
     if (!isStream && !takesJson(exchange)) throw cannotStream(id);
-    const to = { arm, known, isStream };
+    const to = { arm, modelInputs, isStream };
     if (item instanceof LargeItem) return largeEncoding(plane, request, base, item.call, to);
-    const said = isStream ? encodeOpenai(id, item, true) : encodeNative(arm, id, item, known);
+    const encoded = isStream
+      ? encodeOpenai(id, item, true)
+      : encodeNative(arm, id, item, modelInputs);
     return encodingOf(
       plane,
       request,
       base,
-      said,
+      encoded,
       () => {
         const { maxBatchSize } = base.model.inference;
         return largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
@@ -140,9 +148,10 @@ export function answerEvents(
       to,
     );
   };
-  const wayTo: Encoder = (attempt) =>
-    withMetadata(inferring, base, attempt, (known) => put(attempt.arm, known));
-  const whole = (reply: BufferedResponse, way: Encoding): void => sendDecoded(request, reply, way);
-  const forwarding = { target: '', body: undefined, tracing };
-  relayTranscoded(inferring, base, exchange, forwarding, { failed: fail, whole }, wayTo);
+  const encoder: Encoder = (attempt) =>
+    withMetadata(inferring, base, attempt, (modelInputs) => put(attempt.arm, modelInputs));
+  const buffered = (reply: BufferedResponse, encoding: Encoding): void =>
+    sendDecoded(request, reply, encoding);
+  const relayOptions = { target: '', body: undefined, tracing };
+  relayTranscoded(inferring, base, exchange, relayOptions, { failed: fail, buffered }, encoder);
 }

@@ -45,8 +45,8 @@ function parseBody(plane: Plane, model: ModelRoute, body: Buffer): ReadCall | Pr
 
 async function largeCall({ inferring }: Plane, model: ModelRoute, body: Buffer): Promise<ReadCall> {
   const { id, inference } = model;
-  const called = { id, maxBatchSize: inference.maxBatchSize };
-  const call = await checkLargeItem(largeNative(inferring.thread, called, body));
+  const calledModel = { id, maxBatchSize: inference.maxBatchSize };
+  const call = await checkLargeItem(largeNative(inferring.thread, calledModel, body));
   return { call, bytes: body.length };
 }
 
@@ -54,8 +54,8 @@ async function largeCall({ inferring }: Plane, model: ModelRoute, body: Buffer):
 export const timeoutOf = (
   { fields }: Exchange,
   base: CallOptions,
-  asked: number | undefined,
-): number => (asked === undefined ? base.timeoutMs : timeoutWithin(fields, asked));
+  requestedMs: number | undefined,
+): number => (requestedMs === undefined ? base.timeoutMs : timeoutWithin(fields, requestedMs));
 
 /** What outputs say, for comparison; undefined when one is too large for that. */
 export function comparable(all: readonly InferenceResult[]): readonly unknown[] | undefined {
@@ -69,8 +69,8 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const caller = authenticated(plane, exchange, id);
   const model = modelOf(plane.table, id);
   const arm = requestedArm(exchange, model, caller);
-  const said = readCall(plane, request, model);
-  const { call, bytes } = said instanceof Promise ? await said : said;
+  const read = readCall(plane, request, model);
+  const { call, bytes } = read instanceof Promise ? await read : read;
   const base = callOptions(plane, request, model, { arm, version: undefined }, true);
   const timed = {
     ...base,

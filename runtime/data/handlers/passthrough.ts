@@ -40,15 +40,15 @@ export function answerProxied(
     route.kind === 'v2' ? route.version : undefined,
   );
   if (route.kind === 'v2' && route.call === 'ready') return answerReady(request, model, named);
-  const who = armSupport(model, route, named.arm);
+  const support = armSupport(model, route, named.arm);
   const base = callOptions(plane, request, model, named);
   const target = targetOf(route, exchange.query);
   if (isMetadataCall(route)) {
-    if (who === 'none') return answerSynthesized(plane, request, route, base, caller);
+    if (support === 'none') return answerSynthesized(plane, request, route, base, caller);
     return answerMetadata(plane, request, route, base, target, caller);
   }
-  const send = SEND[who];
-  const body = bodyOf(plane, request, route, base, who);
+  const send = SEND[support];
+  const body = bodyOf(plane, request, route, base, support);
   if (Buffer.isBuffer(body)) return send(plane, request, route, base, target, body);
   const go = (later: RequestPayload): Promise<void> | void =>
     Buffer.isBuffer(later)
@@ -63,11 +63,11 @@ function bodyOf(
   { exchange }: Request,
   route: ProxiedRoute,
   base: CallOptions,
-  who: ArmSupport,
+  support: ArmSupport,
 ): RequestPayload | Promise<RequestPayload> {
   const { inference } = base.model;
   const { maxBodyBytes, replayBytes } = inference;
-  const isAlone = who === 'all' && !areJoined(inference) && !isMirrored(route, base);
+  const isAlone = support === 'all' && !areJoined(inference) && !isMirrored(route, base);
   if (!isAlone) return exchange.body(maxBodyBytes);
   // What is to be kept for a second try is kept.
   return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);
@@ -80,8 +80,8 @@ function passUpload(
   target: string,
   upload: Upload,
 ): void {
-  const forwarding = { target, body: undefined, upload, tracing };
-  relay(inferring, base, exchange, forwarding, { failed: fail });
+  const relayOptions = { target, body: undefined, upload, tracing };
+  relay(inferring, base, exchange, relayOptions, { failed: fail });
 }
 
 type Send = (
@@ -114,13 +114,13 @@ function pass(
     return relay(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
   }
   const collect = collectCopy(plane.limits.shadowBytes);
-  const passed = (answer: RelayedResponse | undefined): void => {
+  const relayed = (answer: RelayedResponse | undefined): void => {
     if (answer === undefined || answer.status >= 300) return;
     const call = transcodableCall(plane, request, route, base, target, body);
     plane.shadows.mirror(mirroredRequest(plane.inferring, call, answer), base, tracing.requestId);
   };
-  const forwarding = { target, body, tracing, collect };
-  relay(plane.inferring, own, exchange, forwarding, { passed, failed: fail });
+  const relayOptions = { target, body, tracing, collect };
+  relay(plane.inferring, own, exchange, relayOptions, { relayed, failed: fail });
 }
 
 function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {
@@ -142,11 +142,11 @@ async function answerMetadata(
   const own = callerHeaders(fields, tracing, origin, rules);
   const headers = withoutHeaders(own, (name) => name === 'content-length');
   exchange.account?.onRouted(arm.name, replica.version);
-  const told =
+  const responseBody =
     route.kind === 'v2' && status === 200
       ? withVersions(body, versionsOf(base.model, caller))
       : body;
-  exchange.answer(status, headers, told);
+  exchange.answer(status, headers, responseBody);
 }
 
 const NOT_GIVEN = 'model: is missing, must be the id of a model as text';
@@ -154,7 +154,7 @@ const GIVEN_TWICE = 'model: is given twice, must be given once';
 
 /** @throws Refusal unless it says one model, whoever reads it */
 function namedModel({ inferring }: Plane, body: Buffer): string | Promise<string> {
-  if (isLarge(body)) return inferring.thread.run({ op: 'named', body }).then(nameAmong);
+  if (isLarge(body)) return inferring.thread.run({ op: 'model_names', body }).then(nameAmong);
   const text = bodyText(body);
   const { model: name } = parseText(text, readJson);
   if (typeof name !== 'string') {
@@ -192,9 +192,9 @@ export async function answerOpenai(
   const caller = authenticated(plane, exchange, name);
   const model = modelOf(plane.table, name);
   const arm = requestedArm(exchange, model, caller);
-  const who = armSupport(model, route, arm);
+  const support = armSupport(model, route, arm);
   const base = callOptions(plane, request, model, { arm, version: undefined });
   const target = targetOf(route, exchange.query);
-  const send = SEND[who];
+  const send = SEND[support];
   return send(plane, request, route, base, target, raw);
 }

@@ -21,9 +21,9 @@ export async function answerTranscoded(
   body: Buffer,
 ): Promise<void> {
   const call = transcodableCall(plane, request, route, base, target, body);
-  const spoken = await call.spoken();
+  const transcoder = await call.transcoder();
   // Rows of tensors are one run of the model, as where they pass; items are not.
-  const items = hasProtocol(base.model, 'native', base.arm) ? spoken.items : 1;
+  const items = hasProtocol(base.model, 'native', base.arm) ? transcoder.items : 1;
   transcodeAndRelay(plane, request, { ...call, base: { ...base, items } });
 }
 
@@ -39,22 +39,22 @@ export function answerMixed(
   transcodeAndRelay(plane, request, transcodableCall(plane, request, route, base, target, body));
 }
 
-/** Gives the caller an answer that was read. @param told called with what it got */
+/** Gives the caller an answer that was read. @param onSent called with what it got */
 export function sendDecoded(
   request: Request,
   reply: BufferedResponse,
-  way: Encoding,
-  told: (body: ResponseBody) => void = () => undefined,
+  encoding: Encoding,
+  onSent: (body: ResponseBody) => void = () => undefined,
 ): void {
-  const tell = (body: ResponseBody): void => {
+  const sendBody = (body: ResponseBody): void => {
     const origin = { arm: reply.arm.name, version: reply.replica.version };
-    send(request, body, origin, { type: typeLine(way.type) });
-    told(body);
+    send(request, body, origin, { type: typeLine(encoding.type) });
+    onSent(body);
   };
   try {
-    const body = way.read(reply);
-    if (body instanceof Promise) body.then(tell).catch(request.fail);
-    else tell(body);
+    const body = encoding.read(reply);
+    if (body instanceof Promise) body.then(sendBody).catch(request.fail);
+    else sendBody(body);
   } catch (error) {
     request.fail(error);
   }
@@ -63,20 +63,20 @@ export function sendDecoded(
 function transcodeAndRelay(plane: Plane, request: Request, call: TranscodableCall): void {
   const { inferring, limits, shadows } = plane;
   const { exchange, tracing, fail } = request;
-  const { route, base, target, raw } = call;
+  const { route, base, target, rawBody } = call;
   const isCopied = isMirrored(route, base);
   const copy = (live: LiveAnswer): void => {
     if (!isCopied) return;
     shadows.mirror(mirroredRequest(inferring, call, live), base, tracing.requestId);
   };
-  const crossed: TranscodedCallbacks = {
+  const callbacks: TranscodedCallbacks = {
     failed: fail,
-    passed: (passed: RelayedResponse | undefined) => {
-      if (passed !== undefined && passed.status < 300) copy(passed);
+    relayed: (relayed: RelayedResponse | undefined) => {
+      if (relayed !== undefined && relayed.status < 300) copy(relayed);
     },
-    whole: (reply, way) => sendDecoded(request, reply, way, copy),
+    buffered: (reply, encoding) => sendDecoded(request, reply, encoding, copy),
   };
   const collect = isCopied ? collectCopy(limits.shadowBytes) : undefined;
-  const forwarding = { target, body: raw, tracing, collect };
-  relayTranscoded(inferring, base, exchange, forwarding, crossed, encoderOf(inferring, call));
+  const relayOptions = { target, body: rawBody, tracing, collect };
+  relayTranscoded(inferring, base, exchange, relayOptions, callbacks, encoderOf(inferring, call));
 }

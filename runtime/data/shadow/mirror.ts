@@ -96,7 +96,7 @@ async function shadowOutputs(
   model: string,
   kind: ProxiedRoute['kind'],
 ) {
-  if (!way.passes(reply)) {
+  if (!way.isRelayed(reply)) {
     const told = await way.read(reply);
     return outputsOf(typeof told === 'string' ? Buffer.from(told) : told, kind);
   }
@@ -118,7 +118,7 @@ export function mirroredRequest(
   call: TranscodableCall,
   live: LiveAnswer,
 ): MirroredRequest {
-  const { route, raw, ownHeaders } = call;
+  const { route, rawBody: raw, ownHeaders } = call;
   const { kind } = route;
   return {
     bytes: raw.length,
@@ -134,7 +134,7 @@ export function mirroredRequest(
       let way: Encoding | undefined;
       const reply = await callBuffered(inferring, { ...base, headers }, async (attempt) => {
         way = await wayTo(attempt);
-        return way.asked;
+        return way.request;
       });
       const outputs = way && (await shadowOutputs(reply, way, base.model.id, kind));
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);

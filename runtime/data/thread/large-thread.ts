@@ -47,14 +47,14 @@ const tooMuch = (): Refusal =>
     'to put the body, or the answer to it, in other words takes more memory or time than the service has; send less at a time, or tensors as bytes (V2)',
   );
 
-function outcomeOf(told: WorkerReply): unknown {
-  if ('done' in told) return told.done;
-  if ('refusal' in told) {
-    const { code, message, more } = told.refusal;
+function outcomeOf(reply: WorkerReply): unknown {
+  if ('done' in reply) return reply.done;
+  if ('refusal' in reply) {
+    const { code, message, more } = reply.refusal;
     throw new Refusal(code, message, more);
   }
   const error = new Error('a large body could not be understood');
-  error.stack = [String(error), ...told.fault].join('\n');
+  error.stack = [String(error), ...reply.fault].join('\n');
   throw error;
 }
 

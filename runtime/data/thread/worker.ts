@@ -7,7 +7,7 @@ import { serializeRefusal, LargeTaskRunner } from '../transcode/large-task';
 
 // The thread in which large bodies are understood. It gets one task at a time.
 
-const understanding = new LargeTaskRunner();
+const tasks = new LargeTaskRunner();
 
 /** Buffers go to the other thread, they are not copied; only those that are alone in their memory. */
 function buffersIn(value: unknown, found: ArrayBuffer[] = []): ArrayBuffer[] {
@@ -27,7 +27,7 @@ const isOfElements = (task: LargeTask | ElementsTask): task is ElementsTask =>
 
 function perform(task: LargeTask | ElementsTask): object {
   try {
-    return { done: isOfElements(task) ? performElements(task) : understanding.perform(task) };
+    return { done: isOfElements(task) ? performElements(task) : tasks.perform(task) };
   } catch (error) {
     if (error instanceof Refusal) return { refusal: serializeRefusal(error) };
     // Not its message: it may quote the body.
@@ -36,6 +36,6 @@ function perform(task: LargeTask | ElementsTask): object {
 }
 
 parentPort?.on('message', (task: LargeTask | ElementsTask) => {
-  const told = perform(task);
-  parentPort?.postMessage(told, 'done' in told ? buffersIn(told.done) : []);
+  const reply = perform(task);
+  parentPort?.postMessage(reply, 'done' in reply ? buffersIn(reply.done) : []);
 });

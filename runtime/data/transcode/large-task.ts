@@ -26,29 +26,29 @@ export interface LargeSource {
   /** Of this request: what was read of it once is known by it. */
   readonly id: number;
   readonly kind: 'native' | 'v1' | 'v2' | 'openai';
-  readonly called: CalledModel;
+  readonly calledModel: CalledModel;
   /** Of V2: bytes of JSON before its tensors. */
   readonly jsonLength?: string | undefined;
   /** Of OpenAI. */
   readonly call?: OpenaiCallName | undefined;
-  readonly written?: CompletionInfo | undefined;
+  readonly completion?: CompletionInfo | undefined;
 }
 
 /** Whom a request is put to. */
 export interface EncodeTarget {
   readonly arm: ArmRoute;
-  readonly known: ModelInputs | undefined;
+  readonly modelInputs: ModelInputs | undefined;
   /** The answer is to come as events. */
   readonly isStream?: boolean | undefined;
 }
 
 export type LargeTask =
-  | { readonly op: 'named'; readonly body: Uint8Array }
+  | { readonly op: 'model_names'; readonly body: Uint8Array }
   | { readonly op: 'batch'; readonly body: Uint8Array; readonly maxItems: number }
   | { readonly op: 'results'; readonly answer: Uint8Array; readonly count: number }
   | { readonly op: 'check'; readonly source: LargeSource; readonly body?: Uint8Array | undefined }
   | {
-      readonly op: 'say';
+      readonly op: 'encode';
       readonly source: LargeSource;
       readonly body?: Uint8Array | undefined;
       readonly to: EncodeTarget;
@@ -98,11 +98,11 @@ export type LargeResult = LargeOutput | SerializedRefusal | null;
 
 /** Outcomes by task. `missing`: the body of the source has to be sent again. */
 export interface LargeOutcomes {
-  readonly named: readonly unknown[] | undefined;
+  readonly model_names: readonly unknown[] | undefined;
   readonly batch: LargeBatch;
   readonly results: readonly LargeResult[] | undefined;
   readonly check: CheckedCall | 'missing';
-  readonly say: LargeRequest | 'missing';
+  readonly encode: LargeRequest | 'missing';
   readonly read: LargeOutput | undefined | 'missing';
 }
 
@@ -134,9 +134,9 @@ function surveyed(body: Buffer, jsonBytes = body.length, limits = JSON_LIMITS): 
 interface ParsedCall {
   readonly bytes: number;
   readonly native?: NativeCall;
-  readonly spoken?: Transcoder;
+  readonly transcoder?: Transcoder;
   /** What was said to an arm last, which knows how to read its answer. */
-  said?: {
+  encoded?: {
     readonly arm: string;
     readonly read: (answer: Buffer, version: string) => LargeOutput | undefined;
   };
@@ -157,13 +157,14 @@ const textOutput = (text: string | undefined): LargeOutput | undefined =>
 
 /** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
 export function readTranscoder(source: Omit<LargeSource, 'id'>, body: Buffer): Transcoder {
-  const { kind, called, jsonLength, call, written } = source;
+  const { kind, calledModel, jsonLength, call, completion } = source;
   return bounded(() => {
-    if (kind === 'v1') return v1Transcoder(called, parseV1(parseObject(body)));
-    if (kind === 'v2') return v2Transcoder(called, parseV2(body, jsonLength));
-    if (call === undefined || written === undefined) throw new Error('an OpenAI call has a name');
+    if (kind === 'v1') return v1Transcoder(calledModel, parseV1(parseObject(body)));
+    if (kind === 'v2') return v2Transcoder(calledModel, parseV2(body, jsonLength));
+    if (call === undefined || completion === undefined)
+      throw new Error('an OpenAI call has a name');
     const read = parseOpenai(call, parseText(bodyText(body), readJson));
-    return openaiTranscoder(called, read, written);
+    return openaiTranscoder(calledModel, read, completion);
   });
 }
 
@@ -171,7 +172,7 @@ function parse(source: LargeSource, body: Buffer): Omit<ParsedCall, 'bytes'> {
   const { kind, jsonLength } = source;
   if (kind !== 'native') {
     surveyed(body, jsonLength === undefined ? undefined : Number(jsonLength));
-    return { spoken: readTranscoder(source, body) };
+    return { transcoder: readTranscoder(source, body) };
   }
   const text = bodyText(body);
   const simple = splicedCall(text);
@@ -199,7 +200,7 @@ export class LargeTaskRunner {
   /** @throws Refusal */
   perform(task: LargeTask): LargeOutcomes[LargeTask['op']] {
     switch (task.op) {
-      case 'named':
+      case 'model_names':
         return textsNamed(bufferOf(task.body), 'model');
       case 'batch':
         return batchOf(bufferOf(task.body), task.maxItems);
@@ -214,11 +215,11 @@ export class LargeTaskRunner {
     const call = this.callOf(task.source, task.body);
     if (call === undefined) return 'missing';
     if (task.op === 'check') return checkedOf(call);
-    if (task.op === 'say') return encode(call, task.source, task.to);
-    if (call.said?.arm !== task.to.arm.name) encode(call, task.source, task.to);
-    const told = call.said?.read(bufferOf(task.answer), task.version);
+    if (task.op === 'encode') return encode(call, task.source, task.to);
+    if (call.encoded?.arm !== task.to.arm.name) encode(call, task.source, task.to);
+    const output = call.encoded?.read(bufferOf(task.answer), task.version);
     this.forget(task.source.id);
-    return told;
+    return output;
   }
 
   private callOf(source: LargeSource, body: Uint8Array | undefined): ParsedCall | undefined {
@@ -240,10 +241,10 @@ export class LargeTaskRunner {
   }
 }
 
-function checkedOf({ native, spoken }: ParsedCall): CheckedCall {
+function checkedOf({ native, transcoder }: ParsedCall): CheckedCall {
   return {
-    items: spoken?.items ?? 1,
-    type: spoken?.type ?? 'application/json',
+    items: transcoder?.items ?? 1,
+    type: transcoder?.type ?? 'application/json',
     timeoutMs: native?.timeoutMs,
     priority: native?.priority,
   };
@@ -252,31 +253,31 @@ function checkedOf({ native, spoken }: ParsedCall): CheckedCall {
 /** @throws Refusal when the server's protocol cannot say it */
 function encode(
   call: ParsedCall,
-  { called }: LargeSource,
-  { arm, known, isStream }: EncodeTarget,
+  { calledModel }: LargeSource,
+  { arm, modelInputs, isStream }: EncodeTarget,
 ): LargeRequest {
-  const { native, spoken } = call;
+  const { native, transcoder } = call;
   if (native !== undefined) {
     const { target, body, splice, read }: EncodedNativeCall = bounded(() =>
       isStream === true
-        ? encodeOpenai(called.id, native, true)
-        : encodeNative(arm, called.id, native, known),
+        ? encodeOpenai(calledModel.id, native, true)
+        : encodeNative(arm, calledModel.id, native, modelInputs),
     );
     const readAnswer = (answer: Buffer): LargeOutput | undefined => {
       const text = answer.toString('utf8');
       return nativeOutput(splice(text) ?? (isModestAnswer(answer) ? read(text) : undefined));
     };
-    call.said = { arm: arm.name, read: readAnswer };
+    call.encoded = { arm: arm.name, read: readAnswer };
     return { target, body: bytesOf(body) };
   }
   const { target, body, read }: EncodedRequest = bounded(() =>
-    (spoken as Transcoder).say(arm, known),
+    (transcoder as Transcoder).encode(arm, modelInputs),
   );
-  const told = (answer: Buffer, version: string): LargeOutput | undefined =>
+  const output = (answer: Buffer, version: string): LargeOutput | undefined =>
     isModestAnswer(answer)
       ? textOutput(readable(() => read(answer.toString('utf8'), version)))
       : undefined;
-  call.said = { arm: arm.name, read: told };
+  call.encoded = { arm: arm.name, read: output };
   return { target, body: bytesOf(body) };
 }
 

@@ -109,10 +109,10 @@ function completionOf(result: unknown, model: string): Completion {
 
 function completionBody(
   call: OpenaiCallName,
-  said: Completion,
+  completion: Completion,
   { id, created, model }: CompletionInfo,
 ): JsonObject {
-  const { text, toolCalls, reason, usage } = said;
+  const { text, toolCalls, reason, usage } = completion;
   const isChat = call === 'chat/completions';
   const words = isChat
     ? { message: { role: 'assistant', content: text, ...(toolCalls && { tool_calls: toolCalls }) } }
@@ -155,7 +155,7 @@ function partsOf(
 
 function events(
   request: OpenaiRequest,
-  said: Completion,
+  completion: Completion,
   { id, created, model }: CompletionInfo,
 ): string {
   const { call, includeUsage } = request;
@@ -166,11 +166,12 @@ function events(
     created,
     model,
   };
-  const chunks: JsonObject[] = partsOf(call, said).map((part) => ({
+  const chunks: JsonObject[] = partsOf(call, completion).map((part) => ({
     ...head,
     choices: [{ index: 0, ...part, logprobs: null }],
   }));
-  if (includeUsage && said.usage) chunks.push({ ...head, choices: [], usage: said.usage });
+  if (includeUsage && completion.usage)
+    chunks.push({ ...head, choices: [], usage: completion.usage });
   return [...chunks.map((chunk) => writeStrict(chunk)), '[DONE]']
     .map((data) => `data: ${data}\n\n`)
     .join('');
@@ -216,11 +217,13 @@ function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string
 export function nativeToOpenaiAnswer(
   result: unknown,
   request: OpenaiRequest,
-  written: CompletionInfo,
+  completionInfo: CompletionInfo,
 ): string {
   const { call, stream } = request;
-  const { model } = written;
+  const { model } = completionInfo;
   if (call === 'embeddings') return writeStrict(embeddingList(result, request, model));
-  const said = completionOf(result, model);
-  return stream ? events(request, said, written) : writeStrict(completionBody(call, said, written));
+  const completion = completionOf(result, model);
+  return stream
+    ? events(request, completion, completionInfo)
+    : writeStrict(completionBody(call, completion, completionInfo));
 }

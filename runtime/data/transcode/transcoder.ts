@@ -37,7 +37,7 @@ export interface Transcoder {
   /** Of the answer. */
   readonly type: 'application/json' | 'text/event-stream';
   /** @throws Refusal when the server's protocol cannot say it */
-  readonly say: (arm: ArmRoute, metadata: ModelInputs | undefined) => EncodedRequest;
+  readonly encode: (arm: ArmRoute, metadata: ModelInputs | undefined) => EncodedRequest;
 }
 
 /** The model that is called. */
@@ -57,8 +57,8 @@ function answerOf(text: string): unknown {
 
 type WriteResults = (results: readonly unknown[], version: string) => JsonObject | string;
 
-const bodyOf = (told: JsonObject | string): string =>
-  typeof told === 'string' ? told : writeJson(told);
+const bodyOf = (answer: JsonObject | string): string =>
+  typeof answer === 'string' ? answer : writeJson(answer);
 
 /** Results of a batch. @throws Refusal when an item failed: rows have no partial failure */
 function resultsOf(answer: unknown, count: number): readonly unknown[] | undefined {
@@ -88,19 +88,19 @@ function toNative(
   arm: ArmRoute,
   { id }: CalledModel,
   items: readonly NativeItem[],
-  tell: WriteResults,
+  writeResults: WriteResults,
 ): EncodedRequest {
   const [only] = items;
   if (items.length === 1) {
     const read: EncodedRequest['read'] = (text, version) => {
       const result = readResult(answerOf(text));
-      return result && bodyOf(tell([outputValue(result.output)], version));
+      return result && bodyOf(writeResults([outputValue(result.output)], version));
     };
     return { target: nativeTarget(arm, id, 'inference') ?? '', body: writeStrict(only), read };
   }
   const read: EncodedRequest['read'] = (text, version) => {
     const results = resultsOf(answerOf(text), items.length);
-    return results && bodyOf(tell(results, version));
+    return results && bodyOf(writeResults(results, version));
   };
   const body = writeStrict({ requests: items });
   return { target: nativeTarget(arm, id, 'batch_inference') ?? '', body, read };
@@ -111,59 +111,59 @@ function unsupportedProtocol({ name, protocol }: ArmRoute): never {
   throw new Error(`arm ${name} speaks ${protocol}, which has no such call`);
 }
 
-export function v1Transcoder(called: CalledModel, call: V1Request): Transcoder {
-  const name = encodeURIComponent(called.id);
-  const say: Transcoder['say'] = (arm, metadata) => {
+export function v1Transcoder(calledModel: CalledModel, call: V1Request): Transcoder {
+  const name = encodeURIComponent(calledModel.id);
+  const encode: Transcoder['encode'] = (arm, metadata) => {
     if (arm.protocol === 'native') {
-      checkRows(rowsIn(call), called);
-      return toNative(arm, called, v1ToItems(call), (results) => itemsToV1(results, call));
+      checkRows(rowsIn(call), calledModel);
+      return toNative(arm, calledModel, v1ToItems(call), (results) => itemsToV1(results, call));
     }
     if (arm.protocol !== 'v2') return unsupportedProtocol(arm);
     const body = writeJson({ inputs: v1ToV2(call, metadata) });
     const read: EncodedRequest['read'] = (text) => {
-      const told = v2ToV1(answerOf(text), call);
-      return told && writeJson(told);
+      const answer = v2ToV1(answerOf(text), call);
+      return answer && writeJson(answer);
     };
     return { target: `/v2/models/${name}/infer`, body, read };
   };
   const items = call.kind === 'rows' ? call.rows.length : 1;
-  return { items, type: 'application/json', say };
+  return { items, type: 'application/json', encode };
 }
 
-export function v2Transcoder(called: CalledModel, call: V2Request): Transcoder {
-  const { id } = called;
+export function v2Transcoder(calledModel: CalledModel, call: V2Request): Transcoder {
+  const { id } = calledModel;
   const [first] = call.tensors;
   const items = Math.max(1, first?.shape[0] ?? 1);
-  const say: Transcoder['say'] = (arm) => {
+  const encode: Transcoder['encode'] = (arm) => {
     const { protocol } = arm;
     if (protocol === 'native') {
-      checkRows(items, called);
-      return toNative(arm, called, v2ToItems(call), (results, version) =>
+      checkRows(items, calledModel);
+      return toNative(arm, calledModel, v2ToItems(call), (results, version) =>
         v2Answer(call, results, id, version),
       );
     }
     if (protocol !== 'v1' && protocol !== 'tfs') return unsupportedProtocol(arm);
     const body = writeJson(v2ToV1Call(call, protocol === 'tfs'));
     const read: EncodedRequest['read'] = (text, version) => {
-      const told = v1ToV2Answer(answerOf(text), call, id, version);
-      return told && writeJson(told);
+      const answer = v1ToV2Answer(answerOf(text), call, id, version);
+      return answer && writeJson(answer);
     };
     return { target: `/v1/models/${encodeURIComponent(id)}:predict`, body, read };
   };
-  return { items, type: 'application/json', say };
+  return { items, type: 'application/json', encode };
 }
 
 export function openaiTranscoder(
-  called: CalledModel,
+  calledModel: CalledModel,
   request: OpenaiRequest,
-  written: CompletionInfo,
+  completion: CompletionInfo,
 ): Transcoder {
-  const say: Transcoder['say'] = (arm) => {
+  const encode: Transcoder['encode'] = (arm) => {
     if (arm.protocol !== 'native') return unsupportedProtocol(arm);
-    return toNative(arm, called, [request.item], ([result]) =>
-      nativeToOpenaiAnswer(result, request, written),
+    return toNative(arm, calledModel, [request.item], ([result]) =>
+      nativeToOpenaiAnswer(result, request, completion),
     );
   };
   const type = request.stream ? 'text/event-stream' : 'application/json';
-  return { items: 1, type, say };
+  return { items: 1, type, encode };
 }

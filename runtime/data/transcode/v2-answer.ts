@@ -56,16 +56,19 @@ function namedColumns(model: string, rows: readonly JsonObject[]): readonly V2Te
 function outputsOf(
   model: string,
   rows: readonly unknown[],
-  wanted: V2Request['wanted'],
+  requestedOutputs: V2Request['requestedOutputs'],
 ): readonly V2Tensor[] {
   if (rows.every(isJsonObject)) return namedColumns(model, rows);
-  const [only = NAMELESS] = wanted?.length === 1 ? wanted : [];
+  const [only = NAMELESS] = requestedOutputs?.length === 1 ? requestedOutputs : [];
   return [columnTensor(model, only, rows)];
 }
 
 /** @throws Refusal when one is asked for that the model has not given */
-function chosen(tensors: readonly V2Tensor[], wanted: V2Request['wanted']): readonly V2Tensor[] {
-  return (wanted ?? tensors.map(({ name }) => name)).map((name, index) => {
+function chosen(
+  tensors: readonly V2Tensor[],
+  requestedOutputs: V2Request['requestedOutputs'],
+): readonly V2Tensor[] {
+  return (requestedOutputs ?? tensors.map(({ name }) => name)).map((name, index) => {
     const found = tensors.find((one) => one.name === name);
     if (found !== undefined) return found;
     const names = tensors.map((one) => one.name).join(', ');
@@ -78,12 +81,12 @@ function chosen(tensors: readonly V2Tensor[], wanted: V2Request['wanted']): read
 
 /** @throws Refusal when the rows are no tensors, or lack an output that was asked for */
 export function v2Answer(
-  { id, wanted }: V2Request,
+  { id, requestedOutputs }: V2Request,
   rows: readonly unknown[],
   model: string,
   version: string,
 ): JsonObject {
-  const outputs = chosen(outputsOf(model, rows, wanted), wanted);
+  const outputs = chosen(outputsOf(model, rows, requestedOutputs), requestedOutputs);
   return {
     model_name: model,
     model_version: version,

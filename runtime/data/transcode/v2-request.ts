@@ -13,7 +13,7 @@ export interface V2Request {
   readonly id: string | undefined;
   readonly tensors: readonly V2Tensor[];
   /** Names of the outputs asked for; undefined: all. */
-  readonly wanted: readonly string[] | undefined;
+  readonly requestedOutputs: readonly string[] | undefined;
   /** Of the request, without those that only say how the answer is to be written. */
   readonly parameters: JsonObject;
 }
@@ -124,7 +124,7 @@ function requestOf(head: JsonObject, tensors: readonly V2Tensor[]): V2Request {
   return {
     id: typeof id === 'string' ? id : undefined,
     tensors,
-    wanted: wantedOf(outputs),
+    requestedOutputs: wantedOf(outputs),
     parameters: Object.fromEntries(own),
   };
 }

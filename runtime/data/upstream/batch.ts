@@ -72,12 +72,12 @@ function bodyOf(chunk: readonly IndexedItem[]): Buffer | Promise<Buffer> {
 
 /** One call for several items, where the server takes that. Undefined: it has to be one by one. */
 async function callChunk(
-  inferring: InferenceContext,
+  context: InferenceContext,
   base: CallOptions,
   chunk: readonly IndexedItem[],
 ): Promise<readonly ItemResult[] | undefined> {
   const { id } = base.model;
-  const reply = await callBuffered(inferring, { ...base, items: chunk.length }, ({ arm }) => {
+  const reply = await callBuffered(context, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
     const put = (body: Buffer): UpstreamRequest => ({ method: 'POST', target, body });
@@ -93,7 +93,7 @@ async function callChunk(
   const spoiled = (status >= 400 && status < 500) || status === 500;
   if (spoiled && chunk.length > 1) return undefined;
   if (status >= 300) throw refusalOf(reply, id);
-  if (isLarge(reply.body)) return largeResults(inferring, base, reply, chunk.length);
+  if (isLarge(reply.body)) return largeResults(context, base, reply, chunk.length);
   const answer = parsedText(answerText(reply, id));
   const results = isJsonObject(answer) ? answer['results'] : undefined;
   if (!Array.isArray(results) || results.length !== chunk.length) throw invalidResponse(id);
@@ -156,7 +156,7 @@ function tooLate(): Refusal {
 }
 
 async function oneByOne(
-  inferring: InferenceContext,
+  context: InferenceContext,
   { items, base, lanes }: BatchPart,
   timed: WithDeadline,
 ): Promise<readonly ItemResult[]> {
@@ -164,21 +164,21 @@ async function oneByOne(
   await inLanes(items, lanes, async (placed) => {
     const own = { ...timed(base), items: 1, planned: base.planned && { arm: base.planned.arm } };
     const isOver = own.timeoutMs === 0;
-    const result = isOver ? tooLate() : await infer(inferring, own, placed.item).catch(asRefusal);
+    const result = isOver ? tooLate() : await infer(context, own, placed.item).catch(asRefusal);
     results.set(placed, result);
   });
   return items.map((placed) => results.get(placed) ?? invalidResponse(base.model.id));
 }
 
 async function runPart(
-  inferring: InferenceContext,
+  context: InferenceContext,
   part: BatchPart,
   timed: WithDeadline,
 ): Promise<readonly ItemResult[]> {
   const { items, base } = part;
   try {
-    const together = takesChunks(base) ? await callChunk(inferring, timed(base), items) : undefined;
-    return together ?? (await oneByOne(inferring, part, timed));
+    const together = takesChunks(base) ? await callChunk(context, timed(base), items) : undefined;
+    return together ?? (await oneByOne(context, part, timed));
   } catch (error) {
     const refusal = asRefusal(error);
     return items.map(() => refusal);
@@ -213,7 +213,7 @@ const isRead = (value: unknown): value is BatchItem =>
  * @throws CallerGone
  */
 export async function inferBatch(
-  inferring: InferenceContext,
+  context: InferenceContext,
   base: CallOptions,
   requests: readonly unknown[],
 ): Promise<readonly ItemResult[]> {
@@ -231,8 +231,8 @@ export async function inferBatch(
     timeoutMs: Math.max(0, end - performance.now()),
   });
   await Promise.all(
-    partsOf(inferring, base, good).map(async (part) => {
-      const done = await runPart(inferring, part, timed);
+    partsOf(context, base, good).map(async (part) => {
+      const done = await runPart(context, part, timed);
       part.items.forEach(({ index }, at) => {
         results[index] = done[at] ?? invalidResponse(base.model.id);
       });
@@ -246,15 +246,15 @@ export async function inferBatch(
  * @throws what the first item that fails fails with
  */
 export async function inferSequentially(
-  inferring: InferenceContext,
+  context: InferenceContext,
   base: CallOptions,
   items: readonly BatchItem[],
 ): Promise<readonly InferenceResult[]> {
   const placed = items.map((item, index) => ({ item, index }));
-  const together = takesChunks(base) ? await callChunk(inferring, base, placed) : undefined;
+  const together = takesChunks(base) ? await callChunk(context, base, placed) : undefined;
   const results: ItemResult[] = [...(together ?? [])];
   if (together === undefined) {
-    for (const item of items) results.push(await infer(inferring, { ...base, items: 1 }, item));
+    for (const item of items) results.push(await infer(context, { ...base, items: 1 }, item));
   }
   const failed = results.find((one) => one instanceof Refusal);
   if (failed !== undefined) throw failed;

@@ -148,7 +148,7 @@ export abstract class UpstreamCall implements Job {
   private lastBody: Buffer | undefined;
 
   constructor(
-    protected readonly calling: UpstreamContext,
+    protected readonly context: UpstreamContext,
     protected readonly base: CallOptions,
     readonly replayable: boolean,
     readonly upload?: Upload | undefined,
@@ -167,7 +167,7 @@ export abstract class UpstreamCall implements Job {
     this.signal = base.signal;
   }
 
-  abstract attempt(attempt: Attempt, tried: AttemptCallbacks): void;
+  abstract attempt(attempt: Attempt, report: AttemptCallbacks): void;
   abstract discard(): void;
   abstract onResult(result: JobResult): void;
 
@@ -189,11 +189,11 @@ export abstract class UpstreamCall implements Job {
     const repeatable = replayable && this.model.inference.idempotent;
     const isAgain = number > 1;
     const asking = { method, target, headers, body, upload, timeoutMs, signal };
-    this.calling.upstream.send({ replica, ...asking, repeatable, isAgain }, asker);
+    this.context.upstream.send({ replica, ...asking, repeatable, isAgain }, asker);
   }
 
   private poisonedMs(arm: string, version: string): number {
-    return this.calling.dispatcher.poisonedMs(this.model.id, arm, () => this.fingerprint(version));
+    return this.context.dispatcher.poisonedMs(this.model.id, arm, () => this.fingerprint(version));
   }
 
   fingerprint(version: string): string | undefined {
@@ -209,13 +209,13 @@ export abstract class UpstreamCall implements Job {
   /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
   protected prepare<T>(
     make: () => T | Promise<T>,
-    tried: AttemptCallbacks,
+    report: AttemptCallbacks,
     put: (made: T) => void,
     cannot: (reason: unknown) => void,
   ): void {
     const refused = (reason: unknown): void => {
       cannot(reason);
-      tried.settled(localFailure(reason));
+      report.settled(localFailure(reason));
     };
     let made: T | Promise<T>;
     try {
@@ -232,25 +232,25 @@ export abstract class UpstreamCall implements Job {
     { remainingMs }: Attempt,
     began: number,
     answered: HttpResponse,
-    tried: AttemptCallbacks,
+    report: AttemptCallbacks,
     keep: (body: Buffer) => void,
     cannot: (reason: unknown) => void,
   ): void {
     const { status } = answered;
     const timeoutMs = Math.max(0, remainingMs - (performance.now() - began));
     const { held = UNCOUNTED } = this.base;
-    const { answerBytes: limit } = this.calling.limits;
+    const { answerBytes: limit } = this.context.limits;
     collect(answered, { limit, timeoutMs, held }, (body) => {
       if (body instanceof MemoryFull) {
         cannot(body);
-        return tried.settled({ kind: 'aborted', status: ERROR_STATUS.QUEUE_FULL });
+        return report.settled({ kind: 'aborted', status: ERROR_STATUS.QUEUE_FULL });
       }
       if (!Buffer.isBuffer(body)) {
-        return tried.settled(this.signal.aborted ? { kind: 'aborted' } : body);
+        return report.settled(this.signal.aborted ? { kind: 'aborted' } : body);
       }
       keep(body);
-      tried.settled({ kind: 'answered', status });
-      tried.finished({ kind: 'answered', status });
+      report.settled({ kind: 'answered', status });
+      report.finished({ kind: 'answered', status });
     });
   }
 }
@@ -268,42 +268,42 @@ export class BufferedCall extends UpstreamCall {
   private fault: { readonly reason: unknown } | undefined;
 
   constructor(
-    calling: UpstreamContext,
+    context: UpstreamContext,
     base: CallOptions,
-    private readonly ask: EncodeForAttempt,
-    private readonly end: (ended: CallOutcome) => void,
+    private readonly encodeFor: EncodeForAttempt,
+    private readonly done: (ended: CallOutcome) => void,
   ) {
-    super(calling, base, true);
+    super(context, base, true);
   }
 
-  attempt(one: Attempt, tried: AttemptCallbacks): void {
+  attempt(attempt: Attempt, report: AttemptCallbacks): void {
     const cannot = (reason: unknown): void => {
       this.fault = { reason };
     };
     this.prepare(
-      () => this.ask(one),
-      tried,
-      (asked) => this.put(one, asked, tried, cannot),
+      () => this.encodeFor(attempt),
+      report,
+      (request) => this.put(attempt, request, report, cannot),
       cannot,
     );
   }
 
   private put(
-    one: Attempt,
-    asked: UpstreamRequest,
-    tried: AttemptCallbacks,
+    attempt: Attempt,
+    request: UpstreamRequest,
+    report: AttemptCallbacks,
     cannot: (reason: unknown) => void,
   ): void {
     const began = performance.now();
-    this.send(one, asked, {
+    this.send(attempt, request, {
       onResponse: (answered) => {
         const keep = (body: Buffer): void => {
           const { status, fields } = answered;
-          this.current = { replica: one.replica, status, fields, body };
+          this.current = { replica: attempt.replica, status, fields, body };
         };
-        this.readWhole(one, began, answered, tried, keep, cannot);
+        this.readWhole(attempt, began, answered, report, keep, cannot);
       },
-      onFailure: (why) => tried.settled(why),
+      onFailure: (why) => report.settled(why),
     });
   }
 
@@ -314,16 +314,16 @@ export class BufferedCall extends UpstreamCall {
   onResult(result: JobResult): void {
     const { current, fault, refusal } = this;
     if (refusal !== undefined && result.kind === 'failed') {
-      return this.end({ kind: 'fault', reason: refusal });
+      return this.done({ kind: 'fault', reason: refusal });
     }
-    if (fault !== undefined) return this.end({ kind: 'fault', reason: fault.reason });
-    if (result.kind !== 'answered') return this.end({ kind: 'none', result });
+    if (fault !== undefined) return this.done({ kind: 'fault', reason: fault.reason });
+    if (result.kind !== 'answered') return this.done({ kind: 'none', result });
     if (current === undefined) {
       const reason = new Error('a job was answered without a try');
-      return this.end({ kind: 'fault', reason });
+      return this.done({ kind: 'fault', reason });
     }
     const { arm, tries } = result;
-    this.end({ kind: 'reply', reply: { arm, ...current }, tries });
+    this.done({ kind: 'reply', reply: { arm, ...current }, tries });
   }
 }
 
@@ -332,9 +332,9 @@ export class BufferedCall extends UpstreamCall {
  * @throws Refusal when there is no answer, CallerGone when nobody waits for it
  */
 export function callBuffered(
-  calling: UpstreamContext,
+  context: UpstreamContext,
   base: CallOptions,
-  ask: EncodeForAttempt,
+  encodeFor: EncodeForAttempt,
 ): Promise<BufferedResponse> {
   return new Promise((resolve, reject) => {
     const end = (ended: CallOutcome): void => {
@@ -342,6 +342,6 @@ export function callBuffered(
       else if (ended.kind === 'fault') reject(ended.reason);
       else reject(failureOf(ended.result, base.model.id));
     };
-    calling.dispatcher.start(new BufferedCall(calling, base, ask, end));
+    context.dispatcher.start(new BufferedCall(context, base, encodeFor, end));
   });
 }

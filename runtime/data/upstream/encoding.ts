@@ -27,11 +27,11 @@ export interface TranscodableCall {
   readonly base: CallOptions;
   /** For servers that get it as it is. */
   readonly target: string;
-  readonly raw: Buffer;
+  readonly rawBody: Buffer;
   /** Read when the first server needs it. @throws Refusal */
-  readonly spoken: () => Promise<Transcoder | LargeTranscoder>;
+  readonly transcoder: () => Promise<Transcoder | LargeTranscoder>;
   /** The same for an answer that is large. */
-  readonly large: () => Promise<LargeCall>;
+  readonly largeCall: () => Promise<LargeCall>;
   /** Towards servers that get a body of ours. */
   readonly ownHeaders: () => HeaderText;
 }
@@ -52,15 +52,15 @@ function sourceOf(
   { id, inference }: ModelRoute,
   route: ProxiedRoute,
 ): Omit<LargeSource, 'id'> {
-  const called = { id, maxBatchSize: inference.maxBatchSize };
-  if (route.kind === 'v1') return { kind: 'v1', called };
+  const calledModel = { id, maxBatchSize: inference.maxBatchSize };
+  if (route.kind === 'v1') return { kind: 'v1', calledModel };
   if (route.kind === 'v2') {
-    return { kind: 'v2', called, jsonLength: exchange.fields.get(HEAD_LENGTH) };
+    return { kind: 'v2', calledModel, jsonLength: exchange.fields.get(HEAD_LENGTH) };
   }
   if (!isTranscodableOpenai(route.call)) throw new Error(`${route.call} has no other words`);
   const created = Math.floor(clock.now() / 1000);
-  const written = { id: tracing.requestId, created, model: id };
-  return { kind: 'openai', called, call: route.call, written };
+  const completion = { id: tracing.requestId, created, model: id };
+  return { kind: 'openai', calledModel, call: route.call, completion };
 }
 
 function inflatedBodyOf(
@@ -68,10 +68,10 @@ function inflatedBodyOf(
   { exchange }: Request,
   { inference }: ModelRoute,
   route: ProxiedRoute,
-  raw: Buffer,
+  rawBody: Buffer,
 ): Promise<Buffer> {
   const limit = route.kind === 'openai' ? limits.openaiBytes : inference.maxBodyBytes;
-  return inflated(raw, exchange.fields.get('content-encoding'), limit, exchange.held);
+  return inflated(rawBody, exchange.fields.get('content-encoding'), limit, exchange.held);
 }
 
 /** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
@@ -100,15 +100,15 @@ export function transcodableCall(
   route: ProxiedRoute,
   base: CallOptions,
   target: string,
-  raw: Buffer,
+  rawBody: Buffer,
 ): TranscodableCall {
   const { thread } = plane.inferring;
-  const plain = once(() => inflatedBodyOf(plane, request, base.model, route, raw));
+  const plain = once(() => inflatedBodyOf(plane, request, base.model, route, rawBody));
   const source = once(() => sourceOf(plane, request, base.model, route));
-  const spoken = once(async () => transcoderFor(thread, source(), await plain()));
-  const large = once(async () => new LargeCall(thread, source(), await plain()));
+  const transcoder = once(async () => transcoderFor(thread, source(), await plain()));
+  const largeCall = once(async () => new LargeCall(thread, source(), await plain()));
   const ownHeaders = once(() => upstreamHeaders(request.exchange, request.tracing, plane, true));
-  return { route, base, target, raw, spoken, large, ownHeaders };
+  return { route, base, target, rawBody, transcoder, largeCall, ownHeaders };
 }
 
 /** @throws Refusal for the answer of a server that refuses */
@@ -117,13 +117,19 @@ export function checkAnswered(reply: BufferedResponse, model: string): void {
 }
 
 /** As it is, both ways. */
-function passthroughEncoding({ base, target, raw }: TranscodableCall): Encoding {
+function passthroughEncoding({ base, target, rawBody }: TranscodableCall): Encoding {
   const read = (reply: BufferedResponse): string => {
     checkAnswered(reply, base.model.id);
     return answerText(reply, base.model.id);
   };
-  const asked = { method: 'POST', target, body: raw };
-  return { asked, headers: base.headers, passes: () => true, read, type: 'application/json' };
+  const upstreamRequest = { method: 'POST', target, body: rawBody };
+  return {
+    request: upstreamRequest,
+    headers: base.headers,
+    isRelayed: () => true,
+    read,
+    type: 'application/json',
+  };
 }
 
 /** An answer that is large, read in the thread. */
@@ -134,70 +140,73 @@ async function readLarge(
   reply: BufferedResponse,
 ): Promise<Buffer> {
   checkUtf8(reply, model.id);
-  const told = await call.read(to, reply.body, reply.replica.version, held);
-  if (told === undefined) throw invalidResponse(model.id);
-  return bufferOf(told.bytes);
+  const output = await call.read(to, reply.body, reply.replica.version, held);
+  if (output === undefined) throw invalidResponse(model.id);
+  return bufferOf(output.bytes);
 }
 
 /** The way of a call that is large. @throws Refusal */
 async function largeEncoding(
-  phrase: TranscodableCall,
-  spoken: LargeTranscoder,
+  transcodable: TranscodableCall,
+  transcoder: LargeTranscoder,
   to: EncodeTarget,
 ): Promise<Encoding> {
-  const { base, ownHeaders } = phrase;
-  const { call, type } = spoken;
-  const asked: UpstreamRequest = { method: 'POST', ...(await call.say(to, base.held)) };
+  const { base, ownHeaders } = transcodable;
+  const { call, type } = transcoder;
+  const upstreamRequest: UpstreamRequest = {
+    method: 'POST',
+    ...(await call.encode(to, base.held)),
+  };
   const read = (reply: BufferedResponse): Promise<Buffer> => {
     checkAnswered(reply, base.model.id);
-    return readLarge(phrase, call, to, reply);
+    return readLarge(transcodable, call, to, reply);
   };
-  return { asked, headers: ownHeaders(), passes: () => false, type, read };
+  return { request: upstreamRequest, headers: ownHeaders(), isRelayed: () => false, type, read };
 }
 
 function transcodedEncoding(
-  phrase: TranscodableCall,
+  transcodable: TranscodableCall,
   { target, body, read }: EncodedRequest,
   type: string,
   to: EncodeTarget,
 ): Encoding {
-  const { base, ownHeaders, large } = phrase;
+  const { base, ownHeaders, largeCall } = transcodable;
   const { id } = base.model;
   return {
-    asked: { method: 'POST', target, body: Buffer.from(body) },
+    request: { method: 'POST', target, body: Buffer.from(body) },
     headers: ownHeaders(),
-    passes: () => false,
+    isRelayed: () => false,
     type,
     read: (reply) => {
       checkAnswered(reply, id);
       if (isLarge(reply.body)) {
-        return large().then((call) => readLarge(phrase, call, to, reply));
+        return largeCall().then((call) => readLarge(transcodable, call, to, reply));
       }
-      const told = readable(() => read(answerText(reply, id), reply.replica.version));
-      if (told === undefined) throw invalidResponse(id);
-      return told;
+      const output = readable(() => read(answerText(reply, id), reply.replica.version));
+      if (output === undefined) throw invalidResponse(id);
+      return output;
     },
   };
 }
 
-export function encoderOf(inferring: InferenceContext, call: TranscodableCall): Encoder {
+export function encoderOf(context: InferenceContext, call: TranscodableCall): Encoder {
   const { route, base } = call;
-  const whole = passthroughEncoding(call);
+  const passthrough = passthroughEncoding(call);
   return (attempt) => {
     const { arm } = attempt;
-    if (supports(arm, route)) return whole;
+    if (supports(arm, route)) return passthrough;
     if (!canTranscode(arm, route)) throw notOffered(base.model.id, arm, route);
-    const say = (spoken: Transcoder | LargeTranscoder): Encoding | Promise<Encoding> =>
-      withMetadata(inferring, base, attempt, (known) => {
-        const to = { arm, known };
-        if (spoken instanceof LargeTranscoder) return largeEncoding(call, spoken, to);
+    const encodeWith = (transcoder: Transcoder | LargeTranscoder): Encoding | Promise<Encoding> =>
+      withMetadata(context, base, attempt, (modelInputs) => {
+        const to = { arm, modelInputs };
+        if (transcoder instanceof LargeTranscoder) return largeEncoding(call, transcoder, to);
         return transcodedEncoding(
           call,
-          bounded(() => spoken.say(arm, known)),
-          spoken.type,
+          bounded(() => transcoder.encode(arm, modelInputs)),
+          transcoder.type,
           to,
         );
       });
-    return call.spoken().then(say);
+    return call.transcoder().then(encodeWith);
   };
 }

@@ -50,9 +50,9 @@ export function refusalOf(
   model: string,
 ): Refusal {
   const code = codeOf(status);
-  const words = serverMessage(body).slice(0, MAX_MESSAGE);
+  const serverText = serverMessage(body).slice(0, MAX_MESSAGE);
   const message =
-    code === 'INVALID_REQUEST' ? words : `model ${model} answered ${status}: ${words}`;
+    code === 'INVALID_REQUEST' ? serverText : `model ${model} answered ${status}: ${serverText}`;
   return new Refusal(code, message, { retryAfterSeconds: secondsOf(fields.get('retry-after')) });
 }
 
@@ -102,41 +102,41 @@ export function withMetadata<T>(
   { metadata }: InferenceContext,
   { model, signal }: CallOptions,
   attempt: Attempt,
-  put: (known: ModelInputs | undefined) => T | Promise<T>,
+  put: (modelInputs: ModelInputs | undefined) => T | Promise<T>,
 ): T | Promise<T> {
   if (!wantsMetadata(attempt.arm)) return put(undefined);
-  const known = metadata.of(model.id, attempt, signal);
-  return known instanceof Promise ? known.then(put) : put(known);
+  const modelInputs = metadata.get(model.id, attempt, signal);
+  return modelInputs instanceof Promise ? modelInputs.then(put) : put(modelInputs);
 }
 
 /** One item through any server, by its own protocol. @throws Refusal, CallerGone */
 export async function infer(
-  inferring: InferenceContext,
+  context: InferenceContext,
   base: CallOptions,
   item: NativeItem | LargeItem,
 ): Promise<InferenceResult> {
-  if (item instanceof LargeItem) return inferLarge(inferring, base, item.call);
+  if (item instanceof LargeItem) return inferLarge(context, base, item.call);
   const { id } = base.model;
-  let translated: EncodedNativeCall | undefined;
+  let encoded: EncodedNativeCall | undefined;
   let to: EncodeTarget | undefined;
-  const put = ({ arm }: Attempt, known: ModelInputs | undefined): UpstreamRequest => {
-    to = { arm, known };
-    translated = bounded(() => encodeNative(arm, id, item, known));
-    const { target, body } = translated;
+  const put = ({ arm }: Attempt, modelInputs: ModelInputs | undefined): UpstreamRequest => {
+    to = { arm, modelInputs };
+    encoded = bounded(() => encodeNative(arm, id, item, modelInputs));
+    const { target, body } = encoded;
     return { method: 'POST', target, body: Buffer.from(body) };
   };
-  const reply = await callBuffered(inferring, base, (attempt) =>
-    withMetadata(inferring, base, attempt, (known) => put(attempt, known)),
+  const reply = await callBuffered(context, base, (attempt) =>
+    withMetadata(context, base, attempt, (modelInputs) => put(attempt, modelInputs)),
   );
   if (reply.status >= 300) throw refusalOf(reply, id);
   const text = reply.body.length > LARGE_BYTES ? undefined : answerText(reply, id);
-  const spliced = text === undefined ? undefined : translated?.splice(text);
+  const spliced = text === undefined ? undefined : encoded?.splice(text);
   if (spliced === undefined && to !== undefined && isLarge(reply.body)) {
     const { maxBatchSize } = base.model.inference;
-    const call = largeNative(inferring.thread, { id, maxBatchSize }, itemBytes(item));
+    const call = largeNative(context.thread, { id, maxBatchSize }, itemBytes(item));
     return readLargeResult(base, call, to, reply);
   }
-  const output = spliced ?? (text === undefined ? undefined : translated?.read(text));
+  const output = spliced ?? (text === undefined ? undefined : encoded?.read(text));
   if (output === undefined) throw invalidResponse(id);
   const { output: value, confidence } = output;
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
@@ -151,9 +151,9 @@ export async function readLargeResult(
 ): Promise<InferenceResult> {
   const { version } = reply.replica;
   checkUtf8(reply, model.id);
-  const told = await call.read(to, reply.body, version, held);
-  if (told === undefined) throw invalidResponse(model.id);
-  return { ...outputOf(told), arm: reply.arm.name, version };
+  const output = await call.read(to, reply.body, version, held);
+  if (output === undefined) throw invalidResponse(model.id);
+  return { ...outputOf(output), arm: reply.arm.name, version };
 }
 
 /** Its confidence stands with its bytes. */
@@ -163,20 +163,20 @@ export const outputOf = ({ bytes, confidence }: LargeOutput): NativeOutput => ({
 });
 
 async function inferLarge(
-  inferring: InferenceContext,
+  context: InferenceContext,
   base: CallOptions,
   call: LargeCall,
 ): Promise<InferenceResult> {
   let to: EncodeTarget | undefined;
   const put = async (
     { arm }: Attempt,
-    known: ModelInputs | undefined,
+    modelInputs: ModelInputs | undefined,
   ): Promise<UpstreamRequest> => {
-    to = { arm, known };
-    return { method: 'POST', ...(await call.say(to, base.held)) };
+    to = { arm, modelInputs };
+    return { method: 'POST', ...(await call.encode(to, base.held)) };
   };
-  const reply = await callBuffered(inferring, base, (attempt) =>
-    withMetadata(inferring, base, attempt, (known) => put(attempt, known)),
+  const reply = await callBuffered(context, base, (attempt) =>
+    withMetadata(context, base, attempt, (modelInputs) => put(attempt, modelInputs)),
   );
   if (reply.status >= 300) throw refusalOf(reply, base.model.id);
   if (to === undefined) throw invalidResponse(base.model.id);

@@ -59,11 +59,15 @@ export class LargeCall {
   }
 
   /** @throws Refusal when the server's protocol cannot say it, MemoryFull */
-  async say(
+  async encode(
     to: EncodeTarget,
     held: Holding | undefined,
   ): Promise<Omit<LargeRequest, 'body'> & Body> {
-    const { target, body } = await this.run({ op: 'say', source: this.source, to: plain(to) });
+    const { target, body } = await this.run({
+      op: 'encode',
+      source: this.source,
+      to: withoutReplicas(to),
+    });
     held?.take(body.length);
     return { target, body: bufferOf(body) };
   }
@@ -79,9 +83,9 @@ export class LargeCall {
     held: Holding | undefined,
   ): Promise<LargeOutput | undefined> {
     const { source } = this;
-    const told = await this.run({ op: 'read', source, to: plain(to), answer, version });
-    if (told !== undefined) held?.take(told.bytes.length);
-    return told;
+    const output = await this.run({ op: 'read', source, to: withoutReplicas(to), answer, version });
+    if (output !== undefined) held?.take(output.bytes.length);
+    return output;
   }
 }
 
@@ -90,7 +94,10 @@ interface Body {
 }
 
 /** Replicas are nothing to words, and there may be many. */
-const plain = (to: EncodeTarget): EncodeTarget => ({ ...to, arm: { ...to.arm, replicas: [] } });
+const withoutReplicas = (to: EncodeTarget): EncodeTarget => ({
+  ...to,
+  arm: { ...to.arm, replicas: [] },
+});
 
 /** A native call that is large. */
 export class LargeItem {
@@ -112,10 +119,10 @@ export function itemBytes(item: NativeItem | LargeItem): Buffer {
 /** A native call, as the thread knows it. */
 export function largeNative(
   thread: LargeThread,
-  called: LargeSource['called'],
+  calledModel: LargeSource['calledModel'],
   body: Buffer,
 ): LargeCall {
-  return new LargeCall(thread, { kind: 'native', called }, body);
+  return new LargeCall(thread, { kind: 'native', calledModel }, body);
 }
 
 /** @throws Refusal */

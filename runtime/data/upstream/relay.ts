@@ -70,79 +70,79 @@ export interface RelayedResponse {
 /** Who is told how a call that was passed on ended. One of the two is called, once. */
 export interface RelayCallbacks {
   /** Undefined: the answer did not come through, and the caller knows. */
-  readonly passed?: ((passed: RelayedResponse | undefined) => void) | undefined;
+  readonly relayed?: ((relayed: RelayedResponse | undefined) => void) | undefined;
   /** Refusal, CallerGone: the caller has nothing yet. */
   readonly failed: (error: unknown) => void;
 }
 
 /** A call whose bytes pass as they are, both ways. */
 export class RelayedCall extends UpstreamCall {
-  protected asked: UpstreamRequest;
+  protected request: UpstreamRequest;
   private replica: ReplicaRoute | undefined;
   private answer: HttpResponse | undefined;
-  private tried: AttemptCallbacks | undefined;
+  private report: AttemptCallbacks | undefined;
   private copy: BodyCopy | undefined;
 
   constructor(
-    calling: UpstreamContext,
+    context: UpstreamContext,
     base: CallOptions,
     private readonly exchange: Exchange,
-    private readonly forwarding: RelayOptions,
-    protected readonly told: RelayCallbacks,
+    private readonly relayOptions: RelayOptions,
+    protected readonly callbacks: RelayCallbacks,
   ) {
-    const { target, body, upload } = forwarding;
+    const { target, body, upload } = relayOptions;
     const { replayBytes } = base.model.inference;
-    super(calling, base, upload === undefined && (body?.length ?? 0) <= replayBytes, upload);
-    this.asked = { method: exchange.method, target, body };
+    super(context, base, upload === undefined && (body?.length ?? 0) <= replayBytes, upload);
+    this.request = { method: exchange.method, target, body };
   }
 
-  attempt(one: Attempt, tried: AttemptCallbacks): void {
-    this.replica = one.replica;
-    this.tried = tried;
-    this.send(one, this.asked, this);
+  attempt(attempt: Attempt, report: AttemptCallbacks): void {
+    this.replica = attempt.replica;
+    this.report = report;
+    this.send(attempt, this.request, this);
   }
 
   onRequestSent(): void {
-    this.tried?.delivered?.();
+    this.report?.delivered?.();
   }
 
   onResponse(answer: HttpResponse): void {
     this.answer = answer;
-    this.tried?.settled({ kind: 'answered', status: answer.status });
+    this.report?.settled({ kind: 'answered', status: answer.status });
   }
 
   onFailure(why: ExchangeFailure): void {
-    this.tried?.settled(why);
+    this.report?.settled(why);
   }
 
   discard(): void {
-    const { answer, tried } = this;
+    const { answer, report } = this;
     if (answer === undefined) return;
     this.answer = undefined;
     answer.body.destroy();
-    tried?.finished({ kind: 'answered', status: answer.status });
+    report?.finished({ kind: 'answered', status: answer.status });
   }
 
   onResult(result: JobResult): void {
-    const { answer, replica, exchange, told, forwarding, upload, refusal } = this;
+    const { answer, replica, exchange, callbacks, relayOptions, upload, refusal } = this;
     if (result.kind !== 'answered') {
       const isGone = result.kind === 'failed' && result.result.kind === 'aborted';
       const fault = isGone ? (refusal ?? upload?.fault) : undefined;
-      return told.failed(fault ?? failureOf(result, this.model.id));
+      return callbacks.failed(fault ?? failureOf(result, this.model.id));
     }
     if (answer === undefined || replica === undefined) {
-      return told.failed(new Error('a job was answered without a try'));
+      return callbacks.failed(new Error('a job was answered without a try'));
     }
     const { status, fields, body } = answer;
     const origin = { arm: result.arm.name, version: replica.version };
-    const headers = callerHeaders(fields, forwarding.tracing, origin, this.calling.rules);
+    const headers = callerHeaders(fields, relayOptions.tracing, origin, this.context.rules);
     exchange.account?.onRouted(origin.arm, origin.version);
-    this.copy = forwarding.collect?.(body);
+    this.copy = relayOptions.collect?.(body);
     const { arm, tries } = result;
     exchange.stream(status, headers, this.copy?.source ?? body, (how, why) => {
       this.sent(how, answer, why);
       if (how !== 'unsent' || why === undefined || why.kind === 'aborted') return;
-      told.failed(failureOf({ kind: 'failed', arm, result: why, tries }, this.model.id));
+      callbacks.failed(failureOf({ kind: 'failed', arm, result: why, tries }, this.model.id));
     });
   }
 
@@ -151,10 +151,10 @@ export class RelayedCall extends UpstreamCall {
     { status, fields }: HttpResponse,
     why: ExchangeFailure | undefined,
   ): void {
-    const { tried, told, copy } = this;
-    tried?.finished(how === 'unsent' && why !== undefined ? why : endOf(how, status));
-    if (told.passed === undefined || how === 'unsent') return;
-    told.passed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
+    const { report, callbacks, copy } = this;
+    report?.finished(how === 'unsent' && why !== undefined ? why : endOf(how, status));
+    if (callbacks.relayed === undefined || how === 'unsent') return;
+    callbacks.relayed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
   }
 }
 
@@ -166,11 +166,11 @@ function endOf(how: DeliveryOutcome, status: number): AttemptResult {
 
 /** Passes a request on and its answer back, byte by byte. */
 export function relay(
-  calling: UpstreamContext,
+  context: UpstreamContext,
   base: CallOptions,
   exchange: Exchange,
-  forwarding: RelayOptions,
-  told: RelayCallbacks,
+  relayOptions: RelayOptions,
+  callbacks: RelayCallbacks,
 ): void {
-  calling.dispatcher.start(new RelayedCall(calling, base, exchange, forwarding, told));
+  context.dispatcher.start(new RelayedCall(context, base, exchange, relayOptions, callbacks));
 }

@@ -23,13 +23,13 @@ export interface ServerInfoQuery<T> {
 
 export interface ServerInfoCache<T> {
   /** Undefined: there is none, or it could not be learnt now. */
-  readonly of: (
+  readonly get: (
     model: string,
     attempt: Attempt,
     signal: AbortSignalLike,
   ) => T | undefined | Promise<T | undefined>;
   /** What has been learnt of an arm's version so far. */
-  readonly known: (model: string, arm: ArmRoute) => T | undefined;
+  readonly cached: (model: string, arm: ArmRoute) => T | undefined;
 }
 
 /** What a server does not say it may say later: one that still loads its model has no metadata. */
@@ -50,29 +50,29 @@ const UNKNOWN = { kind: 'unknown' } as const;
 /** Asks for all who wait: it does not end when one of them leaves. */
 async function fetchInfo<T>(
   upstream: Upstream,
-  question: ServerInfoQuery<T>,
+  query: ServerInfoQuery<T>,
   model: string,
   { replica }: Attempt,
 ): Promise<ServerInfoResult<T>> {
-  const sending = {
+  const request = {
     replica,
     method: 'GET',
-    target: question.target(model),
+    target: query.target(model),
     headers: '',
     body: undefined,
     timeoutMs: QUERY_TIMEOUT_MS,
     signal: new CallerSignal(),
     repeatable: true,
   };
-  const answered = await awaitResponse((asker) => upstream.send(sending, asker));
+  const answered = await awaitResponse((asker) => upstream.send(request, asker));
   if (answered.kind !== 'answered') return UNKNOWN;
-  const body = await readAll(answered, question.limit, QUERY_TIMEOUT_MS);
-  return Buffer.isBuffer(body) ? question.read(answered.status, body) : UNKNOWN;
+  const body = await readAll(answered, query.limit, QUERY_TIMEOUT_MS);
+  return Buffer.isBuffer(body) ? query.read(answered.status, body) : UNKNOWN;
 }
 
 /** The answer, or undefined when the one who waits has gone or has no more time. */
 async function within<T>(
-  asked: Promise<T | undefined>,
+  pending: Promise<T | undefined>,
   { remainingMs }: Attempt,
   signal: AbortSignalLike,
 ): Promise<T | undefined> {
@@ -83,7 +83,7 @@ async function within<T>(
   const timer = setTimeout(leave, remainingMs);
   signal.addEventListener('abort', leave, { once: true });
   try {
-    return await Promise.race([asked, left]);
+    return await Promise.race([pending, left]);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', leave);
@@ -116,38 +116,38 @@ class VersionMap<T> {
 export function createServerInfoCache<T>(
   upstream: Upstream,
   clock: { readonly now: () => number },
-  question: ServerInfoQuery<T>,
+  query: ServerInfoQuery<T>,
 ): ServerInfoCache<T> {
-  const known = new VersionMap<CachedInfo<T> | Promise<T | undefined>>();
-  const learn = async (model: string, attempt: Attempt): Promise<T | undefined> => {
+  const cache = new VersionMap<CachedInfo<T> | Promise<T | undefined>>();
+  const refresh = async (model: string, attempt: Attempt): Promise<T | undefined> => {
     const arm = attempt.arm.name;
     const { version } = attempt.replica;
-    let lesson: ServerInfoResult<T> = UNKNOWN;
+    let result: ServerInfoResult<T> = UNKNOWN;
     try {
-      lesson = await fetchInfo(upstream, question, model, attempt);
+      result = await fetchInfo(upstream, query, model, attempt);
     } finally {
-      if (lesson.kind === 'unknown') known.delete(model, arm, version);
+      if (result.kind === 'unknown') cache.delete(model, arm, version);
     }
-    if (lesson.kind === 'unknown') return undefined;
-    const value = lesson.kind === 'fact' ? lesson.value : undefined;
-    const until = lesson.kind === 'fact' ? Infinity : clock.now() + ABSENT_TTL_MS;
-    known.set(model, arm, version, { value, until });
+    if (result.kind === 'unknown') return undefined;
+    const value = result.kind === 'fact' ? result.value : undefined;
+    const until = result.kind === 'fact' ? Infinity : clock.now() + ABSENT_TTL_MS;
+    cache.set(model, arm, version, { value, until });
     return value;
   };
   return {
-    known: (model, arm) => {
-      const found = known.get(model, arm.name, arm.version);
-      return found instanceof Promise ? undefined : found?.value;
+    cached: (model, arm) => {
+      const cached = cache.get(model, arm.name, arm.version);
+      return cached instanceof Promise ? undefined : cached?.value;
     },
-    of: (model, attempt, signal) => {
+    get: (model, attempt, signal) => {
       const arm = attempt.arm.name;
       const { version } = attempt.replica;
-      const found = known.get(model, arm, version);
-      if (found instanceof Promise) return within(found, attempt, signal);
-      if (found !== undefined && clock.now() < found.until) return found.value;
-      const asked = learn(model, attempt);
-      known.set(model, arm, version, asked);
-      return within(asked, attempt, signal);
+      const cached = cache.get(model, arm, version);
+      if (cached instanceof Promise) return within(cached, attempt, signal);
+      if (cached !== undefined && clock.now() < cached.until) return cached.value;
+      const pending = refresh(model, attempt);
+      cache.set(model, arm, version, pending);
+      return within(pending, attempt, signal);
     },
   };
 }

@@ -11,10 +11,10 @@ export type ResponseBody = string | Buffer;
 
 /** How one arm is asked, and what becomes of its answer. */
 export interface Encoding {
-  readonly asked: UpstreamRequest;
+  readonly request: UpstreamRequest;
   readonly headers: HeaderText;
   /** Does the answer go to the caller as it comes? Else it is read whole. */
-  readonly passes: (answer: UpstreamHead) => boolean;
+  readonly isRelayed: (answer: UpstreamHead) => boolean;
   /** The caller's body of an answer that was read; later, if that is large. @throws Refusal */
   readonly read: (reply: BufferedResponse) => ResponseBody | Promise<ResponseBody>;
   /** Content-Type of that body. */
@@ -26,14 +26,14 @@ export type Encoder = (attempt: Attempt) => Encoding | Promise<Encoding>;
 
 export interface TranscodedCallbacks extends RelayCallbacks {
   /** The answer was read; the caller has nothing yet. */
-  readonly whole: (reply: BufferedResponse, way: Encoding) => void;
+  readonly buffered: (reply: BufferedResponse, encoding: Encoding) => void;
 }
 
 /** One try, once it is known how it is made. */
 interface EncodedAttempt {
-  readonly one: Attempt;
-  readonly tried: AttemptCallbacks;
-  readonly way: Encoding;
+  readonly attempt: Attempt;
+  readonly report: AttemptCallbacks;
+  readonly encoding: Encoding;
   readonly began: number;
 }
 
@@ -43,27 +43,27 @@ interface EncodedAttempt {
  */
 class TranscodedCall extends RelayedCall {
   private last: EncodedAttempt | undefined;
-  private whole: Omit<BufferedResponse, 'arm'> | undefined;
+  private response: Omit<BufferedResponse, 'arm'> | undefined;
   private fault: { readonly reason: unknown } | undefined;
 
   constructor(
-    calling: UpstreamContext,
+    context: UpstreamContext,
     base: CallOptions,
     exchange: Exchange,
-    forwarding: RelayOptions,
-    private readonly crossed: TranscodedCallbacks,
-    private readonly wayTo: Encoder,
+    relayOptions: RelayOptions,
+    private readonly transcodedCallbacks: TranscodedCallbacks,
+    private readonly encoder: Encoder,
   ) {
-    super(calling, base, exchange, forwarding, crossed);
+    super(context, base, exchange, relayOptions, transcodedCallbacks);
   }
 
-  override attempt(one: Attempt, tried: AttemptCallbacks): void {
-    const go = (way: Encoding): void => {
-      this.last = { one, tried, way, began: performance.now() };
-      this.asked = way.asked;
-      super.attempt(one, tried);
+  override attempt(attempt: Attempt, report: AttemptCallbacks): void {
+    const go = (encoding: Encoding): void => {
+      this.last = { attempt, report, encoding, began: performance.now() };
+      this.request = encoding.request;
+      super.attempt(attempt, report);
     };
-    this.prepare(() => this.wayTo(one), tried, go, this.cannot);
+    this.prepare(() => this.encoder(attempt), report, go, this.cannot);
   }
 
   private readonly cannot = (reason: unknown): void => {
@@ -71,42 +71,44 @@ class TranscodedCall extends RelayedCall {
   };
 
   protected override get headers(): HeaderText {
-    return this.last?.way.headers ?? this.base.headers;
+    return this.last?.encoding.headers ?? this.base.headers;
   }
 
   override onResponse(answer: HttpResponse): void {
     const { last } = this;
-    if (last === undefined || last.way.passes(answer)) return super.onResponse(answer);
-    const { one, began, tried } = last;
+    if (last === undefined || last.encoding.isRelayed(answer)) return super.onResponse(answer);
+    const { attempt, began, report } = last;
     const keep = (body: Buffer): void => {
       const { status, fields } = answer;
-      this.whole = { replica: one.replica, status, fields, body };
+      this.response = { replica: attempt.replica, status, fields, body };
     };
-    this.readWhole(one, began, answer, tried, keep, this.cannot);
+    this.readWhole(attempt, began, answer, report, keep, this.cannot);
   }
 
   override discard(): void {
-    this.whole = undefined;
+    this.response = undefined;
     super.discard();
   }
 
   override onResult(result: JobResult): void {
-    const { fault, whole, last, crossed } = this;
-    if (fault !== undefined) crossed.failed(fault.reason);
-    else if (whole === undefined || last === undefined || result.kind !== 'answered')
+    const { fault, response, last, transcodedCallbacks: callbacks } = this;
+    if (fault !== undefined) callbacks.failed(fault.reason);
+    else if (response === undefined || last === undefined || result.kind !== 'answered')
       super.onResult(result);
-    else crossed.whole({ arm: result.arm, ...whole }, last.way);
+    else callbacks.buffered({ arm: result.arm, ...response }, last.encoding);
   }
 }
 
 /** Puts a call to whichever arm gets it, and its answer to the caller, as it comes or read. */
 export function relayTranscoded(
-  calling: UpstreamContext,
+  context: UpstreamContext,
   base: CallOptions,
   exchange: Exchange,
-  forwarding: RelayOptions,
-  crossed: TranscodedCallbacks,
-  wayTo: Encoder,
+  relayOptions: RelayOptions,
+  callbacks: TranscodedCallbacks,
+  encoder: Encoder,
 ): void {
-  calling.dispatcher.start(new TranscodedCall(calling, base, exchange, forwarding, crossed, wayTo));
+  context.dispatcher.start(
+    new TranscodedCall(context, base, exchange, relayOptions, callbacks, encoder),
+  );
 }

@@ -22,7 +22,7 @@ export interface ReplicaRequest extends ClientRequest {
 
 /** Sends requests to model servers over connections that are kept. */
 export interface Upstream {
-  readonly send: (sending: ReplicaRequest, asker: ResponseHandler) => void;
+  readonly send: (request: ReplicaRequest, asker: ResponseHandler) => void;
   readonly close: () => void;
 }
 
@@ -41,13 +41,13 @@ function headersOf({ replica, headers, body, upload, timeoutMs }: ReplicaRequest
 
 export function createUpstream(client: HttpClient = createHttpClient()): Upstream {
   return {
-    send: (sending, asker) => {
-      const { replica, method, target, body, upload, timeoutMs, signal } = sending;
-      const { repeatable, isAgain } = sending;
-      const asking = {
+    send: (request, asker) => {
+      const { replica, method, target, body, upload, timeoutMs, signal } = request;
+      const { repeatable, isAgain } = request;
+      const outgoing = {
         method,
         target,
-        headers: headersOf(sending),
+        headers: headersOf(request),
         body,
         upload,
         timeoutMs,
@@ -56,7 +56,7 @@ export function createUpstream(client: HttpClient = createHttpClient()): Upstrea
         isAgain,
         refusesRedirects: true,
       };
-      client.send(replica, asking, asker);
+      client.send(replica, outgoing, asker);
     },
     close: client.close,
   };
@@ -126,7 +126,7 @@ const announcedBy = ({ fields }: HttpResponse): number => Number(fields.get('con
 export function collect(
   answered: HttpResponse,
   { limit, timeoutMs, held }: CollectLimits,
-  tell: (result: Buffer | ExchangeFailure | MemoryFull) => void,
+  done: (result: Buffer | ExchangeFailure | MemoryFull) => void,
 ): void {
   const { body } = answered;
   const announced = announcedBy(answered);
@@ -139,7 +139,7 @@ export function collect(
     isOver = true;
     clearTimeout(timer);
     if (!Buffer.isBuffer(result)) buffer?.drop();
-    tell(result);
+    done(result);
   };
   const stop = (why: ExchangeFailure | MemoryFull): false => {
     settle(why);

@@ -373,7 +373,7 @@ describe('rows as a V2 answer', () => {
   const asked = (more: Partial<V2Request> = {}): V2Request => ({
     id: undefined,
     tensors: [{ name: 'x', datatype: 'INT64', shape: [2], data: [1, 2] }],
-    wanted: undefined,
+    requestedOutputs: undefined,
     parameters: {},
     ...more,
   });
@@ -400,7 +400,7 @@ describe('rows as a V2 answer', () => {
   test('bare rows have the name that is asked for, else predictions', () => {
     const shape = { datatype: 'INT64', shape: [2], data: [1, 2] };
     expect(outputs([1, 2])).toEqual([{ name: 'predictions', ...shape }]);
-    expect(outputs([1, 2], { wanted: ['y'] })).toEqual([{ name: 'y', ...shape }]);
+    expect(outputs([1, 2], { requestedOutputs: ['y'] })).toEqual([{ name: 'y', ...shape }]);
   });
 
   test('only outputs that are asked for are told, in that order', () => {
@@ -408,9 +408,9 @@ describe('rows as a V2 answer', () => {
       { a: 1, b: 2, c: 3 },
       { a: 4, b: 5, c: 6 },
     ];
-    const told = outputs(rows, { wanted: ['c', 'a'] }) as readonly { name: string }[];
+    const told = outputs(rows, { requestedOutputs: ['c', 'a'] }) as readonly { name: string }[];
     expect(told.map(({ name }) => name)).toEqual(['c', 'a']);
-    expect(() => outputs(rows, { wanted: ['z'] })).toThrow(
+    expect(() => outputs(rows, { requestedOutputs: ['z'] })).toThrow(
       'outputs[0].name: the model gave no output z; it gave a, b, c',
     );
   });

@@ -32,10 +32,10 @@ function cacheOf(backend: Backend) {
     const { remainingMs = LONG_MS, signal = new CallerSignal() } = more;
     const route = { name: arm } as ArmRoute;
     const replica = backend.replica({ version });
-    return cache.of('iris', { replica, arm: route, remainingMs, number: 1 }, signal);
+    return cache.get('iris', { replica, arm: route, remainingMs, number: 1 }, signal);
   };
   const pass = (milliseconds: number): void => void (now += milliseconds);
-  const known = () => cache.known('iris', { name: 'stable', version: 'v1' } as ArmRoute);
+  const known = () => cache.cached('iris', { name: 'stable', version: 'v1' } as ArmRoute);
   return { ask, known, pass, close: () => upstream.close() };
 }
 
