@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Config } from '../../runtime/app/config';
 import type * as Configuration from '../../runtime/app/config';
 import type * as Logging from '../../runtime/app/log';
+import type { ModelsFolderOptions } from '../../runtime/app/models-folder';
 import type * as Main from '../../runtime/app/service';
 import type { Service } from '../../runtime/app/service';
 import { DefinitionError } from '../../lib/spec';
@@ -79,7 +80,7 @@ function fetchSourceOf({ env }: Io, { models }: Config): FetchSource {
 export function openService(
   config: Config,
   io: Io,
-  onModelsChanged?: Main.ServiceOptions['onModelsChanged'],
+  onModelsChanged?: ModelsFolderOptions['onModelsChanged'],
 ): Promise<Service> {
   const { createLog } = require('../../runtime/app/log') as typeof Logging;
   const { startService } = require('../../runtime/app/service') as typeof Main;

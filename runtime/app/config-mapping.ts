@@ -9,10 +9,10 @@ import type {
   DataPlaneLimits,
 } from '../data';
 import type { GrpcServerOptions } from '../data/grpc';
-import { trustOf } from '../shared/trusted-proxies';
+import { trustedProxiesOf } from '../shared/trusted-proxies';
 import { defaultHeldBytes, memoryOf } from '../shared/held-bytes';
 
-type Doors = Pick<DataPlaneOptions, 'trustedProxies' | 'allowedOrigins' | 'extraHeaders'>;
+type EdgeOptions = Pick<DataPlaneOptions, 'trustedProxies' | 'allowedOrigins' | 'extraHeaders'>;
 
 // The configuration in the words and units of the parts that it is for.
 
@@ -44,7 +44,7 @@ export function tuningOf({ routing }: Config): Tuning {
   };
 }
 
-export function connectionsOf({ routing }: Config): ClientOptions {
+export function clientOptionsOf({ routing }: Config): ClientOptions {
   const { connectMs, idleMs, maxIdleConnections: maxIdle } = routing;
   return { connectMs, idleMs, maxIdle };
 }
@@ -53,7 +53,9 @@ export function connectionsOf({ routing }: Config): ClientOptions {
 export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
 
 /** What the port for gRPC needs of it; undefined: there is none. */
-export function grpcOf(config: Config): Omit<GrpcServerOptions, 'plane' | 'callers'> | undefined {
+export function grpcOptionsOf(
+  config: Config,
+): Omit<GrpcServerOptions, 'plane' | 'callers'> | undefined {
   const { server } = config;
   if (server.grpcPort === undefined) return undefined;
   return {
@@ -74,10 +76,10 @@ export const heldBytesOf = ({ server }: Config): number =>
 /** Connections of one address. A proxy that is trusted speaks for many callers. */
 export const addressLimitOf = ({ server }: Config): AddressLimit => ({
   max: server.maxConnectionsPerAddress ?? Math.ceil(server.maxConnections / 2),
-  isExempt: trustOf(server.trustedProxies),
+  isExempt: trustedProxiesOf(server.trustedProxies),
 });
 
-export function callersOf({ server }: Config): CallerLimits {
+export function callerLimitsOf({ server }: Config): CallerLimits {
   return {
     headMs: server.headersSeconds * 1000,
     keepAliveMs: server.keepAliveSeconds * 1000,
@@ -98,7 +100,7 @@ export function limitsOf({ inference }: Config): DataPlaneLimits {
 }
 
 /** Who is believed, which web pages may call, and which headers pass beside the documented ones. */
-export function doorsOf({ server, inference }: Config): Doors {
+export function edgeOptionsOf({ server, inference }: Config): EdgeOptions {
   return {
     trustedProxies: server.trustedProxies,
     allowedOrigins: server.allowedOrigins,

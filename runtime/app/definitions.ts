@@ -21,7 +21,7 @@ export interface SyncReport {
 }
 
 /** What a folder holds. */
-export interface Loaded {
+export interface LoadedFolder {
   readonly specs: readonly { readonly spec: ModelSpec; readonly file: string }[];
   readonly broken: readonly Omit<BrokenFile, 'id'>[];
 }
@@ -29,7 +29,7 @@ export interface Loaded {
 export interface DefinitionsOptions {
   readonly cluster: Cluster;
   /** Reads and parses the folder, file by file; throws when the folder cannot be read. */
-  readonly load: () => Promise<Loaded>;
+  readonly load: () => Promise<LoadedFolder>;
   /** File that remembers what was applied, so that an unchanged file yields to what REST did since. */
   readonly memory: string;
 }
@@ -48,13 +48,13 @@ export interface Definitions {
 }
 
 /** What was applied of a model. */
-interface Memory {
+interface AppliedFile {
   readonly digest: string;
   /** Where it stood; undefined: an earlier release wrote this. */
   readonly file?: string | undefined;
 }
 
-type Memories = ReadonlyMap<string, Memory>;
+type AppliedFiles = ReadonlyMap<string, AppliedFile>;
 
 /** A definition and its artifacts, as one digest: a retrained file under the same name is a change. */
 function digestOf(spec: ModelSpec): string {
@@ -64,26 +64,26 @@ function digestOf(spec: ModelSpec): string {
     .digest('hex');
 }
 
-function memoryOf(value: unknown): Memory | undefined {
+function memoryOf(value: unknown): AppliedFile | undefined {
   if (typeof value === 'string') return { digest: value };
-  const { digest, file } = (value ?? {}) as Partial<Record<keyof Memory, unknown>>;
+  const { digest, file } = (value ?? {}) as Partial<Record<keyof AppliedFile, unknown>>;
   if (typeof digest !== 'string') return undefined;
   return { digest, file: typeof file === 'string' ? file : undefined };
 }
 
-async function remembered(file: string): Promise<Memories> {
+async function remembered(file: string): Promise<AppliedFiles> {
   try {
     const value: unknown = JSON.parse(await readFile(file, 'utf8'));
     const entries = Object.entries((value ?? {}) as object);
     const known = entries.map(([id, one]) => [id, memoryOf(one)] as const);
-    return new Map(known.filter((entry): entry is [string, Memory] => entry[1] !== undefined));
+    return new Map(known.filter((entry): entry is [string, AppliedFile] => entry[1] !== undefined));
   } catch {
     // Missing at first; broken is as good as missing: every file is applied again and leads.
     return new Map();
   }
 }
 
-async function remember(file: string, memories: Memories): Promise<void> {
+async function remember(file: string, memories: AppliedFiles): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const next = `${file}.next`;
   const handle = await open(next, 'w');
@@ -97,9 +97,9 @@ async function remember(file: string, memories: Memories): Promise<void> {
   await rename(next, file);
 }
 
-type Verdict = 'applied' | 'unchanged' | { readonly refused: string };
+type ApplyResult = 'applied' | 'unchanged' | { readonly refused: string };
 
-async function applyOne(cluster: Cluster, spec: ModelSpec): Promise<Verdict> {
+async function applyOne(cluster: Cluster, spec: ModelSpec): Promise<ApplyResult> {
   try {
     const options = { by: MANAGER, manager: MANAGER, force: true };
     const { changed } = await cluster.apply(spec, options);
@@ -136,18 +136,18 @@ async function removeGone(cluster: Cluster, gone: readonly string[]): Promise<Re
  * Which of the models without a file have lost it? Not one whose file is there and broken, nor any
  * while a broken file may hold it: nobody can read whose that is.
  */
-function goneOf(before: Memories, loaded: Loaded): readonly string[] {
+function goneOf(before: AppliedFiles, loaded: LoadedFolder): readonly string[] {
   const ids = new Set(loaded.specs.map(({ spec }) => spec.id));
   const missing = [...before].filter(([id]) => !ids.has(id));
   const files = new Set([...before.values()].map(({ file }) => file));
   const broken = new Set(loaded.broken.map(({ file }) => file));
-  const isLost = ([, { file }]: readonly [string, Memory]): boolean =>
+  const isLost = ([, { file }]: readonly [string, AppliedFile]): boolean =>
     file !== undefined && !broken.has(file);
   const lost = broken.size === 0 ? missing : missing.filter(isLost);
   return [...broken].some((file) => !files.has(file)) ? [] : lost.map(([id]) => id);
 }
 
-function brokenOf(before: Memories, { broken, specs }: Loaded): readonly BrokenFile[] {
+function brokenOf(before: AppliedFiles, { broken, specs }: LoadedFolder): readonly BrokenFile[] {
   const served = new Set(specs.map(({ spec }) => spec.id));
   return broken.map((one) => {
     const known = [...before].find(([id, { file }]) => file === one.file && !served.has(id));
@@ -162,7 +162,7 @@ export function createDefinitions({ cluster, load, memory }: DefinitionsOptions)
     const loaded = await load();
     const before = await remembered(memory);
     const after = new Map(before);
-    const verdicts = new Map<string, Verdict>();
+    const verdicts = new Map<string, ApplyResult>();
     for (const { spec, file } of loaded.specs) {
       const digest = digestOf(spec);
       const isSame = before.get(spec.id)?.digest === digest;
@@ -192,12 +192,12 @@ export function createDefinitions({ cluster, load, memory }: DefinitionsOptions)
 }
 
 function reportOf(
-  verdicts: ReadonlyMap<string, Verdict>,
+  verdicts: ReadonlyMap<string, ApplyResult>,
   removed: readonly string[],
   failed: SyncReport['refused'],
 ): Omit<SyncReport, 'broken'> {
   const all = [...verdicts];
-  const ids = (wanted: Verdict): string[] =>
+  const ids = (wanted: ApplyResult): string[] =>
     all.filter(([, verdict]) => verdict === wanted).map(([id]) => id);
   const refused = all.flatMap(([id, verdict]) =>
     typeof verdict === 'string' ? [] : [{ id, message: verdict.refused }],

@@ -6,27 +6,27 @@ import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { drainable } from '../shared/drain';
 import type { Listener } from './listener';
-import { opened } from './listener';
+import { listenOn } from './listener';
 
 /** Who may call: whoever shows a certificate of this authority, under one of these names. */
-export interface Trust {
+export interface FrontProxyTrust {
   /** PEM. */
   readonly ca: string;
   /** Common names; none: all. */
   readonly names: readonly string[];
 }
 
-export interface AggregatedOptions {
+export interface ExternalMetricsServerOptions {
   readonly host: string;
   readonly port: number;
   /** PEM files; read again when they change. */
   readonly cert: string;
   readonly key: string;
   /** Asked at the start and then now and then: authorities are exchanged while we run. */
-  readonly trust: () => Promise<Trust>;
+  readonly trust: () => Promise<FrontProxyTrust>;
   readonly handle: RequestListener;
   /** Told when certificate or trust cannot be read; what was read before stays. */
-  readonly tell: (message: string, fields: { readonly error: string }) => void;
+  readonly warn: (message: string, fields: { readonly error: string }) => void;
   /** Calls once after `ms`; the answer cancels. */
   readonly after: (call: () => void, ms: number) => () => void;
 }
@@ -42,7 +42,7 @@ interface Refusal {
 }
 
 /** Why a caller is not let in; undefined: it is the API server. */
-function refusalOf(socket: TLSSocket, { names }: Trust): Refusal | undefined {
+function refusalOf(socket: TLSSocket, { names }: FrontProxyTrust): Refusal | undefined {
   if (!socket.authorized) {
     const message = 'show the client certificate of the API server’s aggregation layer';
     return { code: 401, reason: 'Unauthorized', message };
@@ -56,10 +56,10 @@ function refusalOf(socket: TLSSocket, { names }: Trust): Refusal | undefined {
 interface Material {
   readonly cert: string;
   readonly key: string;
-  readonly trust: Trust;
+  readonly trust: FrontProxyTrust;
 }
 
-async function read({ cert, key, trust }: AggregatedOptions): Promise<Material> {
+async function read({ cert, key, trust }: ExternalMetricsServerOptions): Promise<Material> {
   const text = (file: string): string => readFileSync(file, 'utf8');
   return { cert: text(cert), key: text(key), trust: await trust() };
 }
@@ -68,7 +68,7 @@ const contextOf = ({ cert, key, trust }: Material) => ({ cert, key, ca: trust.ca
 
 /** Reads everything again every minute, and takes what is new for connections from then on. */
 function keepFresh(
-  options: AggregatedOptions,
+  options: ExternalMetricsServerOptions,
   server: Server,
   take: (material: Material) => void,
 ): () => void {
@@ -81,7 +81,7 @@ function keepFresh(
       take(material);
     } catch (error) {
       const message = 'certificate or trust of the metrics port could not be read again';
-      options.tell(message, { error: (error as Error).message });
+      options.warn(message, { error: (error as Error).message });
     }
     again();
   };
@@ -101,7 +101,9 @@ function keepFresh(
  * certificate.
  * @throws when certificate, key or trust cannot be read, or the port is taken
  */
-export async function listenAggregated(options: AggregatedOptions): Promise<Listener> {
+export async function listenForExternalMetrics(
+  options: ExternalMetricsServerOptions,
+): Promise<Listener> {
   let current = await read(options);
   let closing = false;
   const settings = { requestCert: true, rejectUnauthorized: false, headersTimeout: HEADERS_MS };
@@ -114,7 +116,7 @@ export async function listenAggregated(options: AggregatedOptions): Promise<List
     return response.end(JSON.stringify({ ...status, ...refused }));
   });
   const drain = drainable(server);
-  await opened(server, { host: options.host, port: options.port });
+  await listenOn(server, { host: options.host, port: options.port });
   const stop = keepFresh(options, server, (material) => {
     current = material;
   });

@@ -41,7 +41,7 @@ function serverOf(handle: RequestListener, requireHostHeader = true): Server {
 }
 
 /** Listens. @throws with the address in its message when it cannot */
-export function opened(
+export function listenOn(
   server: NetServer,
   place: { host: string; port: number } | string,
 ): Promise<void> {
@@ -68,7 +68,7 @@ export async function listenForOps(
     handle(request, response);
   });
   const drain = drainable(server);
-  await opened(server, { host, port });
+  await listenOn(server, { host, port });
   return {
     port: (server.address() as AddressInfo).port,
     beginClose: () => {
@@ -124,7 +124,7 @@ export async function listenPrivately(handle: RequestListener): Promise<PrivateL
   // The public port has looked at it; HTTP/1.0 has none.
   const server = serverOf(handle, false);
   const drain = drainable(server);
-  await opened(server, path);
+  await listenOn(server, path);
   chmodSync(path, 0o600);
   return {
     path,

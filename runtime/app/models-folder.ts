@@ -5,7 +5,7 @@ import type { Config } from './config';
 import type { BrokenFile } from '../control';
 import type { ModelRecord, Snapshot } from '../core/lifecycle/snapshot';
 import { statusOf } from '../core/lifecycle/status';
-import type { Definitions, Loaded, SyncReport } from './definitions';
+import type { Definitions, LoadedFolder, SyncReport } from './definitions';
 import { createDefinitions } from './definitions';
 import type { Log } from '../shared/log';
 import { watchFolder } from '../shared/folder-watch';
@@ -117,7 +117,7 @@ function createBrokenLog(log: Log): (broken: readonly BrokenFile[]) => void {
   };
 }
 
-async function load(folder: string): Promise<Loaded> {
+async function load(folder: string): Promise<LoadedFolder> {
   const { definitions, errors } = await discoverEach(folder);
   return {
     specs: definitions.map(({ spec, file }) => ({ spec, file })),

@@ -9,16 +9,16 @@ import type * as Kubernetes from '../cluster/kubernetes';
 import type { Cluster } from '../cluster/port';
 import { overruledDefaults } from './config';
 import type { PolicyRules } from '../core/policy/policy';
-import type { ServiceOptions } from './service';
+import type { ServiceOptions } from './service-options';
 import { entryOf } from '../../lib/spec/entry';
 
 /** Everything of a service that says where its models run. */
-export type Place = Pick<
+export type ClusterSettings = Pick<
   ServiceOptions,
   'config' | 'cwd' | 'env' | 'spawnServer' | 'fetchSource' | 'log'
 >;
 
-type Where = Pick<Place, 'config' | 'cwd' | 'env'>;
+type Where = Pick<ClusterSettings, 'config' | 'cwd' | 'env'>;
 
 /** What model servers inherit: where programs and libraries are, and nothing secret. */
 function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
@@ -29,7 +29,7 @@ function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** The project's own; a service in a pod has no project and is told by its configuration. */
-async function chosen({ config, cwd }: Place): Promise<Environment> {
+async function chooseEnvironment({ config, cwd }: ClusterSettings): Promise<Environment> {
   const told = config.kubernetes.environment;
   if (told !== undefined) return told;
   const all = await loadEnvironments(cwd, config.models);
@@ -44,18 +44,18 @@ export const namespaceOf = ({ config }: Pick<Where, 'config'>): string | undefin
   config.kubernetes.namespace;
 
 /** Where the service itself is. */
-export const homeOf = ({ config, env }: Where): string | undefined =>
+export const serviceNamespaceOf = ({ config, env }: Where): string | undefined =>
   config.kubernetes.runtimeNamespace ?? (env['POD_NAMESPACE'] || undefined);
 
 /** How the API server is reached. */
-export function accessOf({ config, cwd }: Where) {
+export function kubeconfigOf({ config, cwd }: Where) {
   const { configPath, context } = config.kubernetes;
   return { configPath: configPath === undefined ? undefined : resolve(cwd, configPath), context };
 }
 
 /** How definitions become objects, and where those go. */
-export async function environmentOf(place: Place): Promise<Environment> {
-  const environment = await chosen(place);
+export async function environmentOf(place: ClusterSettings): Promise<Environment> {
+  const environment = await chooseEnvironment(place);
   for (const sentence of overruledDefaults(place.config, environment)) place.log.warn(sentence);
   if (place.config.cluster !== 'kubernetes') return environment;
   const { allowedHosts = [] } = place.config.models;
@@ -68,7 +68,7 @@ export async function environmentOf(place: Place): Promise<Environment> {
 }
 
 /** What definitions by REST may ask for. */
-export function policyRulesOf({ models, kubernetes }: Place['config']): PolicyRules {
+export function policyRulesOf({ models, kubernetes }: ClusterSettings['config']): PolicyRules {
   return {
     registries: models.allowedRegistries,
     hosts: models.allowedHosts,
@@ -80,7 +80,14 @@ export function policyRulesOf({ models, kubernetes }: Place['config']): PolicyRu
   };
 }
 
-function openLocal({ config, cwd, log, env, spawnServer, fetchSource }: Place): Promise<Cluster> {
+function openLocal({
+  config,
+  cwd,
+  log,
+  env,
+  spawnServer,
+  fetchSource,
+}: ClusterSettings): Promise<Cluster> {
   const models = resolve(cwd, config.models.directory);
   mkdirSync(models, { recursive: true });
   return createLocalCluster({
@@ -99,7 +106,7 @@ function openLocal({ config, cwd, log, env, spawnServer, fetchSource }: Place): 
 }
 
 /** Its client is large: loaded only here, and only when it is asked for. */
-function openKubernetes(place: Place, environment: Environment): Promise<Cluster> {
+function openKubernetes(place: ClusterSettings, environment: Environment): Promise<Cluster> {
   const { config, log } = place;
   const { mode, namespaces } = config.kubernetes;
   // oxlint-disable-next-line typescript/no-require-imports
@@ -107,8 +114,8 @@ function openKubernetes(place: Place, environment: Environment): Promise<Cluster
   return createKubernetesCluster({
     namespace: namespaceOf(place),
     namespaces,
-    home: homeOf(place),
-    ...accessOf(place),
+    home: serviceNamespaceOf(place),
+    ...kubeconfigOf(place),
     mode,
     environment,
     rules: policyRulesOf(config),
@@ -117,7 +124,7 @@ function openKubernetes(place: Place, environment: Environment): Promise<Cluster
 }
 
 /** @throws ClusterError when it cannot be used at all */
-export function openCluster(place: Place, environment: Environment): Promise<Cluster> {
+export function openCluster(place: ClusterSettings, environment: Environment): Promise<Cluster> {
   return place.config.cluster === 'kubernetes'
     ? openKubernetes(place, environment)
     : openLocal(place);
@@ -142,7 +149,10 @@ async function readFile(spec: ModelSpec, arm: Arm, uri: string, folder: string) 
  * file is known only where its definition stands, and that is not here.
  * @throws DefinitionError when a file may not be read or is not there
  */
-export function withArtifacts({ config, cwd }: Place): (spec: ModelSpec) => Promise<ModelSpec> {
+export function withArtifacts({
+  config,
+  cwd,
+}: ClusterSettings): (spec: ModelSpec) => Promise<ModelSpec> {
   if (config.cluster === 'kubernetes') return async (spec) => spec;
   const folder = resolve(cwd, config.models.directory);
   return async (spec) => {

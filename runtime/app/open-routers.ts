@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { rendersZero } from '../../lib/objects/autoscaler';
 import type { Environment } from '../../lib/spec';
-import type { Trust } from './external-metrics-server';
-import { listenAggregated } from './external-metrics-server';
+import type { FrontProxyTrust } from './external-metrics-server';
+import { listenForExternalMetrics } from './external-metrics-server';
 import type { Elector } from '../cluster/elector';
 import { startElector } from '../cluster/elector';
 import { otherMetricsServer, readFrontProxy } from '../cluster/kubernetes/scale/aggregation-layer';
@@ -22,8 +22,8 @@ import type { Peers } from '../control/peers';
 import { createPeers } from '../control/peers';
 import type { Listener } from './listener';
 import type { Log } from '../shared/log';
-import type { Place } from './open-cluster';
-import { accessOf, homeOf, namespaceOf } from './open-cluster';
+import type { ClusterSettings } from './open-cluster';
+import { kubeconfigOf, serviceNamespaceOf, namespaceOf } from './open-cluster';
 import { hostOf } from './config-mapping';
 
 /** Where kubelet, monitoring and peers find a router that does not say so. */
@@ -88,7 +88,7 @@ function createCount(watch: () => RouterWatch): Pick<Routers, 'count' | 'onCount
 }
 
 /** Autoscalers that the API server lets down to 0 do it themselves, where they are rendered so. */
-function askForZero(options: KubernetesRoutersOptions): {
+function detectScaleToZero(options: KubernetesRoutersOptions): {
   readonly putsToSleep: () => boolean;
   readonly stop: () => void;
 } {
@@ -127,10 +127,12 @@ async function openMetrics(
       throw new Error(
         `${other} serves them in this cluster, and only one can; remove its APIService`,
       );
-    const trust = (): Promise<Trust> => readFrontProxy(api);
+    const trust = (): Promise<FrontProxyTrust> => readFrontProxy(api);
     const { after } = timing;
     const asked = { ...externalMetrics, host, trust, handle, after };
-    return [await listenAggregated({ ...asked, tell: (text, fields) => log.warn(text, fields) })];
+    return [
+      await listenForExternalMetrics({ ...asked, warn: (text, fields) => log.warn(text, fields) }),
+    ];
   } catch (error) {
     const message = 'external metrics are not served; inference goes on';
     log.error(message, { error: (error as Error).message });
@@ -160,7 +162,7 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
     tell: (message, fields) =>
       fields.error === undefined ? log.info(message) : log.warn(message, fields),
   });
-  const zero = askForZero(options);
+  const zero = detectScaleToZero(options);
   const end = timing.now() + SYNC_MS;
   const isSettled = (): boolean => watch.peers() !== undefined || timing.now() >= end;
   const routers: Routers = {
@@ -201,7 +203,7 @@ async function settled(
 }
 
 /** One process on one machine. */
-const SOLO: OpenRouters = {
+const SINGLE_ROUTER: OpenRouters = {
   routers: ALONE,
   openMetrics: async () => [],
   ready: async () => undefined,
@@ -213,20 +215,20 @@ const SOLO: OpenRouters = {
  * @throws KubeError `access` when nothing says where the API server is
  */
 export async function openRouters(
-  place: Omit<Place, 'spawnServer'>,
+  place: Omit<ClusterSettings, 'spawnServer'>,
   environment: Environment,
 ): Promise<OpenRouters> {
   const { config, env, log } = place;
-  if (config.cluster !== 'kubernetes') return SOLO;
+  if (config.cluster !== 'kubernetes') return SINGLE_ROUTER;
   const { externalMetrics } = config.kubernetes;
-  const kubernetes = await openKubernetes(accessOf(place));
+  const kubernetes = await openKubernetes(kubeconfigOf(place));
   const { opsPort } = config.server;
   const modelNamespace = namespaceOf(place) ?? kubernetes.namespace ?? environment.namespace;
   if (opsPort === undefined)
     log.warn('server.ops_port is not set: other routers cannot ask this one what it does');
   return startRouters({
     api: kubernetes.api,
-    namespace: homeOf(place) ?? modelNamespace,
+    namespace: serviceNamespaceOf(place) ?? modelNamespace,
     modelNamespace,
     self: env['POD_NAME'] || hostname(),
     host: hostOf(config),

@@ -5,7 +5,6 @@ import type { Audit } from '../audit';
 import { createAudit } from '../audit';
 import type { Authenticate } from '../auth';
 import { createAuthenticate } from '../auth';
-import type { FetchSource, SpawnServer } from '../cluster/local';
 import { clock, startTicks } from '../shared/clock';
 import type { Cluster, Snapshot } from '../cluster/port';
 import type { Config } from './config';
@@ -32,16 +31,16 @@ import { createLagMeter } from '../shared/event-loop-lag';
 import type { Log } from '../shared/log';
 import type { EngineCounts } from '../metrics';
 import { createMetrics, observeProcess } from '../metrics';
-import type { ModelsFolderOptions } from './models-folder';
 import { openModelsFolder } from './models-folder';
 import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './open-cluster';
 import { openRouters } from './open-routers';
+import type { ServiceOptions } from './service-options';
 import {
   addressLimitOf,
-  callersOf,
-  connectionsOf,
-  doorsOf,
-  grpcOf,
+  callerLimitsOf,
+  clientOptionsOf,
+  edgeOptionsOf,
+  grpcOptionsOf,
   heldBytesOf,
   hostOf,
   limitsOf,
@@ -49,28 +48,11 @@ import {
   tuningOf,
 } from './config-mapping';
 import { HeldBytes } from '../shared/held-bytes';
-import { tellJoined, tellShadows } from './shadow-log';
+import { reportBatchedCalls, reportShadows } from './shadow-log';
 import { isLoopback } from '../shared/origins';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
-
-export interface ServiceOptions {
-  readonly config: Config;
-  /** Folder that the paths of the configuration are relative to. */
-  readonly cwd: string;
-  readonly env: NodeJS.ProcessEnv;
-  /** How the built-in ONNX server is started. */
-  readonly spawnServer: SpawnServer;
-  /** Loads artifacts for models of this machine; absent: only files are loaded. */
-  readonly fetchSource?: FetchSource | undefined;
-  readonly version: string;
-  readonly log: Log;
-  /** Folder with the files of the offline API page; looked for when absent. */
-  readonly docsAssets?: string | undefined;
-  /** Called after a change of the models folder was applied. */
-  readonly onModelsChanged?: ModelsFolderOptions['onModelsChanged'];
-}
 
 /** The service as it runs. */
 export interface Service {
@@ -94,7 +76,7 @@ const faultsOf =
   };
 
 /** What callers may take of our memory, connections and time, all of them together. */
-function openBounds(config: Config) {
+function openLimits(config: Config) {
   const held = new HeldBytes(heldBytesOf(config));
   const callers = new ConnectionsByAddress(addressLimitOf(config));
   const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
@@ -113,7 +95,7 @@ function openData(
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const bounds = openBounds(config);
+  const bounds = openLimits(config);
   const tellFault = (model: string, error: string): void =>
     log.error('metrics of a model cannot be shown', { model, error });
   const metrics = createMetrics(observeProcess(), tellFault, bounds.counts);
@@ -127,7 +109,7 @@ function openData(
     tuning: tuningOf(config),
     onHeld: (model, arm) => control().onHeld(model, arm),
   });
-  const upstream = createUpstream(createHttpClient(connectionsOf(config)));
+  const upstream = createUpstream(createHttpClient(clientOptionsOf(config)));
   const data = createDataPlane({
     table,
     dispatcher,
@@ -136,7 +118,7 @@ function openData(
     clock,
     random: Math.random,
     newId: randomUUID,
-    ...doorsOf(config),
+    ...edgeOptionsOf(config),
     version,
     limits: limitsOf(config),
     held: bounds.held,
@@ -144,8 +126,8 @@ function openData(
     isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
     onBatch: metrics.onBatch,
-    onJoined: tellJoined(metrics.onJoined, log),
-    onShadow: tellShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
+    onJoined: reportBatchedCalls(metrics.onJoined, log),
+    onShadow: reportShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
     onFault: faultsOf(log),
   });
   return { table, load, metrics, data, upstream, onTableSwap, lag, ...bounds };
@@ -216,7 +198,7 @@ async function openPublic(
     const opened = await openHttpServer({
       ...server,
       host: hostOf(config),
-      limits: callersOf(config),
+      limits: callerLimitsOf(config),
       held,
       callers,
       refuse: data.refuse,
@@ -241,7 +223,7 @@ async function openGrpc(
   { config }: ServiceOptions,
   { data, callers }: Data,
 ): Promise<Listener | undefined> {
-  const options = grpcOf(config);
+  const options = grpcOptionsOf(config);
   if (options === undefined) return undefined;
   const { openGrpcServer } = require('../data/grpc') as typeof Grpc;
   return openGrpcServer({ ...options, callers, plane: data.plane });
@@ -277,7 +259,7 @@ async function openPorts(
 const FIRST_ANSWER_MS = 10_000;
 
 /** A cluster that does not answer must not look like a service that hangs. */
-async function sayWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log: Log) {
+async function warnWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log: Log) {
   const say = (): void =>
     log.warn('the cluster has not answered yet: calls are refused (503) until it does', { kind });
   const timer = setInterval(say, FIRST_ANSWER_MS);
@@ -325,7 +307,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await folder.ready;
     await folder.sync();
     const addresses = await openPorts(options, data, control, listeners);
-    await sayWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
+    await warnWhileWaiting(Promise.all([control.whenSynced(), opened.ready()]), cluster, log);
     listeners.push(...(await data.openMetrics(control)));
     return {
       ...addresses,

@@ -3,7 +3,7 @@ import type { BatchReport } from '../data';
 import type { Log } from '../shared/log';
 
 /** Counts joined calls, and says which arm’s requests go alone from now on, since rows depend on others. */
-export function tellJoined(
+export function reportBatchedCalls(
   count: (joined: BatchReport) => void,
   log: Pick<Log, 'warn'>,
 ): (joined: BatchReport) => void {
@@ -28,7 +28,7 @@ interface Sampled {
  * Counts what became of copies, and lets a sample of disagreements be seen: the first of each arm,
  * then one in `sampleMs` at most, with how many there were since (`disagreed`).
  */
-export function tellShadows(
+export function reportShadows(
   count: (model: string, arm: string, verdict: ShadowReport['verdict']) => void,
   log: Pick<Log, 'info'>,
   now: () => number,

@@ -1,6 +1,6 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Config } from '../app/config';
-import type { Authenticate, AuthResult, Caller, HeaderFields, Need } from './port';
+import type { Authenticate, AuthResult, Caller, HeaderFields, RequiredAccess } from './port';
 import { isLocalHost } from '../shared/origins';
 import { ANYONE_NAME, holds, mayUse } from './port';
 
@@ -57,7 +57,7 @@ const UNKNOWN = refused(
 );
 
 /** What a known caller may do with regard to one need. */
-export function authorize(caller: Caller, { scope, model }: Need): AuthResult {
+export function authorize(caller: Caller, { scope, model }: RequiredAccess): AuthResult {
   if (!holds(caller, scope)) {
     const has = caller.scopes.join(', ');
     return refused(

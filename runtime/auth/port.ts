@@ -17,7 +17,7 @@ export interface Caller {
 export const ANYONE_NAME = 'anonymous';
 
 /** What a request asks for. Without `model` the caller's scope alone decides. */
-export interface Need {
+export interface RequiredAccess {
   readonly scope: Scope;
   readonly model?: string | undefined;
 }
@@ -36,7 +36,7 @@ export interface HeaderFields {
 }
 
 /** Decides about one request; synchronous, so that the data plane never waits for it. */
-export type Authenticate = (headers: HeaderFields, need: Need) => AuthResult;
+export type Authenticate = (headers: HeaderFields, need: RequiredAccess) => AuthResult;
 
 /** Value of `WWW-Authenticate` that goes with every 401 (RFC 9110, 11.6.1). */
 export const CHALLENGE = 'Bearer realm="ai-model-service"';

@@ -2,8 +2,8 @@ import type { Request } from 'express';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Authenticate, Caller } from '../auth';
 import { crossOrigin } from '../shared/origins';
-import type { Access } from './define-call';
-import type { Context } from './context';
+import type { CallAccess } from './define-call';
+import type { ControlContext } from './context';
 import { Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';
 
@@ -14,7 +14,7 @@ const firstOf = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.[0];
 
 /** @throws Problem FORBIDDEN or UNSUPPORTED_MEDIA_TYPE for what a web page of another origin sends */
-export function requireOwnOrigin({ config }: Context, request: Request): void {
+export function requireOwnOrigin({ config }: ControlContext, request: Request): void {
   const { method, host } = request;
   const headers = { get: (name: string) => firstOf(entryOf(request.headers, name)) };
   const { allowedOrigins } = config.server;
@@ -26,7 +26,7 @@ export function requireOwnOrigin({ config }: Context, request: Request): void {
 export function callerOf(
   authenticate: Authenticate,
   headers: IncomingHttpHeaders,
-  access: Access,
+  access: CallAccess,
   model: string,
 ): Caller {
   if (access === 'open') return ANYONE;

@@ -3,7 +3,7 @@ import { DefinitionError, findingInForm, findingsOf } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { holds, mayUse } from '../auth';
 import { policyFaults } from '../core/policy/policy';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import { Problem } from './problem';
 
 export interface Warning {
@@ -54,7 +54,7 @@ export interface Candidate {
 
 /** REST speaks a smaller language than Git. @throws DefinitionError */
 function requirePolicy(
-  { environment, policy = {} }: Context,
+  { environment, policy = {} }: ControlContext,
   { spec, previous, earlier }: Candidate,
 ): void {
   const held = [previous, earlier].filter((one) => one !== undefined);
@@ -67,7 +67,11 @@ function requirePolicy(
  * about it comes back.
  * @throws Problem FORBIDDEN or INVALID_MODEL_CONFIG, DefinitionError
  */
-export function admit(context: Context, caller: Caller, candidate: Candidate): readonly Warning[] {
+export function admit(
+  context: ControlContext,
+  caller: Caller,
+  candidate: Candidate,
+): readonly Warning[] {
   const { environment, clock } = context;
   const { spec: given, previous } = candidate;
   requireModel(caller, given.id);

@@ -5,8 +5,8 @@ import { ClusterError } from '../cluster/port';
 import { overridesOf } from '../core/routing/build-table';
 import type { Warning } from './admit';
 import { admit, requireAdmin } from './admit';
-import type { Answer, Asked } from './define-call';
-import type { Context } from './context';
+import type { CallResponse, CallRequest } from './define-call';
+import type { ControlContext } from './context';
 import { Problem } from './problem';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
@@ -17,7 +17,7 @@ export const MANAGER = 'rest';
 export const MAX_ATTEMPTS = 3;
 
 /** What a change wants to become of a model. */
-export interface Wanted {
+export interface DesiredChange {
   readonly spec: ModelSpec;
   /** Goes on with the new definition; without it overrides and promotions end. */
   readonly state?: Omit<ModelOverrides, 'hash'> | undefined;
@@ -33,12 +33,12 @@ export function withoutShare(record: ModelRecord, candidate: string): Omit<Model
 }
 
 /** What outlives a new definition: a model that was stopped by hand stays so until it is scaled. */
-export function keptState(record: ModelRecord): Omit<ModelOverrides, 'hash'> | undefined {
+export function keptOverrides(record: ModelRecord): Omit<ModelOverrides, 'hash'> | undefined {
   return overridesOf(record)?.stopped === true ? { stopped: true } : undefined;
 }
 
 /** What became of it. */
-export interface Changed {
+export interface ChangeResult {
   readonly record: ModelRecord;
   readonly revision: number;
   readonly changed: boolean;
@@ -46,18 +46,22 @@ export interface Changed {
 }
 
 /** Who asks, and on which condition. */
-export interface Asker {
+export interface ChangeRequest {
   readonly caller: Caller;
   readonly ifMatch: string | undefined;
   readonly force: boolean;
 }
 
-export function askerOf({ caller, ifMatch, query }: Asked<unknown, { force: boolean }>): Asker {
+export function changeRequestOf({
+  caller,
+  ifMatch,
+  query,
+}: CallRequest<unknown, { force: boolean }>): ChangeRequest {
   return { caller, ifMatch, force: query.force };
 }
 
 /** Files and REST yield to each other; a model of any other writer is taken over by administrators only. */
-export function takesOver({ caller, force }: Asker): boolean {
+export function forcesOwnership({ caller, force }: ChangeRequest): boolean {
   if (force) requireAdmin(caller, 'force');
   return force;
 }
@@ -86,7 +90,7 @@ export function requireMatch(ifMatch: string | undefined, { spec, revision }: Mo
 }
 
 /** @throws Problem FIELD_CONFLICT when the model goes away */
-export function requireStaying({ spec, deleting }: ModelRecord): void {
+export function requireNotDeleting({ spec, deleting }: ModelRecord): void {
   if (!deleting) return;
   throw new Problem('FIELD_CONFLICT', `${spec.id} is being deleted; wait until it is gone`);
 }
@@ -103,33 +107,37 @@ export function requireNoPromotion(record: ModelRecord): void {
 }
 
 async function attempt(
-  context: Context,
-  asker: Asker,
+  context: ControlContext,
+  asker: ChangeRequest,
   record: ModelRecord,
-  { spec, state, earlier }: Wanted,
-): Promise<Changed> {
+  { spec, state, earlier }: DesiredChange,
+): Promise<ChangeResult> {
   const warnings = admit(context, asker.caller, { spec, previous: record.spec, earlier });
   const { revision, changed } = await context.cluster.apply(spec, {
     by: asker.caller.name,
     manager: MANAGER,
     ifRevision: record.revision,
-    force: takesOver(asker),
+    force: forcesOwnership(asker),
     ...(state !== undefined && { state }),
   });
-  await seen(context, spec.id, revision);
+  await waitForRevision(context, spec.id, revision);
   return { record, revision, changed, warnings };
 }
 
 /** Waits until our own view shows the revision, so that the caller's next GET does. */
-export async function seen({ world }: Context, id: string, revision: number): Promise<void> {
-  await world.until(
+export async function waitForRevision(
+  { routingView }: ControlContext,
+  id: string,
+  revision: number,
+): Promise<void> {
+  await routingView.until(
     ({ models }) => (models.get(id)?.revision ?? 0) >= revision,
     READ_YOUR_WRITES_MS,
   );
 }
 
 /** Somebody else came first. */
-export function lost(error: unknown): boolean {
+export function isRevisionConflict(error: unknown): boolean {
   return error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
 }
 
@@ -138,23 +146,23 @@ export function lost(error: unknown): boolean {
  * definition when another writer came first (unless the caller named the revision it means).
  */
 export function changeModel(
-  context: Context,
+  context: ControlContext,
   id: string,
-  asker: Asker,
-  want: (record: ModelRecord) => Wanted | Promise<Wanted>,
-): Promise<Changed> {
-  const { world, locks } = context;
+  asker: ChangeRequest,
+  want: (record: ModelRecord) => DesiredChange | Promise<DesiredChange>,
+): Promise<ChangeResult> {
+  const { routingView, locks } = context;
   return locks.run(id, async () => {
     for (let left = MAX_ATTEMPTS; ; left -= 1) {
-      const record = world.findModel(id);
-      requireStaying(record);
+      const record = routingView.findModel(id);
+      requireNotDeleting(record);
       requireMatch(asker.ifMatch, record);
       try {
         return await attempt(context, asker, record, await want(record));
       } catch (error) {
-        if (!lost(error) || asker.ifMatch !== undefined || left <= 1) throw error;
+        if (!isRevisionConflict(error) || asker.ifMatch !== undefined || left <= 1) throw error;
         const newer = (now?: ModelRecord): boolean => now?.revision !== record.revision;
-        await world.until(({ models }) => newer(models.get(id)), READ_YOUR_WRITES_MS);
+        await routingView.until(({ models }) => newer(models.get(id)), READ_YOUR_WRITES_MS);
       }
     }
   });
@@ -163,10 +171,10 @@ export function changeModel(
 /** The answer to a change that is under way. */
 export function accepted(
   id: string,
-  { revision, warnings }: Pick<Changed, 'revision' | 'warnings'>,
+  { revision, warnings }: Pick<ChangeResult, 'revision' | 'warnings'>,
   message: string,
   more: object = {},
-): Answer {
+): CallResponse {
   return {
     status: 202,
     headers: { etag: etagOf(revision) },

@@ -1,22 +1,25 @@
 import type { RouterLoad } from '../core/lifecycle/peers';
-import type { EventLoop } from './event-loop';
-import type { Turns } from '../shared/keyed-queue';
+import type { EventLoopDelay } from './event-loop-delay';
+import type { KeyedQueue } from '../shared/keyed-queue';
 import type { ControlOptions, Routers } from './ports';
-import type { World } from './routing-view';
+import type { RoutingView } from './routing-view';
 
 /** What calls and ticks work with. */
-export interface Context extends ControlOptions {
-  readonly world: World;
+export interface ControlContext extends ControlOptions {
+  readonly routingView: RoutingView;
   readonly routers: Routers;
   /** What this router says of itself. */
   readonly ownLoad: () => RouterLoad;
   /** Changes of one model, one after the other. */
-  readonly locks: Pick<Turns, 'run'>;
+  readonly locks: Pick<KeyedQueue, 'run'>;
   /** Models this process is removing now, so that a tick does not begin one twice. */
   readonly removing: Set<string>;
-  readonly lag: EventLoop;
+  readonly eventLoopDelay: EventLoopDelay;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** Since SIGTERM: requests are still answered, new ones should go elsewhere. */
   readonly shuttingDown: () => boolean;
 }
+
+/** One kind of automatic work: starts what is due now. */
+export type TickTask = () => readonly Promise<void>[];

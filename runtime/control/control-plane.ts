@@ -4,19 +4,19 @@ import { messageOf } from '../core/lifecycle/fault';
 import { loadOf } from '../core/lifecycle/peers';
 import { createApp } from './http-app';
 import { CALLS } from './calls';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import { docsPages } from './docs';
-import { createEventLoop } from './event-loop';
+import { createEventLoopDelay } from './event-loop-delay';
 import { createExternalMetrics } from './external-metrics';
 import { isReady } from './health-view';
 import { observe } from './observe';
 import { createOpsApp, metricsPage } from './ops-app';
 import type { ControlOptions } from './ports';
 import { ALONE } from './ports';
-import { createTurns } from '../shared/keyed-queue';
-import { createSleeping } from './idle-sleep';
+import { createKeyedQueue } from '../shared/keyed-queue';
+import { createIdleSleep } from './idle-sleep';
 import { createTicker } from './ticker';
-import { createWorld } from './routing-view';
+import { createRoutingView } from './routing-view';
 
 /** The control plane. It owns no socket and no timer: whoever composes the service listens and ticks. */
 export interface Control {
@@ -54,8 +54,8 @@ export function createControl(options: ControlOptions): Control {
   const { cluster, table, load, clock, routers = ALONE, onTableSwap } = options;
   let shuttingDown = false;
   const startedAt = clock.now();
-  const lag = options.eventLoop ?? createEventLoop();
-  const world = createWorld({
+  const eventLoopDelay = options.eventLoop ?? createEventLoopDelay();
+  const routingView = createRoutingView({
     cluster,
     table,
     routers,
@@ -67,31 +67,31 @@ export function createControl(options: ControlOptions): Control {
       onTableSwap?.(swapped);
     },
   });
-  const context: Context = {
+  const context: ControlContext = {
     ...options,
-    world,
+    routingView,
     routers,
     ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
-    locks: createTurns(),
+    locks: createKeyedQueue(),
     removing: new Set(),
-    lag,
+    eventLoopDelay,
     startedAt,
     shuttingDown: () => shuttingDown,
   };
-  const sleeping = createSleeping(context);
+  const sleeping = createIdleSleep(context);
   const { tick } = createTicker(context, sleeping);
   return {
     app: createApp(context, CALLS, [...docsPages(context), metricsPage(context, 'read')]),
     opsApp: createOpsApp(context),
-    start: world.start,
+    start: routingView.start,
     stop: () => {
-      world.stop();
-      lag.stop();
+      routingView.stop();
+      eventLoopDelay.stop();
     },
     tick,
     onHeld: sleeping.onHeld,
     externalMetrics: createExternalMetrics(context),
-    whenSynced: world.whenSynced,
+    whenSynced: routingView.whenSynced,
     beginShutdown: () => {
       shuttingDown = true;
     },

@@ -1,16 +1,16 @@
 import type { z } from 'zod';
 import type { Caller, Scope } from '../auth';
 import type { ErrorCode } from '../core/routing/error-codes';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 
 export type Method = 'get' | 'post' | 'put' | 'delete';
 
 /** What may be changed, as audit and metrics name it. */
-export type Action =
+export type ChangeAction =
   'deploy' | 'update' | 'scale' | 'delete' | 'rollback' | 'traffic' | 'promote' | 'abort';
 
 /** A request after every check that does not need the cluster. */
-export interface Asked<B, Q> {
+export interface CallRequest<B, Q> {
   /** The model in the path; `''` when the path has none. */
   readonly id: string;
   readonly body: B;
@@ -23,7 +23,7 @@ export interface Asked<B, Q> {
   readonly origin: string;
 }
 
-export interface Answer {
+export interface CallResponse {
   readonly status: number;
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
@@ -33,18 +33,18 @@ export interface Answer {
 }
 
 /** Who may call: keys with a scope, or everyone (`open`). */
-export type Access = Scope | 'open';
+export type CallAccess = Scope | 'open';
 
 /** One call of the API: routing, checks, documentation and audit are all made from it. */
-export interface Call<B = unknown, Q = unknown> {
+export interface ApiCall<B = unknown, Q = unknown> {
   readonly method: Method;
   /** `/api/v1/models/{id}/scale` */
   readonly path: string;
   /** A second path that answers the same and is not in the document. */
   readonly alias?: string;
-  readonly access: Access;
+  readonly access: CallAccess;
   /** Given for calls that change something. */
-  readonly action?: Action;
+  readonly action?: ChangeAction;
   readonly tag: 'Models' | 'Traffic' | 'Health';
   readonly summary: string;
   readonly description?: string;
@@ -56,16 +56,19 @@ export interface Call<B = unknown, Q = unknown> {
   readonly answers: Readonly<Record<number, z.ZodType>>;
   /** Errors of this call beside those every call can give. */
   readonly errors: readonly ErrorCode[];
-  readonly handle: (context: Context, asked: Asked<B, Q>) => Promise<Answer> | Answer;
+  readonly handle: (
+    context: ControlContext,
+    request: CallRequest<B, Q>,
+  ) => Promise<CallResponse> | CallResponse;
 }
 
 /** Ties the types of body and query to the handler, and lets go of them for the list. */
-export function defineCall<B, Q>(call: Call<B, Q>): Call {
-  return call as unknown as Call;
+export function defineCall<B, Q>(call: ApiCall<B, Q>): ApiCall {
+  return call as unknown as ApiCall;
 }
 
 /** Errors a call can give because of how it is called: any call, and those with key, model or body. */
-export function commonErrors({ access, path, body, query }: Call): readonly ErrorCode[] {
+export function commonErrors({ access, path, body, query }: ApiCall): readonly ErrorCode[] {
   return [
     ...(access === 'open' ? [] : (['UNAUTHENTICATED', 'FORBIDDEN'] as const)),
     ...(path.includes('{id}') ? (['MODEL_NOT_FOUND', 'CLUSTER_UNAVAILABLE'] as const) : []),

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Response } from 'express';
 import { contentSecurityPolicy } from 'helmet';
 import type { Page } from './http-app';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import { openApiDocument } from './openapi/document';
 import { Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';
@@ -48,11 +48,11 @@ const protect = contentSecurityPolicy({
 });
 
 /** Of the package only in development: the built service brings the two files with it. */
-function assetFolder({ docsAssets }: Context): string {
+function assetFolder({ docsAssets }: ControlContext): string {
   return docsAssets ?? dirname(require.resolve('swagger-ui-dist/package.json'));
 }
 
-async function asset(context: Context, name: string): Promise<readonly [Buffer, string]> {
+async function asset(context: ControlContext, name: string): Promise<readonly [Buffer, string]> {
   const type = entryOf(ASSETS, name);
   if (type === undefined) throw new Problem('NOT_FOUND', 'the page has no such file');
   return [await readFile(join(assetFolder(context), name)), type];
@@ -66,7 +66,7 @@ function send(response: Response, type: string, body: string | Buffer): void {
 }
 
 /** The document, and a page that shows it without any network. They hold no data: nobody needs a key. */
-export function docsPages(context: Context): readonly Page[] {
+export function docsPages(context: ControlContext): readonly Page[] {
   let document: string | undefined;
   const guarded = (handle: Page['handle']): Page['handle'] => {
     return async (request, response) => {

@@ -6,7 +6,7 @@ import type { Demand } from '../core/lifecycle/demand';
 import { demandOf } from '../core/lifecycle/demand';
 import type { Requirement } from '../core/lifecycle/label-selector';
 import { parseSelector, selects } from '../core/lifecycle/label-selector';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import { wasRead } from './routing-view';
 
 // external.metrics.k8s.io as autoscalers read it:
@@ -21,16 +21,16 @@ const METRICS: ReadonlyMap<string, (demand: Demand) => number> = new Map([
   [QUEUE_METRIC, ({ queued }: Demand) => queued],
 ]);
 
-interface Answer {
+interface MetricsResponse {
   readonly status: number;
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const found = (body: object): Answer => ({ status: 200, body });
+const found = (body: object): MetricsResponse => ({ status: 200, body });
 
 /** Kubernetes' form of a refusal. */
-export function refusal(status: number, reason: string, message: string): Answer {
+export function refusal(status: number, reason: string, message: string): MetricsResponse {
   const type = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' };
   return { status, body: { ...type, reason, message, code: status } };
 }
@@ -64,17 +64,17 @@ const timeOf = (at: number): string => new Date(at).toISOString().replace(/\.\d+
 
 /** One value for each arm of the namespace that the labels select; counts are whole quantities. */
 function itemsOf(
-  context: Context,
+  context: ControlContext,
   namespace: string,
   metricName: string,
   requirements: readonly Requirement[],
 ): readonly object[] {
-  const { world, clock, ownLoad, routers, environment } = context;
+  const { routingView, clock, ownLoad, routers, environment } = context;
   const read = METRICS.get(metricName);
   const now = clock.now();
   const own = ownLoad();
   const others = routers.others() ?? [];
-  const arms = [...world.snapshot().models.values()]
+  const arms = [...routingView.snapshot().models.values()]
     .filter((record) => (record.namespace ?? environment.namespace) === namespace)
     .flatMap(({ spec }) => spec.arms.map(({ name }) => ({ spec, name })));
   return arms.flatMap(({ spec, name }) => {
@@ -85,8 +85,13 @@ function itemsOf(
   });
 }
 
-function valuesOf(context: Context, namespace: string, metric: string, selector: string): Answer {
-  const { world, routers } = context;
+function valuesOf(
+  context: ControlContext,
+  namespace: string,
+  metric: string,
+  selector: string,
+): MetricsResponse {
+  const { routingView, routers } = context;
   if (!METRICS.has(metric)) {
     const known = [...METRICS.keys()].join(', ');
     return refusal(404, 'NotFound', `there is no metric ${metric}; there are: ${known}`);
@@ -94,7 +99,7 @@ function valuesOf(context: Context, namespace: string, metric: string, selector:
   const parsed = parseSelector(selector);
   if (!parsed.ok) return refusal(400, 'BadRequest', `labelSelector: ${parsed.message}`);
   // No value is better than a wrong one: without one an autoscaler leaves things as they are.
-  if (!wasRead(world.snapshot()) || routers.others() === undefined)
+  if (!wasRead(routingView.snapshot()) || routers.others() === undefined)
     return refusal(503, 'ServiceUnavailable', 'the cluster has not been read yet');
   const items = itemsOf(context, namespace, metric, parsed.requirements);
   const list = { kind: 'ExternalMetricValueList', apiVersion: API_VERSION, metadata: {} };
@@ -102,7 +107,10 @@ function valuesOf(context: Context, namespace: string, metric: string, selector:
 }
 
 /** @throws URIError for a name that is badly encoded */
-function answerTo(context: Context, { method = '', url = '' }: IncomingMessage): Answer {
+function answerTo(
+  context: ControlContext,
+  { method = '', url = '' }: IncomingMessage,
+): MetricsResponse {
   const { pathname, searchParams } = new URL(url, 'https://localhost');
   if (method !== 'GET' && method !== 'HEAD') {
     const { status, body } = refusal(
@@ -120,7 +128,7 @@ function answerTo(context: Context, { method = '', url = '' }: IncomingMessage):
   return valuesOf(context, namespace, metric, searchParams.get('labelSelector') ?? '');
 }
 
-function safely(context: Context, request: IncomingMessage): Answer {
+function safely(context: ControlContext, request: IncomingMessage): MetricsResponse {
   try {
     return answerTo(context, request);
   } catch (error) {
@@ -131,7 +139,7 @@ function safely(context: Context, request: IncomingMessage): Answer {
 }
 
 /** What autoscalers are told. Whoever calls has been let in before. */
-export function createExternalMetrics(context: Context): RequestListener {
+export function createExternalMetrics(context: ControlContext): RequestListener {
   return (request, response) => {
     const { status, body, headers } = safely(context, request);
     response.writeHead(status, { 'content-type': 'application/json', ...headers });

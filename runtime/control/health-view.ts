@@ -1,7 +1,7 @@
 import type { ModelRecord, ReplicaRecord } from '../cluster/port';
 import type { ArmStats, ReplicaStats } from '../core/routing/load';
 import { statusOf } from '../core/lifecycle/status';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import { viewsOf } from './observe';
 import { errorRate, healthOf, whyView } from './view';
 import { wasRead } from './routing-view';
@@ -14,7 +14,7 @@ export type ServiceHealth = 'healthy' | 'degraded' | 'unhealthy';
 const iso = (at: number): string => new Date(at).toISOString();
 const seconds = (ms: number): number => Math.max(0, Math.round(ms) / 1000);
 
-export function uptimeOf({ clock, startedAt }: Context): number {
+export function uptimeOf({ clock, startedAt }: ControlContext): number {
   return seconds(clock.now() - startedAt);
 }
 
@@ -24,14 +24,14 @@ interface Check {
 }
 
 /** Why requests are not taken; undefined: they are. */
-function refusalOf({ routers, shuttingDown }: Context): string | undefined {
+function refusalOf({ routers, shuttingDown }: ControlContext): string | undefined {
   if (shuttingDown()) return 'the service is shutting down';
   return routers.isSettled() ? undefined : 'it is not known yet which other routers there are';
 }
 
 /** What has to hold before requests may come here. No model's health is among it. */
-export function readyChecks(context: Context): Readonly<Record<string, Check>> {
-  const snapshot = context.world.snapshot();
+export function readyChecks(context: ControlContext): Readonly<Record<string, Check>> {
+  const snapshot = context.routingView.snapshot();
   const read = wasRead(snapshot);
   const refusal = refusalOf(context);
   return {
@@ -48,16 +48,20 @@ export function readyChecks(context: Context): Readonly<Record<string, Check>> {
   };
 }
 
-export function isReady(context: Context): boolean {
+export function isReady(context: ControlContext): boolean {
   return Object.values(readyChecks(context)).every(({ status }) => status === 'pass');
 }
 
-export function startupOf({ world, clock, startedAt }: Context): 'started' | 'starting' | 'failed' {
-  if (wasRead(world.snapshot())) return 'started';
+export function startupOf({
+  routingView,
+  clock,
+  startedAt,
+}: ControlContext): 'started' | 'starting' | 'failed' {
+  if (wasRead(routingView.snapshot())) return 'started';
   return clock.now() - startedAt > STARTUP_MS ? 'failed' : 'starting';
 }
 
-function isIll(record: ModelRecord): boolean {
+function isUnhealthy(record: ModelRecord): boolean {
   const { status, serving } = statusOf(record);
   return status === 'failed' || (!serving && (status === 'running' || status === 'updating'));
 }
@@ -66,11 +70,11 @@ function isIll(record: ModelRecord): boolean {
  * unhealthy: nothing can be routed; degraded: a model is ill, a definition has faults, or the view
  * of the cluster is old.
  */
-export function overallHealth({ world, brokenFiles }: Context): ServiceHealth {
-  const snapshot = world.snapshot();
+export function overallHealth({ routingView, brokenFiles }: ControlContext): ServiceHealth {
+  const snapshot = routingView.snapshot();
   if (!wasRead(snapshot)) return 'unhealthy';
   if (snapshot.phase === 'stale' || (brokenFiles?.() ?? []).length > 0) return 'degraded';
-  return [...snapshot.models.values()].some(isIll) ? 'degraded' : 'healthy';
+  return [...snapshot.models.values()].some(isUnhealthy) ? 'degraded' : 'healthy';
 }
 
 const rounded = (value: number | undefined): number | null =>
@@ -137,11 +141,11 @@ function modelView(record: ModelRecord, all: readonly ArmStats[]): object {
   };
 }
 
-const ageOf = ({ clock }: Context, at: number | undefined): number | null =>
+const ageOf = ({ clock }: ControlContext, at: number | undefined): number | null =>
   at === undefined ? null : seconds(clock.now() - at);
 
 /** Who serves beside this one, and who leads. */
-function routersView(context: Context): object {
+function routersView(context: ControlContext): object {
   const { routers } = context;
   const peers = routers.others();
   return {
@@ -158,16 +162,19 @@ function routersView(context: Context): object {
 }
 
 /** A file that never held a model is shown to those who may use any. */
-function brokenView({ brokenFiles }: Context, mayUse: (id: string) => boolean): readonly object[] {
+function brokenView(
+  { brokenFiles }: ControlContext,
+  mayUse: (id: string) => boolean,
+): readonly object[] {
   return (brokenFiles?.() ?? [])
     .filter(({ id = '' }) => mayUse(id))
     .map(({ file, message, id = null }) => ({ file, message, model_id: id }));
 }
 
 /** Everything at once, for people at night. Models the caller may not see are left out. */
-export function detailedHealth(context: Context, mayUse: (id: string) => boolean): object {
-  const { world, load, clock, version, lag } = context;
-  const snapshot = world.snapshot();
+export function detailedHealth(context: ControlContext, mayUse: (id: string) => boolean): object {
+  const { routingView, load, clock, version, eventLoopDelay } = context;
+  const snapshot = routingView.snapshot();
   const stats = load.arms().filter(({ model }) => mayUse(model));
   const memory = process.memoryUsage();
   const ejected = stats.flatMap(({ model, arm, replicas }) =>
@@ -201,7 +208,7 @@ export function detailedHealth(context: Context, mayUse: (id: string) => boolean
     queue_depth: stats.reduce((sum, { queued }) => sum + queued, 0),
     in_flight: stats.reduce((sum, { inFlight }) => sum + inFlight, 0),
     ejected,
-    event_loop_lag_ms: rounded(lag.lastMs()),
+    event_loop_lag_ms: rounded(eventLoopDelay.lastMs()),
     memory: {
       rss_bytes: memory.rss,
       heap_used_bytes: memory.heapUsed,

@@ -5,10 +5,10 @@ import { idSchema } from '../../lib/spec';
 import type { Caller } from '../auth';
 import { CHALLENGE } from '../auth';
 import { ClusterError } from '../cluster/port';
-import { trustOf } from '../shared/trusted-proxies';
+import { trustedProxiesOf } from '../shared/trusted-proxies';
 import { requestIdOf, traceparentOf } from '../shared/request-id';
-import type { Action, Answer, Call } from './define-call';
-import type { Context } from './context';
+import type { ChangeAction, CallResponse, ApiCall } from './define-call';
+import type { ControlContext } from './context';
 import { callerOf, requireOwnOrigin } from './access';
 import { bodyOf, queryOf } from './request-body';
 import {
@@ -30,22 +30,22 @@ async function mapped<T>(work: () => Promise<T>, map: (error: unknown) => unknow
 }
 
 /** What is known of a request beside its answer, for the record. */
-interface Track {
+interface CallRecord {
   /** Milliseconds since the epoch. */
   readonly began: number;
   caller?: Caller;
-  answer?: Answer;
+  answer?: CallResponse;
 }
 
 const requestId = (response: Response): string => String(response.getHeader('x-request-id'));
 
-function originOf({ config }: Context, request: Request): string {
+function originOf({ config }: ControlContext, request: Request): string {
   const scheme = config.server.tls === undefined ? request.protocol : 'https';
   return `${scheme}://${request.host ?? `${config.server.host}:${config.server.port}`}`;
 }
 
 /** Headers of every answer. Answers are about this moment: nothing may keep them. */
-function opening({ shuttingDown }: Context) {
+function commonHeaders({ shuttingDown }: ControlContext) {
   return (request: Request, response: Response, next: NextFunction): void => {
     response.setHeader('x-request-id', requestIdOf(request.header('x-request-id')));
     const traceparent = traceparentOf(request.header('traceparent'));
@@ -56,7 +56,7 @@ function opening({ shuttingDown }: Context) {
   };
 }
 
-function sendProblem(context: Context, response: Response, problem: Problem): void {
+function sendProblem(context: ControlContext, response: Response, problem: Problem): void {
   if (response.headersSent) return void response.destroy();
   if (problem.code === 'UNAUTHENTICATED') response.setHeader('www-authenticate', CHALLENGE);
   response
@@ -65,7 +65,12 @@ function sendProblem(context: Context, response: Response, problem: Problem): vo
     .json(problemBody(problem, context.clock.now()));
 }
 
-function sendError(context: Context, request: Request, response: Response, error: unknown): void {
+function sendError(
+  context: ControlContext,
+  request: Request,
+  response: Response,
+  error: unknown,
+): void {
   const known = tryProblemOf(error);
   if (known === undefined) {
     const { name, stack } = error instanceof Error ? error : new Error('not an error');
@@ -83,18 +88,18 @@ function sendError(context: Context, request: Request, response: Response, error
 }
 
 /** A path segment that is no id at all never gets into the record. */
-function modelOf(request: Request, answer: Answer | undefined): string | undefined {
+function modelOf(request: Request, answer: CallResponse | undefined): string | undefined {
   const id = answer?.model ?? request.params['id'];
   return typeof id === 'string' && idSchema.safeParse(id).success ? id : undefined;
 }
 
 /** Audit, metrics and log of a change, or of an attempt at one. */
 function record(
-  { clock, audit, metrics, log }: Context,
-  action: Action,
+  { clock, audit, metrics, log }: ControlContext,
+  action: ChangeAction,
   request: Request,
   response: Response,
-  { caller, answer, began }: Track,
+  { caller, answer, began }: CallRecord,
 ): void {
   const at = clock.now();
   const { statusCode: status } = response;
@@ -111,9 +116,9 @@ function record(
   log.info(`${action} ${status < 400 ? 'accepted' : 'refused'}`, { ...entry, ms: at - began });
 }
 
-function handlerOf(context: Context, call: Call) {
+function handlerOf(context: ControlContext, call: ApiCall) {
   return async (request: Request, response: Response): Promise<void> => {
-    const track: Track = { began: context.clock.now() };
+    const track: CallRecord = { began: context.clock.now() };
     const id = typeof request.params['id'] === 'string' ? request.params['id'] : '';
     try {
       const caller = callerOf(context.authenticate, request.headers, call.access, id);
@@ -121,7 +126,7 @@ function handlerOf(context: Context, call: Call) {
       requireOwnOrigin(context, request);
       const query = queryOf(call, request);
       const { value: body, asWritten } = await bodyOf(call, request, response);
-      const asked = {
+      const callRequest = {
         id,
         body,
         query,
@@ -130,7 +135,7 @@ function handlerOf(context: Context, call: Call) {
         ifMatch: request.header('if-match'),
         origin: originOf(context, request),
       };
-      const answer = await mapped(async () => call.handle(context, asked), asWritten);
+      const answer = await mapped(async () => call.handle(context, callRequest), asWritten);
       track.answer = answer;
       response
         .status(answer.status)
@@ -148,7 +153,7 @@ function handlerOf(context: Context, call: Call) {
   };
 }
 
-const pathsOf = ({ path, alias }: Call): readonly string[] =>
+const pathsOf = ({ path, alias }: ApiCall): readonly string[] =>
   alias === undefined ? [path] : [path, alias];
 
 /** `/models/{id}/scale` → `/models/:id/scale` */
@@ -165,10 +170,10 @@ export interface Page {
   readonly handle: (request: Request, response: Response) => Promise<void> | void;
 }
 
-type Place = Pick<Call, 'method' | 'path'>;
+type PathMethod = Pick<ApiCall, 'method' | 'path'>;
 
 /** Methods of a path that exists; empty when it does not. */
-function methodsAt(places: readonly Place[], path: string): readonly string[] {
+function methodsAt(places: readonly PathMethod[], path: string): readonly string[] {
   const found = places.filter((place) => pattern(place.path).test(path));
   const methods = new Set(found.map(({ method }) => method.toUpperCase()));
   if (methods.has('GET')) methods.add('HEAD');
@@ -176,7 +181,7 @@ function methodsAt(places: readonly Place[], path: string): readonly string[] {
 }
 
 /** What no call took: another method of a path that exists, or nothing of ours. */
-function fallback(context: Context, places: readonly Place[]) {
+function fallback(context: ControlContext, places: readonly PathMethod[]) {
   return (request: Request, response: Response): void => {
     const allowed = methodsAt(places, request.path);
     if (allowed.length === 0) {
@@ -191,7 +196,7 @@ function fallback(context: Context, places: readonly Place[]) {
 }
 
 /** Errors before any call was reached, such as `%zz` in a path. */
-function lastResort(context: Context) {
+function lastResort(context: ControlContext) {
   // Express knows error handlers by their four parameters.
   return (error: unknown, request: Request, response: Response, _next: NextFunction): void => {
     const bad = (error as { status?: number }).status === 400;
@@ -201,14 +206,14 @@ function lastResort(context: Context) {
 }
 
 /** Strictest of all: answers are data, no browser may do anything with them. */
-function protection({ config }: Context) {
+function protection({ config }: ControlContext) {
   return helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"] } },
     strictTransportSecurity: config.server.tls !== undefined,
   });
 }
 
-function pageOf(context: Context, { handle }: Page) {
+function pageOf(context: ControlContext, { handle }: Page) {
   return async (request: Request, response: Response): Promise<void> => {
     try {
       await handle(request, response);
@@ -220,22 +225,22 @@ function pageOf(context: Context, { handle }: Page) {
 
 /** Builds an app: calls, pages, and answers to everything else. */
 export function createApp(
-  context: Context,
-  calls: readonly Call[],
+  context: ControlContext,
+  calls: readonly ApiCall[],
   pages: readonly Page[],
 ): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
-  const trusted = trustOf(context.config.server.trustedProxies);
+  const trusted = trustedProxiesOf(context.config.server.trustedProxies);
   // Through the private socket, which has no address, only our own data plane comes.
   app.set('trust proxy', (address?: string) => !address || trusted(address));
-  app.use(protection(context), opening(context));
+  app.use(protection(context), commonHeaders(context));
   for (const call of calls)
     for (const path of pathsOf(call)) app[call.method](expressPath(path), handlerOf(context, call));
   for (const page of pages) app.get(expressPath(page.path), pageOf(context, page));
-  const places: readonly Place[] = [
+  const places: readonly PathMethod[] = [
     ...calls.flatMap((call) => pathsOf(call).map((path) => ({ method: call.method, path }))),
     ...pages.map(({ path }) => ({ method: 'get', path }) as const),
   ];

@@ -6,8 +6,7 @@ import type { ArmUsage } from '../core/lifecycle/peers';
 import { armKey, armUsageOf, armUsagesOf } from '../core/lifecycle/peers';
 import type { SleepDecision, WakeDecision } from '../core/lifecycle/sleep';
 import { decideSleep, decideWake } from '../core/lifecycle/sleep';
-import type { Context } from './context';
-import type { Chore } from './ticker';
+import type { ControlContext, TickTask } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
 /** What the cluster refused is not asked for again at once; a request that waits is more urgent. */
@@ -17,29 +16,29 @@ const WAKE_PAUSE_MS = 1_000;
 const MAX_GAP_MS = 5_000;
 
 /** Arms that nobody wants go to sleep, and wake when somebody does. */
-export interface Sleeping {
+export interface IdleSleep {
   /** For the one that leads. */
-  readonly sleep: Chore;
+  readonly sleep: TickTask;
   /** For every router. */
-  readonly wake: Chore;
+  readonly wake: TickTask;
   /** A request is held: not to wait for the next tick. */
   readonly onHeld: (model: string, arm: string) => void;
 }
 
-interface Place {
+interface ArmRef {
   readonly record: ModelRecord;
   readonly arm: Arm;
 }
 
 /** Undefined: a new definition has no such arm. */
-function placeOf({ world }: Context, model: string, name: string): Place | undefined {
-  const record = world.snapshot().models.get(model);
+function findArm({ routingView }: ControlContext, model: string, name: string): ArmRef | undefined {
+  const record = routingView.snapshot().models.get(model);
   const arm = record?.spec.arms.find((one) => one.name === name);
   return record === undefined || arm === undefined ? undefined : { record, arm };
 }
 
-function placesOf({ world }: Context): readonly Place[] {
-  const records = [...world.snapshot().models.values()];
+function allArms({ routingView }: ControlContext): readonly ArmRef[] {
+  const records = [...routingView.snapshot().models.values()];
   return records.flatMap((record) => record.spec.arms.map((arm) => ({ record, arm })));
 }
 
@@ -47,20 +46,20 @@ const isBusy = (use: ArmUsage | undefined): boolean =>
   use !== undefined && use.inFlight + use.queued > 0;
 
 /** The use of an arm in every router; one that is not known when it is not known who there is. */
-function everyUse({ ownLoad, routers, clock }: Context, own = ownLoad()) {
+function usageInAllRouters({ ownLoad, routers, clock }: ControlContext, own = ownLoad()) {
   const others = routers.others();
-  return ({ record, arm }: Place): readonly (ArmUsage | undefined)[] => {
+  return ({ record, arm }: ArmRef): readonly (ArmUsage | undefined)[] => {
     const of = { model: record.spec.id, arm: arm.name, now: clock.now() };
     return [...armUsagesOf(own, others ?? [], of), ...(others === undefined ? [undefined] : [])];
   };
 }
 
 /** Since when an arm has had nothing to do anywhere, as far as it was seen from here. */
-function createQuiet({ clock }: Context) {
+function createIdleTracker({ clock }: ControlContext) {
   const since = new Map<string, number>();
   let lookedAt = 0;
   return {
-    look: (places: readonly Place[], usesIn: ReturnType<typeof everyUse>): void => {
+    look: (places: readonly ArmRef[], usesIn: ReturnType<typeof usageInAllRouters>): void => {
       // What happened while another one led was not seen.
       if (clock.now() - lookedAt > MAX_GAP_MS) since.clear();
       lookedAt = clock.now();
@@ -76,14 +75,14 @@ function createQuiet({ clock }: Context) {
 }
 
 /** Tries one thing at a time for each key, and none again before a pause when it failed. */
-function createTries(context: Context, pauseMs: number) {
+function createRetrier(context: ControlContext, pauseMs: number) {
   const { clock, log } = context;
   const busy = new Set<string>();
   const until = new Map<string, number>();
-  const told = new Map<string, string>();
+  const logged = new Map<string, string>();
   const tell = (key: string, what: string, { message }: Error): void => {
-    if (told.get(key) !== message) log.error(`${what} failed`, { arm: key, error: message });
-    told.set(key, message);
+    if (logged.get(key) !== message) log.error(`${what} failed`, { arm: key, error: message });
+    logged.set(key, message);
   };
   const attempt = async (key: string, what: string, work: () => Promise<void>): Promise<void> => {
     if (busy.has(key) || clock.now() < (until.get(key) ?? 0)) return;
@@ -91,7 +90,7 @@ function createTries(context: Context, pauseMs: number) {
     try {
       await work();
       until.delete(key);
-      told.delete(key);
+      logged.delete(key);
     } catch (error) {
       until.set(key, clock.now() + pauseMs);
       // Somebody else was faster; the next look sees what came of it.
@@ -105,66 +104,71 @@ function createTries(context: Context, pauseMs: number) {
 }
 
 /** A model about which nothing can be decided stays as it is, and keeps no others from theirs. */
-function createFence({ log }: Context, what: string) {
-  const told = new Map<string, string>();
-  return <Decision>(place: Place, decide: () => Decision) => {
+function createGuard({ log }: ControlContext, what: string) {
+  const logged = new Map<string, string>();
+  return <Decision>(place: ArmRef, decide: () => Decision) => {
     const key = armKey(place.record.spec.id, place.arm.name);
     try {
       const decision = decide();
-      told.delete(key);
+      logged.delete(key);
       return decision;
     } catch (error) {
       const reason = messageOf(error);
-      if (told.get(key) !== reason) log.error(`${what} failed`, { arm: key, error: reason });
-      told.set(key, reason);
+      if (logged.get(key) !== reason) log.error(`${what} failed`, { arm: key, error: reason });
+      logged.set(key, reason);
       return { do: 'hold', reason } as const;
     }
   };
 }
 
 /** Gives an arm another number of replicas and waits until that shows. */
-async function rescale(context: Context, place: Place, from: number, to: number): Promise<void> {
-  const { cluster, world } = context;
+async function rescale(
+  context: ControlContext,
+  place: ArmRef,
+  from: number,
+  to: number,
+): Promise<void> {
+  const { cluster, routingView } = context;
   const { id } = place.record.spec;
   await cluster.scale(id, place.arm.name, { from, to });
   const shows = (): boolean => {
-    const now = placeOf(context, id, place.arm.name);
+    const now = findArm(context, id, place.arm.name);
     return now === undefined || armOf(now)?.desired === to;
   };
-  await world.until(shows, READ_YOUR_WRITES_MS);
+  await routingView.until(shows, READ_YOUR_WRITES_MS);
 }
 
-const armOf = ({ record, arm }: Place) => record.arms.find(({ name }) => name === arm.name);
+const armOf = ({ record, arm }: ArmRef) => record.arms.find(({ name }) => name === arm.name);
 
-function createSleep(context: Context): Chore {
-  const { routers, locks, log, world, clock } = context;
-  const quiet = createQuiet(context);
-  const attempt = createTries(context, SLEEP_PAUSE_MS);
-  const fence = createFence(context, 'deciding whether an arm sleeps');
-  const decide = (place: Place, usesIn: ReturnType<typeof everyUse>): SleepDecision => {
+function createSleep(context: ControlContext): TickTask {
+  const { routers, locks, log, routingView, clock } = context;
+  const quiet = createIdleTracker(context);
+  const attempt = createRetrier(context, SLEEP_PAUSE_MS);
+  const fence = createGuard(context, 'deciding whether an arm sleeps');
+  const decide = (place: ArmRef, usesIn: ReturnType<typeof usageInAllRouters>): SleepDecision => {
     const {
       record,
       arm: { name, scaling },
     } = place;
     const arm = armOf(place);
     if (arm === undefined) return { do: 'hold', reason: 'it is not there yet' };
-    const { phase } = world.snapshot();
+    const { phase } = routingView.snapshot();
     const quietMs = quiet.quietMs(armKey(record.spec.id, name));
     const now = clock.now();
     return decideSleep({ phase, record, arm, scaling, uses: usesIn(place), quietMs, now });
   };
   /** Decided again inside the lock, on what is known by then. */
   const sleep = async (model: string, name: string): Promise<void> => {
-    const place = placeOf(context, model, name);
+    const place = findArm(context, model, name);
     if (place === undefined) return;
-    const decision = decide(place, everyUse(context));
+    const decision = decide(place, usageInAllRouters(context));
     if (decision.do === 'hold' || !routers.isLeader()) return;
     log.info('sleep', { model, arm: name, reason: decision.reason });
     await rescale(context, place, decision.from, 0);
   };
   return () => {
-    const places = placesOf(context).filter(({ arm }) => arm.scaling.minReplicas === 0);
-    const usesIn = everyUse(context);
+    const places = allArms(context).filter(({ arm }) => arm.scaling.minReplicas === 0);
+    const usesIn = usageInAllRouters(context);
     quiet.look(places, usesIn);
     if (!routers.putsToSleep()) return [];
     const due = places.filter((place) => fence(place, () => decide(place, usesIn)).do === 'sleep');
@@ -182,11 +186,11 @@ function createSleep(context: Context): Chore {
   };
 }
 
-function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
+function createWake(context: ControlContext): Pick<IdleSleep, 'wake' | 'onHeld'> {
   const { ownLoad, log } = context;
-  const attempt = createTries(context, WAKE_PAUSE_MS);
-  const fence = createFence(context, 'deciding whether an arm wakes');
-  const decide = (place: Place, own = ownLoad()): WakeDecision => {
+  const attempt = createRetrier(context, WAKE_PAUSE_MS);
+  const fence = createGuard(context, 'deciding whether an arm wakes');
+  const decide = (place: ArmRef, own = ownLoad()): WakeDecision => {
     const {
       record,
       arm: { name, scaling },
@@ -197,7 +201,7 @@ function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
   };
   const wake = (model: string, name: string): Promise<void> =>
     attempt(armKey(model, name), 'waking an arm', async () => {
-      const place = placeOf(context, model, name);
+      const place = findArm(context, model, name);
       const decision = place && decide(place);
       if (place === undefined || decision?.do !== 'wake') return;
       log.info('wake', { model, arm: name, reason: decision.reason });
@@ -206,7 +210,7 @@ function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
   return {
     wake: () => {
       const own = ownLoad();
-      const due = placesOf(context).filter(
+      const due = allArms(context).filter(
         (place) => fence(place, () => decide(place, own)).do === 'wake',
       );
       return due.map(({ record, arm }) => wake(record.spec.id, arm.name));
@@ -215,6 +219,6 @@ function createWake(context: Context): Pick<Sleeping, 'wake' | 'onHeld'> {
   };
 }
 
-export function createSleeping(context: Context): Sleeping {
+export function createIdleSleep(context: ControlContext): IdleSleep {
   return { sleep: createSleep(context), ...createWake(context) };
 }

@@ -1,6 +1,6 @@
 export type { Control } from './control-plane';
 export { createControl } from './control-plane';
-export type { EventLoop } from './event-loop';
+export type { EventLoopDelay } from './event-loop-delay';
 export { openApiDocument } from './openapi/document';
-export type { BrokenFile, Clock, ControlOptions, Log, Routers } from './ports';
+export type { BrokenFile, ControlOptions, Routers } from './ports';
 export { ALONE } from './ports';

@@ -1,25 +1,25 @@
 import { isKnown } from '../core/lifecycle/peers';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import type { ViewAge } from './ports';
 
 /** Every view this service keeps of something that changes elsewhere. */
-export function viewsOf({ world, cluster, routers }: Context): readonly ViewAge[] {
-  const { phase, at } = world.snapshot();
+export function viewsOf({ routingView, cluster, routers }: ControlContext): readonly ViewAge[] {
+  const { phase, at } = routingView.snapshot();
   const models: ViewAge = { name: cluster.kind, phase, at: at === 0 ? undefined : at };
   const view = routers.view();
   return view === undefined ? [models] : [models, view];
 }
 
 /** Gives the metrics the world as it is now. */
-export function observe(context: Context): void {
-  const { world, table, load, clock, lag, metrics, routers } = context;
+export function observe(context: ControlContext): void {
+  const { routingView, table, load, clock, eventLoopDelay, metrics, routers } = context;
   const now = clock.now();
   metrics.observe({
-    snapshot: world.snapshot(),
+    snapshot: routingView.snapshot(),
     table: table.current,
     load,
     now,
-    lagSeconds: lag.lastMs() / 1000,
+    lagSeconds: eventLoopDelay.lastMs() / 1000,
     isLeader: routers.isLeader(),
     peers: (routers.others() ?? []).filter((heard) => isKnown(heard, now)).length,
     views: viewsOf(context),

@@ -5,14 +5,14 @@ import { mayUse } from '../auth';
 import { callerOf } from './access';
 import type { Page } from './http-app';
 import { createApp } from './http-app';
-import type { Access, Answer } from './define-call';
+import type { CallAccess, CallResponse } from './define-call';
 import { live, ready } from './calls/health';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 import { wireLoad } from './load-schema';
 import { Problem } from './problem';
 
 /** The exposition of the models a caller may see; a slice at a time, so that a scrape never holds requests up. */
-export function metricsPage({ authenticate, metrics }: Context, access: Access): Page {
+export function metricsPage({ authenticate, metrics }: ControlContext, access: CallAccess): Page {
   return {
     path: '/metrics',
     handle: async (request, response) => {
@@ -25,11 +25,11 @@ export function metricsPage({ authenticate, metrics }: Context, access: Access):
   };
 }
 
-const send = (response: Response, { status, body }: Answer): void =>
+const send = (response: Response, { status, body }: CallResponse): void =>
   void response.status(status).json(body);
 
 /** @throws Problem FORBIDDEN for a name that the DNS of anybody can point here */
-function requireKnownHost({ config }: Context, { headers: { host } }: Request): void {
+function requireKnownHost({ config }: ControlContext, { headers: { host } }: Request): void {
   if (isKnownHost(host, config.server.allowedHosts)) return;
   throw new Problem(
     'FORBIDDEN',
@@ -38,7 +38,7 @@ function requireKnownHost({ config }: Context, { headers: { host } }: Request): 
 }
 
 const guarded =
-  (context: Context) =>
+  (context: ControlContext) =>
   ({ path, handle }: Page): Page => ({
     path,
     handle: (request, response) => {
@@ -48,7 +48,7 @@ const guarded =
   });
 
 /** The second port: for kubelet, monitoring and the other routers; nothing of it needs a key. */
-export function createOpsApp(context: Context): Express {
+export function createOpsApp(context: ControlContext): Express {
   const pages: readonly Page[] = [
     { path: '/live', handle: (_, response) => send(response, live(context)) },
     { path: '/ready', handle: (_, response) => send(response, ready(context)) },

@@ -24,7 +24,7 @@ export interface Peers {
   readonly stop: () => void;
 }
 
-interface Said {
+interface PeerAnswer {
   readonly heardAt: number;
   readonly load: RouterLoad;
 }
@@ -36,7 +36,7 @@ function urlOf({ host, port }: Peer): string {
 }
 
 /** A peer that does not answer, or another one at its address, has said nothing. */
-async function askOne(options: PeersOptions, peer: Peer): Promise<Said | undefined> {
+async function askOne(options: PeersOptions, peer: Peer): Promise<PeerAnswer | undefined> {
   const { fetch, now, after } = options;
   const ending = new AbortController();
   const cancel = after(() => ending.abort(), ANSWER_MS);
@@ -54,7 +54,7 @@ async function askOne(options: PeersOptions, peer: Peer): Promise<Said | undefin
 
 /** Asks the other routers what they have to do, every second, each on its own. */
 export function createPeers(options: PeersOptions): Peers {
-  const said = new Map<string, Said>();
+  const said = new Map<string, PeerAnswer>();
   const asking = new Map<string, Promise<void>>();
   let cancel = (): void => undefined;
   let stopped = false;

@@ -8,19 +8,8 @@ import type { PeerReport } from '../core/lifecycle/peers';
 import type { PolicyRules } from '../core/policy/policy';
 import type { RoutingTable, TableHolder } from '../core/routing/table';
 import type { Metrics } from '../metrics';
-import type { EventLoop } from './event-loop';
-
-/** Where lines of the log go. Never a body, a header value or a key. */
-export interface Log {
-  readonly info: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
-  readonly warn: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
-  readonly error: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
-}
-
-export interface Clock {
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-}
+import type { Log } from '../shared/log';
+import type { EventLoopDelay } from './event-loop-delay';
 
 /** A view that keeps itself current, and how old it is. */
 export interface ViewAge {
@@ -84,8 +73,9 @@ export interface ControlOptions {
   readonly authenticate: Authenticate;
   readonly audit: Audit;
   readonly metrics: Metrics;
-  readonly clock: Clock;
-  readonly log: Log;
+  /** `now`: milliseconds since the epoch. */
+  readonly clock: { readonly now: () => number };
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** Version of the service. */
   readonly version: string;
   /** Told after every swap, in the same step. */
@@ -100,7 +90,7 @@ export interface ControlOptions {
   /** The routers of this service; absent: it is the only one. */
   readonly routers?: Routers;
   /** Event-loop delay; measured when absent. */
-  readonly eventLoop?: EventLoop;
+  readonly eventLoop?: EventLoopDelay;
   /** Folder with the files of the /docs page; from swagger-ui-dist when absent. */
   readonly docsAssets?: string;
 }

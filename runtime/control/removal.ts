@@ -1,5 +1,5 @@
 import type { RemoveOptions } from '../cluster/port';
-import type { Context } from './context';
+import type { ControlContext } from './context';
 
 /** How long a caller waits for "it has begun"; the work goes on after that. */
 const BEGIN_MS = 2000;
@@ -10,11 +10,11 @@ const BEGIN_MS = 2000;
  * @throws ClusterError when the cluster refuses
  */
 export async function beginRemoval(
-  context: Context,
+  context: ControlContext,
   id: string,
   options: RemoveOptions,
 ): Promise<void> {
-  const { cluster, world, log, removing } = context;
+  const { cluster, routingView, log, removing } = context;
   let begun = false;
   removing.add(id);
   const work = cluster
@@ -24,7 +24,7 @@ export async function beginRemoval(
       log.error('removal was cut off', { model: id, error: (error as Error).message });
     })
     .finally(() => removing.delete(id));
-  const shows = world.until(({ models }) => models.get(id)?.deleting !== false, BEGIN_MS);
+  const shows = routingView.until(({ models }) => models.get(id)?.deleting !== false, BEGIN_MS);
   await Promise.race([work, shows]);
   begun = true;
 }

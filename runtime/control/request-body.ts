@@ -15,7 +15,7 @@ import {
 import type { JsonLimits } from '../shared/json-survey';
 import { JsonTooComplex, survey } from '../shared/json-survey';
 import { firstNotUtf8 } from '../shared/utf8';
-import type { Call } from './define-call';
+import type { ApiCall } from './define-call';
 import { invalidRequest, Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';
 
@@ -117,7 +117,7 @@ function refuseBareDefinition(schema: z.ZodType, given: unknown): void {
 }
 
 /** What a call says, and how its numbers were written. */
-export interface Body {
+export interface ParsedBody {
   readonly value: unknown;
   /** The same error, its values as the caller wrote them: of `1.10` the value is 1.1. */
   readonly asWritten: (error: unknown) => unknown;
@@ -140,10 +140,10 @@ const writtenIn =
  * @throws Problem
  */
 export async function bodyOf(
-  { body: schema }: Call,
+  { body: schema }: ApiCall,
   request: Request,
   response: Response,
-): Promise<Body> {
+): Promise<ParsedBody> {
   if (schema === undefined) return { value: undefined, asWritten: (error) => error };
   const text = await readJson(request, response);
   const { value: given } = text;
@@ -162,7 +162,7 @@ function typed(schema: z.ZodType, text: unknown): unknown {
 }
 
 /** @throws Problem */
-export function queryOf({ query: schema }: Call, request: Request): unknown {
+export function queryOf({ query: schema }: ApiCall, request: Request): unknown {
   if (schema === undefined) return undefined;
   const given = Object.entries(request.query).map(([name, text]) => {
     const field = entryOf(schema.shape, name);

@@ -12,7 +12,7 @@ export const READ_YOUR_WRITES_MS = 1000;
 const NOTHING: Snapshot = { phase: 'empty', at: 0, models: new Map() };
 
 /** The cluster as last seen, and the routing table that follows from it. */
-export interface World {
+export interface RoutingView {
   readonly snapshot: () => Snapshot;
   readonly start: () => void;
   readonly stop: () => void;
@@ -26,7 +26,7 @@ export interface World {
   readonly findModels: () => readonly ModelRecord[];
 }
 
-export interface WorldOptions {
+export interface RoutingViewOptions {
   readonly cluster: Cluster;
   readonly table: TableHolder;
   /** Who share the replicas: with each more or less the table is another one. */
@@ -39,7 +39,7 @@ export interface WorldOptions {
 }
 
 /** Models of which no route could be made, as long as they are what they were then. */
-function createRouteFaults({ now, onFault }: Pick<WorldOptions, 'now' | 'onFault'>) {
+function createRouteFaults({ now, onFault }: Pick<RoutingViewOptions, 'now' | 'onFault'>) {
   const faults = new Map<string, { readonly record: ModelRecord; readonly why: Why }>();
   return {
     add: (record: ModelRecord | undefined, id: string, error: unknown): void => {
@@ -66,13 +66,13 @@ export function wasRead({ phase }: Snapshot): boolean {
 }
 
 /** Waits for a condition on the newest snapshot. */
-interface Waiting {
+interface SnapshotWaiters {
   readonly until: (condition: () => boolean, ms: number) => Promise<boolean>;
   /** To be called when there is a new snapshot. */
   readonly wake: () => void;
 }
 
-function createWaiting(): Waiting {
+function createSnapshotWaiters(): SnapshotWaiters {
   const checks = new Set<() => void>();
   return {
     wake: () => {
@@ -114,7 +114,7 @@ function findIn(snapshot: Snapshot, id: string): ModelRecord {
 }
 
 /** Swaps the table for one of this snapshot, and gives the snapshot with what came of that. */
-function createBuilder(options: WorldOptions): (seen: Snapshot) => Snapshot {
+function createBuilder(options: RoutingViewOptions): (seen: Snapshot) => Snapshot {
   const { table, routers, onFault } = options;
   const faults = createRouteFaults(options);
   let built: TableBuild | undefined;
@@ -135,13 +135,13 @@ function createBuilder(options: WorldOptions): (seen: Snapshot) => Snapshot {
   };
 }
 
-export function createWorld(options: WorldOptions): World {
+export function createRoutingView(options: RoutingViewOptions): RoutingView {
   const { cluster, table, routers, onSwap, onFault } = options;
   let snapshot = NOTHING;
   let seen = NOTHING;
   let watch: Watch | undefined;
   let stopCounting = (): void => undefined;
-  const waiting = createWaiting();
+  const waiting = createSnapshotWaiters();
   const build = createBuilder(options);
   const rebuild = (): void => {
     snapshot = build(seen);
@@ -158,7 +158,8 @@ export function createWorld(options: WorldOptions): World {
     rebuild();
     waiting.wake();
   };
-  const until: World['until'] = (condition, ms) => waiting.until(() => condition(snapshot), ms);
+  const until: RoutingView['until'] = (condition, ms) =>
+    waiting.until(() => condition(snapshot), ms);
   return {
     snapshot: () => snapshot,
     start: () => {

@@ -8,21 +8,24 @@ import type {
   PromoteDecision,
 } from '../core/release/promotion';
 import { decidePromote } from '../core/release/promotion';
-import { MANAGER, seen } from './change';
-import type { Context } from './context';
+import { MANAGER, waitForRevision } from './change';
+import type { ControlContext, TickTask } from './context';
 import { observe } from './observe';
-import { remember } from './remember';
+import { storeOverrides } from './overrides';
 import { beginRemoval } from './removal';
-import type { Sleeping } from './idle-sleep';
+import type { IdleSleep } from './idle-sleep';
 
 /** How long a removal may take without anything new before it is begun again, milliseconds. */
 const REMOVAL_RETRY_MS = 60_000;
 
 /** Who asks when nobody does: promotions and removals that go on by themselves. */
-const BY = 'ai-model-service';
+const AUTOMATIC_ACTOR = 'ai-model-service';
 
 /** What the arms of a model have to do, over all routers; of a silent one as it was at last. */
-export function holdingsOf({ ownLoad, routers }: Context, id: string): ActiveRequestsByArm {
+export function activeRequestsOf(
+  { ownLoad, routers }: ControlContext,
+  id: string,
+): ActiveRequestsByArm {
   const heard = (routers.others() ?? []).flatMap(({ load }) => load ?? []);
   const holdings = new Map<string, ActiveRequests>();
   const all = [ownLoad(), ...heard].flatMap(({ arms }) => [...arms.values()]);
@@ -34,7 +37,7 @@ export function holdingsOf({ ownLoad, routers }: Context, id: string): ActiveReq
 }
 
 async function act(
-  context: Context,
+  context: ControlContext,
   record: ModelRecord,
   decision: Exclude<PromoteDecision, { do: 'hold' }>,
 ): Promise<void> {
@@ -44,16 +47,16 @@ async function act(
   switch (decision.do) {
     case 'shift':
     case 'return':
-      return remember(context, record, decision.state);
+      return storeOverrides(context, record, decision.state);
     case 'roll':
     case 'finish': {
       const { revision } = await context.cluster.apply(parseModel(decision.definition), {
-        by: BY,
+        by: AUTOMATIC_ACTOR,
         manager: MANAGER,
         ifRevision: record.revision,
         state: decision.state,
       });
-      return seen(context, record.spec.id, revision);
+      return waitForRevision(context, record.spec.id, revision);
     }
   }
 }
@@ -63,41 +66,38 @@ export interface Ticker {
   readonly tick: () => Promise<void>;
 }
 
-/** One kind of thing that goes on by itself: what is to be done now, begun. */
-export type Chore = () => readonly Promise<void>[];
-
-function createPromotions(context: Context): Chore {
-  const { world, locks, log } = context;
-  const told = new Map<string, string>();
+function createPromotions(context: ControlContext): TickTask {
+  const { routingView, locks, log } = context;
+  const logged = new Map<string, string>();
   const tell = (model: string, { do: what, reason }: PromoteDecision): void => {
-    if (told.get(model) === reason) return;
-    told.set(model, reason);
+    if (logged.get(model) === reason) return;
+    logged.set(model, reason);
     log.info('promotion', { model, do: what, reason });
   };
   /** Looked at again inside the lock: a call may have changed the model meanwhile. */
   const promote = async (id: string): Promise<void> => {
-    const record = world.snapshot().models.get(id);
+    const record = routingView.snapshot().models.get(id);
     if (record === undefined || overridesOf(record)?.promote === undefined) return;
-    const decision = decidePromote(record, holdingsOf(context, id));
+    const decision = decidePromote(record, activeRequestsOf(context, id));
     tell(id, decision);
     if (decision.do !== 'hold') await act(context, record, decision);
   };
   return () => {
-    const due = [...world.snapshot().models.values()].filter(
+    const due = [...routingView.snapshot().models.values()].filter(
       (record) => overridesOf(record)?.promote !== undefined,
     );
-    for (const id of told.keys()) if (!due.some(({ spec }) => spec.id === id)) told.delete(id);
+    for (const id of logged.keys()) if (!due.some(({ spec }) => spec.id === id)) logged.delete(id);
     return due.map(({ spec: { id } }) => locks.run(id, () => promote(id)));
   };
 }
 
 /** Removals that somebody else, or this service before it was restarted, did not bring to an end. */
-function createRemovals(context: Context): Chore {
-  const { world, clock, removing, routers } = context;
+function createRemovals(context: ControlContext): TickTask {
+  const { routingView, clock, removing, routers } = context;
   const since = new Map<string, number>();
   return () => {
     const now = clock.now();
-    const going = [...world.snapshot().models.values()].filter(({ deleting }) => deleting);
+    const going = [...routingView.snapshot().models.values()].filter(({ deleting }) => deleting);
     for (const id of since.keys()) if (!going.some(({ spec }) => spec.id === id)) since.delete(id);
     for (const { spec } of going) if (!since.has(spec.id)) since.set(spec.id, now);
     const due = going.filter(
@@ -106,21 +106,21 @@ function createRemovals(context: Context): Chore {
     return due.map(async ({ spec: { id }, manager }) => {
       if (!routers.isLeader()) return;
       since.set(id, now);
-      await beginRemoval(context, id, { by: BY, manager });
+      await beginRemoval(context, id, { by: AUTOMATIC_ACTOR, manager });
     });
   };
 }
 
-/** What one chore throws at once is its own result; the other chores are done. */
-function begun(chore: Chore): readonly Promise<void>[] {
+/** What one task throws at once is its own result; the other tasks are done. */
+function startTask(task: TickTask): readonly Promise<void>[] {
   try {
-    return chore();
+    return task();
   } catch (error) {
     return [Promise.reject(error)];
   }
 }
 
-function tryObserve(context: Context): void {
+function tryObserve(context: ControlContext): void {
   try {
     observe(context);
   } catch (error) {
@@ -128,17 +128,17 @@ function tryObserve(context: Context): void {
   }
 }
 
-export function createTicker(context: Context, { sleep, wake }: Sleeping): Ticker {
-  const { log, lag, routers } = context;
+export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep): Ticker {
+  const { log, eventLoopDelay, routers } = context;
   /** One router does these; each looks again whether it is still the one, before it writes. */
   const leaders = [createPromotions(context), createRemovals(context), sleep];
   let running: Promise<void> | undefined;
 
   const once = async (): Promise<void> => {
-    lag.sample();
+    eventLoopDelay.sample();
     tryObserve(context);
-    const chores = routers.isLeader() ? [wake, ...leaders] : [wake];
-    const results = await Promise.allSettled(chores.flatMap(begun));
+    const tasks = routers.isLeader() ? [wake, ...leaders] : [wake];
+    const results = await Promise.allSettled(tasks.flatMap(startTask));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
       // The next tick looks again; nothing is half-done that it would not see.

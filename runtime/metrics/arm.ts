@@ -22,7 +22,7 @@ export function statusLabel(status: number): string {
 }
 
 /** What became of a call that was made for requests together. */
-export interface Joined {
+export interface BatchedCallResult {
   readonly requests: number;
   readonly isUndone: boolean;
   readonly compared?: 'same' | 'different' | undefined;
@@ -48,11 +48,14 @@ export interface ArmCounts {
   readonly onOutcome: (outcome: Outcome, traceId?: string) => void;
   /** Counts a version from 0, so that rate() sees its first request. */
   readonly know: (version: string) => void;
-  readonly onJoined: (joined: Joined) => void;
+  readonly onJoined: (joined: BatchedCallResult) => void;
   readonly requestLines: () => string;
 }
 
-function countJoined(counts: JoinedCounts, { requests, isUndone, compared }: Joined): void {
+function countJoined(
+  counts: JoinedCounts,
+  { requests, isUndone, compared }: BatchedCallResult,
+): void {
   counts.calls += 1;
   counts.requests += requests;
   if (isUndone) counts.undone += 1;

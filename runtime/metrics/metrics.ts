@@ -2,11 +2,11 @@ import { messageOf } from '../core/lifecycle/fault';
 import type { ArmStats, Load } from '../core/routing/load';
 import type { Outcome } from '../core/routing/outcome';
 import type { Snapshot } from '../core/lifecycle/snapshot';
-import type { RoutingTable } from '../core/routing/table';
-import type { Joined, ShadowResult } from './arm';
+import type { BatchedCallResult, ShadowResult } from './arm';
 import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
 import type { BatchStatus, ModelCounts, ModelView } from './model';
 import { createModelCounts, modelLines, syncArms, viewOf } from './model';
+import type { Observation } from './observation';
 import type { TextType } from './print';
 import { sample } from '../shared/sample';
 import { labelText, OPENMETRICS_TYPE, textTypeOf } from './print';
@@ -15,30 +15,15 @@ import type { EngineCounts } from './service';
 import { NO_COUNTS, serviceLines } from './service';
 import { headOf, joinInSlices } from './text';
 
-/** What the gauges are made of. */
-export interface Observation {
-  readonly snapshot: Snapshot;
-  readonly table: RoutingTable;
-  readonly load: Load;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
-  /** Event-loop delay, seconds. */
-  readonly lagSeconds: number;
-  /** Does this router lead? */
-  readonly isLeader: boolean;
-  /** Other routers that answer. */
-  readonly peers: number;
-  /** Every view of something that changes elsewhere; `at`: when it was last heard. */
-  readonly views: readonly { readonly name: string; readonly at: number | undefined }[];
-}
-
 /** The registry of the service. Only models of the last observation have series. */
 export interface Metrics {
   /** One finished request. `traceId` (32 hex digits) becomes an exemplar. */
   readonly onOutcome: (outcome: Outcome, traceId?: string) => void;
   readonly onBatch: (model: string, status: BatchStatus) => void;
   readonly onShadow: (model: string, arm: string, result: ShadowResult) => void;
-  readonly onJoined: (joined: Joined & { readonly model: string; readonly arm: string }) => void;
+  readonly onJoined: (
+    joined: BatchedCallResult & { readonly model: string; readonly arm: string },
+  ) => void;
   readonly onDeployment: (action: string, status: 'success' | 'error') => void;
   /** Takes in the world as it is now: new models, models that are gone; gauges are read at a scrape. */
   readonly observe: (observation: Observation) => void;
@@ -73,10 +58,10 @@ const keysOf = <T extends object>(families: T): (keyof T)[] => Object.keys(famil
 type Models = ReadonlyMap<string, ModelCounts>;
 
 /** Does something for one model. When that throws, it has no samples and the others have theirs. */
-type Fence = <T>(model: string, work: () => T) => T | undefined;
+type ModelGuard = <T>(model: string, work: () => T) => T | undefined;
 
 /** Each trouble of a model is told once, and again only when it is another. */
-function fenceOf(tell: TellFault): Fence {
+function modelGuardOf(tell: TellFault): ModelGuard {
   const told = new Map<string, string>();
   return (model, work) => {
     try {
@@ -93,7 +78,7 @@ function fenceOf(tell: TellFault): Fence {
 /** What is asked of one scrape: whose samples it has, and what stands around each. */
 interface Scrape {
   readonly shows: (model: string) => boolean;
-  readonly fence: Fence;
+  readonly fence: ModelGuard;
 }
 
 function viewsOf(
@@ -143,7 +128,7 @@ function sync(
   models: Map<string, ModelCounts>,
   before: Snapshot,
   now: Snapshot,
-  fence: Fence,
+  fence: ModelGuard,
 ): void {
   for (const id of models.keys()) if (!now.models.has(id)) models.delete(id);
   for (const [id, record] of now.models) {
@@ -169,7 +154,7 @@ export function createMetrics(
   tellFault: TellFault = () => undefined,
   counts: () => EngineCounts = () => NO_COUNTS,
 ): Metrics {
-  const fence = fenceOf(tellFault);
+  const fence = modelGuardOf(tellFault);
   const deployments = new Map<string, number>();
   const models = new Map<string, ModelCounts>();
   let seen = NOTHING;

@@ -106,7 +106,7 @@ function spilledLines({ counts, stats }: ArmView): string {
     .join('');
 }
 
-const isWell = ({ ready, desired }: ArmRecord): boolean => ready > 0 || desired === 0;
+const isHealthy = ({ ready, desired }: ArmRecord): boolean => ready > 0 || desired === 0;
 
 type Key = keyof typeof MODEL_FAMILIES;
 
@@ -144,7 +144,7 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
   ejected: perArm('ejected', ejectedOf),
   queue: perArm('queue', ({ stats }) => stats?.queued ?? 0),
   inFlight: perArm('inFlight', ({ stats }) => stats?.inFlight ?? 0),
-  health: perArm('health', ({ record }) => (isWell(record) ? 1 : 0)),
+  health: perArm('health', ({ record }) => (isHealthy(record) ? 1 : 0)),
   split: perArm('split', ({ share }) => share),
 };
 

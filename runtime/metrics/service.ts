@@ -1,6 +1,6 @@
 import { SERVICE_FAMILIES } from './families';
 import { sample } from '../shared/sample';
-import type { Observation } from './metrics';
+import type { Observation } from './observation';
 import { labelText } from './print';
 
 type Key = keyof typeof SERVICE_FAMILIES;
@@ -22,12 +22,12 @@ export const NO_COUNTS: EngineCounts = {
 };
 
 /** The world, and what is counted. */
-interface Seen extends Observation {
+interface Scraped extends Observation {
   readonly engine: EngineCounts;
 }
 
 /** The families of the service that are one number. */
-const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Seen) => number>> = {
+const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Scraped) => number>> = {
   heldBytes: ({ engine }) => engine.heldBytes,
   connectionsRefused: ({ engine }) => engine.connectionsRefused,
   leader: ({ isLeader }) => (isLeader ? 1 : 0),
@@ -47,7 +47,7 @@ function ageLines({ now, views }: Observation): string {
   return lines.join('');
 }
 
-function refusedLines({ engine }: Seen): string {
+function refusedLines({ engine }: Scraped): string {
   const { name: family } = SERVICE_FAMILIES.memoryRefused;
   return Object.entries(engine.memoryRefused)
     .map(([share, count]) => sample(family, labelText({ share }), count))
@@ -55,7 +55,7 @@ function refusedLines({ engine }: Seen): string {
 }
 
 /** All samples of one family of the service but `deployments`, which is counted. */
-export function serviceLines(key: Exclude<Key, 'deployments'>, seen: Seen): string {
+export function serviceLines(key: Exclude<Key, 'deployments'>, seen: Scraped): string {
   if (key === 'watchAge') return ageLines(seen);
   if (key === 'memoryRefused') return refusedLines(seen);
   return sample(SERVICE_FAMILIES[key].name, '', VALUES[key](seen));

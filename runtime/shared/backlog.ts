@@ -7,7 +7,7 @@ const BACKLOG_MS = 50;
 const MAX_TURNS = 511;
 
 /** Resolves when all that has connected by now is accepted, however long the loop stood still. */
-export async function untilAccepted(server: Server, limitMs: number): Promise<void> {
+export async function waitUntilAccepted(server: Server, limitMs: number): Promise<void> {
   let accepted = 0;
   const count = (): void => void (accepted += 1);
   server.on('connection', count);

@@ -1,6 +1,6 @@
 import type { Log } from './log';
 
-/** The one of this machine. */
+/** The clock of this machine. */
 export const clock = {
   now: (): number => Date.now(),
   setTimeout: (work: () => void, ms: number): (() => void) => {
@@ -9,10 +9,10 @@ export const clock = {
   },
 };
 
-/** Between two looks of the control loop, milliseconds. */
+/** Interval of the control loop, milliseconds. */
 const TICK_MS = 1000;
 
-/** Ticks until the function it gives is called; a tick that lasts longer skips the next. */
+/** Ticks until the returned function is called; a tick that outlasts the interval skips the next one. */
 export function startTicks(tick: () => Promise<void>, log: Log): () => void {
   let busy = false;
   const timer = setInterval(() => {

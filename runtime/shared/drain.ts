@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { untilAccepted } from './backlog';
+import { waitUntilAccepted } from './backlog';
 
 /** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
 const SILENT_MS = 1000;
@@ -30,7 +30,7 @@ export function drainable(server: Server): (limitMs: number) => Promise<void> {
   server.prependListener('request', ({ socket }) => silent.delete(socket));
 
   return async (limitMs) => {
-    await untilAccepted(server, limitMs);
+    await waitUntilAccepted(server, limitMs);
     await new Promise<void>((resolve) => {
       const sweep = setInterval(() => whenRead(() => server.closeIdleConnections()), SWEEP_MS);
       const hush = setTimeout(() => {

@@ -1,11 +1,11 @@
 /** Work on one thing, one after the other; on different things at the same time. */
-export interface Turns {
+export interface KeyedQueue {
   readonly run: <T>(kind: string, work: () => Promise<T>) => Promise<T>;
   /** Resolves when nothing is under way. */
   readonly idle: () => Promise<void>;
 }
 
-export function createTurns(): Turns {
+export function createKeyedQueue(): KeyedQueue {
   const last = new Map<string, Promise<void>>();
   return {
     run: (kind, work) => {

@@ -48,7 +48,7 @@ export interface Arrival {
   readonly allowedOrigins: readonly string[];
 }
 
-export type Refused =
+export type OriginRefusal =
   | { readonly code: 'FORBIDDEN'; readonly message: string }
   | { readonly code: 'UNSUPPORTED_MEDIA_TYPE'; readonly message: string };
 
@@ -57,7 +57,7 @@ const OWN_SITE: ReadonlySet<string> = new Set(['same-origin', 'none']);
 /** Header values are a caller's; of this many characters a message shows. */
 const MAX_SHOWN = 100;
 
-function foreign(what: string): Refused {
+function foreign(what: string): OriginRefusal {
   return {
     code: 'FORBIDDEN',
     message:
@@ -69,7 +69,7 @@ function foreign(what: string): Refused {
 /** The one body that is not JSON; a page of another origin cannot send this header unasked. */
 const BINARY_TENSORS = 'inference-header-content-length';
 
-function wrongBody(headers: RequestHeaders): Refused | undefined {
+function wrongBody(headers: RequestHeaders): OriginRefusal | undefined {
   const get = (name: string): string | undefined => headers.get(name);
   const hasBody = get('transfer-encoding') !== undefined || Number(get('content-length') ?? 0) > 0;
   const type = get('content-type') ?? '';
@@ -96,7 +96,7 @@ export function crossOrigin({
   headers,
   host,
   allowedOrigins,
-}: Arrival): Refused | undefined {
+}: Arrival): OriginRefusal | undefined {
   if (isSafeMethod(method) || !isOfPage(headers)) return undefined;
   const origin = headers.get('origin');
   const site = headers.get('sec-fetch-site');

@@ -4,8 +4,8 @@ import { DEFAULT_LIMITS } from '../../runtime/data';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client/client';
 import { DEFAULT_CALLER_LIMITS } from '../../runtime/data/http/server/server-connection';
 import {
-  callersOf,
-  connectionsOf,
+  callerLimitsOf,
+  clientOptionsOf,
   limitsOf,
   shadowLogMsOf,
   tuningOf,
@@ -15,8 +15,8 @@ import { SAMPLE_MS } from '../../runtime/app/shadow-log';
 test('the defaults of the configuration are the constants that the code explains', () => {
   const config = parseConfig('');
   expect(tuningOf(config)).toEqual(DEFAULT_TUNING);
-  expect(connectionsOf(config)).toEqual(DEFAULT_CLIENT);
-  expect(callersOf(config)).toEqual(DEFAULT_CALLER_LIMITS);
+  expect(clientOptionsOf(config)).toEqual(DEFAULT_CLIENT);
+  expect(callerLimitsOf(config)).toEqual(DEFAULT_CALLER_LIMITS);
   expect(limitsOf(config)).toEqual(DEFAULT_LIMITS);
   expect(shadowLogMsOf(config)).toBe(SAMPLE_MS);
 });
@@ -63,8 +63,8 @@ inference:
     reservedRatio: 0.2,
     coldQueueDepth: 28,
   });
-  expect(connectionsOf(config)).toEqual({ connectMs: 11, idleMs: 101, maxIdle: 3 });
-  expect(callersOf(config)).toEqual({
+  expect(clientOptionsOf(config)).toEqual({ connectMs: 11, idleMs: 101, maxIdle: 3 });
+  expect(callerLimitsOf(config)).toEqual({
     headMs: 2000,
     keepAliveMs: 3000,
     maxHeadBytes: 2048,
@@ -87,7 +87,7 @@ const snakeOf = (key: string): string =>
 test('every key of routing sets one constant, and every constant has a key', () => {
   const of = (text: string) => {
     const config = parseConfig(text);
-    return Object.entries({ ...tuningOf(config), ...connectionsOf(config) });
+    return Object.entries({ ...tuningOf(config), ...clientOptionsOf(config) });
   };
   const defaults = new Map(of(''));
   const set = Object.entries(parseConfig('').routing).map(([key, value]) => {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { parseModel } from '../../lib/spec';
 import { objectsOf } from '../../lib/objects';
 import { parseEnvironment } from '../../lib/spec';
-import type { Trust } from '../../runtime/app/external-metrics-server';
-import { listenAggregated } from '../../runtime/app/external-metrics-server';
+import type { FrontProxyTrust } from '../../runtime/app/external-metrics-server';
+import { listenForExternalMetrics } from '../../runtime/app/external-metrics-server';
 import type { Listener } from '../../runtime/app/listener';
 import type { Fleet, Router } from '../control/fleet';
 import { startFleet } from '../control/fleet';
@@ -30,7 +30,7 @@ let client: Certificate;
 let folder: string;
 let fleet: Fleet;
 let listener: Listener;
-let trust: Trust;
+let trust: FrontProxyTrust;
 let told: string[];
 let refresh: () => void;
 
@@ -43,14 +43,14 @@ function writeServing(authority: Authority): void {
 }
 
 const open = () =>
-  listenAggregated({
+  listenForExternalMetrics({
     host: '127.0.0.1',
     port: 0,
     cert: file('tls.crt'),
     key: file('tls.key'),
     trust: () => Promise.resolve(trust),
     handle: router('a').control.externalMetrics,
-    tell: (message) => told.push(message),
+    warn: (message) => told.push(message),
     after: (again) => {
       refresh = again;
       return () => undefined;

@@ -1,11 +1,11 @@
 import type { ShadowReport } from '../../runtime/data';
-import { SAMPLE_MS, tellShadows } from '../../runtime/app/shadow-log';
+import { SAMPLE_MS, reportShadows } from '../../runtime/app/shadow-log';
 
 function told(sampleMs?: number) {
   let now = 1_000;
   const lines: unknown[] = [];
   const counted: string[] = [];
-  const tell = tellShadows(
+  const tell = reportShadows(
     (model, arm, verdict) => counted.push(`${model} ${arm} ${verdict}`),
     { info: (message, fields) => lines.push([message, fields]) },
     () => now,

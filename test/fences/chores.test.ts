@@ -3,10 +3,10 @@ import type { ReconcilerOptions } from '../../runtime/cluster/kubernetes/apply/r
 import { startReconciler } from '../../runtime/cluster/kubernetes/apply/reconciler';
 import { ClusterCache } from '../../runtime/cluster/kubernetes/cache/cluster-cache';
 import type { Why } from '../../runtime/cluster/port';
-import type { Context } from '../../runtime/control/context';
-import { createSleeping } from '../../runtime/control/idle-sleep';
+import type { ControlContext } from '../../runtime/control/context';
+import { createIdleSleep } from '../../runtime/control/idle-sleep';
 import type { ModelRecord } from '../../runtime/core/lifecycle/snapshot';
-import { createTurns } from '../../runtime/shared/keyed-queue';
+import { createKeyedQueue } from '../../runtime/shared/keyed-queue';
 import { AT, recordOf, snapshotOf } from '../core/support';
 
 // Chores that go over all models: what throws at one of them stays with it.
@@ -45,7 +45,7 @@ test('what a chore of the tender cannot do is the status of its model until it i
         return () => undefined;
       },
     },
-    turns: createTurns(),
+    turns: createKeyedQueue(),
     overrides: { update } as unknown as ReconcilerOptions['overrides'],
     gitops: false,
     contextOf: () => {
@@ -97,7 +97,7 @@ describe('who decides about sleep', () => {
     const snapshot = snapshotOf(torn(idle('bad', desired)), idle('good', desired));
     const arms = ['bad', 'good'].map((id) => [`${id}/stable`, { inFlight: 0, queued }] as const);
     const context = {
-      world: { snapshot: () => snapshot, until: () => Promise.resolve(true) },
+      routingView: { snapshot: () => snapshot, until: () => Promise.resolve(true) },
       cluster: {
         scale: (id: string, _arm: string, { to }: { to: number }) => {
           scaled.push(`${id} ${to}`);
@@ -110,7 +110,7 @@ describe('who decides about sleep', () => {
       clock: { now: () => at },
       log: { info: () => undefined, error: (_text: string, fields: object) => errors.push(fields) },
     };
-    const sleeping = createSleeping(context as unknown as Context);
+    const sleeping = createIdleSleep(context as unknown as ControlContext);
     const pass = (ms: number): void => {
       at += ms;
     };

@@ -7,7 +7,7 @@ import { ALONE } from '../../runtime/control';
 import { buildTable } from '../../runtime/core/routing/build-table';
 import type { ModelRecord } from '../../runtime/core/lifecycle/snapshot';
 import { createMetrics } from '../../runtime/metrics';
-import { createTurns } from '../../runtime/shared/keyed-queue';
+import { createKeyedQueue } from '../../runtime/shared/keyed-queue';
 import { ask, iris, place, serve } from '../control/support';
 import type { Service } from '../control/support';
 import { AT, recordOf, snapshotOf } from '../core/support';
@@ -177,7 +177,7 @@ describe('the view of Kubernetes', () => {
           return () => undefined;
         },
       },
-      turns: createTurns(),
+      turns: createKeyedQueue(),
       overrides: {} as ReconcilerOptions['overrides'],
       gitops: false,
       contextOf,

@@ -1,4 +1,4 @@
-import { trustOf } from '../../runtime/shared/trusted-proxies';
+import { trustedProxiesOf } from '../../runtime/shared/trusted-proxies';
 
 test.each([
   ['10.1.2.3', true],
@@ -11,5 +11,5 @@ test.each([
   ['', false],
   ['nonsense', false],
 ])('%s: trusted %s', (address, expected) => {
-  expect(trustOf(['10.0.0.0/8', '192.0.2.7', '2001:db8::/32'])(address)).toBe(expected);
+  expect(trustedProxiesOf(['10.0.0.0/8', '192.0.2.7', '2001:db8::/32'])(address)).toBe(expected);
 });

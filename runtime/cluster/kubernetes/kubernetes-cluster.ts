@@ -1,7 +1,7 @@
 import type { Environment, ModelSpec } from '../../../lib/spec';
 import { armObjectName, slugOf } from '../../../lib/spec';
 import type { PolicyRules } from '../../core/policy/policy';
-import { createTurns } from '../../shared/keyed-queue';
+import { createKeyedQueue } from '../../shared/keyed-queue';
 import type { Applied, Cluster, ModelRecord, ModelOverrides } from '../port';
 import { ClusterError } from '../port';
 import { checkScale, findStored, withState, revisionsOf } from '../registry';
@@ -63,7 +63,7 @@ function namespaceOf(given: string | undefined, found: string | undefined): stri
 /** Models as objects of Kubernetes. It holds nothing but a view; what counts is in the cluster. */
 class KubernetesCluster implements Cluster {
   readonly kind = 'kubernetes';
-  readonly #queue = createTurns();
+  readonly #queue = createKeyedQueue();
   readonly #cache: ClusterCache;
   readonly #overrides: OverridesStore;
   readonly #stopReconciler: () => void;

@@ -18,7 +18,7 @@ import { Records } from './records';
 import type { Endpoints, PlannedArm } from './runner';
 import { ModelRunner, processArms } from './runner';
 import { repairArtifact, withArtifacts } from './sources';
-import { createTurns } from '../../shared/keyed-queue';
+import { createKeyedQueue } from '../../shared/keyed-queue';
 
 export interface LocalOptions extends DiskOptions {
   /** Folder that `file` sources of definitions by REST are read from. */
@@ -55,7 +55,7 @@ class LocalCluster implements Cluster {
   private readonly records: Records;
   private readonly loads: Loads;
   private readonly removals = new Map<string, Removal>();
-  private readonly turns = createTurns();
+  private readonly turns = createKeyedQueue();
   private readonly watchers: Watchers;
   private readonly timer: NodeJS.Timeout;
   private closing: Promise<void> | undefined;

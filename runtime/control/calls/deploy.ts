@@ -4,27 +4,27 @@ import { parseModel } from '../../../lib/spec';
 import { objectsOf } from '../../../lib/objects';
 import type { Warning } from '../admit';
 import { admit } from '../admit';
-import type { Answer, Asked } from '../define-call';
+import type { CallResponse, CallRequest } from '../define-call';
 import { defineCall } from '../define-call';
-import { accepted, askerOf, MANAGER, takesOver, seen } from '../change';
-import type { Context } from '../context';
+import { accepted, changeRequestOf, MANAGER, forcesOwnership, waitForRevision } from '../change';
+import type { ControlContext } from '../context';
 import { changedSchema, deployBody, deployQuery, dryRunSchema } from '../schemas';
 
-type Deploy = Asked<z.output<typeof deployBody>, z.output<typeof deployQuery>>;
+type Deploy = CallRequest<z.output<typeof deployBody>, z.output<typeof deployQuery>>;
 
 async function create(
-  context: Context,
-  asked: Deploy,
+  context: ControlContext,
+  request: Deploy,
   spec: ModelSpec,
   warnings: readonly Warning[],
-): Promise<Answer> {
+): Promise<CallResponse> {
   const { revision, changed } = await context.cluster.apply(spec, {
-    by: asked.caller.name,
+    by: request.caller.name,
     manager: MANAGER,
     create: true,
-    force: takesOver(askerOf(asked)),
+    force: forcesOwnership(changeRequestOf(request)),
   });
-  await seen(context, spec.id, revision);
+  await waitForRevision(context, spec.id, revision);
   const message = changed
     ? `${spec.id} is being deployed; GET /api/v1/models/${spec.id}/status shows how far it is`
     : `${spec.id} is deployed with this very definition already; nothing was changed`;
@@ -32,10 +32,10 @@ async function create(
 }
 
 async function render(
-  { environment, withArtifacts = async (spec) => spec }: Context,
+  { environment, withArtifacts = async (spec) => spec }: ControlContext,
   spec: ModelSpec,
   warnings: readonly Warning[],
-): Promise<Answer> {
+): Promise<CallResponse> {
   const objects = objectsOf(await withArtifacts(spec), environment);
   return {
     status: 200,
@@ -64,11 +64,11 @@ export const deploy = defineCall<Deploy['body'], Deploy['query']>({
     'FIELD_CONFLICT',
     'CLUSTER_UNAVAILABLE',
   ],
-  handle: async (context, asked) => {
-    const spec = parseModel(asked.body.config);
-    const previous = context.world.snapshot().models.get(spec.id)?.spec;
-    const warnings = admit(context, asked.caller, { spec, previous });
-    if (asked.query.dry_run) return render(context, spec, warnings);
-    return context.locks.run(spec.id, () => create(context, asked, spec, warnings));
+  handle: async (context, request) => {
+    const spec = parseModel(request.body.config);
+    const previous = context.routingView.snapshot().models.get(spec.id)?.spec;
+    const warnings = admit(context, request.caller, { spec, previous });
+    if (request.query.dry_run) return render(context, spec, warnings);
+    return context.locks.run(spec.id, () => create(context, request, spec, warnings));
   },
 });

@@ -1,7 +1,7 @@
 import { mayUse } from '../../auth';
-import type { Answer, Call } from '../define-call';
+import type { CallResponse, ApiCall } from '../define-call';
 import { defineCall } from '../define-call';
-import type { Context } from '../context';
+import type { ControlContext } from '../context';
 import {
   detailedSchema,
   healthSchema,
@@ -18,26 +18,26 @@ import {
   uptimeOf,
 } from '../health-view';
 
-const now = ({ clock }: Context): string => new Date(clock.now()).toISOString();
+const now = ({ clock }: ControlContext): string => new Date(clock.now()).toISOString();
 
-function health(context: Context): Answer {
+function health(context: ControlContext): CallResponse {
   const status = overallHealth(context);
   const { version } = context;
   const body = { status, version, uptime: uptimeOf(context), timestamp: now(context) };
   return { status: status === 'unhealthy' ? 503 : 200, body };
 }
 
-export function live(context: Context): Answer {
+export function live(context: ControlContext): CallResponse {
   return { status: 200, body: { status: 'alive', timestamp: now(context) } };
 }
 
-export function ready(context: Context): Answer {
+export function ready(context: ControlContext): CallResponse {
   const status = isReady(context) ? 'ready' : 'not_ready';
   const body = { status, checks: readyChecks(context) };
   return { status: status === 'ready' ? 200 : 503, body };
 }
 
-function startup(context: Context): Answer {
+function startup(context: ControlContext): CallResponse {
   const status = startupOf(context);
   return { status: status === 'started' ? 200 : 503, body: { status } };
 }
@@ -48,7 +48,7 @@ const at = (name: string) =>
 
 const common = { method: 'get', tag: 'Health', errors: [] } as const;
 
-export const healthCalls: readonly Call[] = [
+export const healthCalls: readonly ApiCall[] = [
   defineCall<undefined, undefined>({
     ...common,
     ...at(''),

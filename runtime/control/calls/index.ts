@@ -1,4 +1,4 @@
-import type { Call } from '../define-call';
+import type { ApiCall } from '../define-call';
 import { deploy } from './deploy';
 import { healthCalls } from './health';
 import { abort, promote } from './promote';
@@ -8,7 +8,7 @@ import { scale } from './scale';
 import { rollback, traffic, update } from './update';
 
 /** Every call of the management API, in the order the document lists them. */
-export const CALLS: readonly Call[] = [
+export const CALLS: readonly ApiCall[] = [
   deploy,
   list,
   get,

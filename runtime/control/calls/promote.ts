@@ -6,17 +6,17 @@ import { OWN_MANAGERS } from '../../cluster/port';
 import { overridesOf } from '../../core/routing/build-table';
 import { promotedDefinition } from '../../core/release/promoted-definition';
 import { defineCall } from '../define-call';
-import type { Wanted } from '../change';
+import type { DesiredChange } from '../change';
 import {
   accepted,
-  askerOf,
+  changeRequestOf,
   changeModel,
-  keptState,
+  keptOverrides,
   requireNoPromotion,
   withoutShare,
 } from '../change';
 import { invalidRequest, Problem } from '../problem';
-import { rememberModel } from '../remember';
+import { changeOverrides } from '../overrides';
 import { abortBody, changedSchema, changeQuery, promoteBody } from '../schemas';
 import { CHANGE_ERRORS } from './update';
 
@@ -72,10 +72,10 @@ export const promote = defineCall<z.output<typeof promoteBody>, Query>({
   conditional: true,
   answers: { 202: changedSchema },
   errors: CHANGE_ERRORS,
-  handle: async (context, asked) => {
-    const { id, body } = asked;
-    const candidate = candidateOf(context.world.findModel(id).spec, body.candidate);
-    const record = await rememberModel(context, id, askerOf(asked), (now) =>
+  handle: async (context, request) => {
+    const { id, body } = request;
+    const candidate = candidateOf(context.routingView.findModel(id).spec, body.candidate);
+    const record = await changeOverrides(context, id, changeRequestOf(request), (now) =>
       promoting(now, candidateOf(now.spec, candidate)),
     );
     const result = { revision: record.revision, warnings: [] };
@@ -86,12 +86,12 @@ export const promote = defineCall<z.output<typeof promoteBody>, Query>({
 /** No candidate gets anything any more, neither callers nor copies. */
 function abortedState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
   const candidates = record.spec.arms.slice(1).map(({ name }) => [name, 0] as const);
-  const kept = keptState(record) ?? {};
+  const kept = keptOverrides(record) ?? {};
   return candidates.length === 0 ? kept : { ...kept, shares: Object.fromEntries(candidates) };
 }
 
 /** The definition before stable took the candidate's version; what was scaled meanwhile stays. */
-function before(record: ModelRecord, history: readonly Revision[]): Wanted | undefined {
+function before(record: ModelRecord, history: readonly Revision[]): DesiredChange | undefined {
   const { spec } = record;
   const earlier = history.find(({ version }) => version !== spec.version);
   if (earlier === undefined) return undefined;
@@ -118,9 +118,9 @@ export const abort = defineCall<z.output<typeof abortBody>, Query>({
   conditional: true,
   answers: { 202: changedSchema },
   errors: CHANGE_ERRORS,
-  handle: async (context, asked) => {
-    const { id } = asked;
-    const phase = overridesOf(context.world.findModel(id))?.promote?.phase;
+  handle: async (context, request) => {
+    const { id } = request;
+    const phase = overridesOf(context.routingView.findModel(id))?.promote?.phase;
     if (phase === 'returning') {
       throw new Problem(
         'FIELD_CONFLICT',
@@ -129,10 +129,15 @@ export const abort = defineCall<z.output<typeof abortBody>, Query>({
     }
     const message = `stable gets all traffic of ${id}`;
     if (phase !== 'rolling') {
-      const { revision } = await rememberModel(context, id, askerOf(asked), abortedState);
+      const { revision } = await changeOverrides(
+        context,
+        id,
+        changeRequestOf(request),
+        abortedState,
+      );
       return accepted(id, { revision, warnings: [] }, message);
     }
-    const result = await changeModel(context, id, askerOf(asked), async (record) => {
+    const result = await changeModel(context, id, changeRequestOf(request), async (record) => {
       const wanted = before(record, await context.cluster.history(id));
       return wanted ?? { spec: record.spec, state: abortedState(record) };
     });

@@ -5,7 +5,7 @@ import { explainArm } from '../../core/routing/split';
 import { statusOf } from '../../core/lifecycle/status';
 import { defineCall } from '../define-call';
 import { etagOf } from '../change';
-import type { Context } from '../context';
+import type { ControlContext } from '../context';
 import { Problem } from '../problem';
 import {
   definitionSchema,
@@ -33,9 +33,9 @@ export const list = defineCall<undefined, ListQuery>({
   query: listQuery,
   answers: { 200: listSchema },
   errors: ['CLUSTER_UNAVAILABLE'],
-  handle: ({ world }, { caller, query }) => {
+  handle: ({ routingView }, { caller, query }) => {
     const { status, model_type: type, framework, limit, offset } = query;
-    const found = world
+    const found = routingView
       .findModels()
       .filter(({ spec }) => mayUse(caller, spec.id))
       .filter((record) => status === undefined || statusOf(record).status === status)
@@ -56,8 +56,8 @@ export const get = defineCall<undefined, undefined>({
   description: 'As its author wrote it, in wire form. `ETag` is the revision, for `If-Match`.',
   answers: { 200: definitionSchema },
   errors: [],
-  handle: ({ world }, { id }) => {
-    const { spec, revision } = world.findModel(id);
+  handle: ({ routingView }, { id }) => {
+    const { spec, revision } = routingView.findModel(id);
     return { status: 200, body: spec.definition, headers: { etag: etagOf(revision) } };
   },
 });
@@ -70,9 +70,9 @@ export const status = defineCall<undefined, undefined>({
   summary: 'What runs, and why when something does not',
   answers: { 200: statusSchema },
   errors: [],
-  handle: ({ world, load, brokenFiles }, { id, origin }) => {
+  handle: ({ routingView, load, brokenFiles }, { id, origin }) => {
     const sources = { all: load.arms(), origin, broken: brokenFiles?.() ?? [] };
-    return { status: 200, body: statusView(world.findModel(id), sources) };
+    return { status: 200, body: statusView(routingView.findModel(id), sources) };
   },
 });
 
@@ -98,8 +98,8 @@ export const versions = defineCall<undefined, undefined>({
   description: 'At most 10 are kept.',
   answers: { 200: versionsSchema },
   errors: [],
-  handle: async ({ world, cluster }, { id }) => {
-    const { revision } = world.findModel(id);
+  handle: async ({ routingView, cluster }, { id }) => {
+    const { revision } = routingView.findModel(id);
     const history = await cluster.history(id);
     return {
       status: 200,
@@ -108,7 +108,7 @@ export const versions = defineCall<undefined, undefined>({
   },
 });
 
-function versionOf({ table }: Context, id: string, arm: string): string {
+function versionOf({ table }: ControlContext, id: string, arm: string): string {
   return table.current.models.get(id)?.arms.get(arm)?.version ?? '';
 }
 
@@ -123,7 +123,7 @@ export const explain = defineCall<undefined, z.output<typeof explainQuery>>({
   answers: { 200: explainSchema },
   errors: [],
   handle: (context, { id, query: { key } }) => {
-    context.world.findModel(id);
+    context.routingView.findModel(id);
     const route = context.table.current.models.get(id);
     if (route === undefined) throw new Problem('MODEL_NOT_FOUND', `${id} has no routes yet`);
     const choice = explainArm(route, key);

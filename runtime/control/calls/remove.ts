@@ -18,7 +18,7 @@ export const remove = defineCall<undefined, z.output<typeof removeQuery>>({
   answers: { 202: removedSchema },
   errors: ['READ_ONLY', 'REVISION_CONFLICT'],
   handle: async (context, { id, caller, ifMatch, query: { force } }) => {
-    const record = context.world.findModel(id);
+    const record = context.routingView.findModel(id);
     requireMatch(ifMatch, record);
     await beginRemoval(context, id, { by: caller.name, manager: MANAGER, force });
     const message = force ? `${id} is being deleted` : `${id} drains and is then deleted`;

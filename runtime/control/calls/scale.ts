@@ -2,17 +2,17 @@ import type { z } from 'zod';
 import { updateModel } from '../../../lib/spec';
 import type { ModelRecord, ModelOverrides } from '../../cluster/port';
 import { overridesOf } from '../../core/routing/build-table';
-import type { Answer, Asked } from '../define-call';
+import type { CallResponse, CallRequest } from '../define-call';
 import { defineCall } from '../define-call';
-import type { Wanted } from '../change';
-import { accepted, askerOf, changeModel } from '../change';
-import type { Context } from '../context';
+import type { DesiredChange } from '../change';
+import { accepted, changeRequestOf, changeModel } from '../change';
+import type { ControlContext } from '../context';
 import { invalidRequest } from '../problem';
-import { rememberModel } from '../remember';
+import { changeOverrides } from '../overrides';
 import { changeQuery, scaleBody, scaledSchema } from '../schemas';
 import { CHANGE_ERRORS, said } from './update';
 
-type Scale = Asked<z.output<typeof scaleBody>, z.output<typeof changeQuery>>;
+type Scale = CallRequest<z.output<typeof scaleBody>, z.output<typeof changeQuery>>;
 
 const currentOf = ({ arms }: ModelRecord): number => arms[0]?.current ?? 0;
 
@@ -39,14 +39,14 @@ function runningState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
   return rest;
 }
 
-function wanted(record: ModelRecord, replicas: number): Wanted {
+function wanted(record: ModelRecord, replicas: number): DesiredChange {
   const spec = updateModel(record.spec.definition, scalingPatch(record, replicas));
   return { spec, state: runningState(record) };
 }
 
-async function stop(context: Context, asked: Scale): Promise<Answer> {
-  const { id } = asked;
-  const record = await rememberModel(context, id, askerOf(asked), (now) => ({
+async function stop(context: ControlContext, request: Scale): Promise<CallResponse> {
+  const { id } = request;
+  const record = await changeOverrides(context, id, changeRequestOf(request), (now) => ({
     ...runningState(now),
     stopped: true,
   }));
@@ -69,10 +69,10 @@ export const scale = defineCall<Scale['body'], Scale['query']>({
   conditional: true,
   answers: { 202: scaledSchema },
   errors: CHANGE_ERRORS,
-  handle: async (context, asked) => {
-    const { id, body } = asked;
-    if (body.replicas === 0) return stop(context, asked);
-    const result = await changeModel(context, id, askerOf(asked), (record) =>
+  handle: async (context, request) => {
+    const { id, body } = request;
+    if (body.replicas === 0) return stop(context, request);
+    const result = await changeModel(context, id, changeRequestOf(request), (record) =>
       wanted(record, body.replicas),
     );
     const current = currentOf(result.record);

@@ -2,20 +2,20 @@ import type { z } from 'zod';
 import { hundredths, parseModel, updateModel } from '../../../lib/spec';
 import type { ModelRecord, Revision } from '../../cluster/port';
 import { ClusterError } from '../../cluster/port';
-import type { Answer, Asked } from '../define-call';
+import type { CallResponse, CallRequest } from '../define-call';
 import { defineCall } from '../define-call';
-import type { Changed, Wanted } from '../change';
+import type { ChangeResult, DesiredChange } from '../change';
 import {
   accepted,
-  askerOf,
+  changeRequestOf,
   changeModel,
-  keptState,
+  keptOverrides,
   requireNoPromotion,
   withoutShare,
 } from '../change';
-import type { Context } from '../context';
+import type { ControlContext } from '../context';
 import { invalidRequest, Problem } from '../problem';
-import { rememberModel } from '../remember';
+import { changeOverrides } from '../overrides';
 import { changedSchema, changeQuery, rollbackBody, trafficBody, updateBody } from '../schemas';
 import { entryOf } from '../../../lib/spec/entry';
 
@@ -32,7 +32,7 @@ export const CHANGE_ERRORS = [
 const UNCHANGED = 'that is the definition already; nothing was changed';
 
 /** What a change is answered with that may have changed nothing. */
-export function said({ changed }: Changed, message: string): string {
+export function said({ changed }: ChangeResult, message: string): string {
   return changed ? message : UNCHANGED;
 }
 
@@ -61,14 +61,14 @@ export const update = defineCall<z.output<typeof updateBody>, Query>({
   conditional: true,
   answers: { 202: changedSchema },
   errors: CHANGE_ERRORS,
-  handle: async (context, asked) => {
-    const { id, body } = asked;
+  handle: async (context, request) => {
+    const { id, body } = request;
     requireSameId(id, body.config);
-    const result = await changeModel(context, id, askerOf(asked), (record) => {
+    const result = await changeModel(context, id, changeRequestOf(request), (record) => {
       requireNoPromotion(record);
       return {
         spec: updateModel(record.spec.definition, body.config),
-        state: keptState(record),
+        state: keptOverrides(record),
       };
     });
     return accepted(id, result, said(result, `${id} is being updated`));
@@ -95,13 +95,13 @@ export const rollback = defineCall<z.output<typeof rollbackBody>, Query>({
   conditional: true,
   answers: { 202: changedSchema },
   errors: ['NOT_FOUND', ...CHANGE_ERRORS],
-  handle: async (context, asked) => {
-    const { id, body } = asked;
-    const result = await changeModel(context, id, askerOf(asked), async (record) => {
+  handle: async (context, request) => {
+    const { id, body } = request;
+    const result = await changeModel(context, id, changeRequestOf(request), async (record) => {
       requireNoPromotion(record);
       const earlier = revisionOf(id, body.revision, await context.cluster.history(id));
       const spec = parseModel(earlier.definition);
-      return { spec, state: keptState(record), earlier: spec };
+      return { spec, state: keptOverrides(record), earlier: spec };
     });
     return accepted(id, result, said(result, `${id} goes back to revision ${body.revision}`));
   },
@@ -132,18 +132,22 @@ function withShare(record: ModelRecord, name: string, percent: number): object {
   return { candidates: candidates.with(index, changed) };
 }
 
-type Traffic = Asked<z.output<typeof trafficBody>, Query>;
+type Traffic = CallRequest<z.output<typeof trafficBody>, Query>;
 
 /**
  * In an emergency a share may be lowered wherever the definition is written: it is remembered
  * beside it, and ends with the next one.
  * @throws the refusal of the definition's owner when the share would rise
  */
-async function lower(context: Context, asked: Traffic, refusal: unknown): Promise<Answer> {
-  const { id, body } = asked;
+async function lower(
+  context: ControlContext,
+  request: Traffic,
+  refusal: unknown,
+): Promise<CallResponse> {
+  const { id, body } = request;
   if (!(refusal instanceof ClusterError) || refusal.code !== 'READ_ONLY') throw refusal;
   const percent = hundredths(body.percent) / 100;
-  const { revision } = await rememberModel(context, id, askerOf(asked), (record) => {
+  const { revision } = await changeOverrides(context, id, changeRequestOf(request), (record) => {
     requireNoPromotion(record);
     const arm = record.spec.arms[candidateIndex(record, body.candidate) + 1];
     if (arm?.role.kind !== 'traffic' || percent > arm.role.percent) throw refusal;
@@ -168,17 +172,17 @@ export const traffic = defineCall<z.output<typeof trafficBody>, Query>({
   conditional: true,
   answers: { 202: changedSchema },
   errors: CHANGE_ERRORS,
-  handle: async (context, asked) => {
-    const { id, body } = asked;
+  handle: async (context, request) => {
+    const { id, body } = request;
     const percent = hundredths(body.percent) / 100;
-    const wanted = (record: ModelRecord): Wanted => {
+    const wanted = (record: ModelRecord): DesiredChange => {
       requireNoPromotion(record);
       const patch = withShare(record, body.candidate, percent);
       const state = withoutShare(record, body.candidate);
       return { spec: updateModel(record.spec.definition, patch), state };
     };
-    const result = await changeModel(context, id, askerOf(asked), wanted).catch((error: unknown) =>
-      lower(context, asked, error),
+    const result = await changeModel(context, id, changeRequestOf(request), wanted).catch(
+      (error: unknown) => lower(context, request, error),
     );
     if (!('changed' in result)) return result;
     return accepted(id, result, `${body.candidate} gets ${percent} % of the traffic of ${id}`);

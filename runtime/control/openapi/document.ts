@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
 import { createDocument } from 'zod-openapi';
 import { idSchema } from '../../../lib/spec';
-import type { Call } from '../define-call';
+import type { ApiCall } from '../define-call';
 import { commonErrors } from '../define-call';
 import { CALLS } from '../calls';
 import { errorAnswers } from './errors';
@@ -27,17 +27,17 @@ const ANSWER_TEXT: Readonly<Record<number, string>> = {
 };
 
 /** `POST /api/v1/models/{id}/scale` → `postModelsIdScale` */
-function operationId({ method, path }: Call): string {
+function operationId({ method, path }: ApiCall): string {
   const words = path.replace('/api/v1', '').split(/[^A-Za-z0-9]+/);
   return `${method}${words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')}`;
 }
 
-const hasId = ({ path }: Call): boolean => path.includes('{id}');
-const wantsKey = ({ access }: Call): boolean => access !== 'open';
-const tagged = (call: Call): boolean =>
+const hasId = ({ path }: ApiCall): boolean => path.includes('{id}');
+const wantsKey = ({ access }: ApiCall): boolean => access !== 'open';
+const tagged = (call: ApiCall): boolean =>
   call.conditional === true || (call.method === 'get' && call.path.endsWith('{id}'));
 
-function successes(call: Call): NonNullable<ZodOpenApiOperationObject['responses']> {
+function successes(call: ApiCall): NonNullable<ZodOpenApiOperationObject['responses']> {
   const entries = Object.entries(call.answers).map(([status, schema]) => [
     status,
     {
@@ -49,7 +49,7 @@ function successes(call: Call): NonNullable<ZodOpenApiOperationObject['responses
   return Object.fromEntries(entries) as NonNullable<ZodOpenApiOperationObject['responses']>;
 }
 
-function paramsOf(call: Call): ZodOpenApiOperationObject['requestParams'] {
+function paramsOf(call: ApiCall): ZodOpenApiOperationObject['requestParams'] {
   return {
     ...(hasId(call) && { path: z.object({ id: idSchema }) }),
     ...(call.query !== undefined && { query: call.query }),
@@ -57,13 +57,13 @@ function paramsOf(call: Call): ZodOpenApiOperationObject['requestParams'] {
   };
 }
 
-function bodyOf({ body }: Call): Pick<ZodOpenApiOperationObject, 'requestBody'> {
+function bodyOf({ body }: ApiCall): Pick<ZodOpenApiOperationObject, 'requestBody'> {
   if (body === undefined) return {};
   const required = !body.safeParse({}).success;
   return { requestBody: { required, content: json(body) } };
 }
 
-function operation(call: Call): ZodOpenApiOperationObject {
+function operation(call: ApiCall): ZodOpenApiOperationObject {
   const { summary, description, tag, access, errors } = call;
   return {
     operationId: operationId(call),

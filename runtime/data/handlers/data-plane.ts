@@ -8,7 +8,7 @@ import { Refusal } from '../transcode/refusal';
 import type { Exchange } from '../http/exchange';
 import type { WriteRefusal } from '../http/server/early-refusal';
 import { calledHost, DEFAULT_RULES, headerRules, ownHeaders, tracingOf } from '../upstream/headers';
-import { trustOf } from '../../shared/trusted-proxies';
+import { trustedProxiesOf } from '../../shared/trusted-proxies';
 import { crossOrigin, isOfPage, isSafeMethod } from '../../shared/origins';
 import type { InferenceContext } from '../upstream/infer';
 import { createBatcher } from '../batching/batcher';
@@ -57,7 +57,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     onBatch: options.onJoined,
     mayCompare: options.mayCompare ?? (() => true),
   });
-  const trust = trustOf(trustedProxies);
+  const trust = trustedProxiesOf(trustedProxies);
   const plane: Plane = { ...options, limits, held, inferring, batcher, shadows, trust, rules };
   return {
     plane,

@@ -11,7 +11,7 @@ import type { Exchange, IncomingRequest } from '../http/exchange';
 import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
 import type { HeldBytes } from '../../shared/held-bytes';
 import { MemoryFull } from '../../shared/held-bytes';
-import type { Trust } from '../../shared/trusted-proxies';
+import type { IsTrustedProxy } from '../../shared/trusted-proxies';
 import type { ExtraHeaders, HeaderRules, Origin, Tracing } from '../upstream/headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
 import { HttpFault } from '../http/fields';
@@ -71,7 +71,7 @@ export interface Plane extends DataPlaneOptions {
   readonly inferring: InferenceContext;
   readonly batcher: Batcher;
   readonly shadows: Shadows;
-  readonly trust: Trust;
+  readonly trust: IsTrustedProxy;
   readonly rules: HeaderRules;
 }
 

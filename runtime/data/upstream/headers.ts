@@ -1,4 +1,4 @@
-import type { Trust } from '../../shared/trusted-proxies';
+import type { IsTrustedProxy } from '../../shared/trusted-proxies';
 import { HEAD_LENGTH } from '../../shared/binary';
 import { requestIdOf, traceparentOf } from '../../shared/request-id';
 import type { HeaderText, IncomingRequest } from '../http/exchange';
@@ -202,7 +202,7 @@ export function tracingOf(
 /** The host a caller named; a proxy of ours may have been called by another name. */
 export function calledHost(
   { fields, remoteAddress }: IncomingRequest,
-  trust: Trust,
+  trust: IsTrustedProxy,
 ): string | undefined {
   const given = trust(remoteAddress) ? fields.get('x-forwarded-host') : undefined;
   return given === undefined ? fields.get('host') : given.split(',')[0]?.trim();
@@ -286,7 +286,7 @@ function missingType(fields: Fields): HeaderText | undefined {
 export function upstreamHeaders(
   exchange: IncomingRequest,
   { requestId, traceparent }: Tracing,
-  { trust, rules }: { readonly trust: Trust; readonly rules: HeaderRules },
+  { trust, rules }: { readonly trust: IsTrustedProxy; readonly rules: HeaderRules },
   ownBody: boolean,
 ): HeaderText {
   const trusted = trust(exchange.remoteAddress);

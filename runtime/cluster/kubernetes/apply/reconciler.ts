@@ -1,4 +1,4 @@
-import type { Turns } from '../../../shared/keyed-queue';
+import type { KeyedQueue } from '../../../shared/keyed-queue';
 import { messageOf } from '../../../core/lifecycle/fault';
 import type { Why } from '../../port';
 import { OWN_MANAGERS } from '../../port';
@@ -55,7 +55,7 @@ export function reconcileActionOf({
 export interface ReconcilerOptions {
   readonly cache: ClusterCache;
   readonly timing: Timing;
-  readonly turns: Turns;
+  readonly turns: KeyedQueue;
   readonly overrides: OverridesStore;
   readonly gitops: boolean;
   readonly contextOf: (slug: string) => ApplyContext;

@@ -3,7 +3,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
-import { untilAccepted } from '../../../shared/backlog';
+import { waitUntilAccepted } from '../../../shared/backlog';
 import type { HeldBytes } from '../../../shared/held-bytes';
 import type { ConnectionsByAddress } from './connections-by-address';
 import { HttpFault } from '../fields';
@@ -172,7 +172,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
 async function end(server: Server, connections: Connections, graceMs: number): Promise<void> {
   connections.isClosing = true;
   const began = performance.now();
-  await untilAccepted(server, graceMs);
+  await waitUntilAccepted(server, graceMs);
   // When everything that has arrived is read, so that nobody is taken for idle whose request lies in
   // the kernel: closing the connection then would reset it.
   const sweep = (): void =>

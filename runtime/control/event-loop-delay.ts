@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** How late the event loop is: what a request waits although nothing is to be done for it. */
-export interface EventLoop {
+export interface EventLoopDelay {
   /** Takes the measure of the time since the call before. */
   readonly sample: () => void;
   /** Milliseconds, 99th percentile, of the last sample. */
@@ -12,7 +12,7 @@ export interface EventLoop {
 /** The monitor samples with a timer of this many milliseconds and counts the timer as delay. */
 const RESOLUTION_MS = 10;
 
-export function createEventLoop(): EventLoop {
+export function createEventLoopDelay(): EventLoopDelay {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   let last = 0;
   histogram.enable();

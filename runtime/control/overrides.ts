@@ -1,41 +1,41 @@
 import type { ModelRecord, ModelOverrides } from '../cluster/port';
-import type { Asker } from './change';
-import { lost, MAX_ATTEMPTS, requireMatch, requireStaying } from './change';
-import type { Context } from './context';
+import type { ChangeRequest } from './change';
+import { isRevisionConflict, MAX_ATTEMPTS, requireMatch, requireNotDeleting } from './change';
+import type { ControlContext } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
 /** Replaces what is remembered beside a definition; the definition and its revision stay. */
-export async function remember(
-  { cluster, world }: Context,
+export async function storeOverrides(
+  { cluster, routingView }: ControlContext,
   { spec, hash }: ModelRecord,
   state: Omit<ModelOverrides, 'hash'> | undefined,
 ): Promise<void> {
   const next = state === undefined ? undefined : { ...state, hash };
-  const before = world.snapshot();
+  const before = routingView.snapshot();
   await cluster.remember(spec.id, next);
-  await world.until((now) => now !== before, READ_YOUR_WRITES_MS);
+  await routingView.until((now) => now !== before, READ_YOUR_WRITES_MS);
 }
 
 /** The same on a caller's behalf: after changes that are under way, on the condition the caller named. */
-export function rememberModel(
-  context: Context,
+export function changeOverrides(
+  context: ControlContext,
   id: string,
-  { ifMatch }: Pick<Asker, 'ifMatch'>,
+  { ifMatch }: Pick<ChangeRequest, 'ifMatch'>,
   want: (record: ModelRecord) => Omit<ModelOverrides, 'hash'>,
 ): Promise<ModelRecord> {
-  const { world, locks } = context;
+  const { routingView, locks } = context;
   return locks.run(id, async () => {
     for (let left = MAX_ATTEMPTS; ; left -= 1) {
-      const record = world.findModel(id);
-      requireStaying(record);
+      const record = routingView.findModel(id);
+      requireNotDeleting(record);
       requireMatch(ifMatch, record);
       try {
-        await remember(context, record, want(record));
+        await storeOverrides(context, record, want(record));
         return record;
       } catch (error) {
-        if (!lost(error) || left <= 1) throw error;
+        if (!isRevisionConflict(error) || left <= 1) throw error;
         // Another router decided something at the same moment: look again, then decide.
-        await world.until(({ models }) => models.get(id) !== record, READ_YOUR_WRITES_MS);
+        await routingView.until(({ models }) => models.get(id) !== record, READ_YOUR_WRITES_MS);
       }
     }
   });
