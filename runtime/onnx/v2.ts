@@ -1,4 +1,5 @@
 import { BinaryTail, headLength, naming, TensorFault } from '../shared/binary';
+import { joined } from '../shared/joined';
 import { readBinary, writeBinary } from './binary';
 import { readElements, writeElements } from './elements';
 import { badRequest, listed, shown } from './errors';
@@ -161,11 +162,11 @@ export type InferAnswer =
   | { readonly kind: 'json'; readonly body: string | Buffer }
   | { readonly kind: 'binary'; readonly body: Buffer; readonly headerLength: number };
 
-export function inferAnswer(
+export async function inferAnswer(
   model: ModelFacts,
   { id, outputs }: InferCall,
   tensors: Tensors,
-): InferAnswer {
+): Promise<InferAnswer> {
   const tails: Buffer[] = [];
   let text = `{"model_name":"${model.name}","model_version":"${model.version}",`;
   if (id !== undefined) text += `"id":${JSON.stringify(id)},`;
@@ -185,5 +186,5 @@ export function inferAnswer(
   text += ']}';
   if (tails.length === 0) return { kind: 'json', body: text };
   const head = Buffer.from(text);
-  return { kind: 'binary', body: Buffer.concat([head, ...tails]), headerLength: head.length };
+  return { kind: 'binary', body: await joined([head, ...tails]), headerLength: head.length };
 }

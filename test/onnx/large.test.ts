@@ -118,8 +118,12 @@ test('numbers as bytes are not looked at: they stay, whatever their size', async
   );
   const body = Buffer.concat([head, Buffer.alloc(count * 4)]);
   const wanted = await words.readInfer(body, String(head.length));
+  const concat = jest.spyOn(Buffer, 'concat');
   const answer = await words.writeInfer(wanted, { y: wanted.inputs['x'] as Tensor });
   expect([answer.kind, tasks]).toEqual(['binary', []]);
+  // Which would copy all of them in one step.
+  expect(concat).not.toHaveBeenCalled();
+  concat.mockRestore();
 });
 
 test('strings as bytes are taken apart in the thread when they are many', async () => {

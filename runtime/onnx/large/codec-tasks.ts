@@ -181,7 +181,7 @@ export async function writeBody(settings: InputSettings, task: WriteTask): Promi
   if (task.infer === undefined)
     return { body: ownMemory(Buffer.from(await textOf(settings, task))) };
   const [outputs = {}] = await unpackTensors(task.outputs);
-  const answer = inferAnswer(settings.model, { ...task.infer, inputs: {} }, outputs);
+  const answer = await inferAnswer(settings.model, { ...task.infer, inputs: {} }, outputs);
   const body = ownMemory(Buffer.from(answer.body as Buffer));
   return answer.kind === 'json' ? { body } : { body, headerLength: answer.headerLength };
 }
