@@ -1,7 +1,7 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { tryFindByOnnx, tryFindByOrt } from './element-type';
-import { badRequest, listed, UnservableModel } from './errors';
+import { badRequest, UnservableModel } from './errors';
 import { readGraph } from './graph';
 import { independenceOf } from './independence';
 import type { Independence } from './independence';
@@ -19,9 +19,7 @@ import type { ModelFacts } from './model-facts';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Ort, Threads } from './ort';
 import type { SessionSpec } from './session';
-import { shapeText } from './tensor';
 import type { Port, Tensors } from './tensor';
-import { entryOf } from '../../lib/spec/entry';
 
 export interface ModelSource {
   readonly name: string;
@@ -243,17 +241,4 @@ export async function loadModel(source: ModelSource, threads: Threads): Promise<
     run: runner(opened),
     close: engine.close,
   };
-}
-
-/** Checks that every input of the graph is there; names those that are not. */
-export function checkComplete(model: ModelFacts, inputs: Tensors): void {
-  const missing = model.inputs.filter(({ name }) => entryOf(inputs, name) === undefined);
-  if (missing.length === 0) return;
-  const named = ({ name, datatype, shape }: Port): string =>
-    `'${name}' (${datatype.v2} ${shapeText(shape)})`;
-  throw badRequest(
-    `missing input ${listed(missing.map(named))}; ` +
-      `the model takes ${listed(model.inputs.map(({ name }) => `'${name}'`))}, ` +
-      'and V2 has no defaults: every tensor must be sent',
-  );
 }

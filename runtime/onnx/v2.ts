@@ -1,12 +1,11 @@
 import { BinaryTail, headLength, naming, TensorFault } from '../shared/binary';
-import { joined } from '../shared/joined';
+import { joined } from '../shared/join-buffers';
 import { readBinary, writeBinary } from './binary';
 import { readElements, writeElements } from './elements';
 import { badRequest, listed, shown } from './errors';
 import { isObject, readJson } from './json';
-import { checkComplete } from './model';
 import { withHint } from './shaping';
-import { checkedDims, checkFits } from './tensor';
+import { checkedDims, checkFits, shapeText } from './tensor';
 import type { ModelFacts } from './model-facts';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf, setEntry } from '../../lib/spec/entry';
@@ -66,6 +65,19 @@ function inputOf(given: Record<string, unknown>, port: Port, tail: BinaryTail): 
   }
   if (given['data'] === undefined) throw badRequest(`input '${name}' has no data`);
   return { datatype, dims, data: readElements(given['data'], datatype, dims, name) };
+}
+
+/** Checks that every input of the graph is there; names those that are not. */
+function checkComplete(model: ModelFacts, inputs: Tensors): void {
+  const missing = model.inputs.filter(({ name }) => entryOf(inputs, name) === undefined);
+  if (missing.length === 0) return;
+  const named = ({ name, datatype, shape }: Port): string =>
+    `'${name}' (${datatype.v2} ${shapeText(shape)})`;
+  throw badRequest(
+    `missing input ${listed(missing.map(named))}; ` +
+      `the model takes ${listed(model.inputs.map(({ name }) => `'${name}'`))}, ` +
+      'and V2 has no defaults: every tensor must be sent',
+  );
 }
 
 function inputsOf(given: unknown, model: ModelFacts, tail: BinaryTail): Tensors {
