@@ -4,7 +4,7 @@ import type { RequestObserver } from '../http/exchange';
 import type { Tracing } from '../upstream/headers';
 import type { DataPlaneOptions } from './request';
 
-/** The one line that a request leaves in the record, however it ends. */
+/** The one audit entry of a request, however it ends. */
 export class AuditLine implements RequestObserver {
   private caller: string | undefined;
   private model: string | undefined;
@@ -39,7 +39,7 @@ export class AuditLine implements RequestObserver {
   }
 }
 
-/** What a request leaves in the record; undefined when none is kept. */
+/** The audit entry of a request; undefined without an audit log. */
 export function auditLineOf(
   { audit, clock }: Pick<DataPlaneOptions, 'audit' | 'clock'>,
   { requestId }: Tracing,

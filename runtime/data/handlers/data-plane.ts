@@ -26,13 +26,13 @@ import { authenticated, refusalFor, sendJson } from './request';
 import { createShadows } from '../shadow/shadows';
 
 export interface DataPlane {
-  /** For other ways in than HTTP. */
+  /** For other entry points than HTTP (gRPC). */
   readonly plane: Plane;
-  /** Is this path one of ours? Everything else belongs to the management plane. */
+  /** Does the data plane serve this path? All others belong to the management plane. */
   readonly matches: (path: string) => boolean;
-  /** Answers it, sooner or later; never throws. */
+  /** Answers the request, possibly later; never throws. */
   readonly handle: (exchange: Exchange) => void;
-  /** What the HTTP engine refuses by itself, on whichever path, in words of ours. */
+  /** Formats the errors of the HTTP engine itself, on any path. */
   readonly refuse: WriteRefusal;
 }
 
@@ -93,17 +93,17 @@ function handle(plane: Plane, exchange: Exchange): void {
   }
 }
 
-/** @throws Refusal for what a web page of another origin sends */
+/** @throws Refusal for a request from a web page of another origin */
 function requireOwnOrigin({ trust, allowedOrigins = [] }: Plane, exchange: Exchange): void {
   const { method, fields: headers } = exchange;
-  // Nearly always: the host is not looked for.
+  // The common case: the host is not needed.
   if (isSafeMethod(method) || !isOfPage(headers)) return;
   const host = calledHost(exchange, trust);
   const refused = crossOrigin({ method, headers, host, allowedOrigins });
   if (refused !== undefined) throw new Refusal(refused.code, refused.message);
 }
 
-/** What a path takes is no secret: /openapi.json says it, too. */
+/** Answered without authentication: /openapi.json is public, too. */
 function answerOptions({ exchange, tracing }: Request, allow: readonly string[]): void {
   exchange.answer(204, `allow: ${allow.join(', ')}\r\n${ownHeaders(tracing)}`, '');
 }

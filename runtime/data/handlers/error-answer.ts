@@ -3,7 +3,7 @@ import type { RouteKind } from '../routing/paths';
 import type { Refusal } from '../transcode/refusal';
 import { JSON_TYPE } from '../upstream/headers';
 
-/** OpenAI's words for kinds of errors. */
+/** OpenAI's error types. */
 function openaiType(status: number): string {
   if (status === 401) return 'authentication_error';
   if (status === 403) return 'permission_error';

@@ -15,8 +15,8 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 };
 
 /**
- * What the HTTP engine refuses by itself, as all other errors: with an id of the request, and in
- * the shape of the protocol below whose path it came.
+ * Formats errors of the HTTP engine like all others: with a request id, and in the shape of the
+ * protocol that the path belongs to.
  */
 export function refusalWriter({
   newId,

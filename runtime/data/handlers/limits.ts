@@ -1,26 +1,26 @@
-/** What one request may weigh, and what its copies may. Bytes unless said otherwise. */
+/** Limits of one request and its shadow copies; bytes unless said otherwise. */
 export interface DataPlaneLimits {
-  /** Of an answer that is read whole before it is passed on. */
+  /** Of a response that is buffered. */
   readonly answerBytes: number;
-  /** Of an OpenAI call: the model, whose own limit would count, is named inside. */
+  /** Of an OpenAI call: its model, and so the model's own limit, is only known from the body. */
   readonly openaiBytes: number;
-  /** A larger body whose bytes pass untouched is passed on while it comes. */
+  /** A larger body that is relayed unchanged is streamed. */
   readonly streamBytes: number;
-  /** Of a request or an answer that is copied for a shadow. */
+  /** Of a request or a response that is copied for a shadow. */
   readonly shadowBytes: number;
-  /** Of a shadow's capacity that copies may use; at least one request. */
+  /** Share of a shadow's capacity that copies may use; at least one request. */
   readonly shadowPart: number;
 }
 
 const MIB = 1024 * 1024;
 
 export const DEFAULT_LIMITS: DataPlaneLimits = {
-  // Larger answers belong on the passthrough paths, which stream.
+  // Larger responses should use the passthrough paths, which stream.
   answerBytes: 64 * MIB,
   openaiBytes: 10 * MIB,
-  // Below it a body in memory costs less than a replica that waits for its caller.
+  // Smaller bodies are buffered, so that a replica does not wait for a slow caller.
   streamBytes: MIB,
-  // The copy of a larger one would cost more than it tells.
+  // Copying larger ones is not worth the memory.
   shadowBytes: MIB,
   shadowPart: 0.1,
 };

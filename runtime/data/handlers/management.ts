@@ -9,28 +9,28 @@ import { awaitResponse } from '../http/client/client';
 import type { Plane } from './request';
 import { ownerOf } from './request';
 
-/** Above what any management call takes; its own answer says what the limit is. */
+/** More than any management call accepts; its own error names the exact limit. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
-/** Management calls answer at once; what goes on is told by the status. */
+/** Management calls answer at once; progress is reported by the status. */
 const TIMEOUT_MS = 60_000;
 
-/** What asks and changes nothing. */
+/** Methods without side effects. */
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Methods that calls have. */
+/** Methods used by the API. */
 const KNOWN = new Set([...SAFE, 'POST', 'PUT', 'PATCH', 'DELETE']);
-/** The node:http behind us hangs up on methods it does not know. This one it does; no call has it. */
+/** Stands in for methods that node:http would reject by closing; no call of the API uses it. */
 const UNKNOWN = 'TRACE';
 
 export interface ManagementOptions {
   readonly client: HttpClient;
-  /** Where the management app listens: nobody but this process reaches it. */
+  /** Where the management app listens; only this process can connect. */
   readonly place: ServerAddress;
   readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate'>;
 }
 
 /**
- * Will the app look at its body? Who nobody knows it refuses before that: nobody could fill the
- * memory with bodies, two megabytes over each connection, who has no key.
+ * Is the body read? Not without valid credentials: the app rejects such requests anyway, and their
+ * bodies (2 MiB per connection) could fill the memory.
  */
 function isRead(exchange: Exchange, plane: ManagementOptions['plane']): boolean {
   const { fields, held } = exchange;
@@ -45,7 +45,7 @@ const FOR_US = filterOf(
 );
 const FOR_CALLER = filterOf(() => true);
 
-/** Everything about the message on its way is the app's; credentials are, too. */
+/** The app gets all end-to-end headers, credentials included. */
 function headersFor(
   exchange: Exchange,
   body: Buffer | undefined,
@@ -94,7 +94,7 @@ function refusalOf(error: unknown): Refusal | undefined {
   return undefined;
 }
 
-/** Hands requests that are no inference to the management app. Never rejects. */
+/** Forwards requests other than inference to the management app. Never rejects. */
 export function createManagement(
   options: ManagementOptions,
 ): (exchange: Exchange) => Promise<void> {
@@ -103,7 +103,7 @@ export function createManagement(
       await pass(options, exchange);
     } catch (error) {
       const refusal = refusalOf(error);
-      // Any other error is a caller who broke off: there is nobody to answer.
+      // Any other error means that the caller disconnected.
       if (refusal !== undefined) refuse(exchange, options, refusal);
     }
   };

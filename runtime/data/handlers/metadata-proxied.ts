@@ -13,15 +13,15 @@ import type { Upstream } from '../upstream/upstream';
 import { awaitResponse } from '../http/client/client';
 import { readAll } from '../upstream/upstream';
 
-// Metadata and status of a model: questions about it, not inference. They take no slot, wait in no
-// queue, teach nobody how slow the model is, and stand in no account.
+// Metadata and status of a model, fetched from a replica. These calls are not inference: they take
+// no slot, do not queue, and do not count in latency statistics or outcomes.
 
-/** What a server says of a model is small; what is larger is none of it. */
+/** Metadata is small; a larger response is an error. */
 const MAX_BYTES = 1024 * 1024;
-/** Replicas that are asked before it is given up: the same answer is at each of them. */
+/** Replicas that are asked at most: all give the same answer. */
 const MAX_TRIES = 3;
 
-/** Is this a question about the model rather than to it? */
+/** Is this a metadata or status call rather than inference? */
 export function isMetadataCall(route: ProxiedRoute): boolean {
   return route.kind !== 'openai' && (route.call === 'metadata' || route.call === 'status');
 }
@@ -67,7 +67,7 @@ async function askOne(
   request: UpstreamRequest,
   timeoutMs: number,
 ): Promise<MetadataReply | Failed> {
-  // It is read here, so it must come as it is.
+  // The router reads the response, so it must not be compressed.
   const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = candidate;
   const replicaRequest = {
@@ -87,7 +87,7 @@ async function askOne(
 const hasAnswered = (result: MetadataReply | Failed): result is MetadataReply =>
   'answered' in result;
 
-/** Where the caller's model is up, by arms of a kind. @throws Refusal when it is nowhere */
+/** Ready replicas of the arms that fit. @throws Refusal when there are none */
 function availableReplicas(
   base: CallOptions,
   fits: (arm: ArmRoute) => boolean,
@@ -99,7 +99,7 @@ function availableReplicas(
   return candidates.length === 0 ? refuse(model, 'no_replica') : candidates;
 }
 
-/** The replica of which something is told without asking it. @throws Refusal */
+/** The replica whose arm and version the synthesized answer describes. @throws Refusal */
 export function chooseReplica(base: CallOptions, fits: (arm: ArmRoute) => boolean): ArmReplica {
   const [candidate] = availableReplicas(base, fits);
   return candidate ?? refuse(base.model, 'no_replica');

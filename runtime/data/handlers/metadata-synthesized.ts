@@ -16,9 +16,9 @@ import { readSignature, UNKNOWN_SIGNATURE } from '../transcode/tfs-metadata';
 import type { Plane, Request } from './request';
 import { sendJson } from './request';
 
-// What the router tells of a model whose server does not speak the caller's protocol.
+// Metadata of a model whose server does not support the caller's protocol.
 
-/** The router knows who is ready; a probe must neither wait in a queue nor count as inference. */
+/** Answered from the routing table: a probe must not wait in a queue or count as inference. */
 export function answerReady(
   { exchange, tracing }: Request,
   model: ModelRoute,
@@ -30,8 +30,8 @@ export function answerReady(
 }
 
 /**
- * The versions a caller may meet, and with the scope arms the ones it may ask for: what runs on
- * one replica is not all there is.
+ * The versions that answer the caller's requests; with the scope `arms` also those it may select.
+ * A single replica only knows its own version.
  */
 export function versionsOf({ arms, shares }: ModelRoute, caller: Caller): readonly string[] {
   const taking = new Set(shares.filter(({ hundredths }) => hundredths > 0).map(({ arm }) => arm));
@@ -41,11 +41,11 @@ export function versionsOf({ arms, shares }: ModelRoute, caller: Caller): readon
   return [...new Set(seen.map(({ version }) => version))];
 }
 
-/** As Triton names what its servers run; else the kind of the server. */
+/** Triton's platform name where there is one; else the kind of the server. */
 const platformOf = ({ server, protocol }: ArmRoute): string =>
   protocol === 'tfs' ? 'tensorflow_savedmodel' : server.kind;
 
-/** TensorFlow Serving tells its inputs and outputs; the others have no call for that. */
+/** Only TensorFlow Serving reports inputs and outputs. */
 async function signatureOf(
   { upstream }: Plane,
   base: CallOptions,
@@ -60,7 +60,7 @@ async function signatureOf(
   return readSignature(parsedAnswer({ body }), name);
 }
 
-/** Metadata of V2, of a model whose server has none. */
+/** V2 metadata of a model whose server has none. */
 export async function synthesizedMetadata(
   plane: Plane,
   route: ProxiedRoute,
@@ -76,7 +76,7 @@ export async function synthesizedMetadata(
   return { metadata, origin: { arm: arm.name, version: replica.version } };
 }
 
-/** Status of V1, metadata of V2. */
+/** V1 status or V2 metadata. */
 export async function answerSynthesized(
   plane: Plane,
   request: Request,

@@ -6,9 +6,9 @@ import { requireTable } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import type { Route } from '../routing/paths';
 
-// What the router answers itself: lists are cut to what the caller may see.
+// Calls that the router answers itself; lists contain only models the caller may use.
 
-/** Name and extensions as `/v2` tells them; binary tensors pass through. */
+/** Name and extensions in `/v2`; binary tensors pass through. */
 const SERVER = { name: 'ai-model-service', extensions: ['binary_tensor_data', 'model_repository'] };
 
 function visible(table: RoutingTable, caller: Caller): readonly ModelRoute[] {
@@ -16,7 +16,7 @@ function visible(table: RoutingTable, caller: Caller): readonly ModelRoute[] {
   return [...table.models.values()].filter(({ id, deleting }) => !deleting && mayUse(caller, id));
 }
 
-/** Can a request be answered now, by an arm that takes its share, or by the arm or version named? */
+/** Can a request be answered now, by an arm with a share, or by the requested arm or version? */
 export function isServing(
   { arms, shares, stopped, deleting }: ModelRoute,
   named?: string,
@@ -45,7 +45,7 @@ export type RouterRoute = Extract<
 
 const CHAT = { kind: 'openai', call: 'chat/completions' } as const;
 
-/** Does its chat answer, by an arm that callers get? */
+/** Does an arm with a share offer chat completions? */
 const hasChat = ({ arms, shares }: ModelRoute): boolean =>
   shares.some(({ arm }) => {
     const server = arms.get(arm)?.server;
@@ -70,10 +70,10 @@ const openaiEntry = ({ id }: ModelRoute): object => ({
   owned_by: SERVER.name,
 });
 
-/** What the router is beside its models. */
+/** State of the router itself. */
 export interface RouterInfo {
   readonly version: string;
-  /** May requests be sent here? */
+  /** Is the router ready for requests? */
   readonly isReady: () => boolean;
 }
 

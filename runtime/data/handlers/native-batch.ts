@@ -18,7 +18,7 @@ import type { Plane, Request } from './request';
 import { authenticated, callOptions, plainBody, seconds, send } from './request';
 import { comparable, timeoutOf } from './native';
 
-// A native batch: many items in one call.
+// Native batches: many items in one call.
 
 const isInferred = (one: ItemResult): one is InferenceResult => !(one instanceof Refusal);
 
@@ -31,7 +31,7 @@ function itemBody(result: ItemResult): object {
   return { error: { code, message, ...(more.details && { details: more.details }) } };
 }
 
-/** A result as JSON, in parts; an output that is large is not looked into. */
+/** A result as parts of JSON; a large output is copied, not parsed. */
 function itemJson(result: ItemResult): readonly Uint8Array[] {
   if (result instanceof Refusal || !(result.output instanceof RawBytes)) {
     return [Buffer.from(writeStrict(itemBody(result)))];
@@ -62,7 +62,7 @@ interface ReadBatch {
   readonly timeoutMs: number | undefined;
 }
 
-/** @throws Refusal with all that is wrong with it as a whole */
+/** @throws Refusal with all faults of the batch as a whole */
 async function batchIn(
   { inferring }: Plane,
   { id, inference }: ModelRoute,
@@ -91,7 +91,7 @@ export async function answerBatch(plane: Plane, request: Request, id: string): P
   const base: CallOptions = {
     ...own,
     timeoutMs: timeoutOf(request.exchange, own, timeoutMs),
-    // One arm for the whole batch; without a key of the caller's the request is its own cohort.
+    // One arm for the whole batch: without a cohort key the request id is the key.
     cohortKey: own.cohortKey ?? request.tracing.requestId,
   };
   const results = await inferBatch(plane.inferring, base, requests);

@@ -9,8 +9,8 @@ import { quoted } from '../../shared/quoted';
 import { seconds } from './request';
 
 /**
- * The body of a native answer; an output that was not taken apart is not put together again. Ids
- * are such that they stand in JSON as they are.
+ * The body of a native answer; an output that was not parsed is copied as text. Ids need no escapes
+ * in JSON.
  */
 export function envelope(
   request: Request,

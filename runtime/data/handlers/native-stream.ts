@@ -23,18 +23,18 @@ import { encodeOpenai, encodeNative } from '../transcode';
 import type { NativeItem } from '../transcode/native-format';
 import type { Plane, Request } from './request';
 
-// A native call whose answer is to come as events: as the model's server sends them.
+// Native calls answered by an event stream, relayed from the model's server.
 
 const EVENTS = 'text/event-stream';
 
 const takes = (accept: string, ...types: readonly string[]): boolean =>
   types.some((type) => accept.includes(type));
 
-/** Would the caller take an answer that comes whole? */
+/** Does the caller accept JSON? */
 const takesJson = ({ fields }: Exchange): boolean =>
   takes(fields.get('accept') ?? '', 'application/json', 'application/*', '*/*');
 
-/** @throws Refusal when the caller takes nothing but events, and the model has none */
+/** @throws Refusal when the caller accepts only events, and the model cannot stream */
 export function wantsEvents(exchange: Exchange, model: ModelRoute, named?: string): boolean {
   const accept = exchange.fields.get('accept');
   if (accept === undefined || !takes(accept, EVENTS)) return false;
@@ -54,7 +54,7 @@ function isEventStream({ status, fields }: UpstreamHead): boolean {
   return status < 300 && fields.get('content-type')?.includes(EVENTS) === true;
 }
 
-/** Errors, and servers that answer whole nevertheless, are read as ever. */
+/** Event streams are relayed; errors and JSON are buffered and decoded. */
 function encodingOf(
   plane: Plane,
   request: Request,
@@ -92,7 +92,7 @@ async function largeAnswer(
   return envelope(request, id, await readLargeResult(base, call, to, reply), clock.now());
 }
 
-/** The same for a call that is large. */
+/** The same for a large call. */
 async function largeEncoding(
   plane: Plane,
   request: Request,

@@ -18,14 +18,14 @@ import type { Plane, Request } from './request';
 import { authenticated, callOptions, plainBody, send } from './request';
 import { timeoutWithin } from './request-hints';
 
-// The native call of one item.
+// Native calls of one item.
 
 interface ReadCall {
   readonly call: NativeCall | LargeItem;
   readonly bytes: number;
 }
 
-/** The call, by the short way if it is simple; at once if it is there. @throws Refusal with all that is wrong */
+/** The parsed call; synchronously if the body has arrived. @throws Refusal with all faults */
 function readCall(plane: Plane, request: Request, model: ModelRoute): ReadCall | Promise<ReadCall> {
   const read = (body: Buffer): ReadCall | Promise<ReadCall> => parseBody(plane, model, body);
   const body = plainBody(request, model);
@@ -50,14 +50,14 @@ async function largeCall({ inferring }: Plane, model: ModelRoute, body: Buffer):
   return { call, bytes: body.length };
 }
 
-/** A body may ask for more time than the model's own, but a caller's deadline is a deadline. */
+/** The body's timeout replaces the model's, but never extends the caller's deadline header. */
 export const timeoutOf = (
   { fields }: Exchange,
   base: CallOptions,
   requestedMs: number | undefined,
 ): number => (requestedMs === undefined ? base.timeoutMs : timeoutWithin(fields, requestedMs));
 
-/** What outputs say, for comparison; undefined when one is too large for that. */
+/** Output values for comparison; undefined when one is too large to parse. */
 export function comparable(all: readonly InferenceResult[]): readonly unknown[] | undefined {
   const isTooLarge = ({ output }: InferenceResult): boolean =>
     output instanceof RawBytes && output.bytes.length > LARGE_BYTES;
@@ -85,7 +85,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   const done = await infer(plane.inferring, own, call);
   const body = envelope(request, id, done, plane.clock.now());
   send(request, typeof body === 'string' ? body : await body, done);
-  // Asked for by name is a test of that arm; only what the split decided is compared.
+  // A request for an arm by name is a test of that arm; only split traffic is compared.
   if (arm !== undefined || model.shadows.length === 0) return;
   const askShadow = async (named: CallOptions) => {
     const { output } = await infer(plane.inferring, named, call);

@@ -23,7 +23,7 @@ import type { Plane, Request } from './request';
 import { authenticated, callOptions } from './request';
 import { transcodableCall } from '../upstream/encoding';
 
-// Calls of V2, V1 and OpenAI: their bytes pass as they are where the server speaks that.
+// V2, V1 and OpenAI calls: relayed unchanged where the server supports the protocol.
 
 export function answerProxied(
   plane: Plane,
@@ -57,7 +57,7 @@ export function answerProxied(
   return body instanceof Promise ? body.then(go) : go(body);
 }
 
-/** A large body need not wait for its end where nobody but the server looks into it. */
+/** A large body is streamed where only the server reads it. */
 function bodyOf(
   { limits }: Plane,
   { exchange }: Request,
@@ -69,7 +69,7 @@ function bodyOf(
   const { maxBodyBytes, replayBytes } = inference;
   const isAlone = support === 'all' && !areJoined(inference) && !isMirrored(route, base);
   if (!isAlone) return exchange.body(maxBodyBytes);
-  // What is to be kept for a second try is kept.
+  // Bodies small enough for a retry are kept in memory.
   return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);
 }
 
@@ -93,7 +93,7 @@ type Send = (
   body: Buffer,
 ) => Promise<void> | void;
 
-/** How a call reaches its model, by who understands it as it is. */
+/** How a call reaches its model: by how many arms support its protocol. */
 const SEND: Readonly<Record<ArmSupport, Send>> = {
   all: pass,
   some: answerMixed,
@@ -152,7 +152,7 @@ async function answerMetadata(
 const NOT_GIVEN = 'model: is missing, must be the id of a model as text';
 const GIVEN_TWICE = 'model: is given twice, must be given once';
 
-/** @throws Refusal unless it says one model, whoever reads it */
+/** @throws Refusal unless every parser would read the same model */
 function namedModel({ inferring }: Plane, body: Buffer): string | Promise<string> {
   if (isLarge(body)) return inferring.thread.run({ op: 'model_names', body }).then(nameAmong);
   const text = bodyText(body);
@@ -160,12 +160,12 @@ function namedModel({ inferring }: Plane, body: Buffer): string | Promise<string
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', NOT_GIVEN);
   }
-  // The first counts for some, the last for others, and Go's reader takes "Model" for it, too.
+  // Parsers differ in which duplicate key wins, and Go's also accepts "Model".
   if (keysOf(text).filter((key) => key.toLowerCase() === 'model').length === 1) return name;
   throw new Refusal('INVALID_REQUEST', GIVEN_TWICE);
 }
 
-/** @param names that the body gives `model` @throws Refusal */
+/** @param names the values of `model` in the body @throws Refusal */
 function nameAmong(names: readonly unknown[] | undefined): string {
   if (names === undefined) {
     throw new Refusal('INVALID_REQUEST', 'the body is not JSON: a JSON object must have its end');
@@ -182,7 +182,7 @@ export async function answerOpenai(
   route: Extract<ProxiedRoute, { kind: 'openai' }>,
 ): Promise<void> {
   const { exchange } = request;
-  // Who nobody knows is not read from.
+  // Authenticate before reading the body.
   authenticated(plane, exchange);
   const { openaiBytes } = plane.limits;
   const raw = await exchange.body(openaiBytes);

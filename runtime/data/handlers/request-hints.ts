@@ -3,14 +3,14 @@ import { PRIORITIES } from '../../core/routing/outcome';
 import { Refusal } from '../transcode/refusal';
 import type { IncomingRequest } from '../http/exchange';
 
-// What a caller may ask for whatever its protocol has words for.
+// Request headers that work with every protocol: priority and deadline.
 
 type Fields = Pick<IncomingRequest['fields'], 'get'>;
 
 const PRIORITY = 'x-ai-model-priority';
 const DEADLINE = 'x-ai-model-deadline-ms';
 
-/** Undefined: it says none. @throws Refusal */
+/** Undefined: the header is missing. @throws Refusal */
 export function priorityOf(fields: Fields): Priority | undefined {
   const given = fields.get(PRIORITY);
   if (given === undefined) return undefined;
@@ -21,8 +21,8 @@ export function priorityOf(fields: Fields): Priority | undefined {
 }
 
 /**
- * The shorter of `timeoutMs` and the milliseconds that the caller has left: the header that model
- * servers get, so that a router before this one passes its own deadline on. @throws Refusal
+ * The shorter of `timeoutMs` and the deadline header. Model servers get the same header, so that
+ * chained routers share one deadline. @throws Refusal
  */
 export function timeoutWithin(fields: Fields, timeoutMs: number): number {
   const given = fields.get(DEADLINE);

@@ -27,7 +27,7 @@ import type { Upstream } from '../upstream/upstream';
 import type { LargeThread } from '../thread/large-thread';
 import { priorityOf, timeoutWithin } from './request-hints';
 
-// A request on its way, and what every answer begins and ends with.
+// A request in progress, and the steps common to all handlers.
 
 export interface DataPlaneOptions {
   readonly table: TableHolder;
@@ -39,29 +39,29 @@ export interface DataPlaneOptions {
   readonly random: () => number;
   /** Ids for requests that bring none. */
   readonly newId: () => string;
-  /** Addresses whose X-Forwarded-* are believed. */
+  /** Addresses whose X-Forwarded-* headers are trusted. */
   readonly trustedProxies: readonly string[];
-  /** Of web pages beside our own that may call models. */
+  /** Other origins whose web pages may call models. */
   readonly allowedOrigins?: readonly string[];
-  /** Headers that pass beside those of the lists. */
+  /** Headers that pass in addition to the built-in lists. */
   readonly extraHeaders?: ExtraHeaders;
   /** Version of the service. */
   readonly version: string;
   readonly limits?: DataPlaneLimits;
   /** Memory for all requests; absent: without a bound. */
   readonly held?: HeldBytes | undefined;
-  /** Where what is large is understood; absent: one of the usual size. */
+  /** The worker thread for large bodies; absent: one of the default size. */
   readonly thread?: LargeThread | undefined;
-  /** May requests be sent here? Probes of V2 ask it. */
+  /** Is the router ready? Answered to V2 probes. */
   readonly isReady: () => boolean;
-  /** One line for each request; absent: none is kept. */
+  /** One entry per request; absent: no audit log. */
   readonly audit?: ((entry: AuditEntry) => void) | undefined;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
   readonly onJoined: (joined: BatchReport) => void;
   /** May this joined call be compared with single ones? Absent: when its turn comes. */
   readonly mayCompare?: (() => boolean) | undefined;
-  /** A fault of our own: where, never what was sent. */
+  /** An internal error: where it happened, never the request's content. */
   readonly onFault: (requestId: string, error: unknown) => void;
 }
 
@@ -75,13 +75,13 @@ export interface Plane extends DataPlaneOptions {
   readonly rules: HeaderRules;
 }
 
-/** One request on its way through the steps. */
+/** One request in progress. */
 export interface Request {
   readonly exchange: Exchange;
   readonly tracing: Tracing;
   /** Milliseconds since the epoch. */
   readonly began: number;
-  /** Answers with what went wrong; for steps that end after their call has returned. */
+  /** Answers with an error; for steps that end after their function has returned. */
   readonly fail: (error: unknown) => void;
 }
 
@@ -91,7 +91,7 @@ function callerOf(result: AuthResult): Caller {
   throw new Refusal(result.code, result.message, { headers });
 }
 
-/** Whose part of the memory a request uses: of a key, or of an address where there are none. */
+/** The owner whose memory share a request uses: its key, or its address without keys. */
 export function ownerOf(
   { trust }: Pick<Plane, 'trust'>,
   { fields, remoteAddress }: Pick<IncomingRequest, 'fields' | 'remoteAddress'>,
@@ -99,7 +99,7 @@ export function ownerOf(
 ): string {
   if (caller !== ANYONE_NAME) return caller;
   if (!trust(remoteAddress)) return remoteAddress;
-  // The last address that no proxy of ours has: those before it are what the caller says.
+  // The last address that is not a trusted proxy: the caller can forge those before it.
   const chain = (fields.get('x-forwarded-for') ?? '').split(',').map((one) => one.trim());
   return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
 }
@@ -115,13 +115,13 @@ export function authenticated(
   const { fields, held, remoteAddress = '' } = exchange;
   const caller = callerOf(plane.authenticate(fields, { scope: 'infer', model }));
   held?.belongsTo(ownerOf(plane, { fields, remoteAddress }, caller.name));
-  // A name that is no model of ours could be anything; it does not get into the record.
+  // Unknown model names are arbitrary text, so they are not logged.
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
   exchange.account?.onIdentified(caller.name, known);
   return caller;
 }
 
-/** What a caller is told of an error; one of our own is told to the log. */
+/** The error for the caller; internal errors are logged. */
 export function refusalFor(
   plane: Plane,
   { requestId }: Tracing,
@@ -140,7 +140,7 @@ export function refusalFor(
   return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
 }
 
-/** @param ownBody what goes to the server is JSON of ours, not the caller's bytes */
+/** @param ownBody the server gets JSON the router wrote, not the caller's bytes */
 export function callOptions(
   plane: Plane,
   { exchange, tracing }: { readonly exchange: IncomingRequest; readonly tracing: Tracing },
@@ -166,7 +166,7 @@ export function callOptions(
   };
 }
 
-/** The body, inflated; at once if it is there. @throws Refusal, BodyTooLarge, MemoryFull */
+/** The inflated body; synchronously if it has arrived. @throws Refusal, BodyTooLarge, MemoryFull */
 export function plainBody(
   { exchange }: Request,
   { inference }: ModelRoute,
@@ -181,7 +181,7 @@ export function plainBody(
 
 export const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
 
-/** Answers with a body of ours, and leaves in the record which arm gave it. */
+/** Answers with a body the router wrote, and records the arm that answered. */
 export function send(
   { exchange, tracing }: Request,
   body: string | Buffer,

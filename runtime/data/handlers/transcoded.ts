@@ -11,7 +11,7 @@ import { send } from './request';
 import type { TranscodableCall } from '../upstream/encoding';
 import { transcodableCall, encoderOf } from '../upstream/encoding';
 
-/** A call that no arm understands as it is: what is wrong with it is said before anybody waits. */
+/** A call that no arm supports unchanged: it is validated before it waits in a queue. */
 export async function answerTranscoded(
   plane: Plane,
   request: Request,
@@ -22,12 +22,12 @@ export async function answerTranscoded(
 ): Promise<void> {
   const call = transcodableCall(plane, request, route, base, target, body);
   const transcoder = await call.transcoder();
-  // Rows of tensors are one run of the model, as where they pass; items are not.
+  // Rows of a tensor are one run of the model; native items are one run each.
   const items = hasProtocol(base.model, 'native', base.arm) ? transcoder.items : 1;
   transcodeAndRelay(plane, request, { ...call, base: { ...base, items } });
 }
 
-/** A call that some arms understand as it is: those get it so, the others in their words. */
+/** A call that some arms support: those get it unchanged, the others transcoded. */
 export function answerMixed(
   plane: Plane,
   request: Request,
@@ -39,7 +39,7 @@ export function answerMixed(
   transcodeAndRelay(plane, request, transcodableCall(plane, request, route, base, target, body));
 }
 
-/** Gives the caller an answer that was read. @param onSent called with what it got */
+/** Decodes a buffered response and sends it. @param onSent called with the sent body */
 export function sendDecoded(
   request: Request,
   reply: BufferedResponse,

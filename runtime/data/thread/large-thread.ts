@@ -7,27 +7,26 @@ import { Refusal } from '../transcode/refusal';
 import type { ElementsOutcomes, ElementsTask } from '../grpc/elements-tasks';
 import type { LargeOutcomes, LargeTask, SerializedRefusal } from '../transcode/large-task';
 
-// Bodies and answers that are large are understood in a thread of their own: the event loop, which
-// serves everybody, has no step that takes long.
+// Large bodies and responses are parsed in a worker thread and never block the event loop.
 
-/** The bundle holds the thread's code as text. */
+/** Set in the bundle: the worker's code as text. */
 declare const THREAD_SOURCE: string | undefined;
 
 const sourceText = (): string =>
   typeof THREAD_SOURCE === 'string' ? THREAD_SOURCE : compiledSource(join(__dirname, 'worker.ts'));
 
-/** What lives for a short time. */
+/** Young generation of the worker's heap. */
 const YOUNG_MIB = 16;
 
 export interface ThreadOptions {
-  /** Its heap may have so much; MiB. */
+  /** Limit of the worker's heap in MiB. */
   readonly heapMib: number;
 }
 
 const MIB = 1024 * 1024;
 const MIN_HEAP_MIB = 64;
 
-/** It has as much as all bodies together; with less than the least it could do nothing. */
+/** As much as all request bodies together, but at least the minimum a worker needs. */
 export const heapMibOf = (heldBytes: number): number =>
   Math.max(MIN_HEAP_MIB, Math.floor(heldBytes / MIB));
 
@@ -58,7 +57,7 @@ function outcomeOf(reply: WorkerReply): unknown {
   throw error;
 }
 
-/** A task with bytes of its own: a message would copy all of them in one step. */
+/** A task whose large buffers are copied in steps, because postMessage copies in one step. */
 async function sentOf(task: ThreadTask): Promise<SentTask> {
   const memory: ArrayBuffer[] = [];
   const fields: [string, unknown][] = [];
@@ -71,7 +70,7 @@ async function sentOf(task: ThreadTask): Promise<SentTask> {
   return { task: Object.fromEntries(fields), memory };
 }
 
-/** Does what is large, one task after the other. */
+/** Runs tasks on large bodies in a worker thread, one at a time. */
 export class LargeThread {
   private readonly thread: TaskThread<WorkerReply>;
 
@@ -89,7 +88,7 @@ export class LargeThread {
     return this.thread.run(() => sentOf(task)) as Promise<ThreadOutcomes[T['op']]>;
   }
 
-  /** Ends it; a later task starts it again. */
+  /** Stops the worker; a later task starts it again. */
   close(): void {
     this.thread.close();
   }

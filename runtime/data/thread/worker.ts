@@ -5,11 +5,11 @@ import { performElements } from '../grpc/elements-tasks';
 import type { LargeTask } from '../transcode/large-task';
 import { serializeRefusal, LargeTaskRunner } from '../transcode/large-task';
 
-// The thread in which large bodies are understood. It gets one task at a time.
+// The worker thread that parses large bodies. It gets one task at a time.
 
 const tasks = new LargeTaskRunner();
 
-/** Buffers go to the other thread, they are not copied; only those that are alone in their memory. */
+/** Buffers to transfer instead of copy: those that own their whole ArrayBuffer. */
 function buffersIn(value: unknown, found: ArrayBuffer[] = []): ArrayBuffer[] {
   if (value instanceof Uint8Array) {
     const { buffer, byteLength } = value;
@@ -30,7 +30,7 @@ function perform(task: LargeTask | ElementsTask): object {
     return { done: isOfElements(task) ? performElements(task) : tasks.perform(task) };
   } catch (error) {
     if (error instanceof Refusal) return { refusal: serializeRefusal(error) };
-    // Not its message: it may quote the body.
+    // Without the message, which may quote the body.
     return { fault: (error as Error).stack?.split('\n').slice(1, 6) ?? [] };
   }
 }

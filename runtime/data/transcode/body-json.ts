@@ -61,8 +61,8 @@ export function parseText(text: string, read: (text: string) => unknown = readLo
 }
 
 /**
- * Does what goes down into values; a body may be nested more deeply than our calls reach.
- * @throws Refusal then
+ * Runs a recursive function on parsed values.
+ * @throws Refusal when the values are nested too deeply for the stack
  */
 export function bounded<T>(make: () => T): T {
   try {
@@ -76,10 +76,10 @@ export function bounded<T>(make: () => T): T {
   }
 }
 
-/** An error that says more is no message; bytes. */
+/** Bytes of a server's error that are read. */
 const MAX_ERROR_BYTES = 16_384;
 
-/** What a server says about its own error, in any of the shapes that servers use. */
+/** The message in a server's error body, in any of the usual shapes. */
 export function serverMessage(given: Buffer): string {
   const body = given.subarray(0, MAX_ERROR_BYTES);
   const text = body.toString('utf8');

@@ -10,9 +10,8 @@ import type { ModelInputs } from './v2';
 import { batchShape, rowsOfShapes } from './v2';
 import { JSON_LIMITS } from '../../shared/json-survey';
 
-// native ↔ native and native ↔ V2 without making numbers of the text of numbers: parts of one body are
-// put into the other as they stand. What is not simple is `undefined` here and takes the long way;
-// both give the same (test/data/protocols/splice.test.ts compares them).
+// The fast path of native ↔ native and native ↔ V2: the text of numbers is copied, not parsed.
+// `undefined` means that the body is not simple, and the caller parses it; the result is the same (test/data/transcode/copied-text.test.ts compares them).
 
 /** JSON that is passed on as it was read. */
 export class RawJson {
@@ -23,15 +22,15 @@ export class RawJson {
   }
 }
 
-/** A native call whose parts are known by their place in its body. */
+/** A native call whose parts are known by their position in the text. */
 export class SplicedCall {
-  /** It says neither. */
+  /** A simple call has neither field. */
   readonly timeoutMs = undefined;
   readonly priority = undefined;
 
   constructor(
     readonly text: string,
-    /** Undefined when an input is no number and no list of numbers. */
+    /** Undefined when an input is neither a number nor a list of numbers. */
     readonly inputs: readonly (readonly [name: string, value: NumberSpan])[] | undefined,
     readonly parametersText: string | undefined,
   ) {}
@@ -45,10 +44,10 @@ export class SplicedCall {
   }
 }
 
-/** A body with more tensors takes the long way, which bounds what it may hold. */
+/** A body with more tensors is parsed, where its size is limited. */
 const MAX_TENSORS = 1024;
 
-/** The long way refuses what holds too much, by name. */
+/** Larger inputs are parsed, where the error names the limit. */
 function checkHolds({ shape }: NumberSpan): void {
   let values = 1;
   let lists = 0;
@@ -96,8 +95,7 @@ function flatText(text: string, { from, to, shape }: NumberSpan): string {
 }
 
 /**
- * The body of a V2 call. Undefined when the long way has to say what is wrong with it, or a list is
- * empty.
+ * The body of a V2 call. Undefined when a list is empty, or the parser has to report an error.
  */
 export function splicedV2(
   { text, inputs, parametersText }: SplicedCall,
@@ -165,7 +163,7 @@ function outputOf(scanner: Scanner): readonly [string, string] {
   const text = scanner.text.slice(data.from, data.to).trim();
   if (shape.length > 2 || outer * (inner ?? 1) !== length) throw new NotSimple();
   if (shape.length === 2 && outer !== 1) throw new NotSimple();
-  // One number alone is no list.
+  // A single number is returned without a list around it.
   const isAlone = shape.length === 0 || (shape.length === 1 && outer === 1);
   return [name, isAlone ? text.slice(1, -1).trim() : text];
 }
@@ -191,7 +189,7 @@ export function splicedAnswer(text: string): NativeOutput | undefined {
   });
 }
 
-/** The answer of a server that speaks native, when it says its confidence itself. */
+/** The answer of a native server that includes its confidence. */
 export function splicedResult(text: string): NativeOutput | undefined {
   return scanned(text, (scanner) => {
     let result: string | undefined;
@@ -207,7 +205,7 @@ export function splicedResult(text: string): NativeOutput | undefined {
   });
 }
 
-/** An output as values, for those who look into it. */
+/** An output as parsed values. */
 export function outputValue(output: unknown): unknown {
   return output instanceof RawJson || output instanceof RawBytes ? output.toJSON() : output;
 }

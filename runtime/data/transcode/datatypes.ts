@@ -47,7 +47,7 @@ export function datatypeOf(name: string): V2Datatype {
   throw new TensorFault(`datatype: got "${name}", must be one of ${DATATYPE_NAMES.join(', ')}`);
 }
 
-/** Elements of a shape. @throws TensorFault when a size is none */
+/** Number of elements of a shape. @throws TensorFault when a size is invalid */
 export function countOf(shape: readonly number[]): number {
   const wrong = shape.find((size) => !Number.isSafeInteger(size) || size < 0);
   if (wrong !== undefined) {
@@ -76,7 +76,7 @@ export function checkRaw({ name, bytes, kind }: V2Datatype, shape: readonly numb
   );
 }
 
-/** One element, 64-bit integers exactly. BYTES are read by their length, and BF16 by nobody. */
+/** One element; 64-bit integers without loss. BYTES and BF16 are not supported here. */
 export function elementAt(
   raw: Buffer,
   at: number,

@@ -4,7 +4,7 @@ import { ExactNumber, exactly } from './exact-json';
 
 // Elements of a binary tensor as values.
 
-/** An integer as it is, beyond 2^53 too. */
+/** An integer without loss, also beyond 2^53. */
 function integer(value: bigint): number | ExactNumber {
   const near = Number(value);
   return Number.isSafeInteger(near) ? near : new ExactNumber(String(value));
@@ -19,7 +19,7 @@ function asRead(value: ReturnType<typeof elementAt>): unknown {
 const UNREAD = 'BF16';
 
 /**
- * The elements of a tensor; how many there must be is the caller's to check.
+ * The elements of a binary tensor; the caller checks their number.
  * @throws TensorFault
  */
 export function readElements(data: Buffer, name: string): readonly unknown[] {

@@ -1,17 +1,17 @@
 import { valueWith } from '../../shared/json-values';
 
-// JSON whose numbers survive: 9007199254740993 stays that, and 1.0 stays a float for a server that
-// looks. Digits of a fraction that no double holds are the only thing that may go.
+// JSON that keeps its numbers: 9007199254740993 stays exact, and 1.0 stays a float. Only fraction
+// digits beyond the precision of a double may be lost.
 
 const WORDS = new Set<unknown>(['NaN', 'Infinity', '-Infinity']);
 
-/** A number for which JSON has no token. */
+/** Is this one of the strings for numbers that JSON cannot express? */
 export const isNonFiniteWord = (value: unknown): value is string => WORDS.has(value);
 
 /** Set when JSON.stringify meets an `Exact`: what it writes then is not exact. */
 let sawExact = false;
 
-/** A number that would be another one, or of another kind, if JavaScript wrote it. */
+/** A number that JavaScript would write as another number, or as another type. */
 export class ExactNumber {
   constructor(readonly text: string) {}
 
@@ -27,14 +27,14 @@ export class ExactNumber {
 }
 
 /**
- * May a text hold such numbers? Too many are asked, never too few: integers of 16 digits, fractions
- * that are or may round to an integer, exponents that may give one, and −0.
+ * May a text hold such numbers? False positives are fine, false negatives are not: integers of 16
+ * digits, fractions and exponents that may give an integer, and −0.
  */
 const SUSPECT =
   /(?<![.\d])(?:\d{16}|\d{10,}\.)|\.0+(?!\d)|\.(?:0{6}|9{6})|\d[eE](?:\+?\d|-0|-\d{3})|0[eE]-|-0(?![.\d])/;
 
 const INTEGER = /^-?\d+$/;
-/** What Python's json writes although it is no JSON; it may stand within a string, too. */
+/** Python's json writes these although they are not JSON; a string may contain them, too. */
 const NOT_A_NUMBER = /NaN|Infinity/;
 
 /** Would JavaScript write another number than was read, or a float as an integer? */
@@ -44,7 +44,7 @@ function changes(token: string): boolean {
   return Number.isInteger(value) || !Number.isFinite(value);
 }
 
-/** Lists repeat their numbers (0.0, 1.0): of so many different ones each is kept once. */
+/** Lists repeat numbers (0.0, 1.0), so up to this many are shared. */
 const MAX_SHARED = 4096;
 
 /** Makes the numbers of one text. Two million `0.0` would take 64 bytes each. */
@@ -77,7 +77,7 @@ export function readLoose(text: string): unknown {
   return NOT_A_NUMBER.test(text) ? valueWith(text, createNumbers(), 'words') : readJson(text);
 }
 
-/** So many tokens become one string: a body may have millions. */
+/** Tokens joined into one string at a time; a body may have millions. */
 const TOKENS_OF_PART = 4096;
 
 /** Writes values as JSON.stringify does, and each `Exact` as it was read. */
@@ -150,13 +150,13 @@ export const writeJson = (value: unknown): string => written(value, false);
 /** As `writeJson`, but NaN and infinities are strings, so that all of it is JSON (native, OpenAI). */
 export const writeStrict = (value: unknown): string => written(value, true);
 
-/** A number that was not read from JSON, as it has to be written. */
+/** A computed number as JSON must write it. */
 export function exactly(value: number): number | ExactNumber {
   if (Object.is(value, -0)) return new ExactNumber('-0.0');
   return Number.isFinite(value) ? value : new ExactNumber(String(value));
 }
 
-/** The number a value is, or undefined: exact or not. */
+/** The value as a number; undefined when it is not one. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   return value instanceof ExactNumber ? value.valueOf() : undefined;

@@ -9,7 +9,7 @@ import { nativeToV1, v1ToNative } from './v1';
 import type { ModelInputs } from './v2';
 import { nativeToV2, rowsOfShapes, v2ToNative } from './v2';
 
-/** A native call in the words of the server that gets it. */
+/** A native call encoded for a server, with the decoders of its response. */
 export interface EncodedNativeCall {
   readonly target: string;
   readonly body: string;
@@ -22,12 +22,12 @@ export interface EncodedNativeCall {
   readonly read: (text: string) => NativeOutput | undefined;
 }
 
-/** Does a translation need to know the model's inputs? */
+/** Does encoding for this arm need the metadata of the model's inputs? */
 export function wantsMetadata({ server, protocol }: ArmRoute): boolean {
   return protocol === 'v2' && server.kind !== 'onnx';
 }
 
-/** Reads the long way. */
+/** Parses the whole text. */
 const parsed =
   (read: (answer: unknown) => NativeOutput | undefined) =>
   (text: string): NativeOutput | undefined => {
@@ -48,7 +48,7 @@ function nativeBody(item: NativeItem): string {
   return writeStrict({ input_data: input, ...(parameters && { parameters }) });
 }
 
-/** A call for a server that speaks V2. */
+/** A call for a V2 server. */
 interface V2Call {
   readonly body: string;
   readonly rows: number;
@@ -70,7 +70,7 @@ const readV2 = (rows: number) => ({
   read: parsed((answer) => v2ToNative(answer, rows)),
 });
 
-/** @throws Refusal when it is no call of OpenAI's */
+/** @throws Refusal when it is not an OpenAI call */
 export function encodeOpenai(model: string, item: NativeItem, stream: boolean): EncodedNativeCall {
   const { input_data, parameters } = item;
   const call = nativeToOpenai({ input_data, parameters }, model, stream);
@@ -78,7 +78,7 @@ export function encodeOpenai(model: string, item: NativeItem, stream: boolean): 
   return { target: call.target, body: writeStrict(call.body), splice: notSimple, read };
 }
 
-/** @throws Refusal when the server's protocol cannot say it */
+/** @throws Refusal when the server's protocol cannot express it */
 export function encodeNative(
   arm: ArmRoute,
   model: string,

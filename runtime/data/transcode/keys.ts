@@ -8,8 +8,8 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
 /**
- * The names of an object as often as they stand in its text, those of inner objects left out.
- * @param text of an object; JSON.parse takes it
+ * The keys of an object with duplicates, without those of inner objects.
+ * @param text valid JSON of an object
  */
 export function keysOf(text: string): readonly string[] {
   const keys: string[] = [];

@@ -18,27 +18,27 @@ import { parseV1 } from './v1-request';
 import type { ModelInputs } from './v2';
 import { parseV2 } from './v2-request';
 
-// What is done with a large body or answer, as tasks whose parts can go from thread to thread. A
-// task may take long; no caller of a small body waits for it.
+// Tasks on large bodies and responses, as messages that can be posted to the worker thread. A task
+// may take long, but requests with small bodies never wait for it.
 
-/** A request, as far as its body is to be understood. */
+/** A request without its body. */
 export interface LargeSource {
-  /** Of this request: what was read of it once is known by it. */
+  /** Key of the request's parsed body in the worker's cache. */
   readonly id: number;
   readonly kind: 'native' | 'v1' | 'v2' | 'openai';
   readonly calledModel: CalledModel;
-  /** Of V2: bytes of JSON before its tensors. */
+  /** V2 only: bytes of JSON before the binary tensors. */
   readonly jsonLength?: string | undefined;
-  /** Of OpenAI. */
+  /** OpenAI only. */
   readonly call?: OpenaiCallName | undefined;
   readonly completion?: CompletionInfo | undefined;
 }
 
-/** Whom a request is put to. */
+/** The arm a request is encoded for. */
 export interface EncodeTarget {
   readonly arm: ArmRoute;
   readonly modelInputs: ModelInputs | undefined;
-  /** The answer is to come as events. */
+  /** The response is to be an event stream. */
   readonly isStream?: boolean | undefined;
 }
 
@@ -62,14 +62,14 @@ export type LargeTask =
       readonly version: string;
     };
 
-/** An error on its way between threads. */
+/** A `Refusal` as a message between threads. */
 export interface SerializedRefusal {
   readonly code: Refusal['code'];
   readonly message: string;
   readonly more: Refusal['more'];
 }
 
-/** What a call says of itself. */
+/** Properties of a parsed call. */
 export interface CheckedCall {
   readonly items: number;
   readonly type: Transcoder['type'];
@@ -84,19 +84,19 @@ export interface LargeRequest {
 
 export interface LargeOutput {
   readonly bytes: Uint8Array;
-  /** JSON, too; of a native answer. */
+  /** The confidence of a native answer, as JSON. */
   readonly confidence: Uint8Array;
 }
 
 export interface LargeBatch {
-  /** The JSON of each item, or what is wrong with it. */
+  /** The JSON of each item, or its error. */
   readonly items: readonly (Uint8Array | SerializedRefusal)[];
   readonly timeoutMs: number | undefined;
 }
 
 export type LargeResult = LargeOutput | SerializedRefusal | null;
 
-/** Outcomes by task. `missing`: the body of the source has to be sent again. */
+/** Results by task. `missing`: the body was evicted and has to be sent again. */
 export interface LargeOutcomes {
   readonly model_names: readonly unknown[] | undefined;
   readonly batch: LargeBatch;
@@ -116,10 +116,10 @@ const bytesOf = (text: string): Uint8Array => Buffer.from(text);
 const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 
-/** Of a batch as a whole: an item that is nested too deeply fails alone. */
+/** Without a depth limit for the whole batch: an item that is nested too deeply fails alone. */
 const BATCH_LIMITS: JsonLimits = { ...JSON_LIMITS, depth: JSON_LIMITS.containers };
 
-/** @throws Refusal when it holds more than is read */
+/** @throws Refusal when the body exceeds the limits of JSON */
 function surveyed(body: Buffer, jsonBytes = body.length, limits = JSON_LIMITS): Buffer {
   try {
     survey(body.subarray(0, jsonBytes), limits);
@@ -135,14 +135,14 @@ interface ParsedCall {
   readonly bytes: number;
   readonly native?: NativeCall;
   readonly transcoder?: Transcoder;
-  /** What was said to an arm last, which knows how to read its answer. */
+  /** The decoder of the response of the arm the call was last encoded for. */
   encoded?: {
     readonly arm: string;
     readonly read: (answer: Buffer, version: string) => LargeOutput | undefined;
   };
 }
 
-/** What was read is kept for the answer, of so many bytes of bodies; values take ten times that. */
+/** Bytes of bodies whose parsed values are kept for the response; values take ten times that. */
 const MAX_KEPT_BYTES = 12 * 1024 * 1024;
 
 function nativeOutput(output: NativeOutput | undefined): LargeOutput | undefined {
@@ -155,7 +155,7 @@ function nativeOutput(output: NativeOutput | undefined): LargeOutput | undefined
 const textOutput = (text: string | undefined): LargeOutput | undefined =>
   text === undefined ? undefined : { bytes: bytesOf(text), confidence: bytesOf('null') };
 
-/** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
+/** @throws Refusal when the body is invalid in its protocol, or cannot be transcoded */
 export function readTranscoder(source: Omit<LargeSource, 'id'>, body: Buffer): Transcoder {
   const { kind, calledModel, jsonLength, call, completion } = source;
   return bounded(() => {
@@ -181,7 +181,7 @@ function parse(source: LargeSource, body: Buffer): Omit<ParsedCall, 'bytes'> {
   return { native: parseCall(parseText(text)) };
 }
 
-/** Of an answer with too many values, or nested too deeply, nothing is made. */
+/** Is the response within the limits of JSON? */
 function isModestAnswer(answer: Buffer): boolean {
   try {
     survey(answer);
@@ -192,7 +192,7 @@ function isModestAnswer(answer: Buffer): boolean {
   }
 }
 
-/** Does tasks, and remembers what it read. */
+/** Runs tasks, and keeps parsed bodies for later tasks of the same request. */
 export class LargeTaskRunner {
   private readonly kept = new Map<number, ParsedCall>();
   private keptBytes = 0;
@@ -250,7 +250,7 @@ function checkedOf({ native, transcoder }: ParsedCall): CheckedCall {
   };
 }
 
-/** @throws Refusal when the server's protocol cannot say it */
+/** @throws Refusal when the server's protocol cannot express it */
 function encode(
   call: ParsedCall,
   { calledModel }: LargeSource,
@@ -281,7 +281,7 @@ function encode(
   return { target, body: bytesOf(body) };
 }
 
-/** Undefined for what is nested more deeply than our calls reach: no server means that. */
+/** Undefined for a response that is nested too deeply for the stack. */
 export function readable<T>(read: () => T | undefined): T | undefined {
   try {
     return read();

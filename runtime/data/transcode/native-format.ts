@@ -18,7 +18,7 @@ export interface NativeItem {
 
 export interface NativeCall extends NativeItem {
   readonly timeoutMs: number | undefined;
-  /** Undefined: as the request says otherwise. */
+  /** Undefined: the header or the default applies. */
   readonly priority: Priority | undefined;
 }
 
@@ -59,7 +59,7 @@ function itemFaults(item: JsonObject, prefix: string): readonly Detail[] {
   ];
 }
 
-/** Who sends more of them sends something else, and reads no list of a million. */
+/** Unknown fields listed in an error at most. */
 const MAX_STRAYS = 100;
 
 function unknownFaults(body: JsonObject, known: readonly string[]): readonly Detail[] {
@@ -113,7 +113,7 @@ function callOf(body: JsonObject): NativeCall {
   };
 }
 
-/** Items are looked at one by one later: a bad one must not fail the others. @throws Refusal */
+/** Items are checked one by one later: a bad one must not fail the others. @throws Refusal */
 export const parseBatch = (body: JsonObject, maxItems: number): NativeBatch =>
   bounded(() => batchOf(body, maxItems));
 
@@ -148,16 +148,16 @@ export function parseItem(value: unknown): NativeItem | Refusal {
   }
 }
 
-// How sure a model is: `confidence` of its output, else the largest of `probabilities`. A call of
-// several rows has one for each row.
+// The confidence of an output: its `confidence`, else the largest of `probabilities`. A call of
+// several rows has one per row.
 
-/** Null for what JSON has no number for. */
+/** Null for values that JSON cannot express as a number. */
 function scoreOf(value: unknown): Score {
   const number = numberOf(value);
   return number === undefined || !Number.isFinite(number) ? null : exactly(number);
 }
 
-/** Not by `Math.max(...)`: a vocabulary has more words than a call may have arguments. */
+/** Without `Math.max(...)`: a vocabulary is larger than the limit on arguments. */
 export function largest(values: readonly unknown[]): Score {
   let best: Score = null;
   for (const value of values) {
@@ -171,7 +171,7 @@ const isScores = (value: unknown): value is readonly unknown[] =>
   Array.isArray(value) &&
   value.every((one) => one === null || isNonFiniteWord(one) || numberOf(one) !== undefined);
 
-/** Of an output by name. */
+/** Confidence of an output with named fields. */
 export function confidenceOf(output: unknown): Score {
   if (!isJsonObject(output)) return null;
   const { confidence, probabilities } = output;
@@ -180,7 +180,7 @@ export function confidenceOf(output: unknown): Score {
   return Array.isArray(probabilities) ? largest(probabilities) : null;
 }
 
-/** Of the tensors of a call of several rows: those that have a row for each of them. */
+/** Confidence per row of a call of several rows, from tensors with that many rows. */
 export function rowConfidence(tensors: readonly V2Tensor[], rows: number): ItemConfidence {
   const rowsOf = (name: string, isAlone: boolean): readonly (readonly unknown[])[] | undefined => {
     const found = tensors.find((tensor) => tensor.name === name && tensor.shape[0] === rows);
@@ -201,7 +201,7 @@ export function readResult(answer: unknown): NativeOutput | undefined {
   return { output: result, confidence: confidenceOf(result) };
 }
 
-/** One of the results of a batch: what the model made of the item, or why it made nothing. */
+/** One result of a batch: the output of the item, or its error. */
 export function readItem(value: unknown): NativeOutput | Refusal | undefined {
   const { error } = isJsonObject(value) ? value : {};
   if (error === undefined) return readResult(value);

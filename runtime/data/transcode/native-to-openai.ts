@@ -4,9 +4,9 @@ import type { JsonObject } from './body-json';
 import { isJsonObject } from './body-json';
 import type { NativeItem, NativeOutput } from './native-format';
 
-// A native caller and a server that speaks OpenAI.
+// A native caller and an OpenAI server.
 
-/** What `input_data` holds says which call is meant. */
+/** The OpenAI call is chosen by the field in `input_data`. */
 const CALLS = {
   messages: 'chat/completions',
   prompt: 'completions',
@@ -16,7 +16,7 @@ const CALLS = {
 type Input = keyof typeof CALLS;
 
 const INPUTS = Object.keys(CALLS) as readonly Input[];
-/** What the request itself says; a parameter must not say it otherwise. */
+/** Set by the router from the request; parameters must not override them. */
 const OWN = new Set(['model', 'stream', ...INPUTS]);
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
@@ -45,7 +45,7 @@ export interface OpenaiCall {
   readonly input: Input;
 }
 
-/** @throws Refusal when it is no call of OpenAI's, or none that can stream */
+/** @throws Refusal when it is not an OpenAI call, or one that cannot stream */
 export function nativeToOpenai(item: NativeItem, model: string, stream: boolean): OpenaiCall {
   const { input_data: given, parameters = {} } = item;
   const input = inputOf(given, model);
@@ -57,7 +57,7 @@ export function nativeToOpenai(item: NativeItem, model: string, stream: boolean)
   return { target: `/v1/${CALLS[input]}`, body, input };
 }
 
-/** Many servers write every field they know; what says nothing is left out. */
+/** Many servers write every field they know; empty ones are left out. */
 const isPresent = ([, value]: readonly [string, unknown]): boolean =>
   value !== null && !(Array.isArray(value) && value.length === 0);
 

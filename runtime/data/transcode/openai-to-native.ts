@@ -18,7 +18,7 @@ export type OpenaiCallName = keyof typeof INPUT_OF;
 export const isTranscodableOpenai = (call: string): call is OpenaiCallName =>
   Object.hasOwn(INPUT_OF, call);
 
-/** What an answer says beside the model's words. */
+/** Metadata of a completion. */
 export interface CompletionInfo {
   readonly id: string;
   /** Seconds since the epoch. */
@@ -56,7 +56,7 @@ function encodingOf(format: unknown): boolean {
   throw bad(`encoding_format: got ${shown(format)}, must be float or base64`);
 }
 
-/** @throws Refusal when native has no word for it */
+/** @throws Refusal when native cannot express it */
 export function parseOpenai(call: OpenaiCallName, body: JsonObject): OpenaiRequest {
   const field = INPUT_OF[call];
   const { model: _, stream, stream_options: options, n, [field]: input, ...rest } = body;
@@ -131,7 +131,7 @@ function completionBody(
 const indexed = (tools: readonly unknown[]): readonly unknown[] =>
   tools.map((one, index) => (isJsonObject(one) ? { index, ...one } : one));
 
-/** What stands in the one choice of each chunk: role, the whole of the words, the end. */
+/** The choice of each chunk: role, the whole text, the finish reason. */
 function partsOf(
   call: OpenaiCallName,
   { text, toolCalls, reason }: Completion,
@@ -211,8 +211,8 @@ function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string
 }
 
 /**
- * The body of the answer: JSON, or the events of a stream that says all at once.
- * @throws Refusal when the result holds nothing that OpenAI has a word for
+ * The body of the answer: JSON, or an event stream with the whole text in one chunk.
+ * @throws Refusal when OpenAI cannot express the result
  */
 export function nativeToOpenaiAnswer(
   result: unknown,

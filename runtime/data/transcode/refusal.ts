@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../core/routing/error-codes';
 import { ERROR_STATUS, wantsRetryAfter } from '../../core/routing/error-codes';
 
-/** A thing that is wrong with a request, by path in its body. */
+/** One fault of a request, by path in its body. */
 export interface Detail {
   readonly path: string;
   readonly message: string;
@@ -9,7 +9,7 @@ export interface Detail {
   readonly allowed?: string;
 }
 
-/** An answer that is an error. The message is for the caller: what, got, allowed, do this. */
+/** An error response. The message says what is wrong, what is allowed and what to do. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   constructor(
@@ -31,7 +31,7 @@ export class Refusal extends Error {
     return this.more.status ?? ERROR_STATUS[this.code];
   }
 
-  /** When the caller may come again; undefined: the answer does not say. */
+  /** Undefined: the response has no Retry-After. */
   get retryAfterSeconds(): number | undefined {
     const { status, retryAfterSeconds = 1 } = this.more;
     return wantsRetryAfter(this.code) || status !== undefined ? retryAfterSeconds : undefined;

@@ -13,7 +13,7 @@ import { entryOf } from '../../../lib/spec/entry';
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
 
-/** A native model takes inputs by name and tells nobody which. */
+/** A native model takes inputs by name and does not publish the names. */
 function named(row: unknown, path: string): JsonObject {
   if (isJsonObject(row)) return row;
   throw bad(`${path}: must be an object, input → value: the model speaks native, by names`);
@@ -34,7 +34,7 @@ function rowsOfColumns(inputs: unknown): readonly JsonObject[] {
   );
 }
 
-/** Rows of a call; of columns that are none, one, which is refused later. */
+/** Rows of a call; 1 for invalid columns, which are rejected later. */
 export function rowsIn(call: V1Request): number {
   if (call.kind === 'rows') return call.rows.length;
   const [first] = isJsonObject(call.inputs) ? Object.values(call.inputs) : [];

@@ -1,6 +1,6 @@
-// A strict reader of JSON text that says where things stand instead of building them: a list of
-// numbers that is passed on need not be made into numbers and back. Whatever is not simple (escapes
-// in strings, great depth) it gives up on, and JSON.parse does the work.
+// A strict scanner of JSON text that returns positions instead of values, so that a list of numbers
+// is copied without being parsed. It rejects what is not simple (escapes in strings, deep nesting),
+// and JSON.parse handles that.
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -19,10 +19,10 @@ const BLANK = 0x20;
 const MAX_DEPTH = 32;
 
 const WORDS = ['true', 'false', 'null'];
-/** What Python's json writes although it is no JSON. */
+/** Python's json writes these although they are not JSON. */
 const LENIENT_WORDS = [...WORDS, 'NaN', 'Infinity', '-Infinity'];
 
-/** Not simple, or no JSON: the caller takes the long way, which tells the two apart. */
+/** Not simple, or not JSON: the caller falls back to the parser, which tells the two apart. */
 export class NotSimple extends Error {}
 
 const NOT_SIMPLE = new NotSimple('not simple');
@@ -142,7 +142,7 @@ export class Scanner {
 
   private number(): void {
     const { text } = this;
-    // Of a body of numbers most characters pass here: in a variable of its own the place is fast.
+    // The hot loop of a body of numbers: a local variable is faster than the field.
     let at = this.at;
     if (text.charCodeAt(at) === MINUS) at += 1;
     at = text.charCodeAt(at) === ZERO ? at + 1 : behindDigits(text, at);
@@ -171,7 +171,7 @@ export class Scanner {
     let inner: readonly number[] | undefined;
     let count = 0;
     do {
-      // Most lists hold numbers: a call for each of them is half of the time.
+      // Most lists hold numbers: a recursive call for each would double the time.
       if (this.next !== OPEN_LIST && (inner === undefined || inner.length === 0)) {
         this.number();
         inner ??= [];
@@ -223,7 +223,7 @@ function isSame(one: readonly number[], other: readonly number[]): boolean {
   return one.length === other.length && one.every((length, at) => length === other[at]);
 }
 
-/** What `read` makes of it; undefined when it is not simple. */
+/** The result of `read`; undefined when the text is not simple. */
 export function scanned<T>(
   text: string,
   read: (scanner: Scanner) => T,

@@ -20,12 +20,12 @@ export interface Shaped {
 export const sizeOf = (shape: readonly number[]): number =>
   shape.reduce((size, one) => size * one, 1);
 
-/** No library has more dimensions (numpy: 64); each is a call, and a look at those behind it. */
+/** As numpy; each dimension costs a recursive call. */
 export const MAX_RANK = 64;
-/** Lists without elements: nothing else in a message says how many of them there may be. */
+/** Empty lists in a tensor at most; their number is not bounded by the size of the message. */
 export const MAX_EMPTY = 10_000;
 
-/** Is what `nest` makes of it bounded by its elements? `[1000000000, 0]` has none. */
+/** Is the result of `nest` bounded? `[1000000000, 0]` has no elements but a billion lists. */
 export function isBoundedShape(shape: readonly number[]): boolean {
   const zero = shape.indexOf(0);
   return shape.length <= MAX_RANK && (zero < 0 || sizeOf(shape.slice(0, zero)) <= MAX_EMPTY);
@@ -46,7 +46,7 @@ function fill(value: unknown, shape: readonly number[], at: number, to: unknown[
   return (value as readonly unknown[]).every((inner) => fill(inner, shape, at + 1, to));
 }
 
-/** Undefined: lists of one level differ in length, so it is no tensor. */
+/** Undefined: lists of one level differ in length, so the value is not a tensor. */
 export function shapedOf(value: unknown): Shaped | undefined {
   const shape = lengthsOf(value);
   const data: unknown[] = [];
@@ -108,8 +108,8 @@ export function nest(
 type Leaf = readonly [name: string, value: unknown];
 
 /**
- * A long name around many values stands before the name of each of them, so that a small message
- * may have gigabytes of names; characters that stand there in all.
+ * Characters of all name prefixes at most: a long name around many values is repeated for each, so
+ * that a small message could produce gigabytes of names.
  */
 const MAX_PREFIXES = 4 * 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { DEFAULT_SIGNATURE } from './v1-request';
 import type { TensorSpec } from './v2';
 import { entryOf } from '../../../lib/spec/entry';
 
-// What TensorFlow Serving tells of a model, in V2's words.
+// TensorFlow Serving's model metadata as V2 metadata.
 
 export interface Signature {
   readonly inputs: readonly TensorSpec[];
@@ -38,13 +38,13 @@ const field = (value: unknown, ...keys: readonly string[]): unknown =>
 
 /** Sizes are texts there, −1 where they are dynamic. */
 function shapeOf(tensor: JsonObject): readonly number[] {
-  // V2 has no word for an unknown rank.
+  // V2 cannot express an unknown rank.
   if (field(tensor, 'tensor_shape', 'unknown_rank') === true) return [-1];
   const dims = field(tensor, 'tensor_shape', 'dim');
   return Array.isArray(dims) ? dims.map((dim) => Number(field(dim, 'size') ?? -1)) : [];
 }
 
-/** Types without a word in V2 (resources, variants) are no inputs of a caller's. */
+/** Types that V2 cannot express (resources, variants) are not inputs for callers. */
 function tensorsOf(named: unknown): readonly TensorSpec[] {
   return Object.entries(isJsonObject(named) ? named : {}).flatMap(([name, tensor]) => {
     const type = isJsonObject(tensor) ? tensor['dtype'] : undefined;

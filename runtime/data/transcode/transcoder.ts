@@ -17,26 +17,26 @@ import { v2Answer } from './v2-answer';
 import type { V2Request } from './v2-request';
 import { v1ToV2Answer, v2ToV1Call } from './v2-to-v1';
 
-// Calls of V1, V2 and OpenAI in the words of whichever server gets them.
+// V1, V2 and OpenAI calls transcoded for the server that gets them.
 
-/** What one server is asked. */
+/** A request encoded for one server, with the decoder of its response. */
 export interface EncodedRequest {
   readonly target: string;
   readonly body: string;
   /**
-   * The body for the caller; undefined when the answer is not what the server's protocol says.
-   * @throws Refusal when the caller's protocol has no word for it
+   * The body for the caller; undefined when the response is invalid in the server's protocol.
+   * @throws Refusal when the caller's protocol cannot express it
    */
   readonly read: (text: string, version: string) => string | undefined;
 }
 
-/** A call that can be said in several protocols. */
+/** A parsed call that can be encoded for several protocols. */
 export interface Transcoder {
   /** Rows in it. */
   readonly items: number;
-  /** Of the answer. */
+  /** Content-Type of the answer. */
   readonly type: 'application/json' | 'text/event-stream';
-  /** @throws Refusal when the server's protocol cannot say it */
+  /** @throws Refusal when the server's protocol cannot express it */
   readonly encode: (arm: ArmRoute, metadata: ModelInputs | undefined) => EncodedRequest;
 }
 
@@ -74,7 +74,7 @@ function resultsOf(answer: unknown, count: number): readonly unknown[] | undefin
   return read.length === count ? read.map(({ output }) => output) : undefined;
 }
 
-/** Before they are made: a tensor of bytes has a row in each of its millions. @throws Refusal */
+/** Checked before rows are created: a binary tensor may have millions. @throws Refusal */
 function checkRows(count: number, { maxBatchSize }: CalledModel): void {
   if (count <= maxBatchSize) return;
   throw new Refusal(
@@ -106,7 +106,7 @@ function toNative(
   return { target: nativeTarget(arm, id, 'batch_inference') ?? '', body, read };
 }
 
-/** The router asks `translates` first, so that this is a fault of its own. */
+/** The router checks `canTranscode` first, so this is an internal error. */
 function unsupportedProtocol({ name, protocol }: ArmRoute): never {
   throw new Error(`arm ${name} speaks ${protocol}, which has no such call`);
 }

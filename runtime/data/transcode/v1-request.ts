@@ -2,7 +2,7 @@ import { Refusal } from './refusal';
 import { writeJson } from './exact-json';
 import type { JsonObject } from './body-json';
 
-// A V1 call that is said in other words.
+// Parses a V1 call that is transcoded.
 
 /** `instances` are rows, `inputs` are columns: a value by input, or the only one's alone. */
 export type V1Request = { readonly signature: string } & (

@@ -45,7 +45,7 @@ function inRank(tensor: V2Tensor, known: TensorSpec | undefined): V2Tensor {
   return { ...tensor, shape: [rows, ...Array<number>(missing).fill(1), ...rest] };
 }
 
-/** What KServe calls the only input of a V1 call; MLServer's runtimes, which tell none, take any. */
+/** KServe's name of the only input of a V1 call; MLServer runtimes without metadata take any. */
 const DEFAULT_INPUT = 'input-0';
 
 /** The input that values without a name are for. */
@@ -117,7 +117,7 @@ function ofColumns(inputs: unknown, known: Known): readonly V2Tensor[] {
   return columns.map(([name, value]) => toTensor(`inputs.${name}`, name, value, known?.get(name)));
 }
 
-/** @throws Refusal when a value is no tensor, or no input of the model */
+/** @throws Refusal when a value is not a tensor, or not an input of the model */
 export function v1ToV2(call: V1Request, metadata: ModelInputs | undefined): readonly V2Tensor[] {
   const { signature } = call;
   if (signature !== DEFAULT_SIGNATURE) {
@@ -154,7 +154,7 @@ function predictionsOf(tensors: readonly V2Tensor[], count: number): readonly un
   return Array.from({ length: count }, (_, at) => byName(tensors, (one) => rows.get(one)?.[at]));
 }
 
-/** Rows are answered by rows, columns by columns. Undefined: it is no V2 answer. */
+/** Rows are answered by rows, columns by columns. Undefined: the answer is not valid V2. */
 export function v2ToV1(answer: unknown, call: V1Request): JsonObject | undefined {
   const tensors = tensorsOf(answer);
   if (tensors === undefined) return undefined;

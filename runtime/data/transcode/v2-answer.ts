@@ -6,9 +6,9 @@ import type { V2Tensor } from './tensor';
 import { guessDatatype, leaves, shapedOf, withNumbers } from './tensor';
 import type { V2Request } from './v2-request';
 
-// What a server of another protocol made of rows, as a V2 answer.
+// Rows answered by a server of another protocol, as a V2 answer.
 
-/** The name of an output that its server gives none. */
+/** The name of an output that the server does not name. */
 const NAMELESS = 'predictions';
 
 /** As other servers write it in JSON, where NaN and infinities are null. */

@@ -7,27 +7,27 @@ import { isJsonObject, parseObject } from './body-json';
 import type { V2Tensor } from './tensor';
 import { isBoundedShape, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
 
-// A V2 call that is said in other words: read, as far as those have words for it.
+// Parses a V2 call that is transcoded, as far as other protocols can express it.
 
 export interface V2Request {
   readonly id: string | undefined;
   readonly tensors: readonly V2Tensor[];
   /** Names of the outputs asked for; undefined: all. */
   readonly requestedOutputs: readonly string[] | undefined;
-  /** Of the request, without those that only say how the answer is to be written. */
+  /** Parameters of the request, without those about the format of the answer. */
   readonly parameters: JsonObject;
 }
 
 const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message);
 
-/** A value as it may stand in a message. */
+/** A value as quoted in an error message. */
 const shown = (value: unknown): string =>
   value === undefined ? 'missing' : writeJson(value).slice(0, 60);
 
-/** Whether binary tensors are asked for is no matter: the answer is JSON, which every client reads. */
+/** Requests for binary outputs are ignored: the answer is JSON, which every client reads. */
 const OF_ANSWER = new Set(['binary_data_output', 'binary_data']);
 
-/** @throws Refusal for a parameter that has no word elsewhere */
+/** @throws Refusal for a parameter that other protocols cannot express */
 function checkParameters(path: string, given: unknown, known: readonly string[]): JsonObject {
   const parameters = given ?? {};
   if (!isJsonObject(parameters)) {

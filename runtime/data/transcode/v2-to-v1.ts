@@ -8,8 +8,8 @@ import { columnsOf, rowsOf } from './v2-request';
 // A V2 caller and a server that speaks V1: KServe's, or TensorFlow Serving's.
 
 /**
- * @param named each row says its inputs by name, even a single one
- * @throws Refusal when V1 has no word for it
+ * @param named rows are objects by input name, even with a single input
+ * @throws Refusal when V1 cannot express it
  */
 export function v2ToV1Call(request: V2Request, named: boolean): JsonObject {
   const { parameters } = request;
@@ -30,7 +30,7 @@ export function v2ToV1Call(request: V2Request, named: boolean): JsonObject {
   };
 }
 
-/** Undefined: it is no V1 answer. @throws Refusal when V2 has no word for it */
+/** Undefined: the answer is not valid V1. @throws Refusal when V2 cannot express it */
 export function v1ToV2Answer(
   answer: unknown,
   request: V2Request,

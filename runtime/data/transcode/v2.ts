@@ -8,7 +8,7 @@ import { guessDatatype, leaves, nest, shapedOf, tensorsOf, withNumbers } from '.
 
 // native ↔ the Open Inference Protocol V2 (JSON).
 
-/** What a server says of an input; shapes have −1 where they are dynamic. */
+/** Metadata of a tensor; −1 is a dynamic size. */
 export interface TensorSpec {
   readonly name: string;
   readonly datatype: string;
@@ -71,7 +71,7 @@ export function inputsByName(metadata: ModelInputs | undefined) {
   return new Map(metadata.inputs.map((one) => [one.name, one]));
 }
 
-/** @throws Refusal when one of the names is no input of the model */
+/** @throws Refusal when one of the names is not an input of the model */
 export function checkNames(
   path: string,
   names: readonly string[],
@@ -85,7 +85,7 @@ export function checkNames(
   );
 }
 
-/** @throws Refusal when a value is no tensor, or no input of the model */
+/** @throws Refusal when a value is not a tensor, or not an input of the model */
 export function nativeToV2(
   input: JsonObject,
   metadata: ModelInputs | undefined,

@@ -22,7 +22,7 @@ import { joined } from '../../shared/join-buffers';
 import { isLarge } from '../../shared/json-survey';
 import { nativeTarget } from '../transcode/native-target';
 
-/** What became of one item; never a rejection. */
+/** The outcome of one item. */
 export type ItemResult = InferenceResult | Refusal;
 
 export type BatchItem = NativeItem | LargeItem;
@@ -33,7 +33,7 @@ interface IndexedItem {
   readonly item: BatchItem;
 }
 
-/** Consecutive items, and the slots they may use when they have to go one by one. */
+/** Consecutive items, and how many may run at a time when they are sent one by one. */
 interface BatchPart {
   readonly items: readonly IndexedItem[];
   readonly base: CallOptions;
@@ -52,13 +52,13 @@ function itemResult(value: unknown, from: Pick<InferenceResult, 'arm' | 'version
   return output instanceof Refusal ? output : { ...output, ...from };
 }
 
-/** The table was swapped meanwhile, and the arm has another server now; or no body holds them all. */
+/** The arm's new server takes no batches (table swapped), or one body cannot hold all items. */
 class OneAtATime extends Error {}
 
 const isAsText = (item: BatchItem): boolean =>
   item instanceof LargeItem || item instanceof SplicedCall;
 
-/** @throws OneAtATime when one of them is nested too deeply: it alone is told so */
+/** @throws OneAtATime when an item is nested too deeply: only that item must fail */
 function bodyOf(chunk: readonly IndexedItem[]): Buffer | Promise<Buffer> {
   const items = chunk.map(({ item }) => item);
   try {
@@ -70,7 +70,7 @@ function bodyOf(chunk: readonly IndexedItem[]): Buffer | Promise<Buffer> {
   }
 }
 
-/** One call for several items, where the server takes that. Undefined: it has to be one by one. */
+/** One call for several items. Undefined: they have to be sent one by one. */
 async function callChunk(
   context: InferenceContext,
   base: CallOptions,
@@ -89,7 +89,7 @@ async function callChunk(
   });
   if (reply === undefined) return undefined;
   const { status } = reply;
-  // One item may have spoiled the call for all, or crashed it: each gets its own.
+  // One bad item may have failed the whole call: each item is sent in a call of its own.
   const spoiled = (status >= 400 && status < 500) || status === 500;
   if (spoiled && chunk.length > 1) return undefined;
   if (status >= 300) throw refusalOf(reply, id);
@@ -101,7 +101,7 @@ async function callChunk(
   return results.map((value) => itemResult(value, from, id));
 }
 
-/** The same of an answer that is large. @throws Refusal */
+/** The results of a large response. @throws Refusal */
 async function largeResults(
   { thread }: InferenceContext,
   { model, held }: CallOptions,
@@ -121,7 +121,7 @@ async function largeResults(
   });
 }
 
-/** Do all arms that may be chosen take several items in one call? */
+/** Does every arm that may be chosen take several items in one call? */
 function takesChunks({ model: { arms, id }, arm: named, planned }: CallOptions): boolean {
   const only = named ?? planned?.arm;
   return [...arms.values()]
@@ -129,7 +129,7 @@ function takesChunks({ model: { arms, id }, arm: named, planned }: CallOptions):
     .every((arm) => nativeTarget(arm, id, 'batch_inference') !== undefined);
 }
 
-/** Calls for each item, as many at a time as there are lanes: a batch leaves the queue to others. */
+/** Runs items with limited concurrency, so that a batch does not fill the queue. */
 async function inLanes<T>(
   items: readonly T[],
   lanes: number,
@@ -145,7 +145,7 @@ async function inLanes<T>(
   await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, lane));
 }
 
-/** All that is done for a batch has one deadline. */
+/** All calls of a batch share one deadline. */
 type WithDeadline = (base: CallOptions) => CallOptions;
 
 function tooLate(): Refusal {
@@ -185,7 +185,7 @@ async function runPart(
   }
 }
 
-/** The arm of the whole batch is decided here, once, and what each of its replicas gets. */
+/** Chooses the arm for the whole batch, and divides the items among its replicas. */
 function partsOf(
   { dispatcher }: InferenceContext,
   base: CallOptions,
@@ -204,12 +204,12 @@ function partsOf(
   });
 }
 
-/** Was it looked at where the batch was? */
+/** Was the item checked when the batch was parsed? */
 const isRead = (value: unknown): value is BatchItem =>
   value instanceof LargeItem || value instanceof SplicedCall;
 
 /**
- * A batch over the replicas of one arm: order kept, an error per item, and no item fails another.
+ * Runs a batch on the replicas of one arm: in order, with errors per item.
  * @throws CallerGone
  */
 export async function inferBatch(
@@ -242,8 +242,8 @@ export async function inferBatch(
 }
 
 /**
- * A batch as one request at a time, for a copy must not take more of an arm than its one request.
- * @throws what the first item that fails fails with
+ * Runs a batch one request at a time: a shadow copy must not use more of an arm than one request.
+ * @throws the error of the first item that fails
  */
 export async function inferSequentially(
   context: InferenceContext,

@@ -27,20 +27,20 @@ import type {
 import type { Upstream } from './upstream';
 import { collect } from './upstream';
 
-/** What a call needs to know whatever its protocol is. */
+/** What every call needs, independent of its protocol. */
 export interface CallOptions extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'onResult'> {
-  /** Towards the server; each try adds Host, length and deadline. */
+  /** Sent to the server; each try adds Host, Content-Length and the deadline. */
   readonly headers: HeaderText;
-  /** Memory for an answer that is read whole; absent: it is bounded otherwise. */
+  /** Accounts for the memory of a buffered response; absent: it is bounded elsewhere. */
   readonly held?: Holding | undefined;
 }
 
-/** What is sent to one replica. */
+/** The request sent to one replica. */
 export interface UpstreamRequest {
   readonly method: string;
   readonly target: string;
   readonly body: Buffer | undefined;
-  /** Lines beside those of the call, for bodies that differ from try to try. */
+  /** Extra header lines, for bodies that differ from try to try. */
   readonly headers?: HeaderText | undefined;
 }
 
@@ -53,12 +53,12 @@ export interface UpstreamContext {
   readonly rules: HeaderRules;
 }
 
-/** The caller went away: there is nobody to answer. */
+/** The caller disconnected, so no response is written. */
 export class CallerGone extends Error {
   override readonly name = 'CallerGone';
 }
 
-/** The error a job that got no answer ends in. */
+/** The error for a job that ended without a response. */
 export function failureOf(result: UnansweredResult, model: string): Refusal | CallerGone {
   if (result.kind === 'refused') {
     const { reason, retryAfterSeconds } = result;
@@ -99,7 +99,7 @@ function failureText(
   }
 }
 
-/** The caller is told why it cannot be asked; nobody but the caller, or we, is to blame. */
+/** A fault of the caller or of the router: no replica is blamed for it. */
 function localFailure(reason: unknown): AttemptResult {
   if (reason instanceof CallerGone) return { kind: 'aborted' };
   const status = reason instanceof Refusal ? reason.status : ERROR_STATUS.INTERNAL;
@@ -108,7 +108,7 @@ function localFailure(reason: unknown): AttemptResult {
 
 const POISONED_STATUS = 503;
 
-/** It is the request's fault as far as anybody can tell, and the same one would do it again. */
+/** Two servers crashed while they worked on this request: sending it again would crash a third. */
 function poisonedRefusal(model: string, ms: number): Refusal {
   const retryAfterSeconds = Math.ceil(ms / 1000);
   return new Refusal(
@@ -118,7 +118,7 @@ function poisonedRefusal(model: string, ms: number): Refusal {
   );
 }
 
-/** An answer with its whole body. */
+/** A response with its whole body. */
 export interface BufferedResponse {
   readonly arm: ArmRoute;
   readonly replica: ReplicaRoute;
@@ -127,7 +127,7 @@ export interface BufferedResponse {
   readonly body: Buffer;
 }
 
-/** A call as a job; what is done with its answer is its kind's business. */
+/** A call as a job of the dispatcher; subclasses decide how the response is delivered. */
 export abstract class UpstreamCall implements Job {
   readonly model: ModelRoute;
   readonly arm: string | undefined;
@@ -142,7 +142,7 @@ export abstract class UpstreamCall implements Job {
   readonly joinBatch: Job['joinBatch'];
   readonly signal: AbortSignalLike;
 
-  /** Why it is not sent, when its caller is told that. */
+  /** Why the request was not sent, when the caller learns the reason. */
   protected refusal: Refusal | undefined;
   /** Body of the last try. */
   private lastBody: Buffer | undefined;
@@ -171,7 +171,7 @@ export abstract class UpstreamCall implements Job {
   abstract discard(): void;
   abstract onResult(result: JobResult): void;
 
-  /** Puts it to one replica. This is told the answer. */
+  /** Sends the request to one replica; `asker` receives the response. */
   protected send(
     { replica, arm, remainingMs: timeoutMs, number, batchedAnswer }: Attempt,
     { method, target, body, headers: more = '' }: UpstreamRequest,
@@ -206,7 +206,7 @@ export abstract class UpstreamCall implements Job {
     return this.base.headers;
   }
 
-  /** What a request cannot be said in is the caller's fault: no replica is blamed for it. */
+  /** A request that cannot be encoded is the caller's fault: no replica is blamed for it. */
   protected prepare<T>(
     make: () => T | Promise<T>,
     report: AttemptCallbacks,
@@ -227,7 +227,7 @@ export abstract class UpstreamCall implements Job {
     else put(made);
   }
 
-  /** A try is over with its last byte: cut off before that, it can be made again. */
+  /** A try ends with the last byte; a response that is cut off before can be retried. */
   protected readWhole(
     { remainingMs }: Attempt,
     began: number,
@@ -255,14 +255,14 @@ export abstract class UpstreamCall implements Job {
   }
 }
 
-/** How a call ended whose answer is read whole. */
+/** How a buffered call ended. */
 export type CallOutcome =
   | { readonly kind: 'reply'; readonly reply: BufferedResponse; readonly tries: number }
   | { readonly kind: 'none'; readonly result: UnansweredResult }
-  /** It could not be asked: the caller's fault, or ours. */
+  /** The request could not be sent: a fault of the caller, or of the router. */
   | { readonly kind: 'fault'; readonly reason: unknown };
 
-/** A call whose answer is read whole before it is given out. */
+/** A call whose response is read whole before it is returned. */
 export class BufferedCall extends UpstreamCall {
   private current: Omit<BufferedResponse, 'arm'> | undefined;
   private fault: { readonly reason: unknown } | undefined;
@@ -328,8 +328,8 @@ export class BufferedCall extends UpstreamCall {
 }
 
 /**
- * Asks a model and reads its whole answer, whatever its status is.
- * @throws Refusal when there is no answer, CallerGone when nobody waits for it
+ * Calls a model and reads the whole response, whatever its status.
+ * @throws Refusal when there is no response, CallerGone when the caller disconnected
  */
 export function callBuffered(
   context: UpstreamContext,

@@ -18,25 +18,25 @@ import type { LargeSource, EncodeTarget } from '../transcode/large-task';
 import { readable, readTranscoder } from '../transcode/large-task';
 import type { Plane, Request } from '../handlers/request';
 
-// How a call of V1, V2 or OpenAI reaches an arm: as it is where the arm's server speaks that, else
-// in the server's words.
+// How a V1, V2 or OpenAI call reaches an arm: unchanged where the arm's server supports that
+// protocol, else transcoded.
 
-/** A call with all that its ways need. */
+/** A call with everything its encodings need. */
 export interface TranscodableCall {
   readonly route: ProxiedRoute;
   readonly base: CallOptions;
-  /** For servers that get it as it is. */
+  /** For servers that get the call unchanged. */
   readonly target: string;
   readonly rawBody: Buffer;
-  /** Read when the first server needs it. @throws Refusal */
+  /** Parsed when the first server needs it. @throws Refusal */
   readonly transcoder: () => Promise<Transcoder | LargeTranscoder>;
-  /** The same for an answer that is large. */
+  /** The same for a large response. */
   readonly largeCall: () => Promise<LargeCall>;
-  /** Towards servers that get a body of ours. */
+  /** For servers that get a body the router wrote. */
   readonly ownHeaders: () => HeaderText;
 }
 
-/** A call that is understood in the thread. */
+/** A call that the worker thread transcodes. */
 export class LargeTranscoder {
   constructor(
     readonly call: LargeCall,
@@ -45,7 +45,7 @@ export class LargeTranscoder {
   ) {}
 }
 
-/** What the call is, beside its body. */
+/** The call without its body. */
 function sourceOf(
   { clock }: Plane,
   { exchange, tracing }: Request,
@@ -74,7 +74,7 @@ function inflatedBodyOf(
   return inflated(rawBody, exchange.fields.get('content-encoding'), limit, exchange.held);
 }
 
-/** @throws Refusal when the body is not what its protocol says, or there is no other word for it */
+/** @throws Refusal when the body is invalid in its protocol, or cannot be transcoded */
 async function transcoderFor(
   thread: LargeThread,
   source: Omit<LargeSource, 'id'>,
@@ -88,7 +88,7 @@ async function transcoderFor(
   return new LargeTranscoder(call, items, type);
 }
 
-/** Computes what it gives once, and only when it is asked for. */
+/** Computes the value at the first call, and returns the same value from then on. */
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => (made ??= { value: make() }).value;
@@ -111,12 +111,12 @@ export function transcodableCall(
   return { route, base, target, rawBody, transcoder, largeCall, ownHeaders };
 }
 
-/** @throws Refusal for the answer of a server that refuses */
+/** @throws Refusal when the server answered with an error */
 export function checkAnswered(reply: BufferedResponse, model: string): void {
   if (reply.status >= 300) throw refusalOf(reply, model);
 }
 
-/** As it is, both ways. */
+/** Request and response pass unchanged. */
 function passthroughEncoding({ base, target, rawBody }: TranscodableCall): Encoding {
   const read = (reply: BufferedResponse): string => {
     checkAnswered(reply, base.model.id);
@@ -132,7 +132,7 @@ function passthroughEncoding({ base, target, rawBody }: TranscodableCall): Encod
   };
 }
 
-/** An answer that is large, read in the thread. */
+/** Decodes a large response in the worker thread. */
 async function readLarge(
   { base: { model, held } }: TranscodableCall,
   call: LargeCall,
@@ -145,7 +145,7 @@ async function readLarge(
   return bufferOf(output.bytes);
 }
 
-/** The way of a call that is large. @throws Refusal */
+/** The encoding of a large call. @throws Refusal */
 async function largeEncoding(
   transcodable: TranscodableCall,
   transcoder: LargeTranscoder,

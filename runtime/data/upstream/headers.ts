@@ -4,7 +4,7 @@ import { requestIdOf, traceparentOf } from '../../shared/request-id';
 import type { HeaderText, IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
 
-/** RFC 9110, 7.6.1, and what belongs to one connection by custom. */
+/** RFC 9110, section 7.6.1, and headers that are hop-by-hop by convention. */
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -20,9 +20,9 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /**
- * What a caller may say to a model server. An allow-list: names of proxies and of identity (with
- * dashes or underscores, which servers of many languages take for the same) cannot all be known.
- * Set anew for every try, and so not here: Host, Content-Length, X-Request-Id, Traceparent.
+ * Headers forwarded to model servers. An allow-list, because a deny-list of proxy and identity
+ * headers cannot be complete (many servers treat dashes and underscores alike). Host,
+ * Content-Length, X-Request-Id and Traceparent are set by the router, so they are not listed.
  */
 const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'accept',
@@ -33,7 +33,7 @@ const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'content-type',
   'user-agent',
   HEAD_LENGTH,
-  // Traces, in the words of W3C, Zipkin, Jaeger and clouds.
+  // Trace context of W3C, Zipkin, Jaeger and cloud providers.
   'b3',
   'baggage',
   'tracestate',
@@ -46,7 +46,7 @@ const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'x-b3-traceid',
   'x-cloud-trace-context',
   'x-correlation-id',
-  // CloudEvents, as KServe takes them.
+  // CloudEvents, which KServe accepts.
   'ce-datacontenttype',
   'ce-id',
   'ce-source',
@@ -60,10 +60,10 @@ const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'openai-beta',
 ]);
 
-/** Is this header one that every caller may say to a server? */
+/** Is this header forwarded to model servers from every caller? */
 export const isForwardedHeader = (name: string): boolean => REQUEST_HEADERS.has(name);
 
-/** What a model server may say to a caller, who may be a browser in the origin of /docs. */
+/** Headers returned to callers; these may be browsers in the origin of /docs. */
 const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   'cache-control',
   'content-encoding',
@@ -98,8 +98,8 @@ const RESPONSE_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Who the caller is, in the words of proxies and networks before us. Anybody can write them, so
- * they are believed of our own proxies only, as X-Forwarded-For is; servers trust them blindly.
+ * The client's address as proxies and CDNs report it. Any client can set these, and servers trust
+ * them, so like X-Forwarded-For they are accepted from trusted proxies only.
  */
 const CLIENT_ADDRESS_HEADERS = new Set([
   'forwarded',
@@ -115,19 +115,19 @@ const CLIENT_ADDRESS_HEADERS = new Set([
   'fly-client-ip',
 ]);
 
-/** The same of who the caller is, as a proxy that has checked it says it. */
+/** The client's identity as an authenticating proxy reports it; trusted like the address. */
 const AUTHENTICATED_USER_HEADERS: ReadonlySet<string> = new Set([
   'x-remote-user',
   'x-auth-request-user',
   'x-auth-request-email',
 ]);
 
-/** Does this header tell an address of the caller? */
+/** Does this header carry an address of the client? */
 export const carriesClientAddress = (name: string): boolean => CLIENT_ADDRESS_HEADERS.has(name);
 
 /**
- * `Connection: a, b` takes these along, but never what a message cannot do without, nor what says
- * which page of a browser asks: whoever decides behind us has to see it, too.
+ * Never dropped, even if `Connection` names them: a message needs them, or (Origin,
+ * Sec-Fetch-Site) the management API checks them.
  */
 const NEVER_HOP_BY_HOP = new Set([
   'host',
@@ -141,7 +141,7 @@ const NEVER_HOP_BY_HOP = new Set([
   'sec-fetch-site',
 ]);
 
-/** The usual words of `Connection`, which name no header. */
+/** Connection options that are not header names. */
 const CONNECTION_OPTIONS = new Set(['keep-alive', 'Keep-Alive', 'close', 'Close']);
 
 function namedByConnection(connection: string | undefined): ReadonlySet<string> | undefined {
@@ -150,17 +150,17 @@ function namedByConnection(connection: string | undefined): ReadonlySet<string> 
   return new Set(names.filter((name) => !NEVER_HOP_BY_HOP.has(name)));
 }
 
-/** Header lines but those that `drop` says, by name in lower case. */
+/** Header lines without those whose lower-case name `drop` selects. */
 export function withoutHeaders(headers: HeaderText, drop: (name: string) => boolean): HeaderText {
   const nameOf = (line: string): string => line.slice(0, line.indexOf(':')).toLowerCase();
   const kept = headers.split('\r\n').filter((line) => line !== '' && !drop(nameOf(line)));
   return kept.map((line) => `${line}\r\n`).join('');
 }
 
-/** Which headers pass, by name in lower case; of one connection only are none of them. */
+/** Does a header (lower-case name) pass? Hop-by-hop headers never do. */
 export type HeaderFilter = (name: string) => boolean;
 
-/** Names repeat from request to request; whoever thinks up new ones makes us forget, not grow. */
+/** Decisions are cached by name; a flood of new names clears the cache instead of growing it. */
 const KNOWN_NAMES = 256;
 
 export function filterOf(keep: (name: string) => boolean): HeaderFilter {
@@ -170,20 +170,20 @@ export function filterOf(keep: (name: string) => boolean): HeaderFilter {
     if (found !== undefined) return found;
     const passes = !HOP_BY_HOP.has(name) && keep(name);
     if (known.size >= KNOWN_NAMES) known.clear();
-    // A name is a part of its message's text, which would stay with it.
+    // A slice would keep the whole text of the message in memory, so the name is copied.
     known.set(Buffer.from(name).toString(), passes);
     return passes;
   };
 }
 
-/** Headers that pass, and that `Connection` does not keep to itself. */
+/** Headers that pass the filter and that `Connection` does not name. */
 export function endToEnd(fields: Fields, filter: HeaderFilter): HeaderText {
   const dropped = namedByConnection(fields.get('connection'));
   if (dropped === undefined) return fields.cut(filter);
   return fields.cut((name) => filter(name) && !dropped.has(name));
 }
 
-/** What identifies a request on its way. */
+/** Identifies a request across services. */
 export interface Tracing {
   readonly requestId: string;
   readonly traceparent: string | undefined;
@@ -199,7 +199,7 @@ export function tracingOf(
   };
 }
 
-/** The host a caller named; a proxy of ours may have been called by another name. */
+/** The host the client called; a trusted proxy reports it in X-Forwarded-Host. */
 export function calledHost(
   { fields, remoteAddress }: IncomingRequest,
   trust: IsTrustedProxy,
@@ -208,7 +208,7 @@ export function calledHost(
   return given === undefined ? fields.get('host') : given.split(',')[0]?.trim();
 }
 
-/** What the next server may know of the caller. */
+/** X-Forwarded-For and X-Forwarded-Proto for the next server. */
 export function forwardedFor(exchange: IncomingRequest, trusted: boolean): HeaderText {
   const { fields, remoteAddress, secure } = exchange;
   const before = trusted ? fields.get('x-forwarded-for') : undefined;
@@ -218,27 +218,27 @@ export function forwardedFor(exchange: IncomingRequest, trusted: boolean): Heade
   return `x-forwarded-for: ${chain}\r\nx-forwarded-proto: ${proto}\r\n`;
 }
 
-/** Headers beside those of the lists, by configuration: names in lower case. */
+/** Additional headers from the configuration, names in lower case. */
 export interface ExtraHeaders {
   readonly toServers: readonly string[];
   readonly toCallers: readonly string[];
 }
 
-/** Filters by whose body it is; `untyped`: the caller's, whose type is not the one it is of. */
+/** Filters by the body's author; `untyped`: the caller's, whose Content-Type is replaced. */
 interface ServerFilters {
   readonly own: HeaderFilter;
   readonly passed: HeaderFilter;
   readonly untyped: HeaderFilter;
 }
 
-/** Which headers pass, both ways. */
+/** Which headers pass in each direction. */
 export interface HeaderRules {
   readonly fromProxy: ServerFilters;
   readonly fromStranger: ServerFilters;
   readonly toCaller: HeaderFilter;
 }
 
-/** A body that we write ourselves, and an answer that we read ourselves. */
+/** Headers about the body, dropped when the router writes the request and reads the response. */
 const isOfBody = (name: string): boolean =>
   name.startsWith('content-') || name.startsWith('accept') || name === HEAD_LENGTH;
 
@@ -265,23 +265,23 @@ export function headerRules({ toServers, toCallers }: ExtraHeaders): HeaderRules
 
 export const DEFAULT_RULES = headerRules({ toServers: [], toCallers: [] });
 
-/** No type, or what tools send that do not know of one: curl -d says that it is a form. */
+/** Types that tools send by default: `curl -d` declares a form. */
 const NO_TYPE =
   /^(?:application\/x-www-form-urlencoded|text\/plain|text\/json|application\/x-json)\s*(?:;|$)/i;
 
-/** The type of a caller's body where it says none: JSON, or JSON with tensors as bytes behind it. */
+/** The Content-Type of a body that declares none: JSON, or JSON followed by binary tensors. */
 function missingType(fields: Fields): HeaderText | undefined {
   const given = fields.get('content-type');
-  // Nearly always.
+  // The common case.
   if (given === 'application/json') return undefined;
   if (given !== undefined && given !== '' && !NO_TYPE.test(given)) return undefined;
   return fields.get(HEAD_LENGTH) === undefined ? JSON_TYPE : BINARY_TYPE;
 }
 
 /**
- * Headers of a request towards a model server, without Host, length and deadline, which each try
- * adds.
- * @param ownBody the body is JSON of ours, not the caller's
+ * Headers of a request to a model server, without Host, Content-Length and the deadline, which
+ * each try adds.
+ * @param ownBody the body is JSON the router wrote, not the caller's
  */
 export function upstreamHeaders(
   exchange: IncomingRequest,
@@ -298,16 +298,16 @@ export function upstreamHeaders(
   return `${kept}${type ?? ''}${caller}x-request-id: ${requestId}\r\n${trace}`;
 }
 
-/** Which arm answered; undefined when none did. */
+/** The arm and version that answered. */
 export interface Origin {
   readonly arm: string;
   readonly version: string;
 }
 
-/** A browser takes an answer for what its type says, and for nothing else. */
+/** Browsers must not guess a type other than the declared one. */
 const NO_SNIFFING: HeaderText = 'x-content-type-options: nosniff\r\n';
 
-/** Headers of ours on every answer. */
+/** The router's own headers on every response. */
 export function ownHeaders({ requestId, traceparent }: Tracing, origin?: Origin): HeaderText {
   const trace = traceparent === undefined ? '' : `traceparent: ${traceparent}\r\n`;
   const from =
@@ -324,13 +324,13 @@ export const JSON_TYPE: HeaderText = typeLine('application/json');
 const BINARY_TYPE: HeaderText = typeLine('application/octet-stream');
 
 /**
- * What a model server answers is no page of ours: opened in a browser it is of no origin, runs no
- * script and loads nothing, whatever its type is.
+ * A model server's response opened in a browser gets an opaque origin, runs no script and loads
+ * nothing, whatever its type is.
  */
 const SANDBOX: HeaderText =
   "content-security-policy: sandbox; default-src 'none'; frame-ancestors 'none'\r\n";
 
-/** Headers of a model server's answer towards the caller. */
+/** Headers of a model server's response for the caller. */
 export function callerHeaders(
   fields: Fields,
   tracing: Tracing,

@@ -20,17 +20,17 @@ import type { ModelInputs } from '../transcode/v2';
 
 export interface InferenceContext extends UpstreamContext {
   readonly metadata: MetadataCache;
-  /** Where what is large is understood. */
+  /** The worker thread for large bodies. */
   readonly thread: LargeThread;
 }
 
-/** A native answer, and who gave it. */
+/** A native output with the arm and version that produced it. */
 export interface InferenceResult extends NativeOutput {
   readonly arm: string;
   readonly version: string;
 }
 
-/** Longest part of a server's own words that is passed on. */
+/** Characters of a server's error message that are passed on. */
 const MAX_MESSAGE = 500;
 
 function codeOf(status: number): ErrorCode {
@@ -40,11 +40,11 @@ function codeOf(status: number): ErrorCode {
   return status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'UPSTREAM_ERROR';
 }
 
-/** When the server says to come again, in seconds; it may also say a date, or nothing. */
+/** Retry-After in seconds; undefined when it is missing or a date. */
 const secondsOf = (retryAfter: string | undefined): number | undefined =>
   /^\d{1,5}$/.test(retryAfter ?? '') ? Math.max(1, Number(retryAfter)) : undefined;
 
-/** A server's refusal in our words. What it says of the caller's input is the caller's to read. */
+/** Maps a server's error. Its message about the caller's input is passed on unchanged. */
 export function refusalOf(
   { status, body, fields }: Pick<BufferedResponse, 'status' | 'body' | 'fields'>,
   model: string,
@@ -56,7 +56,7 @@ export function refusalOf(
   return new Refusal(code, message, { retryAfterSeconds: secondsOf(fields.get('retry-after')) });
 }
 
-/** The text of an answer. @throws Refusal when it is not UTF-8 */
+/** The text of a response. @throws Refusal when it is not UTF-8 */
 export function answerText({ body }: Pick<BufferedResponse, 'body'>, model: string): string {
   try {
     return textOf(body);
@@ -67,7 +67,7 @@ export function answerText({ body }: Pick<BufferedResponse, 'body'>, model: stri
   }
 }
 
-/** @throws Refusal when an answer is not UTF-8 */
+/** @throws Refusal when a response is not UTF-8 */
 export function checkUtf8({ body }: Pick<BufferedResponse, 'body'>, model: string): void {
   const offset = firstNotUtf8(body);
   if (offset === undefined) return;
@@ -83,7 +83,7 @@ export function parsedText(text: string): unknown {
   }
 }
 
-/** The JSON of an answer; undefined when it is none. */
+/** The JSON of a response; undefined when it is not JSON. */
 export function parsedAnswer({ body }: Pick<BufferedResponse, 'body'>): unknown {
   return firstNotUtf8(body) === undefined ? parsedText(body.toString('utf8')) : undefined;
 }
@@ -97,7 +97,7 @@ export function invalidResponse(model: string, what = ''): Refusal {
   );
 }
 
-/** Calls with what the arm's server says of its inputs, as far as a translation needs that. */
+/** Calls `put` with the arm's input metadata where transcoding needs it. */
 export function withMetadata<T>(
   { metadata }: InferenceContext,
   { model, signal }: CallOptions,
@@ -109,7 +109,7 @@ export function withMetadata<T>(
   return modelInputs instanceof Promise ? modelInputs.then(put) : put(modelInputs);
 }
 
-/** One item through any server, by its own protocol. @throws Refusal, CallerGone */
+/** Runs one item on any server, in the server's protocol. @throws Refusal, CallerGone */
 export async function infer(
   context: InferenceContext,
   base: CallOptions,
@@ -142,7 +142,7 @@ export async function infer(
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
 }
 
-/** What the thread made of an answer. @throws Refusal */
+/** Decodes a large response in the worker thread. @throws Refusal */
 export async function readLargeResult(
   { model, held }: CallOptions,
   call: LargeCall,
@@ -156,7 +156,7 @@ export async function readLargeResult(
   return { ...outputOf(output), arm: reply.arm.name, version };
 }
 
-/** Its confidence stands with its bytes. */
+/** `RawBytes` carries the confidence as JSON, so the field itself is null. */
 export const outputOf = ({ bytes, confidence }: LargeOutput): NativeOutput => ({
   output: new RawBytes(bufferOf(bytes), bufferOf(confidence)),
   confidence: null,

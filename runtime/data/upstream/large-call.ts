@@ -17,7 +17,7 @@ import type {
 } from '../transcode/large-task';
 import type { LargeThread } from '../thread/large-thread';
 
-// Large bodies and answers: what there is to understand of them is understood in a thread.
+// Large bodies and responses: they are parsed and transcoded in the worker thread.
 
 let ids = 0;
 
@@ -29,7 +29,7 @@ export const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer
 export const deserializeRefusal = ({ code, message, more }: SerializedRefusal): Refusal =>
   new Refusal(code, message, more);
 
-/** A request whose body is understood in the thread. The thread may forget it: then it is sent again. */
+/** A request that the worker thread parses. The body is sent again if the thread evicted it. */
 export class LargeCall {
   private readonly source: LargeSource;
   private isSent = false;
@@ -53,12 +53,12 @@ export class LargeCall {
     return again as Exclude<LargeOutcomes[T['op']], 'missing'>;
   }
 
-  /** @throws Refusal when it is not what its protocol says */
+  /** @throws Refusal when the body is invalid in its protocol */
   check(): Promise<CheckedCall> {
     return this.run({ op: 'check', source: this.source });
   }
 
-  /** @throws Refusal when the server's protocol cannot say it, MemoryFull */
+  /** @throws Refusal when the server's protocol cannot express it, MemoryFull */
   async encode(
     to: EncodeTarget,
     held: Holding | undefined,
@@ -73,7 +73,7 @@ export class LargeCall {
   }
 
   /**
-   * The answer in the caller's words; undefined when it is not what the server's protocol says.
+   * The response in the caller's protocol; undefined when it is invalid in the server's protocol.
    * @throws Refusal, MemoryFull
    */
   async read(
@@ -93,13 +93,13 @@ interface Body {
   readonly body: Buffer;
 }
 
-/** Replicas are nothing to words, and there may be many. */
+/** Encoding does not need the replicas, and there may be many to copy. */
 const withoutReplicas = (to: EncodeTarget): EncodeTarget => ({
   ...to,
   arm: { ...to.arm, replicas: [] },
 });
 
-/** A native call that is large. */
+/** A large native call. */
 export class LargeItem {
   constructor(
     readonly call: LargeCall,
@@ -108,7 +108,7 @@ export class LargeItem {
   ) {}
 }
 
-/** The JSON of an item. @throws Refusal when it is nested more deeply than we can write */
+/** The JSON of an item. @throws Refusal when it is nested too deeply to be written */
 export function itemBytes(item: NativeItem | LargeItem): Buffer {
   if (item instanceof LargeItem) return item.call.body;
   if (item instanceof SplicedCall) return Buffer.from(item.text);
@@ -116,7 +116,7 @@ export function itemBytes(item: NativeItem | LargeItem): Buffer {
   return Buffer.from(bounded(() => writeStrict({ input_data, ...(parameters && { parameters }) })));
 }
 
-/** A native call, as the thread knows it. */
+/** A native call for the worker thread. */
 export function largeNative(
   thread: LargeThread,
   calledModel: LargeSource['calledModel'],

@@ -4,13 +4,13 @@ import type { ModelInputs } from '../transcode/v2';
 import { readMetadata } from '../transcode/v2';
 import type { Upstream } from './upstream';
 
-/** Metadata of a model is small; what is larger is no metadata. */
+/** Model metadata is small; a larger response is not metadata. */
 const MAX_BYTES = 1024 * 1024;
 
-/** What the inputs of an arm are. */
+/** The inputs of each arm. */
 export type MetadataCache = ServerInfoCache<ModelInputs>;
 
-/** A server may be too busy to say it; that is not a server that has none. */
+/** A busy server may well have metadata: its error does not count as absence. */
 const isBusy = (status: number): boolean => status >= 500 || status === 408 || status === 429;
 
 function parsed(body: Buffer): ModelInputs | undefined {

@@ -16,7 +16,7 @@ import type { Fields } from '../http/fields';
 import type { Attempt, JobResult, AttemptCallbacks } from '../dispatch/job';
 import type { Route } from '../routing/paths';
 
-/** Routes whose bytes pass untouched. */
+/** Routes whose bytes are relayed unchanged where the server supports the protocol. */
 export type ProxiedRoute = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
 
 function pathOf(route: ProxiedRoute): string {
@@ -30,10 +30,10 @@ function pathOf(route: ProxiedRoute): string {
   return `/v2/models/${id}${route.call === 'metadata' ? '' : `/${route.call}`}`;
 }
 
-/** Routes are known by their paths, so the same ones come again. */
+/** Routes are cached by path, so the same objects come again. */
 const paths = new WeakMap<ProxiedRoute, string>();
 
-/** The path on the server; the version has chosen the arm and is not the server's business. */
+/** The path on the server, without the version: that has chosen the arm. */
 export function targetOf(route: ProxiedRoute, query: string): string {
   let path = paths.get(route);
   if (path === undefined) {
@@ -43,13 +43,13 @@ export function targetOf(route: ProxiedRoute, query: string): string {
   return path + query;
 }
 
-/** A body on its way, and what of it was kept: undefined when it was too large for that. */
+/** A relayed body and the copy kept of it; undefined when it was too large to keep. */
 export interface BodyCopy {
   readonly source: BodySource;
   readonly bytes: () => Buffer | undefined;
 }
 
-/** What is passed on, and whether the answer is to be remembered. */
+/** What is relayed, and whether the response is copied. */
 export interface RelayOptions {
   readonly target: string;
   readonly body: Buffer | undefined;
@@ -59,23 +59,23 @@ export interface RelayOptions {
   readonly collect?: ((source: BodySource) => BodyCopy) | undefined;
 }
 
-/** An answer that reached the caller whole. */
+/** A response that reached the caller completely. */
 export interface RelayedResponse {
   readonly status: number;
   readonly fields: Fields;
-  /** Undefined when it was not to be remembered, or was too large for that. */
+  /** Undefined when the body was not copied, or was too large for that. */
   readonly body: Buffer | undefined;
 }
 
-/** Who is told how a call that was passed on ended. One of the two is called, once. */
+/** How a relayed call ended. One of the two is called, once. */
 export interface RelayCallbacks {
-  /** Undefined: the answer did not come through, and the caller knows. */
+  /** Undefined: the response was cut off, which the caller has seen. */
   readonly relayed?: ((relayed: RelayedResponse | undefined) => void) | undefined;
-  /** Refusal, CallerGone: the caller has nothing yet. */
+  /** Refusal or CallerGone: nothing was written to the caller yet. */
   readonly failed: (error: unknown) => void;
 }
 
-/** A call whose bytes pass as they are, both ways. */
+/** A call whose request and response bytes pass unchanged. */
 export class RelayedCall extends UpstreamCall {
   protected request: UpstreamRequest;
   private replica: ReplicaRoute | undefined;
@@ -164,7 +164,7 @@ function endOf(how: DeliveryOutcome, status: number): AttemptResult {
   return { kind: 'reset', message: 'the answer was cut off' };
 }
 
-/** Passes a request on and its answer back, byte by byte. */
+/** Relays a request to a replica and the response to the caller, byte by byte. */
 export function relay(
   context: UpstreamContext,
   base: CallOptions,

@@ -6,9 +6,10 @@ import type { Attempt } from '../dispatch/job';
 import type { Upstream } from './upstream';
 import { readAll } from './upstream';
 
-// What servers say of themselves: asked once per arm and version, however many wait for it.
+// What servers report about themselves: fetched once per arm and version, whatever the number of
+// waiting requests.
 
-/** What it is, that there is no such thing, or that it could not be learnt now. */
+/** The value, a confirmed absence, or unknown (ask again). */
 export type ServerInfoResult<T> =
   | { readonly kind: 'fact'; readonly value: T }
   | { readonly kind: 'none' }
@@ -16,38 +17,38 @@ export type ServerInfoResult<T> =
 
 export interface ServerInfoQuery<T> {
   readonly target: (model: string) => string;
-  /** Bytes of an answer; what is larger is none. */
+  /** Maximum response size in bytes; a larger response counts as unknown. */
   readonly limit: number;
   readonly read: (status: number, body: Buffer) => ServerInfoResult<T>;
 }
 
 export interface ServerInfoCache<T> {
-  /** Undefined: there is none, or it could not be learnt now. */
+  /** Undefined: the server has none, or did not tell in time. */
   readonly get: (
     model: string,
     attempt: Attempt,
     signal: AbortSignalLike,
   ) => T | undefined | Promise<T | undefined>;
-  /** What has been learnt of an arm's version so far. */
+  /** The cached value of an arm's version; never asks the server. */
   readonly cached: (model: string, arm: ArmRoute) => T | undefined;
 }
 
-/** What a server does not say it may say later: one that still loads its model has no metadata. */
+/** An absence is asked again after this time: a server that still loads has no metadata yet. */
 const ABSENT_TTL_MS = 30_000;
-/** A server that lives says it at once; who has more time than this goes without. */
+/** A healthy server answers at once, so longer deadlines do not wait longer than this. */
 const QUERY_TIMEOUT_MS = 10_000;
-/** Of one arm: while a version rolls out, two of them answer. */
+/** Per arm: during a rollout two versions answer. */
 const MAX_VERSIONS = 2;
 
 interface CachedInfo<T> {
   readonly value: T | undefined;
-  /** Milliseconds since the epoch; then it is asked again. */
+  /** Milliseconds since the epoch; the entry expires then. */
   readonly until: number;
 }
 
 const UNKNOWN = { kind: 'unknown' } as const;
 
-/** Asks for all who wait: it does not end when one of them leaves. */
+/** Asks on behalf of all waiting requests: it does not end when one of them is cancelled. */
 async function fetchInfo<T>(
   upstream: Upstream,
   query: ServerInfoQuery<T>,
@@ -70,7 +71,7 @@ async function fetchInfo<T>(
   return Buffer.isBuffer(body) ? query.read(answered.status, body) : UNKNOWN;
 }
 
-/** The answer, or undefined when the one who waits has gone or has no more time. */
+/** The result, or undefined when the waiting request was cancelled or its time is over. */
 async function within<T>(
   pending: Promise<T | undefined>,
   { remainingMs }: Attempt,
@@ -90,7 +91,7 @@ async function within<T>(
   }
 }
 
-/** One entry per arm of a model, a few versions each, so that this cannot grow. */
+/** One entry per arm of a model with a few versions each, so its size is bounded. */
 class VersionMap<T> {
   private readonly models = new Map<string, Map<string, Map<string, T>>>();
 

@@ -4,32 +4,32 @@ import type { RelayCallbacks, RelayOptions } from './relay';
 import { RelayedCall } from './relay';
 import type { Attempt, JobResult, AttemptCallbacks } from '../dispatch/job';
 
-/** Of an answer, what stands before its body. */
+/** Status and headers of a server's response. */
 export type UpstreamHead = Pick<HttpResponse, 'status' | 'fields'>;
 
 export type ResponseBody = string | Buffer;
 
-/** How one arm is asked, and what becomes of its answer. */
+/** The request for one arm, and how its response is decoded. */
 export interface Encoding {
   readonly request: UpstreamRequest;
   readonly headers: HeaderText;
-  /** Does the answer go to the caller as it comes? Else it is read whole. */
+  /** Is this response relayed unchanged? Else it is buffered and decoded. */
   readonly isRelayed: (answer: UpstreamHead) => boolean;
-  /** The caller's body of an answer that was read; later, if that is large. @throws Refusal */
+  /** Decodes a buffered response for the caller; asynchronously if it is large. @throws Refusal */
   readonly read: (reply: BufferedResponse) => ResponseBody | Promise<ResponseBody>;
-  /** Content-Type of that body. */
+  /** Content-Type of the decoded body. */
   readonly type: string;
 }
 
-/** @throws Refusal when the arm cannot be told the call */
+/** @throws Refusal when the call cannot be encoded for the arm */
 export type Encoder = (attempt: Attempt) => Encoding | Promise<Encoding>;
 
 export interface TranscodedCallbacks extends RelayCallbacks {
-  /** The answer was read; the caller has nothing yet. */
+  /** The response was buffered; nothing was written to the caller yet. */
   readonly buffered: (reply: BufferedResponse, encoding: Encoding) => void;
 }
 
-/** One try, once it is known how it is made. */
+/** One try whose request is encoded. */
 interface EncodedAttempt {
   readonly attempt: Attempt;
   readonly report: AttemptCallbacks;
@@ -38,8 +38,8 @@ interface EncodedAttempt {
 }
 
 /**
- * A call that reaches each arm in that arm's words: arms of one model may speak differently, and
- * which one it is is known with the try.
+ * A call that is encoded for the arm of each try: the arms of one model may speak different
+ * protocols, and the dispatcher chooses the arm with the try.
  */
 class TranscodedCall extends RelayedCall {
   private last: EncodedAttempt | undefined;
@@ -99,7 +99,7 @@ class TranscodedCall extends RelayedCall {
   }
 }
 
-/** Puts a call to whichever arm gets it, and its answer to the caller, as it comes or read. */
+/** Sends a call to the chosen arm; the response is relayed, or buffered and decoded. */
 export function relayTranscoded(
   context: UpstreamContext,
   base: CallOptions,

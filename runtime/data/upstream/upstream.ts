@@ -15,12 +15,12 @@ import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 
 const NOTHING = Buffer.alloc(0);
 
-/** One request to one replica; `headers` without Host, length and deadline, which each try adds. */
+/** One request to one replica; `headers` are without Host, Content-Length and the deadline. */
 export interface ReplicaRequest extends ClientRequest {
   readonly replica: ReplicaRoute;
 }
 
-/** Sends requests to model servers over connections that are kept. */
+/** Sends requests to model servers over keep-alive connections. */
 export interface Upstream {
   readonly send: (request: ReplicaRequest, asker: ResponseHandler) => void;
   readonly close: () => void;
@@ -32,7 +32,7 @@ function framingOf(upload: Upload | undefined): HeaderText {
   return length === undefined ? 'transfer-encoding: chunked\r\n' : `content-length: ${length}\r\n`;
 }
 
-/** Head lines of one try: they name the replica and the time that is left. */
+/** Header lines of one try: with the replica's address and the remaining time. */
 function headersOf({ replica, headers, body, upload, timeoutMs }: ReplicaRequest): HeaderText {
   const framing = body === undefined ? framingOf(upload) : `content-length: ${body.length}\r\n`;
   const deadline = `x-ai-model-deadline-ms: ${Math.ceil(timeoutMs)}\r\n`;
@@ -62,18 +62,18 @@ export function createUpstream(client: HttpClient = createHttpClient()): Upstrea
   };
 }
 
-/** What an answer may cost that is read whole. */
+/** Limits of a response that is read whole. */
 export interface CollectLimits {
   readonly limit: number;
-  /** For all of it: a server that drips must not outlive the request. */
+  /** For the whole body: a slow server must not outlive the request. */
   readonly timeoutMs: number;
   readonly held: Holding;
 }
 
-/** What is held of an answer grows by so much at a time; bytes. */
+/** Memory for a response is reserved in steps of so many bytes. */
 const STEP_BYTES = 65_536;
 
-/** An answer in memory, counted before it is there. */
+/** A response in memory, whose bytes are reserved before they are stored. */
 class AnswerBuffer {
   private readonly pieces = new BodyBuffer();
   private size = 0;
@@ -97,7 +97,7 @@ class AnswerBuffer {
   /** @throws MemoryFull */
   add(piece: Buffer): void {
     this.size += piece.length;
-    // Few bytes are counted exactly, many in steps.
+    // Small sizes are reserved exactly, large ones in steps.
     const missing = this.size - this.taken;
     if (missing > 0) this.reserve(this.size < STEP_BYTES ? missing : Math.max(missing, STEP_BYTES));
     this.pieces.copy(piece);
@@ -107,7 +107,7 @@ class AnswerBuffer {
     return this.pieces.takeLarge();
   }
 
-  /** Nobody wants it. */
+  /** Frees the memory of a response that is not used. */
   drop(): void {
     this.pieces.clear();
     this.held.give(this.taken);
@@ -122,7 +122,7 @@ function then(whole: Buffer | Promise<Buffer>, go: (whole: Buffer) => void): voi
 
 const announcedBy = ({ fields }: HttpResponse): number => Number(fields.get('content-length') ?? 0);
 
-/** Collects the rest of an answer in one buffer; tells what is wrong with it otherwise. */
+/** Collects the rest of a response in one buffer; `done` gets that buffer or the error. */
 export function collect(
   answered: HttpResponse,
   { limit, timeoutMs, held }: CollectLimits,
@@ -157,7 +157,7 @@ export function collect(
         return stop({ kind: 'protocol', message: `the answer has more than ${limit} bytes` });
       }
       try {
-        // The bytes are ours for this call only.
+        // The client reuses these bytes after this call, so they are copied.
         keep(piece);
         return true;
       } catch (error) {
@@ -168,12 +168,12 @@ export function collect(
     end: () => then(buffer?.take() ?? NOTHING, settle),
     fail: settle,
   });
-  // Most answers are whole by now.
+  // Most responses are complete by now.
   if (isOver) return;
   timer = setTimeout(() => void stop({ kind: 'timeout' }), timeoutMs);
 }
 
-/** Of something that is small, or of a server of ours: it is not counted. */
+/** Reads a small response, or one of our own server; its memory is not counted. */
 export function readAll(
   answered: HttpResponse,
   limit: number,
