@@ -200,7 +200,10 @@ describe('a large answer', () => {
     const { plane } = await scene('native', () => ({ kind: 'answer', body }));
     const longest = longestSteps();
     const got = await plane.post(native, { input_data: { x: 1 } });
-    expect([got.status, got.text]).toEqual([502, expect.stringContaining('not its protocol')]);
+    expect([got.status, got.text]).toEqual([
+      502,
+      expect.stringContaining('invalid response for its protocol'),
+    ]);
     expect(longest.parsed).toBeLessThanOrEqual(LARGE_BYTES);
   });
 

@@ -11,7 +11,8 @@ import { batchShape, rowsOfShapes } from './v2';
 import { JSON_LIMITS } from '../../shared/json-survey';
 
 // The fast path of native ↔ native and native ↔ V2: the text of numbers is copied, not parsed.
-// `undefined` means that the body is not simple, and the caller parses it; the result is the same (test/data/transcode/copied-text.test.ts compares them).
+// `undefined` means that the body is not simple, and the caller parses it; the result is the same
+// (test/data/transcode/copied-text.test.ts compares them).
 
 /** JSON that is passed on as it was read. */
 export class RawJson {

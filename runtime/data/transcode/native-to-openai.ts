@@ -101,7 +101,7 @@ function embeddingsOf({ data, usage }: JsonObject, input: unknown): JsonObject |
   return { ...output, ...(isJsonObject(usage) && { usage }) };
 }
 
-/** Undefined: it is no answer of OpenAI's. */
+/** Undefined: the answer is not valid OpenAI. */
 export function openaiToNative(answer: unknown, call: OpenaiCall): NativeOutput | undefined {
   if (!isJsonObject(answer)) return undefined;
   const { input, body } = call;

@@ -66,7 +66,7 @@ export function guessDatatype(data: readonly unknown[]): string | undefined {
 
 /**
  * The words NaN, Infinity and -Infinity, which native writes as strings, as numbers: of a float
- * tensor all of them, of one whose type nobody states those among numbers, as texts stay texts.
+ * tensor all of them, without a stated type only those among numbers, so that texts stay texts.
  */
 export function withNumbers(data: readonly unknown[], datatype?: string): readonly unknown[] {
   if (datatype !== undefined && !/^(?:BF|FP)/.test(datatype)) return data;

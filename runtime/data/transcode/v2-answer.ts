@@ -25,7 +25,7 @@ function notTranscodable(model: string, what: string): Refusal {
   );
 }
 
-/** Rows of one output, put together. @throws Refusal when they are no tensor */
+/** Rows of one output, put together. @throws Refusal when they do not form a tensor */
 export function columnTensor(model: string, name: string, rows: readonly unknown[]): V2Tensor {
   const shaped = shapedOf(rows);
   const data = withNumbers(shaped?.data ?? []);
@@ -79,7 +79,7 @@ function chosen(
   });
 }
 
-/** @throws Refusal when the rows are no tensors, or lack an output that was asked for */
+/** @throws Refusal when the rows do not form tensors, or lack an output that was asked for */
 export function v2Answer(
   { id, requestedOutputs }: V2Request,
   rows: readonly unknown[],

@@ -93,7 +93,7 @@ export function invalidResponse(model: string, what = ''): Refusal {
   const why = what === '' ? '' : ` (${what.slice(0, MAX_MESSAGE)})`;
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
-    `model ${model} answered something that is not its protocol${why}; look at its server's log`,
+    `model ${model} returned an invalid response for its protocol${why}; look at its server's log`,
   );
 }
 

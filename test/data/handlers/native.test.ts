@@ -216,12 +216,15 @@ describe('what a server refuses', () => {
     expect([got.status, got.headers['retry-after']]).toEqual([503, told]);
   });
 
-  test.each(['hello', '[]', '{"result_":1}'])('%s is not its protocol', async (body) => {
-    const { plane } = await scene(() => ({ kind: 'answer', body }));
-    const got = await plane.post(NATIVE, { input_data: {} });
-    expect(got.status).toBe(502);
-    expect(JSON.parse(got.text)).toMatchObject({ error: { code: 'UPSTREAM_PROTOCOL_ERROR' } });
-  });
+  test.each(['hello', '[]', '{"result_":1}'])(
+    '%s is an invalid response for its protocol',
+    async (body) => {
+      const { plane } = await scene(() => ({ kind: 'answer', body }));
+      const got = await plane.post(NATIVE, { input_data: {} });
+      expect(got.status).toBe(502);
+      expect(JSON.parse(got.text)).toMatchObject({ error: { code: 'UPSTREAM_PROTOCOL_ERROR' } });
+    },
+  );
 });
 
 test.each([

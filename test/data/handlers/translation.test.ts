@@ -328,7 +328,7 @@ describe('what a server answers', () => {
       const got = await plane.post(path, asked);
       expect([got.status, messageOf(path, got)]).toEqual([
         502,
-        "model iris answered something that is not its protocol; look at its server's log",
+        "model iris returned an invalid response for its protocol; look at its server's log",
       ]);
     }
     expect(plane.faults).toEqual([]);
