@@ -6,7 +6,7 @@ import type { Exchange } from '../http/exchange';
 import type { ProxiedRoute } from '../upstream/relay';
 import { isForwardedHeader, carriesClientAddress, withoutHeaders } from '../upstream/headers';
 import type { InferenceContext } from '../upstream/infer';
-import type { Batcher } from './batcher';
+import type { CallBatcher } from './batcher';
 import type { BatchableRequest } from './batched-call';
 import { messageOf } from './batched-call';
 import { encodeNative, wantsMetadata } from '../transcode';
@@ -20,21 +20,21 @@ import type { BatchCodec } from './codecs';
 import { BATCH_CODECS } from './codecs';
 import type { NativeItem } from '../transcode/native-format';
 
-// How a request is said together with others (`inference.batching`).
+// Makes requests batchable (`inference.batching`).
 
-/** Headers that say what a body is and what is wanted; and what callers add for their model. */
+/** Headers that describe the body and the wanted answer, and custom headers for the model. */
 const isCommon = (name: string): boolean =>
   name === 'content-type' ||
   name === 'accept' ||
   (!isForwardedHeader(name) && name !== 'traceparent');
 
-/** Different in every request, and nothing to a model: what proxies and traces leave. */
+/** Headers of proxies and tracing: different in every request and of no interest to a model. */
 const PER_REQUEST =
   /^x-(?:(?:request|correlation|trace|span|amzn-trace)-id|request-start|(?:forwarded|b3|cloud-trace|envoy|datadog)-.*)$/;
 
 const isOfOne = (name: string): boolean => PER_REQUEST.test(name) || carriesClientAddress(name);
 
-/** Who the caller is decides its arm; a key that is known by a header must not keep callers apart. */
+/** The cohort header only chooses the arm: it must not prevent batching across callers. */
 function headersOf({ headers, model }: CallOptions): {
   readonly common: string;
   readonly own: string;
@@ -44,15 +44,12 @@ function headersOf({ headers, model }: CallOptions): {
   const isOwn = (name: string): boolean => name === 'x-request-id' || name === 'traceparent';
   return {
     common: withoutHeaders(headers, (name) => !isCommon(name) || isOfOne(name) || name === key),
-    // A call for several is found in a log by the first of them.
+    // Logs show a batch call under the IDs of its first request.
     own: withoutHeaders(headers, (name) => !isOwn(name)),
   };
 }
 
-/**
- * Of JSON; to cut it holds the event loop for about 10 ms a MiB. Who sends more at a time sends
- * tensors as bytes, or is no small request.
- */
+/** JSON above this size is not batched: splicing blocks the event loop for about 10 ms per MiB. */
 const MAX_JSON_BYTES = 1024 * 1024;
 
 function batchableRequest(
@@ -63,7 +60,7 @@ function batchableRequest(
   target: string,
 ): BatchableRequest | undefined {
   if ((jsonBytes ?? body.length) > MAX_JSON_BYTES) return undefined;
-  // A character that is cut short may take the quote behind it along, and so the next row, too.
+  // A truncated UTF-8 character may swallow the quote behind it, and so the next row.
   if (!isUtf8(body.subarray(0, jsonBytes))) return undefined;
   const own = cut({ body, jsonBytes }, base.model.inference.batching?.maxSize);
   if (own === undefined) return undefined;
@@ -78,19 +75,19 @@ const asText =
   ({ body }: Message): Splice | undefined =>
     cut(body.toString('latin1'));
 
-/** A request for a version is not joined: a call goes to any replica of its arm. */
+/** A request for a version is not batched: a batch call goes to any replica of its arm. */
 const isBatchable = ({ model: { inference }, version }: CallOptions): boolean =>
   areJoined(inference) && version === undefined;
 
 const withBatching = (
-  batcher: Batcher,
+  batcher: CallBatcher,
   base: CallOptions,
   of: (arm: ArmRoute) => BatchableRequest | undefined,
 ) => ({
   ...base,
   joinBatch: ((member) =>
     batcher.enqueue(base, member, () => {
-      // The built-in server batches by itself.
+      // The built-in server does its own batching.
       return member.arm.server.kind === 'onnx' ? undefined : of(member.arm);
     })) satisfies CallOptions['joinBatch'],
 });
@@ -119,9 +116,9 @@ function relayedRequest(
   );
 }
 
-/** A call whose bytes pass, with others if its model says so. */
+/** Options of a relayed call that joins batches if its model enables batching. */
 export function batchRelayedCall(
-  batcher: Batcher,
+  batcher: CallBatcher,
   base: CallOptions,
   route: ProxiedRoute,
   exchange: Exchange,
@@ -146,7 +143,7 @@ function nativeRequest(
 ): BatchableRequest | undefined {
   const { id } = base.model;
   const known = wantsMetadata(arm) ? metadata.cached(id, arm) : undefined;
-  // The first call by itself learns it.
+  // The first call goes alone and fetches the metadata.
   if (wantsMetadata(arm) && known === undefined) return undefined;
   const { target, body } = encodeNative(arm, id, item, known);
   const message = { body: Buffer.from(body), jsonBytes: undefined };
@@ -158,9 +155,9 @@ function nativeRequest(
   return batchableRequest(base, message, asText(spliceV1), BATCH_CODECS.v1, target);
 }
 
-/** A native call, with others if its model says so. */
+/** Options of a native call that joins batches if its model enables batching. */
 export function batchNativeCall(
-  batcher: Batcher,
+  batcher: CallBatcher,
   inferring: InferenceContext,
   base: CallOptions,
   item: NativeItem,

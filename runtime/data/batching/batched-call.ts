@@ -11,29 +11,29 @@ import { isSameAnswer } from './compare-alone';
 import type { Splice, Message } from './splice';
 import type { BatchCodec } from './codecs';
 
-// One call for several requests.
+// One upstream call for several requests.
 
-/** How a request is said together with others. */
+/** A request encoded for a batch. */
 export interface BatchableRequest {
-  /** Requests of one key go together. */
+  /** Only requests with the same key are batched. */
   readonly key: string;
   readonly splice: Splice;
-  /** Of its body. */
+  /** Size of its body. */
   readonly bytes: number;
   readonly codec: BatchCodec;
   readonly target: string;
-  /** Of the call that is made for all. */
+  /** Headers of the batch call. */
   readonly headers: HeaderText;
 }
 
-/** A request that goes with others. */
+/** A request in a batch. */
 export interface BatchEntry {
   readonly member: BatchMember;
   readonly request: BatchableRequest;
   readonly base: CallOptions;
 }
 
-/** What became of a joined call. `different`: one of its requests was answered otherwise alone. */
+/** Result of a batch call. `different`: a request sent alone got another answer. */
 export type BatchEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
 
 class BatchCall extends BufferedCall {
@@ -55,7 +55,7 @@ class BatchCall extends BufferedCall {
 const lengthLine = ({ jsonBytes }: Message): HeaderText =>
   jsonBytes === undefined ? '' : `${HEAD_LENGTH}: ${jsonBytes}\r\n`;
 
-/** Bytes as a body that comes. */
+/** A body source with these bytes. */
 function sourceOf(bytes: Buffer): BodySource {
   let resume: () => void = () => undefined;
   let destroy: () => void = () => undefined;
@@ -76,12 +76,12 @@ function sourceOf(bytes: Buffer): BodySource {
   };
 }
 
-/** What of an answer to all is true of each. */
+/** Headers of the batch answer that are valid for each request. */
 const PER_ENTRY_FIELDS = filterOf(
   (name) => name !== 'content-length' && name !== HEAD_LENGTH && name !== 'set-cookie',
 );
 
-/** One request's part of an answer, as if it had come alone. */
+/** The answer for one request, as if it had been sent alone. */
 function answeredOf({ status, fields }: BufferedResponse, message: Message): HttpResponse {
   const kept = endToEnd(fields, PER_ENTRY_FIELDS);
   const own = `${kept}content-length: ${message.body.length}\r\n${lengthLine(message)}`;
@@ -93,7 +93,7 @@ function answeredOf({ status, fields }: BufferedResponse, message: Message): Htt
   };
 }
 
-/** A body that can be cut; undefined: it is compressed, or says of itself what is not so. */
+/** A body that can be spliced; undefined: it is compressed or its header length is invalid. */
 export function messageOf({
   fields,
   body,
@@ -105,30 +105,30 @@ export function messageOf({
   return jsonBytes <= body.length ? { body, jsonBytes } : undefined;
 }
 
-/** What goes upstream for all; it is one job with a name of its own for nobody. */
-function baseOf(members: readonly BatchEntry[], signal: CallerSignal, now: number): CallOptions {
-  const [{ base, request, member }] = members as readonly [BatchEntry];
-  const deadline = Math.min(...members.map((one) => one.member.deadline));
+/** Options of the batch call: one job of its own, without an outcome. */
+function baseOf(entries: readonly BatchEntry[], signal: CallerSignal, now: number): CallOptions {
+  const [{ base, request, member }] = entries as readonly [BatchEntry];
+  const deadline = Math.min(...entries.map((one) => one.member.deadline));
   return {
     model: base.model,
     arm: member.arm.name,
     priority: base.priority,
     timeoutMs: Math.max(0, deadline - now),
-    items: members.reduce((sum, one) => sum + one.request.splice.rows, 0),
+    items: entries.reduce((sum, one) => sum + one.request.splice.rows, 0),
     signal,
     headers: request.headers,
     isBatchCall: true,
   };
 }
 
-/** Asks once for several requests of one key, and gives each its part. */
+/** Sends one call for several requests of one key, and distributes its answer. */
 export function sendBatch(
   calling: UpstreamContext,
   all: readonly BatchEntry[],
   now: () => number,
-  /** Are some of them asked for alone as well, before they are answered? */
+  /** Sends some requests alone as well and compares, before answering. */
   isCompared: boolean,
-  told: (end: BatchEnd, version: string | undefined) => void,
+  onEnd: (end: BatchEnd, version: string | undefined) => void,
 ): void {
   const signal = new CallerSignal();
   const left = new Set(all);
@@ -137,31 +137,31 @@ export function sendBatch(
       request: { codec, target },
     },
   ] = all as readonly [BatchEntry];
-  for (const member of all) {
-    member.member.onCallerGone(() => {
-      left.delete(member);
+  for (const entry of all) {
+    entry.member.onCallerGone(() => {
+      left.delete(entry);
       if (left.size === 0) signal.abort();
     });
   }
-  // Those in the try whose answer it is: who has gone before it is not asked for.
-  let asked: readonly BatchEntry[] = [];
+  // Entries sent in the current attempt, without callers that went away before.
+  let sent: readonly BatchEntry[] = [];
   let message: Message = { body: Buffer.alloc(0), jsonBytes: undefined };
   let sentAt = 0;
   const compare = (pairs: readonly AnsweredEntry[], version: string, done: Done): void => {
     const [first] = pairs;
     const remainingMs = (first?.entry.member.deadline ?? 0) - now();
-    // Who has little time left is not kept waiting.
+    // Do not compare when little time is left.
     if (!isCompared || remainingMs < 4 * (now() - sentAt)) return done(true);
     compareWithSingleCalls(calling, pairs.slice(0, COMPARED_MEMBERS), version, now, done);
   };
   const ask = () => {
     if (sentAt === 0) sentAt = now();
-    asked = [...left];
-    message = codec.join(asked.map(({ request }) => request.splice));
+    sent = [...left];
+    message = codec.join(sent.map(({ request }) => request.splice));
     return { method: 'POST', target, body: message.body };
   };
   const end = (ended: CallOutcome): void =>
-    distribute({ ended, all, asked, sentAt, told, compare });
+    distribute({ ended, all, sent, sentAt, onEnd, compare });
   const base = baseOf(all, signal, now());
   calling.dispatcher.start(new BatchCall(calling, base, ask, end, () => lengthLine(message)));
 }
@@ -169,13 +169,13 @@ export function sendBatch(
 interface Distribution {
   readonly ended: CallOutcome;
   readonly all: readonly BatchEntry[];
-  readonly asked: readonly BatchEntry[];
+  readonly sent: readonly BatchEntry[];
   readonly sentAt: number;
-  readonly told: (end: BatchEnd, version: string | undefined) => void;
+  readonly onEnd: (end: BatchEnd, version: string | undefined) => void;
   readonly compare: (pairs: readonly AnsweredEntry[], version: string, done: Done) => void;
 }
 
-/** A request with its part of a joined answer. */
+/** A request with its part of the batch answer. */
 interface AnsweredEntry {
   readonly entry: BatchEntry;
   readonly own: Message;
@@ -183,10 +183,10 @@ interface AnsweredEntry {
 
 type Done = (isSame: boolean) => void;
 
-/** Requests of a joined call that are asked for alone as well. */
+/** Requests of a batch call that are sent alone as well, for comparison. */
 const COMPARED_MEMBERS = 4;
 
-/** What it is alone; undefined: it cannot be told now. */
+/** What it is alone; undefined: it cannot be onEnd now. */
 function isSameAlone(
   { entry: { request }, own }: AnsweredEntry,
   ended: CallOutcome,
@@ -224,7 +224,7 @@ function compareWithSingleCalls(
   }
 }
 
-/** Whatever it cannot be read by: nobody must wait for an answer that never comes. */
+/** Undefined if it throws: an unreadable answer must not leave callers waiting. */
 function orUndefined<T>(call: () => T): T | undefined {
   try {
     return call();
@@ -233,42 +233,42 @@ function orUndefined<T>(call: () => T): T | undefined {
   }
 }
 
-function sendApart(members: readonly BatchEntry[]): void {
-  for (const { member } of members) member.sendAlone(true);
+function sendApart(entries: readonly BatchEntry[]): void {
+  for (const { member } of entries) member.sendAlone(true);
 }
 
-/** Did perhaps one of them break it for all? A server that fell over its request, an answer too long. */
+/** One request may have caused the failure: a crashed server, or an answer too large. */
 const mayBeSpoiled = (ended: Extract<CallOutcome, { kind: 'none' }>): boolean =>
   ended.result.kind === 'failed' &&
   (ended.result.result.kind === 'reset' || ended.result.result.kind === 'protocol');
 
 function distribute(on: Distribution): void {
-  const { ended, all, told } = on;
+  const { ended, all, onEnd } = on;
   if (ended.kind === 'reply') return distributeReply(on, ended);
   if (ended.kind === 'fault' || mayBeSpoiled(ended)) {
-    told('refused', undefined);
+    onEnd('refused', undefined);
     return sendApart(all);
   }
-  told('shared', undefined);
+  onEnd('shared', undefined);
   for (const { member } of all) member.fail(ended.result);
 }
 
-/** Of JSON; to cut it holds the event loop for about 10 ms a MiB. */
+/** JSON above this size is not split: it blocks the event loop for about 10 ms per MiB. */
 const MAX_ANSWER_JSON_BYTES = 4 * 1024 * 1024;
 
 function splitReply(
   reply: BufferedResponse,
-  asked: readonly BatchEntry[],
+  sent: readonly BatchEntry[],
 ): ReturnType<BatchCodec['split']> {
   const message = messageOf(reply);
   if ((message?.jsonBytes ?? reply.body.length) > MAX_ANSWER_JSON_BYTES) return undefined;
-  const [first] = asked;
-  const splices = asked.map(({ request }) => request.splice);
+  const [first] = sent;
+  const splices = sent.map(({ request }) => request.splice);
   return orUndefined(() => message && first?.request.codec.split(message, splices));
 }
 
 function distributeReply(
-  { all, asked, sentAt, told, compare }: Distribution,
+  { all, sent, sentAt, onEnd, compare }: Distribution,
   { reply, tries }: Extract<CallOutcome, { kind: 'reply' }>,
 ): void {
   const { replica } = reply;
@@ -276,23 +276,23 @@ function distributeReply(
   const give = ({ member }: BatchEntry, message: Message): void =>
     member.deliver({ replica, answered: answeredOf(reply, message), tries, sentAt });
   if (meaning === 'shared') {
-    told('shared', replica.version);
+    onEnd('shared', replica.version);
     const whole = { body: reply.body, jsonBytes: undefined };
     return all.forEach((entry) => give(entry, whole));
   }
-  const answers = meaning === 'split' ? splitReply(reply, asked) : undefined;
+  const answers = meaning === 'split' ? splitReply(reply, sent) : undefined;
   if (answers === undefined) {
-    told(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
+    onEnd(meaning === 'split' ? 'unsplit' : 'refused', replica.version);
     return sendApart(all);
   }
-  const pairs = asked.flatMap((entry, at) => {
+  const pairs = sent.flatMap((entry, at) => {
     const own = answers[at];
     return own === undefined ? [] : [{ entry, own }];
   });
   compare(pairs, replica.version, (isSame) => {
-    told(isSame ? 'split' : 'different', replica.version);
+    onEnd(isSame ? 'split' : 'different', replica.version);
     if (!isSame) return sendApart(all);
     for (const { entry, own } of pairs) give(entry, own);
-    sendApart(asked.filter((_, at) => answers[at] === undefined));
+    sendApart(sent.filter((_, at) => answers[at] === undefined));
   });
 }

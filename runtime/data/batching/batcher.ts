@@ -17,20 +17,20 @@ import type { BatchEnd, BatchEntry, BatchableRequest } from './batched-call';
 import { sendBatch } from './batched-call';
 import type { BatchMember } from '../dispatch/job';
 
-/** A call that batching made. */
+/** Report of one batch call. */
 export interface BatchReport {
   readonly model: string;
   readonly arm: string;
   readonly requests: number;
-  /** It came to nothing: the requests were called one by one. */
+  /** The batch failed, and its requests were sent one by one. */
   readonly isUndone: boolean;
-  /** Some of its requests were called alone as well, and what that has shown. */
+  /** Result of the comparison with single calls, if there was one. */
   readonly compared?: 'same' | 'different' | undefined;
 }
 
-/** Collects requests that are alike and asks for them together. */
-export interface Batcher {
-  /** Takes a request whose arm is known; `requestOf` says how it goes with others, if it does. */
+/** Collects requests with the same key and sends them in one call. */
+export interface CallBatcher {
+  /** Takes a request whose arm is known; `requestOf` encodes it, or returns undefined. */
   readonly enqueue: (
     base: CallOptions,
     member: BatchMember,
@@ -45,7 +45,7 @@ interface OpenBatch {
   cancel: () => void;
 }
 
-/** What one call may have at most, and how long the first of it waits for others. */
+/** Limits of one batch, and how long its first request waits for others. */
 interface BatchLimits {
   readonly maxSize: number;
   readonly maxBytes: number;
@@ -55,19 +55,19 @@ interface BatchLimits {
 interface BatcherOptions {
   readonly calling: UpstreamContext;
   readonly clock: TimerClock;
-  readonly onBatch: (joined: BatchReport) => void;
-  /** Draws the joined calls that are compared: [0, 1). */
+  readonly onBatch: (report: BatchReport) => void;
+  /** Chooses the batch calls that are compared: [0, 1). */
   readonly random: () => number;
   readonly mayCompare: () => boolean;
 }
 
-/** In the same turn of the event loop all that has arrived is read; this comes behind it. */
+/** Runs after all requests that arrived in this turn of the event loop. */
 function soon(call: () => void): () => void {
   const handle = setImmediate(call);
   return () => clearImmediate(handle);
 }
 
-/** What is wrong with a request is told when it goes alone. */
+/** An invalid request is sent alone and gets its error there. */
 function orUndefined(requestOf: () => BatchableRequest | undefined): BatchableRequest | undefined {
   try {
     return requestOf();
@@ -76,9 +76,9 @@ function orUndefined(requestOf: () => BatchableRequest | undefined): BatchableRe
   }
 }
 
-class RequestBatcher implements Batcher {
+class RequestBatcher implements CallBatcher {
   private readonly open = new Map<string, OpenBatch>();
-  /** One entry per arm: what was learnt of its last version. */
+  /** By arm: failed batches of its last version. */
   private readonly fruitless = new Map<string, Fruitless>();
 
   private readonly compared = new Map<string, Compared>();
@@ -148,7 +148,7 @@ class RequestBatcher implements Batcher {
     const [first] = all;
     if (first === undefined) return;
     if (all.length === 1) {
-      this.tell(first, 1);
+      this.report(first, 1);
       return first.member.sendAlone(false);
     }
     const { calling, clock } = this.options;
@@ -160,12 +160,17 @@ class RequestBatcher implements Batcher {
       this.options.mayCompare() && isCompared(known, own, isProof, this.options.random());
     this.compared.set(name, afterJoined(known, own, isChecked && isProof));
     sendBatch(calling, all, clock.now, isChecked, (end, version) => {
-      this.tell(first, all.length, end, isChecked);
+      this.report(first, all.length, end, isChecked);
       this.learn(name, end, version ?? own);
     });
   }
 
-  private tell({ base, member }: BatchEntry, requests: number, end?: BatchEnd, isChecked = false) {
+  private report(
+    { base, member }: BatchEntry,
+    requests: number,
+    end?: BatchEnd,
+    isChecked = false,
+  ) {
     const isUndone = end === 'refused' || end === 'unsplit' || end === 'different';
     const result = end === 'split' ? 'same' : end === 'different' ? 'different' : undefined;
     const compared = isChecked ? result : undefined;
@@ -185,6 +190,6 @@ class RequestBatcher implements Batcher {
 
 const nameOf = ({ model }: CallOptions, { arm }: BatchMember): string => `${model.id}\0${arm.name}`;
 
-export function createBatcher(options: BatcherOptions): Batcher {
+export function createBatcher(options: BatcherOptions): CallBatcher {
   return new RequestBatcher(options);
 }

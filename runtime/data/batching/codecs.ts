@@ -8,18 +8,18 @@ import type { JsonObject } from '../transcode/body-json';
 import { isJsonObject } from '../transcode/body-json';
 import { readBinaryAnswer } from '../transcode/v2-binary';
 
-/** How requests of one protocol become one call, and its answer theirs again. */
+/** Joins requests of one protocol into one call, and splits its answer. */
 export interface BatchCodec {
   readonly join: (splices: readonly Splice[]) => Message;
   /**
-   * Undefined in all: the answer has not the rows that were asked. Undefined for one: its answer
-   * is an error, which it gets by itself.
+   * Returns undefined if the answer does not have the requested rows. An undefined element is an
+   * error: that request is sent alone.
    */
   readonly split: (
     answer: Message,
     splices: readonly Splice[],
   ) => readonly (Message | undefined)[] | undefined;
-  /** What a model gave in an answer: no ids, no times. */
+  /** The output of the model, without IDs and times. */
   readonly output: (answer: Message) => unknown;
 }
 

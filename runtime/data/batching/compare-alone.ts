@@ -3,12 +3,12 @@ import { isJsonObject } from '../transcode/body-json';
 import type { Message } from './splice';
 import type { BatchCodec } from './codecs';
 
-// Is an answer the same as one that was asked for alone?
+// Compares a part of a batch answer with the answer to the same request sent alone.
 
-/** Arithmetic of another batch size may differ in its last bits. */
+/** Another batch size may change the last bits of a result. */
 const RELATIVE = 1e-4;
 const ABSOLUTE = 1e-7;
-/** Larger answers would hold the event loop while they are read. */
+/** Larger answers would block the event loop while they are parsed. */
 const MAX_BYTES = 256 * 1024;
 
 function sameNumbers(a: unknown, b: unknown, x: number, y: number): boolean {
@@ -29,7 +29,7 @@ function sameValues(a: unknown, b: unknown): boolean {
   return own.length === others.size && own.every(([key, one]) => sameValues(one, others.get(key)));
 }
 
-/** Undefined: it cannot be told. */
+/** Undefined: unknown. */
 export function isSameAnswer(form: BatchCodec, a: Message, b: Message): boolean | undefined {
   if (a.body.equals(b.body)) return true;
   if (a.body.length > MAX_BYTES || b.body.length > MAX_BYTES) return undefined;

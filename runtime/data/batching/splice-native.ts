@@ -2,7 +2,7 @@ import type { Splice, Elements } from './splice';
 import { eachKey, elementsOf, endOf } from './splice';
 import { NotSimple, scanned } from '../transcode/scanner';
 
-// Native calls go together as `batch_inference`, whose items are the bodies of single calls.
+// Native calls are batched as `batch_inference`, whose items are the bodies of single calls.
 
 /** The body of a single call as a batch of one. */
 export function spliceNative(text: string): Splice {
@@ -28,7 +28,7 @@ function hasError(result: string): boolean {
   );
 }
 
-/** The results; undefined for one that is an error. Undefined in all: there are not so many. */
+/** The results, undefined for an error; undefined as a whole: the count differs. */
 export function splitNative(
   text: string,
   count: number,

@@ -5,7 +5,7 @@ import { NotSimple, scanned } from '../transcode/scanner';
 
 // KServe V1 and TensorFlow Serving's row format: one list of rows.
 
-/** The list called `list` is cut out; a message without it is in another format. */
+/** Splices the list named `list`; a message without it is in another format. */
 function spliceRows(text: string, list: string, shapeOf?: (rows: readonly string[]) => string) {
   return scanned(
     text,
@@ -51,7 +51,7 @@ function shapeOfRow(row: string): string | undefined {
   return scanned(row, (scanner) => shapeOfValue(scanner), true);
 }
 
-/** All rows have one shape, or the request goes alone. */
+/** All rows must have one shape, or the request is sent alone. */
 function shapeOfRows(rows: readonly string[]): string {
   const shapes = new Set(rows.map(shapeOfRow));
   const [shape] = shapes;
@@ -59,12 +59,12 @@ function shapeOfRows(rows: readonly string[]): string {
   return shape;
 }
 
-/** A `:predict` request with `instances`. Undefined: it cannot go with others. */
+/** A `:predict` request with `instances`. Undefined: it cannot be batched. */
 export function spliceV1(text: string): Splice | undefined {
   return spliceRows(text, 'instances', shapeOfRows);
 }
 
-/** The answer to one, with `predictions`. */
+/** An answer with `predictions`. */
 export function spliceV1Answer(text: string): Splice | undefined {
   return spliceRows(text, 'predictions');
 }

@@ -6,19 +6,19 @@ import type { Scanner } from '../transcode/scanner';
 import { NotSimple, scanned } from '../transcode/scanner';
 import { sizeOf } from '../transcode/tensor';
 
-// The Open Inference Protocol V2, JSON and its extension for binary tensors: rows lie along the
-// first dimension of every tensor.
+// The Open Inference Protocol V2 in JSON and with binary tensors: rows are the first dimension of
+// every tensor.
 
 const OPEN_LIST = 0x5b;
 const MAX_DEPTH = 32;
-/** A list as it stands: elements that are lists have so many leaves, others none. */
+/** A `data` list; `leaves` counts the leaves of elements that are lists. */
 interface ListData {
   readonly field: number;
   readonly elements: Elements;
   readonly leaves: readonly (number | undefined)[];
 }
 
-/** What was read of one tensor. */
+/** The parsed parts of one tensor. */
 interface SplicedTensor {
   datatype: string;
   dims: readonly number[];
@@ -26,7 +26,7 @@ interface SplicedTensor {
   size: { readonly field: number; readonly bytes: number } | undefined;
 }
 
-/** Numbers, texts and booleans in a value, however deep. */
+/** Counts numbers, strings and booleans in a value, at any depth. */
 function leavesOf(scanner: Scanner, depth = 0): number {
   if (scanner.next !== OPEN_LIST) {
     scanner.value();
@@ -55,7 +55,7 @@ function readData(scanner: Scanner, builder: SpliceBuilder): ListData {
   return { field: builder.field(starts[0] ?? 0, ends.at(-1) ?? 0, field), elements, leaves };
 }
 
-/** The first dimension is cut out. */
+/** Splices the first dimension. */
 function readShape(scanner: Scanner, builder: SpliceBuilder): readonly number[] {
   const from = scanner.position;
   const text = scanner.value();
@@ -97,8 +97,8 @@ function readTensor(scanner: Scanner, builder: SpliceBuilder): SplicedTensor {
 }
 
 /**
- * Elements for each row, if the list has exactly what its shape says: one too few here and one too
- * many in another request would shift the rows between the two callers.
+ * Elements per row, if the list matches its shape exactly: one element missing here and one too
+ * many in another request would shift rows between the two callers.
  */
 function perRowOf({ elements, leaves }: ListData, dims: readonly number[]) {
   const [rows = 0, ...rest] = dims;
@@ -111,7 +111,7 @@ function perRowOf({ elements, leaves }: ListData, dims: readonly number[]) {
   return { perRow: 1, form: 'nested' };
 }
 
-/** Where each row begins in a binary tensor, and the last one ends. @throws TensorFault */
+/** Offsets of the rows in a binary tensor, and the end of the last one. @throws TensorFault */
 function boundariesOf(bytes: Buffer, { datatype: name, dims }: SplicedTensor): readonly number[] {
   const [rows = 0, ...rest] = dims;
   const perRow = sizeOf(rest);
@@ -135,7 +135,7 @@ function orGivenUp<T>(make: () => T): T {
   }
 }
 
-/** Fills in what is known of the fields of the tensors now. @returns the forms of their data */
+/** Completes the fields once all tensors are read. @returns the forms of their data */
 function fillFields(
   builder: SpliceBuilder,
   tensors: readonly SplicedTensor[],
@@ -164,10 +164,10 @@ function fillFields(
   return forms.join();
 }
 
-/** Requests of a sequence belong to a state inside the server. */
+/** Requests of a sequence depend on state in the server. */
 const SEQUENCE = /"sequence_(?:id|start|end)"/;
 
-/** @param maxRows with more it is not looked at: a binary tensor may have a row in each byte */
+/** @param maxRows rejects more rows early: a binary tensor may have a row per byte */
 function spliceTensors(
   { body, jsonBytes }: Message,
   list: string,
@@ -197,12 +197,12 @@ function spliceTensors(
   );
 }
 
-/** An `infer` request. Undefined: it cannot go with others. */
+/** An `infer` request. Undefined: it cannot be batched. */
 export function spliceV2(message: Message, maxRows = Infinity): Splice | undefined {
   return spliceTensors(message, 'inputs', maxRows);
 }
 
-/** The answer to one. Undefined: not every output has as many rows as the others. */
+/** An answer. Undefined: its outputs differ in their number of rows. */
 export function spliceV2Answer(message: Message, maxRows = Infinity): Splice | undefined {
   return spliceTensors(message, 'outputs', maxRows);
 }

@@ -1,22 +1,22 @@
 import type { Scanner } from '../transcode/scanner';
 import { NotSimple } from '../transcode/scanner';
 
-// Several requests as one, without making values of their text. A message is cut into what all
-// requests of a kind have in common and the fields between, where the rows of each stand. Filled with
-// the rows of many it is their joined call; the answer to that is cut the same way, and filled with
-// the rows of one it is that one's answer, byte for byte as the server writes it.
+// Joins several requests into one without parsing their values. A message is split into fixed
+// pieces, which all requests of a key share, and fields between them, which hold the rows. Filled
+// with the rows of all requests it is the batch request. The answer is split in the same way;
+// filled with the rows of one request it is that request's answer, byte for byte.
 //
-// Texts are latin-1, so that a character is a byte: no text of a caller is decoded and written anew.
+// Texts are Latin-1, so that a character is a byte: caller text is never decoded and re-encoded.
 
-/** What stands in one place of a message, and differs from request to request. */
+/** A part of a message that differs between requests. */
 export type SpliceField =
   /** The number of rows. */
   | { readonly kind: 'rows' }
-  /** What the caller calls its request. */
+  /** The ID that the caller gave its request. */
   | { readonly kind: 'id'; readonly text: string }
-  /** Elements of a list, so many for a row. */
+  /** Elements of a list, `perRow` for each row. */
   | { readonly kind: 'list'; readonly elements: Elements; readonly perRow: number }
-  /** The size of a tensor behind the JSON, and the tensor; row n begins at the nth boundary. */
+  /** Size and bytes of a binary tensor; row n starts at the nth boundary. */
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly boundaries: readonly number[] };
 
 /** Where the elements of a list begin and end in a text. */
@@ -27,22 +27,22 @@ export interface Elements {
 }
 
 export interface Splice {
-  /** What stands before each field, and after the last. */
+  /** The text before each field, and after the last. */
   readonly pieces: readonly string[];
   readonly fields: readonly SpliceField[];
   readonly rows: number;
-  /** What else must be equal in requests that go together. */
+  /** Must be equal in requests of one batch, besides the pieces. */
   readonly shape: string;
 }
 
-/** A body: JSON, and behind it tensors as bytes (`Inference-Header-Content-Length`). */
+/** A body: JSON, then binary tensors (`Inference-Header-Content-Length`). */
 export interface Message {
   readonly body: Buffer;
-  /** Bytes of JSON; undefined: it is all JSON. */
+  /** Bytes of JSON; undefined: all of it is JSON. */
   readonly jsonBytes: number | undefined;
 }
 
-/** Rows of one cut, from (included) to (not included). */
+/** Rows of one splice, `from` (included) to `to` (excluded). */
 interface RowRange {
   readonly cut: Splice;
   readonly from: number;
@@ -61,7 +61,7 @@ function bytesOf({ cut, from, to }: RowRange, at: number): Buffer {
   return field.bytes.subarray(field.boundaries[from], field.boundaries[to]);
 }
 
-/** What a field holds for these parts together. */
+/** Text of a field for all parts. */
 function fieldText(field: SpliceField, at: number, parts: readonly RowRange[]): string {
   switch (field.kind) {
     case 'id':
@@ -81,7 +81,7 @@ function listFieldText({ cut, from, to }: RowRange, at: number): string {
   return listText(field.elements, from * field.perRow, to * field.perRow);
 }
 
-/** One message with the rows of all parts; they have the same pieces. */
+/** One message with the rows of all parts, which share their pieces. */
 function render(parts: readonly RowRange[], idText?: string): Message {
   const [{ cut }] = parts as readonly [RowRange];
   let text = cut.pieces[0] ?? '';
@@ -96,12 +96,12 @@ function render(parts: readonly RowRange[], idText?: string): Message {
   return { body: Buffer.concat([json, ...tails]), jsonBytes: json.length };
 }
 
-/** Requests that go together have this in common. */
+/** Equal for requests that can be batched. */
 export function keyOf({ pieces, shape }: Splice): string {
   return `${shape}\0${pieces.join('\0')}`;
 }
 
-/** Do two requests of one key ask the same? Their ids do not matter. */
+/** Two requests of one key have the same rows, regardless of their IDs. */
 export function haveSameRows(a: Splice, b: Splice): boolean {
   if (a.rows !== b.rows) return false;
   return a.fields.every((field, at) => {
@@ -110,7 +110,7 @@ export function haveSameRows(a: Splice, b: Splice): boolean {
   });
 }
 
-/** One message out of several of the same key. */
+/** Joins requests of the same key into one message. */
 export function joinRequests(splices: readonly Splice[]): Message {
   return render(splices.map(allRows));
 }
@@ -120,7 +120,7 @@ function idOf({ fields }: Splice): string | undefined {
   return field?.kind === 'id' ? field.text : undefined;
 }
 
-/** The answer of each request out of the one to all; undefined: it has not the rows of all. */
+/** Splits a batch answer by request; undefined: its number of rows differs. */
 export function splitAnswer(
   answer: Splice,
   asked: readonly Splice[],
@@ -134,7 +134,7 @@ export function splitAnswer(
   });
 }
 
-/** Collects pieces and fields while a text is read from its begin to its end. */
+/** Collects pieces and fields while a text is scanned. */
 export class SpliceBuilder {
   readonly pieces: string[] = [];
   readonly fields: SpliceField[] = [];
@@ -142,7 +142,7 @@ export class SpliceBuilder {
 
   constructor(readonly text: string) {}
 
-  /** @returns where its field is, which is filled in when all of it is known */
+  /** @returns the index of the field, which is completed later */
   field(from: number, to: number, field: SpliceField): number {
     this.pieces.push(this.text.slice(this.at, from));
     this.at = to;
@@ -155,7 +155,7 @@ export class SpliceBuilder {
   }
 }
 
-/** Calls for each key. A name written with escapes, or twice, means one thing to one reader only. */
+/** Calls for each key. Gives up on escaped or duplicate keys: parsers disagree about them. */
 export function eachKey(scanner: Scanner, onKey: (key: string) => void): void {
   const seen = new Set<string>();
   scanner.object((key) => {
@@ -165,13 +165,13 @@ export function eachKey(scanner: Scanner, onKey: (key: string) => void): void {
   });
 }
 
-/** Takes a value. @returns where it ends, without the blanks behind it */
+/** Reads a value. @returns its end, without trailing white space */
 export function endOf(scanner: Scanner): number {
   const from = scanner.position;
   return from + scanner.value().trimEnd().length;
 }
 
-/** Takes a list. @param take takes one element and says where it ends */
+/** Reads a list. @param take reads one element and returns its end */
 export function elementsOf(scanner: Scanner, take: (scanner: Scanner) => number): Elements {
   const starts: number[] = [];
   const ends: number[] = [];

@@ -10,7 +10,7 @@ import { dropIdle, dispatchStateOf, syncStates } from './arm-state';
 import { Suspects } from './suspects';
 import type { QueuedRequest } from './queue';
 import { dismiss, drain } from './queue';
-import type { ArmCriteria, Dispatcher, Job, ArmPlan } from './job';
+import type { ArmCriteria, Dispatcher, Job, DispatchPlan } from './job';
 import { loadOf } from './load-report';
 
 export type { DispatcherOptions } from './outcomes';
@@ -104,7 +104,7 @@ function poisonedMs(
   return ms;
 }
 
-function plan(context: DispatchContext, criteria: ArmCriteria): ArmPlan | undefined {
+function plan(context: DispatchContext, criteria: ArmCriteria): DispatchPlan | undefined {
   sync(context);
   const now = context.clock.now();
   const route = context.table.current.models.get(criteria.model.id);

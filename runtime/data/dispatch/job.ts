@@ -131,7 +131,7 @@ export type UnansweredResult = Exclude<JobResult, { readonly kind: 'answered' }>
 export type ArmCriteria = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
 
 /** The arm chosen for a client batch, and the free slots of its replicas now. */
-export interface ArmPlan {
+export interface DispatchPlan {
   readonly arm: ArmRoute;
   readonly rooms: readonly FreeCapacity[];
 }
@@ -141,7 +141,7 @@ export interface Dispatcher {
   /** Uses callbacks: most jobs get an endpoint at once, and a promise would cost more than that. */
   readonly start: (job: Job) => void;
   /** Chooses the arm for jobs to come and takes their turn. Undefined: a job would be refused. */
-  readonly plan: (criteria: ArmCriteria) => ArmPlan | undefined;
+  readonly plan: (criteria: ArmCriteria) => DispatchPlan | undefined;
   /**
    * Milliseconds for which this request is refused because it crashed two replicas; 0: it may be
    * sent. The fingerprint is computed only if a request of the model is refused now.

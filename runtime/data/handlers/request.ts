@@ -17,7 +17,7 @@ import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
 import { HttpFault } from '../http/fields';
 import type { InferenceContext } from '../upstream/infer';
 import type { Dispatcher } from '../dispatch/job';
-import type { BatchReport, Batcher } from '../batching/batcher';
+import type { BatchReport, CallBatcher } from '../batching/batcher';
 import type { DataPlaneLimits } from './limits';
 import type { RouteKind } from '../routing/paths';
 import { writeStrict } from '../transcode/exact-json';
@@ -69,7 +69,7 @@ export interface Plane extends DataPlaneOptions {
   readonly limits: DataPlaneLimits;
   readonly held: HeldBytes;
   readonly inferring: InferenceContext;
-  readonly batcher: Batcher;
+  readonly batcher: CallBatcher;
   readonly shadows: Shadows;
   readonly trust: IsTrustedProxy;
   readonly rules: HeaderRules;

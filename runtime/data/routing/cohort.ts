@@ -2,7 +2,7 @@ import type { Cohort } from '../../../lib/spec';
 import type { Fields } from '../http/fields';
 import { entryOf } from '../../../lib/spec/entry';
 
-/** The payload of a JWT. Nobody has verified it: as a header is, it is a label and no right. */
+/** The unverified payload of a JWT: like a header it is a label and grants nothing. */
 function unverifiedClaims(authorization: string | undefined): Readonly<Record<string, unknown>> {
   const payload = /^Bearer +[^.\s]+\.([^.\s]+)\./i.exec(authorization ?? '')?.[1];
   if (payload === undefined) return {};

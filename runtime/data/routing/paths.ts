@@ -1,6 +1,6 @@
 import { OPENAI_CALLS, V1_ACTIONS } from '../../core/routing/capabilities';
 
-/** What an inference path asks for. `model` and `version` are decoded. */
+/** A parsed inference path. `model` and `version` are decoded. */
 export type Route =
   | { readonly kind: 'native'; readonly model: string }
   | { readonly kind: 'batch'; readonly model: string }
@@ -43,7 +43,7 @@ const v2 =
   (call: V2Call): Rule['route'] =>
   (part) => ({ kind: 'v2', model: part(1), version: part(2) || undefined, call });
 
-/** The allow-list: what is not here is not reachable through the router. */
+/** The allow-list: other paths are not reachable through the router. */
 const RULES: readonly Rule[] = [
   rule('POST', `/api/v1/models/${ID}/inference`, (part) => ({ kind: 'native', model: part(1) })),
   rule('POST', `/api/v1/models/${ID}/batch_inference`, (part) => ({
@@ -57,7 +57,7 @@ const RULES: readonly Rule[] = [
   rule('GET', '/v2/health/live', () => ({ kind: 'v2_server', call: 'live' })),
   rule('GET', '/v2/health/ready', () => ({ kind: 'v2_server', call: 'ready' })),
   rule('POST', '/v2/repository/index', () => ({ kind: 'v2_server', call: 'index' })),
-  // Where KServe's client of V1 asks whether the server lives.
+  // Liveness check of KServe's V1 client.
   rule('GET', '', () => ({ kind: 'v1_server' })),
   rule('GET', '/v1/models', () => ({ kind: 'v1_list' })),
   rule('POST', `/v1/models/${ID}:(${V1_ACTIONS.join('|')})`, (part) => ({
@@ -81,14 +81,14 @@ const RULES: readonly Rule[] = [
 
 export type Matched =
   | { readonly found: 'route'; readonly route: Route }
-  /** The path is ours, the method is not. */
+  /** The path exists, but not with this method. */
   | { readonly found: 'method'; readonly allow: readonly string[] }
   | { readonly found: 'nothing' };
 
-/** Everything below these belongs to the data plane, known or not: nobody else answers there. */
+/** All paths below these belong to the data plane, known or not. */
 const DATA_PLANE = /^\/(?:v1|v2|openai\/v1)(?:\/|$)/;
 
-/** Whose clients call below this path, known or not: errors are written for them. */
+/** The protocol of a path, known or not, which decides the format of errors. */
 export function protocolOfPath(path: string): RouteKind | undefined {
   const [, first] = /^\/(v1|v2|openai)(?:\/|$)/.exec(path) ?? [];
   return first as RouteKind | undefined;
@@ -105,13 +105,13 @@ function decoded(match: RegExpExecArray): (index: number) => string {
   };
 }
 
-/** What a path offers: one route for each of its methods. */
+/** The routes of a path, by method. */
 interface PathRoutes {
   readonly isOurs: boolean;
   readonly routes: ReadonlyMap<string, Matched & { found: 'route' }>;
 }
 
-/** Every rule is a regular expression; most requests are for few paths. */
+/** Caches matched paths: every rule is a regular expression, and most requests use few paths. */
 const KNOWN_PATHS = 4096;
 const known = new Map<string, PathRoutes>();
 
@@ -125,16 +125,16 @@ function routesAt(path: string): PathRoutes {
     routes.set(method, { found: 'route', route: route(decoded(match)) });
   }
   const offered = { isOurs: routes.size > 0 || DATA_PLANE.test(path), routes };
-  // Whoever asks for many paths makes us forget, not grow.
+  // Requests for many paths clear the cache instead of growing it.
   if (known.size >= KNOWN_PATHS) known.clear();
-  // The path is a part of its request's text, which would stay with it.
+  // Copy the path: as a slice it would keep the text of the whole request in memory.
   known.set(Buffer.from(path).toString(), offered);
   return offered;
 }
 
 export function matchPath(method: string, path: string): Matched {
   const { routes } = routesAt(path);
-  // HEAD is GET whose answer has no body; that is the engine's to leave out.
+  // HEAD is routed as GET; the HTTP engine omits the body.
   const route = routes.get(method === 'HEAD' ? 'GET' : method);
   if (route !== undefined) return route;
   if (routes.size === 0) return { found: 'nothing' };
@@ -142,7 +142,7 @@ export function matchPath(method: string, path: string): Matched {
   return { found: 'method', allow };
 }
 
-/** Is this path one of the data plane's? The rest belongs to the management plane. */
+/** The path belongs to the data plane, not to the management plane. */
 export function isDataPlanePath(path: string): boolean {
   return routesAt(path).isOurs;
 }

@@ -5,19 +5,19 @@ import type { ArmRoute, ModelRoute } from '../../core/routing/table';
 import { Refusal } from '../transcode/refusal';
 import type { ProxiedRoute } from '../upstream/relay';
 
-// Which calls reach which servers: as they are, or in other words.
+// Which calls a server supports, as they are or transcoded.
 
-/** Does the server understand this very call as it is? */
+/** The server supports this call without transcoding. */
 export function supports(arm: ArmRoute, route: ProxiedRoute): boolean {
   return hasCall(supportedBy(arm.server), route);
 }
 
-/** Can the call be put in the server's words? */
+/** The call can be transcoded to the server's protocol. */
 export function canTranscode(arm: ArmRoute, route: ProxiedRoute): boolean {
   return hasCall(transcodedFor(arm.server), route);
 }
 
-/** The arms that may be chosen: the one named, or those with a share. */
+/** The arms that may be chosen: the requested one, or those with a share. */
 function eligibleArms(
   { arms, shares }: ModelRoute,
   named: string | undefined,
@@ -26,12 +26,12 @@ function eligibleArms(
   return names.flatMap((name) => arms.get(name) ?? []);
 }
 
-/** Whether some, all or none of the arms that may be chosen understand the call as it is. */
+/** How many of the eligible arms support the call without transcoding. */
 export type ArmSupport = 'all' | 'some' | 'none';
 
 /**
- * @param named the arm asked for by name
- * @throws Refusal when no arm that may be chosen can be told the call
+ * @param named the requested arm
+ * @throws Refusal when no eligible arm supports the call, even transcoded
  */
 export function armSupport(model: ModelRoute, route: ProxiedRoute, named?: string): ArmSupport {
   const { shares, arms } = model;
@@ -39,7 +39,7 @@ export function armSupport(model: ModelRoute, route: ProxiedRoute, named?: strin
     const arm = arms.get(name);
     return arm !== undefined && supports(arm, route);
   };
-  // Nearly always, so nothing is gathered for it.
+  // The usual case: allocate nothing.
   const all =
     named === undefined ? shares.every(({ arm }) => speaksNamed(arm)) : speaksNamed(named);
   if (all) return 'all';
@@ -49,7 +49,7 @@ export function armSupport(model: ModelRoute, route: ProxiedRoute, named?: strin
   throw notOffered(model.id, inPlay[0], route);
 }
 
-/** Does an arm that may be chosen speak this protocol? */
+/** An eligible arm uses this protocol. */
 export function hasProtocol(model: ModelRoute, protocol: Protocol, named?: string): boolean {
   return eligibleArms(model, named).some((arm) => arm.protocol === protocol);
 }
@@ -70,7 +70,7 @@ function describeCalls(id: string, { native = [], v2 = [], v1 = [], openai = [] 
   ];
 }
 
-/** What a model does not offer, and what it does. */
+/** The refusal of an unsupported call, with the calls the model supports. */
 export function notOffered(id: string, arm: ArmRoute | undefined, route: ProxiedRoute): Refusal {
   const { kind, call } = route;
   if (arm === undefined) {

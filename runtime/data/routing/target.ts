@@ -5,9 +5,9 @@ import { EMPTY_TABLE } from '../../core/routing/table';
 import { Refusal } from '../transcode/refusal';
 import type { IncomingRequest } from '../http/exchange';
 
-// Which model a request is for, and which arm when it names one.
+// The model of a request, and the arm it names, if any.
 
-/** Before the cluster was read nothing can be said of any model. @throws Refusal */
+/** Before the cluster was read, no model is known. @throws Refusal */
 export function requireTable(table: RoutingTable): void {
   if (table !== EMPTY_TABLE) return;
   throw new Refusal('CLUSTER_UNAVAILABLE', 'the cluster has not been read yet; try again soon');
@@ -21,7 +21,7 @@ export function modelOf(table: TableHolder, id: string): ModelRoute {
   throw new Refusal('MODEL_NOT_FOUND', `there is no model ${id}; GET /api/v1/models lists them`);
 }
 
-/** Whoever goes past the split must be allowed to. */
+/** Choosing an arm needs a scope. @throws Refusal */
 function requireArms(caller: Caller, what: string): void {
   if (holds(caller, 'arms')) return;
   throw new Refusal('FORBIDDEN', `${what} needs the scope arms; ${caller.name} lacks it`);
@@ -54,15 +54,15 @@ function armOfVersion(model: ModelRoute, version: string, caller: Caller): strin
   );
 }
 
-/** What a caller names: an arm, or a version and so its arm. */
+/** The requested arm, by name or by version. */
 export interface ArmSelector {
   readonly arm: string | undefined;
   readonly version: string | undefined;
 }
 
 /**
- * What a call of V2 is for.
- * @param version that its path or message names
+ * The arm that a V2 call requests.
+ * @param version the version in its path or message
  * @throws Refusal
  */
 export function requestedTarget(

@@ -5,7 +5,7 @@ import { entryOf } from '../../../lib/spec/entry';
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
-/** How two answers differ; empty when they agree. */
+/** Dotted paths that differ; empty when the answers agree. */
 export type Differences = readonly string[];
 
 const join = (path: string, key: string | number): string =>
@@ -17,12 +17,12 @@ const isBelow = (path: string, root: string): boolean =>
 
 function numbersAgree(a: number, b: number, { abs = 0, rel }: Compare): boolean {
   if (Object.is(a, b)) return true;
-  // A part of infinity is infinite: everything would be within it.
+  // A relative tolerance of infinity would accept everything.
   if (!Number.isFinite(a) || !Number.isFinite(b)) return false;
   return Math.abs(a - b) <= Math.max(abs, rel * Math.max(Math.abs(a), Math.abs(b)));
 }
 
-/** As they were written, for class labels beyond 2^53; `1` and `1.0` are the same label. */
+/** Compares the source text of class labels beyond 2^53; `1` and `1.0` are the same label. */
 function sameNumber(a: unknown, b: unknown): boolean {
   if (a instanceof ExactNumber && b instanceof ExactNumber && a.text === b.text) return true;
   const both = numberOf(a) === numberOf(b);
@@ -31,7 +31,7 @@ function sameNumber(a: unknown, b: unknown): boolean {
 
 const isSafe = (value: unknown): boolean => Math.abs(numberOf(value) ?? 0) <= MAX_SAFE;
 
-/** The k largest entries by value, as names: what a ranking is about. */
+/** Names of the k entries with the largest values. */
 function topOf(values: readonly (readonly [string, unknown])[], k: number): readonly string[] {
   return values
     .map(([name, value]) => [name, numberOf(value) ?? NaN] as const)
@@ -54,7 +54,7 @@ function entriesOf(value: unknown): readonly (readonly [string, unknown])[] | un
 const isRanking = (entries: readonly (readonly [string, unknown])[]): boolean =>
   entries.length > 0 && entries.every(([, value]) => numberOf(value) !== undefined);
 
-/** Servers that have no word for NaN write null. */
+/** Some servers write NaN as null. */
 const comparable = (value: unknown): number | undefined => (value === null ? NaN : numberOf(value));
 
 function walk(live: unknown, shadow: unknown, path: string, rules: Compare): Differences {

@@ -16,17 +16,16 @@ import type { MirroredRequest } from './shadows';
 import type { TranscodableCall } from '../upstream/encoding';
 import { checkAnswered, encoderOf } from '../upstream/encoding';
 
-// How calls that pass untouched are compared with their copies: by what their JSON says, and the
-// tensors behind it.
+// Compares relayed calls with their shadow copies, by their JSON and binary tensors.
 
-/** Collects what passes by; undefined when it was more than a copy may have. */
+/** Copies a body while it is relayed; undefined if it exceeds the limit. */
 export function collectCopy(limit: number) {
   return (source: BodySource): BodyCopy => {
     const pieces = new BodyBuffer();
     let size = 0;
     const keep = (piece: Buffer): void => {
       size += piece.length;
-      // A sink has the bytes for the call only.
+      // The bytes are valid only during this call.
       if (size <= limit) pieces.copy(piece);
       else pieces.clear();
     };
@@ -50,10 +49,10 @@ export function collectCopy(limit: number) {
 }
 
 /**
- * Outputs by name, one for each row that the answer keeps apart; undefined: it is none.
- * @param length bytes of JSON before binary tensors, by its header
- * Undefined for one that is too large to be read beside other requests.
- * @throws TensorFault, SyntaxError when tensors are not what they say
+ * Outputs by name, one element per row if the answer has rows; undefined: it is not an answer of
+ * the protocol, or too large to be parsed on the event loop.
+ * @param length bytes of JSON before binary tensors, from its header
+ * @throws TensorFault, SyntaxError when the answer is invalid
  */
 function outputsOf(
   body: Buffer,
@@ -73,7 +72,7 @@ function outputsOf(
   return (predictions as unknown[]).map((row) => (isJsonObject(row) ? row : { predictions: row }));
 }
 
-/** The live answer, if it is JSON, with or without tensors behind it, that came whole. */
+/** Outputs of a complete live answer in JSON, with or without binary tensors. */
 async function liveOutputs(
   { body, fields }: RelayedResponse,
   kind: ProxiedRoute['kind'],
@@ -89,30 +88,30 @@ async function liveOutputs(
   }
 }
 
-/** What a copy was answered. @throws Refusal, TensorFault, SyntaxError */
+/** Outputs of the shadow's answer. @throws Refusal, TensorFault, SyntaxError */
 async function shadowOutputs(
   reply: BufferedResponse,
-  way: Encoding,
+  encoding: Encoding,
   model: string,
   kind: ProxiedRoute['kind'],
 ) {
-  if (!way.isRelayed(reply)) {
-    const told = await way.read(reply);
-    return outputsOf(typeof told === 'string' ? Buffer.from(told) : told, kind);
+  if (!encoding.isRelayed(reply)) {
+    const body = await encoding.read(reply);
+    return outputsOf(typeof body === 'string' ? Buffer.from(body) : body, kind);
   }
   checkAnswered(reply, model);
   return outputsOf(reply.body, kind, reply.fields.get(HEAD_LENGTH));
 }
 
-/** Can the copy of such a call be compared? Streams of text that is drawn by chance cannot. */
+/** OpenAI calls are not mirrored: sampled text cannot be compared. */
 export function isMirrored(route: ProxiedRoute, { model, arm }: CallOptions): boolean {
   return route.kind !== 'openai' && model.shadows.length > 0 && arm === undefined;
 }
 
-/** What the live arm gave: as it passed by, or as it was written for the caller. */
+/** The live answer: relayed, or transcoded for the caller. */
 export type LiveAnswer = RelayedResponse | ResponseBody;
 
-/** A V1 or V2 call that was answered, for its copies. */
+/** An answered V1 or V2 call, as it is mirrored to shadows. */
 export function mirroredRequest(
   inferring: InferenceContext,
   call: TranscodableCall,
@@ -130,13 +129,13 @@ export function mirroredRequest(
       const shadow = base.model.arms.get(base.arm ?? '');
       const isOwn = shadow !== undefined && supports(shadow, route);
       const headers = isOwn ? base.headers : ownHeaders();
-      const wayTo = encoderOf(inferring, { ...call, base });
-      let way: Encoding | undefined;
+      const encode = encoderOf(inferring, { ...call, base });
+      let encoding: Encoding | undefined;
       const reply = await callBuffered(inferring, { ...base, headers }, async (attempt) => {
-        way = await wayTo(attempt);
-        return way.request;
+        encoding = await encode(attempt);
+        return encoding.request;
       });
-      const outputs = way && (await shadowOutputs(reply, way, base.model.id, kind));
+      const outputs = encoding && (await shadowOutputs(reply, encoding, base.model.id, kind));
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);
       return outputs;
     },

@@ -5,12 +5,12 @@ import { differences } from './compare';
 import type { DataPlaneLimits } from '../handlers/limits';
 import { withoutHeaders } from '../upstream/headers';
 
-/** Differing paths that are told of one request. */
+/** Maximum differing paths reported for one request. */
 const MAX_REPORTED = 10;
 
 export type ShadowVerdict = 'agree' | 'disagree' | 'failed' | 'dropped';
 
-/** How a copy compared with the live answer. Holds names of outputs, never values. */
+/** Result of comparing a copy with the live answer: names of outputs, never values. */
 export interface ShadowReport {
   readonly model: string;
   readonly arm: string;
@@ -21,12 +21,12 @@ export interface ShadowReport {
 
 type Live = readonly unknown[] | undefined;
 
-/** A request that was answered, as a shadow may be asked it too. */
+/** An answered request that can be copied to shadows. */
 export interface MirroredRequest {
   readonly bytes: number;
-  /** What the live arm gave, one output per item; undefined: it cannot be compared. */
+  /** Outputs of the live arm, one per item; undefined: they cannot be compared. */
   readonly live: () => Live | Promise<Live>;
-  /** The same from the arm that `base` names. Rejects when it gives none. */
+  /** Outputs of the arm that `base` names. Rejects if it returns none. */
   readonly askShadow: (base: CallOptions) => Promise<readonly unknown[]>;
 }
 
@@ -41,7 +41,7 @@ function maxCopies(model: ModelRoute, arm: string, part: number): number {
   return Math.max(1, Math.floor(capacity * part));
 }
 
-/** Item by item: `paths` and `labels` of the rules are names of outputs, in whichever item. */
+/** Compares item by item; `paths` and `labels` of the rules apply to the outputs of every item. */
 function differing(
   live: readonly unknown[],
   shadow: readonly unknown[],
@@ -52,11 +52,11 @@ function differing(
   return [...new Set(all)].slice(0, MAX_REPORTED);
 }
 
-/** Its own signal, for a caller who has the live answer may hang up; and an answer we can read. */
+/** A signal of its own, as the caller may hang up; and no compression of the answer. */
 function shadowBase(base: CallOptions, arm: string): CallOptions {
   const { signal } = new AbortController();
   const headers = withoutHeaders(base.headers, (name) => name === 'accept-encoding');
-  // Copies have a bound of their own, and the request may be over before they are.
+  // Copies have a memory limit of their own and may outlive the request.
   return { ...base, headers, arm, priority: 'low', signal, held: undefined };
 }
 
@@ -76,7 +76,7 @@ async function compareWithShadow(
 
 export function createShadows(
   random: () => number,
-  tell: (report: ShadowReport) => void,
+  onReport: (report: ShadowReport) => void,
   { shadowBytes, shadowPart }: DataPlaneLimits,
 ): Shadows {
   const running = new Map<string, number>();
@@ -104,7 +104,7 @@ export function createShadows(
         if (random() * 100 >= shadow.percent) continue;
         const fixed = { model: base.model.id, arm: shadow.arm, requestId };
         const report: Report = (verdict, found = []) =>
-          tell({ ...fixed, verdict, differing: found });
+          onReport({ ...fixed, verdict, differing: found });
         const key = `${base.model.id}\0${shadow.arm}`;
         const full = (running.get(key) ?? 0) >= maxCopies(base.model, shadow.arm, shadowPart);
         if (full || mirrored.bytes > shadowBytes) report('dropped');
