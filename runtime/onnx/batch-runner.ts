@@ -5,7 +5,7 @@ import type { Model } from './model';
 import type { Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
-/** Each input has had different rows in so many joined runs that gave what single runs give. */
+/** For each input: joined runs with differing rows that must first equal single runs. */
 const MIN_COMPARISONS = 3;
 /** Afterwards one joined run in so many is compared, as long as the server lives. */
 const COMPARE_ONE_IN = 1_000;

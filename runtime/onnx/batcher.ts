@@ -30,7 +30,7 @@ interface Batch {
 }
 
 /** Collects requests of other callers with the same shapes and runs them together. Opt in. */
-export class Batcher {
+export class OnnxBatcher {
   private readonly open = new Map<string, Batch>();
   private held = 0;
 
@@ -88,7 +88,7 @@ export class Batcher {
     const batch: Batch = { outputs, members: [], rows: 0, flushed: false };
     const flush = (): void => this.flush(key, batch);
     const { maxDelayMs } = this.batching;
-    // No delay still joins what arrived together: everything that was read in this turn of the loop.
+    // Without a delay, requests that were read in the same turn of the event loop are still joined.
     if (maxDelayMs === 0) setImmediate(flush);
     else setTimeout(flush, maxDelayMs);
     this.open.set(key, batch);
@@ -113,7 +113,7 @@ export class Batcher {
   }
 
   private async runBatch({ members, outputs }: Batch): Promise<void> {
-    // The limiter waits as long as the most patient member; the others are told when their time is up.
+    // Wait for the latest deadline; `watch` refuses members whose own deadline passes earlier.
     const deadlines = members.map(({ call }) => call.deadline);
     const call = new RequestLifetime(Math.max(...deadlines));
     const turn = this.limiter.acquire(call);

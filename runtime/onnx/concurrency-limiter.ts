@@ -27,7 +27,7 @@ export class RequestLifetime {
 export const timedOut = (where: string): ServeError =>
   new ServeError(504, `the request's time was up ${where}`);
 
-/** Nobody reads the answer of an abandoned call; 499 is what proxies write in their logs. */
+/** Not sent; 499 is nginx's status for a closed request. */
 const abandoned = (): ServeError => new ServeError(499, 'the caller went away');
 
 interface Waiter {
@@ -43,7 +43,7 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 export class ConcurrencyLimiter {
   private inside = 0;
   private readonly waiting = new Set<Waiter>();
-  /** One timer for all who wait: nearly all have the same time limit, so it is hardly ever set anew. */
+  /** One timer for all waiters: most have the same time limit, so it is rarely set again. */
   private alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined;
 
   constructor(
@@ -109,13 +109,13 @@ export class ConcurrencyLimiter {
     waiter.call.whenAbandoned(undefined);
   }
 
-  /** Sees to it that somebody looks when this deadline passes. */
+  /** Schedules a sweep for this deadline. */
   private watch(deadline: number): void {
     if (this.alarm !== undefined && this.alarm.at <= deadline) return;
     clearTimeout(this.alarm?.timer);
     const left = Math.min(Math.max(0, deadline - this.now()), MAX_TIMER_MS);
     this.alarm = { at: deadline, timer: setTimeout(() => this.sweep(), left) };
-    // An alarm for somebody who is long gone must not keep the process alive.
+    // The timer of a finished waiter must not keep the process alive.
     this.alarm.timer.unref();
   }
 

@@ -26,7 +26,7 @@ export type NumericData =
 export type BigData = BigInt64Array | BigUint64Array;
 export type TensorData = NumericData | BigData | readonly string[];
 
-/** What a JSON element of the type must be; `half` is a float kept as 16 bits. */
+/** The JSON values that the type accepts; `half` is a float stored in 16 bits. */
 type ElementRange =
   | { readonly kind: 'float' | 'half' | 'bool' | 'string' }
   | { readonly kind: 'integer'; readonly min: number; readonly max: number }

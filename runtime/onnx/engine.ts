@@ -64,7 +64,7 @@ export class AdaptiveEngine implements Engine {
     const since = this.now();
     const run = engine.run(inputs, outputs);
     this.inside.add(run);
-    // What was begun before this one runs first, on the same thread.
+    // Earlier runs on the same thread go first.
     const others = this.inside.size;
     try {
       return await run;

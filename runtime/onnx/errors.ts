@@ -1,4 +1,4 @@
-/** What the model server answers when it cannot answer: every protocol writes it in its own shape. */
+/** An error response; each protocol writes it in its own format. */
 export class ServeError extends Error {
   constructor(
     /** HTTP status: 400, 404, 405, 413, 415, 500, 501, 503 or 504. */

@@ -13,7 +13,7 @@ import type { Field } from './wire';
 
 const FLOAT = 1;
 const BFLOAT16 = 16;
-/** Appended to the inner name of a value whose outer form changed; nobody else writes such names. */
+/** Appended to the inner name of a value whose outer form changed; exporters do not use such names. */
 const INNER = '__inner';
 /** Nodes added here need a default operator set; Identity, Cast and ConcatFromSequence are all in it. */
 const DEFAULT_OPSET = 13;
@@ -166,7 +166,7 @@ function adaptedGraph(bytes: Uint8Array, graph: Graph, plan: Plan): Uint8Array {
 
 /**
  * Makes every input and output of a model a tensor. Gives undefined when they are already.
- * Throws an Error with a sentence for what cannot be served.
+ * Throws an Error that names the type that cannot be served.
  */
 export function adaptGraph(bytes: Uint8Array, graph: Graph): AdaptedGraph | undefined {
   const plan: Plan = {

@@ -32,7 +32,7 @@ export interface GraphNode {
   readonly field: Field;
 }
 
-/** What the server needs to know of an ONNX file. */
+/** The used parts of an ONNX file. */
 export interface Graph {
   readonly inputs: readonly GraphValue[];
   readonly outputs: readonly GraphValue[];
@@ -175,7 +175,7 @@ function graphParts(bytes: Uint8Array, graph: Field): Omit<Graph, 'opset' | 'met
       external ||= tensor.external;
     }
   }
-  // Old exporters list the weights among the inputs as well; nobody feeds those.
+  // Old exporters also list the weights as inputs, which are never fed.
   const fed = inputs.filter((input) => !constants.has(input.name));
   return { inputs: fed, outputs, nodes, field: graph, external };
 }

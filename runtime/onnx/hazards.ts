@@ -25,7 +25,7 @@ const ACCEPTS_EMPTY = new Set(
 
 const KNOWN_DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml']);
 
-/** Refuses what would end the process. @throws ServeError 400 */
+/** Refuses inputs that would crash the process. @throws ServeError 400 */
 export type CheckHazards = (inputs: Tensors) => void;
 
 /** The first node that is not known to bear a tensor without elements; undefined: all are. */
@@ -58,7 +58,7 @@ function refuseZero(inputs: Tensors, names: readonly string[]): void {
   }
 }
 
-/** Looks at a graph once for what must be looked for in each request. */
+/** Analyses a graph once and returns the check for each request. */
 export function hazardsOf(graph: Pick<Graph, 'nodes'> | undefined): CheckHazards {
   const unknown = graph && firstUnknown(graph);
   const nodes = graph?.nodes ?? [];

@@ -13,7 +13,7 @@ const SECONDS = [
 ];
 const SHARED = [1, 2, 4, 8, 16, 32, 64];
 
-/** What is read at the moment of a scrape. */
+/** Values that are read at scrape time. */
 export interface Gauges {
   readonly running: () => number;
   readonly waiting: () => number;
@@ -22,7 +22,7 @@ export interface Gauges {
   readonly isJoined: (model: string) => boolean;
 }
 
-/** What comparing joined runs with single ones has shown of one model. */
+/** Results of comparing joined runs with single runs of one model. */
 interface Comparisons {
   same: number;
   different: number;

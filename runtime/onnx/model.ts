@@ -173,7 +173,7 @@ function classesOf({ metadata, zipped, outputs }: Opened): Map<string, readonly 
   return classes;
 }
 
-/** What ONNX Runtime says of a run it refused, without its file names and line numbers. */
+/** ONNX Runtime's message for a refused run, without its file names and line numbers. */
 function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text
@@ -205,7 +205,7 @@ function refuseUnreadable({ outputs }: Opened): void {
   );
 }
 
-/** Loads a model. Rejects with an Error that names the model and says what is wrong with it. */
+/** Loads a model. Rejects with an Error that names the model and the fault. */
 export async function loadModel(source: ModelSource, threads: Threads): Promise<Model> {
   checkSource(source);
   const ort = loadOrt();

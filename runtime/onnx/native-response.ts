@@ -8,7 +8,7 @@ import { entryOf } from '../../lib/spec/entry';
 
 // Answers of the native protocol: `result` by output name, `confidence` of the call or of each row.
 
-/** An inference that is done: what went in, and what came out. */
+/** Inputs and outputs of a finished inference. */
 export interface NativeResult {
   readonly inputs: Tensors;
   readonly outputs: Tensors;
@@ -36,7 +36,7 @@ function inputRows(ports: readonly Port[], inputs: Tensors): readonly number[] {
   return batched.map(([, { dims }]) => dims[0] ?? 1);
 }
 
-/** Rows of a call: what its inputs agree on and an output has as well, else 1. */
+/** Rows of a call: the row count that all inputs and an output share, else 1. */
 export function rowCount(model: ModelFacts, { inputs, outputs }: NativeResult): number {
   const [rows = 1, ...others] = inputRows(model.inputs, inputs);
   if (rows === 1 || others.some((one) => one !== rows)) return 1;
@@ -57,7 +57,7 @@ function largest(tensor: Tensor, from: number, to: number): number | null {
 /** One number, or one for each row of a call that has several. */
 export type RowConfidence = number | null | readonly (number | null)[];
 
-/** What says it: the output `confidence`, else `probabilities`, else the one output with classes. */
+/** The source of the confidence: `confidence`, else `probabilities`, else the output with classes. */
 function scoresOf({ classes }: ModelFacts, outputs: Tensors, rows: number): string | undefined {
   const stated = outputs['confidence'];
   if (isFloat(stated) && stated.data.length === rows) return 'confidence';
@@ -97,7 +97,7 @@ function answerText(model: ModelFacts, answered: NativeResult): string {
   return `"result":{${results.join(',')}},"confidence":${confidence},"model_version":"${model.version}"`;
 }
 
-/** What one inference took. */
+/** Resources used by one inference. */
 export interface ResourceUsage {
   /** Milliseconds in all, waiting included. */
   readonly duration_ms: number;

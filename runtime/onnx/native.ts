@@ -10,7 +10,7 @@ import { entryOf, setEntry } from '../../lib/spec/entry';
 // The native protocol: `input_data` in the caller's own words, `result` by output name. A graph's
 // metadata makes it comfortable: `default.<input>`, `padding.<input>`, `classes.<output>`.
 
-/** What a model's metadata says of its inputs, read once. */
+/** Input settings from a model's metadata, read once. */
 export interface InputSettings {
   readonly model: ModelFacts;
   readonly defaults: ReadonlyMap<string, Tensor>;
@@ -104,7 +104,7 @@ function callOf(settings: InputSettings, call: Record<string, unknown>): Tensors
 export const parseInference = (settings: InputSettings, body: Buffer): Tensors =>
   callOf(settings, objectOf(settings, body));
 
-/** The items of a batch, in order: tensors, or what is wrong with the item. */
+/** The items of a batch, in order: tensors or the item's error. */
 export function parseBatch(
   settings: InputSettings,
   body: Buffer,

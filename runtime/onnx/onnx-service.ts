@@ -1,5 +1,5 @@
 import { badRequest, listed, ServeError } from './errors';
-import { Batcher } from './batcher';
+import { OnnxBatcher } from './batcher';
 import { Executor } from './executor';
 import { ConcurrencyLimiter } from './concurrency-limiter';
 import { OnnxMetrics } from './metrics';
@@ -37,7 +37,7 @@ export interface OnnxLimits {
   readonly rowsIndependent: boolean;
 }
 
-/** Told in a line of text what an operator of the server should know. */
+/** Receives notices for the operator, one line each. */
 export type OnNotice = (text: string) => void;
 
 /** Everything that answers requests; the sockets are in serve.ts. */
@@ -68,7 +68,7 @@ export function createOnnxService(
   onNotice: OnNotice,
 ): OnnxService {
   const limiter = new ConcurrencyLimiter(limits.maxConcurrency, limits.maxQueueDepth);
-  const batchers: Batcher[] = [];
+  const batchers: OnnxBatcher[] = [];
   const thread = new CodecThread(models);
   const metrics = new OnnxMetrics({
     running: () => limiter.running,
@@ -97,7 +97,7 @@ export function createOnnxService(
       const run: ServedModel['run'] = (inputs, wanted, call) => executor.run(inputs, wanted, call);
       return { model, executor, codec, outputs, run };
     }
-    const batcher = new Batcher(executor, limiter, batching, maxQueueDepth);
+    const batcher = new OnnxBatcher(executor, limiter, batching, maxQueueDepth);
     batchers.push(batcher);
     const run: ServedModel['run'] = (inputs, wanted, call) => batcher.run(inputs, wanted, call);
     return { model, executor, codec, outputs, run };

@@ -10,7 +10,7 @@ import type { Protocol } from './metrics';
 import type { ServedModel, OnnxService } from './onnx-service';
 import type { Tensors } from './tensor';
 
-/** What is sent back. */
+/** One response. */
 export interface OnnxResponse {
   readonly status: number;
   readonly body: string | Buffer;
@@ -29,7 +29,7 @@ export interface OnnxRequest {
 
 export type Handler = (request: OnnxRequest) => OnnxResponse | Promise<OnnxResponse>;
 
-/** What a path offers, by method. */
+/** The handlers of a path, by method. */
 export interface Endpoint {
   /** Counted and measured as this protocol; undefined for all that is no inference. */
   readonly protocol: Protocol | undefined;
@@ -250,7 +250,7 @@ const KNOWN_PATHS: readonly string[] = [
   '/metrics',
 ];
 
-/** Finds what a path offers. Throws ServeError 404, or 400 for a path that cannot be read. */
+/** Finds the endpoint of a path. Throws ServeError 404, or 400 for a malformed path. */
 export type Router = (path: string) => Endpoint;
 
 export function routerOf(service: OnnxService): Router {

@@ -1,7 +1,7 @@
 import { serveOnnx } from './serve';
 import type { OnnxServer, OnnxServerOptions } from './serve';
 
-/** What a server that is a process of its own needs of that process. */
+/** The used part of `process`. */
 export interface ProcessLike {
   readonly stdin: Pick<NodeJS.ReadStream, 'on' | 'pause' | 'resume'>;
   readonly on: (event: 'SIGTERM' | 'SIGINT', listener: () => void) => unknown;
@@ -9,7 +9,7 @@ export interface ProcessLike {
 }
 
 export interface RunOptions extends OnnxServerOptions {
-  /** End when standard input does: then whoever started this process is gone, even by kill -9. */
+  /** End with standard input: the parent process is gone, even after kill -9. */
   readonly parentGuard: boolean;
   readonly out: (text: string) => void;
   readonly process: ProcessLike;
@@ -32,7 +32,7 @@ export async function runOnnxServer(options: RunOptions): Promise<void> {
       if (server === undefined) host.exit(0);
       else resolve(server.close());
     };
-    // Only a second signal is impatience; who stops us may well close our input too.
+    // Only a second signal forces the end: the parent may send one and close our input as well.
     const signalled = (): void => end(() => host.exit(0));
     const orphaned = (): void => end(() => undefined);
     host.on('SIGTERM', signalled);
@@ -45,7 +45,7 @@ export async function runOnnxServer(options: RunOptions): Promise<void> {
   try {
     server = await serveOnnx(options);
   } catch (error) {
-    // Whoever started this waits for its end, and an input that is read would keep it alive.
+    // The parent waits for our exit, which an open input would prevent.
     host.stdin.pause();
     throw error;
   }

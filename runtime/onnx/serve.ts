@@ -45,7 +45,7 @@ export interface OnnxServerOptions {
 
 export interface OnnxServer {
   readonly port: number;
-  /** Refuses new connections, finishes what runs, then resolves. */
+  /** Refuses new connections, finishes running requests, then resolves. */
   readonly close: () => Promise<void>;
 }
 
@@ -57,7 +57,7 @@ const TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 75_000;
 const DEADLINE_HEADER = 'x-ai-model-deadline-ms';
 
-/** What all requests of one server share. */
+/** State shared by all requests of one server. */
 interface Host {
   readonly site: OnnxService;
   readonly router: Router;
@@ -154,7 +154,7 @@ async function handle(
   try {
     if (host.isLocal) requireLocal(request);
     const call = callOf(request, started, host.timeoutMs);
-    // Also after the answer is out; then nobody listens any more.
+    // Also emitted after the response, when no listener is left.
     response.on('close', () => call.abandon());
     endpoint = host.router(path);
     answer = await answerOf(host, endpoint, request, query, call, started);

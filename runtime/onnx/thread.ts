@@ -11,7 +11,7 @@ import type { WorkerData } from './worker-source';
 // A graph that takes long runs in a thread of its own: onnxruntime-node's `run` holds the thread it is
 // called on, and a server that does not answer its probes meanwhile is killed.
 
-/** The thread is gone; what ran in it is lost, and no caller is to blame. */
+/** The thread died and its runs are lost; not a fault of a caller. */
 export class ThreadDied extends Error {}
 
 interface Pending {

@@ -3,7 +3,7 @@ import { compiledSource } from '../shared/taskthread';
 import type { SentModel } from './large/codec-tasks';
 import type { SessionSpec } from './session';
 
-/** What a thread of the server is for: to understand large bodies, or to run a graph. */
+/** The work of a thread: large bodies and responses, or one graph. */
 export type WorkerData =
   | { readonly models: readonly SentModel[] }
   | {

@@ -5,7 +5,7 @@ import type { OnnxTask, SentModel } from './large/codec-tasks';
 import type { MessagePort } from 'node:worker_threads';
 import type { WorkerData } from './worker-source';
 
-// What the threads of the ONNX server run: one understands large bodies and writes large answers,
+// The threads of the ONNX server: one reads large bodies and writes large responses,
 // one task at a time; the others run a graph each.
 
 function runCodec(port: MessagePort, sent: readonly SentModel[]): void {

@@ -48,7 +48,7 @@ export function jsonOf(datatype: V2Datatype, raw: Buffer): string {
   return `[${texts.join(',')}]`;
 }
 
-/** What a server sent is its caller's business, but for the kind of it. */
+/** Values from a server are not quoted in errors, except numbers. */
 const describeValue = (value: unknown): string =>
   numberOf(value) === undefined
     ? typeof value

@@ -14,7 +14,7 @@ import { readModelInferRequest, writeModelInferResponse } from './messages';
 import type { RawInputTensor } from './v2-json';
 import { v2RequestOf, toRefusal, neutralRequestOf, tensorsOf } from './v2-json';
 
-// What is done with each element of a large tensor, as tasks whose parts can go from thread to thread.
+// Work on each element of large tensors, as tasks that can be posted to a thread.
 
 /** A `ModelInferRequest`. */
 export interface ElementsSource {
@@ -23,7 +23,7 @@ export interface ElementsSource {
   readonly limit: number;
 }
 
-/** Whom a call is put to that is told in other words. */
+/** The arm that a call is transcoded for. */
 export interface TranscodeTarget {
   readonly called: CalledModel;
   readonly arm: ArmRoute;
@@ -37,17 +37,17 @@ export interface ElementsAnswer {
   readonly own: ModelReference;
   /** The caller gets raw tensors. */
   readonly isRaw: boolean;
-  /** Whom it was asked in other words; absent: the server speaks V2. */
+  /** The arm the call was transcoded for; absent: the server speaks V2. */
   readonly to: TranscodeTarget | undefined;
 }
 
 export type ElementsTask =
   | ({ readonly op: 'grpc tensors' } & ElementsSource)
   | ({ readonly op: 'grpc json'; readonly target: string } & ElementsSource)
-  | ({ readonly op: 'grpc say'; readonly to: TranscodeTarget } & ElementsSource)
-  | ({ readonly op: 'grpc tell' } & ElementsSource & ElementsAnswer);
+  | ({ readonly op: 'grpc encode'; readonly to: TranscodeTarget } & ElementsSource)
+  | ({ readonly op: 'grpc decode' } & ElementsSource & ElementsAnswer);
 
-/** Why an answer is none. */
+/** Why a response is invalid. */
 export interface ElementsFault {
   readonly fault: string;
 }
@@ -56,9 +56,9 @@ export interface ElementsOutcomes {
   /** The elements of each input; undefined when they are more than the limit. */
   readonly 'grpc tensors': readonly Uint8Array[] | undefined;
   readonly 'grpc json': Uint8Array;
-  readonly 'grpc say': { readonly target: string; readonly body: Uint8Array };
-  /** The caller's message; undefined when the answer is not what its protocol says. */
-  readonly 'grpc tell': Uint8Array | ElementsFault | undefined;
+  readonly 'grpc encode': { readonly target: string; readonly body: Uint8Array };
+  /** The response message; undefined: the response is invalid for its protocol. */
+  readonly 'grpc decode': Uint8Array | ElementsFault | undefined;
 }
 
 const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
@@ -79,19 +79,19 @@ export const transcode = (
 ): EncodedRequest =>
   bounded(() => v2Transcoder(called, neutralRequestOf(request, tensors)).encode(arm, known));
 
-/** Undefined when it is not what its protocol says. @throws TensorFault, SyntaxError, NotUtf8 */
+/** Undefined: invalid for its protocol. @throws TensorFault, SyntaxError, NotUtf8 */
 export function parseResponse(
-  said: EncodedRequest | undefined,
+  encoded: EncodedRequest | undefined,
   answer: Buffer,
   headLength: string | undefined,
   version: string,
 ): InferResponse | undefined {
   const get = (name: string): string | undefined => (name === HEAD_LENGTH ? headLength : undefined);
-  if (said === undefined) return readInferResponse({ get }, answer);
-  const told = said.read(textOf(answer), version);
-  return told === undefined
+  if (encoded === undefined) return readInferResponse({ get }, answer);
+  const body = encoded.read(textOf(answer), version);
+  return body === undefined
     ? undefined
-    : readInferResponse({ get: () => undefined }, Buffer.from(told));
+    : readInferResponse({ get: () => undefined }, Buffer.from(body));
 }
 
 /** The caller's message. An output that has no typed form makes all of them raw. */
@@ -104,7 +104,7 @@ export function responseMessage(
   return writeModelInferResponse(own, answer, isRaw || isHalf);
 }
 
-/** What is wrong with an answer; undefined: the error is one of ours. */
+/** The fault of a response; undefined: the error is internal. */
 export function responseFault(error: unknown): string | undefined {
   const isTheirs = [TensorFault, SyntaxError, NotUtf8].some((kind) => error instanceof kind);
   return isTheirs && error instanceof Error ? error.message : undefined;
@@ -133,12 +133,12 @@ function elementsIn(source: ElementsSource): readonly Uint8Array[] | undefined {
   }
 }
 
-function decodeResponse(task: ElementsSource & ElementsAnswer): ElementsOutcomes['grpc tell'] {
+function decodeResponse(task: ElementsSource & ElementsAnswer): ElementsOutcomes['grpc decode'] {
   const { to, headLength, own, isRaw } = task;
   const call = to === undefined ? undefined : readCall(task);
-  const said = to && call && transcode(to, call.request, call.tensors);
+  const encoded = to && call && transcode(to, call.request, call.tensors);
   try {
-    const answer = parseResponse(said, bufferOf(task.answer), headLength, own.version);
+    const answer = parseResponse(encoded, bufferOf(task.answer), headLength, own.version);
     return answer === undefined ? undefined : ownMemory(responseMessage(own, answer, isRaw));
   } catch (error) {
     const fault = responseFault(error);
@@ -149,7 +149,7 @@ function decodeResponse(task: ElementsSource & ElementsAnswer): ElementsOutcomes
 
 /** @throws Refusal */
 export function performElements(task: ElementsTask): ElementsOutcomes[ElementsTask['op']] {
-  if (task.op === 'grpc tell') return decodeResponse(task);
+  if (task.op === 'grpc decode') return decodeResponse(task);
   if (task.op === 'grpc tensors') return elementsIn(task);
   const call = readCall(task);
   if (task.op === 'grpc json') {

@@ -4,13 +4,13 @@ import { createServerInfoCache } from '../upstream/server-info-cache';
 import { isJsonObject } from '../transcode/body-json';
 import type { Upstream } from '../upstream/upstream';
 
-/** What a server says of itself is small; what is larger is none of it. */
+/** Server metadata is small; a larger body is rejected. */
 const MAX_BYTES = 64 * 1024;
 
 /** Servers that are known to take binary tensors. */
 const BINARY: ReadonlySet<ArmRoute['server']['kind']> = new Set(['onnx', 'triton']);
 
-/** Does an arm take binary tensors? Others than the known ones are asked, once per version. */
+/** Whether an arm takes binary tensors. Unknown servers are asked once per version. */
 export interface Extensions {
   /** Undefined: it could not be learnt now. */
   readonly isBinary: ServerInfoCache<boolean>['get'];
@@ -35,13 +35,13 @@ export function createExtensions(
   upstream: Upstream,
   clock: { readonly now: () => number },
 ): Extensions {
-  const asked = createServerInfoCache(upstream, clock, {
+  const serverInfo = createServerInfoCache(upstream, clock, {
     target: () => '/v2',
     limit: MAX_BYTES,
     read,
   });
   return {
     isBinary: (model, attempt, signal) =>
-      BINARY.has(attempt.arm.server.kind) || asked.get(model, attempt, signal),
+      BINARY.has(attempt.arm.server.kind) || serverInfo.get(model, attempt, signal),
   };
 }

@@ -17,7 +17,7 @@ export class RunningCalls {
   private count = 0;
   private onIdle: (() => void) | undefined;
 
-  /** @returns to be called when the call has its status, or nobody waits for it; once counts */
+  /** @returns a function to call at the end of the call; only the first call counts */
   begin(): () => void {
     this.count += 1;
     let isOver = false;
@@ -55,7 +55,7 @@ export interface GrpcCall {
   readonly deadline: number;
 }
 
-/** What belongs to gRPC itself, and what would say where our own binary tensors begin. */
+/** gRPC's own metadata, and the header that locates our own binary tensors. */
 const NOT_THE_CALLERS = /^(?:grpc-|inference-header-|:)/;
 
 /** Metadata as header lines. @throws Refusal when they cannot be any */
@@ -73,7 +73,7 @@ export function fieldsFrom(metadata: Metadata, maxBytes: number): Fields {
     );
   }
   try {
-    // What is passed on as a header must not become two.
+    // Prevents header injection.
     checkText(head);
     const fields = fieldsOf(head, 0);
     if (fields.names.length === lines.length) return fields;
@@ -96,7 +96,7 @@ export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, B
   const { plane, secure, maxMetadataBytes } = context;
   const fields = fieldsFrom(call.metadata, maxMetadataBytes);
   const signal = new CallerSignal();
-  // It also comes when all is over; then nobody listens any more.
+  // Also emitted after the end, when no listener is left.
   call.on('cancelled', () => signal.abort());
   if (call.cancelled) signal.abort();
   const tracing = tracingOf({ fields }, plane.newId);

@@ -35,7 +35,7 @@ export interface GrpcServer {
   readonly port: number;
   /** Nothing: a caller learns from ServerReady, and from GOAWAY when it is time. */
   readonly beginClose: () => void;
-  /** Calls that run are finished; after `graceMs` what is left is cut. */
+  /** Finishes running calls; the remaining ones are cut after `graceMs`. */
   readonly close: (graceMs: number) => Promise<void>;
 }
 
@@ -53,7 +53,7 @@ function serverOf(options: GrpcServerOptions, running: RunningCalls): Server {
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.keepalive_time_ms': PING_MS,
     'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
-    // Nobody asks for them, and they cost on every call.
+    // Unused, and they cost time on every call.
     'grpc.enable_channelz': 0,
     interceptors: [admissionInterceptor(context)],
   });
@@ -109,7 +109,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   };
 }
 
-/** What a call was answered is with the kernel in this time; milliseconds. */
+/** Time for the last responses to reach the kernel; milliseconds. */
 const FLUSH_MS = 50;
 /** A caller that has its answer closes its side in this time; milliseconds. */
 const LAST_WORDS_MS = 1000;

@@ -7,7 +7,7 @@ import { isJsonObject } from '../transcode/body-json';
 import { checkCount, checkRaw, datatypeOf } from '../transcode/datatypes';
 import { rawOfJson } from './element-codec';
 
-// What a V2 server answered, in JSON or with binary tensors behind it.
+// Responses of V2 servers, in JSON or with binary tensors behind it.
 
 export interface InferOutputTensor {
   readonly name: string;

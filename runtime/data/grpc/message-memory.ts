@@ -2,16 +2,16 @@ import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import type { Holding } from '../../shared/held-bytes';
 import { MemoryFull } from '../../shared/held-bytes';
 
-/** Of each call: what HTTP/2 lets a caller send before it is read. */
+/** HTTP/2 flow-control window of each call; bytes. */
 const WINDOW_BYTES = 65_536;
 
-/** What is used of an HTTP/2 stream. */
+/** The used part of an HTTP/2 stream. */
 interface IncomingStream {
   readonly on: (event: 'data', listener: (bytes: Buffer) => void) => unknown;
   readonly removeAllListeners: (event: 'data') => unknown;
 }
 
-/** The library keeps a message until it is whole, and tells nobody how much of it is there. */
+/** grpc-js buffers a message until it is whole and does not report its size meanwhile. */
 function streamOf(call: ServerInterceptingCallInterface): IncomingStream | undefined {
   const { stream } = call as unknown as { readonly stream?: IncomingStream };
   return stream !== undefined && typeof stream.on === 'function' ? stream : undefined;

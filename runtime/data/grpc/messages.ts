@@ -39,7 +39,7 @@ export interface ModelInferRequest {
   readonly raw: readonly Buffer[];
 }
 
-/** What is read for each field, by its number; what we do not know is left out (as protobuf says). */
+/** Readers by field number; unknown fields are skipped, as protobuf requires. */
 type FieldReaders = Readonly<Record<number, (reader: ProtobufReader) => void>>;
 
 function readFields(message: Buffer, fields: FieldReaders): void {

@@ -36,7 +36,7 @@ export interface InferContext {
   readonly extensions: Extensions;
 }
 
-/** A message for a caller, and who answered. */
+/** A response message and the arm that produced it. */
 export interface GrpcResponse {
   readonly message: Buffer;
   readonly origin?: Origin;
@@ -55,7 +55,7 @@ export function routeOf({ name, version }: ModelReference, call: 'infer' | 'meta
   return { kind: 'v2', model: name, version: version || undefined, call } as const;
 }
 
-/** Who asks is allowed to use the model, and the arm it names, if any. @throws Refusal */
+/** Authorizes the caller for the model and for the arm it names. @throws Refusal */
 export function authorizedTarget(
   plane: Plane,
   { exchange }: GrpcCall,
@@ -72,7 +72,7 @@ type AuthorizedTarget = Omit<ReturnType<typeof authorizedTarget>, 'caller'>;
 export function baseFor(plane: Plane, call: GrpcCall, { model, arm, version }: AuthorizedTarget) {
   const base = callOptions(plane, call, model, { arm, version }, true);
   const left = Math.max(1, call.deadline - plane.clock.now());
-  // What is sent, and so its type, differs from server to server.
+  // The content type depends on the server's protocol.
   const headers = withoutHeaders(base.headers, (name) => name === 'content-type');
   return { ...base, headers, timeoutMs: Math.min(base.timeoutMs, left) };
 }
@@ -82,31 +82,31 @@ interface PreparedInfer {
   readonly request: ModelInferRequest;
   readonly tensors: readonly RawInputTensor[];
   readonly source: ElementsSource;
-  /** Its elements are many: they are looked at in the thread. */
+  /** It has many elements: the thread converts them. */
   readonly isLarge: boolean;
 }
 
 /**
  * The call for a server that speaks V2.
- * @param isBinary undefined: nobody knows, and JSON is what every server takes
+ * @param isBinary undefined: unknown; every server takes JSON
  */
 async function v2CallFor(
   { thread }: InferenceContext,
   model: ModelRoute,
-  asking: PreparedInfer,
+  prepared: PreparedInfer,
   isBinary?: boolean,
 ): Promise<UpstreamRequest> {
-  const { route, request, tensors, source } = asking;
+  const { route, request, tensors, source } = prepared;
   const target = targetOf(route, '');
   try {
-    if (!asking.isLarge || isBinary === true) {
+    if (!prepared.isLarge || isBinary === true) {
       return v2RequestOf(target, request, tensors, isBinary ?? false);
     }
     const body = await thread.run({ op: 'grpc json', target, ...source });
     return { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE };
   } catch (error) {
     if (isBinary !== undefined) throw error;
-    // It may well take it: that it does not answer is not the caller's fault.
+    // The server may take binary tensors: that this is unknown is not the caller's fault.
     throw new Refusal(
       'UPSTREAM_ERROR',
       `model ${model.id} could not be asked whether it takes binary tensors; try again`,
@@ -114,29 +114,29 @@ async function v2CallFor(
   }
 }
 
-/** The call for a server that speaks something else, in its words. */
+/** The call for a server that does not speak V2, transcoded. */
 async function transcodedCallFor(
   { thread }: InferenceContext,
-  asking: PreparedInfer,
+  prepared: PreparedInfer,
   to: TranscodeTarget,
 ): Promise<TranscodedCall> {
-  const { route, request, tensors, source } = asking;
+  const { route, request, tensors, source } = prepared;
   if (!canTranscode(to.arm, route)) throw notOffered(to.called.id, to.arm, route);
-  if (asking.isLarge) {
+  if (prepared.isLarge) {
     const arm = { ...to.arm, replicas: [] };
-    const { target, body } = await thread.run({ op: 'grpc say', to: { ...to, arm }, ...source });
+    const { target, body } = await thread.run({ op: 'grpc encode', to: { ...to, arm }, ...source });
     return { to, call: { method: 'POST', target, body: bufferOf(body), headers: JSON_TYPE } };
   }
-  const said = transcode(to, request, tensors);
-  const body = Buffer.from(said.body);
+  const encoded = transcode(to, request, tensors);
+  const body = Buffer.from(encoded.body);
   return {
     to,
-    encoded: said,
-    call: { method: 'POST', target: said.target, body, headers: JSON_TYPE },
+    encoded,
+    call: { method: 'POST', target: encoded.target, body, headers: JSON_TYPE },
   };
 }
 
-/** How a server that speaks something else was asked. */
+/** A call encoded for a server that does not speak V2. */
 interface TranscodedCall {
   readonly to: TranscodeTarget;
   /** Absent where the thread has it. */
@@ -151,7 +151,7 @@ interface InferResult {
   readonly origin: Origin;
 }
 
-/** Is each element of it to be looked at, or to be written? Tensors of bytes that stay bytes are not. */
+/** Must each of many elements be converted? Not for binary tensors that stay binary. */
 function isLargeAnswer({ body, fields }: BufferedResponse, isRaw: boolean): boolean {
   const isMoved = isRaw && fields.get(HEAD_LENGTH) !== undefined;
   return !isMoved && isLarge(body);
@@ -160,45 +160,48 @@ function isLargeAnswer({ body, fields }: BufferedResponse, isRaw: boolean): bool
 /** The caller's message, made in the thread. @throws Refusal */
 async function largeResponseMessage(
   { thread }: InferenceContext,
-  asking: PreparedInfer,
-  way: TranscodedCall | undefined,
+  prepared: PreparedInfer,
+  transcoded: TranscodedCall | undefined,
   reply: BufferedResponse,
   own: ModelReference,
 ): Promise<Buffer> {
-  const to = way && { ...way.to, arm: { ...way.to.arm, replicas: [] } };
-  const told = await thread.run({
-    op: 'grpc tell',
+  const to = transcoded && { ...transcoded.to, arm: { ...transcoded.to.arm, replicas: [] } };
+  const decoded = await thread.run({
+    op: 'grpc decode',
     answer: reply.body,
     headLength: reply.fields.get(HEAD_LENGTH),
     own,
-    isRaw: asking.request.raw.length > 0,
+    isRaw: prepared.request.raw.length > 0,
     to,
-    ...asking.source,
+    ...prepared.source,
   });
-  if (told instanceof Uint8Array) return bufferOf(told);
-  throw invalidResponse(own.name, told?.fault);
+  if (decoded instanceof Uint8Array) return bufferOf(decoded);
+  throw invalidResponse(own.name, decoded?.fault);
 }
 
 async function resultOf(
   plane: Plane,
   base: CallOptions,
-  asking: PreparedInfer,
-  way: TranscodedCall | undefined,
+  prepared: PreparedInfer,
+  transcoded: TranscodedCall | undefined,
   reply: BufferedResponse,
 ): Promise<InferResult> {
   const { id } = base.model;
   if (reply.status >= 300) throw refusalOf(reply, id);
   const origin = { arm: reply.arm.name, version: reply.replica.version };
   const own = { name: id, version: origin.version };
-  const isRaw = asking.request.raw.length > 0;
-  if (isLargeAnswer(reply, isRaw) || (way !== undefined && way.encoded === undefined)) {
-    const message = await largeResponseMessage(plane.inferring, asking, way, reply, own);
+  const isRaw = prepared.request.raw.length > 0;
+  if (
+    isLargeAnswer(reply, isRaw) ||
+    (transcoded !== undefined && transcoded.encoded === undefined)
+  ) {
+    const message = await largeResponseMessage(plane.inferring, prepared, transcoded, reply, own);
     base.held?.take(message.length);
     return { answer: undefined, message, origin };
   }
   try {
     const length = reply.fields.get(HEAD_LENGTH);
-    const answer = parseResponse(way?.encoded, reply.body, length, own.version);
+    const answer = parseResponse(transcoded?.encoded, reply.body, length, own.version);
     if (answer !== undefined)
       return { answer, message: responseMessage(own, answer, isRaw), origin };
   } catch (error) {
@@ -211,28 +214,32 @@ async function resultOf(
 async function infer(
   { plane, extensions }: InferContext,
   base: CallOptions,
-  asking: PreparedInfer,
+  prepared: PreparedInfer,
 ): Promise<InferResult> {
   const { model, signal } = base;
   const { inferring } = plane;
-  let way: TranscodedCall | undefined;
+  let transcoded: TranscodedCall | undefined;
   const reply = await callBuffered(inferring, base, (attempt) => {
-    way = undefined;
-    if (!supports(attempt.arm, asking.route)) {
+    transcoded = undefined;
+    if (!supports(attempt.arm, prepared.route)) {
       return withMetadata(inferring, base, attempt, async (known): Promise<UpstreamRequest> => {
         const called = { id: model.id, maxBatchSize: model.inference.maxBatchSize };
-        way = await transcodedCallFor(inferring, asking, { called, arm: attempt.arm, known });
-        return way.call;
+        transcoded = await transcodedCallFor(inferring, prepared, {
+          called,
+          arm: attempt.arm,
+          known,
+        });
+        return transcoded.call;
       });
     }
-    const put = (isBinary?: boolean) => v2CallFor(inferring, model, asking, isBinary);
+    const put = (isBinary?: boolean) => v2CallFor(inferring, model, prepared, isBinary);
     const isBinary = extensions.isBinary(model.id, attempt, signal);
     return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
   });
-  return resultOf(plane, base, asking, way, reply);
+  return resultOf(plane, base, prepared, transcoded, reply);
 }
 
-/** What the outputs say, for comparison; undefined when they cannot be read, or are too large. */
+/** The outputs in a comparable form; undefined: unreadable or too large. */
 function comparable({ answer }: InferResult): unknown {
   if (answer === undefined || answer.outputs.some(({ raw }) => raw.length > LARGE_BYTES)) {
     return undefined;
@@ -251,18 +258,18 @@ function comparable({ answer }: InferResult): unknown {
 function mirror(
   inference: InferContext,
   base: CallOptions,
-  asking: PreparedInfer,
+  prepared: PreparedInfer,
   done: InferResult,
   { tracing }: GrpcCall,
 ): void {
   // Asked for by name is a test of that arm; only what the split decided is compared.
   if (base.arm !== undefined || base.model.shadows.length === 0) return;
-  const bytes = asking.tensors.reduce((sum, { raw }) => sum + raw.length, 0);
+  const bytes = prepared.tensors.reduce((sum, { raw }) => sum + raw.length, 0);
   const live = (): readonly unknown[] | undefined => {
     const output = comparable(done);
     return output === undefined ? undefined : [output];
   };
-  const askShadow = async (own: CallOptions) => [comparable(await infer(inference, own, asking))];
+  const askShadow = async (own: CallOptions) => [comparable(await infer(inference, own, prepared))];
   inference.plane.shadows.mirror({ bytes, live, askShadow }, base, tracing.requestId);
 }
 
@@ -306,10 +313,9 @@ export async function modelInfer(
   if (message.length > maxBodyBytes) throw new BodyTooLarge(maxBodyBytes);
   const route = routeOf(named, 'infer');
   armSupport(model, route, arm);
-  const asking = await prepareInfer(plane.inferring, route, { message, limit: maxBodyBytes });
+  const prepared = await prepareInfer(plane.inferring, route, { message, limit: maxBodyBytes });
   const base = baseFor(plane, call, choice);
-  const done = await infer(inference, base, asking);
-  mirror(inference, base, asking, done, call);
-  const { message: told, origin } = done;
-  return { message: told, origin };
+  const done = await infer(inference, base, prepared);
+  mirror(inference, base, prepared, done, call);
+  return { message: done.message, origin: done.origin };
 }

@@ -58,7 +58,7 @@ function refuse(
   error: unknown,
   respond: Respond,
 ) {
-  // Nobody waits; the stream is gone.
+  // The caller left; the stream is closed.
   if (error instanceof CallerGone) return call?.account?.onFinished(STATUS_ABORTED);
   const tracing = call?.tracing ?? untraced(plane);
   const refusal = refusalFor(plane, tracing, error);

@@ -32,7 +32,7 @@ export function codeOf({ code, status }: Pick<Refusal, 'code' | 'status'>): numb
   return CODES[status] ?? INTERNAL;
 }
 
-/** What every answer carries. */
+/** Metadata of every response. */
 export function setOwn(metadata: Metadata, { requestId, traceparent }: Tracing, origin?: Origin) {
   metadata.set('x-request-id', requestId);
   if (traceparent !== undefined) metadata.set('traceparent', traceparent);
@@ -45,10 +45,10 @@ export function setOwn(metadata: Metadata, { requestId, traceparent }: Tracing, 
 /** Longer words are no message; a header that is too long ends the call without any. */
 const MAX_DETAILS = 2000;
 
-/** What was cut within a character, or came broken from a server, no header can say. */
+/** Replaces lone surrogates, which a header cannot hold. */
 const wellFormed = (text: string): string => Buffer.from(text).toString();
 
-/** @param metadata what goes behind an error, with nothing in it yet */
+/** @param metadata empty; becomes the trailing metadata */
 export function statusOf(
   refusal: Refusal,
   tracing: Tracing,

@@ -22,7 +22,7 @@ export interface RawInputTensor extends InferInputTensor {
   readonly raw: Buffer;
 }
 
-/** What is wrong with what the caller sent. */
+/** Turns a fault in the caller's message into a refusal. */
 export function toRefusal(error: unknown, where = ''): unknown {
   if (!(error instanceof TensorFault) && !(error instanceof WireFault)) return error;
   const what = error instanceof WireFault ? 'the message is not what the protocol says: ' : '';
@@ -151,7 +151,7 @@ export function v2RequestOf(
   return { method: 'POST', target, body, headers: `${type}${HEAD_LENGTH}: ${head.length}\r\n` };
 }
 
-/** The call for a server that speaks something else: what there is to say. @throws Refusal */
+/** The protocol-neutral request, to be transcoded for another server. @throws Refusal */
 export function neutralRequestOf(
   call: ModelInferRequest,
   tensors: readonly RawInputTensor[],

@@ -1,6 +1,6 @@
 let dateAt = 0;
 let dateText = '';
-/** The clock of `Date`, which is told in whole seconds. */
+/** The value of the `Date` header, cached for one second. */
 export function date(): string {
   const now = Date.now();
   if (now - dateAt >= 1000 || now < dateAt) {

@@ -11,10 +11,10 @@ export type HeaderText = string;
  */
 export type DeliveryOutcome = 'complete' | 'caller_gone' | 'source_broke' | 'unsent';
 
-/** Why there is no answer, or not all of it. */
+/** Why there is no complete response. */
 export type ExchangeFailure = Exclude<AttemptResult, { readonly kind: 'answered' }>;
 
-/** Who takes a body. Exactly one of `end` and `fail` is called, last. */
+/** Receives a body. Exactly one of `end` and `fail` is called, last. */
 export interface BodySink {
   /** False: wait for `resume`. The bytes are the sink's for this call only. */
   readonly data: (piece: Buffer) => boolean;
@@ -22,24 +22,24 @@ export interface BodySink {
   readonly fail: (why: ExchangeFailure) => void;
 }
 
-/** A body as it comes. Nothing of it is given before `flow`, and that is called once. */
+/** A streamed body. Delivery starts with `flow`, which is called once. */
 export interface BodySource {
   readonly flow: (sink: BodySink) => void;
   readonly resume: () => void;
-  /** Nobody wants it, or the rest of it. A sink is told so, too. */
+  /** Discards the rest; a sink may still get `fail`. */
   readonly destroy: () => void;
 }
 
 /**
  * A request's body that comes while it is passed on. Its pieces may be kept, other than those of an
- * answer. It fails with `aborted`: nobody but the caller is to blame.
+ * response. It fails with `aborted`, a fault of the caller.
  */
 export interface Upload extends BodySource {
-  /** Bytes of all of it; undefined: nobody knows before it is over. */
+  /** Its bytes; undefined: unknown until it ends. */
   readonly length: number | undefined;
-  /** Nothing of it was given yet: it can still go to another server. */
+  /** No byte was delivered yet: another server can still get it. */
   readonly isUntouched: boolean;
-  /** Why it failed while its caller is still there, who must be told. */
+  /** The fault to report to a caller that is still connected. */
   readonly fault: Error | undefined;
 }
 
@@ -53,37 +53,37 @@ export interface HttpResponse {
 
 export type HttpResult = HttpResponse | ExchangeFailure;
 
-/** Who asked a server. Exactly one of the two is called, once. */
+/** Receives the result of a request: exactly one of `onResponse` and `onFailure`, once. */
 export interface ResponseHandler {
-  /** Before it returns the body may be taken without a copy being kept. */
+  /** A body that is read before this returns is not copied. */
   readonly onResponse: (answer: HttpResponse) => void;
-  /** An upload is with the server, all of it; before one of the others. */
+  /** The whole upload was sent; called before one of the others. */
   readonly onRequestSent?: () => void;
   readonly onFailure: (why: ExchangeFailure) => void;
 }
 
-/** What of an AbortSignal is needed on the way of a request; making a real one takes microseconds. */
+/** The used part of `AbortSignal`; creating a real one takes microseconds. */
 export interface AbortSignalLike {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** What is known of a request only on its way. */
+/** Observes a request, for the audit line. */
 export interface RequestObserver {
   readonly onIdentified: (caller: string, model: string | undefined) => void;
   readonly onRouted: (arm: string, version: string) => void;
-  /** Once: the answer is out; undefined: its caller has gone. */
+  /** Once, with the status sent; undefined: the caller left. */
   readonly onFinished: (status?: number) => void;
 }
 
-/** Who asks, and with which headers: all that the steps before the body need, whatever carries it. */
+/** The part of a request that is known before its body, over HTTP or gRPC. */
 export type IncomingRequest = Pick<
   Exchange,
   'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account' | 'held'
 >;
 
-/** What a request brings: all of it, or what will come. */
+/** A whole body, or a streamed one. */
 export type RequestPayload = Buffer | Upload;
 
 /**
@@ -102,7 +102,7 @@ export interface Exchange {
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: AbortSignalLike;
-  /** Who wants to know what becomes of the request; absent where nobody does. */
+  /** Absent: the request is not observed. */
   account?: RequestObserver | undefined;
   /** Memory that is used for the request until it is over. */
   readonly held: Holding;

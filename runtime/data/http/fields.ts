@@ -6,7 +6,7 @@ export const MAX_HEAD_BYTES = 16_384;
 /** A message with more headers than this is an attack or a mistake. */
 export const MAX_HEADERS = 100;
 
-/** Something that is no HTTP, or more of it than is taken. `status` is for the one who sent it. */
+/** Malformed or oversized HTTP. `status` is the status of the refusal. */
 export class HttpFault extends Error {
   override readonly name = 'HttpFault';
   constructor(
@@ -88,7 +88,7 @@ export class Fields {
   /** Where each line ends in the head; the next one begins two bytes later. */
   private readonly ends: number[] = [];
   private readonly lower: string;
-  /** A bit for each name: most headers that are asked for are not there. */
+  /** A Bloom filter of the names: most lookups are for absent headers. */
   private marks = 0;
 
   /** @param begin of the first line */
@@ -110,7 +110,7 @@ export class Fields {
     return at === 0 ? this.begin : (this.ends[at - 1] as number) + 2;
   }
 
-  /** Of few headers the value is asked for, so it is cut out then. */
+  /** Values are cut out on demand: few are read. */
   private valueAt(at: number): string {
     const colon = this.startOf(at) + (this.names[at] as string).length;
     return trimmed(this.head, colon + 1, this.ends[at]);
@@ -200,7 +200,7 @@ export type Framing =
 
 export const NO_BODY: Framing = { kind: 'none' };
 
-/** 15 digits are below 2^53; a longer number is no length of anything. */
+/** 15 digits are below 2^53. Longer values are rejected. */
 const LENGTH = /^[0-9]{1,15}$/;
 
 /**
@@ -228,7 +228,7 @@ export function framingOf(fields: Fields, minor: number): Framing | undefined {
 
 /**
  * What `Connection` asks for; without it 1.1 keeps the connection and 1.0 ends it. In doubt (a tab
- * around a word) it ends: nothing is read that somebody else would not read.
+ * around a word) it ends, so that no other HTTP parser disagrees.
  */
 export function keepsAlive(fields: Fields, minor: number): boolean {
   const connection = fields.get('connection');

@@ -5,6 +5,6 @@ export interface Guarded {
   readonly own: Node;
   /** The fields of its message besides inputs and outputs. */
   readonly rest: readonly Uint8Array[];
-  /** A name for an added value; nobody else writes such names. */
+  /** A name for an added value; exporters do not use such names. */
   readonly name: (what: string) => string;
 }

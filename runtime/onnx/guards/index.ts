@@ -19,7 +19,7 @@ const NODE = { input: 1, output: 2, attribute: 5 } as const;
 
 /** TopK takes K as an input, and Slice its bounds, since this operator set. */
 const LEAST_OPSET_OF_TOPK = 10;
-/** Appended to names of values that are added; nobody else writes such names. */
+/** Appended to names of values that are added; exporters do not use such names. */
 const OWN = '__guard';
 
 function guardedNodes(bytes: Uint8Array, field: Field, finding: Finding): Uint8Array[] {

@@ -14,7 +14,7 @@ import {
 } from './value';
 import type { RowwiseValue, Size } from './value';
 
-/** A node with what is known of its inputs; none of them mixes rows. */
+/** A node and the facts about its inputs, none of which mixes rows. */
 export interface OperatorContext {
   readonly node: Node;
   readonly inputs: readonly (RowwiseValue | undefined)[];
@@ -22,7 +22,7 @@ export interface OperatorContext {
   readonly opset: number;
 }
 
-/** What is known of the outputs of a node. @throws NotShown */
+/** Derives the facts about a node's outputs. @throws NotRowwise */
 export type OperatorRule = (on: OperatorContext) => readonly RowwiseValue[];
 
 export type OperatorRules = Readonly<Record<string, OperatorRule>>;

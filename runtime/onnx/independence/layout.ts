@@ -82,8 +82,8 @@ const unsqueeze: OperatorRule = (on) => {
   return [{ dims: wider, elements: rank === 1 ? input.elements : undefined }];
 };
 
-/** The sizes that are asked for, with 0 as what is there now. */
-function asked(on: OperatorContext, dims: readonly Size[]): readonly Size[] {
+/** The requested sizes; 0 keeps the present one. */
+function requestedSizes(on: OperatorContext, dims: readonly Size[]): readonly Size[] {
   const wanted = numbersAt(on.node.attributes, 'shape') ?? elementsOf(on.inputs[1], 'shape');
   const keepsZero = numberAt(on.node.attributes, 'allowzero', 0) === 1;
   return wanted.map((one, axis) => (one === 0 && !keepsZero ? (dims[axis] ?? 'other') : one));
@@ -156,7 +156,7 @@ const reshape: OperatorRule = (on) => {
     const isList = numbersOf(on.inputs[1], 'shape').length <= 1;
     return [isList ? input : { dims: undefined }];
   }
-  const wanted = asked(on, dims);
+  const wanted = requestedSizes(on, dims);
   const at = rowsIn(on, dims, rowAxisOf(input) ?? 0, wanted);
   return [rowwise(wanted.map((one, axis) => (axis === at ? 'rows' : one === -1 ? 'other' : one)))];
 };

@@ -164,7 +164,7 @@ export function constantOf(
   return { name, type, value: { dims, elements: known } };
 }
 
-/** What a Constant holds. */
+/** The value of a Constant node. */
 export function constantNode(bytes: Uint8Array, { attributes }: Node): RowwiseValue {
   const tensor = attributes.get('value')?.tensor;
   if (tensor !== undefined) return constantOf(bytes, tensor).value;

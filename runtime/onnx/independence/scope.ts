@@ -8,7 +8,7 @@ import type { RowwiseValue, Value } from './value';
 /** Field numbers of onnx.proto: GraphProto. */
 const GRAPH = { node: 1, constant: 5, input: 11, output: 12, sparse: 15 } as const;
 
-/** What stands around a node. */
+/** The surroundings of a node. */
 export interface GraphScope {
   readonly bytes: Uint8Array;
   readonly values: ReadonlyMap<string, Value>;

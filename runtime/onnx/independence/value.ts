@@ -1,4 +1,4 @@
-// What is known of a value of a graph: how its sizes and elements depend on the requests.
+// Analysis of graph values: how sizes and elements depend on the requests.
 
 /**
  * A size. `rows`: the number of rows of all requests together, one row each. `other`: not known, but
@@ -120,7 +120,7 @@ export function broadcast(all: readonly (readonly Size[])[]): readonly Size[] {
   });
 }
 
-/** What is true of both: of two branches, or of a loop before and after a turn. */
+/** The facts true of both: two branches, or a loop before and after an iteration. */
 export function common(a: Value, b: Value): Value {
   if (isMixed(a) || a === undefined) return a;
   if (isMixed(b) || b === undefined) return b;

@@ -36,7 +36,7 @@ function attributesIn({ given }: GraphScope, own: Attributes): Attributes {
 const whereIs = ({ operator, name }: Node): string =>
   name === '' ? `a node ${operator}` : `the node ${operator} '${name.slice(0, 100)}'`;
 
-/** What a node gives, when none of its inputs mixes rows. @throws NotShown */
+/** The outputs of a node none of whose inputs mixes rows. @throws NotRowwise */
 function outputsOf(
   scope: GraphScope,
   node: Node,
@@ -157,7 +157,7 @@ export function opsetOf(bytes: Uint8Array, entry: Field): [string, number] {
   return [domain === 'ai.onnx' ? '' : domain, version];
 }
 
-/** What a function is called by: its domain and its name. */
+/** The key of a function: its domain and name. */
 export function functionKey(bytes: Uint8Array, at: Field): string {
   let name = '';
   let domain = '';

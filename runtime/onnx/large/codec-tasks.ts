@@ -13,7 +13,7 @@ import type { Port, Tensors } from '../tensor';
 import type { InferCall } from '../v2';
 import type { PackedTensors } from './packed';
 
-// What the thread for large bodies and answers does. A message holds no functions, which types of
+// Tasks of the thread for large bodies and responses. A message holds no functions, which types of
 // elements have; so these go by name.
 
 type SentPort = Omit<Port, 'datatype'> & { readonly type: OrtType };
@@ -72,7 +72,7 @@ export interface SentError {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What a body asks for: one item, or one for each row. */
+/** A parsed body: one item, or one for each row. */
 export interface ReadOutcome {
   readonly kind: 'columns' | 'rows';
   readonly items: PackedTensors;
@@ -88,7 +88,7 @@ export interface WriteTask {
   readonly kind: 'columns' | 'rows';
   readonly model: string;
   readonly outputs: PackedTensors;
-  /** Of native answers, which depend on the shapes of what went in. */
+  /** For native responses, which depend on the input shapes. */
   readonly inputs?: PackedTensors;
   readonly infer?: Omit<InferCall, 'inputs'>;
   readonly usage?: ResourceUsage;

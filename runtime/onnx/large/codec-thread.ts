@@ -8,7 +8,7 @@ import type { WorkerData } from '../worker-source';
 import type { TaskReply, OnnxOutcomes, OnnxTask } from './codec-tasks';
 
 const MIB = 1024 * 1024;
-/** As many as may wait for the graph, if nobody says otherwise: bodies take memory. */
+/** The default of `maxQueueDepth`: waiting bodies take memory. */
 const MAX_WAITING = 256;
 
 const tooMany = (): ServeError =>

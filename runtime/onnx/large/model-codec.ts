@@ -16,7 +16,7 @@ import type { InferCall, InferAnswer } from '../v2';
 import type { CodecThread } from './codec-thread';
 import type { BodyFormat, ReadOutcome, WriteTask } from './codec-tasks';
 
-// Bodies and answers, each by what it is: what is small at once, what is large in the thread.
+// Reads bodies and writes responses: small ones here, large ones in the thread.
 
 /** An answer with more elements is written in the thread: so many take a few milliseconds. */
 const LARGE_ELEMENTS = 10_000;

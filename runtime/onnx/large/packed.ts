@@ -12,12 +12,12 @@ import type { Tensor, Tensors } from '../tensor';
 
 /** So many elements are copied, or so many strings written, before others have their turn. */
 export const SLICE = 65_536;
-/** What a tensor costs beside its elements, and a string beside the others, in elements. */
+/** Overhead of a tensor or a string, in elements. */
 const PIECE = 16;
 
 export type YieldTurn = () => Promise<unknown>;
 
-/** Counts what was done; after a slice others have their turn. */
+/** Counts work and yields to the event loop after each slice. */
 class SliceCounter {
   private done = 0;
 
@@ -48,7 +48,7 @@ export interface PackedTensors {
   readonly columns: readonly PackedColumn[];
 }
 
-/** What is of a tensor besides its shape. */
+/** Whether elements are packed besides the shapes. */
 export type PackedContent = 'data' | 'shapes';
 
 async function numbersOf(tensors: readonly Tensor[], type: ElementType, slices: SliceCounter) {

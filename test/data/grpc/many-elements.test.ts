@@ -54,14 +54,14 @@ test('typed contents for a server of JSON are read, written and answered in the 
   expect(reply.outputs[0]?.contents?.['fp32_contents']).toEqual(elements);
   const asked = JSON.parse(backend.seen.at(-1)?.body.toString() ?? '') as typeof typed;
   expect(asked.inputs[0]).toEqual({ ...output, name: 'x' });
-  expect(ops()).toEqual(['grpc tensors', 'grpc json', 'grpc tell']);
+  expect(ops()).toEqual(['grpc tensors', 'grpc json', 'grpc decode']);
 });
 
 test('raw contents for a server of JSON are written and answered in the thread', async () => {
   const { client, ops } = await start('v2', plainV2);
   const { reply } = await client.call('ModelInfer', request({}, bytes));
   expect(reply.raw_output_contents).toEqual([bytes]);
-  expect(ops()).toEqual(['grpc json', 'grpc tell']);
+  expect(ops()).toEqual(['grpc json', 'grpc decode']);
 });
 
 test('raw contents pass to a server of binary tensors, and back, without the thread', async () => {
@@ -89,7 +89,7 @@ test('a native server is asked, and its answer told, in the thread', async () =>
     input_data: { x: number[] };
   };
   expect(asked.input_data.x).toEqual(elements);
-  expect(ops()).toEqual(['grpc tensors', 'grpc say', 'grpc tell']);
+  expect(ops()).toEqual(['grpc tensors', 'grpc encode', 'grpc decode']);
 });
 
 test('contents that do not fit, and an answer that is none, are told as those of small calls', async () => {

@@ -2,7 +2,7 @@ import { COPY_BYTES, joined } from '../../../shared/join-buffers';
 
 /** Below this a piece is copied; bytes. */
 const SMALL_BYTES = 1024;
-/** What small pieces are copied into; bytes. */
+/** Size of the blocks that small pieces are copied into; bytes. */
 const BLOCK_BYTES = 16_384;
 
 /** A body of a known length that is larger is copied into one buffer as it comes. */
@@ -31,7 +31,7 @@ export class BodyBuffer {
   private used = 0;
   private target: Buffer | undefined;
 
-  /** So many bytes will come, what has come included. */
+  /** The total size, bytes already received included. */
   expect(bytes: number): void {
     if (bytes <= MAX_PIECES_BYTES) return;
     const before = this.take();
@@ -85,7 +85,7 @@ export class BodyBuffer {
     return whole === undefined ? first : Buffer.concat(whole);
   }
 
-  /** As `take`; what is large and in pieces is put together in slices. */
+  /** As `take`; large bodies are joined in slices of the event loop. */
   takeLarge(): Buffer | Promise<Buffer> {
     if (this.target !== undefined || this.size <= COPY_BYTES) return this.take();
     this.close();

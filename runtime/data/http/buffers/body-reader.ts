@@ -1,7 +1,7 @@
 import { ChunkedDecoder } from './chunked';
 import type { Framing } from '../fields';
 
-/** Takes a body out of what a connection brings. Pure: bytes in, pieces out. */
+/** Extracts a body from the bytes of a connection. Pure: bytes in, pieces out. */
 export interface BodyReader {
   readonly isDone: boolean;
   /** Is it complete when the connection ends now? */

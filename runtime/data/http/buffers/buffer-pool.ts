@@ -1,11 +1,11 @@
 /** As much as one read of a server's answer brings; bytes. */
 export const POOL_BUFFER_BYTES = 65_536;
-/** What is kept for later: 4 MB. */
+/** Buffers kept for reuse: 4 MiB in all. */
 const MAX_FREE = 64;
 
 const free: Buffer[] = [];
 
-/** A copy, and what to call when nobody looks at it any more. */
+/** A copy; `done` returns its buffer to the pool. */
 export interface PooledCopy {
   readonly bytes: Buffer;
   readonly done: (() => void) | undefined;

@@ -1,6 +1,6 @@
 import type { BodySink, BodySource } from '../exchange';
 
-/** So much goes to a socket at a time: what a slow caller makes us keep, and how it shows that it reads. */
+/** Written to a socket at a time: bounds memory per slow caller, and shows its progress. */
 export const SLICE_BYTES = 65_536;
 
 /** Bytes that are all there, given as fast as they are taken. */

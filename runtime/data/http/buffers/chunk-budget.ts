@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
  */
 export const ROUND_CHUNKS = 8192;
 
-/** What a connection that brings many small chunks may take of one round of the event loop. */
+/** Limits the chunks of one connection in one turn of the event loop. */
 export class ChunkBudget {
   private spent = 0;
   private renewal: NodeJS.Immediate | undefined;

@@ -14,7 +14,7 @@ const HEX_VALUES = Int8Array.from({ length: 256 }, (_, byte) =>
   /[0-9A-Fa-f]/.test(String.fromCharCode(byte)) ? parseInt(String.fromCharCode(byte), 16) : -1,
 );
 
-/** What a trailer must not say: it would change what was read already (RFC 9110, 6.5.1). */
+/** Trailers that would change the meaning of the message (RFC 9110, 6.5.1). */
 const FORBIDDEN_TRAILERS =
   /^(?:content-length|transfer-encoding|host|content-encoding|authorization|connection)$/i;
 

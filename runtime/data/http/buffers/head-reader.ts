@@ -5,7 +5,7 @@ const END_BYTES = Buffer.from(END);
 
 /**
  * A head whose lines end with LF alone would be waited for until its time is over.
- * @param from what was looked at before @throws HttpFault
+ * @param from start of the part that was not checked before @throws HttpFault
  */
 function checkLineFeeds(text: string, from: number): void {
   for (let at = text.indexOf('\n', from); at >= 0; at = text.indexOf('\n', at + 1)) {
@@ -14,8 +14,7 @@ function checkLineFeeds(text: string, from: number): void {
 }
 
 /**
- * Collects the head of a message from what a connection brings. Most heads come whole in one read;
- * only what is cut by the network is kept.
+ * Collects the head of a message. Most heads arrive whole in one read; only partial ones are kept.
  */
 export class HeadReader {
   private begun = '';
@@ -27,7 +26,7 @@ export class HeadReader {
     return this.begun !== '';
   }
 
-  /** What of a head has come; of one that is too long, its beginning. */
+  /** The partial head; the beginning of one that is too long. */
   get text(): string {
     return this.begun;
   }
@@ -38,7 +37,7 @@ export class HeadReader {
    */
   take(bytes: Buffer): { readonly head: string; readonly end: number } | undefined {
     const { begun, maxBytes } = this;
-    // Nearly always. Only the head becomes text: many short ones in one read cost what they are.
+    // The usual case. Only the head is decoded, not the bytes behind it.
     const whole = begun === '' ? bytes.indexOf(END_BYTES) + END.length : 0;
     if (whole >= END.length && whole <= maxBytes) {
       return { head: bytes.toString('latin1', 0, whole), end: whole };

@@ -1,7 +1,7 @@
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
 import { Socket } from 'node:net';
 
-/** What a server said before it closed is here already; so long it may take until it is read. */
+/** Time to read the bytes that arrived before the server closed; milliseconds. */
 const LAST_WORDS_MS = 100;
 
 type Done = (error?: Error | null) => void;
@@ -11,7 +11,7 @@ type Done = (error?: Error | null) => void;
  * while the answer lies unread, and Node would throw that away with the connection.
  */
 export class ClientSocket extends Socket {
-  /** A failed write waits until what has come is read. */
+  /** Reports a failed write only after the received bytes are read. */
   isUploading = false;
 
   constructor(onread: OnReadOpts) {

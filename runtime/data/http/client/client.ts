@@ -36,7 +36,7 @@ export type ServerAddress = (
   /** A socket in the file system. */
   | { readonly path: string }
 ) & {
-  /** `host:port`, where somebody has put them together already. */
+  /** `host:port`, if the caller of `send` has it already. */
   readonly address?: string;
 };
 
@@ -63,11 +63,8 @@ class IdleConnections {
     return stack?.pop();
   }
 
-  private isFresh(
-    { idleSince, serverKeepAliveMs: keptMs }: ClientConnection,
-    maxMs: number,
-  ): boolean {
-    return performance.now() - idleSince < Math.min(maxMs, keptMs, this.options.idleMs);
+  private isFresh({ idleSince, serverKeepAliveMs }: ClientConnection, maxMs: number): boolean {
+    return performance.now() - idleSince < Math.min(maxMs, serverKeepAliveMs, this.options.idleMs);
   }
 
   add(key: string, connection: ClientConnection): void {
@@ -102,7 +99,7 @@ class IdleConnections {
 }
 
 /**
- * One buffer for all sockets: whoever wants to keep bytes copies them. A buffer for each read costs
+ * One read buffer for all sockets; bytes that are kept must be copied. A buffer for each read costs
  * more than the read.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(POOL_BUFFER_BYTES);
@@ -174,7 +171,7 @@ export function createHttpClient(options: ClientOptions = DEFAULT_CLIENT): HttpC
   };
 }
 
-/** For whoever has time for a promise: an unread answer, or why there is none. */
+/** The response with its unread body, or the failure, as a promise. */
 export function awaitResponse(send: (handler: ResponseHandler) => void): Promise<HttpResult> {
   return new Promise((resolve) => send({ onResponse: resolve, onFailure: resolve }));
 }

@@ -3,9 +3,9 @@ import { LAST_CHUNK } from '../buffers/chunked';
 import type { ClientSocket } from './client-socket';
 import { writeBoth, writeChunk } from '../server/response-writer';
 
-/** What an upload needs of its connection. */
+/** The connection that sends an upload. */
 export interface RequestBodyListener {
-  /** Somebody else is waited for now: the caller, or the server. */
+  /** The caller is awaited instead of the server, or the reverse. */
   readonly onTurn: () => void;
   readonly onDelivered: () => void;
   readonly onFailed: (why: ExchangeFailure) => void;

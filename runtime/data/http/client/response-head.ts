@@ -1,7 +1,7 @@
 import type { Fields, Framing } from '../fields';
 import { checkText, fieldsOf, framingOf, HttpFault, keepsAlive, NO_BODY } from '../fields';
 
-/** What stands before the body of an answer. */
+/** The status line and headers of a response. */
 export interface ResponseHead {
   readonly status: number;
   readonly fields: Fields;
@@ -65,14 +65,14 @@ export function parseResponse(head: string, method: string): ResponseHead {
   return { status, fields, framing, keepAlive };
 }
 
-/** What is no HTTP from its first byte on is not waited for. @throws HttpFault */
+/** Rejects bytes that do not start like HTTP at once. @throws HttpFault */
 export function checkVersionStart(text: string): void {
   if (!text.startsWith(VERSION_START.slice(0, text.length))) {
     throw new HttpFault(502, 'no status line of HTTP/1.x');
   }
 }
 
-/** @throws HttpFault for what would lead the caller, with its key, to another server */
+/** @throws HttpFault for a redirect: it could lead the caller and its key to another server */
 export function checkStatusAccepted(status: number, refusesRedirects: boolean): void {
   if (status === 101) throw new HttpFault(502, 'status 101 to a request that asked for none');
   if (!refusesRedirects || status < 300 || status >= 400) return;

@@ -2,7 +2,7 @@ import { BodyTooLarge, BodyTooSlow } from '../../../shared/body';
 import type { BodySink, Upload } from '../exchange';
 import { ProgressTimer } from './progress-timer';
 
-/** What an upload needs of its exchange. */
+/** The exchange that owns an upload. */
 export interface UploadOwner {
   /** As `Progress` has it; milliseconds. */
   readonly bodyMs: number;
@@ -47,7 +47,7 @@ export class CallerUpload implements Upload {
     return this.isOver || (this.hasBegun && !this.isBlocked);
   }
 
-  /** What came. `isWhole`: there is no more. */
+  /** Adds a piece. `isWhole`: it is the last. */
   take(piece: Buffer, isWhole: boolean): void {
     if (this.isOver) return;
     this.bytes += piece.length;
@@ -58,7 +58,7 @@ export class CallerUpload implements Upload {
     this.deliver();
   }
 
-  /** Source: it may begin. */
+  /** BodySource: starts delivery. */
   flow(sink: BodySink): void {
     this.hasBegun = true;
     this.sink = sink;
@@ -66,7 +66,7 @@ export class CallerUpload implements Upload {
     this.resume();
   }
 
-  /** Source: goes on after `data` answered false. */
+  /** BodySource: continues after `data` returned false. */
   resume(): void {
     this.isBlocked = false;
     this.deliver();
@@ -91,12 +91,12 @@ export class CallerUpload implements Upload {
     sink?.end();
   }
 
-  /** The caller's time, while it is the one who is waited for. */
+  /** Runs the timer while the caller's bytes are awaited. */
   private watch(more: number): void {
     if (this.sink !== undefined) this.progress.more(more);
   }
 
-  /** It ends here, by the caller's fault, who is told. */
+  /** Ends the upload with a fault of the caller, which is reported to it. */
   fail(status: number, fault: Error): void {
     if (this.isOver) return;
     this.fault = fault;
@@ -119,7 +119,7 @@ export class CallerUpload implements Upload {
     this.held = [];
   }
 
-  /** Source: nobody wants the rest. */
+  /** BodySource: the rest is discarded. */
   destroy(): void {
     if (this.isOver) return;
     this.close();

@@ -1,9 +1,9 @@
 import type { HeaderText } from '../exchange';
 import type { HttpFault } from '../fields';
 
-// What the engine refuses by itself, before or while a request is read.
+// Refusals by the engine itself, before or while a request is read.
 
-/** What is known of a request that is no whole one; as it was sent, to be checked by who uses it. */
+/** The readable part of an incomplete or invalid request; unvalidated. */
 export interface PartialRequest {
   /** Without its query; perhaps cut short. */
   readonly path: string | undefined;
@@ -16,14 +16,14 @@ export interface RefusalResponse {
   readonly body: string;
 }
 
-/** Says a fault in the words of whoever asked. */
+/** Writes a fault in the format of the API that was called. */
 export type WriteRefusal = (fault: HttpFault, seen: PartialRequest) => RefusalResponse;
 
 const PATH = /^[!-~]+ (?:https?:\/\/[^/?#\s]*)?(\/[!->@-~]*)/i;
 const REQUEST_ID = /\r\nx-request-id:([^\r\n]*)(?=\r\n)/gi;
 
 /**
- * Reads of a head that is refused, or not there yet, what it shows.
+ * Reads path and request id from a head that is refused or incomplete.
  * @param head latin-1, from its first line on
  */
 export function parsePartialRequest(head: string): PartialRequest {

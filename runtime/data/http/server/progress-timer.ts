@@ -5,7 +5,7 @@
  */
 const PROGRESS_BYTES = 65_536;
 
-/** The time of a caller who sends a body. */
+/** Ends a request body that arrives too slowly. */
 export class ProgressTimer {
   private timer: NodeJS.Timeout | undefined;
   private bytes = 0;

@@ -10,18 +10,18 @@ import type { RequestHead } from './request-head';
 import type { UploadOwner } from './caller-upload';
 import { CallerUpload } from './caller-upload';
 
-/** Bytes of a body that are kept while nobody has asked for it. */
+/** Bytes of a body that are buffered before the handler reads it. */
 const MAX_UNREAD_BYTES = 65_536;
-/** Of a body that is passed on while it comes: what both connections hold of it, and one read. */
+/** Memory counted for a streamed body: the buffers of both connections and one read. */
 const PASSED_BYTES = 131_072;
 
-/** What a body needs of its exchange. */
+/** The exchange that owns a body. */
 export interface BodyOwner {
   readonly held: Holding;
   /** For each 64 KiB of a body; milliseconds. */
   readonly bodyMs: number;
   readonly isGone: () => boolean;
-  /** The caller is told to go on, if it waits for that. */
+  /** Sends `100 Continue` if the caller waits for it. */
   readonly sendContinue: () => void;
   /** More of the body is wanted, in time, or as the upload says itself. */
   readonly read: (isTimed: boolean) => void;
@@ -41,7 +41,7 @@ interface WaitingReader {
   readonly isGrowing: boolean;
   readonly resolve: (body: Buffer | Promise<Buffer>) => void;
   readonly reject: (error: Error) => void;
-  /** What is beyond the limit need not be refused, but comes later. */
+  /** A body above the limit is not refused but streamed. */
   readonly later?: { readonly limit: number; readonly resolve: (upload: Upload) => void };
 }
 
@@ -54,7 +54,7 @@ export class RequestBody implements UploadOwner {
   private passed: CallerUpload | undefined;
   /** Bytes of the body are thrown away. */
   private isDiscarding = false;
-  /** What comes is no body. */
+  /** The body is malformed. */
   private isSpoiled = false;
 
   constructor(
@@ -84,7 +84,7 @@ export class RequestBody implements UploadOwner {
     return this.owner.bodyMs;
   }
 
-  /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
+  /** Takes input. @returns how many bytes belong to this request @throws HttpFault */
   take(bytes: Buffer): number {
     if (this.isSpoiled) return bytes.length;
     let chunks = 0;
@@ -140,7 +140,7 @@ export class RequestBody implements UploadOwner {
     this.buffer.clear();
   }
 
-  /** From here on it is not the caller who is waited for. */
+  /** The caller's bytes are no longer awaited. */
   private over(waiting: WaitingReader): WaitingReader {
     this.waiting = undefined;
     this.progress?.stop();
@@ -148,7 +148,7 @@ export class RequestBody implements UploadOwner {
     return waiting;
   }
 
-  /** What goes on as it comes, after what has come. */
+  /** The body as a stream: first the buffered bytes, then the rest as it arrives. */
   private begun(length: number | undefined, limit: number): CallerUpload {
     const upload = new CallerUpload(length, limit, this);
     this.passed = upload;
@@ -157,7 +157,7 @@ export class RequestBody implements UploadOwner {
     return upload;
   }
 
-  /** Memory for what is about to be read. @throws MemoryFull: nothing of it is */
+  /** Reserves memory before reading. @throws MemoryFull, and nothing is reserved */
   private hold(bytes: number): void {
     try {
       this.owner.held.take(bytes);
@@ -222,7 +222,7 @@ export class RequestBody implements UploadOwner {
     this.owner.onStopped(this.passed?.fault !== undefined);
   }
 
-  /** What comes is no body. @returns whether it is told as the answer */
+  /** The body is malformed. @returns whether the handler reports the fault in its response */
   spoil(fault: HttpFault): boolean {
     if (this.passed === undefined) return false;
     this.isSpoiled = true;

@@ -1,7 +1,7 @@
 import type { Fields, Framing } from '../fields';
 import { checkText, fieldsOf, framingOf, HttpFault, isToken, keepsAlive, NO_BODY } from '../fields';
 
-/** What stands before the body of a request. */
+/** The request line and headers of a request. */
 export interface RequestHead {
   readonly method: string;
   /** As sent, with its query. */
@@ -63,7 +63,7 @@ const TUNNEL = 'CONNECT';
 /**
  * A server may ignore `Upgrade` (RFC 9110, 7.8), and clients offer h2c with any request. But who
  * shakes hands for a WebSocket takes no other answer than a switch, or an error (RFC 6455, 4.2.2).
- * @throws HttpFault when that is what it does
+ * @throws HttpFault for a WebSocket handshake
  */
 function checkUpgrade(fields: Fields): void {
   const upgrade = fields.get('upgrade');

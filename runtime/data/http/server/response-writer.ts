@@ -14,7 +14,7 @@ import { copyToPool } from '../buffers/buffer-pool';
 /** Head and body below this go out as one string: one system call, and no copy of the body. */
 export const ONE_WRITE_BYTES = 16_384;
 
-/** What an answer needs of its exchange. */
+/** The exchange that owns a response. */
 export interface ResponseOwner {
   readonly account?: RequestObserver | undefined;
   readonly begin: (status: number, headers: HeaderText) => StartedResponse;
@@ -22,7 +22,7 @@ export interface ResponseOwner {
   readonly watch: (writer: ResponseWriter) => void;
   /** The last byte is with the socket. */
   readonly finish: () => void;
-  /** The caller must not take what it has for the whole. */
+  /** Cuts the connection, so that the response is not taken for complete. */
   readonly cut: () => void;
   /** Nothing is out: it can be answered otherwise. */
   readonly withdraw: () => void;
@@ -82,7 +82,7 @@ export class ResponseWriter implements BodySink {
     return this.head !== undefined;
   }
 
-  /** Sends what changes nothing, to find out whether the caller is there: a size may begin with 0. */
+  /** Probes the caller with a leading zero of the next chunk size, which changes nothing. */
   pad(): void {
     const isBetween = this.head === undefined && !this.isOver && !this.isEnding;
     if (!this.out.isChunked || !isBetween || this.zeros >= MAX_ZEROS) return;
@@ -96,7 +96,7 @@ export class ResponseWriter implements BodySink {
     if (head !== undefined) this.out.socket.write(head, 'latin1');
   }
 
-  /** Sink. */
+  /** BodySink. */
   data(piece: Buffer): boolean {
     const { socket, isBodiless, isChunked } = this.out;
     if (isBodiless) return true;
@@ -117,7 +117,7 @@ export class ResponseWriter implements BodySink {
     this.stall ??= setTimeout(() => socket.destroy(), stallMs);
   }
 
-  /** The caller took what there was. */
+  /** The socket's buffer is empty again. */
   drained(): void {
     clearTimeout(this.stall);
     this.stall = undefined;
@@ -130,13 +130,13 @@ export class ResponseWriter implements BodySink {
     this.conclude('caller_gone');
   }
 
-  /** Sink. A caller who goes takes the source along; it may be the first to say so. */
+  /** BodySink. When the caller leaves, the source may report it first. */
   fail(why: ExchangeFailure): void {
     if (why.kind === 'aborted') return this.conclude('caller_gone');
     this.conclude(this.head === undefined ? 'source_broke' : 'unsent', why);
   }
 
-  /** Sink. */
+  /** BodySink. */
   end(): void {
     const { socket, isChunked } = this.out;
     const last = isChunked ? LAST_CHUNK : '';
@@ -176,7 +176,7 @@ export class ResponseWriter implements BodySink {
   }
 }
 
-/** What goes out as text is taken at once. */
+/** Small pieces are written at once and need no copy. */
 const uncopied = (bytes: Buffer): PooledCopy => ({ bytes, done: undefined });
 
 /** @param done called when the bytes are with the kernel, or nowhere; not for few, which are taken at once */

@@ -12,7 +12,7 @@ import { parseRequest } from './request-head';
 import type { ExchangeConnection } from './server-exchange';
 import { ServerExchange } from './server-exchange';
 
-/** What a caller may take of our time and memory. */
+/** Limits on the time and memory that one caller may use. */
 export interface CallerLimits {
   /** A head that does not come in this time is not coming. */
   readonly headMs: number;
@@ -33,7 +33,7 @@ export const DEFAULT_CALLER_LIMITS: CallerLimits = {
   stallMs: 30_000,
 };
 
-/** What still comes after a refusal is read for so long, so that the refusal can be read, too. */
+/** Input after a refusal is still read for this time, so that a reset does not destroy the refusal. */
 const LINGER_MS = 1000;
 /** Requests that came before their turn; bytes. */
 const MAX_AHEAD_BYTES = 65_536;
@@ -60,7 +60,7 @@ export class ServerConnection implements ExchangeConnection {
   private current: ServerExchange | undefined;
   /** A whole head while it is parsed. */
   private head = '';
-  /** What came before its turn: one read as a rule, and those after it. */
+  /** Input not yet processed: usually one read; later reads are in `behind`. */
   private ahead: Buffer | undefined;
   private behind: Buffer[] = [];
   private aheadBytes = 0;
@@ -115,7 +115,7 @@ export class ServerConnection implements ExchangeConnection {
     return this.callbacks.limits.bodyMs;
   }
 
-  /** Line: memory for a request that begins. */
+  /** ExchangeConnection: memory for a request that begins. */
   hold(): Holding {
     return this.callbacks.held?.of(this.remoteAddress) ?? UNCOUNTED;
   }
@@ -135,7 +135,7 @@ export class ServerConnection implements ExchangeConnection {
     this.work();
   }
 
-  /** Goes on as far as what is there allows. */
+  /** Processes the buffered input as far as possible. */
   private work(): void {
     // An answer that is out at once would otherwise go deeper with every request.
     if (this.isWorking) return;
@@ -148,12 +148,12 @@ export class ServerConnection implements ExchangeConnection {
     } finally {
       this.isWorking = false;
     }
-    // Nobody wants it yet: what the current request wanted is gone from here.
+    // The current request has taken its part; the rest belongs to later requests.
     if (this.aheadBytes > MAX_AHEAD_BYTES) this.socket.pause();
     if (this.isFinished) this.checkFinished();
   }
 
-  /** Is there still something to answer? What is whole gets its answer (RFC 9112, 9.6). */
+  /** After the caller's FIN, complete requests are still answered (RFC 9112, 9.6). */
   private checkFinished(): void {
     const { current, aheadBytes } = this;
     if (this.isEnding || this.isWorking) return;
@@ -185,13 +185,13 @@ export class ServerConnection implements ExchangeConnection {
   private step(): boolean {
     const { current } = this;
     if (current === undefined) {
-      // Who asks on and on but takes no answers would fill our memory with them.
+      // A caller that sends requests without reading responses would fill memory.
       return !this.socket.writableNeedDrain && this.takeHead(this.next());
     }
     if (current.isRead || !current.hasRoom) return false;
     const bytes = this.next();
     this.keep(bytes, current.take(bytes));
-    // From here on it is we who take time.
+    // From here on the time is the server's, not the caller's.
     if (current.isRead) this.isTimed = false;
     return true;
   }
@@ -238,7 +238,7 @@ export class ServerConnection implements ExchangeConnection {
     this.callbacks.handle(exchange);
   }
 
-  /** Line: more of the body is wanted. */
+  /** ExchangeConnection: more of the body is wanted. */
   read(isTimed: boolean): void {
     this.isTimed = isTimed;
     if (isTimed) this.watchQuiet(this.bodyMs);
@@ -246,12 +246,12 @@ export class ServerConnection implements ExchangeConnection {
     this.work();
   }
 
-  /** Line: of a body that is waited for too little has come. */
+  /** ExchangeConnection: of a body that is waited for too little has come. */
   onTooSlow(): void {
     this.refuse(new HttpFault(408, 'the body of the request did not come in time'));
   }
 
-  /** Line: nothing of the body is waited for. */
+  /** ExchangeConnection: nothing of the body is waited for. */
   stopTimer(): void {
     this.isTimed = false;
   }
@@ -263,7 +263,7 @@ export class ServerConnection implements ExchangeConnection {
     this.socket.setTimeout(ms);
   }
 
-  /** Line: the answer is out. */
+  /** ExchangeConnection: the answer is out. */
   onAnswered(reusable: boolean): void {
     this.current = undefined;
     this.isTimed = false;
@@ -295,7 +295,7 @@ export class ServerConnection implements ExchangeConnection {
     );
   }
 
-  /** Ends our side; what still comes is thrown away, so that the last answer is not lost to a reset. */
+  /** Ends our side and discards further input, so that a reset does not destroy the last response. */
   private end(): void {
     if (this.isEnding) return;
     this.isEnding = true;
@@ -304,7 +304,7 @@ export class ServerConnection implements ExchangeConnection {
     clearTimeout(this.watch);
     const { socket, callbacks } = this;
     const cut = (): void => void socket.destroy();
-    // What of the answer is still here is no more than a slice.
+    // At most one slice of the response is still buffered.
     this.watch = setTimeout(cut, callbacks.limits.stallMs);
     socket.once('finish', () => {
       clearTimeout(this.watch);
@@ -316,14 +316,14 @@ export class ServerConnection implements ExchangeConnection {
   }
 
   private onTimeout(): void {
-    // A timer that has gone off is set anew by whoever wants it next.
+    // The timer has fired; `watchQuiet` sets it again.
     this.quietMs = 0;
     if (this.current === undefined) this.endUnlessAsked();
-    // Else it is we who take time.
+    // Otherwise the time is the server's.
     else if (this.isTimed) this.onTooSlow();
   }
 
-  /** A process that stood still hears that the time is over before it reads what came in time. */
+  /** After a stall, timers fire before the input that arrived in time is read. */
   private endUnlessAsked(): void {
     const { bytesRead } = this.socket;
     setImmediate(() => {

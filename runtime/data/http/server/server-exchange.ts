@@ -24,13 +24,13 @@ import { ONE_WRITE_BYTES, ResponseWriter, writeBoth } from './response-writer';
 
 // oxlint-disable-next-line no-control-regex
 const IS_ASCII = /^[\x00-\x7f]*$/;
-/** No answer with 204 may have one (RFC 9110, 8.6): who believes it takes the next answer for a body. */
+/** A 204 must not have one (RFC 9110, 8.6): a client could take the next response for its body. */
 const CONTENT_LENGTH_LINES = /^content-length:[^\r]*\r\n/gim;
-/** What every answer begins with. */
+/** The start of every response. */
 const STATUS_LINE_START = 'HTTP/1.1 ';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
-/** What an exchange needs of its connection. */
+/** The connection of an exchange. */
 export interface ExchangeConnection {
   readonly socket: Socket;
   readonly remoteAddress: string;
@@ -111,7 +111,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     return this.connection.bodyMs;
   }
 
-  /** Takes what the connection brought. @returns how much of it belongs to this request @throws HttpFault */
+  /** Takes input. @returns how many bytes belong to this request @throws HttpFault */
   take(bytes: Buffer): number {
     return this.incoming.take(bytes);
   }
@@ -139,7 +139,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.connection.read(isTimed);
   }
 
-  /** BodyOwner: what takes our time. */
+  /** BodyOwner: chunks count against the connection's budget. */
   onChunks(count: number): void {
     this.connection.budget.spend(count);
   }
@@ -149,7 +149,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.connection.onTooSlow();
   }
 
-  /** BodyOwner: it is not the caller who is waited for. */
+  /** BodyOwner: the caller's bytes are not awaited. */
   stopTimer(): void {
     this.connection.stopTimer();
   }
@@ -159,7 +159,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     if (isFault && this.isAnswering) this.connection.socket.destroy();
   }
 
-  /** What comes is no body. @returns whether it is told as the answer */
+  /** The body is malformed. @returns whether the handler reports the fault in its response */
   spoil(fault: HttpFault): boolean {
     return this.incoming.spoil(fault);
   }
@@ -173,7 +173,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     let text = `${STATUS_LINE_START}${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers}`;
     if (!hasLine(headers, 'date')) text += `date: ${date()}\r\n`;
     if (!this.isReusable) {
-      // Said is said, even if the rest of the request comes meanwhile.
+      // Once `Connection: close` is sent, close.
       this.mustEnd = true;
       text += 'connection: close\r\n';
     } else if (this.head.minor === 0) text += 'connection: keep-alive\r\n';
@@ -235,7 +235,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.connection.onAnswered(this.isReusable);
   }
 
-  /** The source broke: the caller must not take what it has for the whole. */
+  /** The source failed: cut the connection, so that the response is not taken for complete. */
   cut(): void {
     this.writer = undefined;
     this.held.release();
@@ -269,7 +269,7 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.writer?.drained();
   }
 
-  /** The caller went away, or sent what is no HTTP. */
+  /** The caller left or sent malformed HTTP. */
   abandon(): void {
     if (this.signal.aborted) return;
     this.account?.onFinished();

@@ -12,7 +12,7 @@ import { refusalText } from './early-refusal';
 import type { CallerLimits } from './server-connection';
 import { DEFAULT_CALLER_LIMITS, ServerConnection } from './server-connection';
 
-/** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
+/** A connection without a request for this time counts as a spare of its client; milliseconds. */
 const SILENT_MS = 1000;
 /** A connection that is refused is kept for so long, so that its caller can read why; milliseconds. */
 const LINGER_MS = 1000;
@@ -35,7 +35,7 @@ export interface HttpServerOptions {
   readonly limits?: CallerLimits | undefined;
   /** Never rejects; every exchange is answered. */
   readonly handle: (exchange: Exchange) => Promise<void> | void;
-  /** What is no request of HTTP/1.1, or does not come in time, is refused so. */
+  /** Writes the refusal of a malformed or late request. */
   readonly refuse: WriteRefusal;
 }
 
@@ -43,7 +43,7 @@ export interface HttpServer {
   readonly port: number;
   /** Answers say `Connection: close` from here on; new connections are still taken. */
   readonly beginClose: () => void;
-  /** Resolves when the last answer is out; after `graceMs` what is left is cut. */
+  /** Resolves when the last response is sent; remaining connections are cut after `graceMs`. */
   readonly close: (graceMs: number) => Promise<void>;
 }
 
@@ -94,7 +94,7 @@ class ConnectionRefuser {
     });
     const seen = { path: undefined, requestId: undefined };
     socket.end(refusalText(TOO_MANY, this.refuse(TOO_MANY, seen)));
-    // What was sent meanwhile is read: unread it would take the answer along.
+    // Unread input would cause a reset, which destroys the response.
     socket.resume();
   }
 }
@@ -146,7 +146,7 @@ function listening(server: Server, { host, port }: HttpServerOptions): Promise<v
 /** Opens a port for HTTP/1.1. @throws with the address in its message when it cannot */
 export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const connections = new Connections();
-  const hooks = {
+  const callbacks = {
     handle: (exchange: Exchange): void => void options.handle(exchange),
     refuse: options.refuse,
     limits: options.limits ?? DEFAULT_CALLER_LIMITS,
@@ -154,7 +154,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     isClosing: () => connections.isClosing,
   };
   const server = serverOf(options, connections, (socket, secure) =>
-    connections.add(socket, new ServerConnection(socket, secure, hooks)),
+    connections.add(socket, new ServerConnection(socket, secure, callbacks)),
   );
   server.maxConnections = options.maxConnections;
   server.on('drop', () => options.callers?.makeRoom());
