@@ -454,6 +454,24 @@ describe('ejection', () => {
     expect(sim.outcomes.every(({ status }) => status === 200)).toBe(true);
   });
 
+  test('a new request does not take the probe of an ejected replica from a queued one', async () => {
+    const sim = new Simulation();
+    const replica = sim.replica('a', 5);
+    replica.mode = 'dead';
+    sim.swap({ arms: { stable: [replica] }, ...small });
+    await ask(sim, { timeoutMs: 50 }, 100);
+    replica.mode = 'up';
+    const served: string[] = [];
+    void sim.request().then(() => served.push('queued'));
+    const until = sim.parts.load.arms()[0]?.replicas[0]?.ejectedUntil ?? 0;
+    expect(until).toBeGreaterThan(sim.time.now);
+    // The ejection has ended, and the timer that drains the queue has not fired yet.
+    sim.time.now = until;
+    void sim.request().then(() => served.push('new'));
+    await sim.time.run(1_000);
+    expect(served).toEqual(['queued', 'new']);
+  });
+
   test('when fewer than half are left, all are used again', async () => {
     const sim = new Simulation();
     const all = sim.replicas(4, 10);
