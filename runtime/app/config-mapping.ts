@@ -14,7 +14,7 @@ import { defaultHeldBytes, memoryOf } from '../shared/held-bytes';
 
 type EdgeOptions = Pick<DataPlaneOptions, 'trustedProxies' | 'allowedOrigins' | 'extraHeaders'>;
 
-// The configuration in the words and units of the parts that it is for.
+// Maps the configuration to the options and units of each part.
 
 export function tuningOf({ routing }: Config): Tuning {
   return {
@@ -99,7 +99,7 @@ export function limitsOf({ inference }: Config): DataPlaneLimits {
   };
 }
 
-/** Who is believed, which web pages may call, and which headers pass beside the documented ones. */
+/** Trusted proxies, allowed origins, and headers passed beside the documented ones. */
 export function edgeOptionsOf({ server, inference }: Config): EdgeOptions {
   return {
     trustedProxies: server.trustedProxies,

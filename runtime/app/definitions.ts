@@ -7,10 +7,10 @@ import type { Cluster } from '../cluster/port';
 import type { BrokenFile } from '../control';
 import { messageOf } from '../core/lifecycle/fault';
 
-/** Who writes what comes from files, as revisions name it. */
+/** Manager recorded for definitions from files. */
 const MANAGER = 'files';
 
-/** What a look at the folder did. */
+/** Result of one sync of the folder. */
 export interface SyncReport {
   readonly applied: readonly string[];
   readonly removed: readonly string[];
@@ -20,7 +20,7 @@ export interface SyncReport {
   readonly broken: readonly BrokenFile[];
 }
 
-/** What a folder holds. */
+/** Content of the folder. */
 export interface LoadedFolder {
   readonly specs: readonly { readonly spec: ModelSpec; readonly file: string }[];
   readonly broken: readonly Omit<BrokenFile, 'id'>[];
@@ -47,10 +47,10 @@ export interface Definitions {
   readonly broken: () => readonly BrokenFile[];
 }
 
-/** What was applied of a model. */
+/** The definition of a model as it was applied. */
 interface AppliedFile {
   readonly digest: string;
-  /** Where it stood; undefined: an earlier release wrote this. */
+  /** Its file; undefined: an earlier release wrote this entry. */
   readonly file?: string | undefined;
 }
 
@@ -105,7 +105,7 @@ async function applyOne(cluster: Cluster, spec: ModelSpec): Promise<ApplyResult>
     const { changed } = await cluster.apply(spec, options);
     return changed ? 'applied' : 'unchanged';
   } catch (error) {
-    // Whatever it is, it is about this model: the others are applied.
+    // Only this model is affected; the others are applied.
     return { refused: messageOf(error) };
   }
 }
@@ -168,7 +168,7 @@ export function createDefinitions({ cluster, load, memory }: DefinitionsOptions)
       const isSame = before.get(spec.id)?.digest === digest;
       const verdict = isSame ? 'unchanged' : await applyOne(cluster, spec);
       verdicts.set(spec.id, verdict);
-      // A refused one is tried again at the next start: its cause may lie outside the file.
+      // Rejected definitions are tried again at the next start: the cause may be elsewhere.
       if (typeof verdict === 'string') after.set(spec.id, { digest, file });
       else after.delete(spec.id);
     }

@@ -8,11 +8,11 @@ import { drainable } from '../shared/drain';
 import type { Listener } from './listener';
 import { listenOn } from './listener';
 
-/** Who may call: whoever shows a certificate of this authority, under one of these names. */
+/** The aggregation layer's CA, and the common names it accepts. */
 export interface FrontProxyTrust {
   /** PEM. */
   readonly ca: string;
-  /** Common names; none: all. */
+  /** Common names; empty: all. */
   readonly names: readonly string[];
 }
 
@@ -22,10 +22,10 @@ export interface ExternalMetricsServerOptions {
   /** PEM files; read again when they change. */
   readonly cert: string;
   readonly key: string;
-  /** Asked at the start and then now and then: authorities are exchanged while we run. */
+  /** Called at start and every minute, since authorities are rotated. */
   readonly trust: () => Promise<FrontProxyTrust>;
   readonly handle: RequestListener;
-  /** Told when certificate or trust cannot be read; what was read before stays. */
+  /** Logs that certificate or trust cannot be read; the previous ones stay in use. */
   readonly warn: (message: string, fields: { readonly error: string }) => void;
   /** Calls once after `ms`; the answer cancels. */
   readonly after: (call: () => void, ms: number) => () => void;
@@ -41,7 +41,7 @@ interface Refusal {
   readonly message: string;
 }
 
-/** Why a caller is not let in; undefined: it is the API server. */
+/** Why a caller is rejected; undefined: it is the API server. */
 function refusalOf(socket: TLSSocket, { names }: FrontProxyTrust): Refusal | undefined {
   if (!socket.authorized) {
     const message = 'show the client certificate of the API server’s aggregation layer';
@@ -66,7 +66,7 @@ async function read({ cert, key, trust }: ExternalMetricsServerOptions): Promise
 
 const contextOf = ({ cert, key, trust }: Material) => ({ cert, key, ca: trust.ca });
 
-/** Reads everything again every minute, and takes what is new for connections from then on. */
+/** Reloads certificate, key and trust every minute; new connections use them. */
 function keepFresh(
   options: ExternalMetricsServerOptions,
   server: Server,
@@ -96,9 +96,8 @@ function keepFresh(
 }
 
 /**
- * Opens a port for the API server's aggregation layer, which has authenticated its caller and asked
- * whether the caller may do this before it comes here; so all that is left is to know it by its
- * certificate.
+ * Opens a port for the API server's aggregation layer. The API server has authenticated and
+ * authorized its caller, so this port only verifies the API server's certificate.
  * @throws when certificate, key or trust cannot be read, or the port is taken
  */
 export async function listenForExternalMetrics(

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { drainable } from '../shared/drain';
 
-/** Headers that do not come in this time are not coming; milliseconds. */
+/** Time limit for the headers of a request, milliseconds. */
 const HEADERS_MS = 10_000;
 /** Longer than clients keep idle connections, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;

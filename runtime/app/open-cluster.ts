@@ -12,7 +12,7 @@ import type { PolicyRules } from '../core/policy/policy';
 import type { ServiceOptions } from './service-options';
 import { entryOf } from '../../lib/spec/entry';
 
-/** Everything of a service that says where its models run. */
+/** Options that decide where models run. */
 export type ClusterSettings = Pick<
   ServiceOptions,
   'config' | 'cwd' | 'env' | 'spawnServer' | 'fetchSource' | 'log'
@@ -28,7 +28,7 @@ function baseEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   );
 }
 
-/** The project's own; a service in a pod has no project and is told by its configuration. */
+/** The project's environment; a service in a pod takes it from its configuration. */
 async function chooseEnvironment({ config, cwd }: ClusterSettings): Promise<Environment> {
   const told = config.kubernetes.environment;
   if (told !== undefined) return told;
@@ -39,11 +39,11 @@ async function chooseEnvironment({ config, cwd }: ClusterSettings): Promise<Envi
   return first;
 }
 
-/** Where new models go, unless the kubeconfig says it. */
+/** Namespace of new models, unless the kubeconfig names one. */
 export const namespaceOf = ({ config }: Pick<Where, 'config'>): string | undefined =>
   config.kubernetes.namespace;
 
-/** Where the service itself is. */
+/** Namespace of the service itself. */
 export const serviceNamespaceOf = ({ config, env }: Where): string | undefined =>
   config.kubernetes.runtimeNamespace ?? (env['POD_NAMESPACE'] || undefined);
 
@@ -53,7 +53,7 @@ export function kubeconfigOf({ config, cwd }: Where) {
   return { configPath: configPath === undefined ? undefined : resolve(cwd, configPath), context };
 }
 
-/** How definitions become objects, and where those go. */
+/** The environment that renders definitions into objects. */
 export async function environmentOf(place: ClusterSettings): Promise<Environment> {
   const environment = await chooseEnvironment(place);
   for (const sentence of overruledDefaults(place.config, environment)) place.log.warn(sentence);
@@ -67,7 +67,7 @@ export async function environmentOf(place: ClusterSettings): Promise<Environment
   };
 }
 
-/** What definitions by REST may ask for. */
+/** Policy for definitions by REST. */
 export function policyRulesOf({ models, kubernetes }: ClusterSettings['config']): PolicyRules {
   return {
     registries: models.allowedRegistries,
@@ -105,7 +105,7 @@ function openLocal({
   });
 }
 
-/** Its client is large: loaded only here, and only when it is asked for. */
+/** Loads the large Kubernetes client only when it is needed. */
 function openKubernetes(place: ClusterSettings, environment: Environment): Promise<Cluster> {
   const { config, log } = place;
   const { mode, namespaces } = config.kubernetes;

@@ -26,11 +26,11 @@ import type { ClusterSettings } from './open-cluster';
 import { kubeconfigOf, serviceNamespaceOf, namespaceOf } from './open-cluster';
 import { hostOf } from './config-mapping';
 
-/** Where kubelet, monitoring and peers find a router that does not say so. */
+/** Default ops port of the other routers. */
 const OPS_PORT = 9090;
-/** How long a start waits to learn who the others are; after that it serves as if it were alone. */
+/** How long a start waits for the list of routers; then it serves as if it were the only one. */
 const SYNC_MS = 10_000;
-/** Between two tries to ask what the API server takes. */
+/** Retry interval of `detectScaleToZero`, milliseconds. */
 const ASK_AGAIN_MS = 30_000;
 
 /** The routers as the composition root has them. */
@@ -64,7 +64,7 @@ export interface KubernetesRoutersOptions {
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
-/** Those who lead are named by their pods. */
+/** Leaders are named by their pods. */
 const nameOf = (holder: string | undefined): string | undefined => holder?.replace(/_[^_]*$/, '');
 
 function createCount(watch: () => RouterWatch): Pick<Routers, 'count' | 'onCount'> & {
@@ -87,13 +87,13 @@ function createCount(watch: () => RouterWatch): Pick<Routers, 'count' | 'onCount
   };
 }
 
-/** Autoscalers that the API server lets down to 0 do it themselves, where they are rendered so. */
+/** Asks whether autoscalers may scale to 0; if so, they put arms to sleep, not the service. */
 function detectScaleToZero(options: KubernetesRoutersOptions): {
   readonly putsToSleep: () => boolean;
   readonly stop: () => void;
 } {
   const { api, modelNamespace, rendersZero: byRender, timing, log } = options;
-  // Until it is known nobody is put to sleep; autoscalers with a minimum of 1 leave it to us.
+  // Until the answer is known no arm sleeps; autoscalers with a minimum of 1 leave it to us.
   let own = !byRender;
   let cancel = (): void => undefined;
   let stopped = false;
@@ -155,7 +155,7 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
   const peers: Peers = createPeers({ ...options, ...timing, peers: watch.peers });
   const elector: Elector = startElector({
     store: createLeaseStore(api, namespace),
-    // A container that is restarted in its pod is another one.
+    // A restarted container of the same pod is another candidate.
     me: `${self}_${randomUUID()}`,
     timing: { ...timing, now: steady },
     wall: timing.now,
@@ -202,7 +202,7 @@ async function settled(
     log.warn('the other routers are not known yet; capacity is not shared until they are');
 }
 
-/** One process on one machine. */
+/** Routers of a single local process. */
 const SINGLE_ROUTER: OpenRouters = {
   routers: ALONE,
   openMetrics: async () => [],
@@ -211,7 +211,7 @@ const SINGLE_ROUTER: OpenRouters = {
 };
 
 /**
- * Finds out who else serves, and tries to lead. On one machine there is nobody else.
+ * Watches the other routers and joins leader election; a local service is the only router.
  * @throws KubeError `access` when nothing says where the API server is
  */
 export async function openRouters(

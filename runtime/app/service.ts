@@ -75,7 +75,7 @@ const faultsOf =
     log.error('a request failed inside', { requestId, name: (error as Error).name, place });
   };
 
-/** What callers may take of our memory, connections and time, all of them together. */
+/** Limits of memory and connections over all callers. */
 function openLimits(config: Config) {
   const held = new HeldBytes(heldBytesOf(config));
   const callers = new ConnectionsByAddress(addressLimitOf(config));
@@ -176,7 +176,7 @@ function openAudit({ config, cwd, log }: ServiceOptions): Audit {
   });
 }
 
-/** A browser at `/` is led to the page; tools get the answer of V1 there. */
+/** `/` redirects browsers to the documentation; other clients get the V1 answer. */
 const wantsPage = ({ path, fields }: Pick<Exchange, 'path' | 'fields'>): boolean =>
   path === '/' && fields.get('accept')?.includes('text/html') === true;
 
@@ -218,7 +218,7 @@ async function openPublic(
   }
 }
 
-/** The port for gRPC; its library is loaded only for those who have one. */
+/** The gRPC port; its library is loaded only when it is configured. */
 async function openGrpc(
   { config }: ServiceOptions,
   { data, callers }: Data,
@@ -255,10 +255,10 @@ async function openPorts(
   };
 }
 
-/** Until when a first answer is not worth a line, milliseconds. */
+/** Interval of the warning while the cluster does not answer, milliseconds. */
 const FIRST_ANSWER_MS = 10_000;
 
-/** A cluster that does not answer must not look like a service that hangs. */
+/** Logs while the cluster does not answer, so that the service does not seem to hang. */
 async function warnWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log: Log) {
   const say = (): void =>
     log.warn('the cluster has not answered yet: calls are refused (503) until it does', { kind });

@@ -2,7 +2,7 @@ import type { ShadowReport } from '../data';
 import type { BatchReport } from '../data';
 import type { Log } from '../shared/log';
 
-/** Counts joined calls, and says which arm’s requests go alone from now on, since rows depend on others. */
+/** Counts batched calls, and logs when an arm's rows turn out to depend on each other. */
 export function reportBatchedCalls(
   count: (joined: BatchReport) => void,
   log: Pick<Log, 'warn'>,
@@ -15,18 +15,18 @@ export function reportBatchedCalls(
   };
 }
 
-/** One line in so long for an arm: a shadow that is always wrong fills no log. */
+/** At most one log line per arm in this time, milliseconds. */
 export const SAMPLE_MS = 10_000;
 
 interface Sampled {
   readonly at: number;
-  /** Disagreements that left no line. */
+  /** Disagreements that were not logged. */
   silent: number;
 }
 
 /**
- * Counts what became of copies, and lets a sample of disagreements be seen: the first of each arm,
- * then one in `sampleMs` at most, with how many there were since (`disagreed`).
+ * Counts shadow results and logs a sample of disagreements: the first of each arm, then at most one
+ * per `sampleMs`, with the number since the last line (`disagreed`).
  */
 export function reportShadows(
   count: (model: string, arm: string, verdict: ShadowReport['verdict']) => void,

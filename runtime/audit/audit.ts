@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { isoOf } from '../shared/iso';
 import { quoted } from '../shared/quoted';
 
-/** One change or one inference, or an attempt at it. There is no place for bodies, headers or keys. */
+/** One change or inference, or an attempt at it. It has no fields for bodies, headers or keys. */
 export interface AuditEntry {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -12,9 +12,9 @@ export interface AuditEntry {
   /** `deploy`, `update`, `scale`, `delete`, `rollback`, `traffic`, `promote`, `abort`; `infer`. */
   readonly action: string;
   readonly model: string | undefined;
-  /** The revision that came of it. */
+  /** The resulting revision. */
   readonly revision?: number | undefined;
-  /** Who answered an inference. */
+  /** The arm that answered an inference. */
   readonly arm?: string | undefined;
   readonly version?: string | undefined;
   /** How long it took, milliseconds. */
@@ -26,7 +26,7 @@ export interface AuditEntry {
 
 export interface Audit {
   readonly record: (entry: AuditEntry) => void;
-  /** The same for what comes by the thousand: written together with what follows shortly. */
+  /** For frequent entries: written together with those of the next milliseconds. */
   readonly recordSoon: (entry: AuditEntry) => void;
   /** Resolves when everything recorded so far is handed to the system. */
   readonly flush: () => Promise<void>;
@@ -97,7 +97,7 @@ function streamSink(stream: NodeJS.WritableStream): Sink {
 export interface AuditOptions {
   /** A path, `-` for stdout, or undefined for no audit. */
   readonly file: string | undefined;
-  /** Told when lines could not be written; once per failure. */
+  /** Called when lines could not be written; once per failure. */
   readonly onError: (message: string) => void;
   readonly stdout?: NodeJS.WritableStream;
 }
@@ -109,7 +109,7 @@ const NONE: Audit = {
   close: () => Promise.resolve(),
 };
 
-/** What is written at once. */
+/** Lines written at once. */
 interface Block {
   readonly bytes: Buffer;
   used: number;
@@ -204,7 +204,7 @@ class Lines {
   }
 }
 
-/** JSON lines, appended in the order of the calls, never in their way. */
+/** Appends JSON lines in the order of the calls without blocking them. */
 export function createAudit({ file, onError, stdout = process.stdout }: AuditOptions): Audit {
   if (file === undefined) return NONE;
   const sink = file === '-' ? streamSink(stdout) : fileSink(file);

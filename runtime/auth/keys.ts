@@ -8,7 +8,7 @@ import { ANYONE_NAME, holds, mayUse } from './port';
 const KEY_BYTES = 32;
 /** Lets people and secret scanners recognise a key. */
 const KEY_PREFIX = 'ams_';
-/** A longer header value is no key of ours; it is not worth hashing. */
+/** Longer header values are rejected without hashing. */
 const MAX_KEY_CHARACTERS = 512;
 
 export interface NewKey {
@@ -71,13 +71,13 @@ export function authorize(caller: Caller, { scope, model }: RequiredAccess): Aut
   return { ok: true, caller };
 }
 
-/** Keys that were found; there are not more than are configured. */
+/** Most keys cached. */
 const MAX_FOUND = 1000;
 
 /**
- * Finding the entry is a look-up by digest, not by key: its timing tells about digests of guesses
- * only, and nobody can choose those. Keys that were found once are known as they came, for hashing
- * costs as much as all else that is done about a caller; guesses are never kept.
+ * Looks entries up by digest, so that timing reveals only digests of guesses, which an attacker
+ * cannot choose. Valid keys are cached, since hashing is half the cost of authentication; guesses
+ * are never kept.
  */
 function byKey(keys: readonly KeyConfig[]): Authenticate {
   const entries = new Map(keys.map(entryOf));
@@ -90,7 +90,7 @@ function byKey(keys: readonly KeyConfig[]): Authenticate {
     if (entry === undefined || !timingSafeEqual(entry.digest, Buffer.from(sha256, 'hex'))) {
       return undefined;
     }
-    // A header is a part of its request's text, which would stay with it.
+    // Copied: a header value is a slice that would keep its whole request in memory.
     if (found.size < MAX_FOUND) found.set(Buffer.from(key).toString(), entry.caller);
     return entry.caller;
   };
@@ -132,13 +132,13 @@ export interface AuthenticateOptions {
 
 export interface Authentication {
   readonly authenticate: Authenticate;
-  /** Made because nothing was configured; to be shown once to whoever starts the service. */
+  /** Generated because no key was configured; to be shown once at start. */
   readonly generatedKey?: string;
 }
 
 /**
- * Who may do what. Open only on loopback or when `mode: none` is written out; without any key a
- * random admin key is made, so that a service on a network is never open by accident.
+ * Open only on loopback or with an explicit `mode: none`; without any key a random admin key is
+ * generated, so that a service on a network is never open by accident.
  */
 export function createAuthenticate(
   { mode, keys }: Config['auth'],

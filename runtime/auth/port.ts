@@ -5,7 +5,7 @@
 export const SCOPES = ['infer', 'read', 'write', 'admin', 'arms'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Whoever asks, as logs and audit name it. Never holds a key. */
+/** The caller, as logs and audit name it. Never holds a key. */
 export interface Caller {
   readonly name: string;
   readonly scopes: readonly Scope[];
@@ -13,10 +13,10 @@ export interface Caller {
   readonly models?: readonly string[];
 }
 
-/** Whoever asks a service that is open to all. */
+/** Caller name when the service needs no key. */
 export const ANYONE_NAME = 'anonymous';
 
-/** What a request asks for. Without `model` the caller's scope alone decides. */
+/** What a request requires of its caller. Without `model` the scope alone decides. */
 export interface RequiredAccess {
   readonly scope: Scope;
   readonly model?: string | undefined;

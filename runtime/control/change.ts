@@ -10,34 +10,34 @@ import type { ControlContext } from './context';
 import { Problem } from './problem';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
-/** Whoever comes over REST, as histories name the way in. */
+/** Manager recorded for changes over REST. */
 export const MANAGER = 'rest';
 
-/** How often a change is made again because somebody else was faster. */
+/** Attempts of a change that loses against another writer. */
 export const MAX_ATTEMPTS = 3;
 
-/** What a change wants to become of a model. */
+/** The desired result of a change. */
 export interface DesiredChange {
   readonly spec: ModelSpec;
-  /** Goes on with the new definition; without it overrides and promotions end. */
+  /** Overrides kept with the new definition; undefined ends overrides and promotions. */
   readonly state?: Omit<ModelOverrides, 'hash'> | undefined;
-  /** The earlier revision that is gone back to: what it held may be in the definition again. */
+  /** The revision rolled back to: values it held are allowed again. */
   readonly earlier?: ModelSpec | undefined;
 }
 
-/** What is remembered, less an earlier abort of this candidate: from now on it is meant to have callers. */
+/** The overrides without an earlier abort of this candidate, so that it gets traffic again. */
 export function withoutShare(record: ModelRecord, candidate: string): Omit<ModelOverrides, 'hash'> {
   const { hash: _, shares = {}, ...rest } = overridesOf(record) ?? { hash: '' };
   const others = Object.entries(shares).filter(([name]) => name !== candidate);
   return others.length === 0 ? rest : { ...rest, shares: Object.fromEntries(others) };
 }
 
-/** What outlives a new definition: a model that was stopped by hand stays so until it is scaled. */
+/** Overrides that survive a new definition: a model stopped by hand stays so until it is scaled. */
 export function keptOverrides(record: ModelRecord): Omit<ModelOverrides, 'hash'> | undefined {
   return overridesOf(record)?.stopped === true ? { stopped: true } : undefined;
 }
 
-/** What became of it. */
+/** Result of a change. */
 export interface ChangeResult {
   readonly record: ModelRecord;
   readonly revision: number;
@@ -45,7 +45,7 @@ export interface ChangeResult {
   readonly warnings: readonly Warning[];
 }
 
-/** Who asks, and on which condition. */
+/** The caller of a change and its conditions. */
 export interface ChangeRequest {
   readonly caller: Caller;
   readonly ifMatch: string | undefined;
@@ -60,7 +60,7 @@ export function changeRequestOf({
   return { caller, ifMatch, force: query.force };
 }
 
-/** Files and REST yield to each other; a model of any other writer is taken over by administrators only. */
+/** Files and REST may replace each other; taking over from any other manager needs `admin`. */
 export function forcesOwnership({ caller, force }: ChangeRequest): boolean {
   if (force) requireAdmin(caller, 'force');
   return force;
@@ -124,7 +124,7 @@ async function attempt(
   return { record, revision, changed, warnings };
 }
 
-/** Waits until our own view shows the revision, so that the caller's next GET does. */
+/** Waits until our view shows the revision, so that the caller's next GET does. */
 export async function waitForRevision(
   { routingView }: ControlContext,
   id: string,
@@ -136,7 +136,7 @@ export async function waitForRevision(
   );
 }
 
-/** Somebody else came first. */
+/** Did another writer come first? */
 export function isRevisionConflict(error: unknown): boolean {
   return error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
 }
@@ -168,7 +168,7 @@ export function changeModel(
   });
 }
 
-/** The answer to a change that is under way. */
+/** Response to an accepted change. */
 export function accepted(
   id: string,
   { revision, warnings }: Pick<ChangeResult, 'revision' | 'warnings'>,

@@ -4,15 +4,15 @@ import type { KeyedQueue } from '../shared/keyed-queue';
 import type { ControlOptions, Routers } from './ports';
 import type { RoutingView } from './routing-view';
 
-/** What calls and ticks work with. */
+/** Shared by calls and ticks. */
 export interface ControlContext extends ControlOptions {
   readonly routingView: RoutingView;
   readonly routers: Routers;
-  /** What this router says of itself. */
+  /** Load report of this router. */
   readonly ownLoad: () => RouterLoad;
   /** Changes of one model, one after the other. */
   readonly locks: Pick<KeyedQueue, 'run'>;
-  /** Models this process is removing now, so that a tick does not begin one twice. */
+  /** Models that this process is removing, so that a tick does not start a removal twice. */
   readonly removing: Set<string>;
   readonly eventLoopDelay: EventLoopDelay;
   /** Milliseconds since the epoch. */

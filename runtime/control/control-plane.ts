@@ -18,7 +18,7 @@ import { createIdleSleep } from './idle-sleep';
 import { createTicker } from './ticker';
 import { createRoutingView } from './routing-view';
 
-/** The control plane. It owns no socket and no timer: whoever composes the service listens and ticks. */
+/** The control plane. It owns no socket and no timer: app/service.ts listens and ticks. */
 export interface Control {
   /** Management API, /health, /metrics, /openapi.json, /docs: everything public that is not inference. */
   readonly app: Express;
@@ -28,11 +28,11 @@ export interface Control {
   readonly start: () => void;
   /** Ends watching. The table stays as it is. */
   readonly stop: () => void;
-  /** Moves on what goes on by itself (promotions, removals, sleep); to be called every second. */
+  /** Advances promotions, removals and sleep; to be called every second. */
   readonly tick: () => Promise<void>;
-  /** To be told when requests of an arm begin to be held: one that sleeps is woken. */
+  /** To be called when requests of an arm are held: wakes the arm. */
   readonly onHeld: (model: string, arm: string) => void;
-  /** external.metrics.k8s.io; for a port of its own, whose callers have been let in. */
+  /** external.metrics.k8s.io; its own port authenticates the callers. */
   readonly externalMetrics: RequestListener;
   /** Resolves when the cluster has been read for the first time. */
   readonly whenSynced: () => Promise<void>;

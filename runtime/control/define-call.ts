@@ -5,11 +5,11 @@ import type { ControlContext } from './context';
 
 export type Method = 'get' | 'post' | 'put' | 'delete';
 
-/** What may be changed, as audit and metrics name it. */
+/** Changes, as audit and metrics name them. */
 export type ChangeAction =
   'deploy' | 'update' | 'scale' | 'delete' | 'rollback' | 'traffic' | 'promote' | 'abort';
 
-/** A request after every check that does not need the cluster. */
+/** A request that passed every check that does not need the cluster. */
 export interface CallRequest<B, Q> {
   /** The model in the path; `''` when the path has none. */
   readonly id: string;
@@ -27,20 +27,20 @@ export interface CallResponse {
   readonly status: number;
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
-  /** For the record of changes. */
+  /** For the audit. */
   readonly model?: string;
   readonly revision?: number;
 }
 
-/** Who may call: keys with a scope, or everyone (`open`). */
+/** Required scope, or `open` for everyone. */
 export type CallAccess = Scope | 'open';
 
-/** One call of the API: routing, checks, documentation and audit are all made from it. */
+/** One call of the API; routing, checks, documentation and audit derive from it. */
 export interface ApiCall<B = unknown, Q = unknown> {
   readonly method: Method;
   /** `/api/v1/models/{id}/scale` */
   readonly path: string;
-  /** A second path that answers the same and is not in the document. */
+  /** A second, undocumented path. */
   readonly alias?: string;
   readonly access: CallAccess;
   /** Given for calls that change something. */
@@ -62,12 +62,12 @@ export interface ApiCall<B = unknown, Q = unknown> {
   ) => Promise<CallResponse> | CallResponse;
 }
 
-/** Ties the types of body and query to the handler, and lets go of them for the list. */
+/** Checks the handler against the types of body and query, then erases them for the list. */
 export function defineCall<B, Q>(call: ApiCall<B, Q>): ApiCall {
   return call as unknown as ApiCall;
 }
 
-/** Errors a call can give because of how it is called: any call, and those with key, model or body. */
+/** Errors that follow from the shape of a call: its key, model, body and query. */
 export function commonErrors({ access, path, body, query }: ApiCall): readonly ErrorCode[] {
   return [
     ...(access === 'open' ? [] : (['UNAUTHENTICATED', 'FORBIDDEN'] as const)),

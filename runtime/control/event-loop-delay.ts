@@ -1,8 +1,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** How late the event loop is: what a request waits although nothing is to be done for it. */
+/**
+ * Delay of the event loop for the metric: a percentile between two samples. The dispatcher needs
+ * the latest stall at any moment instead (shared/event-loop-lag.ts).
+ */
 export interface EventLoopDelay {
-  /** Takes the measure of the time since the call before. */
+  /** Closes the current measuring interval and starts the next. */
   readonly sample: () => void;
   /** Milliseconds, 99th percentile, of the last sample. */
   readonly lastMs: () => number;

@@ -138,7 +138,7 @@ function safely(context: ControlContext, request: IncomingMessage): MetricsRespo
   }
 }
 
-/** What autoscalers are told. Whoever calls has been let in before. */
+/** Serves the metrics API to autoscalers; the listener has authenticated the caller. */
 export function createExternalMetrics(context: ControlContext): RequestListener {
   return (request, response) => {
     const { status, body, headers } = safely(context, request);

@@ -6,7 +6,7 @@ import { viewsOf } from './observe';
 import { errorRate, healthOf, whyView } from './view';
 import { wasRead } from './routing-view';
 
-/** How long a first look at the cluster may take before starting counts as failed. Milliseconds. */
+/** Startup counts as failed if the first read of the cluster takes longer, milliseconds. */
 export const STARTUP_MS = 120_000;
 
 export type ServiceHealth = 'healthy' | 'degraded' | 'unhealthy';
@@ -23,13 +23,13 @@ interface Check {
   readonly message: string;
 }
 
-/** Why requests are not taken; undefined: they are. */
+/** Why requests are rejected; undefined: they are accepted. */
 function refusalOf({ routers, shuttingDown }: ControlContext): string | undefined {
   if (shuttingDown()) return 'the service is shutting down';
   return routers.isSettled() ? undefined : 'it is not known yet which other routers there are';
 }
 
-/** What has to hold before requests may come here. No model's health is among it. */
+/** Readiness checks; independent of the health of models. */
 export function readyChecks(context: ControlContext): Readonly<Record<string, Check>> {
   const snapshot = context.routingView.snapshot();
   const read = wasRead(snapshot);
@@ -144,7 +144,7 @@ function modelView(record: ModelRecord, all: readonly ArmStats[]): object {
 const ageOf = ({ clock }: ControlContext, at: number | undefined): number | null =>
   at === undefined ? null : seconds(clock.now() - at);
 
-/** Who serves beside this one, and who leads. */
+/** The routers and the leader. */
 function routersView(context: ControlContext): object {
   const { routers } = context;
   const peers = routers.others();
@@ -171,7 +171,7 @@ function brokenView(
     .map(({ file, message, id = null }) => ({ file, message, model_id: id }));
 }
 
-/** Everything at once, for people at night. Models the caller may not see are left out. */
+/** Complete state for operators. Models that the caller may not see are left out. */
 export function detailedHealth(context: ControlContext, mayUse: (id: string) => boolean): object {
   const { routingView, load, clock, version, eventLoopDelay } = context;
   const snapshot = routingView.snapshot();

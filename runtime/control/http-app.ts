@@ -20,7 +20,7 @@ import {
   tryProblemOf,
 } from './problem';
 
-/** Does it, and throws what `map` makes of an error. */
+/** Runs `work` and throws its error as mapped by `map`. */
 async function mapped<T>(work: () => Promise<T>, map: (error: unknown) => unknown): Promise<T> {
   try {
     return await work();
@@ -29,7 +29,7 @@ async function mapped<T>(work: () => Promise<T>, map: (error: unknown) => unknow
   }
 }
 
-/** What is known of a request beside its answer, for the record. */
+/** Data of a request for audit, metrics and log. */
 interface CallRecord {
   /** Milliseconds since the epoch. */
   readonly began: number;
@@ -44,7 +44,7 @@ function originOf({ config }: ControlContext, request: Request): string {
   return `${scheme}://${request.host ?? `${config.server.host}:${config.server.port}`}`;
 }
 
-/** Headers of every answer. Answers are about this moment: nothing may keep them. */
+/** Headers of every response; responses must not be cached. */
 function commonHeaders({ shuttingDown }: ControlContext) {
   return (request: Request, response: Response, next: NextFunction): void => {
     response.setHeader('x-request-id', requestIdOf(request.header('x-request-id')));
@@ -87,7 +87,7 @@ function sendError(
   sendProblem(context, response, known ?? internalProblem(requestId(response)));
 }
 
-/** A path segment that is no id at all never gets into the record. */
+/** An invalid id in the path is not recorded. */
 function modelOf(request: Request, answer: CallResponse | undefined): string | undefined {
   const id = answer?.model ?? request.params['id'];
   return typeof id === 'string' && idSchema.safeParse(id).success ? id : undefined;
@@ -144,7 +144,7 @@ function handlerOf(context: ControlContext, call: ApiCall) {
     } catch (error) {
       sendError(context, request, response, error);
     } finally {
-      // A rehearsal changes nothing and is no deployment.
+      // A dry run changes nothing and is not recorded.
       const isRehearsal = request.query['dry_run'] === 'true';
       if (call.action !== undefined && !isRehearsal) {
         record(context, call.action, request, response, track);
@@ -163,7 +163,7 @@ function pattern(path: string): RegExp {
   return new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+').replace(/\/$/, '')}/?$`);
 }
 
-/** Something to GET that is no call of the API. */
+/** A page for GET that is not a call of the API. */
 export interface Page {
   /** `/docs/{file}` */
   readonly path: string;
@@ -180,7 +180,7 @@ function methodsAt(places: readonly PathMethod[], path: string): readonly string
   return [...methods].toSorted();
 }
 
-/** What no call took: another method of a path that exists, or nothing of ours. */
+/** Responds to unmatched requests: 405 for another method of a known path, else 404. */
 function fallback(context: ControlContext, places: readonly PathMethod[]) {
   return (request: Request, response: Response): void => {
     const allowed = methodsAt(places, request.path);
@@ -195,7 +195,7 @@ function fallback(context: ControlContext, places: readonly PathMethod[]) {
   };
 }
 
-/** Errors before any call was reached, such as `%zz` in a path. */
+/** Handles errors before any call was reached, such as `%zz` in a path. */
 function lastResort(context: ControlContext) {
   // Express knows error handlers by their four parameters.
   return (error: unknown, request: Request, response: Response, _next: NextFunction): void => {
@@ -205,7 +205,7 @@ function lastResort(context: ControlContext) {
   };
 }
 
-/** Strictest of all: answers are data, no browser may do anything with them. */
+/** The strictest policy: responses are data, not pages. */
 function protection({ config }: ControlContext) {
   return helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"] } },

@@ -9,19 +9,19 @@ import { decideSleep, decideWake } from '../core/lifecycle/sleep';
 import type { ControlContext, TickTask } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
-/** What the cluster refused is not asked for again at once; a request that waits is more urgent. */
+/** Pauses after the cluster rejected a change; a waiting request makes waking more urgent. */
 const SLEEP_PAUSE_MS = 30_000;
 const WAKE_PAUSE_MS = 1_000;
-/** Ticks come every second; after a longer gap nothing is known of the time between. */
+/** Ticks come every second; after a longer gap, earlier observations are discarded. */
 const MAX_GAP_MS = 5_000;
 
-/** Arms that nobody wants go to sleep, and wake when somebody does. */
+/** Scales idle arms to zero and wakes them when a request arrives. */
 export interface IdleSleep {
-  /** For the one that leads. */
+  /** Run by the leader. */
   readonly sleep: TickTask;
-  /** For every router. */
+  /** Run by every router. */
   readonly wake: TickTask;
-  /** A request is held: not to wait for the next tick. */
+  /** A request is held: wakes the arm without waiting for the next tick. */
   readonly onHeld: (model: string, arm: string) => void;
 }
 
@@ -30,7 +30,7 @@ interface ArmRef {
   readonly arm: Arm;
 }
 
-/** Undefined: a new definition has no such arm. */
+/** Undefined when the current definition has no such arm. */
 function findArm({ routingView }: ControlContext, model: string, name: string): ArmRef | undefined {
   const record = routingView.snapshot().models.get(model);
   const arm = record?.spec.arms.find((one) => one.name === name);
@@ -45,7 +45,7 @@ function allArms({ routingView }: ControlContext): readonly ArmRef[] {
 const isBusy = (use: ArmUsage | undefined): boolean =>
   use !== undefined && use.inFlight + use.queued > 0;
 
-/** The use of an arm in every router; one that is not known when it is not known who there is. */
+/** Usage of an arm per router; an extra undefined entry while the peers are unknown. */
 function usageInAllRouters({ ownLoad, routers, clock }: ControlContext, own = ownLoad()) {
   const others = routers.others();
   return ({ record, arm }: ArmRef): readonly (ArmUsage | undefined)[] => {
@@ -54,13 +54,13 @@ function usageInAllRouters({ ownLoad, routers, clock }: ControlContext, own = ow
   };
 }
 
-/** Since when an arm has had nothing to do anywhere, as far as it was seen from here. */
+/** Tracks how long each arm has been idle in all routers, as seen by this one. */
 function createIdleTracker({ clock }: ControlContext) {
   const since = new Map<string, number>();
   let lookedAt = 0;
   return {
     look: (places: readonly ArmRef[], usesIn: ReturnType<typeof usageInAllRouters>): void => {
-      // What happened while another one led was not seen.
+      // This router did not observe the time in which another one led.
       if (clock.now() - lookedAt > MAX_GAP_MS) since.clear();
       lookedAt = clock.now();
       const keys = new Set(places.map(({ record, arm }) => armKey(record.spec.id, arm.name)));
@@ -74,7 +74,7 @@ function createIdleTracker({ clock }: ControlContext) {
   };
 }
 
-/** Tries one thing at a time for each key, and none again before a pause when it failed. */
+/** Runs one attempt at a time per key, and pauses after a failure. */
 function createRetrier(context: ControlContext, pauseMs: number) {
   const { clock, log } = context;
   const busy = new Set<string>();
@@ -93,7 +93,7 @@ function createRetrier(context: ControlContext, pauseMs: number) {
       logged.delete(key);
     } catch (error) {
       until.set(key, clock.now() + pauseMs);
-      // Somebody else was faster; the next look sees what came of it.
+      // Another writer was faster; the next tick sees the result.
       const isBeaten = error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
       if (!isBeaten) tell(key, what, error as Error);
     } finally {
@@ -103,7 +103,7 @@ function createRetrier(context: ControlContext, pauseMs: number) {
   return attempt;
 }
 
-/** A model about which nothing can be decided stays as it is, and keeps no others from theirs. */
+/** Isolates failures: a model whose decision throws stays as it is; the others are decided. */
 function createGuard({ log }: ControlContext, what: string) {
   const logged = new Map<string, string>();
   return <Decision>(place: ArmRef, decide: () => Decision) => {
@@ -121,7 +121,7 @@ function createGuard({ log }: ControlContext, what: string) {
   };
 }
 
-/** Gives an arm another number of replicas and waits until that shows. */
+/** Scales an arm and waits until our view shows it. */
 async function rescale(
   context: ControlContext,
   place: ArmRef,
@@ -157,7 +157,7 @@ function createSleep(context: ControlContext): TickTask {
     const now = clock.now();
     return decideSleep({ phase, record, arm, scaling, uses: usesIn(place), quietMs, now });
   };
-  /** Decided again inside the lock, on what is known by then. */
+  /** Decides again under the lock, on the state of that moment. */
   const sleep = async (model: string, name: string): Promise<void> => {
     const place = findArm(context, model, name);
     if (place === undefined) return;

@@ -2,7 +2,7 @@ import { isKnown } from '../core/lifecycle/peers';
 import type { ControlContext } from './context';
 import type { ViewAge } from './ports';
 
-/** Every view this service keeps of something that changes elsewhere. */
+/** Every watched view of this service. */
 export function viewsOf({ routingView, cluster, routers }: ControlContext): readonly ViewAge[] {
   const { phase, at } = routingView.snapshot();
   const models: ViewAge = { name: cluster.kind, phase, at: at === 0 ? undefined : at };
@@ -10,7 +10,7 @@ export function viewsOf({ routingView, cluster, routers }: ControlContext): read
   return view === undefined ? [models] : [models, view];
 }
 
-/** Gives the metrics the world as it is now. */
+/** Updates the metrics from the current state. */
 export function observe(context: ControlContext): void {
   const { routingView, table, load, clock, eventLoopDelay, metrics, routers } = context;
   const now = clock.now();

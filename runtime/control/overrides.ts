@@ -4,7 +4,7 @@ import { isRevisionConflict, MAX_ATTEMPTS, requireMatch, requireNotDeleting } fr
 import type { ControlContext } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
-/** Replaces what is remembered beside a definition; the definition and its revision stay. */
+/** Replaces the overrides of a definition; the definition and its revision stay. */
 export async function storeOverrides(
   { cluster, routingView }: ControlContext,
   { spec, hash }: ModelRecord,
@@ -16,7 +16,7 @@ export async function storeOverrides(
   await routingView.until((now) => now !== before, READ_YOUR_WRITES_MS);
 }
 
-/** The same on a caller's behalf: after changes that are under way, on the condition the caller named. */
+/** Replaces the overrides for a caller: after running changes, on the caller's condition. */
 export function changeOverrides(
   context: ControlContext,
   id: string,
@@ -34,7 +34,7 @@ export function changeOverrides(
         return record;
       } catch (error) {
         if (!isRevisionConflict(error) || left <= 1) throw error;
-        // Another router decided something at the same moment: look again, then decide.
+        // Another router wrote at the same moment: wait for its change, then decide again.
         await routingView.until(({ models }) => models.get(id) !== record, READ_YOUR_WRITES_MS);
       }
     }

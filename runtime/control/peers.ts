@@ -1,13 +1,13 @@
 import type { PeerReport, Peer, RouterLoad } from '../core/lifecycle/peers';
 import { parseLoad } from './load-schema';
 
-/** Between two questions to a peer, milliseconds. */
+/** Polling interval of a peer, milliseconds. */
 export const ASK_MS = 1_000;
-/** Within a cluster an answer takes a few; one that comes later says how it was, not how it is. */
+/** Time limit of a poll, milliseconds; a later answer would be outdated. */
 export const ANSWER_MS = 500;
 
 export interface PeersOptions {
-  /** Who there is now; undefined: not known. */
+  /** Current peers; undefined: not known. */
   readonly peers: () => readonly Peer[] | undefined;
   readonly fetch: typeof globalThis.fetch;
   /** Milliseconds since the epoch. */
@@ -17,9 +17,9 @@ export interface PeersOptions {
 }
 
 export interface Peers {
-  /** Every peer with what it said last; undefined: it is not known who there is. */
+  /** Every peer with its last report; undefined: the peers are not known. */
   readonly heard: () => readonly PeerReport[] | undefined;
-  /** Asks all of them now; resolves when each has answered or had its time. */
+  /** Polls all peers now; resolves when each has answered or timed out. */
   readonly ask: () => Promise<void>;
   readonly stop: () => void;
 }
@@ -35,7 +35,7 @@ function urlOf({ host, port }: Peer): string {
   return `http://${name}:${port}/internal/load`;
 }
 
-/** A peer that does not answer, or another one at its address, has said nothing. */
+/** Undefined when the peer does not answer, or another router has its address. */
 async function askOne(options: PeersOptions, peer: Peer): Promise<PeerAnswer | undefined> {
   const { fetch, now, after } = options;
   const ending = new AbortController();
@@ -52,7 +52,7 @@ async function askOne(options: PeersOptions, peer: Peer): Promise<PeerAnswer | u
   }
 }
 
-/** Asks the other routers what they have to do, every second, each on its own. */
+/** Polls the load of the other routers every second, each independently. */
 export function createPeers(options: PeersOptions): Peers {
   const said = new Map<string, PeerAnswer>();
   const asking = new Map<string, Promise<void>>();
@@ -64,7 +64,7 @@ export function createPeers(options: PeersOptions): Peers {
     asking.delete(peer.id);
     if (answer !== undefined) said.set(peer.id, answer);
   };
-  /** One question at a time: whoever is slow is not asked more often. */
+  /** One poll at a time per peer. */
   const askPeer = (peer: Peer): Promise<void> => {
     const under = asking.get(peer.id) ?? hear(peer);
     asking.set(peer.id, under);

@@ -23,21 +23,21 @@ export interface ViewAge {
 export interface Routers {
   /** Name of this one. */
   readonly self: string;
-  /** May this one do now what only one may do? Asked before each write. */
+  /** Is this router the leader? Checked before each write. */
   readonly isLeader: () => boolean;
-  /** Name of the one that leads, as far as is known. */
+  /** Name of the leader, if known. */
   readonly leader: () => string | undefined;
-  /** How many take requests, this one included: they share the replicas. */
+  /** Number of ready routers, this one included: they share the replicas. */
   readonly count: () => number;
-  /** The others and what they said last; undefined: it is not known who there is. */
+  /** The other routers and their last reports; undefined: not known. */
   readonly others: () => readonly PeerReport[] | undefined;
-  /** Is it known who there is, or has that taken too long? Before that a share would be a whole. */
+  /** Are the other routers known (or timed out)? Until then capacity cannot be divided. */
   readonly isSettled: () => boolean;
-  /** Called when `count` is another one; the answer ends it. */
+  /** Called when `count` changes; the returned function unsubscribes. */
   readonly onCount: (listener: () => void) => () => void;
-  /** The view of who there is; undefined: none is needed. */
+  /** The watch of the routers; undefined: none is needed. */
   readonly view: () => ViewAge | undefined;
-  /** Is it for us to put idle arms to sleep, or do their autoscalers do it? */
+  /** Does the service put idle arms to sleep, or do their autoscalers? */
   readonly putsToSleep: () => boolean;
 }
 
@@ -61,14 +61,14 @@ export interface BrokenFile {
   readonly id?: string | undefined;
 }
 
-/** What the control plane stands on. */
+/** Dependencies of the control plane. */
 export interface ControlOptions {
   readonly cluster: Cluster;
   readonly table: TableHolder;
   readonly load: Load;
   readonly config: Pick<Config, 'server'>;
   readonly environment: Environment;
-  /** What definitions may ask for beside what is their own; absent: nothing. */
+  /** Allow-lists of the policy; absent: nothing beside the model's own objects. */
   readonly policy?: PolicyRules;
   readonly authenticate: Authenticate;
   readonly audit: Audit;
@@ -78,7 +78,7 @@ export interface ControlOptions {
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** Version of the service. */
   readonly version: string;
-  /** Told after every swap, in the same step. */
+  /** Called synchronously after every swap. */
   readonly onTableSwap?: (table: RoutingTable) => void;
   /**
    * Puts the bytes of `file` sources into a definition, for a preview of its objects.

@@ -7,7 +7,7 @@ import { ERROR_STATUS, wantsRetryAfter } from '../core/routing/error-codes';
 /** Seconds after which a full or unreachable cluster is worth another try. */
 const RETRY_AFTER_SECONDS = 5;
 
-/** A call that is answered with an error. The message is for the caller; nothing else of it is shown. */
+/** An error response. The caller sees only code, message and details. */
 export class Problem extends Error {
   override readonly name = 'Problem';
   constructor(
@@ -35,7 +35,7 @@ export function invalidModel(error: DefinitionError): Problem {
   return new Problem('INVALID_MODEL_CONFIG', textOf(faults), faults);
 }
 
-/** Any error as an answer; undefined when it is a defect of ours, to be logged and not shown. */
+/** Maps an error to a response; undefined for an internal error, which is logged, not shown. */
 export function tryProblemOf(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
   if (error instanceof DefinitionError) return invalidModel(error);
@@ -43,7 +43,7 @@ export function tryProblemOf(error: unknown): Problem | undefined {
   return undefined;
 }
 
-/** What the caller of a defect learns: that it is ours, and how to name it to us. */
+/** Response to an internal error: names the request id for the log. */
 export function internalProblem(requestId: string): Problem {
   return new Problem(
     'INTERNAL',

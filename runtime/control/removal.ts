@@ -1,7 +1,7 @@
 import type { RemoveOptions } from '../cluster/port';
 import type { ControlContext } from './context';
 
-/** How long a caller waits for "it has begun"; the work goes on after that. */
+/** How long a caller waits for the start of a removal, milliseconds; it continues after that. */
 const BEGIN_MS = 2000;
 
 /**

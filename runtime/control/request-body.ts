@@ -22,7 +22,7 @@ import { entryOf } from '../../lib/spec/entry';
 /** Largest body of a management call: a definition is stored in one object of at most 1 MiB. */
 export const MAX_BODY_BYTES = 1_048_576;
 
-/** Far above any definition: what has more takes long to read, and its faults to tell. */
+/** Limits far above any definition, so that parsing and reporting faults stay fast. */
 const BODY_LIMITS: JsonLimits = { depth: 64, values: 20_000, containers: 10_000, names: 5000 };
 
 const JSON_TYPES = ['application/json', 'application/merge-patch+json'];
@@ -53,7 +53,7 @@ function requireUtf8(type: string | undefined): void {
 
 const NOTHING: JsonText = { value: undefined, lineOf: () => 1, sourceOf: () => undefined };
 
-/** Our own words say the place, and quote nothing of the body, which no log may hold. */
+/** Messages name the position and quote nothing of the body, which must not be logged. */
 function parsed(bytes: Buffer): JsonText {
   const offset = firstNotUtf8(bytes);
   if (offset !== undefined) {
@@ -106,7 +106,7 @@ function valid<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   }
 }
 
-/** The commonest slip: the definition itself instead of `{"config": …}` around it. */
+/** The most common mistake: the definition itself instead of `{"config": …}`. */
 function refuseBareDefinition(schema: z.ZodType, given: unknown): void {
   const isDefinition =
     typeof given === 'object' && given !== null && Object.hasOwn(given, 'model_id');

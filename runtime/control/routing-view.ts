@@ -6,19 +6,19 @@ import type { RoutingTable, TableHolder } from '../core/routing/table';
 import type { Routers } from './ports';
 import { Problem } from './problem';
 
-/** How long an answer waits until a GET shows what it promised. */
+/** How long a response waits until our view shows the change, milliseconds. */
 export const READ_YOUR_WRITES_MS = 1000;
 
 const NOTHING: Snapshot = { phase: 'empty', at: 0, models: new Map() };
 
-/** The cluster as last seen, and the routing table that follows from it. */
+/** The last snapshot of the cluster, and the routing table derived from it. */
 export interface RoutingView {
   readonly snapshot: () => Snapshot;
   readonly start: () => void;
   readonly stop: () => void;
   /** Resolves when the cluster has been read for the first time. */
   readonly whenSynced: () => Promise<void>;
-  /** Resolves when the snapshot fulfils the condition: true; or when the time is over: false. */
+  /** Resolves with true when the snapshot fulfils the condition, with false after `ms`. */
   readonly until: (condition: (snapshot: Snapshot) => boolean, ms: number) => Promise<boolean>;
   /** @throws Problem MODEL_NOT_FOUND, or CLUSTER_UNAVAILABLE before the cluster was read */
   readonly findModel: (id: string) => ModelRecord;
@@ -29,16 +29,16 @@ export interface RoutingView {
 export interface RoutingViewOptions {
   readonly cluster: Cluster;
   readonly table: TableHolder;
-  /** Who share the replicas: with each more or less the table is another one. */
+  /** Routers that share the replicas: the table depends on their number. */
   readonly routers: Pick<Routers, 'count' | 'onCount'>;
   readonly onSwap: (table: RoutingTable) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Told of what threw while the view was taken in; `model`: when it was about one. */
+  /** Called with errors of building the table; `model`: the model that caused it. */
   readonly onFault: (error: unknown, model?: string) => void;
 }
 
-/** Models of which no route could be made, as long as they are what they were then. */
+/** Models whose route could not be built, until their record changes. */
 function createRouteFaults({ now, onFault }: Pick<RoutingViewOptions, 'now' | 'onFault'>) {
   const faults = new Map<string, { readonly record: ModelRecord; readonly why: Why }>();
   return {
@@ -60,7 +60,7 @@ function createRouteFaults({ now, onFault }: Pick<RoutingViewOptions, 'now' | 'o
   };
 }
 
-/** Once read, the last view serves on, however old; before that nothing can be said about any model. */
+/** After the first read the last view is served, however old. */
 export function wasRead({ phase }: Snapshot): boolean {
   return phase === 'synced' || phase === 'stale';
 }
@@ -113,7 +113,7 @@ function findIn(snapshot: Snapshot, id: string): ModelRecord {
   throw new Problem('MODEL_NOT_FOUND', `no model is called ${id}; GET /api/v1/models lists them`);
 }
 
-/** Swaps the table for one of this snapshot, and gives the snapshot with what came of that. */
+/** Swaps in the table of this snapshot; returns the snapshot with faults as statuses. */
 function createBuilder(options: RoutingViewOptions): (seen: Snapshot) => Snapshot {
   const { table, routers, onFault } = options;
   const faults = createRouteFaults(options);
@@ -152,7 +152,7 @@ export function createRoutingView(options: RoutingViewOptions): RoutingView {
       onFault(error);
     }
   };
-  /** Stores the event and swaps the table; everything else waits for a tick. */
+  /** Stores the snapshot and swaps the table; other work waits for a tick. */
   const see = (next: Snapshot): void => {
     seen = next;
     rebuild();

@@ -15,13 +15,13 @@ import { storeOverrides } from './overrides';
 import { beginRemoval } from './removal';
 import type { IdleSleep } from './idle-sleep';
 
-/** How long a removal may take without anything new before it is begun again, milliseconds. */
+/** A removal without progress is started again after this long, milliseconds. */
 const REMOVAL_RETRY_MS = 60_000;
 
-/** Who asks when nobody does: promotions and removals that go on by themselves. */
+/** Actor recorded for automatic changes. */
 const AUTOMATIC_ACTOR = 'ai-model-service';
 
-/** What the arms of a model have to do, over all routers; of a silent one as it was at last. */
+/** Active requests per arm over all routers; of a silent router, its last report. */
 export function activeRequestsOf(
   { ownLoad, routers }: ControlContext,
   id: string,
@@ -41,8 +41,8 @@ async function act(
   record: ModelRecord,
   decision: Exclude<PromoteDecision, { do: 'hold' }>,
 ): Promise<void> {
-  // The fence: whoever lost the lead while it waited leaves this to the one that leads now. What a
-  // decision leads to is one write, and the next leader decides on what it finds.
+  // A router that lost leadership while it waited leaves this to the current leader. A decision is
+  // one write, and the next leader decides on the state it finds.
   if (!context.routers.isLeader()) return;
   switch (decision.do) {
     case 'shift':
@@ -62,7 +62,7 @@ async function act(
 }
 
 export interface Ticker {
-  /** One look at everything that goes on by itself. A second call while one runs waits for that. */
+  /** Starts all due automatic work once. A call during a running tick waits for that tick. */
   readonly tick: () => Promise<void>;
 }
 
@@ -74,7 +74,7 @@ function createPromotions(context: ControlContext): TickTask {
     logged.set(model, reason);
     log.info('promotion', { model, do: what, reason });
   };
-  /** Looked at again inside the lock: a call may have changed the model meanwhile. */
+  /** Decides again under the lock: a call may have changed the model meanwhile. */
   const promote = async (id: string): Promise<void> => {
     const record = routingView.snapshot().models.get(id);
     if (record === undefined || overridesOf(record)?.promote === undefined) return;
@@ -91,7 +91,7 @@ function createPromotions(context: ControlContext): TickTask {
   };
 }
 
-/** Removals that somebody else, or this service before it was restarted, did not bring to an end. */
+/** Removals that another router, or this one before a restart, did not finish. */
 function createRemovals(context: ControlContext): TickTask {
   const { routingView, clock, removing, routers } = context;
   const since = new Map<string, number>();
@@ -130,7 +130,7 @@ function tryObserve(context: ControlContext): void {
 
 export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep): Ticker {
   const { log, eventLoopDelay, routers } = context;
-  /** One router does these; each looks again whether it is still the one, before it writes. */
+  /** Only the leader runs these; each checks leadership again before it writes. */
   const leaders = [createPromotions(context), createRemovals(context), sleep];
   let running: Promise<void> | undefined;
 
@@ -141,7 +141,7 @@ export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep
     const results = await Promise.allSettled(tasks.flatMap(startTask));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
-      // The next tick looks again; nothing is half-done that it would not see.
+      // The next tick retries from the state it finds.
       log.error('a tick could not act', { error: messageOf(result.reason) });
     }
   };

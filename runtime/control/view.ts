@@ -25,7 +25,7 @@ function countsOf({ desired, current, ready }: ArmRecord): object {
 
 const NO_ARM = { desired: 0, current: 0, ready: 0 };
 
-/** What lists show of a model. Replicas are those of stable. */
+/** A model in lists. Replicas are those of stable. */
 export function summaryView(record: ModelRecord): object {
   const { spec, revision, createdAt, updatedAt, arms } = record;
   return {
@@ -52,7 +52,7 @@ export function errorRate(stats: ArmStats | undefined): number | undefined {
   return stats.window.failures / stats.window.requests;
 }
 
-/** One word for an arm: from what runs, and from what became of the requests it got. */
+/** Health of an arm, from its replicas and the results of its requests. */
 export function healthOf(record: ModelRecord, arm: ArmRecord, stats: ArmStats | undefined): Health {
   if (overridesOf(record)?.stopped === true) return 'stopped';
   if (arm.desired === 0 && arm.current === 0) return 'healthy';
@@ -190,7 +190,7 @@ function brokenFileOf(id: string, broken: readonly BrokenFile[]): object | null 
   return found === undefined ? null : { file: found.file, message: found.message };
 }
 
-/** Everything that is known of a model now. */
+/** Complete status of a model. */
 export function statusView(record: ModelRecord, { all, origin, broken }: StatusSources): object {
   const { spec, arms, revision, manager, createdAt, updatedAt } = record;
   const stats = all.filter(({ model }) => model === spec.id);

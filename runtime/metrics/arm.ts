@@ -6,12 +6,12 @@ import type { Histogram } from '../shared/histogram';
 import { createHistogram } from '../shared/histogram';
 import { labelText } from './print';
 
-/** How a shadow's answer compared with the live one. */
+/** Comparison of a shadow's answer with the live one. */
 export type ShadowResult = 'agree' | 'disagree' | 'failed' | 'dropped';
 
 /** Statuses worth a series of their own; the others are counted by class, so that series stay few. */
 const OWN_STATUSES = new Set([200, 499, 500, 502, 503, 504]);
-/** While an arm rolls, the version before is still looked at. */
+/** During a rollout the previous version keeps its series. */
 const MAX_VERSIONS = 2;
 
 /** `404` → `4xx`, `503` → `503`. */
@@ -21,7 +21,7 @@ export function statusLabel(status: number): string {
   return status >= 400 ? '4xx' : '2xx';
 }
 
-/** What became of a call that was made for requests together. */
+/** Result of a batched call. */
 export interface BatchedCallResult {
   readonly requests: number;
   readonly isUndone: boolean;
@@ -35,7 +35,7 @@ interface JoinedCounts {
   different: number;
 }
 
-/** What was counted of one arm. It goes with the arm. */
+/** Counters of one arm; removed with the arm. */
 export interface ArmCounts {
   /** `model_id="…",arm="…"` */
   readonly labels: string;

@@ -4,7 +4,7 @@ import type { Outcome } from '../core/routing/outcome';
 import type { Snapshot } from '../core/lifecycle/snapshot';
 import type { BatchedCallResult, ShadowResult } from './arm';
 import { MODEL_FAMILIES, SERVICE_FAMILIES } from './families';
-import type { BatchStatus, ModelCounts, ModelView } from './model';
+import type { BatchStatus, ModelCounts, ModelSamples } from './model';
 import { createModelCounts, modelLines, syncArms, viewOf } from './model';
 import type { Observation } from './observation';
 import type { TextType } from './print';
@@ -25,7 +25,7 @@ export interface Metrics {
     joined: BatchedCallResult & { readonly model: string; readonly arm: string },
   ) => void;
   readonly onDeployment: (action: string, status: 'success' | 'error') => void;
-  /** Takes in the world as it is now: new models, models that are gone; gauges are read at a scrape. */
+  /** Stores the current state and adds or removes models; a scrape computes the gauges from it. */
   readonly observe: (observation: Observation) => void;
   /** The exposition, in the format `accept` asks for; see `textTypeOf`. `shows`: these models. */
   readonly text: (accept?: string, shows?: (model: string) => boolean) => Promise<string>;
@@ -57,10 +57,10 @@ const keysOf = <T extends object>(families: T): (keyof T)[] => Object.keys(famil
 
 type Models = ReadonlyMap<string, ModelCounts>;
 
-/** Does something for one model. When that throws, it has no samples and the others have theirs. */
+/** Isolates failures: a model whose work throws has no samples; the others have theirs. */
 type ModelGuard = <T>(model: string, work: () => T) => T | undefined;
 
-/** Each trouble of a model is told once, and again only when it is another. */
+/** Logs each failure of a model once, and again only when its message changes. */
 function modelGuardOf(tell: TellFault): ModelGuard {
   const told = new Map<string, string>();
   return (model, work) => {
@@ -75,7 +75,7 @@ function modelGuardOf(tell: TellFault): ModelGuard {
   };
 }
 
-/** What is asked of one scrape: whose samples it has, and what stands around each. */
+/** Options of one scrape. */
 interface Scrape {
   readonly shows: (model: string) => boolean;
   readonly fence: ModelGuard;
@@ -86,12 +86,12 @@ function viewsOf(
   { snapshot, table, load }: Observation,
   exemplars: boolean,
   { shows, fence }: Scrape,
-): readonly ModelView[] {
+): readonly ModelSamples[] {
   const stats = statsByModel(load);
   return [...models].flatMap(([id, counts]) => {
     const record = snapshot.models.get(id);
     if (record === undefined || !shows(id)) return [];
-    const view = (): ModelView =>
+    const view = (): ModelSamples =>
       viewOf(counts, record, table.models.get(id), stats.get(id), exemplars);
     return fence(id, view) ?? [];
   });
@@ -140,7 +140,7 @@ function sync(
   }
 }
 
-/** Told of a model whose samples cannot be made. */
+/** Called for a model whose samples cannot be computed. */
 type TellFault = (model: string, message: string) => void;
 
 const NO_PROCESS: ProcessText = async () => '';
@@ -159,7 +159,7 @@ export function createMetrics(
   const models = new Map<string, ModelCounts>();
   let seen = NOTHING;
   return {
-    // A name that is no model of ours came from a caller: it must not become a label.
+    // Unknown names come from callers and must not become labels.
     onOutcome: (outcome, traceId) =>
       models.get(outcome.model)?.arms.get(outcome.arm)?.onOutcome(outcome, traceId),
     onBatch: (model, status) => models.get(model)?.batch.add(status),

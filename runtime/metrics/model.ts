@@ -12,7 +12,7 @@ import { labelText } from './print';
 /** What became of a batch: every item answered, some, or none. */
 export type BatchStatus = 'success' | 'partial' | 'error';
 
-/** What was counted of one model and its arms. */
+/** Counters of one model and its arms. */
 export interface ModelCounts {
   /** `model_id="…"` */
   readonly labels: string;
@@ -47,7 +47,7 @@ interface ArmView {
 }
 
 /** One model at the moment of a scrape. */
-export interface ModelView {
+export interface ModelSamples {
   readonly counts: ModelCounts;
   readonly record: ModelRecord;
   readonly arms: readonly ArmView[];
@@ -59,7 +59,7 @@ export function viewOf(
   route: ModelRoute | undefined,
   stats: ReadonlyMap<string, ArmStats> | undefined,
   exemplars: boolean,
-): ModelView {
+): ModelSamples {
   const arms = record.arms.flatMap((arm): ArmView[] => {
     const own = counts.arms.get(arm.name);
     if (own === undefined) return [];
@@ -82,7 +82,7 @@ export function usageOf(replicas: readonly ReplicaRecord[]): Usage | undefined {
   };
 }
 
-function usageLines({ counts, record }: ModelView): string {
+function usageLines({ counts, record }: ModelSamples): string {
   const used = usageOf(record.replicas);
   const ready = record.replicas.filter(({ phase }) => phase === 'ready').length;
   const line = (resource: string, unit: string, value: number): string =>
@@ -149,7 +149,7 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
 };
 
 /** All samples of one family for one model. */
-export function modelLines(key: Key, view: ModelView): string {
+export function modelLines(key: Key, view: ModelSamples): string {
   if (key === 'batch')
     return view.counts.batch.lines(MODEL_FAMILIES.batch.name, view.counts.labels);
   if (key === 'usage') return usageLines(view);

@@ -8,7 +8,7 @@ type Key = keyof typeof SERVICE_FAMILIES;
 /** Those that have labels. */
 type Labelled = 'deployments' | 'watchAge' | 'memoryRefused';
 
-/** What is counted where requests come in. */
+/** Counters of the servers. */
 export interface EngineCounts {
   readonly heldBytes: number;
   readonly memoryRefused: Readonly<Record<'service' | 'caller', number>>;
@@ -21,7 +21,7 @@ export const NO_COUNTS: EngineCounts = {
   connectionsRefused: 0,
 };
 
-/** The world, and what is counted. */
+/** Observation and counters of one scrape. */
 interface Scraped extends Observation {
   readonly engine: EngineCounts;
 }

@@ -1,15 +1,15 @@
-/** How often the event loop is asked whether it still turns; milliseconds. */
+/** Interval of the check whether the event loop runs, milliseconds. */
 const TICK_MS = 50;
-/** A standstill excuses what it delayed for this long; milliseconds. */
+/** A stall counts as recent for this long, milliseconds. */
 const RECENT_MS = 1000;
 
 export interface LagMeter {
-  /** Longest standstill of our own event loop that was just now, or still is; milliseconds. */
+  /** Longest recent or current stall of our own event loop, milliseconds. */
   readonly lagMs: () => number;
   readonly stop: () => void;
 }
 
-/** Notices when this process itself stood still, so that no replica is blamed for it. */
+/** Detects stalls of this process, so that they do not count against a replica. */
 export function createLagMeter(now: () => number = () => performance.now()): LagMeter {
   let last = now();
   let worst = { at: -Infinity, ms: 0 };

@@ -1,4 +1,4 @@
-/** The service, or this caller, holds as much memory for requests as it may. */
+/** The memory limit for requests, of the service or of this caller, is reached. */
 export class MemoryFull extends Error {
   override readonly name = 'MemoryFull';
   constructor(readonly share: HeldShare) {
@@ -10,25 +10,25 @@ export class MemoryFull extends Error {
   }
 }
 
-/** Whose part was used up. */
+/** Which limit was reached. */
 export type HeldShare = 'service' | 'caller';
 
-/** One caller may hold so much of all; the rest is for the others. */
+/** Part of the limit that one caller may hold. */
 const CALLER_PART = 0.5;
 
 /** Of one request: bodies and answers that are in memory because of it. */
 export interface Holding {
-  /** From here on it counts to this caller: by the name of its key, else by its address. */
+  /** Attributes it to this caller: the name of its key, else its address. */
   readonly belongsTo: (caller: string) => void;
-  /** More memory is about to be used for it. @throws MemoryFull when there is none: nothing is taken */
+  /** Reserves memory. @throws MemoryFull when the limit is reached; nothing is reserved then */
   readonly take: (bytes: number) => void;
-  /** Less is used for it. */
+  /** Returns memory. */
   readonly give: (bytes: number) => void;
-  /** The request is over: all of it is free. */
+  /** Returns all of it at the end of the request. */
   readonly release: () => void;
 }
 
-/** A request that is not counted to anybody. */
+/** For requests that are not counted. */
 export const UNCOUNTED: Holding = {
   belongsTo: () => undefined,
   take: () => undefined,
@@ -57,12 +57,12 @@ class RequestHolding implements Holding {
     const { bytes } = this;
     this.leave();
     this.name = caller;
-    // What was read before it was known who asks is not asked for again.
+    // Bytes read before the caller was known are moved without a check.
     if (bytes > 0) this.put(bytes);
   }
 
   take(bytes: number): void {
-    // What still comes for a request that is over is thrown away.
+    // Bytes that arrive after the end are discarded, so they are not counted.
     if (bytes === 0 || this.isOver) return;
     this.ledger.check(this.caller ?? this.name, bytes);
     this.put(bytes);

@@ -1,7 +1,7 @@
-/** Work on one thing, one after the other; on different things at the same time. */
+/** Runs work of one key in order, and work of different keys concurrently. */
 export interface KeyedQueue {
   readonly run: <T>(kind: string, work: () => Promise<T>) => Promise<T>;
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing is running. */
   readonly idle: () => Promise<void>;
 }
 

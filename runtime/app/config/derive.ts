@@ -10,7 +10,7 @@ export interface Config extends WrittenConfig {
 
 type Sections = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
 
-/** Where models run when nobody says it: whoever names a namespace or a kubeconfig has a cluster. */
+/** Default of `cluster`: `kubernetes` when a namespace or a kubeconfig is configured. */
 function clusterOf({ cluster, kubernetes }: WrittenConfig): Config['cluster'] {
   const { namespace, configPath } = kubernetes;
   return cluster ?? (namespace === undefined && configPath === undefined ? 'local' : 'kubernetes');

@@ -1,8 +1,8 @@
-/** What stands in the lease. Times are by the holder's clock: for people, never compared. */
+/** Content of the lease. Times are by the holder's clock: informative, never compared. */
 export interface LeaseRecord {
-  /** '': nobody, it was given back. */
+  /** Empty when the lease was released. */
   readonly holder: string;
-  /** How long a holder that is not heard of keeps it. */
+  /** How long a silent holder keeps it. */
   readonly durationSeconds: number;
   /** Milliseconds since the epoch. */
   readonly acquiredAt: number;
@@ -13,13 +13,13 @@ export interface LeaseRecord {
 
 /** The values of client-go's leader election, which every controller of Kubernetes uses. */
 export const LEASE_SECONDS = 15;
-/** A holder that could not renew for this long stops, well before anybody else may begin. */
+/** A holder that could not renew for this long stops, well before another may take over. */
 export const RENEW_DEADLINE_MS = 10_000;
 export const RETRY_MS = 2_000;
 /** Followers wait up to this much longer, so that they do not all try in the same moment. */
 const RETRY_JITTER = 1.2;
 
-/** A record, and since when it has stood unchanged before our eyes, by our own clock. */
+/** A record, and since when we have observed it unchanged, by our own clock. */
 export interface LeaseObservation {
   /** Undefined: there is no lease. */
   readonly record: LeaseRecord | undefined;
@@ -43,7 +43,7 @@ export function observedLease(
 }
 
 export type LeaseDecision =
-  /** To be written, on the condition that nobody wrote since it was read. */
+  /** To be written on the condition that the lease is unchanged since it was read. */
   | { readonly do: 'acquire' | 'renew'; readonly reason: string; readonly record: LeaseRecord }
   | { readonly do: 'follow'; readonly reason: string };
 

@@ -25,10 +25,10 @@ export interface ArmLoad {
   readonly lastRequestAt?: number | undefined;
 }
 
-/** What a router says of itself. Arms that had no request since it started are left out. */
+/** Load report of a router. Arms without a request since its start are left out. */
 export interface RouterLoad {
   readonly router: string;
-  /** When it said so and when it started, milliseconds since the epoch by its own clock. */
+  /** Time of the report and of the start, milliseconds since the epoch by the router's clock. */
   readonly at: number;
   readonly startedAt: number;
   /** By `armKey`. */
@@ -42,7 +42,7 @@ export function byKey(arms: readonly ArmLoad[]): RouterLoad['arms'] {
   return new Map(arms.map((one) => [armKey(one.model, one.arm), one]));
 }
 
-/** A peer and what it said last. */
+/** A peer and its last report. */
 export interface PeerReport {
   readonly peer: Peer;
   /** By our clock; undefined: it never answered. */
@@ -50,17 +50,14 @@ export interface PeerReport {
   readonly load?: RouterLoad | undefined;
 }
 
-/**
- * Peers are asked every second. One answer that gets lost says nothing yet; after this time what a
- * peer said is no longer what it does.
- */
+/** Peers are polled every second; a report is current for this long, so one may get lost. */
 export const FRESH_MS = 2_500;
 
 export function isKnown({ heardAt, load }: PeerReport, now: number): boolean {
   return load !== undefined && heardAt !== undefined && now - heardAt <= FRESH_MS;
 }
 
-/** What this router says of itself. */
+/** Load report of this router. */
 export function loadOf(
   router: string,
   { at, startedAt }: Pick<RouterLoad, 'at' | 'startedAt'>,
@@ -77,7 +74,7 @@ export function loadOf(
   return { router, at, startedAt, arms: byKey(arms) };
 }
 
-/** How an arm is used in one router. */
+/** Usage of an arm in one router. */
 export interface ArmUsage {
   readonly inFlight: number;
   readonly queued: number;
@@ -97,7 +94,7 @@ export function armUsageOf(
   return { inFlight, queued, idleMs };
 }
 
-/** The use in every router; undefined for each that is not known. */
+/** Usage per router; undefined for each router without a current report. */
 export function armUsagesOf(
   own: RouterLoad,
   others: readonly PeerReport[],

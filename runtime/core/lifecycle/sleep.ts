@@ -4,24 +4,23 @@ import type { ArmUsage } from './peers';
 import type { ArmRecord, ModelRecord, WatchPhase } from './snapshot';
 
 /**
- * Whatever the definition says, an arm that was woken serves for as long: what the routers know of
- * each other is some seconds old, and a model that is loaded for one request each time serves
- * nobody.
+ * Minimum idle time before sleep, whatever the definition says: reports of other routers are some
+ * seconds old, and loading a model for each single request is useless.
  */
 export const LEAST_IDLE_MS = 10_000;
 
-/** A request this recent is one that waits, or that another arm served in its place. */
+/** A request this recent is waiting, or another arm served it instead. */
 export const WANTED_MS = 3_000;
 
-/** What is known of an arm that may sleep. Times in milliseconds. */
+/** Inputs of `decideSleep`. Times in milliseconds. */
 export interface SleepInputs {
   readonly phase: WatchPhase;
   readonly record: ModelRecord;
   readonly arm: ArmRecord;
   readonly scaling: Arm['scaling'];
-  /** One for each router, this one included; undefined: it is not known. */
+  /** One entry per router, this one included; undefined: not known. */
   readonly uses: readonly (ArmUsage | undefined)[];
-  /** Since any router had something to do for it, as far as it was seen here. */
+  /** Time since this router saw any router use the arm. */
   readonly quietMs: number;
   readonly now: number;
 }
@@ -34,12 +33,12 @@ const hold = (reason: string): SleepDecision => ({ do: 'hold', reason });
 
 const isAsleep = ({ desired }: ArmRecord): boolean => desired === 0;
 
-/** How long nobody may have wanted an arm before it goes: as long as a lower need must last. */
+/** Idle time after which an arm sleeps: the scale-down window. */
 export function idleLimitMs({ scaleDownWindowSeconds }: Arm['scaling']): number {
   return Math.max(LEAST_IDLE_MS, scaleDownWindowSeconds * 1000);
 }
 
-/** Since it was deployed or woken: until then nobody could use it. */
+/** Time since it was deployed or woken. */
 function awakeMs({ record, arm, now }: SleepInputs): number {
   const own = record.replicas.filter((replica) => replica.arm === arm.name);
   const since = Math.max(record.updatedAt, ...own.map((replica) => replica.since));
@@ -57,8 +56,8 @@ function obstacle({ phase, record, arm, scaling }: SleepInputs): string | undefi
 }
 
 /**
- * May an arm be put to sleep? Only when every router says that nobody has wanted it for the time of
- * the definition; a router that says nothing may have requests.
+ * May an arm sleep? Only when every router reports it idle for the time of the definition; a silent
+ * router may have requests.
  */
 export function decideSleep(sleeper: SleepInputs): SleepDecision {
   const { uses, scaling, quietMs, arm } = sleeper;
@@ -80,7 +79,7 @@ export type WakeDecision =
   | { readonly do: 'wake'; readonly reason: string; readonly replicas: number }
   | { readonly do: 'hold'; readonly reason: string };
 
-/** Is an arm that sleeps wanted here? `own`: how this router uses it. */
+/** Does this router need a sleeping arm? `own`: its usage in this router. */
 export function decideWake(
   record: ModelRecord,
   arm: ArmRecord,

@@ -1,9 +1,9 @@
 import type { ModelSpec } from '../../../lib/spec';
 
-/** Where the view of the cluster stands. Only `synced` is current; `stale` serves the last one. */
+/** State of the watch. Only `synced` is current; `stale` serves the last view. */
 export type WatchPhase = 'empty' | 'listing' | 'synced' | 'stale';
 
-/** Why something is not as wished: the most specific cause that was found. */
+/** Why something is not in its desired state: the most specific cause found. */
 export interface Why {
   /** Stable word for programs, e.g. `artifact-missing`, `crash`, `probe-failing`, `cannot-run-here`. */
   readonly cause: string;
@@ -35,7 +35,7 @@ export interface ReplicaRecord {
   readonly usage?: { readonly cpuCores: number; readonly memoryBytes: number };
 }
 
-/** How far an arm is from what its definition asks for. */
+/** Desired and actual state of an arm. */
 export interface ArmRecord {
   readonly name: string;
   readonly version: string;
@@ -45,11 +45,11 @@ export interface ArmRecord {
   /** Replicas that already run the newest revision. */
   readonly updated: number;
   readonly why?: Why;
-  /** Somebody else runs its replicas, and no connection can be made to any: none is on its way. */
+  /** An external system runs its replicas, and none accepts connections: none is starting. */
   readonly isUnreached?: boolean;
 }
 
-/** What the runtime remembers beside a definition; bound to `hash` and void with the next definition. */
+/** Runtime overrides of a definition; void when the definition's hash changes. */
 export interface ModelOverrides {
   readonly hash: string;
   /** Candidate → percent that overrides the definition's share; set by abort. */
@@ -63,13 +63,13 @@ export interface ModelOverrides {
 /** (1) the candidate gets all traffic, (2) stable takes its version and rolls, (3) traffic returns. */
 export type PromotePhase = 'shifting' | 'rolling' | 'returning';
 
-/** A definition as the cluster holds it, with what became of it. */
+/** A stored definition and the state of its objects. */
 export interface ModelRecord {
   readonly spec: ModelSpec;
   readonly revision: number;
   /** `definitionHash` of the definition. */
   readonly hash: string;
-  /** Who applied it last: `rest`, `files`, or a Kubernetes field manager. */
+  /** Manager that applied it last: `rest`, `files`, or a Kubernetes field manager. */
   readonly manager: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
@@ -77,13 +77,13 @@ export interface ModelRecord {
   /** Draining; the definition goes last. */
   readonly deleting: boolean;
   readonly state?: ModelOverrides;
-  /** Where its objects are, in a cluster that has such places. */
+  /** Namespace of its objects, on Kubernetes. */
   readonly namespace?: string;
   readonly arms: readonly ArmRecord[];
   readonly replicas: readonly ReplicaRecord[];
 }
 
-/** The whole world at one moment; never changed, always replaced. */
+/** Immutable state of the cluster at one moment. */
 export interface Snapshot {
   readonly phase: WatchPhase;
   /** When the cluster was last heard, milliseconds since the epoch. */

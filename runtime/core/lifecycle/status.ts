@@ -26,7 +26,7 @@ const MOST_TELLING: readonly ReplicaRecord['phase'][] = [
   'terminating',
 ];
 
-/** A replica knows more than its arm, a failed one more than a starting one, the latest most. */
+/** Prefers replicas over their arm, failed ones over starting ones, then the latest. */
 function whyOf(record: ModelRecord, arm: ArmRecord): Why | undefined {
   const told = record.replicas
     .filter((replica) => replica.arm === arm.name && replica.why !== undefined)
@@ -36,7 +36,7 @@ function whyOf(record: ModelRecord, arm: ArmRecord): Why | undefined {
   return told[0]?.why ?? arm.why;
 }
 
-/** Has a replica of the version that is wished failed? Old ones that go down do not count. */
+/** Has a replica of the desired version failed? Old replicas that terminate do not count. */
 function newestFailed(record: ModelRecord, arm: ArmRecord): boolean {
   return record.replicas.some(
     (replica) =>
@@ -49,10 +49,10 @@ const isRolling = ({ current, updated }: ArmRecord): boolean => updated < curren
 const isScaling = ({ current, ready, desired }: ArmRecord): boolean =>
   current !== desired || ready < desired;
 
-/** Nothing should run: it sleeps until it is called, though a replica may be on its way out. */
+/** Scaled to zero until it is called; a replica may still be terminating. */
 const isAsleep = ({ desired }: ArmRecord): boolean => desired === 0;
 
-/** A cause alone is no failure: a replica that still loads its model has one too. */
+/** A cause alone is not a failure: a replica that still loads its model has one too. */
 function hasFailed(record: ModelRecord, arm: ArmRecord): boolean {
   const broken = newestFailed(record, arm);
   if (arm.ready > 0) return (broken || arm.why !== undefined) && isRolling(arm);
@@ -71,9 +71,8 @@ function stableStatus(record: ModelRecord, stable: ArmRecord): ModelStatus {
 }
 
 /**
- * What became of a definition. `failed`: nothing of stable is up and a cause is known, or its new
- * version does not come up (then the old one may well be serving). A candidate that is not there
- * yet is an update.
+ * Derives the status of a model. `failed`: no replica of stable is ready and a cause is known, or
+ * its new version does not start (the old one may still serve). A missing candidate is an update.
  */
 export function statusOf(record: ModelRecord): StatusSummary {
   const [stable, ...rest] = record.arms;

@@ -1,4 +1,4 @@
-/** Fewer requests than this prove nothing. */
+/** Fewer requests are not significant. */
 export const MIN_REQUESTS = 20;
 /** One false alarm in a thousand comparisons. */
 export const MAX_CHANCE = 0.001;

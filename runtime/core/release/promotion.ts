@@ -3,13 +3,13 @@ import { sharesOf, overridesOf } from '../routing/build-table';
 import { finishedDefinition, promotedDefinition } from './promoted-definition';
 import type { ArmRecord, ModelRecord, ModelOverrides } from '../lifecycle/snapshot';
 
-/** What an arm has to do at this moment, over all routers. */
+/** Active requests of an arm over all routers. */
 export interface ActiveRequests {
   readonly inFlight: number;
   readonly queued: number;
 }
 
-/** By the name of the arm; one that is missing has nothing to do. */
+/** By the name of the arm; a missing arm has none. */
 export type ActiveRequestsByArm = ReadonlyMap<string, ActiveRequests>;
 
 /**
@@ -38,7 +38,7 @@ export type PromoteDecision =
     }
   | { readonly do: 'hold'; readonly reason: string };
 
-/** Of the ready capacity, so that a burst finds room and the autoscaler has time. */
+/** Usable part of the ready capacity; the rest absorbs bursts until the autoscaler reacts. */
 const HEADROOM = 0.8;
 /** A first step of a quarter, then doubling: 10, 25, 50, 100. A wrong measure costs one step. */
 const FIRST_STEP_PERCENT = 25;

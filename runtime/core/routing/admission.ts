@@ -3,25 +3,19 @@ import { upperBoundOf } from './balance';
 import { PRIORITIES } from './outcome';
 import type { Priority, ShedReason } from './outcome';
 
-/**
- * Waiting this long counts as much as one priority: low after 3 s is before critical that just
- * came.
- */
+/** This much waiting outweighs one priority: low after 3 s goes before a new critical request. */
 export const PRIORITY_AGE_MS = 1_000;
-/**
- * Every tenth slot goes to whoever waits longest, so that low is served however much critical
- * comes.
- */
+/** Every tenth slot goes to the oldest request, so that low priority never starves. */
 export const OLDEST_EVERY = 10;
-/** An eighth of a full queue belongs to each priority: nobody is turned away by others alone. */
+/** Part of a full queue reserved for each priority, so that others cannot displace all of it. */
 export const RESERVED_RATIO = 1 / 8;
 /**
- * While no replica is up the arm has no capacity to measure a queue by. A thousand is some seconds
- * of a busy model: a restart costs nobody an error, and a body of 64 KiB each stays below 64 MiB.
+ * Queue depth while no replica is ready, when there is no capacity to derive it from. A thousand
+ * requests are some seconds of a busy model; with 64 KiB bodies they stay below 64 MiB.
  */
 export const COLD_QUEUE_DEPTH = 1_000;
 
-/** In which order those who wait are served. */
+/** Order in which queued requests are served. */
 interface ServiceOrder {
   readonly priorityAgeMs: number;
   readonly oldestEvery: number;
@@ -29,7 +23,7 @@ interface ServiceOrder {
 
 const SERVICE_ORDER: ServiceOrder = { priorityAgeMs: PRIORITY_AGE_MS, oldestEvery: OLDEST_EVERY };
 
-/** One that waits. */
+/** A queued request. */
 export interface QueueEntry<T> {
   readonly value: T;
   readonly priority: Priority;
@@ -40,7 +34,7 @@ export interface QueueEntry<T> {
 /** Oldest first. */
 type Line<T> = QueueEntry<T>[];
 
-/** Those who wait for a slot of one arm. */
+/** Requests waiting for a slot of one arm. */
 export interface Queue<T> {
   readonly lines: Readonly<Record<Priority, Line<T>>>;
   size: number;
@@ -54,16 +48,16 @@ export function createQueue<T>(): Queue<T> {
 
 export type OfferResult<T> =
   | { readonly kind: 'queued' }
-  /** Queued in the place of another one, which must be told. */
+  /** Queued in place of `entry`, which must be rejected. */
   | { readonly kind: 'displaced'; readonly entry: QueueEntry<T> }
   | { readonly kind: 'full' };
 
 const level = (priority: Priority): number => PRIORITIES.indexOf(priority);
 
 /**
- * Whose newest gives way to a newcomer when the queue is full. First those of lower priority that
- * hold more than their own part; then, for a newcomer whose priority has less than its part, anyone
- * who has more.
+ * The line whose newest entry is displaced when the queue is full: first a lower priority that
+ * holds more than its reserved part; then, if the newcomer's priority holds less than its part, any
+ * priority that holds more.
  */
 function lineToShorten<T>(
   { lines }: Queue<T>,
@@ -99,16 +93,13 @@ export function offer<T>(
   return { kind: 'displaced', entry: displaced };
 }
 
-/**
- * Queues one that was admitted before (its first try failed): in front of its line, whatever the
- * depth.
- */
+/** Queues a request again after its first attempt failed: first in its line, at any depth. */
 export function offerAgain<T>(queue: Queue<T>, entry: QueueEntry<T>): void {
   queue.lines[entry.priority].unshift(entry);
   queue.size += 1;
 }
 
-/** Forgets one that no longer waits; false when it was not there. */
+/** Removes an entry; false when it is not queued. */
 export function withdraw<T>(queue: Queue<T>, entry: QueueEntry<T>): boolean {
   const line = queue.lines[entry.priority];
   const at = line.indexOf(entry);
@@ -118,7 +109,7 @@ export function withdraw<T>(queue: Queue<T>, entry: QueueEntry<T>): boolean {
   return true;
 }
 
-/** The next one to get a slot, among those `fits` allows; it leaves the queue. */
+/** Dequeues the next entry that `fits` allows. */
 export function take<T>(
   queue: Queue<T>,
   fits: (value: T) => boolean,
@@ -138,7 +129,7 @@ export function take<T>(
   return next;
 }
 
-/** How many are served before a newcomer of this priority, about. */
+/** About how many entries are served before a newcomer of this priority. */
 export function countAhead<T>({ lines }: Queue<T>, priority: Priority): number {
   return PRIORITIES.filter((other) => level(other) <= level(priority)).reduce(
     (sum, other) => sum + lines[other].length,
@@ -146,12 +137,12 @@ export function countAhead<T>({ lines }: Queue<T>, priority: Priority): number {
   );
 }
 
-/** Everyone who waits. */
+/** All queued entries. */
 export function queuedEntries<T>({ lines }: Queue<T>): readonly QueueEntry<T>[] {
   return PRIORITIES.flatMap((priority) => lines[priority]);
 }
 
-/** What the estimate of a wait is made of. */
+/** Inputs of the expected wait. */
 export interface WaitEstimate {
   readonly ahead: number;
   /** Requests in flight the arm takes. */
@@ -167,19 +158,19 @@ export function expectedWaitMs({ ahead: before, capacity, service }: WaitEstimat
   return capacity === 0 ? 0 : ((before + 1) * (service?.mean ?? 0)) / capacity;
 }
 
-/** Is this enough time to be answered, once it has a slot? */
+/** Is this enough time to answer a request that has a slot? */
 export function isEnough(service: Spread | undefined, remainingMs: number): boolean {
   return service === undefined || upperBoundOf(service) <= remainingMs;
 }
 
-/** Can it wait and still be answered in time? Unknown or without capacity: let it try. */
+/** Can it wait and still be answered in time? True while the service time is unknown. */
 export function canMeet(outlook: WaitEstimate, remainingMs: number): boolean {
   return isEnough(outlook.service, remainingMs - expectedWaitMs(outlook));
 }
 
-/** Longest that is asked for; who comes later than needed has lost nothing. */
+/** Largest `Retry-After`. */
 const MAX_RETRY_AFTER_SECONDS = 30;
-/** A replica needs some seconds to start. */
+/** `Retry-After` while no replica is ready: one needs some seconds to start. */
 const STARTING_SECONDS = 5;
 
 /** Whole seconds for `Retry-After`, at least 1. */

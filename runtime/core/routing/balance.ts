@@ -1,13 +1,13 @@
-/** How fast a good sample makes a slow one forgotten, milliseconds. */
+/** Decay constant of the mean cost, milliseconds. */
 export const DECAY_MS = 10_000;
-/** What a replica is believed to need before anybody has measured, milliseconds per item. */
+/** Assumed cost before the first measurement, milliseconds per item. */
 export const UNKNOWN_COST_MS = 30;
 /** A replica that joins or returns is warmed up: caches, compiled code, autotuning. */
 export const RAMP_MS = 30_000;
 /** The part of its share that it begins with. */
 export const RAMP_FROM = 0.1;
 
-/** How fast a sample is forgotten, and how slowly a newcomer is loaded. */
+/** Decay of samples and warm-up of new replicas. */
 interface ScoreTuning {
   readonly decayMs: number;
   readonly rampMs: number;
@@ -16,7 +16,7 @@ interface ScoreTuning {
 
 const SCORE_TUNING: ScoreTuning = { decayMs: DECAY_MS, rampMs: RAMP_MS, rampFrom: RAMP_FROM };
 
-/** Milliseconds per item and when that was learnt (milliseconds since the epoch). */
+/** Milliseconds per item, and when that was measured (milliseconds since the epoch). */
 export interface Cost {
   readonly ms: number;
   readonly at: number;
@@ -51,26 +51,23 @@ export function spreadAfter(spread: Spread | undefined, sample: number): Spread 
   };
 }
 
-/** What nine of ten stay below: the mean and twice the deviation. */
+/** About nine of ten samples are below the mean plus twice the deviation. */
 export function upperBoundOf({ mean, deviation }: Spread): number {
   return mean + 2 * deviation;
 }
 
-/**
- * Without new samples a replica is believed to become like its siblings again; else it is never
- * tried.
- */
+/** Without samples the cost drifts to that of the siblings; otherwise it is never tried again. */
 export function costAt(cost: Cost, siblingsMs: number, now: number, decayMs = DECAY_MS): number {
   return siblingsMs + (cost.ms - siblingsMs) * decay(cost.at, now, decayMs);
 }
 
-/** What the score of a replica is made of. */
+/** Inputs of the score of a replica. */
 export interface ScoreInputs {
   readonly cost: Cost;
   readonly itemsInFlight: number;
   /** When the oldest request without a first byte was sent; undefined: none is. */
   readonly waitingSince: number | undefined;
-  /** Until when the tries it failed too fast would have kept it busy (`busyAfter`). */
+  /** Until when its fast failures count as work (`busyAfter`). */
   readonly busyUntil: number;
   /** When it joined or came back, milliseconds since the epoch. */
   readonly joinedAt: number;
@@ -107,8 +104,8 @@ export function score(
 }
 
 /**
- * Who fails at once is never busy and would attract all requests. So each failure counts as work
- * for as long as an answer would have taken: 1 ms instead of 20 keeps it busy for 19 more.
+ * A replica that fails at once is never busy and would attract all requests. So each failure counts
+ * as work for as long as an answer would have taken: 1 ms instead of 20 keeps it busy for 19 more.
  */
 export function busyAfter(
   busyUntil: number,
@@ -121,7 +118,7 @@ export function busyAfter(
 
 /**
  * Power of two random choices (Mitzenmacher 2001): two different ones at random, the cheaper wins.
- * Almost as even as looking at all, and no herd on whoever looks best at the moment.
+ * Almost as even as comparing all, without a herd on the replica that looks best at the moment.
  */
 export function pickTwo<T>(
   all: readonly T[],

@@ -1,7 +1,7 @@
-/** What a replica has room for at a moment. */
+/** Free capacity of a replica at a moment. */
 export interface FreeCapacity {
   readonly replica: string;
-  /** Slots nobody holds. */
+  /** Free slots. */
   readonly free: number;
   /** Expected milliseconds per item. */
   readonly costMs: number;
@@ -9,7 +9,7 @@ export interface FreeCapacity {
 
 /** A part of a batch that goes to one replica in one call. */
 export interface Chunk {
-  /** Undefined: whichever has room. */
+  /** Undefined: any replica. */
   readonly replica: string | undefined;
   readonly items: number;
   /** Slots it may use when its items have to go one by one. */

@@ -1,31 +1,31 @@
 import type { Inference } from '../../../lib/spec';
 
-// When requests go together, and when no more: pure, as all decisions.
+// Decides when requests are batched; pure functions.
 
 /**
- * Do requests of a model go together? The router sees no graph, so the author must have said that
- * rows are independent. One that must not run twice goes alone: joined calls may be undone.
+ * Are requests of this model batched? The author must declare rows independent, since the router
+ * does not see the graph. Non-idempotent requests are sent alone: a failed batch is sent again.
  */
 export const areJoined = ({ batching, idempotent }: Inference): boolean =>
   batching?.rowsIndependent === true && idempotent;
 
-/** What is remembered of an arm whose joined calls came to nothing. */
+/** State of an arm whose batched calls failed. */
 export interface Fruitless {
-  /** What it ran then; another version may know better. */
+  /** Version that failed; another version starts anew. */
   readonly version: string;
-  /** Joined calls in a row that the server refused. */
+  /** Consecutive batched calls that the server rejected. */
   readonly refused: number;
-  /** Until when its requests go alone, milliseconds since the epoch. */
+  /** Until when its requests are sent alone, milliseconds since the epoch. */
   readonly until: number;
 }
 
-/** One bad request spoils a call; several calls in a row tell of the server. */
+/** One bad request fails a batch; this many consecutive failures point to the server. */
 export const REFUSED_MOST = 3;
-/** The first time alone, doubled up to the longest. */
+/** Pause of batching: the first, doubled up to the longest. */
 const FIRST_ALONE_MS = 1_000;
 const LONGEST_ALONE_MS = 600_000;
 
-/** A joined call was refused: the requests were called one by one instead. */
+/** A batched call was rejected, and its requests were sent one by one. */
 export function afterRefused(
   before: Fruitless | undefined,
   version: string,
@@ -37,28 +37,28 @@ export function afterRefused(
   return { version, refused, until: now + alone };
 }
 
-/** Its answer has not the rows that were asked: the graph does not work row by row. */
+/** The answer has another number of rows: the graph does not work row by row. */
 export function afterUnsplit(version: string): Fruitless {
   return { version, refused: 0, until: Infinity };
 }
 
-/** A request was answered otherwise with others than alone: the rows are not independent. */
+/** A request got another answer in a batch than alone: the rows are not independent. */
 export const afterDifferent = afterUnsplit;
 
-/** What was compared of an arm's joined calls. */
+/** Comparisons of an arm's batched calls with single calls. */
 export interface Compared {
   readonly version: string;
-  /** Joined calls, and those of them that were compared and had different rows. */
+  /** Batched calls, and those compared that had different rows. */
   readonly calls: number;
   readonly proofs: number;
 }
 
-/** So many joined calls with different rows are compared with single ones at first. */
+/** The first batched calls with different rows are compared with single calls. */
 export const COMPARED_FIRST = 8;
-/** Then one in so many, for ever. */
+/** Afterwards one in this many is compared. */
 export const COMPARE_EVERY = 1_000;
 
-/** Is a joined call compared with single ones? Equal rows prove nothing, so they are not counted. */
+/** Compare this batched call with single calls? Equal rows prove nothing and are not counted. */
 export function isCompared(
   known: Compared | undefined,
   version: string,
@@ -79,14 +79,14 @@ export function afterJoined(
   return { version, calls: calls + 1, proofs: proofs + (isProof ? 1 : 0) };
 }
 
-/** Do requests for this version go together now? */
+/** Are requests for this version batched now? */
 export function mayJoin(known: Fruitless | undefined, version: string, now: number): boolean {
   return known === undefined || known.version !== version || now >= known.until;
 }
 
 /**
- * What a joined call's status means for its requests. `apart`: one of them may have spoiled it, so
- * each gets its own call. `shared`: it is everyone's answer; to ask again would only double the load.
+ * Handling of a batched call's status. `apart`: one member may have caused it, so each is sent
+ * alone. `shared`: every member gets this answer, since a repeat would double the load.
  */
 export function meaningOf(status: number): 'split' | 'apart' | 'shared' {
   if (status >= 200 && status < 300) return 'split';

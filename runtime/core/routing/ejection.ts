@@ -3,30 +3,27 @@ import { isWorse } from '../release/failure-comparison';
 import type { AttemptResult } from './outcome';
 import { isUnavailable } from './retry';
 
-/** So many in a row are no accident. */
+/** Consecutive failures that eject a replica. */
 export const CONSECUTIVE_FAILURES = 5;
 export const BASE_EJECTION_MS = 1_000;
 export const MAX_EJECTION_MS = 60_000;
-/** Whoever refuses connections is asked again soon: a restart takes seconds, not a minute. */
+/** A replica that refuses connections is probed again soon: a restart takes seconds. */
 export const MAX_UNREACHABLE_MS = 5_000;
-/** Routers must not all come back at once. */
+/** Spreads the ends of ejections, so that all routers do not probe at once. */
 export const EJECTION_JITTER = 0.25;
-/** After so long without being out the next time counts as the first. */
+/** After this long without an ejection, the backoff starts again at the base time. */
 export const EJECTION_MEMORY_MS = 60_000;
-/** Seconds a replica is compared with its siblings over. */
+/** Window in which a replica is compared with its siblings, seconds. */
 export const COMPARISON_SECONDS = 10;
-/** When our own event loop stood still this long, a timeout says nothing about the replica. */
+/** A timeout does not count against the replica if our own event loop stalled this long. */
 export const EXCUSED_LAG_MS = 100;
 
-/** At most this part of those that can be reached is out: the rest must carry the load. */
+/** Largest ejected part of the reachable replicas: the rest must carry the load. */
 export const MAX_EJECTED_RATIO = 0.5;
-/**
- * Below this part of healthy replicas ejection has lost its point: the others would only be
- * overrun.
- */
+/** Panic threshold: with a smaller healthy part, ejection is ignored, or the rest is overloaded. */
 export const PANIC_RATIO = 0.5;
 
-/** How long one is out. */
+/** Durations of ejections. */
 interface EjectionTimes {
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
@@ -48,13 +45,10 @@ const RULES: EjectionRules = {
   consecutiveFailures: CONSECUTIVE_FAILURES,
 };
 
-/**
- * `ejected`: it answers badly. `unreachable`: it refuses connections, so nothing is lost without
- * it.
- */
+/** `failing`: its answers are failures. `unreachable`: it refuses connections. */
 export type EjectionReason = 'failing' | 'unreachable';
 
-/** Where a replica stands with this router. Times are milliseconds since the epoch. */
+/** This router's view of a replica. Times are milliseconds since the epoch. */
 export type EjectionState =
   | {
       readonly kind: 'healthy';
@@ -68,7 +62,7 @@ export type EjectionState =
       readonly until: number;
       readonly ejections: number;
     }
-  /** One request finds out whether it is well again. */
+  /** One request probes whether the replica has recovered. */
   | { readonly kind: 'halfOpen'; readonly reason: EjectionReason; readonly ejections: number };
 
 export function initialEjectionState(now: number): EjectionState {
@@ -77,17 +71,17 @@ export function initialEjectionState(now: number): EjectionState {
 
 export type ResultClass = 'success' | 'failure' | 'unreachable' | 'inconclusive';
 
-/** How a try went, beside its result. */
+/** Circumstances of an attempt that decide whether its result counts. */
 export interface AttemptConditions {
-  /** How long our own event loop stood still, milliseconds. */
+  /** Longest recent stall of our own event loop, milliseconds. */
   readonly lagMs: number;
-  /** Had the replica the time that most requests need? Late from our queue, it had not. */
+  /** Did the replica have the time that most requests need? Not if it left our queue late. */
   readonly hadTime: boolean;
 }
 
 /**
- * What a result says about the replica. 4xx and 500 are answers of a replica that is well; a caller
- * that went away says nothing, nor does a timeout that is our own doing.
+ * Classifies a result. 4xx and 500 come from a healthy replica. A caller that disconnected, and a
+ * timeout that our own stall caused, are inconclusive.
  */
 export function classifyResult(
   result: AttemptResult,
@@ -123,9 +117,7 @@ function eject(
   return { kind: 'ejected', reason, until, ejections: ejections + 1 };
 }
 
-/**
- * May one more of `reachable` be out, when `away` are? At most half, and never the last: of 4, 2.
- */
+/** May one more of `reachable` replicas be ejected? At most half, never the last: 2 of 4. */
 export function mayEject(
   reachable: number,
   away: number,
@@ -134,7 +126,7 @@ export function mayEject(
   return away + 1 <= Math.min(reachable - 1, Math.floor(reachable * maxEjectedRatio));
 }
 
-/** A good answer ends a row of failures, and a probe. */
+/** A success resets the count of failures and ends a probe. */
 export function recordSuccess(state: EjectionState, now: number): EjectionState {
   if (state.kind === 'halfOpen') {
     return { kind: 'healthy', failures: 0, ejections: state.ejections, since: now };
@@ -143,23 +135,23 @@ export function recordSuccess(state: EjectionState, now: number): EjectionState 
   return { ...state, failures: 0 };
 }
 
-/** A probe that told nothing leaves the question open: the next request may ask it. */
+/** After an inconclusive probe the next request may probe. */
 export function recordInconclusive(state: EjectionState, now: number): EjectionState {
   if (state.kind !== 'halfOpen') return state;
   return { kind: 'ejected', reason: state.reason, until: now, ejections: state.ejections };
 }
 
 export interface Siblings {
-  /** Of the last seconds. */
+  /** Within the comparison window. */
   readonly own: FailureCounts;
   readonly others: FailureCounts;
-  /** May one more be out (`mayEject`)? */
+  /** Result of `mayEject` for one more replica. */
   readonly mayEject: boolean;
 }
 
 /**
- * A failure: out after 5 in a row, or when it is worse than its siblings by a comparison that
- * chance does not explain. `siblings` is asked only when it matters. `random` in [0, 1).
+ * Ejects after 5 consecutive failures, or when the replica fails significantly more often than its
+ * siblings. `siblings` is called only when needed. `random` in [0, 1).
  */
 export function recordFailure(
   state: EjectionState,
@@ -171,14 +163,14 @@ export function recordFailure(
   if (state.kind === 'ejected') return state;
   if (state.kind === 'halfOpen') return eject(state.reason, state.ejections, now, random, rules);
   const failures = state.failures + 1;
-  const { own, others, mayEject } = siblings();
+  const { own, others, mayEject: hasRoom } = siblings();
   const enough = failures >= rules.consecutiveFailures || isWorse(own, others);
-  if (!enough || !mayEject) return { ...state, failures };
+  if (!enough || !hasRoom) return { ...state, failures };
   const forgiven = now - state.since >= rules.ejectionMemoryMs;
   return eject('failing', forgiven ? 0 : state.ejections, now, random, rules);
 }
 
-/** Refused: dropped at once and whatever the siblings do; who cannot be reached cannot serve. */
+/** Ejects at once, however many siblings are ejected: an unreachable replica cannot serve. */
 export function recordUnreachable(
   state: EjectionState,
   now: number,
@@ -200,7 +192,7 @@ export function halfOpened(state: EjectionState): EjectionState {
   return { kind: 'halfOpen', reason: state.reason, ejections: state.ejections };
 }
 
-/** Can nothing reach it at the moment, as far as we know? */
+/** Did the last connection to it fail? */
 export function isUnreachable(state: EjectionState): boolean {
   return state.kind !== 'healthy' && state.reason === 'unreachable';
 }

@@ -34,7 +34,7 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-/** Nobody sees it: the caller went away first. In the accounts only (nginx's number). */
+/** The caller disconnected first (nginx's number): appears in metrics and audit only. */
 export const STATUS_ABORTED = 499;
 
 /** Does this error tell the caller when to come again? 429 and 503 carry `Retry-After`. */
@@ -43,7 +43,7 @@ export function wantsRetryAfter(code: ErrorCode): boolean {
   return status === 429 || status === 503;
 }
 
-/** What a refused request is answered with. A model on its way out is gone for its callers. */
+/** Error code of a rejected request. A model being deleted is not found. */
 export const SHED_CODE: Readonly<Record<ShedReason, ErrorCode>> = {
   queue_full: 'QUEUE_FULL',
   priority: 'QUEUE_FULL',
@@ -53,10 +53,10 @@ export const SHED_CODE: Readonly<Record<ShedReason, ErrorCode>> = {
   deleting: 'MODEL_NOT_FOUND',
 };
 
-/** A try that gave no answer to pass on; `aborted` is answered to nobody. */
+/** An attempt without a response to pass on; an aborted one has no caller to answer. */
 export type FailedAttempt = Exclude<AttemptResult, { kind: 'answered' } | { kind: 'aborted' }>;
 
-/** What a failed request is answered with. */
+/** Error code of a failed request. */
 export const FAILURE_CODE: Readonly<Record<FailedAttempt['kind'], ErrorCode>> = {
   unreached: 'UPSTREAM_ERROR',
   reset: 'UPSTREAM_ERROR',
@@ -64,7 +64,7 @@ export const FAILURE_CODE: Readonly<Record<FailedAttempt['kind'], ErrorCode>> = 
   timeout: 'INFERENCE_TIMEOUT',
 };
 
-/** The status the caller of a try gets, or 499. */
+/** Status for the caller of this attempt, or 499. */
 export function statusOfAttempt(result: AttemptResult): number {
   if (result.kind === 'answered') return result.status;
   return result.kind === 'aborted'

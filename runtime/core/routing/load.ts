@@ -20,7 +20,7 @@ export interface ReplicaStats {
   readonly ejectedUntil?: number;
 }
 
-/** What one router knows of the traffic of one arm. */
+/** One router's traffic statistics of one arm. */
 export interface ArmStats {
   readonly model: string;
   readonly arm: string;
@@ -36,10 +36,10 @@ export interface ArmStats {
   readonly shed: Readonly<Partial<Record<ShedReason, number>>>;
   /** Requests of this arm that went to stable instead. */
   readonly spilled?: Readonly<Partial<Record<SpillReason, number>>>;
-  /** Second tries, and replicas taken out, since this router knows the arm. */
+  /** Retries and ejections since this router knows the arm. */
   readonly retries?: number;
   readonly ejections?: number;
-  /** Requests that ended two replicas, and repetitions of them that were refused. */
+  /** Requests that crashed two replicas, and rejected repetitions of them. */
   readonly poisoned?: number;
 }
 

@@ -1,4 +1,4 @@
-/** Who is served first, and who is turned away last. */
+/** Highest first: it is served first and rejected last. */
 export const PRIORITIES = ['critical', 'high', 'normal', 'low'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
@@ -9,13 +9,13 @@ export type ShedReason =
 /** Why a request of a candidate was served by stable instead. */
 export type SpillReason = 'arm_full' | 'arm_unready';
 
-/** What became of one try at a replica. */
+/** Result of one attempt at a replica. */
 export type AttemptResult =
   /** The replica answered; 502, 503 and 504 count against it, 4xx do not. */
   | { readonly kind: 'answered'; readonly status: number }
   /**
-   * Nothing was sent: refused or no connection in time. Safe to repeat. `broke`: it had been sent
-   * over a kept connection, which broke at once, and then nobody listened any more.
+   * Nothing was sent: connection refused or not open in time. Safe to repeat. `broke`: the request
+   * was sent on a kept connection that broke at once, and the reconnect was refused.
    */
   | { readonly kind: 'unreached'; readonly message: string; readonly broke?: true }
   /**
@@ -23,17 +23,17 @@ export type AttemptResult =
    * of the answer had come: the server may only have closed it.
    */
   | { readonly kind: 'reset'; readonly message: string; readonly wasKept?: true }
-  /** What came back was no valid answer. */
+  /** The response was invalid. */
   | { readonly kind: 'protocol'; readonly message: string }
   /** The deadline passed. */
   | { readonly kind: 'timeout' }
   /**
-   * The caller went away; nobody else is to blame. With a status it is still there, and is told
-   * that: its body was too large, too slow or no body.
+   * The caller disconnected. With a status the caller is still there and gets that status: its body
+   * was too large, too slow or invalid.
    */
   | { readonly kind: 'aborted'; readonly status?: number };
 
-/** What became of one request, once per request. */
+/** Outcome of one request; reported once per request. */
 export interface Outcome {
   readonly model: string;
   readonly arm: string;
@@ -47,7 +47,7 @@ export interface Outcome {
   readonly firstByteMs: number | undefined;
   readonly tries: number;
   readonly shed?: ShedReason | undefined;
-  /** It belonged to a candidate that could not take it. */
+  /** The request's candidate could not take it. */
   readonly spilled?: SpillReason | undefined;
   /** 32 hex digits of W3C Trace Context. */
   readonly traceId?: string | undefined;

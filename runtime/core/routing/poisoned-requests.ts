@@ -1,8 +1,8 @@
 import type { AttemptResult } from './outcome';
 
-/** How long a request that ended two replicas is refused. */
+/** How long a request that crashed two replicas is rejected. */
 export const POISONED_MS = 60_000;
-/** Requests that are remembered; the oldest goes for a newer one. */
+/** Most fingerprints kept; a newer one replaces the oldest. */
 export const MAX_POISONED = 1_000;
 /** So long after its connection broke a replica may still be in the table, if its process died. */
 export const CONFIRM_MS = 10_000;
@@ -16,15 +16,15 @@ export function mayHaveCrashed(result: AttemptResult): boolean {
   return result.kind === 'reset' || (result.kind === 'unreached' && result.broke === true);
 }
 
-/** A replica on which a try broke, as it is known now. */
+/** Current knowledge of a replica on which an attempt broke. */
 export interface BrokenReplica {
   readonly listed: boolean;
   readonly replica: { readonly terminating: boolean };
 }
 
 /**
- * What became of a replica after a try broke. `dead`: it left the table without having been asked
- * to end. `alive`: it was ending anyway, or is still there when there has been time to notice.
+ * `dead`: the replica left the table without a termination request. `alive`: it was terminating
+ * anyway, or is still listed after `CONFIRM_MS`.
  */
 export function crashVerdict(
   broken: BrokenReplica,
@@ -35,10 +35,10 @@ export function crashVerdict(
   return waitedMs >= CONFIRM_MS ? 'alive' : 'unknown';
 }
 
-/** Requests that ended two replicas, by fingerprint: until when each is refused. */
+/** Requests that crashed two replicas, by fingerprint: until when each is rejected. */
 export interface Poisoned {
   readonly until: Map<string, number>;
-  /** Model → until when any of its requests is. */
+  /** Model → until when any of its requests is rejected. */
   readonly models: Map<string, number>;
 }
 
@@ -61,7 +61,7 @@ export function addPoisoned(
   }
 }
 
-/** Is any request of this model refused? Before that no request is hashed. */
+/** Is any request of this model rejected? If not, its requests need not be hashed. */
 export function hasPoisoned({ models }: Poisoned, model: string, now: number): boolean {
   if (models.size === 0) return false;
   const until = models.get(model);
@@ -71,7 +71,7 @@ export function hasPoisoned({ models }: Poisoned, model: string, now: number): b
   return false;
 }
 
-/** Milliseconds a request is still refused; 0: it is not. */
+/** Milliseconds for which the request is still rejected; 0: it is accepted. */
 export function poisonedMs({ until }: Poisoned, fingerprint: string, now: number): number {
   for (const [oldest, end] of until) {
     if (end > now) break;

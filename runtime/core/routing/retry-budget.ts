@@ -1,16 +1,16 @@
 import type { RecentEvents } from './recent-events';
 import { addRecent, createRecent, sumRecent } from './recent-events';
 
-/** Long enough to be steady, short enough to forget an outage. */
+/** Window of the budget, seconds. */
 export const BUDGET_SECONDS = 10;
 /**
  * One more request in five at most: retries must not double the load of a model that is failing.
  */
 export const RETRY_RATIO = 0.2;
-/** A quiet model may retry as well. */
+/** Retries allowed regardless of the ratio, for models with little traffic. */
 export const FREE_RETRIES_PER_SECOND = 10;
 
-/** What one model may still retry (as in finagle and linkerd). */
+/** Retry budget of one model (as in finagle and linkerd). */
 export interface RetryBudget {
   readonly seconds: number;
   readonly requests: RecentEvents;

@@ -1,13 +1,13 @@
 import type { AttemptResult } from './outcome';
 
-/** One more try, never a third: what failed twice on two replicas is not the replica's fault. */
+/** One retry: a request that failed on two replicas is not the replica's fault. */
 export const MAX_TRIES = 2;
 
-/** Spread so that the callers of a replica that died do not arrive at its siblings at once. */
+/** Jitter, so that the callers of a replica that died do not reach its siblings at once. */
 export const MIN_JITTER_MS = 25;
 export const MAX_JITTER_MS = 250;
 
-/** How long a second try looks for another replica before it takes the one that failed. */
+/** How long a retry waits for another replica before it takes the one that failed. */
 export const AVOID_MS = 1_000;
 
 interface Jitter {
@@ -17,22 +17,19 @@ interface Jitter {
 
 const JITTER: Jitter = { minJitterMs: MIN_JITTER_MS, maxJitterMs: MAX_JITTER_MS };
 
-/** Statuses by which a server or a proxy before it says that it could not serve. */
+/** Statuses of a server, or of a proxy before it, that could not serve. */
 export function isUnavailable(status: number): boolean {
   return status === 502 || status === 503 || status === 504;
 }
 
 export interface Repeatable {
-  /** The definition says that a request that perhaps ran may be sent again. */
+  /** The definition allows sending a request again that may have run. */
   readonly idempotent: boolean;
   /** The body can be sent a second time. */
   readonly replayable: boolean;
 }
 
-/**
- * May a try with this result be repeated? What was never sent always, what perhaps ran if
- * idempotent.
- */
+/** May an attempt be retried? Always if nothing was sent; if it may have run, when idempotent. */
 export function mayRepeat(result: AttemptResult, { idempotent, replayable }: Repeatable): boolean {
   if (!replayable) return false;
   switch (result.kind) {

@@ -65,7 +65,7 @@ export interface RoutingTable {
   readonly models: ReadonlyMap<string, ModelRoute>;
 }
 
-/** The one place where the table stands: control writes, data reads. */
+/** Holds the current table: control writes, data reads. */
 export interface TableHolder {
   current: RoutingTable;
 }

@@ -55,7 +55,7 @@ test('a renewal is seen although nothing but its time changed, and starts the wa
   expect(observedLease(same, held('b', { renewedAt: AT }), 9000).since).toBe(9000);
 });
 
-test('whoever takes it counts the change; whoever renews it keeps when it began', () => {
+test('acquiring counts a transition; renewing keeps the acquire time', () => {
   const taken = decideLease(seen(held('b'), 20_000), 'a', MOMENT);
   const record = { holder: 'a', durationSeconds: LEASE_SECONDS, renewedAt: AT };
   expect(taken).toMatchObject({ record: { ...record, acquiredAt: AT, transitions: 4 } });
@@ -63,7 +63,7 @@ test('whoever takes it counts the change; whoever renews it keeps when it began'
   expect(renewed).toMatchObject({ record: { ...record, acquiredAt: AT - 60_000, transitions: 3 } });
 });
 
-test('what is given back can be taken at once', () => {
+test('a released lease can be acquired at once', () => {
   const free = released(held('b'), AT);
   expect(decideLease(seen(free), 'a', MOMENT)).toMatchObject({
     do: 'acquire',

@@ -31,7 +31,7 @@ const heard = (router: string, arm: Partial<ArmLoad> | undefined, agoMs = 0): Pe
 const silent: PeerReport = { peer: { id: 's', host: '10.0.0.9', port: 9090, ready: true } };
 const IRIS = { model: 'iris', arm: 'stable', now: AT };
 
-describe('what a router says of itself', () => {
+describe('the load report of a router', () => {
   const table = buildTable(
     snapshotOf(
       recordOf({
@@ -64,7 +64,7 @@ describe('what a router says of itself', () => {
     ]);
   });
 
-  test('leaves out arms that nobody has asked for', () => {
+  test('leaves out arms without requests', () => {
     expect(said(statsOf('iris'))).toEqual([]);
   });
 });
@@ -89,7 +89,7 @@ test('a peer that was not heard lately is unknown, never idle', () => {
   expect(isKnown(heard('b', undefined, FRESH_MS), AT)).toBe(true);
 });
 
-describe('the demand that autoscalers are told', () => {
+describe('the demand reported to autoscalers', () => {
   const demand = (...others: readonly PeerReport[]) =>
     demandOf(load('a', { inFlight: 4, queued: 1 }), others, IRIS);
 

@@ -32,7 +32,7 @@ function sleeper(given: Given = {}, more: Partial<SleepInputs> = {}): SleepInput
   };
 }
 
-test('an arm that nobody has wanted for its window goes to sleep', () => {
+test('an arm that is idle for its window sleeps', () => {
   expect(decideSleep(sleeper())).toEqual({
     do: 'sleep',
     reason: 'idle for 3600 s in all routers',

@@ -69,7 +69,7 @@ test.each(attacks.FOREIGN_KINDS)('a model has no %s', (kind) => {
   expect(refused({ overrides })).toEqual([`overrides.${kind}`]);
 });
 
-test.each(attacks.ASKINGS)('by REST nobody gets: %s', (_, definition, path) => {
+test.each(attacks.ASKINGS)('REST rejects: %s', (_, definition, path) => {
   const paths = refused(definition, { rules: RULES });
   expect(paths.filter((one) => one.startsWith(path))).not.toEqual([]);
 });

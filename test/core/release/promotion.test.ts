@@ -100,7 +100,7 @@ test('traffic returns only as far as stable carries it', () => {
   expect(decidePromote(at('returning', 68), busy(40)).do).toBe('hold');
 });
 
-test('without a ready replica nothing moves, and the cause is told', () => {
+test('without a ready replica nothing moves, and the reason names the cause', () => {
   const why = { cause: 'crash', message: 'exit code 1', since: 0 };
   const arms = [arm('stable', 'v1', 2), arm('v2', 'v2', 1, { ready: 0, why })];
   expect(decidePromote(at('shifting', 10, arms), QUIET)).toEqual({

@@ -36,7 +36,7 @@ function order(queue: ReturnType<typeof queueOf>): readonly string[] {
   return taken;
 }
 
-test('priority first, and within it who came first', () => {
+test('serves by priority, then in order of arrival', () => {
   const queue = queueOf(
     entry('l', 'low'),
     entry('n1', 'normal', 1),
@@ -52,7 +52,7 @@ test('a second of waiting is worth a priority', () => {
   expect(order(queueOf(entry('old', 'low', 0), entry('new', 'critical', 2_999)))[0]).toBe('new');
 });
 
-test('every tenth slot goes to whoever waits longest', () => {
+test('every tenth slot goes to the oldest request', () => {
   const queue = queueOf(entry('low', 'low', 0));
   for (let index = 0; index < 30; index += 1) {
     offer(queue, entry(`c${index}`, 'critical', 1 + index), 1_000);
@@ -60,7 +60,7 @@ test('every tenth slot goes to whoever waits longest', () => {
   expect(order(queue).indexOf('low')).toBe(9);
 });
 
-test('a full queue refuses, unless somebody less urgent has more than its part', () => {
+test('a full queue rejects, unless a lower priority holds more than its part', () => {
   const queue = createQueue<string>();
   for (let index = 0; index < 16; index += 1) offer(queue, entry(`l${index}`, 'low'), 16);
   expect(offer(queue, entry('l', 'low'), 16)).toEqual({ kind: 'full' });
@@ -81,11 +81,11 @@ test('each priority has an eighth of a queue that others have filled', () => {
   expect(offer(queue, entry('l2', 'low'), 16).kind).toBe('full');
 });
 
-test('without a depth nobody waits', () => {
+test('queues nothing at depth 0', () => {
   expect(offer(createQueue<string>(), entry('c', 'critical'), 0)).toEqual({ kind: 'full' });
 });
 
-test('who tries again stands in front of its line', () => {
+test('a retry is first in its line', () => {
   const queue = queueOf(entry('n1', 'normal'), entry('n2', 'normal'));
   offerAgain(queue, entry('again', 'normal'));
   expect(order(queue)).toEqual(['again', 'n1', 'n2']);
@@ -98,7 +98,7 @@ test('one that nothing fits is passed over, not lost', () => {
   expect(queuedEntries(queue).map(({ value }) => value)).toEqual(['a']);
 });
 
-test('whoever comes and goes, everyone is counted once and the depth is kept', () => {
+test('counts each entry once and keeps the depth under random operations', () => {
   const step = fc.record({
     kind: fc.constantFrom('offer', 'offer', 'take', 'withdraw'),
     priority: fc.constantFrom(...PRIORITIES),
@@ -147,7 +147,7 @@ describe('the estimate', () => {
     expect(PRIORITIES.map((priority) => countAhead(queue, priority))).toEqual([1, 1, 2, 3]);
   });
 
-  test('tells when to come again in whole seconds', () => {
+  test('gives Retry-After in whole seconds', () => {
     expect(retryAfterSeconds('queue_full', 20)).toBe(1);
     expect(retryAfterSeconds('queue_full', 2_500)).toBe(3);
     expect(retryAfterSeconds('deadline', 900_000)).toBe(30);

@@ -58,14 +58,14 @@ describe('score', () => {
     expect(score({ ...well, itemsInFlight: 1, waitingSince: NOW - 400 }, 20, NOW)).toBe(800);
   });
 
-  test('failing fast is no work saved', () => {
+  test('failing fast does not attract requests', () => {
     let busyUntil = NOW;
     for (let index = 0; index < 4; index += 1) busyUntil = busyAfter(busyUntil, 1, 20, NOW);
     expect(score({ ...well, busyUntil }, 20, NOW)).toBeCloseTo(20 * (4 * (19 / 20) + 1));
     expect(score({ ...well, busyUntil }, 20, NOW + 1_000)).toBeCloseTo(20);
   });
 
-  test('who joined gets a tenth of the requests, and after 30 s all', () => {
+  test('a new replica gets a tenth of its share, and all of it after 30 s', () => {
     expect(rampAt(NOW, NOW)).toBeCloseTo(0.1);
     expect(rampAt(NOW, NOW + 15_000)).toBeCloseTo(0.55);
     expect(rampAt(NOW, NOW + 90_000)).toBe(1);

@@ -42,7 +42,7 @@ function refusedTimes(times: number, version = 'v1'): Fruitless | undefined {
   return known;
 }
 
-test('one refused call tells of a request; several in a row tell of the server', () => {
+test('one rejected batch points to a request; consecutive ones point to the server', () => {
   expect(mayJoin(refusedTimes(REFUSED_MOST - 1), 'v1', NOW)).toBe(true);
   expect(mayJoin(refusedTimes(REFUSED_MOST), 'v1', NOW + 999)).toBe(false);
   expect(mayJoin(refusedTimes(REFUSED_MOST), 'v1', NOW + 1_000)).toBe(true);
@@ -63,7 +63,7 @@ test('none waits longer for others than a quarter of the least time of its class
   expect(waits).toEqual([5, 256, 0]);
 });
 
-test('whoever goes together, none loses more than half of its time to the others', () => {
+test('a batched request loses at most half of its time to the others', () => {
   const part = fc.double({ min: 0, max: 0.999_999, noNaN: true });
   const member = fc.record({ came: part, more: part });
   fc.assert(

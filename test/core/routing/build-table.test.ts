@@ -40,7 +40,7 @@ test('a route says everything the data plane needs', () => {
   expect(buildTable(snapshotOf(), 7)).toEqual({ generation: 7, models: new Map() });
 });
 
-test('an arm whose servers somebody else runs holds no requests while none can be reached', () => {
+test('an arm of external servers holds no requests while none is reachable', () => {
   const record = recordOf();
   const arms = record.arms.map((arm) => ({ ...arm, isUnreached: true }));
   expect(routeOf({ ...record, arms }).arms.get('stable')?.holdMs).toBe(0);

@@ -148,7 +148,7 @@ describe('comparison with the siblings', () => {
     ).toBe(worse);
   });
 
-  test('puts a replica out before it fails five in a row', () => {
+  test('ejects a replica before five consecutive failures', () => {
     const own = { requests: 40, failures: 20 };
     const others = { requests: 40, failures: 0 };
     const after = recordFailure(initialEjectionState(NOW), NOW, MIDDLE, () => ({

@@ -68,7 +68,7 @@ describe('cohorts', () => {
     expect(cohortHash('deep_tcm_diagnosis', '患者42')).toBe(116_378_253);
   });
 
-  test('while a share grows nobody leaves the candidate', () => {
+  test('while a share grows, no caller leaves the candidate', () => {
     fc.assert(
       fc.property(twoShares, twoShares, fc.string(), ([a1, b1], [a2, b2], key) => {
         const before = explainArm(routeOf(sharesOf(a1, b1)), key).arm;
@@ -115,7 +115,7 @@ describe('cohorts', () => {
     expect(same).toBeLessThan(140);
   });
 
-  test('who has all traffic gets everyone, with or without a key', () => {
+  test('an arm with all traffic gets every request, with or without a key', () => {
     expect(explainArm(routeOf(sharesOf(100)), 'x')).toEqual({ reason: 'only_arm', arm: 'a' });
     expect(explainArm(routeOf(sharesOf(0, 0)), 'x')).toEqual({ reason: 'only_arm', arm: 'stable' });
     expect(chooseArm(routeOf(sharesOf()), undefined, NO_CREDITS).choice.arm).toBe('stable');

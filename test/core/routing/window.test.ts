@@ -95,7 +95,7 @@ describe('a second try', () => {
     expect(mayRepeat({ kind: 'protocol', message: '' }, idempotent)).toBe(false);
   });
 
-  test('of what may run once only needs that nothing was sent', () => {
+  test('retries a non-idempotent request only if nothing was sent', () => {
     expect(mayRepeat(reset, once)).toBe(false);
     expect(mayRepeat({ kind: 'answered', status: 503 }, once)).toBe(false);
     expect(mayRepeat(unreached, once)).toBe(true);
