@@ -97,8 +97,8 @@ function openLocal({
     preStopMs: config.local.preStopSeconds * 1000,
     spawnServer,
     baseEnv: baseEnv(env),
-    tell: (message) => log.warn(message),
-    note: (message) => log.info(message),
+    warn: (message) => log.warn(message),
+    info: (message) => log.info(message),
     fetch: fetchSource,
     now: Date.now,
     random: Math.random,
@@ -119,7 +119,7 @@ function openKubernetes(place: ClusterSettings, environment: Environment): Promi
     mode,
     environment,
     rules: policyRulesOf(config),
-    tell: (message) => log.warn(message),
+    warn: (message) => log.warn(message),
   });
 }
 

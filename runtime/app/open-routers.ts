@@ -156,10 +156,10 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
   const elector: Elector = startElector({
     store: createLeaseStore(api, namespace),
     // A restarted container of the same pod is another candidate.
-    me: `${self}_${randomUUID()}`,
+    identity: `${self}_${randomUUID()}`,
     timing: { ...timing, now: steady },
     wall: timing.now,
-    tell: (message, fields) =>
+    log: (message, fields) =>
       fields.error === undefined ? log.info(message) : log.warn(message, fields),
   });
   const zero = detectScaleToZero(options);

@@ -27,13 +27,13 @@ export interface LeaseStore {
 export interface ElectorOptions {
   readonly store: LeaseStore;
   /** Unique for every process: whoever is restarted under its old name must not lead at once. */
-  readonly me: string;
+  readonly identity: string;
   /** `now` never jumps: the lease is measured by it. */
   readonly timing: Timing;
   /** Milliseconds since the epoch. */
   readonly wall: () => number;
   /** Told when the lead comes, goes, or cannot be asked about. */
-  readonly tell: (message: string, fields: { readonly error?: string }) => void;
+  readonly log: (message: string, fields: { readonly error?: string }) => void;
 }
 
 /** One of those of whom one leads. */
@@ -87,7 +87,7 @@ class Candidate implements Elector {
         this.#failing = false;
       } catch (error) {
         if (!this.#failing && !this.#stopped)
-          this.options.tell('the lease could not be read or written; it is tried again', {
+          this.options.log('the lease could not be read or written; it is tried again', {
             error: (error as Error).message,
           });
         this.#failing = true;
@@ -99,13 +99,13 @@ class Candidate implements Elector {
 
   /** Read, decide, write. What a round that was given up still finds out holds no less. */
   async #try(): Promise<void> {
-    const { store, me, timing, wall } = this.options;
+    const { store, identity, timing, wall } = this.options;
     const began = timing.now();
     const kept = await store.read();
     this.#see(kept?.record);
     const moment = { now: timing.now(), wall: wall() };
     const sighting = this.#sighting ?? { record: undefined, since: moment.now };
-    const decision = decideLease(sighting, me, moment);
+    const decision = decideLease(sighting, identity, moment);
     if (decision.do === 'follow') this.#renewedAt = undefined;
     if (decision.do === 'follow' || this.#stopped) return;
     if (await store.write(decision.record, kept?.version)) {
@@ -120,11 +120,11 @@ class Candidate implements Elector {
   }
 
   async #release(): Promise<void> {
-    const { store, me, wall } = this.options;
+    const { store, identity, wall } = this.options;
     // What is under way would otherwise be written over it.
     await this.#round;
     const kept = await store.read();
-    if (kept?.record.holder !== me) return;
+    if (kept?.record.holder !== identity) return;
     await store.write(released(kept.record, wall()), kept.version);
   }
 
@@ -133,7 +133,7 @@ class Candidate implements Elector {
     if (leads === this.#told) return;
     this.#told = leads;
     const now = leads ? 'this router leads' : 'this router no longer leads';
-    this.options.tell(now, {});
+    this.options.log(now, {});
   }
 
   #pause(ms: number): Promise<void> {

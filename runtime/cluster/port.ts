@@ -104,7 +104,7 @@ export interface Cluster {
   /** Drains and removes; the record stays with `deleting` until the last replica is gone. */
   readonly remove: (id: string, options: RemoveOptions) => Promise<void>;
   /** Replaces what is remembered beside the definition; undefined forgets it. */
-  readonly remember: (id: string, state: ModelOverrides | undefined) => Promise<void>;
+  readonly setOverrides: (id: string, state: ModelOverrides | undefined) => Promise<void>;
   /**
    * Another number of replicas for one arm, within what its definition allows, until its autoscaler
    * or a hand says otherwise; the definition stays. For sleeping and waking.

@@ -172,7 +172,7 @@ export function markDeleted(stored: StoredModel, options: RemoveOptions): Stored
 }
 
 /** Remembers something beside the definition; undefined forgets it. */
-export function withState(stored: StoredModel, state: ModelOverrides | undefined): StoredModel {
+export function withOverrides(stored: StoredModel, state: ModelOverrides | undefined): StoredModel {
   if (state !== undefined && state.hash !== stored.hash) {
     throw new ClusterError(
       'REVISION_CONFLICT',

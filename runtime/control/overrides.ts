@@ -12,7 +12,7 @@ export async function storeOverrides(
 ): Promise<void> {
   const next = state === undefined ? undefined : { ...state, hash };
   const before = routingView.snapshot();
-  await cluster.remember(spec.id, next);
+  await cluster.setOverrides(spec.id, next);
   await routingView.until((now) => now !== before, READ_YOUR_WRITES_MS);
 }
 

@@ -169,7 +169,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
     test('a model that is not there is not found, whatever is wanted of it', async () => {
       const hash = '0'.repeat(16);
       expect(await refused(cluster.history('nobody'))).toBe('MODEL_NOT_FOUND');
-      expect(await refused(cluster.remember('nobody', { hash }))).toBe('MODEL_NOT_FOUND');
+      expect(await refused(cluster.setOverrides('nobody', { hash }))).toBe('MODEL_NOT_FOUND');
       expect(await refused(cluster.remove('nobody', REST))).toBe('MODEL_NOT_FOUND');
     });
 
@@ -199,7 +199,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
     test('what is remembered ends with the next definition', async () => {
       await cluster.apply(model(), REST);
       const hash = definitionHash(model().definition);
-      await cluster.remember('iris', { hash, stopped: true });
+      await cluster.setOverrides('iris', { hash, stopped: true });
       const stopped = await when(cluster, isReady('iris', '1', 0));
       expect(stopped.models.get('iris')?.state).toEqual({ hash, stopped: true });
       await cluster.apply(model({ version: '2' }), REST);
@@ -211,9 +211,9 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       const state = { shares: { v2: 0 } };
       await cluster.apply(model(), { ...REST, state });
       expect(now(cluster).models.get('iris')?.state).toMatchObject(state);
-      const foreign = cluster.remember('iris', { hash: '0'.repeat(16), stopped: true });
+      const foreign = cluster.setOverrides('iris', { hash: '0'.repeat(16), stopped: true });
       expect(await refused(foreign)).toBe('REVISION_CONFLICT');
-      await cluster.remember('iris', undefined);
+      await cluster.setOverrides('iris', undefined);
       expect(now(cluster).models.get('iris')?.state).toBeUndefined();
     });
 

@@ -11,18 +11,18 @@ const running = new Map<string, Elector>();
 
 /** Every candidate has a clock of its own; only the lease is the same. */
 function begin(
-  me: string,
+  identity: string,
   store: LeaseStore = lease.store,
   wall = (): number => time.now,
 ): Elector {
   const elector = startElector({
     store,
-    me,
+    identity,
     timing: { now: () => time.now, after: time.after, random: () => 0 },
     wall,
-    tell: (message, { error = '' }) => told.push(`${me}: ${message} ${error}`.trim()),
+    log: (message, { error = '' }) => told.push(`${identity}: ${message} ${error}`.trim()),
   });
-  running.set(me, elector);
+  running.set(identity, elector);
   return elector;
 }
 

@@ -182,10 +182,10 @@ test('a tick that cannot act says so and tries again with the next one', async (
   service = await serve({
     wrap: (cluster) => ({
       ...cluster,
-      remember: (id, state) =>
+      setOverrides: (id, state) =>
         broken && state?.promote !== undefined && state.shares !== undefined
           ? Promise.reject(new ClusterError('CLUSTER_UNAVAILABLE', 'away'))
-          : cluster.remember(id, state),
+          : cluster.setOverrides(id, state),
     }),
   });
   await place(service, iris({ candidates: [{ name: 'next', version: 'v2', traffic: 10 }] }));
@@ -206,10 +206,10 @@ test('ticks do not overlap', async () => {
   service = await serve({
     wrap: (cluster) => ({
       ...cluster,
-      remember: async (id, state) => {
+      setOverrides: async (id, state) => {
         running += 1;
         most = Math.max(most, running);
-        await cluster.remember(id, state);
+        await cluster.setOverrides(id, state);
         running -= 1;
       },
     }),

@@ -140,7 +140,7 @@ describe('list', () => {
     await place(service, iris({ model_id: 'b', model_type: 'health' }));
     await place(service, iris({ model_id: 'c', framework: 'tensorflow' }));
     await place(service, iris({ model_id: 'a', scaling_config: { min_replicas: 2 } }));
-    await service.cluster.remember('c', {
+    await service.cluster.setOverrides('c', {
       hash:
         service.cluster
           .watch(() => undefined)

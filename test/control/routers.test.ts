@@ -212,11 +212,11 @@ describe('the lead is lost in the middle of a tick', () => {
     });
     const wrap = (cluster: Cluster, name: string): Cluster => ({
       ...cluster,
-      remember: (id, state) => {
+      setOverrides: (id, state) => {
         writes.push(
           `${name} ${state?.promote?.phase ?? 'nothing'} ${state?.shares?.['next'] ?? ''}`,
         );
-        return cluster.remember(id, state);
+        return cluster.setOverrides(id, state);
       },
       apply: async (spec, options) => {
         writes.push(`${name} apply ${spec.version}`);

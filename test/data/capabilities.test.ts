@@ -71,7 +71,7 @@ test.each(PROTOCOLS)(
   },
 );
 
-const tell = (): void => undefined;
+const warn = (): void => undefined;
 const custom = (protocol: string, path?: string) =>
   parseModel({
     id: 'iris',
@@ -94,7 +94,7 @@ test.each([
   const addresses = [`127.0.0.1:${backend.port}`];
   const onChange = (): void => undefined;
   const [arm] = spec.arms;
-  const watched = new EndpointArm({ spec, arm, addresses, now: Date.now, tell, onChange });
+  const watched = new EndpointArm({ spec, arm, addresses, now: Date.now, warn, onChange });
   await until(() => watched.record().ready === 1, 'the probe');
   await watched.stop();
 });
@@ -107,7 +107,7 @@ test('why an endpoint is not ready is what is wrong with it now', async () => {
   let changes = 0;
   const onChange = (): void => void (changes += 1);
   const [arm] = spec.arms;
-  const watched = new EndpointArm({ spec, arm, addresses, now: Date.now, tell, onChange });
+  const watched = new EndpointArm({ spec, arm, addresses, now: Date.now, warn, onChange });
   const why = (): string => watched.record().why?.message ?? '';
   await until(() => why().includes('answered 503'), 'the first reason');
   backend.become(() => json({}, 404));

@@ -32,8 +32,8 @@ function place(mode: ServiceMode = 'rest'): Place {
 }
 
 function open({ configPath }: Place, mode: ServiceMode = 'rest'): Promise<Cluster> {
-  const tell = (message: string): void => console.warn(message);
-  return createKubernetesCluster({ configPath, mode, environment: environment(), tell });
+  const warn = (message: string): void => console.warn(message);
+  return createKubernetesCluster({ configPath, mode, environment: environment(), warn });
 }
 
 const model = (more: object = {}): ModelSpec =>
@@ -139,7 +139,7 @@ function beyondConformance(): void {
     await cluster.apply(model({ scaling }), REST);
     await when(cluster, isReady('iris', '1', 2));
     const { hash } = now(cluster).models.get('iris') ?? { hash: '' };
-    await cluster.remember('iris', { hash, stopped: true });
+    await cluster.setOverrides('iris', { hash, stopped: true });
     await when(cluster, isReady('iris', '1', 0));
     const disabled = '{.status.conditions[?(@.type=="ScalingActive")].reason}';
     await until(
@@ -148,7 +148,7 @@ function beyondConformance(): void {
       (reason) => reason === 'ScalingDisabled',
     );
     expect(now(cluster).models.get('iris')?.arms[0]).toMatchObject({ desired: 0, current: 0 });
-    await cluster.remember('iris', undefined);
+    await cluster.setOverrides('iris', undefined);
     await when(cluster, isReady('iris', '1', 2));
   });
 
@@ -174,10 +174,10 @@ function beyondConformance(): void {
     expect((await refused(cluster.apply(model({ version: '3' }), force))).code).toBe('READ_ONLY');
     expect((await refused(cluster.remove('iris', REST))).code).toBe('READ_ONLY');
     const { hash } = now(cluster).models.get('iris') ?? { hash: '' };
-    await cluster.remember('iris', { hash, shares: { v2: 0 } });
-    await cluster.remember('iris', { hash, shares: { v2: 0 }, stopped: true });
+    await cluster.setOverrides('iris', { hash, shares: { v2: 0 } });
+    await cluster.setOverrides('iris', { hash, shares: { v2: 0 }, stopped: true });
     await when(cluster, isReady('iris', '1', 0));
-    await cluster.remember('iris', undefined);
+    await cluster.setOverrides('iris', undefined);
     await when(cluster, isReady('iris', '1'));
     expect(await cluster.history('iris')).toHaveLength(1);
     expect(

@@ -11,7 +11,7 @@ import {
   toWire,
   withFiles,
 } from '../../lib/spec';
-import { checkRunnable, planOf } from '../../runtime/cluster/local/replica-plan';
+import { checkRunnable, replicaPlanOf } from '../../runtime/cluster/local/replica-plan';
 import { probe } from '../../runtime/cluster/local/probe';
 import { applyTo, pinOf } from '../../runtime/cluster/registry';
 import { ClusterError } from '../../runtime/cluster/port';
@@ -201,7 +201,7 @@ function planned(spec: ModelSpec): void {
       expect(error).toBeInstanceOf(ClusterError);
       continue;
     }
-    const { args, env } = planOf(spec, arm, '/models/a.onnx', 0);
+    const { args, env } = replicaPlanOf(spec, arm, '/models/a.onnx', 0);
     expect([...args, ...Object.entries(env).flat()].join('')).not.toContain('\0');
   }
 }

@@ -51,7 +51,7 @@ test('what a chore of the tender cannot do is the status of its model until it i
     contextOf: () => {
       throw new Error('is not asked');
     },
-    tell: (message) => void told.push(message),
+    warn: (message) => void told.push(message),
   });
   const pass = async (ms: number): Promise<void> => {
     at += ms;
@@ -158,7 +158,7 @@ test('a view of Kubernetes that cannot be renewed serves on, and the next one ha
         return () => undefined;
       },
     },
-    tell: (message) => void told.push(message),
+    warn: (message) => void told.push(message),
   });
   const looked: string[][] = [];
   const refresh = jest.spyOn(NamespaceCache.prototype, 'refresh').mockImplementation((also) => {

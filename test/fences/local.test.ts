@@ -21,7 +21,7 @@ import { open, place, REST } from '../cluster/local/support';
 let here: Place;
 let cluster: Cluster | undefined;
 let told: string[];
-const tell = (message: string): void => void told.push(message);
+const warn = (message: string): void => void told.push(message);
 beforeEach(() => {
   here = place();
   told = [];
@@ -49,7 +49,7 @@ test('a health path that cannot be requested is what the probe says, not an exce
 
 test('watched servers that cannot be asked are a status, and are asked again', async () => {
   const [arm] = unasked().arms;
-  const fixed = { spec: unasked(), arm, addresses: ['127.0.0.1:9'], now: () => 1, tell };
+  const fixed = { spec: unasked(), arm, addresses: ['127.0.0.1:9'], now: () => 1, warn };
   const watched = await new Promise<EndpointArm>((resolve) => {
     const made: EndpointArm = new EndpointArm({ ...fixed, onChange: () => resolve(made) });
   });
@@ -63,7 +63,7 @@ const runnerWith = (more: Partial<RunnerOptions> = {}): ModelRunner =>
     spawnServer: { command: 'none', args: [] },
     baseEnv: {},
     endpoints: {},
-    tell,
+    warn,
     now: () => 1,
     random: () => 0.5,
     onChange: () => undefined,
@@ -97,7 +97,7 @@ test('what throws while a process is started is a failed replica, tried again', 
     },
     args: [join(__dirname, '..', 'cluster', 'fixtures', 'child.cjs')],
   };
-  cluster = await open(here, { spawnServer, tell });
+  cluster = await open(here, { spawnServer, warn });
   await cluster.apply(model(), REST);
   const failed = ({ models }: ReturnType<typeof now>): boolean =>
     models.get('iris')?.replicas[0]?.why?.cause === 'internal-fault';
@@ -128,7 +128,7 @@ test('a model that cannot be looked at has a failed status, and the others have 
     specOf: ({ definition }) => parseModel(definition),
     runnerOf: (id) => (id === 'bad' ? broken : undefined),
     now: () => 1,
-    tell,
+    warn,
   });
   const all = records.of([stored('bad'), stored('good')]);
   const bad = all.get('bad');
@@ -152,22 +152,22 @@ test('a stored definition that this release cannot run holds no other model back
   const old = { ...stored, definition: { ...stored.definition, health_check: { path: '/你' } } };
   const sha256 = createHash('sha256').update(JSON.stringify(old)).digest('hex');
   writeFileSync(file, JSON.stringify({ sha256, stored: old }));
-  cluster = await open(here, { tell });
+  cluster = await open(here, { warn });
   await when(cluster, isReady('other', '1'));
   expect(told.join()).toMatch(/iris\.json is broken.*percent-encoded/);
   expect(readdirSync(join(here.directory, 'models')).join()).toContain('iris.json.broken-');
 });
 
 test('what cannot be parsed again is refused before it is stored', async () => {
-  cluster = await open(here, { tell });
+  cluster = await open(here, { warn });
   const definition = { ...model().definition, health_check: { path: '/你' } };
   await expect(cluster.apply({ ...model(), definition }, REST)).rejects.toThrow('percent-encoded');
   expect(now(cluster).models.size).toBe(0);
-  expect(openStore(join(here.directory, 'models'), tell).models.size).toBe(0);
+  expect(openStore(join(here.directory, 'models'), warn).models.size).toBe(0);
 });
 
 test('names of methods are names of models and arms like any other', async () => {
-  cluster = await open(here, { tell, endpoints: {} });
+  cluster = await open(here, { warn, endpoints: {} });
   const candidates = [{ name: 'keys', version: '2', traffic: 10 }];
   await cluster.apply(model({ id: 'constructor', candidates }), REST);
   await when(cluster, ({ models }) => {
@@ -182,7 +182,7 @@ test('servers that already run are found for a model named like a method', async
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as AddressInfo;
   const endpoints = { constructor: { stable: [`127.0.0.1:${port}`] } };
-  cluster = await open(here, { tell, endpoints });
+  cluster = await open(here, { warn, endpoints });
   await cluster.apply(model({ id: 'constructor', server: { kind: 'triton' } }), REST);
   await when(cluster, isReady('constructor', '1'));
   server.closeAllConnections();
@@ -190,7 +190,7 @@ test('servers that already run are found for a model named like a method', async
 });
 
 test('more replicas than the machine has memory for are refused with a sentence', async () => {
-  cluster = await open(here, { tell });
+  cluster = await open(here, { warn });
   const scaling = { minReplicas: 1000, maxReplicas: 1000 };
   const resources = { memory: '64Gi' };
   const many = cluster.apply(model({ scaling, resources }), REST);
@@ -203,7 +203,7 @@ test('more replicas than the machine has memory for are refused with a sentence'
 });
 
 test('replicas of all models count, and one of each is for its author to try', async () => {
-  cluster = await open(here, { tell, memoryBytes: 2 ** 30 });
+  cluster = await open(here, { warn, memoryBytes: 2 ** 30 });
   const resources = { memory: '400Mi' };
   const scaled = (id: string, replicas: number): ReturnType<typeof model> =>
     model({ id, resources, scaling: { minReplicas: replicas, maxReplicas: replicas } });

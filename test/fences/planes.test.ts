@@ -137,7 +137,7 @@ describe('the view of Kubernetes', () => {
       timing,
       checkApiserver: async () => undefined,
       onChange: () => undefined,
-      tell: (message) => void told.push(message),
+      warn: (message) => void told.push(message),
     });
     const looked: string[] = [];
     cache.refresh(new Set(['bad', 'good']), (slug) => {
@@ -181,7 +181,7 @@ describe('the view of Kubernetes', () => {
       overrides: {} as ReconcilerOptions['overrides'],
       gitops: false,
       contextOf,
-      tell: (message) => void told.push(message),
+      warn: (message) => void told.push(message),
     });
     const pass = (ms: number): void => {
       at += ms;

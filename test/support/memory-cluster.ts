@@ -15,7 +15,7 @@ import {
   findStored,
   registryFields,
   pinOf,
-  withState,
+  withOverrides,
   markDeleted,
   revisionsOf,
 } from '../../runtime/cluster/registry';
@@ -153,7 +153,7 @@ export function createMemoryCluster(options: MemoryOptions): MemoryCluster {
       scaled.delete(id);
       watchers.publish();
     },
-    remember: async (id, state) => put(withState(findStored(models, id), state)),
+    setOverrides: async (id, state) => put(withOverrides(findStored(models, id), state)),
     scale: async (id, arm, rescaling) => {
       scaled.set(id, rescaledIn(entryOf(findStored(models, id)), arm, rescaling));
       watchers.publish();

@@ -4,7 +4,7 @@ import type { PolicyRules } from '../../core/policy/policy';
 import { createKeyedQueue } from '../../shared/keyed-queue';
 import type { Applied, Cluster, ModelRecord, ModelOverrides } from '../port';
 import { ClusterError } from '../port';
-import { checkScale, findStored, withState, revisionsOf } from '../registry';
+import { checkScale, findStored, withOverrides, revisionsOf } from '../registry';
 import { applyModel } from './apply/apply';
 import type { KubeApi } from './client/api';
 import { openKubernetes } from './client/client';
@@ -13,7 +13,7 @@ import { kindsOf, readLiveObjects, liveModelOf } from './apply/live-objects';
 import { definitionName } from '../../../lib/objects/configmap';
 import { clusterErrorOf } from './apply/apply-refusal';
 import { rescale } from './scale/rescale';
-import { replaced, stateFor } from './apply/overrides-state';
+import { replaced, overridesFor } from './apply/overrides-state';
 import type { DeletingModel } from './apply/remove';
 import { deleteWorkloads, markDeleting, deleteRemaining } from './apply/remove';
 import { RESOURCES } from './client/resources';
@@ -40,7 +40,7 @@ export interface KubernetesOptions {
   /** How definitions become objects; its namespace is set here. */
   readonly environment: Environment;
   /** Told about what is found broken, and about watches that fail. */
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
   readonly rules?: PolicyRules;
   readonly timing?: Timing;
 }
@@ -75,15 +75,15 @@ class KubernetesCluster implements Cluster {
     private readonly api: KubeApi,
     private readonly namespace: string,
   ) {
-    const { namespaces = [], home = namespace, tell, timing = realTiming } = options;
+    const { namespaces = [], home = namespace, warn, timing = realTiming } = options;
     this.#timing = timing;
     this.#overrides = createOverridesStore(api, home);
     const all = [...new Set([namespace, ...namespaces])];
-    this.#cache = new ClusterCache({ api, namespaces: all, home, timing, tell });
+    this.#cache = new ClusterCache({ api, namespaces: all, home, timing, warn });
     this.#stopReconciler = startReconciler({
       cache: this.#cache,
       timing,
-      tell,
+      warn,
       gitops: options.mode === 'gitops',
       turns: this.#queue,
       overrides: this.#overrides,
@@ -116,7 +116,7 @@ class KubernetesCluster implements Cluster {
     await this.#waitForView(id, (record) => record?.deleting !== true);
   }
 
-  remember(id: string, state: ModelOverrides | undefined): Promise<void> {
+  setOverrides(id: string, state: ModelOverrides | undefined): Promise<void> {
     const slug = slugOf(id);
     return this.#change(slug, async () => {
       const context = this.#contextOf(slug);
@@ -126,7 +126,7 @@ class KubernetesCluster implements Cluster {
         'state',
         this.#overrides.update(slug, (now) => {
           // A decision that was made on another state than this is no longer the right one.
-          const isStale = shown?.hash === hash && !isSame(shown.state, stateFor(now, hash));
+          const isStale = shown?.hash === hash && !isSame(shown.state, overridesFor(now, hash));
           if (isStale) throw overtaken(id);
           return replaced(now, hash, state);
         }),
@@ -210,7 +210,7 @@ class KubernetesCluster implements Cluster {
     const holder = await mapApiError(id, this.api.get(RESOURCES.ConfigMap, namespace, name));
     const objects = { holder, found: new Map(), revisions: [] };
     const { stored, definition } = liveModelOf(slug, objects, { states: [] });
-    withState(findStored(new Map(stored && [[stored.id, stored]]), id), state);
+    withOverrides(findStored(new Map(stored && [[stored.id, stored]]), id), state);
     if (definition === undefined) throw new Error('what is stored was read');
     return definition;
   }

@@ -1,15 +1,15 @@
 import type { ArmRecord, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
-import type { ArmPlan } from './replica-plan';
+import type { ReplicaPlan } from './replica-plan';
 import type { ReplicaProcess } from './replica';
 import { nextStep } from './rollout';
 
 /** What an arm should come to. */
 export interface ArmGoal {
-  readonly plan: ArmPlan;
+  readonly plan: ReplicaPlan;
   readonly desired: number;
 }
 
-type Start = (plan: ArmPlan, onChange: () => void) => ReplicaProcess;
+type Start = (plan: ReplicaPlan, onChange: () => void) => ReplicaProcess;
 
 /** The most specific thing that keeps an arm from its goal. */
 function whyOf(replicas: readonly ReplicaRecord[]): Why | undefined {

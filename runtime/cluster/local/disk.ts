@@ -15,7 +15,7 @@ export interface DiskOptions {
   /** Folder for definitions, history and artifacts; made when it is not there. */
   readonly directory: string;
   /** Told about what was found broken and mended. */
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
 }
 
 /** What a local cluster keeps. */
@@ -46,11 +46,11 @@ export function withArtifact(stored: StoredModel, arm: string, digest: string): 
 }
 
 /** @throws when it is in use, or cannot be */
-export function openDisk({ directory, tell }: DiskOptions): Disk {
+export function openDisk({ directory, warn }: DiskOptions): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const unlock = acquireLock(directory);
   try {
-    const store = openStore(join(directory, 'models'), tell);
+    const store = openStore(join(directory, 'models'), warn);
     const artifacts = openArtifacts(join(directory, 'artifacts'));
     return { store, artifacts, loading: join(directory, 'loading'), unlock };
   } catch (error) {
@@ -60,11 +60,11 @@ export function openDisk({ directory, tell }: DiskOptions): Disk {
 }
 
 /** What a change ends with after `error`: a full disk is a refusal, and the log names the file. */
-export function diskRefusal(error: unknown, id: string, tell: (message: string) => void): unknown {
+export function diskRefusal(error: unknown, id: string, warn: (message: string) => void): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   const isOurs = error instanceof ClusterError || error instanceof DefinitionError;
   if (isOurs || typeof code !== 'string') return error;
-  tell(`model ${id} could not be changed: ${message}`);
+  warn(`model ${id} could not be changed: ${message}`);
   return new ClusterError(
     'CLUSTER_UNAVAILABLE',
     `the service could not read or write its files (${code}), nothing was changed; its log names the file`,
@@ -72,10 +72,10 @@ export function diskRefusal(error: unknown, id: string, tell: (message: string) 
 }
 
 /** Removes bytes that no revision names. */
-export function sweepArtifacts({ store, artifacts }: Disk, tell: (message: string) => void): void {
+export function sweepArtifacts({ store, artifacts }: Disk, warn: (message: string) => void): void {
   try {
     if (!store.hasBroken()) artifacts.sweep(new Set([...store.models.values()].flatMap(digestsOf)));
   } catch (error) {
-    tell(`old artifacts could not be removed: ${(error as Error).message}`);
+    warn(`old artifacts could not be removed: ${(error as Error).message}`);
   }
 }

@@ -30,7 +30,7 @@ export interface EndpointOptions {
   readonly addresses: readonly string[];
   readonly now: () => number;
   /** Told when a server goes, and when it is back. */
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
   readonly onChange: () => void;
 }
 
@@ -148,7 +148,7 @@ export class EndpointArm {
     const message = `${fault?.message}; start that server, or take it out of local.endpoints`;
     const isNews = ready !== endpoint.ready || (!ready && before?.message !== message);
     if (!isNews || this.stopping.signal.aborted) return;
-    this.tell(endpoint, fault);
+    this.report(endpoint, fault);
     const at = now();
     // The reason may be another one while it is not ready all along.
     const isSame = ready === endpoint.ready && before !== undefined;
@@ -160,11 +160,11 @@ export class EndpointArm {
   }
 
   /** One line when it goes and one when it is back; why it stays away is in the status. */
-  private tell({ host, port, why }: Endpoint, fault: ProbeResult): void {
-    const { spec, arm, tell } = this.options;
+  private report({ host, port, why }: Endpoint, fault: ProbeResult): void {
+    const { spec, arm, warn } = this.options;
     const name = `${spec.id}, ${arm.name}: the server at ${host}:${port} (local.endpoints)`;
     if (fault === undefined) {
-      if (why !== undefined) tell(`${name} is ready again`);
-    } else if (why === undefined) tell(`${name} is not ready: ${fault.message}`);
+      if (why !== undefined) warn(`${name} is ready again`);
+    } else if (why === undefined) warn(`${name} is not ready: ${fault.message}`);
   }
 }

@@ -39,8 +39,8 @@ export interface LoadsOptions {
   /** Where files are while they are loaded. */
   readonly folder: string;
   readonly artifacts: ArtifactFolder;
-  readonly tell: (message: string) => void;
-  readonly note: (message: string) => void;
+  readonly warn: (message: string) => void;
+  readonly info: (message: string) => void;
   readonly now: () => number;
 }
 
@@ -110,11 +110,11 @@ export class Loads {
   }
 
   private async load(key: string, wanted: ArtifactRequest, load: Load): Promise<string> {
-    const { fetch, folder, artifacts, note } = this.options;
+    const { fetch, folder, artifacts, info } = this.options;
     if (fetch === undefined) throw new Error('this service loads no artifacts');
     const to = join(folder, key);
     await fetch(wanted, { to, as: NAME }, (line) => {
-      note(line);
+      info(line);
       load.line = line;
       notifyAll(load);
     });
@@ -130,7 +130,7 @@ export class Loads {
     try {
       if (!this.isClosed) for (const { done } of load.waiting) done(digest);
     } catch (error) {
-      this.options.tell(`an artifact that was loaded could not be kept: ${messageOf(error)}`);
+      this.options.warn(`an artifact that was loaded could not be kept: ${messageOf(error)}`);
     } finally {
       this.options.artifacts.release([digest]);
     }
@@ -140,9 +140,9 @@ export class Loads {
   private fail(key: string, load: Load, wanted: ArtifactRequest, error: unknown): void {
     this.running.delete(key);
     if (this.isClosed) return;
-    const { tell, now } = this.options;
+    const { warn, now } = this.options;
     const message = `its artifact could not be loaded: ${messageOf(error)}; it is tried again every ${AGAIN_MS / 1000} s`;
-    tell(message);
+    warn(message);
     const why: Why = {
       cause: 'artifact-unavailable',
       message,

@@ -4,7 +4,14 @@ import type { Snapshot, Why } from '../../core/lifecycle/snapshot';
 import type { ApplyOptions, Applied, Cluster, Rescaling } from '../port';
 import { ClusterError } from '../port';
 import type { StoredModel } from '../registry';
-import { applyTo, checkScale, findStored, withState, markDeleted, revisionsOf } from '../registry';
+import {
+  applyTo,
+  checkScale,
+  findStored,
+  withOverrides,
+  markDeleted,
+  revisionsOf,
+} from '../registry';
 import type { Watchers } from '../watchers';
 import { createWatchers } from '../watchers';
 import type { Disk, DiskOptions } from './disk';
@@ -13,23 +20,23 @@ import type { FetchSource } from './loads';
 import { Loads } from './loads';
 import { checkMemory, armReplicasOf } from './replica-limit';
 import type { SpawnServer } from './replica-plan';
-import { checkRunnable, planOf } from './replica-plan';
+import { checkRunnable, replicaPlanOf } from './replica-plan';
 import { Records } from './records';
-import type { Endpoints, PlannedArm } from './runner';
+import type { EndpointAddresses, PlannedArm } from './runner';
 import { ModelRunner, processArms } from './runner';
-import { repairArtifact, withArtifacts } from './sources';
+import { repairArtifacts, withArtifacts } from './sources';
 import { createKeyedQueue } from '../../shared/keyed-queue';
 
 export interface LocalOptions extends DiskOptions {
   /** Folder that `file` sources of definitions by REST are read from. */
   readonly modelsDirectory: string;
-  readonly endpoints: Endpoints;
+  readonly endpoints: EndpointAddresses;
   readonly preStopMs: number;
   readonly spawnServer: SpawnServer;
   /** Loads artifacts that are not files; absent: only files are loaded. */
   readonly fetch?: FetchSource | undefined;
   /** Told how a load goes on. */
-  readonly note?: ((message: string) => void) | undefined;
+  readonly info?: ((message: string) => void) | undefined;
   /** What model servers inherit: where programs and libraries are. */
   readonly baseEnv: NodeJS.ProcessEnv;
   /** Milliseconds since the epoch. */
@@ -39,8 +46,7 @@ export interface LocalOptions extends DiskOptions {
   readonly memoryBytes?: number;
 }
 
-/** How often usage is measured, milliseconds. */
-const MEASURE_MS = 5000;
+const MEASURE_PERIOD_MS = 5000;
 
 interface Removal {
   readonly hurry: () => void;
@@ -65,18 +71,18 @@ class LocalCluster implements Cluster {
     private readonly disk: Disk,
   ) {
     const all = [...disk.store.models.values()];
-    const { now, tell, fetch, note = () => undefined } = options;
+    const { now, warn, fetch, info = () => undefined } = options;
     const { loading: folder, artifacts } = disk;
-    this.loads = new Loads({ fetch, folder, artifacts, tell, note, now });
+    this.loads = new Loads({ fetch, folder, artifacts, warn, info, now });
     const runnerOf = (id: string): ModelRunner | undefined => this.runners.get(id);
-    this.records = new Records({ specOf: (stored) => this.specOf(stored), runnerOf, now, tell });
+    this.records = new Records({ specOf: (stored) => this.specOf(stored), runnerOf, now, warn });
     for (const stored of all) {
       this.records.fenced(stored.id, () => void this.specs.set(stored.id, this.specOf(stored)));
     }
     this.watchers = createWatchers(() => this.take());
     for (const stored of all) this.records.fenced(stored.id, () => this.restore(stored));
     this.sweep();
-    this.timer = setInterval(() => this.measure(), MEASURE_MS);
+    this.timer = setInterval(() => this.measure(), MEASURE_PERIOD_MS);
     this.timer.unref();
   }
 
@@ -110,9 +116,9 @@ class LocalCluster implements Cluster {
     });
   }
 
-  remember(id: string, state: Parameters<Cluster['remember']>[1]): Promise<void> {
+  setOverrides(id: string, state: Parameters<Cluster['setOverrides']>[1]): Promise<void> {
     return this.change(id, async () => {
-      this.put(withState(findStored(this.disk.store.models, id), state));
+      this.put(withOverrides(findStored(this.disk.store.models, id), state));
     });
   }
 
@@ -170,7 +176,7 @@ class LocalCluster implements Cluster {
       try {
         return await work();
       } catch (error) {
-        throw diskRefusal(error, id, this.options.tell);
+        throw diskRefusal(error, id, this.options.warn);
       }
     });
   }
@@ -203,7 +209,7 @@ class LocalCluster implements Cluster {
     if (deleting) this.finishRemoval(id, false);
     else {
       const work = this.turns.run(id, async () => {
-        for (const arm of this.specOf(stored).arms) await this.mend(stored, arm);
+        await repairArtifacts(this.sources, stored, this.specOf(stored).arms);
         if (this.closing === undefined) this.follow(stored);
       });
       work.catch((error: unknown) => {
@@ -211,12 +217,6 @@ class LocalCluster implements Cluster {
         this.watchers.publish();
       });
     }
-  }
-
-  private async mend(stored: StoredModel, arm: Arm): Promise<void> {
-    const digest = digestOf(stored, arm);
-    if (digest === undefined || arm.source === undefined) return;
-    await repairArtifact(this.sources, digest, arm.source.uri);
   }
 
   private specOf({ id, definition }: StoredModel): ModelSpec {
@@ -245,7 +245,7 @@ class LocalCluster implements Cluster {
     }
     const digest = digestOf(stored, arm);
     if (digest !== undefined && artifacts.isIntact(digest)) {
-      const plan = planOf(spec, arm, artifacts.pathOf(digest), this.options.preStopMs);
+      const plan = replicaPlanOf(spec, arm, artifacts.pathOf(digest), this.options.preStopMs);
       return { kind: 'plan', plan };
     }
     if (arm.source !== undefined && arm.source.scheme !== 'file') {
@@ -278,15 +278,15 @@ class LocalCluster implements Cluster {
   }
 
   private blocked(spec: ModelSpec, arm: Arm, cause: string, message: string): PlannedArm {
-    this.options.tell(`${spec.id}, ${arm.name}: ${message}`);
+    this.options.warn(`${spec.id}, ${arm.name}: ${message}`);
     const why: Why = { cause, message, object: `model ${spec.id}`, since: this.options.now() };
     return { kind: 'blocked', why };
   }
 
   private newRunner(id: string): ModelRunner {
-    const { spawnServer, baseEnv, endpoints, tell, now, random } = this.options;
+    const { spawnServer, baseEnv, endpoints, warn, now, random } = this.options;
     const onChange = (): void => this.changed(id);
-    return new ModelRunner({ spawnServer, baseEnv, endpoints, tell, now, random, onChange });
+    return new ModelRunner({ spawnServer, baseEnv, endpoints, warn, now, random, onChange });
   }
 
   private finishRemoval(id: string, drain: boolean): void {
@@ -308,13 +308,13 @@ class LocalCluster implements Cluster {
     };
     const done = work().catch((error: unknown) => {
       const { message } = error as Error;
-      this.options.tell(`model ${id} could not be removed: ${message}; the next start tries again`);
+      this.options.warn(`model ${id} could not be removed: ${message}; the next start tries again`);
     });
     this.removals.set(id, { done, hurry: () => void runner?.stop({ drain: false }) });
   }
 
   private sweep(): void {
-    sweepArtifacts(this.disk, this.options.tell);
+    sweepArtifacts(this.disk, this.options.warn);
   }
 
   private measure(): void {

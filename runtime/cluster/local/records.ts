@@ -9,7 +9,7 @@ export interface RecordsOptions {
   readonly specOf: (stored: StoredModel) => ModelSpec;
   readonly runnerOf: (id: string) => Pick<ModelRunner, 'arms' | 'replicas'> | undefined;
   readonly now: () => number;
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
 }
 
 /**
@@ -47,7 +47,7 @@ export class Records {
   fault(id: string, error: unknown): void {
     const why = faultWhy(error, `model ${id}`, this.options.now());
     if (this.faults.get(id)?.message !== why.message) {
-      this.options.tell(`model ${id}: ${why.message}`);
+      this.options.warn(`model ${id}: ${why.message}`);
     }
     this.faults.set(id, why);
     this.known.delete(id);
@@ -70,7 +70,7 @@ export class Records {
       this.known.set(stored.id, record);
       return record;
     } catch (error) {
-      this.options.tell(`model ${stored.id} cannot be shown: ${messageOf(error)}`);
+      this.options.warn(`model ${stored.id} cannot be shown: ${messageOf(error)}`);
       return undefined;
     }
   }

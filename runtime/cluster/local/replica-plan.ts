@@ -34,7 +34,7 @@ function timesOf({ health, inference }: ModelSpec, preStopMs: number): ReplicaTi
 }
 
 /** Everything a process of an arm is started with. Equal plans need no restart. */
-export interface ArmPlan {
+export interface ReplicaPlan {
   readonly name: string;
   readonly version: string;
   readonly args: readonly string[];
@@ -98,7 +98,12 @@ const threadsOf = ({ resources }: Arm): number =>
   Math.max(1, Math.floor(quantityValue(resources.cpu ?? '1')));
 
 /** How a process of this arm is started with the artifact `file`. */
-export function planOf(spec: ModelSpec, arm: Arm, file: string, preStopMs: number): ArmPlan {
+export function replicaPlanOf(
+  spec: ModelSpec,
+  arm: Arm,
+  file: string,
+  preStopMs: number,
+): ReplicaPlan {
   const { server } = arm;
   if (server.kind !== 'onnx') throw new Error('checkRunnable lets no other server through');
   const place = {

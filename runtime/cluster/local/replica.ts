@@ -3,21 +3,21 @@ import { faultWhy } from '../../core/lifecycle/fault';
 import type { ReplicaPhase, ReplicaRecord, Why } from '../../core/lifecycle/snapshot';
 import type { Child } from './child';
 import { startChild, exitWhy } from './child';
-import type { ArmPlan, SpawnServer } from './replica-plan';
+import type { ReplicaPlan, SpawnServer } from './replica-plan';
 import { probe } from './probe';
 import type { ProcessUsage } from './usage';
 import { createUsageMeter } from './usage';
 
 export interface ReplicaOptions {
   readonly model: string;
-  readonly plan: ArmPlan;
+  readonly plan: ReplicaPlan;
   readonly spawnServer: SpawnServer;
   /** What a child inherits: where programs and libraries are. */
   readonly baseEnv: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly random: () => number;
   /** Told about processes that ended, and why. */
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
   /** Gives each process an id of its own. */
   readonly nextId: () => string;
   readonly onChange: () => void;
@@ -25,10 +25,10 @@ export interface ReplicaOptions {
 
 /** One place in an arm: a process, or the pause before the next one. */
 export interface ReplicaProcess {
-  readonly plan: ArmPlan;
+  readonly plan: ReplicaPlan;
   readonly record: () => ReplicaRecord;
   /** Takes over what a running process need not know: how it is watched and ended. */
-  readonly adopt: (plan: ArmPlan) => void;
+  readonly adopt: (plan: ReplicaPlan) => void;
   /**
    * Drains and ends it; resolves when the process is gone. Called again without a drain it cuts
    * the first one short.
@@ -58,7 +58,7 @@ export function pauseMs(failures: number, random: number): number {
 const objectOf = ({ pid }: Child): string => `process ${pid}`;
 
 class LocalReplica implements ReplicaProcess {
-  plan: ArmPlan;
+  plan: ReplicaPlan;
   private id: string;
   private phase: ReplicaPhase = 'starting';
   private since: number;
@@ -92,7 +92,7 @@ class LocalReplica implements ReplicaProcess {
     this.usage = this.measureUsage();
   }
 
-  adopt(plan: ArmPlan): void {
+  adopt(plan: ReplicaPlan): void {
     this.plan = plan;
   }
 
@@ -167,7 +167,7 @@ class LocalReplica implements ReplicaProcess {
     this.failures = this.wasWell() ? 1 : this.failures + 1;
     const told = this.why?.cause === 'probe-failing' && this.why.object === objectOf(child);
     const why = told ? this.why : this.named(exitWhy(end, now(), child.pid));
-    this.options.tell(`${this.options.model}, ${plan.name}: ${why?.message}`);
+    this.options.warn(`${this.options.model}, ${plan.name}: ${why?.message}`);
     this.enter('failed', why);
   }
 
@@ -184,9 +184,9 @@ class LocalReplica implements ReplicaProcess {
     this.usage = undefined;
     if (!this.wanted) return;
     this.failures += 1;
-    const { model, plan, now, tell } = this.options;
+    const { model, plan, now, warn } = this.options;
     const why = faultWhy(error, `arm ${plan.name} of model ${model}`, now());
-    tell(`${model}, ${plan.name}: ${why.message}`);
+    warn(`${model}, ${plan.name}: ${why.message}`);
     this.enter('failed', why);
   }
 

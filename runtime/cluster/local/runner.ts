@@ -4,16 +4,18 @@ import type { ArmRecord, ReplicaRecord, Why } from '../../core/lifecycle/snapsho
 import { ArmRunner } from './arm';
 import { EndpointArm } from './endpoints';
 import { desiredOf } from '../registry';
-import type { ArmPlan, SpawnServer } from './replica-plan';
+import type { ReplicaPlan, SpawnServer } from './replica-plan';
 import { startReplica } from './replica';
 import { entryOf } from '../../../lib/spec/entry';
 
 /** `local.endpoints`: model → arm → addresses. */
-export type Endpoints = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+export type EndpointAddresses = Readonly<
+  Record<string, Readonly<Record<string, readonly string[]>>>
+>;
 
 /** Names of models and arms are the users': `constructor` must not find a method. */
 export function addressesOf(
-  endpoints: Endpoints,
+  endpoints: EndpointAddresses,
   model: string,
   arm: string,
 ): readonly string[] | undefined {
@@ -21,14 +23,16 @@ export function addressesOf(
 }
 
 /** Arms whose processes are ours: no endpoints are given for them. */
-export const processArms = (endpoints: Endpoints, { id, arms }: ModelSpec): readonly Arm[] =>
-  arms.filter(({ name }) => addressesOf(endpoints, id, name) === undefined);
+export const processArms = (
+  endpoints: EndpointAddresses,
+  { id, arms }: ModelSpec,
+): readonly Arm[] => arms.filter(({ name }) => addressesOf(endpoints, id, name) === undefined);
 
 export interface RunnerOptions {
   readonly spawnServer: SpawnServer;
   readonly baseEnv: NodeJS.ProcessEnv;
-  readonly endpoints: Endpoints;
-  readonly tell: (message: string) => void;
+  readonly endpoints: EndpointAddresses;
+  readonly warn: (message: string) => void;
   readonly now: () => number;
   readonly random: () => number;
   readonly onChange: () => void;
@@ -36,7 +40,7 @@ export interface RunnerOptions {
 
 /** How to start the processes of an arm, or why that cannot be. */
 export type PlannedArm =
-  | { readonly kind: 'plan'; readonly plan: ArmPlan }
+  | { readonly kind: 'plan'; readonly plan: ReplicaPlan }
   | { readonly kind: 'blocked'; readonly why: Why };
 
 /** What should run. */
@@ -84,7 +88,7 @@ export class ModelRunner {
       this.faults.delete(arm.name);
     } catch (error) {
       const why = faultWhy(error, `arm ${arm.name} of model ${spec.id}`, this.options.now());
-      this.options.tell(`${spec.id}, ${arm.name}: ${why.message}`);
+      this.options.warn(`${spec.id}, ${arm.name}: ${why.message}`);
       this.faults.set(arm.name, why);
       if (this.runnerOf(arm.name) === undefined) {
         this.blocked.set(arm.name, blockedRecord(arm, desired, why));
@@ -176,10 +180,10 @@ export class ModelRunner {
     else running.setGoal({ plan, desired });
   }
 
-  private startArm({ slug, id }: ModelSpec, first: ArmPlan, desired: number): ArmRunner {
-    const { spawnServer, baseEnv, tell, now, random } = this.options;
+  private startArm({ slug, id }: ModelSpec, first: ReplicaPlan, desired: number): ArmRunner {
+    const { spawnServer, baseEnv, warn, now, random } = this.options;
     const nextId = (): string => `${slug}-${first.name}-${process.pid}-${(this.count += 1)}`;
-    const fixed = { model: id, spawnServer, baseEnv, tell, now, random, nextId };
+    const fixed = { model: id, spawnServer, baseEnv, warn, now, random, nextId };
     return new ArmRunner(
       { plan: first, desired },
       (plan, onChange) => startReplica({ ...fixed, plan, onChange }),
@@ -188,8 +192,8 @@ export class ModelRunner {
   }
 
   private followEndpoints(spec: ModelSpec, arm: Arm, addresses: readonly string[]): void {
-    const { now, tell, onChange } = this.options;
-    const next = { spec, arm, addresses, now, tell, onChange };
+    const { now, warn, onChange } = this.options;
+    const next = { spec, arm, addresses, now, warn, onChange };
     const running = this.watched.get(arm.name);
     // A changed share must not make replicas unknown for a moment.
     if (running?.watches(next) === true) return;

@@ -2,6 +2,7 @@ import type { Arm, ModelSpec, Source } from '../../../lib/spec';
 import type { Artifacts, ArtifactPin, StoredModel } from '../registry';
 import { matchesPin, pinOf } from '../registry';
 import type { ArtifactFolder } from './artifacts';
+import { digestOf } from './disk';
 import { besideInside, BrokenSource, fileInside, isNotAModel, refusal } from './artifact-path';
 import { setEntry } from '../../../lib/spec/entry';
 import { modelPieces, streamed } from '../../../lib/synth/modelfile';
@@ -149,18 +150,28 @@ export async function withArtifacts<T>(
   }
 }
 
-/**
- * Are the bytes of a stored arm well? Damaged or lost ones are taken from the models folder again,
- * if they are still there.
- */
-export async function repairArtifact({ folder, artifacts }: Sources, digest: string, uri: string) {
+/** Keeps a damaged or lost artifact again from its file in the models folder, if that is there. */
+async function repairArtifact({ folder, artifacts }: Sources, digest: string, uri: string) {
   const held: string[] = [];
   try {
     if (await artifacts.hold(digest)) held.push(digest);
     else held.push(await keepModel(folder, artifacts, uri));
   } catch {
-    // Neither here nor there: `isWell` says so, and the arm tells why it does not run.
+    // The file is gone or broken: `isIntact` stays false, and the arm's status says why.
   } finally {
     artifacts.release(held);
+  }
+}
+
+/** Checks the stored artifacts of these arms and repairs them where that is possible. */
+export async function repairArtifacts(
+  sources: Sources,
+  stored: StoredModel,
+  arms: readonly Arm[],
+): Promise<void> {
+  for (const arm of arms) {
+    const digest = digestOf(stored, arm);
+    if (digest === undefined || arm.source === undefined) continue;
+    await repairArtifact(sources, digest, arm.source.uri);
   }
 }

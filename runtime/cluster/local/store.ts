@@ -30,7 +30,7 @@ interface Envelope {
   readonly stored: StoredModel;
 }
 
-type Tell = (message: string) => void;
+type Warn = (message: string) => void;
 
 const BROKEN = '.broken-';
 const BEFORE = '.before';
@@ -46,7 +46,7 @@ function readEnvelope(file: string, id: string): StoredModel {
 }
 
 /** Moves what cannot be read aside; it is never thrown away. */
-function tryRead(file: string, id: string, tell: Tell): StoredModel | undefined {
+function tryRead(file: string, id: string, warn: Warn): StoredModel | undefined {
   if (!existsSync(file)) return undefined;
   try {
     return readEnvelope(file, id);
@@ -54,26 +54,26 @@ function tryRead(file: string, id: string, tell: Tell): StoredModel | undefined 
     const aside = `${file}${BROKEN}${process.hrtime.bigint()}`;
     renameSync(file, aside);
     const problem = (error as Error).message;
-    tell(`${file} is broken (${problem}); it was moved to ${aside}, what stood before it is used`);
+    warn(`${file} is broken (${problem}); it was moved to ${aside}, what stood before it is used`);
     return undefined;
   }
 }
 
-function readModels(folder: string, tell: Tell): Map<string, StoredModel> {
+function readModels(folder: string, warn: Warn): Map<string, StoredModel> {
   const ids = readdirSync(folder).flatMap(
     (name) => /^(.+)\.json(?:\.before)?$/.exec(name)?.[1] ?? [],
   );
   const found = [...new Set(ids)].sort().flatMap((id) => {
     const file = join(folder, `${id}.json`);
-    return tryRead(file, id, tell) ?? tryRead(`${file}${BEFORE}`, id, tell) ?? [];
+    return tryRead(file, id, warn) ?? tryRead(`${file}${BEFORE}`, id, warn) ?? [];
   });
   return new Map(found.map((stored) => [stored.id, stored]));
 }
 
 /** Opens the definitions of a folder; the caller has locked it. */
-export function openStore(folder: string, tell: Tell): Store {
+export function openStore(folder: string, warn: Warn): Store {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const models = readModels(folder, tell);
+  const models = readModels(folder, warn);
   const fileOf = (id: string): string => join(folder, `${id}.json`);
   return {
     models,

@@ -286,8 +286,8 @@ describe('several routers', () => {
     const other = await fake.open();
     await when(other, ({ models }) => models.has('iris'));
     const results = await Promise.allSettled([
-      cluster.remember('iris', { hash, shares: { v2: 0 } }),
-      other.remember('iris', { hash, promote: { candidate: 'v2', phase: 'shifting' } }),
+      cluster.setOverrides('iris', { hash, shares: { v2: 0 } }),
+      other.setOverrides('iris', { hash, promote: { candidate: 'v2', phase: 'shifting' } }),
     ]);
     const lost = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
     expect(lost.map(({ code }: ClusterError) => code)).toEqual(['REVISION_CONFLICT']);
@@ -351,7 +351,7 @@ describe('cut off', () => {
     expect(code).toBe('INVALID_MODEL_CONFIG');
     expect(message).toContain('environment_variables.KEYS.secret');
     const { timing } = hurried();
-    const told = await new Promise<string>((tell) => void fake.open({ timing, tell }));
+    const told = await new Promise<string>((warn) => void fake.open({ timing, warn }));
     expect(told).toContain('environment_variables.KEYS.secret');
     expect(writes()).toEqual([]);
     expect(deployment()).toBeUndefined();
@@ -589,7 +589,7 @@ describe('gitops mode', () => {
 
   test('an abort is remembered, and ends with the next definition', async () => {
     const hash = record()?.hash ?? '';
-    await cluster.remember('iris', { hash, shares: { v2: 0 } });
+    await cluster.setOverrides('iris', { hash, shares: { v2: 0 } });
     expect(record()?.state).toEqual({ hash, shares: { v2: 0 } });
     expect(writes()).toEqual([`POST models/configmaps`]);
     kubectl(model({ version: '3' }));
@@ -613,10 +613,10 @@ describe('stopping', () => {
     await cluster.apply(model({ scaling, candidates }), REST);
     await when(cluster, isReady('iris', '1', 2));
     const hash = hashOf({ scaling, candidates });
-    await cluster.remember('iris', { hash, stopped: true });
+    await cluster.setOverrides('iris', { hash, stopped: true });
     expect([replicas(), replicas('iris--v2')]).toEqual([0, 0]);
     await when(cluster, isReady('iris', '1', 0));
-    await cluster.remember('iris', undefined);
+    await cluster.setOverrides('iris', undefined);
     await when(cluster, isReady('iris', '1', 2));
     expect(replicas('iris--v2')).toBeGreaterThan(0);
     expect(store().get(ConfigMap, NAMESPACE, OVERRIDES_CONFIGMAP)['data'] ?? {}).toEqual({});
@@ -644,7 +644,7 @@ describe('stopping', () => {
     await cluster.apply(model({ id: 'other' }), REST);
     await Promise.all(
       ['iris', 'other'].map((id) =>
-        cluster.remember(id, { hash: record(id)?.hash ?? '', stopped: true }),
+        cluster.setOverrides(id, { hash: record(id)?.hash ?? '', stopped: true }),
       ),
     );
     expect(

@@ -27,7 +27,7 @@ export function bringingFiles(cluster: Cluster): Cluster {
     kind: cluster.kind,
     apply: (spec, options) => cluster.apply(withFile(spec), options),
     remove: (id, options) => cluster.remove(id, options),
-    remember: (id, state) => cluster.remember(id, state),
+    setOverrides: (id, state) => cluster.setOverrides(id, state),
     scale: (...given) => cluster.scale(...given),
     history: (id) => cluster.history(id),
     watch: (listener) => cluster.watch(listener),
@@ -58,7 +58,7 @@ export async function startFake(): Promise<Fake> {
         configPath: server.kubeconfig(),
         mode: 'rest',
         environment: environment(),
-        tell: (message) => void told.push(message),
+        warn: (message) => void told.push(message),
         ...options,
       });
       opened.push(cluster);

@@ -59,7 +59,7 @@ function watch({ port }: Pick<Answering, 'port'>, more: Partial<ModelInput> = {}
     arm: spec.arms[0],
     addresses: [`127.0.0.1:${port}`],
     now: () => 0,
-    tell: (message) => told.push(message),
+    warn: (message) => told.push(message),
     onChange: () => changed(),
   });
   watched.push(arm);

@@ -47,7 +47,7 @@ const loader: FetchSource = ({ source: wanted, trusted }, to, log) => {
   return loaded;
 };
 const start = async (more: Partial<LocalOptions> = {}): Promise<void> => {
-  cluster = await open(here, { fetch: loader, note: (line) => noted.push(line), ...more });
+  cluster = await open(here, { fetch: loader, info: (line) => noted.push(line), ...more });
 };
 const bucket = async (): Promise<string> => {
   source = await store((request, response) => serveBytes(request, response, BYTES, '"1"'));
@@ -109,7 +109,7 @@ test('a load that a restart cut off goes on with the next start', async () => {
 test('a source that fails is told with its reason, and the model is failed, not the service', async () => {
   source = await store((_, response) => response.writeHead(404).end());
   const told: string[] = [];
-  await start({ tell: (message) => told.push(message) });
+  await start({ warn: (message) => told.push(message) });
   await cluster.apply(stored(source.url), FILES);
   const seen = await when(cluster, (one) => whyIn(one)?.cause === 'artifact-unavailable');
   const record = seen.models.get('iris');

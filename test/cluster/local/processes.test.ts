@@ -12,7 +12,7 @@ let told: string[];
 beforeEach(async () => {
   here = place();
   told = [];
-  cluster = await open(here, { tell: (message) => told.push(message) });
+  cluster = await open(here, { warn: (message) => told.push(message) });
 });
 afterEach(async () => {
   await cluster.close();

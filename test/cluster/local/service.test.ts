@@ -40,7 +40,7 @@ test('a restart brings everything back: revisions, owner, what was remembered', 
   await first.apply(model({ version: '2' }), { ...REST, by: 'second' });
   await first.apply(model({ id: 'other' }), REST);
   const hash = now(first).models.get('other')?.hash ?? '';
-  await first.remember('other', { hash, stopped: true });
+  await first.setOverrides('other', { hash, stopped: true });
   await when(first, isReady('iris', '2'));
   const history = await first.history('iris');
   await first.close();
@@ -74,7 +74,7 @@ test('a torn file is moved aside, the revision before it runs, and its bytes sta
   await first.close();
   truncateSync(join(here.directory, 'models', 'iris.json'), 100);
   const told: string[] = [];
-  cluster = await open(here, { tell: (message) => told.push(message) });
+  cluster = await open(here, { warn: (message) => told.push(message) });
   await when(cluster, isReady('iris', '1'));
   expect(told.join()).toContain('iris.json is broken');
   // A person may want to put the file right by hand: what it names must still be there.
@@ -119,7 +119,7 @@ test('a change of one model leaves the records of the others as they are', async
     [...models.values()].every(({ replicas }) => replicas[0]?.phase === 'failed');
   const { models: before } = await when(cluster, tried);
   const { hash = '' } = before.get('iris') ?? {};
-  await cluster.remember('iris', { hash, stopped: true });
+  await cluster.setOverrides('iris', { hash, stopped: true });
   const { models: after } = now(cluster);
   expect(after.get('pulse')).toBe(before.get('pulse'));
   expect(after.get('iris')).toMatchObject({ state: { stopped: true } });
@@ -189,7 +189,7 @@ describe('kill −9 of the service', () => {
       });
       await once(child, 'close');
       const told: string[] = [];
-      const again = await open(here, { tell: (message) => told.push(message) });
+      const again = await open(here, { warn: (message) => told.push(message) });
       const found = now(again).models.get('m')?.revision ?? 0;
       await again.close();
       expect(told).toEqual([]);

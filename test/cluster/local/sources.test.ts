@@ -130,7 +130,7 @@ test('lost bytes are a failure with its cause, and a new deployment ends it', as
   rmSync(join(here.directory, 'artifacts', kept()[0] ?? ''));
   rmSync(file);
   const told: string[] = [];
-  cluster = await open(here, { tell: (message) => told.push(message) });
+  cluster = await open(here, { warn: (message) => told.push(message) });
   const { models } = await when(
     cluster,
     (seen) => seen.models.get('iris')?.arms[0]?.why !== undefined,

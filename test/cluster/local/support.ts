@@ -40,7 +40,7 @@ export function open(
     preStopMs: 0,
     spawnServer: { command: process.execPath, args: [CHILD] },
     baseEnv: {},
-    tell: () => undefined,
+    warn: () => undefined,
     now: Date.now,
     random: () => 0.5,
     ...more,

@@ -11,7 +11,7 @@ import { historyOf } from './history';
 import type { ObjectsByKindName } from './apply-plan';
 import { kindNameOf } from './apply-plan';
 import type { OverridesState } from './overrides-state';
-import { stateFor } from './overrides-state';
+import { overridesFor } from './overrides-state';
 import type { Resource } from '../client/resources';
 import { RESOURCES, resourceOf } from '../client/resources';
 
@@ -126,7 +126,7 @@ function storedOf(
     createdAt,
     updatedAt,
     deleting,
-    state: stateFor(state, hash),
+    state: overridesFor(state, hash),
     history: historyOf(present, objects.revisions, object.metadata.uid),
   };
   return stored;

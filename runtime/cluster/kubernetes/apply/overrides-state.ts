@@ -38,7 +38,7 @@ function overridesState(states: readonly ModelOverrides[], starting: boolean): O
   return { states, ...(starting && { starting: true as const }) };
 }
 
-export function stateFor({ states }: OverridesState, hash: string): ModelOverrides | undefined {
+export function overridesFor({ states }: OverridesState, hash: string): ModelOverrides | undefined {
   return states.find((state) => state.hash === hash);
 }
 
@@ -56,12 +56,12 @@ export function withNext(
   if (hash === undefined) return overridesState(present(next), false);
   if (hash === nextHash) return replaced(before, hash, next);
   const now = reconciled(before, hash);
-  return overridesState(present(stateFor(now, hash), next), now.starting === true);
+  return overridesState(present(overridesFor(now, hash), next), now.starting === true);
 }
 
 /** After a definition was replaced, by whomever: only its own state stays. */
 export function reconciled(before: OverridesState, hash: string): OverridesState {
-  const own = stateFor(before, hash);
+  const own = overridesFor(before, hash);
   if (own?.stopped === true) return overridesState([own], false);
   const wasStopped = before.states.some((state) => state !== own && state.stopped === true);
   return overridesState(present(own), wasStopped || before.starting === true);
@@ -74,7 +74,7 @@ export function replaced(
   state: ModelOverrides | undefined,
 ): OverridesState {
   if (state?.stopped === true) return overridesState([state], false);
-  const wasStopped = stateFor(before, hash)?.stopped === true;
+  const wasStopped = overridesFor(before, hash)?.stopped === true;
   return overridesState(present(state), wasStopped || reconciled(before, hash).starting === true);
 }
 

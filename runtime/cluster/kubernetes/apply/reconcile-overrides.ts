@@ -1,7 +1,7 @@
 import { MODEL_LABEL } from '../../../../lib/objects';
 import type { ModelSpec } from '../../../../lib/spec';
 import type { OverridesState } from './overrides-state';
-import { reconciled, started, stateFor } from './overrides-state';
+import { reconciled, started, overridesFor } from './overrides-state';
 import { RESOURCES } from '../client/resources';
 import { scaleTo, starting, stopping } from '../scale/scale';
 import type { ApplyContext } from './apply-context';
@@ -22,7 +22,7 @@ export async function reconcileOverrides(
     'state',
     overrides.update(spec.slug, (before) => reconciled(before, hash)),
   );
-  const isStopped = stateFor(now, hash)?.stopped === true;
+  const isStopped = overridesFor(now, hash)?.stopped === true;
   if (!isStopped && now.starting !== true) return;
   const labelSelector = `${MODEL_LABEL}=${spec.slug}`;
   const list = api.list(RESOURCES.Deployment, namespace, { labelSelector });
@@ -37,4 +37,4 @@ export async function reconcileOverrides(
 const startedOf =
   (hash: string) =>
   (now: OverridesState): OverridesState =>
-    stateFor(now, hash)?.stopped === true ? now : started(now);
+    overridesFor(now, hash)?.stopped === true ? now : started(now);

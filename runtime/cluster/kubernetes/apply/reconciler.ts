@@ -3,7 +3,7 @@ import { messageOf } from '../../../core/lifecycle/fault';
 import type { Why } from '../../port';
 import { OWN_MANAGERS } from '../../port';
 import { finishModel } from './apply';
-import type { ModelView } from '../cache/namespace-cache';
+import type { CachedModel } from '../cache/namespace-cache';
 import { renderedFrom } from './stored-definition';
 import type { OverridesState } from './overrides-state';
 import { isReconciled } from './overrides-state';
@@ -27,13 +27,13 @@ const PAUSE_MS = 60_000;
 export type ReconcileAction = 'finish' | 'reconcile' | 'forget';
 
 export interface ReconcileInput {
-  readonly model: ModelView | undefined;
+  readonly model: CachedModel | undefined;
   readonly overrides: OverridesState;
   readonly gitops: boolean;
 }
 
 /** Are the Deployments those of the definition? Only ours are for us to finish. */
-function isFinished({ definition, deployments }: ModelView): boolean {
+function isFinished({ definition, deployments }: CachedModel): boolean {
   const { spec, hash, manager, deleting } = definition;
   if (deleting || !OWN_MANAGERS.has(manager)) return true;
   const current = deployments.filter((deployment) => renderedFrom(deployment) === hash);
@@ -59,7 +59,7 @@ export interface ReconcilerOptions {
   readonly overrides: OverridesStore;
   readonly gitops: boolean;
   readonly contextOf: (slug: string) => ApplyContext;
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
 }
 
 async function act(
@@ -86,7 +86,7 @@ function unfinished(error: unknown, slug: string, since: number): Why {
 
 /** Looks now and then for what somebody began and did not end, and ends it. */
 export function startReconciler(options: ReconcilerOptions): () => void {
-  const { cache, timing, turns, gitops, tell } = options;
+  const { cache, timing, turns, gitops, warn } = options;
   const due = new Map<string, number>();
   const reconcileAll = (): void => {
     const slugs = new Set([
@@ -112,7 +112,7 @@ export function startReconciler(options: ReconcilerOptions): () => void {
   /** One model's fault is its status; the others are tended. */
   const reportFailure = (slug: string, error: unknown): void => {
     cache.setFault(slug, unfinished(error, slug, timing.now()));
-    tell(`model ${slug}: ${messageOf(error)}`);
+    warn(`model ${slug}: ${messageOf(error)}`);
   };
   const runWhenDue = (slug: string, action: ReconcileAction): void => {
     const now = timing.now();

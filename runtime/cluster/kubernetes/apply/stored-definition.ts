@@ -4,7 +4,7 @@ import { definitionHash, parseModel, readJsonText } from '../../../../lib/spec';
 import type { Artifacts, StoredModel, StoredRevision } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { definitionWriter } from './field-owner';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { at, createdAt, numberAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
@@ -55,9 +55,7 @@ function parsed(text: string | undefined): unknown {
 
 function artifactsOf(value: unknown): Artifacts | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const all = Object.entries(value as JsonObject).filter(
-    ([, digest]) => typeof digest === 'string',
-  );
+  const all = Object.entries(value as RawObject).filter(([, digest]) => typeof digest === 'string');
   return Object.fromEntries(all) as Artifacts;
 }
 

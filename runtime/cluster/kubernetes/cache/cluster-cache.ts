@@ -3,7 +3,7 @@ import type { ModelRecord, Snapshot, WatchPhase, Why } from '../../port';
 import type { Watchers } from '../../watchers';
 import { createWatchers } from '../../watchers';
 import type { KubeApi } from '../client/api';
-import type { ModelView } from './namespace-cache';
+import type { CachedModel } from './namespace-cache';
 import { NamespaceCache } from './namespace-cache';
 import type { OverridesState } from '../apply/overrides-state';
 import { parseOverrides } from '../apply/overrides-state';
@@ -30,7 +30,7 @@ export interface ClusterCacheOptions {
   /** Of the service itself: what it remembers is there. */
   readonly home: string;
   readonly timing: Timing;
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
 }
 
 const RANK: readonly WatchPhase[] = ['empty', 'listing', 'stale', 'synced'];
@@ -65,11 +65,11 @@ export class ClusterCache {
   readonly #waiting = new Set<() => void>();
 
   constructor(private readonly options: ClusterCacheOptions) {
-    const { api, namespaces, home, timing, tell } = options;
+    const { api, namespaces, home, timing, warn } = options;
     const onChange = (): void => this.#schedule();
     const checkApiserver = createApiserverHealth(api, timing);
     this.#namespaces = namespaces.map(
-      (namespace) => new NamespaceCache({ api, namespace, timing, checkApiserver, onChange, tell }),
+      (namespace) => new NamespaceCache({ api, namespace, timing, checkApiserver, onChange, warn }),
     );
     this.#overridesWatch = startWatchLoop({
       api,
@@ -85,11 +85,11 @@ export class ClusterCache {
   }
 
   /** Where a model is, and what is seen of it. */
-  find(slug: string): ModelView | undefined {
+  find(slug: string): CachedModel | undefined {
     return this.#namespaces.map((one) => one.find(slug)).find((one) => one !== undefined);
   }
 
-  models(): readonly ModelView[] {
+  models(): readonly CachedModel[] {
     return this.#namespaces.flatMap((one) => one.models());
   }
 
@@ -162,7 +162,7 @@ export class ClusterCache {
     try {
       this.#publish();
     } catch (error) {
-      this.options.tell(`the view of the cluster could not be renewed: ${messageOf(error)}`);
+      this.options.warn(`the view of the cluster could not be renewed: ${messageOf(error)}`);
     }
   }
 
@@ -216,7 +216,7 @@ export class ClusterCache {
     const key = `${namespace}/${id}`;
     if (this.#reportedHidden.has(key)) return;
     this.#reportedHidden.add(key);
-    this.options.tell(
+    this.options.warn(
       `model ${id} in namespace ${namespace} is not served: another one has its name`,
     );
   }
@@ -227,7 +227,7 @@ export class ClusterCache {
     const memory = fault === undefined ? [] : [['what is remembered', fault.message] as const];
     const faults = new Map([...memory, ...this.#namespaces.flatMap((one) => one.faults())]);
     for (const [what, message] of faults)
-      if (this.#reported.get(what) !== message) this.options.tell(`watch of ${what}: ${message}`);
+      if (this.#reported.get(what) !== message) this.options.warn(`watch of ${what}: ${message}`);
     this.#reported.clear();
     for (const [what, message] of faults) this.#reported.set(what, message);
   }

@@ -5,7 +5,7 @@ import type { ArmRecord, ModelRecord, ReplicaRecord, Why } from '../../port';
 import { whyOf } from '../diagnosis/cause';
 import type { ObjectEvent, EventsByName } from './object-events';
 import { eventsAbout, eventsByName, eventsOf } from './object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { createdAt, labelOf, nameOf, numberAt, textAt } from '../client/object-fields';
 import { isFinished, isReady, isTerminating, replicaOf } from './replica-record';
 import { podCause } from '../diagnosis/pod-cause';
@@ -13,14 +13,14 @@ import { autoscalerCause, deploymentCause, missedDeadline } from '../diagnosis/a
 
 /** The objects of one model that tell what became of it, as the watches hold them. */
 export interface ObservedObjects {
-  readonly deployments: readonly JsonObject[];
+  readonly deployments: readonly RawObject[];
   /** By the model's label: replicas, and what loads its cache. */
-  readonly pods: readonly JsonObject[];
-  readonly autoscalers: readonly JsonObject[];
+  readonly pods: readonly RawObject[];
+  readonly autoscalers: readonly RawObject[];
   /** Of the namespace, or of these objects; others are passed over. */
-  readonly events: readonly JsonObject[];
+  readonly events: readonly RawObject[];
   /** PodMetrics, when the cluster measures. */
-  readonly metrics?: readonly JsonObject[];
+  readonly metrics?: readonly RawObject[];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -34,26 +34,26 @@ interface RecordInput {
   readonly events: readonly ObjectEvent[];
   readonly eventsByObject: EventsByName;
   /** PodMetrics by the pod's name: they have no uid of it. */
-  readonly metricsByPod: ReadonlyMap<string, JsonObject>;
+  readonly metricsByPod: ReadonlyMap<string, RawObject>;
 }
 
 const COMPONENT_LABEL = 'app.kubernetes.io/component';
 const LOADER = 'model-cache';
 
-const armOf = (pod: JsonObject): string | undefined =>
+const armOf = (pod: RawObject): string | undefined =>
   labelOf(pod, COMPONENT_LABEL) === LOADER ? undefined : labelOf(pod, ARM_LABEL);
 
 const find = (
-  objects: readonly JsonObject[],
+  objects: readonly RawObject[],
   { id }: ModelSpec,
   arm: string,
-): JsonObject | undefined => objects.find((object) => nameOf(object) === armObjectName(id, arm));
+): RawObject | undefined => objects.find((object) => nameOf(object) === armObjectName(id, arm));
 
 /**
  * Pods of an arm that count. One that is over (evicted, refused by its node) lies about until it is
  * collected: the last of them tells something only while the arm lacks a replica.
  */
-function podsOf({ observed, held }: RecordInput, arm: string): readonly JsonObject[] {
+function podsOf({ observed, held }: RecordInput, arm: string): readonly RawObject[] {
   const own = observed.pods.filter((pod) => armOf(pod) === arm);
   const living = own.filter((pod) => !isFinished(pod));
   const deployment = find(observed.deployments, held.spec, arm);
@@ -96,14 +96,14 @@ interface Counts {
  * the controller has not seen the Deployment yet, nor when the Deployment is not yet that of the
  * definition.
  */
-function isBehind(deployment: JsonObject, { hash }: DefinitionRecord): boolean {
+function isBehind(deployment: RawObject, { hash }: DefinitionRecord): boolean {
   const asked = numberAt(deployment, 'metadata', 'generation') ?? 0;
   const applied = textAt(deployment, 'metadata', 'annotations', HASH_ANNOTATION);
   const observed = numberAt(deployment, 'status', 'observedGeneration') ?? 0;
   return observed < asked || (applied !== undefined && applied !== hash);
 }
 
-function countsOf(deployment: JsonObject | undefined, arm: Arm, held: DefinitionRecord): Counts {
+function countsOf(deployment: RawObject | undefined, arm: Arm, held: DefinitionRecord): Counts {
   if (deployment === undefined) {
     const desired = held.deleting ? 0 : Math.max(1, arm.scaling.minReplicas);
     return { desired, current: 0, updated: 0 };

@@ -10,7 +10,7 @@ import { PodMetrics } from '../scale/pod-metrics';
 import type { ApiserverHealth } from '../client/apiserver-health';
 import { recordOf } from './model-record';
 import type { OverridesState } from '../apply/overrides-state';
-import { stateFor } from '../apply/overrides-state';
+import { overridesFor } from '../apply/overrides-state';
 import { RESOURCES } from '../client/resources';
 import { ModelIndex } from './model-index';
 import { slugByLabel, slugOfEvent } from './slugs';
@@ -37,11 +37,11 @@ export interface NamespaceCacheOptions {
   readonly checkApiserver: ApiserverHealth;
   readonly onChange: () => void;
   /** About a definition that cannot be used. */
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
 }
 
 /** A model as one namespace holds it. */
-export interface ModelView {
+export interface CachedModel {
   readonly slug: string;
   readonly namespace: string;
   readonly definition: Definition;
@@ -66,7 +66,7 @@ export class NamespaceCache {
   readonly #definitions = new Map<string, Definition>();
   /** What was told of a definition that makes no sense, so that it is told once. */
   readonly #reported = new Map<string, KubeObject>();
-  readonly #models = new Map<string, ModelView>();
+  readonly #models = new Map<string, CachedModel>();
 
   constructor(private readonly options: NamespaceCacheOptions) {
     const { api, namespace, timing, checkApiserver, onChange } = options;
@@ -91,11 +91,11 @@ export class NamespaceCache {
     });
   }
 
-  models(): readonly ModelView[] {
+  models(): readonly CachedModel[] {
     return [...this.#models.values()];
   }
 
-  find(slug: string): ModelView | undefined {
+  find(slug: string): CachedModel | undefined {
     return this.#models.get(slug);
   }
 
@@ -120,8 +120,8 @@ export class NamespaceCache {
     try {
       return this.#look(slug, sideStateOf(slug));
     } catch (error) {
-      const { tell, timing } = this.options;
-      tell(`model ${slug} in ${this.namespace} cannot be looked at: ${messageOf(error)}`);
+      const { warn, timing } = this.options;
+      warn(`model ${slug} in ${this.namespace} cannot be looked at: ${messageOf(error)}`);
       const before = this.#models.get(slug);
       if (before === undefined) return false;
       const record = withFault(before.record, faultWhy(error, `model ${slug}`, timing.now()));
@@ -138,7 +138,7 @@ export class NamespaceCache {
     const deployments = objectsOf('deployments');
     const { spec, revision, hash, manager, createdAt, updatedAt, deleting } = definition;
     const held = { spec, revision, hash, manager, createdAt, updatedAt, deleting };
-    const state = stateFor(overrides, hash);
+    const state = overridesFor(overrides, hash);
     const now = this.options.timing.now();
     const observed = {
       deployments,
@@ -182,7 +182,7 @@ export class NamespaceCache {
   #reportBroken({ metadata }: KubeObject, { message }: Error, known: Definition | undefined): void {
     const serves = known === undefined ? 'the model is not served' : 'the last good one holds';
     const place = `ConfigMap ${metadata.namespace ?? this.namespace}/${metadata.name}`;
-    this.options.tell(`${place} holds no definition that can be used, ${serves}: ${message}`);
+    this.options.warn(`${place} holds no definition that can be used, ${serves}: ${message}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { at, createdAt, numberAt, textAt, timeAt } from '../client/object-fields';
 
 /** Something that was noticed about an object, as both APIs of events tell it. */
@@ -19,7 +19,7 @@ export interface ObjectEvent {
 const containerOf = (path: string | undefined): string | undefined =>
   /\{(.+)\}$/.exec(path ?? '')?.[1];
 
-function noticed(event: JsonObject): ObjectEvent {
+function noticed(event: RawObject): ObjectEvent {
   const about = at(event, 'involvedObject') ?? at(event, 'regarding');
   const first =
     timeAt(event, 'firstTimestamp') ??
@@ -44,7 +44,7 @@ function noticed(event: JsonObject): ObjectEvent {
 }
 
 /** Everything that was noticed, latest first. */
-export function eventsOf(events: readonly JsonObject[]): readonly ObjectEvent[] {
+export function eventsOf(events: readonly RawObject[]): readonly ObjectEvent[] {
   return events.map(noticed).sort((a, b) => b.last - a.last);
 }
 

@@ -4,7 +4,7 @@ import { serverFacts, versionLabel } from '../../../../lib/spec';
 import type { ReplicaPhase, ReplicaRecord } from '../../port';
 import type { Cause } from '../diagnosis/cause';
 import { whyOf } from '../diagnosis/cause';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import {
   conditionOf,
   createdAt,
@@ -19,30 +19,30 @@ import { entryOf } from '../../../../lib/spec/entry';
 
 export const VERSION_LABEL = 'app.kubernetes.io/version';
 
-export const isTerminating = (pod: JsonObject): boolean =>
+export const isTerminating = (pod: RawObject): boolean =>
   textAt(pod, 'metadata', 'deletionTimestamp') !== undefined;
 
 /** Over for good; a controller has made another, or will. */
-export function isFinished(pod: JsonObject): boolean {
+export function isFinished(pod: RawObject): boolean {
   const phase = textAt(pod, 'status', 'phase');
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
 /** A replica can be routed to when it is ready, not on its way out, and has an address. */
-export function isReady(pod: JsonObject): boolean {
+export function isReady(pod: RawObject): boolean {
   const ready = conditionOf(pod, 'Ready')?.['status'] === 'True';
   const address = textAt(pod, 'status', 'podIP') !== undefined;
   return ready && address && !isTerminating(pod) && !isFinished(pod);
 }
 
-function phaseOf(pod: JsonObject, failed: boolean): ReplicaPhase {
+function phaseOf(pod: RawObject, failed: boolean): ReplicaPhase {
   if (isTerminating(pod)) return 'terminating';
   if (isReady(pod)) return 'ready';
   return failed || isFinished(pod) ? 'failed' : 'starting';
 }
 
 /** Pods of an earlier revision may listen elsewhere: each says it itself. */
-function portOf(pod: JsonObject, arm: Arm | undefined): number {
+function portOf(pod: RawObject, arm: Arm | undefined): number {
   const server = listAt(pod, 'spec', 'containers').find((one) => one['name'] === SERVER_CONTAINER);
   const http = listAt(server, 'ports').find((one) => one['name'] === 'http');
   const told = numberAt(http, 'containerPort');
@@ -50,19 +50,19 @@ function portOf(pod: JsonObject, arm: Arm | undefined): number {
 }
 
 /** A label cannot hold every version: `v1+gpu` stands there as `v1_gpu`. */
-function versionOf(pod: JsonObject, arm: Arm | undefined): string {
+function versionOf(pod: RawObject, arm: Arm | undefined): string {
   const label = labelOf(pod, VERSION_LABEL) ?? '';
   return arm !== undefined && versionLabel(arm.version) === label ? arm.version : label;
 }
 
-function restartsOf(pod: JsonObject): number {
+function restartsOf(pod: RawObject): number {
   return ['initContainerStatuses', 'containerStatuses']
     .flatMap((field) => listAt(pod, 'status', field))
     .reduce((sum, status) => sum + (numberAt(status, 'restartCount') ?? 0), 0);
 }
 
 /** Since when a replica is in its phase. `deletionTimestamp` is when its grace ends. */
-function sinceOf(pod: JsonObject): number {
+function sinceOf(pod: RawObject): number {
   const end = timeAt(pod, 'metadata', 'deletionTimestamp');
   const grace = numberAt(pod, 'metadata', 'deletionGracePeriodSeconds') ?? 0;
   if (end !== undefined) return end - grace * 1000;
@@ -89,7 +89,7 @@ function measure(value: unknown): number {
 }
 
 /** What PodMetrics says a pod uses, over its containers. */
-function usageOf(metrics: JsonObject | undefined): ReplicaRecord['usage'] {
+function usageOf(metrics: RawObject | undefined): ReplicaRecord['usage'] {
   const containers = listAt(metrics, 'containers');
   if (containers.length === 0) return undefined;
   const sum = (resource: string): number =>
@@ -104,11 +104,11 @@ export interface ReplicaContext {
   /** The Deployment has given up on pods that are not ready by now. */
   readonly late: boolean;
   /** PodMetrics of the pod. */
-  readonly metrics: JsonObject | undefined;
+  readonly metrics: RawObject | undefined;
 }
 
 export function replicaOf(
-  pod: JsonObject,
+  pod: RawObject,
   { arm, cause, late, metrics }: ReplicaContext,
 ): ReplicaRecord {
   const usage = usageOf(metrics);

@@ -2,15 +2,15 @@ import { entryOf } from '../../../../lib/spec/entry';
 // What the API server says is read with care: an object of another version, or one that somebody
 // wrote by hand, must at worst tell less.
 
-export type JsonObject = Readonly<Record<string, unknown>>;
+export type RawObject = Readonly<Record<string, unknown>>;
 
-const isJsonObject = (value: unknown): value is JsonObject =>
+const isRawObject = (value: unknown): value is RawObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What a path leads to; undefined when something on the way is missing or of another shape. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>(
-    (inner, key) => (isJsonObject(inner) ? entryOf(inner, key) : undefined),
+    (inner, key) => (isRawObject(inner) ? entryOf(inner, key) : undefined),
     value,
   );
 }
@@ -26,9 +26,9 @@ export function numberAt(value: unknown, ...path: readonly string[]): number | u
 }
 
 /** The objects of a list; what is none is left out. */
-export function listAt(value: unknown, ...path: readonly string[]): readonly JsonObject[] {
+export function listAt(value: unknown, ...path: readonly string[]): readonly RawObject[] {
   const found = at(value, ...path);
-  return Array.isArray(found) ? found.filter(isJsonObject) : [];
+  return Array.isArray(found) ? found.filter(isRawObject) : [];
 }
 
 /** Milliseconds since the epoch; undefined when it is no time. */
@@ -46,7 +46,7 @@ export const createdAt = (object: unknown): number =>
   timeAt(object, 'metadata', 'creationTimestamp') ?? 0;
 
 /** The condition of a type, whatever its status. */
-export function conditionOf(object: unknown, type: string): JsonObject | undefined {
+export function conditionOf(object: unknown, type: string): RawObject | undefined {
   return listAt(object, 'status', 'conditions').find((one) => one['type'] === type);
 }
 

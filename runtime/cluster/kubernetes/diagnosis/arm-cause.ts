@@ -2,7 +2,7 @@ import type { Cause } from './cause';
 import { quoted } from './cause';
 import type { ObjectEvent } from '../cache/object-events';
 import { replicaSetEvents } from '../cache/object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import {
   conditionOf,
   createdAt,
@@ -68,10 +68,10 @@ const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found]
 ];
 
 function refusal(words: string): Found {
-  for (const [pattern, tell] of REFUSALS) {
+  for (const [pattern, explain] of REFUSALS) {
     const match = pattern.exec(words);
     if (match !== null) {
-      const { cause, message } = tell(match);
+      const { cause, message } = explain(match);
       return { cause, message: quoted(message) };
     }
   }
@@ -80,7 +80,7 @@ function refusal(words: string): Found {
 }
 
 /** A Deployment that has not got all its pods: the condition, or the event that comes with it. */
-function createCause(deployment: JsonObject, noticed: readonly ObjectEvent[]): Cause | undefined {
+function createCause(deployment: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const condition = conditionOf(deployment, 'ReplicaFailure');
   if (condition?.['status'] === 'True') {
     const since = transitionedAt(condition) ?? createdAt(deployment);
@@ -96,7 +96,7 @@ function createCause(deployment: JsonObject, noticed: readonly ObjectEvent[]): C
   return { ...refusal(latest.message), since: latest.first, failed: true };
 }
 
-export function missedDeadline(deployment: JsonObject): Cause | undefined {
+export function missedDeadline(deployment: RawObject): Cause | undefined {
   const condition = conditionOf(deployment, 'Progressing');
   if (condition?.['reason'] !== 'ProgressDeadlineExceeded') return undefined;
   const seconds = numberAt(deployment, 'spec', 'progressDeadlineSeconds');
@@ -108,7 +108,7 @@ export function missedDeadline(deployment: JsonObject): Cause | undefined {
 
 /** What keeps a Deployment from having its replicas, beyond what they say themselves. */
 export function deploymentCause(
-  deployment: JsonObject,
+  deployment: RawObject,
   noticed: readonly ObjectEvent[],
 ): Cause | undefined {
   return createCause(deployment, noticed) ?? missedDeadline(deployment);
@@ -123,7 +123,7 @@ const MEASURES_MS = 120_000;
  * @param settledAt when the last replica became ready
  */
 export function autoscalerCause(
-  autoscaler: JsonObject,
+  autoscaler: RawObject,
   settledAt: number,
   now: number,
 ): Cause | undefined {

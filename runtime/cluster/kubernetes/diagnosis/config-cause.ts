@@ -47,9 +47,9 @@ function missing(kind: string, name: string | undefined, what: string, advice: s
 
 /** Undefined when the words tell of nothing that is known. */
 export function tryConfigCause(words: string): Found | undefined {
-  for (const [pattern, tell] of RULES) {
+  for (const [pattern, explain] of RULES) {
     const match = pattern.exec(words);
-    if (match !== null) return tell(match);
+    if (match !== null) return explain(match);
   }
   return undefined;
 }

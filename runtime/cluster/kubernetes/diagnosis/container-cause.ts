@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
 import { lastLine, quoted, detail } from './cause';
 import type { ObjectEvent } from '../cache/object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { at, createdAt, listAt, numberAt, textAt, timeAt } from '../client/object-fields';
 import { configCause } from './config-cause';
 import { IMAGE_REASONS, imageCause } from './image-cause';
@@ -12,10 +12,10 @@ const FETCH = 'artifact';
 
 /** One container of a pod, and what was noticed about the pod. */
 interface Inside {
-  readonly pod: JsonObject;
+  readonly pod: RawObject;
   readonly noticed: readonly ObjectEvent[];
   /** `containerStatuses[]`. */
-  readonly status: JsonObject;
+  readonly status: RawObject;
   readonly name: string;
   readonly init: boolean;
 }
@@ -142,7 +142,7 @@ export function containerCause(inside: Inside): Cause | undefined {
 
 /** The first container that is in trouble, in the order they are started. */
 export function containersCause(
-  pod: JsonObject,
+  pod: RawObject,
   noticed: readonly ObjectEvent[],
 ): Cause | undefined {
   const all = (['initContainerStatuses', 'containerStatuses'] as const).flatMap((field) =>

@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
 import { quoted, detail } from './cause';
 import type { ObjectEvent } from '../cache/object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { conditionOf, createdAt, transitionedAt, listAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
@@ -39,7 +39,7 @@ const DISRUPTED: Readonly<Record<string, Found>> = {
   TerminationByKubelet: ENDED['Evicted'] as Found,
 };
 
-function finishedCause(pod: JsonObject): Found | undefined {
+function finishedCause(pod: RawObject): Found | undefined {
   const phase = textAt(pod, 'status', 'phase');
   if (phase !== 'Failed' && phase !== 'Succeeded') return undefined;
   const reason = textAt(pod, 'status', 'reason') ?? '';
@@ -52,7 +52,7 @@ function finishedCause(pod: JsonObject): Found | undefined {
 }
 
 /** The kubelet says ready, the control plane does not believe it any more. */
-function isUnheard(pod: JsonObject): boolean {
+function isUnheard(pod: RawObject): boolean {
   const containers = listAt(pod, 'status', 'containerStatuses');
   const gates = listAt(pod, 'spec', 'readinessGates');
   const ready = conditionOf(pod, 'Ready');
@@ -74,7 +74,7 @@ function evictedCause(noticed: readonly ObjectEvent[]): Cause | undefined {
 }
 
 /** What its node, or somebody who cleared it, did to a pod. */
-export function nodeCause(pod: JsonObject, noticed: readonly ObjectEvent[]): Cause | undefined {
+export function nodeCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const ready = transitionedAt(conditionOf(pod, 'Ready')) ?? createdAt(pod);
   const finished = finishedCause(pod);
   if (finished !== undefined) return { ...finished, since: ready, failed: true };

@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
 import { quoted } from './cause';
 import type { ObjectEvent } from '../cache/object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { conditionOf, listAt, textAt } from '../client/object-fields';
 import { tryConfigCause } from './config-cause';
 import { containersCause } from './container-cause';
@@ -18,7 +18,7 @@ const BEFORE_CONTAINERS: Readonly<Record<string, string>> = {
 };
 
 /** No container has got anywhere yet, so that an event about what comes before is still true. */
-function isBefore(pod: JsonObject): boolean {
+function isBefore(pod: RawObject): boolean {
   const ready = conditionOf(pod, 'PodReadyToStartContainers');
   if (ready !== undefined) return ready['status'] !== 'True';
   // Before 1.29 there is no such condition.
@@ -28,7 +28,7 @@ function isBefore(pod: JsonObject): boolean {
   return all.every(({ state }) => JSON.stringify(state ?? {}).includes('waiting'));
 }
 
-function setupCause(pod: JsonObject, noticed: readonly ObjectEvent[]): Cause | undefined {
+function setupCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   if (!isBefore(pod)) return undefined;
   const found = noticed.find(({ reason }) => entryOf(BEFORE_CONTAINERS, reason) !== undefined);
   if (found === undefined) return undefined;
@@ -45,7 +45,7 @@ function setupCause(pod: JsonObject, noticed: readonly ObjectEvent[]): Cause | u
  * Undefined for one that serves, and for one that is on its way with nothing the matter.
  * @param noticed about this pod, latest first
  */
-export function podCause(pod: JsonObject, noticed: readonly ObjectEvent[]): Cause | undefined {
+export function podCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const node = nodeCause(pod, noticed);
   if (node !== undefined) return node;
   // What was the matter with a replica that goes is over with it.

@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
 import { quoted } from './cause';
 import type { ObjectEvent } from '../cache/object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import { at, listAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
@@ -12,7 +12,7 @@ const PROBES: Readonly<Record<string, string>> = {
 };
 
 /** `GET /health on port 8080`, as the container's spec says it. */
-function probeTarget(pod: JsonObject, container: string, probe: string): string {
+function probeTarget(pod: RawObject, container: string, probe: string): string {
   const spec = listAt(pod, 'spec', 'containers').find((one) => one['name'] === container);
   const check = at(spec, probe);
   const path = textAt(check, 'httpGet', 'path');
@@ -56,7 +56,7 @@ const ADVICE =
 
 /** A container that runs and does not say it is ready; undefined when no probe has failed yet. */
 export function unreadyCause(
-  pod: JsonObject,
+  pod: RawObject,
   container: string,
   noticed: readonly ObjectEvent[],
 ): Cause | undefined {
@@ -81,7 +81,7 @@ const SLACK_MS = 2000;
 
 /** The kubelet ended a container because of a probe; its exit code then says nothing. */
 export function killedCause(
-  pod: JsonObject,
+  pod: RawObject,
   container: string,
   noticed: readonly ObjectEvent[],
   { startedAt, finishedAt }: End,

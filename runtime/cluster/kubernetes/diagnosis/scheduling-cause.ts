@@ -1,7 +1,7 @@
 import type { Cause } from './cause';
 import { quoted } from './cause';
 import type { ObjectEvent } from '../cache/object-events';
-import type { JsonObject } from '../client/object-fields';
+import type { RawObject } from '../client/object-fields';
 import {
   at,
   conditionOf,
@@ -15,7 +15,7 @@ import {
 const NODE_IS_COMING: ReadonlySet<string> = new Set(['TriggeredScaleUp', 'Nominated']);
 
 /** What one replica asks for of a resource, as its containers say it. */
-function askedFor(pod: JsonObject, resource: string): string {
+function askedFor(pod: RawObject, resource: string): string {
   const asked = listAt(pod, 'spec', 'containers')
     .map((container) => at(container, 'resources', 'requests', resource))
     .filter((one) => typeof one === 'string' || typeof one === 'number');
@@ -26,7 +26,7 @@ const SELECTOR = /didn't match Pod's node affinity\/selector/;
 const TAINT = /had untolerated taint(?:\(s\))? ?(\{.*\})?/;
 
 /** `2 Insufficient nvidia.com/gpu` → `2 have too little nvidia.com/gpu free`. */
-function obstacle(pod: JsonObject, part: string): string {
+function obstacle(pod: RawObject, part: string): string {
   const [, count = '', words = ''] = /^(\d+) (.*)$/s.exec(part) ?? ['', '', part];
   const verb = count === '1' ? 'has' : 'have';
   const [, resource] = /^Insufficient (\S+)/.exec(words) ?? [];
@@ -50,7 +50,7 @@ function advice(words: string): string {
 }
 
 /** `0/3 nodes are available: 1 …, 2 …. preemption: …`, taken apart; more sentences may follow. */
-function fitMessage(pod: JsonObject, words: string): string {
+function fitMessage(pod: RawObject, words: string): string {
   const [, total, parts = ''] =
     /^\d+\/(\d+) nodes are available: (.*?)(?:\.\s.*|\.)?$/s.exec(words) ?? [];
   if (total === undefined) return `no node fits: ${quoted(words)}; add nodes, or ask for less`;
@@ -72,7 +72,7 @@ function volumeCause(words: string): Pick<Cause, 'cause' | 'message'> | undefine
 
 /** Why no node takes a pod; undefined when one did. */
 export function schedulingCause(
-  pod: JsonObject,
+  pod: RawObject,
   noticed: readonly ObjectEvent[],
 ): Cause | undefined {
   const condition = conditionOf(pod, 'PodScheduled');

@@ -7,7 +7,7 @@ import {
   replaced,
   reconciled,
   started,
-  stateFor,
+  overridesFor,
   withNext,
 } from '../../../../runtime/cluster/kubernetes/apply/overrides-state';
 
@@ -17,8 +17,8 @@ const NEXT = { hash: 'new', promote: { candidate: 'v2', phase: 'rolling' } } as 
 
 test('before a definition is replaced, both states stand side by side, each for its own', () => {
   const both = withNext({ states: [ABORTED] }, 'old', NEXT, 'new');
-  expect(stateFor(both, 'old')).toEqual(ABORTED);
-  expect(stateFor(both, 'new')).toEqual(NEXT);
+  expect(overridesFor(both, 'old')).toEqual(ABORTED);
+  expect(overridesFor(both, 'new')).toEqual(NEXT);
   expect(reconciled(both, 'new')).toEqual({ states: [NEXT] });
   // It was not replaced after all.
   expect(reconciled(both, 'old')).toEqual({ states: [ABORTED] });

@@ -1,7 +1,7 @@
 import { objectsOf } from '../../../../lib/objects';
 import { parseModel } from '../../../../lib/spec';
 import type { KubeObject } from '../../../../runtime/cluster/kubernetes/client/api';
-import type { ModelView } from '../../../../runtime/cluster/kubernetes/cache/namespace-cache';
+import type { CachedModel } from '../../../../runtime/cluster/kubernetes/cache/namespace-cache';
 import { readDefinition } from '../../../../runtime/cluster/kubernetes/apply/stored-definition';
 import type { ReconcileAction } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
 import { reconcileActionOf } from '../../../../runtime/cluster/kubernetes/apply/reconciler';
@@ -20,11 +20,11 @@ const deployments = (version: string): readonly KubeObject[] =>
   made(version).filter(({ kind }) => kind === 'Deployment');
 
 const { hash } = definition();
-const well: Partial<ModelView> = { definition: definition(), deployments: deployments('2') };
+const well: Partial<CachedModel> = { definition: definition(), deployments: deployments('2') };
 const NOTHING = { states: [] };
 
 interface Row {
-  readonly model?: Partial<ModelView>;
+  readonly model?: Partial<CachedModel>;
   readonly overrides?: Parameters<typeof reconcileActionOf>[0]['overrides'];
   readonly gitops?: boolean;
 }
@@ -75,7 +75,7 @@ test.each<readonly [string, Row, ReconcileAction | undefined]>([
   ],
   ['there is nothing', {}, undefined],
 ])('when %s: %#', (_, { model, overrides = NOTHING, gitops = false }, expected) => {
-  expect(reconcileActionOf({ model: model as ModelView | undefined, overrides, gitops })).toBe(
+  expect(reconcileActionOf({ model: model as CachedModel | undefined, overrides, gitops })).toBe(
     expected,
   );
 });
