@@ -174,15 +174,6 @@ function allows(rule: string, { text, file, typeOnly, dynamic }: Import): boolea
   return file.startsWith(wanted);
 }
 
-/** Files that bring values with them; imports of types vanish when compiled. */
-function valueImports(source: Source): readonly string[] {
-  return importsOf(source)
-    .filter(({ typeOnly, dynamic }) => !typeOnly && !dynamic)
-    .flatMap(({ file }) => (file === undefined ? [] : [file]))
-    .map((file) => resolve(file))
-    .filter((file) => file !== undefined);
-}
-
 function resolve(file: string): string | undefined {
   return [`${file}.ts`, `${file}/index.ts`, file].find(
     (path) => path.endsWith('.ts') && existsSync(join(ROOT, path)),
@@ -231,12 +222,62 @@ test('ARCHITECTURE.md names files and folders that exist', () => {
   expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
 });
 
-test('imports have no cycles', () => {
-  const edges = new Map(product.map((source) => [source.path, valueImports(source)]));
+/** Files that a file imports when it is loaded or compiled. What is loaded later is not among them. */
+function staticImports(source: Source): readonly string[] {
+  return importsOf(source)
+    .filter(({ dynamic }) => !dynamic)
+    .flatMap(({ file }) => (file === undefined ? [] : [resolve(file) ?? '']));
+}
+
+test('imports have no cycles, imports of types included', () => {
+  const edges = new Map(product.map((source) => [source.path, staticImports(source)]));
   const done = new Set<string>();
-  const cycles = [...edges.keys()].map((path) => cycleFrom(path, edges, done));
-  expect(cycles.filter((cycle) => cycle !== undefined)).toEqual([]);
+  const cycles = [...edges.keys()].map((path) => cycleFrom(path, edges, done) ?? []);
+  expect([...new Set(cycles.map((cycle) => [...new Set(cycle)].sort().join(' ')))]).toEqual(['']);
 });
+
+/** Keys with more than one path, as `key: first, second`. */
+function repeated(pairs: readonly (readonly [key: string, path: string])[]): readonly string[] {
+  const groups = new Map<string, readonly string[]>();
+  for (const [key, path] of pairs) groups.set(key, [...(groups.get(key) ?? []), path]);
+  return [...groups]
+    .filter(([, paths]) => paths.length > 1)
+    .map(([key, paths]) => `${key}: ${paths.join(', ')}`);
+}
+
+const isExportedType = (one: ts.Statement): one is ts.InterfaceDeclaration =>
+  (ts.isInterfaceDeclaration(one) ||
+    ts.isTypeAliasDeclaration(one) ||
+    ts.isClassDeclaration(one)) &&
+  one.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true;
+
+const runtime = product.filter(({ path }) => path.startsWith('runtime/'));
+
+test('an exported type name exists once in runtime/', () => {
+  const named = runtime.flatMap(({ path, tree }) =>
+    tree.statements.filter(isExportedType).map(({ name }) => [name.text, path] as const),
+  );
+  expect(repeated(named)).toEqual([]);
+});
+
+test('no two files of one plane have the same name', () => {
+  const named = runtime.map(({ path }) => {
+    const [, plane, ...rest] = path.split('/');
+    return [`${plane}/…/${rest.at(-1)}`, path] as const;
+  });
+  expect(repeated(named.filter(([key]) => !key.endsWith('/index.ts')))).toEqual([]);
+});
+
+test('no file is imported by tests alone', () => {
+  const used = new Set([...product, readSource('main.ts')].flatMap(allImports));
+  const tested = new Set(sourcesOf(['test', 'bench']).flatMap(allImports));
+  expect([...tested].filter((path) => isProduct(path) && !used.has(path))).toEqual([]);
+});
+
+const allImports = (source: Source): readonly string[] =>
+  importsOf(source).flatMap(({ file }) => (file === undefined ? [] : [resolve(file) ?? '']));
+
+const isProduct = (path: string): boolean => product.some((source) => source.path === path);
 
 test('the core has no clock, no randomness, no waiting and nothing of node', () => {
   const impure =
