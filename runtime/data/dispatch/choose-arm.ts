@@ -34,9 +34,9 @@ export function chooseArmFor(
   if (planned !== undefined) return planned;
   const { choice, credits } = chooseArm(model.route, job.cohortKey, model.credits);
   model.credits = credits;
-  const chosen = model.arms.get(choice.arm);
+  const chosen = listedArm(model, choice.arm);
   const [first] = model.route.shares;
-  const stable = model.arms.get(first?.arm ?? '');
+  const stable = listedArm(model, first?.arm ?? '');
   if (chosen === undefined || stable === undefined || chosen === stable) return chosen ?? stable;
   const reason = spillReason(chosen, stable, first?.hundredths ?? 0, context.clock.now());
   if (reason === undefined) return chosen;

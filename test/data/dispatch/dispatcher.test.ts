@@ -149,6 +149,15 @@ describe('the arm', () => {
     expect(await ask(sim)).toMatchObject({ kind: 'answered', arm: { name: 'stable' } });
   });
 
+  test('a queued request of an arm that left the table never returns to that arm', async () => {
+    const sim = one(() => ({ stable: [], v2: [] }), { shares: ALL_V2, holdMs: 1_000 });
+    const waits = sim.request();
+    await sim.time.run(10);
+    sim.swap({ arms: { stable: [] }, shares: ALL_V2, holdMs: 1_000 });
+    await sim.time.run(5_000);
+    expect(await waits).toMatchObject({ kind: 'refused', reason: 'no_replica' });
+  });
+
   test('who waits for an arm that goes away is served by another', async () => {
     const sim = one((s) => ({ stable: s.replicas(1, 5), v2: [] }), { shares: ALL_V2 });
     sim.swap({ arms: { stable: [], v2: [] }, shares: ALL_V2 });
