@@ -9,52 +9,52 @@ import {
 } from '../core/lifecycle/lease';
 import type { Timing } from './kubernetes/client/timing';
 
-/** A record as the store has it. */
+/** A lease record and its version. */
 export interface StoredLease {
   readonly record: LeaseRecord;
-  /** Goes into the write that follows the read. */
+  /** Precondition of the next write. */
   readonly version: string;
 }
 
-/** Where the lease is. Rejects when it cannot be reached. */
+/** Storage of the lease. Rejects when it cannot be reached. */
 export interface LeaseStore {
-  /** Undefined: there is none. */
+  /** Undefined: there is no lease. */
   readonly read: () => Promise<StoredLease | undefined>;
-  /** False: somebody wrote since; `version` undefined: makes one. */
+  /** False: another router wrote meanwhile. `version` undefined: creates the lease. */
   readonly write: (record: LeaseRecord, version: string | undefined) => Promise<boolean>;
 }
 
 export interface ElectorOptions {
   readonly store: LeaseStore;
-  /** Unique for every process: whoever is restarted under its old name must not lead at once. */
+  /** Unique per process: a restarted pod of the same name must not lead at once. */
   readonly identity: string;
-  /** `now` never jumps: the lease is measured by it. */
+  /** `now` must be monotonic: the lease is measured by it. */
   readonly timing: Timing;
   /** Milliseconds since the epoch. */
   readonly wall: () => number;
-  /** Told when the lead comes, goes, or cannot be asked about. */
+  /** Called when leadership is gained or lost, or the lease cannot be read. */
   readonly log: (message: string, fields: { readonly error?: string }) => void;
 }
 
-/** One of those of whom one leads. */
+/** One candidate for leadership. */
 export interface Elector {
-  /** Now, and for long enough to begin one write. To be asked before each. */
+  /** True long enough to begin one write; check before each. */
   readonly isLeader: () => boolean;
-  /** Who leads as far as was seen; undefined: nobody, or it was never read. */
+  /** The last known leader; undefined: none, or the lease was never read. */
   readonly leader: () => string | undefined;
-  /** Gives the lead back, so that the next one need not wait. */
+  /** Releases the lease, so that the next leader need not wait. */
   readonly stop: () => Promise<void>;
 }
 
-/** A try that takes longer is given up for the next one; two of them fit into the deadline. */
+/** A longer try is abandoned; two tries fit into the renew deadline. */
 const TRY_MS = RENEW_DEADLINE_MS / 2;
 
-/** What a shutdown waits for the lease; it ends by itself after that. */
+/** A shutdown waits this long to release the lease, which expires otherwise. */
 const RELEASE_MS = 2_000;
 
 class Candidate implements Elector {
   #sighting: LeaseObservation | undefined;
-  /** When the last renewal that succeeded was begun; undefined: somebody else leads. */
+  /** Start of the last successful renewal; undefined: another router leads. */
   #renewedAt: number | undefined;
   #told = false;
   #failing = false;
@@ -97,7 +97,7 @@ class Candidate implements Elector {
     }
   }
 
-  /** Read, decide, write. What a round that was given up still finds out holds no less. */
+  /** Read, decide, write. Results of an abandoned round still count. */
   async #try(): Promise<void> {
     const { store, identity, timing, wall } = this.options;
     const began = timing.now();
@@ -109,7 +109,7 @@ class Candidate implements Elector {
     if (decision.do === 'follow') this.#renewedAt = undefined;
     if (decision.do === 'follow' || this.#stopped) return;
     if (await store.write(decision.record, kept?.version)) {
-      // Counted from before the write: everybody else sees it later.
+      // Counted from before the write: other routers see it later.
       this.#renewedAt = Math.max(began, this.#renewedAt ?? began);
       this.#see(decision.record);
     } else if (decision.do === 'acquire') this.#renewedAt = undefined;
@@ -121,7 +121,7 @@ class Candidate implements Elector {
 
   async #release(): Promise<void> {
     const { store, identity, wall } = this.options;
-    // What is under way would otherwise be written over it.
+    // A pending write would overwrite the release.
     await this.#round;
     const kept = await store.read();
     if (kept?.record.holder !== identity) return;
@@ -155,7 +155,7 @@ class Candidate implements Elector {
   }
 }
 
-/** Tries to lead, for ever; begins at once. */
+/** Campaigns for the lease until stopped; starts at once. */
 export function startElector(options: ElectorOptions): Elector {
   return new Candidate(options);
 }

@@ -17,9 +17,9 @@ export type {
 export const OWN_MANAGERS: ReadonlySet<string> = new Set(['rest', 'files']);
 
 export interface ApplyOptions {
-  /** Who asks, for history and audit. */
+  /** Actor, for history and audit. */
   readonly by: string;
-  /** Who writes: `rest` or `files`. */
+  /** Writer: `rest` or `files`. */
   readonly manager: string;
   /** Refuse (412) unless the stored revision is this one. */
   readonly ifRevision?: number;
@@ -27,13 +27,13 @@ export interface ApplyOptions {
   readonly create?: boolean;
   /** Take over a model that another manager owns. */
   readonly force?: boolean;
-  /** What to remember with the new revision. */
+  /** Overrides to store with the new revision. */
   readonly state?: Omit<ModelOverrides, 'hash'>;
 }
 
 export interface Applied {
   readonly revision: number;
-  /** False: the identical definition was already there, nothing was done. */
+  /** False: the identical definition was stored already. */
   readonly changed: boolean;
 }
 
@@ -46,9 +46,9 @@ export interface RemoveOptions {
 
 /** From how many replicas to how many. */
 export interface Rescaling {
-  /** What the decision stands on: refuse (412) when the arm is no longer meant to have so many. */
+  /** Precondition: refuse (412) when the arm's desired replicas differ. */
   readonly from: number;
-  /** 0 puts it to sleep. */
+  /** 0 puts the arm to sleep. */
   readonly to: number;
 }
 
@@ -83,7 +83,7 @@ export type ClusterErrorCode =
   | 'CLUSTER_UNAVAILABLE'
   | 'DEPLOYMENT_FAILED';
 
-/** A refusal. Nothing was changed. The message says what, got, allowed and how to mend it. */
+/** A refused change; nothing was changed. The message says what is wrong and how to fix it. */
 export class ClusterError extends Error {
   override readonly name = 'ClusterError';
   constructor(
@@ -103,17 +103,17 @@ export interface Cluster {
   readonly apply: (spec: ModelSpec, options: ApplyOptions) => Promise<Applied>;
   /** Drains and removes; the record stays with `deleting` until the last replica is gone. */
   readonly remove: (id: string, options: RemoveOptions) => Promise<void>;
-  /** Replaces what is remembered beside the definition; undefined forgets it. */
+  /** Replaces the overrides of the definition; undefined removes them. */
   readonly setOverrides: (id: string, state: ModelOverrides | undefined) => Promise<void>;
   /**
-   * Another number of replicas for one arm, within what its definition allows, until its autoscaler
-   * or a hand says otherwise; the definition stays. For sleeping and waking.
+   * Scales one arm within the limits of its definition, which stays as it is. Used for sleeping and
+   * waking; an autoscaler or a later call may change it again.
    */
   readonly scale: (id: string, arm: string, rescaling: Rescaling) => Promise<void>;
   /** Newest first; at most 10. */
   readonly history: (id: string) => Promise<readonly Revision[]>;
   /** Calls the listener at once and after every change. */
   readonly watch: (listener: (snapshot: Snapshot) => void) => Watch;
-  /** Lets go of everything it holds (processes, connections); models of a remote cluster go on. */
+  /** Ends its processes and connections; models of a remote cluster keep running. */
   readonly close: () => Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { ApplyOptions, RemoveOptions, Rescaling, Revision } from './port';
 import { ClusterError, OWN_MANAGERS } from './port';
 import { entryOf } from '../../lib/spec/entry';
 
-/** What is kept of a model. Plain JSON: adapters store it as it is. */
+/** The stored state of a model. Plain JSON: adapters store it as it is. */
 export interface StoredModel {
   readonly id: string;
   readonly definition: ModelSpec['definition'];
@@ -21,15 +21,15 @@ export interface StoredModel {
   readonly history: readonly StoredRevision[];
 }
 
-/** Arm → SHA-256 of the bytes its `file` source stood for. */
+/** Arm → SHA-256 of the bytes of its `file` source. */
 export type Artifacts = Readonly<Record<string, string>>;
 
-/** A revision with its bytes. */
+/** A revision with the digests of its artifacts. */
 export interface StoredRevision extends Revision {
   readonly artifacts?: Artifacts | undefined;
 }
 
-/** Enough to go back several times; `revisionHistoryLimit` of a Deployment is of the same kind. */
+/** Like `revisionHistoryLimit` of a Deployment. */
 export const HISTORY_LIMIT = 10;
 
 export interface Proposal {
@@ -40,7 +40,7 @@ export interface Proposal {
   readonly now: number;
 }
 
-/** What an apply comes to. `changed: false` may still carry a new state or owner. */
+/** Outcome of an apply. `changed: false` may still carry new overrides or a new owner. */
 export interface ApplyOutcome {
   readonly stored: StoredModel;
   readonly changed: boolean;
@@ -85,7 +85,7 @@ function refuseStale(
 const sameArtifacts = (a: StoredRevision['artifacts'], b: StoredRevision['artifacts']): boolean =>
   JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b ?? {}).sort());
 
-/** The identical definition again: at most its owner and what is remembered become others. */
+/** The identical definition again: only its owner and overrides may change. */
 function unchanged(before: StoredModel, { manager, force, state }: ApplyOptions): StoredModel {
   const taken = force === true && before.manager !== manager ? { ...before, manager } : before;
   return state === undefined ? taken : { ...taken, state: { ...state, hash: before.hash } };
@@ -118,7 +118,7 @@ function nextRevision(
     createdAt: before?.createdAt ?? now,
     updatedAt: now,
     deleting: false,
-    // What was remembered belongs to the definition before: it ends here.
+    // The overrides of the previous definition end here.
     ...(state !== undefined && { state: { ...state, hash } }),
     history: [entry, ...(before?.history ?? [])].slice(0, HISTORY_LIMIT),
   };
@@ -164,14 +164,14 @@ export function findStored<Kept>(all: ReadonlyMap<string, Kept>, id: string): Ke
   );
 }
 
-/** Marks a model as on its way out. */
+/** Marks a model as being deleted. */
 export function markDeleted(stored: StoredModel, options: RemoveOptions): StoredModel {
   // `force` of a removal skips the drain; it does not take a model away from its owner.
   refuseForeign(stored, { manager: options.manager });
   return { ...stored, deleting: true };
 }
 
-/** Remembers something beside the definition; undefined forgets it. */
+/** Sets the overrides of a model; undefined removes them. */
 export function withOverrides(stored: StoredModel, state: ModelOverrides | undefined): StoredModel {
   if (state !== undefined && state.hash !== stored.hash) {
     throw new ClusterError(
@@ -182,7 +182,7 @@ export function withOverrides(stored: StoredModel, state: ModelOverrides | undef
   return { ...stored, state };
 }
 
-/** How many replicas an arm is meant to have: what was asked for last, within its definition. */
+/** The desired replicas of an arm: the last request, within the limits of its definition. */
 export function desiredOf({ scaling }: Arm, asked: number): number {
   return Math.min(scaling.maxReplicas, Math.max(scaling.minReplicas, asked));
 }
@@ -208,7 +208,7 @@ export function checkScale(
   );
 }
 
-/** What callers see of the history. */
+/** The history as callers see it. */
 export function revisionsOf({ history }: StoredModel): readonly Revision[] {
   return history.map((one) => {
     const { revision, hash, version, by, manager, at, definition } = one;
@@ -216,25 +216,25 @@ export function revisionsOf({ history }: StoredModel): readonly Revision[] {
   });
 }
 
-/** What a revision says about the bytes of an arm that comes without them. */
+/** The stored bytes for an arm whose definition comes without them. */
 export interface ArtifactPin {
   readonly digest: string;
-  /** These bytes and no others: the definition, or the version of this source, is the same. */
+  /** Exactly these bytes: the definition, or the version of this source, is the same. */
   readonly firm: boolean;
   /**
-   * What the source was said to have. Another one than `digest` where the bytes are those of a model
-   * that was joined with the weights beside it.
+   * The digest that the definition stated. It differs from `digest` for a model that was joined with
+   * the weights beside it.
    */
   readonly sha256: string | undefined;
 }
 
-/** Are the bytes of a pin those that a source with this digest means? */
+/** True when a pin holds the bytes of a source with this digest. */
 export const matchesPin = (pin: ArtifactPin, sha256: string | undefined): boolean =>
   sha256 === undefined || sha256 === pin.digest || sha256 === pin.sha256;
 
 /**
- * The bytes that an arm had before. A definition by REST names a file, it does not bring it: going
- * back to a revision, or changing a share, must not pick up what the file has become since.
+ * The bytes that an arm had before. A definition by REST names a file without its bytes: a rollback or
+ * a changed share must not pick up a newer content of that file.
  */
 export function pinOf(
   spec: ModelSpec,
@@ -257,7 +257,7 @@ export function pinOf(
   return { digest, firm: exact !== undefined, sha256: found?.source?.sha256 };
 }
 
-/** What of a record stands in the registry; how its arms are is for the adapter to say. */
+/** The fields of a record that the registry knows; the adapter adds the arms. */
 export function registryFields(
   stored: StoredModel,
 ): Omit<ModelRecord, 'spec' | 'arms' | 'replicas'> {

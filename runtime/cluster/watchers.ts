@@ -3,14 +3,14 @@ import type { Cluster } from './port';
 
 export interface Watchers {
   readonly watch: Cluster['watch'];
-  /** Takes a new snapshot and tells everyone. */
+  /** Takes a new snapshot and calls every listener. */
   readonly publish: () => void;
   readonly close: () => void;
 }
 
 /**
- * A listener's defect is its own: the cluster and the other listeners go on. It is heard of as a
- * warning of the process, and ends nothing.
+ * An error of one listener becomes a warning of the process; the cluster and the other listeners go
+ * on.
  */
 export function notifyListener<T>(listener: (news: T) => void, news: T): void {
   try {
@@ -21,19 +21,19 @@ export function notifyListener<T>(listener: (news: T) => void, news: T): void {
   }
 }
 
-/** Keeps the last whole snapshot and tells listeners about each new one. */
+/** Keeps the last snapshot and passes each new one to the listeners. */
 export function createWatchers(take: () => Snapshot): Watchers {
   const listeners = new Set<(snapshot: Snapshot) => void>();
   let current = take();
   return {
     publish: () => {
       current = take();
-      // `current`, not what it was: a listener may have changed something, and nobody may end up
-      // with the older snapshot.
+      // Read `current` each time: a listener may publish, and no listener may get the older
+      // snapshot last.
       for (const listener of listeners) notifyListener(listener, current);
     },
     watch: (listener) => {
-      // A function of its own for each watch: the same listener may be given twice.
+      // A separate function per watch: the same listener may be passed twice.
       const own = (snapshot: Snapshot): void => listener(snapshot);
       listeners.add(own);
       own(current);

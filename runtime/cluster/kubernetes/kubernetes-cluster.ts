@@ -32,14 +32,14 @@ export interface KubernetesOptions {
   readonly namespace?: string | undefined;
   /** Further ones whose models are served. */
   readonly namespaces?: readonly string[];
-  /** Where the service itself is: what it remembers is there. Absent: `namespace`. */
+  /** Namespace of the service, which holds the overrides. Absent: `namespace`. */
   readonly home?: string | undefined;
   readonly configPath?: string | undefined;
   readonly context?: string | undefined;
   readonly mode: 'rest' | 'gitops';
   /** How definitions become objects; its namespace is set here. */
   readonly environment: Environment;
-  /** Told about what is found broken, and about watches that fail. */
+  /** Called for invalid definitions and failed watches. */
   readonly warn: (message: string) => void;
   readonly rules?: PolicyRules;
   readonly timing?: Timing;
@@ -47,10 +47,9 @@ export interface KubernetesOptions {
 
 const NOTHING_MORE: PolicyRules = {};
 
-/** How long an answer waits until the watch shows what was written. */
+/** How long an answer waits until the cache shows the write. */
 const SEEN_MS = 5000;
 
-/** Without a place there is nowhere to look. */
 function namespaceOf(given: string | undefined, found: string | undefined): string {
   const namespace = given ?? found;
   if (namespace !== undefined) return namespace;
@@ -60,7 +59,7 @@ function namespaceOf(given: string | undefined, found: string | undefined): stri
   );
 }
 
-/** Models as objects of Kubernetes. It holds nothing but a view; what counts is in the cluster. */
+/** Models as objects of Kubernetes. It holds only a cache; the state is in the cluster. */
 class KubernetesCluster implements Cluster {
   readonly kind = 'kubernetes';
   readonly #queue = createKeyedQueue();
@@ -125,7 +124,7 @@ class KubernetesCluster implements Cluster {
       await mapApiError(
         'state',
         this.#overrides.update(slug, (now) => {
-          // A decision that was made on another state than this is no longer the right one.
+          // The caller decided on older overrides.
           const isStale = shown?.hash === hash && !isSame(shown.state, overridesFor(now, hash));
           if (isStale) throw overtaken(id);
           return replaced(now, hash, state);
@@ -136,7 +135,7 @@ class KubernetesCluster implements Cluster {
     });
   }
 
-  /** Beside changes of the definition: whoever wakes a model must not wait for one. */
+  /** Not queued behind changes of the definition, so that a model wakes at once. */
   scale: Cluster['scale'] = async (id, arm, rescaling) => {
     const record = this.#record(id);
     const { deleting, state } = findStored(new Map(record && [[id, record]]), id);
@@ -169,7 +168,7 @@ class KubernetesCluster implements Cluster {
     this.api.close();
   }
 
-  /** One change of a model after the other. */
+  /** Serializes the changes of a model. */
   #change<T>(slug: string, work: () => Promise<T>): Promise<T> {
     return this.#queue.run(slug, async () => {
       if (this.#closing === undefined) return work();
@@ -227,7 +226,7 @@ class KubernetesCluster implements Cluster {
     await this.#cache.waitFor(() => holds(this.#record(id)), SEEN_MS);
   }
 
-  /** Waits until the view holds what is remembered, and whose the model is. */
+  /** Waits until the cache shows the current overrides and owner. */
   async #waitForOverrides(slug: string): Promise<void> {
     const { namespace } = this.#contextOf(slug);
     const [now, holder] = await Promise.all([
@@ -266,9 +265,9 @@ function overtaken(id: string): ClusterError {
 }
 
 /**
- * Opens a cluster on Kubernetes. Nothing is asked of the API server yet: it may be down, and the
- * watches begin and go on by themselves.
- * @throws ClusterError when nothing says where the API server or the models are
+ * Opens a cluster on Kubernetes. The API server may be down: the watches start and retry in the
+ * background.
+ * @throws ClusterError when no API server or no namespace is configured
  */
 export async function createKubernetesCluster(options: KubernetesOptions): Promise<Cluster> {
   try {

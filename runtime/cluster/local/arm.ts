@@ -3,7 +3,7 @@ import type { ReplicaPlan } from './replica-plan';
 import type { ReplicaProcess } from './replica';
 import { nextStep } from './rollout';
 
-/** What an arm should come to. */
+/** Desired state of an arm. */
 export interface ArmGoal {
   readonly plan: ReplicaPlan;
   readonly desired: number;
@@ -11,7 +11,7 @@ export interface ArmGoal {
 
 type Start = (plan: ReplicaPlan, onChange: () => void) => ReplicaProcess;
 
-/** The most specific thing that keeps an arm from its goal. */
+/** The latest cause among replicas that are not ready. */
 function whyOf(replicas: readonly ReplicaRecord[]): Why | undefined {
   const told = replicas.filter(({ phase, why }) => phase !== 'ready' && why !== undefined);
   return told.at(-1)?.why;
@@ -80,7 +80,7 @@ export class ArmRunner {
     this.onChange();
   }
 
-  // Acting changes replicas, and they report changes at once: one pass at a time sees them all.
+  // Actions report changes synchronously: only one pass runs at a time, and it sees them all.
   private reconcile(): void {
     if (this.busy || this.stopped) return;
     this.busy = true;

@@ -5,7 +5,7 @@ import type { ArtifactFault, FilesBeside } from '../../../lib/spec/artifactfault
 import { filesBeside } from '../../../lib/synth/modelfile';
 import { ClusterError } from '../port';
 
-/** A file source that cannot be taken, with the advice. */
+/** Error for a file source that cannot be used. */
 export function refusal(uri: string, problem: string, advice: string): ClusterError {
   return new ClusterError(
     'INVALID_MODEL_CONFIG',
@@ -13,7 +13,7 @@ export function refusal(uri: string, problem: string, advice: string): ClusterEr
   );
 }
 
-/** A file source that is there and cannot be loaded. */
+/** A file source that exists and cannot be loaded. */
 export class BrokenSource extends ClusterError {
   constructor(uri: string, { problem, fix }: ArtifactFault) {
     super('INVALID_MODEL_CONFIG', `repository_url: got "${uri}", which ${problem}; ${fix}`);
@@ -24,8 +24,8 @@ export class BrokenSource extends ClusterError {
 const MODEL_NAME = /\.(?:onnx|ort)$|[/\\][^./\\]+$/i;
 
 /**
- * What is of no known kind is left to the model server, whose words the status shows; but not what
- * is not even named as a model (x.yaml).
+ * A file of unknown format is left to the model server, whose error the status shows, unless its name
+ * is not that of a model (x.yaml).
  */
 export const isNotAModel = (
   path: string,
@@ -47,7 +47,7 @@ function realPath(path: string): string | undefined {
 /**
  * The real path of a `file` source of a definition that came by REST: inside the models folder,
  * links followed.
- * @throws ClusterError when it is elsewhere, not there or no file
+ * @throws ClusterError when it is elsewhere, missing or not a regular file
  */
 export function fileInside(folder: string, uri: string): string {
   const refuse = (problem: string): ClusterError =>
@@ -59,7 +59,7 @@ export function fileInside(folder: string, uri: string): string {
   if (below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below)) {
     throw refuse('which is outside the models folder');
   }
-  // A pipe or a device would be waited for without end.
+  // Reading a pipe or a device might never end.
   if (!statSync(real).isFile()) throw refuse('which is no file');
   return real;
 }

@@ -5,28 +5,28 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from './files';
 
-/** Large files pass in pieces: a model may be larger than what we want to hold in memory. */
+/** Files are copied in pieces: a model may not fit into memory. */
 const PIECE_BYTES = 1 << 20;
-/** Begins the names of files that are being written. */
+/** Prefix of files that are being written. */
 const UNFINISHED = '.next-';
 
 /** Bytes of models under their SHA-256, in one folder. */
 export interface ArtifactFolder {
-  /** Where bytes of this digest stand, if they do. */
+  /** Path of the bytes of this digest, which may be missing. */
   readonly pathOf: (digest: string) => string;
-  /** Keeps bytes, held until `release`; gives their digest. */
+  /** Stores bytes, holds them until `release` and returns their digest. */
   readonly keepPieces: (
     pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ) => Promise<string>;
-  /** Keeps a copy of a file in the same way. */
+  /** The same for a copy of a file. */
   readonly keepFile: (path: string) => Promise<string>;
-  /** Are the bytes there, and what their name says? Holds them until `release` if so. */
+  /** True when the bytes exist and match their digest; holds them until `release`. */
   readonly hold: (digest: string) => Promise<boolean>;
-  /** What the last look at these bytes said; false before the first. */
+  /** Result of the last `hold`; false before the first. */
   readonly isIntact: (digest: string) => boolean;
-  /** Lets go of what one change held. */
+  /** Releases what one change held. */
   readonly release: (digests: Iterable<string>) => void;
-  /** Removes all that nobody wants and nobody holds. */
+  /** Removes artifacts that are neither wanted nor held. */
   readonly sweep: (wanted: ReadonlySet<string>) => void;
 }
 
@@ -56,14 +56,14 @@ async function digestOf(path: string): Promise<string> {
   });
 }
 
-/** Tells a file that was looked at from one that was changed since. */
+/** Identifies the state of a file, to detect later changes. */
 async function stampOf(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   return found === undefined ? undefined : `${found.ino} ${found.size} ${found.mtimeMs}`;
 }
 
 class Folder implements ArtifactFolder {
-  /** Digest → stamp of the file when it was found to be what its name says. */
+  /** Digest → stamp of the file when it last matched its digest. */
   private readonly well = new Map<string, string>();
   /** Digest → how many changes under way need it. */
   private readonly held = new Map<string, number>();

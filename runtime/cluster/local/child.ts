@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import type { Why } from '../../core/lifecycle/snapshot';
 
-/** As much of what a model server says last is kept, for "why". */
+/** Length of the stderr tail that is kept for the status. */
 const TAIL_CHARACTERS = 2000;
 
 export interface Command {
@@ -18,10 +18,10 @@ export interface ChildExit {
   readonly stderr: string;
 }
 
-/** A model server process. It ends when its standard input does, so that it never outlives us. */
+/** A model server process. It exits when its stdin closes, so that it never outlives the service. */
 export interface Child {
   readonly pid: number;
-  /** The port it listens on; rejects when it ends before. */
+  /** Its port; rejects when the process exits first. */
   readonly listening: Promise<number>;
   readonly ended: Promise<ChildExit>;
   readonly kill: (signal: NodeJS.Signals) => void;
@@ -54,13 +54,13 @@ function listeningOf(child: ChildProcess, ended: Promise<ChildExit>): Promise<nu
     throw new Error(exitWhy(end, 0).message);
   });
   const listening = Promise.race([heard, gone]);
-  // Whoever waits hears of it; nobody has to.
+  // A rejection without a listener must not end the service.
   listening.catch(() => undefined);
   gone.catch(() => undefined);
   return listening;
 }
 
-/** A command that the system does not even take (a null byte, too long). */
+/** A command that cannot be spawned (a null byte, too long). */
 function neverStarted(problem: string): Child {
   const listening = Promise.reject<number>(new Error(problem));
   listening.catch(() => undefined);
@@ -68,7 +68,7 @@ function neverStarted(problem: string): Child {
   return { pid: 0, listening, ended, kill: () => undefined };
 }
 
-// Out of files to open there are no streams either, only an error that comes later.
+// Without free file descriptors the child has no streams, and `error` follows.
 function trySpawn({ command, args, env }: Command): ChildProcess | string {
   try {
     return spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -84,7 +84,7 @@ export function startChild(command: Command): Child {
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-TAIL_CHARACTERS);
   });
-  // The pipe breaks when the child dies; `ended` tells.
+  // The pipe breaks when the child exits; `ended` reports it.
   child.stdin?.on('error', () => undefined);
   const ended = new Promise<ChildExit>((resolve) => {
     child.on('error', (error) => resolve({ code: null, signal: null, stderr: error.message }));
@@ -98,7 +98,7 @@ export function startChild(command: Command): Child {
   };
 }
 
-/** The end of a process in words. */
+/** The status of a process that exited. */
 export function exitWhy({ code, signal, stderr }: ChildExit, since: number, pid?: number): Why {
   const how =
     signal !== null

@@ -12,32 +12,32 @@ import { openStore } from './store';
 import { entryOf } from '../../../lib/spec/entry';
 
 export interface DiskOptions {
-  /** Folder for definitions, history and artifacts; made when it is not there. */
+  /** Folder for definitions, history and artifacts; created if missing. */
   readonly directory: string;
-  /** Told about what was found broken and mended. */
+  /** Called for damaged files. */
   readonly warn: (message: string) => void;
 }
 
-/** What a local cluster keeps. */
+/** The storage of a local cluster. */
 export interface Disk {
   readonly store: Store;
   readonly artifacts: ArtifactFolder;
-  /** Where artifacts are while they are loaded. */
+  /** Folder of downloads in progress. */
   readonly loading: string;
   readonly unlock: () => void;
 }
 
-/** Of the bytes an arm runs on; undefined when it has none. */
+/** Digest of the arm's artifact; undefined: none. */
 export function digestOf({ history }: StoredModel, { name }: Arm): string | undefined {
   return entryOf(history[0]?.artifacts, name);
 }
 
-/** Of all that a revision that is kept could run on. */
+/** Digests of all stored revisions. */
 export function digestsOf({ history }: StoredModel): readonly string[] {
   return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
 }
 
-/** The newest revision with the bytes that one of its arms runs on. */
+/** Records the artifact of an arm in the newest revision. */
 export function withArtifact(stored: StoredModel, arm: string, digest: string): StoredModel {
   const [newest, ...rest] = stored.history;
   if (newest === undefined) return stored;
@@ -45,7 +45,7 @@ export function withArtifact(stored: StoredModel, arm: string, digest: string): 
   return { ...stored, history: [{ ...newest, artifacts }, ...rest] };
 }
 
-/** @throws when it is in use, or cannot be */
+/** @throws when the folder is in use or unusable */
 export function openDisk({ directory, warn }: DiskOptions): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const unlock = acquireLock(directory);
@@ -59,7 +59,7 @@ export function openDisk({ directory, warn }: DiskOptions): Disk {
   }
 }
 
-/** What a change ends with after `error`: a full disk is a refusal, and the log names the file. */
+/** Maps errors of the file system, e.g. a full disk, to a ClusterError; the log names the file. */
 export function diskRefusal(error: unknown, id: string, warn: (message: string) => void): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   const isOurs = error instanceof ClusterError || error instanceof DefinitionError;

@@ -13,7 +13,7 @@ interface Endpoint {
   since: number;
   why: Why | undefined;
   isUnreached: boolean;
-  /** Which of the questions it answers; from the first one again when it is not well. */
+  /** Index of the check that the server supports; 0 again after a failure. */
   question: number;
 }
 
@@ -29,7 +29,7 @@ export interface EndpointOptions {
   readonly arm: Arm;
   readonly addresses: readonly string[];
   readonly now: () => number;
-  /** Told when a server goes, and when it is back. */
+  /** Called when a server fails and when it is back. */
   readonly warn: (message: string) => void;
   readonly onChange: () => void;
 }
@@ -51,7 +51,7 @@ function questionsOf({ spec, arm }: EndpointOptions): readonly Check[] {
   return protocol === 'openai' ? [{ http: DEFAULT_HEALTH_PATH }, ready] : [ready];
 }
 
-/** All that makes a watch another one. */
+/** Options whose change requires a new watch. */
 function keyOf({ spec, arm, addresses }: EndpointOptions): string {
   return JSON.stringify([spec.id, arm.version, arm.server, spec.health, addresses]);
 }
@@ -73,7 +73,7 @@ export class EndpointArm {
     this.done = Promise.all(this.endpoints.map((endpoint) => this.watch(endpoint)));
   }
 
-  /** Is this the watch that those options ask for? */
+  /** True when this watch serves these options. */
   watches(options: EndpointOptions): boolean {
     return keyOf(options) === keyOf(this.options);
   }
@@ -150,7 +150,7 @@ export class EndpointArm {
     if (!isNews || this.stopping.signal.aborted) return;
     this.report(endpoint, fault);
     const at = now();
-    // The reason may be another one while it is not ready all along.
+    // The cause may change while the server stays not ready.
     const isSame = ready === endpoint.ready && before !== undefined;
     const why: Why = { cause: 'probe-failing', message, object: `${host}:${port}`, since: at };
     const since = isSame ? endpoint.since : at;
@@ -159,7 +159,7 @@ export class EndpointArm {
     onChange();
   }
 
-  /** One line when it goes and one when it is back; why it stays away is in the status. */
+  /** One line when it fails and one when it is back; the status shows later causes. */
   private report({ host, port, why }: Endpoint, fault: ProbeResult): void {
     const { spec, arm, warn } = this.options;
     const name = `${spec.id}, ${arm.name}: the server at ${host}:${port} (local.endpoints)`;

@@ -8,7 +8,7 @@ import type { Why } from '../../core/lifecycle/snapshot';
 import type { ArtifactFolder } from './artifacts';
 import { keepModel } from './sources';
 
-/** What is loaded. */
+/** An artifact to load. */
 export interface ArtifactRequest {
   readonly source: Pick<Source, 'uri' | 'sha256' | 'endpoint'>;
   /**
@@ -25,18 +25,18 @@ export type FetchSource = (
   log: (line: string) => void,
 ) => Promise<void>;
 
-/** Who waits for an artifact. */
+/** A waiter for an artifact. */
 export interface LoadListener {
-  /** There is something new to say, or it may be tried again. */
+  /** Called when there is progress, or the load may be retried. */
   readonly changed: () => void;
-  /** The bytes are held while it runs. */
+  /** Called with the digest, while the bytes are held. */
   readonly done: (digest: string) => void;
 }
 
 export interface LoadsOptions {
-  /** Absent: this service loads nothing. */
+  /** Absent: this service loads no artifacts. */
   readonly fetch: FetchSource | undefined;
-  /** Where files are while they are loaded. */
+  /** Folder of downloads in progress. */
   readonly folder: string;
   readonly artifacts: ArtifactFolder;
   readonly warn: (message: string) => void;
@@ -56,7 +56,7 @@ interface Failure {
   readonly waiting: Set<LoadListener>;
 }
 
-/** After a source failed, milliseconds. */
+/** Pause after a failed load. */
 const AGAIN_MS = 30_000;
 const NAME = 'model.onnx';
 
@@ -68,7 +68,7 @@ function keyOf({ source: { uri, sha256, endpoint }, trusted }: ArtifactRequest):
 /** Without its query, which may be a signature. */
 const shownUri = ({ source }: ArtifactRequest): string => source.uri.replace(/[?#].*$/s, '');
 
-/** Artifacts on their way from object stores, registries and the web: each source once at a time. */
+/** Loads artifacts from object stores, registries and the web; each source once at a time. */
 export class Loads {
   private readonly running = new Map<string, Load>();
   private readonly failed = new Map<string, Failure>();
@@ -80,7 +80,7 @@ export class Loads {
     return this.options.fetch !== undefined;
   }
 
-  /** Loads a source unless that is under way or has just failed; why its arm does not run yet. */
+  /** Starts a load unless one runs or has just failed; returns the status of the waiting arm. */
   begin(arm: Arm, wanted: ArtifactRequest, waiting: LoadListener): Why {
     const key = keyOf(wanted);
     const failure = this.failed.get(key);
@@ -159,7 +159,7 @@ export class Loads {
   }
 }
 
-/** Whoever is told may begin to wait again. */
+/** A listener may call `begin` again. */
 function notifyAll({ waiting }: Pick<Load, 'waiting'>): void {
   const all = [...waiting];
   waiting.clear();

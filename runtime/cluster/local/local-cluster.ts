@@ -35,14 +35,14 @@ export interface LocalOptions extends DiskOptions {
   readonly spawnServer: SpawnServer;
   /** Loads artifacts that are not files; absent: only files are loaded. */
   readonly fetch?: FetchSource | undefined;
-  /** Told how a load goes on. */
+  /** Called with the progress of loads. */
   readonly info?: ((message: string) => void) | undefined;
-  /** What model servers inherit: where programs and libraries are. */
+  /** Environment that model servers inherit, such as PATH. */
   readonly baseEnv: NodeJS.ProcessEnv;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly random: () => number;
-  /** What processes may use; the machine's, or its container's, unless given. */
+  /** Memory for all processes; default: that of the machine or its container. */
   readonly memoryBytes?: number;
 }
 
@@ -53,7 +53,7 @@ interface Removal {
   readonly done: Promise<void>;
 }
 
-/** Models as processes of this machine. Everything acknowledged is on disk. */
+/** Models as processes of this machine. Every acknowledged change is on disk. */
 class LocalCluster implements Cluster {
   readonly kind = 'local';
   private readonly runners = new Map<string, ModelRunner>();
@@ -94,7 +94,7 @@ class LocalCluster implements Cluster {
       this.checkMemory(spec.id, arms);
       const applied = await withArtifacts(this.sources, { spec, arms, before }, (artifacts) => {
         this.refuseWhenClosed();
-        // Again: others may have grown while the artifacts came.
+        // Again: other models may have scaled up while the artifacts were loaded.
         this.checkMemory(spec.id, arms);
         const proposal = { spec, options, artifacts, now: this.options.now() };
         const { stored, changed } = applyTo(this.disk.store.models, proposal);
@@ -169,7 +169,7 @@ class LocalCluster implements Cluster {
     throw new ClusterError('CLUSTER_UNAVAILABLE', 'the service is shutting down; try again later');
   }
 
-  /** One change of a model after the other; a full disk is a refusal, not a defect. */
+  /** Serializes the changes of a model and maps errors of the disk. */
   private change<T>(id: string, work: () => Promise<T>): Promise<T> {
     return this.turns.run(id, async () => {
       this.refuseWhenClosed();
@@ -181,7 +181,7 @@ class LocalCluster implements Cluster {
     });
   }
 
-  /** @throws ClusterError when there is not the memory for so many replicas beside all others */
+  /** @throws ClusterError when the memory does not suffice for these replicas and all others */
   private checkMemory(id: string, arms: readonly Arm[]): void {
     const own = arms.map((arm) => ({ arm, replicas: arm.scaling.minReplicas }));
     const others = [...this.specs.values()].filter((spec) => spec.id !== id);
@@ -194,9 +194,9 @@ class LocalCluster implements Cluster {
     checkMemory(id, own, beside, this.options.memoryBytes);
   }
 
-  /** Makes it last, then makes it so. */
+  /** Stores the change, then applies it. */
   private put(stored: StoredModel): void {
-    // Parsed again, so that no bytes of sources are held in memory; what cannot be is not stored.
+    // Parsed again, so that no source bytes stay in memory; an invalid definition is not stored.
     const spec = parseModel(stored.definition);
     this.disk.store.put(stored);
     this.specs.set(stored.id, spec);
@@ -235,7 +235,7 @@ class LocalCluster implements Cluster {
     this.changed(id);
   }
 
-  /** A definition that ran before may not be able to now: its bytes or its endpoints are gone. */
+  /** A stored definition may no longer run: its bytes or its endpoints are gone. */
   private plan(stored: StoredModel, spec: ModelSpec, arm: Arm): PlannedArm {
     const { artifacts } = this.disk;
     try {
@@ -255,7 +255,7 @@ class LocalCluster implements Cluster {
     return this.blocked(spec, arm, 'artifact-missing', message);
   }
 
-  /** Begins to load what an arm runs on, and says how far that is. */
+  /** Starts to load an arm's artifact and returns the status of the arm. */
   private load({ id, hash, manager }: StoredModel, arm: Arm, source: Source): Why {
     const current = (): StoredModel | undefined => {
       const now = this.disk.store.models.get(id);
@@ -334,8 +334,8 @@ class LocalCluster implements Cluster {
 }
 
 /**
- * Opens a local cluster and starts what was there when it was last used.
- * @throws ClusterError when another service uses the folder, or it cannot be used at all
+ * Opens a local cluster and starts its stored models.
+ * @throws ClusterError when another service uses the folder, or it is unusable
  */
 export async function createLocalCluster(options: LocalOptions): Promise<Cluster> {
   try {

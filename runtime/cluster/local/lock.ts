@@ -2,14 +2,14 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { ClusterError } from '../port';
 
-/** A process is known by its number and its start: numbers are used again. */
+/** A process is identified by pid and start time, because pids are reused. */
 interface Owner {
   readonly pid: number;
-  /** Boot of the machine and ticks since then; `''` where there is no /proc: the number has to do. */
+  /** Boot id and start in ticks; `''` without /proc: only the pid is compared. */
   readonly started: string;
 }
 
-/** What file systems say that have no hard links (FAT, some shares). */
+/** Errors of file systems without hard links (FAT, some shares). */
 const WITHOUT_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK']);
 
 function read(file: string): string | undefined {
@@ -48,7 +48,7 @@ function ownerIn(text: string): Owner | undefined {
   }
 }
 
-/** A link appears with its content or not at all; nobody ever sees a lock without an owner. */
+/** A link appears with its content or not at all, so that a lock always names its owner. */
 function tryLink(mine: string, lock: string): boolean {
   try {
     linkSync(mine, lock);
@@ -71,7 +71,7 @@ function tryCreate(content: string, lock: string): boolean {
   }
 }
 
-/** Takes a dead owner's lock away, unless somebody else was faster: then it is put back. */
+/** Removes a dead owner's lock; restores it when another process replaced it meanwhile. */
 function removeStale(lock: string, stale: string, aside: string): void {
   try {
     renameSync(lock, aside);
@@ -83,8 +83,8 @@ function removeStale(lock: string, stale: string, aside: string): void {
 }
 
 /**
- * Takes a state folder for this process; gives back how to let go of it. The lock of a process that
- * died is taken over.
+ * Locks a state folder for this process and returns the release. The lock of a dead process is taken
+ * over.
  * @throws ClusterError when another service uses the folder
  */
 export function acquireLock(folder: string): () => void {

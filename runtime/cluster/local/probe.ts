@@ -2,17 +2,16 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { Check } from '../../../lib/spec';
 
-/** What was wrong when a server was asked. */
+/** Why a probe failed. */
 export interface ProbeFault {
-  /** For people. */
   readonly message: string;
-  /** Of its answer, if it gave one. */
+  /** HTTP status, if the server answered. */
   readonly status?: number;
-  /** No connection could be made: a request would not come through either. */
+  /** No connection could be made, so that requests would fail too. */
   readonly isUnreached?: boolean;
 }
 
-/** Undefined: well. */
+/** Undefined: healthy. */
 export type ProbeResult = ProbeFault | undefined;
 
 /** Kubernetes' default for an HTTP probe is 1 s; a loaded laptop gets more. */

@@ -13,17 +13,17 @@ export interface RecordsOptions {
 }
 
 /**
- * What is told of each model. The fence stands here: what throws while one model is worked on
- * becomes that model's status and never reaches the others.
+ * The records of all models. An error while one model is changed becomes that model's status and does
+ * not affect the others.
  */
 export class Records {
-  /** As last told; a model that changes has none. */
+  /** Current records; a changed model has none. */
   private readonly known = new Map<string, ModelRecord>();
   private readonly faults = new Map<string, Why>();
 
   constructor(private readonly options: RecordsOptions) {}
 
-  /** The model changes: it is looked at again. */
+  /** Makes the record again at the next snapshot. */
   drop(id: string): void {
     this.known.delete(id);
   }
@@ -34,7 +34,7 @@ export class Records {
     this.faults.delete(id);
   }
 
-  /** Works on one model; when that throws, the model's status says so. */
+  /** Runs work on one model; an error becomes its status. */
   fenced(id: string, work: () => void): void {
     try {
       work();
@@ -53,7 +53,7 @@ export class Records {
     this.known.delete(id);
   }
 
-  /** Records of all; a model of which nothing can be told is left out, and that is told once. */
+  /** All records; a model whose record fails is left out and logged. */
   of(all: Iterable<StoredModel>): ReadonlyMap<string, ModelRecord> {
     const records = new Map<string, ModelRecord>();
     for (const stored of all) {

@@ -5,19 +5,19 @@ import { memoryOf } from '../../shared/held-bytes';
 import type { ArmRecord } from '../port';
 import { ClusterError } from '../port';
 
-/** A process of the ONNX server takes about so much before it loads anything, bytes. */
+/** Memory of an ONNX server process before it loads a model. */
 const BARE_PROCESS_BYTES = 64 * 2 ** 20;
 
-/** The memory that processes of this machine may use: a container's limit, where there is one. */
+/** Memory of the machine, or the limit of its container. */
 const memoryHere = (): number => memoryOf(process.constrainedMemory(), totalmem());
 
-/** An arm of processes, and how many of them there are to be. */
+/** An arm and its desired number of processes. */
 export interface ArmReplicas {
   readonly arm: Arm;
   readonly replicas: number;
 }
 
-/** One replica is for the author to try, whatever its definition asks for: it counts as bare. */
+/** A single replica is always allowed and counts as a bare process, whatever its request. */
 function bytesOf({ arm: { resources }, replicas }: ArmReplicas): number {
   const { memory } = resources;
   if (replicas <= 1 || memory === undefined) return replicas * BARE_PROCESS_BYTES;
@@ -28,9 +28,9 @@ const bytesOfAll = (arms: readonly ArmReplicas[]): number =>
   arms.reduce((sum, one) => sum + bytesOf(one), 0);
 
 /**
- * More processes than there is memory for would end each other, and others beside them.
- * @param arms of the model `id`, as they are to be
- * @param others what runs of all other models
+ * Refuses more processes than the memory allows: the kernel would kill them, and others.
+ * @param arms of the model `id`, as desired
+ * @param others arms of all other models
  * @throws ClusterError
  */
 export function checkMemory(
@@ -50,7 +50,7 @@ export function checkMemory(
   );
 }
 
-/** What runs of a model, arm by arm. */
+/** The desired replicas of each arm of a model. */
 export function armReplicasOf(
   arms: readonly Arm[],
   records: readonly Pick<ArmRecord, 'name' | 'desired'>[],

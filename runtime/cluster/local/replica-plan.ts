@@ -9,7 +9,7 @@ export interface SpawnServer {
   readonly args: readonly string[];
 }
 
-/** How a replica is watched and ended. Milliseconds. */
+/** Times of a replica's health checks and shutdown, in milliseconds. */
 export interface ReplicaTimes {
   /** Budget to load the model. */
   readonly startupMs: number;
@@ -21,7 +21,7 @@ export interface ReplicaTimes {
   readonly graceMs: number;
 }
 
-/** SIGTERM to SIGKILL: the longest request, and a little for the end itself. */
+/** Added to the longest request between SIGTERM and SIGKILL. */
 const END_MS = 5000;
 
 function timesOf({ health, inference }: ModelSpec, preStopMs: number): ReplicaTimes {
@@ -33,16 +33,16 @@ function timesOf({ health, inference }: ModelSpec, preStopMs: number): ReplicaTi
   };
 }
 
-/** Everything a process of an arm is started with. Equal plans need no restart. */
+/** How a process of an arm is started. */
 export interface ReplicaPlan {
   readonly name: string;
   readonly version: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Digest of all that a running process cannot change. */
+  /** Digest of arguments and environment; a change requires a restart. */
   readonly fingerprint: string;
   readonly times: ReplicaTimes;
-  /** The file it loads, and how its author calls it: messages name that. */
+  /** The file it loads, and its URI in the definition, which messages show. */
   readonly artifact: { readonly file: string; readonly uri: string };
 }
 
@@ -60,7 +60,7 @@ function refusal(spec: ModelSpec, arm: Arm, problem: string): ClusterError {
  */
 const LOADER_VARIABLES = /^(NODE_|LD_|DYLD_|OPENSSL_)/i;
 
-/** What keeps an arm from running as a process of this machine; undefined: nothing does. */
+/** Why an arm cannot run as a process of this machine; undefined: it can. */
 function obstacleOf({ server, source, env, image }: Arm, loads: boolean): string | undefined {
   if (server.kind === 'custom' && image !== undefined) {
     return `it runs in an image of its own (${image}), and there are no containers here`;
@@ -86,14 +86,14 @@ function obstacleOf({ server, source, env, image }: Arm, loads: boolean): string
 
 /**
  * @param loads whether this service loads artifacts from elsewhere
- * @throws ClusterError with a sentence that says what the arm would need
+ * @throws ClusterError that says what the arm needs
  */
 export function checkRunnable(spec: ModelSpec, arm: Arm, loads = false): void {
   const obstacle = obstacleOf(arm, loads);
   if (obstacle !== undefined) throw refusal(spec, arm, obstacle);
 }
 
-/** Whole cores of the request, at least one: more threads than cores only wait for each other. */
+/** Whole cores of the request, at least one. */
 const threadsOf = ({ resources }: Arm): number =>
   Math.max(1, Math.floor(quantityValue(resources.cpu ?? '1')));
 

@@ -12,22 +12,22 @@ export interface ReplicaOptions {
   readonly model: string;
   readonly plan: ReplicaPlan;
   readonly spawnServer: SpawnServer;
-  /** What a child inherits: where programs and libraries are. */
+  /** Environment that the child inherits, such as PATH. */
   readonly baseEnv: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly random: () => number;
-  /** Told about processes that ended, and why. */
+  /** Called when a process ended, with the cause. */
   readonly warn: (message: string) => void;
-  /** Gives each process an id of its own. */
+  /** Returns a unique id for each process. */
   readonly nextId: () => string;
   readonly onChange: () => void;
 }
 
-/** One place in an arm: a process, or the pause before the next one. */
+/** One replica of an arm: a process, or the pause before its restart. */
 export interface ReplicaProcess {
   readonly plan: ReplicaPlan;
   readonly record: () => ReplicaRecord;
-  /** Takes over what a running process need not know: how it is watched and ended. */
+  /** Takes the times of a new plan without a restart. */
   readonly adopt: (plan: ReplicaPlan) => void;
   /**
    * Drains and ends it; resolves when the process is gone. Called again without a drain it cuts
@@ -38,15 +38,15 @@ export interface ReplicaProcess {
   readonly measure: () => void;
 }
 
-/** Failures in a row before a process that runs is taken as hung; Kubernetes' failureThreshold. */
+/** Consecutive failures until a process counts as hung, like Kubernetes' failureThreshold. */
 const FAILURES = 3;
-/** Between tries until the model is loaded. */
+/** Period of probes until the model is loaded. */
 const STARTING_PROBE_MS = 100;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 30_000;
-/** A process that was well for so long starts with a short pause again. */
+/** A process that was ready for this long resets the backoff. */
 const FORGIVEN_MS = 60_000;
-/** Without a drain there is nothing to wait for but the process's own end. */
+/** Time between SIGTERM and SIGKILL without a drain. */
 const ABRUPT_GRACE_MS = 1000;
 
 /** 0.2 s, doubling to 30 s, ± 25 % so that several do not start in step. */
@@ -105,11 +105,11 @@ class LocalReplica implements ReplicaProcess {
   private async end(): Promise<void> {
     const { preStopMs, graceMs } = this.plan.times;
     const routed = this.phase === 'ready';
-    // Nobody was ever sent here, so nobody shall be now.
+    // Never routed: clear the port, so that no request is sent here.
     if (!routed) this.port = 0;
     this.stopping.abort();
     this.enter('terminating');
-    // Callers that still hold the old routes get the time to let go of them.
+    // Requests on old routes may still arrive.
     if (routed) await this.unhurried(preStopMs);
     this.child?.kill('SIGTERM');
     await Promise.race([this.done, this.unhurried(graceMs)]);
@@ -133,7 +133,7 @@ class LocalReplica implements ReplicaProcess {
     return !this.stopping.signal.aborted;
   }
 
-  /** Starts a process, and another one after each that ends, until it is told to stop. */
+  /** Starts a process and restarts it after each exit until stopped. */
   private async run(): Promise<void> {
     while (this.wanted) {
       await this.runOnce().catch((error: unknown) => this.fault(error));
@@ -171,13 +171,13 @@ class LocalReplica implements ReplicaProcess {
     this.enter('failed', why);
   }
 
-  /** The server knows the file by its digest; its author knows it by the name it had. */
+  /** Replaces the path of the stored file by the URI of the definition. */
   private named(why: Why): Why {
     const { file, uri } = this.options.plan.artifact;
     return { ...why, message: why.message.replaceAll(file, uri) };
   }
 
-  /** What threw while this process was started or watched is its status; another one is tried. */
+  /** An error while this process was started or probed becomes its status; it is restarted. */
   private fault(error: unknown): void {
     this.child?.kill('SIGKILL');
     this.child = undefined;
@@ -194,7 +194,7 @@ class LocalReplica implements ReplicaProcess {
     return this.phase === 'ready' && this.options.now() - this.since > FORGIVEN_MS;
   }
 
-  /** Waits until the model is loaded, then checks it, until the process is over. */
+  /** Waits until the model is loaded, then probes it until the process exits. */
   private async supervise(child: Child, over: AbortSignal): Promise<void> {
     const problem = await this.untilReady(child, over);
     if (over.aborted || !this.wanted) return;

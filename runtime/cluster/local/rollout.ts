@@ -1,10 +1,10 @@
 import type { ReplicaPhase } from '../../core/lifecycle/snapshot';
 
-/** A replica as the decision sees it. */
+/** A replica, as the decision sees it. */
 export interface Slot {
   readonly id: string;
   readonly phase: ReplicaPhase;
-  /** Runs what is wished now. */
+  /** Runs the current plan. */
   readonly current: boolean;
 }
 
@@ -13,19 +13,19 @@ export type RolloutStep =
   | { readonly do: 'stop'; readonly id: string }
   | { readonly do: 'nothing' };
 
-/** One more than wished while a change is under way, as a Deployment with maxSurge 1, maxUnavailable 0. */
+/** Like a Deployment with maxSurge 1 and maxUnavailable 0. */
 const SURGE = 1;
 
 const readyIn = (slots: readonly Slot[]): number =>
   slots.filter(({ phase }) => phase === 'ready').length;
 
-/** Those that are of least use first: broken, then starting, then ready. */
+/** Failed ones first, then starting, then ready. */
 function leastUseful(slots: readonly Slot[]): Slot | undefined {
   const order: readonly ReplicaPhase[] = ['failed', 'starting', 'ready'];
   return [...slots].sort((a, b) => order.indexOf(a.phase) - order.indexOf(b.phase))[0];
 }
 
-/** May this old one go? */
+/** True when this outdated replica may be stopped. */
 function isDispensable(victim: Slot, live: readonly Slot[], desired: number): boolean {
   if (victim.phase === 'ready') return readyIn(live) > desired;
   // It serves nobody. But it may come back: it goes when it is not needed, when a new one shows
@@ -36,9 +36,9 @@ function isDispensable(victim: Slot, live: readonly Slot[], desired: number): bo
 }
 
 /**
- * The next step from what is to what is wished. Never fewer ready replicas than wished because of a
- * change: an old one that is ready goes only when enough others are.
- * @example one old ready, one wished → start; then, when the new one is ready → stop the old one
+ * The next step towards the desired replicas. A ready outdated replica is stopped only when enough
+ * others are ready.
+ * @example one outdated ready, one desired → start; when the new one is ready → stop the old one
  */
 export function nextStep(slots: readonly Slot[], desired: number): RolloutStep {
   const live = slots.filter(({ phase }) => phase !== 'terminating');

@@ -13,7 +13,7 @@ export type EndpointAddresses = Readonly<
   Record<string, Readonly<Record<string, readonly string[]>>>
 >;
 
-/** Names of models and arms are the users': `constructor` must not find a method. */
+/** Names of models and arms are user input: `constructor` must not find a method. */
 export function addressesOf(
   endpoints: EndpointAddresses,
   model: string,
@@ -22,7 +22,7 @@ export function addressesOf(
   return entryOf(entryOf(endpoints, model), arm);
 }
 
-/** Arms whose processes are ours: no endpoints are given for them. */
+/** Arms without endpoints, which run as processes. */
 export const processArms = (
   endpoints: EndpointAddresses,
   { id, arms }: ModelSpec,
@@ -38,35 +38,35 @@ export interface RunnerOptions {
   readonly onChange: () => void;
 }
 
-/** How to start the processes of an arm, or why that cannot be. */
+/** How to start the processes of an arm, or why it cannot run. */
 export type PlannedArm =
   | { readonly kind: 'plan'; readonly plan: ReplicaPlan }
   | { readonly kind: 'blocked'; readonly why: Why };
 
-/** What should run. */
+/** Desired state of a model. */
 export interface ModelGoal {
   readonly spec: ModelSpec;
-  /** By hand: no processes at all. */
+  /** Stopped by hand: no processes. */
   readonly stopped: boolean;
-  /** Asked for arms that run as processes. */
+  /** Called for arms that run as processes. */
   readonly planOf: (arm: Arm) => PlannedArm;
 }
 
-/** An arm that ought to run and cannot. */
+/** Record of an arm that cannot run. */
 function blockedRecord({ name, version }: Arm, desired: number, why: Why): ArmRecord {
   return { name, version, desired, current: 0, ready: 0, updated: 0, why };
 }
 
-/** The arms of one model: processes, or endpoints that someone else runs. */
+/** The arms of one model: processes, or external endpoints. */
 export class ModelRunner {
   private readonly processes = new Map<string, ArmRunner>();
   private readonly watched = new Map<string, EndpointArm>();
-  /** Arms the definition no longer has, until their last process is gone. */
+  /** Arms the definition no longer has, until their last process exits. */
   private readonly leaving = new Set<ArmRunner>();
   private readonly blocked = new Map<string, ArmRecord>();
-  /** Arms of which something threw when they were last brought to their goal. */
+  /** Errors of the last reconciliation by arm. */
   private readonly faults = new Map<string, Why>();
-  /** Arm → replicas that were asked for; at first one, even of an arm that may sleep. */
+  /** Arm → requested replicas; initially one, even for an arm that may sleep. */
   private readonly scaled = new Map<string, number>();
   private order: readonly string[] = [];
   private count = 0;
@@ -79,7 +79,7 @@ export class ModelRunner {
     for (const arm of spec.arms) this.followArm(spec, arm, this.desiredOf(arm, stopped), planOf);
   }
 
-  /** One arm's fault leaves the others as they are. */
+  /** An error of one arm does not affect the others. */
   private followArm(spec: ModelSpec, arm: Arm, desired: number, planOf: ModelGoal['planOf']): void {
     const addresses = addressesOf(this.options.endpoints, spec.id, arm.name);
     try {
@@ -96,7 +96,7 @@ export class ModelRunner {
     }
   }
 
-  /** From now on; false: somebody else runs it, and says how many there are. */
+  /** False: the arm has external endpoints and cannot be scaled. */
   scale(arm: Arm, replicas: number): boolean {
     if (this.watched.has(arm.name)) return false;
     this.scaled.set(arm.name, replicas);
@@ -116,7 +116,7 @@ export class ModelRunner {
 
   replicas(): readonly ReplicaRecord[] {
     const all = [...this.order.flatMap((name) => this.runnerOf(name) ?? []), ...this.leaving];
-    // One that goes before it ever listened has no address to show.
+    // A replica that stops before it listened has no address.
     return all
       .flatMap((arm) => arm.replicas())
       .filter(({ phase, port }) => phase !== 'terminating' || port > 0);
@@ -169,7 +169,7 @@ export class ModelRunner {
   private followProcess(spec: ModelSpec, arm: Arm, desired: number, planned: PlannedArm): void {
     const running = this.processes.get(arm.name);
     if (planned.kind === 'blocked') {
-      // What runs goes on: it is better than nothing.
+      // Keep the running processes.
       if (running !== undefined) running.scale(desired);
       else this.blocked.set(arm.name, blockedRecord(arm, desired, planned.why));
       return;
@@ -195,7 +195,7 @@ export class ModelRunner {
     const { now, warn, onChange } = this.options;
     const next = { spec, arm, addresses, now, warn, onChange };
     const running = this.watched.get(arm.name);
-    // A changed share must not make replicas unknown for a moment.
+    // A changed share must not reset the state of the endpoints.
     if (running?.watches(next) === true) return;
     void running?.stop();
     this.blocked.delete(arm.name);

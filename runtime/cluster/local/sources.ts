@@ -7,14 +7,14 @@ import { besideInside, BrokenSource, fileInside, isNotAModel, refusal } from './
 import { setEntry } from '../../../lib/spec/entry';
 import { modelPieces, streamed } from '../../../lib/synth/modelfile';
 
-/** What the bytes of an arm are looked for in. */
+/** Where the bytes of an arm are looked up. */
 export interface Sources {
   /** The models folder. */
   readonly folder: string;
   readonly artifacts: ArtifactFolder;
 }
 
-/** Keeps a model of the models folder, with the weights that stand beside it. */
+/** Stores a model of the models folder with its external weights. */
 export async function keepModel(
   folder: string,
   artifacts: ArtifactFolder,
@@ -27,7 +27,7 @@ export async function keepModel(
   return read.isJoined ? artifacts.keepPieces(streamed(read.pieces)) : artifacts.keepFile(path);
 }
 
-/** Looks for the bytes of arms; `held` grows by what has to be released when the change is over. */
+/** Looks up the bytes of arms; `held` collects what the caller must release. */
 class ArtifactStaging {
   readonly held: string[] = [];
   /** Arms that share a source get the same bytes, read once. */
@@ -45,7 +45,7 @@ class ArtifactStaging {
     const { uri, sha256 } = source;
     if (sha256 === undefined || sha256 === digest) return digest;
     if (pin?.digest === digest && matchesPin(pin, sha256)) return digest;
-    // A model that was joined with its weights: the digest is that of the file itself.
+    // For a model joined with its weights the definition states the digest of the file itself.
     if (sha256 === (await this.fileDigest(uri))) return digest;
     throw refusal(
       uri,
@@ -54,7 +54,7 @@ class ArtifactStaging {
     );
   }
 
-  /** Of a source that is elsewhere: what was loaded before, if that is still what is meant. */
+  /** Digest of a remote source that was loaded before and still matches. */
   async loadedOf(arm: Arm, { sha256 }: Source): Promise<string | undefined> {
     const pin = pinOf(this.spec, arm, this.before);
     const known = pin?.firm === true && matchesPin(pin, sha256) ? pin.digest : sha256;
@@ -62,8 +62,8 @@ class ArtifactStaging {
   }
 
   /**
-   * What was read with the definition; else what a revision pinned; else the file in the models
-   * folder; else what this URI was before.
+   * The bytes read with the definition; else those a revision pinned; else the file in the models
+   * folder; else the earlier bytes of this URI.
    */
   private async bytesOf(
     { uri, content, sha256 }: Source,
@@ -75,7 +75,7 @@ class ArtifactStaging {
     try {
       return await this.keepFile(uri);
     } catch (error) {
-      // What is there and broken is what was meant; the bytes of another version are not.
+      // A broken file is the intended one: do not fall back to the bytes of another version.
       if (error instanceof BrokenSource) throw error;
       if (fits && (await this.hold(pin.digest))) return pin.digest;
       throw error;
@@ -121,8 +121,8 @@ class ArtifactStaging {
 }
 
 /**
- * Brings the bytes of these arms into the artifact folder and holds them there while `use` runs.
- * @throws ClusterError when they are not to be had, or are others than the definition says
+ * Stores the bytes of these arms in the artifact folder and holds them while `use` runs.
+ * @throws ClusterError when they are missing or do not match the definition
  */
 export async function withArtifacts<T>(
   sources: Sources,

@@ -12,15 +12,15 @@ import { parseModel } from '../../../lib/spec';
 import type { StoredModel } from '../registry';
 import { sha256, syncFolder, writeWhole } from './files';
 
-/** Definitions with their history and what is remembered beside them: a file per model. */
+/** Definitions with history and overrides: one file per model. */
 export interface Store {
   readonly models: ReadonlyMap<string, StoredModel>;
-  /** On disk, synced, when it returns. */
+  /** Returns after the file is synced to disk. */
   readonly put: (stored: StoredModel) => void;
   readonly remove: (id: string) => void;
   /**
-   * Lie files aside that could not be read? They may name artifacts that nobody else does, so
-   * nothing is thrown away until a person has looked.
+   * True when unreadable files were moved aside. They may name artifacts that no other file names, so
+   * no artifact is removed until a person has looked.
    */
   readonly hasBroken: () => boolean;
 }
@@ -45,7 +45,7 @@ function readEnvelope(file: string, id: string): StoredModel {
   return stored;
 }
 
-/** Moves what cannot be read aside; it is never thrown away. */
+/** Moves an unreadable file aside; never deletes it. */
 function tryRead(file: string, id: string, warn: Warn): StoredModel | undefined {
   if (!existsSync(file)) return undefined;
   try {
@@ -70,7 +70,7 @@ function readModels(folder: string, warn: Warn): Map<string, StoredModel> {
   return new Map(found.map((stored) => [stored.id, stored]));
 }
 
-/** Opens the definitions of a folder; the caller has locked it. */
+/** Opens the definitions of a folder that the caller has locked. */
 export function openStore(folder: string, warn: Warn): Store {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const models = readModels(folder, warn);
@@ -85,7 +85,7 @@ export function openStore(folder: string, warn: Warn): Store {
       models.set(stored.id, stored);
     },
     remove: (id) => {
-      // In this order: cut off in between, the file still says that the model is to go.
+      // In this order: after an interruption the file still marks the model as being deleted.
       rmSync(`${fileOf(id)}${BEFORE}`, { force: true });
       rmSync(fileOf(id), { force: true });
       syncFolder(folder);

@@ -23,8 +23,8 @@ function memoryBytes(pid: number): number {
 }
 
 /**
- * Measures a process from one call to the next (the first: from its start). Undefined when it is
- * gone, and where there is no /proc.
+ * Measures a process between two calls (the first: since its start). Undefined after its exit and
+ * without /proc.
  */
 export function createUsageMeter(pid: number, now: () => number): () => ProcessUsage | undefined {
   let before = { seconds: 0, at: now() };

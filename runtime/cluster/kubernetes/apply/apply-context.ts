@@ -6,20 +6,20 @@ import type { LiveQuery } from './live-objects';
 import { clusterErrorOf } from './apply-refusal';
 import type { OverridesStore } from './overrides-store';
 
-/** A namespace with models, and what is needed to change them. */
+/** Dependencies of every change to the models of a namespace. */
 export interface ApplyContext extends LiveQuery {
-  /** With this very namespace in it. */
+  /** Its `namespace` is the one above. */
   readonly environment: Environment;
   readonly overrides: OverridesStore;
   /** Git is the only writer. */
   readonly gitops: boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** What definitions may ask for whose objects our account makes for somebody else. */
+  /** Policy for definitions whose objects the service account creates for a caller. */
   readonly rules: PolicyRules;
 }
 
-/** A call to the API server whose failure is a refusal in the port's words. */
+/** Awaits a call to the API server and maps its KubeError to a ClusterError. */
 export async function mapApiError<T>(what: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
@@ -28,7 +28,7 @@ export async function mapApiError<T>(what: string, call: Promise<T>): Promise<T>
   }
 }
 
-/** Whatever is refused: with the plan, so that Git can be given it. */
+/** The details are the plan, so that the caller can make the change in Git. */
 export function readOnlyError(message: string, plan: readonly object[]): ClusterError {
   return new ClusterError('READ_ONLY', message, plan);
 }

@@ -10,7 +10,7 @@ export function kindNameOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metada
   return `${kind}/${metadata.name}`;
 }
 
-/** A field that would become another; undefined where there is none. */
+/** A field that would change; undefined: absent. */
 export interface FieldChange {
   readonly field: string;
   readonly from: unknown;
@@ -26,16 +26,16 @@ export interface PlannedWrite {
 export interface ApplyPlan {
   /** In this order. */
   readonly writes: readonly PlannedWrite[];
-  /** What the definition no longer has, as it stands in the cluster; after the writes. */
+  /** Live objects that the definition no longer has; deleted after the writes. */
   readonly prunes: readonly KubeObject[];
 }
 
-/** By `nameOf`. */
+/** By `kindNameOf`. */
 export type ObjectsByKindName = ReadonlyMap<string, KubeObject>;
 
 export interface PlanInput {
   readonly slug: string;
-  /** What the definition comes to. */
+  /** The objects rendered from the definition. */
   readonly wanted: readonly KubeObject[];
   readonly found: ObjectsByKindName;
   /** Field managers; only what one of them has written is pruned. */
@@ -50,7 +50,7 @@ const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const same = (a: unknown, b: unknown): boolean =>
   JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 
-/** Only what is wanted is looked at: the API server fills in the rest. Lists are told as a whole. */
+/** Compares only wanted fields: the API server sets the rest. Lists of other lengths count whole. */
 function changesIn(from: unknown, to: unknown, path: string): readonly FieldChange[] {
   if (isPlain(to) && isPlain(from)) {
     return Object.entries(to).flatMap(([key, value]) =>
@@ -71,8 +71,8 @@ function writeOf(object: KubeObject, live: KubeObject | undefined): PlannedWrite
 }
 
 /**
- * What has to come first: files and configurations are named after their content and hurt nobody;
- * then the definition, which decides whose turn it is; then all that follows from it.
+ * Order of writes: immutable ConfigMaps, which are named by their content; then the definition, whose
+ * write decides between concurrent changes; then everything else.
  */
 const rank = ({ kind, ...object }: KubeObject): number => {
   if (kind !== 'ConfigMap') return 2;
@@ -99,8 +99,8 @@ function refuseForeign({ slug, wanted, found }: PlanInput): void {
 }
 
 /**
- * What has to be written and taken away so that the cluster holds what a definition comes to. Pure.
- * @throws ClusterError FIELD_CONFLICT when a name is taken by something that is not of this model
+ * The writes and deletions that bring the cluster to a definition. Pure.
+ * @throws ClusterError FIELD_CONFLICT when an object of that name belongs to another model
  */
 export function planOf(input: PlanInput): ApplyPlan {
   const { slug, wanted, found, managers, kept } = input;
@@ -120,7 +120,7 @@ export function planOf(input: PlanInput): ApplyPlan {
   };
 }
 
-/** Longer values of a field are of no use in an answer. */
+/** Longer values are cut, in characters. */
 const MAX_SHOWN = 2000;
 
 function shown(value: unknown): unknown {
@@ -129,7 +129,7 @@ function shown(value: unknown): unknown {
   return text.length <= MAX_SHOWN ? value : `${text.slice(0, MAX_SHOWN)}…`;
 }
 
-/** A plan as REST shows it: what Git would have to hold, and how that differs. */
+/** A plan as REST shows it: the wanted manifests and the differences. */
 export function planDetails({ writes, prunes }: ApplyPlan): readonly object[] {
   const written = writes
     .filter((write) => write.do !== 'keep')
@@ -157,7 +157,7 @@ function shownObject(object: KubeObject): object {
     : { ...rest, binaryData: Object.keys(binaryData as object) };
 }
 
-/** Content-addressed objects may be shared by revisions, and say which one came last. */
+/** Revisions may share immutable objects, whose hash annotation names the latest one. */
 function isDone({ do: what, object, changes }: PlannedWrite): boolean {
   if (what === 'create') return false;
   return (
@@ -166,8 +166,8 @@ function isDone({ do: what, object, changes }: PlannedWrite): boolean {
 }
 
 /**
- * Has this definition been applied to its end? What differs otherwise is drift, or an environment
- * that has changed since, and waits for the next definition.
+ * True when the definition was applied completely. Other differences are drift or a changed
+ * environment and wait for the next definition.
  */
 export function isFullyApplied({ writes, prunes }: ApplyPlan): boolean {
   return writes.every(isDone) && prunes.length === 0;

@@ -3,12 +3,12 @@ import type { KubeError, StatusCause } from '../client/api-error';
 
 const MANAGER_CONFLICT = 'FieldManagerConflict';
 
-/** A conflict of owners names them; one without is about a version that is not current. */
+/** Causes of a field conflict; empty for a 409 about a stale resourceVersion. */
 export function ownerConflicts({ status, causes }: KubeError): readonly StatusCause[] {
   return status === 409 ? causes.filter(({ reason }) => reason === MANAGER_CONFLICT) : [];
 }
 
-/** Somebody else wrote it meanwhile, or made or removed it. */
+/** Another client wrote, created or deleted the object meanwhile. */
 export function isWriteConflict(error: KubeError): boolean {
   return error.status === 409 && ownerConflicts(error).length === 0;
 }
@@ -51,7 +51,7 @@ function forbidden(what: string, message: string): ClusterError {
   );
 }
 
-/** `minReplicas: 0` is behind a feature gate, so that the version alone does not say whether it is taken. */
+/** `minReplicas: 0` needs a feature gate, so the version alone does not decide it. */
 const isAboutZero = ({ field, message }: StatusCause): boolean =>
   field.endsWith('minReplicas') && /Invalid value: 0\b/.test(message);
 
@@ -68,10 +68,10 @@ function invalid(what: string, message: string, causes: readonly StatusCause[]):
   );
 }
 
-/** Why the API server did not take something, in the port's words. `what`: e.g. `Deployment/iris`. */
+/** Maps an error of the API server. `what`: e.g. `Deployment/iris`. */
 export function clusterErrorOf(what: string, error: KubeError): ClusterError {
   const { kind, status, message, causes } = error;
-  // Nothing was asked: the kubeconfig or its credentials are at fault, and the message says how to mend it.
+  // No request was sent: the message names the faulty kubeconfig or credentials.
   if (kind === 'access') return new ClusterError('CLUSTER_UNAVAILABLE', message);
   const owners = ownerConflicts(error);
   if (owners.length > 0) return fieldConflict(what, owners);

@@ -15,7 +15,7 @@ import { overridesFor } from './overrides-state';
 import type { Resource } from '../client/resources';
 import { RESOURCES, resourceOf } from '../client/resources';
 
-/** The kinds that `objectsOf` makes. */
+/** The kinds that `objectsOf` renders. */
 const KINDS: readonly Resource[] = [
   RESOURCES.ServiceAccount,
   RESOURCES.ConfigMap,
@@ -28,7 +28,7 @@ const KINDS: readonly Resource[] = [
   RESOURCES.PodDisruptionBudget,
 ];
 
-/** These exist only where an operator of monitoring is installed. */
+/** Only where the Prometheus operator is installed. */
 const MONITORING: readonly Resource[] = [RESOURCES.PodMonitor, RESOURCES.PrometheusRule];
 
 export function kindsOf({ monitoring }: Environment): readonly Resource[] {
@@ -37,9 +37,9 @@ export function kindsOf({ monitoring }: Environment): readonly Resource[] {
 
 const PAGE = 500;
 
-/** Everything of a model that the cluster holds at this moment. */
+/** All objects of a model in the cluster. */
 export interface LiveObjects {
-  /** The ConfigMap of that name, with or without a definition in it. */
+  /** The model's ConfigMap, with or without a definition. */
   readonly holder: KubeObject | undefined;
   readonly found: ObjectsByKindName;
   readonly revisions: readonly KubeObject[];
@@ -66,7 +66,7 @@ export interface LiveQuery {
   readonly api: KubeApi;
   readonly namespace: string;
   readonly kinds: readonly Resource[];
-  /** In gitops mode Git has the history, and the service may not even look. */
+  /** False in gitops mode: Git has the history, and the Role does not allow the list. */
   readonly history: boolean;
 }
 
@@ -79,12 +79,12 @@ export async function readLiveObjects(options: LiveQuery, slug: string): Promise
     ...kinds.map((kind) => listAll(api, kind, namespace, selector)),
   ]);
   const found = new Map(lists.flat().map((object) => [kindNameOf(object), object]));
-  // The definition is asked for by name: a label that somebody took away hides it from the list.
+  // The definition is read by name, because without its label the list does not contain it.
   if (holder !== undefined) found.set(kindNameOf(holder), holder);
   return { holder, found, revisions };
 }
 
-/** The same with whatever has the name of a wanted object without being the model's. */
+/** Adds objects of other owners that have the name of a wanted object. */
 export async function readWantedObjects(
   { api, namespace }: LiveQuery,
   { found }: LiveObjects,
@@ -98,10 +98,10 @@ export async function readWantedObjects(
   return new Map([...found, ...more.map((object) => [kindNameOf(object), object] as const)]);
 }
 
-/** What is there, read. */
+/** The live objects of a model, parsed. */
 export interface LiveModel {
   readonly objects: LiveObjects;
-  /** Undefined: there is none; a holder without text was only claimed. */
+  /** Undefined: there is none, or its ConfigMap was created without a text. */
   readonly definition: Definition | undefined;
   /** Why the definition that is there cannot be used. */
   readonly broken: string | undefined;
@@ -132,7 +132,7 @@ function storedOf(
   return stored;
 }
 
-/** Reads what is there. Never throws: what makes no sense is told as `broken`. */
+/** Parses the live objects. Never throws: an invalid definition is reported as `broken`. */
 export function liveModelOf(
   slug: string,
   objects: LiveObjects,

@@ -10,7 +10,7 @@ import { mapApiError } from './apply-context';
 export interface ObjectWriter {
   readonly api: KubeApi;
   readonly manager: string;
-  /** Takes fields that others own. */
+  /** Takes fields that other managers own. */
   readonly force: boolean;
 }
 
@@ -21,7 +21,7 @@ export async function applyObject(
   return mapApiError(kindNameOf(object), api.apply(object, { manager, force }));
 }
 
-/** All conflicts in one answer, so that nobody mends them one by one. */
+/** All conflicts in one error. */
 function mergedConflicts(refusals: readonly unknown[]): unknown {
   const conflicts = refusals.filter(
     (one) => one instanceof ClusterError && one.code === 'FIELD_CONFLICT',
@@ -36,8 +36,7 @@ function mergedConflicts(refusals: readonly unknown[]): unknown {
 }
 
 /**
- * Asks the API server for everything without having anything done: what it refuses, it refuses
- * before the first write.
+ * Applies all writes as a dry run, so that the API server refuses them before the first write.
  * @throws ClusterError
  */
 export async function dryRun(writer: ObjectWriter, { writes }: ApplyPlan): Promise<void> {
@@ -52,8 +51,8 @@ export async function dryRun(writer: ObjectWriter, { writes }: ApplyPlan): Promi
 }
 
 /**
- * Makes this writer the owner of what others have applied of an object; nothing else changes.
- * @throws KubeError a conflict when it was changed meanwhile
+ * Makes this writer the owner of all applied fields of an object; nothing else changes.
+ * @throws KubeError a conflict when the object was changed meanwhile
  */
 export async function takeOver(
   { api, manager }: ObjectWriter,
@@ -67,9 +66,9 @@ export async function takeOver(
 }
 
 /**
- * Makes the ConfigMap that will hold a definition. An apply cannot say "only if it is not there";
- * this can, so that of two creations at the same moment one is first.
- * @throws KubeError a conflict when it is there
+ * Creates the ConfigMap that will hold a definition. Unlike an apply, a create fails when the object
+ * exists, so that only one of two concurrent creations succeeds.
+ * @throws KubeError a conflict when it exists
  */
 export function claimName(
   { api, manager }: ObjectWriter,
@@ -85,7 +84,7 @@ export function claimName(
   return api.create(object, { manager });
 }
 
-/** Only these very objects, not what has their names by then. */
+/** Deletes by uid, so that newer objects of the same names stay. */
 export async function deleteAll(api: KubeApi, objects: readonly KubeObject[]): Promise<void> {
   for (const object of objects) {
     const { name, namespace = '', uid } = object.metadata;

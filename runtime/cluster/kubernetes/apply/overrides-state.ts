@@ -1,13 +1,13 @@
 import type { ModelOverrides } from '../../port';
 
 /**
- * What is remembered of one model. A definition is replaced in one step, what is remembered in
- * another: in between, the state of the old one and of the new one stand side by side, and each
- * counts for its own definition only.
+ * Stored overrides of one model. The definition and its overrides are replaced in two steps: in
+ * between, the overrides of the old and the new definition are stored side by side, each valid for its
+ * own definition.
  */
 export interface OverridesState {
   readonly states: readonly ModelOverrides[];
-  /** It was stopped and no longer is; replicas have to be brought back. */
+  /** The model was stopped and is being started: its replicas must be restored. */
   readonly starting?: true;
 }
 
@@ -16,7 +16,7 @@ export const NO_OVERRIDES: OverridesState = { states: [] };
 const isState = (value: unknown): value is ModelOverrides =>
   typeof value === 'object' && value !== null && typeof (value as ModelOverrides).hash === 'string';
 
-/** What somebody edited until it makes no sense is forgotten. */
+/** An invalid text reads as no overrides. */
 export function parseOverrides(text: string | undefined): OverridesState {
   try {
     const value = JSON.parse(text ?? '{}') as Partial<OverridesState> | null;
@@ -27,7 +27,7 @@ export function parseOverrides(text: string | undefined): OverridesState {
   }
 }
 
-/** Undefined: there is nothing to be kept. */
+/** Undefined: nothing to store. */
 export function overridesText({ states, starting }: OverridesState): string | undefined {
   return states.length === 0 && starting !== true
     ? undefined
@@ -45,21 +45,21 @@ export function overridesFor({ states }: OverridesState, hash: string): ModelOve
 const present = (...states: readonly (ModelOverrides | undefined)[]): readonly ModelOverrides[] =>
   states.filter((state) => state !== undefined);
 
-/** Before a definition is replaced: its state stays, that of the next one waits beside it. */
+/** Before a definition is replaced: keeps its overrides and adds those of the next one. */
 export function withNext(
   before: OverridesState,
   hash: string | undefined,
   next: ModelOverrides | undefined,
   nextHash: string,
 ): OverridesState {
-  // What an earlier model of this name left behind is nobody's.
+  // Drop overrides of an earlier model of this name.
   if (hash === undefined) return overridesState(present(next), false);
   if (hash === nextHash) return replaced(before, hash, next);
   const now = reconciled(before, hash);
   return overridesState(present(overridesFor(now, hash), next), now.starting === true);
 }
 
-/** After a definition was replaced, by whomever: only its own state stays. */
+/** After a definition was replaced: keeps only the overrides of the current one. */
 export function reconciled(before: OverridesState, hash: string): OverridesState {
   const own = overridesFor(before, hash);
   if (own?.stopped === true) return overridesState([own], false);
@@ -67,7 +67,7 @@ export function reconciled(before: OverridesState, hash: string): OverridesState
   return overridesState(present(own), wasStopped || before.starting === true);
 }
 
-/** Something else is remembered beside the same definition. */
+/** New overrides for the same definition. */
 export function replaced(
   before: OverridesState,
   hash: string,
@@ -78,12 +78,12 @@ export function replaced(
   return overridesState(present(state), wasStopped || reconciled(before, hash).starting === true);
 }
 
-/** Replicas are back. */
+/** The replicas are restored. */
 export function started({ states }: OverridesState): OverridesState {
   return overridesState(states, false);
 }
 
-/** Is anything left to be done about it? */
+/** True when no work is left for this definition. */
 export function isReconciled(before: OverridesState, hash: string): boolean {
   return before.starting !== true && before.states.every((state) => state.hash === hash);
 }

@@ -7,22 +7,22 @@ import { parseOverrides, overridesText } from './overrides-state';
 import { isWriteConflict } from './apply-refusal';
 import { RESOURCES } from '../client/resources';
 
-/** The one ConfigMap that holds what is remembered: a key for each model's slug. */
+/** The ConfigMap of all overrides: one key per model slug. */
 export const OVERRIDES_CONFIGMAP = `${MANAGER}-state`;
 
-/** Each lost race means that somebody else's write was taken: ten in a row are a defect. */
+/** Each lost race means that another write succeeded; ten in a row indicate a defect. */
 const TRIES = 10;
 
 export function overridesIn(object: KubeObject | undefined, slug: string): OverridesState {
   return parseOverrides(textAt(object, 'data', slug));
 }
 
-/** What becomes of what is remembered; may refuse by throwing. */
+/** Computes the new overrides; throws to refuse. */
 export type OverridesUpdate = (before: OverridesState) => OverridesState;
 
 export interface OverridesStore {
   readonly read: (slug: string) => Promise<OverridesState>;
-  /** Nobody's write in between is lost: the rewrite is asked again then. */
+  /** Compare and swap: after a concurrent write `change` is called again. */
   readonly update: (slug: string, change: OverridesUpdate) => Promise<OverridesState>;
 }
 
@@ -42,7 +42,7 @@ function missing(namespace: string, data: object): KubeObject {
 export function createOverridesStore(api: KubeApi, namespace: string): OverridesStore {
   const get = (): Promise<KubeObject | undefined> =>
     api.get(RESOURCES.ConfigMap, namespace, OVERRIDES_CONFIGMAP);
-  /** Writes on the condition that the object is still as it was seen. */
+  /** Writes on the condition that the object is unchanged. */
   const write = (found: KubeObject | undefined, slug: string, text: string | undefined) => {
     const data = { [slug]: text ?? null };
     if (found === undefined) return api.create(missing(namespace, data), { manager: MANAGER });

@@ -8,25 +8,25 @@ import { entriesOf } from './history';
 import type { LiveModel } from './live-objects';
 import type { ApplyContext } from './apply-context';
 
-/** A ConfigMap may be written past the service. What runs was made by one who may make Deployments. */
+/** Hashes that Deployments run: a ConfigMap can bypass the service, a Deployment needs its own right. */
 function runningHashes({ objects }: LiveModel): ReadonlySet<string> {
   const deployments = [...objects.found.values()].filter(({ kind }) => kind === 'Deployment');
   return new Set(deployments.map(renderedFrom).filter((hash) => hash !== undefined));
 }
 
-/** Scaling goes on from where it is when a promotion is taken back. */
+/** Without scaling, which a rollback keeps at its current value. */
 function textOf(definition: StoredRevision['definition']): string {
   return JSON.stringify(canonical({ ...definition, scaling_config: undefined }));
 }
 
-/** The definitions that run: what the registry says and what was kept, as far as pods are of it. */
+/** Stored revisions that a Deployment runs. */
 function runningOf(live: LiveModel): readonly ModelSpec[] {
   const running = runningHashes(live);
   const history = (live.stored?.history ?? []).filter(({ hash }) => running.has(hash));
   return history.map(({ definition }) => parseModel(definition));
 }
 
-/** A kept revision that is gone back to. */
+/** Stored revisions with this definition: the change is a rollback to one of them. */
 function againOf({ objects }: LiveModel, { definition }: ModelSpec): readonly ModelSpec[] {
   const wanted = textOf(definition);
   const again = entriesOf(objects.revisions).filter((kept) => textOf(kept.definition) === wanted);
@@ -42,8 +42,8 @@ function faultsOf(
 }
 
 /**
- * Objects that our account makes for somebody else follow from a definition that REST could give.
- * Whoever writes files of the service, or to the cluster itself, is bound by that already.
+ * Checks a definition whose objects the service account creates for a caller of REST. Authors of files
+ * or of objects in the cluster have those rights themselves.
  * @throws ClusterError INVALID_MODEL_CONFIG with every fault
  */
 export function checkPolicy(context: ApplyContext, live: LiveModel, spec: ModelSpec): void {
@@ -55,8 +55,8 @@ export function checkPolicy(context: ApplyContext, live: LiveModel, spec: ModelS
 }
 
 /**
- * May this revision be kept, so that REST can go back to it? What was written past the service, and
- * asks for more than REST may, is not one.
+ * Selects the revisions to store, so that REST can roll back to them: not those that were written past
+ * the service and that the policy refuses.
  */
 export function isKeepable(
   context: ApplyContext,

@@ -8,8 +8,8 @@ import type { ApplyContext } from './apply-context';
 import { mapApiError } from './apply-context';
 
 /**
- * Makes what is remembered true: what belongs to earlier definitions goes, a stopped model has no
- * replicas, one that was stopped gets them back. May be repeated, and be cut off anywhere.
+ * Applies the overrides: drops those of earlier definitions, scales a stopped model to 0 and restores
+ * the replicas of a started one. Idempotent; may be interrupted anywhere.
  * @throws ClusterError
  */
 export async function reconcileOverrides(
@@ -33,7 +33,7 @@ export async function reconcileOverrides(
     await mapApiError('state', overrides.update(spec.slug, startedOf(hash)));
 }
 
-/** Unless it was stopped again meanwhile. */
+/** Unless the model was stopped again meanwhile. */
 const startedOf =
   (hash: string) =>
   (now: OverridesState): OverridesState =>

@@ -14,16 +14,16 @@ import type { OverridesStore } from './overrides-store';
 import type { Timing } from '../client/timing';
 import type { ClusterCache } from '../cache/cluster-cache';
 
-/** How often the world is looked at for what was left undone. */
+/** How often unfinished changes are looked for. */
 const LOOK_MS = 5000;
-/** Whoever is at it may take this long; then it was cut off. */
+/** A change that takes longer counts as interrupted. */
 const PATIENCE_MS = 30_000;
-/** Routers are equal: one of them will be first, and the others find it done. */
+/** Jitter, so that one router is first and the others find the work done. */
 const SPREAD_MS = 15_000;
-/** What failed is not tried again at once. */
+/** Pause before a failed change is tried again. */
 const PAUSE_MS = 60_000;
 
-/** What was left undone of a model. */
+/** The unfinished work of a model. */
 export type ReconcileAction = 'finish' | 'reconcile' | 'forget';
 
 export interface ReconcileInput {
@@ -32,7 +32,7 @@ export interface ReconcileInput {
   readonly gitops: boolean;
 }
 
-/** Are the Deployments those of the definition? Only ours are for us to finish. */
+/** True when the Deployments match the definition, or another manager owns it. */
 function isFinished({ definition, deployments }: CachedModel): boolean {
   const { spec, hash, manager, deleting } = definition;
   if (deleting || !OWN_MANAGERS.has(manager)) return true;
@@ -40,7 +40,7 @@ function isFinished({ definition, deployments }: CachedModel): boolean {
   return current.length === spec.arms.length && deployments.length === current.length;
 }
 
-/** Pure: what there is to be done about a model, if anything. */
+/** The work to do for a model, if any. Pure. */
 export function reconcileActionOf({
   model,
   overrides,
@@ -78,13 +78,13 @@ async function act(
     await reconcileOverrides(contextOf(slug), model.definition.spec, model.definition.hash);
 }
 
-/** A definition that is stored, and whose objects the cluster does not take. */
+/** Status of a stored definition whose objects could not be applied. */
 function unfinished(error: unknown, slug: string, since: number): Why {
   const message = `what the definition asks for could not be brought about: ${messageOf(error)}; correct the definition, or what it says is in the way; it is tried again`;
   return { cause: 'not-applied', message, object: `model ${slug}`, since };
 }
 
-/** Looks now and then for what somebody began and did not end, and ends it. */
+/** Periodically finishes changes that were interrupted. */
 export function startReconciler(options: ReconcilerOptions): () => void {
   const { cache, timing, turns, gitops, warn } = options;
   const due = new Map<string, number>();
@@ -109,7 +109,7 @@ export function startReconciler(options: ReconcilerOptions): () => void {
     due.delete(slug);
     cache.setFault(slug, undefined);
   };
-  /** One model's fault is its status; the others are tended. */
+  /** An error of one model becomes its status; the others go on. */
   const reportFailure = (slug: string, error: unknown): void => {
     cache.setFault(slug, unfinished(error, slug, timing.now()));
     warn(`model ${slug}: ${messageOf(error)}`);

@@ -15,19 +15,19 @@ import type { Timing } from '../client/timing';
 import type { WatchLoop, WatchState } from '../client/watch-loop';
 import { lastContactAt, objectsIn, startWatchLoop } from '../client/watch-loop';
 
-/** A burst of events is one snapshot; a single one is told at once. */
+/** A burst of events becomes one snapshot; a single event is published at once. */
 const PUBLISH_MS = 50;
-/** A model of thousands of pods takes a while to look at: at most a tenth of the time goes into that. */
+/** A model may have thousands of pods: refreshes take at most a tenth of the time. */
 const PAUSE_PER_LOOK = 10;
 const MAX_PAUSE_MS = 1000;
-/** When nothing changes, the snapshot still says now and then that the cluster is heard. */
+/** Publish at least this often, so that the snapshot's time shows that the watches are alive. */
 const HEARD_MS = 15_000;
 
 export interface ClusterCacheOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch' | 'alive'>;
-  /** A model that is in two of them counts in the first. */
+  /** A model that exists in two of them is served from the first. */
   readonly namespaces: readonly string[];
-  /** Of the service itself: what it remembers is there. */
+  /** Namespace of the service, which holds the overrides. */
   readonly home: string;
   readonly timing: Timing;
   readonly warn: (message: string) => void;
@@ -35,7 +35,7 @@ export interface ClusterCacheOptions {
 
 const RANK: readonly WatchPhase[] = ['empty', 'listing', 'stale', 'synced'];
 
-/** As good as the worst: one that has seen nothing yet may hide anything. */
+/** The worst phase of all watches. */
 export function phaseOf(states: readonly WatchState[]): WatchPhase {
   const ranks = states.map(({ phase }) => RANK.indexOf(phase));
   return RANK[Math.min(...ranks)] ?? 'empty';
@@ -60,7 +60,7 @@ export class ClusterCache {
   readonly #reported = new Map<string, string>();
   readonly #reportedHidden = new Set<string>();
   readonly #faults = new Map<string, Why>();
-  /** Models of which a fault or what is remembered is another one since the last look. */
+  /** Models whose fault or overrides changed since the last refresh. */
   readonly #due = new Set<string>();
   readonly #waiting = new Set<() => void>();
 
@@ -75,7 +75,7 @@ export class ClusterCache {
       api,
       namespace: home,
       resource: RESOURCES.ConfigMap,
-      // A Role can allow a list of one object only when it is asked for by name.
+      // With this selector a Role with `resourceNames` allows the list.
       fieldSelector: `metadata.name=${OVERRIDES_CONFIGMAP}`,
       timing,
       checkApiserver,
@@ -84,7 +84,7 @@ export class ClusterCache {
     this.watchers = createWatchers(() => this.#snapshot());
   }
 
-  /** Where a model is, and what is seen of it. */
+  /** The model in the first namespace that has it. */
   find(slug: string): CachedModel | undefined {
     return this.#namespaces.map((one) => one.find(slug)).find((one) => one !== undefined);
   }
@@ -97,12 +97,11 @@ export class ClusterCache {
     return parseOverrides(this.#overrideTexts.get(slug));
   }
 
-  /** Slugs that something is remembered of. */
   slugsWithOverrides(): readonly string[] {
     return [...this.#overrideTexts.keys()];
   }
 
-  /** What of a model could not be brought to its end: its status says so until that succeeds. */
+  /** A failed reconciliation, shown in the model's status until it succeeds. */
   setFault(slug: string, fault: Why | undefined): void {
     if (this.#faults.get(slug)?.message === fault?.message) return;
     if (fault === undefined) this.#faults.delete(slug);
@@ -115,7 +114,7 @@ export class ClusterCache {
     return phaseOf(this.#states());
   }
 
-  /** Resolves when the published snapshot fulfils the condition: true; or after `ms`: false. */
+  /** True as soon as the cache meets the condition; false after `ms`. */
   waitFor(condition: () => boolean, ms: number): Promise<boolean> {
     if (condition()) return Promise.resolve(true);
     return new Promise((resolve) => {
@@ -157,7 +156,7 @@ export class ClusterCache {
     }, wait);
   }
 
-  /** The next change publishes again; meanwhile the last view serves. */
+  /** On an error the last view stays in use until the next change. */
   #tryPublish(): void {
     try {
       this.#publish();
@@ -170,7 +169,7 @@ export class ClusterCache {
     this.#refreshedAt = this.options.timing.now();
     this.#reportFaults();
     const texts = this.#readOverrideTexts();
-    // Kept until all of them were looked at: what throws on the way leaves them to the next time.
+    // Cleared only after all were refreshed: after an error the next refresh takes them again.
     for (const slug of changedKeys(this.#overrideTexts, texts)) this.#due.add(slug);
     this.#overrideTexts = texts;
     const news = this.#namespaces.map((one) =>
@@ -182,7 +181,7 @@ export class ClusterCache {
     this.#due.clear();
     this.#notifyWatchers(news.includes(true));
     this.#refreshMs = this.options.timing.now() - this.#refreshedAt;
-    // Whoever waits may wait for something that no snapshot shows, as the end of a Deployment.
+    // Always: a condition may depend on objects that no snapshot shows, such as a Deployment.
     for (const check of this.#waiting) check();
   }
 
@@ -221,7 +220,7 @@ export class ClusterCache {
     );
   }
 
-  /** Each trouble of a watch once, and again only when it is another. */
+  /** Logs each fault of a watch once. */
   #reportFaults(): void {
     const { fault } = this.#overridesWatch.state();
     const memory = fault === undefined ? [] : [['what is remembered', fault.message] as const];

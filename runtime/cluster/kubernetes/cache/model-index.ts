@@ -4,17 +4,17 @@ import type { Objects } from '../client/watch-loop';
 const NONE: ReadonlyMap<string, KubeObject> = new Map();
 
 /**
- * The objects of one watch, sorted by model. A new view is compared with the one before object by
- * object, by identity, so that only the models that changed are looked at again.
+ * The objects of one watch by model. A new view is compared with the previous one by identity, so
+ * that only changed models are refreshed.
  */
 export class ModelIndex {
   #seen: Objects = NONE;
   readonly #bySlug = new Map<string, Map<string, KubeObject>>();
 
-  /** `slugOf`: the model an object belongs to; '' when to none. */
+  /** `slugOf` returns the model of an object, or ''. */
   constructor(private readonly slugOf: (object: KubeObject) => string) {}
 
-  /** Takes a new view; which models' objects are others now. */
+  /** Takes a new view and returns the models whose objects changed. */
   take(objects: Objects): ReadonlySet<string> {
     const changed = new Set<string>();
     if (objects === this.#seen) return changed;

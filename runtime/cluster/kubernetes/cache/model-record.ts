@@ -11,21 +11,21 @@ import { isFinished, isReady, isTerminating, replicaOf } from './replica-record'
 import { podCause } from '../diagnosis/pod-cause';
 import { autoscalerCause, deploymentCause, missedDeadline } from '../diagnosis/arm-cause';
 
-/** The objects of one model that tell what became of it, as the watches hold them. */
+/** The objects of one model, as the watches hold them. */
 export interface ObservedObjects {
   readonly deployments: readonly RawObject[];
-  /** By the model's label: replicas, and what loads its cache. */
+  /** Selected by the model's label: replicas and the pods that load its cache. */
   readonly pods: readonly RawObject[];
   readonly autoscalers: readonly RawObject[];
-  /** Of the namespace, or of these objects; others are passed over. */
+  /** Events of other objects are ignored. */
   readonly events: readonly RawObject[];
-  /** PodMetrics, when the cluster measures. */
+  /** PodMetrics, where the cluster has metrics-server. */
   readonly metrics?: readonly RawObject[];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-/** What a record holds of the definition itself; how its arms are is told by `Observed`. */
+/** The part of a record that comes from the definition. */
 export type DefinitionRecord = Omit<ModelRecord, 'arms' | 'replicas'>;
 
 interface RecordInput {
@@ -33,7 +33,7 @@ interface RecordInput {
   readonly observed: ObservedObjects;
   readonly events: readonly ObjectEvent[];
   readonly eventsByObject: EventsByName;
-  /** PodMetrics by the pod's name: they have no uid of it. */
+  /** PodMetrics by the pod's name, because they do not contain its uid. */
   readonly metricsByPod: ReadonlyMap<string, RawObject>;
 }
 
@@ -50,8 +50,8 @@ const find = (
 ): RawObject | undefined => objects.find((object) => nameOf(object) === armObjectName(id, arm));
 
 /**
- * Pods of an arm that count. One that is over (evicted, refused by its node) lies about until it is
- * collected: the last of them tells something only while the arm lacks a replica.
+ * The pods of an arm. Finished pods (evicted, refused by their node) stay until they are collected:
+ * only the newest is shown, and only while the arm lacks a replica.
  */
 function podsOf({ observed, held }: RecordInput, arm: string): readonly RawObject[] {
   const own = observed.pods.filter((pod) => armOf(pod) === arm);
@@ -75,7 +75,7 @@ function replicasOf(input: RecordInput, name: string): readonly ReplicaRecord[] 
   });
 }
 
-/** The Job that fills the cache: replicas only wait for it, so it knows more than they. */
+/** The cause of a failed Job that fills the cache, for which the replicas wait. */
 function loaderWhy({ observed, eventsByObject }: RecordInput): Why | undefined {
   for (const pod of observed.pods.filter((one) => labelOf(one, COMPONENT_LABEL) === LOADER)) {
     if (textAt(pod, 'status', 'phase') === 'Succeeded' || isTerminating(pod)) continue;
@@ -92,9 +92,8 @@ interface Counts {
 }
 
 /**
- * A status that is older than what was asked for says nothing of the newest revision: neither when
- * the controller has not seen the Deployment yet, nor when the Deployment is not yet that of the
- * definition.
+ * The status does not describe the newest revision: the controller has not observed the Deployment
+ * yet, or the Deployment was rendered from an older definition.
  */
 function isBehind(deployment: RawObject, { hash }: DefinitionRecord): boolean {
   const asked = numberAt(deployment, 'metadata', 'generation') ?? 0;
@@ -118,7 +117,7 @@ function countsOf(deployment: RawObject | undefined, arm: Arm, held: DefinitionR
 
 type Replicas = readonly ReplicaRecord[];
 
-/** Only of an arm that is complete: before, its autoscaler has nothing to measure. */
+/** Only for a complete arm: before that its autoscaler has no metrics. */
 function blindWhy({ observed, held }: RecordInput, arm: Arm, replicas: Replicas): Why | undefined {
   const autoscaler = find(observed.autoscalers, held.spec, arm.name);
   if (autoscaler === undefined) return undefined;
@@ -151,8 +150,8 @@ function armRecord(input: RecordInput, arm: Arm, all: Replicas): ArmRecord {
 }
 
 /**
- * What became of a definition on Kubernetes. Pure, and never throws: odd objects tell less. `ready`
- * is what can be routed to now, from the pods; the other counts are the Deployment's.
+ * The record of a model from its objects. Pure; unexpected objects give less detail and never throw.
+ * `ready` counts pods that can be routed to; the other counts are the Deployment's.
  */
 export function recordOf(held: DefinitionRecord, observed: ObservedObjects): ModelRecord {
   const events = eventsOf(observed.events);
@@ -166,7 +165,7 @@ export function recordOf(held: DefinitionRecord, observed: ObservedObjects): Mod
   };
   const names = new Set([
     ...held.spec.arms.map(({ name }) => name),
-    // Arms that the definition has no more, on their way out.
+    // Arms that the definition no longer has and that still have pods.
     ...observed.pods.map(armOf).filter((name) => name !== undefined),
   ]);
   const replicas = [...names].flatMap((name) => replicasOf(input, name));

@@ -36,7 +36,6 @@ export interface NamespaceCacheOptions {
   readonly timing: Timing;
   readonly checkApiserver: ApiserverHealth;
   readonly onChange: () => void;
-  /** About a definition that cannot be used. */
   readonly warn: (message: string) => void;
 }
 
@@ -49,14 +48,14 @@ export interface CachedModel {
   readonly deployments: readonly KubeObject[];
 }
 
-/** What is known of a model beside its objects. */
+/** State of a model that its own objects do not hold. */
 export interface ModelSideState {
   readonly overrides: OverridesState;
-  /** What of it could not be brought to its end. */
+  /** The last failed reconciliation. */
   readonly fault: Why | undefined;
 }
 
-/** What is seen of one namespace: its models, each looked at again only when something of it changed. */
+/** The models of one namespace; a model is refreshed only when one of its objects changed. */
 export class NamespaceCache {
   readonly namespace: string;
   readonly #loops: Readonly<Record<Kind, WatchLoop>>;
@@ -64,7 +63,7 @@ export class NamespaceCache {
   readonly #podMetrics: PodMetrics;
   readonly #metricsIndex = new ModelIndex(slugByLabel);
   readonly #definitions = new Map<string, Definition>();
-  /** What was told of a definition that makes no sense, so that it is told once. */
+  /** Invalid definitions that were logged, so that each is logged once. */
   readonly #reported = new Map<string, KubeObject>();
   readonly #models = new Map<string, CachedModel>();
 
@@ -78,12 +77,12 @@ export class NamespaceCache {
     this.#indexes = byKind((kind) => new ModelIndex(kind === 'events' ? slugOfEvent : slugByLabel));
   }
 
-  /** Those without which nothing can be said. Events only say why; the Role may not allow them. */
+  /** Without events: they only explain causes, and the Role may not allow them. */
   states(): readonly WatchState[] {
     return KINDS.filter((kind) => kind !== 'events').map((kind) => this.#loops[kind].state());
   }
 
-  /** What each watch last stumbled over. */
+  /** The last error of each watch. */
   faults(): readonly (readonly [string, string])[] {
     return KINDS.flatMap((kind) => {
       const { fault } = this.#loops[kind].state();
@@ -104,7 +103,7 @@ export class NamespaceCache {
     this.#podMetrics.stop();
   }
 
-  /** Looks at what changed; `also` for other reasons. True: a model is another now. */
+  /** Refreshes the changed models and those in `also`. True: a record changed. */
   refresh(also: ReadonlySet<string>, sideStateOf: (slug: string) => ModelSideState): boolean {
     const changed = new Set(also);
     for (const kind of KINDS) {
@@ -115,7 +114,7 @@ export class NamespaceCache {
     return [...changed].map((slug) => this.#tryLook(slug, sideStateOf)).includes(true);
   }
 
-  /** The fence: what throws at one model is its status, and the others are looked at. */
+  /** An error of one model becomes its status and does not affect the others. */
   #tryLook(slug: string, sideStateOf: (slug: string) => ModelSideState): boolean {
     try {
       return this.#look(slug, sideStateOf(slug));
@@ -157,7 +156,7 @@ export class NamespaceCache {
     return isNews;
   }
 
-  /** The last good one stays when somebody breaks it: its replicas run on, and are routed to. */
+  /** An invalid definition leaves the last valid one in use: its replicas keep serving. */
   #definitionOf(slug: string): Definition | undefined {
     const name = definitionName(slug);
     const object = this.#indexes.definitions.of(slug).find((one) => one.metadata.name === name);
@@ -198,7 +197,7 @@ function requireSlug({ slug, id }: ModelSpec, label: string): void {
   if (slug !== label) throw new Error(`it is model ${id}, and labelled as one called ${label}`);
 }
 
-/** Many changes of objects say nothing new about the model: a heartbeat, an owner of fields. */
+/** Many changes of objects (heartbeats, field owners) do not change the record. */
 function isSame(a: ModelRecord, b: ModelRecord): boolean {
   const { spec: specA, ...restA } = a;
   const { spec: specB, ...restB } = b;

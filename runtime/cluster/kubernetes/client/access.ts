@@ -11,35 +11,35 @@ export interface AccessOptions {
   readonly context?: string | undefined;
 }
 
-/** What one request needs to be let in. */
+/** How one request authenticates. */
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'servername' | 'auth'> & {
     readonly rejectUnauthorized: boolean;
   };
-  /** Only where a proxy stands between. */
+  /** Set when the kubeconfig names a proxy. */
   readonly proxy?: Agent;
 }
 
-/** Where the API server is and who we are. */
+/** Address of the API server and the credentials for it. */
 export interface ApiServerAccess {
   readonly server: URL;
-  /** Of the context, or of the pod; undefined when it names none. */
+  /** Namespace of the context or of the pod, if it has one. */
   readonly namespace: string | undefined;
-  /** Asked before every request: tokens and certificates change while we run. */
+  /** Called before every request: tokens and certificates are rotated. */
   readonly credentials: () => Promise<Credentials>;
 }
 
 const HOW =
   'set kubernetes.config_path or KUBECONFIG to a kubeconfig file, or run in a pod with a service account';
 
-/** The first line: a YAML error goes on with lines of the file, and those hold secrets. */
+/** Only the first line: a YAML error quotes lines of the file, which may hold secrets. */
 function textOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.trim().split('\n', 1)[0] ?? '';
 }
 
-/** The context that KubeConfig makes up when it finds nothing; its server is a guess. */
+/** KubeConfig invents a context of this name, with a guessed server, when it finds none. */
 const NOTHING_FOUND = 'loaded-context';
 
 function load(config: KubeConfig, { configPath, context }: AccessOptions): URL {
@@ -59,7 +59,7 @@ function noContext(config: KubeConfig): string {
   return `context ${wanted} has no cluster; contexts: ${names.join(', ') || '(none)'}`;
 }
 
-/** Bearer tokens are read from files that may end with a line break, which no header may. */
+/** Trims values: token files may end with a line break, which is not allowed in a header. */
 function headersOf({ headers = {} }: RequestOptions): Credentials['headers'] {
   const all = Object.entries(headers).filter(([, value]) => value !== undefined);
   return Object.fromEntries(all.map(([name, value]) => [name, String(value).trim()]));
@@ -85,8 +85,8 @@ async function credentialsOf(config: KubeConfig): Promise<Credentials> {
 }
 
 /**
- * Reads the kubeconfig, or finds the pod's account. client-node does it, and it alone knows exec
- * plugins; what it needs for that is loaded here, and only when it is needed.
+ * Reads the kubeconfig or the pod's service account with client-node, which supports exec plugins.
+ * The module is loaded on the first call.
  * @throws KubeError `access`
  */
 export async function openAccess(options: AccessOptions): Promise<ApiServerAccess> {

@@ -1,10 +1,10 @@
 /**
- * `status`: the server answered, with an error. `network`: no answer, or none that can be read.
- * `timeout`: no answer in time. `access`: the credentials could not be had.
+ * `status`: the server answered with an error. `network`: there was no answer, or it was unreadable.
+ * `timeout`: there was no answer in time. `access`: the credentials could not be read.
  */
 export type KubeErrorKind = 'status' | 'network' | 'timeout' | 'access';
 
-/** A field that is at fault, or that another manager owns. */
+/** A field that is invalid, or that another manager owns. */
 export interface StatusCause {
   /** E.g. `FieldValueInvalid`, `FieldManagerConflict`. */
   readonly reason: string;
@@ -16,13 +16,13 @@ export interface StatusCause {
 export interface KubeErrorDetails {
   /** 0: there was no answer. */
   readonly status?: number;
-  /** Kubernetes' word, e.g. `Conflict`, `AlreadyExists`, `Expired`; '' without an answer. */
+  /** Reason of the Status, e.g. `Conflict`, `AlreadyExists`, `Expired`; '' without an answer. */
   readonly reason?: string;
   readonly causes?: readonly StatusCause[];
   readonly retryAfterSeconds?: number | undefined;
 }
 
-/** The only thing a call to the API server rejects with. */
+/** Every call to the API server rejects with this error. */
 export class KubeError extends Error {
   override readonly name = 'KubeError';
   readonly status: number;
@@ -42,7 +42,7 @@ export class KubeError extends Error {
   }
 }
 
-/** `ECONNREFUSED` and the like say more than an empty message of an AggregateError. */
+/** Includes the code (`ECONNREFUSED`): the message of an AggregateError may be empty. */
 export function networkError(what: string, error: unknown): KubeError {
   if (error instanceof KubeError) return error;
   const { message, code } = error as NodeJS.ErrnoException;

@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import type { StatusCause } from './api-error';
 import { KubeError, networkError } from './api-error';
 
-/** A page of 500 objects, each at its largest in etcd (1.5 MiB), is less. */
+/** More than a page of 500 objects of 1.5 MiB, the limit of etcd. */
 const MAX_ANSWER_BYTES = 1024 * 1024 * 1024;
 
-/** An answer that is no Status is somebody else's, e.g. a proxy's page; its beginning tells whose. */
+/** An answer that is not a Status, e.g. the page of a proxy, is quoted up to this many characters. */
 const QUOTED = 200;
 
-/** Kubernetes' own answer for whatever went wrong. */
+/** `Status` of meta/v1: how the API server answers errors. */
 export interface KubeStatus {
   readonly message?: string;
   readonly reason?: string;
@@ -19,7 +19,7 @@ export interface KubeStatus {
   };
 }
 
-/** The whole body. Rejects with a KubeError `network` when it breaks off. */
+/** Reads the whole body. Rejects with a KubeError `network` when the connection breaks. */
 export async function readBody(what: string, answer: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -35,19 +35,19 @@ export async function readBody(what: string, answer: IncomingMessage): Promise<s
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** @throws KubeError `network`: what came is not what an API server says */
+/** @throws KubeError `network` when the text is not a JSON object */
 export function parseJson(what: string, text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   } catch {
-    // Told below, with what it was.
+    // Reported below, with the beginning of the text.
   }
   const begin = JSON.stringify(text.slice(0, QUOTED));
   throw new KubeError('network', `${what}: the answer is no JSON object but ${begin}`);
 }
 
-/** Whole seconds, or undefined; dates are not sent by API servers. */
+/** Whole seconds, or undefined; API servers do not send dates. */
 function seconds(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) : undefined;
 }
@@ -68,7 +68,7 @@ function statusOf(text: string): KubeStatus {
     const value = JSON.parse(text) as KubeStatus | null;
     if (typeof value?.message === 'string') return value;
   } catch {
-    // Somebody else's answer: quoted.
+    // Not a Status: quote it.
   }
   return { message: text.slice(0, QUOTED) };
 }

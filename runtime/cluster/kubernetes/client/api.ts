@@ -1,6 +1,6 @@
 import type { Resource } from './resources';
 
-/** What Kubernetes keeps about every object; only the fields that are read here. */
+/** Metadata of an object; only the fields that the service reads. */
 export interface ObjectMeta {
   readonly name: string;
   readonly namespace?: string | undefined;
@@ -23,7 +23,7 @@ export interface OwnerReference {
   readonly controller?: boolean;
 }
 
-/** Who set which fields: `{"f:data": {"f:definition.json": {}}}`. */
+/** Which manager set which fields: `{"f:data": {"f:definition.json": {}}}`. */
 export interface ManagedFields {
   readonly manager: string;
   readonly operation: 'Apply' | 'Update';
@@ -32,7 +32,7 @@ export interface ManagedFields {
   readonly fieldsV1?: Readonly<Record<string, unknown>>;
 }
 
-/** An object as the API server speaks of it: plain JSON. What `objectsOf` makes fits in. */
+/** An object of the API as plain JSON; objects of `objectsOf` are assignable. */
 export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -43,34 +43,34 @@ export interface KubeObject {
 /** One page, or all, of a collection. */
 export interface KubeList {
   readonly items: readonly KubeObject[];
-  /** Where a watch goes on from; the same on every page. */
+  /** A watch continues from here; the same on every page. */
   readonly resourceVersion: string;
-  /** There is more; goes into the next call. */
+  /** Set when there are more pages; pass it to the next call. */
   readonly continue?: string;
 }
 
 export interface ListOptions {
   /** `a=b`, `a!=b`, `a`, `a in (b,c)`; joined by commas. */
   readonly labelSelector?: string;
-  /** Field selectors that the server knows, e.g. `involvedObject.uid=…`. */
+  /** Field selectors that the server supports, e.g. `involvedObject.uid=…`. */
   readonly fieldSelector?: string;
   readonly limit?: number;
   readonly continue?: string;
-  /** `0`: as the server's cache has it, which costs etcd nothing. */
+  /** `0`: the answer may come from the server's cache and does not load etcd. */
   readonly resourceVersion?: string;
-  /** False: the caller has a backoff of its own, so one try is all. */
+  /** False: do not retry, because the caller has its own backoff. */
   readonly retry?: boolean;
 }
 
 export interface WriteOptions {
-  /** Everything is checked, nothing is kept. */
+  /** The server checks the write and does not store it. */
   readonly dryRun?: boolean;
-  /** Who is remembered as the owner of the fields. */
+  /** Field manager. */
   readonly manager: string;
 }
 
 export interface ServerSideApplyOptions extends WriteOptions {
-  /** Takes fields that another manager owns; else those are a 409 whose causes name them. */
+  /** Takes fields that another manager owns; without it they are a 409 whose causes name them. */
   readonly force?: boolean;
 }
 
@@ -79,11 +79,11 @@ export interface PatchOptions extends WriteOptions {
 }
 
 export interface DeleteOptions {
-  /** Only this very object, not one that has its name since. */
+  /** Precondition: do not delete a newer object of the same name. */
   readonly uid?: string;
-  /** Only if nobody changed it since. */
+  /** Precondition: the object is unchanged. */
   readonly resourceVersion?: string;
-  /** What becomes of the objects it owns; Background: they go after it. */
+  /** How the objects it owns are deleted; `Background`: after it. */
   readonly propagation?: 'Background' | 'Foreground' | 'Orphan';
   readonly dryRun?: boolean;
 }
@@ -91,25 +91,25 @@ export interface DeleteOptions {
 export interface WatchOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
-  /** Of the list, or of the last event. */
+  /** From the list or the last event. */
   readonly resourceVersion: string;
-  /** The server ends the watch after it. */
+  /** The server ends the watch after this time. */
   readonly timeoutSeconds: number;
 }
 
 export type WatchEvent =
-  /** The server has taken the watch; comes once, first. */
+  /** The server accepted the watch; sent once, first. */
   | { readonly type: 'OPENED' }
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject }
-  /** Nothing happened up to here. */
+  /** There were no changes up to this version. */
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
 /**
- * The API server, as far as it is needed. Every call is bounded in time and rejects with a
- * `KubeError` only. Reads are tried again a few times when the server is overloaded; writes never.
+ * The calls to the API server that the service needs. Every call has a deadline and rejects only
+ * with a `KubeError`. Reads are retried while the server is overloaded; writes are not.
  */
 export interface KubeApi {
-  /** Undefined: there is none (404). */
+  /** Undefined: not found (404). */
   readonly get: (
     resource: Resource,
     namespace: string,
@@ -122,7 +122,7 @@ export interface KubeApi {
   ) => Promise<KubeList>;
   /** Server-side apply: creates, or changes the fields this manager sets and drops those it no longer sets. */
   readonly apply: (object: KubeObject, options: ServerSideApplyOptions) => Promise<KubeObject>;
-  /** 409 `AlreadyExists` when there is one with this name. */
+  /** 409 `AlreadyExists` when the name is taken. */
   readonly create: (object: KubeObject, options: WriteOptions) => Promise<KubeObject>;
   /** 409 `Conflict` when `metadata.resourceVersion` is given and no longer current. */
   readonly replace: (object: KubeObject, options: WriteOptions) => Promise<KubeObject>;
@@ -134,7 +134,7 @@ export interface KubeApi {
     mergePatch: Readonly<Record<string, unknown>>,
     options: PatchOptions,
   ) => Promise<KubeObject>;
-  /** False: it was not there. 409 when `uid` or `resourceVersion` no longer match. */
+  /** False: not found. 409 when `uid` or `resourceVersion` no longer match. */
   readonly remove: (
     resource: Resource,
     namespace: string,
@@ -142,8 +142,8 @@ export interface KubeApi {
     options?: DeleteOptions,
   ) => Promise<boolean>;
   /**
-   * Resolves when the server ended it in good order or `signal` is aborted. An ERROR event
-   * rejects like the same status of an answer would.
+   * Resolves when the server ends the watch normally or `signal` is aborted. An ERROR event rejects
+   * like an answer with the same status.
    */
   readonly watch: (
     resource: Resource,
@@ -152,7 +152,7 @@ export interface KubeApi {
     onEvent: (event: WatchEvent) => void,
     signal: AbortSignal,
   ) => Promise<void>;
-  /** Resolves when the server answers anything, soon; no right is needed for it. */
+  /** Resolves when the server answers at all; needs no permission. */
   readonly alive: () => Promise<void>;
   /** Ends every connection. */
   readonly close: () => void;

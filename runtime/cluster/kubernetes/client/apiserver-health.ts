@@ -2,17 +2,17 @@ import type { KubeApi } from './api';
 import type { Timing } from './timing';
 
 /**
- * So long may a watch be silent before it is asked whether the API server is there at all. One that
- * stands still neither answers nor hangs up, and its kernel goes on saying that all is well.
+ * After this time without an event a watch checks that the API server still answers: a hung server
+ * neither sends nor closes, while its kernel keeps the connection open.
  */
 export const QUIET_MS = 15_000;
-/** An answer is good for all watches that ask about the same time. */
+/** Watches that check within this time share one answer. */
 const FRESH_MS = 10_000;
 
 /** Resolves when the API server answers, rejects with a KubeError when it does not. */
 export type ApiserverHealth = () => Promise<void>;
 
-/** One question at a time, whoever asks. */
+/** Shares one health check between all callers. */
 export function createApiserverHealth(
   api: Pick<KubeApi, 'alive'>,
   timing: Timing,

@@ -23,14 +23,14 @@ import { realTiming } from './timing';
 import type { ApiRequest, Transport } from './transport';
 import { createTransport } from './transport';
 
-/** The API server itself gives up after 60 s; nobody here waits for that long. */
+/** The API server's own limit is 60 s. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 
-/** A server that works says its version at once. */
+/** For `GET /version`, which a healthy server answers at once. */
 const ALIVE_TIMEOUT_MS = 5000;
 const VERSION: ApiRequest = { method: 'GET', path: '/version' };
 
-/** What a watch may last beyond what the server was asked for. */
+/** A watch may last this much longer than the timeout sent to the server. */
 const WATCH_GRACE_MS = 30_000;
 
 const NOT_FOUND = 404;
@@ -51,7 +51,7 @@ function bodyOf(type: string, value: object): NonNullable<ApiRequest['body']> {
   return { type, text: JSON.stringify(value) };
 }
 
-/** An unknown field is refused: dropped without a word it would be a setting that never holds. */
+/** Strict: the server refuses unknown fields instead of dropping them. */
 function writing({ dryRun, manager }: WriteOptions) {
   return {
     dryRun: dryRun === true ? 'All' : undefined,
@@ -160,7 +160,7 @@ class Client implements KubeApi {
   readonly alive: KubeApi['alive'] = () => {
     const what = 'is the API server there? GET /version';
     return withDeadline({ what, ms: ALIVE_TIMEOUT_MS, timing: this.timing }, async (signal) => {
-      // Also a refusal is a sign of life.
+      // Any status shows that the server answers.
       const answer = await this.transport.open(VERSION, signal);
       answer.resume();
     });
@@ -207,13 +207,13 @@ class Client implements KubeApi {
 
 export interface Kubernetes {
   readonly api: KubeApi;
-  /** Of the kubeconfig's context, or of the pod. */
+  /** Namespace of the kubeconfig's context or of the pod. */
   readonly namespace: string | undefined;
 }
 
 /**
- * Finds the API server and how to be let in; asks it nothing yet.
- * @throws KubeError `access` when there is no kubeconfig and no pod's account, or it cannot be read
+ * Reads the API server's address and the credentials; sends no request yet.
+ * @throws KubeError `access` when neither a kubeconfig nor a service account can be read
  */
 export async function openKubernetes(
   options: AccessOptions = {},

@@ -1,7 +1,7 @@
 import { KubeError } from './api-error';
 import type { Timing } from './timing';
 
-/** Rejects as soon as the signal is aborted, whatever becomes of the work. */
+/** Rejects as soon as the signal is aborted; the work itself goes on. */
 export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
@@ -16,14 +16,14 @@ export interface DeadlineOptions {
   readonly what: string;
   readonly ms: number;
   readonly timing: Timing;
-  /** Ends the work early. */
+  /** Aborting it ends the work early. */
   readonly parent?: AbortSignal;
 }
 
-/** Gives the work so many milliseconds from now on. */
+/** Moves the deadline to this many milliseconds from now. */
 export type ExtendDeadline = (ms: number) => void;
 
-/** Does work that must end in time: the signal it gets is aborted with a KubeError `timeout`. */
+/** Runs work with a deadline: its signal is aborted with a KubeError `timeout`. */
 export async function withDeadline<T>(
   { what, ms, timing, parent }: DeadlineOptions,
   work: (signal: AbortSignal, extend: ExtendDeadline) => Promise<T>,
@@ -37,7 +37,7 @@ export async function withDeadline<T>(
   };
   const forward = (): void => inner.abort(parent?.reason);
   if (parent?.aborted === true) forward();
-  // Not AbortSignal.any: the outer one lives for long, and would remember every call.
+  // Not AbortSignal.any: the parent lives long and would keep a reference for every call.
   parent?.addEventListener('abort', forward, { once: true });
   extend(ms);
   try {

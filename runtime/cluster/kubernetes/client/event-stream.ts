@@ -4,7 +4,7 @@ import { parseJson, statusError } from './api-response';
 import type { KubeObject, WatchEvent } from './api';
 import { KubeError, networkError } from './api-error';
 
-/** etcd holds 1.5 MiB an object; as JSON with managed fields it is a few times that. */
+/** etcd stores up to 1.5 MiB per object; JSON with managed fields is a few times larger. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;
 
 interface Line {
@@ -14,7 +14,7 @@ interface Line {
 
 const CHANGES: ReadonlySet<string> = new Set(['ADDED', 'MODIFIED', 'DELETED']);
 
-/** @throws KubeError: an ERROR event as the status that it carries */
+/** @throws KubeError with the status of an ERROR event */
 function eventOf(what: string, line: string): WatchEvent {
   const { type, object } = parseJson(what, line) as unknown as Line;
   if (type === 'BOOKMARK') return { type, resourceVersion: object.metadata.resourceVersion ?? '' };
@@ -23,7 +23,7 @@ function eventOf(what: string, line: string): WatchEvent {
   throw new KubeError('network', `${what}: a watch event of unknown type ${type}`);
 }
 
-/** Whole lines, as many as came at once. */
+/** The complete lines of each chunk. */
 async function* linesOf(answer: IncomingMessage): AsyncGenerator<readonly string[]> {
   let rest = '';
   answer.setEncoding('utf8');
@@ -36,7 +36,7 @@ async function* linesOf(answer: IncomingMessage): AsyncGenerator<readonly string
   if (rest !== '') throw new Error('the watch ended within an event');
 }
 
-/** Reads a watch to its end, an event a line; what came at once is told in one go. */
+/** Reads a watch to its end: one event per line. */
 export async function readEvents(
   what: string,
   answer: IncomingMessage,

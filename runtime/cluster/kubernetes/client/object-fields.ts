@@ -1,13 +1,13 @@
 import { entryOf } from '../../../../lib/spec/entry';
-// What the API server says is read with care: an object of another version, or one that somebody
-// wrote by hand, must at worst tell less.
+// Reads fields of objects that may be of another version or edited by hand: an unexpected shape reads
+// as absent and never throws.
 
 export type RawObject = Readonly<Record<string, unknown>>;
 
 const isRawObject = (value: unknown): value is RawObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What a path leads to; undefined when something on the way is missing or of another shape. */
+/** The value at a path; undefined when a step is missing or has another shape. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (inner, key) => (isRawObject(inner) ? entryOf(inner, key) : undefined),
@@ -25,13 +25,13 @@ export function numberAt(value: unknown, ...path: readonly string[]): number | u
   return typeof found === 'number' && Number.isFinite(found) ? found : undefined;
 }
 
-/** The objects of a list; what is none is left out. */
+/** The objects of a list; other elements are left out. */
 export function listAt(value: unknown, ...path: readonly string[]): readonly RawObject[] {
   const found = at(value, ...path);
   return Array.isArray(found) ? found.filter(isRawObject) : [];
 }
 
-/** Milliseconds since the epoch; undefined when it is no time. */
+/** Milliseconds since the epoch; undefined when the value is not a time. */
 export function timeAt(value: unknown, ...path: readonly string[]): number | undefined {
   const time = Date.parse(textAt(value, ...path) ?? '');
   return Number.isNaN(time) ? undefined : time;
@@ -50,6 +50,6 @@ export function conditionOf(object: unknown, type: string): RawObject | undefine
   return listAt(object, 'status', 'conditions').find((one) => one['type'] === type);
 }
 
-/** Since when a condition is as it is. */
+/** When a condition last changed its status. */
 export const transitionedAt = (condition: unknown): number | undefined =>
   timeAt(condition, 'lastTransitionTime');

@@ -1,13 +1,13 @@
 import { KubeError } from './api-error';
 import type { Timing } from './timing';
 
-/** Three tries ride out an API server's restart behind a balancer; a longer outage is the caller's. */
+/** Enough for a restart of an API server behind a balancer; callers handle longer outages. */
 const TRIES = 3;
 const FIRST_PAUSE_MS = 500;
-/** A server may ask for more patience than a caller has; then the caller hears of it at once. */
+/** A longer `Retry-After` fails the call at once. */
 const MAX_PAUSE_MS = 10_000;
 
-/** Overloaded, restarting, or not reached: the same question may be answered later. */
+/** Overloaded, restarting or unreachable: the same request may succeed later. */
 export function isTransient({ kind, status }: KubeError): boolean {
   return kind === 'network' || (kind === 'status' && (status === 429 || status >= 500));
 }
@@ -23,7 +23,7 @@ function isWorthIt(error: unknown, tries: number): error is KubeError {
   return (error.retryAfterSeconds ?? 0) * 1000 <= MAX_PAUSE_MS;
 }
 
-/** Asks again a few times; only for questions, which change nothing. */
+/** Retries transient errors; only for reads. */
 export async function withRetries<T>(timing: Timing, ask: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {

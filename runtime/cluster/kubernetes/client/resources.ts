@@ -1,4 +1,4 @@
-/** Where objects of a kind are found. The core group is ''. */
+/** A resource of the API. The core group is ''. */
 export interface Resource {
   readonly group: string;
   readonly version: string;
@@ -13,7 +13,7 @@ function resource(apiVersion: string, plural: string, kind: string): Resource {
 
 const MONITORING = 'monitoring.coreos.com/v1';
 
-/** All kinds that are touched: those `objectsOf` makes, and what is read beside them. */
+/** Every kind that the service reads or writes. */
 export const RESOURCES = {
   ConfigMap: resource('v1', 'configmaps', 'ConfigMap'),
   ControllerRevision: resource('apps/v1', 'controllerrevisions', 'ControllerRevision'),
@@ -37,7 +37,7 @@ export const RESOURCES = {
   ServiceAccount: resource('v1', 'serviceaccounts', 'ServiceAccount'),
 } as const satisfies Readonly<Record<string, Resource>>;
 
-/** Of the whole cluster, so that its namespace is ''; read and never written. */
+/** Cluster-scoped, so its namespace is ''; only read. */
 export const API_SERVICE = resource('apiregistration.k8s.io/v1', 'apiservices', 'APIService');
 
 export function apiVersionOf({ group, version }: Resource): string {

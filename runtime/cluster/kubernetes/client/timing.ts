@@ -1,10 +1,10 @@
-/** Time and chance, so that tests own both. */
+/** Clock, timers and random numbers, which tests replace. */
 export interface Timing {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Calls once after `ms`; what it returns takes the call back. */
+  /** Calls once after `ms`; the returned function cancels it. */
   readonly after: (call: () => void, ms: number) => () => void;
-  /** From 0 up to, not including, 1. */
+  /** 0 ≤ value < 1. */
   readonly random: () => number;
 }
 

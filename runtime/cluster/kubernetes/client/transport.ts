@@ -7,7 +7,7 @@ import { networkError } from './api-error';
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** With its query; without what the server's URL begins with. */
+  /** With its query; relative to the server's URL. */
   readonly path: string;
   readonly body?: { readonly type: string; readonly text: string };
 }
@@ -19,7 +19,7 @@ export interface Transport {
   readonly close: () => void;
 }
 
-/** Load balancers drop idle connections after a minute or so without a word; we go first. */
+/** Close idle connections before a load balancer drops them silently, often after a minute. */
 const IDLE_MS = 30_000;
 
 const AGENTS = { keepAlive: true, timeout: IDLE_MS };
@@ -52,14 +52,14 @@ class Connections implements Transport {
   };
 
   /**
-   * A token is remembered for a while by those who read it, and a kubeconfig may have been written
-   * anew. A request that was not let in has done nothing, so it may be sent again.
+   * Reads the credentials again after a 401: a token may be cached, and the kubeconfig may have been
+   * rewritten. A request that was refused with 401 had no effect, so it may be repeated.
    */
   #afresh(used: Promise<ApiServerAccess>): Promise<ApiServerAccess> {
     if (this.#access !== used) return this.#access;
     const next = this.reload();
     this.#access = next;
-    // Unreadable just now, as while it is being written: the old one stays.
+    // The file may be unreadable while it is written: keep the old credentials.
     void next.catch(() => {
       if (this.#access === next) this.#access = used;
     });
@@ -108,8 +108,8 @@ function exchange(
 }
 
 /**
- * @param access what was found at the start
- * @param reload finds it again, when the server says 401
+ * @param access credentials read at the start
+ * @param reload reads them again when the server answers 401
  */
 export function createTransport(
   access: ApiServerAccess,

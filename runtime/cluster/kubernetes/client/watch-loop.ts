@@ -10,7 +10,7 @@ import { INITIAL_STATE, SILENCE_MS, step } from './watch-state';
 
 export type { Objects, WatchState } from './watch-state';
 
-/** Large enough that a whole cluster's pods are few calls, small enough for the server's memory. */
+/** Few calls for the pods of a large cluster, and small enough for the server's memory. */
 const PAGE_SIZE = 500;
 
 export interface WatchLoopOptions {
@@ -21,13 +21,13 @@ export interface WatchLoopOptions {
   /** E.g. `metadata.name=x`: a Role may allow one object only. */
   readonly fieldSelector?: string | undefined;
   readonly timing: Timing;
-  /** Asked when a watch is silent, so that a server that stands still shows. */
+  /** Called when a watch is silent, to detect a hung server. */
   readonly checkApiserver: ApiserverHealth;
   /** After every change of the view. */
   readonly onChange: (state: WatchState) => void;
 }
 
-/** A view of one resource in one namespace that keeps itself current. */
+/** A view of one resource in one namespace, kept current by list and watch. */
 export interface WatchLoop {
   readonly state: () => WatchState;
   readonly stop: () => void;
@@ -40,7 +40,7 @@ export function objectsIn(state: WatchState): Objects {
   return state.phase === 'synced' || state.phase === 'stale' ? state.known.objects : NONE;
 }
 
-/** When the server last said something, milliseconds since the epoch; undefined: never. */
+/** When the server last sent anything, milliseconds since the epoch; undefined: never. */
 export function lastContactAt(state: WatchState): number | undefined {
   return state.phase === 'synced' || state.phase === 'stale'
     ? state.known.lastContactAt
@@ -49,7 +49,7 @@ export function lastContactAt(state: WatchState): number | undefined {
 
 class Loop implements WatchLoop {
   #state: WatchState = INITIAL_STATE;
-  /** Of what is under way; what an earlier round still says is not heard. */
+  /** Aborts the current request or timer; results of earlier rounds are ignored. */
   #round = new AbortController();
   #stopped = false;
 
@@ -126,8 +126,8 @@ class Loop implements WatchLoop {
   }
 
   /**
-   * Passes on what is heard, all that came at once together, and says so when nothing was for too
-   * long, or when nobody is there. One timer, not one an event.
+   * Passes on events, those of one chunk together, and reports when there was no event for too long
+   * or the server does not answer. One timer per watch, not one per event.
    */
   #listen(apply: (input: WatchInput) => void, signal: AbortSignal): (event: WatchEvent) => void {
     const { timing, checkApiserver, resource } = this.options;
@@ -160,7 +160,7 @@ function errorOf({ plural }: Resource, error: unknown): KubeError {
   return error instanceof KubeError ? error : networkError(`watch of ${plural}`, error);
 }
 
-/** Lists and then watches, for ever, through every failure; begins at once. */
+/** Lists and then watches until stopped, through every failure; starts at once. */
 export function startWatchLoop(options: WatchLoopOptions): WatchLoop {
   return new Loop(options);
 }

@@ -1,28 +1,28 @@
 import type { KubeList, KubeObject, WatchEvent } from './api';
 import { KubeError } from './api-error';
 
-/** By name. Never changed, always replaced. */
+/** By name; immutable. */
 export type Objects = ReadonlyMap<string, KubeObject>;
 
 /** The last good view. */
 export interface WatchView {
   readonly objects: Objects;
-  /** Where the next watch goes on from. */
+  /** The next watch continues from here. */
   readonly resourceVersion: string;
-  /** When the server last said something, milliseconds since the epoch. */
+  /** When the server last sent anything, milliseconds since the epoch. */
   readonly lastContactAt: number;
 }
 
-/** What a stale view does to become current. */
+/** How a stale view is being refreshed. */
 export type RefreshState =
   | { readonly kind: 'waiting'; readonly resume: 'list' | 'watch' }
   | { readonly kind: 'listing'; readonly pages: Objects }
   | { readonly kind: 'watching' };
 
 interface RetryState {
-  /** Restarts in a row that did not last. */
+  /** Consecutive restarts that did not last. */
   readonly failures: number;
-  /** What the last restart was for. */
+  /** The error that caused the last restart. */
   readonly fault?: KubeError;
 }
 
@@ -30,23 +30,23 @@ export type WatchState = RetryState &
   (
     | { readonly phase: 'empty' }
     | { readonly phase: 'listing'; readonly pages: Objects }
-    /** Current: a watch stands since. */
+    /** Current: a watch has been open since `since`. */
     | { readonly phase: 'synced'; readonly known: WatchView; readonly since: number }
     | { readonly phase: 'stale'; readonly known: WatchView; readonly refresh: RefreshState }
   );
 
 export type WatchInput =
-  /** The beginning, or a pause is over. */
+  /** The start, or the end of a pause. */
   | { readonly kind: 'due' }
   | { readonly kind: 'page'; readonly page: KubeList }
   | { readonly kind: 'events'; readonly events: readonly WatchEvent[] }
-  /** The server ended the watch in good order. */
+  /** The server ended the watch normally. */
   | { readonly kind: 'ended' }
   | { readonly kind: 'failed'; readonly error: KubeError }
-  /** Nothing was heard for `SILENCE_MS`. */
+  /** There was no event for `SILENCE_MS`. */
   | { readonly kind: 'silence' };
 
-/** Takes the place of what is under way: only one thing ever is. */
+/** Replaces the current action: only one runs at a time. */
 export type WatchAction =
   | { readonly kind: 'list'; readonly continue?: string }
   | { readonly kind: 'watch'; readonly resourceVersion: string; readonly timeoutSeconds: number }
@@ -54,11 +54,11 @@ export type WatchAction =
 
 export interface WatchStep {
   readonly state: WatchState;
-  /** Absent: what is under way goes on. */
+  /** Absent: the current action continues. */
   readonly action?: WatchAction;
 }
 
-/** The moment of a decision, and its dice (0 ≤ random < 1). */
+/** Time and random number (0 ≤ random < 1) of a decision. */
 export interface Moment {
   readonly now: number;
   readonly random: number;
@@ -66,22 +66,22 @@ export interface Moment {
 
 export const INITIAL_STATE: WatchState = { phase: 'empty', failures: 0 };
 
-/** Bookmarks come a minute apart: two may be late, and half a minute is left for the network. */
+/** Two bookmarks, which come a minute apart, and half a minute for the network. */
 export const SILENCE_MS = 150_000;
-/** A watch is renewed now and then, so that routers spread over API servers that come back. */
+/** Watches are renewed, so that routers spread over API servers that return. */
 const WATCH_SECONDS = 300;
 const SPREAD = 0.2;
-/** One that ended sooner than this has not helped; without a pause it would be a loop. */
+/** A watch that ends sooner counts as a failure, so that the loop pauses. */
 const LASTING_MS = 10_000;
 const MIN_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 30_000;
-/** A proxy that asks for an hour shall not blind us for an hour. */
+/** Upper bound for a `Retry-After`. */
 const MAX_RETRY_AFTER_SECONDS = 120;
 
 const GONE = 410;
 const TOO_MANY = 429;
 
-/** Full jitter: 1–2 s, 1–4 s, … 1–30 s; a server that says when is not asked sooner. */
+/** Full jitter: 1–2 s, 1–4 s, … 1–30 s, and at least the server's `Retry-After`. */
 function pauseMs(failures: number, error: KubeError, { random }: Moment): number {
   const most = Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** failures);
   const own = MIN_PAUSE_MS + random * (most - MIN_PAUSE_MS);
@@ -109,7 +109,6 @@ function pagesOf(state: WatchState): Objects {
     : new Map();
 }
 
-/** Did the watch stand long enough to have been of use? */
 function hasLasted(state: WatchState, { now }: Moment): boolean {
   return state.phase === 'synced' && now - state.since >= LASTING_MS;
 }
@@ -139,7 +138,7 @@ function begin(state: WatchState, moment: Moment): WatchStep {
   return { state: { ...state, refresh }, action: watchFrom(state.known, moment) };
 }
 
-/** Pages are gathered beside the old view; the last one swaps it whole. */
+/** Collects pages beside the old view; the last page replaces the view. */
 function onPage(state: WatchState, page: KubeList, moment: Moment): WatchStep {
   const pages = new Map(pagesOf(state));
   for (const item of page.items) pages.set(item.metadata.name, item);
@@ -171,7 +170,7 @@ function versionOf(event: WatchEvent): string | undefined {
   return event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
 }
 
-/** One copy for all that came at once: after an outage that may be thousands of events. */
+/** One copy of the map for all events: after an outage there may be thousands. */
 function withEvents(
   known: WatchView,
   events: readonly WatchEvent[],
@@ -190,7 +189,7 @@ function onEvents(state: WatchState, events: readonly WatchEvent[], { now }: Mom
   return { state: { failures, phase: 'synced', known: withEvents(known, events, now), since } };
 }
 
-/** After a good watch there is no reason to wait, nor is anything missed. */
+/** After a watch that lasted, the next one starts at once. */
 function onEnd(state: WatchState, moment: Moment): WatchStep {
   if (state.phase === 'synced' && hasLasted(state, moment))
     return {
@@ -200,7 +199,7 @@ function onEnd(state: WatchState, moment: Moment): WatchStep {
   return onFault(state, new KubeError('network', 'the watch ended at once'), moment);
 }
 
-/** The place in the stream is lost, or this server does not know it. */
+/** The resourceVersion is gone or unknown to this server. */
 function mustList(state: WatchState, { kind, status }: KubeError): boolean {
   return isListing(state) || (kind === 'status' && status !== TOO_MANY);
 }
@@ -214,12 +213,12 @@ function onFault(state: WatchState, fault: KubeError, moment: Moment): WatchStep
     known === undefined
       ? { ...retryState, phase: 'empty' }
       : { ...retryState, phase: 'stale', known, refresh: { kind: 'waiting', resume } };
-  // The server works, only history is too short: the first time nothing speaks against going on.
+  // 410 Gone: the server works and its history is too short, so list again at once, but only once.
   if (fault.status === GONE && failures === 1) return begin(waiting, moment);
   return { state: waiting, action: { kind: 'wait', ms: pauseMs(failures, fault, moment) } };
 }
 
-/** The connection may be dead without a word; a new one shows. */
+/** The connection may be dead; open a new one. */
 function onSilence(state: WatchState, moment: Moment): WatchStep {
   const known = knownOf(state);
   if (known === undefined || isListing(state)) return { state };
@@ -228,7 +227,7 @@ function onSilence(state: WatchState, moment: Moment): WatchStep {
   return begin({ failures: 1, fault, phase: 'stale', known, refresh }, moment);
 }
 
-/** Decides what the view is after something happened, and what to do next. Pure. */
+/** The next state and action of a watch. Pure. */
 export function step(state: WatchState, input: WatchInput, moment: Moment): WatchStep {
   switch (input.kind) {
     case 'due':

@@ -24,7 +24,7 @@ const millis = (time: string | null | undefined): number => Date.parse(time ?? '
 /** MicroTime: the API server refuses a time without six digits. */
 const microTime = (at: number): string => new Date(at).toISOString().replace('Z', '000Z');
 
-/** One that was only just rendered has no holder. */
+/** A newly rendered lease has no holder. */
 export function recordIn({ spec }: KubeObject): LeaseRecord {
   const { holderIdentity, leaseDurationSeconds, acquireTime, renewTime, leaseTransitions } =
     (spec ?? {}) as LeaseSpec;
@@ -57,7 +57,7 @@ async function unlessBeaten(write: Promise<KubeObject>): Promise<boolean> {
   }
 }
 
-/** The Lease in the service's namespace, written only if nobody did since it was read. */
+/** The Lease in the service's namespace; writes fail when it changed since the read. */
 export function createLeaseStore(
   api: Pick<KubeApi, 'get' | 'create' | 'patch'>,
   namespace: string,

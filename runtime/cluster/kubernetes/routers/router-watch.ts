@@ -7,10 +7,10 @@ import type { Timing } from '../client/timing';
 import type { WatchLoop } from '../client/watch-loop';
 import { lastContactAt, objectsIn, startWatchLoop } from '../client/watch-loop';
 
-/** Pods of the service itself carry it, and no others. */
+/** Selects the pods of the service. */
 const OWN_PODS = `app=${MANAGER}`;
 
-/** What of a pod tells whether it is a router, and where. */
+/** The fields of a pod that are read. */
 interface PodView {
   readonly spec?: {
     readonly containers?: readonly {
@@ -30,7 +30,7 @@ function opsPortOf({ spec }: PodView): number | undefined {
   return ports.find(({ name }) => name === 'ops')?.containerPort;
 }
 
-/** Waiting in a crash loop it has no requests; before it has an address nobody could send it any. */
+/** A pod in a crash loop or without an address has no requests. */
 function isUp({ status }: PodView, isReady: boolean): boolean {
   const runs = status?.containerStatuses?.some(({ state }) => state?.running !== undefined);
   return status?.phase === 'Running' && (isReady || runs === true);
@@ -43,7 +43,7 @@ function peerOf(pod: KubeObject, port: number): readonly Peer[] {
   const conditions = view.status?.conditions ?? [];
   const isReady = conditions.some((one) => one.type === 'Ready' && one.status === 'True');
   if (host === undefined || host === '' || !isUp(view, isReady)) return [];
-  // One that ends takes nothing new, but finishes what it has.
+  // A terminating router takes no new requests and finishes those it has.
   const ready = isReady && metadata.deletionTimestamp === undefined;
   return [{ id: metadata.name, host, port: opsPortOf(view) ?? port, ready }];
 }
@@ -63,12 +63,12 @@ export interface RouterWatchOptions {
   readonly self: string;
   readonly port: number;
   readonly timing: Timing;
-  /** After every change of who there is. */
+  /** Called after every change of the peers. */
   readonly onChange: () => void;
 }
 
 export interface RouterWatch {
-  /** The last that was seen; undefined: nothing yet. */
+  /** Undefined until the first list. */
   readonly peers: () => readonly Peer[] | undefined;
   readonly phase: () => 'empty' | 'listing' | 'synced' | 'stale';
   /** When the server last said something, milliseconds since the epoch. */
@@ -76,7 +76,7 @@ export interface RouterWatch {
   readonly stop: () => void;
 }
 
-/** Who the other routers are: they find each other by their own pods. */
+/** Watches the service's own pods to find the other routers. */
 export function watchRouters(options: RouterWatchOptions): RouterWatch {
   const { api, namespace, self, port, timing, onChange } = options;
   let peers: readonly Peer[] | undefined;

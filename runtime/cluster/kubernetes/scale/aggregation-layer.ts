@@ -3,11 +3,11 @@ import type { KubeApi, KubeObject } from '../client/api';
 import { KubeError } from '../client/api-error';
 import { API_SERVICE, RESOURCES } from '../client/resources';
 
-/** How the API server shows, to servers it calls, that it is itself. */
+/** How the API server authenticates to extension API servers. */
 export interface FrontProxy {
-  /** PEM: who signs its client certificates. */
+  /** PEM of the CA of its client certificates. */
   readonly ca: string;
-  /** Common names that are let in; none named: all that the authority signed. */
+  /** Allowed common names; empty: all that the CA signed. */
   readonly names: readonly string[];
 }
 
@@ -26,7 +26,7 @@ function listOf(text: string | undefined): readonly string[] | undefined {
   }
 }
 
-/** @throws Error that says what is missing; without it nobody could be told from the API server */
+/** @throws Error that names the missing part, without which callers cannot be authenticated */
 export function frontProxyIn(found: KubeObject | undefined): FrontProxy {
   const data = (found?.data ?? {}) as Readonly<Record<string, string>>;
   const where = `ConfigMap ${PLACE.namespace}/${PLACE.name}`;
@@ -38,7 +38,7 @@ export function frontProxyIn(found: KubeObject | undefined): FrontProxy {
   return { ca, names };
 }
 
-/** Reads it from where every API server puts it for extensions. @throws Error, KubeError */
+/** Reads the ConfigMap that every API server keeps for extensions. @throws Error, KubeError */
 export async function readFrontProxy(api: Pick<KubeApi, 'get'>): Promise<FrontProxy> {
   return frontProxyIn(await api.get(RESOURCES.ConfigMap, PLACE.namespace, PLACE.name));
 }
@@ -48,8 +48,8 @@ interface ApiServiceSpec {
 }
 
 /**
- * Who else serves external metrics in this cluster: there can be only one. Undefined: nobody, we
- * ourselves, or it may not be asked about.
+ * The other server of external metrics in this cluster, which can have only one. Undefined: none, this
+ * service, or no permission to read it.
  */
 export async function otherMetricsServer(
   api: Pick<KubeApi, 'get'>,

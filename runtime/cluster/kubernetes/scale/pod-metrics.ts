@@ -5,11 +5,11 @@ import { RESOURCES } from '../client/resources';
 import type { Timing } from '../client/timing';
 import type { Objects } from '../client/watch-loop';
 
-/** metrics-server looks every 15 s or so, and a status needs no more. */
+/** metrics-server measures about every 15 s. */
 const PERIOD_MS = 30_000;
-/** A cluster in which nobody measures may begin to. */
+/** metrics-server may be installed later. */
 const ABSENT_MS = 300_000;
-/** No such API; or the Role does not allow it. */
+/** The API does not exist, or the Role does not allow it. */
 const ABSENT: ReadonlySet<number | undefined> = new Set([403, 404]);
 
 const NONE: Objects = new Map();
@@ -22,8 +22,8 @@ export interface PodMetricsOptions {
 }
 
 /**
- * What the pods of models use, PodMetrics by the pod's name. They cannot be watched, so they are
- * asked for now and then; old ones are thrown away when there are no new ones.
+ * PodMetrics of the models' pods by the pod's name. They cannot be watched, so they are polled; after
+ * a failed poll the old ones are dropped.
  */
 export class PodMetrics {
   #objects: Objects = NONE;

@@ -5,11 +5,11 @@ import type { KubeApi, KubeObject } from '../client/api';
 import { KubeError } from '../client/api-error';
 import { RESOURCES } from '../client/resources';
 
-/** A Deployment's status changes while it rolls, and each change is a new resourceVersion. */
+/** While a Deployment rolls, each change of its status is a new resourceVersion. */
 const TRIES = 3;
 const CONFLICT = 409;
 
-/** What it has now; Kubernetes' own default where nobody said anything. */
+/** Current replicas; Kubernetes' default is 1. */
 function replicasOf({ spec }: KubeObject): number {
   return (spec as { readonly replicas?: number } | undefined)?.replicas ?? 1;
 }
@@ -32,8 +32,8 @@ const isConflict = (error: unknown): boolean =>
   error instanceof KubeError && error.status === CONFLICT;
 
 /**
- * Gives a Deployment another number of replicas, unless somebody else did since it was looked at:
- * a leader that puts to sleep must not undo what a request has just woken.
+ * Scales a Deployment unless it was scaled meanwhile: a leader that puts a model to sleep must not
+ * undo a concurrent wake.
  * @throws ClusterError NOT_FOUND, REVISION_CONFLICT; KubeError when the API server refuses
  */
 export async function rescale(

@@ -4,12 +4,12 @@ import type { KubeApi, KubeObject } from '../client/api';
 import { KubeError } from '../client/api-error';
 import { apiVersionOf, RESOURCES } from '../client/resources';
 
-/** Does the API server take an autoscaler that goes down to nothing? */
+/** Whether the API server accepts an autoscaler with `minReplicas: 0`. */
 export type ScaleToZeroSupport = 'allowed' | 'refused' | 'may not ask' | 'no answer';
 
 const INVALID = 422;
 
-/** Nothing of it is kept: it is only asked about. An external metric is the condition for 0. */
+/** The autoscaler of the dry run. `minReplicas: 0` requires an external metric. */
 function question(namespace: string): KubeObject {
   const { HorizontalPodAutoscaler, Deployment } = RESOURCES;
   const name = `${MANAGER}-asks-for-zero`;
@@ -35,8 +35,8 @@ function question(namespace: string): KubeObject {
 }
 
 /**
- * Asks the API server by a dry run: whether `minReplicas: 0` is taken depends on a feature gate, so
- * that the version alone does not say it. In gitops mode we may not ask.
+ * Checks by a dry run, because `minReplicas: 0` depends on a feature gate and not only on the version.
+ * In gitops mode the Role does not allow it.
  */
 export async function probeScaleToZero(
   api: Pick<KubeApi, 'create'>,

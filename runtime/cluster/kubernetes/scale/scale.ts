@@ -14,7 +14,7 @@ export interface Scaling {
 const replicasOf = (deployment: KubeObject): number =>
   numberAt(deployment, 'spec', 'replicas') ?? 1;
 
-/** All down. An autoscaler leaves a Deployment with 0 replicas alone, so none has to be silenced. */
+/** Scales all to 0; an autoscaler ignores a Deployment with 0 replicas. */
 export function stopping(deployments: readonly KubeObject[]): readonly Scaling[] {
   return deployments
     .filter((deployment) => replicasOf(deployment) !== 0)
@@ -22,8 +22,8 @@ export function stopping(deployments: readonly KubeObject[]): readonly Scaling[]
 }
 
 /**
- * Back to the fewest; from there its autoscaler goes on. An arm that may sleep at 0 is woken by its
- * first request.
+ * Restores the minimum, from which the autoscaler continues. An arm with a minimum of 0 is woken by
+ * its first request.
  */
 export function starting(spec: ModelSpec, deployments: readonly KubeObject[]): readonly Scaling[] {
   return spec.arms.flatMap((arm) => {
