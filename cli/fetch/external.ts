@@ -5,8 +5,8 @@ import { externalIn } from '../../lib/synth/modelfile';
 import { shown, SourceError } from './entry';
 import { safePath, segmentsOf } from './safe-path';
 
-// An ONNX file may keep its weights in other files, which it names relative to itself. Whoever names
-// that one file means the model: the others are loaded from beside it.
+// An ONNX file may keep its weights in other files, which it names relative to itself. Whoever
+// names that one file means the model: the others are loaded from beside it.
 
 /** A file of weights that is not there yet. */
 export interface ExternalFile {

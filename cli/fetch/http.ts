@@ -10,9 +10,10 @@ import type { GuardOptions } from './host-guard';
 import { guardHosts } from './host-guard';
 import { proxyFor, proxyHeaders, TunnelAgent } from './proxy';
 
-// One way to ask for everything: only of hosts that may be asked, bounded redirects that carry no credential to another host, proxies
-// of the environment, and an end to every silence. On node:http and not on fetch: undici before 8 ends
-// the process when a server closes while the disk is slower than the network (undici #5360).
+// One way to ask for everything: only of hosts that may be asked, bounded redirects that carry no
+// credential to another host, proxies of the environment, and an end to every silence. On node:http
+// and not on fetch: undici before 8 ends the process when a server closes while the disk is slower
+// than the network (undici #5360).
 
 /** Stores redirect once or twice; more is a loop. */
 const MAX_REDIRECTS = 5;

@@ -1,9 +1,9 @@
 import type { Entry, SourceContext } from './entry';
 import { SourceError } from './entry';
 
-// Which layers of an OCI artifact are files of the model, and what they are called. Three tools push
-// models: ORAS names a file by its title and says when it packed a folder; ModelPack (modctl, and
-// KitOps since 1.0) names it by `org.cncf.model.filepath`; KitOps packs everything into tars.
+// Which layers of an OCI artifact are files of the model, and what they are called. Three tools
+// push models: ORAS names a file by its title and says when it packed a folder; ModelPack (modctl,
+// and KitOps since 1.0) names it by `org.cncf.model.filepath`; KitOps packs everything into tars.
 
 /** github.com/modelpack/model-spec, docs/annotations.md */
 const MODEL_PACK_PATH = 'org.cncf.model.filepath';

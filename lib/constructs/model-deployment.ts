@@ -96,8 +96,8 @@ const isEnvironment = (given: EnvironmentInput | Environment): given is Environm
  * in a chart beside other constructs and be changed with `addJsonPatch`.
  *
  * For cdk8s-plus it is a group of pods: those of all arms, and those that load its artifacts. A
- * NetworkPolicy takes it as its selector and as a peer. A Service takes the `pods` of one arm, since
- * it knows nothing of shares and shadows.
+ * NetworkPolicy takes it as its selector and as a peer. A Service takes the `pods` of one arm,
+ * since it knows nothing of shares and shadows.
  * @throws DefinitionError when the definition, or what is made of it, breaks a rule
  * @example
  * const chart = new Chart(app, 'iris');

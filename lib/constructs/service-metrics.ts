@@ -18,8 +18,8 @@ export const METRICS_TLS_FOLDER = '/etc/ai-model-service-metrics-tls';
 /** How the API server trusts the port for metrics: by `ca`, or by `injectCaFrom`. */
 export interface ExternalMetricsOptions {
   /**
-   * Secret with tls.crt and tls.key for `ai-model-service-metrics.<namespace>.svc`. It is read again
-   * when it changes.
+   * Secret with tls.crt and tls.key for `ai-model-service-metrics.<namespace>.svc`. It is read
+   * again when it changes.
    */
   readonly tls: ISecret;
   /**
@@ -28,7 +28,8 @@ export interface ExternalMetricsOptions {
    */
   readonly ca?: string;
   /**
-   * A cert-manager Certificate as `namespace/name`: cert-manager keeps its authority in the APIService.
+   * A cert-manager Certificate as `namespace/name`: cert-manager keeps its authority in the
+   * APIService.
    * @default - none
    */
   readonly injectCaFrom?: string;

@@ -1,6 +1,7 @@
 import { MANAGER } from './labels';
 
-// Where autoscalers find the metrics of the service; the same for what is rendered and what is served.
+// Where autoscalers find the metrics of the service; the same for what is rendered and what is
+// served.
 
 export const METRICS_GROUP = 'external.metrics.k8s.io';
 export const METRICS_VERSION = 'v1beta1';

@@ -3,8 +3,8 @@ import { quantityValue } from '../spec';
 import { isCached, isRemote } from './cache';
 import { isArchive } from './layout';
 
-// What a pod may write to the disk of its node. A volume that grows beyond its limit evicts the pod,
-// so the limits are fences for the node, well above what servers need.
+// What a pod may write to the disk of its node. A volume that grows beyond its limit evicts the
+// pod, so the limits are fences for the node, well above what servers need.
 
 /** Temporary files of a server. */
 export const TMP_LIMIT = '4Gi';

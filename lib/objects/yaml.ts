@@ -85,9 +85,9 @@ function isEmpty(value: object): boolean {
 }
 
 /**
- * Objects as YAML documents that Kubernetes' own reader, PyYAML and `yaml` read alike. They have the
- * bytes of cdk8s' `Yaml.stringify` wherever those can be read by all three (a property test holds
- * the two together), in a fraction of its time: no document tree is built.
+ * Objects as YAML documents that Kubernetes' own reader, PyYAML and `yaml` read alike. They have
+ * the bytes of cdk8s' `Yaml.stringify` wherever those can be read by all three (a property test
+ * holds the two together), in a fraction of its time: no document tree is built.
  * @param docs plain JSON objects, as `objectsOf` and `ApiObject.toJson` give them
  */
 export function yamlOf(docs: readonly object[]): string {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
-// What kind of place a host or address is. The policy of REST looks at names in definitions with it,
-// the loader at the addresses that they resolve to.
+// What kind of place a host or address is. The policy of REST looks at names in definitions with
+// it, the loader at the addresses that they resolve to.
 
 /**
  * `public`: the Internet. `inside`: a private network, such as the cluster's. `loopback`: this

@@ -44,7 +44,8 @@ function ruleFaults(
 ): readonly Fault[] {
   if (parsed !== undefined) return checkRules(parsed);
   const broken = new Set(own.map(rootOf));
-  // What a rule says of candidates holds whatever else is wrong with them: it reads no broken field.
+  // What a rule says of candidates holds whatever else is wrong with them: it reads no broken
+  // field.
   const isNews = (found: Fault): boolean =>
     rootOf(found) === 'candidates' || !broken.has(rootOf(found));
   return checkRules(readablePart(input, broken)).filter(isNews);

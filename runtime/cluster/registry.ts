@@ -188,7 +188,8 @@ export function desiredOf({ scaling }: Arm, asked: number): number {
 }
 
 /**
- * The rules of `Cluster.scale`. `desired`: what the arm is meant to have now; undefined: it is none.
+ * The rules of `Cluster.scale`. `desired`: what the arm is meant to have now; undefined: it is
+ * none.
  * @throws ClusterError
  */
 export function checkScale(
@@ -222,8 +223,8 @@ export interface ArtifactPin {
   /** Exactly these bytes: the definition, or the version of this source, is the same. */
   readonly firm: boolean;
   /**
-   * The digest that the definition stated. It differs from `digest` for a model that was joined with
-   * the weights beside it.
+   * The digest that the definition stated. It differs from `digest` for a model that was joined
+   * with the weights beside it.
    */
   readonly sha256: string | undefined;
 }
@@ -233,8 +234,8 @@ export const matchesPin = (pin: ArtifactPin, sha256: string | undefined): boolea
   sha256 === undefined || sha256 === pin.digest || sha256 === pin.sha256;
 
 /**
- * The bytes that an arm had before. A definition by REST names a file without its bytes: a rollback or
- * a changed share must not pick up a newer content of that file.
+ * The bytes that an arm had before. A definition by REST names a file without its bytes: a rollback
+ * or a changed share must not pick up a newer content of that file.
  */
 export function pinOf(
   spec: ModelSpec,

@@ -75,7 +75,8 @@ export function docsPages(context: ControlContext): readonly Page[] {
     };
   };
   return [
-    // Only browsers get here: what takes JSON is answered by the data plane, as clients of V1 expect.
+    // Only browsers get here: what takes JSON is answered by the data plane, as clients of V1
+    // expect.
     { path: '/', handle: (_, response) => response.redirect(302, '/docs') },
     {
       path: '/openapi.json',

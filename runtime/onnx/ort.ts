@@ -6,9 +6,9 @@ import type * as OnnxRuntime from 'onnxruntime-node';
 export type Ort = typeof OnnxRuntime;
 
 /**
- * Where the platform has Float16Array (Node 24), the package's JavaScript takes half floats as that,
- * and its native part then sees no elements. It looks once, at the first tensor: that one is made
- * while the type is out of sight, and half floats stay 16 bits in a Uint16Array everywhere.
+ * Where the platform has Float16Array (Node 24), the package's JavaScript takes half floats as
+ * that, and its native part then sees no elements. It looks once, at the first tensor: that one is
+ * made while the type is out of sight, and half floats stay 16 bits in a Uint16Array everywhere.
  */
 function withHalvesAsBits(ort: Ort): Ort {
   const half = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');

@@ -8,8 +8,8 @@ import type { Engine, SessionSpec } from './session';
 import type { Tensors } from './tensor';
 import type { WorkerData } from './worker-source';
 
-// A graph that takes long runs in a thread of its own: onnxruntime-node's `run` holds the thread it is
-// called on, and a server that does not answer its probes meanwhile is killed.
+// A graph that takes long runs in a thread of its own: onnxruntime-node's `run` holds the thread it
+// is called on, and a server that does not answer its probes meanwhile is killed.
 
 /** The thread died and its runs are lost; not a fault of a caller. */
 export class ThreadDied extends Error {}

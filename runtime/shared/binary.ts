@@ -1,5 +1,5 @@
-// The binary tensor data extension of the Open Inference Protocol as bytes: a head of JSON, then the
-// tensors one after the other; strings each behind their length in four bytes, little-endian.
+// The binary tensor data extension of the Open Inference Protocol as bytes: a head of JSON, then
+// the tensors one after the other; strings each behind their length in four bytes, little-endian.
 
 /** Something is wrong with a tensor; the message says what. Whose fault it is, the caller knows. */
 export class TensorFault extends Error {

@@ -18,8 +18,8 @@ const whenRead = (callback: () => void): void => void setImmediate(callback);
  * Makes a server one that can be ended without breaking a request. Call it before it listens.
  *
  * The function it gives refuses new connections, lets every request that has arrived be answered
- * and resolves when the last connection is closed; after `limitMs` milliseconds what is left is cut.
- * The answers themselves should say `Connection: close` from then on.
+ * and resolves when the last connection is closed; after `limitMs` milliseconds what is left is
+ * cut. The answers themselves should say `Connection: close` from then on.
  */
 export function drainable(server: Server): (limitMs: number) => Promise<void> {
   const silent = new Set<Socket>();

@@ -1,4 +1,5 @@
-// What a JSON text holds, without making values of it: linear in its bytes, and strings are skipped.
+// What a JSON text holds, without making values of it: linear in its bytes, and strings are
+// skipped.
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

@@ -24,8 +24,8 @@ export class BrokenSource extends ClusterError {
 const MODEL_NAME = /\.(?:onnx|ort)$|[/\\][^./\\]+$/i;
 
 /**
- * A file of unknown format is left to the model server, whose error the status shows, unless its name
- * is not that of a model (x.yaml).
+ * A file of unknown format is left to the model server, whose error the status shows, unless its
+ * name is not that of a model (x.yaml).
  */
 export const isNotAModel = (
   path: string,

@@ -83,8 +83,8 @@ function removeStale(lock: string, stale: string, aside: string): void {
 }
 
 /**
- * Locks a state folder for this process and returns the release. The lock of a dead process is taken
- * over.
+ * Locks a state folder for this process and returns the release. The lock of a dead process is
+ * taken over.
  * @throws ClusterError when another service uses the folder
  */
 export function acquireLock(folder: string): () => void {

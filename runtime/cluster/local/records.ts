@@ -13,8 +13,8 @@ export interface RecordsOptions {
 }
 
 /**
- * The records of all models. An error while one model is changed becomes that model's status and does
- * not affect the others.
+ * The records of all models. An error while one model is changed becomes that model's status and
+ * does not affect the others.
  */
 export class Records {
   /** Current records; a changed model has none. */

@@ -19,8 +19,8 @@ export interface Store {
   readonly put: (stored: StoredModel) => void;
   readonly remove: (id: string) => void;
   /**
-   * True when unreadable files were moved aside. They may name artifacts that no other file names, so
-   * no artifact is removed until a person has looked.
+   * True when unreadable files were moved aside. They may name artifacts that no other file names,
+   * so no artifact is removed until a person has looked.
    */
   readonly hasBroken: () => boolean;
 }

@@ -4,9 +4,9 @@ import { repositoryOf } from '../../../lib/spec/images';
 import type { PolicyRule, Subject, Violation } from './context';
 import { fieldOf, isOfModel, isServiceName } from './context';
 
-// What a model gets from others: Secrets, claims, roles of a cloud. Whoever may change the code that
-// runs with such a thing has it, so a value that stays does so with the code that it was given to:
-// the repository of the image, and the place that the artifact comes from.
+// What a model gets from others: Secrets, claims, roles of a cloud. Whoever may change the code
+// that runs with such a thing has it, so a value that stays does so with the code that it was given
+// to: the repository of the image, and the place that the artifact comes from.
 
 /** `s3://bucket`, `https://host:port`; an endpoint is a place of its own. */
 function placeOf(source: Source | undefined): string {

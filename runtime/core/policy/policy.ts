@@ -16,8 +16,8 @@ const RULES: readonly PolicyRule[] = [
 
 /**
  * What a definition by REST asks for and must not: REST speaks a smaller language than Git,
- * whatever the scopes of the key. The definition is read, not what becomes of it: without `overrides` every
- * object follows from fields that these rules know.
+ * whatever the scopes of the key. The definition is read, not what becomes of it: without
+ * `overrides` every object follows from fields that these rules know.
  *
  * What a held definition has may stay. docs/rest-api.md says what may be asked for.
  */

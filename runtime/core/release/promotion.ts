@@ -15,8 +15,8 @@ export type ActiveRequestsByArm = ReadonlyMap<string, ActiveRequests>;
 /**
  * What to do next for a promotion, and why in words for people. A tick acts on it in one call and
  * decides again when it has come true:
- * - `shift`, `return`: `cluster.setOverrides(id, state)`; the candidate's share is `percent` from then
- *   on
+ * - `shift`, `return`: `cluster.setOverrides(id, state)`; the candidate's share is `percent` from
+ * then   on
  * - `roll`, `finish`: `cluster.apply(parseModel(definition), { state, … })`: a new revision, with
  *   `state` beside it, so that a leader who comes after goes on from there
  * - `hold`: nothing; what it waits for

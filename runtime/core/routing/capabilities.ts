@@ -1,7 +1,7 @@
 import type { Protocol, Server } from '../../../lib/spec';
 
-// Which calls reach which servers: as they are, or in other words. Lists, status, paths, OpenAPI and
-// the handlers read this table.
+// Which calls reach which servers: as they are, or in other words. Lists, status, paths, OpenAPI
+// and the handlers read this table.
 
 export const V1_ACTIONS = ['predict', 'classify', 'regress', 'explain'] as const;
 export const OPENAI_CALLS = ['chat/completions', 'completions', 'embeddings', 'responses'] as const;

@@ -6,8 +6,8 @@ import type { Fields } from './fields';
 export type HeaderText = string;
 
 /**
- * How the answer ended on the way to the caller. `unsent`: it broke before a byte of it was out, and
- * the caller waits for another one.
+ * How the answer ended on the way to the caller. `unsent`: it broke before a byte of it was out,
+ * and the caller waits for another one.
  */
 export type DeliveryOutcome = 'complete' | 'caller_gone' | 'source_broke' | 'unsent';
 

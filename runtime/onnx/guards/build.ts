@@ -1,6 +1,7 @@
 import { bytesField, varintField } from '../wire';
 
-// Messages of onnx.proto that are added to a file: NodeProto, AttributeProto, TensorProto, GraphProto.
+// Messages of onnx.proto that are added to a file: NodeProto, AttributeProto, TensorProto,
+// GraphProto.
 
 /** `TensorProto.DataType` */
 export const INT32 = 6;

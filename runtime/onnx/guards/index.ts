@@ -8,8 +8,8 @@ import type { Guarded } from './guarded';
 import { guardedTopK } from './topk';
 
 // At some values ONNX Runtime ends the process, and no caller gets an answer. Where such values may
-// hang on the data, deep inside of a graph, no look at a request finds them. So the nodes that calculate
-// with them are put right in the file's bytes before the session is made.
+// hang on the data, deep inside of a graph, no look at a request finds them. So the nodes that
+// calculate with them are put right in the file's bytes before the session is made.
 
 /** Field numbers of onnx.proto: ModelProto, GraphProto, FunctionProto, NodeProto. */
 const MODEL = { graph: 7, function: 25 } as const;

@@ -14,7 +14,8 @@ import {
 } from './value';
 import type { RowwiseValue, Size } from './value';
 
-// Operators that choose elements or make one of many: along which axes they do tells the rows apart.
+// Operators that choose elements or make one of many: along which axes they do tells the rows
+// apart.
 
 /** Without some axes, or with one in their place. */
 function reduced(dims: readonly Size[], axes: readonly number[], keeps: boolean): Size[] {

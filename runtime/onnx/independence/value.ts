@@ -1,8 +1,8 @@
 // Analysis of graph values: how sizes and elements depend on the requests.
 
 /**
- * A size. `rows`: the number of rows of all requests together, one row each. `other`: not known, but
- * the same whether requests go together or alone.
+ * A size. `rows`: the number of rows of all requests together, one row each. `other`: not known,
+ * but the same whether requests go together or alone.
  */
 export type Size = number | 'rows' | 'other';
 

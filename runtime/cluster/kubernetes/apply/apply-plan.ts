@@ -71,8 +71,8 @@ function writeOf(object: KubeObject, live: KubeObject | undefined): PlannedWrite
 }
 
 /**
- * Order of writes: immutable ConfigMaps, which are named by their content; then the definition, whose
- * write decides between concurrent changes; then everything else.
+ * Order of writes: immutable ConfigMaps, which are named by their content; then the definition,
+ * whose write decides between concurrent changes; then everything else.
  */
 const rank = ({ kind, ...object }: KubeObject): number => {
   if (kind !== 'ConfigMap') return 2;

@@ -66,8 +66,8 @@ export async function takeOver(
 }
 
 /**
- * Creates the ConfigMap that will hold a definition. Unlike an apply, a create fails when the object
- * exists, so that only one of two concurrent creations succeeds.
+ * Creates the ConfigMap that will hold a definition. Unlike an apply, a create fails when the
+ * object exists, so that only one of two concurrent creations succeeds.
  * @throws KubeError a conflict when it exists
  */
 export function claimName(

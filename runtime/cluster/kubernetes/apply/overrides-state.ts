@@ -2,8 +2,8 @@ import type { ModelOverrides } from '../../port';
 
 /**
  * Stored overrides of one model. The definition and its overrides are replaced in two steps: in
- * between, the overrides of the old and the new definition are stored side by side, each valid for its
- * own definition.
+ * between, the overrides of the old and the new definition are stored side by side, each valid for
+ * its own definition.
  */
 export interface OverridesState {
   readonly states: readonly ModelOverrides[];

@@ -42,8 +42,8 @@ function faultsOf(
 }
 
 /**
- * Checks a definition whose objects the service account creates for a caller of REST. Authors of files
- * or of objects in the cluster have those rights themselves.
+ * Checks a definition whose objects the service account creates for a caller of REST. Authors of
+ * files or of objects in the cluster have those rights themselves.
  * @throws ClusterError INVALID_MODEL_CONFIG with every fault
  */
 export function checkPolicy(context: ApplyContext, live: LiveModel, spec: ModelSpec): void {
@@ -55,8 +55,8 @@ export function checkPolicy(context: ApplyContext, live: LiveModel, spec: ModelS
 }
 
 /**
- * Selects the revisions to store, so that REST can roll back to them: not those that were written past
- * the service and that the policy refuses.
+ * Selects the revisions to store, so that REST can roll back to them: not those that were written
+ * past the service and that the policy refuses.
  */
 export function isKeepable(
   context: ApplyContext,

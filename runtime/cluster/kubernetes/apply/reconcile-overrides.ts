@@ -8,8 +8,8 @@ import type { ApplyContext } from './apply-context';
 import { mapApiError } from './apply-context';
 
 /**
- * Applies the overrides: drops those of earlier definitions, scales a stopped model to 0 and restores
- * the replicas of a started one. Idempotent; may be interrupted anywhere.
+ * Applies the overrides: drops those of earlier definitions, scales a stopped model to 0 and
+ * restores the replicas of a started one. Idempotent; may be interrupted anywhere.
  * @throws ClusterError
  */
 export async function reconcileOverrides(

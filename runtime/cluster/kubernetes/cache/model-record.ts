@@ -150,8 +150,8 @@ function armRecord(input: RecordInput, arm: Arm, all: Replicas): ArmRecord {
 }
 
 /**
- * The record of a model from its objects. Pure; unexpected objects give less detail and never throw.
- * `ready` counts pods that can be routed to; the other counts are the Deployment's.
+ * The record of a model from its objects. Pure; unexpected objects give less detail and never
+ * throw. `ready` counts pods that can be routed to; the other counts are the Deployment's.
  */
 export function recordOf(held: DefinitionRecord, observed: ObservedObjects): ModelRecord {
   const events = eventsOf(observed.events);

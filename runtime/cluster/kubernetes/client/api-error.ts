@@ -1,6 +1,6 @@
 /**
- * `status`: the server answered with an error. `network`: there was no answer, or it was unreadable.
- * `timeout`: there was no answer in time. `access`: the credentials could not be read.
+ * `status`: the server answered with an error. `network`: there was no answer, or it was
+ * unreadable. `timeout`: there was no answer in time. `access`: the credentials could not be read.
  */
 export type KubeErrorKind = 'status' | 'network' | 'timeout' | 'access';
 

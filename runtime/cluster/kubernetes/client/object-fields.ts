@@ -1,6 +1,6 @@
 import { entryOf } from '../../../../lib/spec/entry';
-// Reads fields of objects that may be of another version or edited by hand: an unexpected shape reads
-// as absent and never throws.
+// Reads fields of objects that may be of another version or edited by hand: an unexpected shape
+// reads as absent and never throws.
 
 export type RawObject = Readonly<Record<string, unknown>>;
 

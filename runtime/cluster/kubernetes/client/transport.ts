@@ -52,8 +52,8 @@ class Connections implements Transport {
   };
 
   /**
-   * Reads the credentials again after a 401: a token may be cached, and the kubeconfig may have been
-   * rewritten. A request that was refused with 401 had no effect, so it may be repeated.
+   * Reads the credentials again after a 401: a token may be cached, and the kubeconfig may have
+   * been rewritten. A request that was refused with 401 had no effect, so it may be repeated.
    */
   #afresh(used: Promise<ApiServerAccess>): Promise<ApiServerAccess> {
     if (this.#access !== used) return this.#access;

@@ -48,8 +48,8 @@ interface ApiServiceSpec {
 }
 
 /**
- * The other server of external metrics in this cluster, which can have only one. Undefined: none, this
- * service, or no permission to read it.
+ * The other server of external metrics in this cluster, which can have only one. Undefined: none,
+ * this service, or no permission to read it.
  */
 export async function otherMetricsServer(
   api: Pick<KubeApi, 'get'>,

@@ -22,8 +22,8 @@ export interface PodMetricsOptions {
 }
 
 /**
- * PodMetrics of the models' pods by the pod's name. They cannot be watched, so they are polled; after
- * a failed poll the old ones are dropped.
+ * PodMetrics of the models' pods by the pod's name. They cannot be watched, so they are polled;
+ * after a failed poll the old ones are dropped.
  */
 export class PodMetrics {
   #objects: Objects = NONE;

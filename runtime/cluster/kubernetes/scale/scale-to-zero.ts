@@ -35,8 +35,8 @@ function question(namespace: string): KubeObject {
 }
 
 /**
- * Checks by a dry run, because `minReplicas: 0` depends on a feature gate and not only on the version.
- * In gitops mode the Role does not allow it.
+ * Checks by a dry run, because `minReplicas: 0` depends on a feature gate and not only on the
+ * version. In gitops mode the Role does not allow it.
  */
 export async function probeScaleToZero(
   api: Pick<KubeApi, 'create'>,

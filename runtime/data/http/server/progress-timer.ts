@@ -1,7 +1,7 @@
 /**
  * A caller brings so much in the time that is allowed between two pieces of a body: one that sends
- * byte by byte would hold memory, and a replica's slot, for as long as it likes. A slow reader of an
- * answer must take about as much.
+ * byte by byte would hold memory, and a replica's slot, for as long as it likes. A slow reader of
+ * an answer must take about as much.
  */
 const PROGRESS_BYTES = 65_536;
 
