@@ -10,6 +10,7 @@ import { parseEnvironment, parseModel } from '../../lib/spec';
 import { openKubernetes } from '../../runtime/cluster/kubernetes/client/client';
 import { realTiming } from '../../runtime/cluster/kubernetes/client/timing';
 import { probeScaleToZero } from '../../runtime/cluster/kubernetes/scale/scale-to-zero';
+import type { Listener } from '../../runtime/app/listener';
 import type { KubernetesRoutersOptions, OpenRouters } from '../../runtime/app/open-routers';
 import { startRouters } from '../../runtime/app/open-routers';
 import { environment } from '../cluster/kubernetes/fake';
@@ -154,6 +155,7 @@ function againstACluster(): void {
 
   describe('external metrics', () => {
     let fleet: Fleet;
+    let listener: Listener | undefined;
 
     beforeAll(async () => {
       const authority = createAuthority('serving');
@@ -181,7 +183,7 @@ function againstACluster(): void {
       });
       const control = fleet.routers[0]?.control;
       if (control === undefined) throw new Error('one router');
-      const [listener] = await openMetrics(control);
+      [listener] = await openMetrics(control);
       // To the API server this process is localhost; pods of a real service have a Service.
       apply(
         {
@@ -203,7 +205,8 @@ function againstACluster(): void {
         ),
       );
     });
-    afterAll(() => {
+    afterAll(async () => {
+      await listener?.close(0);
       fleet.close();
       kubectl(['delete', 'apiservice', 'v1beta1.external.metrics.k8s.io']);
       for (const name of [METRICS, `${METRICS}-reader`])
