@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ROOT } from '../../../support/sources';
@@ -43,7 +44,7 @@ const definition = (id: string, protocol: string) => ({
   inference: { maxConcurrency: 64 },
 });
 
-function configure(folder: string, echo: string, passed: string): void {
+function configure(folder: string, echo: string, passed: string, small: string): void {
   const models = join(folder, 'models');
   rmSync(models, { recursive: true });
   mkdirSync(models);
@@ -51,10 +52,15 @@ function configure(folder: string, echo: string, passed: string): void {
   for (const [id, protocol] of [
     ['echo', 'native'],
     ['passed', 'v2'],
+    ['small', 'v2'],
   ] as const) {
     writeFileSync(join(models, `${id}.json`), JSON.stringify(definition(id, protocol)));
   }
-  const endpoints = { echo: { stable: [echo] }, passed: { stable: [passed] } };
+  const endpoints = {
+    echo: { stable: [echo] },
+    passed: { stable: [passed] },
+    small: { stable: [small] },
+  };
   const server = { port: 0, accept_seconds: 0, max_held_bytes: (MEMORY_MIB / 4) * MIB };
   writeFileSync(join(folder, 'config.yaml'), stringify({ server, local: { endpoints } }));
 }
@@ -102,12 +108,16 @@ export function busy(count: number): () => void {
 
 export async function startScene(folder: string): Promise<Scene> {
   // What a server does with a large answer is not taken for what another one's callers wait for.
-  const backends = [forked('backend.ts'), forked('backend.ts')];
+  const backends = [forked('backend.ts'), forked('backend.ts'), forked('backend.ts')];
   const ports = await Promise.all(backends.map((one) => once(one, 'message') as Promise<[number]>));
-  const [echo = '', passed = ''] = ports.map(([port]) => `127.0.0.1:${port}`);
-  configure(folder, echo, passed);
+  const [echo = '', passed = '', small = ''] = ports.map(([port]) => `127.0.0.1:${port}`);
+  configure(folder, echo, passed, small);
   const { service, port } = await started(folder);
   const [sender, other] = [forked('sender.ts', port), forked('sender.ts', port)];
+  // Where all share two processors, the sender of large bodies must not take the service's time.
+  for (const { pid } of [sender, ...backends.slice(0, 2)]) {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_LOW);
+  }
   const answered = async (from: ChildProcess): Promise<SenderReport> =>
     ((await once(from, 'message')) as [SenderReport])[0];
   return {
@@ -118,7 +128,7 @@ export async function startScene(folder: string): Promise<Scene> {
       return answered(sender);
     },
     others: () => {
-      other.send({ kind: 'call until told', path: '/v2/models/passed/infer' });
+      other.send({ kind: 'call until told', path: '/v2/models/small/infer' });
       return async () => {
         const times = answered(other);
         other.send('over');
