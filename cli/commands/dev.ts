@@ -81,7 +81,7 @@ function configOf(folder: string, { host, port, config: file }: Options, io: Io)
   }
   return {
     ...config,
-    // Nobody balances load to a laptop: there is no one to wait for at the end.
+    // No load balancer stands before a laptop: the end waits for none.
     server: { ...config.server, host, port, acceptSeconds: 0 },
     models: { ...config.models, directory: folder, watch: true },
     logging: { ...config.logging, format: 'text', level: 'info' },

@@ -37,7 +37,7 @@ export function noDefinitions(folder: string): string {
   );
 }
 
-/** Files are only removed for a folder without definitions when somebody says that it is meant. */
+/** Files are only removed for a folder without definitions when the user asks for it. */
 export const ALLOW_EMPTY = [
   '--allow-empty',
   'a folder without definitions is meant: every manifest goes',

@@ -23,7 +23,7 @@ interface Options {
 /** The service's own variable: the image sets it once, for `serve` and for this. */
 const HOST_VARIABLE = 'AI_MODEL_SERVICE__SERVER__HOST';
 
-/** ONNX Runtime reports to its maker unless this is set; what a clinic runs is nobody's business. */
+/** ONNX Runtime reports to its maker unless this is set; what a clinic runs stays private. */
 const NO_TELEMETRY = 'ORT_DISABLE_TELEMETRY';
 
 /** Highest number of a TCP port. */

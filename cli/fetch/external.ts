@@ -5,8 +5,8 @@ import { externalIn } from '../../lib/synth/modelfile';
 import { shown, SourceError } from './entry';
 import { safePath, segmentsOf } from './safe-path';
 
-// An ONNX file may keep its weights in other files, which it names relative to itself. Whoever
-// names that one file means the model: the others are loaded from beside it.
+// An ONNX file may keep its weights in other files, which it names relative to itself. A
+// source that names the one file means the model: the others are loaded from beside it.
 
 /** A file of weights that is not there yet. */
 export interface ExternalFile {
@@ -45,7 +45,7 @@ export async function missingWeights(
   model: string,
 ): Promise<readonly ExternalFile[]> {
   const missing: ExternalFile[] = [];
-  // What is no ONNX file names no others; the server says what it thinks of it.
+  // A file that is not ONNX names no others; the model server reports what is wrong with it.
   const external = await externalIn(safePath(folder, model));
   for (const location of new Set(external.map((tensor) => tensor.location))) {
     segmentsOf(location);

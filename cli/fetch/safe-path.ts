@@ -159,7 +159,7 @@ function endingWith(taken: ReadonlyMap<string, string>, key: string, ending: str
 
 /**
  * A link below the folder would lead a write out of it. None comes from an artifact; one that lies
- * there already was made by somebody else.
+ * there already was not made by this fetch.
  * @throws SourceError when a segment on the way, or the file itself, is a link
  */
 export async function expectNoLinks(folder: string, name: string): Promise<void> {

@@ -206,7 +206,7 @@ function serviceLabels({ runtime }: Environment): Readonly<Record<string, string
   };
 }
 
-/** The service is no root, and 8080 and 9090 are taken. */
+/** The service does not run as root, and 8080 and 9090 are taken. */
 function isFree(port: number): boolean {
   const isOurs = port === PUBLIC_PORT || port === OPS_PORT;
   return Number.isInteger(port) && port >= 1024 && port <= 65_535 && !isOurs;

@@ -17,7 +17,7 @@ export function disruptionBudget(context: Context, arm: Arm): KubeObject | undef
     spec: {
       maxUnavailable: 1,
       selector: { matchLabels: selectorOf(spec, arm) },
-      // A replica that serves nobody must not keep a node from being drained.
+      // A replica without callers must not keep a node from being drained.
       ...(kubernetesMinor(environment) >= EVICTION_POLICY_MINOR && {
         unhealthyPodEvictionPolicy: 'AlwaysAllow',
       }),

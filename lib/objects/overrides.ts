@@ -18,7 +18,7 @@ const at = (value: unknown, ...path: readonly string[]): unknown =>
 const same = (a: unknown, b: unknown): boolean =>
   JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 
-/** What ties objects together; changed, an object would belong to nobody or fight the autoscaler. */
+/** What ties objects together; a changed object would have no owner or fight the autoscaler. */
 const FIXED: readonly (readonly string[])[] = [
   ['apiVersion'],
   ['kind'],

@@ -12,7 +12,7 @@ export interface Identity {
   readonly runAsGroup?: number;
 }
 
-/** Our own image has a group as well; where nobody names one, the group may be that of root. */
+/** Our own image has a group as well; without a stated group it may be that of root. */
 export const RUNTIME_IDENTITY: Identity = { runAsUser: RUNTIME_UID, runAsGroup: RUNTIME_UID };
 
 /** The user an arm runs as: the definition's, else the server table's; an own image keeps its own. */

@@ -10,7 +10,7 @@ import { isArchive } from './layout';
 export const TMP_LIMIT = '4Gi';
 /** Caches of compilers and libraries, which grow to some gigabytes. */
 export const CACHE_LIMIT = '20Gi';
-/** An artifact whose size nobody states. */
+/** For an artifact whose size the definition does not state. */
 const UNKNOWN_ARTIFACT_LIMIT = '200Gi';
 
 /** Asked for when nothing is known of the artifact: logs, temporary files and a small model. */

@@ -7,7 +7,7 @@ import { ProtoError } from './protobuf';
 export interface ArtifactFault {
   readonly problem: string;
   readonly fix: string;
-  /** The bytes are of no known kind: whoever loads them may know better. */
+  /** The format of the bytes is unknown here; the model server may know it. */
   readonly unknown?: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The value of a key that somebody else chose. What every object inherits (`constructor`,
+ * The value of a key that came from outside. What every object inherits (`constructor`,
  * `toString`, `__proto__`) is not an entry of it.
  */
 export function entryOf<Value>(

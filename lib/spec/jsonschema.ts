@@ -48,7 +48,7 @@ export function modelJsonSchema(): JsonSchema {
     description:
       'A model as ai-model-service deploys it. Field names or wire names; see docs/definition.md.',
     if: { required: ['model_id'] },
-    // A keyword of JSON Schema; nobody awaits a schema.
+    // A keyword of JSON Schema; schemas are never awaited.
     // oxlint-disable-next-line unicorn/no-thenable
     then: schemaOf('wire'),
     else: schemaOf('fields'),

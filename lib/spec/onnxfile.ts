@@ -116,7 +116,7 @@ function* opsetOf(file: PagedFile, { start, end }: ProtoField): Steps<number | u
 
 /**
  * Looks into an ONNX file without reading its weights.
- * @throws ProtoError when the bytes are cut off, or are no protobuf at all
+ * @throws ProtoError when the bytes are cut off, or are not protobuf at all
  */
 export function* onnxFile(bytes: FileBytes): Steps<OnnxFile> {
   const file = new PagedFile(bytes);

@@ -77,7 +77,7 @@ export function* protoFields(
 }
 
 const utf8 = new TextDecoder();
-/** Longer texts are no names; a file may claim one of gigabytes. */
+/** Longer texts are not names; a file may claim one of gigabytes. */
 const MAX_TEXT_BYTES = 65_536;
 
 /** A text, or as much of it as a name has. */

@@ -31,7 +31,7 @@ export function filePathOf(uri: string): string {
  */
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?$/i;
 
-/** The bucket of an `s3` or `gs` URI; undefined when what stands there is no name of one. */
+/** The bucket of an `s3` or `gs` URI; undefined when the text is not a bucket name. */
 export function bucketOf(uri: string): string | undefined {
   const name = /^[a-z0-9]+:\/\/([^/]+)/i.exec(uri)?.[1] ?? '';
   return BUCKET.test(name) ? name : undefined;
@@ -59,7 +59,7 @@ function isClaim(uri: string): boolean {
   return OBJECT_NAME.test(claim) && !path.startsWith('/') && !path.split('/').includes('..');
 }
 
-/** Can whoever loads it make a request, or a volume, of it? */
+/** Can the loader make a request, or a volume, of it? */
 function isLoadable(uri: string): boolean {
   const scheme = schemeOf(uri);
   if (scheme === 'https') return isUrl(uri);

@@ -31,7 +31,7 @@ function misplacedIn(folder: string, levels = MAX_LEVELS): string | undefined {
   return undefined;
 }
 
-/** Definitions where nobody would look for them. */
+/** Definitions in places that are not searched. */
 function misplaced(folder: string): readonly DefinitionError[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry): DefinitionError[] => {
     const { name } = entry;

@@ -63,7 +63,7 @@ export function findingGroups(findings: readonly Finding[]): readonly FindingGro
   });
 }
 
-/** Why warnings stop as well: nobody should have to guess. */
+/** Says why warnings stop the run as well. */
 function strictText(findings: readonly Finding[]): readonly string[] {
   const warnings = findings.filter(({ severity }) => severity === 'warning').length;
   if (warnings === 0) return [];

@@ -64,7 +64,7 @@ export const filesBeside =
     return found?.isFile() === true ? fileBytes(allowed(path)) : undefined;
   };
 
-/** Weights that an ONNX file keeps in other files; none when it is no such file. */
+/** Weights that an ONNX file keeps in other files; none when the file is not ONNX. */
 export async function externalIn(path: string): Promise<readonly ExternalTensor[]> {
   try {
     return (await inTurns(onnxFile(fileBytes(path)))).external;
@@ -139,6 +139,6 @@ export async function digestOf(pieces: readonly Piece[]): Promise<string> {
   return hash.digest('hex');
 }
 
-/** All bytes of pieces that are small, or that somebody wants in memory. */
+/** All bytes of pieces that are small, or that the caller wants in memory. */
 export const bytesOf = (pieces: readonly Piece[]): Uint8Array =>
   Buffer.concat(pieces.map(({ file, start, length }) => file.read(start, length)));

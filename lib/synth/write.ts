@@ -81,7 +81,7 @@ export function otherLineEndings(
 
 /**
  * What differs between the output folder and the files it should hold; nothing is written. Other
- * line endings are no difference.
+ * line endings do not count as a difference.
  */
 export function checkManifests(
   out: string,

@@ -2,11 +2,9 @@ import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import type { Server } from 'node:https';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { drainable } from '../shared/drain';
 import type { Listener } from './listener';
-import { listenOn } from './listener';
+import { openListener } from './listener';
 
 /** The aggregation layer's CA, and the common names it accepts. */
 export interface FrontProxyTrust {
@@ -104,30 +102,23 @@ export async function listenForExternalMetrics(
   options: ExternalMetricsServerOptions,
 ): Promise<Listener> {
   let current = await read(options);
-  let closing = false;
   const settings = { requestCert: true, rejectUnauthorized: false, headersTimeout: HEADERS_MS };
   const server = createServer({ ...contextOf(current), ...settings }, (request, response) => {
-    if (closing) response.setHeader('connection', 'close');
     const refused = refusalOf(request.socket as TLSSocket, current.trust);
     if (refused === undefined) return options.handle(request, response);
     const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' };
     response.writeHead(refused.code, { 'content-type': 'application/json' });
     return response.end(JSON.stringify({ ...status, ...refused }));
   });
-  const drain = drainable(server);
-  await listenOn(server, { host: options.host, port: options.port });
+  const listener = await openListener(server, options.host, options.port);
   const stop = keepFresh(options, server, (material) => {
     current = material;
   });
   return {
-    port: (server.address() as AddressInfo).port,
-    beginClose: () => {
-      closing = true;
-    },
+    ...listener,
     close: async (graceMs) => {
-      closing = true;
       stop();
-      await drain(graceMs);
+      await listener.close(graceMs);
     },
   };
 }

@@ -56,16 +56,14 @@ export function listenOn(
   });
 }
 
-/** Opens a port for probes and monitoring. @throws with the address in its message when it cannot */
-export async function listenForOps(
-  host: string,
-  port: number,
-  handle: RequestListener,
-): Promise<Listener> {
+/**
+ * Opens a port and closes it gracefully.
+ * @throws with the address in its message when it cannot
+ */
+export async function openListener(server: Server, host: string, port: number): Promise<Listener> {
   let closing = false;
-  const server = serverOf((request, response) => {
+  server.prependListener('request', (_, response) => {
     if (closing) response.setHeader('connection', 'close');
-    handle(request, response);
   });
   const drain = drainable(server);
   await listenOn(server, { host, port });
@@ -80,6 +78,13 @@ export async function listenForOps(
     },
   };
 }
+
+/** Opens a port for probes and monitoring. @throws with the address in its message when it cannot */
+export const listenForOps = (
+  host: string,
+  port: number,
+  handle: RequestListener,
+): Promise<Listener> => openListener(serverOf(handle), host, port);
 
 /** A listener that only this user's processes on this machine reach. */
 export interface PrivateListener {
@@ -115,7 +120,7 @@ export function removeStaleSockets(folder = tmpdir()): void {
   }
 }
 
-/** Opens a socket in the file system, in a folder of its own that nobody else may enter. */
+/** Opens a socket in the file system, in a folder of its own that other users may not enter. */
 export async function listenPrivately(handle: RequestListener): Promise<PrivateListener> {
   // Made with mode 0700.
   removeStaleSockets();

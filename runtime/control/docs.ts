@@ -65,7 +65,7 @@ function send(response: Response, type: string, body: string | Buffer): void {
   response.end(body);
 }
 
-/** The document, and a page that shows it without any network. They hold no data: nobody needs a key. */
+/** The document, and a page that shows it without any network. They hold no data, so no key is needed. */
 export function docsPages(context: ControlContext): readonly Page[] {
   let document: string | undefined;
   const guarded = (handle: Page['handle']): Page['handle'] => {

@@ -9,7 +9,7 @@ import { byKey } from '../core/lifecycle/peers';
  */
 export const LOAD_VERSION = 1;
 
-/** More than any router serves; a longer answer is no router's. */
+/** More than any router serves; a longer answer is not from a router. */
 const MAX_ARMS = 100_000;
 
 const count = z.int().min(0);

@@ -47,7 +47,7 @@ export function rowCount(model: ModelFacts, { inputs, outputs }: NativeResult): 
   return model.outputs.some(isByRow) ? rows : 1;
 }
 
-/** The largest of elements, from (included) to (not included); null when it is no finite number. */
+/** The largest of elements, from (included) to (not included); null when it is not finite. */
 function largest(tensor: Tensor, from: number, to: number): number | null {
   let best = -Infinity;
   for (let i = from; i < to; i += 1) best = Math.max(best, numberAt(tensor, i));

@@ -31,7 +31,7 @@ export type Handler = (request: OnnxRequest) => OnnxResponse | Promise<OnnxRespo
 
 /** The handlers of a path, by method. */
 export interface Endpoint {
-  /** Counted and measured as this protocol; undefined for all that is no inference. */
+  /** Counted and measured as this protocol; undefined for calls that are not inference. */
   readonly protocol: Protocol | undefined;
   readonly methods: Readonly<Partial<Record<'GET' | 'POST', Handler>>>;
 }

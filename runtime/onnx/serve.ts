@@ -68,7 +68,7 @@ interface Host {
   readonly isLocal: boolean;
 }
 
-/** @throws ServeError for a name that somebody's DNS points here, and for pages of other origins */
+/** @throws ServeError for a host name that a foreign DNS record points here, and for pages of other origins */
 function requireLocal({ method = '', headers }: IncomingMessage): void {
   const { host } = headers;
   if (host !== undefined && !isLocalHost(host)) {

@@ -6,7 +6,7 @@ import { checkFits } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
 import { entryOf } from '../../lib/spec/entry';
 
-/** NumPy's own limit; deeper lists are no tensor but an attack. */
+/** NumPy's own limit; deeper lists are not tensors. */
 const MAX_RANK = 32;
 
 /** The sizes of nested lists, by their first branches; that the others agree is checked on reading. */

@@ -1,7 +1,7 @@
 import type { Server } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-/** What the kernel has connected but nobody has accepted yet is accepted in this time; milliseconds. */
+/** Time to accept the connections that wait in the kernel's backlog; milliseconds. */
 const BACKLOG_MS = 50;
 /** A turn of the event loop accepts one connection (libuv 1.45 and later); the kernel keeps so many. */
 const MAX_TURNS = 511;

@@ -156,7 +156,7 @@ export function memoryOf(constrained: number, total: number): number {
   return constrained > 0 && constrained < total ? constrained : total;
 }
 
-/** What all requests together may hold where nobody said otherwise. */
+/** Default for the bytes that all requests together may hold. */
 export function defaultHeldBytes(memory: number): number {
   return Math.min(MOST_BYTES, Math.floor(memory / MEMORY_PART));
 }

@@ -24,7 +24,7 @@ export function behindString(text: string, start: number): number {
 
 /** RFC 8259, 3 and 6. */
 const STRICT = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
-/** And what Python, Triton and TensorFlow Serving write although it is no JSON. */
+/** And what Python, Triton and TensorFlow Serving write although it is not JSON. */
 const LENIENT = new RegExp(`${STRICT.source}|NaN|-?Infinity`, 'y');
 const WORDS = new Map<string, unknown>([
   ['true', true],

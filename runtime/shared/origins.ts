@@ -11,7 +11,7 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TR
 
 export const isSafeMethod = (method: string): boolean => SAFE_METHODS.has(method);
 
-/** `localhost` and addresses: nobody's DNS can point them elsewhere. */
+/** `localhost` and addresses: no DNS record can point them elsewhere. */
 const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]*)?$/i;
 
 /** Is this `Host` a name of this machine, or an address? */

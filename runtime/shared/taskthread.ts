@@ -3,7 +3,7 @@ import type { ResourceLimits } from 'node:worker_threads';
 
 // A thread for work that takes long in one step, and a queue before it.
 
-/** A task that takes longer does nobody good; milliseconds. */
+/** Longest time of a task; its caller has given up by then; milliseconds. */
 const TASK_MS = 30_000;
 /** An idle thread's memory is given back; milliseconds. */
 const IDLE_MS = 30_000;

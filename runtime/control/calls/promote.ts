@@ -36,7 +36,7 @@ function candidateOf({ id, arms }: ModelSpec, wanted: string | undefined): strin
   ]);
 }
 
-/** @throws Problem READ_ONLY: a promotion writes definitions, and those belong to somebody else */
+/** @throws Problem READ_ONLY: a promotion writes definitions, and Git owns those */
 function requireOwn({ spec, manager }: ModelRecord): void {
   if (OWN_MANAGERS.has(manager)) return;
   throw new Problem(

@@ -20,7 +20,7 @@ function withWhy(arm: ArmRecord, why: Why): ArmRecord {
   return arm.why === undefined ? { ...arm, why } : arm;
 }
 
-/** The arms of a model of which something threw; those that nobody could look at have no replicas. */
+/** The arms of a model of which something threw; arms that could not be read have no replicas. */
 export function faultedArms(
   spec: ModelRecord['spec'],
   arms: readonly ArmRecord[],

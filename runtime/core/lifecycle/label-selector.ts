@@ -20,7 +20,7 @@ const EQUAL = new RegExp(`^(${KEY})\\s*(==|=|!=)\\s*(${VALUE})$`);
 const BARE = new RegExp(`^(!?)\\s*(${KEY})$`);
 const WHOLE_VALUE = new RegExp(`^${VALUE}$`);
 
-/** More than any autoscaler sends; a longer one is somebody's mistake or malice. */
+/** More than any autoscaler sends; a longer one is a mistake or an attack. */
 const MAX_LENGTH = 4096;
 
 function requirementOf(text: string): Requirement | undefined {

@@ -18,7 +18,7 @@ export interface PolicyRules {
   readonly classes?: readonly string[] | undefined;
 }
 
-/** A definition that came by REST, or that was found and that nobody vouches for. */
+/** A definition that came by REST, or that was found without a known author. */
 export interface PolicyContext {
   readonly spec: ModelSpec;
   /**
@@ -47,7 +47,7 @@ const MANAGER = 'ai-model-service';
 export const isServiceName = (name: string): boolean =>
   name === MANAGER || name.startsWith(`${MANAGER}-`);
 
-/** A slug has no `--` in it, so that `iris--` begins nobody else's names. */
+/** A slug has no `--` in it, so that no other model's names begin with `iris--`. */
 export const isOfModel = ({ slug }: ModelSpec, name: string): boolean =>
   name.startsWith(`${slug}--`) && !isServiceName(name);
 

@@ -55,7 +55,7 @@ function violation([path, got, allowed, fix]: Wrong): Violation {
   return { id, fault: fault(path, got, allowed, fix) };
 }
 
-/** What tells nodes apart without opening those that are kept for somebody. */
+/** What tells nodes apart without opening nodes that are reserved. */
 const NODE_KEYS: readonly string[] = [
   'kubernetes.io/arch',
   'kubernetes.io/os',

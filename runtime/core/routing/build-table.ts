@@ -93,7 +93,7 @@ function replicasOf(record: ModelRecord, arm: string): readonly ReplicaRoute[] {
   ];
 }
 
-/** Until a replica could be up. Nobody here starts one that somebody else runs. */
+/** Until a replica could be up. This service starts none that another system runs. */
 function holdMsOf({ spec, arms }: ModelRecord, { name }: Arm): number {
   const isUnreached = arms.find((arm) => arm.name === name)?.isUnreached === true;
   return isUnreached ? 0 : spec.health.startupSeconds * 1000;

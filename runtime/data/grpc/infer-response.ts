@@ -60,7 +60,7 @@ function outputOf(value: unknown, tail: BinaryTail): InferOutputTensor {
   });
 }
 
-/** @throws TensorFault, SyntaxError when it is no answer of V2 */
+/** @throws TensorFault, SyntaxError when it is not a V2 response */
 export function readInferResponse(fields: Pick<Fields, 'get'>, body: Buffer): InferResponse {
   const split = headLength(fields.get(HEAD_LENGTH), body);
   const answer = readLoose(textOf(body.subarray(0, split)));

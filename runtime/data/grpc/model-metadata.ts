@@ -80,7 +80,7 @@ function tensorsOf(value: unknown): readonly GrpcTensorMetadata[] | undefined {
   }));
 }
 
-/** @throws Refusal when it is no metadata of V2 */
+/** @throws Refusal when it is not V2 metadata */
 function metadataOf(about: unknown, model: string) {
   const inputs = isJsonObject(about) ? tensorsOf(about['inputs']) : undefined;
   if (!isJsonObject(about) || inputs === undefined) throw invalidResponse(model);

@@ -42,7 +42,7 @@ export function setOwn(metadata: Metadata, { requestId, traceparent }: Tracing, 
   return metadata;
 }
 
-/** Longer words are no message; a header that is too long ends the call without any. */
+/** Longer texts are not messages; a header that is too long ends the call without any. */
 const MAX_DETAILS = 2000;
 
 /** Replaces lone surrogates, which a header cannot hold. */

@@ -6,7 +6,7 @@ import type { RowwiseValue, Size } from './value';
 
 // The operators of ai.onnx.ml: what scikit-learn, XGBoost and LightGBM are exported to.
 
-/** Most of these operators take a list for one row: then its elements are no rows. */
+/** Most of these operators take a list for one row: then its elements are not rows. */
 function table(value: RowwiseValue): Size {
   const dims = rowsFirst(value);
   if (dims.length !== 2) throw new NotRowwise('its input is not a table of rows and columns');

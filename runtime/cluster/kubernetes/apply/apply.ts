@@ -26,7 +26,7 @@ import { mapApiError, readOnlyError } from './apply-context';
 import type { ObjectWriter } from './object-writer';
 import { claimName, applyObject, dryRun, deleteAll, takeOver } from './object-writer';
 
-/** Each lost race means that another writer has won one: so many in a row are no accident. */
+/** Each lost race means that another writer has won one: so many in a row are not chance. */
 const TRIES = 6;
 
 /** A definition on its way into the cluster. */
@@ -62,7 +62,7 @@ function keptNames({ files }: LiveModel, { history }: StoredModel): ReadonlySet<
   return new Set(kept.map(({ configMap }) => `ConfigMap/${configMap}`));
 }
 
-/** A definition of ours that was damaged is simply replaced; somebody else's is theirs to mend. */
+/** A damaged definition of ours is replaced; one of another manager is left for it to repair. */
 function refuseBroken(
   { broken, objects }: LiveModel,
   { id }: ModelSpec,
@@ -166,7 +166,7 @@ async function follow(task: ApplyTask, holder: KubeObject): Promise<void> {
   await reconcileOverrides(context, spec, applying.stored.hash);
 }
 
-/** Where definitions are replaced one after the other, whoever does it. */
+/** Serializes the replacement of definitions, whichever caller asks for it. */
 async function claim(task: ApplyTask): Promise<KubeObject> {
   const { plan, writer, applying, live, former } = task;
   const object = plan.writes.find((write) => isHolder(task, write.object))?.object;

@@ -8,7 +8,7 @@ import { RESOURCES } from '../client/resources';
 
 const CONFLICT = 409;
 
-/** The object that keeps a revision. It goes with the definition, whoever removes that. */
+/** The object that keeps a revision. It is deleted with the definition. */
 export function revisionObject(definition: KubeObject, entry: StoredRevision): KubeObject {
   const { name, namespace, uid = '', labels = {} } = definition.metadata;
   const slug = labels[MODEL_LABEL] ?? '';
@@ -65,7 +65,7 @@ export function historyOf(
   kept: readonly KubeObject[],
   uid: string | undefined,
 ): readonly StoredRevision[] {
-  // Others are of an earlier life of the model, or of somebody else's.
+  // Others are of an earlier life of the model, or of another owner.
   const earlier = entriesOf(kept.filter(isOwnedBy(uid)))
     .filter(({ revision }) => revision < present.revision)
     .sort((a, b) => b.revision - a.revision);

@@ -59,7 +59,7 @@ function artifactsOf(value: unknown): Artifacts | undefined {
   return Object.fromEntries(all) as Artifacts;
 }
 
-/** What somebody edited by hand until it makes no sense counts as absent. */
+/** A hand-edited definition that cannot be read counts as absent. */
 function stampOf(object: KubeObject): AppliedRevision | undefined {
   const value = parsed(annotation(object, APPLIED_ANNOTATION));
   const revision = numberAt(value, 'revision');
@@ -123,7 +123,7 @@ export function readDefinition(object: KubeObject): Definition {
   };
 }
 
-/** What is known of the present revision, whoever applied it. */
+/** The present revision, whichever manager applied it. */
 export function presentRevision(definition: Definition, artifacts: Artifacts): StoredRevision {
   const { spec, hash, revision, manager, updatedAt, stamp } = definition;
   return {

@@ -15,7 +15,7 @@ export function whyOf({ cause, message, since }: Cause, object: string): Why {
   return { cause, message, object, since };
 }
 
-/** Longer words of others help nobody, and stand in every list. */
+/** Longer messages of other components are cut: every list shows them. */
 const MAX_QUOTED = 300;
 
 const COLOUR = new RegExp(`${String.fromCodePoint(27)}\\[[0-9;]*[A-Za-z]`, 'g');

@@ -73,7 +73,7 @@ function evictedCause(noticed: readonly ObjectEvent[]): Cause | undefined {
   return { cause: known.cause, message, since: found.first, failed: true };
 }
 
-/** What its node, or somebody who cleared it, did to a pod. */
+/** What happened to a pod through its node or through an eviction. */
 export function nodeCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const ready = transitionedAt(conditionOf(pod, 'Ready')) ?? createdAt(pod);
   const finished = finishedCause(pod);

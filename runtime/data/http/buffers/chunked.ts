@@ -39,7 +39,7 @@ export class ChunkedDecoder {
   /**
    * Takes bytes in; gives those of the body to `sink` as they lie in the buffer.
    * @returns how many bytes were taken: fewer than all only when the body is complete
-   * @throws HttpFault when this is no chunked body
+   * @throws HttpFault when this is not a chunked body
    */
   write(bytes: Buffer, sink: (piece: Buffer) => void): number {
     let at = 0;

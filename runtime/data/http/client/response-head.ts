@@ -50,7 +50,7 @@ const isBodiless = (method: string, status: number): boolean =>
 /**
  * Reads the head of an answer to a request with this method.
  * @param head latin-1, up to and with the empty line
- * @throws HttpFault when it is no HTTP/1.x, or could be read in two ways
+ * @throws HttpFault when it is not HTTP/1.x, or could be read in two ways
  */
 export function parseResponse(head: string, method: string): ResponseHead {
   checkText(head);

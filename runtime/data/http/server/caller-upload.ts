@@ -13,7 +13,7 @@ export interface UploadOwner {
 }
 
 /**
- * The body of a request that goes to a server while it comes. It is held until somebody takes it:
+ * The body of a request that goes to a server while it comes. It is held until a relay takes it:
  * what was read before it was known how large it is, and one read more. From then on nothing is
  * held but what one read brought, for the caller is not read while the server takes no more. With
  * what the connections on both sides hold that is below 512 KiB for each request.

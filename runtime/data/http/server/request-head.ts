@@ -15,9 +15,9 @@ export interface RequestHead {
   readonly expects: boolean;
 }
 
-/** A longer path is no path of ours; bytes. */
+/** Longest request target; no path of ours is longer; bytes. */
 export const MAX_TARGET_BYTES = 8192;
-/** Longer names are no methods. */
+/** Longest method name. */
 const MAX_METHOD_BYTES = 32;
 
 /** Origin form: visible ASCII from a slash on, without a fragment. */

@@ -173,7 +173,7 @@ async function end(server: Server, connections: Connections, graceMs: number): P
   connections.isClosing = true;
   const began = performance.now();
   await waitUntilAccepted(server, graceMs);
-  // When everything that has arrived is read, so that nobody is taken for idle whose request lies
+  // When everything that has arrived is read, so that no connection counts as idle whose request lies
   // in the kernel: closing the connection then would reset it.
   const sweep = (): void =>
     void setImmediate(() => connections.closeIdle(performance.now() - began >= SILENT_MS));
