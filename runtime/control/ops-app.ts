@@ -1,3 +1,4 @@
+import { pipeline } from 'node:stream/promises';
 import type { Express, Request, Response } from 'express';
 import { textTypeOf } from '../metrics';
 import { isKnownHost } from '../shared/origins';
@@ -18,9 +19,10 @@ export function metricsPage({ authenticate, metrics }: ControlContext, access: C
     handle: async (request, response) => {
       const caller = callerOf(authenticate, request.headers, access, '');
       const accept = request.header('accept');
-      const text = await metrics.text(accept, (model) => mayUse(caller, model));
       response.setHeader('content-type', textTypeOf(accept));
-      response.end(text);
+      const slices = metrics.text(accept, (model) => mayUse(caller, model));
+      // A scraper that goes away in the middle is not a fault of the service.
+      await pipeline(slices, response).catch(() => response.destroy());
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Outcome } from '../core/routing/outcome';
+import type { BrokenAnswer, Outcome } from '../core/routing/outcome';
 import type { Counts } from './counts';
 import { createCounts } from './counts';
 import { MODEL_FAMILIES } from './families';
@@ -50,6 +50,7 @@ export interface ArmCounts {
   readonly know: (version: string) => void;
   readonly onJoined: (joined: BatchedCallResult) => void;
   readonly requestLines: () => string;
+  readonly brokenLines: () => string;
 }
 
 function countJoined(
@@ -62,12 +63,25 @@ function countJoined(
   if (compared === 'different') counts.different += 1;
 }
 
+/** Counts of answers that broke off, by kind and by who ended them: four series at most. */
+function brokenCounts(labels: string) {
+  const kinds = { answer: createCounts('by'), stream: createCounts('by') };
+  return {
+    add: ({ kind, by }: BrokenAnswer): void => kinds[kind].add(by),
+    lines: (): string =>
+      (['answer', 'stream'] as const)
+        .map((kind) => kinds[kind].lines(MODEL_FAMILIES.broken.name, `${labels},kind="${kind}"`))
+        .join(''),
+  };
+}
+
 export function createArmCounts(model: string, arm: string): ArmCounts {
   const labels = labelText({ model_id: model, arm });
   const duration = createHistogram(MODEL_FAMILIES.duration);
   const firstByte = createHistogram(MODEL_FAMILIES.firstByte);
   const shed = createCounts('reason');
   const shadow = createCounts('result');
+  const broken = brokenCounts(labels);
   const versions = new Map<string, Counts>();
   const joined: JoinedCounts = { calls: 0, requests: 0, undone: 0, different: 0 };
   let retries = 0;
@@ -90,13 +104,16 @@ export function createArmCounts(model: string, arm: string): ArmCounts {
     retries: () => retries,
     joined,
     onJoined: (one) => countJoined(joined, one),
-    onOutcome: ({ version, status, durationMs, firstByteMs, tries, shed: reason }, traceId) => {
+    onOutcome: (one, traceId) => {
+      const { version, status, durationMs, firstByteMs, tries, shed: reason } = one;
       requests(version).add(statusLabel(status));
       duration.observe(durationMs / 1000, traceId);
       if (firstByteMs !== undefined) firstByte.observe(firstByteMs / 1000);
       if (tries > 1) retries += tries - 1;
       if (reason !== undefined) shed.add(reason);
+      if (one.broken !== undefined) broken.add(one.broken);
     },
+    brokenLines: broken.lines,
     know: (version) => requests(version).add('200', 0),
     requestLines: () => {
       let text = '';

@@ -36,6 +36,12 @@ export const MODEL_FAMILIES = {
     labels: ARM,
     buckets: FIRST_BYTE_BUCKETS,
   },
+  broken: {
+    name: 'ai_model_broken_answers_total',
+    type: 'counter',
+    help: 'Answers and streams that had begun and broke off: by the server, or as the caller left.',
+    labels: ['model_id', 'arm', 'kind', 'by'],
+  },
   batch: {
     name: 'ai_model_batch_inference_requests_total',
     type: 'counter',
@@ -131,6 +137,12 @@ export const MODEL_FAMILIES = {
     type: 'gauge',
     help: 'Share of live traffic the arm gets, 0 to 1.',
     labels: ARM,
+  },
+  replicas: {
+    name: 'ai_model_replicas',
+    type: 'gauge',
+    help: 'Replicas of the arm that there should be (desired) and that are ready.',
+    labels: ['model_id', 'arm', 'state'],
   },
   usage: {
     name: 'ai_model_resource_usage',

@@ -1,5 +1,4 @@
 import { messageOf } from '../core/lifecycle/fault';
-import type { ArmStats, Load } from '../core/routing/load';
 import type { Outcome } from '../core/routing/outcome';
 import type { Snapshot } from '../core/lifecycle/snapshot';
 import type { BatchedCallResult, ShadowResult } from './arm';
@@ -13,7 +12,7 @@ import { labelText, OPENMETRICS_TYPE, textTypeOf } from './print';
 import type { ProcessText } from './process';
 import type { EngineCounts } from './service';
 import { NO_COUNTS, serviceLines } from './service';
-import { headOf, joinInSlices } from './text';
+import { headOf, inSlices } from './text';
 
 /** The registry of the service. Only models of the last observation have series. */
 export interface Metrics {
@@ -27,25 +26,17 @@ export interface Metrics {
   readonly onDeployment: (action: string, status: 'success' | 'error') => void;
   /** Stores the current state and adds or removes models; a scrape computes the gauges from it. */
   readonly observe: (observation: Observation) => void;
-  /** The exposition, in the format `accept` asks for; see `textTypeOf`. `shows`: these models. */
-  readonly text: (accept?: string, shows?: (model: string) => boolean) => Promise<string>;
-}
-
-type ByArm = Map<string, ArmStats>;
-
-function statsByModel(load: Load): ReadonlyMap<string, ByArm> {
-  const all = new Map<string, ByArm>();
-  for (const stats of load.arms()) {
-    const arms = all.get(stats.model) ?? new Map<string, ArmStats>();
-    all.set(stats.model, arms.set(stats.arm, stats));
-  }
-  return all;
+  /**
+   * The exposition, slice by slice, in the format `accept` asks for; see `textTypeOf`. `shows`:
+   * these models.
+   */
+  readonly text: (accept?: string, shows?: (model: string) => boolean) => AsyncIterable<string>;
 }
 
 const NOTHING: Observation = {
   snapshot: { phase: 'empty', at: 0, models: new Map() },
   table: { generation: 0, models: new Map() },
-  load: { arms: () => [], active: () => 0 },
+  load: { arms: () => [], arm: () => undefined, active: () => 0 },
   now: 0,
   lagSeconds: 0,
   isLeader: false,
@@ -81,20 +72,19 @@ interface Scrape {
   readonly fence: ModelGuard;
 }
 
-function viewsOf(
+/** A view of each model that is shown; a chunk of work for each that is not, too. */
+function* viewsOf(
   models: Models,
   { snapshot, table, load }: Observation,
   exemplars: boolean,
   { shows, fence }: Scrape,
-): readonly ModelSamples[] {
-  const stats = statsByModel(load);
-  return [...models].flatMap(([id, counts]) => {
+): Generator<ModelSamples | undefined> {
+  for (const [id, counts] of models) {
     const record = snapshot.models.get(id);
-    if (record === undefined || !shows(id)) return [];
-    const view = (): ModelSamples =>
-      viewOf(counts, record, table.models.get(id), stats.get(id), exemplars);
-    return fence(id, view) ?? [];
-  });
+    const view = (): ModelSamples | undefined =>
+      record && viewOf(counts, record, { route: table.models.get(id), load, exemplars });
+    yield shows(id) ? fence(id, view) : undefined;
+  }
 }
 
 function deploymentLines(deployments: ReadonlyMap<string, number>): string {
@@ -114,7 +104,11 @@ function* chunksOf(
     yield headOf(SERVICE_FAMILIES[key], format);
     yield key === 'deployments' ? deploymentLines(deployments) : serviceLines(key, seen);
   }
-  const views = viewsOf(models, seen, format === OPENMETRICS_TYPE, scrape);
+  const views: ModelSamples[] = [];
+  for (const view of viewsOf(models, seen, format === OPENMETRICS_TYPE, scrape)) {
+    if (view !== undefined) views.push(view);
+    yield '';
+  }
   for (const key of keysOf(MODEL_FAMILIES)) {
     yield headOf(MODEL_FAMILIES[key], format);
     for (const view of views) {
@@ -173,11 +167,11 @@ export function createMetrics(
       sync(models, seen.snapshot, observation.snapshot, fence);
       seen = observation;
     },
-    text: async (accept, shows = () => true) => {
+    text: async function* (accept, shows = () => true) {
       const format = textTypeOf(accept);
       const all = { ...seen, engine: counts() };
-      const own = await joinInSlices(chunksOf(deployments, models, all, format, { shows, fence }));
-      return own + (await processText(format)) + (format === OPENMETRICS_TYPE ? '# EOF\n' : '');
+      yield* inSlices(chunksOf(deployments, models, all, format, { shows, fence }));
+      yield (await processText(format)) + (format === OPENMETRICS_TYPE ? '# EOF\n' : '');
     },
   };
 }

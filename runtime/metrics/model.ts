@@ -1,4 +1,4 @@
-import type { ArmStats } from '../core/routing/load';
+import type { ArmStats, Load } from '../core/routing/load';
 import type { ArmRecord, ModelRecord, ReplicaRecord } from '../core/lifecycle/snapshot';
 import type { ModelRoute } from '../core/routing/table';
 import type { ArmCounts } from './arm';
@@ -53,19 +53,24 @@ export interface ModelSamples {
   readonly arms: readonly ArmView[];
 }
 
+/** What a view is made of beside counters and record. */
+interface ViewSources {
+  readonly route: ModelRoute | undefined;
+  readonly load: Load;
+  readonly exemplars: boolean;
+}
+
 export function viewOf(
   counts: ModelCounts,
   record: ModelRecord,
-  route: ModelRoute | undefined,
-  stats: ReadonlyMap<string, ArmStats> | undefined,
-  exemplars: boolean,
+  { route, load, exemplars }: ViewSources,
 ): ModelSamples {
   const arms = record.arms.flatMap((arm): ArmView[] => {
     const own = counts.arms.get(arm.name);
     if (own === undefined) return [];
     const hundredths = route?.shares.find((one) => one.arm === arm.name)?.hundredths ?? 0;
-    const share = hundredths / 10_000;
-    return [{ counts: own, record: arm, stats: stats?.get(arm.name), share, exemplars }];
+    const stats = load.arm(record.spec.id, arm.name);
+    return [{ counts: own, record: arm, stats, share: hundredths / 10_000, exemplars }];
   });
   return { counts, record, arms };
 }
@@ -106,6 +111,14 @@ function spilledLines({ counts, stats }: ArmView): string {
     .join('');
 }
 
+function replicaLines({ counts: { labels }, record: { desired, ready } }: ArmView): string {
+  const { name } = MODEL_FAMILIES.replicas;
+  return (
+    sample(name, `${labels},state="desired"`, desired) +
+    sample(name, `${labels},state="ready"`, ready)
+  );
+}
+
 const isHealthy = ({ ready, desired }: ArmRecord): boolean => ready > 0 || desired === 0;
 
 type Key = keyof typeof MODEL_FAMILIES;
@@ -135,6 +148,7 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
   // Hardly any arm has it.
   joinedDifferent: (arm) =>
     arm.counts.joined.different === 0 ? '' : joinedLines('joinedDifferent', 'different')(arm),
+  broken: ({ counts }) => counts.brokenLines(),
   shadow: ({ counts }) => counts.shadow.lines(MODEL_FAMILIES.shadow.name, counts.labels),
   shed: ({ counts }) => counts.shed.lines(MODEL_FAMILIES.shed.name, counts.labels),
   retries: perArm('retries', ({ counts }) => counts.retries()),
@@ -145,6 +159,7 @@ const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView)
   queue: perArm('queue', ({ stats }) => stats?.queued ?? 0),
   inFlight: perArm('inFlight', ({ stats }) => stats?.inFlight ?? 0),
   health: perArm('health', ({ record }) => (isHealthy(record) ? 1 : 0)),
+  replicas: replicaLines,
   split: perArm('split', ({ share }) => share),
 };
 

@@ -3,8 +3,11 @@ import type { Family } from './families';
 import type { TextType } from './print';
 import { OPENMETRICS_TYPE } from './print';
 
-/** How long a scrape may hold the event loop in one go; well below what is promised (5 ms). */
-const SLICE_MS = 1.5;
+/**
+ * How much of a scrape is made in one go, well below what is promised (5 ms): so many chunks, each
+ * the samples of one family for one model, or so many characters.
+ */
+export const SLICE = { chunks: 100, characters: 32_768 } as const;
 
 /** HELP and TYPE. OpenMetrics names a counter without `_total`; its samples carry it. */
 export function headOf({ name, type, help }: Family, format: TextType): string {
@@ -13,15 +16,24 @@ export function headOf({ name, type, help }: Family, format: TextType): string {
   return `# HELP ${shown} ${help}\n# TYPE ${shown} ${type}\n`;
 }
 
-/** Joins the chunks, a slice at a time: requests go on between slices. */
-export async function joinInSlices(chunks: Iterable<string>): Promise<string> {
-  let began = performance.now();
+/**
+ * The chunks in slices: requests go on between two of them. `turn` lets the event loop go on; a
+ * reader that is slow holds only itself up.
+ */
+export async function* inSlices(
+  chunks: Iterable<string>,
+  turn: () => Promise<unknown> = () => nextTurn(),
+): AsyncGenerator<string> {
   let text = '';
+  let count = 0;
   for (const chunk of chunks) {
     text += chunk;
-    if (performance.now() - began < SLICE_MS) continue;
-    await nextTurn();
-    began = performance.now();
+    count += 1;
+    if (count < SLICE.chunks && text.length < SLICE.characters) continue;
+    if (text !== '') yield text;
+    text = '';
+    count = 0;
+    await turn();
   }
-  return text;
+  if (text !== '') yield text;
 }

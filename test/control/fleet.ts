@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import { parseEnvironment } from '../../lib/spec';
+import { loadOfStats } from '../support/load';
 import { createMemoryCluster } from '../support/memory-cluster';
 import type { MemoryCluster, MemoryOptions } from '../support/memory-cluster';
 import type { Cluster } from '../../runtime/cluster/port';
@@ -103,7 +104,7 @@ export async function startFleet(
     const control = createControl({
       cluster: options.wrap?.(cluster, name) ?? cluster,
       table,
-      load: { arms: () => stats, active: () => 0 },
+      load: loadOfStats(stats),
       config: parseConfig(''),
       environment: parseEnvironment({}),
       authenticate: OPEN,

@@ -6,6 +6,7 @@ import { parseEnvironment, parseModel } from '../../lib/spec';
 import type { AuditEntry } from '../../runtime/audit';
 import type { Authenticate } from '../../runtime/auth';
 import { createAuthenticate } from '../../runtime/auth';
+import { loadOfStats } from '../support/load';
 import type { MemoryCluster, MemoryOptions } from '../support/memory-cluster';
 import { createMemoryCluster } from '../support/memory-cluster';
 import type { Cluster } from '../../runtime/cluster/port';
@@ -62,7 +63,7 @@ export async function serve(options: ServiceOptions = {}): Promise<Service> {
   const control = createControl({
     cluster: options.wrap?.(cluster) ?? cluster,
     table,
-    load: { arms: () => stats, active: () => stats.length },
+    load: loadOfStats(stats, () => stats.length),
     config: parseConfig(options.config ?? ''),
     environment: parseEnvironment({}),
     authenticate:

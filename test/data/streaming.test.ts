@@ -114,13 +114,18 @@ test('the slot is held until the last byte is out', async () => {
 });
 
 test.each([
-  ['before the head', (): Behaviour => ({ kind: 'silence' })],
+  ['before the head', undefined, (): Behaviour => ({ kind: 'silence' })],
   [
     'after the head',
+    { by: 'caller', kind: 'answer' },
     (): Behaviour => ({ kind: 'raw', bytes: 'HTTP/1.1 200 OK\r\n\r\n', last: 'stay' }),
   ],
-  ['in the middle', (): Behaviour => ({ kind: 'parts', headers: EVENTS, parts: endless() })],
-])('a caller who goes %s takes the connection to the server along', async (where, behaviour) => {
+  [
+    'in the middle',
+    { by: 'caller', kind: 'stream' },
+    (): Behaviour => ({ kind: 'parts', headers: EVENTS, parts: endless() }),
+  ],
+])('a caller who goes %s takes the server’s connection along', async (where, broken, behaviour) => {
   const scene = await ground(behaviour);
   const { plane, backend } = scene;
   const { socket, text } = caller(plane.port);
@@ -130,8 +135,20 @@ test.each([
   socket.destroy();
   await until(() => backend.connections() === 0, 'the socket closed');
   await until(() => isQuiet(scene), 'everything ended');
-  expect(plane.outcomes.map(({ status }) => status)).toEqual([499]);
+  expect(plane.outcomes).toMatchObject([{ status: 499 }]);
+  expect(plane.outcomes[0]?.broken).toEqual(broken);
   expect(plane.load.arms()[0]?.window.failures).toBe(0);
+});
+
+test.each([
+  ['stream', 'Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nda\r\n'],
+  ['answer', 'Content-Length: 9\r\n\r\n{"a"'],
+])('a server that ends in the middle of a %s is counted as such', async (kind, rest) => {
+  const bytes = `HTTP/1.1 200 OK\r\n${rest}`;
+  const { plane } = await ground(() => ({ kind: 'raw', bytes, last: 'reset' }));
+  caller(plane.port);
+  await until(() => plane.outcomes.length === 1, 'the outcome');
+  expect(plane.outcomes).toMatchObject([{ status: 502, broken: { by: 'server', kind } }]);
 });
 
 test('a caller who takes nothing more is left after a while, and holds nobody up', async () => {

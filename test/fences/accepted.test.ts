@@ -19,7 +19,7 @@ import { statusView, summaryView } from '../../runtime/control/view';
 import { buildTable } from '../../runtime/core/routing/build-table';
 import { createMetrics } from '../../runtime/metrics';
 import { AT, recordOf, snapshotOf } from '../core/support';
-import { observationOf } from '../metrics/support';
+import { observationOf, textOf } from '../metrics/support';
 
 // Whatever the schema lets in, all who use it can use: a text is laid into every place of a
 // definition in turn, and where the schema takes it, everybody is given the definition.
@@ -239,7 +239,7 @@ async function shown(spec: ModelSpec): Promise<void> {
   ]);
   const metrics = createMetrics(undefined, (id) => void faults.push(id));
   metrics.observe({ ...observationOf([record]), table });
-  expect(await metrics.text()).toContain(`model_id="${spec.id}"`);
+  expect(await textOf(metrics)).toContain(`model_id="${spec.id}"`);
   expect(faults).toEqual([]);
 }
 

@@ -11,7 +11,7 @@ import { createKeyedQueue } from '../../runtime/shared/keyed-queue';
 import { ask, iris, place, serve } from '../control/support';
 import type { Service } from '../control/support';
 import { AT, recordOf, snapshotOf } from '../core/support';
-import { observationOf } from '../metrics/support';
+import { observationOf, textOf } from '../metrics/support';
 
 const good = (): ModelRecord => recordOf({ input: { id: 'good' } });
 
@@ -41,10 +41,10 @@ test('a scrape shows the other models, and the trouble of one is told once', asy
   const told: string[] = [];
   const metrics = createMetrics(undefined, (model, message) => told.push(`${model}: ${message}`));
   metrics.observe(observationOf([bad(), good()]));
-  const text = await metrics.text();
+  const text = await textOf(metrics);
   expect(text).toContain('ai_model_resource_usage{model_id="good"');
   expect(text).not.toContain('ai_model_resource_usage{model_id="bad"');
-  await metrics.text();
+  await textOf(metrics);
   expect(told).toEqual(['bad: replicas of bad']);
 });
 

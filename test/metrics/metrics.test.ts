@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ShedReason } from '../../runtime/core/routing/outcome';
+import { inSlices, SLICE } from '../../runtime/metrics/text';
 import { contract, createMetrics, observeProcess, textTypeOf } from '../../runtime/metrics';
-import { observationOf, outcome, recordOf, statsOf } from './support';
+import { observationOf, outcome, recordOf, statsOf, textOf } from './support';
 
 const lines = (text: string, start: string): string[] =>
   text.split('\n').filter((line) => line.startsWith(start));
@@ -57,7 +58,7 @@ describe('what is counted', () => {
     metrics.onJoined({ model: 'iris', arm: 'stable', requests: 4, isUndone: false });
     metrics.onJoined({ model: 'iris', arm: 'stable', requests: 3, isUndone: true });
     metrics.onDeployment('deploy', 'success');
-    text = await metrics.text();
+    text = await textOf(metrics);
   });
 
   test.each([
@@ -82,6 +83,8 @@ describe('what is counted', () => {
     'ai_model_ejected_replicas{model_id="iris",arm="stable"} 1',
     'ai_model_ejections_total{model_id="iris",arm="stable"} 1',
     'ai_model_health_status{model_id="iris",arm="stable"} 1',
+    'ai_model_replicas{model_id="iris",arm="stable",state="desired"} 1',
+    'ai_model_replicas{model_id="iris",arm="stable",state="ready"} 1',
     'ai_model_traffic_share_ratio{model_id="iris",arm="next"} 0.1',
     'ai_model_resource_usage{model_id="iris",resource="cpu",unit="cores"} 0.5',
     'ai_model_resource_usage{model_id="iris",resource="memory",unit="bytes"} 1000',
@@ -127,7 +130,7 @@ test('an arm is ill without a ready replica, and well when it was stopped on pur
       },
     ]),
   );
-  const text = await metrics.text();
+  const text = await textOf(metrics);
   expect(text).toContain('ai_model_health_status{model_id="iris",arm="stable"} 0');
   expect(text).toContain('ai_model_health_status{model_id="iris",arm="next"} 1');
 });
@@ -138,7 +141,7 @@ test('what the router counts by itself is shown as it is', async () => {
   for (const count of [2, 5]) {
     const stats = statsOf('iris', { ejections: count, spilled: { arm_full: count } });
     metrics.observe(observationOf([recordOf('iris')], [stats]));
-    const text = await metrics.text();
+    const text = await textOf(metrics);
     expect(text).toContain(`${line('ai_model_ejections_total')}${count}\n`);
     expect(text).toContain(
       `${line('ai_model_requests_spilled_total', ',reason="arm_full"')}${count}\n`,
@@ -153,7 +156,7 @@ test('a name that is no model or arm of ours never becomes a label', async () =>
   metrics.onOutcome(outcome({ arm: 'made-up', status: 404 }));
   metrics.onBatch('made-up', 'error');
   metrics.onShadow('iris', 'made-up', 'agree');
-  expect(await metrics.text()).not.toContain('made-up');
+  expect(await textOf(metrics)).not.toContain('made-up');
 });
 
 test('the series of a model go with it', async () => {
@@ -161,10 +164,10 @@ test('the series of a model go with it', async () => {
   metrics.observe(observationOf([recordOf('iris'), recordOf('rose')]));
   metrics.onOutcome(outcome());
   metrics.observe(observationOf([recordOf('iris')]));
-  expect(await metrics.text()).not.toContain('rose');
+  expect(await textOf(metrics)).not.toContain('rose');
   metrics.observe(observationOf([]));
   metrics.onOutcome(outcome());
-  expect(await metrics.text()).not.toContain('iris');
+  expect(await textOf(metrics)).not.toContain('iris');
 });
 
 test('after a roll the version before is kept, the one before that is not', async () => {
@@ -173,12 +176,12 @@ test('after a roll the version before is kept, the one before that is not', asyn
     metrics.observe(observationOf([recordOf('iris', version)]));
     metrics.onOutcome(outcome({ version, status: 500 }));
   }
-  const text = await metrics.text();
+  const text = await textOf(metrics);
   const shown = ['v1', 'v2', 'v3'].filter((version) => text.includes(`version="${version}"`));
   expect(shown).toEqual(['v2', 'v3']);
 });
 
-test('whatever happens, an arm has at most 60 series', async () => {
+test('whatever happens, an arm has at most 66 series', async () => {
   const metrics = createMetrics();
   const reasons: ShedReason[] = [
     'queue_full',
@@ -192,6 +195,11 @@ test('whatever happens, an arm has at most 60 series', async () => {
     metrics.observe(observationOf([recordOf('iris', version)]));
     for (let status = 100; status < 600; status += 1) {
       for (const shed of reasons) metrics.onOutcome(outcome({ version, status, shed, tries: 2 }));
+      for (const by of ['server', 'caller'] as const) {
+        for (const kind of ['answer', 'stream'] as const) {
+          metrics.onOutcome(outcome({ version, status, broken: { by, kind } }));
+        }
+      }
     }
   }
   // Spilled requests belong to candidates, copies to shadows: no arm has both.
@@ -199,9 +207,9 @@ test('whatever happens, an arm has at most 60 series', async () => {
   metrics.observe(observationOf([recordOf('iris', 'v4')], [statsOf('iris', { spilled })]));
   for (const status of ['success', 'partial', 'error'] as const) metrics.onBatch('iris', status);
   metrics.onJoined({ model: 'iris', arm: 'stable', requests: 2, isUndone: true });
-  const own = series(await metrics.text()).filter((line) => line.includes('arm="stable"'));
+  const own = series(await textOf(metrics)).filter((line) => line.includes('arm="stable"'));
   expect(own.length).toBeGreaterThan(40);
-  expect(own.length).toBeLessThanOrEqual(60);
+  expect(own.length).toBeLessThanOrEqual(66);
 });
 
 test('OpenMetrics by Accept: counters named without _total, traces as exemplars, an end', async () => {
@@ -211,41 +219,74 @@ test('OpenMetrics by Accept: counters named without _total, traces as exemplars,
   metrics.onOutcome(outcome({ durationMs: 700 }), trace);
   metrics.onOutcome(outcome({ durationMs: 3 }), 'not a "trace"');
   const accept = 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5';
-  const text = await metrics.text(accept);
+  const text = await textOf(metrics, accept);
   expect(textTypeOf(accept)).toContain('openmetrics');
   expect(text).toContain('# TYPE ai_model_inference_requests counter\n');
   expect(text).toMatch(/\nai_model_inference_requests_total\{.*status="200"\} 2\n/);
   expect(text).toMatch(/bucket\{.*le="1"\} 2 # \{trace_id="0af765[0-9a-f]*"\} 0\.7\n/);
   expect(text).not.toContain('not a');
   expect(text.endsWith('\n# EOF\n')).toBe(true);
-  expect(await metrics.text()).not.toContain('trace_id');
+  expect(await textOf(metrics)).not.toContain('trace_id');
 });
 
-test('a scrape of 500 models leaves the event loop to others in between', async () => {
+test('a scrape of 1,000 models is made in slices, and the event loop goes on between them', async () => {
   const metrics = createMetrics();
-  const records = Array.from({ length: 500 }, (_, index) => recordOf(`m${index}`));
-  metrics.observe(observationOf(records));
+  const records = Array.from({ length: 1000 }, (_, index) => recordOf(`m${index}`));
+  const observed = observationOf(records);
+  let turn = 0;
+  const looked: number[] = [];
+  const arm = (): undefined => {
+    looked[turn] = (looked[turn] ?? 0) + 1;
+    return undefined;
+  };
+  metrics.observe({ ...observed, load: { ...observed.load, arm } });
   for (const { spec } of records) metrics.onOutcome(outcome({ model: spec.id }));
-  let turns = 0;
   let done = false;
   const count = (): void => {
-    turns += 1;
+    turn += 1;
     if (!done) setImmediate(count);
   };
   setImmediate(count);
-  const text = await metrics.text();
+  const slices: string[] = [];
+  for await (const slice of metrics.text()) slices.push(slice);
   done = true;
-  expect(series(text).length).toBeGreaterThan(20_000);
-  // In one go it would be 1. Slices last 1.5 ms and this takes more than ten of them anywhere.
-  expect(turns).toBeGreaterThan(5);
+  expect(series(slices.join('')).length).toBeGreaterThan(40_000);
+  // Each model has two arms, and the largest chunk has the histogram of both.
+  expect(Math.max(...looked.filter((one) => one > 0))).toBeLessThanOrEqual(SLICE.chunks * 2);
+  const longest = Math.max(...slices.map((slice) => slice.length));
+  expect(longest).toBeLessThanOrEqual(SLICE.characters + 4096);
+  expect(turn).toBeGreaterThanOrEqual(slices.length - 2);
+});
+
+test('a slice ends after so many chunks, also when they are empty', async () => {
+  let made = 0;
+  const perTurn: number[] = [];
+  function* chunks(): Generator<string> {
+    for (; made < 1050; made += 1) yield '';
+  }
+  const turn = (): Promise<void> => Promise.resolve(void perTurn.push(made + 1));
+  for await (const slice of inSlices(chunks(), turn)) expect(slice).not.toBe('');
+  expect(perTurn).toEqual(Array.from({ length: 10 }, (_, index) => (index + 1) * SLICE.chunks));
+});
+
+test('answers and streams that break off have series of their own', async () => {
+  const metrics = createMetrics();
+  metrics.observe(observationOf([recordOf('iris')]));
+  metrics.onOutcome(outcome({ status: 502, broken: { by: 'server', kind: 'answer' } }));
+  metrics.onOutcome(outcome({ status: 499, broken: { by: 'caller', kind: 'stream' } }));
+  metrics.onOutcome(outcome());
+  expect(lines(await textOf(metrics), 'ai_model_broken_answers_total')).toEqual([
+    'ai_model_broken_answers_total{model_id="iris",arm="stable",kind="answer",by="server"} 1',
+    'ai_model_broken_answers_total{model_id="iris",arm="stable",kind="stream",by="caller"} 1',
+  ]);
 });
 
 test('what prom-client knows of the process stands behind our own, before the end mark', async () => {
   const metrics = createMetrics(observeProcess());
-  const text = await metrics.text();
+  const text = await textOf(metrics);
   expect(text).toMatch(/\nprocess_resident_memory_bytes \d+/);
   expect(text).toMatch(/\n# TYPE nodejs_gc_duration_seconds histogram\n/);
-  const open = await metrics.text('application/openmetrics-text');
+  const open = await textOf(metrics, 'application/openmetrics-text');
   expect(open).toContain('\nprocess_cpu_seconds_total ');
   expect(open.match(/# EOF/g)).toHaveLength(1);
   expect(open.endsWith('\n# EOF\n')).toBe(true);

@@ -1,9 +1,10 @@
 import { parseModel } from '../../lib/spec';
-import type { ArmStats, Load } from '../../runtime/core/routing/load';
+import type { ArmStats } from '../../runtime/core/routing/load';
 import type { Outcome } from '../../runtime/core/routing/outcome';
 import type { ModelRecord, Snapshot } from '../../runtime/core/lifecycle/snapshot';
 import type { ModelRoute, RoutingTable } from '../../runtime/core/routing/table';
-import type { Observation } from '../../runtime/metrics';
+import type { Metrics, Observation } from '../../runtime/metrics';
+import { loadOfStats } from '../support/load';
 
 /** A model with a stable arm and a candidate, as the cluster shows it. */
 export function recordOf(id: string, version = 'v1'): ModelRecord {
@@ -90,7 +91,7 @@ export function observationOf(
     generation: 1,
     models: new Map(records.map((record) => [record.spec.id, routeOf(record)])),
   };
-  const load: Load = { arms: () => stats, active: () => 0 };
+  const load = loadOfStats(stats);
   const views = [
     { name: 'local', at: 1000 },
     { name: 'routers', at: undefined },
@@ -110,3 +111,10 @@ export const outcome = (more: Partial<Outcome> = {}): Outcome => ({
   tries: 1,
   ...more,
 });
+
+/** The whole exposition. */
+export async function textOf(metrics: Metrics, accept?: string): Promise<string> {
+  let text = '';
+  for await (const slice of metrics.text(accept)) text += slice;
+  return text;
+}

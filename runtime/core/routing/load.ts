@@ -47,6 +47,8 @@ export interface ArmStats {
 export interface Load {
   /** Every arm that is in the table or still has requests. */
   readonly arms: () => readonly ArmStats[];
+  /** One of them; undefined when there is none of that name. */
+  readonly arm: (model: string, arm: string) => ArmStats | undefined;
   /** Requests in flight and waiting, over all arms. */
   readonly active: () => number;
 }

@@ -33,6 +33,14 @@ export type AttemptResult =
    */
   | { readonly kind: 'aborted'; readonly status?: number };
 
+/** An answer that ended before its last byte. */
+export interface BrokenAnswer {
+  /** Who ended it: the server, or its deadline; or the caller, who went away. */
+  readonly by: 'server' | 'caller';
+  /** `stream`: an answer in events, as language models write it. */
+  readonly kind: 'answer' | 'stream';
+}
+
 /** Outcome of one request; reported once per request. */
 export interface Outcome {
   readonly model: string;
@@ -47,6 +55,8 @@ export interface Outcome {
   readonly firstByteMs: number | undefined;
   readonly tries: number;
   readonly shed?: ShedReason | undefined;
+  /** Its answer had begun and did not come to its end. */
+  readonly broken?: BrokenAnswer | undefined;
   /** The request's candidate could not take it. */
   readonly spilled?: SpillReason | undefined;
   /** 32 hex digits of W3C Trace Context. */

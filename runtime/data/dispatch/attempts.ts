@@ -1,7 +1,12 @@
 import { isEnough } from '../../core/routing/admission';
 import { spreadAfter } from '../../core/routing/balance';
 import { spendRetry } from '../../core/routing/retry-budget';
-import type { ShedReason, SpillReason, AttemptResult } from '../../core/routing/outcome';
+import type {
+  BrokenAnswer,
+  ShedReason,
+  SpillReason,
+  AttemptResult,
+} from '../../core/routing/outcome';
 import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../../core/routing/retry';
 import type { DispatchContext, JobProgress } from './outcomes';
 import { recordEnd, recordFailure, recordRefusal, describeResult } from './outcomes';
@@ -160,8 +165,13 @@ export class ActiveJob implements JobProgress {
   }
 
   /** Called when the last byte of the answer has been sent. */
-  afterLastByte(attempt: ActiveAttempt, end: AttemptResult, now: number): void {
-    if (attempt === this.answering) recordEnd(this.context, this, this.status, end, now);
+  afterLastByte(
+    attempt: ActiveAttempt,
+    end: AttemptResult,
+    now: number,
+    broken: BrokenAnswer | undefined,
+  ): void {
+    if (attempt === this.answering) recordEnd(this.context, this, this.status, end, now, broken);
   }
 }
 
@@ -236,11 +246,11 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     owner.afterAttempt(this, this.model, result);
   }
 
-  finished(end: AttemptResult): void {
+  finished(end: AttemptResult, broken?: BrokenAnswer): void {
     if (this.isOver) return;
     const now = this.owner.context.clock.now();
     this.release(end, now);
-    this.owner.afterLastByte(this, end, now);
+    this.owner.afterLastByte(this, end, now, broken);
   }
 
   private release(end: AttemptResult, now: number): void {

@@ -1,4 +1,4 @@
-import type { AttemptResult } from '../../core/routing/outcome';
+import type { AttemptResult, BrokenAnswer } from '../../core/routing/outcome';
 import type { ShedReason } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
 import type { DispatchContext, JobProgress } from './outcomes';
@@ -123,8 +123,8 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
     owner.job.onResult({ kind: 'answered', arm, status, tries: owner.tries });
   }
 
-  finished(end: AttemptResult): void {
+  finished(end: AttemptResult, broken?: BrokenAnswer): void {
     const { context } = this.owner;
-    recordEnd(context, this.owner, this.status, end, context.clock.now());
+    recordEnd(context, this.owner, this.status, end, context.clock.now(), broken);
   }
 }

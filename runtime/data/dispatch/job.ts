@@ -1,4 +1,4 @@
-import type { Priority, ShedReason, AttemptResult } from '../../core/routing/outcome';
+import type { BrokenAnswer, Priority, ShedReason, AttemptResult } from '../../core/routing/outcome';
 import type { FreeCapacity } from '../../core/routing/batch-chunks';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
 import type { HttpResponse, AbortSignalLike } from '../http/exchange';
@@ -21,9 +21,9 @@ export interface AttemptCallbacks {
   readonly settled: (result: AttemptResult) => void;
   /**
    * Called once after an answer: its last byte was sent, or the stream broke. The slot is held
-   * until then.
+   * until then. `broken`: the caller has seen its beginning.
    */
-  readonly finished: (end: AttemptResult) => void;
+  readonly finished: (end: AttemptResult, broken?: BrokenAnswer) => void;
   /** The whole upload was sent: from now on the replica's time is measured. */
   readonly delivered?: () => void;
 }

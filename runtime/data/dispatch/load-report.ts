@@ -72,16 +72,22 @@ export function loadOf<W>(
   now: () => number,
   active: () => number,
 ): Load {
+  const arm: Load['arm'] = (model, name) => {
+    const state = states.get(model)?.arms.get(name);
+    if (state !== undefined) return armStats(model, state, now());
+    const route = table.current.models.get(model)?.arms.get(name);
+    return route === undefined ? undefined : idleArmStats(model, route);
+  };
   const arms = (): readonly ArmStats[] => {
     const known = [...states].flatMap(([id, model]) =>
-      [...model.arms.values()].map((arm) => armStats(id, arm, now())),
+      [...model.arms.values()].map((state) => armStats(id, state, now())),
     );
     const quiet = [...table.current.models.values()].flatMap((route) =>
       [...route.arms.values()]
-        .filter((arm) => states.get(route.id)?.arms.has(arm.name) !== true)
-        .map((arm) => idleArmStats(route.id, arm)),
+        .filter(({ name }) => states.get(route.id)?.arms.has(name) !== true)
+        .map((one) => idleArmStats(route.id, one)),
     );
     return [...known, ...quiet];
   };
-  return { arms, active };
+  return { arms, arm, active };
 }

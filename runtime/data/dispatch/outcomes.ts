@@ -1,6 +1,12 @@
 import { retryAfterSeconds } from '../../core/routing/admission';
 import { ERROR_STATUS, SHED_CODE, statusOfAttempt } from '../../core/routing/error-codes';
-import type { Outcome, ShedReason, SpillReason, AttemptResult } from '../../core/routing/outcome';
+import type {
+  BrokenAnswer,
+  Outcome,
+  ShedReason,
+  SpillReason,
+  AttemptResult,
+} from '../../core/routing/outcome';
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/routing/table';
 import type { Tuning } from '../../core/routing/tuning';
 import { addToWindow } from '../../core/routing/window';
@@ -60,6 +66,7 @@ export function recordEnd(
   status: number,
   end: AttemptResult,
   now: number,
+  broken?: BrokenAnswer,
 ): void {
   if (end.kind !== 'answered') progress.failure = describeResult(end);
   const aborted = end.kind === 'aborted';
@@ -68,7 +75,7 @@ export function recordEnd(
     context,
     progress,
     end.kind === 'answered' ? status : statusOfAttempt(end),
-    { aborted },
+    { aborted, broken },
     now,
   );
 }
@@ -108,12 +115,18 @@ export function describeResult(result: AttemptResult): string {
 
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
+interface OutcomeDetails {
+  readonly aborted?: boolean;
+  readonly shed?: ShedReason;
+  readonly broken?: BrokenAnswer | undefined;
+}
+
 /** The only place that records the end of a job. */
 function reportOutcome(
   context: DispatchContext,
   progress: JobProgress,
   status: number,
-  { aborted = false, shed }: { readonly aborted?: boolean; readonly shed?: ShedReason },
+  { aborted = false, shed, broken }: OutcomeDetails,
   now = context.clock.now(),
 ): void {
   const { job, arm, failure, spilled, tries, startedAt } = progress;
@@ -137,6 +150,7 @@ function reportOutcome(
     tries,
     traceId: job.traceId,
     shed,
+    broken,
     spilled,
     failure,
   });

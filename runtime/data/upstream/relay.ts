@@ -1,4 +1,4 @@
-import type { AttemptResult } from '../../core/routing/outcome';
+import type { AttemptResult, BrokenAnswer } from '../../core/routing/outcome';
 import type { ReplicaRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions, UpstreamContext } from './call';
 import { UpstreamCall, failureOf } from './call';
@@ -152,7 +152,8 @@ export class RelayedCall extends UpstreamCall {
     why: ExchangeFailure | undefined,
   ): void {
     const { report, callbacks, copy } = this;
-    report?.finished(how === 'unsent' && why !== undefined ? why : endOf(how, status));
+    const end = how === 'unsent' && why !== undefined ? why : endOf(how, status);
+    report?.finished(end, brokenOf(how, fields));
     if (callbacks.relayed === undefined || how === 'unsent') return;
     callbacks.relayed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
   }
@@ -162,6 +163,15 @@ function endOf(how: DeliveryOutcome, status: number): AttemptResult {
   if (how === 'complete') return { kind: 'answered', status };
   if (how === 'caller_gone') return { kind: 'aborted' };
   return { kind: 'reset', message: 'the answer was cut off' };
+}
+
+function brokenOf(how: DeliveryOutcome, fields: Fields): BrokenAnswer | undefined {
+  if (how === 'complete' || how === 'unsent') return undefined;
+  const isStream = fields.get('content-type')?.startsWith('text/event-stream') === true;
+  return {
+    by: how === 'caller_gone' ? 'caller' : 'server',
+    kind: isStream ? 'stream' : 'answer',
+  };
 }
 
 /** Relays a request to a replica and the response to the caller, byte by byte. */
