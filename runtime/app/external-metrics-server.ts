@@ -3,7 +3,7 @@ import type { RequestListener } from 'node:http';
 import type { Server } from 'node:https';
 import { createServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import type { Listener } from './listener';
+import type { Listener } from '../shared/listen';
 import { openListener } from './listener';
 
 /** The aggregation layer's CA, and the common names it accepts. */
@@ -110,7 +110,7 @@ export async function listenForExternalMetrics(
     response.writeHead(refused.code, { 'content-type': 'application/json' });
     return response.end(JSON.stringify({ ...status, ...refused }));
   });
-  const listener = await openListener(server, options.host, options.port);
+  const listener = await openListener(server, options);
   const stop = keepFresh(options, server, (material) => {
     current = material;
   });

@@ -1,10 +1,11 @@
 import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import type { RequestListener, Server } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo, Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { drainable } from '../shared/drain';
+import type { ListenAddress, Listener } from '../shared/listen';
+import { listenOn } from '../shared/listen';
 
 /** Time limit for the headers of a request, milliseconds. */
 const HEADERS_MS = 10_000;
@@ -13,15 +14,6 @@ const KEEP_ALIVE_MS = 75_000;
 /** The same limits as the public port has. */
 const MAX_HEADER_BYTES = 16_384;
 const MAX_HEADERS = 100;
-
-/** An open port, public or not. */
-export interface Listener {
-  readonly port: number;
-  /** Answers say `Connection: close` from here on. */
-  readonly beginClose: () => void;
-  /** Resolves when the last answer is out; after `graceMs` what is left is cut. */
-  readonly close: (graceMs: number) => Promise<void>;
-}
 
 function serverOf(handle: RequestListener, requireHostHeader = true): Server {
   const server = createServer(
@@ -40,35 +32,19 @@ function serverOf(handle: RequestListener, requireHostHeader = true): Server {
   return server;
 }
 
-/** Listens. @throws with the address in its message when it cannot */
-export function listenOn(
-  server: NetServer,
-  place: { host: string; port: number } | string,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      const what = taken ? 'something listens there already' : error.message;
-      const where = typeof place === 'string' ? place : `${place.host}:${place.port}`;
-      reject(new Error(`cannot listen on ${where}: ${what}`));
-    });
-    server.listen(place, () => resolve());
-  });
-}
-
 /**
  * Opens a port and closes it gracefully.
  * @throws with the address in its message when it cannot
  */
-export async function openListener(server: Server, host: string, port: number): Promise<Listener> {
+export async function openListener(server: Server, at: ListenAddress): Promise<Listener> {
   let closing = false;
   server.prependListener('request', (_, response) => {
     if (closing) response.setHeader('connection', 'close');
   });
   const drain = drainable(server);
-  await listenOn(server, { host, port });
+  const port = await listenOn(server, at);
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     beginClose: () => {
       closing = true;
     },
@@ -84,7 +60,7 @@ export const listenForOps = (
   host: string,
   port: number,
   handle: RequestListener,
-): Promise<Listener> => openListener(serverOf(handle), host, port);
+): Promise<Listener> => openListener(serverOf(handle), { host, port });
 
 /** A listener that only this user's processes on this machine reach. */
 export interface PrivateListener {

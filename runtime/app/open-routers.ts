@@ -20,7 +20,7 @@ import type { Control, Routers } from '../control';
 import { ALONE } from '../control';
 import type { Peers } from '../control/peers';
 import { createPeers } from '../control/peers';
-import type { Listener } from './listener';
+import type { Listener } from '../shared/listen';
 import type { Log } from '../shared/log';
 import type { ClusterSettings } from './open-cluster';
 import { kubeconfigOf, serviceNamespaceOf, namespaceOf } from './open-cluster';

@@ -25,7 +25,7 @@ import {
 } from '../data';
 import type { Exchange } from '../data/http/exchange';
 import type * as Grpc from '../data/grpc';
-import type { Listener } from './listener';
+import type { Listener } from '../shared/listen';
 import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from '../shared/event-loop-lag';
 import type { Log } from '../shared/log';

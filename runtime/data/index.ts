@@ -9,7 +9,7 @@ export { DEFAULT_CALLER_LIMITS } from './http/server/server-connection';
 export type { AddressLimit } from './http/server/connections-by-address';
 export { ConnectionsByAddress } from './http/server/connections-by-address';
 export type { ExtraHeaders } from './upstream/headers';
-export type { HttpServer, HttpServerOptions } from './http/server/server';
+export type { HttpServerOptions } from './http/server/server';
 export { openHttpServer } from './http/server/server';
 export type { BatchReport } from './batching/batcher';
 export { createManagement } from './handlers/management';

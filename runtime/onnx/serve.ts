@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { drainable } from '../shared/drain';
+import { listenOn } from '../shared/listen';
 import { crossOrigin, isLocalHost, isLoopback } from '../shared/origins';
 import { badRequest, ServeError, shown, UnservableModel } from './errors';
 import { bodyOf } from './body';
@@ -8,8 +9,7 @@ import { loadModel } from './model';
 import { cpusAvailable } from './ort';
 import { jsonResponse, routerOf } from './routes';
 import { createOnnxService } from './onnx-service';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Batching } from './batcher';
 import type { Model, ModelSource } from './model';
 import type { OnnxResponse, Endpoint, Router } from './routes';
@@ -168,13 +168,6 @@ async function handle(
   }
 }
 
-function listen(server: Server, host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
-  });
-}
-
 async function loadAll(options: OnnxServerOptions): Promise<Model[]> {
   const sources: readonly ModelSource[] =
     'name' in options.models ? [options.models] : options.models;
@@ -220,7 +213,7 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
     void handle(host, request, response);
   });
   const drain = drainable(server);
-  const port = await listen(server, options.host, options.port);
+  const port = await listenOn(server, options, '; choose another --port');
   return {
     port,
     close: async () => {

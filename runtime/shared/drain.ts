@@ -1,12 +1,37 @@
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
+import type { Server, Socket } from 'node:net';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Server as TlsServer } from 'node:tls';
-import { waitUntilAccepted } from './backlog';
 
+/** Time to accept the connections that wait in the kernel's backlog; milliseconds. */
+const BACKLOG_MS = 50;
+/** A turn of the event loop accepts one connection (libuv 1.45 and later); the kernel keeps so many. */
+const MAX_TURNS = 511;
 /** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
 const SILENT_MS = 1000;
 /** How often connections that became idle are closed; milliseconds. */
 const SWEEP_MS = 20;
+
+/** Resolves when all that has connected by now is accepted, however long the loop stood still. */
+async function waitUntilAccepted(server: Server, limitMs: number): Promise<void> {
+  let accepted = 0;
+  const count = (): void => void (accepted += 1);
+  server.on('connection', count);
+  await sleep(Math.min(BACKLOG_MS, limitMs));
+  let before = -1;
+  for (let turns = 0; accepted !== before && turns < MAX_TURNS; turns += 1) {
+    before = accepted;
+    await nextTurn();
+  }
+  server.off('connection', count);
+}
+
+/** The connections of a server that is to be ended. */
+export interface DrainedConnections {
+  /** @param silent are connections that asked nothing to be closed too? */
+  readonly closeIdle: (silent: boolean) => void;
+  readonly cut: () => void;
+}
 
 /**
  * Calls back when everything that has arrived by now is read, so that a connection is not taken for
@@ -15,36 +40,40 @@ const SWEEP_MS = 20;
 const whenRead = (callback: () => void): void => void setImmediate(callback);
 
 /**
- * Makes a server one that can be ended without breaking a request. Call it before it listens.
- *
- * The function it gives refuses new connections, lets every request that has arrived be answered
- * and resolves when the last connection is closed; after `limitMs` milliseconds what is left is
- * cut. The answers themselves should say `Connection: close` from then on.
+ * Ends a server without breaking a request: refuses new connections, lets every request that has
+ * arrived be answered and resolves when the last connection is closed; after `limitMs` milliseconds
+ * what is left is cut. The answers themselves should say `Connection: close` meanwhile.
  */
-export function drainable(server: Server): (limitMs: number) => Promise<void> {
+export async function drain(
+  server: Server,
+  { closeIdle, cut }: DrainedConnections,
+  limitMs: number,
+): Promise<void> {
+  await waitUntilAccepted(server, limitMs);
+  let silent = false;
+  const sweep = setInterval(() => whenRead(() => closeIdle(silent)), SWEEP_MS);
+  const hush = setTimeout(() => void (silent = true), SILENT_MS);
+  const late = setTimeout(cut, limitMs);
+  await new Promise<void>((resolve) => whenRead(() => server.close(() => resolve())));
+  clearInterval(sweep);
+  clearTimeout(hush);
+  clearTimeout(late);
+}
+
+/** Makes one of Node's servers one that can be drained. Call it before it listens. */
+export function drainable(server: HttpServer): (limitMs: number) => Promise<void> {
   const silent = new Set<Socket>();
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
   });
   server.prependListener('request', ({ socket }) => silent.delete(socket));
-
-  return async (limitMs) => {
-    await waitUntilAccepted(server, limitMs);
-    await new Promise<void>((resolve) => {
-      const sweep = setInterval(() => whenRead(() => server.closeIdleConnections()), SWEEP_MS);
-      const hush = setTimeout(() => {
-        whenRead(() => silent.forEach((socket) => socket.destroy()));
-      }, SILENT_MS);
-      const limit = setTimeout(() => server.closeAllConnections(), limitMs);
-      whenRead(() =>
-        server.close(() => {
-          clearInterval(sweep);
-          clearTimeout(hush);
-          clearTimeout(limit);
-          resolve();
-        }),
-      );
-    });
+  const connections: DrainedConnections = {
+    closeIdle: (alsoSilent) => {
+      server.closeIdleConnections();
+      if (alsoSilent) silent.forEach((socket) => socket.destroy());
+    },
+    cut: () => server.closeAllConnections(),
   };
+  return (limitMs) => drain(server, connections, limitMs);
 }

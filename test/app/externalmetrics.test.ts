@@ -8,7 +8,7 @@ import { objectsOf } from '../../lib/objects';
 import { parseEnvironment } from '../../lib/spec';
 import type { FrontProxyTrust } from '../../runtime/app/external-metrics-server';
 import { listenForExternalMetrics } from '../../runtime/app/external-metrics-server';
-import type { Listener } from '../../runtime/app/listener';
+import type { Listener } from '../../runtime/shared/listen';
 import type { Fleet, Router } from '../control/fleet';
 import { startFleet } from '../control/fleet';
 import { iris, T0, withCandidate } from '../control/support';

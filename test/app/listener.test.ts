@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { request } from 'node:http';
-import type { Listener, PrivateListener } from '../../runtime/app/listener';
+import type { PrivateListener } from '../../runtime/app/listener';
 import { listenForOps, listenPrivately, removeStaleSockets } from '../../runtime/app/listener';
+import type { Listener } from '../../runtime/shared/listen';
 import { sendRaw } from '../support/plane';
 
 let open: Listener | undefined;

@@ -10,7 +10,7 @@ import { parseEnvironment, parseModel } from '../../lib/spec';
 import { openKubernetes } from '../../runtime/cluster/kubernetes/client/client';
 import { realTiming } from '../../runtime/cluster/kubernetes/client/timing';
 import { probeScaleToZero } from '../../runtime/cluster/kubernetes/scale/scale-to-zero';
-import type { Listener } from '../../runtime/app/listener';
+import type { Listener } from '../../runtime/shared/listen';
 import type { KubernetesRoutersOptions, OpenRouters } from '../../runtime/app/open-routers';
 import { startRouters } from '../../runtime/app/open-routers';
 import { environment } from '../cluster/kubernetes/fake';

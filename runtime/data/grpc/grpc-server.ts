@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
-import type { AddressInfo, Server as SocketServer, Socket } from 'node:net';
+import type { Server as SocketServer, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { ConnectionsByAddress } from '../http/server/connections-by-address';
+import type { Listener } from '../../shared/listen';
+import { listenOn } from '../../shared/listen';
 import type { Plane } from '../handlers/request';
+import type { PortOptions } from '../http/server/server';
 import { RunningCalls } from './grpc-call';
 import { admissionInterceptor, serviceOf } from './service';
 
@@ -14,29 +16,13 @@ const MAX_STREAMS = 1000;
 const PING_MS = 60_000;
 const PING_ANSWER_MS = 20_000;
 
-export interface GrpcServerOptions {
+export interface GrpcServerOptions extends PortOptions {
   readonly plane: Plane;
-  readonly host: string;
-  /** 0 lets the kernel choose. */
-  readonly port: number;
-  /** Files with certificate and key, PEM. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
-  readonly maxConnections: number;
-  /** By the address they come from; absent: one address may have all of them. */
-  readonly callers?: ConnectionsByAddress | undefined;
   /** A connection that sends nothing for so long is closed; milliseconds. */
   readonly firstByteMs?: number | undefined;
   readonly maxMetadataBytes: number;
   /** Of a message, inflated; the limit of a model holds below it. */
   readonly maxMessageBytes: number;
-}
-
-export interface GrpcServer {
-  readonly port: number;
-  /** Nothing: a caller learns from ServerReady, and from GOAWAY when it is time. */
-  readonly beginClose: () => void;
-  /** Finishes running calls; the remaining ones are cut after `graceMs`. */
-  readonly close: (graceMs: number) => Promise<void>;
 }
 
 function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
@@ -62,19 +48,6 @@ function serverOf(options: GrpcServerOptions, running: RunningCalls): Server {
   return server;
 }
 
-function listening(sockets: SocketServer, { host, port }: GrpcServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    sockets.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      const what = taken
-        ? 'something listens there already; choose another server.grpc_port'
-        : error.message;
-      reject(new Error(`cannot listen on ${host}:${port} for gRPC: ${what}`));
-    });
-    sockets.listen(port, host, () => resolve());
-  });
-}
-
 /** Closes a connection of which nothing came. */
 function watchFirstByte(socket: Socket, ms: number): void {
   const late = setTimeout(() => {
@@ -84,7 +57,7 @@ function watchFirstByte(socket: Socket, ms: number): void {
 }
 
 /** Opens a port for gRPC. @throws with the address in its message when it cannot */
-export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+export async function openGrpcServer(options: GrpcServerOptions): Promise<Listener> {
   const running = new RunningCalls();
   const server = serverOf(options, running);
   // The sockets are our own, so that they are bounded, and cut when it is time.
@@ -101,9 +74,10 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   });
   sockets.maxConnections = options.maxConnections;
   sockets.on('drop', () => callers?.makeRoom());
-  await listening(sockets, options);
+  const port = await listenOn(sockets, options, '; choose another server.grpc_port');
   return {
-    port: (sockets.address() as AddressInfo).port,
+    port,
+    // A caller learns from ServerReady, and from GOAWAY when it is time.
     beginClose: () => undefined,
     close: (graceMs) => end(server, sockets, open, running, graceMs),
   };

@@ -1,2 +1,2 @@
-export type { GrpcServer, GrpcServerOptions } from './grpc-server';
+export type { GrpcServerOptions } from './grpc-server';
 export { openGrpcServer } from './grpc-server';

@@ -3,8 +3,9 @@ import type { CallOptions, ClientUnaryCall, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
 import type { ChannelOptions, ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import type { GrpcServer, GrpcServerOptions } from '../../../runtime/data/grpc';
+import type { GrpcServerOptions } from '../../../runtime/data/grpc';
 import { openGrpcServer } from '../../../runtime/data/grpc';
+import type { Listener } from '../../../runtime/shared/listen';
 import type { TestPlane } from '../../support/plane';
 
 // A client that others wrote, with messages that others encode: what we read and write is checked
@@ -74,7 +75,7 @@ export interface TestClient {
 }
 
 const clients = new Set<TestClient>();
-const servers = new Set<GrpcServer>();
+const servers = new Set<Listener>();
 
 export function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
   const metadata = new Metadata();
@@ -148,7 +149,7 @@ export function bare(port: number, method: string, bytes: Buffer): Promise<Servi
 export async function startGrpc(
   { data }: TestPlane,
   options: Partial<GrpcServerOptions> = {},
-): Promise<GrpcServer> {
+): Promise<Listener> {
   const server = await openGrpcServer({
     plane: data.plane,
     host: '127.0.0.1',

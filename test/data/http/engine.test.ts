@@ -5,12 +5,12 @@ import type {
   BodySink,
   BodySource,
 } from '../../../runtime/data/http/exchange';
-import type { HttpServer } from '../../../runtime/data/http/server/server';
+import type { Listener } from '../../../runtime/shared/listen';
 import { openHttpServer } from '../../../runtime/data/http/server/server';
 import { ask, sendRaw } from '../../support/plane';
 import { ours, plainly, settled } from './support';
 
-let server: HttpServer;
+let server: Listener;
 let handle: (exchange: Exchange) => Promise<void> | void;
 beforeEach(async () => {
   const options = { host: '127.0.0.1', port: 0, maxConnections: 100, refuse: plainly };

@@ -10,7 +10,7 @@ import {
 } from '../../../runtime/data/http/client/client';
 import type { CallerLimits } from '../../../runtime/data/http/server/server-connection';
 import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/server-connection';
-import type { HttpServer } from '../../../runtime/data/http/server/server';
+import type { Listener } from '../../../runtime/shared/listen';
 import { openHttpServer } from '../../../runtime/data/http/server/server';
 import { readAll } from '../../../runtime/data/upstream/upstream';
 import { until } from '../../support/plane';
@@ -224,7 +224,7 @@ describe('a caller', () => {
   async function served(
     handle: (exchange: Exchange) => void,
     limits: Partial<CallerLimits> = {},
-  ): Promise<HttpServer> {
+  ): Promise<Listener> {
     const server = await openHttpServer({
       host: '127.0.0.1',
       port: 0,

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
-import { waitUntilAccepted } from '../../../shared/backlog';
+import { drain } from '../../../shared/drain';
 import type { HeldBytes } from '../../../shared/held-bytes';
+import type { ListenAddress, Listener } from '../../../shared/listen';
+import { listenOn } from '../../../shared/listen';
 import type { ConnectionsByAddress } from './connections-by-address';
 import { HttpFault } from '../fields';
 import type { WriteRefusal } from './early-refusal';
@@ -12,24 +14,21 @@ import { refusalText } from './early-refusal';
 import type { CallerLimits } from './server-connection';
 import { DEFAULT_CALLER_LIMITS, ServerConnection } from './server-connection';
 
-/** A connection without a request for this time counts as a spare of its client; milliseconds. */
-const SILENT_MS = 1000;
 /** A connection that is refused is kept for so long, so that its caller can read why; milliseconds. */
 const LINGER_MS = 1000;
 /** With so many refused ones that are still open, others are closed without a word. */
 const MAX_LINGERING = 100;
-/** How often connections that became idle are closed; milliseconds. */
-const SWEEP_MS = 20;
 
-export interface HttpServerOptions {
-  readonly host: string;
-  /** 0 lets the kernel choose. */
-  readonly port: number;
+/** A port whose connections are bounded. */
+export interface PortOptions extends ListenAddress {
   /** Files with certificate and key, PEM. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly maxConnections: number;
   /** By the address they come from; absent: one address may have all of them. */
   readonly callers?: ConnectionsByAddress | undefined;
+}
+
+export interface HttpServerOptions extends PortOptions {
   /** Memory for all requests; absent: without a bound. */
   readonly held?: HeldBytes | undefined;
   readonly limits?: CallerLimits | undefined;
@@ -37,14 +36,6 @@ export interface HttpServerOptions {
   readonly handle: (exchange: Exchange) => Promise<void> | void;
   /** Writes the refusal of a malformed or late request. */
   readonly refuse: WriteRefusal;
-}
-
-export interface HttpServer {
-  readonly port: number;
-  /** Answers say `Connection: close` from here on; new connections are still taken. */
-  readonly beginClose: () => void;
-  /** Resolves when the last response is sent; remaining connections are cut after `graceMs`. */
-  readonly close: (graceMs: number) => Promise<void>;
 }
 
 /** Open connections, and the end of all of them. */
@@ -62,13 +53,13 @@ class Connections {
     });
   }
 
-  closeIdle(isOver: boolean): void {
-    for (const one of this.all) if (isOver || one.hasAsked) one.closeIdle();
-  }
+  readonly closeIdle = (silent: boolean): void => {
+    for (const one of this.all) if (silent || one.hasAsked) one.closeIdle();
+  };
 
-  cut(): void {
+  readonly cut = (): void => {
     for (const socket of this.sockets) socket.destroy();
-  }
+  };
 }
 
 const TOO_MANY = new HttpFault(
@@ -132,19 +123,8 @@ function serverOf(
   return server;
 }
 
-function listening(server: Server, { host, port }: HttpServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      const what = taken ? 'something listens there already; choose another --port' : error.message;
-      reject(new Error(`cannot listen on ${host}:${port}: ${what}`));
-    });
-    server.listen(port, host, () => resolve());
-  });
-}
-
 /** Opens a port for HTTP/1.1. @throws with the address in its message when it cannot */
-export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+export async function openHttpServer(options: HttpServerOptions): Promise<Listener> {
   const connections = new Connections();
   const callbacks = {
     handle: (exchange: Exchange): void => void options.handle(exchange),
@@ -158,28 +138,15 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   );
   server.maxConnections = options.maxConnections;
   server.on('drop', () => options.callers?.makeRoom());
-  await listening(server, options);
+  const port = await listenOn(server, options, '; choose another --port');
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     beginClose: () => {
       connections.isClosing = true;
     },
-    close: (graceMs) => end(server, connections, graceMs),
+    close: (graceMs) => {
+      connections.isClosing = true;
+      return drain(server, connections, graceMs);
+    },
   };
-}
-
-/** Every request that has arrived is answered; resolves when the last connection is closed. */
-async function end(server: Server, connections: Connections, graceMs: number): Promise<void> {
-  connections.isClosing = true;
-  const began = performance.now();
-  await waitUntilAccepted(server, graceMs);
-  // When everything that has arrived is read, so that no connection counts as idle whose request lies
-  // in the kernel: closing the connection then would reset it.
-  const sweep = (): void =>
-    void setImmediate(() => connections.closeIdle(performance.now() - began >= SILENT_MS));
-  const timer = setInterval(sweep, SWEEP_MS);
-  const late = setTimeout(() => connections.cut(), graceMs);
-  await new Promise((resolve) => server.close(resolve));
-  clearInterval(timer);
-  clearTimeout(late);
 }

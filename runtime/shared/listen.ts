@@ -1,0 +1,39 @@
+import type { Server } from 'node:net';
+
+/** An open port. */
+export interface Listener {
+  readonly port: number;
+  /** Answers say `Connection: close` from here on; new connections are still accepted. */
+  readonly beginClose: () => void;
+  /** Resolves when the last answer is out; after `graceMs` what is left is cut. */
+  readonly close: (graceMs: number) => Promise<void>;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+}
+
+/**
+ * Listens.
+ * @param at an address, or the path of a socket
+ * @param remedy what to do when another process listens there; the end of a sentence
+ * @returns the port
+ * @throws with the address in its message when it cannot
+ */
+export function listenOn(server: Server, at: ListenAddress | string, remedy = ''): Promise<number> {
+  return new Promise((resolve, reject) => {
+    // It stays: an accept that fails later (no file descriptor is left) must not end the process.
+    server.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+      const what = code === 'EADDRINUSE' ? `something listens there already${remedy}` : message;
+      const where = typeof at === 'string' ? at : `${at.host}:${at.port}`;
+      reject(new Error(`cannot listen on ${where}: ${what}`));
+    });
+    const place = typeof at === 'string' ? { path: at } : { host: at.host, port: at.port };
+    server.listen(place, () => {
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : 0);
+    });
+  });
+}
