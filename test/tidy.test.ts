@@ -125,6 +125,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/onnx/': [
     'lib/spec/closest',
     'lib/spec/entry',
+    'lib/spec/protobuf',
     'runtime/shared',
     'types:onnxruntime-node',
     'lazy:onnxruntime-node',

@@ -123,7 +123,7 @@ export function* onnxFile(bytes: FileBytes): Steps<OnnxFile> {
   let irVersion: number | undefined;
   let opset: number | undefined;
   let hasGraph = false;
-  for (const field of protoFields(file)) {
+  for (const field of protoFields(file, 0, file.size)) {
     yield 1;
     if (field.number === 1 && field.wire === 0) irVersion = field.value;
     if (field.number === 7 && field.wire === 2) hasGraph = true;

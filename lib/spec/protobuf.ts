@@ -1,13 +1,20 @@
-import type { PagedFile } from './filebytes';
+// Protocol Buffers' wire format (https://protobuf.dev/programming-guides/encoding/) in files, read
+// where it lies: a field of 2 GB is skipped, not read. Messages of gRPC are read and written by
+// runtime/data/grpc/protobuf.ts: it makes no object for a field, and takes 64-bit numbers apart.
 
-// Protocol Buffers' wire format, read where it lies: a field of 2 GB is skipped, not read.
+/** Bytes in memory, or a file of which a page is. */
+export interface ProtoBytes {
+  /** Undefined behind the end. */
+  readonly at: (index: number) => number | undefined;
+  readonly slice: (start: number, end: number) => Uint8Array;
+}
 
 export interface ProtoField {
   readonly number: number;
   readonly wire: number;
   /** A number (wire type 0); exact up to 2^53. */
   readonly value: number;
-  /** The content of a string, bytes or a message (wire type 2). */
+  /** The content: of a string, bytes or a message without its length. */
   readonly start: number;
   readonly end: number;
   /** Where the field begins: [tag, end) is the whole field. */
@@ -28,7 +35,7 @@ interface Read {
   readonly next: number;
 }
 
-function varint(file: PagedFile, start: number, end: number): Read {
+function varint(file: ProtoBytes, start: number, end: number): Read {
   let value = 0;
   let factor = 1;
   for (let at = start; at < start + MAX_VARINT_BYTES; at += 1) {
@@ -43,7 +50,7 @@ function varint(file: PagedFile, start: number, end: number): Read {
 
 const FIXED_BYTES: Readonly<Record<number, number>> = { 1: 8, 5: 4 };
 
-function fieldAt(file: PagedFile, tag: number, end: number): ProtoField {
+function fieldAt(file: ProtoBytes, tag: number, end: number): ProtoField {
   const key = varint(file, tag, end);
   const wire = key.value % 8;
   const number = Math.floor(key.value / 8);
@@ -65,9 +72,9 @@ function fieldAt(file: PagedFile, tag: number, end: number): ProtoField {
  * @throws ProtoError
  */
 export function* protoFields(
-  file: PagedFile,
-  start = 0,
-  end = file.size,
+  file: ProtoBytes,
+  start: number,
+  end: number,
 ): Generator<ProtoField, void, void> {
   for (let at = start; at < end;) {
     const field = fieldAt(file, at, end);
@@ -81,15 +88,38 @@ const utf8 = new TextDecoder();
 const MAX_TEXT_BYTES = 65_536;
 
 /** A text, or as much of it as a name has. */
-export function protoText(file: PagedFile, { start, end }: ProtoField): string {
+export function protoText(file: ProtoBytes, { start, end }: ProtoField): string {
   return utf8.decode(file.slice(start, Math.min(end, start + MAX_TEXT_BYTES)));
 }
 
-/** A number as a varint. */
-export function varintBytes(value: number): Uint8Array {
+/** All bits of a varint. */
+function bitsOf(file: ProtoBytes, start: number, end: number): bigint {
+  let bits = 0n;
+  for (let at = end - 1; at >= start; at -= 1) {
+    bits = (bits << 7n) | BigInt((file.at(at) ?? 0) & 0x7f);
+  }
+  return BigInt.asIntN(64, bits);
+}
+
+/**
+ * The integers of a repeated field, packed or not, exactly.
+ * @throws ProtoError
+ */
+export function protoIntegers(file: ProtoBytes, { start, end }: ProtoField): bigint[] {
+  const integers: bigint[] = [];
+  for (let at = start; at < end;) {
+    const { value, next } = varint(file, at, end);
+    integers.push(value <= Number.MAX_SAFE_INTEGER ? BigInt(value) : bitsOf(file, at, next));
+    at = next;
+  }
+  return integers;
+}
+
+/** An integer as a varint. */
+export function varintBytes(value: number | bigint): Uint8Array {
   const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-  bytes.push(rest);
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  bytes.push(Number(rest));
   return Uint8Array.from(bytes);
 }

@@ -1,7 +1,7 @@
 import { listsOf } from './graph';
 import { tryFindByOnnx } from './element-type';
 import { castTo, integerAttribute, node } from './guards/build';
-import { bytesField, fieldsOf, textOf, varintField, writeVarint } from './wire';
+import { bytesField, fieldsOf, rawOf, textOf, varintField } from './wire';
 import type { Graph, GraphNode, GraphValue, ValueType } from './graph';
 import type { Field } from './wire';
 
@@ -121,7 +121,7 @@ function renamed(
 ): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const field of fieldsOf(bytes, message.start, message.end)) {
-    const raw = bytes.subarray(field.tag, field.end);
+    const raw = rawOf(bytes, field);
     if (kind === 'graph') {
       parts.push(field.number === 1 ? renamed(bytes, field, plan, 'node') : raw);
     } else if (field.number === 1 || field.number === 2) {
@@ -129,18 +129,14 @@ function renamed(
       parts.push(to === undefined ? raw : bytesField(field.number, to));
     } else parts.push(field.number === 5 ? renamedAttribute(bytes, field, plan) : raw);
   }
-  const body = Buffer.concat(parts);
-  const number = Math.floor((bytes[message.tag] ?? 0) / 8);
-  return Buffer.concat([writeVarint(number * 8 + 2), writeVarint(body.length), body]);
+  return bytesField(message.number, parts);
 }
 
 function renamedAttribute(bytes: Uint8Array, attribute: Field, plan: Plan): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const field of fieldsOf(bytes, attribute.start, attribute.end)) {
     const isGraph = field.number === 6 || field.number === 11;
-    parts.push(
-      isGraph ? renamed(bytes, field, plan, 'graph') : bytes.subarray(field.tag, field.end),
-    );
+    parts.push(isGraph ? renamed(bytes, field, plan, 'graph') : rawOf(bytes, field));
   }
   return bytesField(5, parts);
 }
@@ -158,7 +154,7 @@ function adaptedGraph(bytes: Uint8Array, graph: Graph, plan: Plan): Uint8Array {
     if (value !== undefined && type !== undefined) parts.push(typed(value, type, field.number));
     else if (field.number === 1) {
       if (!removed.has(field.tag)) parts.push(renamed(bytes, field, plan, 'node'));
-    } else if (field.number !== 13) parts.push(bytes.subarray(field.tag, field.end));
+    } else if (field.number !== 13) parts.push(rawOf(bytes, field));
     // 13 is value_info, hints about inner values: stale after a rename, and inferred anew anyway.
   }
   return bytesField(7, [...parts, ...plan.after]);
@@ -182,7 +178,7 @@ export function adaptGraph(bytes: Uint8Array, graph: Graph): AdaptedGraph | unde
   if (plan.types.size === 0) return undefined;
   const parts: Uint8Array[] = [];
   for (const field of fieldsOf(bytes)) {
-    if (field.number !== 7) parts.push(bytes.subarray(field.tag, field.end));
+    if (field.number !== 7) parts.push(rawOf(bytes, field));
   }
   if (graph.opset === 0)
     parts.push(bytesField(8, [bytesField(1, ''), varintField(2, DEFAULT_OPSET)]));

@@ -48,7 +48,7 @@ export interface Graph {
 
 function dimension(bytes: Uint8Array, dim: Field): number {
   for (const field of fieldsOf(bytes, dim.start, dim.end)) {
-    if (field.number === 1 && field.wire === 0) return Number(BigInt.asIntN(64, field.value));
+    if (field.number === 1 && field.wire === 0) return Number(integersOf(bytes, field)[0]);
   }
   return -1;
 }
@@ -57,7 +57,7 @@ function tensorType(bytes: Uint8Array, type: Field): ValueType {
   let element = 0;
   let shape: number[] | undefined;
   for (const field of fieldsOf(bytes, type.start, type.end)) {
-    if (field.number === 1) element = Number(field.value);
+    if (field.number === 1) element = field.value;
     if (field.number === 2) {
       shape = Array.from(fieldsOf(bytes, field.start, field.end))
         .filter((dim) => dim.number === 1)
@@ -134,7 +134,7 @@ function tensorName(bytes: Uint8Array, tensor: Field): { name: string; external:
   let external = false;
   for (const field of fieldsOf(bytes, tensor.start, tensor.end)) {
     if (field.number === 8) name = textOf(bytes, field);
-    if (field.number === 14 && field.wire === 0) external = field.value === 1n;
+    if (field.number === 14 && field.wire === 0) external = field.value === 1;
   }
   return { name, external };
 }
@@ -154,7 +154,7 @@ function defaultOpset(bytes: Uint8Array, entry: Field): number {
   for (const field of fieldsOf(bytes, entry.start, entry.end)) {
     if (field.number === 1 && field.end > field.start && textOf(bytes, field) !== 'ai.onnx')
       return 0;
-    if (field.number === 2) version = Number(field.value);
+    if (field.number === 2) version = field.value;
   }
   return version;
 }
@@ -180,7 +180,7 @@ function graphParts(bytes: Uint8Array, graph: Field): Omit<Graph, 'opset' | 'met
   return { inputs: fed, outputs, nodes, field: graph, external };
 }
 
-/** Reads an ONNX file (a ModelProto). Throws WireError, or an Error when it has no graph. */
+/** Reads an ONNX file (a ModelProto). Throws ProtoError, or an Error when it has no graph. */
 export function readGraph(bytes: Uint8Array): Graph {
   let graph: Field | undefined;
   let opset = 0;

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 // The wire format of protocol buffers (https://protobuf.dev/programming-guides/encoding/), as far
 // as the protocol needs it. Our own, because tensors are most of a message: bytes are given as
 // parts of it without a copy, and 64-bit integers as two halves without an object for each.
+// lib/spec/protobuf.ts reads ONNX files instead: it jumps over what need not be in memory.
 
 /** How a field is written. */
 export const VARINT = 0;

@@ -1,4 +1,4 @@
-import { bytesField, fieldsOf, writeVarint } from '../wire';
+import { bytesField, fieldsOf, rawOf } from '../wire';
 import type { Field } from '../wire';
 import { nodeOf } from '../independence/node';
 import { guardedDivision } from './division';
@@ -25,20 +25,11 @@ const OWN = '__guard';
 function guardedNodes(bytes: Uint8Array, field: Field, finding: Finding): Uint8Array[] {
   const rest = Array.from(fieldsOf(bytes, field.start, field.end))
     .filter(({ number }) => number !== NODE.input && number !== NODE.output)
-    .map((part) => raw(bytes, part));
+    .map((part) => rawOf(bytes, part));
   const name = (what: string): string => `${OWN}_${field.tag}_${what}`;
   const guarded: Guarded = { own: nodeOf(bytes, field), rest, name };
   return finding.kind === 'TopK' ? guardedTopK(guarded) : guardedDivision(guarded, finding.type);
 }
-
-function whole(bytes: Uint8Array, field: Field, parts: readonly Uint8Array[]): Uint8Array {
-  const body = Buffer.concat(parts);
-  const tag = bytes.subarray(field.tag, field.start);
-  const key = tag.subarray(0, tag.findIndex((byte) => byte < 0x80) + 1);
-  return Buffer.concat([key, writeVarint(body.length), body]);
-}
-
-const raw = (bytes: Uint8Array, { tag, end }: Field): Uint8Array => bytes.subarray(tag, end);
 
 /** Puts a file together anew, with guards where something was found. */
 class Rewriter {
@@ -52,9 +43,9 @@ class Rewriter {
     const parts: Uint8Array[] = [];
     for (const field of fieldsOf(this.bytes, at.start, at.end)) {
       if (field.number === number) parts.push(...this.node(field, number));
-      else parts.push(raw(this.bytes, field));
+      else parts.push(rawOf(this.bytes, field));
     }
-    return whole(this.bytes, at, parts);
+    return bytesField(at.number, parts);
   }
 
   private node(field: Field, number: number): readonly Uint8Array[] {
@@ -65,21 +56,21 @@ class Rewriter {
       return number === GRAPH_NODE ? nodes : nodes.map((one) => renumbered(one, number));
     }
     const isInside = [...this.found.keys()].some((tag) => tag > field.start && tag < field.end);
-    if (!isInside) return [raw(bytes, field)];
+    if (!isInside) return [rawOf(bytes, field)];
     const parts: Uint8Array[] = [];
     for (const part of fieldsOf(bytes, field.start, field.end)) {
-      parts.push(part.number === NODE.attribute ? this.attribute(part) : raw(bytes, part));
+      parts.push(part.number === NODE.attribute ? this.attribute(part) : rawOf(bytes, part));
     }
-    return [whole(bytes, field, parts)];
+    return [bytesField(field.number, parts)];
   }
 
   private attribute(at: Field): Uint8Array {
     const parts: Uint8Array[] = [];
     for (const field of fieldsOf(this.bytes, at.start, at.end)) {
       const isGraph = field.number === 6 || field.number === 11;
-      parts.push(isGraph ? this.nodesIn(field, GRAPH_NODE) : raw(this.bytes, field));
+      parts.push(isGraph ? this.nodesIn(field, GRAPH_NODE) : rawOf(this.bytes, field));
     }
-    return whole(this.bytes, at, parts);
+    return bytesField(at.number, parts);
   }
 }
 
@@ -111,7 +102,7 @@ export function withGuards(bytes: Uint8Array, opset: number): Uint8Array | undef
   const rewriter = new Rewriter(bytes, found);
   const parts = Array.from(fieldsOf(bytes), (field) => {
     const nodeField = nodeFieldOf(field);
-    return nodeField === undefined ? raw(bytes, field) : rewriter.nodesIn(field, nodeField);
+    return nodeField === undefined ? rawOf(bytes, field) : rewriter.nodesIn(field, nodeField);
   });
   return Buffer.concat(parts);
 }

@@ -153,7 +153,7 @@ export function constantOf(
   const data: Field[] = [];
   for (const field of fieldsOf(bytes, at.start, at.end)) {
     if (field.number === TENSOR.name) name = textOf(bytes, field);
-    else if (field.number === TENSOR.type) type = Number(field.value);
+    else if (field.number === TENSOR.type) type = field.value;
     else if (field.number === TENSOR.dims) dims.push(...integersOf(bytes, field).map(Number));
     else data.push(field);
   }

@@ -152,7 +152,7 @@ export function opsetOf(bytes: Uint8Array, entry: Field): [string, number] {
   let version = 0;
   for (const field of fieldsOf(bytes, entry.start, entry.end)) {
     if (field.number === 1) domain = textOf(bytes, field);
-    if (field.number === 2) version = Number(field.value);
+    if (field.number === 2) version = field.value;
   }
   return [domain === 'ai.onnx' ? '' : domain, version];
 }
