@@ -4,7 +4,7 @@ import { writeRequest } from './request-writer';
 import type { ClientSocket } from './client-socket';
 import type { BodyReader } from '../buffers/body-reader';
 import { bodyReaderOf } from '../buffers/body-reader';
-import { ChunkBudget } from '../buffers/chunk-budget';
+import { ReadBudget } from '../buffers/read-budget';
 import { HttpFault } from '../fields';
 import { HeadReader } from '../buffers/head-reader';
 import { coalesced } from '../buffers/body-buffer';
@@ -55,7 +55,7 @@ export class ClientConnection implements BodySource, RequestBodyListener {
   private bodyWriter: RequestBodyWriter | undefined;
   /** The reader of the response is slow. */
   private isPausedByReader = false;
-  private readonly budget: ChunkBudget;
+  private readonly budget: ReadBudget;
   /** The server ended the connection before the body was read. */
   private isEnded = false;
 
@@ -79,7 +79,7 @@ export class ClientConnection implements BodySource, RequestBodyListener {
     connectMs: number,
   ) {
     socket.setNoDelay(true);
-    this.budget = new ChunkBudget(socket, () => !this.isPausedByReader);
+    this.budget = new ReadBudget(socket, () => !this.isPausedByReader);
     const late = setTimeout(
       () => this.break({ kind: 'unreached', message: 'connect timeout' }),
       connectMs,
@@ -241,7 +241,8 @@ export class ClientConnection implements BodySource, RequestBodyListener {
     // The sink may have destroyed the body meanwhile.
     if (this.reader !== reader) return;
     if (reader.isDone) return this.complete(taken === bytes.length);
-    if (others !== undefined) this.budget.spend(others.length);
+    if (others !== undefined) this.budget.spendChunks(others.length);
+    this.budget.spendRead(bytes.length);
     if (!wantsMore) this.pause();
   }
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange';
 import type { HeldBytes, Holding } from '../../../shared/held-bytes';
 import { UNCOUNTED } from '../../../shared/held-bytes';
-import { ChunkBudget } from '../buffers/chunk-budget';
+import { ReadBudget } from '../buffers/read-budget';
 import { HttpFault, MAX_HEAD_BYTES } from '../fields';
 import { HeadReader } from '../buffers/head-reader';
 import { CallerProbe } from './caller-probe';
@@ -55,7 +55,7 @@ export interface ConnectionCallbacks {
 /** One connection of a caller: requests one after the other, also when they come all at once. */
 export class ServerConnection implements ExchangeConnection {
   readonly remoteAddress: string;
-  readonly budget: ChunkBudget;
+  readonly budget: ReadBudget;
   private readonly heads: HeadReader;
   private current: ServerExchange | undefined;
   /** A whole head while it is parsed. */
@@ -87,7 +87,7 @@ export class ServerConnection implements ExchangeConnection {
   ) {
     this.remoteAddress = socket.remoteAddress ?? '';
     socket.setNoDelay(true);
-    this.budget = new ChunkBudget(socket, () => this.aheadBytes <= MAX_AHEAD_BYTES);
+    this.budget = new ReadBudget(socket, () => this.aheadBytes <= MAX_AHEAD_BYTES);
     this.heads = new HeadReader(callbacks.limits.maxHeadBytes);
     this.watchQuiet(callbacks.limits.keepAliveMs);
     // A client that has connected is about to ask; one that it keeps in store is opened again.
@@ -128,6 +128,7 @@ export class ServerConnection implements ExchangeConnection {
   }
 
   private onData(bytes: Buffer): void {
+    this.budget.spendRead(bytes.length);
     if (this.isEnding) return;
     if (this.ahead === undefined) this.ahead = bytes;
     else this.behind.push(bytes);

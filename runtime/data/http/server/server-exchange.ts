@@ -10,7 +10,7 @@ import type {
   BodySource,
 } from '../exchange';
 import type { Holding } from '../../../shared/held-bytes';
-import type { ChunkBudget } from '../buffers/chunk-budget';
+import type { ReadBudget } from '../buffers/read-budget';
 import { date } from '../date';
 import type { Fields, HttpFault } from '../fields';
 import { hasLine } from '../fields';
@@ -46,7 +46,7 @@ export interface ExchangeConnection {
   /** More of the body is wanted, in time, or as the exchange says itself. */
   readonly read: (isTimed: boolean) => void;
   /** For the chunks of bodies. */
-  readonly budget: ChunkBudget;
+  readonly budget: ReadBudget;
   /** Of a body that is waited for too little has come: it ends here. */
   readonly onTooSlow: () => void;
   /** Nothing of the body is waited for. */
@@ -141,7 +141,7 @@ export class ServerExchange implements Exchange, BodyOwner {
 
   /** BodyOwner: chunks count against the connection's budget. */
   onChunks(count: number): void {
-    this.connection.budget.spend(count);
+    this.connection.budget.spendChunks(count);
   }
 
   /** BodyOwner: the caller sends too slowly. */

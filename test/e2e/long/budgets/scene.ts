@@ -22,13 +22,24 @@ export interface Metered {
   readonly at: number;
 }
 
-/** The service, a model server and those who call: each a process. */
+/** Milliseconds of small calls that were made at the same time, sorted. */
+export interface OthersTimes {
+  /** To the service that gets the large bodies, too. */
+  readonly loaded: readonly number[];
+  /**
+   * To a second service on the same machine that gets nothing else. Large bodies also cost their
+   * sender and the kernel processor time, which both services miss alike.
+   */
+  readonly quiet: readonly number[];
+}
+
+/** Two services, model servers and callers: each a process. */
 export interface Scene {
   readonly isAlive: () => boolean;
   readonly metered: () => Promise<Metered>;
   readonly send: (order: SenderOrder) => Promise<SenderReport>;
-  /** Another caller calls until this is called. @returns milliseconds of its calls, in order of size */
-  readonly others: () => () => Promise<readonly number[]>;
+  /** Other callers call until this is called. @returns milliseconds of their calls, sorted */
+  readonly others: () => () => Promise<OthersTimes>;
   readonly close: () => void;
 }
 
@@ -65,7 +76,12 @@ function configure(folder: string, echo: string, passed: string, small: string):
   writeFileSync(join(folder, 'config.yaml'), stringify({ server, local: { endpoints } }));
 }
 
-async function started(folder: string): Promise<{ service: ChildProcess; port: string }> {
+interface Started {
+  readonly service: ChildProcess;
+  readonly port: string;
+}
+
+async function started(folder: string): Promise<Started> {
   const heap = `--max-semi-space-size=8 --max-old-space-size=${OLD_SPACE_MIB}`;
   const command = [join(ROOT, 'build', 'bin.cjs'), 'serve', '--config', 'config.yaml'];
   const service = spawn(process.execPath, ['--require', './meter.cjs', ...command], {
@@ -98,28 +114,35 @@ async function metered(folder: string, service: ChildProcess): Promise<Metered> 
   return seen as Metered;
 }
 
-/** Processors that are busy with something else. */
-export function busy(count: number): () => void {
-  const spinners = Array.from({ length: count }, () => forked('spinner.cjs'));
-  return () => {
-    for (const one of spinners) one.kill();
+const answered = async (from: ChildProcess): Promise<SenderReport> =>
+  ((await once(from, 'message')) as [SenderReport])[0];
+
+type Over = () => Promise<readonly number[]>;
+
+/** Starts calls. @returns ends them, with the milliseconds of each, sorted */
+function calling(from: ChildProcess): Over {
+  from.send({ kind: 'call until told', path: '/v2/models/small/infer' });
+  return async () => {
+    const times = answered(from);
+    from.send('over');
+    return (await times).toSorted((a, b) => a - b);
   };
 }
 
-export async function startScene(folder: string): Promise<Scene> {
+/** @param folders of the service that gets the bodies, and of the one that does not */
+export async function startScene(folder: string, quietFolder: string): Promise<Scene> {
   // What a server does with a large answer is not taken for what another one's callers wait for.
   const backends = [forked('backend.ts'), forked('backend.ts'), forked('backend.ts')];
   const ports = await Promise.all(backends.map((one) => once(one, 'message') as Promise<[number]>));
   const [echo = '', passed = '', small = ''] = ports.map(([port]) => `127.0.0.1:${port}`);
-  configure(folder, echo, passed, small);
-  const { service, port } = await started(folder);
-  const [sender, other] = [forked('sender.ts', port), forked('sender.ts', port)];
-  // Where all share two processors, the sender of large bodies must not take the service's time.
+  for (const one of [folder, quietFolder]) configure(one, echo, passed, small);
+  const [{ service, port }, quiet] = await Promise.all([started(folder), started(quietFolder)]);
+  const sender = forked('sender.ts', port);
+  const callers = [forked('sender.ts', port), forked('sender.ts', quiet.port)] as const;
+  // Where all share two processors, the sender of large bodies must not take the services' time.
   for (const { pid } of [sender, ...backends.slice(0, 2)]) {
     if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_LOW);
   }
-  const answered = async (from: ChildProcess): Promise<SenderReport> =>
-    ((await once(from, 'message')) as [SenderReport])[0];
   return {
     isAlive: () => service.exitCode === null && service.signalCode === null,
     metered: () => metered(folder, service),
@@ -128,15 +151,16 @@ export async function startScene(folder: string): Promise<Scene> {
       return answered(sender);
     },
     others: () => {
-      other.send({ kind: 'call until told', path: '/v2/models/small/infer' });
+      const [overLoaded, overQuiet] = callers.map(calling) as [Over, Over];
       return async () => {
-        const times = answered(other);
-        other.send('over');
-        return (await times).toSorted((a, b) => a - b);
+        const [loaded, none] = await Promise.all([overLoaded(), overQuiet()]);
+        return { loaded, quiet: none };
       };
     },
     close: () => {
-      for (const one of [service, ...backends, sender, other]) one.kill('SIGKILL');
+      for (const one of [service, quiet.service, ...backends, sender, ...callers]) {
+        one.kill('SIGKILL');
+      }
     },
   };
 }

@@ -8,7 +8,12 @@ import type {
   BodySource,
 } from '../../../runtime/data/http/exchange';
 import { ChunkedDecoder } from '../../../runtime/data/http/buffers/chunked';
-import { ROUND_CHUNKS } from '../../../runtime/data/http/buffers/chunk-budget';
+import {
+  READ_BYTES,
+  ReadBudget,
+  ROUND_BYTES,
+  ROUND_CHUNKS,
+} from '../../../runtime/data/http/buffers/read-budget';
 import type { HttpClient } from '../../../runtime/data/http/client/client';
 import { createHttpClient, awaitResponse } from '../../../runtime/data/http/client/client';
 import {
@@ -207,4 +212,52 @@ test('a caller who breaks off within such a request is gone, and its connection 
   const socket = caller(port);
   socket.write(REQUEST.slice(0, -5), 'latin1', () => socket.destroy());
   expect((await why).message).toBe('the caller broke off');
+});
+
+/** Bytes that `ServerConnection`s took in each round of the event loop. */
+function countedBytes(): { readonly rounds: number[] } {
+  const rounds: number[] = [];
+  let now = 0;
+  // oxlint-disable-next-line typescript/unbound-method -- called with its budget
+  const { spendRead } = ReadBudget.prototype;
+  jest.spyOn(ReadBudget.prototype, 'spendRead').mockImplementation(function (
+    this: ReadBudget,
+    bytes,
+  ) {
+    if (now === 0) {
+      setImmediate(() => {
+        rounds.push(now);
+        now = 0;
+      });
+    }
+    now += bytes;
+    spendRead.call(this, bytes);
+  });
+  return { rounds };
+}
+
+const LARGE_BYTES = 4 * 1024 * 1024;
+
+test.each([1, 4, 40])('%d large bodies at once share the bytes of a round', async (count) => {
+  const { rounds } = countedBytes();
+  const sizes: number[] = [];
+  const port = await serving((exchange) => {
+    void Promise.resolve(exchange.body(LARGE_BYTES)).then((body) => {
+      sizes.push(body.length);
+      exchange.answer(200, '', 'ok');
+    });
+  });
+  const head = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${LARGE_BYTES}\r\n\r\n`;
+  const answered = Array.from({ length: count }, () => {
+    const socket = caller(port);
+    socket.write(head, 'latin1');
+    socket.write(Buffer.alloc(LARGE_BYTES));
+    return new Promise((resolve) => socket.once('data', resolve));
+  });
+  await Promise.all(answered);
+  expect(sizes).toEqual(Array.from({ length: count }, () => LARGE_BYTES));
+  // Each connection is read once before it waits for its turn, and Node reads once more after `pause`.
+  expect(Math.max(...rounds)).toBeLessThanOrEqual(ROUND_BYTES + 2 * count * READ_BYTES);
+  const usual = rounds.toSorted((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? 0;
+  expect(usual).toBeLessThanOrEqual(2 * ROUND_BYTES);
 });
