@@ -5,7 +5,8 @@ import { SHAPES, shortText } from './shapes';
 // A model server that answers with the shape that is asked for: {"input_data":{"answer":…}}.
 
 const MAX_ORDER_BYTES = 1024;
-const USUAL = Buffer.from('{"result":1,"confidence":1}');
+/** An answer that each protocol can be made of. */
+const USUAL = Buffer.from('{"result":{"text":"1","embedding":[1]},"confidence":1}');
 
 interface Wanted {
   readonly shape: string;
