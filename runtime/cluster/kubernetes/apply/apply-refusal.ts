@@ -1,17 +1,6 @@
 import { ClusterError } from '../../port';
 import type { KubeError, StatusCause } from '../client/api-error';
-
-const MANAGER_CONFLICT = 'FieldManagerConflict';
-
-/** Causes of a field conflict; empty for a 409 about a stale resourceVersion. */
-export function ownerConflicts({ status, causes }: KubeError): readonly StatusCause[] {
-  return status === 409 ? causes.filter(({ reason }) => reason === MANAGER_CONFLICT) : [];
-}
-
-/** Another client wrote, created or deleted the object meanwhile. */
-export function isWriteConflict(error: KubeError): boolean {
-  return error.status === 409 && ownerConflicts(error).length === 0;
-}
+import { ownerConflicts } from '../client/api-error';
 
 /** `conflict with "kubectl-edit" using apps/v1` → `kubectl-edit`. */
 export function managerIn({ message }: StatusCause): string {

@@ -8,7 +8,6 @@ import type { ApplyOutcome, StoredModel } from '../../registry';
 import { applyTo } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { definitionText, withAppliedRevision } from './stored-definition';
-import { KubeError } from '../client/api-error';
 import { withConfigMapFiles } from './config-files';
 import { keepHistory } from './history';
 import type { LiveModel } from './live-objects';
@@ -17,17 +16,14 @@ import { definitionWriter, fieldManagerOf, isWrittenBy } from './field-owner';
 import type { ApplyPlan } from './apply-plan';
 import { isFullyApplied, planDetails, planOf } from './apply-plan';
 import { isKeepable, checkPolicy } from './policy-check';
+import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
 import { replaced, withNext } from './overrides-state';
-import { isWriteConflict, clusterErrorOf } from './apply-refusal';
 import { reconcileOverrides } from './reconcile-overrides';
 import type { ApplyContext } from './apply-context';
 import { mapApiError, readOnlyError } from './apply-context';
 import type { ObjectWriter } from './object-writer';
 import { claimName, applyObject, dryRun, deleteAll, takeOver } from './object-writer';
-
-/** Each lost race means that another writer has won one: so many in a row are not chance. */
-const TRIES = 6;
 
 /** A definition on its way into the cluster. */
 interface ApplyTask {
@@ -274,16 +270,11 @@ export async function applyModel(
   spec: ModelSpec,
   options: ApplyOptions,
 ): Promise<Applied> {
-  const isByRest = options.manager === REST;
-  for (let left = TRIES; ; left -= 1) {
+  const attempt = async (): Promise<Applied> => {
     const task = await prepare(context, spec, options);
-    try {
-      return task.applying.changed ? await change(task) : await keep(task, isByRest);
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      if (!isWriteConflict(error) || left <= 1) throw clusterErrorOf(`model ${spec.id}`, error);
-    }
-  }
+    return task.applying.changed ? change(task) : keep(task, options.manager === REST);
+  };
+  return mapApiError(`model ${spec.id}`, retryOnConflict(attempt));
 }
 
 /**

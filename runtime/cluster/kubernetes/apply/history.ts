@@ -2,11 +2,10 @@ import { MANAGER, MODEL_LABEL } from '../../../../lib/objects';
 import type { Artifacts, StoredRevision } from '../../registry';
 import { HISTORY_LIMIT } from '../../registry';
 import type { KubeApi, KubeObject } from '../client/api';
-import { KubeError } from '../client/api-error';
+import { isWriteConflict } from '../client/api-error';
 import { at, numberAt, textAt } from '../client/object-fields';
+import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
-
-const CONFLICT = 409;
 
 /** The object that keeps a revision. It is deleted with the definition. */
 export function revisionObject(definition: KubeObject, entry: StoredRevision): KubeObject {
@@ -76,17 +75,17 @@ export function historyOf(
 async function keepOne(api: KubeApi, object: KubeObject): Promise<void> {
   const { name, namespace = '', ownerReferences } = object.metadata;
   const owner = ownerReferences?.[0]?.uid;
-  for (let left = 2; ; left -= 1) {
+  await retryOnConflict(async () => {
     try {
       await api.create(object, { manager: MANAGER });
-      return;
     } catch (error) {
-      if (!(error instanceof KubeError) || error.status !== CONFLICT || left === 0) throw error;
+      if (!isWriteConflict(error)) throw error;
+      const found = await api.get(RESOURCES.ControllerRevision, namespace, name);
+      if (found?.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true) return;
+      await api.remove(RESOURCES.ControllerRevision, namespace, name, { uid: found?.metadata.uid });
+      throw error;
     }
-    const found = await api.get(RESOURCES.ControllerRevision, namespace, name);
-    if (found?.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true) return;
-    await api.remove(RESOURCES.ControllerRevision, namespace, name, { uid: found?.metadata.uid });
-  }
+  });
 }
 
 /** Keeps every entry that is not kept yet, and drops what is too old. */

@@ -1,17 +1,13 @@
 import { MANAGER } from '../../../../lib/objects';
 import type { KubeApi, KubeObject } from '../client/api';
-import { KubeError } from '../client/api-error';
 import { textAt } from '../client/object-fields';
 import type { OverridesState } from './overrides-state';
 import { parseOverrides, overridesText } from './overrides-state';
-import { isWriteConflict } from './apply-refusal';
+import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
 
 /** The ConfigMap of all overrides: one key per model slug. */
 export const OVERRIDES_CONFIGMAP = `${MANAGER}-state`;
-
-/** Each lost race means that another write succeeded; ten in a row indicate a defect. */
-const TRIES = 10;
 
 export function overridesIn(object: KubeObject | undefined, slug: string): OverridesState {
   return parseOverrides(textAt(object, 'data', slug));
@@ -54,20 +50,14 @@ export function createOverridesStore(api: KubeApi, namespace: string): Overrides
   };
   return {
     read: async (slug) => overridesIn(await get(), slug),
-    update: async (slug, change) => {
-      for (let left = TRIES; ; left -= 1) {
+    update: (slug, change) =>
+      retryOnConflict(async () => {
         const found = await get();
         const before = overridesIn(found, slug);
         const after = change(before);
         const text = overridesText(after);
-        if (text === overridesText(before)) return after;
-        try {
-          await write(found, slug, text);
-          return after;
-        } catch (error) {
-          if (!(error instanceof KubeError) || !isWriteConflict(error) || left <= 1) throw error;
-        }
-      }
-    },
+        if (text !== overridesText(before)) await write(found, slug, text);
+        return after;
+      }),
   };
 }

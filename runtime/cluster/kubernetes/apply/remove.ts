@@ -4,18 +4,15 @@ import { ClusterError } from '../../port';
 import { findStored, markDeleted } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { DELETING_ANNOTATION } from './stored-definition';
-import { KubeError } from '../client/api-error';
 import type { LiveModel } from './live-objects';
 import { readLiveObjects, liveModelOf } from './live-objects';
 import { fieldManagerOf, isWrittenBy } from './field-owner';
 import { planDetails } from './apply-plan';
-import { isWriteConflict, clusterErrorOf } from './apply-refusal';
+import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
 import type { ApplyContext } from './apply-context';
 import { mapApiError, readOnlyError } from './apply-context';
 import { deleteAll } from './object-writer';
-
-const TRIES = 6;
 
 /** A model that has been marked as on its way out. */
 export interface DeletingModel {
@@ -109,14 +106,8 @@ export async function markDeleting(
   model: { readonly slug: string; readonly id: string },
   options: RemoveOptions,
 ): Promise<DeletingModel> {
-  for (let left = TRIES; ; left -= 1) {
-    try {
-      return await markOnce(context, model.slug, model.id, options);
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      if (!isWriteConflict(error) || left <= 1) throw clusterErrorOf(`model ${model.id}`, error);
-    }
-  }
+  const attempt = (): Promise<DeletingModel> => markOnce(context, model.slug, model.id, options);
+  return mapApiError(`model ${model.id}`, retryOnConflict(attempt));
 }
 
 /** What is there of the very model that leaves; undefined when that is gone, or came again. */

@@ -42,6 +42,18 @@ export class KubeError extends Error {
   }
 }
 
+const CONFLICT = 409;
+const MANAGER_CONFLICT = 'FieldManagerConflict';
+
+/** Causes of a field conflict; empty for a 409 about a stale resourceVersion. */
+export function ownerConflicts({ status, causes }: KubeError): readonly StatusCause[] {
+  return status === CONFLICT ? causes.filter(({ reason }) => reason === MANAGER_CONFLICT) : [];
+}
+
+/** Another client wrote, created or deleted the object meanwhile. */
+export const isWriteConflict = (error: unknown): error is KubeError =>
+  error instanceof KubeError && error.status === CONFLICT && ownerConflicts(error).length === 0;
+
 /** Includes the code (`ECONNREFUSED`): the message of an AggregateError may be empty. */
 export function networkError(what: string, error: unknown): KubeError {
   if (error instanceof KubeError) return error;

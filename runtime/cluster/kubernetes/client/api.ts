@@ -81,11 +81,6 @@ export interface PatchOptions extends WriteOptions {
 export interface DeleteOptions {
   /** Precondition: do not delete a newer object of the same name. */
   readonly uid?: string;
-  /** Precondition: the object is unchanged. */
-  readonly resourceVersion?: string;
-  /** How the objects it owns are deleted; `Background`: after it. */
-  readonly propagation?: 'Background' | 'Foreground' | 'Orphan';
-  readonly dryRun?: boolean;
 }
 
 export interface WatchOptions {
@@ -106,7 +101,7 @@ export type WatchEvent =
 
 /**
  * The calls to the API server that the service needs. Every call has a deadline and rejects only
- * with a `KubeError`. Reads are retried while the server is overloaded; writes are not.
+ * with a `KubeError`. How they are repeated: request-retry.ts.
  */
 export interface KubeApi {
   /** Undefined: not found (404). */
@@ -124,9 +119,10 @@ export interface KubeApi {
   readonly apply: (object: KubeObject, options: ServerSideApplyOptions) => Promise<KubeObject>;
   /** 409 `AlreadyExists` when the name is taken. */
   readonly create: (object: KubeObject, options: WriteOptions) => Promise<KubeObject>;
-  /** 409 `Conflict` when `metadata.resourceVersion` is given and no longer current. */
-  readonly replace: (object: KubeObject, options: WriteOptions) => Promise<KubeObject>;
-  /** JSON merge patch (RFC 7396): null removes; `metadata.resourceVersion` in it is a condition. */
+  /**
+   * JSON merge patch (RFC 7396): null removes; 409 `Conflict` when `metadata.resourceVersion` is in
+   * it and no longer current.
+   */
   readonly patch: (
     resource: Resource,
     namespace: string,
@@ -134,7 +130,7 @@ export interface KubeApi {
     mergePatch: Readonly<Record<string, unknown>>,
     options: PatchOptions,
   ) => Promise<KubeObject>;
-  /** False: not found. 409 when `uid` or `resourceVersion` no longer match. */
+  /** False: not found. 409 when `uid` no longer matches. */
   readonly remove: (
     resource: Resource,
     namespace: string,

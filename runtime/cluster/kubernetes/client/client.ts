@@ -23,7 +23,7 @@ import { realTiming } from './timing';
 import type { ApiRequest, Transport } from './transport';
 import { createTransport } from './transport';
 
-/** The API server's own limit is 60 s. */
+/** All tries of a call together. The API server's own limit is 60 s. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 
 /** For `GET /version`, which a healthy server answers at once. */
@@ -60,13 +60,13 @@ function writing({ dryRun, manager }: WriteOptions) {
   };
 }
 
-function deleteOptions({ uid, resourceVersion, propagation, dryRun }: DeleteOptions): object {
+function deleteOptions({ uid }: DeleteOptions): object {
   return {
     apiVersion: 'v1',
     kind: 'DeleteOptions',
-    preconditions: { uid, resourceVersion },
-    propagationPolicy: propagation ?? 'Background',
-    ...(dryRun === true && { dryRun: ['All'] }),
+    preconditions: { uid },
+    // The objects that it owns are deleted after it.
+    propagationPolicy: 'Background',
   };
 }
 
@@ -94,7 +94,7 @@ class Client implements KubeApi {
   readonly get: KubeApi['get'] = async (resource, namespace, name) => {
     const call: ApiRequest = { method: 'GET', path: pathOf(resource, namespace, [name], {}) };
     try {
-      return await withRetries(this.timing, () => this.#object(call));
+      return (await this.#json(call, true)) as KubeObject;
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -104,9 +104,7 @@ class Client implements KubeApi {
   readonly list: KubeApi['list'] = async (resource, namespace, options: ListOptions = {}) => {
     const { retry = true, ...query } = options;
     const path = pathOf(resource, namespace, [], query);
-    const ask = (): Promise<unknown> => this.#json({ method: 'GET', path });
-    const answer = retry ? await withRetries(this.timing, ask) : await ask();
-    return listOf(resource, answer as RawList);
+    return listOf(resource, (await this.#json({ method: 'GET', path }, retry)) as RawList);
   };
 
   readonly apply: KubeApi['apply'] = (object, { force, ...options }) => {
@@ -122,11 +120,6 @@ class Client implements KubeApi {
     const { namespace = '' } = object.metadata;
     const path = pathOf(resourceOf(object), namespace, [], writing(options));
     return this.#object({ method: 'POST', path, body: bodyOf(CONTENT.json, object) });
-  };
-
-  readonly replace: KubeApi['replace'] = (object, options) => {
-    const path = this.#pathOf(object, writing(options));
-    return this.#object({ method: 'PUT', path, body: bodyOf(CONTENT.json, object) });
   };
 
   readonly patch: KubeApi['patch'] = (resource, namespace, name, mergePatch, options) => {
@@ -177,14 +170,18 @@ class Client implements KubeApi {
     return (await this.#json(call)) as KubeObject;
   }
 
-  #json(call: ApiRequest): Promise<unknown> {
+  #json(call: ApiRequest, retry = false): Promise<unknown> {
+    const { timing } = this;
     const what = whatOf(call);
-    return withDeadline({ what, ms: REQUEST_TIMEOUT_MS, timing: this.timing }, async (signal) => {
+    const ask = async (signal: AbortSignal): Promise<unknown> => {
       const answer = await this.transport.open(call, signal);
       if (answer.statusCode === undefined || answer.statusCode > 299)
         throw await answerError(what, answer);
       return parseJson(what, await readBody(what, answer));
-    });
+    };
+    return withDeadline({ what, ms: REQUEST_TIMEOUT_MS, timing }, (signal) =>
+      retry ? withRetries(timing, signal, () => ask(signal)) : ask(signal),
+    );
   }
 
   #stream(

@@ -6,7 +6,7 @@ import { orAborted } from './deadline';
 import { networkError } from './api-error';
 
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** With its query; relative to the server's URL. */
   readonly path: string;
   readonly body?: { readonly type: string; readonly text: string };

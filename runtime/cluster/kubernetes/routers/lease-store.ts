@@ -2,13 +2,11 @@ import { MANAGER } from '../../../../lib/objects';
 import type { LeaseRecord } from '../../../core/lifecycle/lease';
 import type { StoredLease, LeaseStore } from '../../elector';
 import type { KubeApi, KubeObject } from '../client/api';
-import { KubeError } from '../client/api-error';
+import { isWriteConflict } from '../client/api-error';
 import { apiVersionOf, RESOURCES } from '../client/resources';
 
 /** Name of the one lease; `ModelService` renders it. */
 export const LEASE_NAME = MANAGER;
-
-const CONFLICT = 409;
 
 /** `spec` of coordination.k8s.io/v1 Lease; every field may be absent. */
 interface LeaseSpec {
@@ -52,7 +50,7 @@ async function unlessBeaten(write: Promise<KubeObject>): Promise<boolean> {
     await write;
     return true;
   } catch (error) {
-    if (error instanceof KubeError && error.status === CONFLICT) return false;
+    if (isWriteConflict(error)) return false;
     throw error;
   }
 }

@@ -2,12 +2,8 @@ import { MANAGER } from '../../../../lib/objects';
 import type { Rescaling } from '../../port';
 import { ClusterError } from '../../port';
 import type { KubeApi, KubeObject } from '../client/api';
-import { KubeError } from '../client/api-error';
+import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
-
-/** While a Deployment rolls, each change of its status is a new resourceVersion. */
-const TRIES = 3;
-const CONFLICT = 409;
 
 /** Current replicas; Kubernetes' default is 1. */
 function replicasOf({ spec }: KubeObject): number {
@@ -28,9 +24,6 @@ function overtaken(name: string, from: number, got: number): ClusterError {
   );
 }
 
-const isConflict = (error: unknown): boolean =>
-  error instanceof KubeError && error.status === CONFLICT;
-
 /**
  * Scales a Deployment unless it was scaled meanwhile: a leader that puts a model to sleep must not
  * undo a concurrent wake.
@@ -44,7 +37,8 @@ export async function rescale(
 ): Promise<void> {
   const { Deployment } = RESOURCES;
   const options = { manager: MANAGER, subresource: 'scale' } as const;
-  for (let tries = 1; ; tries += 1) {
+  // While a Deployment rolls, each change of its status is a new resourceVersion.
+  await retryOnConflict(async () => {
     const found = await api.get(Deployment, namespace, name);
     if (found === undefined) throw gone(name);
     const replicas = replicasOf(found);
@@ -52,11 +46,6 @@ export async function rescale(
     if (replicas !== from) throw overtaken(name, from, replicas);
     const { resourceVersion } = found.metadata;
     const patch = { metadata: { resourceVersion }, spec: { replicas: to } };
-    try {
-      await api.patch(Deployment, namespace, name, patch, options);
-      return;
-    } catch (error) {
-      if (!isConflict(error) || tries === TRIES) throw error;
-    }
-  }
+    await api.patch(Deployment, namespace, name, patch, options);
+  });
 }
