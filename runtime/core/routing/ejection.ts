@@ -80,8 +80,8 @@ export interface AttemptConditions {
 }
 
 /**
- * Classifies a result. 4xx and 500 come from a healthy replica. A caller that disconnected, and a
- * timeout that our own stall caused, are inconclusive.
+ * Classifies a result. 4xx and 500 come from a healthy replica. A caller that disconnected, a
+ * request that the router refused, and a timeout that our own stall caused are inconclusive.
  */
 export function classifyResult(
   result: AttemptResult,
@@ -92,6 +92,7 @@ export function classifyResult(
     case 'answered':
       return isUnavailable(result.status) ? 'failure' : 'success';
     case 'aborted':
+    case 'rejected':
       return 'inconclusive';
     case 'timeout':
       return lagMs > excusedLagMs || !hadTime ? 'inconclusive' : 'failure';

@@ -53,8 +53,8 @@ export const SHED_CODE: Readonly<Record<ShedReason, ErrorCode>> = {
   deleting: 'MODEL_NOT_FOUND',
 };
 
-/** An attempt without a response to pass on; an aborted one has no caller to answer. */
-export type FailedAttempt = Exclude<AttemptResult, { kind: 'answered' } | { kind: 'aborted' }>;
+/** An attempt that failed at the replica. */
+export type FailedAttempt = Exclude<AttemptResult, { kind: 'answered' | 'aborted' | 'rejected' }>;
 
 /** Error code of a failed request. */
 export const FAILURE_CODE: Readonly<Record<FailedAttempt['kind'], ErrorCode>> = {
@@ -66,8 +66,6 @@ export const FAILURE_CODE: Readonly<Record<FailedAttempt['kind'], ErrorCode>> = 
 
 /** Status for the caller of this attempt, or 499. */
 export function statusOfAttempt(result: AttemptResult): number {
-  if (result.kind === 'answered') return result.status;
-  return result.kind === 'aborted'
-    ? (result.status ?? STATUS_ABORTED)
-    : ERROR_STATUS[FAILURE_CODE[result.kind]];
+  if (result.kind === 'answered' || result.kind === 'rejected') return result.status;
+  return result.kind === 'aborted' ? STATUS_ABORTED : ERROR_STATUS[FAILURE_CODE[result.kind]];
 }

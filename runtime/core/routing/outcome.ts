@@ -27,11 +27,17 @@ export type AttemptResult =
   | { readonly kind: 'protocol'; readonly message: string }
   /** The deadline passed. */
   | { readonly kind: 'timeout' }
+  /** The caller disconnected. */
+  | { readonly kind: 'aborted' }
   /**
-   * The caller disconnected. With a status the caller is still there and gets that status: its body
-   * was too large, too slow or invalid.
+   * The router refuses the request itself, and the caller gets this status: its body is invalid,
+   * too large or too slow, it cannot be transcoded for the server, or it would crash it.
    */
-  | { readonly kind: 'aborted'; readonly status?: number };
+  | { readonly kind: 'rejected'; readonly status: number; readonly error: Error };
+
+/** Did the attempt end without the replica's doing? */
+export const isInconclusive = ({ kind }: AttemptResult): boolean =>
+  kind === 'aborted' || kind === 'rejected';
 
 /** An answer that ended before its last byte. */
 export interface BrokenAnswer {

@@ -43,6 +43,7 @@ export function mayRepeat(result: AttemptResult, { idempotent, replayable }: Rep
     case 'timeout':
     case 'protocol':
     case 'aborted':
+    case 'rejected':
       return false;
   }
 }

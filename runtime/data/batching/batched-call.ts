@@ -237,15 +237,16 @@ function sendApart(entries: readonly BatchEntry[]): void {
   for (const { member } of entries) member.sendAlone(true);
 }
 
-/** One request may have caused the failure: a crashed server, or an answer too large. */
-const mayBeSpoiled = (ended: Extract<CallOutcome, { kind: 'none' }>): boolean =>
-  ended.result.kind === 'failed' &&
-  (ended.result.result.kind === 'reset' || ended.result.result.kind === 'protocol');
+/** One request may have caused it: a crashed server, an answer too large, or too deep to join. */
+const SPOILED: ReadonlySet<string> = new Set(['reset', 'protocol', 'rejected']);
+
+const mayBeSpoiled = ({ result }: Extract<CallOutcome, { kind: 'none' }>): boolean =>
+  result.kind === 'failed' && SPOILED.has(result.result.kind);
 
 function distribute(on: Distribution): void {
   const { ended, all, onEnd } = on;
   if (ended.kind === 'reply') return distributeReply(on, ended);
-  if (ended.kind === 'fault' || mayBeSpoiled(ended)) {
+  if (mayBeSpoiled(ended)) {
     onEnd('refused', undefined);
     return sendApart(all);
   }

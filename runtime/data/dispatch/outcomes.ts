@@ -7,6 +7,7 @@ import type {
   SpillReason,
   AttemptResult,
 } from '../../core/routing/outcome';
+import { isInconclusive } from '../../core/routing/outcome';
 import type { ModelRoute, RoutingTable, TableHolder } from '../../core/routing/table';
 import type { Tuning } from '../../core/routing/tuning';
 import { addToWindow } from '../../core/routing/window';
@@ -69,13 +70,12 @@ export function recordEnd(
   broken?: BrokenAnswer,
 ): void {
   if (end.kind !== 'answered') progress.failure = describeResult(end);
-  const aborted = end.kind === 'aborted';
   // A broken answer is a failure, regardless of its status line.
   reportOutcome(
     context,
     progress,
     end.kind === 'answered' ? status : statusOfAttempt(end),
-    { aborted, broken },
+    { inconclusive: isInconclusive(end), broken },
     now,
   );
 }
@@ -86,7 +86,8 @@ export function recordFailure(
   result: Exclude<AttemptResult, { kind: 'answered' }>,
 ): JobResult {
   progress.failure = describeResult(result);
-  reportOutcome(context, progress, statusOfAttempt(result), { aborted: result.kind === 'aborted' });
+  const inconclusive = isInconclusive(result);
+  reportOutcome(context, progress, statusOfAttempt(result), { inconclusive });
   return { kind: 'failed', arm: progress.arm?.route, result, tries: progress.tries };
 }
 
@@ -116,7 +117,7 @@ export function describeResult(result: AttemptResult): string {
 const stableOf = (route: ModelRoute) => route.arms.get(route.shares[0]?.arm ?? '');
 
 interface OutcomeDetails {
-  readonly aborted?: boolean;
+  readonly inconclusive?: boolean;
   readonly shed?: ShedReason;
   readonly broken?: BrokenAnswer | undefined;
 }
@@ -126,14 +127,14 @@ function reportOutcome(
   context: DispatchContext,
   progress: JobProgress,
   status: number,
-  { aborted = false, shed, broken }: OutcomeDetails,
+  { inconclusive = false, shed, broken }: OutcomeDetails,
   now = context.clock.now(),
 ): void {
   const { job, arm, failure, spilled, tries, startedAt } = progress;
   const durationMs = now - startedAt;
   if (job.isBatchCall === true) return;
   context.active -= 1;
-  if (arm !== undefined && tries > 0 && !aborted && shed === undefined) {
+  if (arm !== undefined && tries > 0 && !inconclusive && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };
   }

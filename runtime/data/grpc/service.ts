@@ -13,7 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { auditLineOf } from '../handlers/audit-line';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
-import { CallerGone } from '../upstream/call';
+import { CallerGone } from '../upstream/failure';
 import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../handlers/request';

@@ -2,7 +2,7 @@ import { auditLineOf } from './audit-line';
 import { answerNative } from './native';
 import { answerBatch } from './native-batch';
 import { answerOpenai, answerProxied } from './passthrough';
-import { CallerGone } from '../upstream/call';
+import { CallerGone } from '../upstream/failure';
 import { errorAnswer } from './error-answer';
 import { Refusal } from '../transcode/refusal';
 import type { Exchange } from '../http/exchange';

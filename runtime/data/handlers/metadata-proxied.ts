@@ -4,7 +4,7 @@ import { isUnavailable } from '../../core/routing/retry';
 import { explainArm } from '../../core/routing/split';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions } from '../upstream/call';
-import { failureOf } from '../upstream/call';
+import { failureOf } from '../upstream/failure';
 import type { ProxiedRoute } from '../upstream/relay';
 import { supports } from '../routing/supported-calls';
 import type { HttpResponse } from '../http/exchange';

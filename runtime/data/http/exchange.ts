@@ -32,15 +32,13 @@ export interface BodySource {
 
 /**
  * A request's body that comes while it is passed on. Its pieces may be kept, other than those of an
- * response. It fails with `aborted`, a fault of the caller.
+ * response. It fails with `rejected`, a fault of the caller.
  */
 export interface Upload extends BodySource {
   /** Its bytes; undefined: unknown until it ends. */
   readonly length: number | undefined;
   /** No byte was delivered yet: another server can still get it. */
   readonly isUntouched: boolean;
-  /** The fault to report to a caller that is still connected. */
-  readonly fault: Error | undefined;
 }
 
 /** The head of a server's answer, and its body to come. */

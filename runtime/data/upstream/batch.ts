@@ -1,6 +1,7 @@
 import { chunksOf, lanesOf } from '../../core/routing/batch-chunks';
 import type { UpstreamRequest, CallOptions, BufferedResponse } from './call';
-import { callBuffered, CallerGone } from './call';
+import { callBuffered } from './call';
+import { CallerGone } from './failure';
 import { Refusal } from '../transcode/refusal';
 import type { InferenceResult, InferenceContext } from './infer';
 import {

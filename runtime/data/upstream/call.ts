@@ -1,7 +1,6 @@
-import { ERROR_STATUS, FAILURE_CODE, SHED_CODE } from '../../core/routing/error-codes';
-import type { Priority, AttemptResult } from '../../core/routing/outcome';
+import type { Priority } from '../../core/routing/outcome';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
-import { Refusal } from '../transcode/refusal';
+import { failureOf, poisoned, rejected } from './failure';
 import { fingerprintOf } from './fingerprint';
 import type { Holding } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
@@ -53,71 +52,6 @@ export interface UpstreamContext {
   readonly rules: HeaderRules;
 }
 
-/** The caller disconnected, so no response is written. */
-export class CallerGone extends Error {
-  override readonly name = 'CallerGone';
-}
-
-/** The error for a job that ended without a response. */
-export function failureOf(result: UnansweredResult, model: string): Refusal | CallerGone {
-  if (result.kind === 'refused') {
-    const { reason, retryAfterSeconds } = result;
-    return new Refusal(SHED_CODE[reason], SHED_MESSAGE[reason](model), { retryAfterSeconds });
-  }
-  const failure = result.result;
-  if (failure.kind === 'aborted') return new CallerGone();
-  return new Refusal(FAILURE_CODE[failure.kind], failureText(failure, model, result.tries));
-}
-
-const SHED_MESSAGE = {
-  queue_full: (model: string) => `model ${model} is full and so is its queue; try again later`,
-  priority: (model: string) => `model ${model} is full; more urgent requests were served first`,
-  deadline: (model: string) =>
-    `model ${model} is full and the request's time would be over before its turn; allow more time, or try again later`,
-  no_replica: (model: string) =>
-    `no replica of model ${model} is ready; GET /api/v1/models/${model}/status says why`,
-  stopped: (model: string) =>
-    `model ${model} is stopped (scaled to 0); scale it up with POST /api/v1/models/${model}/scale`,
-  deleting: (model: string) => `model ${model} is being deleted`,
-};
-
-function failureText(
-  failure: Exclude<AttemptResult, { kind: 'answered' } | { kind: 'aborted' }>,
-  model: string,
-  tries: number,
-): string {
-  const times = tries === 1 ? 'one try' : `${tries} tries`;
-  switch (failure.kind) {
-    case 'timeout':
-      return `model ${model} did not answer in time (${times}); allow more time, or a smaller request`;
-    case 'unreached':
-      return `model ${model} could not be reached (${times}): ${failure.message}`;
-    case 'reset':
-      return `model ${model} broke the connection (${times}): ${failure.message}`;
-    default:
-      return `model ${model} gave no valid answer (${times}): ${failure.message}`;
-  }
-}
-
-/** A fault of the caller or of the router: no replica is blamed for it. */
-function localFailure(reason: unknown): AttemptResult {
-  if (reason instanceof CallerGone) return { kind: 'aborted' };
-  const status = reason instanceof Refusal ? reason.status : ERROR_STATUS.INTERNAL;
-  return { kind: 'aborted', status };
-}
-
-const POISONED_STATUS = 503;
-
-/** Two servers crashed while they worked on this request: sending it again would crash a third. */
-function poisonedRefusal(model: string, ms: number): Refusal {
-  const retryAfterSeconds = Math.ceil(ms / 1000);
-  return new Refusal(
-    'UPSTREAM_ERROR',
-    `the servers of two replicas of model ${model} ended while they worked on this request; it is not sent again for ${retryAfterSeconds} s. Look at the model's log; change the request`,
-    { status: POISONED_STATUS, retryAfterSeconds },
-  );
-}
-
 /** A response with its whole body. */
 export interface BufferedResponse {
   readonly arm: ArmRoute;
@@ -142,8 +76,6 @@ export abstract class UpstreamCall implements Job {
   readonly joinBatch: Job['joinBatch'];
   readonly signal: AbortSignalLike;
 
-  /** Why the request was not sent, when the caller learns the reason. */
-  protected refusal: Refusal | undefined;
   /** Body of the last try. */
   private lastBody: Buffer | undefined;
 
@@ -180,10 +112,7 @@ export abstract class UpstreamCall implements Job {
     if (batchedAnswer !== undefined) return asker.onResponse(batchedAnswer);
     this.lastBody = body;
     const poisonedMs = this.isBatchCall === true ? 0 : this.poisonedMs(arm.name, replica.version);
-    if (poisonedMs > 0) {
-      this.refusal = poisonedRefusal(this.model.id, poisonedMs);
-      return asker.onFailure({ kind: 'aborted', status: POISONED_STATUS });
-    }
+    if (poisonedMs > 0) return asker.onFailure(poisoned(this.model.id, poisonedMs));
     const { signal, replayable, upload } = this;
     const headers = this.headers + more;
     const repeatable = replayable && this.model.inference.idempotent;
@@ -211,12 +140,8 @@ export abstract class UpstreamCall implements Job {
     make: () => T | Promise<T>,
     report: AttemptCallbacks,
     put: (made: T) => void,
-    cannot: (reason: unknown) => void,
   ): void {
-    const refused = (reason: unknown): void => {
-      cannot(reason);
-      report.settled(localFailure(reason));
-    };
+    const refused = (reason: unknown): void => report.settled(rejected(reason));
     let made: T | Promise<T>;
     try {
       made = make();
@@ -234,17 +159,13 @@ export abstract class UpstreamCall implements Job {
     answered: HttpResponse,
     report: AttemptCallbacks,
     keep: (body: Buffer) => void,
-    cannot: (reason: unknown) => void,
   ): void {
     const { status } = answered;
     const timeoutMs = Math.max(0, remainingMs - (performance.now() - began));
     const { held = UNCOUNTED } = this.base;
     const { answerBytes: limit } = this.context.limits;
     collect(answered, { limit, timeoutMs, held }, (body) => {
-      if (body instanceof MemoryFull) {
-        cannot(body);
-        return report.settled({ kind: 'aborted', status: ERROR_STATUS.QUEUE_FULL });
-      }
+      if (body instanceof MemoryFull) return report.settled(rejected(body));
       if (!Buffer.isBuffer(body)) {
         return report.settled(this.signal.aborted ? { kind: 'aborted' } : body);
       }
@@ -258,14 +179,11 @@ export abstract class UpstreamCall implements Job {
 /** How a buffered call ended. */
 export type CallOutcome =
   | { readonly kind: 'reply'; readonly reply: BufferedResponse; readonly tries: number }
-  | { readonly kind: 'none'; readonly result: UnansweredResult }
-  /** The request could not be sent: a fault of the caller, or of the router. */
-  | { readonly kind: 'fault'; readonly reason: unknown };
+  | { readonly kind: 'none'; readonly result: UnansweredResult };
 
 /** A call whose response is read whole before it is returned. */
 export class BufferedCall extends UpstreamCall {
   private current: Omit<BufferedResponse, 'arm'> | undefined;
-  private fault: { readonly reason: unknown } | undefined;
 
   constructor(
     context: UpstreamContext,
@@ -277,23 +195,14 @@ export class BufferedCall extends UpstreamCall {
   }
 
   attempt(attempt: Attempt, report: AttemptCallbacks): void {
-    const cannot = (reason: unknown): void => {
-      this.fault = { reason };
-    };
     this.prepare(
       () => this.encodeFor(attempt),
       report,
-      (request) => this.put(attempt, request, report, cannot),
-      cannot,
+      (request) => this.put(attempt, request, report),
     );
   }
 
-  private put(
-    attempt: Attempt,
-    request: UpstreamRequest,
-    report: AttemptCallbacks,
-    cannot: (reason: unknown) => void,
-  ): void {
+  private put(attempt: Attempt, request: UpstreamRequest, report: AttemptCallbacks): void {
     const began = performance.now();
     this.send(attempt, request, {
       onResponse: (answered) => {
@@ -301,7 +210,7 @@ export class BufferedCall extends UpstreamCall {
           const { status, fields } = answered;
           this.current = { replica: attempt.replica, status, fields, body };
         };
-        this.readWhole(attempt, began, answered, report, keep, cannot);
+        this.readWhole(attempt, began, answered, report, keep);
       },
       onFailure: (why) => report.settled(why),
     });
@@ -312,16 +221,9 @@ export class BufferedCall extends UpstreamCall {
   }
 
   onResult(result: JobResult): void {
-    const { current, fault, refusal } = this;
-    if (refusal !== undefined && result.kind === 'failed') {
-      return this.done({ kind: 'fault', reason: refusal });
-    }
-    if (fault !== undefined) return this.done({ kind: 'fault', reason: fault.reason });
+    const { current } = this;
     if (result.kind !== 'answered') return this.done({ kind: 'none', result });
-    if (current === undefined) {
-      const reason = new Error('a job was answered without a try');
-      return this.done({ kind: 'fault', reason });
-    }
+    if (current === undefined) throw new Error('a job was answered without a try');
     const { arm, tries } = result;
     this.done({ kind: 'reply', reply: { arm, ...current }, tries });
   }
@@ -339,7 +241,6 @@ export function callBuffered(
   return new Promise((resolve, reject) => {
     const end = (ended: CallOutcome): void => {
       if (ended.kind === 'reply') resolve(ended.reply);
-      else if (ended.kind === 'fault') reject(ended.reason);
       else reject(failureOf(ended.result, base.model.id));
     };
     context.dispatcher.start(new BufferedCall(context, base, encodeFor, end));

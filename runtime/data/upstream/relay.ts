@@ -1,7 +1,8 @@
 import type { AttemptResult, BrokenAnswer } from '../../core/routing/outcome';
 import type { ReplicaRoute } from '../../core/routing/table';
 import type { UpstreamRequest, CallOptions, UpstreamContext } from './call';
-import { UpstreamCall, failureOf } from './call';
+import { UpstreamCall } from './call';
+import { failureOf } from './failure';
 import type {
   HttpResponse,
   ExchangeFailure,
@@ -124,11 +125,9 @@ export class RelayedCall extends UpstreamCall {
   }
 
   onResult(result: JobResult): void {
-    const { answer, replica, exchange, callbacks, relayOptions, upload, refusal } = this;
+    const { answer, replica, exchange, callbacks, relayOptions } = this;
     if (result.kind !== 'answered') {
-      const isGone = result.kind === 'failed' && result.result.kind === 'aborted';
-      const fault = isGone ? (refusal ?? upload?.fault) : undefined;
-      return callbacks.failed(fault ?? failureOf(result, this.model.id));
+      return callbacks.failed(failureOf(result, this.model.id));
     }
     if (answer === undefined || replica === undefined) {
       return callbacks.failed(new Error('a job was answered without a try'));

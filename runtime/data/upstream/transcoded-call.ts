@@ -44,7 +44,6 @@ interface EncodedAttempt {
 class TranscodedCall extends RelayedCall {
   private last: EncodedAttempt | undefined;
   private response: Omit<BufferedResponse, 'arm'> | undefined;
-  private fault: { readonly reason: unknown } | undefined;
 
   constructor(
     context: UpstreamContext,
@@ -63,12 +62,8 @@ class TranscodedCall extends RelayedCall {
       this.request = encoding.request;
       super.attempt(attempt, report);
     };
-    this.prepare(() => this.encoder(attempt), report, go, this.cannot);
+    this.prepare(() => this.encoder(attempt), report, go);
   }
-
-  private readonly cannot = (reason: unknown): void => {
-    this.fault = { reason };
-  };
 
   protected override get headers(): HeaderText {
     return this.last?.encoding.headers ?? this.base.headers;
@@ -82,7 +77,7 @@ class TranscodedCall extends RelayedCall {
       const { status, fields } = answer;
       this.response = { replica: attempt.replica, status, fields, body };
     };
-    this.readWhole(attempt, began, answer, report, keep, this.cannot);
+    this.readWhole(attempt, began, answer, report, keep);
   }
 
   override discard(): void {
@@ -91,9 +86,8 @@ class TranscodedCall extends RelayedCall {
   }
 
   override onResult(result: JobResult): void {
-    const { fault, response, last, transcodedCallbacks: callbacks } = this;
-    if (fault !== undefined) callbacks.failed(fault.reason);
-    else if (response === undefined || last === undefined || result.kind !== 'answered')
+    const { response, last, transcodedCallbacks: callbacks } = this;
+    if (response === undefined || last === undefined || result.kind !== 'answered')
       super.onResult(result);
     else callbacks.buffered({ arm: result.arm, ...response }, last.encoding);
   }

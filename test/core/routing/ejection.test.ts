@@ -106,6 +106,7 @@ test.each<[AttemptResult, string]>([
   [{ kind: 'timeout' }, 'failure'],
   [{ kind: 'unreached', message: '' }, 'unreachable'],
   [{ kind: 'aborted' }, 'inconclusive'],
+  [{ kind: 'rejected', status: 400, error: new Error() }, 'inconclusive'],
 ])('%j is %s', (result, verdict) => {
   expect(classifyResult(result, { lagMs: 0, hadTime: true })).toBe(verdict);
 });

@@ -49,6 +49,7 @@ test('a refusal for lack of room is a 503 that says when to come again', () => {
 test('a failed try has a status', () => {
   expect(statusOfAttempt({ kind: 'answered', status: 418 })).toBe(418);
   expect(statusOfAttempt({ kind: 'aborted' })).toBe(499);
+  expect(statusOfAttempt({ kind: 'rejected', status: 413, error: new Error() })).toBe(413);
   expect(statusOfAttempt({ kind: 'timeout' })).toBe(504);
   expect(statusOfAttempt({ kind: 'unreached', message: '' })).toBe(502);
   expect(FAILURE_CODE.protocol).toBe('UPSTREAM_PROTOCOL_ERROR');

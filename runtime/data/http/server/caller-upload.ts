@@ -1,5 +1,5 @@
 import { BodyTooLarge, BodyTooSlow } from '../../../shared/body';
-import type { BodySink, Upload } from '../exchange';
+import type { BodySink, ExchangeFailure, Upload } from '../exchange';
 import { ProgressTimer } from './progress-timer';
 
 /** The exchange that owns an upload. */
@@ -19,7 +19,6 @@ export interface UploadOwner {
  * what the connections on both sides hold that is below 512 KiB for each request.
  */
 export class CallerUpload implements Upload {
-  fault: Error | undefined;
   private sink: BodySink | undefined;
   private held: Buffer[] = [];
   private bytes = 0;
@@ -27,7 +26,7 @@ export class CallerUpload implements Upload {
   private isBlocked = false;
   private isWhole = false;
   private isOver = false;
-  private failedWith: number | undefined;
+  private failure: ExchangeFailure | undefined;
   private readonly progress: ProgressTimer;
 
   constructor(
@@ -40,6 +39,11 @@ export class CallerUpload implements Upload {
 
   get isUntouched(): boolean {
     return !this.hasBegun;
+  }
+
+  /** It has a fault of the caller, which the handler reports. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
   }
 
   /** Should the caller be read? */
@@ -62,7 +66,7 @@ export class CallerUpload implements Upload {
   flow(sink: BodySink): void {
     this.hasBegun = true;
     this.sink = sink;
-    if (this.failedWith !== undefined) return this.reportFailure(this.failedWith);
+    if (this.failure !== undefined) return this.reportFailure(this.failure);
     this.resume();
   }
 
@@ -97,19 +101,19 @@ export class CallerUpload implements Upload {
   }
 
   /** Ends the upload with a fault of the caller, which is reported to it. */
-  fail(status: number, fault: Error): void {
+  fail(status: number, error: Error): void {
     if (this.isOver) return;
-    this.fault = fault;
-    this.failedWith = status;
+    const failure = { kind: 'rejected', status, error } as const;
+    this.failure = failure;
     const { sink } = this;
     this.close();
     this.owner.stop();
-    if (sink !== undefined) this.reportFailure(status, sink);
+    if (sink !== undefined) this.reportFailure(failure, sink);
   }
 
-  private reportFailure(status: number, sink = this.sink): void {
+  private reportFailure(failure: ExchangeFailure, sink = this.sink): void {
     this.sink = undefined;
-    sink?.fail({ kind: 'aborted', status });
+    sink?.fail(failure);
   }
 
   private close(): void {

@@ -219,7 +219,7 @@ export class RequestBody implements UploadOwner {
   /** Uploader: the rest is not. */
   stop(): void {
     this.isDiscarding = true;
-    this.owner.onStopped(this.passed?.fault !== undefined);
+    this.owner.onStopped(this.passed?.hasFailed === true);
   }
 
   /** The body is malformed. @returns whether the handler reports the fault in its response */

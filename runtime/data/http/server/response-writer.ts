@@ -130,9 +130,9 @@ export class ResponseWriter implements BodySink {
     this.conclude('caller_gone');
   }
 
-  /** BodySink. When the caller leaves, the source may report it first. */
+  /** BodySink. When the caller leaves, or its upload is invalid, the source may report it first. */
   fail(why: ExchangeFailure): void {
-    if (why.kind === 'aborted') return this.conclude('caller_gone');
+    if (why.kind === 'aborted' || why.kind === 'rejected') return this.conclude('caller_gone');
     this.conclude(this.head === undefined ? 'source_broke' : 'unsent', why);
   }
 
