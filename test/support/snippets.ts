@@ -20,8 +20,9 @@ export function pages(): readonly string[] {
   const examples = readdirSync(join(ROOT, 'examples'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
     .map((name) => `examples/${name}`);
+  const others = ['bench/README.md', 'deploy/kubernetes/README.md'];
   const top = readdirSync(ROOT).filter((name) => name.endsWith('.md'));
-  return [...top, ...docs, ...examples].sort();
+  return [...top, ...docs, ...examples, ...others].sort();
 }
 
 export function pageText(page: string): string {
