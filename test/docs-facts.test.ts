@@ -40,10 +40,10 @@ test('metrics that are named are exposed', () => {
 
 test('an error code that is named beside a status exists, with this status', () => {
   const found = mentions(/\b([45]\d\d `[A-Z][A-Z_]+`)/g);
-  const known = Object.entries(ERROR_STATUS).map(([code, status]) => `${status} ${code}`);
+  const known = new Set(Object.entries(ERROR_STATUS).map(([code, status]) => `${status} ${code}`));
   expect(found.length).toBeGreaterThan(10);
   const plain = (name: string): string => name.replaceAll('`', '');
-  expect(without(found, ({ name }) => known.includes(plain(name)))).toEqual([]);
+  expect(without(found, ({ name }) => known.has(plain(name)))).toEqual([]);
 });
 
 test('the page of definitions has every rule of findings, and no other', () => {
@@ -129,4 +129,26 @@ test('commands and options that are shown exist', async () => {
     .filter(({ text }) => ARGUMENTS.test(text) && !text.startsWith('kubectl'));
   expect(shown.length).toBeGreaterThan(10);
   expect((await Promise.all(shown.map(unknownWords))).flat()).toEqual([]);
+});
+
+/** The anchor that GitHub gives a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+
+function anchorsOf(page: string): ReadonlySet<string> {
+  const headings = [...pageText(page).matchAll(/^#+ (.+)$/gm)].map((match) => match[1] ?? '');
+  return new Set(headings.map(anchorOf));
+}
+
+test('links to a section lead to a heading of that name', () => {
+  const found = mentions(/\]\(((?!https?:)[^)\s]*#[^)\s]+)\)/g);
+  expect(found.length).toBeGreaterThan(15);
+  const leads = ({ page, name }: Mention): boolean => {
+    const [file = '', anchor = ''] = name.split('#');
+    return anchorsOf(file === '' ? page : join(dirname(page), file)).has(anchor);
+  };
+  expect(without(found, leads)).toEqual([]);
 });
