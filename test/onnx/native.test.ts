@@ -391,8 +391,8 @@ function shownCalls(page: string): readonly (readonly [unknown[], unknown[]])[] 
 }
 
 test('the answers that the documentation shows are the model’s', async () => {
-  const calls = shownCalls('docs/inference.md');
-  expect(calls).toHaveLength(3);
+  const calls = ['README.md', 'docs/inference.md'].flatMap(shownCalls);
+  expect(calls).toHaveLength(4);
   for (const [items, outputs] of calls) {
     expect(items).toHaveLength(outputs.length);
     for (const [index, item] of items.entries()) {
