@@ -3,7 +3,7 @@ import { fault } from '../spec';
 import { didYouMean } from '../spec/closest';
 import { pathText } from '../spec/path';
 import fields from './fields.json';
-import { entryOf } from '../spec/entry';
+import { entryOf, isObject } from '../spec/entry';
 
 // Made by scripts/fields.ts from the newest Kubernetes at hand: `[X` is a list of X, `{X` a map to
 // X.
@@ -21,9 +21,6 @@ const QUANTITIES = new Set([
 ]);
 
 type Path = readonly PropertyKey[];
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const wrong = (path: Path, value: unknown, allowed: string): readonly Fault[] => [
   fault(pathText(path), value, allowed, 'correct it'),

@@ -5,6 +5,7 @@ import { resourcesSchema } from './resources';
 import { scalingSchema } from './scaling';
 import { imageSchema, serverSchema } from './serverkinds';
 import { sourceSchema } from './source';
+import { isObject } from './entry';
 
 /** Two arms can be given shares so that no cohort ever moves backwards; three cannot (routing.md). */
 export const MAX_TRAFFIC_CANDIDATES = 2;
@@ -103,8 +104,7 @@ const candidateObject = z.strictObject({
 });
 
 /** Which fields are given is known although some of them are wrong: all faults are told together. */
-const isObject = ({ value }: { readonly value: unknown }): boolean =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isGiven = ({ value }: { readonly value: unknown }): boolean => isObject(value);
 
 export const candidateSchema = candidateObject.superRefine(
   (candidate, context) => {
@@ -127,7 +127,7 @@ export const candidateSchema = candidateObject.superRefine(
       });
     }
   },
-  { when: isObject },
+  { when: isGiven },
 );
 
 export const candidatesSchema = z

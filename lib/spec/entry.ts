@@ -17,3 +17,7 @@ export function setEntry<Value>(record: Record<string, Value>, key: string, valu
     Object.defineProperty(record, key, own);
   }
 }
+
+/** Has it entries? A list has none, and null neither. */
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -16,6 +16,7 @@ import { tolerationSchema } from './scheduling';
 import { imageSchema } from './serverkinds';
 import { serverFacts } from './servers';
 import { fieldsOf } from './wire';
+import { isObject } from './entry';
 
 /** Default images and tags of the servers; the one place where they stand. */
 export const DEFAULT_IMAGES = {
@@ -209,9 +210,6 @@ export interface EnvironmentDefaults {
   readonly registry?: string | undefined;
   readonly defaultResources?: z.output<typeof defaultResourcesSchema> | undefined;
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Lays defaults under an environment that is not parsed yet; what it says itself wins, key by key. */
 export function underEnvironment(input: unknown, defaults: EnvironmentDefaults): unknown {

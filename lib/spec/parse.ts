@@ -4,7 +4,7 @@ import type { Fault } from './error';
 import { DefinitionError } from './error';
 import { faultsOf } from './faults';
 import { inForm } from './check';
-import { entryOf } from './entry';
+import { entryOf, isObject } from './entry';
 import { canonical } from './hash';
 import type { ParsedModel } from './model';
 import type { ModelInput } from './modelinput';
@@ -59,9 +59,6 @@ function readablePart(input: object, broken: ReadonlySet<unknown>): ReadableMode
   const given = entryOf(input as Record<string, unknown>, 'candidates');
   return { ...sound, candidates: readableCandidates(given) };
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function throwFaults(faults: readonly Fault[], form: Form, file: string | undefined): never {
   throw new DefinitionError(

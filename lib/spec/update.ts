@@ -3,12 +3,9 @@ import type { ModelSpec, ParseOptions } from './parse';
 import { parseModel } from './parse';
 import type { WireModel } from './wire';
 import { fromWire } from './wire';
-import { entryOf, setEntry } from './entry';
+import { entryOf, setEntry, isObject } from './entry';
 
 type Plain = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Plain =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** RFC 7386: objects merge, null removes, everything else replaces. */
 export function mergePatch(target: unknown, patch: unknown): unknown {

@@ -9,7 +9,7 @@ import { pathText } from './path';
 import { plainFault } from './plain';
 import { DEFAULT_GPU_RESOURCE, resourcesSchema } from './resources';
 import { child, kindOf, optionFor, schemaFor, unwrap } from './walk';
-import { entryOf, setEntry } from './entry';
+import { entryOf, isObject, setEntry } from './entry';
 
 /** A definition as REST, YAML and the stored form write it: snake_case and a few historic names. */
 export type WireModel = Readonly<Record<string, unknown>>;
@@ -47,9 +47,6 @@ function writtenNames(wire: string): readonly string[] {
   return [wire, camel(wire), ...historic];
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null;
-
 /**
  * A path in wire names as the author of a value wrote it: `['resource_requirements', 'cpu']` is
  * `['resources', 'cpu']` in a definition with field names. What the value lacks stays as it is.
@@ -57,9 +54,11 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 export function writtenPath(value: unknown, path: readonly PropertyKey[]): PropertyKey[] {
   let here = value;
   return path.map((key) => {
-    const names = isPlainObject(here) && typeof key === 'string' ? writtenNames(key) : [];
+    const names = isObject(here) && typeof key === 'string' ? writtenNames(key) : [];
     const own = names.find((name) => Object.hasOwn(here as object, name)) ?? key;
-    here = isObject(here) ? entryOf(here, String(own)) : undefined;
+    // Lists are walked, too.
+    const isInner = typeof here === 'object' && here !== null;
+    here = isInner ? entryOf(here as Plain, String(own)) : undefined;
     return own;
   });
 }
@@ -113,9 +112,6 @@ export function wirePath(root: z.core.$ZodType, path: readonly PropertyKey[]): P
 type Plain = Record<string, unknown>;
 type Rename = (owner: z.ZodObject, value: Plain, path: readonly PropertyKey[]) => Plain;
 
-const isPlainObject = (value: unknown): value is Plain =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Walks value and schema together and renames the keys of every object the schema knows. */
 function convert(
   schema: z.core.$ZodType,
@@ -133,7 +129,7 @@ function convert(
       convert(inner.def.element as z.core.$ZodType, one, rename, [...path, index]),
     );
   }
-  if (inner instanceof z.ZodObject && isPlainObject(value)) return rename(inner, value, path);
+  if (inner instanceof z.ZodObject && isObject(value)) return rename(inner, value, path);
   return value;
 }
 
@@ -171,23 +167,22 @@ const WHOLE_NUMBER = /^[0-9]{1,3}$/;
 
 /** Kubernetes writes GPU counts as quantities (strings); definitions as numbers. */
 function gpuFromWire(input: unknown): unknown {
-  const resources = isPlainObject(input) ? input['resources'] : undefined;
-  if (!isPlainObject(input) || !isPlainObject(resources)) return input;
+  const resources = isObject(input) ? input['resources'] : undefined;
+  if (!isObject(input) || !isObject(resources)) return input;
   const { gpu } = resources;
   if (typeof gpu !== 'string' || !WHOLE_NUMBER.test(gpu)) return input;
   return { ...input, resources: { ...resources, gpu: Number(gpu) } };
 }
 
 function gpuToWire(wire: unknown): unknown {
-  const resources = isPlainObject(wire) ? wire['resource_requirements'] : undefined;
-  if (!isPlainObject(wire) || !isPlainObject(resources) || typeof resources['gpu'] !== 'number')
-    return wire;
+  const resources = isObject(wire) ? wire['resource_requirements'] : undefined;
+  if (!isObject(wire) || !isObject(resources) || typeof resources['gpu'] !== 'number') return wire;
   const { gpu, ...rest } = resources;
   return { ...wire, resource_requirements: { ...rest, [DEFAULT_GPU_RESOURCE]: String(gpu) } };
 }
 
 function eachCandidate(model: unknown, change: (one: unknown) => unknown): unknown {
-  if (!isPlainObject(model) || !Array.isArray(model['candidates'])) return model;
+  if (!isObject(model) || !Array.isArray(model['candidates'])) return model;
   return { ...model, candidates: model['candidates'].map(change) };
 }
 

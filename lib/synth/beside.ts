@@ -1,19 +1,16 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
-import { entryOf } from '../spec/entry';
+import { entryOf, isObject } from '../spec/entry';
 
 /** Artifacts of which one file is the whole model, by framework. */
 const EXTENSION: Readonly<Record<string, string>> = { onnx: '.onnx' };
-
-const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
  * A definition that names neither source nor image means the artifact beside it: `iris.onnx` for
  * the file `iris.yaml` or the id `iris`. Everything else stays as it is.
  */
 export function withArtifactBeside(value: unknown, file: string): unknown {
-  if (!isPlain(value)) return value;
+  if (!isObject(value)) return value;
   const wire = Object.hasOwn(value, 'model_id');
   const [source, image, id] = wire
     ? ['repository_url', 'docker_image', value['model_id']]

@@ -12,7 +12,7 @@ import {
 import { fileFault, throwAll } from './errors';
 import { loadValue } from './load';
 import { withLines } from './text';
-import { entryOf } from '../spec/entry';
+import { entryOf, isObject } from '../spec/entry';
 
 const ENVIRONMENTS_EXPORT = 'write `export default [defineEnvironment({…})]`';
 
@@ -69,9 +69,6 @@ export interface Environments {
   readonly all: readonly Environment[];
   readonly inFolders: boolean;
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
  * `{ staging: {…}, production: {…} }` is how several environments are written at the first try.

@@ -14,7 +14,7 @@ import {
 } from '../../lib/spec';
 import type { JsonLimits } from '../shared/json-survey';
 import { JsonTooComplex, survey } from '../shared/json-survey';
-import { firstNotUtf8 } from '../shared/utf8';
+import { firstNotUtf8, NotUtf8 } from '../shared/utf8';
 import type { ApiCall } from './define-call';
 import { invalidRequest, Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';
@@ -56,10 +56,8 @@ const NOTHING: JsonText = { value: undefined, lineOf: () => 1, sourceOf: () => u
 /** Messages name the position and quote nothing of the body, which must not be logged. */
 function parsed(bytes: Buffer): JsonText {
   const offset = firstNotUtf8(bytes);
-  if (offset !== undefined) {
-    const words = `the body is not UTF-8, as JSON must be: byte ${offset} (from 0) is not part of a character`;
-    throw new Problem('INVALID_REQUEST', words);
-  }
+  if (offset !== undefined)
+    throw new Problem('INVALID_REQUEST', `the body is ${new NotUtf8(offset).message}`);
   try {
     survey(bytes, BODY_LIMITS);
     return readJsonText(bytes.toString('utf8'));

@@ -1,12 +1,13 @@
 import { valueWith } from '../shared/json-values';
 import type { JsonLimits } from '../shared/json-survey';
 import { JSON_LIMITS, JsonTooComplex, survey } from '../shared/json-survey';
-import { firstNotUtf8 } from '../shared/utf8';
+import { firstNotUtf8, NotUtf8 } from '../shared/utf8';
 import { badRequest, ServeError } from './errors';
 
 // JSON.parse makes a double of every number, which changes integers beyond 2^53, and refuses NaN
 // and Infinity, which the Open Inference Protocol's servers and Python clients write. A text that
-// holds such a token is read by the reader that the router uses, too.
+// holds such a token is read by the reader that the router uses, too (shared/json-values.ts); the
+// router keeps the text of numbers besides, to write it again (data/transcode/exact-json.ts).
 
 /** 2^53 has 16 digits: shorter runs of digits are exact as doubles. */
 const LONG_DIGITS = /\d{16}/;
@@ -59,10 +60,6 @@ export function bigOf(value: unknown): bigint | undefined {
   return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : undefined;
 }
 
-/** A JSON object (not a list, not null). */
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** No graph has more inputs, and with more names JSON.parse takes seconds, in which no probe is answered. */
 const LIMITS: JsonLimits = { ...JSON_LIMITS, names: 10_000 };
 
@@ -81,7 +78,5 @@ export function readJson(body: Buffer, numbers: IntegerMode): unknown {
   checkComplexity(body);
   const offset = firstNotUtf8(body);
   if (offset === undefined) return parseExact(body.toString('utf8'), numbers);
-  throw badRequest(
-    `the body is not UTF-8, as JSON must be: byte ${offset} (from 0) is not part of a character`,
-  );
+  throw badRequest(`the body is ${new NotUtf8(offset).message}`);
 }

@@ -1,11 +1,11 @@
 import { readElements } from './elements';
 import { badRequest, listed, ServeError, shown, UnservableModel } from './errors';
-import { isObject, parseExact, readJson } from './json';
+import { parseExact, readJson } from './json';
 import { filled, shaped, shapedColumn, strayPaths, valueAt, withHint } from './shaping';
 import type { ModelFacts } from './model-facts';
 import { LARGE_COST } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
-import { entryOf, setEntry } from '../../lib/spec/entry';
+import { entryOf, setEntry, isObject } from '../../lib/spec/entry';
 
 // The native protocol: `input_data` in the caller's own words, `result` by output name. A graph's
 // metadata makes it comfortable: `default.<input>`, `padding.<input>`, `classes.<output>`.

@@ -1,10 +1,9 @@
 import { closest } from '../../lib/spec/closest';
 import { badRequest, listed, shown } from './errors';
 import { readElements } from './elements';
-import { isObject } from './json';
 import { checkFits } from './tensor';
 import type { Port, Tensor, Tensors } from './tensor';
-import { entryOf } from '../../lib/spec/entry';
+import { entryOf, isObject } from '../../lib/spec/entry';
 
 /** NumPy's own limit; deeper lists are not tensors. */
 const MAX_RANK = 32;

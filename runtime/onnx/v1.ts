@@ -1,6 +1,6 @@
 import { elementTexts } from './elements';
 import { badRequest, listed, shown } from './errors';
-import { isObject, readJson } from './json';
+import { readJson } from './json';
 import { rowInputs } from './native';
 import { nestedText } from './nested';
 import { outputText } from './output';
@@ -8,7 +8,7 @@ import { filled, shapedColumn, withHint } from './shaping';
 import type { InputSettings } from './native';
 import type { ModelFacts } from './model-facts';
 import type { Tensor, Tensors } from './tensor';
-import { entryOf } from '../../lib/spec/entry';
+import { entryOf, isObject } from '../../lib/spec/entry';
 
 // KServe's V1 protocol, which is TensorFlow Serving's: `instances` are rows, `inputs` are columns.
 

@@ -3,12 +3,12 @@ import { joined } from '../shared/join-buffers';
 import { readBinary, writeBinary } from './binary';
 import { readElements, writeElements } from './elements';
 import { badRequest, listed, shown } from './errors';
-import { isObject, readJson } from './json';
+import { readJson } from './json';
 import { withHint } from './shaping';
 import { checkedDims, checkFits, shapeText } from './tensor';
 import type { ModelFacts } from './model-facts';
 import type { Port, Tensor, Tensors } from './tensor';
-import { entryOf, setEntry } from '../../lib/spec/entry';
+import { entryOf, setEntry, isObject } from '../../lib/spec/entry';
 
 // The Open Inference Protocol (V2) with the binary tensor data extension, as bytes in and bytes
 // out.

@@ -1,15 +1,17 @@
-// What a JSON text holds, without making values of it: linear in its bytes, and strings are
-// skipped.
+import {
+  BACKSLASH,
+  BLANK,
+  CLOSE_LIST,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_LIST,
+  OPEN_OBJECT,
+  QUOTE,
+} from './json-characters';
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const BLANK = 0x20;
+// What a JSON text holds, without making values of it: linear in its bytes, and strings are
+// skipped. Where values or positions are needed: json-values.ts, data/transcode/scanner.ts.
 
 export interface JsonLimits {
   /** Lists and objects within each other. */

@@ -7,7 +7,7 @@ export class NotUtf8 extends Error {
   override readonly name = 'NotUtf8';
   /** @param offset of the first byte that is not part of a character, from 0 */
   constructor(readonly offset: number) {
-    super(`not UTF-8 (byte ${offset})`);
+    super(`not UTF-8, as JSON must be: byte ${offset} (from 0) is not part of a character`);
   }
 }
 

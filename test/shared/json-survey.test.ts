@@ -39,6 +39,7 @@ describe('the texts of a name', () => {
     ['{"model":"a"}', ['a']],
     [' {"x":{"model":"b"},"model" : "a"}', ['a']],
     [String.raw`{"\u006dodel":"\u0061"}`, ['a']],
+    [String.raw`{ "\"model" : {"c":[{"model":1}]}, "e":":model" ,"model":"a\"b" }`, ['a"b']],
     ['{"model":"a","MODEL":"b"}', ['a', 'b']],
     ['{"model":7,"x":["model"]}', [undefined]],
     ['{"x":"model"}', []],

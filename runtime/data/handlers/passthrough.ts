@@ -15,9 +15,8 @@ import { collectCopy, isMirrored, mirroredRequest } from '../shadow/mirror';
 import type { ArmSupport } from '../routing/supported-calls';
 import { armSupport } from '../routing/supported-calls';
 import { readJson, writeJson } from '../transcode/exact-json';
-import { keysOf } from '../transcode/keys';
 import { bodyText, inflated, isJsonObject, parseText } from '../transcode/body-json';
-import { isLarge } from '../../shared/json-survey';
+import { isLarge, textsNamed } from '../../shared/json-survey';
 import type { RequestPayload, Upload } from '../http/exchange';
 import type { Plane, Request } from './request';
 import { authenticated, callOptions } from './request';
@@ -155,13 +154,12 @@ const GIVEN_TWICE = 'model: is given twice, must be given once';
 /** @throws Refusal unless every parser would read the same model */
 function namedModel({ inferring }: Plane, body: Buffer): string | Promise<string> {
   if (isLarge(body)) return inferring.thread.run({ op: 'model_names', body }).then(nameAmong);
-  const text = bodyText(body);
-  const { model: name } = parseText(text, readJson);
+  const { model: name } = parseText(bodyText(body), readJson);
   if (typeof name !== 'string') {
     throw new Refusal('INVALID_REQUEST', NOT_GIVEN);
   }
   // Parsers differ in which duplicate key wins, and Go's also accepts "Model".
-  if (keysOf(text).filter((key) => key.toLowerCase() === 'model').length === 1) return name;
+  if (textsNamed(body, 'model')?.length === 1) return name;
   throw new Refusal('INVALID_REQUEST', GIVEN_TWICE);
 }
 

@@ -3,14 +3,12 @@ import type { Holding } from '../../shared/held-bytes';
 import { NotUtf8, textOf } from '../../shared/utf8';
 import { Refusal } from './refusal';
 import { ExactNumber, readLoose } from './exact-json';
+import { isObject } from '../../../lib/spec/entry';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const isJsonObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' &&
-  value !== null &&
-  !Array.isArray(value) &&
-  !(value instanceof ExactNumber);
+  isObject(value) && !(value instanceof ExactNumber);
 
 /** Inflates a body; the result is bounded as the body itself is. @throws Refusal, BodyTooLarge, MemoryFull */
 export async function inflated(
@@ -36,10 +34,7 @@ export function bodyText(body: Buffer): string {
     return textOf(body);
   } catch (error) {
     if (!(error instanceof NotUtf8)) throw error;
-    throw new Refusal(
-      'INVALID_REQUEST',
-      `the body is not UTF-8, as JSON must be: byte ${error.offset} (from 0) is not part of a character`,
-    );
+    throw new Refusal('INVALID_REQUEST', `the body is ${error.message}`);
   }
 }
 

@@ -1,14 +1,15 @@
 import { valueWith } from '../../shared/json-values';
 
 // JSON that keeps its numbers: 9007199254740993 stays exact, and 1.0 stays a float. Only fraction
-// digits beyond the precision of a double may be lost.
+// digits beyond the precision of a double may be lost. The ONNX server (onnx/json.ts) writes no
+// number as it was read, and makes integers of 64 bits at once: it needs no `ExactNumber`.
 
 const WORDS = new Set<unknown>(['NaN', 'Infinity', '-Infinity']);
 
 /** Is this one of the strings for numbers that JSON cannot express? */
 export const isNonFiniteWord = (value: unknown): value is string => WORDS.has(value);
 
-/** Set when JSON.stringify meets an `Exact`: what it writes then is not exact. */
+/** Set when JSON.stringify meets an `ExactNumber`: what it writes then is not exact. */
 let sawExact = false;
 
 /** A number that JavaScript would write as another number, or as another type. */
@@ -61,7 +62,7 @@ function createNumbers(): (token: string) => unknown {
 }
 
 /**
- * As JSON.parse, but a number that JavaScript would change is an `Exact`.
+ * As JSON.parse, but a number that JavaScript would change is an `ExactNumber`.
  * @throws SyntaxError
  */
 export function readJson(text: string): unknown {
@@ -70,7 +71,7 @@ export function readJson(text: string): unknown {
 
 /**
  * As `readJson`, but the words NaN, Infinity and -Infinity, which Triton, TensorFlow Serving and
- * Python write, are an `Exact` of that value.
+ * Python write, are an `ExactNumber` of that value.
  * @throws SyntaxError
  */
 export function readLoose(text: string): unknown {
@@ -80,7 +81,7 @@ export function readLoose(text: string): unknown {
 /** Tokens joined into one string at a time; a body may have millions. */
 const TOKENS_OF_PART = 4096;
 
-/** Writes values as JSON.stringify does, and each `Exact` as it was read. */
+/** Writes values as JSON.stringify does, and each `ExactNumber` as it was read. */
 class ExactText {
   private readonly parts: string[] = [];
   private tokens: string[] = [];
@@ -142,7 +143,7 @@ function written(value: unknown, isStrict: boolean): string {
 }
 
 /**
- * As JSON.stringify; an `Exact` is written as it was read, so that NaN and infinities are words, as
+ * As JSON.stringify; an `ExactNumber` is written as it was read, so that NaN and infinities are words, as
  * V1 and V2 write them.
  */
 export const writeJson = (value: unknown): string => written(value, false);
@@ -164,6 +165,6 @@ export function numberOf(value: unknown): number | undefined {
 
 /** Was it written as an integer? `1` is, `1.0` and `1e3` are not. */
 export function isInteger(value: unknown): boolean {
-  // Floats that look like integers are `Exact`; beyond 2^53 some integers are themselves.
+  // Floats that look like integers are `ExactNumber`; beyond 2^53 some integers are themselves.
   return value instanceof ExactNumber ? INTEGER.test(value.text) : Number.isInteger(value);
 }

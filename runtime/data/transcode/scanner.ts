@@ -1,20 +1,23 @@
+import {
+  BACKSLASH,
+  BLANK,
+  CLOSE_LIST,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_LIST,
+  OPEN_OBJECT,
+  QUOTE,
+} from '../../shared/json-characters';
+
 // A strict scanner of JSON text that returns positions instead of values, so that a list of numbers
 // is copied without being parsed. It rejects what is not simple (escapes in strings, deep nesting),
-// and JSON.parse handles that.
+// and JSON.parse, or shared/json-values.ts where numbers must stay exact, handles that.
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 const POINT = 0x2e;
 const ZERO = 0x30;
-const BLANK = 0x20;
 
 const MAX_DEPTH = 32;
 
@@ -29,7 +32,7 @@ const NOT_SIMPLE = new NotSimple('not simple');
 
 const isDigit = (code: number): boolean => code >= ZERO && code <= 0x39;
 
-/** @throws GivenUp when there is none */
+/** @throws NotSimple when there is none */
 function behindDigits(text: string, from: number): number {
   let to = from;
   while (isDigit(text.charCodeAt(to))) to += 1;

@@ -61,8 +61,7 @@ export function answerText({ body }: Pick<BufferedResponse, 'body'>, model: stri
   try {
     return textOf(body);
   } catch (error) {
-    if (error instanceof NotUtf8)
-      throw invalidResponse(model, `it is ${error.message}, as JSON must be`);
+    if (error instanceof NotUtf8) throw invalidResponse(model, `it is ${error.message}`);
     throw error;
   }
 }
@@ -71,7 +70,7 @@ export function answerText({ body }: Pick<BufferedResponse, 'body'>, model: stri
 export function checkUtf8({ body }: Pick<BufferedResponse, 'body'>, model: string): void {
   const offset = firstNotUtf8(body);
   if (offset === undefined) return;
-  throw invalidResponse(model, `it is ${new NotUtf8(offset).message}, as JSON must be`);
+  throw invalidResponse(model, `it is ${new NotUtf8(offset).message}`);
 }
 
 /** Undefined when it is not JSON. */

@@ -163,7 +163,7 @@ describe('text that is not UTF-8', () => {
   ])('in the answer of a %s server to %s is a 502', async (server, path, before, after, asked) => {
     const { plane } = await answering(server, broken(before, after));
     const got = await plane.post(path, asked);
-    const wanted = `it is not UTF-8 (byte ${before.length}), as JSON must be`;
+    const wanted = `it is not UTF-8, as JSON must be: byte ${before.length} (from 0) is not part of a character`;
     if (path === BATCH) expect(got.text).toContain(wanted);
     else expect([got.status, got.text]).toEqual([502, expect.stringContaining(wanted)]);
   });

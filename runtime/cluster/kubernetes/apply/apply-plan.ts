@@ -3,7 +3,7 @@ import { canonical } from '../../../../lib/spec';
 import { ClusterError } from '../../port';
 import type { KubeObject } from '../client/api';
 import { isWrittenBy } from './field-owner';
-import { entryOf } from '../../../../lib/spec/entry';
+import { entryOf, isObject } from '../../../../lib/spec/entry';
 
 /** `Deployment/iris` */
 export function kindNameOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
@@ -44,15 +44,12 @@ export interface PlanInput {
   readonly kept: ReadonlySet<string>;
 }
 
-const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const same = (a: unknown, b: unknown): boolean =>
   JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 
 /** Compares only wanted fields: the API server sets the rest. Lists of other lengths count whole. */
 function changesIn(from: unknown, to: unknown, path: string): readonly FieldChange[] {
-  if (isPlain(to) && isPlain(from)) {
+  if (isObject(to) && isObject(from)) {
     return Object.entries(to).flatMap(([key, value]) =>
       changesIn(entryOf(from, key), value, path === '' ? key : `${path}.${key}`),
     );

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { StatusCause } from './api-error';
 import { KubeError, networkError } from './api-error';
+import { isObject } from '../../../../lib/spec/entry';
 
 /** More than a page of 500 objects of 1.5 MiB, the limit of etcd. */
 const MAX_ANSWER_BYTES = 1024 * 1024 * 1024;
@@ -39,7 +40,7 @@ export async function readBody(what: string, answer: IncomingMessage): Promise<s
 export function parseJson(what: string, text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+    if (isObject(value)) return value;
   } catch {
     // Reported below, with the beginning of the text.
   }

@@ -1,16 +1,13 @@
-import { entryOf } from '../../../../lib/spec/entry';
+import { entryOf, isObject } from '../../../../lib/spec/entry';
 // Reads fields of objects that may be of another version or edited by hand: an unexpected shape
 // reads as absent and never throws.
 
 export type RawObject = Readonly<Record<string, unknown>>;
 
-const isRawObject = (value: unknown): value is RawObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** The value at a path; undefined when a step is missing or has another shape. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>(
-    (inner, key) => (isRawObject(inner) ? entryOf(inner, key) : undefined),
+    (inner, key) => (isObject(inner) ? entryOf(inner, key) : undefined),
     value,
   );
 }
@@ -28,7 +25,7 @@ export function numberAt(value: unknown, ...path: readonly string[]): number | u
 /** The objects of a list; other elements are left out. */
 export function listAt(value: unknown, ...path: readonly string[]): readonly RawObject[] {
   const found = at(value, ...path);
-  return Array.isArray(found) ? found.filter(isRawObject) : [];
+  return Array.isArray(found) ? found.filter(isObject) : [];
 }
 
 /** Milliseconds since the epoch; undefined when the value is not a time. */
