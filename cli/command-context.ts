@@ -2,7 +2,7 @@ import type { ExitCode } from './exit';
 import type { Io } from './io';
 import type { OutputFormat } from './report';
 
-/** What a command gets: its surroundings, the chosen output, and a place for its exit code. */
+/** Arguments of every command: its surroundings, the output format, and the exit code to set. */
 export interface CommandContext {
   readonly io: Io;
   readonly format: () => OutputFormat;

@@ -1,7 +1,7 @@
 /** Exit codes of every command. */
 export const EXIT = {
   ok: 0,
-  /** The input has faults or findings, or what was checked differs. */
+  /** The input has faults or findings, or the check found a difference. */
   findings: 1,
   /** The command line itself is wrong. */
   usage: 2,

@@ -1,4 +1,4 @@
-/** What a command may touch of its surroundings; tests hand in their own. */
+/** Surroundings of a command; tests pass their own. */
 export interface Io {
   /** Writes to stdout: results only. */
   readonly out: (text: string) => void;
@@ -7,9 +7,9 @@ export interface Io {
   readonly env: NodeJS.ProcessEnv;
   /** Folder that relative paths start from. */
   readonly cwd: string;
-  /** Is a person reading stdout? Colour and progress only then. */
+  /** Whether stdout is a terminal: only then with colour and progress. */
   readonly terminal: boolean;
-  /** Days of waivers and timestamps come from here. */
+  /** The current time, for waivers and timestamps. */
   readonly now: () => Date;
 }
 

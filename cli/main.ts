@@ -2,12 +2,12 @@
 import { processIo } from './io';
 import { runCommand } from './program';
 
-/** What a shell says of a process that a signal ended, by the signal's number. */
+/** Exit codes of a shell for a process that a signal ended. */
 const EXIT_OF = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * The kernel gives the first process of a container no default action: a command that takes no
- * signals itself, as `fetch`, would run on until it is killed.
+ * The first process of a container has no default action for signals: without handlers a command
+ * such as `fetch` would run on until SIGKILL.
  */
 function endOnSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -4,10 +4,10 @@ import { VERSION } from './version';
 
 /** Name of the npm package. */
 export const PACKAGE = '@suoke/ai-model-service';
-/** As `npm pack` and `scripts/dev.sh pack` name it. */
+/** Name of the file from `npm pack` and `scripts/dev.sh pack`. */
 const TARBALL = `suoke-ai-model-service-${VERSION}.tgz`;
 
-/** How a new project gets this package. */
+/** Where a new project gets this package from. */
 export type PackageSource =
   | { readonly kind: 'registry'; readonly range: string }
   /** A packed file, to be copied into the project so that its continuous integration has it, too. */
@@ -17,7 +17,7 @@ export type PackageSource =
 
 const REGISTRY: PackageSource = { kind: 'registry', range: `^${VERSION}` };
 
-/** What npm wrote of an installed package into node_modules/.package-lock.json. */
+/** Entry of an installed package in node_modules/.package-lock.json. */
 interface LockEntry {
   readonly resolved?: string;
   readonly link?: boolean;
@@ -32,7 +32,7 @@ function lockEntry(nodeModules: string): LockEntry | undefined {
   return packages?.[`node_modules/${PACKAGE}`];
 }
 
-/** A checkout has the script that packs it; anything else, such as the image, has no file to give. */
+/** A checkout can pack itself with its script; an image, for example, cannot. */
 function checkoutSource(checkout: string): PackageSource {
   if (!existsSync(join(checkout, 'scripts', 'dev.sh'))) return REGISTRY;
   const file = join(checkout, TARBALL);
@@ -40,7 +40,7 @@ function checkoutSource(checkout: string): PackageSource {
 }
 
 /**
- * Where the running program came from: a registry, a packed file or a checkout.
+ * The source of the running program: a registry, a packed file or a checkout.
  * @param root folder of the package.json of this package
  */
 export function packageSourceOf(root: string): PackageSource {
@@ -53,7 +53,7 @@ export function packageSourceOf(root: string): PackageSource {
   return resolved.startsWith('file:') && existsSync(file) ? { kind: 'tarball', file } : REGISTRY;
 }
 
-/** What stands in the package.json of a project in this folder. */
+/** The dependency for the package.json of a project in this folder. */
 export function dependencyOf(source: PackageSource, project: string): string {
   if (source.kind === 'registry') return source.range;
   if (source.kind === 'tarball') return `file:vendor/${basename(source.file)}`;
@@ -61,7 +61,7 @@ export function dependencyOf(source: PackageSource, project: string): string {
   return `file:${path.split(sep).join('/')}`;
 }
 
-/** The project's folder may not exist yet; npm resolves links, so the relative path must, too. */
+/** The project's folder may not exist yet; npm resolves links, so the relative path does, too. */
 function realpathOrSelf(path: string): string {
   if (existsSync(path)) return realpathSync(path);
   return join(realpathOrSelf(dirname(path)), basename(path));

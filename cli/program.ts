@@ -55,14 +55,14 @@ function buildProgram(context: CommandContext): Command {
   return program;
 }
 
-/** The option stands after the command or before it. */
+/** The option may precede or follow the command. */
 function formatFrom(args: readonly string[]): OutputFormat {
   const index = args.indexOf('--output');
   const given = index < 0 ? args.find((one) => one.startsWith('--output=')) : args[index + 1];
   return given === 'json' || given === '--output=json' ? 'json' : 'text';
 }
 
-/** Runs one command; never throws, gives the exit code. */
+/** Runs one command; returns the exit code, never throws. */
 export async function runCommand(args: readonly string[], io: Io): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
   const format = formatFrom(args);

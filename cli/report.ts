@@ -12,13 +12,13 @@ export function counted(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
-/** `models/x.ts`-like line of a finding: `warning image-digest: x: image: …; …`. */
+/** The line of a finding: `warning image-digest: x: image: …; …`. */
 export function findingLine({ severity, rule, model, path, reason, fix }: Finding): string {
   const where = path === '' ? model : `${model}: ${path}`;
   return `${severity} ${rule}: ${where}: ${reason}; ${fix}`;
 }
 
-/** One line for each finding; of a rule with many only the first, with a count. */
+/** One line for each finding; for a rule with many, the first and a count. */
 export function findingLines(findings: readonly Finding[]): readonly string[] {
   return findingGroups(findings).map(({ first, others }) => `${findingLine(first)}${others}`);
 }
@@ -39,7 +39,9 @@ function failureOf(error: unknown): Failure {
   return { message, details, exitCode: EXIT.findings };
 }
 
-/** Says on stderr what went wrong (on stdout as JSON when asked for) and gives the exit code. */
+/**
+ * Writes the error to stderr (as JSON to stdout with `--output json`) and returns the exit code.
+ */
 export function reportFailure(error: unknown, format: OutputFormat, io: Io): ExitCode {
   const { message, details, exitCode } = failureOf(error);
   if (format === 'json') io.out(`${JSON.stringify({ status: 'error', message, details })}\n`);

@@ -8,5 +8,5 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** Version of the package; the bundle carries it, a checkout reads it. */
+/** Version of the package; the bundle contains it, a checkout reads it. */
 export const VERSION = typeof PACKAGE_VERSION === 'string' ? PACKAGE_VERSION : packageVersion();

@@ -23,7 +23,7 @@ interface Options {
   readonly synth?: string;
 }
 
-/** After this what is not up yet is shown as it is. */
+/** After this time the status is printed even if a model is not ready. */
 const SHOWN_AFTER_MS = 20_000;
 const LOOK_MS = 50;
 
@@ -41,7 +41,7 @@ async function synthesizeTo(out: string, folder: string, io: Io): Promise<void> 
   for (const file of removed) io.err(`${out}/${file} removed\n`);
 }
 
-/** Says that manifests written earlier are no longer what the definitions give. */
+/** Reports manifests that are out of date. */
 async function compareWith(out: string, folder: string, io: Io): Promise<void> {
   const path = resolve(io.cwd, out);
   if (!existsSync(path)) return;
@@ -50,14 +50,14 @@ async function compareWith(out: string, folder: string, io: Io): Promise<void> {
   io.err(`${out}/ was not written; run: ai-model-service synth ${folder}, or dev --synth ${out}\n`);
 }
 
-/** Manifests follow the definitions; when they cannot be made, the models that run stay. */
+/** Writes manifests when definitions change; when that fails, running models stay. */
 async function followManifests(
   folder: string,
   { synth }: Options,
   io: Io,
   hasFaults: boolean,
 ): Promise<void> {
-  // The log has just told them.
+  // The log has reported them.
   if (hasFaults) {
     if (synth !== undefined) io.err(`${synth}/ was not written: definitions have faults\n`);
     return;
@@ -72,16 +72,16 @@ async function followManifests(
 }
 
 function configOf(folder: string, { host, port, config: file }: Options, io: Io): Config {
-  // A variable that is meant for kubectl sends no laptop's models to a cluster.
+  // KUBERNETES_NAMESPACE, which is meant for kubectl, must not deploy the models of a laptop.
   const config = readConfig(file, { ...io, env: { ...io.env, KUBERNETES_NAMESPACE: undefined } });
   if (!existsSync(resolve(io.cwd, folder))) {
     throw new CommandError(
-      `${folder}: no such folder; ai-model-service init writes a small project`,
+      `${folder}: no such folder; ai-model-service init FOLDER writes a small project`,
     );
   }
   return {
     ...config,
-    // No load balancer stands before a laptop: the end waits for none.
+    // A laptop has no load balancer to wait for at the end.
     server: { ...config.server, host, port, acceptSeconds: 0 },
     models: { ...config.models, directory: folder, watch: true },
     logging: { ...config.logging, format: 'text', level: 'info' },
@@ -119,7 +119,7 @@ interface Input {
   readonly shape: readonly number[];
 }
 
-/** A value that an input takes: one row, dynamic sizes as one. */
+/** A valid value for an input: one row, dynamic sizes as one. */
 function sampleOf({ datatype, shape }: Input): unknown {
   const value = datatype === 'BYTES' ? 'text' : datatype === 'BOOL' ? true : 1;
   const dims = shape.slice(1).map((size) => (size < 0 ? 1 : size));
@@ -141,14 +141,14 @@ function place(target: Record<string, unknown>, path: readonly string[], value: 
   place(inner as Record<string, unknown>, rest, value);
 }
 
-/** What a native call gives for these inputs. */
+/** Input of a native call for these inputs. */
 export function sampleData(inputs: readonly Input[]): object {
   const data: Record<string, unknown> = {};
   for (const input of inputs) place(data, input.name.split('.'), sampleOf(input));
   return data;
 }
 
-/** A body to try: the project's own example, else one made from what the model says of its inputs. */
+/** A request body to try: the project's own example, else one made from the model's inputs. */
 async function exampleBody(url: string, id: string, io: Io): Promise<string | undefined> {
   const own = join(io.cwd, 'examples', 'requests', `${id}.json`);
   if (existsSync(own)) return JSON.stringify(JSON.parse(readFileSync(own, 'utf8')));

@@ -15,15 +15,15 @@ export function addFetch(program: Command, { io, format }: CommandContext): void
     .description(
       'Load an artifact to a folder: file, https, s3, gs, hf, oci. Resumes, checks sha256.',
     )
-    .argument('<uri>', 'where it is')
-    .requiredOption('--to <folder>', 'where it goes')
-    .option('--as <name>', 'name of the file, for a server that wants one')
-    .option('--unpack', 'it is a tar or zip whose content is wanted')
+    .argument('<uri>', 'URI of the artifact')
+    .requiredOption('--to <folder>', 'folder to write to')
+    .option('--as <name>', 'file name to store it under, for servers that require one')
+    .option('--unpack', 'unpack the artifact, a tar or zip')
     .option('--sha256 <hex>', 'digest of the file or archive')
     .option('--endpoint <url>', 'endpoint of an S3-compatible store, hub mirror or registry')
     .option('--ca <file>', 'certificate authority of the endpoint')
     .option('--allow-host <host>', 'host that may have a private address; may be repeated', several)
-    .option('--wait <seconds>', 'only wait until it is there', wholeNumber(1))
+    .option('--wait <seconds>', 'load nothing; wait until the artifact is there', wholeNumber(1))
     .addHelpText(
       'after',
       `
@@ -35,7 +35,7 @@ Example:
   ai-model-service fetch s3://models/triage/1.4.0/model.onnx --to /models/triage --as model.onnx`,
     )
     .action(async (uri: string, options: Omit<Fetch.FetchJob, 'uri'>) => {
-      // Loaded when it is needed: its HTTP client alone takes as long as a small synth.
+      // Loaded on demand: its HTTP client takes as long to load as a small synth.
       const { fetchArtifact } = require('../fetch/fetch') as typeof Fetch;
       const to = resolve(io.cwd, options.to);
       const log = (line: string): void => io.err(`${line}\n`);

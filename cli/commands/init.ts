@@ -8,7 +8,7 @@ import { dependencyOf, packageSourceOf } from '../package-source';
 import type { TemplateFile } from '../template/project';
 import { projectFiles } from '../template/project';
 
-/** The bundle lies in build/, the sources of this file in cli/commands/. */
+/** The bundle is in build/, the source of this file in cli/commands/. */
 const PACKAGE_ROOT = resolve(__dirname, basename(__dirname) === 'build' ? '..' : '../..');
 
 /** A folder name as npm allows it: `My Models` → `my-models`. */
@@ -20,7 +20,7 @@ function packageName(folder: string): string {
   return name === '' ? 'models' : name;
 }
 
-/** Writes a small project; a file that is already there is never overwritten: nothing is written then. */
+/** Writes a small project; if one of its files exists already, nothing is written. */
 export function addInit(program: Command, { io, format }: CommandContext): void {
   program
     .command('init')
@@ -49,7 +49,7 @@ export function addInit(program: Command, { io, format }: CommandContext): void 
     });
 }
 
-/** The packed library goes with the project, so that a clone of it can be installed. */
+/** The packed library is copied into the project, so that a clone of it can be installed. */
 function packedFiles(source: PackageSource): readonly TemplateFile[] {
   if (source.kind !== 'tarball') return [];
   return [{ path: `vendor/${basename(source.file)}`, content: readFileSync(source.file) }];

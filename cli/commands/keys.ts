@@ -10,14 +10,14 @@ interface Options {
   readonly scopes: readonly string[];
 }
 
-/** A key and the lines of the configuration that let it in. The key itself is stored nowhere. */
+/** Prints a key and the lines of the configuration that accept it. The key itself is not stored. */
 export function addKeys(program: Command, { io, format }: CommandContext): void {
   program
     .command('keys')
     .description('Make an API key and the lines for config.yaml that let it in.')
-    .option('--name <name>', 'who uses it; shown in logs and audit', 'my-app')
+    .option('--name <name>', 'name of the caller; shown in logs and audit', 'my-app')
     .addOption(
-      new Option('--scopes <scopes...>', 'what it may do')
+      new Option('--scopes <scopes...>', 'rights of the key')
         .choices(SCOPES)
         .default(['infer', 'read']),
     )
@@ -29,7 +29,7 @@ export function addKeys(program: Command, { io, format }: CommandContext): void 
         io.out(`${JSON.stringify({ key, config: { name, sha256, scopes } })}\n`);
         return;
       }
-      io.err('The key is shown once and kept nowhere; give it to the caller (header X-API-Key):\n');
+      io.err('The key is shown once and not stored; give it to the caller (header X-API-Key):\n');
       io.out(`${key}\n`);
       io.err('\nconfig.yaml:\n');
       io.out(

@@ -31,7 +31,7 @@ function shown(value: unknown): string {
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1)}…` : text;
 }
 
-/** What differs, leaf by leaf: `spec.maxReplicas: 5 → 8`. */
+/** Differences, leaf by leaf: `spec.maxReplicas: 5 → 8`. */
 function fieldChanges(before: unknown, after: unknown, path = ''): readonly string[] {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
   if (!isPlain(before) || !isPlain(after)) {
@@ -70,7 +70,7 @@ function changesOf(before: string, after: string): readonly Change[] {
 
 const SIGN: Readonly<Record<Change['action'], string>> = { create: '+', update: '~', delete: '-' };
 
-/** What would change in the committed manifests, object by object: for a pull request. */
+/** Changes of the committed manifests, object by object: for a pull request. */
 export function addPlan(program: Command, { io, format }: CommandContext): void {
   program
     .command('plan')

@@ -4,7 +4,7 @@ import type * as Synth from '../../lib/synth';
 import { CommandError } from '../exit';
 import type { Io } from '../io';
 
-/** The library's file part, loaded when a command needs it: `--help` should not wait for it. */
+/** The library's file part, loaded on demand, so that `--help` is fast. */
 export const synthLibrary = (): typeof Synth => require('../../lib/synth') as typeof Synth;
 
 export interface Project {
@@ -12,24 +12,24 @@ export interface Project {
   readonly environments: Environments;
 }
 
-/** A path as people wrote it: relative to where they are, when it is below. */
+/** A path as a user would write it: relative to the working folder, when it is below. */
 export function shownPath(path: string, cwd: string): string {
   const short = relative(cwd, path);
   return short.startsWith('..') ? path : short;
 }
 
-/** Where manifests lie: as asked for, else where cdk8s wants them, else `dist`. */
+/** Folder of the manifests: the given one, else that of cdk8s, else `dist`. */
 export const outFolder = (given: string | undefined, { env }: Io): string =>
   given ?? env['CDK8S_OUTDIR'] ?? 'dist';
 
-/** What the manifests of a folder were made from, for findings about the way from there. */
+/** The definitions of a folder of manifests, for findings that compare the two. */
 export const previousOf = (out: string, { cwd }: Io): Previous =>
   synthLibrary().previousIn(resolve(cwd, out));
 
 /** Today, for waivers that have ended. */
 export const today = ({ now }: Io): string => now().toISOString().slice(0, 10);
 
-/** Why a folder counts as empty, for those who mistyped its name. */
+/** Explains an empty folder, in case its name was mistyped. */
 export function noDefinitions(folder: string): string {
   return (
     `${folder}: holds no definition (files .ts, .js, .yaml, .yml or .json whose names do not ` +
@@ -37,14 +37,14 @@ export function noDefinitions(folder: string): string {
   );
 }
 
-/** Files are only removed for a folder without definitions when the user asks for it. */
+/** Files are removed for a folder without definitions only when the user asks for it. */
 export const ALLOW_EMPTY = [
   '--allow-empty',
-  'a folder without definitions is meant: every manifest goes',
+  'accept a folder without definitions; every manifest is removed',
 ] as const;
 
 /**
- * All definitions of a folder and where they go.
+ * All definitions of a folder and the environments.
  * @throws DefinitionError with all faults of all files, CommandError when there is no definition
  */
 export async function loadProject(

@@ -20,10 +20,12 @@ interface Options {
   readonly parentGuard?: boolean;
 }
 
-/** The service's own variable: the image sets it once, for `serve` and for this. */
+/** The service's own variable: the image sets it once, for `serve` and `serve-onnx`. */
 const HOST_VARIABLE = 'AI_MODEL_SERVICE__SERVER__HOST';
 
-/** ONNX Runtime reports to its maker unless this is set; what a clinic runs stays private. */
+/**
+ * Without this variable ONNX Runtime reports to its vendor; the models of a clinic stay private.
+ */
 const NO_TELEMETRY = 'ORT_DISABLE_TELEMETRY';
 
 /** Highest number of a TCP port. */

@@ -24,7 +24,7 @@ interface Options {
   readonly port?: number;
 }
 
-/** The file `build` puts beside the bundle; a checkout finds the page in its dependencies. */
+/** The folder that `build` puts beside the bundle; a checkout uses its dependencies. */
 function docsAssets(): string | undefined {
   const folder = join(__dirname, 'docs-assets');
   return existsSync(folder) ? folder : undefined;
@@ -49,10 +49,10 @@ export function readConfig(file: string | undefined, io: Io): Config {
   return parseConfig(configText(path, file), io.env, file);
 }
 
-/** What a loader needs that has no credentials. */
+/** Variables that the loader needs and that hold no credentials. */
 const PROXY = /^(?:https?_proxy|no_proxy|all_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir))$/i;
 
-/** Hosts of this machine that a definition itself names; a public name may resolve to anything. */
+/** Private hosts that a definition names; a public name may resolve to any address. */
 function hostsOf({ uri, endpoint = '' }: Parameters<FetchSource>[0]['source']): string[] {
   const urls = [uri.replace(/^oci:/i, 'https:'), endpoint];
   const hosts = urls.flatMap((url) =>
@@ -68,7 +68,7 @@ function fetchSourceOf({ env }: Io, { models }: Config): FetchSource {
     const { fetchArtifact } = require('../fetch/fetch') as typeof Fetch;
     const { uri, sha256, endpoint } = source;
     const { allowedHosts = [] } = models;
-    // The owner of this machine may keep a store on it.
+    // The owner of this machine may run a store on it.
     const allowHost = trusted ? [...allowedHosts, ...hostsOf(source)] : allowedHosts;
     return fetchArtifact(
       { uri, sha256, endpoint, allowHost, ...place },
@@ -89,7 +89,7 @@ export function openService(
     config,
     cwd: io.cwd,
     env: io.env,
-    // The same program with the same loader (when it runs from its sources) is the model server.
+    // Model servers run this program with the same module loader (when it runs from source).
     spawnServer: { command: process.execPath, args: [...process.execArgv, entry] },
     fetchSource: fetchSourceOf(io, config),
     version: VERSION,
@@ -106,7 +106,9 @@ export function untilSignal(service: Service, io: Io): Promise<void> {
     const end = (): void => {
       if (ending) process.exit(1);
       ending = true;
-      io.err('stopping: what was begun is finished; the same signal again ends at once\n');
+      io.err(
+        'stopping: running requests are finished first; send the signal again to end at once\n',
+      );
       service.close().then(done, fail);
     };
     process.on('SIGTERM', end);
@@ -114,13 +116,13 @@ export function untilSignal(service: Service, io: Io): Promise<void> {
   });
 }
 
-/** One line of JSON for those who start the service from a program. */
+/** One line of JSON for programs that start the service. */
 export function listeningEvent({ url, grpcAddress }: Service): string {
   const grpc = grpcAddress === undefined ? {} : { grpc_address: grpcAddress };
   return `${JSON.stringify({ event: 'listening', url, ...grpc })}\n`;
 }
 
-/** Where it is reached, for people. */
+/** Addresses of the service, for people. */
 export function placesOf({ url, grpcAddress }: Service): string {
   return grpcAddress === undefined ? url : `${url}, gRPC on ${grpcAddress}`;
 }
@@ -148,7 +150,7 @@ function serve(context: CommandContext): (options: Options) => Promise<void> {
 function unknownCommand(given: string, { commands }: Command): CommandError {
   const names = commands.map((one) => one.name());
   const hint = didYouMean(given, names) ?? `there are ${names.join(', ')}`;
-  return new CommandError(`there is no command ${given}; ${hint}`, EXIT.usage);
+  return new CommandError(`unknown command ${given}; ${hint}`, EXIT.usage);
 }
 
 export function addServe(program: Command, context: CommandContext): void {

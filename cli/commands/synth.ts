@@ -16,8 +16,8 @@ interface Options {
 
 const HOW: Readonly<Record<string, string>> = {
   missing: 'is missing',
-  changed: 'is not what the definitions give',
-  stale: 'belongs to no definition any more',
+  changed: 'is out of date',
+  stale: 'no longer belongs to a definition',
 };
 
 export function addSynth(program: Command, context: CommandContext): void {
@@ -28,8 +28,8 @@ export function addSynth(program: Command, context: CommandContext): void {
     .argument('[folder]', 'definitions', 'models')
     .option('--out <folder>', 'where manifests go (default: $CDK8S_OUTDIR or dist)')
     .option('--env <name>', 'only this environment of environments.ts')
-    .option('--check', 'write nothing; fail when the folder is not what the definitions give')
-    .option('--strict', 'warnings stop as well')
+    .option('--check', 'write nothing; fail when a manifest is out of date')
+    .option('--strict', 'treat warnings as errors')
     .option(...ALLOW_EMPTY)
     .addHelpText('after', '\nExample:\n  ai-model-service synth models --env production --check')
     .action(async (folder: string, options: Options) => {
@@ -50,7 +50,7 @@ export function addSynth(program: Command, context: CommandContext): void {
 }
 
 interface Places {
-  /** The output folder as it is shown. */
+  /** The output folder, for messages. */
   readonly name: string;
   readonly folder: string;
 }

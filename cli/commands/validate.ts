@@ -45,7 +45,7 @@ export function addValidate(program: Command, { io, format, finish }: CommandCon
     .command('validate')
     .description('Check definitions and what they become; write nothing.')
     .argument('[paths...]', 'folders or files', ['models'])
-    .option('--strict', 'warnings fail as well')
+    .option('--strict', 'treat warnings as errors')
     .option('--env <name>', 'only this environment')
     .addHelpText('after', '\nExample:\n  ai-model-service validate models/triage.ts --strict')
     .action(async (paths: string[], { strict, env }: Options) => {
@@ -59,7 +59,7 @@ export function addValidate(program: Command, { io, format, finish }: CommandCon
       }
       const all = await loadEnvironments(io.cwd);
       const environments = env === undefined ? all : findEnvironment(all, env);
-      // Objects are made, too: some faults show only in them.
+      // Objects are rendered, too: some faults show only in them.
       const previous = previousOf(outFolder(undefined, io), io);
       const { findings } = synthesize(definitions, environments, { today: today(io), previous });
       report(paths, definitions, findings);

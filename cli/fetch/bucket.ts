@@ -1,11 +1,11 @@
 import { bucketOf } from '../../lib/spec';
 import { SourceError } from './entry';
 
-/** The bucket of an `s3` or `gs` URI. @throws SourceError before anybody is asked */
+/** The bucket of an `s3` or `gs` URI. @throws SourceError before any request */
 export function bucketIn(uri: string): string {
   const bucket = bucketOf(uri);
   if (bucket !== undefined) return bucket;
   throw new SourceError(
-    `${uri}: what follows the // is no name of a bucket (letters, digits, dots, dashes, underscores); check the URI`,
+    `${uri}: the part after // is not a bucket name (letters, digits, dots, dashes, underscores); check the URI`,
   );
 }

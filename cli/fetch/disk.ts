@@ -17,7 +17,7 @@ export async function freeBytes(folder: string): Promise<number> {
 }
 
 /**
- * A full disk takes other pods of the node with it, so it is asked first.
+ * A full disk evicts other pods of the node, so free space is checked first.
  * @throws SourceError when there is less room than needed
  */
 export async function expectRoom(

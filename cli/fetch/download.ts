@@ -14,7 +14,7 @@ import type { RetryOptions } from './retry';
 import { persist } from './retry';
 import { PART, PART_TAG } from './safe-path';
 
-/** The bytes are not those that were promised. */
+/** The bytes do not have the stated digest. */
 class DigestError extends SourceError {}
 
 export interface DownloadOptions extends RetryOptions, ProgressOptions {
@@ -22,17 +22,17 @@ export interface DownloadOptions extends RetryOptions, ProgressOptions {
   readonly free?: ((folder: string) => Promise<number>) | undefined;
 }
 
-/** A download under way. */
+/** A running download. */
 interface Part {
   readonly entry: Entry;
   readonly file: string;
-  /** File with the entity tag of what `file` holds the beginning of. */
+  /** File with the entity tag of the content in `file`. */
   readonly tagFile: string;
   readonly options: DownloadOptions;
-  /** Digest of the first `hashed` bytes, made while they come. */
+  /** Digest of the first `hashed` bytes, computed while they arrive. */
   hash: Hash;
   hashed: number;
-  /** Parts of it came at different times, perhaps of different contents. */
+  /** Its parts come from several requests, perhaps of different contents. */
   joined: boolean;
 }
 
@@ -43,7 +43,7 @@ async function sizeOf(file: string): Promise<number> {
   );
 }
 
-/** Bytes of a file that an earlier start has already loaded. */
+/** Bytes of a file that an earlier run has loaded. */
 export const loadedOf = (target: string): Promise<number> => sizeOf(`${target}${PART}`);
 
 /** A weak tag does not promise equal bytes (RFC 9110, 8.8.1). */
@@ -62,7 +62,7 @@ async function removePart({ file, tagFile }: Part): Promise<void> {
   await rm(tagFile, { force: true });
 }
 
-/** Does the answer go on exactly where the part ends, in the same content? */
+/** Whether the response continues exactly where the part ends, with the same content. */
 function goesOn({ status, headers }: Response, from: number, tag: string | undefined): boolean {
   const [, start] = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '') ?? [];
   const now = strongTag(headers);
@@ -72,12 +72,12 @@ function goesOn({ status, headers }: Response, from: number, tag: string | undef
 
 function totalOf({ headers }: Response, from: number): number | undefined {
   const length = headers.get('content-length');
-  // What was packed on the way is unpacked by now: the length is not that of the bytes.
+  // A content coding is decoded by now: the stated length is not that of these bytes.
   const packed = (headers.get('content-encoding') ?? 'identity') !== 'identity';
   return length === null || packed ? undefined : from + Number(length);
 }
 
-/** Where to go on: what nothing can prove to be the beginning of this content is loaded anew. */
+/** Offset to resume from; a part that may be of other content is loaded anew. */
 async function placeOf({ entry, file, tagFile }: Part) {
   const tag = await readFile(tagFile, 'utf8').catch(() => undefined);
   const size = await sizeOf(file);
@@ -85,7 +85,7 @@ async function placeOf({ entry, file, tagFile }: Part) {
   return { from: provable ? size : 0, tag };
 }
 
-/** Appends the body, counting and hashing it on the way. */
+/** Appends the body; counts and hashes it. */
 async function receive(part: Part, response: Response, from: number): Promise<void> {
   const { entry, file, options } = part;
   const total = totalOf(response, from);
@@ -102,7 +102,7 @@ async function receive(part: Part, response: Response, from: number): Promise<vo
   }
   if (response.body === null) throw new Error('the source answered without a body');
   const flags = from > 0 ? 'a' : 'w';
-  // Flushed: a marker on a shared volume must never outlive the bytes it vouches for.
+  // Flushed: on a shared volume, a marker must not be visible before the bytes are.
   const sink = createWriteStream(file, { flags, flush: true });
   await pipeline(Readable.fromWeb(response.body), counted, sink);
   const size = await sizeOf(file);
@@ -111,13 +111,16 @@ async function receive(part: Part, response: Response, from: number): Promise<vo
   }
 }
 
-/** 416: the part is as long as the content, which its digest or length then proves; or it is none of it. */
+/**
+ * 416: the part is as long as the content, as its digest or length confirms; or it is of other
+ * content.
+ */
 async function nothingLeft(part: Part, response: Response, from: number): Promise<void> {
   await response.body?.cancel();
   const [, length] = /^bytes \*\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? [];
   if (length === undefined ? part.entry.sha256 !== undefined : Number(length) === from) return;
   await removePart(part);
-  throw new Error('what was loaded before is not of this content');
+  throw new Error('the partial file is of other content');
 }
 
 async function goOn(part: Part): Promise<void> {
@@ -130,7 +133,7 @@ async function goOn(part: Part): Promise<void> {
   if (response.status === 206 && !resumed) {
     await response.body?.cancel();
     await removePart(part);
-    throw new Error('the source has another content than before');
+    throw new Error('the content of the source has changed');
   }
   const start = resumed ? from : 0;
   part.joined ||= resumed;
@@ -174,9 +177,9 @@ async function loadAndVerify(part: Part): Promise<void> {
 }
 
 /**
- * Loads one file to `target`: to a `.part` beside it first, which a later start goes on with; the
- * name appears only when everything is there and the digest is right.
- * @throws SourceError when trying again would not help
+ * Loads one file to `target`: first to a `.part` beside it, which a later run resumes; the file
+ * gets its name when it is complete and its digest is right.
+ * @throws SourceError when a retry would not help
  */
 export async function download(
   entry: Entry,
@@ -191,7 +194,7 @@ export async function download(
     await loadAndVerify(part);
   } catch (error) {
     if (!(error instanceof DigestError) || !part.joined) throw error;
-    // Joined of two contents it can only be wrong; whole, it may be right.
+    // A part of two contents is always wrong; a whole download may be right.
     options.log(`${error.message}; it was loaded in pieces, so it is loaded once more`);
     await removePart(part);
     await loadAndVerify({ ...part, ...fresh, hash: createHash('sha256') });

@@ -1,39 +1,41 @@
-/** Request headers of a download: where to go on, and under which condition. */
+/** Request headers of a download: the range to resume from, and its condition. */
 export type Headers = Readonly<Record<string, string>>;
 
-/** One file of an artifact, ready to be asked for. */
+/** One file of an artifact. */
 export interface Entry {
   /** Path below the target folder, `/` between folders. */
   readonly path: string;
-  /** Asks for the bytes; the headers say where to go on after a cut. */
+  /** Requests the bytes; the headers give the range to resume from. */
   readonly open: (headers: Headers) => Promise<Response>;
-  /** Hex SHA-256 when the source tells it. */
+  /** Hex SHA-256 when the source states it. */
   readonly sha256?: string | undefined;
-  /** Bytes, when the source tells before the download. */
+  /** Bytes, when the source states them before the download. */
   readonly size?: number | undefined;
-  /** Names this content, when the source tells: another content has another one. */
+  /** Identifies the content, when the source states it: it changes with the content. */
   readonly tag?: string | undefined;
-  /** The entry is an archive whose content is wanted, whatever its name. */
+  /** The entry is an archive to be unpacked, whatever its name. */
   readonly archive?: boolean;
 }
 
 export type Fetcher = (url: string, init?: RequestInit) => Promise<Response>;
 
-/** What a source may use: HTTP (with the right certificate authority) and the credentials of the pod. */
+/**
+ * Tools of a source: HTTP (with the right certificate authority) and the credentials of the pod.
+ */
 export interface SourceContext {
   readonly http: Fetcher;
   readonly env: NodeJS.ProcessEnv;
   readonly endpoint?: string | undefined;
-  /** True: the server wants one file, or an archive; false: all files below a prefix are wanted. */
+  /** True: the server loads one file, or an archive; false: all files below a prefix. */
   readonly single: boolean;
 }
 
-/** A source that refused or does not exist; trying again would not help. */
+/** The source refused or does not exist; a retry would not help. */
 export class SourceError extends Error {
   override readonly name = 'SourceError';
 }
 
-/** A source that may answer later, at its own word after this time. */
+/** The source may answer later, by its own statement after this time. */
 export class BusyError extends Error {
   constructor(
     message: string,
@@ -43,7 +45,7 @@ export class BusyError extends Error {
   }
 }
 
-/** What went wrong, in words. */
+/** The reason of a failure, as text. */
 export const reasonOf = (error: unknown): string =>
   error instanceof Error
     ? error.message
@@ -52,10 +54,10 @@ export const reasonOf = (error: unknown): string =>
 /** Statuses after which the same request may succeed (RFC 9110; 408 and 425 included). */
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** Error bodies of stores are short; more is a page for people. Characters. */
+/** Error bodies of stores are short; a longer one is a web page. Characters. */
 const MAX_ERROR_TEXT = 4096;
 
-/** The code in an error of S3 or a registry, e.g. NoSuchKey: no secret is ever in it. */
+/** The code in an error of S3 or a registry, e.g. NoSuchKey; it never holds a secret. */
 async function codeOf(response: Response): Promise<string> {
   const text = (await response.text().catch(() => '')).slice(0, MAX_ERROR_TEXT);
   const [, xml, json] = /<Code>(\w+)<\/Code>|"code":\s*"(\w+)"/.exec(text) ?? [];
@@ -73,7 +75,7 @@ function hintOf({ status, headers }: Response): string {
     : 'check the URI';
 }
 
-/** A 2xx answer, or an error that says whether trying again makes sense. */
+/** A 2xx response, or an error that says whether a retry makes sense. */
 export async function expectOk(response: Response, what: string): Promise<Response> {
   if (response.ok) return response;
   const { status, statusText, headers } = response;
@@ -83,12 +85,12 @@ export async function expectOk(response: Response, what: string): Promise<Respon
   throw new BusyError(message, Number(headers.get('retry-after') ?? 0) * 1000 || 0);
 }
 
-/** A URI as logs may have it: a signed URL is a credential, and so is a name with a password. */
+/** A URI for logs: a signed URL is a credential, and so is a URL with a password. */
 export function shown(uri: string): string {
   return uri.replace(/[?#].*$/, '').replace(/^([a-z0-9]+:\/\/)[^/@]*@/i, '$1');
 }
 
-/** What `load` gives, asked for anew when it is older than `lifeMs`: tokens run out during downloads. */
+/** The result of `load`, loaded again after `lifeMs`: tokens expire during downloads. */
 export function renewed<T>(load: () => Promise<T>, lifeMs: number): () => Promise<T> {
   let until = 0;
   let last: Promise<T> | undefined;

@@ -5,21 +5,21 @@ import { externalIn } from '../../lib/synth/modelfile';
 import { shown, SourceError } from './entry';
 import { safePath, segmentsOf } from './safe-path';
 
-// An ONNX file may keep its weights in other files, which it names relative to itself. A
-// source that names the one file means the model: the others are loaded from beside it.
+// An ONNX file may keep weights in other files, named relative to itself. A source that names the
+// model file means the whole model: the other files are loaded from beside it.
 
-/** A file of weights that is not there yet. */
+/** A missing file of weights. */
 export interface ExternalFile {
   /** Name in the target folder. */
   readonly name: string;
-  /** Where it is: beside the model. */
+  /** Its URI, beside the model. */
   readonly uri: string;
 }
 
-/** The file beside a URI; undefined where a single file has no neighbours with names. */
+/** The file beside a URI; undefined for sources without named siblings. */
 function besideUri(uri: string, location: string): string | undefined {
   const scheme = schemeOf(uri);
-  // A signature holds for one file; layers of an artifact are named by their digests.
+  // A signature covers one file; layers of an artifact are named by their digests.
   if (scheme === 'oci' || (scheme === 'https' && /[?#]/.test(uri))) return undefined;
   const segments = segmentsOf(location);
   // Paths of files and of the hub are not percent-encoded.
@@ -35,8 +35,7 @@ const isThere = (file: string): Promise<boolean> =>
   );
 
 /**
- * Which files the model of this name in the target folder keeps its weights in, as far as they are
- * not there.
+ * External weights of the model of this name that are not in the target folder.
  * @throws SourceError when they cannot be loaded from beside it
  */
 export async function missingWeights(
@@ -45,7 +44,7 @@ export async function missingWeights(
   model: string,
 ): Promise<readonly ExternalFile[]> {
   const missing: ExternalFile[] = [];
-  // A file that is not ONNX names no others; the model server reports what is wrong with it.
+  // A file that is not ONNX names no others; the model server reports its faults.
   const external = await externalIn(safePath(folder, model));
   for (const location of new Set(external.map((tensor) => tensor.location))) {
     segmentsOf(location);

@@ -22,7 +22,7 @@ import { s3Entries } from './s3';
 import { expectNoLinks, lastSegment, namesOf, OWN_PREFIX, pathInUri, safePath } from './safe-path';
 import { unpack } from './unpack';
 
-/** Says in the target folder what lies there, once all of it does. */
+/** Identifies the artifact in the target folder, once it is complete. */
 const MARKER = `${OWN_PREFIX}.json`;
 
 const POLL_MS = 1000;
@@ -31,30 +31,30 @@ export interface FetchJob {
   readonly uri: string;
   /** Folder to write to. */
   readonly to: string;
-  /** Name of the file, for a server that wants one. */
+  /** File name, for a server that requires one. */
   readonly as?: string | undefined;
-  /** The artifact is an archive whose content is wanted. */
+  /** The artifact is an archive to be unpacked. */
   readonly unpack?: boolean | undefined;
   /** Hex digest of the file or archive. */
   readonly sha256?: string | undefined;
   readonly endpoint?: string | undefined;
-  /** File with certificate authorities that are believed beside the usual ones. */
+  /** File with additional trusted certificate authorities. */
   readonly ca?: string | undefined;
   /** Hosts that may have private addresses: host, `host:port`, `*.domain`. */
   readonly allowHost?: readonly string[] | undefined;
-  /** Only wait, this many seconds, until another process has put it there. */
+  /** Load nothing; wait this many seconds until another process has loaded it. */
   readonly wait?: number | undefined;
 }
 
 export interface FetchSurroundings extends DownloadOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** A source that says nothing for this long has lost the connection. Milliseconds. */
+  /** After this silence of a source the connection counts as lost. Milliseconds. */
   readonly silenceMs?: number;
   /** Addresses of a name; for tests. */
   readonly resolve?: GuardOptions['resolve'];
 }
 
-/** Tells sources apart without writing down a signed URL, which is a credential. */
+/** Identifies a source without storing a signed URL, which is a credential. */
 const identityOf = (uri: string): string => createHash('sha256').update(uri).digest('hex');
 
 const exists = (file: string): Promise<boolean> =>
@@ -92,16 +92,16 @@ async function entriesOf(uri: string, context: SourceContext): Promise<readonly 
 const isPacked = (entry: Entry, job: FetchJob): boolean =>
   job.unpack === true || entry.archive === true;
 
-/** What an entry is called in the target folder. */
+/** Name of an entry in the target folder. */
 const nameOf = (entry: Entry, job: FetchJob): string => job.as ?? entry.path;
 
-/** Where an entry is loaded to: its place, or for an archive a hidden file beside its content. */
+/** Path that an entry is loaded to: its own, or for an archive a hidden file beside its content. */
 function targetOf(entry: Entry, job: FetchJob): string {
   if (!isPacked(entry, job)) return safePath(job.to, nameOf(entry, job));
   return join(job.to, `${OWN_PREFIX}-${identityOf(entry.path).slice(0, 16)}`);
 }
 
-/** All names are looked at before the first byte is asked for. @throws SourceError */
+/** Checks all names before the first request. @throws SourceError */
 async function expectPlaces(entries: readonly Entry[], job: FetchJob): Promise<void> {
   const names = namesOf({ what: shown(job.uri), sameTwice: false });
   for (const entry of entries.filter((one) => !isPacked(one, job))) {
@@ -138,18 +138,18 @@ function checkedEntries(entries: readonly Entry[], job: FetchJob): readonly Entr
   }
   if (job.sha256 !== undefined) {
     throw new SourceError(
-      `${shown(job.uri)}: sha256 is of one file, and this is ${entries.length} files; name an archive, or leave sha256 out`,
+      `${shown(job.uri)}: sha256 covers one file, and the artifact has ${entries.length} files; name an archive, or leave sha256 out`,
     );
   }
   if (job.as !== undefined) {
     throw new SourceError(
-      `${shown(job.uri)}: the server wants one file, and this is ${entries.length} files; name the file`,
+      `${shown(job.uri)}: the server needs one file, and the artifact has ${entries.length} files; name the file`,
     );
   }
   return entries;
 }
 
-/** Which of the files an earlier start has not completed. */
+/** The files that an earlier run has not completed. */
 async function missingOf(
   entries: readonly Entry[],
   job: FetchJob,
@@ -163,13 +163,13 @@ async function missingOf(
   return missing;
 }
 
-/** Bytes that are still to come, as far as the source tells. */
+/** Bytes left to load, as far as the source states them. */
 async function neededFor(entries: readonly Entry[], job: FetchJob): Promise<number> {
   const loaded = await Promise.all(entries.map((entry) => loadedOf(targetOf(entry, job))));
   return entries.reduce((sum, { size = 0 }, at) => sum + Math.max(0, size - (loaded[at] ?? 0)), 0);
 }
 
-/** Loads the files that are not there yet; the disk must have room for all of them. */
+/** Loads the missing files; the disk must have room for all of them. */
 async function placeAll(
   entries: readonly Entry[],
   job: FetchJob,
@@ -188,7 +188,7 @@ async function placeAll(
   await ledger.remove();
 }
 
-/** Loads the files in which an ONNX model keeps its weights, when only the model was named. */
+/** Loads the external weights of an ONNX model, when only the model was named. */
 async function placeWeights(
   entries: readonly Entry[],
   job: FetchJob,
@@ -196,7 +196,7 @@ async function placeWeights(
   options: FetchSurroundings,
 ): Promise<void> {
   const [first] = entries;
-  // Of a folder everything is loaded that lies in it.
+  // A folder is loaded with everything in it.
   const isFile = context.single || ['file', 'https'].includes(schemeOf(job.uri) ?? '');
   if (first === undefined || entries.length > 1 || !isFile || isPacked(first, job)) return;
   const model = nameOf(first, job);
@@ -208,7 +208,7 @@ async function placeWeights(
   }
 }
 
-/** Variables by which the pod's environment names a store. */
+/** Variables of the pod's environment that name a store. */
 const ENDPOINTS = [
   'AWS_ENDPOINT_URL_S3',
   'AWS_ENDPOINT_URL',
@@ -216,7 +216,7 @@ const ENDPOINTS = [
   'HF_ENDPOINT',
 ] as const;
 
-/** What the definition and the environment say of where to load from. */
+/** URLs that the definition and the environment name as sources. */
 function namedBy({ uri, endpoint }: FetchJob, env: NodeJS.ProcessEnv): readonly string[] {
   const all = [uri, endpoint, ...ENDPOINTS.map((name) => env[name])];
   return all.filter((one) => one !== undefined);
@@ -231,9 +231,9 @@ async function contextOf(job: FetchJob, options: FetchSurroundings): Promise<Sou
 }
 
 /**
- * Brings an artifact to a folder: resumes where it was cut off, checks the digest, and does nothing
- * when the same artifact is already there.
- * @throws SourceError with a sentence that says what to do
+ * Loads an artifact to a folder: resumes after a break, checks the digest, and does nothing when
+ * the same artifact is already there.
+ * @throws SourceError with its correction
  */
 export async function fetchArtifact(job: FetchJob, options: FetchSurroundings): Promise<void> {
   const marker = join(job.to, MARKER);

@@ -6,7 +6,10 @@ import type { Entry } from './entry';
 import { SourceError } from './entry';
 import { lastSegment } from './safe-path';
 
-/** A local file answers like a source, so that everything after it is one way. */
+/**
+ * A local file with the interface of a remote source, so that the rest of the loader treats both
+ * alike.
+ */
 export function fileEntry(uri: string): Entry {
   const path = filePathOf(uri);
   const open: Entry['open'] = async ({ range = '' }) => {

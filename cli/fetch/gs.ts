@@ -7,9 +7,9 @@ import { entriesOfBucket, s3Entries } from './s3';
 
 const DEFAULT_ENDPOINT = 'https://storage.googleapis.com';
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_only';
-/** Longest life that Google grants to such a token. */
+/** Longest life of such a token at Google. */
 const TOKEN_SECONDS = 3600;
-/** A download may take longer: from half of a token's life on, the next request gets a new one. */
+/** A download may take longer: after half of a token's life the next request gets a new one. */
 const RENEW_MS = (TOKEN_SECONDS * 1000) / 2;
 
 interface ServiceAccount {
@@ -21,7 +21,7 @@ interface ServiceAccount {
 const base64url = (value: object): string =>
   Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** A signed claim (RFC 7523) is exchanged for an access token. */
+/** Exchanges a signed claim (RFC 7523) for an access token. */
 async function accessToken(account: ServiceAccount, { http }: SourceContext): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const claim = {

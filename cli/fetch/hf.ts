@@ -30,8 +30,8 @@ export function parseHf(uri: string): Repository {
 }
 
 /**
- * Everything below a path. The hub gives a thousand files a page; of the link to the next one only
- * the query is taken, because a mirror's links lead to the hub itself.
+ * Everything below a path. The hub returns a thousand files a page; only the query of the link to
+ * the next page is used, because a mirror's links lead to the hub itself.
  */
 async function treeOf(
   url: string,

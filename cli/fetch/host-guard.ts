@@ -4,9 +4,9 @@ import { isIP } from 'node:net';
 import { addressKind, hostKind, isListedHost } from '../../lib/spec/hosts';
 import { SourceError } from './entry';
 
-// Where the loader connects to. A name says nothing: whoever owns it may let it resolve to the
-// metadata service, or to a database beside the pod, and to another address a second later. So the
-// address is looked at, and the connection goes to the very address that was looked at.
+// Checks the addresses that the loader connects to. A name is not enough: its owner may let it
+// resolve to the metadata service, or to a database beside the pod, and to another address a second
+// later. So the resolved address is checked, and the connection goes to exactly that address.
 
 export interface Resolved {
   readonly address: string;
@@ -14,18 +14,18 @@ export interface Resolved {
 }
 
 export interface GuardOptions {
-  /** Hosts whose private addresses are fine: host, `host:port`, `*.domain`. */
+  /** Hosts that may have private addresses: host, `host:port`, `*.domain`. */
   readonly allowHosts: readonly string[];
-  /** URLs that the definition or the pod's environment names, not those that a source answers with. */
+  /** URLs that the definition or the pod's environment names, without those from responses. */
   readonly named: readonly string[];
   /** Addresses of a name; for tests. */
   readonly resolve?: ((host: string) => Promise<readonly Resolved[]>) | undefined;
 }
 
 export interface HostGuard {
-  /** @throws SourceError when the host of a URL is an address, or a name, that is not loaded from */
+  /** @throws SourceError when the host of a URL is an address, or a name, that is not allowed */
   readonly expectHost: (url: URL, isResolvedHere: boolean) => void;
-  /** Gives a connection to this URL only addresses that it may go to. */
+  /** A lookup for connections to this URL that returns only allowed addresses. */
   readonly lookupFor: (url: URL) => LookupFunction;
 }
 
@@ -48,7 +48,7 @@ function refusal(url: URL, address: string): SourceError {
   const host = `${url.hostname}:${portOf(url)}`;
   const shown = address === bare(url.hostname) ? host : `${host} (${address})`;
   return new SourceError(
-    `${shown}: is this machine, a private network or a metadata service, where artifacts are not loaded from; if it is meant, name it in artifactHosts of the environment (models.allowed_hosts for REST), or as --allow-host ${host}`,
+    `${shown}: is an address of this machine, a private network or a metadata service, from which artifacts are not loaded; to allow it, name it in artifactHosts of the environment (models.allowed_hosts for REST), or as --allow-host ${host}`,
   );
 }
 
@@ -64,7 +64,7 @@ export function guardHosts({ allowHosts, named, resolve = resolveAll }: GuardOpt
       case 'public':
         return true;
       case 'inside':
-        // The author wrote a name of the cluster or a private address: that is what is meant.
+        // The author wrote a name of the cluster or a private address, so it is intended.
         if (byAuthor.has(hostname) && hostKind(hostname) === 'inside') return true;
         return isListedHost(allowHosts, hostname, portOf(url));
       case 'loopback':
@@ -72,7 +72,7 @@ export function guardHosts({ allowHosts, named, resolve = resolveAll }: GuardOpt
         return isListedHost(exact, hostname, portOf(url));
     }
   };
-  /** What a proxy would resolve for us cannot be looked at: only the name can. */
+  /** A proxy resolves names itself: only the name can be checked. */
   const mayName = (url: URL, isResolvedHere: boolean): boolean => {
     const kind = hostKind(url.hostname);
     if (kind === 'public' || (kind === 'inside' && isResolvedHere)) return true;

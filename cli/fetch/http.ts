@@ -10,26 +10,26 @@ import type { GuardOptions } from './host-guard';
 import { guardHosts } from './host-guard';
 import { proxyFor, proxyHeaders, TunnelAgent } from './proxy';
 
-// One way to ask for everything: only of hosts that may be asked, bounded redirects that carry no
-// credential to another host, proxies of the environment, and an end to every silence. On node:http
-// and not on fetch: undici before 8 ends the process when a server closes while the disk is slower
-// than the network (undici #5360).
+// HTTP for all sources: allowed hosts only, a bounded number of redirects, no credentials to
+// another host, proxies of the environment, and a timeout for silence. On node:http and not on
+// fetch: undici before 8 ends the process when a server closes while the disk is slower than the
+// network (undici #5360).
 
 /** Stores redirect once or twice; more is a loop. */
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** What another host may know of a request. */
+/** Request headers that another host may get. */
 const HARMLESS = new Set(['accept', 'accept-encoding', 'range', 'if-range', 'user-agent']);
 
-/** A store that says nothing for this long has lost the connection. Milliseconds. */
+/** After this silence of a store the connection counts as lost. Milliseconds. */
 const SILENCE_MS = 60_000;
 
 export interface HttpOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** File with certificate authorities that are believed beside the usual ones. */
+  /** File with additional trusted certificate authorities. */
   readonly ca?: string | undefined;
   readonly silenceMs?: number | undefined;
-  /** Which hosts may be asked; each redirect is held to it, too. */
+  /** Checks the host of each request and of each redirect. */
   readonly guard: GuardOptions;
 }
 
@@ -44,11 +44,11 @@ async function authorities(file: string | undefined): Promise<string[] | undefin
 interface Way {
   readonly request: typeof httpRequest;
   readonly options: RequestOptions;
-  /** The connection goes to the host itself. */
+  /** The connection goes to the host itself, not to a proxy. */
   readonly isDirect: boolean;
 }
 
-/** How a URL is reached: directly, by a proxy, or by a tunnel through one. Connections are kept. */
+/** Route of a URL: direct, by a proxy, or by a tunnel through one. Connections are kept alive. */
 function wayfinder(env: NodeJS.ProcessEnv, ca: string[] | undefined): (url: URL) => Way {
   const tls = ca === undefined ? {} : { ca };
   const direct = {
@@ -70,7 +70,7 @@ function wayfinder(env: NodeJS.ProcessEnv, ca: string[] | undefined): (url: URL)
       return { request: httpRequest, options: { agent: direct.http }, isDirect: true };
     }
     const { hostname: host, port } = proxy;
-    // A proxy is asked for the whole URL (RFC 9112, 3.2.2).
+    // A proxy gets the whole URL (RFC 9112, 3.2.2).
     const options = { host, port: port || '80', path: url.href, agent: direct.http };
     return { request: httpRequest, options, isDirect: false };
   };
@@ -109,7 +109,7 @@ function bodyOf({ body }: RequestInit): string | undefined {
   return body instanceof URLSearchParams ? body.toString() : undefined;
 }
 
-/** One request, one answer. */
+/** One request and its response. */
 function asker(
   { env, guard, silenceMs = SILENCE_MS }: HttpOptions,
   ca: string[] | undefined,
@@ -120,7 +120,7 @@ function asker(
     const url = new URL(address);
     const { request, options, isDirect } = wayTo(url);
     expectHost(url, isDirect);
-    // A proxy is where the environment says, and resolves the names of others itself.
+    // The environment gives the address of a proxy, and the proxy resolves the names of others.
     const direct = isDirect ? { lookup: lookupFor(url) } : {};
     const body = bodyOf(init);
     const proxy = options.path === undefined ? {} : proxyHeaders(proxyFor(url, env) ?? url);
@@ -139,7 +139,7 @@ function asker(
         headers: all,
         timeout: silenceMs,
       });
-      asked.on('timeout', () => asked.destroy(new Error(`nothing came for ${silenceMs} ms`)));
+      asked.on('timeout', () => asked.destroy(new Error(`no data for ${silenceMs} ms`)));
       asked.on('error', fail);
       asked.on('response', (message) => resolve(responseOf(message)));
       asked.end(body);
@@ -148,7 +148,7 @@ function asker(
 }
 
 /**
- * Makes the one function that asks sources.
+ * Makes the function that sends requests to sources.
  * @throws SourceError when the file of authorities cannot be read
  */
 export async function fetcherOf(options: HttpOptions): Promise<Fetcher> {
@@ -156,7 +156,7 @@ export async function fetcherOf(options: HttpOptions): Promise<Fetcher> {
   return async (first, init = {}) => {
     let url = first;
     let headers = new Headers(init.headers);
-    // Packed on the way, neither its length nor a place in it would mean anything.
+    // With a content coding, neither the length nor an offset would be of the file.
     headers.set('accept-encoding', 'identity');
     for (let hops = 0; hops <= MAX_REDIRECTS; hops += 1) {
       const response = await once(url, init, headers);

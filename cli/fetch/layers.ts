@@ -1,23 +1,23 @@
 import type { Entry, SourceContext } from './entry';
 import { SourceError } from './entry';
 
-// Which layers of an OCI artifact are files of the model, and what they are called. Three tools
-// push models: ORAS names a file by its title and says when it packed a folder; ModelPack (modctl,
-// and KitOps since 1.0) names it by `org.cncf.model.filepath`; KitOps packs everything into tars.
+// Selects the layers of an OCI artifact that are files of the model, and their names. Three tools
+// push models: ORAS names a file by its title and marks packed folders; ModelPack (modctl, and
+// KitOps since 1.0) names it by `org.cncf.model.filepath`; KitOps packs everything into tars.
 
 /** github.com/modelpack/model-spec, docs/annotations.md */
 const MODEL_PACK_PATH = 'org.cncf.model.filepath';
 const TITLE = 'org.opencontainers.image.title';
 const ORAS_UNPACK = 'io.deis.oras.content.unpack';
 
-/** Layers of weights, as ModelPack and KitOps call them. */
+/** Layers of weights, by the media types of ModelPack and KitOps. */
 const WEIGHTS = /^application\/vnd\.(?:cncf\.model\.weight\.v|kitops\.modelkit\.model\.v)/;
-/** What a model was trained on is not served. */
+/** Training data is not served. */
 const DATASET = /^application\/vnd\.(?:cncf\.model|kitops\.modelkit)\.dataset\./;
 const TAR = /[.+]tar(?:$|[.+])/;
 const EMPTY = 'application/vnd.oci.empty.v1+json';
 
-/** Signatures, attestations and bills of materials: about an artifact, and not the artifact. */
+/** Signatures, attestations and bills of materials: about an artifact, not the artifact itself. */
 const EVIDENCE: readonly RegExp[] = [
   /^application\/vnd\.dev\.(?:cosign|sigstore)\./,
   /^application\/vnd\.cncf\.notary\./,
@@ -26,7 +26,7 @@ const EVIDENCE: readonly RegExp[] = [
   /^application\/(?:vnd\.cyclonedx|spdx|vnd\.syft)\b/,
   /^(?:application|text)\/spdx\b/,
 ];
-/** How buildkit marks what is not an image in its indexes. */
+/** Marks attestations in the indexes of buildkit. */
 const ATTESTATION = 'vnd.docker.reference.type';
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
@@ -40,7 +40,7 @@ export interface Layer {
   readonly annotations?: Annotations;
 }
 
-/** A manifest, or what an index says of one. */
+/** A manifest, or its entry in an index. */
 interface Described {
   readonly mediaType?: string;
   readonly artifactType?: string;
@@ -57,14 +57,14 @@ interface Indexed extends Described {
 export interface Manifest extends Described {
   readonly layers?: readonly Layer[];
   readonly manifests?: readonly Indexed[];
-  /** What a referrer is about. */
+  /** The artifact that a referrer is about. */
   readonly subject?: { readonly digest?: string };
 }
 
 const isEvidenceType = (type: string | undefined): boolean =>
   type !== undefined && EVIDENCE.some((one) => one.test(type));
 
-/** Is it a signature or an attestation of something else? */
+/** Whether it is a signature or an attestation of another artifact. */
 export function isEvidence({ artifactType, config, annotations }: Described): boolean {
   return (
     isEvidenceType(artifactType) ||
@@ -73,7 +73,7 @@ export function isEvidence({ artifactType, config, annotations }: Described): bo
   );
 }
 
-/** ModelPack names what lies in a tar as well; the tar holds that name, too. */
+/** ModelPack names the content of a tar as well; the tar holds that name, too. */
 function isPacked({ mediaType, annotations = {} }: Layer): boolean {
   if (annotations[ORAS_UNPACK] === 'true') return true;
   const isModelPack = annotations[MODEL_PACK_PATH] !== undefined;
@@ -84,7 +84,7 @@ function nameOf({ annotations = {}, digest }: Layer): string {
   return annotations[MODEL_PACK_PATH] ?? annotations[TITLE] ?? digest.replace(':', '-');
 }
 
-/** The layers that a server gets: one file if it wants one, else all that belong to the model. */
+/** The layers for a server: one file if it loads one, else all that belong to the model. */
 function wantedOf(layers: readonly Layer[], { single }: Pick<SourceContext, 'single'>) {
   const files = layers.filter(
     ({ mediaType }) =>
@@ -94,10 +94,10 @@ function wantedOf(layers: readonly Layer[], { single }: Pick<SourceContext, 'sin
   return single && weights.length === 1 ? weights : files;
 }
 
-/** A file of an artifact, and the digest by which it is asked for. */
+/** A file of an artifact, and the digest to request it by. */
 export type LayerFile = Omit<Entry, 'open'> & { readonly digest: string };
 
-/** @throws SourceError when the artifact holds no file of a model */
+/** @throws SourceError when the artifact has no model file */
 export function filesOf(
   uri: string,
   manifest: Manifest,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Entry } from './entry';
 import { OWN_PREFIX } from './safe-path';
 
-/** Remembers which files of an artifact are complete, until all are. */
+/** Records which files of an artifact are complete, until all are. */
 const LEDGER = `${OWN_PREFIX}.progress.json`;
 
 interface Done {
@@ -11,7 +11,7 @@ interface Done {
   readonly bytes: number;
 }
 
-/** Which files of one artifact are already there, so that a new start loads only the others. */
+/** The completed files of one artifact, so that a new run loads only the others. */
 export interface Ledger {
   readonly has: (entry: Entry, file: string) => Promise<boolean>;
   readonly add: (entry: Entry, file: string) => Promise<void>;
@@ -36,12 +36,12 @@ async function readDone(path: string, id: string): Promise<Map<string, Done>> {
     const written = JSON.parse(await readFile(path, 'utf8')) as Written;
     return new Map(written.id === id ? Object.entries(written.done) : []);
   } catch {
-    // Missing at first; broken is as good as missing: files are loaded again.
+    // The first run has none; a broken one counts as missing: files are loaded again.
     return new Map();
   }
 }
 
-/** @param id tells the source apart: what another one left is not believed */
+/** @param id identifies the source: the ledger of another one is ignored */
 export async function openLedger(folder: string, id: string): Promise<Ledger> {
   const path = join(folder, LEDGER);
   const done = await readDone(path, id);

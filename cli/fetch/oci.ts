@@ -5,7 +5,7 @@ import type { Manifest } from './layers';
 import { filesOf, isEvidence } from './layers';
 import { entryOf } from '../../lib/spec/entry';
 
-// Artifacts in an OCI registry: distribution-spec 1.1. Which layer is which file: layers.ts.
+// Artifacts in an OCI registry: distribution-spec 1.1. layers.ts maps layers to files.
 
 const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
@@ -13,7 +13,7 @@ const MANIFESTS = [
   'application/vnd.docker.distribution.manifest.v2+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ].join(', ');
-/** An index leads to a manifest; one that leads to another index is not what tools push. */
+/** An index leads to a manifest; tools push no index of indexes. */
 const MAX_DEPTH = 2;
 
 export interface Reference {
@@ -39,7 +39,7 @@ function basicCredentials({ env }: SourceContext): Record<string, string> {
   return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
 }
 
-/** Where tokens come from: the registry's word, but a password never leaves https because of it. */
+/** The token server, as the registry names it; a password is sent over https only. */
 function realmOf(challenge: (key: string) => string, root: string): URL {
   const realm = new URL(challenge('realm'), root);
   if (realm.protocol !== 'https:' && root.startsWith('https:')) {
@@ -51,7 +51,7 @@ function realmOf(challenge: (key: string) => string, root: string): URL {
   return realm;
 }
 
-/** What to send after a 401: a token from the realm it names, or the credentials themselves. */
+/** Authorization after a 401: a token from the named realm, or the credentials themselves. */
 async function authorization(challenge: string, root: string, context: SourceContext) {
   const basic = basicCredentials(context);
   if (!/^bearer/i.test(challenge)) return basic;
@@ -65,7 +65,7 @@ async function authorization(challenge: string, root: string, context: SourceCon
 
 type Ask = (path: string, headers: Headers) => Promise<Response>;
 
-/** Asks a repository; a token that is missing or has run out is fetched, and the question put again. */
+/** Sends requests to a repository; fetches a missing or expired token and repeats the request. */
 function askerOf(root: string, repository: string, context: SourceContext): Ask {
   let auth: Headers = {};
   return async (path, headers) => {
@@ -81,7 +81,7 @@ function askerOf(root: string, repository: string, context: SourceContext): Ask 
 /** Node's name of this machine's architecture → OCI's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64' };
 
-/** The part of an index that is for this machine; one without platforms has the artifact first. */
+/** The entry of an index for this machine; in one without platforms the artifact is first. */
 function digestIn({ manifests = [] }: Manifest): string | undefined {
   const own = entryOf(ARCHITECTURES, process.arch) ?? process.arch;
   const models = manifests.filter((one) => !isEvidence(one));
@@ -89,7 +89,7 @@ function digestIn({ manifests = [] }: Manifest): string | undefined {
   return (found ?? models[0] ?? manifests[0])?.digest;
 }
 
-/** A manifest. Asked for by digest, it must have that digest: those of the layers hang on it. */
+/** A manifest. Requested by digest, its digest is checked: it vouches for those of the layers. */
 async function manifestOf(uri: string, reference: string, ask: Ask, depth = 1): Promise<Manifest> {
   const response = await ask(`/manifests/${reference}`, { accept: MANIFESTS });
   const text = await (await expectOk(response, uri)).text();

@@ -1,6 +1,6 @@
 import { sizeText } from './disk';
 
-/** A line every so often is enough to see that it moves. Milliseconds. */
+/** Interval of progress lines. Milliseconds. */
 const EVERY_MS = 10_000;
 
 export interface ProgressOptions {
@@ -8,7 +8,7 @@ export interface ProgressOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** Counts bytes and says every ten seconds how far it is: `m.onnx: 1.2 GiB of 14.0 GiB (9 %), 118.0 MiB/s`. */
+/** Counts bytes and reports every ten seconds: `m.onnx: 1.2 GiB of 14.0 GiB (9 %), 118.0 MiB/s`. */
 export function progressLines(
   path: string,
   from: number,

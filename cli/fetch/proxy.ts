@@ -8,7 +8,7 @@ import { connect } from 'node:tls';
 import { SourceError } from './entry';
 import { entryOf } from '../../lib/spec/entry';
 
-// Proxies as every other tool takes them from the environment.
+// Proxies from the environment, in the form that other tools use.
 
 const DEFAULT_PORT: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 
@@ -33,7 +33,7 @@ function exempts(entry: string, { hostname, port, protocol }: URL): boolean {
   return host === suffix || host.endsWith(`.${suffix}`);
 }
 
-/** The proxy that a URL is asked through: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, in either case. */
+/** The proxy for a URL: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, in either case. */
 export function proxyFor(target: URL, env: NodeJS.ProcessEnv): URL | undefined {
   const read = (name: string): string =>
     entryOf(env, name.toLowerCase()) || entryOf(env, name) || '';
@@ -49,7 +49,7 @@ export function proxyFor(target: URL, env: NodeJS.ProcessEnv): URL | undefined {
   );
 }
 
-/** Where the proxy listens, and what it wants to know. */
+/** Headers for the proxy itself: its credentials. */
 export function proxyHeaders({ username, password }: URL): Readonly<Record<string, string>> {
   if (username === '') return {};
   const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;

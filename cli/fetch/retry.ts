@@ -1,19 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, reasonOf, SourceError } from './entry';
 
-/** A model of 100 GB is worth a few cuts; a source that is gone for minutes is not waited for. */
+/** A model of 100 GB may need several retries; a source that is away for minutes is given up. */
 export const TRIES = 6;
 const FIRST_PAUSE_MS = 500;
-/** A source may ask for patience, up to this. Milliseconds. */
+/** Longest pause that a source may request. Milliseconds. */
 const MAX_PAUSE_MS = 60_000;
 
 export interface RetryOptions {
   readonly log: (line: string) => void;
-  /** First pause between tries, milliseconds; doubles. */
+  /** First pause between attempts, milliseconds; doubles. */
   readonly pauseMs?: number | undefined;
 }
 
-/** The pause after the n-th failure in a row: doubled, and spread, because many pods start at once. */
+/**
+ * The pause after the n-th failure in a row: doubled, with jitter, because many pods start at once.
+ */
 function pauseAfter(failures: number, error: unknown, first: number): number {
   const asked = error instanceof BusyError ? error.afterMs : 0;
   const doubled = first * 2 ** (failures - 1) * (0.5 + Math.random());
@@ -21,9 +23,9 @@ function pauseAfter(failures: number, error: unknown, first: number): number {
 }
 
 /**
- * Does `work` until it succeeds, or has failed so many times in a row. Work that got further than
- * ever (`progress` grew) begins a new row: long downloads are cut often, and each cut is paid for.
- * @throws SourceError at once; any other error after the last try
+ * Repeats `work` until it succeeds, or has failed too often in a row. An attempt that got further
+ * than before (`progress` grew) resets the count: long downloads break often.
+ * @throws SourceError at once; any other error after the last attempt
  */
 export async function persist<T>(
   what: string,

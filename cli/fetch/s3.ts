@@ -5,7 +5,7 @@ import type { Entry, SourceContext } from './entry';
 import { expectOk, renewed, SourceError } from './entry';
 import { decodedUri, lastSegment } from './safe-path';
 
-// S3 and everything that speaks it: AWS, MinIO, Ceph, R2, and Google Cloud Storage with HMAC keys.
+// S3 and compatible stores: AWS, MinIO, Ceph, R2, and Google Cloud Storage with HMAC keys.
 
 interface Keys {
   readonly accessKeyId: string;
@@ -13,10 +13,10 @@ interface Keys {
   readonly sessionToken?: string | undefined;
 }
 
-/** Keys of a role live an hour at least; those in use are younger than this. */
+/** Keys of a role live an hour at least; they are renewed after half of that. */
 const KEYS_LIFE_MS = 30 * 60_000;
 
-/** How a store is asked: signed, with a bearer token, or as anybody. */
+/** Sends a request to a store: signed, with a bearer token, or anonymous. */
 export type Ask = (url: string, init?: RequestInit) => Promise<Response>;
 
 const xmlValues = (xml: string, tag: string): readonly string[] =>
@@ -32,7 +32,7 @@ const xmlValues = (xml: string, tag: string): readonly string[] =>
 const regionOf = ({ env }: SourceContext): string =>
   env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? 'us-east-1';
 
-/** Amazon's regions in China have a domain of their own. */
+/** Amazon's regions in China have another domain. */
 const domainOf = (region: string): string =>
   region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
 
@@ -68,7 +68,7 @@ function envKeys({ env }: SourceContext): Keys | undefined {
   return { accessKeyId: id, secretAccessKey: secret, sessionToken: token };
 }
 
-/** Where keys come from; undefined: the store is asked as anybody. */
+/** Source of the keys; undefined: requests are anonymous. */
 function keysOf(context: SourceContext): (() => Promise<Keys>) | undefined {
   const given = envKeys(context);
   if (given !== undefined) return async () => given;
@@ -111,7 +111,7 @@ interface StoredObject {
   readonly tag: string | undefined;
 }
 
-/** The objects of one page of ListObjectsV2; what ends in a slash is a folder's marker. */
+/** The objects of one page of ListObjectsV2; a key that ends in a slash marks a folder. */
 function objectsIn(xml: string): readonly StoredObject[] {
   const blocks = [...xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, block = '']) => block);
   return blocks.flatMap((block) => {
@@ -140,7 +140,7 @@ async function objectsBelow(
   return objects;
 }
 
-/** The files of `bucket/key`: one, or all below it when the server wants a folder. */
+/** The files of `bucket/key`: one, or all below it for a server that loads a folder. */
 export async function entriesOfBucket(
   uri: string,
   base: string,
@@ -155,7 +155,7 @@ export async function entriesOfBucket(
   if (single) return [{ path: lastSegment(key), open: open(key) }];
   const prefix = key === '' || key.endsWith('/') ? key : `${key}/`;
   const objects = await objectsBelow(base, prefix, ask);
-  if (objects.length === 0) throw new SourceError(`${uri}: nothing lies there; check the URI`);
+  if (objects.length === 0) throw new SourceError(`${uri}: no object found; check the URI`);
   return objects.map(({ key: name, size, tag }) => ({
     path: name.slice(prefix.length),
     open: open(name),

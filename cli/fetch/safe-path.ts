@@ -2,23 +2,23 @@ import { lstat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SourceError } from './entry';
 
-// The one place where a name from outside becomes a path: names of layers, objects, files of a
-// repository, members of archives, the last segment of a URI. All adapters and both unpackers pass
-// here. A name is decoded before it is split, and never after.
+// The only place where a name from outside becomes a path: names of layers, objects, files of a
+// repository, members of archives, the last segment of a URI. All adapters and both unpackers use
+// it. A name is decoded before it is split, and never after.
 
 /** Bytes of one segment on ext4, xfs, NTFS and APFS. */
 const MAX_SEGMENT_BYTES = 255;
-/** Bytes of a whole name: PATH_MAX is 4096, and folders of the pod and of caches come before it. */
+/** Bytes of a whole name: PATH_MAX is 4096, and the folders of the pod and of caches precede it. */
 const MAX_NAME_BYTES = 1024;
 
-/** Files that the loader keeps for itself in the target folder. */
+/** Prefix of the loader's own files in the target folder. */
 export const OWN_PREFIX = '.artifact';
 
-/** What `download` writes beside a file until it is complete. */
+/** Suffix of a file until it is complete. */
 export const PART = '.part';
 export const PART_TAG = '.part.tag';
 
-/** Devices of Windows, with any extension; the folder may be shared with one. */
+/** Devices of Windows, with any extension; a Windows machine may share the folder. */
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?$/i;
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f]/;
@@ -49,7 +49,7 @@ function nameFault(name: string): string | undefined {
 }
 
 /**
- * The segments of a name from outside, as it stands: nothing is decoded and nothing resolved.
+ * The segments of a name from outside, as given: nothing is decoded and nothing resolved.
  * @throws SourceError unless every segment is the plain name of a file or folder
  */
 export function segmentsOf(name: string): readonly string[] {
@@ -57,7 +57,7 @@ export function segmentsOf(name: string): readonly string[] {
   const why = nameFault(name) ?? segments.map(segmentFault).find((fault) => fault !== undefined);
   if (why !== undefined) refuse(name, why);
   if (segments[0]?.toLowerCase().startsWith(OWN_PREFIX) === true) {
-    refuse(name, `${OWN_PREFIX}… is what the loader keeps for itself`);
+    refuse(name, `${OWN_PREFIX}… is reserved for the loader`);
   }
   return segments;
 }
@@ -67,18 +67,20 @@ export function safePath(folder: string, name: string): string {
   return join(resolve(folder), ...segmentsOf(name));
 }
 
-/** A member of a tar or zip: `./a` and `a/` are how archivers write `a`. Undefined: the folder itself. */
+/** A member of a tar or zip: archivers write `a` as `./a` or `a/`. Undefined: the folder itself. */
 export function memberName(path: string): string | undefined {
   const name = path.replace(/^(?:\.\/+)+/, '').replace(/\/$/, '');
   return name === '' || name === '.' ? undefined : name;
 }
 
-/** @throws SourceError for what is not percent-encoded as a URI is (RFC 3986, 2.1) */
+/** @throws SourceError for invalid percent-encoding (RFC 3986, 2.1) */
 export function decodedUri(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new SourceError(`${text}: has a % that begins no escape; write %25 for a percent sign`);
+    throw new SourceError(
+      `${text}: has a % that does not begin an escape; write %25 for a percent sign`,
+    );
   }
 }
 
@@ -93,23 +95,28 @@ export function lastSegment(path: string): string {
   return path.replace(/\/+$/, '').split('/').at(-1) ?? '';
 }
 
-/** How names are compared: file systems that keep no case often keep no form of Unicode either. */
+/**
+ * The form in which names are compared: file systems that ignore case often ignore the form of
+ * Unicode too.
+ */
 const foldedName = (name: string): string => name.normalize('NFC').toLowerCase();
 
-/** Names of one artifact: which are taken, so that no two of them are one file. */
+/** The used names of one artifact, so that no two of them are the same file. */
 export interface Names {
-  /** @throws SourceError when another name means the same file somewhere, or a file is a folder */
+  /**
+   * @throws SourceError when another name is the same file on some system, or a file is a folder
+   */
   readonly claim: (name: string, kind?: 'file' | 'folder') => void;
 }
 
 export interface NamesOptions {
-  /** Whose names they are, for messages. */
+  /** The owner of the names, for messages. */
   readonly what: string;
   /** An archive may hold a name twice: the last one counts. */
   readonly sameTwice: boolean;
 }
 
-/** The folders that a name stands in, the outermost first. */
+/** The folders of a name, the outermost first. */
 function foldersOf(name: string): readonly string[] {
   const segments = name.split('/');
   return segments.slice(1).map((_, index) => segments.slice(0, index + 1).join('/'));
@@ -158,8 +165,8 @@ function endingWith(taken: ReadonlyMap<string, string>, key: string, ending: str
 }
 
 /**
- * A link below the folder would lead a write out of it. None comes from an artifact; one that lies
- * there already was not made by this fetch.
+ * A link below the folder could lead a write out of it. Artifacts contain none; an existing one was
+ * not made by this run.
  * @throws SourceError when a segment on the way, or the file itself, is a link
  */
 export async function expectNoLinks(folder: string, name: string): Promise<void> {
@@ -169,7 +176,9 @@ export async function expectNoLinks(folder: string, name: string): Promise<void>
     const found = await lstat(path).catch(() => undefined);
     if (found === undefined) return;
     if (found.isSymbolicLink()) {
-      throw new SourceError(`${path} is a link, which is not written through; remove it`);
+      throw new SourceError(
+        `${path} is a link, and the loader does not write through links; remove it`,
+      );
     }
   }
 }

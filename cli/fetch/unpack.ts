@@ -11,16 +11,19 @@ import { freeBytes, sizeText } from './disk';
 import { SourceError } from './entry';
 import { expectNoLinks, memberName, namesOf, safePath } from './safe-path';
 
-/** A model folder has thousands of files at most; an archive of millions is there to fill inodes. */
+/** A model folder has thousands of files at most; an archive of millions exhausts inodes. */
 const MAX_ENTRIES = 100_000;
-/** Weights hardly shrink; what grows a hundredfold is a bomb. Small archives may hold zeros. */
+/**
+ * Weights hardly compress; a factor of a hundred is a decompression bomb. Small archives may hold
+ * zeros.
+ */
 const MAX_RATIO = 100;
 const MIN_ALLOWANCE = 64 * 1024 * 1024;
 
-/** Kind bits of a Unix mode, which zip keeps in the upper half of its attributes. */
+/** Bits of the file type in a Unix mode, which zip keeps in the upper half of its attributes. */
 const KIND = 0o170000;
 const PLAIN_KINDS: ReadonlySet<number> = new Set([0, 0o100000, 0o040000]);
-/** Readable for the server, which is another user; executable only where it was. */
+/** Readable for the server, which runs as another user; executable only where it was. */
 const READABLE = 0o644;
 const EXECUTABLE = 0o755;
 const EXECUTE_BITS = 0o111;
@@ -33,7 +36,7 @@ export interface UnpackOptions {
 
 type MemberKind = 'file' | 'folder';
 
-/** Says of each member, before it is written, whether it may be. @returns its safe name */
+/** Checks each member before it is written. @returns its safe name */
 type Guard = (path: string, kind: MemberKind, bytes: number) => string | undefined;
 
 const kindOf = (path: string): MemberKind => (path.endsWith('/') ? 'folder' : 'file');
@@ -50,7 +53,7 @@ function memberNames(what: string, folder: string) {
   };
 }
 
-/** Counts what an archive would write against what it may: room on the disk, and common sense. */
+/** Bounds the bytes that an archive may write: by free disk space, and by its compression ratio. */
 async function guardOf(
   file: string,
   what: string,
@@ -85,7 +88,7 @@ async function guardOf(
 
 const openZip = promisify<string, { lazyEntries: true }, ZipFile>(open);
 
-/** Archivers of other systems write no kind at all. */
+/** Some archivers set no file type. */
 const isPlainMember = ({ externalFileAttributes }: ZipEntry): boolean =>
   PLAIN_KINDS.has((externalFileAttributes >>> 16) & KIND);
 
@@ -120,7 +123,7 @@ async function unzip(
   }).finally(() => zip.close());
 }
 
-/** Types of members of a tar; what is none of them is left out. */
+/** Types of members of a tar that are extracted; others are left out. */
 const FILES: ReadonlySet<string> = new Set(['File', 'OldFile', 'ContiguousFile']);
 const FOLDERS: ReadonlySet<string> = new Set(['Directory', 'GNUDumpDir']);
 
@@ -136,7 +139,7 @@ async function untar(
     try {
       guard(path, FOLDERS.has(type) ? 'folder' : kindOf(path), size);
     } catch (error) {
-      // Thrown in here it would be lost between streams.
+      // An exception here would be lost between the streams.
       refusal = error;
       return false;
     }
@@ -148,7 +151,7 @@ async function untar(
     file,
     cwd: folder,
     strict: true,
-    // Owners and rights of the machine it was packed on mean nothing here.
+    // Owners and rights of the packing machine do not apply here.
     preserveOwner: false,
     filter: (path, entry) => allows(path, entry as ReadEntry),
     onReadEntry: (entry) => {
@@ -161,8 +164,8 @@ async function untar(
 }
 
 /**
- * Unpacks a tar (also compressed with gzip) or a zip into a folder. Links and devices are left out.
- * @throws SourceError for an archive that would write elsewhere, or more than it may
+ * Unpacks a tar (also with gzip) or a zip into a folder. Links and devices are left out.
+ * @throws SourceError for an archive that would write outside the folder, or too much
  */
 export async function unpack(
   file: string,
@@ -173,6 +176,6 @@ export async function unpack(
   await mkdir(folder, { recursive: true });
   const guard = await guardOf(file, name, folder, options);
   const leaveOut = (path: string): void =>
-    options.log(`${name}: ${path} is no plain file; left out`);
+    options.log(`${name}: ${path} is not a regular file; left out`);
   return (/\.zip$/i.test(name) ? unzip : untar)(file, folder, guard, leaveOut);
 }

@@ -1,7 +1,7 @@
 /**
  * A logistic regression on Fisher's iris data (scikit-learn, converted by skl2onnx; 522 bytes): one
  * input `measurements` [batch, 4] in centimetres, outputs `label` and `probabilities`. Small enough
- * to come along, so that a new project has a model that answers.
+ * to be included, so that a new project has a model that answers.
  */
 export const IRIS_ONNX = Buffer.from(
   [

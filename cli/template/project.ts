@@ -56,7 +56,7 @@ const TSCONFIG = {
   include: ['models'],
 };
 
-/** Versions of what the new project stands on; the same major versions that this package is tested with. */
+/** Dependencies of a new project: the major versions that this package is tested with. */
 const DEPENDENCIES = {
   cdk8s: '^2.70.0',
   'cdk8s-plus-28': '^2.5.6',
@@ -86,15 +86,18 @@ function packageJson(name: string, dependency: string): string {
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
-/** Windows' git would write CRLF into the manifests, and `synth --check` and kubectl's reader see other bytes. */
+/**
+ * Git on Windows would write CRLF into the manifests, which `synth --check` and kubectl see as
+ * other bytes.
+ */
 const GIT_ATTRIBUTES = `* text=auto eol=lf
 *.onnx binary
 *.tgz binary
 `;
 
 /**
- * Everything a new project needs to synthesize and to answer at once.
- * @param dependency what package.json says of this package: a range, or `file:…`
+ * The files of a new project.
+ * @param dependency version of this package in package.json: a range, or `file:…`
  */
 export function projectFiles(name: string, dependency: string): readonly TemplateFile[] {
   return [

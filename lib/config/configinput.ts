@@ -60,11 +60,11 @@ interface ServerInput {
 }
 
 interface LocalInput {
-  /** Where definitions, history and artifacts stay. */
+  /** Folder of the definitions, their history and the artifacts. */
   directory?: string | undefined;
   /** Model → arm → servers that already run; they are routed to instead of started. */
   endpoints?: Record<string, Record<string, string[]>> | undefined;
-  /** Between "no new requests" and SIGTERM of a replica. */
+  /** Time between the last new request of a replica and its SIGTERM. */
   preStopSeconds?: number | undefined;
 }
 
@@ -95,9 +95,9 @@ interface ModelsInput {
   environment?: string | undefined;
   /** Prefix for images that name no registry host; an environment that has one wins. */
   registry?: string | undefined;
-  /** For models that name none; an environment that says them wins, one by one. */
+  /** For models that name none; each value of an environment takes precedence. */
   defaultResources?: DefaultResourcesInput | undefined;
-  /** Where images of definitions by REST may come from; absent: anywhere. */
+  /** Registries that images of definitions by REST may come from; absent: anywhere. */
   allowedRegistries?: string[] | undefined;
   /**
    * Hosts that artifacts of definitions by REST may come from (https, oci, endpoints), private ones
@@ -116,11 +116,14 @@ interface ExternalMetricsInput {
 }
 
 interface KubernetesInput {
-  /** Where models are; KUBERNETES_NAMESPACE overrides it; absent: that of the pod or kubeconfig. */
+  /**
+   * Namespace of the models; KUBERNETES_NAMESPACE overrides it; absent: that of the pod or
+   * kubeconfig.
+   */
   namespace?: string | undefined;
   /** Further namespaces whose models are served; new ones go into `namespace`. */
   namespaces?: string[] | undefined;
-  /** Where the service itself is, with what it remembers; absent: that of the pod. */
+  /** Namespace of the service and of its state; absent: that of the pod. */
   runtimeNamespace?: string | undefined;
   /** A kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account. */
   configPath?: string | undefined;
@@ -196,17 +199,17 @@ interface RoutingInput {
   maxEjectedPercent?: number | undefined;
   /** Panic threshold: with a smaller share of healthy replicas all are used. */
   panicPercent?: number | undefined;
-  /** Retry budget: second tries per requests of the last retryWindowSeconds. */
+  /** Retry budget: retries per requests of the last retryWindowSeconds. */
   retryPercent?: number | undefined;
-  /** Second tries beside the budget, for models with few requests. */
+  /** Retries beside the budget, for models with few requests. */
   freeRetriesPerSecond?: number | undefined;
   /** Time that the retry budget looks back on. */
   retryWindowSeconds?: number | undefined;
-  /** Shortest pause before a second try. */
+  /** Shortest pause before a retry. */
   minRetryDelayMs?: number | undefined;
-  /** Longest pause before a second try. */
+  /** Longest pause before a retry. */
   maxRetryDelayMs?: number | undefined;
-  /** Time that a second try waits for a replica other than the one that failed. */
+  /** Time that a retry waits for a replica other than the one that failed. */
   retryAvoidMs?: number | undefined;
   /** Waiting time that counts as much as one priority. */
   priorityAgeMs?: number | undefined;

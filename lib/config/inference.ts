@@ -2,7 +2,9 @@ import { z } from 'zod';
 
 const MIB = 1024 * 1024;
 
-/** Of a connection, of a message, of the router, or a credential: none of them is ever passed on. */
+/**
+ * Headers of a connection or a message, the router’s own headers, and credentials: never passed on.
+ */
 const NEVER_PASSED =
   /^(?:authorization|connection|content-length|cookie|expect|host|keep-alive|proxy-.*|set-cookie|te|traceparent|trailer|transfer-encoding|upgrade|x-ai-model-.*|x-api-key|x-forwarded-.*|x-request-id)$/;
 

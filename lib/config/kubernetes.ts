@@ -27,7 +27,7 @@ export const kubernetesSchema = z.strictObject({
   namespace: namespace
     .optional()
     .describe(
-      'Where models are; KUBERNETES_NAMESPACE overrides it; absent: that of the pod or kubeconfig.',
+      'Namespace of the models; KUBERNETES_NAMESPACE overrides it; absent: that of the pod or kubeconfig.',
     ),
   namespaces: z
     .array(namespace)
@@ -36,7 +36,7 @@ export const kubernetesSchema = z.strictObject({
     .describe('Further namespaces whose models are served; new ones go into `namespace`.'),
   runtimeNamespace: namespace
     .optional()
-    .describe('Where the service itself is, with what it remembers; absent: that of the pod.'),
+    .describe('Namespace of the service and of its state; absent: that of the pod.'),
   configPath: pathSchema
     .optional()
     .describe('A kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the pod’s own account.'),

@@ -14,7 +14,7 @@ const address = z
 export const localSchema = z.strictObject({
   directory: pathSchema
     .default('.ai-model-service')
-    .describe('Where definitions, history and artifacts stay.'),
+    .describe('Folder of the definitions, their history and the artifacts.'),
   endpoints: z
     .record(z.string(), z.record(z.string(), z.array(address).min(1)))
     .default({})
@@ -24,5 +24,5 @@ export const localSchema = z.strictObject({
     .min(0)
     .max(300)
     .default(1)
-    .describe('Between "no new requests" and SIGTERM of a replica.'),
+    .describe('Time between the last new request of a replica and its SIGTERM.'),
 });

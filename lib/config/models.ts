@@ -3,7 +3,7 @@ import { defaultResourcesSchema, registrySchema } from '../spec';
 import { pathSchema } from './path';
 import { artifactHostSchema } from '../spec/hosts';
 
-// What is served, and what a definition by REST may ask for.
+// Definitions to serve, and the limits of definitions by REST.
 
 const registry = z
   .string()
@@ -26,11 +26,11 @@ export const modelsSchema = z.strictObject({
     .describe('Prefix for images that name no registry host; an environment that has one wins.'),
   defaultResources: defaultResourcesSchema
     .optional()
-    .describe('For models that name none; an environment that says them wins, one by one.'),
+    .describe('For models that name none; each value of an environment takes precedence.'),
   allowedRegistries: z
     .array(registry)
     .optional()
-    .describe('Where images of definitions by REST may come from; absent: anywhere.'),
+    .describe('Registries that images of definitions by REST may come from; absent: anywhere.'),
   allowedHosts: z
     .array(artifactHostSchema)
     .optional()

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The constants of the algorithms; runtime/core says why they are what they are. */
+/** Constants of the algorithms; runtime/core gives the reason for each value. */
 export const routingSchema = z.strictObject({
   connectMs: z
     .int()
@@ -100,13 +100,13 @@ export const routingSchema = z.strictObject({
     .min(0)
     .max(100)
     .default(20)
-    .describe('Retry budget: second tries per requests of the last retryWindowSeconds.'),
+    .describe('Retry budget: retries per requests of the last retryWindowSeconds.'),
   freeRetriesPerSecond: z
     .number()
     .min(0)
     .max(10_000)
     .default(10)
-    .describe('Second tries beside the budget, for models with few requests.'),
+    .describe('Retries beside the budget, for models with few requests.'),
   retryWindowSeconds: z
     .int()
     .min(1)
@@ -118,19 +118,19 @@ export const routingSchema = z.strictObject({
     .min(0)
     .max(10_000)
     .default(25)
-    .describe('Shortest pause before a second try.'),
+    .describe('Shortest pause before a retry.'),
   maxRetryDelayMs: z
     .int()
     .min(0)
     .max(10_000)
     .default(250)
-    .describe('Longest pause before a second try.'),
+    .describe('Longest pause before a retry.'),
   retryAvoidMs: z
     .int()
     .min(0)
     .max(60_000)
     .default(1000)
-    .describe('Time that a second try waits for a replica other than the one that failed.'),
+    .describe('Time that a retry waits for a replica other than the one that failed.'),
   priorityAgeMs: z
     .int()
     .min(1)

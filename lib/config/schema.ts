@@ -49,5 +49,5 @@ export const configSchema = z.strictObject({
     .describe('Severity and form of the log.'),
 });
 
-/** As it is written. */
+/** The sections as their author wrote them. */
 export type WrittenConfig = z.output<typeof configSchema>;

@@ -66,7 +66,7 @@ export interface ModelDeploymentProps {
   readonly previous?: ModelInput | ModelSpec | undefined;
 }
 
-/** What runs one arm: `stable`, or a candidate. */
+/** The objects of one arm: `stable`, or a candidate. */
 export interface ModelArm {
   readonly name: string;
   readonly version: string;
@@ -78,7 +78,7 @@ export interface ModelArm {
   readonly disruptionBudget?: ApiObject | undefined;
 }
 
-/** Of `from-` and the address of a peer, in the name of a policy: 32 bits of it. */
+/** Length of `from-` and a 32-bit hash of the address of a peer, in the name of a policy. */
 const MAX_PEER_CHARACTERS = 'from-c8'.length + 8;
 
 type ModelArms = readonly [ModelArm, ...ModelArm[]];
@@ -206,7 +206,7 @@ export class ModelDeployment extends Construct implements IPodSelector, INetwork
     return this.#arms[0].disruptionBudget;
   }
 
-  /** Every object, in the order it should be applied. */
+  /** Every object, in the order of application. */
   get objects(): readonly ApiObject[] {
     return this.node.children.filter((child) => ApiObject.isApiObject(child));
   }
@@ -241,7 +241,7 @@ export class ModelDeployment extends Construct implements IPodSelector, INetwork
     return this;
   }
 
-  /** What is legal but probably wrong. */
+  /** Findings: legal definitions that are probably wrong. */
   get findings(): readonly Finding[] {
     return this.#findings;
   }

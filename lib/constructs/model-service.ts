@@ -56,7 +56,7 @@ export class ModelService extends Construct {
   /** Its rights in each namespace with models. */
   readonly modelRoles: readonly Role[];
   readonly configMap: ConfigMap;
-  /** What the service remembers; empty at first. */
+  /** State of the service; empty at first. */
   readonly state: ConfigMap;
   /** Port 8080, and that of gRPC. */
   readonly service: Service;
@@ -187,7 +187,7 @@ export class ModelService extends Construct {
   }
 }
 
-/** Meshes and gateways learn from the protocol's name that its calls share connections. */
+/** Meshes and gateways derive from the protocol's name that gRPC calls share connections. */
 function bindGrpc(service: Service, port: number): void {
   service.bind(port, { name: 'grpc', targetPort: port });
   const at = service.ports.length - 1;
@@ -206,7 +206,7 @@ function serviceLabels({ runtime }: Environment): Readonly<Record<string, string
   };
 }
 
-/** The service does not run as root, and 8080 and 9090 are taken. */
+/** The service does not run as root, and it listens on 8080 and 9090 already. */
 function isFree(port: number): boolean {
   const isOurs = port === PUBLIC_PORT || port === OPS_PORT;
   return Number.isInteger(port) && port >= 1024 && port <= 65_535 && !isOurs;

@@ -22,7 +22,7 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 
 const READABLE = new WeakSet<App>();
 
-/** Makes the app that a construct stands in write what kubectl reads; its other apps stay as they are. */
+/** Makes the app of a construct write manifests that kubectl reads; other apps stay unchanged. */
 export function writeReadably(construct: IConstruct): void {
   const { root } = construct.node;
   if (!(root instanceof App) || READABLE.has(root)) return;

@@ -22,7 +22,7 @@ import { pathText } from '../spec/path';
 const pathIn = (sections: ConfigInput, wire: readonly PropertyKey[]): string =>
   `config.${pathText(writtenPath(sections, wire))}`;
 
-/** The sections as the service will read them, or what it would refuse. */
+/** The sections as the service will read them, or the faults that it would report. */
 function readSections(sections: ConfigInput): WrittenConfig | readonly Fault[] {
   try {
     return checked(configSchema, sections, 'wire');
@@ -35,7 +35,9 @@ function readSections(sections: ConfigInput): WrittenConfig | readonly Fault[] {
   }
 }
 
-/** Fields that the construct sets; with another value its objects and the service would disagree. */
+/**
+ * Fields that the construct sets; with another value the objects and the service would disagree.
+ */
 const DECIDED: Readonly<Record<string, string>> = {
   cluster: 'remove it',
   'server.host': 'remove it',
@@ -82,7 +84,7 @@ function keyFaults({ auth }: WrittenConfig, envFrom: readonly ISecret[]): readon
   return [fault('envFrom', undefined, ...NO_KEYS)];
 }
 
-/** What the service would refuse at its start, found before it is installed. */
+/** Faults that would stop the service at its start, found before it is installed. */
 export function configFaults(
   sections: ConfigInput = {},
   envFrom: readonly ISecret[] = [],
@@ -96,7 +98,7 @@ export function wireSections(sections: ConfigInput = {}): Readonly<Record<string
   return wireOf(configSchema, fieldsOf(configSchema, sections, []) as object);
 }
 
-/** The environment, with `models.registry` and `models.default_resources` where it says nothing. */
+/** The environment, completed by `models.registry` and `models.default_resources`. */
 export function serviceEnvironment(
   environment: EnvironmentInput = {},
   sections: ConfigInput = {},

@@ -11,7 +11,7 @@ import {
 import type { Fault } from '../spec';
 import { fault } from '../spec';
 
-/** Port of the pods; the Service has 443, where the API server looks unasked. */
+/** Port of the pods; the Service uses 443, the default port of the API server's calls. */
 export const METRICS_PORT = 9443;
 export const METRICS_TLS_FOLDER = '/etc/ai-model-service-metrics-tls';
 
@@ -23,8 +23,8 @@ export interface ExternalMetricsOptions {
    */
   readonly tls: ISecret;
   /**
-   * Who signed that certificate, as PEM.
-   * @default - whatever `injectCaFrom` says
+   * Certificate of the authority that signed that certificate, as PEM.
+   * @default - the authority that `injectCaFrom` gives
    */
   readonly ca?: string;
   /**
@@ -61,7 +61,7 @@ export function metricsFaults({ ca, injectCaFrom }: ExternalMetricsOptions): rea
   return [fault('externalMetrics.ca', got, 'the authority’s certificate as PEM', mend)];
 }
 
-/** `kubernetes.external_metrics` of the configuration, below what the user says. */
+/** `kubernetes.external_metrics` of the configuration; values of the user take precedence. */
 export function withMetricsConfig(
   given: Readonly<Record<string, unknown>>,
   metrics: ExternalMetricsOptions | undefined,
@@ -124,7 +124,7 @@ function binding({ metadata, role, account }: Binding): KubeObject {
   };
 }
 
-/** A ClusterRole of one rule, and who has it. */
+/** A ClusterRole of one rule, and the subject it is bound to. */
 function clusterRight(
   name: string,
   { labels }: MetricsOptions,
@@ -139,10 +139,10 @@ function clusterRight(
 }
 
 /**
- * What makes the service the cluster’s external.metrics.k8s.io. Besides the APIService: autoscalers
- * may read it; the service may read by which certificate the API server shows itself, and whether
- * the APIService is its own. It asks for no right to review access (system:auth-delegator): the API
- * server has done that before it calls.
+ * Objects that make the service the cluster’s external.metrics.k8s.io: the APIService, the right of
+ * autoscalers to read it, and the rights of the service to read the client certificate of the
+ * aggregation layer and the owner of the APIService. The service needs no right to review access
+ * (system:auth-delegator): the API server has authorized the call already.
  */
 export function metricsObjects(options: MetricsOptions): readonly KubeObject[] {
   const { name, namespace, labels } = options;

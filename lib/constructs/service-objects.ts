@@ -57,7 +57,10 @@ function scaling(options: ServiceOptions): readonly KubeObject[] {
   ];
 }
 
-/** Callers come from anywhere; the ops port is for monitoring and the other replicas. Egress is open. */
+/**
+ * Ingress: the public port is open to everyone, the ops port to monitoring and the other replicas.
+ * Egress is open.
+ */
 function networkPolicy(options: ServiceOptions): KubeObject | undefined {
   const { name, environment, grpcPort, externalMetrics } = options;
   if (environment.networkPolicy === false) return undefined;
@@ -78,7 +81,7 @@ function networkPolicy(options: ServiceOptions): KubeObject | undefined {
           ],
           ports: [port(OPS_PORT)],
         },
-        // API servers are in no namespace; they show their certificate.
+        // API servers run outside any namespace; they authenticate by certificate.
         ...(externalMetrics === undefined ? [] : [{ ports: [port(METRICS_PORT)] }]),
       ],
     },
@@ -139,7 +142,7 @@ function prometheusRule(options: ServiceOptions): KubeObject {
   };
 }
 
-/** The objects of the service that are plain JSON, in the order they should be applied. */
+/** The objects of the service that are plain JSON, in the order of application. */
 export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
   const { route, environment, externalMetrics: metrics } = options;
   const all = [

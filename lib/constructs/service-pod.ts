@@ -17,7 +17,7 @@ export const OPS_PORT = 9090;
 const CONFIG_FOLDER = '/etc/ai-model-service';
 const TLS_FOLDER = '/etc/ai-model-service-tls';
 
-/** After SIGTERM the service takes requests this long, and needs this long to end. */
+/** After SIGTERM: time in which new requests are still accepted, and time to exit. */
 const ACCEPT_SECONDS = 5;
 const EXIT_SECONDS = 5;
 
@@ -36,20 +36,20 @@ export interface PodOptions {
   readonly memory: string;
 }
 
-/** What the configuration depends on. */
+/** Inputs of the configuration. */
 export interface ConfigOptions {
   /** Where models are; the environment's namespace comes first. */
   readonly modelNamespaces: readonly string[];
   readonly mode: string;
   readonly tls: boolean;
   readonly grpcPort?: number | undefined;
-  /** The user's own. */
+  /** The sections that the user gave. */
   readonly sections: Readonly<Record<string, unknown>>;
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-/** Sections given by the user are laid over those of the service, key by key. */
+/** Sections of the user take precedence over those of the construct, key by key. */
 export function serviceConfig(
   environment: Environment,
   { modelNamespaces, mode, tls, grpcPort, sections }: ConfigOptions,
@@ -73,7 +73,7 @@ export function serviceConfig(
       ...(namespaces.length > 0 && { namespaces }),
       mode,
       runtime_namespace: runtime.namespace ?? environment.namespace,
-      // What is deployed by REST becomes the same objects as what is rendered beside it.
+      // Definitions by REST become the same objects as definitions that are rendered.
       environment: wireOf(environmentSchema, environment),
     },
   };
@@ -159,7 +159,7 @@ export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
     metadata: {
       labels,
       annotations: {
-        // Without it a changed configuration would reach no running process.
+        // Restarts the pods when the configuration changes.
         [`${PREFIX}/config-hash`]: definitionHash(config),
         ...(environment.monitoring.style === 'annotations' && SCRAPE),
       },

@@ -31,7 +31,7 @@ export interface ModelServiceProps {
   readonly image?: string;
 
   /**
-   * Who writes models: callers of the REST API, or Git alone.
+   * Writers of models: callers of the REST API, or Git alone.
    * @default 'rest'
    */
   readonly mode?: ServiceMode;
@@ -68,15 +68,15 @@ export interface ModelServiceProps {
   readonly memory?: string;
 
   /**
-   * Seconds the longest request may take; a pod that goes waits for it.
+   * Longest deadline of a request in seconds; a terminating pod waits for it.
    * @default 300
    */
   readonly longestTimeoutSeconds?: number;
 
   /**
-   * Secrets whose keys become environment variables. One of them has AI_MODEL_SERVICE__AUTH__KEYS,
-   * the keys of the callers.
-   * @default - none; then `config.auth` says who may call: `keys`, or `mode: 'none'` for everyone
+   * Secrets whose keys become environment variables. One of them holds
+   * AI_MODEL_SERVICE__AUTH__KEYS, the keys of the callers.
+   * @default - none; then `config.auth` decides: `keys`, or `mode: 'none'` for open access
    */
   readonly envFrom?: readonly ISecret[];
 

@@ -1,12 +1,12 @@
 import type { RolePolicyRule } from 'cdk8s-plus-28';
 
-/** `rest`: the service applies what it is asked to. `gitops`: it only reads, and acts in emergencies. */
+/** `rest`: the service applies definitions. `gitops`: it reads them, and only scales and stops. */
 export type ServiceMode = 'rest' | 'gitops';
 
 const READ = ['get', 'list', 'watch'];
 const WRITE = ['create', 'patch', 'delete'];
 
-/** The kinds `objectsOf` makes, by API group. */
+/** Kinds that `objectsOf` makes, by API group. */
 const KINDS: readonly (readonly [string, readonly string[]])[] = [
   ['', ['configmaps', 'services', 'serviceaccounts', 'persistentvolumeclaims']],
   ['apps', ['deployments']],
@@ -20,7 +20,7 @@ const OPERATOR_KINDS: (typeof KINDS)[number] = [
   ['podmonitors', 'prometheusrules'],
 ];
 
-/** `name` is that of the one object that is meant; without it all of the kind are. */
+/** A rule for a resource: for the one object `name`, or for all. */
 const rule = (
   apiGroup: string,
   resourceTypes: readonly string[],
@@ -35,14 +35,14 @@ const rule = (
   })),
 });
 
-/** What the service may do in a namespace with models. Roles cannot name what does not exist yet. */
+/** Rights in a namespace with models. A Role cannot name objects that do not exist yet. */
 export function modelRules(mode: ServiceMode, operator: boolean): RolePolicyRule[] {
   const kinds = operator ? [...KINDS, OPERATOR_KINDS] : KINDS;
   const verbs = mode === 'rest' ? [...READ, ...WRITE] : READ;
   return [
     rule('', ['pods', 'events'], READ),
     ...kinds.map(([group, resources]) => rule(group, resources, verbs)),
-    // History of what was applied; in gitops mode Git has it.
+    // History of applied definitions; in gitops mode Git holds it.
     ...(mode === 'rest' ? [rule('apps', ['controllerrevisions'], verbs)] : []),
     // Stopping, and scaling to zero and back.
     rule('apps', ['deployments/scale'], ['get', 'patch', 'update']),
@@ -51,7 +51,7 @@ export function modelRules(mode: ServiceMode, operator: boolean): RolePolicyRule
   ];
 }
 
-/** What it may do in its own namespace: find its peers, elect a leader, remember. */
+/** Rights in the service's own namespace: find peers, elect a leader, store state. */
 export function ownRules(lease: string, state: string): RolePolicyRule[] {
   return [
     rule('', ['pods'], READ),

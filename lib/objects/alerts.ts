@@ -28,12 +28,12 @@ const BURN_RATES = [
   { factor: 6, long: '6h', short: '30m' },
 ] as const;
 
-/** Keeps 14.4 × 0.001 from being written as 0.014400000000000001. */
+/** Rounds binary fractions: 14.4 × 0.001 is 0.0144, not 0.014400000000000001. */
 const rounded = (value: number): number => Number(value.toPrecision(6));
 
 /**
- * The series of a model. Prometheus gives each the namespace of the router that was scraped, and a
- * model of the same name in staging is another one.
+ * The series of a model. Prometheus labels each with the namespace of the scraped router, which
+ * keeps a model of the same name in staging apart.
  */
 const seriesOf = ({ id }: ModelSpec, environment: Environment): string =>
   `namespace="${serviceNamespace(environment)}",model_id="${id}"`;
@@ -79,8 +79,8 @@ function latencyRules({ id, name, slo }: ModelSpec, series: string): readonly Al
 }
 
 /**
- * Each arm that should have traffic is looked at by itself: a healthy shadow or candidate does not
- * hide that stable is down. Several routers say the same; one that sees a replica is enough.
+ * One rule for each arm with traffic: a healthy shadow or candidate does not hide that stable is
+ * down. Every router reports the arm; one that sees a ready replica is enough.
  */
 function healthRules({ id, name }: ModelSpec, series: string): readonly AlertRule[] {
   const health = `max by (arm) (ai_model_health_status{${series}})`;
@@ -102,7 +102,7 @@ function healthRules({ id, name }: ModelSpec, series: string): readonly AlertRul
       for: '5m',
       labels,
       annotations: {
-        summary: `${name}: no router says anything of it: routers are down, not scraped, or do not know it`,
+        summary: `${name}: no router reports it: routers are down, not scraped, or do not know it`,
       },
     },
   ];

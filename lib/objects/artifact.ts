@@ -17,7 +17,7 @@ import { artifactLimit } from './storage';
 type Volume = Plain<k8s.Volume>;
 type Mount = Plain<k8s.VolumeMount>;
 
-/** What an artifact adds to a pod. */
+/** Additions of an artifact to a pod. */
 export interface ArtifactParts {
   readonly volumes: readonly Volume[];
   readonly mounts: readonly Mount[];
@@ -61,7 +61,7 @@ function contentOf(spec: ModelSpec, arm: Arm, source: Source): FileContent {
 /** ConfigMap keys are stricter than file names. */
 const keyOf = ({ name }: FileContent): string => name.replace(/[^A-Za-z0-9._-]/g, '_');
 
-/** How the names of the ConfigMaps begin that carry the files of a model. */
+/** Prefix of the names of the ConfigMaps with the files of a model. */
 export function artifactPrefix(slug: string): string {
   return `${slug}--artifact-`;
 }
@@ -180,7 +180,7 @@ function claimParts({ uri }: Source, layout: Layout): ArtifactParts {
   };
 }
 
-/** What brings the artifact of an arm to its server. */
+/** The volumes, mounts and init containers that bring the artifact of an arm to its server. */
 export function artifactParts(context: Context, arm: Arm): ArtifactParts {
   const { source } = arm;
   if (source === undefined) return NOTHING;
@@ -191,7 +191,9 @@ export function artifactParts(context: Context, arm: Arm): ArtifactParts {
   return fetchedParts(context, { source, layout, volumes: [], mounts: [] });
 }
 
-/** Path of the artifact in the pod: what a server or an own image is told. */
+/**
+ * Path of the artifact in the pod, for the arguments of a server or the variables of an own image.
+ */
 export function artifactPath(spec: ModelSpec, arm: Arm): string | undefined {
   if (arm.source === undefined) return undefined;
   const { folder, file } = layoutOf(spec, arm);

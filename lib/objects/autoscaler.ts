@@ -6,22 +6,29 @@ import type { KubeObject, Plain } from './kube';
 import { API_VERSIONS, kubeObject } from './kube';
 import { metadataOf, selectorOf } from './labels';
 
-/** From here on the API server takes `minReplicas: 0` unasked; before, our own tick scales to zero. */
+/**
+ * From this version the API server accepts `minReplicas: 0` by default; before it, the service
+ * scales to zero.
+ */
 const SCALE_TO_ZERO_MINOR = 37;
 
 /**
- * The metrics the runtime serves to autoscalers, of an arm and summed over its routers: requests at
- * replicas and waiting (else nothing would ever wake an arm that sleeps), and those that wait.
+ * Metrics that the service serves to autoscalers, by arm and summed over the routers: requests at
+ * replicas plus waiting ones (without which a sleeping arm would never wake), and waiting ones
+ * alone.
  */
 export const CONCURRENCY_METRIC = 'ai_model_concurrency';
 export const QUEUE_METRIC = 'ai_model_queue_depth';
 
-/** May its autoscalers go down to 0 by themselves? Else the service has to do it. */
+/** Whether autoscalers of this cluster scale to zero themselves; otherwise the service does it. */
 export function rendersZero(environment: Environment): boolean {
   return kubernetesMinor(environment) >= SCALE_TO_ZERO_MINOR;
 }
 
-/** Up at once, at most doubling (or by 4) every 15 s; down slowly: loading a model again is expensive. */
+/**
+ * Up at once, at most doubling (or by 4) every 15 s; down slowly, since loading a model is
+ * expensive.
+ */
 function behavior(windowSeconds: number): Plain<k8s.HorizontalPodAutoscalerBehaviorV2> {
   return {
     scaleUp: {
@@ -60,13 +67,15 @@ function metrics({ spec }: Context, arm: Arm, fewest: number): readonly Plain<k8
       target: { type: 'AverageValue', averageValue },
     },
   };
-  // An idle replica uses some CPU, and some is one replica: with that measure nothing reaches zero.
+  // An idle replica uses some CPU, which rounds up to one replica: with the CPU metric no arm
+  // reaches zero.
   return fewest === 0 ? [external] : [cpu, external];
 }
 
 /**
- * Every arm has an autoscaler, with min = max too: it then holds the count, and a change from fixed
- * to scaled is no outage (a Deployment that loses its `replicas` field falls back to 1).
+ * Every arm has an autoscaler, also with min = max: it then holds the count, and a change from a
+ * fixed to a variable count causes no outage (a Deployment that loses its `replicas` field falls
+ * back to 1).
  */
 export function autoscaler(context: Context, arm: Arm): KubeObject {
   const name = armObjectName(context.spec.id, arm.name);

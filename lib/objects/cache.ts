@@ -32,7 +32,7 @@ export function cacheFolder({ uri, sha256 }: Source, { folder, file }: Layout): 
 /** The loader streams to the claim; little lies beside it. */
 const LOADER_TMP_LIMIT = '1Gi';
 
-/** Failures of a download are mostly passing ones; each retry resumes. */
+/** Download failures are mostly transient; each retry resumes. */
 const RETRIES = 6;
 
 function claim(context: Context, size: string, storageClass: string | undefined): KubeObject {

@@ -10,7 +10,7 @@ import { entryOf, isObject } from '../spec/entry';
 const KINDS: Readonly<Record<string, string>> = fields.kinds;
 const TYPES: Readonly<Record<string, Readonly<Record<string, string>>>> = fields.types;
 
-/** Text in Kubernetes' schemas, but numbers are taken too. */
+/** Fields of type string in Kubernetes' schemas that accept numbers, too. */
 const QUANTITIES = new Set([
   'limits',
   'requests',
@@ -70,7 +70,7 @@ function faultsIn(type: string, value: unknown, path: Path): readonly Fault[] {
     : fieldFaults(type, value, path);
 }
 
-/** Fields of an override that Kubernetes does not know, or that are of another type there. */
+/** Fields of an override that Kubernetes does not have, or has with another type. */
 export function unknownFields(kind: string, patch: unknown): readonly Fault[] {
   const type = entryOf(KINDS, kind);
   return type === undefined ? [] : faultsIn(type, patch, ['overrides', kind]);

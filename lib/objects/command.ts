@@ -20,7 +20,7 @@ function flags(values: Readonly<Record<string, string | number | boolean | undef
   );
 }
 
-/** Threads for one operator: the cores that were asked for, not those the node happens to have. */
+/** Threads for one operator: the requested cores, not the cores of the node. */
 function threadsFor(arm: Arm, environment: Environment): number {
   return Math.max(
     1,
@@ -72,7 +72,7 @@ function triton(spec: ModelSpec, arm: Arm) {
   };
 }
 
-// `--shutdown-timeout` is known from vLLM 0.18 on; without it SIGTERM cuts requests off.
+// vLLM has `--shutdown-timeout` from 0.18 on; without it SIGTERM aborts requests.
 function vllm(spec: ModelSpec, arm: Arm, server: ServerOf<'vllm'>) {
   return {
     command: ['vllm', 'serve'],
@@ -93,7 +93,10 @@ function vllm(spec: ModelSpec, arm: Arm, server: ServerOf<'vllm'>) {
   };
 }
 
-/** The command line of a server that is given its artifact; an image with the model in it knows its own. */
+/**
+ * The command line of a server that loads an artifact; images with the model in it start by
+ * themselves.
+ */
 function generated(spec: ModelSpec, arm: Arm, environment: Environment): CommandLine {
   const { server, source } = arm;
   if (source === undefined) return {};

@@ -12,7 +12,10 @@ export function definitionName(slug: string): string {
   return `${slug}--model`;
 }
 
-/** The registry: the runtime watches these by label. Indented, so that a diff shows what changed. */
+/**
+ * The registry: the service watches these ConfigMaps by label. Indented, so that diffs are
+ * readable.
+ */
 export function definitionConfigMap(context: Context): KubeObject {
   const { spec } = context;
   const metadata = metadataOf(context, definitionName(spec.slug), undefined, {

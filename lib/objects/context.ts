@@ -1,11 +1,11 @@
 import type { Arm, Environment, ModelSpec, ServerFacts } from '../spec';
 import { definitionHash, serverFacts } from '../spec';
 
-/** What every object of a model is made from. */
+/** Inputs of every object of a model. */
 export interface Context {
   readonly spec: ModelSpec;
   readonly environment: Environment;
-  /** Hash of the definition; it stands on objects, never on pod templates. */
+  /** Hash of the definition; an annotation of objects, never of pod templates. */
   readonly hash: string;
 }
 
@@ -13,7 +13,7 @@ export function contextOf(spec: ModelSpec, environment: Environment): Context {
   return { spec, environment, hash: definitionHash(spec.definition) };
 }
 
-/** What is known of the server of an arm. */
+/** Facts about the server of an arm. */
 export function factsOf(spec: ModelSpec, arm: Arm): ServerFacts {
   return serverFacts(arm.server, spec.health.path);
 }

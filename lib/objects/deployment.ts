@@ -8,13 +8,19 @@ import { metadataOf, selectorOf } from './labels';
 import { podTemplate } from './pod';
 import { startupBudget } from './probes';
 
-/** A replica counts only after it has stayed ready this long, so that a crash just after loading is seen. */
+/**
+ * A replica counts as available only after this time, so that a crash just after loading is
+ * noticed.
+ */
 const MIN_READY_SECONDS = 10;
 const REVISION_HISTORY = 5;
 /** Scheduling and pulling the image come on top of the startup budget and the download. */
 const PROGRESS_SLACK_SECONDS = 60;
 
-/** What an init container may take to bring the artifact: by its size, else as long as the start. */
+/**
+ * Seconds that an init container may take to load the artifact: by its size, else the startup
+ * budget.
+ */
 function loadSeconds(spec: ModelSpec, { source }: Arm): number {
   if (source === undefined || !isRemote(source)) return 0;
   if (isCached(spec, source) || source.size === undefined) return spec.health.startupSeconds;

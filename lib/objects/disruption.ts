@@ -5,10 +5,13 @@ import type { KubeObject } from './kube';
 import { kubeObject } from './kube';
 import { metadataOf, selectorOf } from './labels';
 
-/** From here on the policy for pods that are not ready is stable. */
+/** From this version the eviction policy for unready pods is stable. */
 const EVICTION_POLICY_MINOR = 31;
 
-/** One replica at a time may be taken by drains; none for an arm of one, where it would only block them. */
+/**
+ * A drain may evict one replica at a time; an arm of one replica has no budget, which would block
+ * drains.
+ */
 export function disruptionBudget(context: Context, arm: Arm): KubeObject | undefined {
   if (arm.scaling.maxReplicas < 2) return undefined;
   const { spec, environment } = context;
@@ -17,7 +20,7 @@ export function disruptionBudget(context: Context, arm: Arm): KubeObject | undef
     spec: {
       maxUnavailable: 1,
       selector: { matchLabels: selectorOf(spec, arm) },
-      // A replica without callers must not keep a node from being drained.
+      // A replica that serves no callers must not block the drain of its node.
       ...(kubernetesMinor(environment) >= EVICTION_POLICY_MINOR && {
         unhealthyPodEvictionPolicy: 'AlwaysAllow',
       }),

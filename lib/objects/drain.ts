@@ -7,7 +7,7 @@ import type { Plain } from './kube';
 /** The first version with the `sleep` action on by default. */
 const SLEEP_ACTION_MINOR = 30;
 
-/** The action is newer than the interfaces of 1.28. */
+/** The `sleep` action is newer than the interfaces of 1.28. */
 type Hook = Plain<k8s.LifecycleHandler> & { readonly sleep?: { readonly seconds: number } };
 
 /** A server that ignores SIGTERM must get it only after its last request. */
@@ -22,7 +22,10 @@ export function preStop(spec: ModelSpec, arm: Arm, environment: Environment): Ho
     : { exec: { command: ['sleep', String(seconds)] } };
 }
 
-/** How long a pod may take to go: preStop, its requests (where it drains them itself), and its exit. */
+/**
+ * Seconds that a pod may take to end: preStop, the requests (where the server drains them), and its
+ * exit.
+ */
 export function graceSeconds(spec: ModelSpec, arm: Arm): number {
   const drain = factsOf(spec, arm).drains ? spec.inference.timeoutSeconds : 0;
   return preStopSeconds(spec, arm) + drain + EXIT_SECONDS;

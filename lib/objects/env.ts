@@ -6,12 +6,12 @@ import type { Plain } from './kube';
 
 type Variable = Plain<k8s.EnvVar>;
 
-/** Kubernetes expands `$(NAME)` in values and turns `$$` into `$`; ours arrive as they were written. */
+/** Escapes `$`: Kubernetes expands `$(NAME)` in values and turns `$$` into `$`. */
 function literal(value: string): string {
   return /\$[$(]/.test(value) ? value.replaceAll('$', '$$$$') : value;
 }
 
-/** What an own image may want to know; a server of ours is told by its arguments. */
+/** Variables for an image of one's own; known servers get the same by arguments. */
 function ownImageEnv(spec: ModelSpec, arm: Arm): Readonly<Record<string, string>> {
   const path = artifactPath(spec, arm);
   return {
@@ -22,15 +22,15 @@ function ownImageEnv(spec: ModelSpec, arm: Arm): Readonly<Record<string, string>
 }
 
 /**
- * HOME of a server that would else write to a read-only root, and its name where the image may have
- * no user of its number. Own images keep theirs.
+ * HOME of a server that would otherwise write to a read-only root, and its user name where the
+ * image may have no user of that number. Own images keep their values.
  */
 function serverEnv(spec: ModelSpec, arm: Arm): Readonly<Record<string, string>> {
   const { home, user } = factsOf(spec, arm);
   return { HOME: home, ...(user !== undefined && { USER: user, LOGNAME: user }) };
 }
 
-/** Environment variables of an arm, sorted: equal definitions give equal pods, however they were written. */
+/** Environment variables of an arm, sorted: equal definitions give equal pods. */
 export function envOf(spec: ModelSpec, arm: Arm): readonly Variable[] {
   const own = arm.server.kind === 'custom' ? ownImageEnv(spec, arm) : serverEnv(spec, arm);
   return Object.entries({ ...own, ...arm.env })

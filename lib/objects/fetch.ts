@@ -14,7 +14,7 @@ export interface Fetch {
   readonly source: Source;
   readonly layout: Layout;
   readonly mounts: readonly Mount[];
-  /** Only wait until someone else has put the artifact there, at most this long. */
+  /** Load nothing; wait at most this long until another pod has stored the artifact. */
   readonly waitSeconds?: number;
 }
 
@@ -44,7 +44,7 @@ function fetchArgs(
   ];
 }
 
-/** The container and the volumes it needs beside those it is given. */
+/** The container and the volumes that it needs in addition. */
 export function fetchContainer(
   environment: Environment,
   fetch: Fetch,

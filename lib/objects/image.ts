@@ -2,7 +2,7 @@ import type { Arm, Environment, ModelSpec } from '../spec';
 import { armPath, DefinitionError, fault } from '../spec';
 import { withRegistry } from '../spec/images';
 
-/** Our own image: it serves ONNX models, and fetches artifacts for every server. */
+/** The image of this project: it serves ONNX models, and loads artifacts for every server. */
 export function runtimeImage(environment: Environment): string {
   return withRegistry(environment.images.onnx, environment.registry);
 }

@@ -54,7 +54,9 @@ function collect<T>(parts: readonly (() => T)[]): readonly T[] {
   return made;
 }
 
-/** The service’s own objects may stand in the same namespace. */
+/**
+ * Names that begin with the service's own are refused: its objects may be in the same namespace.
+ */
 function refuseReserved({ id, slug }: ModelSpec): readonly [] {
   if (slug !== MANAGER && !slug.startsWith(`${MANAGER}-`)) return [];
   throw new DefinitionError([

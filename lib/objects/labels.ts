@@ -5,7 +5,7 @@ import type { Metadata } from './kube';
 
 /** Prefix of the labels and annotations that are ours. */
 export const PREFIX = 'ai-model.suoke.life';
-/** Who renders; also the field manager that applies. */
+/** The renderer; also the field manager of applied objects. */
 export const MANAGER = 'ai-model-service';
 
 export const MODEL_LABEL = `${PREFIX}/model`;
@@ -15,12 +15,14 @@ export const HASH_ANNOTATION = `${PREFIX}/definition-hash`;
 
 type Labels = Readonly<Record<string, string>>;
 
-/** What selects the pods of an arm, or of all arms. Selectors are immutable: nothing else may enter. */
+/**
+ * Selector of the pods of an arm, or of all arms. Selectors are immutable: it holds nothing else.
+ */
 export function selectorOf({ slug }: ModelSpec, arm?: Arm): Labels {
   return { [MODEL_LABEL]: slug, ...(arm !== undefined && { [ARM_LABEL]: arm.name }) };
 }
 
-/** The one source of labels: for objects of the whole model (no arm), for those of one arm, and its pods. */
+/** All labels: of objects of the whole model (no arm), of one arm, and of its pods. */
 export function labelsOf(spec: ModelSpec, arm?: Arm): Labels {
   return {
     ...spec.labels,
@@ -49,7 +51,7 @@ export function metadataOf(
   };
 }
 
-/** Large objects do not fit into the annotation of a client-side apply. */
+/** For objects that are too large for the annotation of a client-side apply. */
 export const SERVER_SIDE_APPLY: Labels = {
   'argocd.argoproj.io/sync-options': 'ServerSideApply=true',
 };

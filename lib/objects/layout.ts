@@ -1,26 +1,26 @@
 import type { Arm, ModelSpec, ServerOf, Source } from '../spec';
 
-/** Where a server looks for its artifact. */
+/** Paths at which a server expects its artifact. */
 export interface Layout {
-  /** What is mounted: an emptyDir, a part of a volume, or one file of a ConfigMap inside it. */
+  /** Mount path: of an emptyDir, of a part of a volume, or of one file of a ConfigMap. */
   readonly mount: string;
-  /** Folder the artifact is put into: `mount` or a folder in it. */
+  /** Folder of the artifact: `mount` or a folder in it. */
   readonly folder: string;
-  /** What a single file is called there. Undefined: the server wants a folder. */
+  /** Name of a single file in the folder. Undefined: the server loads a folder. */
   readonly file: string | undefined;
 }
 
 /** Root of the models in a pod. The folder below it is the id, because servers name a model by its folder. */
 const ROOT = '/models';
 
-/** What servers want a folder's archive to be; everything else is a plain file. */
+/** Archives of folders for servers that load a folder; everything else is a plain file. */
 const ARCHIVE = /\.(?:tar|tar\.gz|tgz|zip)$/i;
 
 export function isArchive(uri: string): boolean {
   return ARCHIVE.test(pathOf(uri));
 }
 
-/** A URI without query and fragment, which may hold anything. */
+/** A URI without query and fragment. */
 const pathOf = (uri: string): string => uri.replace(/[?#].*$/, '');
 
 /** The last segment of a URI, e.g. `model.onnx`. */
@@ -44,7 +44,7 @@ const MLSERVER_EXTENSION: Readonly<Record<string, string>> = {
 
 export type TritonBackend = NonNullable<ServerOf<'triton'>['backend']>;
 
-/** What Triton's backends load from a version folder (model_repository.md of Triton). */
+/** File that each backend of Triton loads from a version folder (model_repository.md of Triton). */
 const TRITON_FILE: Readonly<Record<TritonBackend, string>> = {
   onnxruntime: 'model.onnx',
   tensorrt: 'model.plan',
@@ -72,7 +72,10 @@ function tritonLayout(folder: string, backend: TritonBackend): Layout {
     : { mount, folder: mount, file };
 }
 
-/** An own server finds its file under the name it had; what may be a folder gets no name. */
+/**
+ * An own server finds its file under its original name; a source that may be a folder has no file
+ * name.
+ */
 function ownName(source: Source | undefined): string | undefined {
   if (source === undefined) return undefined;
   const isFile = source.scheme === 'file' || extensionOf(source.uri) !== undefined;

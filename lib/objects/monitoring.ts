@@ -7,7 +7,7 @@ import { alertGroups } from './alerts';
 
 const OPERATOR_API = 'monitoring.coreos.com/v1';
 
-/** Annotations that a Prometheus without operator looks for on pods. */
+/** Annotations by which a Prometheus without operator finds pods. */
 export function scrapeAnnotations(
   { spec, environment }: Context,
   arm: Arm,
@@ -30,7 +30,7 @@ function endpoints({ spec }: Context): readonly object[] {
   return [...new Map(all.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-/** What the Prometheus operator reads: where the metrics are, and when to raise an alarm. */
+/** Objects of the Prometheus operator: monitors of the pods, and alerting rules. */
 export function monitoringObjects(context: Context): readonly KubeObject[] {
   const { spec, environment } = context;
   const { style, selector } = environment.monitoring;

@@ -17,13 +17,13 @@ const tcp = (port: number): Port => ({ port, protocol: 'TCP' });
 const different = (ports: readonly number[]): readonly number[] =>
   [...new Set(ports)].sort((a, b) => a - b);
 
-/** Clouds hand out credentials here: no model may ask. */
+/** Any address except the metadata services of clouds, which issue credentials. */
 const ANYWHERE: readonly Peer[] = [
   { ipBlock: { cidr: '0.0.0.0/0', except: ['169.254.169.254/32'] } },
   { ipBlock: { cidr: '::/0', except: ['fd00:ec2::254/128'] } },
 ];
 
-/** With this annotation a cloud gives the pod an identity of its own, through its metadata server. */
+/** With this annotation a cloud gives the pod its own identity, through its metadata server. */
 const GKE_IDENTITY = 'iam.gke.io/gcp-service-account';
 const GKE_METADATA: readonly Egress[] = [
   { to: [{ ipBlock: { cidr: '169.254.169.252/32' } }], ports: [tcp(988)] },
@@ -89,7 +89,10 @@ function egress(spec: ModelSpec, { artifactCidrs }: Given): readonly Egress[] {
   return [dns, { to, ports: different(remote.map(sourcePort)).map(tcp) }, ...identity];
 }
 
-/** Only the router, monitoring and named callers come in; only names and artifacts are asked for. */
+/**
+ * Ingress from the router, monitoring and named callers; egress to DNS and the sources of
+ * artifacts.
+ */
 export function networkPolicy(context: Context): KubeObject | undefined {
   const { spec, environment } = context;
   const given = environment.networkPolicy;

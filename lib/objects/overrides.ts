@@ -18,7 +18,10 @@ const at = (value: unknown, ...path: readonly string[]): unknown =>
 const same = (a: unknown, b: unknown): boolean =>
   JSON.stringify(canonical(a)) === JSON.stringify(canonical(b));
 
-/** What ties objects together; a changed object would have no owner or fight the autoscaler. */
+/**
+ * Fields that tie objects together; a changed object would lose its owner or conflict with the
+ * autoscaler.
+ */
 const FIXED: readonly (readonly string[])[] = [
   ['apiVersion'],
   ['kind'],
@@ -76,7 +79,7 @@ export function withOverrides(
     if (after.every((object, index) => same(object, before[index]))) {
       faults.push(unusedFault(kind, patch, before.length));
     }
-    // What leaves one object as it is may change another: all are named, each field once.
+    // Reports each fixed field once, for all objects of the kind.
     const fixed = before.flatMap((object, index) => fixedFaults(kind, object, after[index]));
     faults.push(...new Map(fixed.map((one) => [one.path, one])).values());
     if (before.length > 0) faults.push(...unknownFields(kind, patch));

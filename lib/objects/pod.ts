@@ -29,7 +29,10 @@ interface Storage {
 /** The name of the container that serves. */
 export const SERVER_CONTAINER = 'server';
 
-/** Requests equal limits for memory (no surprise under pressure) and GPUs (Kubernetes wants it so). */
+/**
+ * Memory limits equal requests (no surprise under pressure), and so do GPUs (Kubernetes requires
+ * it).
+ */
 function resourcesOf(spec: ModelSpec, arm: Arm, { defaultResources, gpu: nodes }: Environment) {
   const { resources } = arm;
   const { cpu = defaultResources.cpu, memory = defaultResources.memory, cpuLimit } = resources;
@@ -50,7 +53,9 @@ function portsOf(spec: ModelSpec, arm: Arm): readonly Plain<k8s.ContainerPort>[]
   ];
 }
 
-/** Places a server writes to although its root is read-only; shared memory for what spans GPUs. */
+/**
+ * Folders that a server writes to with a read-only root; shared memory for servers that span GPUs.
+ */
 function writable(spec: ModelSpec, arm: Arm, environment: Environment): Storage {
   const { writable: paths, sharedMemory } = factsOf(spec, arm);
   const named = [
@@ -112,15 +117,15 @@ function serverContainer(
   };
 }
 
-/** A group for volumes that are written in the pod; claims that are only read are left as they are. */
+/** A group for volumes that the pod writes; read-only claims are left as they are. */
 function fsGroupOf(spec: ModelSpec, arm: Arm, volumes: readonly Volume[]): number | undefined {
   const written = volumes.some(({ emptyDir }) => emptyDir !== undefined);
   return written ? (userOf(spec, arm) ?? RUNTIME_UID) : undefined;
 }
 
 /**
- * The pod template of an arm. Nothing of the split, the scaling or the definition's hash may enter:
- * what changes here restarts every replica.
+ * The pod template of an arm. It must not depend on the split, the scaling or the definition's
+ * hash: every change of the template restarts every replica.
  */
 export function podTemplate(context: Context, arm: Arm): Plain<k8s.PodTemplateSpec> {
   const { spec, environment } = context;
@@ -137,7 +142,7 @@ export function podTemplate(context: Context, arm: Arm): Plain<k8s.PodTemplateSp
     spec: {
       serviceAccountName: spec.slug,
       automountServiceAccountToken: false,
-      // Service variables of a namespace (VLLM_PORT, …) have confused servers before.
+      // Service variables of a namespace (VLLM_PORT, …) are read by some servers as configuration.
       enableServiceLinks: false,
       terminationGracePeriodSeconds: graceSeconds(spec, arm),
       ...podSecurity(environment, fsGroupOf(spec, arm, artifact.volumes)),

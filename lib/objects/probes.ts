@@ -5,12 +5,12 @@ import type { Plain } from './kube';
 
 type Probe = Plain<k8s.Probe>;
 
-/** A busy server may answer late; what is merely slow must not be restarted. */
+/** A busy server may answer late; a slow server must not be restarted. */
 const LIVE_TIMEOUT_SECONDS = 5;
 const READY_TIMEOUT_SECONDS = 3;
 /** A process that does not answer for this long is restarted, in seconds. */
 const LIVE_BUDGET_SECONDS = 60;
-/** Two in a row: one lost answer takes no replica out. */
+/** Two in a row: one lost answer does not take a replica out of service. */
 const READY_FAILURES = 2;
 
 function action(check: Check, id: string, port: number | string): Probe {
@@ -19,21 +19,20 @@ function action(check: Check, id: string, port: number | string): Probe {
     : { httpGet: { path: check.http.replaceAll('{m}', id), port } };
 }
 
-/** How often the startup probe may fail: failures × period covers the budget. */
+/** Failures of the startup probe until the budget is used up: failures × period. */
 export function startupFailures({ health }: ModelSpec): number {
   return Math.ceil(health.startupSeconds / health.periodSeconds);
 }
 
-/** From the start of the container until a replica that never gets ready is given up, in seconds. */
+/** Seconds from the start of the container until a replica that is not ready has failed. */
 export function startupBudget(spec: ModelSpec): number {
   const { initialDelaySeconds, periodSeconds } = spec.health;
   return initialDelaySeconds + startupFailures(spec) * periodSeconds;
 }
 
 /**
- * Startup and readiness ask whether this model is loaded, liveness only whether the process is
- * there: a model that fails for a while must not be restarted by Kubernetes, which would make it
- * worse.
+ * Startup and readiness probe whether this model is loaded; liveness probes only the process: a
+ * restart by Kubernetes would make a failing model worse.
  */
 export function probesOf(spec: ModelSpec, arm: Arm): Record<string, Probe> {
   const { health, id } = spec;

@@ -20,14 +20,14 @@ function spread(spec: ModelSpec, arm: Arm): Pick<Pod, 'topologySpreadConstraints
     topologySpreadConstraints: keys.map((topologyKey) => ({
       maxSkew: 1,
       topologyKey,
-      // A wish, not a condition: a replica on a crowded node serves more than one that waits.
+      // A preference: a replica on a crowded node serves more than a pending one.
       whenUnsatisfiable: 'ScheduleAnyway',
       labelSelector: { matchLabels: selectorOf(spec, arm) },
     })),
   };
 }
 
-/** How the usual clouds mark preemptible nodes: labels to prefer, taints to tolerate. */
+/** Marks of preemptible nodes in the usual clouds: labels to prefer, taints to tolerate. */
 const SPOT_LABELS: readonly (readonly [string, string])[] = [
   ['karpenter.sh/capacity-type', 'spot'],
   ['eks.amazonaws.com/capacityType', 'SPOT'],

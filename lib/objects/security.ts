@@ -6,29 +6,29 @@ import type { Plain } from './kube';
 /** Numeric user of our own image. */
 export const RUNTIME_UID = 10_001;
 
-/** Who a container runs as; what is not said is the image's choice. */
+/** User and group of a container; absent: those of the image. */
 export interface Identity {
   readonly runAsUser?: number;
   readonly runAsGroup?: number;
 }
 
-/** Our own image has a group as well; without a stated group it may be that of root. */
+/** Without a stated group the process may have the group of root. */
 export const RUNTIME_IDENTITY: Identity = { runAsUser: RUNTIME_UID, runAsGroup: RUNTIME_UID };
 
-/** The user an arm runs as: the definition's, else the server table's; an own image keeps its own. */
+/** User of an arm: from the definition, else from the server table; an own image keeps its own. */
 export function userOf(spec: ModelSpec, arm: Arm): number | undefined {
   if (spec.runAsUser !== undefined) return spec.runAsUser;
   return arm.server.kind === 'custom' ? undefined : factsOf(spec, arm).uid;
 }
 
-/** The images of others give their files to groups of their own choice, often that of root. */
+/** Third-party images give their files to groups of their own, often that of root. */
 export function identityOf(spec: ModelSpec, arm: Arm): Identity {
   const runAsUser = userOf(spec, arm);
   if (arm.server.kind === 'onnx' && runAsUser === RUNTIME_UID) return RUNTIME_IDENTITY;
   return runAsUser === undefined ? {} : { runAsUser };
 }
 
-/** Pod security as the profile of the environment asks for it; `platform` leaves it to the platform. */
+/** Pod security by the profile of the environment; `platform` emits none. */
 export function podSecurity(
   { podSecurity: profile }: Environment,
   fsGroup: number | undefined,
@@ -38,8 +38,7 @@ export function podSecurity(
     securityContext: {
       ...(profile === 'restricted' && { runAsNonRoot: true }),
       seccompProfile: { type: 'RuntimeDefault' },
-      // Volumes are handed over to this group; without the policy a large one is walked at every
-      // start.
+      // Volumes get this group; without the policy a large volume is walked at every start.
       ...(fsGroup !== undefined && { fsGroup, fsGroupChangePolicy: 'OnRootMismatch' }),
     },
   };

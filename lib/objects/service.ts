@@ -4,7 +4,7 @@ import type { KubeObject } from './kube';
 import { kubeObject } from './kube';
 import { metadataOf, selectorOf } from './labels';
 
-/** For callers that bypass the router: they reach stable, without split, retries or admission. */
+/** For callers that bypass the router: it selects stable, without split, retries or admission. */
 export function service(context: Context): KubeObject | undefined {
   const { spec, environment } = context;
   const { networkPolicy } = environment;

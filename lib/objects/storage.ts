@@ -3,8 +3,8 @@ import { quantityValue } from '../spec';
 import { isCached, isRemote } from './cache';
 import { isArchive } from './layout';
 
-// What a pod may write to the disk of its node. A volume that grows beyond its limit evicts the
-// pod, so the limits are fences for the node, well above what servers need.
+// Limits of the volumes on the disk of a node. A volume that grows beyond its limit evicts the pod,
+// so limits protect the node and are well above the need of servers.
 
 /** Temporary files of a server. */
 export const TMP_LIMIT = '4Gi';
@@ -13,7 +13,7 @@ export const CACHE_LIMIT = '20Gi';
 /** For an artifact whose size the definition does not state. */
 const UNKNOWN_ARTIFACT_LIMIT = '200Gi';
 
-/** Asked for when nothing is known of the artifact: logs, temporary files and a small model. */
+/** Request when the size of the artifact is not stated: logs, temporary files and a small model. */
 const LEAST_REQUEST_MI = 1024;
 
 const MI = 2 ** 20;
@@ -39,7 +39,7 @@ export function artifactLimit(source: Source): string {
   return mebibytes === undefined ? UNKNOWN_ARTIFACT_LIMIT : quantityOf(mebibytes);
 }
 
-/** Disk that a replica asks of its node: the artifact, where it is loaded for each, and the rest. */
+/** Disk request of a replica: the artifact, where each replica loads it, and the rest. */
 export function ephemeralRequest(spec: ModelSpec, { source }: Arm): string {
   const loaded = source !== undefined && isRemote(source) && !isCached(spec, source);
   const artifact = loaded ? (artifactMi(source) ?? 0) : 0;

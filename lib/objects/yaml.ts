@@ -1,12 +1,12 @@
 import { blockText, escapedText, isNoBlock, needsEscapes, quoted, STEP } from './yamltext';
 import { readsAsOther } from './yamlwords';
 
-/** A longer key would need YAML's `? key` form; no Kubernetes name comes near. */
+/** A longer key would need YAML's `? key` form; no Kubernetes name is that long. */
 const MAX_KEY_CHARACTERS = 1024;
 
 /**
- * Indicators, `: `, ` #` and blanks at the ends: a plain text would not come back as it was. PyYAML
- * ends a plain text at a tab.
+ * Indicators, `: `, ` #` and blanks at the ends, which change a plain text. PyYAML ends a plain
+ * text at a tab.
  */
 const NOT_PLAIN = /^[\n ,[\]{}#&*!|>'"%@`]|^[?-]$|^[?-] |[\n:] | \n|[\n ]#|[\n :]$|\t/;
 const DOCUMENT_MARKER = /^(?:%|---|\.\.\.)/m;
@@ -28,7 +28,7 @@ function writeKey(key: string, indent: string): string {
   return NOT_PLAIN.test(key) || readsAsOther(key) || marker ? quoted(key) : key;
 }
 
-/** Most keys come again and again, in every object. */
+/** Cache of rendered keys, which repeat in every object. */
 const KEYS = new Map<string, string>();
 const MAX_REMEMBERED_KEYS = 2000;
 
@@ -50,14 +50,17 @@ function scalarOf(value: unknown, indent: string): string {
 function numberOf(value: number): string {
   if (Number.isNaN(value)) return '.nan';
   if (!Number.isFinite(value)) return value < 0 ? '-.inf' : '.inf';
-  // PyYAML takes `1e+21` for a text; with a point it is a number everywhere.
+  // PyYAML reads `1e+21` as text; with a point every reader takes it for a number.
   return Object.is(value, -0) ? '-0' : JSON.stringify(value).replace(/^(-?\d+)e/, '$1.0e');
 }
 
 const isCollection = (value: unknown): value is object =>
   typeof value === 'object' && value !== null;
 
-/** A map or list without the indentation of its first line. Joined by `+`: no copy until the end. */
+/**
+ * A map or list without the indentation of its first line. Joined by `+`: nothing is copied until
+ * the end.
+ */
 function collectionOf(value: object, indent: string): string {
   const inner = indent + STEP;
   let text = '';

@@ -2,25 +2,25 @@
 export const STEP = '  ';
 
 /**
- * Characters that some reader refuses, or takes for a line break, when they stand as they are:
- * control characters, DEL, C1 with NEL, U+2028 and U+2029, the byte order mark, non-characters, and
- * lone surrogates (go-yaml `readerc.go`, PyYAML `Reader.NON_PRINTABLE`).
+ * Characters that some reader refuses, or reads as a line break, unescaped: control characters,
+ * DEL, C1 with NEL, U+2028 and U+2029, the byte order mark, non-characters, and lone surrogates
+ * (go-yaml `readerc.go`, PyYAML `Reader.NON_PRINTABLE`).
  */
 // oxlint-disable-next-line no-control-regex
 const UNREADABLE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\u{D800}-\u{DFFF}]/u;
 const EACH_UNREADABLE = new RegExp(UNREADABLE.source, 'gu');
 
-/** Blanks after the last newline cannot be seen in a block. */
+/** Blanks after the last newline are invisible in a block. */
 const BLANK_END = /\n[\t ]+$/;
-/** go-yaml refuses a tab where it still looks for the indentation of a block. */
+/** go-yaml refuses a tab where it looks for the indentation of a block. */
 const TAB_START = /^[\n ]*\t/;
 
-/** Can a text be written only with escapes? */
+/** Whether a text must be written with escapes. */
 export function needsEscapes(text: string): boolean {
   return UNREADABLE.test(text) || BLANK_END.test(text);
 }
 
-/** Can a text with newlines not be written as a block of lines? */
+/** Whether a text with newlines cannot be written as a block. */
 export function isNoBlock(text: string): boolean {
   return TAB_START.test(text);
 }
@@ -56,7 +56,7 @@ export function blockText(text: string, indent: string): string {
   const end = /[\n\t ]*$/.exec(text)?.[0] ?? '';
   const chomp = chomping(text, end);
   const body = text.slice(0, text.length - end.length);
-  // Blanks at the start would be taken for indentation, so it is stated.
+  // Leading blanks would be read as indentation, so the indentation is stated.
   const start = /^[\n ]*/.exec(body)?.[0] ?? '';
   const stated = start.includes(' ') ? String(STEP.length) : '';
   const rest = end.endsWith('\n') ? end.slice(0, -1) : end;

@@ -1,5 +1,6 @@
-// A plain text that some reader of Kubernetes manifests takes for another type: it must be quoted.
-// The readers are Kubernetes' own (sigs.k8s.io/yaml, which is go-yaml v2), PyYAML and `yaml`.
+// Plain texts that some reader of Kubernetes manifests takes for another type, so that they must be
+// quoted. The readers are Kubernetes' own (sigs.k8s.io/yaml, which is go-yaml v2), PyYAML and
+// `yaml`.
 
 /** The types of YAML 1.1: null, booleans, binary, octal and base-60 numbers, dates, `<<` and `=`. */
 const YAML_1_1: readonly RegExp[] = [
@@ -17,16 +18,16 @@ const YAML_1_1: readonly RegExp[] = [
 ];
 
 /**
- * What go-yaml makes a number of beside that: it takes `_` out and gives the rest to Go's
- * `ParseInt(…, 0, 64)`, which knows `0o22`, `0X1F` and `0B1` (resolve.go).
+ * Further numbers of go-yaml: it removes `_` and calls Go's `ParseInt(…, 0, 64)`, which reads
+ * `0o22`, `0X1F` and `0B1` (resolve.go).
  */
 const GO_NUMBER = /^[-+]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][-+]?[01]+)$/;
 const GO_FLOAT = /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/;
 
-/** Only texts that begin so can be any of these. */
+/** Only texts with these beginnings can be any of them. */
 const START = /^(?:$|[-+.0-9~eEYyTtNnOoFf_<=])/;
 
-/** Would a reader take this plain text for a number, a boolean, null, a date, `<<` or `=`? */
+/** Whether a reader takes this plain text for a number, a boolean, null, a date, `<<` or `=`. */
 export function readsAsOther(text: string): boolean {
   if (!START.test(text)) return false;
   if (YAML_1_1.some((type) => type.test(text))) return true;

@@ -8,7 +8,7 @@ import type { Server } from './serverkinds';
 import { defaultServer } from './servers';
 import type { Source } from './source';
 
-/** What an arm gets: a share of live traffic, or a copy of a part of it. Percent, in steps of 0.01. */
+/** Traffic of an arm: a share of it, or a copy of a part of it. Percent, in steps of 0.01. */
 export type ArmRole =
   | { readonly kind: 'traffic'; readonly percent: number }
   | { readonly kind: 'shadow'; readonly percent: number; readonly compare: Compare }
@@ -66,7 +66,8 @@ type ArmSource = Pick<
 
 /**
  * The arms of a definition, stable first, candidates in the author's order. A candidate inherits
- * what it does not say; an own `image` without `server` keeps the server of the definition.
+ * every field that it does not set; an own `image` without `server` keeps the server of the
+ * definition.
  */
 export function armsOf(model: ArmSource): readonly [Arm, ...Arm[]] {
   const stable: Arm = {
@@ -94,7 +95,7 @@ export function armsOf(model: ArmSource): readonly [Arm, ...Arm[]] {
   return [stable, ...rest];
 }
 
-/** Where a field of an arm stands in its definition: `source`, or `candidates[0].source`. */
+/** Path of a field of an arm in its definition: `source`, or `candidates[0].source`. */
 export function armPath(spec: { readonly arms: readonly Arm[] }, arm: Arm, field: string): string {
   const index = spec.arms.findIndex(({ name }) => name === arm.name) - 1;
   return index < 0 ? field : `candidates[${index}].${field}`;

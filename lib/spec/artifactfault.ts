@@ -3,15 +3,15 @@ import type { ExternalTensor, OnnxFile } from './onnxfile';
 import { MAX_EXTERNAL_TENSORS, MAX_ONNX_IR, MAX_ONNX_OPSET, onnxFile } from './onnxfile';
 import { ProtoError } from './protobuf';
 
-/** What is wrong with a file, as the rest of a sentence that begins with its name; and the remedy. */
+/** A fault of a file, as the rest of a sentence that begins with its name; and the remedy. */
 export interface ArtifactFault {
   readonly problem: string;
   readonly fix: string;
-  /** The format of the bytes is unknown here; the model server may know it. */
+  /** The format of the bytes is not known here; the model server may know it. */
   readonly unknown?: boolean;
 }
 
-/** What a file is loaded as. */
+/** Format that the server loads a file as. */
 export type ArtifactFormat =
   | 'onnx'
   | 'pickle'
@@ -27,7 +27,9 @@ export type ArtifactFormat =
 
 const HEAD_BYTES = 1024;
 
-/** Bytes as characters of the same number, for patterns. (`latin1` of TextDecoder is windows-1252.) */
+/**
+ * Bytes as characters of the same number, for patterns. (`latin1` of TextDecoder is windows-1252.)
+ */
 function binaryText(bytes: Uint8Array): string {
   const pieces: string[] = [];
   for (let start = 0; start < bytes.length; start += HEAD_BYTES) {
@@ -41,10 +43,10 @@ const TEXT = 'plain text';
 const isText = (head: Uint8Array): boolean =>
   head.every((byte) => byte >= 0x20 || byte === 9 || byte === 10 || byte === 13);
 
-// Bytes of files, most of them no letters.
+// Patterns over bytes, which are mostly not letters.
 /* oxlint-disable no-control-regex */
 
-/** What bytes begin with, and what that says. The first that fits is taken. */
+/** First bytes of known formats. The first match counts. */
 const MAGIC: readonly (readonly [string, RegExp])[] = [
   ['a zip archive (PyTorch and Keras write those)', /^PK\x03\x04/],
   ['a Python pickle', /^\x80[\x02-\x05]/],
@@ -63,7 +65,7 @@ const MAGIC: readonly (readonly [string, RegExp])[] = [
   ['JSON text', /^\s*[{[]\s*["\]}{[0-9]/],
 ];
 
-/** What a file seems to be, by its first bytes. */
+/** The kind of a file, by its first bytes. */
 function kindOf(head: Uint8Array): string | undefined {
   const text = binaryText(head);
   const known = MAGIC.find(([, pattern]) => pattern.test(text));
@@ -82,7 +84,7 @@ function emptyOrPointer(head: Uint8Array, size: number): ArtifactFault | undefin
   };
 }
 
-/** How a framework writes what its server loads. */
+/** How to export a model from each framework. */
 const EXPORT: Readonly<Partial<Record<ArtifactFormat, string>>> = {
   onnx: 'export the model to ONNX (skl2onnx, torch.onnx.export, tf2onnx), or name the framework that made this file',
   pickle: 'write it with joblib.dump or pickle.dump, or name the framework that made this file',
@@ -132,7 +134,7 @@ const STARTS: Readonly<Partial<Record<ArtifactFormat, RegExp>>> = {
   tar: /^(?:[^]{257}ustar|[^\0]{1,99}\0)/,
 };
 
-/** The directory of a zip stands at its end, before a comment of at most 64 KiB. */
+/** The directory of a zip is at its end, before a comment of at most 64 KiB. */
 const ZIP_END = 'PK\x05\x06';
 const ZIP_END_BYTES = 65_557;
 
@@ -143,33 +145,33 @@ function tailFault(format: ArtifactFormat, file: FileBytes): ArtifactFault | und
     return cutOff('the directory at the end of the archive is missing');
   }
   if (format === 'tar' && file.size % 512 !== 0) {
-    return cutOff(`${file.size} bytes are no whole number of blocks`);
+    return cutOff(`${file.size} bytes are not a whole number of blocks`);
   }
   if (format === 'safetensors') return safetensorsFault(file);
   const isJson = format === 'xgboost' && /^\s*\{\s*"/.test(binaryText(file.read(0, 64)));
   return isJson && !/\}\s*$/.test(tail()) ? cutOff('the last brace is missing') : undefined;
 }
 
-/** Its head says how long it is: 8 bytes, then JSON with the places of all tensors. */
+/** The head gives the length: 8 bytes, then JSON with the places of all tensors. */
 function safetensorsFault(file: FileBytes): ArtifactFault | undefined {
   const view = file.read(0, 8);
   const head = view.reduceRight((sum, byte) => sum * 256 + byte, 0);
   return head + 8 > file.size ? cutOff('its own head says that it is longer') : undefined;
 }
 
-/** Files beside the model; undefined when one is not there. */
+/** Files beside the model; undefined when one is missing. */
 export type FilesBeside = (location: string) => FileBytes | undefined;
 
-/** A path that stays in the folder of the model: ONNX Runtime refuses others, and so do we. */
+/** A path inside the folder of the model: ONNX Runtime refuses others, and so do we. */
 function isInside(location: string): boolean {
   const parts = location.split(/[/\\]/);
   return location !== '' && !/^(?:[/\\]|[a-z]:)/i.test(location) && !parts.includes('..');
 }
 
-/** Of a look at another file, in fields that are read. */
+/** Cost of opening another file, counted in fields. */
 const LOOK_COST = 100;
 
-/** What is wrong with the weights of a model; each file is looked at once. */
+/** Faults of the external weights of a model; each file is read once. */
 function* externalFaults(
   external: readonly ExternalTensor[],
   beside: FilesBeside,
@@ -193,7 +195,7 @@ function* externalFaults(
   return undefined;
 }
 
-/** The size of the file that a tensor stands in, or what is wrong with that. */
+/** The size of the file with a tensor, or the fault of that file. */
 function sizeOf({ location, name }: ExternalTensor, beside: FilesBeside): number | ArtifactFault {
   if (!isInside(location)) {
     return {
@@ -260,7 +262,7 @@ function* onnxFault(file: FileBytes, beside: FilesBeside): Steps<ArtifactFault |
   }
 }
 
-/** What keeps a file from being loaded; undefined when nothing is seen. */
+/** The reason why a server could not load a file; undefined when none is found. */
 export function* artifactFault(
   file: FileBytes,
   format: ArtifactFormat,

@@ -7,7 +7,10 @@ import { imageSchema, serverSchema } from './serverkinds';
 import { sourceSchema } from './source';
 import { isObject } from './entry';
 
-/** Two arms can be given shares so that no cohort ever moves backwards; three cannot (routing.md). */
+/**
+ * Shares of two candidates can grow so that no cohort moves backwards; those of three cannot
+ * (routing.md).
+ */
 export const MAX_TRAFFIC_CANDIDATES = 2;
 export const MAX_SHADOWS = 2;
 
@@ -63,7 +66,7 @@ export const rolloutSchema = z
   })
   .describe('Progressive rollout by evidence.');
 
-/** The maps that a definition and its candidates share: values reach the model as they stand. */
+/** Maps that a definition and its candidates have in common: values reach the model unchanged. */
 export const secretRefSchema = z.strictObject({
   secret: z
     .string()

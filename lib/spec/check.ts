@@ -7,11 +7,11 @@ import { pathInForm, wordsInForm } from './spelling';
 import type { Form } from './wire';
 import { fieldsOf } from './wire';
 
-/** The same fault as its author would write it: its path, and the fields that its sentence names. */
+/** The same fault with the field names that its author uses, in the path and in the sentence. */
 export function inForm(found: Fault, schema: z.ZodType, form: Form): Fault {
   const { path, message, got, allowed } = found;
   const words = wordsInForm(schema, path, form);
-  // What was given stays as it was given.
+  // The quoted value stays as given.
   const head = got !== undefined && message.startsWith(`got ${got},`) ? `got ${got},` : '';
   return {
     ...found,

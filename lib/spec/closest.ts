@@ -1,4 +1,7 @@
-/** Slips between two words (optimal string alignment): a letter more, less, other, or two swapped. */
+/**
+ * Typing errors between two words (optimal string alignment): insertions, deletions, replacements,
+ * swaps.
+ */
 function distance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, index) => index)];
@@ -16,29 +19,31 @@ function distance(a: string, b: string, limit: number): number {
   return at(a.length, b.length);
 }
 
-/** Two slips in a long word, one in a short one; more is another word. */
+/** Two errors in a long word, one in a short one; with more it is another word. */
 const MAX_SLIPS = 2;
 /** Longer keys are not typing errors, and the distance is quadratic. */
 const MAX_WORD_CHARACTERS = 64;
 
 const plain = (word: string): string => word.toLowerCase().replace(/[_-]/g, '');
 
-/** More would be a list, and the whole list is told as well. */
+/** Longer suggestions would be a list, and the error has the whole list already. */
 const MAX_SUGGESTED = 3;
 
 /** `_min_replicas` of `minReplicas`: each word begins behind a `_`. */
 const words = (name: string): string =>
   `_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toLowerCase()}`.replace(/[-_.]+/g, '_');
 
-/** Names in which a word of the name begins with what was written: `replicas` → `min_replicas`, `max_replicas`. */
+/**
+ * Names with a word that begins with the given one: `replicas` → `min_replicas`, `max_replicas`.
+ */
 function containing(word: string, known: readonly string[]): readonly string[] {
   const found = known.filter((name) => words(name).includes(words(word)));
   return word.length >= 3 && found.length <= MAX_SUGGESTED ? found : [];
 }
 
 /**
- * `did you mean min_replicas or max_replicas?`; undefined when there is nothing to suggest.
- * @param deeper what is known elsewhere, when nothing is like it here
+ * `did you mean min_replicas or max_replicas?`; undefined without a suggestion.
+ * @param deeper names of other levels, for when none of this level is similar
  */
 export function didYouMean(
   word: string,
@@ -51,7 +56,10 @@ export function didYouMean(
   return meant === undefined ? undefined : `did you mean ${meant.join(' or ')}?`;
 }
 
-/** The known word that was probably meant: `replicas_max` finds nothing, `maxReplica` finds `maxReplicas`. */
+/**
+ * The known word that was probably meant: `maxReplica` finds `maxReplicas`, `replicas_max` finds
+ * none.
+ */
 export function closest(word: string, known: readonly string[]): string | undefined {
   if (word.length > MAX_WORD_CHARACTERS) return undefined;
   const limit = Math.min(MAX_SLIPS, Math.floor(word.length / 3));

@@ -1,7 +1,7 @@
 /**
- * Until every router has seen that a pod is going and sends nothing new: watches, with room to
- * spare. Seconds.
+ * Seconds until every router has seen that a pod terminates and sends it no new requests: the delay
+ * of watches, with reserve.
  */
 export const PRE_STOP_SECONDS = 15;
-/** For the process to end after its last request. Seconds. */
+/** Seconds for a process to exit after its last request. */
 export const EXIT_SECONDS = 5;

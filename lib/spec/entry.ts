@@ -1,6 +1,6 @@
 /**
- * The value of a key that came from outside. What every object inherits (`constructor`,
- * `toString`, `__proto__`) is not an entry of it.
+ * The value of a key from outside. Inherited properties of objects (`constructor`, `toString`,
+ * `__proto__`) are not entries.
  */
 export function entryOf<Value>(
   record: Readonly<Record<string, Value>> | undefined,
@@ -9,7 +9,7 @@ export function entryOf<Value>(
   return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
 }
 
-/** Sets it. By assignment `__proto__` would become the prototype and no entry. */
+/** Sets an entry. An assignment to `__proto__` would replace the prototype instead. */
 export function setEntry<Value>(record: Record<string, Value>, key: string, value: Value): void {
   if (key !== '__proto__') record[key] = value;
   else {

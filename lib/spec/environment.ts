@@ -18,7 +18,7 @@ import { serverFacts } from './servers';
 import { fieldsOf } from './wire';
 import { isObject } from './entry';
 
-/** Default images and tags of the servers; the one place where they stand. */
+/** Default images and tags of the servers; they are stated only here. */
 export const DEFAULT_IMAGES = {
   onnx: 'suoke/ai-model-service:0.1.0',
   'tensorflow-serving': 'tensorflow/serving:2.19.1',
@@ -37,7 +37,10 @@ const namespaceSchema = z
 
 const stringMap = z.record(z.string(), z.string());
 
-/** Who may call a model beside the router, as in a NetworkPolicy: labels of pods, of namespaces, or an address block. */
+/**
+ * A caller that may bypass the router, as in a NetworkPolicy: labels of pods, of namespaces, or an
+ * address block.
+ */
 const peerSchema = z.strictObject({
   podLabels: stringMap.optional().describe('Labels of the pods.'),
   namespaceLabels: stringMap
@@ -57,7 +60,11 @@ const networkPolicySchema = z.union([
   z.literal(false),
   z.strictObject({
     from: z.array(peerSchema).max(32).default([]).describe('Callers that bypass the router.'),
-    artifactCidrs: z.array(cidr).max(32).optional().describe('Where artifacts may be loaded from.'),
+    artifactCidrs: z
+      .array(cidr)
+      .max(32)
+      .optional()
+      .describe('Peers that artifacts may be loaded from.'),
   }),
 ]);
 
@@ -95,7 +102,7 @@ export const registrySchema = z
     'a registry host with an optional path; drop the scheme',
   );
 
-/** Where models run, kept apart from what they are. One schema for synth and for the service. */
+/** Where models run, separate from the models. One schema for synth and for the service. */
 export const environmentSchema = z.strictObject({
   name: namespaceSchema.default('default').describe('Names the folder when there are several.'),
   namespace: namespaceSchema
@@ -168,7 +175,7 @@ export const environmentSchema = z.strictObject({
       memory: memorySchema.optional(),
     })
     .prefault({})
-    .describe('What the namespace may use in all.'),
+    .describe('Quota of the namespace.'),
   prices: z
     .strictObject({
       currency: z.string().length(3).default('USD').describe('Three letters, such as CNY.'),
@@ -205,7 +212,7 @@ export function kubernetesMinor({
   return Number(kubernetesVersion.split('.')[1]);
 }
 
-/** What an environment takes from elsewhere where it says nothing itself. */
+/** Defaults of an environment from elsewhere. */
 export interface EnvironmentDefaults {
   readonly registry?: string | undefined;
   readonly defaultResources?: z.output<typeof defaultResourcesSchema> | undefined;
@@ -217,7 +224,7 @@ export function underEnvironment(input: unknown, defaults: EnvironmentDefaults):
   const given = fieldsOf(environmentSchema, input, faults);
   const { registry, defaultResources = {} } = defaults;
   const own = isObject(given) ? (given['defaultResources'] ?? {}) : undefined;
-  // What is not an environment is left as it is, for the parser to refuse.
+  // A value that is not an environment stays unchanged; the parser refuses it.
   if (faults.length > 0 || !isObject(given) || !isObject(own)) return input;
   return {
     ...(registry !== undefined && { registry }),
@@ -226,14 +233,17 @@ export function underEnvironment(input: unknown, defaults: EnvironmentDefaults):
   };
 }
 
-/** The GPUs of an environment for an arm that asks for none; a model over several needs them all. */
+/**
+ * GPUs from the environment for an arm that requests none; a server that spans several needs them
+ * all.
+ */
 function defaultGpuOf({ server }: Arm, { defaultResources }: Environment) {
   const gpu = serverFacts(server).usesGpu ? gpuOf(defaultResources) : undefined;
   if (gpu === undefined || server.kind !== 'vllm') return gpu;
   return { ...gpu, count: Math.max(gpu.count, server.tensorParallelSize) };
 }
 
-/** The definition with the GPUs that arms get from the environment. CPU and memory are filled in pods. */
+/** The definition with the GPUs that arms get from the environment. Pods fill in CPU and memory. */
 export function withDefaultGpus(spec: ModelSpec, environment: Environment): ModelSpec {
   const [stable, ...rest] = spec.arms.map((arm): Arm => {
     const gpu = arm.resources.gpu ?? defaultGpuOf(arm, environment);

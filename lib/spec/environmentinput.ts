@@ -30,7 +30,7 @@ interface FromInput {
 interface NetworkPolicyInput {
   /** Callers that bypass the router. */
   from?: FromInput[] | undefined;
-  /** Where artifacts may be loaded from. */
+  /** Peers that artifacts may be loaded from. */
   artifactCidrs?: string[] | undefined;
 }
 
@@ -137,7 +137,7 @@ export interface EnvironmentInput {
   gpu?: Gpu7Input | undefined;
   /** Images of the server kinds. */
   images?: ImagesInput | undefined;
-  /** What the namespace may use in all. */
+  /** Quota of the namespace. */
   quota?: QuotaInput | undefined;
   /** Prices per hour, for plans. */
   prices?: PricesInput | undefined;

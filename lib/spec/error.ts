@@ -1,14 +1,17 @@
-/** One thing that is wrong with a definition, said so that its author can mend it. */
+/** One fault of a definition, with its correction. */
 export interface Fault {
-  /** Where: the dotted path of the field as its author wrote it, e.g. `scaling.maxReplicas`; `''` is the whole. */
+  /**
+   * The dotted path of the field as its author wrote it, e.g. `scaling.maxReplicas`; `''` is the
+   * whole.
+   */
   readonly path: string;
-  /** The whole sentence: what was given, what is allowed, how to mend it. */
+  /** The whole sentence: the given value, the allowed ones, the correction. */
   readonly message: string;
-  /** What was given, as short text; absent when nothing was. */
+  /** The given value, as short text; absent when there was none. */
   readonly got?: string;
-  /** What would be accepted, as text. */
+  /** Accepted values, as text. */
   readonly allowed?: string;
-  /** The file it stands in, and its line from 1, when they are known. */
+  /** The file, and its line from 1, when they are known. */
   readonly file?: string;
   readonly line?: number;
 }
@@ -28,7 +31,7 @@ export function show(value: unknown): string {
 /**
  * Makes a fault from its parts.
  * @param allowed completes "must be …"
- * @param fix what the author should do
+ * @param fix the correction for the author
  */
 export function fault(path: string, got: unknown, allowed: string, fix: string): Fault {
   const given = got === undefined ? undefined : show(got);
@@ -42,8 +45,8 @@ export function fault(path: string, got: unknown, allowed: string, fix: string):
 }
 
 /**
- * The same fault with a number or a word as its author wrote it: of `1.10` the value is 1.1, and in
- * quotes it has to be "1.10".
+ * The same fault with a number or a word as its author wrote it: the value of `1.10` is 1.1, and it
+ * has to be written "1.10".
  */
 export function asWritten(found: Fault, source: string | undefined): Fault {
   const { got, message } = found;
@@ -62,7 +65,7 @@ export function formatFault(found: Fault, file?: string): string {
     .join(': ');
 }
 
-/** A definition that breaks the schema. All its faults are in it; nothing was changed. */
+/** A definition that breaks the schema, with all faults. Nothing was changed. */
 export class DefinitionError extends Error {
   override readonly name = 'DefinitionError';
   readonly code = 'INVALID_MODEL_CONFIG';

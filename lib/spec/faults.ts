@@ -32,7 +32,7 @@ function choice(path: string, got: unknown, values: readonly unknown[]): Fault {
 /** A longer list of names hides the hint. */
 const MAX_LISTED_NAMES = 12;
 
-/** Fields one level deeper: who writes `replicas` beside `scaling` means `scaling.minReplicas`. */
+/** Fields one level deeper: `replicas` beside `scaling` probably means `scaling.minReplicas`. */
 function namesBelow(root: z.ZodType, path: readonly PropertyKey[], form: Form): readonly string[] {
   const here = schemaAt(root, path, undefined).names;
   return here.fields.flatMap((field, at) => {
@@ -70,7 +70,7 @@ function ownText(path: string, issue: Issue): Fault {
 }
 
 function bound(path: string, issue: Issue & { code: 'too_small' | 'too_big' }): Fault {
-  // A message of our own stands instead of zod's.
+  // A message of our own takes the place of zod's.
   if (!/^Too (small|big)/.test(issue.message)) return ownText(path, issue);
   const small = issue.code === 'too_small';
   const limit = small ? issue.minimum : issue.maximum;
@@ -86,7 +86,7 @@ function bound(path: string, issue: Issue & { code: 'too_small' | 'too_big' }): 
   return fault(path, issue.input, `${sign} ${limit}`, small ? 'raise it' : 'lower it');
 }
 
-/** Of a union, the branch that came furthest explains best; without one, the union's own text does. */
+/** For a union: the faults of the branch that matched furthest, else the union's own text. */
 function union(issue: Issue & { code: 'invalid_union' }, root: z.ZodType, form: Form): Fault[] {
   const { path, input } = issue;
   if ('discriminator' in issue && issue.discriminator !== undefined) {
@@ -123,7 +123,7 @@ function typeFix(input: unknown, expected: string): string {
     : `write ${expected}`;
 }
 
-/** May the whole line go? Fields that are optional, entries of a list or of a map. */
+/** Whether the whole line may be removed: optional fields, entries of a list or of a map. */
 function isRemovable(root: z.ZodType, path: readonly PropertyKey[]): boolean {
   const around = schemaFor(root, path.slice(0, -1));
   const owner = around === undefined ? undefined : unwrap(around);
@@ -132,14 +132,14 @@ function isRemovable(root: z.ZodType, path: readonly PropertyKey[]): boolean {
   return own !== undefined && z.core.safeParse(own, undefined).success;
 }
 
-/** A key with nothing behind it is null in YAML. */
+/** A key without a value is null in YAML. */
 function nullFault({ path, allowed = 'a value' }: Fault, canGo: boolean): Fault {
   const named = /^(?:an? [a-z]+|true or false)(?= or \{|$)/.exec(allowed)?.[0];
   const give = allowed.startsWith('one of ') ? 'choose one' : `write ${named ?? 'a value'}`;
   return fault(path, null, allowed, canGo ? `remove the line, or ${give}` : give);
 }
 
-/** All that one zod issue says, in our words. */
+/** All faults of one zod issue, in our words. */
 export function faultsOf(issue: Issue, root: z.ZodType, form: Form): Fault[] {
   const found = ownFaults(issue, root, form);
   if (issue.input !== null) return found;

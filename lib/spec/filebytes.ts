@@ -6,19 +6,18 @@ export interface FileBytes {
 }
 
 /**
- * Work in steps; each yields what it cost, in fields that are read. Whoever has it done lets others
- * have their turn between them: a file may have millions.
+ * Work in steps; each yields its cost, in fields read. The caller yields to the event loop between
+ * steps: a file may have millions of fields.
  */
 export type Steps<T> = Generator<number, T, void>;
 
-/** Bytes that are in memory already. */
 export function bytesInMemory(bytes: Uint8Array): FileBytes {
   return { size: bytes.length, read: (start, length) => bytes.subarray(start, start + length) };
 }
 
 const PAGE_BYTES = 1 << 16;
 
-/** A file of which the last page stays in memory: fields are read byte by byte. */
+/** A file whose last page stays in memory: fields are read byte by byte. */
 export class PagedFile {
   #start = 0;
   #page: Uint8Array = new Uint8Array();

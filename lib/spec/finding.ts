@@ -7,20 +7,20 @@ export interface Finding {
   readonly severity: 'error' | 'warning';
   readonly model: string;
   readonly path: string;
-  /** What is the matter and why it matters. */
+  /** The cause, and why it matters. */
   readonly reason: string;
   readonly fix: string;
 }
 
 export interface FindingContext {
   readonly environment: Environment;
-  /** The definition that this one replaces, when known. */
+  /** The replaced definition, when known. */
   readonly previous?: ModelSpec | undefined;
   /** `YYYY-MM-DD`; waivers that ended before it do not count. Without it none has ended. */
   readonly today?: string | undefined;
 }
 
-/** What a rule says; the rule’s name and the model are added. */
+/** The result of a rule; the rule’s name and the model are added. */
 export type Found = Omit<Finding, 'rule' | 'severity' | 'model'>;
 
 export interface FindingRule {

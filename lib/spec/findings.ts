@@ -179,7 +179,7 @@ const sloWithoutRules: FindingRule = {
         ],
 };
 
-/** Every rule, in the order they are reported. */
+/** Every rule, in the order of reports. */
 export const FINDING_RULES: readonly FindingRule[] = [
   unknownArtifact,
   gracePeriod,
@@ -227,7 +227,7 @@ function waiverFindings(spec: ModelSpec, today: string | undefined): Finding[] {
   });
 }
 
-/** What is worth saying about a definition in an environment; waived findings are left out. */
+/** Findings about a definition in an environment; waived findings are left out. */
 export function findingsOf(spec: ModelSpec, context: FindingContext): readonly Finding[] {
   const waived = (rule: string): boolean =>
     spec.waivers.some(
@@ -241,7 +241,7 @@ export function findingsOf(spec: ModelSpec, context: FindingContext): readonly F
   return [...found, ...waiverFindings(spec, context.today)];
 }
 
-/** The same finding as the author of the definition writes names. */
+/** The same finding with the field names that its author uses. */
 export function findingInForm(found: Finding, form: Form): Finding {
   const { path, reason, fix } = found;
   const words = wordsInForm(modelSchema, path, form);
@@ -249,7 +249,7 @@ export function findingInForm(found: Finding, form: Form): Finding {
   return { ...found, path: own, reason: words(reason), fix: words(fix) };
 }
 
-/** Ids that cannot stand beside each other because Kubernetes would give them one name. */
+/** Ids that would get the same object names in Kubernetes. */
 export function slugClashes(
   specs: readonly ModelSpec[],
 ): readonly (readonly [ModelSpec, ModelSpec])[] {

@@ -18,7 +18,10 @@ export function canonical(value: unknown): unknown {
 /** Characters of a hash in names and annotations: 64 bits, enough against accidents. */
 const HASH_CHARACTERS = 16;
 
-/** What tells two definitions apart: equal definitions have equal hashes, however they were written. */
+/**
+ * Identity of a definition: equal definitions have equal hashes, in whatever form they were
+ * written.
+ */
 export function definitionHash(definition: WireModel): string {
   const text = JSON.stringify(canonical(definition));
   return createHash('sha256').update(text).digest('hex').slice(0, HASH_CHARACTERS);

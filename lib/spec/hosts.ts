@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
-// What kind of place a host or address is. The policy of REST looks at names in definitions with
-// it, the loader at the addresses that they resolve to.
+// Kinds of hosts and addresses. The policy of REST applies them to names in definitions, the loader
+// to the resolved addresses.
 
 /**
  * `public`: the Internet. `inside`: a private network, such as the cluster's. `loopback`: this
@@ -82,7 +82,7 @@ const IPV6: readonly Ipv6Range[] = [
   [[0xfec0], 10, 'never'],
   [[0xff00], 8, 'never'],
   [[0xfc00], 7, 'inside'],
-  // Translated by a gateway of one's own (RFC 8215), or tunnelled past it (Teredo).
+  // Translated by a local gateway (RFC 8215), or tunnelled past it (Teredo).
   [[0x0064, 0xff9b, 1], 48, 'inside'],
   [[0x2001, 0], 32, 'inside'],
 ];
@@ -95,7 +95,7 @@ function isInRange(groups: readonly number[], [network, bits]: Ipv6Range): boole
   });
 }
 
-/** Blocks in which an IPv4 address stands: where it begins, in groups. */
+/** Blocks that embed an IPv4 address: the group at which it begins. */
 const EMBEDDED: readonly (readonly [prefix: readonly number[], at: number])[] = [
   [[0, 0, 0, 0, 0, 0xffff], 6],
   [[0, 0, 0, 0, 0, 0], 6],
@@ -115,7 +115,7 @@ function ipv6Kind(groups: readonly number[]): HostKind {
   return embedded === 'public' ? (found?.[2] ?? 'public') : embedded;
 }
 
-/** The kind of an IP address, without brackets; undefined: it is not one. */
+/** The kind of an IP address, without brackets; undefined when the text is not an address. */
 export function addressKind(address: string): HostKind | undefined {
   const [plain = ''] = address.split('%');
   const number = ipv4Number(plain);
@@ -126,13 +126,16 @@ export function addressKind(address: string): HostKind | undefined {
 }
 
 const LOOPBACK_NAMES = /^(?:(?:.*\.)?localhost|localhost\.localdomain|ip6-(?:localhost|loopback))$/;
-/** Metadata services by name. What else resolves to one is stopped by its address. */
+/** Metadata services by name. Other names that resolve to one are refused by their address. */
 const NEVER_NAMES =
   /^(?:metadata|instance-data|metadata\.(?:goog|google\.internal|tencentyun\.com|azure\.internal)|instance-data\.ec2\.internal)$/;
-/** Services that resolve whatever address stands in the name; they are asked for inside addresses. */
+/** Services that resolve to the address in the name; used to reach private addresses. */
 const ECHO_NAMES =
   /(?:^|\.)(?:nip\.io|sslip\.io|xip\.io|traefik\.me|localtest\.me|lvh\.me|vcap\.me|lacolhost\.com)$/;
-/** Suffixes that no public resolver knows (RFC 6761, 6762, 8375, and what clusters and sites use). */
+/**
+ * Suffixes that no public resolver serves (RFC 6761, 6762, 8375, and usual names of clusters and
+ * sites).
+ */
 const INSIDE_NAMES =
   /\.(?:svc|cluster\.local|local|internal|intranet|private|corp|home|lan|localdomain|home\.arpa|consul|test|invalid|onion)$/;
 
@@ -143,12 +146,12 @@ export function hostKind(hostname: string): HostKind {
   if (LOOPBACK_NAMES.test(host)) return 'loopback';
   const address = addressKind(host.replace(/^\[|\]$/g, ''));
   if (address !== undefined) return address;
-  // A name of one label is completed by the resolver of the pod.
+  // The resolver of the pod completes a name of one label.
   const isInside = !host.includes('.') || INSIDE_NAMES.test(host) || ECHO_NAMES.test(host);
   return isInside ? 'inside' : 'public';
 }
 
-/** Is a host named by one of the entries? `*.domain` means hosts below it, and never an address. */
+/** Whether an entry names the host. `*.domain` means hosts below it, and never an address. */
 export function isListedHost(entries: readonly string[], hostname: string, port: string): boolean {
   const host = hostname.toLowerCase().replace(/\.+$/, '');
   return entries.some((entry) => {

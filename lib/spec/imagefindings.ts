@@ -41,7 +41,7 @@ export const numericUser: FindingRule = {
         ],
 };
 
-/** Who gives an image and no server may not know how it will be called. */
+/** An author who names an image and no server may not know its protocol. */
 export const nativeImage: FindingRule = {
   id: 'native-image',
   severity: 'warning',

@@ -6,7 +6,7 @@ export function namesRegistry(image: string): boolean {
   return rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
 }
 
-/** An image as it is pulled: one that names no registry comes from the environment's. */
+/** An image as it is pulled: without a registry in its name it comes from the environment's. */
 export function withRegistry(image: string, registry: string | undefined): string {
   return registry === undefined || namesRegistry(image)
     ? image

@@ -15,7 +15,7 @@ const salt = z
   .optional()
   .describe('Change it for a new experiment. Default: the id.');
 
-/** Who stays with whom: the value that is hashed to choose an arm. */
+/** The value that is hashed to choose an arm: callers with the same value get the same arm. */
 export const cohortSchema = z
   .union(
     [

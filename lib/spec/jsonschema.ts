@@ -32,14 +32,14 @@ function schemaOf(form: Form): JsonSchema {
       }
     },
   });
-  // The whole names its dialect once, at the top.
+  // The document names its dialect once, at the top.
   delete schema['$schema'];
   return schema;
 }
 
 /**
- * The schema of a definition for editors, in both forms: one with `model_id` is in wire form. Rules
- * over several fields are not in it; `ai-model-service validate` checks them.
+ * The schema of a definition for editors, in both forms: a definition with `model_id` is in wire
+ * form. Rules over several fields are not in it; `ai-model-service validate` checks them.
  */
 export function modelJsonSchema(): JsonSchema {
   return {

@@ -3,25 +3,25 @@ import { pathText } from './path';
 import { MAX_DEPTH, MAX_VALUES } from './plain';
 
 // JSON that people write (definitions, bodies of the management API), read strictly (RFC 8259): a
-// key counts once, a fault has its place, and a number is known as it was written. Bodies of
-// inference are read elsewhere: they are large, and their numbers matter more than their places.
+// repeated key is an error, a fault has its place, and a number keeps its spelling. Bodies of
+// inference have another reader: they are large, and exact numbers matter more than places.
 
-/** What is wrong with a text, and where. */
+/** A fault of a text, and its place. */
 export class JsonTextError extends Error {
   override readonly name = 'JsonTextError';
 
   constructor(
     readonly text: string,
-    /** Characters before it. */
+    /** Offset in characters. */
     readonly offset: number,
-    /** What is wrong; never a part of the text. */
+    /** The fault; never a part of the text. */
     readonly words: string,
     readonly path: string = '',
   ) {
     super(path === '' ? words : `${path}: ${words}`);
   }
 
-  /** From 1, both. */
+  /** Both from 1. */
   get place(): { readonly line: number; readonly column: number } {
     return placeAt(this.text, this.offset);
   }
@@ -31,7 +31,7 @@ export class JsonTextError extends Error {
   }
 }
 
-/** Where a value stands. */
+/** A value and its place. */
 interface Node {
   readonly offset: number;
   /** The token of a number, `true`, `false` or `null`. */
@@ -41,7 +41,7 @@ interface Node {
 
 export interface JsonText {
   readonly value: unknown;
-  /** Line of what a path leads to, from 1; of its nearest parent when it is missing. */
+  /** Line of a path, from 1; of its nearest parent when it is missing. */
   readonly lineOf: (path: readonly PropertyKey[]) => number;
   /** A number (or true, false, null) as it was written. */
   readonly sourceOf: (path: readonly PropertyKey[]) => string | undefined;
@@ -52,7 +52,7 @@ export function placeAt(text: string, offset: number) {
   return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }
 
-/** The words of a fault about a key that stands in two lines. */
+/** The text for a key that is given in two lines. */
 export const twiceText = (first: number, second: number): string =>
   first === second
     ? `is given twice in line ${first}; remove one`
@@ -64,7 +64,7 @@ const WORD = /true|false|null/y;
 const BACKSLASH = 0x5c;
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** Index behind the text that begins at `start`; 0 when it has no end. */
+/** Index after the text that begins at `start`; 0 when it does not end. */
 function stringEnd(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let slashes = 0;
@@ -101,7 +101,7 @@ class JsonReader {
     this.match(BLANKS);
   }
 
-  /** Takes what stands here if it matches. */
+  /** Consumes the next characters if they match. */
   private match(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.at;
     const [token] = pattern.exec(this.text) ?? [];
@@ -131,7 +131,7 @@ class JsonReader {
         return [this.string(), { offset }];
       default: {
         const source = this.match(NUMBER) ?? this.match(WORD);
-        if (source === undefined) throw this.wrong('a value must stand here');
+        if (source === undefined) throw this.wrong('a value is expected here');
         return [JSON.parse(source), { offset, source }];
       }
     }
@@ -163,7 +163,7 @@ class JsonReader {
       inner.set(items.length, node);
       items.push(item);
     } while (this.takes(','));
-    if (!this.takes(']')) throw this.wrong('`,` or `]` must stand here');
+    if (!this.takes(']')) throw this.wrong('`,` or `]` is expected here');
     return [items, { offset, inner }];
   }
 
@@ -181,15 +181,15 @@ class JsonReader {
       inner.set(key, node);
       entries.push([key, value]);
     } while (this.takes(','));
-    if (!this.takes('}')) throw this.wrong('`,` or `}` must stand here');
-    // Defines its keys: `__proto__` is one like any other.
+    if (!this.takes('}')) throw this.wrong('`,` or `}` is expected here');
+    // Defines the keys instead of assigning: `__proto__` is an ordinary key.
     return [Object.fromEntries(entries), { offset, inner }];
   }
 
   private key(known: ReadonlyMap<PropertyKey, Node>): string {
     this.skip();
     const offset = this.at;
-    if (this.text[offset] !== '"') throw this.wrong('a key in double quotes must stand here');
+    if (this.text[offset] !== '"') throw this.wrong('a key in double quotes is expected here');
     const key = this.string();
     const before = known.get(key);
     if (before !== undefined) {
@@ -197,7 +197,7 @@ class JsonReader {
       const words = twiceText(first ?? 1, second ?? 1);
       throw new JsonTextError(this.text, offset, words, pathText([...this.path, key]));
     }
-    if (!this.takes(':')) throw this.wrong('`:` must stand here');
+    if (!this.takes(':')) throw this.wrong('`:` is expected here');
     return key;
   }
 }

@@ -1,4 +1,4 @@
-// Texts as Kubernetes takes them: what a schema accepts here the API server accepts too.
+// Texts in Kubernetes' syntax: the API server accepts every text that a schema accepts here.
 
 const LABEL_PART = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL_PART}(?:\\.${LABEL_PART})*`;
@@ -18,7 +18,7 @@ export const MAX_OBJECT_NAME = 253;
 export const MAX_METADATA_KEY = 317;
 
 /**
- * A path as RFC 3986 writes it: everything else is percent-encoded. Only this can stand in the
- * request line of a probe.
+ * A path by RFC 3986, everything else percent-encoded: only this is valid in the request line of a
+ * probe.
  */
 export const URL_PATH = /^\/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/;

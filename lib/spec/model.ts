@@ -47,7 +47,7 @@ const labelValue = z
     'a label value: at most 63 letters, digits, _ . -; shorten it or use annotations',
   );
 
-// Any JSON: `plainFault` has made sure of that before the schema looks.
+// Any JSON: `plainFault` has checked it before the schema does.
 const jsonObject = z.record(z.string(), z.unknown());
 
 /** Kinds a definition may patch: those that `objectsOf` makes. */
@@ -92,7 +92,7 @@ const sloSchema = z
       .optional()
       .describe('The p-th percentile stays under this many milliseconds.'),
   })
-  .describe('What is promised to callers.');
+  .describe('Service level objectives.');
 
 const cacheSchema = z
   .strictObject({
@@ -106,7 +106,7 @@ const cacheSchema = z
   })
   .describe('Keep the artifact on a PersistentVolumeClaim instead of loading it for each replica.');
 
-/** THE schema. Every way into the system (TypeScript, YAML, JSON, REST, the stored form) is parsed by it. */
+/** The schema. Every input (TypeScript, YAML, JSON, REST, the stored form) is parsed by it. */
 export const modelSchema = z.strictObject({
   id: idSchema,
   name: z
@@ -116,8 +116,8 @@ export const modelSchema = z.strictObject({
     .optional()
     .describe('For people, in any script. Default: the id.'),
   version: versionSchema,
-  type: z.enum(MODEL_TYPES).default('other').describe('What the model is for.'),
-  framework: z.enum(FRAMEWORKS).describe('What the model was made with.'),
+  type: z.enum(MODEL_TYPES).default('other').describe('Purpose of the model.'),
+  framework: z.enum(FRAMEWORKS).describe('Framework of the artifact.'),
   image: imageSchema.optional(),
   command: z.array(z.string()).max(64).optional().describe('Entry point of the image.'),
   args: z.array(z.string()).max(256).optional().describe('Arguments of the image.'),
@@ -138,7 +138,7 @@ export const modelSchema = z.strictObject({
     .array(z.string().min(1).max(64))
     .max(64)
     .default([])
-    .describe('What callers can look for.'),
+    .describe('Capabilities that callers can filter by.'),
   inference: inferenceSchema.prefault({}),
   candidates: candidatesSchema.default([]),
   slo: sloSchema.optional(),
@@ -164,7 +164,7 @@ export const modelSchema = z.strictObject({
     .describe('Findings that are accepted, each until a day.'),
 });
 
-/** What the schema alone makes of it: defaults filled in, nothing derived yet. */
+/** The result of the schema alone: defaults filled in, nothing derived yet. */
 export type ParsedModel = z.output<typeof modelSchema>;
 
 /**

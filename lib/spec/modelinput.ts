@@ -54,7 +54,7 @@ interface TritonServerInput {
   backend?: 'onnxruntime' | 'tensorrt' | 'pytorch' | 'tensorflow' | 'python' | undefined;
   /** Instances of the model per replica. */
   instanceGroupCount?: number | undefined;
-  /** max_batch_size of config.pbtxt; 0 is no batching. */
+  /** max_batch_size of config.pbtxt; 0 turns batching off. */
   maxBatchSize?: number | undefined;
 }
 
@@ -91,7 +91,7 @@ interface CustomServerInput {
   kind: 'custom';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;
-  /** How the image is spoken to. */
+  /** Protocol of the server in the image. */
   protocol?: 'native' | 'v1' | 'v2' | 'tfs' | 'openai' | undefined;
   /** HTTP port of the container. */
   port?: number | undefined;
@@ -229,13 +229,13 @@ interface CompareInput {
 interface CandidatesInput {
   /** Names the arm. Default: the slug of its version. */
   name?: string | undefined;
-  /** What runs. Shown to callers and put on labels (+ becomes _). */
+  /** Version that runs. Shown to callers and put on labels (+ becomes _). */
   version: string;
   /** Container image that brings model and server, or the server alone. */
   image?: string | undefined;
   /** Where the artifact (the trained model) comes from. */
   source?: string | SourceInput | undefined;
-  /** What serves the artifact. */
+  /** Server of the artifact. */
   server?:
     | OnnxServerInput
     | TensorflowServingServerInput
@@ -244,7 +244,7 @@ interface CandidatesInput {
     | VllmServerInput
     | CustomServerInput
     | undefined;
-  /** What one replica asks for. The memory limit equals the request. */
+  /** Requests of one replica. The memory limit equals the request. */
   resources?: ResourcesInput | undefined;
   /** How many replicas an arm has. */
   scaling?: ScalingInput | undefined;
@@ -303,7 +303,7 @@ interface SchedulingInput {
   priorityClass?: string | undefined;
   /** RuntimeClass of the pods. */
   runtimeClass?: string | undefined;
-  /** Over what the replicas of an arm are spread. */
+  /** Topology over which the replicas of an arm are spread. */
   topologySpread?: 'zone' | 'host' | 'both' | 'none' | undefined;
   /** Tolerate and prefer preemptible nodes of the usual clouds. */
   spot?: boolean | undefined;
@@ -320,13 +320,13 @@ interface WaiversInput {
 
 /** What an author writes. */
 export interface ModelInput {
-  /** What callers name. Its slug (_ becomes -) names the Kubernetes objects. */
+  /** Name of the model for callers. Its slug (_ becomes -) names the Kubernetes objects. */
   id: string;
   /** For people, in any script. Default: the id. */
   name?: string | undefined;
-  /** What runs. Shown to callers and put on labels (+ becomes _). */
+  /** Version that runs. Shown to callers and put on labels (+ becomes _). */
   version: string;
-  /** What the model is for. */
+  /** Purpose of the model. */
   type?:
     | 'llm'
     | 'classification'
@@ -338,7 +338,7 @@ export interface ModelInput {
     | 'knowledge_graph'
     | 'other'
     | undefined;
-  /** What the model was made with. */
+  /** Framework of the artifact. */
   framework:
     | 'tensorflow'
     | 'pytorch'
@@ -358,7 +358,7 @@ export interface ModelInput {
   runAsUser?: number | undefined;
   /** Where the artifact (the trained model) comes from. */
   source?: string | SourceInput | undefined;
-  /** What serves the artifact. */
+  /** Server of the artifact. */
   server?:
     | OnnxServerInput
     | TensorflowServingServerInput
@@ -367,7 +367,7 @@ export interface ModelInput {
     | VllmServerInput
     | CustomServerInput
     | undefined;
-  /** What one replica asks for. The memory limit equals the request. */
+  /** Requests of one replica. The memory limit equals the request. */
   resources?: ResourcesInput | undefined;
   /** How many replicas an arm has. */
   scaling?: ScalingInput | undefined;
@@ -380,13 +380,13 @@ export interface ModelInput {
   updateStrategy?: 'surge' | 'replace' | undefined;
   /** Environment variables: a string, or { secret, key }. */
   env?: Record<string, string | EnvInput> | undefined;
-  /** What callers can look for. */
+  /** Capabilities that callers can filter by. */
   capabilities?: string[] | undefined;
   /** How requests are admitted, timed and retried. */
   inference?: InferenceInput | undefined;
   /** Other versions that run beside stable and get a share, or a copy, of its traffic. */
   candidates?: CandidatesInput[] | undefined;
-  /** What is promised to callers. */
+  /** Service level objectives. */
   slo?: SloInput | undefined;
   /** Keep the artifact on a PersistentVolumeClaim instead of loading it for each replica. */
   cache?: CacheInput | undefined;

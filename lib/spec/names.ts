@@ -5,7 +5,7 @@ export const MAX_ID_CHARACTERS = 48;
 /** Longest candidate name: slug (48) + `--` + 13 = 63, the limit of a DNS label. */
 export const MAX_CANDIDATE_CHARACTERS = 13;
 
-/** The arm that everything not given to a candidate goes to. */
+/** The arm with all traffic that no candidate gets. */
 export const STABLE = 'stable';
 
 export const idSchema = z
@@ -18,7 +18,7 @@ export const idSchema = z
   .refine((id) => !/[_-]{2}/.test(id), {
     error: 'without two separators in a row (-- is kept for object names); use one',
   })
-  .describe('What callers name. Its slug (_ becomes -) names the Kubernetes objects.');
+  .describe('Name of the model for callers. Its slug (_ becomes -) names the Kubernetes objects.');
 
 export const versionSchema = z
   .string()
@@ -26,7 +26,7 @@ export const versionSchema = z
     /^[A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,61}[A-Za-z0-9])?$/,
     '1 to 63 letters, digits, _ . + -, starting and ending with a letter or digit; write for example v1.0.0',
   )
-  .describe('What runs. Shown to callers and put on labels (+ becomes _).');
+  .describe('Version that runs. Shown to callers and put on labels (+ becomes _).');
 
 export const candidateNameSchema = z
   .string()
@@ -39,7 +39,7 @@ export const candidateNameSchema = z
     error: 'without -- (it separates model and candidate in object names); use one -',
   })
   .refine((name) => name !== STABLE, {
-    error: `another word than ${STABLE} (that arm is the definition itself); rename the candidate`,
+    error: `a word other than ${STABLE} (that arm is the definition itself); rename the candidate`,
   })
   .describe('Names the arm. Default: the slug of its version.');
 

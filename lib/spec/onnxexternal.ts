@@ -5,7 +5,7 @@ import { externalOf, MAX_LEVELS, ONNX_PARTS, TENSOR } from './onnxfile';
 import type { ProtoField } from './protobuf';
 import { protoFields, varintBytes } from './protobuf';
 
-/** A part of a file that is put together: bytes that stand in another one. */
+/** A range of bytes of another file. */
 export interface Piece {
   readonly file: FileBytes;
   readonly start: number;
@@ -14,7 +14,7 @@ export interface Piece {
 
 type Weights = (tensor: ExternalTensor) => Piece;
 
-/** What follows each other in one file is one piece. */
+/** Ranges that follow each other in one file are merged. */
 class Pieces {
   readonly all: Piece[] = [];
   length = 0;
@@ -40,7 +40,7 @@ class Pieces {
 
 const DROPPED = new Set<number>([TENSOR.raw, TENSOR.external, TENSOR.location]);
 
-/** Gives what a message becomes; undefined: it stays as it is. */
+/** Returns the new bytes of a message; undefined when it stays unchanged. */
 class Rewriter {
   readonly #paged: PagedFile;
 
@@ -94,7 +94,7 @@ class Rewriter {
   }
 }
 
-/** The same model in one file: weights that stood in other files stand in it. */
+/** The same model in one file, with the external weights inside. */
 export function* withExternalData(model: FileBytes, weights: Weights): Steps<readonly Piece[]> {
   const pieces = yield* new Rewriter(model, weights).message('model', 0, model.size);
   return pieces?.all ?? [{ file: model, start: 0, length: model.size }];

@@ -3,11 +3,11 @@ import { PagedFile } from './filebytes';
 import type { ProtoField } from './protobuf';
 import { protoFields, protoText } from './protobuf';
 
-/** What the ONNX Runtime of this package loads (1.30); a test asks it. */
+/** Newest versions that the ONNX Runtime of this package loads (1.30); a test checks it. */
 export const MAX_ONNX_IR = 13;
 export const MAX_ONNX_OPSET = 26;
 
-/** Weights of one tensor that stand in another file. */
+/** Weights of one tensor in another file. */
 export interface ExternalTensor {
   readonly name: string;
   /** Path of the file, relative to the model. */
@@ -17,7 +17,7 @@ export interface ExternalTensor {
   readonly length: number | undefined;
 }
 
-/** What a look into an ONNX file shows. */
+/** Facts of an ONNX file. */
 export interface OnnxFile {
   readonly irVersion: number | undefined;
   /** Version of the default operator set; undefined when none is named. */
@@ -26,7 +26,7 @@ export interface OnnxFile {
   readonly external: readonly ExternalTensor[];
 }
 
-/** What a message of onnx.proto holds that may hold tensors: field number → message. */
+/** Fields of an onnx.proto message that may contain tensors: field number → message. */
 export type OnnxMessage =
   'model' | 'graph' | 'node' | 'attribute' | 'sparse' | 'function' | 'tensor';
 export const ONNX_PARTS: Readonly<Record<OnnxMessage, Readonly<Record<number, OnnxMessage>>>> = {
@@ -42,7 +42,7 @@ export const TENSOR = { name: 8, raw: 9, external: 13, location: 14 } as const;
 
 /** Graphs in graphs: a real model has three or four levels. */
 export const MAX_LEVELS = 100;
-/** A list of more would fill the memory; a real model has some thousands. */
+/** A longer list would fill the memory; a real model has some thousands. */
 export const MAX_EXTERNAL_TENSORS = 100_000;
 
 type Entries = { -readonly [Key in 'location' | 'offset' | 'length']?: string };
@@ -60,7 +60,7 @@ function* readEntry(file: PagedFile, { start, end }: ProtoField, entries: Entrie
   if (isEntry(key)) entries[key] = value;
 }
 
-/** Where the bytes of a tensor are, when they are not in it. */
+/** The place of a tensor's bytes, when they are external. */
 export function* externalOf(
   file: PagedFile,
   tensor: ProtoField,

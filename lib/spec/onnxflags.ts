@@ -1,7 +1,7 @@
 import type { Inference } from './inference';
 import type { ServerOf } from './serverkinds';
 
-/** Where one process of the built-in ONNX server finds its model and listens. */
+/** Paths, ports and threads of one process of the built-in ONNX server. */
 export interface OnnxPlace {
   readonly id: string;
   readonly version: string;
@@ -10,11 +10,11 @@ export interface OnnxPlace {
   readonly host: string;
   /** 0 lets the kernel choose. */
   readonly port: number;
-  /** Threads within one operator, unless the definition says how many. */
+  /** Threads within one operator, unless the definition sets them. */
   readonly threads: number;
 }
 
-/** `serve-onnx` with what a definition says: the same in a pod and on a laptop. */
+/** Arguments of `serve-onnx` for a definition: the same in a pod and on a laptop. */
 export function onnxArguments(
   { id, version, file, host, port, threads }: OnnxPlace,
   server: ServerOf<'onnx'>,

@@ -25,18 +25,20 @@ export interface ModelSpec extends Omit<ParsedModel, 'name' | 'server'> {
   readonly server: Server;
   /** Stable first, then the candidates in the author's order. */
   readonly arms: readonly [Arm, ...Arm[]];
-  /** The canonical wire form of what the author wrote, without defaults: this is what gets stored. */
+  /** The canonical wire form of the author's definition, without defaults: the stored form. */
   readonly definition: WireModel;
 }
 
 export interface ParseOptions {
-  /** Named in messages: where the definition stands. */
+  /** File of the definition, for messages. */
   readonly file?: string;
 }
 
 const rootOf = ({ path }: Fault): PropertyKey | undefined => pathParts(path)[0];
 
-/** Rules over several fields, on those fields that passed on their own; `parsed` when all did. */
+/**
+ * Rules over several fields, on those fields that are valid by themselves; `parsed` when all are.
+ */
 function ruleFaults(
   input: object,
   own: readonly Fault[],
@@ -44,8 +46,8 @@ function ruleFaults(
 ): readonly Fault[] {
   if (parsed !== undefined) return checkRules(parsed);
   const broken = new Set(own.map(rootOf));
-  // What a rule says of candidates holds whatever else is wrong with them: it reads no broken
-  // field.
+  // Faults of rules about candidates are kept although other fields are wrong: a rule never reads
+  // an invalid field.
   const isNews = (found: Fault): boolean =>
     rootOf(found) === 'candidates' || !broken.has(rootOf(found));
   return checkRules(readablePart(input, broken)).filter(isNews);
@@ -68,8 +70,8 @@ function throwFaults(faults: readonly Fault[], form: Form, file: string | undefi
 }
 
 /**
- * Parses a definition in field or wire form. The one way in: files, REST and the stored form all
- * pass here.
+ * Parses a definition in field or wire form. The only parser: files, REST and the stored form use
+ * it.
  * @throws DefinitionError with every fault of the definition, paths in the form its author used
  */
 export function parseModel(given: unknown, { file }: ParseOptions = {}): ModelSpec {

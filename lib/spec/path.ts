@@ -8,7 +8,7 @@ export function pathText(path: readonly PropertyKey[]): string {
   }, '');
 }
 
-/** Undoes `pathText`. */
+/** The inverse of `pathText`. */
 export function pathParts(text: string): PropertyKey[] {
   return [...text.matchAll(/\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]|([^.[\]]+)/g)].map(
     ([, index, quoted, plain]) => {

@@ -12,10 +12,10 @@ interface Visit {
   readonly path: readonly PropertyKey[];
 }
 
-/** Half of a pair: no text in UTF-8, which is what files, HTTP and Kubernetes hold. */
+/** A lone surrogate: it cannot be encoded as UTF-8, which files, HTTP and Kubernetes use. */
 const LONE_SURROGATE = /[\u{D800}-\u{DFFF}]/u;
 
-/** What no program can be given: neither by its environment nor as an argument. */
+/** Characters that can be passed neither in the environment nor as an argument. */
 function textFault(text: string, where: string): Fault | undefined {
   const lone = LONE_SURROGATE.exec(text);
   const at = lone?.index ?? text.indexOf('\0');
@@ -60,7 +60,9 @@ function childrenOf({ value, path }: Visit): Visit[] {
   return Object.entries(value).map(([key, inner]) => ({ value: inner, path: [...path, key] }));
 }
 
-/** The first thing in a value that is not plain JSON-like data of sane size; cycles end at MAX_DEPTH. */
+/**
+ * The first part of a value that is not plain JSON-like data of sane size; cycles end at MAX_DEPTH.
+ */
 export function plainFault(root: unknown): Fault | undefined {
   const waiting: Visit[] = [{ value: root, path: [] }];
   for (let seen = 0; waiting.length > 0; seen += 1) {

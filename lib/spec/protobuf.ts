@@ -1,10 +1,10 @@
 // Protocol Buffers' wire format (https://protobuf.dev/programming-guides/encoding/) in files, read
-// where it lies: a field of 2 GB is skipped, not read. Messages of gRPC are read and written by
-// runtime/data/grpc/protobuf.ts: it makes no object for a field, and takes 64-bit numbers apart.
+// in place: a field of 2 GB is skipped, not read. runtime/data/grpc/protobuf.ts reads and writes
+// messages of gRPC: it makes no object for a field, and decodes 64-bit numbers exactly.
 
-/** Bytes in memory, or a file of which a page is. */
+/** Bytes in memory, or a file with one page in memory. */
 export interface ProtoBytes {
-  /** Undefined behind the end. */
+  /** Undefined after the end. */
   readonly at: (index: number) => number | undefined;
   readonly slice: (start: number, end: number) => Uint8Array;
 }
@@ -21,7 +21,7 @@ export interface ProtoField {
   readonly tag: number;
 }
 
-/** The bytes are not this format; `cut` when they end too early. */
+/** The bytes are not protobuf; `cut` when they end too early. */
 export class ProtoError extends Error {
   constructor(readonly cut: boolean) {
     super(cut ? 'the bytes end in the middle of a field' : 'a field has no known type');
@@ -68,7 +68,7 @@ function fieldAt(file: ProtoBytes, tag: number, end: number): ProtoField {
 }
 
 /**
- * The fields of the message that lies in [start, end).
+ * The fields of the message in [start, end).
  * @throws ProtoError
  */
 export function* protoFields(
@@ -87,7 +87,7 @@ const utf8 = new TextDecoder();
 /** Longer texts are not names; a file may claim one of gigabytes. */
 const MAX_TEXT_BYTES = 65_536;
 
-/** A text, or as much of it as a name has. */
+/** A text, cut at the longest name. */
 export function protoText(file: ProtoBytes, { start, end }: ProtoField): string {
   return utf8.decode(file.slice(start, Math.min(end, start + MAX_TEXT_BYTES)));
 }

@@ -21,22 +21,24 @@ const SUFFIX: Readonly<Record<string, number>> = {
 
 const QUANTITY = /^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/;
 
-/** The number a quantity stands for: `500m` → 0.5, `1Gi` → 1073741824. NaN when it is none. */
+/**
+ * The number of a quantity: `500m` → 0.5, `1Gi` → 1073741824. NaN when the text is not a quantity.
+ */
 export function quantityValue(quantity: string): number {
   const match = QUANTITY.exec(quantity);
   if (match === null) return Number.NaN;
   return Number(match[1]) * (entryOf(SUFFIX, match[2] ?? '') ?? Number.NaN);
 }
 
-/** Slowest download we plan with: 50 MB/s, what one stream from object storage gives. */
+/** Slowest download that we plan with: 50 MB/s, the rate of one stream from object storage. */
 const BYTES_PER_SECOND = 50_000_000;
 
-/** How long the download of that many bytes may take. */
+/** Seconds that the download of that many bytes may take. */
 export function downloadSeconds(size: string): number {
   return Math.ceil(quantityValue(size) / BYTES_PER_SECOND);
 }
 
-/** Cores: `2`, `0.5` or `500m`. A number is taken as it stands. */
+/** Cores: `2`, `0.5` or `500m`; or a number. */
 export const cpuSchema = z
   .union([z.number().transform(String), z.string()], {
     error: 'a CPU quantity such as "2", "0.5" or "500m"; write one',

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { LABEL_VALUE } from './kubetext';
 import { cpuSchema, memorySchema } from './quantity';
 
-/** The resource name that means "a GPU" when nothing else is said. */
+/** Resource name of a GPU where no other is given. */
 export const DEFAULT_GPU_RESOURCE = 'nvidia.com/gpu';
 
 export const gpuResourceSchema = z
@@ -43,7 +43,7 @@ export const resourcesSchema = z
       .default('none')
       .describe('Upper bound of CPU; "none" (default) lets a replica use idle cores.'),
   })
-  .describe('What one replica asks for. The memory limit equals the request.');
+  .describe('Requests of one replica. The memory limit equals the request.');
 
 const quantityOfGpus = z
   .string()
@@ -51,7 +51,7 @@ const quantityOfGpus = z
   .transform(Number)
   .pipe(gpuCountSchema);
 
-/** What an environment gives to replicas whose definition names less. Kubernetes writes counts as text. */
+/** Requests of replicas whose definition gives none. Kubernetes writes counts as text. */
 export const defaultResourcesSchema = z.strictObject({
   cpu: cpuSchema.optional(),
   memory: memorySchema.optional(),

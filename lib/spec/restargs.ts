@@ -1,7 +1,7 @@
 /**
- * Arguments of a server that a definition by REST may give, without the dashes, and what their
- * values look like; `FLAG` has none. They change speed and limits, and load nothing: no path, no
- * class and no plugin is among them.
+ * Arguments of a server that a definition by REST may give, without the dashes, and patterns of
+ * their values; `FLAG` takes none. They change speed and limits, and load nothing: none is a path,
+ * a class or a plugin.
  */
 export type RestArguments = ReadonlyMap<string, RegExp>;
 

@@ -7,7 +7,7 @@ import type { ParsedModel } from './model';
 import { candidateNameOf, STABLE } from './names';
 import { defaultServer } from './servers';
 
-/** A candidate of which some fields may be wrong; those are null. */
+/** A candidate whose invalid fields are null. */
 type ReadableCandidate = { readonly [K in keyof Candidate]?: Candidate[K] | null };
 
 function readableCandidate(given: unknown): ReadableCandidate {
@@ -20,7 +20,7 @@ function readableCandidate(given: unknown): ReadableCandidate {
   return Object.fromEntries(read) as ReadableCandidate;
 }
 
-/** @returns undefined for what is not a list, and for lists that are too long to be compared */
+/** @returns undefined for a value that is not a list, and for lists that are too long to compare */
 export function readableCandidates(given: unknown): readonly ReadableCandidate[] | undefined {
   if (!Array.isArray(given) || given.length > MAX_TRAFFIC_CANDIDATES + MAX_SHADOWS)
     return undefined;
@@ -28,7 +28,7 @@ export function readableCandidates(given: unknown): readonly ReadableCandidate[]
 }
 
 /**
- * Rules over several fields. Each sees only fields that passed on their own (the others are
+ * Rules over several fields. Each sees only fields that are valid by themselves (others are
  * undefined, those of candidates null), so that one answer can hold the faults of both kinds.
  */
 export interface ReadableModel extends Omit<Partial<ParsedModel>, 'candidates'> {
@@ -109,7 +109,7 @@ function nameOf({ name, version }: ReadableCandidate): string | undefined {
   return isRead(version) ? candidateNameOf(String(version)) : undefined;
 }
 
-/** What the name of an arm comes from: people look for what they wrote. */
+/** The field that an arm's name comes from, as its author wrote it. */
 function nameSource({ name, version }: ReadableCandidate): string {
   return name ?? `version ${version} gives the name ${candidateNameOf(String(version))}`;
 }
@@ -121,16 +121,16 @@ const distinctNames: Rule = ({ candidates = [] }) => {
     const fix = 'give this candidate a name of its own';
     if (names[index] === undefined) return [];
     if (names[index] === STABLE) {
-      const allowed = `another word than ${STABLE} (that arm is the definition itself)`;
+      const allowed = `a word other than ${STABLE} (that arm is the definition itself)`;
       return [fault(path, nameSource(candidate), allowed, fix)];
     }
     if (names.indexOf(names[index]) === index) return [];
-    return [fault(path, nameSource(candidate), 'another name than its siblings’', fix)];
+    return [fault(path, nameSource(candidate), 'a name that no other candidate has', fix)];
   });
 };
 
-// A candidate that has all traffic may run what stable runs: that is a promotion half-way, with
-// stable rolling while it receives nothing.
+// A candidate with all traffic may run the version of stable: that is a promotion half-way, while
+// stable rolls without traffic.
 const distinctVersions: Rule = ({ candidates = [], version }) => {
   const all = [version, ...candidates.map((candidate) => candidate.version)];
   const mayBeStable = ({ traffic }: ReadableCandidate): boolean =>
@@ -142,7 +142,7 @@ const distinctVersions: Rule = ({ candidates = [], version }) => {
           fault(
             `candidates[${index}].version`,
             candidate.version,
-            'another version than the other arms run',
+            'a version that no other arm runs',
             'answers name the version they came from; give each arm its own',
           ),
         ]

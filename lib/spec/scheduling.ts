@@ -58,7 +58,7 @@ export const schedulingSchema = z
     topologySpread: z
       .enum(['zone', 'host', 'both', 'none'])
       .default('both')
-      .describe('Over what the replicas of an arm are spread.'),
+      .describe('Topology over which the replicas of an arm are spread.'),
     spot: z
       .boolean()
       .default(false)

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 
-// The kinds of servers that a definition may name. What is known of each: servers.ts.
+// Kinds of servers that a definition may name; servers.ts has the facts of each.
 
-/** How a server is spoken to: v2 is the Open Inference Protocol, v1 KServe's, tfs TensorFlow Serving's. */
+/**
+ * Protocol of a server: v2 is the Open Inference Protocol, v1 KServe's, tfs TensorFlow Serving's.
+ */
 export const PROTOCOLS = ['native', 'v1', 'v2', 'tfs', 'openai'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
@@ -75,7 +77,7 @@ const tritonSchema = z.strictObject({
     .min(0)
     .max(4096)
     .default(0)
-    .describe('max_batch_size of config.pbtxt; 0 is no batching.'),
+    .describe('max_batch_size of config.pbtxt; 0 turns batching off.'),
 });
 
 const mlserverSchema = z.strictObject({
@@ -122,7 +124,7 @@ const customSchema = z.strictObject({
     .literal('custom')
     .describe('An image of your own; what a definition with an image gets by default.'),
   image,
-  protocol: z.enum(PROTOCOLS).default('native').describe('How the image is spoken to.'),
+  protocol: z.enum(PROTOCOLS).default('native').describe('Protocol of the server in the image.'),
   port: portNumber.default(8080).describe('HTTP port of the container.'),
 });
 
@@ -135,7 +137,7 @@ export const serverSchema = z
     vllmSchema,
     customSchema,
   ])
-  .describe('What serves the artifact.');
+  .describe('Server of the artifact.');
 
 export type Server = z.output<typeof serverSchema>;
 export type ServerKind = Server['kind'];

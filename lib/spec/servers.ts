@@ -3,7 +3,7 @@ import { NO_ARGUMENTS, TENSORFLOW_SERVING_ARGS, TRITON_ARGS, VLLM_ARGS } from '.
 import type { Protocol, Server, ServerKind } from './serverkinds';
 import { serverSchema } from './serverkinds';
 
-/** What a model was made with. */
+/** Frameworks of models. */
 export const FRAMEWORKS = [
   'tensorflow',
   'pytorch',
@@ -16,7 +16,7 @@ export const FRAMEWORKS = [
 ] as const;
 export type Framework = (typeof FRAMEWORKS)[number];
 
-/** What a model is for. */
+/** Purposes of models. */
 export const MODEL_TYPES = [
   'llm',
   'classification',
@@ -30,10 +30,10 @@ export const MODEL_TYPES = [
 ] as const;
 export type ModelType = (typeof MODEL_TYPES)[number];
 
-/** What a probe or the router asks; `tcp` only tries to connect. `{m}` stands for the model's id. */
+/** A check of a probe or the router; `tcp` only connects. `{m}` stands for the model's id. */
 export type Check = { readonly http: string } | { readonly tcp: true };
 
-/** What is known of a kind of server. Everything that differs between servers is read from here. */
+/** Facts about a kind of server. All differences between servers are stated here. */
 export interface ServerFacts {
   readonly protocol: Protocol;
   readonly httpPort: number;
@@ -41,22 +41,24 @@ export interface ServerFacts {
   readonly metrics: { readonly port: number; readonly path: string };
   /** The process is up. */
   readonly live: Check;
-  /** This model is loaded and can answer. */
+  /** The model is loaded and can answer. */
   readonly ready: Check;
-  /** False: it ignores SIGTERM or drops requests on it, so preStop must outlast the longest request. */
+  /**
+   * False: it ignores SIGTERM or drops requests on it, so preStop must outlast the longest request.
+   */
   readonly drains: boolean;
   /** Numeric user the public image runs as, or can run as. */
   readonly uid: number;
-  /** Its name, told by USER and LOGNAME where the image may not know it. */
+  /** Its user name, given by USER and LOGNAME where the image may not have it. */
   readonly user?: string;
-  /** Paths that must be writable although the root is read-only. `/tmp` always is. */
+  /** Paths that must be writable with a read-only root. `/tmp` always is. */
   readonly writable: readonly string[];
   readonly home: string;
   /** Needs a large `/dev/shm` when it uses GPUs. */
   readonly sharedMemory: boolean;
-  /** Its public image uses GPUs. What an image of one's own uses, only its definition can say. */
+  /** Its public image uses GPUs. For own images the definition decides. */
   readonly usesGpu: boolean;
-  /** Arguments that a definition by REST may give it, and what their values look like. */
+  /** Arguments that a definition by REST may give it, and patterns of their values. */
   readonly restArgs: RestArguments;
 }
 
@@ -123,7 +125,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     // SIGTERM stops its worker processes at once: a request in one is answered 500 (1.7.1).
     drains: false,
     uid: 1000,
-    // It makes the last two in its working folder at its start, and does not start if it cannot.
+    // It creates the last two in its working folder at its start, and exits if it cannot.
     writable: ['/opt/mlserver/.cache', '/opt/mlserver/.envs', '/opt/mlserver/.metrics'],
     home: '/tmp',
     sharedMemory: false,
@@ -137,8 +139,8 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
     live: { http: '/health' },
     ready: { http: '/v1/models' },
     drains: true,
-    // The user that newer images have by that number (vllm-project/vllm#40275). Older ones have
-    // nobody of it, and torch asks for the name at its import: `user` answers in its place.
+    // The user that newer images have by that number (vllm-project/vllm#40275). Older images have
+    // no such user, and torch looks its name up at import: `user` provides it.
     uid: 2000,
     user: 'vllm',
     // Caches of Hugging Face, of vLLM and of the compilers of torch and Triton lie below it.
@@ -153,7 +155,7 @@ export const SERVERS: Readonly<Record<Exclude<ServerKind, 'custom'>, ServerFacts
 /** The path a custom server is probed on when the definition names none. */
 export const DEFAULT_HEALTH_PATH = '/health';
 
-/** Every server of OpenAI lists its models; few of them have a path for health. */
+/** Every OpenAI server lists its models; few have a path for health. */
 const OPENAI_HEALTH_PATH = '/v1/models';
 
 /** The facts of a definition's server; for `custom` they come from the definition itself. */
@@ -188,7 +190,9 @@ const DEFAULT_KIND: Readonly<Record<Framework, ServerKind>> = {
   custom: 'custom',
 };
 
-/** The server of a definition that names none. An image of one's own speaks the native protocol. */
+/**
+ * The server of a definition that names none. An own image is assumed to speak the native protocol.
+ */
 export function defaultServer(framework: Framework, type: ModelType, hasImage: boolean): Server {
   const kind = hasImage
     ? 'custom'

@@ -3,7 +3,7 @@ import { MAX_OBJECT_NAME, OBJECT_NAME } from './kubetext';
 import type { ArtifactFault } from './artifactfault';
 import { memorySchema } from './quantity';
 
-/** Where an artifact comes from. `file` is relative to the definition; the rest are URIs. */
+/** Stores of artifacts. `file` is relative to the definition; the rest are URIs. */
 export const SCHEMES = ['file', 'https', 's3', 'gs', 'hf', 'oci', 'pvc'] as const;
 export type Scheme = (typeof SCHEMES)[number];
 
@@ -13,7 +13,9 @@ export const MAX_FILE_BYTES = 700_000;
 const EXAMPLES =
   './model.onnx, https://…, s3://bucket/key, gs://…, hf://org/name@revision, oci://…, pvc://claim/path';
 
-/** The scheme of an artifact URI; a text without one is a file. Undefined when it is not one of ours. */
+/**
+ * The scheme of an artifact URI; a text without one is a file. Undefined for an unsupported scheme.
+ */
 export function schemeOf(uri: string): Scheme | undefined {
   const match = /^([a-z][a-z0-9+.-]*):/i.exec(uri);
   if (match === null) return 'file';
@@ -26,8 +28,8 @@ export function filePathOf(uri: string): string {
 }
 
 /**
- * Names of buckets that a store may have, the wider ones of old S3 regions and of Google included.
- * Neither two dots in a row nor the look of an IPv4 address: the name may become part of a host.
+ * Bucket names, including the wider ones of old S3 regions and of Google. Neither two dots in a row
+ * nor the form of an IPv4 address: the name may become part of a host.
  */
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?$/i;
 
@@ -42,7 +44,7 @@ function hasBucket(uri: string): boolean {
   return (scheme !== 's3' && scheme !== 'gs') || bucketOf(uri) !== undefined;
 }
 
-/** The one way to know what `new URL` takes is to ask it. */
+/** `new URL` is the definition of a valid URL. */
 function isUrl(text: string): boolean {
   try {
     return new URL(text).hostname !== '';
@@ -59,7 +61,7 @@ function isClaim(uri: string): boolean {
   return OBJECT_NAME.test(claim) && !path.startsWith('/') && !path.split('/').includes('..');
 }
 
-/** Can the loader make a request, or a volume, of it? */
+/** Whether the loader can make a request, or a volume, of it. */
 function isLoadable(uri: string): boolean {
   const scheme = schemeOf(uri);
   if (scheme === 'https') return isUrl(uri);
@@ -73,14 +75,14 @@ function hasRest(uri: string): boolean {
   return /^[a-z0-9]+:\/\/[^\s/]+/i.test(uri) && !/[\s\0]/.test(uri);
 }
 
-/** Schemes whose path is put into a URL or below a mount, where `..` would lead out of it. */
+/** Schemes whose path is put into a URL or below a mount, where `..` would escape. */
 const REMOTE: ReadonlySet<Scheme | undefined> = new Set(['https', 's3', 'gs', 'hf', 'oci', 'pvc']);
 
-/** Without `.` and `..`, however they are written: parsers resolve them, each at another moment. */
+/** No segment is `.` or `..`, in any encoding: parsers resolve them at different moments. */
 function hasPlainPath(uri: string): boolean {
   if (!REMOTE.has(schemeOf(uri))) return true;
   const rest = uri.replace(/^[a-z0-9]+:\/\//i, '');
-  // Only a URL has a query; elsewhere the characters are a part of the name.
+  // Only a URL has a query; in other schemes the characters belong to the name.
   const path = schemeOf(uri) === 'https' ? rest.replace(/[?#].*$/s, '') : rest;
   const decoded = path.replace(/%(2e|2f|5c)/gi, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
@@ -88,7 +90,7 @@ function hasPlainPath(uri: string): boolean {
   return !decoded.split(/[/\\@]/).some((segment) => segment === '.' || segment === '..');
 }
 
-/** Organizations of the hub become a part of a path. */
+/** Names of the hub become a part of a path. */
 function hasHubName(uri: string): boolean {
   return schemeOf(uri) !== 'hf' || /^hf:\/\/[\w.-]+\/[\w.-]+(?:@|\/|$)/i.test(uri);
 }
@@ -126,17 +128,17 @@ export interface FileContent {
   readonly bytes: Uint8Array;
   /** Hex digest of the bytes. */
   readonly sha256: string;
-  /** How many bytes there are, where those of a large file are only read when they are asked for. */
+  /** Number of bytes of a large file, whose bytes are read on demand. */
   readonly size?: number;
-  /** The bytes of a large file a piece at a time: all of them in one step would hold a service. */
+  /** The bytes of a large file in pieces: read at once they would block the event loop. */
   readonly pieces?: () => AsyncIterable<Uint8Array>;
-  /** Digest of the file itself, when the bytes hold weights that stood in other files, too. */
+  /** Digest of the file itself, when `bytes` includes weights of other files. */
   readonly fileSha256?: string;
-  /** What speaks against its being a model, where that is not certain; a finding says so. */
+  /** Reason to doubt that it is a model, where that is not certain; reported as a finding. */
   readonly doubt?: ArtifactFault;
 }
 
-/** The digest of a file as its author sees it. */
+/** The digest of a file as `sha256sum` shows it. */
 export function fileDigest({ fileSha256, sha256 }: FileContent): string {
   return fileSha256 ?? sha256;
 }

@@ -4,8 +4,8 @@ import { schemaFor } from './walk';
 import type { Form } from './wire';
 import { wirePath } from './wire';
 
-// Authors write field names (TypeScript) or wire names (YAML, JSON, REST). What we tell them names
-// fields as they do: the path of a fault, and each field that a sentence has between backticks.
+// Authors write field names (TypeScript) or wire names (YAML, JSON, REST). Messages use the
+// author's form: in the path of a fault, and for each field between backticks.
 
 type Path = readonly PropertyKey[];
 
@@ -16,13 +16,13 @@ export function pathInForm(schema: z.ZodType, path: string, form: Form): string 
   return form === 'fields' ? path : pathText(wirePath(schema, pathParts(path)));
 }
 
-/** Where `name` is a field: in the whole, or else in the innermost part of `path` that has it. */
+/** The part of `path` that has the field `name`: the whole, or else the innermost. */
 function ownerOf(schema: z.ZodType, path: Path, name: Path): Path | undefined {
   const inner = path.map((_, depth) => path.slice(0, path.length - depth));
   return [[], ...inner].find((owner) => schemaFor(schema, [...owner, ...name]) !== undefined);
 }
 
-/** How to spell the fields in a sentence about what stands at `path`. */
+/** Spelling of the fields in a sentence about `path`. */
 export function wordsInForm(
   schema: z.ZodType,
   path: string,

@@ -23,7 +23,7 @@ export function surgePods(arm: Arm): number {
 
 export type QuotaName = 'gpu' | 'cpu' | 'memory';
 
-/** The quota of an environment as a number; undefined when it has none. */
+/** The quota of an environment as a number; undefined without one. */
 export function quotaOf({ quota }: Environment, name: QuotaName): number | undefined {
   const given = quota[name];
   return typeof given === 'string' ? quantityValue(given) : given;
@@ -50,7 +50,7 @@ export function needOf({ arms }: ModelSpec, environment: Environment, name: Quot
 
 const QUOTAS: readonly QuotaName[] = ['gpu', 'cpu', 'memory'];
 
-/** Resources of which the quota has room for all replicas, but not for one more in an update. */
+/** Resources whose quota has room for all replicas, but not for one more during an update. */
 export function quotasWithoutSurge(spec: ModelSpec, environment: Environment): QuotaName[] {
   return QUOTAS.filter((name) => {
     const quota = quotaOf(environment, name);
@@ -59,7 +59,7 @@ export function quotasWithoutSurge(spec: ModelSpec, environment: Environment): Q
   });
 }
 
-/** The definition's strategy; without one, what the quota of the environment has room for. */
+/** The definition's strategy; else the one that the environment's quota has room for. */
 export function updateStrategyOf(spec: ModelSpec, environment: Environment): UpdateStrategy {
   if (spec.updateStrategy !== undefined) return spec.updateStrategy;
   return quotasWithoutSurge(spec, environment).length > 0 ? 'replace' : 'surge';

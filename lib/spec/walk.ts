@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { entryOf } from './entry';
 
-/** What an optional, default, pipe (transform) or the like is laid around; undefined for others. */
+/** The inner schema of an optional, default, pipe (transform) or the like; undefined for others. */
 function within(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   if (
     schema instanceof z.ZodOptional ||
@@ -14,7 +14,7 @@ function within(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   return schema instanceof z.ZodPipe ? schema.def.in : undefined;
 }
 
-/** Takes off optional, default, pipe (transform) and the like: what is left decides the shape. */
+/** Unwraps optional, default, pipe (transform) and the like: the inner schema decides the shape. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const inner = within(schema);
   return inner === undefined ? schema : unwrap(inner);
@@ -27,7 +27,7 @@ export function kindOf(option: z.core.$ZodType): string | undefined {
   return kind instanceof z.ZodLiteral ? String([...kind.values][0]) : undefined;
 }
 
-/** The object a value is meant to be, of those a union offers: by `kind`, else by the keys it has. */
+/** The option of a union for a value: by `kind`, else by its keys. */
 export function optionFor(
   options: readonly z.core.$ZodType[],
   value: unknown,
@@ -61,7 +61,7 @@ export function child(schema: z.core.$ZodType, key: PropertyKey): z.core.$ZodTyp
   return undefined;
 }
 
-/** The schema of what a path leads to; undefined when the schema knows no such field. */
+/** The schema at a path; undefined when there is none. */
 export function schemaFor(
   root: z.core.$ZodType,
   path: readonly PropertyKey[],
@@ -72,7 +72,7 @@ export function schemaFor(
   );
 }
 
-/** What a schema says of itself, or else what it is laid around says. */
+/** The description of a schema, or of the schema that it wraps. */
 export function descriptionOf(schema: z.core.$ZodType): string | undefined {
   const own = z.globalRegistry.get(schema)?.description;
   const inner = within(schema);

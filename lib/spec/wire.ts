@@ -14,7 +14,7 @@ import { entryOf, isObject, setEntry } from './entry';
 /** A definition as REST, YAML and the stored form write it: snake_case and a few historic names. */
 export type WireModel = Readonly<Record<string, unknown>>;
 
-/** Names that came before the rule; everything else is camelCase ↔ snake_case. */
+/** Historic names; all others are camelCase ↔ snake_case. */
 const ARM_NAMES = {
   image: 'docker_image',
   source: 'repository_url',
@@ -39,7 +39,7 @@ export function wireName(owner: z.core.$ZodType, key: string): string {
 const camel = (name: string): string =>
   name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
-/** The names by which an author may have written a field, given its wire name. */
+/** The names that an author may use for a field, given its wire name. */
 function writtenNames(wire: string): readonly string[] {
   const historic = [...HISTORIC.values()].flatMap((names) =>
     Object.keys(names).filter((field) => entryOf(names, field) === wire),
@@ -48,8 +48,9 @@ function writtenNames(wire: string): readonly string[] {
 }
 
 /**
- * A path in wire names as the author of a value wrote it: `['resource_requirements', 'cpu']` is
- * `['resources', 'cpu']` in a definition with field names. What the value lacks stays as it is.
+ * A path in wire names, in the form of the value's author: `['resource_requirements', 'cpu']` is
+ * `['resources', 'cpu']` in a definition with field names. Parts that the value lacks stay
+ * unchanged.
  */
 export function writtenPath(value: unknown, path: readonly PropertyKey[]): PropertyKey[] {
   let here = value;
@@ -66,15 +67,15 @@ export function writtenPath(value: unknown, path: readonly PropertyKey[]): Prope
 /** The two ways to write a definition: field names (TypeScript), or wire names (REST, stored form). */
 export type Form = 'fields' | 'wire';
 
-/** What a schema says about one place of a value. */
+/** The schema at one place of a value. */
 export interface Place {
   /** Known field names in both forms; empty when the place is not an object of known fields. */
   readonly names: Readonly<Record<Form, readonly string[]>>;
-  /** The `kind`s of a union; empty when it is none. */
+  /** The `kind`s of a union; else empty. */
   readonly kinds: readonly string[];
 }
 
-/** What the schema says of the place `path` leads to; `value` (when known) chooses between unions. */
+/** The schema at `path`; `value` (when known) chooses between unions. */
 export function schemaAt(
   root: z.core.$ZodType,
   path: readonly PropertyKey[],
@@ -187,8 +188,8 @@ function eachCandidate(model: unknown, change: (one: unknown) => unknown): unkno
 }
 
 /**
- * Renames wire fields to definition fields. Nothing is checked beyond plain data: `parseModel` does
- * that.
+ * Renames wire fields to definition fields. Only plain data is checked: `parseModel` checks the
+ * rest.
  * @throws DefinitionError when the value is not plain data or names a field twice
  */
 export function fromWire(wire: unknown): unknown {
@@ -206,7 +207,10 @@ export function wireOf(schema: z.core.$ZodType, value: object): Readonly<Record<
   return convert(schema, clean, renamer(wireName, []), []) as Plain;
 }
 
-/** Renames definition fields to wire fields; undefined fields are left out. `fromWire` undoes it. */
+/**
+ * Renames definition fields to wire fields; undefined fields are left out. The inverse of
+ * `fromWire`.
+ */
 export function toWire(model: ModelInput): WireModel {
   const wire = wireOf(modelSchema, model);
   return eachCandidate(gpuToWire(wire), gpuToWire) as WireModel;

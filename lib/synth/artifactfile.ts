@@ -33,7 +33,7 @@ const EXTENSIONS: Readonly<Record<string, ArtifactFormat>> = {
   '.keras': 'zip',
 };
 
-/** What the server of an arm will load a file as; `any` where that cannot be known. */
+/** Format that the server of an arm loads a file as; `any` where that is not known. */
 export function formatOf(spec: ModelSpec, { server }: Arm, path: string): ArtifactFormat {
   if (isArchive(path)) return ARCHIVES.find(([end]) => end.test(path))?.[1] ?? 'any';
   if (server.kind === 'onnx') return 'onnx';
@@ -47,7 +47,10 @@ export function formatOf(spec: ModelSpec, { server }: Arm, path: string): Artifa
   return entryOf(EXTENSIONS, extension) ?? 'any';
 }
 
-/** Small files are read at once; large ones (they run locally, but cannot travel) in pieces. */
+/**
+ * Small files are read at once; large ones (they run locally, but do not fit in a ConfigMap) in
+ * pieces.
+ */
 async function contentOf(path: string, pieces: readonly Piece[]): Promise<FileContent> {
   const shared = { name: basename(path), sha256: await digestOf(pieces), size: lengthOf(pieces) };
   if (shared.size <= MAX_FILE_BYTES) return { ...shared, bytes: bytesOf(pieces) };
@@ -60,14 +63,14 @@ async function contentOf(path: string, pieces: readonly Piece[]): Promise<FileCo
   };
 }
 
-/** A path that leads to no file. */
+/** A path without a file. */
 export interface NoFile {
   readonly allowed: string;
 }
 
 export type ReadArtifact = { readonly content: FileContent } | ArtifactFault | NoFile;
 
-/** Reads an artifact, when it is what the server will load. */
+/** Reads an artifact of the format that the server loads. */
 export async function readArtifact(
   path: string,
   format: ArtifactFormat,

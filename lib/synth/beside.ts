@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { entryOf, isObject } from '../spec/entry';
 
-/** Artifacts of which one file is the whole model, by framework. */
+/** Extensions of artifacts that are one file, by framework. */
 const EXTENSION: Readonly<Record<string, string>> = { onnx: '.onnx' };
 
 /**
- * A definition that names neither source nor image means the artifact beside it: `iris.onnx` for
- * the file `iris.yaml` or the id `iris`. Everything else stays as it is.
+ * A definition without source and image means the artifact beside it: `iris.onnx` for the file
+ * `iris.yaml` or the id `iris`. Other definitions stay unchanged.
  */
 export function withArtifactBeside(value: unknown, file: string): unknown {
   if (!isObject(value)) return value;

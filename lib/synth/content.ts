@@ -30,8 +30,8 @@ interface Filled {
 }
 
 /**
- * Reads the `file` sources of a definition, relative to the file it stands in, and looks into them:
- * what its server could not load is a fault. A digest that the definition states is checked.
+ * Reads the `file` sources of a definition, relative to its file, and checks them: an artifact that
+ * its server could not load is a fault, and so is a digest other than the stated one.
  */
 export async function readSources(spec: ModelSpec, file: string): Promise<Filled> {
   const reads = new Map<string, ReadArtifact>();

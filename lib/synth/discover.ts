@@ -5,10 +5,10 @@ import { fileFault, throwAll } from './errors';
 import type { Definition } from './load';
 import { isDefinitionFile, loadDefinition, NoDefinition } from './load';
 
-/** Definitions stand one or two folders deeper than they are looked for, if they are misplaced. */
+/** Misplaced definitions are usually one or two folders too deep. */
 const MAX_LEVELS = 3;
 
-/** Does a file begin as a definition does? Folders of artifacts hold YAML and JSON of other kinds. */
+/** Whether a file begins as a definition does. Folders of artifacts hold other YAML and JSON. */
 function isDefinition(path: string): boolean {
   const text = readFileSync(path).toString('utf8', 0, 16_384);
   const has = (...keys: readonly string[]): boolean =>
@@ -16,7 +16,7 @@ function isDefinition(path: string): boolean {
   return /\bdefineModel\s*\(/.test(text) || (has('model_id', 'id') && has('framework'));
 }
 
-/** The first definition below a folder, where it would not be found. */
+/** The first definition below a folder, where it is not found. */
 function misplacedIn(folder: string, levels = MAX_LEVELS): string | undefined {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
@@ -48,7 +48,7 @@ export function definitionFiles(folder: string): readonly string[] {
   const found = statSync(folder, { throwIfNoEntry: false });
   if (found?.isDirectory() !== true) {
     throw new DefinitionError(
-      [fileFault('is no folder; name the folder of your model definitions')],
+      [fileFault('is not a folder; name the folder of your model definitions')],
       folder,
     );
   }
@@ -75,13 +75,13 @@ function clashes(definitions: readonly Definition[]): readonly DefinitionError[]
   });
 }
 
-/** What a folder holds: the definitions that can be used, and one error for each file that cannot. */
+/** Contents of a folder: the valid definitions, and one error for each other file. */
 export interface Discovered {
   readonly definitions: readonly Definition[];
   readonly errors: readonly DefinitionError[];
 }
 
-/** Whatever a file does to its reader, it is that file's fault. */
+/** Any error while a file is loaded is reported as that file's fault. */
 async function tryLoad(file: string): Promise<Definition | DefinitionError> {
   try {
     return await loadDefinition(file);

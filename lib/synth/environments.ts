@@ -16,22 +16,22 @@ import { entryOf, isObject } from '../spec/entry';
 
 const ENVIRONMENTS_EXPORT = 'write `export default [defineEnvironment({…})]`';
 
-/** Names of the file that says where models run; the first that exists is taken. */
+/** Names of the environments file; the first that exists is used. */
 const FILES = ['environments.ts', 'environments.js', 'environments.yaml', 'environments.json'];
 
 /**
  * The environments of a project: the default one, unless a file `environments.ts`, `.js`, `.yaml`
- * or `.json` stands beside `cdk8s.yaml`. It holds one environment or a list of them:
+ * or `.json` exists beside `cdk8s.yaml`. It holds one environment or a list of them:
  *
  *     export default [
  *       defineEnvironment({ name: 'staging', namespace: 'models-staging' }),
  *       defineEnvironment({ name: 'production', namespace: 'models' }),
  *     ];
  *
- * With a list, each gets a folder of its own: `dist/staging/`, `dist/production/`; with one, or
- * without the file, manifests lie in `dist/` itself.
+ * With a list, each gets its own folder: `dist/staging/`, `dist/production/`; with one, or without
+ * the file, manifests are written to `dist/` itself.
  * @param folder the project’s folder
- * @param defaults what an environment takes that says nothing itself
+ * @param defaults values of environments that do not set them
  * @throws DefinitionError with every fault of every environment
  */
 export async function loadEnvironments(
@@ -44,7 +44,7 @@ export async function loadEnvironments(
   if (name === undefined) return { all: [parsed({}, 'fields')], inFolders: false };
   const file = join(folder, name);
   const located = await loadValue(file, ENVIRONMENTS_EXPORT);
-  // YAML and JSON may use either form, as definitions do.
+  // YAML and JSON may use either form, like definitions.
   const form: Form = /\.(?:yaml|json)$/.test(name) ? 'wire' : 'fields';
   const inFolders = Array.isArray(located.value);
   refuseByName(located.value, file);
@@ -71,7 +71,7 @@ export interface Environments {
 }
 
 /**
- * `{ staging: {…}, production: {…} }` is how several environments are written at the first try.
+ * Refuses `{ staging: {…}, production: {…} }`, a common first attempt at several environments.
  * @throws DefinitionError that shows the list
  */
 function refuseByName(value: unknown, file: string): void {
@@ -91,7 +91,7 @@ function refuseByName(value: unknown, file: string): void {
   throw new DefinitionError([fileFault(message)], file);
 }
 
-/** The faults of the environment at some place of the list. */
+/** The faults of one environment of the list, with its index. */
 function underIndex({ faults }: DefinitionError, index: number, file: string): DefinitionError {
   const placed = faults.map(({ path, ...rest }) => {
     const dot = path === '' || path.startsWith('[') ? '' : '.';
@@ -114,7 +114,7 @@ function repeated(all: readonly Environment[], file: string): readonly Definitio
 
 /**
  * One environment of several, by its name.
- * @throws DefinitionError when there is none of that name
+ * @throws DefinitionError when none has that name
  */
 export function findEnvironment({ all, inFolders }: Environments, name: string): Environments {
   const found = all.find((one) => one.name === name);

@@ -3,7 +3,7 @@ import { DefinitionError } from '../spec';
 
 /** Faults of several files in one answer; each line names its file. */
 export class DefinitionsError extends DefinitionError {
-  /** One for each file (or line of a file). */
+  /** One for each file, or for each line of a file. */
   readonly errors: readonly DefinitionError[];
 
   constructor(errors: readonly DefinitionError[]) {
@@ -18,7 +18,7 @@ export function placedFaults({ faults, file }: DefinitionError): readonly Fault[
   return faults.map((one) => (file === undefined ? one : { file, ...one }));
 }
 
-/** One error for all; a single one stays what it is. */
+/** Throws the only error, or one for all. */
 export function throwAll(errors: readonly DefinitionError[]): void {
   const [first] = errors;
   if (first === undefined) return;
@@ -31,12 +31,12 @@ export function formatFinding(finding: Finding, file?: string): string {
   return `${file ?? model}: ${path}: ${reason}; ${fix} (${rule})`;
 }
 
-/** Findings of one rule beyond this many are one line: a thousand models say the same a thousand times. */
+/** Further findings of a rule are one line: a thousand models may have the same one. */
 const MAX_SHOWN_FINDINGS = 3;
-/** Models that such a line names. */
+/** Models named in that line. */
 const MAX_NAMED_MODELS = 3;
 
-/** A finding to show, and what to add about those of its rule that are not shown. */
+/** A finding to show, and a summary of the others of its rule. */
 export interface FindingGroup {
   readonly first: Finding;
   /** Empty, or ` (and 998 more, in m2, m3, m4, …; --output json lists all)`. */
@@ -50,7 +50,7 @@ function othersText(rest: readonly Finding[]): string {
   return ` (and ${rest.length} more of this rule, in ${named}${more}; --output json lists all)`;
 }
 
-/** Few findings of a rule stand for themselves; of many the first, with a count. */
+/** A few findings of a rule are shown in full; of many the first, with a count. */
 export function findingGroups(findings: readonly Finding[]): readonly FindingGroup[] {
   const rules = [...new Set(findings.map(({ severity, rule }) => `${severity} ${rule}`))];
   return rules.flatMap((name) => {
@@ -63,7 +63,7 @@ export function findingGroups(findings: readonly Finding[]): readonly FindingGro
   });
 }
 
-/** Says why warnings stop the run as well. */
+/** Says that warnings count as errors. */
 function strictText(findings: readonly Finding[]): readonly string[] {
   const warnings = findings.filter(({ severity }) => severity === 'warning').length;
   if (warnings === 0) return [];
@@ -73,8 +73,8 @@ function strictText(findings: readonly Finding[]): readonly string[] {
 }
 
 /**
- * Definitions that are right by themselves but cannot work in their environment, or have warnings
- * where those stop as well. Nothing was written.
+ * Definitions that are valid but cannot work in their environment, or have warnings where those
+ * count as errors. Nothing was written.
  */
 export class FindingsError extends Error {
   override readonly name = 'FindingsError';
@@ -89,7 +89,7 @@ export class FindingsError extends Error {
   }
 }
 
-/** A sentence about something that is wrong with a file as a whole. */
+/** A fault of a file as a whole. */
 export function fileFault(message: string): Fault {
   return { path: '', message };
 }

@@ -5,7 +5,7 @@ import type { IConstruct } from 'constructs';
 import { writingReadably } from '../constructs/readable';
 import { yamlOf } from '../objects/yaml';
 
-/** A chart’s id that is a good file name by itself: model ids may hold `_`, which DNS names may not. */
+/** A chart’s id that is a valid file name: model ids may hold `_`, DNS names may not. */
 const FILE_NAME = /^[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?$/;
 
 function fileName(chart: Chart): string {
@@ -22,7 +22,7 @@ function validate(constructs: readonly IConstruct[]): void {
   throw new Error(`Validation failed with the following errors:\n  ${errors.join('\n  ')}`);
 }
 
-/** The objects of each chart, in the order of the tree: without dependencies that is cdk8s’ order, too. */
+/** The objects of each chart, in tree order: without dependencies that is cdk8s’ order. */
 function objectsByChart(constructs: readonly IConstruct[]): ReadonlyMap<Chart, ApiObject[]> {
   const charts = new Map<Chart, ApiObject[]>();
   for (const one of constructs) {
@@ -68,7 +68,7 @@ export class LinearApp extends App {
   }
 }
 
-/** A chart below a chart: cdk8s numbers the files then. */
+/** A chart below a chart: then cdk8s numbers the files. */
 function isNested({ scopes }: IConstruct['node']): boolean {
   return scopes.filter((one) => Chart.isChart(one)).length > 1;
 }

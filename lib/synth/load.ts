@@ -16,9 +16,9 @@ const MODULE = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
 /** Windows and macOS take X.YAML for x.yaml, so it counts everywhere. */
 const extensionOf = (name: string): string => extname(name).toLowerCase();
 
-/** A definition and where it stands. */
+/** A definition and its file. */
 export interface Definition {
-  /** As it was asked for: the folder as given, then the file’s name. */
+  /** As given: the folder, then the file’s name. */
   readonly file: string;
   /** How its author writes names, for messages. */
   readonly form: Form;
@@ -26,7 +26,7 @@ export interface Definition {
   readonly spec: ModelSpec;
 }
 
-/** Is this a file that can hold a definition? Names that begin with `_` or `.` are helpers. */
+/** Whether a file can hold a definition. Names that begin with `_` or `.` are helpers. */
 export function isDefinitionFile(name: string): boolean {
   return (
     /^[^_.]/.test(name) &&
@@ -35,7 +35,10 @@ export function isDefinitionFile(name: string): boolean {
   );
 }
 
-/** Loaders decode what a file imports without a check, and put U+FFFD for what is not UTF-8. */
+/**
+ * Module loaders decode imported files without a check, and put U+FFFD for bytes that are not
+ * UTF-8.
+ */
 function checkImported(value: unknown, text: string, file: string): void {
   if (/\uFFFD|\\uFFFD/i.test(text) || !holdsReplacement(value)) return;
   const words =
@@ -43,7 +46,7 @@ function checkImported(value: unknown, text: string, file: string): void {
   throw new DefinitionError([fileFault(words)], file);
 }
 
-/** As deep as definitions are; cycles and depth are the schema's to refuse. */
+/** Searches to the depth of definitions; the schema refuses cycles and greater depth. */
 function holdsReplacement(value: unknown, depth = 0): boolean {
   if (typeof value === 'string') return value.includes('\uFFFD');
   if (typeof value !== 'object' || value === null || depth > 10) return false;
@@ -56,11 +59,11 @@ async function fromModule(file: string, remedy: string): Promise<Located> {
     throw new DefinitionError([fileFault(words)], file);
   }
   const text = readTextFile(file);
-  // Loaded when it is needed: a folder of YAML needs no TypeScript loader.
+  // Loaded on demand: a folder of YAML needs no TypeScript loader.
   // oxlint-disable-next-line typescript/no-require-imports
   const { defaultExport } = require('./module') as { defaultExport: typeof DefaultExport };
   const value = await defaultExport(resolve(file)).catch((error: unknown) => {
-    // A loader says the place on a line of its own.
+    // The loader puts the place on a line of its own.
     const words = error instanceof Error ? error.message : String(error);
     const reason = words.replaceAll(/\s+/g, ' ');
     throw new DefinitionError([fileFault(`cannot be loaded: ${reason}; correct the file`)], file);
@@ -83,7 +86,7 @@ export async function loadValue(file: string, remedy = MODEL_EXPORT): Promise<Lo
   return parse(readTextFile(file), file);
 }
 
-/** Faults that were found after parsing, with the paths its author writes. */
+/** Faults found after parsing, with paths in the author's form. */
 export function inFormOf(form: Form, faults: readonly Fault[]): readonly Fault[] {
   return faults.map((found) => inForm(found, modelSchema, form));
 }
@@ -96,7 +99,7 @@ const OWN: ReadonlySet<string> = new Set(
     .filter((key) => !COMMON.has(key)),
 );
 
-/** A file of another tool: nothing in it is a field of a definition. */
+/** A file of another tool: none of its keys is a field of a definition. */
 export class NoDefinition extends DefinitionError {}
 
 /** Artifacts such as `model.json` of XGBoost lie beside definitions. @throws NoDefinition */
@@ -105,7 +108,7 @@ function expectDefinition(value: unknown, file: string): void {
   const keys = Object.keys(value);
   if (keys.length === 0 || keys.some((key) => OWN.has(key))) return;
   const first = keys.slice(0, 3).map((key) => JSON.stringify(key.slice(0, 40)));
-  const words = `is no model definition: it has no model_id (or id) and no framework, but ${first.join(', ')}; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework`;
+  const words = `is not a model definition: it has no model_id (or id) and no framework, but ${first.join(', ')}; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework`;
   throw new NoDefinition([fileFault(words)], file);
 }
 

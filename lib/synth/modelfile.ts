@@ -11,19 +11,19 @@ import type { ExternalTensor } from '../spec/onnxfile';
 import { onnxFile } from '../spec/onnxfile';
 import { ProtoError } from '../spec/protobuf';
 
-// Files of models, as the library, the loader and the service read them: of any size, in slices
-// between which others have their turn.
+// Reads model files of any size for the library, the loader and the service, in slices between
+// which the event loop runs.
 
-/** So much is read at a time; it takes a millisecond or two to hash it. */
+/** Bytes per read; hashing them takes a millisecond or two. */
 const SLICE_BYTES = 1 << 20;
-/** So many fields of a file are looked at before others have their turn; that takes a few milliseconds. */
+/** Fields per slice; they take a few milliseconds. */
 const SLICE_FIELDS = 4096;
-/** No message of protobuf may be larger, and ONNX Runtime reads none that is. */
+/** The limit of protobuf messages, and of ONNX Runtime. */
 const MAX_JOINED_BYTES = 2 ** 31 - 1;
 
 export type Turn = () => Promise<unknown>;
 
-/** Does work that is done in steps, a slice at a time. */
+/** Runs work in steps, a slice at a time. */
 export async function inTurns<T>(steps: Steps<T>, turn: Turn = nextTurn): Promise<T> {
   let cost = 0;
   for (;;) {
@@ -36,7 +36,7 @@ export async function inTurns<T>(steps: Steps<T>, turn: Turn = nextTurn): Promis
   }
 }
 
-/** A file that is opened for each read: it may be read over many turns. */
+/** Opens the file for each read: it may be read over a long time. */
 export function fileBytes(path: string): FileBytes {
   return {
     size: statSync(path).size,
@@ -54,7 +54,7 @@ export function fileBytes(path: string): FileBytes {
 
 /**
  * The files beside a model.
- * @param allowed gives the path that is read for one that is named, or throws
+ * @param allowed maps a named path to the path to read, or throws
  */
 export const filesBeside =
   (model: string, allowed: (path: string) => string = (path) => path): FilesBeside =>
@@ -64,7 +64,7 @@ export const filesBeside =
     return found?.isFile() === true ? fileBytes(allowed(path)) : undefined;
   };
 
-/** Weights that an ONNX file keeps in other files; none when the file is not ONNX. */
+/** External weights of an ONNX file; none when the file is not ONNX. */
 export async function externalIn(path: string): Promise<readonly ExternalTensor[]> {
   try {
     return (await inTurns(onnxFile(fileBytes(path)))).external;
@@ -82,16 +82,16 @@ function tooLarge(bytes: number): ArtifactFault | undefined {
   };
 }
 
-/** An artifact as it travels: as one file. */
+/** An artifact as one file. */
 export interface ModelPieces {
   readonly pieces: readonly Piece[];
-  /** Were weights of other files put into it? */
+  /** Whether weights of other files were put into it. */
   readonly isJoined: boolean;
-  /** What speaks against its being a model, where that is not certain. */
+  /** Reason to doubt that it is a model, where that is not certain. */
   readonly doubt?: ArtifactFault;
 }
 
-/** Looks into an artifact; what it consists of, or why it cannot be loaded. */
+/** Checks an artifact; returns its pieces, or why it cannot be loaded. */
 export async function modelPieces(
   path: string,
   format: ArtifactFormat,

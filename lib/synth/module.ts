@@ -2,12 +2,15 @@ import { createJiti } from 'jiti';
 import * as spec from '../spec/public';
 
 /**
- * What a definition sees of this package: the part that describes models. It is the instance that
- * runs, so nothing is loaded twice, and a fresh clone needs no build.
+ * The part of this package that definitions import: the running instance, so nothing is loaded
+ * twice, and a fresh clone needs no build.
  */
 const OWN = { '@suoke/ai-model-service': spec, '@suoke/ai-model-service/spec': spec };
 
-/** An object literal, of whatever realm: its prototype is the last one and its maker is called Object. */
+/**
+ * An object literal of any realm: its prototype is the last one, and its constructor is called
+ * Object.
+ */
 function isLiteral(value: object): boolean {
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null;
   if (prototype === null) return true;
@@ -15,9 +18,9 @@ function isLiteral(value: object): boolean {
 }
 
 /**
- * The same plain data made of this realm's objects and arrays. Test runners load modules in a realm
- * of their own, where `Object` is another one; what is not plain data is left as it is, for the
- * schema to refuse.
+ * The same plain data made of this realm's objects and arrays. Test runners load modules in another
+ * realm, with another `Object`; a value that is not plain data stays unchanged, and the schema
+ * refuses it.
  */
 function adopt(value: unknown, known = new Map<unknown, unknown>()): unknown {
   if (typeof value !== 'object' || value === null) return value;
@@ -26,7 +29,7 @@ function adopt(value: unknown, known = new Map<unknown, unknown>()): unknown {
   if (copy === undefined) return value;
   known.set(value, copy);
   for (const [key, inner] of Object.entries(value)) {
-    // Not by assignment, which would take `__proto__` for the prototype.
+    // Not by assignment: `__proto__` would set the prototype.
     Object.defineProperty(copy, key, {
       value: adopt(inner, known),
       enumerable: true,
@@ -45,7 +48,10 @@ function exported(loaded: Loaded): unknown {
   return isModule || 'default' in loaded ? loaded['default'] : loaded;
 }
 
-/** Loads the default export of a TypeScript or JavaScript file, its imports with it, as it is on disk now. */
+/**
+ * Loads the default export of a TypeScript or JavaScript file and its imports, as they are on disk
+ * now.
+ */
 export async function defaultExport(file: string): Promise<unknown> {
   const jiti = createJiti(file, {
     virtualModules: OWN,

@@ -16,15 +16,15 @@ const STORED = new RegExp(
 
 function definitionIn(text: string): ModelSpec | undefined {
   const [, block] = STORED.exec(text) ?? [];
-  // The only finding about the way from one definition to the next is about candidates.
+  // The only finding that compares two definitions is about candidates.
   if (block === undefined || !block.includes('"candidates"')) return undefined;
   return parseModel(JSON.parse(block));
 }
 
 /**
- * What a folder of manifests was made from: the committed state, which the next synth replaces.
- * Knows definitions with candidates, which are those that findings ask for. A manifest that is
- * missing, damaged or of an older schema gives nothing; the next synth mends it.
+ * The definitions of a folder of manifests: the committed state, which the next synth replaces.
+ * Only definitions with candidates are read, since only findings about candidates need them. A
+ * manifest that is missing, damaged or of an older schema gives none; the next synth repairs it.
  */
 export function previousIn(out: string): Previous {
   return (manifest) => {

@@ -20,13 +20,13 @@ export interface Synthesis {
 export interface SynthesisOptions {
   /** `YYYY-MM-DD`: waivers that ended before it do not count. */
   readonly today?: string;
-  /** Definitions that these replace; `previousIn` reads them from the output folder. */
+  /** The replaced definitions; `previousIn` reads them from the output folder. */
   readonly previous?: Previous;
-  /** Warnings stop as well. */
+  /** Warnings count as errors. */
   readonly strict?: boolean;
 }
 
-/** A definition as `discover` gives it; one made in code has no file. */
+/** A definition from `discover`; one made in code has no file. */
 export interface Given {
   readonly spec: ModelSpec;
   readonly file?: string;
@@ -83,7 +83,7 @@ function renderAll(given: readonly Given[], environment: Environment): Map<strin
 }
 
 /**
- * Definitions → manifests, without touching the disk. The same bytes as the constructs give.
+ * Definitions → manifests, without access to the disk. The constructs give the same bytes.
  * @throws DefinitionError with all faults that show only when objects are made, FindingsError with
  * all errors
  */

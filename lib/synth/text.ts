@@ -15,10 +15,10 @@ import { fileFault } from './errors';
 import type { YamlWords } from './yamlerror';
 import { yamlWords } from './yamlerror';
 
-/** A value and where its parts stand. */
+/** A value and the places of its parts. */
 export interface Located {
   readonly value: unknown;
-  /** Line of what a fault's path leads to, from 1; of its nearest parent when it is missing. */
+  /** Line of a path, from 1; of its nearest parent when it is missing. */
   readonly lineOf: (path: string) => number;
   /** A number or a word as its author wrote it; undefined for texts, lists and objects. */
   readonly sourceOf: (path: string) => string | undefined;
@@ -72,12 +72,12 @@ export function parseJson(text: string, file: string): Located {
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
     const { line, column } = error.place;
-    const words = error.path === '' ? `no JSON: ${error.words}; correct it` : error.words;
+    const words = error.path === '' ? `is not JSON: ${error.words}; correct it` : error.words;
     throw syntaxError(file, line, column, words, error.path);
   }
 }
 
-/** The key that stands twice, with both its lines. */
+/** The repeated key, with both lines. */
 function twiceIn(document: Document, counter: LineCounter, offset: number) {
   let found: (YamlWords & { readonly path: string }) | undefined;
   const lineOf = (node: Positioned): number => counter.linePos(node?.range?.[0] ?? 0).line;
@@ -107,7 +107,7 @@ function yamlError({ document, text, counter, file }: Read, error: YAMLError): D
   return syntaxError(file, line, col, words, twice?.path);
 }
 
-/** Keys are texts: `1.10` as a key is "1.10", and not the number it looks like. */
+/** Keys are texts: `1.10` as a key is "1.10", not a number. */
 function nameKeys(document: Document): void {
   visit(document, {
     Pair: (_, { key }) => {
@@ -125,13 +125,13 @@ interface Read {
   readonly file: string;
 }
 
-/** A text with merge keys (`<<`) as other tools for Kubernetes read them. */
+/** A text with merge keys (`<<`), as other Kubernetes tools read them. */
 function readText(text: string, file: string): Read {
   const counter = new LineCounter();
   const options = { lineCounter: counter, prettyErrors: false, merge: true };
   const document = parseDocument(text, options) as Document;
   const read = { document, text, counter, file };
-  // What a tag that is not known stands for would be lost.
+  // The meaning of an unknown tag would be lost.
   const lost = document.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED');
   const [broken] = [...document.errors, ...lost];
   if (broken !== undefined) throw yamlError(read, broken);
@@ -139,7 +139,7 @@ function readText(text: string, file: string): Read {
 }
 
 /**
- * The value of one YAML document; undefined when there is nothing in it.
+ * The value of one YAML document; undefined when it is empty.
  * @throws DefinitionError when it is not one document
  */
 export function parseYamlText(text: string, file: string): Located | undefined {
@@ -164,7 +164,10 @@ export function parseYaml(text: string, file: string): Located {
   return located;
 }
 
-/** Where the first alias stands whose anchor does not stand before it, or the first merge of no map. */
+/**
+ * The place of the first alias without an earlier anchor, or of the first merge of a value that is
+ * not a map.
+ */
 function brokenOffset(document: Document): number | undefined {
   let offset: number | undefined;
   const at = (node: unknown): symbol => {
@@ -195,8 +198,8 @@ function toValue({ document, text, counter, file }: Read): unknown {
 }
 
 /**
- * The same error, each fault with its line and its value as it was written:
- * `models/x.yaml:9: scaling_config.max_replicas: …`.
+ * The same error, each fault with its line and its value as written: `models/x.yaml:9:
+ * scaling_config.max_replicas: …`.
  */
 export function withLines(error: DefinitionError, file: string, located: Located): DefinitionError {
   const faults = error.faults.map((one): Fault & { readonly line: number } => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { DefinitionError, formatFault } from '../spec';
 import { fileFault } from './errors';
 
-// Text files that people write. A decoder that does not check makes U+FFFD of what is not UTF-8.
+// Text files that people write. An unchecked decoder turns bytes that are not UTF-8 into U+FFFD.
 
 const UTF_16 = [
   [0xff, 0xfe],
@@ -11,7 +11,7 @@ const UTF_16 = [
 ];
 const NEWLINE = 0x0a;
 
-/** Does it begin as UTF-16 does: with its mark, or with a zero in every second byte? */
+/** Whether it is UTF-16: it begins with the mark, or every second byte is zero. */
 function isUtf16(bytes: Buffer): boolean {
   if (UTF_16.some(([one, two]) => bytes[0] === one && bytes[1] === two)) return true;
   return bytes.length > 1 && (bytes[0] === 0) !== (bytes[1] === 0);
@@ -19,11 +19,11 @@ function isUtf16(bytes: Buffer): boolean {
 
 interface Guess {
   readonly name: string;
-  /** As iconv calls it. */
+  /** Name of the encoding for iconv. */
   readonly encoding: string;
 }
 
-/** What it probably is: Chinese editors write GBK, others Windows-1252. */
+/** The probable encoding: Chinese editors write GBK, others Windows-1252. */
 function guessOf(line: Buffer): Guess {
   try {
     new TextDecoder('gbk', { fatal: true }).decode(line);
@@ -44,7 +44,7 @@ function unreadable(file: string, line: number, what: string, { name, encoding }
 
 /**
  * Checks that a file is text in UTF-8.
- * @throws DefinitionError with the line and what it is perhaps
+ * @throws DefinitionError with the line and the probable encoding
  */
 export function checkedText(bytes: Buffer, file: string): string {
   if (isUtf16(bytes)) {

@@ -21,7 +21,7 @@ export interface Written {
   readonly removed: readonly string[];
 }
 
-/** How a file in the output folder differs from what the definitions give. */
+/** How a file in the output folder differs from its definitions. */
 export interface Difference {
   readonly file: string;
   readonly kind: 'missing' | 'changed' | 'stale';
@@ -37,8 +37,8 @@ function manifestsIn(out: string): readonly string[] {
 }
 
 /**
- * A manifest that `synth` wrote holds one model and is named by it. Others, such as a chart with
- * several models that somebody's own cdk8s App wrote, belong to whoever made them.
+ * Whether `synth` wrote the manifest: it holds one model and has its name. Other files, such as a
+ * chart of a cdk8s app with several models, are left alone.
  */
 function isOurs(path: string): boolean {
   if (basename(path) === NAMESPACE_FILE) return true;
@@ -51,8 +51,8 @@ function isOurs(path: string): boolean {
 }
 
 /**
- * Manifests of models, or whole environments, that are gone. With a folder for each environment
- * only those that are written now are looked into: `--env production` leaves `staging/` alone.
+ * Manifests of removed models, or of removed environments. With a folder for each environment only
+ * those written now are searched: `--env production` leaves `staging/` alone.
  */
 function staleIn(out: string, files: ReadonlyMap<string, string>): readonly string[] {
   const folders = new Set([...files.keys()].map((name) => dirname(name)));
@@ -66,7 +66,7 @@ function staleIn(out: string, files: ReadonlyMap<string, string>): readonly stri
 const contentAt = (path: string): string | undefined =>
   existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 
-/** Files of the output folder that differ from what the definitions give by their line endings alone. */
+/** Files of the output folder that differ by their line endings alone. */
 export function otherLineEndings(
   out: string,
   files: ReadonlyMap<string, string>,
@@ -80,8 +80,8 @@ export function otherLineEndings(
 }
 
 /**
- * What differs between the output folder and the files it should hold; nothing is written. Other
- * line endings do not count as a difference.
+ * Differences between the output folder and the wanted files; nothing is written. Line endings do
+ * not count.
  */
 export function checkManifests(
   out: string,
@@ -96,7 +96,7 @@ export function checkManifests(
   return [...own, ...stale].sort((a, b) => (a.file < b.file ? -1 : 1));
 }
 
-/** A reader sees the old file or the new one, never a half. */
+/** Readers see the old file or the new one, never a part. */
 function replace(path: string, content: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const fresh = `${path}.new`;
@@ -105,8 +105,8 @@ function replace(path: string, content: string): void {
 }
 
 /**
- * Makes the output folder hold these manifests: writes what changed, removes manifests of models
- * that are gone, leaves every other file alone.
+ * Writes these manifests to the output folder: changed ones are written, those of removed models
+ * deleted, and all other files are left alone.
  */
 export function writeManifests(out: string, files: ReadonlyMap<string, string>): Written {
   const differences = checkManifests(out, files);

@@ -1,9 +1,9 @@
 import type { YAMLError } from 'yaml';
 
-// The parser speaks of flow maps and implicit keys. Those who write definitions read of their line:
-// what is wrong with it, and what to write instead.
+// The parser speaks of flow maps and implicit keys. These messages describe the author's line: the
+// fault, and its correction.
 
-/** A sentence, and where it is about when that is not where the parser stopped. */
+/** A sentence, and its place when that is not where the parser stopped. */
 export interface YamlWords {
   readonly words: string;
   readonly offset?: number;
@@ -13,7 +13,7 @@ interface Spot {
   readonly text: string;
   /** Where the parser stopped. */
   readonly offset: number;
-  /** The line of that place, from where its text begins. */
+  /** The line of that place, without indentation. */
   readonly line: string;
   /** From there to the end of the line. */
   readonly rest: string;
@@ -79,7 +79,7 @@ const unclosed =
 
 const said = (words: string) => (): YamlWords => ({ words });
 
-/** Of an alias, an anchor or a tag. */
+/** Name of an alias, an anchor or a tag. */
 const nameAt = (rest: string): string => short(/^[*&!]*([^\s,\]}]*)/.exec(rest)?.[1] ?? '');
 
 const unquoted = ({ rest }: Spot): YamlWords => ({
@@ -125,9 +125,7 @@ const TABLE: readonly Row[] = [
   [
     'UNEXPECTED_TOKEN',
     /at node end/,
-    said(
-      'something stands behind the end of the value; remove it, or put the whole value in quotes',
-    ),
+    said('text follows the end of the value; remove it, or put the whole value in quotes'),
   ],
   [
     'UNEXPECTED_TOKEN',
@@ -142,7 +140,7 @@ const TABLE: readonly Row[] = [
   [
     'UNEXPECTED_TOKEN',
     /scalar header/,
-    said('nothing may stand behind | and >; begin the text on the next line'),
+    said('no text may follow | or > on its line; begin the text on the next line'),
   ],
   ['BAD_SCALAR_START', /^/, unquoted],
   ['BAD_ALIAS', /empty/, unquoted],
@@ -176,7 +174,7 @@ const TABLE: readonly Row[] = [
   [undefined, /^Excessive alias/, said('aliases repeat too much; write the values out')],
 ];
 
-/** What is wrong with a text, in words of its author. @param error without a code: of its values */
+/** Describes the fault of a text to its author. @param error without a code: about its values */
 export function yamlWords(
   text: string,
   error: { readonly message: string; readonly code?: YAMLError['code'] },

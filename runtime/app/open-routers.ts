@@ -212,7 +212,7 @@ const SINGLE_ROUTER: OpenRouters = {
 
 /**
  * Watches the other routers and joins leader election; a local service is the only router.
- * @throws KubeError `access` when nothing says where the API server is
+ * @throws KubeError `access` when the address of the API server is not configured
  */
 export async function openRouters(
   place: Omit<ClusterSettings, 'spawnServer'>,
@@ -225,7 +225,7 @@ export async function openRouters(
   const { opsPort } = config.server;
   const modelNamespace = namespaceOf(place) ?? kubernetes.namespace ?? environment.namespace;
   if (opsPort === undefined)
-    log.warn('server.ops_port is not set: other routers cannot ask this one what it does');
+    log.warn('server.ops_port is not set: other routers cannot read the load of this one');
   return startRouters({
     api: kubernetes.api,
     namespace: serviceNamespaceOf(place) ?? modelNamespace,

@@ -72,7 +72,11 @@ const faultsOf =
   (log: Log) =>
   (requestId: string, error: unknown): void => {
     const place = error instanceof Error ? error.stack?.split('\n').slice(1, 6) : undefined;
-    log.error('a request failed inside', { requestId, name: (error as Error).name, place });
+    log.error('a request failed with an internal error', {
+      requestId,
+      name: (error as Error).name,
+      place,
+    });
   };
 
 /** Limits of memory and connections over all callers. */

@@ -11,7 +11,10 @@ export function reportBatchedCalls(
     count(joined);
     if (joined.compared !== 'different') return;
     const { model, arm } = joined;
-    log.warn('requests are not joined any more: one got another answer than alone', { model, arm });
+    log.warn(
+      'batching has ended for this version: a request got another answer in a batch than alone',
+      { model, arm },
+    );
   };
 }
 

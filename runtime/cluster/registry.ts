@@ -176,7 +176,7 @@ export function withOverrides(stored: StoredModel, state: ModelOverrides | undef
   if (state !== undefined && state.hash !== stored.hash) {
     throw new ClusterError(
       'REVISION_CONFLICT',
-      `model ${stored.id} has another definition by now; look again, then decide`,
+      `model ${stored.id} has another definition by now; read it again, then decide`,
     );
   }
   return { ...stored, state };
@@ -205,7 +205,7 @@ export function checkScale(
   const now = isLeaving ? 'is being stopped' : `is meant to have ${desired} replicas, not ${from}`;
   throw new ClusterError(
     'REVISION_CONFLICT',
-    `arm ${arm} of model ${id} ${now}; look again, then decide`,
+    `arm ${arm} of model ${id} ${now}; read it again, then decide`,
   );
 }
 

@@ -44,7 +44,7 @@ export interface Control {
 
 function tellFault({ log }: ControlOptions): (error: unknown, model?: string) => void {
   return (error, model) =>
-    log.error('a change of the cluster could not be taken in', {
+    log.error('a change of the cluster could not be processed', {
       ...(model !== undefined && { model }),
       error: messageOf(error),
     });

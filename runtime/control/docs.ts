@@ -54,7 +54,8 @@ function assetFolder({ docsAssets }: ControlContext): string {
 
 async function asset(context: ControlContext, name: string): Promise<readonly [Buffer, string]> {
   const type = entryOf(ASSETS, name);
-  if (type === undefined) throw new Problem('NOT_FOUND', 'the page has no such file');
+  if (type === undefined)
+    throw new Problem('NOT_FOUND', 'there is no such file under /docs; open /docs/');
   return [await readFile(join(assetFolder(context), name)), type];
 }
 

@@ -85,11 +85,11 @@ export const detailedSchema = z
               .number()
               .min(0)
               .nullable()
-              .describe('Since it last said what it does; null: it never did.'),
+              .describe('Seconds since its last report; null: it has not reported yet.'),
           }),
         )
         .nullable()
-        .describe('null: it is not known who there is.'),
+        .describe('null: the other routers are not known yet.'),
     }),
     models: z.array(
       z.strictObject({

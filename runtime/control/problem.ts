@@ -47,7 +47,7 @@ export function tryProblemOf(error: unknown): Problem | undefined {
 export function internalProblem(requestId: string): Problem {
   return new Problem(
     'INTERNAL',
-    `something is wrong in the service; its log says more under request id ${requestId}`,
+    `internal error of the service; its log has the cause under request id ${requestId}`,
   );
 }
 

@@ -70,7 +70,7 @@ function parsed(bytes: Buffer): JsonText {
     if (error.path !== '') throw invalidRequest([error.fault]);
     const { line, column } = error.place;
     const place = `line ${line}, column ${column}`;
-    throw new Problem('INVALID_REQUEST', `the body is no valid JSON: ${place}: ${error.words}`);
+    throw new Problem('INVALID_REQUEST', `the body is not valid JSON: ${place}: ${error.words}`);
   }
 }
 

@@ -124,7 +124,9 @@ export const dryRunSchema = z
   .strictObject({
     model_id: idSchema,
     dry_run: z.literal(true),
-    objects: z.array(z.record(z.string(), z.unknown())).describe('What Kubernetes would get.'),
+    objects: z
+      .array(z.record(z.string(), z.unknown()))
+      .describe('The Kubernetes objects that would be applied.'),
     warnings: z.array(warning),
   })
   .meta({ id: 'DryRun' });
@@ -163,7 +165,7 @@ export const listSchema = z
         })
         .meta({ id: 'ModelSummary' }),
     ),
-    total: count.describe('How many there are without limit and offset.'),
+    total: count.describe('Count without limit and offset.'),
     limit: count,
     offset: count,
   })
@@ -171,8 +173,8 @@ export const listSchema = z
 
 export const whySchema = z
   .strictObject({
-    cause: z.string().describe('Stable word for programs.'),
-    message: z.string().describe('What is the matter and what to do about it.'),
+    cause: z.string().describe('Stable code for programs.'),
+    message: z.string().describe('The cause, and how to correct it.'),
     object: z.string().optional(),
     since: time,
   })
@@ -196,9 +198,9 @@ const armSchema = z
 export const statusSchema = z
   .strictObject({
     ...summary,
-    serving: z.boolean().describe('Is a request answered now? Told apart from updating.'),
+    serving: z.boolean().describe('Whether requests are answered now; independent of updates.'),
     revision,
-    manager: z.string().describe('Who applied the definition last.'),
+    manager: z.string().describe('Manager that applied the definition last.'),
     endpoints: z.array(z.strictObject({ type: z.string(), url: z.string() })),
     arms: z.array(armSchema),
     resource_usage: z.strictObject({
@@ -255,7 +257,7 @@ export const explainSchema = z
     arm: z.string(),
     version: versionSchema,
     reason: z.enum(['only_arm', 'cohort', 'in_turn']),
-    position: z.number().optional().describe('Where the key stands among all callers, 0 to 1.'),
+    position: z.number().optional().describe('Position of the key among all callers, 0 to 1.'),
     interval: z.tuple([z.number(), z.number()]).optional().describe('Positions the arm gets.'),
     shares: z.record(z.string(), percent),
   })

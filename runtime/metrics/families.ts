@@ -45,7 +45,7 @@ export const MODEL_FAMILIES = {
   batch: {
     name: 'ai_model_batch_inference_requests_total',
     type: 'counter',
-    help: 'Batches by what became of their items: success, partial or error.',
+    help: 'Batches by the result of their items: success, partial or error.',
     labels: ['model_id', 'status'],
   },
   joinedCalls: {
@@ -57,19 +57,19 @@ export const MODEL_FAMILIES = {
   joinedRequests: {
     name: 'ai_model_joined_requests_total',
     type: 'counter',
-    help: 'Requests in those calls; divided by the calls it is how many go together.',
+    help: 'Requests in those calls; divided by the calls: the mean batch size.',
     labels: ARM,
   },
   joinedUndone: {
     name: 'ai_model_joined_calls_undone_total',
     type: 'counter',
-    help: 'Those that came to nothing, so that their requests were called one by one.',
+    help: 'Batched calls that failed, so that their requests were called one by one.',
     labels: ARM,
   },
   joinedDifferent: {
     name: 'ai_model_joined_calls_different_total',
     type: 'counter',
-    help: 'Those in which a request got another answer than alone; the first ends joining of the version.',
+    help: 'Batched calls in which a request got another answer than alone; the first ends batching of the version.',
     labels: ARM,
   },
   shadow: {
@@ -81,7 +81,7 @@ export const MODEL_FAMILIES = {
   retries: {
     name: 'ai_model_retries_total',
     type: 'counter',
-    help: 'Tries beyond the first.',
+    help: 'Retries.',
     labels: ARM,
   },
   shed: {
@@ -99,7 +99,7 @@ export const MODEL_FAMILIES = {
   ejections: {
     name: 'ai_model_ejections_total',
     type: 'counter',
-    help: 'Times a replica was taken out because it failed.',
+    help: 'Ejections of a replica because it failed.',
     labels: ARM,
   },
   poisoned: {
@@ -111,7 +111,7 @@ export const MODEL_FAMILIES = {
   ejected: {
     name: 'ai_model_ejected_replicas',
     type: 'gauge',
-    help: 'Replicas that get no requests now because they failed.',
+    help: 'Replicas that are ejected now because they failed.',
     labels: ARM,
   },
   queue: {
@@ -157,13 +157,13 @@ export const SERVICE_FAMILIES = {
   deployments: {
     name: 'ai_model_deployments_total',
     type: 'counter',
-    help: 'Changes asked for over REST: what, and whether it was done.',
+    help: 'Changes requested over REST, by action and result.',
     labels: ['action', 'status'],
   },
   watchAge: {
     name: 'ai_model_watch_age_seconds',
     type: 'gauge',
-    help: 'Since it was last heard what is watched: the cluster, the other routers.',
+    help: 'Time since the last news of a watch: the cluster, the other routers.',
     labels: ['watch'],
   },
   leader: {
@@ -199,13 +199,13 @@ export const SERVICE_FAMILIES = {
   memoryRefused: {
     name: 'ai_model_memory_refused_total',
     type: 'counter',
-    help: 'Requests refused because the service, or their caller, held as much as it may.',
+    help: 'Requests refused because the service or their caller was at its memory limit.',
     labels: ['share'],
   },
   connectionsRefused: {
     name: 'ai_model_connections_refused_total',
     type: 'counter',
-    help: 'Connections beyond what there may be, or what one address may have.',
+    help: 'Connections refused at the limit of the service or of one address.',
     labels: [],
   },
   lag: {

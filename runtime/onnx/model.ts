@@ -88,7 +88,8 @@ interface Opened {
 function portsOf(values: readonly GraphValue[]): Port[] {
   return values.map(({ name, type }) => {
     const datatype = type.kind === 'tensor' ? tryFindByOnnx(type.element) : undefined;
-    if (type.kind !== 'tensor' || datatype === undefined) throw new Error(`'${name}' is no tensor`);
+    if (type.kind !== 'tensor' || datatype === undefined)
+      throw new Error(`'${name}' is not a tensor`);
     return { name, datatype, shape: type.shape };
   });
 }
@@ -123,7 +124,7 @@ function sessionPorts(all: InferenceSession['inputMetadata']): Port[] {
     const datatype = value.isTensor ? tryFindByOrt(value.type) : undefined;
     if (!value.isTensor || datatype === undefined) {
       throw new Error(
-        `'${value.name}' is no tensor that can be served; in the .ort format nothing can be changed`,
+        `'${value.name}' is not a tensor that can be served, and a graph in the .ort format cannot be changed; export the model as .onnx`,
       );
     }
     const shape = value.shape.map((size) => (typeof size === 'number' ? size : -1));
@@ -141,7 +142,7 @@ async function openOrt(ort: Ort, file: string, threads: Threads): Promise<Opened
     metadata: new Map(),
     zipped: new Map(),
     checkHazards: hazardsOf(undefined),
-    independence: { isShown: false, reason: 'the .ort format has no graph that is looked into' },
+    independence: { isShown: false, reason: 'a graph in the .ort format is not analysed' },
     engine: new AdaptiveEngine({ kind: 'inline', engine: inlineEngine(ort, session) }, spec),
   };
 }

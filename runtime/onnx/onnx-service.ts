@@ -114,10 +114,7 @@ export function createOnnxService(
 export function findModel({ models }: OnnxService, name: string, version?: string): ServedModel {
   const served = models.get(name);
   if (served === undefined) {
-    throw new ServeError(
-      404,
-      `there is no model '${name}'; there is ${listed([...models.keys()])}`,
-    );
+    throw new ServeError(404, `unknown model '${name}'; loaded: ${listed([...models.keys()])}`);
   }
   const has = served.model.version;
   if (version === undefined || version === has) return served;
@@ -130,6 +127,6 @@ export function findNative(service: OnnxService, name: string | null): ServedMod
   const [only] = service.models.values();
   if (only !== undefined && service.models.size === 1) return only;
   throw badRequest(
-    `several models are loaded; say which with ?model=: ${listed([...service.models.keys()])}`,
+    `several models are loaded; choose one with ?model=: ${listed([...service.models.keys()])}`,
   );
 }

@@ -116,7 +116,7 @@ async function answerOf(
   const handler = entryOf(methods, method ?? '');
   if (handler === undefined) {
     const allow = methods.GET === undefined ? 'POST' : 'GET, HEAD';
-    throw new ServeError(405, `${request.method} is not offered here; ${allow} is`, { allow });
+    throw new ServeError(405, `${request.method} is not supported here; use ${allow}`, { allow });
   }
   const body = method === 'POST' ? await bodyOf(request, host.maxBodyBytes) : NO_BODY;
   return handler({ headers: request.headers, query, body, call, started });
@@ -125,7 +125,7 @@ async function answerOf(
 function failureOf(error: unknown, onFailure: Host['onFailure']): ServeError {
   if (error instanceof ServeError) return error;
   onFailure(error);
-  return new ServeError(500, 'the server failed; its log says how');
+  return new ServeError(500, 'internal error of the server; its log has the cause');
 }
 
 function send(

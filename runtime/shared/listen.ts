@@ -26,7 +26,7 @@ export function listenOn(server: Server, at: ListenAddress | string, remedy = ''
   return new Promise((resolve, reject) => {
     // It stays: an accept that fails later (no file descriptor is left) must not end the process.
     server.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-      const what = code === 'EADDRINUSE' ? `something listens there already${remedy}` : message;
+      const what = code === 'EADDRINUSE' ? `the port is in use${remedy}` : message;
       const where = typeof at === 'string' ? at : `${at.host}:${at.port}`;
       reject(new Error(`cannot listen on ${where}: ${what}`));
     });

@@ -117,10 +117,10 @@ test('a folder that cannot be read changes nothing', async () => {
   await definitions.sync();
   const broken = createDefinitions({
     cluster,
-    load: () => Promise.reject(new Error('models is no folder')),
+    load: () => Promise.reject(new Error('models is not a folder')),
     memory: join(folder, 'state', 'applied.json'),
   });
-  await expect(broken.sync()).rejects.toThrow('is no folder');
+  await expect(broken.sync()).rejects.toThrow('is not a folder');
   expect(versions()).toEqual({ iris: 'v1' });
 });
 

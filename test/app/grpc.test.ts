@@ -74,7 +74,7 @@ test('a port that is taken ends the start, and nothing stays open', async () => 
   const backend = await startBackend(well);
   const server = `server: { port: 0, grpc_port: ${port}, accept_seconds: 0 }`;
   await expect(serviceIn(other.path, server, [backend])).rejects.toThrow(
-    `cannot listen on 127.0.0.1:${port}: something listens there already; choose another server.grpc_port`,
+    `cannot listen on 127.0.0.1:${port}: the port is in use; choose another server.grpc_port`,
   );
   other.remove();
 });

@@ -19,7 +19,7 @@ afterEach(async () => {
 test('a port that is taken is said in one sentence', async () => {
   const { port } = (open = await listenForOps('127.0.0.1', 0, (_, response) => response.end()));
   await expect(listenForOps('127.0.0.1', port, (_, response) => response.end())).rejects.toThrow(
-    `127.0.0.1:${port}: something listens there already`,
+    `127.0.0.1:${port}: the port is in use`,
   );
 });
 

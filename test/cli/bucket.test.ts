@@ -36,7 +36,7 @@ describe.each(['s3', 'gs'])('%s', (scheme) => {
   test.each(NO_NAMES)('the bucket %s is refused before anybody is asked', async (name) => {
     const job = { uri: `${scheme}://${name}/x`, to: folder, as: 'x' };
     const fetching = fetchArtifact(job, { env: {}, log: () => undefined, pauseMs: 1 });
-    await expect(fetching).rejects.toThrow('is no name of a bucket');
+    await expect(fetching).rejects.toThrow('is not a bucket name');
   });
 });
 
@@ -44,5 +44,5 @@ test('with keys for Google’s store, which are used as S3’s are, too', async 
   const env = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
   const job = { uri: 'gs://127.0.0.1#/x', to: folder, as: 'x' };
   const fetching = fetchArtifact(job, { env, log: () => undefined, pauseMs: 1 });
-  await expect(fetching).rejects.toThrow('is no name of a bucket');
+  await expect(fetching).rejects.toThrow('is not a bucket name');
 });

@@ -112,7 +112,7 @@ describe('synth', () => {
     write('dist/triage.k8s.yaml', `${read('dist/triage.k8s.yaml')}# edited\n`);
     write('models/triage.yaml', GOOD.replace('id: triage', 'id: other'));
     expect((await run('synth', '--check')).out).toBe(
-      'dist/other.k8s.yaml is missing\ndist/triage.k8s.yaml belongs to no definition any more\n',
+      'dist/other.k8s.yaml is missing\ndist/triage.k8s.yaml no longer belongs to a definition\n',
     );
     const { differences } = JSON.parse((await run('synth', '--check', '--output', 'json')).out);
     expect(differences).toHaveLength(2);
@@ -214,7 +214,7 @@ describe('line endings of Windows in dist', () => {
     write('dist/triage.k8s.yaml', text.replace('maxReplicas: 1', 'maxReplicas: 2'));
     expect(await run('synth', '--check')).toMatchObject({
       code: 1,
-      out: 'dist/triage.k8s.yaml is not what the definitions give\n',
+      out: 'dist/triage.k8s.yaml is out of date\n',
     });
   });
 
@@ -356,8 +356,8 @@ describe('the command line itself', () => {
   });
 
   test.each([
-    ['synht', /^there is no command synht; did you mean synth\?\n$/],
-    ['nonsense', /^there is no command nonsense; there are serve, dev, synth, /],
+    ['synht', /^unknown command synht; did you mean synth\?\n$/],
+    ['nonsense', /^unknown command nonsense; there are serve, dev, synth, /],
   ])('the mistyped command %s is told what there is', async (given, expected) => {
     const { code, out, err } = await run(given);
     expect([code, out]).toEqual([2, '']);

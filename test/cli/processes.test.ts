@@ -110,7 +110,7 @@ test('serve listens where --port says instead of the configuration', async () =>
   writeFileSync(join(folder, 'config.yaml'), `server: { port: ${port} }\n`);
   const refused = run('serve', '--config', 'config.yaml');
   await once(refused.child, 'close');
-  expect(refused.said()).toContain(`127.0.0.1:${port}: something listens there already; choose`);
+  expect(refused.said()).toContain(`127.0.0.1:${port}: the port is in use; choose`);
   const served = run('serve', '--config', 'config.yaml', '--port', '0');
   await served.heard(/ on http:/);
   expect(served.said()).toMatch(/ on http:\/\/127\.0\.0\.1:\d+\n/);

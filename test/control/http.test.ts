@@ -92,13 +92,13 @@ describe('bodies', () => {
     async (text) => {
       const [status, code, message] = await answer(await post(text));
       expect([status, code]).toEqual([400, 'INVALID_REQUEST']);
-      expect(message).toContain('no valid JSON');
+      expect(message).toContain('is not valid JSON');
     },
   );
 
   test('what is not JSON is refused with its place', async () => {
     const [, , message] = await answer(await post('{"config":\n {"model_id": }}'));
-    expect(message).toBe('the body is no valid JSON: line 2, column 15: a value must stand here');
+    expect(message).toBe('the body is not valid JSON: line 2, column 15: a value is expected here');
   });
 
   test('a body that is not UTF-8 is refused with the byte', async () => {

@@ -40,10 +40,10 @@ const unasked = (): ModelSpec => {
 
 test('a health path that cannot be requested is what the probe says, not an exception', async () => {
   expect((await probe('127.0.0.1', 9, { http: '/你' }, 'iris'))?.message).toMatch(
-    /cannot be asked.*unescaped/,
+    /cannot be probed.*unescaped/,
   );
   expect((await probe('127.0.0.1', 99_999, { tcp: true }, 'iris'))?.message).toMatch(
-    /cannot be asked/,
+    /cannot be probed/,
   );
 });
 

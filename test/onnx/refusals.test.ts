@@ -128,14 +128,14 @@ test.each([
 test.each([
   ['/nothing', 'there is nothing at /nothing'],
   ['/', 'there is nothing at /'],
-  ['/v2/models/nope/infer', "there is no model 'nope'; there is batchable, slow, identity_fp32"],
-  ['/v2/models/nope', "no model 'nope'"],
+  ['/v2/models/nope/infer', "unknown model 'nope'; loaded: batchable, slow, identity_fp32"],
+  ['/v2/models/nope', "unknown model 'nope'"],
   ['/v2/models/batchable/versions/9', "no version '9'; it has '1'"],
   ['/v2/models/batchable/versions/9/infer', "no version '9'"],
-  ['/v1/models/nope:predict', "no model 'nope'"],
-  ['/v1/models/nope', "no model 'nope'"],
-  ['/v2/models/..%2F..%2Fetc/infer', "no model '../../etc'"],
-  ['/v2/models/__proto__/infer', "no model '__proto__'"],
+  ['/v1/models/nope:predict', "unknown model 'nope'"],
+  ['/v1/models/nope', "unknown model 'nope'"],
+  ['/v2/models/..%2F..%2Fetc/infer', "unknown model '../../etc'"],
+  ['/v2/models/__proto__/infer', "unknown model '__proto__'"],
 ])('404 at %s', async (path, message) => {
   const answer = await fetch(server.url + path);
   expect(answer.status).toBe(404);

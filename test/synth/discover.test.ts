@@ -131,7 +131,7 @@ test('two models with one name in Kubernetes are told about, with both files', a
 test('a folder that is not there is a fault, an empty one is not', async () => {
   expect(await discover(folder)).toEqual([]);
   expect(await faults(() => discover(join(folder, 'none')))).toBe(
-    'none: is no folder; name the folder of your model definitions',
+    'none: is not a folder; name the folder of your model definitions',
   );
 });
 
@@ -221,8 +221,8 @@ describe('an artifact beside its definition', () => {
 test.each([
   ['empty.yaml', '', 'empty.yaml: is empty; write a definition, or remove the file'],
   ['empty.json', ' ', 'empty.json: is empty; write a definition, or remove the file'],
-  ['comma.json', '{"id": "a",\n}', /^comma\.json:2:1: no JSON: .*; correct it$/],
-  ['end.json', '{"id": "a"', /^end\.json:1:11: no JSON: .*; correct it$/],
+  ['comma.json', '{"id": "a",\n}', /^comma\.json:2:1: is not JSON: .*; correct it$/],
+  ['end.json', '{"id": "a"', /^end\.json:1:11: is not JSON: .*; correct it$/],
   ['list.yaml', 'a: [1,\nb: 2\n', /^list\.yaml:1:4: the \[ that opens here is not closed; .*$/],
   ['broken.ts', 'export default {\n id: "a\n}', /^broken\.ts: cannot be loaded: [^\n]+; correct/],
   [
@@ -260,8 +260,8 @@ test.each([
     'model_id: a\nname: *none\n',
     /^alias\.yaml:2:1: the anchor &none does not stand above \*none; .*$/,
   ],
-  ['deep.json', '['.repeat(1000), /^deep\.json:1:\d+: no JSON: is nested more than 40 deep/],
-  ['words.json', '{"a": NaN}', 'words.json:1:7: no JSON: a value must stand here; correct it'],
+  ['deep.json', '['.repeat(1000), /^deep\.json:1:\d+: is not JSON: is nested more than 40 deep/],
+  ['words.json', '{"a": NaN}', 'words.json:1:7: is not JSON: a value is expected here; correct it'],
   ['X.TS', 'export default 1', /^X\.TS: has its extension in capitals/],
 ])('%s is refused in one line', async (name, text, expected) => {
   write({ [name]: text });
@@ -284,7 +284,7 @@ describe('the model of another tool beside the definitions', () => {
   test('is no definition, otherwise: the sentence says so, and what to do', async () => {
     write({ 'model.json': XGBOOST });
     expect(await faults(() => discover(folder))).toBe(
-      'model.json: is no model definition: it has no model_id (or id) and no framework, but "learner", "version"; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework',
+      'model.json: is not a model definition: it has no model_id (or id) and no framework, but "learner", "version"; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework',
     );
   });
 

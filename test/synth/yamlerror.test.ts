@@ -90,11 +90,7 @@ const SLIPS: readonly (readonly [string, string, string])[] = [
   ['a bracket too many', 'a: [b]]\n', '1:7: a closing bracket has none that opens it; remove it'],
   ['a comma too many', 'a: [1,, 2]\n', `1:7: ${COMMAS}`],
   ['no comma', 'a: {b: 1 c: 2}\n', `1:8: ${COMMAS}`],
-  [
-    'text behind quotes',
-    'a: "x" y\n',
-    '1:8: something stands behind the end of the value; remove it',
-  ],
+  ['text behind quotes', 'a: "x" y\n', '1:8: text follows the end of the value; remove it'],
   ['a comment without a space', 'a: "x"#c\n', '1:7: a space is missing before #; add it, or put'],
   [
     'a list beside its key',
@@ -104,7 +100,7 @@ const SLIPS: readonly (readonly [string, string, string])[] = [
   [
     'text behind |',
     'a: |x\n  b\n',
-    '1:5: nothing may stand behind | and >; begin the text on the next line',
+    '1:5: no text may follow | or > on its line; begin the text on the next line',
   ],
   ['a sign of YAML', 'a: @x\n', '1:4: a value cannot begin with @; put it in quotes: "@x"'],
   ['a star', 'a: *\n', '1:4: a value cannot begin with *; put it in quotes: "*"'],

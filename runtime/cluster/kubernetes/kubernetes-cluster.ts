@@ -55,7 +55,7 @@ function namespaceOf(given: string | undefined, found: string | undefined): stri
   if (namespace !== undefined) return namespace;
   throw new ClusterError(
     'CLUSTER_UNAVAILABLE',
-    'kubernetes.namespace: nothing says where models are; set it, or a namespace in the kubeconfig’s context',
+    'kubernetes.namespace: the namespace of the models is not configured; set it, or a namespace in the kubeconfig’s context',
   );
 }
 
@@ -260,7 +260,7 @@ const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.s
 function overtaken(id: string): ClusterError {
   return new ClusterError(
     'REVISION_CONFLICT',
-    `model ${id}: something else was remembered of it at the same moment; look again, then decide`,
+    `model ${id}: its stored state changed at the same moment; read it again, then decide`,
   );
 }
 

@@ -60,6 +60,6 @@ export function fileInside(folder: string, uri: string): string {
     throw refuse('which is outside the models folder');
   }
   // Reading a pipe or a device might never end.
-  if (!statSync(real).isFile()) throw refuse('which is no file');
+  if (!statSync(real).isFile()) throw refuse('which is not a file');
   return real;
 }

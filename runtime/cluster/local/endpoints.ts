@@ -131,7 +131,7 @@ export class EndpointArm {
     const { spec } = this.options;
     const questions = questionsOf(this.options);
     const check = questions[question];
-    if (check === undefined) throw new Error(`there is no question ${question}`);
+    if (check === undefined) throw new Error(`there is no probe ${question}`);
     const fault = await probe(host, port, check, spec.id);
     if (ELSEWHERE.has(fault?.status) && question + 1 < questions.length) {
       endpoint.question += 1;

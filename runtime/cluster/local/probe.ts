@@ -64,6 +64,6 @@ export async function probe(
     const path = check.http.replace('{m}', encodeURIComponent(model));
     return await probeHttp(host, port, path);
   } catch (error) {
-    return { message: `it cannot be asked: ${(error as Error).message}` };
+    return { message: `it cannot be probed: ${(error as Error).message}` };
   }
 }

@@ -63,12 +63,13 @@ const LOADER_VARIABLES = /^(NODE_|LD_|DYLD_|OPENSSL_)/i;
 /** Why an arm cannot run as a process of this machine; undefined: it can. */
 function obstacleOf({ server, source, env, image }: Arm, loads: boolean): string | undefined {
   if (server.kind === 'custom' && image !== undefined) {
-    return `it runs in an image of its own (${image}), and there are no containers here`;
+    return `it runs in its own image (${image}), and a local cluster runs no containers`;
   }
   if (server.kind !== 'onnx') {
     return `it needs the server ${server.kind}, this cluster runs ONNX models`;
   }
-  if (source === undefined) return 'it brings its model in an image, and there are no containers';
+  if (source === undefined)
+    return 'its model is in an image, and a local cluster runs no containers';
   if (source.scheme === 'pvc') {
     return 'its artifact is in a volume of Kubernetes';
   }
@@ -77,7 +78,7 @@ function obstacleOf({ server, source, env, image }: Arm, loads: boolean): string
   }
   const secret = Object.entries(env).find(([, value]) => typeof value !== 'string');
   if (secret !== undefined) {
-    return `environment_variables.${secret[0]} wants a Secret, and there is none`;
+    return `environment_variables.${secret[0]} refers to a Secret, which a local cluster does not have`;
   }
   const loader = Object.keys(env).find((name) => LOADER_VARIABLES.test(name));
   if (loader === undefined) return undefined;

@@ -67,7 +67,7 @@ export const status = defineCall<undefined, undefined>({
   path: '/api/v1/models/{id}/status',
   access: 'read',
   tag: 'Models',
-  summary: 'What runs, and why when something does not',
+  summary: 'Status of a model, with causes of failures',
   answers: { 200: statusSchema },
   errors: [],
   handle: ({ routingView, load, brokenFiles }, { id, origin }) => {

@@ -118,7 +118,7 @@ function candidateIndex({ spec }: ModelRecord, name: string): number {
   const reasons = {
     shadow: `${name} is a shadow: it gets copies and its answers are thrown away; promote it, or give it traffic instead of shadow by PUT`,
     rollout: `${name} is rolled out by its own steps; abort stops that`,
-    none: `${spec.id} has no such candidate (${allowed})`,
+    none: `${spec.id} has no candidate ${name} with a share; allowed: ${allowed}`,
   };
   const message = reasons[role ?? 'none'];
   throw invalidRequest([{ path: 'candidate', message, got: JSON.stringify(name), allowed }]);

@@ -11,7 +11,7 @@ import { INFERENCE_PATHS } from './inference';
 import { entryOf, setEntry } from '../../../lib/spec/entry';
 
 const text = (description: string) => ({ description, schema: { type: 'string' } }) as const;
-const REQUEST_ID = text('Taken over from the request when sane.');
+const REQUEST_ID = text('Taken from the request where it is valid.');
 const ETAG = text('The revision, in quotes.');
 const ifMatch = z
   .string()
@@ -22,7 +22,7 @@ const json = (schema: z.ZodType) => ({ 'application/json': { schema } });
 
 const ANSWER_TEXT: Readonly<Record<number, string>> = {
   200: 'As asked.',
-  202: 'Accepted; it goes on by itself.',
+  202: 'Accepted; the change continues in the background.',
   503: 'Not now.',
 };
 
@@ -93,8 +93,8 @@ const SECURITY = {
 const TAGS = [
   { name: 'Inference', description: 'Calling models.' },
   { name: 'Models', description: 'What runs.' },
-  { name: 'Traffic', description: 'Who gets which version.' },
-  { name: 'Health', description: 'Is it well?' },
+  { name: 'Traffic', description: 'Shares of traffic and promotion.' },
+  { name: 'Health', description: 'Health and diagnostics.' },
 ];
 
 interface Described {
@@ -129,7 +129,7 @@ export function openApiDocument(): object {
       info: {
         title: 'ai-model-service',
         version: 'v1',
-        description: 'Deploys AI models, routes inference to them, and says how they are.',
+        description: 'Deploys AI models, routes inference to them, and reports their state.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       // Where the document came from is where the service is.

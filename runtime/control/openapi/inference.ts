@@ -163,7 +163,7 @@ const question = (
 });
 
 const OTHERWISE =
-  'A model whose server speaks another protocol is asked in that one; what that has no words for is a 400.';
+  'A model whose server speaks another protocol is called in that protocol; a request that it cannot express is refused with 400.';
 const V2 = `Open Inference Protocol V2, JSON or binary tensors. ${OTHERWISE}`;
 const V1 = `KServe V1 and TensorFlow Serving. ${OTHERWISE}`;
 

@@ -72,7 +72,7 @@ export function decideLease(
   if (holder === me)
     return {
       do: 'renew',
-      reason: 'it is held here',
+      reason: 'this router holds it',
       record: { ...mine, acquiredAt, transitions },
     };
   const silent = now - since;

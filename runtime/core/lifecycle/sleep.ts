@@ -49,7 +49,7 @@ function obstacle({ phase, record, arm, scaling }: SleepInputs): string | undefi
   if (phase !== 'synced') return 'the view of the cluster is old';
   if (scaling.minReplicas > 0) return `it keeps ${scaling.minReplicas} replicas`;
   if (isAsleep(arm)) return 'it sleeps';
-  if (arm.ready === 0) return 'nothing of it is up';
+  if (arm.ready === 0) return 'none of its replicas is ready';
   const state = overridesOf(record);
   if (record.deleting || state?.stopped === true) return 'it is being stopped';
   return state?.promote === undefined ? undefined : 'a promotion is under way';
@@ -65,7 +65,7 @@ export function decideSleep(sleeper: SleepInputs): SleepDecision {
   if (against !== undefined) return hold(against);
   const known = uses.filter((use) => use !== undefined);
   const unknown = uses.length - known.length;
-  if (unknown > 0) return hold(`${unknown} of ${uses.length} routers do not say what they do`);
+  if (unknown > 0) return hold(`${unknown} of ${uses.length} routers do not report their load`);
   const busy = known.reduce((sum, { inFlight, queued }) => sum + inFlight + queued, 0);
   if (busy > 0) return hold(`${busy} requests are under way`);
   const idleMs = Math.min(awakeMs(sleeper), quietMs, ...known.map((use) => use.idleMs));
@@ -91,6 +91,6 @@ export function decideWake(
     return { do: 'hold', reason: 'it is stopped on purpose' };
   const replicas = Math.max(1, minReplicas);
   if (own.queued > 0) return { do: 'wake', reason: `${own.queued} requests wait`, replicas };
-  if (own.idleMs < WANTED_MS) return { do: 'wake', reason: 'a request wanted it', replicas };
-  return { do: 'hold', reason: 'no request wants it' };
+  if (own.idleMs < WANTED_MS) return { do: 'wake', reason: 'a request arrived for it', replicas };
+  return { do: 'hold', reason: 'no request arrived for it' };
 }

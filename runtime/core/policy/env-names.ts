@@ -77,5 +77,5 @@ export function envTrouble(name: string): string | undefined {
   const capitals = name.toUpperCase();
   const isRead = ENDINGS.test(capitals) || FAMILIES.some((one) => one.test(capitals));
   if (!isRead || OPEN.some((one) => one.test(name))) return undefined;
-  return 'absent in a definition by REST: what loads or runs the model reads it';
+  return 'absent in a definition by REST: the loader or the model server reads it';
 }

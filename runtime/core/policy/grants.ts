@@ -25,7 +25,7 @@ function codeOf({ image, server, source }: Arm): string {
 /** What is wrong with a value, as `fault` takes it. */
 export type Wrong = readonly [path: string, got: unknown, allowed: string, fix: string];
 
-const STAYS = 'what is stored stays with the image and the source that it was given to';
+const STAYS = 'only as stored, with the image and the source that it was stored for';
 
 /**
  * A violation for each arm that would run with it.

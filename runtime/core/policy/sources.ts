@@ -25,7 +25,7 @@ function kindTrouble(host: string, isListed: boolean): HostTrouble | undefined {
   const kind = hostKind(host);
   if (kind === 'public' || (isListed && kind !== 'never')) return undefined;
   if (kind === 'never')
-    return { got: host, allowed: 'a host that is no metadata service', fix: STORE };
+    return { got: host, allowed: 'a host that is not a metadata service', fix: STORE };
   const allowed = 'a public host, or one of models.allowed_hosts';
   return { got: host, allowed, fix: `${STORE}, or have models.allowed_hosts extended` };
 }
@@ -97,7 +97,7 @@ const names: PolicyRule = ({ spec }) =>
     ? [
         {
           id: 'id',
-          fault: fault('id', spec.id, 'another name than the service’s own', 'rename it'),
+          fault: fault('id', spec.id, 'a name other than the service’s own', 'rename it'),
         },
       ]
     : [];

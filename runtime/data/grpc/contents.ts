@@ -33,12 +33,12 @@ function eachPart(contents: Buffer, datatype: V2Datatype, take: (part: Buffer) =
     const value = reader.value();
     if (reader.field === field) {
       if (reader.type !== BYTES && reader.type !== wireTypeOf(datatype)) {
-        throw new WireFault(`${wanted} are no list of ${name}`);
+        throw new WireFault(`${wanted} is not a list of ${name}`);
       }
       take(value);
     } else if (value.length > 0 && CONTENTS_NAMES.has(reader.field)) {
       const place = wanted === '' ? 'raw_input_contents only' : `${wanted} or raw_input_contents`;
-      throw new TensorFault(`got ${CONTENTS_NAMES.get(reader.field)}, ${name} stands in ${place}`);
+      throw new TensorFault(`got ${CONTENTS_NAMES.get(reader.field)}, ${name} belongs in ${place}`);
     }
   }
 }

@@ -10,7 +10,7 @@ function textOf(raw: Buffer, begin: number, end: number, index: number): string 
     return JSON.stringify(textAt(raw, begin, end, index));
   } catch {
     throw new TensorFault(
-      `element ${index} is no UTF-8 text, and this server takes JSON only; send text (base64)`,
+      `element ${index} is not UTF-8 text, and this server takes JSON only; send text (base64)`,
     );
   }
 }
@@ -18,7 +18,7 @@ function textOf(raw: Buffer, begin: number, end: number, index: number): string 
 function floatText(value: number, index: number): string {
   if (!Number.isFinite(value)) {
     throw new TensorFault(
-      `element ${index} is ${value}, and this server takes JSON only, which has no word for it`,
+      `element ${index} is ${value}, and this server takes JSON only, which cannot express it`,
     );
   }
   return Object.is(value, -0) ? '-0.0' : String(value);
@@ -55,7 +55,9 @@ const describeValue = (value: unknown): string =>
     : String(value instanceof ExactNumber ? value.text : value);
 
 function wrong({ name }: V2Datatype, value: unknown, index: number): TensorFault {
-  return new TensorFault(`element ${index} is ${describeValue(value)}, which is no ${name}`);
+  return new TensorFault(
+    `element ${index} is ${describeValue(value)}, which is not a value of ${name}`,
+  );
 }
 
 /** The integer a number of JSON is, exactly; `2.0` is one, too. */

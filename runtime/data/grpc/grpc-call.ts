@@ -80,7 +80,7 @@ export function fieldsFrom(metadata: Metadata, maxBytes: number): Fields {
   } catch (error) {
     if (!(error instanceof HttpFault)) throw error;
   }
-  throw new Refusal('INVALID_REQUEST', 'metadata: a name or a value is none that HTTP allows');
+  throw new Refusal('INVALID_REQUEST', 'metadata: a name or a value is not valid in HTTP');
 }
 
 /** `127.0.0.1:50001` → `127.0.0.1`, `::1:50001` → `::1` */

@@ -26,7 +26,7 @@ export interface InferResponse {
 function shapeOf(value: unknown): readonly number[] {
   const sizes = Array.isArray(value) ? value.map(numberOf) : [undefined];
   if (sizes.every((size) => size !== undefined)) return sizes;
-  throw new TensorFault('shape is no list of numbers');
+  throw new TensorFault('shape is not a list of numbers');
 }
 
 function rawOf(

@@ -15,7 +15,7 @@ function doubleOf(reader: ProtobufReader, name: string): Parameter {
   if (reader.type !== FIXED64) throw new WireFault('double_param must have eight bytes');
   const value = reader.value().readDoubleLE();
   if (!Number.isFinite(value)) {
-    throw new TensorFault(`parameter ${name}: got ${value}, which JSON has no word for`);
+    throw new TensorFault(`parameter ${name}: got ${value}, which JSON cannot express`);
   }
   // A float stays one for a server that looks.
   return Number.isInteger(value) && Math.abs(value) < 1e21

@@ -25,7 +25,7 @@ export interface RawInputTensor extends InferInputTensor {
 /** Turns a fault in the caller's message into a refusal. */
 export function toRefusal(error: unknown, where = ''): unknown {
   if (!(error instanceof TensorFault) && !(error instanceof WireFault)) return error;
-  const what = error instanceof WireFault ? 'the message is not what the protocol says: ' : '';
+  const what = error instanceof WireFault ? 'the message is not valid in the protocol: ' : '';
   return new Refusal('INVALID_REQUEST', `${where}${what}${error.message}`);
 }
 
@@ -44,7 +44,7 @@ function rawTensor(
     return { ...input, raw: given };
   }
   if (contents === undefined && datatype.kind === 'half') {
-    throw new TensorFault(`${input.datatype} stands in raw_input_contents only`);
+    throw new TensorFault(`${input.datatype} belongs in raw_input_contents only`);
   }
   const raw = rawOf(datatype, contents ?? Buffer.alloc(0), limit);
   if (raw === undefined) throw new BodyTooLarge(limit);

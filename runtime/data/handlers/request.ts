@@ -137,7 +137,7 @@ export function refusalFor(
   if (error instanceof BodyTooSlow) return new Refusal('REQUEST_TIMEOUT', error.message);
   if (error instanceof HttpFault) return new Refusal('INVALID_REQUEST', error.message);
   plane.onFault(requestId, error);
-  return new Refusal('INTERNAL', `something failed inside the router; its log has ${requestId}`);
+  return new Refusal('INTERNAL', `internal error of the router; its log has ${requestId}`);
 }
 
 /** @param ownBody the server gets JSON the router wrote, not the caller's bytes */

@@ -43,7 +43,7 @@ type WorkerReply =
 const tooMuch = (): Refusal =>
   new Refusal(
     'PAYLOAD_TOO_LARGE',
-    'to put the body, or the answer to it, in other words takes more memory or time than the service has; send less at a time, or tensors as bytes (V2)',
+    'to transcode the body or its answer takes more memory or time than the service has; send less at a time, or tensors as bytes (V2)',
   );
 
 function outcomeOf(reply: WorkerReply): unknown {
@@ -52,7 +52,7 @@ function outcomeOf(reply: WorkerReply): unknown {
     const { code, message, more } = reply.refusal;
     throw new Refusal(code, message, more);
   }
-  const error = new Error('a large body could not be understood');
+  const error = new Error('a large body could not be parsed');
   error.stack = [String(error), ...reply.fault].join('\n');
   throw error;
 }

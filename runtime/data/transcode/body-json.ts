@@ -66,7 +66,7 @@ export function bounded<T>(make: () => T): T {
     if (!(error instanceof RangeError)) throw error;
     throw new Refusal(
       'INVALID_REQUEST',
-      'the body is nested too deeply, or under too long names, to be put in other words',
+      'the body is nested too deeply, or under too long names, to be transcoded',
     );
   }
 }

@@ -34,7 +34,7 @@ export function readElements(data: Buffer, name: string): readonly unknown[] {
   if (kind === 'bytes') return splitStrings(data);
   if (data.length % bytes !== 0) {
     throw new TensorFault(
-      `${data.length} bytes of binary data are no whole elements of ${name}, which have ${bytes}`,
+      `${data.length} bytes of binary data are not whole elements of ${name}, which has ${bytes} bytes each`,
     );
   }
   const count = data.length / bytes;

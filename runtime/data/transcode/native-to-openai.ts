@@ -36,7 +36,7 @@ function checkParameters(parameters: JsonObject): void {
   if (own === undefined) return;
   const instead =
     own === 'stream' ? 'ask for a stream by Accept: text/event-stream' : 'leave it out';
-  throw bad(`parameters.${own}: is said by the request itself; ${instead}`);
+  throw bad(`parameters.${own}: is set by the request itself; ${instead}`);
 }
 
 export interface OpenaiCall {
@@ -51,7 +51,9 @@ export function nativeToOpenai(item: NativeItem, model: string, stream: boolean)
   const input = inputOf(given, model);
   checkParameters(parameters);
   if (stream && input === 'input') {
-    throw bad('input_data.input: embeddings are no stream; leave Accept: text/event-stream out');
+    throw bad(
+      'input_data.input: embeddings cannot be streamed; leave Accept: text/event-stream out',
+    );
   }
   const body = { ...parameters, model, [input]: given[input], ...(stream && { stream }) };
   return { target: `/v1/${CALLS[input]}`, body, input };

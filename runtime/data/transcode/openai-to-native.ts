@@ -79,7 +79,7 @@ export function parseOpenai(call: OpenaiCallName, body: JsonObject): OpenaiReque
 function missingOutput(model: string, what: string): Refusal {
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
-    `model ${model} answered without ${what}; call POST /api/v1/models/${model}/inference to see what it says`,
+    `the answer of model ${model} has no ${what}; call POST /api/v1/models/${model}/inference to see the whole answer`,
   );
 }
 
@@ -97,7 +97,7 @@ function completionOf(result: unknown, model: string): Completion {
   const words = typeof result === 'string' ? result : (content ?? text);
   const toolCalls = Array.isArray(tools) && tools.length > 0 ? tools : undefined;
   if (typeof words !== 'string' && toolCalls === undefined) {
-    throw missingOutput(model, 'text: content, text, or a result that is text');
+    throw missingOutput(model, 'text (content, text, or a result that is text)');
   }
   return {
     text: typeof words === 'string' ? words : null,
@@ -200,7 +200,7 @@ function base64Of(vector: readonly unknown[]): string {
 function embeddingList(result: unknown, { base64 }: OpenaiRequest, model: string): JsonObject {
   const vectors = vectorsOf(result);
   if (vectors === undefined) {
-    throw missingOutput(model, 'an embedding: embedding, embeddings, or a result that is a list');
+    throw missingOutput(model, 'embedding (embedding, embeddings, or a result that is a list)');
   }
   const { usage } = isJsonObject(result) ? result : {};
   const data = vectors.map((vector, index) => {

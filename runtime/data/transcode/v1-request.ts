@@ -19,7 +19,9 @@ const bad = (message: string): Refusal => new Refusal('INVALID_REQUEST', message
 function checkFields(body: JsonObject): void {
   const stray = Object.keys(body).find((name) => !FIELDS.includes(name));
   if (stray === undefined) return;
-  throw bad(`${stray}: the model’s server has no word for it; the fields are ${FIELDS.join(', ')}`);
+  throw bad(
+    `${stray}: the model’s server does not support it; the fields are ${FIELDS.join(', ')}`,
+  );
 }
 
 /** @throws Refusal that names the field */

@@ -21,7 +21,7 @@ function datatypeOf(data: readonly unknown[]): string | undefined {
 function notTranscodable(model: string, what: string): Refusal {
   return new Refusal(
     'UPSTREAM_PROTOCOL_ERROR',
-    `the answer of model ${model} is no V2 answer: ${what}; call POST /api/v1/models/${model}/inference`,
+    `the answer of model ${model} is not a valid V2 response: ${what}; call POST /api/v1/models/${model}/inference`,
   );
 }
 

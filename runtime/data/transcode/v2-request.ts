@@ -36,7 +36,7 @@ function checkParameters(path: string, given: unknown, known: readonly string[])
   for (const [name, value] of Object.entries(parameters)) {
     if (known.includes(name) || (name === 'classification' && numberOf(value) === 0)) continue;
     throw bad(
-      `${path}.parameters.${name}: the model’s server has no word for it; leave it out, here may be ${known.join(', ')}`,
+      `${path}.parameters.${name}: the model’s server does not support it; leave it out, here may be ${known.join(', ')}`,
     );
   }
   return parameters;

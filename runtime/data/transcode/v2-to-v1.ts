@@ -18,7 +18,7 @@ export function v2ToV1Call(request: V2Request, named: boolean): JsonObject {
   if (stray !== undefined) {
     throw new Refusal(
       'INVALID_REQUEST',
-      `parameters.${stray}: the model speaks V1, which has no word for it; leave it out, here may be signature_name`,
+      `parameters.${stray}: the model speaks V1, which does not support it; leave it out, here may be signature_name`,
     );
   }
   const columns = columnsOf(request);

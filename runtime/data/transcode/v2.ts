@@ -30,7 +30,7 @@ export function toTensor(
   if (shaped === undefined) {
     throw new Refusal(
       'INVALID_REQUEST',
-      `${path}: lists of one level must have the same length; it is no tensor`,
+      `${path}: is not a tensor: lists of one level must have the same length`,
     );
   }
   const { shape } = shaped;
@@ -81,7 +81,7 @@ export function checkNames(
   if (known === undefined || strays.length === 0) return;
   throw new Refusal(
     'INVALID_REQUEST',
-    `${path}: ${strays.join(', ')} is no input; inputs are ${[...known.keys()].join(', ')}`,
+    `${path}: unknown input ${strays.join(', ')}; the inputs are ${[...known.keys()].join(', ')}`,
   );
 }
 

@@ -223,7 +223,7 @@ export class BufferedCall extends UpstreamCall {
   onResult(result: JobResult): void {
     const { current } = this;
     if (result.kind !== 'answered') return this.done({ kind: 'none', result });
-    if (current === undefined) throw new Error('a job was answered without a try');
+    if (current === undefined) throw new Error('a job was answered without an attempt');
     const { arm, tries } = result;
     this.done({ kind: 'reply', reply: { arm, ...current }, tries });
   }

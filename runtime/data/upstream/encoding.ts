@@ -57,7 +57,7 @@ function sourceOf(
   if (route.kind === 'v2') {
     return { kind: 'v2', calledModel, jsonLength: exchange.fields.get(HEAD_LENGTH) };
   }
-  if (!isTranscodableOpenai(route.call)) throw new Error(`${route.call} has no other words`);
+  if (!isTranscodableOpenai(route.call)) throw new Error(`${route.call} has no transcoder`);
   const created = Math.floor(clock.now() / 1000);
   const completion = { id: tracing.requestId, created, model: id };
   return { kind: 'openai', calledModel, call: route.call, completion };

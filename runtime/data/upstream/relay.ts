@@ -130,7 +130,7 @@ export class RelayedCall extends UpstreamCall {
       return callbacks.failed(failureOf(result, this.model.id));
     }
     if (answer === undefined || replica === undefined) {
-      return callbacks.failed(new Error('a job was answered without a try'));
+      return callbacks.failed(new Error('a job was answered without an attempt'));
     }
     const { status, fields, body } = answer;
     const origin = { arm: result.arm.name, version: replica.version };

@@ -85,7 +85,7 @@ test('links, by which an archive could reach out of its folder, are left out and
   writeFileSync(join(from, 'in/x'), 'x');
   tar('in');
   await unpacked();
-  expect(here.lines).toContain('a.tar.gz: in/etc is no plain file; left out');
+  expect(here.lines).toContain('a.tar.gz: in/etc is not a regular file; left out');
   expect(statSync(join(here.folder, 'to/in/etc'), { throwIfNoEntry: false })).toBeUndefined();
   expect(here.read('to/in/x').toString()).toBe('x');
 });
@@ -124,7 +124,7 @@ test('a zip is unpacked, with its folders and without its links', async () => {
   );
   await unpacked('a.zip');
   expect(here.read('to/in/x').toString()).toBe('x'.repeat(1000));
-  expect(here.lines).toContain('a.zip: in/link is no plain file; left out');
+  expect(here.lines).toContain('a.zip: in/link is not a regular file; left out');
 });
 
 test.each(['../evil', '/etc/evil', 'in/../../evil', '..\\evil'])(

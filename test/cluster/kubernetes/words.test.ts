@@ -174,7 +174,9 @@ test('events are read in the form of events.k8s.io too, and of other objects not
     eventTime: AT,
     series: { count: 3, lastObservedTime: '2026-01-02T03:05:00Z' },
   });
-  expect(told(container({ waiting }), [about('u1')])?.message).toMatch(/no such image or tag/);
+  expect(told(container({ waiting }), [about('u1')])?.message).toMatch(
+    /the image or tag does not exist/,
+  );
   const pod = { metadata };
   const all = eventsOf([about('u1'), about('earlier')] as readonly Plain[]);
   expect(eventsAbout(eventsByName(all), pod)).toHaveLength(1);
@@ -232,7 +234,7 @@ test.each([
   [
     'pods "iris-1" is forbidden: no PriorityClass with name gold was found',
     'admission-refused',
-    /no PriorityClass gold/,
+    /PriorityClass gold does not exist/,
   ],
   ['something else', 'create-failed', /something else/],
 ])('pods are refused: "%s"', (words, cause, message) => {

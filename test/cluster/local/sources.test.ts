@@ -148,7 +148,7 @@ test('lost bytes are a failure with its cause, and a new deployment ends it', as
 });
 
 const refusals: readonly (readonly [string, object, RegExp])[] = [
-  ['an image', { image: 'a/b:1', source: undefined, framework: 'custom' }, /image of its own/],
+  ['an image', { image: 'a/b:1', source: undefined, framework: 'custom' }, /in its own image/],
   ['Triton', { server: { kind: 'triton' } }, /needs the server triton/],
   ['an object store', { source: 's3://bucket/m.onnx' }, /only files are loaded/],
   ['a Secret', { env: { A: { secret: 's', key: 'k' } } }, /environment_variables\.A/],
@@ -157,7 +157,7 @@ const refusals: readonly (readonly [string, object, RegExp])[] = [
   ['a file elsewhere', { source: '../../../etc/hostname' }, /outside the models folder/],
   ['a file above', { source: '..' }, /outside the models folder/],
   ['a file that is not there', { source: './nowhere.onnx' }, /not there/],
-  ['a folder', { source: '.' }, /which is no file/],
+  ['a folder', { source: '.' }, /which is not a file/],
   ['other bytes', { source: { uri: './m.onnx', sha256: '0'.repeat(64) } }, /must be 0000/],
   [
     'a candidate that is an image',
@@ -182,7 +182,7 @@ test('a link does not lead out of the models folder, and a pipe is not waited fo
   await expect(linked).rejects.toThrow(/outside the models folder/);
   execFileSync('mkfifo', [join(here.models, 'pipe.onnx')]);
   const piped = cluster.apply(model({ source: './pipe.onnx' }), REST);
-  await expect(piped).rejects.toThrow(/which is no file/);
+  await expect(piped).rejects.toThrow(/which is not a file/);
 });
 
 test('a name that begins with two dots is still inside', async () => {

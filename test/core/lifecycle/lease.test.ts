@@ -33,8 +33,8 @@ test.each([
   ['the other one was quiet for 14.9 s', seen(held('b'), 14_900), 'follow'],
   ['the other one was quiet for 15 s', seen(held('b'), 15_000), 'acquire'],
   ['the other one promised more', seen(held('b', { durationSeconds: 60 }), 30_000), 'follow'],
-  ['it is held here', seen(held('a')), 'renew'],
-  ['it is held here and was long not renewed', seen(held('a'), 60_000), 'renew'],
+  ['this router holds it', seen(held('a')), 'renew'],
+  ['this router holds it and has not renewed it for long', seen(held('a'), 60_000), 'renew'],
 ])('when %s: what is done', (_, sighting, expected) => {
   expect(decideLease(sighting, 'a', MOMENT).do).toBe(expected);
 });

@@ -44,7 +44,11 @@ const promoting = { promote: { candidate: 'v2', phase: 'shifting' as const } };
 const fresh = { replicas: [replica('stable', 'v1', 0, 'ready', { since: AT + HOUR - 299_000 })] };
 
 test.each<[string, SleepInputs, RegExp]>([
-  ['a router is silent', sleeper({}, { uses: [idle(), undefined] }), /1 of 2 routers do not say/],
+  [
+    'a router is silent',
+    sleeper({}, { uses: [idle(), undefined] }),
+    /1 of 2 routers do not report/,
+  ],
   [
     'a request runs',
     sleeper({}, { uses: [idle(), idle({ inFlight: 1 })] }),
@@ -58,7 +62,11 @@ test.each<[string, SleepInputs, RegExp]>([
   ['the view is old', sleeper({}, { phase: 'stale' }), /view of the cluster is old/],
   ['it keeps a replica', sleeper({ input: scaling({ minReplicas: 1 }) }), /it keeps 1 replicas/],
   ['it sleeps', sleeper({ record: { arms: [arm('stable', 'v1', 0)] } }), /it sleeps/],
-  ['it is not up', sleeper({ record: { arms: [arm('stable', 'v1', 1, { ready: 0 })] } }), /is up/],
+  [
+    'it is not up',
+    sleeper({ record: { arms: [arm('stable', 'v1', 1, { ready: 0 })] } }),
+    /none of its replicas is ready/,
+  ],
   ['it is stopped', sleeper({ state: { stopped: true } }), /being stopped/],
   ['it goes', sleeper({ record: { deleting: true } }), /being stopped/],
   ['it is being promoted', sleeper({ state: promoting }), /promotion is under way/],
@@ -90,7 +98,7 @@ describe('an arm that sleeps', () => {
   test.each<[string, ArmUsage, string]>([
     ['a request waits', idle({ queued: 1, idleMs: 60_000 }), 'wake'],
     ['stable served in its place just now', idle({ idleMs: 2_999 }), 'wake'],
-    ['no request wants it', idle({ idleMs: 3_000 }), 'hold'],
+    ['no request arrived for it', idle({ idleMs: 3_000 }), 'hold'],
   ])('when %s: %o → %s', (_, own, expected) => {
     expect(wake(own).do).toBe(expected);
   });

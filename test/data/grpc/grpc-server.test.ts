@@ -92,7 +92,7 @@ test('a port that is taken is named', async () => {
   const { plane } = await start(() => json(ANSWER));
   const { port } = await startGrpc(plane);
   await expect(startGrpc(plane, { port })).rejects.toThrow(
-    `cannot listen on 127.0.0.1:${port}: something listens there already; choose another server.grpc_port`,
+    `cannot listen on 127.0.0.1:${port}: the port is in use; choose another server.grpc_port`,
   );
 });
 

@@ -237,7 +237,7 @@ test('what JSON has no word for is refused on the way there, and read on the way
   expect([error.code, error.details]).toEqual([3, expect.stringContaining('element 0 is NaN')]);
   const text = { name: 'x', datatype: 'BYTES', shape: [1], contents: { bytes_contents: ['/w=='] } };
   const odd = await client.fail('ModelInfer', { model_name: 'iris', inputs: [text] });
-  expect([odd.code, odd.details]).toEqual([3, expect.stringContaining('no UTF-8 text')]);
+  expect([odd.code, odd.details]).toEqual([3, expect.stringContaining('not UTF-8 text')]);
   const data = '[NaN, Infinity, -Infinity, null]';
   backend.become(() => ({
     kind: 'answer',
@@ -254,7 +254,7 @@ test.each<[string, object, string]>([
   [
     'another field',
     { datatype: 'FP32', shape: [1], contents: { int_contents: [1] } },
-    'input x: got int_contents, FP32 stands in fp32_contents or raw_input_contents',
+    'input x: got int_contents, FP32 belongs in fp32_contents or raw_input_contents',
   ],
   [
     'too few elements',
@@ -269,7 +269,7 @@ test.each<[string, object, string]>([
   [
     'a half without raw contents',
     { datatype: 'BF16', shape: [1] },
-    'input x: BF16 stands in raw_input_contents only',
+    'input x: BF16 belongs in raw_input_contents only',
   ],
 ])('an input with %s is refused before anybody is asked', async (_, input, message) => {
   const { client, backend, plane } = await start(server([]));
@@ -322,8 +322,18 @@ test.each<[string, string, object, string]>([
   ['is no JSON', '<html>', {}, 'Unexpected token'],
   ['has no outputs', '{}', {}, 'it has no outputs'],
   ['has another shape', output({ shape: [2] }), {}, 'output y: got 1 elements, shape [2] has 2'],
-  ['does not fit its type', output({ data: [128] }), {}, 'element 0 is 128, which is no INT8'],
-  ['has text for numbers', output({ data: ['1'] }), {}, 'element 0 is string, which is no INT8'],
+  [
+    'does not fit its type',
+    output({ data: [128] }),
+    {},
+    'element 0 is 128, which is not a value of INT8',
+  ],
+  [
+    'has text for numbers',
+    output({ data: ['1'] }),
+    {},
+    'element 0 is string, which is not a value of INT8',
+  ],
   [
     'promises bytes that do not come',
     output({ data: undefined, parameters: { binary_data_size: 9 } }),

@@ -113,7 +113,7 @@ test('lists are read packed, in pieces and one by one', () => {
   expect(hex('FP32', '32040000803f3500000040')).toBe('0000803f00000040');
   // −1 in 32 bits and in 64.
   expect(hex('INT16', '10ffffffff0f10ffffffffffffffffff01')).toBe('ffffffff');
-  expect(() => hex('FP32', '3001')).toThrow(new WireFault('fp32_contents are no list of FP32'));
+  expect(() => hex('FP32', '3001')).toThrow(new WireFault('fp32_contents is not a list of FP32'));
   expect(() => hex('FP32', '3203000000')).toThrow(
     new TensorFault('fp32_contents end within an element'),
   );

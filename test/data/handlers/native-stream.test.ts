@@ -82,7 +82,7 @@ describe('a native caller that accepts events', () => {
   test('is refused what is no stream', async () => {
     const { plane, backend } = await scene('openai');
     const got = await plane.post(NATIVE, { input_data: { input: 'a' } }, { accept: EVENTS });
-    expect([got.status, got.text]).toEqual([400, expect.stringContaining('are no stream')]);
+    expect([got.status, got.text]).toEqual([400, expect.stringContaining('cannot be streamed')]);
     expect(backend.seen).toEqual([]);
   });
 

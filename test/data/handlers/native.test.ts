@@ -182,8 +182,8 @@ describe('the words of each server', () => {
   });
 
   test.each([
-    [{ input_data: { y: 1 } }, 'input_data: y is no input; inputs are x'],
-    [{ input_data: { x: [[1], [1, 2]] } }, 'input_data.x: lists of one level'],
+    [{ input_data: { y: 1 } }, 'input_data: unknown input y; the inputs are x'],
+    [{ input_data: { x: [[1], [1, 2]] } }, 'input_data.x: is not a tensor: lists of one level'],
   ])('V2: %j is refused before it is sent', async (item, message) => {
     const inputs = [{ name: 'x', datatype: 'FP32', shape: [-1] }];
     const { plane, seen } = await scene(() => json({ inputs }), custom('v2'));

@@ -264,7 +264,14 @@ describe('what cannot be said is refused before anybody is asked', () => {
     ],
     ['no object', 'v1', V2, '[1]', 400, 'the body must be a JSON object'],
     ['ragged rows', 'v2', V1, { instances: [{ x: [[1], 2] }] }, 400, 'lists of one level'],
-    ['a stray input', 'v2', V1, { instances: [{ z: 1 }] }, 400, 'z is no input; inputs are x'],
+    [
+      'a stray input',
+      'v2',
+      V1,
+      { instances: [{ z: 1 }] },
+      400,
+      'unknown input z; the inputs are x',
+    ],
     ['V2 parameters', 'tfs', V2, { inputs: x([1, 2]), parameters: { a: 1 } }, 400, 'parameters.a'],
     ['too many rows', 'native', V1, three, 413, 'at most 2 are allowed (inference.max_batch_size)'],
     [
@@ -341,7 +348,7 @@ describe('what a server answers', () => {
     expect([got.status, JSON.parse(got.text).error]).toEqual([
       502,
       expect.objectContaining({
-        message: expect.stringContaining('without text'),
+        message: expect.stringContaining('has no text'),
         type: 'server_error',
         code: 'upstream_protocol_error',
       }),

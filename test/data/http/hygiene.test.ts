@@ -81,7 +81,7 @@ describe('Upgrade', () => {
         'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n' +
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
       const raw = await sendRaw(plane.port, get(path, more));
-      expect(raw).toMatch(/^HTTP\/1\.1 400 [^]*connection: close[^]*no WebSockets/);
+      expect(raw).toMatch(/^HTTP\/1\.1 400 [^]*connection: close[^]*WebSockets are not supported/);
       expect(backend.seen).toHaveLength(0);
     },
   );

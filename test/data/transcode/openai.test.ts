@@ -35,11 +35,11 @@ describe('a native call for a server that speaks OpenAI', () => {
     [{ x: 1 }, undefined, false, 'input_data: got x, must be exactly one of'],
     [{ messages, prompt: 'a' }, undefined, false, 'got messages, prompt, must be exactly one'],
     [{ messages, top_k: 1 }, undefined, false, 'the rest belongs to parameters'],
-    [{ messages }, { model: 'other' }, false, 'parameters.model: is said by the request itself'],
-    [{ messages }, { messages: [] }, false, 'parameters.messages: is said by the request itself'],
-    [{ messages }, { prompt: 'x' }, false, 'parameters.prompt: is said by the request itself'],
+    [{ messages }, { model: 'other' }, false, 'parameters.model: is set by the request itself'],
+    [{ messages }, { messages: [] }, false, 'parameters.messages: is set by the request itself'],
+    [{ messages }, { prompt: 'x' }, false, 'parameters.prompt: is set by the request itself'],
     [{ messages }, { stream: true }, false, 'ask for a stream by Accept: text/event-stream'],
-    [{ input: 'a' }, undefined, true, 'embeddings are no stream'],
+    [{ input: 'a' }, undefined, true, 'embeddings cannot be streamed'],
   ])('%j with %j is refused (stream: %j): %s', (input_data, parameters, stream, message) => {
     expect(() => nativeToOpenai({ input_data, parameters }, 'chat', stream)).toThrow(message);
   });
@@ -250,12 +250,12 @@ describe('a native result in OpenAI’s words', () => {
   });
 
   test.each<readonly [OpenaiCallName, unknown, string]>([
-    ['chat/completions', { label: 'a' }, 'without text: content, text'],
-    ['chat/completions', [1], 'without text'],
-    ['completions', null, 'without text'],
-    ['embeddings', 'text', 'without an embedding'],
-    ['embeddings', { embedding: ['a'] }, 'without an embedding'],
-    ['embeddings', { embeddings: [] }, 'without an embedding'],
+    ['chat/completions', { label: 'a' }, 'has no text (content, text'],
+    ['chat/completions', [1], 'has no text'],
+    ['completions', null, 'has no text'],
+    ['embeddings', 'text', 'has no embedding'],
+    ['embeddings', { embedding: ['a'] }, 'has no embedding'],
+    ['embeddings', { embeddings: [] }, 'has no embedding'],
   ])('%s of %j is none: %s', (call, result, message) => {
     expect(() => tell(call, {}, result)).toThrow(message);
   });

@@ -98,17 +98,37 @@ describe('V1 rows as V2 tensors', () => {
     [{ instances: [1], inputs: [1] }, undefined, 'either instances (rows) or inputs (columns)'],
     [{ instances: [] }, undefined, 'instances: got [], must be a list of at least one row'],
     [{ instances: { x: 1 } }, undefined, 'instances: got {"x":1}, must be a list'],
-    [{ instances: [1], parameters: {} }, undefined, 'parameters: the model’s server has no word'],
+    [
+      { instances: [1], parameters: {} },
+      undefined,
+      'parameters: the model’s server does not support',
+    ],
     [{ instances: [1], signature_name: 7 }, undefined, 'signature_name: got 7, must be text'],
     [{ instances: [1], signature_name: 'other' }, undefined, 'signature_name: got "other"'],
     [{ instances: [{ x: 1 }, { y: 1 }] }, undefined, 'instances[1]: has y, instances[0] has x'],
     [{ instances: [{ x: 1 }, 2] }, undefined, 'must be all objects by input, or all values'],
-    [{ instances: [[1], [1, 2]] }, metadata(['x', 'FP32', [-1]]), 'instances: lists of one level'],
-    [{ instances: [{ x: [[1], 2] }] }, undefined, 'instances[].x: lists of one level'],
+    [
+      { instances: [[1], [1, 2]] },
+      metadata(['x', 'FP32', [-1]]),
+      'instances: is not a tensor: lists of one level',
+    ],
+    [
+      { instances: [{ x: [[1], 2] }] },
+      undefined,
+      'instances[].x: is not a tensor: lists of one level',
+    ],
     [{ instances: [{ x: 1 }, { x: 'a' }] }, undefined, 'instances[].x: must hold only numbers'],
     [{ instances: [1] }, metadata(['a', 'FP32', []], ['b', 'FP32', []]), 'inputs: a, b'],
-    [{ instances: [{ z: 1 }] }, metadata(['x', 'FP32', []]), 'instances: z is no input; inputs'],
-    [{ inputs: { z: 1 } }, metadata(['x', 'FP32', []]), 'inputs: z is no input; inputs are x'],
+    [
+      { instances: [{ z: 1 }] },
+      metadata(['x', 'FP32', []]),
+      'instances: unknown input z; the inputs',
+    ],
+    [
+      { inputs: { z: 1 } },
+      metadata(['x', 'FP32', []]),
+      'inputs: unknown input z; the inputs are x',
+    ],
     [{ instances: [{ s: { b64: '/w==' } }] }, undefined, 'instances[0].s.b64: is not UTF-8'],
   ])('%j is refused: %#', (body, known, message) => {
     expect(() => v1ToV2(parseV1(body), known)).toThrow(message);
@@ -257,11 +277,11 @@ describe('V2 tensors as V1 rows', () => {
     [{ inputs: [{ ...s, shape: [0], data: [] }] }, 'inputs[0].shape: s has [0]'],
     [
       { inputs: [{ ...x, parameters: { content_type: 'np' } }] },
-      'inputs[0].parameters.content_type: the model’s server has no word for it',
+      'inputs[0].parameters.content_type: the model’s server does not support it',
     ],
     [
       { inputs: [{ ...x, parameters: { shared_memory_region: 'r' } }] },
-      'inputs[0].parameters.shared_memory_region: the model’s server has no word',
+      'inputs[0].parameters.shared_memory_region: the model’s server does not support',
     ],
     [{ inputs: [x], parameters: { priority: 1 } }, 'parameters.priority: the model speaks V1'],
     [{ inputs: [x], parameters: [] }, 'parameters: got [], must be an object'],
@@ -269,7 +289,7 @@ describe('V2 tensors as V1 rows', () => {
     [{ inputs: [x], outputs: [{}] }, 'outputs[0].name: got missing, must be text'],
     [
       { inputs: [x], outputs: [{ name: 'y', parameters: { classification: 3 } }] },
-      'outputs[0].parameters.classification: the model’s server has no word for it',
+      'outputs[0].parameters.classification: the model’s server does not support it',
     ],
   ])('%j is refused: %#', (body, message) => {
     expect(() => v2ToV1Call(v2(body), false)).toThrow(message);
@@ -342,7 +362,7 @@ describe('binary tensors', () => {
   test.each<readonly [string, number, Buffer, string]>([
     ['BF16', 1, Buffer.alloc(2), 'binary BF16 cannot be read here'],
     ['toString', 1, Buffer.alloc(2), 'binary toString cannot be read here'],
-    ['FP32', 1, Buffer.alloc(3), '3 bytes of binary data are no whole elements of FP32'],
+    ['FP32', 1, Buffer.alloc(3), '3 bytes of binary data are not whole elements of FP32'],
     ['FP32', 2, Buffer.alloc(4), 'has 1 elements, its shape [2] needs 2'],
     ['BYTES', 1, Buffer.of(9, 0, 0, 0, 1), 'its binary data ends within element 0'],
     ['BYTES', 1, Buffer.of(1, 0, 0, 0, 0xff), 'element 0 is not UTF-8'],

@@ -61,7 +61,7 @@ function count(result: string, id: string): void {
 /** Why a model or a request was refused, in few words that many have in common. */
 function causeOf(text: string): string {
   const causes: readonly (readonly [RegExp, string])[] = [
-    [/which cannot be served|is no tensor/, 'an input or output is no tensor'],
+    [/which cannot be served|is not a tensor/, 'an input or output is not a tensor'],
     [
       /not a registered function|No Op registered|Could not find an implementation|NOT_IMPLEMENTED/,
       'ONNX Runtime does not implement the operator',

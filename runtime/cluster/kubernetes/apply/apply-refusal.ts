@@ -31,7 +31,7 @@ function forbidden(what: string, message: string): ClusterError {
   if (/admission webhook|ValidatingAdmissionPolicy/.test(message)) {
     return new ClusterError(
       'INVALID_MODEL_CONFIG',
-      `${what}: the cluster's policy refuses it: ${message}; change the definition, or ask who runs the policy`,
+      `${what}: the cluster's policy refuses it: ${message}; change the definition, or ask the owner of the policy`,
     );
   }
   return new ClusterError(

@@ -80,7 +80,7 @@ async function act(
 
 /** Status of a stored definition whose objects could not be applied. */
 function unfinished(error: unknown, slug: string, since: number): Why {
-  const message = `what the definition asks for could not be brought about: ${messageOf(error)}; correct the definition, or what it says is in the way; it is tried again`;
+  const message = `the definition could not be applied in full: ${messageOf(error)}; correct the definition or that cause; the service tries again`;
   return { cause: 'not-applied', message, object: `model ${slug}`, since };
 }
 

@@ -49,7 +49,7 @@ function load(config: KubeConfig, { configPath, context }: AccessOptions): URL {
   const server = config.getCurrentCluster()?.server;
   if (server === undefined) throw new Error(noContext(config));
   if (config.getCurrentContext() === NOTHING_FOUND)
-    throw new Error('nothing says where the API server is');
+    throw new Error('the address of the API server is not configured');
   return new URL(server);
 }
 

@@ -45,7 +45,7 @@ export function parseJson(what: string, text: string): Readonly<Record<string, u
     // Reported below, with the beginning of the text.
   }
   const begin = JSON.stringify(text.slice(0, QUOTED));
-  throw new KubeError('network', `${what}: the answer is no JSON object but ${begin}`);
+  throw new KubeError('network', `${what}: the answer is not a JSON object but ${begin}`);
 }
 
 /** Whole seconds, or undefined; API servers do not send dates. */

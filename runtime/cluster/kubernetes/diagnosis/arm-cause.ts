@@ -48,7 +48,7 @@ const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found]
     /admission webhook "([^"]+)" denied the request: ?(.*)$/s,
     ([, webhook, what]) => ({
       cause: 'admission-refused',
-      message: `the cluster's policy (${webhook}) refuses the pod: ${what}; change the definition, or ask who runs the policy`,
+      message: `the cluster's policy (${webhook}) refuses the pod: ${what}; change the definition, or ask the owner of the policy`,
     }),
   ],
   [
@@ -62,7 +62,7 @@ const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found]
     /no PriorityClass with name (\S+) was found/,
     ([, name]) => ({
       cause: 'admission-refused',
-      message: `there is no PriorityClass ${name}; correct scheduling.priority_class`,
+      message: `PriorityClass ${name} does not exist; correct scheduling.priority_class`,
     }),
   ],
 ];
@@ -75,7 +75,7 @@ function refusal(words: string): Found {
       return { cause, message: quoted(message) };
     }
   }
-  const message = `pods cannot be made: ${quoted(words)}; change the definition, or ask who runs the cluster`;
+  const message = `pods cannot be made: ${quoted(words)}; change the definition, or ask the administrator of the cluster`;
   return { cause: /forbidden/.test(words) ? 'admission-refused' : 'create-failed', message };
 }
 

@@ -29,7 +29,7 @@ const TROUBLES: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /not found|manifest unknown|name unknown|does not exist|\b404\b/i,
-    'there is no such image or tag; push it, or correct docker_image',
+    'the image or tag does not exist; push it, or correct docker_image',
   ],
   [
     /no such host|dial tcp|i\/o timeout|connection refused|deadline exceeded|x509|tls|lookup|EOF/i,
@@ -39,7 +39,7 @@ const TROUBLES: readonly (readonly [RegExp, string])[] = [
 ];
 
 const BY_REASON: Readonly<Record<string, string>> = {
-  InvalidImageName: 'that is no name of an image; correct docker_image',
+  InvalidImageName: 'it is not a valid image name; correct docker_image',
   ErrImageNeverPull:
     'the node does not have it and may not pull it; load it there, or change imagePullPolicy',
   SignatureValidationFailed: 'its signature is not accepted; sign it, or use one that is',

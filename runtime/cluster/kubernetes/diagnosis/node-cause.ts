@@ -11,7 +11,7 @@ type Found = Pick<Cause, 'cause' | 'message'>;
 const ENDED: Readonly<Record<string, Found>> = {
   Evicted: {
     cause: 'evicted',
-    message: 'the node was short of something and evicted it; ask for what it really uses',
+    message: 'the node ran short of a resource and evicted the pod; set resources to its real use',
   },
   NodeLost: { cause: 'node-lost', message: 'its node does not answer; look at the node' },
   Preempting: { cause: 'preempted', message: 'a pod of higher priority took its place' },

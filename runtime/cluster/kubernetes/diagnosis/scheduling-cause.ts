@@ -81,7 +81,7 @@ export function schedulingCause(
   const words = textAt(condition, 'message') ?? '';
   if (condition['reason'] === 'SchedulingGated') {
     const message =
-      'something holds the pod back from being scheduled (schedulingGates); ask who set it';
+      'the pod has scheduling gates, which keep it from being scheduled; ask their owner';
     return { cause: 'scheduling-gated', message, since, failed: false };
   }
   const volume = volumeCause(words);

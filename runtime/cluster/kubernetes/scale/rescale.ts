@@ -20,7 +20,7 @@ function gone(name: string): ClusterError {
 function overtaken(name: string, from: number, got: number): ClusterError {
   return new ClusterError(
     'REVISION_CONFLICT',
-    `Deployment ${name} has ${got} replicas by now, not ${from}; look again, then decide`,
+    `Deployment ${name} has ${got} replicas by now, not ${from}; read it again, then decide`,
   );
 }
 

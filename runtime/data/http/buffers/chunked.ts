@@ -132,7 +132,7 @@ function checkTrailer(text: string): void {
   checkText(text);
   const fields = fieldsOf(text, 0);
   const forbidden = fields.names.find((name) => FORBIDDEN_TRAILERS.test(name));
-  if (forbidden !== undefined) throw new HttpFault(400, `${forbidden} is no trailer`);
+  if (forbidden !== undefined) throw new HttpFault(400, `${forbidden} is not allowed as a trailer`);
 }
 
 /** One chunk on its way out. */

@@ -46,7 +46,8 @@ function requestLine(line: string): RequestLine {
     const isHttp = /^HTTP\/[0-9]\.[0-9]$/.test(version);
     throw new HttpFault(isHttp ? 505 : 400, 'the version must be HTTP/1.1 or HTTP/1.0');
   }
-  if (method === TUNNEL) throw new HttpFault(400, `this is no proxy: it takes no ${TUNNEL}`);
+  if (method === TUNNEL)
+    throw new HttpFault(400, `${TUNNEL} is not supported: this server is not a forward proxy`);
   const target = line.slice(first + 1, last);
   if (target.length > MAX_TARGET_BYTES) {
     throw new HttpFault(414, `the path has more than ${MAX_TARGET_BYTES} bytes`);
@@ -69,7 +70,7 @@ function checkUpgrade(fields: Fields): void {
   const upgrade = fields.get('upgrade');
   if (upgrade === undefined || !hasWord(upgrade, 'websocket')) return;
   if (!hasWord(fields.get('connection') ?? '', 'upgrade')) return;
-  throw new HttpFault(400, 'there are no WebSockets here; answers are streamed as they come');
+  throw new HttpFault(400, 'WebSockets are not supported; answers are streamed over HTTP');
 }
 
 const hasWord = (list: string, word: string): boolean =>

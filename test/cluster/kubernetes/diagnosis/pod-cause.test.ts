@@ -8,8 +8,20 @@ type Row = readonly [name: string, cause: string, status: string, object: RegExp
 
 // What a real cluster (1.36) said, recorded at the first sign; record.ts says how.
 const ROWS: readonly Row[] = [
-  ['image-absent', 'image-pull', 'failed', /^Pod\/iris-/, /suoke\/absent:1 .*no such image or tag/],
-  ['image-absent-later', 'image-pull', 'failed', /^Pod/, /no such image or tag; push it/],
+  [
+    'image-absent',
+    'image-pull',
+    'failed',
+    /^Pod\/iris-/,
+    /suoke\/absent:1 .*the image or tag does not exist/,
+  ],
+  [
+    'image-absent-later',
+    'image-pull',
+    'failed',
+    /^Pod/,
+    /the image or tag does not exist; push it/,
+  ],
   ['image-private', 'image-pull', 'failed', /^Pod/, /other credentials; name a pull Secret/],
   ['image-unreachable', 'image-pull', 'failed', /^Pod/, /registry cannot be reached/],
   [

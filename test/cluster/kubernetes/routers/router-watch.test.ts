@@ -194,7 +194,7 @@ describe('another number of replicas', () => {
     const late = rescale(api, NS, 'iris', { from: 2, to: 0 });
     expect(await refusal(late)).toMatchObject({
       code: 'REVISION_CONFLICT',
-      message: 'Deployment iris has 1 replicas by now, not 2; look again, then decide',
+      message: 'Deployment iris has 1 replicas by now, not 2; read it again, then decide',
     });
     expect(replicas()).toMatchObject({ replicas: 1 });
   });
