@@ -9,11 +9,13 @@ import { entryOf } from '../../lib/spec/entry';
 
 const ANYONE: Caller = { name: 'anonymous', scopes: [] };
 
-/** A header's value; of several the first. */
+/** A header's value; the first of several. */
 const firstOf = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.[0];
 
-/** @throws Problem FORBIDDEN or UNSUPPORTED_MEDIA_TYPE for what a web page of another origin sends */
+/**
+ * @throws Problem FORBIDDEN or UNSUPPORTED_MEDIA_TYPE for a request of a web page of another origin
+ */
 export function requireOwnOrigin({ config }: ControlContext, request: Request): void {
   const { method, host } = request;
   const headers = { get: (name: string) => firstOf(entryOf(request.headers, name)) };

@@ -44,11 +44,11 @@ function refusal(errors: readonly Warning[]): Problem {
   return new Problem('INVALID_MODEL_CONFIG', text, details);
 }
 
-/** A definition on its way in, and those whose values it may have because they are stored. */
+/** A submitted definition, and the stored ones whose values it may keep. */
 export interface Candidate {
   readonly spec: ModelSpec;
   readonly previous?: ModelSpec | undefined;
-  /** An earlier revision that is gone back to. */
+  /** The earlier revision of a rollback. */
   readonly earlier?: ModelSpec | undefined;
 }
 
@@ -63,8 +63,7 @@ function requirePolicy(
 }
 
 /**
- * May this caller have this definition applied, and does it make sense here? What is worth saying
- * about it comes back.
+ * Checks the caller's rights and the definition, and returns its findings as warnings.
  * @throws Problem FORBIDDEN or INVALID_MODEL_CONFIG, DefinitionError
  */
 export function admit(

@@ -20,11 +20,13 @@ import { createRoutingView } from './routing-view';
 
 /** The control plane. It owns no socket and no timer: app/service.ts listens and ticks. */
 export interface Control {
-  /** Management API, /health, /metrics, /openapi.json, /docs: everything public that is not inference. */
+  /**
+   * Management API, /health, /metrics, /openapi.json, /docs: everything public except inference.
+   */
   readonly app: Express;
   /** /live, /ready, /metrics, /internal/load: for the ops port; needs no key. */
   readonly opsApp: Express;
-  /** Begins to watch the cluster; the routing table follows it from here on. */
+  /** Begins to watch the cluster; from then on the routing table follows it. */
   readonly start: () => void;
   /** Ends watching. The table stays as it is. */
   readonly stop: () => void;
@@ -36,9 +38,9 @@ export interface Control {
   readonly externalMetrics: RequestListener;
   /** Resolves when the cluster has been read for the first time. */
   readonly whenSynced: () => Promise<void>;
-  /** Not ready from here on; requests are still answered. */
+  /** Reports not ready from then on; requests are still answered. */
   readonly beginShutdown: () => void;
-  /** May requests be sent here? Does not depend on any model. */
+  /** Whether requests may be sent here; independent of models. */
   readonly isReady: () => boolean;
 }
 
@@ -62,7 +64,7 @@ export function createControl(options: ControlOptions): Control {
     now: clock.now,
     onFault: tellFault(options),
     onSwap: (swapped) => {
-      // Here and not with the next tick: a new model's first request is counted already.
+      // Now, not with the next tick: the first request of a new model is counted.
       observe(context);
       onTableSwap?.(swapped);
     },

@@ -5,11 +5,11 @@ import type { ControlContext } from './context';
 
 export type Method = 'get' | 'post' | 'put' | 'delete';
 
-/** Changes, as audit and metrics name them. */
+/** Actions of changes, as audit and metrics name them. */
 export type ChangeAction =
   'deploy' | 'update' | 'scale' | 'delete' | 'rollback' | 'traffic' | 'promote' | 'abort';
 
-/** A request that passed every check that does not need the cluster. */
+/** A request after all checks that do not need the cluster. */
 export interface CallRequest<B, Q> {
   /** The model in the path; `''` when the path has none. */
   readonly id: string;
@@ -19,7 +19,7 @@ export interface CallRequest<B, Q> {
   readonly requestId: string;
   /** Value of `If-Match`. */
   readonly ifMatch: string | undefined;
-  /** `https://host:port` as the caller reached us. */
+  /** `https://host:port` as the caller addressed the service. */
   readonly origin: string;
 }
 
@@ -43,18 +43,18 @@ export interface ApiCall<B = unknown, Q = unknown> {
   /** A second, undocumented path. */
   readonly alias?: string;
   readonly access: CallAccess;
-  /** Given for calls that change something. */
+  /** Present for calls that change something. */
   readonly action?: ChangeAction;
   readonly tag: 'Models' | 'Traffic' | 'Health';
   readonly summary: string;
   readonly description?: string;
   readonly body?: z.ZodType<B>;
   readonly query?: z.ZodObject & z.ZodType<Q>;
-  /** Honours `If-Match`. */
+  /** Supports `If-Match`. */
   readonly conditional?: true;
-  /** Status → what is answered. */
+  /** Status → schema of the response. */
   readonly answers: Readonly<Record<number, z.ZodType>>;
-  /** Errors of this call beside those every call can give. */
+  /** Errors of this call beside the common ones. */
   readonly errors: readonly ErrorCode[];
   readonly handle: (
     context: ControlContext,

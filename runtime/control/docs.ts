@@ -24,7 +24,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** No validator: it would send the document to a host on the internet. */
+/** Without a validator, which would send the document to a host on the internet. */
 const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', validatorUrl: null });\n`;
 
 const ASSETS: Readonly<Record<string, string>> = {
@@ -32,7 +32,7 @@ const ASSETS: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 };
 
-/** Nothing from anywhere else, and nothing in line but the styles that the page sets on its own elements. */
+/** Allows no other origin, and inline only the styles that the page sets on its own elements. */
 const protect = contentSecurityPolicy({
   useDefaults: false,
   directives: {
@@ -47,7 +47,7 @@ const protect = contentSecurityPolicy({
   },
 });
 
-/** Of the package only in development: the built service brings the two files with it. */
+/** From the package only in development: the built service includes the two files. */
 function assetFolder({ docsAssets }: ControlContext): string {
   return docsAssets ?? dirname(require.resolve('swagger-ui-dist/package.json'));
 }
@@ -61,12 +61,15 @@ async function asset(context: ControlContext, name: string): Promise<readonly [B
 
 function send(response: Response, type: string, body: string | Buffer): void {
   response.setHeader('content-type', type);
-  // Said here, for an answer to HEAD writes nothing that could be counted.
+  // Set here, since a response to HEAD has no body to count.
   response.setHeader('content-length', Buffer.byteLength(body));
   response.end(body);
 }
 
-/** The document, and a page that shows it without any network. They hold no data, so no key is needed. */
+/**
+ * The document, and a page that shows it without network access. They contain no data, so they need
+ * no key.
+ */
 export function docsPages(context: ControlContext): readonly Page[] {
   let document: string | undefined;
   const guarded = (handle: Page['handle']): Page['handle'] => {
@@ -76,8 +79,7 @@ export function docsPages(context: ControlContext): readonly Page[] {
     };
   };
   return [
-    // Only browsers get here: what takes JSON is answered by the data plane, as clients of V1
-    // expect.
+    // Only browsers get here: the data plane answers requests for JSON, as clients of V1 expect.
     { path: '/', handle: (_, response) => response.redirect(302, '/docs') },
     {
       path: '/openapi.json',

@@ -9,7 +9,7 @@ import { parseSelector, selects } from '../core/lifecycle/label-selector';
 import type { ControlContext } from './context';
 import { wasRead } from './routing-view';
 
-// external.metrics.k8s.io as autoscalers read it:
+// external.metrics.k8s.io for autoscalers:
 // https://github.com/kubernetes/metrics/blob/master/pkg/apis/external_metrics/v1beta1/types.go
 
 const ROOT = `/apis/${METRICS_GROUP}`;
@@ -29,7 +29,7 @@ interface MetricsResponse {
 
 const found = (body: object): MetricsResponse => ({ status: 200, body });
 
-/** Kubernetes' form of a refusal. */
+/** An error in Kubernetes' form. */
 export function refusal(status: number, reason: string, message: string): MetricsResponse {
   const type = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' };
   return { status, body: { ...type, reason, message, code: status } };
@@ -37,7 +37,7 @@ export function refusal(status: number, reason: string, message: string): Metric
 
 const VERSION = { groupVersion: API_VERSION, version: METRICS_VERSION };
 
-/** Discovery: what the group has. */
+/** Discovery: the resources of the group. */
 const GROUP = {
   kind: 'APIGroup',
   apiVersion: 'v1',
@@ -98,7 +98,7 @@ function valuesOf(
   }
   const parsed = parseSelector(selector);
   if (!parsed.ok) return refusal(400, 'BadRequest', `labelSelector: ${parsed.message}`);
-  // No value is better than a wrong one: without one an autoscaler leaves things as they are.
+  // A missing value is better than a wrong one: without it an autoscaler keeps the current count.
   if (!wasRead(routingView.snapshot()) || routers.others() === undefined)
     return refusal(503, 'ServiceUnavailable', 'the cluster has not been read yet');
   const items = itemsOf(context, namespace, metric, parsed.requirements);

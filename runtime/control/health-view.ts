@@ -67,8 +67,8 @@ function isUnhealthy(record: ModelRecord): boolean {
 }
 
 /**
- * unhealthy: nothing can be routed; degraded: a model is ill, a definition has faults, or the view
- * of the cluster is old.
+ * unhealthy: nothing can be routed; degraded: a model is unhealthy, a definition has faults, or the
+ * view of the cluster is old.
  */
 export function overallHealth({ routingView, brokenFiles }: ControlContext): ServiceHealth {
   const snapshot = routingView.snapshot();
@@ -161,7 +161,7 @@ function routersView(context: ControlContext): object {
   };
 }
 
-/** A file that never held a model is shown to those who may use any. */
+/** A file that never held a model is visible to callers with access to all models. */
 function brokenView(
   { brokenFiles }: ControlContext,
   mayUse: (id: string) => boolean,

@@ -74,13 +74,13 @@ function sendError(
   const known = tryProblemOf(error);
   if (known === undefined) {
     const { name, stack } = error instanceof Error ? error : new Error('not an error');
-    // Not the message: it may quote what was sent. The stack without its first line shows the
+    // Without the message, which may quote the request. The stack without its first line shows the
     // place.
     const place = stack?.split('\n').filter((line) => /^\s+at /.test(line));
     const fields = { requestId: requestId(response), method: request.method, name, place };
     context.log.error('a call failed', fields);
   } else if (error instanceof ClusterError && statusOfProblem(known) >= 500) {
-    // The words are the cluster's own; without them only the caller would know of a missing right.
+    // The message is the cluster's own; it is logged because it may name a missing right.
     const { code, message } = known;
     context.log.warn('the cluster refused', { requestId: requestId(response), code, message });
   }
@@ -234,7 +234,7 @@ export function createApp(
   app.set('etag', false);
   app.set('query parser', 'simple');
   const trusted = trustedProxiesOf(context.config.server.trustedProxies);
-  // Through the private socket, which has no address, only our own data plane comes.
+  // Only our own data plane connects to the private socket, which has no address.
   app.set('trust proxy', (address?: string) => !address || trusted(address));
   app.use(protection(context), commonHeaders(context));
   for (const call of calls)

@@ -9,7 +9,7 @@ import { decideSleep, decideWake } from '../core/lifecycle/sleep';
 import type { ControlContext, TickTask } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
-/** Pauses after the cluster rejected a change; a waiting request makes waking more urgent. */
+/** Pauses after the cluster rejected a change; waking is more urgent because a request waits. */
 const SLEEP_PAUSE_MS = 30_000;
 const WAKE_PAUSE_MS = 1_000;
 /** Ticks come every second; after a longer gap, earlier observations are discarded. */
@@ -30,7 +30,7 @@ interface ArmRef {
   readonly arm: Arm;
 }
 
-/** Undefined when the current definition has no such arm. */
+/** Undefined when the current definition does not have the arm. */
 function findArm({ routingView }: ControlContext, model: string, name: string): ArmRef | undefined {
   const record = routingView.snapshot().models.get(model);
   const arm = record?.spec.arms.find((one) => one.name === name);
@@ -60,7 +60,7 @@ function createIdleTracker({ clock }: ControlContext) {
   let lookedAt = 0;
   return {
     look: (places: readonly ArmRef[], usesIn: ReturnType<typeof usageInAllRouters>): void => {
-      // This router did not observe the time in which another one led.
+      // This router did not observe the time in which another one was the leader.
       if (clock.now() - lookedAt > MAX_GAP_MS) since.clear();
       lookedAt = clock.now();
       const keys = new Set(places.map(({ record, arm }) => armKey(record.spec.id, arm.name)));

@@ -3,13 +3,13 @@ import type { ArmLoad, RouterLoad } from '../core/lifecycle/peers';
 import { byKey } from '../core/lifecycle/peers';
 
 /**
- * What routers tell each other: `GET /internal/load`. During a roll of the service two versions of
- * it run side by side; a field may be added, and readers pass over what they do not know. Another
- * version is for what would be misread.
+ * The report of one router to another: `GET /internal/load`. During an update of the service two
+ * versions of it run side by side; fields may be added, and readers ignore unknown ones. The
+ * version changes when old readers would misread a report.
  */
 export const LOAD_VERSION = 1;
 
-/** More than any router serves; a longer answer is not from a router. */
+/** More than any router serves; a longer report does not come from a router. */
 const MAX_ARMS = 100_000;
 
 const count = z.int().min(0);
@@ -44,7 +44,7 @@ export function wireLoad({ router, at, startedAt, arms }: RouterLoad): z.input<t
   return { version: LOAD_VERSION, router, at, started_at: startedAt, arms: all };
 }
 
-/** Undefined: it is not what a router says. */
+/** Undefined when the value is not a report of a router. */
 export function parseLoad(value: unknown): RouterLoad | undefined {
   const { success, data } = loadSchema.safeParse(value);
   if (!success) return undefined;

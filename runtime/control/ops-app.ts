@@ -12,7 +12,9 @@ import type { ControlContext } from './context';
 import { wireLoad } from './load-schema';
 import { Problem } from './problem';
 
-/** The exposition of the models a caller may see; a slice at a time, so that a scrape never holds requests up. */
+/**
+ * Metrics of the models that a caller may see; in slices, so that a scrape never delays requests.
+ */
 export function metricsPage({ authenticate, metrics }: ControlContext, access: CallAccess): Page {
   return {
     path: '/metrics',
@@ -21,7 +23,7 @@ export function metricsPage({ authenticate, metrics }: ControlContext, access: C
       const accept = request.header('accept');
       response.setHeader('content-type', textTypeOf(accept));
       const slices = metrics.text(accept, (model) => mayUse(caller, model));
-      // A scraper that goes away in the middle is not a fault of the service.
+      // A scraper that disconnects early is not an error.
       await pipeline(slices, response).catch(() => response.destroy());
     },
   };
@@ -30,7 +32,7 @@ export function metricsPage({ authenticate, metrics }: ControlContext, access: C
 const send = (response: Response, { status, body }: CallResponse): void =>
   void response.status(status).json(body);
 
-/** @throws Problem FORBIDDEN for a name that the DNS of anybody can point here */
+/** @throws Problem FORBIDDEN for a host name that a foreign DNS may point here */
 function requireKnownHost({ config }: ControlContext, { headers: { host } }: Request): void {
   if (isKnownHost(host, config.server.allowedHosts)) return;
   throw new Problem(
@@ -49,7 +51,7 @@ const guarded =
     },
   });
 
-/** The second port: for kubelet, monitoring and the other routers; nothing of it needs a key. */
+/** The ops port: for kubelet, monitoring and the other routers; it needs no key. */
 export function createOpsApp(context: ControlContext): Express {
   const pages: readonly Page[] = [
     { path: '/live', handle: (_, response) => send(response, live(context)) },

@@ -11,17 +11,19 @@ import type { Metrics } from '../metrics';
 import type { Log } from '../shared/log';
 import type { EventLoopDelay } from './event-loop-delay';
 
-/** A view that keeps itself current, and how old it is. */
+/** A view that keeps itself current, and its age. */
 export interface ViewAge {
   readonly name: string;
   readonly phase: WatchPhase;
-  /** When it was last heard of, milliseconds since the epoch; undefined: never. */
+  /** Time of the last contact, milliseconds since the epoch; undefined: never. */
   readonly at: number | undefined;
 }
 
-/** The routers of a service are equal and share nothing but the cluster; one of them leads. */
+/**
+ * The routers of a service are equal and share nothing but the cluster; one of them is the leader.
+ */
 export interface Routers {
-  /** Name of this one. */
+  /** Name of this router. */
   readonly self: string;
   /** Is this router the leader? Checked before each write. */
   readonly isLeader: () => boolean;
@@ -35,9 +37,9 @@ export interface Routers {
   readonly isSettled: () => boolean;
   /** Called when `count` changes; the returned function unsubscribes. */
   readonly onCount: (listener: () => void) => () => void;
-  /** The watch of the routers; undefined: none is needed. */
+  /** The watch of the routers; undefined when this service has a single router. */
   readonly view: () => ViewAge | undefined;
-  /** Does the service put idle arms to sleep, or do their autoscalers? */
+  /** Whether the service puts idle arms to sleep; otherwise their autoscalers do. */
   readonly putsToSleep: () => boolean;
 }
 
@@ -54,7 +56,7 @@ export const ALONE: Routers = {
   putsToSleep: () => true,
 };
 
-/** A file with faults. `id`: the model whose last good definition serves on. */
+/** A file with faults. `id`: the model that keeps serving its last good definition. */
 export interface BrokenFile {
   readonly file: string;
   readonly message: string;
@@ -68,7 +70,7 @@ export interface ControlOptions {
   readonly load: Load;
   readonly config: Pick<Config, 'server'>;
   readonly environment: Environment;
-  /** Allow-lists of the policy; absent: nothing beside the model's own objects. */
+  /** Allow-lists of the policy; absent: nothing but the model's own objects. */
   readonly policy?: PolicyRules;
   readonly authenticate: Authenticate;
   readonly audit: Audit;
@@ -81,11 +83,11 @@ export interface ControlOptions {
   /** Called synchronously after every swap. */
   readonly onTableSwap?: (table: RoutingTable) => void;
   /**
-   * Puts the bytes of `file` sources into a definition, for a preview of its objects.
-   * Rejects with a DefinitionError when a file may not be read or is not there.
+   * Puts the bytes of `file` sources into a definition, for a preview of its objects. Rejects with
+   * a DefinitionError when a file is not allowed or missing.
    */
   readonly withArtifacts?: (spec: ModelSpec) => Promise<ModelSpec>;
-  /** Files of the models folder that hold no definition that can be used. */
+  /** Files of the models folder without a valid definition. */
   readonly brokenFiles?: () => readonly BrokenFile[];
   /** The routers of this service; absent: it is the only one. */
   readonly routers?: Routers;

@@ -4,7 +4,7 @@ import { ClusterError } from '../cluster/port';
 import type { ErrorCode } from '../core/routing/error-codes';
 import { ERROR_STATUS, wantsRetryAfter } from '../core/routing/error-codes';
 
-/** Seconds after which a full or unreachable cluster is worth another try. */
+/** Seconds after which a full or unreachable cluster may be tried again. */
 const RETRY_AFTER_SECONDS = 5;
 
 /** An error response. The caller sees only code, message and details. */
@@ -24,12 +24,15 @@ function textOf(faults: readonly Fault[]): string {
   return faults.map((found) => formatFault(found)).join('\n');
 }
 
-/** A bad request: paths are those of the body or query as the caller wrote it. */
+/** An invalid request: paths are those of the body or query as the caller wrote it. */
 export function invalidRequest(faults: readonly Fault[]): Problem {
   return new Problem('INVALID_REQUEST', textOf(faults), faults);
 }
 
-/** A bad definition. REST speaks the wire form, whatever form the merged definition was parsed in. */
+/**
+ * An invalid definition. REST uses the wire form, whatever form the merged definition was parsed
+ * in.
+ */
 export function invalidModel(error: DefinitionError): Problem {
   const faults = error.faults.map((found) => inForm(found, modelSchema, 'wire'));
   return new Problem('INVALID_MODEL_CONFIG', textOf(faults), faults);
@@ -61,7 +64,7 @@ export function headersOfProblem({ code, headers }: Problem): Readonly<Record<st
     : headers;
 }
 
-/** The one shape of an error of the management API. */
+/** The error body of the management API. */
 export function problemBody({ code, message, details }: Problem, now: number): object {
   return {
     status: 'error',

@@ -5,8 +5,8 @@ import type { ControlContext } from './context';
 const BEGIN_MS = 2000;
 
 /**
- * Begins to remove a model and resolves as soon as that shows, not when the last replica is gone:
- * draining takes as long as the longest request. What fails later is finished by a tick.
+ * Begins to remove a model and resolves as soon as its status shows it, not when the last replica
+ * is gone: draining takes as long as the longest request. A tick finishes work that fails later.
  * @throws ClusterError when the cluster refuses
  */
 export async function beginRemoval(

@@ -53,7 +53,7 @@ function requireUtf8(type: string | undefined): void {
 
 const NOTHING: JsonText = { value: undefined, lineOf: () => 1, sourceOf: () => undefined };
 
-/** Messages name the position and quote nothing of the body, which must not be logged. */
+/** Messages name the position and do not quote the body, which must not be logged. */
 function parsed(bytes: Buffer): JsonText {
   const offset = firstNotUtf8(bytes);
   if (offset !== undefined)
@@ -75,7 +75,7 @@ function parsed(bytes: Buffer): JsonText {
 }
 
 async function readJson(request: Request, response: Response): Promise<JsonText> {
-  // Some clients announce the length of nothing; that needs no type.
+  // Some clients send `Content-Length: 0`; that needs no type.
   const empty = request.header('content-length') === '0';
   // `false`: there is a body of another type.
   if (!empty && request.is(JSON_TYPES) === false) {
@@ -114,10 +114,10 @@ function refuseBareDefinition(schema: z.ZodType, given: unknown): void {
   throw invalidRequest([{ path: 'config', message, allowed: 'a definition' }]);
 }
 
-/** What a call says, and how its numbers were written. */
+/** The parsed body, and the spelling of its numbers. */
 export interface ParsedBody {
   readonly value: unknown;
-  /** The same error, its values as the caller wrote them: of `1.10` the value is 1.1. */
+  /** The same error with values as the caller wrote them: the value of `1.10` is 1.1. */
   readonly asWritten: (error: unknown) => unknown;
 }
 
@@ -134,7 +134,7 @@ const writtenIn =
   };
 
 /**
- * A call may be made without a body when `{}` would do.
+ * The body of a call; it may be absent where `{}` is valid.
  * @throws Problem
  */
 export async function bodyOf(
@@ -150,7 +150,7 @@ export async function bodyOf(
   return { value: valid(schema, empty ? {} : given), asWritten: writtenIn(text) };
 }
 
-/** `"5"` → 5, `"true"` → true where the schema wants that; else the text as it came. */
+/** `"5"` → 5, `"true"` → true by the type of the schema; else the text itself. */
 function typed(schema: z.ZodType, text: unknown): unknown {
   if (typeof text !== 'string') return text;
   const readings: unknown[] = [text];

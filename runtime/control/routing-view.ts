@@ -60,12 +60,12 @@ function createRouteFaults({ now, onFault }: Pick<RoutingViewOptions, 'now' | 'o
   };
 }
 
-/** After the first read the last view is served, however old. */
+/** After the first read the last view is used, however old it is. */
 export function wasRead({ phase }: Snapshot): boolean {
   return phase === 'synced' || phase === 'stale';
 }
 
-/** Waits for a condition on the newest snapshot. */
+/** Requests that wait for a condition on the newest snapshot. */
 interface SnapshotWaiters {
   readonly until: (condition: () => boolean, ms: number) => Promise<boolean>;
   /** To be called when there is a new snapshot. */

@@ -21,7 +21,7 @@ const percent = z.number().min(0).max(100);
 
 const DEFINITION = 'A model definition in wire form. TypeScript’s names are understood as well.';
 
-/** The definition in wire form; `parseModel` checks it, this is for the document. */
+/** The definition in wire form; `parseModel` checks it, this schema is for the document. */
 export const definitionSchema = z.record(z.string(), z.unknown()).meta({
   id: 'ModelDefinition',
   description: DEFINITION,

@@ -111,7 +111,7 @@ function createRemovals(context: ControlContext): TickTask {
   };
 }
 
-/** What one task throws at once is its own result; the other tasks are done. */
+/** An exception of one task does not affect the others. */
 function startTask(task: TickTask): readonly Promise<void>[] {
   try {
     return task();
@@ -141,7 +141,7 @@ export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep
     const results = await Promise.allSettled(tasks.flatMap(startTask));
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
-      // The next tick retries from the state it finds.
+      // The next tick retries from the current state.
       log.error('a tick could not act', { error: messageOf(result.reason) });
     }
   };

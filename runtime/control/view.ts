@@ -14,9 +14,9 @@ type Health = (typeof HEALTHS)[number];
 
 const iso = (at: number): string => new Date(at).toISOString();
 
-/** Fewer requests say little about an arm. */
+/** Below this number of requests an error rate says little. */
 const MIN_REQUESTS = 20;
-/** More failures than this are worth a look. */
+/** A higher fraction of failures makes an arm degraded. */
 const DEGRADED_FAILURES = 0.05;
 
 function countsOf({ desired, current, ready }: ArmRecord): object {
@@ -46,7 +46,7 @@ export function whyView(why: Why | undefined): object | undefined {
   return why === undefined ? undefined : { ...why, since: iso(why.since) };
 }
 
-/** Failed requests of the last minute as a fraction; undefined when there were too few to tell. */
+/** Failed requests of the last minute as a fraction; undefined when there were too few. */
 export function errorRate(stats: ArmStats | undefined): number | undefined {
   if (stats === undefined || stats.window.requests < MIN_REQUESTS) return undefined;
   return stats.window.failures / stats.window.requests;
@@ -136,7 +136,7 @@ function conditionsOf(record: ModelRecord, { status, serving, why }: StatusSumma
   ];
 }
 
-/** What callers of each protocol begin with, where the model answers it. */
+/** Calls by which clients of each protocol begin, where the model supports them. */
 const ENDPOINTS: readonly (NamedCall & {
   readonly type: string;
   readonly path: (id: string) => string;
@@ -177,7 +177,7 @@ function usageView(record: ModelRecord, stats: readonly ArmStats[]): object {
   };
 }
 
-/** Where a status comes from, beside the record. */
+/** Sources of a status beside the record. */
 export interface StatusSources {
   /** The traffic of all arms. */
   readonly all: readonly ArmStats[];

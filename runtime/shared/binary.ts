@@ -1,19 +1,19 @@
-// The binary tensor data extension of the Open Inference Protocol as bytes: a head of JSON, then
-// the tensors one after the other; strings each behind their length in four bytes, little-endian.
+// The binary tensor data extension of the Open Inference Protocol as bytes: a JSON head, then the
+// tensors one after the other; each string after its length in four bytes, little-endian.
 
-/** Something is wrong with a tensor; the message says what. Whose fault it is, the caller knows. */
+/** A fault of a tensor; the caller decides whose fault it is. */
 export class TensorFault extends Error {
   override readonly name = 'TensorFault';
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Of the length before each string. */
+/** Bytes of the length before each string. */
 export const LENGTH_BYTES = 4;
 
 /**
- * Goes through strings: no list of millions of small objects is made of a few bytes.
- * @returns how many there are
+ * Visits the strings one by one, without a list of millions of small objects.
+ * @returns their number
  * @throws TensorFault
  */
 export function eachString(
@@ -31,13 +31,13 @@ export function eachString(
   return count;
 }
 
-/** Writes one string behind its length. @returns where it ends */
+/** Writes one string after its length. @returns the end */
 export function putString(to: Buffer, at: number, bytes: Buffer): number {
   const begin = to.writeUInt32LE(bytes.length, at);
   return begin + bytes.copy(to, begin);
 }
 
-/** The text of one string. @throws TensorFault when it is none */
+/** The text of one string. @throws TensorFault when it is not UTF-8 */
 export function textAt(bytes: Buffer, begin: number, end: number, index: number): string {
   try {
     return utf8.decode(bytes.subarray(begin, end));
@@ -61,7 +61,7 @@ export function joinStrings(texts: readonly string[]): Buffer {
   return bytes;
 }
 
-/** Does it, and puts the name of the tensor before what is wrong with it. */
+/** Runs `make` and puts the name of the tensor before the message of its fault. */
 export function naming<T>(tensor: string, make: () => T): T {
   try {
     return make();
@@ -82,7 +82,7 @@ export class BinaryTail {
   /** @throws TensorFault */
   take(size: unknown): Buffer {
     if (typeof size !== 'number' || !Number.isInteger(size) || size < 0) {
-      // An object is told by its kind: what is in it may be written by other rules.
+      // For an object only its kind is shown, since its content may be confidential.
       const got = typeof size === 'string' ? JSON.stringify(size.slice(0, 60)) : kindOf(size);
       throw new TensorFault(`binary_data_size is ${got}; it must be an integer of at least 0`);
     }
@@ -101,11 +101,11 @@ export class BinaryTail {
   }
 }
 
-/** Says how many bytes of a body are JSON; binary tensors follow. */
+/** Number of bytes of JSON in a body; binary tensors follow. */
 export const HEAD_LENGTH = 'inference-header-content-length';
 
 /**
- * Bytes of JSON that stand before the tensors, by that header.
+ * Bytes of JSON before the tensors, by that header.
  * @throws TensorFault
  */
 export function headLength(given: string | undefined, body: Buffer): number {

@@ -5,7 +5,7 @@ import type { Holding } from './held-bytes';
 import { MemoryFull, UNCOUNTED } from './held-bytes';
 import { joined } from './join-buffers';
 
-/** A body beyond its limit; nothing of it is kept. */
+/** A body beyond its limit; it is discarded. */
 export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge';
   constructor(readonly limit: number) {
@@ -13,7 +13,7 @@ export class BodyTooLarge extends Error {
   }
 }
 
-/** The caller is there, but what it sends comes too slowly. */
+/** The caller is connected, but its body arrives too slowly. */
 export class BodyTooSlow extends Error {
   override readonly name = 'BodyTooSlow';
   constructor() {
@@ -21,15 +21,21 @@ export class BodyTooSlow extends Error {
   }
 }
 
-/** The caller went away in the middle of its body. */
+/** The caller disconnected in the middle of its body. */
 export class BodyCutOff extends Error {
   override readonly name = 'BodyCutOff';
 }
 
-/** So much of a refused body is thrown away, so that its sender can finish and read the answer. */
+/**
+ * Bytes of a refused body that are read and discarded, so that its sender can finish and read the
+ * response.
+ */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
-/** Reads a request's body. Rejects with BodyTooLarge as soon as it is that, or with BodyCutOff. */
+/**
+ * Reads a request's body. Rejects with BodyTooLarge as soon as it exceeds the limit, or with
+ * BodyCutOff.
+ */
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
   return new Promise((resolve, reject) => {
@@ -59,13 +65,13 @@ const INFLATERS: ReadonlyMap<string, () => Transform> = new Map([
   ['br', createBrotliDecompress],
 ] as const);
 
-/** What Content-Encoding may say, for messages. */
+/** Supported values of Content-Encoding, for messages. */
 export const ENCODINGS = 'gzip, deflate, br or identity';
 
-/** `unknown`: we have no word for the encoding; `broken`: the body is not in it. */
+/** `unknown`: the encoding is not supported; `broken`: the body is not in it. */
 export type Inflated = Buffer | 'unknown' | 'broken';
 
-/** Counts what comes out before more of it comes: a small body may become a large one. */
+/** Counts the output while it is produced: a small body may inflate to a large one. */
 function inflatedBy(
   inflater: Transform,
   body: Buffer,

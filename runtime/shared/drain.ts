@@ -7,12 +7,15 @@ import { Server as TlsServer } from 'node:tls';
 const BACKLOG_MS = 50;
 /** A turn of the event loop accepts one connection (libuv 1.45 and later); the kernel keeps so many. */
 const MAX_TURNS = 511;
-/** A connection that asked nothing in this time is one that a client keeps in store; milliseconds. */
+/** A connection without a request in this time is kept by a client for later use; milliseconds. */
 const SILENT_MS = 1000;
-/** How often connections that became idle are closed; milliseconds. */
+/** Interval at which idle connections are closed; milliseconds. */
 const SWEEP_MS = 20;
 
-/** Resolves when all that has connected by now is accepted, however long the loop stood still. */
+/**
+ * Resolves when all connections of this moment are accepted, however long the event loop was
+ * blocked.
+ */
 async function waitUntilAccepted(server: Server, limitMs: number): Promise<void> {
   let accepted = 0;
   const count = (): void => void (accepted += 1);
@@ -26,23 +29,23 @@ async function waitUntilAccepted(server: Server, limitMs: number): Promise<void>
   server.off('connection', count);
 }
 
-/** The connections of a server that is to be ended. */
+/** The connections of a server to be drained. */
 export interface DrainedConnections {
-  /** @param silent are connections that asked nothing to be closed too? */
+  /** @param silent whether to close connections without any request, too */
   readonly closeIdle: (silent: boolean) => void;
   readonly cut: () => void;
 }
 
 /**
- * Calls back when everything that has arrived by now is read, so that a connection is not taken for
- * idle while its request lies in the kernel: closing it then would reset it.
+ * Calls back when all data that has arrived is read: a connection whose request is still in the
+ * kernel is not idle, and closing it would reset it.
  */
 const whenRead = (callback: () => void): void => void setImmediate(callback);
 
 /**
- * Ends a server without breaking a request: refuses new connections, lets every request that has
+ * Ends a server without breaking a request: refuses new connections, lets all requests that have
  * arrived be answered and resolves when the last connection is closed; after `limitMs` milliseconds
- * what is left is cut. The answers themselves should say `Connection: close` meanwhile.
+ * the remaining ones are cut. Responses should carry `Connection: close` meanwhile.
  */
 export async function drain(
   server: Server,
@@ -60,7 +63,7 @@ export async function drain(
   clearTimeout(late);
 }
 
-/** Makes one of Node's servers one that can be drained. Call it before it listens. */
+/** Makes a server of Node drainable. To be called before it listens. */
 export function drainable(server: HttpServer): (limitMs: number) => Promise<void> {
   const silent = new Set<Socket>();
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {

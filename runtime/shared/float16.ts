@@ -1,5 +1,5 @@
-// IEEE 754 half precision by hand: Node 20 has no Float16Array, so ONNX Runtime takes and gives the
-// 16 bits.
+// IEEE 754 half precision by hand: Node 20 has no Float16Array, so ONNX Runtime takes and returns
+// the 16 bits.
 
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
@@ -23,13 +23,13 @@ export function toHalf(value: number): number {
   const mantissa = bits & 0x7fffff;
   if (exponent === 0xff - EXPONENT_GAP) return sign | 0x7c00 | (mantissa === 0 ? 0 : 0x200);
   if (exponent >= 0x1f) return sign | 0x7c00;
-  // A carry out of the mantissa moves into the exponent, which is the right result.
+  // A carry out of the mantissa correctly increments the exponent.
   if (exponent > 0) return sign | ((exponent << 10) + roundShift(mantissa, 13));
   if (exponent < -10) return sign;
   return sign | roundShift(mantissa | 0x800000, 14 - exponent);
 }
 
-/** The number that 16 bits mean. */
+/** The number of 16 bits. */
 export function fromHalf(bits: number): number {
   const sign = (bits & 0x8000) === 0 ? 1 : -1;
   const exponent = (bits >>> 10) & 0x1f;

@@ -3,15 +3,18 @@ import { watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
-/** A save often writes several files, and a copy writes one for a while: two looks this far apart must agree. */
+/**
+ * A save often writes several files, and a copy takes a while: two listings this far apart must
+ * agree.
+ */
 const QUIET_MS = 100;
 /**
- * The kernel's notices get lost on network file systems, in some containers and when a folder is
- * replaced by `git checkout`: look at the modification times at least this often.
+ * Notices of the kernel get lost on network file systems, in some containers and when `git
+ * checkout` replaces a folder: modification times are checked at least this often.
  */
 const LOOK_EVERY_MS = 2000;
 
-/** Hidden files are the editor's, the version control's or our own state. */
+/** Hidden files belong to the editor, to version control or to this service. */
 const IGNORED = /^(?:\.|node_modules$)/;
 
 export interface FolderWatchOptions {
@@ -20,13 +23,13 @@ export interface FolderWatchOptions {
 }
 
 export interface FolderWatch {
-  /** Resolves after the first look: every later change is seen. */
+  /** Resolves after the first listing: every later change is noticed. */
   readonly ready: Promise<void>;
-  /** No callback comes after it. */
+  /** No callback follows. */
   readonly stop: () => void;
 }
 
-/** Path below the folder -> what changes whenever the file is written or replaced. */
+/** Path below the folder → a value that changes whenever the file is written or replaced. */
 type Fingerprints = ReadonlyMap<string, string>;
 
 interface Listing {
@@ -38,7 +41,9 @@ interface Listing {
 /** A file that is replaced by rename has another inode, even with the time and size of the old one. */
 const fingerprint = ({ mtimeMs, size, ino }: Stats): string => `${mtimeMs} ${size} ${ino}`;
 
-/** What lies below a folder now. What is missing, vanishes meanwhile or cannot be read is left out. */
+/**
+ * Contents of a folder. Files that are missing, vanish meanwhile or cannot be read are left out.
+ */
 async function list(root: string): Promise<Listing> {
   const files = new Map<string, string>();
   const folders = new Map<string, number>();
@@ -63,13 +68,16 @@ function changedPaths(before: Fingerprints, after: Fingerprints): readonly strin
   return [...all].filter((path) => before.get(path) !== after.get(path));
 }
 
-/** The kernel's notices of every folder. Files are not watched: a rename would end the watch of one. */
+/**
+ * Notices of the kernel for every folder. Files are not watched: the watch of a file ends with a
+ * rename.
+ */
 class FolderNotices {
   private readonly watchers = new Map<string, { readonly ino: number; readonly end: () => void }>();
 
   constructor(private readonly onNotice: () => void) {}
 
-  /** Watches these folders and no others; one that was replaced has another inode. */
+  /** Watches exactly these folders; a replaced folder has another inode. */
   follow(folders: ReadonlyMap<string, number>): void {
     for (const [path, { ino, end }] of this.watchers) {
       if (folders.get(path) === ino) continue;
@@ -91,9 +99,9 @@ class FolderNotices {
 }
 
 /**
- * Calls back with the changed paths (relative to the folder, sorted) once nothing has changed
- * further for a moment. A change is a file that was written, replaced, added or removed at any
- * depth. The folder may be missing at first, vanish and come back.
+ * Calls back with the changed paths (relative to the folder, sorted) after a short time without
+ * further changes. A change is a file that was written, replaced, added or removed at any depth.
+ * The folder may be missing at first, vanish and come back.
  */
 export function watchFolder(
   folder: string,

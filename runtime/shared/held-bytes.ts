@@ -16,7 +16,7 @@ export type HeldShare = 'service' | 'caller';
 /** Part of the limit that one caller may hold. */
 const CALLER_PART = 0.5;
 
-/** Of one request: bodies and answers that are in memory because of it. */
+/** Memory of one request: its bodies and responses. */
 export interface Holding {
   /** Attributes it to this caller: the name of its key, else its address. */
   readonly belongsTo: (caller: string) => void;
@@ -24,7 +24,7 @@ export interface Holding {
   readonly take: (bytes: number) => void;
   /** Returns memory. */
   readonly give: (bytes: number) => void;
-  /** Returns all of it at the end of the request. */
+  /** Returns all memory at the end of the request. */
   readonly release: () => void;
 }
 
@@ -95,7 +95,7 @@ class RequestHolding implements Holding {
   }
 }
 
-/** Bytes that are in memory for all requests together, and for each caller. */
+/** Bytes in memory for all requests together, and for each caller. */
 export class HeldBytes {
   bytes = 0;
   readonly refused: Record<HeldShare, number> = { service: 0, caller: 0 };
@@ -103,7 +103,7 @@ export class HeldBytes {
 
   constructor(readonly max: number) {}
 
-  /** For a request that begins; it takes nothing yet. */
+  /** For a new request; it holds no memory yet. */
   of(caller: string): Holding {
     return new RequestHolding(this, caller);
   }
@@ -142,14 +142,14 @@ export class HeldBytes {
 }
 
 const MIB = 1024 * 1024;
-/** More would be memory that the garbage collector and the connections miss. */
+/** With more, the garbage collector and the connections would lack memory. */
 const MOST_BYTES = 256 * MIB;
 const MEMORY_PART = 4;
 
 /**
  * The memory that this process may use.
- * @param constrained as `process.constrainedMemory()` tells it: of the cgroup, v1 or v2; 0 or more
- *   than there is: none is set
+ * @param constrained `process.constrainedMemory()`: of the cgroup, v1 or v2; 0, or more than the
+ * machine has: no limit is set
  * @param total of the machine
  */
 export function memoryOf(constrained: number, total: number): number {

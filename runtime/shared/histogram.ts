@@ -20,7 +20,10 @@ export interface Histogram {
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 
-/** Of a thousand models most have no traffic at the moment: nothing is kept before the first value. */
+/**
+ * Most of a thousand models have no traffic at a moment: nothing is allocated before the first
+ * value.
+ */
 class Bucketed implements Histogram {
   private counts: number[] | undefined;
   private examples: Map<number, Exemplar> | undefined;
@@ -42,7 +45,7 @@ class Bucketed implements Histogram {
     this.counts ??= this.fresh();
     this.counts[index] = (this.counts[index] ?? 0) + 1;
     this.sum += value;
-    // The trace of a slow request is what one looks for; only well-formed ids get in.
+    // Links a slow observation to its trace; only well-formed ids are accepted.
     if (traceId === undefined || !TRACE_ID.test(traceId)) return;
     this.examples ??= new Map();
     this.examples.set(index, { traceId, value });

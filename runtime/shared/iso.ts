@@ -1,7 +1,7 @@
 let isoAt = NaN;
 let isoText = '';
 
-/** Milliseconds since the epoch in words; requests of the same millisecond share them. */
+/** Milliseconds since the epoch as RFC 3339; requests of the same millisecond share the text. */
 export function isoOf(at: number): string {
   if (at === isoAt) return isoText;
   isoAt = at;

@@ -1,11 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** So much is copied at a time: memory that is used for the first time takes a millisecond for it. */
+/** Bytes per slice: touching new memory of this size takes a millisecond. */
 export const COPY_BYTES = 1024 * 1024;
 
 /**
- * Bytes one after the other, in memory of their own. Large ones are copied in slices, between which
- * the event loop serves others.
+ * Concatenates bytes. Large ones are copied in slices, between which the event loop runs.
  * @param between called after each slice but the last
  */
 export async function joined(

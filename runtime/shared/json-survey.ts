@@ -14,19 +14,19 @@ import {
 // skipped. Where values or positions are needed: json-values.ts, data/transcode/scanner.ts.
 
 export interface JsonLimits {
-  /** Lists and objects within each other. */
+  /** Nesting of lists and objects. */
   readonly depth: number;
   /** Elements and members of all lists and objects. */
   readonly values: number;
   /** Lists and objects: an empty one takes fifty bytes of memory, and two of the text. */
   readonly containers: number;
-  /** Of one object: JSON.parse takes seconds where it has very many. */
+  /** Names of one object: JSON.parse takes seconds for very many. */
   readonly names: number;
 }
 
-/** Of a body that is put in other words, and of an answer. */
+/** Limits of a body that is transcoded, and of a response. */
 export const JSON_LIMITS: JsonLimits = {
-  // Far above any tensor; our calls, and those of most servers, do not reach a thousand.
+  // Far above any tensor; our own calls, and those of most servers, do not reach a thousand.
   depth: 512,
   // A tensor of 1,000 images of 64 × 64 has four million.
   values: 5_000_000,
@@ -35,7 +35,7 @@ export const JSON_LIMITS: JsonLimits = {
   names: 262_144,
 };
 
-/** A text holds more than is read. */
+/** A text beyond the limits. */
 export class JsonTooComplex extends Error {
   override readonly name = 'JsonTooComplex';
   constructor(
@@ -53,7 +53,7 @@ const WORDS: Readonly<Record<keyof JsonLimits, (limit: number) => string>> = {
   names: (limit) => `has an object with more than ${limit} names`,
 };
 
-/** Where the string ends that begins at `start`: behind its quote. */
+/** End of the string that begins at `start`: the index after its quote. */
 function behindQuote(bytes: Buffer, start: number): number {
   for (let end = bytes.indexOf(QUOTE, start + 1); end >= 0; end = bytes.indexOf(QUOTE, end + 1)) {
     let slashes = 0;
@@ -63,7 +63,7 @@ function behindQuote(bytes: Buffer, start: number): number {
   return bytes.length;
 }
 
-/** Called for each member of the outermost object: where its name begins, and its value. */
+/** Called for each member of the outermost object with the places of its name and its value. */
 type OnMember = (nameAt: number, nameEnd: number, valueAt: number) => void;
 
 class Survey {
@@ -126,14 +126,14 @@ class Survey {
   }
 }
 
-/** How many values a text has. @throws JsonTooComplex */
+/** Number of values of a text. @throws JsonTooComplex */
 export function survey(bytes: Buffer, limits: JsonLimits = JSON_LIMITS): number {
   const own = new Survey(bytes, limits);
   own.run();
   return own.values;
 }
 
-/** Nothing of it is made: only the depth takes memory. */
+/** For a text whose values are not made: only the depth takes memory. */
 const PASSED_LIMITS: JsonLimits = {
   depth: 1_000_000,
   values: Infinity,
@@ -141,7 +141,7 @@ const PASSED_LIMITS: JsonLimits = {
   names: Infinity,
 };
 
-/** A name with more bytes is another one. */
+/** A longer name cannot match. */
 const MAX_NAME_BYTES = 100;
 
 function parsed(bytes: Buffer): unknown {
@@ -168,9 +168,9 @@ function isWhole(own: Survey): boolean {
 }
 
 /**
- * The texts that the outermost object of a JSON text gives one name, however it is written: upper
- * and lower case are the same. A value that is not text is undefined.
- * @returns undefined when it is not an object
+ * The texts of one name in the outermost object of a JSON text; upper and lower case are the same.
+ * A value that is not text is undefined.
+ * @returns undefined when the text is not an object
  */
 export function textsNamed(bytes: Buffer, name: string): readonly unknown[] | undefined {
   const found: unknown[] = [];
@@ -184,14 +184,14 @@ export function textsNamed(bytes: Buffer, name: string): readonly unknown[] | un
   return bytes[first] === OPEN_OBJECT && isWhole(own) ? found : undefined;
 }
 
-/** Below it nothing takes long, whatever it holds; bytes. */
+/** Below this size any text is fast; bytes. */
 const SMALL_BYTES = 16_384;
-/** Nothing larger is understood on the event loop; bytes. */
+/** A larger text is not parsed on the event loop; bytes. */
 export const LARGE_BYTES = 262_144;
-/** Nor anything that has more values: to read and write so many takes ten milliseconds. */
+/** Nor is one with more values: reading and writing so many takes ten milliseconds. */
 const LARGE_VALUES = 10_000;
 
-/** Is it to be understood in a thread? */
+/** Whether to parse it in a thread. */
 export function isLarge(json: Buffer): boolean {
   if (json.length <= SMALL_BYTES) return false;
   if (json.length > LARGE_BYTES) return true;

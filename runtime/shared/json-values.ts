@@ -26,7 +26,7 @@ function behindString(text: string, start: number): number {
 
 /** RFC 8259, 3 and 6. */
 const STRICT = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
-/** And what Python, Triton and TensorFlow Serving write although it is not JSON. */
+/** Also literals that Python, Triton and TensorFlow Serving write although they are not JSON. */
 const LENIENT = new RegExp(`${STRICT.source}|NaN|-?Infinity`, 'y');
 const WORDS = new Map<string, unknown>([
   ['true', true],
@@ -94,7 +94,10 @@ class Values {
     }
   }
 
-  /** Is there another one? @throws SyntaxError when the list or object does not go on or end */
+  /**
+   * Whether another element follows. @throws SyntaxError when the list or object neither goes on
+   * nor ends
+   */
   private goesOn(close: number): boolean {
     const { next } = this;
     if (next !== COMMA && next !== close) this.fail(this.at);
@@ -139,7 +142,7 @@ class Values {
 
 /**
  * The value of a JSON text whose numbers the caller makes.
- * @param words are NaN, Infinity and -Infinity numbers?
+ * @param words whether NaN, Infinity and -Infinity are numbers
  * @throws SyntaxError, and RangeError when it is nested too deeply
  */
 export const valueWith = (

@@ -3,9 +3,9 @@ import type { Server } from 'node:net';
 /** An open port. */
 export interface Listener {
   readonly port: number;
-  /** Answers say `Connection: close` from here on; new connections are still accepted. */
+  /** From then on responses carry `Connection: close`; new connections are still accepted. */
   readonly beginClose: () => void;
-  /** Resolves when the last answer is out; after `graceMs` what is left is cut. */
+  /** Resolves after the last response; after `graceMs` the remaining connections are cut. */
   readonly close: (graceMs: number) => Promise<void>;
 }
 
@@ -18,13 +18,14 @@ export interface ListenAddress {
 /**
  * Listens.
  * @param at an address, or the path of a socket
- * @param remedy what to do when another process listens there; the end of a sentence
+ * @param remedy the correction for a port in use; the end of a sentence
  * @returns the port
- * @throws with the address in its message when it cannot
+ * @throws an error with the address in its message
  */
 export function listenOn(server: Server, at: ListenAddress | string, remedy = ''): Promise<number> {
   return new Promise((resolve, reject) => {
-    // It stays: an accept that fails later (no file descriptor is left) must not end the process.
+    // Stays attached: an accept that fails later (no file descriptors left) must not end the
+    // process.
     server.on('error', ({ code, message }: NodeJS.ErrnoException) => {
       const what = code === 'EADDRINUSE' ? `the port is in use${remedy}` : message;
       const where = typeof at === 'string' ? at : `${at.host}:${at.port}`;

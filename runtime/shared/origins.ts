@@ -1,12 +1,12 @@
-// Which web pages may change something here, and by which names this machine may be called. A
-// browser sends requests for any page it shows, to any address it can reach.
+// Decides which web pages may change state here, and by which names this machine may be addressed.
+// A browser sends requests for any page, to any address it can reach.
 
 /** Headers of a request, by name in lower case. */
 interface RequestHeaders {
   readonly get: (name: string) => string | undefined;
 }
 
-/** Methods that ask and change nothing. */
+/** Methods that change nothing. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 export const isSafeMethod = (method: string): boolean => SAFE_METHODS.has(method);
@@ -17,7 +17,7 @@ const LOCAL_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|[0-9.]+|\[[0-9a-f:.]+\])(?::[
 /** Is this `Host` a name of this machine, or an address? */
 export const isLocalHost = (host: string): boolean => LOCAL_HOST.test(host);
 
-/** Does what listens on this address hear this machine only? */
+/** Whether only this machine can reach a server at this address. */
 export function isLoopback(address: string): boolean {
   return /^(?:localhost|\[?::1\]?|127\..*)$/.test(address);
 }
@@ -33,16 +33,16 @@ function isOriginOf(origin: string, host: string | undefined): boolean {
   return named.replace(port, '') === host.toLowerCase().replace(port, '');
 }
 
-/** JSON, as bodies of changes are. */
+/** JSON, the media type of changes. */
 const JSON_MEDIA = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
 export const isJsonMedia = (contentType: string): boolean => JSON_MEDIA.test(contentType.trim());
 
-/** Where a request came in, beside its headers. */
+/** The address of a request, beside its headers. */
 export interface Arrival {
   readonly method: string;
   readonly headers: RequestHeaders;
-  /** The host that the caller named; a proxy of ours may say that it was another than `Host`. */
+  /** The host that the caller named; a trusted proxy may state another than `Host`. */
   readonly host: string | undefined;
   /** Origins of other pages that may call: `https://console.example`. */
   readonly allowedOrigins: readonly string[];
@@ -54,7 +54,7 @@ export type OriginRefusal =
 
 const OWN_SITE: ReadonlySet<string> = new Set(['same-origin', 'none']);
 
-/** Header values are a caller's; of this many characters a message shows. */
+/** Characters of a header value that a message may show. */
 const MAX_SHOWN = 100;
 
 function foreign(what: string): OriginRefusal {
@@ -66,7 +66,10 @@ function foreign(what: string): OriginRefusal {
   };
 }
 
-/** The one body that is not JSON; a page of another origin cannot send this header unasked. */
+/**
+ * The header of the only bodies that are not JSON; a page of another origin cannot send it without
+ * a preflight.
+ */
 const BINARY_TENSORS = 'inference-header-content-length';
 
 function wrongBody(headers: RequestHeaders): OriginRefusal | undefined {
@@ -80,16 +83,16 @@ function wrongBody(headers: RequestHeaders): OriginRefusal | undefined {
 }
 
 /**
- * May a page of a browser have sent this? Those of our time send `Origin` or `Sec-Fetch-Site` (the
- * rule of Go's `http.CrossOriginProtection`).
+ * Whether a page in a browser may have sent this. Current browsers send `Origin` or
+ * `Sec-Fetch-Site` (the rule of Go's `http.CrossOriginProtection`).
  */
 export const isOfPage = (headers: RequestHeaders): boolean =>
   headers.get('origin') !== undefined || headers.get('sec-fetch-site') !== undefined;
 
 /**
- * What a browser sends for a page that may not do this; undefined: let it pass. The key of a caller
- * is not looked at: a proxy may add it to whatever a browser sends. If both headers of pages are
- * there, they must agree.
+ * The reason to refuse a request of a web page; undefined: it is allowed. The caller's key does not
+ * count: a proxy may add it to every request of a browser. If both headers are present, they must
+ * agree.
  */
 export function crossOrigin({
   method,
@@ -106,11 +109,11 @@ export function crossOrigin({
   return wrongBody(headers);
 }
 
-/** Names that only the owner of a network or of a cluster can give: no web site has one. */
+/** Names that only the owner of a network or a cluster can assign: no public site has one. */
 const INSIDE = /^(?:[a-z0-9_-]+|(?:[a-z0-9_-]+\.)+(?:svc|cluster\.local|internal))(?::[0-9]*)?$/i;
 
 /**
- * May this be called by this `Host`? A web page can point a name of its own at any address
+ * Whether `Host` is a known name of this service. A web page can point its own name at any address
  * (DNS rebinding) and is then of the same origin. @param allowed further names, without port
  */
 export function isKnownHost(host: string | undefined, allowed: readonly string[]): boolean {

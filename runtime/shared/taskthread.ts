@@ -1,30 +1,30 @@
 import { Worker } from 'node:worker_threads';
 import type { ResourceLimits } from 'node:worker_threads';
 
-// A thread for work that takes long in one step, and a queue before it.
+// A thread for long-running tasks, with a queue.
 
-/** Longest time of a task; its caller has given up by then; milliseconds. */
+/** Longest time of a task, after which its caller has given up; milliseconds. */
 const TASK_MS = 30_000;
-/** An idle thread's memory is given back; milliseconds. */
+/** After this idle time the thread ends and its memory is freed; milliseconds. */
 const IDLE_MS = 30_000;
 
-/** What is sent to the thread. */
+/** A message to the thread. */
 export interface SentTask {
   readonly task: unknown;
-  /** It goes to the thread, and is lost here. */
+  /** Transferred to the thread; no longer usable here. */
   readonly memory: readonly ArrayBuffer[];
 }
 
 export interface TaskThreadOptions<Told> {
-  /** The thread's code. It answers each message with one. */
+  /** The thread's code. It answers each message with one message. */
   readonly source: () => string;
   readonly data?: unknown;
   readonly limits: ResourceLimits;
-  /** What came of a task by what the thread tells. @throws what its caller is to be told */
+  /** The result of a task from the thread's answer. @throws the error for its caller */
   readonly outcomeOf: (told: Told) => unknown;
-  /** The thread was lost over a task: it needed more memory or time than there is. */
+  /** The error for a task that lost the thread: it needed too much memory or time. */
   readonly tooMuch: () => Error;
-  /** Tasks that a close finds. */
+  /** The error for tasks that are pending at a close. */
   readonly closed: () => Error;
 }
 
@@ -34,13 +34,13 @@ interface WaitingTask {
   readonly reject: (error: unknown) => void;
 }
 
-/** The code of a thread that stands beside us as TypeScript: it is compiled when it starts. */
+/** The code of a thread from a TypeScript file beside the caller: compiled at its start. */
 export function compiledSource(file: string): string {
   const files = [require.resolve('tsx/cjs'), file];
   return files.map((one) => `require(${JSON.stringify(one)});`).join('\n');
 }
 
-/** Has tasks done in a thread, one after the other. */
+/** Runs tasks in a thread, one after the other. */
 export class TaskThread<Told> {
   private worker: Worker | undefined;
   private readonly queue: WaitingTask[] = [];
@@ -49,12 +49,12 @@ export class TaskThread<Told> {
 
   constructor(private readonly options: TaskThreadOptions<Told>) {}
 
-  /** Tasks behind the one that is being done. */
+  /** Tasks in the queue, without the running one. */
   get waiting(): number {
     return this.queue.length;
   }
 
-  /** @param send makes the message when the task's turn comes */
+  /** @param send makes the message at the start of the task */
   run(send: WaitingTask['send']): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.queue.push({ send, resolve, reject });
@@ -95,7 +95,7 @@ export class TaskThread<Told> {
       resourceLimits: limits,
     });
     worker.on('message', (told: Told) => this.told(told));
-    // Out of memory: only the thread ends.
+    // An out-of-memory error ends only the thread.
     worker.on('error', () => undefined);
     worker.on('exit', () => this.lost(worker));
     return worker;

@@ -1,13 +1,13 @@
 import { BlockList, isIPv6 } from 'node:net';
 
-/** Is what this address says of a caller (X-Forwarded-*) believed? */
+/** Whether the X-Forwarded-* headers from this address are trusted. */
 export type IsTrustedProxy = (address: string) => boolean;
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
 
 /** Addresses and networks (`10.0.0.0/8`) of proxies before us. IPv4 within IPv6 counts as IPv4. */
 export function trustedProxiesOf(proxies: readonly string[]): IsTrustedProxy {
-  // Asking an empty list costs as much as all other headers together.
+  // A lookup in an empty list costs as much as all other headers together.
   if (proxies.length === 0) return () => false;
   const list = new BlockList();
   for (const proxy of proxies) {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-// JSON is UTF-8 (RFC 8259, 8.1). A decoder that does not check makes U+FFFD of everything else.
+// JSON is UTF-8 (RFC 8259, 8.1). An unchecked decoder turns other bytes into U+FFFD.
 
 /** Bytes that are not UTF-8. */
 export class NotUtf8 extends Error {
@@ -16,7 +16,7 @@ const MAX_CHARACTER_BYTES = 4;
 
 const continues = (byte: number | undefined): boolean => ((byte ?? 0) & 0xc0) === 0x80;
 
-/** Where a block may end without cutting a character. */
+/** A position at which a block may end without cutting a character. */
 function blockEnd(bytes: Buffer, from: number): number {
   let to = Math.min(from + BLOCK_BYTES, bytes.length);
   const least = to - MAX_CHARACTER_BYTES;
@@ -24,7 +24,7 @@ function blockEnd(bytes: Buffer, from: number): number {
   return to;
 }
 
-/** Length of the character that begins here; 0: none does. */
+/** Length of the character that begins here; 0 when none does. */
 function characterBytes(bytes: Buffer, from: number): number {
   for (let size = 1; size <= MAX_CHARACTER_BYTES && from + size <= bytes.length; size += 1) {
     if (isUtf8(bytes.subarray(from, from + size))) return size;
@@ -32,7 +32,7 @@ function characterBytes(bytes: Buffer, from: number): number {
   return 0;
 }
 
-/** The first byte that is not part of a character; undefined: all are. */
+/** The first byte that is not part of a character; undefined for valid UTF-8. */
 export function firstNotUtf8(bytes: Buffer): number | undefined {
   if (isUtf8(bytes)) return undefined;
   let at = 0;

@@ -7,7 +7,7 @@ import { remove } from './remove';
 import { scale } from './scale';
 import { rollback, traffic, update } from './update';
 
-/** Every call of the management API, in the order the document lists them. */
+/** Every call of the management API, in the order of the document. */
 export const CALLS: readonly ApiCall[] = [
   deploy,
   list,

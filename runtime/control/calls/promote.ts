@@ -22,7 +22,7 @@ import { CHANGE_ERRORS } from './update';
 
 type Query = z.output<typeof changeQuery>;
 
-/** @throws Problem INVALID_REQUEST unless it is clear which candidate is meant */
+/** @throws Problem INVALID_REQUEST when the candidate is missing or ambiguous */
 function candidateOf({ id, arms }: ModelSpec, wanted: string | undefined): string {
   const names = arms.slice(1).map(({ name }) => name);
   const [only] = names;
@@ -36,7 +36,7 @@ function candidateOf({ id, arms }: ModelSpec, wanted: string | undefined): strin
   ]);
 }
 
-/** @throws Problem READ_ONLY: a promotion writes definitions, and Git owns those */
+/** @throws Problem READ_ONLY: a promotion writes definitions, and Git owns this one */
 function requireOwn({ spec, manager }: ModelRecord): void {
   if (OWN_MANAGERS.has(manager)) return;
   throw new Problem(
@@ -53,7 +53,7 @@ function promoting(record: ModelRecord, candidate: string): Omit<ModelOverrides,
   if (state?.stopped === true) {
     throw new Problem('FIELD_CONFLICT', `${record.spec.id} is stopped; scale it up, then promote`);
   }
-  // What stable would become is looked at now, not when half of the traffic has moved.
+  // The promoted definition is checked before any traffic moves.
   parseModel(promotedDefinition(record.spec, candidate));
   return { ...withoutShare(record, candidate), promote: { candidate, phase: 'shifting' } };
 }
@@ -83,14 +83,14 @@ export const promote = defineCall<z.output<typeof promoteBody>, Query>({
   },
 });
 
-/** No candidate gets anything any more, neither callers nor copies. */
+/** Candidates and shadows get no traffic. */
 function abortedState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
   const candidates = record.spec.arms.slice(1).map(({ name }) => [name, 0] as const);
   const kept = keptOverrides(record) ?? {};
   return candidates.length === 0 ? kept : { ...kept, shares: Object.fromEntries(candidates) };
 }
 
-/** The definition before stable took the candidate's version; what was scaled meanwhile stays. */
+/** The definition before stable took the candidate's version, with its current scaling. */
 function before(record: ModelRecord, history: readonly Revision[]): DesiredChange | undefined {
   const { spec } = record;
   const earlier = history.find(({ version }) => version !== spec.version);

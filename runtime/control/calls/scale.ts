@@ -17,9 +17,9 @@ type Scale = CallRequest<z.output<typeof scaleBody>, z.output<typeof changeQuery
 const currentOf = ({ arms }: ModelRecord): number => arms[0]?.current ?? 0;
 
 /**
- * An autoscaler would undo any count but its floor; a fixed model gets the count. What has it
- * already stays as it is written, or not written.
- * @throws Problem INVALID_REQUEST above the ceiling
+ * An autoscaler would undo any count but its minimum; a fixed model gets the count. A count that is
+ * in force already leaves the definition unchanged.
+ * @throws Problem INVALID_REQUEST above the maximum
  */
 function scalingPatch({ spec }: ModelRecord, replicas: number): object {
   const { minReplicas, maxReplicas } = spec.scaling;
@@ -33,7 +33,7 @@ function scalingPatch({ spec }: ModelRecord, replicas: number): object {
   ]);
 }
 
-/** Whatever is remembered (an abort, a promotion) goes on; only "stopped" ends. */
+/** Keeps all overrides (an abort, a promotion) but "stopped". */
 function runningState(record: ModelRecord): Omit<ModelOverrides, 'hash'> {
   const { hash: _, stopped: __, ...rest } = overridesOf(record) ?? { hash: '' };
   return rest;
@@ -78,7 +78,7 @@ export const scale = defineCall<Scale['body'], Scale['query']>({
     const current = currentOf(result.record);
     const counts = { current_replicas: current, target_replicas: body.replicas };
     const scales = `${id} scales from ${current} to ${body.replicas}`;
-    // The same count starts a model again that was stopped.
+    // A stopped model starts again with the same count.
     const isStarted = overridesOf(result.record)?.stopped === true;
     return accepted(id, result, isStarted ? scales : said(result, scales), counts);
   },

@@ -21,7 +21,7 @@ import { entryOf } from '../../../lib/spec/entry';
 
 type Query = z.output<typeof changeQuery>;
 
-/** What a change of a stored definition may be answered with. */
+/** Errors of changes to a stored definition. */
 export const CHANGE_ERRORS = [
   'INVALID_MODEL_CONFIG',
   'READ_ONLY',
@@ -31,12 +31,12 @@ export const CHANGE_ERRORS = [
 
 const UNCHANGED = 'that is the definition already; nothing was changed';
 
-/** What a change is answered with that may have changed nothing. */
+/** The message for a change that may have changed nothing. */
 export function said({ changed }: ChangeResult, message: string): string {
   return changed ? message : UNCHANGED;
 }
 
-/** @throws Problem INVALID_REQUEST: a patch must not rename the model it is laid on */
+/** @throws Problem INVALID_REQUEST when a patch would rename the model */
 function requireSameId(id: string, config: Readonly<Record<string, unknown>>): void {
   for (const field of ['model_id', 'id']) {
     const given = entryOf(config, field);
@@ -135,8 +135,8 @@ function withShare(record: ModelRecord, name: string, percent: number): object {
 type Traffic = CallRequest<z.output<typeof trafficBody>, Query>;
 
 /**
- * In an emergency a share may be lowered wherever the definition is written: it is remembered
- * beside it, and ends with the next one.
+ * In an emergency a share may be lowered although another manager writes the definition: it is
+ * stored as an override, until the next definition.
  * @throws the refusal of the definition's owner when the share would rise
  */
 async function lower(

@@ -103,7 +103,9 @@ interface Described {
   readonly requestBody?: { readonly content: Record<string, { example?: unknown }> };
 }
 
-/** Fills in what the page shows, so that its button works at the first press. */
+/**
+ * Adds examples that the documentation page fills in, so that its button works at the first press.
+ */
 function withExamples(document: object): object {
   const all = (document as { readonly paths: Record<string, Record<string, Described>> }).paths;
   for (const { operationId: id = '', parameters = [], requestBody } of Object.values(all).flatMap(
@@ -132,7 +134,7 @@ export function openApiDocument(): object {
         description: 'Deploys AI models, routes inference to them, and reports their state.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      // Where the document came from is where the service is.
+      // The document is served by the service itself.
       servers: [{ url: '/' }],
       tags: TAGS,
       security: [{ key: [] }, { bearer: [] }],

@@ -6,7 +6,7 @@ import { errorSchema } from '../schemas';
 const retryAfter = { description: 'Seconds.', schema: { type: 'integer' } } as const;
 const challenge = { description: 'RFC 9110, 11.6.1.', schema: { type: 'string' } } as const;
 
-/** The error answers of a call, by status, each with the codes it may carry. */
+/** The error responses of a call, by status, each with its possible codes. */
 export function errorAnswers(codes: readonly ErrorCode[]): ZodOpenApiResponsesObject {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of new Set(codes)) {

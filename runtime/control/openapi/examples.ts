@@ -1,4 +1,5 @@
-// What the page fills in for a call, so that its button works against the models of the repository.
+// Example values that the documentation page fills in, so that its button works with the models of
+// the repository.
 
 const VERSION = 'v3.0.1';
 const NEXT = 'v3-0-2';
@@ -16,14 +17,14 @@ const TENSORS = {
   ],
 };
 
-/** Of parameters that mean the same in every call. */
+/** Parameters with the same meaning in every call. */
 export const PARAM_EXAMPLES: Readonly<Record<string, string>> = {
   id: 'deep_tcm_diagnosis',
   version: VERSION,
   key: 'patient-17',
 };
 
-/** Of calls that no model of the repository has: their descriptions say what these stand for. */
+/** Names for calls that no model of the repository supports; the descriptions explain them. */
 export const CHAT = 'chat';
 export const SCORES = 'scores';
 export const ID_EXAMPLES: Readonly<Record<string, string>> = {
@@ -33,7 +34,7 @@ export const ID_EXAMPLES: Readonly<Record<string, string>> = {
   v1Explain: SCORES,
 };
 
-/** By operationId. A call that is not here has no body to show. */
+/** By operationId. A call without an entry has no example body. */
 export const BODY_EXAMPLES: Readonly<Record<string, object>> = {
   inference: { input_data: PATIENT, timeout: 5, priority: 'high' },
   batchInference: { requests: [{ input_data: PATIENT }, { input_data: { symptoms: ['口渴'] } }] },

@@ -11,7 +11,10 @@ import type { ErrorCode } from '../../core/routing/error-codes';
 import { errorAnswers } from './errors';
 import { CHAT, SCORES } from './examples';
 
-/** What the data plane answers. It checks requests by hand, for speed; its tests hold it to this. */
+/**
+ * Calls of the data plane. It checks requests by hand, for speed; its tests compare it with this
+ * document.
+ */
 
 const input = z.record(z.string(), z.unknown()).describe('By name of the model’s inputs.');
 const parameters = z.record(z.string(), z.unknown()).optional();
@@ -73,10 +76,10 @@ const batchResponse = z
 
 const KEYS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL'];
 
-/** A list of models: there is none before the cluster was read. */
+/** A list of models does not exist before the cluster was read. */
 const LIST: readonly ErrorCode[] = [...KEYS, 'CLUSTER_UNAVAILABLE'];
 
-/** What is said of a model: it is routed, but neither waits nor is read. */
+/** Errors of calls about a model: they are routed, but neither queued nor read. */
 const ABOUT: readonly ErrorCode[] = [
   ...LIST,
   'INVALID_REQUEST',
@@ -106,7 +109,7 @@ interface Described {
   readonly answer: z.ZodType;
   readonly path?: z.ZodObject;
   readonly errors: readonly ErrorCode[];
-  /** 503 is an answer of this call like any other. */
+  /** 503 is a regular response of this call. */
   readonly probe?: boolean;
 }
 
@@ -131,7 +134,7 @@ function native(described: Described): ZodOpenApiOperationObject {
   };
 }
 
-/** Errors of other protocols have their shape, not ours: `{"error": …}`. */
+/** Errors of other protocols have the shape of their protocol: `{"error": …}`. */
 function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationObject {
   const { responses, ...rest } = native({ ...described, answer: foreign });
   const shape = z.looseObject({ error: z.unknown() });
@@ -153,7 +156,7 @@ function passthrough(described: Omit<Described, 'answer'>): ZodOpenApiOperationO
 const versioned = z.object({ id: idSchema, version: versionSchema });
 const nowhere = z.object({});
 
-/** A GET that is about no model. */
+/** A GET that is not about a model. */
 const question = (
   operationId: string,
   summary: string,

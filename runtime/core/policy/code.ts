@@ -5,8 +5,8 @@ import { fieldOf } from './context';
 import { envTrouble } from './env-names';
 import type { Wrong } from './grants';
 
-// What makes a container run other code than its image and artifact: entry points, arguments,
-// classes that are imported by name, and variables that are read before the program is.
+// Rules against code from outside the image and the artifact: entry points, arguments, classes
+// imported by name, and variables that are read before the program starts.
 
 function violation([path, got, allowed, fix]: Wrong): Violation {
   const id = JSON.stringify(canonical([fieldOf(path), got]));
@@ -19,7 +19,7 @@ const FIX = 'put it in Git, or build it into the image';
 const command: PolicyRule = ({ spec: { command: given = [] } }) =>
   given.length === 0 ? [] : [violation(['command', given, UNSPOKEN, FIX])];
 
-/** `--name value` as `--name=value`, so that one rule reads both. */
+/** `--name value` as `--name=value`, so that one rule covers both. */
 function joined(args: readonly string[]): readonly string[] {
   const all: string[] = [];
   for (const arg of args) {
@@ -31,7 +31,7 @@ function joined(args: readonly string[]): readonly string[] {
   return all;
 }
 
-/** Arguments that REST may give to a server; an image of one's own takes none. */
+/** Arguments that REST may give to a server; none for an own image. */
 function argumentsOf(kind: ServerKind | undefined): ReadonlyMap<string, RegExp> {
   return kind === undefined || kind === 'custom' ? new Map() : SERVERS[kind].restArgs;
 }
@@ -41,7 +41,7 @@ function isKnown(known: ReadonlyMap<string, RegExp>, arg: string): boolean {
   return known.get(name)?.test(value) === true;
 }
 
-/** The kind whose image is known to be that kind's. */
+/** The server kind of an image, when the image is known to be of that kind. */
 function kindOf({ image, server }: Arm, { environment }: Subject): ServerKind | undefined {
   const trusted: readonly string[] = Object.values(environment.images);
   const named = image ?? server.image;
@@ -60,7 +60,7 @@ const args: PolicyRule = (subject) => {
     });
 };
 
-/** The runtimes that MLServer's own image brings; it imports whatever class is named. */
+/** Runtimes of MLServer's own image; it would import any class that is named. */
 const MLSERVER_RUNTIMES: ReadonlySet<string> = new Set([
   'mlserver_sklearn.SKLearnModel',
   'mlserver_xgboost.XGBoostModel',

@@ -1,6 +1,6 @@
 import type { Environment, Fault, ModelSpec } from '../../../lib/spec';
 
-/** What the configuration lets models ask for by REST, beside what is their own. */
+/** Allow-lists of the configuration for models by REST, in addition to a model's own objects. */
 export interface PolicyRules {
   /** `models.allowed_registries`; undefined: any. */
   readonly registries?: readonly string[] | undefined;
@@ -18,36 +18,36 @@ export interface PolicyRules {
   readonly classes?: readonly string[] | undefined;
 }
 
-/** A definition that came by REST, or that was found without a known author. */
+/** A definition by REST, or one without a known author. */
 export interface PolicyContext {
   readonly spec: ModelSpec;
   /**
-   * Definitions whose values may stay: the one in force, and for a rollback the revision that is
-   * gone back to. Nothing that was written past the service may be among them.
+   * Definitions whose values may stay: the one in force, and for a rollback the target revision.
+   * Definitions written past the service are excluded.
    */
   readonly held: readonly ModelSpec[];
   readonly rules: PolicyRules;
   readonly environment: Pick<Environment, 'registry' | 'images' | 'gpu' | 'runtime'>;
 }
 
-/** Something that may not be asked for by REST. */
+/** A value that is not allowed by REST. */
 export interface Violation {
-  /** Tells this wish apart from others: one that a held definition has as well may stay. */
+  /** Identity of the value: it is allowed if a held definition has it as well. */
   readonly id: string;
   readonly fault: Fault;
 }
 
-/** What a rule looks at. */
+/** Inputs of a rule. */
 export type Subject = Omit<PolicyContext, 'held'>;
 export type PolicyRule = (subject: Subject) => readonly Violation[];
 
 const MANAGER = 'ai-model-service';
 
-/** Names of the service’s own objects: they win over everything that is allowed. */
+/** Names of the service’s own objects: they are reserved, whatever the allow-lists say. */
 export const isServiceName = (name: string): boolean =>
   name === MANAGER || name.startsWith(`${MANAGER}-`);
 
-/** A slug has no `--` in it, so that no other model's names begin with `iris--`. */
+/** A slug has no `--`, so names of other models do not begin with `iris--`. */
 export const isOfModel = ({ slug }: ModelSpec, name: string): boolean =>
   name.startsWith(`${slug}--`) && !isServiceName(name);
 

@@ -1,11 +1,11 @@
-// Names of environment variables. A name that a loader, a runtime, a library or a server reads may
-// make a trusted image run other code, trust another authority, or be somebody else in a cloud; of
-// those only the ones in OPEN may be set by REST. All other names are the application's own.
+// Names of environment variables. Variables of a loader, a runtime, a library or a server may make
+// a trusted image run other code, trust another authority, or use another cloud identity; REST may
+// set only those in OPEN. All other names belong to the application.
 
 const family = (...beginnings: readonly string[]): RegExp =>
   new RegExp(`^(?:${beginnings.join('|')})`);
 
-/** Beginnings of names that are not the application's own; compared in capitals. */
+/** Prefixes of names that do not belong to the application; compared in capitals. */
 const FAMILIES: readonly RegExp[] = [
   // The dynamic loader, libc, shells and compilers.
   family('LD_', 'DYLD_', '_RLD', 'GLIBC_', 'MALLOC_', 'GCONV_PATH', 'GETCONF_DIR', 'LOCPATH'),
@@ -25,7 +25,7 @@ const FAMILIES: readonly RegExp[] = [
   family('R_(?:PROFILE|ENVIRON|LIBS|HOME|DEFAULT)', 'RENV_', 'ERL_', 'ELIXIR', 'MIX_', 'OCAML'),
   family('GO(?:FLAGS|PATH|ROOT|PROXY|DEBUG|TRACEBACK)', 'CGO_', 'RUST', 'CARGO', 'GHC', 'CAML'),
   family('GUNICORN_', 'UVICORN_', 'HYPERCORN_', 'FLASK_', 'DJANGO_', 'CELERY_', 'WERKZEUG_'),
-  // Whom is trusted, who is asked, and as whom.
+  // Trusted authorities, endpoints, and identities.
   family('SSL', 'OPENSSL', 'GNUTLS_', 'NSS_', 'KRB5', 'P11_', 'CURL_', 'REQUESTS_', 'NETRC'),
   family('AWS_', 'AZURE_', 'GOOGLE_', 'GCE_', 'GCLOUD_', 'CLOUDSDK_', 'BOTO', 'IDENTITY_', 'MSI_'),
   // Libraries that load plugins, modules or settings from a path, and start scripts of images.
@@ -45,13 +45,13 @@ const FAMILIES: readonly RegExp[] = [
   family('MODEL_BASE_PATH$', 'MODEL_NAME$'),
 ];
 
-/** Endings that mean the same in every family. */
+/** Suffixes with the same meaning in every family. */
 const ENDINGS =
   /(?:_PROXY|_OPTS|_OPTIONS|_PRELOAD|_PLUGINS?|_PLUGIN_(?:PATH|DIR)|_INJECTION(?:64)?_PATH|_STARTUP_?HOOKS?|_CMD_ARGS|_CA_BUNDLE|TRUST_REMOTE_CODE)$/;
 
 const named = (...names: readonly string[]): RegExp => new RegExp(`^(?:${names.join('|')})$`);
 
-/** Names of the families that change speed or logging, or name what the model was given. */
+/** Names of the families that change speed or logging, or describe the model. */
 const OPEN: readonly RegExp[] = [
   named('NODE_ENV', 'RUST_LOG', 'GOOGLE_CLOUD_PROJECT', 'AWS_(?:DEFAULT_)?REGION'),
   named('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'),
@@ -72,7 +72,7 @@ const OPEN: readonly RegExp[] = [
   named('VLLM_(?:DO_NOT_TRACK|CPU_OMP_THREADS_BIND|ENGINE_ITERATION_TIMEOUT_S)'),
 ];
 
-/** What must be instead of a variable of this name; undefined: it may be set by REST. */
+/** The allowed alternative to a variable of this name; undefined: REST may set it. */
 export function envTrouble(name: string): string | undefined {
   const capitals = name.toUpperCase();
   const isRead = ENDINGS.test(capitals) || FAMILIES.some((one) => one.test(capitals));

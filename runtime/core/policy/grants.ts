@@ -4,32 +4,32 @@ import { repositoryOf } from '../../../lib/spec/images';
 import type { PolicyRule, Subject, Violation } from './context';
 import { fieldOf, isOfModel, isServiceName } from './context';
 
-// What a model gets from others: Secrets, claims, roles of a cloud. Whoever may change the code
-// that runs with such a thing has it, so a value that stays does so with the code that it was given
-// to: the repository of the image, and the place that the artifact comes from.
+// Rules for resources of others: Secrets, claims, cloud roles. Code that runs with such a resource
+// can read it. So a stored value may stay only with the code that it was stored for: the repository
+// of the image, and the source of the artifact.
 
-/** `s3://bucket`, `https://host:port`; an endpoint is a place of its own. */
+/** `s3://bucket`, `https://host:port`; an endpoint is part of it. */
 function placeOf(source: Source | undefined): string {
   if (source === undefined) return 'in the image';
   const authority = /^[a-z0-9+.-]+:\/\/[^/?#]*/i.exec(source.uri)?.[0] ?? 'file';
   return `${authority} ${source.endpoint ?? ''}`;
 }
 
-/** The code of an arm, as far as a new version of it is still the same. */
+/** Identity of the code of an arm; a new version of the same code has the same. */
 function codeOf({ image, server, source }: Arm): string {
   const named = image ?? server.image;
   const repository = named === undefined ? server.kind : repositoryOf(named);
   return `${repository} ${placeOf(source)}`;
 }
 
-/** What is wrong with a value, as `fault` takes it. */
+/** An invalid value, in the arguments of `fault`. */
 export type Wrong = readonly [path: string, got: unknown, allowed: string, fix: string];
 
 const STAYS = 'only as stored, with the image and the source that it was stored for';
 
 /**
- * A violation for each arm that would run with it.
- * @param part of what is named: what holds one part of it does not get another
+ * A violation for each arm that would run with the resource.
+ * @param part the named part of it: access to one part does not include others
  */
 export function granted(
   arms: readonly Arm[],
@@ -45,7 +45,7 @@ export function granted(
 
 type NamedSecret = readonly [field: string, secret: string, key?: string];
 
-/** The Secrets that an arm names: where, which, and which key of it. */
+/** The Secrets of an arm: path, name, and key. */
 function secretsOf({ env, source }: Arm): readonly NamedSecret[] {
   const variables = Object.entries(env).flatMap(([name, value]) =>
     typeof value === 'string' ? [] : [[`env.${name}.secret`, value.secret, value.key] as const],
@@ -89,7 +89,7 @@ const claims: PolicyRule = ({ spec, rules }) => {
   });
 };
 
-/** Fields that reach beyond a model, and that no key of this service may set. */
+/** Fields that reach beyond a model, which REST may not set with any key. */
 const UNSPOKEN = ['overrides', 'serviceAccountAnnotations'] as const;
 
 const unspoken: PolicyRule = ({ spec }: Subject) =>

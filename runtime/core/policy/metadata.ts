@@ -5,11 +5,11 @@ import { fieldOf, isListedKey } from './context';
 import type { Wrong } from './grants';
 import { granted } from './grants';
 
-// Keys by which something in a cluster acts: webhooks inject sidecars and credentials by labels and
-// annotations, Services and NetworkPolicies select by labels, schedulers by keys of nodes. What is
-// not in these lists belongs in Git, or in the configuration.
+// Keys with effects in a cluster: webhooks inject sidecars and credentials by labels and
+// annotations, Services and NetworkPolicies select by labels, schedulers by keys of nodes. Other
+// keys belong in Git, or in the configuration.
 
-/** Labels for people and bills. */
+/** Labels for people and billing. */
 const LABELS: readonly string[] = [
   'team',
   'owner',
@@ -38,8 +38,8 @@ const labels: PolicyRule = ({ spec, rules, environment }) => {
 };
 
 /**
- * Keys without a prefix are private to the user (Kubernetes, "Labels and Selectors"). Runtimes of
- * containers write theirs with dots: `io.kubernetes.cri-o.Devices`.
+ * Keys without a prefix are private to the user (Kubernetes, "Labels and Selectors"). Container
+ * runtimes use dots: `io.kubernetes.cri-o.Devices`.
  */
 const isPrivate = (key: string): boolean => !/[./]/.test(key);
 
@@ -55,7 +55,7 @@ function violation([path, got, allowed, fix]: Wrong): Violation {
   return { id, fault: fault(path, got, allowed, fix) };
 }
 
-/** What tells nodes apart without opening nodes that are reserved. */
+/** Keys that distinguish nodes and do not open reserved ones. */
 const NODE_KEYS: readonly string[] = [
   'kubernetes.io/arch',
   'kubernetes.io/os',
@@ -95,7 +95,7 @@ const tolerations: PolicyRule = ({ spec, environment, rules }) => {
     const { key } = one;
     if (key !== undefined && (isListedKey(known, key) || GPU_RESOURCES.test(key))) return [];
     const path = pathText(['scheduling', 'tolerations', index]);
-    // Others may have come before it since: its place in the list does not matter.
+    // Identified without its index: other tolerations may precede it now.
     const id = JSON.stringify(canonical(['toleration', one]));
     return [{ id, fault: fault(path, one, allowed, NODE_FIX) }];
   });
@@ -116,7 +116,7 @@ const classes: PolicyRule = ({ spec, rules }) => {
   );
 };
 
-/** Extended resources are devices: of a GPU’s kind by REST, and no other. */
+/** Extended resources are devices: REST may request those of the kind of a GPU only. */
 const devices: PolicyRule = ({ spec, environment }) =>
   spec.arms.flatMap((arm) => {
     const resource = gpuOf(arm.resources)?.resource;

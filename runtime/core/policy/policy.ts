@@ -15,11 +15,11 @@ const RULES: readonly PolicyRule[] = [
 ];
 
 /**
- * What a definition by REST asks for and must not: REST speaks a smaller language than Git,
- * whatever the scopes of the key. The definition is read, not what becomes of it: without
- * `overrides` every object follows from fields that these rules know.
+ * Faults of a definition by REST: REST allows less than Git, with any key. The definition is
+ * checked, not its objects: without `overrides` every object follows from fields that these rules
+ * know.
  *
- * What a held definition has may stay. docs/rest-api.md says what may be asked for.
+ * Values of a held definition may stay. docs/rest-api.md lists the allowed ones.
  */
 export function policyFaults({ held, ...subject }: PolicyContext): readonly Fault[] {
   const violationsOf = (spec: ModelSpec): readonly Violation[] =>
@@ -28,7 +28,7 @@ export function policyFaults({ held, ...subject }: PolicyContext): readonly Faul
   if (found.length === 0) return [];
   const stays = new Set(held.flatMap(violationsOf).map(({ id }) => id));
   const wrong = found.filter(({ id }) => !stays.has(id));
-  // What a candidate inherits is said once, where it stands.
+  // A value that candidates inherit is reported once, at its origin.
   const first = new Map(wrong.toReversed().map(({ id, fault }) => [id, fault]));
   return wrong.flatMap(({ id, fault }) => (first.get(id) === fault ? [fault] : []));
 }

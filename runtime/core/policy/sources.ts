@@ -5,7 +5,7 @@ import { isFromOneOf, withRegistry } from '../../../lib/spec/images';
 import type { PolicyRule, Violation } from './context';
 import { isServiceName } from './context';
 
-/** Schemes whose authority is a host that is asked by HTTP, and their usual ports. */
+/** Schemes whose authority is an HTTP host, and their default ports. */
 const PORTS: ReadonlyMap<string, string> = new Map([
   ['https', '443'],
   ['http', '80'],
@@ -20,7 +20,7 @@ interface HostTrouble {
 
 const STORE = 'put the artifact into a store and name that';
 
-/** What no entry of the configuration opens, and what only an entry opens. */
+/** Hosts that no allow-list opens, and hosts that only an allow-list opens. */
 function kindTrouble(host: string, isListed: boolean): HostTrouble | undefined {
   const kind = hostKind(host);
   if (kind === 'public' || (isListed && kind !== 'never')) return undefined;
@@ -30,7 +30,7 @@ function kindTrouble(host: string, isListed: boolean): HostTrouble | undefined {
   return { got: host, allowed, fix: `${STORE}, or have models.allowed_hosts extended` };
 }
 
-/** What two parsers could take apart in two ways is refused before it is looked at. */
+/** An authority that two parsers could read differently is refused first. */
 function authorityTrouble(authority: string): HostTrouble | undefined {
   const isPlain = authority !== '' && !/[\\@%\s]/.test(authority);
   if (isPlain && URL.canParse(`https://${authority}`)) return undefined;
@@ -55,7 +55,7 @@ function hostTrouble(uri: string, entries: readonly string[] | undefined) {
   return { got: host, allowed, fix: 'move the artifact, or have models.allowed_hosts extended' };
 }
 
-/** Where an arm's artifact is asked for: by its URI, or at an endpoint. */
+/** URIs and endpoints of an arm's artifact. */
 function urisOf({ source }: Arm): readonly (readonly [field: string, uri: string])[] {
   return [
     ['source', source?.uri ?? ''],
@@ -74,7 +74,7 @@ const hosts: PolicyRule = ({ spec, rules }) =>
     }),
   );
 
-/** Images of the environment always may be run. */
+/** Images of the environment are always allowed. */
 const images: PolicyRule = ({ spec, rules: { registries }, environment }) => {
   if (registries === undefined) return [];
   const trusted: readonly string[] = Object.values(environment.images);
@@ -91,7 +91,7 @@ const images: PolicyRule = ({ spec, rules: { registries }, environment }) => {
   });
 };
 
-/** A model of this name would have the names of the service’s own objects. */
+/** A model of this name would get the names of the service’s own objects. */
 const names: PolicyRule = ({ spec }) =>
   isServiceName(spec.slug)
     ? [

@@ -25,7 +25,7 @@ import { mapApiError, readOnlyError } from './apply-context';
 import type { ObjectWriter } from './object-writer';
 import { claimName, applyObject, dryRun, deleteAll, takeOver } from './object-writer';
 
-/** A definition on its way into the cluster. */
+/** A change that applies a definition. */
 interface ApplyTask {
   readonly context: ApplyContext;
   readonly spec: ModelSpec;
@@ -34,13 +34,13 @@ interface ApplyTask {
   readonly applying: ApplyOutcome;
   readonly plan: ApplyPlan;
   readonly writer: ObjectWriter;
-  /** The field manager it is taken over from. */
+  /** The field manager that the model is taken over from. */
   readonly former: string | undefined;
 }
 
 const isOwn = (manager: string): boolean => OWN_MANAGERS.has(manager);
 
-/** The field manager a model is taken over from; undefined when it stays where it is. */
+/** The field manager that a model is taken over from; undefined when its owner does not change. */
 function formerOf(
   { definition, objects }: LiveModel,
   { manager, force }: ApplyOptions,
@@ -51,14 +51,17 @@ function formerOf(
   return owner === manager || former === fieldManagerOf(manager) ? undefined : former;
 }
 
-/** Files of revisions that can still be gone back to. */
+/** Names of the file ConfigMaps of revisions that a rollback may need. */
 function keptNames({ files }: LiveModel, { history }: StoredModel): ReadonlySet<string> {
   const digests = new Set(history.flatMap(({ artifacts }) => Object.values(artifacts ?? {})));
   const kept = files.filter(({ sha256 }) => digests.has(sha256));
   return new Set(kept.map(({ configMap }) => `ConfigMap/${configMap}`));
 }
 
-/** A damaged definition of ours is replaced; one of another manager is left for it to repair. */
+/**
+ * A damaged definition of the service is replaced; a damaged one of another manager is left to that
+ * manager.
+ */
 function refuseBroken(
   { broken, objects }: LiveModel,
   { id }: ModelSpec,
@@ -74,7 +77,7 @@ function refuseBroken(
   );
 }
 
-/** The rules of the port; a refusal because of the owner says what would have been done. */
+/** The rules of the port; a refusal because of the owner contains the plan of the change. */
 function decide(
   context: ApplyContext,
   live: LiveModel,
@@ -125,7 +128,7 @@ async function prepare(
   const proposal = { spec, options, artifacts, now: context.now() };
   const { holder } = live.objects;
   const owner = holder && definitionWriter(holder)?.manager;
-  // What a refusal shows is what the owner would have to do.
+  // A refusal shows the plan that the owner would have to apply.
   const applying = decide(context, live, proposal, () => plan(live.stored, owner));
   const writer = { api: context.api, manager, force: options.force === true };
   return {
@@ -143,7 +146,10 @@ async function prepare(
 const isHolder = ({ spec }: ApplyTask, object: KubeObject): boolean =>
   object.kind === 'ConfigMap' && object.metadata.name === definitionName(spec.slug);
 
-/** What follows from a definition that is in place, in order; what it no longer has goes last. */
+/**
+ * Applies the rest of a stored definition, in order; objects that it no longer has are deleted
+ * last.
+ */
 async function follow(task: ApplyTask, holder: KubeObject): Promise<void> {
   const { context, spec, plan, writer, applying } = task;
   const later = plan.writes.filter(
@@ -162,7 +168,7 @@ async function follow(task: ApplyTask, holder: KubeObject): Promise<void> {
   await reconcileOverrides(context, spec, applying.stored.hash);
 }
 
-/** Serializes the replacement of definitions, whichever caller asks for it. */
+/** Replaces the definition; concurrent changes are serialized by it. */
 async function claim(task: ApplyTask): Promise<KubeObject> {
   const { plan, writer, applying, live, former } = task;
   const object = plan.writes.find((write) => isHolder(task, write.object))?.object;
@@ -180,7 +186,7 @@ function stateOf({ options, applying }: ApplyTask): ModelOverrides | undefined {
   return state === undefined ? undefined : { ...state, hash: applying.stored.hash };
 }
 
-/** From here on the new definition holds; whatever is left undone is finished by a later look. */
+/** The new definition is stored; the reconciler finishes work that fails here. */
 async function proceed(task: ApplyTask, holder: KubeObject): Promise<void> {
   try {
     await follow(task, holder);
@@ -195,7 +201,7 @@ async function proceed(task: ApplyTask, holder: KubeObject): Promise<void> {
   }
 }
 
-/** The way in whose callers are not those who own the cluster. */
+/** Callers of REST do not have the rights of the service account. */
 const REST = 'rest';
 
 async function change(task: ApplyTask): Promise<Applied> {
@@ -217,7 +223,10 @@ async function change(task: ApplyTask): Promise<Applied> {
   return { revision, changed: true };
 }
 
-/** All but the definition, which comes last: cut off before, the model is still the other's. */
+/**
+ * Takes over all objects but the definition, which comes last: after an interruption the model
+ * still belongs to the former manager.
+ */
 async function takeOverAll(task: ApplyTask, former: string): Promise<void> {
   const { live, writer } = task;
   const theirs = [...live.objects.found.values()].filter(
@@ -226,7 +235,9 @@ async function takeOverAll(task: ApplyTask, former: string): Promise<void> {
   for (const object of theirs) await takeOver(writer, object);
 }
 
-/** Our later writes may have come after those of a newer definition: then that one has the last word. */
+/**
+ * Another definition may have been stored before our last writes: then that one is applied again.
+ */
 async function overtaken({ context, spec }: ApplyTask, holder: KubeObject): Promise<void> {
   const now = await mapApiError(
     spec.id,
@@ -236,7 +247,9 @@ async function overtaken({ context, spec }: ApplyTask, holder: KubeObject): Prom
   await finishModel(context, spec.slug);
 }
 
-/** The definition is there already: at most its owner, what is remembered, or an end that was cut off. */
+/**
+ * The definition is stored already: writes at most its owner, its overrides, and unfinished work.
+ */
 async function keep(task: ApplyTask, isPolicyChecked: boolean): Promise<Applied> {
   const { context, spec, live, applying, plan, writer, former, options } = task;
   const { revision, hash, manager } = applying.stored;
@@ -261,8 +274,8 @@ async function keep(task: ApplyTask, isPolicyChecked: boolean): Promise<Applied>
 }
 
 /**
- * Brings a definition into the cluster: everything is rehearsed, then the definition is replaced on
- * the condition that it still is what was looked at, then the rest follows from it.
+ * Applies a definition: checks everything by a dry run, replaces the definition on the condition
+ * that it is unchanged, then applies the rest.
  * @throws ClusterError, DefinitionError
  */
 export async function applyModel(
@@ -278,7 +291,7 @@ export async function applyModel(
 }
 
 /**
- * Finishes a definition of ours that was stored and not followed to its end.
+ * Finishes a definition that the service stored and did not apply completely.
  * @throws ClusterError, DefinitionError
  */
 export async function finishModel(context: ApplyContext, slug: string): Promise<void> {
@@ -289,6 +302,7 @@ export async function finishModel(context: ApplyContext, slug: string): Promise<
   if (stored === undefined || stored.deleting || !isOwn(stored.manager)) return;
   const options = { by: stored.history[0]?.by ?? '', manager: stored.manager };
   const task = await prepare(context, parseModel(stored.definition), options);
-  // What is stored may have been written past us: our rights are lent to it as little as to REST.
+  // The stored definition may have been written past the service, so the policy of REST holds for
+  // it, too.
   if (!task.applying.changed) await keep(task, true);
 }

@@ -7,7 +7,7 @@ import { pinOf } from '../../registry';
 import type { KubeObject } from '../client/api';
 import { at, listAt, textAt } from '../client/object-fields';
 
-/** A file that travels in a ConfigMap, and the ConfigMap it stands in. */
+/** A file in a ConfigMap, and that ConfigMap. */
 export interface ConfigMapFile extends FileContent {
   readonly configMap: string;
 }
@@ -21,7 +21,7 @@ function fileIn(object: KubeObject): ConfigMapFile | undefined {
   return { name: first[0], bytes, sha256, configMap: object.metadata.name };
 }
 
-/** The files of a model that the cluster holds. */
+/** The files of a model in the cluster. */
 export function filesOf(slug: string, objects: Iterable<KubeObject>): readonly ConfigMapFile[] {
   return [...objects]
     .filter(
@@ -32,7 +32,7 @@ export function filesOf(slug: string, objects: Iterable<KubeObject>): readonly C
     .filter((file) => file !== undefined);
 }
 
-/** Which file each arm runs with: its Deployment says so. Nobody else does when Git applied it. */
+/** The file of each arm, from its Deployment: the only source when Git applied the model. */
 export function filesInUse(
   spec: ModelSpec,
   objects: ReadonlyMap<string, KubeObject>,
@@ -51,15 +51,15 @@ export function filesInUse(
   return Object.fromEntries(used);
 }
 
-/** A definition with the files that came with it or that the cluster holds, and their digests. */
+/** A definition with its own files or those of the cluster, and their digests. */
 export interface SpecWithFiles {
   readonly spec: ModelSpec;
   readonly artifacts: Artifacts;
 }
 
 /**
- * A definition by REST names a file, it does not bring it: it gets the bytes the arm had. What is
- * not held stays without, and `objectsOf` says what to do about that.
+ * A definition by REST names a file without its bytes: it gets the bytes that the arm has. A file
+ * that is not in the cluster stays absent, and `objectsOf` reports it.
  */
 export function withConfigMapFiles(
   spec: ModelSpec,

@@ -5,10 +5,10 @@ import { entryOf } from '../../../../lib/spec/entry';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** `kubectl apply` without `--server-side` writes as this one. */
+/** Field manager of `kubectl apply` without `--server-side`. */
 const CLIENT_SIDE = 'kubectl-client-side-apply';
 
-/** The field manager that a writer's changes are made under: the service's writers share one. */
+/** The field manager of a writer's changes: all writers of the service share one. */
 export function fieldManagerOf(writer: string): string {
   return OWN_MANAGERS.has(writer) ? MANAGER : writer;
 }
@@ -25,13 +25,13 @@ function ownsDefinition({ fieldsV1 }: ManagedFields): boolean {
 const entriesOf = ({ metadata }: KubeObject): readonly ManagedFields[] =>
   metadata.managedFields ?? [];
 
-/** An apply that only adds its owner, and changes nothing else, is kept without a time. */
+/** An apply that only adds its owner is recorded without a time. */
 const timeOf = ({ time }: ManagedFields): number =>
   time === undefined ? Infinity : Date.parse(time);
 
 /**
- * Who writes the definition. Whoever takes a model over takes its ownership away from the others
- * (`takenOver`), so that another owner beside us came after us: it was handed back.
+ * The writer of the definition. A takeover removes the other owners (`takenOver`), so an owner
+ * beside the service came later: the model was handed back.
  */
 export function definitionWriter(object: KubeObject): ManagedFields | undefined {
   const foreign = ({ manager }: ManagedFields): number => Number(manager !== MANAGER);
@@ -42,7 +42,7 @@ export function definitionWriter(object: KubeObject): ManagedFields | undefined 
     .toSorted((a, b) => foreign(b) - foreign(a) || later(a, b))[0];
 }
 
-/** Has a field manager written anything of it? Only then it may take it away. */
+/** Whether a field manager owns a field of the object; only then it may delete the object. */
 export function isWrittenBy(object: KubeObject, manager: string): boolean {
   return entriesOf(object).some((one) => one.manager === manager && one.subresource === undefined);
 }
@@ -55,15 +55,14 @@ function union(a: Fields, b: Fields): Fields {
   return { ...a, ...Object.fromEntries(both) };
 }
 
-/** What somebody applied as a whole; what controllers and editors set of an object stays theirs. */
+/** Fields of an apply of the whole object; fields of controllers and editors are not counted. */
 function isApplied({ manager, operation, subresource }: ManagedFields): boolean {
   return subresource === undefined && (operation === 'Apply' || manager === CLIENT_SIDE);
 }
 
 /**
- * The owners of an object after it has been taken over: everything that was applied is `manager`'s
- * as if it had applied it, so that its next apply drops what the new definition no longer has.
- * Undefined: it owns everything already.
+ * The owners of an object after a takeover: `manager` owns every applied field, so that its next
+ * apply drops fields that the new definition no longer has. Undefined: it owns them already.
  */
 export function takenOver(
   object: KubeObject,

@@ -7,7 +7,7 @@ import { at, numberAt, textAt } from '../client/object-fields';
 import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
 
-/** The object that keeps a revision. It is deleted with the definition. */
+/** The ControllerRevision of a stored revision. It is deleted with the definition. */
 export function revisionObject(definition: KubeObject, entry: StoredRevision): KubeObject {
   const { name, namespace, uid = '', labels = {} } = definition.metadata;
   const slug = labels[MODEL_LABEL] ?? '';
@@ -25,7 +25,7 @@ export function revisionObject(definition: KubeObject, entry: StoredRevision): K
   };
 }
 
-/** Undefined for what is not a revision of ours. */
+/** Undefined for an object that is not a revision of this service. */
 function entryIn(object: KubeObject): StoredRevision | undefined {
   const data = object['data'];
   const revision = numberAt(data, 'revision');
@@ -50,28 +50,28 @@ const isOwnedBy =
   ({ metadata }: KubeObject): boolean =>
     metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
 
-/** What was kept, in no order. */
+/** The stored revisions, in no order. */
 export function entriesOf(kept: readonly KubeObject[]): readonly StoredRevision[] {
   return kept.map(entryIn).filter((entry) => entry !== undefined);
 }
 
 /**
- * What was applied, newest first. The present revision leads even when it was never kept: others
- * applied it, or we were cut off.
+ * The applied revisions, newest first. The present one comes first even if it is not stored:
+ * another manager applied it, or the service was interrupted.
  */
 export function historyOf(
   present: StoredRevision,
   kept: readonly KubeObject[],
   uid: string | undefined,
 ): readonly StoredRevision[] {
-  // Others are of an earlier life of the model, or of another owner.
+  // Others belong to an earlier model of this name, or to another owner.
   const earlier = entriesOf(kept.filter(isOwnedBy(uid)))
     .filter(({ revision }) => revision < present.revision)
     .sort((a, b) => b.revision - a.revision);
   return [present, ...earlier].slice(0, HISTORY_LIMIT);
 }
 
-/** A name may be left from an earlier life of the model; what is kept there is of no use. */
+/** The name may be taken by a revision of an earlier model, which is replaced. */
 async function keepOne(api: KubeApi, object: KubeObject): Promise<void> {
   const { name, namespace = '', ownerReferences } = object.metadata;
   const owner = ownerReferences?.[0]?.uid;
@@ -88,7 +88,7 @@ async function keepOne(api: KubeApi, object: KubeObject): Promise<void> {
   });
 }
 
-/** Keeps every entry that is not kept yet, and drops what is too old. */
+/** Stores every missing revision, and deletes those that are too old. */
 export async function keepHistory(
   api: KubeApi,
   definition: KubeObject,

@@ -103,7 +103,7 @@ export interface LiveModel {
   readonly objects: LiveObjects;
   /** Undefined: there is none, or its ConfigMap was created without a text. */
   readonly definition: Definition | undefined;
-  /** Why the definition that is there cannot be used. */
+  /** Reason why the stored definition is invalid. */
   readonly broken: string | undefined;
   readonly files: readonly ConfigMapFile[];
   readonly stored: StoredModel | undefined;

@@ -8,13 +8,13 @@ import { entriesOf } from './history';
 import type { LiveModel } from './live-objects';
 import type { ApplyContext } from './apply-context';
 
-/** Hashes that Deployments run: a ConfigMap can bypass the service, a Deployment needs its own right. */
+/** Hashes that Deployments run: writing one needs another right than writing a ConfigMap. */
 function runningHashes({ objects }: LiveModel): ReadonlySet<string> {
   const deployments = [...objects.found.values()].filter(({ kind }) => kind === 'Deployment');
   return new Set(deployments.map(renderedFrom).filter((hash) => hash !== undefined));
 }
 
-/** Without scaling, which a rollback keeps at its current value. */
+/** The definition without scaling, which a rollback keeps at its current value. */
 function textOf(definition: StoredRevision['definition']): string {
   return JSON.stringify(canonical({ ...definition, scaling_config: undefined }));
 }

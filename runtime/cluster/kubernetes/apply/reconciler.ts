@@ -14,13 +14,13 @@ import type { OverridesStore } from './overrides-store';
 import type { Timing } from '../client/timing';
 import type { ClusterCache } from '../cache/cluster-cache';
 
-/** How often unfinished changes are looked for. */
+/** Interval of the search for unfinished changes. */
 const LOOK_MS = 5000;
 /** A change that takes longer counts as interrupted. */
 const PATIENCE_MS = 30_000;
 /** Jitter, so that one router is first and the others find the work done. */
 const SPREAD_MS = 15_000;
-/** Pause before a failed change is tried again. */
+/** Pause before a failed change is retried. */
 const PAUSE_MS = 60_000;
 
 /** The unfinished work of a model. */

@@ -14,17 +14,17 @@ import type { ApplyContext } from './apply-context';
 import { mapApiError, readOnlyError } from './apply-context';
 import { deleteAll } from './object-writer';
 
-/** A model that has been marked as on its way out. */
+/** A model that is marked as being deleted. */
 export interface DeletingModel {
   readonly slug: string;
   readonly id: string;
-  /** Of the definition: another one is another life of the model. */
+  /** Uid of the definition: a new definition of this name has another. */
   readonly uid: string | undefined;
-  /** The longest that its pods may take to end, milliseconds. */
+  /** Longest grace period of its pods, milliseconds. */
   readonly graceMs: number;
 }
 
-/** Pods that ended within their grace are reported a little later. */
+/** Delay until pods that ended within their grace period are reported. */
 const SLACK_MS = 30_000;
 /** Kubernetes' own default. */
 const DEFAULT_GRACE_SECONDS = 30;
@@ -38,7 +38,7 @@ function graceSeconds(deployment: KubeObject): number {
   return spec?.template?.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
 }
 
-/** What the service has written of a model; what others have put beside it stays theirs. */
+/** Objects that the service wrote; objects of other writers stay. */
 function objectsIn({ objects }: LiveModel, manager: string): readonly KubeObject[] {
   return [...objects.found.values()].filter(
     (object) => object !== objects.holder && isWrittenBy(object, manager),
@@ -80,7 +80,7 @@ function unreadable(id: string, broken: string): ClusterError {
   );
 }
 
-/** A removal that only Git may do is answered with what it would take away. */
+/** Refuses a removal that only Git may do; the refusal lists the objects that would be deleted. */
 function refuse(context: ApplyContext, live: LiveModel, rules: () => void): void {
   const prunes = [...live.objects.found.values()];
   const plan = (): readonly object[] => planDetails({ writes: [], prunes });
@@ -98,7 +98,7 @@ function refuse(context: ApplyContext, live: LiveModel, rules: () => void): void
 }
 
 /**
- * Marks a model as on its way out, so that routers send it nothing any more.
+ * Marks a model as being deleted, so that routers send it no requests.
  * @throws ClusterError
  */
 export async function markDeleting(
@@ -110,7 +110,9 @@ export async function markDeleting(
   return mapApiError(`model ${model.id}`, retryOnConflict(attempt));
 }
 
-/** What is there of the very model that leaves; undefined when that is gone, or came again. */
+/**
+ * The objects of the model that is being deleted; undefined when it is gone, or was created again.
+ */
 async function stillLeaving(
   context: ApplyContext,
   { slug, uid }: DeletingModel,
@@ -120,7 +122,7 @@ async function stillLeaving(
   return objects.holder?.metadata.uid === uid && stored?.deleting === true ? live : undefined;
 }
 
-/** Ends its pods: they finish what they are at, for as long as their grace lasts. */
+/** Deletes its workloads; pods finish their requests within their grace period. */
 export async function deleteWorkloads(
   context: ApplyContext,
   removal: DeletingModel,
@@ -129,12 +131,12 @@ export async function deleteWorkloads(
   const live = await stillLeaving(context, removal);
   if (live === undefined) return;
   const objects = objectsIn(live, fieldManagerOf(manager));
-  // The autoscaler first: it would look for what it scales.
+  // The autoscaler first, since it would report a missing target.
   await deleteAll(context.api, objects.filter(isAutoscaler));
   await deleteAll(context.api, objects.filter(isDeployment));
 }
 
-/** Takes away all that is left, the definition last. */
+/** Deletes the remaining objects, the definition last. */
 export async function deleteRemaining(
   context: ApplyContext,
   removal: DeletingModel,

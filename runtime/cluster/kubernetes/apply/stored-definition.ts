@@ -8,26 +8,26 @@ import type { RawObject } from '../client/object-fields';
 import { at, createdAt, numberAt, textAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
-/** On the definition: what we know of the revision that we applied. JSON, see `Stamp`. */
+/** Annotation of the definition: facts about the applied revision. JSON, see `AppliedRevision`. */
 export const APPLIED_ANNOTATION = `${PREFIX}/applied`;
-/** On the definition: since when the model is on its way out. */
+/** Annotation of the definition: time since when the model is being deleted. */
 export const DELETING_ANNOTATION = `${PREFIX}/deleting`;
 
-/** What an apply of ours leaves beside the definition. It counts while `hash` is the definition's. */
+/** Facts that an apply stores beside the definition. They hold while `hash` is the definition's. */
 export interface AppliedRevision {
   readonly revision: number;
   readonly hash: string;
   readonly by: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** Who wrote this definition: `rest` or `files`. */
+  /** Writer of this definition: `rest` or `files`. */
   readonly manager: string;
-  /** Whose the model is since; another than `manager` once it was taken over. */
+  /** Owner of the model; differs from `manager` after a takeover. */
   readonly owner: string;
   readonly artifacts?: Artifacts | undefined;
 }
 
-/** A definition as the cluster holds it. */
+/** A definition in the cluster. */
 export interface Definition {
   readonly object: KubeObject;
   readonly spec: ModelSpec;
@@ -38,7 +38,7 @@ export interface Definition {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly deleting: boolean;
-  /** Only when it is about this very definition. */
+  /** Absent when it belongs to another definition. */
   readonly stamp: AppliedRevision | undefined;
 }
 
@@ -59,7 +59,7 @@ function artifactsOf(value: unknown): Artifacts | undefined {
   return Object.fromEntries(all) as Artifacts;
 }
 
-/** A hand-edited definition that cannot be read counts as absent. */
+/** An unreadable annotation, edited by hand, counts as absent. */
 function stampOf(object: KubeObject): AppliedRevision | undefined {
   const value = parsed(annotation(object, APPLIED_ANNOTATION));
   const revision = numberAt(value, 'revision');
@@ -78,9 +78,9 @@ function stampOf(object: KubeObject): AppliedRevision | undefined {
 }
 
 /**
- * Ours are counted: 1, 2, 3. A definition that others applied is named by the ConfigMap's
- * resourceVersion: the same for every router and after every restart, and always higher than any
- * number counted before, because each of our writes raised it, too.
+ * Revisions of the service are counted: 1, 2, 3. A definition of another manager has the
+ * ConfigMap's resourceVersion: the same for every router and after every restart, and higher than
+ * any counted revision, because each write of the service raised it, too.
  */
 function revisionOf(
   { metadata }: KubeObject,
@@ -91,14 +91,14 @@ function revisionOf(
   return Math.max(Number(metadata.resourceVersion ?? 0), (stamp?.revision ?? 0) + 1);
 }
 
-/** Undefined: there is no definition in it, only the name was claimed. */
+/** Undefined: it has no definition; a create has only claimed the name. */
 export function definitionText(object: KubeObject | undefined): string | undefined {
   return textAt(object, 'data', DEFINITION_KEY);
 }
 
 /**
- * Reads a ConfigMap that holds a definition.
- * @throws Error or DefinitionError when it holds none that can be used
+ * Reads a ConfigMap with a definition.
+ * @throws Error or DefinitionError when it has no valid definition
  */
 export function readDefinition(object: KubeObject): Definition {
   const text = definitionText(object);
@@ -123,7 +123,7 @@ export function readDefinition(object: KubeObject): Definition {
   };
 }
 
-/** The present revision, whichever manager applied it. */
+/** The present revision, of any manager. */
 export function presentRevision(definition: Definition, artifacts: Artifacts): StoredRevision {
   const { spec, hash, revision, manager, updatedAt, stamp } = definition;
   return {
@@ -138,7 +138,7 @@ export function presentRevision(definition: Definition, artifacts: Artifacts): S
   };
 }
 
-/** The annotations that go with a stored definition. */
+/** The annotations of a stored definition. */
 export function withAppliedRevision(object: KubeObject, stored: StoredModel): KubeObject {
   const [entry] = stored.history;
   const stamp: AppliedRevision = {
@@ -157,7 +157,7 @@ export function withAppliedRevision(object: KubeObject, stored: StoredModel): Ku
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
-/** The hash of the definition that an object was rendered from. */
+/** Hash of the definition that an object was rendered from. */
 export function renderedFrom(object: KubeObject): string | undefined {
   return annotation(object, HASH_ANNOTATION);
 }

@@ -1,12 +1,12 @@
 import type { RawObject } from '../client/object-fields';
 import { at, createdAt, numberAt, textAt, timeAt } from '../client/object-fields';
 
-/** Something that was noticed about an object, as both APIs of events tell it. */
+/** An event about an object, from either API of events. */
 export interface ObjectEvent {
   readonly kind: string;
   readonly name: string;
   readonly uid: string | undefined;
-  /** The container it is about, if one. */
+  /** The container that it is about, if any. */
   readonly container: string | undefined;
   readonly reason: string;
   readonly message: string;
@@ -43,7 +43,7 @@ function noticed(event: RawObject): ObjectEvent {
   };
 }
 
-/** Everything that was noticed, latest first. */
+/** All events, latest first. */
 export function eventsOf(events: readonly RawObject[]): readonly ObjectEvent[] {
   return events.map(noticed).sort((a, b) => b.last - a.last);
 }
@@ -61,7 +61,7 @@ export function eventsByName(all: readonly ObjectEvent[]): EventsByName {
   return found;
 }
 
-/** What was noticed about one object: by its uid, since a name may be used again. */
+/** The events about one object: by its uid, since a name may be used again. */
 export function eventsAbout(all: EventsByName, object: unknown): readonly ObjectEvent[] {
   const uid = textAt(object, 'metadata', 'uid');
   const own = all.get(textAt(object, 'metadata', 'name') ?? '') ?? [];
@@ -69,8 +69,8 @@ export function eventsAbout(all: EventsByName, object: unknown): readonly Object
 }
 
 /**
- * What was noticed about the ReplicaSets of a Deployment. They are not watched; their names are the
- * Deployment's with a hash behind.
+ * The events about the ReplicaSets of a Deployment. They are not watched; their names are the
+ * Deployment's name with a hash.
  */
 export function replicaSetEvents(
   all: readonly ObjectEvent[],

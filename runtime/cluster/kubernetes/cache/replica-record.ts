@@ -22,13 +22,13 @@ export const VERSION_LABEL = 'app.kubernetes.io/version';
 export const isTerminating = (pod: RawObject): boolean =>
   textAt(pod, 'metadata', 'deletionTimestamp') !== undefined;
 
-/** Over for good; a controller has made another, or will. */
+/** The pod has ended for good; its controller replaces it. */
 export function isFinished(pod: RawObject): boolean {
   const phase = textAt(pod, 'status', 'phase');
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
-/** A replica can be routed to when it is ready, not on its way out, and has an address. */
+/** A replica can be routed to when it is ready, not terminating, and has an address. */
 export function isReady(pod: RawObject): boolean {
   const ready = conditionOf(pod, 'Ready')?.['status'] === 'True';
   const address = textAt(pod, 'status', 'podIP') !== undefined;
@@ -41,7 +41,7 @@ function phaseOf(pod: RawObject, failed: boolean): ReplicaPhase {
   return failed || isFinished(pod) ? 'failed' : 'starting';
 }
 
-/** Pods of an earlier revision may listen elsewhere: each says it itself. */
+/** Pods of an earlier revision may have another port, so it is read from each pod. */
 function portOf(pod: RawObject, arm: Arm | undefined): number {
   const server = listAt(pod, 'spec', 'containers').find((one) => one['name'] === SERVER_CONTAINER);
   const http = listAt(server, 'ports').find((one) => one['name'] === 'http');
@@ -49,7 +49,7 @@ function portOf(pod: RawObject, arm: Arm | undefined): number {
   return told ?? (arm === undefined ? 0 : serverFacts(arm.server, undefined).httpPort);
 }
 
-/** A label cannot hold every version: `v1+gpu` stands there as `v1_gpu`. */
+/** A label cannot hold every version: `v1+gpu` becomes `v1_gpu`. */
 function versionOf(pod: RawObject, arm: Arm | undefined): string {
   const label = labelOf(pod, VERSION_LABEL) ?? '';
   return arm !== undefined && versionLabel(arm.version) === label ? arm.version : label;
@@ -61,7 +61,9 @@ function restartsOf(pod: RawObject): number {
     .reduce((sum, status) => sum + (numberAt(status, 'restartCount') ?? 0), 0);
 }
 
-/** Since when a replica is in its phase. `deletionTimestamp` is when its grace ends. */
+/**
+ * Time at which a replica entered its phase. `deletionTimestamp` is the end of its grace period.
+ */
 function sinceOf(pod: RawObject): number {
   const end = timeAt(pod, 'metadata', 'deletionTimestamp');
   const grace = numberAt(pod, 'metadata', 'deletionGracePeriodSeconds') ?? 0;
@@ -82,13 +84,13 @@ const UNITS: Readonly<Record<string, number>> = {
   Gi: 2 ** 30,
 };
 
-/** Measures use smaller units (`12345n`) than people do. */
+/** Metrics have small units, such as `12345n`. */
 function measure(value: unknown): number {
   const [, digits, unit = ''] = /^([0-9.]+)([a-zA-Z]*)$/.exec(String(value)) ?? [];
   return digits === undefined ? 0 : Number(digits) * (entryOf(UNITS, unit) ?? 0);
 }
 
-/** What PodMetrics says a pod uses, over its containers. */
+/** Usage of a pod by PodMetrics, over its containers. */
 function usageOf(metrics: RawObject | undefined): ReplicaRecord['usage'] {
   const containers = listAt(metrics, 'containers');
   if (containers.length === 0) return undefined;
@@ -98,10 +100,10 @@ function usageOf(metrics: RawObject | undefined): ReplicaRecord['usage'] {
 }
 
 export interface ReplicaContext {
-  /** The arm of the definition the pod belongs to; undefined when it is there no more. */
+  /** The arm of the pod; undefined when the definition no longer has it. */
   readonly arm: Arm | undefined;
   readonly cause: Cause | undefined;
-  /** The Deployment has given up on pods that are not ready by now. */
+  /** The Deployment exceeded its progress deadline: pods that are not ready have failed. */
   readonly late: boolean;
   /** PodMetrics of the pod. */
   readonly metrics: RawObject | undefined;

@@ -5,12 +5,15 @@ import { entryOf } from '../../../../lib/spec/entry';
 
 export const slugByLabel = (object: KubeObject): string => labelOf(object, MODEL_LABEL) ?? '';
 
-/** Names that Kubernetes puts behind a Deployment's: of a ReplicaSet one part, of a pod two. */
+/**
+ * Number of parts that Kubernetes appends to a Deployment's name: one for a ReplicaSet, two for a
+ * pod.
+ */
 const PARTS_BEHIND: Readonly<Record<string, number>> = { Pod: 2, ReplicaSet: 1 };
 
 /**
- * The model an event is about. Its objects are not looked up: they may be gone, and their names say
- * it, `<slug>[--<candidate>]-<ReplicaSet>-<pod>`.
+ * The model of an event. Its object may be gone, so the model is read from the object's name,
+ * `<slug>[--<candidate>]-<ReplicaSet>-<pod>`.
  */
 export function slugOfEvent(event: KubeObject): string {
   const about = event['involvedObject'];

@@ -14,7 +14,7 @@ import {
 
 type Found = Pick<Cause, 'cause' | 'message'>;
 
-/** Why pods cannot be made, in the words of the API server's admission. */
+/** Reasons why pods cannot be created, by the messages of admission. */
 const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found])[] = [
   [
     /exceeded quota: ([^,\s]+), requested: (.*?), used: (.*?), limited: (.*)$/s,
@@ -79,7 +79,7 @@ function refusal(words: string): Found {
   return { cause: /forbidden/.test(words) ? 'admission-refused' : 'create-failed', message };
 }
 
-/** A Deployment that has not got all its pods: the condition, or the event that comes with it. */
+/** A Deployment with missing pods: from its condition, or from the event of the failed creation. */
 function createCause(deployment: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const condition = conditionOf(deployment, 'ReplicaFailure');
   if (condition?.['status'] === 'True') {
@@ -88,7 +88,7 @@ function createCause(deployment: RawObject, noticed: readonly ObjectEvent[]): Ca
   }
   const wanted = numberAt(deployment, 'spec', 'replicas') ?? 1;
   if ((numberAt(deployment, 'status', 'replicas') ?? 0) >= wanted) return undefined;
-  // The latest word counts: an event outlives what it tells of by an hour.
+  // The latest event counts: events remain for an hour after their cause is gone.
   const latest = replicaSetEvents(noticed, nameOf(deployment)).find(
     ({ reason }) => reason === 'FailedCreate' || reason === 'SuccessfulCreate',
   );
@@ -106,7 +106,10 @@ export function missedDeadline(deployment: RawObject): Cause | undefined {
   return { cause: 'progress-deadline', message, since, failed: true };
 }
 
-/** What keeps a Deployment from having its replicas, beyond what they say themselves. */
+/**
+ * The cause that keeps a Deployment from having its replicas, beyond the causes of the pods
+ * themselves.
+ */
 export function deploymentCause(
   deployment: RawObject,
   noticed: readonly ObjectEvent[],
@@ -114,12 +117,12 @@ export function deploymentCause(
   return createCause(deployment, noticed) ?? missedDeadline(deployment);
 }
 
-/** Measures of new pods take a minute or two to come. */
+/** Metrics of new pods arrive after a minute or two. */
 const MEASURES_MS = 120_000;
 
 /**
- * An autoscaler that has nothing to go by, or cannot act. It only matters where there is something
- * to scale, and no sooner than measures can be there.
+ * An autoscaler that has no metrics, or cannot scale. It is only reported for an arm with replicas,
+ * and not before metrics can exist.
  * @param settledAt when the last replica became ready
  */
 export function autoscalerCause(

@@ -1,13 +1,15 @@
 import type { Why } from '../../port';
 
-/** What keeps a replica, or a whole arm, from serving. */
+/** The cause that keeps a replica, or a whole arm, from serving. */
 export interface Cause {
   readonly cause: string;
-  /** What is the matter; what to do about it. */
+  /** The cause, and how to correct it. */
   readonly message: string;
   /** Milliseconds since the epoch. */
   readonly since: number;
-  /** Waiting alone will not mend it. A replica that still loads its model has a cause, too. */
+  /**
+   * True when waiting alone does not help. A replica that still loads its model has a cause, too.
+   */
   readonly failed: boolean;
 }
 
@@ -20,14 +22,14 @@ const MAX_QUOTED = 300;
 
 const COLOUR = new RegExp(`${String.fromCodePoint(27)}\\[[0-9;]*[A-Za-z]`, 'g');
 
-/** Text of others on one line, without colours and control characters. */
+/** Text of another component on one line, without colours and control characters. */
 export function quoted(text: string): string {
   const plain = text.replace(COLOUR, '').replace(/\p{Cc}+/gu, ' ');
   const line = plain.trim();
   return line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line;
 }
 
-/** What a line of a JSON log says, else the line itself. */
+/** The message of a line of a JSON log, else the line itself. */
 function messageIn(line: string): string {
   if (!line.startsWith('{')) return line;
   try {
@@ -39,12 +41,12 @@ function messageIn(line: string): string {
   }
 }
 
-/** The last line that says something: what a process cries out before it dies. */
+/** The last line with text: usually the error that ended the process. */
 export function lastLine(log: string | undefined): string | undefined {
   const line = (log ?? '').split(/[\r\n]+/).findLast((one) => one.trim() !== '');
   return line === undefined ? undefined : quoted(messageIn(line.trim()));
 }
 
-/** `: words`, or nothing. */
+/** `: words`, or an empty text. */
 export const detail = (words: string | undefined): string =>
   words === undefined || words === '' ? '' : `: ${words}`;

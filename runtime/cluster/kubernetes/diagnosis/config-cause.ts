@@ -3,7 +3,7 @@ import { quoted } from './cause';
 
 type Found = Pick<Cause, 'cause' | 'message'>;
 
-/** What is missing for a container or a volume, in the kubelet's words, and what it means. */
+/** Missing parts of a container or a volume, by the messages of the kubelet. */
 const RULES: readonly (readonly [RegExp, (found: readonly string[]) => Found])[] = [
   [
     /image will run as root|runAsUser breaks non-root policy/i,
@@ -45,7 +45,7 @@ function missing(kind: string, name: string | undefined, what: string, advice: s
   };
 }
 
-/** Undefined when the words tell of nothing that is known. */
+/** Undefined when no rule matches the message. */
 export function tryConfigCause(words: string): Found | undefined {
   for (const [pattern, explain] of RULES) {
     const match = pattern.exec(words);
@@ -54,7 +54,7 @@ export function tryConfigCause(words: string): Found | undefined {
   return undefined;
 }
 
-/** Why a container cannot be made from its configuration. */
+/** The reason why a container cannot be created from its configuration. */
 export function configCause(words: string, since: number): Cause {
   const found = tryConfigCause(words) ?? {
     cause: 'container-config',

@@ -10,7 +10,7 @@ import { killedCause, unreadyCause } from './probe-cause';
 /** The container that loads the artifact (lib/objects/fetch). */
 const FETCH = 'artifact';
 
-/** One container of a pod, and what was noticed about the pod. */
+/** One container of a pod, and the events about the pod. */
 interface Inside {
   readonly pod: RawObject;
   readonly noticed: readonly ObjectEvent[];
@@ -20,7 +20,7 @@ interface Inside {
   readonly init: boolean;
 }
 
-/** Exit codes that tell more than a number (128 + signal). */
+/** Exit codes with a meaning (128 + signal). */
 const EXITS: Readonly<Record<number, string>> = {
   132: 'an instruction this CPU does not have; build the image for the CPU of the nodes',
   134: 'it aborted itself',
@@ -63,7 +63,7 @@ function exitCause(inside: Inside, code: number, log: string | undefined, since:
   return { cause: 'crash', message, since, failed: true };
 }
 
-/** What a container that ended died of. */
+/** The reason why a container ended. */
 function endCause(inside: Inside, end: unknown): Cause | undefined {
   const { pod, name, init, noticed } = inside;
   const code = numberAt(end, 'exitCode');
@@ -83,7 +83,7 @@ function endCause(inside: Inside, end: unknown): Cause | undefined {
   return exitCause(inside, code, log, finishedAt);
 }
 
-/** A container that could not even be started. */
+/** A container that could not be started. */
 function startCause(words: string, since: number): Cause {
   const wrongCpu = /exec format error/.test(words);
   const absent = /no such file|not found in \$PATH|permission denied/.test(words);
@@ -92,13 +92,13 @@ function startCause(words: string, since: number): Cause {
     : absent
       ? 'correct command, or the image'
       : 'look at the events of the pod';
-  // What went wrong stands at the end of a long chain of who told whom.
+  // The cause is at the end of a chain of wrapped errors.
   const last = /(exec: .*|exec .*format error.*)$/s.exec(words)?.[1] ?? words;
   const message = `the container cannot be started: ${quoted(last)}; ${advice}`;
   return { cause: 'start-error', message, since, failed: true };
 }
 
-/** The kubelet retries: the words of the last try are in its events when they are not here. */
+/** The kubelet retries: between two attempts the message of the last one is only in the events. */
 function pullWords({ noticed, name, status }: Inside): string | undefined {
   const words = textAt(status, 'state', 'waiting', 'message');
   const tried = noticed.find(
@@ -127,7 +127,7 @@ function waitingCause(inside: Inside, reason: string): Cause | undefined {
   }
 }
 
-/** What is the matter with one container; undefined when nothing is known to be. */
+/** The cause of one container; undefined when none is known. */
 export function containerCause(inside: Inside): Cause | undefined {
   const { status, pod, name, noticed, init } = inside;
   if (status['ready'] === true && !init) return undefined;
@@ -135,12 +135,12 @@ export function containerCause(inside: Inside): Cause | undefined {
   if (waiting !== undefined) return waitingCause(inside, waiting);
   const ended = at(status, 'state', 'terminated');
   if (ended !== undefined) return endCause(inside, ended);
-  // It runs again: until it is ready, what it died of is what keeps it from serving.
+  // It was restarted: until it is ready, the reason of its last end is the cause.
   const before = endCause(inside, at(status, 'lastState', 'terminated'));
   return before ?? (init ? undefined : unreadyCause(pod, name, noticed));
 }
 
-/** The first container that is in trouble, in the order they are started. */
+/** The first container with a cause, in the order of their start. */
 export function containersCause(
   pod: RawObject,
   noticed: readonly ObjectEvent[],

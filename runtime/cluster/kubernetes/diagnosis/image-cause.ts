@@ -2,7 +2,7 @@ import type { Cause } from './cause';
 import { quoted } from './cause';
 import { entryOf } from '../../../../lib/spec/entry';
 
-/** Reasons of a waiting container that mean: its image is not there. */
+/** Waiting reasons of a container whose image is missing. */
 export const IMAGE_REASONS: ReadonlySet<string> = new Set([
   'ErrImagePull',
   'ImagePullBackOff',
@@ -13,7 +13,7 @@ export const IMAGE_REASONS: ReadonlySet<string> = new Set([
   'SignatureValidationFailed',
 ]);
 
-/** Registries say it in their own words; the first that fits is told. */
+/** Messages differ by registry; the first rule that matches is used. */
 const TROUBLES: readonly (readonly [RegExp, string])[] = [
   [
     /unauthorized|authentication required|authorization failed|denied|forbidden|\b40[13]\b/i,
@@ -45,7 +45,7 @@ const BY_REASON: Readonly<Record<string, string>> = {
   SignatureValidationFailed: 'its signature is not accepted; sign it, or use one that is',
 };
 
-/** `details`: what the kubelet said, of this moment or when it tried. */
+/** `details`: the message of the kubelet, from the status or from its last attempt. */
 export function imageCause(
   image: string,
   reason: string,

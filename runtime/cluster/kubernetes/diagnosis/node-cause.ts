@@ -7,7 +7,7 @@ import { entryOf } from '../../../../lib/spec/entry';
 
 type Found = Pick<Cause, 'cause' | 'message'>;
 
-/** Reasons of a pod that is over, set by the kubelet or a controller of nodes. */
+/** Reasons of an ended pod, set by the kubelet or a node controller. */
 const ENDED: Readonly<Record<string, Found>> = {
   Evicted: {
     cause: 'evicted',
@@ -20,7 +20,7 @@ const ENDED: Readonly<Record<string, Found>> = {
   Terminated: { cause: 'node-shutdown', message: 'its node was shut down' },
 };
 
-/** A node that was given the pod and did not take it (OutOfcpu, NodeAffinity, …). */
+/** Reasons for which a node refuses a scheduled pod (OutOfcpu, NodeAffinity, …). */
 const REFUSED =
   /^OutOf|^NodeAffinity|^NodeName|^UnexpectedAdmissionError|^TopologyAffinityError|^PodOSNot/;
 
@@ -51,7 +51,7 @@ function finishedCause(pod: RawObject): Found | undefined {
   return { cause: 'node-refused', message };
 }
 
-/** The kubelet says ready, the control plane does not believe it any more. */
+/** The pod is ready by its last status, but the control plane no longer hears of its node. */
 function isUnheard(pod: RawObject): boolean {
   const containers = listAt(pod, 'status', 'containerStatuses');
   const gates = listAt(pod, 'spec', 'readinessGates');
@@ -62,8 +62,8 @@ function isUnheard(pod: RawObject): boolean {
 }
 
 /**
- * The node was short of something. A server that ends well on SIGTERM leaves a pod that has
- * `Succeeded` without a word of it: then only the event tells.
+ * Eviction under resource pressure. A server that exits well on SIGTERM leaves a pod in phase
+ * `Succeeded` without a reason: then only the event shows the eviction.
  */
 function evictedCause(noticed: readonly ObjectEvent[]): Cause | undefined {
   const found = noticed.find(({ reason }) => reason === 'Evicted');
@@ -73,7 +73,7 @@ function evictedCause(noticed: readonly ObjectEvent[]): Cause | undefined {
   return { cause: known.cause, message, since: found.first, failed: true };
 }
 
-/** What happened to a pod through its node or through an eviction. */
+/** The cause from a pod's node, or from an eviction. */
 export function nodeCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const ready = transitionedAt(conditionOf(pod, 'Ready')) ?? createdAt(pod);
   const finished = finishedCause(pod);

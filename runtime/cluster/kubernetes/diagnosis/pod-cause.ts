@@ -9,7 +9,7 @@ import { nodeCause } from './node-cause';
 import { schedulingCause } from './scheduling-cause';
 import { entryOf } from '../../../../lib/spec/entry';
 
-/** Kubelet's events of what comes before any container: volumes, then the sandbox with its network. */
+/** Kubelet's events before any container starts: volumes, then the sandbox with its network. */
 const BEFORE_CONTAINERS: Readonly<Record<string, string>> = {
   FailedMount: 'volume-failed',
   FailedAttachVolume: 'volume-failed',
@@ -17,11 +17,11 @@ const BEFORE_CONTAINERS: Readonly<Record<string, string>> = {
   FailedCreatePodSandBox: 'sandbox-failed',
 };
 
-/** No container has got anywhere yet, so that an event about what comes before is still true. */
+/** No container has been created yet, so an event about volumes or the sandbox still holds. */
 function isBefore(pod: RawObject): boolean {
   const ready = conditionOf(pod, 'PodReadyToStartContainers');
   if (ready !== undefined) return ready['status'] !== 'True';
-  // Before 1.29 there is no such condition.
+  // The condition exists since 1.29.
   const all = ['initContainerStatuses', 'containerStatuses'].flatMap((field) =>
     listAt(pod, 'status', field),
   );
@@ -36,19 +36,19 @@ function setupCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | un
     cause: entryOf(BEFORE_CONTAINERS, found.reason) ?? 'volume-failed',
     message: `the pod cannot be set up: ${quoted(found.message)}; look at its volumes and its node`,
   };
-  // A sandbox that failed is tried again and mostly comes; what a volume shows is not there.
+  // A failed sandbox is retried and mostly succeeds; a missing object of a volume does not appear.
   return { ...known, since: found.first, failed: found.reason === 'FailedMount' };
 }
 
 /**
- * What keeps a pod from serving: the most specific thing that is known, from the first sign of it.
- * Undefined for one that serves, and for one that is on its way with nothing the matter.
- * @param noticed about this pod, latest first
+ * The cause that keeps a pod from serving: the most specific one, from its first sign. Undefined
+ * for a pod that serves, or that is starting normally.
+ * @param noticed events about this pod, latest first
  */
 export function podCause(pod: RawObject, noticed: readonly ObjectEvent[]): Cause | undefined {
   const node = nodeCause(pod, noticed);
   if (node !== undefined) return node;
-  // What was the matter with a replica that goes is over with it.
+  // A terminating replica has no cause any more.
   if (textAt(pod, 'metadata', 'deletionTimestamp') !== undefined) return undefined;
   if (conditionOf(pod, 'Ready')?.['status'] === 'True') return undefined;
   return schedulingCause(pod, noticed) ?? containersCause(pod, noticed) ?? setupCause(pod, noticed);

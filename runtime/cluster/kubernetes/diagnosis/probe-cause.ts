@@ -11,7 +11,7 @@ const PROBES: Readonly<Record<string, string>> = {
   Liveness: 'livenessProbe',
 };
 
-/** `GET /health on port 8080`, as the container's spec says it. */
+/** `GET /health on port 8080`, from the container's spec. */
 function probeTarget(pod: RawObject, container: string, probe: string): string {
   const spec = listAt(pod, 'spec', 'containers').find((one) => one['name'] === container);
   const check = at(spec, probe);
@@ -24,7 +24,7 @@ function probeTarget(pod: RawObject, container: string, probe: string): string {
   return where === '' ? '' : ` (connect${where})`;
 }
 
-/** What the kubelet says of an answer, in fewer words. */
+/** The kubelet's message about a probe, shortened. */
 function answer(words: string): string {
   const [, status] = /HTTP probe failed with statuscode: (\d+)/.exec(words) ?? [];
   if (status !== undefined) return `HTTP ${status}`;
@@ -54,13 +54,13 @@ function tryFailed(container: string, noticed: readonly ObjectEvent[], only?: st
 const ADVICE =
   'look at the log of the container, and at health_check.path, health_check.port and startup_seconds';
 
-/** A container that runs and does not say it is ready; undefined when no probe has failed yet. */
+/** A running container that is not ready; undefined when no probe has failed yet. */
 export function unreadyCause(
   pod: RawObject,
   container: string,
   noticed: readonly ObjectEvent[],
 ): Cause | undefined {
-  // A liveness probe that fails leaves the replica ready; what keeps it out is told first.
+  // A failing liveness probe leaves the replica ready; the probe that makes it unready comes first.
   const failed =
     tryFailed(container, noticed, 'Startup') ?? tryFailed(container, noticed, 'Readiness');
   const told = failed ?? tryFailed(container, noticed);
@@ -76,10 +76,10 @@ interface End {
   readonly finishedAt: number;
 }
 
-/** preStop takes time: the kill is decided some while before the end. */
+/** preStop takes time: the kill is decided some time before the end. */
 const SLACK_MS = 2000;
 
-/** The kubelet ended a container because of a probe; its exit code then says nothing. */
+/** The kubelet ended a container because of a probe; its exit code does not show the cause. */
 export function killedCause(
   pod: RawObject,
   container: string,

@@ -11,10 +11,10 @@ import {
   textAt,
 } from '../client/object-fields';
 
-/** An autoscaler of nodes has seen the pod and brings one. */
+/** A node autoscaler has seen the pod and adds a node. */
 const NODE_IS_COMING: ReadonlySet<string> = new Set(['TriggeredScaleUp', 'Nominated']);
 
-/** What one replica asks for of a resource, as its containers say it. */
+/** Request of one replica for a resource, over its containers. */
 function askedFor(pod: RawObject, resource: string): string {
   const asked = listAt(pod, 'spec', 'containers')
     .map((container) => at(container, 'resources', 'requests', resource))
@@ -49,7 +49,7 @@ function advice(words: string): string {
   return 'tolerate the taint in scheduling.tolerations, or add nodes';
 }
 
-/** `0/3 nodes are available: 1 …, 2 …. preemption: …`, taken apart; more sentences may follow. */
+/** Parses `0/3 nodes are available: 1 …, 2 …. preemption: …`; more sentences may follow. */
 function fitMessage(pod: RawObject, words: string): string {
   const [, total, parts = ''] =
     /^\d+\/(\d+) nodes are available: (.*?)(?:\.\s.*|\.)?$/s.exec(words) ?? [];
@@ -70,7 +70,7 @@ function volumeCause(words: string): Pick<Cause, 'cause' | 'message'> | undefine
   return { cause: 'volume-pending', message };
 }
 
-/** Why no node takes a pod; undefined when one did. */
+/** The reason why no node takes a pod; undefined when it is scheduled. */
 export function schedulingCause(
   pod: RawObject,
   noticed: readonly ObjectEvent[],
