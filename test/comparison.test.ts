@@ -24,7 +24,7 @@ function ourColumn(): ReadonlyMap<string, string> {
   return new Map(rows.map((cells) => [cells[0] ?? '', cells[column] ?? '']));
 }
 
-test('the comparison says of this project what its manifest adds', () => {
+test('the comparison lists what the manifest of this project adds', () => {
   const counted = footprintOf(manifestsOf(readFileSync(join(ROOT, GOLDEN), 'utf8')));
   const said = ourColumn();
   expect({
@@ -46,7 +46,7 @@ test('the comparison says of this project what its manifest adds', () => {
   });
 });
 
-test('a footprint counts definitions, webhooks, cluster roles, and pods with what they request', () => {
+test('a footprint counts definitions, webhooks, cluster roles, and pods with their requests', () => {
   const text = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

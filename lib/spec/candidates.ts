@@ -106,7 +106,10 @@ const candidateObject = z.strictObject({
   compare: compareSchema.optional(),
 });
 
-/** Which fields are given is known although some of them are wrong: all faults are told together. */
+/**
+ * Fields may be present and wrong: presence is checked even then, so that all faults are reported
+ * together.
+ */
 const isGiven = ({ value }: { readonly value: unknown }): boolean => isObject(value);
 
 export const candidateSchema = candidateObject.superRefine(

@@ -218,7 +218,7 @@ export interface EnvironmentDefaults {
   readonly defaultResources?: z.output<typeof defaultResourcesSchema> | undefined;
 }
 
-/** Lays defaults under an environment that is not parsed yet; what it says itself wins, key by key. */
+/** Lays defaults under an unparsed environment; its own values take precedence, key by key. */
 export function underEnvironment(input: unknown, defaults: EnvironmentDefaults): unknown {
   const faults: Fault[] = [];
   const given = fieldsOf(environmentSchema, input, faults);

@@ -113,7 +113,7 @@ export function wirePath(root: z.core.$ZodType, path: readonly PropertyKey[]): P
 type Plain = Record<string, unknown>;
 type Rename = (owner: z.ZodObject, value: Plain, path: readonly PropertyKey[]) => Plain;
 
-/** Walks value and schema together and renames the keys of every object the schema knows. */
+/** Walks value and schema together and renames the keys of every known object. */
 function convert(
   schema: z.core.$ZodType,
   value: unknown,

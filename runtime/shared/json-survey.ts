@@ -10,8 +10,8 @@ import {
   QUOTE,
 } from './json-characters';
 
-// What a JSON text holds, without making values of it: linear in its bytes, and strings are
-// skipped. Where values or positions are needed: json-values.ts, data/transcode/scanner.ts.
+// Counts the parts of a JSON text without making values: linear in its bytes, strings are skipped.
+// json-values.ts and data/transcode/scanner.ts read values and positions.
 
 export interface JsonLimits {
   /** Nesting of lists and objects. */

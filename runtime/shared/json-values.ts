@@ -10,11 +10,11 @@ import {
   QUOTE,
 } from './json-characters';
 
-// A strict reader of JSON text whose numbers its caller makes: JSON.parse makes a double of every
-// number. What is not JSON is found while values are made: the text is gone through once. What
-// people write is read by lib/spec/jsontext.ts: it knows the place of each value, and is slower.
+// A strict reader of JSON text whose caller makes the numbers: JSON.parse makes a double of every
+// number. Faults are found while values are made: the text is read once. lib/spec/jsontext.ts reads
+// text that people write: it knows the place of each value, and is slower.
 
-/** Index behind the string that begins at `start`. */
+/** Index after the string that begins at `start`. */
 function behindString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let slashes = 0;

@@ -12,7 +12,7 @@ import {
 } from '../../runtime/app/config-mapping';
 import { SAMPLE_MS } from '../../runtime/app/shadow-log';
 
-test('the defaults of the configuration are the constants that the code explains', () => {
+test('configuration defaults equal the constants of the code', () => {
   const config = parseConfig('');
   expect(tuningOf(config)).toEqual(DEFAULT_TUNING);
   expect(clientOptionsOf(config)).toEqual(DEFAULT_CLIENT);
@@ -21,7 +21,7 @@ test('the defaults of the configuration are the constants that the code explains
   expect(shadowLogMsOf(config)).toBe(SAMPLE_MS);
 });
 
-test('every key of server, routing and inference arrives, in the unit it is used in', () => {
+test('every key of server, routing and inference is mapped, in its unit', () => {
   const config = parseConfig(`
 server:
   { headers_seconds: 2, keep_alive_seconds: 3, max_header_bytes: 2048, body_seconds: 4,
@@ -98,7 +98,7 @@ test('every key of routing sets one constant, and every constant has a key', () 
   expect(set.flat().toSorted()).toEqual([...defaults.keys()].toSorted());
 });
 
-test('a value out of its range is refused with the range', () => {
+test('a value out of range is refused with the range', () => {
   expect(() => parseConfig('routing:\n  retry_percent: 101\n')).toThrow(
     'config.yaml:2: routing.retry_percent: got 101, must be ≤ 100; lower it',
   );

@@ -16,11 +16,11 @@ describe('the configuration', () => {
     });
   });
 
-  test('example shows exactly the defaults', () => {
+  test('has exactly the defaults in its example', () => {
     expect(parseConfig(EXAMPLE)).toEqual(parseConfig(''));
   });
 
-  test('example mentions every key', () => {
+  test('has every key in its example', () => {
     const optional = ['ops_port:', 'grpc_port:', 'tls:', 'mode:', 'file:', 'models:'];
     const keys = (value: object): readonly string[] =>
       Object.entries(value).flatMap(([key, inner]: [string, unknown]) => [
@@ -32,7 +32,7 @@ describe('the configuration', () => {
     expect(all.filter((key) => !EXAMPLE.includes(key))).toEqual([]);
   });
 
-  test('is overridden by the environment, which is typed like the file', () => {
+  test('is overridden by the environment, with the types of the file', () => {
     const config = parseConfig('server:\n  port: 1\n', {
       AI_MODEL_SERVICE__SERVER__PORT: '9000',
       AI_MODEL_SERVICE__SERVER__TRUSTED_PROXIES: '["10.0.0.1"]',
@@ -54,7 +54,7 @@ describe('the configuration', () => {
     );
   });
 
-  test('names the variable when that is where the fault is', () => {
+  test('names the variable when the fault is in the environment', () => {
     const env = {
       AI_MODEL_SERVICE__SERVER__PORT: '99999',
       AI_MODEL_SERVICE__SERVER__PROT: '1',
@@ -67,17 +67,17 @@ describe('the configuration', () => {
     expect(complaint).not.toThrow('config.yaml');
   });
 
-  test('says where YAML itself is broken', () => {
+  test('reports the place of a YAML syntax error', () => {
     expect(() => parseConfig('server: [', {}, 'c.yaml')).toThrow(/^c\.yaml: .*line 1/);
   });
 
-  test('a key is named in snake_case, as it was written', () => {
+  test('names keys in snake_case in errors', () => {
     expect(() => parseConfig('local:\n  pre_stop_seconds: -1\n')).toThrow(
       'config.yaml:2: local.pre_stop_seconds: got -1, must be ≥ 0; raise it',
     );
   });
 
-  test('says where models run on Kubernetes, and with which environment', () => {
+  test('selects the cluster and the environment of models', () => {
     const { cluster, kubernetes } = parseConfig(
       'cluster: kubernetes\nkubernetes:\n  namespace: models\n  environment:\n    pod_security: baseline\n',
     );
@@ -92,7 +92,7 @@ describe('the configuration', () => {
     );
   });
 
-  test('takes registries, hosts and names, not URLs', () => {
+  test('refuses URLs where it takes registries, hosts and names', () => {
     const config = parseConfig(
       "models:\n  allowed_registries: [ghcr.io/suoke, 'localhost:5000']\n  allowed_hosts: ['*.example.com', 'minio.example.com:9000']\nkubernetes:\n  allowed_secrets: [shared]\n",
     );
@@ -130,14 +130,14 @@ models:
 `;
 
 describe('the first configuration of the product', () => {
-  test('sends models to its namespace by the kubeconfig of the home directory', () => {
+  test('uses the kubeconfig of the home directory and its namespace', () => {
     const { cluster, kubernetes } = parseConfig(FIRST);
     expect(cluster).toBe('kubernetes');
     expect(kubernetes.namespace).toBe('suoke-life');
     expect(kubernetes.configPath).toBe(join(homedir(), '.kube', 'config'));
   });
 
-  test('has a registry and resources for models that name none', () => {
+  test('sets a registry and resources for models that name none', () => {
     const { registry, defaultResources } = parseConfig(FIRST).models;
     expect(registry).toBe('registry.suoke.life');
     expect(defaultResources).toEqual({ cpu: '2', memory: '8Gi', gpu: 1 });
@@ -150,18 +150,18 @@ describe('the first configuration of the product', () => {
     ['default_resources: { gpu: half }', 'a whole number of GPUs'],
     ['default_resources: { gpu: "0" }', 'must be ≥ 1'],
     ['default_resources: { disk: 1Gi }', 'unknown field'],
-  ])('%s is refused with what is allowed', (line, words) => {
+  ])('%s is refused with the allowed values', (line, words) => {
     expect(() => parseConfig(`models:\n  ${line}\n`)).toThrow(words);
   });
 });
 
-describe('an environment and the defaults of models', () => {
+describe('an environment with the defaults of models', () => {
   const parsed = (environment: string) =>
     parseConfig(
       `${FIRST}  watch: true\n`.replace('kubernetes:\n', `kubernetes:\n  ${environment}\n`),
     );
 
-  test('are one: what the environment leaves out is filled in', () => {
+  test('fills in values that the environment leaves out', () => {
     const { environment } = parsed('environment: { pod_security: baseline }').kubernetes;
     expect(environment).toMatchObject({
       podSecurity: 'baseline',
@@ -170,7 +170,7 @@ describe('an environment and the defaults of models', () => {
     });
   });
 
-  test('where both speak, the environment wins and a finding says so', () => {
+  test('gives the environment precedence, and reports a finding', () => {
     const config = parsed(
       'environment: { registry: ghcr.io/other, default_resources: { cpu: 500m } }',
     );
@@ -183,28 +183,28 @@ describe('an environment and the defaults of models', () => {
     ]);
   });
 
-  test('a faulty environment is refused as ever', () => {
+  test('refuses a faulty environment', () => {
     expect(() => parsed('environment: { registrie: x }')).toThrow('did you mean registry?');
     expect(() => parsed('environment: { default_resources: 7 }')).toThrow('default_resources');
   });
 });
 
-describe('where models run', () => {
+describe('the cluster of models', () => {
   const clusterOf = (text: string, env: NodeJS.ProcessEnv = {}) => parseConfig(text, env).cluster;
 
-  test('is what the configuration says', () => {
+  test('follows the configuration', () => {
     expect(clusterOf('cluster: local\nkubernetes: { namespace: a }\n')).toBe('local');
     expect(clusterOf('cluster: kubernetes\n')).toBe('kubernetes');
   });
 
-  test('is a cluster for those who name a namespace or a kubeconfig, else this machine', () => {
+  test('is Kubernetes with a namespace or kubeconfig, else this machine', () => {
     expect(clusterOf('kubernetes: { config_path: ~/.kube/config }\n')).toBe('kubernetes');
     expect(clusterOf('', { KUBERNETES_NAMESPACE: 'suoke-life' })).toBe('kubernetes');
     expect(clusterOf('', { KUBERNETES_NAMESPACE: '', KUBECONFIG: '/x' })).toBe('local');
     expect(clusterOf('kubernetes: { mode: gitops }\n')).toBe('local');
   });
 
-  test('KUBERNETES_NAMESPACE overrides the file, its long name overrides both', () => {
+  test('takes KUBERNETES_NAMESPACE before the file, and its long name before both', () => {
     const text = 'kubernetes: { namespace: file }\n';
     const namespaceOf = (env: NodeJS.ProcessEnv) => parseConfig(text, env).kubernetes.namespace;
     expect(namespaceOf({ KUBERNETES_NAMESPACE: 'short' })).toBe('short');
@@ -224,8 +224,8 @@ test.each([
   expect(() => parseConfig(text.replaceAll('~/', '~other/'))).toThrow('write the whole path');
 });
 
-describe('what is written twice, or as a number, is told as it was written', () => {
-  test('a key that is given twice is refused with both lines', () => {
+describe('repeated keys and numbers in the configuration', () => {
+  test('a repeated key is refused with both lines', () => {
     expect(() => parseConfig('server:\n  port: 1\n  host: a\n  port: 2\n')).toThrow(
       'config.yaml: line 4: server.port: is given twice, in lines 2 and 4; remove one',
     );
@@ -241,7 +241,7 @@ describe('what is written twice, or as a number, is told as it was written', () 
     );
   });
 
-  test('a number that must be a text is to be quoted as it was written', () => {
+  test('a number in place of a text is quoted as written', () => {
     expect(() => parseConfig('server:\n  host: 1.10\n')).toThrow(
       'config.yaml:2: server.host: got 1.10, must be a string; put it in quotes: "1.10"',
     );

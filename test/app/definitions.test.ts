@@ -56,7 +56,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('new files are applied, unchanged ones are left, changed ones are new revisions', async () => {
+test('applies new files, skips unchanged ones, and makes a revision of changed ones', async () => {
   put();
   put({ id: 'triage' });
   expect(await definitions.sync()).toMatchObject({ applied: ['iris', 'triage'], unchanged: [] });
@@ -70,7 +70,7 @@ test('new files are applied, unchanged ones are left, changed ones are new revis
   ]);
 });
 
-test('an artifact that was trained anew under the same name is a change', async () => {
+test('treats an artifact that was trained again under the same name as a change', async () => {
   const trained = (sha256: string): void => {
     const one = spec();
     const [arm, ...rest] = one.arms;
@@ -86,7 +86,7 @@ test('an artifact that was trained anew under the same name is a change', async 
   expect((await definitions.sync()).applied).toEqual(['iris']);
 });
 
-test('what REST did stays until the file changes, also over a restart', async () => {
+test('keeps changes by REST until the file changes, also over a restart', async () => {
   put();
   await definitions.sync();
   await cluster.apply(spec({ version: 'v9' }), { by: 'me', manager: 'rest', force: true });
@@ -98,7 +98,7 @@ test('what REST did stays until the file changes, also over a restart', async ()
   expect(versions()).toEqual({ iris: 'v2' });
 });
 
-test('a vanished file removes its model, but not one that REST has taken over', async () => {
+test('removes the model of a deleted file, unless REST has taken it over', async () => {
   put();
   put({ id: 'triage' });
   await definitions.sync();
@@ -112,7 +112,7 @@ test('a vanished file removes its model, but not one that REST has taken over', 
   expect(versions()).toEqual({ triage: 'v9' });
 });
 
-test('a folder that cannot be read changes nothing', async () => {
+test('changes nothing when the folder cannot be read', async () => {
   put();
   await definitions.sync();
   const broken = createDefinitions({
@@ -124,7 +124,7 @@ test('a folder that cannot be read changes nothing', async () => {
   expect(versions()).toEqual({ iris: 'v1' });
 });
 
-test('a broken file keeps the last good definition and holds no other file back', async () => {
+test('keeps the last good definition of a broken file, and applies the others', async () => {
   put();
   put({ id: 'triage' });
   await definitions.sync();
@@ -145,7 +145,7 @@ test('a broken file keeps the last good definition and holds no other file back'
   expect(definitions.broken()).toEqual([]);
 });
 
-test('at the first start a broken file is told, and the others are applied', async () => {
+test('reports a broken file at the first start, and applies the others', async () => {
   put();
   faulty.set('models/new.yaml', 'models/new.yaml: id: is missing');
   expect(await definitions.sync()).toMatchObject({ applied: ['iris'] });
@@ -154,7 +154,7 @@ test('at the first start a broken file is told, and the others are applied', asy
   ]);
 });
 
-test('a file that goes while another one is broken still removes its model', async () => {
+test('removes the model of a deleted file while another file is broken', async () => {
   put();
   put({ id: 'triage' });
   await definitions.sync();
@@ -164,7 +164,7 @@ test('a file that goes while another one is broken still removes its model', asy
   expect(versions()).toEqual({ iris: 'v1' });
 });
 
-test('nothing is removed while a broken file may hold it under a new name', async () => {
+test('removes nothing while a broken file may hold the model under a new name', async () => {
   put();
   await definitions.sync();
   files.clear();
@@ -174,7 +174,7 @@ test('nothing is removed while a broken file may hold it under a new name', asyn
   expect((await definitions.sync()).removed).toEqual(['iris']);
 });
 
-test('whatever is thrown while one model is applied is its refusal', async () => {
+test('treats any exception while a model is applied as its refusal', async () => {
   put();
   put({ id: 'triage' });
   const picky = start({
@@ -189,7 +189,7 @@ test('whatever is thrown while one model is applied is its refusal', async () =>
   });
 });
 
-test('a memory of an earlier release, which knew no files, is read', async () => {
+test('reads the state of an earlier release without files', async () => {
   put();
   await definitions.sync();
   const memory = join(folder, 'state', 'applied.json');
@@ -201,7 +201,7 @@ test('a memory of an earlier release, which knew no files, is read', async () =>
   expect((await definitions.sync()).removed).toEqual(['iris']);
 });
 
-test('a refused model is told, harms no other, and is tried again', async () => {
+test('reports a refused model, applies the others, and tries again', async () => {
   put();
   put({ id: 'triage' });
   let refuse = true;
@@ -219,7 +219,7 @@ test('a refused model is told, harms no other, and is tried again', async () => 
   expect(await picky.sync()).toMatchObject({ applied: ['iris'], refused: [] });
 });
 
-test('a memory that is broken or gone costs nothing but another look', async () => {
+test('reads all files again when its state is broken or missing', async () => {
   put();
   await definitions.sync();
   writeFileSync(join(folder, 'state', 'applied.json'), '{"iris');
@@ -230,7 +230,7 @@ test('a memory that is broken or gone costs nothing but another look', async () 
   expect(existsSync(join(folder, 'state', 'applied.json.next'))).toBe(false);
 });
 
-test('looks that overlap come one after the other', async () => {
+test('runs overlapping passes one after the other', async () => {
   put();
   const [first, second] = await Promise.all([definitions.sync(), definitions.sync()]);
   expect([first.applied, second.unchanged]).toEqual([['iris'], ['iris']]);

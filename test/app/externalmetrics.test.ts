@@ -120,8 +120,8 @@ function use(name: string, inFlight: number, queued = 0, arm = 'stable'): void {
   stats.splice(0, Infinity, statsOf('iris', { arm, inFlight, queued, lastRequestAt: T0 }));
 }
 
-describe('who may call', () => {
-  test('is the API server by its certificate', async () => {
+describe('callers of external metrics', () => {
+  test('include the API server by its certificate', async () => {
     expect((await call(V1)).status).toBe(200);
   });
 
@@ -130,14 +130,14 @@ describe('who may call', () => {
     ['nobody of another authority', () => createAuthority('front proxy').issue(FRONT_PROXY), 401],
     ['nobody of the authority of our own certificate', () => serving.issue(FRONT_PROXY), 401],
     ['nobody of another name', () => frontProxy.issue('kubelet'), 403],
-  ])('is %s', async (_, as, status) => {
+  ])('are refused without one: %s', async (_, as, status) => {
     const { status: got, body } = await call(`${VALUES}/ai_model_concurrency`, as());
     expect(got).toBe(status);
     expect(body).toMatchObject({ kind: 'Status', status: 'Failure', code: status });
     expect(body['items']).toBeUndefined();
   });
 
-  test('is everybody of the authority when no names are given', async () => {
+  test('include every certificate of the authority when no names are given', async () => {
     trust = { ca: frontProxy.cert, names: [] };
     await listener.close(0);
     listener = await open();
@@ -145,7 +145,7 @@ describe('who may call', () => {
     expect((await call(V1, {})).status).toBe(401);
   });
 
-  test('follows an authority and a certificate that are exchanged, without a restart', async () => {
+  test('follow a new authority and certificate without a restart', async () => {
     const [oldServing, newFront] = [serving, createAuthority('front proxy')];
     serving = createAuthority('serving');
     writeServing(serving);
@@ -162,7 +162,7 @@ describe('who may call', () => {
     await expect(call(V1)).rejects.toThrow(/certificate/);
   });
 
-  test('stays as it was when the new material cannot be read', async () => {
+  test('stay the same when the new certificate cannot be read', async () => {
     rmSync(file('tls.crt'));
     refresh();
     await until(() => told.length === 1, 'the complaint');
@@ -170,8 +170,8 @@ describe('who may call', () => {
   });
 });
 
-describe('discovery', () => {
-  test('names the group and its metrics', async () => {
+describe('discovery of external metrics', () => {
+  test('lists the group and its metrics', async () => {
     expect((await call('/apis/external.metrics.k8s.io')).body).toMatchObject({
       kind: 'APIGroup',
       name: 'external.metrics.k8s.io',
@@ -194,7 +194,7 @@ describe('discovery', () => {
     [`${VALUES}/ai_model_concurrency`, 'POST', 405],
     [`${VALUES}/ai_model_concurrency?labelSelector=a%3E1`, 'GET', 400],
     [`${V1}/namespaces/%E0%A4%A/x`, 'GET', 400],
-  ])('%s by %s is %i, as a Status', async (path, method, status) => {
+  ])('answers %s by %s with %i, as a Status', async (path, method, status) => {
     const got = await call(path, client, method);
     expect(got.status).toBe(status);
     expect(got.headers['content-type']).toBe('application/json');
@@ -202,10 +202,10 @@ describe('discovery', () => {
   });
 });
 
-describe('the values', () => {
+describe('values of external metrics', () => {
   const STABLE = 'ai-model.suoke.life/arm=stable,ai-model.suoke.life/model=iris';
 
-  test('are sums over all routers, a value for each arm that is selected', async () => {
+  test('are sums over all routers, one for each selected arm', async () => {
     use('a', 3, 1);
     use('b', 4);
     use('c', 5, 2);
@@ -248,12 +248,12 @@ describe('the values', () => {
     expect(await value()).toBe('7');
   });
 
-  test('are those of models in the namespace that is asked', async () => {
+  test('cover models of the requested namespace', async () => {
     const path = `${V1}/namespaces/elsewhere/ai_model_concurrency`;
     expect(valuesOf(await call(path))).toEqual([]);
   });
 
-  test('are found by what the autoscaler of a model is rendered to ask', async () => {
+  test('match the query that the autoscaler of a model is rendered with', async () => {
     const spec = parseModel(
       iris({
         scaling_config: { min_replicas: 1, max_replicas: 3, target_concurrency: 2.5 },
@@ -271,7 +271,7 @@ describe('the values', () => {
   });
 });
 
-test('before the cluster was read no value is told, which leaves everything as it is', async () => {
+test('external metrics have no value before the cluster was read', async () => {
   await listener.close(0);
   fleet.close();
   fleet = await startFleet(['a'], {

@@ -19,7 +19,7 @@ afterEach(async () => {
   folder.remove();
 });
 
-test('without grpc_port nothing of gRPC is loaded, and nothing is said of it', async () => {
+test('without grpc_port the gRPC library is not loaded, and nothing is logged about it', async () => {
   const backend = await startBackend(() => json({}));
   const server = 'server: { port: 0, accept_seconds: 0 }';
   const service = await serviceIn(folder.path, server, [backend]);
@@ -29,7 +29,7 @@ test('without grpc_port nothing of gRPC is loaded, and nothing is said of it', a
   await service.close();
 });
 
-test('with it the library is loaded', async () => {
+test('with grpc_port the gRPC library is loaded', async () => {
   const backend = await startBackend(() => json({}));
   const server = 'server: { port: 0, grpc_port: 0, accept_seconds: 0 }';
   await expect(serviceIn(folder.path, server, [backend])).rejects.toThrow('the library was loaded');

@@ -39,7 +39,7 @@ async function start(behave: Behave, server = SERVER) {
 
 const well: Behave = () => json(ANSWER);
 
-test('it answers beside the public one, and is told where the service says where it is', async () => {
+test('the gRPC port serves beside the public one, and its address is reported with it', async () => {
   const { opened, port, client } = await start(well);
   const call = { model_name: 'iris', inputs: [INPUT] };
   expect((await client.call('ModelInfer', call)).reply.model_version).toBe('1');
@@ -52,7 +52,7 @@ test('it answers beside the public one, and is told where the service says where
   });
 });
 
-test('its readiness is the service’s own, and it ends with it', async () => {
+test('the gRPC port reports the readiness of the service, and closes with it', async () => {
   const { client, opened } = await start(well, 'port: 0, grpc_port: 0, accept_seconds: 1');
   expect((await client.call('ServerReady')).reply.ready).toBe(true);
   const closing = opened.close();
@@ -62,13 +62,13 @@ test('its readiness is the service’s own, and it ends with it', async () => {
   expect((await client.fail('ServerReady')).code).toBe(14);
 });
 
-test('its limit of a message is the configured one', async () => {
+test('the gRPC port has the configured message limit', async () => {
   const { client } = await start(well, `${SERVER}, grpc_max_message_bytes: 1024`);
   const error = await client.fail('ModelInfer', { model_name: 'a'.repeat(2000) });
   expect([error.code, error.details]).toEqual([8, expect.stringContaining('1024')]);
 });
 
-test('a port that is taken ends the start, and nothing stays open', async () => {
+test('a gRPC port in use fails the start, and no port stays open', async () => {
   const { port } = await start(well);
   const other = projectFolder();
   const backend = await startBackend(well);

@@ -16,21 +16,21 @@ afterEach(async () => {
   [open, inner] = [undefined, undefined];
 });
 
-test('a port that is taken is said in one sentence', async () => {
+test('a port in use is reported in one sentence', async () => {
   const { port } = (open = await listenForOps('127.0.0.1', 0, (_, response) => response.end()));
   await expect(listenForOps('127.0.0.1', port, (_, response) => response.end())).rejects.toThrow(
     `127.0.0.1:${port}: the port is in use`,
   );
 });
 
-test('answers tell clients to go once the end has begun', async () => {
+test('responses carry Connection: close once the end has begun', async () => {
   open = await listenForOps('127.0.0.1', 0, (_, response) => response.end('ok'));
   open.beginClose();
   const answer = await sendRaw(open.port, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n');
   expect(answer).toMatch(/connection: close/i);
 });
 
-test('the private socket is for this user only, and goes with its folder', async () => {
+test('the private socket is accessible to this user only, and removed with its folder', async () => {
   const { path } = (inner = await listenPrivately((_, response) => response.end('inside')));
   expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
   expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -45,7 +45,7 @@ test('the private socket is for this user only, and goes with its folder', async
   expect(statSync(dirname(path), { throwIfNoEntry: false })).toBeUndefined();
 });
 
-test('socket folders of processes that were killed are removed, those of living ones stay', () => {
+test('socket folders of killed processes are removed, those of running ones stay', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sockets-'));
   const { pid: dead = 0 } = spawnSync(process.execPath, ['--version']);
   const names = [

@@ -80,7 +80,7 @@ afterEach(async () => {
   rmSync(cwd, { recursive: true });
 });
 
-test('every save by rename is applied, logged with the file, and logged when the model answers', async () => {
+test('applies every save by rename, logs the file, and logs when the model answers', async () => {
   for (const [at, replicas] of ['3', '4', '5'].entries()) {
     lines.length = 0;
     saveByRename(definition(replicas));
@@ -91,7 +91,7 @@ test('every save by rename is applied, logged with the file, and logged when the
   }
 });
 
-test('each reason why a model does not start is logged once, and that it answers in the end', async () => {
+test('logs each reason why a model does not start once, and that it answers in the end', async () => {
   phase = 'failed';
   saveByRename(definition('3'));
   await until(() => logged('does not start: out of memory'), lines.join());
@@ -104,7 +104,7 @@ test('each reason why a model does not start is logged once, and that it answers
   ]);
 });
 
-test('a broken save changes nothing and says why; the mended one is applied', async () => {
+test('keeps the model on a broken save and logs the fault; applies the corrected file', async () => {
   saveByRename(definition('many'));
   await until(() => logged('max_replicas'), lines.join());
   expect(revision()).toBe(1);
@@ -112,7 +112,7 @@ test('a broken save changes nothing and says why; the mended one is applied', as
   await until(() => revision() === 2, 'the mended definition');
 });
 
-test('a model that the cluster refuses is told in the log, also at the start', async () => {
+test('logs a model that the cluster refuses, also at the start', async () => {
   const config = parseConfig('local: { directory: other }', {}, 'test');
   const refusing = { ...cluster, apply: () => Promise.reject(new Error('no room for it')) };
   const other = openModelsFolder({ config, cwd, log }, refusing);

@@ -63,7 +63,7 @@ function startRouter(folder: string, port: number): Promise<Service> {
 }
 
 if (hasPython) {
-  test('the server of the page answers calls, batches and mistakes, and ends by SIGTERM', async () => {
+  test('the server of the page answers calls, batches and invalid requests, and ends on SIGTERM', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'native-'));
     const port = await freePort();
     const python = startPython(folder, port);
@@ -105,5 +105,5 @@ if (hasPython) {
   });
 } else {
   // oxlint-disable-next-line jest/no-disabled-tests
-  test.skip('python3 is absent: the server of the page was not run', () => undefined);
+  test.skip('python3 is missing: the server of the page was not run', () => undefined);
 }

@@ -96,7 +96,7 @@ test('a service on Kubernetes deploys, scales, stops and deletes by REST', async
   expect(deployment()).toBeUndefined();
 });
 
-test('in gitops mode a change is answered with what Git would have to hold', async () => {
+test('in gitops mode a change is refused with the objects for Git', async () => {
   await start(', mode: gitops');
   const { status, body } = await call('POST', '/deploy', { config: MODEL });
   expect(status).toBe(409);
@@ -116,7 +116,7 @@ async function asked(url: string, init?: RequestInit): Promise<Response> {
   }
 }
 
-test('until the API server has answered the port is open, and calls are refused', async () => {
+test('until the API server has answered the port is open and calls are refused', async () => {
   server.intercept(() => failure(503, 'ServiceUnavailable', 'etcd is away'));
   const port = await freePort();
   const started = start('', {}, quiet, port);
@@ -143,7 +143,7 @@ test('until the API server has answered the port is open, and calls are refused'
   expect(await ask('/v1/models')).toMatchObject({ status: 200, body: { models: [] } });
 });
 
-test('models.registry and models.default_resources are in every pod, and the log says what is overruled', async () => {
+test('models.registry and models.default_resources are in every pod, and overruled values are logged', async () => {
   const warn = jest.fn();
   await start(
     ', environment: { default_resources: { cpu: 250m } } }\nmodels: { registry: registry.suoke.life, default_resources: { cpu: "2", memory: 8Gi }',
@@ -182,7 +182,7 @@ test('docker run -v ~/.kube/config:… -e KUBECONFIG=… -e KUBERNETES_NAMESPACE
   }
 });
 
-test('an environment in the configuration says on one machine, too, what a dry run gives', async () => {
+test('on one machine a dry run uses the configured environment, too', async () => {
   const text =
     'cluster: local\nserver: { port: 0, accept_seconds: 0 }\nkubernetes: { environment: { namespace: team, default_resources: { cpu: 250m } } }';
   service = await startService({ ...optionsOf(quiet), config: parseConfig(text), env: {} });

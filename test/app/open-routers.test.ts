@@ -95,7 +95,7 @@ async function start(
 const leaders = (): readonly string[] =>
   [...open].filter(([, { routers }]) => routers.isLeader()).map(([name]) => name);
 
-test('three pods find each other, hear each other, and one of them leads', async () => {
+test('three pods find each other, poll each other, and elect a leader', async () => {
   await Promise.all(['a', 'b', 'c'].map((name) => makePod(name)));
   const all = await Promise.all(['a', 'b', 'c'].map((name) => start(name)));
   await Promise.all(all.map((one) => one.ready()));
@@ -114,7 +114,7 @@ test('three pods find each other, hear each other, and one of them leads', async
   });
 });
 
-test('a router that comes or goes, or is not ready, changes the count and tells of it', async () => {
+test('a router that starts, stops or is not ready changes the count', async () => {
   await makePod('a');
   const { routers, ready } = await start('a');
   await ready();
@@ -130,7 +130,7 @@ test('a router that comes or goes, or is not ready, changes the count and tells 
   expect(counts).toEqual([2, 1]);
 });
 
-test('the lead is given back at the end, and another one takes it without waiting', async () => {
+test('the lease is released at the end, and another router takes it at once', async () => {
   const first = await start('a');
   await until(() => leaders().join() === 'a', 'the first to lead');
   await start('b');
@@ -152,18 +152,18 @@ test.each<[string, boolean, ((ask: Ask) => Reply | undefined) | undefined, boole
   ['it takes one, and autoscalers are rendered so', true, undefined, false],
   ['it takes one, but autoscalers keep 1', false, undefined, true],
   ['it may not be asked, and autoscalers are rendered so', true, zero(403), false],
-])('when %s: who puts to sleep', async (_, rendersZero, answer, expected) => {
+])('when %s: puts to sleep', async (_, rendersZero, answer, expected) => {
   server.intercept(answer);
   const { routers } = await start('a', { rendersZero });
   await until(() => logged.some((line) => /scale to zero/.test(line)), 'the answer');
   expect(routers.putsToSleep()).toBe(expected);
 });
 
-describe('external metrics', () => {
+describe('external metrics in a cluster', () => {
   const externalMetrics = { port: 0, cert: '/nowhere/tls.crt', key: '/nowhere/tls.key' };
   const control = { externalMetrics: () => undefined };
 
-  test('are not served beside somebody else’s; the service goes on', async () => {
+  test('are not served beside another server of them; the service starts', async () => {
     server.intercept(({ path }) => {
       const spec = { service: { namespace: 'keda', name: 'keda-metrics' } };
       return path.includes('/apiservices/')
@@ -177,20 +177,20 @@ describe('external metrics', () => {
     );
   });
 
-  test('are not served without their certificate; the service goes on', async () => {
+  test('are not served without their certificate; the service starts', async () => {
     const { openMetrics } = await start('a', { externalMetrics });
     expect(await openMetrics(control)).toEqual([]);
     expect(logged.some((line) => /no such file/.test(line))).toBe(true);
   });
 
-  test('have no port unless it is asked for', async () => {
+  test('have no port unless configured', async () => {
     const { openMetrics } = await start('a');
     expect(await openMetrics(control)).toEqual([]);
     expect(logged.filter((line) => /external metrics/.test(line))).toEqual([]);
   });
 });
 
-test('on one machine there is one router, which leads and asks nobody', async () => {
+test('on one machine the only router leads and polls no peers', async () => {
   const quiet = (): void => undefined;
   const log = { debug: quiet, info: quiet, warn: quiet, error: quiet } as never;
   const { routers, close } = await openRouters(

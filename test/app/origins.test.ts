@@ -62,7 +62,7 @@ const foreigners = (port: number): readonly Asking['headers'][] => [
   { 'sec-fetch-site': 'cross-site', connection: 'sec-fetch-site' },
 ];
 
-test.each(CHANGES)('no page of another origin does %s %s', async (method, path, body) => {
+test.each(CHANGES)('a page of another origin must not %s %s', async (method, path, body) => {
   const port = await started();
   for (const headers of foreigners(port)) {
     for (const type of ['application/json', 'text/plain', undefined]) {
@@ -76,7 +76,7 @@ test.each(CHANGES)('no page of another origin does %s %s', async (method, path, 
   expect(backend.seen.filter((seen) => seen.method === 'POST')).toEqual([]);
 });
 
-test('a page of the service itself may change and call', async () => {
+test('a page of the service itself may change models and call them', async () => {
   const port = await started();
   for (const host of [`127.0.0.1:${port}`, `localhost:${port}`]) {
     const own = { host, origin: `http://${host}`, 'sec-fetch-site': 'same-origin' };
@@ -90,7 +90,7 @@ test('a page of the service itself may change and call', async () => {
   }
 });
 
-test('the body of a page must be JSON, or tensors that a foreign page could not send', async () => {
+test('the body of a page must be JSON, or tensors that a foreign page cannot send', async () => {
   const port = await started();
   const own = { origin: `http://127.0.0.1:${port}` };
   const infer = (headers: Asking['headers']) =>
@@ -111,7 +111,7 @@ test('the body of a page must be JSON, or tensors that a foreign page could not 
   expect((await infer(binary)).status).toBe(200);
 });
 
-test('what curl sends passes: no browser headers, no body or its form type', async () => {
+test('requests of curl pass: no browser headers, no body or its form type', async () => {
   const port = await started();
   const infer = {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -122,7 +122,7 @@ test('what curl sends passes: no browser headers, no body or its form type', asy
   expect(abort.status).not.toBe(403);
 });
 
-test('reading is open to pages of this machine, as before', async () => {
+test('pages of this machine may read', async () => {
   const port = await started();
   const headers = { origin: 'http://localhost:3000', 'sec-fetch-site': 'same-site' };
   expect((await ask(port, '/api/v1/models', { headers })).status).toBe(200);
@@ -131,7 +131,7 @@ test('reading is open to pages of this machine, as before', async () => {
   );
 });
 
-test('behind a proxy with another host the page is the one of the host that the proxy names', async () => {
+test('behind a proxy with another host the origin is compared with the host that the proxy states', async () => {
   const call = (port: number, origin: string) =>
     ask(port, '/v2/models/iris/infer', {
       headers: { origin, 'x-forwarded-host': 'models.example', 'content-type': 'application/json' },
@@ -153,7 +153,7 @@ test('behind a proxy with another host the page is the one of the host that the 
   expect((await call(await started('', open), 'https://models.example')).status).toBe(403);
 });
 
-test('further origins are those that are configured', async () => {
+test('further origins are allowed by configuration', async () => {
   const origins = ", allowed_origins: ['https://console.example']";
   const port = await started(origins, 'auth: { mode: none }');
   const call = (origin: string) =>
@@ -177,7 +177,7 @@ test.each([
   ['models.example', 'models.example', false],
   ['http://a, http://b', 'a', false],
   ['http://constructor', 'toString', false],
-])('is %s the origin of the host %s: %s', (origin, host, isOwn) => {
+])('the origin %s is of the host %s: %s', (origin, host, isOwn) => {
   const headers = new Map([['origin', origin]]);
   const refused = crossOrigin({ method: 'POST', headers, host, allowedOrigins: [] });
   expect(refused === undefined).toBe(isOwn);
@@ -197,6 +197,6 @@ test.each([
   ['printer.local', false],
   ['127.0.0.1.nip.example', false],
   ['router.example:9090', true],
-])('may the ops port be called by %s: %s', (host, may) => {
+])('the ops port answers to the host %s: %s', (host, may) => {
   expect(isKnownHost(host, ['router.example'])).toBe(may);
 });

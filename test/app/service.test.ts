@@ -44,14 +44,14 @@ const infer = (port: number) => ask(port, '/v2/models/iris/infer', { method: 'PO
 test.each([
   ['', 2],
   ['routing: { retry_percent: 0, free_retries_per_second: 0 }', 1],
-])('the budget of retries is the configured one: "%s"', async (text, tries) => {
+])('the retry budget is the configured one: "%s"', async (text, tries) => {
   const backends = await Promise.all([startBackend(broken), startBackend(broken)]);
   const port = await start(text, backends);
   expect((await infer(port)).status).toBe(502);
   expect(calls(backends)).toBe(tries);
 });
 
-test('the limits of inference and of headers are the configured ones', async () => {
+test('the limits of inference and headers are the configured ones', async () => {
   const port = await start('inference: { max_openai_body_bytes: 1024 }', [await well()]);
   const body = JSON.stringify({ model: 'iris', prompt: 'a'.repeat(1100) });
   const long = await ask(port, '/openai/v1/completions', { method: 'POST', body });
@@ -60,7 +60,7 @@ test('the limits of inference and of headers are the configured ones', async () 
   expect(wide.status).toBe(431);
 });
 
-test('idle connections to a server are as many as configured', async () => {
+test('idle connections to a server are limited by the configuration', async () => {
   const slow: Behave = async ({ method }) => {
     if (method === 'POST') await new Promise((resolve) => setTimeout(resolve, 50));
     return json({});
@@ -74,7 +74,7 @@ test('idle connections to a server are as many as configured', async () => {
   expect(Date.now() - began).toBeLessThan(3000);
 });
 
-test('GET / leads a browser to the API page, and tells tools that the router lives', async () => {
+test('GET / redirects a browser to the API page, and answers tools with the state of the router', async () => {
   await start('', [await startBackend(() => json({}))]);
   const root = (accept: string) =>
     fetch(`${service?.url}/`, { headers: { accept }, redirect: 'manual' });
@@ -85,7 +85,7 @@ test('GET / leads a browser to the API page, and tells tools that the router liv
   }
 });
 
-test('an IPv6 address may stand in brackets, as in a URL', async () => {
+test('an IPv6 address may be in brackets, as in a URL', async () => {
   const six = networkInterfaces()['lo']?.some(({ address }) => address === '::1') === true;
   if (!six) return console.warn('skipped: this machine has no ::1');
   for (const host of ['::1', '[::1]']) {
@@ -99,7 +99,7 @@ test('an IPv6 address may stand in brackets, as in a URL', async () => {
   }
 });
 
-test('its V2 readiness is the service’s own', async () => {
+test('its V2 readiness is the readiness of the service', async () => {
   const port = await start('', [await well()], 'server: { port: 0, accept_seconds: 1 }');
   const ready = async (path: string) => (await ask(port, path)).status;
   expect([await ready('/v2/health/ready'), await ready('/health/ready')]).toEqual([200, 200]);

@@ -21,7 +21,7 @@ const line = (requestId: string, disagreed: number, arm = 'next') => [
   { model: 'iris', arm, requestId, differing: ['p'], disagreed },
 ];
 
-test('the first disagreement of an arm is told at once, then one in a while with how many there were', () => {
+test('the first disagreement of an arm is logged at once, later ones at intervals with their count', () => {
   const { lines, counted, report, later } = told();
   report('a');
   report('b');
@@ -36,7 +36,7 @@ test('the first disagreement of an arm is told at once, then one in a while with
   expect(counted).toEqual(Array(5).fill('iris next disagree'));
 });
 
-test('a line is told as often as it was set; with 0 every disagreement has one', () => {
+test('the interval is configurable; with 0 every disagreement is logged', () => {
   const often = told(0);
   for (const id of ['a', 'b']) often.report(id);
   expect(often.lines).toEqual([line('a', 1), line('b', 1)]);
@@ -47,7 +47,7 @@ test('a line is told as often as it was set; with 0 every disagreement has one',
   expect(rare.lines).toEqual([line('a', 1)]);
 });
 
-test('each arm has its own samples; all is counted, and what agrees, failed or was dropped leaves no line', () => {
+test('each arm has its own samples; agreements, failures and drops are counted and not logged', () => {
   const { lines, counted, report } = told();
   report('a', { verdict: 'agree' });
   report('b', { verdict: 'failed' });

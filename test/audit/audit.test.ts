@@ -37,7 +37,7 @@ function slowStream(): { stream: Writable; text: () => string; go: () => void } 
   return { stream, text: () => text, go: () => done.splice(0).forEach((one) => one()) };
 }
 
-test('a change is one JSON line, appended to what is there', async () => {
+test('appends a change as one JSON line', async () => {
   const file = join(folder, 'a.jsonl');
   for (const _ of [1, 2]) {
     const audit = createAudit({ file, onError: fail });
@@ -47,7 +47,7 @@ test('a change is one JSON line, appended to what is there', async () => {
   expect(readFileSync(file, 'utf8')).toBe(LINE + LINE);
 });
 
-test('only its owner can read the file', async () => {
+test('creates a file that only its owner can read', async () => {
   const file = join(folder, 'mode.jsonl');
   const audit = createAudit({ file, onError: fail });
   audit.record(entry);
@@ -55,7 +55,7 @@ test('only its owner can read the file', async () => {
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
-test('many changes at once keep their order', async () => {
+test('keeps the order of concurrent changes', async () => {
   const file = join(folder, 'order.jsonl');
   const audit = createAudit({ file, onError: fail });
   for (let revision = 0; revision < 500; revision += 1) audit.record({ ...entry, revision });
@@ -66,7 +66,7 @@ test('many changes at once keep their order', async () => {
   );
 });
 
-test('a refused caller has no name, and the line says nothing else about it', async () => {
+test('records a refused caller without a name or other data', async () => {
   const file = join(folder, 'nobody.jsonl');
   const audit = createAudit({ file, onError: fail });
   audit.record({ ...entry, caller: undefined, revision: undefined, status: 401 });
@@ -80,7 +80,7 @@ test('a refused caller has no name, and the line says nothing else about it', as
   });
 });
 
-test('a dash is stdout', async () => {
+test('writes to stdout for a dash', async () => {
   const { stream, text, go } = slowStream();
   const audit = createAudit({ file: '-', onError: fail, stdout: stream });
   audit.record(entry);
@@ -89,13 +89,13 @@ test('a dash is stdout', async () => {
   expect(text()).toBe(LINE);
 });
 
-test('without a file nothing happens', async () => {
+test('writes nothing without a file', async () => {
   const audit = createAudit({ file: undefined, onError: fail });
   audit.record(entry);
   await expect(audit.close()).resolves.toBeUndefined();
 });
 
-test('a line break in a name cannot forge a second line', async () => {
+test('escapes line breaks in names, so that no line can be forged', async () => {
   const file = join(folder, 'forge.jsonl');
   const audit = createAudit({ file, onError: fail });
   audit.record({ ...entry, caller: 'a"}\n{"caller":"root' });
@@ -103,7 +103,7 @@ test('a line break in a name cannot forge a second line', async () => {
   expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1);
 });
 
-test('a file that cannot be written is said, and writing goes on when it can', async () => {
+test('logs a file that cannot be written, and continues when it can', async () => {
   const errors: string[] = [];
   const inner = mkdtempSync(join(folder, 'x-'));
   const file = join(inner, 'missing', 'a.jsonl');
@@ -119,7 +119,7 @@ test('a file that cannot be written is said, and writing goes on when it can', a
   expect(readFileSync(file, 'utf8')).toBe(LINE);
 });
 
-test('a disk that is far behind costs lines, never memory, and says how many', async () => {
+test('drops lines and logs their number when the disk is too slow, and bounds its memory', async () => {
   const errors: string[] = [];
   const { stream, text, go } = slowStream();
   const audit = createAudit({
@@ -139,7 +139,7 @@ test('a disk that is far behind costs lines, never memory, and says how many', a
   expect(text()).toMatch(/^(?:.*"request_id":"r-1"\}\n)+$/);
 }, 60_000);
 
-test('lines that come by the thousand share a write, in order with the others', async () => {
+test('batches thousands of lines into one write, in order', async () => {
   const written: string[] = [];
   const stream = new Writable({
     write: (chunk: Buffer, _encoding, callback) => {
@@ -157,7 +157,7 @@ test('lines that come by the thousand share a write, in order with the others', 
   expect(written).toHaveLength(1);
 });
 
-test('lines after a flush of nothing are written as any other', async () => {
+test('writes lines after an empty flush', async () => {
   const file = join(folder, 'nothing.jsonl');
   const audit = createAudit({ file, onError: fail });
   await audit.flush();
@@ -167,7 +167,7 @@ test('lines after a flush of nothing are written as any other', async () => {
   await audit.close();
 });
 
-test('no line is lost, however lines and writes fall together', async () => {
+test('loses no line in any interleaving of lines and writes', async () => {
   const file = join(folder, 'all.jsonl');
   const audit = createAudit({ file, onError: fail });
   for (let status = 100; status < 600; status += 1) {

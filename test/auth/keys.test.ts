@@ -23,8 +23,8 @@ const { authenticate } = createAuthenticate(
 const given = (headers: Readonly<Record<string, string>>): HeaderFields =>
   new Map(Object.entries(headers));
 
-describe('keys', () => {
-  test('a new key is 256 random bits with the digest the configuration wants', () => {
+describe('API keys', () => {
+  test('are 256 random bits, with the digest for the configuration', () => {
     const { key, sha256 } = newKey();
     expect(key).toMatch(/^ams_[A-Za-z0-9_-]{43}$/);
     expect(sha256).toBe(createHash('sha256').update(key).digest('hex'));
@@ -37,14 +37,14 @@ describe('keys', () => {
     ['X-API-Key', { 'x-api-key': app.key }],
     ['Authorization: Bearer', { authorization: `Bearer ${app.key}` }],
     ['a scheme in lower case', { authorization: `bearer ${app.key}` }],
-  ])('a key is taken from %s', (_, headers) => {
+  ])('are accepted from %s', (_, headers) => {
     expect(authenticate(given(headers), { scope: 'infer' })).toMatchObject({
       ok: true,
       caller: { name: 'app' },
     });
   });
 
-  test('nothing given is unauthenticated and told which headers there are', () => {
+  test('that are missing give 401 with the supported headers', () => {
     expect(authenticate(given({}), { scope: 'read' })).toEqual({
       ok: false,
       code: 'UNAUTHENTICATED',
@@ -60,13 +60,13 @@ describe('keys', () => {
     ['an enormous header', { 'x-api-key': app.key.repeat(200) }],
     ['Basic', { authorization: `Basic ${app.key}` }],
     ['Bearer without a key', { authorization: 'Bearer ' }],
-  ])('%s is unauthenticated', (_, headers) => {
+  ])('that are not valid give 401: %s', (_, headers) => {
     const result = authenticate(given(headers), { scope: 'read' });
     expect(result).toMatchObject({ ok: false, code: 'UNAUTHENTICATED' });
     expect(JSON.stringify(result)).not.toContain(app.key);
   });
 
-  test('a scope that the key lacks is forbidden, and the message names both', () => {
+  test('without the scope give 403, and the message names both scopes', () => {
     expect(authenticate(given({ 'x-api-key': app.key }), { scope: 'write' })).toEqual({
       ok: false,
       code: 'FORBIDDEN',
@@ -74,11 +74,11 @@ describe('keys', () => {
     });
   });
 
-  test.each(SCOPES)('admin holds %s', (scope) => {
+  test.each(SCOPES)('with admin have the scope %s', (scope) => {
     expect(authenticate(given({ 'x-api-key': admin.key }), { scope, model: 'any' }).ok).toBe(true);
   });
 
-  test('a key for some models is forbidden for others', () => {
+  test('for some models give 403 for others', () => {
     const headers = { 'x-api-key': narrow.key };
     expect(authenticate(given(headers), { scope: 'infer', model: 'iris' }).ok).toBe(true);
     expect(authenticate(given(headers), { scope: 'infer' }).ok).toBe(true);
@@ -88,7 +88,7 @@ describe('keys', () => {
     });
   });
 
-  test('what a caller may do can be asked again without its key', () => {
+  test('can be checked again for a scope without the key itself', () => {
     const result = authenticate(given({ 'x-api-key': narrow.key }), { scope: 'infer' });
     if (!result.ok) throw new Error(result.message);
     expect(authorize(result.caller, { scope: 'infer', model: 'other' }).ok).toBe(false);
@@ -96,15 +96,15 @@ describe('keys', () => {
   });
 });
 
-describe('without configured keys', () => {
-  test('loopback is open', () => {
+describe('a service without configured keys', () => {
+  test('is open on loopback', () => {
     const open = createAuthenticate({ keys: [] }, { loopback: true });
     expect(open.generatedKey).toBeUndefined();
     expect(open.authenticate(given({ host: '127.0.0.1:8080' }), { scope: 'admin' }).ok).toBe(true);
   });
 
   test.each(['localhost', 'LOCALHOST:8080', '127.0.0.1', '[::1]:8080', 'a.localhost:1'])(
-    'loopback answers to %s',
+    'answers to %s on loopback',
     (host) => {
       const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
       expect(open(given({ host }), { scope: 'write' }).ok).toBe(true);
@@ -112,7 +112,7 @@ describe('without configured keys', () => {
   );
 
   test.each(['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.example'])(
-    'loopback does not answer to %s, which a web page can point at this machine',
+    'does not answer to %s on loopback, which a web page can point at this machine',
     (host) => {
       const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
       expect(open(given({ host }), { scope: 'infer' })).toMatchObject({ code: 'FORBIDDEN' });
@@ -120,7 +120,7 @@ describe('without configured keys', () => {
   );
 
   test.each(['https://evil.example', 'http://localhost.evil.example:8080', 'null'])(
-    'loopback does not answer to a page of %s',
+    'does not answer to a page of %s on loopback',
     (origin) => {
       const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
       const headers = { host: 'localhost:8080', origin };
@@ -128,13 +128,13 @@ describe('without configured keys', () => {
     },
   );
 
-  test('loopback answers to a page of this machine', () => {
+  test('answers to a page of this machine on loopback', () => {
     const { authenticate: open } = createAuthenticate({ keys: [] }, { loopback: true });
     const headers = { host: 'localhost:8080', origin: 'http://localhost:3000' };
     expect(open(given(headers), { scope: 'write' }).ok).toBe(true);
   });
 
-  test('beyond loopback one random admin key is made and nothing is open', () => {
+  test('makes a random admin key beyond loopback, and nothing is open', () => {
     const made = createAuthenticate({ keys: [] }, { loopback: false });
     const headers = { 'x-api-key': made.generatedKey ?? '' };
     expect(made.generatedKey).toMatch(/^ams_/);
@@ -145,13 +145,13 @@ describe('without configured keys', () => {
     });
   });
 
-  test('asking for keys without giving one makes one on loopback as well', () => {
+  test('makes one on loopback as well when api_key is configured', () => {
     const made = createAuthenticate({ mode: 'api_key', keys: [] }, { loopback: true });
     expect(made.generatedKey).toBeDefined();
     expect(made.authenticate(given({ host: 'localhost' }), { scope: 'read' }).ok).toBe(false);
   });
 
-  test('mode none, written out, is open anywhere', () => {
+  test('is open anywhere with mode none', () => {
     const open = createAuthenticate({ mode: 'none', keys: [] }, { loopback: false });
     expect(open.generatedKey).toBeUndefined();
     expect(open.authenticate(given({ host: 'models.example' }), { scope: 'admin' }).ok).toBe(true);

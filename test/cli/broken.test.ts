@@ -128,7 +128,7 @@ test.each(ARTIFACTS)('%s for %s as %s is refused', async (_, framework, name, co
   expect(ran.said).toContain(`${PLACE}../data/${name} `);
 });
 
-test('an ONNX model that is called a pickle is a finding', async () => {
+test('an ONNX model declared as a pickle is a finding', async () => {
   const ran = await validate({
     'models/m.yaml': wire('sklearn', './m.joblib'),
     'models/m.joblib': ONNX,
@@ -216,7 +216,7 @@ test.each([
   ['pytorch', 'm.pt', ZIP],
   ['tensorflow', 'm.zip', ZIP],
   ['tensorflow', 'm.tar.gz', Buffer.from([0x1f, 0x8b, 8, 0])],
-])('what %s writes as %s is taken', async (framework, name, content) => {
+])('a file by %s as %s is accepted', async (framework, name, content) => {
   const text = wire(framework, `../data/${name}`);
   expect(await validate({ 'models/m.yaml': text, [`data/${name}`]: content })).toEqual({
     code: 0,

@@ -28,19 +28,19 @@ const NO_NAMES = [
   'a'.repeat(223),
 ];
 
-test.each(NAMES)('%s is a bucket', (name) => {
+test.each(NAMES)('%s is a valid bucket', (name) => {
   expect([bucketOf(`s3://${name}/key`), bucketOf(`gs://${name}`)]).toEqual([name, name]);
 });
 
-describe.each(['s3', 'gs'])('%s', (scheme) => {
-  test.each(NO_NAMES)('the bucket %s is refused before anybody is asked', async (name) => {
+describe.each(['s3', 'gs'])('an invalid bucket: %s', (scheme) => {
+  test.each(NO_NAMES)('is refused before any request: %s', async (name) => {
     const job = { uri: `${scheme}://${name}/x`, to: folder, as: 'x' };
     const fetching = fetchArtifact(job, { env: {}, log: () => undefined, pauseMs: 1 });
     await expect(fetching).rejects.toThrow('is not a bucket name');
   });
 });
 
-test('with keys for Google’s store, which are used as S3’s are, too', async () => {
+test('is refused with keys for Google’s store, too', async () => {
   const env = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
   const job = { uri: 'gs://127.0.0.1#/x', to: folder, as: 'x' };
   const fetching = fetchArtifact(job, { env, log: () => undefined, pauseMs: 1 });

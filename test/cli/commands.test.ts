@@ -59,7 +59,7 @@ async function project(definition = GOOD): Promise<void> {
 }
 
 describe('init', () => {
-  test('writes a project whose definitions are right and whose manifests can be made', async () => {
+  test('writes a project that validates and synthesizes', async () => {
     const { code, out } = await run('init', 'my-models');
     expect([code, out]).toEqual([0, expect.stringContaining('npx ai-model-service dev')]);
     expect(JSON.parse(read('my-models/package.json'))).toMatchObject({ name: 'my-models' });
@@ -69,7 +69,7 @@ describe('init', () => {
     expect(existsSync(join(folder, 'dist'))).toBe(true);
   });
 
-  test('never overwrites: nothing is written when one file is there', async () => {
+  test('writes nothing when one of the files exists', async () => {
     write('package.json', '{"mine":true}');
     const { code, err } = await run('init');
     expect([code, err]).toEqual([1, expect.stringMatching(/package\.json already there/)]);
@@ -79,7 +79,7 @@ describe('init', () => {
 });
 
 describe('synth', () => {
-  test('writes manifests; a second time it has nothing to do', async () => {
+  test('writes manifests, and nothing on a second run', async () => {
     await project();
     const first = await run('synth');
     expect(first).toMatchObject({
@@ -95,7 +95,7 @@ describe('synth', () => {
     expect(read('dist/triage.k8s.yaml')).toBe(bytes);
   });
 
-  test('--check writes nothing and names what is missing, changed or stale', async () => {
+  test('with --check writes nothing and names missing, changed and stale files', async () => {
     await project();
     expect(await run('synth', '--check')).toMatchObject({
       code: 1,
@@ -118,7 +118,7 @@ describe('synth', () => {
     expect(differences).toHaveLength(2);
   });
 
-  test('a manifest of a definition that is gone goes as well, nothing else does', async () => {
+  test('deletes the manifest of a deleted definition, and no other file', async () => {
     await project();
     await run('synth');
     write('dist/notes.md', 'mine');
@@ -127,7 +127,7 @@ describe('synth', () => {
     expect(read('dist/notes.md')).toBe('mine');
   });
 
-  test('a broken definition stops before anything is written, with all faults', async () => {
+  test('stops at a broken definition before it writes, with all faults', async () => {
     await project(BROKEN);
     const { code, out, err } = await run('synth');
     expect([code, out]).toEqual([1, '']);
@@ -141,7 +141,7 @@ describe('synth', () => {
 describe('a folder without definitions', () => {
   const nothing = /^models: holds no definition \(files .+\), so every manifest would be removed/;
 
-  test('is refused by synth, its check and plan: no manifest goes', async () => {
+  test('is refused by synth, its check and plan: no manifest is deleted', async () => {
     await project();
     await run('synth');
     const before = readdirSync(join(folder, 'dist'));
@@ -159,14 +159,14 @@ describe('a folder without definitions', () => {
     expect(readdirSync(join(folder, 'dist'))).toEqual(before);
   });
 
-  test('a folder that holds only helpers and notes is empty as well', async () => {
+  test('includes one with helpers and notes only', async () => {
     mkdirSync(join(folder, 'models'));
     write('models/_helper.ts', 'export const a = 1;');
     write('models/README.md', '# models');
     expect(await run('synth')).toMatchObject({ code: 1, err: expect.stringMatching(nothing) });
   });
 
-  test('with --allow-empty the last manifest goes', async () => {
+  test('with --allow-empty deletes the last manifest', async () => {
     await project();
     await run('synth');
     rmSync(join(folder, 'models'), { recursive: true });
@@ -176,7 +176,7 @@ describe('a folder without definitions', () => {
     expect((await run('plan', '--allow-empty')).code).toBe(0);
   });
 
-  test('validate says so, and fails with --strict', async () => {
+  test('is reported by validate, and fails it with --strict', async () => {
     mkdirSync(join(folder, 'models'));
     const plain = await run('validate', 'models');
     expect([plain.code, plain.err]).toEqual([
@@ -191,7 +191,7 @@ describe('a folder without definitions', () => {
 });
 
 describe('line endings of Windows in dist', () => {
-  test('are no difference for --check, which says how to keep them away, and nothing is rewritten', async () => {
+  test('pass --check, which explains how to avoid them, and nothing is rewritten', async () => {
     await project();
     await run('synth');
     const text = read('dist/triage.k8s.yaml').replaceAll('\n', '\r\n');
@@ -218,7 +218,7 @@ describe('line endings of Windows in dist', () => {
     });
   });
 
-  test('the definition that a manifest holds is still known to the next synth', async () => {
+  test('leave the stored definition readable for the next synth', async () => {
     const before = `${GOOD}candidates: [{ version: v2, source: "s3://m/2", traffic: 10 }]\n`;
     await project(before);
     await run('synth');
@@ -254,7 +254,7 @@ describe('many findings', () => {
     expect((await run('validate')).out.split('\n')).toHaveLength(4);
   });
 
-  test('with --strict they are counted, and the reason of the failure is said', async () => {
+  test('with --strict are counted, with the reason of the failure', async () => {
     const synth = await run('synth', '--strict');
     expect([synth.code, synth.out]).toEqual([1, '']);
     expect(synth.err.trim().split('\n')).toHaveLength(3);
@@ -268,7 +268,7 @@ describe('many findings', () => {
     expect(json.details).toHaveLength(80);
   });
 
-  test('one of each is said in the singular', async () => {
+  test('are in the singular for one', async () => {
     write('models/m0.yaml', GOOD + 'env: { API_KEY: abc }\n');
     const one = await run('validate', 'models/m0.yaml', '--strict');
     expect(one.out).toMatch(/\n1 definition is right, 1 warning\n$/);
@@ -277,7 +277,7 @@ describe('many findings', () => {
 });
 
 describe('validate', () => {
-  test('tells every fault of every file in one answer, as text and as JSON', async () => {
+  test('reports every fault of every file in one run, as text and as JSON', async () => {
     await project(BROKEN);
     write('models/second.yaml', 'id: second\n');
     const text = await run('validate');
@@ -304,7 +304,7 @@ describe('validate', () => {
     expect((await run('validate', 'models/triage.yaml', '--strict')).code).toBe(1);
   });
 
-  test('a path that is not there is said so', async () => {
+  test('reports a missing path', async () => {
     expect(await run('validate', 'nowhere')).toMatchObject({
       code: 1,
       err: 'nowhere: no such file or folder\n',
@@ -312,7 +312,7 @@ describe('validate', () => {
   });
 });
 
-test('plan shows field by field what a synth would change, and changes nothing', async () => {
+test('plan shows the changes of a synth field by field, and writes nothing', async () => {
   await project();
   await run('synth');
   const before = read('dist/triage.k8s.yaml');
@@ -339,7 +339,7 @@ test('keys makes a key whose digest is in the lines for the configuration', asyn
   expect(config).toMatchObject({ name: 'my-app', scopes: ['infer', 'read'] });
 });
 
-describe('the command line itself', () => {
+describe('the command line', () => {
   test.each([
     [['synth', '--nonsense']],
     [['keys', '--scopes', 'everything']],
@@ -349,7 +349,7 @@ describe('the command line itself', () => {
     [['dev', '--port', '-1']],
     [['dev', '--port', '99999']],
     [['synth', '--output', 'xml']],
-  ])('%j is wrong usage: 2, said on stderr', async (args) => {
+  ])('%j is wrong usage: exit code 2, reported on stderr', async (args) => {
     const { code, out, err } = await run(...args);
     expect([code, out]).toEqual([2, '']);
     expect(err).toMatch(/error: /);
@@ -358,13 +358,13 @@ describe('the command line itself', () => {
   test.each([
     ['synht', /^unknown command synht; did you mean synth\?\n$/],
     ['nonsense', /^unknown command nonsense; there are serve, dev, synth, /],
-  ])('the mistyped command %s is told what there is', async (given, expected) => {
+  ])('suggests a command for %s', async (given, expected) => {
     const { code, out, err } = await run(given);
     expect([code, out]).toEqual([2, '']);
     expect(err).toMatch(expected);
   });
 
-  test('help and version are results', async () => {
+  test('prints help and version to stdout', async () => {
     for (const args of [['--help'], ['synth', '--help'], ['--version']]) {
       const { code, out, err } = await run(...args);
       expect([code, err]).toEqual([0, '']);
@@ -372,7 +372,7 @@ describe('the command line itself', () => {
     }
   });
 
-  test('every command has an example', async () => {
+  test('has an example for every command', async () => {
     const names = ['dev', 'synth', 'validate', 'plan', 'init', 'serve-onnx', 'fetch', 'keys'];
     for (const name of names) {
       expect((await run(name, '--help')).out).toContain(`Example:\n  ai-model-service ${name}`);
@@ -381,7 +381,7 @@ describe('the command line itself', () => {
 });
 
 describe('serve-onnx', () => {
-  test('never lets ONNX Runtime report to its maker', async () => {
+  test('turns the telemetry of ONNX Runtime off', async () => {
     const env: NodeJS.ProcessEnv = {};
     const args = ['serve-onnx', '--model', 'none=./none.onnx', '--port', '0'];
     let err = '';
@@ -391,7 +391,7 @@ describe('serve-onnx', () => {
     expect(env['ORT_DISABLE_TELEMETRY']).toBe('1');
   });
 
-  test('listens where the service would, when the environment says so', async () => {
+  test('listens on the host that the environment gives', async () => {
     const { out } = await run('serve-onnx', '--help');
     expect(out).toContain('(default: "127.0.0.1")');
     let there = '';

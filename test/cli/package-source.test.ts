@@ -31,7 +31,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('installed from a packed file, that file is copied into the project', () => {
+test('a packed file that the package was installed from is copied into the project', () => {
   const file = put(`downloads/${TARBALL}`);
   const source = packageSourceOf(installed(`file:downloads/${TARBALL}`));
   expect(source).toEqual({ kind: 'tarball', file });
@@ -42,7 +42,7 @@ test.each([
   ['without a recorded address', undefined],
   ['with an address of a registry', `https://registry.example/${TARBALL}`],
   ['from a packed file that is gone', `file:gone/${TARBALL}`],
-])('installed from a registry %s, the version range is written', (_, resolved) => {
+])('for a package of a registry %s, the version range is written', (_, resolved) => {
   const source = packageSourceOf(installed(resolved));
   expect(dependencyOf(source, folder)).toBe(`^${VERSION}`);
 });
@@ -53,14 +53,14 @@ test('a packed checkout gives its file', () => {
   expect(packageSourceOf(join(folder, 'checkout'))).toEqual({ kind: 'tarball', file });
 });
 
-test('a checkout that is not packed is referred to by the file that packing makes', () => {
+test('an unpacked checkout is referred to by the file that packing makes', () => {
   put('checkout/scripts/dev.sh');
   const source = packageSourceOf(join(folder, 'checkout'));
   expect(source.kind).toBe('unpacked');
   expect(dependencyOf(source, join(folder, 'new', 'p'))).toBe(`file:../../checkout/${TARBALL}`);
 });
 
-test('a program without npm and checkout, such as the image, names the version range', () => {
+test('a program without npm and checkout, such as the image, gives the version range', () => {
   put('app/build/bin.cjs');
   expect(packageSourceOf(join(folder, 'app')).kind).toBe('registry');
 });

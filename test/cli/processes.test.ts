@@ -70,7 +70,7 @@ function run(...args: readonly string[]): Running {
 const dev = (): Running => run('dev', '--port', '0');
 const times = (text: string, part: string): number => text.split(part).length - 1;
 
-test('each fault of the models folder is told once, at the start and after a change', async () => {
+test('dev reports each fault of the models folder once, at the start and after a change', async () => {
   save('iris', 'onyx');
   const service = dev();
   await service.heard(/^API: /m);
@@ -87,7 +87,7 @@ test('each fault of the models folder is told once, at the start and after a cha
   expect(service.said()).not.toContain('manifests were not written');
 });
 
-test('a second one in the folder is refused with the process of the first; one that was killed is succeeded', async () => {
+test('a second service in the folder is refused with the process of the first; after a kill the next one starts', async () => {
   const first = dev();
   await first.heard(/^API: /m);
   const second = dev();
@@ -103,7 +103,7 @@ test('a second one in the folder is refused with the process of the first; one t
   expect(third.said()).toMatch(/^API: /m);
 });
 
-test('serve listens where --port says instead of the configuration', async () => {
+test('serve listens on --port instead of the configured port', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;

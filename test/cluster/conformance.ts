@@ -57,7 +57,7 @@ async function refused(work: Promise<unknown>): Promise<ClusterErrorCode | 'done
 
 /** What every adapter of the port promises. */
 export function clusterConformance(name: string, make: () => Promise<Subject>): void {
-  describe(`${name} is a cluster`, () => {
+  describe(`${name} is a cluster that`, () => {
     let subject: Subject;
     let cluster: Cluster;
     beforeEach(async () => {
@@ -66,7 +66,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
     });
     afterEach(() => subject.end());
 
-    test('what is applied is in the next snapshot, with its replicas in time', async () => {
+    test('shows an applied model in the next snapshot, with its replicas in time', async () => {
       expect(await cluster.apply(model(), REST)).toEqual({ revision: 1, changed: true });
       const record = now(cluster).models.get('iris');
       expect(record?.hash).toBe(definitionHash(model().definition));
@@ -79,7 +79,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       });
     });
 
-    test('the same again changes nothing, whoever asks and however', async () => {
+    test('changes nothing for the identical definition, from any caller', async () => {
       await cluster.apply(model(), REST);
       expect(await cluster.apply(model(), REST)).toEqual({ revision: 1, changed: false });
       const create = { ...REST, create: true };
@@ -87,14 +87,14 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(await cluster.history('iris')).toHaveLength(1);
     });
 
-    test('creating what exists with another definition is refused', async () => {
+    test('refuses to create an existing model with another definition', async () => {
       await cluster.apply(model(), REST);
       const other = cluster.apply(model({ version: '2' }), { ...REST, create: true });
       expect(await refused(other)).toBe('MODEL_ALREADY_EXISTS');
       expect(now(cluster).models.get('iris')?.spec.version).toBe('1');
     });
 
-    test('a stale revision is refused and changes nothing', async () => {
+    test('refuses a stale revision and changes nothing', async () => {
       await cluster.apply(model(), REST);
       await cluster.apply(model({ version: '2' }), { ...REST, ifRevision: 1 });
       const late = cluster.apply(model({ version: '3' }), { ...REST, ifRevision: 1 });
@@ -102,7 +102,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(now(cluster).models.get('iris')?.spec.version).toBe('2');
     });
 
-    test('of two changes of one revision at the same moment one wins', async () => {
+    test('lets one of two concurrent changes of one revision win', async () => {
       await cluster.apply(model(), REST);
       const results = await Promise.all(
         ['2', '3'].map((version) =>
@@ -112,7 +112,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect([...results].sort()).toEqual(['REVISION_CONFLICT', 'done']);
     });
 
-    test('of two creations at the same moment one wins, and of two alike one is done', async () => {
+    test('lets one of two concurrent creations win, and accepts two identical ones', async () => {
       const create = { ...REST, create: true };
       const results = await Promise.all(
         ['1', '2'].map((version) => refused(cluster.apply(model({ version }), create))),
@@ -124,14 +124,14 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(both.filter(({ changed }) => changed)).toHaveLength(1);
     });
 
-    test('of two ids that clash at the same moment one wins', async () => {
+    test('lets one of two concurrent ids that clash win', async () => {
       const results = await Promise.all(
         ['a_b', 'a-b'].map((id) => refused(cluster.apply(model({ id }), REST))),
       );
       expect([...results].sort()).toEqual(['INVALID_MODEL_CONFIG', 'done']);
     });
 
-    test('changes of a model at the same moment are all there, each a revision', async () => {
+    test('stores concurrent changes of a model as one revision each', async () => {
       const versions = ['1', '2', '3', '4', '5'];
       await Promise.all(versions.map((version) => cluster.apply(model({ version }), REST)));
       const history = await cluster.history('iris');
@@ -143,7 +143,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       });
     });
 
-    test('a model that another manager writes is read only, unless it is taken over', async () => {
+    test('refuses changes of another manager’s model, unless it is taken over', async () => {
       await cluster.apply(model(), { by: 'git', manager: 'argocd' });
       const change = model({ version: '2' });
       expect(await refused(cluster.apply(change, REST))).toBe('READ_ONLY');
@@ -152,7 +152,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(now(cluster).models.get('iris')?.manager).toBe('rest');
     });
 
-    test('taking over what stays the same changes the owner and nothing else', async () => {
+    test('changes only the owner when an identical definition is taken over', async () => {
       await cluster.apply(model(), { by: 'git', manager: 'argocd' });
       const taken = await cluster.apply(model(), { ...REST, force: true });
       expect(taken).toEqual({ revision: 1, changed: false });
@@ -160,31 +160,31 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(await cluster.apply(model({ version: '2' }), REST)).toMatchObject({ revision: 2 });
     });
 
-    test('a stale revision of a model that is not there is refused', async () => {
+    test('refuses a stale revision of a model that does not exist', async () => {
       const applying = cluster.apply(model(), { ...REST, ifRevision: 3 });
       expect(await refused(applying)).toBe('REVISION_CONFLICT');
       expect(now(cluster).models.size).toBe(0);
     });
 
-    test('a model that is not there is not found, whatever is wanted of it', async () => {
+    test('reports a model that does not exist for every call', async () => {
       const hash = '0'.repeat(16);
       expect(await refused(cluster.history('nobody'))).toBe('MODEL_NOT_FOUND');
       expect(await refused(cluster.setOverrides('nobody', { hash }))).toBe('MODEL_NOT_FOUND');
       expect(await refused(cluster.remove('nobody', REST))).toBe('MODEL_NOT_FOUND');
     });
 
-    test('the service and its files change each other’s models', async () => {
+    test('lets the service and its files change each other’s models', async () => {
       await cluster.apply(model(), { by: 'files', manager: 'files' });
       expect(await refused(cluster.apply(model({ version: '2' }), REST))).toBe('done');
     });
 
-    test('two ids that would share the names of objects are refused', async () => {
+    test('refuses two ids that would share object names', async () => {
       await cluster.apply(model({ id: 'a_b' }), REST);
       const clash = cluster.apply(model({ id: 'a-b' }), REST);
       expect(await refused(clash)).toBe('INVALID_MODEL_CONFIG');
     });
 
-    test('ten revisions are kept, newest first, and an earlier one can be applied again', async () => {
+    test('keeps ten revisions, newest first, and applies an earlier one again', async () => {
       for (let version = 1; version <= 12; version += 1) {
         await cluster.apply(model({ version: String(version) }), REST);
       }
@@ -196,7 +196,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(now(cluster).models.get('iris')?.spec.version).toBe('5');
     });
 
-    test('what is remembered ends with the next definition', async () => {
+    test('drops overrides with the next definition', async () => {
       await cluster.apply(model(), REST);
       const hash = definitionHash(model().definition);
       await cluster.setOverrides('iris', { hash, stopped: true });
@@ -207,7 +207,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(running.models.get('iris')?.state).toBeUndefined();
     });
 
-    test('something can be remembered with a revision, and only with the present one', async () => {
+    test('stores overrides with a revision, and only with the present one', async () => {
       const state = { shares: { v2: 0 } };
       await cluster.apply(model(), { ...REST, state });
       expect(now(cluster).models.get('iris')?.state).toMatchObject(state);
@@ -223,7 +223,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
     const rescale = (to: number): Promise<void> =>
       cluster.scale('iris', 'stable', { from: desired(), to });
 
-    test('an arm is put to sleep and woken again; its definition stays', async () => {
+    test('puts an arm to sleep and wakes it; its definition stays', async () => {
       await cluster.apply(sleepy(), REST);
       if (desired() === 0) await rescale(1);
       await when(cluster, isReady('iris', '1'));
@@ -237,7 +237,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(await cluster.history('iris')).toHaveLength(1);
     });
 
-    test('what somebody else scaled meanwhile stays as it is', async () => {
+    test('keeps a count that was scaled meanwhile', async () => {
       await cluster.apply(sleepy(), REST);
       if (desired() === 0) await rescale(1);
       await when(cluster, isReady('iris', '1'));
@@ -246,21 +246,21 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(desired()).toBe(1);
     });
 
-    test('only arms that there are can be scaled', async () => {
+    test('scales only arms that exist', async () => {
       const scaling = { from: 1, to: 0 };
       expect(await refused(cluster.scale('iris', 'stable', scaling))).toBe('MODEL_NOT_FOUND');
       await cluster.apply(sleepy(), REST);
       expect(await refused(cluster.scale('iris', 'v9', scaling))).toBe('NOT_FOUND');
     });
 
-    test('what was stopped by hand is not woken', async () => {
+    test('does not wake a model that was stopped by hand', async () => {
       await cluster.apply(sleepy(), { ...REST, state: { stopped: true } });
       await when(cluster, isReady('iris', '1', 0));
       expect(await refused(rescale(1))).toBe('REVISION_CONFLICT');
       expect(desired()).toBe(0);
     });
 
-    test('a removed model leaves the snapshot, and can come again', async () => {
+    test('removes a model from the snapshot, and can deploy it again', async () => {
       await cluster.apply(model(), REST);
       await when(cluster, isReady('iris', '1'));
       await cluster.remove('iris', REST);
@@ -270,7 +270,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(await cluster.apply(model(), REST)).toMatchObject({ changed: true });
     });
 
-    test('a model that goes stays in the snapshot as such until it is gone', async () => {
+    test('keeps a model that is being removed in the snapshot until it is gone', async () => {
       await cluster.apply(model(), REST);
       await when(cluster, isReady('iris', '1'));
       const seen: (boolean | undefined)[] = [];
@@ -283,7 +283,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(now(cluster).models.has('iris')).toBe(false);
     });
 
-    test('each candidate is an arm with replicas of its own version', async () => {
+    test('runs each candidate as an arm with replicas of its own version', async () => {
       const candidates = [{ version: '2', traffic: 5 }];
       await cluster.apply(model({ candidates }), REST);
       const snapshot = await when(cluster, ({ models }) =>
@@ -296,14 +296,14 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       ]);
     });
 
-    test('a merge patch on the stored definition is a new revision', async () => {
+    test('stores a merge patch as a new revision', async () => {
       await cluster.apply(model(), REST);
       const stored = now(cluster).models.get('iris')?.spec.definition;
       const patched = updateModel(stored ?? {}, { version: '2' });
       expect(await cluster.apply(patched, REST)).toMatchObject({ revision: 2 });
     });
 
-    test('a listener hears the present at once, every change after it, and nothing when stopped', async () => {
+    test('calls a listener with the present snapshot, with every change, and not after its end', async () => {
       const heard: number[] = [];
       const watch = cluster.watch(({ models }) => heard.push(models.get('iris')?.revision ?? 0));
       expect(heard).toEqual([0]);
@@ -315,7 +315,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       expect(heard).toHaveLength(before);
     });
 
-    test('the same listener can be given twice, and each watch is stopped on its own', async () => {
+    test('takes the same listener twice, and ends each watch separately', async () => {
       let calls = 0;
       const listener = (): void => void (calls += 1);
       const first = cluster.watch(listener);
@@ -328,7 +328,7 @@ export function clusterConformance(name: string, make: () => Promise<Subject>): 
       second.stop();
     });
 
-    test('a snapshot never changes after it was given', async () => {
+    test('never changes a snapshot that it gave out', async () => {
       await cluster.apply(model(), REST);
       const before = now(cluster);
       await cluster.apply(model({ version: '2' }), REST);

@@ -41,7 +41,7 @@ afterEach(async () => {
   await Promise.all(all);
 });
 
-test('of three that begin together one leads, for ever, and all know who', async () => {
+test('one of three that start together leads, and all know the leader', async () => {
   const all = ['a', 'b', 'c'].map((name) => begin(name));
   await time.run(5_000);
   const [leader] = leaders();
@@ -53,7 +53,7 @@ test('of three that begin together one leads, for ever, and all know who', async
   expect(lease.record()).toMatchObject({ holder: leader, transitions: 0 });
 });
 
-test('whoever stops gives it back, and the next one leads within its next try', async () => {
+test('a stopping leader releases the lease, and the next one leads at its next attempt', async () => {
   const first = begin('a');
   await time.run(100);
   begin('b');
@@ -67,7 +67,7 @@ test('whoever stops gives it back, and the next one leads within its next try', 
   expect(lease.record()).toMatchObject({ holder: 'b', transitions: 1 });
 });
 
-test('one that dies without a word is followed after the time it promised', async () => {
+test('a leader that dies is replaced after its lease ends', async () => {
   // It writes once and is never heard again.
   const dying: LeaseStore = { ...lease.store };
   const first = begin('a', dying);
@@ -84,7 +84,7 @@ test('one that dies without a word is followed after the time it promised', asyn
   expect(time.now - begun).toBeGreaterThanOrEqual(14_000);
 });
 
-test('never do two lead, whatever is lost on the way', async () => {
+test('two routers never lead at once, whatever messages are lost', async () => {
   let chance = 1;
   const random = (): number => {
     chance = (chance * 48_271) % 2_147_483_647;
@@ -108,7 +108,7 @@ test('never do two lead, whatever is lost on the way', async () => {
   expect(seen.size).toBeGreaterThan(1);
 });
 
-test('a leader that cannot renew stops after 10 s, before anybody follows', async () => {
+test('a leader that cannot renew stops after 10 s, before another one leads', async () => {
   const first = begin('a');
   await time.run(100);
   lease.wait = () => Promise.reject(new Error('the API server is down'));
@@ -126,7 +126,7 @@ test('a leader that cannot renew stops after 10 s, before anybody follows', asyn
   expect(first.isLeader()).toBe(true);
 });
 
-test('clocks that are hours apart change nothing', async () => {
+test('clocks hours apart change nothing', async () => {
   begin('a', lease.store, () => time.now - 7_200_000);
   await time.run(100);
   begin('b', lease.store, () => time.now + 7_200_000);

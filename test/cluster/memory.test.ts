@@ -6,7 +6,7 @@ clusterConformance('memory', async () => {
   return { cluster, end: () => cluster.close() };
 });
 
-test('replicas are what the embedder says, and asked for again', async () => {
+test('the embedder decides about replicas, and is asked again', async () => {
   let port = 1;
   const cluster = createMemoryCluster({
     now: () => 0,

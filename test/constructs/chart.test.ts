@@ -31,7 +31,7 @@ const namespacesIn = (chart: Chart): readonly unknown[] => [
 
 const prod = (): Chart => new Chart(Testing.app(), 'x', { namespace: 'prod' });
 
-test('a model lies in the namespace of its chart, and lets in the router of that namespace', () => {
+test('a model is in the namespace of its chart, and admits the router of that namespace', () => {
   const chart = prod();
   expect(addModel(chart).environment.namespace).toBe('prod');
   expect(namespacesIn(chart)).toEqual(['prod']);
@@ -41,7 +41,7 @@ test('a model lies in the namespace of its chart, and lets in the router of that
   });
 });
 
-test('the service and its rights lie in the namespace of its chart, and it looks for models there', () => {
+test('the service and its rights are in the namespace of its chart, where it reads models', () => {
   const chart = prod();
   addService(chart);
   expect(namespacesIn(chart)).toEqual(['prod']);
@@ -66,7 +66,7 @@ test.each<[string, Environment, string | undefined, string]>([
   expect(addService(other, { environment }).namespace).toBe(expected);
 });
 
-test('a namespace that Kubernetes would not take is refused', () => {
+test('an invalid namespace is refused', () => {
   const chart = new Chart(Testing.app(), 'x', { namespace: 'Prod' });
   expect(() => addModel(chart)).toThrow(/^namespace: got "Prod", must be a namespace/);
 });
@@ -80,7 +80,7 @@ test('the same model twice in a chart is refused, with the place of the first', 
   );
 });
 
-test('so are two ids whose objects have the same names', () => {
+test('two ids with the same object names in a chart are refused', () => {
   const chart = prod();
   addModel(chart, undefined, 'a_b');
   expect(() => addModel(chart, undefined, 'a-b')).toThrow(
@@ -97,7 +97,7 @@ test('the service twice in a chart is refused', () => {
   );
 });
 
-test('in another namespace, or another chart, the same model and service are welcome', () => {
+test('in another namespace, or another chart, the same model and service are accepted', () => {
   const chart = prod();
   addModel(chart);
   addModel(chart, { namespace: 'canary' });
@@ -108,13 +108,13 @@ test('in another namespace, or another chart, the same model and service are wel
   expect(namespacesIn(chart)).toEqual(['prod', 'canary']);
 });
 
-test('a model that was refused is not in the way of the next', () => {
+test('a refused model does not block the next', () => {
   const chart = prod();
   expect(() => addModel(chart, undefined, 'Iris!')).toThrow(/^id: /);
   expect(addModel(chart).spec.id).toBe('iris');
 });
 
-test('each namespace that is to be made is made once, before everything else', () => {
+test('each namespace to create is rendered once, before everything else', () => {
   const app = Testing.app();
   for (const [id, namespace] of [
     ['a', 'one'],

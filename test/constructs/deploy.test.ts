@@ -18,11 +18,11 @@ const committed = new Map(
 );
 const all = [...committed.values()].flatMap(documents);
 
-test('the files are what ModelService renders; npx tsx scripts/deploy.ts writes them', () => {
+test('the files are the objects of ModelService; npx tsx scripts/deploy.ts writes them', () => {
   expect([...committed]).toEqual([...deployFiles()]);
 });
 
-test('the namespace is applied first, and everything else lies in it', () => {
+test('the namespace is applied first, and everything else is in it', () => {
   expect(all[0]).toMatchObject({ kind: 'Namespace', metadata: { name: 'suoke-life' } });
   expect(new Set(all.slice(1).map(({ metadata }) => metadata.namespace))).toEqual(
     new Set(['suoke-life']),
@@ -36,7 +36,7 @@ test('every object passes the schemas of 1.28 and the newest, its pods restricte
   expect(restrictedFaults(at(pod?.template, 'spec') as Record<string, unknown>)).toEqual([]);
 });
 
-test('keys come from a Secret, and the configuration is one that the service takes', () => {
+test('keys come from a Secret, and the service accepts the configuration', () => {
   const [pod] = podTemplates(all);
   expect(at(pod?.template, 'spec.containers.0.envFrom')).toEqual([
     { secretRef: { name: 'ai-model-service-keys' } },
@@ -48,7 +48,7 @@ test('keys come from a Secret, and the configuration is one that the service tak
   expect([cluster, kubernetes.namespace]).toEqual(['kubernetes', 'suoke-life']);
 });
 
-test('config/config.yaml is one that the service takes: on this machine, without a key', () => {
+test('the service accepts config/config.yaml: on this machine, without a key', () => {
   const text = readFileSync(join(ROOT, 'config', 'config.yaml'), 'utf8');
   expect(parseConfig(text)).toMatchObject({
     cluster: 'local',

@@ -25,7 +25,7 @@ test('its objects are those of objectsOf, in their order', () => {
   expect(made.objects).toHaveLength(objects(model()).length);
 });
 
-test('its parts are there to be changed', () => {
+test('its parts can be changed', () => {
   const chart = Testing.chart();
   const made = new ModelDeployment(chart, 'model', {
     model: REMOTE,
@@ -57,7 +57,7 @@ test('its parts are there to be changed', () => {
   });
 });
 
-test('its findings know the day and the definition before, when they are told', () => {
+test('its findings use the given day and previous definition', () => {
   const waivers = [{ rule: 'image-digest', reason: 'mirrored by digest', until: '2030-01-31' }];
   const server = { kind: 'custom' };
   const own = {
@@ -105,14 +105,14 @@ test('an account, Secrets and ConfigMaps of cdk8s-plus reach every pod', () => {
   expect(manifestsOf(chart).some(({ kind }) => kind === 'ServiceAccount')).toBe(false);
 });
 
-test('a broken definition never reaches an object', () => {
+test('a broken definition makes no objects', () => {
   const chart = Testing.chart();
   const broken = { ...REMOTE, framework: 'onyx' } as unknown as ModelDeploymentProps['model'];
   expect(() => new ModelDeployment(chart, 'model', { model: broken })).toThrow(DefinitionError);
   expect(chart.node.findAll().filter((one) => ApiObject.isApiObject(one))).toEqual([]);
 });
 
-test('what cannot work in the environment stops the App', () => {
+test('a definition that cannot work in the environment stops the App', () => {
   const app = Testing.app();
   const made = new ModelDeployment(new Chart(app, 'x'), 'model', {
     model: { ...(REMOTE as object), resources: { gpu: 4 } } as typeof REMOTE,
@@ -122,7 +122,7 @@ test('what cannot work in the environment stops the App', () => {
   expect(() => app.synth()).toThrow(/all arms at their maximum need 16 GPUs/);
 });
 
-test('two models stand in one chart', () => {
+test('two models may be in one chart', () => {
   const chart = Testing.chart();
   for (const id of ['a', 'b']) {
     // oxlint-disable-next-line no-new

@@ -43,29 +43,29 @@ const full = (): readonly Manifest[] => {
   return Testing.synth(chart) as Manifest[];
 };
 
-test('the whole manifest', () => {
+test('renders its whole manifest', () => {
   const text = Yaml.stringify(...service());
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN, text);
   expect(readFileSync(GOLDEN, 'utf8')).toBe(text);
 });
 
-test('the whole manifest with a port for gRPC', () => {
+test('renders its whole manifest with a port for gRPC', () => {
   const text = Yaml.stringify(...service({ grpcPort: 8081 }));
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(GOLDEN_GRPC, text);
   expect(readFileSync(GOLDEN_GRPC, 'utf8')).toBe(text);
 });
 
-test('the whole manifest with external metrics', () => {
+test('renders its whole manifest with external metrics', () => {
   const text = Yaml.stringify(...service({ externalMetrics: { tls: SECRET, ca: CA } }));
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(METRICS_GOLDEN, text);
   expect(readFileSync(METRICS_GOLDEN, 'utf8')).toBe(text);
 });
 
-describe('with external metrics', () => {
+describe('external metrics', () => {
   const all = (more: object = { ca: CA }): readonly Manifest[] =>
     service({ externalMetrics: { tls: SECRET, ...more } });
 
-  test('the API server is sent to a port that the pods have and that is let through', () => {
+  test('are called at a port that the pods have and the policy admits', () => {
     const api = findManifest(all(), 'APIService');
     expect(api.metadata.name).toBe('v1beta1.external.metrics.k8s.io');
     expect(at(api, 'spec')).toMatchObject({
@@ -81,7 +81,7 @@ describe('with external metrics', () => {
     expect(at(policy, 'spec.ingress.2')).toEqual({ ports: [{ port: 9443, protocol: 'TCP' }] });
   });
 
-  test('the configuration that is rendered is one the runtime takes', () => {
+  test('are in a configuration that the runtime accepts', () => {
     const text = at(findManifest(all(), 'ConfigMap', 'ai-model-service'), 'data') as {
       'config.yaml': string;
     };
@@ -94,7 +94,7 @@ describe('with external metrics', () => {
     });
   });
 
-  test('cert-manager may keep the authority', () => {
+  test('may get their authority from cert-manager', () => {
     const api = findManifest(all({ injectCaFrom: 'ai-models/metrics' }), 'APIService');
     expect(api.metadata.annotations).toEqual({
       'cert-manager.io/inject-ca-from': 'ai-models/metrics',
@@ -102,7 +102,7 @@ describe('with external metrics', () => {
     expect(at(api, 'spec.caBundle')).toBeUndefined();
   });
 
-  test('the rights are: autoscalers read two metrics, the service two objects by name', () => {
+  test('add these rights: autoscalers read two metrics, the service two objects by name', () => {
     const rules = all()
       .filter(({ kind }) => kind === 'ClusterRole')
       .flatMap((role) => role['rules'] as readonly PolicyRule[]);
@@ -126,7 +126,7 @@ test('every object passes the schemas of 1.28 and the newest', () => {
   expect(faultsOf128(all)).toEqual([]);
 });
 
-test('a small cluster has room for it when it asks for less', () => {
+test('fits a small cluster with lower requests', () => {
   const [pod] = podTemplates(service({ cpu: '100m', memory: '256Mi' }));
   const resources = { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '256Mi' } };
   expect(at(pod?.template, 'spec.containers')).toMatchObject([{ resources }]);
@@ -137,7 +137,7 @@ test('its pods pass restricted pod security', () => {
   expect(restrictedFaults(at(pod?.template, 'spec') as Record<string, unknown>)).toEqual([]);
 });
 
-test('the namespace stands in its own file, once, before all others', () => {
+test('the namespace is in its own file, once, before all others', () => {
   const app = Testing.app();
   for (const id of ['a', 'b']) {
     const environment = { createNamespace: true };
@@ -187,7 +187,7 @@ function verbs(all: readonly Manifest[], resource: string): readonly string[] {
     .flatMap((rule) => rule.verbs);
 }
 
-test('in gitops mode the service can write nothing but scale, events, its lease and its state', () => {
+test('in gitops mode the service can write only scale, events, its lease and its state', () => {
   const written = (mode: 'rest' | 'gitops'): readonly string[] =>
     ['configmaps', 'deployments', 'serviceaccounts', 'horizontalpodautoscalers'].filter(
       (resource) => verbs(service({ mode }), resource).includes('patch'),
@@ -198,7 +198,7 @@ test('in gitops mode the service can write nothing but scale, events, its lease 
   expect(verbs(service({ mode: 'gitops' }), 'controllerrevisions')).toEqual([]);
 });
 
-test('its roles are constructs of cdk8s-plus, and take more rights', () => {
+test('its roles are constructs of cdk8s-plus, to which rights can be added', () => {
   const chart = Testing.chart();
   const made = new ModelService(chart, 'service', { envFrom: [KEYS], modelNamespaces: ['a', 'b'] });
   made.modelRoles[1]?.allowRead(ApiResource.SECRETS);
@@ -211,12 +211,12 @@ test('its roles are constructs of cdk8s-plus, and take more rights', () => {
   expect(made.role.name).toBe('ai-model-service');
 });
 
-test('it may read no Secret', () => {
+test('it may not read Secrets', () => {
   expect(verbs(service(), 'secrets')).toEqual([]);
   expect(verbs(service(), '*')).toEqual([]);
 });
 
-test('the policies of models let exactly its pods in', () => {
+test('the policies of models admit exactly its pods', () => {
   const environment = { runtime: { namespace: 'routers', labels: { router: 'yes' } } };
   const pod = podTemplates(service({ environment }))[0]?.template;
   const policy = findManifest(manifests(model(), environment), 'NetworkPolicy');
@@ -237,14 +237,14 @@ test('replicas belong to the autoscaler, and a pod has time for its longest requ
   expect(at(findManifest(all, 'HorizontalPodAutoscaler'), 'spec.minReplicas')).toBe(3);
 });
 
-test('a changed configuration rolls the pods', () => {
+test('a changed configuration restarts the pods', () => {
   const template = (level: 'info' | 'warn'): unknown =>
     podTemplates(service({ config: { logging: { level } } }))[0]?.template;
   expect(template('info')).not.toEqual(template('warn'));
   expect(template('info')).toEqual(template('info'));
 });
 
-test('sections of the configuration are laid over those it needs', () => {
+test('sections of the user take precedence over its own', () => {
   const config = findManifest(full(), 'ConfigMap', 'ai-model-service');
   expect(at(config, 'data')).toMatchObject({
     'config.yaml': expect.stringContaining('accept_seconds: 3\n  host: 0.0.0.0') as unknown,
@@ -264,7 +264,7 @@ test.each([
   [{ minReplicas: 0 }, /^minReplicas: got 0, must be ≥ 1/],
   [{ cpu: '0' }, /^cpu: got "0", must be a quantity of Kubernetes above zero; use '500m' or '1'/],
   [{ memory: '512' }, /^memory: got "512"/],
-])('what it cannot do is refused: %j', (props, message) => {
+])('an unsupported option is refused: %j', (props, message) => {
   const chart = new Chart(new App({ outdir: '/nowhere' }), 'x');
   expect(() => new ModelService(chart, 'service', { envFrom: [KEYS], ...props })).toThrow(message);
 });
@@ -274,7 +274,7 @@ test.each([
   [{ ca: 'x' }, /^externalMetrics\.ca: got "x", must be/],
   [{ ca: CA, injectCaFrom: 'a/b' }, /^externalMetrics\.injectCaFrom: .*left out beside ca/],
   [{ injectCaFrom: 'b' }, /must be namespace\/name of a cert-manager Certificate/],
-])('an API server that could not trust the metrics is refused: %j', (more, message) => {
+])('metrics that the API server could not trust are refused: %j', (more, message) => {
   expect(() => service({ externalMetrics: { tls: SECRET, ...more } })).toThrow(message);
 });
 

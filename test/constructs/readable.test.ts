@@ -31,12 +31,12 @@ const addModel = (chart: Chart): unknown => new ModelDeployment(chart, 'model', 
 
 const raw = /[\u2028\u0085\u007f]|: 0o22$|: =$|: <<$|\|-?\n *\t/m;
 
-test('the texts of this test are those that cdk8s writes wrongly', () => {
+test('cdk8s writes the texts of this test unreadably', () => {
   expect(BROKEN).toMatch(raw);
 });
 
 test.each(Object.entries(YamlOutputType).filter(([name]) => Number.isNaN(Number(name))))(
-  'an App of cdk8s with a model in it writes what kubectl reads, as %s',
+  'an App of cdk8s with a model writes what kubectl reads, as %s',
   (_, yamlOutputType) => {
     const app = new App({ outdir, yamlOutputType: yamlOutputType as YamlOutputType });
     addModel(new Chart(app, 'models'));
@@ -47,7 +47,7 @@ test.each(Object.entries(YamlOutputType).filter(([name]) => Number.isNaN(Number(
   },
 );
 
-test('objects of others in the same App are written readably as well', () => {
+test('other objects in the same App are written readably as well', () => {
   const app = new App({ outdir });
   const chart = new Chart(app, 'service');
   // oxlint-disable-next-line no-new
@@ -57,7 +57,7 @@ test('objects of others in the same App are written readably as well', () => {
   expect(written(app)).not.toMatch(raw);
 });
 
-test('the linear App does so where it leaves the work to cdk8s, without a model too', () => {
+test("the linear App does so where it uses cdk8s' code, without a model too", () => {
   const app = new LinearApp({ outdir, yamlOutputType: YamlOutputType.FILE_PER_APP });
   // oxlint-disable-next-line no-new
   new ApiObject(new Chart(app, 'c'), 'x', { apiVersion: 'v1', kind: 'ConfigMap', data });
@@ -65,7 +65,7 @@ test('the linear App does so where it leaves the work to cdk8s, without a model 
   expect(app.synthYaml()).not.toMatch(raw);
 });
 
-test('Apps without our constructs are left alone, also after one with them', () => {
+test('Apps without our constructs stay unchanged, also after one with them', () => {
   const ours = new App({ outdir });
   addModel(new Chart(ours, 'models'));
   ours.synth();

@@ -77,7 +77,7 @@ test('a model selects the pods of all its arms and those that load its artifacts
   expect(selected).toHaveLength(templates.length - 1);
 });
 
-test('a policy of one’s own takes a model as its selector, in the namespace of the model', () => {
+test('a custom policy takes a model as its selector, in the namespace of the model', () => {
   const { chart, model, web } = app({ namespace: 'models' });
   const policy = new NetworkPolicy(chart, 'policy', { selector: model });
   policy.addEgressRule(web, [NetworkPolicyPort.tcp(80)]);
@@ -116,7 +116,7 @@ test('without isolation both sides are opened, each in its own namespace', () =>
 describe('allowFrom', () => {
   const ports = [8500, 8501].map((port) => ({ port, protocol: 'TCP' }));
 
-  test('lets pods of cdk8s-plus in, on the ports that serve', () => {
+  test('admits pods of cdk8s-plus on the serving ports', () => {
     const { chart, model, web } = app();
     model.allowFrom(web);
     const [made] = policiesOf(chart);
@@ -132,7 +132,7 @@ describe('allowFrom', () => {
     expect(policiesOf(chart)).toHaveLength(1);
   });
 
-  test('the ports are those of the model’s own policy', () => {
+  test('uses the ports of the model’s own policy', () => {
     const { chart, model } = app();
     model.allowFrom(Namespaces.all(chart, 'all'));
     const own = findManifest(manifestsOf(chart), 'NetworkPolicy', 'iris');
@@ -159,20 +159,20 @@ describe('allowFrom', () => {
     ]);
   });
 
-  test('the same peer twice is let in once', () => {
+  test('admits the same peer once', () => {
     const { chart, model, web } = app();
     model.allowFrom(web);
     model.allowFrom(web);
     expect(policiesOf(chart)).toHaveLength(1);
   });
 
-  test('makes nothing where nothing is closed: a policy would shut out the router', () => {
+  test('makes no policy where none is rendered, since it would shut out the router', () => {
     const { chart, model, web } = app({ networkPolicy: false });
     model.allowFrom(web);
     expect(manifestsOf(chart).filter(({ kind }) => kind === 'NetworkPolicy')).toEqual([]);
   });
 
-  test('leaves the objects of the model as they are', () => {
+  test('leaves the objects of the model unchanged', () => {
     const [before, after] = [app(), app()];
     after.model.allowFrom(after.web);
     const own = policiesOf(after.chart);

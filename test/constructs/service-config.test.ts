@@ -36,11 +36,11 @@ test.each<[unknown, string]>([
   [{ routing: { retryPercent: 900 } }, 'config.routing.retryPercent: got 900, must be ≤ 100'],
   [{ logging: 'debug' }, 'config.logging: got "debug"'],
   [{ kubernetes: { mode: 'direct' } }, 'config.kubernetes.mode: got "direct"'],
-])('a mistake in it is named as it was written: %j', (config, message) => {
+])('a fault in it is named as it was written: %j', (config, message) => {
   expect(rendering(untyped(config))).toThrow(message);
 });
 
-test('all mistakes are named at once', () => {
+test('all faults are reported at once', () => {
   const mistakes = untyped({ routng: {}, server: { prot: 1 } });
   expect(rendering({ ...mistakes, minReplicas: 0 })).toThrow(
     /config\.server\.prot[^]*config\.routng[^]*minReplicas/,
@@ -65,11 +65,11 @@ test.each<[unknown, string]>([
     'config.kubernetes.external_metrics: got {"port":1,"cert":"/a","key":"/b"}, must be left out, ' +
       'since ModelService sets it; use externalMetrics of ModelService',
   ],
-])('a field that would part the service from its objects is refused: %j', (config, message) => {
+])("a field that would differ from the service's objects is refused: %j", (config, message) => {
   expect(rendering(untyped(config))).toThrow(message);
 });
 
-test('a service without keys is refused, with what to do', () => {
+test('a service without keys is refused, with the correction', () => {
   for (const config of [undefined, {}, { auth: { mode: 'api_key' } } as const]) {
     expect(rendering({ envFrom: [], ...(config && { config }) })).toThrow(
       /^envFrom: is missing, must be a Secret whose AI_MODEL_SERVICE__AUTH__KEYS .*config\.auth\.mode: none.*kubectl create secret generic/,
@@ -77,7 +77,7 @@ test('a service without keys is refused, with what to do', () => {
   }
 });
 
-test('keys may stand in the configuration, and an open service is one that says so', () => {
+test('keys may be in the configuration; open access must be stated', () => {
   const sha256 = 'a'.repeat(64);
   const keys = [{ name: 'app', sha256, scopes: ['infer' as const] }];
   expect(readConfig({ envFrom: [], config: { auth: { keys } } }).auth.keys).toMatchObject([
@@ -86,7 +86,7 @@ test('keys may stand in the configuration, and an open service is one that says 
   expect(readConfig({ envFrom: [], config: { auth: { mode: 'none' } } }).auth.mode).toBe('none');
 });
 
-test('sections lie over those that the service needs, in TypeScript as in YAML', () => {
+test("sections take precedence over the service's own, in TypeScript as in YAML", () => {
   const yaml: unknown = parse('server: { accept_seconds: 3 }\nrouting: { retry_percent: 5 }');
   const typed = { server: { acceptSeconds: 3 }, routing: { retryPercent: 5 } };
   for (const given of [untyped(yaml), { config: typed }]) {
@@ -100,7 +100,7 @@ test('sections lie over those that the service needs, in TypeScript as in YAML',
   }
 });
 
-test('registry and resources in it are in the environment that is rendered and given', () => {
+test('its registry and resources are in the rendered and the given environment', () => {
   const models = { registry: 'registry.suoke.life', defaultResources: { cpu: '2', gpu: '1' } };
   const image = 'spec.containers.0.image';
   const [pod] = podTemplates(service({ config: { models } }));

@@ -30,7 +30,7 @@ const model = (location: string): Buffer => onnxBytes({ location });
 const run = (key: string, more: Partial<FetchJob> = {}): Promise<void> =>
   here.run({ uri: `s3://b/${key}`, endpoint: source.url, as: 'model.onnx', ...more });
 
-test('the weights of a model on a hub come with it, from beside it', async () => {
+test('external weights of a model on a hub are loaded from beside it', async () => {
   const bytes = model('w/a b.data');
   const folder = '/org/name/resolve/main/m';
   files = { [`${folder}/a.onnx`]: bytes, [`${folder}/w/a%20b.data`]: WEIGHTS };
@@ -40,7 +40,7 @@ test('the weights of a model on a hub come with it, from beside it', async () =>
   expect(here.read('model.onnx')).toEqual(bytes);
 });
 
-test('the weights of a model in a bucket come with it; a digest is that of the model', async () => {
+test('external weights of a model in a bucket are loaded; a digest covers the model file', async () => {
   const bytes = model('a.data');
   files = { '/models/v1/a.onnx': bytes, '/models/v1/a.data': WEIGHTS };
   await here.run({
@@ -52,7 +52,7 @@ test('the weights of a model in a bucket come with it; a digest is that of the m
   expect(here.read('a.data')).toEqual(WEIGHTS);
 });
 
-test('the weights of a local model come with it', async () => {
+test('external weights of a local model are loaded', async () => {
   const folder = join(here.folder, 'from');
   mkdirSync(folder);
   writeFileSync(join(folder, 'a.onnx'), model('a.data'));
@@ -61,7 +61,7 @@ test('the weights of a local model come with it', async () => {
   expect(here.read('a.data')).toEqual(WEIGHTS);
 });
 
-test('of a URL they are beside it; a signed one is of one file, and the sentence says so', async () => {
+test('external weights of a URL are beside it; of a signed URL they are refused with the reason', async () => {
   writeFileSync(join(here.folder, 'a.onnx'), model('a.data'));
   const missing = (uri: string) => missingWeights(uri, here.folder, 'a.onnx');
   expect(await missing('https://h/m/a.onnx')).toEqual([
@@ -74,14 +74,14 @@ test('of a URL they are beside it; a signed one is of one file, and the sentence
   }
 });
 
-test('weights that are not there fail the load; they are not left out', async () => {
+test('missing external weights fail the load', async () => {
   files = { '/b/a.onnx': model('a.data') };
   await expect(run('a.onnx')).rejects.toThrow(/a\.data: the source answered 404/);
   expect(here.list()).not.toContain('.artifact.json');
 });
 
 test.each(['../a.data', '/etc/a.data', 'w/../../a.data', '.artifact.json'])(
-  'weights named %s are refused, and nobody is asked for them',
+  'external weights named %s are refused before any request',
   async (location) => {
     files = { '/b/m/a.onnx': model(location) };
     await expect(run('m/a.onnx')).rejects.toThrow('may lie outside its folder');
@@ -89,7 +89,7 @@ test.each(['../a.data', '/etc/a.data', 'w/../../a.data', '.artifact.json'])(
   },
 );
 
-test('what is no ONNX file, whatever its name, is loaded as it is', async () => {
+test('a file that is not ONNX is loaded unchanged, whatever its name', async () => {
   files = { '/b/a.onnx': Buffer.from('not protobuf') };
   await run('a.onnx');
   expect(here.read('model.onnx').toString()).toBe('not protobuf');

@@ -65,7 +65,7 @@ function serve(response: ServerResponse, bytes: Buffer, range = ''): void {
   response.writeHead(from > 0 ? 206 : 200, from > 0 ? place : {}).end(bytes.subarray(from));
 }
 
-test('a file is copied, checked, and not copied again', async () => {
+test('copies a file, checks it, and does not copy it again', async () => {
   const file = join(folder, 'a.onnx');
   writeFileSync(file, BYTES);
   const to = join(folder, 'out');
@@ -75,7 +75,7 @@ test('a file is copied, checked, and not copied again', async () => {
   await run({ uri: `file://${file}`, to, as: 'model.onnx', sha256: SHA });
 });
 
-test('a download that is cut goes on where it was', async () => {
+test('resumes a download that breaks', async () => {
   const partWritten = async (): Promise<void> => {
     const part = join(folder, 'm.onnx.part');
     while (!existsSync(part) || statSync(part).size === 0) await setTimeout(5);
@@ -94,7 +94,7 @@ test('a download that is cut goes on where it was', async () => {
   expect(asked[1]).toMatch(/^\/b\/m\.onnx bytes=\d+-$/);
 });
 
-test('a wrong digest leaves nothing behind and says both digests', async () => {
+test('removes a file with a wrong digest and reports both digests', async () => {
   handler = (_, response) => serve(response, BYTES);
   const wanted = '0'.repeat(64);
   const failing = run({ uri: 's3://b/m.onnx', endpoint: base, as: 'm.onnx', sha256: wanted });
@@ -103,14 +103,14 @@ test('a wrong digest leaves nothing behind and says both digests', async () => {
   expect(existsSync(join(folder, 'm.onnx.part'))).toBe(false);
 });
 
-test('a refusal is not tried again, and the message says where to look', async () => {
+test('does not retry a refusal, and reports where to look', async () => {
   handler = (_, response) => response.writeHead(403).end();
   const failing = run({ uri: 's3://b/m.onnx', endpoint: base, as: 'm.onnx' });
   await expect(failing).rejects.toThrow(/answered 403.*source\.credentials/);
   expect(asked).toHaveLength(1);
 });
 
-test('all files below an S3 prefix come, over several pages, signed when there are keys', async () => {
+test('loads all files below an S3 prefix, over several pages, with signed requests', async () => {
   const signed: (string | undefined)[] = [];
   handler = (request, response) => {
     signed.push(request.headers.authorization);
@@ -129,7 +129,7 @@ test('all files below an S3 prefix come, over several pages, signed when there a
   expect(signed.every((one) => one?.startsWith('AWS4-HMAC-SHA256 Credential=id/'))).toBe(true);
 });
 
-test('a repository of the hub comes with the digests that the hub names', async () => {
+test('loads a repository of the hub with the digests of the hub', async () => {
   const right = createHash('sha256').update('weights').digest('hex');
   handler = (request, response) => {
     if (request.url?.startsWith('/api/')) {
@@ -146,7 +146,7 @@ test('a repository of the hub comes with the digests that the hub names', async 
   expect(asked).toContain('/org/name/resolve/v1/x/model.bin');
 });
 
-test('an OCI artifact comes after the registry has been asked for a token', async () => {
+test('loads an OCI artifact with a token of the registry', async () => {
   const digest = createHash('sha256').update('weights').digest('hex');
   handler = (request, response) => {
     if (request.url?.startsWith('/token')) return response.end('{"token":"t"}');
@@ -167,7 +167,7 @@ test('an OCI artifact comes after the registry has been asked for a token', asyn
   expect(readFileSync(join(folder, 'model.onnx'), 'utf8')).toBe('weights');
 });
 
-test('archives are unpacked, and one that wants to write elsewhere is refused', async () => {
+test('unpacks archives, and refuses one that would write elsewhere', async () => {
   mkdirSync(join(folder, 'in/variables'), { recursive: true });
   writeFileSync(join(folder, 'in/variables/x'), 'v');
   execFileSync('tar', ['-czf', 'ok.tar.gz', '-C', 'in', '.'], { cwd: folder });
@@ -181,7 +181,7 @@ test('archives are unpacked, and one that wants to write elsewhere is refused', 
   await expect(evil).rejects.toThrow(/outside its folder/);
 });
 
-test('waiting ends when the artifact is there, and with a sentence when it never comes', async () => {
+test('waits until the artifact is there, or reports that it did not come', async () => {
   const to = join(folder, 'shared');
   const waiting = run({ uri: 's3://b/x', to, wait: 30 });
   mkdirSync(to);
@@ -194,11 +194,11 @@ test('waiting ends when the artifact is there, and with a sentence when it never
 test.each([
   ['hf://org/name', { name: 'org/name', revision: 'main', path: '' }],
   ['hf://org/name@abc/sub/m.bin', { name: 'org/name', revision: 'abc', path: 'sub/m.bin' }],
-])('%s names a repository', (uri, parsed) => {
+])('parses the repository %s', (uri, parsed) => {
   expect(parseHf(uri)).toEqual(parsed);
 });
 
-test('an OCI reference without tag or digest is refused', () => {
+test('refuses an OCI reference without tag and digest', () => {
   expect(() => parseOci('oci://r.example.org/m')).toThrow(/:tag/);
   expect(parseOci('oci://r.example.org:5000/a/b:1')).toMatchObject({ host: 'r.example.org:5000' });
 });

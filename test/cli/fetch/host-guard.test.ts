@@ -67,7 +67,7 @@ test.each([
   '64:ff9b::a9fe:a9fe',
   '224.0.0.1',
 ])(
-  'a public name that resolves to %s is refused, and its public addresses are taken',
+  'a public name that resolves to %s is refused, and one with public addresses is loaded',
   async (address) => {
     expect(await reached('https://models.example.com/x', [address])).toBe('refused');
     const both = await reached('https://models.example.com/x', [address, '8.8.8.8']);
@@ -76,7 +76,7 @@ test.each([
 );
 
 test.each([...INSIDE, ...NEVER])(
-  'named by a wide entry, %s is reached if it is inside',
+  'with a wildcard entry, %s is reached if it is inside',
   async (one) => {
     const allowHosts = ['*.example.com'];
     const found = await reached('https://models.example.com/x', [one], { allowHosts });
@@ -84,7 +84,7 @@ test.each([...INSIDE, ...NEVER])(
   },
 );
 
-test('a name of the cluster that the author wrote is what is meant, for private addresses', async () => {
+test('a cluster name written by the author may have private addresses', async () => {
   const uri = 'http://minio.storage.svc:9000';
   const named = [uri];
   expect(await reached(uri, ['10.96.0.9'], { named })).toEqual(['10.96.0.9']);
@@ -103,7 +103,7 @@ test.each([
   'https://[::1]/x',
   'https://localhost/x',
   'https://127.1/x',
-])('%s is refused although the author wrote it, unless it is listed', async (uri) => {
+])('%s is refused although the author wrote it, unless it is allowed', async (uri) => {
   expect(await reached(uri, ['127.0.0.1'], { named: [uri] })).toBe('refused');
   const { hostname } = new URL(uri);
   const listed = await reached(uri, ['127.0.0.1'], { allowHosts: [hostname] });
@@ -111,7 +111,7 @@ test.each([
   expect(listed).not.toBe('refused');
 });
 
-test('behind a proxy the name is all there is to look at', () => {
+test('behind a proxy only the name is checked', () => {
   const { expectHost } = guardHosts({ allowHosts: ['*.lan'], named: ['http://minio.infra.svc'] });
   const ask = (host: string) => (): void => expectHost(new URL(`http://${host}`), false);
   expect(ask('models.example.com')).not.toThrow();
@@ -121,7 +121,7 @@ test('behind a proxy the name is all there is to look at', () => {
   expect(ask('metadata.google.internal')).toThrow(/metadata service/);
 });
 
-test('the connection goes to the address that was looked at, and each is looked at', async () => {
+test('the connection uses the checked address, and every address is checked', async () => {
   const made = await storeOf((request, response) => serveBytes(request, response, BYTES));
   const endpoint = `http://models.example.com:${portOf(made)}`;
   const asked: string[] = [];
@@ -136,7 +136,7 @@ test('the connection goes to the address that was looked at, and each is looked 
   expect(made.requests[0]?.headers.host).toBe(`models.example.com:${portOf(made)}`);
 });
 
-test('a name that is rebound to this machine is refused at once, with what to do', async () => {
+test('a name that is rebound to this machine is refused at once, with the correction', async () => {
   const made = await storeOf((_, response) => response.end('secret'));
   const endpoint = `http://models.example.com:${portOf(made)}`;
   const resolve = async () => [v4('127.0.0.1')];
@@ -167,7 +167,7 @@ test.each([
   expect([outer.requests.length, inner.requests.length]).toEqual([1, 0]);
 });
 
-test('the realm of a registry is held to it, too', async () => {
+test('the realm of a registry is checked, too', async () => {
   const realm = await storeOf((_, response) => response.end('{"token":"t"}'));
   const registry = await storeOf((_, response) =>
     response

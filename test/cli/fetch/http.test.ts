@@ -44,7 +44,7 @@ function certificate(): { readonly file: string; readonly cert: Buffer; readonly
 }
 
 describe('redirects', () => {
-  test('another host gets the range and no credential', async () => {
+  test('to another host keep the range and drop the credential', async () => {
     const cdn = await storeOf((request, response) => serveBytes(request, response, BYTES));
     const hub = await storeOf((_, response) => {
       response.writeHead(302, { location: `${cdn.url}/signed` }).end();
@@ -58,7 +58,7 @@ describe('redirects', () => {
     expect(here.read('m.bin').equals(BYTES)).toBe(true);
   });
 
-  test('the same host keeps the credential', async () => {
+  test('to the same host keep the credential', async () => {
     const hub = await storeOf((request, response) => {
       if (request.url === '/new') return serveBytes(request, response, BYTES);
       return response.writeHead(307, { location: '/new' }).end();
@@ -71,7 +71,7 @@ describe('redirects', () => {
     ]);
   });
 
-  test('a loop ends with a sentence, without more tries', async () => {
+  test('in a loop fail with the reason, without retries', async () => {
     const source = await storeOf((_, response) => {
       response.writeHead(302, { location: '/again' }).end();
     });
@@ -80,7 +80,7 @@ describe('redirects', () => {
     expect(source.requests).toHaveLength(6);
   });
 
-  test('https never leads to http', async () => {
+  test('from https to http are refused', async () => {
     const { file, cert, key } = certificate();
     const plain = await storeOf((request, response) => serveBytes(request, response, BYTES));
     const source = await storeOf(
@@ -94,7 +94,7 @@ describe('redirects', () => {
 });
 
 describe('certificates', () => {
-  test('the authority of --ca is believed; without it nothing is sent', async () => {
+  test('of the authority of --ca are trusted; without it nothing is sent', async () => {
     const { file, cert, key } = certificate();
     const source = await storeOf(
       (request, response) => serveBytes(request, response, BYTES),
@@ -107,7 +107,7 @@ describe('certificates', () => {
     expect(here.read('m').equals(BYTES)).toBe(true);
   });
 
-  test('a file of authorities that is missing is named', async () => {
+  test('need a readable file, whose name is in the error', async () => {
     const failing = here.run({ uri: 's3://b/m', as: 'm', ca: '/nowhere/ca.crt' });
     await expect(failing).rejects.toThrow(/\/nowhere\/ca\.crt: .*--ca must name a PEM file/);
   });
@@ -144,7 +144,7 @@ describe('proxies', () => {
     return { port: (server.address() as AddressInfo).port, asked, close };
   }
 
-  test('the proxy of the environment is asked with its own password, except for hosts it names', async () => {
+  test('of the environment get their own password, except for hosts in NO_PROXY', async () => {
     const source = await storeOf((request, response) => serveBytes(request, response, BYTES));
     const { port, asked, close } = await proxy();
     try {
@@ -166,7 +166,7 @@ describe('proxies', () => {
     }
   });
 
-  test('https goes through a tunnel, so that the proxy sees neither key nor content', async () => {
+  test('of https are tunnels, which see neither key nor content', async () => {
     const { file, cert, key } = certificate();
     const source = await storeOf(
       (request, response) => serveBytes(request, response, BYTES),
@@ -196,13 +196,13 @@ describe('proxies', () => {
     ['https://10.1.2.3/x', '10.0.0.0/8', false],
     ['https://11.1.2.3/x', '10.0.0.0/8', true],
     ['https://[fd00::1]/x', 'fd00::/8', false],
-  ])('%s with NO_PROXY=%s goes through the proxy: %s', (url, NO_PROXY, through) => {
+  ])('for %s with NO_PROXY=%s are used: %s', (url, NO_PROXY, through) => {
     const found = proxyFor(new URL(url), { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY });
     expect(found !== undefined).toBe(through);
   });
 });
 
-test('a server that closes at once, while the disk is still busy, ends nothing', async () => {
+test('a server that closes at once while the disk is slow does not end the process', async () => {
   const source = createTcpServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.once('data', () => {
@@ -219,14 +219,14 @@ test('a server that closes at once, while the disk is still busy, ends nothing',
   await new Promise((done) => source.close(done));
 });
 
-test('a refused connection is named with its address', async () => {
+test('a refused connection is reported with its address', async () => {
   const gone = await store(() => {});
   await gone.close();
   const failing = here.run({ uri: 's3://b/m', endpoint: gone.url, as: 'm' });
   await expect(failing).rejects.toThrow(/127\.0\.0\.1:\d+\/b\/m: connect ECONNREFUSED/);
 });
 
-test('a signed URL, which is a credential, stands in no line, no message and no file', async () => {
+test('a signed URL, which is a credential, is in no line, message or file', async () => {
   const { file, cert, key } = certificate();
   const source = await storeOf((request, response) => {
     if (request.url?.startsWith('/gone')) response.writeHead(404).end();

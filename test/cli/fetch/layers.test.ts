@@ -20,13 +20,13 @@ const FILEPATH = 'org.cncf.model.filepath';
 const TITLE = 'org.opencontainers.image.title';
 const RAW = 'application/vnd.cncf.model.weight.v1.raw';
 
-test('a file of ModelPack is called as its annotation says', () => {
+test('a file of ModelPack has the name of its annotation', () => {
   const artifactType = 'application/vnd.cncf.model.manifest.v1+json';
   const layers = [layer(RAW, { [FILEPATH]: '1/model.onnx' })];
   expect(named({ artifactType, layers })).toEqual([['1/model.onnx', false]]);
 });
 
-test('what ModelPack or KitOps packed is unpacked, with a name or without', () => {
+test('tars of ModelPack and KitOps are unpacked, with a name or without', () => {
   const layers = [
     layer('application/vnd.cncf.model.weight.v1.tar', { [FILEPATH]: 'weights' }),
     layer('application/vnd.cncf.model.weight.config.v1.tar+gzip', { [FILEPATH]: 'conf' }, '2'),
@@ -35,7 +35,7 @@ test('what ModelPack or KitOps packed is unpacked, with a name or without', () =
   expect(named({ layers }).map(([, archive]) => archive)).toEqual([true, true, true]);
 });
 
-test('ORAS names a file by its title, a tar as well, and says when it packed a folder', () => {
+test('ORAS names a file by its title, also a tar, and marks packed folders', () => {
   const tar = 'application/vnd.oci.image.layer.v1.tar';
   const layers = [
     layer('text/plain', { [TITLE]: 'a/README.md' }),
@@ -49,7 +49,7 @@ test('ORAS names a file by its title, a tar as well, and says when it packed a f
   ]);
 });
 
-test('a server that wants one file gets the weights, not their documentation', () => {
+test('a server that loads one file gets the weights without their documentation', () => {
   const layers = [
     layer('application/vnd.cncf.model.doc.v1.raw', { [FILEPATH]: 'README.md' }),
     layer(RAW, { [FILEPATH]: 'm.onnx' }, '2'),
@@ -73,7 +73,7 @@ test.each([
   'application/cose',
   'application/spdx+json',
   'application/vnd.cyclonedx+json',
-])('an artifact or layer of type %s is not taken for weights', (type) => {
+])('an artifact or layer of type %s is not loaded as weights', (type) => {
   const subject = { digest: sha('9') };
   const signature = { artifactType: type, layers: [layer('text/plain')], subject };
   expect(isEvidence(signature)).toBe(true);
@@ -82,7 +82,7 @@ test.each([
   expect(named({ layers: [layer(RAW, { [FILEPATH]: 'm' }), layer(type)] })).toEqual([['m', false]]);
 });
 
-test('digests and packings that cannot be read are told', () => {
+test('unreadable digests and unsupported compression are reported', () => {
   expect(() => named({ layers: [{ ...layer(RAW), digest: 'md5:../x' }] })).toThrow(
     /must be sha256/,
   );

@@ -31,7 +31,7 @@ async function sendAndCut(response: ServerResponse, etag: string, bytes = 100_00
   response.destroy();
 }
 
-test('the rest is asked for only of the same content, and appended', async () => {
+test('requests the rest only of the same content, and appends it', async () => {
   source = await store((request, response) => {
     if (source.requests.length === 1) void sendAndCut(response, '"a"');
     else serveBytes(request, response, BYTES, '"a"');
@@ -45,7 +45,7 @@ test('the rest is asked for only of the same content, and appended', async () =>
   expect(here.list()).toEqual(ONLY_MODEL);
 });
 
-test('an artifact that changed between two tries is loaded from its beginning', async () => {
+test('loads an artifact that changed between two attempts from its beginning', async () => {
   const other = Buffer.from(BYTES.toReversed());
   source = await store((request, response) => {
     if (source.requests.length === 1) void sendAndCut(response, '"a"');
@@ -55,7 +55,7 @@ test('an artifact that changed between two tries is loaded from its beginning', 
   expect(here.read('m.onnx').equals(other)).toBe(true);
 });
 
-test('a store that ignores the condition is seen through by its entity tag', async () => {
+test('detects by the entity tag that a store ignores the condition', async () => {
   const other = Buffer.from(BYTES.toReversed());
   source = await store((request, response) => {
     if (source.requests.length === 1) return void sendAndCut(response, '"a"');
@@ -66,7 +66,7 @@ test('a store that ignores the condition is seen through by its entity tag', asy
   expect(here.read('m.onnx').equals(other)).toBe(true);
 });
 
-test('what a killed start left behind is gone on with', async () => {
+test('resumes the part of a killed run', async () => {
   writeFileSync(join(here.folder, 'm.onnx.part'), BYTES.subarray(0, 200_000));
   source = await store((request, response) => serveBytes(request, response, BYTES));
   await here.run({ ...JOB, endpoint: source.url, sha256: SHA });
@@ -74,7 +74,7 @@ test('what a killed start left behind is gone on with', async () => {
   expect(here.read('m.onnx').equals(BYTES)).toBe(true);
 });
 
-test('what nothing can prove to be the beginning of this artifact is not gone on with', async () => {
+test('loads a part anew that cannot be matched with this artifact', async () => {
   writeFileSync(join(here.folder, 'm.onnx.part'), 'of another one');
   source = await store((request, response) => serveBytes(request, response, BYTES));
   await here.run({ ...JOB, endpoint: source.url });
@@ -82,7 +82,7 @@ test('what nothing can prove to be the beginning of this artifact is not gone on
   expect(here.read('m.onnx').equals(BYTES)).toBe(true);
 });
 
-test('a wrong digest of something loaded in pieces is a reason to load it once more', async () => {
+test('loads once more when content from several requests has a wrong digest', async () => {
   writeFileSync(join(here.folder, 'm.onnx.part'), Buffer.alloc(1000, 'x'));
   source = await store((request, response) => serveBytes(request, response, BYTES));
   await here.run({ ...JOB, endpoint: source.url, sha256: SHA });
@@ -90,7 +90,7 @@ test('a wrong digest of something loaded in pieces is a reason to load it once m
   expect(here.lines.join('\n')).toMatch(/digest mismatch.*loaded once more/);
 });
 
-test('a part that already holds everything is only checked', async () => {
+test('only checks a part that is complete', async () => {
   writeFileSync(join(here.folder, 'm.onnx.part'), BYTES);
   source = await store((request, response) => serveBytes(request, response, BYTES));
   await here.run({ ...JOB, endpoint: source.url, sha256: SHA });
@@ -98,7 +98,7 @@ test('a part that already holds everything is only checked', async () => {
   expect(here.list()).toEqual(ONLY_MODEL);
 });
 
-test('a source that falls silent is asked again', async () => {
+test('retries a source that falls silent', async () => {
   source = await store((request, response) => {
     if (source.requests.length > 1) return serveBytes(request, response, BYTES, '"a"');
     response.writeHead(200, { 'content-length': BYTES.length, etag: '"a"' });
@@ -110,7 +110,7 @@ test('a source that falls silent is asked again', async () => {
   expect(source.requests).toHaveLength(2);
 });
 
-test('busy answers are waited out, and the source says how long', async () => {
+test('waits as long as a busy source asks', async () => {
   source = await store((request, response) => {
     if (source.requests.length < 3) response.writeHead(503, { 'retry-after': '0' }).end();
     else serveBytes(request, response, BYTES);
@@ -119,21 +119,21 @@ test('busy answers are waited out, and the source says how long', async () => {
   expect(here.lines.filter((line) => line.includes('503'))).toHaveLength(2);
 });
 
-test('a source that stays broken is given up after six tries in a row', async () => {
+test('gives up after six failures in a row', async () => {
   source = await store((_, response) => void response.writeHead(500).end());
   const failing = here.run({ ...JOB, endpoint: source.url });
   await expect(failing).rejects.toThrow(/m\.onnx: the source answered 500/);
   expect(source.requests).toHaveLength(6);
 });
 
-test('a disk without room is seen before anything is written', async () => {
+test('checks the free disk space before it writes', async () => {
   source = await store((request, response) => serveBytes(request, response, BYTES));
   const failing = here.run({ ...JOB, endpoint: source.url }, { free: async () => 1024 });
   await expect(failing).rejects.toThrow(/needs 293\.0 KiB, and \S+ has 1\.0 KiB free; give/);
   expect(here.list()).toEqual([]);
 });
 
-test('all files of a folder must fit before the first one is loaded', async () => {
+test('checks that all files of a folder fit before it loads the first', async () => {
   source = await store((_, response) => {
     const object = (key: string): string =>
       `<Contents><Key>v/${key}</Key><Size>800</Size></Contents>`;
@@ -144,7 +144,7 @@ test('all files of a folder must fit before the first one is loaded', async () =
   expect(source.requests).toHaveLength(1);
 });
 
-test('files that are complete are not loaded again when a later one failed', async () => {
+test('does not load complete files again when a later one failed', async () => {
   let broken = true;
   source = await store((request, response) => {
     if (request.url?.includes('list-type')) {
@@ -164,7 +164,7 @@ test('files that are complete are not loaded again when a later one failed', asy
   expect(here.list()).toEqual(['.artifact.json', 'a', 'b']);
 });
 
-test('a line every ten seconds says how far it is and how fast it goes', async () => {
+test('logs progress and speed every ten seconds', async () => {
   source = await store((request, response) => serveBytes(request, response, BYTES));
   let time = 0;
   const now = (): number => (time += 4000);

@@ -56,7 +56,7 @@ const HOSTILE = [
   '.ARTIFACT-1',
 ] as const;
 
-test.each(HOSTILE)('%j is not a name of a file', (name) => {
+test.each(HOSTILE)('%j is not accepted as the name of a file', (name) => {
   expect(() => segmentsOf(name)).toThrow(/it is refused/);
 });
 
@@ -70,7 +70,7 @@ test.each([
   ['模型/权重 1.bin', '模型/权重 1.bin'],
   ['__proto__', '__proto__'],
   ['console.log', 'console.log'],
-])('%s is a name, as it stands', (name, path) => {
+])('%s is accepted unchanged', (name, path) => {
   expect(safePath('/to', name)).toBe(`/to/${path}`);
 });
 
@@ -79,11 +79,11 @@ test.each([
   ['https://h/a%2f..%2f..%2fevil', 'a/../../evil'],
   ['https://h/%252e%252e', '%2e%2e'],
   ['https://h', ''],
-])('the path of %s is decoded once, and before it is split', (uri, path) => {
+])('the path of %s is decoded once, before it is split', (uri, path) => {
   expect(pathInUri(uri)).toBe(path);
 });
 
-test('an escape that is none is told, not thrown as something else', () => {
+test('an invalid escape is reported as a SourceError', () => {
   expect(() => pathInUri('https://h/100%')).toThrow(/write %25/);
 });
 
@@ -94,7 +94,7 @@ test.each([
   ['.', undefined],
   ['../a', '../a'],
   ['/a', '/a'],
-])('the member %s of an archive is called %s', (path, name) => {
+])('the member %s of an archive is named %s', (path, name) => {
   expect(memberName(path)).toBe(name);
 });
 
@@ -104,12 +104,12 @@ test.each([
   [['caf\u00e9', 'cafe\u0301']],
   [['m.onnx', 'm.onnx.part']],
   [['m.onnx.part.tag', 'm.onnx']],
-])('%j are one file somewhere, and refused', (all) => {
+])('%j are the same file on some system, and refused', (all) => {
   const names = namesOf({ what: 'a.tar', sameTwice: false });
   expect(() => all.forEach((name) => names.claim(name))).toThrow(/it is refused/);
 });
 
-test('an archive may hold a name twice, and no folder may hold two spellings of it', () => {
+test('an archive may repeat a name, and no folder may hold two spellings of it', () => {
   const names = namesOf({ what: 'a.tar', sameTwice: true });
   names.claim('a');
   names.claim('a');
@@ -122,7 +122,7 @@ test.each([
   [['A/b/c', 'a/B'], '"a/B" is a file, and "A/b/c" needs a folder of that name'],
   [['a', 'a/'], '"a" is a file, and "a/" needs a folder of that name'],
   [['a/', 'a'], '"a" is a file, and "a/" needs a folder of that name'],
-])('of %j none is a file and a folder', (all, words) => {
+])('with %j no name is both a file and a folder', (all, words) => {
   const names = namesOf({ what: 'a.tar', sameTwice: true });
   const claim = (name: string): void =>
     names.claim(name.replace(/\/$/, ''), name.endsWith('/') ? 'folder' : 'file');
@@ -140,7 +140,7 @@ afterEach(async () => {
   here.remove();
 });
 
-test('nothing is written through a link that lies in the folder', async () => {
+test('nothing is written through a link in the folder', async () => {
   mkdirSync(join(here.folder, 'to'));
   symlinkSync('/etc', join(here.folder, 'to/sub'));
   await expect(expectNoLinks(join(here.folder, 'to'), 'sub/x')).rejects.toThrow(/is a link/);
@@ -215,7 +215,7 @@ const adapters = readdirSync('cli/fetch').filter((file) => {
   return /export (?:async )?function \w+Entr(?:y|ies)\b/.test(text);
 });
 
-test('the list of adapters is whole', () => {
+test('the list of adapters is complete', () => {
   const named = Object.keys(ADAPTERS).map((name) => `${name}.ts`);
   // https needs no file of its own.
   expect([...adapters, 'https.ts'].sort()).toEqual(named.sort());
@@ -229,13 +229,13 @@ test.each([
   ['false', /^fetched$/],
   // Not even an archive: the loader fails, inside its folder.
   ['true', /TAR|archive|header|format/i],
-])('an encoded title stays one name (packed: %s)', async (unpack, said) => {
+])('an encoded title is one name (packed: %s)', async (unpack, said) => {
   const title = 'x%2f..%2f..%2f..%2ftmp%2fevil-of-a-test';
   source = await layered({ [TITLE]: title, 'io.deis.oras.content.unpack': unpack }, TAR);
   expect(await escaping('oci://r.example.org/m:1', { endpoint: source.url })).toMatch(said);
 });
 
-test('names are decoded and joined in one file alone', () => {
+test('only one file decodes and joins names', () => {
   const offenders = readdirSync('cli/fetch').filter((file) => {
     const text = readFileSync(join('cli/fetch', file), 'utf8');
     // A proxy's password is encoded, and is not a name.
@@ -244,7 +244,7 @@ test('names are decoded and joined in one file alone', () => {
   expect(offenders).toEqual([]);
 });
 
-test('hard links, devices and links of a tar are left out, whatever they are called', async () => {
+test('hard links, devices and links of a tar are left out, with any name', async () => {
   const from = join(here.folder, 'from');
   mkdirSync(from);
   writeFileSync(join(from, 'real'), 'x');
@@ -268,7 +268,7 @@ test('a tar with two spellings of one name is refused', async () => {
   await expect(here.run(job)).rejects.toThrow(/the same file as/);
 });
 
-test('a store that lists two spellings of one name is refused before the first byte', async () => {
+test('a store that lists two spellings of one name is refused before the first request for a file', async () => {
   const keys = ['m/A', 'm/a'].map((key) => `<Contents><Key>${key}</Key><Size>1</Size></Contents>`);
   source = await store((request, response) =>
     request.url?.includes('list-type')

@@ -65,7 +65,7 @@ test('an OCI index leads to the manifest for this machine', async () => {
   expect(here.read('m.bin').toString()).toBe('weights');
 });
 
-test('a manifest asked for by digest must have it', async () => {
+test('a manifest requested by digest must have it', async () => {
   const file = { mediaType: 'application/octet-stream', content: 'weights' };
   source = await registry([file]);
   const uri = `oci://r.example.org/m@sha256:${'f'.repeat(64)}`;
@@ -73,7 +73,7 @@ test('a manifest asked for by digest must have it', async () => {
   await expect(failing).rejects.toThrow(/the registry or a proxy changed it/);
 });
 
-test('a folder that oras packed is unpacked, beside files that it did not', async () => {
+test('a folder packed by oras is unpacked, beside plain files', async () => {
   mkdirSync(join(here.folder, 'model'));
   writeFileSync(join(here.folder, 'model/x'), 'x');
   const content = execFileSync('tar', ['-cz', '-C', here.folder, 'model']);
@@ -94,7 +94,7 @@ test('a layer that names a file outside its folder is refused', async () => {
   await expect(failing).rejects.toThrow(/"\.\.\/\.\.\/evil".*outside its folder/);
 });
 
-test('a large repository of the hub comes page by page, from the mirror that was named', async () => {
+test('a large repository of the hub is read page by page, from the given mirror', async () => {
   source = await store((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', source.url);
     if (!pathname.startsWith('/api/')) return response.end('x');
@@ -108,7 +108,7 @@ test('a large repository of the hub comes page by page, from the mirror that was
   expect(here.list()).toEqual(['.artifact.json', 'a', 'b c']);
 });
 
-test('the token of a role is exchanged for keys, with which the store is asked', async () => {
+test('the token of a role is exchanged for keys, which sign the requests', async () => {
   const token = join(here.folder, 'token');
   writeFileSync(token, 'signed-by-kubernetes\n');
   let asked = '';
@@ -133,7 +133,7 @@ test('the token of a role is exchanged for keys, with which the store is asked',
   expect(headers?.['x-amz-security-token']).toBe('t');
 });
 
-test('a service account of Google signs for a token, with which all files are asked for', async () => {
+test('a service account of Google signs for a token, which all requests use', async () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   source = await store((request, response) => {
     if (request.method === 'POST') return response.end('{"access_token":"granted"}');
@@ -152,14 +152,14 @@ test('a service account of Google signs for a token, with which all files are as
   expect(source.requests.filter(({ method }) => method === 'POST')).toHaveLength(1);
 });
 
-test('a key file that is none is named', async () => {
+test('an invalid key file is reported by name', async () => {
   source = await store(() => {});
   const env = { GOOGLE_CREDENTIALS: 'not-a-key' };
   const failing = here.run({ uri: 'gs://b/v', endpoint: source.url }, { env });
   await expect(failing).rejects.toThrow(/GOOGLE_CREDENTIALS is not JSON; put the whole key file/);
 });
 
-test('the code of a refusal and the region of the bucket are passed on', async () => {
+test('errors include the code of a refusal and the region of the bucket', async () => {
   source = await store((_, response) => {
     response.writeHead(400, { 'x-amz-bucket-region': 'cn-north-1' });
     response.end('<Error><Code>AuthorizationHeaderMalformed</Code><Key>secret</Key></Error>');
@@ -170,7 +170,7 @@ test('the code of a refusal and the region of the bucket are passed on', async (
   );
 });
 
-test('a listing that fails in passing is asked for again', async () => {
+test('a listing that fails temporarily is retried', async () => {
   source = await store((request, response) => {
     if (source.requests.length === 1) return response.destroy();
     if (!request.url?.includes('list-type')) return response.end('x');

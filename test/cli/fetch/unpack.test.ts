@@ -69,7 +69,7 @@ function zip(...files: readonly Zipped[]): void {
   writeFileSync(join(from, 'a.zip'), Buffer.concat([...locals, entries, end]));
 }
 
-test('files get rights with which every server can read them', async () => {
+test('files get permissions with which every server can read them', async () => {
   writeFileSync(join(from, 'in/weights'), 'w', { mode: 0o600 });
   writeFileSync(join(from, 'in/run.sh'), 'r', { mode: 0o700 });
   mkdirSync(join(from, 'in/sub'), { mode: 0o700 });
@@ -80,7 +80,7 @@ test('files get rights with which every server can read them', async () => {
   expect([mode('weights'), mode('run.sh'), mode('sub')]).toEqual([0o644, 0o755, 0o755]);
 });
 
-test('links, by which an archive could reach out of its folder, are left out and named', async () => {
+test('links, which could lead out of the folder, are left out and logged', async () => {
   symlinkSync('/etc', join(from, 'in/etc'));
   writeFileSync(join(from, 'in/x'), 'x');
   tar('in');
@@ -98,7 +98,7 @@ test('a tar that grows a hundredfold is refused before it fills the disk', async
   expect(statSync(join(here.folder, 'to/in/zeros'), { throwIfNoEntry: false })).toBeUndefined();
 }, 30_000);
 
-test('an archive in which a file is a folder names both entries', async () => {
+test('an archive in which a file is also a folder is refused with both entries', async () => {
   writeFileSync(join(from, 'a'), 'x');
   mkdirSync(join(from, 'other/a'), { recursive: true });
   writeFileSync(join(from, 'other/a/b'), 'y');
@@ -110,13 +110,13 @@ test('an archive in which a file is a folder names both entries', async () => {
   await expect(unpacked('a.zip')).rejects.toThrow(words.replace('tar.gz', 'zip'));
 });
 
-test('an archive whose content does not fit says so', async () => {
+test('an archive that does not fit on the disk is refused', async () => {
   writeFileSync(join(from, 'in/x'), Buffer.alloc(100_000));
   tar('in');
   await expect(unpacked('a.tar.gz', 50_000)).rejects.toThrow(/needs more than the 48\.8 KiB/);
 });
 
-test('a zip is unpacked, with its folders and without its links', async () => {
+test('a zip is unpacked with its folders and without its links', async () => {
   zip(
     { name: 'in/', content: Buffer.alloc(0) },
     { name: 'in/x', content: Buffer.from('x'.repeat(1000)) },
@@ -135,7 +135,7 @@ test.each(['../evil', '/etc/evil', 'in/../../evil', '..\\evil'])(
   },
 );
 
-test('a zip bomb is refused, also when its catalogue lies about the size', async () => {
+test('a zip bomb is refused, also when its directory states a false size', async () => {
   const content = Buffer.alloc(80 * 1024 * 1024);
   zip({ name: 'zeros', content });
   await expect(unpacked('a.zip')).rejects.toThrow(/grows from/);

@@ -68,8 +68,8 @@ const writes = (): readonly string[] =>
     .filter(({ method, query }) => method !== 'GET' && !query.has('dryRun'))
     .map(({ method, path }) => `${method} ${path.split('/').slice(-2).join('/')}`);
 
-describe('applying', () => {
-  test('everything is rehearsed, then the definition goes first and the rest in order', async () => {
+describe('applying a definition', () => {
+  test('dry-runs everything, then writes the definition first and the rest in order', async () => {
     await cluster.apply(model(), REST);
     const rehearsed = fake.server.seen.filter(({ query }) => query.get('dryRun') === 'All');
     expect(rehearsed.map(({ path }) => path.split('/').at(-2)).sort()).toEqual([
@@ -90,7 +90,7 @@ describe('applying', () => {
     ]);
   });
 
-  test('who, when, what: on the definition, and not on the pods', async () => {
+  test('records manager, time and revision on the definition, not on the pods', async () => {
     await cluster.apply(model(), REST);
     const stamp = JSON.parse(holder().metadata.annotations?.[APPLIED_ANNOTATION] ?? '{}');
     const { hash } = record() ?? {};
@@ -99,14 +99,14 @@ describe('applying', () => {
     expect(JSON.stringify(template)).not.toContain(hash);
   });
 
-  test('the identical definition again writes nothing', async () => {
+  test('writes nothing for the identical definition', async () => {
     await cluster.apply(model(), REST);
     const before = writes().length;
     expect(await cluster.apply(model(), REST)).toEqual({ revision: 1, changed: false });
     expect(writes()).toHaveLength(before);
   });
 
-  test('what the API server refuses at the rehearsal is refused whole', async () => {
+  test('changes nothing when the API server refuses the dry run', async () => {
     fake.server.intercept(({ path, query }) =>
       path.endsWith('/deployments/iris') && query.has('dryRun')
         ? failure(403, 'Forbidden', 'deployments.apps "iris" is forbidden: exceeded quota: small')
@@ -123,7 +123,7 @@ describe('applying', () => {
     ['spec.minReplicas', 'Invalid value: 0: must be greater than or equal to 1', /below 1\.37/],
     ['spec.minReplicas', 'Invalid value: 9: must be less than maxReplicas', /overrides/],
     ['spec.maxReplicas', 'Invalid value: 0: must be greater than 0', /overrides/],
-  ])('a refusal of %s (%s) says what to do', async (field, message, mend) => {
+  ])('maps a refusal of %s (%s) to its correction', async (field, message, mend) => {
     fake.server.intercept(({ path }) =>
       path.endsWith('/horizontalpodautoscalers/iris')
         ? failure(422, 'Invalid', `${field}: ${message}`, { causes: [{ field, message }] })
@@ -135,7 +135,7 @@ describe('applying', () => {
     expect(writes()).toEqual([]);
   });
 
-  test('fields that others own are named with their owners, all at once', async () => {
+  test('reports fields of other managers with their owners, all at once', async () => {
     await cluster.apply(model(), REST);
     const editor = { manager: 'kubectl-edit' };
     store().patch(Deployment, NAMESPACE, 'iris', { spec: { minReadySeconds: 99 } }, editor);
@@ -149,7 +149,7 @@ describe('applying', () => {
     expect(forced).toEqual({ revision: 2, changed: true });
   });
 
-  test('an object that is not the model’s is never touched', async () => {
+  test('never changes an object of another model', async () => {
     const service = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'iris' } };
     store().create(RESOURCES.ServiceAccount, NAMESPACE, service, { manager: 'somebody' });
     const error = await refusal(cluster.apply(model(), { ...REST, force: true }));
@@ -158,7 +158,7 @@ describe('applying', () => {
     expect(writes()).toEqual([]);
   });
 
-  test('what a definition no longer has is taken away, and nothing else', async () => {
+  test('deletes the objects that a definition no longer has, and no others', async () => {
     await cluster.apply(model({ candidates: [{ version: '2', traffic: 5 }] }), REST);
     const labels = { 'ai-model.suoke.life/model': 'iris' };
     const own = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'notes', labels } };
@@ -168,7 +168,7 @@ describe('applying', () => {
     expect(store().find(ConfigMap, NAMESPACE, 'notes')).toBeDefined();
   });
 
-  test('a REST definition may not reach beyond its model', async () => {
+  test('refuses a REST definition that reaches beyond its model', async () => {
     const greedy = model({ env: { KEY: { secret: 'others-keys', key: 'k' } } });
     const { code, message } = await refusal(cluster.apply(greedy, REST));
     expect(code).toBe('INVALID_MODEL_CONFIG');
@@ -178,7 +178,7 @@ describe('applying', () => {
     expect((await lax.apply(greedy, REST)).changed).toBe(true);
   });
 
-  test('files travel once: a later definition has the bytes the arm had', async () => {
+  test('transfers files once: a later definition gets the bytes of the arm', async () => {
     const named = model({ source: './m.onnx' });
     await cluster.apply(withFile(named), REST);
     const wider = updateModel(named.definition, { scaling_config: { max_replicas: 3 } });
@@ -189,7 +189,7 @@ describe('applying', () => {
     expect(files).toHaveLength(1);
   });
 
-  test('files of a revision that can be gone back to stay', async () => {
+  test('keeps the files of revisions that a rollback may need', async () => {
     const named = model({ source: './m.onnx' });
     await cluster.apply(withFile(named), REST);
     await cluster.apply(model({ version: '2' }), REST);
@@ -199,7 +199,7 @@ describe('applying', () => {
 });
 
 describe('several routers', () => {
-  test('of two that change the same revision at once one wins, and the objects are the winner’s', async () => {
+  test('that change one revision at once: one wins, and the objects are its own', async () => {
     await cluster.apply(model(), REST);
     const other = await fake.open();
     const results = await Promise.allSettled([
@@ -231,7 +231,7 @@ describe('several routers', () => {
     });
   }
 
-  test('a definition is replaced only as long as it is what was looked at', async () => {
+  test('replace a definition only while it is unchanged', async () => {
     await cluster.apply(model(), REST);
     overtake('PATCH', '/configmaps/iris--model', '3');
     const change = cluster.apply(model({ version: '2' }), { ...REST, ifRevision: 1 });
@@ -240,14 +240,14 @@ describe('several routers', () => {
     expect(deployment()?.metadata.labels?.['app.kubernetes.io/version']).toBe('1');
   });
 
-  test('and a name is claimed only as long as nobody has it', async () => {
+  test('claim a name only while it is free', async () => {
     overtake('POST', '/configmaps', '3');
     const creation = cluster.apply(model(), { ...REST, create: true });
     expect((await refusal(creation)).code).toBe('MODEL_ALREADY_EXISTS');
     expect(deployment()).toBeUndefined();
   });
 
-  test('whoever asks without a condition comes after the other', async () => {
+  test('without a condition apply one after the other', async () => {
     await cluster.apply(model(), REST);
     overtake('PATCH', '/configmaps/iris--model', '3');
     expect(await cluster.apply(model({ version: '2' }), REST)).toEqual({
@@ -257,7 +257,7 @@ describe('several routers', () => {
     expect((await cluster.history('iris')).map(({ version }) => version)).toEqual(['2', '3', '1']);
   });
 
-  test('of two that create at once one wins', async () => {
+  test('that create a model at once: one wins', async () => {
     const other = await fake.open();
     const create = { ...REST, create: true };
     const results = await Promise.allSettled([
@@ -268,7 +268,7 @@ describe('several routers', () => {
     expect(lost.map(({ code }: ClusterError) => code)).toEqual(['MODEL_ALREADY_EXISTS']);
   });
 
-  test('without a condition both are done, one after the other', async () => {
+  test('without a condition both succeed, one after the other', async () => {
     const other = await fake.open();
     await Promise.all([
       cluster.apply(model({ version: '1' }), REST),
@@ -279,7 +279,7 @@ describe('several routers', () => {
     expect(deployment()?.metadata.labels?.['app.kubernetes.io/version']).toBe(history[0]?.version);
   });
 
-  test('a decision on a state that is no longer so is refused', async () => {
+  test('refuse a decision on an outdated state', async () => {
     const candidates = [{ version: '2', traffic: 5 }];
     await cluster.apply(model({ candidates }), REST);
     const hash = record()?.hash ?? '';
@@ -294,7 +294,7 @@ describe('several routers', () => {
   });
 });
 
-describe('cut off', () => {
+describe('an interrupted call', () => {
   /** The API server is gone from the moment that this is asked of it. */
   const breakAt = (method: string, end: string): void =>
     fake.server.intercept(({ method: asked, path, query }) =>
@@ -314,7 +314,7 @@ describe('cut off', () => {
     return { timing, ahead: () => ahead };
   }
 
-  test('an apply says that its revision holds, and the same again finishes it', async () => {
+  test('of apply reports that its revision is stored, and a repetition finishes it', async () => {
     breakAt('PATCH', '/deployments/iris');
     const { code, message } = await refusal(cluster.apply(model(), REST));
     expect(code).toBe('CLUSTER_UNAVAILABLE');
@@ -326,7 +326,7 @@ describe('cut off', () => {
     expect(await cluster.history('iris')).toHaveLength(1);
   });
 
-  test('an apply is finished by whichever router sees it for long enough', async () => {
+  test('of apply is finished by any router that sees it for long enough', async () => {
     await cluster.apply(model(), REST);
     breakAt('PATCH', '/deployments/iris');
     await refusal(cluster.apply(model({ version: '2' }), REST));
@@ -339,7 +339,7 @@ describe('cut off', () => {
     await other.close();
   });
 
-  test('a definition that was written past the service gets no more of it than one by REST', async () => {
+  test('of a definition written past the service finishes only what REST allows', async () => {
     const env = { KEYS: { secret: 'ai-model-service-keys', key: 'x' } };
     const spec = model({ env });
     const made = objectsOf(spec, environment({ namespace: NAMESPACE })) as readonly KubeObject[];
@@ -357,7 +357,7 @@ describe('cut off', () => {
     expect(deployment()).toBeUndefined();
   });
 
-  describe('what was written past the service', () => {
+  describe('a definition written past the service', () => {
     const evil = {
       env: { LD_PRELOAD: '/x' },
       overrides: { Deployment: { spec: { paused: true } } },
@@ -370,7 +370,7 @@ describe('cut off', () => {
     }
     const tampered = (more: object = evil): ModelSpec => model({ version: '2', ...more });
 
-    test('does not count as stored: a PUT on it is refused, and null makes it right', async () => {
+    test('does not count as stored: a PUT on it is refused, and null corrects it', async () => {
       await cluster.apply(model(), REST);
       tamper(tampered());
       await when(cluster, ({ models }) => models.get('iris')?.spec.version === '2');
@@ -388,7 +388,7 @@ describe('cut off', () => {
       expect((await refusal(cluster.apply(tampered(), REST))).code).toBe('INVALID_MODEL_CONFIG');
     });
 
-    test('is not an image that is known', async () => {
+    test('does not make its image a known one', async () => {
       const rules = { registries: ['ghcr.io'] };
       const strict = await fake.open({ rules });
       const own = (image: string) => model({ framework: 'custom', image, source: undefined });
@@ -400,7 +400,7 @@ describe('cut off', () => {
     });
   });
 
-  test('what others apply with their own rights is theirs, and stays when it is taken over', async () => {
+  test('applied by others with their own rights stays theirs, also when taken over', async () => {
     const spec = model({ env: { LD_PRELOAD: '/opt/jemalloc.so' } });
     kubectl(spec);
     await when(cluster, isReady('iris', '1'));
@@ -410,7 +410,7 @@ describe('cut off', () => {
     expect((await refusal(cluster.apply(other, REST))).code).toBe('INVALID_MODEL_CONFIG');
   });
 
-  test('a revision that held a value may be gone back to, and no other definition gets it', async () => {
+  test('counts as held by its revision for a rollback, and for no other definition', async () => {
     const spec = model({ env: { LD_PRELOAD: '/opt/jemalloc.so' } });
     await cluster.apply(spec, { by: 'files', manager: 'files' });
     await when(cluster, isReady('iris', '1'));
@@ -421,7 +421,7 @@ describe('cut off', () => {
     expect(await cluster.apply(spec, REST)).toEqual({ revision: 3, changed: true });
   });
 
-  test('nor is it taken over when the service may not bring about the rest', async () => {
+  test('is not taken over when the service may not apply the rest', async () => {
     const spec = model({ env: { DB: { secret: 'db', key: 'x' } } });
     kubectl(spec);
     // Nobody with the right to make Deployments stands for it any more.
@@ -433,7 +433,7 @@ describe('cut off', () => {
     expect(record()?.manager).toBe('kubectl');
   });
 
-  test('a revision whose place in the history was not written is there all the same', async () => {
+  test('is in the history even if its revision was not stored', async () => {
     breakAt('POST', '/controllerrevisions');
     await refusal(cluster.apply(model(), REST));
     fake.server.intercept(undefined);
@@ -448,7 +448,7 @@ describe('cut off', () => {
     ['DELETE', '/deployments/iris'],
     ['DELETE', '/serviceaccounts/iris'],
     ['DELETE', '/configmaps/iris--model'],
-  ])('a removal is finished by calling it again: %s %s', async (method, end) => {
+  ])('an interrupted removal is finished by a repetition: %s %s', async (method, end) => {
     await cluster.apply(model(), REST);
     breakAt(method, end);
     await refusal(cluster.remove('iris', REST));
@@ -461,7 +461,7 @@ describe('cut off', () => {
     expect(left.map(kindNameOf).filter((name) => name.includes('iris'))).toEqual([]);
   });
 
-  test('nothing is deployed over a model that goes', async () => {
+  test('a model that is being removed refuses a new definition', async () => {
     await cluster.apply(model(), REST);
     breakAt('DELETE', '/deployments/iris');
     await refusal(cluster.remove('iris', REST));
@@ -471,8 +471,8 @@ describe('cut off', () => {
   });
 });
 
-describe('definitions that kubectl applies', () => {
-  test('become models, whose revision is the same for every router and rises', async () => {
+describe('definitions applied by kubectl', () => {
+  test('become models with a rising revision that is the same for every router', async () => {
     kubectl(model());
     const first = (await when(cluster, isReady('iris', '1'))).models.get('iris');
     expect(first).toMatchObject({ manager: 'kubectl' });
@@ -485,7 +485,7 @@ describe('definitions that kubectl applies', () => {
     expect(await cluster.history('iris')).toMatchObject([{ by: 'kubectl', version: '2' }]);
   });
 
-  test('are read only, and the refusal carries the plan', async () => {
+  test('are read-only, and the refusal contains the plan', async () => {
     kubectl(model());
     await when(cluster, ({ models }) => models.has('iris'));
     const candidates = [{ version: '2', traffic: 5 }];
@@ -537,7 +537,7 @@ describe('definitions that kubectl applies', () => {
     await when(cluster, ({ models }) => models.get('iris')?.manager === 'kubectl');
   });
 
-  test('keep their files when somebody takes them over', async () => {
+  test('keep their files when another manager takes them over', async () => {
     const named = model({ source: './m.onnx' });
     kubectl(withFile(named));
     await when(cluster, isReady('iris', '1'));
@@ -545,7 +545,7 @@ describe('definitions that kubectl applies', () => {
     expect(await cluster.apply(wider, { ...REST, force: true })).toMatchObject({ changed: true });
   });
 
-  test('one that makes no sense takes nothing else down, and the last good one holds', async () => {
+  test('that are invalid affect no other model, and the last good one holds', async () => {
     kubectl(model());
     kubectl(model({ id: 'other' }));
     await when(
@@ -574,7 +574,7 @@ describe('gitops mode', () => {
     await when(cluster, isReady('iris', '1'));
   });
 
-  test('every change is refused with its plan, and nothing but the state is written', async () => {
+  test('refuses every change with its plan, and writes only overrides', async () => {
     const force = { ...REST, force: true };
     const error = await refusal(cluster.apply(model({ version: '3' }), force));
     expect(error.code).toBe('READ_ONLY');
@@ -587,7 +587,7 @@ describe('gitops mode', () => {
     expect(writes()).toEqual([]);
   });
 
-  test('an abort is remembered, and ends with the next definition', async () => {
+  test('stores an abort, which ends with the next definition', async () => {
     const hash = record()?.hash ?? '';
     await cluster.setOverrides('iris', { hash, shares: { v2: 0 } });
     expect(record()?.state).toEqual({ hash, shares: { v2: 0 } });
@@ -597,19 +597,19 @@ describe('gitops mode', () => {
     expect(models.get('iris')?.state).toBeUndefined();
   });
 
-  test('nobody asks for a history, which Git has', async () => {
+  test('reads no history, which Git has', async () => {
     expect(await cluster.history('iris')).toHaveLength(1);
     const asked = fake.server.seen.filter(({ path }) => path.includes('controllerrevisions'));
     expect(asked).toEqual([]);
   });
 });
 
-describe('stopping', () => {
+describe('stopping a model', () => {
   const scaling = { minReplicas: 2, maxReplicas: 4 };
   const candidates = [{ version: '2', traffic: 5 }];
   const hashOf = (more: object) => definitionHash(model(more).definition);
 
-  test('takes every arm to zero, and gives each its fewest back', async () => {
+  test('scales every arm to zero, and starting restores its minimum', async () => {
     await cluster.apply(model({ scaling, candidates }), REST);
     await when(cluster, isReady('iris', '1', 2));
     const hash = hashOf({ scaling, candidates });
@@ -622,7 +622,7 @@ describe('stopping', () => {
     expect(store().get(ConfigMap, NAMESPACE, OVERRIDES_CONFIGMAP)['data'] ?? {}).toEqual({});
   });
 
-  test('a definition that is stopped with its revision has no replicas', async () => {
+  test('with its revision leaves the definition without replicas', async () => {
     await cluster.apply(model(), { ...REST, state: { stopped: true } });
     await when(cluster, isReady('iris', '1', 0));
     await cluster.apply(model({ version: '2' }), { ...REST, state: { stopped: true } });
@@ -631,7 +631,7 @@ describe('stopping', () => {
     await when(cluster, isReady('iris', '3', 1));
   });
 
-  test('does not keep a model from being removed', async () => {
+  test('does not prevent its removal', async () => {
     await cluster.apply(model(), { ...REST, state: { stopped: true } });
     await when(cluster, isReady('iris', '1', 0));
     await cluster.remove('iris', REST);
@@ -639,7 +639,7 @@ describe('stopping', () => {
     expect(store().get(ConfigMap, NAMESPACE, OVERRIDES_CONFIGMAP)['data'] ?? {}).toEqual({});
   });
 
-  test('is for the API server one object: what is remembered of others stays', async () => {
+  test('writes only its key of the shared overrides object', async () => {
     await cluster.apply(model(), REST);
     await cluster.apply(model({ id: 'other' }), REST);
     await Promise.all(
@@ -653,8 +653,8 @@ describe('stopping', () => {
   });
 });
 
-describe('the view', () => {
-  test('models that did not change are the same objects', async () => {
+describe('the view of the cluster', () => {
+  test('keeps the objects of models that did not change', async () => {
     await cluster.apply(model(), REST);
     await cluster.apply(model({ id: 'other' }), REST);
     await when(cluster, isReady('iris', '1'));
@@ -664,7 +664,7 @@ describe('the view', () => {
     expect(after.models.get('other')).toBe(before.models.get('other'));
   });
 
-  test('the last one serves on, as stale, while the API server is away', async () => {
+  test('stays in use, as stale, while the API server is away', async () => {
     await cluster.apply(model(), REST);
     const before = await when(cluster, isReady('iris', '1'));
     await fake.server.stop();
@@ -677,7 +677,7 @@ describe('the view', () => {
     await when(cluster, ({ phase }) => phase === 'synced');
   });
 
-  test('a model in two namespaces counts in the first', async () => {
+  test('takes a model of two namespaces from the first', async () => {
     kubectl(model());
     const elsewhere = objectsOf(model({ version: '9' }), environment({ namespace: 'more' }));
     for (const object of elsewhere as readonly KubeObject[])

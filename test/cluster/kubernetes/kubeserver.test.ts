@@ -80,7 +80,7 @@ function view(labelSelector = ''): () => readonly string[] {
   return () => [...objectsIn(loop.state()).keys()];
 }
 
-test('an apply creates, the same again changes nothing, another one raises the version', async () => {
+test('an apply creates, a repetition changes nothing, another one raises the version', async () => {
   const first = await api.apply(map({ a: '1' }), OURS);
   expect(first.metadata).toMatchObject({ name: 'iris', creationTimestamp: '1970-01-01T00:00:00Z' });
   expect(await api.apply(map({ a: '1' }), OURS)).toEqual(first);
@@ -89,14 +89,14 @@ test('an apply creates, the same again changes nothing, another one raises the v
   expect(versionOf(second)).toBeGreaterThan(versionOf(first));
 });
 
-test('a field that a manager no longer applies is dropped, unless another one has it too', async () => {
+test('a field that a manager no longer applies is removed, unless another manager applies it', async () => {
   await api.apply(map({ a: '1', b: '1', c: '1' }), OURS);
   await api.apply(map({ b: '1' }), KUBECTL);
   await api.apply(map({ a: '1' }), OURS);
   expect(await dataOf()).toEqual({ a: '1', b: '1' });
 });
 
-test('a field of another manager is a conflict that names it, and force takes it', async () => {
+test('a field of another manager is a conflict that names it; force takes it', async () => {
   await api.apply(map({ a: '1', b: '1' }), KUBECTL);
   const error = await refusal(api.apply(map({ a: '2' }), OURS));
   expect(error).toMatchObject({ status: 409, reason: 'Conflict' });
@@ -139,7 +139,7 @@ test('containers and their variables are merged by name, other lists are one val
   expect(error.causes[0]?.field).toBe('.spec.template.spec.containers[name="server"].args');
 });
 
-test('a dry run checks everything and keeps nothing', async () => {
+test('a dry run checks everything and stores nothing', async () => {
   expect((await api.apply(map({ a: '1' }), { ...OURS, dryRun: true })).data).toEqual({ a: '1' });
   expect(await api.get(ConfigMap, NS, 'iris')).toBeUndefined();
   await api.apply(map({ a: '1' }), KUBECTL);
@@ -148,7 +148,7 @@ test('a dry run checks everything and keeps nothing', async () => {
   expect(await dataOf()).toEqual({ a: '1' });
 });
 
-test('create refuses what is there, patch and remove what has changed since', async () => {
+test('create refuses an existing object; patch and remove refuse a changed one', async () => {
   const first = await api.create(map({ a: '1' }), OURS);
   expect(await refusal(api.create(map({}), OURS))).toMatchObject({ reason: 'AlreadyExists' });
   const { uid, resourceVersion } = first.metadata;
@@ -163,7 +163,7 @@ test('create refuses what is there, patch and remove what has changed since', as
   expect(await api.remove(ConfigMap, NS, 'iris')).toBe(false);
 });
 
-test('a merge patch changes what it names, null removes, and its author owns the field alone', async () => {
+test('a merge patch changes its fields, null removes, and its author owns only those', async () => {
   const { metadata } = await api.apply(map({ a: '1', b: '1' }), KUBECTL);
   const { resourceVersion } = metadata;
   const patch = { metadata: { resourceVersion }, data: { a: '2', b: null } };
@@ -188,7 +188,7 @@ test('the generation counts changes of the body, not of labels or status', async
   expect(await api.get(Deployment, NS, 'iris')).toMatchObject(status);
 });
 
-test('replicas are one when nobody says how many, and scale changes them alone', async () => {
+test('replicas default to one, and scale changes only them', async () => {
   expect(await api.apply(deployment('x:1'), OURS)).toMatchObject({ spec: { replicas: 1 } });
   const scale = { spec: { replicas: 3 } };
   const scaled = await api.patch(Deployment, NS, 'iris', scale, { ...OURS, subresource: 'scale' });
@@ -196,7 +196,7 @@ test('replicas are one when nobody says how many, and scale changes them alone',
   expect(await api.apply(deployment('x:2'), OURS)).toMatchObject({ spec: { replicas: 3 } });
 });
 
-test('what is immutable stays', async () => {
+test('immutable fields stay', async () => {
   await api.apply({ ...map({ a: '1' }), immutable: true }, OURS);
   const frozen = await refusal(api.apply({ ...map({ a: '2' }), immutable: true }, OURS));
   expect(frozen).toMatchObject({ status: 422, causes: [{ field: 'data' }] });
@@ -206,7 +206,7 @@ test('what is immutable stays', async () => {
   expect(moved).toMatchObject({ status: 422, causes: [{ field: 'spec.selector' }] });
 });
 
-test('lists select by label and come in pages of one moment', async () => {
+test('lists select by label and return pages of one moment', async () => {
   for (const name of ['a', 'b', 'c', 'd'])
     await api.create(map({}, { name, labels: { even: String('bd'.includes(name)) } }), OURS);
   const names = async (options: object): Promise<readonly string[]> =>
@@ -225,7 +225,7 @@ test('lists select by label and come in pages of one moment', async () => {
   expect(await late).toMatchObject({ status: 410, reason: 'Expired' });
 });
 
-test('watches see what enters, changes and leaves their selection', async () => {
+test('watches report objects that enter, change and leave their selection', async () => {
   const all = view();
   const some = view('kept=yes');
   await until(() => server.streams.length === 2, 'both watch');
@@ -239,7 +239,7 @@ test('watches see what enters, changes and leaves their selection', async () => 
   expect(all()).toEqual(['a', 'b']);
 });
 
-test('a watch that comes back sees what it missed, or lists again when that is forgotten', async () => {
+test('a watch that resumes gets missed events, or a 410 when they are gone', async () => {
   const all = view();
   await until(() => server.streams.length === 1, 'it watches');
   await api.create(map({}, { name: 'a' }), OURS);
@@ -254,7 +254,7 @@ test('a watch that comes back sees what it missed, or lists again when that is f
   await until(() => all().join() === 'b', 'it has caught up');
 });
 
-test('what it owned goes with an object', async () => {
+test('owned objects are deleted with their owner', async () => {
   const { metadata } = await api.apply(map({}), OURS);
   const { name, uid = '' } = metadata;
   const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name, uid }];
@@ -263,7 +263,7 @@ test('what it owned goes with an object', async () => {
   expect(await api.get(ConfigMap, NS, 'child')).toBeUndefined();
 });
 
-test('faults stand in for the store while a test wants them', async () => {
+test('injected faults replace the store', async () => {
   server.intercept(({ method }) =>
     method === 'PATCH' ? failure(403, 'Forbidden', 'exceeded quota') : undefined,
   );
@@ -271,11 +271,11 @@ test('faults stand in for the store while a test wants them', async () => {
   await api.create(map({}), OURS);
 });
 
-describe('with controllers', () => {
+describe('the simulated cluster with controllers', () => {
   const pods = () => server.store.list(Pod, NS);
   const status = (): unknown => server.store.find(Deployment, NS, 'iris')?.status;
 
-  test('a Deployment gets ready pods, as many as its autoscaler allows', async () => {
+  test('gives a Deployment ready pods, as many as its autoscaler allows', async () => {
     startControllers(server.store);
     await api.apply(deployment('x:1'), OURS);
     await until(() => pods().length === 1, 'one pod');
@@ -302,7 +302,7 @@ describe('with controllers', () => {
     expect(await api.get(HorizontalPodAutoscaler, NS, 'iris')).toBeDefined();
   });
 
-  test('a new template brings new pods, and the old stay until those are ready', async () => {
+  test('starts new pods for a new template, and keeps the old ones until those are ready', async () => {
     const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
     startControllers(server.store, {
       statusOf: ({ spec }) => (JSON.stringify(spec).includes('x:1') ? ready : { phase: 'Pending' }),

@@ -59,7 +59,7 @@ test.each([
     'no nodes available to schedule pods',
     'no node fits: no nodes available to schedule pods; add nodes, or ask for less',
   ],
-])('the scheduler says "%s"', (words, message) => {
+])('the scheduler reports "%s"', (words, message) => {
   expect(told(unschedulable(words))).toMatchObject({
     cause: 'no-node-fits',
     message,
@@ -67,7 +67,7 @@ test.each([
   });
 });
 
-test('a node that is on its way is waited for', () => {
+test('a pod waits for a node that is being added', () => {
   const words = '0/1 nodes are available: 1 Insufficient nvidia.com/gpu.';
   const coming = event('TriggeredScaleUp', 'pod triggered scale-up: [{gpu 0->1 (max: 3)}]');
   const found = told(unschedulable(words), [coming]);
@@ -75,7 +75,7 @@ test('a node that is on its way is waited for', () => {
   expect(found?.message).toMatch(/a new node is on its way$/);
 });
 
-test('a back-off of 1.28 says nothing: the event of the last try does', () => {
+test('a back-off of 1.28 has no message: the event of the last attempt has it', () => {
   const waiting = { reason: 'ImagePullBackOff', message: 'Back-off pulling image "a/b:1"' };
   const events = [
     event('Failed', 'Failed to pull image "a/b:1": pull access denied, repository does not exist'),
@@ -90,7 +90,7 @@ test.each([
   ['429 Too Many Requests - toomanyrequests: You have reached your pull rate limit', /rate limit/],
   ['x509: certificate signed by unknown authority', /cannot be reached/],
   ['something nobody has heard of', /look at the events of the pod \(something nobody/],
-])('a registry says "%s"', (words, message) => {
+])('a registry reports "%s"', (words, message) => {
   const found = told(container({ waiting: { reason: 'ErrImagePull', message: words } }));
   expect(found?.cause).toBe('image-pull');
   expect(found?.message).toMatch(message);
@@ -100,14 +100,14 @@ test.each([
   [132, 'crash', /instruction this CPU does not have/],
   [137, 'crash', /SIGKILL/],
   [139, 'crash', /segmentation fault/],
-])('exit code %i', (exitCode, cause, message) => {
+])('exit code %i is explained', (exitCode, cause, message) => {
   const terminated = { exitCode, reason: 'Error', finishedAt: AT };
   const found = told(container({ terminated }));
   expect(found).toMatchObject({ cause, since: Date.parse(AT) });
   expect(found?.message).toMatch(message);
 });
 
-test('the last line of a JSON log is what it says, without colours', () => {
+test('the last line of a JSON log is its message, without colours', () => {
   const line = '{"level":50,"time":1,"msg":"cannot load \\u001b[31mmodel\\u001b[0m: no such op"}';
   const terminated = { exitCode: 1, reason: 'Error', finishedAt: AT, message: `up\n${line}\n\n` };
   expect(told(container({ terminated }))?.message).toMatch(
@@ -152,7 +152,7 @@ test('an image for another CPU cannot be started', () => {
   expect(found?.message).toMatch(/built for another CPU/);
 });
 
-test('a volume that cannot be mounted is known before 1.29, which has no condition for it', () => {
+test('a volume that cannot be mounted is reported before 1.29, which lacks the condition', () => {
   const pod = container({ waiting: { reason: 'ContainerCreating' } });
   const words = 'MountVolume.SetUp failed for volume "ca" : secret "iris--ca" not found';
   expect(told(pod, [event('FailedMount', words)])).toMatchObject({
@@ -164,7 +164,7 @@ test('a volume that cannot be mounted is known before 1.29, which has no conditi
   expect(told(running, [event('FailedMount', words)])).toBeUndefined();
 });
 
-test('events are read in the form of events.k8s.io too, and of other objects not at all', () => {
+test('events in the form of events.k8s.io are read too; those of other objects are not', () => {
   const waiting = { reason: 'ImagePullBackOff', message: 'Back-off pulling image "a/b:1"' };
   const note = 'Failed to pull image "a/b:1": a/b:1: not found';
   const about = (uid: string): object => ({
@@ -188,14 +188,14 @@ test.each([
   ['EvictionByEvictionAPI', 'evicted', /drain/],
   ['PreemptionByScheduler', 'preempted', /higher priority/],
   ['DeletionByTaintManager', 'node-lost', /look at the node/],
-])('a pod that goes by %s', (reason, cause, message) => {
+])('a pod ended by %s is explained', (reason, cause, message) => {
   const target = { type: 'DisruptionTarget', status: 'True', reason, lastTransitionTime: AT };
   const found = told({ status: { phase: 'Running', conditions: [target] } });
   expect(found?.cause).toBe(cause);
   expect(found?.message).toMatch(message);
 });
 
-test('a node that was given a pod and did not take it', () => {
+test('a node that refuses its pod is explained', () => {
   const message = 'Pod was rejected: Allocate failed due to no healthy devices present';
   const status = { phase: 'Failed', reason: 'UnexpectedAdmissionError', message };
   const found = told({ status });
@@ -237,12 +237,12 @@ test.each([
     /PriorityClass gold does not exist/,
   ],
   ['something else', 'create-failed', /something else/],
-])('pods are refused: "%s"', (words, cause, message) => {
+])('refused pods are explained: "%s"', (words, cause, message) => {
   expect(refused(words)?.cause).toBe(cause);
   expect(refused(words)?.message).toMatch(message);
 });
 
-test('the event of a refusal is believed before the condition is there', () => {
+test('the event of a refusal is used before the condition exists', () => {
   const words =
     'Error creating: pods "iris-1" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2';
   expect(refused(words, false)).toMatchObject({ cause: 'quota-exceeded', failed: true });

@@ -26,7 +26,7 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const NOBODY: ReadonlySet<string> = new Set();
 
-test('bytes and files are kept under their digest, large ones in pieces', async () => {
+test('keeps bytes and files under their digest, large ones in pieces', async () => {
   const large = Buffer.alloc(3 * 1024 * 1024 + 7, 'x');
   const file = join(home, 'large.onnx');
   writeFileSync(file, large);
@@ -37,12 +37,12 @@ test('bytes and files are kept under their digest, large ones in pieces', async 
   expect(readdirSync(folder).sort()).toEqual([`${small}.onnx`, `${copied}.onnx`].sort());
 });
 
-test('nobody but the owner may read them', async () => {
+test('makes them readable for the owner only', async () => {
   const digest = await artifacts.keepPieces([Buffer.from('secret weights')]);
   expect(statSync(artifacts.pathOf(digest)).mode & 0o077).toBe(0);
 });
 
-test('damage is noticed, and the same bytes kept again mend it', async () => {
+test('detects damage, and repairs it when the same bytes are kept again', async () => {
   const bytes = Buffer.from('a model');
   const digest = await artifacts.keepPieces([bytes]);
   expect(await artifacts.hold(digest)).toBe(true);
@@ -54,11 +54,11 @@ test('damage is noticed, and the same bytes kept again mend it', async () => {
   expect(artifacts.isIntact(digest)).toBe(true);
 });
 
-test('bytes that are not there are not well', async () => {
+test('reports missing bytes as not intact', async () => {
   expect(await artifacts.hold('0'.repeat(64))).toBe(false);
 });
 
-test('a sweep takes what nobody wants, never what a change under way holds', async () => {
+test('sweeps unused bytes, and none of a running change', async () => {
   const wanted = await artifacts.keepPieces([Buffer.from('wanted')]);
   const held = await artifacts.keepPieces([Buffer.from('held')]);
   const other = await artifacts.keepPieces([Buffer.from('other')]);
@@ -72,7 +72,7 @@ test('a sweep takes what nobody wants, never what a change under way holds', asy
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('what was not finished when the service died is cleared away', async () => {
+test('removes unfinished files of a crashed service', async () => {
   writeFileSync(join(folder, '.next-1'), 'half of a mod');
   const again = openArtifacts(folder);
   expect(readdirSync(folder)).toEqual([]);

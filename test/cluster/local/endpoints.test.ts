@@ -70,14 +70,14 @@ function watch({ port }: Pick<Answering, 'port'>, more: Partial<ModelInput> = {}
   return { arm, told, until, when };
 }
 
-test('a server of OpenAI is asked for its health before its list of models', async () => {
+test('an OpenAI server is probed for its health before its list of models', async () => {
   const server = await answering({ '/health': 200, '/v1/models': 500 });
   await watch(server).until('ready');
   expect(server.asked).toEqual(['/health']);
 });
 
 test.each([404, 405])(
-  'where /health answers %d its list is asked for, from then on',
+  'a server whose /health answers %d is probed by its list from then on',
   async (no) => {
     const server = await answering({ '/health': no, '/v1/models': 200 });
     const { until } = watch(server);
@@ -91,12 +91,12 @@ test.each([404, 405])(
   },
 );
 
-test.each([401, 403])('a server that answers %d to its list is there', async (locked) => {
+test.each([401, 403])('a server that answers %d to its list is ready', async (locked) => {
   const server = await answering({ '/v1/models': locked });
   await watch(server).until('ready');
 });
 
-test('a path that the definition names is the only one, and wants an answer', async () => {
+test('a health path of the definition is the only probe, and must answer', async () => {
   const server = await answering({ '/v1/models': 200, '/up': 401 });
   const { arm, until } = watch(server, { health: { path: '/up', periodSeconds: 1 } });
   await until('failed');
@@ -104,14 +104,14 @@ test('a path that the definition names is the only one, and wants an answer', as
   expect(arm.record().why?.message).toMatch(/^GET \/up answered 401/);
 });
 
-test('servers of other protocols are asked as their manifests say', async () => {
+test('servers of other protocols are probed as their manifests do', async () => {
   const server = await answering({ '/v1/models': 200 });
   const { until } = watch(server, { server: { kind: 'custom' } });
   await until('failed');
   expect(server.asked).toEqual(['/health']);
 });
 
-test('a server that goes is told once, and once that it is back', async () => {
+test('a server that goes is logged once, and once when it is back', async () => {
   const server = await answering({ '/health': 200 });
   const { port } = server;
   const { arm, told, until, when } = watch(server);

@@ -57,7 +57,7 @@ const whyIn = ({ models }: Snapshot) => models.get('iris')?.arms[0]?.why;
 const stored = (endpoint: string, more: object = {}) =>
   model({ source: { uri: 's3://bucket/iris.onnx', endpoint, ...more } });
 
-test('an artifact of a store is loaded, checked, and served; its progress is the status', async () => {
+test('an artifact of a store is loaded, checked and served; its progress is the status', async () => {
   const endpoint = await bucket();
   await start();
   await cluster.apply(stored(endpoint, { sha256: SHA }), FILES);
@@ -76,7 +76,7 @@ test('an artifact of a store is loaded, checked, and served; its progress is the
   expect(lent).toEqual([true]);
 });
 
-test('what was loaded is loaded once: for a changed share, another model, and the next start', async () => {
+test('an artifact is loaded once: for a changed share, another model, and the next start', async () => {
   const endpoint = await bucket();
   await start();
   await cluster.apply(stored(endpoint, { sha256: SHA }), FILES);
@@ -95,7 +95,7 @@ test('what was loaded is loaded once: for a changed share, another model, and th
   expect(lent).toHaveLength(1);
 });
 
-test('a load that a restart cut off goes on with the next start', async () => {
+test('a load interrupted by a restart resumes at the next start', async () => {
   const endpoint = await bucket();
   const never = (): Promise<never> => new Promise(() => undefined);
   await start({ fetch: never });
@@ -106,7 +106,7 @@ test('a load that a restart cut off goes on with the next start', async () => {
   await when(cluster, isReady('iris', '1'));
 });
 
-test('a source that fails is told with its reason, and the model is failed, not the service', async () => {
+test('a failing source is reported with its reason as failure of the model alone', async () => {
   source = await store((_, response) => response.writeHead(404).end());
   const told: string[] = [];
   await start({ warn: (message) => told.push(message) });
@@ -119,7 +119,7 @@ test('a source that fails is told with its reason, and the model is failed, not 
   await when(cluster, isReady('other', '1'));
 });
 
-test('bytes that are others than the definition says are not served', async () => {
+test("bytes with another digest than the definition's are not served", async () => {
   const endpoint = await bucket();
   await start();
   await cluster.apply(stored(endpoint, { sha256: 'b'.repeat(64) }), FILES);
@@ -127,7 +127,7 @@ test('bytes that are others than the definition says are not served', async () =
   expect(whyIn(seen)?.message).toMatch(/sha256/);
 });
 
-test('a new version rolls when its artifact is there, and the old one serves meanwhile', async () => {
+test('a new version rolls when its artifact is loaded; the old one serves meanwhile', async () => {
   await start();
   await cluster.apply(model(), FILES);
   await when(cluster, isReady('iris', '1'));
@@ -138,7 +138,7 @@ test('a new version rolls when its artifact is there, and the old one serves mea
   await when(cluster, isReady('iris', '2'));
 });
 
-test('a definition by REST is given none of the service’s credentials', async () => {
+test('a definition by REST gets none of the service’s credentials', async () => {
   const endpoint = await bucket();
   await start();
   await cluster.apply(stored(endpoint), REST);
@@ -146,7 +146,7 @@ test('a definition by REST is given none of the service’s credentials', async 
   expect(lent).toEqual([false]);
 });
 
-test('a file of more than a ConfigMap takes runs here', async () => {
+test('a file too large for a ConfigMap runs here', async () => {
   const large = Buffer.alloc(1_200_000, 7);
   mkdirSync(here.models, { recursive: true });
   writeFileSync(join(here.models, 'm.onnx'), large);
@@ -155,7 +155,7 @@ test('a file of more than a ConfigMap takes runs here', async () => {
   await when(cluster, isReady('iris', '1'));
 });
 
-test('what cannot run here says where its objects can be seen', async () => {
+test('a model that cannot run here is refused with a hint to its objects', async () => {
   await start();
   const image = model({ framework: 'tensorflow', image: 'a/b:1', source: undefined });
   await expect(cluster.apply(image, REST)).rejects.toThrow(/image.*\?dry_run=true/);
@@ -163,7 +163,7 @@ test('what cannot run here says where its objects can be seen', async () => {
   await expect(cluster.apply(claim, REST)).rejects.toThrow(/volume of Kubernetes/);
 });
 
-test('a model of a store that keeps its weights in another file is served with them', async () => {
+test('a model of a store with external weights is served with them', async () => {
   const weights = Buffer.from('weights of a model');
   const bytes = onnxBytes({ location: 'w.data', length: weights.length });
   source = await store((request, response) =>

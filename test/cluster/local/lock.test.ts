@@ -14,7 +14,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const left = (text: string): void => writeFileSync(lock, text);
 
-test('a folder has one user at a time, and is free when that one lets go', () => {
+test('a folder has one user at a time, and is free after it', () => {
   const release = acquireLock(folder);
   expect(() => acquireLock(folder)).toThrow(
     /used by another service of this machine, process \d+; stop it \(kill \d+\)/,
@@ -24,13 +24,13 @@ test('a folder has one user at a time, and is free when that one lets go', () =>
   acquireLock(folder)();
 });
 
-test('the lock of a process that died is taken over', () => {
+test('the lock of a dead process is taken over', () => {
   const { pid } = spawnSync(process.execPath, ['-e', '0']);
   left(JSON.stringify({ pid, started: '' }));
   acquireLock(folder)();
 });
 
-test('a number that another process has by now does not keep the folder locked', () => {
+test('a process id that another process has by now does not block the folder', () => {
   left(JSON.stringify({ pid: process.pid, started: 'another boot 12' }));
   acquireLock(folder)();
 });
@@ -45,7 +45,7 @@ test.each(['', '{"pid":', '{"pid":-1,"started":""}', 'null', '{"pid":1}'])(
   },
 );
 
-test('nothing is left beside the lock, whether it was had or not', () => {
+test('nothing stays beside the lock, whether it was taken or not', () => {
   left('');
   const release = acquireLock(folder);
   expect(() => acquireLock(folder)).toThrow(/used by another service/);

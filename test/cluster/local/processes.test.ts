@@ -24,7 +24,7 @@ const readyIn = (snapshot: Snapshot): number =>
   replicas(snapshot).filter(({ phase }) => phase === 'ready').length;
 const arms = ({ models }: Snapshot) => models.get('iris')?.arms ?? [];
 
-test('a process that is killed is started again, and why is told meanwhile', async () => {
+test('a killed process is restarted, and the cause is reported meanwhile', async () => {
   await cluster.apply(model(), REST);
   const [first] = replicas(await when(cluster, isReady('iris', '1')));
   const { pid } = await ask(first?.port);
@@ -39,7 +39,7 @@ test('a process that is killed is started again, and why is told meanwhile', asy
   expect(told.join()).toContain('iris, stable: the model server was ended by SIGKILL');
 });
 
-test('a model that cannot be loaded says its last words, with longer and longer pauses', async () => {
+test('a model that cannot be loaded reports its last output, with growing pauses', async () => {
   await cluster.apply(model({ env: { CRASH: '1' } }), REST);
   const snapshot = await when(cluster, (seen) => (replicas(seen)[0]?.restarts ?? 0) >= 2);
   // The kept copy has a digest for a name; the words name the file of the definition.
@@ -48,7 +48,7 @@ test('a model that cannot be loaded says its last words, with longer and longer 
   );
 });
 
-test('a server that cannot be started at all is told, and the service lives', async () => {
+test('a server that cannot be started is reported, and the service continues', async () => {
   const other = place();
   const spawnServer = { command: join(other.models, 'no-such-program'), args: [] };
   const broken = await open(other, { spawnServer });
@@ -59,7 +59,7 @@ test('a server that cannot be started at all is told, and the service lives', as
   other.remove();
 });
 
-test('what a server says before and beside the line with its port does not matter', async () => {
+test('other output around the line with the port is ignored', async () => {
   await cluster.apply(model({ env: { CHATTY: '1' } }), REST);
   const [replica] = replicas(await when(cluster, isReady('iris', '1')));
   const { pid } = await ask(replica?.port);
@@ -71,7 +71,7 @@ test('what a server says before and beside the line with its port does not matte
   expect(message.length).toBeLessThan(2500);
 });
 
-test('a model that is not loaded in its budget is ended, and told', async () => {
+test('a model that is not loaded in its budget is ended and reported', async () => {
   const other = place();
   let later = 0;
   const slow = await open(other, { now: () => Date.now() + later });
@@ -86,7 +86,7 @@ test('a model that is not loaded in its budget is ended, and told', async () => 
   other.remove();
 });
 
-test('a hung process is ended and started again', async () => {
+test('a hung process is ended and restarted', async () => {
   const hang = join(here.models, 'hang');
   await cluster.apply(model({ env: { HANG: hang }, health: { periodSeconds: 1 } }), REST);
   await when(cluster, isReady('iris', '1'));
@@ -97,7 +97,7 @@ test('a hung process is ended and started again', async () => {
   await when(cluster, isReady('iris', '1'));
 }, 20_000);
 
-test('a new version rolls with one process more, and never fewer ready than wished', async () => {
+test('a new version rolls with one process more, and never fewer ready than desired', async () => {
   const scaling = { minReplicas: 2, maxReplicas: 2 };
   await cluster.apply(model({ scaling }), REST);
   await when(cluster, isReady('iris', '1', 2));
@@ -114,7 +114,7 @@ test('a new version rolls with one process more, and never fewer ready than wish
   expect(Math.max(...live)).toBe(3);
 });
 
-test('a version that does not come up leaves the old one serving, and says why', async () => {
+test('a version that does not start leaves the old one serving, with the cause', async () => {
   await cluster.apply(model(), REST);
   await when(cluster, isReady('iris', '1'));
   await cluster.apply(model({ version: '2', env: { CRASH: '1' } }), REST);
@@ -127,7 +127,7 @@ test('a version that does not come up leaves the old one serving, and says why',
   await when(cluster, isReady('iris', '1'));
 });
 
-test('a version that mends a broken one comes up, with several replicas as well', async () => {
+test('a version that replaces a broken one starts, with several replicas as well', async () => {
   const scaling = { minReplicas: 2, maxReplicas: 2 };
   await cluster.apply(model({ scaling, env: { CRASH: '1' } }), REST);
   await when(cluster, (snapshot) => replicas(snapshot).every(({ phase }) => phase === 'failed'));
@@ -144,7 +144,7 @@ test('a running request is finished before its process ends', async () => {
   expect((await answer).version).toBe('1');
 });
 
-test('a replica that is to go is out of the routes for a while before it is ended', async () => {
+test('a replica leaves the routes some time before it is ended', async () => {
   const other = place();
   const patient = await open(other, { preStopMs: 400 });
   await patient.apply(model(), REST);
@@ -160,7 +160,7 @@ test('a replica that is to go is out of the routes for a while before it is ende
   other.remove();
 });
 
-test('whoever follows the snapshots is answered all through a roll', async () => {
+test('a caller that follows the snapshots is answered all through an update', async () => {
   const other = place();
   const patient = await open(other, { preStopMs: 200 });
   await patient.apply(model(), REST);
@@ -186,7 +186,7 @@ test('whoever follows the snapshots is answered all through a roll', async () =>
   other.remove();
 });
 
-test('a removal without a drain ends what a drain under way would wait for', async () => {
+test('a removal without a drain also ends processes that are draining', async () => {
   const other = place();
   const patient = await open(other, { preStopMs: 600_000 });
   await patient.apply(model({ env: { DEAF: '1' } }), REST);
@@ -202,7 +202,7 @@ test('a removal without a drain ends what a drain under way would wait for', asy
   other.remove();
 });
 
-test('a changed share restarts nothing, nor does how a process is watched', async () => {
+test('a changed share restarts nothing, nor does a changed liveness check', async () => {
   const candidate = { version: '2', traffic: 5 };
   await cluster.apply(model({ candidates: [candidate] }), REST);
   const all = (snapshot: Snapshot): boolean => arms(snapshot).every(({ ready }) => ready === 1);
@@ -212,7 +212,7 @@ test('a changed share restarts nothing, nor does how a process is watched', asyn
   expect(replicas().map(({ id, phase }) => [id, phase])).toEqual(before.map((id) => [id, 'ready']));
 });
 
-test('an arm that the definition no longer has goes', async () => {
+test('an arm that the definition no longer has ends', async () => {
   await cluster.apply(model({ candidates: [{ version: '2', shadow: 5 }] }), REST);
   await when(cluster, (snapshot) => arms(snapshot).every(({ ready }) => ready === 1));
   await cluster.apply(model(), REST);
@@ -220,14 +220,14 @@ test('an arm that the definition no longer has goes', async () => {
   expect(replicas()[0]?.arm).toBe('stable');
 });
 
-test('a model that may sleep is kept awake: nobody would wake it here', async () => {
+test('a model that may sleep stays awake: a laptop has no leader to wake it', async () => {
   const scaling = { minReplicas: 0, maxReplicas: 2, targetConcurrency: 4 };
   await cluster.apply(model({ scaling }), REST);
   const record = (await when(cluster, isReady('iris', '1'))).models.get('iris');
   expect(record && statusOf(record)).toEqual({ status: 'running', serving: true });
 });
 
-test('closing ends every process, whoever asks for it and how often', async () => {
+test('closing ends every process, also when it is repeated', async () => {
   await cluster.apply(model(), REST);
   const [replica] = replicas(await when(cluster, isReady('iris', '1')));
   const { pid } = await ask(replica?.port);

@@ -48,7 +48,7 @@ const anySlots = fc.array(
   { maxLength: 6 },
 );
 
-test('from any state the wish is reached, and no step takes away what is needed', () => {
+test('every state reaches the desired one, and no step removes a needed replica', () => {
   const run = (start: readonly Slot[], desired: number): void => {
     let all = [...start];
     for (let count = 0; count < 100; count += 1) {

@@ -22,19 +22,19 @@ afterEach(async () => {
   here.remove();
 });
 
-test('a second service on the same folder is refused, and the first one goes on', async () => {
+test('a second service on the same folder is refused, and the first one continues', async () => {
   cluster = await open(here);
   await cluster.apply(model(), REST);
   await expect(open(here)).rejects.toThrow(/used by another service of this machine, process/);
   await when(cluster, isReady('iris', '1'));
 });
 
-test('a folder that cannot be used is told with its name', async () => {
+test('an unusable folder is reported by name', async () => {
   writeFileSync(here.directory, 'a file stands in its place');
   await expect(open(here)).rejects.toThrow(/local\.directory: .*state cannot be used \(EEXIST/);
 });
 
-test('a restart brings everything back: revisions, owner, what was remembered', async () => {
+test('a restart restores everything: revisions, owner, overrides', async () => {
   const first = await open(here);
   await first.apply(model(), REST);
   await first.apply(model({ version: '2' }), { ...REST, by: 'second' });
@@ -51,7 +51,7 @@ test('a restart brings everything back: revisions, owner, what was remembered', 
   expect(models.get('other')).toMatchObject({ state: { hash, stopped: true }, replicas: [] });
 });
 
-test('a removal that was cut off is finished at the next start', async () => {
+test('an interrupted removal is finished at the next start', async () => {
   const first = await open(here);
   await first.apply(model(), REST);
   await first.close();
@@ -106,7 +106,7 @@ test('servers that already run are routed to as long as they answer', async () =
   server.close();
 });
 
-test('a change of one model leaves the records of the others as they are', async () => {
+test('a change of one model keeps the records of the others', async () => {
   const endpoints = {
     iris: { stable: ['127.0.0.1:9'] },
     pulse: { stable: ['127.0.0.1:9'] },
@@ -125,7 +125,7 @@ test('a change of one model leaves the records of the others as they are', async
   expect(after.get('iris')).toMatchObject({ state: { stopped: true } });
 });
 
-test('a model whose endpoints are gone says what it would need', async () => {
+test('a model whose endpoints are gone reports what it needs', async () => {
   const endpoints = { iris: { stable: ['127.0.0.1:9'] } };
   const first = await open(here, { endpoints });
   await first.apply(model({ server: { kind: 'triton' } }), REST);
@@ -167,7 +167,7 @@ describe('kill −9 of the service', () => {
     });
   const READY = /\{"ready":\[(\d+)/;
 
-  test('leaves no process behind, and a restart brings the model back', async () => {
+  test('leaves no process behind, and a restart restores the model', async () => {
     const first = host('apply');
     const { pid } = await ask(Number(await heard(first, READY)));
     first.kill('SIGKILL');
@@ -176,7 +176,7 @@ describe('kill −9 of the service', () => {
     expect((await ask(Number(await heard(second, READY)))).pid).not.toBe(pid);
   }, 30_000);
 
-  test('at any moment loses nothing that was acknowledged', async () => {
+  test('at any moment loses no acknowledged change', async () => {
     let least = 0;
     for (const revisions of [3, 20, 41]) {
       const child = host('churn');

@@ -33,7 +33,7 @@ async function served(version: string, arm = 'stable'): Promise<string> {
   return bytesOf(replicasIn(cluster, found).find(isIt)?.port);
 }
 
-test('a new version under the same name of a file is what the file is now', async () => {
+test('a new version with the same file name has the present file', async () => {
   await cluster.apply(model(), REST);
   expect(await served('1')).toBe('bytes of a model');
   writeFileSync(file, 'trained again');
@@ -41,7 +41,7 @@ test('a new version under the same name of a file is what the file is now', asyn
   expect(await served('2')).toBe('trained again');
 });
 
-test('a change that is none of the version keeps the bytes, whatever the file is by now', async () => {
+test('a change within a version keeps the bytes, whatever the file is by now', async () => {
   await cluster.apply(model(), REST);
   await served('1');
   writeFileSync(file, 'trained again');
@@ -49,7 +49,7 @@ test('a change that is none of the version keeps the bytes, whatever the file is
   expect(await served('1')).toBe('bytes of a model');
 });
 
-test('going back to a revision goes back to its bytes, even when the file is gone', async () => {
+test('a rollback restores the bytes of its revision, even when the file is gone', async () => {
   await cluster.apply(model(), REST);
   await served('1');
   writeFileSync(file, 'trained again');
@@ -60,7 +60,7 @@ test('going back to a revision goes back to its bytes, even when the file is gon
   expect(await served('1')).toBe('bytes of a model');
 });
 
-test('a candidate and stable may be two states of one file', async () => {
+test('a candidate and stable may have two states of one file', async () => {
   await cluster.apply(model(), REST);
   writeFileSync(file, 'trained again');
   await cluster.apply(model({ candidates: [{ version: '2', traffic: 5 }] }), REST);
@@ -84,7 +84,7 @@ test('a file that was trained again is a new revision of the same definition', a
   expect(await cluster.apply(model(), REST)).toEqual({ revision: 2, changed: false });
 });
 
-test('bytes that come with a definition need no file, and must be what they are said to be', async () => {
+test('bytes that come with a definition need no file, and must have the stated digest', async () => {
   rmSync(file);
   const bytes = Buffer.from('from elsewhere');
   const content = { name: 'm.onnx', bytes, sha256: 'f'.repeat(64) };
@@ -103,7 +103,7 @@ test('bytes that come with a definition need no file, and must be what they are 
   expect(await served('1')).toBe('from elsewhere');
 });
 
-test('bytes that no revision names any more are thrown away', async () => {
+test('bytes that no revision uses are deleted', async () => {
   for (let version = 1; version <= 12; version += 1) {
     writeFileSync(file, `bytes ${version}`);
     await cluster.apply(model({ version: String(version) }), REST);
@@ -114,7 +114,7 @@ test('bytes that no revision names any more are thrown away', async () => {
   expect(kept()).toHaveLength(0);
 });
 
-test('kept bytes that were damaged are mended from the models folder at the next start', async () => {
+test('damaged bytes are repaired from the models folder at the next start', async () => {
   await cluster.apply(model(), REST);
   await served('1');
   await cluster.close();
@@ -176,7 +176,7 @@ test.each(refusals)(
   },
 );
 
-test('a link does not lead out of the models folder, and a pipe is not waited for', async () => {
+test('a link does not lead out of the models folder, and a pipe does not block', async () => {
   symlinkSync('/etc/hostname', join(here.models, 'link.onnx'));
   const linked = cluster.apply(model({ source: './link.onnx' }), REST);
   await expect(linked).rejects.toThrow(/outside the models folder/);
@@ -195,7 +195,7 @@ describe('a model with its weights in another file', () => {
   const weights = 'weights of a model';
   const external = (location: string): Buffer => onnxBytes({ location, length: weights.length });
 
-  test('is kept with them, and comes back with them when both files are gone', async () => {
+  test('is stored with them, and restored when both files are gone', async () => {
     writeFileSync(file, external('m.onnx.data'));
     writeFileSync(join(here.models, 'm.onnx.data'), weights);
     await cluster.apply(model(), REST);
@@ -207,7 +207,7 @@ describe('a model with its weights in another file', () => {
     expect(await served('1')).toContain(weights);
   });
 
-  test('may be pinned by the digest of the file that its author sees', async () => {
+  test('may be pinned by the digest of the model file', async () => {
     writeFileSync(file, external('m.onnx.data'));
     writeFileSync(join(here.models, 'm.onnx.data'), weights);
     const sha256 = createHash('sha256').update(external('m.onnx.data')).digest('hex');
@@ -223,7 +223,7 @@ describe('a model with its weights in another file', () => {
     await expect(cluster.apply(model({ source }), REST)).rejects.toThrow(/must be 0000/);
   });
 
-  test('does not take them from outside the models folder, by a link either', async () => {
+  test('does not load them from outside the models folder, nor through a link', async () => {
     writeFileSync(file, external('link.data'));
     symlinkSync('/etc/hostname', join(here.models, 'link.data'));
     await expect(cluster.apply(model(), REST)).rejects.toThrow(/outside the models folder/);
@@ -239,7 +239,7 @@ describe('a model with its weights in another file', () => {
   });
 });
 
-test('a pointer of Git LFS, a pickle and an empty file are refused with the name that was given', async () => {
+test('a Git LFS pointer, a pickle and an empty file are refused with the given name', async () => {
   for (const [bytes, words] of [
     ['version https://git-lfs.github.com/spec/v1\n', 'which is a pointer of Git LFS'],
     [Buffer.from([0x80, 4, 0x95]), 'which is a Python pickle'],
@@ -252,7 +252,7 @@ test('a pointer of Git LFS, a pickle and an empty file are refused with the name
   }
 });
 
-test('what is not even named as a model and does not look like one is refused', async () => {
+test('a file that neither has the name of a model nor looks like one is refused', async () => {
   writeFileSync(join(here.models, 'm.yaml'), 'id: iris');
   await expect(cluster.apply(model({ source: './m.yaml' }), REST)).rejects.toThrow(
     'repository_url: got "./m.yaml", which is plain text, not an ONNX model',
@@ -262,7 +262,7 @@ test('what is not even named as a model and does not look like one is refused', 
   await cluster.apply(model({ source: './m.bin' }), REST);
 });
 
-test('a broken file under a new version is refused; the bytes of the old one do not stand in', async () => {
+test('a broken file under a new version is refused; the old bytes are not used for it', async () => {
   writeFileSync(file, onnxBytes());
   await cluster.apply(model(), REST);
   writeFileSync(file, 'version https://git-lfs.github.com/spec/v1\n');

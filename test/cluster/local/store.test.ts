@@ -39,13 +39,13 @@ function revise(store: Store, version: string): StoredModel {
   return stored;
 }
 
-test('what was put is there when it is opened again, to the letter', () => {
+test('stored records are read back unchanged', () => {
   const stored = revise(open(), '1');
   expect(open().models.get('iris')).toEqual(JSON.parse(JSON.stringify(stored)));
   expect(told).toEqual([]);
 });
 
-test('wherever the newest file is torn, what stood before it is there', () => {
+test('wherever the newest file is torn, the previous record is used', () => {
   const store = open();
   revise(store, '1');
   revise(store, '2');
@@ -60,7 +60,7 @@ test('wherever the newest file is torn, what stood before it is there', () => {
   expect(open().models.get('iris')?.revision).toBe(2);
 });
 
-test('a file that was changed by hand is moved aside and told, never thrown away', () => {
+test('a file edited by hand is moved aside and logged, never deleted', () => {
   const store = open();
   revise(store, '1');
   revise(store, '2');
@@ -74,7 +74,7 @@ test('a file that was changed by hand is moved aside and told, never thrown away
   expect(again.hasBroken()).toBe(true);
 });
 
-test('when both files are broken the model is missing and the others are there', () => {
+test('when both files are broken the model is missing and the others are read', () => {
   const store = open();
   revise(store, '1');
   revise(store, '2');
@@ -90,7 +90,7 @@ test('when both files are broken the model is missing and the others are there',
   expect(told).toHaveLength(2);
 });
 
-test('a definition that this release does not know is moved aside as well', () => {
+test('a definition that this release cannot read is moved aside as well', () => {
   const store = open();
   const stored = revise(store, '1');
   const strange = { ...stored, definition: { ...stored.definition, from_the_future: 1 } };
@@ -100,14 +100,14 @@ test('a definition that this release does not know is moved aside as well', () =
   expect(told.join()).toContain('from_the_future');
 });
 
-test('a file under another name is not taken for that model', () => {
+test('a file under another name does not count as that model', () => {
   revise(open(), '1');
   writeFileSync(join(folder, 'copy.json'), readFileSync(file()));
   expect([...open().models.keys()]).toEqual(['iris']);
   expect(told.join()).toContain('copy.json is broken (it is of the model iris)');
 });
 
-test('a removed model is gone for good', () => {
+test('a removed model stays removed', () => {
   const store = open();
   revise(store, '1');
   revise(store, '2');

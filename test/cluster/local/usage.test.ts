@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createUsageMeter } from '../../../runtime/cluster/local/usage';
 
-test('a busy process uses cores and memory, as the system counts them', () => {
+test("a busy process uses cores and memory by the system's count", () => {
   let at = 1000;
   const measure = createUsageMeter(process.pid, () => at);
   const since = process.cpuUsage();
@@ -22,6 +22,6 @@ test('a busy process uses cores and memory, as the system counts them', () => {
   expect(Math.abs((usage?.memoryBytes ?? 0) - memory) / memory).toBeLessThan(0.2);
 });
 
-test('nothing is known of a process that is gone', () => {
+test('a process that ended has no usage', () => {
   expect(createUsageMeter(2 ** 30, Date.now)()).toBeUndefined();
 });

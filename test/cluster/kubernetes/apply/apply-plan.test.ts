@@ -45,7 +45,7 @@ const ask = (more: Partial<PlanInput> = {}) =>
 const CANDIDATE = { candidates: [{ version: '2', traffic: 5 }] };
 const extra = wantedOf(CANDIDATE).filter(({ metadata }) => metadata.name === 'iris--v2');
 
-test('files go first, then the definition, then what follows from it, in the order it was made', () => {
+test('writes files first, then the definition, then the rest, in render order', () => {
   expect(ask().writes.map(({ do: what, object }) => `${what} ${kindNameOf(object)}`)).toEqual([
     expect.stringMatching(/^create ConfigMap\/iris--artifact-/) as unknown,
     'create ConfigMap/iris--model',
@@ -56,14 +56,14 @@ test('files go first, then the definition, then what follows from it, in the ord
   ]);
 });
 
-test('what is there as it should be is kept, whatever the API server has filled in', () => {
+test('keeps objects that match, whatever fields the API server has set', () => {
   const plan = ask({ found: found(wantedOf().map((object) => live(object))) });
   expect(plan.writes.map((write) => write.do)).toEqual(Array(6).fill('keep'));
   expect(planDetails(plan)).toEqual([]);
   expect(isFullyApplied(plan)).toBe(true);
 });
 
-test('a change is told field by field', () => {
+test('lists a change field by field', () => {
   const plan = ask({
     found: found(wantedOf({ scaling: { maxReplicas: 7 } }).map((object) => live(object))),
   });
@@ -72,7 +72,7 @@ test('a change is told field by field', () => {
   expect(isFullyApplied(plan)).toBe(false);
 });
 
-test('drift alone leaves nothing to be finished; a missing object does', () => {
+test('counts drift alone as applied, and a missing object as not applied', () => {
   const all = wantedOf().map((object) => live(object));
   const drifted = all.map((object) =>
     object.kind === 'Deployment' ? { ...object, spec: { replicas: 3 } } : object,
@@ -108,7 +108,7 @@ test.each<readonly [string, KubeObject[], Partial<PlanInput>, readonly string[]]
     { kept: new Set(extra.map(kindNameOf)) },
     [],
   ],
-])('pruned is %s', (_, objects, more, expected) => {
+])('prunes: %s', (_, objects, more, expected) => {
   const all = [...wantedOf().map((object) => live(object)), ...objects];
   expect(ask({ found: found(all), ...more }).prunes.map(kindNameOf)).toEqual(expected);
 });
@@ -116,14 +116,14 @@ test.each<readonly [string, KubeObject[], Partial<PlanInput>, readonly string[]]
 test.each([
   ['of another model', { labels: { 'ai-model.suoke.life/model': 'other' } }],
   ['of no model', { labels: {} }],
-])('a name that is taken by something %s refuses the whole', (_, more) => {
+])('is refused as a whole for a name that is taken by something %s', (_, more) => {
   const taken = wantedOf().filter(({ kind }) => kind === 'Deployment' || kind === 'ServiceAccount');
   const plan = (): unknown => ask({ found: found(taken.map((object) => live(object, 'x', more))) });
   expect(plan).toThrow(ClusterError);
   expect(plan).toThrow(/ServiceAccount\/iris, Deployment\/iris.*not of model iris/);
 });
 
-test('details hold what has to be done, without the bytes of files', () => {
+test('details list the work without the bytes of files', () => {
   const details = planDetails(ask({ found: found(extra.map((object) => live(object))) }));
   expect(details.slice(-2)).toEqual([
     { do: 'remove', object: 'Deployment/iris--v2' },

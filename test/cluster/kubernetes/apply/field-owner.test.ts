@@ -40,7 +40,7 @@ test.each<readonly [string, readonly ManagedFields[], string | undefined]>([
   expect(definitionWriter(object(...entries))?.manager).toBe(expected);
 });
 
-test('taken over, everything that was applied is ours, and what controllers set is theirs', () => {
+test('a takeover owns every applied field, and leaves the fields of controllers', () => {
   const status = entry('kube-controller-manager', { operation: 'Update', subresource: 'status' });
   const argocd = entry('argocd', { fieldsV1: { 'f:spec': { 'f:a': {}, 'f:b': { 'f:c': {} } } } });
   const legacy = entry('kubectl-client-side-apply', {
@@ -57,12 +57,12 @@ test('taken over, everything that was applied is ours, and what controllers set 
   ]);
 });
 
-test('what is ours alone is not taken over', () => {
+test('an object of the manager alone is not taken over', () => {
   const scaled = entry('autoscaler', { operation: 'Update', subresource: 'scale' });
   expect(takenOver(object(entry(US), scaled), US)).toBeUndefined();
 });
 
-test('a status or a count that somebody reports makes nothing theirs', () => {
+test('a status or a count does not make an object applied by its reporter', () => {
   const reported = object(entry('x', { operation: 'Update', subresource: 'status' }));
   expect(isWrittenBy(reported, 'x')).toBe(false);
   expect(isWrittenBy(object(entry('x')), 'x')).toBe(true);

@@ -15,7 +15,7 @@ const STOPPED = { hash: 'old', stopped: true } as const;
 const ABORTED = { hash: 'old', shares: { v2: 0 } };
 const NEXT = { hash: 'new', promote: { candidate: 'v2', phase: 'rolling' } } as const;
 
-test('before a definition is replaced, both states stand side by side, each for its own', () => {
+test('before a definition is replaced, both overrides are stored, each for its own definition', () => {
   const both = withNext({ states: [ABORTED] }, 'old', NEXT, 'new');
   expect(overridesFor(both, 'old')).toEqual(ABORTED);
   expect(overridesFor(both, 'new')).toEqual(NEXT);
@@ -24,7 +24,7 @@ test('before a definition is replaced, both states stand side by side, each for 
   expect(reconciled(both, 'old')).toEqual({ states: [ABORTED] });
 });
 
-test('what a model of the same name left behind is nobody’s', () => {
+test('overrides of an earlier model of the name are dropped', () => {
   expect(withNext({ states: [STOPPED] }, undefined, undefined, 'new')).toEqual(NO_OVERRIDES);
 });
 
@@ -46,29 +46,29 @@ test.each<readonly [string, OverridesState, OverridesState]>([
     reconciled({ states: [STOPPED, { hash: 'new', stopped: true }] }, 'new'),
     { states: [{ hash: 'new', stopped: true }] },
   ],
-])('a stopped model is to be started by %s', (_, after, expected) => {
+])('a stopped model is started by %s', (_, after, expected) => {
   expect(after).toEqual(expected);
 });
 
-test('one that is stopped while it starts stays stopped', () => {
+test('a model that is stopped during its start stays stopped', () => {
   expect(replaced({ states: [], starting: true }, 'old', STOPPED)).toEqual({ states: [STOPPED] });
 });
 
-test('it is settled when only the present definition’s state is left', () => {
+test('work is done when only the overrides of the present definition are left', () => {
   expect(isReconciled({ states: [STOPPED] }, 'old')).toBe(true);
   expect(isReconciled({ states: [STOPPED] }, 'new')).toBe(false);
   expect(isReconciled({ states: [], starting: true }, 'new')).toBe(false);
   expect(isReconciled(started({ states: [], starting: true }), 'new')).toBe(true);
 });
 
-test('it is kept as text, and nothing is kept as nothing', () => {
+test('overrides are stored as text, and none as no text', () => {
   const both: OverridesState = { states: [ABORTED], starting: true };
   expect(parseOverrides(overridesText(both))).toEqual(both);
   expect(overridesText(NO_OVERRIDES)).toBeUndefined();
 });
 
 test.each(['', 'null', '[]', '7', '{', '{"states":3}', '{"states":[null,{"hash":4}]}'])(
-  'what somebody edited into %j is nothing',
+  'an edited text %j reads as no overrides',
   (text) => {
     expect(parseOverrides(text)).toEqual(NO_OVERRIDES);
   },

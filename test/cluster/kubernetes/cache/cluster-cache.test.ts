@@ -12,7 +12,7 @@ const pod = (name: string, model: string): KubeObject => ({
 const view = (...pods: readonly KubeObject[]) =>
   new Map(pods.map((one) => [one.metadata.name, one]));
 
-test('of a new view only the models are told whose objects are others', () => {
+test('a new view reports only models with changed objects', () => {
   const shelf = new ModelIndex(slugByLabel);
   const [a, b] = [pod('a-1', 'a'), pod('b-1', 'b')];
   expect([...shelf.take(view(a, b))].sort()).toEqual(['a', 'b']);
@@ -24,7 +24,7 @@ test('of a new view only the models are told whose objects are others', () => {
   expect(shelf.of('a')).toEqual([]);
 });
 
-test('an object that changes its model is told of both', () => {
+test('an object that moves to another model changes both', () => {
   const shelf = new ModelIndex(slugByLabel);
   shelf.take(view(pod('x', 'a')));
   expect([...shelf.take(view(pod('x', 'b')))].sort()).toEqual(['a', 'b']);

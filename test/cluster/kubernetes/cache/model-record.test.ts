@@ -6,7 +6,7 @@ import { snapshotOf } from '../../../core/support';
 import type { Plain } from '../support';
 import { heldOf, RECORDED_AT, recorded, recordFrom } from '../support';
 
-test('a model whose replicas are all ready: counts, addresses and uids', () => {
+test('a model with ready replicas has counts, addresses and uids', () => {
   const seen = recorded('healthy');
   const record = recordFrom(seen);
   expect(record.arms).toEqual([
@@ -25,7 +25,7 @@ test('a model whose replicas are all ready: counts, addresses and uids', () => {
   expect(statusOf(record)).toEqual({ status: 'running', serving: true });
 });
 
-test('while it rolls, the old replica serves with its version and the new one has its own', () => {
+test('during an update the old replica serves with its version and the new one has its own', () => {
   const record = recordFrom(recorded('rolling'));
   const told = record.replicas.map(({ version, phase }) => [version, phase]);
   // The label says v2_gpu: a + is not allowed there.
@@ -49,7 +49,7 @@ test('each arm has its own replicas', () => {
   expect(route?.arms.get('v2')?.replicas).toHaveLength(1);
 });
 
-test('a replica on its way out is terminating since it was told to go, though it still says ready', () => {
+test('a terminating replica has the time of its deletion, though it still reports ready', () => {
   const record = recordFrom(recorded('terminating'));
   const going = record.replicas.filter(({ phase }) => phase === 'terminating');
   expect(going).toHaveLength(1);
@@ -62,7 +62,7 @@ test('a replica on its way out is terminating since it was told to go, though it
   expect(statusOf(record).serving).toBe(false);
 });
 
-test('what was the matter with a replica that goes is not told any more', () => {
+test('a terminating replica has no cause', () => {
   const seen = recorded('crash-loop');
   const going = seen.pods.map((pod) => ({
     ...pod,
@@ -73,7 +73,7 @@ test('what was the matter with a replica that goes is not told any more', () => 
   expect(statusOf(record).why).toBeUndefined();
 });
 
-test('a replica that says it is ready and has no address yet is not routed to', () => {
+test('a ready replica without an address is not routed to', () => {
   const seen = recorded('healthy');
   const pods = seen.pods.map((pod) => {
     const { podIP: _, ...status } = pod['status'] as Plain;
@@ -85,18 +85,18 @@ test('a replica that says it is ready and has no address yet is not routed to', 
   ]);
 });
 
-test('scaled to zero there is nothing to wait for', () => {
+test('a model scaled to zero waits for nothing', () => {
   const record = recordFrom(recorded('scaled-to-zero'));
   expect(record.arms[0]).toMatchObject({ desired: 0, current: 0, ready: 0 });
 });
 
-test('a definition without a Deployment yet is pending, not asleep', () => {
+test('a definition without a Deployment is pending, not asleep', () => {
   const seen = { ...recorded('healthy'), deployments: [], pods: [] };
   expect(statusOf(recordFrom(seen)).status).toBe('pending');
   expect(statusOf(recordFrom(seen, {}, { deleting: true })).status).toBe('terminating');
 });
 
-test('nothing counts as updated while the Deployment is behind its definition or its controller', () => {
+test('no replica counts as updated while the Deployment is behind its definition or its controller', () => {
   const seen = recorded('healthy');
   expect(recordFrom(seen, {}, { hash: 'newer' }).arms[0]?.updated).toBe(0);
   const [deployment = {}] = seen.deployments;
@@ -106,7 +106,7 @@ test('nothing counts as updated while the Deployment is behind its definition or
   expect(statusOf(recordFrom(behind)).status).toBe('updating');
 });
 
-test('the deadline turns replicas of the new version that are not ready into failed ones', () => {
+test('after the progress deadline unready replicas of the new version have failed', () => {
   const record = recordFrom(recorded('progress-deadline'));
   expect(record.arms[0]?.why).toMatchObject({
     cause: 'progress-deadline',
@@ -116,7 +116,7 @@ test('the deadline turns replicas of the new version that are not ready into fai
   expect(record.replicas[0]?.phase).toBe('failed');
 });
 
-test('measures of the cluster become the usage of a replica', () => {
+test('PodMetrics become the usage of a replica', () => {
   const seen = recorded('healthy');
   const [{ metadata } = {}] = seen.pods;
   const { name } = metadata as Plain;
@@ -129,14 +129,14 @@ test('measures of the cluster become the usage of a replica', () => {
   expect(record.replicas[1]?.usage).toBeUndefined();
 });
 
-test('an autoscaler is not called blind before measures can be there', () => {
+test('an autoscaler is not reported before metrics can exist', () => {
   const seen = recorded('autoscaler-blind');
   const ready = Date.parse('2026-11-25T22:22:26Z');
   expect(recordFrom(seen, { now: ready + 60_000 }).arms[0]?.why).toBeUndefined();
   expect(recordFrom(seen, { now: ready + 150_000 }).arms[0]?.why?.cause).toBe('autoscaler-blind');
 });
 
-test('the same objects give the same record, in whatever order they come', () => {
+test('the record does not depend on the order of the objects', () => {
   const seen = recorded('rolling-broken');
   const turned = { ...seen, events: seen.events.toReversed(), deployments: seen.deployments };
   expect(statusOf(recordFrom(turned))).toEqual(statusOf(recordFrom(seen)));
@@ -155,7 +155,7 @@ function withOddness(value: unknown, path: readonly number[], odd: unknown): unk
     : { ...value, [key]: inner };
 }
 
-test('odd objects tell less and never throw', () => {
+test('unexpected objects give less detail and never throw', () => {
   const names = ['crash-loop', 'no-gpu', 'quota-none', 'rolling', 'artifact-mismatch', 'oom'];
   const odd = fc.constantFrom<unknown>(null, 7, 'x', [], {}, [null], -1, true);
   const path = fc.array(fc.nat(20), { minLength: 1, maxLength: 9 });

@@ -1,7 +1,7 @@
 import { createApiserverHealth } from '../../../../runtime/cluster/kubernetes/client/apiserver-health';
 import { VirtualTime } from '../../../core/virtual-time';
 
-test('watches that ask about the same time are one question to the server', async () => {
+test('health checks at about the same time share one request', async () => {
   const time = new VirtualTime();
   const timing = { now: () => time.now, after: time.after, random: () => 0.5 };
   let asked = 0;

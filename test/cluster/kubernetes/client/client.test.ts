@@ -76,7 +76,7 @@ const refusal = (work: Promise<unknown>): Promise<KubeError> =>
     (error: KubeError) => error,
   );
 
-test('an object is got by its path, and one that is not there is undefined', async () => {
+test('reads an object by its path; a missing one is undefined', async () => {
   const server = await serve(answered(MAP));
   expect(await api.get(ConfigMap, 'models', 'iris')).toEqual(MAP);
   server.become(() => failure(404, 'NotFound', 'configmaps "iris" not found'));
@@ -87,7 +87,7 @@ test('an object is got by its path, and one that is not there is undefined', asy
   });
 });
 
-test('items of a list know what they are, and a page says how it goes on', async () => {
+test('adds apiVersion and kind to items of a list, and returns the continue token', async () => {
   const items = [{ metadata: { name: 'a' } }];
   const server = await serve(
     answered({ items, metadata: { resourceVersion: '7', continue: 'next' } }),
@@ -101,7 +101,7 @@ test('items of a list know what they are, and a page says how it goes on', async
   expect(server.seen[0]?.query.toString()).toBe('labelSelector=a%3Db&limit=1');
 });
 
-test('an apply is server-side, strict, and says who applies', async () => {
+test('applies server-side, strictly, and with its field manager', async () => {
   const server = await serve(answered(MAP));
   await api.apply(MAP, { manager: 'ai-model-service', force: true, dryRun: true });
   const { method, headers, query, body } = server.seen[0]!;
@@ -116,7 +116,7 @@ test('an apply is server-side, strict, and says who applies', async () => {
   expect(JSON.parse(body)).toEqual(MAP);
 });
 
-test('a merge patch goes to the subresource that is named', async () => {
+test('sends a merge patch to the named subresource', async () => {
   const server = await serve(answered({ kind: 'Scale' }));
   const scale = { spec: { replicas: 0 } };
   await api.patch(Deployment, 'models', 'iris', scale, { subresource: 'scale', manager: 'm' });
@@ -124,7 +124,7 @@ test('a merge patch goes to the subresource that is named', async () => {
   expect(server.seen[0]?.headers['content-type']).toBe('application/merge-patch+json');
 });
 
-test('a removal carries its conditions, and says whether there was something to remove', async () => {
+test('deletes with preconditions, and tells whether the object existed', async () => {
   const server = await serve(answered({ kind: 'Status', status: 'Success' }));
   expect(await api.remove(ConfigMap, 'models', 'iris', { uid: 'u' })).toBe(true);
   expect(JSON.parse(server.seen[0]?.body ?? '')).toMatchObject({
@@ -135,7 +135,7 @@ test('a removal carries its conditions, and says whether there was something to 
   expect(await api.remove(ConfigMap, 'models', 'iris')).toBe(false);
 });
 
-test('a refusal says what was asked, and which fields are at fault', async () => {
+test('reports a refusal with the request and the invalid fields', async () => {
   const causes = [
     { reason: 'FieldManagerConflict', message: 'conflict with "kubectl"', field: '.data.a' },
   ];
@@ -146,7 +146,7 @@ test('a refusal says what was asked, and which fields are at fault', async () =>
   expect(server.seen).toHaveLength(1);
 });
 
-test('an answer that no API server gave is quoted', async () => {
+test('quotes a response that is not from an API server', async () => {
   const server = await serve(() => ({ kind: 'text', status: 200, text: '<html>log in</html>' }));
   const options = { retry: false };
   const error = await refusal(api.list(Pod, 'models', options));
@@ -159,7 +159,7 @@ test('an answer that no API server gave is quoted', async () => {
   });
 });
 
-test('a read is tried again when the server is overloaded, no sooner than it says', async () => {
+test('retries a read when the server is overloaded, no sooner than it asks', async () => {
   const server = await serve((_, nth) =>
     nth === 1
       ? failure(429, 'TooManyRequests', 'slow down', {}, { 'retry-after': '7' })
@@ -173,7 +173,7 @@ test('a read is tried again when the server is overloaded, no sooner than it say
   expect(await got).toEqual(MAP);
 });
 
-test('a read is not tried for ever, nor when the server asks for more patience than we have', async () => {
+test('stops retrying a read after some attempts, or when the server asks for a long pause', async () => {
   const server = await serve(() => failure(500, 'InternalError', 'etcd'));
   const got = refusal(api.get(ConfigMap, 'models', 'iris'));
   for (const pause of [500, 1_000]) {
@@ -187,7 +187,7 @@ test('a read is not tried for ever, nor when the server asks for more patience t
   expect(error).toMatchObject({ status: 429, retryAfterSeconds: 3600 });
 });
 
-test('a write is never tried again', async () => {
+test('never retries a write', async () => {
   const server = await serve(() => failure(503, 'ServiceUnavailable', 'etcd'));
   await refusal(api.apply(MAP, { manager: 'm' }));
   await refusal(api.remove(ConfigMap, 'models', 'iris'));
@@ -196,7 +196,7 @@ test('a write is never tried again', async () => {
   expect(server.seen).toHaveLength(3);
 });
 
-test('a call that is never answered ends, and so does a watch that is never taken', async () => {
+test('ends a call without an answer, and a watch that is not accepted', async () => {
   const server = await serve(() => ({ kind: 'silence' }));
   const ends = [
     refusal(api.get(ConfigMap, 'models', 'iris')),
@@ -216,7 +216,7 @@ test('a call that is never answered ends, and so does a watch that is never take
   for (const error of await Promise.all(ends)) expect(error.kind).toBe('timeout');
 });
 
-test('a watch gives every event, and lasts no longer than it was asked for and a grace', async () => {
+test('returns every event of a watch, which ends after its time and a grace period', async () => {
   const server = await serve(() => ({ kind: 'stream' }));
   const events: WatchEvent[] = [];
   const options = { resourceVersion: '5', timeoutSeconds: 300, labelSelector: 'a' };
@@ -241,7 +241,7 @@ test('a watch gives every event, and lasts no longer than it was asked for and a
   expect(await end).toMatchObject({ kind: 'timeout' });
 });
 
-test('an event that breaks off, or that nobody knows, ends the watch with an error', async () => {
+test('ends a watch with an error for a truncated or unknown event', async () => {
   const server = await serve(() => ({
     kind: 'stream',
     open: (stream) => stream.send('HELLO', {}),
@@ -253,7 +253,7 @@ test('an event that breaks off, or that nobody knows, ends the watch with an err
   expect((await watch()).message).toContain('ended within an event');
 });
 
-test('aborting a watch ends it quietly, and its connection', async () => {
+test('ends a watch and its connection quietly on abort', async () => {
   const server = await serve(() => ({ kind: 'stream' }));
   const abort = new AbortController();
   const options = { resourceVersion: '1', timeoutSeconds: 300 };
@@ -265,14 +265,14 @@ test('aborting a watch ends it quietly, and its connection', async () => {
   expect(time.pending()).toBe(0);
 });
 
-test('connections are kept for the next call', async () => {
+test('keeps connections alive for the next call', async () => {
   const server = await serve(answered(MAP));
   for (let count = 0; count < 5; count += 1) await api.get(ConfigMap, 'models', 'iris');
   expect(server.seen).toHaveLength(5);
   expect(server.accepted()).toBe(1);
 });
 
-test('a token file is read again when the token was rotated', async () => {
+test('reads a rotated token file again', async () => {
   const server = await startApiServer(answered(MAP));
   const tokenFile = server.file('token');
   writeFileSync(tokenFile, 'first\n');
@@ -293,7 +293,7 @@ test('a token file is read again when the token was rotated', async () => {
   ]);
 });
 
-test('a token that is refused even when read again is a 401', async () => {
+test('reports 401 for a token that is refused even when read again', async () => {
   const server = await startApiServer(answered(MAP));
   server.admit('right');
   await connect(server, server.kubeconfig({ token: 'wrong' }));
@@ -301,7 +301,7 @@ test('a token that is refused even when read again is a 401', async () => {
   expect(server.seen).toHaveLength(2);
 });
 
-test('an exec plugin is asked for the token, and again when that is no longer accepted', async () => {
+test('gets a token of an exec plugin, and a new one after a 401', async () => {
   const server = await startApiServer(answered(MAP));
   const file = server.file('plugin-token');
   const plugin = `const token = require('fs').readFileSync(${JSON.stringify(file)}, 'utf8');
@@ -317,7 +317,7 @@ test('an exec plugin is asked for the token, and again when that is no longer ac
   expect(await api.get(ConfigMap, 'models', 'iris')).toEqual(MAP);
 });
 
-test('an exec plugin that cannot be run is said so', async () => {
+test('reports an exec plugin that cannot be run', async () => {
   const server = await startApiServer(answered(MAP));
   const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: '/no/such/plugin' };
   await connect(server, server.kubeconfig({ exec }));
@@ -328,7 +328,7 @@ test('an exec plugin that cannot be run is said so', async () => {
   });
 });
 
-test('a client certificate of the kubeconfig is shown', async () => {
+test('uses the client certificate of the kubeconfig', async () => {
   const server = await startApiServer(answered(MAP));
   const { cert, key } = server.issue();
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -340,7 +340,7 @@ test('a client certificate of the kubeconfig is shown', async () => {
   expect(server.seen.map(({ isCertified }) => isCertified)).toEqual([true, false]);
 });
 
-test('a kubeconfig that is no YAML is refused without its lines, which hold secrets', async () => {
+test('refuses a kubeconfig that is not YAML without quoting it, since it holds secrets', async () => {
   const server = await startApiServer(answered(MAP));
   const configPath = server.file('broken');
   writeFileSync(configPath, 'users:\n- token: s3cret\n  {');
@@ -349,7 +349,7 @@ test('a kubeconfig that is no YAML is refused without its lines, which hold secr
   expect(error.message).not.toContain('s3cret');
 });
 
-test('a server with a certificate of another authority is refused', async () => {
+test('refuses a server with a certificate of another authority', async () => {
   const server = await startApiServer(answered(MAP));
   const other = Buffer.from(createAuthority().cert).toString('base64');
   await connect(server, server.kubeconfig({}, { 'certificate-authority-data': other }));
@@ -359,7 +359,7 @@ test('a server with a certificate of another authority is refused', async () => 
   expect(server.seen).toEqual([]);
 });
 
-test('a kubeconfig that is not there or names no cluster is refused with what to do', async () => {
+test('refuses a missing kubeconfig, or one without a cluster, with the correction', async () => {
   const server = await startApiServer(answered(MAP));
   const missing = refusal(openKubernetes({ configPath: server.file('none') }));
   expect(await missing).toMatchObject({ kind: 'access' });
@@ -368,7 +368,7 @@ test('a kubeconfig that is not there or names no cluster is refused with what to
   expect((await wrong).message).toContain('context y has no cluster; contexts: x');
 });
 
-describe('without a path', () => {
+describe('access without a path', () => {
   const { KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST } = process.env;
   afterEach(() => {
     for (const [name, value] of Object.entries({ KUBECONFIG, HOME, KUBERNETES_SERVICE_HOST }))
@@ -376,14 +376,14 @@ describe('without a path', () => {
       else process.env[name] = value;
   });
 
-  test('KUBECONFIG says where to go', async () => {
+  test('is found by KUBECONFIG', async () => {
     const server = await startApiServer(answered(MAP));
     process.env.KUBECONFIG = server.kubeconfig();
     ({ api } = await openKubernetes({}, timing));
     expect(await api.get(ConfigMap, 'models', 'iris')).toEqual(MAP);
   });
 
-  test('nothing that says where to go is refused with what to do', async () => {
+  test('is refused with the correction when nothing is configured', async () => {
     const server = await startApiServer(answered(MAP));
     delete process.env.KUBECONFIG;
     delete process.env.KUBERNETES_SERVICE_HOST;
@@ -401,12 +401,12 @@ test('the namespace is that of the context', async () => {
   expect(namespace).toBe('models');
 });
 
-test('only kinds of the table are written', () => {
+test('only kinds of the table can be written', () => {
   expect(resourceOf({ ...MAP, apiVersion: 'apps/v1', kind: 'Deployment' })).toBe(Deployment);
   expect(() => resourceOf({ ...MAP, kind: 'Secret' })).toThrow(/v1 Secret.*allowed: v1 ConfigMap/);
 });
 
-test('any answer is a sign of life, a refusal too; none within five seconds is none', async () => {
+test('any response is a sign of life, also a refusal; none within five seconds is a failure', async () => {
   const server = await serve(() => failure(403, 'Forbidden', 'no'));
   await api.alive();
   expect(server.seen.at(-1)?.path).toBe('/version');

@@ -107,7 +107,7 @@ afterEach(async () => {
   await stopApiServers();
 });
 
-test('it lists, then watches from there, and follows', async () => {
+test('lists, then watches from there, and follows', async () => {
   await beginSynced();
   expect(phases).toEqual(['listing', 'synced']);
   expect(names()).toEqual(['a', 'b']);
@@ -118,7 +118,7 @@ test('it lists, then watches from there, and follows', async () => {
   await until(() => names().join() === 'b,c', 'the events');
 });
 
-test('five thousand objects come in ten pages, and appear at once', async () => {
+test('reads five thousand objects in ten pages, and shows them at once', async () => {
   items = pods(...Array.from({ length: 5_000 }, (_, index) => `pod-${index}`));
   await beginSynced();
   expect(lists()).toHaveLength(10);
@@ -126,7 +126,7 @@ test('five thousand objects come in ten pages, and appear at once', async () => 
   expect(phases).toEqual(['listing', 'synced']);
 });
 
-test('after a clean end the next watch goes on from the last event, without a gap or a list', async () => {
+test('continues after a clean end from the last event, without a gap or a list', async () => {
   await beginSynced();
   current().send('ADDED', pod('c', '150'));
   await until(() => names().includes('c'), 'the event');
@@ -138,7 +138,7 @@ test('after a clean end the next watch goes on from the last event, without a ga
   expect(lists()).toHaveLength(1);
 });
 
-test('410 as an answer: everything is listed anew, and what is gone is gone', async () => {
+test('lists again after a 410 response, and drops deleted objects', async () => {
   await beginSynced();
   await time.run(MINUTE);
   items = pods('b');
@@ -153,7 +153,7 @@ test('410 as an answer: everything is listed anew, and what is gone is gone', as
   expect(phases).toEqual(['listing', 'synced', 'stale', 'synced']);
 });
 
-test('410 as an event within a watch does the same', async () => {
+test('lists again after a 410 event within a watch', async () => {
   await beginSynced();
   await time.run(MINUTE);
   items = pods('z');
@@ -163,7 +163,7 @@ test('410 as an event within a watch does the same', async () => {
   expect(lists()).toHaveLength(2);
 });
 
-test('a stall without a word is noticed after 150 s; the view stays, its age is known', async () => {
+test('notices a silent connection after 150 s; the view stays, and its age shows', async () => {
   await beginSynced();
   const heard = time.now;
   await time.run(149_999);
@@ -177,7 +177,7 @@ test('a stall without a word is noticed after 150 s; the view stays, its age is 
   expect(lists()).toHaveLength(1);
 });
 
-test('bookmarks a minute apart and nothing else for ten minutes are no stall', async () => {
+test('tolerates ten minutes with bookmarks a minute apart', async () => {
   await beginSynced();
   for (let minute = 1; minute <= 10; minute += 1) {
     await time.run(MINUTE);
@@ -193,7 +193,7 @@ test('bookmarks a minute apart and nothing else for ten minutes are no stall', a
   expect(phases).toEqual(['listing', 'synced']);
 });
 
-test('a server that stands still shows long before the watch is given up', async () => {
+test('detects a hung server long before the watch times out', async () => {
   await beginSynced();
   let asked = 0;
   checkApiserver = async () => void (asked += 1);
@@ -211,7 +211,7 @@ test('a server that stands still shows long before the watch is given up', async
   expect(lists()).toHaveLength(1);
 });
 
-test('a watch on which something is heard is not asked about', async () => {
+test('does not check the server while events arrive', async () => {
   await beginSynced();
   checkApiserver = () => Promise.reject(new KubeError('timeout', 'no answer in 5 s'));
   for (let step = 1; step <= 6; step += 1) {
@@ -222,7 +222,7 @@ test('a watch on which something is heard is not asked about', async () => {
   expect(phases).toEqual(['listing', 'synced']);
 });
 
-test('a reset connection is opened again after a pause, from where it was', async () => {
+test('reopens a reset connection after a pause, from its last version', async () => {
   await beginSynced();
   await time.run(MINUTE);
   current().reset();
@@ -235,7 +235,7 @@ test('a reset connection is opened again after a pause, from where it was', asyn
   expect(lists()).toHaveLength(1);
 });
 
-test('429 with Retry-After: nothing is asked before', async () => {
+test('waits for the Retry-After of a 429', async () => {
   await beginSynced();
   await time.run(MINUTE);
   onWatch = () => failure(429, 'TooManyRequests', 'slow down', {}, { 'retry-after': '20' });
@@ -250,7 +250,7 @@ test('429 with Retry-After: nothing is asked before', async () => {
   expect(lists()).toHaveLength(1);
 });
 
-test('five minutes without an API server: the last view stands and ages, few tries are made', async () => {
+test('keeps the last view for five minutes without an API server, with few attempts', async () => {
   await beginSynced();
   await time.run(MINUTE);
   const heard = lastContactAt(loop.state());
@@ -283,7 +283,7 @@ async function untilDue(): Promise<void> {
   }
 }
 
-test('nothing there at the beginning: it is empty until there is', async () => {
+test('has an empty view until the first list', async () => {
   await server.stop();
   await begin();
   await until(() => loop.state().failures === 1, 'the first try');
@@ -295,7 +295,7 @@ test('nothing there at the beginning: it is empty until there is', async () => {
   expect(phases).toEqual(['listing', 'empty', 'listing', 'synced']);
 });
 
-test('only one watch is ever open, and none after the stop', async () => {
+test('has one watch open at most, and none after the stop', async () => {
   await beginSynced();
   for (let count = 2; count < 5; count += 1) {
     await time.run(150_000);

@@ -48,7 +48,7 @@ const names = (state: WatchState): readonly string[] =>
 
 const synced = go(INITIAL_STATE, [DUE, page(['a', 'b']), OPENED]).state;
 
-test('it lists, page by page, and only the last page makes a view', () => {
+test('lists page by page, and only the last page makes a view', () => {
   const first = go(INITIAL_STATE, [DUE]);
   expect(first).toMatchObject({ state: { phase: 'listing' }, action: { kind: 'list' } });
   const second = go(first.state, [page(['a'], { continue: 'more' })]);
@@ -64,13 +64,13 @@ test('it lists, page by page, and only the last page makes a view', () => {
   expect(names(last.state)).toEqual(['a', 'b']);
 });
 
-test('watches last five minutes, a fifth more or less', () => {
+test('watches for five minutes, plus or minus a fifth', () => {
   const seconds = (random: number) => go(INITIAL_STATE, [DUE, page([])], random).action;
   expect(seconds(0)).toMatchObject({ timeoutSeconds: 240 });
   expect(seconds(0.999999)).toMatchObject({ timeoutSeconds: 360 });
 });
 
-test('events change the view, and where the next watch goes on', () => {
+test('applies events to the view and to the next resourceVersion', () => {
   const { state } = go(synced, [
     { kind: 'events', events: [{ type: 'ADDED', object: pod('c', '11') }] },
     { kind: 'events', events: [{ type: 'DELETED', object: pod('a', '12') }] },
@@ -81,13 +81,13 @@ test('events change the view, and where the next watch goes on', () => {
   expect(state).toMatchObject({ phase: 'synced', known: { resourceVersion: '20' } });
 });
 
-test('the view of before is never changed', () => {
+test('never changes an earlier view', () => {
   const before = names(synced);
   go(synced, [{ kind: 'events', events: [{ type: 'DELETED', object: pod('a') }] }]);
   expect(names(synced)).toEqual(before);
 });
 
-test('a watch that ended in good order goes on at once, and the view stays current', () => {
+test('continues at once after a normal end, and the view stays current', () => {
   const after = go(synced, [
     { kind: 'events', events: [{ type: 'BOOKMARK', resourceVersion: '30' }] },
     [300, ENDED],
@@ -98,14 +98,14 @@ test('a watch that ended in good order goes on at once, and the view stays curre
   });
 });
 
-test('a watch that ends at once again and again is not opened again and again', () => {
+test('pauses after watches that keep ending at once', () => {
   const first = go(synced, [ENDED]);
   expect(first).toMatchObject({ state: { phase: 'stale' }, action: { kind: 'wait', ms: 1_500 } });
   const second = go(first.state, [DUE, OPENED, ENDED]);
   expect(second).toMatchObject({ state: { failures: 2 }, action: { kind: 'wait', ms: 2_500 } });
 });
 
-test('a broken connection leaves the view stale, and the watch goes on from where it was', () => {
+test('makes the view stale after a broken connection, and continues from its version', () => {
   const broken = go(synced, [[60, failed(0)]]);
   expect(broken).toMatchObject({
     state: { phase: 'stale', failures: 1 },
@@ -120,7 +120,7 @@ test('a broken connection leaves the view stale, and the watch goes on from wher
   expect(go(again.state, [OPENED]).state).toMatchObject({ phase: 'synced' });
 });
 
-test('pauses grow to half a minute and no further, and are never shorter than a second', () => {
+test('pauses between one second and half a minute', () => {
   const pauses = (random: number): readonly unknown[] => {
     let { state } = go(synced, [[60, failed(0)]], random);
     return [1, 2, 3, 4, 5, 6, 7, 8].map(() => {
@@ -133,24 +133,24 @@ test('pauses grow to half a minute and no further, and are never shorter than a 
   expect(pauses(0.999999)).toEqual([4, 8, 16, 30, 30, 30, 30, 30]);
 });
 
-test('a watch that lasted makes earlier failures forgotten', () => {
+test('forgets earlier failures after a watch that lasted', () => {
   const { state } = go(synced, [failed(0), DUE, failed(0), DUE, OPENED]);
   expect(state.failures).toBe(2);
   expect(go(state, [[60, failed(0)]]).state.failures).toBe(1);
 });
 
-test('a server that says when to come again is not asked sooner, within reason', () => {
+test('waits as long as the server asks, within a bound', () => {
   expect(go(synced, [[60, failed(429, 20)]], 0).action).toEqual({ kind: 'wait', ms: 20_000 });
   expect(go(synced, [[60, failed(429, 3600)]], 0).action).toEqual({ kind: 'wait', ms: 120_000 });
 });
 
-test('after 429 the watch goes on; after any other status everything is listed again', () => {
+test('continues the watch after 429; lists again after any other status', () => {
   expect(go(synced, [[60, failed(429)], DUE]).action?.kind).toBe('watch');
   for (const status of [400, 403, 500, 504])
     expect(go(synced, [[60, failed(status)], DUE]).action?.kind).toBe('list');
 });
 
-test('after 410 it lists at once, but not a second time without a pause', () => {
+test('lists at once after 410, but not twice without a pause', () => {
   const first = go(synced, [[60, failed(410)]]);
   expect(first).toMatchObject({ state: { phase: 'stale' }, action: { kind: 'list' } });
   const second = go(first.state, [page(['c']), failed(410)]);
@@ -158,20 +158,20 @@ test('after 410 it lists at once, but not a second time without a pause', () => 
   expect(go(second.state, [DUE]).action).toEqual({ kind: 'list' });
 });
 
-test('while it lists again the old view stands, and then it is swapped whole', () => {
+test('keeps the old view during a list, then replaces it whole', () => {
   const half = go(synced, [[60, failed(410)], page(['c'], { continue: 'more' })]);
   expect(half.state.phase).toBe('stale');
   expect(names(half.state)).toEqual(['a', 'b']);
   expect(names(go(half.state, [page(['d'])]).state)).toEqual(['c', 'd']);
 });
 
-test('when a page is too late the list begins anew', () => {
+test('starts the list again when a page expires', () => {
   const half = go(INITIAL_STATE, [DUE, page(['old'], { continue: 'more' }), failed(410)]);
   expect(half.action).toEqual({ kind: 'list' });
   expect(names(go(half.state, [page(['new'])]).state)).toEqual(['new']);
 });
 
-test('without a first list it is empty, and tries again', () => {
+test('is empty without a first list, and retries', () => {
   const refused = go(INITIAL_STATE, [DUE, failed(403)]);
   expect(refused).toMatchObject({
     state: { phase: 'empty', fault: { status: 403 } },
@@ -180,7 +180,7 @@ test('without a first list it is empty, and tries again', () => {
   expect(go(refused.state, [DUE]).action).toEqual({ kind: 'list' });
 });
 
-test('silence makes the view stale, and the watch is opened anew at once', () => {
+test('makes the view stale after silence, and opens a new watch at once', () => {
   const silent = go(synced, [[150, { kind: 'silence' }]]);
   expect(silent).toMatchObject({
     state: { phase: 'stale', fault: { kind: 'timeout' } },

@@ -121,25 +121,25 @@ test.each(ROWS)(
   },
 );
 
-test.each(SOUND)('%s: nothing is the matter', (name) => {
+test.each(SOUND)('%s: has no cause', (name) => {
   const record = recordFrom(recorded(name));
   expect(statusOf(record).why).toBeUndefined();
 });
 
-test('every recording is looked at', () => {
+test('every recording is tested', () => {
   const files = readdirSync(join(__dirname, '..', 'recorded')).map((name) =>
     name.replace('.json', ''),
   );
   expect(files.sort()).toEqual([...ROWS.map(([name]) => name), ...SOUND, ...ENDED].sort());
 });
 
-test.each(ROWS)('%s: since when is a moment of the recording', (name) => {
+test.each(ROWS)('%s: the time is a moment of the recording', (name) => {
   const { why } = statusOf(recordFrom(recorded(name)));
   const at = new Date((why as Why).since).toISOString();
   expect(at).toMatch(/^2026-11-25T22:(?:19|2\d)/);
 });
 
-test('a replica that its node evicted is told of while nothing takes its place, and not after', () => {
+test('a replica evicted by its node is reported until it is replaced', () => {
   const seen = recorded('evicted');
   const over = seen.pods.filter((pod) => JSON.stringify(pod['status']).includes('Succeeded'));
   const alone = recordFrom({ ...seen, pods: over });
@@ -151,7 +151,7 @@ test('a replica that its node evicted is told of while nothing takes its place, 
   expect(statusOf(replaced)).toEqual({ status: 'running', serving: true });
 });
 
-test('replicas of a node that is not heard of any more are not routed to', () => {
+test('replicas of an unreachable node are not routed to', () => {
   const record = recordFrom(recorded('node-lost'));
   expect(record.replicas.map(({ phase }) => phase)).toEqual(['failed', 'failed']);
   expect(statusOf(record)).toMatchObject({ serving: false, why: { cause: 'node-lost' } });

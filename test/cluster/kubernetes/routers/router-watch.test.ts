@@ -48,7 +48,7 @@ describe('the lease', () => {
     spec: {},
   };
 
-  test('that was only rendered is nobody’s, and takes its first holder', async () => {
+  test('as rendered has no holder, and takes its first one', async () => {
     server.store.apply(Lease, NS, rendered, KUBECTL);
     const store = createLeaseStore(api, NS);
     const kept = await store.read();
@@ -64,7 +64,7 @@ describe('the lease', () => {
     expect((await store.read())?.record).toEqual(mine);
   });
 
-  test('is not taken from one who was faster', async () => {
+  test('is not taken from a faster router', async () => {
     server.store.apply(Lease, NS, rendered, KUBECTL);
     const store = createLeaseStore(api, NS);
     const kept = await store.read();
@@ -73,7 +73,7 @@ describe('the lease', () => {
     expect((await store.read())?.record.holder).toBe('b');
   });
 
-  test('is made by the first when there is none, and by no second', async () => {
+  test('is created by the first router when it is missing, and by no second', async () => {
     const store = createLeaseStore(api, NS);
     expect(await store.read()).toBeUndefined();
     expect(await store.write(mine, undefined)).toBe(true);
@@ -81,7 +81,7 @@ describe('the lease', () => {
     expect((await store.read())?.record.holder).toBe('a');
   });
 
-  test('rejects with what the API server says when it may not be written', async () => {
+  test("rejects with the API server's message when it may not be written", async () => {
     server.intercept(({ method }) =>
       method === 'PATCH' ? failure(403, 'Forbidden', 'no') : undefined,
     );
@@ -112,7 +112,7 @@ describe('the other routers', () => {
   const ids = (...pods: readonly KubeObject[]) =>
     peersIn(pods, 'me', 9090).map(({ id, ready }) => `${id} ${ready}`);
 
-  test('are the pods beside this one that run, ready or not', () => {
+  test('are the running pods beside this one, ready or not', () => {
     const leaving = pod('c', '10.0.0.3', true);
     const going = { ...leaving.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' };
     expect(
@@ -128,11 +128,11 @@ describe('the other routers', () => {
     ['has no address yet', pod('a', '', false)],
     ['waits in a crash loop', pod('a', '10.0.0.2', false, { containerStatuses: [] })],
     ['is still to be started', pod('a', '10.0.0.2', false, { phase: 'Pending' })],
-  ])('do not include one that %s: it can have no requests', (_, found) => {
+  ])('exclude a pod that %s: it can have no requests', (_, found) => {
     expect(ids(found)).toEqual([]);
   });
 
-  test('are asked at the port their pods name, else at ours', () => {
+  test("are polled at the port their pods name, else at this router's port", () => {
     const bare = { ...pod('b', 'fd00::7', true), spec: { containers: [{ name: 'x' }] } };
     expect(peersIn([pod('a', '10.0.0.2', true), bare], 'me', 9090)).toEqual([
       { id: 'a', host: '10.0.0.2', port: 9191, ready: true },
@@ -140,7 +140,7 @@ describe('the other routers', () => {
     ]);
   });
 
-  test('come and go as the watch tells, and stay as they were while the server is away', async () => {
+  test('follow the watch, and stay while the server is away', async () => {
     let changes = 0;
     watch = watchRouters({
       api,
@@ -166,7 +166,7 @@ describe('the other routers', () => {
   });
 });
 
-describe('another number of replicas', () => {
+describe('rescaling a Deployment', () => {
   const deployment = (replicas: number, message = 'a'): KubeObject => ({
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -180,7 +180,7 @@ describe('another number of replicas', () => {
       (error: ClusterError) => error,
     );
 
-  test('is written through the scale of the Deployment', async () => {
+  test('is written through its scale subresource', async () => {
     server.store.create(Deployment, NS, deployment(1), KUBECTL);
     await rescale(api, NS, 'iris', { from: 1, to: 0 });
     expect(replicas()).toMatchObject({ replicas: 0 });
@@ -189,7 +189,7 @@ describe('another number of replicas', () => {
     expect(last?.path).toMatch(/\/deployments\/iris\/scale$/);
   });
 
-  test('is not written over one that somebody else has just written', async () => {
+  test('does not overwrite a concurrent change', async () => {
     server.store.create(Deployment, NS, deployment(1), KUBECTL);
     const late = rescale(api, NS, 'iris', { from: 2, to: 0 });
     expect(await refusal(late)).toMatchObject({
@@ -199,7 +199,7 @@ describe('another number of replicas', () => {
     expect(replicas()).toMatchObject({ replicas: 1 });
   });
 
-  test('is refused when it changes between look and write, however close', async () => {
+  test('is refused when the count changes between read and write', async () => {
     server.store.create(Deployment, NS, deployment(1), KUBECTL);
     let raced = false;
     server.intercept(({ method }) => {
@@ -214,7 +214,7 @@ describe('another number of replicas', () => {
     expect(replicas()).toMatchObject({ replicas: 3 });
   });
 
-  test('is tried again when only something else of the Deployment changed', async () => {
+  test('is retried when only something else of the Deployment changed', async () => {
     server.store.create(Deployment, NS, deployment(1), KUBECTL);
     let raced = false;
     server.intercept(({ method }) => {
@@ -229,16 +229,16 @@ describe('another number of replicas', () => {
     expect(replicas()).toMatchObject({ replicas: 0 });
   });
 
-  test('of a Deployment that is not there is said to be of none', async () => {
+  test('is refused when the Deployment does not exist', async () => {
     const late = rescale(api, NS, 'iris', { from: 1, to: 0 });
     expect(await refusal(late)).toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 
-describe('whether an autoscaler may go down to 0', () => {
+describe('support of minReplicas 0', () => {
   const cause = (field: string) => ({ causes: [{ reason: 'FieldValueInvalid', field }] });
 
-  test('is asked by a dry run that keeps nothing', async () => {
+  test('is probed by a dry run that stores nothing', async () => {
     expect(await probeScaleToZero(api, NS)).toBe('allowed');
     expect(server.seen.at(-1)?.query.get('dryRun')).toBe('All');
     expect(server.store.list(RESOURCES.HorizontalPodAutoscaler, NS)).toEqual([]);
@@ -252,7 +252,7 @@ describe('whether an autoscaler may go down to 0', () => {
     ['may not ask', 422, cause('spec.metrics[0]')],
     ['may not ask', 403, {}],
     ['no answer', 500, {}],
-  ])('%s: when it answers %i %j', async (answer, status, details) => {
+  ])('is %s when the server answers %i %j', async (answer, status, details) => {
     server.intercept(() =>
       failure(status, 'Invalid', 'spec.minReplicas: Invalid value: 0', details),
     );
@@ -270,7 +270,7 @@ describe('the aggregation layer', () => {
   });
   const put = (data: object) => server.store.create(ConfigMap, PLACE.namespace, map(data), KUBECTL);
 
-  test('is known by the authority and the names that the API server publishes', async () => {
+  test('is identified by the authority and the names that the API server publishes', async () => {
     put({
       'requestheader-client-ca-file': 'PEM',
       'requestheader-allowed-names': '["front-proxy-client"]',
@@ -290,7 +290,7 @@ describe('the aggregation layer', () => {
     await expect(readFrontProxy(api)).rejects.toThrow(message);
   });
 
-  test('is refused when there is no ConfigMap', async () => {
+  test('is refused without the ConfigMap', async () => {
     await expect(readFrontProxy(api)).rejects.toThrow(/has no requestheader-client-ca-file/);
   });
 
@@ -304,7 +304,7 @@ describe('the aggregation layer', () => {
       'b/ai-model-service-metrics',
     ],
     ['itself', {}, 'the API server itself'],
-  ])('tells that external metrics are served by %s', async (_, spec, expected) => {
+  ])('reports that external metrics are served by %s', async (_, spec, expected) => {
     server.intercept(({ path }) =>
       spec !== undefined && path.startsWith('/apis/apiregistration')
         ? { kind: 'json', value: { metadata: { name: 'x' }, spec } }

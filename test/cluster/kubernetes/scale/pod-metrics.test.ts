@@ -36,7 +36,7 @@ const names = (): readonly string[] => [...measures.objects().keys()];
 
 afterEach(() => measures.stop());
 
-test('what pods use is asked for every half minute', async () => {
+test('PodMetrics are polled every half minute', async () => {
   begin(measured('a'));
   await time.run(1000);
   expect(names()).toEqual(['a']);
@@ -46,7 +46,7 @@ test('what pods use is asked for every half minute', async () => {
   expect([asked, changes]).toEqual([2, 2]);
 });
 
-test('measures that cannot be had any more are not kept', async () => {
+test('PodMetrics that can no longer be read are dropped', async () => {
   begin(measured('a'));
   await time.run(1000);
   answer = refused(503);
@@ -57,7 +57,7 @@ test('measures that cannot be had any more are not kept', async () => {
   expect(names()).toEqual(['a']);
 });
 
-test('where nobody measures, or nobody lets us see it, it is asked rarely, and nothing is told', async () => {
+test('without metrics-server or permission they are polled rarely, without a log line', async () => {
   for (const status of [403, 404]) {
     begin(refused(status));
     await time.run(290_000);
@@ -68,7 +68,7 @@ test('where nobody measures, or nobody lets us see it, it is asked rarely, and n
   }
 });
 
-test('it ends when it is stopped', async () => {
+test('polling ends when it is stopped', async () => {
   begin(measured('a'));
   await time.run(1000);
   measures.stop();
