@@ -1,9 +1,11 @@
 import { Command, CommanderError, Option } from 'commander';
+import { addDashboards } from './commands/dashboards';
 import { addDev } from './commands/dev';
 import { addFetch } from './commands/fetch';
 import { addInit } from './commands/init';
 import { addKeys } from './commands/keys';
 import { addPlan } from './commands/plan';
+import { addRules } from './commands/rules';
 import { addServe } from './commands/serve';
 import { addServeOnnx } from './commands/serve-onnx';
 import { addSynth } from './commands/synth';
@@ -40,6 +42,8 @@ function buildProgram(context: CommandContext): Command {
     addSynth,
     addValidate,
     addPlan,
+    addRules,
+    addDashboards,
     addInit,
     addServeOnnx,
     addFetch,

@@ -7,7 +7,8 @@ export {
   type ModelDeploymentProps,
   type ModelServiceProps,
 } from './constructs';
-export { alertGroups, objectsOf, type KubeObject } from './objects';
+export { ruleGroups, type RuleGroup } from './monitoring';
+export { objectsOf, type KubeObject } from './objects';
 export {
   defineEnvironment,
   defineModel,

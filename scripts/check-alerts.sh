@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the alert rules with promtool (test/alerts/rules.test.yaml). Go installs it into build/tools, once;
-# where it cannot be installed this is said, and nothing is tested.
+# Tests alert rules and dashboards with promtool: the faults of test/monitoring/faults.ts fire the
+# alerts they must and no other, and every query of every dashboard parses. Go installs promtool into
+# build/tools, once; where it cannot be installed this is said, and nothing is tested.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +15,6 @@ if [[ ! -x $promtool ]]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-npx tsx scripts/alert-rules.ts >"$work/rules.yaml"
-cp test/alerts/rules.test.yaml "$work/"
-"$promtool" check rules "$work/rules.yaml"
+npx tsx scripts/monitoring.ts "$work"
+"$promtool" check rules --lint-fatal "$work/rules.yaml" "$work/dashboards.yaml" test/golden/monitoring/servers.yaml
 "$promtool" test rules "$work/rules.test.yaml"

@@ -96,7 +96,7 @@ test('the servers that are said to be proven are those that the long suite runs'
 
 // Commands that need no network and do not stay: they run in an empty folder, page by page, in order.
 const RUNNABLE =
-  /^(?:npx )?(?:@suoke\/)?ai-model-service (init|synth|validate|plan|keys|--help|--version)/;
+  /^(?:npx )?(?:@suoke\/)?ai-model-service (init|synth|validate|plan|rules|dashboards|keys|--help|--version)/;
 
 async function failingCommands(page: string, cwd: string): Promise<readonly string[]> {
   const failed: string[] = [];

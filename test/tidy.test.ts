@@ -12,12 +12,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   // The definition's hash is part of the definition, and hashing by hand would be worse.
   'lib/spec/hash': ['lib/spec', 'node:crypto'],
   'lib/spec/': ['zod'],
-  'lib/objects/': ['lib/spec', 'types:cdk8s-plus-28'],
+  // Rules and dashboards, for operators and for plain files.
+  'lib/monitoring/': ['lib/spec'],
+  'lib/objects/': ['lib/spec', 'lib/monitoring', 'types:cdk8s-plus-28'],
   // What the service reads and what is rendered for it are checked by one schema.
   'lib/config/': ['lib/spec', 'zod', 'node:os', 'node:path'],
   'lib/constructs/': [
     'lib/spec',
     'lib/config',
+    'lib/monitoring',
     'lib/objects',
     'cdk8s',
     'cdk8s-plus-28',
@@ -284,7 +287,7 @@ test('the core has no clock, no randomness, no waiting and nothing of node', () 
   const impure =
     /\b(?:Date\b|Math\.random|performance\b|async\b|await\b|Promise\b|setTimeout|setInterval|process\b|Buffer\b|crypto\b)/;
   const found = product
-    .filter(({ path }) => path.startsWith('runtime/core/') || path.startsWith('lib/objects/'))
+    .filter(({ path }) => /^(?:runtime\/core|lib\/(?:objects|monitoring))\//.test(path))
     .flatMap((source) =>
       identifiersOf(source)
         .filter((name) => impure.test(name))

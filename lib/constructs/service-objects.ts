@@ -1,9 +1,9 @@
 import type { k8s } from 'cdk8s-plus-28';
 import type { KubeObject, Metadata, Plain } from '../objects/kube';
 import { finished, kubeObject } from '../objects/kube';
+import { dashboardFiles, serviceRuleGroup } from '../monitoring';
 import { kubernetesMinor } from '../spec';
 import { METRICS_PORT, metricsObjects } from './service-metrics';
-import { serviceAlerts } from './service-alerts';
 import type { PodOptions } from './service-pod';
 import { OPS_PORT, PUBLIC_PORT, servicePod } from './service-pod';
 import type { RouteOptions } from './service-props';
@@ -131,15 +131,26 @@ function podMonitor(options: ServiceOptions): KubeObject {
 }
 
 function prometheusRule(options: ServiceOptions): KubeObject {
-  const { name, labels, namespace, environment } = options;
+  const { labels, environment, minReplicas } = options;
   return {
     apiVersion: 'monitoring.coreos.com/v1',
     kind: 'PrometheusRule',
     metadata: Object.assign(metadata(options), {
       labels: { ...labels, ...environment.monitoring.selector },
     }),
-    spec: { groups: [{ name, rules: serviceAlerts(namespace) }] },
+    spec: { groups: [serviceRuleGroup(environment, minReplicas)] },
   };
+}
+
+/** Dashboards for the sidecar of Grafana, one file each. */
+function dashboards(options: ServiceOptions): KubeObject {
+  const { name, namespace, labels, environment } = options;
+  const own = { ...labels, ...environment.monitoring.dashboardLabels };
+  return kubeObject(
+    'ConfigMap',
+    { name: `${name}-dashboards`, namespace, labels: own },
+    { data: Object.fromEntries(dashboardFiles()) },
+  );
 }
 
 /** The objects of the service that are plain JSON, in the order of application. */
@@ -152,7 +163,7 @@ export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
     ...scaling(options),
     route === undefined ? undefined : httpRoute(options, route),
     ...(environment.monitoring.style === 'operator'
-      ? [podMonitor(options), prometheusRule(options)]
+      ? [podMonitor(options), prometheusRule(options), dashboards(options)]
       : []),
     ...(metrics === undefined ? [] : metricsObjects({ ...options, metrics })),
   ];

@@ -18,8 +18,6 @@ import { serverConfigMap } from './serverconfig';
 import { service } from './service';
 import { serviceAccount } from './serviceaccount';
 
-export type { AlertGroup, AlertRule } from './alerts';
-export { alertGroups, alertRulesOf } from './alerts';
 export type { KubeObject, Metadata } from './kube';
 export { DEFINITION_KEY } from './configmap';
 export {

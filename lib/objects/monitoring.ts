@@ -1,9 +1,9 @@
+import { modelRuleGroups } from '../monitoring';
 import type { Arm } from '../spec';
 import type { Context } from './context';
 import { factsOf } from './context';
 import type { KubeObject } from './kube';
 import { metadataOf, selectorOf } from './labels';
-import { alertGroups } from './alerts';
 
 const OPERATOR_API = 'monitoring.coreos.com/v1';
 
@@ -51,7 +51,7 @@ export function monitoringObjects(context: Context): readonly KubeObject[] {
       apiVersion: OPERATOR_API,
       kind: 'PrometheusRule',
       metadata,
-      spec: { groups: alertGroups([spec], environment) },
+      spec: { groups: modelRuleGroups(spec, environment) },
     },
   ];
 }

@@ -163,6 +163,15 @@ export const environmentSchema = z.strictObject({
       namespaceLabels: stringMap
         .default({ 'kubernetes.io/metadata.name': 'monitoring' })
         .describe('Namespace that may scrape the pods.'),
+      dashboardLabels: stringMap
+        .default({ grafana_dashboard: '1' })
+        .describe('Labels by which the sidecar of Grafana finds dashboards; operator style.'),
+      runbooks: z
+        .string()
+        .max(500)
+        .regex(/^https?:\/\/[^\s#]+$/, 'an http(s) URL without #; write where the page is')
+        .default('https://unpkg.com/@suoke/ai-model-service/docs/runbooks.md')
+        .describe('Page that `runbook_url` of the alerts names: docs/runbooks.md, or your copy.'),
     })
     .prefault({})
     .describe('How Prometheus finds the metrics.'),

@@ -48,6 +48,10 @@ interface MonitoringInput {
   selector?: Record<string, string> | undefined;
   /** Namespace that may scrape the pods. */
   namespaceLabels?: Record<string, string> | undefined;
+  /** Labels by which the sidecar of Grafana finds dashboards; operator style. */
+  dashboardLabels?: Record<string, string> | undefined;
+  /** Page that `runbook_url` of the alerts names: docs/runbooks.md, or your copy. */
+  runbooks?: string | undefined;
 }
 
 interface TolerationsInput {

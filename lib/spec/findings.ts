@@ -174,7 +174,7 @@ const sloWithoutRules: FindingRule = {
           {
             path: 'slo',
             reason: `monitoring.style of the environment is ${monitoring.style}: no PrometheusRule is rendered, so by itself nothing watches this objective`,
-            fix: 'set monitoring.style to operator, or give Prometheus the rules file of docs/operations.md',
+            fix: 'set monitoring.style to operator, or give Prometheus the file that `ai-model-service rules` writes',
           },
         ],
 };

@@ -328,6 +328,57 @@ test('plan shows the changes of a synth field by field, and writes nothing', asy
   expect(read('dist/triage.k8s.yaml')).toBe(before);
 });
 
+describe('rules', () => {
+  const alertsIn = (text: string): readonly string[] =>
+    [...text.matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name);
+
+  test('alerts of each model and of the routers, on stdout or in a file', async () => {
+    await project(`${GOOD}slo: { availability: 99.9 }\n`);
+    const { code, out } = await run('rules');
+    expect(code).toBe(0);
+    const expected = ['AiModelArmDown', 'AiModelErrorBudgetBurn', 'AiModelServiceDown'];
+    expect(alertsIn(out)).toEqual(expect.arrayContaining(expected));
+    expect(alertsIn(out)).not.toContain('AiModelServiceRouterMissing');
+    const written = await run('rules', '--out', 'rules.yaml', '--routers', '2');
+    expect(written.err).toMatch(/^rules\.yaml: \d+ rules in \d+ groups\n$/);
+    expect(alertsIn(read('rules.yaml'))).toContain('AiModelServiceRouterMissing');
+    const { groups } = JSON.parse((await run('rules', '--output', 'json')).out);
+    expect(groups.length).toBeGreaterThan(2);
+  });
+
+  test('of several environments, or of one; a group stands once in a file', async () => {
+    await project();
+    const runtime = '"runtime":{"namespace":"routers"}';
+    const one = (name: string): string => `{"name":"${name}","namespace":"${name}",${runtime}}`;
+    write('environments.json', `[${one('staging')},${one('production')}]`);
+    const names = async (...args: readonly string[]): Promise<readonly string[]> => {
+      const { groups } = JSON.parse((await run('rules', ...args, '--output', 'json')).out);
+      return groups.map(({ name }: { name: string }) => name);
+    };
+    const all = await names();
+    expect(new Set(all).size).toBe(all.length);
+    const triage = ['production', 'staging'].map((name) => `ai-model-service.${name}.triage`);
+    expect(all).toEqual(expect.arrayContaining([...triage, 'ai-model-service.routers']));
+    expect((await names('--env', 'staging')).join(' ')).not.toContain('production');
+  });
+
+  test.each(['0', 'two', '-1'])('--routers %s is refused', async (count) => {
+    await project();
+    const { code, err } = await run('rules', `--routers=${count}`);
+    expect([code, err]).toEqual([2, expect.stringContaining('must be a whole number from 1')]);
+  });
+});
+
+test('dashboards writes four files for Grafana', async () => {
+  const { code, out } = await run('dashboards', 'grafana/all');
+  const files = ['fleet', 'one', 'language', 'routers'].map((name) => `ai-model-${name}.json`);
+  expect([code, out]).toEqual([0, files.map((name) => `grafana/all/${name}\n`).join('')]);
+  for (const name of files) {
+    const { uid, panels } = JSON.parse(read(`grafana/all/${name}`));
+    expect([`${uid}.json`, panels.length > 5]).toEqual([name, true]);
+  }
+});
+
 test('keys makes a key whose digest is in the lines for the configuration', async () => {
   const { code, out } = await run('keys', '--name', 'clinic', '--scopes', 'infer', 'read');
   const key = out.split('\n')[0] ?? '';

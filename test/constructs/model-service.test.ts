@@ -5,6 +5,7 @@ import { ApiResource, Secret } from 'cdk8s-plus-28';
 import { parse, stringify } from 'yaml';
 import type { ModelServiceProps } from '../../lib/constructs';
 import { ModelService } from '../../lib/constructs';
+import { dashboardFiles } from '../../lib/monitoring';
 import { parseConfig } from '../../runtime/app/config';
 import type { Manifest } from '../support/manifests';
 import { at, findManifest, manifests, model, podTemplates } from '../support/manifests';
@@ -281,10 +282,19 @@ test.each([
 test('with an operator the service has alerts of its own, in its own namespace', () => {
   const rule = findManifest(full(), 'PrometheusRule');
   const rules = at(rule, 'spec.groups.0.rules') as readonly { alert: string; expr: string }[];
-  expect(rules.map(({ alert }) => alert)).toEqual([
-    'AiModelServiceDown',
-    'AiModelServiceWithoutLeader',
-    'AiModelServiceStale',
-  ]);
-  for (const { expr } of rules) expect(expr).toContain('{namespace="ai-models"}');
+  // Two routers are the fewest unless minReplicas says otherwise.
+  expect(rules.map(({ alert }) => alert)).toContain('AiModelServiceRouterMissing');
+  for (const { expr } of rules) expect(expr).toContain('{namespace="ai-models"');
+});
+
+test('with an operator the dashboards are a ConfigMap that the sidecar of Grafana finds', () => {
+  const named = (all: readonly Manifest[]): Manifest | undefined =>
+    all.find(({ metadata }) => metadata.name === 'ai-model-service-dashboards');
+  const found = named(full());
+  expect(found?.metadata.labels).toMatchObject({ grafana_dashboard: '1', app: 'ai-model-service' });
+  expect(at(found ?? {}, 'data')).toEqual(Object.fromEntries(dashboardFiles()));
+  const labels = { dashboards: 'yes' };
+  const monitoring = { style: 'operator', dashboardLabels: labels } as const;
+  expect(named(service({ environment: { monitoring } }))?.metadata.labels).toMatchObject(labels);
+  expect(named(service())).toBeUndefined();
 });

@@ -1,0 +1,3 @@
+export { dashboardFiles } from './dashboards';
+export { modelRuleGroups, ruleGroups, serviceRuleGroup } from './groups';
+export type { AlertRule, RecordingRule, RuleGroup } from './rules';

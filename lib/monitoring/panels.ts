@@ -1,0 +1,248 @@
+import { SERVER_METRICS } from './server-metrics';
+
+/** Units of Grafana. */
+type Unit = 'short' | 'reqps' | 's' | 'percentunit' | 'bytes' | 'cps';
+
+/** A query and the name of its series. */
+type Query = readonly [expr: string, legend: string];
+
+export interface Panel {
+  readonly title: string;
+  readonly unit: Unit;
+  /** One number instead of a graph. */
+  readonly isNumber?: true;
+  readonly queries: readonly Query[];
+}
+
+export interface Dashboard {
+  /** The file’s name, and the uid in Grafana. */
+  readonly name: string;
+  readonly title: string;
+  /** It shows one model, which is chosen above. */
+  readonly ofModel?: true;
+  readonly panels: readonly Panel[];
+}
+
+const FLEET = 'namespace="$namespace"';
+const MODEL = 'namespace="$namespace",model_id="$model"';
+
+const graph = (title: string, unit: Unit, ...queries: readonly Query[]): Panel => ({
+  title,
+  unit,
+  queries,
+});
+
+const number = (title: string, unit: Unit, expr: string): Panel => ({
+  title,
+  unit,
+  isNumber: true,
+  queries: [[expr, '']],
+});
+
+/** Per second, summed by these labels. */
+const rate = (by: string, metric: string, matchers: string): string =>
+  `sum by (${by}) (rate(${metric}{${matchers}}[$__rate_interval]))`;
+
+/** Routers say the same of the cluster: one of them is enough. */
+const most = (by: string, metric: string, matchers: string): string =>
+  `max by (${by}) (${metric}{${matchers}})`;
+
+const sum = (by: string, metric: string, matchers: string): string =>
+  `sum by (${by}) (${metric}{${matchers}})`;
+
+function errorRatio(by: string, matchers: string): string {
+  const requests = 'ai_model_inference_requests_total';
+  return `${rate(by, requests, `${matchers},status=~"5.."`)} / ${rate(by, requests, matchers)}`;
+}
+
+const quantile = (q: number, by: string, family: string, matchers: string): string =>
+  `histogram_quantile(${q}, ${rate(`le, ${by}`, `${family}_bucket`, matchers)})`;
+
+const DURATION = 'ai_model_inference_duration_seconds';
+const FIRST_BYTE = 'ai_model_time_to_first_byte_seconds';
+
+/** A recorded measure of the servers, as it is. */
+const server = (
+  key: keyof typeof SERVER_METRICS,
+  title: string,
+  unit: Unit,
+  matchers = MODEL,
+): Panel =>
+  graph(title, unit, [
+    most('model_id, arm', SERVER_METRICS[key].name, matchers),
+    '{{model_id}} {{arm}}',
+  ]);
+
+const FLEET_PANELS: readonly Panel[] = [
+  number('Models', 'short', `max(ai_model_models{${FLEET}})`),
+  number(
+    'Arms with traffic and no ready replica',
+    'short',
+    `count(${most('model_id, arm', 'ai_model_health_status', FLEET)} == 0 and on (model_id, arm) ${most('model_id, arm', 'ai_model_traffic_share_ratio', FLEET)} > 0) or vector(0)`,
+  ),
+  graph('Requests', 'reqps', [
+    rate('model_id', 'ai_model_inference_requests_total', FLEET),
+    '{{model_id}}',
+  ]),
+  graph('Share of 5xx', 'percentunit', [errorRatio('model_id', FLEET), '{{model_id}}']),
+  graph('p99', 's', [quantile(0.99, 'model_id', DURATION, FLEET), '{{model_id}}']),
+  graph('Waiting requests', 'short', [
+    sum('model_id', 'ai_model_queue_depth', FLEET),
+    '{{model_id}}',
+  ]),
+  graph('Refused before a replica', 'reqps', [
+    rate('model_id, reason', 'ai_model_requests_shed_total', FLEET),
+    '{{model_id}} {{reason}}',
+  ]),
+  graph('Ready replicas', 'short', [
+    `sum by (model_id) (${most('model_id, arm', 'ai_model_replicas', `${FLEET},state="ready"`)})`,
+    '{{model_id}}',
+  ]),
+  graph('CPU cores', 'short', [
+    most('model_id', 'ai_model_resource_usage', `${FLEET},resource="cpu"`),
+    '{{model_id}}',
+  ]),
+  graph('Memory', 'bytes', [
+    most('model_id', 'ai_model_resource_usage', `${FLEET},resource="memory"`),
+    '{{model_id}}',
+  ]),
+];
+
+const MODEL_TRAFFIC: readonly Panel[] = [
+  graph('Requests by status', 'reqps', [
+    rate('arm, status', 'ai_model_inference_requests_total', MODEL),
+    '{{arm}} {{status}}',
+  ]),
+  graph('Share of 5xx', 'percentunit', [errorRatio('arm', MODEL), '{{arm}}']),
+  graph(
+    'Duration',
+    's',
+    ...[0.5, 0.95, 0.99].map((q): Query => [
+      quantile(q, 'arm', DURATION, MODEL),
+      `p${q * 100} {{arm}}`,
+    ]),
+  ),
+  graph('Time to first byte, p95', 's', [quantile(0.95, 'arm', FIRST_BYTE, MODEL), '{{arm}}']),
+  graph('Share of traffic', 'percentunit', [
+    most('arm', 'ai_model_traffic_share_ratio', MODEL),
+    '{{arm}}',
+  ]),
+  graph('Replicas', 'short', [most('arm, state', 'ai_model_replicas', MODEL), '{{arm}} {{state}}']),
+  graph(
+    'In flight and waiting',
+    'short',
+    [sum('arm', 'ai_model_requests_in_flight', MODEL), '{{arm}} at replicas'],
+    [sum('arm', 'ai_model_queue_depth', MODEL), '{{arm}} waiting'],
+  ),
+];
+
+const MODEL_TROUBLE: readonly Panel[] = [
+  graph(
+    'Refused, retried, moved to stable',
+    'reqps',
+    [rate('arm, reason', 'ai_model_requests_shed_total', MODEL), 'refused {{arm}} {{reason}}'],
+    [rate('arm', 'ai_model_retries_total', MODEL), 'retried {{arm}}'],
+    [rate('arm, reason', 'ai_model_requests_spilled_total', MODEL), 'moved {{arm}} {{reason}}'],
+  ),
+  graph('Answers that broke off', 'cps', [
+    rate('arm, kind, by', 'ai_model_broken_answers_total', MODEL),
+    '{{arm}} {{kind}} by {{by}}',
+  ]),
+  graph(
+    'Ejections',
+    'cps',
+    [rate('arm', 'ai_model_ejections_total', MODEL), '{{arm}}'],
+    [rate('arm', 'ai_model_poisoned_requests_total', MODEL), 'poisoned {{arm}}'],
+  ),
+  graph('Shadow', 'cps', [
+    rate('arm, result', 'ai_model_shadow_requests_total', MODEL),
+    '{{arm}} {{result}}',
+  ]),
+  graph('Requests in a call (batching)', 'short', [
+    `${rate('arm', 'ai_model_joined_requests_total', MODEL)} / ${rate('arm', 'ai_model_joined_calls_total', MODEL)}`,
+    '{{arm}}',
+  ]),
+];
+
+const MODEL_PANELS: readonly Panel[] = [
+  ...MODEL_TRAFFIC,
+  ...MODEL_TROUBLE,
+  server('requests', 'Server: requests', 'reqps'),
+  server('failures', 'Server: failures', 'reqps'),
+  server('duration', 'Server: mean duration', 's'),
+  server('queueTime', 'Server: mean time in its queue', 's'),
+  server('batchSize', 'Server: mean batch', 'short'),
+  server('gpu', 'Server: GPU', 'percentunit'),
+];
+
+const LANGUAGE_PANELS: readonly Panel[] = [
+  server('tokens', 'Generated tokens', 'cps', FLEET),
+  server('firstToken', 'Server: mean time to first token', 's', FLEET),
+  graph('Time to first byte at the router, p95', 's', [
+    quantile(0.95, 'model_id, arm', FIRST_BYTE, FLEET),
+    '{{model_id}} {{arm}}',
+  ]),
+  graph('Whole answer, p95', 's', [
+    quantile(0.95, 'model_id, arm', DURATION, FLEET),
+    '{{model_id}} {{arm}}',
+  ]),
+  server('waiting', 'Server: waiting requests', 'short', FLEET),
+  server('batchSize', 'Server: requests that run together', 'short', FLEET),
+  server('cache', 'KV cache', 'percentunit', FLEET),
+  graph('Streams that broke off', 'cps', [
+    rate('model_id, by', 'ai_model_broken_answers_total', `${FLEET},kind="stream"`),
+    '{{model_id}} by {{by}}',
+  ]),
+];
+
+const each = (metric: string, more = ''): Query => [
+  most('instance', metric, FLEET + more),
+  '{{instance}}',
+];
+
+const ROUTER_PANELS: readonly Panel[] = [
+  number('Routers', 'short', `count(count by (instance) (ai_model_models{${FLEET}}))`),
+  number('Leaders', 'short', `sum(ai_model_service_leader{${FLEET}})`),
+  graph('Other routers that each hears', 'short', each('ai_model_service_peers')),
+  graph('Requests', 'reqps', [
+    rate('instance', 'ai_model_inference_requests_total', FLEET),
+    '{{instance}}',
+  ]),
+  graph('Age of views', 's', [
+    most('instance, watch', 'ai_model_watch_age_seconds', FLEET),
+    '{{instance}} {{watch}}',
+  ]),
+  graph('View of the cluster is current', 'short', each('ai_model_watch_synced')),
+  graph('Event-loop delay, p99', 's', each('ai_model_event_loop_lag_seconds')),
+  // The models’ series tell which processes are routers.
+  graph('CPU cores', 'short', [
+    `rate(process_cpu_seconds_total{${FLEET}}[$__rate_interval]) and on (instance) ai_model_models{${FLEET}}`,
+    '{{instance}}',
+  ]),
+  graph(
+    'Memory',
+    'bytes',
+    [
+      `process_resident_memory_bytes{${FLEET}} and on (instance) ai_model_models{${FLEET}}`,
+      '{{instance}}',
+    ],
+    [most('instance', 'ai_model_held_bytes', FLEET), '{{instance}} bodies and answers'],
+  ),
+  graph(
+    'Refused by the service',
+    'cps',
+    [rate('instance, share', 'ai_model_memory_refused_total', FLEET), 'memory {{share}}'],
+    [rate('instance', 'ai_model_connections_refused_total', FLEET), 'connections'],
+  ),
+  graph('Changes by REST', 'cps', [
+    rate('action, status', 'ai_model_deployments_total', FLEET),
+    '{{action}} {{status}}',
+  ]),
+];
+
+export const DASHBOARDS: readonly Dashboard[] = [
+  { name: 'ai-model-fleet', title: 'AI models', panels: FLEET_PANELS },
+  { name: 'ai-model-one', title: 'AI model', ofModel: true, panels: MODEL_PANELS },
+  { name: 'ai-model-language', title: 'AI language models', panels: LANGUAGE_PANELS },
+  { name: 'ai-model-routers', title: 'AI model routers', panels: ROUTER_PANELS },
+];
