@@ -51,7 +51,8 @@ function buildProgram(context: CommandContext): Command {
   ]) {
     add(program, context);
   }
-  for (const command of [program, ...program.commands]) {
+  const below = program.commands.flatMap(({ commands }) => commands);
+  for (const command of [program, ...program.commands, ...below]) {
     command.addOption(
       new Option('--output <format>', 'how results are written').choices(['text', 'json']),
     );

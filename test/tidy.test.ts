@@ -62,7 +62,15 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'runtime/shared',
     'node:',
   ],
-  'runtime/auth/': ['types:lib/spec', 'types:runtime/app/config', 'runtime/shared', 'node:'],
+  // A file of keys is read by the rules of the configuration.
+  'runtime/auth/': [
+    'lib/spec',
+    'lib/config',
+    'lib/synth/text',
+    'types:runtime/app/config',
+    'runtime/shared',
+    'node:',
+  ],
   'runtime/audit/': [
     'types:lib/spec',
     'types:runtime/app/config',
@@ -78,7 +86,12 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'prom-client',
     'node:',
   ],
-  'runtime/data/http/exchange': ['runtime/shared', 'runtime/data/http/', 'types:runtime/core'],
+  'runtime/data/http/exchange': [
+    'runtime/shared',
+    'runtime/data/http/',
+    'types:runtime/core',
+    'types:runtime/auth/port',
+  ],
   'runtime/data/http/': ['node:', 'runtime/shared'],
   // The library is heavy; what imports it is loaded only for those who have a port for gRPC.
   'runtime/data/grpc/': [

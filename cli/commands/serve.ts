@@ -99,7 +99,10 @@ export function openService(
   });
 }
 
-/** Resolves when the service has ended after SIGTERM or SIGINT; a second signal ends it at once. */
+/**
+ * Resolves when the service has ended after SIGTERM or SIGINT; a second signal ends it at once.
+ * SIGHUP reads again what may change while it runs.
+ */
 export function untilSignal(service: Service, io: Io): Promise<void> {
   return new Promise((done, fail) => {
     let ending = false;
@@ -113,6 +116,7 @@ export function untilSignal(service: Service, io: Io): Promise<void> {
     };
     process.on('SIGTERM', end);
     process.on('SIGINT', end);
+    process.on('SIGHUP', () => void service.reload());
   });
 }
 

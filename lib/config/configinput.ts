@@ -230,6 +230,8 @@ interface KeysInput {
   scopes: ('infer' | 'read' | 'write' | 'admin' | 'arms')[];
   /** Only these models; absent: all. */
   models?: string[] | undefined;
+  /** From this time on the key is refused; absent: never. */
+  expires?: string | undefined;
 }
 
 interface AuthInput {
@@ -240,6 +242,11 @@ interface AuthInput {
   mode?: 'none' | 'api_key' | undefined;
   /** Keys of the callers. */
   keys?: KeysInput[] | undefined;
+  /**
+   * Further keys: a list in YAML or JSON with the fields of `keys`. A change is in force within two
+   * seconds; a faulty file leaves the last good keys in force.
+   */
+  keysFile?: string | undefined;
 }
 
 interface AuditInput {

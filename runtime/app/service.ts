@@ -3,8 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Audit } from '../audit';
 import { createAudit } from '../audit';
-import type { Authenticate } from '../auth';
-import { createAuthenticate } from '../auth';
+import type { Authentication } from '../auth';
 import { clock, startTicks } from '../shared/clock';
 import type { Cluster, Snapshot } from '../cluster/port';
 import type { Config } from './config';
@@ -31,7 +30,9 @@ import { createLagMeter } from '../shared/event-loop-lag';
 import type { Log } from '../shared/log';
 import type { EngineCounts } from '../metrics';
 import { createMetrics, observeProcess } from '../metrics';
+import type { ModelsFolder } from './models-folder';
 import { openModelsFolder } from './models-folder';
+import { openAuth } from './open-auth';
 import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './open-cluster';
 import { openRouters } from './open-routers';
 import type { ServiceOptions } from './service-options';
@@ -49,7 +50,6 @@ import {
 } from './config-mapping';
 import { HeldBytes } from '../shared/held-bytes';
 import { reportBatchedCalls, reportShadows } from './shadow-log';
-import { isLoopback } from '../shared/origins';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
 const DRAIN_EXTRA_MS = 5000;
@@ -63,6 +63,8 @@ export interface Service {
   /** An admin key, when one was made because nothing was configured. To be shown once. */
   readonly generatedKey: string | undefined;
   readonly snapshot: () => Snapshot;
+  /** Reads again what may change while it runs (SIGHUP); never rejects. */
+  readonly reload: () => Promise<void>;
   /** Drains and ends everything; nothing is left behind. */
   readonly close: () => Promise<void>;
 }
@@ -80,7 +82,7 @@ const faultsOf =
   };
 
 /** Limits of memory and connections over all callers. */
-function openLimits(config: Config) {
+function openLimits(config: Config, auth: Authentication) {
   const held = new HeldBytes(heldBytesOf(config));
   const callers = new ConnectionsByAddress(addressLimitOf(config));
   const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
@@ -88,18 +90,19 @@ function openLimits(config: Config) {
     heldBytes: held.bytes,
     memoryRefused: held.refused,
     connectionsRefused: callers.refused,
+    auth: auth.numbers(),
   });
   return { held, callers, thread, counts };
 }
 
 function openData(
   { config, version, log }: ServiceOptions,
-  authenticate: Authenticate,
+  auth: Authentication,
   audit: Audit,
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const bounds = openLimits(config);
+  const bounds = openLimits(config, auth);
   const tellFault = (model: string, error: string): void =>
     log.error('metrics of a model cannot be shown', { model, error });
   const metrics = createMetrics(observeProcess(), tellFault, bounds.counts);
@@ -117,7 +120,7 @@ function openData(
   const data = createDataPlane({
     table,
     dispatcher,
-    authenticate,
+    authenticate: auth.authenticate,
     upstream,
     clock,
     random: Math.random,
@@ -134,7 +137,8 @@ function openData(
     onShadow: reportShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
     onFault: faultsOf(log),
   });
-  return { table, load, metrics, data, upstream, onTableSwap, lag, ...bounds };
+  const { recognize } = auth;
+  return { table, load, metrics, data, recognize, upstream, onTableSwap, lag, ...bounds };
 }
 
 /** The longest a request of any model may still take. */
@@ -151,11 +155,15 @@ function openControl(
   options: ServiceOptions,
   cluster: Cluster,
   { table, load, metrics, onTableSwap, routers }: Data,
-  more: Pick<ControlOptions, 'authenticate' | 'audit' | 'environment' | 'brokenFiles'>,
+  auth: Authentication,
+  folder: ModelsFolder,
+  more: Pick<ControlOptions, 'audit' | 'environment'>,
 ): Control {
   const { config, log, version, docsAssets } = options;
   return createControl({
     ...more,
+    authenticate: auth.authenticate,
+    brokenFiles: () => [...folder.broken(), ...auth.brokenFiles()],
     cluster,
     table,
     load,
@@ -187,13 +195,15 @@ const wantsPage = ({ path, fields }: Pick<Exchange, 'path' | 'fields'>): boolean
 /** The public port: inference to the data plane, the rest to the management app behind it. */
 async function openPublic(
   { config }: ServiceOptions,
-  { data, held, callers }: Data,
+  { data, held, callers, recognize }: Data,
   { app }: Control,
 ): Promise<Listener> {
   const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
-  const manage = createManagement({ client, place: { path: inner.path }, plane: data.plane });
+  // The app behind it authenticates the request itself.
+  const plane = { ...data.plane, authenticate: recognize };
+  const manage = createManagement({ client, place: { path: inner.path }, plane });
   const end = async (): Promise<void> => {
     client.close();
     await inner.close(0);
@@ -277,16 +287,15 @@ async function warnWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options;
-  const loopback = isLoopback(config.server.host);
-  const { authenticate, generatedKey } = createAuthenticate(config.auth, { loopback });
+  const auth = await openAuth(options);
   const environment = await environmentOf(options);
   const audit = openAudit(options);
   const cluster = await openCluster(options, environment);
   const opened = await openRouters(options, environment);
-  const data: Data = { ...openData(options, authenticate, audit, () => control), ...opened };
+  const data: Data = { ...openData(options, auth, audit, () => control), ...opened };
   const folder = openModelsFolder(options, cluster);
-  const more = { authenticate, audit, environment, brokenFiles: folder.broken };
-  const control: Control = openControl(options, cluster, data, more);
+  const more = { audit, environment };
+  const control: Control = openControl(options, cluster, data, auth, folder, more);
   const listeners: Listener[] = [];
   const stopTicks = startTicks(control.tick, log);
   const end = async (): Promise<void> => {
@@ -294,6 +303,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     stopTicks();
     await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
     control.stop();
+    auth.close();
     data.upstream.close();
     data.lag.stop();
     data.thread.close();
@@ -315,8 +325,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     listeners.push(...(await data.openMetrics(control)));
     return {
       ...addresses,
-      generatedKey,
+      generatedKey: auth.generatedKey,
       snapshot: () => snapshotOf(cluster),
+      reload: auth.reload,
       close: drain,
     };
   } catch (error) {

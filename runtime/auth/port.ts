@@ -11,7 +11,11 @@ export interface Caller {
   readonly scopes: readonly Scope[];
   /** Only these models; absent: all. */
   readonly models?: readonly string[];
+  /** By which it was recognized; absent: nothing was asked for. */
+  readonly credential?: Credential;
 }
+
+export type Credential = 'key' | 'token' | 'certificate';
 
 /** Caller name when the service needs no key. */
 export const ANYONE_NAME = 'anonymous';
@@ -22,21 +26,33 @@ export interface RequiredAccess {
   readonly model?: string | undefined;
 }
 
-export type AuthResult =
-  | { readonly ok: true; readonly caller: Caller }
-  | {
-      readonly ok: false;
-      readonly code: 'UNAUTHENTICATED' | 'FORBIDDEN';
-      readonly message: string;
-    };
+/** Why a caller was not recognized, as the metric names it. */
+export type FailureReason = 'missing' | 'unknown' | 'expired' | 'not_local';
+
+export interface AccessRefusal {
+  readonly ok: false;
+  readonly code: 'UNAUTHENTICATED' | 'FORBIDDEN';
+  readonly message: string;
+  /** Absent: the caller was recognized and lacks a right. */
+  readonly reason?: FailureReason;
+  /** What was shown; absent: nothing. */
+  readonly credential?: Credential;
+}
+
+export type AuthResult = { readonly ok: true; readonly caller: Caller } | AccessRefusal;
 
 /** The headers of a request, by name in lower case. */
 export interface HeaderFields {
   readonly get: (name: string) => string | undefined;
 }
 
-/** Decides about one request; synchronous, so that the data plane never waits for it. */
-export type Authenticate = (headers: HeaderFields, need: RequiredAccess) => AuthResult;
+/** The parts of a request that tell who sent it. */
+export interface AuthRequest {
+  readonly fields: HeaderFields;
+}
+
+/** Tells who sent a request, at once where that can be known at once. Never rejects. */
+export type Authenticate = (request: AuthRequest) => AuthResult | Promise<AuthResult>;
 
 /** Value of `WWW-Authenticate` that goes with every 401 (RFC 9110, 11.6.1). */
 export const CHALLENGE = 'Bearer realm="ai-model-service"';
@@ -49,4 +65,37 @@ export function mayUse(caller: Caller, model: string): boolean {
 /** Does this caller hold the scope? `admin` holds all. */
 export function holds(caller: Caller, scope: Scope): boolean {
   return caller.scopes.includes('admin') || caller.scopes.includes(scope);
+}
+
+export function refused(
+  code: AccessRefusal['code'],
+  message: string,
+  reason?: FailureReason,
+  credential?: Credential,
+): AccessRefusal {
+  return {
+    ok: false,
+    code,
+    message,
+    ...(reason !== undefined && { reason }),
+    ...(credential !== undefined && { credential }),
+  };
+}
+
+/** What a recognized caller may do with regard to one need; a refusal stays what it is. */
+export function authorize(result: AuthResult, { scope, model }: RequiredAccess): AuthResult {
+  if (!result.ok) return result;
+  const { caller } = result;
+  const { name, credential = 'key' } = caller;
+  if (!holds(caller, scope)) {
+    const has = caller.scopes.join(', ') || 'none';
+    return refused(
+      'FORBIDDEN',
+      `this needs the scope ${scope}; the ${credential} of ${name} has ${has}; use another ${credential}`,
+    );
+  }
+  if (model !== undefined && !mayUse(caller, model)) {
+    return refused('FORBIDDEN', `the ${credential} of ${name} is not for model ${model}`);
+  }
+  return result;
 }

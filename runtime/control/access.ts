@@ -1,13 +1,14 @@
 import type { Request } from 'express';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Authenticate, Caller } from '../auth';
+import { ANYONE_NAME, authorize } from '../auth';
 import { crossOrigin } from '../shared/origins';
 import type { CallAccess } from './define-call';
 import type { ControlContext } from './context';
 import { Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';
 
-const ANYONE: Caller = { name: 'anonymous', scopes: [] };
+const ANYONE: Caller = { name: ANYONE_NAME, scopes: [] };
 
 /** A header's value; the first of several. */
 const firstOf = (value: string | string[] | undefined): string | undefined =>
@@ -25,15 +26,16 @@ export function requireOwnOrigin({ config }: ControlContext, request: Request): 
 }
 
 /** @throws Problem UNAUTHENTICATED or FORBIDDEN */
-export function callerOf(
+export async function callerOf(
   authenticate: Authenticate,
   headers: IncomingHttpHeaders,
   access: CallAccess,
   model: string,
-): Caller {
+): Promise<Caller> {
   if (access === 'open') return ANYONE;
   const fields = { get: (name: string) => firstOf(entryOf(headers, name)) };
-  const result = authenticate(fields, model === '' ? { scope: access } : { scope: access, model });
+  const need = model === '' ? { scope: access } : { scope: access, model };
+  const result = authorize(await authenticate({ fields }), need);
   if (result.ok) return result.caller;
   throw new Problem(result.code, result.message);
 }

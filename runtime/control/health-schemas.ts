@@ -112,7 +112,9 @@ export const detailedSchema = z
             .describe('Serves its last good definition; null: the file never held a model.'),
         }),
       )
-      .describe('Files of the models folder whose definitions have faults.'),
+      .describe(
+        'Files whose newest version has faults: definitions of the models folder, and auth.keys_file.',
+      ),
     queue_depth: count,
     in_flight: count,
     ejected: z.array(

@@ -87,7 +87,7 @@ export interface ControlOptions {
    * a DefinitionError when a file is not allowed or missing.
    */
   readonly withArtifacts?: (spec: ModelSpec) => Promise<ModelSpec>;
-  /** Files of the models folder without a valid definition. */
+  /** Files whose newest version has faults: definitions, keys. */
   readonly brokenFiles?: () => readonly BrokenFile[];
   /** The routers of this service; absent: it is the only one. */
   readonly routers?: Routers;

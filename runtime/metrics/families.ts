@@ -202,6 +202,30 @@ export const SERVICE_FAMILIES = {
     help: 'Requests refused because the service or their caller was at its memory limit.',
     labels: ['share'],
   },
+  authentications: {
+    name: 'ai_model_authentications_total',
+    type: 'counter',
+    help: 'Requests by what their caller showed (key, token, certificate, none) and what became of it.',
+    labels: ['credential', 'result'],
+  },
+  keys: {
+    name: 'ai_model_auth_keys',
+    type: 'gauge',
+    help: 'API keys in force.',
+    labels: [],
+  },
+  keysFileFaulty: {
+    name: 'ai_model_auth_keys_file_faulty',
+    type: 'gauge',
+    help: '1 when the newest auth.keys_file cannot be used and the last good keys are in force.',
+    labels: [],
+  },
+  keyReloads: {
+    name: 'ai_model_auth_reloads_total',
+    type: 'counter',
+    help: 'Times auth.keys_file was read again: success or error.',
+    labels: ['result'],
+  },
   connectionsRefused: {
     name: 'ai_model_connections_refused_total',
     type: 'counter',

@@ -6,19 +6,33 @@ import { labelText } from './print';
 type Key = keyof typeof SERVICE_FAMILIES;
 
 /** Those that have labels. */
-type Labelled = 'deployments' | 'watchAge' | 'memoryRefused';
+type Labelled = 'deployments' | 'watchAge' | 'memoryRefused' | 'authentications' | 'keyReloads';
+
+/** How callers are recognized. */
+export interface AuthCounters {
+  readonly results: readonly {
+    readonly credential: string;
+    readonly result: string;
+    readonly count: number;
+  }[];
+  readonly keys: number;
+  readonly reloads: Readonly<Record<'success' | 'error', number>>;
+  readonly isKeysFileFaulty: boolean;
+}
 
 /** Counters of the servers. */
 export interface EngineCounts {
   readonly heldBytes: number;
   readonly memoryRefused: Readonly<Record<'service' | 'caller', number>>;
   readonly connectionsRefused: number;
+  readonly auth: AuthCounters;
 }
 
 export const NO_COUNTS: EngineCounts = {
   heldBytes: 0,
   memoryRefused: { service: 0, caller: 0 },
   connectionsRefused: 0,
+  auth: { results: [], keys: 0, reloads: { success: 0, error: 0 }, isKeysFileFaulty: false },
 };
 
 /** Observation and counters of one scrape. */
@@ -30,6 +44,8 @@ interface Scraped extends Observation {
 const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Scraped) => number>> = {
   heldBytes: ({ engine }) => engine.heldBytes,
   connectionsRefused: ({ engine }) => engine.connectionsRefused,
+  keys: ({ engine }) => engine.auth.keys,
+  keysFileFaulty: ({ engine }) => (engine.auth.isKeysFileFaulty ? 1 : 0),
   leader: ({ isLeader }) => (isLeader ? 1 : 0),
   peers: ({ peers }) => peers,
   watchSynced: ({ snapshot }) => (snapshot.phase === 'synced' ? 1 : 0),
@@ -54,9 +70,25 @@ function refusedLines({ engine }: Scraped): string {
     .join('');
 }
 
+function authenticationLines({ engine }: Scraped): string {
+  const { name: family } = SERVICE_FAMILIES.authentications;
+  return engine.auth.results
+    .map(({ count, ...labels }) => sample(family, labelText(labels), count))
+    .join('');
+}
+
+function reloadLines({ engine }: Scraped): string {
+  const { name: family } = SERVICE_FAMILIES.keyReloads;
+  return Object.entries(engine.auth.reloads)
+    .map(([result, count]) => sample(family, labelText({ result }), count))
+    .join('');
+}
+
 /** All samples of one family of the service but `deployments`, which is counted. */
 export function serviceLines(key: Exclude<Key, 'deployments'>, seen: Scraped): string {
   if (key === 'watchAge') return ageLines(seen);
   if (key === 'memoryRefused') return refusedLines(seen);
+  if (key === 'authentications') return authenticationLines(seen);
+  if (key === 'keyReloads') return reloadLines(seen);
   return sample(SERVICE_FAMILIES[key].name, '', VALUES[key](seen));
 }

@@ -20,3 +20,20 @@ export function trustedProxiesOf(proxies: readonly string[]): IsTrustedProxy {
     return plain !== '' && list.check(plain, familyOf(plain));
   };
 }
+
+/** Where a request comes from: the address before the proxies that are trusted. */
+export function callerAddress(
+  trust: IsTrustedProxy,
+  {
+    fields,
+    remoteAddress,
+  }: {
+    readonly fields: { readonly get: (name: string) => string | undefined };
+    readonly remoteAddress: string;
+  },
+): string {
+  if (!trust(remoteAddress)) return remoteAddress;
+  // The last address that is not a trusted proxy: the caller can forge those before it.
+  const chain = (fields.get('x-forwarded-for') ?? '').split(',').map((one) => one.trim());
+  return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
+}

@@ -390,6 +390,81 @@ test('keys makes a key whose digest is in the lines for the configuration', asyn
   expect(config).toMatchObject({ name: 'my-app', scopes: ['infer', 'read'] });
 });
 
+describe('a file of keys', () => {
+  const digestOf = (key: string): string => createHash('sha256').update(key).digest('hex');
+  const create = async (name: string, ...more: readonly string[]): Promise<string> => {
+    const { out } = await run('keys', 'create', '--name', name, '--file', 'keys.yaml', ...more);
+    return digestOf(out.trim());
+  };
+
+  test('is made by the first key, and lists what is in it, never a key', async () => {
+    const first = await create('clinic', '--scopes', 'infer', '--expires', '2026-01-31T00:00:00Z');
+    const second = await create('ward', '--models', 'iris', 'rose');
+    const { out } = await run('keys', 'list', '--file', 'keys.yaml');
+    expect(out).toBe(
+      [
+        `clinic\t${first.slice(0, 12)}\tinfer\tall models\t2026-01-31T00:00:00.000Z (expired)\n`,
+        `ward\t${second.slice(0, 12)}\tinfer,read\tiris,rose\tnever\n`,
+      ].join(''),
+    );
+    const { keys } = JSON.parse(
+      (await run('keys', 'list', '--file', 'keys.yaml', '--output', 'json')).out,
+    );
+    expect(keys[1]).toEqual({
+      name: 'ward',
+      sha256: second,
+      scopes: ['infer', 'read'],
+      models: ['iris', 'rose'],
+    });
+  });
+
+  test('loses a key by name or digest, and nothing else of it', async () => {
+    const [one, two] = ['a1', 'b2'].map((digits) => digits.repeat(32));
+    const item = (name: string, sha256: string | undefined): string =>
+      `  - name: ${name}\n    sha256: ${sha256}\n    scopes: [infer]\n`;
+    write('keys.yaml', `# ours\n${item('a', one)}\n  # theirs\n${item('b', two)}`);
+    const third = await create('a');
+    expect((await run('keys', 'revoke', 'a1a1a1a1', '--file', 'keys.yaml')).out).toContain(
+      `a\t${'a1'.repeat(6)}`,
+    );
+    const left = `# ours\n\n  # theirs\n${item('b', two)}`;
+    expect(read('keys.yaml')).toBe(
+      `${left}  - {"name":"a","sha256":"${third}","scopes":["infer","read"]}\n`,
+    );
+    await run('keys', 'revoke', 'a', '--file', 'keys.yaml');
+    expect(read('keys.yaml')).toBe(left);
+    await run('keys', 'revoke', 'b', '--file', 'keys.yaml');
+    expect(read('keys.yaml')).toBe('[]\n');
+    await create('c');
+    expect((await run('keys', 'list', '--file', 'keys.yaml')).out).toMatch(/^c\t/);
+  });
+
+  test('stays JSON', async () => {
+    write('keys.yaml', JSON.stringify([{ name: 'a', sha256: '1'.repeat(64), scopes: ['infer'] }]));
+    await create('b');
+    await run('keys', 'revoke', 'a', '--file', 'keys.yaml');
+    expect(JSON.parse(read('keys.yaml'))).toMatchObject([{ name: 'b' }]);
+  });
+
+  test('that has faults, or lacks what is asked for, stays as it is', async () => {
+    write('keys.yaml', '- name: a\n');
+    const added = await run('keys', 'create', '--file', 'keys.yaml');
+    expect([added.code, added.out, added.err]).toEqual([
+      1,
+      '',
+      expect.stringContaining('keys.yaml:1: sha256: is missing'),
+    ]);
+    expect(read('keys.yaml')).toBe('- name: a\n');
+    write('keys.yaml', '[]');
+    const gone = await run('keys', 'revoke', 'x', '--file', 'keys.yaml');
+    expect([gone.code, gone.err]).toEqual([1, expect.stringContaining('keys list --file')]);
+    expect((await run('keys', 'list', '--file', 'none.yaml')).err).toContain('keys create --file');
+    expect((await run('keys', 'list')).code).toBe(2);
+    const late = await run('keys', 'create', '--expires', 'soon', '--file', 'new.yaml');
+    expect([late.code, existsSync(join(folder, 'new.yaml'))]).toEqual([1, false]);
+  });
+});
+
 describe('the command line', () => {
   test.each([
     [['synth', '--nonsense']],

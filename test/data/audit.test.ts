@@ -9,7 +9,7 @@ afterEach(async () => {
   await stopBackends();
 });
 
-const CLINIC: Authenticate = (fields) =>
+const CLINIC: Authenticate = ({ fields }) =>
   fields.get('x-api-key') === 'secret-key'
     ? { ok: true, caller: { name: 'clinic', scopes: ['infer'] } }
     : { ok: false, code: 'UNAUTHENTICATED', message: 'no key' };

@@ -24,7 +24,7 @@ const MIB = 1024 * KIB;
 const NATIVE = { path: '/api/v1/models/iris/inference' };
 
 /** Whoever says a name has it. */
-const byName: Authenticate = (headers) => ({
+const byName: Authenticate = ({ fields: headers }) => ({
   ok: true,
   caller: { name: headers.get('x-name') ?? 'anonymous', scopes: ['admin'] },
 });

@@ -1,4 +1,5 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import type { AuthResult } from '../../auth/port';
 import type { AuditLine } from '../handlers/audit-line';
 import { auditLineOf } from '../handlers/audit-line';
 import { Refusal } from '../transcode/refusal';
@@ -91,6 +92,12 @@ const NO_FIELDS = fieldsOf('\r\n', 0);
 /** For the errors of calls whose metadata cannot be read. */
 export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
 
+/** Who sends a call, learned when its metadata came. A call has its own metadata. */
+const IDENTITIES = new WeakMap<Metadata, AuthResult>();
+
+export const identified = (metadata: Metadata, identity: AuthResult): void =>
+  void IDENTITIES.set(metadata, identity);
+
 /** @throws Refusal */
 export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, Buffer>): GrpcCall {
   const { plane, secure, maxMetadataBytes } = context;
@@ -102,10 +109,11 @@ export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, B
   const tracing = tracingOf({ fields }, plane.newId);
   const account = auditLineOf(plane, tracing);
   const remoteAddress = hostOf(call.getPeer());
+  const identity = IDENTITIES.get(call.metadata);
   // Of the answer; the message is counted where it comes in.
   const held = plane.held.of(remoteAddress);
   return {
-    exchange: { fields, signal, secure, remoteAddress, account, held },
+    exchange: { fields, signal, secure, remoteAddress, identity, account, held },
     tracing,
     account,
     deadline: Number(call.getDeadline()),

@@ -11,6 +11,7 @@ import {
   ServerInterceptingCall,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
+import type { AuthResult } from '../../auth/port';
 import { auditLineOf } from '../handlers/audit-line';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import { CallerGone } from '../upstream/failure';
@@ -18,7 +19,7 @@ import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../handlers/request';
 import type { GrpcCall, GrpcContext } from './grpc-call';
-import { grpcCallOf, fieldsFrom, hostOf, untraced } from './grpc-call';
+import { grpcCallOf, fieldsFrom, hostOf, identified, untraced } from './grpc-call';
 import { createExtensions } from './extensions';
 import type { GrpcResponse } from './model-infer';
 import { modelInfer } from './model-infer';
@@ -112,16 +113,14 @@ export function serviceOf(context: GrpcContext): {
 }
 
 /** A message may have many megabytes: authenticate, and look for memory, before it is read. */
-export function admissionInterceptor({
-  plane,
-  maxMetadataBytes,
-  running,
-}: GrpcContext): ServerInterceptor {
+export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
   return (_method, call) => {
-    const leave = running.begin();
+    const leave = context.running.begin();
     const remoteAddress = hostOf(call.getPeer());
-    const held = plane.held.of(remoteAddress);
+    const held = context.plane.held.of(remoteAddress);
+    let isOver = false;
     const end = (): void => {
+      isOver = true;
       held.release();
       leave();
     };
@@ -129,21 +128,25 @@ export function admissionInterceptor({
       .withOnReceiveMetadata((metadata, pass) => {
         let fields: Fields | undefined;
         const fail = (error: unknown): void => {
-          const tracing =
-            fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
-          const refusal = refusalFor(plane, tracing, error);
-          auditLineOf(plane, tracing)?.onFinished(refusal.status);
-          call.sendStatus(statusOf(refusal, tracing, new Metadata()));
+          if (!isOver) call.sendStatus(refusalStatus(context, fields, error));
           end();
         };
-        try {
-          fields = fieldsFrom(metadata, maxMetadataBytes);
-          authenticated(plane, { fields, held, remoteAddress });
+        const begin = (known: Fields, identity: AuthResult): void => {
+          if (isOver) return;
+          authenticated(context.plane, { fields: known, held, remoteAddress, identity });
+          identified(metadata, identity);
           countMessage(call, held, fail);
+          pass(metadata);
+        };
+        try {
+          fields = fieldsFrom(metadata, context.maxMetadataBytes);
+          const own = fields;
+          const identity = context.plane.authenticate({ fields: own });
+          if (!(identity instanceof Promise)) return begin(own, identity);
+          identity.then((one) => begin(own, one)).catch(fail);
         } catch (error) {
-          return fail(error);
+          fail(error);
         }
-        pass(metadata);
       })
       .withOnCancel(end);
     const responder = new ResponderBuilder()
@@ -154,4 +157,12 @@ export function admissionInterceptor({
       });
     return new ServerInterceptingCall(call, responder.build());
   };
+}
+
+/** The status of a call that is refused before its message is read, with its audit line. */
+function refusalStatus({ plane }: GrpcContext, fields: Fields | undefined, error: unknown) {
+  const tracing = fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
+  const refusal = refusalFor(plane, tracing, error);
+  auditLineOf(plane, tracing)?.onFinished(refusal.status);
+  return statusOf(refusal, tracing, new Metadata());
 }

@@ -1,3 +1,4 @@
+import type { AuthResult } from '../../auth/port';
 import { auditLineOf } from './audit-line';
 import { answerNative } from './native';
 import { answerBatch } from './native-batch';
@@ -85,9 +86,16 @@ function handle(plane: Plane, exchange: Exchange): void {
       return answerOptions(request, matched.allow);
     }
     if (matched.found !== 'route') throw notFound(matched);
-    kind = matched.route.kind;
+    const { route } = matched;
+    kind = route.kind;
     requireOwnOrigin(plane, exchange);
-    answer(plane, request, matched.route)?.catch(request.fail);
+    // The body is not read before.
+    const known = plane.authenticate(exchange);
+    const begin = (identity: AuthResult): Promise<void> | void => {
+      exchange.identity = identity;
+      return answer(plane, request, route);
+    };
+    (known instanceof Promise ? known.then(begin) : begin(known))?.catch(request.fail);
   } catch (error) {
     request.fail(error);
   }

@@ -32,12 +32,12 @@ export interface ManagementOptions {
  * Is the body read? Not without valid credentials: the app rejects such requests anyway, and their
  * bodies (2 MiB per connection) could fill the memory.
  */
-function isRead(exchange: Exchange, plane: ManagementOptions['plane']): boolean {
+async function isRead(exchange: Exchange, plane: ManagementOptions['plane']): Promise<boolean> {
   const { fields, held } = exchange;
   if (fields.count('content-length') + fields.count('transfer-encoding') === 0) return false;
-  const result = plane.authenticate(fields, { scope: 'read' });
+  const result = await plane.authenticate(exchange);
   if (result.ok) held.belongsTo(ownerOf(plane, exchange, result.caller.name));
-  return result.ok || result.code !== 'UNAUTHENTICATED';
+  return result.ok || result.code === 'FORBIDDEN';
 }
 
 const FOR_US = filterOf(
@@ -72,7 +72,7 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   const { client, place, plane } = options;
   const { signal } = exchange;
   const method = KNOWN.has(exchange.method) ? exchange.method : UNKNOWN;
-  const body = isRead(exchange, plane) ? await exchange.body(MAX_BODY_BYTES) : undefined;
+  const body = (await isRead(exchange, plane)) ? await exchange.body(MAX_BODY_BYTES) : undefined;
   const target = exchange.path + exchange.query;
   const headers = headersFor(exchange, body, plane.trust);
   const repeatable = SAFE.has(method);

@@ -1,6 +1,6 @@
 import type { AuditEntry } from '../../audit';
 import type { AuthResult, Authenticate, Caller } from '../../auth/port';
-import { ANYONE_NAME, CHALLENGE } from '../../auth/port';
+import { ANYONE_NAME, authorize, CHALLENGE } from '../../auth/port';
 import type { ModelRoute, TableHolder } from '../../core/routing/table';
 import type { CallOptions } from '../upstream/call';
 import type { ArmSelector } from '../routing/target';
@@ -12,6 +12,7 @@ import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
 import type { HeldBytes } from '../../shared/held-bytes';
 import { MemoryFull } from '../../shared/held-bytes';
 import type { IsTrustedProxy } from '../../shared/trusted-proxies';
+import { callerAddress } from '../../shared/trusted-proxies';
 import type { ExtraHeaders, HeaderRules, Origin, Tracing } from '../upstream/headers';
 import { JSON_TYPE, ownHeaders, upstreamHeaders } from '../upstream/headers';
 import { HttpFault } from '../http/fields';
@@ -91,30 +92,29 @@ function callerOf(result: AuthResult): Caller {
   throw new Refusal(result.code, result.message, { headers });
 }
 
-/** The owner whose memory share a request uses: its key, or its address without keys. */
+/** The owner whose memory share a request uses: its caller, or its address without keys. */
 export function ownerOf(
   { trust }: Pick<Plane, 'trust'>,
-  { fields, remoteAddress }: Pick<IncomingRequest, 'fields' | 'remoteAddress'>,
+  exchange: Pick<IncomingRequest, 'fields' | 'remoteAddress'>,
   caller: string,
 ): string {
-  if (caller !== ANYONE_NAME) return caller;
-  if (!trust(remoteAddress)) return remoteAddress;
-  // The last address that is not a trusted proxy: the caller can forge those before it.
-  const chain = (fields.get('x-forwarded-for') ?? '').split(',').map((one) => one.trim());
-  return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
+  return caller === ANYONE_NAME ? callerAddress(trust, exchange) : caller;
 }
 
-type AuthenticatedMessage = Pick<IncomingRequest, 'fields'> &
-  Partial<Pick<IncomingRequest, 'account' | 'held' | 'remoteAddress'>>;
+type AuthenticatedMessage = Pick<IncomingRequest, 'fields' | 'remoteAddress' | 'identity'> &
+  Partial<Pick<IncomingRequest, 'account' | 'held'>>;
+
+/** The caller of a message that was authenticated when it began. @throws Refusal */
 
 export function authenticated(
   plane: Plane,
   exchange: AuthenticatedMessage,
   model?: string,
 ): Caller {
-  const { fields, held, remoteAddress = '' } = exchange;
-  const caller = callerOf(plane.authenticate(fields, { scope: 'infer', model }));
-  held?.belongsTo(ownerOf(plane, { fields, remoteAddress }, caller.name));
+  const { held, identity } = exchange;
+  if (identity === undefined) throw new Error('a handler began before authentication');
+  const caller = callerOf(authorize(identity, { scope: 'infer', model }));
+  held?.belongsTo(ownerOf(plane, exchange, caller.name));
   // Unknown model names are arbitrary text, so they are not logged.
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
   exchange.account?.onIdentified(caller.name, known);

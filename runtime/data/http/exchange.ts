@@ -1,3 +1,4 @@
+import type { AuthResult } from '../../auth/port';
 import type { AttemptResult } from '../../core/routing/outcome';
 import type { Holding } from '../../shared/held-bytes';
 import type { Fields } from './fields';
@@ -78,7 +79,7 @@ export interface RequestObserver {
 /** The part of a request that is known before its body, over HTTP or gRPC. */
 export type IncomingRequest = Pick<
   Exchange,
-  'fields' | 'remoteAddress' | 'secure' | 'signal' | 'account' | 'held'
+  'fields' | 'remoteAddress' | 'secure' | 'signal' | 'identity' | 'account' | 'held'
 >;
 
 /** A whole body, or a streamed one. */
@@ -100,6 +101,8 @@ export interface Exchange {
   readonly secure: boolean;
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: AbortSignalLike;
+  /** Who sent it; undefined until that is known. */
+  identity?: AuthResult | undefined;
   /** Absent: the request is not observed. */
   account?: RequestObserver | undefined;
   /** Memory that is used for the request until it is over. */

@@ -25,12 +25,11 @@ const RANK: Readonly<Record<string, readonly ('infer' | 'arms')[]>> = {
   caller: ['infer'],
   tester: ['infer', 'arms'],
 };
-const byKey: Authenticate = (headers, { model }) => {
-  const key = headers.get('x-api-key') ?? headers.get('authorization')?.replace('Bearer ', '');
+const byKey: Authenticate = ({ fields }) => {
+  const key = fields.get('x-api-key') ?? fields.get('authorization')?.replace('Bearer ', '');
   const scopes = RANK[key ?? ''];
   if (scopes === undefined) return { ok: false, code: 'UNAUTHENTICATED', message: 'no such key' };
-  if (model === 'secret') return { ok: false, code: 'FORBIDDEN', message: 'not for you' };
-  return { ok: true, caller: { name: key ?? '', scopes: [...scopes] } };
+  return { ok: true, caller: { name: key ?? '', scopes: [...scopes], models: ['iris'] } };
 };
 
 async function start(behaves: readonly Behave[], input = {}, options: PlaneOptions = {}) {

@@ -14,7 +14,7 @@ const METADATA = { name: 'iris', versions: ['1'], platform: 'x', inputs: [], out
 const about: Behave = () => json(METADATA);
 const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 10 }];
 
-const byScope: Authenticate = (headers) => {
+const byScope: Authenticate = ({ fields: headers }) => {
   const scopes =
     headers.get('x-api-key') === 'tester' ? (['arms', 'infer'] as const) : (['infer'] as const);
   return { ok: true, caller: { name: 'test', scopes: [...scopes] } };

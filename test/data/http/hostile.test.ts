@@ -114,8 +114,8 @@ test('an answer that has no body tells no length of it, whatever its server says
 });
 
 describe('the body of a management call', () => {
-  const byKey: Authenticate = (headers) =>
-    headers.get('x-api-key') === 'mine'
+  const byKey: Authenticate = ({ fields }) =>
+    fields.get('x-api-key') === 'mine'
       ? { ok: true, caller: { name: 'me', scopes: ['admin'] } }
       : { ok: false, code: 'UNAUTHENTICATED', message: 'no such key' };
 

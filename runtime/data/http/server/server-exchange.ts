@@ -67,6 +67,7 @@ export class ServerExchange implements Exchange, BodyOwner {
   readonly secure: boolean;
   readonly signal = new CallerSignal();
   readonly held: Holding;
+  identity: Exchange['identity'];
   account: RequestObserver | undefined;
 
   private readonly incoming: RequestBody;

@@ -1,0 +1,138 @@
+import { parseKeys } from '../../runtime/auth/keys-file';
+import { newKey } from '../../runtime/auth';
+
+// What a file of keys may look like, and that its faults never show what may be a key.
+
+const [one, two] = [newKey().sha256, newKey().sha256];
+const FILE = 'keys.yaml';
+
+async function namesOf(text: string): Promise<readonly string[]> {
+  const { keys } = await parseKeys(text, FILE);
+  return [...keys.values()].map(({ result }) => result.caller.name);
+}
+
+const entry = (name: string, sha256: string): object => ({ name, sha256, scopes: ['infer'] });
+const BLOCK = [
+  '# keys of the clinic',
+  '---',
+  '- name: a # the first',
+  `  sha256: ${one}`,
+  '  scopes: [infer]',
+  '',
+  '# of the ward',
+  '- scopes:',
+  '    - infer',
+  `  sha256: ${two}`,
+  '  name: >-',
+  '    b',
+  '',
+].join('\n');
+
+describe('a list', () => {
+  test.each([
+    ['in blocks, with comments between', BLOCK],
+    ['indented', BLOCK.replace('---\n', '').replace(/^(?!#)(?=.)/gm, '  ')],
+    ['with CR LF', BLOCK.replaceAll('\n', '\r\n')],
+    [
+      'in braces of YAML',
+      `- {name: a, sha256: ${one}, scopes: [infer]}\n- {name: b, sha256: ${two}, scopes: [infer]}`,
+    ],
+    [
+      'of JSON lines',
+      `- ${JSON.stringify(entry('a', one))}\n- ${JSON.stringify(entry('b', two))}\n`,
+    ],
+    ['in JSON', JSON.stringify([entry('a', one), entry('b', two)])],
+    [
+      'in JSON with lines',
+      `\n ${JSON.stringify([entry('a', one), entry('b', two)], undefined, 2)}\n`,
+    ],
+  ])('%s', async (_, text) => {
+    expect(await namesOf(text)).toEqual(['a', 'b']);
+  });
+
+  test.each(['[]', ' [ ]\n'])('%j has no keys', async (text) => {
+    expect(await namesOf(text)).toEqual([]);
+  });
+
+  test('brackets and commas within texts of JSON are texts', async () => {
+    expect(await namesOf(JSON.stringify([entry('a],[{"', one), entry('\\', two)]))).toEqual([
+      'a],[{"',
+      '\\',
+    ]);
+  });
+});
+
+describe('a fault is told with its line', () => {
+  const item = `- { name: a, sha256: ${one}, scopes: [infer] }`;
+  test.each([
+    ['nothing', '', 'keys.yaml:1: is empty'],
+    ['comments only', '# none\n', 'keys.yaml:1: is empty'],
+    ['a mapping', 'keys: []', 'keys.yaml:1: must be a list'],
+    ['a text', 'x', 'keys.yaml:1: must be a list'],
+    ['an item that is a text', '- x', 'keys.yaml:1: '],
+    ['an empty item', `${item}\n-\n`, 'keys.yaml:2: '],
+    [
+      'a wrong scope',
+      `${item}\n- name: b\n  sha256: ${two}\n  scopes: [all]`,
+      'scopes[0]: got "all"',
+    ],
+    ['a missing name', `- sha256: ${one}\n  scopes: [infer]`, 'keys.yaml:1: name: is missing'],
+    ['an unknown field', item.replace('name', 'nam'), 'did you mean name'],
+    [
+      'a time without an offset',
+      item.replace(' }', ', expires: 2027-01-01T00:00:00 }'),
+      'expires: ',
+    ],
+    ['a key that stands twice', `${item}\n${item}`, 'keys.yaml:2: sha256: this key stands twice'],
+    ['a field that stands twice', '- name: a\n  name: b', 'keys.yaml:2: '],
+    ['a JSON list that does not end', `[${JSON.stringify(entry('a', one))}`, 'end it with ]'],
+    ['something after a JSON list', '[] []', 'end it with ]'],
+    ['a JSON list with a gap', '[,]', 'keys.yaml:1: '],
+    ['two documents', `${item}\n---\n${item.replace(one, two)}`, 'keys.yaml:'],
+    ['no scopes', item.replace('[infer]', '[]'), 'scopes'],
+  ])('%s', async (_, text, words) => {
+    await expect(parseKeys(text, FILE)).rejects.toThrow(words);
+  });
+
+  test('a key of the configuration does not stand in the file again', async () => {
+    await expect(parseKeys(item, FILE, undefined, new Set([one]))).rejects.toThrow('stands twice');
+  });
+
+  test('of many faults the first are told', async () => {
+    const text = '- {}\n'.repeat(50);
+    const error = await parseKeys(text, FILE).catch((failure: unknown) => failure as Error);
+    expect((error as Error).message.split('\n')).toHaveLength(6);
+    expect((error as Error).message).toMatch(/and \d+ more faults$/);
+  });
+
+  test.each(['sha256', 'key', 'name'])('a key written as %s is not shown', async (field) => {
+    const { key } = newKey();
+    const text = JSON.stringify([{ ...entry('a', one), [field]: field === 'name' ? [key] : key }]);
+    const error = await parseKeys(text, FILE).catch((failure: unknown) => failure as Error);
+    expect((error as Error).message).not.toContain(key);
+  });
+
+  test.each(['__proto__', 'constructor', 'toString'])('%s is a name like others', async (name) => {
+    expect(await namesOf(JSON.stringify([entry(name, one)]))).toEqual([name]);
+    await expect(parseKeys(`- { ${name}: x }`, FILE)).rejects.toThrow(name);
+  });
+});
+
+test('what did not change is not read again', async () => {
+  const first = await parseKeys(BLOCK, FILE);
+  const { keys } = await parseKeys(
+    `${BLOCK}- ${JSON.stringify(entry('c', newKey().sha256))}`,
+    FILE,
+    first.items,
+  );
+  expect(keys.get(one)).toBe(first.keys.get(one));
+  expect(keys.size).toBe(3);
+});
+
+test('ten thousand keys and one more are refused, ten thousand are not', async () => {
+  const digests = Array.from({ length: 10_001 }, (_, at) => at.toString(16).padStart(64, '0'));
+  const lines = digests.map((sha256) => `- ${JSON.stringify(entry('a', sha256))}`);
+  const all = await parseKeys(lines.slice(0, -1).join('\n'), FILE);
+  expect(all.keys.size).toBe(10_000);
+  await expect(parseKeys(lines.join('\n'), FILE, all.items)).rejects.toThrow('more than 10000');
+});
