@@ -48,7 +48,7 @@ const closed = CALLS.filter(({ access }) => access !== 'open').flatMap(({ method
   [path, alias].flatMap((one) => (one === undefined ? [] : [[method.toUpperCase(), one] as const])),
 );
 
-test.each(closed)('nobody without a key: %s %s is 401 with a challenge', async (method, path) => {
+test.each(closed)('%s %s without a key is 401 with a challenge', async (method, path) => {
   const reply = await as(undefined, pathOf(path), method);
   expect([reply.status, codeOf(reply)]).toEqual([401, 'UNAUTHENTICATED']);
   expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
@@ -56,10 +56,13 @@ test.each(closed)('nobody without a key: %s %s is 401 with a challenge', async (
 
 test.each(
   CALLS.filter(({ action }) => action !== undefined).map((call) => [call.method, call.path]),
-)('a reader changes nothing: %s %s is 403, before its body is looked at', async (method, path) => {
-  const reply = await as('reader', pathOf(path), method.toUpperCase(), { nonsense: true });
-  expect([reply.status, codeOf(reply)]).toEqual([403, 'FORBIDDEN']);
-});
+)(
+  'a reader may not change anything: %s %s is 403, before its body is read',
+  async (method, path) => {
+    const reply = await as('reader', pathOf(path), method.toUpperCase(), { nonsense: true });
+    expect([reply.status, codeOf(reply)]).toEqual([403, 'FORBIDDEN']);
+  },
+);
 
 test('the document and its page are open, the metrics are not', async () => {
   expect((await as(undefined, '/openapi.json')).status).toBe(200);
@@ -86,14 +89,14 @@ describe.each(['/api/v1/health', '/health'])('health below %s', (base) => {
     expect((await as(undefined, base + path)).status).toBe(200);
   });
 
-  test('only readers see every model', async () => {
+  test('shows every model to readers only', async () => {
     expect((await as(undefined, `${base}/detailed`)).status).toBe(401);
     expect((await as('caller', `${base}/detailed`)).status).toBe(403);
     expect((await as('reader', `${base}/detailed`)).status).toBe(200);
   });
 });
 
-test('a key for some models sees and changes only those', async () => {
+test('shows and changes only the models of a key for some', async () => {
   const { body } = await as('narrow', '/api/v1/models');
   expect(body).toMatchObject({ total: 1, models: [{ model_id: 'iris' }] });
   expect((await as('narrow', '/api/v1/models/rose')).status).toBe(403);
@@ -107,7 +110,7 @@ test('a key for some models sees and changes only those', async () => {
   expect([deploy.status, codeOf(deploy)]).toEqual([403, 'FORBIDDEN']);
 });
 
-describe('what reaches beyond a model is not said by REST, whatever the key', () => {
+describe('a value that reaches beyond a model', () => {
   const privileged = [
     ['overrides', { overrides: { Deployment: { spec: { minReadySeconds: 3 } } } }],
     ['command', { command: ['/bin/sh', '-c', 'id'] }],
@@ -120,7 +123,7 @@ describe('what reaches beyond a model is not said by REST, whatever the key', ()
     return [reply.status, codeOf(reply), ...paths];
   };
 
-  test.each(privileged)('%s: not by deploy, dry run or PUT', async (path, more) => {
+  test.each(privileged)('%s: is refused by deploy, dry run and PUT', async (path, more) => {
     const config = { ...iris({ model_id: 'mine' }), ...more };
     const refused = [400, 'INVALID_MODEL_CONFIG', path];
     for (const name of ['writer', 'root'] as const) {
@@ -133,7 +136,7 @@ describe('what reaches beyond a model is not said by REST, whatever the key', ()
   });
 
   test.each(privileged)(
-    '%s: what is stored stays, goes by null and comes back',
+    '%s: may stay when stored, is removed by null and restored by a rollback',
     async (path, more) => {
       await place(service, { ...iris(), ...more });
       const put = (config: object) => as('writer', '/api/v1/models/iris', 'PUT', { config });
@@ -151,7 +154,7 @@ describe('what reaches beyond a model is not said by REST, whatever the key', ()
     },
   );
 
-  test('a candidate that is stored with such a value may become stable', async () => {
+  test('may become stable in a candidate that is stored with it', async () => {
     const candidates = [
       { version: 'v2', traffic: 10, environment_variables: { LD_PRELOAD: '/opt/jemalloc.so' } },
     ];
@@ -162,7 +165,7 @@ describe('what reaches beyond a model is not said by REST, whatever the key', ()
   });
 });
 
-test('a model of another writer is read-only; only an administrator takes it over', async () => {
+test('a model of another manager is read-only; only an administrator takes it over', async () => {
   await place(service, withCandidate(), 'argocd');
   const change = { config: { version: 'v9' } };
   const reply = await as('writer', '/api/v1/models/iris', 'PUT', change);
@@ -174,7 +177,7 @@ test('a model of another writer is read-only; only an administrator takes it ove
   expect(body['manager']).toBe('rest');
 });
 
-test('every change and every attempt is on record, with who and what came of it', async () => {
+test('every change and every attempt is audited, with caller and result', async () => {
   await as('writer', '/api/v1/models/iris', 'PUT', { config: { version: 'v2' } });
   await as('reader', '/api/v1/models/iris', 'DELETE');
   await as(undefined, '/api/v1/models/rose/scale', 'POST', { replicas: 1 });
@@ -199,7 +202,7 @@ test('every change and every attempt is on record, with who and what came of it'
   ]);
 });
 
-test('the revision a change is meant for can be named on every change', async () => {
+test('every change accepts If-Match', async () => {
   const headers = { 'x-api-key': keys.root.key, 'if-match': '"9"' };
   await place(service, withCandidate());
   const bodies: Record<string, unknown> = {

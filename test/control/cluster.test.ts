@@ -20,7 +20,7 @@ const CODES: readonly ClusterErrorCode[] = [
   'DEPLOYMENT_FAILED',
 ];
 
-test.each(CODES)('a refusal of the cluster is answered as it is: %s', async (code) => {
+test.each(CODES)('a refusal of the cluster is returned as it is: %s', async (code) => {
   const refuse = () => Promise.reject(new ClusterError(code, 'the sentence', [{ path: 'x' }]));
   service = await serve({ wrap: (cluster) => ({ ...cluster, apply: refuse }) });
   const reply = await ask(`${service.url}/api/v1/models/deploy`, 'POST', { config: iris() });
@@ -29,7 +29,7 @@ test.each(CODES)('a refusal of the cluster is answered as it is: %s', async (cod
   expect(reply.headers.get('retry-after')).toBe(ERROR_STATUS[code] === 503 ? '5' : null);
 });
 
-test('what is wrong with the cluster stands in the log, and what the caller did wrong does not', async () => {
+test('faults of the cluster are logged, and faults of the caller are not', async () => {
   const refuse = (code: ClusterErrorCode) => () => Promise.reject(new ClusterError(code, 'words'));
   const told = async (code: ClusterErrorCode): Promise<unknown> => {
     service = await serve({ wrap: (cluster) => ({ ...cluster, apply: refuse(code) }) });
@@ -44,7 +44,7 @@ test('what is wrong with the cluster stands in the log, and what the caller did 
   });
 });
 
-test('a defect is 500 without any of its text, and the log has the place by request id', async () => {
+test('an internal error is a 500 without its text, and the log has the place by request id', async () => {
   const secret = 'password-in-a-message';
   service = await serve({
     wrap: (cluster) => ({ ...cluster, history: () => Promise.reject(new Error(secret)) }),
@@ -79,7 +79,7 @@ describe('two writers', () => {
   const put = (headers: Record<string, string> = {}) =>
     ask(`${service.url}/api/v1/models/iris`, 'PUT', { config: { version: 'v2' } }, headers);
 
-  test('a change is made again on what the other one wrote: neither is lost', async () => {
+  test('both succeed: the second change applies to the result of the first', async () => {
     service = await serve({ wrap: contested(2) });
     await place(service, iris());
     expect((await put()).status).toBe(202);
@@ -87,14 +87,14 @@ describe('two writers', () => {
     expect(body).toMatchObject({ version: 'v2', labels: { turn: '0' } });
   });
 
-  test('it is given up when the other one never rests, and says so', async () => {
+  test('give up after some attempts, and report it', async () => {
     service = await serve({ wrap: contested(99) });
     await place(service, iris());
     const reply = await put();
     expect([reply.status, codeOf(reply)]).toEqual([412, 'REVISION_CONFLICT']);
   });
 
-  test('with If-Match it is not made again: the caller has to look', async () => {
+  test('with If-Match fail without a retry', async () => {
     service = await serve({ wrap: contested(1) });
     await place(service, iris());
     const reply = await put({ 'if-match': '"1"' });
@@ -134,8 +134,8 @@ function draining() {
   return { wrap, removed, finish: () => finish(), deleting };
 }
 
-describe('deleting', () => {
-  test('is answered when it has begun, not when the last request is done', async () => {
+describe('deleting a model', () => {
+  test('is answered when it has begun, not after the last request', async () => {
     const slow = draining();
     service = await serve({ wrap: slow.wrap });
     await place(service, iris());
@@ -150,7 +150,7 @@ describe('deleting', () => {
     slow.finish();
   });
 
-  test('that was cut off is finished by a tick, once a minute and not more', async () => {
+  test('is finished by a tick after an interruption, once a minute at most', async () => {
     const slow = draining();
     service = await serve({ wrap: slow.wrap });
     await place(service, iris());
@@ -169,7 +169,7 @@ describe('deleting', () => {
     ).resolves.toMatchObject({ status: 404 });
   });
 
-  test('that the cluster refuses is answered with the refusal', async () => {
+  test("is refused with the cluster's refusal", async () => {
     service = await serve();
     await place(service, iris(), 'argocd');
     const reply = await ask(`${service.url}/api/v1/models/iris`, 'DELETE');
@@ -177,7 +177,7 @@ describe('deleting', () => {
   });
 });
 
-test('a tick that cannot act says so and tries again with the next one', async () => {
+test('a tick that fails is logged and retried by the next one', async () => {
   let broken = true;
   service = await serve({
     wrap: (cluster) => ({
@@ -220,7 +220,7 @@ test('ticks do not overlap', async () => {
   expect(most).toBe(1);
 });
 
-test('every swap is told to whoever listens, with a rising generation', async () => {
+test('listeners hear of every swap, with a rising generation', async () => {
   const generations: number[] = [];
   service = await serve({
     more: { onTableSwap: ({ generation }) => void generations.push(generation) },

@@ -71,7 +71,7 @@ const desired = (): number | undefined => {
   return watch.snapshot().models.get('iris')?.arms[0]?.desired;
 };
 
-test('200 requests for a model that sleeps are held by a follower, which wakes it: none fails', async () => {
+test('200 requests for a sleeping model are held by a follower, which wakes it: none fails', async () => {
   const { post, load } = planeOf('b');
   const asked = Array.from({ length: 200 }, () => post('/v2/models/iris/infer', BODY));
   const held = (): number => load.arms().reduce((sum, { queued }) => sum + queued, 0);

@@ -60,7 +60,7 @@ describe('the document', () => {
     expect(document.paths[path]).toHaveProperty('post');
   });
 
-  test('has no reference that leads nowhere', () => {
+  test('has no dangling reference', () => {
     const names = [
       ...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g),
     ];
@@ -68,7 +68,7 @@ describe('the document', () => {
     for (const [, name] of names) expect(document.components.schemas).toHaveProperty(name ?? '');
   });
 
-  test('names each operation once, and how callers identify themselves', () => {
+  test('names each operation once, and the security of callers', () => {
     const ids = operations.map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);
     expect(document.components.securitySchemes).toEqual({
@@ -88,7 +88,7 @@ describe('the document', () => {
     expect(definition.required).toContain('model_id');
   });
 
-  test('promises no error that nothing throws today', () => {
+  test('lists no error that no code throws', () => {
     const promised = operations.flatMap(({ operation }) =>
       Object.values(operation.responses).map(
         (one) => (one as { description?: string }).description,
@@ -98,7 +98,7 @@ describe('the document', () => {
     expect(promised.filter((text) => never.test(text ?? ''))).toEqual([]);
   });
 
-  test('promises a list of models no errors of inference but that there is none yet', () => {
+  test('lists no error of inference for a list of models, except before the cluster was read', () => {
     const statuses = (path: string, method: string) =>
       Object.keys(document.paths[path]?.[method]?.responses ?? {});
     expect(statuses('/v1/models', 'get')).toEqual(['200', '401', '403', '500', '503']);
@@ -169,7 +169,7 @@ const LIFE: readonly Step[] = [
   ['POST', `${MODEL}/promote`, 404],
 ];
 
-describe('real answers are those the document promises', () => {
+describe('real responses match the document', () => {
   let service: Service;
   beforeAll(async () => {
     service = await serve();
@@ -192,13 +192,13 @@ describe('real answers are those the document promises', () => {
     expect(missing).toEqual([]);
   });
 
-  test('a check that is given a wrong answer fails', () => {
+  test('a wrong response fails the check', () => {
     const wrong = { status: 200, headers: new Headers(), body: { models: [{}], total: 1 } };
     expect(() => check('GET', '/api/v1/models', wrong)).toThrow(/limit/);
     expect(() => check('GET', '/api/v1/models', { ...wrong, status: 418 })).toThrow(/418/);
   });
 
-  test('a service that has not started answers as promised too', async () => {
+  test('a service that has not started answers by the document too', async () => {
     const cold = await serve({ unstarted: true });
     for (const name of ['', 'ready', 'startup', 'detailed']) {
       const path = `/api/v1/health/${name}`;

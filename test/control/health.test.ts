@@ -34,7 +34,7 @@ const broken = replica({
   },
 });
 
-describe('a service that is well', () => {
+describe('a healthy service', () => {
   beforeEach(async () => {
     await begin();
     service.clock.at = T0 + 90_500;
@@ -56,7 +56,7 @@ describe('a service that is well', () => {
     },
   );
 
-  test('/api/v1/health/ has exactly what was promised, with and without the slash', async () => {
+  test('has exactly the documented paths below /api/v1/health/, with and without the slash', async () => {
     const expected = {
       status: 'healthy',
       version: '0.1.0-test',
@@ -68,7 +68,7 @@ describe('a service that is well', () => {
     }
   });
 
-  test('another method is refused with those that are taken, on both paths', async () => {
+  test('refuses other methods with the supported ones, on both paths', async () => {
     for (const path of ['/api/v1/health', '/api/v1/health/live', '/health/live']) {
       const { status, headers } = await ask(service.url + path, 'POST');
       expect([status, headers.get('allow')]).toEqual([405, 'GET, HEAD']);
@@ -76,7 +76,7 @@ describe('a service that is well', () => {
   });
 });
 
-test('before the cluster was read nothing is ready, and models are not said to be missing', async () => {
+test('before the cluster was read nothing is ready, and models are not reported missing', async () => {
   await begin({ unstarted: true });
   expect(await health()).toMatchObject({ status: 503, body: { status: 'unhealthy' } });
   expect(await health('live')).toMatchObject({ status: 200 });
@@ -97,7 +97,7 @@ test('before the cluster was read nothing is ready, and models are not said to b
   expect(await health('startup')).toMatchObject({ status: 200, body: { status: 'started' } });
 });
 
-test('it is not ready before it is known with how many routers capacity is shared', async () => {
+test('it is not ready before the number of routers that share capacity is known', async () => {
   let isSettled = false;
   await begin({ more: { routers: { ...ALONE, isSettled: () => isSettled } } });
   expect(await health('ready')).toMatchObject({
@@ -108,7 +108,7 @@ test('it is not ready before it is known with how many routers capacity is share
   expect(await health('ready')).toMatchObject({ status: 200 });
 });
 
-test('during shutdown it is alive but not ready, and asks callers to go', async () => {
+test('during shutdown it is alive but not ready, and closes connections', async () => {
   await begin();
   await place(service, iris());
   expect(service.control.isReady()).toBe(true);
@@ -122,7 +122,7 @@ test('during shutdown it is alive but not ready, and asks callers to go', async 
   expect((await ask(`${service.url}/api/v1/models/iris`)).status).toBe(200);
 });
 
-test('an old view of the cluster still serves, is ready, and is said to be old', async () => {
+test('with an old view of the cluster it serves, is ready, and reports the age', async () => {
   await begin({
     wrap: (cluster) => ({
       ...cluster,
@@ -139,7 +139,7 @@ test('an old view of the cluster still serves, is ready, and is said to be old',
   ]);
 });
 
-test('a sick model degrades the service, is named in detail, and does not make it unready', async () => {
+test('an unhealthy model degrades the service, is named in detail, and does not make it unready', async () => {
   await begin({ replicasOf: () => [broken] });
   await place(service, iris());
   expect(await health()).toMatchObject({ status: 200, body: { status: 'degraded' } });
@@ -156,7 +156,7 @@ test('a sick model degrades the service, is named in detail, and does not make i
   ]);
 });
 
-test('detailed tells the traffic of every arm: rates, percentiles, failures, queues, ejections', async () => {
+test('detailed shows the traffic of every arm: rates, percentiles, failures, queues, ejections', async () => {
   await begin();
   await place(service, withCandidate());
   service.stats.push({
@@ -208,7 +208,7 @@ test('detailed tells the traffic of every arm: rates, percentiles, failures, que
 describe('the status of a model', () => {
   const status = async () => (await ask(`${service.url}/api/v1/models/iris/status`)).body;
 
-  test('says everything about one that runs', async () => {
+  test('has every field for a running one', async () => {
     await begin({
       replicasOf: (_, arm) => [
         replica({
@@ -247,7 +247,7 @@ describe('the status of a model', () => {
     ]);
   });
 
-  test('says why one does not run', async () => {
+  test('has the cause of one that does not run', async () => {
     await begin({ replicasOf: () => [broken] });
     await place(service, iris());
     expect(await status()).toMatchObject({
@@ -261,7 +261,7 @@ describe('the status of a model', () => {
     });
   });
 
-  test('admits what it does not know', async () => {
+  test('has null for unknown values', async () => {
     await begin();
     await place(service, iris());
     expect((await status())['resource_usage']).toMatchObject({
@@ -274,18 +274,18 @@ describe('the status of a model', () => {
 describe('the ops port', () => {
   beforeEach(() => begin());
 
-  test.each(['/live', '/ready'])('%s needs no key', async (path) => {
+  test.each(['/live', '/ready'])('needs no key: %s', async (path) => {
     expect((await ask(`${service.opsUrl}${path}`)).status).toBe(200);
   });
 
-  test('/internal/load is what the other routers read', async () => {
+  test('has /internal/load for the other routers', async () => {
     const { status, body } = await ask(`${service.opsUrl}/internal/load`);
     expect(status).toBe(200);
     expect(body).toEqual({ version: 1, router: 'local', at: T0, started_at: T0, arms: [] });
   });
 
   test.each(['/live', '/ready', '/metrics', '/internal/load'])(
-    '%s does not answer to a name that a web page can point here',
+    'refuses a host that a web page can point here: %s',
     async (path) => {
       const port = Number(new URL(service.opsUrl).port);
       const by = (host: string) => askRaw(port, path, { headers: { host } });
@@ -300,13 +300,13 @@ describe('the ops port', () => {
     },
   );
 
-  test('offers nothing else', async () => {
+  test('has no other paths', async () => {
     expect((await ask(`${service.opsUrl}/api/v1/models`)).status).toBe(404);
     expect((await ask(`${service.opsUrl}/live`, 'POST')).headers.get('allow')).toBe('GET, HEAD');
   });
 });
 
-test('a file with faults degrades the health, and is told with the model that serves on', async () => {
+test('a file with faults degrades the health, and is listed with the model that serves on', async () => {
   const brokenFiles = () => [
     { file: 'models/iris.yaml', message: 'models/iris.yaml: version: is missing', id: 'iris' },
     { file: 'models/new.yaml', message: 'models/new.yaml: id: is missing' },

@@ -37,7 +37,7 @@ describe('errors', () => {
   });
 
   test.each(['/api', '/api/v1', '/api/v2/models', '/api/v1/models/iris/nothing', '/docs/x/y'])(
-    'an unknown path is 404: %s',
+    'of an unknown path are 404: %s',
     async (path) => {
       const reply = await ask(url(path));
       expect([reply.status, codeOf(reply)]).toEqual([404, 'NOT_FOUND']);
@@ -53,18 +53,18 @@ describe('errors', () => {
     ['POST', '/health/live', 'GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
     ['DELETE', '/metrics', 'GET, HEAD'],
-  ])('%s %s is 405 with the methods there are', async (method, path, allow) => {
+  ])('of %s %s are 405 with the supported methods', async (method, path, allow) => {
     const reply = await ask(url(path), method);
     expect([reply.status, codeOf(reply)]).toEqual([405, 'METHOD_NOT_ALLOWED']);
     expect(reply.headers.get('allow')).toBe(allow);
   });
 
-  test('OPTIONS says what a path takes', async () => {
+  test('OPTIONS lists the methods of a path', async () => {
     const reply = await fetch(url('/api/v1/models/iris'), { method: 'OPTIONS' });
     expect([reply.status, reply.headers.get('allow')]).toEqual([204, 'DELETE, GET, HEAD, PUT']);
   });
 
-  test('a path that is not well-formed is 400', async () => {
+  test('a malformed path is 400', async () => {
     const reply = await ask(url('/api/v1/models/%zz'));
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
   });
@@ -88,7 +88,7 @@ describe('bodies', () => {
   };
 
   test.each(['{', '{"config": ', 'config', '{"a":1}}', "{'a':1}"])(
-    'malformed JSON is 400 and is not repeated: %s',
+    'of malformed JSON are 400 and not quoted: %s',
     async (text) => {
       const [status, code, message] = await answer(await post(text));
       expect([status, code]).toEqual([400, 'INVALID_REQUEST']);
@@ -96,19 +96,19 @@ describe('bodies', () => {
     },
   );
 
-  test('what is not JSON is refused with its place', async () => {
+  test('that are not JSON are refused with the place', async () => {
     const [, , message] = await answer(await post('{"config":\n {"model_id": }}'));
     expect(message).toBe('the body is not valid JSON: line 2, column 15: a value is expected here');
   });
 
-  test('a body that is not UTF-8 is refused with the byte', async () => {
+  test('that are not UTF-8 are refused with the byte', async () => {
     const body = Buffer.from('{"config": {"name": "\xc4\xe3"}}', 'latin1');
     const [status, code, message] = await answer(await post(body));
     expect([status, code]).toEqual([400, 'INVALID_REQUEST']);
     expect(message).toContain('the body is not UTF-8, as JSON must be: byte 21');
   });
 
-  test('a key that is given twice is refused with its path and lines', async () => {
+  test('with a repeated key are refused with its path and lines', async () => {
     for (const method of ['POST', 'PUT']) {
       const path = method === 'POST' ? '/api/v1/models/deploy' : '/api/v1/models/iris';
       const body = '{"config": {"model_id": "iris",\n"version": "1",\n"version": "2"}}';
@@ -125,7 +125,7 @@ describe('bodies', () => {
     }
   });
 
-  test('a number where a text must be is quoted as it was written', async () => {
+  test('with a number in place of a text are refused with its spelling', async () => {
     const rest = '"framework": "onnx", "repository_url": "s3://m/x"';
     const body = `{"config": {"model_id": "iris", "version": 1.10, ${rest}}}`;
     const [status, , message] = await answer(await post(body));
@@ -135,7 +135,7 @@ describe('bodies', () => {
     ]);
   });
 
-  test('a byte order mark is left out', async () => {
+  test('may begin with a byte order mark', async () => {
     const [status, code] = await answer(await post('\uFEFF{"config": {"model_id": "iris"}}'));
     expect([status, code]).toEqual([400, 'INVALID_MODEL_CONFIG']);
   });
@@ -146,12 +146,12 @@ describe('bodies', () => {
     'application/jsonp',
     'multipart/form-data',
     'application/json; charset=latin1',
-  ])('%s is 415', async (type) => {
+  ])('of the type %s are 415', async (type) => {
     const [status, code] = await answer(await post('{}', { 'content-type': type }));
     expect([status, code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
   });
 
-  test('a body without a type is 415 that says which to send', async () => {
+  test('without a type are 415 with the required type', async () => {
     const text = await raw(
       'POST /api/v1/models/deploy HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}',
     );
@@ -159,19 +159,19 @@ describe('bodies', () => {
     expect(text).toContain('Content-Type: application/json');
   });
 
-  test('an unknown content encoding is 415', async () => {
+  test('with an unknown content encoding are 415', async () => {
     const [status] = await answer(await post('{}', { 'content-encoding': 'zstd7' }));
     expect(status).toBe(415);
   });
 
-  test('more than 1 MiB is 413, plain or packed', async () => {
+  test('over 1 MiB are 413, plain or compressed', async () => {
     const large = JSON.stringify({ config: { name: 'x'.repeat(1_100_000) } });
     expect((await answer(await post(large))).slice(0, 2)).toEqual([413, 'PAYLOAD_TOO_LARGE']);
     const packed = await post(gzipSync(large), { 'content-encoding': 'gzip' });
     expect((await answer(packed)).slice(0, 2)).toEqual([413, 'PAYLOAD_TOO_LARGE']);
   });
 
-  test('gzip and merge-patch+json are understood', async () => {
+  test('with gzip and merge-patch+json are accepted', async () => {
     const body = JSON.stringify({ config: iris({ model_id: 'packed' }) });
     const reply = await post(gzipSync(body), { 'content-encoding': 'gzip' });
     expect(reply.status).toBe(202);
@@ -183,7 +183,7 @@ describe('bodies', () => {
     expect(patch.status).toBe(202);
   });
 
-  test('__proto__ in a definition is a fault and pollutes nothing', async () => {
+  test('with __proto__ in a definition have a fault and change no prototype', async () => {
     const [status] = await answer(await post('{"config": {"__proto__": {"polluted": 1}}}'));
     expect(status).toBe(400);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
@@ -192,24 +192,21 @@ describe('bodies', () => {
   test.each([
     ['values', `{"config":[${'1,'.repeat(30_000)}1]}`],
     ['names', `{${Array.from({ length: 6000 }, (_, at) => `"k${at}":1`).join()}}`],
-  ])(
-    'a body with more %s than any definition has is 413, and is not parsed',
-    async (what, body) => {
-      const [status, code, message] = await answer(await post(body));
-      expect([status, code, message]).toEqual([
-        413,
-        'PAYLOAD_TOO_LARGE',
-        expect.stringContaining(what),
-      ]);
-    },
-  );
+  ])('with more %s than any definition are 413, and not parsed', async (what, body) => {
+    const [status, code, message] = await answer(await post(body));
+    expect([status, code, message]).toEqual([
+      413,
+      'PAYLOAD_TOO_LARGE',
+      expect.stringContaining(what),
+    ]);
+  });
 
-  test('a body nested a thousand deep is 400', async () => {
+  test('nested a thousand deep are 400', async () => {
     const deep = `{"config": ${'{"a":'.repeat(1000)}1${'}'.repeat(1000)}}`;
     expect((await answer(await post(deep))).slice(0, 2)).toEqual([400, 'INVALID_REQUEST']);
   });
 
-  test('a caller who breaks off in the middle of a body changes nothing and hurts nobody', async () => {
+  test('that break off change nothing', async () => {
     const { hostname, port } = new URL(service.url);
     await new Promise<void>((resolve) => {
       const socket = connect(Number(port), hostname, () => {
@@ -225,7 +222,7 @@ describe('bodies', () => {
 });
 
 describe('headers', () => {
-  test('a sane request id is taken over, any other is replaced', async () => {
+  test('take over a valid request id, and replace any other', async () => {
     const id = async (given?: string): Promise<string | null> => {
       const headers: Record<string, string> = given === undefined ? {} : { 'x-request-id': given };
       return (await ask(url('/health/live'), 'GET', undefined, headers)).headers.get(
@@ -239,7 +236,7 @@ describe('headers', () => {
   });
 
   test.each(['/api/v1/models', '/nothing', '/api/v1/models/nobody', '/docs', '/metrics'])(
-    '%s carries a request id',
+    'have a request id on %s',
     async (path) => {
       const reply = await fetch(url(path));
       await reply.text();
@@ -247,7 +244,7 @@ describe('headers', () => {
     },
   );
 
-  test('traceparent is passed on when it is one', async () => {
+  test('pass a valid traceparent on', async () => {
     const good = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const pass = async (traceparent: string): Promise<string | null> =>
       (await ask(url('/health/live'), 'GET', undefined, { traceparent })).headers.get(
@@ -260,7 +257,7 @@ describe('headers', () => {
     expect(await pass('nonsense')).toBeNull();
   });
 
-  test('answers are kept by nobody and usable by no page', async () => {
+  test('forbid caching and use by pages', async () => {
     const { headers } = await ask(url('/api/v1/models'));
     expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('content-security-policy')).toBe("default-src 'none'");
@@ -272,7 +269,7 @@ describe('headers', () => {
 });
 
 describe('the documentation', () => {
-  test('is a page that needs nothing from anywhere else', async () => {
+  test('is a page without foreign resources', async () => {
     const page = await fetch(url('/docs'));
     const html = await page.text();
     expect(page.headers.get('content-type')).toMatch(/^text\/html/);
@@ -313,14 +310,14 @@ describe('metrics', () => {
     expect(text).toContain('ai_model_health_status{model_id="iris",arm="stable"} 1');
   });
 
-  test('count what was asked for and how it went', async () => {
+  test('count calls and their results', async () => {
     await ask(url('/api/v1/models/iris/scale'), 'POST', { replicas: -1 });
     const text = await (await fetch(url('/metrics'))).text();
     expect(text).toMatch(/ai_model_deployments_total\{action="scale",status="error"\} [1-9]/);
     expect(text).toMatch(/ai_model_deployments_total\{action="deploy",status="success"\} [1-9]/);
   });
 
-  test('speak OpenMetrics when asked to', async () => {
+  test('are in OpenMetrics form on request', async () => {
     const reply = await fetch(url('/metrics'), {
       headers: { accept: 'application/openmetrics-text; version=1.0.0' },
     });

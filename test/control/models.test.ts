@@ -10,7 +10,7 @@ beforeEach(async () => {
 afterEach(() => service.close());
 
 describe('deploy', () => {
-  test('is accepted with the id of the deployment, and the model is there', async () => {
+  test('is accepted with the id of the deployment, and the model is shown', async () => {
     const reply = await ask(`${models}/deploy`, 'POST', { config: iris() });
     expect(reply.status).toBe(202);
     expect(reply.body).toEqual({
@@ -25,7 +25,7 @@ describe('deploy', () => {
     expect(service.table.current.models.has('iris')).toBe(true);
   });
 
-  test('a definition without the wrapper is told what to send', async () => {
+  test('explains the wrapper to a caller that sends the bare definition', async () => {
     const reply = await ask(`${models}/deploy`, 'POST', iris());
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
     expect(detailsOf(reply)).toEqual([
@@ -37,7 +37,7 @@ describe('deploy', () => {
     ]);
   });
 
-  test('the identical definition again is the same deployment, however it is written', async () => {
+  test('treats the identical definition as the same deployment, in any spelling', async () => {
     await ask(`${models}/deploy`, 'POST', { config: iris() });
     const { model_id: id, repository_url: source, ...rest } = iris();
     const again = await ask(`${models}/deploy`, 'POST', { config: { id, source, ...rest } });
@@ -46,14 +46,14 @@ describe('deploy', () => {
     expect(again.body['message']).toContain('nothing was changed');
   });
 
-  test('another definition for an id that exists is 409 and changes nothing', async () => {
+  test('refuses another definition for an existing id with 409 and changes nothing', async () => {
     await ask(`${models}/deploy`, 'POST', { config: iris() });
     const other = await ask(`${models}/deploy`, 'POST', { config: iris({ version: 'v2' }) });
     expect([other.status, codeOf(other)]).toEqual([409, 'MODEL_ALREADY_EXISTS']);
     expect((await ask(`${models}/iris`)).body['version']).toBe('v1');
   });
 
-  test('all faults of a definition come at once, with wire paths, and nothing is stored', async () => {
+  test('reports all faults of a definition at once, with wire paths, and stores nothing', async () => {
     const config = iris({
       scaling_config: { min_replicas: 3, max_replicas: 1 },
       docker_image: 'a',
@@ -78,13 +78,13 @@ describe('deploy', () => {
     expect((await ask(models)).body['total']).toBe(0);
   });
 
-  test('faults of a definition in field names are told in wire names as well', async () => {
+  test('reports faults of a definition in field names with wire names as well', async () => {
     const { model_id: id, repository_url: source, ...rest } = iris({ scaling: { maxReplicas: 0 } });
     const reply = await ask(`${models}/deploy`, 'POST', { config: { id, source, ...rest } });
     expect(detailsOf(reply).map(({ path }) => path)).toEqual(['scaling_config.max_replicas']);
   });
 
-  test('warnings come back, errors of judgement refuse', async () => {
+  test('returns warnings, and refuses findings of severity error', async () => {
     const warned = await ask(`${models}/deploy`, 'POST', {
       config: iris({ environment_variables: { API_TOKEN: 'x' } }),
     });
@@ -106,7 +106,7 @@ describe('deploy', () => {
     expect(detailsOf(refused)[0]?.['path']).toBe('resource_requirements.cpu_limit');
   });
 
-  test('a dry run renders the Kubernetes objects and changes nothing', async () => {
+  test('renders the Kubernetes objects in a dry run and changes nothing', async () => {
     const reply = await ask(`${models}/deploy?dry_run=true`, 'POST', { config: iris() });
     expect(reply.status).toBe(200);
     expect(reply.body).toMatchObject({ model_id: 'iris', dry_run: true });
@@ -116,7 +116,7 @@ describe('deploy', () => {
     expect((await ask(`${models}/iris`)).status).toBe(404);
   });
 
-  test('two ids that would share object names do not stand beside each other', async () => {
+  test('refuses an id that would share object names with another', async () => {
     await ask(`${models}/deploy`, 'POST', { config: iris({ model_id: 'a_b' }) });
     const reply = await ask(`${models}/deploy`, 'POST', { config: iris({ model_id: 'a-b' }) });
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_MODEL_CONFIG']);
@@ -128,7 +128,7 @@ describe('deploy', () => {
     ['an unknown field', { config: {}, dry: true }, 'dry'],
     ['a list', [], ''],
     ['null', null, ''],
-  ])('%s is 400 with its place', async (_, body, path) => {
+  ])('%s is 400 with its path', async (_, body, path) => {
     const reply = await ask(`${models}/deploy`, 'POST', body);
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
     expect(detailsOf(reply).map((one) => one['path'])).toContain(path);
@@ -154,7 +154,7 @@ describe('list', () => {
     return (body['models'] as { model_id: string }[]).map(({ model_id: id }) => id);
   };
 
-  test('is sorted by id and says how many there are', async () => {
+  test('is sorted by id and has the total count', async () => {
     const { status, body } = await ask(models);
     expect(status).toBe(200);
     expect(body).toMatchObject({ total: 3, limit: 50, offset: 0 });
@@ -193,7 +193,7 @@ describe('list', () => {
     ['?model_type=cat', 'model_type'],
     ['?framework=lisp', 'framework'],
     ['?statsu=running', 'statsu'],
-  ])('%s is 400 and names %s', async (query, path) => {
+  ])('%s is 400 with the path %s', async (query, path) => {
     const reply = await ask(`${models}${query}`);
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
     expect(detailsOf(reply)[0]?.['path']).toBe(path);
@@ -201,7 +201,7 @@ describe('list', () => {
 });
 
 describe('get', () => {
-  test('gives the definition as it was written, with its revision as ETag', async () => {
+  test('returns the definition as written, with its revision as ETag', async () => {
     await place(service, iris({ labels: { team: 'x' } }));
     const { status, body, headers } = await ask(`${models}/iris`);
     expect(status).toBe(200);
@@ -214,7 +214,7 @@ describe('get', () => {
   });
 
   test.each(['', '/status', '/versions', '/explain?key=a'])(
-    'a model that is not there is 404%s',
+    'is 404 for a model that does not exist%s',
     async (rest) => {
       const reply = await ask(`${models}/nobody${rest}`);
       expect([reply.status, codeOf(reply)]).toEqual([404, 'MODEL_NOT_FOUND']);
@@ -225,7 +225,7 @@ describe('get', () => {
 describe('update', () => {
   beforeEach(() => place(service, iris({ environment_variables: { A: '1', B: '2' } })));
 
-  test('is a merge patch: what is not named stays, null removes', async () => {
+  test('is a merge patch: other fields stay, null removes', async () => {
     const config = { version: 'v2', environment_variables: { A: null } };
     const reply = await ask(`${models}/iris`, 'PUT', { config });
     expect(reply.status).toBe(202);
@@ -235,13 +235,13 @@ describe('update', () => {
     );
   });
 
-  test('that changes nothing makes no revision', async () => {
+  test('without a change makes no revision', async () => {
     const reply = await ask(`${models}/iris`, 'PUT', { config: { version: 'v1' } });
     expect(reply.status).toBe(202);
     expect(reply.body).toMatchObject({ revision: 1, message: expect.stringContaining('nothing') });
   });
 
-  test('that breaks the definition is refused, with the path of the merged field', async () => {
+  test('of a field that breaks the definition is refused, with the path of the merged field', async () => {
     const reply = await ask(`${models}/iris`, 'PUT', {
       config: { scaling_config: { max_replicas: 0 } },
     });
@@ -255,12 +255,12 @@ describe('update', () => {
     expect(detailsOf(reply)[0]).toMatchObject({ path: `config.${field}`, allowed: 'iris' });
   });
 
-  test('with the id of the path is fine', async () => {
+  test('with the id of the path is accepted', async () => {
     const config = { model_id: 'iris', version: 'v2' };
     expect((await ask(`${models}/iris`, 'PUT', { config })).status).toBe(202);
   });
 
-  test('of a model that is not there is 404', async () => {
+  test('of a model that does not exist is 404', async () => {
     const reply = await ask(`${models}/rose`, 'PUT', { config: { version: 'v2' } });
     expect(codeOf(reply)).toBe('MODEL_NOT_FOUND');
   });
@@ -281,7 +281,7 @@ describe('update', () => {
     if (status === 412) expect(codeOf(reply)).toBe('REVISION_CONFLICT');
   });
 
-  test('many at once are all there in the end', async () => {
+  test('of several callers at once keeps every change', async () => {
     const names = Array.from({ length: 20 }, (_, index) => `N${index}`);
     const replies = await Promise.all(
       names.map((name) =>
@@ -295,7 +295,7 @@ describe('update', () => {
     );
   });
 
-  test('a stopped model stays stopped with a new version', async () => {
+  test('of a version keeps a stopped model stopped', async () => {
     await ask(`${models}/iris/scale`, 'POST', { replicas: 0 });
     await ask(`${models}/iris`, 'PUT', { config: { version: 'v2' } });
     expect((await ask(`${models}/iris/status`)).body['status']).toBe('stopped');
@@ -307,7 +307,7 @@ describe('versions and rollback', () => {
     for (const version of ['v1', 'v2', 'v3']) await place(service, iris({ version }));
   });
 
-  test('the history is newest first and says what runs', async () => {
+  test('list the history newest first, with the current one', async () => {
     const { body } = await ask(`${models}/iris/versions`);
     const all = body['versions'] as Record<string, unknown>[];
     expect(all.map(({ revision, version, current }) => [revision, version, current])).toEqual([
@@ -323,14 +323,14 @@ describe('versions and rollback', () => {
     });
   });
 
-  test('a rollback is a new revision of an earlier definition', async () => {
+  test('make a new revision of an earlier definition', async () => {
     const reply = await ask(`${models}/iris/rollback`, 'POST', { revision: 1 });
     expect(reply.status).toBe(202);
     expect(reply.body).toMatchObject({ revision: 4 });
     expect((await ask(`${models}/iris`)).body['version']).toBe('v1');
   });
 
-  test('a revision that is not kept is 404 and says which are', async () => {
+  test('are 404 for a revision that is not stored, with those that are', async () => {
     const reply = await ask(`${models}/iris/rollback`, 'POST', { revision: 9 });
     expect([reply.status, codeOf(reply)]).toEqual([404, 'NOT_FOUND']);
     expect(JSON.stringify(reply.body)).toContain('3, 2, 1');
@@ -358,7 +358,7 @@ describe('scale', () => {
     expect((await ask(`${models}/iris/status`)).body['replicas']).toMatchObject({ desired: 3 });
   });
 
-  test('to the count that it has is no new revision, and says so', async () => {
+  test('to the present count makes no revision, and reports it', async () => {
     await place(service, iris());
     const reply = await ask(`${models}/iris/scale`, 'POST', { replicas: 1 });
     expect(reply.body).toMatchObject({ revision: 1, target_replicas: 1 });
@@ -366,13 +366,13 @@ describe('scale', () => {
     expect((await ask(`${models}/iris/versions`)).body['versions']).toHaveLength(1);
   });
 
-  test('sets the floor of an autoscaled model', async () => {
+  test('sets the minimum of an autoscaled model', async () => {
     await place(service, iris({ scaling_config: { min_replicas: 1, max_replicas: 5 } }));
     await ask(`${models}/iris/scale`, 'POST', { replicas: 4 });
     expect(await scaling()).toEqual({ min_replicas: 4, max_replicas: 5 });
   });
 
-  test('above the ceiling of an autoscaled model is 400 that says so', async () => {
+  test('above the maximum of an autoscaled model is 400 with the reason', async () => {
     await place(service, iris({ scaling_config: { min_replicas: 1, max_replicas: 5 } }));
     const reply = await ask(`${models}/iris/scale`, 'POST', { replicas: 6 });
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
@@ -384,7 +384,7 @@ describe('scale', () => {
     });
   });
 
-  test('0 stops, without a new revision; scaling up starts it again', async () => {
+  test('to 0 stops without a new revision; scaling up starts again', async () => {
     await place(service, iris({ scaling_config: { min_replicas: 2, max_replicas: 2 } }));
     const stop = await ask(`${models}/iris/scale`, 'POST', { replicas: 0 });
     expect(stop.body).toMatchObject({ current_replicas: 2, target_replicas: 0, revision: 1 });
@@ -407,7 +407,7 @@ describe('scale', () => {
 });
 
 describe('delete', () => {
-  test('is accepted, and the model goes with its routes', async () => {
+  test('is accepted, and removes the model with its routes', async () => {
     await place(service, iris());
     const reply = await ask(`${models}/iris`, 'DELETE');
     expect(reply.status).toBe(202);
@@ -416,7 +416,7 @@ describe('delete', () => {
     expect(service.table.current.models.size).toBe(0);
   });
 
-  test('honours If-Match and names the model that is not there', async () => {
+  test('supports If-Match and reports a model that does not exist', async () => {
     await place(service, iris());
     const stale = await ask(`${models}/iris`, 'DELETE', undefined, { 'if-match': '"2"' });
     expect(codeOf(stale)).toBe('REVISION_CONFLICT');

@@ -65,14 +65,14 @@ function elapse(ms: number): void {
   for (const one of due) one.call();
 }
 
-test('what a peer says is read, with the time it was heard', async () => {
+test('reads the report of a peer, with its time', async () => {
   const heard = begin();
   await heard.ask();
   expect(asked).toEqual(['/internal/load']);
   expect(heard.heard()).toMatchObject([{ peer: { id: 'b' }, heardAt: AT + 50, load: LOAD }]);
 });
 
-test('it is asked again every second, and no more when it ends', async () => {
+test('polls every second, and not after its end', async () => {
   const heard = begin();
   await heard.ask();
   elapse(ASK_MS);
@@ -93,14 +93,14 @@ test.each<[string, { status?: number; body: string }]>([
   ['another router, at an address that was given on', { body: said({ router: 'c' }) }],
   ['a number that is none', { body: said({ arms: [{ ...GOOD.arms[0], in_flight: -1 }] }) }],
   ['nothing of its arms', { body: said({ arms: undefined }) }],
-])('whoever answers with %s has said nothing', async (_, wrong) => {
+])('ignores an answer with %s', async (_, wrong) => {
   answer = wrong;
   const heard = begin();
   await heard.ask();
   expect(heard.heard()).toEqual([{ peer: expect.objectContaining({ id: 'b' }) as object }]);
 });
 
-test('what was said last stays, with its age, while a peer is silent', async () => {
+test('keeps the last report, with its age, while a peer is silent', async () => {
   const heard = begin();
   await heard.ask();
   answer = { status: 500, body: '' };
@@ -108,7 +108,7 @@ test('what was said last stays, with its age, while a peer is silent', async () 
   expect(heard.heard()?.[0]).toMatchObject({ heardAt: AT + 50, load: { router: 'b' } });
 });
 
-test('a peer that is slow is not waited for, and not asked twice at once', async () => {
+test('polls a slow peer once at a time, and does not wait for it', async () => {
   answer = undefined;
   const heard = begin();
   await until(() => asked.length === 1, 'the question');
@@ -120,7 +120,7 @@ test('a peer that is slow is not waited for, and not asked twice at once', async
   expect(heard.heard()?.[0]?.load).toBeUndefined();
 });
 
-test('a field that a newer router adds is passed over', () => {
+test('ignores a field that a newer router adds', () => {
   const newer = { ...GOOD, more: 1, arms: GOOD.arms.map((one) => ({ ...one, more: 1 })) };
   expect(parseLoad(newer)).toEqual(LOAD);
 });

@@ -33,7 +33,7 @@ async function attempts(definition: object): Promise<readonly Reply[]> {
   return [put, await ask(deploy, 'POST', { config: { ...rose, model_id: 'rose' } })];
 }
 
-test.each(attacks.ASKINGS)('not by REST: %s', async (_, definition, path) => {
+test.each(attacks.ASKINGS)('REST refuses: %s', async (_, definition, path) => {
   for (const reply of await attempts(definition)) {
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_MODEL_CONFIG']);
     const [field] = path.split('.uri');
@@ -43,7 +43,7 @@ test.each(attacks.ASKINGS)('not by REST: %s', async (_, definition, path) => {
 });
 
 test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
-  'not by an override: %s (%s)',
+  'REST refuses an override: %s (%s)',
   async (_, kind, patch) => {
     const [name = kind] = kind.split('/');
     for (const reply of await attempts({ overrides: { [name]: patch } })) {
@@ -55,7 +55,7 @@ test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
   },
 );
 
-test('nothing of all this was stored', async () => {
+test('nothing of it was stored', async () => {
   const { body } = await ask(`${service.url}/api/v1/models`);
   expect(body).toMatchObject({ total: 1, models: [{ model_id: 'iris' }] });
   expect(await service.cluster.history('iris')).toHaveLength(1);

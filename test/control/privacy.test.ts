@@ -52,7 +52,7 @@ const calls = fc.constantFrom(
   ['POST', '/api/v1/models/iris/abort'],
 );
 
-test('no text of a body, header, key or query gets into metrics, log or audit', async () => {
+test('no text of a body, header, key or query is in metrics, log or audit', async () => {
   await fc.assert(
     fc.asyncProperty(
       marker.chain((mark) => fc.tuple(fc.constant(mark), bodyWith(mark), calls)),

@@ -55,7 +55,7 @@ function use(name: string, more: Partial<ArmStats>): void {
   router(name).stats.splice(0, Infinity, statsOf('iris', more));
 }
 
-describe('an arm that nobody wants', () => {
+describe('an idle arm', () => {
   beforeEach(async () => {
     await begin(['a', 'b', 'c']);
     await awake();
@@ -79,7 +79,7 @@ describe('an arm that nobody wants', () => {
     expect(desired()).toBe(1);
   });
 
-  test('goes when the pod of the silent router is gone', async () => {
+  test('sleeps when the pod of the silent router is gone', async () => {
     router('c').silence();
     await fleet.second(40);
     fleet.pods.delete('c');
@@ -106,7 +106,7 @@ describe('an arm that nobody wants', () => {
     },
   );
 
-  test('is left alone without a leader, and by one that lost the lead in the middle', async () => {
+  test('stays without a leader, and when the leader loses the lease during the decision', async () => {
     fleet.leader = '';
     await fleet.second(60);
     expect(desired()).toBe(1);
@@ -116,15 +116,15 @@ describe('an arm that nobody wants', () => {
   });
 });
 
-test('autoscalers that go down to 0 by themselves are not interfered with', async () => {
+test('is left to autoscalers that scale to zero themselves', async () => {
   await begin(['a'], { more: () => ({ routers: { ...ALONE, putsToSleep: () => false } }) });
   await awake();
   await fleet.second(60);
   expect(desired()).toBe(1);
 });
 
-describe('an arm that sleeps', () => {
-  test('is woken by any router that holds a request, at once', async () => {
+describe('a sleeping arm', () => {
+  test('is woken at once by any router that holds a request', async () => {
     await begin(['a', 'b']);
     await place(sleepy());
     expect(desired()).toBe(0);
@@ -144,7 +144,7 @@ describe('an arm that sleeps', () => {
     expect(desired()).toBe(1);
   });
 
-  test('is woken once, whoever else wants it', async () => {
+  test('is woken once, whatever other routers request', async () => {
     await begin(['a', 'b', 'c']);
     await place(sleepy());
     for (const name of ['a', 'b', 'c']) use(name, { queued: 5, lastRequestAt: T0 });
@@ -164,7 +164,7 @@ describe('an arm that sleeps', () => {
     expect(next()).toBe(1);
   });
 
-  test('is asked for again when the cluster could not be reached', async () => {
+  test('is woken at a later attempt when the cluster was unreachable', async () => {
     let failing = true;
     const wrap = (cluster: Cluster): Cluster => ({
       ...cluster,
@@ -184,7 +184,7 @@ describe('an arm that sleeps', () => {
     );
   });
 
-  test('is not put back to sleep by a leader that has not heard of it yet', async () => {
+  test('is not put back to sleep by a leader that has not seen the request yet', async () => {
     /** The leader sees the cluster as it was a moment ago. */
     let old: Snapshot | undefined;
     const wrap = (cluster: Cluster, name: string): Cluster =>
@@ -202,7 +202,7 @@ describe('an arm that sleeps', () => {
   });
 });
 
-describe('the lead is lost in the middle of a tick', () => {
+describe('losing the lease during a tick', () => {
   /** Writes of one router, which a test can hold up. */
   function held() {
     const writes: string[] = [];
@@ -231,7 +231,7 @@ describe('the lead is lost in the middle of a tick', () => {
   const promote = (name: string) =>
     ask(`${router(name).url}/api/v1/models/iris/promote`, 'POST', {});
 
-  test('whoever waited for a lock meanwhile writes nothing; the next leader does it', async () => {
+  test('stops work that waited for a lock; the next leader does it', async () => {
     const { wrap, writes, release } = held();
     await begin(['a', 'b'], { wrap });
     await place(withCandidate());
@@ -248,7 +248,7 @@ describe('the lead is lost in the middle of a tick', () => {
     expect(writes.slice(2)).toEqual(['b shifting 25']);
   });
 
-  test('every leader goes on from where the one before was, to the same end', async () => {
+  test('lets every leader continue from the stored state, to the same end', async () => {
     const { wrap, writes } = held();
     await begin(['a', 'b', 'c'], { wrap });
     await place(withCandidate());
@@ -266,7 +266,7 @@ describe('the lead is lost in the middle of a tick', () => {
     expect(new Set(writes.map((one) => one[0]))).toEqual(new Set(names));
   });
 
-  test('followers change nothing', async () => {
+  test('changes nothing in followers', async () => {
     const { wrap, writes } = held();
     await begin(['a', 'b'], { wrap });
     await place(withCandidate());
@@ -278,11 +278,11 @@ describe('the lead is lost in the middle of a tick', () => {
   });
 });
 
-describe('routers share the replicas', () => {
+describe('routers that share the replicas', () => {
   const part = (name: string) =>
     router(name).table.current.models.get('iris')?.arms.get('stable')?.concurrencyPerReplica;
 
-  test('a part each, again with every router that comes or goes', async () => {
+  test('get equal parts, again with every router that joins or leaves', async () => {
     await begin(['a', 'b', 'c']);
     await place(iris({ inference: { max_concurrency: 8 } }));
     expect(['a', 'b', 'c'].map(part)).toEqual([3, 3, 3]);
@@ -297,7 +297,7 @@ describe('routers share the replicas', () => {
     expect(part('a')).toBe(3);
   });
 
-  test('what all of them have to do is the load of a promotion', async () => {
+  test('report their load, which a promotion adds up', async () => {
     await begin(['a', 'b', 'c']);
     await place(withCandidate());
     for (const name of ['b', 'c']) {
@@ -311,14 +311,14 @@ describe('routers share the replicas', () => {
   });
 });
 
-describe('what can be seen of it', () => {
+describe('reports about routers', () => {
   beforeEach(async () => {
     await begin(['a', 'b', 'c']);
     await place(iris());
     await fleet.second(2);
   });
 
-  test('the detail of health names the leader, every peer and when it was heard', async () => {
+  test('are in the detail of health: the leader, every peer and the time of its report', async () => {
     router('c').silence();
     await fleet.second(4);
     const { body } = await ask(`${router('b').url}/health/detailed`);
@@ -337,7 +337,7 @@ describe('what can be seen of it', () => {
     ]);
   });
 
-  test('metrics count the peers that answer and mark the leader', async () => {
+  test('are in metrics: the peers that answer, and the leader', async () => {
     router('c').silence();
     await fleet.second(4);
     const lines = async (name: string) => {
@@ -353,7 +353,7 @@ describe('what can be seen of it', () => {
     expect(await lines('b')).toContain('ai_model_service_leader 0');
   });
 
-  test('what routers tell each other is on the ops port, and not on the public one', async () => {
+  test('to other routers are on the ops port, and not on the public one', async () => {
     const { status, body } = await ask(`${router('a').opsUrl}/internal/load`);
     expect([status, body['router']]).toEqual([200, 'a']);
     expect((await ask(`${router('a').url}/internal/load`)).status).toBe(404);

@@ -23,7 +23,7 @@ const shares = (): Record<string, number> =>
 
 describe('traffic', () => {
   test.each([0, 0.01, 33.33, 50, 100])(
-    '%f percent is in effect with the answer',
+    'of %f percent is in effect with the response',
     async (percent) => {
       await begin(withCandidate());
       const reply = await ask(`${iris}/traffic`, 'POST', { candidate: 'next', percent });
@@ -33,7 +33,7 @@ describe('traffic', () => {
     },
   );
 
-  test('is a new revision of the definition, with everything else as it was', async () => {
+  test('is a new revision of the definition, with everything else unchanged', async () => {
     await begin(withCandidate());
     const reply = await ask(`${iris}/traffic`, 'POST', { candidate: 'next', percent: 25 });
     expect(reply.body).toMatchObject({ revision: 2, deployment_id: 'iris-2' });
@@ -49,7 +49,7 @@ describe('traffic', () => {
     [{ percent: 10 }, 'candidate'],
     [{ candidate: 'other', percent: 10 }, 'candidate'],
     [{ candidate: 'stable', percent: 10 }, 'candidate'],
-  ])('%j is 400 and names %s', async (body, path) => {
+  ])('%j is 400 with the path %s', async (body, path) => {
     await begin(withCandidate());
     const reply = await ask(`${iris}/traffic`, 'POST', body);
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
@@ -60,14 +60,14 @@ describe('traffic', () => {
   test.each([
     ['a shadow', { shadow: 50 }, /shadow/],
     ['a rollout', { rollout: {} }, /rolled out/],
-  ])('%s has no share to set, and the answer says so', async (_, role, sentence) => {
+  ])('of %s cannot be set, with the reason', async (_, role, sentence) => {
     await begin(withCandidate({ traffic: undefined, ...role }));
     const reply = await ask(`${iris}/traffic`, 'POST', { candidate: 'next', percent: 5 });
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
     expect(detailsOf(reply)[0]?.['message']).toMatch(sentence);
   });
 
-  test('more than all of it together is refused', async () => {
+  test('beyond 100 percent in all is refused', async () => {
     const two = withCandidate();
     const candidates = [
       ...(two['candidates'] as object[]),
@@ -79,7 +79,7 @@ describe('traffic', () => {
     expect(shares()).toEqual({ stable: 70, next: 10, b: 20 });
   });
 
-  test('gives a share back after an abort, even the one the definition has', async () => {
+  test("is restored after an abort, also to the definition's share", async () => {
     await begin(withCandidate());
     await ask(`${iris}/abort`, 'POST');
     await ask(`${iris}/traffic`, 'POST', { candidate: 'next', percent: 10 });
@@ -88,7 +88,7 @@ describe('traffic', () => {
 });
 
 describe('abort', () => {
-  test('sends everything to stable with the answer, without a new revision', async () => {
+  test('sends everything to stable with the response, without a new revision', async () => {
     await begin(withCandidate());
     const reply = await ask(`${iris}/abort`, 'POST');
     expect(reply.status).toBe(202);
@@ -105,7 +105,7 @@ describe('abort', () => {
     expect(service.table.current.models.get('iris')?.shadows).toHaveLength(0);
   });
 
-  test('outlives scaling, and ends with the next definition', async () => {
+  test('stays through scaling, and ends with the next definition', async () => {
     await begin(withCandidate());
     await ask(`${iris}/abort`, 'POST');
     await ask(`${iris}/scale`, 'POST', { replicas: 3 });
@@ -154,7 +154,7 @@ const stats = (arm: string, inFlight: number) => ({
 });
 
 describe('promote', () => {
-  test('goes through its three phases, and at each moment all traffic has replicas', async () => {
+  test('goes through its three phases, and all traffic has replicas at each moment', async () => {
     const { up, replicasOf } = slowCluster();
     await begin(withCandidate(), { replicasOf });
     const tick = async (): Promise<void> => {
@@ -191,7 +191,7 @@ describe('promote', () => {
     expect(body).not.toHaveProperty('candidates');
   });
 
-  test('does not give a candidate more than its replicas carry', async () => {
+  test('gives a candidate no more than its replicas carry', async () => {
     const { up, replicasOf } = slowCluster();
     await begin(withCandidate(), { replicasOf });
     up('stable', 'v1', 4);
@@ -204,7 +204,7 @@ describe('promote', () => {
     expect(await phase()).toBe('shifting');
   });
 
-  test('without a name takes the only candidate; among several one must be named', async () => {
+  test('without a name takes the only candidate; of several one must be named', async () => {
     await begin(withCandidate());
     expect((await ask(`${iris}/promote`, 'POST')).status).toBe(202);
     await service.close();
@@ -221,7 +221,7 @@ describe('promote', () => {
     expect(detailsOf(wrong)[0]).toMatchObject({ got: '"c"', allowed: 'next, b' });
   });
 
-  test('again is the same promotion; of another candidate meanwhile is a conflict', async () => {
+  test('is idempotent; for another candidate it conflicts meanwhile', async () => {
     const two = withCandidate();
     const candidates = [
       ...(two['candidates'] as object[]),
@@ -238,7 +238,7 @@ describe('promote', () => {
     ['PUT', '', { config: { version: 'v9' } }],
     ['POST', '/traffic', { candidate: 'next', percent: 1 }],
     ['POST', '/rollback', { revision: 1 }],
-  ])('a %s %s meanwhile is a conflict that says what to do', async (method, path, body) => {
+  ])('refuses a %s %s meanwhile, with the correction', async (method, path, body) => {
     await begin(withCandidate());
     await ask(`${iris}/promote`, 'POST');
     const reply = await ask(`${iris}${path}`, method, body);
@@ -247,14 +247,14 @@ describe('promote', () => {
     expect(await phase()).toBe('shifting');
   });
 
-  test('a scale meanwhile does not stop it', async () => {
+  test('continues after a scale', async () => {
     await begin(withCandidate());
     await ask(`${iris}/promote`, 'POST');
     expect((await ask(`${iris}/scale`, 'POST', { replicas: 4 })).status).toBe(202);
     expect(await phase()).toBe('shifting');
   });
 
-  test('abort while traffic shifts sends it back at once', async () => {
+  test('is aborted at once while traffic shifts', async () => {
     await begin(withCandidate());
     await ask(`${iris}/promote`, 'POST');
     await service.control.tick();
@@ -266,7 +266,7 @@ describe('promote', () => {
     expect(await phase()).toBeUndefined();
   });
 
-  test('abort while stable rolls brings its definition back, and keeps what was scaled', async () => {
+  test('is aborted while stable rolls: its definition returns, with the present scaling', async () => {
     const { up, replicasOf } = slowCluster();
     await begin(withCandidate(), { replicasOf });
     up('stable', 'v1', 2);
@@ -286,7 +286,7 @@ describe('promote', () => {
     });
   });
 
-  test('abort while traffic returns is refused, and says what to do instead', async () => {
+  test('cannot be aborted while traffic returns, and the refusal has the alternative', async () => {
     const { up, replicasOf } = slowCluster();
     await begin(withCandidate(), { replicasOf });
     up('stable', 'v1', 2);
@@ -312,7 +312,7 @@ describe('promote', () => {
     expect([reply.status, codeOf(reply)]).toEqual([400, 'INVALID_REQUEST']);
   });
 
-  test('of a model that Git owns is refused with what to do there', async () => {
+  test('is refused for a model of Git, with the steps there', async () => {
     service = await serve();
     iris = `${service.url}/api/v1/models/iris`;
     await place(service, withCandidate(), 'argocd');
@@ -322,7 +322,7 @@ describe('promote', () => {
   });
 });
 
-describe('the share of a model that Git owns', () => {
+describe('the share of a model of Git', () => {
   beforeEach(async () => {
     service = await serve();
     iris = `${service.url}/api/v1/models/iris`;
@@ -357,7 +357,7 @@ describe('explain', () => {
     expect(new Set(arms)).toEqual(new Set(['stable', 'next']));
   });
 
-  test('says when there is only one arm', async () => {
+  test('reports the only arm', async () => {
     await begin(withCandidate({ traffic: 0 }));
     expect((await ask(`${iris}/explain?key=a`)).body).toMatchObject({
       arm: 'stable',

@@ -223,7 +223,7 @@ test('a promotion under load fails no request and moves no caller back', async (
   }
 }, 30_000);
 
-test('a rolling update by PUT under load fails no request', async () => {
+test('an update by PUT under load fails no request', async () => {
   const load = callers(composed.port, 12);
   await ask(`${iris}/abort`, 'POST');
   const change = { config: { version: 'v3', docker_image: 'test/iris:3', candidates: null } };
@@ -236,7 +236,7 @@ test('a rolling update by PUT under load fails no request', async () => {
   expect(seen.every((one) => one.at(-1)?.version === 'v3')).toBe(true);
 }, 30_000);
 
-test('a hundred changes of the share under load fail no request, each in effect with its answer', async () => {
+test('a hundred changes of the share under load fail no request, each in effect with its response', async () => {
   const load = callers(composed.port, 8);
   for (let turn = 0; turn < 100; turn += 1) {
     const percent = (turn * 37) % 101;

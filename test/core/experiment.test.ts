@@ -4,7 +4,7 @@ import { leastOfTwo, leastRequest, ours, plain, roundRobin, summaryOf } from './
 jest.setTimeout(60_000);
 
 test.each([1, 2, 3])(
-  'one of eleven replicas is slow for 30 s: fewer wait for it than with any plain rule (seed %i)',
+  'one of eleven replicas is slow for 30 s: fewer requests wait for it than with simpler rules (seed %i)',
   async (seed) => {
     const late = 1 - summaryOf(await ours(seed)).belowSecond;
     expect(late).toBeLessThanOrEqual(0.001);
@@ -16,6 +16,6 @@ test.each([1, 2, 3])(
   },
 );
 
-test('all is the same again with the same seed', async () => {
+test('the same seed gives the same result', async () => {
   expect(summaryOf(await ours(7))).toEqual(summaryOf(await ours(7)));
 });

@@ -23,7 +23,7 @@ test.each([
   ['other', false],
   ['!other', true],
   ['!arm', false],
-])('"%s" holds: %s', (text, expected) => {
+])('"%s" matches: %s', (text, expected) => {
   const selector = parseSelector(text);
   expect(selector.ok && selects(selector.requirements, LABELS)).toBe(expected);
 });
@@ -36,13 +36,13 @@ test.each([
   ['=x', '=x'],
   ['arm>3', 'arm>3'],
   ['arm in (ä)', 'arm in (ä)'],
-])('"%s" is refused, with the part that is wrong', (text, part) => {
+])('"%s" is refused, with the invalid part', (text, part) => {
   const selector = parseSelector(text);
   expect(selector).toMatchObject({ ok: false });
   expect(!selector.ok && selector.message).toContain(`got "${part}"`);
 });
 
-test('a selector has a longest length', () => {
+test('a selector has a length limit', () => {
   expect(parseSelector('a'.repeat(5000))).toEqual({
     ok: false,
     message: 'got 5000 characters, must be ≤ 4096',

@@ -35,20 +35,20 @@ test.each([
   ['the other one promised more', seen(held('b', { durationSeconds: 60 }), 30_000), 'follow'],
   ['this router holds it', seen(held('a')), 'renew'],
   ['this router holds it and has not renewed it for long', seen(held('a'), 60_000), 'renew'],
-])('when %s: what is done', (_, sighting, expected) => {
+])('the decision when %s', (_, sighting, expected) => {
   expect(decideLease(sighting, 'a', MOMENT).do).toBe(expected);
 });
 
 test.each([
   ['an hour behind', AT - 3_600_000],
   ['an hour ahead', AT + 3_600_000],
-])('the clock of a holder may be %s: only what is seen to change counts', (_, renewedAt) => {
+])('the clock of a holder may be %s: only observed changes count', (_, renewedAt) => {
   const record = held('b', { renewedAt });
   expect(decideLease(seen(record, 5000), 'a', MOMENT).do).toBe('follow');
   expect(decideLease(seen(record, 15_000), 'a', MOMENT).do).toBe('acquire');
 });
 
-test('a renewal is seen although nothing but its time changed, and starts the wait anew', () => {
+test('a renewal is observed although only its time changed, and restarts the wait', () => {
   const first = observedLease(undefined, held('b'), 1000);
   const same = observedLease(first, held('b'), 9000);
   expect(same.since).toBe(1000);
@@ -78,7 +78,7 @@ test('a holder stops acting well before another one may begin', () => {
   expect(RENEW_DEADLINE_MS).toBeLessThan(LEASE_SECONDS * 1000);
 });
 
-test('a holder is punctual; followers spread', () => {
+test('a holder renews on time; followers have jitter', () => {
   expect(retryMs(true, 0.9)).toBe(2000);
   expect([retryMs(false, 0), retryMs(false, 1)]).toEqual([2000, 4400]);
 });

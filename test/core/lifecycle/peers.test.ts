@@ -50,7 +50,7 @@ describe('the load report of a router', () => {
     ...loadOf('a', { at: AT, startedAt: AT - 9 }, stats, table).arms.values(),
   ];
 
-  test('is what each arm has to do, with the replicas that are up', () => {
+  test('has the requests of each arm, with its ready replicas', () => {
     expect(said(statsOf('iris', { inFlight: 3, queued: 2, lastRequestAt: AT - 5 }))).toEqual([
       {
         model: 'iris',
@@ -69,20 +69,20 @@ describe('the load report of a router', () => {
   });
 });
 
-describe('how long an arm is idle in a router', () => {
-  test('is measured by that router’s clock, however wrong, and the age of the answer', () => {
+describe('the idle time of an arm in a router', () => {
+  test('is measured by that router’s clock, however wrong, and the age of the report', () => {
     const ahead = load('a', { lastRequestAt: AT + 7_000_000 - 4000 }, AT + 7_000_000);
     expect(armUsageOf(ahead, 'iris', 'stable', 1500).idleMs).toBe(5500);
   });
 
-  test('begins anew when the router does: what was before it does not know', () => {
+  test('restarts with the router, which does not know earlier requests', () => {
     expect(armUsageOf(load('a', undefined), 'iris', 'stable').idleMs).toBe(500_000);
     const older = load('a', { lastRequestAt: AT - 900_000 });
     expect(armUsageOf(older, 'iris', 'stable').idleMs).toBe(500_000);
   });
 });
 
-test('a peer that was not heard lately is unknown, never idle', () => {
+test('is unknown, not idle, for a peer without a recent report', () => {
   const late = heard('c', { inFlight: 0 }, FRESH_MS + 1);
   const uses = armUsagesOf(load('a', undefined), [heard('b', { inFlight: 2 }), late, silent], IRIS);
   expect(uses.map((use) => use?.inFlight)).toEqual([0, 2, undefined, undefined]);
@@ -93,17 +93,17 @@ describe('the demand reported to autoscalers', () => {
   const demand = (...others: readonly PeerReport[]) =>
     demandOf(load('a', { inFlight: 4, queued: 1 }), others, IRIS);
 
-  test('is the sum over all routers; what waits is wanted too', () => {
+  test('is the sum over all routers, with waiting requests', () => {
     const sum = demand(heard('b', { inFlight: 3 }), heard('c', { inFlight: 5, queued: 2 }));
     expect(sum).toEqual({ concurrency: 15, queued: 3 });
   });
 
-  test('keeps what a silent router said last for a minute, then forgets it', () => {
+  test('keeps the last report of a silent router for a minute', () => {
     const last = (agoMs: number) => demand(heard('b', { inFlight: 5 }, agoMs)).concurrency;
     expect([last(DEMAND_KEPT_MS), last(DEMAND_KEPT_MS + 1)]).toEqual([10, 5]);
   });
 
-  test('cannot count one that never spoke', () => {
+  test('is unknown for a router that never reported', () => {
     expect(demand(silent)).toEqual({ concurrency: 5, queued: 1 });
   });
 });

@@ -70,7 +70,7 @@ test.each<[string, SleepInputs, RegExp]>([
   ['it is stopped', sleeper({ state: { stopped: true } }), /being stopped/],
   ['it goes', sleeper({ record: { deleting: true } }), /being stopped/],
   ['it is being promoted', sleeper({ state: promoting }), /promotion is under way/],
-])('it stays when %s', (_, given, reason) => {
+])('an arm stays when %s', (_, given, reason) => {
   const decision = decideSleep(given);
   expect(decision.do).toBe('hold');
   expect(decision.reason).toMatch(reason);
@@ -80,12 +80,12 @@ test.each([
   [300, 300_000],
   [60, 60_000],
   [0, 10_000],
-])('a window of %i s is %i ms of nobody: at least so long that all routers were heard', (s, ms) => {
+])('a window of %i s is %i ms without requests: long enough to have heard all routers', (s, ms) => {
   const { scaling: given } = sleeper({ input: scaling({ scaleDownWindowSeconds: s }) });
   expect(idleLimitMs(given)).toBe(ms);
 });
 
-describe('an arm that sleeps', () => {
+describe('a sleeping arm', () => {
   const asleep = (more: Given = {}) =>
     recordOf({
       input: scaling(),
@@ -103,7 +103,7 @@ describe('an arm that sleeps', () => {
     expect(wake(own).do).toBe(expected);
   });
 
-  test('gets its fewest, and at least one', () => {
+  test('gets its minimum, and at least one', () => {
     const busy = idle({ queued: 1 });
     expect(wake(busy)).toMatchObject({ replicas: 1 });
     const two = recordOf({
@@ -117,7 +117,7 @@ describe('an arm that sleeps', () => {
     ['stopped by hand', asleep({ state: { stopped: true } })],
     ['on its way out', recordOf({ record: { deleting: true, arms: [arm('stable', 'v1', 0)] } })],
     ['awake', recordOf()],
-  ])('is left alone when it is %s', (_, record) => {
+  ])('stays asleep when it is %s', (_, record) => {
     expect(wake(idle({ queued: 1 }), record).do).toBe('hold');
   });
 });

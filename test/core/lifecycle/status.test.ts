@@ -84,7 +84,7 @@ test.each<[string, ReturnType<typeof statusOf>, string, boolean]>([
   expect(found).toMatchObject({ status, serving });
 });
 
-test('the cause is the most telling one: a failed replica before a starting one and the arm', () => {
+test('the cause is the most specific one: a failed replica before a starting one and the arm', () => {
   const told = of([arm('stable', 'v1', 2, { ready: 1, why: { ...slow, cause: 'arm' } })], {
     replicas: [
       replica('stable', 'v1', 0, 'starting', { why: slow }),
@@ -95,7 +95,7 @@ test('the cause is the most telling one: a failed replica before a starting one 
   expect(told.why).toEqual(crash);
 });
 
-test('a candidate’s cause is told when stable has none, and does not make the model fail', () => {
+test('a candidate’s cause is shown when stable has none, and does not make the model fail', () => {
   const found = of([arm('stable', 'v1', 2), arm('v2', 'v2', 1, { ready: 0, why: crash })]);
   expect(found).toEqual({ status: 'updating', serving: true, why: crash });
 });

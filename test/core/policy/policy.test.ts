@@ -51,12 +51,12 @@ const RULES: PolicyRules = {
   registries: attacks.ALLOWED_REGISTRIES,
 };
 
-test('a model that has everything of its own passes', () => {
+test('a model with its own resources only passes', () => {
   expect(refused({})).toEqual([]);
 });
 
 test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
-  'by REST nobody overrides: %s (%s)',
+  'overrides are refused by REST: %s (%s)',
   (_, kind, patch) => {
     const [name = kind] = kind.split('/');
     const paths = refused({ overrides: { [name]: patch } });
@@ -64,7 +64,7 @@ test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
   },
 );
 
-test.each(attacks.FOREIGN_KINDS)('a model has no %s', (kind) => {
+test.each(attacks.FOREIGN_KINDS)('a model must not have %s', (kind) => {
   const overrides = Object.fromEntries([[kind, { metadata: { name: 'iris' } }]]);
   expect(refused({ overrides })).toEqual([`overrides.${kind}`]);
 });
@@ -88,7 +88,7 @@ const GRANTED: readonly (readonly [path: string, definition: object])[] = [
   ['server.implementation', { server: { kind: 'mlserver', implementation: 'own.Class' } }],
 ];
 
-describe.each(GRANTED)('%s that is stored', (path, definition) => {
+describe.each(GRANTED)('a stored value: %s', (path, definition) => {
   const before = specOf(mergePatch(model(FULL), definition) as object);
   const held = [before];
 
@@ -113,7 +113,7 @@ describe.each(GRANTED)('%s that is stored', (path, definition) => {
     expect(refused(other, { held })).toContain(path);
   });
 
-  test('stays while the rest changes, in another arm, and goes by null', () => {
+  test('may stay while the rest changes, may move to another arm, and may be removed by null', () => {
     const change = (patch: object): ModelSpec => updateModel(before.definition, patch);
     for (const patch of [{ version: 'v9' }, { scaling_config: { min_replicas: 3 } }]) {
       expect(faultsOf(change(patch), { held })).toEqual([]);
@@ -131,7 +131,7 @@ test.each([
   ['a role of a cloud', { serviceAccountAnnotations: { 'eks.amazonaws.com/role-arn': 'x' } }],
   ['a Secret', { env: { DB: { secret: 'db', key: 'x' } } }],
   ['an identity', { labels: { 'azure.workload.identity/use': 'true' } }],
-])('%s does not go on to other code than it was given to', (_, definition) => {
+])('%s may not be kept by other code than it was stored for', (_, definition) => {
   const before = specOf(
     mergePatch(model({ ...FULL, image: 'ghcr.io/a/b:1' }), definition) as object,
   );
@@ -145,7 +145,7 @@ test.each([
   expect(after({ candidates })).not.toEqual([]);
 });
 
-test('an image that is stored makes no other image known: not by its end, not as a candidate', () => {
+test('a stored image allows no other image: neither by its suffix nor in a candidate', () => {
   const scene = (held: readonly ModelSpec[]): Scene => ({ rules: RULES, held });
   const approved = specOf(model({ image: 'suoke/iris:1', source: undefined, framework: 'custom' }));
   const put = (patch: object) =>
@@ -165,14 +165,14 @@ test('an image that is stored makes no other image known: not by its end, not as
 });
 
 test.each(attacks.IMAGES)(
-  'from ghcr.io and registry.example.com/team alone: %s is %s',
+  'with ghcr.io and registry.example.com/team allowed: %s is %s',
   (image, fine) => {
     expect(refused({ image }, { rules: RULES })).toEqual(fine ? [] : ['docker_image']);
     expect(refused({ image })).toEqual([]);
   },
 );
 
-test('images of the environment always may be run, and its registry counts as written', () => {
+test('images of the environment are always allowed, and its registry counts as written', () => {
   const environment = { registry: 'ghcr.io/mirror', images: { mlserver: 'internal/mlserver:1' } };
   const at = (image: string) => refused({ image }, { rules: RULES, environment });
   expect(at('internal/mlserver:1')).toEqual([]);
@@ -194,7 +194,7 @@ test.each([
   'https://localhost.example.com/x.pkl',
   'https://[2001:db8::1]/x.pkl',
   's3://localhost/x.pkl',
-])('%s is a place like any other', (uri) => {
+])('%s is treated like any other host', (uri) => {
   expect(refused(sourceOf(uri))).toEqual([]);
 });
 
@@ -207,7 +207,7 @@ test.each([
   expect(refused(sourceOf(uri), { rules: { hosts: [entry] } })).toEqual([]);
 });
 
-test('no entry opens a metadata service', () => {
+test('no entry of the configuration allows a metadata service', () => {
   for (const host of ['169.254.169.254', '[fd20:ce::254]', 'metadata.google.internal']) {
     const uri = `https://${host}/x.pkl`;
     expect(refused(sourceOf(uri), { rules: { hosts: [host] } })).toContain('repository_url');
@@ -259,17 +259,17 @@ test.each([
   [{ framework: 'tensorflow' }, ['--platform_config_file=/x'], false],
   [{ framework: 'sklearn' }, ['--anything'], false],
   [{ framework: 'onnx' }, ['--model=x=/etc/passwd'], false],
-])('%j takes the arguments %j: %s', (definition, args, fine) => {
+])('%j accepts the arguments %j: %s', (definition, args, fine) => {
   expect(refused({ ...definition, args })).toEqual(fine ? [] : ['args']);
 });
 
-test('a candidate of another kind must take the arguments, too', () => {
+test('a candidate of another kind must accept the arguments, too', () => {
   const base = { framework: 'pytorch', args: ['--log-verbose=1'] };
   const candidates = [{ version: 'v2', traffic: 1, image: 'own/triton:1' }];
   expect(refused({ ...base, candidates })).toEqual(['args']);
 });
 
-test('a key of a Secret that is stored opens no other key of it', () => {
+test('a stored key of a Secret allows no other key of it', () => {
   const before = specOf(
     mergePatch(model(FULL), { env: { DB: { secret: 'db', key: 'reader' } } }) as object,
   );
@@ -281,7 +281,7 @@ test('a key of a Secret that is stored opens no other key of it', () => {
   expect(after('root')).toEqual(['environment_variables.DB.secret']);
 });
 
-test('what the configuration names may be asked for', () => {
+test('values allowed by the configuration pass', () => {
   const rules: PolicyRules = {
     secrets: ['shared'],
     claims: ['datasets'],
@@ -309,7 +309,7 @@ test('what the configuration names may be asked for', () => {
   expect(refused(taken, { rules, environment })).toEqual(['labels["team.example.com/name"]']);
 });
 
-test('Secrets that are allowed may be named, but never the service’s own', () => {
+test('allowed Secrets may be named, except the service’s own', () => {
   const at = (secret: string) => refused({ env: { A: { secret, key: 'x' } } }, { rules: RULES });
   expect(at('shared')).toEqual([]);
   expect(at('iris--mine')).toEqual([]);
@@ -318,7 +318,7 @@ test('Secrets that are allowed may be named, but never the service’s own', () 
   }
 });
 
-test('the service’s own names are no names of models', () => {
+test('a model may not have the service’s own names', () => {
   expect([MANAGER, OVERRIDES_CONFIGMAP, `${MANAGER}-keys`].every(isServiceName)).toBe(true);
   const spec = specOf(model({ ...FULL, id: 'ai-model-service' }));
   expect(faultsOf(spec).map(({ path }) => path)).toContain('model_id');
@@ -326,7 +326,7 @@ test('the service’s own names are no names of models', () => {
   expect(refused({ env: { A: { secret: 'ai-model-service--x', key: 'x' } } })).not.toEqual([]);
 });
 
-test('a fault says what, got, allowed and how to mend it', () => {
+test('a fault has the place, the value, the allowed ones and the correction', () => {
   const spec = specOf(model({ ...FULL, scheduling: { priorityClass: 'system-node-critical' } }));
   expect(faultsOf(spec)).toEqual([
     {
@@ -339,14 +339,14 @@ test('a fault says what, got, allowed and how to mend it', () => {
   ]);
 });
 
-test('names of methods are keys like any other', () => {
+test('names of inherited methods are ordinary keys', () => {
   for (const key of ['constructor', 'toString', 'hasOwnProperty']) {
     expect(refused({ env: { [key]: 'x' } })).toEqual([]);
     expect(refused({ labels: { [key]: 'x' } })).toEqual([`labels.${key}`]);
   }
 });
 
-test('what a plain writer’s definitions ask for passes', () => {
+test('ordinary definitions pass', () => {
   const rules: PolicyRules = { secrets: ['a'], claims: ['claim'], registries: [], hosts: [] };
   fc.assert(
     fc.property(models, (input) => {
@@ -361,7 +361,7 @@ test('what a plain writer’s definitions ask for passes', () => {
 const GOLDEN = join(__dirname, '..', '..', 'golden', 'objects');
 const golden = readdirSync(GOLDEN).filter((name) => /(?<!\.k8s)\.yaml$/.test(name));
 
-test.each(golden)('%s stays as it is once it is stored', (name) => {
+test.each(golden)('%s may stay once it is stored', (name) => {
   const { definition, environment } = parse(readFileSync(join(GOLDEN, name), 'utf8')) as {
     readonly definition: object;
     readonly environment?: EnvironmentInput;

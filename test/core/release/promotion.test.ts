@@ -40,7 +40,7 @@ function act(record: ModelRecord, decision: PromoteDecision): ModelRecord {
   return { ...record, spec, hash, state, arms, revision: record.revision + 1 };
 }
 
-test('the whole way: share by share, stable rolls, traffic returns, the candidate goes', () => {
+test('a promotion moves traffic in steps, rolls stable, returns traffic and removes the candidate', () => {
   let record = at('shifting');
   const steps: string[] = [];
   for (let tick = 0; tick < 20; tick += 1) {
@@ -73,7 +73,7 @@ test('the whole way: share by share, stable rolls, traffic returns, the candidat
   expect(record.state).toEqual({ hash: record.hash });
 });
 
-test('from the roll on stable receives nothing until it has rolled', () => {
+test('stable gets no traffic from the start of its roll until it is done', () => {
   const rolled = act(at('shifting', 100), decidePromote(at('shifting', 100), QUIET));
   expect(sharesOf(rolled)).toEqual([
     { arm: 'stable', hundredths: 0 },
@@ -100,7 +100,7 @@ test('traffic returns only as far as stable carries it', () => {
   expect(decidePromote(at('returning', 68), busy(40)).do).toBe('hold');
 });
 
-test('without a ready replica nothing moves, and the reason names the cause', () => {
+test('without a ready replica nothing moves, and the reason has the cause', () => {
   const why = { cause: 'crash', message: 'exit code 1', since: 0 };
   const arms = [arm('stable', 'v1', 2), arm('v2', 'v2', 1, { ready: 0, why })];
   expect(decidePromote(at('shifting', 10, arms), QUIET)).toEqual({
@@ -109,13 +109,13 @@ test('without a ready replica nothing moves, and the reason names the cause', ()
   });
 });
 
-test('a candidate that sleeps gets one percent to wake it', () => {
+test('a sleeping candidate gets one percent to wake it', () => {
   const arms = [arm('stable', 'v1', 2), arm('v2', 'v2', 0)];
   expect(decidePromote(at('shifting', 0, arms), QUIET)).toMatchObject({ do: 'shift', percent: 1 });
   expect(decidePromote(at('shifting', 1, arms), QUIET).do).toBe('hold');
 });
 
-test('nothing is promoted that nobody asked for, or that is stopped, deleted or of another time', () => {
+test('nothing is promoted without a request, or when stopped, deleted or outdated', () => {
   const promote = { candidate: 'v2', phase: 'shifting' as const };
   const holds = [
     recordOf({ input: CANARY }),
@@ -127,7 +127,7 @@ test('nothing is promoted that nobody asked for, or that is stopped, deleted or 
   expect(holds.map((record) => decidePromote(record, QUIET).do)).toEqual(holds.map(() => 'hold'));
 });
 
-describe('the definition half-way', () => {
+describe('the definition during a promotion', () => {
   function halfway(input: Partial<ModelInput>) {
     const promote = { candidate: 'v2', phase: 'shifting' as const };
     const record = recordOf({ input, state: { promote, shares: { v2: 100 } } });
@@ -138,7 +138,7 @@ describe('the definition half-way', () => {
   const named = (spec: ReturnType<typeof parseModel>, name: string) =>
     spec.arms.find((one) => one.name === name);
 
-  test('stable runs what the candidate ran, the candidate is not restarted', () => {
+  test('gives stable the version of the candidate, which is not restarted', () => {
     const { before, after } = halfway({
       env: { A: '1', B: '1' },
       resources: { cpu: '1', memory: '1Gi' },
@@ -167,7 +167,7 @@ describe('the definition half-way', () => {
     });
   });
 
-  test('siblings keep what they ran, and lose their share', () => {
+  test('keeps siblings on their version, without a share', () => {
     const { before, after } = halfway({
       candidates: [
         { version: 'v2', source: './v2.onnx', traffic: 5 },
@@ -182,7 +182,7 @@ describe('the definition half-way', () => {
     expect(named(after, 'v4')).toEqual(named(before, 'v4'));
   });
 
-  test('a shadow can be promoted', () => {
+  test('promotes a shadow', () => {
     const { after } = halfway({
       candidates: [{ version: 'v2', source: './v2.onnx', shadow: 50, compare: { rel: 0.1 } }],
     });

@@ -47,12 +47,12 @@ test('serves by priority, then in order of arrival', () => {
   expect(order(queue)).toEqual(['c', 'h', 'n1', 'n2', 'l']);
 });
 
-test('a second of waiting is worth a priority', () => {
+test('counts a second of waiting as one priority', () => {
   expect(order(queueOf(entry('old', 'low', 0), entry('new', 'critical', 3_001)))[0]).toBe('old');
   expect(order(queueOf(entry('old', 'low', 0), entry('new', 'critical', 2_999)))[0]).toBe('new');
 });
 
-test('every tenth slot goes to the oldest request', () => {
+test('gives every tenth slot to the oldest request', () => {
   const queue = queueOf(entry('low', 'low', 0));
   for (let index = 0; index < 30; index += 1) {
     offer(queue, entry(`c${index}`, 'critical', 1 + index), 1_000);
@@ -60,7 +60,7 @@ test('every tenth slot goes to the oldest request', () => {
   expect(order(queue).indexOf('low')).toBe(9);
 });
 
-test('a full queue rejects, unless a lower priority holds more than its part', () => {
+test('rejects at a full queue, unless a lower priority holds more than its part', () => {
   const queue = createQueue<string>();
   for (let index = 0; index < 16; index += 1) offer(queue, entry(`l${index}`, 'low'), 16);
   expect(offer(queue, entry('l', 'low'), 16)).toEqual({ kind: 'full' });
@@ -73,7 +73,7 @@ test('a full queue rejects, unless a lower priority holds more than its part', (
   expect(queue.size).toBe(16);
 });
 
-test('each priority has an eighth of a queue that others have filled', () => {
+test('reserves an eighth of a full queue for each priority', () => {
   const queue = createQueue<string>();
   for (let index = 0; index < 16; index += 1) offer(queue, entry(`c${index}`, 'critical'), 16);
   expect(offer(queue, entry('l0', 'low'), 16)).toMatchObject({ entry: { value: 'c15' } });
@@ -85,13 +85,13 @@ test('queues nothing at depth 0', () => {
   expect(offer(createQueue<string>(), entry('c', 'critical'), 0)).toEqual({ kind: 'full' });
 });
 
-test('a retry is first in its line', () => {
+test('puts a retry first in its line', () => {
   const queue = queueOf(entry('n1', 'normal'), entry('n2', 'normal'));
   offerAgain(queue, entry('again', 'normal'));
   expect(order(queue)).toEqual(['again', 'n1', 'n2']);
 });
 
-test('one that nothing fits is passed over, not lost', () => {
+test('skips an entry that fits no free slot, and keeps it', () => {
   const queue = queueOf(entry('a', 'normal'), entry('b', 'normal'));
   expect(take(queue, (value) => value === 'b')?.value).toBe('b');
   expect(take(queue, (value) => value === 'b')).toBeUndefined();
@@ -127,7 +127,7 @@ test('counts each entry once and keeps the depth under random operations', () =>
   );
 });
 
-describe('the estimate', () => {
+describe('the estimated wait', () => {
   const service = { mean: 40, deviation: 5 };
 
   test('is the work ahead over the slots', () => {
@@ -136,13 +136,13 @@ describe('the estimate', () => {
     expect(expectedWaitMs({ ahead: 15, capacity: 8, service: undefined })).toBe(0);
   });
 
-  test('refuses what would be late: 80 ms of waiting and 50 that most requests need', () => {
+  test('refuses late requests: 80 ms of waiting and 50 ms of typical latency', () => {
     expect(canMeet({ ahead: 15, capacity: 8, service }, 130)).toBe(true);
     expect(canMeet({ ahead: 15, capacity: 8, service }, 129)).toBe(false);
     expect(canMeet({ ahead: 15, capacity: 8, service: undefined }, 1)).toBe(true);
   });
 
-  test('counts those that are served before a newcomer of its priority', () => {
+  test('counts requests that are served before a newcomer of its priority', () => {
     const queue = queueOf(entry('c', 'critical'), entry('n', 'normal'), entry('l', 'low'));
     expect(PRIORITIES.map((priority) => countAhead(queue, priority))).toEqual([1, 1, 2, 3]);
   });

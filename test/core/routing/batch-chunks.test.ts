@@ -55,16 +55,16 @@ test.each<readonly [string, number, readonly FreeCapacity[], Readonly<Record<str
   expect(Object.fromEntries(chunks.map((one) => [one.replica, one.items]))).toEqual(expected);
 });
 
-test('an arm without replicas gets the batch whole, for whoever comes', () => {
+test('an arm without replicas gets the batch whole, for the first replica to come', () => {
   expect(chunksOf(5, [])).toEqual([{ replica: undefined, items: 5, lanes: 1 }]);
   expect(lanesOf([])).toBe(1);
 });
 
-test('items that go one by one use the free slots, and one of each full replica', () => {
+test('single items use the free slots, and one of each full replica', () => {
   expect(lanesOf([room('a', 3, 1), room('b', 0, 1)])).toBe(4);
 });
 
-test('no item is lost and none is made, whatever the rooms are', () => {
+test('no item is lost or duplicated, whatever the free slots', () => {
   const rooms = fc.array(
     fc.tuple(fc.integer({ min: 0, max: 9 }), fc.double({ min: 0, max: 1e4, noNaN: true })),
     { maxLength: 6 },

@@ -25,11 +25,11 @@ test.each([
   [502, 'shared'],
   [503, 'shared'],
   [504, 'shared'],
-])('a joined call with %i is %s', (status, meaning) => {
+])('a batched call with %i is %s', (status, meaning) => {
   expect(meaningOf(status)).toBe(meaning);
 });
 
-test('a graph that does not split is not asked again, until another version runs', () => {
+test('a graph that does not split is not batched again, until another version runs', () => {
   const known = afterUnsplit('v1');
   expect(mayJoin(known, 'v1', NOW * 1e6)).toBe(false);
   expect(mayJoin(known, 'v2', NOW)).toBe(true);
@@ -51,14 +51,14 @@ test('one rejected batch points to a request; consecutive ones point to the serv
   expect(afterRefused(refusedTimes(99), 'v2', NOW)).toMatchObject({ version: 'v2', refused: 1 });
 });
 
-test('requests with about as much time left are of one class', () => {
+test('requests with about the same time left are in one class', () => {
   const classes = [725, 1_000, 1_023, 1_024, 1_447, 1_449].map(timeClass);
   expect(classes).toEqual([19, 19, 19, 20, 20, 21]);
   expect([30_000, 29_500, 25_000].map(timeClass)).toEqual([29, 29, 29]);
   expect([0, -5, 1].map(timeClass)).toEqual([0, 0, 0]);
 });
 
-test('none waits longer for others than a quarter of the least time of its class', () => {
+test('a request waits for others at most a quarter of the least time of its class', () => {
   const waits = [waitMs(5, timeClass(30_000)), waitMs(1_000, 20), waitMs(0, 20)];
   expect(waits).toEqual([5, 256, 0]);
 });

@@ -19,7 +19,7 @@ const TWO = {
 const shares = (record: ModelRecord): unknown =>
   Object.fromEntries(sharesOf(record).map(({ arm, hundredths }) => [arm, hundredths]));
 
-test('a route says everything the data plane needs', () => {
+test('a route has everything the data plane needs', () => {
   const route = routeOf(recordOf({ input: { id: 'iris', health: { startupSeconds: 20 } } }));
   expect(route).toMatchObject({
     id: 'iris',
@@ -46,7 +46,7 @@ test('an arm of external servers holds no requests while none is reachable', () 
   expect(routeOf({ ...record, arms }).arms.get('stable')?.holdMs).toBe(0);
 });
 
-test('of models that did not change a new table has the routes of the one before', () => {
+test('a new table keeps the routes of models that did not change', () => {
   const [iris, pulse] = ['iris', 'pulse'].map((id) => recordOf({ input: { id } }));
   if (iris === undefined || pulse === undefined) throw new Error('no records');
   const snapshot = snapshotOf(iris, pulse);
@@ -65,14 +65,14 @@ test('of models that did not change a new table has the routes of the one before
   );
 });
 
-test('the protocol of every kind of server is that of the table of servers', () => {
+test('the protocol of every server kind is that of the table of servers', () => {
   const kinds = ['onnx', 'tensorflow-serving', 'triton', 'mlserver', 'vllm', 'custom'];
   const servers = kinds.map((kind): Server => serverSchema.parse({ kind }));
   expect(servers.map(protocolOf)).toEqual(servers.map((one) => serverFacts(one).protocol));
   expect(protocolOf(serverSchema.parse({ kind: 'custom', protocol: 'tfs' }))).toBe('tfs');
 });
 
-test('only ready replicas get requests, terminating ones stand last and are marked', () => {
+test('only ready replicas get requests; terminating ones are last and marked', () => {
   const replicas = [
     replica('stable', 'v1', 0, 'terminating'),
     replica('stable', 'v1', 1, 'starting'),
@@ -111,7 +111,7 @@ test.each([
   expect(route.arms.get('stable')?.concurrencyPerReplica).toBe(own);
 });
 
-test('a queue is twice the capacity unless the definition names a depth, which routers share', () => {
+test('a queue is twice the capacity unless the definition gives a depth, which routers share', () => {
   const depth = (record: ModelRecord, routers?: number): number | undefined =>
     routeOf(record, routers).arms.get('stable')?.maxQueueDepth;
   expect(depth(recordOf())).toBe(2 * 2 * 8);
@@ -120,12 +120,12 @@ test('a queue is twice the capacity unless the definition names a depth, which r
   expect(depth(recordOf({ input: { inference: { maxQueueDepth: 0 } } }))).toBe(0);
 });
 
-describe('shares', () => {
-  test('are the definition’s, and what is left is stable’s', () => {
+describe('shares of the arms', () => {
+  test('are the definition’s, with the rest for stable', () => {
     expect(shares(recordOf({ input: TWO }))).toEqual({ stable: 7_000, v2: 1_000, v3: 2_000 });
   });
 
-  test('a candidate of a rollout has none yet, a shadow is no share', () => {
+  test('leave out a candidate of a rollout at first, and shadows', () => {
     const input = {
       candidates: [
         { version: 'v2', rollout: {} },
@@ -141,7 +141,7 @@ describe('shares', () => {
     expect(route.arms.has('v3')).toBe(true);
   });
 
-  test('an override counts for this definition only', () => {
+  test('follow an override for this definition only', () => {
     const state = { shares: { v2: 0 } };
     expect(shares(recordOf({ input: TWO, state }))).toMatchObject({ v2: 0, stable: 8_000 });
     const old = { hash: 'an earlier definition', ...state, stopped: true as const };
@@ -150,12 +150,12 @@ describe('shares', () => {
     expect(routeOf(recordOf({ state: { stopped: true } })).stopped).toBe(true);
   });
 
-  test('an aborted shadow gets no copies', () => {
+  test('include no copies for an aborted shadow', () => {
     const input = { candidates: [{ version: 'v2', shadow: 25 }] };
     expect(routeOf(recordOf({ input, state: { shares: { v2: 0 } } })).shadows).toEqual([]);
   });
 
-  test('a candidate under promotion is served first, then its siblings', () => {
+  test('serve a candidate under promotion first, then its siblings', () => {
     const shifting = { candidate: 'v3', phase: 'shifting' as const };
     expect(
       shares(recordOf({ input: TWO, state: { promote: shifting, shares: { v3: 95 } } })),
@@ -168,7 +168,7 @@ describe('shares', () => {
     });
   });
 
-  test('a shadow under promotion gets callers instead of copies', () => {
+  test('give a shadow under promotion callers instead of copies', () => {
     const input = { candidates: [{ version: 'v2', shadow: 25 }] };
     const promote = { candidate: 'v2', phase: 'shifting' as const };
     const route = routeOf(recordOf({ input, state: { promote, shares: { v2: 40 } } }));

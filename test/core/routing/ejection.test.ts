@@ -30,8 +30,8 @@ function outFor(state: EjectionState, now: number, random = MIDDLE): [EjectionSt
   return [next, next.until - now];
 }
 
-describe('ejected', () => {
-  test('after five failures in a row, not after five with a good answer between', () => {
+describe('an ejection', () => {
+  test('follows five failures in a row, not five with a success between', () => {
     let state = initialEjectionState(NOW);
     for (let index = 0; index < 4; index += 1) {
       state = recordFailure(state, NOW, MIDDLE, () => may);
@@ -42,7 +42,7 @@ describe('ejected', () => {
     expect(outFor(initialEjectionState(NOW), NOW)[1]).toBe(1_000);
   });
 
-  test('is never the last one, nor more than half', () => {
+  test('never takes the last replica, nor more than half', () => {
     let state = initialEjectionState(NOW);
     for (let index = 0; index < 50; index += 1) {
       state = recordFailure(state, NOW, MIDDLE, () => ({ ...may, mayEject: false }));
@@ -60,18 +60,18 @@ describe('ejected', () => {
     expect(lengths).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   });
 
-  test('varies by a quarter, so that routers do not come back together', () => {
+  test('varies by a quarter, so that routers do not return together', () => {
     expect(outFor(initialEjectionState(NOW), NOW, 0)[1]).toBe(750);
     expect(outFor(initialEjectionState(NOW), NOW, 0.999999)[1]).toBeCloseTo(1_250, 1);
   });
 
-  test('is remembered for a minute after the return, then forgiven', () => {
+  test('counts for a minute after the return', () => {
     const back = recordSuccess(halfOpened(outFor(initialEjectionState(NOW), NOW)[0]), NOW);
     expect(outFor(back, NOW + 1_000)[1]).toBe(2_000);
     expect(outFor(back, NOW + 60_000)[1]).toBe(1_000);
   });
 
-  test('for refusing connections it is at most five seconds, whatever the siblings do', () => {
+  test('for refused connections lasts at most five seconds, whatever the siblings do', () => {
     let state = recordUnreachable(initialEjectionState(NOW), NOW, MIDDLE);
     expect(state).toMatchObject({ kind: 'ejected', until: NOW + 1_000, reason: 'unreachable' });
     for (let index = 0; index < 5; index += 1) {
@@ -83,7 +83,7 @@ describe('ejected', () => {
     expect(recordUnreachable(state, NOW + 10, MIDDLE)).toBe(state);
   });
 
-  test('ends with one probe: well again, or the question stays open', () => {
+  test('ends with one probe, whose result decides', () => {
     const [out, ms] = outFor(initialEjectionState(NOW), NOW);
     expect(isProbeDue(out, NOW + ms - 1)).toBe(false);
     expect(isProbeDue(out, NOW + ms)).toBe(true);
@@ -111,7 +111,7 @@ test.each<[AttemptResult, string]>([
   expect(classifyResult(result, { lagMs: 0, hadTime: true })).toBe(verdict);
 });
 
-test('a timeout of our own doing is not the replica’s', () => {
+test('a timeout during a stall of the router does not count against the replica', () => {
   expect(classifyResult({ kind: 'timeout' }, { lagMs: 101, hadTime: true })).toBe('inconclusive');
   expect(classifyResult({ kind: 'timeout' }, { lagMs: 0, hadTime: false })).toBe('inconclusive');
   expect(classifyResult({ kind: 'unreached', message: '' }, { lagMs: 101, hadTime: true })).toBe(
@@ -120,13 +120,13 @@ test('a timeout of our own doing is not the replica’s', () => {
 });
 
 describe('comparison with the siblings', () => {
-  test('ln Γ is right where it is known', () => {
+  test('has the right ln Γ for known values', () => {
     expect(logGamma(1)).toBeCloseTo(0, 8);
     expect(logGamma(0.5)).toBeCloseTo(Math.log(Math.sqrt(Math.PI)), 8);
     expect(logGamma(11)).toBeCloseTo(Math.log(3_628_800), 8);
   });
 
-  test('the tail of a Beta-Binomial is that of the sum', () => {
+  test('has the tail of a Beta-Binomial equal to the sum', () => {
     // Beta(1, 1) makes every count equally likely: P(K ≥ 4 of 9) = 6 / 10.
     expect(betaBinomialTail(4, 9, 1, 1)).toBeCloseTo(0.6, 8);
     // P(all of 3) under Beta(2, 5) = (2·3·4) / (7·8·9).
@@ -143,7 +143,7 @@ describe('comparison with the siblings', () => {
     [500, 1_000, 500, 1_000, false],
     [1_000, 1_000, 1_000, 1_000, false],
     [20, 20, 0, 0, false],
-  ])('%i of %i against %i of %i: worse is %p', (own, ownAll, other, otherAll, worse) => {
+  ])('%i of %i against %i of %i is worse with %p', (own, ownAll, other, otherAll, worse) => {
     expect(
       isWorse({ requests: ownAll, failures: own }, { requests: otherAll, failures: other }),
     ).toBe(worse);

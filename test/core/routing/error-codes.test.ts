@@ -6,7 +6,7 @@ import {
   wantsRetryAfter,
 } from '../../../runtime/core/routing/error-codes';
 
-test('every code has the status that is documented', () => {
+test('every code has its documented status', () => {
   expect(ERROR_STATUS).toMatchInlineSnapshot(`
    {
      "CLUSTER_UNAVAILABLE": 503,
@@ -38,7 +38,7 @@ test('every code has the status that is documented', () => {
   `);
 });
 
-test('a refusal for lack of room is a 503 that says when to come again', () => {
+test('a refusal for lack of capacity is a 503 with Retry-After', () => {
   for (const code of new Set(Object.values(SHED_CODE))) {
     expect(wantsRetryAfter(code)).toBe(code !== 'MODEL_NOT_FOUND');
   }
@@ -46,7 +46,7 @@ test('a refusal for lack of room is a 503 that says when to come again', () => {
   expect(wantsRetryAfter('UPSTREAM_ERROR')).toBe(false);
 });
 
-test('a failed try has a status', () => {
+test('a failed attempt has a status', () => {
   expect(statusOfAttempt({ kind: 'answered', status: 418 })).toBe(418);
   expect(statusOfAttempt({ kind: 'aborted' })).toBe(499);
   expect(statusOfAttempt({ kind: 'rejected', status: 413, error: new Error() })).toBe(413);

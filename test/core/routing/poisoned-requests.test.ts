@@ -18,7 +18,7 @@ test.each<readonly [string, AttemptResult, boolean]>([
   ['an answer', { kind: 'answered', status: 503 }, false],
   ['a timeout', { kind: 'timeout' }, false],
   ['a caller that went', { kind: 'aborted' }, false],
-])('%s may be a death: %#', (_, result, expected) => {
+])('%s may be a crash of the replica: %#', (_, result, expected) => {
   expect(mayHaveCrashed(result)).toBe(expected);
 });
 
@@ -32,7 +32,7 @@ test.each([
   expect(crashVerdict({ listed, replica: { terminating } }, waited)).toBe(expected);
 });
 
-test('a request is refused for its time, and its model is concerned as long', () => {
+test('a request is refused for its time, and its model is affected as long', () => {
   const poisoned = createPoisoned();
   expect(hasPoisoned(poisoned, 'iris', 0)).toBe(false);
   addPoisoned(poisoned, 'iris', 'a', 1_000);
@@ -45,7 +45,7 @@ test('a request is refused for its time, and its model is concerned as long', ()
   expect([poisoned.until.size, poisoned.models.size]).toEqual([0, 0]);
 });
 
-test('no more than a thousand are kept: the oldest goes', () => {
+test('at most a thousand are kept: the oldest goes', () => {
   const poisoned = createPoisoned();
   for (let count = 0; count <= MAX_POISONED; count += 1) {
     addPoisoned(poisoned, 'iris', String(count), count);

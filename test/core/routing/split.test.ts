@@ -48,7 +48,7 @@ describe('murmur3', () => {
     expect(murmur3(utf8(text), seed)).toBe(hash >>> 0);
   });
 
-  test('UTF-8 is what the platform makes of any text, lone surrogates included', () => {
+  test('treats UTF-8 as the platform does, lone surrogates included', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), loneSurrogates), (text) => {
         expect([...utf8(text)]).toEqual([...new TextEncoder().encode(text)]);
@@ -62,13 +62,13 @@ describe('murmur3', () => {
 });
 
 describe('cohorts', () => {
-  test('the place of a key does not change between releases', () => {
+  test('keep the position of a key between releases', () => {
     // Changing these moves every caller of every experiment.
     expect(cohortHash('deep_tcm_diagnosis', 'user-1')).toBe(1_408_561_521);
     expect(cohortHash('deep_tcm_diagnosis', '患者42')).toBe(116_378_253);
   });
 
-  test('while a share grows, no caller leaves the candidate', () => {
+  test('keep every caller on the candidate while its share grows', () => {
     fc.assert(
       fc.property(twoShares, twoShares, fc.string(), ([a1, b1], [a2, b2], key) => {
         const before = explainArm(routeOf(sharesOf(a1, b1)), key).arm;
@@ -80,7 +80,7 @@ describe('cohorts', () => {
     );
   });
 
-  test('the first candidate owns the low end, the second the high end', () => {
+  test('give the first candidate the low end, the second the high end', () => {
     const route = routeOf(sharesOf(30, 20));
     const found = Array.from({ length: 500 }, (_, index) => explainArm(route, `user-${index}`));
     for (const choice of found) {
@@ -92,7 +92,7 @@ describe('cohorts', () => {
     expect(new Set(found.map(({ arm }) => arm))).toEqual(new Set(['stable', 'a', 'b']));
   });
 
-  test('a hundred thousand callers are split as the shares say', () => {
+  test('split a hundred thousand callers by the shares', () => {
     const route = routeOf(sharesOf(10, 1));
     const counts = { stable: 0, a: 0, b: 0 } as Record<string, number>;
     for (let user = 0; user < 100_000; user += 1) {
@@ -104,7 +104,7 @@ describe('cohorts', () => {
     expect(Math.abs((counts['b'] ?? 0) - 1_000)).toBeLessThan(4 * 32);
   });
 
-  test('another salt makes another experiment', () => {
+  test('differ with another salt', () => {
     const arms = (salt: string): readonly string[] =>
       Array.from(
         { length: 200 },
@@ -115,14 +115,14 @@ describe('cohorts', () => {
     expect(same).toBeLessThan(140);
   });
 
-  test('an arm with all traffic gets every request, with or without a key', () => {
+  test('give every request to an arm with all traffic, with or without a key', () => {
     expect(explainArm(routeOf(sharesOf(100)), 'x')).toEqual({ reason: 'only_arm', arm: 'a' });
     expect(explainArm(routeOf(sharesOf(0, 0)), 'x')).toEqual({ reason: 'only_arm', arm: 'stable' });
     expect(chooseArm(routeOf(sharesOf()), undefined, NO_CREDITS).choice.arm).toBe('stable');
   });
 });
 
-describe('turns', () => {
+describe('weighted round robin', () => {
   function turns(shares: readonly Share[], count: number): readonly string[] {
     let credits: Credits = NO_CREDITS;
     return Array.from({ length: count }, () => {
@@ -132,12 +132,12 @@ describe('turns', () => {
     });
   }
 
-  test('70/20/10 is spread smoothly', () => {
+  test('spreads 70/20/10 smoothly', () => {
     const [s, a, b] = ['stable', 'a', 'b'] as const;
     expect(turns(sharesOf(20, 10), 10)).toEqual([s, s, a, s, s, b, s, s, a, s]);
   });
 
-  test('every prefix is within one request of the exact share, and a cycle is exact', () => {
+  test('keeps every prefix within one request of the exact share, and every cycle exact', () => {
     const percent = fc.integer({ min: 0, max: 50 });
     fc.assert(
       fc.property(percent, percent, (a, b) => {
@@ -159,7 +159,7 @@ describe('turns', () => {
     );
   });
 
-  test('weight 0 gets nothing, even right after it had a share', () => {
+  test('gives weight 0 nothing, even right after it had a share', () => {
     let { credits } = nextRoundRobin(sharesOf(40), NO_CREDITS);
     for (let index = 0; index < 50; index += 1) {
       const turn = nextRoundRobin(sharesOf(0, 30), credits);

@@ -6,12 +6,12 @@ import { seeded } from '../simulator';
 
 const NOW = 1_700_000_000_000;
 
-describe('the window', () => {
-  test('knows nothing before the first outcome', () => {
+describe('the window of outcomes', () => {
+  test('is empty before the first outcome', () => {
     expect(windowStats(createWindow(), NOW)).toEqual({ requests: 0, failures: 0 });
   });
 
-  test('percentiles are right within 4 %, from microseconds to minutes', () => {
+  test('has percentiles right within 4 %, from microseconds to minutes', () => {
     for (const scale of [1, 100, 100_000]) {
       const window = createWindow();
       for (let index = 1; index <= 1_000; index += 1) {
@@ -24,7 +24,7 @@ describe('the window', () => {
     }
   });
 
-  test('forgets what is older than a minute, part by part', () => {
+  test('forgets outcomes older than a minute, part by part', () => {
     const window = createWindow();
     for (let second = 0; second < 120; second += 1) {
       addToWindow(window, NOW + second * 1_000, 10, second % 2 === 0);
@@ -58,7 +58,7 @@ describe('the last seconds', () => {
     expect(sumRecent(recent, now + 3_600_000)).toBe(0);
   });
 
-  test('a clock that goes back loses nothing', () => {
+  test('lose nothing when a clock goes back', () => {
     const recent = createRecent(10);
     addRecent(recent, NOW);
     addRecent(recent, NOW - 30_000);
@@ -66,7 +66,7 @@ describe('the last seconds', () => {
   });
 });
 
-describe('the budget of retries', () => {
+describe('the retry budget', () => {
   test('is a fifth of the requests of ten seconds and ten a second', () => {
     const budget = createBudget();
     for (let index = 0; index < 1_000; index += 1) countRequest(budget, NOW + index);
@@ -77,13 +77,13 @@ describe('the budget of retries', () => {
   });
 });
 
-describe('a second try', () => {
+describe('a retry', () => {
   const idempotent = { idempotent: true, replayable: true };
   const once = { idempotent: false, replayable: true };
   const reset = { kind: 'reset', message: '' } as const;
   const unreached = { kind: 'unreached', message: '' } as const;
 
-  test('follows what says that somebody else could have answered', () => {
+  test('follows failures that another replica could have answered', () => {
     expect([502, 503, 504].every(isUnavailable)).toBe(true);
     expect([200, 400, 429, 500, 501].some(isUnavailable)).toBe(false);
     expect(mayRepeat({ kind: 'answered', status: 503 }, idempotent)).toBe(true);
@@ -95,7 +95,7 @@ describe('a second try', () => {
     expect(mayRepeat({ kind: 'protocol', message: '' }, idempotent)).toBe(false);
   });
 
-  test('retries a non-idempotent request only if nothing was sent', () => {
+  test('of a non-idempotent request needs that nothing was sent', () => {
     expect(mayRepeat(reset, once)).toBe(false);
     expect(mayRepeat({ kind: 'answered', status: 503 }, once)).toBe(false);
     expect(mayRepeat(unreached, once)).toBe(true);
