@@ -13,8 +13,8 @@ import { READ_YOUR_WRITES_MS } from './routing-view';
 /** Manager recorded for changes over REST. */
 export const MANAGER = 'rest';
 
-/** Attempts of a change that loses against another writer. */
-export const MAX_ATTEMPTS = 3;
+/** Decisions on one change: each but the last was overtaken by another writer's definition. */
+const MAX_DECISIONS = 3;
 
 /** The desired result of a change. */
 export interface DesiredChange {
@@ -90,7 +90,7 @@ export function requireMatch(ifMatch: string | undefined, { spec, revision }: Mo
 }
 
 /** @throws Problem FIELD_CONFLICT when the model goes away */
-export function requireNotDeleting({ spec, deleting }: ModelRecord): void {
+function requireNotDeleting({ spec, deleting }: ModelRecord): void {
   if (!deleting) return;
   throw new Problem('FIELD_CONFLICT', `${spec.id} is being deleted; wait until it is gone`);
 }
@@ -136,37 +136,47 @@ export async function waitForRevision(
   );
 }
 
-/** Did another writer come first? */
-export function isRevisionConflict(error: unknown): boolean {
-  return error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
-}
+/** What a change is decided on. */
+const basisOf = (record: ModelRecord | undefined): string =>
+  JSON.stringify([record?.revision, record?.state]);
 
 /**
- * Changes a stored definition: one change of a model after the other, and again on the newer
- * definition when another writer came first (unless the caller named the revision it means).
+ * Acts on the newest definition and overrides of a model: one change after the other, and again
+ * when another router replaced them at the same moment (unless the caller meant the earlier ones).
  */
-export function changeModel(
-  context: ControlContext,
+export function decideOnNewest<T>(
+  { routingView, locks }: ControlContext,
   id: string,
-  asker: ChangeRequest,
-  want: (record: ModelRecord) => DesiredChange | Promise<DesiredChange>,
-): Promise<ChangeResult> {
-  const { routingView, locks } = context;
+  { ifMatch }: Pick<ChangeRequest, 'ifMatch'>,
+  act: (record: ModelRecord) => Promise<T>,
+): Promise<T> {
   return locks.run(id, async () => {
-    for (let left = MAX_ATTEMPTS; ; left -= 1) {
+    for (let left = MAX_DECISIONS; ; left -= 1) {
       const record = routingView.findModel(id);
       requireNotDeleting(record);
-      requireMatch(asker.ifMatch, record);
+      requireMatch(ifMatch, record);
       try {
-        return await attempt(context, asker, record, await want(record));
+        return await act(record);
       } catch (error) {
-        if (!isRevisionConflict(error) || asker.ifMatch !== undefined || left <= 1) throw error;
-        const newer = (now?: ModelRecord): boolean => now?.revision !== record.revision;
-        await routingView.until(({ models }) => newer(models.get(id)), READ_YOUR_WRITES_MS);
+        const isLost = error instanceof ClusterError && error.code === 'REVISION_CONFLICT';
+        if (!isLost || left === 1) throw error;
+        const isNewer = (now?: ModelRecord): boolean => basisOf(now) !== basisOf(record);
+        await routingView.until(({ models }) => isNewer(models.get(id)), READ_YOUR_WRITES_MS);
       }
     }
   });
 }
+
+/** Changes a stored definition. */
+export const changeModel = (
+  context: ControlContext,
+  id: string,
+  asker: ChangeRequest,
+  want: (record: ModelRecord) => DesiredChange | Promise<DesiredChange>,
+): Promise<ChangeResult> =>
+  decideOnNewest(context, id, asker, async (record) =>
+    attempt(context, asker, record, await want(record)),
+  );
 
 /** Response to an accepted change. */
 export function accepted(

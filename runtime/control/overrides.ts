@@ -1,6 +1,6 @@
 import type { ModelRecord, ModelOverrides } from '../cluster/port';
 import type { ChangeRequest } from './change';
-import { isRevisionConflict, MAX_ATTEMPTS, requireMatch, requireNotDeleting } from './change';
+import { decideOnNewest } from './change';
 import type { ControlContext } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
@@ -17,26 +17,13 @@ export async function storeOverrides(
 }
 
 /** Replaces the overrides for a caller: after running changes, on the caller's condition. */
-export function changeOverrides(
+export const changeOverrides = (
   context: ControlContext,
   id: string,
-  { ifMatch }: Pick<ChangeRequest, 'ifMatch'>,
+  asker: Pick<ChangeRequest, 'ifMatch'>,
   want: (record: ModelRecord) => Omit<ModelOverrides, 'hash'>,
-): Promise<ModelRecord> {
-  const { routingView, locks } = context;
-  return locks.run(id, async () => {
-    for (let left = MAX_ATTEMPTS; ; left -= 1) {
-      const record = routingView.findModel(id);
-      requireNotDeleting(record);
-      requireMatch(ifMatch, record);
-      try {
-        await storeOverrides(context, record, want(record));
-        return record;
-      } catch (error) {
-        if (!isRevisionConflict(error) || left <= 1) throw error;
-        // Another router wrote at the same moment: wait for its change, then decide again.
-        await routingView.until(({ models }) => models.get(id) !== record, READ_YOUR_WRITES_MS);
-      }
-    }
+): Promise<ModelRecord> =>
+  decideOnNewest(context, id, asker, async (record) => {
+    await storeOverrides(context, record, want(record));
+    return record;
   });
-}

@@ -62,6 +62,12 @@ export function clusterErrorOf(what: string, error: KubeError): ClusterError {
   const { kind, status, message, causes } = error;
   // No request was sent: the message names the faulty kubeconfig or credentials.
   if (kind === 'access') return new ClusterError('CLUSTER_UNAVAILABLE', message);
+  if (kind === 'contention') {
+    return new ClusterError(
+      'CLUSTER_UNAVAILABLE',
+      `${what}: other writers were faster each time (${message}); try again later`,
+    );
+  }
   const owners = ownerConflicts(error);
   if (owners.length > 0) return fieldConflict(what, owners);
   if (kind !== 'status' || status === 401 || status === 429 || status >= 500) {

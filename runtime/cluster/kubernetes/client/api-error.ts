@@ -1,8 +1,9 @@
 /**
  * `status`: the server answered with an error. `network`: there was no answer, or it was
  * unreadable. `timeout`: there was no answer in time. `access`: the credentials could not be read.
+ * `contention`: other writers were faster each time.
  */
-export type KubeErrorKind = 'status' | 'network' | 'timeout' | 'access';
+export type KubeErrorKind = 'status' | 'network' | 'timeout' | 'access' | 'contention';
 
 /** A field that is invalid, or that another manager owns. */
 export interface StatusCause {

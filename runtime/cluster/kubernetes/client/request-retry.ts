@@ -8,7 +8,9 @@ import type { Timing } from './timing';
 //   A read: while the server is overloaded, restarting or unreachable, within the deadline of the
 //   request (client.ts, 30 s for all tries). Callers handle longer outages.
 //   A write: never, because its answer may have been lost.
-//   A write that lost a race (409): its caller reads again, decides again and writes again.
+//   A write that lost a race (409): its caller reads again, decides again and writes again, ten
+//   times within a minute. What control/change.ts repeats is another thing: a decision on a
+//   definition that has been replaced meanwhile.
 
 /** Enough for a restart of an API server behind a balancer. */
 const TRIES = 3;
@@ -57,8 +59,8 @@ const RACES_MS = 60_000;
 /**
  * Compare and swap: repeats `attempt`, which reads, decides and writes on the condition that the
  * object is unchanged, until no other writer was faster. Attempts do not multiply where one
- * contains another: what the inner one fails with is no conflict to the outer one.
- * @throws KubeError the last conflict; whatever else `attempt` throws
+ * contains another: what the inner one ends with is not a conflict.
+ * @throws KubeError `contention`; whatever else `attempt` throws
  */
 export async function retryOnConflict<T>(
   attempt: () => Promise<T>,
@@ -69,7 +71,8 @@ export async function retryOnConflict<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (!isWriteConflict(error) || left === 1 || now() >= end) throw error;
+      if (!isWriteConflict(error)) throw error;
+      if (left === 1 || now() >= end) throw new KubeError('contention', error.message);
     }
   }
 }

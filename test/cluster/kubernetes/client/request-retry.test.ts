@@ -1,6 +1,5 @@
 import { KubeError } from '../../../../runtime/cluster/kubernetes/client/api-error';
 import { retryOnConflict } from '../../../../runtime/cluster/kubernetes/client/request-retry';
-import { ClusterError } from '../../../../runtime/cluster/port';
 
 const lost = new KubeError('status', 'changed', { status: 409, reason: 'Conflict' });
 const owned = new KubeError('status', 'owned', {
@@ -22,7 +21,7 @@ test('a writer that lost a race tries again, ten times at the most', async () =>
   expect(await retryOnConflict(twice)).toBe('written');
   expect(twice).toHaveBeenCalledTimes(3);
   const always = failing(...Array.from({ length: 20 }, () => lost));
-  await expect(retryOnConflict(always)).rejects.toBe(lost);
+  await expect(retryOnConflict(always)).rejects.toMatchObject({ kind: 'contention' });
   expect(always).toHaveBeenCalledTimes(10);
 });
 
@@ -36,14 +35,14 @@ test('no race is begun a minute after the first one', async () => {
     },
     () => now,
   );
-  await expect(at).rejects.toBe(lost);
+  await expect(at).rejects.toMatchObject({ kind: 'contention', message: 'changed' });
   expect(slow).toHaveBeenCalledTimes(3);
 });
 
 test.each([
   ['a field that another manager owns', owned],
   ['an overloaded server', new KubeError('status', 'etcd', { status: 503 })],
-  ['the end of races within it', new ClusterError('REVISION_CONFLICT', 'changed')],
+  ['the end of races within it', new KubeError('contention', 'changed')],
 ])('%s is no lost race', async (_, error) => {
   const attempt = failing(error);
   await expect(retryOnConflict(attempt)).rejects.toBe(error);
