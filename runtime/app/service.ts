@@ -154,7 +154,7 @@ type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>
 function openControl(
   options: ServiceOptions,
   cluster: Cluster,
-  { table, load, metrics, onTableSwap, routers }: Data,
+  { table, load, metrics, onTableSwap, routers, lag }: Data,
   auth: Authentication,
   folder: ModelsFolder,
   more: Pick<ControlOptions, 'audit' | 'environment'>,
@@ -174,6 +174,7 @@ function openControl(
     log,
     version,
     routers,
+    lagMs: lag.lagMs,
     onTableSwap,
     withArtifacts: withArtifacts(options),
     ...(docsAssets !== undefined && { docsAssets }),

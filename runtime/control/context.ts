@@ -1,5 +1,4 @@
 import type { RouterLoad } from '../core/lifecycle/peers';
-import type { EventLoopDelay } from './event-loop-delay';
 import type { KeyedQueue } from '../shared/keyed-queue';
 import type { ControlOptions, Routers } from './ports';
 import type { RoutingView } from './routing-view';
@@ -14,7 +13,6 @@ export interface ControlContext extends ControlOptions {
   readonly locks: Pick<KeyedQueue, 'run'>;
   /** Models that this process is removing, so that a tick does not start a removal twice. */
   readonly removing: Set<string>;
-  readonly eventLoopDelay: EventLoopDelay;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** Since SIGTERM: requests are still answered, new ones should go elsewhere. */

@@ -6,7 +6,6 @@ import { createApp } from './http-app';
 import { CALLS } from './calls';
 import type { ControlContext } from './context';
 import { docsPages } from './docs';
-import { createEventLoopDelay } from './event-loop-delay';
 import { createExternalMetrics } from './external-metrics';
 import { isReady } from './health-view';
 import { observe } from './observe';
@@ -56,7 +55,6 @@ export function createControl(options: ControlOptions): Control {
   const { cluster, table, load, clock, routers = ALONE, onTableSwap } = options;
   let shuttingDown = false;
   const startedAt = clock.now();
-  const eventLoopDelay = options.eventLoop ?? createEventLoopDelay();
   const routingView = createRoutingView({
     cluster,
     table,
@@ -76,7 +74,6 @@ export function createControl(options: ControlOptions): Control {
     ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
     locks: createKeyedQueue(),
     removing: new Set(),
-    eventLoopDelay,
     startedAt,
     shuttingDown: () => shuttingDown,
   };
@@ -86,10 +83,7 @@ export function createControl(options: ControlOptions): Control {
     app: createApp(context, CALLS, [...docsPages(context), metricsPage(context, 'read')]),
     opsApp: createOpsApp(context),
     start: routingView.start,
-    stop: () => {
-      routingView.stop();
-      eventLoopDelay.stop();
-    },
+    stop: routingView.stop,
     tick,
     onHeld: sleeping.onHeld,
     externalMetrics: createExternalMetrics(context),

@@ -173,7 +173,7 @@ function brokenView(
 
 /** Complete state for operators. Models that the caller may not see are left out. */
 export function detailedHealth(context: ControlContext, mayUse: (id: string) => boolean): object {
-  const { routingView, load, clock, version, eventLoopDelay } = context;
+  const { routingView, load, clock, version, lagMs } = context;
   const snapshot = routingView.snapshot();
   const stats = load.arms().filter(({ model }) => mayUse(model));
   const memory = process.memoryUsage();
@@ -208,7 +208,7 @@ export function detailedHealth(context: ControlContext, mayUse: (id: string) => 
     queue_depth: stats.reduce((sum, { queued }) => sum + queued, 0),
     in_flight: stats.reduce((sum, { inFlight }) => sum + inFlight, 0),
     ejected,
-    event_loop_lag_ms: rounded(eventLoopDelay.lastMs()),
+    event_loop_lag_ms: rounded(lagMs()),
     memory: {
       rss_bytes: memory.rss,
       heap_used_bytes: memory.heapUsed,

@@ -1,6 +1,5 @@
 export type { Control } from './control-plane';
 export { createControl } from './control-plane';
-export type { EventLoopDelay } from './event-loop-delay';
 export { openApiDocument } from './openapi/document';
 export type { BrokenFile, ControlOptions, Routers } from './ports';
 export { ALONE } from './ports';

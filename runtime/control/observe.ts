@@ -12,14 +12,14 @@ export function viewsOf({ routingView, cluster, routers }: ControlContext): read
 
 /** Updates the metrics from the current state. */
 export function observe(context: ControlContext): void {
-  const { routingView, table, load, clock, eventLoopDelay, metrics, routers } = context;
+  const { routingView, table, load, clock, lagMs, metrics, routers } = context;
   const now = clock.now();
   metrics.observe({
     snapshot: routingView.snapshot(),
     table: table.current,
     load,
     now,
-    lagSeconds: eventLoopDelay.lastMs() / 1000,
+    lagSeconds: lagMs() / 1000,
     isLeader: routers.isLeader(),
     peers: (routers.others() ?? []).filter((heard) => isKnown(heard, now)).length,
     views: viewsOf(context),

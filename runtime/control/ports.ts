@@ -9,7 +9,6 @@ import type { PolicyRules } from '../core/policy/policy';
 import type { RoutingTable, TableHolder } from '../core/routing/table';
 import type { Metrics } from '../metrics';
 import type { Log } from '../shared/log';
-import type { EventLoopDelay } from './event-loop-delay';
 
 /** A view that keeps itself current, and its age. */
 export interface ViewAge {
@@ -91,8 +90,8 @@ export interface ControlOptions {
   readonly brokenFiles?: () => readonly BrokenFile[];
   /** The routers of this service; absent: it is the only one. */
   readonly routers?: Routers;
-  /** Event-loop delay; measured when absent. */
-  readonly eventLoop?: EventLoopDelay;
+  /** Longest recent stall of the event loop, milliseconds. */
+  readonly lagMs: () => number;
   /** Folder with the files of the /docs page; from swagger-ui-dist when absent. */
   readonly docsAssets?: string;
 }

@@ -129,13 +129,12 @@ function tryObserve(context: ControlContext): void {
 }
 
 export function createTicker(context: ControlContext, { sleep, wake }: IdleSleep): Ticker {
-  const { log, eventLoopDelay, routers } = context;
+  const { log, routers } = context;
   /** Only the leader runs these; each checks leadership again before it writes. */
   const leaders = [createPromotions(context), createRemovals(context), sleep];
   let running: Promise<void> | undefined;
 
   const once = async (): Promise<void> => {
-    eventLoopDelay.sample();
     tryObserve(context);
     const tasks = routers.isLeader() ? [wake, ...leaders] : [wake];
     const results = await Promise.allSettled(tasks.flatMap(startTask));

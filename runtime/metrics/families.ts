@@ -235,7 +235,7 @@ export const SERVICE_FAMILIES = {
   lag: {
     name: 'ai_model_event_loop_lag_seconds',
     type: 'gauge',
-    help: 'Event-loop delay, 99th percentile since the last observation.',
+    help: 'Longest stall of the event loop in the last second.',
     labels: [],
   },
 } as const satisfies Readonly<Record<string, Family>>;

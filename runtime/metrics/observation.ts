@@ -9,7 +9,7 @@ export interface Observation {
   readonly load: Load;
   /** Milliseconds since the epoch. */
   readonly now: number;
-  /** Event-loop delay, seconds. */
+  /** Longest recent stall of the event loop, seconds. */
   readonly lagSeconds: number;
   /** Does this router lead? */
   readonly isLeader: boolean;

@@ -9,7 +9,10 @@ export interface LagMeter {
   readonly stop: () => void;
 }
 
-/** Detects stalls of this process, so that they do not count against a replica. */
+/**
+ * Detects stalls of this process, so that they do not count against a replica, and for the metric.
+ * A percentile (`nodejs_eventloop_lag_p99_seconds`) tells of a stall only when it is over.
+ */
 export function createLagMeter(now: () => number = () => performance.now()): LagMeter {
   let last = now();
   let worst = { at: -Infinity, ms: 0 };

@@ -118,7 +118,7 @@ export async function startFleet(
       clock: { now },
       log: { info: log, warn: log, error: log },
       version: 'test',
-      eventLoop: { sample: () => undefined, lastMs: () => 0, stop: () => undefined },
+      lagMs: () => 0,
       routers,
       ...options.more?.(name),
     });

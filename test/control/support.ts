@@ -79,7 +79,7 @@ export async function serve(options: ServiceOptions = {}): Promise<Service> {
     clock: { now },
     log: { info: log, warn: log, error: log },
     version: '0.1.0-test',
-    eventLoop: { sample: () => undefined, lastMs: () => 1.5, stop: () => undefined },
+    lagMs: () => 1.5,
     ...options.more,
   });
   if (options.unstarted !== true) control.start();
