@@ -114,6 +114,52 @@ function named(value: unknown): unknown {
   );
 }
 
+const ROOT = join(__dirname, '..', '..');
+const LITERALS = '/literals.ts';
+const PLUS = '/cdk8s-plus-28.d.ts';
+
+/** All that the literals need of each module: the constructs beside the interfaces are not read. */
+const MODULES: Readonly<Record<string, string>> = {
+  k8s: join(ROOT, 'node_modules/cdk8s-plus-28/lib/imports/k8s.d.ts'),
+  kube: join(ROOT, 'lib/objects/kube.ts'),
+  'cdk8s-plus-28': PLUS,
+};
+
+const OPTIONS: ts.CompilerOptions = {
+  strict: true,
+  noEmit: true,
+  skipLibCheck: true,
+  target: ts.ScriptTarget.ES2022,
+  lib: ['lib.es5.d.ts'],
+  types: [],
+};
+
+const parsed = new Map<string, ts.SourceFile | undefined>();
+
+function hostOf(literals: string): ts.CompilerHost {
+  const host = ts.createCompilerHost(OPTIONS);
+  const texts: Readonly<Record<string, string>> = {
+    [LITERALS]: literals,
+    [PLUS]: `export * as k8s from 'k8s';`,
+  };
+  const read = host.getSourceFile.bind(host);
+  host.getSourceFile = (name, ...rest) => {
+    const text = texts[name];
+    if (text !== undefined) return ts.createSourceFile(name, text, ts.ScriptTarget.ES2022);
+    // The interfaces are a megabyte: a second check in the same test file has them already.
+    if (!parsed.has(name)) parsed.set(name, read(name, ...rest));
+    return parsed.get(name);
+  };
+  host.resolveModuleNameLiterals = (all) =>
+    all.map(({ text }) => {
+      const resolvedFileName = MODULES[text];
+      if (resolvedFileName === undefined) return { resolvedModule: undefined };
+      const extension = resolvedFileName.endsWith('.d.ts') ? ts.Extension.Dts : ts.Extension.Ts;
+      return { resolvedModule: { resolvedFileName, extension } };
+    });
+  return host;
+}
+
 /**
  * Checks manifests by the TypeScript compiler against the interfaces of Kubernetes 1.28: as
  * literals, where an unknown field, a wrong type or a missing field is an error.
@@ -126,29 +172,9 @@ export function faultsOf128(all: readonly Manifest[]): readonly string[] {
       const literal = JSON.stringify(named(body));
       return `export const _${index}: Plain<k8s.${propsName(one)}> = ${literal};`;
     });
-  const folder = join(__dirname, '..', 'objects');
-  const file = join(folder, '__strict128.ts');
-  const text = [
-    `import type { k8s } from 'cdk8s-plus-28';`,
-    `import type { Plain } from '../../lib/objects/kube';`,
-    ...lines,
-  ].join('\n');
-  const options: ts.CompilerOptions = {
-    strict: true,
-    noEmit: true,
-    skipLibCheck: true,
-    module: ts.ModuleKind.Node20,
-    target: ts.ScriptTarget.ES2022,
-    types: ['node'],
-    resolveJsonModule: true,
-  };
-  const host = ts.createCompilerHost(options);
-  const real = host.getSourceFile.bind(host);
-  host.getSourceFile = (name, ...rest) =>
-    name === file ? ts.createSourceFile(name, text, ts.ScriptTarget.ES2022) : real(name, ...rest);
-  const program = ts.createProgram([file], options, host);
-  const source = program.getSourceFile(file);
+  const imports = [`import type * as k8s from 'k8s';`, `import type { Plain } from 'kube';`];
+  const program = ts.createProgram([LITERALS], OPTIONS, hostOf([...imports, ...lines].join('\n')));
   return program
-    .getSemanticDiagnostics(source)
+    .getSemanticDiagnostics(program.getSourceFile(LITERALS))
     .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
