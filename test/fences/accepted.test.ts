@@ -20,6 +20,7 @@ import { buildTable } from '../../runtime/core/routing/build-table';
 import { createMetrics } from '../../runtime/metrics';
 import { AT, recordOf, snapshotOf } from '../core/support';
 import { observationOf, textOf } from '../metrics/support';
+import { anyPath, anyText, anyUrl } from '../support/texts';
 
 // Whatever the schema lets in, all who use it can use: a text is laid into every place of a
 // definition in turn, and where the schema takes it, everybody is given the definition.
@@ -288,12 +289,7 @@ test('so is a name of a variable, a label or an annotation', async () => {
 test('and any text at all', async () => {
   const anywhere = fc.tuple(
     fc.constantFrom(...EVERYWHERE),
-    fc.oneof(
-      fc.string({ unit: 'binary' }),
-      fc.string(),
-      fc.webUrl(),
-      fc.string({ unit: 'grapheme' }),
-    ),
+    fc.oneof(anyText, fc.string(), anyUrl, fc.string({ unit: 'grapheme' })),
   );
   await fc.assert(
     fc.asyncProperty(anywhere, async ([{ base, path }, text]) => {
@@ -305,7 +301,7 @@ test('and any text at all', async () => {
 }, 60_000);
 
 test('a health path is one that can be asked for', async () => {
-  const path = fc.oneof(fc.string({ unit: 'binary' }), fc.webPath(), fc.constantFrom(...HOSTILE));
+  const path = fc.oneof(anyText, anyPath, fc.constantFrom(...HOSTILE));
   await fc.assert(
     fc.asyncProperty(path, async (text) => {
       const spec = accepted({ ...BASES[0], health: { path: text } });

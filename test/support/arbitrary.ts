@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { ModelInput } from '../../lib/spec';
+import { anyText } from './texts';
 
 const word = fc.stringMatching(/^[a-z][a-z0-9]{0,8}$/);
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
@@ -19,7 +20,7 @@ const scaling = fc
 const env = fc.dictionary(
   fc.stringMatching(/^[A-Z][A-Z0-9_]{0,6}$/),
   fc.oneof(
-    fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\0', '')),
+    anyText.map((text) => text.replaceAll('\0', '')),
     fc.constant({ secret: 'a', key: 'b' }),
   ),
   { maxKeys: 3 },
