@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { freeKeys } from './support/keys';
 import type { Import, Source } from './support/sources';
-import { functionsOf, importsOf, readSource, ROOT, sourcesOf } from './support/sources';
+import { functionsOf, importsOf, readSource, ROOT, sourceOf, sourcesOf } from './support/sources';
 
 // What may import what: ARCHITECTURE.md says it in words, this table is what holds.
 // `types:x` allows type imports only, `lazy:x` dynamic ones and types. A room may always import itself.
@@ -177,6 +177,9 @@ const everything = [
   readSource('main.ts'),
 ];
 
+const under = (...folders: readonly string[]): readonly Source[] =>
+  everything.filter(({ path }) => folders.includes(path.split('/')[0] ?? ''));
+
 function roomOf(path: string): string {
   return Object.keys(TABLE).find((prefix) => path.startsWith(prefix)) ?? '';
 }
@@ -287,7 +290,7 @@ test('no two files of one plane have the same name', () => {
 
 test('no file is imported by tests alone', () => {
   const used = new Set([...product, readSource('main.ts')].flatMap(allImports));
-  const tested = new Set(sourcesOf(['test', 'bench']).flatMap(allImports));
+  const tested = new Set(under('test', 'bench').flatMap(allImports));
   expect([...tested].filter((path) => isProduct(path) && !used.has(path))).toEqual([]);
 });
 
@@ -339,7 +342,7 @@ test('only the composition root and the command line read the environment or tak
 });
 
 test('no file and no function is too long to read', () => {
-  const long = [...product, ...sourcesOf(['bench', 'scripts', 'models'])].flatMap((source) => {
+  const long = [...product, ...under('bench', 'scripts', 'models')].flatMap((source) => {
     const lines = source.text.split('\n').length - 1;
     const functions = functionsOf(source).filter((one) => one.lines > MAX_FUNCTION_LINES);
     return [
@@ -408,7 +411,7 @@ function textsOf({
 }
 
 test('what users read has an actor in each sentence', () => {
-  const texts = [...prose(), ...[...product, ...sourcesOf(['scripts'])].flatMap(textsOf)];
+  const texts = [...prose(), ...[...product, ...under('scripts')].flatMap(textsOf)];
   const found = texts.flatMap(({ path, text }) =>
     text.split('\n').flatMap((line) => (RIDDLE.test(line) ? [`${path}: ${line.trim()}`] : [])),
   );
@@ -432,8 +435,7 @@ const TYPES_MS = 120_000;
 test(
   'no object is asked for a key that somebody else chose, but by entryOf and setEntry',
   () => {
-    const paths = product.map(({ path }) => path).filter((path) => path !== 'lib/spec/entry.ts');
-    expect(freeKeys(paths)).toEqual([]);
+    expect(freeKeys(product.filter(({ path }) => path !== 'lib/spec/entry.ts'))).toEqual([]);
   },
   TYPES_MS,
 );
@@ -453,7 +455,7 @@ test(
       'list[at] + list[list.length - 1] + a[name] + a["z"] + map.get(key);',
       'const all = { [key]: 1 };',
     ];
-    const found = freeKeys(['lib/x.ts'], new Map([['lib/x.ts', lines.join('\n')]]));
+    const found = freeKeys([sourceOf('lib/x.ts', lines.join('\n'))]);
     expect(found.map((one) => one.split(' ')[0])).toEqual(
       [3, 4, 5, 6, 7, 8].map((n) => `lib/x.ts:${n}`),
     );

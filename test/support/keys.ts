@@ -1,5 +1,6 @@
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import ts from 'typescript';
+import type { Source } from './sources';
 import { ROOT } from './sources';
 
 // Types tell an index of a list from a name. Only our own types and zod's are read: what comes from
@@ -17,7 +18,7 @@ const OPTIONS: ts.CompilerOptions = {
 
 const CLOSED = ts.TypeFlags.NumberLike | ts.TypeFlags.StringLiteral | ts.TypeFlags.ESSymbolLike;
 
-const hostFor = (files: ReadonlyMap<string, string>): ts.CompilerHost => {
+const hostFor = (files: ReadonlyMap<string, ts.SourceFile>): ts.CompilerHost => {
   const host = ts.createCompilerHost(OPTIONS);
   const exists = (file: string): boolean => files.has(file) || ts.sys.fileExists(file);
   const ownFile = (text: string, from: string): string | undefined => {
@@ -29,13 +30,7 @@ const hostFor = (files: ReadonlyMap<string, string>): ts.CompilerHost => {
   return {
     ...host,
     fileExists: exists,
-    readFile: (file) => files.get(file) ?? ts.sys.readFile(file),
-    getSourceFile: (file, target, ...rest) => {
-      const text = files.get(file);
-      return text === undefined
-        ? host.getSourceFile(file, target, ...rest)
-        : ts.createSourceFile(file, text, target);
-    },
+    getSourceFile: (file, ...rest) => files.get(file) ?? host.getSourceFile(file, ...rest),
     resolveModuleNameLiterals: (literals, from) =>
       literals.map(({ text }) => {
         if (text === 'zod' || from.includes('/node_modules/'))
@@ -66,24 +61,19 @@ function keyOf(node: ts.Node): ts.Expression | undefined {
 
 /**
  * Where an object is asked for a key that is neither a number nor one of a few names that the
- * source tells: `file:line text`. `texts` are looked at in place of what is on the disk.
+ * source tells: `file:line text`.
  */
-export function freeKeys(
-  paths: readonly string[],
-  texts: ReadonlyMap<string, string> = new Map(),
-): readonly string[] {
-  const files = new Map([...texts].map(([path, text]) => [`${ROOT}/${path}`, text]));
-  const roots = paths.map((path) => `${ROOT}/${path}`);
-  const program = ts.createProgram(roots, OPTIONS, hostFor(files));
+export function freeKeys(sources: readonly Source[]): readonly string[] {
+  const files = new Map(sources.map(({ path, tree }) => [join(ROOT, path), tree]));
+  const program = ts.createProgram([...files.keys()], OPTIONS, hostFor(files));
   const checker = program.getTypeChecker();
-  return roots.flatMap((root, index) => {
-    const tree = program.getSourceFile(root) as ts.SourceFile;
+  return sources.flatMap(({ path, tree }) => {
     const found: string[] = [];
     const visit = (node: ts.Node): void => {
       const key = keyOf(node);
       if (key !== undefined && !isClosed(checker.getTypeAtLocation(key), checker)) {
         const { line } = tree.getLineAndCharacterOfPosition(node.getStart(tree));
-        found.push(`${paths[index]}:${line + 1} ${node.getText(tree)}`);
+        found.push(`${path}:${line + 1} ${node.getText(tree)}`);
       }
       ts.forEachChild(node, visit);
     };

@@ -39,9 +39,12 @@ export function sourcesOf(folders: readonly string[]): readonly Source[] {
   );
 }
 
-export function readSource(path: string): Source {
-  const text = readFileSync(join(ROOT, path), 'utf8');
-  return { path, text, tree: ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true) };
+export const readSource = (path: string): Source =>
+  sourceOf(path, readFileSync(join(ROOT, path), 'utf8'));
+
+export function sourceOf(path: string, text: string): Source {
+  const tree = ts.createSourceFile(join(ROOT, path), text, ts.ScriptTarget.ES2022, true);
+  return { path, text, tree };
 }
 
 function ownFile(from: string, text: string): string | undefined {
