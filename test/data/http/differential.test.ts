@@ -49,10 +49,12 @@ async function byUs(text: string, cut: number): Promise<readonly Seen[]> {
 /** How many bytes our engine needs to see so many requests: what is behind them it has not read. */
 async function bytesOf(text: string, count: number): Promise<number> {
   let [low, high] = [0, text.length];
+  // Mostly it is all of them, and the first look says so.
+  let middle = high - 1;
   while (low < high) {
-    const middle = (low + high) >> 1;
     if ((await byUs(text.slice(0, middle), middle)).length >= count) high = middle;
     else low = middle + 1;
+    middle = (low + high) >> 1;
   }
   return low;
 }
