@@ -40,21 +40,18 @@ const calls: readonly (readonly [string, string, object, object])[] = [
   ['a translated call', '/v1/models/iris:predict', { instances: [{ x: 1 }] }, FROM_STABLE],
 ];
 
-test.each(calls)(
-  '%s leaves one line that says who asked which version',
-  async (_, path, body, is) => {
-    const backend = await startBackend(() => json(V2));
-    const { plane, lines } = await audited();
-    const server = { kind: 'custom', protocol: 'v2' } as const;
-    plane.route({ input: { ...IRIS, server }, ports: { stable: [backend.port] } });
-    const asking: Asking = { headers: HEADERS, body: JSON.stringify(body) };
-    expect((await plane.ask(path, { method: 'POST', ...asking })).status).toBe(200);
-    expect(lines).toEqual([{ ...is, status: 200, at: expect.any(Number), ms: expect.any(Number) }]);
-    expect(JSON.stringify(lines)).not.toContain('secret-key');
-  },
-);
+test.each(calls)('%s leaves one line with caller and version', async (_, path, body, is) => {
+  const backend = await startBackend(() => json(V2));
+  const { plane, lines } = await audited();
+  const server = { kind: 'custom', protocol: 'v2' } as const;
+  plane.route({ input: { ...IRIS, server }, ports: { stable: [backend.port] } });
+  const asking: Asking = { headers: HEADERS, body: JSON.stringify(body) };
+  expect((await plane.ask(path, { method: 'POST', ...asking })).status).toBe(200);
+  expect(lines).toEqual([{ ...is, status: 200, at: expect.any(Number), ms: expect.any(Number) }]);
+  expect(JSON.stringify(lines)).not.toContain('secret-key');
+});
 
-test('a native call whose events pass leaves the same line', async () => {
+test('a native call of a stream leaves the same line', async () => {
   const backend = await startBackend(() => json({ choices: [{ message: { content: 'hello' } }] }));
   const { plane, lines } = await audited();
   const server = { kind: 'custom', protocol: 'openai' } as const;
@@ -66,7 +63,7 @@ test('a native call whose events pass leaves the same line', async () => {
   expect(lines).toMatchObject([FROM_STABLE]);
 });
 
-test('who is refused leaves a line without a name', async () => {
+test('a refused caller leaves a line without a name', async () => {
   const { plane, lines } = await audited();
   const got = await plane.ask('/v2/models/iris/infer', {
     method: 'POST',
@@ -89,7 +86,7 @@ test('who is refused leaves a line without a name', async () => {
   ]);
 });
 
-test('who goes away leaves one line with 499', async () => {
+test('a caller that disconnects leaves one line with 499', async () => {
   const backend = await startBackend(() => ({ kind: 'silence' }));
   const { plane, lines } = await audited();
   plane.route({ input: { id: 'iris' }, ports: { stable: [backend.port] } });

@@ -17,7 +17,7 @@ afterEach(async () => {
 const CHAT = '/openai/v1/chat/completions';
 
 test.each(PROTOCOLS)(
-  '/openai/v1/models has a model of %s exactly if its chat answers',
+  '/openai/v1/models lists a model of %s exactly if it can chat',
   async (protocol) => {
     const backend = await startBackend(BEHAVE[protocol]);
     const plane = await startPlane();
@@ -32,7 +32,7 @@ test.each(PROTOCOLS)(
   },
 );
 
-test('a candidate that takes no chat does not hide a stable arm that does', async () => {
+test('a candidate that cannot chat does not hide a stable arm that can', async () => {
   const plane = await startPlane();
   const candidates = [
     {
@@ -56,7 +56,7 @@ const LISTED: Readonly<Record<string, readonly string[]>> = {
 };
 
 test.each(PROTOCOLS)(
-  'the status of a model of %s has what is transcoded as well',
+  'the status of a model of %s lists transcoded calls as well',
   async (protocol) => {
     const service = await serve();
     try {
@@ -99,7 +99,7 @@ test.each([
   await watched.stop();
 });
 
-test('why an endpoint is not ready is what is wrong with it now', async () => {
+test('the reason of an endpoint that is not ready is the present one', async () => {
   const spec = custom('native');
   const sick: Behave = () => json({}, 503);
   const backend = await startBackend(sick);

@@ -190,7 +190,7 @@ test.each([
   ['is silent', 504, 504],
   ['speaks no HTTP', 502, 502],
   ['answers 500', 500, 502],
-])('a replica that %s, when another one may be asked', async (name, passed, read) => {
+])('a replica that %s, when another one may be tried', async (name, passed, read) => {
   const fault = FAULTS[name] ?? { does: 'refuses' };
   for (const [way, expected] of Object.entries({ passed, read })) {
     const plane = await facing(fault, true);
@@ -199,7 +199,7 @@ test.each([
   }
 });
 
-test('a body that drips passes as it comes, for it does come', async () => {
+test('a slow body passes as it arrives', async () => {
   const text = 'fourteen bytes';
   const backend = await startBackend(() => ({ kind: 'parts', parts: dripped(text) }));
   const plane = await startPlane();
@@ -217,7 +217,7 @@ async function* dripped(text: string): AsyncGenerator<string> {
   }
 }
 
-test('the only replica is asked again at once when a kept connection to it breaks', async () => {
+test('the only replica is retried at once when a kept connection to it breaks', async () => {
   const backend = await startBackend(() => json({ ok: true }));
   // A second try that avoided the replica would come too late.
   const plane = await startPlane({ tuning: { avoidMs: 60_000 } });
@@ -235,7 +235,7 @@ test('the only replica is asked again at once when a kept connection to it break
   expect(plane.outcomes.map(({ tries }) => tries)).toEqual([1, 2]);
 });
 
-test('a replica that is well and sick by turns costs no caller anything', async () => {
+test('a replica that alternates between success and failure costs no caller an error', async () => {
   const flapping = await startBackend((_, nth) =>
     nth % 2 === 0 ? json({ ok: true }) : raw(WHOLE.slice(0, nth % 40), 'reset'),
   );

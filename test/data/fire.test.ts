@@ -86,7 +86,7 @@ interface Batch {
   readonly requests: readonly { readonly input_data: { readonly bad?: boolean } }[];
 }
 
-test('a batch of 64 with 3 bad items and a replica that dies: 61 results, 3 errors, in order', async () => {
+test('a batch of 64 with 3 bad items and a crashing replica: 61 results, 3 errors, in order', async () => {
   const dying: Backend[] = [];
   const serve: Behave = async ({ url, body }) => {
     await Promise.all(dying.splice(0).map((one) => one.kill()));
@@ -131,7 +131,7 @@ function statusesOf(to: number, bytes: string): Promise<readonly number[]> {
   });
 }
 
-test('two thousand spoiled requests: each is answered or refused, none is a fault of ours', async () => {
+test('two thousand malformed requests: each is answered or refused, without an internal error', async () => {
   const backend = await startBackend(() => json({ result: 1, outputs: [] }));
   // What never ends is over soon.
   const plane = await startPlane({ callers: { headMs: 50, bodyMs: 50, keepAliveMs: 50 } });
@@ -154,7 +154,7 @@ test('two thousand spoiled requests: each is answered or refused, none is a faul
   expect((await plane.post(INFER, {})).status).toBe(200);
 }, 60_000);
 
-test('a table of 1,000 models with 4 replicas each is swapped whole: the next request goes by the new one', async () => {
+test('a table of 1,000 models with 4 replicas each is swapped whole: the next request uses the new one', async () => {
   const [old, next] = await Promise.all([
     startBackend(() => json({})),
     startBackend(() => json({})),
@@ -185,7 +185,7 @@ test('a table of 1,000 models with 4 replicas each is swapped whole: the next re
   expect(plane.load.arms().filter(({ window }) => window.requests > 0)).toHaveLength(3);
 });
 
-test('a request costs one write and one read on each side: head and body go out together', async () => {
+test('a request costs one write and one read on each side: head and body go together', async () => {
   let reads = 0;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);

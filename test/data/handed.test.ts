@@ -13,7 +13,7 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-test('a large body is handed to the thread without one step that copies it, and stays with us', async () => {
+test('a large body is transferred to the thread without one long copy, and stays usable here', async () => {
   const posted = jest.spyOn(Worker.prototype, 'postMessage');
   const body = Buffer.from(`{"model":"a","x":"${'b'.repeat(3_000_000)}"}`);
   expect(await thread.run({ op: 'model_names', body })).toEqual(['a']);
@@ -24,7 +24,7 @@ test('a large body is handed to the thread without one step that copies it, and 
   expect(body.subarray(-3).toString()).toBe('b"}');
 });
 
-test('a thread that is closed while a task is being copied refuses it and serves the next', async () => {
+test('a thread that is closed during a copy refuses the task and runs the next', async () => {
   const body = Buffer.from(`{"model":"a","x":"${'b'.repeat(3_000_000)}"}`);
   const lost = thread.run({ op: 'model_names', body });
   thread.close();

@@ -70,14 +70,14 @@ test.each(UNLISTED)('%s of a caller reaches no model server', async (name) => {
   for (const seen of backend.seen) expect(seen.rawHeaders).not.toContain('s3cret');
 });
 
-test('a proxy that is trusted says who its caller is; its underscore twins say nothing', async () => {
+test('a trusted proxy states its caller; variants with underscores are ignored', async () => {
   const { backend, plane } = await routed(ok, { trustedProxies: ['127.0.0.1'] });
   await plane.post(INFER, BODY, { 'X-Remote-User': 'ann', X_Remote_User: 'eve', X_Real_IP: 'eve' });
   expect(backend.seen[0]?.headers['x-remote-user']).toBe('ann');
   expect(backend.seen[0]?.rawHeaders).not.toContain('eve');
 });
 
-test('what is listed passes as it is', async () => {
+test('listed headers pass unchanged', async () => {
   const { backend, plane } = await routed(ok);
   const listed = {
     accept: 'application/json',
@@ -94,7 +94,7 @@ test('what is listed passes as it is', async () => {
   expect(backend.seen[0]?.headers).toMatchObject(listed);
 });
 
-test('further names are those that are configured, which are never credentials', async () => {
+test('further headers pass by configuration, but never credentials', async () => {
   const extraHeaders = { toServers: ['x-tenant'], toCallers: ['x-batch'] };
   const behave: Behave = () => ({
     kind: 'answer',
@@ -135,7 +135,7 @@ const HOSTILE = {
 const SAFE = { 'content-type': 'text/html', 'retry-after': '3', 'cache-control': 'no-store' };
 
 test.each([200, 401, 404, 500])(
-  'a server that answers %d does nothing to the origin of /docs',
+  'a server that answers %d cannot affect the origin of /docs',
   async (status) => {
     const headers = { ...HOSTILE, ...SAFE };
     const body = '<script>fetch("/api/v1/models/iris",{method:"DELETE"})</script>';
@@ -154,7 +154,7 @@ test.each([200, 401, 404, 500])(
   },
 );
 
-test('answers of the router’s own are no more than what they say they are', async () => {
+test('responses of the router itself cannot be read as another type', async () => {
   const { plane } = await routed(ok);
   for (const path of ['/v2', '/v2/models/none', '/openai/v1/models', '/v2/nothing']) {
     expect((await plane.ask(path)).headers['x-content-type-options']).toBe('nosniff');
@@ -171,7 +171,7 @@ test.each([
   ['application/json', 'application/json'],
   ['application/json; charset=utf-8', 'application/json; charset=utf-8'],
   ['application/cbor', 'application/cbor'],
-])('a body that comes as %s goes on as %s', async (given, sent) => {
+])('a body of type %s is forwarded as %s', async (given, sent) => {
   const backend = await startBackend(() => json({ predictions: [1], choices: [] }));
   const plane = await startPlane();
   plane.route(
@@ -190,21 +190,21 @@ test.each([
   }
 });
 
-test('tensors as bytes go on as bytes, whatever curl calls them', async () => {
+test('binary tensors are forwarded as such, whatever type curl sends', async () => {
   const { backend, plane } = await routed(ok);
   const headers = { 'content-type': FORM, 'inference-header-content-length': '13' };
   await plane.ask(INFER, { method: 'POST', headers, body: BODY });
   expect(backend.seen[0]?.headers['content-type']).toBe('application/octet-stream');
 });
 
-test('a large body that goes on while it comes has a type as well', async () => {
+test('a large streamed body has a type as well', async () => {
   const { backend, plane } = await routed(ok, { limits: { streamBytes: 1024 } });
   const body = `{"inputs":[],"x":"${'a'.repeat(100_000)}"}`;
   expect((await plane.ask(INFER, { method: 'POST', body })).status).toBe(200);
   expect(backend.seen[0]?.headers['content-type']).toBe('application/json');
 });
 
-test('a body that is too large is told which limit it is', async () => {
+test('a body that is too large is refused with the name of the limit', async () => {
   const backend = await startBackend(ok);
   const plane = await startPlane({ limits: { openaiBytes: 1000 } });
   plane.route({

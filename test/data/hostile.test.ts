@@ -42,13 +42,13 @@ describe('a shape', () => {
     ['a thousand million empty rows', '[1000000000,0]', '[]'],
     ['the same further in', '[1,1000000000,0]', '[]'],
     ['a million dimensions', `[1${',1'.repeat(1_000_000)}]`, '[1]'],
-  ])('of %s is refused before any list is made of it', async (_, shape, data) => {
+  ])('of %s is refused before a list is made of it', async (_, shape, data) => {
     const { plane } = await scene('v1');
     const got = await plane.post(V2, tensor(shape, data));
     expect([got.status, got.text]).toEqual([400, expect.stringContaining('inputs[0].shape: has')]);
   });
 
-  test('of such an answer is none of V2', () => {
+  test('of that kind is invalid in a V2 response', () => {
     const output = { name: 'y', datatype: 'FP32', data: [] };
     expect(tensorsOf({ outputs: [{ ...output, shape: [1e9, 0] }] })).toBeUndefined();
     expect(tensorsOf({ outputs: [{ ...output, shape: [2, 0] }] })).toHaveLength(1);
@@ -64,7 +64,7 @@ describe('a shape', () => {
     expect(backend.seen).toHaveLength(0);
   });
 
-  test('with more rows than go together is not cut into them', () => {
+  test('with more rows than the batch limit is not cut into them', () => {
     const head =
       '{"inputs":[{"name":"x","datatype":"BOOL","shape":[9],"parameters":{"binary_data_size":9}}]}';
     const message = { body: Buffer.from(`${head}${'\0'.repeat(9)}`), jsonBytes: head.length };
@@ -73,7 +73,7 @@ describe('a shape', () => {
   });
 });
 
-test('a hundred thousand inputs are told apart at once, and one that comes twice is found', async () => {
+test('a hundred thousand inputs are checked at once, and a repeated one is found', async () => {
   const { plane } = await scene('native');
   const inputs = Array.from(
     { length: 100_000 },
@@ -90,7 +90,7 @@ describe('names', () => {
   const name = 'k'.repeat(100_000);
   const many = `{${Array.from({ length: 5000 }, (_, at) => `"${at}":1`).join(',')}}`;
 
-  test('that would be a thousand times the message are refused', async () => {
+  test('that would inflate the message a thousandfold are refused', async () => {
     const { plane, backend } = await scene('v2');
     const wrong = [
       [NATIVE, `{"input_data":{"${name}":${many}}}`],
@@ -109,19 +109,19 @@ describe('names', () => {
   });
 });
 
-describe('a value that is nested more deeply than calls reach', () => {
+describe('a value nested too deeply for recursion', () => {
   test.each([
     ['in the place of an object', NATIVE, `{"input_data":${DEEP}}`],
     ['under an unknown name', NATIVE, `{"input_data":{},"x":${DEEP}}`],
     ['in the place of a batch', BATCH, `{"requests":{"a":${DEEP}}}`],
-  ])('%s is the caller’s fault, not one of ours', async (_, path, body) => {
+  ])('is the caller’s fault, not an internal error: %s', async (_, path, body) => {
     const { plane } = await scene('native');
     const got = await plane.post(path, body);
     expect([got.status, got.text]).toEqual([400, expect.stringContaining('nested too deeply')]);
     expect(plane.faults).toEqual([]);
   });
 
-  test.each([DEEP, `{"x":${DEEP}}`])('fails its own item of a batch only', async (input) => {
+  test.each([DEEP, `{"x":${DEEP}}`])('fails only its own item of a batch', async (input) => {
     const { plane, backend } = await scene('native');
     const got = await plane.post(
       BATCH,
@@ -140,7 +140,7 @@ describe('a value that is nested more deeply than calls reach', () => {
   });
 });
 
-test('a million unknown fields are told by a hundred', async () => {
+test('of a million unknown fields a hundred are listed', async () => {
   const { plane } = await scene('native');
   const fields = Array.from({ length: 100_000 }, (_, at) => `"f${at}":1`);
   const got = await plane.post(NATIVE, `{"input_data":{},${fields.join(',')}}`);
@@ -159,13 +159,13 @@ describe('the model of an OpenAI call', () => {
     ['last', '{"model":"iris","messages":[],"model":"secret"}'],
     ['by escapes', '{"mod\\u0065l":"secret","model":"iris","messages":[]}'],
     ['as Go reads it', '{"model":"iris","Model":"secret","messages":[]}'],
-  ])('is not named a second time for another reader: %s', async (_, body) => {
+  ])('is not named a second time for another parser: %s', async (_, body) => {
     const { plane, backend } = await scene('openai', BEHAVE.openai, { authenticate: onlyIris });
     expect([400, 403]).toContain((await plane.post(CHAT, body)).status);
     expect(backend.seen).toHaveLength(0);
   });
 
-  test('may stand within the messages as often as it likes', async () => {
+  test('may appear within the messages any number of times', async () => {
     const { plane, backend } = await scene('openai', BEHAVE.openai, { authenticate: onlyIris });
     const body = {
       messages: [{ role: 'user', content: '"model":"x"', model: 'y' }],
@@ -176,7 +176,7 @@ describe('the model of an OpenAI call', () => {
   });
 });
 
-test('how numbers are kept on their way is told to nobody', async () => {
+test('the internal form of exact numbers is not visible to callers', async () => {
   const { plane } = await scene('native');
   const marked = writeJson(parseObject(Buffer.from('{"a":1.0}')));
   expect(marked).toBe('{"a":1.0}');
@@ -196,7 +196,7 @@ test('the largest of more probabilities than a call has arguments is found', () 
   expect(splicedAnswer(`{"outputs":[${output}]}`)?.confidence).toBe(0.299999);
 });
 
-test('a confidence beyond all numbers is none, and the answer stays JSON', async () => {
+test('a confidence of infinity is left out, and the response stays JSON', async () => {
   const { plane } = await scene('native', () => ({
     kind: 'answer',
     body: '{"result":1,"confidence":1e999}',
@@ -205,7 +205,7 @@ test('a confidence beyond all numbers is none, and the answer stays JSON', async
   expect(JSON.parse(got.text)).toMatchObject({ output_data: 1, confidence: null });
 });
 
-test('rows with a broken character do not go with those of others', async () => {
+test('rows with a lone surrogate do not mix with those of others', async () => {
   const behave: Behave = ({ body }) => {
     const { instances } = JSON.parse(body.toString()) as { instances: readonly unknown[] };
     return json({ predictions: instances });
@@ -222,7 +222,7 @@ test('rows with a broken character do not go with those of others', async () => 
   expect(plane.joined.map(({ requests }) => requests)).toEqual([2]);
 });
 
-test('a token of blanks is read in one go', () => {
+test('a token of blanks is read in one step', () => {
   const get = (): string => `Bearer ${' '.repeat(1_000_000)}x`;
   expect(cohortKeyOf({ claim: 'sub' }, { get })).toBeUndefined();
 });

@@ -91,14 +91,14 @@ describe('a large request', () => {
     [native, '{"input_data":{"x":[', 'the body is not JSON'],
     ['/v1/models/m:predict', '{"instances":1,"y":[', 'instances'],
     ['/api/v1/models/m/batch_inference', '{"requests":1,"y":[', 'requests: got 1'],
-  ])('to %s is told what is wrong with it: %s', async (path, begin, words) => {
+  ])('to %s with a fault is refused with the reason: %s', async (path, begin, words) => {
     const { plane } = await scene('v2', () => json({}));
     const end = begin.includes('"x"') ? ']' : ']}';
     const got = await plane.post(path, `${begin}${NUMBERS}${end}`);
     expect([got.status, got.text]).toEqual([400, expect.stringContaining(words)]);
   });
 
-  test('says its time and its priority', async () => {
+  test('passes its time and its priority on', async () => {
     const { plane, seen } = await scene('native', () => json({ result: 1, confidence: 1 }));
     const body = `{"input_data":{"x":[${NUMBERS}]},"timeout":3,"priority":"low"}`;
     await plane.post(native, body);
@@ -106,7 +106,7 @@ describe('a large request', () => {
     expect(deadline).toBeLessThanOrEqual(3000);
   });
 
-  test('of V1 is asked of a V2 server, and answered by rows', async () => {
+  test('of V1 is transcoded for a V2 server, and answered by rows', async () => {
     const { plane, seen } = await scene('v2', ({ body, method }) => {
       if (method === 'GET') return json({}, 404);
       const { inputs } = JSON.parse(body.toString()) as { inputs: { data: number[] }[] };
@@ -145,7 +145,7 @@ describe('a large request', () => {
     expect([got.status, got.text]).toEqual([400, expect.stringContaining(words)]);
   });
 
-  test('as a batch has results in its order, and errors by item', async () => {
+  test('as a batch has results in order, and errors by item', async () => {
     const { plane, seen } = await scene('v1', ({ body }) => {
       const { instances } = JSON.parse(body.toString()) as { instances: object[] };
       return json({ predictions: [{ said: JSON.stringify(instances).length }] });
@@ -163,10 +163,10 @@ describe('a large request', () => {
   });
 });
 
-describe('a large answer', () => {
+describe('a large response', () => {
   const outputs = `[{"name":"y","datatype":"FP64","shape":[1,200001],"data":[${EXACT}]}]`;
 
-  test('of V2 is a native result, with the numbers that the server wrote', async () => {
+  test('of V2 becomes a native result, with the numbers of the server', async () => {
     const { plane } = await scene('v2', () => ({
       kind: 'answer',
       headers: { 'content-type': 'application/json' },
@@ -196,7 +196,7 @@ describe('a large answer', () => {
     ['of nothing but open lists', '['.repeat(40 * MIB)],
     ['of nested lists', `{"result":${'['.repeat(MIB)}${']'.repeat(MIB)}}`],
     ['that is cut off', `{"result":[${NUMBERS}`],
-  ])('%s is none, and nobody waits for it', async (_, body) => {
+  ])('%s is invalid, and the caller gets an error at once', async (_, body) => {
     const { plane } = await scene('native', () => ({ kind: 'answer', body }));
     const longest = longestSteps();
     const got = await plane.post(native, { input_data: { x: 1 } });
@@ -218,7 +218,7 @@ describe('a large answer', () => {
     expect(JSON.parse(got.text)).toMatchObject({ output_data: { y: { length: 20_000 } } });
   });
 
-  test('that is an error is looked at as far as a message goes', async () => {
+  test('that is an error is parsed only as far as a message may be long', async () => {
     const body = `{"error":${'['.repeat(20 * MIB)}`;
     const { plane } = await scene('native', () => ({ kind: 'answer', status: 500, body }));
     const longest = longestSteps();
@@ -228,7 +228,7 @@ describe('a large answer', () => {
   });
 });
 
-describe('a body that holds too much', () => {
+describe('a body beyond the limits', () => {
   const keys = Array.from({ length: 900_000 }, (_, at) => `"${at.toString(16)}":1`).join();
 
   test.each([
@@ -236,16 +236,19 @@ describe('a body that holds too much', () => {
     ['very many names for V1', '/v1/models/m:predict', `{"instances":[{${keys}}]}`, 413],
     ['very many lists', native, `{"input_data":{"x":[${'[],'.repeat(MIB)}[]]}}`, 413],
     ['depth', native, `{"input_data":{"x":${'['.repeat(MIB)}${']'.repeat(MIB)}}}`, 400],
-  ])('%s is refused by name, while others are served', async (_, path, body, status) => {
-    const { plane } = await scene('native', () => json({ result: 1, confidence: 1 }));
-    const longest = longestSteps();
-    const refused = plane.post(path, body);
-    const other = await plane.post(native, { input_data: { x: 1 } });
-    expect(other.status).toBe(200);
-    expect([(await refused).status, longest.parsed <= LARGE_BYTES]).toEqual([status, true]);
-  });
+  ])(
+    'is refused by the name of the limit, while others are served: %s',
+    async (_, path, body, status) => {
+      const { plane } = await scene('native', () => json({ result: 1, confidence: 1 }));
+      const longest = longestSteps();
+      const refused = plane.post(path, body);
+      const other = await plane.post(native, { input_data: { x: 1 } });
+      expect(other.status).toBe(200);
+      expect([(await refused).status, longest.parsed <= LARGE_BYTES]).toEqual([status, true]);
+    },
+  );
 
-  test('more than the thread has memory for costs its sender the answer, and nobody else', async () => {
+  test('that needs more memory than the thread has fails alone', async () => {
     const small = new LargeThread({ heapMib: 12 });
     const backend = await startBackend(() => json({ result: 1, confidence: 1 }));
     const plane = await startPlane({ thread: small });

@@ -47,7 +47,7 @@ async function scene(max: number, behave = echo, options: PlaneOptions = {}): Pr
 }
 
 describe('memory for requests', () => {
-  test('half of it is the most that one caller gets; the rest is for others, and no more', () => {
+  test('is limited to half for one caller; the other half stays for others', () => {
     const held = new HeldBytes(100);
     const [one, other, third] = ['a', 'b', 'c'].map((name) => held.of(name));
     one?.take(50);
@@ -60,13 +60,13 @@ describe('memory for requests', () => {
     expect(held.bytes).toBe(51);
   });
 
-  test('several requests of one caller share its half', () => {
+  test('is shared by several requests of one caller', () => {
     const held = new HeldBytes(100);
     held.of('a').take(30);
     expect(() => held.of('a').take(21)).toThrow(MemoryFull);
   });
 
-  test('what was taken before the caller was known counts to it then', () => {
+  test('used before the caller was known counts to it then', () => {
     const held = new HeldBytes(100);
     const one = held.of('10.0.0.1');
     one.take(40);
@@ -75,7 +75,7 @@ describe('memory for requests', () => {
     held.of('10.0.0.1').take(50);
   });
 
-  test('a request that is over holds nothing, whatever still comes for it', () => {
+  test('is empty after a request, whatever arrives later for it', () => {
     const held = new HeldBytes(100);
     const one = held.of('a');
     one.take(40);
@@ -97,7 +97,7 @@ describe('memory for requests', () => {
 });
 
 describe('bodies', () => {
-  test('that stop take what there is; the next is refused before it is read', async () => {
+  test('that stall keep their memory; the next is refused before it is read', async () => {
     const { plane, held } = await scene(64 * MIB);
     const uploads = Array.from({ length: 45 }, () => startUploader(plane.port));
     for (const one of uploads) await one.send(headOf(10 * MIB, NATIVE) + '{"input_data":');
@@ -112,7 +112,7 @@ describe('bodies', () => {
     await until(() => held.bytes === 0, 'release');
   });
 
-  test('of others are read while one caller is at its half', async () => {
+  test('of others are read while one caller is at its limit', async () => {
     const { plane } = await scene(40 * MIB);
     for (let nth = 0; nth < 2; nth += 1) {
       const headers = 'X-Name: greedy\r\n';
@@ -123,7 +123,7 @@ describe('bodies', () => {
     expect([(await ask('greedy')).status, (await ask('modest')).status]).toEqual([503, 200]);
   });
 
-  test('are not asked for with 100 Continue when there is no memory for them', async () => {
+  test('are not requested with 100 Continue when there is no memory for them', async () => {
     const { plane } = await scene(MIB);
     const one = startUploader(plane.port);
     await one.send(headOf(2 * MIB, { ...NATIVE, headers: 'Expect: 100-continue\r\n' }));
@@ -131,7 +131,7 @@ describe('bodies', () => {
     expect(one.text()).not.toContain('100 Continue');
   });
 
-  test('without a length are counted while they come', async () => {
+  test('without a length are counted while they arrive', async () => {
     const { plane, held } = await scene(MIB);
     const one = startUploader(plane.port);
     await one.send(headOf(undefined, NATIVE));
@@ -140,7 +140,7 @@ describe('bodies', () => {
     expect(held.bytes).toBe(0);
   });
 
-  test('that are compressed count as what they are', async () => {
+  test('that are compressed count with their inflated size', async () => {
     const { plane, held } = await scene(8 * MIB);
     const body = gzipSync(Buffer.alloc(9 * MIB, 32));
     const headers = { 'content-encoding': 'gzip' };
@@ -149,7 +149,7 @@ describe('bodies', () => {
     expect(body.length).toBeLessThan(64 * KIB);
   });
 
-  test('of requests that wait for a model are held until they are over', async () => {
+  test('of requests that wait for a model count until they are over', async () => {
     const { plane, held } = await scene(64 * MIB, never);
     const gone = new AbortController();
     const body = JSON.stringify({ input_data: { x: 'a'.repeat(MIB) } });
@@ -180,7 +180,7 @@ describe('bodies', () => {
     await one.hears(' 503 ');
   });
 
-  test('over gRPC are refused while they come', async () => {
+  test('over gRPC are refused while they arrive', async () => {
     const { plane, held } = await scene(4 * MIB);
     const { port } = await startGrpc(plane, { maxMessageBytes: 64 * MIB });
     const raw_input_contents = [Buffer.alloc(8 * MIB)];
@@ -194,7 +194,7 @@ describe('bodies', () => {
     await until(() => held.bytes === 0, 'release');
   });
 
-  test('that trickle end when too little comes in the time for a body', async () => {
+  test('that trickle end when too few bytes arrive in the body timeout', async () => {
     const { plane, held } = await scene(64 * MIB, echo, { callers: { bodyMs: 60 } });
     const one = startUploader(plane.port);
     await one.send(headOf(MIB, NATIVE));
@@ -204,7 +204,7 @@ describe('bodies', () => {
     expect(held.bytes).toBe(0);
   });
 
-  test('that come in time are not late, however long they take', async () => {
+  test('that arrive in time are accepted, however long they take', async () => {
     const { plane } = await scene(64 * MIB, echo, { callers: { bodyMs: 150 } });
     const one = startUploader(plane.port);
     const body = Buffer.from(JSON.stringify({ input_data: { x: 'a'.repeat(512 * KIB) } }));
@@ -217,10 +217,10 @@ describe('bodies', () => {
   });
 });
 
-describe('answers that are read whole', () => {
+describe('responses that are read whole', () => {
   const large: Behave = () => json({ result: 'a'.repeat(3 * MIB), confidence: 1 });
 
-  test('are refused when there is no memory for them, and no server is to blame', async () => {
+  test('are refused without memory for them, and no server is blamed', async () => {
     const { plane, held } = await scene(4 * MIB, large);
     const got = await plane.post(NATIVE.path, { input_data: {} });
     expect([got.status, got.headers['retry-after']]).toEqual([503, expect.any(String)]);
@@ -231,13 +231,13 @@ describe('answers that are read whole', () => {
     expect(held.bytes).toBe(0);
   });
 
-  test('give back what they held', async () => {
+  test('return their memory', async () => {
     const { plane, held } = await scene(64 * MIB, large);
     expect((await plane.post(NATIVE.path, { input_data: {} })).status).toBe(200);
     await until(() => held.bytes === 0, 'release');
   });
 
-  test('in chunks of one byte cost what they hold, not an object for each byte', async () => {
+  test('in chunks of one byte count with their memory, not an object for each byte', async () => {
     const text = `{"result":"${'a'.repeat(400 * KIB)}","confidence":1}`;
     const chunks = [...text].map((one) => `1\r\n${one}\r\n`).join('');
     const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';

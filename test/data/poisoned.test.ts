@@ -56,7 +56,7 @@ class Fleet {
   }
 }
 
-test('a request that ends two replicas is refused, and others are answered', async () => {
+test('a request that crashes two replicas is refused, and others are answered', async () => {
   const fleet = new Fleet();
   await fleet.start(4);
   expect((await fleet.infer('deadly')).status).toBe(502);
@@ -81,7 +81,7 @@ test('also over connections that were used before', async () => {
   expect(fleet.deaths).toBe(2);
 });
 
-test('the kill of one replica poisons nothing', async () => {
+test('a single killed replica refuses no request', async () => {
   const fleet = new Fleet();
   await fleet.start(3);
   const running = Array.from({ length: 12 }, () => fleet.infer('harmless'));
@@ -91,7 +91,7 @@ test('the kill of one replica poisons nothing', async () => {
   expect(fleet.plane.load.arms()[0]?.poisoned).toBe(0);
 });
 
-test('servers that break connections and live poison nothing', async () => {
+test('servers that break connections and survive refuse no request', async () => {
   const fleet = new Fleet();
   fleet.isBlind = true;
   await fleet.start(4);
@@ -100,7 +100,7 @@ test('servers that break connections and live poison nothing', async () => {
   expect(fleet.plane.load.arms()[0]?.poisoned).toBe(0);
 });
 
-test('native calls are known again by what is sent for them', async () => {
+test('native calls are recognized by the body that is sent for them', async () => {
   const fleet = new Fleet({ server: { kind: 'custom' }, image: 'a/b:1' });
   await fleet.start(4);
   const call = () =>
@@ -112,7 +112,7 @@ test('native calls are known again by what is sent for them', async () => {
   expect(fleet.deaths).toBe(2);
 });
 
-test('over gRPC it is UNAVAILABLE, and says when to come again', async () => {
+test('over gRPC the refusal is UNAVAILABLE, with a retry delay', async () => {
   const fleet = new Fleet();
   await fleet.start(4);
   const { port } = await startGrpc(fleet.plane);
@@ -131,7 +131,7 @@ test('over gRPC it is UNAVAILABLE, and says when to come again', async () => {
   expect(fleet.deaths).toBe(2);
 });
 
-test('while one is refused, requests of its model go alone', async () => {
+test('while a request is refused, requests of its model go unbatched', async () => {
   const batching = { maxSize: 8, maxDelayMs: 0, rowsIndependent: true };
   const fleet = new Fleet({ inference: { batching } });
   await fleet.start(6);
@@ -143,7 +143,7 @@ test('while one is refused, requests of its model go alone', async () => {
   expect(fleet.deaths).toBe(deaths);
 });
 
-test('a request that may not run twice ends one replica, and is not known again', async () => {
+test('a non-idempotent request crashes one replica, and is not recognized again', async () => {
   const fleet = new Fleet({ inference: { idempotent: false } });
   await fleet.start(3);
   expect((await fleet.infer('deadly')).status).toBe(502);

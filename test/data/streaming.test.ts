@@ -81,7 +81,7 @@ test.each([
   ['events', EVENTS],
   ['chunks', { 'content-type': 'application/octet-stream' }],
   ['a body of known length', { 'content-length': '24' }],
-])('%s pass one by one: the first is there before the second is made', async (_, headers) => {
+])('%s pass one by one: the first arrives before the second is made', async (_, headers) => {
   const { parts, give, end } = paced();
   const { plane } = await ground(() => ({ kind: 'parts', headers, parts: parts() }));
   const { text } = caller(plane.port);
@@ -125,20 +125,23 @@ test.each([
     { by: 'caller', kind: 'stream' },
     (): Behaviour => ({ kind: 'parts', headers: EVENTS, parts: endless() }),
   ],
-])('a caller who goes %s takes the server’s connection along', async (where, broken, behaviour) => {
-  const scene = await ground(behaviour);
-  const { plane, backend } = scene;
-  const { socket, text } = caller(plane.port);
-  await until(() => backend.seen.length === 1, 'the request at the server');
-  if (where !== 'before the head') await until(() => text().includes('200 OK'), 'the head');
-  expect(backend.connections()).toBe(1);
-  socket.destroy();
-  await until(() => backend.connections() === 0, 'the socket closed');
-  await until(() => isQuiet(scene), 'everything ended');
-  expect(plane.outcomes).toMatchObject([{ status: 499 }]);
-  expect(plane.outcomes[0]?.broken).toEqual(broken);
-  expect(plane.load.arms()[0]?.window.failures).toBe(0);
-});
+])(
+  'a caller that disconnects %s closes the server’s connection',
+  async (where, broken, behaviour) => {
+    const scene = await ground(behaviour);
+    const { plane, backend } = scene;
+    const { socket, text } = caller(plane.port);
+    await until(() => backend.seen.length === 1, 'the request at the server');
+    if (where !== 'before the head') await until(() => text().includes('200 OK'), 'the head');
+    expect(backend.connections()).toBe(1);
+    socket.destroy();
+    await until(() => backend.connections() === 0, 'the socket closed');
+    await until(() => isQuiet(scene), 'everything ended');
+    expect(plane.outcomes).toMatchObject([{ status: 499 }]);
+    expect(plane.outcomes[0]?.broken).toEqual(broken);
+    expect(plane.load.arms()[0]?.window.failures).toBe(0);
+  },
+);
 
 test.each([
   ['stream', 'Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nda\r\n'],
@@ -151,7 +154,7 @@ test.each([
   expect(plane.outcomes).toMatchObject([{ status: 502, broken: { by: 'server', kind } }]);
 });
 
-test('a caller who takes nothing more is left after a while, and holds nobody up', async () => {
+test('a caller that stops reading is disconnected after a while, and blocks no other', async () => {
   const { parts, give, end } = paced();
   const answers = [endless, parts];
   const scene = await ground(() => ({ kind: 'parts', parts: (answers.shift() ?? endless)() }), {
@@ -171,7 +174,7 @@ test('a caller who takes nothing more is left after a while, and holds nobody up
   expect(plane.load.arms()[0]?.window.failures).toBe(0);
 });
 
-test('a slow caller is not taken for a silent server', async () => {
+test('a slow caller does not count as a silent server', async () => {
   const pieces = Array.from({ length: 30 }, () => BIG);
   async function* all(): AsyncGenerator<string> {
     for (const piece of pieces) yield piece;
@@ -191,7 +194,7 @@ test('a slow caller is not taken for a silent server', async () => {
   expect(scene.plane.outcomes[0]?.failure).toBeUndefined();
 });
 
-test('a server that falls silent in the middle is left, and the caller sees the break', async () => {
+test('a server that falls silent in the middle is given up, and the caller sees the break', async () => {
   const { parts, give } = paced();
   const scene = await ground(() => ({ kind: 'parts', headers: EVENTS, parts: parts() }));
   const { plane, backend } = scene;

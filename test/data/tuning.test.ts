@@ -28,7 +28,7 @@ const may = {
   mayEject: true,
 };
 
-test('ejection: failures in a row, the first time out, the longest one', () => {
+test('ejection: the threshold of failures, the first duration, the longest one', () => {
   const rules = {
     ...DEFAULT_TUNING,
     consecutiveFailures: 2,
@@ -46,7 +46,7 @@ test('ejection: failures in a row, the first time out, the longest one', () => {
   });
 });
 
-test('ejection: its jitter, when it is forgiven, and the longest time of one that refuses', () => {
+test('ejection: jitter, forgetting, and the longest duration for refused connections', () => {
   const rules = {
     ...DEFAULT_TUNING,
     consecutiveFailures: 1,
@@ -64,7 +64,7 @@ test('ejection: its jitter, when it is forgiven, and the longest time of one tha
   expect(recordUnreachable(refusing, NOW, 0.5, rules)).toMatchObject({ until: NOW + 3_000 });
 });
 
-test('ejection: how much of an arm may be out, and which lag of ours excuses a timeout', () => {
+test('ejection: the ejected part of an arm, and the lag that excuses a timeout', () => {
   const most = (part: number) => [0, 1, 2, 3].filter((away) => mayEject(4, away, part)).length;
   expect([0, 0.25, 0.5, 1].map(most)).toEqual([0, 1, 2, 3]);
   const verdict = (excused: number) =>
@@ -72,7 +72,7 @@ test('ejection: how much of an arm may be out, and which lag of ours excuses a t
   expect([verdict(49), verdict(50)]).toEqual(['inconclusive', 'failure']);
 });
 
-test('admission: what waiting counts, who is the oldest, and the part that each priority owns', () => {
+test('admission: the value of waiting, the oldest request, and the part of each priority', () => {
   const entry = (value: string, priority: 'low' | 'critical', since: number) => ({
     value,
     priority,
@@ -96,7 +96,7 @@ test('admission: what waiting counts, who is the oldest, and the part that each 
 describe('the dispatcher', () => {
   const HELD = 2;
 
-  test('holds as many requests for a cold model as it was told', async () => {
+  test('holds as many requests for a cold model as configured', async () => {
     const sim = new Simulation(1, { coldQueueDepth: HELD });
     sim.swap({ arms: { stable: [] }, maxQueueDepth: 0 });
     for (let index = 0; index < 3; index += 1) void sim.request({ timeoutMs: 1_000 });
@@ -104,7 +104,7 @@ describe('the dispatcher', () => {
     expect(sim.parts.load.arms()).toMatchObject([{ queued: HELD, shed: { queue_full: 1 } }]);
   });
 
-  test('lets a second try go to the replica of the first as soon as it was told', async () => {
+  test('lets a retry go to the first replica after the configured time', async () => {
     const took = async (avoidMs: number): Promise<number | undefined> => {
       const sim = new Simulation(1, { avoidMs, minJitterMs: 0, maxJitterMs: 0 });
       const only = sim.replica('a', 5);
@@ -121,7 +121,7 @@ describe('the dispatcher', () => {
     expect(await took(8_000)).toBeGreaterThan(8_000);
   });
 
-  test('uses ejected replicas below the part of healthy ones that it was told', async () => {
+  test('uses ejected replicas below the configured part of healthy ones', async () => {
     const tried = async (panicRatio: number): Promise<boolean> => {
       const tuning = {
         panicRatio,
@@ -145,7 +145,7 @@ describe('the dispatcher', () => {
   });
 });
 
-test('balance: how fast a sample decays, and how long a newcomer is spared', () => {
+test('balance: the decay of a sample, and the slow start of a replica', () => {
   const cost = { ms: 1000, at: NOW };
   expect(costAt(cost, 0, NOW + 100, 100)).toBeCloseTo(1000 / Math.E);
   expect(costAfter(cost, 0, NOW + 100, 100).ms).toBeCloseTo(1000 / Math.E);
@@ -168,7 +168,7 @@ test('retry: its budget and its delay', () => {
   expect([retryDelay(reset, 0, 0, jitter), retryDelay(reset, 0, 1, jitter)]).toEqual([3, 9]);
 });
 
-test('the dispatcher ejects after as many failures, for as long, as it was told', async () => {
+test('the dispatcher ejects after the configured failures, for the configured time', async () => {
   const [bad, good] = await Promise.all([
     startBackend(() => json({ error: 'no' }, 503)),
     startBackend(() => json({})),
@@ -187,7 +187,7 @@ test('the dispatcher ejects after as many failures, for as long, as it was told'
   expect((until ?? 0) - Date.now()).toBeGreaterThan(300_000);
 });
 
-test('a limit of answers, and of copies, is the one that was set', async () => {
+test('the limits of responses and of copies are the configured ones', async () => {
   const result = 'a'.repeat(3000);
   const backend = await startBackend(() => json({ result }));
   const plane = await startPlane({ limits: { answerBytes: 2000, shadowBytes: 10 } });

@@ -153,7 +153,7 @@ async function checkEnd(plane: TestPlane, calls: readonly Call[]): Promise<void>
 }
 
 test.each([20_270_101, 7, 4242])(
-  'a hundred bodies, seed %i: what arrives is what was sent, and every slot comes back',
+  'a hundred bodies, seed %i: every body arrives as sent, and every slot is freed',
   async (seed) => {
     const random = seeded(seed);
     const backend = await startBackend(({ body }) => json({ digest: digest(body) }));

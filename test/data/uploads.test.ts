@@ -114,7 +114,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     await quiet(plane, [200]);
   });
 
-  test('is at the replica before its end has come', async () => {
+  test('reaches the replica before its end has arrived', async () => {
     const replica = await startReplica();
     const plane = await planeTo([replica.port]);
     const caller = await half(plane, replica, inChunks);
@@ -127,7 +127,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     await quiet(plane, [200]);
   });
 
-  test('goes to another replica when the first cannot be reached', async () => {
+  test('goes to another replica when the first is unreachable', async () => {
     const backend = await startBackend(echo);
     // Nothing was sent, so it does not matter whether it could be sent twice.
     const plane = await planeTo([await freePort(), backend.port], { idempotent: false });
@@ -151,7 +151,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     expect([plane.outcomes[0]?.tries, blame(plane), other.bytes()]).toEqual([1, 1, 0]);
   });
 
-  test('whose caller goes away takes the connection to the replica along', async () => {
+  test('of a caller that disconnects closes the connection to the replica', async () => {
     const replica = await startReplica();
     const plane = await planeTo([replica.port]);
     const caller = await half(plane, replica, inChunks);
@@ -161,7 +161,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     expect(blame(plane)).toBe(0);
   });
 
-  test('that stops coming is a 408, and nobody else is to blame', async () => {
+  test('that stalls is a 408, and no replica is blamed', async () => {
     const replica = await startReplica();
     const plane = await planeTo([replica.port], {}, { callers: { bodyMs: 800 } });
     const caller = await half(plane, replica, inChunks);
@@ -172,7 +172,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     expect([blame(plane), arm(plane)?.replicas[0]?.ejectedUntil]).toEqual([0, undefined]);
   });
 
-  test('that is answered before its end ends with the answer, on both sides', async () => {
+  test('that is answered before its end ends with the response, on both sides', async () => {
     const replica = await startReplica();
     const plane = await planeTo([replica.port]);
     const caller = await half(plane, replica, inChunks);
@@ -183,7 +183,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     await quiet(plane, [422]);
   });
 
-  test('that is refused by a replica that closes at once is refused, and not its fault', async () => {
+  test('that a replica refuses by an early close is refused, without blame for the replica', async () => {
     const refusal = 'HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig';
     const replica = await startReplica((socket) =>
       socket.once('data', () => socket.end(refusal, () => socket.destroy())),
@@ -203,7 +203,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
     expect(blame(plane)).toBe(0);
   });
 
-  test('goes on while the answer has begun', async () => {
+  test('continues while the response has begun', async () => {
     const replica = await startReplica();
     const plane = await planeTo([replica.port]);
     const caller = await half(plane, replica, inChunks);
@@ -220,7 +220,7 @@ describe.each(FRAMINGS)('a body %s', (_, inChunks) => {
   });
 });
 
-test('up to the limit a body is read whole, beyond it it is passed on', async () => {
+test('up to the limit a body is read whole, above it it is passed on', async () => {
   const backend = await startBackend(echo);
   const plane = await planeTo([backend.port], {}, { limits: { streamBytes: 100_000 } });
   const framings: unknown[] = [];
@@ -262,7 +262,7 @@ test('a call that is copied for a shadow is read whole', async () => {
   expect(framingOf(backend.seen[0]?.headers ?? {})).toBe(String(1.5 * MIB));
 });
 
-test('a replica that does not read stops its caller; nothing piles up in between', async () => {
+test('a replica that stops reading stops its caller; nothing piles up in between', async () => {
   const size = 64 * MIB;
   const replica = await startReplica((socket) => socket.pause());
   const plane = await planeTo([replica.port], { maxBodyBytes: size });
@@ -299,7 +299,7 @@ async function standsStill(value: () => number): Promise<void> {
   }
 }
 
-test('a replica that never reads is out of time, and to blame', async () => {
+test('a replica that never reads runs into the timeout, and is blamed', async () => {
   const replica = await startReplica((socket) => socket.pause());
   const plane = await planeTo([replica.port], { maxBodyBytes: 64 * MIB, timeoutSeconds: 1 });
   const caller = startUploader(plane.port);
@@ -310,7 +310,7 @@ test('a replica that never reads is out of time, and to blame', async () => {
   expect(blame(plane)).toBe(1);
 });
 
-test('a caller that is slower than the replica may be is no late replica', async () => {
+test('a caller that is slower than the deadline of the replica does not make it late', async () => {
   const replica = await startReplica();
   const plane = await planeTo([replica.port], { timeoutSeconds: 1 });
   const caller = await half(plane, replica, false);
@@ -334,7 +334,7 @@ test('a caller that sends byte by byte does not hold a slot for long', async () 
   await quiet(plane, [408]);
 });
 
-test('chunks that pass the limit are a 413, in the record too, and end the connection to the replica', async () => {
+test('chunks that exceed the limit are a 413, in the record too, and end the connection to the replica', async () => {
   const replica = await startReplica();
   const audited: (number | undefined)[] = [];
   const audit = ({ status }: { readonly status?: number | undefined }) => audited.push(status);
@@ -349,7 +349,7 @@ test('chunks that pass the limit are a 413, in the record too, and end the conne
   expect([blame(plane), audited]).toEqual([0, [413]]);
 });
 
-test('a length beyond the limit is a 413 before anybody is asked', async () => {
+test('a length beyond the limit is a 413 before any replica is called', async () => {
   const replica = await startReplica();
   const plane = await planeTo([replica.port], { maxBodyBytes: 3 * MIB });
   const caller = startUploader(plane.port);
@@ -359,7 +359,7 @@ test('a length beyond the limit is a 413 before anybody is asked', async () => {
   await quiet(plane, []);
 });
 
-test('chunks that are none are a 400, whenever that shows', async () => {
+test('invalid chunks are a 400, whenever they arrive', async () => {
   const replica = await startReplica();
   const plane = await planeTo([replica.port]);
   const caller = await half(plane, replica, true);
@@ -370,7 +370,7 @@ test('chunks that are none are a 400, whenever that shows', async () => {
   expect(blame(plane)).toBe(0);
 });
 
-test('a body that goes wrong once the answer has begun ends it: nobody takes it for whole', async () => {
+test('a body that breaks after the response has begun ends it: it is never taken for whole', async () => {
   const replica = await startReplica();
   const plane = await planeTo([replica.port]);
   const caller = await half(plane, replica, true);
@@ -383,7 +383,7 @@ test('a body that goes wrong once the answer has begun ends it: nobody takes it 
   expect(blame(plane)).toBe(0);
 });
 
-test('a body waits with its caller for a slot, and that is not its caller’s time', async () => {
+test("a body waits for a slot at its caller, without running into the caller's timeout", async () => {
   const replica = await startReplica();
   const options = { callers: { bodyMs: 800 } };
   const plane = await planeTo([replica.port], { maxConcurrency: 1 }, options);
@@ -404,7 +404,7 @@ test('a body waits with its caller for a slot, and that is not its caller’s ti
   await quiet(plane, [200, 200]);
 });
 
-test('100 Continue is said when there is a slot, and not to whom gets none', async () => {
+test('100 Continue is sent with a slot, and not without one', async () => {
   const backend = await startBackend(echo);
   const plane = await planeTo([backend.port]);
   const expects = { headers: 'Expect: 100-continue\r\n' };
@@ -423,7 +423,7 @@ test('100 Continue is said when there is a slot, and not to whom gets none', asy
 });
 
 test.each(['1.0', '1.1'])(
-  'a connection of HTTP/%s goes on behind a large body',
+  'a connection of HTTP/%s continues after a large body',
   async (version) => {
     const backend = await startBackend(echo);
     const plane = await planeTo([backend.port]);
@@ -441,7 +441,7 @@ test.each(['1.0', '1.1'])(
   },
 );
 
-test('a body in two parts may be followed by a long wait for the answer', async () => {
+test('a body in two parts may be followed by a long wait for the response', async () => {
   const replica = await startReplica();
   const plane = await planeTo([replica.port], {}, { callers: { bodyMs: 500 } });
   const caller = startUploader(plane.port);

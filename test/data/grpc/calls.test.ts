@@ -45,8 +45,8 @@ const text = (metadata: Metadata, name: string): unknown => metadata.get(name)[0
 const idle = (plane: Awaited<ReturnType<typeof startPlane>>): boolean =>
   plane.load.arms().every(({ inFlight, queued }) => inFlight === 0 && queued === 0);
 
-describe('what the router answers itself', () => {
-  test('live, ready, what it is, and which models there are', async () => {
+describe('calls that the router answers itself', () => {
+  test('are live, ready, server metadata, and the list of models', async () => {
     let isReady = true;
     const { plane, client, backends } = await start([well], {}, { isReady: () => isReady });
     const [port] = backends.map((one) => one.port);
@@ -77,7 +77,7 @@ describe('what the router answers itself', () => {
     expect([backends[0]?.seen, plane.outcomes]).toEqual([[], []]);
   });
 
-  test('metadata of a model come from its server, take no slot and name the versions that serve', async () => {
+  test('get model metadata from the server, take no slot, and name the serving versions', async () => {
     const tensor = { name: 'x', datatype: 'FP32', shape: [-1, 4] };
     const about = {
       name: 'iris',
@@ -102,14 +102,14 @@ describe('what the router answers itself', () => {
     expect(plane.outcomes).toEqual([]);
   });
 
-  test('a method that is not served is UNIMPLEMENTED, and the port lives on', async () => {
+  test('of an unknown method are UNIMPLEMENTED, and the port continues', async () => {
     const { client, port } = await start([well]);
     expect(await bare(port, 'ModelConfig', Buffer.alloc(0))).toMatchObject({ code: 12 });
     expect((await client.call('ServerLive')).reply.live).toBe(true);
   });
 });
 
-describe('who calls', () => {
+describe('authentication over gRPC', () => {
   test.each<[string, Readonly<Record<string, string>>, string, number]>([
     ['nobody', {}, 'iris', 16],
     ['a stranger', { 'x-api-key': 'x' }, 'iris', 16],
@@ -128,7 +128,7 @@ describe('who calls', () => {
     expect(backends[0]?.seen).toHaveLength(code === 0 ? 1 : 0);
   });
 
-  test('is known before the message is read, whatever it asks', async () => {
+  test('precedes the reading of the message, for every method', async () => {
     const { client } = await start([well], {}, { authenticate: byKey });
     for (const method of ['ServerLive', 'ServerReady', 'ServerMetadata', 'RepositoryIndex']) {
       expect((await client.fail(method)).code).toBe(16);
@@ -139,7 +139,7 @@ describe('who calls', () => {
     expect(text(error.metadata, 'x-request-id')).toMatch(/^id-/);
   });
 
-  test('has room for metadata as configured', async () => {
+  test('limits metadata as configured', async () => {
     const { plane } = await start([well]);
     const { port } = await startGrpc(plane, { maxMetadataBytes: 2000 });
     const error = await connect(port).fail('ServerLive', {}, { 'x-a': 'a'.repeat(2000) });
@@ -149,7 +149,7 @@ describe('who calls', () => {
     ]);
   });
 
-  test('no credential reaches the server; metadata of the list do', async () => {
+  test('passes no credential to the server, and the listed metadata', async () => {
     const headers = {
       authorization: 'Bearer caller',
       'x-api-key': 'caller',
@@ -189,7 +189,7 @@ describe('who calls', () => {
   });
 });
 
-describe('which arm', () => {
+describe('the arm of a gRPC call', () => {
   async function two(options: PlaneOptions = {}) {
     const [one, other] = await Promise.all([startBackend(well), startBackend(well)]);
     const plane = await startPlane(options);
@@ -201,7 +201,7 @@ describe('which arm', () => {
     return { client: connect(port), plane };
   }
 
-  test('the version of the request, or x-ai-model-arm, picks it for those who may', async () => {
+  test("is that of the request's version, or of x-ai-model-arm, for callers with the right", async () => {
     const { client } = await two({ authenticate: byKey });
     const tester = { 'x-api-key': 'tester' };
     const ask = async (version: string, headers: Readonly<Record<string, string>>) => {
@@ -227,7 +227,7 @@ describe('which arm', () => {
     ]);
   });
 
-  test('the cohort key in metadata decides as it does over HTTP', async () => {
+  test('follows the cohort key in metadata as over HTTP', async () => {
     const { client, plane } = await two();
     for (const key of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n']) {
       const headers = { 'x-user-id': key };
@@ -240,7 +240,7 @@ describe('which arm', () => {
     }
   });
 
-  test('a shadow gets a copy, and its answer is compared', async () => {
+  test('copies its calls to a shadow, whose response is compared', async () => {
     const other = { outputs: [{ name: 'y', datatype: 'INT32', shape: [1], data: [8] }] };
     const [one, copy] = await Promise.all([startBackend(well), startBackend(() => json(other))]);
     const plane = await startPlane();
@@ -256,7 +256,7 @@ describe('which arm', () => {
     expect(copy.seen[0]?.body).toEqual(one.seen[0]?.body);
   });
 
-  test('a shadow is compared in what JSON has no word for, too', async () => {
+  test('compares the response of a shadow in values that JSON cannot express, too', async () => {
     const y = (data: readonly unknown[]): Behave => {
       return () => json({ outputs: [{ name: 'y', datatype: 'FP32', shape: [2], data }] });
     };
@@ -274,7 +274,7 @@ describe('which arm', () => {
   });
 });
 
-describe('what goes wrong', () => {
+describe('errors over gRPC', () => {
   test.each<[string, Behave, number, string]>([
     ['400', () => json({ error: 'x is too long' }, 400), 3, 'x is too long'],
     ['404', () => json({ error: 'no' }, 404), 3, 'no'],
@@ -285,7 +285,7 @@ describe('what goes wrong', () => {
     ['504', () => json({}, 504), 4, 'model iris answered 504: {}'],
     ['a reset', () => ({ kind: 'reset' }), 14, 'broke the connection (2 tries)'],
     ['no HTTP', () => ({ kind: 'garbage', bytes: 'hello\r\n\r\n' }), 13, 'no valid answer'],
-  ])('%s of the server', async (_, behave, code, message) => {
+  ])('map %s of the server', async (_, behave, code, message) => {
     const { client, plane } = await start([behave]);
     const error = await client.fail('ModelInfer', CALL);
     expect([error.code, error.details]).toEqual([code, expect.stringContaining(message)]);
@@ -294,7 +294,7 @@ describe('what goes wrong', () => {
     expect([plane.outcomes.length, plane.faults]).toEqual([1, []]);
   });
 
-  test('a model that is not there, and one that speaks otherwise', async () => {
+  test('report a model that does not exist, and one with another protocol', async () => {
     const { client, plane, backends } = await start([well]);
     const none = await client.fail('ModelInfer', { ...CALL, model_name: 'none' });
     expect([none.code, none.details]).toEqual([
@@ -312,7 +312,7 @@ describe('what goes wrong', () => {
     expect(backends[0]?.seen).toEqual([]);
   });
 
-  test('a full model is UNAVAILABLE and says when to come again', async () => {
+  test('of a full model are UNAVAILABLE with a retry delay', async () => {
     let release: () => void = () => undefined;
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -331,7 +331,7 @@ describe('what goes wrong', () => {
     expect((await busy).reply.outputs[0]?.contents?.['int_contents']).toEqual([7]);
   });
 
-  test('another replica is tried when the first broke', async () => {
+  test('are avoided by another replica when the first broke', async () => {
     const { client, plane, backends } = await start([well], {}, { random: () => 0 });
     const alive = backends.map(({ port }) => port);
     plane.route({ input: { id: 'iris' }, ports: { stable: [await freePort(), ...alive] } });
@@ -345,14 +345,14 @@ describe('what goes wrong', () => {
     ['has a number without end', '0a0469726973ffffffffffffffffffffff', 'more than ten bytes'],
     ['has an input that is a number', '0a04697269732801', 'field 5 must be a text, bytes'],
     ['has a wire type that nobody knows', '0a04697269732f', 'unknown wire type 7'],
-  ])('a message that %s is refused', async (_, bytes, message) => {
+  ])('refuse a message that %s', async (_, bytes, message) => {
     const { port, backends } = await start([well]);
     const error = await bare(port, 'ModelInfer', Buffer.from(bytes, 'hex'));
     expect([error?.code, error?.details]).toEqual([3, expect.stringContaining(message)]);
     expect(backends[0]?.seen).toEqual([]);
   });
 
-  test('a message beyond the limit is refused, and so is one that grows beyond it', async () => {
+  test('refuse a message beyond the limit, also one that inflates beyond it', async () => {
     const { client, plane, backends } = await start([well], { inference: { maxBodyBytes: 1024 } });
     const contents = { bytes_contents: [Buffer.alloc(1025, 'a')] };
     const input = { name: 'x', datatype: 'BYTES', shape: [1], contents };
@@ -371,7 +371,7 @@ describe('what goes wrong', () => {
     expect(backends[0]?.seen).toEqual([]);
   });
 
-  test('gzip is read, and bounded by what comes out', async () => {
+  test('bound inflated gzip by the limit', async () => {
     const { client, plane, port } = await start([well]);
     const gzip = { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip };
     expect((await connect(port, gzip).call('ModelInfer', CALL)).reply.model_name).toBe('iris');
@@ -383,8 +383,8 @@ describe('what goes wrong', () => {
   });
 });
 
-describe('time', () => {
-  test('the caller’s deadline shortens the model’s, and the server is told', async () => {
+describe('deadlines over gRPC', () => {
+  test('of the caller shorten the model’s, and are passed to the server', async () => {
     const { client, backends } = await start([well], { inference: { timeoutSeconds: 30 } });
     await client.call('ModelInfer', CALL, {}, { deadline: Date.now() + 10_000 });
     await client.call('ModelInfer', CALL, {}, { deadline: Infinity });
@@ -396,7 +396,7 @@ describe('time', () => {
     expect(long).toBeGreaterThan(20_000);
   });
 
-  test('a deadline that passes ends the call everywhere', async () => {
+  test('end the call on all sides', async () => {
     const { client, backends, plane } = await start([() => ({ kind: 'silence' })]);
     const call = client.fail('ModelInfer', CALL, {}, { deadline: Date.now() + 1500 });
     await until(() => backends[0]?.inFlight() === 1, 'the request at the server');
@@ -405,7 +405,7 @@ describe('time', () => {
     await until(() => idle(plane), 'nothing in flight');
   });
 
-  test('the model’s own time ends it, too', async () => {
+  test('of the model end it, too', async () => {
     const inference = { timeoutSeconds: 1 };
     const { client, plane } = await start([() => ({ kind: 'silence' })], { inference });
     const error = await client.fail('ModelInfer', CALL);
@@ -413,7 +413,7 @@ describe('time', () => {
     expect(plane.outcomes).toMatchObject([{ status: 504 }]);
   });
 
-  test('a caller that breaks off is heard at the server, and nobody is blamed', async () => {
+  test('a cancelled call reaches the server, and no replica is blamed', async () => {
     const inference = { maxConcurrency: 20 };
     const { client, backends, plane } = await start([() => ({ kind: 'silence' })], { inference });
     const calls = Array.from({ length: 20 }, () => client.begin('ModelInfer', CALL));

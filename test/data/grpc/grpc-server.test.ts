@@ -35,7 +35,7 @@ function later(): { readonly held: Promise<void>; readonly release: () => void }
   return { held, release };
 }
 
-test('at its end calls that run are finished, and new ones go elsewhere', async () => {
+test('on shutdown running calls are finished, and new ones go elsewhere', async () => {
   const { held, release } = later();
   const body = JSON.stringify(ANSWER);
   const { backend, plane } = await start(() => ({ kind: 'answer', after: held, body }));
@@ -53,7 +53,7 @@ test('at its end calls that run are finished, and new ones go elsewhere', async 
   expect((await client.fail('ServerLive')).code).toBe(14);
 });
 
-test('what does not end in time is cut, and heard at the server', async () => {
+test('calls that outlast the grace period are cut, and cancelled at the server', async () => {
   const { backend, plane } = await start(() => ({ kind: 'silence' }));
   const server = await startGrpc(plane);
   const call = connect(server.port).fail('ModelInfer', CALL);
@@ -65,7 +65,7 @@ test('what does not end in time is cut, and heard at the server', async () => {
   expect(plane.outcomes[0]?.status).toBe(499);
 });
 
-test('connections that ask nothing do not hold it', async () => {
+test('idle connections do not delay the shutdown', async () => {
   const { plane } = await start(() => json(ANSWER));
   const server = await startGrpc(plane);
   const client = connect(server.port);
@@ -75,7 +75,7 @@ test('connections that ask nothing do not hold it', async () => {
   expect(await mute).not.toContain('HTTP/1.1');
 });
 
-test('with a certificate it speaks TLS, and says so to servers', async () => {
+test('with a certificate it speaks TLS, and servers see the scheme', async () => {
   const { backend, plane } = await start(() => json(ANSWER));
   const tls = { cert: file('cert'), key: file('key') };
   const { port } = await startGrpc(plane, { tls });
@@ -88,7 +88,7 @@ test('with a certificate it speaks TLS, and says so to servers', async () => {
   ).toBeGreaterThan(0);
 });
 
-test('a port that is taken is named', async () => {
+test('a port in use is reported with its address', async () => {
   const { plane } = await start(() => json(ANSWER));
   const { port } = await startGrpc(plane);
   await expect(startGrpc(plane, { port })).rejects.toThrow(
@@ -96,7 +96,7 @@ test('a port that is taken is named', async () => {
   );
 });
 
-test('a connection that speaks something else ends', async () => {
+test('a connection of another protocol is closed', async () => {
   const { plane } = await start(() => json(ANSWER));
   const { port } = await startGrpc(plane);
   const got = await sendRaw(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');

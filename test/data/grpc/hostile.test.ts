@@ -34,14 +34,14 @@ describe('an error text', () => {
       JSON.stringify({ error: `${'a'.repeat(499)}😀` }),
       `${'a'.repeat(499)}\ufffd`,
     ],
-  ])('%s reaches the caller, and ends nothing else', async (_, body, details) => {
+  ])('with %s reaches the caller and affects nothing else', async (_, body, details) => {
     const { client } = await start(() => ({ kind: 'answer', status: 400, body }));
     const error = await client.fail('ModelInfer', CALL);
     expect([error.code, error.details]).toEqual([3, details]);
     expect((await client.call('ServerLive')).reply.live).toBe(true);
   });
 
-  test('is no longer than a header may be', async () => {
+  test('is cut to the length of a header', async () => {
     const { client } = await start(() => json({}));
     const error = await client.fail('ModelReady', { name: 'é'.repeat(1_000_000) });
     expect([error.code, error.details.length]).toEqual([5, 2000]);
@@ -58,7 +58,7 @@ describe('contents', () => {
       .finish();
   const part = (bytes: Buffer): Buffer => new ProtobufWriter().bytes(5, bytes).finish();
 
-  test('that come in parts are one, and not copied for each of them', () => {
+  test('in several parts are joined once, not copied for each part', () => {
     const [input] = readModelInferRequest(
       message(part(Buffer.from('ab')), part(Buffer.from('c'))),
     ).inputs;
@@ -70,7 +70,7 @@ describe('contents', () => {
     );
   });
 
-  test('that are written one by one are the list that they are together', () => {
+  test('written one by one equal the list', () => {
     const bools = Buffer.alloc(200_000, Buffer.from([0x08, 1, 0x08, 0]));
     const raw = rawOf(datatypeOf('BOOL'), bools, 1 << 20);
     expect(raw).toHaveLength(100_000);

@@ -48,7 +48,7 @@ const plainV2: Behave = ({ method }) =>
     ? json({ name: 'x', version: '1', extensions: [] })
     : json({ outputs: [output] });
 
-test('typed contents for a server of JSON are read, written and answered in the thread', async () => {
+test('typed contents for a JSON server are decoded, encoded and answered in the thread', async () => {
   const { client, backend, ops } = await start('v2', plainV2);
   const { reply } = await client.call('ModelInfer', typed);
   expect(reply.outputs[0]?.contents?.['fp32_contents']).toEqual(elements);
@@ -57,7 +57,7 @@ test('typed contents for a server of JSON are read, written and answered in the 
   expect(ops()).toEqual(['grpc tensors', 'grpc json', 'grpc decode']);
 });
 
-test('raw contents for a server of JSON are written and answered in the thread', async () => {
+test('raw contents for a JSON server are encoded and answered in the thread', async () => {
   const { client, ops } = await start('v2', plainV2);
   const { reply } = await client.call('ModelInfer', request({}, bytes));
   expect(reply.raw_output_contents).toEqual([bytes]);
@@ -80,7 +80,7 @@ test('raw contents pass to a server of binary tensors, and back, without the thr
   expect(ops()).toEqual([]);
 });
 
-test('a native server is asked, and its answer told, in the thread', async () => {
+test('calls to a native server are encoded and decoded in the thread', async () => {
   const row = { ...typed, inputs: [{ ...typed.inputs[0], shape: [1, COUNT] }] };
   const { client, backend, ops } = await start('native', () => json({ result: { y: [1.5, 2] } }));
   const { reply } = await client.call('ModelInfer', row);
@@ -92,7 +92,7 @@ test('a native server is asked, and its answer told, in the thread', async () =>
   expect(ops()).toEqual(['grpc tensors', 'grpc encode', 'grpc decode']);
 });
 
-test('contents that do not fit, and an answer that is none, are told as those of small calls', async () => {
+test('invalid contents and invalid responses have the errors of small calls', async () => {
   const { client } = await start('v2', ({ method }) =>
     method === 'GET' ? json({ extensions: [] }) : json({ outputs: [{ ...output, shape: [3] }] }),
   );

@@ -91,7 +91,7 @@ describe.each([
   ['binary tensors', ['binary_tensor_data']],
   ['JSON only', []],
 ])('a server with %s', (_, extensions) => {
-  test('gives back what was sent, of every datatype and in both forms', async () => {
+  test('returns the sent tensors, of every datatype and in both forms', async () => {
     const { client } = await start(server(extensions));
     for (const [datatype, field, elements, raw] of CASES) {
       const typed = await through(client, {
@@ -107,7 +107,7 @@ describe.each([
     }
   });
 
-  test('gets id and parameters, and gives its own', async () => {
+  test('gets id and parameters, and returns its own', async () => {
     const { client, backend } = await start(server(extensions));
     const { reply } = await client.call('ModelInfer', {
       model_name: 'iris',
@@ -151,7 +151,7 @@ describe.each([
   });
 });
 
-test('a server is asked for its extensions once, and one that we know never', async () => {
+test('a server is asked for its extensions once, and a known server never', async () => {
   const { client, backend, plane } = await start(server(['binary_tensor_data']));
   const raw = Buffer.from([1, 0, 0, 0]);
   const call = () => through(client, { datatype: 'INT32', shape: [1] }, raw);
@@ -172,7 +172,7 @@ test('a server is asked for its extensions once, and one that we know never', as
   expect(known.seen.map(({ method }) => method)).toEqual(['POST']);
 });
 
-test('the outputs that are asked for are asked for in binary', async () => {
+test('requested outputs are requested in binary', async () => {
   const { client, backend } = await start(server(['binary_tensor_data']));
   const asked = { name: 'y', parameters: { classification: { int64_param: '3' } } };
   await client
@@ -184,7 +184,7 @@ test('the outputs that are asked for are asked for in binary', async () => {
   });
 });
 
-test('halves travel raw, also the answer of a typed call; a JSON server gets none', async () => {
+test('FP16 travels raw, also in the response to a typed call; a JSON server gets none', async () => {
   const half = Buffer.from('003c00bc', 'hex');
   const output = { name: 'y', datatype: 'FP16', shape: [2], parameters: { binary_data_size: 4 } };
   const head = JSON.stringify({ outputs: [output] });
@@ -210,7 +210,7 @@ test('halves travel raw, also the answer of a typed call; a JSON server gets non
   expect(backend.seen.map(({ method }) => method)).toEqual(['GET']);
 });
 
-test('a server that does not say what it takes gets JSON, and is no fault of the caller’s', async () => {
+test('a server without extensions gets JSON, and an unreachable one is not the caller’s fault', async () => {
   const mute: Behave = (seen) => (seen.method === 'GET' ? { kind: 'reset' } : echo(seen));
   const { client, backend } = await start(mute);
   const typed = { datatype: 'INT8', shape: [1], contents: { int_contents: [1] } };
@@ -229,7 +229,7 @@ test('a server that does not say what it takes gets JSON, and is no fault of the
 
 const NAN = Buffer.from('0000c07f', 'hex');
 
-test('what JSON has no word for is refused on the way there, and read on the way back', async () => {
+test('values that JSON cannot express are refused in requests, and read in responses', async () => {
   const { client, backend } = await start(server([]));
   const nan = { name: 'x', datatype: 'FP32', shape: [1] };
   const request = { model_name: 'iris', inputs: [nan], raw_input_contents: [NAN] };
@@ -271,7 +271,7 @@ test.each<[string, object, string]>([
     { datatype: 'BF16', shape: [1] },
     'input x: BF16 belongs in raw_input_contents only',
   ],
-])('an input with %s is refused before anybody is asked', async (_, input, message) => {
+])('an input with %s is refused before any server is called', async (_, input, message) => {
   const { client, backend, plane } = await start(server([]));
   const request = { model_name: 'iris', inputs: [{ name: 'x', ...input }] };
   const error = await client.fail('ModelInfer', request);
@@ -346,14 +346,14 @@ test.each<[string, string, object, string]>([
     { [LENGTH]: '99' },
     'Inference-Header-Content-Length is',
   ],
-])('an answer that %s is INTERNAL', async (_, body, headers, message) => {
+])('a response that %s is INTERNAL', async (_, body, headers, message) => {
   const { client } = await start(answered(body, headers));
   const input = { name: 'x', datatype: 'INT8', shape: [1], contents: { int_contents: [1] } };
   const error = await client.fail('ModelInfer', { model_name: 'iris', inputs: [input] });
   expect([error.code, error.details]).toEqual([13, expect.stringContaining(message)]);
 });
 
-test('lists within lists are read as one, and numbers of JSON as what they are', async () => {
+test('nested lists are flattened, and JSON numbers keep their value', async () => {
   const data = '[[9007199254740993], [2.0]]';
   const { client } = await start(
     answered(`{"outputs":[{"name":"y","datatype":"INT64","shape":[2,1],"data":${data}}]}`),

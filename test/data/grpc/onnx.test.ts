@@ -32,7 +32,7 @@ test.each([
   ['identity_int64', 'INT64', Buffer.from('0100000000002000ffffffffffffffff', 'hex')],
   ['identity_fp16', 'FP16', Buffer.from('003c00bc', 'hex')],
   ['identity_string', 'BYTES', Buffer.from('06000000e5a4b4e7979b00000000', 'hex')],
-])('%s gives back the very bytes', async (model_name, datatype, raw) => {
+])('%s returns the identical bytes', async (model_name, datatype, raw) => {
   const { client } = await start(model_name);
   const inputs = [{ name: 'x', datatype, shape: [1, 2] }];
   const request = { model_name, inputs, raw_input_contents: [raw] };
@@ -66,7 +66,7 @@ test('integers beyond 2^53 and texts pass as typed contents, too', async () => {
   expect(got.reply.outputs[0]?.contents?.['bytes_contents']).toEqual([Buffer.from('头痛')]);
 });
 
-test('metadata are those of the graph, and what it says of bad input reaches the caller', async () => {
+test('metadata come from the graph, and its message about bad input reaches the caller', async () => {
   const { client, plane } = await start('batchable');
   const { reply } = await client.call('ModelMetadata', { name: 'batchable' });
   expect(reply).toMatchObject({ name: 'batchable', platform: 'onnx_onnxv1', versions: ['v1'] });

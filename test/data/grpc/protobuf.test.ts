@@ -31,7 +31,7 @@ const input = fc.record({
   contents: fc.record({ int64_contents: fc.array(int64, { maxLength: 20 }) }),
 });
 
-test('a request is read as it was written', () => {
+test('a request is decoded as it was encoded', () => {
   const request = fc.record({
     model_name: text,
     model_version: text,
@@ -78,7 +78,7 @@ test.each([
   'UINT64',
   'FP32',
   'FP64',
-])('%s is the same after raw → typed → raw, whatever the bits', (name) => {
+])('%s is unchanged by raw → typed → raw, whatever the bits', (name) => {
   const datatype = datatypeOf(name);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
@@ -89,7 +89,7 @@ test.each([
   );
 });
 
-test('BYTES are the same after raw → typed → raw', () => {
+test('BYTES are unchanged by raw → typed → raw', () => {
   const datatype = datatypeOf('BYTES');
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 10 }), (elements) => {
@@ -127,7 +127,7 @@ test('an expansion beyond the limit is not made', () => {
   expect(rawOf(datatypeOf('BYTES'), empty, 7)).toBeUndefined();
 });
 
-test('bytes that mean nothing are a fault and nothing else', () => {
+test('random bytes are a WireFault and no other error', () => {
   const valid = encode({
     model_name: 'iris',
     parameters: { a: { double_param: 0.5 } },
@@ -160,7 +160,7 @@ test('a list of more items than any model has is refused', () => {
   );
 });
 
-test('a field that nobody knows is left out', () => {
+test('an unknown field is left out', () => {
   const reader = new ProtobufReader(
     new ProtobufWriter()
       .number(9, 2n ** 63n)

@@ -33,7 +33,7 @@ const CALL = {
   raw_input_contents: [Buffer.from(new BigInt64Array([1n, 2n, 3n, 9007199254740993n]).buffer)],
 };
 
-test('rows of V1 are asked and come back as a tensor', async () => {
+test('rows of V1 are requested and come back as a tensor', async () => {
   const { backend, client, lines } = await start('v1', () => json({ predictions: [0.5, 1.5] }));
   const { reply } = await client.call('ModelInfer', CALL);
   expect(backend.seen.map(({ url }) => url)).toEqual(['/v1/models/iris:predict']);
@@ -62,13 +62,13 @@ test('each row is an item for a native server', async () => {
   expect(reply.outputs[0]).toMatchObject({ name: 'y', shape: ['2'] });
 });
 
-test('the metadata of a model whose server has none say its name and versions', async () => {
+test('the metadata of a model whose server has none contain its name and versions', async () => {
   const { client } = await start('native', () => json({}));
   const { reply } = await client.call('ModelMetadata', { name: 'iris' });
   expect(reply).toMatchObject({ name: 'iris', versions: ['v1'], inputs: [], outputs: [] });
 });
 
-test('what the server has no word for is INVALID_ARGUMENT, and names the field', async () => {
+test('a field that the server does not support is INVALID_ARGUMENT, and named', async () => {
   const { backend, client, lines } = await start('v1', () => json({ predictions: [] }));
   const parameters = { temperature: { double_param: 0.5 } };
   const error = await client.fail('ModelInfer', { ...CALL, parameters });

@@ -47,17 +47,20 @@ const BROKEN: readonly (readonly [string, Behaviour])[] = [
   ['another protocol', raw('SSH-2.0-OpenSSH_9.6\r\n')],
 ];
 
-test.each(BROKEN)('%s is a 502 with words, for the caller and in the accounts', async (_, how) => {
-  const { raw: got, outcome, audit, faults } = await asked(how);
-  expect(got).toMatch(/^HTTP\/1\.1 502 /);
-  expect(got.match(/HTTP\/1\.1/g)).toHaveLength(1);
-  expect(got).toMatch(/"error":"model iris (?:gave no valid answer|broke the connection)/);
-  expect(outcome).toMatchObject({ status: 502, failure: expect.any(String) });
-  expect(audit.map(({ status }) => status)).toEqual([502]);
-  expect(faults).toEqual([]);
-});
+test.each(BROKEN)(
+  '%s is a 502 with a message, for the caller and in the accounts',
+  async (_, how) => {
+    const { raw: got, outcome, audit, faults } = await asked(how);
+    expect(got).toMatch(/^HTTP\/1\.1 502 /);
+    expect(got.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    expect(got).toMatch(/"error":"model iris (?:gave no valid answer|broke the connection)/);
+    expect(outcome).toMatchObject({ status: 502, failure: expect.any(String) });
+    expect(audit.map(({ status }) => status)).toEqual([502]);
+    expect(faults).toEqual([]);
+  },
+);
 
-test('a first chunk that comes late and is none is a 502 as well', async () => {
+test('a late and invalid first chunk is a 502 as well', async () => {
   const sockets = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.once('data', () => {
@@ -75,7 +78,7 @@ test('a first chunk that comes late and is none is a 502 as well', async () => {
   sockets.close();
 });
 
-test('an event stream is begun before its first event; cut off it is a 502 in the accounts', async () => {
+test('an event stream begins before its first event; a break is a 502 in the accounts', async () => {
   const events = `HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n`;
   const { raw: got, outcome, audit } = await asked(raw(`${events}5\r\ndata:\r\n`));
   expect(got).toMatch(/^HTTP\/1\.1 200 /);
@@ -84,13 +87,13 @@ test('an event stream is begun before its first event; cut off it is a 502 in th
   expect(audit.map(({ status }) => status)).toEqual([502]);
 });
 
-test('an answer that breaks off in its middle is cut off, and a 502 in the accounts', async () => {
+test('a response that breaks in the middle is cut off, and a 502 in the accounts', async () => {
   const { raw: got, outcome } = await asked({ kind: 'half', body: BODY });
   expect(got).toMatch(/^HTTP\/1\.1 200 /);
   expect(outcome).toMatchObject({ status: 502 });
 });
 
-test('a body that is whole passes, in one read with its head or not', async () => {
+test('a whole body passes, in one read with its head or not', async () => {
   const whole = `${CHUNKED}14\r\n${BODY}\r\n0\r\n\r\n`;
   const { raw: got, outcome } = await asked(raw(whole));
   expect(got).toMatch(/^HTTP\/1\.1 200 /);
@@ -102,7 +105,7 @@ test('a body that is whole passes, in one read with its head or not', async () =
 });
 
 test.each([300, 301, 302, 303, 304, 307, 308])(
-  'a redirect (%d) is a 502 that says so',
+  'a redirect (%d) is a 502 with the reason',
   async (status) => {
     const thief = await startBackend(() => json({}));
     const headers = { location: `http://127.0.0.1:${thief.port}/steal` };
@@ -123,7 +126,7 @@ test.each([
     { inputs: [{ name: 'x', datatype: 'FP32', shape: [2, 2], data: [[1, 2], [3]] }] },
   ],
 ] as const)(
-  'what cannot be said to a server of %s is a 400, and counts as that',
+  'a request that a server of %s cannot get is a 400, and counts as one',
   async (protocol, path, body) => {
     const backend = await startBackend(() => json({}));
     const plane = await startPlane();

@@ -80,7 +80,7 @@ function bodyByGrammar(line: string): { readonly text: string; readonly expected
 /** Is there one line? What lies behind its first LF would be another. */
 const isOneLine = (line: string): boolean => line.indexOf('\n') === line.length - 1;
 
-test('a size line is taken or refused as the grammar says, however the network cuts it', () => {
+test('a size line is accepted or refused by the grammar, however it is split', () => {
   const lines = HOSTILE.flatMap((line) => ENDS.map((end) => line + end)).filter(isOneLine);
   expect(lines.length).toBeGreaterThan(100);
   for (const line of lines) {
@@ -89,7 +89,7 @@ test('a size line is taken or refused as the grammar says, however the network c
   }
 });
 
-test('random size lines are taken or refused as the grammar says', () => {
+test('random size lines are accepted or refused by the grammar', () => {
   const below = numbers(9112);
   let accepted = 0;
   for (let round = 0; round < 60_000; round += 1) {
@@ -112,7 +112,7 @@ test('random size lines are taken or refused as the grammar says', () => {
   expect(accepted).toBeGreaterThan(500);
 });
 
-test('each byte value is a digit, ends the digits, or spoils the line, as the grammar says', () => {
+test('each byte value is a digit, ends the digits, or invalidates the line, by the grammar', () => {
   for (let byte = 0; byte < 256; byte += 1) {
     if (byte === 0x0a) continue;
     const letter = String.fromCharCode(byte);
@@ -123,7 +123,7 @@ test('each byte value is a digit, ends the digits, or spoils the line, as the gr
   }
 });
 
-test('a chunk ends with CR LF and nothing else, however the network cuts it', () => {
+test('a chunk ends with CR LF and nothing else, however it is split', () => {
   for (const end of ['\r\n', '\n', '\r', '', '\rx\n', 'x\r\n', ' \r\n', '\r\r\n']) {
     const text = `1\r\nx${end}0\r\n\r\n`;
     const expected = end === '\r\n' ? `done ${text.length} x` : 'refused';

@@ -33,7 +33,7 @@ const bodiesOf = (raw: string): readonly string[] =>
     .slice(1)
     .map((one) => one.slice(one.indexOf('\r\n\r\n') + 4));
 
-test('requests that come all at once are answered in their order', async () => {
+test('answers pipelined requests in order', async () => {
   handle = async (exchange) => {
     // The first takes longest.
     const turns = exchange.path === '/1' ? 5 : 1;
@@ -45,7 +45,7 @@ test('requests that come all at once are answered in their order', async () => {
   expect(bodiesOf(raw)).toEqual(['/1', '/2', '/3']);
 });
 
-test('a request cut anywhere by the network is the same request', async () => {
+test('reads a request the same however the network splits it', async () => {
   const text =
     'POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n';
   for (let cut = 1; cut < text.length; cut += 1) {
@@ -63,7 +63,7 @@ test('a request cut anywhere by the network is the same request', async () => {
 });
 
 test.each([0, 1, 16_384, 16_385, 5_000_000])(
-  'a body of %i bytes goes in and out whole',
+  'passes a body of %i bytes in and out',
   async (size) => {
     handle = echo;
     const body = Buffer.alloc(size, 'äöü');
@@ -107,7 +107,7 @@ function sourceOf(
   };
 }
 
-test('a stream goes out in chunks, and waits for a caller who is slow', async () => {
+test('streams a response in chunks, at the pace of a slow caller', async () => {
   const piece = Buffer.alloc(100_000, 'x');
   const source = sourceOf(Array.from({ length: 300 }, () => piece));
   handle = async (exchange) => void (await streamed(exchange, source));
@@ -127,7 +127,7 @@ test('a stream goes out in chunks, and waits for a caller who is slow', async ()
 test.each([
   ['HTTP/1.1', 'transfer-encoding: chunked', '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n'],
   ['HTTP/1.0', 'connection: close', 'abc'],
-])('a stream of unknown length to %s', async (version, header, body) => {
+])('streams a response of unknown length to %s', async (version, header, body) => {
   handle = async (exchange) =>
     void (await streamed(exchange, sourceOf([Buffer.from('ab'), Buffer.from('c')])));
   const raw = await sendRaw(
@@ -138,7 +138,7 @@ test.each([
   expect(bodiesOf(raw)).toEqual([body]);
 });
 
-test('a stream that breaks ends the connection: nobody takes the part for the whole', async () => {
+test('ends the connection of a broken stream: a part is never taken for the whole', async () => {
   let sent: string | undefined;
   handle = async (exchange) => {
     sent = await streamed(exchange, sourceOf([Buffer.from('half')], 'fail'));
@@ -148,7 +148,7 @@ test('a stream that breaks ends the connection: nobody takes the part for the wh
   expect(raw.endsWith('0\r\n\r\n')).toBe(false);
 });
 
-test('a caller who goes away is noticed, before and within the answer', async () => {
+test('notices a caller that disconnects, before and within the response', async () => {
   const seen: string[] = [];
   handle = async (exchange) => {
     exchange.signal.addEventListener('abort', () => seen.push('aborted'));
@@ -172,7 +172,7 @@ test('a caller who goes away is noticed, before and within the answer', async ()
   expect(seen.toSorted()).toEqual(['aborted', 'aborted', 'caller_gone', 'destroyed']);
 });
 
-test('100 Continue comes when the body is wanted, and only then', async () => {
+test('sends 100 Continue when the body is wanted, and only then', async () => {
   handle = async (exchange) => {
     if (exchange.path === '/no') return exchange.answer(403, '', 'no');
     exchange.answer(200, '', await exchange.body(10));
@@ -191,7 +191,7 @@ test('100 Continue comes when the body is wanted, and only then', async () => {
   expect(refused).toMatch(/^HTTP\/1\.1 403 /);
 });
 
-test('HEAD and 204 have a head only, and the connection goes on', async () => {
+test('answers HEAD and with 204 without a body, and keeps the connection', async () => {
   for (const body of ['body', Buffer.alloc(100_000, 'x')]) {
     handle = (exchange) => exchange.answer(exchange.path === '/none' ? 204 : 200, '', body);
     const raw = await sendRaw(
@@ -203,7 +203,7 @@ test('HEAD and 204 have a head only, and the connection goes on', async () => {
   }
 });
 
-test('HTTP/1.0 keeps its connection when it asks for it', async () => {
+test('keeps a connection of HTTP/1.0 on request', async () => {
   handle = echo;
   const kept = 'GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n';
   const raw = await sendRaw(server.port, `${kept}GET /2 HTTP/1.0\r\n\r\n`);
@@ -211,7 +211,7 @@ test('HTTP/1.0 keeps its connection when it asks for it', async () => {
   expect(raw).toContain('connection: keep-alive');
 });
 
-test('a body beyond its limit is refused, and the refusal arrives', async () => {
+test('refuses a body beyond its limit, and the refusal arrives', async () => {
   handle = async (exchange) => {
     const body = await Promise.resolve(exchange.body(10)).catch((error: Error) => error.message);
     exchange.answer(413, '', body as string);
@@ -228,7 +228,7 @@ test('a body beyond its limit is refused, and the refusal arrives', async () => 
   }
 });
 
-test('what has been asked is answered before the end, and silent connections do not hold it up', async () => {
+test('answers received requests on shutdown, and does not wait for silent connections', async () => {
   const began = new Promise<void>((resolve) => {
     handle = async (exchange) => {
       resolve();

@@ -50,7 +50,7 @@ function gate() {
   return { open, opened };
 }
 
-test('a caller that ends its side gets its answer', async () => {
+test('a caller that ends its side gets its response', async () => {
   const { plane } = await routed(() => json({ predictions: [2] }));
   const got = await halfClosed(plane.port, post(PREDICT, ROWS));
   expect(got).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
@@ -58,7 +58,7 @@ test('a caller that ends its side gets its answer', async () => {
   expect(plane.outcomes[0]?.status).toBe(200);
 });
 
-test('a slow answer comes as well, whole and once', async () => {
+test('a slow response arrives as well, whole and once', async () => {
   const { open, opened } = gate();
   const { plane, backend } = await routed(async () => {
     await opened;
@@ -75,7 +75,7 @@ test('a slow answer comes as well, whole and once', async () => {
   expect(got).toMatch(/\{"predictions":\[2\]\}$/);
 });
 
-test('an error that comes late is whole, too', async () => {
+test('a late error is whole, too', async () => {
   const { open, opened } = gate();
   const { plane, backend } = await routed(async () => {
     await opened;
@@ -88,7 +88,7 @@ test('an error that comes late is whole, too', async () => {
   expect(await asking).toMatch(/^HTTP\/1\.1 502 Bad Gateway\r\n/);
 });
 
-test('events go on after its caller has ended its side', async () => {
+test('events continue after the caller has ended its side', async () => {
   const { open, opened } = gate();
   async function* parts(): AsyncGenerator<string> {
     yield 'data: 1\n\n';
@@ -111,13 +111,13 @@ test('events go on after its caller has ended its side', async () => {
   expect(body).toMatch(/\r\n0*9\r\ndata: 2\n\n\r\n0+$/);
 });
 
-test('all of several requests that came before the end are answered', async () => {
+test('all requests that came before the end are answered', async () => {
   const { plane } = await routed(() => json({ predictions: [2] }));
   const got = await halfClosed(plane.port, post(PREDICT, ROWS).repeat(3));
   expect(got.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3);
 });
 
-test('a body of megabytes that is whole is answered, one that is not goes to nobody', async () => {
+test('a complete body of megabytes is answered, and an incomplete one is forwarded to no server', async () => {
   const { plane, backend } = await routed(() => json({ predictions: [2] }));
   const large = `{"instances":["${' '.repeat(3_000_000)}"]}`;
   expect(await halfClosed(plane.port, post(PREDICT, large))).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
@@ -127,7 +127,7 @@ test('a body of megabytes that is whole is answered, one that is not goes to nob
   expect(backend.seen).toHaveLength(1);
 });
 
-test('a caller that is gone frees its slot while its model still works', async () => {
+test('a caller that has gone frees its slot while its model still works', async () => {
   const { plane, backend } = await routed(() => ({ kind: 'silence' }));
   const socket = connect(plane.port, '127.0.0.1', () => socket.write(post(PREDICT, ROWS)));
   await until(() => backend.inFlight() === 1, 'the request');
@@ -152,7 +152,7 @@ test('a caller that leaves a stream of events in a pause frees its slot', async 
   expect(backend.seen).toHaveLength(1);
 });
 
-describe('of the whole service', () => {
+describe('the whole service', () => {
   let folder: ReturnType<typeof projectFolder>;
   let service: Service;
   let port: number;
@@ -167,14 +167,14 @@ describe('of the whole service', () => {
     folder.remove();
   });
 
-  test('a management call of a caller that ends its side is answered', async () => {
+  test('answers a management call', async () => {
     const got = await halfClosed(port, 'GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect(got).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     expect(got).toContain('"models"');
   });
 
   test.each(['/health/live', '/api/v1/models', '/v2'])(
-    'HTTP/1.0 without Host gets a body: %s',
+    'sends a body to HTTP/1.0 without Host: %s',
     async (path) => {
       const got = await sendRaw(port, `GET ${path} HTTP/1.0\r\n\r\n`);
       expect(got).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
@@ -182,7 +182,7 @@ describe('of the whole service', () => {
     },
   );
 
-  test('an absolute target is its path, and its host counts', async () => {
+  test('reads an absolute target as its path, with its host', async () => {
     const get = (target: string, host: string, version = '1.1') =>
       sendRaw(port, `GET ${target} HTTP/${version}\r\n${host}Connection: close\r\n\r\n`);
     const own = `http://localhost:${port}`;
@@ -202,12 +202,12 @@ describe('of the whole service', () => {
     'ftp://localhost/v2',
     'http://local host/v2',
     'localhost/v2',
-  ])('the target %s is a 400', async (target) => {
+  ])('answers 400 to the target %s', async (target) => {
     const bytes = `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
     expect(await sendRaw(port, bytes)).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  test('an absolute target needs one good Host header as any other', async () => {
+  test('requires one valid Host header for an absolute target, too', async () => {
     for (const host of ['', 'Host: a\r\nHost: b\r\n', 'Host: a b\r\n']) {
       const bytes = `GET http://localhost/v2 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`;
       expect(await sendRaw(port, bytes)).toMatch(/^HTTP\/1\.1 400 /);
@@ -215,7 +215,7 @@ describe('of the whole service', () => {
   });
 
   test.each(['GET /v2 HTTP/1.1\nHost: localhost\n\n', 'GET /v2 HTTP/1.1\r\nHost: localhost\n\n'])(
-    'a head with lines that end with LF is refused at once: %j',
+    'refuses at once a head with lines that end with LF: %j',
     async (bytes) => {
       expect(await sendRaw(port, bytes)).toMatch(/^HTTP\/1\.1 400 /);
     },

@@ -18,7 +18,7 @@ afterEach(async () => {
   await stopBackends();
 });
 
-test('a million blanks within a value are looked at once', () => {
+test('a million blanks within a value are scanned once', () => {
   const value = `a${' '.repeat(1_000_000)}b`;
   // Looked at from each of them to the end it would be an hour.
   expect(fieldsOf(`x:  ${value}  \r\n\r\n`, 0).get('x')).toBe(value);
@@ -26,13 +26,13 @@ test('a million blanks within a value are looked at once', () => {
   expect(keepsAlive(fieldsOf(`connection: ${connection}\r\n\r\n`, 0), 0)).toBe(true);
 });
 
-test('blanks around a value go, a tab stays', () => {
+test('blanks around a value are removed, a tab stays', () => {
   const fields = fieldsOf('a:\r\nb: \r\nc:    \r\nd:  e  \r\nf: \tg \r\n\r\n', 0);
   expect(fields.names.map((name) => fields.get(name))).toEqual(['', '', '', 'e', '\tg']);
 });
 
 describe('a body in pieces', () => {
-  test('is whole, whatever their sizes are', () => {
+  test('is complete, whatever their sizes', () => {
     const sizes = [1, 1, 1023, 1, 1024, 5, 70_000, 1, ...Array<number>(40_000).fill(1)];
     const pieces = new BodyBuffer();
     const given = sizes.map((size, at) => Buffer.alloc(size, at));
@@ -42,7 +42,7 @@ describe('a body in pieces', () => {
     expect(pieces.take()).toHaveLength(0);
   });
 
-  test('is copied together where they are small: nothing is kept of the reads they came in', () => {
+  test('is copied together where they are small: no read buffer is retained', () => {
     const pieces = new BodyBuffer();
     const read = Buffer.from('abc');
     for (let at = 0; at < 3; at += 1) pieces.add(read.subarray(at, at + 1));
@@ -50,7 +50,7 @@ describe('a body in pieces', () => {
     expect(pieces.take().toString()).toBe('abc');
   });
 
-  test('a time that went by while the model worked is set again for what comes next', () => {
+  test('restarts a timeout that expired while the model worked', () => {
     const socket = new FakeSocket();
     const times: number[] = [];
     socket.setTimeout = (ms = -1) => {
@@ -73,7 +73,7 @@ describe('a body in pieces', () => {
     socket.destroy();
   });
 
-  test('has the time that is between them; what comes then takes as long as it takes', async () => {
+  test('has a timeout between its parts; after the last the model may take its time', async () => {
     const socket = new FakeSocket();
     const times: number[] = [];
     socket.setTimeout = (ms = -1) => {
@@ -100,7 +100,7 @@ describe('a body in pieces', () => {
   });
 });
 
-test('an answer that has no body tells no length of it, whatever its server says', async () => {
+test('a response without a body has no Content-Length, whatever its server sends', async () => {
   const bytes = 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX-Own: a\r\n\r\n';
   const backend = await startBackend(() => ({ kind: 'raw', bytes, last: 'end' }));
   const plane = await startPlane();
@@ -119,7 +119,7 @@ describe('the body of a management call', () => {
       ? { ok: true, caller: { name: 'me', scopes: ['admin'] } }
       : { ok: false, code: 'UNAUTHENTICATED', message: 'no such key' };
 
-  test('is not read of a caller whom nobody knows', async () => {
+  test('is not read before the caller is authenticated', async () => {
     const app = await startBackend(() => json({ error: 'who?' }, 401));
     const management = { host: '127.0.0.1', port: app.port };
     const plane = await startPlane({ management, authenticate: byKey });

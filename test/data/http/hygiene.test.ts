@@ -55,7 +55,7 @@ describe('Upgrade', () => {
   const H2C =
     'Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n';
 
-  test.each([...INFERENCE, ...MANAGEMENT])('an offer of h2c is ignored: %s', async (path) => {
+  test.each([...INFERENCE, ...MANAGEMENT])('to h2c is ignored: %s', async (path) => {
     const { plane } = await ground();
     expect(await sendRaw(plane.port, get(path, H2C))).toMatch(/^HTTP\/1\.1 200 /);
   });
@@ -64,7 +64,7 @@ describe('Upgrade', () => {
     H2C,
     'HTTP2-Settings: AAMA\r\nUpgrade: h2c\r\nConnection: close\r\n',
     'Upgrade: TLS/1.3\r\nConnection: upgrade, close\r\n',
-  ])('no offer reaches a model server: %j', async (more) => {
+  ])('never reaches a model server: %j', async (more) => {
     const { plane, backend } = await ground();
     const raw = await sendRaw(plane.port, post('/v2/models/iris/infer', '{}', more));
     expect(raw).toMatch(/^HTTP\/1\.1 200 /);
@@ -74,7 +74,7 @@ describe('Upgrade', () => {
   });
 
   test.each(['/v2/models/iris', '/v2', '/health/live', '/api/v1/models/iris/inference'])(
-    'whoever shakes hands for a WebSocket is told that there are none: %s',
+    'to WebSocket is refused with the reason: %s',
     async (path) => {
       const { plane, backend } = await ground();
       const more =
@@ -127,7 +127,7 @@ describe('methods', () => {
     ['/api/v1/models', 'GET, HEAD'],
     ['/health/live', 'GET, HEAD'],
   ])(
-    'OPTIONS of %s is 204 with what it takes; another method is 405 with the same',
+    'OPTIONS of %s is 204 with its methods; another method is 405 with the same',
     async (path, allow) => {
       const { plane, backend } = await ground();
       const options = await plane.ask(path, { method: 'OPTIONS' });
@@ -150,7 +150,7 @@ describe('methods', () => {
     },
   );
 
-  test('OPTIONS of nothing is 404', async () => {
+  test('OPTIONS of an unknown path is 404', async () => {
     const { plane } = await ground();
     for (const path of ['/v2/nothing', '/nothing']) {
       expect((await plane.ask(path, { method: 'OPTIONS' })).status).toBe(404);
@@ -158,7 +158,7 @@ describe('methods', () => {
   });
 });
 
-test('requests of both planes that come all at once are answered in their order', async () => {
+test('pipelined requests of both planes are answered in order', async () => {
   const { plane } = await ground({}, async (seen, nth) => {
     // The first ones take longest.
     for (let turn = nth; turn < 6; turn += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -199,14 +199,14 @@ describe('Expect: 100-continue', () => {
     [401, '/openai/v1/chat/completions', 10, { authenticate: nobody }],
     [404, '/v2/models/nobody/infer', 10, {}],
     [405, '/v2/models/iris', 10, {}],
-  ])('%i of %s comes without the body being asked for', async (status, path, length, options) => {
+  ])('with %i of %s is answered without the body', async (status, path, length, options) => {
     const { plane, backend } = await ground(options);
     const raw = await sendRaw(plane.port, waiting(path, length));
     expect(raw).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*connection: close`));
     expect(backend.seen).toHaveLength(0);
   });
 
-  test('a client that waits for it is asked, and answered', async () => {
+  test('is answered with 100 Continue, then with the response', async () => {
     const { plane, backend } = await ground();
     const got = await plane.ask('/v2/models/iris/infer', {
       headers: { expect: '100-continue' },
@@ -218,7 +218,7 @@ describe('Expect: 100-continue', () => {
 });
 
 describe('compressed bodies', () => {
-  test('pass to a server that speaks the caller’s protocol as they are', async () => {
+  test('pass unchanged to a server of the caller’s protocol', async () => {
     const { plane, backend } = await ground();
     const body = gzipSync('{"inputs":[]}');
     const headers = { 'content-encoding': 'gzip', 'content-type': 'application/json' };
@@ -232,7 +232,7 @@ describe('compressed bodies', () => {
     ['/api/v1/models/iris/inference', {}],
     ['/api/v1/models/iris/batch_inference', {}],
     ['/openai/v1/chat/completions', { limits: { openaiBytes: 100_000 } }],
-  ])('a bomb is refused as soon as it is one: %s', async (path, options) => {
+  ])('are refused as soon as they inflate too far: %s', async (path, options) => {
     const { plane, backend } = await ground(options);
     const body = gzipSync(Buffer.alloc(10 * 1024 * 1024));
     expect(body.length).toBeLessThan(20_000);

@@ -86,14 +86,14 @@ async function asked(
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-describe('a server that closes a kept connection as it is used again', () => {
+describe('a server that closes a kept connection at its next use', () => {
   // What comes at once does so on a slow machine, too.
   beforeEach(() => {
     jest.spyOn(performance, 'now').mockReturnValue(performance.now());
   });
   afterEach(() => jest.restoreAllMocks());
 
-  test('is asked over a new one: the request had not come', async () => {
+  test('gets the request over a new one, since it had not arrived', async () => {
     const { port, sockets, asked: count } = await origin(OK);
     const client = clientOf();
     expect(await asked(client, port)).toBe('ok');
@@ -103,7 +103,7 @@ describe('a server that closes a kept connection as it is used again', () => {
     expect([sockets.length, count()]).toEqual([2, 2]);
   });
 
-  test('is not asked twice what must not run twice: it may have read it', async () => {
+  test('does not get a non-idempotent request twice: it may have read it', async () => {
     const { port, sockets } = await origin(OK);
     const client = clientOf();
     expect(await asked(client, port, false)).toBe('ok');
@@ -112,7 +112,7 @@ describe('a server that closes a kept connection as it is used again', () => {
     expect(sockets).toHaveLength(1);
   });
 
-  test('is asked even that when not a byte was sent', async () => {
+  test('gets even that again when no byte was sent', async () => {
     const { port, sockets } = await origin(OK);
     const client = clientOf();
     expect(await asked(client, port, false)).toBe('ok');
@@ -122,7 +122,7 @@ describe('a server that closes a kept connection as it is used again', () => {
     expect(sockets).toHaveLength(2);
   });
 
-  test('is not asked again when that is told late: it may have run meanwhile', async () => {
+  test('does not get it again when the close is noticed late: it may have run', async () => {
     const { port, sockets } = await origin(OK);
     const client = clientOf();
     expect(await asked(client, port)).toBe('ok');
@@ -133,7 +133,7 @@ describe('a server that closes a kept connection as it is used again', () => {
     expect(sockets).toHaveLength(1);
   });
 
-  test('is not asked again when it had begun to answer', async () => {
+  test('does not get it again when it had begun to answer', async () => {
     const { port, sockets } = await origin(OK);
     const client = clientOf();
     expect(await asked(client, port)).toBe('ok');
@@ -144,7 +144,7 @@ describe('a server that closes a kept connection as it is used again', () => {
     expect(sockets).toHaveLength(1);
   });
 
-  test('is not asked again over a new connection that breaks as well', async () => {
+  test('does not get it a third time after a new connection that breaks as well', async () => {
     const { port, sockets } = await origin('');
     const client = clientOf();
     const first = asked(client, port);
@@ -155,7 +155,7 @@ describe('a server that closes a kept connection as it is used again', () => {
   });
 });
 
-test('a second try takes no connection that was kept', async () => {
+test('a retry uses no kept connection', async () => {
   const { port, sockets } = await origin(OK);
   const client = clientOf();
   expect(await asked(client, port)).toBe('ok');
@@ -163,7 +163,7 @@ test('a second try takes no connection that was kept', async () => {
   expect(sockets).toHaveLength(2);
 });
 
-test('what must not run twice takes no connection that has been idle for a while', async () => {
+test('a non-idempotent request uses no connection that was idle for a while', async () => {
   const { port, sockets } = await origin(OK);
   const client = clientOf();
   const later = performance.now() + 300;
@@ -202,7 +202,7 @@ test.each([
 });
 
 test.each(['close', 'Close', 'keep-alive, close'])(
-  'a server that says Connection: %s gets a new connection each time',
+  'a server that sends Connection: %s gets a new connection each time',
   async (word) => {
     const { port, sockets } = await origin(OK.replace('\r\n', `\r\nConnection: ${word}\r\n`));
     const client = clientOf();
@@ -211,7 +211,7 @@ test.each(['close', 'Close', 'keep-alive, close'])(
   },
 );
 
-test('a server that says something unasked loses its connection, and no answer is mixed up', async () => {
+test('a server that sends unrequested data loses its connection, and no responses are mixed up', async () => {
   const { port, sockets } = await origin(OK);
   const client = clientOf();
   await asked(client, port);
@@ -258,7 +258,7 @@ describe('a caller', () => {
 
   const BIG = Buffer.alloc(20_000_000, 'x');
 
-  test('that reads slowly gets the whole of an answer that ends the connection', async () => {
+  test('that reads slowly gets the whole of a response that ends the connection', async () => {
     const { port } = await served((exchange) => exchange.answer(200, '', BIG));
     const socket = await silent(port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     // Longer than what is unread after a refusal is waited for.
@@ -266,7 +266,7 @@ describe('a caller', () => {
     expect(await takenBy(socket)).toBeGreaterThan(BIG.length);
   });
 
-  test('that takes nothing of its last answer is left', async () => {
+  test('that does not read its last response is disconnected', async () => {
     const { port, close } = await served((one) => one.answer(200, '', BIG), { stallMs: 50 });
     const socket = await silent(port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     // What it sends meanwhile does not prove that it reads.
@@ -276,7 +276,7 @@ describe('a caller', () => {
     expect(await takenBy(socket)).toBeLessThan(BIG.length);
   });
 
-  test('that asks on and on without taking the answers is not answered on and on', async () => {
+  test('that sends requests without reading responses is not read further', async () => {
     let handled = 0;
     const { port } = await served((exchange) => {
       handled += 1;
@@ -292,7 +292,7 @@ describe('a caller', () => {
     expect(handled).toBeGreaterThan(100);
   });
 
-  test('that asked in time is answered though we stood still until its time was over', async () => {
+  test('that sent its request in time is answered although the event loop was blocked meanwhile', async () => {
     let handled = 0;
     const answer = (exchange: Exchange): void => {
       handled += 1;
@@ -310,7 +310,7 @@ describe('a caller', () => {
     await takenBy(socket);
   });
 
-  test('that connected while we stood still is answered before the end', async () => {
+  test('that connected while the event loop was blocked is answered before the shutdown', async () => {
     const { port, close } = await served((exchange) => exchange.answer(200, '', 'ok'));
     const texts = Array.from({ length: 20 }, () => {
       const socket = connect(port, '127.0.0.1');
@@ -323,7 +323,7 @@ describe('a caller', () => {
     for (const answer of await Promise.all(texts)) expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test('whose body stops half-way is told so', async () => {
+  test('whose body stops half-way gets an error', async () => {
     const { port } = await served(
       (exchange) => void Promise.resolve(exchange.body(100)).catch(() => undefined),
       {

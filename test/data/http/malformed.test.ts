@@ -151,16 +151,19 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ['folded trailer', chunked('0\r\nX: 1\r\n 2\r\n\r\n')],
 ];
 
-test('there are at least 110 of them', () => expect(MALFORMED.length).toBeGreaterThanOrEqual(110));
+test('there are at least 110 cases', () => expect(MALFORMED.length).toBeGreaterThanOrEqual(110));
 
-test.each(MALFORMED)('%s is refused, and nothing behind it is read', async (_, request) => {
-  const { socket, seen } = ours();
-  socket.push(Buffer.from(request + CANARY, 'latin1'));
-  await settled();
-  expect(seen).toEqual([]);
-  expect(socket.written).toMatch(/^HTTP\/1\.1 (?:400|408|414|417|431|501|505) /);
-  expect(socket.written).toContain('connection: close');
-  expect(socket.written.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
-  expect(socket.writableEnded).toBe(true);
-  socket.destroy();
-});
+test.each(MALFORMED)(
+  '%s is refused, and the rest of the connection is not read',
+  async (_, request) => {
+    const { socket, seen } = ours();
+    socket.push(Buffer.from(request + CANARY, 'latin1'));
+    await settled();
+    expect(seen).toEqual([]);
+    expect(socket.written).toMatch(/^HTTP\/1\.1 (?:400|408|414|417|431|501|505) /);
+    expect(socket.written).toContain('connection: close');
+    expect(socket.written.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
+    expect(socket.writableEnded).toBe(true);
+    socket.destroy();
+  },
+);

@@ -109,7 +109,7 @@ async function filled(): Promise<void> {
   for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('an answer in chunks of one byte is read in many rounds, whole and in order', async () => {
+test('a response in chunks of one byte is read in many rounds, whole and in order', async () => {
   const { rounds } = counted();
   const answer = await asked(await answering());
   await filled();
@@ -133,13 +133,13 @@ function slowly(body: BodySource, done: (text: string) => void): BodySink {
   };
 }
 
-test('a reader who is slow is waited for as well, and gets all of it in order', async () => {
+test('a slow reader gets all of it in order', async () => {
   const { body } = await asked(await answering());
   const text = await new Promise<string>((resolve) => body.flow(slowly(body, resolve)));
   expect(text === BODY).toBe(true);
 });
 
-test('a caller who goes while the connection is paused gets no more, and nothing else breaks', async () => {
+test('a caller that disconnects during a pause gets no more, and nothing else breaks', async () => {
   const port = await answering();
   const abort = new AbortController();
   const { body } = await asked(port, abort.signal);
@@ -203,7 +203,7 @@ test('a request in chunks of one byte is read in many rounds, and so is the next
   expect(Math.max(...rounds)).toBeLessThan(MOST);
 });
 
-test('a caller who breaks off within such a request is gone, and its connection closed', async () => {
+test('a caller that breaks off within such a request is noticed, and its connection closed', async () => {
   let broken: (why: Error) => void;
   const why = new Promise<Error>((resolve) => (broken = resolve));
   const port = await serving((exchange) => {

@@ -56,23 +56,23 @@ const SHAPES: readonly (readonly [string, (code: string) => unknown])[] = [
 ];
 
 describe.each(FAULTS)('%s', (_, status, bytes, hasId) => {
-  test.each(SHAPES)('below %s is refused in its shape, with an id', async (path, shape) => {
-    const got = await refused(bytes(path));
-    const code = status === 501 ? 'NOT_IMPLEMENTED' : 'INVALID_REQUEST';
-    expect(got).toMatchObject({ status, body: shape(code) });
-    expect(got.id).toMatch(hasId ? /^call-7$/ : /^id-\d+$/);
-  });
+  test.each(SHAPES)(
+    'below %s is refused in the shape of its protocol, with an id',
+    async (path, shape) => {
+      const got = await refused(bytes(path));
+      const code = status === 501 ? 'NOT_IMPLEMENTED' : 'INVALID_REQUEST';
+      expect(got).toMatchObject({ status, body: shape(code) });
+      expect(got.id).toMatch(hasId ? /^call-7$/ : /^id-\d+$/);
+    },
+  );
 });
 
-test.each(SHAPES)(
-  'a head that does not come in time is a 408 below %s, too',
-  async (path, shape) => {
-    const got = await refused(`POST ${path} HTTP/1.1\r\n${FIELDS}Accept`, {
-      callers: { headMs: 20 },
-    });
-    expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('REQUEST_TIMEOUT') });
-  },
-);
+test.each(SHAPES)('a late head is a 408 below %s, too', async (path, shape) => {
+  const got = await refused(`POST ${path} HTTP/1.1\r\n${FIELDS}Accept`, {
+    callers: { headMs: 20 },
+  });
+  expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('REQUEST_TIMEOUT') });
+});
 
 test.each(SHAPES)('a body that stops half-way is a 408 below %s, too', async (path, shape) => {
   const bytes = `POST ${path} HTTP/1.1\r\n${FIELDS}Content-Length: 9\r\n\r\nabc`;
@@ -80,7 +80,7 @@ test.each(SHAPES)('a body that stops half-way is a 408 below %s, too', async (pa
   expect(got).toMatchObject({ status: 408, id: 'call-7', body: shape('REQUEST_TIMEOUT') });
 });
 
-test('a body larger than the model takes is a 413 with the id of its caller', async () => {
+test("a body beyond the model's limit is a 413 with the caller's request id", async () => {
   const bytes = `POST /v2/models/iris/infer HTTP/1.1\r\n${FIELDS}Content-Length: 2000\r\n\r\n`;
   const got = await refused(bytes);
   expect(got).toMatchObject({ status: 413, id: 'call-7', body: { error: expect.any(String) } });
@@ -97,7 +97,7 @@ test.each([
   expect(got).toMatchObject({ status: 408, id: expect.stringMatching(/^id-\d+$/) });
 });
 
-test('what shows no path is refused in the shape of the management API', async () => {
+test('a request without a path is refused in the shape of the management API', async () => {
   const got = await refused('what is this\r\n\r\n');
   expect(got).toMatchObject({
     status: 400,

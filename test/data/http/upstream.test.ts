@@ -83,7 +83,7 @@ test.each([
     'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n',
     '304 ',
   ],
-])('an answer that ends by %s is read', async (_, answer, expected) => {
+])('a response that ends by %s is read', async (_, answer, expected) => {
   expect(await asked(await answering(answer))).toBe(expected);
 });
 
@@ -172,7 +172,7 @@ test.each([
     'a chunk longer than it says',
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nok\r\n0\r\n\r\n',
   ],
-])('an answer with %s is none: a fault of the protocol', async (_, answer) => {
+])('a response with %s is invalid: a protocol error', async (_, answer) => {
   expect(await asked(await answering(answer))).toBe('protocol');
 });
 
@@ -185,18 +185,18 @@ test.each([
     'before the last chunk',
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n<END>',
   ],
-])('an answer that breaks off %s is a reset', async (_, answer) => {
+])('a response that breaks %s is a reset', async (_, answer) => {
   expect(await asked(await answering(answer))).toBe('reset');
 });
 
-test('a server that says nothing is a timeout, and nobody listening is unreached', async () => {
+test('a silent server is a timeout, and a closed port is unreachable', async () => {
   expect(await asked(await answering(''), 'GET', 50)).toBe('timeout');
   const port = await answering('');
   await new Promise((resolve) => servers.pop()?.close(resolve));
   expect(await asked(port)).toBe('unreached');
 });
 
-test('connections are kept; one with bytes behind its answer is not', async () => {
+test('connections are kept, except with bytes after the response', async () => {
   const clean = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
   const port = await answering(clean);
   for (let round = 0; round < 3; round += 1) expect(await asked(port)).toBe('200 ok');
@@ -218,7 +218,7 @@ test.each([
   ['more than it says', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokok', '200 ok'],
   ['an empty line behind', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\r\n', '200 ok'],
 ])(
-  'an answer with %s is read, but its connection is not used again',
+  'a response with %s is read, but its connection is not used again',
   async (_, answer, expected) => {
     const port = await answering(answer);
     for (let round = 0; round < 3; round += 1) expect(await asked(port)).toBe(expected);
@@ -226,7 +226,7 @@ test.each([
   },
 );
 
-test('interim answers without an end do not hold a request beyond its time', async () => {
+test('endless interim responses do not hold a request beyond its time', async () => {
   const port = await answering('HTTP/1.1 100 Continue\r\n\r\n');
   const more = setInterval(() => {
     for (const socket of sockets) socket.write('HTTP/1.1 102 Processing\r\n\r\n');
@@ -235,14 +235,14 @@ test('interim answers without an end do not hold a request beyond its time', asy
   clearInterval(more);
 });
 
-test('HEAD has no body whatever its length says', async () => {
+test('HEAD has no body whatever its length', async () => {
   const port = await answering('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n');
   expect(await asked(port, 'HEAD')).toBe('200 ');
   expect(await asked(port, 'HEAD')).toBe('200 ');
   expect(sockets).toHaveLength(1);
 });
 
-test('thousands of chunks of one byte are given to whoever reads as a few pieces', async () => {
+test('thousands of chunks of one byte are delivered in a few pieces', async () => {
   const chunks = `${'1\r\nx\r\n'.repeat(5000)}0\r\n\r\n`;
   const port = await answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
   const { signal } = new AbortController();

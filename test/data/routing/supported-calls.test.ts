@@ -64,26 +64,29 @@ const PASSING: Readonly<Record<string, readonly string[]>> = {
 // The body is of no protocol, so that whatever is read is refused and only what passes comes through.
 const BODY = '{"model":"iris","own":[]}';
 
-test.each(Object.keys(SERVERS))('%s gets its calls as they are, and no others', async (name) => {
-  const backend = await startBackend(() => json({ name: 'iris' }));
-  const plane = await startPlane();
-  plane.route({ input: { id: 'iris', ...SERVERS[name] }, ports: { stable: [backend.port] } });
-  const passed: string[] = [];
-  for (const call of ALL) {
-    const [method = '', path = ''] = call.split(' ');
-    const before = backend.seen.length;
-    const got = await plane.ask(path, { method, ...(method === 'POST' && { body: BODY }) });
-    const seen = backend.seen.slice(before);
-    const same = seen.some(({ url, body }) =>
-      method === 'GET' ? path === url : body.toString() === BODY,
-    );
-    if (same) passed.push(call);
-    else if (method === 'POST') expect([call, got.status, seen]).toEqual([call, 400, []]);
-  }
-  expect(passed.sort()).toEqual([...(PASSING[name] ?? [])].sort());
-});
+test.each(Object.keys(SERVERS))(
+  '%s gets its own calls as they are, and no others',
+  async (name) => {
+    const backend = await startBackend(() => json({ name: 'iris' }));
+    const plane = await startPlane();
+    plane.route({ input: { id: 'iris', ...SERVERS[name] }, ports: { stable: [backend.port] } });
+    const passed: string[] = [];
+    for (const call of ALL) {
+      const [method = '', path = ''] = call.split(' ');
+      const before = backend.seen.length;
+      const got = await plane.ask(path, { method, ...(method === 'POST' && { body: BODY }) });
+      const seen = backend.seen.slice(before);
+      const same = seen.some(({ url, body }) =>
+        method === 'GET' ? path === url : body.toString() === BODY,
+      );
+      if (same) passed.push(call);
+      else if (method === 'POST') expect([call, got.status, seen]).toEqual([call, 400, []]);
+    }
+    expect(passed.sort()).toEqual([...(PASSING[name] ?? [])].sort());
+  },
+);
 
-test('what a model has not is told with what it has, in each protocol’s shape', async () => {
+test('an unsupported call is refused with the supported ones, in each protocol’s shape', async () => {
   const backend = await startBackend(() => json({}));
   const plane = await startPlane();
   plane.route({ input: { id: 'iris', ...SERVERS['vllm'] }, ports: { stable: [backend.port] } });
@@ -107,7 +110,7 @@ test('what a model has not is told with what it has, in each protocol’s shape'
   ]);
 });
 
-describe('router and server cannot read a path in two ways', () => {
+describe('a path that router and server could read differently', () => {
   const scene = async () => {
     const backend = await startBackend(() => json({}));
     const plane = await startPlane();
@@ -119,7 +122,7 @@ describe('router and server cannot read a path in two ways', () => {
     '/v2/models/iris/infer/',
     '/v2/models/%69ris/infer',
     '/v2/models/iris/versions/v%31/infer',
-  ])('%s reaches it in the one form', async (path) => {
+  ])('reaches the server in one form: %s', async (path) => {
     const { backend, plane } = await scene();
     expect((await plane.post(`${path}?a=%2f..`, {})).status).toBe(200);
     expect(backend.seen.map(({ url }) => url)).toEqual(['/v2/models/iris/infer?a=%2f..']);
@@ -145,7 +148,7 @@ describe('router and server cannot read a path in two ways', () => {
     '/v1/models/iris:predict:predict',
     '/v1/models/iris%3apredict',
     '/openai/v1/../../metrics',
-  ])('%s reaches nobody', async (path) => {
+  ])('reaches no server: %s', async (path) => {
     const { backend, plane } = await scene();
     // 405: written as %2f a slash is part of a name, and of a model by it one may ask what it is.
     expect([404, 405]).toContain((await plane.post(path, { model: 'iris' })).status);
@@ -154,7 +157,7 @@ describe('router and server cannot read a path in two ways', () => {
   });
 });
 
-test('paths that no protocol lists reach no server', async () => {
+test('paths outside the protocols reach no server', async () => {
   const backend = await startBackend(() => json({}));
   const plane = await startPlane();
   plane.route({ input: { id: 'iris', ...SERVERS['vllm'] }, ports: { stable: [backend.port] } });

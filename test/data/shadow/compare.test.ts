@@ -32,7 +32,7 @@ test.each<[string, unknown, unknown, Partial<Compare>, readonly string[]]>([
   expect(differences(live, shadow, { ...RULES, ...rules })).toEqual(differing);
 });
 
-test('numbers that were kept as they were written are numbers', () => {
+test('exact numbers are compared as numbers', () => {
   const live = readJson('{"p":1.0,"id":9007199254740993,"top":[1.0,0.5]}');
   const shadow = readJson('{"p":1,"id":9007199254740992,"top":[0.9,0.5]}');
   expect(differences(live, shadow, RULES)).toEqual(['top.0']);

@@ -47,7 +47,7 @@ test.each([
   expect(JSON.parse(shadow.seen[0]?.body.toString() ?? '')).toEqual({ input_data: { x: 1 } });
 });
 
-test('what becomes of the copy is nothing to the caller', async () => {
+test('the result of a copy does not affect the caller', async () => {
   const { plane } = await mirrored(() => ({ kind: 'reset' }));
   expect((await plane.post(NATIVE, { input_data: {} })).status).toBe(200);
   expect(await reported(plane)).toMatchObject([{ verdict: 'failed', differing: [] }]);
@@ -77,7 +77,7 @@ test('the caller does not wait for the copy, and copies beyond the budget are dr
   expect(shadow.seen).toHaveLength(30 - dropped);
 });
 
-test('a call of a named arm is a test of it and is not copied', async () => {
+test('a call of a named arm is not copied', async () => {
   const { plane, live: stable, shadow } = await mirrored(live);
   await plane.post(NATIVE, { input_data: {} }, { 'x-ai-model-arm': 'stable' });
   await plane.post(NATIVE, { input_data: {} });
@@ -85,7 +85,7 @@ test('a call of a named arm is a test of it and is not copied', async () => {
   expect([stable.seen.length, shadow.seen.length]).toEqual([2, 1]);
 });
 
-describe('calls that pass untouched are copied, too', () => {
+describe('copies of passed-through calls', () => {
   const V2 = '/v2/models/iris/infer';
   const V1 = '/v1/models/iris:predict';
   const v2 =
@@ -112,7 +112,7 @@ describe('calls that pass untouched are copied, too', () => {
     ['disagree', V1, v1(1, 2), v1(1), ['length']],
     ['failed', V1, v1(1), () => json({ error: 'no' }, 400), []],
     ['failed', V2, v2('a', 1), () => ({ kind: 'answer', body: 'no JSON' }), []],
-  ])('and compared: %s at %s', async (verdict, path, stable, other, differing) => {
+  ])('are compared: %s at %s', async (verdict, path, stable, other, differing) => {
     const { plane, live: one, shadow } = await mirrored(other);
     one.become(stable);
     const body = '{"inputs": [ 9007199254740993 ]}';
@@ -128,7 +128,7 @@ describe('calls that pass untouched are copied, too', () => {
   test.each([
     ['binary', { 'content-type': 'application/octet-stream' }, Buffer.from([1, 2, 3])],
     ['more than a copy may have', { 'content-type': 'application/json' }, Buffer.alloc(1_048_577)],
-  ])('but not when the answer is %s: nobody is asked in vain', async (_, headers, body) => {
+  ])('are not made when the response is %s', async (_, headers, body) => {
     const { plane, live: one, shadow } = await mirrored(v2('a', 1));
     one.become(() => ({ kind: 'answer', headers, body }));
     const got = await plane.post(V2, {});
@@ -137,7 +137,7 @@ describe('calls that pass untouched are copied, too', () => {
     expect(shadow.seen).toEqual([]);
   });
 
-  test('nor errors, metadata, or calls of a named arm', async () => {
+  test('are not made of errors, metadata, or calls of a named arm', async () => {
     const { plane, live: one, shadow } = await mirrored(v2('a', 1));
     one.become(v2('a', 1));
     await plane.ask('/v2/models/iris');
@@ -150,7 +150,7 @@ describe('calls that pass untouched are copied, too', () => {
     expect(shadow.seen).toHaveLength(1);
   });
 
-  test('the caller does not wait for the copy, which may break', async () => {
+  test('do not delay the caller, and may break', async () => {
     const { plane, live: one } = await mirrored(() => ({ kind: 'reset' }));
     one.become(v2('a', 1));
     expect((await plane.post(V2, {})).status).toBe(200);
@@ -158,7 +158,7 @@ describe('calls that pass untouched are copied, too', () => {
   });
 });
 
-describe('V2 answers with binary tensors are compared, too', () => {
+describe('V2 responses with binary tensors are compared, too', () => {
   const V2 = '/v2/models/iris/infer';
   const floats = (...values: readonly number[]): Buffer =>
     Buffer.from(Float32Array.of(...values).buffer);
@@ -253,7 +253,7 @@ describe('V2 answers with binary tensors are compared, too', () => {
   });
 });
 
-describe('a call is copied in the words of the shadow’s server', () => {
+describe('a copy in the protocol of the shadow’s server', () => {
   const V1 = '/v1/models/iris:predict';
   const V2 = '/v2/models/iris/infer';
   const rows = { instances: [{ x: [1, 2] }, { x: [3, 4] }] };
@@ -298,7 +298,7 @@ describe('a call is copied in the words of the shadow’s server', () => {
     expect(seen?.headers['accept-encoding']).toBeUndefined();
   });
 
-  test('and where they differ is told by the names the caller knows', async () => {
+  test('has differences by the names that the caller uses', async () => {
     const { plane } = await pair('tfs', 'v2', ({ method }) => {
       const y = { name: 'y', datatype: 'FP32', shape: [2, 2], data: [2, 3, 4, 6] };
       return json(method === 'GET' ? { inputs: [] } : { outputs: [y] });
@@ -307,7 +307,7 @@ describe('a call is copied in the words of the shadow’s server', () => {
     expect(await reported(plane)).toMatchObject([{ verdict: 'disagree', differing: ['y.1.1'] }]);
   });
 
-  test('what has no words there has failed, and OpenAI calls are not copied', async () => {
+  test('fails where the protocol cannot express it, and OpenAI calls are not copied', async () => {
     const { plane, next } = await pair('v2', 'tfs');
     const got = await plane.post(V2, { ...tensors, parameters: { own: 1 } });
     expect(got.status).toBe(200);
@@ -340,7 +340,7 @@ describe('a batch is copied as one request', () => {
     expect(shadow.seen.map(({ body }) => JSON.parse(body.toString()))).toEqual([{ requests }]);
   });
 
-  test('without the items that had no answer', async () => {
+  test('without the items that had no response', async () => {
     const { plane, live: one, shadow } = await mirrored(items('b'));
     one.become(items('b'));
     const got = await plane.post(BATCH, { requests: [{ input_data: 7 }, requests[1]] });
@@ -350,7 +350,7 @@ describe('a batch is copied as one request', () => {
     expect(only).toEqual({ requests: [requests[1]] });
   });
 
-  test('one item after the other where a server takes no batches', async () => {
+  test('one item after the other for a server without batches', async () => {
     let together = 0;
     let most = 0;
     const row: Behave = async ({ body }) => {

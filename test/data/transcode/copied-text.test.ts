@@ -60,7 +60,7 @@ function longWay(text: string): unknown {
   }
 }
 
-test('a call to V2 is the same by both ways', () => {
+test('a call to V2 is the same in both ways of transcoding', () => {
   let short = 0;
   fc.assert(
     fc.property(call, (text) => {
@@ -98,11 +98,11 @@ test.each([
   `{"input_data":{"x":${'['.repeat(99)}1${']'.repeat(99)}}}`,
   '[]',
   '',
-])('%s is left to the long way', (text) => {
+])('%s is left to the general way', (text) => {
   expect(splicedCall(text)).toBeUndefined();
 });
 
-test('what is known of the inputs gives datatypes and shapes; what is none of them is refused', () => {
+test('known inputs give datatypes and shapes; unknown ones are refused', () => {
   const item = splicedCall('{"input_data":{"x":[1,2]}}');
   if (item === undefined) throw new Error('it is simple');
   const inputs = [{ name: 'x', datatype: 'FP32', shape: [-1, 1, 2] }];
@@ -131,7 +131,7 @@ const answer = fc.tuple(fc.array(output, { maxLength: 3 }), fc.boolean()).map(([
   return `{"model_name":"m","outputs":[${outputs.join(',')}]${rest}}`;
 });
 
-test('an answer of V2 is the same by both ways', () => {
+test('a V2 response is the same in both ways', () => {
   let short = 0;
   fc.assert(
     fc.property(answer, (text) => {
@@ -148,7 +148,7 @@ test('an answer of V2 is the same by both ways', () => {
   expect(short).toBeGreaterThan(300);
 });
 
-test('an answer in native words is the same by both ways, with its texts', () => {
+test('a native response is the same in both ways, with its texts', () => {
   const text = '{"result": {"label": "气虚", "p": [1.0, {"a": null}]}, "confidence": 0.75, "x": 1}';
   const spliced = splicedResult(text);
   expect(outputValue(spliced?.output)).toEqual(readResult(readLoose(text))?.output);

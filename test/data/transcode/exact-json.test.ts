@@ -48,7 +48,7 @@ const numbersIn = (json: string): readonly string[] =>
 const meaning = (number: string): string =>
   /^-?\d+$/.test(number) ? number : `float ${Number(number)}`;
 
-test('what is read and written again has the same numbers, however they were written', () => {
+test('reading and writing keeps every number, in any spelling', () => {
   fc.assert(
     fc.property(text, (one) => {
       const again = writeJson(readJson(one));
@@ -59,13 +59,13 @@ test('what is read and written again has the same numbers, however they were wri
   );
 });
 
-test('what would only be written otherwise stays a plain number', () => {
+test('a number that only has another spelling is a plain number', () => {
   expect(readJson('[0.10, 1.5e-3, 0.30000000000000004]')).toEqual([
     0.1, 0.0015, 0.30000000000000004,
   ]);
 });
 
-test('values are those of JSON.parse, but for numbers a double would change', () => {
+test('values are those of JSON.parse, except numbers that a double would change', () => {
   fc.assert(
     fc.property(fc.json(), (one) => {
       fc.pre(!one.includes('\\\\'));
@@ -107,11 +107,11 @@ test('NaN and infinities are numbers, those within strings are texts', () => {
   expect(writeStrict(value)).toBe('{"a":"NaN","b":["-Infinity","Infinity",1.5,-0.0],"c":"NaN"}');
 });
 
-test('numbers that were not read from JSON are written so that nothing is lost', () => {
+test('numbers that were not read from JSON are written without loss', () => {
   expect(writeJson([-0, 0, NaN, -Infinity, 1.5].map(exactly))).toBe('[-0.0,0,NaN,-Infinity,1.5]');
 });
 
-test('what is not JSON is an error, for strict readers NaN too', () => {
+test('invalid JSON is an error, for strict readers NaN too', () => {
   for (const wrong of ['', '{', '{"a":01}', '{"a":1.}', '{"a":NaN}', '[1,]', "{'a':1}"]) {
     expect(() => readJson(wrong)).toThrow(SyntaxError);
   }

@@ -7,7 +7,7 @@ import {
   parseOpenai,
 } from '../../../runtime/data/transcode/openai-to-native';
 
-describe('a native call for a server that speaks OpenAI', () => {
+describe('a native call to an OpenAI server', () => {
   const messages = [{ role: 'user', content: '头痛' }];
 
   test.each([
@@ -15,7 +15,7 @@ describe('a native call for a server that speaks OpenAI', () => {
     [{ prompt: 'once' }, '/v1/completions'],
     [{ prompt: ['once', 'twice'] }, '/v1/completions'],
     [{ input: ['a', 'b'] }, '/v1/embeddings'],
-  ])('%j goes to %s, parameters at its top', (input_data, target) => {
+  ])('of %j goes to %s, parameters at the top level', (input_data, target) => {
     const item = { input_data, parameters: { temperature: 0.5, seed: 7 } };
     const call = nativeToOpenai(item, 'chat', false);
     expect([call.target, call.body]).toEqual([
@@ -24,7 +24,7 @@ describe('a native call for a server that speaks OpenAI', () => {
     ]);
   });
 
-  test('says that it streams only when it does', () => {
+  test('has stream only when it streams', () => {
     const item = { input_data: { messages } };
     expect(nativeToOpenai(item, 'chat', true).body).toMatchObject({ stream: true });
     expect(nativeToOpenai(item, 'chat', false).body).not.toHaveProperty('stream');
@@ -40,12 +40,12 @@ describe('a native call for a server that speaks OpenAI', () => {
     [{ messages }, { prompt: 'x' }, false, 'parameters.prompt: is set by the request itself'],
     [{ messages }, { stream: true }, false, 'ask for a stream by Accept: text/event-stream'],
     [{ input: 'a' }, undefined, true, 'embeddings cannot be streamed'],
-  ])('%j with %j is refused (stream: %j): %s', (input_data, parameters, stream, message) => {
+  ])('of %j with %j is refused (stream: %j): %s', (input_data, parameters, stream, message) => {
     expect(() => nativeToOpenai({ input_data, parameters }, 'chat', stream)).toThrow(message);
   });
 });
 
-describe('the answer of a server that speaks OpenAI, in native words', () => {
+describe('the response of an OpenAI server as a native one', () => {
   const chat = nativeToOpenai({ input_data: { messages: [] } }, 'chat', false);
   const completion = nativeToOpenai({ input_data: { prompt: 'a' } }, 'chat', false);
   const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
@@ -123,12 +123,12 @@ describe('the answer of a server that speaks OpenAI, in native words', () => {
       },
       { embeddings: [[1], [2]], usage },
     ],
-  ])('%s', (_, call, answer, output) => {
+  ])('has %s', (_, call, answer, output) => {
     expect(openaiToNative(answer, call)).toEqual({ output, confidence: null });
   });
 
   test.each([undefined, 7, {}, { choices: [] }, { choices: [{}] }, { choices: 'x' }, { data: 1 }])(
-    '%j is none',
+    'is invalid for %j',
     (answer) => {
       expect(openaiToNative(answer, chat)).toBeUndefined();
       const call = nativeToOpenai({ input_data: { input: 'a' } }, 'e', false);
@@ -137,7 +137,7 @@ describe('the answer of a server that speaks OpenAI, in native words', () => {
   );
 });
 
-describe('an OpenAI call for a server that speaks native', () => {
+describe('an OpenAI call to a native server', () => {
   test.each<readonly [OpenaiCallName, string, JsonObject]>([
     [
       'chat/completions',
@@ -173,12 +173,12 @@ describe('an OpenAI call for a server that speaks native', () => {
       'include_usage: got 1, must be true or false',
     ],
     ['embeddings', { input: 'a', encoding_format: 'int8' }, 'must be float or base64'],
-  ])('%s with %j is refused: %s', (call, body, message) => {
+  ])('to %s with %j is refused: %s', (call, body, message) => {
     expect(() => parseOpenai(call, body)).toThrow(message);
   });
 });
 
-describe('a native result in OpenAI’s words', () => {
+describe('a native result as an OpenAI response', () => {
   const written = { id: 'id-1', created: 1_700_000_000, model: 'own' };
   const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
   const tell = (call: OpenaiCallName, more: JsonObject, result: unknown): string => {
@@ -196,7 +196,7 @@ describe('a native result in OpenAI’s words', () => {
     ['content', { content: 'hi' }, 'hi'],
     ['text', { text: 'hi' }, 'hi'],
     ['all of it', 'hi', 'hi'],
-  ])('a chat with the text in %s', (_, result, content) => {
+  ])('is a chat with the text in %s', (_, result, content) => {
     expect(parsed('chat/completions', {}, result)).toEqual({
       id: 'chatcmpl-id-1',
       object: 'chat.completion',
@@ -213,7 +213,7 @@ describe('a native result in OpenAI’s words', () => {
     });
   });
 
-  test('a chat that calls tools, and what it cost', () => {
+  test('is a chat that calls tools, with usage', () => {
     const tool_calls = [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }];
     const answer = parsed('chat/completions', {}, { tool_calls, usage });
     expect(answer).toMatchObject({
@@ -222,7 +222,7 @@ describe('a native result in OpenAI’s words', () => {
     });
   });
 
-  test('a completion', () => {
+  test('is a completion', () => {
     const answer = parsed('completions', {}, { text: 'b', finish_reason: 'length', usage });
     expect(answer).toMatchObject({
       id: 'cmpl-id-1',
@@ -237,12 +237,12 @@ describe('a native result in OpenAI’s words', () => {
     ['several', { embeddings: [[0.5], [1]] }, [[0.5], [1]]],
     ['a bare one', [0.5, 1], [[0.5, 1]]],
     ['bare ones', [[0.5], [1]], [[0.5], [1]]],
-  ])('embeddings: %s', (_, result, vectors) => {
+  ])('is embeddings: %s', (_, result, vectors) => {
     const data = vectors.map((embedding, index) => ({ object: 'embedding', index, embedding }));
     expect(parsed('embeddings', {}, result)).toEqual({ object: 'list', data, model: 'own' });
   });
 
-  test('embeddings in base64 are 32-bit floats, as OpenAI’s own clients ask for them', () => {
+  test('has embeddings in base64 as 32-bit floats, as OpenAI’s clients request them', () => {
     const { data } = parsed('embeddings', { encoding_format: 'base64' }, { embedding: [0.5, -2] });
     const [{ embedding }] = data as [{ embedding: string }];
     const bytes = Buffer.from(embedding, 'base64');
@@ -256,7 +256,7 @@ describe('a native result in OpenAI’s words', () => {
     ['embeddings', 'text', 'has no embedding'],
     ['embeddings', { embedding: ['a'] }, 'has no embedding'],
     ['embeddings', { embeddings: [] }, 'has no embedding'],
-  ])('%s of %j is none: %s', (call, result, message) => {
+  ])('fails as %s for %j: %s', (call, result, message) => {
     expect(() => tell(call, {}, result)).toThrow(message);
   });
 
@@ -267,7 +267,7 @@ describe('a native result in OpenAI’s words', () => {
       .map((event) => event.replace(/^data: /, ''))
       .map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as JsonObject)));
 
-  test('a stream is role, text, end and [DONE], each an event', () => {
+  test('as a stream is role, text, end and [DONE], each an event', () => {
     const text = tell('chat/completions', { stream: true }, { content: 'line\n\nline', usage });
     const [role, words, end, done, ...more] = chunksOf(text);
     const head = { id: 'chatcmpl-id-1', object: 'chat.completion.chunk', model: 'own' };
@@ -281,7 +281,7 @@ describe('a native result in OpenAI’s words', () => {
     expect([done, more]).toEqual(['[DONE]', []]);
   });
 
-  test('a stream ends with what it cost when that is asked for', () => {
+  test('as a stream ends with usage on request', () => {
     const asked = { stream: true, stream_options: { include_usage: true } };
     const all = chunksOf(tell('chat/completions', asked, { content: 'a', usage }));
     expect(all.at(-2)).toMatchObject({ choices: [], usage });
@@ -289,7 +289,7 @@ describe('a native result in OpenAI’s words', () => {
     expect(unknown).toHaveLength(4);
   });
 
-  test('a stream of a completion, and one that calls tools', () => {
+  test('as a stream is a completion, or calls tools', () => {
     const [words, end] = chunksOf(tell('completions', { stream: true }, 'b'));
     expect(words).toMatchObject({ object: 'text_completion', choices: [{ text: 'b' }] });
     expect(end).toMatchObject({ choices: [{ text: '', finish_reason: 'stop' }] });

@@ -134,7 +134,7 @@ describe('V1 rows as V2 tensors', () => {
     expect(() => v1ToV2(parseV1(body), known)).toThrow(message);
   });
 
-  test('integers beyond 2^53 and floats that look like integers stay what they are', () => {
+  test('keep integers beyond 2^53 and floats that look like integers', () => {
     const body = readJson('{"instances":[{"id":9007199254740993,"dose":1.0}]}') as JsonObject;
     expect(writeJson(v1ToV2(parseV1(body), undefined))).toBe(
       '[{"name":"id","datatype":"INT64","shape":[1],"data":[9007199254740993]},' +
@@ -185,12 +185,12 @@ describe('V2 outputs as V1 predictions', () => {
         },
       },
     ],
-  ])('%s; for columns columns', (_, outputs, byRow, byColumn) => {
+  ])('give rows for %s; for columns columns', (_, outputs, byRow, byColumn) => {
     expect(v2ToV1({ outputs }, rows)).toEqual(byRow);
     expect(v2ToV1({ outputs }, columns)).toEqual(byColumn);
   });
 
-  test('an output without rows is the only row’s, and nobody’s of several', () => {
+  test('without rows belong to a single row, and are invalid for several', () => {
     const outputs = [{ name: 'x', datatype: 'FP32', shape: [3], data: [1, 2, 3] }];
     expect(v2ToV1({ outputs }, parseV1({ instances: [1] }))).toEqual({ predictions: [[1, 2, 3]] });
     expect(() => v2ToV1({ outputs }, rows)).toThrow('output x has the shape [3] and so no row');
@@ -198,7 +198,7 @@ describe('V2 outputs as V1 predictions', () => {
   });
 
   test.each([undefined, [], {}, { outputs: [{}] }, { outputs: [{ ...x, data: [1] }] }])(
-    '%j is none',
+    'are invalid: %j',
     (answer) => {
       expect(v2ToV1(answer, rows)).toBeUndefined();
     },
@@ -250,7 +250,7 @@ describe('V2 tensors as V1 rows', () => {
     expect(v2ToV1Call(v2({ inputs }), named)).toEqual({ instances });
   });
 
-  test('what only says how the answer is written is no matter; a signature is said', () => {
+  test('ignore parameters about the form of the response; they pass a signature on', () => {
     const body = {
       inputs: [x],
       parameters: { binary_data_output: true, signature_name: 'other' },
@@ -291,7 +291,7 @@ describe('V2 tensors as V1 rows', () => {
       { inputs: [x], outputs: [{ name: 'y', parameters: { classification: 3 } }] },
       'outputs[0].parameters.classification: the model’s server does not support it',
     ],
-  ])('%j is refused: %#', (body, message) => {
+  ])('are refused for %j: %#', (body, message) => {
     expect(() => v2ToV1Call(v2(body), false)).toThrow(message);
   });
 });
@@ -334,18 +334,18 @@ describe('binary tensors', () => {
     ['UINT32', bytesOf(Uint32Array.of(0, 4_294_967_295)), [0, 4_294_967_295]],
     ['BOOL', bytesOf(Uint8Array.of(0, 1)), [false, true]],
     ['BYTES', strings('头痛', ''), ['头痛', '']],
-  ])('%s is read', (datatype, bytes, data) => {
+  ])('of %s are read', (datatype, bytes, data) => {
     expect(v2ToV1Call(input(datatype, data.length, bytes), false)).toEqual({ instances: data });
   });
 
-  test('64-bit integers are exact', () => {
+  test('keep 64-bit integers exact', () => {
     const int = input('INT64', 1, bytesOf(BigInt64Array.of(-9_007_199_254_740_993n)));
     expect(writeJson(v2ToV1Call(int, false))).toBe('{"instances":[-9007199254740993]}');
     const uint = input('UINT64', 1, bytesOf(BigUint64Array.of(18_446_744_073_709_551_615n)));
     expect(writeJson(v2ToV1Call(uint, false))).toBe('{"instances":[18446744073709551615]}');
   });
 
-  test('stand one after the other, beside data in JSON', () => {
+  test('follow one another, beside data in JSON', () => {
     const head = (name: string, more: object) => ({ name, shape: [1], ...more });
     const body = {
       inputs: [
@@ -366,14 +366,14 @@ describe('binary tensors', () => {
     ['FP32', 2, Buffer.alloc(4), 'has 1 elements, its shape [2] needs 2'],
     ['BYTES', 1, Buffer.of(9, 0, 0, 0, 1), 'its binary data ends within element 0'],
     ['BYTES', 1, Buffer.of(1, 0, 0, 0, 0xff), 'element 0 is not UTF-8'],
-  ])('%s with %i elements is refused: %#', (datatype, count, bytes, message) => {
+  ])('of %s with %i elements are refused: %#', (datatype, count, bytes, message) => {
     expect(() => input(datatype, count, bytes)).toThrow(message);
   });
 
   test.each<readonly [string, Buffer, string]>([
     ['FP32', bytesOf(Float32Array.of(NaN, -0)), '[NaN,-0.0]'],
     ['FP16', bytesOf(Uint16Array.of(0x8000, 0xfc00)), '[-0.0,-Infinity]'],
-  ])('%s elements without a token of JSON are words for V1, as it has them', (type, bytes, row) => {
+  ])('of %s without a token in JSON are the words of V1', (type, bytes, row) => {
     const call = v2ToV1Call(input(type, 2, bytes), false);
     expect(writeJson(call)).toBe(`{"instances":${row}}`);
     expect(writeStrict(v2ToItems(input(type, 2, bytes)))).toContain(
@@ -381,7 +381,7 @@ describe('binary tensors', () => {
     );
   });
 
-  test('bytes beyond the inputs, too few of them, and a wrong header are refused', () => {
+  test('with surplus bytes, missing bytes, or a wrong header are refused', () => {
     const x = { name: 'x', shape: [1], datatype: 'INT8', parameters: { binary_data_size: 1 } };
     expect(() => v2({ inputs: [x] }, Buffer.alloc(2))).toThrow('1 bytes of binary data belong');
     expect(() => v2({ inputs: [x] }, Buffer.alloc(0))).toThrow('but 0 bytes are left');
@@ -389,7 +389,7 @@ describe('binary tensors', () => {
   });
 });
 
-describe('rows as a V2 answer', () => {
+describe('rows as a V2 response', () => {
   const asked = (more: Partial<V2Request> = {}): V2Request => ({
     id: undefined,
     tensors: [{ name: 'x', datatype: 'INT64', shape: [2], data: [1, 2] }],
@@ -400,7 +400,7 @@ describe('rows as a V2 answer', () => {
   const outputs = (rows: readonly unknown[], more?: Partial<V2Request>) =>
     v2Answer(asked(more), rows, 'iris', 'v1')['outputs'];
 
-  test('objects are outputs by name, with the id echoed', () => {
+  test("have objects as outputs by name, with the request's id", () => {
     const rows = [
       { label: 'a', p: { q: [0.5, 1] } },
       { label: 'b', p: { q: [0.25, 2] } },
@@ -417,13 +417,13 @@ describe('rows as a V2 answer', () => {
     expect(v2Answer(asked(), rows, 'iris', 'v1')).not.toHaveProperty('id');
   });
 
-  test('bare rows have the name that is asked for, else predictions', () => {
+  test('that are bare have the requested name, else predictions', () => {
     const shape = { datatype: 'INT64', shape: [2], data: [1, 2] };
     expect(outputs([1, 2])).toEqual([{ name: 'predictions', ...shape }]);
     expect(outputs([1, 2], { requestedOutputs: ['y'] })).toEqual([{ name: 'y', ...shape }]);
   });
 
-  test('only outputs that are asked for are told, in that order', () => {
+  test('have only the requested outputs, in that order', () => {
     const rows = [
       { a: 1, b: 2, c: 3 },
       { a: 4, b: 5, c: 6 },
@@ -435,7 +435,7 @@ describe('rows as a V2 answer', () => {
     );
   });
 
-  test('what a server wrote as null is a number that JSON has no word for', () => {
+  test('with null have a number that JSON cannot express', () => {
     expect(outputs([null, 1])).toEqual([
       { name: 'predictions', datatype: 'FP64', shape: [2], data: [null, 1] },
     ]);
@@ -446,11 +446,11 @@ describe('rows as a V2 answer', () => {
     [[{ a: [1] }, { a: [1, 2] }], 'output a has rows of different lengths'],
     [[{ a: 'x' }, { a: 1 }], 'output a mixes types'],
     [[{ a: 'x' }, { a: null }], 'output a mixes types, or has nulls'],
-  ])('%j is none: %s', (rows, message) => {
+  ])('are invalid for %j: %s', (rows, message) => {
     expect(() => outputs(rows)).toThrow(message);
   });
 
-  test('a V1 answer has as many predictions as there were rows', () => {
+  test('a V1 response has as many predictions as there were rows', () => {
     expect(v1ToV2Answer({ predictions: [1] }, asked(), 'iris', 'v1')).toBeUndefined();
     expect(v1ToV2Answer({ predictions: 7 }, asked(), 'iris', 'v1')).toBeUndefined();
     expect(v1ToV2Answer([], asked(), 'iris', 'v1')).toBeUndefined();
@@ -464,11 +464,11 @@ describe('rows as native items', () => {
     [{ instances: [{ x: 1 }, { x: 2 }] }, [{ input_data: { x: 1 } }, { input_data: { x: 2 } }]],
     [{ instances: [{ x: 1 }], signature_name: 's' }, [{ input_data: { x: 1 }, ...more }]],
     [{ inputs: { x: [1, 2] } }, [{ input_data: { x: 1 } }, { input_data: { x: 2 } }]],
-  ])('V1: %j', (body, items) => {
+  ])('from V1: %j', (body, items) => {
     expect(v1ToItems(parseV1(body))).toEqual(items);
   });
 
-  test('V2: by the first dimension, with the parameters', () => {
+  test('from V2 follow the first dimension, with the parameters', () => {
     const inputs = [
       { name: 'x', datatype: 'FP32', shape: [2, 2], data: [1, 2, 3, 4] },
       { name: 's', datatype: 'BYTES', shape: [2], data: ['a', 'b'] },
@@ -488,11 +488,11 @@ describe('rows as native items', () => {
     [{ inputs: { x: [] } }, 'inputs: has no rows'],
     [{ inputs: { x: 1 } }, 'inputs.x: must be a list, one value for each row'],
     [{ inputs: { x: [1], y: [1, 2] } }, 'inputs.y: has 2 rows, inputs.x 1'],
-  ])('%j is refused: %s', (body, message) => {
+  ])('are refused for %j: %s', (body, message) => {
     expect(() => v1ToItems(parseV1(body))).toThrow(message);
   });
 
-  test('results are told as rows, or as columns when columns were given', () => {
+  test('give results as rows, or as columns for columns', () => {
     const results = [{ a: 1, b: 'x' }, { a: 2 }];
     expect(itemsToV1(results, parseV1({ instances: [{}] }))).toEqual({ predictions: results });
     const columns = parseV1({ inputs: { x: [1, 2] } });
@@ -501,7 +501,7 @@ describe('rows as native items', () => {
   });
 });
 
-describe('there and back nothing is lost', () => {
+describe('a round trip loses nothing', () => {
   const integer = fc.oneof(
     fc.integer(),
     fc
@@ -555,7 +555,7 @@ describe('there and back nothing is lost', () => {
     return { outputs: inputs };
   };
 
-  test('V1 rows through V2', () => {
+  test('from V1 rows through V2', () => {
     fc.assert(
       fc.property(rows, (instances) => {
         const body = readJson(writeJson({ instances })) as JsonObject;
@@ -571,7 +571,7 @@ describe('there and back nothing is lost', () => {
     );
   });
 
-  test('V1 columns through V2', () => {
+  test('from V1 columns through V2', () => {
     fc.assert(
       fc.property(column, (x) => {
         const call = parseV1(readJson(writeJson({ inputs: { x } })) as JsonObject);
@@ -581,7 +581,7 @@ describe('there and back nothing is lost', () => {
     );
   });
 
-  test('V2 tensors through V1, and through native', () => {
+  test('from V2 tensors through V1, and through native', () => {
     fc.assert(
       fc.property(rows, fc.boolean(), (instances, named) => {
         const read = readJson(writeJson({ instances })) as JsonObject;

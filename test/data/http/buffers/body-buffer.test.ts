@@ -6,7 +6,7 @@ const letters = (count: number): Buffer[] =>
 const whole = (count: number): string => Buffer.concat(letters(count)).toString();
 
 describe('a body in pieces', () => {
-  test('of one byte is put together in blocks', () => {
+  test('of one byte is joined in blocks', () => {
     const pieces = new BodyBuffer();
     const all = letters(100_000);
     const kept = jest.spyOn(Buffer, 'from');
@@ -17,7 +17,7 @@ describe('a body in pieces', () => {
     expect(pieces.take().toString()).toBe(whole(100_000));
   });
 
-  test('of a known length is copied into its place, and is not there twice', () => {
+  test('of known length is copied into place, and held once', () => {
     const pieces = new BodyBuffer();
     const all = letters(100_000);
     pieces.add(Buffer.from('ab'));
@@ -30,7 +30,7 @@ describe('a body in pieces', () => {
     expect(taken.toString()).toBe(whole(100_000));
   });
 
-  test('whose giver uses the memory again stays what it was', () => {
+  test('keeps its bytes when the source reuses its memory', () => {
     const pieces = new BodyBuffer();
     const shared = Buffer.alloc(2048, 'a');
     pieces.copy(shared);

@@ -42,7 +42,7 @@ function answer(socket: SlowCaller): ResponseWriter {
   return new ResponseWriter(exchange, 200, '', source);
 }
 
-test('answers that wait for slow callers stay what they were, whatever others pass meanwhile', async () => {
+test('responses for slow callers keep their bytes, whatever other requests do', async () => {
   const read = Buffer.alloc(POOL_BUFFER_BYTES);
   const callers = Array.from({ length: 100 }, () => new SlowCaller());
   for (let round = 0; round < 2; round += 1) {
@@ -58,7 +58,7 @@ test('answers that wait for slow callers stay what they were, whatever others pa
   }
 });
 
-test('memory is used again only when it is given back', () => {
+test('memory is reused only after it is returned', () => {
   const [first, second] = [copyToPool(Buffer.from('a')), copyToPool(Buffer.from('b'))];
   expect(second.bytes.buffer).not.toBe(first.bytes.buffer);
   first.done?.();
@@ -66,7 +66,7 @@ test('memory is used again only when it is given back', () => {
   expect(second.bytes.toString()).toBe('b');
 });
 
-test('more than a read brings has memory of its own', () => {
+test('data larger than a read has memory of its own', () => {
   const large = Buffer.alloc(POOL_BUFFER_BYTES + 1, 'x');
   const { bytes, done } = copyToPool(large);
   expect(bytes.equals(large)).toBe(true);

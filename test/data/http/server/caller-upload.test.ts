@@ -63,7 +63,7 @@ function taker() {
   return { sink, state };
 }
 
-test('of a body of known length nothing is read ahead but what came with its head', async () => {
+test('a body of known length is read ahead only as far as it came with its head', async () => {
   const size = 100 * PIECE.length;
   const { bodies, push, taken, socket } = await began(`Content-Length: ${size}`, 1024 * KIB);
   for (let at = 0; at < 100; at += 1) push(PIECE);
@@ -84,7 +84,7 @@ test('of a body of known length nothing is read ahead but what came with its hea
   socket.destroy();
 });
 
-test('of chunks no more is read ahead than decides whether they are many', async () => {
+test('chunks are read ahead only as far as needed to decide whether they are many', async () => {
   const { bodies, push, taken, socket } = await began('Transfer-Encoding: chunked', 256 * KIB);
   const chunk = Buffer.concat([Buffer.from('10000\r\n'), PIECE, Buffer.from('\r\n')]);
   for (let at = 0; at < 100; at += 1) push(chunk);
@@ -104,7 +104,7 @@ test('thousands of small chunks in one read are one piece', async () => {
   socket.destroy();
 });
 
-test('an upload that nobody wants any more is read and thrown away', async () => {
+test('an upload that is no longer wanted is read and discarded', async () => {
   const size = 100 * PIECE.length;
   const { bodies, push, taken, socket } = await began(`Content-Length: ${size}`, 1024 * KIB);
   const upload = uploadOf(bodies[0]);

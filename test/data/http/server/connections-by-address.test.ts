@@ -39,13 +39,13 @@ function counting(own: AddressLimit) {
 }
 
 describe('connections of one address', () => {
-  test('beyond their number are refused and counted; another address is served', () => {
+  test('beyond the limit are refused and counted; another address is served', () => {
     const { connections, admit } = counting(limit(2));
     const all = ['a', 'a', 'a', 'b'].map((address) => admit(new Caller(address), 0));
     expect([all, connections.refused]).toEqual([[true, true, false, true], 1]);
   });
 
-  test('leave their place when they close', () => {
+  test('free their place when they close', () => {
     const { admit } = counting(limit(1));
     const first = new Caller('a');
     admit(first, 0);
@@ -53,13 +53,13 @@ describe('connections of one address', () => {
     expect(admit(new Caller('a'), 0)).toBe(true);
   });
 
-  test('of a proxy that speaks for many are not counted', () => {
+  test('of a trusted proxy are not counted', () => {
     const { connections, admit } = counting(limit(1, 'proxy'));
     const all = [1, 2, 3].map(() => admit(new Caller('proxy'), 0));
     expect([all, connections.refused]).toEqual([[true, true, true], 0]);
   });
 
-  test('that stay silent make room, the oldest first; those that asked do not', () => {
+  test('that are silent make room, the oldest first; those with requests do not', () => {
     const { admit } = counting(limit(3));
     const [asked, silent, later] = [1, 2, 3].map(() => new Caller('a'));
     for (const one of [asked, silent, later]) admit(one as Caller, 0);
@@ -69,7 +69,7 @@ describe('connections of one address', () => {
     expect([asked, silent, later].map((one) => one?.isDestroyed)).toEqual([false, true, false]);
   });
 
-  test('silent ones of all addresses make room when all places are taken', () => {
+  test('of all addresses make room when all places are taken, if silent', () => {
     const { connections, admit } = counting(limit(10));
     const silent = new Caller('a');
     admit(silent, 0);
@@ -79,7 +79,7 @@ describe('connections of one address', () => {
 });
 
 describe('on a real port', () => {
-  test('one too many is told so at once', async () => {
+  test('a connection beyond the limit is refused at once', async () => {
     const connections = new ConnectionsByAddress(limit(2));
     const { port } = await startPlane({ connections });
     const kept = [startUploader(port), startUploader(port)];
@@ -93,14 +93,14 @@ describe('on a real port', () => {
     expect([connections.refused, kept.some((one) => one.isClosed())]).toEqual([1, false]);
   });
 
-  test('a connection without a byte is closed in the time for headers', async () => {
+  test('a connection without a byte is closed after the header timeout', async () => {
     const { port } = await startPlane({ callers: { headMs: 50, keepAliveMs: 60_000 } });
     const silent = startUploader(port);
     await until(silent.isClosed, 'the end');
     expect(silent.text()).toBe('');
   });
 
-  test('the time of a head begins with its first byte; one that has asked stays', async () => {
+  test('the timeout of a head begins with its first byte; a connection with a request stays', async () => {
     const { port } = await startPlane({ callers: { headMs: 1000, keepAliveMs: 60_000 } });
     const one = startUploader(port);
     await new Promise((resolve) => setTimeout(resolve, 600));
@@ -113,7 +113,7 @@ describe('on a real port', () => {
     expect(one.isClosed()).toBe(false);
   });
 
-  test('silent connections over the limit keep nobody of another address out', async () => {
+  test('silent connections over the limit do not block other addresses', async () => {
     const connections = new ConnectionsByAddress(limit(50));
     const { port } = await startPlane({ connections });
     const silent = Array.from({ length: 200 }, () => startUploader(port));
