@@ -47,13 +47,13 @@ function compileErrors(snippets: readonly Snippet[]): readonly string[] {
   });
 }
 
-test('every TypeScript example compiles against the library as it is', () => {
+test('every TypeScript example compiles against the library', () => {
   const snippets = of('ts', 'typescript');
   expect(snippets.length).toBeGreaterThan(3);
   expect(compileErrors(snippets)).toEqual([]);
 });
 
-test('every definition and every configuration that is shown is accepted', () => {
+test('every definition and every configuration on a page is valid', () => {
   const faults = of('yaml').flatMap(({ page, line, info, text }) => {
     try {
       if (info === 'definition') parseModel(parse(text));
@@ -79,14 +79,14 @@ test('every JSON example is JSON', () => {
   expect(faults).toEqual([]);
 });
 
-test('every field of a definition is explained', () => {
+test('every field of a definition is documented', () => {
   const page = pageText('docs/definition.md');
   const fields = Object.keys(modelSchema.shape);
   expect(fields.length).toBeGreaterThan(20);
   expect(fields.filter((field) => !page.includes(`\`${field}\``))).toEqual([]);
 });
 
-test('the servers that are said to be proven are those that the long suite runs', () => {
+test('the servers documented as proven are those of the long suite', () => {
   const page = pageText('docs/definition.md');
   const named = [...page.matchAll(/`([a-z-]+==[0-9.]+)`/g)].map((match) => match[1]);
   const run = Object.values(PACKAGES).flat();
@@ -124,7 +124,7 @@ test('the commands of every page do what the page says, in an empty folder', asy
   }
 });
 
-test('links between pages and to files lead somewhere', () => {
+test('links between pages and to files have a target', () => {
   const dead = pages().flatMap((page) =>
     [...pageText(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)]
       .map((match) => match[1] ?? '')

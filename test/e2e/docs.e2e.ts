@@ -38,7 +38,7 @@ async function run(command: string, url: string): Promise<string> {
   }
 }
 
-test('the pages that show calls are there', () => {
+test('the pages with calls exist', () => {
   const expected = ['README.md', 'docs/clients.md', 'docs/inference.md', 'docs/rest-api.md'];
   expect(withCurls).toEqual(expect.arrayContaining(expected));
 });
@@ -86,7 +86,7 @@ async function besideModels(folder: string) {
   };
 }
 
-test('every example of the API page answers when its button is pressed', async () => {
+test('every example of the API page succeeds when its button is pressed', async () => {
   const place = workspace();
   const closeServers = await besideModels(place.folder);
   const service = await start(place.folder, ['--config', 'config.yaml']);
@@ -129,7 +129,7 @@ test('every example of the API page answers when its button is pressed', async (
   }
 });
 
-test.each(withCurls)('every curl of %s answers', async (page) => {
+test.each(withCurls)('every curl of %s succeeds', async (page) => {
   const place = workspace();
   const openai = await startOpenai();
   const chat = { id: 'chat', protocol: 'openai', address: openai.address } as const;

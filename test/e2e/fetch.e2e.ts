@@ -93,7 +93,7 @@ describeMoto('S3 (moto)', () => {
   });
   afterAll(() => s3.end());
 
-  test('all files below a prefix come, whatever their names', async () => {
+  test('all files below a prefix are loaded, with any names', async () => {
     const { code, said } = await fetchCommand(['s3://models/v1'], env).done;
     expect([code, said]).toEqual([0, expect.stringContaining('weights.bin')]);
     expect(readdirSync(join(folder, 'sub')).sort()).toEqual(['0 &.txt', '1 &.txt', '2 &.txt']);
@@ -105,14 +105,14 @@ describeMoto('S3 (moto)', () => {
     // Not of listings: moto computes theirs from a decoded query, in which %2F has become a slash.
     beforeAll(() => ask(`${s3.url}/moto-api/reset-auth`, { method: 'POST', body: '0' }));
 
-    test('one file comes under the name the server wants, with the digest checked', async () => {
+    test('one file gets the name of the server, with the digest checked', async () => {
       const args = ['s3://models/v1/weights.bin', '--as', 'model.onnx', '--sha256', SHA];
       const { code, said } = await fetchCommand(args, env).done;
       expect([code, said]).toEqual([0, expect.stringMatching(/^s3:\S+: weights\.bin\n$/)]);
       expect(digest(readFileSync(join(folder, 'model.onnx')))).toBe(SHA);
     });
 
-    test('a wrong secret is refused by the store, and the message says where to look', async () => {
+    test('a wrong secret is refused by the store, and the message has the place to look', async () => {
       const wrong = { ...env, AWS_SECRET_ACCESS_KEY: 'wrong' };
       const { code, said } = await fetchCommand(['s3://models/v1/weights.bin', '--as', 'm'], wrong)
         .done;
@@ -120,14 +120,14 @@ describeMoto('S3 (moto)', () => {
       expect(said).toMatch(/403 \S+ \(SignatureDoesNotMatch\); check source\.credentials/);
     });
 
-    test('a missing object is named, without more tries', async () => {
+    test('a missing object is reported without retries', async () => {
       const { code, said } = await fetchCommand(['s3://models/none', '--as', 'm'], env).done;
       expect(code).toBe(1);
       expect(said).toMatch(/none: the source answered 404 .*\(NoSuchKey\); check the URI/);
       expect(said).not.toMatch(/try 2/);
     });
 
-    test('a wrong digest is the last thing that is said, for the termination message', async () => {
+    test('a wrong digest is the last line, for the termination message', async () => {
       const args = ['s3://models/v1/weights.bin', '--as', 'm', '--sha256', '0'.repeat(64)];
       const { code, said } = await fetchCommand(args, env).done;
       expect(code).toBe(1);
@@ -137,7 +137,7 @@ describeMoto('S3 (moto)', () => {
       );
     });
 
-    test('a container killed in the middle is gone on with by the next', async () => {
+    test('a load interrupted by a kill is resumed by the next container', async () => {
       const part = join(folder, 'm.part');
       const args = ['s3://models/v1/weights.bin', '--as', 'm', '--sha256', SHA];
       const { child, done } = fetchCommand(args, env);
@@ -201,20 +201,20 @@ describeRegistry('an OCI registry (go-containerregistry)', () => {
     registry.url,
   ];
 
-  test('the files of an artifact come by tag', async () => {
+  test('the files of an artifact are loaded by tag', async () => {
     expect(await fetchCommand(argsFor(':1'), {}).done).toMatchObject({ code: 0 });
     expect(digest(readFileSync(join(folder, 'w.bin')))).toBe(SHA);
     expect(readFileSync(join(folder, 'doc/README.md'), 'utf8')).toBe('read');
   });
 
-  test('they come by digest, and a second start loads nothing', async () => {
+  test('they are loaded by digest, and a second start loads nothing', async () => {
     const args = argsFor(`@${manifestDigest}`);
     expect(await fetchCommand(args, {}).done).toMatchObject({ code: 0 });
     const again = await fetchCommand(args, {}).done;
     expect(again).toMatchObject({ code: 0, said: expect.stringContaining('already there') });
   });
 
-  test('a tag that is not there is named', async () => {
+  test('a missing tag is reported', async () => {
     const { code, said } = await fetchCommand(argsFor(':none'), {}).done;
     expect([code, said]).toEqual([
       1,

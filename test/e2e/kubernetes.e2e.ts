@@ -107,7 +107,7 @@ function beyondConformance(): void {
     expect(back.models.get('iris')?.revision).toBeGreaterThan(taken.revision);
   });
 
-  test('fields that somebody edited are named with their owner', async () => {
+  test('fields that another manager edited are reported with their owner', async () => {
     const cluster = await enter();
     await cluster.apply(model(), REST);
     inside('patch', 'deployment', 'iris', '-p', '{"spec":{"minReadySeconds":99}}');
@@ -118,7 +118,7 @@ function beyondConformance(): void {
     ]);
   });
 
-  test('of two routers that change a revision at the same moment one wins', async () => {
+  test('of two routers that change a revision at once one wins', async () => {
     const cluster = await enter();
     const other = await again();
     await cluster.apply(model(), REST);
@@ -133,7 +133,7 @@ function beyondConformance(): void {
     await when(cluster, isReady('iris', models.get('iris')?.spec.version ?? ''));
   });
 
-  test('a stopped model stays at zero beside its autoscaler, and comes back to its fewest', async () => {
+  test('a stopped model stays at zero beside its autoscaler, and returns to its minimum', async () => {
     const cluster = await enter();
     const scaling = { minReplicas: 2, maxReplicas: 4 };
     await cluster.apply(model({ scaling }), REST);
@@ -152,7 +152,7 @@ function beyondConformance(): void {
     await when(cluster, isReady('iris', '1', 2));
   });
 
-  test('a quota on objects is told as what is missing, and nothing was done', async () => {
+  test('a quota on objects is reported, and nothing was changed', async () => {
     const cluster = await enter();
     inside('create', 'quota', 'none', '--hard=count/deployments.apps=0');
     await until(
@@ -166,7 +166,7 @@ function beyondConformance(): void {
     expect(inside('get', 'serviceaccount,configmap', '-o', 'name')).not.toContain('iris');
   });
 
-  test('with the Role of gitops mode it can stop and abort, and nothing else', async () => {
+  test('with the Role of gitops mode the service can stop and abort, and nothing else', async () => {
     const cluster = await enter('gitops');
     applied(model(ONE_CANDIDATE));
     await when(cluster, isReady('iris', '1'));

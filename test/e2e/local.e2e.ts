@@ -70,7 +70,7 @@ test('the seed request gets a syndrome with a confidence, natively', async () =>
   expect(version).toMatch(/^v3\.0\.[12]$/);
 });
 
-test('the same in a batch, by V1 and by V2', async () => {
+test('a batch, V1 and V2 give the same', async () => {
   const batch = await service.call('POST', `${MODELS}/${ID}/batch_inference`, {
     requests: [SEED, { input_data: { symptoms: 7 } }, SEED],
   });
@@ -103,7 +103,7 @@ interface Case {
   readonly outputs: Readonly<Record<string, Stored>>;
 }
 
-test('any .onnx file beside a three-line definition is served, with the numbers Python gives', async () => {
+test('any .onnx file beside a three-line definition is served, with the numbers of Python', async () => {
   const fixtures = join(ROOT, 'test', 'onnx', 'fixtures');
   const expected = JSON.parse(readFileSync(join(fixtures, 'expected.json'), 'utf8')) as Record<
     string,
@@ -132,7 +132,7 @@ test('any .onnx file beside a three-line definition is served, with the numbers 
   }
 });
 
-test('a new version under load, scaling and going back lose no request', async () => {
+test('a new version under load, scaling and rollback lose no request', async () => {
   const traffic = load(`${service.url}${MODELS}/${ID}/inference`, SEED, 10);
   const put = await service.call('PUT', `${MODELS}/${ID}`, {
     config: { version: 'v3.0.9', environment_variables: { ROLLED: 'yes' } },
@@ -162,7 +162,7 @@ test('a new version under load, scaling and going back lose no request', async (
   expect(sent).toBeGreaterThan(50);
 });
 
-test('a model server that is killed comes back, and no caller sees it', async () => {
+test('a killed model server is restarted without an error for callers', async () => {
   await service.call('POST', `${MODELS}/${ID}/scale`, { replicas: 2 });
   await until(
     'two replicas',
@@ -189,7 +189,7 @@ test('a model server that is killed comes back, and no caller sees it', async ()
   expect(failed).toEqual([]);
 });
 
-test('kill −9 of the service leaves no orphan, and a restart brings everything back', async () => {
+test('kill −9 of the service leaves no orphan, and a restart restores everything', async () => {
   const seen = (await service.call('GET', `${MODELS}/${ID}`)).json();
   const servers = children(service.process.pid ?? 0);
   expect(servers.length).toBeGreaterThan(2);
@@ -205,7 +205,7 @@ test('kill −9 of the service leaves no orphan, and a restart brings everything
   expect((await service.call('POST', `${MODELS}/${ID}/inference`, SEED)).status).toBe(200);
 });
 
-test('a rehearsal gives the objects of the project’s own environment, and changes nothing', async () => {
+test('a dry run returns the objects of the project’s own environment, and changes nothing', async () => {
   const config = {
     model_id: 'rehearsed',
     version: '1',
@@ -222,7 +222,7 @@ test('a rehearsal gives the objects of the project’s own environment, and chan
   expect((await service.call('GET', `${MODELS}/rehearsed`)).status).toBe(404);
 });
 
-test('deploy and delete by REST', async () => {
+test('a model is deployed and deleted by REST', async () => {
   const config = {
     model_id: 'by_rest',
     version: '1',

@@ -98,7 +98,7 @@ function againstACluster(): void {
     await Promise.all(open.splice(0).map((one) => one.close()));
   });
 
-  test('with the rights we render one of two leads, and gives the rendered lease back', async () => {
+  test('with the rendered rights one of two routers leads, and releases the rendered lease', async () => {
     const [a, b] = [await start('a'), await start('b')];
     const leading = (): readonly OpenRouters[] =>
       [a, b].filter(({ routers }) => routers.isLeader());
@@ -112,7 +112,7 @@ function againstACluster(): void {
     expect(leading()[0]).not.toBe(first);
   });
 
-  test('pods of the service are found and counted as they come and go', async () => {
+  test('pods of the service are found and counted as they start and stop', async () => {
     const { routers, ready } = await start('a');
     await ready();
     expect([routers.count(), routers.others()]).toEqual([1, []]);
@@ -122,7 +122,7 @@ function againstACluster(): void {
     await until('one to be gone', routers.count, (count) => count === 2, 60_000);
   });
 
-  test('the answer about a minimum of 0 is what the API server says to kubectl', async () => {
+  test("the result for minReplicas 0 is the API server's answer to kubectl", async () => {
     const { api } = await openKubernetes({ configPath });
     const autoscaler = {
       apiVersion: 'autoscaling/v2',
@@ -153,7 +153,7 @@ function againstACluster(): void {
     api.close();
   });
 
-  describe('external metrics', () => {
+  describe('external metrics over a real API server', () => {
     let fleet: Fleet;
     let listener: Listener | undefined;
 
@@ -214,7 +214,7 @@ function againstACluster(): void {
       kubectl(['delete', 'rolebinding', METRICS, '-n', 'kube-system']);
     });
 
-    test('are available through the API server, and scale a model by what its routers have to do', async () => {
+    test('are available through it, and scale a model by the load of its routers', async () => {
       const available = (): Promise<string> =>
         askKubectl(
           'get',

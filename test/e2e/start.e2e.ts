@@ -7,12 +7,12 @@ import { call, until, workspace } from './service';
 
 const changedAt = (path: string): number => statSync(join(ROOT, path)).mtimeMs;
 
-test('the packages are installed, so that starting installs nothing over those of this run', () => {
+test('the packages are installed, so that starting does not replace those of this run', () => {
   const installed = changedAt('node_modules/.package-lock.json');
   if (installed < changedAt('package-lock.json')) throw new Error('run: scripts/dev.sh setup');
 });
 
-test('scripts/start.sh starts the service with config/config.yaml and hands it its arguments', async () => {
+test('scripts/start.sh starts the service with config/config.yaml and passes its arguments', async () => {
   const place = workspace();
   const child = spawn(join(ROOT, 'scripts', 'start.sh'), ['--port', '0'], {
     cwd: place.folder,

@@ -254,12 +254,12 @@ async function usedByAll(spec: ModelSpec): Promise<void> {
 
 const EVERYWHERE = BASES.flatMap((base) => placesOf(base).map((path) => ({ base, path })));
 
-test('the definitions it begins with are right', () => {
+test('the base definitions are valid', () => {
   for (const base of BASES) expect(accepted(base)).toBeDefined();
   expect(EVERYWHERE.length).toBeGreaterThan(70);
 });
 
-test('a text that the schema takes at one place is one that everybody can use', async () => {
+test('every text that the schema accepts at one place is usable by every reader', async () => {
   let taken = 0;
   for (const [place, { base, path }] of EVERYWHERE.entries()) {
     // Every text at every second place, and every place with every second text: both are many.
@@ -273,7 +273,7 @@ test('a text that the schema takes at one place is one that everybody can use', 
   expect(taken).toBeGreaterThan(100);
 }, 60_000);
 
-test('so is a name of a variable, a label or an annotation', async () => {
+test('every accepted name of a variable, a label or an annotation is usable', async () => {
   for (const path of MAPS) {
     for (const key of HOSTILE) {
       const spec = accepted(withKey(BASES[0], path, key));
@@ -286,7 +286,7 @@ test('so is a name of a variable, a label or an annotation', async () => {
   }
 });
 
-test('and any text at all', async () => {
+test('every accepted text is usable', async () => {
   const anywhere = fc.tuple(
     fc.constantFrom(...EVERYWHERE),
     fc.oneof(anyText, fc.string(), anyUrl, fc.string({ unit: 'grapheme' })),
@@ -300,7 +300,7 @@ test('and any text at all', async () => {
   );
 }, 60_000);
 
-test('a health path is one that can be asked for', async () => {
+test('every accepted health path can be requested', async () => {
   const path = fc.oneof(anyText, anyPath, fc.constantFrom(...HOSTILE));
   await fc.assert(
     fc.asyncProperty(path, async (text) => {
@@ -314,7 +314,7 @@ test('a health path is one that can be asked for', async () => {
   );
 });
 
-test('variables and arguments that are taken can be given to a process', () => {
+test('every accepted variable and argument can be given to a process', () => {
   for (const text of HOSTILE) {
     const spec = accepted({ ...BASES[0], env: { A: text }, args: [text] });
     if (spec === undefined) continue;

@@ -16,7 +16,7 @@ const settled = (): Promise<void> =>
     setImmediate(resolve);
   });
 
-test('what a chore of the tender cannot do is the status of its model until it is done', async () => {
+test('work that the reconciler cannot do is the status of its model until it is done', async () => {
   const faults = new Map<string, Why | undefined>();
   const told: string[] = [];
   const begun: string[] = [];
@@ -75,7 +75,7 @@ test('what a chore of the tender cannot do is the status of its model until it i
   stop();
 });
 
-describe('who decides about sleep', () => {
+describe('an exception in a decision about sleep', () => {
   const scaling = { minReplicas: 0, maxReplicas: 1, targetConcurrency: 8 };
   const idle = (id: string, desired: number): ModelRecord => {
     const input = { id, framework: 'tensorrt', source: 's3://m/iris', scaling } as const;
@@ -118,7 +118,7 @@ describe('who decides about sleep', () => {
   }
   const TROUBLE = { arm: 'bad/stable', error: 'the state of bad' };
 
-  test('lets the other arms sleep, and tells the trouble once', async () => {
+  test('lets the other arms sleep, and is logged once', async () => {
     const { sleeping, scaled, errors, pass } = deciding(1, 0);
     for (let second = 0; second < 700 && scaled.length === 0; second += 1) {
       await Promise.all(sleeping.sleep());
@@ -142,7 +142,7 @@ describe('who decides about sleep', () => {
   });
 });
 
-test('a view of Kubernetes that cannot be renewed serves on, and the next one has all that changed', () => {
+test('a view of Kubernetes that cannot be renewed stays in use, and the next one has all changes', () => {
   const never = () => new Promise<never>(() => undefined);
   const calls: (() => void)[] = [];
   const told: string[] = [];

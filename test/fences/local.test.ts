@@ -38,7 +38,7 @@ const unasked = (): ModelSpec => {
   return { ...spec, health: { ...spec.health, path: '/你' } };
 };
 
-test('a health path that cannot be requested is what the probe says, not an exception', async () => {
+test('a health path that cannot be requested is a failed probe, not an exception', async () => {
   expect((await probe('127.0.0.1', 9, { http: '/你' }, 'iris'))?.message).toMatch(
     /cannot be probed.*unescaped/,
   );
@@ -47,7 +47,7 @@ test('a health path that cannot be requested is what the probe says, not an exce
   );
 });
 
-test('watched servers that cannot be asked are a status, and are asked again', async () => {
+test('watched servers that cannot be probed are a status, and are probed again', async () => {
   const [arm] = unasked().arms;
   const fixed = { spec: unasked(), arm, addresses: ['127.0.0.1:9'], now: () => 1, warn };
   const watched = await new Promise<EndpointArm>((resolve) => {
@@ -70,7 +70,7 @@ const runnerWith = (more: Partial<RunnerOptions> = {}): ModelRunner =>
     ...more,
   });
 
-test('an arm that cannot be planned says so, and the arms beside it are brought up', async () => {
+test('an arm that cannot be planned has a status, and the other arms start', async () => {
   const spec = model({ candidates: [{ name: 'next', version: '2', traffic: 5 }] });
   const runner = runnerWith({ endpoints: { iris: { next: ['127.0.0.1:9'] } } });
   const planOf = () => {
@@ -87,7 +87,7 @@ test('an arm that cannot be planned says so, and the arms beside it are brought 
   await runner.stop({ drain: false });
 });
 
-test('what throws while a process is started is a failed replica, tried again', async () => {
+test('an exception at the start of a process is a failed replica, retried', async () => {
   let starts = 0;
   const spawnServer = {
     get command(): string {
@@ -106,7 +106,7 @@ test('what throws while a process is started is a failed replica, tried again', 
   await when(cluster, isReady('iris', '1'));
 });
 
-test('a model that cannot be looked at has a failed status, and the others have theirs', () => {
+test('a model that cannot be shown has a failed status, and the others have theirs', () => {
   const stored = (id: string) => ({
     id,
     definition: model({ id }).definition,
@@ -142,7 +142,7 @@ test('a model that cannot be looked at has a failed status, and the others have 
   expect(told).toHaveLength(1);
 });
 
-test('a stored definition that this release cannot run holds no other model back', async () => {
+test('a stored definition that this release cannot run blocks no other model', async () => {
   const first = await open(here);
   await first.apply(model(), REST);
   await first.apply(model({ id: 'other' }), REST);
@@ -158,7 +158,7 @@ test('a stored definition that this release cannot run holds no other model back
   expect(readdirSync(join(here.directory, 'models')).join()).toContain('iris.json.broken-');
 });
 
-test('what cannot be parsed again is refused before it is stored', async () => {
+test('a definition that cannot be parsed again is refused before it is stored', async () => {
   cluster = await open(here, { warn });
   const definition = { ...model().definition, health_check: { path: '/你' } };
   await expect(cluster.apply({ ...model(), definition }, REST)).rejects.toThrow('percent-encoded');
@@ -166,7 +166,7 @@ test('what cannot be parsed again is refused before it is stored', async () => {
   expect(openStore(join(here.directory, 'models'), warn).models.size).toBe(0);
 });
 
-test('names of methods are names of models and arms like any other', async () => {
+test('names of inherited methods are ordinary names of models and arms', async () => {
   cluster = await open(here, { warn, endpoints: {} });
   const candidates = [{ name: 'keys', version: '2', traffic: 10 }];
   await cluster.apply(model({ id: 'constructor', candidates }), REST);
@@ -177,7 +177,7 @@ test('names of methods are names of models and arms like any other', async () =>
   expect(told).toEqual([]);
 });
 
-test('servers that already run are found for a model named like a method', async () => {
+test('running servers are found for a model named like a method', async () => {
   const server = createServer((_, response) => response.end());
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as AddressInfo;
@@ -189,7 +189,7 @@ test('servers that already run are found for a model named like a method', async
   server.close();
 });
 
-test('more replicas than the machine has memory for are refused with a sentence', async () => {
+test('replicas beyond the memory of the machine are refused with a sentence', async () => {
   cluster = await open(here, { warn });
   const scaling = { minReplicas: 1000, maxReplicas: 1000 };
   const resources = { memory: '64Gi' };
@@ -202,7 +202,7 @@ test('more replicas than the machine has memory for are refused with a sentence'
   await when(cluster, isReady('iris', '1'));
 });
 
-test('replicas of all models count, and one of each is for its author to try', async () => {
+test('replicas of all models count, and one of each may always be tried', async () => {
   cluster = await open(here, { warn, memoryBytes: 2 ** 30 });
   const resources = { memory: '400Mi' };
   const scaled = (id: string, replicas: number): ReturnType<typeof model> =>

@@ -22,7 +22,7 @@ afterEach(async () => {
   await stopBackends();
 });
 
-describe('inputs of such names', () => {
+describe('inputs with names of inherited methods', () => {
   const VALUES = [1, 2, 3, 4] as const;
   /** Gives each input back as an output of the same name. */
   const echoV2: Behave = ({ body }) => {
@@ -76,7 +76,7 @@ describe('inputs of such names', () => {
     expect(batch.text.split(object(VALUES))).toHaveLength(3);
   });
 
-  test('are asked for in the example that the command line prints', () => {
+  test('are in the example that the command line prints', () => {
     const inputs = ['constructor.x', '__proto__.y', 'toString'].map((name) => ({
       name,
       datatype: 'FP32',
@@ -89,7 +89,7 @@ describe('inputs of such names', () => {
   });
 });
 
-test('no claim is found in a token that does not state it', () => {
+test('a token without the claim has no value for it', () => {
   const tokenOf = (claims: string): string =>
     `Bearer e30.${Buffer.from(claims).toString('base64url')}.x`;
   for (const claim of [...NAMES, 'valueOf']) {
@@ -98,20 +98,20 @@ test('no claim is found in a token that does not state it', () => {
   }
 });
 
-test('sections of such names are unknown sections of the configuration', () => {
+test('sections with such names are unknown sections of the configuration', () => {
   const given = (name: string): unknown => parseConfig('', { [`AI_MODEL_SERVICE__${name}`]: '1' });
   expect(() => given('CONSTRUCTOR__NAME')).toThrow('constructor: unknown field');
   expect(() => parseConfig('constructor:\n  name: x\n')).toThrow('constructor: unknown field');
 });
 
-test('a patch sets keys of such names, and finds nothing inherited below them', () => {
+test('a patch sets keys with such names, and finds nothing inherited below them', () => {
   const patch = JSON.parse(`{"env":${object(['a', { b: 1 }, 'c', 'd'])}}`) as object;
   expect(JSON.stringify(mergePatch({ env: {} }, patch))).toBe(
     `{"env":${object(['a', { b: 1 }, 'c', 'd'])}}`,
   );
 });
 
-describe('of the management', () => {
+describe('the management API with such names', () => {
   let service: Service;
   beforeAll(async () => {
     service = await serve();
@@ -119,7 +119,7 @@ describe('of the management', () => {
   afterAll(() => service.close());
 
   test.each(['constructor', 'prototype', 'valueof', 'tostring'])(
-    'a model %s with candidates of such names is deployed, shown, measured and removed',
+    'deploys, shows, measures and removes a model %s with candidates',
     async (id) => {
       const candidates = ['keys', 'constructor', 'tostring'].map((name, at) => ({
         name,
@@ -144,7 +144,7 @@ describe('of the management', () => {
   );
 
   test.each(NAMES)(
-    'a parameter %s of a query is unknown, and a header of that name is none',
+    'treats a parameter %s of a query as unknown, and a header of that name as absent',
     async (name) => {
       const url = `${service.url}/api/v1/models`;
       const reply = await ask(`${url}?${name}=1`);

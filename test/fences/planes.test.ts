@@ -26,7 +26,7 @@ function bad(): ModelRecord {
   });
 }
 
-test('a model of which no route can be made keeps the one it had, and the others get theirs', () => {
+test('a model whose route cannot be built keeps its previous one, and the others get theirs', () => {
   const before = snapshotOf(recordOf({ input: { id: 'bad' } }));
   const built = { snapshot: before, routers: 1, table: buildTable(before, 1) };
   const faults: string[] = [];
@@ -37,7 +37,7 @@ test('a model of which no route can be made keeps the one it had, and the others
   expect([...buildTable(snapshotOf(bad(), good()), 1).models.keys()]).toEqual(['good']);
 });
 
-test('a scrape shows the other models, and the trouble of one is told once', async () => {
+test('a scrape shows the other models, and the fault of one is logged once', async () => {
   const told: string[] = [];
   const metrics = createMetrics(undefined, (model, message) => told.push(`${model}: ${message}`));
   metrics.observe(observationOf([bad(), good()]));
@@ -48,7 +48,7 @@ test('a scrape shows the other models, and the trouble of one is told once', asy
   expect(told).toEqual(['bad: replicas of bad']);
 });
 
-test('a listener that throws is a warning, and the other listeners are told', () => {
+test('a listener that throws is a warning, and the other listeners are called', () => {
   const watchers = createWatchers(() => snapshotOf());
   const seen: Snapshot[] = [];
   let armed = false;
@@ -83,7 +83,7 @@ describe('the control plane', () => {
     return { ...snapshot, models };
   };
 
-  test('one model that cannot be routed is failed by its status, and the others change and are served', async () => {
+  test('gives a model that cannot be routed a failed status; the others change and are served', async () => {
     isBad = true;
     service = await serve({
       wrap: (cluster) => ({
@@ -111,7 +111,7 @@ describe('the control plane', () => {
     expect(status.body['why']).toBeNull();
   });
 
-  test('a chore that throws leaves the other chores of the tick', async () => {
+  test('runs the other tasks of a tick when one throws', async () => {
     const others = (): never => {
       throw new Error('who there is cannot be told');
     };
@@ -129,7 +129,7 @@ describe('the view of Kubernetes', () => {
   const api = { list: never, watch: never };
   const timing = { now: () => AT, after: () => () => undefined, random: () => 0 };
 
-  test('a model that cannot be looked at is told, and the others are looked at', () => {
+  test('reports a model that cannot be read, and reads the others', () => {
     const told: string[] = [];
     const cache = new NamespaceCache({
       api,
@@ -190,7 +190,7 @@ describe('the view of Kubernetes', () => {
     return { faults, told, pass, stop };
   };
 
-  test('what throws while one model is considered is its status', () => {
+  test('makes an exception while a model is read its status', () => {
     const overrides = jest.fn((): { states: [] } => ({ states: [] }));
     overrides.mockImplementationOnce(() => {
       throw new Error('torn');

@@ -11,7 +11,7 @@ const lines = (text: string, start: string): string[] =>
 const series = (text: string): string[] =>
   text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 
-test('the names, types, labels and bounds are those of the committed contract', () => {
+test('names, types, labels and bounds are those of the committed contract', () => {
   const path = join(__dirname, '..', '..', 'metrics.txt');
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, contract());
   expect(contract()).toBe(readFileSync(path, 'utf8'));
@@ -28,7 +28,7 @@ test.each([
   expect(contract()).toContain(`${name}{${labels}} `);
 });
 
-describe('what is counted', () => {
+describe('counters', () => {
   const metrics = createMetrics();
   let text = '';
   beforeAll(async () => {
@@ -99,11 +99,11 @@ describe('what is counted', () => {
     expect(text.split('\n')).toContain(line);
   });
 
-  test('an arm whose requests go alone has no series of joined calls', () => {
+  test('an arm whose requests go alone has no series of batched calls', () => {
     expect(text).not.toMatch(/joined.*arm="next"/);
   });
 
-  test('every family is announced once, with its samples behind it', () => {
+  test('every family has one header, with its samples after it', () => {
     const types = lines(text, '# TYPE ').map((line) => line.split(' ')[2] ?? '');
     expect(new Set(types).size).toBe(types.length);
     let current = '';
@@ -114,7 +114,7 @@ describe('what is counted', () => {
   });
 });
 
-test('an arm is ill without a ready replica, and well when it was stopped on purpose', async () => {
+test('an arm without a ready replica is unhealthy, and one that was stopped on purpose is not', async () => {
   const metrics = createMetrics();
   const record = recordOf('iris');
   const [stable, next] = record.arms;
@@ -135,7 +135,7 @@ test('an arm is ill without a ready replica, and well when it was stopped on pur
   expect(text).toContain('ai_model_health_status{model_id="iris",arm="next"} 1');
 });
 
-test('what the router counts by itself is shown as it is', async () => {
+test('counts of the router itself are shown unchanged', async () => {
   const metrics = createMetrics();
   const line = (name: string, more = ''): string => `${name}{model_id="iris",arm="stable"${more}} `;
   for (const count of [2, 5]) {
@@ -149,7 +149,7 @@ test('what the router counts by itself is shown as it is', async () => {
   }
 });
 
-test('a name that is no model or arm of ours never becomes a label', async () => {
+test('an unknown name of a model or arm never becomes a label', async () => {
   const metrics = createMetrics();
   metrics.observe(observationOf([recordOf('iris')]));
   metrics.onOutcome(outcome({ model: 'made-up', status: 404 }));
@@ -159,7 +159,7 @@ test('a name that is no model or arm of ours never becomes a label', async () =>
   expect(await textOf(metrics)).not.toContain('made-up');
 });
 
-test('the series of a model go with it', async () => {
+test('the series of a model are removed with it', async () => {
   const metrics = createMetrics();
   metrics.observe(observationOf([recordOf('iris'), recordOf('rose')]));
   metrics.onOutcome(outcome());
@@ -170,7 +170,7 @@ test('the series of a model go with it', async () => {
   expect(await textOf(metrics)).not.toContain('iris');
 });
 
-test('after a roll the version before is kept, the one before that is not', async () => {
+test('after an update the previous version is kept, and earlier ones are not', async () => {
   const metrics = createMetrics();
   for (const version of ['v1', 'v2', 'v3']) {
     metrics.observe(observationOf([recordOf('iris', version)]));
@@ -181,7 +181,7 @@ test('after a roll the version before is kept, the one before that is not', asyn
   expect(shown).toEqual(['v2', 'v3']);
 });
 
-test('whatever happens, an arm has at most 66 series', async () => {
+test('an arm has at most 66 series', async () => {
   const metrics = createMetrics();
   const reasons: ShedReason[] = [
     'queue_full',
@@ -212,7 +212,7 @@ test('whatever happens, an arm has at most 66 series', async () => {
   expect(own.length).toBeLessThanOrEqual(66);
 });
 
-test('OpenMetrics by Accept: counters named without _total, traces as exemplars, an end', async () => {
+test('OpenMetrics is chosen by Accept: counters named without _total, traces as exemplars, an end', async () => {
   const metrics = createMetrics();
   metrics.observe(observationOf([recordOf('iris')]));
   const trace = '0af7651916cd43dd8448eb211c80319c';
@@ -229,7 +229,7 @@ test('OpenMetrics by Accept: counters named without _total, traces as exemplars,
   expect(await textOf(metrics)).not.toContain('trace_id');
 });
 
-test('a scrape of 1,000 models is made in slices, and the event loop goes on between them', async () => {
+test('a scrape of 1,000 models is made in slices, and the event loop runs between them', async () => {
   const metrics = createMetrics();
   const records = Array.from({ length: 1000 }, (_, index) => recordOf(`m${index}`));
   const observed = observationOf(records);
@@ -258,7 +258,7 @@ test('a scrape of 1,000 models is made in slices, and the event loop goes on bet
   expect(turn).toBeGreaterThanOrEqual(slices.length - 2);
 });
 
-test('a slice ends after so many chunks, also when they are empty', async () => {
+test('a slice ends after a number of chunks, also when they are empty', async () => {
   let made = 0;
   const perTurn: number[] = [];
   function* chunks(): Generator<string> {
@@ -269,7 +269,7 @@ test('a slice ends after so many chunks, also when they are empty', async () => 
   expect(perTurn).toEqual(Array.from({ length: 10 }, (_, index) => (index + 1) * SLICE.chunks));
 });
 
-test('answers and streams that break off have series of their own', async () => {
+test('responses and streams that break have series of their own', async () => {
   const metrics = createMetrics();
   metrics.observe(observationOf([recordOf('iris')]));
   metrics.onOutcome(outcome({ status: 502, broken: { by: 'server', kind: 'answer' } }));
@@ -281,7 +281,7 @@ test('answers and streams that break off have series of their own', async () => 
   ]);
 });
 
-test('what prom-client knows of the process stands behind our own, before the end mark', async () => {
+test('process metrics of prom-client follow our own, before the end mark', async () => {
   const metrics = createMetrics(observeProcess());
   const text = await textOf(metrics);
   expect(text).toMatch(/\nprocess_resident_memory_bytes \d+/);

@@ -32,7 +32,7 @@ const load = (file: string): Promise<InferenceSession> =>
   InferenceSession.create(join(ROOT, file), { intraOpNumThreads: 1 });
 
 describe('the models folder', () => {
-  test('defines three models, one with a candidate that has traffic, one with a shadow', () => {
+  test('defines three models, one with a candidate with traffic, one with a shadow', () => {
     const arms = Object.fromEntries(SPECS.map(({ id, arms: all }) => [id, all.slice(1)]));
     expect(arms).toMatchObject({
       deep_tcm_diagnosis: [{ role: { kind: 'traffic', percent: 10 } }],
@@ -41,20 +41,23 @@ describe('the models folder', () => {
     });
   });
 
-  test('holds the artifacts its definitions name, and no other', () => {
+  test('has the artifacts of its definitions, and no other', () => {
     const found = readdirSync(join(ROOT, 'models')).filter((file) => file.endsWith('.onnx'));
     expect(found.map((file) => join('models', file)).sort()).toEqual(
       ARTIFACTS.map(([file]) => file).sort(),
     );
   });
 
-  test.each(ARTIFACTS)('%s has the sum of SHA256SUMS and fits a ConfigMap', (file) => {
-    const sum = createHash('sha256')
-      .update(readFileSync(join(ROOT, file)))
-      .digest('hex');
-    expect(text('examples/train/SHA256SUMS').split('\n')).toContain(`${sum}  ${file}`);
-    expect(statSync(join(ROOT, file)).size).toBeLessThanOrEqual(MAX_FILE_BYTES);
-  });
+  test.each(ARTIFACTS)(
+    'has %s with the sum of SHA256SUMS, small enough for a ConfigMap',
+    (file) => {
+      const sum = createHash('sha256')
+        .update(readFileSync(join(ROOT, file)))
+        .digest('hex');
+      expect(text('examples/train/SHA256SUMS').split('\n')).toContain(`${sum}  ${file}`);
+      expect(statSync(join(ROOT, file)).size).toBeLessThanOrEqual(MAX_FILE_BYTES);
+    },
+  );
 });
 
 describe.each(ARTIFACTS)('%s answers as in Python', (file, name) => {

@@ -30,12 +30,12 @@ const treatment = json('treatment.json') as {
 const isShare = (value: number): boolean => value > 0 && value < 1;
 
 describe('the textbook tables', () => {
-  test('every symptom of a syndrome is in the vocabulary, and the other way round', () => {
+  test('have every symptom of a syndrome in the vocabulary, and the reverse', () => {
     const used = new Set(syndromes.flatMap((syndrome) => Object.keys(syndrome.symptoms)));
     expect([...used].sort()).toEqual(Object.keys(symptoms).sort());
   });
 
-  test('a word means one symptom only', () => {
+  test('give a word one symptom only', () => {
     const words = Object.entries(symptoms).flatMap(([name, { english, synonyms, added }]) =>
       [name, english, synonyms, added].flat(),
     );
@@ -43,7 +43,7 @@ describe('the textbook tables', () => {
     expect(words.filter((word) => word === '' || word !== word.trim())).toEqual([]);
   });
 
-  test('every syndrome has a treatment, and every principle an English name', () => {
+  test('give every syndrome a treatment, and every principle an English name', () => {
     const names = syndromes.map(({ name }) => name);
     expect(Object.keys(treatment.syndromes)).toEqual(names);
     const rows = [...Object.values(treatment.syndromes), ...Object.values(treatment.traits)];
@@ -51,7 +51,7 @@ describe('the textbook tables', () => {
     expect([...principles].sort()).toEqual(Object.keys(treatment.english).sort());
   });
 
-  test('weights are shares, so that a patient can be simulated from them', () => {
+  test('have weights that are shares, so that patients can be simulated', () => {
     const weights = [
       ...syndromes.flatMap(({ female, symptoms: shown }) => [female, ...Object.values(shown)]),
       ...Object.values(treatment.syndromes).flatMap((row) => Object.values(row)),
@@ -61,19 +61,19 @@ describe('the textbook tables', () => {
 });
 
 describe.each(['README.md', 'README.zh-CN.md'])('%s', (page) => {
-  test('says the numbers of metrics.json', () => {
+  test('has the numbers of metrics.json', () => {
     const measured = new Set(text('metrics.json').match(/\b0\.\d+/g));
     const said = [...text(page).matchAll(/\b0\.\d{3,}/g)].map(([value]) => value);
     expect(said.length).toBeGreaterThan(10);
     expect(said.filter((value) => !measured.has(value))).toEqual([]);
   });
 
-  test('says how much the tables hold', () => {
+  test('has the size of the tables', () => {
     for (const count of [syndromes, Object.keys(symptoms), Object.keys(treatment.english)])
       expect(text(page)).toMatch(new RegExp(`(^|\\D)${count.length} `, 'm'));
   });
 
-  test('says that it is no medical advice', () => {
+  test('states that it is not medical advice', () => {
     expect(text(page)).toMatch(/not medical advice|不是医疗建议/);
   });
 });

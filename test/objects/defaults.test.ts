@@ -37,18 +37,15 @@ test.each<[string, ModelInput, object]>([
   ['mlserver', { ...base, framework: 'sklearn' }, {}],
   ['tensorflow-serving', { ...base, framework: 'tensorflow' }, {}],
   ['an own image', { ...base, framework: 'tensorflow', image: 'suoke/diagnosis:1' }, {}],
-])(
-  '%s asks for the resources of the environment, and for a GPU if it uses one',
-  (_, given, gpu) => {
-    const pod = podOf(given);
-    expect(pod.containers[0]?.resources.requests).toEqual({ ...PLAIN, ...gpu });
-    expect(pod.tolerations).toEqual(
-      gpu === GPU ? [expect.objectContaining({ key: 'nvidia.com/gpu' })] : undefined,
-    );
-  },
-);
+])('%s gets the resources of the environment, and a GPU if it uses one', (_, given, gpu) => {
+  const pod = podOf(given);
+  expect(pod.containers[0]?.resources.requests).toEqual({ ...PLAIN, ...gpu });
+  expect(pod.tolerations).toEqual(
+    gpu === GPU ? [expect.objectContaining({ key: 'nvidia.com/gpu' })] : undefined,
+  );
+});
 
-test('what a definition says itself is not replaced', () => {
+test('values of the definition are not replaced', () => {
   const own = { cpu: '500m', gpu: { count: 2, resource: 'amd.com/gpu' } };
   expect(podOf({ ...base, framework: 'pytorch', resources: own }).containers[0]?.resources).toEqual(
     {
@@ -58,7 +55,7 @@ test('what a definition says itself is not replaced', () => {
   );
 });
 
-test('a model that is spread over two GPUs gets two', () => {
+test('a model that spans two GPUs gets two', () => {
   const server = { kind: 'vllm', tensorParallelSize: 2 } as const;
   const pod = podOf({ ...base, framework: 'huggingface', type: 'llm', server });
   expect(pod.containers[0]?.resources.limits).toMatchObject({ 'nvidia.com/gpu': '2' });

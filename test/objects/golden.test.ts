@@ -52,19 +52,19 @@ test.each(cases.map((name) => [title(name), name]))('%s: the whole manifest', (_
   expect(existsSync(path) ? readFileSync(path, 'utf8') : undefined).toBe(actual);
 });
 
-test('no golden is left over', () => {
+test('every golden file is used', () => {
   const outputs = readdirSync(FOLDER).filter((name) => name.endsWith('.k8s.yaml'));
   expect(outputs).toEqual(cases.map((name) => `${name}.k8s.yaml`).sort());
 });
 
 test.each(cases.map((name) => [title(name), name]))(
-  '%s: no unknown field, no wrong type, nothing missing in the newest schemas',
+  '%s: has no unknown field, no wrong type, and no missing field by the newest schemas',
   (_, name) => {
     expect(documents(renderedOf(name)).flatMap(newestFaults)).toEqual([]);
   },
 );
 
-test('rendered for 1.28, every object is one of 1.28', () => {
+test('rendered for 1.28, every object is valid in 1.28', () => {
   const all = cases.flatMap((name) => documents(render(name, { kubernetesVersion: '1.28' })));
   expect(faultsOf128(all)).toEqual([]);
 });
@@ -86,7 +86,7 @@ test('the check against 1.28 finds an unknown field, a wrong type and a missing 
 });
 
 test.each(cases.map((name) => [title(name), name]))(
-  '%s: a pod from every template passes restricted pod security, where it is asked for',
+  '%s: a pod from every template passes restricted pod security, where it is set',
   (_, name) => {
     const given = parse(readFileSync(join(FOLDER, `${name}.yaml`), 'utf8')) as Case;
     const restricted = (given.environment?.podSecurity ?? 'restricted') === 'restricted';
@@ -104,7 +104,7 @@ test('only stable APIs are used', () => {
   expect(versions.filter((version) => !/^(?:[a-z0-9.]+\/)?v[0-9]+$/.test(version))).toEqual([]);
 });
 
-test('the same definition gives the same bytes, whatever the order of its keys', () => {
+test('the same definition gives the same bytes, in any order of its keys', () => {
   for (const name of cases) expect(render(name)).toBe(renderedOf(name));
   const reversed = (value: unknown): unknown =>
     typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -26,7 +26,7 @@ function faultsOf(work: () => unknown): string {
   throw new Error('nothing was thrown');
 }
 
-test('any right definition gives objects, each name once, the same twice', () => {
+test('every valid definition gives the same objects each time, each name once', () => {
   fc.assert(
     fc.property(renderable, (given) => {
       const spec = specOf(given, files);
@@ -42,7 +42,7 @@ test('any right definition gives objects, each name once, the same twice', () =>
   );
 });
 
-test('the stored definition is the definition: parsed again, it is the same one', () => {
+test('the stored definition is the definition: parsed again, it is equal', () => {
   fc.assert(
     fc.property(renderable, (given) => {
       const spec = specOf(given, files);
@@ -82,7 +82,7 @@ test('candidate b of model a is not model a-b', () => {
   expect(selector(candidate, 'a--b')).not.toEqual(selector(other, 'a-b'));
 });
 
-test('labels have one source: every object of a model agrees with every other one', () => {
+test('labels have one source: all objects of a model agree', () => {
   fc.assert(
     fc.property(renderable, (given) => {
       const spec = specOf(given, files);
@@ -100,7 +100,7 @@ test('labels have one source: every object of a model agrees with every other on
   );
 });
 
-test('a pod carries the labels its Deployment, autoscaler, budget and policy select', () => {
+test('a pod has the labels that its Deployment, autoscaler, budget and policy select', () => {
   const all = manifests(model({ scaling: { maxReplicas: 2 } }));
   const pod = at(findManifest(all, 'Deployment'), 'spec.template.metadata.labels');
   for (const [kind, path] of [
@@ -112,12 +112,12 @@ test('a pod carries the labels its Deployment, autoscaler, budget and policy sel
   }
 });
 
-test('a version that is no label value is made one', () => {
+test('a version that is not a label value is converted to one', () => {
   const labels = findManifest(manifests(model({ version: '1.0+gpu' })), 'Deployment').metadata;
   expect(labels.labels['app.kubernetes.io/version']).toBe('1.0_gpu');
 });
 
-describe('what restarts replicas', () => {
+describe('restarts of replicas', () => {
   const canary = (change: object): readonly Manifest[] =>
     manifests(
       model({
@@ -128,7 +128,7 @@ describe('what restarts replicas', () => {
   const templates = (all: readonly Manifest[]): unknown =>
     all.filter(({ kind }) => kind === 'Deployment').map((one) => at(one, 'spec.template'));
 
-  test('a changed share changes no pod template, only the stored definition', () => {
+  test('do not follow a changed share, which changes only the stored definition', () => {
     const before = canary({ traffic: 10 });
     const after = canary({ traffic: 20 });
     expect(templates(after)).toEqual(templates(before));
@@ -137,14 +137,14 @@ describe('what restarts replicas', () => {
     );
   });
 
-  test('a changed scaling, waiver or capability restarts nothing either', () => {
+  test('do not follow changed scaling, waivers or capabilities', () => {
     const plain = templates(manifests(model()));
     expect(templates(manifests(model({ scaling: { maxReplicas: 3 } })))).toEqual(plain);
     expect(templates(manifests(model({ capabilities: ['x'] })))).toEqual(plain);
     expect(templates(manifests(model({ name: 'Iris' })))).toEqual(plain);
   });
 
-  test('a changed artifact, variable or image does', () => {
+  test('follow a changed artifact, variable or image', () => {
     const plain = templates(manifests(model()));
     expect(templates(manifests(model({ env: { A: 'b' } })))).not.toEqual(plain);
     expect(templates(manifests(model({ source: './other.onnx' })))).not.toEqual(plain);
@@ -157,15 +157,15 @@ test('arms with the same artifact share one ConfigMap', () => {
   expect(names).toHaveLength(1);
 });
 
-describe('what only shows when objects are made', () => {
-  test('a file that is too large for a ConfigMap says where to push it', () => {
+describe('faults that show when objects are made', () => {
+  test('include a file too large for a ConfigMap, with stores to push it to', () => {
     const given = specOf(model(), { './iris.onnx': 'x'.repeat(700_001) });
     expect(faultsOf(() => objectsOf(given, DEFAULT))).toBe(
       'source: got "./iris.onnx (700001 bytes)", must be at most 700000 bytes to travel in a ConfigMap; push it to an object store or registry and name it: s3://bucket/key, gs://…, oci://…, https://…',
     );
   });
 
-  test('the largest file that travels fits into a ConfigMap', () => {
+  test('exclude the largest file that fits into a ConfigMap', () => {
     const made = objectsOf(specOf(model(), { './iris.onnx': 'x'.repeat(700_000) }), DEFAULT);
     const artifact = made.find(({ metadata }) => metadata.name.includes('--artifact-'));
     expect(JSON.stringify(artifact).length).toBeLessThan(1_048_576);
@@ -173,13 +173,13 @@ describe('what only shows when objects are made', () => {
     expect(Buffer.from(content, 'base64').toString()).toBe('x'.repeat(700_000));
   });
 
-  test('a file without its content cannot be rendered', () => {
+  test('include a file without its content', () => {
     expect(faultsOf(() => objectsOf(parseModel(model()), DEFAULT))).toMatch(
       /^source: got "\.\/iris\.onnx", must be a URI the cluster can load from/,
     );
   });
 
-  test('all arms are told about at once, with their paths', () => {
+  test('are reported for all arms at once, with their paths', () => {
     const candidates = [{ version: 'v2', traffic: 1, source: './two.h5' }];
     const given = specOf(model({ framework: 'tensorflow', candidates }));
     expect(faultsOf(() => objectsOf(given, DEFAULT))).toBe(
@@ -190,7 +190,7 @@ describe('what only shows when objects are made', () => {
     );
   });
 
-  test('MLServer has no runtime for every framework, and Hugging Face needs a task', () => {
+  test('include a framework without a runtime in MLServer, and Hugging Face without a task', () => {
     const server = { kind: 'mlserver' };
     expect(faultsOf(() => objects(model({ server, source: 's3://m/x' })))).toMatch(
       /^server\.implementation: is missing, must be given, since MLServer has no runtime/,
@@ -203,25 +203,25 @@ describe('what only shows when objects are made', () => {
     expect(objects(model({ ...hub, env })).length).toBeGreaterThan(0);
   });
 
-  test('a custom server needs an image', () => {
+  test('include a custom server without an image', () => {
     const given = { framework: 'custom', source: 's3://m/x', server: { kind: 'custom' } };
     expect(faultsOf(() => objects(model(given)))).toMatch(/^image: is missing/);
   });
 
-  test('the service’s own names are taken', () => {
+  test('include the service’s own names', () => {
     expect(faultsOf(() => objects(model({ id: 'ai_model_service-ops' })))).toMatch(
       /^id: got "ai_model_service-ops", must be a name that does not begin with/,
     );
   });
 });
 
-test('objects are made without reading anything: no module of Node, no code of cdk8s', () => {
+test('objects are made without reading anything: without modules of Node or code of cdk8s', () => {
   const imports = sourcesOf([join('lib', 'objects')]).flatMap((source) => importsOf(source));
   const values = imports.filter(({ typeOnly }) => !typeOnly).map(({ text }) => text);
   expect(values.filter((text) => !text.startsWith('.'))).toEqual([]);
 });
 
-test('the loader is told which hosts of the environment may be private, and no others', () => {
+test('the loader gets the private hosts that the environment allows, and no others', () => {
   const source = 's3://models/iris.onnx';
   const argsOf = (environment: object): unknown =>
     at(

@@ -27,7 +27,7 @@ test('an override is a merge patch on the finished object: it changes, adds and 
   expect(at(made, 'spec.revisionHistoryLimit')).toBe(5);
 });
 
-test('it reaches every object of its kind', () => {
+test('an override applies to every object of its kind', () => {
   const all = manifests(
     model({
       candidates: [{ version: 'v2', traffic: 1 }],
@@ -46,19 +46,19 @@ test('a patch that changes nothing is an error', () => {
   );
 });
 
-test('a patch on a kind this model has not is an error', () => {
+test('a patch on a kind that the model does not have is an error', () => {
   expect(faults({ PodDisruptionBudget: { spec: { maxUnavailable: 2 } } })).toMatch(
     /^overrides\.PodDisruptionBudget: got .*, must be absent: this model has no PodDisruptionBudget here/,
   );
 });
 
-test('a field Kubernetes does not know is an error, with the one that was meant', () => {
+test('a field that Kubernetes does not have is an error, with a suggestion', () => {
   expect(faults({ Deployment: { spec: { template: { spec: { hostNetwrk: true } } } } })).toBe(
     'overrides.Deployment.spec.template.spec.hostNetwrk: got true, must be a field of PodSpec; did you mean hostNetwork?',
   );
 });
 
-test('a field named like a method of every object is one Kubernetes does not know', () => {
+test('a field named like an inherited method is unknown to Kubernetes', () => {
   expect(faults({ Deployment: { spec: { constructor: true } } })).toMatch(
     /^overrides\.Deployment\.spec\.constructor: got true, must be a field of DeploymentSpec;/,
   );
@@ -79,7 +79,7 @@ test.each([
   expect(faults(overrides)).toContain(`must be ${allowed};`);
 });
 
-test('the fields it is checked by are those of the newest Kubernetes at hand', () => {
+test('overrides are checked by the fields of the newest Kubernetes', () => {
   const root = join(__dirname, '..', '..');
   const args = [join(root, 'node_modules', '.bin', 'tsx'), 'scripts/fields.ts', '--check'];
   const env = { ...process.env, NODE_OPTIONS: '' };
@@ -107,11 +107,11 @@ test.each([
     'spec.template.metadata.labels',
   ],
   [{ HorizontalPodAutoscaler: { spec: { scaleTargetRef: { name: 'x' } } } }, 'spec.scaleTargetRef'],
-])('what ties the objects together stays: %j', (overrides, path) => {
+])('fields that tie objects together cannot change: %j', (overrides, path) => {
   expect(faults(overrides)).toMatch(new RegExp(`overrides\\.[A-Za-z]+\\.${path}: .*left as it is`));
 });
 
-test('what leaves the first object as it is and changes the second is an error, said once', () => {
+test('a change that affects only the second object is an error, reported once', () => {
   const candidates = ['v2', 'v3'].map((version) => ({ version, traffic: 1 }));
   const text = faults({ Deployment: { metadata: { name: 'iris' } } }, { candidates });
   expect(text).toMatch(/^overrides\.Deployment\.metadata\.name: got "iris", .*left as it is/);

@@ -8,26 +8,26 @@ function deployment(more: object = {}, environment: object = {}): Manifest {
   return findManifest(manifests(model(more), environment), 'Deployment', 'iris');
 }
 
-test('a GPU quantity arrives, in limits and requests', () => {
+test('a GPU quantity is rendered in limits and requests', () => {
   const resources = at(deployment({ resources: { gpu: 2 } }), `${CONTAINER}.resources`);
   expect(at(resources, 'limits')).toMatchObject({ 'nvidia.com/gpu': '2' });
   expect(at(resources, 'requests')).toMatchObject({ 'nvidia.com/gpu': '2' });
 });
 
-test('another GPU resource takes the place of the default one', () => {
+test('another GPU resource replaces the default one', () => {
   const resources = { gpu: { count: 1, resource: 'amd.com/gpu' } };
   const limits = at(deployment({ resources }), `${CONTAINER}.resources.limits`);
   expect(limits).toEqual({ memory: '512Mi', 'amd.com/gpu': '1' });
 });
 
-test('preStop.sleep arrives from 1.30 on, and is a command before', () => {
+test('preStop.sleep is rendered from 1.30 on, and as a command before', () => {
   const hook = (kubernetesVersion: string): unknown =>
     at(deployment({}, { kubernetesVersion }), `${CONTAINER}.lifecycle.preStop`);
   expect(hook('1.30')).toEqual({ sleep: { seconds: 15 } });
   expect(hook('1.29')).toEqual({ exec: { command: ['sleep', '15'] } });
 });
 
-test('no limit appears that nobody asked for: CPU is unlimited, memory is what was requested', () => {
+test('no limit is rendered without a request for it: CPU is unlimited, memory equals the request', () => {
   expect(at(deployment(), `${CONTAINER}.resources`)).toEqual({
     requests: { cpu: '500m', memory: '512Mi', 'ephemeral-storage': '1Gi' },
     limits: { memory: '512Mi' },
@@ -39,7 +39,7 @@ test('no limit appears that nobody asked for: CPU is unlimited, memory is what w
   });
 });
 
-test('the startup probe asks for this model and covers the whole budget', () => {
+test('the startup probe checks this model and covers the whole budget', () => {
   const probe = at(
     deployment({ health: { startupSeconds: 601, periodSeconds: 7 } }),
     `${CONTAINER}.startupProbe`,
@@ -49,20 +49,20 @@ test('the startup probe asks for this model and covers the whole budget', () => 
   expect(budget).toBeGreaterThanOrEqual(601);
 });
 
-test('readiness asks whether the model is loaded, liveness only whether the process is there', () => {
+test('readiness checks whether the model is loaded, liveness only whether the process runs', () => {
   const made = deployment();
   expect(at(made, `${CONTAINER}.readinessProbe.httpGet.path`)).toBe('/v2/models/iris/ready');
   expect(at(made, `${CONTAINER}.livenessProbe.httpGet.path`)).toBe('/v2/health/live');
 });
 
-test('no probe that nobody asked for: liveness of TensorFlow Serving is TCP, readiness is not', () => {
+test('TensorFlow Serving has liveness by TCP, readiness by HTTP', () => {
   const made = deployment({ framework: 'tensorflow', source: 's3://m/1' });
   expect(at(made, `${CONTAINER}.livenessProbe`)).toMatchObject({ tcpSocket: { port: 'http' } });
   expect(at(made, `${CONTAINER}.startupProbe.tcpSocket`)).toBeUndefined();
   expect(at(made, `${CONTAINER}.readinessProbe.httpGet.path`)).toBe('/v1/models/iris/metadata');
 });
 
-test('a health path and port of the definition are asked instead', () => {
+test('a health path and port of the definition replace the defaults', () => {
   const made = deployment({
     framework: 'custom',
     image: 'example.com/iris:1',
@@ -73,7 +73,7 @@ test('a health path and port of the definition are asked instead', () => {
   expect(at(made, `${CONTAINER}.startupProbe`)).toMatchObject(asked);
 });
 
-test('replicas are never written, by nobody', () => {
+test('replicas are never rendered', () => {
   const all = manifests(model({ scaling: { minReplicas: 3, maxReplicas: 3 } }));
   expect(at(findManifest(all, 'Deployment'), 'spec.replicas')).toBeUndefined();
   expect(at(findManifest(all, 'HorizontalPodAutoscaler'), 'spec')).toMatchObject({
@@ -94,7 +94,7 @@ test('a server that ignores SIGTERM, or drops requests at it, gets it only after
   expect(at(onnx, 'spec.template.spec.terminationGracePeriodSeconds')).toBe(80);
 });
 
-test('the progress deadline leaves room for the startup budget', () => {
+test('the progress deadline includes the startup budget', () => {
   const made = deployment({ health: { startupSeconds: 1200, initialDelaySeconds: 30 } });
   expect(at(made, 'spec.progressDeadlineSeconds')).toBe(1290);
 });
@@ -119,7 +119,7 @@ test.each([
   });
 });
 
-test('the progress deadline counts the download: by its size, else as long as the start', () => {
+test('the progress deadline includes the download: by its size, else as long as the start', () => {
   const deadline = (source: unknown, more: object = {}): unknown =>
     at(deployment({ source, ...more }), 'spec.progressDeadlineSeconds');
   expect(deadline('./iris.onnx')).toBe(660);
@@ -129,7 +129,7 @@ test('the progress deadline counts the download: by its size, else as long as th
   expect(deadline('s3://m/iris.onnx', { cache: { size: '1Gi' } })).toBe(660 + 600);
 });
 
-test('no volume of a pod is without a limit, and disk is asked for', () => {
+test('every volume of a pod has a limit, and disk is requested', () => {
   const llm = { framework: 'huggingface', type: 'llm', resources: { memory: '32Gi', gpu: 1 } };
   const made = deployment({ ...llm, source: { uri: 'hf://a/b@main', size: '14Gi' } });
   const volumes = at(made, 'spec.template.spec.volumes') as readonly { emptyDir?: object }[];
@@ -143,7 +143,7 @@ test('no volume of a pod is without a limit, and disk is asked for', () => {
   expect(at(made, `${CONTAINER}.resources.limits.ephemeral-storage`)).toBeUndefined();
 });
 
-test('vLLM runs as the user of its image, and is told its name, which older images do not know', () => {
+test('vLLM runs as the user of its image, and gets its name, which older images lack', () => {
   const made = deployment({ framework: 'huggingface', type: 'llm', source: 'hf://a/b@main' });
   const env = at(made, `${CONTAINER}.env`) as readonly object[];
   expect(env).toEqual([
@@ -157,7 +157,7 @@ test('vLLM runs as the user of its image, and is told its name, which older imag
   expect(mounts.map(({ mountPath }) => mountPath)).toContain('/home/vllm');
 });
 
-test('an autoscaler reaches zero only where the API server takes it, and then not by CPU', () => {
+test('an autoscaler reaches zero only where the API server accepts it, and not by CPU', () => {
   const scaling = { minReplicas: 0, maxReplicas: 2, targetConcurrency: 1 };
   const rendered = (kubernetesVersion: string): readonly [unknown, readonly unknown[]] => {
     const all = manifests(model({ scaling }), { kubernetesVersion });
@@ -171,14 +171,14 @@ test('an autoscaler reaches zero only where the API server takes it, and then no
   expect(rendered('1.37')).toEqual([0, ['External']]);
 });
 
-test('one replica has no disruption budget: it would only block drains', () => {
+test('one replica has no disruption budget, which would only block drains', () => {
   const kinds = (maxReplicas: number): readonly string[] =>
     manifests(model({ scaling: { maxReplicas } })).map(({ kind }) => kind);
   expect(kinds(1)).not.toContain('PodDisruptionBudget');
   expect(kinds(2)).toContain('PodDisruptionBudget');
 });
 
-test('a variable reaches the process as it was written, whatever dollars are in it', () => {
+test('a variable reaches the process as written, with its dollar signs', () => {
   const env = { A: '$(B) costs $5', B: 'x', C: 'a$b', D: '$$' };
   const all = at(deployment({ env }), `${CONTAINER}.env`) as readonly object[];
   expect(all).toEqual([
@@ -198,11 +198,11 @@ test('the account has no token, neither by itself nor in the pod', () => {
   ).toBe(false);
 });
 
-test('the last words of a crash are kept where they can be read without the right to read logs', () => {
+test('the last output of a crash is readable without the right to read logs', () => {
   expect(at(deployment(), `${CONTAINER}.terminationMessagePolicy`)).toBe('FallbackToLogsOnError');
 });
 
-test('our own image has a group of its own, images of others keep theirs', () => {
+test('our own image has a group of its own, other images keep theirs', () => {
   const user = (more: object): unknown => {
     const { runAsUser, runAsGroup } = at(deployment(more), `${CONTAINER}.securityContext`) as {
       readonly runAsUser?: number;

@@ -82,7 +82,7 @@ const read = (text: string, version: '1.1' | '1.2'): unknown =>
     return one.toJS() as unknown;
   });
 
-test('whatever stands in a document, every reader reads what was written', () => {
+test('every reader reads every document as it was written', () => {
   fc.assert(
     fc.property(fc.array(document.filter(wellFormed), { minLength: 1, maxLength: 2 }), (docs) => {
       const text = yamlOf(docs);
@@ -95,7 +95,7 @@ test('whatever stands in a document, every reader reads what was written', () =>
   );
 });
 
-test('where cdk8s writes what all readers read, ours has its bytes', () => {
+test('output equals that of cdk8s wherever all readers read it', () => {
   let equal = 0;
   fc.assert(
     fc.property(document.filter(wellFormed), (one) => {
@@ -148,13 +148,13 @@ test.each(PLACES)('any text in %s comes back from the manifest as it was written
   fc.assert(fc.property(short, check), { numRuns: 12 });
 });
 
-test('a document of many lines, as a stored definition is, keeps its lines', () => {
+test('a document of many lines, such as a stored definition, keeps its lines', () => {
   const definition = JSON.stringify({ a: [1, { b: '症状: \n x ' }], c: '# d' }, null, 2);
   const docs = [{ data: { 'definition.json': definition, other: `${definition}\n\n` } }];
   expect(yamlOf(docs)).toBe(Yaml.stringify(...docs));
 });
 
-test('the rules of this test find what cdk8s writes wrongly', () => {
+test('the rules of this test find the texts that cdk8s writes unreadably', () => {
   const wrong = ['0o22', '=', '<<', '0X1f', 'a\u2028b', 'a\u0085b', 'a\u007fb', '\tone\ntwo\n'];
   for (const text of wrong) expect(misread(Yaml.stringify({ text }))).not.toEqual([]);
   const plain = parseDocument('a: b', { version: '1.1' }).get('a', true);

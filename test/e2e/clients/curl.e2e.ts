@@ -50,7 +50,7 @@ const X = { name: 'x', datatype: 'FP32', shape: [1, 4], data: [0.1, 2, 3, 4.5] }
 const INFER = JSON.stringify({ inputs: [X] });
 const JSON_TYPE = ['-H', 'content-type: application/json'];
 
-describe('what passes is what the model server says, byte for byte', () => {
+describe('a passed-through call returns the bytes of the model server', () => {
   const same = async (path: string, ...args: readonly string[]): Promise<Buffer> => {
     const [own, direct] = [url(path), scene.direct + path];
     const answer = await curl(...args, own);
@@ -98,7 +98,7 @@ describe('what passes is what the model server says, byte for byte', () => {
 });
 
 describe('every protocol', () => {
-  test('native, and a batch', async () => {
+  test('has native calls and batches', async () => {
     const path = '/api/v1/models/health_assessment';
     const item = { input_data: NESTED };
     const one = await text('-d', JSON.stringify(item), ...JSON_TYPE, url(`${path}/inference`));
@@ -108,7 +108,7 @@ describe('every protocol', () => {
     expect(JSON.parse(batch)).toMatchObject({ succeeded: 1, failed: 1 });
   });
 
-  test('OpenAI, and its stream, event by event', async () => {
+  test('has OpenAI calls and streams, event by event', async () => {
     const chat = { model: 'chat', messages: [{ role: 'user', content: '头痛' }] };
     const path = '/openai/v1/chat/completions';
     const whole = await text('-d', JSON.stringify(chat), url(path));
@@ -119,7 +119,7 @@ describe('every protocol', () => {
     expect(events).toMatch(/^data: \{[\s\S]*\ndata: \[DONE\]\n\n$/);
   });
 
-  test('a native stream, over HTTP/1.0 as well', async () => {
+  test('has a native stream, over HTTP/1.0 as well', async () => {
     const body = JSON.stringify({ input_data: { messages: [{ role: 'user', content: 'hi' }] } });
     const args = ['-N', ...JSON_TYPE, '-H', 'accept: text/event-stream', '-d', body];
     const events = await text(...args, url('/api/v1/models/chat/inference'));
@@ -127,15 +127,15 @@ describe('every protocol', () => {
     expect(await text('--http1.0', ...args, url('/api/v1/models/chat/inference'))).toBe(events);
   });
 
-  test('probes', async () => {
+  test('has probes', async () => {
     expect(JSON.parse(await text(url('/v2/health/ready')))).toEqual({ ready: true });
     expect(JSON.parse(await text(url('/health/ready')))).toMatchObject({ status: 'ready' });
     expect(JSON.parse(await text(url('/')))).toEqual({ status: 'alive' });
   });
 });
 
-describe('the ways of curl', () => {
-  test('a large body waits for 100 Continue, and gets it', async () => {
+describe('curl', () => {
+  test('gets 100 Continue for a large body', async () => {
     const longs = Array.from({ length: 300_000 }, (_, index) => index + 1_000_000);
     const shape = [longs.length / 3, 3];
     const file = join(scene.folder, 'large.json');
@@ -150,7 +150,7 @@ describe('the ways of curl', () => {
     expect(answer.includes(direct)).toBe(true);
   });
 
-  test('a body that will not be taken is refused instead', async () => {
+  test('gets a refusal instead for a body that is not accepted', async () => {
     const file = join(scene.folder, 'huge.json');
     writeFileSync(file, Buffer.alloc(40 * 1024 * 1024, ' '));
     const args = ['-H', 'expect: 100-continue', '--data-binary', `@${file}`];
@@ -158,7 +158,7 @@ describe('the ways of curl', () => {
     expect(said).toBe('413 0');
   });
 
-  test('--compressed', async () => {
+  test('may use --compressed', async () => {
     const body = ['--data-binary', INFER];
     const packed = await text('--compressed', ...body, url('/v2/models/packed/infer'));
     expect(packed).toBe(await text(...body, url('/v2/models/packed/infer')));
@@ -167,7 +167,7 @@ describe('the ways of curl', () => {
     expect(plain).toBe(packed);
   });
 
-  test('HEAD is GET without a body', async () => {
+  test('gets GET without a body for HEAD', async () => {
     for (const path of ['/v2/health/ready', '/v2/models/floats', '/openai/v1/models', '/health']) {
       const head = await text('-I', url(path));
       const length = String((await curl(url(path))).length);
@@ -177,14 +177,14 @@ describe('the ways of curl', () => {
     }
   });
 
-  test('OPTIONS says the methods', async () => {
+  test('gets the methods for OPTIONS', async () => {
     const options = (path: string) => text('-i', '-X', 'OPTIONS', url(path));
     expect(await options('/v2/models/floats/infer')).toMatch(/ 204 .*\r\n[^]*allow: POST\r\n/);
     expect(await options('/openai/v1/models')).toMatch(/ 204 .*\r\n[^]*allow: GET, HEAD\r\n/);
     expect(await options('/api/v1/models')).toMatch(/ 204 .*\r\n[^]*allow: GET, HEAD\r\n/);
   });
 
-  test('two requests of one command share a connection', async () => {
+  test('shares a connection for two requests of one command', async () => {
     const next = ['-o', '/dev/null', '-w', '%{http_code} %{num_connects}\n'];
     const said = await text(
       ...next,
@@ -207,7 +207,7 @@ if (!hasIpv6) process.stderr.write('SKIPPED: curl over IPv6: this machine has no
 
 (hasIpv6 ? describe : describe.skip)('over IPv6', () => {
   test(
-    'an answer is the model server’s',
+    'returns the response of the model server',
     async () => {
       const place = workspace();
       const service = await start(place.folder, ['--host', '::1']);

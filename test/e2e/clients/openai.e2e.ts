@@ -83,8 +83,8 @@ async function failing(asking: Promise<unknown>): Promise<APIError> {
   throw new Error(`no error of the client's: ${String(error)}`);
 }
 
-describe('a server that speaks OpenAI', () => {
-  test('a chat, with usage, is what the server itself says', async () => {
+describe('an OpenAI server', () => {
+  test('chats, with usage, as without the router', async () => {
     const asked = { ...says('头痛'), temperature: 0 };
     const answer = await client.chat.completions.create(asked);
     expect(answer).toEqual(await direct.chat.completions.create(asked));
@@ -92,7 +92,7 @@ describe('a server that speaks OpenAI', () => {
     expect(answer.usage?.total_tokens).toBe(4);
   });
 
-  test('the bytes of answers and streams are the server’s', async () => {
+  test('has its responses and streams passed byte by byte', async () => {
     for (const stream of [false, true]) {
       const body = JSON.stringify({ ...says('头痛, 乏力'), stream });
       const headers = { 'content-type': 'application/json', authorization: `Bearer ${KEY}` };
@@ -102,7 +102,7 @@ describe('a server that speaks OpenAI', () => {
     }
   });
 
-  test('calls of tools pass both ways', async () => {
+  test('has tool calls in both directions', async () => {
     const answer = await client.chat.completions.create({ ...says('weather?'), tools: [TOOL] });
     const [called] = answer.choices[0]?.message.tool_calls ?? [];
     expect(called).toEqual({
@@ -113,14 +113,14 @@ describe('a server that speaks OpenAI', () => {
     expect(scene.openai.calls.at(-1)?.body['tools']).toEqual([TOOL]);
   });
 
-  test('a stream comes event by event, and ends with the usage', async () => {
+  test('streams event by event, and ends with usage', async () => {
     const own = await heard(client, '头痛, 乏力');
     expect(own).toEqual(await heard(direct, '头痛, 乏力'));
     expect([own.text, own.ends, own.usage?.total_tokens]).toEqual(['头痛, 乏力', ['stop'], 12]);
     expect(own.chunks.length).toBeGreaterThan(5);
   });
 
-  test('whoever breaks a stream off ends it at the server, too', async () => {
+  test('sees the end of a stream that the client breaks off', async () => {
     const before = scene.openai.calls.length;
     const stream = await client.chat.completions.create({ ...says('endless'), stream: true });
     let text = '';
@@ -133,7 +133,7 @@ describe('a server that speaks OpenAI', () => {
     expect(text).toMatch(/^end/);
   });
 
-  test('embeddings, as the client asks for them (base64) and as numbers', async () => {
+  test('embeds in base64, the default of the client, and as numbers', async () => {
     const asked = { model: 'chat', input: ['头痛', 'fatigue'] };
     const answer = await client.embeddings.create(asked);
     expect(scene.openai.calls.at(-1)?.body['encoding_format']).toBe('base64');
@@ -145,12 +145,12 @@ describe('a server that speaks OpenAI', () => {
     expect(plain).toEqual(await direct.embeddings.create({ ...asked, encoding_format: 'float' }));
   });
 
-  test('completions', async () => {
+  test('completes', async () => {
     const answer = await client.completions.create({ model: 'chat', prompt: 'once' });
     expect(answer.choices[0]?.text).toBe('once');
   });
 
-  test('the list of models, and one of them', async () => {
+  test('is in the list of models', async () => {
     const ids = [];
     for await (const { id } of client.models.list()) ids.push(id);
     expect(ids).toEqual(['chat', 'own']);
@@ -158,7 +158,7 @@ describe('a server that speaks OpenAI', () => {
   });
 });
 
-describe('a model that speaks native', () => {
+describe('a native model', () => {
   test('chats, with usage', async () => {
     const answer = await client.chat.completions.create({ ...says('头痛', 'own'), temperature: 0 });
     expect(answer).toMatchObject({ object: 'chat.completion', model: 'own' });
@@ -175,13 +175,13 @@ describe('a model that speaks native', () => {
     });
   });
 
-  test('is heard as a stream by who asks for one, with usage when that is asked for', async () => {
+  test('streams on request, with usage when asked', async () => {
     const { text, ends, usage } = await heard(client, '头痛', 'own');
     expect([text, ends, usage?.total_tokens]).toEqual(['native: 头痛', ['stop'], 3]);
     expect((await heard(client, '头痛', 'own', false)).usage ?? null).toBeNull();
   });
 
-  test('is heard by the helper of streams, too', async () => {
+  test('works with the helper for streams, too', async () => {
     const stream = client.chat.completions.stream(says('头痛', 'own'));
     expect(await stream.finalContent()).toBe('native: 头痛');
   });
@@ -193,7 +193,7 @@ describe('a model that speaks native', () => {
     expect(answer.choices[0]?.text).toBe('native: once');
   });
 
-  test('refuses what it has no words for, in OpenAI’s', async () => {
+  test('refuses calls that it does not support in OpenAI’s form', async () => {
     const two = await failing(client.chat.completions.create({ ...says('头痛', 'own'), n: 2 }));
     expect(two).toBeInstanceOf(BadRequestError);
     expect([two.type, two.message]).toEqual([
@@ -205,8 +205,8 @@ describe('a model that speaks native', () => {
   });
 });
 
-describe('errors are the client’s own', () => {
-  test('of a model that is not there', async () => {
+describe('errors of the client library', () => {
+  test('appear for a model that does not exist', async () => {
     const error = await failing(client.chat.completions.create(says('hi', 'nobody')));
     expect(error).toBeInstanceOf(NotFoundError);
     expect(error).toMatchObject({ status: 404, code: 'model_not_found' });
@@ -214,13 +214,13 @@ describe('errors are the client’s own', () => {
     expect(await failing(client.models.retrieve('nobody'))).toBeInstanceOf(NotFoundError);
   });
 
-  test('of a key that is none', async () => {
+  test('appear for an invalid key', async () => {
     const error = await failing(routed('wrong').chat.completions.create(says('hi')));
     expect(error).toBeInstanceOf(AuthenticationError);
     expect(error).toMatchObject({ status: 401, type: 'authentication_error' });
   });
 
-  test('of a server that refuses the call', async () => {
+  test('appear for a refusal of the server', async () => {
     const error = await failing(client.chat.completions.create(says('bad')));
     expect(error).toBeInstanceOf(BadRequestError);
     expect(error.message).toBe('400 messages: too bad');
@@ -228,7 +228,7 @@ describe('errors are the client’s own', () => {
 });
 
 test(
-  'the program of the page about clients does what it says',
+  'the program of the page about clients does what the page says',
   async () => {
     const [program = ''] = programsOf('ts', '', scene).map((one) => one.replace('unused', KEY));
     const folder = mkdtempSync(join(ROOT, 'build', 'client-'));
@@ -247,11 +247,11 @@ test(
 /** The calls of the server from one on. */
 const since = ({ calls }: ToolServer, from: number) => calls.slice(from);
 
-describe('a server that is busy', () => {
+describe('a busy server', () => {
   test.each([
     ['busy 429', RateLimitError],
     ['busy 503', InternalServerError],
-  ])('%s: the client hears it, and when to come back; then it does', async (what, kind) => {
+  ])('%s: the client gets the error with a retry delay; then it succeeds', async (what, kind) => {
     const before = scene.openai.calls.length;
     const error = await failing(client.chat.completions.create(says(what)));
     expect(error).toBeInstanceOf(kind);
@@ -261,7 +261,7 @@ describe('a server that is busy', () => {
     expect(since(scene.openai, before)).toHaveLength(2);
   });
 
-  test('the client waits as long as the server says, and tries again', async () => {
+  test("is retried by the client after the server's delay", async () => {
     const server = await startOpenai(Number(later.address.split(':')[1]));
     try {
       writeDefinition(scene.folder, later);
@@ -277,7 +277,7 @@ describe('a server that is busy', () => {
     }
   });
 
-  test('a model without a replica is a 503 that says when; the client waits until there is one', async () => {
+  test('a model without a replica is a 503 with a retry delay, and the client waits for it', async () => {
     await until(
       'no replica is ready',
       () => readyOf('later'),

@@ -54,7 +54,7 @@ const RISK = /low|moderate|high/;
 
 where(triton)('the page about clients', () => {
   test(
-    'its programs with Triton’s do what it says',
+    'the programs with Triton’s client do what the page says',
     async () => {
       const label = expect.stringMatching(RISK);
       expect(await printed('triton', triton)).toEqual([label, label]);
@@ -65,7 +65,7 @@ where(triton)('the page about clients', () => {
 
 where(kserve)('the page about clients', () => {
   test(
-    'its programs with KServe’s do what it says',
+    'the programs with KServe’s client do what the page says',
     async () => {
       const [rows, tensors] = await printed('kserve', kserve);
       expect(rows).toMatch(/^\['\S+证', '\S+证'\]/);
@@ -91,12 +91,12 @@ where(triton)('Triton’s HTTP client', () => {
     ['tensors, in binary and in JSON, with the outputs that were asked for', 'tensors'],
     ['calls that are packed', 'compressed'],
     ['calls that are made at once', 'at once'],
-  ])('%s come to what the model server says', (_, part) => {
+  ])('%s match the response of the model server', (_, part) => {
     expect(Object.keys(own[part] ?? {}).length).toBeGreaterThan(2);
     expect(own[part]).toEqual(direct[part]);
   });
 
-  test('integers and texts come back as they were sent', () => {
+  test('integers and texts come back as sent', () => {
     expect(own['tensors']).toMatchObject({
       longs: { y: { dtype: 'int64', shape: [1, 3], data: LONGS } },
       texts: { y: { dtype: 'object', data: ['头痛', '', 'a"b\\c', 'x'.repeat(300)] } },
@@ -105,7 +105,7 @@ where(triton)('Triton’s HTTP client', () => {
     });
   });
 
-  test('gzip passes both ways, packed', () => {
+  test('gzip passes compressed in both directions', () => {
     expect(scene.packed.calls.filter(({ there, back }) => there || back)).toEqual([
       { there: true, back: false },
       { there: false, back: true },
@@ -113,7 +113,7 @@ where(triton)('Triton’s HTTP client', () => {
     ]);
   });
 
-  test('errors of the model server are its words, those of the router its own', () => {
+  test('errors of the model server have its text, those of the router their own', () => {
     const { 'no model': noModel, 'no metadata': noMetadata, ...rest } = own['failures'] ?? {};
     expect([noModel, noMetadata]).toEqual([
       { status: '404', message: NOBODY },
@@ -154,7 +154,7 @@ where(triton)('Triton’s gRPC client', () => {
     http = await tell(triton, 'triton_http.py', hostOf(scene.direct));
   }, PATIENT_MS);
 
-  test('tensors come to what the model server says over HTTP', () => {
+  test('tensors match the response of the model server over HTTP', () => {
     const { floats, 'one output': one, longs } = http['tensors'] ?? {};
     expect(grpc['tensors']).toEqual({
       floats,
@@ -168,12 +168,12 @@ where(triton)('Triton’s gRPC client', () => {
     });
   });
 
-  test('an answer of many megabytes, and many calls at once', () => {
+  test('a response of many megabytes, and many calls at once', () => {
     expect(grpc['large']).toBe(true);
     expect(grpc['at once']).toEqual(Array.from({ length: 8 }, (_, one) => [one, one, one]));
   });
 
-  test('errors have the codes of gRPC, and a deadline ends the call at the server, too', async () => {
+  test('errors have gRPC codes, and a deadline ends the call at the server, too', async () => {
     expect(grpc['failures']).toMatchObject({
       'no model': { status: 'StatusCode.NOT_FOUND', message: NOBODY },
       'wrong type': {
@@ -207,7 +207,7 @@ where(kserve)('KServe’s clients', () => {
     direct = await tell(kserve, 'kserve_clients.py', scene.direct);
   }, PATIENT_MS);
 
-  test('V1: rows come to what the model server says', () => {
+  test('V1: rows match the response of the model server', () => {
     const { 'no model': noModel, ...rest } = own['v1'] ?? {};
     expect(direct['v1']).toMatchObject(rest);
     expect(rest['ready']).toBe(true);
@@ -216,7 +216,7 @@ where(kserve)('KServe’s clients', () => {
     expect(own['v1 live']).toBe(true);
   });
 
-  test('V2: tensors, in binary and in JSON, come to what the model server says', () => {
+  test('V2: tensors, in binary and in JSON, match the response of the model server', () => {
     expect(own['v2']).toEqual(direct['v2']);
     expect(own['v2']).toMatchObject({
       live: true,
@@ -228,7 +228,7 @@ where(kserve)('KServe’s clients', () => {
     });
   });
 
-  test('gRPC: tensors come to what the model server says over HTTP', () => {
+  test('gRPC: tensors match the response of the model server over HTTP', () => {
     const { 'binary floats': floats, 'binary longs': longs } = direct['v2'] ?? {};
     expect(own['grpc']).toMatchObject({
       live: true,

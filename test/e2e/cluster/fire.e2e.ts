@@ -33,7 +33,7 @@ const native = (id: string): Story => ({
   asked: { path: `/api/v1/models/${id}/inference`, body: ASK },
 });
 
-test('a rolling update, more and fewer replicas', async () => {
+test('an update, more and fewer replicas lose no request', async () => {
   const story = native('rolled');
   await underLoad(story, async () => {
     await update(story);
@@ -41,12 +41,12 @@ test('a rolling update, more and fewer replicas', async () => {
   });
 });
 
-test('a canary, its promotion, and the abort of the next', async () => {
+test('a canary, its promotion, and the abort of the next lose no request', async () => {
   const story = native('promoted');
   await underLoad(story, () => promoteAndAbort(story));
 });
 
-test('a node that is drained, within the budget', async () => {
+test('a node drained within the budget loses no request', async () => {
   if (!(await canDrain())) return;
   const story = native('drained');
   await underLoad(story, () => drain(story));
@@ -68,7 +68,7 @@ require('http').createServer((request, response) => {
 process.on('SIGTERM', () => undefined);
 `;
 
-test('a server that is deaf to SIGTERM and says 200 while it loads, by the template of its kind', async () => {
+test('a server that ignores SIGTERM and reports ready while it loads loses no request, by the template of its kind', async () => {
   const server = { kind: 'tensorflow-serving' } as const;
   // Its pods wait for the longest request before they are told to end: a short one, a short test.
   const inference = { timeoutSeconds: 10, maxConcurrency: 128 };
@@ -79,7 +79,7 @@ test('a server that is deaf to SIGTERM and says 200 while it loads, by the templ
   await underLoad(story, () => update(story));
 });
 
-test('the service itself is replaced and drained', async () => {
+test('an update of the service loses no request, with its drain', async () => {
   await underLoad(native('served'), async () => {
     // The log of the first ones goes with them.
     expect(await refusals(place)).toEqual([]);

@@ -38,7 +38,7 @@ const pods = (): Promise<string> =>
 const shareOf = async (): Promise<number | undefined> =>
   (await place.status('story', () => true)).arms[1]?.traffic;
 
-test('kubectl apply alone makes a model routable, and the runtime knows of it at once', async () => {
+test('kubectl apply alone makes a model routable, and the runtime sees it at once', async () => {
   await place.applyModel(withShare(10));
   await place.status('story', ({ arms }) => arms.length === 2, SOON_MS);
   expect((await place.status('story', () => true)).manager).toBe('kubectl');
@@ -57,7 +57,7 @@ test('a changed share is in force within two seconds, and restarts no pod', asyn
   expect(await pods()).toBe(before);
 });
 
-test('what changes a definition by REST is refused, with the plan', async () => {
+test('a definition by REST is refused, with the plan', async () => {
   const answer = await place.call('PUT', `${MODELS}/story`, { config: { version: 'v9' } });
   expect(answer.status).toBe(409);
   const { error } = answer.json();
@@ -82,7 +82,7 @@ test('an emergency abort by REST holds until the next definition', async () => {
   await until('the share', shareOf, (share) => share === 30, SOON_MS);
 });
 
-test('a pod that goes is no longer called, and its successor is within two seconds', async () => {
+test('a terminating pod gets no more calls, and its successor gets them within two seconds', async () => {
   const names = await place.kubectl(
     'get',
     'pods',
@@ -119,6 +119,6 @@ test('a model removed from Git is gone within two seconds', async () => {
   await until('no such model', infer, ({ status }) => status === 404, SOON_MS);
 });
 
-test('the Role of gitops mode was enough for all of it', async () => {
+test('the Role of gitops mode is sufficient for all of it', async () => {
   expect(await refusals(place)).toEqual([]);
 });

@@ -9,11 +9,11 @@ import { ROOT } from '../../support/sources';
 const checkNodes = (image: string) =>
   promisify(execFile)(join(ROOT, 'scripts', 'check-nodes.sh'), [image], { timeout: 60_000 });
 
-test('nodes that have the image pass', async () => {
+test('nodes with the image pass', async () => {
   await checkNodes(DEFAULT_IMAGES.onnx);
 });
 
-test('a node that lacks the image is named within a minute, with the cause and what to do', async () => {
+test('a node without the image is named within a minute, with the cause and the correction', async () => {
   const image = 'localhost/absent:1';
   await expect(checkNodes(image)).rejects.toMatchObject({
     code: 1,

@@ -26,7 +26,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('on an empty cluster two applies and a wait are enough for an answer from an ONNX model', async () => {
+test('on an empty cluster two applies and a wait lead to an answer of an ONNX model', async () => {
   const env = { ...process.env, CDK8S_OUTDIR: folder };
   await run('npx', ['tsx', 'examples/kubernetes/main.ts'], { cwd: ROOT, env });
   expect(readdirSync(folder).sort()).toEqual([
@@ -57,7 +57,7 @@ test('on an empty cluster two applies and a wait are enough for an answer from a
   expect(refused.stdout).toBe('401');
 });
 
-test('nothing of it is outside the namespace', async () => {
+test('all objects are inside the namespace', async () => {
   const files = [folder, join(ROOT, 'dist')].flatMap((one) =>
     readdirSync(one).map((name) => readFileSync(join(one, name), 'utf8')),
   );

@@ -53,13 +53,13 @@ function externalMetrics(): void {
   });
   afterAll(() => place.end());
 
-  test('the API server asks the service, and gets an answer', async () => {
+  test('the API server calls the service, and gets an answer', async () => {
     const path = 'jsonpath={.status.conditions[?(@.type=="Available")].status}';
     const available = (): Promise<string> => kubectl(['get', 'apiservice', API, '-o', path]);
     await until('the APIService', available, (status) => status === 'True', 60_000);
   });
 
-  test('a model gets replicas by what its callers wait for', async () => {
+  test('a model gets replicas by its waiting requests', async () => {
     const scaling = { minReplicas: 1, maxReplicas: 5, targetConcurrency: 4 };
     const model = standIn('waited', { DELAY_MS: '1000' }, { scaling, inference });
     await place.applyModel(model);
@@ -93,7 +93,7 @@ function externalMetrics(): void {
     expect(answers.filter(({ status }) => status !== 200).map(({ text }) => text)).toEqual([]);
   });
 
-  test('the rights that are rendered were enough', async () => {
+  test('the rendered rights are sufficient', async () => {
     expect(await refusals(place)).toEqual([]);
   });
 }

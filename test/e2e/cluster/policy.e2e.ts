@@ -152,7 +152,7 @@ async function refusedAt(definition: object, path: string): Promise<void> {
 }
 
 test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
-  '%s (%s): not by REST, whatever the key',
+  '%s (%s): is refused by REST with any key',
   (_, target, patch) =>
     unchanged(async () => {
       const [kind = target] = target.split('/');
@@ -160,13 +160,13 @@ test.each([...attacks.POD_ATTACKS, ...attacks.OBJECT_ATTACKS])(
     }),
 );
 
-test.each(attacks.FOREIGN_KINDS)('a model gets no %s, whoever asks', (kind) =>
+test.each(attacks.FOREIGN_KINDS)('a model gets no %s from any caller', (kind) =>
   unchanged(() =>
     refusedAt({ overrides: { [kind]: { metadata: { name: 'iris' } } } }, 'overrides'),
   ),
 );
 
-test.each(attacks.ASKINGS)('by REST nobody gets %s', (_, definition, path) =>
+test.each(attacks.ASKINGS)('REST gives no access to %s', (_, definition, path) =>
   unchanged(() => refusedAt(definition, path.replace(/\.uri$/, ''))),
 );
 
@@ -185,7 +185,7 @@ test.each([
   ['the same again', 'POST', DEPLOY, { config: TAMPERED }],
   ['an update', 'PUT', `${MODELS}/tampered`, { config: { version: 'v3' } }],
   ['a scale', 'POST', `${MODELS}/tampered/scale`, { replicas: 2 }],
-])('a definition written past the service is not brought about by %s', (_, method, path, body) =>
+])('a definition written past the service is not applied by %s', (_, method, path, body) =>
   unchanged(async () => {
     const answer = await call(place.url + path, method, body, undefined, place.writer);
     const refused = refusalIn(answer);
@@ -196,7 +196,7 @@ test.each([
   }),
 );
 
-test('nor by a promotion, nor by the router that finishes what was left undone', async () => {
+test('a promotion and the reconciler do not apply it either', async () => {
   const promote = `${place.url}${MODELS}/tampered/promote`;
   const answer = await call(promote, 'POST', { candidate: 'v2' }, undefined, place.writer);
   expect([202, 400, 409]).toContain(answer.status);
@@ -207,7 +207,7 @@ test('nor by a promotion, nor by the router that finishes what was left undone',
   expect(await place.kubectl(...found)).toBe('');
 });
 
-test('nothing of all this is anywhere else in the cluster, and the rights were enough', async () => {
+test('nothing of it is elsewhere in the cluster, and the rights were sufficient', async () => {
   expect(await elsewhere()).toEqual(beside);
   const answers = /"caller":"writer"/;
   expect((await refusals(place)).filter((line) => !answers.test(line))).toEqual([]);

@@ -46,7 +46,7 @@ async function versions(id: string, callers: number, body: object = ASK): Promis
 const share = (all: readonly string[], version: string): number =>
   all.filter((one) => one === version).length / all.length;
 
-test('an ONNX model out of an object store is deployed and answers', async () => {
+test('an ONNX model from an object store is deployed and answers', async () => {
   const source = stored(place.namespace, 'health_assessment-v2.0.0.onnx');
   const config = { id: 'risk', version: 'v1', framework: 'onnx', source, resources: small };
   const rehearsal = ok(await post(`${MODELS}/deploy?dry_run=true`, { config })).json();
@@ -111,7 +111,7 @@ test('the life of a model: canary, promotion, a version that crashes, rollback, 
   expect((await post(`${MODELS}/story/inference`, ASK)).status).toBe(503);
 });
 
-test('nothing is left of a model that is deleted', async () => {
+test('nothing is left of a deleted model', async () => {
   for (const id of ['story', 'risk']) ok(await place.call('DELETE', `${MODELS}/${id}`));
   const KINDS =
     'deployments,replicasets,pods,configmaps,services,serviceaccounts,secrets,jobs,networkpolicies,' +
@@ -126,7 +126,7 @@ test('nothing is left of a model that is deleted', async () => {
   expect((await place.call('GET', `${MODELS}/story`)).status).toBe(404);
 });
 
-test('the Role that is rendered was enough for all of it, and less is not', async () => {
+test('the rendered Role is sufficient for all of it, and a smaller one is not', async () => {
   expect(await refusals(place)).toEqual([]);
   await place.kubectl('delete', 'rolebinding', 'ai-model-service-models');
   const source = stored(place.namespace, 'health_assessment-v2.0.0.onnx');

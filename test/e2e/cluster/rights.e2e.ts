@@ -79,16 +79,19 @@ const AT_HOME: readonly (readonly string[])[] = [
 const within = (namespace: string, all: readonly (readonly string[])[]): readonly object[] =>
   all.map(([verb = '', what = '']) => attributesOf(namespace, verb, what));
 
-test('with the token of the service one may what its Role says, and nothing that leads further', async () => {
+test('the token of the service has the rights of its Role, and none that lead further', async () => {
   const { namespace } = place;
   expect(await allowed(within(namespace, AT_HOME))).toHaveLength(AT_HOME.length);
   expect(await allowed(within(namespace, REFUSED))).toEqual([]);
 });
 
-test.each(['default', 'kube-system', ''])('nothing in the namespace "%s"', async (namespace) => {
-  const all = [...AT_HOME, ...REFUSED, ...CLUSTER_WIDE];
-  expect(await allowed(within(namespace, all))).toEqual([]);
-});
+test.each(['default', 'kube-system', ''])(
+  'it has no rights in the namespace "%s"',
+  async (namespace) => {
+    const all = [...AT_HOME, ...REFUSED, ...CLUSTER_WIDE];
+    expect(await allowed(within(namespace, all))).toEqual([]);
+  },
+);
 
 test.each([
   ['its own Secret', 'get secret ai-model-service-keys'],
@@ -103,7 +106,7 @@ test.each([
   ['a Deployment elsewhere', 'create deployment mine --image=example.com/x:1 -n default'],
   ['nodes', 'get nodes'],
   ['to be somebody else', 'get pods --as=system:admin'],
-])('and really not: %s', async (_, line) => {
+])('the API server refuses: %s', async (_, line) => {
   const args = ['--kubeconfig', kubeconfig, ...line.split(' ')];
   const before = args.indexOf('--');
   const flags = line.includes(' -n ') ? [] : ['--namespace', place.namespace];

@@ -33,7 +33,7 @@ async function perRouter(id: string): Promise<number[]> {
   return Promise.all(ips.split(' ').map(ask));
 }
 
-test('a replica gets no more at once than it can take, however many routers there are', async () => {
+test('a replica gets no more requests at once than its limit, with any number of routers', async () => {
   const inference = { timeoutSeconds: 60, maxConcurrency: 4, maxQueueDepth: 500 };
   await place.applyModel(standIn('narrow', { DELAY_MS: '300' }, { inference }));
   await place.status('narrow', ({ status }) => status === 'running', 60_000);
@@ -59,7 +59,7 @@ const seen = async (id: string): Promise<Partial<Status>> => {
   }
 };
 
-test('when the leader is killed another one goes on with what it had begun', async () => {
+test('when the leader is killed another one continues its work', async () => {
   const candidates = [{ version: 'v2', traffic: 10 }];
   // REST has no word for the entry point of a stand-in: what Git gave it stays when REST goes on with it.
   await place.applyModel(standIn('lead'));
@@ -80,7 +80,7 @@ test('when the leader is killed another one goes on with what it had begun', asy
   expect((await infer('lead')).json().model_version).toBe('v2');
 });
 
-test('a model that nobody wants sleeps, and all of the 200 requests that wake it are answered', async () => {
+test('an idle model sleeps, and all of the 200 requests that wake it are answered', async () => {
   await place.applyModel(sleepy());
   await place.status('sleepy', ({ replicas }) => replicas.ready === 1, 60_000);
   const serving = new Set<boolean>();
@@ -95,6 +95,6 @@ test('a model that nobody wants sleeps, and all of the 200 requests that wake it
   expect(answers.filter(({ status }) => status !== 200).map(({ text }) => text)).toEqual([]);
 });
 
-test('the Role was enough for all of it', async () => {
+test('the Role was sufficient for all of it', async () => {
   expect(await refusals(place)).toEqual([]);
 });

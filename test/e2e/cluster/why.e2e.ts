@@ -50,7 +50,7 @@ const deploy = (model: ModelInput): Promise<string> => place.applyModel(model);
 
 const WAITING = '{.items[*].status.containerStatuses[*].state.waiting.reason}';
 
-test('an image that does not exist', async () => {
+test('an image that does not exist is the cause', async () => {
   await deploy(standIn('nowhere', {}, { image: 'registry.invalid/suoke/nothing:1' }));
   await appeared('nowhere', WAITING, /ErrImagePull|ImagePullBackOff/);
   const why = await told('nowhere', 'image-pull');
@@ -62,14 +62,14 @@ test('an image that does not exist', async () => {
   });
 });
 
-test('no node with the GPU', async () => {
+test('a missing node with the GPU is the cause', async () => {
   await deploy(standIn('gpu', {}, { resources: { cpu: '10m', memory: '96Mi', gpu: 1 } }));
   await appeared('gpu', '{.items[*].status.conditions[*].reason}', /Unschedulable/);
   const why = await told('gpu', 'no-node-fits');
   expect(why.message).toMatch(/nvidia\.com\/gpu/);
 });
 
-test('a quota that is used up', async () => {
+test('a used-up quota is the cause', async () => {
   await place.kubectl('create', 'quota', 'small', '--hard=requests.memory=3Gi');
   const used = (): Promise<string> =>
     place.kubectl('get', 'quota', 'small', '-o', 'jsonpath={.status.hard}');
@@ -80,40 +80,40 @@ test('a quota that is used up', async () => {
   await place.kubectl('delete', 'quota', 'small');
 });
 
-test('a Secret that is missing', async () => {
+test('a missing Secret is the cause', async () => {
   const env = { TOKEN: { secret: 'keyless--token', key: 'token' } };
   await deploy({ ...standIn('keyless'), env });
   await appeared('keyless', WAITING, /CreateContainerConfigError/);
   expect((await told('keyless', 'missing-secret')).message).toContain('keyless--token');
 });
 
-test('a crash loop, with the last line of the log', async () => {
+test('a crash loop is the cause, with the last line of the log', async () => {
   await deploy(standIn('crash', { CRASH: 'cannot read weights.bin' }));
   await appeared('crash', WAITING, /CrashLoopBackOff/);
   const why = await told('crash', 'crash');
   expect(why.message).toMatch(/exit code 3.*cannot read weights\.bin/);
 });
 
-test('more memory than the limit', async () => {
+test('memory beyond the limit is the cause', async () => {
   await deploy(standIn('hungry', { EAT: 'yes' }));
   await appeared('hungry', '{.items[*].status.containerStatuses[*].lastState}', /OOMKilled/);
   expect((await told('hungry', 'oom-killed')).message).toContain('limit 96Mi');
 });
 
-test('an image that wants root', async () => {
+test('an image that runs as root is the cause', async () => {
   await deploy(standIn('rooted', {}, { image: ROOT_IMAGE }));
   await appeared('rooted', WAITING, /CreateContainerConfigError/);
   expect((await told('rooted', 'image-wants-root')).message).toContain('runs as root');
 });
 
-test('a probe that fails, with what it got', async () => {
+test('a failing probe is the cause, with its response', async () => {
   await deploy(standIn('sick', { SICK: 'warming up' }));
   // Before it listens, that is what is said of it.
   const answers = ({ why }: Status): boolean => /startup.* got HTTP 500/i.test(why?.message ?? '');
   expect((await place.status('sick', answers, APPEAR_MS)).why?.cause).toBe('probe-failing');
 });
 
-test('an artifact with another digest than the definition says', async () => {
+test('an artifact with another digest than stated is the cause', async () => {
   const sha256 = 'f'.repeat(64);
   const source = { ...stored(place.namespace, 'health_assessment-v2.0.0.onnx'), sha256 };
   await deploy({ id: 'tampered', version: 'v1', framework: 'onnx', source });
@@ -122,7 +122,7 @@ test('an artifact with another digest than the definition says', async () => {
   expect(why.message).toContain(sha256);
 });
 
-test('replicas that do not get ready in time', async () => {
+test('replicas that are not ready in time are the cause', async () => {
   const health = { initialDelaySeconds: 300, startupSeconds: 60 };
   const overrides = { Deployment: { spec: { progressDeadlineSeconds: 15 } } };
   await deploy(standIn('late', {}, { health, overrides }));
@@ -133,7 +133,7 @@ test('replicas that do not get ready in time', async () => {
   expect((await told('late', 'progress-deadline')).message).toContain('within 15 s');
 });
 
-test('a version that cannot start is told apart from the one that serves', async () => {
+test('a version that cannot start is reported apart from the one that serves', async () => {
   await deploy(standIn('both'));
   await place.status('both', ({ status }) => status === 'running', APPEAR_MS);
   await deploy(standIn('both', { CRASH: 'no' }, { version: 'v2' }));
@@ -141,6 +141,6 @@ test('a version that cannot start is told apart from the one that serves', async
   expect(why).toMatchObject({ status: 'failed', serving: true });
 });
 
-test('nothing of it needed another right than the Role has', async () => {
+test('no diagnosis needed another right than the Role has', async () => {
   expect(await refusals(place)).toEqual([]);
 });

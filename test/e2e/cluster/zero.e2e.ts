@@ -50,13 +50,13 @@ async function isRefused(ask: () => Promise<Answer>): Promise<void> {
   expect(await standingIn(api, place.namespace)).toEqual(before);
 }
 
-test('a model rendered for 1.37 is refused by REST, and nothing of it is there', async () => {
+test('a model rendered for 1.37 is refused by REST, and has no objects', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
   const { command: _, ...config } = definition;
   await isRefused(() => place.call('POST', `${MODELS}/deploy`, { config }));
 });
 
-test('a model that is there stays as it is when it is to go down to 0', async () => {
+test('an existing model stays unchanged when scaling to 0 is refused', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
   const awake = { ...definition, scaling: { ...definition.scaling, minReplicas: 1 } };
   // REST has no word for the entry point of a stand-in: what Git gave it stays when REST goes on with it.
@@ -76,14 +76,14 @@ test('a model that is there stays as it is when it is to go down to 0', async ()
   );
 });
 
-test('and by kubectl, which can be asked before', async () => {
+test('a dry run of kubectl is refused, too', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
   const asked = place.applyModel(definition, '--dry-run=server');
   await expect(asked).rejects.toThrow(/spec\.minReplicas: Invalid value: 0/);
   expect(await place.kubectl('get', 'deployments', 'sleepy', '--ignore-not-found')).toBe('');
 });
 
-test('rendered for an older one it sleeps and wakes by the service', async () => {
+test('rendered for an older version it sleeps and wakes by the service', async () => {
   if (!refuses) return console.warn(TAKES_ZERO);
   const older = { ...place.environment, kubernetesVersion: '1.30' };
   await apply(objectsOf(parseModel(definition), older));

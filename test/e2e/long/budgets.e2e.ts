@@ -100,10 +100,10 @@ test.each(Object.keys(SHAPES))('an answer with %s', async (shape) => {
   expectWithin(await best(`answer, ${shape}`, asking(shape, 65_536)));
 });
 
-test('an answer in pieces of one byte', async () => {
+test('a response in pieces of one byte', async () => {
   expectWithin(await best('answer, pieces of one byte', asking('short text', 1)));
 });
 
-test('uploads that stop', async () => {
+test('uploads that stall', async () => {
   expectWithin(await best('uploads that stop', { kind: 'stop half-way' }));
 });

@@ -72,7 +72,7 @@ suite('the server of KServe', () => {
     place.remove();
   });
 
-  test('its metrics are where those of an own server are scraped', async () => {
+  test('its metrics are at the path where those of an own server are scraped', async () => {
     const metrics = await call(`${replica.url}/metrics`, 'GET');
     expect(metrics.text).toMatch(/^# TYPE \w+ \w+$/m);
   });
@@ -83,14 +83,14 @@ suite('the server of KServe', () => {
     expect(answer.json().outputs[0]).toMatchObject({ name: 'y', shape: [2], data: [1, 8] });
   });
 
-  test('with binary tensors both ways', async () => {
+  test('with binary tensors in both directions', async () => {
     const tensor = { name: 'x', shape: [2, 2], data: FLOATS };
     const answer = await callBinary(`${router.url}/v2/models/summed/infer`, tensor, 'y');
     expect(answer.status).toBe(200);
     expect([...new Float32Array(new Uint8Array(answer.tail).buffer)]).toEqual([1, 8]);
   });
 
-  test('by V1, natively and over gRPC, in its words', async () => {
+  test('by V1, natively and over gRPC, transcoded', async () => {
     const v1 = await router.call('POST', '/v1/models/summed:predict', ROWS);
     expect(v1.json()).toEqual({ predictions: [1, 8] });
     const native = await router.call('POST', '/api/v1/models/summed/inference', {
@@ -108,7 +108,7 @@ suite('the server of KServe', () => {
     client.close();
   });
 
-  test('it tells its tensors, over HTTP and gRPC', async () => {
+  test('its metadata have its tensors, over HTTP and gRPC', async () => {
     const about = await router.call('GET', '/v2/models/summed');
     expect(about.json()).toMatchObject({
       name: 'summed',
@@ -145,13 +145,13 @@ suite('the server of KServe', () => {
     expect(status.json()).toEqual({ name: 'doubled', ready: true });
   });
 
-  test('what it says of a wrong request reaches the caller', async () => {
+  test('its message about an invalid request reaches the caller', async () => {
     const answer = await router.call('POST', '/v1/models/doubled:predict', { instances: 'x' });
     expect(answer.status).toBe(400);
     expect(answer.text).toContain('instances');
   });
 
-  test('another version takes its place under load, and no request fails', async () => {
+  test('another version replaces it under load, and no request fails', async () => {
     const path = '/v2/models/summed/infer';
     const startNew = () => start(nextPort);
     const done = await update({ router, model: 'summed', path, body: V2, old: replica, startNew });
@@ -159,7 +159,7 @@ suite('the server of KServe', () => {
     expect(done.sent).toBeGreaterThan(50);
   });
 
-  test('at SIGTERM it answers what it has, as an own server is expected to, and ends', async () => {
+  test('at SIGTERM it finishes its requests, as expected of an own server, and ends', async () => {
     const server = await start();
     const slow = { instances: ['slow'] };
     const { answer, ended } = await drain(server, '/v1/models/doubled:predict', slow);

@@ -74,7 +74,7 @@ suite('MLServer', () => {
     place.remove();
   });
 
-  test('its probes and its metrics are where the table of servers says', async () => {
+  test('its probes and metrics are those of the table of servers', async () => {
     const live = 'http' in FACTS.live ? FACTS.live.http : '';
     expect((await call(replica.url + live, 'GET')).status).toBe(200);
     const metrics = await call(replica.metricsUrl + FACTS.metrics.path, 'GET');
@@ -90,7 +90,7 @@ suite('MLServer', () => {
     expect(output).toMatchObject({ name: 'predict', shape: [2, 1], data: [0, 1] });
   });
 
-  test('it is called by V1, with rows as KServe’s clients send them, though it tells no inputs', async () => {
+  test('it is called by V1, with rows as KServe’s clients send them, without metadata of inputs', async () => {
     const rows = await router.call('POST', '/v1/models/above:predict', {
       instances: [
         [0, 1],
@@ -134,20 +134,20 @@ suite('MLServer', () => {
     client.close();
   });
 
-  test('what it says of a wrong request reaches the caller', async () => {
+  test('its message about an invalid request reaches the caller', async () => {
     const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [0, 1, 2] }];
     const answer = await router.call('POST', '/v2/models/above/infer', { inputs });
     expect(answer.status).toBeGreaterThanOrEqual(400);
     expect(answer.text).toMatch(/3 features/);
   });
 
-  test('it has no binary tensors over HTTP; what it says reaches the caller', async () => {
+  test('it has no binary tensors over HTTP; its message reaches the caller', async () => {
     const tensor = { name: 'x', shape: [1, 2], data: Buffer.from(new Float32Array([4, 4]).buffer) };
     const answer = await callBinary(`${router.url}/v2/models/above/infer`, tensor, 'predict');
     expect([answer.status, answer.text]).toEqual([500, 'Internal Server Error']);
   });
 
-  test('another version takes its place under load, and no request fails', async () => {
+  test('another version replaces it under load, and no request fails', async () => {
     const path = '/v2/models/above/infer';
     const startNew = () => start(DEFINITION, nextPort);
     const done = await update({ router, model: 'above', path, body: V2, old: replica, startNew });
@@ -155,7 +155,7 @@ suite('MLServer', () => {
     expect(done.sent).toBeGreaterThan(50);
   });
 
-  test('at SIGTERM it drops what it has, as the table of servers says, and ends', async () => {
+  test('at SIGTERM it drops its requests, as the table of servers states, and ends', async () => {
     const slow = await start({ ...DEFINITION, server: SLOW });
     const request = { ...V2, id: 'slow' };
     const { answer, ended } = await drain(slow, '/v2/models/above/infer', request);

@@ -76,7 +76,7 @@ suite('Triton', () => {
     place.remove();
   });
 
-  test('its probes and its metrics are where the table of servers says', async () => {
+  test('its probes and metrics are those of the table of servers', async () => {
     const live = 'http' in FACTS.live ? FACTS.live.http : '';
     expect((await call(replica.url + live, 'GET')).status).toBe(200);
     const metrics = await call(replica.metricsUrl + FACTS.metrics.path, 'GET');
@@ -84,7 +84,7 @@ suite('Triton', () => {
     expect((await call(`${replica.url}/v2/models/other/ready`, 'GET')).status).toBe(400);
   });
 
-  test('it is called by V2, in JSON and with binary tensors both ways', async () => {
+  test('it is called by V2, in JSON and with binary tensors in both directions', async () => {
     const path = '/v2/models/line/infer';
     const answer = await router.call('POST', path, V2);
     expect(answer.json().outputs).toMatchObject([{ name: 'y', shape: [2, 2], data: ANSWER }]);
@@ -126,7 +126,7 @@ suite('Triton', () => {
     client.close();
   });
 
-  test('it tells its tensors, over HTTP and gRPC, under the version of the definition', async () => {
+  test('its metadata have its tensors, over HTTP and gRPC, under the version of the definition', async () => {
     const about = await router.call('GET', '/v2/models/line');
     const tensor = { datatype: 'FP32', shape: [-1, 2] };
     expect(about.json()).toMatchObject({
@@ -141,14 +141,14 @@ suite('Triton', () => {
     client.close();
   });
 
-  test('what it says of a wrong request reaches the caller', async () => {
+  test('its message about an invalid request reaches the caller', async () => {
     const inputs = [{ name: 'z', datatype: 'FP32', shape: [1, 2], data: [0, 1] }];
     const answer = await router.call('POST', '/v2/models/line/infer', { inputs });
     expect(answer.status).toBe(400);
     expect(answer.text).toMatch(/unexpected inference input 'z'/);
   });
 
-  test('another version takes its place under load, and no request fails', async () => {
+  test('another version replaces it under load, and no request fails', async () => {
     const path = '/v2/models/line/infer';
     const startNew = () => start(nextPort);
     const done = await update({ router, model: 'line', path, body: V2, old: replica, startNew });
@@ -156,7 +156,7 @@ suite('Triton', () => {
     expect(done.sent).toBeGreaterThan(50);
   });
 
-  test('at SIGTERM it answers what it has, as the table of servers says, and ends', async () => {
+  test('at SIGTERM it finishes its requests, as the table of servers states, and ends', async () => {
     const server = await start();
     const slow = { inputs: [{ ...V2.inputs[0], data: [-1000, 0, 0, 0] }] };
     const { answer, ended } = await drain(server, '/v2/models/line/infer', slow);
