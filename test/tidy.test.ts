@@ -228,7 +228,7 @@ test('every file has a room, and imports only what the table allows its room', (
   expect(breaches).toEqual([]);
 });
 
-test('the table has no room that nobody lives in', () => {
+test('every room of the table has files', () => {
   const lived = new Set(product.map(({ path }) => roomOf(path)));
   expect(Object.keys(TABLE).filter((room) => !lived.has(room))).toEqual([]);
 });
@@ -367,7 +367,7 @@ test('nine functions of ten have at most 25 lines', () => {
 // A sentence of a message, a path or a URL cannot be broken; code can.
 const isText = (line: string): boolean => /['"`/]/.test(line);
 
-test('lines fit on a screen, and nothing is left to be done', () => {
+test('lines fit on a screen, and no marks of unfinished work are left', () => {
   const marks = new RegExp(['TO', 'DO|FIX', 'ME|X', 'XX'].join(''));
   const found = everything.flatMap(({ path, text }) =>
     text.split('\n').flatMap((line, index) => {
@@ -410,7 +410,7 @@ function textsOf({
   return found.map((text) => ({ path, text }));
 }
 
-test('what users read has an actor in each sentence', () => {
+test('texts for users name the actor in each sentence', () => {
   const texts = [...prose(), ...[...product, ...under('scripts')].flatMap(textsOf)];
   const found = texts.flatMap(({ path, text }) =>
     text.split('\n').flatMap((line) => (RIDDLE.test(line) ? [`${path}: ${line.trim()}`] : [])),
@@ -433,7 +433,7 @@ test('only definitions have a default export', () => {
 const TYPES_MS = 120_000;
 
 test(
-  'no object is asked for a key that somebody else chose, but by entryOf and setEntry',
+  'keys from outside are looked up by entryOf and set by setEntry only',
   () => {
     expect(freeKeys(product.filter(({ path }) => path !== 'lib/spec/entry.ts'))).toEqual([]);
   },
@@ -441,7 +441,7 @@ test(
 );
 
 test(
-  'such keys are found in all the ways to write them, and numbers and closed names are none',
+  'such keys are found in all the ways to write them; numbers and closed names are allowed',
   () => {
     const lines = [
       'declare const a: Readonly<Record<string, string>>, list: string[], key: string;',

@@ -53,7 +53,7 @@ function counted(run: Run, isShown = true) {
 const dataOf = (parts: readonly Tensors[] | undefined): unknown =>
   parts?.map(({ x: output }) => valuesOf(output as Tensor));
 
-test('what neither the graph shows nor the author states is not joined, whatever was compared', async () => {
+test('does not batch without a proof by the graph or a statement of the author, whatever was compared', async () => {
   const { model, rows } = counted(doubled, false);
   const runner = batchRunnerOf(model);
   expect(runner.isPossible).toBe(false);
@@ -61,7 +61,7 @@ test('what neither the graph shows nor the author states is not joined, whatever
   expect(rows).toEqual([]);
 });
 
-test('what the graph shows is joined, and the first runs with different rows are done singly too', async () => {
+test('batches by proof of the graph, and also runs the first different rows alone', async () => {
   const { model, rows } = counted(doubled);
   const runner = batchRunnerOf(model);
   for (let at = 0; at < 5; at += 1) {
@@ -70,7 +70,7 @@ test('what the graph shows is joined, and the first runs with different rows are
   expect(rows).toEqual([2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 2]);
 });
 
-test('equal requests prove nothing: different ones are compared after any number of them', async () => {
+test('compares different requests after any number of equal ones, which prove nothing', async () => {
   const told: string[] = [];
   const options = { isStated: true, onDifferent: (reason: string) => told.push(reason) };
   const runner = batchRunnerOf(modelOf(lessMean, false), options);
@@ -83,7 +83,7 @@ test('equal requests prove nothing: different ones are compared after any number
   expect(told).toEqual(['a joined run gave another answer than a single one']);
 });
 
-test('each input must have had different rows: what is the same in all requests proves nothing of it', async () => {
+test('needs different rows in each input: rows equal in all requests prove nothing about it', async () => {
   const sums: Run = (inputs) => {
     const scale = valuesOf(inputs['scale'] as Tensor);
     const mean = scale.reduce((sum, one) => sum + one, 0) / scale.length;
@@ -101,7 +101,7 @@ test('each input must have had different rows: what is the same in all requests 
   expect(runner.isPossible).toBe(false);
 });
 
-test('joined runs are sampled for ever, and one that differs ends joining', async () => {
+test('samples batched runs for ever, and ends batching at a difference', async () => {
   let run = doubled;
   let drawn = 0.999;
   let compared = 0;
@@ -122,7 +122,7 @@ test('joined runs are sampled for ever, and one that differs ends joining', asyn
   expect(runner.isPossible).toBe(false);
 });
 
-test('about one joined run in a thousand is compared, with four of its requests', async () => {
+test('compares about one batched run in a thousand, with four of its requests', async () => {
   const { model, rows } = counted(doubled);
   let turn = 0;
   const runner = batchRunnerOf(model, { random: () => (turn++ % 1000) / 1000 });
@@ -134,7 +134,7 @@ test('about one joined run in a thousand is compared, with four of its requests'
   expect([single % 4, single / 4 >= 2, single / 4 <= 4]).toEqual([0, true, true]);
 });
 
-test('a request that is refused alone and was answered with others ends joining', async () => {
+test('ends batching when a request is refused alone and was answered with others', async () => {
   const run: Run = (inputs) => {
     if (inputs['x']?.dims[0] === 1) throw new ServeError(400, 'no');
     return doubled(inputs);
@@ -144,13 +144,13 @@ test('a request that is refused alone and was answered with others ends joining'
   expect(runner.isPossible).toBe(false);
 });
 
-test('a run without a row for each row ends joining', async () => {
+test('ends batching at a run without a row for each row', async () => {
   const runner = batchRunnerOf(modelOf(() => x(1), true));
   expect(await runner.run([x(1), x(2)], ['x'])).toBeUndefined();
   expect(runner.isPossible).toBe(false);
 });
 
-test('a joined run that was under way when another found the graph out is not believed', async () => {
+test('discards a batched run that was running when another one ended batching', async () => {
   const pending: (() => void)[] = [];
   const run: Run = (inputs) =>
     new Promise((resolve) => {

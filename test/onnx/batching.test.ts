@@ -30,7 +30,7 @@ async function metric(line: string): Promise<number> {
   return Number(found?.slice(line.length));
 }
 
-test('requests that come together share a run, and each has its own answer', async () => {
+test('concurrent requests share a run, and each gets its own result', async () => {
   const rows = Array.from({ length: 40 }, (_, i) => [i, i + 1, i * 2, -i]);
   const alone: Outputs[] = [];
   for (const row of rows) alone.push(await infer('batchable', 'FP32', [row]));
@@ -47,7 +47,7 @@ test('requests that come together share a run, and each has its own answer', asy
   }
 });
 
-test('requests of several rows, and of different shapes, keep apart what is theirs', async () => {
+test('requests of several rows, and of different shapes, get their own results', async () => {
   const cases = Array.from({ length: 30 }, (_, i) =>
     Array.from({ length: (i % 4) + 1 }, (__, row) =>
       Array.from({ length: (i % 3) + 1 }, (___, column) => `${i}-${row}-${column} 症`),
@@ -81,7 +81,7 @@ test('a graph that mixes the rows of a batch runs them one by one, after any war
   expect(await metric('onnx_server_joins_requests{model="batchable"}')).toBe(1);
 });
 
-test('what an author states wrongly is found out by different requests, told and counted', async () => {
+test('a wrong statement of the author is detected by different requests, logged and counted', async () => {
   const stated = await startServer({
     models: fixtures('unbatchable'),
     batching: { maxSize: 8, maxDelayMs: 5 },
@@ -99,7 +99,7 @@ test('what an author states wrongly is found out by different requests, told and
   );
 });
 
-test('a model that is not joined says at start why, and what would change it', async () => {
+test('a model that is not batched logs the reason at its start, and the remedy', async () => {
   const asked = await startServer({
     models: fixtures('unbatchable', 'batchable'),
     batching: { maxSize: 8, maxDelayMs: 0 },
@@ -111,7 +111,7 @@ test('a model that is not joined says at start why, and what would change it', a
   );
 });
 
-test('a graph without a batch in its output is run for each', async () => {
+test('a graph without a batch in its output runs each request alone', async () => {
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, i) => infer('total', 'FP32', [[i, 0, 0]])),
   );
@@ -120,7 +120,7 @@ test('a graph without a batch in its output is run for each', async () => {
   );
 });
 
-test('native and V1 requests are joined as well, and say so', async () => {
+test('native and V1 requests are batched as well, and counted', async () => {
   const calls = Array.from({ length: 8 }, (_, i) =>
     post(`${server.url}/inference?model=batchable`, { input_data: { x: [i, 0, 0, 0] } }),
   );
@@ -136,7 +136,7 @@ test('a request with a wrong shape fails alone', async () => {
   expect(await Promise.all(good)).toHaveLength(5);
 });
 
-test('one whose time is up before its batch runs has 504, the others their answers', async () => {
+test('a request that expires before its batch runs gets 504, the others their results', async () => {
   const body = {
     inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }],
   };

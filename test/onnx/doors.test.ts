@@ -15,7 +15,7 @@ const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1]
 const headers = { 'content-type': 'application/json' };
 
 test.each(['evil.example', 'localhost.evil.example', '127.0.0.1.nip.example:80'])(
-  'it does not answer to %s, which a web page can point at this machine',
+  'does not answer to %s, which a web page can point at this machine',
   async (host) => {
     for (const path of [PATH, '/v2/models/identity_fp32', '/metrics', '/v2/health/live']) {
       const asking =
@@ -29,13 +29,13 @@ test.each<Readonly<Record<string, string>>>([
   { origin: 'http://203.0.113.5' },
   { origin: 'http://x.localhost' },
   { 'sec-fetch-site': 'cross-site' },
-])('no page of another origin makes it infer: %j', async (page) => {
+])('refuses inference for a page of another origin: %j', async (page) => {
   expect((await ask(server.port, PATH, { headers: { ...headers, ...page }, body })).status).toBe(
     403,
   );
 });
 
-test.each(['localhost', '127.0.0.1:8080', '[::1]'])('it answers to %s', async (host) => {
+test.each(['localhost', '127.0.0.1:8080', '[::1]'])('answers to %s', async (host) => {
   const got = await ask(server.port, '/v2/models/identity_fp32', { headers: { host } });
   expect(got.status).toBe(200);
 });

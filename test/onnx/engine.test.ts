@@ -52,7 +52,7 @@ function moving(now: () => number = () => 0) {
 
 const turn = (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve));
 
-test('inputs that take long are never computed on the event loop, from the first request on', async () => {
+test('slow inputs are never computed on the event loop, from the first request on', async () => {
   const { engine, first, second, moves } = moving();
   const small = engine.run(strings(10_000), []);
   expect(first.pending).toHaveLength(1);
@@ -65,7 +65,7 @@ test('inputs that take long are never computed on the event loop, from the first
   expect(await Promise.all(runs)).toEqual([OUTPUTS, OUTPUTS]);
 });
 
-test('where there is no second session, what takes long is computed on the first', async () => {
+test('without a second session slow inputs are computed on the first', async () => {
   const first = engineOf();
   const move = (): Promise<Engine> => Promise.reject(new Error('no memory'));
   const engine = new AdaptiveEngine({ kind: 'inline', engine: first }, {} as SessionSpec, move);
@@ -75,7 +75,7 @@ test('where there is no second session, what takes long is computed on the first
   expect(await run).toBe(OUTPUTS);
 });
 
-test('a run that stalls the event loop moves the graph at once', async () => {
+test('a run that blocks the event loop moves the graph at once', async () => {
   let clock = 0;
   const { engine, first, moves } = moving(() => clock);
   for (const milliseconds of [50, 51]) {
@@ -88,7 +88,7 @@ test('a run that stalls the event loop moves the graph at once', async () => {
   expect(moves()).toBe(1);
 });
 
-test('strings go to the thread of a graph, and come back, as one piece of memory', async () => {
+test('strings pass to the thread of a graph, and back, as one piece of memory', async () => {
   const post = jest.spyOn(Worker.prototype, 'postMessage');
   const source = path.join(FIXTURES, 'identity_string.onnx');
   const engine = await startThread({ source, options: {} });
@@ -103,7 +103,7 @@ test('strings go to the thread of a graph, and come back, as one piece of memory
   post.mockRestore();
 });
 
-test('a run that began while a slow graph moves to its thread ends on the session it began on', async () => {
+test('a run that began while a slow graph moves to its thread ends on its first session', async () => {
   let clock = 0;
   let moved: (engine: Engine) => void = () => undefined;
   const [first, second] = [engineOf(), engineOf()];

@@ -194,7 +194,7 @@ const TEN = input('x', 'FP32', [2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 const shapeOf = (reply: Reply): unknown =>
   (json(reply) as { outputs?: { shape: unknown }[] }).outputs?.[0]?.shape ?? reply.text;
 
-test('no rows are refused where the graph is not known to bear them', async () => {
+test('empty inputs are refused where the graph is not known to support them', async () => {
   const reply = await infer('largest', input('x', 'FP32', [0, 5], []));
   expect([reply.status, json(reply)]).toEqual([
     400,
@@ -209,13 +209,13 @@ test('no rows are refused where the graph is not known to bear them', async () =
   expect(recurrent.status).toBe(400);
 });
 
-test('no rows are answered with no rows where the graph bears them', async () => {
+test('empty inputs have empty outputs where the graph supports them', async () => {
   const reply = await infer('identity_fp32', input('x', 'FP32', [0, 5], []));
   expect([reply.status, shapeOf(reply)]).toEqual([200, [0, 5]]);
 });
 
 test.each(['largest_of_first', 'in_branch', 'in_function'])(
-  'the largest of what a request has cut to nothing are nothing: %s',
+  'TopK with a K of more than the rest of a request is safe: %s',
   async (model) => {
     expect(shapeOf(await infer(model, TEN, input('end', 'INT64', [1], [0])))).toEqual([0, 2]);
     const some = await infer(model, TEN, input('end', 'INT64', [1], [1]));
@@ -231,23 +231,26 @@ const others = (model: string): readonly unknown[] =>
 test.each([
   ['quotient', 'INT32', '-2147483648', ['3', '-3', '-3', '3', '-6', '-2147483648']],
   ['remainder', 'INT64', '-9223372036854775808', ['1', '1', '-1', '-1', '0', '0']],
-])('integers are divided by −1, the lowest too: %s', async (model, datatype, lowest, wanted) => {
-  const ask = (a: Input['data'], b: Input['data']): Promise<Reply> =>
-    infer(model, input('a', datatype, [a.length], a), input('b', datatype, [b.length], b));
-  const reply = await ask([7, -7, 7, -7, 6, lowest], [2, 2, -2, -2, -1, -1]);
-  expect([reply.status, reply.text]).toEqual([
-    200,
-    expect.stringContaining(`"data":[${wanted.join(',')}]`),
-  ]);
-  expect(await ask([lowest], [2])).toMatchObject({ status: 200 });
-  expect(await ask([4], [0])).toMatchObject({
-    status: 400,
-    text: expect.stringContaining('could not compute'),
-  });
-});
+])(
+  'division of integers by −1 is safe, of the lowest too: %s',
+  async (model, datatype, lowest, wanted) => {
+    const ask = (a: Input['data'], b: Input['data']): Promise<Reply> =>
+      infer(model, input('a', datatype, [a.length], a), input('b', datatype, [b.length], b));
+    const reply = await ask([7, -7, 7, -7, 6, lowest], [2, 2, -2, -2, -1, -1]);
+    expect([reply.status, reply.text]).toEqual([
+      200,
+      expect.stringContaining(`"data":[${wanted.join(',')}]`),
+    ]);
+    expect(await ask([lowest], [2])).toMatchObject({ status: 200 });
+    expect(await ask([4], [0])).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('could not compute'),
+    });
+  },
+);
 
 test.each(['computed', 'in_loop'])(
-  'the lowest integer that a graph itself calculates is divided by −1: %s',
+  'division by −1 of the lowest integer, computed by the graph, is safe: %s',
   async (model) => {
     const reply = await infer(model, input('x', 'INT64', [2], ['9223372036854775807', 5]));
     expect([reply.status, reply.text]).toEqual([
@@ -257,7 +260,7 @@ test.each(['computed', 'in_loop'])(
   },
 );
 
-describe('a file is changed', () => {
+describe('a patched file', () => {
   const divided = (b: FileText['constants'], type: 'int32' | 'float' = 'int32'): FileText => ({
     inputs: { a: [type, ['N']] },
     outputs: { y: [type, ['N']] },
@@ -270,14 +273,14 @@ describe('a file is changed', () => {
   const isGuarded = (text: FileText, opset = 18): boolean =>
     withGuards(onnxFile({ ...text, opset }), opset) !== undefined;
 
-  test('where integers may be divided by −1, and nowhere else', () => {
+  test('has guards where integers may be divided by −1, and nowhere else', () => {
     expect(isGuarded(divided(one(2)))).toBe(false);
     expect(isGuarded(divided(one(-1)))).toBe(true);
     expect(isGuarded(divided({ b: weights(1) }, 'float'))).toBe(false);
     expect(isGuarded(GRAPHS['quotient'] as FileText, 7)).toBe(true);
   });
 
-  test('where TopK takes K as an input', () => {
+  test('has guards where TopK takes K as an input', () => {
     expect(isGuarded(GRAPHS['largest'] as FileText, 10)).toBe(true);
     expect(isGuarded(GRAPHS['largest'] as FileText, 9)).toBe(false);
   });
@@ -295,7 +298,7 @@ test.each([
     '{"input_data":{"__proto__":[6,8],"toString":[2,2]}}',
     { result: { constructor: [3, 4] } },
   ],
-])('values of a graph may have the names of methods: %s', async (target, body, answer) => {
+])('values of a graph may have names of inherited methods: %s', async (target, body, answer) => {
   const reply = await post(`${server.url}${target}`, body);
   expect([reply.status, json(reply)]).toEqual([200, expect.objectContaining({})]);
   expect(json(reply)).toMatchObject(answer);

@@ -270,12 +270,12 @@ const MIXED: readonly Case[] = [
 const cases = (all: readonly Case[]) =>
   all.map(([name, nodes, words = {}]) => [name, nodes, words] as const);
 
-test.each(cases(SHOWN))('a graph shows that its rows are independent: %s', (_, nodes, words) => {
+test.each(cases(SHOWN))('a graph proves that its rows are independent: %s', (_, nodes, words) => {
   expect(judged(nodes, words)).toEqual({ isShown: true });
 });
 
 test.each(cases(MIXED))(
-  'a graph does not show that its rows are independent: %s',
+  'a graph does not prove that its rows are independent: %s',
   (_, nodes, words) => {
     expect(judged(nodes, words)).toEqual({ isShown: false, reason: expect.any(String) });
   },
@@ -299,7 +299,7 @@ const LOOPED = {
   },
 } as const;
 
-test('a loop whose turns keep rows apart is shown, one whose turns do not is not', () => {
+test('a loop is a proof if its turns keep rows apart, and none otherwise', () => {
   expect(judged(LOOP([to('Relu', 'state', {}, 'next')]), LOOPED)).toEqual({ isShown: true });
   const mixing = [to('ReduceMean', 'state', {}, 'm'), to('Sub', 'state m', {}, 'next')];
   expect(judged(LOOP(mixing), LOOPED)).toMatchObject({ isShown: false });
@@ -323,7 +323,7 @@ const scan = (body: readonly NodeText[], last = 'kept'): readonly NodeText[] => 
   ),
 ];
 
-test('a scan that takes row by row is shown while it hands nothing on to the next row', () => {
+test('a scan row by row is a proof while it passes nothing to the next row', () => {
   const distance = [
     to('Sub', 'state row', {}, 'd'),
     to('ReduceSumSquare', 'd one', { keepdims: 0 }, 'out'),
@@ -345,6 +345,6 @@ test('the reason names the node', () => {
   });
 });
 
-test('an input without a leading dimension of any size shows nothing', () => {
+test('an input without a dynamic leading dimension proves nothing', () => {
   expect(judged([to('Relu', 'x')], { x: [2, 4], y: [2, 4] })).toMatchObject({ isShown: false });
 });

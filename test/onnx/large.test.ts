@@ -19,7 +19,7 @@ const tensor = (type: OrtType, dims: readonly number[], data: TensorData): Tenso
   data,
 });
 
-describe('tensors that go from one thread to the other', () => {
+describe('tensors that pass from one thread to the other', () => {
   const items = Array.from({ length: 3000 }, (_, row) => ({
     x: tensor(
       'float32',
@@ -30,21 +30,21 @@ describe('tensors that go from one thread to the other', () => {
     word: tensor('string', [2], ['', `\ufeff漢\ud83d\ude00${row}`]),
   }));
 
-  test('are the same, and a few pieces of memory however many rows there are', async () => {
+  test('are equal, in a few pieces of memory for any number of rows', async () => {
     const whole = await packTensors(items);
     expect(memoryOf(whole)).toHaveLength(9);
     expect(await unpackTensors(whole)).toEqual(items);
     expect(await unpackTensors(await packTensors([]))).toEqual([]);
   });
 
-  test('rows have memory of their own', async () => {
+  test('have memory of their own for their rows', async () => {
     const [, second] = await unpackTensors(await packTensors(items));
     const data = second?.['x']?.data as Float32Array | undefined;
     expect(data?.buffer.byteLength).toBe(data?.byteLength);
     expect(data).toHaveLength(1);
   });
 
-  test('others have their turn after each slice', async () => {
+  test('leave the event loop free after each slice', async () => {
     let turns = 0;
     const turn = (): Promise<void> => {
       turns += 1;
@@ -91,7 +91,7 @@ const bodyOf = (count: number): Buffer =>
       `"data":[NaN${',-0.5'.repeat(count - 1)}]}]}`,
   );
 
-test('what is small is read and written at once, what is large in the thread, with one result', async () => {
+test('small bodies are parsed at once, large ones in the thread, with equal results', async () => {
   const { words, tasks } = wordsAndTasks();
   const small = await words.readInfer(bodyOf(3), undefined);
   await words.writeInfer(small, { y: small.inputs['x'] as Tensor });
@@ -109,7 +109,7 @@ test('what is small is read and written at once, what is large in the thread, wi
   );
 });
 
-test('numbers as bytes are not looked at: they stay, whatever their size', async () => {
+test('numbers as bytes are not parsed: they stay here, whatever their size', async () => {
   const { words, tasks } = wordsAndTasks();
   const count = 200_000;
   const head = Buffer.from(
@@ -126,7 +126,7 @@ test('numbers as bytes are not looked at: they stay, whatever their size', async
   concat.mockRestore();
 });
 
-test('strings as bytes are taken apart in the thread when they are many', async () => {
+test('strings as bytes are parsed in the thread when they are many', async () => {
   const { words, tasks } = wordsAndTasks('string');
   const ask = async (count: number): Promise<unknown> => {
     const head = Buffer.from(
@@ -140,7 +140,7 @@ test('strings as bytes are taken apart in the thread when they are many', async 
   expect([await ask(10_001), tasks]).toEqual([10_001, ['read v2']]);
 });
 
-test('bits as bytes are looked at in a loop, the wrong ones are named', () => {
+test('bits as bytes are checked in a loop, and wrong ones named', () => {
   const find = jest.spyOn(Uint8Array.prototype, 'findIndex');
   const bits = typeOf('bool');
   const bytes = Buffer.from([1, 0, 1]);
@@ -205,7 +205,7 @@ describe('the server', () => {
     expect([large.status, plain(large.text)]).toEqual([small.status, plain(small.text)]);
   });
 
-  test('the native call is answered in the same way when it is large', async () => {
+  test('answers a native call in the same way when it is large', async () => {
     const ask = async (blank: string): Promise<unknown> => {
       const url = `${server.url}/inference?model=batchable`;
       const { resource_usage: _, ...answer } = json(await post(url, `${blank}${row}`)) as {
@@ -217,7 +217,7 @@ describe('the server', () => {
     expect(await ask(blanks)).toEqual(await ask(''));
   });
 
-  test('thousands of rows are answered in their order, the wrong ones in their places', async () => {
+  test('answers thousands of rows in order, with errors in their places', async () => {
     const requests = Array.from({ length: 12_000 }, (_, at) => ({
       input_data: at % 1000 === 7 ? 'wrong' : [at, 1, 1, 1],
     }));
@@ -232,7 +232,7 @@ describe('the server', () => {
     expect(results[11_000]?.result).toEqual((json(alone) as { result: object }).result);
   });
 
-  test('many strings come back as they went, in JSON and as bytes', async () => {
+  test('returns many strings unchanged, in JSON and as bytes', async () => {
     const words = Array.from({ length: 20_000 }, (_, at) => `漢${at}`);
     const inputs = [{ name: 'x', datatype: 'BYTES', shape: [2, 10_000], data: words }];
     const url = `${server.url}/v2/models/identity_string/infer`;
@@ -247,7 +247,7 @@ describe('the server', () => {
     expect(Number(bytes.headers.get('content-length'))).toBe(head + size);
   });
 
-  test('a body that needs more than the limits is refused, and the next one is served', async () => {
+  test('refuses a body beyond the limits, and serves the next one', async () => {
     const url = `${server.url}/v2/models/identity_fp32/infer`;
     const deep = await post(url, `${'['.repeat(300_000)}`);
     expect([deep.status, deep.text]).toEqual([400, expect.stringContaining('nested too deeply')]);

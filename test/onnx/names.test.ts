@@ -54,7 +54,7 @@ async function ask(path_: string, body: string): Promise<unknown> {
 }
 
 describe.each(['constructor', 'toString'])('a model named %s', (model) => {
-  test('answers native calls by inputs of inherited names', async () => {
+  test('answers native calls with inputs of inherited names', async () => {
     const body = `{"input_data":${row(1, 2, 4, 8)}}`;
     expect(await ask(`/inference?model=${model}`, body)).toMatchObject({
       result: { valueOf: [15], isPrototypeOf: [-1] },
@@ -89,7 +89,7 @@ describe.each(['constructor', 'toString'])('a model named %s', (model) => {
     });
   });
 
-  test('answers V2 tensors, of which each is there once', async () => {
+  test('answers V2 tensors, each once', async () => {
     const tensor = (name: string): object => ({
       name,
       datatype: 'FP32',
@@ -109,7 +109,7 @@ describe.each(['constructor', 'toString'])('a model named %s', (model) => {
   });
 
   test.each(NAMES)(
-    'says that %s is missing, and finds nothing inherited in its place',
+    'reports %s as missing, and finds nothing inherited in its place',
     async (name) => {
       const others = NAMES.filter((one) => one !== name);
       const some = `{${others.map((one) => `"${one}":1`).join(',')}}`;
@@ -131,7 +131,7 @@ describe.each(['constructor', 'toString'])('a model named %s', (model) => {
   );
 });
 
-test('an output that ONNX Runtime cannot give back is told at the start', async () => {
+test('an output that ONNX Runtime cannot return is reported at the start', async () => {
   const file = path.join(folder, 'output.onnx');
   const nodes = [{ op: 'Identity', in: ['x'], out: ['__proto__'] }];
   writeFileSync(

@@ -47,7 +47,7 @@ async function refused(model: string, input: unknown, more = {}): Promise<string
 }
 
 describe('one inference', () => {
-  test('answers the seed’s request as it stands, and needs no model name when there is one', async () => {
+  test('answers the seed’s request unchanged, and needs no model name for a single model', async () => {
     const reply = await post(`${alone.url}/inference`, {
       input_data: {
         symptoms: ['头痛', '乏力', '食欲不振'],
@@ -70,12 +70,12 @@ describe('one inference', () => {
     expect(usage.memory_bytes).toBeGreaterThan(1e7);
   });
 
-  test('says which words were not understood', async () => {
+  test('reports unknown words', async () => {
     const answer = await result('deep_tcm_diagnosis', { symptoms: ['头痛', 'xyz', '乏力'] });
     expect(answer['unknown_symptoms']).toEqual(['xyz']);
   });
 
-  test('takes what is missing, or null, from the defaults of the file', async () => {
+  test('takes missing or null values from the defaults of the file', async () => {
     expect(await result('with_metadata', { x: [0.5, 1] })).toEqual({
       probabilities: { no: expect.closeTo(0.26894143), yes: expect.closeTo(0.7310586) },
       word: ['hello'],
@@ -85,13 +85,13 @@ describe('one inference', () => {
     expect(await result('with_metadata', given)).toMatchObject({ word: ['bye'], seen: ['a', 'b'] });
   });
 
-  test('takes a dotted name as a path or as it is', async () => {
+  test('takes a dotted name as a path or literally', async () => {
     const flat = { x: [0.5, 1], 'options.scale': 3 };
     const deep = { x: [0.5, 1], options: { scale: 3 } };
     expect(await result('with_metadata', flat)).toEqual(await result('with_metadata', deep));
   });
 
-  test('puts the batch in front that the graph wants, and takes it off again', async () => {
+  test('adds the batch dimension that the graph wants, and removes it again', async () => {
     const one = await result('batchable', { x: [1, 2, 3, 4] });
     expect(one).toMatchObject({ best: 0 });
     expect(one['y']).toHaveLength(3);
@@ -106,12 +106,12 @@ describe('one inference', () => {
     expect(await result('scalar', { x: 1.5, n: 1 })).toEqual({ doubled: 3, next: 2 });
   });
 
-  test('takes the value single when the model has one input', async () => {
+  test('takes the bare value when the model has one input', async () => {
     const named = await result('batchable', { x: [1, 2, 3, 4] });
     expect(await result('batchable', [1, 2, 3, 4])).toEqual(named);
   });
 
-  test('gives classes their names, and the largest as confidence', async () => {
+  test('names classes, with the largest as confidence', async () => {
     const reply = await infer('zipmap_strings', { X: [5.1, 3.5, 1.4, 0.2] });
     expect(json(reply)).toMatchObject({
       result: {
@@ -126,13 +126,13 @@ describe('one inference', () => {
     expect(json(await infer('batchable', [1, 2, 3, 4]))).toMatchObject({ confidence: null });
   });
 
-  test('writes what JSON has no word for as a string', async () => {
+  test('writes values that JSON cannot express as strings', async () => {
     expect(await result('identity_fp32', { x: ['NaN', '-Infinity', 1] })).toEqual({
       y: ['NaN', '-Infinity', 1],
     });
   });
 
-  test('leaves the empty strings out that fill up a row', async () => {
+  test('leaves out the empty strings that fill up a row', async () => {
     expect(await result('identity_string', { x: ['', 'a', ''] })).toEqual({ y: ['a'] });
     expect(await result('identity_string', { x: ['', ''] })).toEqual({ y: [] });
   });
@@ -165,7 +165,7 @@ describe('one call of several rows', () => {
     expect(await answer('identity_string', { x: rows })).toMatchObject({ result: { y: rows } });
   });
 
-  test('names the classes of each row, and has a confidence for each', async () => {
+  test('names the classes of each row, with a confidence each', async () => {
     const both = await answer('zipmap_strings', { X: flowers });
     const single = await Promise.all(flowers.map((row) => answer('zipmap_strings', { X: row })));
     const name = 'output_probability';
@@ -181,7 +181,7 @@ describe('one call of several rows', () => {
     expect(both.result['output_label']).toEqual(single.map(({ result: of }) => of['output_label']));
   });
 
-  test('has the confidence of each row where the graph says it', async () => {
+  test('has the confidence of each row where the graph outputs it', async () => {
     const symptoms = [['头痛'], ['口渴']];
     const both = await answer('deep_tcm_diagnosis', { symptoms });
     const single = await Promise.all(
@@ -193,7 +193,7 @@ describe('one call of several rows', () => {
     expect(both.confidence).toEqual(both.result['confidence']);
   });
 
-  test('has no confidence where nothing says one', async () => {
+  test('has no confidence without an output for it', async () => {
     const x = [1, 2, 3, 4];
     expect(await answer('batchable', { x: [x, x] })).toMatchObject({ confidence: null });
     expect(await answer('batchable', { x })).toMatchObject({ confidence: null });
@@ -271,13 +271,13 @@ test('a body that is not UTF-8 is refused with the byte, in every protocol', asy
   }
 });
 
-test('NaN in depth is refused, and the server goes on', async () => {
+test('NaN in nested data is refused, and the server continues', async () => {
   const deep = `{"input_data":{"x":${'['.repeat(200_000)}NaN${']'.repeat(200_000)}}}`;
   expect((await post(`${server.url}/inference?model=identity_fp32`, deep)).status).toBe(400);
   expect(await result('vector', { x: ['a'] })).toEqual({ y: 'a' });
 });
 
-describe('what is wrong is told', () => {
+describe('an invalid request', () => {
   test.each([
     ['deep_tcm_diagnosis', {}, "input_data: 'symptoms' is missing; the model takes symptoms, pat"],
     ['deep_tcm_diagnosis', { symptom: [] }, '"symptom" (did you mean "symptoms"?); it takes'],
@@ -300,18 +300,18 @@ describe('what is wrong is told', () => {
     ['fixed_batch', { x: [1, 2, 3] }, 'got shape [1,3], the model takes [2,3]'],
     ['identity_string', { x: ['a\0b'] }, 'NUL'],
     ['identity_string', { x: ['a', '\ud800'] }, 'element 1 holds half of a surrogate pair'],
-  ])('%s with %j', async (model, input, message) => {
+  ])('is refused with %s for %j', async (model, input, message) => {
     expect(await refused(model, input)).toContain(message);
   });
 
-  test('parameters must be an object', async () => {
+  test('has parameters that are not an object', async () => {
     const x = { x: [1, 2, 3, 4] };
     expect(await refused('batchable', x, { parameters: 5 })).toContain('parameters is 5');
     expect((await infer('batchable', x, { parameters: { a: 1 } })).status).toBe(200);
     expect((await infer('batchable', x, { parameters: null })).status).toBe(200);
   });
 
-  test('the model must be named among several, and exist', async () => {
+  test('has no model name among several, or an unknown one', async () => {
     const several = await post(`${server.url}/inference`, { input_data: {} });
     expect([several.status, several.text]).toEqual([400, expect.stringContaining('?model=')]);
     expect((await infer('nope', {})).status).toBe(404);
@@ -344,7 +344,7 @@ describe('a batch', () => {
     expect(results[3]).toMatchObject({ error: {} });
   });
 
-  test('answers as single requests do, also for rows of different lengths', async () => {
+  test('answers like single requests, also for rows of different lengths', async () => {
     const inputs = [
       { symptoms: ['头痛'] },
       { symptoms: ['口渴', '乏力', 'xyz'], patient_info: { age: 70 } },
@@ -364,11 +364,11 @@ describe('a batch', () => {
     }
   });
 
-  test('of none has no results', async () => {
+  test('without items has no results', async () => {
     expect(await batch('batchable', [])).toEqual([]);
   });
 
-  test.each([[{}], [{ requests: {} }], [[]], [7]])('%j is no batch', async (body) => {
+  test.each([[{}], [{ requests: {} }], [[]], [7]])('is refused for %j', async (body) => {
     const reply = await post(`${server.url}/batch_inference?model=batchable`, body);
     const { error }: { error: { message: string } } = json(reply);
     expect([reply.status, error.message]).toEqual([400, expect.stringContaining('must be')]);
@@ -390,7 +390,7 @@ function shownCalls(page: string): readonly (readonly [unknown[], unknown[]])[] 
   });
 }
 
-test('the answers that the documentation shows are the model’s', async () => {
+test('the responses on the documentation page are the model’s', async () => {
   const calls = ['README.md', 'docs/inference.md'].flatMap(shownCalls);
   expect(calls).toHaveLength(4);
   for (const [items, outputs] of calls) {

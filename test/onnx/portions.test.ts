@@ -52,7 +52,7 @@ async function turnsUntil<T>(done: Promise<T>): Promise<{ readonly value: T; tur
   return { value, turns };
 }
 
-test('20,001 rows of one call are joined and cut in portions, with their answers in order', async () => {
+test('20,001 rows of one call are batched and cut in portions, with their results in order', async () => {
   const { model, runs } = echo();
   const items = Array.from({ length: 20_001 }, (_, at) => row(at, -at));
   const executor = new Executor(model, new ConcurrencyLimiter(1, 1), () => undefined);
@@ -78,7 +78,7 @@ test('rows of many numbers, or of strings, are in smaller portions', () => {
   expect(sizes('float32')).toEqual([]);
 });
 
-test('a row of an input with padding that is very long widens no others', () => {
+test('a very long row of a padded input does not widen others', () => {
   const settings = inputSettingsFrom({
     name: 'm',
     version: '1',

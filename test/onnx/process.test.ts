@@ -24,7 +24,7 @@ async function busy(url: string, body: unknown): Promise<{ reply: ReturnType<typ
 }
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
-  '%s lets running requests finish, then it ends with 0',
+  '%s lets running requests finish, then the process ends with 0',
   async (signal) => {
     const server = await startServer({ models: fixtures('slow') });
     const replies = [1, 2, 3].map(() => post(`${server.url}/v2/models/slow/infer`, SLOW_BODY));
@@ -35,7 +35,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   },
 );
 
-test('it ends when its standard input does: no orphan stays behind', async () => {
+test('the process ends with its standard input: no orphan stays behind', async () => {
   const server = await startServer({ models: fixtures('slow') });
   const { reply } = await busy(server.url, SLOW_BODY);
   server.child.stdin?.end();
@@ -43,7 +43,7 @@ test('it ends when its standard input does: no orphan stays behind', async () =>
   expect((await server.ended).code).toBe(0);
 });
 
-test('without the guard an ended input means nothing', async () => {
+test('without the guard the end of its input changes nothing', async () => {
   const server = await startServer({ models: fixtures('batchable'), parentGuard: false });
   server.child.stdin?.end();
   const url = `${server.url}/v2/models/batchable/infer`;
@@ -51,7 +51,7 @@ test('without the guard an ended input means nothing', async () => {
   expect((await server.stop()).code).toBe(0);
 });
 
-test('it ends when the process that started it is killed', async () => {
+test('the process ends when its parent is killed', async () => {
   const options = { host: '127.0.0.1', port: 0, parentGuard: true, models: fixtures('batchable') };
   const parentSource = `
     const { spawn } = require('node:child_process');
@@ -80,7 +80,7 @@ test('it ends when the process that started it is killed', async () => {
   expect(await answers()).toBe(false);
 });
 
-test('kept connections are told to close while it drains, and readiness is gone', async () => {
+test('while it drains, kept connections are closed, and it is not ready', async () => {
   const server = await startServer({ models: fixtures('slow') });
   const { reply } = await busy(server.url, SLOW_BODY);
   server.child.kill('SIGTERM');
@@ -112,7 +112,7 @@ test.each([
   ['an empty file', () => one('m', broken('empty.onnx', '')), 'it holds no graph'],
   ['a text', () => one('m', broken('text.onnx', 'hello, world')), 'cannot be loaded: '],
   ['an empty folder', () => one('m', mkdtempSync(`${folder}/e`)), 'holds 0 .onnx files'],
-])('it refuses %s in one sentence', async (_what, models, message) => {
+])('the process refuses %s in one sentence', async (_what, models, message) => {
   const given = typeof models === 'function' ? models() : models;
   const { code, stderr } = await start({ models: given }).ended;
   expect(code).toBe(1);
@@ -120,7 +120,7 @@ test.each([
   expect(stderr.trim().split('\n')).toHaveLength(1);
 });
 
-test('without onnxruntime-node it says how to install it', async () => {
+test('without onnxruntime-node the error has the command to install it', async () => {
   const { code, stderr } = await start({ models: fixtures('total') }, folder).ended;
   expect(code).toBe(1);
   expect(stderr).toContain('npm install onnxruntime-node');
@@ -135,7 +135,7 @@ test('a folder with one model in it is that model', async () => {
   await server.stop();
 });
 
-test('a model that is slow moves to its own thread: probes are answered while it computes', async () => {
+test('a slow model moves to its own thread: probes are answered while it computes', async () => {
   const server = await startServer({ models: fixtures('slow') });
   const url = `${server.url}/v2/models/slow/infer`;
   const wanted = json(await post(url, SLOW_BODY));

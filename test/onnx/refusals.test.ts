@@ -39,7 +39,7 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
   const send = (body: string | Uint8Array, headers = {}): ReturnType<typeof post> =>
     post(server.url + path, body, headers);
 
-  test('a body nested beyond what is read is refused before it is read', async () => {
+  test('refuses a body nested beyond the limit before parsing it', async () => {
     const { status, text } = await send(`{"x":${'['.repeat(600)}${']'.repeat(600)}}`);
     expect([status, messageOf(path, text)]).toEqual([
       400,
@@ -63,7 +63,7 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
     expect(messageOf(path, text)).toContain(message);
   });
 
-  test('405 with Allow for a method it does not have', async () => {
+  test('405 with Allow for an unsupported method', async () => {
     for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
       const answer = await fetch(server.url + path, { method });
       expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST']);
@@ -71,7 +71,7 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
     }
   });
 
-  test('413 for a body that is too large, said before or found out', async () => {
+  test('413 for a body that is too large, by its length or while it arrives', async () => {
     const large = Buffer.alloc(LIMIT + 1, ' ');
     const told = await send(large);
     expect([told.status, messageOf(path, told.text)]).toEqual([
@@ -98,7 +98,7 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
     expect([status, messageOf(path, text)]).toEqual([413, expect.stringContaining('bytes')]);
   });
 
-  test('415 for an encoding it does not know, 400 for bytes that are not encoded so', async () => {
+  test('415 for an unknown encoding, 400 for bytes of another encoding', async () => {
     const unknown = await send('{}', { 'content-encoding': 'zstd' });
     expect([unknown.status, messageOf(path, unknown.text)]).toEqual([
       415,
@@ -107,7 +107,7 @@ describe.each([V2, V1, NATIVE, '/batch_inference?model=batchable'])('%s', (path)
     expect((await send('{}', { 'content-encoding': 'gzip' })).status).toBe(400);
   });
 
-  test('504 when there is no time left, 400 when nobody can tell', async () => {
+  test('504 when no time is left, 400 for an invalid deadline', async () => {
     const late = await send('{}', { 'x-ai-model-deadline-ms': 'soon' });
     expect([late.status, messageOf(path, late.text)]).toEqual([
       400,
@@ -154,7 +154,7 @@ test('HEAD is answered where GET is', async () => {
   );
 });
 
-test('bytes that are no HTTP are refused, and the server goes on', async () => {
+test('bytes that are not HTTP are refused, and the server continues', async () => {
   const answer = await new Promise<string>((resolve) => {
     const socket = connect(server.port, '127.0.0.1', () => socket.write('nonsense\r\n\r\n'));
     socket.on('data', (chunk) => resolve(chunk.toString()));
@@ -189,7 +189,7 @@ describe('with one slot and a queue of two', () => {
     while (!(await apart()));
   });
 
-  test('503 with Retry-After for what is too much, and the rest is answered', async () => {
+  test('503 with Retry-After for requests beyond it, and the rest is answered', async () => {
     const replies = await Promise.all(Array.from({ length: 6 }, () => post(url(), slow(10))));
     const statuses = replies.map(({ status }) => status).sort();
     expect(statuses).toEqual([200, 200, 200, 503, 503, 503]);
@@ -219,7 +219,7 @@ describe('with one slot and a queue of two', () => {
     await until('onnx_server_in_flight', 0);
   });
 
-  test('a caller who goes away while waiting leaves the queue', async () => {
+  test('a caller that disconnects while waiting leaves the queue', async () => {
     const first = post(url(), slow(30));
     await until('onnx_server_in_flight', 1);
     const gone = [new AbortController(), new AbortController()];

@@ -38,7 +38,7 @@ test('models are listed, each with its readiness and the status of its version',
   });
 });
 
-test('metadata is TensorFlow Serving’s: a signature with types and shapes', async () => {
+test('metadata has the form of TensorFlow Serving: a signature with types and shapes', async () => {
   const got = await fetch(`${server.url}/v1/models/scalar/metadata`);
   const info = (name: string, dtype: string) => ({
     [name]: { name, dtype, tensor_shape: { dim: [], unknown_rank: false } },
@@ -54,7 +54,7 @@ test('metadata is TensorFlow Serving’s: a signature with types and shapes', as
   });
 });
 
-test('a version may stand in the path; another one is a 404 that says which there is', async () => {
+test('a path may have a version; an unknown one is a 404 with the existing ones', async () => {
   const at = (version: string, rest = '') =>
     fetch(`${server.url}/v1/models/batchable/versions/${version}${rest}`);
   expect((await at(VERSION)).status).toBe(200);
@@ -66,17 +66,20 @@ test('a version may stand in the path; another one is a 404 that says which ther
   ]);
 });
 
-test.each(['classify', 'regress', 'explain'])('%s is refused with what there is', async (verb) => {
-  const reply = await post(`${server.url}/v1/models/batchable:${verb}`, { instances: [] });
-  expect([reply.status, json(reply)]).toEqual([
-    400,
-    {
-      error: `an ONNX graph has no ${verb}; there is POST /v1/models/batchable:predict, GET /v1/models/batchable (its status), GET /v1/models/batchable/metadata`,
-    },
-  ]);
-});
+test.each(['classify', 'regress', 'explain'])(
+  '%s is refused with the supported calls',
+  async (verb) => {
+    const reply = await post(`${server.url}/v1/models/batchable:${verb}`, { instances: [] });
+    expect([reply.status, json(reply)]).toEqual([
+      400,
+      {
+        error: `an ONNX graph has no ${verb}; there is POST /v1/models/batchable:predict, GET /v1/models/batchable (its status), GET /v1/models/batchable/metadata`,
+      },
+    ]);
+  },
+);
 
-test('a path that is none is told the calls there are', async () => {
+test('an unknown path is answered with the supported calls', async () => {
   const got = await fetch(`${server.url}/v1/model/batchable`);
   expect([got.status, await got.json()]).toEqual([
     404,
@@ -84,8 +87,8 @@ test('a path that is none is told the calls there are', async () => {
   ]);
 });
 
-describe('instances are rows', () => {
-  test('of values, when the model has one input', async () => {
+describe('instances', () => {
+  test('are values, when the model has one input', async () => {
     const [first] = await predictions('batchable', [[1, 2, 3, 4]]);
     expect(first).toMatchObject({ best: 0 });
     const rows = await predictions('batchable', [
@@ -97,7 +100,7 @@ describe('instances are rows', () => {
     expect(rows[2]).toEqual(rows[0]);
   });
 
-  test('one output alone stands for itself', async () => {
+  test('give bare predictions for a single output', async () => {
     const rows = await predictions('regression', [
       [5.1, 3.5, 1.4],
       [5, 2, 3.5],
@@ -105,7 +108,7 @@ describe('instances are rows', () => {
     expect(rows).toEqual([[expect.closeTo(0.21625179)], [expect.any(Number)]]);
   });
 
-  test('of objects by the names of the inputs, with the file’s defaults', async () => {
+  test('are objects by the names of the inputs, with the file’s defaults', async () => {
     expect(
       await predictions('scalar', [
         { x: 1, n: 2 },
@@ -120,7 +123,7 @@ describe('instances are rows', () => {
     ]);
   });
 
-  test('that share a run of ragged lists are answered without the fillers', async () => {
+  test('that share a run of ragged lists are answered without the padding', async () => {
     const rows = await predictions('with_metadata', [
       { x: [0.5, 1], tags: ['a', 'b', 'c'] },
       { x: [0.5, 1], tags: ['d'] },
@@ -128,14 +131,14 @@ describe('instances are rows', () => {
     expect(rows).toMatchObject([{ seen: ['a', 'b', 'c'] }, { seen: ['d'] }]);
   });
 
-  test('are answered in the words of a native call', async () => {
+  test('are answered like a native call', async () => {
     const input = { x: [0.5, 1], tags: ['a', ''] };
     const native = await post(`${server.url}/inference?model=with_metadata`, { input_data: input });
     const { result }: { result: unknown } = json(native);
     expect(await predictions('with_metadata', [input])).toEqual([result]);
   });
 
-  test('are alone in graphs that mix rows: each has the answer it would have by itself', async () => {
+  test('run alone in graphs that mix rows: each has the result of a single run', async () => {
     expect(
       await predictions('unbatchable', [
         [1, 2, 3],
@@ -153,11 +156,11 @@ describe('instances are rows', () => {
     ).toEqual([6, 27]);
   });
 
-  test('none has no predictions', async () => {
+  test('may be empty and then have no predictions', async () => {
     expect(await predictions('batchable', [])).toEqual([]);
   });
 
-  test('a wrong one is named', async () => {
+  test('name a wrong instance', async () => {
     const reply = await predict('batchable', { instances: [[1, 2, 3, 4], [1]] });
     expect(reply.status).toBe(400);
     expect(json(reply)).toEqual({ error: expect.stringContaining('got shape [1,1]') });
@@ -176,12 +179,12 @@ describe('inputs are columns', () => {
     expect(json(named)).toEqual(json(bare));
   });
 
-  test('a list is a column where the graph has one', async () => {
+  test('with the list as column where the graph has one', async () => {
     const answer: { outputs: number[] } = json(await predict('slow', { inputs: [0.5, -0.25] }));
     expect(answer.outputs).toEqual([expect.closeTo(0.4621184), expect.closeTo(-0.24491945)]);
   });
 
-  test('several outputs are by name', async () => {
+  test('with several outputs by name', async () => {
     expect(json(await predict('scalar', { inputs: { x: 1, n: 2 } }))).toEqual({
       outputs: { doubled: 2, next: 3 },
     });
@@ -198,7 +201,7 @@ describe('inputs are columns', () => {
 });
 
 test.each([[{}], [{ instances: [], inputs: [] }], [{ instances: {} }], [[]], ['null']])(
-  '%j is no prediction',
+  '%j is not a prediction',
   async (body) => {
     const reply = await predict('batchable', body);
     expect([reply.status, json(reply)]).toEqual([400, { error: expect.any(String) }]);

@@ -57,23 +57,23 @@ async function refused(model: string, body: unknown, headers = {}): Promise<stri
   return answer.error;
 }
 
-describe('what the server says of itself', () => {
+describe('metadata of the server', () => {
   const get = async (path: string): Promise<unknown> => (await fetch(`${base}${path}`)).json();
 
-  test('live and ready are JSON with true', async () => {
+  test('is live and ready as JSON with true', async () => {
     expect(await get('/health/live')).toEqual({ live: true });
     expect(await get('/health/ready')).toEqual({ ready: true });
     expect(await get('/models/batchable/ready')).toEqual({ name: 'batchable', ready: true });
     expect(await get('/models/batchable/versions/1/ready')).toMatchObject({ ready: true });
   });
 
-  test('the extensions are listed', async () => {
+  test('lists the extensions', async () => {
     expect(await get('')).toMatchObject({
       extensions: ['binary_tensor_data', 'model_repository'],
     });
   });
 
-  test('a model shows names, datatypes, and -1 for every size that is open', async () => {
+  test('lists names and datatypes of a model, with -1 for dynamic sizes', async () => {
     expect(await get('/models/batchable')).toEqual({
       name: 'batchable',
       versions: ['1'],
@@ -95,14 +95,14 @@ describe('what the server says of itself', () => {
     });
   });
 
-  test('what a ZipMap gave is a tensor, and the labels of its columns are told', async () => {
+  test('lists the output of a ZipMap as a tensor, with the labels of its columns', async () => {
     expect(await get('/models/zipmap_strings')).toMatchObject({
       outputs: [{ name: 'output_label' }, { name: 'output_probability', shape: [-1, 3] }],
       parameters: { classes: { output_probability: ['setosa', 'versicolor', 'virginica'] } },
     });
   });
 
-  test('the repository lists every model as ready', async () => {
+  test('lists every model of the repository as ready', async () => {
     const list: { name: string; state: string }[] = json(
       await post(`${base}/repository/index`, {}),
     );
@@ -114,7 +114,7 @@ describe('what the server says of itself', () => {
 });
 
 describe('numbers', () => {
-  test('integers of 64 bits are exact both ways', async () => {
+  test('of 64 bits are exact in both directions', async () => {
     const numbers = '[-9223372036854775808, 9007199254740993,9223372036854775807,-1,0,1e3]';
     const body = `{"inputs":[{"name":"x","datatype":"INT64","shape":[2,3],"data":${numbers}}]}`;
     const reply = await post(`${base}/models/identity_int64/infer`, body);
@@ -144,12 +144,12 @@ describe('numbers', () => {
     ['identity_fp32', 'FP32', '"5"'],
     ['identity_fp32', 'FP32', 'null'],
     ['identity_fp32', 'FP32', 'true'],
-  ])('%s refuses %s %s, and says which element', async (model, datatype, value) => {
+  ])('of %s refuse %s %s, with the element', async (model, datatype, value) => {
     const body = `{"inputs":[{"name":"x","datatype":"${datatype}","shape":[1,1],"data":[${value}]}]}`;
     expect(await refused(model, body)).toMatch(/^input 'x': element 0 is .+; .+ takes /);
   });
 
-  test('NaN and infinities pass both ways as bare words', async () => {
+  test('may be NaN and infinities in both directions, as bare words', async () => {
     const body =
       '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4],"data":[NaN,Infinity,-Infinity,1e400]}]}';
     const reply = await post(`${base}/models/identity_fp32/infer`, body);
@@ -164,12 +164,12 @@ describe('numbers', () => {
     expect(half.text).toContain('"data":[65504,Infinity]');
   });
 
-  test('true, false, 1 and 0 are booleans', async () => {
+  test('for booleans are true, false, 1 and 0', async () => {
     const { outputs } = await ask('identity_bool', input('BOOL', [1, 4], [true, false, 1, 0]));
     expect(outputs[0]?.data).toEqual([true, false, true, false]);
   });
 
-  test('a string that looks like a number that is kept exactly stays a string', async () => {
+  test('that look exact but are strings stay strings', async () => {
     const words = ['12345678901234567890', 'NaN', 'a "12345678901234567" b', '\\', ''];
     const { outputs } = await ask('identity_string', input('BYTES', [1, 5], words));
     expect(outputs[0]?.data).toEqual(words);
@@ -177,7 +177,7 @@ describe('numbers', () => {
 });
 
 describe('shapes', () => {
-  test('data may be nested as its shape says', async () => {
+  test('allow data nested accordingly', async () => {
     const nested = input(
       'FP32',
       [2, 4],
@@ -211,12 +211,12 @@ describe('shapes', () => {
     [[2147483647, 2147483647, 2147483647], [], 'more than 2^53 elements'],
     ['[1,4]', [1], 'shape is "[1,4]"; it must be a list of integers'],
     [undefined, [1], 'shape is undefined'],
-  ])('shape %j with data %j is refused', async (shape, data, message) => {
+  ])('of %j with data %j are refused', async (shape, data, message) => {
     const body = { inputs: [{ name: 'x', datatype: 'FP32', shape, data }] };
     expect(await refused('batchable', body)).toContain(message);
   });
 
-  test('a scalar is one element, in a list or alone', async () => {
+  test('of a scalar allow one element, in a list or alone', async () => {
     const body = (x: unknown, n: unknown): object => ({
       inputs: [
         { name: 'x', datatype: 'FP32', shape: [], data: x },
@@ -247,7 +247,7 @@ describe('the request', () => {
     expect(status).toBe(200);
   });
 
-  test('has its id back when that is a string, else none', async () => {
+  test('gets its id back when that is a string, else none', async () => {
     expect((await ask('batchable', { ...body, id: 'a"7' })).id).toBe('a"7');
     for (const id of [undefined, null, 7, {}]) {
       expect(Object.keys(await ask('batchable', { ...body, id }))).not.toContain('id');
@@ -285,11 +285,11 @@ describe('the request', () => {
       `input 'x': datatype is "FP64"; the model takes FP32`,
     ],
     [{ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4] }] }, "input 'x' has no data"],
-  ])('%j is refused with a reason', async (change, message) => {
+  ])('with %j is refused with a reason', async (change, message) => {
     expect(await refused('batchable', { ...body, ...change })).toContain(message);
   });
 
-  test('that gives an input twice is refused', async () => {
+  test('with a repeated input is refused', async () => {
     const { inputs } = body as { inputs: object[] };
     expect(await refused('batchable', { inputs: [...inputs, ...inputs] })).toContain('given twice');
   });
@@ -316,7 +316,7 @@ describe('binary tensors', () => {
   };
   const x = { name: 'x', datatype: 'BYTES', shape: [1, 2] };
 
-  test('each output may be binary or JSON', async () => {
+  test('may be used for each output separately', async () => {
     const tail = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
     const [body, headers] = binary(
       [{ name: 'x', datatype: 'FP32', shape: [1, 4], parameters: { binary_data_size: 16 } }],
@@ -334,7 +334,7 @@ describe('binary tensors', () => {
     expect(bytes).toHaveLength(split + 8);
   });
 
-  test('halves are their 16 bits', async () => {
+  test('hold FP16 in 16 bits', async () => {
     const tail = Buffer.from(Uint16Array.of(0x3c00, 0x7c00, 0x8000).buffer);
     const [body, headers] = binary(
       [{ name: 'x', datatype: 'FP16', shape: [1, 3], parameters: { binary_data_size: 6 } }],
@@ -350,7 +350,7 @@ describe('binary tensors', () => {
     expect(bytes.subarray(-6)).toEqual(tail);
   });
 
-  test('an answer may be binary where the request is not', async () => {
+  test('may be in the response without being in the request', async () => {
     const body = {
       ...input('BYTES', [1, 2], ['头痛', '']),
       parameters: { binary_data_output: true },
@@ -371,16 +371,19 @@ describe('binary tensors', () => {
     [Buffer.alloc(12), 8, '4 bytes of binary data belong to no input'],
     [Buffer.alloc(8), -8, 'binary_data_size is -8'],
     [Buffer.alloc(8), '8', 'binary_data_size is "8"'],
-  ])('broken bytes %j are refused', async (tail, size, message) => {
+  ])('with broken bytes %j are refused', async (tail, size, message) => {
     const inputs = [{ ...x, parameters: { binary_data_size: size } }];
     const [body, headers] = binary(inputs, tail);
     expect(await refused('identity_string', body, headers)).toContain(message);
   });
 
-  test.each(['-1', 'x', '99999', '1e3', ''])('the header length %j is refused', async (length) => {
-    const headers = { 'inference-header-content-length': length };
-    expect(await refused('identity_string', '{"inputs":[]}', headers)).toMatch(
-      /Inference-Header-Content-Length is|missing input/,
-    );
-  });
+  test.each(['-1', 'x', '99999', '1e3', ''])(
+    'with the header length %j are refused',
+    async (length) => {
+      const headers = { 'inference-header-content-length': length };
+      expect(await refused('identity_string', '{"inputs":[]}', headers)).toMatch(
+        /Inference-Header-Content-Length is|missing input/,
+      );
+    },
+  );
 });

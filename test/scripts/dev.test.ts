@@ -83,7 +83,7 @@ function touchLock(text: string): void {
   utimesSync(path, later, later);
 }
 
-test('packages are installed again when the lock says something else, not when it was only written again', () => {
+test('packages are installed again when the lock has other content, not for a new time alone', () => {
   expect(setup().status).toBe(0);
   expect(setup().status).toBe(0);
   touchLock('{}');
@@ -104,7 +104,7 @@ test('packages are not replaced under a service that runs from the folder', asyn
   expect(stderr).toContain(`stop it first (process ${service?.pid})`);
 });
 
-test('what follows start.sh goes to the service, behind its configuration', () => {
+test('arguments of start.sh are passed to the service, after its configuration', () => {
   for (const name of ['package.json', 'scripts/build.mjs']) writeFileSync(join(folder, name), '');
   expect(setup().status).toBe(0);
   writeFileSync(join(folder, 'build', 'bin.cjs'), SERVICE);
@@ -115,7 +115,7 @@ test('what follows start.sh goes to the service, behind its configuration', () =
   });
 });
 
-test('dev and start run the program by the path that is looked for', () => {
+test('dev and start run the program by its usual path', () => {
   const script = readFileSync(join(folder, 'scripts', 'dev.sh'), 'utf8');
   const runs = script.split('\n').filter((line) => /^ {2}(?:dev|start)\)/.test(line));
   expect(runs).toHaveLength(2);

@@ -8,12 +8,12 @@ import { ROOT } from '../support/sources';
 const readText = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const dockerfile = readText('Dockerfile');
 
-test('the image runs as the user that the manifests name', () => {
+test('the image runs as the user of the manifests', () => {
   expect(dockerfile).toContain(`\nUSER ${RUNTIME_UID}:${RUNTIME_UID}\n`);
   expect(dockerfile).toContain(`app:x:${RUNTIME_UID}:${RUNTIME_UID}:`);
 });
 
-test('the labels of the image say what package.json says', () => {
+test('the labels of the image are those of package.json', () => {
   const { name, description, version, license } = JSON.parse(readText('package.json'));
   const labels = dockerfile.matchAll(/org\.opencontainers\.image\.(\w+)="([^"]*)"/g);
   expect(Object.fromEntries([...labels].map(([, key, value]) => [key, value]))).toEqual({

@@ -40,7 +40,7 @@ test('a finding is open unless a waiver names its check and its object', () => {
   expect(judged([finding()], [says('Memory')])).toEqual(open);
 });
 
-test('a check or an object that nothing is found for is unused, unless its tool did not run', () => {
+test('a check or an object without findings is unused, unless its tool did not run', () => {
   const two = waiver({ objects: ['Deployment/iris', 'Deployment/gone'] });
   expect(judged([finding()], [two])).toEqual({ open: [], unused: 1 });
   const both = waiver({ checks: ['kube-score container-resources', 'checkov CKV_K8S_11'] });

@@ -52,7 +52,7 @@ async function ground(
   return { drain, dial: () => dial(port), port };
 }
 
-test('a request that runs is answered, then the connection is closed', async () => {
+test('a running request is answered, then its connection is closed', async () => {
   let release: () => void = () => undefined;
   const { drain, dial: call } = await ground((_, response) => {
     release = () => response.end('late');
@@ -68,7 +68,7 @@ test('a request that runs is answered, then the connection is closed', async () 
   expect(await line.all).toMatch(/late/);
 });
 
-test('a connection that keeps alive and one that never asked hold nothing up', async () => {
+test('a kept-alive connection and one without requests delay nothing', async () => {
   const { drain, dial: call } = await ground((_, response) => void response.end('ok'));
   const [idle, silent] = [await call(), await call()];
   idle.ask();
@@ -77,7 +77,7 @@ test('a connection that keeps alive and one that never asked hold nothing up', a
   expect([await idle.all, await silent.all]).toEqual([expect.stringContaining('ok'), '']);
 });
 
-test('requests that arrived while the loop was busy are answered', async () => {
+test('requests that arrived while the event loop was blocked are answered', async () => {
   const { drain, dial: call } = await ground((_, response) => void response.end('ok'));
   const kept = await call();
   kept.ask();
@@ -93,7 +93,7 @@ test('requests that arrived while the loop was busy are answered', async () => {
   for (const { all } of calls) expect(await all).toMatch(/200 OK/);
 });
 
-test('what is left after the limit is cut, and nobody new is let in', async () => {
+test('connections left after the limit are cut, and new ones refused', async () => {
   const { drain, dial: call, port } = await ground(() => undefined);
   const line = await call();
   line.ask();

@@ -2,7 +2,7 @@ import { createLagMeter } from '../../runtime/shared/event-loop-lag';
 
 afterEach(() => jest.useRealTimers());
 
-test('a standstill is known while it lasts and for a second after it', () => {
+test('a stall is reported while it lasts and for a second after it', () => {
   jest.useFakeTimers();
   let time = 0;
   const meter = createLagMeter(() => time);

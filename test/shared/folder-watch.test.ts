@@ -51,13 +51,13 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-test('a file that is saved by rename is seen the second and the third time, too', async () => {
+test('a file saved by rename is noticed the second and the third time, too', async () => {
   await follow();
   for (const text of ['1', '2', '3']) await sees('a.yaml', () => saveByRename('a.yaml', text));
   await sees('a.yaml', () => write('a.yaml', 'in place, after the renames'));
 });
 
-test('a file replaced by one of the same size and time is seen', async () => {
+test('a file replaced by one of the same size and time is noticed', async () => {
   await follow();
   await sees('a.yaml', () => {
     const { atime, mtime } = statSync(path('a.yaml'));
@@ -67,7 +67,7 @@ test('a file replaced by one of the same size and time is seen', async () => {
   });
 });
 
-test('files in new folders, removed files and files behind links are seen', async () => {
+test('files in new folders, removed files and files behind links are noticed', async () => {
   await follow();
   await sees(join('deep', 'x.yaml'), () => {
     mkdirSync(path('deep'));
@@ -78,7 +78,7 @@ test('files in new folders, removed files and files behind links are seen', asyn
   await sees('link.yaml', () => symlinkSync('a.yaml', path('link.yaml')));
 });
 
-test('a folder that is replaced as a whole is followed, and one that links to itself is walked once', async () => {
+test('a replaced folder is followed, and one that links to itself is walked once', async () => {
   symlinkSync('.', path('self'));
   await follow(20);
   await sees('b.yaml', () => {
@@ -98,7 +98,7 @@ test('a folder that does not exist yet is followed once it does', async () => {
   });
 });
 
-test('several writes of one save are told once, and none after the watch has ended', async () => {
+test('several writes of one save are reported once, and none after the end', async () => {
   await follow();
   for (let at = 0; at < 5; at += 1) {
     write('a.yaml', `${at}`);

@@ -1,13 +1,13 @@
 import { COPY_BYTES, joined } from '../../runtime/shared/join-buffers';
 
-test('parts are put together in their order, with memory of their own', async () => {
+test('parts are joined in order, in new memory', async () => {
   const parts = ['a', '', 'bc', 'd'].map((text) => Buffer.from(text));
   const whole = await joined(parts);
   expect(whole.toString()).toBe('abcd');
   expect(whole.buffer.byteLength).toBe(whole.length);
 });
 
-test('no slice of a large copy has more than a mebibyte, however its parts are cut', async () => {
+test('no slice of a large copy exceeds a mebibyte, whatever its parts', async () => {
   const sizes = [1, 3 * COPY_BYTES, COPY_BYTES - 1, 70_000, 5 * COPY_BYTES + 13];
   const parts = sizes.map((size, at) => Buffer.alloc(size, at + 1));
   let turns = 0;
@@ -17,7 +17,7 @@ test('no slice of a large copy has more than a mebibyte, however its parts are c
   expect(whole.equals(Buffer.concat(parts))).toBe(true);
 });
 
-test('others are served between the slices of a large copy', async () => {
+test('the event loop runs between the slices of a large copy', async () => {
   let served = 0;
   let isOver = false;
   const serve = (): void => {

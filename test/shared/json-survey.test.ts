@@ -3,7 +3,7 @@ import { isLarge, JsonTooComplex, survey, textsNamed } from '../../runtime/share
 const bytes = (text: string): Buffer => Buffer.from(text);
 const limits = { depth: 3, values: 10, containers: 5, names: 2 };
 
-describe('what a JSON text holds', () => {
+describe('a survey of a JSON text', () => {
   test.each([
     ['{}', 1],
     ['[1,2,3]', 3],
@@ -18,15 +18,15 @@ describe('what a JSON text holds', () => {
     ['[1,2,3,4,5,6,7,8,9,10,11,12]', 'values'],
     ['[[],[],[],[],[],[]]', 'containers'],
     ['{"a":1,"b":2,"c":3}', 'names'],
-  ] as const)('%s has more of %s than is read', (text, what) => {
+  ] as const)('refuses %s with more %s than the limit', (text, what) => {
     expect(() => survey(bytes(text), limits)).toThrow(new JsonTooComplex(what, limits[what]));
   });
 
-  test('names of several objects are not those of one', () => {
+  test('counts the names of each object separately', () => {
     expect(survey(bytes('[{"a":1,"b":2},{"a":1,"b":2}]'), limits)).toBe(6);
   });
 
-  test('a long text of few values is read once: its strings are skipped', () => {
+  test('skips the strings of a long text with few values', () => {
     const text = bytes(`["${'\\\\'.repeat(1_000_000)}","${'a'.repeat(1_000_000)}"]`);
     const found = jest.spyOn(text, 'indexOf');
     expect(survey(text)).toBe(2);
@@ -52,7 +52,7 @@ describe('the texts of a name', () => {
   });
 });
 
-test('what is large is large by its bytes, or by what it holds', () => {
+test('a body is large by its bytes, or by its values', () => {
   const list = (count: number): Buffer => bytes(`[${'1,'.repeat(count)}1]`);
   expect([list(8000), list(9000), list(11_000)].map(isLarge)).toEqual([false, false, true]);
   expect(isLarge(bytes(`"${'a'.repeat(200_000)}"`))).toBe(false);

@@ -31,7 +31,7 @@ const nearlyJson = fc
     }, text),
   );
 
-test('what JSON.parse takes is taken, with the same values, and nothing else', () => {
+test('texts that JSON.parse accepts are accepted, with the same values, and no others', () => {
   fc.assert(
     fc.property(nearlyJson, (text) => {
       // V8 13.6 and 14.6 read some keys with backslashes wrongly (nodejs/node#63785).
@@ -52,11 +52,11 @@ test.each([
   ['[01]', 'Unexpected "1" at position 2'],
   ['[NaN]', 'Unexpected "N" at position 1'],
   ['1 2', 'Unexpected "2" at position 2'],
-])('%s is told where it is not JSON', (text, words) => {
+])('%s is refused with the place', (text, words) => {
   expect(() => values(text)).toThrow(words);
 });
 
-test('a text with special numbers is gone through once, whoever reads it', () => {
+test('a text with special numbers is read once by every reader', () => {
   const parse = jest.spyOn(JSON, 'parse');
   const text = `{"a":[NaN,-Infinity,9007199254740993,1.0${',0.5'.repeat(1000)}],"b":"x"}`;
   expect(parseExact(text, 'exact integers')).toMatchObject({ b: 'x' });
@@ -67,7 +67,7 @@ test('a text with special numbers is gone through once, whoever reads it', () =>
   parse.mockRestore();
 });
 
-test('an integer that no 64 bits hold is not made, however many digits it has', () => {
+test('an integer beyond 64 bits is not made, however many digits it has', () => {
   const [long, short] = parseExact(
     `[${'9'.repeat(100_000)},-9223372036854775808]`,
     'exact integers',

@@ -3,7 +3,7 @@ import { requestIdOf, traceparentOf } from '../../runtime/shared/request-id';
 const newId = (): string => 'new';
 
 test.each(['job-17:a.b_c', 'YWJj/+==', 'a', 'x'.repeat(128), 'Root=1-67891233-abc'])(
-  'the request id %s is taken over',
+  'the request id %s is kept',
   (given) => expect(requestIdOf(given, newId)).toBe(given),
 );
 
@@ -23,6 +23,6 @@ test.each([
   [`00-${TRACE}-${'0'.repeat(16)}-01`, false],
   [`00-${TRACE.toUpperCase()}-${SPAN}-01`, false],
   ['nonsense', false],
-])('traceparent %s: valid %s', (given, expected) => {
+])('traceparent %s is valid: %s', (given, expected) => {
   expect(traceparentOf(given)).toBe(expected ? given : undefined);
 });

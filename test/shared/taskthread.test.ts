@@ -35,7 +35,7 @@ afterEach(() => thread.close());
 const run = (number: number): Promise<unknown> =>
   thread.run(() => ({ task: { number }, memory: [] })).catch(({ message }: Error) => message);
 
-test('each task has its own outcome, and one over which the thread is lost costs no other', async () => {
+test('each task has its own result, and one that crashes the thread affects no other', async () => {
   const all = [run(3), run(-1), run(0), run(4)];
   expect(thread.waiting).toBe(3);
   expect(await Promise.all(all)).toEqual([9, 'negative', 'too much', 16]);
@@ -48,7 +48,7 @@ test('a task that cannot be sent fails alone', async () => {
   expect(await next).toBe(25);
 });
 
-test('when it is closed all who wait are told; a later task starts it again', async () => {
+test('a close rejects all waiting tasks; a later task starts the thread again', async () => {
   const all = [run(3), run(4), run(5)];
   thread.close();
   expect(await Promise.all(all)).toEqual(['closed', 'closed', 'closed']);

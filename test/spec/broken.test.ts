@@ -19,10 +19,10 @@ function protoSafe(text: string): unknown {
   return JSON.parse(json.replaceAll('PROTO', '__proto__')) as unknown;
 }
 
-describe('a broken definition is refused with a sentence that says how to mend it', () => {
+describe('a broken definition is refused with a sentence and its correction', () => {
   const all = goldens('broken');
 
-  test('there are at least 60 of them', () => {
+  test('in at least 60 cases', () => {
     expect(all.length).toBeGreaterThanOrEqual(60);
   });
 

@@ -29,7 +29,7 @@ function rules(
 }
 
 describe('findings', () => {
-  test('a plain definition has none', () => {
+  test('are absent for a plain definition', () => {
     expect(rules({})).toEqual([]);
   });
 
@@ -240,7 +240,7 @@ describe('findings', () => {
     ]);
   });
 
-  test('a waiver of a rule that does not exist is itself a finding', () => {
+  test('a waiver of an unknown rule is itself a finding', () => {
     const waivers = [{ rule: 'image-digset', reason: 'a typing error', until: '2030-01-31' }];
     expect(rules({ waivers })).toEqual(['warning waiver waivers[0]']);
   });
@@ -252,7 +252,7 @@ test('two ids with one slug are found', () => {
   expect(slugClashes([one, two, parseModel(BASE)])).toEqual([[one, two]]);
 });
 
-test('the finding about an own image says how it will be called, and how to choose otherwise', () => {
+test('the finding about an own image has its assumed protocol, and the alternatives', () => {
   const spec = parseModel({
     model_id: 'deep_tcm_diagnosis',
     version: 'v3.0.1',

@@ -148,7 +148,7 @@ test.each<[string, z.ZodObject, string[]]>([
 
 type Same<A, B> = [A, B] extends [B, A] ? true : false;
 
-test('the types of what authors write are what the schemas take', () => {
+test('the input types match the schemas', () => {
   const model: Same<ModelInput, z.input<typeof modelSchema>> = true;
   const environment: Same<EnvironmentInput, z.input<typeof environmentSchema>> = true;
   const config: Same<ConfigInput, z.input<typeof configSchema>> = true;

@@ -72,7 +72,7 @@ describe('a definition', () => {
     ).toHaveLength(8);
   });
 
-  test('hashes equal however its keys are ordered', () => {
+  test('has the same hash in any order of its keys', () => {
     const turned = Object.fromEntries(Object.entries(BASE).toReversed());
     expect(definitionHash(parseModel(turned).definition)).toBe(
       definitionHash(parseModel(BASE).definition),
@@ -96,12 +96,12 @@ describe('arms', () => {
     expect(spec.arms.map(({ name }) => name)).toEqual(['stable', 'v2-0-0', 'next', 'v4']);
   });
 
-  test('stable gets what is left, exactly', () => {
+  test('leave the exact rest to stable', () => {
     expect(spec.arms[0].role).toEqual({ kind: 'traffic', percent: 99.7 });
     expect(stablePercent([])).toBe(100);
   });
 
-  test('a candidate inherits what it does not say', () => {
+  test('inherit fields that a candidate does not set', () => {
     expect(spec.arms[1]).toMatchObject({
       source: { uri: './iris.onnx', scheme: 'file' },
       resources: { cpu: '2', memory: '2Gi' },
@@ -111,11 +111,11 @@ describe('arms', () => {
     expect(spec.arms[2]?.source?.uri).toBe('./next.onnx');
   });
 
-  test('a shadow compares by default with a small tolerance', () => {
+  test('compare a shadow by default with a small tolerance', () => {
     expect(spec.arms[3]?.role).toEqual({ kind: 'shadow', percent: 50, compare: { rel: 1e-3 } });
   });
 
-  test('the files of all arms are filled in', () => {
+  test('all get their files', () => {
     const bytes = new Uint8Array([1]);
     const filled = withFiles(spec, (uri) => ({ name: uri, bytes, sha256: 'x' }));
     expect(filled.arms.map((arm) => arm.source?.content?.name)).toEqual([
@@ -137,20 +137,20 @@ describe('names', () => {
     ['2024.1', 'v2024-1'],
     ['V1+GPU', 'v1-gpu'],
     ['v1.0.0-rc.1+build.77', 'v1-0-0-rc-1-b'],
-  ])('a candidate of version %s is called %s', (version, name) => {
+  ])('of a candidate of version %s are %s', (version, name) => {
     expect(candidateNameOf(version)).toBe(name);
   });
 
-  test('an arm’s objects are named after model and candidate', () => {
+  test('of an arm’s objects come from model and candidate', () => {
     expect(armObjectName('deep_tcm', 'stable')).toBe('deep-tcm');
     expect(armObjectName('deep_tcm', 'v2')).toBe('deep-tcm--v2');
   });
 
-  test('the longest name fits a DNS label', () => {
+  test('fit a DNS label at their longest', () => {
     expect(armObjectName('a'.repeat(48), 'b'.repeat(13))).toHaveLength(63);
   });
 
-  test('a version becomes a label value', () => {
+  test('of versions become label values', () => {
     expect(versionLabel('v1.0+gpu')).toBe('v1.0_gpu');
   });
 });
@@ -166,7 +166,7 @@ test.each([
 });
 
 describe('an environment', () => {
-  test('needs nothing', () => {
+  test('may be empty', () => {
     expect(parseEnvironment()).toMatchObject({
       namespace: 'ai-models',
       kubernetesVersion: '1.30',
@@ -176,7 +176,7 @@ describe('an environment', () => {
     });
   });
 
-  test('refuses what it does not know, with the place', () => {
+  test('refuses unknown fields, with the place', () => {
     expect(() =>
       parseEnvironment({ kubernetesVersion: '1.27', namepsace: 'x' }, 'prod.yaml'),
     ).toThrow(
@@ -189,11 +189,11 @@ describe('an environment', () => {
 describe('the JSON Schema', () => {
   const file = join(__dirname, '..', '..', 'schema', 'model.schema.json');
 
-  test('in the repository is the one the code makes', () => {
+  test('in the repository is up to date', () => {
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(modelJsonSchema());
   });
 
-  test('knows every field in both forms and no other', () => {
+  test('has every field in both forms and no other', () => {
     const { then: wire, else: fields } = modelJsonSchema() as Record<
       string,
       { properties: object; additionalProperties: boolean }
@@ -224,14 +224,14 @@ describe('text that no manifest and no process can hold', () => {
     expect(() => parseModel({ ...base, ...more })).toThrow(message);
   });
 
-  test('in wire form the path is the one its author wrote', () => {
+  test('has the path of its author in wire form', () => {
     const wire = { model_id: 'a', version: '1', framework: 'onnx', repository_url: 's3://m/x' };
     expect(() => parseModel({ ...wire, environment_variables: { V: '\ud800' } })).toThrow(
       'environment_variables.V: holds U+D800',
     );
   });
 
-  test('whole pairs are text like any other', () => {
+  test('does not include whole surrogate pairs', () => {
     expect(parseModel({ ...base, name: '😀' }).name).toBe('😀');
   });
 });

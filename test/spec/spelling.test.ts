@@ -29,7 +29,7 @@ function complaint(input: unknown): string {
   return '';
 }
 
-test('no fault of a definition in wire form names a field as TypeScript does', () => {
+test('no fault of a definition in wire form has a field name of TypeScript', () => {
   const told = goldens('broken').flatMap(({ name, input }) => {
     const given: unknown = parse(input);
     if (typeof given !== 'object' || given === null || name.startsWith('override')) return [];
@@ -79,7 +79,7 @@ test.each([
   expect(wordsInForm(modelSchema, path, 'fields')(fields)).toBe(fields);
 });
 
-test('what was given is shown as it was given', () => {
+test('values are shown as given', () => {
   const message = complaint({
     model_id: 'm',
     version: '1',

@@ -32,7 +32,7 @@ describe('the wire form', () => {
     });
   });
 
-  test('of a valid definition leads back to it', () => {
+  test('of a valid definition converts back to it', () => {
     fc.assert(
       fc.property(models, (model) => {
         expect(fromWire(toWire(model))).toEqual(model);
@@ -40,7 +40,7 @@ describe('the wire form', () => {
     );
   });
 
-  test('comes back from its own fields unchanged', () => {
+  test('is unchanged by a round trip through field names', () => {
     fc.assert(
       fc.property(models, (model) => {
         const wire = toWire(model);
@@ -67,7 +67,7 @@ describe('the wire form', () => {
     expect(fromWire({ environment_variables: env })).toEqual({ env });
   });
 
-  test('is stored without the defaults, so that a patch means what it says', () => {
+  test('is stored without the defaults, so that a patch keeps its meaning', () => {
     const stored = parseModel({ id: 'a', version: '1', framework: 'onnx', source: './a.onnx' });
     expect(stored.definition).toEqual({
       model_id: 'a',
@@ -83,7 +83,7 @@ describe('the wire form', () => {
 describe('an update', () => {
   const stored = parseModel(SEED).definition;
 
-  test('of version and image is all a rolling update needs', () => {
+  test('of version and image is enough for a rolling update', () => {
     const next = updateModel(stored, { version: 'v3.0.2', docker_image: 'suoke/tcm:v3.0.2' });
     expect(next).toMatchObject({ version: 'v3.0.2', image: 'suoke/tcm:v3.0.2', id: SEED.id });
   });
@@ -93,7 +93,7 @@ describe('an update', () => {
     expect(next.scaling).toMatchObject({ minReplicas: 1, maxReplicas: 9 });
   });
 
-  test('removes with null and replaces lists whole', () => {
+  test('removes with null and replaces whole lists', () => {
     const next = updateModel(stored, { health: null, candidates: [] });
     expect(next.health.initialDelaySeconds).toBe(0);
     expect(next.definition).not.toHaveProperty('health_check');
@@ -106,7 +106,7 @@ describe('an update', () => {
   });
 });
 
-describe('whatever is given', () => {
+describe('for any input', () => {
   const odd = fc.oneof(
     fc.jsonValue({ depthSize: 'medium' }),
     fc.anything(),
@@ -123,7 +123,7 @@ describe('whatever is given', () => {
       .map(([model, key, value]) => ({ ...model, [key]: value })),
   );
 
-  test('the parser answers with a definition or a DefinitionError, never another exception', () => {
+  test('the parser returns a definition or a DefinitionError, never another exception', () => {
     fc.assert(
       fc.property(odd, (value) => {
         try {
@@ -142,13 +142,13 @@ describe('whatever is given', () => {
     expect(() => parseModel(JSON.parse(text))).toThrow('nested at most 40 deep');
   });
 
-  test('a value that holds itself is refused', () => {
+  test('a value that contains itself is refused', () => {
     const loop: Record<string, unknown> = { id: 'a' };
     loop['env'] = loop;
     expect(() => parseModel(loop)).toThrow('nested at most 40 deep');
   });
 
-  test('a huge list is refused before it is looked at', () => {
+  test('a huge list is refused before it is read', () => {
     expect(() => parseModel({ id: 'a', args: Array(60_000).fill('x') })).toThrow(
       'at most 50000 values',
     );

@@ -57,13 +57,16 @@ describe('an ONNX model with its weights in other files', () => {
       Buffer.concat([Buffer.alloc(64), WEIGHTS, Buffer.alloc(64)]),
     ],
     ['of a constant node', { location: 'c.data', inAttribute: true }, 'c.data', WEIGHTS],
-  ])('%s travels whole, and answers as if they stood in it', async (_, options, name, weights) => {
-    write({ 'ext.onnx': onnxBytes(options), [name]: weights });
-    const content = await contentOf();
-    expect(await answer(content.bytes)).toEqual([31, 42]);
-    expect((await inTurns(onnxFile(bytesInMemory(content.bytes)))).external).toEqual([]);
-    expect(content.sha256).toBe(sha256(content.bytes));
-  });
+  ])(
+    '%s is transferred whole, and answers as with its weights inside',
+    async (_, options, name, weights) => {
+      write({ 'ext.onnx': onnxBytes(options), [name]: weights });
+      const content = await contentOf();
+      expect(await answer(content.bytes)).toEqual([31, 42]);
+      expect((await inTurns(onnxFile(bytesInMemory(content.bytes)))).external).toEqual([]);
+      expect(content.sha256).toBe(sha256(content.bytes));
+    },
+  );
 
   test('is in the ConfigMap, one file under its own name', async () => {
     write({ 'ext.onnx': onnxBytes({ location: 'ext.onnx.data' }), 'ext.onnx.data': WEIGHTS });
@@ -78,7 +81,7 @@ describe('an ONNX model with its weights in other files', () => {
     expect(await answer(Buffer.from(data?.['ext.onnx'] ?? '', 'base64'))).toEqual([31, 42]);
   });
 
-  test('is too large together: the sentence counts the weights', async () => {
+  test('that is too large together is refused, with the weights counted', async () => {
     const weights = Buffer.concat([WEIGHTS, Buffer.alloc(900_000)]);
     write({
       'ext.onnx': onnxBytes({ location: 'ext.onnx.data', length: weights.length }),
@@ -93,7 +96,7 @@ describe('an ONNX model with its weights in other files', () => {
     );
   });
 
-  test('may be pinned by the digest of the file that its author sees', async () => {
+  test('may be pinned by the digest of the model file', async () => {
     const model = onnxBytes({ location: 'ext.onnx.data' });
     write({ 'ext.onnx': model, 'ext.onnx.data': WEIGHTS });
     const text = DEFINITION.replace('./ext.onnx', `{ uri: ./ext.onnx, sha256: ${sha256(model)} }`);
@@ -103,7 +106,7 @@ describe('an ONNX model with its weights in other files', () => {
   });
 });
 
-test('more than one file of ONNX may have is not joined: the sentence says what to do', async () => {
+test('more than the limit of one ONNX file is not joined, with the correction', async () => {
   const length = 2 ** 31;
   write({ 'ext.onnx': onnxBytes({ location: 'ext.data', length }), 'ext.data': WEIGHTS });
   truncateSync(join(folder, 'ext.data'), length);
@@ -141,7 +144,7 @@ describe('a large model', () => {
     expect((await inTurns(onnxFile(bytesInMemory(whole)))).external).toEqual([]);
   });
 
-  test('lets others have their turn after each slice', async () => {
+  test('leaves the event loop free after each slice', async () => {
     write({ 'ext.onnx': external, 'ext.data': weights });
     const path = join(folder, 'ext.onnx');
     const found = await modelPieces(path, 'onnx', filesBeside(path));
@@ -166,14 +169,14 @@ describe('a large model', () => {
   });
 });
 
-describe('a file that somebody made to be looked at for long', () => {
+describe('a file made to be slow to read', () => {
   /** A graph of so many nodes, tensors or whatever else stands in it as a field. */
   const graphOf = (field: Uint8Array, count: number): Buffer => {
     const graph = Buffer.concat(Array.from({ length: count }, () => field));
     return Buffer.concat([Buffer.from([0x08, 8, 0x3a]), varintBytes(graph.length), graph]);
   };
 
-  test('lets others have their turn, and tells as much of names as names have', async () => {
+  test('leaves the event loop free, and shows names up to a length', async () => {
     const bytes = graphOf(Buffer.from([0x0a, 2, 0x22, 0]), 50_000);
     let turns = 0;
     const turn = async (): Promise<void> => void (turns += 1);
@@ -186,14 +189,14 @@ describe('a file that somebody made to be looked at for long', () => {
     expect(external.map((one) => one.name.length)).toEqual([65_536]);
   });
 
-  test('with more weights in other files than memory should hold is refused', async () => {
+  test('with more external weights than memory could hold is refused', async () => {
     const bytes = graphOf(Buffer.from([0x2a, 2, 0x70, 1]), 100_001);
     write({ 'ext.onnx': bytes });
     await expect(contentOf()).rejects.toThrow(/more than 100000 tensors in other files; save it/);
   });
 });
 
-test('a model with its weights in it is carried byte for byte', async () => {
+test('a model with its weights inside is transferred byte for byte', async () => {
   const model = onnxBytes();
   write({ 'ext.onnx': model });
   const { bytes, sha256: digest } = await contentOf();
@@ -201,7 +204,7 @@ test('a model with its weights in it is carried byte for byte', async () => {
   expect(await answer(bytes)).toEqual([31, 42]);
 });
 
-test('the newest versions that are let through are the newest the ONNX Runtime loads', async () => {
+test('the newest accepted versions are the newest that ONNX Runtime loads', async () => {
   const loads = async (bytes: Uint8Array): Promise<boolean> =>
     InferenceSession.create(bytes).then(
       () => true,

@@ -43,7 +43,7 @@ test('definitions of every language and form are found, in the order of their na
   expect(found[0]?.file).toBe(join(folder, 'a.yaml'));
 });
 
-test('a definition may share a helper, and is read again after it changed', async () => {
+test('a definition may import a helper, and is read again after that changed', async () => {
   write({
     '_team.ts': `export const labels = { team: 'a' };`,
     'x.ts': `import { labels } from './_team';\n${TS('x', 'labels')}`,
@@ -54,7 +54,7 @@ test('a definition may share a helper, and is read again after it changed', asyn
   expect(await team()).toBe('b');
 });
 
-test('the parts of the package that describe models are there, without a build', async () => {
+test('definitions may import the package without a build', async () => {
   write({
     'x.ts': `import { defineModel } from '@suoke/ai-model-service';
       import { definitionHash } from '@suoke/ai-model-service/spec';
@@ -65,7 +65,7 @@ test('the parts of the package that describe models are there, without a build',
   expect(spec.version).toBe(definitionHash({ weights: 1 }));
 });
 
-test('files are read relative to their definition, and their digests are known', async () => {
+test('files are read relative to their definition, with their digests', async () => {
   write({ 'x.ts': TS('x').replace('s3://m/x', './x.onnx'), 'x.onnx': 'abc' });
   const [found] = (await discover(folder)) as [Definition];
   const content = found.spec.arms[0].source?.content;
@@ -80,7 +80,7 @@ test('a large file is found as well, for servers on this machine', async () => {
   expect(spec.arms[0].source?.content?.bytes.length).toBe(800_000);
 });
 
-test('all faults of all files come in one answer, with lines where the file has any', async () => {
+test('all faults of all files are reported at once, with lines where the file has any', async () => {
   write({
     'a.yaml': 'model_id: a\nversion: v1\nframework: onyx\nrepository_url: ./none.onnx\n',
     'b.yaml':
@@ -107,7 +107,7 @@ test('all faults of all files come in one answer, with lines where the file has 
   ]);
 });
 
-test('a digest that is not the file’s is a fault', async () => {
+test('a digest other than the file’s is a fault', async () => {
   const source = `{ uri: './x.onnx', sha256: '${'0'.repeat(64)}' }`;
   write({ 'x.ts': TS('x').replace(`'s3://m/x'`, source), 'x.onnx': 'abc' });
   expect(await faults(() => discover(folder))).toMatch(
@@ -115,12 +115,12 @@ test('a digest that is not the file’s is a fault', async () => {
   );
 });
 
-test('a folder is no artifact', async () => {
+test('a folder is not an artifact', async () => {
   write({ 'x.ts': TS('x').replace('s3://m/x', '.') });
   expect(await faults(() => discover(folder))).toMatch(/must be a file \(pack a folder into one\)/);
 });
 
-test('two models with one name in Kubernetes are told about, with both files', async () => {
+test('two models with one name in Kubernetes are reported with both files', async () => {
   write({ 'a.ts': TS('a-b'), 'b.ts': TS('a_b'), 'c.ts': TS('a-b') });
   expect((await faults(() => discover(folder))).split('\n')).toEqual([
     'b.ts: the ids a-b and a_b give the same object names (a.ts); rename one of the models',
@@ -128,7 +128,7 @@ test('two models with one name in Kubernetes are told about, with both files', a
   ]);
 });
 
-test('a folder that is not there is a fault, an empty one is not', async () => {
+test('a missing folder is a fault, an empty one is not', async () => {
   expect(await discover(folder)).toEqual([]);
   expect(await faults(() => discover(join(folder, 'none')))).toBe(
     'none: is not a folder; name the folder of your model definitions',
@@ -136,13 +136,13 @@ test('a folder that is not there is a fault, an empty one is not', async () => {
 });
 
 describe('environments', () => {
-  test('without a file there is the default one, in dist itself', async () => {
+  test('are the default one without a file, in dist itself', async () => {
     const { all, inFolders } = await loadEnvironments(folder);
     expect(all.map(({ namespace }) => namespace)).toEqual(['ai-models']);
     expect(inFolders).toBe(false);
   });
 
-  test('one of them needs no folder, a list gives each its own', async () => {
+  test('have no folder if there is one, and a folder each in a list', async () => {
     write({ 'environments.yaml': 'namespace: models\nkubernetes_version: "1.31"\n' });
     expect(await loadEnvironments(folder)).toMatchObject({
       all: [{ namespace: 'models', kubernetesVersion: '1.31' }],
@@ -166,7 +166,7 @@ describe('environments', () => {
     );
   });
 
-  test('faults of all of them are told, with their place', async () => {
+  test('report the faults of all, with their place', async () => {
     write({
       'environments.yaml': '- name: a\n  namespce: x\n- name: a\n  kubernetes_version: "1.2"\n',
     });
@@ -176,7 +176,7 @@ describe('environments', () => {
     ]);
   });
 
-  test('two of one name, or none at all, are faults', async () => {
+  test('must exist and have different names', async () => {
     write({ 'environments.yaml': '- name: a\n- name: a\n' });
     expect(await faults(() => loadEnvironments(folder))).toBe(
       'environments.yaml: two environments are called a; rename one',
@@ -190,7 +190,7 @@ describe('an artifact beside its definition', () => {
   const sourceOf = async (file: string): Promise<string | undefined> =>
     (await loadDefinition(join(folder, file))).spec.source?.uri;
 
-  test('need not be named: it has the name of the file or of the model', async () => {
+  test('has the name of the file or of the model, and need not be named', async () => {
     write({
       'any.yaml': 'model_id: first\nversion: "1"\nframework: onnx\n',
       'any.onnx': 'x',
@@ -201,7 +201,7 @@ describe('an artifact beside its definition', () => {
     expect(await sourceOf('other.ts')).toBe('./second.onnx');
   });
 
-  test('yields to what the definition says', async () => {
+  test('is ignored when the definition has a source', async () => {
     write({
       'a.yaml': 'model_id: a\nversion: v1\nframework: onnx\nrepository_url: s3://m/x\n',
       'a.onnx': 'x',
@@ -212,7 +212,7 @@ describe('an artifact beside its definition', () => {
     expect(await sourceOf('b.yaml')).toBeUndefined();
   });
 
-  test('is not looked for outside the folder', async () => {
+  test('is not searched outside the folder', async () => {
     write({ 'c.yaml': 'model_id: ../c\nversion: v1\nframework: onnx\n' });
     await expect(loadDefinition(join(folder, 'c.yaml'))).rejects.toThrow(/model_id/);
   });
@@ -270,7 +270,7 @@ test.each([
   else expect(said).toMatch(expected);
 });
 
-describe('the model of another tool beside the definitions', () => {
+describe('a model of another tool beside the definitions', () => {
   const XGBOOST = '{"learner":{"attributes":{}},"version":[1,7,6]}';
 
   test('is an artifact, when a definition names it as its source', async () => {
@@ -281,14 +281,14 @@ describe('the model of another tool beside the definitions', () => {
     expect((await discover(folder)).map(({ spec }) => spec.id)).toEqual(['x']);
   });
 
-  test('is no definition, otherwise: the sentence says so, and what to do', async () => {
+  test('is not a definition otherwise: the sentence has the correction', async () => {
     write({ 'model.json': XGBOOST });
     expect(await faults(() => discover(folder))).toBe(
       'model.json: is not a model definition: it has no model_id (or id) and no framework, but "learner", "version"; if it is an artifact, name it as the source of a definition or move it to a folder below, and if it is a definition, write model_id, version and framework',
     );
   });
 
-  test('a definition with a field of its own and without an id is told what it lacks', async () => {
+  test('is told from a definition without an id, which gets its missing fields', async () => {
     write({ 'x.yaml': 'version: v1\nframework: onnx\n' });
     expect(await faults(() => discover(folder))).toMatch(/x\.yaml:1: id: is missing/);
   });

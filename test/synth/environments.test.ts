@@ -14,7 +14,7 @@ const load = (text: string, name = 'environments.ts') => {
   return loadEnvironments(folder);
 };
 
-test('one environment, as an object or as a list of one', async () => {
+test('one environment may be an object or a list of one', async () => {
   const one = '{ name: "prod", quota: { gpu: 2 } }';
   expect((await load(`export default ${one};`)).all).toMatchObject([
     { name: 'prod', quota: { gpu: 2 } },
@@ -48,7 +48,7 @@ test.each([
   await expect(load(text)).rejects.toThrow(message);
 });
 
-test('the same in YAML', async () => {
+test('YAML gives the same errors', async () => {
   const text = 'staging:\n  namespace: a\n';
   await expect(load(text, 'environments.yaml')).rejects.toThrow(/with the environments staging/);
 });

@@ -25,7 +25,7 @@ async function faults(work: () => Promise<unknown>): Promise<string> {
 
 const DEFINITION = 'model_id: a\nversion: "1"\nframework: sklearn\nrepository_url: s3://m/x\n';
 
-describe('a file that is not UTF-8 is refused with its line and the way to convert it', () => {
+describe('a file that is not UTF-8 is refused with its line and the command to convert it', () => {
   // 感冒 in GBK.
   const GBK = Buffer.of(0xb8, 0xd0, 0xc3, 0xb0);
   const said = async (name: string, bytes: Buffer): Promise<string> => {
@@ -45,7 +45,7 @@ describe('a file that is not UTF-8 is refused with its line and the way to conve
     expect(message).toMatch(/iconv -f GBK -t UTF-8 /);
   });
 
-  test('a file that a module imports', async () => {
+  test('also when a module imports it', async () => {
     writeFileSync(join(folder, '_names.ts'), around('export const name = "', '";'));
     const text = `import { name } from './_names';
       export default { id: 'm', name, version: '1', framework: 'sklearn', source: 's3://m/x' };`;
@@ -54,7 +54,7 @@ describe('a file that is not UTF-8 is refused with its line and the way to conve
     );
   });
 
-  test('UTF-16, with its mark and without', async () => {
+  test('in UTF-16, with its mark and without', async () => {
     const bytes = Buffer.from(DEFINITION, 'utf16le');
     const marked = Buffer.concat([Buffer.of(0xff, 0xfe), bytes]);
     for (const one of [bytes, marked]) {
@@ -62,15 +62,15 @@ describe('a file that is not UTF-8 is refused with its line and the way to conve
     }
   });
 
-  test('Latin letters of Windows', async () => {
+  test('with Latin letters of Windows', async () => {
     const bytes = Buffer.concat([Buffer.from('name: "caf'), Buffer.of(0xe9), Buffer.from('"\n')]);
     expect(await said('c.yaml', bytes)).toContain('perhaps Windows-1252');
   });
 });
 
-describe('what the author wrote is what is to be quoted', () => {
+describe('errors ask for quotes around the value as written', () => {
   test.each(['1.10', '72225e2', '0e1234', '010', '0x1f', '123456789012345678901', '0o17'])(
-    'version %s',
+    'for version %s',
     async (version) => {
       write({ 'v.yaml': DEFINITION.replace('"1"', version) });
       expect(await faults(() => loadDefinition(join(folder, 'v.yaml')))).toBe(
@@ -80,7 +80,7 @@ describe('what the author wrote is what is to be quoted', () => {
   );
 
   test.each(['1.10', '72225e2', '123456789012345678901', '1.0'])(
-    'version %s in JSON',
+    'for version %s in JSON',
     async (one) => {
       write({ 'v.json': `{"model_id": "a",\n"version": ${one},\n"framework": "sklearn"}` });
       expect(await faults(() => loadDefinition(join(folder, 'v.json')))).toContain(
@@ -89,21 +89,21 @@ describe('what the author wrote is what is to be quoted', () => {
     },
   );
 
-  test('variables, however deep', async () => {
+  test('for variables at any depth', async () => {
     write({ 'e.yaml': `${DEFINITION}environment_variables:\n  UMASK: 0755\n` });
     expect(await faults(() => loadDefinition(join(folder, 'e.yaml')))).toMatch(
       /^e\.yaml:6: environment_variables\.UMASK: got 0755, .*"0755"/,
     );
   });
 
-  test('keys are texts', async () => {
+  test('and take keys as texts', async () => {
     write({ 'k.yaml': `${DEFINITION}labels:\n  1.10: "x"\n` });
     const { spec } = await loadDefinition(join(folder, 'k.yaml'));
     expect(spec.labels).toEqual({ '1.10': 'x' });
   });
 });
 
-test('a key with nothing behind it is told to be removed or filled, whichever can be', async () => {
+test('a key without a value is to be removed or filled, where each is possible', async () => {
   write({
     'o.yaml': `${DEFINITION}name:\nenvironment_variables:\n  THREADS:\n`,
     'r.yaml': DEFINITION.replace('"1"', ''),
@@ -126,7 +126,7 @@ test('a byte order mark is left out', async () => {
   expect((await discover(folder)).map(({ spec }) => spec.id)).toEqual(['a', 'b']);
 });
 
-test('anchors and merge keys mean what they mean to other tools', async () => {
+test('anchors and merge keys have their usual meaning', async () => {
   const labels = 'labels: &all { team: "a", tier: "b" }\npod_labels:\n  <<: *all\n  tier: "c"\n';
   write({ 'm.yaml': DEFINITION + labels });
   const { value } = await loadValue(join(folder, 'm.yaml'));
@@ -137,13 +137,13 @@ test('anchors and merge keys mean what they mean to other tools', async () => {
   );
 });
 
-describe('what would be passed over is served or told', () => {
-  test('an extension in capitals', async () => {
+describe('misplaced definitions are served or reported', () => {
+  test('with an extension in capitals', async () => {
     write({ 'X.YAML': DEFINITION, 'Y.JSON': '{}' });
     expect(await faults(() => discover(folder))).toMatch(/^Y\.JSON:1: id: is missing/);
   });
 
-  test('a definition in a folder below, but no YAML of other kinds', async () => {
+  test('in a folder below, but not other YAML there', async () => {
     mkdirSync(join(folder, 'more', 'deep'), { recursive: true });
     mkdirSync(join(folder, '_drafts'));
     write({
@@ -158,16 +158,13 @@ describe('what would be passed over is served or told', () => {
   });
 });
 
-test.each(['yaml', 'json'])(
-  'a fault has its line whichever names the author used in %s',
-  async (kind) => {
-    const yaml =
-      'model_id: m\nversion: "1"\nframework: sklearn\nsource: s3://a/b\nresources:\n  cpu: 2 cores\n';
-    const json =
-      '{"model_id": "m",\n"version": "1",\n"framework": "sklearn",\n"source": "s3://a/b",\n"resources": {\n"cpu": "2 cores"}}\n';
-    const name = `m.${kind}`;
-    write({ [name]: kind === 'yaml' ? yaml : json });
-    const message = await faults(() => loadDefinition(join(folder, name)));
-    expect(message).toContain(`${name}:6: resource_requirements.cpu: `);
-  },
-);
+test.each(['yaml', 'json'])('a fault has its line in either form of names, in %s', async (kind) => {
+  const yaml =
+    'model_id: m\nversion: "1"\nframework: sklearn\nsource: s3://a/b\nresources:\n  cpu: 2 cores\n';
+  const json =
+    '{"model_id": "m",\n"version": "1",\n"framework": "sklearn",\n"source": "s3://a/b",\n"resources": {\n"cpu": "2 cores"}}\n';
+  const name = `m.${kind}`;
+  write({ [name]: kind === 'yaml' ? yaml : json });
+  const message = await faults(() => loadDefinition(join(folder, name)));
+  expect(message).toContain(`${name}:6: resource_requirements.cpu: `);
+});

@@ -84,7 +84,7 @@ test('synthesize, constructs in the linear App and constructs in cdk8s’ own gi
   ]);
 });
 
-test('what cdk8s does differently, the linear App leaves to it', () => {
+test('the linear App leaves other output modes to cdk8s', () => {
   const build = (app: App): Record<string, string> => {
     const add = (scope: Construct, id: string): ApiObject =>
       new ApiObject(scope, id, { apiVersion: 'v1', kind: 'ConfigMap', data: { id } });
@@ -99,7 +99,7 @@ test('what cdk8s does differently, the linear App leaves to it', () => {
   expect(Object.keys(linear)).toEqual(['0000-second.k8s.yaml', '0001-first.k8s.yaml']);
 });
 
-test('a failing validation stops the linear App with cdk8s’ words', () => {
+test('a failing validation stops the linear App with cdk8s’ message', () => {
   const failure = (app: App): unknown => {
     const chart = new Chart(app, 'x');
     chart.node.addValidation({ validate: () => ['wrong'] });
@@ -179,7 +179,7 @@ test('a waiver ends on its day', () => {
   expect(rules('2030-01-02')).toEqual(['secret-literal', 'waiver']);
 });
 
-test('faults that show only when objects are made name the file, in its author’s words', () => {
+test('faults that show only when objects are made name the file, in its author’s form', () => {
   const spec = parseModel({
     model_id: 'a',
     version: 'v1',
@@ -204,7 +204,7 @@ describe('the output folder', () => {
   const manifestOf = (id: string): string =>
     (files.get('iris.k8s.yaml') ?? '').replaceAll('iris', id);
 
-  test('holds what the definitions give: changed files are written, those of gone models go', () => {
+  test('matches the definitions: changed files are written, those of removed models deleted', () => {
     writeFileSync(join(out, 'gone.k8s.yaml'), manifestOf('gone'));
     // A chart of somebody's own App: several models, or one under the chart's name.
     writeFileSync(join(out, 'models.k8s.yaml'), [...files.values()].join('---\n'));
@@ -257,14 +257,14 @@ describe('the output folder', () => {
     ]);
   });
 
-  test('environments that became one, and one that became several, leave nothing behind', () => {
+  test('keeps nothing when several environments become one, or one becomes several', () => {
     const several = synthesize(given, environments({ name: 'a' }, { name: 'b' })).files;
     writeManifests(out, files);
     expect(writeManifests(out, several).removed).toEqual(['deep_x.k8s.yaml', 'iris.k8s.yaml']);
     expect(writeManifests(out, files).removed).toHaveLength(4);
   });
 
-  test('one environment leaves the folders of the others alone', () => {
+  test('keeps the folders of the other environments', () => {
     const staging = synthesize(given, {
       all: [parseEnvironment({ name: 'staging' })],
       inFolders: true,
@@ -277,7 +277,7 @@ describe('the output folder', () => {
   });
 });
 
-test('the committed dist/ is what models/ gives', async () => {
+test('the committed dist/ is up to date with models/', async () => {
   const { files } = synthesize(await discover(join(ROOT, 'models')), await loadEnvironments(ROOT));
   expect(checkManifests(join(ROOT, 'dist'), files)).toEqual([]);
 });
@@ -293,7 +293,7 @@ test('cdk8s synth gives dist/ as well', () => {
   expect(contents(out)).toEqual(contents(join(ROOT, 'dist')));
 });
 
-describe('the definition before', () => {
+describe('the previous definition', () => {
   const versionOf = (version: string, candidates: readonly object[]): ModelSpec =>
     parseModel({
       id: 'iris',

@@ -135,12 +135,12 @@ test('a long value is cut', () => {
   expect(said(`a: x: ${'y'.repeat(100)}\n`).length).toBeLessThan(150);
 });
 
-test('what YAML allows is taken: a bracket that closes where its key begins, an anchor named again', () => {
+test('valid YAML is accepted: a bracket that closes where its key begins, an anchor used again', () => {
   expect(said('command: [\n  a,\n]\n')).toBe('{"command":["a"]}');
   expect(said('a: &x 1\nb: &x 2\nc: *x\n')).toBe('{"a":1,"b":2,"c":2}');
 });
 
-test('the configuration is told of in the same words', () => {
+test('the configuration has the same messages', () => {
   const read = (): unknown => parseConfig('server:\n  port:9000\n  host: localhost\n');
   expect(read).toThrow(ConfigError);
   expect(read).toThrow(
