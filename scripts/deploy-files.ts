@@ -2,7 +2,7 @@ import { App, Chart } from 'cdk8s';
 import { Secret } from 'cdk8s-plus-28';
 import { ModelService, namespaceChart } from '../lib/constructs';
 import type { KubeObject } from '../lib/objects';
-import { NAMESPACE_FILE } from '../lib/objects';
+import { NAMESPACE_FILE, SERVICE_NAMESPACE } from '../lib/objects';
 import { yamlOf } from '../lib/objects/yaml';
 
 /** What deploy/kubernetes holds: file name → text. The Secret with the keys is made by hand. */
@@ -10,7 +10,11 @@ export function deployFiles(): ReadonlyMap<string, string> {
   const app = new App();
   const chart = new Chart(app, 'ai-model-service', { disableResourceNameHashes: true });
   const service = new ModelService(chart, 'service', {
-    environment: { namespace: 'suoke-life', createNamespace: true },
+    environment: {
+      namespace: 'suoke-life',
+      createNamespace: true,
+      runtime: { namespace: SERVICE_NAMESPACE },
+    },
     envFrom: [Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys')],
   });
   const namespace = namespaceChart(app, service.environment);

@@ -12,7 +12,12 @@ const keys = Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys');
 
 // oxlint-disable-next-line no-new
 new ModelService(chart, 'service', {
-  environment: { namespace: 'ai-models', createNamespace: true },
+  // Models and routers apart: the token of a router may change what runs beside the models only.
+  environment: {
+    namespace: 'ai-models',
+    createNamespace: true,
+    runtime: { namespace: 'ai-model-service' },
+  },
   envFrom: [keys],
   // For a cluster of two cores; leave both out on a larger one.
   cpu: '100m',

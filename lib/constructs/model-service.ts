@@ -1,11 +1,13 @@
 import type { ApiObjectMetadata } from 'cdk8s';
 import { ApiObject, App, JsonPatch, Yaml } from 'cdk8s';
-import type { RolePolicyRule } from 'cdk8s-plus-28';
+import type { INetworkPolicyPeer, RolePolicyRule } from 'cdk8s-plus-28';
 import {
   ConfigMap,
   Ingress,
   IngressBackend,
   Namespaces,
+  NetworkPolicy,
+  NetworkPolicyPort,
   Pods,
   Role,
   RoleBinding,
@@ -21,11 +23,15 @@ import { environmentIn, makerOf } from './chart';
 import { namespaceChart } from './namespace';
 import { writeReadably } from './readable';
 import { configFaults, serviceEnvironment, wireSections } from './service-config';
+import { callerPorts } from './service-network';
 import { serviceObjects } from './service-objects';
 import { metricsFaults, withMetricsConfig } from './service-metrics';
-import { OPS_PORT, PUBLIC_PORT, serviceConfig } from './service-pod';
+import { OPS_PORT, PUBLIC_PORT, serviceConfig, stateNamespaceOf } from './service-pod';
 import type { IngressOptions, ModelServiceProps } from './service-props';
-import { modelRules, ownRules } from './service-rules';
+import { modelRules, routerRules, stateRules } from './service-rules';
+
+/** Of the address of a peer, in the name of a policy. */
+const PEER_CHARACTERS = 10;
 
 /** The longest deadline a definition can give a request. */
 const LONGEST_TIMEOUT_SECONDS = 300;
@@ -50,9 +56,15 @@ export class ModelService extends Construct {
   readonly environment: Environment;
   /** The namespace it runs in. */
   readonly namespace: string;
+  /** Namespaces with models. */
+  readonly modelNamespaces: readonly string[];
+  /** The namespace of new models; it has the Lease and the state. */
+  readonly stateNamespace: string;
   readonly serviceAccount: ServiceAccount;
   /** Its rights in its own namespace. */
   readonly role: Role;
+  /** Its rights to its Lease and its state, which are beside the models. */
+  readonly stateRole: Role;
   /** Its rights in each namespace with models. */
   readonly modelRoles: readonly Role[];
   readonly configMap: ConfigMap;
@@ -65,6 +77,7 @@ export class ModelService extends Construct {
   readonly ingress: Ingress | undefined;
   /** The Deployment. */
   readonly deployment: ApiObject;
+  readonly #callerPorts: readonly number[];
   /** Its pods, for network policies of your own: `web.connections.allowTo(service.pods)`. */
   readonly pods: Pods;
 
@@ -76,7 +89,10 @@ export class ModelService extends Construct {
     this.namespace = this.environment.runtime.namespace ?? this.environment.namespace;
     this.#refuseSecond();
     namespaceChart(App.of(this), this.environment);
+    namespaceChart(App.of(this), this.environment, this.namespace);
     const { mode = 'rest', grpcPort, modelNamespaces = [this.environment.namespace] } = props;
+    this.modelNamespaces = [...modelNamespaces];
+    this.stateNamespace = stateNamespaceOf(this.environment, modelNamespaces);
     const config = serviceConfig(this.environment, {
       modelNamespaces,
       mode,
@@ -92,11 +108,14 @@ export class ModelService extends Construct {
       metadata: this.#metadata(),
       data: { 'config.yaml': Yaml.stringify(config) },
     });
-    this.state = new ConfigMap(this, 'state', { metadata: this.#metadata('-state') });
+    const stateMetadata = this.#metadata('-state', this.stateNamespace);
+    this.state = new ConfigMap(this, 'state', { metadata: stateMetadata });
     const { style } = this.environment.monitoring;
-    this.role = this.#addRole('role', this.#metadata(), ownRules(MANAGER, this.state.name));
+    this.role = this.#addRole('role', this.#metadata(), routerRules());
+    const stateRights = stateRules(MANAGER, this.state.name);
+    this.stateRole = this.#addRole('role-state', stateMetadata, stateRights);
     this.modelRoles = modelNamespaces.map((namespace) => {
-      const metadata = { ...this.#metadata('-models'), namespace };
+      const metadata = this.#metadata('-models', namespace);
       return this.#addRole(`role-${namespace}`, metadata, modelRules(mode, style === 'operator'));
     });
     this.deployment = this.#addObjects(props, config);
@@ -105,6 +124,39 @@ export class ModelService extends Construct {
     if (grpcPort !== undefined) bindGrpc(this.service, grpcPort);
     this.opsService = this.#addService('ops', '-ops', 'ops', OPS_PORT);
     this.ingress = props.ingress === undefined ? undefined : this.#addIngress(props.ingress);
+    this.#callerPorts = callerPorts(grpcPort);
+    const { allowFrom = [], metricsFrom = [], allowTo = [] } = props;
+    if (allowFrom !== 'everyone') for (const peer of allowFrom) this.allowFrom(peer);
+    for (const peer of metricsFrom) this.metricsFrom(peer);
+    for (const peer of allowTo) this.allowTo(peer);
+  }
+
+  /** Admits further callers to the public port and to gRPC. With `networkPolicy: false` all are. */
+  allowFrom(peer: INetworkPolicyPeer): void {
+    this.#addPolicy('from', peer)?.addIngressRule(
+      peer,
+      this.#callerPorts.map(NetworkPolicyPort.tcp),
+    );
+  }
+
+  /** Admits further readers of `/metrics`. */
+  metricsFrom(peer: INetworkPolicyPeer): void {
+    this.#addPolicy('metrics', peer)?.addIngressRule(peer, [NetworkPolicyPort.tcp(OPS_PORT)]);
+  }
+
+  /** Lets the service connect to pods, namespaces or addresses, at any port unless some are given. */
+  allowTo(peer: INetworkPolicyPeer, ports?: readonly number[]): void {
+    const open = ports?.map(NetworkPolicyPort.tcp) ?? [NetworkPolicyPort.allTcp()];
+    this.#addPolicy('to', peer)?.addEgressRule(peer, open);
+  }
+
+  /** @returns undefined when the peer has one already, or the environment has no policies */
+  #addPolicy(kind: 'from' | 'metrics' | 'to', peer: INetworkPolicyPeer): NetworkPolicy | undefined {
+    const id = `${kind}-${peer.node.addr}`;
+    const isOff = this.environment.networkPolicy === false;
+    if (isOff || this.node.tryFindChild(id) !== undefined) return undefined;
+    const metadata = this.#metadata(`--${kind}-${peer.node.addr.slice(0, PEER_CHARACTERS)}`);
+    return new NetworkPolicy(this, id, { metadata, selector: this.pods });
   }
 
   #refuseSecond(): void {
@@ -116,9 +168,8 @@ export class ModelService extends Construct {
     throw new DefinitionError([fault('environment.namespace', namespace, allowed, fix)]);
   }
 
-  #metadata(suffix = ''): ApiObjectMetadata {
-    const name = `${MANAGER}${suffix}`;
-    return { name, namespace: this.namespace, labels: serviceLabels(this.environment) };
+  #metadata(suffix = '', namespace = this.namespace): ApiObjectMetadata {
+    return { name: `${MANAGER}${suffix}`, namespace, labels: serviceLabels(this.environment) };
   }
 
   #addRole(id: string, metadata: ApiObjectMetadata, rules: RolePolicyRule[]): Role {
@@ -138,6 +189,9 @@ export class ModelService extends Construct {
       environment: this.environment,
       name: MANAGER,
       namespace: this.namespace,
+      stateNamespace: this.stateNamespace,
+      modelNamespaces: this.modelNamespaces,
+      isPublic: props.allowFrom === 'everyone',
       labels: serviceLabels(this.environment),
       config,
       image: props.image,
@@ -222,11 +276,24 @@ function quantityFault(
   return isGood ? [] : [fault(name, value, 'a quantity of Kubernetes above zero', fix)];
 }
 
+/** An ingress controller or a gateway that the policy shuts out would time out on every request. */
+function peerFaults({ environment, ingress, route, allowFrom }: ModelServiceProps): Fault[] {
+  const through = ingress === undefined ? route && 'route' : 'ingress';
+  const isOff = environment?.networkPolicy === false;
+  if (through === undefined || isOff || (allowFrom !== undefined && allowFrom.length > 0))
+    return [];
+  const allowed = `the pods that ${through} goes through, or 'everyone'`;
+  const fix =
+    "name them: allowFrom: [Namespaces.select(chart, 'ingress', { names: ['ingress-nginx'] })]";
+  return [fault('allowFrom', undefined, allowed, fix)];
+}
+
 function refuse(props: ModelServiceProps): void {
   const { externalMetrics, ingress, route, minReplicas = 2, grpcPort } = props;
   const faults = [
     ...configFaults(props.config, props.envFrom),
     ...(externalMetrics === undefined ? [] : metricsFaults(externalMetrics)),
+    ...peerFaults(props),
     ...(ingress !== undefined && route !== undefined
       ? [fault('route', route.hostnames, 'left out when ingress is given', 'choose one of the two')]
       : []),

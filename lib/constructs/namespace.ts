@@ -10,13 +10,16 @@ const CHART = NAMESPACE_FILE.replace(/\..*$/, '');
  * The chart with the namespaces of an app, each once, when the environment wants its own to be
  * made; else the chart as it is, or none.
  */
-export function namespaceChart(app: Construct, environment: Environment): Chart | undefined {
+export function namespaceChart(
+  app: Construct,
+  environment: Environment,
+  name = environment.namespace,
+): Chart | undefined {
   const found = app.node.tryFindChild(CHART);
   const known = found instanceof Chart ? found : undefined;
-  const namespace = namespaceOf(environment);
+  const namespace = namespaceOf(environment, name);
   if (namespace === undefined) return known;
   const chart = known ?? new Chart(app, CHART);
-  const { name } = namespace.metadata;
   // oxlint-disable-next-line no-new
   if (chart.node.tryFindChild(name) === undefined) new ApiObject(chart, name, namespace);
   return chart;

@@ -1,21 +1,25 @@
-import type { k8s } from 'cdk8s-plus-28';
-import type { KubeObject, Metadata, Plain } from '../objects/kube';
+import type { KubeObject } from '../objects/kube';
 import { finished, kubeObject } from '../objects/kube';
 import { dashboardFiles, serviceRuleGroup } from '../monitoring';
 import { kubernetesMinor } from '../spec';
-import { METRICS_PORT, metricsObjects } from './service-metrics';
+import { metricsObjects } from './service-metrics';
+import type { NetworkOptions } from './service-network';
+import { serviceNetworkPolicy } from './service-network';
 import type { PodOptions } from './service-pod';
-import { OPS_PORT, PUBLIC_PORT, servicePod } from './service-pod';
+import { PUBLIC_PORT, servicePod } from './service-pod';
 import type { RouteOptions } from './service-props';
 
-export interface ServiceOptions extends PodOptions {
+export interface ServiceOptions
+  extends PodOptions, Pick<NetworkOptions, 'modelNamespaces' | 'isPublic'> {
   readonly namespace: string;
+  /** Namespace of the Lease: that of new models. */
+  readonly stateNamespace: string;
   readonly minReplicas: number;
   readonly maxReplicas: number;
   readonly route?: RouteOptions | undefined;
 }
 
-function metadata({ name, namespace, labels }: ServiceOptions): Metadata {
+function metadata({ name, namespace, labels }: ServiceOptions): NetworkOptions['metadata'] {
   return { name, namespace, labels };
 }
 
@@ -57,42 +61,12 @@ function scaling(options: ServiceOptions): readonly KubeObject[] {
   ];
 }
 
-/**
- * Ingress: the public port is open to everyone, the ops port to monitoring and the other replicas.
- * Egress is open.
- */
-function networkPolicy(options: ServiceOptions): KubeObject | undefined {
-  const { name, environment, grpcPort, externalMetrics } = options;
-  if (environment.networkPolicy === false) return undefined;
-  const port = (number: number): Plain<k8s.NetworkPolicyPort> => ({
-    port: number,
-    protocol: 'TCP',
-  });
-  return kubeObject('NetworkPolicy', metadata(options), {
-    spec: {
-      podSelector: { matchLabels: { app: name } },
-      policyTypes: ['Ingress'],
-      ingress: [
-        { ports: [port(PUBLIC_PORT), ...(grpcPort === undefined ? [] : [port(grpcPort)])] },
-        {
-          from: [
-            { podSelector: { matchLabels: { app: name } } },
-            { namespaceSelector: { matchLabels: environment.monitoring.namespaceLabels } },
-          ],
-          ports: [port(OPS_PORT)],
-        },
-        // API servers run outside any namespace; they authenticate by certificate.
-        ...(externalMetrics === undefined ? [] : [{ ports: [port(METRICS_PORT)] }]),
-      ],
-    },
-  });
-}
-
+/** Beside the models: routers of the same models elect one leader, wherever they run. */
 function lease(options: ServiceOptions): KubeObject {
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
-    metadata: metadata(options),
+    metadata: { ...metadata(options), namespace: options.stateNamespace },
     spec: {},
   };
 }
@@ -158,7 +132,11 @@ export function serviceObjects(options: ServiceOptions): readonly KubeObject[] {
   const { route, environment, externalMetrics: metrics } = options;
   const all = [
     lease(options),
-    networkPolicy(options),
+    serviceNetworkPolicy({
+      ...options,
+      metadata: metadata(options),
+      externalMetrics: metrics !== undefined,
+    }),
     deployment(options),
     ...scaling(options),
     route === undefined ? undefined : httpRoute(options, route),

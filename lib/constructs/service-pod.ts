@@ -49,14 +49,21 @@ export interface ConfigOptions {
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
+/** Where new models go; there the service keeps its state and its Lease. */
+export function stateNamespaceOf(
+  { namespace }: Environment,
+  modelNamespaces: readonly string[],
+): string {
+  return modelNamespaces.includes(namespace) ? namespace : (modelNamespaces[0] ?? namespace);
+}
+
 /** Sections of the user take precedence over those of the construct, key by key. */
 export function serviceConfig(
   environment: Environment,
   { modelNamespaces, mode, tls, grpcPort, sections }: ConfigOptions,
 ): Readonly<Record<string, unknown>> {
   const { runtime } = environment;
-  const isOwn = modelNamespaces.includes(environment.namespace);
-  const namespace = (isOwn ? undefined : modelNamespaces[0]) ?? environment.namespace;
+  const namespace = stateNamespaceOf(environment, modelNamespaces);
   const namespaces = modelNamespaces.filter((one) => one !== namespace);
   const own: Readonly<Record<string, unknown>> = {
     server: {

@@ -1,4 +1,4 @@
-import type { ISecret } from 'cdk8s-plus-28';
+import type { INetworkPolicyPeer, ISecret } from 'cdk8s-plus-28';
 import type { ConfigInput } from '../config';
 import type { EnvironmentInput } from '../spec';
 import type { ExternalMetricsOptions } from './service-metrics';
@@ -92,11 +92,31 @@ export interface ModelServiceProps {
    */
   readonly grpcPort?: number;
 
-  /** @default - none */
+  /**
+   * Further callers of the public port and of gRPC: pods, namespaces or addresses. An ingress
+   * controller is one. `'everyone'` opens the ports to the whole network.
+   * @default - the namespaces of the service and of its models
+   */
+  readonly allowFrom?: readonly INetworkPolicyPeer[] | 'everyone';
+
+  /**
+   * Further readers of `/metrics` at port 9090.
+   * @default - the monitoring namespace of the environment
+   */
+  readonly metricsFrom?: readonly INetworkPolicyPeer[];
+
+  /**
+   * Where the service connects to beside name resolution, the API server, ports 443 and 6443, and
+   * its models: a collector of traces, say.
+   * @default - nowhere else
+   */
+  readonly allowTo?: readonly INetworkPolicyPeer[];
+
+  /** Needs `allowFrom` with the pods of the ingress controller. @default - none */
   readonly ingress?: IngressOptions;
 
   /**
-   * A route of the Gateway API instead of an Ingress.
+   * A route of the Gateway API instead of an Ingress. Needs `allowFrom` with the gateway's pods.
    * @default - none
    */
   readonly route?: RouteOptions;

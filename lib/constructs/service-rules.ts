@@ -51,10 +51,12 @@ export function modelRules(mode: ServiceMode, operator: boolean): RolePolicyRule
   ];
 }
 
-/** Rights in the service's own namespace: find peers, elect a leader, store state. */
-export function ownRules(lease: string, state: string): RolePolicyRule[] {
+/** Rights in the namespace of the routers: find peers. */
+export const routerRules = (): RolePolicyRule[] => [rule('', ['pods'], READ)];
+
+/** Rights in the namespace of new models: elect a leader, store overrides. */
+export function stateRules(lease: string, state: string): RolePolicyRule[] {
   return [
-    rule('', ['pods'], READ),
     rule('coordination.k8s.io', ['leases'], ['get', 'update', 'patch'], lease),
     rule('', ['configmaps'], [...READ, 'patch'], state),
   ];

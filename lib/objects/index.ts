@@ -27,6 +27,7 @@ export {
   MANAGER,
   MODEL_LABEL,
   PREFIX,
+  SERVICE_NAMESPACE,
 } from './labels';
 export { NAMESPACE_FILE, namespaceOf } from './namespace';
 export { SERVER_CONTAINER } from './pod';

@@ -8,6 +8,9 @@ export const PREFIX = 'ai-model.suoke.life';
 /** The renderer; also the field manager of applied objects. */
 export const MANAGER = 'ai-model-service';
 
+/** Namespace of the routers in a new installation. */
+export const SERVICE_NAMESPACE = 'ai-model-service';
+
 export const MODEL_LABEL = `${PREFIX}/model`;
 export const ARM_LABEL = `${PREFIX}/arm`;
 export const DEFINITION_LABEL = `${PREFIX}/definition`;

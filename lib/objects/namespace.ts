@@ -6,9 +6,15 @@ import { MANAGER } from './labels';
 /** Sorts before every model, so that `kubectl apply -f dist/` makes the namespace first. */
 export const NAMESPACE_FILE = '0000-namespace.k8s.yaml';
 
-/** The namespace of an environment, when it is to be made; it enforces the pod security of its models. */
-export function namespaceOf(environment: Environment): KubeObject | undefined {
-  const { namespace: name, createNamespace, podSecurity } = environment;
+/**
+ * A namespace of an environment, when it is to be made; it enforces the pod security of its pods.
+ * Without `name` it is that of the models.
+ */
+export function namespaceOf(
+  environment: Environment,
+  name = environment.namespace,
+): KubeObject | undefined {
+  const { createNamespace, podSecurity } = environment;
   if (!createNamespace) return undefined;
   const labels = {
     'app.kubernetes.io/part-of': MANAGER,

@@ -5,7 +5,7 @@ import type { Context } from './context';
 import { factsOf } from './context';
 import type { KubeObject, Plain } from './kube';
 import { kubeObject } from './kube';
-import { metadataOf, selectorOf } from './labels';
+import { metadataOf, selectorOf, SERVICE_NAMESPACE } from './labels';
 
 type Peer = Plain<k8s.NetworkPolicyPeer>;
 type Port = Plain<k8s.NetworkPolicyPort>;
@@ -38,11 +38,19 @@ function peer({ podLabels, namespaceLabels, cidr }: Given['from'][number]): Peer
   };
 }
 
+const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
+
+/**
+ * The routers. Where the environment does not name their namespace, they are beside the models or
+ * in one of their own, so that they can move from one to the other.
+ */
 function runtimePeer({ runtime, namespace }: Environment): Peer {
+  const values = [...new Set([namespace, SERVICE_NAMESPACE])];
   return {
-    namespaceSelector: {
-      matchLabels: { 'kubernetes.io/metadata.name': runtime.namespace ?? namespace },
-    },
+    namespaceSelector:
+      runtime.namespace === undefined
+        ? { matchExpressions: [{ key: NAMESPACE_NAME, operator: 'In', values }] }
+        : { matchLabels: { [NAMESPACE_NAME]: runtime.namespace } },
     podSelector: { matchLabels: runtime.labels },
   };
 }

@@ -146,7 +146,11 @@ export const environmentSchema = z.strictObject({
     ),
   runtime: z
     .strictObject({
-      namespace: namespaceSchema.optional().describe('Default: the models’ namespace.'),
+      namespace: namespaceSchema
+        .optional()
+        .describe(
+          'Namespace of the routers. Default: that of the models; their network policies then admit routers in `ai-model-service`, too.',
+        ),
       labels: stringMap
         .default({ 'app.kubernetes.io/name': 'ai-model-service' })
         .describe('Labels of its pods, which the network policies of models let in.'),

@@ -35,7 +35,10 @@ interface NetworkPolicyInput {
 }
 
 interface RuntimeInput {
-  /** Default: the models’ namespace. */
+  /**
+   * Namespace of the routers. Default: that of the models; their network policies then admit
+   * routers in `ai-model-service`, too.
+   */
   namespace?: string | undefined;
   /** Labels of its pods, which the network policies of models let in. */
   labels?: Record<string, string> | undefined;

@@ -48,7 +48,10 @@ export interface KubernetesRoutersOptions {
   readonly api: KubeApi;
   /** Of the service itself. */
   readonly namespace: string;
-  /** Of models: where an autoscaler would be. */
+  /**
+   * Of models: holds the Lease. Routers of the same models elect one leader among all of them, also
+   * while the service moves from one namespace to another.
+   */
   readonly modelNamespace: string;
   /** Name of this pod. */
   readonly self: string;
@@ -142,7 +145,7 @@ async function openMetrics(
 
 /** Routers that are pods of one Deployment. */
 export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
-  const { api, namespace, self, timing, steady, log, opsPort = OPS_PORT } = options;
+  const { api, namespace, modelNamespace, self, timing, steady, log, opsPort = OPS_PORT } = options;
   const counting = createCount(() => watch);
   const watch = watchRouters({
     api,
@@ -154,7 +157,7 @@ export function startRouters(options: KubernetesRoutersOptions): OpenRouters {
   });
   const peers: Peers = createPeers({ ...options, ...timing, peers: watch.peers });
   const elector: Elector = startElector({
-    store: createLeaseStore(api, namespace),
+    store: createLeaseStore(api, modelNamespace),
     // A restarted container of the same pod is another candidate.
     identity: `${self}_${randomUUID()}`,
     timing: { ...timing, now: steady },

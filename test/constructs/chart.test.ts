@@ -31,13 +31,14 @@ const namespacesIn = (chart: Chart): readonly unknown[] => [
 
 const prod = (): Chart => new Chart(Testing.app(), 'x', { namespace: 'prod' });
 
-test('a model is in the namespace of its chart, and admits the router of that namespace', () => {
+test('a model is in the namespace of its chart, and admits routers there and in their own namespace', () => {
   const chart = prod();
   expect(addModel(chart).environment.namespace).toBe('prod');
   expect(namespacesIn(chart)).toEqual(['prod']);
   const policy = findManifest(Testing.synth(chart) as Manifest[], 'NetworkPolicy');
-  expect(at(policy, 'spec.ingress.0.from.0.namespaceSelector.matchLabels')).toEqual({
-    'kubernetes.io/metadata.name': 'prod',
+  expect(at(policy, 'spec.ingress.0.from.0.namespaceSelector.matchExpressions.0')).toMatchObject({
+    key: 'kubernetes.io/metadata.name',
+    values: ['prod', 'ai-model-service'],
   });
 });
 

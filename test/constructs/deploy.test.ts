@@ -22,11 +22,20 @@ test('the files are the objects of ModelService; npx tsx scripts/deploy.ts write
   expect([...committed]).toEqual([...deployFiles()]);
 });
 
-test('the namespace is applied first, and everything else is in it', () => {
-  expect(all[0]).toMatchObject({ kind: 'Namespace', metadata: { name: 'suoke-life' } });
-  expect(new Set(all.slice(1).map(({ metadata }) => metadata.namespace))).toEqual(
-    new Set(['suoke-life']),
+test('the namespaces of models and routers are applied first, and everything else lies in them', () => {
+  const names = ['suoke-life', 'ai-model-service'];
+  expect(all.slice(0, 2)).toMatchObject(
+    names.map((name) => ({ kind: 'Namespace', metadata: { name } })),
   );
+  expect(new Set(all.slice(2).map(({ metadata }) => metadata.namespace))).toEqual(new Set(names));
+});
+
+test('what a router may change lies in the namespace of the models, its Secrets do not', () => {
+  const rights = all.filter(({ kind }) => kind === 'Role');
+  const written = rights.filter((role) => JSON.stringify(role['rules']).includes('patch'));
+  expect(written.map(({ metadata }) => metadata.namespace)).toEqual(['suoke-life', 'suoke-life']);
+  const places = ['Deployment', 'Lease'].map((kind) => findManifest(all, kind).metadata.namespace);
+  expect(places).toEqual(['ai-model-service', 'suoke-life']);
 });
 
 test('every object passes the schemas of 1.28 and the newest, its pods restricted security', () => {

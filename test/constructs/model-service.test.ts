@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Chart, Testing, Yaml } from 'cdk8s';
-import { ApiResource, Secret } from 'cdk8s-plus-28';
+import { ApiResource, Namespaces, Pods, Secret } from 'cdk8s-plus-28';
 import { parse, stringify } from 'yaml';
 import type { ModelServiceProps } from '../../lib/constructs';
 import { ModelService } from '../../lib/constructs';
@@ -39,6 +39,7 @@ const full = (): readonly Manifest[] => {
     envFrom: [secret('api-keys')],
     tls: secret('public-tls'),
     ingress: { host: 'models.example.com', className: 'nginx', tls: secret('ingress-tls') },
+    allowFrom: [Namespaces.select(chart, 'ingress', { names: ['ingress-nginx'] })],
     config: { logging: { level: 'warn' }, server: { acceptSeconds: 3 } },
   });
   return Testing.synth(chart) as Manifest[];
@@ -122,7 +123,8 @@ describe('external metrics', () => {
 test('every object passes the schemas of 1.28 and the newest', () => {
   const route = { hostnames: ['m.example.com'], gateway: 'public' };
   const metrics = service({ externalMetrics: { tls: SECRET, ca: CA } });
-  const all = [...service({ route, mode: 'gitops', grpcPort: 8081 }), ...full(), ...metrics];
+  const open = { route, allowFrom: 'everyone' } as const;
+  const all = [...service({ ...open, mode: 'gitops', grpcPort: 8081 }), ...full(), ...metrics];
   expect(all.flatMap(newestFaults)).toEqual([]);
   expect(faultsOf128(all)).toEqual([]);
 });
@@ -158,6 +160,7 @@ test('nothing is cluster-wide, and every namespace with models has its own Role'
   const roles = all.filter(({ kind }) => kind === 'RoleBinding');
   expect(roles.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)).toEqual([
     'ai-models/ai-model-service',
+    'team-a/ai-model-service-state',
     'team-a/ai-model-service-models',
     'team-b/ai-model-service-models',
   ]);
@@ -254,12 +257,21 @@ test('sections of the user take precedence over its own', () => {
 
 test.each([
   [
-    { ingress: { host: 'a.example.com' }, route: { hostnames: ['b.example.com'], gateway: 'g' } },
+    {
+      ingress: { host: 'a.example.com' },
+      route: { hostnames: ['b.example.com'], gateway: 'g' },
+      allowFrom: 'everyone' as const,
+    },
     /^route: .*choose one of the two/,
   ],
   [
     { grpcPort: 8080 },
     /^grpcPort: got 8080, must be 1024 to 65535, and not 8080 or 9090; use 8081/,
+  ],
+  [{ ingress: { host: 'a.example.com' } }, /^allowFrom: is missing, must be the pods that ingress/],
+  [
+    { route: { hostnames: ['b.example.com'], gateway: 'g' }, allowFrom: [] },
+    /^allowFrom: is missing, must be the pods that route goes through, or 'everyone'/,
   ],
   [{ grpcPort: 443 }, /^grpcPort: got 443/],
   [{ minReplicas: 0 }, /^minReplicas: got 0, must be ≥ 1/],
@@ -297,4 +309,123 @@ test('with an operator the dashboards are a ConfigMap that the sidecar of Grafan
   const monitoring = { style: 'operator', dashboardLabels: labels } as const;
   expect(named(service({ environment: { monitoring } }))?.metadata.labels).toMatchObject(labels);
   expect(named(service())).toBeUndefined();
+});
+
+describe('its network policies', () => {
+  const NAME = 'kubernetes.io/metadata.name';
+  const policies = (all: readonly Manifest[]): readonly Manifest[] =>
+    all.filter(({ kind }) => kind === 'NetworkPolicy');
+  const inNamespaces = (...values: string[]) => ({
+    namespaceSelector: { matchExpressions: [{ key: NAME, operator: 'In', values }] },
+  });
+
+  test('callers are the namespaces of the routers and of the models', () => {
+    const environment = { runtime: { namespace: 'routers' } };
+    const all = service({ environment, modelNamespaces: ['team-a', 'team-b'], grpcPort: 8081 });
+    expect(at(findManifest(all, 'NetworkPolicy'), 'spec.ingress.0')).toEqual({
+      from: [inNamespaces('routers', 'team-a', 'team-b')],
+      ports: [
+        { port: 8080, protocol: 'TCP' },
+        { port: 8081, protocol: 'TCP' },
+      ],
+    });
+  });
+
+  test('everyone is let in when that is said', () => {
+    const policy = findManifest(service({ allowFrom: 'everyone' }), 'NetworkPolicy');
+    expect(at(policy, 'spec.ingress.0')).toEqual({ ports: [{ port: 8080, protocol: 'TCP' }] });
+  });
+
+  test('it reaches names, the API server, model servers and the other routers, nothing else', () => {
+    const tcp = (port: number) => ({ port, protocol: 'TCP' });
+    expect(at(findManifest(service(), 'NetworkPolicy'), 'spec.egress')).toEqual([
+      { ports: [tcp(53), { port: 53, protocol: 'UDP' }] },
+      { ports: [tcp(443), tcp(6443)] },
+      {
+        to: [
+          {
+            ...inNamespaces('ai-models'),
+            podSelector: { matchLabels: { 'app.kubernetes.io/component': 'model-server' } },
+          },
+        ],
+      },
+      { to: [{ podSelector: { matchLabels: { app: 'ai-model-service' } } }], ports: [tcp(9090)] },
+    ]);
+  });
+
+  test('the pods of models carry the label that it may connect to', () => {
+    const labels = podTemplates(manifests(model())).map(({ template }) =>
+      at(template, 'metadata.labels'),
+    );
+    const label = { 'app.kubernetes.io/component': 'model-server' };
+    expect(labels).toEqual(labels.map(() => expect.objectContaining(label) as unknown));
+  });
+
+  test('each further peer has a policy of its own, once, with the ports that it may use', () => {
+    const chart = Testing.chart();
+    const [web, scraper] = ['web', 'scraper'].map((app) =>
+      Pods.select(chart, app, { labels: { app } }),
+    ) as [Pods, Pods];
+    const made = new ModelService(chart, 'service', {
+      envFrom: [KEYS],
+      allowFrom: [web],
+      metricsFrom: [scraper],
+    });
+    made.allowFrom(web);
+    made.allowTo(scraper, [4318]);
+    const found = policies(Testing.synth(chart) as Manifest[]).slice(1);
+    expect(found.map(({ spec }) => spec)).toEqual([
+      expect.objectContaining({
+        ingress: [
+          {
+            from: [{ podSelector: { matchLabels: { app: 'web' } } }],
+            ports: [{ port: 8080, protocol: 'TCP' }],
+          },
+        ],
+      }),
+      expect.objectContaining({
+        ingress: [
+          {
+            from: [{ podSelector: { matchLabels: { app: 'scraper' } } }],
+            ports: [{ port: 9090, protocol: 'TCP' }],
+          },
+        ],
+      }),
+      expect.objectContaining({
+        egress: [
+          {
+            to: [{ podSelector: { matchLabels: { app: 'scraper' } } }],
+            ports: [{ port: 4318, protocol: 'TCP' }],
+          },
+        ],
+      }),
+    ]);
+    for (const one of found) {
+      expect(one.metadata.namespace).toBe('ai-models');
+      expect(at(one, 'spec.podSelector')).toEqual({ matchLabels: { app: 'ai-model-service' } });
+    }
+  });
+
+  test('an environment without network policies has none of them', () => {
+    const chart = Testing.chart();
+    const made = new ModelService(chart, 'service', {
+      envFrom: [KEYS],
+      environment: { networkPolicy: false },
+      ingress: { host: 'a.example.com' },
+    });
+    made.allowFrom(Namespaces.all(chart, 'all'));
+    expect(policies(Testing.synth(chart) as Manifest[])).toEqual([]);
+  });
+});
+
+test('routers of the same models elect one leader, wherever they run', () => {
+  const leases = [undefined, 'routers'].map((namespace) => {
+    const all = service({ environment: { runtime: { namespace } } });
+    const { metadata } = findManifest(all, 'Lease');
+    const state = findManifest(all, 'ConfigMap', 'ai-model-service-state');
+    return [metadata.namespace, metadata.name, state.metadata.namespace];
+  });
+  expect(leases).toEqual(
+    Array.from({ length: 2 }, () => ['ai-models', 'ai-model-service', 'ai-models']),
+  );
 });

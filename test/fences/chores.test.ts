@@ -149,7 +149,6 @@ test('a view of Kubernetes that cannot be renewed stays in use, and the next one
   const cache = new ClusterCache({
     api: { list: never, watch: never, alive: never },
     namespaces: ['models'],
-    home: 'system',
     timing: {
       now: () => AT,
       random: () => 0,

@@ -129,9 +129,8 @@ test('two environments get a folder each, whole and different only where they di
   ]);
   const staging = files.get('staging/iris.k8s.yaml') ?? '';
   expect(files.get('production/iris.k8s.yaml')).toBe(
-    staging.replaceAll(
-      /(namespace|metadata\.name): staging$/gm,
-      (line) => `${line.split(':')[0]}: production`,
+    staging.replaceAll(/(namespace: |- )staging$/gm, (line) =>
+      line.replace('staging', 'production'),
     ),
   );
 });

@@ -32,7 +32,7 @@ export interface KubernetesOptions {
   readonly namespace?: string | undefined;
   /** Further ones whose models are served. */
   readonly namespaces?: readonly string[];
-  /** Namespace of the service, which holds the overrides. Absent: `namespace`. */
+  /** Namespace of the routers, which models let in. Absent: `namespace`. */
   readonly home?: string | undefined;
   readonly configPath?: string | undefined;
   readonly context?: string | undefined;
@@ -74,11 +74,12 @@ class KubernetesCluster implements Cluster {
     private readonly api: KubeApi,
     private readonly namespace: string,
   ) {
-    const { namespaces = [], home = namespace, warn, timing = realTiming } = options;
+    const { namespaces = [], warn, timing = realTiming } = options;
     this.#timing = timing;
-    this.#overrides = createOverridesStore(api, home);
-    const all = [...new Set([namespace, ...namespaces])];
-    this.#cache = new ClusterCache({ api, namespaces: all, home, timing, warn });
+    this.#overrides = createOverridesStore(api, namespace);
+    const further = new Set(namespaces.filter((one) => one !== namespace));
+    const all = [namespace, ...further] as const;
+    this.#cache = new ClusterCache({ api, namespaces: all, timing, warn });
     this.#stopReconciler = startReconciler({
       cache: this.#cache,
       timing,

@@ -25,10 +25,8 @@ const HEARD_MS = 15_000;
 
 export interface ClusterCacheOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch' | 'alive'>;
-  /** A model that exists in two of them is served from the first. */
-  readonly namespaces: readonly string[];
-  /** Namespace of the service, which holds the overrides. */
-  readonly home: string;
+  /** A model that exists in two of them is served from the first, which holds the overrides. */
+  readonly namespaces: readonly [string, ...string[]];
   readonly timing: Timing;
   readonly warn: (message: string) => void;
 }
@@ -65,7 +63,7 @@ export class ClusterCache {
   readonly #waiting = new Set<() => void>();
 
   constructor(private readonly options: ClusterCacheOptions) {
-    const { api, namespaces, home, timing, warn } = options;
+    const { api, namespaces, timing, warn } = options;
     const onChange = (): void => this.#schedule();
     const checkApiserver = createApiserverHealth(api, timing);
     this.#namespaces = namespaces.map(
@@ -73,7 +71,7 @@ export class ClusterCache {
     );
     this.#overridesWatch = startWatchLoop({
       api,
-      namespace: home,
+      namespace: namespaces[0],
       resource: RESOURCES.ConfigMap,
       // With this selector a Role with `resourceNames` allows the list.
       fieldSelector: `metadata.name=${OVERRIDES_CONFIGMAP}`,
