@@ -93,7 +93,7 @@ function textOf(name: string, symbol: ts.Symbol): string {
 function exportsOf(file: string): readonly string[] {
   const source = program.getSourceFile(join(ROOT, file));
   const module = source && checker.getSymbolAtLocation(source);
-  if (module === undefined) throw new Error(`${file} is no module`);
+  if (module === undefined) throw new Error(`${file} is not a module`);
   return checker
     .getExportsOfModule(module)
     .map((symbol) => {

@@ -115,7 +115,7 @@ export async function crowded(): Promise<Found> {
     await sleep(3000);
     const alone = megabytes(pid);
     const sockets: Socket[] = [];
-    // Not all at once: the kernel keeps only some hundred that nobody has accepted yet.
+    // In groups: the kernel's backlog holds a few hundred connections.
     for (let made = 0; made < 10_000; made += 200) {
       const some = Array.from({ length: 200 }, () => connect(scene.port, '127.0.0.1'));
       await Promise.all(some.map((one) => once(one, 'connect')));

@@ -22,7 +22,7 @@ function nginxConf(work: string): string {
     (size) =>
       `location = /v2/models/${modelOf(size)} { try_files /v2/models/${modelOf(size)}/about =404; }`,
   ).join('\n');
-  // A file is no answer to POST for nginx; the page of that error is.
+  // nginx does not answer a POST with a file, but with the page of that error.
   return `daemon off; worker_processes 1; master_process off; pid ${work}/backend.pid; error_log /dev/null;
 events { worker_connections 2048; }
 http { access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; default_type application/json;

@@ -15,7 +15,7 @@ const SECONDS = 2;
 export interface Target extends Asking {
   readonly name: string;
   readonly size: Size;
-  /** Whose CPU time counts; undefined: nobody is between. */
+  /** The process whose CPU time counts; undefined: there is no proxy. */
   readonly pid: number | undefined;
 }
 
@@ -53,7 +53,7 @@ export function toPortkey({ pid, port }: Opened, size: Size, backend: number): T
   return { name: 'Portkey gateway, OpenAI', pid, port, size, ...asking };
 }
 
-/** What it still does for requests that nobody waits for any more would count against the next one. */
+/** CPU time spent on abandoned requests would count against the next one. */
 const QUIET_PART = 0.05;
 const LOOK_MS = 200;
 const MAX_LOOKS = 50;

@@ -5,7 +5,7 @@ export const median = (values: readonly number[]): number =>
 
 const rateOf = ({ requests, seconds }: Result): number => requests / seconds;
 
-/** A figure with failures in it is none. */
+/** A figure with failures is shown as failed. */
 function failedText(results: readonly Result[]): string {
   const failures = results.reduce((sum, one) => sum + one.failures, 0);
   const requests = results.reduce((sum, one) => sum + one.requests, failures);

@@ -36,10 +36,10 @@ export interface DefinitionsOptions {
 
 export interface Definitions {
   /**
-   * Makes the cluster follow what changed in the folder since the last time: changed files become
-   * new revisions, vanished ones are removed, unchanged ones are left to whoever changed the model
-   * since. A file with faults changes nothing of its model, whose last good definition serves on,
-   * and keeps no other file back.
+   * Applies the changes of the folder since the last time: changed files become new revisions,
+   * models of deleted files are removed, and unchanged files leave later changes by REST in place.
+   * A file with faults leaves its model unchanged, with its last good definition, and delays no
+   * other file.
    * @throws DefinitionError when the folder cannot be read; nothing was changed then
    */
   readonly sync: () => Promise<SyncReport>;
@@ -133,8 +133,8 @@ async function removeGone(cluster: Cluster, gone: readonly string[]): Promise<Re
 }
 
 /**
- * Which of the models without a file have lost it? Not one whose file is there and broken, nor any
- * while a broken file may hold it: nobody can read whose that is.
+ * Models whose file is gone. A model with a broken file stays, and so does every model without a
+ * file while a broken file may hold it: the id in that file is unknown.
  */
 function goneOf(before: AppliedFiles, loaded: LoadedFolder): readonly string[] {
   const ids = new Set(loaded.specs.map(({ spec }) => spec.id));

@@ -54,7 +54,7 @@ export function numberOf(value: unknown): number | undefined {
   return typeof value === 'string' ? WORDS.get(value) : undefined;
 }
 
-/** An exact integer, or undefined if the value is none. */
+/** An exact integer, or undefined. */
 export function bigOf(value: unknown): bigint | undefined {
   if (typeof value === 'bigint') return value;
   return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : undefined;

@@ -126,10 +126,18 @@ describe('callers of external metrics', () => {
   });
 
   test.each<[string, () => Partial<Certificate>, number]>([
-    ['nobody without a certificate', () => ({}), 401],
-    ['nobody of another authority', () => createAuthority('front proxy').issue(FRONT_PROXY), 401],
-    ['nobody of the authority of our own certificate', () => serving.issue(FRONT_PROXY), 401],
-    ['nobody of another name', () => frontProxy.issue('kubelet'), 403],
+    ['no certificate', () => ({}), 401],
+    [
+      'a certificate of another authority',
+      () => createAuthority('front proxy').issue(FRONT_PROXY),
+      401,
+    ],
+    [
+      'a certificate of the authority of the serving certificate',
+      () => serving.issue(FRONT_PROXY),
+      401,
+    ],
+    ['a certificate with another name', () => frontProxy.issue('kubelet'), 403],
   ])('are refused without one: %s', async (_, as, status) => {
     const { status: got, body } = await call(`${VALUES}/ai_model_concurrency`, as());
     expect(got).toBe(status);

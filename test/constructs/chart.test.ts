@@ -55,7 +55,7 @@ test('the service and its rights are in the namespace of its chart, where it rea
 test.each<[string, Environment, string | undefined, string]>([
   ['the environment wins over the chart', { namespace: 'own' }, 'prod', 'own'],
   ['other fields of an environment leave the chart’s', { registry: 'r.example' }, 'prod', 'prod'],
-  ['a namespace that is undefined is none', { namespace: undefined }, 'prod', 'prod'],
+  ['an undefined namespace counts as absent', { namespace: undefined }, 'prod', 'prod'],
   ['a parsed environment always has one', parseEnvironment({}), 'prod', 'ai-models'],
   ['without any it is ai-models', {}, undefined, 'ai-models'],
 ])('%s', (_, environment, namespace, expected) => {

@@ -86,12 +86,12 @@ test('polls every second, and not after its end', async () => {
 const said = (more: object) => JSON.stringify({ ...GOOD, ...more });
 
 test.each<[string, { status?: number; body: string }]>([
-  ['a page of somebody else', { body: '<html>' }],
+  ['a page of another server', { body: '<html>' }],
   ['an error', { status: 500, body: JSON.stringify(GOOD) }],
   ['a way elsewhere', { status: 302, body: '' }],
   ['another version', { body: said({ version: 2 }) }],
   ['another router, at an address that was given on', { body: said({ router: 'c' }) }],
-  ['a number that is none', { body: said({ arms: [{ ...GOOD.arms[0], in_flight: -1 }] }) }],
+  ['a negative number', { body: said({ arms: [{ ...GOOD.arms[0], in_flight: -1 }] }) }],
   ['nothing of its arms', { body: said({ arms: undefined }) }],
 ])('ignores an answer with %s', async (_, wrong) => {
   answer = wrong;

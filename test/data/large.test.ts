@@ -137,7 +137,7 @@ describe('a large request', () => {
 
   test.each([
     ['is not named', '"n":"m"', 'model: is missing'],
-    ['is no text', '"model":7', 'model: is missing'],
+    ['is not text', '"model":7', 'model: is missing'],
     ['is named twice', '"model":"m","Model":"m"', 'model: is given twice'],
   ])('of OpenAI whose model %s is refused', async (_, members, words) => {
     const { plane } = await scene('native', () => json({}));

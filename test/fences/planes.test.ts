@@ -113,7 +113,7 @@ describe('the control plane', () => {
 
   test('runs the other tasks of a tick when one throws', async () => {
     const others = (): never => {
-      throw new Error('who there is cannot be told');
+      throw new Error('the routers are unknown');
     };
     service = await serve({ more: { routers: { ...ALONE, others } } });
     await place(service, iris());

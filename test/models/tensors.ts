@@ -69,7 +69,7 @@ function same(got: unknown, wanted: unknown): boolean {
 
 /** Names the first difference between an answer and the stored one; undefined when they agree. */
 export function differenceOf(got: OnnxValue | undefined, stored: Stored): string | undefined {
-  if (got === undefined) return 'there is no such output';
+  if (got === undefined) return 'the output is missing';
   const wanted = DATATYPES[stored.datatype](stored.data, [...stored.shape]);
   if (got.type !== wanted.type) return `type: got ${got.type}, want ${wanted.type}`;
   if (String(got.dims) !== String(wanted.dims))

@@ -260,7 +260,7 @@ const MIXED: readonly Case[] = [
       ],
     },
   ],
-  ['an operator that nobody knows', [to('Mystery', 'x', {}, 'y', 'org.example')]],
+  ['an unknown operator', [to('Mystery', 'x', {}, 'y', 'org.example')]],
   ['a list that an operator takes for one row', [ml('Normalizer', 'x')], { x: ['N'] }],
   ['an answer that is the same for all', [to('Identity', 'w')]],
   ['columns in front', [to('Transpose', 'x')]],

@@ -108,7 +108,7 @@ test.each([
   ['a name that is a folder up', one('..', 'x.onnx'), "model name '..'"],
   ['no model', [], 'no model is given'],
   ['the same name twice', [...fixtures('total'), ...fixtures('total')], "'total' is given twice"],
-  ['what is no model', fixtures('broken'), "model 'broken' ("],
+  ['a file that is not a model', fixtures('broken'), "model 'broken' ("],
   ['an empty file', () => one('m', broken('empty.onnx', '')), 'it holds no graph'],
   ['a text', () => one('m', broken('text.onnx', 'hello, world')), 'cannot be loaded: '],
   ['an empty folder', () => one('m', mkdtempSync(`${folder}/e`)), 'holds 0 .onnx files'],

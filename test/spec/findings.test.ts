@@ -73,7 +73,7 @@ describe('findings', () => {
       [],
     ],
     [
-      'an image of which nobody knows the user',
+      'an image with an unknown user',
       { ...OWN, image: digest, runAsUser: undefined },
       {},
       ['warning numeric-user runAsUser'],
@@ -194,7 +194,7 @@ describe('findings', () => {
       ],
     ],
     [
-      'batching by the router of a model whose rows nobody has said to be independent',
+      'batching by the router of a model without a statement that its rows are independent',
       {
         framework: 'sklearn',
         source: 's3://m/x',

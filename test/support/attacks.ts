@@ -104,7 +104,7 @@ export const POD_ATTACKS: readonly Attack[] = [
     'Deployment',
     podOf({ securityContext: { windowsOptions: { hostProcess: true } } }),
   ],
-  ['a Secret of somebody in env', 'Deployment', env({ secretKeyRef: { name: 'db', key: 'x' } })],
+  ['a foreign Secret in env', 'Deployment', env({ secretKeyRef: { name: 'db', key: 'x' } })],
   [
     'a Secret of another model',
     'Deployment',
@@ -116,7 +116,7 @@ export const POD_ATTACKS: readonly Attack[] = [
     env({ secretKeyRef: { name: 'ai-model-service-keys', key: 'x' } }),
   ],
   [
-    'a ConfigMap of somebody in env',
+    'a foreign ConfigMap in env',
     'Deployment',
     env({ configMapKeyRef: { name: 'ai-model-service-state', key: 'x' } }),
   ],
@@ -164,7 +164,7 @@ export const POD_ATTACKS: readonly Attack[] = [
   ['an ephemeral container', 'Deployment', podOf({ ephemeralContainers: [{ name: 'e' }] })],
   ['a field of the future', 'Deployment', podOf({ hostEverything: true })],
   ['a field named like a method', 'Deployment', podOf({ constructor: true })],
-  ['something that is no list', 'Deployment', podOf({ containers: { a: 1 } })],
+  ['an object in place of a list', 'Deployment', podOf({ containers: { a: 1 } })],
   [
     'the label of another model',
     'Deployment',
@@ -275,7 +275,7 @@ export const OBJECT_ATTACKS: readonly Attack[] = [
     'ConfigMap/iris--model',
     { data: { 'definition.json': '{"model_id":"other"}' } },
   ],
-  ['a definition that is none', 'ConfigMap/iris--model', { data: { 'definition.json': 'x' } }],
+  ['an invalid definition', 'ConfigMap/iris--model', { data: { 'definition.json': 'x' } }],
   ['a status', 'Deployment', { status: { readyReplicas: 9 } }],
   [
     'the label of another arm',
@@ -657,12 +657,12 @@ const OTHERS: readonly Asking[] = [
     'server.implementation',
   ],
   [
-    'a Secret of somebody for its store',
+    'a foreign Secret for its store',
     { source: { uri: 's3://models/iris', credentials: { secret: 'db' } } },
     'repository_url.credentials.secret',
   ],
   [
-    'an authority of somebody',
+    'a foreign authority',
     { source: { uri: 's3://models/iris', credentials: null, ca: 'db' } },
     'repository_url.ca',
   ],

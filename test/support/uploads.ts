@@ -48,7 +48,7 @@ export async function startReplica(
   const address = server.address();
   const last = (): Socket => {
     const socket = sockets.at(-1);
-    if (socket === undefined) throw new Error('nobody has connected');
+    if (socket === undefined) throw new Error('no caller has connected');
     return socket;
   };
   return {

@@ -35,7 +35,7 @@ test('definitions of every language and form are found, in the order of their na
     '_helper.ts': 'export const nothing = 1;',
     'notes.md': '# notes',
     'types.d.ts': 'export type A = 1;',
-    'x.test.ts': 'throw new Error("a test is no definition");',
+    'x.test.ts': 'throw new Error("a test is not a definition");',
   });
   const found = await discover(folder);
   expect(found.map(({ spec }) => spec.id)).toEqual(['wire', 'common', 'module', 'typed', 'json']);

@@ -28,8 +28,8 @@ function leastUseful(slots: readonly Slot[]): Slot | undefined {
 /** True when this outdated replica may be stopped. */
 function isDispensable(victim: Slot, live: readonly Slot[], desired: number): boolean {
   if (victim.phase === 'ready') return readyIn(live) > desired;
-  // It serves nobody. But it may come back: it goes when it is not needed, when a new one shows
-  // that those are better, or when it stands in the place of the first new one.
+  // It serves no requests, but it may become ready: it ends when it is not needed, when a new
+  // replica has shown to be ready, or when it blocks the first new one.
   const fresh = live.filter(({ current }) => current);
   const isInTheWay = fresh.length === 0 && live.length >= desired + SURGE;
   return readyIn(live) >= desired || readyIn(fresh) > 0 || isInTheWay;

@@ -55,9 +55,9 @@ function candidateAfter(spec: ModelSpec, chosen: Plain, candidate: Plain): Plain
 }
 
 /**
- * The definition in which stable runs what the candidate runs, and the candidate has all traffic
- * (second phase of a promotion). To be parsed like any other; siblings with traffic get 0 until
- * somebody gives them a share again.
+ * The definition in which stable runs the version of the candidate, and the candidate has all
+ * traffic (second phase of a promotion). To be parsed like any other; siblings with traffic get 0
+ * until they are given a share again.
  */
 export function promotedDefinition(spec: ModelSpec, name: string): WireModel {
   const { definition } = spec;

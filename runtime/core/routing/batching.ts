@@ -95,22 +95,22 @@ export function meaningOf(status: number): 'split' | 'apart' | 'shared' {
 }
 
 /**
- * Requests of one class have about as much time left: callers who send a fresh deadline each time
- * go together nevertheless. Classes are half powers of two: 724 to 1024 ms is one, and the next
- * ends at 1448.
+ * Requests of one class have about the same time left, so that callers that send a fresh deadline
+ * each time are batched as well. Classes are half powers of two: 724 to 1024 ms is one, and the
+ * next ends at 1448.
  */
 export function timeClass(remainingMs: number): number {
   return Math.floor(2 * Math.log2(Math.max(1, remainingMs)));
 }
 
-/** Milliseconds that everyone of a class has at least. */
+/** Least milliseconds that a request of the class has. */
 const leastMs = (group: number): number => 2 ** (group / 2);
 
 /**
- * How long those of a class may wait for others. A call has the time of its earliest deadline,
- * which is the class's least (L) or more from when its first request came; it begins L/4 later at
- * most, so that 0.75 L are left for it. Nobody had more than 1.42 L: nobody loses more than half of
- * its time to the others.
+ * Longest wait of requests of a class for others. A call has the time of its earliest deadline: the
+ * class's least (L) or more from the arrival of its first request; it begins L/4 later at most, so
+ * that 0.75 L are left for it. No request had more than 1.42 L, so none loses more than half of its
+ * time to the others.
  */
 export function waitMs(maxDelayMs: number, group: number): number {
   return Math.min(maxDelayMs, leastMs(group) / 4);

@@ -8,9 +8,9 @@ export const MAX_POISONED = 1_000;
 export const CONFIRM_MS = 10_000;
 
 /**
- * May the server's process have died of this try? Its connection broke before the answer was whole,
- * or it broke and nobody listened any more when the request came again. The table says later
- * whether the replica is gone, which is what counts (`deathOf`).
+ * Whether the server's process may have crashed in this attempt: its connection broke before the
+ * response was whole, or it broke and the port was closed at the next attempt. The table shows
+ * later whether the replica is gone, which decides (`deathOf`).
  */
 export function mayHaveCrashed(result: AttemptResult): boolean {
   return result.kind === 'reset' || (result.kind === 'unreached' && result.broke === true);

@@ -83,7 +83,7 @@ export type ArmChoice =
   | {
       readonly reason: 'cohort';
       readonly arm: string;
-      /** Where the key stands, 0 to below 1. */
+      /** Position of the key, 0 to below 1. */
       readonly position: number;
       /** The part of [0, 1) the arm owns around it: from (included) to (not included). */
       readonly interval: readonly [from: number, to: number];
@@ -94,7 +94,7 @@ type Cohort = Omit<Extract<ArmChoice, { reason: 'cohort' }>, 'reason' | 'positio
 
 /**
  * The first candidate owns [0, w1), the second [1 − w2, 1), stable the rest: while a share grows,
- * nobody leaves the candidate. Compared as integers: hash × 10,000 stays below 2^46.
+ * no caller leaves the candidate. Compared as integers: hash × 10,000 stays below 2^46.
  */
 function ownerOf(shares: readonly Share[], hash: number): Cohort {
   const [stable, first, second] = shares;

@@ -42,7 +42,7 @@ export interface GrpcResponse {
   readonly origin?: Origin;
 }
 
-/** Reads a message. @throws Refusal when it is none */
+/** Decodes a message. @throws Refusal when it is invalid */
 export function parseMessage<T>(message: Buffer, reader: (message: Buffer) => T): T {
   try {
     return reader(message);

@@ -12,7 +12,7 @@ export const BYTES = 2;
 export const FIXED32 = 5;
 export type WireType = typeof VARINT | typeof FIXED64 | typeof BYTES | typeof FIXED32;
 
-/** A message that is none. */
+/** The bytes are not a valid message. */
 export class WireFault extends Error {
   override readonly name = 'WireFault';
 }

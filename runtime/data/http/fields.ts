@@ -1,5 +1,5 @@
-// What a head of HTTP/1.1 may look like, both ways. Strict on purpose: every doubt about where a
-// message ends is a way to smuggle a second one past whoever reads it differently (RFC 9112, 11.2).
+// Syntax of an HTTP/1.1 head, in both directions. Strict on purpose: two readers that disagree
+// about the end of a message allow request smuggling (RFC 9112, 11.2).
 
 /** Bytes of a head, request line and empty line included. */
 export const MAX_HEAD_BYTES = 16_384;
@@ -44,9 +44,9 @@ export function checkText(head: string): void {
 const isBlank = (code: number): boolean => code === 0x20;
 
 /**
- * Without the blanks around it. A tab stays a part of the value: not all readers take it away, and
- * a length with a tab is none to some. No regular expression: ` +$` looks at every run of blanks
- * inside once for each of its blanks, which is an eighth of a second for one head.
+ * Removes surrounding blanks. A tab stays: readers differ in removing it, and some refuse a length
+ * with a tab. Not by a regular expression: ` +$` scans every inner run of blanks once for each
+ * blank, which takes an eighth of a second for one head.
  */
 function trimmed(text: string, begin = 0, end = text.length): string {
   let from = begin;

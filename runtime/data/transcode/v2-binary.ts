@@ -16,9 +16,9 @@ function withData(output: unknown, tail: BinaryTail): unknown {
 }
 
 /**
- * The answer as if all its tensors stood in the JSON.
+ * The response with all its tensors in JSON.
  * @param length the header Inference-Header-Content-Length
- * @throws TensorFault, NotUtf8, SyntaxError when it is none
+ * @throws TensorFault, NotUtf8, SyntaxError when it is invalid
  */
 export function readBinaryAnswer(body: Buffer, length: string): JsonObject {
   const split = headLength(length, body);

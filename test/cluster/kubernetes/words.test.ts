@@ -89,7 +89,7 @@ test.each([
   ['no match for platform in manifest: not found', /not built for the CPU of the nodes/],
   ['429 Too Many Requests - toomanyrequests: You have reached your pull rate limit', /rate limit/],
   ['x509: certificate signed by unknown authority', /cannot be reached/],
-  ['something nobody has heard of', /look at the events of the pod \(something nobody/],
+  ['something unknown', /look at the events of the pod \(something unknown/],
 ])('a registry reports "%s"', (words, message) => {
   const found = told(container({ waiting: { reason: 'ErrImagePull', message: words } }));
   expect(found?.cause).toBe('image-pull');

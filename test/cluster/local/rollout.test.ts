@@ -23,7 +23,7 @@ test.each([
   ['no second one more before the first is ready', 'rO rO sN', 2, 'nothing'],
   ['an old one goes when a new one is ready', 'rO rO rN', 2, 'stop rO0'],
   ['one that goes counts no more', 'tO rO rN', 2, 'start'],
-  ['an old one that serves nobody goes first', 'rO fO rN', 2, 'stop fO1'],
+  ['an old one without requests goes first', 'rO fO rN', 2, 'stop fO1'],
   ['a new one that fails leaves the old ones alone', 'rO fN', 1, 'nothing'],
   ['a failed version makes place for the next one', 'rO fO', 1, 'stop fO1'],
   ['two broken old ones do not keep a good version out', 'fO fO rN', 2, 'stop fO0'],

@@ -27,8 +27,8 @@ const seen = (record: LeaseRecord | undefined, agoMs = 0): LeaseObservation => (
 });
 
 test.each([
-  ['there is none', seen(undefined), 'acquire'],
-  ['nobody holds it', seen(held('')), 'acquire'],
+  ['there is no lease', seen(undefined), 'acquire'],
+  ['it has no holder', seen(held('')), 'acquire'],
   ['another one holds it', seen(held('b')), 'follow'],
   ['the other one was quiet for 14.9 s', seen(held('b'), 14_900), 'follow'],
   ['the other one was quiet for 15 s', seen(held('b'), 15_000), 'acquire'],

@@ -42,7 +42,7 @@ test.each<readonly [string, number, readonly FreeCapacity[], Readonly<Record<str
   ['a full arm is waited for, by speed', 12, [room('a', 0, 10), room('b', 0, 20)], { a: 8, b: 4 }],
   ['fewer items than replicas', 1, [room('a', 8, 10), room('b', 8, 10)], { a: 1 }],
   [
-    'costs of nothing are no division by zero',
+    'costs of zero do not divide by zero',
     4,
     [room('a', 1, 0), room('b', 1, 0)],
     {

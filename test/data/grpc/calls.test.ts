@@ -344,7 +344,7 @@ describe('errors over gRPC', () => {
     ['ends within a text', '0a05697269', 'it ends within a field'],
     ['has a number without end', '0a0469726973ffffffffffffffffffffff', 'more than ten bytes'],
     ['has an input that is a number', '0a04697269732801', 'field 5 must be a text, bytes'],
-    ['has a wire type that nobody knows', '0a04697269732f', 'unknown wire type 7'],
+    ['has an unknown wire type', '0a04697269732f', 'unknown wire type 7'],
   ])('refuse a message that %s', async (_, bytes, message) => {
     const { port, backends } = await start([well]);
     const error = await bare(port, 'ModelInfer', Buffer.from(bytes, 'hex'));

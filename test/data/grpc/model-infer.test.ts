@@ -319,7 +319,7 @@ const output = (more: object): string =>
   JSON.stringify({ outputs: [{ name: 'y', datatype: 'INT8', shape: [1], data: [1], ...more }] });
 
 test.each<[string, string, object, string]>([
-  ['is no JSON', '<html>', {}, 'Unexpected token'],
+  ['is not JSON', '<html>', {}, 'Unexpected token'],
   ['has no outputs', '{}', {}, 'it has no outputs'],
   ['has another shape', output({ shape: [2] }), {}, 'output y: got 1 elements, shape [2] has 2'],
   [

@@ -45,7 +45,7 @@ const FAULTS: readonly (readonly [string, number, (path: string) => string, bool
   ['too many headers', 431, (path) => get(path, many), true],
   ['a first line that never ends', 431, (path) => `GET ${path}/${long}`, false],
   ['an expectation', 417, (path) => get(path, 'Expect: 200-ok\r\n'), true],
-  ['a coding nobody knows', 501, (path) => get(path, 'Transfer-Encoding: gzip\r\n'), true],
+  ['an unknown transfer coding', 501, (path) => get(path, 'Transfer-Encoding: gzip\r\n'), true],
 ];
 
 const SHAPES: readonly (readonly [string, (code: string) => unknown])[] = [

@@ -47,7 +47,7 @@ function externalMetrics(): void {
   let zero = false;
   beforeAll(async () => {
     const found = await other();
-    if (found !== '') throw new Error(`${found} is somebody's; use another cluster`);
+    if (found !== '') throw new Error(`${found} exists already; use another cluster`);
     zero = await takesZero('default');
     place = await installed(zero);
   });

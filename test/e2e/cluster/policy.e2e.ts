@@ -172,7 +172,7 @@ test.each(attacks.ASKINGS)('REST gives no access to %s', (_, definition, path) =
 
 test.each([
   ['of the service', 'ai-model-service', 'INVALID_MODEL_CONFIG'],
-  ['that somebody’s object has', 'default', 'FIELD_CONFLICT'],
+  ['of another manager’s object', 'default', 'FIELD_CONFLICT'],
 ])('a model does not get the name %s', (_, id, code) =>
   unchanged(async () => {
     const refused = refusalIn(await as('writer', 'POST', DEPLOY, fullModel(id)));

@@ -105,7 +105,7 @@ test.each([
   ['pods of others', 'get pods -n kube-system'],
   ['a Deployment elsewhere', 'create deployment mine --image=example.com/x:1 -n default'],
   ['nodes', 'get nodes'],
-  ['to be somebody else', 'get pods --as=system:admin'],
+  ['impersonation', 'get pods --as=system:admin'],
 ])('the API server refuses: %s', async (_, line) => {
   const args = ['--kubeconfig', kubeconfig, ...line.split(' ')];
   const before = args.indexOf('--');

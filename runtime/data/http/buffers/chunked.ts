@@ -9,7 +9,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const MAX_SIZE_DIGITS = 13;
 
-/** The value of each byte that is a hex digit; -1: it is none. */
+/** The value of each byte that is a hex digit, else -1. */
 const HEX_VALUES = Int8Array.from({ length: 256 }, (_, byte) =>
   /[0-9A-Fa-f]/.test(String.fromCharCode(byte)) ? parseInt(String.fromCharCode(byte), 16) : -1,
 );

@@ -18,7 +18,7 @@ export interface ClientRequest {
   readonly repeatable: boolean;
   /** Its first try failed: it takes no connection that was kept. */
   readonly isAgain?: boolean;
-  /** An answer that leads to another server is none. */
+  /** Treats a redirect as an invalid response. */
   readonly refusesRedirects?: boolean;
 }
 

@@ -82,10 +82,15 @@ test('counts drift alone as applied, and a missing object as not applied', () =>
 });
 
 test.each<readonly [string, KubeObject[], Partial<PlanInput>, readonly string[]]>([
-  ['what we wrote and is no longer wanted', extra.map((o) => live(o)), {}, extra.map(kindNameOf)],
+  [
+    'an object of ours that the definition no longer has',
+    extra.map((o) => live(o)),
+    {},
+    extra.map(kindNameOf),
+  ],
   ['not what others wrote', extra.map((o) => live(o, 'anna')), {}, []],
   [
-    'what those wrote whom we take over from',
+    'an object of the manager that is taken over from',
     extra.map((o) => live(o, 'argocd')),
     { managers: new Set(['ai-model-service', 'argocd']) },
     extra.map(kindNameOf),

@@ -21,18 +21,22 @@ const entry = (manager: string, more: Partial<ManagedFields> = {}): ManagedField
 const at = (time: string): Partial<ManagedFields> => ({ time: `2026-01-01T00:00:${time}Z` });
 
 test.each<readonly [string, readonly ManagedFields[], string | undefined]>([
-  ['nobody', [], undefined],
+  ['unknown without owners', [], undefined],
   ['us', [entry(US)], US],
   [
-    'not who owns other fields',
+    'not the owner of other fields',
     [entry('argocd', { fieldsV1: { 'f:metadata': {} } }), entry(US)],
     US,
   ],
-  ['who came beside us', [entry(US, at('09')), entry('kubectl', at('01'))], 'kubectl'],
-  ['who came beside us and changed nothing', [entry(US, at('09')), entry('kubectl')], 'kubectl'],
+  ['the owner that came after us', [entry(US, at('09')), entry('kubectl', at('01'))], 'kubectl'],
+  [
+    'the owner that came after us without a change',
+    [entry(US, at('09')), entry('kubectl')],
+    'kubectl',
+  ],
   ['the later of two others', [entry('a', at('01')), entry('b', at('02'))], 'b'],
   [
-    'who edited it',
+    'the manager that edited it',
     [entry(US, { fieldsV1: {} }), entry('kubectl-edit', { operation: 'Update' })],
     'kubectl-edit',
   ],

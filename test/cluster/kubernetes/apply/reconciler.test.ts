@@ -38,7 +38,7 @@ test.each<readonly [string, Row, ReconcileAction | undefined]>([
   ],
   ['it has no Deployment', { model: { ...well, deployments: [] } }, 'finish'],
   [
-    'one is left that nobody wants',
+    'unused overrides are left',
     { model: { ...well, deployments: [...deployments('1'), ...deployments('2')] } },
     'finish',
   ],

@@ -43,7 +43,7 @@ test.each([
   ['a field that another manager owns', owned],
   ['an overloaded server', new KubeError('status', 'etcd', { status: 503 })],
   ['the end of races within it', new KubeError('contention', 'changed')],
-])('%s is no lost race', async (_, error) => {
+])('%s is not a lost race', async (_, error) => {
   const attempt = failing(error);
   await expect(retryOnConflict(attempt)).rejects.toBe(error);
   expect(attempt).toHaveBeenCalledTimes(1);

@@ -45,7 +45,7 @@ const isWaiting = (): boolean => {
 
 function current(): Stream {
   const stream = server.streams.at(-1);
-  if (stream === undefined) throw new Error('nobody watches');
+  if (stream === undefined) throw new Error('there is no watch');
   return stream;
 }
 

@@ -281,7 +281,7 @@ describe('the aggregation layer', () => {
   test.each([
     ['has no authority', { 'requestheader-allowed-names': '[]' }, /has no requestheader-client-ca/],
     [
-      'has names that are no list',
+      'has names that are not a list',
       { 'requestheader-client-ca-file': 'x', 'requestheader-allowed-names': '{' },
       /must be a JSON list/,
     ],
@@ -295,7 +295,7 @@ describe('the aggregation layer', () => {
   });
 
   test.each([
-    ['nobody', undefined, undefined],
+    ['no server', undefined, undefined],
     ['us', { service: { namespace: NS, name: 'ai-model-service-metrics' } }, undefined],
     ['another', { service: { namespace: 'keda', name: 'keda-metrics' } }, 'keda/keda-metrics'],
     [
