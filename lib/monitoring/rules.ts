@@ -51,7 +51,7 @@ export interface AlertRow<Subject> {
 export const serviceNamespace = ({ runtime, namespace }: Environment): string =>
   runtime.namespace ?? namespace;
 
-/** Keeps 14.4 × 0.001 from being written as 0.014400000000000001. */
+/** Rounds binary fractions: 14.4 × 0.001 is 0.0144, not 0.014400000000000001. */
 export const rounded = (value: number): number => Number(value.toPrecision(6));
 
 /** Headings become anchors in lower case. */

@@ -7,12 +7,13 @@ import { ROOT } from '../support/sources';
 import { until } from './service';
 
 // Real stores, made by others: moto is S3 with signatures, policies and STS; the registry is that of
-// go-containerregistry. They are installed into build/e2e once, where pip and go can.
+// go-containerregistry. They, and Prometheus, are installed into build/e2e once, where pip and go can.
 
 const FOLDER = join(ROOT, 'build', 'e2e');
-const INSTALL_MS = 300_000;
+const INSTALL_MS = 540_000;
 const START_MS = 60_000;
 const MOTO = 'moto[server,s3,iam]==5.1.*';
+const PROMETHEUS = 'github.com/prometheus/prometheus/cmd/prometheus@v0.316.0';
 const REGISTRY = 'github.com/google/go-containerregistry/cmd/registry@v0.22.1';
 
 /** Path of a program, installed when it is not there; undefined, with a line that says why. */
@@ -44,6 +45,13 @@ export function findMoto(): string | undefined {
 export function findRegistry(): string | undefined {
   const env = { GOBIN: join(FOLDER, 'bin') };
   return installed('registry', () => run('go', ['install', REGISTRY], env));
+}
+
+/** Without service discovery it is half the work; scripts/check-alerts.sh has its rule tester. */
+export function findPrometheus(): string | undefined {
+  const env = { GOBIN: join(FOLDER, 'bin') };
+  const args = ['install', '-tags', 'remove_all_sd', PROMETHEUS];
+  return installed('prometheus', () => run('go', args, env));
 }
 
 export interface RealStore {
