@@ -5,7 +5,6 @@ import type { ModelRecord, ModelOverrides, Revision } from '../../cluster/port';
 import { OWN_MANAGERS } from '../../cluster/port';
 import { overridesOf } from '../../core/routing/build-table';
 import { promotedDefinition } from '../../core/release/promoted-definition';
-import { defineCall } from '../define-call';
 import type { DesiredChange } from '../change';
 import {
   accepted,
@@ -17,10 +16,8 @@ import {
 } from '../change';
 import { invalidRequest, Problem } from '../problem';
 import { changeOverrides } from '../overrides';
-import { abortBody, changedSchema, changeQuery, promoteBody } from '../schemas';
-import { CHANGE_ERRORS } from './update';
-
-type Query = z.output<typeof changeQuery>;
+import { abortBody, promoteBody } from '../schemas';
+import { defineChange } from './change-call';
 
 /** @throws Problem INVALID_REQUEST when the candidate is missing or ambiguous */
 function candidateOf({ id, arms }: ModelSpec, wanted: string | undefined): string {
@@ -58,20 +55,14 @@ function promoting(record: ModelRecord, candidate: string): Omit<ModelOverrides,
   return { ...withoutShare(record, candidate), promote: { candidate, phase: 'shifting' } };
 }
 
-export const promote = defineCall<z.output<typeof promoteBody>, Query>({
-  method: 'post',
+export const promote = defineChange<z.output<typeof promoteBody>>({
   path: '/api/v1/models/{id}/promote',
-  access: 'write',
   action: 'promote',
   tag: 'Traffic',
   summary: 'Make a candidate stable',
   description:
     'In three steps, none of which moves a caller back: the candidate takes all traffic as its replicas allow, stable takes its version and rolls, traffic returns and the candidate goes. The status shows how far it is; abort works until traffic returns.',
   body: promoteBody,
-  query: changeQuery,
-  conditional: true,
-  answers: { 202: changedSchema },
-  errors: CHANGE_ERRORS,
   handle: async (context, request) => {
     const { id, body } = request;
     const candidate = candidateOf(context.routingView.findModel(id).spec, body.candidate);
@@ -104,20 +95,14 @@ function before(record: ModelRecord, history: readonly Revision[]): DesiredChang
   };
 }
 
-export const abort = defineCall<z.output<typeof abortBody>, Query>({
-  method: 'post',
+export const abort = defineChange<z.output<typeof abortBody>>({
   path: '/api/v1/models/{id}/abort',
-  access: 'write',
   action: 'abort',
   tag: 'Traffic',
   summary: 'Send everything to stable, at once',
   description:
     'Candidates and shadows get nothing until the next definition or /traffic. A promotion ends; if stable has begun to roll, it goes back to the definition before.',
   body: abortBody,
-  query: changeQuery,
-  conditional: true,
-  answers: { 202: changedSchema },
-  errors: CHANGE_ERRORS,
   handle: async (context, request) => {
     const { id } = request;
     const phase = overridesOf(context.routingView.findModel(id))?.promote?.phase;

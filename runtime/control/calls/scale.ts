@@ -2,17 +2,17 @@ import type { z } from 'zod';
 import { updateModel } from '../../../lib/spec';
 import type { ModelRecord, ModelOverrides } from '../../cluster/port';
 import { overridesOf } from '../../core/routing/build-table';
-import type { CallResponse, CallRequest } from '../define-call';
-import { defineCall } from '../define-call';
+import type { CallResponse } from '../define-call';
 import type { DesiredChange } from '../change';
 import { accepted, changeRequestOf, changeModel } from '../change';
 import type { ControlContext } from '../context';
 import { invalidRequest } from '../problem';
 import { changeOverrides } from '../overrides';
-import { changeQuery, scaleBody, scaledSchema } from '../schemas';
-import { CHANGE_ERRORS, said } from './update';
+import { scaleBody, scaledSchema } from '../schemas';
+import type { ChangeCallRequest } from './change-call';
+import { defineChange, said } from './change-call';
 
-type Scale = CallRequest<z.output<typeof scaleBody>, z.output<typeof changeQuery>>;
+type Scale = ChangeCallRequest<z.output<typeof scaleBody>>;
 
 const currentOf = ({ arms }: ModelRecord): number => arms[0]?.current ?? 0;
 
@@ -55,20 +55,15 @@ async function stop(context: ControlContext, request: Scale): Promise<CallRespon
   return accepted(id, result, `${id} is being stopped; scale it up to start it again`, counts);
 }
 
-export const scale = defineCall<Scale['body'], Scale['query']>({
-  method: 'post',
+export const scale = defineChange<Scale['body']>({
   path: '/api/v1/models/{id}/scale',
-  access: 'write',
   action: 'scale',
   tag: 'Models',
   summary: 'Change the number of replicas',
   description:
     'Autoscaled models: the fewest replicas; others: the number of replicas. 0 stops the model.',
   body: scaleBody,
-  query: changeQuery,
-  conditional: true,
   answers: { 202: scaledSchema },
-  errors: CHANGE_ERRORS,
   handle: async (context, request) => {
     const { id, body } = request;
     if (body.replicas === 0) return stop(context, request);

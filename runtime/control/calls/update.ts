@@ -2,9 +2,8 @@ import type { z } from 'zod';
 import { hundredths, parseModel, updateModel } from '../../../lib/spec';
 import type { ModelRecord, Revision } from '../../cluster/port';
 import { ClusterError } from '../../cluster/port';
-import type { CallResponse, CallRequest } from '../define-call';
-import { defineCall } from '../define-call';
-import type { ChangeResult, DesiredChange } from '../change';
+import type { CallResponse } from '../define-call';
+import type { DesiredChange } from '../change';
 import {
   accepted,
   changeRequestOf,
@@ -15,26 +14,11 @@ import {
 } from '../change';
 import type { ControlContext } from '../context';
 import { invalidRequest, Problem } from '../problem';
+import type { ChangeCallRequest } from './change-call';
+import { defineChange, said } from './change-call';
 import { changeOverrides } from '../overrides';
-import { changedSchema, changeQuery, rollbackBody, trafficBody, updateBody } from '../schemas';
+import { rollbackBody, trafficBody, updateBody } from '../schemas';
 import { entryOf } from '../../../lib/spec/entry';
-
-type Query = z.output<typeof changeQuery>;
-
-/** Errors of changes to a stored definition. */
-export const CHANGE_ERRORS = [
-  'INVALID_MODEL_CONFIG',
-  'READ_ONLY',
-  'FIELD_CONFLICT',
-  'REVISION_CONFLICT',
-] as const;
-
-const UNCHANGED = 'that is the definition already; nothing was changed';
-
-/** The message for a change that may have changed nothing. */
-export function said({ changed }: ChangeResult, message: string): string {
-  return changed ? message : UNCHANGED;
-}
 
 /** @throws Problem INVALID_REQUEST when a patch would rename the model */
 function requireSameId(id: string, config: Readonly<Record<string, unknown>>): void {
@@ -47,20 +31,15 @@ function requireSameId(id: string, config: Readonly<Record<string, unknown>>): v
   }
 }
 
-export const update = defineCall<z.output<typeof updateBody>, Query>({
+export const update = defineChange<z.output<typeof updateBody>>({
   method: 'put',
   path: '/api/v1/models/{id}',
-  access: 'write',
   action: 'update',
   tag: 'Models',
   summary: 'Change a model: a rolling update',
   description:
     '`config` is a JSON merge patch (RFC 7386) on the stored definition; null removes a field.',
   body: updateBody,
-  query: changeQuery,
-  conditional: true,
-  answers: { 202: changedSchema },
-  errors: CHANGE_ERRORS,
   handle: async (context, request) => {
     const { id, body } = request;
     requireSameId(id, body.config);
@@ -82,19 +61,14 @@ function revisionOf(id: string, wanted: number, history: readonly Revision[]): R
   throw new Problem('NOT_FOUND', `${id} has no revision ${wanted} any more; kept are ${kept}`);
 }
 
-export const rollback = defineCall<z.output<typeof rollbackBody>, Query>({
-  method: 'post',
+export const rollback = defineChange<z.output<typeof rollbackBody>>({
   path: '/api/v1/models/{id}/rollback',
-  access: 'write',
   action: 'rollback',
   tag: 'Models',
   summary: 'Apply an earlier definition again',
   description: 'As a new revision, by a rolling update.',
   body: rollbackBody,
-  query: changeQuery,
-  conditional: true,
-  answers: { 202: changedSchema },
-  errors: ['NOT_FOUND', ...CHANGE_ERRORS],
+  errors: ['NOT_FOUND'],
   handle: async (context, request) => {
     const { id, body } = request;
     const result = await changeModel(context, id, changeRequestOf(request), async (record) => {
@@ -132,7 +106,7 @@ function withShare(record: ModelRecord, name: string, percent: number): object {
   return { candidates: candidates.with(index, changed) };
 }
 
-type Traffic = CallRequest<z.output<typeof trafficBody>, Query>;
+type Traffic = ChangeCallRequest<z.output<typeof trafficBody>>;
 
 /**
  * In an emergency a share may be lowered although another manager writes the definition: it is
@@ -158,20 +132,14 @@ async function lower(
   return accepted(id, { revision, warnings: [] }, message);
 }
 
-export const traffic = defineCall<z.output<typeof trafficBody>, Query>({
-  method: 'post',
+export const traffic = defineChange<z.output<typeof trafficBody>>({
   path: '/api/v1/models/{id}/traffic',
-  access: 'write',
   action: 'traffic',
   tag: 'Traffic',
   summary: 'Set the share of a candidate',
   description:
     'Stable gets what is left. No replica restarts; in effect within milliseconds. The share of a model that others write (Git) can only be lowered, until its next definition.',
   body: trafficBody,
-  query: changeQuery,
-  conditional: true,
-  answers: { 202: changedSchema },
-  errors: CHANGE_ERRORS,
   handle: async (context, request) => {
     const { id, body } = request;
     const percent = hundredths(body.percent) / 100;
