@@ -3,7 +3,7 @@
 // published types.
 //   npx tsx scripts/modelinput.ts [--check]
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { z } from 'zod';
 import { configSchema } from '../lib/config';
@@ -18,10 +18,9 @@ interface Output {
   readonly schema: z.ZodObject;
   readonly name: string;
   readonly comment: string;
-  /** A schema within it whose type stands in another file, with that import. */
-  readonly imported?: readonly [schema: z.ZodObject, name: string, statement: string];
 }
 
+/** What one file has, those after it import from it. */
 const OUTPUTS: readonly Output[] = [
   {
     file: 'lib/spec/modelinput.ts',
@@ -40,11 +39,6 @@ const OUTPUTS: readonly Output[] = [
     schema: configSchema,
     name: 'ConfigInput',
     comment: 'The configuration of the service as it is written in TypeScript.',
-    imported: [
-      environmentSchema,
-      'EnvironmentInput',
-      "import type { EnvironmentInput } from '../spec/environmentinput';\n",
-    ],
   },
 ];
 
@@ -77,22 +71,47 @@ function optionName({ options }: z.ZodUnion, option: z.core.$ZodType, name: stri
 
 /** The interfaces of one file. */
 class Interfaces {
-  readonly #names: Map<z.ZodObject, string>;
-  readonly #texts: string[] = [];
+  readonly names = new Map<z.ZodObject, string>();
+  /** Names that other files import, and those that are imported, by their file. */
+  readonly exported: Set<string>;
+  readonly #imported = new Map<Interfaces, string[]>();
+  readonly #bodies: (readonly [name: string, body: string])[] = [];
 
-  constructor({ imported, schema, name, comment }: Output) {
-    this.#names = new Map(imported === undefined ? [] : [[imported[0], imported[1]]]);
-    this.#names.set(schema, name);
-    this.#add(schema, `/** ${comment} */\nexport interface ${name}`);
+  constructor(
+    private readonly output: Output,
+    private readonly before: readonly Interfaces[],
+  ) {
+    this.exported = new Set([output.name]);
+    this.names.set(output.schema, output.name);
+    this.#add(output.schema, output.name);
   }
 
   get text(): string {
-    return this.#texts.join('\n\n');
+    const { name: root, comment, file } = this.output;
+    const imports = [...this.#imported].map(([{ output }, names]) => {
+      const path = relative(dirname(file), output.file).replace(/\.ts$/, '');
+      return `import type { ${names.join(', ')} } from '${path.startsWith('.') ? path : `./${path}`}';\n`;
+    });
+    const interfaces = this.#bodies.map(([name, body]) => {
+      const head = name === root ? `/** ${comment} */\n` : '';
+      return `${head}${this.exported.has(name) ? 'export ' : ''}interface ${name} ${body}`;
+    });
+    return `${HEAD}${imports.join('')}\n${interfaces.join('\n\n')}\n`;
   }
 
-  #add({ shape }: z.ZodObject, head: string): void {
+  #add({ shape }: z.ZodObject, name: string): void {
     const fields = Object.entries(shape).map(([key, field]) => this.#fieldOf(key, field));
-    this.#texts.push(`${head} {\n${fields.join('\n')}\n}`);
+    this.#bodies.push([name, `{\n${fields.join('\n')}\n}`]);
+  }
+
+  /** The name of an object that an earlier file has. */
+  #importOf(object: z.ZodObject): string | undefined {
+    const owner = this.before.find(({ names }) => names.has(object));
+    const name = owner?.names.get(object);
+    if (owner === undefined || name === undefined) return undefined;
+    owner.exported.add(name);
+    this.#imported.set(owner, [...(this.#imported.get(owner) ?? []), name].sort());
+    return name;
   }
 
   #fieldOf(name: string, field: z.core.$ZodType): string {
@@ -126,14 +145,16 @@ class Interfaces {
   }
 
   #nameOf(object: z.ZodObject, wanted: string): string {
-    const known = this.#names.get(object);
+    const known = this.names.get(object);
     if (known !== undefined) return known;
-    const taken = new Set(this.#names.values());
-    const name = taken.has(`${wanted}Input`)
-      ? `${wanted}${this.#names.size}Input`
-      : `${wanted}Input`;
-    this.#names.set(object, name);
-    this.#add(object, `interface ${name}`);
+    const taken = new Set(this.names.values());
+    const imported = this.#importOf(object);
+    const own = taken.has(`${wanted}Input`) ? `${wanted}${this.names.size}Input` : `${wanted}Input`;
+    const name = imported ?? own;
+    if (imported !== undefined && taken.has(imported))
+      throw new Error(`${imported} of an earlier file and one of ${this.output.file} clash`);
+    this.names.set(object, name);
+    if (imported === undefined) this.#add(object, name);
     return name;
   }
 }
@@ -150,17 +171,13 @@ function plainType(schema: z.core.$ZodType, name: string): string {
   throw new Error(`${name}: no type is known for ${schema.constructor.name}; add it here`);
 }
 
-async function textOf(output: Output): Promise<string> {
-  const { file, imported } = output;
-  const options = await resolveConfig(file);
-  const text = `${HEAD}${imported?.[2] ?? ''}\n${new Interfaces(output).text}\n`;
-  return format(text, { ...options, filepath: file });
-}
-
 async function main(): Promise<void> {
-  for (const output of OUTPUTS) {
+  const files: Interfaces[] = [];
+  for (const output of OUTPUTS) files.push(new Interfaces(output, [...files]));
+  for (const [at, output] of OUTPUTS.entries()) {
     const file = join(__dirname, '..', output.file);
-    const text = await textOf(output);
+    const options = await resolveConfig(output.file);
+    const text = await format(files[at]?.text ?? '', { ...options, filepath: output.file });
     if (!process.argv.includes('--check')) writeFileSync(file, text);
     else if (readFileSync(file, 'utf8') !== text) {
       console.error(`${output.file} is not what the schema says; run:`);

@@ -1,4 +1,5 @@
 // Written by scripts/modelinput.ts from the schema; do not edit.
+import type { GpuInput } from '../spec/modelinput';
 import type { EnvironmentInput } from '../spec/environmentinput';
 
 interface TlsInput {
@@ -66,15 +67,6 @@ interface LocalInput {
   endpoints?: Record<string, Record<string, string[]>> | undefined;
   /** Time between the last new request of a replica and its SIGTERM. */
   preStopSeconds?: number | undefined;
-}
-
-interface GpuInput {
-  /** Whole GPUs per replica. */
-  count: number;
-  /** Default: the environment’s. */
-  resource?: string | undefined;
-  /** Product label of the node, e.g. NVIDIA-A100-SXM4-40GB. */
-  product?: string | undefined;
 }
 
 interface DefaultResourcesInput {

@@ -1,13 +1,5 @@
 // Written by scripts/modelinput.ts from the schema; do not edit.
-
-interface GpuInput {
-  /** Whole GPUs per replica. */
-  count: number;
-  /** Default: the environment’s. */
-  resource?: string | undefined;
-  /** Product label of the node, e.g. NVIDIA-A100-SXM4-40GB. */
-  product?: string | undefined;
-}
+import type { GpuInput, TolerationsInput } from './modelinput';
 
 interface DefaultResourcesInput {
   /** CPU cores as a Kubernetes quantity: "2", "0.5", "500m". */
@@ -55,19 +47,6 @@ interface MonitoringInput {
   dashboardLabels?: Record<string, string> | undefined;
   /** Page that `runbook_url` of the alerts names: docs/runbooks.md, or your copy. */
   runbooks?: string | undefined;
-}
-
-interface TolerationsInput {
-  /** Key of the taint. Left out with Exists: every taint. */
-  key?: string | undefined;
-  /** Whether the value counts. Default: Equal. */
-  operator?: 'Exists' | 'Equal' | undefined;
-  /** Value of the taint, with Equal. */
-  value?: string | undefined;
-  /** Effect of the taint. Default: all of them. */
-  effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute' | undefined;
-  /** How long a NoExecute taint is tolerated, in seconds. Default: for ever. */
-  tolerationSeconds?: number | undefined;
 }
 
 interface Gpu7Input {

@@ -97,7 +97,7 @@ interface CustomServerInput {
   port?: number | undefined;
 }
 
-interface GpuInput {
+export interface GpuInput {
   /** Whole GPUs per replica. */
   count: number;
   /** Default: the environment’s. */
@@ -281,7 +281,7 @@ interface CacheInput {
   storageClass?: string | undefined;
 }
 
-interface TolerationsInput {
+export interface TolerationsInput {
   /** Key of the taint. Left out with Exists: every taint. */
   key?: string | undefined;
   /** Whether the value counts. Default: Equal. */
