@@ -1,19 +1,13 @@
 import { z } from 'zod';
 import { environmentSchema } from '../spec';
+import { namespaceSchema } from '../spec/environment';
+import { MAX_OBJECT_NAME, OBJECT_NAME } from '../spec/kubetext';
 import { pathSchema } from './path';
-
-const namespace = z
-  .string()
-  .max(63)
-  .regex(
-    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/,
-    'a namespace: lower-case letters, digits and -; fix the name',
-  );
 
 const objectName = z
   .string()
-  .max(253)
-  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'the name of an object; fix the name');
+  .max(MAX_OBJECT_NAME)
+  .regex(OBJECT_NAME, 'the name of an object; fix the name');
 
 const keyOrPrefix = z
   .string()
@@ -24,17 +18,17 @@ const keyOrPrefix = z
   );
 
 export const kubernetesSchema = z.strictObject({
-  namespace: namespace
+  namespace: namespaceSchema
     .optional()
     .describe(
       'Namespace of the models; KUBERNETES_NAMESPACE overrides it; absent: that of the pod or kubeconfig.',
     ),
   namespaces: z
-    .array(namespace)
+    .array(namespaceSchema)
     .max(100)
     .default([])
     .describe('Further namespaces whose models are served; new ones go into `namespace`.'),
-  runtimeNamespace: namespace
+  runtimeNamespace: namespaceSchema
     .optional()
     .describe('Namespace of the service and of its state; absent: that of the pod.'),
   configPath: pathSchema

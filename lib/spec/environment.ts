@@ -27,7 +27,7 @@ export const DEFAULT_IMAGES = {
   vllm: 'vllm/vllm-openai:v0.18.0',
 } as const;
 
-const namespaceSchema = z
+export const namespaceSchema = z
   .string()
   .max(63)
   .regex(
