@@ -8,7 +8,7 @@ import type { ModelRoute, TableHolder } from '../../runtime/core/routing/table';
 import { EMPTY_TABLE } from '../../runtime/core/routing/table';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { CallerSignal } from '../../runtime/data/http/server/caller-signal';
-import type { Job } from '../../runtime/data/dispatch/job';
+import type { Job, JobCall } from '../../runtime/data/dispatch/job';
 import { recordOf, replica, snapshotOf } from '../../test/core/support';
 import type { Found } from './found';
 import { failures, FOUR, isWell, ONE, plain, waits } from './found';
@@ -165,7 +165,7 @@ export function swapped(): Found {
       builds.push(built - began);
       swaps.push(performance.now() - built);
     }
-    for (const model of next.models.values()) dispatcher.start(jobOf(model, answered));
+    for (const model of next.models.values()) dispatcher.start(jobOf(model), callOf(answered));
   }
   const [median, late, build] = [
     quantile(swaps, 0.5),
@@ -179,19 +179,19 @@ export function swapped(): Found {
   };
 }
 
-function jobOf(model: ModelRoute, answered: AttemptResult): Job {
+function jobOf(model: ModelRoute): Job {
+  return { model, priority: 'normal', timeoutMs: 1000, items: 1, signal: new CallerSignal() };
+}
+
+function callOf(answered: AttemptResult): JobCall {
   return {
-    model,
-    priority: 'normal',
-    timeoutMs: 1000,
-    items: 1,
     replayable: true,
-    signal: new CallerSignal(),
-    attempt: (_, tried) => {
-      tried.settled(answered);
-      tried.finished(answered);
+    attempt: (_, report) => {
+      report.settled(answered);
+      report.finished(answered);
     },
-    discard: () => undefined,
-    onResult: () => undefined,
+    receive: () => undefined,
+    fingerprint: () => undefined,
+    onUnanswered: () => undefined,
   };
 }

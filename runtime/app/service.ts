@@ -17,7 +17,6 @@ import {
   createDispatcher,
   createHttpClient,
   createManagement,
-  createUpstream,
   heapMibOf,
   LargeThread,
   openHttpServer,
@@ -116,7 +115,7 @@ function openData(
     tuning: tuningOf(config),
     onHeld: (model, arm) => control().onHeld(model, arm),
   });
-  const upstream = createUpstream(createHttpClient(clientOptionsOf(config)));
+  const upstream = createHttpClient(clientOptionsOf(config));
   const data = createDataPlane({
     table,
     dispatcher,

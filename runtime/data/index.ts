@@ -17,5 +17,4 @@ export type { DataPlaneOptions } from './handlers/request';
 export type { DataPlaneLimits } from './handlers/limits';
 export { DEFAULT_LIMITS } from './handlers/limits';
 export type { ShadowReport } from './shadow/shadows';
-export { createUpstream } from './upstream/upstream';
 export { heapMibOf, LargeThread } from './thread/large-thread';

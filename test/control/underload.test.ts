@@ -7,7 +7,7 @@ import { EMPTY_TABLE } from '../../runtime/core/routing/table';
 import {
   createDataPlane,
   createDispatcher,
-  createUpstream,
+  createHttpClient,
   openHttpServer,
 } from '../../runtime/data';
 import type { Backend } from '../support/backend';
@@ -91,7 +91,7 @@ async function compose() {
     replicasOf: (_, arm) => fleet.of(arm),
     more: { table, load, onTableSwap },
   });
-  const upstream = createUpstream();
+  const upstream = createHttpClient();
   let ids = 0;
   const plane = createDataPlane({
     table,

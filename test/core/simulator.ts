@@ -14,7 +14,12 @@ import type { Outcome, Priority, AttemptResult } from '../../runtime/core/routin
 import type { DispatcherParts } from '../../runtime/data/dispatch/dispatcher';
 import { createDispatcher } from '../../runtime/data/dispatch/dispatcher';
 import { VirtualTime } from './virtual-time';
-import type { Attempt, Job, JobResult, AttemptCallbacks } from '../../runtime/data/dispatch/job';
+import type {
+  Attempt,
+  AttemptCallbacks,
+  JobCall,
+  UnansweredResult,
+} from '../../runtime/data/dispatch/job';
 
 /** Mulberry32: a small generator whose whole state is its seed. */
 export function seeded(seed: number): () => number {
@@ -40,6 +45,16 @@ export interface SimReplica {
   most: number;
   tries: number;
 }
+
+/** How a request ended; the answer that its caller got is of `arm`. */
+export type JobResult =
+  | UnansweredResult
+  | {
+      readonly kind: 'answered';
+      readonly arm: ArmRoute;
+      readonly status: number;
+      readonly tries: number;
+    };
 
 /** Breaks what runs, refuses what comes. */
 export function kill(replica: SimReplica): void {
@@ -182,7 +197,11 @@ export class Simulation {
     this.asked += 1;
     const signal = requested.signal ?? STAYS;
     return new Promise((resolve) => {
-      const job: Job = {
+      const end = (result: JobResult): void => {
+        this.results.push(result);
+        resolve(result);
+      };
+      const job = {
         model,
         arm: requested.arm,
         version: requested.version,
@@ -190,16 +209,16 @@ export class Simulation {
         priority: requested.priority ?? 'normal',
         timeoutMs: requested.timeoutMs ?? 30_000,
         items: requested.items ?? 1,
-        replayable: requested.replayable ?? true,
         signal,
-        attempt: (attempt, tried) => this.#attempt(attempt, tried, signal),
-        discard: () => undefined,
-        onResult: (result) => {
-          this.results.push(result);
-          resolve(result);
-        },
       };
-      this.parts.dispatcher.start(job);
+      const call: JobCall = {
+        replayable: requested.replayable ?? true,
+        attempt: (attempt, report) => this.#attempt(attempt, report, signal, end),
+        receive: () => undefined,
+        fingerprint: () => undefined,
+        onUnanswered: end,
+      };
+      this.parts.dispatcher.start(job, call);
     });
   }
 
@@ -218,7 +237,12 @@ export class Simulation {
     next(0);
   }
 
-  #attempt({ replica, remainingMs }: Attempt, tried: AttemptCallbacks, signal: AbortSignal): void {
+  #attempt(
+    { arm, replica, remainingMs, number: tries }: Attempt,
+    report: AttemptCallbacks,
+    signal: AbortSignal,
+    delivered: (result: JobResult) => void,
+  ): void {
     const server = this.#replicas.get(replica.id);
     if (server === undefined) throw new Error(`no replica ${replica.id}`);
     server.tries += 1;
@@ -226,10 +250,11 @@ export class Simulation {
       if (!server.running.delete(end)) return;
       cancel();
       signal.removeEventListener('abort', abort);
-      tried.settled(result);
-      if (result.kind !== 'answered') return;
-      if (server.streamMs === 0) tried.finished(result);
-      else this.time.after(() => tried.finished(result), server.streamMs);
+      const verdict = report.settled(result);
+      if (result.kind !== 'answered' || verdict === 'retry') return;
+      delivered({ kind: 'answered', arm, status: result.status, tries });
+      if (server.streamMs === 0) report.finished(result);
+      else this.time.after(() => report.finished(result), server.streamMs);
     };
     const abort = (): void => end({ kind: 'aborted' });
     const [ms, result] = this.#becomes(server, remainingMs);

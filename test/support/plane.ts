@@ -28,7 +28,6 @@ import {
   createDispatcher,
   createHttpClient,
   createManagement,
-  createUpstream,
   DEFAULT_CALLER_LIMITS,
   DEFAULT_LIMITS,
   openHttpServer,
@@ -230,7 +229,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     tuning: { ...DEFAULT_TUNING, ...options.tuning },
   });
   const client = { ...DEFAULT_CLIENT, connectMs: CONNECT_MS, ...options.client };
-  const upstream = createUpstream(createHttpClient(client));
+  const upstream = createHttpClient(client);
   let ids = 0;
   const plane = createDataPlane({
     table,

@@ -1,12 +1,17 @@
 import { meaningOf } from '../../core/routing/batching';
 import { HEAD_LENGTH } from '../../shared/binary';
-import type { CallOptions, UpstreamContext, CallOutcome, BufferedResponse } from '../upstream/call';
-import { BufferedCall } from '../upstream/call';
+import type {
+  BufferedResponse,
+  CallOptions,
+  UpstreamContext,
+  UpstreamRequest,
+} from '../upstream/call';
+import { BufferedReceiver, callBuffered, UpstreamCall } from '../upstream/call';
 import type { HttpResponse, HeaderText, BodySource } from '../http/exchange';
 import { endToEnd, filterOf } from '../upstream/headers';
 import { fieldsOf } from '../http/fields';
 import { CallerSignal } from '../http/server/caller-signal';
-import type { BatchMember } from '../dispatch/job';
+import type { BatchMember, UnansweredResult } from '../dispatch/job';
 import { isSameAnswer } from './compare-alone';
 import type { Splice, Message } from './splice';
 import type { BatchCodec } from './codecs';
@@ -36,20 +41,10 @@ export interface BatchEntry {
 /** Result of a batch call. `different`: a request sent alone got another answer. */
 export type BatchEnd = 'split' | 'refused' | 'unsplit' | 'different' | 'shared';
 
-class BatchCall extends BufferedCall {
-  constructor(
-    calling: UpstreamContext,
-    base: CallOptions,
-    ask: ConstructorParameters<typeof BufferedCall>[2],
-    end: (ended: CallOutcome) => void,
-    private readonly more: () => HeaderText,
-  ) {
-    super(calling, base, ask, end);
-  }
-
-  protected override get headers(): HeaderText {
-    return this.base.headers + this.more();
-  }
+/** The request of one attempt for several requests. */
+interface BatchRequest extends UpstreamRequest {
+  /** Entries in it, without those whose callers went away before. */
+  readonly sent: readonly BatchEntry[];
 }
 
 const lengthLine = ({ jsonBytes }: Message): HeaderText =>
@@ -121,6 +116,17 @@ function baseOf(entries: readonly BatchEntry[], signal: CallerSignal, now: numbe
   };
 }
 
+/** The request of one attempt for these entries; `first` names target and codec of all. */
+function requestOf(
+  { headers }: CallOptions,
+  { codec, target }: BatchableRequest,
+  sent: readonly BatchEntry[],
+): BatchRequest {
+  const message = codec.join(sent.map(({ request }) => request.splice));
+  const { body } = message;
+  return { method: 'POST', target, body, headers: headers + lengthLine(message), sent };
+}
+
 /** Sends one call for several requests of one key, and distributes its answer. */
 export function sendBatch(
   calling: UpstreamContext,
@@ -132,42 +138,34 @@ export function sendBatch(
 ): void {
   const signal = new CallerSignal();
   const left = new Set(all);
-  const [
-    {
-      request: { codec, target },
-    },
-  ] = all as readonly [BatchEntry];
+  const [{ request: first }] = all as readonly [BatchEntry];
   for (const entry of all) {
     entry.member.onCallerGone(() => {
       left.delete(entry);
       if (left.size === 0) signal.abort();
     });
   }
-  // Entries sent in the current attempt, without callers that went away before.
-  let sent: readonly BatchEntry[] = [];
-  let message: Message = { body: Buffer.alloc(0), jsonBytes: undefined };
   let sentAt = 0;
   const compare = (pairs: readonly AnsweredEntry[], version: string, done: Done): void => {
-    const [first] = pairs;
-    const remainingMs = (first?.entry.member.deadline ?? 0) - now();
+    const remainingMs = (pairs[0]?.entry.member.deadline ?? 0) - now();
     // Do not compare when little time is left.
     if (!isCompared || remainingMs < 4 * (now() - sentAt)) return done(true);
-    compareWithSingleCalls(calling, pairs.slice(0, COMPARED_MEMBERS), version, now, done);
+    void areSameAlone(calling, pairs.slice(0, COMPARED_MEMBERS), version, now).then(done);
   };
-  const ask = () => {
-    if (sentAt === 0) sentAt = now();
-    sent = [...left];
-    message = codec.join(sent.map(({ request }) => request.splice));
-    return { method: 'POST', target, body: message.body };
-  };
-  const end = (ended: CallOutcome): void =>
-    distribute({ ended, all, sent, sentAt, onEnd, compare });
   const base = baseOf(all, signal, now());
-  calling.dispatcher.start(new BatchCall(calling, base, ask, end, () => lengthLine(message)));
+  const encode = (): BatchRequest => {
+    if (sentAt === 0) sentAt = now();
+    return requestOf(base, first, [...left]);
+  };
+  const receiver = new BufferedReceiver<BatchRequest>(
+    (reply, { sent }) => distribute({ reply, all, sent, sentAt, onEnd, compare }),
+    (result) => distributeFailure(result, all, onEnd),
+  );
+  calling.dispatcher.start(base, new UpstreamCall(calling, base, encode, receiver));
 }
 
 interface Distribution {
-  readonly ended: CallOutcome;
+  readonly reply: BufferedResponse;
   readonly all: readonly BatchEntry[];
   readonly sent: readonly BatchEntry[];
   readonly sentAt: number;
@@ -186,42 +184,39 @@ type Done = (isSame: boolean) => void;
 /** Requests of a batch call that are sent alone as well, for comparison. */
 const COMPARED_MEMBERS = 4;
 
-/** What it is alone; undefined: it cannot be onEnd now. */
+/** Undefined: the reply to the request sent alone proves nothing. */
 function isSameAlone(
   { entry: { request }, own }: AnsweredEntry,
-  ended: CallOutcome,
+  reply: BufferedResponse,
   version: string,
 ): boolean | undefined {
-  if (ended.kind !== 'reply' || ended.reply.replica.version !== version) return undefined;
-  const { status } = ended.reply;
+  if (reply.replica.version !== version) return undefined;
+  const { status } = reply;
   if (status >= 300) return status >= 400 && status < 500 && status !== 429 ? false : undefined;
-  const message = messageOf(ended.reply);
+  const message = messageOf(reply);
   const alone = message && request.codec.split(message, [request.splice])?.[0];
   return alone && isSameAnswer(request.codec, own, alone);
 }
 
-function compareWithSingleCalls(
+async function areSameAlone(
   calling: UpstreamContext,
   pairs: readonly AnsweredEntry[],
   version: string,
   now: () => number,
-  done: Done,
-): void {
-  let waiting = pairs.length;
-  let isSame = true;
-  if (waiting === 0) return done(true);
-  for (const pair of pairs) {
-    const { request } = pair.entry;
-    const message = request.codec.join([request.splice]);
-    const ask = () => ({ method: 'POST', target: request.target, body: message.body });
-    const end = (ended: CallOutcome): void => {
-      isSame &&= orUndefined(() => isSameAlone(pair, ended, version)) ?? true;
-      waiting -= 1;
-      if (waiting === 0) done(isSame);
-    };
-    const base = baseOf([pair.entry], new CallerSignal(), now());
-    calling.dispatcher.start(new BatchCall(calling, base, ask, end, () => lengthLine(message)));
-  }
+): Promise<boolean> {
+  const compared = pairs.map(async (pair): Promise<boolean> => {
+    const { entry } = pair;
+    const base = baseOf([entry], new CallerSignal(), now());
+    try {
+      const { reply } = await callBuffered(calling, base, () =>
+        requestOf(base, entry.request, [entry]),
+      );
+      return isSameAlone(pair, reply, version) ?? true;
+    } catch {
+      return true;
+    }
+  });
+  return (await Promise.all(compared)).every(Boolean);
 }
 
 /** Undefined if it throws: an unreadable answer must not leave callers waiting. */
@@ -240,18 +235,17 @@ function sendApart(entries: readonly BatchEntry[]): void {
 /** One request may have caused it: a crashed server, an answer too large, or too deep to join. */
 const SPOILED: ReadonlySet<string> = new Set(['reset', 'protocol', 'rejected']);
 
-const mayBeSpoiled = ({ result }: Extract<CallOutcome, { kind: 'none' }>): boolean =>
-  result.kind === 'failed' && SPOILED.has(result.result.kind);
-
-function distribute(on: Distribution): void {
-  const { ended, all, onEnd } = on;
-  if (ended.kind === 'reply') return distributeReply(on, ended);
-  if (mayBeSpoiled(ended)) {
+function distributeFailure(
+  result: UnansweredResult,
+  all: readonly BatchEntry[],
+  onEnd: Distribution['onEnd'],
+): void {
+  if (result.kind === 'failed' && SPOILED.has(result.result.kind)) {
     onEnd('refused', undefined);
     return sendApart(all);
   }
   onEnd('shared', undefined);
-  for (const { member } of all) member.fail(ended.result);
+  for (const { member } of all) member.fail(result);
 }
 
 /** JSON above this size is not split: it blocks the event loop for about 10 ms per MiB. */
@@ -268,11 +262,8 @@ function splitReply(
   return orUndefined(() => message && first?.request.codec.split(message, splices));
 }
 
-function distributeReply(
-  { all, sent, sentAt, onEnd, compare }: Distribution,
-  { reply, tries }: Extract<CallOutcome, { kind: 'reply' }>,
-): void {
-  const { replica } = reply;
+function distribute({ reply, all, sent, sentAt, onEnd, compare }: Distribution): void {
+  const { replica, tries } = reply;
   const meaning = meaningOf(reply.status);
   const give = ({ member }: BatchEntry, message: Message): void =>
     member.deliver({ replica, answered: answeredOf(reply, message), tries, sentAt });

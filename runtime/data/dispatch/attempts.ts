@@ -22,7 +22,7 @@ import type { PendingAttempt } from './pending-attempts';
 import type { TimerClock, Admission, QueuedRequest } from './queue';
 import { drain, onAbort, requestEndpoint } from './queue';
 import type { AbortSignalLike } from '../http/exchange';
-import type { Job, AttemptCallbacks } from './job';
+import type { AttemptCallbacks, AttemptVerdict, Job, JobCall } from './job';
 
 type Arm = ArmState<QueuedRequest>;
 
@@ -51,17 +51,18 @@ export class ActiveJob implements JobProgress {
   constructor(
     readonly context: DispatchContext,
     readonly job: Job,
+    readonly call: JobCall,
     readonly startedAt: number,
   ) {
     this.deadline = startedAt + job.timeoutMs;
   }
 
   refuse(reason: ShedReason): void {
-    this.job.onResult(recordRefusal(this.context, this, reason));
+    this.call.onUnanswered(recordRefusal(this.context, this, reason));
   }
 
   fail(result: Exclude<AttemptResult, { kind: 'answered' }>): void {
-    this.job.onResult(recordFailure(this.context, this, result));
+    this.call.onUnanswered(recordFailure(this.context, this, result));
   }
 
   dispatch(model: DispatchState<QueuedRequest>, now = this.context.clock.now()): void {
@@ -74,18 +75,18 @@ export class ActiveJob implements JobProgress {
     chosen.lastRequestAt = now;
     if (now >= this.deadline) return this.refuse('deadline');
     // While a request of this model is known to crash replicas, it could fail a whole batch.
-    const isAlone = context.suspects.concerns(model.route.id);
-    if (job.joinBatch !== undefined && !this.hasJoinedBatch && !isAlone) {
+    const joinBatch = this.hasJoinedBatch ? undefined : job.joinBatch;
+    if (joinBatch !== undefined && !context.suspects.concerns(model.route.id)) {
       this.hasJoinedBatch = true;
-      return new ActiveBatchMember(this, model, chosen).start(job.joinBatch);
+      return new ActiveBatchMember(this, model, chosen).start(joinBatch);
     }
     this.requestEndpoint(model, chosen, now);
   }
 
   private requestEndpoint(model: DispatchState<QueuedRequest>, chosen: Arm, now: number): void {
-    const { context, job } = this;
+    const { context, job, call } = this;
     const { tries, startedAt: since, deadline } = this;
-    const mayProbe = tries === 0 && job.replayable && model.route.inference.idempotent;
+    const mayProbe = tries === 0 && call.replayable && model.route.inference.idempotent;
     const admission = requestEndpoint(
       context,
       chosen,
@@ -139,28 +140,32 @@ export class ActiveJob implements JobProgress {
     attempt: ActiveAttempt,
     model: DispatchState<QueuedRequest>,
     result: AttemptResult,
-  ): void {
+    now: number,
+  ): AttemptVerdict {
     const { arm, endpoint } = attempt;
     if (mayHaveDied(endpoint, result)) this.recordDeath(endpoint);
     const retry = planRetry(this.context, this, arm, endpoint, result);
     if (retry === undefined) {
       if (this.deaths.length === MAX_TRIES) this.context.suspects.add(arm, this.deaths);
-      if (result.kind !== 'answered') return this.fail(result);
-      this.answering = attempt;
-      this.status = result.status;
-      const { status } = result;
-      return this.job.onResult({ kind: 'answered', arm: arm.route, status, tries: this.tries });
+      if (result.kind === 'answered') {
+        this.answering = attempt;
+        this.status = result.status;
+      } else this.fail(result);
+      return 'deliver';
     }
+    if (result.kind === 'answered') attempt.release(result, now);
+    arm.retries += 1;
     const { clock } = this.context;
     const { id, version } = endpoint.replica;
     const { delayMs, avoidMs } = retry;
     this.avoid = { id, version, until: clock.now() + delayMs + avoidMs };
     if (delayMs === 0) this.dispatch(model);
     else sleep(clock, delayMs, this.job.signal, () => this.dispatch(model));
+    return 'retry';
   }
 
   private recordDeath(endpoint: EndpointState): void {
-    const fingerprint = this.job.fingerprint?.(endpoint.replica.version);
+    const fingerprint = this.call.fingerprint(endpoint.replica.version);
     this.deaths = [...this.deaths, { endpoint, fingerprint }];
   }
 
@@ -198,13 +203,16 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
   }
 
   start(): void {
-    const { owner, endpoint, arm, sentAt } = this;
-    if (owner.job.upload === undefined) this.markSent();
+    const { owner, endpoint, sentAt } = this;
+    const arm = this.arm.route;
+    const { call, context, job } = owner;
+    if (call.upload === undefined) this.markSent();
     owner.tries += 1;
     const { replica } = endpoint;
     const remainingMs = Math.max(0, owner.deadline - sentAt);
+    const isSuspect = job.isBatchCall !== true && context.suspects.concerns(job.model.id);
     try {
-      owner.job.attempt({ replica, arm: arm.route, remainingMs, number: owner.tries }, this);
+      call.attempt({ replica, arm, remainingMs, number: owner.tries, isSuspect }, this);
     } catch (error) {
       // A throwing attempt is a programming error; it must release the slot.
       const message = error instanceof Error ? error.message : String(error);
@@ -223,8 +231,8 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     this.markSent();
   }
 
-  settled(result: AttemptResult): void {
-    if (this.isSettled) return;
+  settled(result: AttemptResult): AttemptVerdict {
+    if (this.isSettled) return 'retry';
     this.isSettled = true;
     const { owner, arm, endpoint, sentAt } = this;
     const { context } = owner;
@@ -243,7 +251,7 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     owner.failure = good ? undefined : describeResult(result);
     owner.firstByteMs = isAnswered ? now - owner.startedAt : undefined;
     if (!isAnswered) this.release(result, now);
-    owner.afterAttempt(this, this.model, result);
+    return owner.afterAttempt(this, this.model, result, now);
   }
 
   finished(end: AttemptResult, broken?: BrokenAnswer): void {
@@ -253,7 +261,8 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
     this.owner.afterLastByte(this, end, now, broken);
   }
 
-  private release(end: AttemptResult, now: number): void {
+  /** Gives the slot back. */
+  release(end: AttemptResult, now: number): void {
     this.isOver = true;
     const { owner, arm, endpoint, isGood, takenAt } = this;
     const { context } = owner;
@@ -301,17 +310,17 @@ function retryPlanFor(
   return { delayMs, avoidMs: tuning.avoidMs };
 }
 
-/** Plans the second attempt and discards the first answer; undefined: no retry. */
+/** Plans the second attempt; undefined: no retry. */
 function planRetry(
   context: DispatchContext,
-  { job, tries, deadline }: JobProgress,
+  { job, call, tries, deadline }: ActiveJob,
   arm: Arm,
   endpoint: EndpointState,
   result: AttemptResult,
 ): RetryPlan | undefined {
   const { idempotent } = arm.model.route.inference;
   if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
-  const replayable = job.replayable || job.upload?.isUntouched === true;
+  const replayable = call.replayable || call.upload?.isUntouched === true;
   if (!mayRepeat(result, { idempotent, replayable })) return undefined;
   // Without another replica, return the 502, 503 or 504 at once; retry only broken attempts.
   const isAlone = !hasAlternative(arm, endpoint, job.version);
@@ -321,8 +330,6 @@ function planRetry(
   const retry = retryPlanFor(context, arm, result, isAlone);
   if (now + retry.delayMs >= deadline) return undefined;
   if (!spendRetry(arm.model.budget, now, retryRatio, freeRetriesPerSecond)) return undefined;
-  if (result.kind === 'answered') job.discard();
-  arm.retries += 1;
   return retry;
 }
 

@@ -6,11 +6,20 @@ import { recordEnd, describeResult } from './outcomes';
 import type { ArmState, DispatchState } from './arm-state';
 import type { QueuedRequest } from './queue';
 import { onAbort } from './queue';
-import type { BatchMember, BatchedAnswer, Job, AttemptCallbacks, UnansweredResult } from './job';
+import type {
+  AttemptCallbacks,
+  AttemptVerdict,
+  BatchedAnswer,
+  BatchMember,
+  Job,
+  JobCall,
+  UnansweredResult,
+} from './job';
 
 /** The operations of an active job that a batch member needs. */
 interface MemberJob extends JobProgress {
   readonly context: DispatchContext;
+  readonly call: JobCall;
   isAdmitted: boolean;
   readonly refuse: (reason: ShedReason) => void;
   readonly fail: (result: Exclude<AttemptResult, { kind: 'answered' }>) => void;
@@ -99,11 +108,9 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
     owner.tries += tries;
     owner.queuedMs = sentAt - owner.startedAt;
     const remainingMs = Math.max(0, owner.deadline - owner.context.clock.now());
+    const number = owner.tries;
     try {
-      owner.job.attempt(
-        { replica, arm, remainingMs, number: owner.tries, batchedAnswer: answered },
-        this,
-      );
+      owner.call.receive({ replica, arm, remainingMs, number }, this, answered);
     } catch (error) {
       // A programming error for one member must not reach the others.
       const message = error instanceof Error ? error.message : String(error);
@@ -111,16 +118,19 @@ export class ActiveBatchMember implements BatchMember, AttemptCallbacks {
     }
   }
 
-  settled(result: AttemptResult): void {
-    if (this.isSettled) return;
+  settled(result: AttemptResult): AttemptVerdict {
+    if (this.isSettled) return 'retry';
     this.isSettled = true;
-    const { owner, arm } = this;
-    if (result.kind !== 'answered') return owner.fail(result);
+    const { owner } = this;
+    if (result.kind !== 'answered') {
+      owner.fail(result);
+      return 'deliver';
+    }
     const { status } = result;
     this.status = status;
     owner.firstByteMs = owner.context.clock.now() - owner.startedAt;
     owner.failure = isUnavailable(status) ? describeResult(result) : undefined;
-    owner.job.onResult({ kind: 'answered', arm, status, tries: owner.tries });
+    return 'deliver';
   }
 
   finished(end: AttemptResult, broken?: BrokenAnswer): void {

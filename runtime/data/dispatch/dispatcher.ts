@@ -10,7 +10,7 @@ import { dropIdle, dispatchStateOf, syncStates } from './arm-state';
 import { Suspects } from './suspects';
 import type { QueuedRequest } from './queue';
 import { dismiss, drain } from './queue';
-import type { ArmCriteria, Dispatcher, Job, DispatchPlan } from './job';
+import type { ArmCriteria, Dispatcher, DispatchPlan, Job, JobCall } from './job';
 import { loadOf } from './load-report';
 
 export type { DispatcherOptions } from './outcomes';
@@ -41,7 +41,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
   };
   return {
     dispatcher: {
-      start: (job) => start(context, job),
+      start: (job, call) => start(context, job, call),
       plan: (criteria) => plan(context, criteria),
       poisonedMs: (model, arm, fingerprint) => poisonedMs(context, model, arm, fingerprint),
     },
@@ -76,11 +76,11 @@ function wakeArm(context: DispatchContext, model: DispatchState<QueuedRequest>, 
 const isGivenUp = (arm: Arm): boolean =>
   arm.route.holdMs === 0 && usableEndpoints(arm).length === 0;
 
-function start(context: DispatchContext, job: Job): void {
+function start(context: DispatchContext, job: Job, call: JobCall): void {
   sync(context);
   const now = context.clock.now();
   if (job.isBatchCall !== true) context.active += 1;
-  const active = new ActiveJob(context, job, now);
+  const active = new ActiveJob(context, job, call, now);
   const route = context.table.current.models.get(job.model.id);
   if (route === undefined) return active.refuse('deleting');
   const model = dispatchStateOf(context.states, route, now, context.tuning);
@@ -96,9 +96,9 @@ function poisonedMs(
   { suspects, states }: DispatchContext,
   model: string,
   arm: string,
-  fingerprint: () => string | undefined,
+  fingerprint: string | undefined,
 ): number {
-  const ms = suspects.poisonedMs(model, fingerprint);
+  const ms = suspects.poisonedMs(fingerprint);
   const state = ms > 0 ? states.get(model)?.arms.get(arm) : undefined;
   if (state !== undefined) state.poisoned += 1;
   return ms;

@@ -11,17 +11,26 @@ export interface Attempt {
   readonly remainingMs: number;
   /** Counts from 1. */
   readonly number: number;
-  /** The answer that a batch call already returned: nothing is sent. */
-  readonly batchedAnswer?: HttpResponse | undefined;
+  /** Requests of this model have crashed replicas: is this one of them? */
+  readonly isSuspect?: boolean;
 }
+
+/**
+ * What becomes of the result of an attempt. `deliver`: the caller gets it. `retry`: another attempt
+ * follows, and an answer is discarded.
+ */
+export type AttemptVerdict = 'deliver' | 'retry';
 
 /** Progress of an attempt, reported to the dispatcher. */
 export interface AttemptCallbacks {
-  /** Called once, with the first byte or the failure. */
-  readonly settled: (result: AttemptResult) => void;
   /**
-   * Called once after an answer: its last byte was sent, or the stream broke. The slot is held
-   * until then. `broken`: the caller has seen its beginning.
+   * Called once, with the first byte or the failure. A failure that is not retried has been handed
+   * to `onUnanswered` when it returns.
+   */
+  readonly settled: (result: AttemptResult) => AttemptVerdict;
+  /**
+   * Called once after an answer that is delivered: its last byte was sent, or the stream broke. The
+   * slot is held until then. `broken`: the caller has seen its beginning.
    */
   readonly finished: (end: AttemptResult, broken?: BrokenAnswer) => void;
   /** The whole upload was sent: from now on the replica's time is measured. */
@@ -62,7 +71,7 @@ export interface BatchMember {
   readonly sendAlone: (admitted: boolean) => void;
 }
 
-/** A request as the dispatcher sees it, without bytes and sockets. */
+/** A request as the dispatcher sees it, without bytes and sockets. It does not change. */
 export interface Job {
   readonly model: ModelRoute;
   /** Requested arm (already authorized); undefined: chosen by cohort or in turn. */
@@ -83,33 +92,28 @@ export interface Job {
   readonly planned?: PlannedTarget | undefined;
   /** Called once the arm is known: the request may join a batch instead of requesting a slot. */
   readonly joinBatch?: ((member: BatchMember) => void) | undefined;
+  /** Aborted when the caller goes away. */
+  readonly signal: AbortSignalLike;
+}
+
+/** Sends the request of a job, and has its result. */
+export interface JobCall {
   /** The body can be sent a second time. */
   readonly replayable: boolean;
   /** The body is streamed: it can be sent again only while nothing of it was sent. */
   readonly upload?: { readonly isUntouched: boolean } | undefined;
-  /** Aborted when the caller goes away. */
-  readonly signal: AbortSignalLike;
-  /**
-   * Makes one attempt. The dispatcher calls it again only after a failure of which nothing was sent
-   * to the caller, and calls `discard` before if there was an answer.
-   */
-  readonly attempt: (attempt: Attempt, tried: AttemptCallbacks) => void;
+  /** Makes one attempt; another one only after a verdict of `retry`. */
+  readonly attempt: (attempt: Attempt, report: AttemptCallbacks) => void;
+  /** Takes the answer that a batch call returned for this request, instead of an attempt. */
+  readonly receive: (attempt: Attempt, report: AttemptCallbacks, answer: HttpResponse) => void;
   /** Fingerprint of the request of the last attempt; undefined: its bytes are not kept. */
-  readonly fingerprint?: (version: string) => string | undefined;
-  /** Discards the answer of the last attempt (502, 503, 504) before a retry. */
-  readonly discard: () => void;
-  /** Called once with the result. Must not throw. */
-  readonly onResult: (result: JobResult) => void;
+  readonly fingerprint: (version: string) => string | undefined;
+  /** Called once if no answer is delivered. Must not throw. */
+  readonly onUnanswered: (result: UnansweredResult) => void;
 }
 
-/** Result of a job. `answered`: the caller has, or is receiving, the replica's answer. */
-export type JobResult =
-  | {
-      readonly kind: 'answered';
-      readonly arm: ArmRoute;
-      readonly status: number;
-      readonly tries: number;
-    }
+/** Result of a job without an answer. */
+export type UnansweredResult =
   | {
       readonly kind: 'failed';
       readonly arm: ArmRoute | undefined;
@@ -124,9 +128,6 @@ export type JobResult =
       readonly retryAfterSeconds: number;
     };
 
-/** Result of a job without an answer. */
-export type UnansweredResult = Exclude<JobResult, { readonly kind: 'answered' }>;
-
 /** The fields of a job that decide its arm. */
 export type ArmCriteria = Pick<Job, 'model' | 'arm' | 'cohortKey' | 'planned'>;
 
@@ -139,16 +140,9 @@ export interface DispatchPlan {
 /** Chooses arm and replica, admits, retries, and records outcomes. */
 export interface Dispatcher {
   /** Uses callbacks: most jobs get an endpoint at once, and a promise would cost more than that. */
-  readonly start: (job: Job) => void;
+  readonly start: (job: Job, call: JobCall) => void;
   /** Chooses the arm for jobs to come and takes their turn. Undefined: a job would be refused. */
   readonly plan: (criteria: ArmCriteria) => DispatchPlan | undefined;
-  /**
-   * Milliseconds for which this request is refused because it crashed two replicas; 0: it may be
-   * sent. The fingerprint is computed only if a request of the model is refused now.
-   */
-  readonly poisonedMs: (
-    model: string,
-    arm: string,
-    fingerprint: () => string | undefined,
-  ) => number;
+  /** Milliseconds for which a request that crashed two replicas is refused; 0: it may be sent. */
+  readonly poisonedMs: (model: string, arm: string, fingerprint: string | undefined) => number;
 }

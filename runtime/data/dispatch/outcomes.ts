@@ -16,7 +16,7 @@ import type { AvoidedReplica } from './endpoints';
 import type { Suspects } from './suspects';
 import type { TimerClock, QueuedRequest } from './queue';
 import { waitOf } from './queue';
-import type { Job, JobResult } from './job';
+import type { Job, UnansweredResult } from './job';
 
 export interface DispatcherOptions {
   readonly table: TableHolder;
@@ -84,7 +84,7 @@ export function recordFailure(
   context: DispatchContext,
   progress: JobProgress,
   result: Exclude<AttemptResult, { kind: 'answered' }>,
-): JobResult {
+): UnansweredResult {
   progress.failure = describeResult(result);
   const inconclusive = isInconclusive(result);
   reportOutcome(context, progress, statusOfAttempt(result), { inconclusive });
@@ -95,7 +95,7 @@ export function recordRefusal(
   context: DispatchContext,
   progress: JobProgress,
   reason: ShedReason,
-): JobResult {
+): UnansweredResult {
   const { arm, job } = progress;
   if (arm !== undefined && job.isBatchCall !== true) arm.shed[reason] = (arm.shed[reason] ?? 0) + 1;
   const waitMs = arm === undefined ? 0 : waitOf(arm, job.priority);

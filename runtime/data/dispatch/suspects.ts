@@ -59,14 +59,18 @@ export class Suspects {
     return false;
   }
 
+  /** No request is known to crash replicas: the common case. */
+  get isEmpty(): boolean {
+    return this.poisoned.models.size === 0;
+  }
+
   concerns(model: string): boolean {
-    return hasPoisoned(this.poisoned, model, this.now());
+    return !this.isEmpty && hasPoisoned(this.poisoned, model, this.now());
   }
 
   /** Milliseconds for which the request is refused; 0: it may be sent. */
-  poisonedMs(model: string, fingerprint: () => string | undefined): number {
-    if (!this.concerns(model)) return 0;
-    return poisonedMs(this.poisoned, fingerprint() ?? '', this.now());
+  poisonedMs(fingerprint: string | undefined): number {
+    return poisonedMs(this.poisoned, fingerprint ?? '', this.now());
   }
 }
 

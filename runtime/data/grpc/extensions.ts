@@ -2,7 +2,7 @@ import type { ArmRoute } from '../../core/routing/table';
 import type { ServerInfoCache, ServerInfoResult } from '../upstream/server-info-cache';
 import { createServerInfoCache } from '../upstream/server-info-cache';
 import { isJsonObject } from '../transcode/body-json';
-import type { Upstream } from '../upstream/upstream';
+import type { HttpClient } from '../http/client/client';
 
 /** Server metadata is small; a larger body is rejected. */
 const MAX_BYTES = 64 * 1024;
@@ -32,7 +32,7 @@ function read(status: number, body: Buffer): ServerInfoResult<boolean> {
 }
 
 export function createExtensions(
-  upstream: Upstream,
+  upstream: HttpClient,
   clock: { readonly now: () => number },
 ): Extensions {
   const serverInfo = createServerInfoCache(upstream, clock, {

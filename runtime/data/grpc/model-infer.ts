@@ -144,6 +144,10 @@ interface TranscodedCall {
   readonly call: UpstreamRequest;
 }
 
+interface GrpcRequest extends UpstreamRequest {
+  readonly transcoded: TranscodedCall | undefined;
+}
+
 interface InferResult {
   /** Absent where it was large. */
   readonly answer: InferResponse | undefined;
@@ -218,25 +222,24 @@ async function infer(
 ): Promise<InferResult> {
   const { model, signal } = base;
   const { inferring } = plane;
-  let transcoded: TranscodedCall | undefined;
-  const reply = await callBuffered(inferring, base, (attempt) => {
-    transcoded = undefined;
-    if (!supports(attempt.arm, prepared.route)) {
-      return withMetadata(inferring, base, attempt, async (known): Promise<UpstreamRequest> => {
+  const complete = (call: UpstreamRequest, transcoded?: TranscodedCall): GrpcRequest => {
+    return { ...call, headers: base.headers + call.headers, transcoded };
+  };
+  const { reply, request } = await callBuffered(inferring, base, (attempt) => {
+    const { arm } = attempt;
+    if (!supports(arm, prepared.route)) {
+      return withMetadata(inferring, base, attempt, async (known) => {
         const called = { id: model.id, maxBatchSize: model.inference.maxBatchSize };
-        transcoded = await transcodedCallFor(inferring, prepared, {
-          called,
-          arm: attempt.arm,
-          known,
-        });
-        return transcoded.call;
+        const transcoded = await transcodedCallFor(inferring, prepared, { called, arm, known });
+        return complete(transcoded.call, transcoded);
       });
     }
-    const put = (isBinary?: boolean) => v2CallFor(inferring, model, prepared, isBinary);
+    const put = async (isBinary?: boolean): Promise<GrpcRequest> =>
+      complete(await v2CallFor(inferring, model, prepared, isBinary));
     const isBinary = extensions.isBinary(model.id, attempt, signal);
     return isBinary instanceof Promise ? isBinary.then(put) : put(isBinary);
   });
-  return resultOf(plane, base, prepared, transcoded, reply);
+  return resultOf(plane, base, prepared, request.transcoded, reply);
 }
 
 /** The outputs in a comparable form; undefined: unreadable or too large. */

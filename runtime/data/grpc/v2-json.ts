@@ -134,7 +134,7 @@ function jsonBody(
 }
 
 /**
- * The call for a V2 server.
+ * The call for a V2 server, without the caller's headers.
  * @param isBinary the server takes and gives binary tensors; JSON otherwise
  * @throws Refusal when JSON cannot say it
  */

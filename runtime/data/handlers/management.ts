@@ -76,7 +76,9 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   const target = exchange.path + exchange.query;
   const headers = headersFor(exchange, body, plane.trust);
   const repeatable = SAFE.has(method);
-  const asking = { method, target, headers, body, timeoutMs: TIMEOUT_MS, signal, repeatable };
+  const timeoutMs = TIMEOUT_MS;
+  const takesRedirects = true;
+  const asking = { method, target, headers, body, timeoutMs, signal, repeatable, takesRedirects };
   const result = await awaitResponse((asker) => client.send(place, asking, asker));
   if (result.kind === 'aborted') return;
   if (result.kind !== 'answered') {

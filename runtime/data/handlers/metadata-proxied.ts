@@ -3,15 +3,16 @@ import type { AttemptResult } from '../../core/routing/outcome';
 import { isUnavailable } from '../../core/routing/retry';
 import { explainArm } from '../../core/routing/split';
 import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
-import type { UpstreamRequest, CallOptions } from '../upstream/call';
+import { attemptHeaders } from '../upstream/attempt-headers';
+import type { CallOptions } from '../upstream/call';
 import { failureOf } from '../upstream/failure';
 import type { ProxiedRoute } from '../upstream/relay';
 import { supports } from '../routing/supported-calls';
 import type { HttpResponse } from '../http/exchange';
 import { withoutHeaders } from '../upstream/headers';
-import type { Upstream } from '../upstream/upstream';
+import type { HttpClient } from '../http/client/client';
 import { awaitResponse } from '../http/client/client';
-import { readAll } from '../upstream/upstream';
+import { readAll } from '../upstream/collect';
 
 // Metadata and status of a model, fetched from a replica. These calls are not inference: they take
 // no slot, do not queue, and do not count in latency statistics or outcomes.
@@ -61,27 +62,22 @@ function refuse(model: ModelRoute, reason: 'stopped' | 'deleting' | 'no_replica'
 type Failed = Exclude<AttemptResult, { kind: 'answered' }>;
 
 async function askOne(
-  upstream: Upstream,
-  { headers, signal }: CallOptions,
+  upstream: HttpClient,
+  { headers: given, signal }: CallOptions,
   candidate: ArmReplica,
-  request: UpstreamRequest,
+  target: string,
   timeoutMs: number,
 ): Promise<MetadataReply | Failed> {
   // The router reads the response, so it must not be compressed.
-  const plain = withoutHeaders(headers, (name) => /^(?:content-|accept-encoding$)/.test(name));
+  const plain = withoutHeaders(given, (name) => /^(?:content-|accept-encoding$)/.test(name));
   const { replica } = candidate;
-  const replicaRequest = {
-    replica,
-    headers: plain,
-    signal,
-    timeoutMs,
-    repeatable: true,
-    ...request,
-  };
-  const answered = await awaitResponse((asker) => upstream.send(replicaRequest, asker));
+  const [method, body, repeatable] = ['GET', undefined, true];
+  const headers = attemptHeaders(replica, { headers: plain, body }, undefined, timeoutMs);
+  const request = { method, target, headers, body, timeoutMs, signal, repeatable };
+  const answered = await awaitResponse((asker) => upstream.send(replica, request, asker));
   if (answered.kind !== 'answered') return answered;
-  const body = await readAll(answered, MAX_BYTES, timeoutMs);
-  return Buffer.isBuffer(body) ? { ...candidate, answered, body } : body;
+  const read = await readAll(answered, MAX_BYTES, timeoutMs);
+  return Buffer.isBuffer(read) ? { ...candidate, answered, body: read } : read;
 }
 
 const hasAnswered = (result: MetadataReply | Failed): result is MetadataReply =>
@@ -107,19 +103,18 @@ export function chooseReplica(base: CallOptions, fits: (arm: ArmRoute) => boolea
 
 /** Asks one replica after another until one answers. @throws Refusal, CallerGone */
 export async function fetchMetadata(
-  upstream: Upstream,
+  upstream: HttpClient,
   base: CallOptions,
   route: ProxiedRoute,
   target: string,
 ): Promise<MetadataReply> {
   const { model } = base;
   const candidates = availableReplicas(base, (arm) => supports(arm, route)).slice(0, MAX_TRIES);
-  const request: UpstreamRequest = { method: 'GET', target, body: undefined };
   const end = performance.now() + base.timeoutMs;
   let last: MetadataReply | Failed | undefined;
   for (const candidate of candidates) {
     const left = Math.max(1, end - performance.now());
-    last = await askOne(upstream, base, candidate, request, left);
+    last = await askOne(upstream, base, candidate, target, left);
     if (hasAnswered(last) ? !isUnavailable(last.answered.status) : last.kind === 'aborted') break;
   }
   if (last === undefined) return refuse(model, 'no_replica');

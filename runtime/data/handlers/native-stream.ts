@@ -1,7 +1,7 @@
 import type { ArmRoute, ModelRoute } from '../../core/routing/table';
-import type { UpstreamRequest, CallOptions, BufferedResponse } from '../upstream/call';
-import type { UpstreamHead, ResponseBody, Encoding, Encoder } from '../upstream/transcoded-call';
-import { relayTranscoded } from '../upstream/transcoded-call';
+import type { CallOptions, BufferedResponse, UpstreamHead } from '../upstream/call';
+import type { Encoding, ResponseBody, ResponseDecoder } from '../upstream/relay';
+import { relay } from '../upstream/relay';
 import { envelope } from './native-envelope';
 import { Refusal } from '../transcode/refusal';
 import type { Exchange } from '../http/exchange';
@@ -14,7 +14,6 @@ import {
 } from '../upstream/infer';
 import type { LargeCall } from '../upstream/large-call';
 import { itemBytes, LargeItem, largeNative } from '../upstream/large-call';
-import { sendDecoded } from './transcoded';
 import { isLarge } from '../../shared/json-survey';
 import type { EncodeTarget } from '../transcode/large-task';
 import { hasProtocol } from '../routing/supported-calls';
@@ -64,20 +63,24 @@ function encodingOf(
   to: EncodeTarget,
 ): Encoding {
   const { id } = base.model;
-  return {
-    request: { method: 'POST', target, body: Buffer.from(body) },
-    headers: base.headers,
-    isRelayed: isEventStream,
-    type: 'application/json',
-    read: (reply: BufferedResponse) => {
-      if (reply.status >= 300) throw refusalOf(reply, id);
-      if (isLarge(reply.body)) return largeAnswer(plane, request, base, largeCall(), to, reply);
-      const output = read(answerText(reply, id));
-      if (output === undefined) throw invalidResponse(id);
-      const from = { arm: reply.arm.name, version: reply.replica.version };
-      return envelope(request, id, { ...output, ...from }, plane.clock.now());
-    },
+  const decode = (reply: BufferedResponse): ResponseBody | Promise<ResponseBody> => {
+    if (reply.status >= 300) throw refusalOf(reply, id);
+    if (isLarge(reply.body)) return largeAnswer(plane, request, base, largeCall(), to, reply);
+    const output = read(answerText(reply, id));
+    if (output === undefined) throw invalidResponse(id);
+    const from = { arm: reply.arm.name, version: reply.replica.version };
+    return envelope(request, id, { ...output, ...from }, plane.clock.now());
   };
+  return eventsEncoding(base, { target, body: Buffer.from(body) }, decode);
+}
+
+function eventsEncoding(
+  { headers }: CallOptions,
+  { target, body }: { readonly target: string; readonly body: Buffer },
+  read: ResponseDecoder['read'],
+): Encoding {
+  const decoder = { isRelayed: isEventStream, read, type: 'application/json' };
+  return { method: 'POST', target, body, headers, decoder };
 }
 
 async function largeAnswer(
@@ -100,20 +103,11 @@ async function largeEncoding(
   call: LargeCall,
   to: EncodeTarget,
 ): Promise<Encoding> {
-  const upstreamRequest: UpstreamRequest = {
-    method: 'POST',
-    ...(await call.encode(to, base.held)),
-  };
-  return {
-    request: upstreamRequest,
-    headers: base.headers,
-    isRelayed: isEventStream,
-    type: 'application/json',
-    read: (reply: BufferedResponse) => {
-      if (reply.status >= 300) throw refusalOf(reply, base.model.id);
-      return largeAnswer(plane, request, base, call, to, reply);
-    },
-  };
+  const encoded = await call.encode(to, base.held);
+  return eventsEncoding(base, encoded, (reply) => {
+    if (reply.status >= 300) throw refusalOf(reply, base.model.id);
+    return largeAnswer(plane, request, base, call, to, reply);
+  });
 }
 
 export function answerEvents(
@@ -148,10 +142,7 @@ export function answerEvents(
       to,
     );
   };
-  const encoder: Encoder = (attempt) =>
-    withMetadata(inferring, base, attempt, (modelInputs) => put(attempt.arm, modelInputs));
-  const buffered = (reply: BufferedResponse, encoding: Encoding): void =>
-    sendDecoded(request, reply, encoding);
-  const relayOptions = { target: '', body: undefined, tracing };
-  relayTranscoded(inferring, base, exchange, relayOptions, { failed: fail, buffered }, encoder);
+  relay(inferring, base, exchange, { tracing, failed: fail, bytes: 0 }, (attempt) =>
+    withMetadata(inferring, base, attempt, (modelInputs) => put(attempt.arm, modelInputs)),
+  );
 }

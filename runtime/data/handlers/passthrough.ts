@@ -5,12 +5,13 @@ import { answerMixed, answerTranscoded } from './transcoded';
 import type { CallOptions } from '../upstream/call';
 import { modelOf, requestedArm, requestedTarget } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
-import type { RelayedResponse, ProxiedRoute } from '../upstream/relay';
+import type { ProxiedRoute } from '../upstream/relay';
 import { relay, targetOf } from '../upstream/relay';
 import { callerHeaders, withoutHeaders } from '../upstream/headers';
 import { parsedAnswer } from '../upstream/infer';
 import { batchRelayedCall } from '../batching/batchable';
 import { isMetadataCall, fetchMetadata } from './metadata-proxied';
+import type { LiveAnswer } from '../shadow/mirror';
 import { collectCopy, isMirrored, mirroredRequest } from '../shadow/mirror';
 import type { ArmSupport } from '../routing/supported-calls';
 import { armSupport } from '../routing/supported-calls';
@@ -74,13 +75,14 @@ function bodyOf(
 
 function passUpload(
   { inferring }: Plane,
-  { exchange, tracing, fail }: Request,
+  { exchange, tracing, fail: failed }: Request,
   base: CallOptions,
   target: string,
   upload: Upload,
 ): void {
-  const relayOptions = { target, body: undefined, upload, tracing };
-  relay(inferring, base, exchange, relayOptions, { failed: fail });
+  const { method } = exchange;
+  const request = { method, target, body: undefined, headers: base.headers };
+  relay(inferring, base, exchange, { tracing, failed, upload, bytes: 0 }, () => request);
 }
 
 type Send = (
@@ -107,19 +109,20 @@ function pass(
   target: string,
   body: Buffer,
 ): void {
-  const { exchange, tracing, fail } = request;
+  const { exchange, tracing, fail: failed } = request;
   const own = batchRelayedCall(plane.batcher, base, route, exchange, body, target);
+  const { method } = exchange;
+  const upstreamRequest = { method, target, body, headers: base.headers };
+  const options = { tracing, failed, bytes: body.length };
   if (!isMirrored(route, base)) {
-    return relay(plane.inferring, own, exchange, { target, body, tracing }, { failed: fail });
+    return relay(plane.inferring, own, exchange, options, () => upstreamRequest);
   }
   const collect = collectCopy(plane.limits.shadowBytes);
-  const relayed = (answer: RelayedResponse | undefined): void => {
-    if (answer === undefined || answer.status >= 300) return;
+  const onSent = (live: LiveAnswer): void => {
     const call = transcodableCall(plane, request, route, base, target, body);
-    plane.shadows.mirror(mirroredRequest(plane.inferring, call, answer), base, tracing.requestId);
+    plane.shadows.mirror(mirroredRequest(plane.inferring, call, live), base, tracing.requestId);
   };
-  const relayOptions = { target, body, tracing, collect };
-  relay(plane.inferring, own, exchange, relayOptions, { relayed, failed: fail });
+  relay(plane.inferring, own, exchange, { ...options, collect, onSent }, () => upstreamRequest);
 }
 
 function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {

@@ -24,7 +24,7 @@ import type { RouteKind } from '../routing/paths';
 import { writeStrict } from '../transcode/exact-json';
 import { inflated } from '../transcode/body-json';
 import type { ShadowReport, Shadows } from '../shadow/shadows';
-import type { Upstream } from '../upstream/upstream';
+import type { HttpClient } from '../http/client/client';
 import type { LargeThread } from '../thread/large-thread';
 import { priorityOf, timeoutWithin } from './request-hints';
 
@@ -34,7 +34,7 @@ export interface DataPlaneOptions {
   readonly table: TableHolder;
   readonly dispatcher: Dispatcher;
   readonly authenticate: Authenticate;
-  readonly upstream: Upstream;
+  readonly upstream: HttpClient;
   readonly clock: TimerClock;
   /** In [0, 1). */
   readonly random: () => number;

@@ -1,12 +1,16 @@
 import { HEAD_LENGTH } from '../../shared/binary';
 import type { CallOptions, BufferedResponse } from '../upstream/call';
 import { callBuffered } from '../upstream/call';
-import type { ResponseBody, Encoding } from '../upstream/transcoded-call';
 import type { BodySource } from '../http/exchange';
-import type { BodyCopy, RelayedResponse, ProxiedRoute } from '../upstream/relay';
+import type {
+  BodyCopy,
+  Encoding,
+  ProxiedRoute,
+  RelayedResponse,
+  ResponseBody,
+} from '../upstream/relay';
 import type { InferenceContext } from '../upstream/infer';
 import { parsedAnswer } from '../upstream/infer';
-import { supports } from '../routing/supported-calls';
 import { BodyBuffer } from '../http/buffers/body-buffer';
 import { inflated, isJsonObject } from '../transcode/body-json';
 import { LARGE_BYTES } from '../../shared/json-survey';
@@ -91,12 +95,12 @@ async function liveOutputs(
 /** Outputs of the shadow's answer. @throws Refusal, TensorFault, SyntaxError */
 async function shadowOutputs(
   reply: BufferedResponse,
-  encoding: Encoding,
+  { decoder }: Encoding,
   model: string,
   kind: ProxiedRoute['kind'],
 ) {
-  if (!encoding.isRelayed(reply)) {
-    const body = await encoding.read(reply);
+  if (decoder !== undefined) {
+    const body = await decoder.read(reply);
     return outputsOf(typeof body === 'string' ? Buffer.from(body) : body, kind);
   }
   checkAnswered(reply, model);
@@ -117,25 +121,18 @@ export function mirroredRequest(
   call: TranscodableCall,
   live: LiveAnswer,
 ): MirroredRequest {
-  const { route, rawBody: raw, ownHeaders } = call;
+  const { route, rawBody } = call;
   const { kind } = route;
   return {
-    bytes: raw.length,
+    bytes: rawBody.length,
     live: () =>
       typeof live === 'string' || Buffer.isBuffer(live)
         ? outputsOf(Buffer.from(live as string), kind)
         : liveOutputs(live, kind, inferring.limits.shadowBytes),
     askShadow: async (base) => {
-      const shadow = base.model.arms.get(base.arm ?? '');
-      const isOwn = shadow !== undefined && supports(shadow, route);
-      const headers = isOwn ? base.headers : ownHeaders();
       const encode = encoderOf(inferring, { ...call, base });
-      let encoding: Encoding | undefined;
-      const reply = await callBuffered(inferring, { ...base, headers }, async (attempt) => {
-        encoding = await encode(attempt);
-        return encoding.request;
-      });
-      const outputs = encoding && (await shadowOutputs(reply, encoding, base.model.id, kind));
+      const { reply, request } = await callBuffered(inferring, base, encode);
+      const outputs = await shadowOutputs(reply, request, base.model.id, kind);
       if (outputs === undefined) throw new Error(`answered ${reply.status}`);
       return outputs;
     },

@@ -77,18 +77,20 @@ async function callChunk(
   base: CallOptions,
   chunk: readonly IndexedItem[],
 ): Promise<readonly ItemResult[] | undefined> {
-  const { id } = base.model;
-  const reply = await callBuffered(context, { ...base, items: chunk.length }, ({ arm }) => {
+  const { headers, model } = base;
+  const { id } = model;
+  const called = await callBuffered(context, { ...base, items: chunk.length }, ({ arm }) => {
     const target = nativeTarget(arm, id, 'batch_inference');
     if (target === undefined) throw new OneAtATime();
-    const put = (body: Buffer): UpstreamRequest => ({ method: 'POST', target, body });
+    const put = (body: Buffer): UpstreamRequest => ({ method: 'POST', target, body, headers });
     const body = bodyOf(chunk);
     return body instanceof Promise ? body.then(put) : put(body);
   }).catch((error: unknown) => {
     if (error instanceof OneAtATime) return undefined;
     throw error;
   });
-  if (reply === undefined) return undefined;
+  if (called === undefined) return undefined;
+  const { reply } = called;
   const { status } = reply;
   // One bad item may have failed the whole call: each item is sent in a call of its own.
   const spoiled = (status >= 400 && status < 500) || status === 500;

@@ -1,248 +1,237 @@
-import type { Priority } from '../../core/routing/outcome';
-import type { ArmRoute, ModelRoute, ReplicaRoute } from '../../core/routing/table';
-import { failureOf, poisoned, rejected } from './failure';
-import { fingerprintOf } from './fingerprint';
+import type { ArmRoute, ReplicaRoute } from '../../core/routing/table';
 import type { Holding } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 import type {
-  HttpResponse,
-  ResponseHandler,
-  HeaderText,
-  AbortSignalLike,
-  Upload,
-} from '../http/exchange';
-import type { HeaderRules } from './headers';
-import type { Fields } from '../http/fields';
-import type { DataPlaneLimits } from '../handlers/limits';
-import type {
   Attempt,
+  AttemptCallbacks,
   Dispatcher,
   Job,
-  JobResult,
-  PlannedTarget,
-  AttemptCallbacks,
+  JobCall,
   UnansweredResult,
 } from '../dispatch/job';
-import type { Upstream } from './upstream';
-import { collect } from './upstream';
+import type { DataPlaneLimits } from '../handlers/limits';
+import type { HttpClient } from '../http/client/client';
+import type {
+  ExchangeFailure,
+  HeaderText,
+  HttpResponse,
+  ResponseHandler,
+  Upload,
+} from '../http/exchange';
+import { attemptHeaders } from './attempt-headers';
+import { collect } from './collect';
+import { failureOf, poisoned, rejected } from './failure';
+import { fingerprintOf } from './fingerprint';
+import type { HeaderRules } from './headers';
 
 /** What every call needs, independent of its protocol. */
-export interface CallOptions extends Omit<Job, 'replayable' | 'attempt' | 'discard' | 'onResult'> {
-  /** Sent to the server; each try adds Host, Content-Length and the deadline. */
+export interface CallOptions extends Job {
+  /** Header lines from the caller, and about it, for the server. */
   readonly headers: HeaderText;
   /** Accounts for the memory of a buffered response; absent: it is bounded elsewhere. */
   readonly held?: Holding | undefined;
 }
 
-/** The request sent to one replica. */
-export interface UpstreamRequest {
-  readonly method: string;
-  readonly target: string;
-  readonly body: Buffer | undefined;
-  /** Extra header lines, for bodies that differ from try to try. */
-  readonly headers?: HeaderText | undefined;
-}
-
-export type EncodeForAttempt = (attempt: Attempt) => Promise<UpstreamRequest> | UpstreamRequest;
-
 export interface UpstreamContext {
   readonly dispatcher: Dispatcher;
-  readonly upstream: Upstream;
+  readonly upstream: HttpClient;
   readonly limits: DataPlaneLimits;
   readonly rules: HeaderRules;
 }
 
+/** The request of an attempt. */
+export interface UpstreamRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly body: Buffer | undefined;
+  /** All header lines but those that `attemptHeaders` adds. */
+  readonly headers: HeaderText;
+}
+
+/** Encodes a call for the arm of an attempt. @throws Refusal when the arm cannot get it */
+export type Encode<T extends UpstreamRequest> = (attempt: Attempt) => T | Promise<T>;
+
+/** Status and headers of a server's response. */
+export type UpstreamHead = Pick<HttpResponse, 'status' | 'fields'>;
+
 /** A response with its whole body. */
-export interface BufferedResponse {
+export interface BufferedResponse extends UpstreamHead {
   readonly arm: ArmRoute;
   readonly replica: ReplicaRoute;
-  readonly status: number;
-  readonly fields: Fields;
   readonly body: Buffer;
+  /** Attempts, this one included. */
+  readonly tries: number;
 }
 
-/** A call as a job of the dispatcher; subclasses decide how the response is delivered. */
-export abstract class UpstreamCall implements Job {
-  readonly model: ModelRoute;
-  readonly arm: string | undefined;
-  readonly version: string | undefined;
-  readonly cohortKey: string | undefined;
-  readonly priority: Priority;
-  readonly timeoutMs: number;
-  readonly items: number;
-  readonly traceId: string | undefined;
-  readonly isBatchCall: boolean | undefined;
-  readonly planned: PlannedTarget | undefined;
-  readonly joinBatch: Job['joinBatch'];
-  readonly signal: AbortSignalLike;
+/** Has the result of a call: one of `relay`, `buffered` and `unanswered` is called, once. */
+export interface Receiver<T extends UpstreamRequest> {
+  /** Does the response go on as it comes? Else it is read whole. */
+  readonly isRelayed: (head: UpstreamHead, request: T) => boolean;
+  /** Reports to `finished` when the response has been sent. */
+  readonly relay: (answer: HttpResponse, attempt: Attempt, report: AttemptCallbacks) => void;
+  readonly buffered: (reply: BufferedResponse, request: T) => void;
+  readonly unanswered: (result: UnansweredResult) => void;
+}
 
-  /** Body of the last try. */
-  private lastBody: Buffer | undefined;
+/** An attempt in progress. */
+interface CurrentAttempt<T extends UpstreamRequest> {
+  readonly attempt: Attempt;
+  readonly report: AttemptCallbacks;
+  readonly request: T;
+  /** `performance.now()` */
+  readonly began: number;
+}
+
+/** A call to a model, whatever its protocol: each attempt is encoded for its arm. */
+export class UpstreamCall<T extends UpstreamRequest> implements JobCall, ResponseHandler {
+  private current: CurrentAttempt<T> | undefined;
+  /** From a batch call: nothing is sent. */
+  private received: HttpResponse | undefined;
 
   constructor(
-    protected readonly context: UpstreamContext,
-    protected readonly base: CallOptions,
-    readonly replayable: boolean,
+    private readonly context: UpstreamContext,
+    private readonly base: CallOptions,
+    private readonly encode: Encode<T>,
+    private readonly receiver: Receiver<T>,
+    readonly replayable = true,
     readonly upload?: Upload | undefined,
-  ) {
-    this.model = base.model;
-    this.arm = base.arm;
-    this.version = base.version;
-    this.cohortKey = base.cohortKey;
-    this.priority = base.priority;
-    this.timeoutMs = base.timeoutMs;
-    this.items = base.items;
-    this.traceId = base.traceId;
-    this.isBatchCall = base.isBatchCall;
-    this.planned = base.planned;
-    this.joinBatch = base.joinBatch;
-    this.signal = base.signal;
-  }
+  ) {}
 
-  abstract attempt(attempt: Attempt, report: AttemptCallbacks): void;
-  abstract discard(): void;
-  abstract onResult(result: JobResult): void;
-
-  /** Sends the request to one replica; `asker` receives the response. */
-  protected send(
-    { replica, arm, remainingMs: timeoutMs, number, batchedAnswer }: Attempt,
-    { method, target, body, headers: more = '' }: UpstreamRequest,
-    asker: ResponseHandler,
-  ): void {
-    if (batchedAnswer !== undefined) return asker.onResponse(batchedAnswer);
-    this.lastBody = body;
-    const poisonedMs = this.isBatchCall === true ? 0 : this.poisonedMs(arm.name, replica.version);
-    if (poisonedMs > 0) return asker.onFailure(poisoned(this.model.id, poisonedMs));
-    const { signal, replayable, upload } = this;
-    const headers = this.headers + more;
-    const repeatable = replayable && this.model.inference.idempotent;
-    const isAgain = number > 1;
-    const asking = { method, target, headers, body, upload, timeoutMs, signal };
-    this.context.upstream.send({ replica, ...asking, repeatable, isAgain }, asker);
-  }
-
-  private poisonedMs(arm: string, version: string): number {
-    return this.context.dispatcher.poisonedMs(this.model.id, arm, () => this.fingerprint(version));
-  }
-
-  fingerprint(version: string): string | undefined {
-    const { lastBody, model } = this;
-    if (lastBody === undefined || this.isBatchCall === true) return undefined;
-    return fingerprintOf(model.id, version, lastBody);
-  }
-
-  protected get headers(): HeaderText {
-    return this.base.headers;
-  }
-
-  /** A request that cannot be encoded is the caller's fault: no replica is blamed for it. */
-  protected prepare<T>(
-    make: () => T | Promise<T>,
-    report: AttemptCallbacks,
-    put: (made: T) => void,
-  ): void {
-    const refused = (reason: unknown): void => report.settled(rejected(reason));
-    let made: T | Promise<T>;
-    try {
-      made = make();
-    } catch (error) {
-      return refused(error);
-    }
-    if (made instanceof Promise) made.then(put, refused);
-    else put(made);
-  }
-
-  /** A try ends with the last byte; a response that is cut off before can be retried. */
-  protected readWhole(
-    { remainingMs }: Attempt,
-    began: number,
-    answered: HttpResponse,
-    report: AttemptCallbacks,
-    keep: (body: Buffer) => void,
-  ): void {
-    const { status } = answered;
-    const timeoutMs = Math.max(0, remainingMs - (performance.now() - began));
-    const { held = UNCOUNTED } = this.base;
-    const { answerBytes: limit } = this.context.limits;
-    collect(answered, { limit, timeoutMs, held }, (body) => {
-      if (body instanceof MemoryFull) return report.settled(rejected(body));
-      if (!Buffer.isBuffer(body)) {
-        return report.settled(this.signal.aborted ? { kind: 'aborted' } : body);
-      }
-      keep(body);
-      report.settled({ kind: 'answered', status });
-      report.finished({ kind: 'answered', status });
-    });
-  }
-}
-
-/** How a buffered call ended. */
-export type CallOutcome =
-  | { readonly kind: 'reply'; readonly reply: BufferedResponse; readonly tries: number }
-  | { readonly kind: 'none'; readonly result: UnansweredResult };
-
-/** A call whose response is read whole before it is returned. */
-export class BufferedCall extends UpstreamCall {
-  private current: Omit<BufferedResponse, 'arm'> | undefined;
-
-  constructor(
-    context: UpstreamContext,
-    base: CallOptions,
-    private readonly encodeFor: EncodeForAttempt,
-    private readonly done: (ended: CallOutcome) => void,
-  ) {
-    super(context, base, true);
+  receive(attempt: Attempt, report: AttemptCallbacks, answer: HttpResponse): void {
+    this.received = answer;
+    this.attempt(attempt, report);
   }
 
   attempt(attempt: Attempt, report: AttemptCallbacks): void {
-    this.prepare(
-      () => this.encodeFor(attempt),
-      report,
-      (request) => this.put(attempt, request, report),
+    let request: T | Promise<T>;
+    try {
+      request = this.encode(attempt);
+    } catch (error) {
+      return void report.settled(rejected(error));
+    }
+    if (!(request instanceof Promise)) return this.send(attempt, report, request);
+    request
+      .then((later) => this.send(attempt, report, later))
+      .catch((error: unknown) => report.settled(rejected(error)));
+  }
+
+  private send(attempt: Attempt, report: AttemptCallbacks, request: T): void {
+    this.current = { attempt, report, request, began: performance.now() };
+    if (this.received !== undefined) return this.onResponse(this.received);
+    const { replica, remainingMs: timeoutMs, number } = attempt;
+    const { base, context, upload, replayable } = this;
+    const refused = attempt.isSuspect ? this.poisoned(attempt) : undefined;
+    if (refused !== undefined) return this.onFailure(refused);
+    const { method, target, body } = request;
+    context.upstream.send(
+      replica,
+      {
+        method,
+        target,
+        headers: attemptHeaders(replica, request, upload, timeoutMs),
+        body,
+        upload,
+        timeoutMs,
+        signal: base.signal,
+        repeatable: replayable && base.model.inference.idempotent,
+        isAgain: number > 1,
+      },
+      this,
     );
   }
 
-  private put(attempt: Attempt, request: UpstreamRequest, report: AttemptCallbacks): void {
-    const began = performance.now();
-    this.send(attempt, request, {
-      onResponse: (answered) => {
-        const keep = (body: Buffer): void => {
-          const { status, fields } = answered;
-          this.current = { replica: attempt.replica, status, fields, body };
-        };
-        this.readWhole(attempt, began, answered, report, keep);
-      },
-      onFailure: (why) => report.settled(why),
+  private poisoned({ arm, replica }: Attempt): ExchangeFailure | undefined {
+    const { id } = this.base.model;
+    const fingerprint = this.fingerprint(replica.version);
+    const ms = this.context.dispatcher.poisonedMs(id, arm.name, fingerprint);
+    return ms > 0 ? poisoned(id, ms) : undefined;
+  }
+
+  fingerprint(version: string): string | undefined {
+    const { model, isBatchCall } = this.base;
+    const body = this.current?.request.body;
+    if (body === undefined || isBatchCall === true) return undefined;
+    return fingerprintOf(model.id, version, body);
+  }
+
+  onRequestSent(): void {
+    this.current?.report.delivered?.();
+  }
+
+  onFailure(why: ExchangeFailure): void {
+    this.current?.report.settled(why);
+  }
+
+  onResponse(answer: HttpResponse): void {
+    const { current } = this;
+    if (current === undefined) return;
+    const { attempt, report, request } = current;
+    if (!this.receiver.isRelayed(answer, request)) return this.buffer(current, answer);
+    const verdict = report.settled({ kind: 'answered', status: answer.status });
+    if (verdict === 'deliver') this.receiver.relay(answer, attempt, report);
+    else answer.body.destroy();
+  }
+
+  /** An attempt ends with the last byte; a response that is cut off before can be retried. */
+  private buffer(current: CurrentAttempt<T>, answer: HttpResponse): void {
+    const { attempt, report, request, began } = current;
+    const { arm, replica, remainingMs, number: tries } = attempt;
+    const { status, fields } = answer;
+    const timeoutMs = Math.max(0, remainingMs - (performance.now() - began));
+    const { held = UNCOUNTED, signal } = this.base;
+    const { answerBytes: limit } = this.context.limits;
+    collect(answer, { limit, timeoutMs, held }, (body) => {
+      if (body instanceof MemoryFull) return void report.settled(rejected(body));
+      if (!Buffer.isBuffer(body)) {
+        return void report.settled(signal.aborted ? { kind: 'aborted' } : body);
+      }
+      if (report.settled({ kind: 'answered', status }) !== 'deliver') return;
+      this.receiver.buffered({ arm, replica, status, fields, body, tries }, request);
+      report.finished({ kind: 'answered', status });
     });
   }
 
-  discard(): void {
-    this.current = undefined;
+  onUnanswered(result: UnansweredResult): void {
+    this.receiver.unanswered(result);
   }
+}
 
-  onResult(result: JobResult): void {
-    const { current } = this;
-    if (result.kind !== 'answered') return this.done({ kind: 'none', result });
-    if (current === undefined) throw new Error('a job was answered without an attempt');
-    const { arm, tries } = result;
-    this.done({ kind: 'reply', reply: { arm, ...current }, tries });
-  }
+/** A response that was read whole, and the request it answers. */
+export interface BufferedResult<T extends UpstreamRequest> {
+  readonly reply: BufferedResponse;
+  readonly request: T;
 }
 
 /**
  * Calls a model and reads the whole response, whatever its status.
  * @throws Refusal when there is no response, CallerGone when the caller disconnected
  */
-export function callBuffered(
+export function callBuffered<T extends UpstreamRequest>(
   context: UpstreamContext,
   base: CallOptions,
-  encodeFor: EncodeForAttempt,
-): Promise<BufferedResponse> {
+  encode: Encode<T>,
+): Promise<BufferedResult<T>> {
   return new Promise((resolve, reject) => {
-    const end = (ended: CallOutcome): void => {
-      if (ended.kind === 'reply') resolve(ended.reply);
-      else reject(failureOf(ended.result, base.model.id));
-    };
-    context.dispatcher.start(new BufferedCall(context, base, encodeFor, end));
+    const receiver = new BufferedReceiver<T>(
+      (reply, request) => resolve({ reply, request }),
+      (result) => reject(failureOf(result, base.model.id)),
+    );
+    context.dispatcher.start(base, new UpstreamCall(context, base, encode, receiver));
   });
+}
+
+/** Receives every response whole, so that none is relayed. */
+export class BufferedReceiver<T extends UpstreamRequest> implements Receiver<T> {
+  constructor(
+    readonly buffered: Receiver<T>['buffered'],
+    readonly unanswered: Receiver<T>['unanswered'],
+  ) {}
+
+  isRelayed(): boolean {
+    return false;
+  }
+
+  relay({ body }: HttpResponse): void {
+    body.destroy();
+  }
 }

@@ -1,9 +1,8 @@
 import type { ModelRoute } from '../../core/routing/table';
 import { HEAD_LENGTH } from '../../shared/binary';
-import type { UpstreamRequest, CallOptions, BufferedResponse } from './call';
-import type { Encoding, Encoder } from './transcoded-call';
+import type { CallOptions, BufferedResponse, Encode } from './call';
 import type { HeaderText } from '../http/exchange';
-import type { ProxiedRoute } from './relay';
+import type { Encoding, ProxiedRoute } from './relay';
 import { upstreamHeaders } from './headers';
 import type { InferenceContext } from './infer';
 import { answerText, checkUtf8, withMetadata, invalidResponse, refusalOf } from './infer';
@@ -116,22 +115,6 @@ export function checkAnswered(reply: BufferedResponse, model: string): void {
   if (reply.status >= 300) throw refusalOf(reply, model);
 }
 
-/** Request and response pass unchanged. */
-function passthroughEncoding({ base, target, rawBody }: TranscodableCall): Encoding {
-  const read = (reply: BufferedResponse): string => {
-    checkAnswered(reply, base.model.id);
-    return answerText(reply, base.model.id);
-  };
-  const upstreamRequest = { method: 'POST', target, body: rawBody };
-  return {
-    request: upstreamRequest,
-    headers: base.headers,
-    isRelayed: () => true,
-    read,
-    type: 'application/json',
-  };
-}
-
 /** Decodes a large response in the worker thread. */
 async function readLarge(
   { base: { model, held } }: TranscodableCall,
@@ -153,15 +136,12 @@ async function largeEncoding(
 ): Promise<Encoding> {
   const { base, ownHeaders } = transcodable;
   const { call, type } = transcoder;
-  const upstreamRequest: UpstreamRequest = {
-    method: 'POST',
-    ...(await call.encode(to, base.held)),
-  };
   const read = (reply: BufferedResponse): Promise<Buffer> => {
     checkAnswered(reply, base.model.id);
     return readLarge(transcodable, call, to, reply);
   };
-  return { request: upstreamRequest, headers: ownHeaders(), isRelayed: () => false, type, read };
+  const { target, body } = await call.encode(to, base.held);
+  return { method: 'POST', target, body, headers: ownHeaders(), decoder: { type, read } };
 }
 
 function transcodedEncoding(
@@ -172,26 +152,27 @@ function transcodedEncoding(
 ): Encoding {
   const { base, ownHeaders, largeCall } = transcodable;
   const { id } = base.model;
+  const decode = (reply: BufferedResponse): string | Promise<Buffer> => {
+    checkAnswered(reply, id);
+    if (isLarge(reply.body)) {
+      return largeCall().then((call) => readLarge(transcodable, call, to, reply));
+    }
+    const output = readable(() => read(answerText(reply, id), reply.replica.version));
+    if (output === undefined) throw invalidResponse(id);
+    return output;
+  };
   return {
-    request: { method: 'POST', target, body: Buffer.from(body) },
+    method: 'POST',
+    target,
+    body: Buffer.from(body),
     headers: ownHeaders(),
-    isRelayed: () => false,
-    type,
-    read: (reply) => {
-      checkAnswered(reply, id);
-      if (isLarge(reply.body)) {
-        return largeCall().then((call) => readLarge(transcodable, call, to, reply));
-      }
-      const output = readable(() => read(answerText(reply, id), reply.replica.version));
-      if (output === undefined) throw invalidResponse(id);
-      return output;
-    },
+    decoder: { type, read: decode },
   };
 }
 
-export function encoderOf(context: InferenceContext, call: TranscodableCall): Encoder {
-  const { route, base } = call;
-  const passthrough = passthroughEncoding(call);
+export function encoderOf(context: InferenceContext, call: TranscodableCall): Encode<Encoding> {
+  const { route, base, target, rawBody: body } = call;
+  const passthrough = { method: 'POST', target, body, headers: base.headers };
   return (attempt) => {
     const { arm } = attempt;
     if (supports(arm, route)) return passthrough;

@@ -108,6 +108,15 @@ export function withMetadata<T>(
   return modelInputs instanceof Promise ? modelInputs.then(put) : put(modelInputs);
 }
 
+/** A request for one arm, and what its response is read with. */
+interface LargeNativeRequest extends UpstreamRequest {
+  readonly to: EncodeTarget;
+}
+
+interface NativeRequest extends LargeNativeRequest {
+  readonly encoded: EncodedNativeCall;
+}
+
 /** Runs one item on any server, in the server's protocol. @throws Refusal, CallerGone */
 export async function infer(
   context: InferenceContext,
@@ -116,26 +125,26 @@ export async function infer(
 ): Promise<InferenceResult> {
   if (item instanceof LargeItem) return inferLarge(context, base, item.call);
   const { id } = base.model;
-  let encoded: EncodedNativeCall | undefined;
-  let to: EncodeTarget | undefined;
-  const put = ({ arm }: Attempt, modelInputs: ModelInputs | undefined): UpstreamRequest => {
-    to = { arm, modelInputs };
-    encoded = bounded(() => encodeNative(arm, id, item, modelInputs));
+  const { headers } = base;
+  const put = ({ arm }: Attempt, modelInputs: ModelInputs | undefined): NativeRequest => {
+    const encoded = bounded(() => encodeNative(arm, id, item, modelInputs));
     const { target, body } = encoded;
-    return { method: 'POST', target, body: Buffer.from(body) };
+    const to = { arm, modelInputs };
+    return { method: 'POST', target, body: Buffer.from(body), headers, to, encoded };
   };
-  const reply = await callBuffered(context, base, (attempt) =>
+  const { reply, request } = await callBuffered(context, base, (attempt) =>
     withMetadata(context, base, attempt, (modelInputs) => put(attempt, modelInputs)),
   );
+  const { to, encoded } = request;
   if (reply.status >= 300) throw refusalOf(reply, id);
   const text = reply.body.length > LARGE_BYTES ? undefined : answerText(reply, id);
-  const spliced = text === undefined ? undefined : encoded?.splice(text);
-  if (spliced === undefined && to !== undefined && isLarge(reply.body)) {
+  const spliced = text === undefined ? undefined : encoded.splice(text);
+  if (spliced === undefined && isLarge(reply.body)) {
     const { maxBatchSize } = base.model.inference;
     const call = largeNative(context.thread, { id, maxBatchSize }, itemBytes(item));
     return readLargeResult(base, call, to, reply);
   }
-  const output = spliced ?? (text === undefined ? undefined : encoded?.read(text));
+  const output = spliced ?? (text === undefined ? undefined : encoded.read(text));
   if (output === undefined) throw invalidResponse(id);
   const { output: value, confidence } = output;
   return { output: value, confidence, arm: reply.arm.name, version: reply.replica.version };
@@ -166,18 +175,18 @@ async function inferLarge(
   base: CallOptions,
   call: LargeCall,
 ): Promise<InferenceResult> {
-  let to: EncodeTarget | undefined;
+  const { headers } = base;
   const put = async (
     { arm }: Attempt,
     modelInputs: ModelInputs | undefined,
-  ): Promise<UpstreamRequest> => {
-    to = { arm, modelInputs };
-    return { method: 'POST', ...(await call.encode(to, base.held)) };
+  ): Promise<LargeNativeRequest> => {
+    const to = { arm, modelInputs };
+    const { target, body } = await call.encode(to, base.held);
+    return { method: 'POST', target, body, headers, to };
   };
-  const reply = await callBuffered(context, base, (attempt) =>
+  const { reply, request } = await callBuffered(context, base, (attempt) =>
     withMetadata(context, base, attempt, (modelInputs) => put(attempt, modelInputs)),
   );
   if (reply.status >= 300) throw refusalOf(reply, base.model.id);
-  if (to === undefined) throw invalidResponse(base.model.id);
-  return readLargeResult(base, call, to, reply);
+  return readLargeResult(base, call, request.to, reply);
 }

@@ -2,7 +2,7 @@ import type { ServerInfoCache, ServerInfoResult } from './server-info-cache';
 import { createServerInfoCache } from './server-info-cache';
 import type { ModelInputs } from '../transcode/v2';
 import { readMetadata } from '../transcode/v2';
-import type { Upstream } from './upstream';
+import type { HttpClient } from '../http/client/client';
 
 /** Model metadata is small; a larger response is not metadata. */
 const MAX_BYTES = 1024 * 1024;
@@ -30,7 +30,7 @@ function read(status: number, body: Buffer): ServerInfoResult<ModelInputs> {
 }
 
 export function createMetadataCache(
-  upstream: Upstream,
+  upstream: HttpClient,
   clock: { readonly now: () => number },
 ): MetadataCache {
   const target = (model: string): string => `/v2/models/${encodeURIComponent(model)}`;

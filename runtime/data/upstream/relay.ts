@@ -1,21 +1,21 @@
 import type { AttemptResult, BrokenAnswer } from '../../core/routing/outcome';
-import type { ReplicaRoute } from '../../core/routing/table';
-import type { UpstreamRequest, CallOptions, UpstreamContext } from './call';
+import type { Attempt, AttemptCallbacks, UnansweredResult } from '../dispatch/job';
+import type { BodySource, DeliveryOutcome, Exchange, HttpResponse, Upload } from '../http/exchange';
+import type { Fields } from '../http/fields';
+import type { Route } from '../routing/paths';
+import type {
+  BufferedResponse,
+  CallOptions,
+  Encode,
+  Receiver,
+  UpstreamContext,
+  UpstreamHead,
+  UpstreamRequest,
+} from './call';
 import { UpstreamCall } from './call';
 import { failureOf } from './failure';
-import type {
-  HttpResponse,
-  ExchangeFailure,
-  Exchange,
-  DeliveryOutcome,
-  BodySource,
-  Upload,
-} from '../http/exchange';
 import type { Tracing } from './headers';
-import { callerHeaders } from './headers';
-import type { Fields } from '../http/fields';
-import type { Attempt, JobResult, AttemptCallbacks } from '../dispatch/job';
-import type { Route } from '../routing/paths';
+import { callerHeaders, ownHeaders, typeLine } from './headers';
 
 /** Routes whose bytes are relayed unchanged where the server supports the protocol. */
 export type ProxiedRoute = Extract<Route, { kind: 'v2' | 'v1' | 'openai' }>;
@@ -50,14 +50,22 @@ export interface BodyCopy {
   readonly bytes: () => Buffer | undefined;
 }
 
-/** What is relayed, and whether the response is copied. */
-export interface RelayOptions {
-  readonly target: string;
-  readonly body: Buffer | undefined;
-  /** Instead of a body. */
-  readonly upload?: Upload | undefined;
-  readonly tracing: Tracing;
-  readonly collect?: ((source: BodySource) => BodyCopy) | undefined;
+export type ResponseBody = string | Buffer;
+
+/** Puts a server's response into the caller's protocol. */
+export interface ResponseDecoder {
+  /** Responses that are relayed unchanged nevertheless; absent: none. */
+  readonly isRelayed?: (head: UpstreamHead) => boolean;
+  /** The body for the caller; asynchronous if it is large. @throws Refusal */
+  readonly read: (reply: BufferedResponse) => ResponseBody | Promise<ResponseBody>;
+  /** Its Content-Type. */
+  readonly type: string;
+}
+
+/** The request for one arm, and how its response is decoded. */
+export interface Encoding extends UpstreamRequest {
+  /** Absent: responses are relayed unchanged. */
+  readonly decoder?: ResponseDecoder | undefined;
 }
 
 /** A response that reached the caller completely. */
@@ -68,94 +76,18 @@ export interface RelayedResponse {
   readonly body: Buffer | undefined;
 }
 
-/** How a relayed call ended. One of the two is called, once. */
-export interface RelayCallbacks {
-  /** Undefined: the response was cut off, which the caller has seen. */
-  readonly relayed?: ((relayed: RelayedResponse | undefined) => void) | undefined;
+export interface RelayOptions {
+  readonly tracing: Tracing;
+  /** The body comes while it is sent. */
+  readonly upload?: Upload | undefined;
+  /** Bytes that are kept for a second attempt. */
+  readonly bytes: number;
+  /** Copies a response while it is relayed. */
+  readonly collect?: ((source: BodySource) => BodyCopy) | undefined;
+  /** The caller has a successful response, relayed or decoded. */
+  readonly onSent?: ((live: RelayedResponse | ResponseBody) => void) | undefined;
   /** Refusal or CallerGone: nothing was written to the caller yet. */
   readonly failed: (error: unknown) => void;
-}
-
-/** A call whose request and response bytes pass unchanged. */
-export class RelayedCall extends UpstreamCall {
-  protected request: UpstreamRequest;
-  private replica: ReplicaRoute | undefined;
-  private answer: HttpResponse | undefined;
-  private report: AttemptCallbacks | undefined;
-  private copy: BodyCopy | undefined;
-
-  constructor(
-    context: UpstreamContext,
-    base: CallOptions,
-    private readonly exchange: Exchange,
-    private readonly relayOptions: RelayOptions,
-    protected readonly callbacks: RelayCallbacks,
-  ) {
-    const { target, body, upload } = relayOptions;
-    const { replayBytes } = base.model.inference;
-    super(context, base, upload === undefined && (body?.length ?? 0) <= replayBytes, upload);
-    this.request = { method: exchange.method, target, body };
-  }
-
-  attempt(attempt: Attempt, report: AttemptCallbacks): void {
-    this.replica = attempt.replica;
-    this.report = report;
-    this.send(attempt, this.request, this);
-  }
-
-  onRequestSent(): void {
-    this.report?.delivered?.();
-  }
-
-  onResponse(answer: HttpResponse): void {
-    this.answer = answer;
-    this.report?.settled({ kind: 'answered', status: answer.status });
-  }
-
-  onFailure(why: ExchangeFailure): void {
-    this.report?.settled(why);
-  }
-
-  discard(): void {
-    const { answer, report } = this;
-    if (answer === undefined) return;
-    this.answer = undefined;
-    answer.body.destroy();
-    report?.finished({ kind: 'answered', status: answer.status });
-  }
-
-  onResult(result: JobResult): void {
-    const { answer, replica, exchange, callbacks, relayOptions } = this;
-    if (result.kind !== 'answered') {
-      return callbacks.failed(failureOf(result, this.model.id));
-    }
-    if (answer === undefined || replica === undefined) {
-      return callbacks.failed(new Error('a job was answered without an attempt'));
-    }
-    const { status, fields, body } = answer;
-    const origin = { arm: result.arm.name, version: replica.version };
-    const headers = callerHeaders(fields, relayOptions.tracing, origin, this.context.rules);
-    exchange.account?.onRouted(origin.arm, origin.version);
-    this.copy = relayOptions.collect?.(body);
-    const { arm, tries } = result;
-    exchange.stream(status, headers, this.copy?.source ?? body, (how, why) => {
-      this.sent(how, answer, why);
-      if (how !== 'unsent' || why === undefined || why.kind === 'aborted') return;
-      callbacks.failed(failureOf({ kind: 'failed', arm, result: why, tries }, this.model.id));
-    });
-  }
-
-  private sent(
-    how: DeliveryOutcome,
-    { status, fields }: HttpResponse,
-    why: ExchangeFailure | undefined,
-  ): void {
-    const { report, callbacks, copy } = this;
-    const end = how === 'unsent' && why !== undefined ? why : endOf(how, status);
-    report?.finished(end, brokenOf(how, fields));
-    if (callbacks.relayed === undefined || how === 'unsent') return;
-    callbacks.relayed(how === 'complete' ? { status, fields, body: copy?.bytes() } : undefined);
-  }
 }
 
 function endOf(how: DeliveryOutcome, status: number): AttemptResult {
@@ -173,13 +105,73 @@ function brokenOf(how: DeliveryOutcome, fields: Fields): BrokenAnswer | undefine
   };
 }
 
-/** Relays a request to a replica and the response to the caller, byte by byte. */
+/** Passes responses on to the caller of an exchange, as they come or decoded. */
+class Relay implements Receiver<Encoding> {
+  constructor(
+    private readonly context: UpstreamContext,
+    private readonly base: CallOptions,
+    private readonly exchange: Exchange,
+    private readonly options: RelayOptions,
+  ) {}
+
+  isRelayed(head: UpstreamHead, { decoder }: Encoding): boolean {
+    return decoder === undefined || decoder.isRelayed?.(head) === true;
+  }
+
+  relay(answer: HttpResponse, { arm, replica, number }: Attempt, report: AttemptCallbacks): void {
+    const { context, exchange, options } = this;
+    const { status, fields, body } = answer;
+    const origin = { arm: arm.name, version: replica.version };
+    const headers = callerHeaders(fields, options.tracing, origin, context.rules);
+    exchange.account?.onRouted(origin.arm, origin.version);
+    const copy = options.collect?.(body);
+    exchange.stream(status, headers, copy?.source ?? body, (how, why) => {
+      const end = how === 'unsent' && why !== undefined ? why : endOf(how, status);
+      report.finished(end, brokenOf(how, fields));
+      const isGood = how === 'complete' && status < 300;
+      if (isGood) options.onSent?.({ status, fields, body: copy?.bytes() });
+      if (how !== 'unsent' || why === undefined || why.kind === 'aborted') return;
+      this.unanswered({ kind: 'failed', arm, result: why, tries: number });
+    });
+  }
+
+  buffered(reply: BufferedResponse, { decoder }: Encoding): void {
+    if (decoder === undefined) return;
+    const { failed } = this.options;
+    const send = (body: ResponseBody): void => this.send(reply, decoder.type, body);
+    try {
+      const body = decoder.read(reply);
+      if (body instanceof Promise) body.then(send).catch(failed);
+      else send(body);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  private send({ arm, replica }: BufferedResponse, type: string, body: ResponseBody): void {
+    const { exchange, options } = this;
+    const origin = { arm: arm.name, version: replica.version };
+    exchange.account?.onRouted(origin.arm, origin.version);
+    exchange.answer(200, typeLine(type) + ownHeaders(options.tracing, origin), body);
+    options.onSent?.(body);
+  }
+
+  unanswered(result: UnansweredResult): void {
+    this.options.failed(failureOf(result, this.base.model.id));
+  }
+}
+
+/** Sends a call to the chosen arm, and its response to the caller: unchanged, or decoded. */
 export function relay(
   context: UpstreamContext,
   base: CallOptions,
   exchange: Exchange,
-  relayOptions: RelayOptions,
-  callbacks: RelayCallbacks,
+  options: RelayOptions,
+  encode: Encode<Encoding>,
 ): void {
-  context.dispatcher.start(new RelayedCall(context, base, exchange, relayOptions, callbacks));
+  const { upload, bytes } = options;
+  const replayable = upload === undefined && bytes <= base.model.inference.replayBytes;
+  const receiver = new Relay(context, base, exchange, options);
+  const call = new UpstreamCall(context, base, encode, receiver, replayable, upload);
+  context.dispatcher.start(base, call);
 }

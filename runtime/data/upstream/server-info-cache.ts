@@ -3,8 +3,9 @@ import type { AbortSignalLike } from '../http/exchange';
 import { awaitResponse } from '../http/client/client';
 import { CallerSignal } from '../http/server/caller-signal';
 import type { Attempt } from '../dispatch/job';
-import type { Upstream } from './upstream';
-import { readAll } from './upstream';
+import type { HttpClient } from '../http/client/client';
+import { attemptHeaders } from './attempt-headers';
+import { readAll } from './collect';
 
 // What servers report about themselves: fetched once per arm and version, whatever the number of
 // waiting requests.
@@ -50,25 +51,26 @@ const UNKNOWN = { kind: 'unknown' } as const;
 
 /** Asks on behalf of all waiting requests: it does not end when one of them is cancelled. */
 async function fetchInfo<T>(
-  upstream: Upstream,
+  upstream: HttpClient,
   query: ServerInfoQuery<T>,
   model: string,
   { replica }: Attempt,
 ): Promise<ServerInfoResult<T>> {
+  const body = undefined;
+  const timeoutMs = QUERY_TIMEOUT_MS;
   const request = {
-    replica,
     method: 'GET',
     target: query.target(model),
-    headers: '',
-    body: undefined,
-    timeoutMs: QUERY_TIMEOUT_MS,
+    headers: attemptHeaders(replica, { headers: '', body }, undefined, timeoutMs),
+    body,
+    timeoutMs,
     signal: new CallerSignal(),
     repeatable: true,
   };
-  const answered = await awaitResponse((asker) => upstream.send(request, asker));
+  const answered = await awaitResponse((asker) => upstream.send(replica, request, asker));
   if (answered.kind !== 'answered') return UNKNOWN;
-  const body = await readAll(answered, query.limit, QUERY_TIMEOUT_MS);
-  return Buffer.isBuffer(body) ? query.read(answered.status, body) : UNKNOWN;
+  const read = await readAll(answered, query.limit, timeoutMs);
+  return Buffer.isBuffer(read) ? query.read(answered.status, read) : UNKNOWN;
 }
 
 /** The result, or undefined when the waiting request was cancelled or its time is over. */
@@ -115,7 +117,7 @@ class VersionMap<T> {
 }
 
 export function createServerInfoCache<T>(
-  upstream: Upstream,
+  upstream: HttpClient,
   clock: { readonly now: () => number },
   query: ServerInfoQuery<T>,
 ): ServerInfoCache<T> {

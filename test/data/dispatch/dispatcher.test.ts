@@ -1,7 +1,6 @@
 import * as fc from 'fast-check';
 import type { Share } from '../../../runtime/core/routing/table';
-import type { JobResult } from '../../../runtime/data/dispatch/job';
-import type { Layout, Requested, SimReplica } from '../../core/simulator';
+import type { JobResult, Layout, Requested, SimReplica } from '../../core/simulator';
 import { kill, Simulation } from '../../core/simulator';
 
 const HALF: readonly Share[] = [

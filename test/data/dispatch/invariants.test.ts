@@ -5,7 +5,13 @@ import type { TableHolder } from '../../../runtime/core/routing/table';
 import { EMPTY_TABLE } from '../../../runtime/core/routing/table';
 import { createDispatcher } from '../../../runtime/data/dispatch/dispatcher';
 import { CallerSignal } from '../../../runtime/data/http/server/caller-signal';
-import type { Attempt, Job, JobResult, AttemptCallbacks } from '../../../runtime/data/dispatch/job';
+import type {
+  Attempt,
+  AttemptCallbacks,
+  Job,
+  JobCall,
+  UnansweredResult,
+} from '../../../runtime/data/dispatch/job';
 import type { Layout } from '../../core/simulator';
 import { routeOf, seeded, Simulation } from '../../core/simulator';
 import { VirtualTime } from '../../core/virtual-time';
@@ -22,12 +28,18 @@ interface Running {
   readonly signal: CallerSignal;
 }
 
+type Asked = Pick<Job, 'priority' | 'timeoutMs' | 'items' | 'cohortKey'> &
+  Pick<JobCall, 'replayable'>;
+
 /** A dispatcher whose replicas answer when a test says so. */
 class World {
   readonly time = new VirtualTime();
   readonly table: TableHolder = { current: EMPTY_TABLE };
   readonly outcomes: Outcome[] = [];
-  readonly results: JobResult[] = [];
+  /** Requests that are told that there is no answer. */
+  readonly unanswered: UnansweredResult[] = [];
+  /** Answers that go to their callers. */
+  delivered = 0;
   readonly running: Running[] = [];
   readonly streaming: Running[] = [];
   /** Replicas that once refused. */
@@ -58,27 +70,21 @@ class World {
     this.parts.onTableSwap();
   }
 
-  ask(more: Pick<Job, 'priority' | 'timeoutMs' | 'items' | 'replayable' | 'cohortKey'>): void {
+  ask({ replayable, ...more }: Asked): void {
     const model = this.table.current.models.get('sim');
     if (model === undefined) throw new Error('swap in a layout first');
     this.asked += 1;
     const signal = new CallerSignal();
-    let last: Running | undefined;
-    this.parts.dispatcher.start({
-      ...more,
-      model,
-      signal,
+    const call: JobCall = {
+      replayable,
       attempt: ({ replica }: Attempt, tried) => {
-        last = { replica: replica.id, tried, signal };
-        this.running.push(last);
+        this.running.push({ replica: replica.id, tried, signal });
       },
-      discard: () => {
-        const at = last === undefined ? -1 : this.streaming.indexOf(last);
-        if (at < 0) throw new Error('an answer that nobody has is thrown away');
-        this.finish(at, { kind: 'answered', status: 503 });
-      },
-      onResult: (result) => this.results.push(result),
-    });
+      receive: () => undefined,
+      fingerprint: () => undefined,
+      onUnanswered: (result) => this.unanswered.push(result),
+    };
+    this.parts.dispatcher.start({ ...more, model, signal }, call);
   }
 
   /** One of those that run ends, or has its first byte. */
@@ -86,9 +92,10 @@ class World {
     const [one] = this.running.splice(at % Math.max(1, this.running.length), 1);
     if (one === undefined) return;
     if (result.kind === 'unreached') this.refused.add(one.replica);
-    // Before it tells, as a second try may begin in this very call.
-    if (result.kind === 'answered') this.streaming.push(one);
-    one.tried.settled(result);
+    const verdict = one.tried.settled(result);
+    if (result.kind !== 'answered' || verdict === 'retry') return;
+    this.delivered += 1;
+    this.streaming.push(one);
   }
 
   finish(at: number, end: AttemptResult): void {
@@ -205,9 +212,10 @@ function holdSomebody(world: World, arms: readonly ArmStats[]): void {
 function holdEnded(world: World): void {
   world.end();
   holdSane(world, world.arms());
-  const { asked, outcomes, results, active } = world;
+  const { asked, outcomes, unanswered, delivered, active } = world;
+  const results = unanswered.length + delivered;
   hold(outcomes.length === asked, () => `${asked} jobs, ${outcomes.length} outcomes`);
-  hold(results.length === asked, () => `${asked} jobs, ${results.length} results`);
+  hold(results === asked, () => `${asked} jobs, ${results} results`);
   hold(active === 0, () => `${active} are left`);
   hold(
     outcomes.every(({ tries }) => tries <= 2),

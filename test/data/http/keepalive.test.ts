@@ -12,7 +12,7 @@ import type { CallerLimits } from '../../../runtime/data/http/server/server-conn
 import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/server-connection';
 import type { Listener } from '../../../runtime/shared/listen';
 import { openHttpServer } from '../../../runtime/data/http/server/server';
-import { readAll } from '../../../runtime/data/upstream/upstream';
+import { readAll } from '../../../runtime/data/upstream/collect';
 import { until } from '../../support/plane';
 import { plainly, settled } from './support';
 

@@ -1,6 +1,6 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
-import { readAll } from '../../../runtime/data/upstream/upstream';
+import { readAll } from '../../../runtime/data/upstream/collect';
 import type {
   ExchangeFailure,
   Exchange,

@@ -2,7 +2,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import type { HttpClient } from '../../../runtime/data/http/client/client';
 import { createHttpClient, awaitResponse } from '../../../runtime/data/http/client/client';
-import { readAll } from '../../../runtime/data/upstream/upstream';
+import { readAll } from '../../../runtime/data/upstream/collect';
 
 // A model server may be broken or hostile: its answer is one that can be read in one way, or none.
 
@@ -48,6 +48,7 @@ async function asked(port: number, method = 'GET', timeoutMs = 2000): Promise<st
     timeoutMs,
     signal,
     repeatable: true,
+    takesRedirects: true,
   };
   const place = { host: '127.0.0.1', port };
   const result = await awaitResponse((asker) => client.send(place, asking, asker));

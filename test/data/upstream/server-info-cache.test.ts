@@ -1,5 +1,5 @@
 import type { ArmRoute } from '../../../runtime/core/routing/table';
-import { createUpstream } from '../../../runtime/data';
+import { createHttpClient } from '../../../runtime/data';
 import { CallerSignal } from '../../../runtime/data/http/server/caller-signal';
 import { createMetadataCache } from '../../../runtime/data/upstream/metadata-cache';
 import type { Backend, Behave } from '../../support/backend';
@@ -26,7 +26,7 @@ interface Asking {
 
 function cacheOf(backend: Backend) {
   let now = 1_000_000;
-  const upstream = createUpstream();
+  const upstream = createHttpClient();
   const cache = createMetadataCache(upstream, { now: () => now });
   const ask = async ({ version = 'v1', arm = 'stable', ...more }: Asking = {}) => {
     const { remainingMs = LONG_MS, signal = new CallerSignal() } = more;

@@ -183,7 +183,7 @@ export class ClientConnection implements BodySource, RequestBodyListener {
       if (found === undefined) return checkVersionStart(this.heads.text);
       const head = parseResponse(found.head, request.method);
       rest = rest.subarray(found.end);
-      checkStatusAccepted(head.status, request.refusesRedirects === true);
+      checkStatusAccepted(head.status, request.takesRedirects === true);
       if (head.status >= 200) return this.deliverHead(head, rest);
       this.interim += 1;
       if (this.interim > MAX_INTERIM_ANSWERS) {

@@ -18,8 +18,8 @@ export interface ClientRequest {
   readonly repeatable: boolean;
   /** Its first try failed: it takes no connection that was kept. */
   readonly isAgain?: boolean;
-  /** Treats a redirect as an invalid response. */
-  readonly refusesRedirects?: boolean;
+  /** Redirects are valid responses; a model server must not send one. */
+  readonly takesRedirects?: boolean;
 }
 
 /** Sends all of it but an upload. */

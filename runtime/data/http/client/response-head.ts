@@ -73,9 +73,9 @@ export function checkVersionStart(text: string): void {
 }
 
 /** @throws HttpFault for a redirect: it could lead the caller and its key to another server */
-export function checkStatusAccepted(status: number, refusesRedirects: boolean): void {
+export function checkStatusAccepted(status: number, takesRedirects: boolean): void {
   if (status === 101) throw new HttpFault(502, 'status 101 to a request that asked for none');
-  if (!refusesRedirects || status < 300 || status >= 400) return;
+  if (takesRedirects || status < 300 || status >= 400) return;
   throw new HttpFault(
     502,
     `status ${status} is a redirect, which is neither followed nor passed on; ` +

@@ -1,66 +1,9 @@
-import type { ReplicaRoute } from '../../core/routing/table';
-import type {
-  HttpResponse,
-  ResponseHandler,
-  ExchangeFailure,
-  HeaderText,
-  Upload,
-} from '../http/exchange';
-import type { ClientRequest } from '../http/client/request-writer';
-import type { HttpClient } from '../http/client/client';
-import { createHttpClient } from '../http/client/client';
+import type { HttpResponse, ExchangeFailure } from '../http/exchange';
 import { BodyBuffer } from '../http/buffers/body-buffer';
 import type { Holding } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 
 const NOTHING = Buffer.alloc(0);
-
-/** One request to one replica; `headers` are without Host, Content-Length and the deadline. */
-export interface ReplicaRequest extends ClientRequest {
-  readonly replica: ReplicaRoute;
-}
-
-/** Sends requests to model servers over keep-alive connections. */
-export interface Upstream {
-  readonly send: (request: ReplicaRequest, asker: ResponseHandler) => void;
-  readonly close: () => void;
-}
-
-function framingOf(upload: Upload | undefined): HeaderText {
-  if (upload === undefined) return '';
-  const { length } = upload;
-  return length === undefined ? 'transfer-encoding: chunked\r\n' : `content-length: ${length}\r\n`;
-}
-
-/** Header lines of one try: with the replica's address and the remaining time. */
-function headersOf({ replica, headers, body, upload, timeoutMs }: ReplicaRequest): HeaderText {
-  const framing = body === undefined ? framingOf(upload) : `content-length: ${body.length}\r\n`;
-  const deadline = `x-ai-model-deadline-ms: ${Math.ceil(timeoutMs)}\r\n`;
-  return `host: ${replica.address}\r\n${headers}${framing}${deadline}`;
-}
-
-export function createUpstream(client: HttpClient = createHttpClient()): Upstream {
-  return {
-    send: (request, asker) => {
-      const { replica, method, target, body, upload, timeoutMs, signal } = request;
-      const { repeatable, isAgain } = request;
-      const outgoing = {
-        method,
-        target,
-        headers: headersOf(request),
-        body,
-        upload,
-        timeoutMs,
-        signal,
-        repeatable,
-        isAgain,
-        refusesRedirects: true,
-      };
-      client.send(replica, outgoing, asker);
-    },
-    close: client.close,
-  };
-}
 
 /** Limits of a response that is read whole. */
 export interface CollectLimits {
