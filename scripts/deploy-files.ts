@@ -15,7 +15,7 @@ export function deployFiles(): ReadonlyMap<string, string> {
       createNamespace: true,
       runtime: { namespace: SERVICE_NAMESPACE },
     },
-    envFrom: [Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys')],
+    keys: Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys'),
   });
   const namespace = namespaceChart(app, service.environment);
   const text = (one: Chart): string => yamlOf(one.toJson() as KubeObject[]);

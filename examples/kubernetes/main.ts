@@ -18,7 +18,7 @@ new ModelService(chart, 'service', {
     createNamespace: true,
     runtime: { namespace: 'ai-model-service' },
   },
-  envFrom: [keys],
+  keys,
   // For a cluster of two cores; leave both out on a larger one.
   cpu: '100m',
   maxReplicas: 2,

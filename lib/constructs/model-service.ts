@@ -49,7 +49,7 @@ const LONGEST_TIMEOUT_SECONDS = 300;
  * const chart = new Chart(app, 'ai-model-service');
  * new ModelService(chart, 'service', {
  *   environment: { namespace: 'models' },
- *   envFrom: [Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys')],
+ *   keys: Secret.fromSecretName(chart, 'keys', 'ai-model-service-keys'),
  * });
  */
 export class ModelService extends Construct {
@@ -96,6 +96,7 @@ export class ModelService extends Construct {
     const config = serviceConfig(this.environment, {
       modelNamespaces,
       mode,
+      keys: props.keys !== undefined,
       tls: props.tls !== undefined,
       grpcPort,
       sections: withMetricsConfig(wireSections(props.config), props.externalMetrics),
@@ -196,6 +197,7 @@ export class ModelService extends Construct {
       config,
       image: props.image,
       envFrom: props.envFrom ?? [],
+      keys: props.keys,
       tls: props.tls,
       externalMetrics: props.externalMetrics,
       grpcPort: props.grpcPort,
@@ -291,7 +293,7 @@ function peerFaults({ environment, ingress, route, allowFrom }: ModelServiceProp
 function refuse(props: ModelServiceProps): void {
   const { externalMetrics, ingress, route, minReplicas = 2, grpcPort } = props;
   const faults = [
-    ...configFaults(props.config, props.envFrom),
+    ...configFaults(props.config, [props.keys ?? [], props.envFrom ?? []].flat()),
     ...(externalMetrics === undefined ? [] : metricsFaults(externalMetrics)),
     ...peerFaults(props),
     ...(ingress !== undefined && route !== undefined

@@ -45,6 +45,7 @@ const DECIDED: Readonly<Record<string, string>> = {
   'server.opsPort': 'remove it',
   'server.grpcPort': 'use grpcPort of ModelService',
   'server.tls': 'use tls of ModelService',
+  'auth.keysFile': 'use keys of ModelService',
   'kubernetes.namespace': 'use environment.namespace of ModelService',
   'kubernetes.namespaces': 'use modelNamespaces of ModelService',
   'kubernetes.runtimeNamespace': 'use environment.runtime.namespace of ModelService',
@@ -74,23 +75,23 @@ const isFaults = (read: WrittenConfig | readonly Fault[]): read is readonly Faul
   Array.isArray(read);
 
 const NO_KEYS = [
-  'a Secret whose AI_MODEL_SERVICE__AUTH__KEYS lists the keys, or config.auth.keys; or config.auth.mode: none for a service that is open to everyone who reaches it',
-  'make a key: npx ai-model-service keys --name NAME --scopes admin; make the Secret: kubectl create secret generic ai-model-service-keys --from-literal=AI_MODEL_SERVICE__AUTH__KEYS=…; name it: envFrom: [Secret.fromSecretName(chart, "keys", "ai-model-service-keys")]',
+  'a Secret whose keys.yaml lists the keys of the callers, or config.auth.keys; or config.auth.mode: none for a service that is open to everyone who reaches it',
+  'make a key: npx ai-model-service keys create --name NAME --scopes admin --file keys.yaml; make the Secret: kubectl create secret generic ai-model-service-keys --from-file=keys.yaml; name it: keys: Secret.fromSecretName(chart, "keys", "ai-model-service-keys")',
 ] as const;
 
 /** Without keys each replica would make an admin key of its own and write it to its log. */
-function keyFaults({ auth }: WrittenConfig, envFrom: readonly ISecret[]): readonly Fault[] {
-  if (auth.mode === 'none' || auth.keys.length > 0 || envFrom.length > 0) return [];
-  return [fault('envFrom', undefined, ...NO_KEYS)];
+function keyFaults({ auth }: WrittenConfig, secrets: readonly ISecret[]): readonly Fault[] {
+  if (auth.mode === 'none' || auth.keys.length > 0 || secrets.length > 0) return [];
+  return [fault('keys', undefined, ...NO_KEYS)];
 }
 
 /** Faults that would stop the service at its start, found before it is installed. */
 export function configFaults(
   sections: ConfigInput = {},
-  envFrom: readonly ISecret[] = [],
+  secrets: readonly ISecret[] = [],
 ): readonly Fault[] {
   const read = readSections(sections);
-  return isFaults(read) ? read : [...decidedFaults(sections), ...keyFaults(read, envFrom)];
+  return isFaults(read) ? read : [...decidedFaults(sections), ...keyFaults(read, secrets)];
 }
 
 /** The sections with wire names, so that they lie over those of the service key by key. */

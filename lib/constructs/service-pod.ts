@@ -16,6 +16,7 @@ export const OPS_PORT = 9090;
 
 const CONFIG_FOLDER = '/etc/ai-model-service';
 const TLS_FOLDER = '/etc/ai-model-service-tls';
+const KEYS_FOLDER = '/etc/ai-model-service-keys';
 
 /** After SIGTERM: time in which new requests are still accepted, and time to exit. */
 const ACCEPT_SECONDS = 5;
@@ -29,6 +30,7 @@ export interface PodOptions {
   readonly config: Readonly<Record<string, unknown>>;
   readonly longestTimeoutSeconds: number;
   readonly envFrom: readonly ISecret[];
+  readonly keys?: ISecret | undefined;
   readonly tls?: ISecret | undefined;
   readonly externalMetrics?: ExternalMetricsOptions | undefined;
   readonly grpcPort?: number | undefined;
@@ -41,6 +43,7 @@ export interface ConfigOptions {
   /** Where models are; the environment's namespace comes first. */
   readonly modelNamespaces: readonly string[];
   readonly mode: string;
+  readonly keys: boolean;
   readonly tls: boolean;
   readonly grpcPort?: number | undefined;
   /** The sections that the user gave. */
@@ -60,7 +63,7 @@ export function stateNamespaceOf(
 /** Sections of the user take precedence over those of the construct, key by key. */
 export function serviceConfig(
   environment: Environment,
-  { modelNamespaces, mode, tls, grpcPort, sections }: ConfigOptions,
+  { modelNamespaces, mode, keys, tls, grpcPort, sections }: ConfigOptions,
 ): Readonly<Record<string, unknown>> {
   const { runtime } = environment;
   const namespace = stateNamespaceOf(environment, modelNamespaces);
@@ -74,6 +77,7 @@ export function serviceConfig(
       accept_seconds: ACCEPT_SECONDS,
       ...(tls && { tls: { cert: `${TLS_FOLDER}/tls.crt`, key: `${TLS_FOLDER}/tls.key` } }),
     },
+    ...(keys && { auth: { keys_file: `${KEYS_FOLDER}/keys.yaml` } }),
     cluster: 'kubernetes',
     kubernetes: {
       namespace,
@@ -104,16 +108,25 @@ function probe(path: string, failureThreshold: number): Plain<k8s.Probe> {
   };
 }
 
-function container({
-  environment,
-  image,
-  envFrom,
-  tls,
-  externalMetrics,
-  grpcPort,
-  cpu,
-  memory,
-}: PodOptions): Plain<k8s.Container> {
+interface MountedSecret {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly secret: ISecret;
+}
+
+/** Secrets that the service reads as files, and again when they change. */
+function mountedSecrets({ keys, tls, externalMetrics }: PodOptions): readonly MountedSecret[] {
+  const all = [
+    { name: 'keys', mountPath: KEYS_FOLDER, secret: keys },
+    { name: 'tls', mountPath: TLS_FOLDER, secret: tls },
+    { name: 'metrics-tls', mountPath: METRICS_TLS_FOLDER, secret: externalMetrics?.tls },
+  ];
+  return all.flatMap(({ secret, ...one }) => (secret === undefined ? [] : [{ ...one, secret }]));
+}
+
+function container(options: PodOptions): Plain<k8s.Container> {
+  const { environment, image, envFrom, externalMetrics, grpcPort, cpu, memory } = options;
+  const secrets = mountedSecrets(options);
   return {
     name: 'service',
     image: image ?? runtimeImage(environment),
@@ -143,10 +156,7 @@ function container({
     volumeMounts: [
       { name: 'tmp', mountPath: '/tmp' },
       { name: 'config', mountPath: CONFIG_FOLDER, readOnly: true },
-      ...(tls === undefined ? [] : [{ name: 'tls', mountPath: TLS_FOLDER, readOnly: true }]),
-      ...(externalMetrics === undefined
-        ? []
-        : [{ name: 'metrics-tls', mountPath: METRICS_TLS_FOLDER, readOnly: true }]),
+      ...secrets.map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })),
     ],
   };
 }
@@ -159,8 +169,7 @@ const SCRAPE = {
 
 /** The pod template of the service itself. */
 export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
-  const { environment, name, labels, config, longestTimeoutSeconds, tls, externalMetrics } =
-    options;
+  const { environment, name, labels, config, longestTimeoutSeconds } = options;
   const selector = { matchLabels: { app: name } };
   return {
     metadata: {
@@ -190,10 +199,10 @@ export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
       volumes: [
         { name: 'tmp', emptyDir: {} },
         { name: 'config', configMap: { name } },
-        ...(tls === undefined ? [] : [{ name: 'tls', secret: { secretName: tls.name } }]),
-        ...(externalMetrics === undefined
-          ? []
-          : [{ name: 'metrics-tls', secret: { secretName: externalMetrics.tls.name } }]),
+        ...mountedSecrets(options).map(({ name, secret }) => ({
+          name,
+          secret: { secretName: secret.name },
+        })),
       ],
     },
   };

@@ -74,9 +74,16 @@ export interface ModelServiceProps {
   readonly longestTimeoutSeconds?: number;
 
   /**
-   * Secrets whose keys become environment variables. One of them holds
-   * AI_MODEL_SERVICE__AUTH__KEYS, the keys of the callers.
-   * @default - none; then `config.auth` decides: `keys`, or `mode: 'none'` for open access
+   * Secret whose `keys.yaml` lists the keys of the callers, as `ai-model-service keys create --file`
+   * writes it. The service reads it again when it changes, without a restart.
+   * @default - none; then `config.auth` says who may call: `keys`, or `mode: 'none'` for everyone
+   */
+  readonly keys?: ISecret;
+
+  /**
+   * Secrets whose keys become environment variables, which override the configuration:
+   * AI_MODEL_SERVICE__AUTH__KEYS, say.
+   * @default - none
    */
   readonly envFrom?: readonly ISecret[];
 

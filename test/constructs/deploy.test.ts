@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { deployFiles } from '../../scripts/deploy-files';
 import { parseConfig } from '../../runtime/app/config';
 import { at, documents, findManifest, podTemplates } from '../support/manifests';
@@ -47,14 +47,20 @@ test('every object passes the schemas of 1.28 and the newest, its pods restricte
 
 test('keys come from a Secret, and the service accepts the configuration', () => {
   const [pod] = podTemplates(all);
-  expect(at(pod?.template, 'spec.containers.0.envFrom')).toEqual([
-    { secretRef: { name: 'ai-model-service-keys' } },
-  ]);
+  expect(at(pod?.template, 'spec.volumes')).toContainEqual({
+    name: 'keys',
+    secret: { secretName: 'ai-model-service-keys' },
+  });
   const { data } = findManifest(all, 'ConfigMap', 'ai-model-service') as {
     readonly data?: Readonly<Record<string, string>>;
   };
-  const { cluster, kubernetes } = parseConfig(data?.['config.yaml'] ?? '');
+  const { auth, cluster, kubernetes } = parseConfig(data?.['config.yaml'] ?? '');
   expect([cluster, kubernetes.namespace]).toEqual(['kubernetes', 'suoke-life']);
+  expect(at(pod?.template, 'spec.containers.0.volumeMounts')).toContainEqual({
+    name: 'keys',
+    mountPath: dirname(auth.keysFile ?? ''),
+    readOnly: true,
+  });
 });
 
 test('the service accepts config/config.yaml: on this machine, without a key', () => {

@@ -59,6 +59,7 @@ test.each<[unknown, string]>([
   [{ kubernetes: { namespaces: ['x'] } }, 'use modelNamespaces of ModelService'],
   [{ kubernetes: { runtime_namespace: 'x' } }, 'use environment.runtime.namespace of ModelService'],
   [{ kubernetes: { mode: 'gitops' } }, 'use mode of ModelService'],
+  [{ auth: { keys_file: '/keys.yaml' } }, 'use keys of ModelService'],
   [{ kubernetes: { environment: {} } }, 'use environment of ModelService'],
   [
     { kubernetes: { external_metrics: { port: 1, cert: '/a', key: '/b' } } },
@@ -72,7 +73,7 @@ test.each<[unknown, string]>([
 test('a service without keys is refused, with the correction', () => {
   for (const config of [undefined, {}, { auth: { mode: 'api_key' } } as const]) {
     expect(rendering({ envFrom: [], ...(config && { config }) })).toThrow(
-      /^envFrom: is missing, must be a Secret whose AI_MODEL_SERVICE__AUTH__KEYS .*config\.auth\.mode: none.*kubectl create secret generic/,
+      /^keys: is missing, must be a Secret whose keys\.yaml .*config\.auth\.mode: none.*kubectl create secret generic/,
     );
   }
 });

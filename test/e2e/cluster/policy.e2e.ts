@@ -97,7 +97,7 @@ const TAMPERED = standIn(
   'tampered',
   {},
   {
-    env: { KEYS: { secret: 'ai-model-service-keys', key: 'AI_MODEL_SERVICE__AUTH__KEYS' } },
+    env: { KEYS: { secret: 'ai-model-service-keys', key: 'keys.yaml' } },
     candidates: [{ version: 'v2', traffic: 10 }],
   },
 );

@@ -85,7 +85,7 @@ export function newKey(namespace: string): NewKeys {
     { name: 'tester', sha256: digestOf(key), scopes: ['admin'] },
     { name: 'writer', sha256: digestOf(writer), scopes: ['infer', 'read', 'write'] },
   ];
-  const stringData = { AI_MODEL_SERVICE__AUTH__KEYS: JSON.stringify(keys) };
+  const stringData = { 'keys.yaml': JSON.stringify(keys) };
   return {
     key,
     writer,
@@ -99,9 +99,9 @@ const SMALL = { cpu: '20m', memory: '256Mi', minReplicas: 2, maxReplicas: 2 };
 function rendered(environment: EnvironmentInput, props: PlaceOptions['props']): Manifest[] {
   const app = Testing.app();
   const chart = new Chart(app, 'service', { disableResourceNameHashes: true });
-  const envFrom = [Secret.fromSecretName(chart, 'keys', KEYS)];
+  const callers = Secret.fromSecretName(chart, 'keys', KEYS);
   // oxlint-disable-next-line no-new
-  new ModelService(chart, 'service', { ...SMALL, envFrom, ...props, environment });
+  new ModelService(chart, 'service', { ...SMALL, keys: callers, ...props, environment });
   const namespace = namespaceChart(app, parseEnvironment(environment));
   const charts = namespace === undefined ? [chart] : [namespace, chart];
   return charts.flatMap((one) => Testing.synth(one) as Manifest[]);
