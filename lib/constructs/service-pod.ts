@@ -199,8 +199,8 @@ export function servicePod(options: PodOptions): Plain<k8s.PodTemplateSpec> {
       volumes: [
         { name: 'tmp', emptyDir: {} },
         { name: 'config', configMap: { name } },
-        ...mountedSecrets(options).map(({ name, secret }) => ({
-          name,
+        ...mountedSecrets(options).map(({ name: volume, secret }) => ({
+          name: volume,
           secret: { secretName: secret.name },
         })),
       ],
