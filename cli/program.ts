@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { addAudit } from './commands/audit';
 import { addDashboards } from './commands/dashboards';
 import { addDev } from './commands/dev';
 import { addFetch } from './commands/fetch';
@@ -48,6 +49,7 @@ function buildProgram(context: CommandContext): Command {
     addServeOnnx,
     addFetch,
     addKeys,
+    addAudit,
   ]) {
     add(program, context);
   }

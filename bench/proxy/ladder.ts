@@ -24,6 +24,7 @@ const RUNGS: readonly Rung[] = [
   ['+ API key', { key: KEY }],
   ['+ split by cohort', { key: KEY, split: true }],
   ['+ a line in the record', { key: KEY, split: true, audit: true }],
+  ['+ its chain', { key: KEY, split: true, audit: true, chain: true }],
 ];
 
 async function targetsOf(work: string): Promise<readonly Target[]> {

@@ -148,6 +148,8 @@ export interface RouterOptions {
   readonly split?: boolean;
   /** A line for every request. */
   readonly audit?: boolean;
+  /** Each with its MAC. */
+  readonly chain?: boolean;
 }
 
 /** What the image says of memory holds here, too. */
@@ -157,8 +159,15 @@ export function memoryOfImage(): NodeJS.ProcessEnv {
   return Object.fromEntries([...found].map(([, name, value]) => [name, value]));
 }
 
+function auditOf(folder: string, chain: boolean): object {
+  const file = join(folder, 'audit.log');
+  const key = join(folder, 'chain.key');
+  if (chain) writeFileSync(key, '0123456789abcdef');
+  return { file, inference: true, ...(chain && { chain_key_file: key }) };
+}
+
 export async function router(
-  { bin, models, key, split = false, audit = false }: RouterOptions,
+  { bin, models, key, split = false, audit = false, chain = false }: RouterOptions,
   backend: number,
   folder: string,
 ): Promise<Opened> {
@@ -183,7 +192,7 @@ export async function router(
     auth: digest
       ? { mode: 'api_key', keys: [{ name: 'bench', sha256: digest, scopes: ['admin'] }] }
       : { mode: 'none' },
-    ...(audit && { audit: { file: join(folder, 'audit.log'), inference: true } }),
+    ...(audit && { audit: auditOf(folder, chain) }),
     logging: { level: 'error' },
   };
   writeFileSync(join(folder, 'config.yaml'), JSON.stringify(config));

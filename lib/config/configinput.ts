@@ -246,6 +246,22 @@ interface AuditInput {
   file?: string | undefined;
   /** A line for every inference as well: caller, version and time, never its content. */
   inference?: boolean | undefined;
+  /**
+   * File with a secret of at least 16 bytes; each line then has a MAC over itself and the line
+   * before. Absent: no chain.
+   */
+  chainKeyFile?: string | undefined;
+  /** A file that would grow larger is put away. Absent: whatever its size. */
+  rotateBytes?: number | undefined;
+  /** A file whose first line is older is put away. Absent: whatever its age. */
+  rotateHours?: number | undefined;
+  /** Files that are kept beside the one that is written. Absent: all. */
+  keep?: number | undefined;
+  /**
+   * While no line can be written: refuse changes (503), but never an abort, a lower share or an
+   * inference; or drop lines that memory has no room for, and count them.
+   */
+  onFailure?: 'refuse' | 'drop' | undefined;
 }
 
 interface LoggingInput {

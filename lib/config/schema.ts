@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { auditSchema } from './audit';
 import { authSchema } from './auth';
 import { inferenceSchema } from './inference';
 import { kubernetesSchema } from './kubernetes';
 import { localSchema } from './local';
 import { modelsSchema } from './models';
-import { pathSchema } from './path';
 import { routingSchema } from './routing';
 import { serverSchema } from './server';
 
@@ -22,18 +22,7 @@ export const configSchema = z.strictObject({
   inference: inferenceSchema.prefault({}).describe('Limits of inference calls.'),
   routing: routingSchema.prefault({}).describe('Constants of balancing, ejection and retries.'),
   auth: authSchema.prefault({}).describe('Callers and their keys.'),
-  audit: z
-    .strictObject({
-      file: pathSchema.optional().describe('JSON lines; absent: no audit; "-": stdout.'),
-      inference: z
-        .boolean()
-        .default(false)
-        .describe(
-          'A line for every inference as well: caller, version and time, never its content.',
-        ),
-    })
-    .prefault({})
-    .describe('Record of changes and inference calls.'),
+  audit: auditSchema.prefault({}).describe('Record of changes and inference calls.'),
   logging: z
     .strictObject({
       level: z

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Audit } from '../audit';
-import { createAudit } from '../audit';
 import type { Authentication } from '../auth';
 import { clock, startTicks } from '../shared/clock';
 import type { Cluster, Snapshot } from '../cluster/port';
@@ -31,6 +29,7 @@ import type { EngineCounts } from '../metrics';
 import { createMetrics, observeProcess } from '../metrics';
 import type { ModelsFolder } from './models-folder';
 import { openModelsFolder } from './models-folder';
+import { auditCountsOf, chainKeyOf, openAudit } from './open-audit';
 import { openAuth } from './open-auth';
 import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './open-cluster';
 import { openRouters } from './open-routers';
@@ -81,7 +80,7 @@ const faultsOf =
   };
 
 /** Limits of memory and connections over all callers. */
-function openLimits(config: Config, auth: Authentication) {
+function openLimits(config: Config, auth: Authentication, audit: Audit) {
   const held = new HeldBytes(heldBytesOf(config));
   const callers = new ConnectionsByAddress(addressLimitOf(config));
   const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
@@ -90,6 +89,7 @@ function openLimits(config: Config, auth: Authentication) {
     memoryRefused: held.refused,
     connectionsRefused: callers.refused,
     auth: auth.numbers(),
+    audit: auditCountsOf(audit.status()),
   });
   return { held, callers, thread, counts };
 }
@@ -101,7 +101,7 @@ function openData(
   control: () => Control,
 ) {
   const table: TableHolder = { current: EMPTY_TABLE };
-  const bounds = openLimits(config, auth);
+  const bounds = openLimits(config, auth, audit);
   const tellFault = (model: string, error: string): void =>
     log.error('metrics of a model cannot be shown', { model, error });
   const metrics = createMetrics(observeProcess(), tellFault, bounds.counts);
@@ -177,14 +177,6 @@ function openControl(
     onTableSwap,
     withArtifacts: withArtifacts(options),
     ...(docsAssets !== undefined && { docsAssets }),
-  });
-}
-
-function openAudit({ config, cwd, log }: ServiceOptions): Audit {
-  const { file } = config.audit;
-  return createAudit({
-    file: file === undefined || file === '-' ? file : resolve(cwd, file),
-    onError: (message) => log.error(message),
   });
 }
 
@@ -288,10 +280,10 @@ async function warnWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options;
   const auth = await openAuth(options);
-  const environment = await environmentOf(options);
-  const audit = openAudit(options);
+  const [environment, chainKey] = [await environmentOf(options), chainKeyOf(options)];
   const cluster = await openCluster(options, environment);
   const opened = await openRouters(options, environment);
+  const audit = openAudit(options, chainKey);
   const data: Data = { ...openData(options, auth, audit, () => control), ...opened };
   const folder = openModelsFolder(options, cluster);
   const more = { audit, environment };

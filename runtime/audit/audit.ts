@@ -1,227 +1,151 @@
-import type { FileHandle } from 'node:fs/promises';
-import { open } from 'node:fs/promises';
-import { isoOf } from '../shared/iso';
-import { quoted } from '../shared/quoted';
+import type { KeyObject } from 'node:crypto';
+import type { AuditClock, SinkFault } from './audit-writer';
+import { AuditWriter } from './audit-writer';
+import type { ChainHead } from './chain';
+import { Chain } from './chain';
+import type { AuditEntry } from './entry';
+import { lineOf } from './entry';
+import type { Rotation } from './file-sink';
+import { fileSink } from './file-sink';
+import type { Sink } from './sink';
+import { streamSink } from './sink';
 
-/** One change or inference, or an attempt at it. It has no fields for bodies, headers or keys. */
-export interface AuditEntry {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  /** Name of the caller's key; undefined when none was accepted. */
-  readonly caller: string | undefined;
-  /** `deploy`, `update`, `scale`, `delete`, `rollback`, `traffic`, `promote`, `abort`; `infer`. */
-  readonly action: string;
-  readonly model: string | undefined;
-  /** The resulting revision. */
-  readonly revision?: number | undefined;
-  /** The arm that answered an inference. */
-  readonly arm?: string | undefined;
-  readonly version?: string | undefined;
-  /** How long it took, milliseconds. */
-  readonly ms?: number | undefined;
-  readonly requestId: string;
-  /** HTTP status of the answer. */
-  readonly status: number;
+/** How the record is; shown by health and metrics. */
+export interface AuditStatus {
+  readonly isOn: boolean;
+  readonly fault: SinkFault | undefined;
+  /** In memory, to be written. */
+  readonly waitingLines: number;
+  /** Since the start of the service. */
+  readonly droppedLines: number;
+  /** Undefined: there is no chain. */
+  readonly head: ChainHead | undefined;
 }
 
 export interface Audit {
+  /** A change, or an attempt at one. */
   readonly record: (entry: AuditEntry) => void;
   /** For frequent entries: written together with those of the next milliseconds. */
   readonly recordSoon: (entry: AuditEntry) => void;
-  /** Resolves when everything recorded so far is handed to the system. */
+  /** Why no change may be made now; undefined: it may. */
+  readonly refusal: () => string | undefined;
+  readonly status: () => AuditStatus;
+  /** Resolves when everything recorded so far is handed to the system, or cannot be. */
   readonly flush: () => Promise<void>;
   /** Flushes and closes the file. */
   readonly close: () => Promise<void>;
 }
 
-/** Where lines go. The bytes may be used again when `write` has resolved. */
-interface Sink {
-  readonly write: (bytes: Buffer) => Promise<void>;
-  readonly close: () => Promise<void>;
-}
+/** What a service does while its record cannot be written. */
+export type OnAuditFailure = 'refuse' | 'drop';
 
-/** Lines are put together in blocks of this size; a longer line has one of its own. */
-const BLOCK_BYTES = 262_144;
-/** Some seconds of a busy router; a disk that is this far behind is broken. */
-const MAX_WAITING_BYTES = 80 * BLOCK_BYTES;
-/** A write costs as much as a request; this many milliseconds of lines share one. */
-const SOON_MS = 50;
-
-function field(name: string, value: string | number | undefined): string {
-  if (value === undefined) return '';
-  return `,"${name}":${typeof value === 'number' ? value : quoted(value)}`;
-}
-
-/** Written by hand: with an inference in each line this is a tenth of what a request costs. */
-function lineOf(entry: AuditEntry): string {
-  const { at, caller, action, model, revision, arm, version, status, ms, requestId } = entry;
-  return (
-    `{"time":"${isoOf(at)}"${field('caller', caller)}${field('action', action)}` +
-    `${field('model', model)}${field('revision', revision)}${field('arm', arm)}` +
-    `${field('version', version)}${field('status', status)}${field('ms', ms)}` +
-    `${field('request_id', requestId)}}\n`
-  );
-}
-
-function fileSink(file: string): Sink {
-  let handle: Promise<FileHandle> | undefined;
-  return {
-    write: async (bytes) => {
-      // Opened with the first line, and again after a failure; readable by its owner only.
-      handle ??= open(file, 'a', 0o600);
-      await (await handle.catch((error: unknown) => forget(error))).appendFile(bytes);
-    },
-    close: async () => {
-      if (handle === undefined) return;
-      const opened = await handle;
-      await opened.sync().catch(() => undefined);
-      await opened.close();
-    },
-  };
-  function forget(error: unknown): never {
-    handle = undefined;
-    throw error;
-  }
-}
-
-function streamSink(stream: NodeJS.WritableStream): Sink {
-  return {
-    write: (bytes) =>
-      new Promise((resolve, reject) => {
-        stream.write(bytes, (error) => (error ? reject(error) : resolve()));
-      }),
-    close: () => Promise.resolve(),
-  };
-}
+type Tell = (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 
 export interface AuditOptions {
   /** A path, `-` for stdout, or undefined for no audit. */
   readonly file: string | undefined;
-  /** Called when lines could not be written; once per failure. */
-  readonly onError: (message: string) => void;
+  readonly chainKey?: KeyObject | undefined;
+  /** Name of this instance in the opening line of its chain. */
+  readonly instance?: string;
+  readonly rotation?: Rotation;
+  readonly onFailure?: OnAuditFailure;
+  readonly clock: AuditClock;
+  readonly log: { readonly info: Tell; readonly warn: Tell; readonly error: Tell };
   readonly stdout?: NodeJS.WritableStream;
+  /** Instead of file and stdout; for tests. */
+  readonly sink?: Sink;
 }
 
-const NONE: Audit = {
+const OFF: AuditStatus = {
+  isOn: false,
+  fault: undefined,
+  waitingLines: 0,
+  droppedLines: 0,
+  head: undefined,
+};
+
+/** No record at all. */
+export const NO_AUDIT: Audit = {
   record: () => undefined,
   recordSoon: () => undefined,
+  refusal: () => undefined,
+  status: () => OFF,
   flush: () => Promise.resolve(),
   close: () => Promise.resolve(),
 };
 
-/** Lines written at once. */
-interface Block {
-  readonly bytes: Buffer;
-  used: number;
-  lines: number;
+/** How often the log tells where the chain is, if it has moved; milliseconds. */
+const HEAD_MS = 300_000;
+
+/** The log gets the head of the chain, so that lines cut off at its end are missed. */
+function tellHeads({ clock, log }: AuditOptions, chain: Chain): () => void {
+  let told = chain.head;
+  let cancel = (): void => undefined;
+  const tell = (): void => {
+    if (told !== chain.head) log.info('audit: the chain is at', { ...chain.head });
+    told = chain.head;
+  };
+  const again = (): void => {
+    cancel = clock.setTimeout(() => {
+      tell();
+      again();
+    }, HEAD_MS);
+  };
+  again();
+  return () => {
+    cancel();
+    tell();
+  };
 }
 
-const newBlock = (size = BLOCK_BYTES): Block => ({
-  bytes: Buffer.allocUnsafeSlow(size),
-  used: 0,
-  lines: 0,
-});
+function sinkOf(file: string, options: AuditOptions): Sink {
+  const { stdout = process.stdout, rotation = {}, clock, log } = options;
+  if (options.sink !== undefined) return options.sink;
+  if (file === '-') return streamSink(stdout);
+  return fileSink({ file, rotation, now: clock.now, warn: (message) => log.warn(message) });
+}
 
-/**
- * Lines on their way to a sink, as bytes: as texts they would outlive the garbage of the requests
- * they tell of, and be carried along by the collector.
- */
-class Lines {
-  private block: Block | undefined;
-  /** Full ones. */
-  private waiting: Block[] = [];
-  /** One that was written, to be used again. */
-  private spare: Block | undefined;
-  private lost = 0;
-  private writing: Promise<void> | undefined;
-  private soon: NodeJS.Timeout | undefined;
-
-  constructor(
-    private readonly sink: Sink,
-    private readonly onError: (message: string) => void,
-  ) {}
-
-  add(entry: AuditEntry): void {
-    const line = lineOf(entry);
-    // A character is three bytes at most.
-    const block = this.blockFor(line.length * 3);
-    if (block === undefined) {
-      this.lost += 1;
-      return;
-    }
-    block.used += block.bytes.write(line, block.used);
-    block.lines += 1;
-  }
-
-  /** Where so many bytes have room; undefined when the sink is too far behind. */
-  private blockFor(bytes: number): Block | undefined {
-    const { block } = this;
-    if (block !== undefined && block.used + bytes <= block.bytes.length) return block;
-    if (this.waiting.length * BLOCK_BYTES >= MAX_WAITING_BYTES) return undefined;
-    if (block !== undefined) this.waiting.push(block);
-    const next = bytes > BLOCK_BYTES ? newBlock(bytes) : (this.spare ?? newBlock());
-    this.spare = undefined;
-    this.block = next;
-    return next;
-  }
-
-  flushSoon(): void {
-    this.soon ??= setTimeout(() => void this.flush(), SOON_MS);
-  }
-
-  /** Resolves when all that was added before is written. */
-  async flush(): Promise<void> {
-    clearTimeout(this.soon);
-    this.soon = undefined;
-    // It began before, so it may be without the last ones.
-    if (this.writing !== undefined) await this.writing;
-    this.writing ??= this.write().finally(() => {
-      this.writing = undefined;
-    });
-    await this.writing;
-  }
-
-  /** No more than what is there now: what comes meanwhile shares the next write. */
-  private async write(): Promise<void> {
-    if (this.block !== undefined) this.waiting.push(this.block);
-    this.block = undefined;
-    for (let left = this.waiting.length; left > 0; left -= 1) await this.writeFirst();
-    if (this.lost > 0) this.onError(`audit: ${this.lost} lines dropped, the disk is too slow`);
-    this.lost = 0;
-  }
-
-  private async writeFirst(): Promise<void> {
-    const block = this.waiting[0];
-    if (block === undefined) return;
-    try {
-      await this.sink.write(block.bytes.subarray(0, block.used));
-    } catch (error) {
-      this.onError(`audit: ${block.lines} lines not written: ${(error as Error).message}`);
-    }
-    this.waiting.shift();
-    if (block.bytes.length === BLOCK_BYTES)
-      this.spare = Object.assign(block, { used: 0, lines: 0 });
-  }
+function tellFault({ log, onFailure }: AuditOptions, fault: SinkFault | undefined): void {
+  if (fault === undefined) return log.warn('audit: lines are written again');
+  const meanwhile = onFailure === 'refuse' ? 'changes are refused' : 'lines are kept, then dropped';
+  log.error(`audit: no line can be written (${meanwhile}): ${fault.message}`);
 }
 
 /** Appends JSON lines in the order of the calls without blocking them. */
-export function createAudit({ file, onError, stdout = process.stdout }: AuditOptions): Audit {
-  if (file === undefined) return NONE;
-  const sink = file === '-' ? streamSink(stdout) : fileSink(file);
-  const lines = new Lines(sink, onError);
+export function createAudit(options: AuditOptions): Audit {
+  const { file, chainKey, instance = 'local', onFailure = 'drop', clock, log } = options;
+  if (file === undefined) return NO_AUDIT;
+  const sink = sinkOf(file, options);
+  const chain = chainKey && new Chain(chainKey, instance);
+  const onFault = (fault: SinkFault | undefined): void => tellFault(options, fault);
+  const warn = (message: string): void => log.warn(message);
+  const writer = new AuditWriter({ sink, chain, clock, onFault, warn });
+  const endHeads = chain === undefined ? () => undefined : tellHeads(options, chain);
+  // Opened now: a sink that cannot be written is known before the first change.
+  void writer.flush();
   return {
     record: (entry) => {
-      lines.add(entry);
-      void lines.flush();
+      writer.add(lineOf(entry), true);
+      void writer.flush();
     },
     recordSoon: (entry) => {
-      lines.add(entry);
-      lines.flushSoon();
+      writer.add(lineOf(entry), false);
+      writer.flushSoon();
     },
-    flush: () => lines.flush(),
+    refusal: () => (onFailure === 'refuse' ? writer.fault?.message : undefined),
+    status: () => ({
+      isOn: true,
+      fault: writer.fault,
+      waitingLines: writer.waitingLines,
+      droppedLines: writer.dropped,
+      head: chain?.head,
+    }),
+    flush: () => writer.flush(),
     close: async () => {
-      await lines.flush();
-      await sink.close().catch((error: unknown) => onError(`audit: ${(error as Error).message}`));
+      const left = await writer.close();
+      endHeads();
+      if (left > 0) log.error(`audit: ${left} lines could not be written and are lost`);
+      await sink.close();
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Authenticate, Caller } from '../auth';
 import { ANYONE_NAME, authorize } from '../auth';
+import type { ErrorCode } from '../core/routing/error-codes';
 import { crossOrigin } from '../shared/origins';
 import type { CallAccess } from './define-call';
 import type { ControlContext } from './context';
@@ -25,7 +26,19 @@ export function requireOwnOrigin({ config }: ControlContext, request: Request): 
   if (refused !== undefined) throw new Problem(refused.code, refused.message);
 }
 
-/** @throws Problem UNAUTHENTICATED or FORBIDDEN */
+/** A caller that may not do what it asks for. */
+export class AccessRefused extends Problem {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    /** Its name, if it is known; for the audit record. */
+    readonly caller: string | undefined,
+  ) {
+    super(code, message);
+  }
+}
+
+/** @throws AccessRefused UNAUTHENTICATED or FORBIDDEN */
 export async function callerOf(
   authenticate: Authenticate,
   headers: IncomingHttpHeaders,
@@ -35,7 +48,12 @@ export async function callerOf(
   if (access === 'open') return ANYONE;
   const fields = { get: (name: string) => firstOf(entryOf(headers, name)) };
   const need = model === '' ? { scope: access } : { scope: access, model };
-  const result = authorize(await authenticate({ fields }), need);
+  const identity = await authenticate({ fields });
+  const result = authorize(identity, need);
   if (result.ok) return result.caller;
-  throw new Problem(result.code, result.message);
+  throw new AccessRefused(
+    result.code,
+    result.message,
+    identity.ok ? identity.caller.name : undefined,
+  );
 }

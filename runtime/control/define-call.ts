@@ -45,6 +45,10 @@ export interface ApiCall<B = unknown, Q = unknown> {
   readonly access: CallAccess;
   /** Present for calls that change something. */
   readonly action?: ChangeAction;
+  /** The model of a body, for the record of a call without `{id}`. */
+  readonly modelOf?: (body: B) => unknown;
+  /** Does a change take traffic from a candidate? It is made even while no record can be written. */
+  readonly isRelief?: (context: ControlContext, request: CallRequest<B, Q>) => boolean;
   readonly tag: 'Models' | 'Traffic' | 'Health';
   readonly summary: string;
   readonly description?: string;
@@ -68,7 +72,7 @@ export function defineCall<B, Q>(call: ApiCall<B, Q>): ApiCall {
 }
 
 /** Errors that follow from the shape of a call: its key, model, body and query. */
-export function commonErrors({ access, path, body, query }: ApiCall): readonly ErrorCode[] {
+export function commonErrors({ access, action, path, body, query }: ApiCall): readonly ErrorCode[] {
   return [
     ...(access === 'open' ? [] : (['UNAUTHENTICATED', 'FORBIDDEN'] as const)),
     ...(path.includes('{id}') ? (['MODEL_NOT_FOUND', 'CLUSTER_UNAVAILABLE'] as const) : []),
@@ -76,6 +80,7 @@ export function commonErrors({ access, path, body, query }: ApiCall): readonly E
       ? []
       : (['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const)),
     ...(query === undefined ? [] : (['INVALID_REQUEST'] as const)),
+    ...(action === undefined ? [] : (['AUDIT_UNAVAILABLE'] as const)),
     'INTERNAL',
   ];
 }

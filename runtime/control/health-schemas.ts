@@ -115,6 +115,22 @@ export const detailedSchema = z
       .describe(
         'Files whose newest version has faults: definitions of the models folder, and auth.keys_file.',
       ),
+    audit: z
+      .strictObject({
+        failing: z
+          .strictObject({ since: time, message: z.string() })
+          .nullable()
+          .describe('Why no line can be written.'),
+        refuses_changes: z.boolean(),
+        waiting_lines: count.describe('In memory, to be written.'),
+        dropped_lines: count.describe('Since the start.'),
+        chain: z
+          .strictObject({ lines: count, mac: z.string() })
+          .nullable()
+          .describe('Number and MAC of the last line; null: no chain.'),
+      })
+      .nullable()
+      .describe('null: nothing is recorded.'),
     queue_depth: count,
     in_flight: count,
     ejected: z.array(

@@ -67,13 +67,14 @@ function isUnhealthy(record: ModelRecord): boolean {
 }
 
 /**
- * unhealthy: nothing can be routed; degraded: a model is unhealthy, a definition has faults, or the
- * view of the cluster is old.
+ * unhealthy: nothing can be routed; degraded: a model is unhealthy, a definition has faults, the
+ * view of the cluster is old, or the audit record cannot be written.
  */
-export function overallHealth({ routingView, brokenFiles }: ControlContext): ServiceHealth {
+export function overallHealth({ routingView, brokenFiles, audit }: ControlContext): ServiceHealth {
   const snapshot = routingView.snapshot();
   if (!wasRead(snapshot)) return 'unhealthy';
   if (snapshot.phase === 'stale' || (brokenFiles?.() ?? []).length > 0) return 'degraded';
+  if (audit.status().fault !== undefined) return 'degraded';
   return [...snapshot.models.values()].some(isUnhealthy) ? 'degraded' : 'healthy';
 }
 
@@ -171,6 +172,18 @@ function brokenView(
     .map(({ file, message, id = null }) => ({ file, message, model_id: id }));
 }
 
+function auditView({ audit }: ControlContext): object | null {
+  const { isOn, fault, waitingLines, droppedLines, head } = audit.status();
+  if (!isOn) return null;
+  return {
+    failing: fault === undefined ? null : { since: iso(fault.since), message: fault.message },
+    refuses_changes: audit.refusal() !== undefined,
+    waiting_lines: waitingLines,
+    dropped_lines: droppedLines,
+    chain: head === undefined ? null : { lines: head.n, mac: head.mac },
+  };
+}
+
 /** Complete state for operators. Models that the caller may not see are left out. */
 export function detailedHealth(context: ControlContext, mayUse: (id: string) => boolean): object {
   const { routingView, load, clock, version, lagMs } = context;
@@ -205,6 +218,7 @@ export function detailedHealth(context: ControlContext, mayUse: (id: string) => 
       .sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1))
       .map((record) => modelView(record, stats)),
     broken_files: brokenView(context, mayUse),
+    audit: auditView(context),
     queue_depth: stats.reduce((sum, { queued }) => sum + queued, 0),
     in_flight: stats.reduce((sum, { inFlight }) => sum + inFlight, 0),
     ejected,

@@ -1,15 +1,15 @@
+import { isIP } from 'node:net';
 import type { Express, NextFunction, Request, Response } from 'express';
 import express from 'express';
 import helmet from 'helmet';
 import { idSchema } from '../../lib/spec';
-import type { Caller } from '../auth';
 import { CHALLENGE } from '../auth';
 import { ClusterError } from '../cluster/port';
 import { trustedProxiesOf } from '../shared/trusted-proxies';
 import { requestIdOf, traceparentOf } from '../shared/request-id';
-import type { ChangeAction, CallResponse, ApiCall } from './define-call';
+import type { ApiCall, CallRequest, CallResponse, ChangeAction } from './define-call';
 import type { ControlContext } from './context';
-import { callerOf, requireOwnOrigin } from './access';
+import { AccessRefused, callerOf, requireOwnOrigin } from './access';
 import { bodyOf, queryOf } from './request-body';
 import {
   headersOfProblem,
@@ -33,7 +33,8 @@ async function mapped<T>(work: () => Promise<T>, map: (error: unknown) => unknow
 interface CallRecord {
   /** Milliseconds since the epoch. */
   readonly began: number;
-  caller?: Caller;
+  caller?: string | undefined;
+  model?: unknown;
   answer?: CallResponse;
 }
 
@@ -88,9 +89,26 @@ function sendError(
 }
 
 /** An invalid id in the path is not recorded. */
-function modelOf(request: Request, answer: CallResponse | undefined): string | undefined {
-  const id = answer?.model ?? request.params['id'];
+function modelOf(request: Request, { answer, model }: CallRecord): string | undefined {
+  const id = answer?.model ?? request.params['id'] ?? model;
   return typeof id === 'string' && idSchema.safeParse(id).success ? id : undefined;
+}
+
+/** A proxy that is trusted may pass on any text. */
+function addressOf({ ip, socket }: Request): string | undefined {
+  return isIP(ip ?? '') === 0 ? socket.remoteAddress : ip;
+}
+
+function entryOf(action: string, request: Request, response: Response, track: CallRecord) {
+  return {
+    caller: track.caller,
+    action,
+    model: modelOf(request, track),
+    revision: track.answer?.revision,
+    address: addressOf(request),
+    requestId: requestId(response),
+    status: response.statusCode,
+  };
 }
 
 /** Audit, metrics and log of a change, or of an attempt at one. */
@@ -99,22 +117,51 @@ function record(
   action: ChangeAction,
   request: Request,
   response: Response,
-  { caller, answer, began }: CallRecord,
+  track: CallRecord,
 ): void {
   const at = clock.now();
-  const { statusCode: status } = response;
-  const entry = {
-    caller: caller?.name,
-    action,
-    model: modelOf(request, answer),
-    revision: answer?.revision,
-    requestId: requestId(response),
-    status,
-  };
+  const entry = entryOf(action, request, response, track);
+  const { status } = entry;
   audit.record({ at, ...entry });
   metrics.onDeployment(action, status < 400 ? 'success' : 'error');
-  log.info(`${action} ${status < 400 ? 'accepted' : 'refused'}`, { ...entry, ms: at - began });
+  log.info(`${action} ${status < 400 ? 'accepted' : 'refused'}`, {
+    ...entry,
+    ms: at - track.began,
+  });
 }
+
+/** A read that the caller may not have; the others are not recorded. */
+function recordRefusedRead(
+  { clock, audit }: ControlContext,
+  request: Request,
+  response: Response,
+  error: unknown,
+): void {
+  if (!(error instanceof AccessRefused)) return;
+  const at = clock.now();
+  const { caller } = error;
+  audit.recordSoon({ at, ...entryOf('read', request, response, { began: at, caller }) });
+}
+
+/** @throws Problem AUDIT_UNAVAILABLE: no change without a line that tells of it */
+function requireRecord(
+  context: ControlContext,
+  call: ApiCall,
+  request: CallRequest<unknown, unknown>,
+): void {
+  const fault = context.audit.refusal();
+  if (fault === undefined || call.isRelief?.(context, request) === true) return;
+  throw new Problem(
+    'AUDIT_UNAVAILABLE',
+    `no change is made while the audit record cannot be written (${fault}): mend audit.file, then repeat it; abort and lower shares work meanwhile`,
+  );
+}
+
+type Change = ApiCall & { readonly action: ChangeAction };
+
+/** A dry run changes nothing and is not recorded. */
+const isRecorded = (call: ApiCall, request: Request): call is Change =>
+  call.action !== undefined && request.query['dry_run'] !== 'true';
 
 function handlerOf(context: ControlContext, call: ApiCall) {
   return async (request: Request, response: Response): Promise<void> => {
@@ -122,10 +169,11 @@ function handlerOf(context: ControlContext, call: ApiCall) {
     const id = typeof request.params['id'] === 'string' ? request.params['id'] : '';
     try {
       const caller = await callerOf(context.authenticate, request.headers, call.access, id);
-      track.caller = caller;
+      track.caller = caller.name;
       requireOwnOrigin(context, request);
       const query = queryOf(call, request);
       const { value: body, asWritten } = await bodyOf(call, request, response);
+      track.model = call.modelOf?.(body);
       const callRequest = {
         id,
         body,
@@ -135,6 +183,7 @@ function handlerOf(context: ControlContext, call: ApiCall) {
         ifMatch: request.header('if-match'),
         origin: originOf(context, request),
       };
+      if (isRecorded(call, request)) requireRecord(context, call, callRequest);
       const answer = await mapped(async () => call.handle(context, callRequest), asWritten);
       track.answer = answer;
       response
@@ -142,13 +191,11 @@ function handlerOf(context: ControlContext, call: ApiCall) {
         .set(answer.headers ?? {})
         .json(answer.body);
     } catch (error) {
+      if (error instanceof AccessRefused) track.caller = error.caller;
       sendError(context, request, response, error);
+      if (call.action === undefined) recordRefusedRead(context, request, response, error);
     } finally {
-      // A dry run changes nothing and is not recorded.
-      const isRehearsal = request.query['dry_run'] === 'true';
-      if (call.action !== undefined && !isRehearsal) {
-        record(context, call.action, request, response, track);
-      }
+      if (isRecorded(call, request)) record(context, call.action, request, response, track);
     }
   };
 }
@@ -219,6 +266,7 @@ function pageOf(context: ControlContext, { handle }: Page) {
       await handle(request, response);
     } catch (error) {
       sendError(context, request, response, error);
+      recordRefusedRead(context, request, response, error);
     }
   };
 }

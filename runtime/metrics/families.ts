@@ -232,6 +232,36 @@ export const SERVICE_FAMILIES = {
     help: 'Connections refused at the limit of the service or of one address.',
     labels: [],
   },
+  auditFailing: {
+    name: 'ai_model_audit_failing',
+    type: 'gauge',
+    help: '1 while no line of the audit record can be written.',
+    labels: [],
+  },
+  auditWaiting: {
+    name: 'ai_model_audit_waiting_lines',
+    type: 'gauge',
+    help: 'Lines of the audit record that are in memory, to be written.',
+    labels: [],
+  },
+  auditDropped: {
+    name: 'ai_model_audit_dropped_lines_total',
+    type: 'counter',
+    help: 'Lines of the audit record that memory had no room for while they could not be written.',
+    labels: [],
+  },
+  auditChainLines: {
+    name: 'ai_model_audit_chain_lines',
+    type: 'gauge',
+    help: 'Number of the last line of the audit chain; it never goes down.',
+    labels: [],
+  },
+  auditChainHead: {
+    name: 'ai_model_audit_chain_head',
+    type: 'gauge',
+    help: 'The first 48 bits of the MAC of that line as a number, for audit verify --head.',
+    labels: [],
+  },
   lag: {
     name: 'ai_model_event_loop_lag_seconds',
     type: 'gauge',

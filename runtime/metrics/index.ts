@@ -6,4 +6,4 @@ export { usageOf } from './model';
 export type { Observation } from './observation';
 export { OPENMETRICS_TYPE, TEXT_TYPE, textTypeOf } from './print';
 export { observeProcess } from './process';
-export type { EngineCounts } from './service';
+export type { AuditCounts, EngineCounts } from './service';

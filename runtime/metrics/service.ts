@@ -20,12 +20,22 @@ export interface AuthCounters {
   readonly isKeysFileFaulty: boolean;
 }
 
+/** The audit record in numbers; all 0 without one. */
+export interface AuditCounts {
+  readonly failing: number;
+  readonly waitingLines: number;
+  readonly droppedLines: number;
+  readonly chainLines: number;
+  readonly chainHead: number;
+}
+
 /** Counters of the servers. */
 export interface EngineCounts {
   readonly heldBytes: number;
   readonly memoryRefused: Readonly<Record<'service' | 'caller', number>>;
   readonly connectionsRefused: number;
   readonly auth: AuthCounters;
+  readonly audit: AuditCounts;
 }
 
 export const NO_COUNTS: EngineCounts = {
@@ -33,6 +43,7 @@ export const NO_COUNTS: EngineCounts = {
   memoryRefused: { service: 0, caller: 0 },
   connectionsRefused: 0,
   auth: { results: [], keys: 0, reloads: { success: 0, error: 0 }, isKeysFileFaulty: false },
+  audit: { failing: 0, waitingLines: 0, droppedLines: 0, chainLines: 0, chainHead: 0 },
 };
 
 /** Observation and counters of one scrape. */
@@ -46,6 +57,11 @@ const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Scraped) => number>
   connectionsRefused: ({ engine }) => engine.connectionsRefused,
   keys: ({ engine }) => engine.auth.keys,
   keysFileFaulty: ({ engine }) => (engine.auth.isKeysFileFaulty ? 1 : 0),
+  auditFailing: ({ engine }) => engine.audit.failing,
+  auditWaiting: ({ engine }) => engine.audit.waitingLines,
+  auditDropped: ({ engine }) => engine.audit.droppedLines,
+  auditChainLines: ({ engine }) => engine.audit.chainLines,
+  auditChainHead: ({ engine }) => engine.audit.chainHead,
   leader: ({ isLeader }) => (isLeader ? 1 : 0),
   peers: ({ peers }) => peers,
   watchSynced: ({ snapshot }) => (snapshot.phase === 'synced' ? 1 : 0),

@@ -194,7 +194,7 @@ test('every change and every attempt is audited, with caller and result', async 
   ]);
   expect(seen).toEqual([
     ['writer', 'update', 'iris', 2, 202],
-    [undefined, 'delete', 'iris', undefined, 403],
+    ['reader', 'delete', 'iris', undefined, 403],
     [undefined, 'scale', 'rose', undefined, 401],
     ['writer', 'deploy', 'new', 1, 202],
     ['writer', 'deploy', undefined, undefined, 400],

@@ -4,6 +4,7 @@ import { loadOfStats } from '../support/load';
 import { createMemoryCluster } from '../support/memory-cluster';
 import type { MemoryCluster, MemoryOptions } from '../support/memory-cluster';
 import type { Cluster } from '../../runtime/cluster/port';
+import { NO_AUDIT } from '../../runtime/audit';
 import { parseConfig } from '../../runtime/app/config';
 import type { Control, ControlOptions, Routers } from '../../runtime/control';
 import { createControl } from '../../runtime/control';
@@ -108,12 +109,7 @@ export async function startFleet(
       config: parseConfig(''),
       environment: parseEnvironment({}),
       authenticate: OPEN,
-      audit: {
-        record: () => undefined,
-        recordSoon: () => undefined,
-        flush: () => Promise.resolve(),
-        close: () => Promise.resolve(),
-      },
+      audit: NO_AUDIT,
       metrics: createMetrics(),
       clock: { now },
       log: { info: log, warn: log, error: log },

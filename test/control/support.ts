@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { parseConfig } from '../../runtime/app/config';
 import { parseEnvironment, parseModel } from '../../lib/spec';
 import type { AuditEntry } from '../../runtime/audit';
+import { NO_AUDIT } from '../../runtime/audit';
 import type { Authenticate } from '../../runtime/auth';
 import { createAuthenticate } from '../../runtime/auth';
 import { loadOfStats } from '../support/load';
@@ -70,10 +71,9 @@ export async function serve(options: ServiceOptions = {}): Promise<Service> {
       options.authenticate ??
       createAuthenticate({ mode: 'none', keys: [] }, { loopback: true }).authenticate,
     audit: {
+      ...NO_AUDIT,
       record: (entry) => void audit.push(entry),
       recordSoon: (entry) => void audit.push(entry),
-      flush: () => Promise.resolve(),
-      close: () => Promise.resolve(),
     },
     metrics: createMetrics(),
     clock: { now },

@@ -25,7 +25,8 @@ async function audited(): Promise<{ plane: TestPlane; lines: AuditEntry[] }> {
 }
 
 const IRIS = { id: 'iris', version: 'v1', framework: 'custom', image: 'r.example/i:1' } as const;
-const ENTRY = { caller: 'clinic', action: 'infer', model: 'iris', requestId: 'r-1' };
+const WHERE = { address: '127.0.0.1', requestId: 'r-1' };
+const ENTRY = { caller: 'clinic', action: 'infer', model: 'iris', ...WHERE };
 const FROM_STABLE = { ...ENTRY, arm: 'stable', version: 'v1' };
 
 const calls: readonly (readonly [string, string, object, object])[] = [
@@ -79,6 +80,7 @@ test('a refused caller leaves a line without a name', async () => {
       arm: undefined,
       version: undefined,
       status: 401,
+      address: '127.0.0.1',
       requestId: 'r-2',
       at: expect.any(Number),
       ms: expect.any(Number),
@@ -111,4 +113,38 @@ test('a caller that disconnects leaves one line with 499', async () => {
       ms: expect.any(Number),
     },
   ]);
+});
+
+test('a caller that is known but may not call the model is named, with the model', async () => {
+  const lines: AuditEntry[] = [];
+  const authenticate: Authenticate = () => ({
+    ok: true,
+    caller: { name: 'clinic', scopes: ['infer'], models: ['rose'] },
+  });
+  const plane = await startPlane({ authenticate, audit: (line) => lines.push(line) });
+  plane.route({ input: { id: 'iris' }, ports: {} });
+  const post = { method: 'POST', headers: HEADERS, body: '{}' };
+  expect((await plane.ask('/v2/models/iris/infer', post)).status).toBe(403);
+  expect((await plane.ask('/v2/models/of-my-own/infer', post)).status).toBe(403);
+  expect(lines).toMatchObject([
+    { caller: 'clinic', model: 'iris', address: '127.0.0.1', status: 403 },
+    // A name that only the caller knows may be any text.
+    { caller: 'clinic', model: undefined, status: 403 },
+  ]);
+});
+
+test.each([
+  ['10.1.2.3', '10.1.2.3'],
+  ['8.8.8.8, 2001:db8::1', '2001:db8::1'],
+  ['not an address', '127.0.0.1'],
+])('behind a trusted proxy that says %s the address is %s', async (told, address) => {
+  const lines: AuditEntry[] = [];
+  const plane = await startPlane({
+    authenticate: CLINIC,
+    audit: (line) => lines.push(line),
+    trustedProxies: ['127.0.0.1'],
+  });
+  const headers = { ...HEADERS, 'x-forwarded-for': told };
+  await plane.ask('/v2/models/iris/infer', { method: 'POST', headers, body: '{}' });
+  expect(lines).toMatchObject([{ address }]);
 });

@@ -8,6 +8,7 @@ import type { CallResponse, CallRequest } from '../define-call';
 import { defineCall } from '../define-call';
 import { accepted, changeRequestOf, MANAGER, forcesOwnership, waitForRevision } from '../change';
 import type { ControlContext } from '../context';
+import { entryOf } from '../../../lib/spec/entry';
 import { changedSchema, deployBody, deployQuery, dryRunSchema } from '../schemas';
 
 type Deploy = CallRequest<z.output<typeof deployBody>, z.output<typeof deployQuery>>;
@@ -50,6 +51,7 @@ export const deploy = defineCall<Deploy['body'], Deploy['query']>({
   path: '/api/v1/models/deploy',
   access: 'write',
   action: 'deploy',
+  modelOf: ({ config }) => entryOf(config, 'model_id') ?? entryOf(config, 'id'),
   tag: 'Models',
   summary: 'Deploy a model',
   description:

@@ -55,7 +55,7 @@ export const healthCalls: readonly ApiCall[] = [
     access: 'open',
     summary: 'Is the service healthy?',
     description:
-      'degraded (200): a model is unhealthy, a definition has faults, or the view of the cluster is old.',
+      'degraded (200): a model is unhealthy, a definition has faults, the view of the cluster is old, or the audit record cannot be written.',
     answers: { 200: healthSchema, 503: healthSchema },
     handle: health,
   }),

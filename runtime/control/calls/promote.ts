@@ -98,6 +98,7 @@ function before(record: ModelRecord, history: readonly Revision[]): DesiredChang
 export const abort = defineChange<z.output<typeof abortBody>>({
   path: '/api/v1/models/{id}/abort',
   action: 'abort',
+  isRelief: () => true,
   tag: 'Traffic',
   summary: 'Send everything to stable, at once',
   description:

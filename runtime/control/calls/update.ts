@@ -14,6 +14,7 @@ import {
 } from '../change';
 import type { ControlContext } from '../context';
 import { invalidRequest, Problem } from '../problem';
+import { overridesOf } from '../../core/routing/build-table';
 import type { ChangeCallRequest } from './change-call';
 import { defineChange, said } from './change-call';
 import { changeOverrides } from '../overrides';
@@ -132,9 +133,19 @@ async function lower(
   return accepted(id, { revision, warnings: [] }, message);
 }
 
+/** Is the share that is asked for not above the one in force? */
+function isLower({ routingView }: ControlContext, { id, body }: Traffic): boolean {
+  const record = routingView.snapshot().models.get(id);
+  const role = record?.spec.arms.find(({ name }) => name === body.candidate)?.role;
+  if (record === undefined || role?.kind !== 'traffic') return false;
+  const inForce = entryOf(overridesOf(record)?.shares, body.candidate) ?? role.percent;
+  return hundredths(body.percent) / 100 <= inForce;
+}
+
 export const traffic = defineChange<z.output<typeof trafficBody>>({
   path: '/api/v1/models/{id}/traffic',
   action: 'traffic',
+  isRelief: isLower,
   tag: 'Traffic',
   summary: 'Set the share of a candidate',
   description:

@@ -24,6 +24,8 @@ export const ERROR_STATUS = {
   NO_READY_REPLICA: 503,
   INSUFFICIENT_RESOURCES: 503,
   CLUSTER_UNAVAILABLE: 503,
+  /** No change without a line in the audit record (audit.on_failure: refuse). */
+  AUDIT_UNAVAILABLE: 503,
   DEPLOYMENT_FAILED: 500,
   INTERNAL: 500,
   NOT_IMPLEMENTED: 501,

@@ -87,7 +87,8 @@ export function fieldsFrom(metadata: Metadata, maxBytes: number): Fields {
 /** `127.0.0.1:50001` → `127.0.0.1`, `::1:50001` → `::1` */
 export const hostOf = (peer: string): string => peer.slice(0, peer.lastIndexOf(':'));
 
-const NO_FIELDS = fieldsOf('\r\n', 0);
+/** Of a call whose metadata cannot be read. */
+export const NO_FIELDS = fieldsOf('\r\n', 0);
 
 /** For the errors of calls whose metadata cannot be read. */
 export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
@@ -107,9 +108,9 @@ export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, B
   call.on('cancelled', () => signal.abort());
   if (call.cancelled) signal.abort();
   const tracing = tracingOf({ fields }, plane.newId);
-  const account = auditLineOf(plane, tracing);
   const remoteAddress = hostOf(call.getPeer());
   const identity = IDENTITIES.get(call.metadata);
+  const account = auditLineOf(plane, tracing, { fields, remoteAddress });
   // Of the answer; the message is counted where it comes in.
   const held = plane.held.of(remoteAddress);
   return {

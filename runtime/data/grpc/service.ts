@@ -16,10 +16,11 @@ import { auditLineOf } from '../handlers/audit-line';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import { CallerGone } from '../upstream/failure';
 import { tracingOf } from '../upstream/headers';
+import type { IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../handlers/request';
 import type { GrpcCall, GrpcContext } from './grpc-call';
-import { grpcCallOf, fieldsFrom, hostOf, identified, untraced } from './grpc-call';
+import { grpcCallOf, fieldsFrom, hostOf, identified, NO_FIELDS, untraced } from './grpc-call';
 import { createExtensions } from './extensions';
 import type { GrpcResponse } from './model-infer';
 import { modelInfer } from './model-infer';
@@ -126,13 +127,16 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
     };
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, pass) => {
-        let fields: Fields | undefined;
+        let fields = NO_FIELDS;
+        let caller: string | undefined;
         const fail = (error: unknown): void => {
-          if (!isOver) call.sendStatus(refusalStatus(context, fields, error));
+          const message = { fields, remoteAddress, caller };
+          if (!isOver) call.sendStatus(refusalStatus(context, message, error));
           end();
         };
         const begin = (known: Fields, identity: AuthResult): void => {
           if (isOver) return;
+          caller = identity.ok ? identity.caller.name : undefined;
           authenticated(context.plane, { fields: known, held, remoteAddress, identity });
           identified(metadata, identity);
           countMessage(call, held, fail);
@@ -160,9 +164,17 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
 }
 
 /** The status of a call that is refused before its message is read, with its audit line. */
-function refusalStatus({ plane }: GrpcContext, fields: Fields | undefined, error: unknown) {
-  const tracing = fields === undefined ? untraced(plane) : tracingOf({ fields }, plane.newId);
+function refusalStatus(
+  { plane }: GrpcContext,
+  message: Pick<IncomingRequest, 'fields' | 'remoteAddress'> & {
+    readonly caller?: string | undefined;
+  },
+  error: unknown,
+) {
+  const tracing = tracingOf(message, plane.newId);
   const refusal = refusalFor(plane, tracing, error);
-  auditLineOf(plane, tracing)?.onFinished(refusal.status);
+  const account = auditLineOf(plane, tracing, message);
+  account?.onIdentified(message.caller, undefined);
+  account?.onFinished(refusal.status);
   return statusOf(refusal, tracing, new Metadata());
 }

@@ -1,8 +1,13 @@
+import { isIP } from 'node:net';
 import type { AuditEntry } from '../../audit';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
-import type { RequestObserver } from '../http/exchange';
+import type { IncomingRequest, RequestObserver } from '../http/exchange';
 import type { Tracing } from '../upstream/headers';
-import type { DataPlaneOptions } from './request';
+import { callerAddress } from '../../shared/trusted-proxies';
+import type { Plane } from './request';
+
+type AuditedPlane = Pick<Plane, 'audit' | 'clock' | 'trust'>;
+type AuditedRequest = Pick<IncomingRequest, 'fields' | 'remoteAddress'>;
 
 /** The one audit entry of a request, however it ends. */
 export class AuditLine implements RequestObserver {
@@ -14,12 +19,13 @@ export class AuditLine implements RequestObserver {
 
   constructor(
     private readonly requestId: string,
-    private readonly now: () => number,
+    private readonly plane: AuditedPlane,
     private readonly record: (entry: AuditEntry) => void,
+    private readonly request: AuditedRequest,
     private readonly began: number,
   ) {}
 
-  onIdentified(caller: string, model: string | undefined): void {
+  onIdentified(caller: string | undefined, model: string | undefined): void {
     this.caller = caller;
     this.model = model;
   }
@@ -32,18 +38,24 @@ export class AuditLine implements RequestObserver {
   onFinished(status = STATUS_ABORTED): void {
     if (this.isOver) return;
     this.isOver = true;
-    const { caller, model, arm, version, requestId, began } = this;
-    const at = this.now();
-    const ms = at - began;
-    this.record({ at, caller, action: 'infer', model, arm, version, ms, requestId, status });
+    const { caller, model, arm, version, requestId, plane, request } = this;
+    const at = plane.clock.now();
+    const ms = at - this.began;
+    const told = callerAddress(plane.trust, request);
+    // A proxy may pass on any text.
+    const address = isIP(told) === 0 ? request.remoteAddress : told;
+    const who = { caller, action: 'infer', model, arm, version };
+    this.record({ at, ...who, ms, address, requestId, status });
   }
 }
 
 /** The audit entry of a request; undefined without an audit log. */
 export function auditLineOf(
-  { audit, clock }: Pick<DataPlaneOptions, 'audit' | 'clock'>,
+  plane: AuditedPlane,
   { requestId }: Tracing,
-  began = clock.now(),
+  request: AuditedRequest,
+  began = plane.clock.now(),
 ): AuditLine | undefined {
-  return audit === undefined ? undefined : new AuditLine(requestId, clock.now, audit, began);
+  const { audit } = plane;
+  return audit && new AuditLine(requestId, plane, audit, request, began);
 }

@@ -73,7 +73,7 @@ function handle(plane: Plane, exchange: Exchange): void {
   let kind: RouteKind | undefined;
   const tracing = tracingOf(exchange, newId);
   const began = clock.now();
-  exchange.account = auditLineOf(plane, tracing, began);
+  exchange.account = auditLineOf(plane, tracing, exchange, began);
   const request: Request = {
     exchange,
     tracing,

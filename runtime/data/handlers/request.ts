@@ -113,11 +113,11 @@ export function authenticated(
 ): Caller {
   const { held, identity } = exchange;
   if (identity === undefined) throw new Error('a handler began before authentication');
-  const caller = callerOf(authorize(identity, { scope: 'infer', model }));
-  held?.belongsTo(ownerOf(plane, exchange, caller.name));
   // Unknown model names are arbitrary text, so they are not logged.
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
-  exchange.account?.onIdentified(caller.name, known);
+  exchange.account?.onIdentified(identity.ok ? identity.caller.name : undefined, known);
+  const caller = callerOf(authorize(identity, { scope: 'infer', model }));
+  held?.belongsTo(ownerOf(plane, exchange, caller.name));
   return caller;
 }
 

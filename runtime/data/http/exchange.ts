@@ -70,7 +70,7 @@ export interface AbortSignalLike {
 
 /** Observes a request, for the audit line. */
 export interface RequestObserver {
-  readonly onIdentified: (caller: string, model: string | undefined) => void;
+  readonly onIdentified: (caller: string | undefined, model: string | undefined) => void;
   readonly onRouted: (arm: string, version: string) => void;
   /** Once, with the status sent; undefined: the caller left. */
   readonly onFinished: (status?: number) => void;

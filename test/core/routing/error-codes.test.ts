@@ -9,6 +9,7 @@ import {
 test('every code has its documented status', () => {
   expect(ERROR_STATUS).toMatchInlineSnapshot(`
    {
+     "AUDIT_UNAVAILABLE": 503,
      "CLUSTER_UNAVAILABLE": 503,
      "DEPLOYMENT_FAILED": 500,
      "FIELD_CONFLICT": 409,
