@@ -153,10 +153,3 @@ test('links to a section lead to a heading of that name', () => {
   };
   expect(without(found, leads)).toEqual([]);
 });
-
-/** "X is no Y" reads as a riddle: pages say "is not a". */
-const INVERTED = /(?<!\bthere )\b(?:is|are) no (?!longer\b)[a-z]+/gi;
-
-test('pages say "is not a"', () => {
-  expect(without(mentions(INVERTED), () => false)).toEqual([]);
-});

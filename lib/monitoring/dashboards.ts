@@ -4,10 +4,10 @@ import { DASHBOARDS } from './panels';
 // Grafana’s JSON of the dashboards in panels.ts.
 
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' } as const;
-/** Of the grid’s 24 columns; two graphs stand beside each other. */
+/** Of the 24 columns of the grid: two graphs in a row. */
 const PANEL_WIDTH = 12;
 const PANEL_HEIGHT = 8;
-/** The schema of Grafana 11; newer ones take it. */
+/** The schema of Grafana 11; newer versions accept it. */
 const SCHEMA_VERSION = 39;
 
 function panelOf({ title, unit, isNumber, queries }: Panel, index: number): object {

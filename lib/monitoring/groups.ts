@@ -5,7 +5,7 @@ import { alertRules, serviceNamespace } from './rules';
 import { serverRules } from './server-metrics';
 import { SERVICE_ALERTS } from './service-alerts';
 
-/** Rules of a model: its alerts, and what its servers measure under one set of names. */
+/** Rules of a model: its alerts, and the metrics of its servers under common names. */
 export function modelRuleGroups(spec: ModelSpec, environment: Environment): readonly RuleGroup[] {
   const name = `ai-model-service.${environment.namespace}.${spec.slug}`;
   const common = { model_id: spec.id };
@@ -19,7 +19,7 @@ export function modelRuleGroups(spec: ModelSpec, environment: Environment): read
   ];
 }
 
-/** Rules of the routers in their namespace. `routers`: fewest that there should be. */
+/** Rules of the routers in their namespace. `routers`: fewest expected ones. */
 export function serviceRuleGroup(environment: Environment, routers = 1): RuleGroup {
   const namespace = serviceNamespace(environment);
   return {
@@ -28,7 +28,7 @@ export function serviceRuleGroup(environment: Environment, routers = 1): RuleGro
   };
 }
 
-/** What a rules file of Prometheus holds for these models and the routers of the environment. */
+/** A rules file of Prometheus for these models and the routers of the environment. */
 export function ruleGroups(
   specs: readonly ModelSpec[],
   environment: Environment,

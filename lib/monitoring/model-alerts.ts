@@ -2,12 +2,12 @@ import type { Environment, ModelSpec } from '../spec';
 import type { AlertInstance, AlertRow } from './rules';
 import { rounded, serviceNamespace } from './rules';
 
-/** A model as its alerts see it. */
+/** Inputs of the alerts of a model. */
 export interface WatchedModel {
   readonly spec: ModelSpec;
   /**
-   * Matchers of its series. Prometheus gives each the namespace of the router that was scraped, and
-   * a model of the same name in staging is another one.
+   * Matchers of its series. Prometheus labels each with the namespace of the scraped router, which
+   * keeps a model of the same name in staging apart.
    */
   readonly series: string;
 }
@@ -26,15 +26,15 @@ const BURN_RATES = [
   { factor: 6, long: '6h', short: '30m' },
 ] as const;
 
-/** Fewer comparisons than this in half an hour say nothing about a shadow. */
+/** Fewer comparisons in half an hour say little about a shadow. */
 const SHADOW_COMPARISONS = 50;
 const SHADOW_DISAGREEMENT = 0.05;
-/** A replica that stays ill is ejected six times in its first minute, then once in a minute. */
+/** A replica that keeps failing is ejected six times in its first minute, then once a minute. */
 const EJECTIONS = 5;
 
 /**
- * Each arm that should have traffic is looked at by itself: a healthy shadow or candidate does not
- * hide that stable is down. Several routers say the same; one that sees a replica is enough.
+ * One rule for each arm with traffic: a healthy shadow or candidate does not hide that stable is
+ * down. Every router reports the arm; one that sees a ready replica is enough.
  */
 function armDown({ spec: { name }, series }: WatchedModel): readonly AlertInstance[] {
   const health = `max by (arm) (ai_model_health_status{${series}})`;
@@ -82,7 +82,7 @@ function slow({ spec: { name, slo }, series }: WatchedModel): readonly AlertInst
   ];
 }
 
-/** Each router ejects by itself: the one that ejects most counts. */
+/** Each router ejects independently: the one with the most ejections counts. */
 function ejections({ spec: { name }, series }: WatchedModel): readonly AlertInstance[] {
   const expr = `max by (arm) (increase(ai_model_ejections_total{${series}}[15m])) > ${EJECTIONS}`;
   const summary = `${name}: replicas of the arm {{ $labels.arm }} fail again and again`;
@@ -103,7 +103,7 @@ function shadowDisagrees({ spec, series }: WatchedModel): readonly AlertInstance
   ];
 }
 
-/** Arms whose autoscaler could add replicas, and has added all it may. */
+/** Arms whose autoscaler is at its maximum. */
 function atMaximum({ spec, series }: WatchedModel): readonly AlertInstance[] {
   return spec.arms
     .filter(({ scaling }) => scaling.minReplicas < scaling.maxReplicas)

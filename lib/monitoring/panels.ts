@@ -18,7 +18,7 @@ export interface Dashboard {
   /** The file’s name, and the uid in Grafana. */
   readonly name: string;
   readonly title: string;
-  /** It shows one model, which is chosen above. */
+  /** It shows one model, chosen at the top. */
   readonly ofModel?: true;
   readonly panels: readonly Panel[];
 }
@@ -43,7 +43,7 @@ const number = (title: string, unit: Unit, expr: string): Panel => ({
 const rate = (by: string, metric: string, matchers: string): string =>
   `sum by (${by}) (rate(${metric}{${matchers}}[$__rate_interval]))`;
 
-/** Routers say the same of the cluster: one of them is enough. */
+/** Every router reports the same state of the cluster: one of them is enough. */
 const most = (by: string, metric: string, matchers: string): string =>
   `max by (${by}) (${metric}{${matchers}})`;
 
@@ -61,7 +61,7 @@ const quantile = (q: number, by: string, family: string, matchers: string): stri
 const DURATION = 'ai_model_inference_duration_seconds';
 const FIRST_BYTE = 'ai_model_time_to_first_byte_seconds';
 
-/** A recorded measure of the servers, as it is. */
+/** A recorded metric of the servers, unchanged. */
 const server = (
   key: keyof typeof SERVER_METRICS,
   title: string,
@@ -214,7 +214,7 @@ const ROUTER_PANELS: readonly Panel[] = [
   ]),
   graph('View of the cluster is current', 'short', each('ai_model_watch_synced')),
   graph('Event-loop delay, p99', 's', each('ai_model_event_loop_lag_seconds')),
-  // The models’ series tell which processes are routers.
+  // The series of the models show which processes are routers.
   graph('CPU cores', 'short', [
     `rate(process_cpu_seconds_total{${FLEET}}[$__rate_interval]) and on (instance) ai_model_models{${FLEET}}`,
     '{{instance}}',

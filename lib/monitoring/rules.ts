@@ -9,7 +9,7 @@ export interface AlertRule {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** A recording rule of Prometheus: an expression whose values are kept under a name. */
+/** A recording rule of Prometheus: an expression whose values are stored under a name. */
 export interface RecordingRule {
   readonly record: string;
   readonly expr: string;
@@ -24,26 +24,26 @@ export interface RuleGroup {
 
 export type Severity = 'critical' | 'warning';
 
-/** An alert for one thing: an objective, an arm, a port. */
+/** An alert for one subject: an objective, an arm, a port. */
 export interface AlertInstance {
   readonly expr: string;
   readonly summary: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** Instead of the severity of its row. */
+  /** Replaces the severity of its row. */
   readonly severity?: Severity;
 }
 
-/** A row of the table of alerts: when it fires, and what to do then. */
+/** A row of the table of alerts: its condition and its runbook. */
 export interface AlertRow<Subject> {
   readonly alert: string;
   readonly severity: Severity;
   readonly for: string;
   readonly instances: (subject: Subject) => readonly AlertInstance[];
-  /** What it means, for the page of runbooks. */
+  /** The meaning, for the page of runbooks. */
   readonly meaning: string;
-  /** How to look: steps in the order they are taken. */
+  /** Steps of the diagnosis, in order. */
   readonly look: readonly string[];
-  /** How to mend. */
+  /** Remedies. */
   readonly mend: readonly string[];
 }
 
@@ -57,7 +57,7 @@ export const rounded = (value: number): number => Number(value.toPrecision(6));
 /** Headings become anchors in lower case. */
 export const runbookUrl = (page: string, alert: string): string => `${page}#${alert.toLowerCase()}`;
 
-/** The rules of one subject; each names its section of the page of runbooks. */
+/** The rules of one subject; each links to its section of the page of runbooks. */
 export function alertRules<Subject>(
   rows: readonly AlertRow<Subject>[],
   subject: Subject,

@@ -2,7 +2,7 @@ import type { Arm, Environment, ModelSpec, ServerKind } from '../spec';
 import type { RecordingRule, RuleGroup } from './rules';
 import { serviceNamespace } from './rules';
 
-/** What is recorded of every server that has it, under one name. */
+/** Metrics that are recorded for every server that exports them, under common names. */
 export const SERVER_METRICS = {
   requests: {
     name: 'ai_model_server_requests_per_second',
@@ -83,8 +83,8 @@ const average =
 type Measures = Readonly<Partial<Record<Measure, Expression>>>;
 
 /**
- * How each kind of server says it. Sources: the metrics that the versions of `DEFAULT_IMAGES`
- * export. What a kind does not measure is absent.
+ * Expressions for each kind of server. Sources: the metrics that the versions of `DEFAULT_IMAGES`
+ * export. A metric that a kind does not export is absent.
  */
 const BY_KIND: Readonly<Record<Exclude<ServerKind, 'custom'>, Measures>> = {
   onnx: {
@@ -101,7 +101,7 @@ const BY_KIND: Readonly<Record<Exclude<ServerKind, 'custom'>, Measures>> = {
     queueTime: mean(':tensorflow:serving:batching_session:queuing_latency', MICROSECONDS),
   },
   triton: {
-    // Without a failure yet there may be no series of failures.
+    // Before the first failure there may be no series of failures.
     requests: (select) =>
       `${rate('nv_inference_request_success')(select)} + ` +
       `(${rate('nv_inference_request_failure')(select)} or vector(0))`,
@@ -140,7 +140,7 @@ const BY_KIND: Readonly<Record<Exclude<ServerKind, 'custom'>, Measures>> = {
 
 const MEASURES = Object.keys(SERVER_METRICS) as Measure[];
 
-/** Prometheus writes the labels of pods so: dots and slashes become `_`. */
+/** Prometheus replaces dots and slashes in the labels of pods by `_`. */
 const MODEL_TARGET = 'ai_model_suoke_life_model';
 const ARM_TARGET = 'ai_model_suoke_life_arm';
 
@@ -152,7 +152,7 @@ function armRules(spec: ModelSpec, arm: Arm, environment: Environment): readonly
     `${MODEL_TARGET}="${spec.slug}",${ARM_TARGET}="${arm.name}"`;
   const select: Select = (metric, more) =>
     `${metric}{${pods}${more === undefined ? '' : `,${more}`}}`;
-  // The namespace of the routers, so that these series stand beside theirs.
+  // The namespace of the routers, so that these series have the same one.
   const namespace = serviceNamespace(environment);
   const labels = { namespace, model_id: spec.id, arm: arm.name, server: kind };
   return MEASURES.flatMap((measure) => {
@@ -162,7 +162,7 @@ function armRules(spec: ModelSpec, arm: Arm, environment: Environment): readonly
   });
 }
 
-/** Recording rules: what the servers of a model measure, under the names of `SERVER_METRICS`. */
+/** Recording rules: metrics of a model's servers under the names of `SERVER_METRICS`. */
 export function serverRules(spec: ModelSpec, environment: Environment): RuleGroup['rules'] {
   return spec.arms.flatMap((arm) => armRules(spec, arm, environment));
 }

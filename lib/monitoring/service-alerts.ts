@@ -1,14 +1,14 @@
 import type { AlertInstance, AlertRow } from './rules';
 
-/** The routers as their alerts see them. */
+/** Inputs of the alerts of the routers. */
 export interface WatchedService {
-  /** Where they are scraped. */
+  /** The namespace in which they are scraped. */
   readonly namespace: string;
-  /** Fewest routers that there should be. */
+  /** Fewest expected routers. */
   readonly routers: number;
 }
 
-/** p99 of the event loop above it is felt by every caller. */
+/** Every caller notices a p99 of the event loop above this. */
 const LAG_SECONDS = 0.1;
 const STALE_SECONDS = 300;
 
@@ -86,7 +86,9 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     ),
     meaning:
       'A router hears fewer others than report to Prometheus. It then knows a part of the load only: replicas may get more requests at a time than they should, and models do not go to sleep.',
-    look: [`${DETAILED} \`routers\` says whom it hears, and why not.`],
+    look: [
+      `${DETAILED} \`routers\` lists the routers that it hears, and why it does not hear the others.`,
+    ],
     mend: ['Let routers reach each other on the ops port (9090): network policy, mesh, firewall.'],
   },
   {

@@ -24,7 +24,7 @@ interface SourceInput {
 }
 
 interface OnnxServerInput {
-  /** The built-in ONNX server; what framework onnx gets by default. */
+  /** The built-in ONNX server; the default for framework onnx. */
   kind: 'onnx';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;
@@ -35,7 +35,7 @@ interface OnnxServerInput {
 }
 
 interface TensorflowServingServerInput {
-  /** TensorFlow Serving; what framework tensorflow gets by default. */
+  /** TensorFlow Serving; the default for framework tensorflow. */
   kind: 'tensorflow-serving';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;
@@ -46,7 +46,7 @@ interface TensorflowServingServerInput {
 }
 
 interface TritonServerInput {
-  /** NVIDIA Triton; what frameworks tensorrt and pytorch get by default. */
+  /** NVIDIA Triton; the default for frameworks tensorrt and pytorch. */
   kind: 'triton';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;
@@ -59,7 +59,7 @@ interface TritonServerInput {
 }
 
 interface MlserverServerInput {
-  /** MLServer; what frameworks sklearn, xgboost and huggingface get by default. */
+  /** MLServer; the default for frameworks sklearn, xgboost and huggingface. */
   kind: 'mlserver';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;
@@ -70,7 +70,7 @@ interface MlserverServerInput {
 }
 
 interface VllmServerInput {
-  /** vLLM; what framework huggingface with type llm gets by default. */
+  /** vLLM; the default for framework huggingface with type llm. */
   kind: 'vllm';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;
@@ -87,7 +87,7 @@ interface VllmServerInput {
 }
 
 interface CustomServerInput {
-  /** An image of your own; what a definition with an image gets by default. */
+  /** An image of your own; the default for a definition with an image. */
   kind: 'custom';
   /** Overrides the environment’s image of this server. */
   image?: string | undefined;

@@ -30,9 +30,7 @@ const image = imageSchema.optional().describe('Overrides the environment’s ima
 const portNumber = z.int().min(1024).max(65_535);
 
 const onnxSchema = z.strictObject({
-  kind: z
-    .literal('onnx')
-    .describe('The built-in ONNX server; what framework onnx gets by default.'),
+  kind: z.literal('onnx').describe('The built-in ONNX server; the default for framework onnx.'),
   image,
   intraOpThreads: z
     .int()
@@ -46,7 +44,7 @@ const onnxSchema = z.strictObject({
 const tensorflowServingSchema = z.strictObject({
   kind: z
     .literal('tensorflow-serving')
-    .describe('TensorFlow Serving; what framework tensorflow gets by default.'),
+    .describe('TensorFlow Serving; the default for framework tensorflow.'),
   image,
   signatureName: z
     .string()
@@ -60,7 +58,7 @@ const tensorflowServingSchema = z.strictObject({
 const tritonSchema = z.strictObject({
   kind: z
     .literal('triton')
-    .describe('NVIDIA Triton; what frameworks tensorrt and pytorch get by default.'),
+    .describe('NVIDIA Triton; the default for frameworks tensorrt and pytorch.'),
   image,
   backend: z
     .enum(['onnxruntime', 'tensorrt', 'pytorch', 'tensorflow', 'python'])
@@ -83,7 +81,7 @@ const tritonSchema = z.strictObject({
 const mlserverSchema = z.strictObject({
   kind: z
     .literal('mlserver')
-    .describe('MLServer; what frameworks sklearn, xgboost and huggingface get by default.'),
+    .describe('MLServer; the default for frameworks sklearn, xgboost and huggingface.'),
   image,
   implementation: z
     .string()
@@ -100,9 +98,7 @@ const mlserverSchema = z.strictObject({
 });
 
 const vllmSchema = z.strictObject({
-  kind: z
-    .literal('vllm')
-    .describe('vLLM; what framework huggingface with type llm gets by default.'),
+  kind: z.literal('vllm').describe('vLLM; the default for framework huggingface with type llm.'),
   image,
   tensorParallelSize: z.int().min(1).max(64).default(1).describe('GPUs one model is spread over.'),
   maxModelLen: z.int().min(1).max(10_000_000).optional().describe('Context length, in tokens.'),
@@ -122,7 +118,7 @@ const vllmSchema = z.strictObject({
 const customSchema = z.strictObject({
   kind: z
     .literal('custom')
-    .describe('An image of your own; what a definition with an image gets by default.'),
+    .describe('An image of your own; the default for a definition with an image.'),
   image,
   protocol: z.enum(PROTOCOLS).default('native').describe('Protocol of the server in the image.'),
   port: portNumber.default(8080).describe('HTTP port of the container.'),

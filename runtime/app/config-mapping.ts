@@ -52,7 +52,7 @@ export function clientOptionsOf({ routing }: Config): ClientOptions {
 /** `[::1]`, as it stands in a URL, is `::1` to the kernel. */
 export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
 
-/** What the port for gRPC needs of it; undefined: there is none. */
+/** Options of the gRPC port; undefined when it is not configured. */
 export function grpcOptionsOf(
   config: Config,
 ): Omit<GrpcServerOptions, 'plane' | 'callers'> | undefined {
@@ -69,7 +69,7 @@ export function grpcOptionsOf(
   };
 }
 
-/** What all requests together may hold in memory; bytes. */
+/** Memory that all requests together may use; bytes. */
 export const heldBytesOf = ({ server }: Config): number =>
   server.maxHeldBytes ?? defaultHeldBytes(memoryOf(process.constrainedMemory(), totalmem()));
 

@@ -1,6 +1,6 @@
 /**
- * What a caller may do. `infer` calls models, `read` sees definitions and health, `write` changes
- * models, `arms` chooses an arm by name, `admin` may do everything.
+ * Rights of a caller. `infer` calls models, `read` sees definitions and health, `write` changes
+ * models, `arms` chooses an arm by name, `admin` includes all.
  */
 export const SCOPES = ['infer', 'read', 'write', 'admin', 'arms'] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -82,7 +82,7 @@ export function refused(
   };
 }
 
-/** What a recognized caller may do with regard to one need; a refusal stays what it is. */
+/** Checks one need of a recognized caller; a refusal stays a refusal. */
 export function authorize(result: AuthResult, { scope, model }: RequiredAccess): AuthResult {
   if (!result.ok) return result;
   const { caller } = result;

@@ -188,8 +188,8 @@ export function desiredOf({ scaling }: Arm, asked: number): number {
 }
 
 /**
- * The rules of `Cluster.scale`. `desired`: what the arm is meant to have now; undefined: it is
- * none.
+ * The rules of `Cluster.scale`. `desired`: the desired replicas of the arm; undefined when it does
+ * not exist.
  * @throws ClusterError
  */
 export function checkScale(

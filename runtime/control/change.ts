@@ -136,7 +136,7 @@ export async function waitForRevision(
   );
 }
 
-/** What a change is decided on. */
+/** The state that a change is decided on. */
 const basisOf = (record: ModelRecord | undefined): string =>
   JSON.stringify([record?.revision, record?.state]);
 

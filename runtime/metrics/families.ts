@@ -1,4 +1,4 @@
-/** What a metric is called and means. The contract that dashboards and alerts stand on: metrics.txt. */
+/** Name and meaning of a metric. metrics.txt is the contract of dashboards and alerts. */
 export interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';

@@ -53,7 +53,7 @@ export interface ModelSamples {
   readonly arms: readonly ArmView[];
 }
 
-/** What a view is made of beside counters and record. */
+/** Sources of a view beside counters and record. */
 interface ViewSources {
   readonly route: ModelRoute | undefined;
   readonly load: Load;

@@ -5,8 +5,8 @@ import { bytesField, fieldsOf, rawOf, textOf, varintField } from './wire';
 import type { Graph, GraphNode, GraphValue, ValueType } from './graph';
 import type { Field } from './wire';
 
-// ONNX Runtime's binding for Node takes and gives tensors only. What a graph has beyond that is put
-// right in the file's bytes before the session is made:
+// ONNX Runtime's binding for Node takes and returns tensors only. Other values of a graph are
+// converted in the bytes of the file before the session is made:
 //   ZipMap (a sequence of maps, scikit-learn's output) -> the probabilities it was made from
 //   a sequence of tensors -> the tensors stacked on a new first axis
 //   BFLOAT16 -> FP32 by a Cast, both ways

@@ -7,7 +7,10 @@ const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, sparseInitialize
 const NODE = { input: 1, output: 2, name: 3, operator: 4, attribute: 5, domain: 7 } as const;
 const TYPE = { tensor: 1, sequence: 4, map: 5, sparse: 8, optional: 9 } as const;
 
-/** What a graph input or output is. Shape: -1 for a dimension of any size, undefined when no rank is stated. */
+/**
+ * Type of a graph input or output. Shape: -1 for a dynamic dimension, undefined when no rank is
+ * stated.
+ */
 export type ValueType =
   | {
       readonly kind: 'tensor';

@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises';
 
 /**
- * How often a file is looked at. The kernel's notices get lost on network file systems and in some
- * containers, and a Secret's mount replaces a symbolic link two folders away; a look takes
- * microseconds and sees all of it.
+ * Interval of checks. Notices of the kernel get lost on network file systems and in some
+ * containers, and the mount of a Secret replaces a symbolic link two folders away; a check takes
+ * microseconds and sees all of these.
  */
 const LOOK_EVERY_MS = 500;
-/** A file is often written in several steps: two looks this far apart must agree. */
+/** A file is often written in several steps: two checks this far apart must agree. */
 const QUIET_MS = 50;
 
 export interface FileWatchOptions {
@@ -15,21 +15,23 @@ export interface FileWatchOptions {
 }
 
 export interface FileWatch {
-  /** Resolves after the first look: every later change is seen. */
+  /** Resolves after the first check: every later change is noticed. */
   readonly ready: Promise<void>;
-  /** No callback comes after it. */
+  /** No callback follows. */
   readonly stop: () => void;
 }
 
-/** What changes whenever the file is written or replaced; undefined: it cannot be read. */
+/**
+ * A value that changes whenever the file is written or replaced; undefined when it cannot be read.
+ */
 async function fingerprint(file: string): Promise<string | undefined> {
   const found = await stat(file).catch(() => undefined);
   return found && `${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`;
 }
 
 /**
- * Calls back when one of the files was written, replaced, added or removed, once nothing has
- * changed further for a moment. Symbolic links are followed.
+ * Calls back after one of the files was written, replaced, added or removed, once nothing has
+ * changed for a moment. Symbolic links are followed.
  */
 export function watchFiles(
   files: readonly string[],

@@ -50,8 +50,8 @@ function probeTcp(host: string, port: number): Promise<ProbeResult> {
 }
 
 /**
- * Asks a server once, as the kubelet would; `{m}` in the path is the model's id. Never rejects:
- * what cannot even be asked is what is wrong.
+ * Probes a server once, as the kubelet would; `{m}` in the path is the model's id. Never rejects: a
+ * request that cannot be sent is a failed probe.
  */
 export async function probe(
   host: string,

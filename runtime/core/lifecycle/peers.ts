@@ -12,7 +12,7 @@ export interface Peer {
   readonly ready: boolean;
 }
 
-/** What one router has to do for one arm. */
+/** The load of one arm in one router. */
 export interface ArmLoad {
   readonly model: string;
   readonly arm: string;

@@ -32,7 +32,7 @@ function inherit(base: Plain, over: Plain, changed: Plain): Plain {
   );
 }
 
-/** An image of one's own changes the default server; what the candidate ran with must stay. */
+/** An own image changes the default server; the server of the candidate must stay. */
 function serverOf(spec: ModelSpec, name: string, stable: Plain): Plain {
   const runs = spec.arms.find((arm) => arm.name === name)?.server;
   const newImage = stable['docker_image'] !== spec.definition['docker_image'];

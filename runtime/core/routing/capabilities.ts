@@ -27,7 +27,10 @@ const OPENAI: CallNames = { openai: OPENAI_CALLS };
 
 type KnownKind = Exclude<Server['kind'], 'custom'>;
 
-/** What each kind of server has; its protocol is that of `SERVERS` in lib/spec, and a test compares them. */
+/**
+ * The calls of each kind of server; its protocol is that of `SERVERS` in lib/spec, and a test
+ * compares them.
+ */
 const BY_KIND: Readonly<Record<KnownKind, { protocol: Protocol; calls: CallNames }>> = {
   onnx: { protocol: 'v2', calls: { ...NATIVE, ...V2, v1: ['predict', 'status', 'metadata'] } },
   'tensorflow-serving': { protocol: 'tfs', calls: TFS },

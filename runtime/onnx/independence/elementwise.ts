@@ -42,7 +42,7 @@ export function noAttribute({ attributes }: Node, ...names: readonly string[]): 
   if (found !== undefined) throw new NotRowwise(`its attribute ${found} is set`);
 }
 
-/** The operator gives an element for each of its first input; what else it takes is for all. */
+/** The operator gives an element for each of its first input; further inputs apply to all. */
 const unary: OperatorRule = (on) => {
   fixedFrom(on, 1, 'second input');
   return [{ dims: first(on).dims }];

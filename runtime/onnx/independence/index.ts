@@ -29,9 +29,9 @@ function judge(name: string, value: Value): Independence | undefined {
 }
 
 /**
- * Shows by the graph alone that it works row by row: every node on the way from inputs to outputs
- * is of an operator that is known to, with axes that leave the rows alone. What is not known is not
- * shown. Pure.
+ * Proves by the graph alone that it works row by row: every node on the way from inputs to outputs
+ * has an operator that is known to do so, with axes that leave the rows alone. Unknown operators
+ * prove nothing. Pure.
  */
 export function independenceOf(bytes: Uint8Array, graph: Graph): Independence {
   try {

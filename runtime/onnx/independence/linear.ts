@@ -13,7 +13,7 @@ import {
 } from './value';
 import type { RowwiseValue, Size } from './value';
 
-// Matrices, windows and sequences: what is summed over must not be the rows.
+// Matrices, windows and sequences: none of them may sum over the rows.
 
 function product(a: RowwiseValue | undefined, b: RowwiseValue | undefined): readonly Size[] {
   const [left, right] = [dimsOf(a), dimsOf(b)];

@@ -39,7 +39,10 @@ export const isRepeatable = (domain: string, operator: string): boolean =>
   (ruleOf(domain, operator) !== undefined && operator !== 'Dropout') ||
   (domain === '' && REPEATABLE.has(operator));
 
-/** Operators whose first inputs are followed as lists of sizes: what they give is known, or they are not shown. */
+/**
+ * Operators whose first inputs are followed as lists of sizes: their result is known, or they prove
+ * nothing.
+ */
 const CARRIERS = new Set([
   'Add',
   'Cast',

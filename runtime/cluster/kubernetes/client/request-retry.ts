@@ -2,15 +2,13 @@ import { isWriteConflict, KubeError } from './api-error';
 import { orAborted } from './deadline';
 import type { Timing } from './timing';
 
-// How calls to the API server are repeated. Nothing else repeats one, but for watches and the lease,
-// which go on for as long as the service runs and have a backoff of their own (watch-state.ts,
-// core/lifecycle/lease.ts).
+// Repetition of calls to the API server. Only watches and the lease have their own backoff, for as
+// long as the service runs (watch-state.ts, core/lifecycle/lease.ts).
 //   A read: while the server is overloaded, restarting or unreachable, within the deadline of the
-//   request (client.ts, 30 s for all tries). Callers handle longer outages.
-//   A write: never, because its answer may have been lost.
-//   A write that lost a race (409): its caller reads again, decides again and writes again, ten
-//   times within a minute. What control/change.ts repeats is another thing: a decision on a
-//   definition that has been replaced meanwhile.
+//   request (client.ts, 30 s for all attempts). Callers handle longer outages.
+//   A write: never, because its response may have been lost.
+//   A write that lost a race (409): its caller reads, decides and writes again, ten times within a
+//   minute. control/change.ts repeats a decision on a definition that was replaced meanwhile.
 
 /** Enough for a restart of an API server behind a balancer. */
 const TRIES = 3;
@@ -51,16 +49,16 @@ export async function withRetries<T>(
   }
 }
 
-/** Each lost race means that another writer has won one: so many in a row indicate a defect. */
+/** Each lost race is the success of another writer: this many in a row indicate a defect. */
 const RACES = 10;
-/** No race is begun after this time; milliseconds. */
+/** No race begins after this time; milliseconds. */
 const RACES_MS = 60_000;
 
 /**
  * Compare and swap: repeats `attempt`, which reads, decides and writes on the condition that the
- * object is unchanged, until no other writer was faster. Attempts do not multiply where one
- * contains another: what the inner one ends with is not a conflict.
- * @throws KubeError `contention`; whatever else `attempt` throws
+ * object is unchanged, until no other writer was faster. Nested attempts do not multiply: the final
+ * error of the inner one is not a conflict.
+ * @throws KubeError `contention`; every other error of `attempt`
  */
 export async function retryOnConflict<T>(
   attempt: () => Promise<T>,

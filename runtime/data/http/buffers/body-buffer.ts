@@ -17,9 +17,9 @@ export const coalesced = (pieces: readonly Buffer[]): readonly Buffer[] =>
   pieces.length > MAX_GIVEN_PIECES ? [Buffer.concat(pieces)] : pieces;
 
 /**
- * A body as it comes. Small pieces are copied together: each would be an object of a hundred bytes,
- * and a body may come in chunks of one byte. What is large is not there twice while it is put
- * together, if its length is known.
+ * A body while it arrives. Small pieces are copied together: each would be an object of a hundred
+ * bytes, and a body may arrive in chunks of one byte. A large body of known length is held once,
+ * not twice.
  */
 export class BodyBuffer {
   /** Bytes that have come, taken or not. */

@@ -13,10 +13,10 @@ export interface UploadOwner {
 }
 
 /**
- * The body of a request that goes to a server while it comes. It is held until a relay takes it:
- * what was read before it was known how large it is, and one read more. From then on nothing is
- * held but what one read brought, for the caller is not read while the server takes no more. With
- * what the connections on both sides hold that is below 512 KiB for each request.
+ * The body of a request that is streamed to a server. Until a relay takes it, it holds the bytes
+ * read before its size was known, and one read more. Then it holds one read at most, since the
+ * caller is not read while the server accepts no more. With the buffers of the connections on both
+ * sides that is below 512 KiB per request.
  */
 export class CallerUpload implements Upload {
   private sink: BodySink | undefined;
