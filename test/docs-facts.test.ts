@@ -101,6 +101,25 @@ test('files of the repository that are named exist', () => {
   expect(without(found, exists)).toEqual([]);
 });
 
+test('the documentation lists every command', async () => {
+  const help = await helpOf(['--help']);
+  const commands = [...help.matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map((match) => match[1]);
+  const [, table = ''] = pageText('docs/README.md').split('## Commands');
+  const listed = [...table.matchAll(/^\| `([a-z-]+)`/gm)].map((match) => match[1]);
+  expect(listed.sort()).toEqual(commands.sort());
+});
+
+test('the page of the management API has every call below /api/v1', () => {
+  const { paths } = JSON.parse(readFileSync(join(ROOT, 'openapi.json'), 'utf8')) as {
+    readonly paths: Readonly<Record<string, object>>;
+  };
+  const page = pageText('docs/rest-api.md');
+  const calls = Object.keys(paths).filter((path) => /^\/api\/v1\/(?!.*inference$)/.test(path));
+  expect(calls.length).toBeGreaterThan(10);
+  const missing = calls.filter((path) => !page.includes(path.replace('/api/v1', '')));
+  expect(missing).toEqual([]);
+});
+
 /** The command line of `ai-model-service` in a line of a shell block: what follows the name. */
 const ARGUMENTS = /(?:ai-model-service(?::[\w.]+)?|build\/bin\.cjs)\s+([a-z-].*)$/s;
 
