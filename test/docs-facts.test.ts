@@ -29,7 +29,7 @@ const mentions = (pattern: RegExp): readonly Mention[] =>
 const without = (found: readonly Mention[], exists: (mention: Mention) => boolean): string[] =>
   found.filter((one) => !exists(one)).map(({ page, name }) => `${page}: ${name}`);
 
-test('metrics that are named are exposed, or recorded', () => {
+test('metrics on a page are exposed, or recorded', () => {
   const files = ['runtime/onnx/metrics.ts', 'lib/objects/autoscaler.ts'];
   const known = ['metrics.txt', ...files, 'lib/monitoring/server-metrics.ts']
     .map((file) => readFileSync(join(ROOT, file), 'utf8'))
@@ -39,7 +39,7 @@ test('metrics that are named are exposed, or recorded', () => {
   expect(without(found, ({ name }) => new RegExp(`\\b${name}\\b`).test(known))).toEqual([]);
 });
 
-test('an error code that is named beside a status exists, with this status', () => {
+test('an error code beside a status exists, with this status', () => {
   const found = mentions(/\b([45]\d\d `[A-Z][A-Z_]+`)/g);
   const known = new Set(Object.entries(ERROR_STATUS).map(([code, status]) => `${status} ${code}`));
   expect(found.length).toBeGreaterThan(10);
@@ -69,7 +69,7 @@ function isKey(path: string): boolean {
   });
 }
 
-test('keys of the configuration and of definitions that are named exist', () => {
+test('keys of the configuration and of definitions on a page exist', () => {
   const sections = [...Object.keys(configSchema.shape), 'scaling', 'health', 'scheduling'].filter(
     (section) => section !== 'cluster',
   );
@@ -79,7 +79,7 @@ test('keys of the configuration and of definitions that are named exist', () => 
   expect(without(found, ({ name }) => isKey(name))).toEqual([]);
 });
 
-test('scripts of npm that are named exist', () => {
+test('scripts of npm on a page exist', () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     readonly scripts: Readonly<Record<string, string>>;
   };
@@ -91,7 +91,7 @@ test('scripts of npm that are named exist', () => {
 /** Files that a page shows as examples, or that lie in other projects. */
 const ELSEWHERE = /^(?:models\/x\.ts|deploy\/(?:crds|charts))/;
 
-test('files of the repository that are named exist', () => {
+test('files of the repository on a page exist', () => {
   const folder = '(?:bench|cli|config|deploy|docs|examples|lib|models|runtime|schema|scripts|test)';
   const found = mentions(new RegExp(`(?<![\\w./-])${folder}/[\\w./-]*\\w`, 'g'));
   expect(found.length).toBeGreaterThan(60);
@@ -142,7 +142,7 @@ async function unknownWords({ page, line, text }: Snippet): Promise<readonly str
     .map((word) => `${page}:${line}: ai-model-service ${command}: ${word}`);
 }
 
-test('commands and options that are shown exist', async () => {
+test('commands and options on a page exist', async () => {
   const shown = PAGES.flatMap(snippetsOf)
     .filter(({ language }) => language === 'sh')
     .flatMap((snippet) => commandsOf(snippet).map((text) => ({ ...snippet, text })))

@@ -67,14 +67,14 @@ afterEach(async () => {
   project.remove();
 });
 
-test('a key that is added and one that is revoked are in force without a restart', async () => {
+test('added and revoked keys are in force without a restart', async () => {
   expect([await infer(old.key), await infer(young.key)]).toEqual([200, 401]);
   mount(keyLine('young', young) + keyLine('root', admin, ['admin']));
   await untilStatus(young.key, 200);
   expect(await infer(old.key)).toBe(401);
 });
 
-test('a faulty file leaves the last good keys in force, and is told in health and metrics', async () => {
+test('a faulty file leaves the last good keys in force, and is reported in health and metrics', async () => {
   mount('- name: old\n');
   const detailed = async () => JSON.parse(await asAdmin('/health/detailed'));
   let health = await detailed();
@@ -97,14 +97,14 @@ test('a faulty file leaves the last good keys in force, and is told in health an
   expect(await asAdmin('/metrics')).toContain('ai_model_auth_keys_file_faulty 0\n');
 });
 
-test('a file that is gone leaves the keys in force', async () => {
+test('a deleted file leaves the keys in force', async () => {
   rmSync(join(project.path, 'keys'), { recursive: true });
   await service.reload();
   expect(await infer(old.key)).toBe(200);
   expect(await asAdmin('/health/detailed')).toContain('no such file');
 });
 
-test('asked for, it is read again at once', async () => {
+test('SIGHUP reads the file at once', async () => {
   mount(keyLine('young', young));
   await service.reload();
   expect([await infer(old.key), await infer(young.key)]).toEqual([401, 200]);
@@ -119,7 +119,7 @@ test('a service does not start with a faulty file', async () => {
   expect(await infer(old.key)).toBe(401);
 });
 
-test('requests go on over reloads', async () => {
+test('requests continue during reloads', async () => {
   const seen: number[] = [];
   for (let count = 0; count < 5; count += 1) {
     mount(keyLine('old', old) + keyLine(`other-${count}`, newKey()));

@@ -101,7 +101,7 @@ test('escapes line breaks in names, so that no line can be forged', async () => 
   expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(1);
 });
 
-test('drops lines, keeps room for changes, and records how many when a stream is too slow', async () => {
+test('drops lines, keeps room for changes, and records their number when a stream is too slow', async () => {
   const { stream, text, go } = slowStream();
   const log = heard();
   const audit = openAudit({ file: '-', stdout: stream, log });

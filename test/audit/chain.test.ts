@@ -42,7 +42,7 @@ const linesIn = (file: string): string[] => readFileSync(file, 'utf8').split('\n
 const messages = ({ faults }: ChainReport): string[] =>
   faults.map(({ line, message }) => `${line}: ${message}`);
 
-test('a chain begins with a line that names the instance and the time', async () => {
+test('begins with a line that names the instance and the time', async () => {
   const file = await written(0);
   expect(JSON.parse(linesIn(file)[0] ?? '')).toEqual({
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
@@ -54,7 +54,7 @@ test('a chain begins with a line that names the instance and the time', async ()
   });
 });
 
-test('an untouched record verifies, and only with its key', async () => {
+test('verifies with its key only, when the record is unchanged', async () => {
   const file = await written(20);
   const report = await verifyChain([file], KEY);
   expect(report).toMatchObject({ lines: 21, faultCount: 0, tornBytes: 0, files: 1 });
@@ -154,13 +154,13 @@ const tamperings: readonly Tampering[] = [
   ],
 ];
 
-test.each(tamperings)('%s is found, and where', async (_, tamper, expected) => {
+test.each(tamperings)('verification finds %s, and the place', async (_, tamper, expected) => {
   const file = await written(9);
   writeFileSync(file, `${tamper(linesIn(file)).join('\n')}\n`);
   expect(messages(await verifyChain([file], KEY))).toEqual(expected);
 });
 
-test('lines cut off at the end are found by a head that was noted before', async () => {
+test('verification finds lines cut off at the end, by a head that was noted before', async () => {
   const file = await written(9);
   const head = (await verifyChain([file], KEY)).spans[0]?.end.mac ?? '';
   expect(await verifyChain([file], KEY, head.slice(0, 12))).toMatchObject({ hasHead: true });
@@ -168,7 +168,7 @@ test('lines cut off at the end are found by a head that was noted before', async
   expect(await verifyChain([file], KEY, head)).toMatchObject({ faultCount: 0, hasHead: false });
 });
 
-test('the log gets the head every five minutes in which it moves, and at the end', async () => {
+test('the head is logged every five minutes with changes, and at the end', async () => {
   const log = heard();
   const clock = ticking();
   const file = newFile();
@@ -185,7 +185,7 @@ test('the log gets the head every five minutes in which it moves, and at the end
   expect(linesIn(file).at(-1)).toContain(head?.mac);
 });
 
-test('a restart goes on from the last line, and says so in the record', async () => {
+test('a restart continues from the last line, and records it', async () => {
   const file = await written(3);
   await written(3, file);
   const report = await verifyChain([file], KEY);
@@ -194,7 +194,7 @@ test('a restart goes on from the last line, and says so in the record', async ()
   expect(linesIn(file)[4]).toContain('"action":"chain"');
 });
 
-test('with another key, or after lines without a chain, another file is begun', async () => {
+test('another key, or lines without a chain, begin another file', async () => {
   const file = await written(3);
   const log = heard();
   for (const chainKey of [OTHER, undefined, KEY]) {
@@ -215,7 +215,7 @@ test('with another key, or after lines without a chain, another file is begun', 
 
 const MIB = 1024 * 1024;
 
-test('a file that would grow too large is put away, and the chain runs through all of them', async () => {
+test('a file at its size limit is rotated, and the chain runs through all files', async () => {
   const file = newFile();
   const audit = openAudit({ file, chainKey: KEY, rotation: { bytes: MIB }, instance: 'pod-a' });
   for (let round = 0; round < 4; round += 1) {
@@ -241,7 +241,7 @@ test('a file that would grow too large is put away, and the chain runs through a
   ]);
 });
 
-test('a file is put away by its age, and only so many are kept', async () => {
+test('a file is rotated by its age, and old ones are deleted by number', async () => {
   const file = newFile();
   const clock = ticking(Date.UTC(2026, 0, 1));
   const HOUR = 3_600_000;
@@ -261,7 +261,7 @@ test('a file is put away by its age, and only so many are kept', async () => {
   expect(linesIn(file)).toHaveLength(2);
 });
 
-test('where a file cannot be rotated it grows on, and the log says why once a minute', async () => {
+test('a file that cannot be rotated grows on, and the reason is logged once a minute', async () => {
   // With the time behind it the name is longer than a name may be.
   const file = join(folder, `${'x'.repeat(240)}.jsonl`);
   const clock = ticking(Date.UTC(2026, 0, 1));
@@ -281,7 +281,7 @@ test('where a file cannot be rotated it grows on, and the log says why once a mi
   expect(linesIn(file)).toHaveLength(6);
 });
 
-test('a file that is moved or removed by others is begun again, with the chain', async () => {
+test('a file that was moved or removed is begun again, with the chain', async () => {
   const file = newFile();
   const clock = ticking();
   const audit = openAudit({ file, chainKey: KEY, clock, log: heard() });
@@ -306,7 +306,7 @@ test('a file without line feeds does not fill the memory of its reader', async (
   await expect(verifyChain([file], KEY)).rejects.toThrow('this is not an audit file');
 });
 
-test('a short chain key is refused with the way to make one', () => {
+test('a short chain key is refused with the command to make one', () => {
   const file = newFile();
   writeFileSync(file, 'short\n');
   expect(() => readChainKey(file)).toThrow(

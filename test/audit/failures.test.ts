@@ -57,7 +57,7 @@ function scene(options: Partial<Parameters<typeof openAudit>[0]> & { file?: stri
 
 const change = ({ audit }: Scene, requestId: string): void => audit.record({ ...ENTRY, requestId });
 
-test('a folder that is missing is told at once, and its lines come first when it is there', async () => {
+test('a missing folder is logged at once, and its lines are written first when it exists', async () => {
   const inner = join(folder, 'missing');
   const file = join(inner, 'a.jsonl');
   const all = scene({ file });
@@ -90,7 +90,7 @@ const audit = createAudit({ file: process.argv[2], onFailure: 'refuse', clock,
 audit.flush().then(() => { say(audit.refusal() ?? 'none'); process.exit(); });
 `;
 
-test('a folder that is read-only refuses changes', () => {
+test('a read-only folder refuses changes', () => {
   const place = join(folder, 'read-only');
   mkdirSync(place);
   chmodSync(place, 0o555);
@@ -107,7 +107,7 @@ test('a folder that is read-only refuses changes', () => {
   expect(child.stdout + child.stderr).toMatch(/no line can be written.*EACCES[^]*EACCES/);
 });
 
-test('a disk that is full refuses changes, and a later one gets every line once', async () => {
+test('a full disk refuses changes, and gets every line once when it has room', async () => {
   // Linux has a device that is always full.
   const file = join(folder, 'full.jsonl');
   symlinkSync('/dev/full', file);
@@ -171,7 +171,7 @@ test.each([undefined, KEY])(
   },
 );
 
-test('a stream that takes nothing is told after five seconds, and its lines are kept', async () => {
+test('a stream that accepts nothing is logged after five seconds, and its lines are kept', async () => {
   let go = (): void => undefined;
   const stream = new Writable({
     write: (_chunk, _encoding, callback) => {
@@ -192,7 +192,7 @@ test('a stream that takes nothing is told after five seconds, and its lines are 
   expect(all.audit.status().fault).toBeUndefined();
 });
 
-test('a pipe whose reader stands still is refused, then gets every line whole', async () => {
+test('a pipe whose reader stalls refuses changes, then gets every line whole', async () => {
   const file = join(folder, 'pipe');
   expect(spawnSync('mkfifo', [file]).status).toBe(0);
   const all = scene({ file });
@@ -228,7 +228,7 @@ test('a pipe whose reader stands still is refused, then gets every line whole', 
   expect(idsIn(text)).toEqual(ids);
 }, 30_000);
 
-test('without the policy refuse changes go on, and the lines are written later', async () => {
+test('without the policy `refuse` changes continue, and the lines are written later', async () => {
   const room = { bytes: 0 };
   const disk = smallDisk(room);
   const all = scene({ sink: disk.sink, onFailure: 'drop' });
@@ -243,7 +243,7 @@ test('without the policy refuse changes go on, and the lines are written later',
   expect(idsIn(disk.text())).toEqual(['r-1']);
 });
 
-test('an hour of failure with a change each second takes little memory and is told once', async () => {
+test('an hour of failure with a change each second takes little memory and is logged once', async () => {
   const room = { bytes: 0 };
   const disk = smallDisk(room);
   const all = scene({ sink: disk.sink });
@@ -258,7 +258,7 @@ test('an hour of failure with a change each second takes little memory and is to
   expect(idsIn(disk.text())).toHaveLength(3600);
 });
 
-test('an end with a sink that takes nothing does not wait for ever, and says what is lost', async () => {
+test('the end does not wait for ever for a sink that accepts nothing, and logs the loss', async () => {
   const stream = new Writable({ write: () => undefined });
   const all = scene({ file: '-', stdout: stream });
   change(all, 'r-1');
@@ -289,7 +289,7 @@ const burst = () => {
 burst();
 `;
 
-test('after kill -9 the chain verifies to the last whole line, and a restart goes on from it', async () => {
+test('after kill −9 the chain verifies to the last whole line, and a restart continues from it', async () => {
   const root = join(__dirname, '../..');
   for (let round = 0; round < 3; round += 1) {
     const file = join(folder, `killed-${round}.jsonl`);
@@ -314,7 +314,7 @@ test('after kill -9 the chain verifies to the last whole line, and a restart goe
   }
 }, 60_000);
 
-test('a line that was not written to its end is named, cut off at the next start, and told', async () => {
+test('an incomplete line is named, cut off at the next start, and logged', async () => {
   const file = join(folder, 'torn.jsonl');
   const first = openAudit({ file, chainKey: KEY });
   first.record(ENTRY);
@@ -337,7 +337,7 @@ test('a line that was not written to its end is named, cut off at the next start
   expect(await verifyChain([file], KEY)).toMatchObject({ faultCount: 0, lines: 3, tornBytes: 0 });
 });
 
-test('text of somebody else at the end of a file stays, and lines begin after it', async () => {
+test('foreign text at the end of a file stays, and lines begin after it', async () => {
   const file = join(folder, 'others.log');
   writeFileSync(file, 'a note without an end');
   const audit = openAudit({ file });

@@ -10,7 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const line = (n: number, more: object = {}): string =>
   `${JSON.stringify({ time: 't', caller: 'a', action: 'infer', model: 'iris', n, ...more })}\n`;
 
-test('the last lines that are asked for are given, the newest last', async () => {
+test('the requested number of last lines is returned, the newest last', async () => {
   const file = join(folder, 'last.jsonl');
   const all = Array.from({ length: 20 }, (_, n) => line(n, { model: n % 2 ? 'rose' : 'iris' }));
   writeFileSync(file, `${all.join('')}{"torn`);
@@ -31,7 +31,7 @@ test.each([
   expect(wantedRecord('null', filter)).toBeUndefined();
 });
 
-test('a line for people has the fields in their order, without number and MAC', () => {
+test('a line for people has the fields in order, without number and MAC', () => {
   const record = {
     time: '2026-01-02T03:04:05.000Z',
     caller: 'clinic',
@@ -48,13 +48,13 @@ test('a line for people has the fields in their order, without number and MAC', 
   );
 });
 
-test('a name cannot make the terminal do anything', () => {
+test('a name cannot send control sequences to the terminal', () => {
   const caller = '\u001b[2J\r\nroot\u202e';
   const text = readable({ time: 't', caller, action: 'read', status: 401 });
   expect(text).toBe('t  401  read  -  ?[2J??root?  ');
 });
 
-test('lines are followed through a rotation, none twice and none left out', async () => {
+test('following continues through a rotation, without repeated or missing lines', async () => {
   const file = join(folder, 'followed.jsonl');
   writeFileSync(file, line(0));
   const end = new AbortController();

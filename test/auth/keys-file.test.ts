@@ -28,7 +28,7 @@ const BLOCK = [
   '',
 ].join('\n');
 
-describe('a list', () => {
+describe('a list of keys', () => {
   test.each([
     ['in blocks, with comments between', BLOCK],
     ['indented', BLOCK.replace('---\n', '').replace(/^(?!#)(?=.)/gm, '  ')],
@@ -50,11 +50,11 @@ describe('a list', () => {
     expect(await namesOf(text)).toEqual(['a', 'b']);
   });
 
-  test.each(['[]', ' [ ]\n'])('%j has no keys', async (text) => {
+  test.each(['[]', ' [ ]\n'])('is empty for %j', async (text) => {
     expect(await namesOf(text)).toEqual([]);
   });
 
-  test('brackets and commas within texts of JSON are texts', async () => {
+  test('may have brackets and commas within texts of JSON', async () => {
     expect(await namesOf(JSON.stringify([entry('a],[{"', one), entry('\\', two)]))).toEqual([
       'a],[{"',
       '\\',
@@ -62,7 +62,7 @@ describe('a list', () => {
   });
 });
 
-describe('a fault is told with its line', () => {
+describe('a fault of the file', () => {
   const item = `- { name: a, sha256: ${one}, scopes: [infer] }`;
   test.each([
     ['nothing', '', 'keys.yaml:1: is empty'],
@@ -90,35 +90,35 @@ describe('a fault is told with its line', () => {
     ['a JSON list with a gap', '[,]', 'keys.yaml:1: '],
     ['two documents', `${item}\n---\n${item.replace(one, two)}`, 'keys.yaml:'],
     ['no scopes', item.replace('[infer]', '[]'), 'scopes'],
-  ])('%s', async (_, text, words) => {
+  ])('names its line: %s', async (_, text, words) => {
     await expect(parseKeys(text, FILE)).rejects.toThrow(words);
   });
 
-  test('a key of the configuration does not stand in the file again', async () => {
+  test('is a key of the configuration', async () => {
     await expect(parseKeys(item, FILE, undefined, new Set([one]))).rejects.toThrow('stands twice');
   });
 
-  test('of many faults the first are told', async () => {
+  test('is one of the first reported, of many', async () => {
     const text = '- {}\n'.repeat(50);
     const error = await parseKeys(text, FILE).catch((failure: unknown) => failure as Error);
     expect((error as Error).message.split('\n')).toHaveLength(6);
     expect((error as Error).message).toMatch(/and \d+ more faults$/);
   });
 
-  test.each(['sha256', 'key', 'name'])('a key written as %s is not shown', async (field) => {
+  test.each(['sha256', 'key', 'name'])('does not show a key written as %s', async (field) => {
     const { key } = newKey();
     const text = JSON.stringify([{ ...entry('a', one), [field]: field === 'name' ? [key] : key }]);
     const error = await parseKeys(text, FILE).catch((failure: unknown) => failure as Error);
     expect((error as Error).message).not.toContain(key);
   });
 
-  test.each(['__proto__', 'constructor', 'toString'])('%s is a name like others', async (name) => {
+  test.each(['__proto__', 'constructor', 'toString'])('%s is an ordinary name', async (name) => {
     expect(await namesOf(JSON.stringify([entry(name, one)]))).toEqual([name]);
     await expect(parseKeys(`- { ${name}: x }`, FILE)).rejects.toThrow(name);
   });
 });
 
-test('what did not change is not read again', async () => {
+test('unchanged items are not parsed again', async () => {
   const first = await parseKeys(BLOCK, FILE);
   const { keys } = await parseKeys(
     `${BLOCK}- ${JSON.stringify(entry('c', newKey().sha256))}`,
@@ -129,7 +129,7 @@ test('what did not change is not read again', async () => {
   expect(keys.size).toBe(3);
 });
 
-test('ten thousand keys and one more are refused, ten thousand are not', async () => {
+test('ten thousand keys are accepted, one more is refused', async () => {
   const digests = Array.from({ length: 10_001 }, (_, at) => at.toString(16).padStart(64, '0'));
   const lines = digests.map((sha256) => `- ${JSON.stringify(entry('a', sha256))}`);
   const all = await parseKeys(lines.slice(0, -1).join('\n'), FILE);

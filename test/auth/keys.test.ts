@@ -104,7 +104,7 @@ describe('API keys', () => {
   });
 });
 
-describe('a key that ends', () => {
+describe('a key with an end', () => {
   const clock = { at: Date.parse('2027-01-01T00:00:00Z') };
   const { key, sha256 } = newKey();
   const short = createAuthenticate(
@@ -113,7 +113,7 @@ describe('a key that ends', () => {
   );
   const use = (): AuthResult => may(short, { 'x-api-key': key }, { scope: 'infer' });
 
-  test('is decided about at each request, by the time of its offset', () => {
+  test('expires at its time with offset, checked at each request', () => {
     clock.at -= 1;
     expect(use().ok).toBe(true);
     clock.at += 1;
@@ -125,7 +125,7 @@ describe('a key that ends', () => {
   });
 
   test.each(['2027-01-01', '2027-01-01T00:00:00', 'tomorrow', '2027-13-01T00:00:00Z'])(
-    '%s is not a time',
+    'is refused with the time %s',
     (expires) => {
       const text = `auth: { keys: [{ name: a, sha256: ${sha256}, scopes: [read], expires: '${expires}' }] }`;
       expect(() => parseConfig(text)).toThrow(/expires.*2027-01-31T00:00:00Z/);
@@ -133,7 +133,7 @@ describe('a key that ends', () => {
   );
 });
 
-test('results are counted by what was shown and what became of it', () => {
+test('results are counted by credential and result', () => {
   const { key, sha256 } = newKey();
   const counted = createAuthenticate(
     { keys: [{ name: 'app', sha256, scopes: ['infer'] }] },

@@ -37,7 +37,7 @@ async function run(...args: readonly string[]) {
 const verify = (...more: readonly string[]) =>
   run('audit', 'verify', 'audit.jsonl', '--key-file', 'chain.key', ...more);
 
-test('verify says where the chain begins and ends', async () => {
+test('verify prints where the chain begins and ends', async () => {
   const { code, out } = await verify();
   expect(code).toBe(0);
   expect(out).toMatch(
@@ -56,7 +56,7 @@ test('verify names each fault by its line, and ends with 1', async () => {
   expect(out).toMatch(/4 lines in 1 file: 1 fault\n$/);
 });
 
-test('verify finds by --head what was cut off at the end', async () => {
+test('verify finds lines cut off at the end by --head', async () => {
   const file = join(folder, 'audit.jsonl');
   const text = readFileSync(file, 'utf8');
   const head = /"mac":"(\w+)"\}\n$/.exec(text)?.[1] ?? '';
@@ -71,7 +71,7 @@ test('verify finds by --head what was cut off at the end', async () => {
   });
 });
 
-test('verify says that the last line was not written whole', async () => {
+test('verify reports an incomplete last line', async () => {
   const file = join(folder, 'audit.jsonl');
   writeFileSync(file, readFileSync(file, 'utf8').slice(0, -5));
   const { code, out } = await verify();
@@ -79,7 +79,7 @@ test('verify says that the last line was not written whole', async () => {
   expect(out).toMatch(/to 3 \(audit\.jsonl:3\).*\nthe last \d+ bytes are a line that was not/);
 });
 
-test('tail shows the last lines for people, or as they are', async () => {
+test('tail shows the last lines for people, or unchanged', async () => {
   const tail = (...more: readonly string[]) =>
     run('audit', 'tail', 'audit.jsonl', '--no-follow', '--lines', '1', ...more);
   expect((await tail()).out).toBe(
@@ -92,7 +92,7 @@ test('tail shows the last lines for people, or as they are', async () => {
 test.each([
   [['audit', 'tail', 'missing.jsonl'], 'missing.jsonl: no such file; name the file of audit.file'],
   [['audit', 'verify', 'audit.jsonl'], "required option '--key-file <file>' not specified"],
-])('%j is refused with words', async (args, message) => {
+])('%j is refused with a message', async (args, message) => {
   const { code, err } = await run(...args);
   expect(code).not.toBe(0);
   expect(err).toContain(message);

@@ -332,7 +332,7 @@ describe('rules', () => {
   const alertsIn = (text: string): readonly string[] =>
     [...text.matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name);
 
-  test('alerts of each model and of the routers, on stdout or in a file', async () => {
+  test('writes alerts of each model and of the routers to stdout or a file', async () => {
     await project(`${GOOD}slo: { availability: 99.9 }\n`);
     const { code, out } = await run('rules');
     expect(code).toBe(0);
@@ -346,7 +346,7 @@ describe('rules', () => {
     expect(groups.length).toBeGreaterThan(2);
   });
 
-  test('of several environments, or of one; a group stands once in a file', async () => {
+  test('writes several environments, or one; a group is in a file once', async () => {
     await project();
     const runtime = '"runtime":{"namespace":"routers"}';
     const one = (name: string): string => `{"name":"${name}","namespace":"${name}",${runtime}}`;
@@ -362,7 +362,7 @@ describe('rules', () => {
     expect((await names('--env', 'staging')).join(' ')).not.toContain('production');
   });
 
-  test.each(['0', 'two', '-1'])('--routers %s is refused', async (count) => {
+  test.each(['0', 'two', '-1'])('refuses --routers %s', async (count) => {
     await project();
     const { code, err } = await run('rules', `--routers=${count}`);
     expect([code, err]).toEqual([2, expect.stringContaining('must be a whole number from 1')]);
@@ -397,7 +397,7 @@ describe('a file of keys', () => {
     return digestOf(out.trim());
   };
 
-  test('is made by the first key, and lists what is in it, never a key', async () => {
+  test('is created with the first key, and list never shows a key', async () => {
     const first = await create('clinic', '--scopes', 'infer', '--expires', '2026-01-31T00:00:00Z');
     const second = await create('ward', '--models', 'iris', 'rose');
     const { out } = await run('keys', 'list', '--file', 'keys.yaml');
@@ -418,7 +418,7 @@ describe('a file of keys', () => {
     });
   });
 
-  test('loses a key by name or digest, and nothing else of it', async () => {
+  test('loses a key by name or digest, and nothing else', async () => {
     const [one, two] = ['a1', 'b2'].map((digits) => digits.repeat(32));
     const item = (name: string, sha256: string | undefined): string =>
       `  - name: ${name}\n    sha256: ${sha256}\n    scopes: [infer]\n`;
@@ -446,7 +446,7 @@ describe('a file of keys', () => {
     expect(JSON.parse(read('keys.yaml'))).toMatchObject([{ name: 'b' }]);
   });
 
-  test('that has faults, or lacks what is asked for, stays as it is', async () => {
+  test('stays unchanged when it has faults, or lacks the named key', async () => {
     write('keys.yaml', '- name: a\n');
     const added = await run('keys', 'create', '--file', 'keys.yaml');
     expect([added.code, added.out, added.err]).toEqual([

@@ -22,7 +22,7 @@ test('the files are the objects of ModelService; npx tsx scripts/deploy.ts write
   expect([...committed]).toEqual([...deployFiles()]);
 });
 
-test('the namespaces of models and routers are applied first, and everything else lies in them', () => {
+test('the namespaces of models and routers are applied first, and everything else is in them', () => {
   const names = ['suoke-life', 'ai-model-service'];
   expect(all.slice(0, 2)).toMatchObject(
     names.map((name) => ({ kind: 'Namespace', metadata: { name } })),
@@ -30,7 +30,7 @@ test('the namespaces of models and routers are applied first, and everything els
   expect(new Set(all.slice(2).map(({ metadata }) => metadata.namespace))).toEqual(new Set(names));
 });
 
-test('what a router may change lies in the namespace of the models, its Secrets do not', () => {
+test('objects that a router may change are in the namespace of the models, its Secrets are not', () => {
   const rights = all.filter(({ kind }) => kind === 'Role');
   const written = rights.filter((role) => JSON.stringify(role['rules']).includes('patch'));
   expect(written.map(({ metadata }) => metadata.namespace)).toEqual(['suoke-life', 'suoke-life']);

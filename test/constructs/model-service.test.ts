@@ -299,7 +299,7 @@ test('with an operator the service has alerts of its own, in its own namespace',
   for (const { expr } of rules) expect(expr).toContain('{namespace="ai-models"');
 });
 
-test('with an operator the dashboards are a ConfigMap that the sidecar of Grafana finds', () => {
+test('with an operator the dashboards are a ConfigMap for the sidecar of Grafana', () => {
   const named = (all: readonly Manifest[]): Manifest | undefined =>
     all.find(({ metadata }) => metadata.name === 'ai-model-service-dashboards');
   const found = named(full());
@@ -319,7 +319,7 @@ describe('its network policies', () => {
     namespaceSelector: { matchExpressions: [{ key: NAME, operator: 'In', values }] },
   });
 
-  test('callers are the namespaces of the routers and of the models', () => {
+  test('admit callers from the namespaces of the routers and of the models', () => {
     const environment = { runtime: { namespace: 'routers' } };
     const all = service({ environment, modelNamespaces: ['team-a', 'team-b'], grpcPort: 8081 });
     expect(at(findManifest(all, 'NetworkPolicy'), 'spec.ingress.0')).toEqual({
@@ -331,12 +331,12 @@ describe('its network policies', () => {
     });
   });
 
-  test('everyone is let in when that is said', () => {
+  test('admit everyone on request', () => {
     const policy = findManifest(service({ allowFrom: 'everyone' }), 'NetworkPolicy');
     expect(at(policy, 'spec.ingress.0')).toEqual({ ports: [{ port: 8080, protocol: 'TCP' }] });
   });
 
-  test('it reaches names, the API server, model servers and the other routers, nothing else', () => {
+  test('allow egress to DNS, the API server, model servers and the other routers, nothing else', () => {
     const tcp = (port: number) => ({ port, protocol: 'TCP' });
     expect(at(findManifest(service(), 'NetworkPolicy'), 'spec.egress')).toEqual([
       { ports: [tcp(53), { port: 53, protocol: 'UDP' }] },
@@ -353,7 +353,7 @@ describe('its network policies', () => {
     ]);
   });
 
-  test('the pods of models carry the label that it may connect to', () => {
+  test('match the label of model pods', () => {
     const labels = podTemplates(manifests(model())).map(({ template }) =>
       at(template, 'metadata.labels'),
     );
@@ -361,7 +361,7 @@ describe('its network policies', () => {
     expect(labels).toEqual(labels.map(() => expect.objectContaining(label) as unknown));
   });
 
-  test('each further peer has a policy of its own, once, with the ports that it may use', () => {
+  test('have one policy for each further peer, with its ports', () => {
     const chart = Testing.chart();
     const [web, scraper] = ['web', 'scraper'].map((app) =>
       Pods.select(chart, app, { labels: { app } }),
@@ -406,7 +406,7 @@ describe('its network policies', () => {
     }
   });
 
-  test('an environment without network policies has none of them', () => {
+  test('are absent in an environment without network policies', () => {
     const chart = Testing.chart();
     const made = new ModelService(chart, 'service', {
       envFrom: [KEYS],
@@ -418,7 +418,7 @@ describe('its network policies', () => {
   });
 });
 
-test('routers of the same models elect one leader, wherever they run', () => {
+test('routers of the same models elect one leader, in any namespaces', () => {
   const leases = [undefined, 'routers'].map((namespace) => {
     const all = service({ environment: { runtime: { namespace } } });
     const { metadata } = findManifest(all, 'Lease');

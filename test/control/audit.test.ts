@@ -74,13 +74,13 @@ test.each([
   ['iris/abort', {}],
   ['iris/traffic', { candidate: 'next', percent: 0 }],
   ['iris/traffic', { candidate: 'next', percent: 9.99 }],
-])('%s %j, which takes traffic from a candidate, goes on meanwhile', async (path, body) => {
+])('%s %j, which takes traffic from a candidate, is accepted meanwhile', async (path, body) => {
   const { lines } = await failing();
   expect((await ask(at(path), 'POST', body)).status).toBe(202);
   expect(lines).toMatchObject([{ model: 'iris', status: 202 }]);
 });
 
-test('a share that was lowered may not be raised again to that of the definition', async () => {
+test('a lowered share may not be raised again meanwhile', async () => {
   await failing();
   const traffic = (percent: number) =>
     ask(at('iris/traffic'), 'POST', { candidate: 'next', percent });
@@ -88,7 +88,7 @@ test('a share that was lowered may not be raised again to that of the definition
   expect((await traffic(10)).status).toBe(503);
 });
 
-test('reads and dry runs go on meanwhile', async () => {
+test('reads and dry runs are accepted meanwhile', async () => {
   await failing();
   const dry = await ask(at('deploy?dry_run=true'), 'POST', { config: iris({ model_id: 'new' }) });
   expect(dry.status).toBe(200);
@@ -97,7 +97,7 @@ test('reads and dry runs go on meanwhile', async () => {
   }
 });
 
-test('the health says that lines cannot be written, how many wait, and where the chain is', async () => {
+test('the health reports a blocked record, the waiting lines, and the head of the chain', async () => {
   const { state } = await failing(iris());
   expect((await ask(`${service.url}/health`)).body['status']).toBe('degraded');
   const detailed = `${service.url}/api/v1/health/detailed`;
@@ -137,7 +137,7 @@ const authenticate: Authenticate = createAuthenticate(
   { loopback: false },
 ).authenticate;
 
-test('a read that is refused is on record with caller, model and address; others are not', async () => {
+test('a refused read is recorded with caller, model and address; others are not', async () => {
   service = await serve({ authenticate });
   const headers = { 'x-api-key': reader.key };
   await ask(at('iris/status'), 'GET', undefined, headers);
@@ -153,7 +153,7 @@ test('a read that is refused is on record with caller, model and address; others
   ]);
 });
 
-test('a change that is refused names the caller that was recognized', async () => {
+test('a refused change is recorded with the recognized caller', async () => {
   service = await serve({ authenticate });
   const headers = { 'x-api-key': reader.key };
   await ask(at('iris'), 'DELETE', undefined, headers);

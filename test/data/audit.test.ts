@@ -115,7 +115,7 @@ test('a caller that disconnects leaves one line with 499', async () => {
   ]);
 });
 
-test('a caller that is known but may not call the model is named, with the model', async () => {
+test('a known caller without access to the model is recorded, with the model', async () => {
   const lines: AuditEntry[] = [];
   const authenticate: Authenticate = () => ({
     ok: true,
@@ -137,7 +137,7 @@ test.each([
   ['10.1.2.3', '10.1.2.3'],
   ['8.8.8.8, 2001:db8::1', '2001:db8::1'],
   ['not an address', '127.0.0.1'],
-])('behind a trusted proxy that says %s the address is %s', async (told, address) => {
+])('behind a trusted proxy that states %s the address is %s', async (told, address) => {
   const lines: AuditEntry[] = [];
   const plane = await startPlane({
     authenticate: CLINIC,

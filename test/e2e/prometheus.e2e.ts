@@ -238,7 +238,7 @@ describePrometheus('a real Prometheus', () => {
   );
 
   test(
-    'every query of every dashboard has an answer',
+    'every query of every dashboard has a result',
     async () => {
       const answered = new Set<string>();
       await until(

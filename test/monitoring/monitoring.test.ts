@@ -30,11 +30,11 @@ function checkGolden(name: string, actual: string): void {
 
 const ALERTS = [...MODEL_ALERTS, ...SERVICE_ALERTS].map(({ alert }) => alert);
 
-test('the rules of a model with a candidate, a shadow and an objective', () => {
+test('renders the rules of a model with a candidate, a shadow and an objective', () => {
   checkGolden('rules.yaml', yamlOf([{ groups: GROUPS }]));
 });
 
-test.each([...dashboardFiles()])('the dashboard %s', (name, text) => {
+test.each([...dashboardFiles()])('renders the dashboard %s', (name, text) => {
   checkGolden(name, text);
 });
 
@@ -46,7 +46,7 @@ const KINDS = {
   huggingface: 'vllm',
 } as const;
 
-test('the measures of each kind of server', () => {
+test('renders the metrics of each kind of server', () => {
   const groups = Object.keys(KINDS).flatMap((framework) =>
     modelRuleGroups(
       parseModel({
@@ -64,7 +64,7 @@ test('the measures of each kind of server', () => {
   expect(kinds).toEqual(Object.values(KINDS));
 });
 
-test('an image of one’s own has no recording rules: nothing is known of its metrics', () => {
+test('a custom image has no recording rules, since its metrics are unknown', () => {
   const spec = parseModel({ id: 'own', version: '1', framework: 'custom', image: 'a/b:1' });
   const names = modelRuleGroups(spec, parseEnvironment({})).map(({ name }) => name);
   expect(names).toEqual(['ai-model-service.ai-models.own']);
@@ -114,7 +114,7 @@ function unknownIn(expr: string, known: ReadonlyMap<string, readonly string[]>):
   return [...wrong, ...groupedBy(expr).filter((label) => !labels.has(label))];
 }
 
-test('alerts name metrics and labels that the service exports', () => {
+test('alerts use metrics and labels that the service exports', () => {
   expect(ALERT_RULES.length).toBeGreaterThan(10);
   expect(ALERT_RULES.flatMap(({ expr }) => unknownIn(expr, OWN))).toEqual([]);
   expect(unknownIn('sum by (x) (ai_model_models{arm="a"}) + made_up{}', OWN)).toEqual([
@@ -124,7 +124,7 @@ test('alerts name metrics and labels that the service exports', () => {
   ]);
 });
 
-test('dashboards name metrics that the service exports, or that are recorded', async () => {
+test('dashboards use metrics that the service exports, or that are recorded', async () => {
   const text = await textOf(createMetrics(observeProcess()));
   const ofProcess = [...text.matchAll(/^# TYPE ((?:process|nodejs)_\w+)/gm)].map(
     ([, name = '']) => [name, []] as const,
@@ -139,7 +139,7 @@ test('dashboards name metrics that the service exports, or that are recorded', a
   expect(choices.filter(([, name = '']) => !known.has(name))).toEqual([]);
 });
 
-test('the built-in server exports what is recorded of it', () => {
+test('the built-in server exports the recorded metrics', () => {
   const metrics = new OnnxMetrics({
     running: () => 0,
     waiting: () => 0,
@@ -155,14 +155,14 @@ test('the built-in server exports what is recorded of it', () => {
   expect(names.filter((name) => !text.includes(`\n${name}`))).toEqual([]);
 });
 
-test('each alert has faults it fires for, and the others, of which it must not', () => {
+test('each alert has faults for which it fires, and others for which it must not', () => {
   const firing = new Set(FAULTS.flatMap(({ fires }) => fires.map(({ alert }) => alert)));
   expect(ALERTS.filter((alert) => !firing.has(alert))).toEqual([]);
   expect(FAULTS.some(({ fires }) => fires.length === 0)).toBe(true);
   expect(new Set(ALERTS).size).toBe(ALERTS.length);
 });
 
-test('docs/runbooks.md is what the table of alerts says, and comes with the package', () => {
+test('docs/runbooks.md is up to date with the table of alerts, and part of the package', () => {
   expect(readFileSync(join(ROOT, 'docs/runbooks.md'), 'utf8')).toBe(runbooksPage());
   const { files } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     readonly files: readonly string[];
@@ -170,7 +170,7 @@ test('docs/runbooks.md is what the table of alerts says, and comes with the pack
   expect(files).toContain('docs/runbooks.md');
 });
 
-test('each alert names a section of the page of runbooks that exists', () => {
+test('each alert links to an existing section of the page of runbooks', () => {
   const page = runbooksPage();
   const anchors = [...page.matchAll(/^#+ (\w+)$/gm)].map(([, title = '']) => title.toLowerCase());
   for (const { annotations } of ALERT_RULES) {
@@ -190,7 +190,7 @@ test('the page of runbooks can be a copy', () => {
   expect(() => parseEnvironment(wrong)).toThrow(/monitoring\.runbooks: .*http/);
 });
 
-test('alerts of one router do not miss a second', () => {
+test('alerts of a single router do not expect a second', () => {
   const names = (routers: number): readonly string[] =>
     ruleGroups([], parseEnvironment({}), routers).flatMap(({ rules }) =>
       rules.map((rule) => ('alert' in rule ? rule.alert : '')),

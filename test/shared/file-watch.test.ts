@@ -34,7 +34,7 @@ async function sees(change: () => void): Promise<void> {
   await until(() => told > before, 'the change is told');
 }
 
-test('a file that is written, replaced, removed and added is told each time', async () => {
+test('a file that is written, replaced, removed and added is reported each time', async () => {
   writeFileSync(file, '0');
   await follow(file);
   await sees(() => writeFileSync(file, '1'));
@@ -46,7 +46,7 @@ test('a file that is written, replaced, removed and added is told each time', as
   await sees(() => writeFileSync(file, '3'));
 });
 
-test('a Secret’s mount, which replaces a link two folders away, is told', async () => {
+test('the mount of a Secret, which replaces a link two folders away, is reported', async () => {
   const version = (name: string, text: string): void => {
     mkdirSync(join(root, name));
     writeFileSync(join(root, name, 'keys.yaml'), text);
@@ -62,7 +62,7 @@ test('a Secret’s mount, which replaces a link two folders away, is told', asyn
   });
 });
 
-test('of two files a change of either is told, and of a neighbour none', async () => {
+test('changes of each of two files are reported, and of a third none', async () => {
   const other = join(root, 'other');
   await follow(file, other);
   await sees(() => writeFileSync(other, '1'));

@@ -68,7 +68,7 @@ test('on an empty cluster two applies and a wait lead to an answer of an ONNX mo
   expect(refused.stdout).toBe('401');
 });
 
-test('nothing of it is outside its two namespaces', async () => {
+test('all objects are inside its two namespaces', async () => {
   const files = [folder, join(ROOT, 'dist')].flatMap((one) =>
     readdirSync(one).map((name) => readFileSync(join(one, name), 'utf8')),
   );

@@ -16,7 +16,7 @@ function failing(...errors: readonly Error[]): jest.Mock<Promise<string>> {
   return attempt;
 }
 
-test('a writer that lost a race tries again, ten times at the most', async () => {
+test('a writer that lost a race tries again, ten times at most', async () => {
   const twice = failing(lost, lost);
   expect(await retryOnConflict(twice)).toBe('written');
   expect(twice).toHaveBeenCalledTimes(3);
@@ -25,7 +25,7 @@ test('a writer that lost a race tries again, ten times at the most', async () =>
   expect(always).toHaveBeenCalledTimes(10);
 });
 
-test('no race is begun a minute after the first one', async () => {
+test('no race begins a minute after the first one', async () => {
   let now = 0;
   const slow = failing(lost, lost, lost);
   const at = retryOnConflict(
