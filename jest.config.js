@@ -17,6 +17,7 @@ module.exports = {
     '^@suoke/ai-model-service/spec$': '<rootDir>/lib/spec/public.ts',
   },
   transform: {
+    '/runtime/cluster/kubernetes/client/kubeconfig\\.ts$': '<rootDir>/test/support/bundle.js',
     '\\.[cm]?[jt]s$': [
       '@swc/jest',
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } },
@@ -24,6 +25,6 @@ module.exports = {
   },
   // Published as ES modules only; jest's CommonJS loader needs them transformed.
   transformIgnorePatterns: [
-    '/node_modules/(?!(@kubernetes/client-node|socks-proxy-agent|agent-base|jose|zod-openapi|openid-client|oauth4webapi)/)',
+    '/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi)/)',
   ],
 };

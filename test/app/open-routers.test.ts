@@ -28,7 +28,10 @@ let open: Map<string, OpenRouters>;
 let ports: Server[];
 let logged: string[];
 
-beforeAll(async () => void (await import('@kubernetes/client-node')), 120_000);
+beforeAll(
+  async () => void (await import('../../runtime/cluster/kubernetes/client/kubeconfig')),
+  120_000,
+);
 beforeEach(async () => {
   server = await startKubeServer();
   open = new Map();

@@ -42,7 +42,10 @@ const timing: Timing = {
 };
 
 // The first import of all its generated files takes a busy machine long.
-beforeAll(async () => void (await import('@kubernetes/client-node')), 120_000);
+beforeAll(
+  async () => void (await import('../../../../runtime/cluster/kubernetes/client/kubeconfig')),
+  120_000,
+);
 
 beforeEach(() => {
   time = new VirtualTime();
