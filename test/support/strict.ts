@@ -1,6 +1,5 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-// The models alone: the whole client brings connections along.
-import * as client from '../../node_modules/@kubernetes/client-node/dist/gen/models/all.js';
 import ts from 'typescript';
 import type { Manifest } from './manifests';
 
@@ -9,9 +8,19 @@ interface Attribute {
   readonly type: string;
 }
 type Models = Readonly<
-  Record<string, { readonly getAttributeTypeMap?: () => readonly Attribute[] } | undefined>
+  Record<string, { readonly getAttributeTypeMap?: () => readonly Attribute[] }>
 >;
-const MODELS = client as unknown as Models;
+
+const ROOT = join(__dirname, '..', '..');
+const MODELS = join(ROOT, 'node_modules/@kubernetes/client-node/dist/gen/models');
+
+/** The fields of a model of the client; of the thousand modules only those that are met are read. */
+function fieldsOf(type: string): readonly Attribute[] | undefined {
+  const file = join(MODELS, `${type}.js`);
+  if (!/^\w+$/.test(type) || !existsSync(file)) return undefined;
+  // oxlint-disable-next-line typescript/no-require-imports
+  return (require(file) as Models)[type]?.getAttributeTypeMap?.();
+}
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -39,7 +48,7 @@ function faultsIn(type: string, value: unknown, path: string): readonly string[]
       faultsIn(entry, inner, `${path}.${key}`),
     );
   }
-  const fields = MODELS[type]?.getAttributeTypeMap?.();
+  const fields = fieldsOf(type);
   if (fields === undefined) return scalarFaults(type, value, path);
   if (!isObject(value)) return [`${path}: must be an object`];
   return Object.entries(value).flatMap(([key, inner]) => {
@@ -66,12 +75,23 @@ interface Validated {
 }
 type Constructor = new (data: object) => Validated;
 
+function constructorOf({ apiVersion, kind }: Manifest): Constructor | undefined {
+  try {
+    // oxlint-disable-next-line typescript/no-require-imports
+    const module = require(`kubernetes-models/${apiVersion}/${kind}`) as Record<
+      string,
+      Constructor
+    >;
+    return module[kind];
+  } catch {
+    return undefined;
+  }
+}
+
 /** Required fields, enumerations and formats, by the JSON schemas of kubernetes-models. */
 function requiredFaults(manifest: Manifest): readonly string[] {
   const { apiVersion, kind } = manifest;
-  // oxlint-disable-next-line typescript/no-require-imports
-  const group = require(`kubernetes-models/${apiVersion}`) as Readonly<Record<string, Constructor>>;
-  const Model = group[kind];
+  const Model = constructorOf(manifest);
   if (Model === undefined) return [`kubernetes-models has no ${apiVersion} ${kind}`];
   try {
     new Model(manifest).validate();
@@ -85,7 +105,7 @@ function requiredFaults(manifest: Manifest): readonly string[] {
 export function newestFaults(manifest: Manifest): readonly string[] {
   if (isForeign(manifest)) return [];
   const type = modelName(manifest);
-  if (MODELS[type]?.getAttributeTypeMap === undefined) return [`no schema for ${type}`];
+  if (fieldsOf(type) === undefined) return [`no schema for ${type}`];
   const where = `${manifest.kind} ${manifest.metadata.name}`;
   return [...faultsIn(type, manifest, where), ...requiredFaults(manifest)];
 }
@@ -114,7 +134,6 @@ function named(value: unknown): unknown {
   );
 }
 
-const ROOT = join(__dirname, '..', '..');
 const LITERALS = '/literals.ts';
 const PLUS = '/cdk8s-plus-28.d.ts';
 
