@@ -1,9 +1,11 @@
+const { availableParallelism } = require('node:os');
+
 /** @type {import('jest').Config} */
 module.exports = {
   // A socket that is reset while it closes can keep Node's loop turning, long after its test is done.
   forceExit: true,
-  // Jest leaves one core idle; of two that is half of them.
-  maxWorkers: '100%',
+  // Now and then a suite waits, for a timer or a process that it started: another one works meanwhile.
+  maxWorkers: availableParallelism() + 1,
   // Modules of finished suites stay in their worker; Node 24 gives up before Node 20 does.
   workerIdleMemoryLimit: '1GB',
   // Ends what hangs. On a machine whose cores are busy a test takes many times as long as on a quiet one.
@@ -24,7 +26,5 @@ module.exports = {
     ],
   },
   // Published as ES modules only; jest's CommonJS loader needs them transformed.
-  transformIgnorePatterns: [
-    '/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi)/)',
-  ],
+  transformIgnorePatterns: ['/node_modules/(?!(@kubernetes/client-node|jose|zod-openapi)/)'],
 };
