@@ -26,10 +26,10 @@ interface Fault {
   readonly read: Got;
   readonly blamed: boolean;
   /** Of the whole request: short where it is to pass, for on a busy machine all takes long. */
-  readonly timeoutSeconds?: number;
+  readonly timeoutMs?: number;
 }
 
-const TIMEOUT_SECONDS = 20;
+const TIMEOUT_MS = 20_000;
 
 const raw = (bytes: string, last: 'end' | 'reset' | 'stay'): Behaviour => ({
   kind: 'raw',
@@ -102,14 +102,14 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     passed: 504,
     read: 504,
     blamed: true,
-    timeoutSeconds: 1,
+    timeoutMs: 200,
   },
   'is silent after the head': {
     does: raw(sized(99, ''), 'stay'),
     passed: 504,
     read: 504,
     blamed: true,
-    timeoutSeconds: 1,
+    timeoutMs: 200,
   },
   'is silent in the body': {
     does: raw(WHOLE.slice(0, -5), 'stay'),
@@ -117,14 +117,14 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     read: 504,
     blamed: true,
     // Its beginning must have come by then.
-    timeoutSeconds: 3,
+    timeoutMs: 3_000,
   },
   'drips its head': {
     does: { kind: 'drip', bytes: WHOLE, everyMs: 100 },
     passed: 504,
     read: 504,
     blamed: true,
-    timeoutSeconds: 1,
+    timeoutMs: 200,
   },
   'is slow, but in time': {
     does: { kind: 'drip', bytes: WHOLE, everyMs: 2 },
@@ -142,15 +142,15 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 const PATHS = { passed: '/v2/models/iris/infer', read: '/api/v1/models/iris/inference' } as const;
 
 async function facing(
-  { does, timeoutSeconds = TIMEOUT_SECONDS }: Pick<Fault, 'does' | 'timeoutSeconds'>,
+  { does, timeoutMs = TIMEOUT_MS }: Pick<Fault, 'does' | 'timeoutMs'>,
   idempotent: boolean,
 ): Promise<TestPlane> {
   const good = await startBackend(() => json({ result: { y: 2 } }));
   const port = does === 'refuses' ? await freePort() : (await startBackend(() => does)).port;
   // The first replica is the one that is chosen, and one failure takes it out.
   const plane = await startPlane({ random: () => 0, tuning: { consecutiveFailures: 1 } });
-  const input = { id: 'iris', inference: { idempotent, timeoutSeconds } };
-  plane.route({ input, ports: { stable: [port, good.port] } });
+  const input = { id: 'iris', inference: { idempotent } };
+  plane.route({ input, timeoutMs, ports: { stable: [port, good.port] } });
   return plane;
 }
 

@@ -44,6 +44,8 @@ export interface Placed {
   readonly input: Partial<ModelInput>;
   readonly ports: Readonly<Record<string, readonly number[]>>;
   readonly deleting?: boolean;
+  /** Deadline of a request, where the second that a definition may ask for is long to wait. */
+  readonly timeoutMs?: number;
   /** What a port runs while its arm rolls; the arm's version unless said. */
   readonly runs?: Readonly<Record<number, string>>;
   /** Of the replicas; 127.0.0.1 unless said. */
@@ -103,7 +105,14 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-function recordsOf({ input, ports, runs, deleting = false, host = '127.0.0.1' }: Placed) {
+function recordsOf({
+  input,
+  ports,
+  runs,
+  timeoutMs,
+  deleting = false,
+  host = '127.0.0.1',
+}: Placed) {
   const bare = recordOf({ input, record: { deleting } });
   const replicas = bare.spec.arms.flatMap(({ name, version }) =>
     (ports[name] ?? []).map((port): ReplicaRecord => ({
@@ -117,7 +126,9 @@ function recordsOf({ input, ports, runs, deleting = false, host = '127.0.0.1' }:
       since: 0,
     })),
   );
-  return { ...bare, replicas };
+  if (timeoutMs === undefined) return { ...bare, replicas };
+  const inference = { ...bare.spec.inference, timeoutSeconds: timeoutMs / 1000 };
+  return { ...bare, spec: { ...bare.spec, inference }, replicas };
 }
 
 export function ask(port: number, path: string, asking: Asking = {}): Promise<Got> {

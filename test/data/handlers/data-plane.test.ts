@@ -39,7 +39,7 @@ async function routed(options: Parameters<typeof startPlane>[0] = {}) {
   const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 0 }];
   plane.route(
     { input: { id: 'iris', candidates }, ports: { stable: [backend.port], next: [backend.port] } },
-    { input: { id: 'empty', inference: { timeoutSeconds: 1 } }, ports: {} },
+    { input: { id: 'empty' }, timeoutMs: 100, ports: {} },
     { input: OPENAI, ports: { stable: [backend.port] } },
   );
   return { plane, backend };
