@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 
-/** The file that a configuration means: `~/x` lies in the home directory. */
+/** Resolves a path of the configuration: `~/x` is in the home directory. */
 function expanded(path: string, context: z.core.$RefinementCtx<string>): string {
   if (!path.startsWith('~')) return path;
   const refuse = (message: string): never => {

@@ -29,7 +29,7 @@ export function cacheFolder({ uri, sha256 }: Source, { folder, file }: Layout): 
   return nameHash({ uri, sha256, folder, file });
 }
 
-/** The loader streams to the claim; little lies beside it. */
+/** The loader streams to the claim and needs little other disk space. */
 const LOADER_TMP_LIMIT = '1Gi';
 
 /** Download failures are mostly transient; each retry resumes. */

@@ -17,7 +17,7 @@ const UNKNOWN_ARTIFACT_LIMIT = '200Gi';
 const LEAST_REQUEST_MI = 1024;
 
 const MI = 2 ** 20;
-/** An archive lies beside what is unpacked from it, which is larger. */
+/** An archive needs space beside its unpacked content, which is larger. */
 const ARCHIVE_FACTOR = 3;
 const FILE_FACTOR = 1.25;
 
@@ -28,7 +28,7 @@ function artifactMi({ size, uri }: Source): number | undefined {
   return Math.ceil((quantityValue(size) * factor) / MI);
 }
 
-/** As Kubernetes writes it back: 1024Mi would come back as 1Gi. */
+/** In Kubernetes' own form: it returns 1024Mi as 1Gi. */
 function quantityOf(mebibytes: number): string {
   return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
 }

@@ -28,7 +28,7 @@ export function isNoBlock(text: string): boolean {
 const escapeOf = (character: string): string =>
   `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** JSON in which every character can be read as it stands, so that its lines stay lines in YAML. */
+/** JSON with every unreadable character escaped, so that its lines stay lines in YAML. */
 export function readable(json: string): string {
   return json.replaceAll(EACH_UNREADABLE, escapeOf);
 }

@@ -8,7 +8,7 @@ import { needOf, quotaOf, quotasWithoutSurge } from './updating';
 export const startupBudget: FindingRule = {
   id: 'startup-budget',
   severity: 'error',
-  // Only a stated size counts: a claim may be larger than what lies on it.
+  // Only a stated size counts: a claim may be larger than its content.
   check: ({ arms, health }) => {
     const sizes = arms.flatMap(({ source }) => (source?.size === undefined ? [] : [source.size]));
     const [largest] = sizes.toSorted((a, b) => quantityValue(b) - quantityValue(a));

@@ -43,7 +43,7 @@ function misplaced(folder: string): readonly DefinitionError[] {
   });
 }
 
-/** The files of a folder that hold definitions, by name; folders below it are not looked into. */
+/** The definition files of a folder, by name; folders below it are not searched. */
 export function definitionFiles(folder: string): readonly string[] {
   const found = statSync(folder, { throwIfNoEntry: false });
   if (found?.isDirectory() !== true) {

@@ -49,7 +49,7 @@ export function clientOptionsOf({ routing }: Config): ClientOptions {
   return { connectMs, idleMs, maxIdle };
 }
 
-/** `[::1]`, as it stands in a URL, is `::1` to the kernel. */
+/** `[::1]`, the form in URLs, is `::1` for the kernel. */
 export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
 
 /** Options of the gRPC port; undefined when it is not configured. */

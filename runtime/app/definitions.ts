@@ -43,7 +43,7 @@ export interface Definitions {
    * @throws DefinitionError when the folder cannot be read; nothing was changed then
    */
   readonly sync: () => Promise<SyncReport>;
-  /** Files that could not be used when the folder was last looked at. */
+  /** Files that could not be used in the last pass. */
   readonly broken: () => readonly BrokenFile[];
 }
 

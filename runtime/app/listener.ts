@@ -102,7 +102,7 @@ export async function listenPrivately(handle: RequestListener): Promise<PrivateL
   removeStaleSockets();
   const folder = mkdtempSync(join(tmpdir(), `ai-model-service-${process.pid}-`));
   const path = join(folder, 'app.sock');
-  // The public port has looked at it; HTTP/1.0 has none.
+  // The public port has checked it; HTTP/1.0 has none.
   const server = serverOf(handle, false);
   const drain = drainable(server);
   await listenOn(server, path);

@@ -36,7 +36,7 @@ const ASK_AGAIN_MS = 30_000;
 /** The routers as the composition root has them. */
 export interface OpenRouters {
   readonly routers: Routers;
-  /** The port for autoscalers, when there is to be one; never fails: inference goes on without. */
+  /** The port for autoscalers, when configured; never fails: inference continues without it. */
   readonly openMetrics: (control: Pick<Control, 'externalMetrics'>) => Promise<readonly Listener[]>;
   /** Resolves when the routers are settled. */
   readonly ready: () => Promise<void>;

@@ -14,7 +14,7 @@ export interface ServiceOptions {
   readonly fetchSource?: FetchSource | undefined;
   readonly version: string;
   readonly log: Log;
-  /** Folder with the files of the offline API page; looked for when absent. */
+  /** Folder with the files of the offline API page; found automatically when absent. */
   readonly docsAssets?: string | undefined;
   /** Called after a change of the models folder was applied. */
   readonly onModelsChanged?: ModelsFolderOptions['onModelsChanged'];

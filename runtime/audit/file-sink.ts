@@ -63,7 +63,7 @@ async function readAt(handle: FileHandle, from: number, bytes: number): Promise<
   return buffer.subarray(0, bytesRead);
 }
 
-/** Of a line that a killed service began; other text is somebody's, and stays. */
+/** Matches a line that a killed service began; foreign text stays. */
 const isTorn = (text: string): boolean =>
   text.startsWith(LINE_START) || LINE_START.startsWith(text);
 

@@ -46,7 +46,7 @@ export interface HeaderFields {
   readonly get: (name: string) => string | undefined;
 }
 
-/** The parts of a request that tell who sent it. */
+/** The parts of a request that identify its sender. */
 export interface AuthRequest {
   readonly fields: HeaderFields;
 }

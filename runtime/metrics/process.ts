@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { TextType } from './print';
 import { OPENMETRICS_TYPE } from './print';
 
-/** The exposition of a part of the process, in the format asked for, without an end mark. */
+/** Metrics of a part of the process, in the requested format, without an end mark. */
 export type ProcessText = (format: TextType) => Promise<string>;
 
 /**

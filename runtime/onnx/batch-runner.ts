@@ -15,7 +15,7 @@ const SAMPLE_MEMBERS = 4;
 export type BatchableModel = Pick<Model, 'name' | 'inputs' | 'outputs' | 'run' | 'independence'>;
 
 export interface BatchRunnerOptions {
-  /** The author says that each row's answer depends on that row alone. */
+  /** The author states that each row's answer depends on that row alone. */
   readonly isStated?: boolean | undefined;
   /** A joined run was compared with single runs and gave the same. */
   readonly onCompared?: () => void;

@@ -155,7 +155,7 @@ function flatOf(data: unknown, dims: readonly number[], name: string): readonly 
   return list;
 }
 
-/** Reads a tensor's JSON `data`: flat in row-major order, or nested as its shape says. */
+/** Reads a tensor's JSON `data`: flat in row-major order, or nested by its shape. */
 export function readElements(
   data: unknown,
   datatype: ElementType,

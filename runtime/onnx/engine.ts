@@ -93,7 +93,7 @@ export class AdaptiveEngine implements Engine {
     try {
       engine = await this.move(this.spec);
     } catch {
-      // No second session, for want of memory perhaps: the first one goes on.
+      // Without a second session, perhaps for lack of memory, the first one continues.
       return;
     }
     if (this.closed) return engine.close();

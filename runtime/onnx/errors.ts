@@ -14,7 +14,7 @@ export class ServeError extends Error {
 
 export const badRequest = (message: string): ServeError => new ServeError(400, message);
 
-/** A value as it may stand in a message: short, one line. */
+/** A value for a message: short, one line. */
 export function shown(value: unknown): string {
   let text: string;
   if (typeof value === 'string') text = JSON.stringify(value);
@@ -30,7 +30,9 @@ export function listed(names: readonly string[]): string {
   return names.length > 20 ? `${head} and ${names.length - 20} more` : head;
 }
 
-/** A model that cannot be served; the message names it and says why, and nothing was started. */
+/**
+ * A model that cannot be served; the message has its name and the reason, and nothing was started.
+ */
 export class UnservableModel extends Error {
   override readonly name = 'UnservableModel';
 }

@@ -23,7 +23,7 @@ export type ValueType =
 export interface GraphValue {
   readonly name: string;
   readonly type: ValueType;
-  /** Where it stands in the file. */
+  /** Its place in the file. */
   readonly field: Field;
 }
 

@@ -11,7 +11,7 @@ import { badRequest, ServeError } from './errors';
 
 /** 2^53 has 16 digits: shorter runs of digits are exact as doubles. */
 const LONG_DIGITS = /\d{16}/;
-/** It may stand within a string, too. */
+/** Also matches within a string. */
 const NON_FINITE = /NaN|Infinity/;
 /** No integer of 64 bits has more than 20 digits; to make one of a million takes long. */
 const LONG_INTEGER = /^-?\d{16,20}$/;

@@ -39,7 +39,7 @@ export interface Model extends ModelFacts {
   readonly close: () => Promise<void>;
 }
 
-/** Model names stand in paths and metric labels. */
+/** Model names are part of paths and metric labels. */
 const NAME = /^[A-Za-z0-9_.-]{1,253}$/;
 const URI = /^[A-Za-z][A-Za-z0-9+.-]+:\/\//;
 
@@ -84,7 +84,10 @@ interface Opened {
   readonly checkHazards: CheckHazards;
 }
 
-/** Ports from the file: unlike the session's own description it tells a scalar from an unknown rank. */
+/**
+ * Ports from the file: unlike the session's own description it distinguishes a scalar from an
+ * unknown rank.
+ */
 function portsOf(values: readonly GraphValue[]): Port[] {
   return values.map(({ name, type }) => {
     const datatype = type.kind === 'tensor' ? tryFindByOnnx(type.element) : undefined;

@@ -1,6 +1,6 @@
 import type { Tensor } from './tensor';
 
-/** Lists of element texts, nested as `dims` says; `[]` is the bare element. */
+/** Lists of element texts, nested by `dims`; `[]` is the bare element. */
 function nest(
   texts: readonly string[],
   dims: readonly number[],

@@ -33,7 +33,7 @@ export interface OnnxLimits {
   readonly maxConcurrency: number;
   readonly maxQueueDepth: number;
   readonly batching: Batching | undefined;
-  /** The author says that each row's answer depends on that row alone. */
+  /** The author states that each row's answer depends on that row alone. */
   readonly rowsIndependent: boolean;
 }
 

@@ -39,7 +39,7 @@ export function loadOrt(): Ort {
   }
 }
 
-/** CPUs this process may use: affinity, and the container's quota, which Node 20 does not look at. */
+/** CPUs this process may use: affinity, and the container's quota, which Node 20 ignores. */
 export function cpusAvailable(quotaFile = '/sys/fs/cgroup/cpu.max'): number {
   const cpus = availableParallelism();
   try {

@@ -33,7 +33,10 @@ export interface OnnxServerOptions {
   readonly maxBodyBytes?: number | undefined;
   /** Joins requests of different callers in one run. Default: off. */
   readonly batching?: Batching | undefined;
-  /** The author says that each row's answer depends on that row alone. Default: the graph must show it. */
+  /**
+   * The author states that each row's answer depends on that row alone. Default: the graph must
+   * prove it.
+   */
   readonly rowsIndependent?: boolean | undefined;
   /** Milliseconds from the head of a request to its answer. Default 30,000. */
   readonly requestTimeoutMs?: number | undefined;

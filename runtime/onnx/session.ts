@@ -32,7 +32,7 @@ function tensorOf({ type, dims, data }: OrtTensor): Tensor {
   return { datatype, dims, data: data as Tensor['data'] };
 }
 
-/** In this thread: nothing is copied, and the event loop stands still while the graph runs. */
+/** In this thread: nothing is copied, and the event loop is blocked while the graph runs. */
 export function inlineEngine(ort: Ort, session: InferenceSession): Engine {
   return {
     run: async (inputs, outputs) => {

@@ -52,7 +52,7 @@ export function parsePredict(settings: InputSettings, body: Buffer): PredictCall
   return { kind: 'rows', items };
 }
 
-/** One output alone stands for itself, several are an object by name. */
+/** A single output is the bare value, several are an object by name. */
 function outputsText(
   { outputs }: ModelFacts,
   tensors: Tensors,

@@ -6,7 +6,7 @@ import { protoFields, varintBytes } from '../../lib/spec/protobuf';
 export type { ProtoField as Field } from '../../lib/spec/protobuf';
 export { protoIntegers as integersOf } from '../../lib/spec/protobuf';
 
-/** The fields of the message that lies in [start, end). @throws ProtoError */
+/** The fields of the message in [start, end). @throws ProtoError */
 export const fieldsOf = (
   bytes: Uint8Array,
   start = 0,

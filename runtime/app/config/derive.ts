@@ -21,13 +21,13 @@ export function derived(config: WrittenConfig, tree: object): Config {
   const { kubernetes, models } = config;
   const cluster = clusterOf(config);
   if (kubernetes.environment === undefined) return { ...config, cluster };
-  // Only the text tells what the environment says from what it has by default.
+  // Only the text shows which values the environment sets and which are its defaults.
   const written = (fieldsOf(configSchema, tree, []) as Sections)['kubernetes']?.['environment'];
   const environment = environmentSchema.parse(underEnvironment(written, models));
   return { ...config, cluster, kubernetes: { ...kubernetes, environment } };
 }
 
-/** Defaults of `models` that are not in force because the environment says something else. */
+/** Defaults of `models` that an environment overrides. */
 export function overruledDefaults({ models }: Config, environment: Environment): readonly string[] {
   const { registry, defaultResources = {} } = models;
   const pairs: readonly (readonly [string, unknown, unknown])[] = [

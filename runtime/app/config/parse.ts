@@ -46,7 +46,7 @@ function override(tree: Plain, path: readonly string[], value: unknown): Plain {
   return { ...tree, [key]: override(inner, rest, value) };
 }
 
-/** Lays KUBERNETES_NAMESPACE and then `AI_MODEL_SERVICE__SECTION__KEY` over what the file says. */
+/** Lays KUBERNETES_NAMESPACE and then `AI_MODEL_SERVICE__SECTION__KEY` over the file. */
 export function withEnvironment(tree: Plain, env: NodeJS.ProcessEnv): Plain {
   const namespace = env[NAMESPACE_VARIABLE];
   const told = namespace ? override(tree, ['kubernetes', 'namespace'], namespace) : tree;

@@ -61,7 +61,7 @@ function phaseOf({ ready, why }: Endpoint): ReplicaRecord['phase'] {
   return why === undefined ? 'starting' : 'failed';
 }
 
-/** Servers of an arm that someone else runs: each is asked again and again whether it is well. */
+/** Servers of an arm that run outside the service; each is probed periodically. */
 export class EndpointArm {
   private readonly endpoints: readonly Endpoint[];
   private readonly stopping = new AbortController();

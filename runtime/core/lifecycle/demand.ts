@@ -1,7 +1,7 @@
 import type { PeerReport, RouterLoad } from './peers';
 import { armUsageOf } from './peers';
 
-/** What autoscalers ask of an arm, over all routers. */
+/** The demand for an arm, over all routers, for autoscalers. */
 export interface Demand {
   /** Requests at replicas and requests that wait: all that want a place at the same time. */
   readonly concurrency: number;

@@ -39,7 +39,7 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 /** The caller disconnected first (nginx's number): appears in metrics and audit only. */
 export const STATUS_ABORTED = 499;
 
-/** Does this error tell the caller when to come again? 429 and 503 carry `Retry-After`. */
+/** Whether the response has a `Retry-After`: for 429 and 503. */
 export function wantsRetryAfter(code: ErrorCode): boolean {
   const status = ERROR_STATUS[code];
   return status === 429 || status === 503;

@@ -70,7 +70,7 @@ export function murmur3(bytes: Uint8Array, seed = 0, length = bytes.length): num
 /** Room for most keys: an array for each request costs more than its hash. */
 const SCRATCH = new Uint8Array(1024);
 
-/** Where a key stands in [0, 2^32); divided by 2^32 it is the `u` of the design. */
+/** Position of a key in [0, 2^32); divided by 2^32 it is the `u` of the design. */
 export function cohortHash(salt: string, key: string): number {
   const text = `${salt}\0${key}`;
   if (text.length * 3 > SCRATCH.length) return murmur3(utf8(text));

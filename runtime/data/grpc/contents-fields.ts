@@ -1,6 +1,6 @@
 import type { V2Datatype } from '../transcode/datatypes';
 
-/** Where elements of a datatype stand in `InferTensorContents`. */
+/** Fields of `InferTensorContents` by datatype. */
 export interface ContentsField {
   /** Number of the field. */
   readonly field: number;

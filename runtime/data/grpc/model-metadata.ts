@@ -21,7 +21,7 @@ import {
   writeServer,
 } from './messages';
 
-// Questions about the server and its models: they take no slot and stand in no account.
+// Metadata calls: they take no slot and are in no account.
 
 type MetadataMethod = (
   plane: Plane,

@@ -1,4 +1,4 @@
-/** Limits of one request and its shadow copies; bytes unless said otherwise. */
+/** Limits of one request and its shadow copies; in bytes unless named otherwise. */
 export interface DataPlaneLimits {
   /** Of a response that is buffered. */
   readonly answerBytes: number;

@@ -116,7 +116,7 @@ export class Fields {
     return trimmed(this.head, colon + 1, this.ends[at]);
   }
 
-  /** The value of a header, several of one name joined as RFC 9110, 5.3 says. */
+  /** The value of a header; several of one name are joined (RFC 9110, 5.3). */
   get(name: string): string | undefined {
     const { names } = this;
     if ((this.marks & bloomBitOf(name)) === 0) return undefined;

@@ -65,7 +65,7 @@ export function checkCount(shape: readonly number[], got: number): void {
 
 const skip = (): undefined => undefined;
 
-/** @throws TensorFault when the bytes are not as many as their shape says */
+/** @throws TensorFault when the number of bytes does not match the shape */
 export function checkRaw({ name, bytes, kind }: V2Datatype, shape: readonly number[], raw: Buffer) {
   if (kind === 'bytes') return checkCount(shape, eachString(raw, skip));
   const count = countOf(shape);

@@ -83,7 +83,7 @@ function textOf({ choices, usage }: JsonObject): JsonObject | undefined {
   const all = choices.map(choiceOf).filter((one) => one !== undefined);
   const [first] = all;
   if (first === undefined || all.length !== choices.length) return undefined;
-  // Several were asked for, by `n` or by a list of prompts.
+  // Several results, by `n` or by a list of prompts.
   const output = all.length === 1 ? first : { choices: all };
   return { ...output, ...(isJsonObject(usage) && { usage }) };
 }

@@ -127,7 +127,7 @@ function completionBody(
   };
 }
 
-/** Deltas of tool calls are told apart by their index. */
+/** Deltas of tool calls are distinguished by their index. */
 const indexed = (tools: readonly unknown[]): readonly unknown[] =>
   tools.map((one, index) => (isJsonObject(one) ? { index, ...one } : one));
 
@@ -190,7 +190,7 @@ function vectorsOf(result: unknown): readonly (readonly unknown[])[] | undefined
     : undefined;
 }
 
-/** As OpenAI's own clients ask for it: 32-bit floats, little-endian. */
+/** Base64 of 32-bit floats, little-endian, the default of OpenAI's clients. */
 function base64Of(vector: readonly unknown[]): string {
   const bytes = Buffer.alloc(vector.length * 4);
   vector.forEach((one, at) => bytes.writeFloatLE(numberOf(one) ?? 0, at * 4));

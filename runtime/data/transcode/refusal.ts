@@ -9,7 +9,7 @@ export interface Detail {
   readonly allowed?: string;
 }
 
-/** An error response. The message says what is wrong, what is allowed and what to do. */
+/** An error response. The message has the fault, the allowed values and the correction. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   constructor(

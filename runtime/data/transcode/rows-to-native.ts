@@ -57,7 +57,7 @@ export function v2ToItems(request: V2Request): readonly NativeItem[] {
   return rowsOf(columnsOf(request)).map((input_data) => ({ input_data, ...more }));
 }
 
-/** Results as V1 tells them: rows for rows, columns for columns. */
+/** Results in the form of V1: rows for rows, columns for columns. */
 export function itemsToV1(given: readonly unknown[], { kind }: V1Request): JsonObject {
   const results = given.map(valueWithNumbers);
   if (kind === 'rows') return { predictions: results };

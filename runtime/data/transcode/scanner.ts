@@ -98,7 +98,7 @@ export class Scanner {
     if (this.at !== this.text.length) throw NOT_SIMPLE;
   }
 
-  /** A string as it stands between its quotes; without escapes unless lenient. */
+  /** A string between its quotes, unchanged; without escapes unless lenient. */
   string(): string {
     const { text } = this;
     if (this.next !== QUOTE) throw NOT_SIMPLE;

@@ -133,7 +133,7 @@ class Leaves {
 /** Nested objects become dotted names: `{a: {b: 1}}` → `a.b`. @throws RangeError */
 export const leaves = (value: JsonObject): readonly Leaf[] => new Leaves().collect(value, '').all;
 
-/** The tensors of a V2 answer, each with as many elements as its shape says; else undefined. */
+/** The tensors of a V2 response, each with as many elements as its shape; else undefined. */
 export function tensorsOf(answer: unknown): readonly V2Tensor[] | undefined {
   const outputs = isJsonObject(answer) ? answer['outputs'] : undefined;
   if (!Array.isArray(outputs)) return undefined;

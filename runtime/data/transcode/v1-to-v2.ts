@@ -26,7 +26,7 @@ function text(base64: string, path: string): string {
   }
 }
 
-/** `{"b64": …}` is text, wherever it stands. */
+/** `{"b64": …}` is text, at any place. */
 function decoded(value: unknown, path: string): unknown {
   if (Array.isArray(value)) return value.map((one, at) => decoded(one, `${path}[${at}]`));
   if (!isJsonObject(value)) return value;
@@ -143,7 +143,7 @@ function predictionsOf(tensors: readonly V2Tensor[], count: number): readonly un
     tensors.map((tensor) => {
       const { name, shape, data } = tensor;
       if (shape[0] === count) return [tensor, nest(data, shape) as readonly unknown[]];
-      // What is said of one row need not say so.
+      // A single instance needs no row dimension.
       if (count === 1) return [tensor, [nest(data, shape)]];
       throw new Refusal(
         'UPSTREAM_PROTOCOL_ERROR',

@@ -52,7 +52,7 @@ function namedColumns(model: string, rows: readonly JsonObject[]): readonly V2Te
   );
 }
 
-/** A value without a name has the one that is asked for, if it is one. */
+/** A value without a name gets the only requested name. */
 function outputsOf(
   model: string,
   rows: readonly unknown[],
@@ -63,7 +63,7 @@ function outputsOf(
   return [columnTensor(model, only, rows)];
 }
 
-/** @throws Refusal when one is asked for that the model has not given */
+/** @throws Refusal when a requested output is missing */
 function chosen(
   tensors: readonly V2Tensor[],
   requestedOutputs: V2Request['requestedOutputs'],
@@ -79,7 +79,7 @@ function chosen(
   });
 }
 
-/** @throws Refusal when the rows do not form tensors, or lack an output that was asked for */
+/** @throws Refusal when the rows do not form tensors, or lack a requested output */
 export function v2Answer(
   { id, requestedOutputs }: V2Request,
   rows: readonly unknown[],

@@ -5,7 +5,7 @@ import { numberOf, readLoose } from './exact-json';
 import type { JsonObject } from './body-json';
 import { isJsonObject } from './body-json';
 
-// A V2 answer whose tensors, some or all, stand as bytes behind its JSON.
+// A V2 response with some or all tensors as bytes after its JSON.
 
 function withData(output: unknown, tail: BinaryTail): unknown {
   if (!isJsonObject(output)) return output;

@@ -12,7 +12,7 @@ import { isBoundedShape, MAX_EMPTY, MAX_RANK, nest, sizeOf } from './tensor';
 export interface V2Request {
   readonly id: string | undefined;
   readonly tensors: readonly V2Tensor[];
-  /** Names of the outputs asked for; undefined: all. */
+  /** Names of the requested outputs; undefined: all. */
   readonly requestedOutputs: readonly string[] | undefined;
   /** Parameters of the request, without those about the format of the answer. */
   readonly parameters: JsonObject;
@@ -150,7 +150,7 @@ export function parseV2(body: Buffer, length: string | undefined): V2Request {
   });
 }
 
-/** An input whose elements are there as bytes, as many as its shape says. */
+/** An input whose elements are given as bytes, in the number of its shape. */
 export interface RawInput extends Omit<V2Tensor, 'data'> {
   readonly raw: Buffer;
   readonly parameters: JsonObject;

@@ -65,7 +65,7 @@ export function rowsOfShapes(shapes: readonly (readonly number[])[]): number {
   return others.every((one) => one === rows) ? rows : 1;
 }
 
-/** Inputs by name. Undefined: not known, or the server says nothing of them. */
+/** Inputs by name. Undefined: not known, or the server does not list them. */
 export function inputsByName(metadata: ModelInputs | undefined) {
   if (metadata === undefined || metadata.inputs.length === 0) return undefined;
   return new Map(metadata.inputs.map((one) => [one.name, one]));

@@ -11,7 +11,7 @@ import type { Guarded } from './guarded';
 //
 // Of operators that all operator sets have which ONNX Runtime can run.
 
-/** The nodes that stand for a Div or Mod of integers. */
+/** The nodes that replace a Div or Mod of integers. */
 export function guardedDivision({ own, rest, name }: Guarded, type: number): Uint8Array[] {
   const [a = '', b = ''] = own.inputs;
   const [output = ''] = own.outputs;

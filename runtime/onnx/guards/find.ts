@@ -39,7 +39,7 @@ type Types = readonly (number | undefined)[];
 
 /** Looks through a file for nodes that need a guard, by the types of values as far as they follow. */
 export class Finder {
-  /** Nodes by where they stand. */
+  /** Nodes by their place. */
   readonly found = new Map<number, Finding>();
   private types = new Map<string, number>();
   private constants = new Map<string, RowwiseValue>();

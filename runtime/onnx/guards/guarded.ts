@@ -1,6 +1,6 @@
 import type { Node } from '../independence/node';
 
-/** A node that others stand for. */
+/** A node that is replaced by others. */
 export interface Guarded {
   readonly own: Node;
   /** The fields of its message besides inputs and outputs. */

@@ -5,7 +5,7 @@ import type { Guarded } from './guarded';
 // ONNX Runtime divides by the number of rows in TopK: without rows the process ends with SIGFPE. So
 // each TopK goes behind a branch: of nothing the largest are nothing.
 
-/** The nodes that stand for a TopK. */
+/** The nodes that replace a TopK. */
 export function guardedTopK({ own, rest, name }: Guarded): Uint8Array[] {
   const [input = '', count = ''] = own.inputs;
   const axis = own.attributes.get('axis')?.numbers[0] ?? -1;

@@ -155,7 +155,7 @@ function sourceOf(
 ): string | undefined {
   const made = nodes.find(({ outputs }) => outputs[0] === name);
   if (made?.operator !== 'Identity' || made.domain !== '') return name;
-  // Nodes stand in an order that is topological.
+  // Nodes are in topological order.
   return sourceOf({ nodes: nodes.slice(0, nodes.indexOf(made)) }, made.inputs[0]);
 }
 

@@ -105,7 +105,7 @@ const spread =
     return [rowwise(broadcast(given.map(dimsOf)), known)];
   };
 
-/** Exporters write `where(shape == -1, 1, shape)` for the sizes that are asked for. */
+/** Exporters write `where(shape == -1, 1, shape)` for requested sizes. */
 const where: OperatorRule = (on) => {
   const [condition, yes, no] = on.inputs;
   if (condition?.elements === undefined || yes?.elements === undefined) return spread()(on);
@@ -116,7 +116,7 @@ const where: OperatorRule = (on) => {
   return [rowwise(dimsOf(yes), elements as Size[])];
 };
 
-/** −1 asks for nothing; no number of rows is −1. */
+/** −1 is a placeholder; no number of rows is −1. */
 const equal: OperatorRule = (on) => {
   const [a, b] = on.inputs;
   const asks = b?.elements?.every((one) => one === -1) === true;
@@ -125,10 +125,10 @@ const equal: OperatorRule = (on) => {
   return [rowwise(dimsOf(a), elements)];
 };
 
-/** The second input only says the type. */
+/** The second input only gives the type. */
 const castLike: OperatorRule = (on) => [{ dims: first(on).dims }];
 
-/** No random zeros: only for training, which is asked for by an input, or by an old attribute. */
+/** No random zeros: only for training, which an input or an old attribute turns on. */
 const dropout: OperatorRule = (on) => {
   const [, , training] = on.inputs;
   const isTest = numberAt(on.node.attributes, 'is_test', on.opset < 7 ? 0 : 1) === 1;
@@ -147,7 +147,7 @@ const batchNormalization: OperatorRule = (on) => {
   return [{ dims: rowsFirst(first(on)) }];
 };
 
-/** Each row by itself, whatever lies behind it. */
+/** Each row by itself, whatever its further dimensions. */
 const withinRow: OperatorRule = (on) => {
   fixedFrom(on, 1, 'second input');
   return [{ dims: rowsFirst(first(on)) }];

@@ -77,7 +77,7 @@ const convolution =
 const pool =
   (isGlobal: boolean): OperatorRule =>
   (on) => {
-    // The places that are told count from the first row.
+    // The returned places count from the first row.
     if (on.node.outputs.filter((name) => name !== '').length > 1) {
       throw new NotRowwise('its places are asked for, which count over all rows');
     }

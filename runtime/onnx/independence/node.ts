@@ -3,7 +3,7 @@ import type { Field } from '../wire';
 import { NotRowwise } from './value';
 import type { RowwiseValue, Size } from './value';
 
-// Nodes with their attributes, and small constants, as they stand in an ONNX file.
+// Nodes with their attributes, and small constants, of an ONNX file.
 
 /** Field numbers of onnx.proto: AttributeProto, TensorProto. */
 const ATTRIBUTE = {
@@ -26,7 +26,7 @@ export interface Attribute {
   readonly texts: readonly string[];
   readonly tensor: Field | undefined;
   readonly graphs: readonly Field[];
-  /** The attribute of the function's caller that stands for it. */
+  /** The attribute of the function's caller that it refers to. */
   readonly reference: string;
 }
 

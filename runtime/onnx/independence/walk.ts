@@ -20,7 +20,7 @@ const FUNCTION = {
   default: 11,
 };
 
-/** Deeper graphs in graphs are not looked into. */
+/** Deeper nesting of graphs is not analysed. */
 const MAX_DEPTH = 16;
 
 /** Attributes with those of the function's caller in their places. */

@@ -1,7 +1,7 @@
 import { KubeError } from './api-error';
 import type { Timing } from './timing';
 
-/** Rejects as soon as the signal is aborted; the work itself goes on. */
+/** Rejects as soon as the signal is aborted; the work itself continues. */
 export function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);

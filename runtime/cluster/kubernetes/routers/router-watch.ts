@@ -71,7 +71,7 @@ export interface RouterWatch {
   /** Undefined until the first list. */
   readonly peers: () => readonly Peer[] | undefined;
   readonly phase: () => 'empty' | 'listing' | 'synced' | 'stale';
-  /** When the server last said something, milliseconds since the epoch. */
+  /** Time of the last message from the server, milliseconds since the epoch. */
   readonly heardAt: () => number | undefined;
   readonly stop: () => void;
 }

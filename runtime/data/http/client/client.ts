@@ -22,7 +22,7 @@ export const DEFAULT_CLIENT: ClientOptions = {
   maxIdle: 64,
 };
 
-/** How often idle connections are looked at, milliseconds. */
+/** Interval of the check for idle connections, milliseconds. */
 const SWEEP_MS = 1000;
 /**
  * A request that must not run twice cannot be sent again when the server closes the connection at

@@ -18,7 +18,7 @@ const BLANK = 0x20;
 const HINT_MARGIN_MS = 1000;
 const TIMEOUT_HINT = /(?:^|[,;\s])timeout=([0-9]{1,6})(?![0-9])/i;
 
-/** `Keep-Alive: timeout=5`, as node:http says it. */
+/** Parses `Keep-Alive: timeout=5`, the form of node:http. */
 export function keepAliveMsOf(fields: Fields): number {
   const [, seconds] = TIMEOUT_HINT.exec(fields.get('keep-alive') ?? '') ?? [];
   return seconds === undefined ? Infinity : Number(seconds) * 1000 - HINT_MARGIN_MS;

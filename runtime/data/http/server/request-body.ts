@@ -23,7 +23,7 @@ export interface BodyOwner {
   readonly isGone: () => boolean;
   /** Sends `100 Continue` if the caller waits for it. */
   readonly sendContinue: () => void;
-  /** More of the body is wanted, in time, or as the upload says itself. */
+  /** Reads more of the body; `isTimed`: under the body timeout, else the upload has its own. */
   readonly read: (isTimed: boolean) => void;
   /** So many chunks have come at once. */
   readonly onChunks: (count: number) => void;
@@ -37,7 +37,7 @@ export interface BodyOwner {
 
 interface WaitingReader {
   readonly limit: number;
-  /** Bytes are counted as they come: their number was not said. */
+  /** Bytes are counted as they arrive: their number was not stated. */
   readonly isGrowing: boolean;
   readonly resolve: (body: Buffer | Promise<Buffer>) => void;
   readonly reject: (error: Error) => void;

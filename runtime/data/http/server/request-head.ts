@@ -22,7 +22,7 @@ const MAX_METHOD_BYTES = 32;
 
 /** Origin form: visible ASCII from a slash on, without a fragment. */
 const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
-/** `METHOD http://host/path?query HTTP/1.1`, as proxies are asked. */
+/** `METHOD http://host/path?query HTTP/1.1`, the form for proxies. */
 const ABSOLUTE_LINE = /^(\S+ )https?:\/\/([^/?#\s]*)([^\s]*)( HTTP\/1\.[01])$/i;
 /** Registered name or address, and a port (RFC 3986, 3.2.2). */
 const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]{0,5})?$/;
@@ -58,7 +58,7 @@ function requestLine(line: string): RequestLine {
   return { method, target, minor: version === 'HTTP/1.1' ? 1 : 0 };
 }
 
-/** A method that asks for a connection to somewhere else. */
+/** CONNECT and the like: a request for a connection to another host. */
 const TUNNEL = 'CONNECT';
 
 /**

@@ -149,7 +149,7 @@ export class ResponseWriter implements BodySink {
   }
 
   private conclude(sent: DeliveryOutcome, why?: ExchangeFailure): void {
-    // A source that is destroyed says so, too.
+    // A destroyed source reports its end, too.
     if (this.isOver) return;
     this.isOver = true;
     if (this.stall !== undefined) clearTimeout(this.stall);

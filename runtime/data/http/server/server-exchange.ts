@@ -72,7 +72,7 @@ export class ServerExchange implements Exchange, BodyOwner {
 
   private readonly incoming: RequestBody;
   private isAnswering = false;
-  /** Only the end of the connection says where the answer ends. */
+  /** Only the end of the connection ends the response. */
   private mustEnd = false;
   private writer: ResponseWriter | undefined;
   /** Characters of `BEGIN` that are out. */
