@@ -4,11 +4,11 @@ import { SERVICE_ALERTS } from '../lib/monitoring/service-alerts';
 
 const HEAD = [
   '# Runbooks',
-  'A section for each alert: what it means, how to look, how to mend. `runbook_url` of the alerts ' +
-    'names it; `monitoring.runbooks` of an environment can name a copy instead. This page is ' +
-    'written by `npx tsx scripts/runbooks.ts` from the table of alerts; a test compares the two.',
-  'Two alerts are missing, since the service has no metric for them yet: a rollout that does not ' +
-    'go on, and a budget of tokens that is used up.',
+  'This page has a section for each alert. The annotation `runbook_url` of an alert links to its ' +
+    'section; `monitoring.runbooks` of an environment sets the URL of your own copy of the page. ' +
+    '`npx tsx scripts/runbooks.ts` generates the page from the table of alerts.',
+  'Two alerts are still missing, because the service has no metrics for them yet: a stuck rollout ' +
+    'and an exhausted token budget.',
 ];
 
 const list = (items: readonly string[]): string =>
@@ -16,15 +16,20 @@ const list = (items: readonly string[]): string =>
 
 type Texts = Omit<AlertRow<never>, 'instances'>;
 
-const section = ({ alert, severity, for: holds, meaning, look, mend }: Texts): string =>
+const fires = (severity: string, holds: string): string =>
+  holds === '0m'
+    ? `Severity: ${severity}. Fires at once.`
+    : `Severity: ${severity}. Fires after ${holds}.`;
+
+const section = ({ alert, severity, for: holds, meaning, diagnosis, mitigation }: Texts): string =>
   [
     `### ${alert}`,
-    `Severity: ${severity}. It fires when its condition has held for ${holds}.`,
+    fires(severity, holds),
     meaning,
-    'How to look:',
-    list(look),
-    'How to mend:',
-    list(mend),
+    '**Diagnosis**',
+    list(diagnosis),
+    '**Mitigation**',
+    list(mitigation),
   ].join('\n\n');
 
 /** docs/runbooks.md. */

@@ -26,7 +26,7 @@ export function addRules(program: Command, { io, format }: CommandContext): void
     .option('--env <name>', 'only this environment of environments.ts')
     .option(
       '--routers <count>',
-      'fewest routers that there should be; fewer raise an alert',
+      'minimum number of routers; fewer raise an alert',
       wholeNumber(1, MAX_ROUTERS),
       1,
     )
@@ -38,7 +38,7 @@ export function addRules(program: Command, { io, format }: CommandContext): void
       const { definitions, environments } = await loadProject(folder, options, io);
       const specs = definitions.map(({ spec }) => spec);
       const all = environments.all.flatMap((one) => ruleGroups(specs, one, routers));
-      // Environments may share their routers, and a file names a group once.
+      // Environments may share their routers; group names are unique in a file.
       const groups = [...new Map(all.map((group) => [group.name, group])).values()];
       const file = { groups };
       const text = format() === 'json' ? `${JSON.stringify(file)}\n` : yamlOf([file]);

@@ -116,7 +116,7 @@ function prometheusRule(options: ServiceOptions): KubeObject {
   };
 }
 
-/** Dashboards for the sidecar of Grafana, one file each. */
+/** Dashboards for Grafana’s sidecar, one key for each. */
 function dashboards(options: ServiceOptions): KubeObject {
   const { name, namespace, labels, environment } = options;
   const own = { ...labels, ...environment.monitoring.dashboardLabels };

@@ -4,10 +4,10 @@ import { DASHBOARDS } from './panels';
 // Grafana’s JSON of the dashboards in panels.ts.
 
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' } as const;
-/** Of the 24 columns of the grid: two graphs in a row. */
+/** Two panels in a row of Grafana’s 24 columns. */
 const PANEL_WIDTH = 12;
 const PANEL_HEIGHT = 8;
-/** The schema of Grafana 11; newer versions accept it. */
+/** Schema of Grafana 11; newer versions migrate it. */
 const SCHEMA_VERSION = 39;
 
 function panelOf({ title, unit, isNumber, queries }: Panel, index: number): object {
@@ -74,7 +74,7 @@ function grafana(dashboard: Dashboard): object {
   };
 }
 
-/** File name → the JSON of a dashboard, for Grafana’s import, provisioning or sidecar. */
+/** File name → dashboard, for Grafana’s import, provisioning or sidecar. */
 export function dashboardFiles(): ReadonlyMap<string, string> {
   return new Map(
     DASHBOARDS.map((dashboard) => [

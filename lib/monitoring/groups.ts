@@ -5,7 +5,7 @@ import { alertRules, serviceNamespace } from './rules';
 import { serverRules } from './server-metrics';
 import { SERVICE_ALERTS } from './service-alerts';
 
-/** Rules of a model: its alerts, and the metrics of its servers under common names. */
+/** Rules of a model: its alerts, and the recording rules for its servers. */
 export function modelRuleGroups(spec: ModelSpec, environment: Environment): readonly RuleGroup[] {
   const name = `ai-model-service.${environment.namespace}.${spec.slug}`;
   const common = { model_id: spec.id };
@@ -19,7 +19,7 @@ export function modelRuleGroups(spec: ModelSpec, environment: Environment): read
   ];
 }
 
-/** Rules of the routers in their namespace. `routers`: fewest expected ones. */
+/** Rules of the routers in their namespace. `routers`: the minimum number of them. */
 export function serviceRuleGroup(environment: Environment, routers = 1): RuleGroup {
   const namespace = serviceNamespace(environment);
   return {
@@ -28,7 +28,7 @@ export function serviceRuleGroup(environment: Environment, routers = 1): RuleGro
   };
 }
 
-/** A rules file of Prometheus for these models and the routers of the environment. */
+/** All rules for these models and the routers of the environment, as a rules file has them. */
 export function ruleGroups(
   specs: readonly ModelSpec[],
   environment: Environment,

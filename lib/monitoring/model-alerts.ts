@@ -2,7 +2,7 @@ import type { Environment, ModelSpec } from '../spec';
 import type { AlertInstance, AlertRow } from './rules';
 import { rounded, serviceNamespace } from './rules';
 
-/** Inputs of the alerts of a model. */
+/** A model as its alerts see it. */
 export interface WatchedModel {
   readonly spec: ModelSpec;
   /**
@@ -26,15 +26,15 @@ const BURN_RATES = [
   { factor: 6, long: '6h', short: '30m' },
 ] as const;
 
-/** Fewer comparisons in half an hour say little about a shadow. */
+/** Fewer comparisons in half an hour are too few to judge a shadow. */
 const SHADOW_COMPARISONS = 50;
 const SHADOW_DISAGREEMENT = 0.05;
 /** A replica that keeps failing is ejected six times in its first minute, then once a minute. */
 const EJECTIONS = 5;
 
 /**
- * One rule for each arm with traffic: a healthy shadow or candidate does not hide that stable is
- * down. Every router reports the arm; one that sees a ready replica is enough.
+ * Checks each arm with traffic on its own: a healthy shadow or candidate does not hide that stable
+ * is down. Every router reports the arm; one that sees a ready replica is enough.
  */
 function armDown({ spec: { name }, series }: WatchedModel): readonly AlertInstance[] {
   const health = `max by (arm) (ai_model_health_status{${series}})`;
@@ -82,10 +82,10 @@ function slow({ spec: { name, slo }, series }: WatchedModel): readonly AlertInst
   ];
 }
 
-/** Each router ejects independently: the one with the most ejections counts. */
+/** Each router ejects on its own; the highest count is compared. */
 function ejections({ spec: { name }, series }: WatchedModel): readonly AlertInstance[] {
   const expr = `max by (arm) (increase(ai_model_ejections_total{${series}}[15m])) > ${EJECTIONS}`;
-  const summary = `${name}: replicas of the arm {{ $labels.arm }} fail again and again`;
+  const summary = `${name}: replicas of the arm {{ $labels.arm }} keep failing`;
   return [{ expr, summary }];
 }
 
@@ -98,25 +98,26 @@ function shadowDisagrees({ spec, series }: WatchedModel): readonly AlertInstance
   return [
     {
       expr: `${ratio} > ${SHADOW_DISAGREEMENT} and ${all} >= ${SHADOW_COMPARISONS}`,
-      summary: `${spec.name}: the shadow {{ $labels.arm }} gives other answers than the live arm`,
+      summary: `${spec.name}: responses of the shadow {{ $labels.arm }} differ from those of the live arm`,
     },
   ];
 }
 
-/** Arms whose autoscaler is at its maximum. */
+/** One rule for each arm that an autoscaler scales. */
 function atMaximum({ spec, series }: WatchedModel): readonly AlertInstance[] {
   return spec.arms
     .filter(({ scaling }) => scaling.minReplicas < scaling.maxReplicas)
     .map(({ name, scaling: { maxReplicas } }) => {
       const desired = `ai_model_replicas{${series},arm="${name}",state="desired"}`;
-      const summary = `${spec.name}: the arm ${name} runs all ${maxReplicas} replicas it may have`;
+      const summary = `${spec.name}: the arm ${name} is at its maximum of ${maxReplicas} replicas`;
       return { expr: `max(${desired}) >= ${maxReplicas}`, labels: { arm: name }, summary };
     });
 }
 
-const STATUS = '`GET /api/v1/models/{id}/status`: `why` names the most specific cause.';
+const STATUS =
+  'Read `why` in `GET /api/v1/models/{id}/status`: the most specific cause, and what to do.';
 const DETAILED =
-  '`GET /api/v1/health/detailed`: error rate, percentiles, queue and the last failure of each arm.';
+  'Read error rate, percentiles, queue and last failure of each arm in `GET /api/v1/health/detailed`.';
 
 /** The alerts of each model. */
 export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
@@ -126,11 +127,11 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '5m',
     instances: armDown,
     meaning:
-      'An arm that gets traffic has had no ready replica for five minutes. Callers of `stable` get 503; those of a candidate are served by stable. A healthy shadow or candidate does not hide it.',
-    look: [STATUS, 'On Kubernetes: `kubectl describe pod` of the arm, and the events of it.'],
-    mend: [
-      'Follow `fix` in the status. The causes are listed in [Operations](operations.md#why-a-model-does-not-run-on-kubernetes).',
-      'After a new version: `POST /api/v1/models/{id}/rollback`. A bad candidate: `POST …/abort`.',
+      'An arm with traffic has had no ready replica for five minutes. Requests to `stable` get 503; stable serves the requests of a candidate.',
+    diagnosis: [STATUS, 'On Kubernetes, run `kubectl describe pod` for the pods of the arm.'],
+    mitigation: [
+      'Follow `why`; [Operations](operations.md#why-a-model-does-not-run-on-kubernetes) lists the causes.',
+      'If a new version is the cause, call `POST /api/v1/models/{id}/rollback`; for a candidate, `POST …/abort`.',
     ],
   },
   {
@@ -139,15 +140,15 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '5m',
     instances: absent,
     meaning:
-      'Prometheus has no series of the model in the namespace of the routers. The model may run; no router says so.',
-    look: [
-      'Does `AiModelServiceDown` fire as well? Then mend that first.',
-      '`GET /api/v1/models`: does the service know the model?',
-      'Targets in Prometheus: are the routers scraped, and do their series have the label `namespace`?',
+      'Prometheus has no series of the model in the namespace of the routers. The model may still run, but no router reports it.',
+    diagnosis: [
+      'If `AiModelServiceDown` fires as well, resolve that first.',
+      'Check whether `GET /api/v1/models` lists the model.',
+      'Check the targets in Prometheus: the routers are scraped, and their series have the label `namespace`.',
     ],
-    mend: [
-      'The definition is missing: apply the manifests again, or deploy it by REST.',
-      'It was removed on purpose: remove its rules, too (synth and `rules` do).',
+    mitigation: [
+      'If the definition is missing, apply its manifest again or deploy it by REST.',
+      'If it was removed on purpose, remove its rules as well (`synth` and `rules` do).',
     ],
   },
   {
@@ -156,14 +157,14 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '2m',
     instances: budgetBurn,
     meaning:
-      'Answers with 5xx use up the error budget of `slo.availability` so fast that it will not last for the month. The label `window` says over which time: `1h` is fast, `6h` is slow and steady.',
-    look: [
+      'Responses with 5xx use up the error budget of `slo.availability` too fast to last a month. The label `window` gives the period: `1h` for a fast burn, `6h` for a slow one.',
+    diagnosis: [
       DETAILED,
-      'Which status? `sum by (arm, status) (rate(ai_model_inference_requests_total{model_id="…"}[5m]))`. 503: nothing is ready, or the queue is full; 504: too slow; 502: a server breaks connections.',
+      'Query the status: `sum by (arm, status) (rate(ai_model_inference_requests_total{model_id="…"}[5m]))`. 503: no replica is ready, or the queue is full. 504: the server is too slow. 502: the server breaks connections.',
     ],
-    mend: [
-      'One arm alone is bad: `POST …/abort` (candidate) or `POST …/rollback` (stable).',
-      'Queue full: more replicas (`POST …/scale`).',
+    mitigation: [
+      'If one arm fails, call `POST …/abort` (candidate) or `POST …/rollback` (stable).',
+      'If the queue is full, add replicas with `POST …/scale`.',
     ],
   },
   {
@@ -171,14 +172,14 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     severity: 'warning',
     for: '10m',
     instances: slow,
-    meaning: 'The percentile of `slo.latency_ms` has been above its target for ten minutes.',
-    look: [
-      'Queue or server? Compare `ai_model_queue_depth` and `ai_model_server_request_mean_seconds` with the percentile.',
-      'Is one arm slower? The dashboard “AI model” shows percentiles by arm.',
+    meaning: 'The percentile in `slo.latency_ms` has been above its target for ten minutes.',
+    diagnosis: [
+      'Find out whether requests wait in the queue or in the server: compare `ai_model_queue_depth` and `ai_model_server_request_mean_seconds` with the percentile.',
+      'Compare the arms on the dashboard “AI model”.',
     ],
-    mend: [
-      'Waiting: more replicas, or a higher `inference.maxConcurrency` when replicas are idle.',
-      'The server is slow: more threads or CPU, smaller batches; go back to the version before.',
+    mitigation: [
+      'If requests wait, add replicas; if the replicas are idle, raise `inference.maxConcurrency`.',
+      'If the server is slow, give it more threads or CPU, send smaller batches, or roll back.',
     ],
   },
   {
@@ -187,14 +188,12 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '0m',
     instances: ejections,
     meaning:
-      'A router took replicas of the arm out of traffic more than five times in 15 minutes, since they answered 5xx, broke connections or were too slow. The other replicas carry the load.',
-    look: [
-      '`GET /api/v1/health/detailed`: `ejected_until` of replicas, and the last failure of the arm.',
-      'The log of that replica.',
+      'A router ejected replicas of the arm more than five times in 15 minutes, because they returned 502, 503 or 504, broke connections or timed out. The other replicas carry the load.',
+    diagnosis: [
+      'Find the replica by `ejected_until` in `GET /api/v1/health/detailed`, beside the last failure of its arm.',
+      'Read the log of that replica.',
     ],
-    mend: [
-      'Delete the ill pod; a second one that fails alike is a fault of the version: roll back.',
-    ],
+    mitigation: ['Delete the pod. If its replacement fails as well, roll back the version.'],
   },
   {
     alert: 'AiModelShadowDisagrees',
@@ -202,14 +201,14 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '15m',
     instances: shadowDisagrees,
     meaning:
-      'More than 5 % of at least 50 compared answers of a shadow differ from those of the live arm beyond `compare` of the definition. Callers do not notice.',
-    look: [
-      'The log of the routers samples disagreements: which outputs differed, of which request.',
-      '`sum by (arm, result) (increase(ai_model_shadow_requests_total{model_id="…"}[30m]))`.',
+      'More than 5 % of at least 50 compared responses of a shadow differ from those of the live arm by more than `compare` allows. Callers are not affected.',
+    diagnosis: [
+      'Read the samples in the log of the routers (`shadow disagrees`): the outputs that differ, and the request id.',
+      'Query the trend: `sum by (arm, result) (increase(ai_model_shadow_requests_total{model_id="…"}[30m]))`.',
     ],
-    mend: [
-      'The difference is meant (a new model): do not compare, or judge it by an evaluation of your own before it gets traffic.',
-      'It is not: keep the shadow out of traffic, and compare preprocessing, version and precision.',
+    mitigation: [
+      'If the difference is intended (a retrained model), evaluate the model offline before it gets traffic.',
+      'If it is not, give the shadow no traffic; compare preprocessing, version and precision.',
     ],
   },
   {
@@ -218,14 +217,14 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     for: '15m',
     instances: atMaximum,
     meaning:
-      'The autoscaler of the arm has asked for `maxReplicas` for 15 minutes: if load grows, requests wait and are then refused.',
-    look: [
-      '`ai_model_queue_depth` and `ai_model_requests_shed_total`: do requests wait or fail already?',
-      '`kubectl describe hpa`: which metric is above its target?',
+      'The arm has had `maxReplicas` for 15 minutes. If the load grows, requests wait and are then refused.',
+    diagnosis: [
+      'Check `ai_model_queue_depth` and `ai_model_requests_shed_total` for requests that wait or are refused.',
+      'Find the metric above its target with `kubectl describe hpa`.',
     ],
-    mend: [
-      'Raise `scaling.maxReplicas`, as far as quota and nodes allow.',
-      'More per replica: batching, a larger `inference.maxConcurrency`, more CPU.',
+    mitigation: [
+      'Raise `scaling.maxReplicas` if quota and nodes allow it.',
+      'Get more from each replica: batching, a higher `inference.maxConcurrency`, more CPU.',
     ],
   },
 ];

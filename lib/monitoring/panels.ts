@@ -18,7 +18,7 @@ export interface Dashboard {
   /** The file’s name, and the uid in Grafana. */
   readonly name: string;
   readonly title: string;
-  /** It shows one model, chosen at the top. */
+  /** It has a variable that selects one model. */
   readonly ofModel?: true;
   readonly panels: readonly Panel[];
 }
@@ -43,7 +43,7 @@ const number = (title: string, unit: Unit, expr: string): Panel => ({
 const rate = (by: string, metric: string, matchers: string): string =>
   `sum by (${by}) (rate(${metric}{${matchers}}[$__rate_interval]))`;
 
-/** Every router reports the same state of the cluster: one of them is enough. */
+/** Every router reports the same state of the cluster; one is enough. */
 const most = (by: string, metric: string, matchers: string): string =>
   `max by (${by}) (${metric}{${matchers}})`;
 
@@ -61,7 +61,7 @@ const quantile = (q: number, by: string, family: string, matchers: string): stri
 const DURATION = 'ai_model_inference_duration_seconds';
 const FIRST_BYTE = 'ai_model_time_to_first_byte_seconds';
 
-/** A recorded metric of the servers, unchanged. */
+/** A panel for one recorded measure of the servers. */
 const server = (
   key: keyof typeof SERVER_METRICS,
   title: string,
@@ -90,7 +90,7 @@ const FLEET_PANELS: readonly Panel[] = [
     sum('model_id', 'ai_model_queue_depth', FLEET),
     '{{model_id}}',
   ]),
-  graph('Refused before a replica', 'reqps', [
+  graph('Refused before they reach a replica', 'reqps', [
     rate('model_id, reason', 'ai_model_requests_shed_total', FLEET),
     '{{model_id}} {{reason}}',
   ]),
@@ -138,13 +138,13 @@ const MODEL_TRAFFIC: readonly Panel[] = [
 
 const MODEL_TROUBLE: readonly Panel[] = [
   graph(
-    'Refused, retried, moved to stable',
+    'Refused, retried, served by stable instead',
     'reqps',
     [rate('arm, reason', 'ai_model_requests_shed_total', MODEL), 'refused {{arm}} {{reason}}'],
     [rate('arm', 'ai_model_retries_total', MODEL), 'retried {{arm}}'],
     [rate('arm, reason', 'ai_model_requests_spilled_total', MODEL), 'moved {{arm}} {{reason}}'],
   ),
-  graph('Answers that broke off', 'cps', [
+  graph('Broken responses', 'cps', [
     rate('arm, kind, by', 'ai_model_broken_answers_total', MODEL),
     '{{arm}} {{kind}} by {{by}}',
   ]),
@@ -158,7 +158,7 @@ const MODEL_TROUBLE: readonly Panel[] = [
     rate('arm, result', 'ai_model_shadow_requests_total', MODEL),
     '{{arm}} {{result}}',
   ]),
-  graph('Requests in a call (batching)', 'short', [
+  graph('Requests per call (batching)', 'short', [
     `${rate('arm', 'ai_model_joined_requests_total', MODEL)} / ${rate('arm', 'ai_model_joined_calls_total', MODEL)}`,
     '{{arm}}',
   ]),
@@ -182,14 +182,14 @@ const LANGUAGE_PANELS: readonly Panel[] = [
     quantile(0.95, 'model_id, arm', FIRST_BYTE, FLEET),
     '{{model_id}} {{arm}}',
   ]),
-  graph('Whole answer, p95', 's', [
+  graph('Whole response, p95', 's', [
     quantile(0.95, 'model_id, arm', DURATION, FLEET),
     '{{model_id}} {{arm}}',
   ]),
   server('waiting', 'Server: waiting requests', 'short', FLEET),
-  server('batchSize', 'Server: requests that run together', 'short', FLEET),
+  server('batchSize', 'Server: concurrent requests', 'short', FLEET),
   server('cache', 'KV cache', 'percentunit', FLEET),
-  graph('Streams that broke off', 'cps', [
+  graph('Broken streams', 'cps', [
     rate('model_id, by', 'ai_model_broken_answers_total', `${FLEET},kind="stream"`),
     '{{model_id}} by {{by}}',
   ]),
@@ -203,18 +203,18 @@ const each = (metric: string, more = ''): Query => [
 const ROUTER_PANELS: readonly Panel[] = [
   number('Routers', 'short', `count(count by (instance) (ai_model_models{${FLEET}}))`),
   number('Leaders', 'short', `sum(ai_model_service_leader{${FLEET}})`),
-  graph('Other routers that each hears', 'short', each('ai_model_service_peers')),
+  graph('Peers of each router', 'short', each('ai_model_service_peers')),
   graph('Requests', 'reqps', [
     rate('instance', 'ai_model_inference_requests_total', FLEET),
     '{{instance}}',
   ]),
-  graph('Age of views', 's', [
+  graph('Age of watches', 's', [
     most('instance, watch', 'ai_model_watch_age_seconds', FLEET),
     '{{instance}} {{watch}}',
   ]),
-  graph('View of the cluster is current', 'short', each('ai_model_watch_synced')),
+  graph('Watch of the cluster is synced', 'short', each('ai_model_watch_synced')),
   graph('Event-loop delay, p99', 's', each('ai_model_event_loop_lag_seconds')),
-  // The series of the models show which processes are routers.
+  // Model servers export process metrics, too: only instances with router metrics count.
   graph('CPU cores', 'short', [
     `rate(process_cpu_seconds_total{${FLEET}}[$__rate_interval]) and on (instance) ai_model_models{${FLEET}}`,
     '{{instance}}',
@@ -226,10 +226,10 @@ const ROUTER_PANELS: readonly Panel[] = [
       `process_resident_memory_bytes{${FLEET}} and on (instance) ai_model_models{${FLEET}}`,
       '{{instance}}',
     ],
-    [most('instance', 'ai_model_held_bytes', FLEET), '{{instance}} bodies and answers'],
+    [most('instance', 'ai_model_held_bytes', FLEET), '{{instance}} bodies'],
   ),
   graph(
-    'Refused by the service',
+    'Refused by the routers',
     'cps',
     [rate('instance, share', 'ai_model_memory_refused_total', FLEET), 'memory {{share}}'],
     [rate('instance', 'ai_model_connections_refused_total', FLEET), 'connections'],

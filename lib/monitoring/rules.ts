@@ -9,14 +9,14 @@ export interface AlertRule {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** A recording rule of Prometheus: an expression whose values are stored under a name. */
+/** A recording rule of Prometheus: stores the values of an expression under a name. */
 export interface RecordingRule {
   readonly record: string;
   readonly expr: string;
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Rules that are evaluated together. */
+/** Rules that Prometheus evaluates together. */
 export interface RuleGroup {
   readonly name: string;
   readonly rules: readonly (AlertRule | RecordingRule)[];
@@ -24,40 +24,40 @@ export interface RuleGroup {
 
 export type Severity = 'critical' | 'warning';
 
-/** An alert for one subject: an objective, an arm, a port. */
+/** One rule of an alert: for one objective, arm or port. */
 export interface AlertInstance {
   readonly expr: string;
   readonly summary: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** Replaces the severity of its row. */
+  /** Overrides the severity of its row. */
   readonly severity?: Severity;
 }
 
-/** A row of the table of alerts: its condition and its runbook. */
+/** A row of the table of alerts: when it fires, and its runbook. */
 export interface AlertRow<Subject> {
   readonly alert: string;
   readonly severity: Severity;
   readonly for: string;
   readonly instances: (subject: Subject) => readonly AlertInstance[];
-  /** The meaning, for the page of runbooks. */
+  /** Section of docs/runbooks.md: what it means for callers, */
   readonly meaning: string;
-  /** Steps of the diagnosis, in order. */
-  readonly look: readonly string[];
-  /** Remedies. */
-  readonly mend: readonly string[];
+  /** steps to find the cause, in order, */
+  readonly diagnosis: readonly string[];
+  /** and what to do about it. */
+  readonly mitigation: readonly string[];
 }
 
-/** The namespace of the routers, whose metrics these are. */
+/** The namespace of the routers; it labels their series. */
 export const serviceNamespace = ({ runtime, namespace }: Environment): string =>
   runtime.namespace ?? namespace;
 
 /** Rounds binary fractions: 14.4 × 0.001 is 0.0144, not 0.014400000000000001. */
 export const rounded = (value: number): number => Number(value.toPrecision(6));
 
-/** Headings become anchors in lower case. */
+/** The anchor of a heading is its text in lower case. */
 export const runbookUrl = (page: string, alert: string): string => `${page}#${alert.toLowerCase()}`;
 
-/** The rules of one subject; each links to its section of the page of runbooks. */
+/** The rules for one subject; each has the URL of its runbook. */
 export function alertRules<Subject>(
   rows: readonly AlertRow<Subject>[],
   subject: Subject,

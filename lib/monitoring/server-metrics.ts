@@ -2,7 +2,7 @@ import type { Arm, Environment, ModelSpec, ServerKind } from '../spec';
 import type { RecordingRule, RuleGroup } from './rules';
 import { serviceNamespace } from './rules';
 
-/** Metrics that are recorded for every server that exports them, under common names. */
+/** Common names of what model servers measure. */
 export const SERVER_METRICS = {
   requests: {
     name: 'ai_model_server_requests_per_second',
@@ -10,7 +10,7 @@ export const SERVER_METRICS = {
   },
   failures: {
     name: 'ai_model_server_failures_per_second',
-    help: 'Those that failed.',
+    help: 'Requests that fail.',
   },
   duration: {
     name: 'ai_model_server_request_mean_seconds',
@@ -48,7 +48,7 @@ export const SERVER_METRICS = {
 
 type Measure = keyof typeof SERVER_METRICS;
 
-/** A metric of a server with the matchers of the arm's pods, and more of its own. */
+/** A selector: the metric with the matchers of the arm’s pods and `more`. */
 type Select = (metric: string, more?: string) => string;
 type Expression = (select: Select) => string;
 
@@ -83,8 +83,8 @@ const average =
 type Measures = Readonly<Partial<Record<Measure, Expression>>>;
 
 /**
- * Expressions for each kind of server. Sources: the metrics that the versions of `DEFAULT_IMAGES`
- * export. A metric that a kind does not export is absent.
+ * Expressions by kind of server, for the versions in `DEFAULT_IMAGES`. A measure that a server does
+ * not export is absent.
  */
 const BY_KIND: Readonly<Record<Exclude<ServerKind, 'custom'>, Measures>> = {
   onnx: {
@@ -101,7 +101,7 @@ const BY_KIND: Readonly<Record<Exclude<ServerKind, 'custom'>, Measures>> = {
     queueTime: mean(':tensorflow:serving:batching_session:queuing_latency', MICROSECONDS),
   },
   triton: {
-    // Before the first failure there may be no series of failures.
+    // A server without failures may have no series for them.
     requests: (select) =>
       `${rate('nv_inference_request_success')(select)} + ` +
       `(${rate('nv_inference_request_failure')(select)} or vector(0))`,
@@ -140,7 +140,7 @@ const BY_KIND: Readonly<Record<Exclude<ServerKind, 'custom'>, Measures>> = {
 
 const MEASURES = Object.keys(SERVER_METRICS) as Measure[];
 
-/** Prometheus replaces dots and slashes in the labels of pods by `_`. */
+/** Pod labels as target labels of Prometheus: dots and slashes become `_`. */
 const MODEL_TARGET = 'ai_model_suoke_life_model';
 const ARM_TARGET = 'ai_model_suoke_life_arm';
 
@@ -152,7 +152,7 @@ function armRules(spec: ModelSpec, arm: Arm, environment: Environment): readonly
     `${MODEL_TARGET}="${spec.slug}",${ARM_TARGET}="${arm.name}"`;
   const select: Select = (metric, more) =>
     `${metric}{${pods}${more === undefined ? '' : `,${more}`}}`;
-  // The namespace of the routers, so that these series have the same one.
+  // The namespace of the routers, so that one dashboard variable selects both kinds of series.
   const namespace = serviceNamespace(environment);
   const labels = { namespace, model_id: spec.id, arm: arm.name, server: kind };
   return MEASURES.flatMap((measure) => {
@@ -162,7 +162,7 @@ function armRules(spec: ModelSpec, arm: Arm, environment: Environment): readonly
   });
 }
 
-/** Recording rules: metrics of a model's servers under the names of `SERVER_METRICS`. */
+/** Recording rules for the servers of a model, under the names of `SERVER_METRICS`. */
 export function serverRules(spec: ModelSpec, environment: Environment): RuleGroup['rules'] {
   return spec.arms.flatMap((arm) => armRules(spec, arm, environment));
 }

@@ -1,14 +1,14 @@
 import type { AlertInstance, AlertRow } from './rules';
 
-/** Inputs of the alerts of the routers. */
+/** The routers of one namespace. */
 export interface WatchedService {
-  /** The namespace in which they are scraped. */
+  /** Label of their series. */
   readonly namespace: string;
-  /** Fewest expected routers. */
+  /** Minimum number of routers. */
   readonly routers: number;
 }
 
-/** Every caller notices a p99 of the event loop above this. */
+/** Above this p99, every caller notices the delay. */
 const LAG_SECONDS = 0.1;
 const STALE_SECONDS = 300;
 
@@ -18,11 +18,11 @@ const of =
     `${metric}{namespace="${namespace}"${more}}`;
 
 const models = of('ai_model_models');
-/** Two jobs may scrape the same router. */
+/** Counts a router once, even if two jobs scrape it. */
 const running = (service: WatchedService): string =>
   `count(count by (instance) (${models(service)}))`;
 
-/** An alert with one instance. */
+/** An alert with one rule. */
 const one =
   (expr: (service: WatchedService) => string, summary: string) =>
   (service: WatchedService): readonly AlertInstance[] => [{ expr: expr(service), summary }];
@@ -35,11 +35,11 @@ const grew =
 function routersMissing(service: WatchedService): readonly AlertInstance[] {
   const { routers } = service;
   if (routers < 2) return [];
-  const summary = `{{ $value }} of at least ${routers} routers of the model service report`;
+  const summary = `only {{ $value }} of at least ${routers} routers of the model service report`;
   return [{ expr: `${running(service)} < ${routers}`, summary }];
 }
 
-const DETAILED = '`GET /api/v1/health/detailed` of each router.';
+const DETAILED = 'Call `GET /api/v1/health/detailed` on each router.';
 
 /** The alerts of the service itself. */
 export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
@@ -49,17 +49,17 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     for: '5m',
     instances: one(
       (service) => `absent(${models(service)})`,
-      'no router of the model service is up, or none is scraped',
+      'no router of the model service is up and scraped',
     ),
     meaning:
-      'Prometheus has had no series of any router in this namespace for five minutes. Models that are called directly keep serving; calls through the routers fail if they are really down.',
-    look: [
-      '`kubectl get pods -l app=ai-model-service`: do they run, are they ready, why did they restart?',
-      'Targets in Prometheus: are the routers listed, and what does the scrape answer?',
+      'Prometheus has had no series of any router in this namespace for five minutes. If the routers are down, calls through them fail; the models keep serving direct calls.',
+    diagnosis: [
+      'Check the pods: `kubectl get pods -l app=ai-model-service`.',
+      'Check the targets in Prometheus: the routers are listed, and their scrapes succeed.',
     ],
-    mend: [
-      'A bad configuration ends the service at its start: the last line of the log names the field.',
-      'They run: mend the scrape (PodMonitor selector, network policy, port 9090).',
+    mitigation: [
+      'If the service ends at startup, the last line of its log names the wrong field of the configuration.',
+      'If the routers run, correct the scrape: selector of the PodMonitor, network policy, port 9090.',
     ],
   },
   {
@@ -67,12 +67,12 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     severity: 'warning',
     for: '10m',
     instances: routersMissing,
-    meaning: 'Fewer routers report than there should be at least. The others carry the load.',
-    look: [
-      '`kubectl get pods -l app=ai-model-service -o wide`, and `kubectl describe` of the one.',
+    meaning: 'Fewer routers report than the minimum. The others carry the load.',
+    diagnosis: [
+      'Check the pods: `kubectl get pods -l app=ai-model-service -o wide`, then `kubectl describe pod`.',
     ],
-    mend: [
-      'Room on the nodes, the image, or the node of that router; then it comes back by itself.',
+    mitigation: [
+      'Resolve what `kubectl describe pod` names: room on the nodes, the image, or the node itself.',
     ],
   },
   {
@@ -82,14 +82,14 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     instances: one(
       (service) =>
         `min(${of('ai_model_service_peers')(service)}) < scalar(${running(service)}) - 1`,
-      'a router does not hear all other routers',
+      'a router does not hear from all other routers',
     ),
     meaning:
-      'A router hears fewer others than report to Prometheus. It then knows a part of the load only: replicas may get more requests at a time than they should, and models do not go to sleep.',
-    look: [
-      `${DETAILED} \`routers\` lists the routers that it hears, and why it does not hear the others.`,
+      'A router hears from fewer routers than report to Prometheus. It knows only a part of the load: replicas may get more concurrent requests than intended, and models do not scale to zero.',
+    diagnosis: [`${DETAILED} \`routers.peers\` lists the routers it hears from.`],
+    mitigation: [
+      'Allow routers to reach each other on the ops port 9090 (network policy, service mesh, firewall).',
     ],
-    mend: ['Let routers reach each other on the ops port (9090): network policy, mesh, firewall.'],
   },
   {
     alert: 'AiModelServiceWithoutLeader',
@@ -97,15 +97,17 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     for: '5m',
     instances: one(
       (service) => `max(${of('ai_model_service_leader')(service)}) == 0`,
-      'no router leads: promotions, removals and sleep stand still',
+      'no router leads: promotion, removal and scale to zero are paused',
     ),
     meaning:
-      'No router has had the Lease for five minutes. Inference goes on; automatic changes wait.',
-    look: [
-      '`kubectl get lease ai-model-service -o yaml`: who holds it, since when?',
-      'The log of the routers: is the API server reachable, is the right to update the Lease there?',
+      'No router has held the Lease for five minutes. Inference continues; automatic changes wait.',
+    diagnosis: [
+      'Read the holder: `kubectl get lease ai-model-service -o yaml`.',
+      'Read the log of the routers: the API server may be unreachable, or may forbid updates of the Lease.',
     ],
-    mend: ['Give the right back (Role of `ModelService`), or mend the way to the API server.'],
+    mitigation: [
+      'Restore the Role that `ModelService` renders, or the connection to the API server.',
+    ],
   },
   {
     alert: 'AiModelServiceStale',
@@ -114,17 +116,15 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     instances: one(
       (service) =>
         `max by (watch) (${of('ai_model_watch_age_seconds')(service)}) > ${STALE_SECONDS}`,
-      'a router has heard nothing of {{ $labels.watch }} for more than five minutes',
+      'the watch {{ $labels.watch }} of a router is more than five minutes old',
     ),
     meaning:
-      'A router works with an old view: of the cluster (replicas that came or went), or of the other routers.',
-    look: [
+      'A router works with an old view of the cluster or of the other routers. It may send requests to replicas that are gone.',
+    diagnosis: [
       `${DETAILED} \`watches\` has the age of each view.`,
-      'Is the API server reachable from it?',
+      'Read the log of that router for errors of the API server.',
     ],
-    mend: [
-      'Mend the connection; a router that stays blind alone is deleted, and a new one starts.',
-    ],
+    mitigation: ['Restore the connection. If only one router is affected, delete its pod.'],
   },
   {
     alert: 'AiModelServiceEventLoopHeld',
@@ -133,15 +133,17 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     instances: one(
       (service) =>
         `max by (instance) (${of('ai_model_event_loop_lag_seconds')(service)}) > ${LAG_SECONDS}`,
-      'the event loop of the router {{ $labels.instance }} is held up: all its callers wait',
+      'the event loop of the router {{ $labels.instance }} is delayed, and with it all its requests',
     ),
     meaning:
-      'The 99th percentile of the event-loop delay of a router is above 100 ms for five minutes: it has more work than one core can do, or the core is not its own.',
-    look: [
-      'CPU of the router (`rate(process_cpu_seconds_total[5m])`), and throttling by a CPU limit.',
-      'Very large bodies or answers: `ai_model_held_bytes`.',
+      'The p99 delay of the event loop of a router has been above 100 ms for five minutes: it has more work than one core can do, or it does not get a whole core.',
+    diagnosis: [
+      'Check the CPU of the router: `rate(process_cpu_seconds_total[5m])`, and throttling by a CPU limit.',
+      'Check `ai_model_held_bytes` for very large bodies.',
     ],
-    mend: ['More routers (`minReplicas`, `maxReplicas` of `ModelService`); no CPU limit.'],
+    mitigation: [
+      'Add routers (`minReplicas` and `maxReplicas` of `ModelService`); remove CPU limits.',
+    ],
   },
   {
     alert: 'AiModelServiceMemoryFull',
@@ -149,12 +151,14 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     for: '5m',
     instances: one(
       grew('ai_model_memory_refused_total', ',share="service"'),
-      'routers refuse requests, since bodies and answers take all the memory they may',
+      'routers refuse requests because bodies in memory have reached their limit',
     ),
     meaning:
-      'Requests get 503 `QUEUE_FULL`, since bodies and answers together take `server.max_held_bytes`.',
-    look: ['`ai_model_held_bytes`, and which models have large answers or slow callers.'],
-    mend: ['More memory for the routers and a larger `server.max_held_bytes`, or more routers.'],
+      'Requests get 503 `QUEUE_FULL`, because the bodies of requests and responses have reached `server.max_held_bytes`.',
+    diagnosis: [
+      'Check `ai_model_held_bytes`; look for models with large responses or slow callers.',
+    ],
+    mitigation: ['Give the routers more memory and raise `server.max_held_bytes`, or add routers.'],
   },
   {
     alert: 'AiModelServiceConnectionsRefused',
@@ -162,11 +166,15 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     for: '5m',
     instances: one(
       grew('ai_model_connections_refused_total'),
-      'routers refuse connections: there are too many, or too many from one address',
+      'routers refuse connections: too many in total, or from one address',
     ),
     meaning:
-      'Connections are above `server.max_connections`, or those of one address above `server.max_connections_per_address`.',
-    look: ['Which clients? A client that opens a connection for each request is the usual cause.'],
-    mend: ['Let clients keep connections; raise the limit; behind a proxy set `trusted_proxies`.'],
+      'Connections have reached `server.max_connections`, or those from one address `server.max_connections_per_address`.',
+    diagnosis: [
+      'Find the clients. The usual cause is a client that opens a connection for each request.',
+    ],
+    mitigation: [
+      'Reuse connections in the client; raise the limit; behind a proxy, set `server.trusted_proxies`.',
+    ],
   },
 ];

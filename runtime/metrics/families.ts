@@ -39,7 +39,7 @@ export const MODEL_FAMILIES = {
   broken: {
     name: 'ai_model_broken_answers_total',
     type: 'counter',
-    help: 'Answers and streams that had begun and broke off: by the server, or as the caller left.',
+    help: 'Responses and streams that broke after their first byte, by the server or the caller.',
     labels: ['model_id', 'arm', 'kind', 'by'],
   },
   batch: {
@@ -141,7 +141,7 @@ export const MODEL_FAMILIES = {
   replicas: {
     name: 'ai_model_replicas',
     type: 'gauge',
-    help: 'Replicas of the arm that there should be (desired) and that are ready.',
+    help: 'Replicas of the arm: desired and ready.',
     labels: ['model_id', 'arm', 'state'],
   },
   usage: {
