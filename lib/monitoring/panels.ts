@@ -234,6 +234,16 @@ const ROUTER_PANELS: readonly Panel[] = [
     [rate('instance, share', 'ai_model_memory_refused_total', FLEET), 'memory {{share}}'],
     [rate('instance', 'ai_model_connections_refused_total', FLEET), 'connections'],
   ),
+  graph(
+    'Audit lines',
+    'short',
+    [most('instance', 'ai_model_audit_waiting_lines', FLEET), '{{instance}} waiting'],
+    [
+      `sum by (instance) (increase(ai_model_audit_dropped_lines_total{${FLEET}}[$__rate_interval]))`,
+      '{{instance}} dropped',
+    ],
+  ),
+  graph('Keys in force', 'short', each('ai_model_auth_keys')),
   graph('Changes by REST', 'cps', [
     rate('action, status', 'ai_model_deployments_total', FLEET),
     '{{action}} {{status}}',

@@ -127,6 +127,51 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     mitigation: ['Restore the connection. If only one router is affected, delete its pod.'],
   },
   {
+    alert: 'AiModelServiceAuditFailing',
+    severity: 'critical',
+    for: '1m',
+    instances: one(
+      (service) => `max by (instance) (${of('ai_model_audit_failing')(service)}) == 1`,
+      'the router {{ $labels.instance }} cannot write its audit record',
+    ),
+    meaning:
+      'A router cannot write its audit record: a full disk, a read-only folder, a pipe without a reader. It keeps lines in memory and drops those that do not fit. With `audit.on_failure: refuse` it refuses changes by REST (503 `AUDIT_UNAVAILABLE`). Inference continues.',
+    diagnosis: [
+      'Read `failing` of the section `audit` in `GET /api/v1/health/detailed`, or the error in the log.',
+      'Check `ai_model_audit_waiting_lines`: lines in memory that are not written yet.',
+    ],
+    mitigation: [
+      'Free or enlarge the volume of `audit.file`, or restart the reader of the pipe. The router retries every second and writes the waiting lines first.',
+    ],
+  },
+  {
+    alert: 'AiModelServiceAuditDropped',
+    severity: 'critical',
+    for: '0m',
+    instances: one(
+      grew('ai_model_audit_dropped_lines_total'),
+      'lines of the audit record are lost',
+    ),
+    meaning: 'Lines of the audit record had no room in memory while they could not be written.',
+    diagnosis: ['Check `AiModelServiceAuditFailing`; its cause is the cause of the loss.'],
+    mitigation: [
+      'Make the record writable again. It then has a line with `action: dropped` and the number of lost lines.',
+    ],
+  },
+  {
+    alert: 'AiModelServiceKeysFaulty',
+    severity: 'warning',
+    for: '5m',
+    instances: one(
+      (service) => `max(${of('ai_model_auth_keys_file_faulty')(service)}) == 1`,
+      'the keys file has a fault: changes of keys are not in force',
+    ),
+    meaning:
+      'A router cannot use the newest `auth.keys_file`. The last good keys remain in force: a new key does not work, and a revoked key still does.',
+    diagnosis: ['Read the log of the routers: it names the line and the fault.'],
+    mitigation: ['Correct the file or its Secret; the routers read it again on their own.'],
+  },
+  {
     alert: 'AiModelServiceEventLoopHeld',
     severity: 'warning',
     for: '5m',

@@ -83,6 +83,9 @@ const ROUTER_SERIES: Series = Object.fromEntries(
     [router(instance, 'ai_model_memory_refused_total', { share: 'service' }), steady(0)],
     [router(instance, 'ai_model_memory_refused_total', { share: 'caller' }), growing(60)],
     [router(instance, 'ai_model_connections_refused_total'), steady(0)],
+    [router(instance, 'ai_model_audit_failing'), steady(0)],
+    [router(instance, 'ai_model_audit_dropped_lines_total'), steady(7)],
+    [router(instance, 'ai_model_auth_keys_file_faulty'), steady(0)],
   ]),
 );
 
@@ -144,6 +147,9 @@ const ALL_ILL: Series = {
   [router('a', 'ai_model_event_loop_lag_seconds')]: steady(1),
   [router('a', 'ai_model_memory_refused_total', { share: 'service' })]: growing(1),
   [router('a', 'ai_model_connections_refused_total')]: growing(1),
+  [router('a', 'ai_model_audit_failing')]: steady(1),
+  [router('a', 'ai_model_audit_dropped_lines_total')]: growing(1),
+  [router('a', 'ai_model_auth_keys_file_faulty')]: steady(1),
 };
 
 const MODEL_FAULTS: readonly AlertFault[] = [
@@ -253,6 +259,21 @@ const SERVICE_FAULTS: readonly AlertFault[] = [
     'connections are refused',
     { [router('b', 'ai_model_connections_refused_total')]: growing(1) },
     fired('AiModelServiceConnectionsRefused'),
+  ),
+  fault(
+    'one router cannot write its audit record, and has room for the lines',
+    { [router('b', 'ai_model_audit_failing')]: steady(1) },
+    fired('AiModelServiceAuditFailing', { instance: 'b' }),
+  ),
+  fault(
+    'lines of the audit record are lost',
+    { [router('b', 'ai_model_audit_dropped_lines_total')]: growing(1) },
+    fired('AiModelServiceAuditDropped'),
+  ),
+  fault(
+    'the keys file of one router has a fault',
+    { [router('b', 'ai_model_auth_keys_file_faulty')]: steady(1) },
+    fired('AiModelServiceKeysFaulty'),
   ),
 ];
 
