@@ -46,6 +46,7 @@ const DECIDED: Readonly<Record<string, string>> = {
   'server.grpcPort': 'use grpcPort of ModelService',
   'server.tls': 'use tls of ModelService',
   'auth.keysFile': 'use keys of ModelService',
+  'audit.chainKeyFile': 'use auditKey of ModelService',
   'kubernetes.namespace': 'use environment.namespace of ModelService',
   'kubernetes.namespaces': 'use modelNamespaces of ModelService',
   'kubernetes.runtimeNamespace': 'use environment.runtime.namespace of ModelService',

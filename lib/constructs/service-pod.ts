@@ -17,6 +17,7 @@ export const OPS_PORT = 9090;
 const CONFIG_FOLDER = '/etc/ai-model-service';
 const TLS_FOLDER = '/etc/ai-model-service-tls';
 const KEYS_FOLDER = '/etc/ai-model-service-keys';
+const AUDIT_FOLDER = '/etc/ai-model-service-audit';
 
 /** After SIGTERM: time in which new requests are still accepted, and time to exit. */
 const ACCEPT_SECONDS = 5;
@@ -31,6 +32,7 @@ export interface PodOptions {
   readonly longestTimeoutSeconds: number;
   readonly envFrom: readonly ISecret[];
   readonly keys?: ISecret | undefined;
+  readonly auditKey?: ISecret | undefined;
   readonly tls?: ISecret | undefined;
   readonly externalMetrics?: ExternalMetricsOptions | undefined;
   readonly grpcPort?: number | undefined;
@@ -44,6 +46,7 @@ export interface ConfigOptions {
   readonly modelNamespaces: readonly string[];
   readonly mode: string;
   readonly keys: boolean;
+  readonly auditKey: boolean;
   readonly tls: boolean;
   readonly grpcPort?: number | undefined;
   /** The sections that the user gave. */
@@ -63,7 +66,7 @@ export function stateNamespaceOf(
 /** Sections of the user take precedence over those of the construct, key by key. */
 export function serviceConfig(
   environment: Environment,
-  { modelNamespaces, mode, keys, tls, grpcPort, sections }: ConfigOptions,
+  { modelNamespaces, mode, keys, auditKey, tls, grpcPort, sections }: ConfigOptions,
 ): Readonly<Record<string, unknown>> {
   const { runtime } = environment;
   const namespace = stateNamespaceOf(environment, modelNamespaces);
@@ -78,6 +81,7 @@ export function serviceConfig(
       ...(tls && { tls: { cert: `${TLS_FOLDER}/tls.crt`, key: `${TLS_FOLDER}/tls.key` } }),
     },
     ...(keys && { auth: { keys_file: `${KEYS_FOLDER}/keys.yaml` } }),
+    ...(auditKey && { audit: { file: '-', chain_key_file: `${AUDIT_FOLDER}/chain.key` } }),
     cluster: 'kubernetes',
     kubernetes: {
       namespace,
@@ -115,9 +119,15 @@ interface MountedSecret {
 }
 
 /** Secrets that the service reads as files, and again when they change. */
-function mountedSecrets({ keys, tls, externalMetrics }: PodOptions): readonly MountedSecret[] {
+function mountedSecrets({
+  keys,
+  auditKey,
+  tls,
+  externalMetrics,
+}: PodOptions): readonly MountedSecret[] {
   const all = [
     { name: 'keys', mountPath: KEYS_FOLDER, secret: keys },
+    { name: 'audit', mountPath: AUDIT_FOLDER, secret: auditKey },
     { name: 'tls', mountPath: TLS_FOLDER, secret: tls },
     { name: 'metrics-tls', mountPath: METRICS_TLS_FOLDER, secret: externalMetrics?.tls },
   ];

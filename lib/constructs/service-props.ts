@@ -81,6 +81,13 @@ export interface ModelServiceProps {
   readonly keys?: ISecret;
 
   /**
+   * Secret whose `chain.key` (16 bytes or more) chains the lines of the audit record. Each replica
+   * writes its own record to standard output, unless `config.audit.file` names a file.
+   * @default - none; the record, if there is one, has no chain
+   */
+  readonly auditKey?: ISecret;
+
+  /**
    * Secrets whose keys become environment variables, which override the configuration:
    * AI_MODEL_SERVICE__AUTH__KEYS, say.
    * @default - none

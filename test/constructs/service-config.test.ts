@@ -60,6 +60,7 @@ test.each<[unknown, string]>([
   [{ kubernetes: { runtime_namespace: 'x' } }, 'use environment.runtime.namespace of ModelService'],
   [{ kubernetes: { mode: 'gitops' } }, 'use mode of ModelService'],
   [{ auth: { keys_file: '/keys.yaml' } }, 'use keys of ModelService'],
+  [{ audit: { file: '-', chain_key_file: '/chain.key' } }, 'use auditKey of ModelService'],
   [{ kubernetes: { environment: {} } }, 'use environment of ModelService'],
   [
     { kubernetes: { external_metrics: { port: 1, cert: '/a', key: '/b' } } },
@@ -112,4 +113,18 @@ test('its registry and resources are in the rendered and the given environment',
   });
   const said = service({ config: { models }, environment: { registry: 'ghcr.io/other' } });
   expect(at(podTemplates(said)[0]?.template, image)).toMatch(/^ghcr\.io/);
+});
+
+test('a Secret with the key of the chain gives each replica an audit record on standard output', () => {
+  const auditKey = Secret.fromSecretName(Testing.chart(), 'audit', 'audit-key');
+  expect(readConfig({ auditKey }).audit).toMatchObject({
+    file: '-',
+    chainKeyFile: '/etc/ai-model-service-audit/chain.key',
+  });
+  const config = { audit: { file: '/data/audit.jsonl', rotateHours: 24 } };
+  expect(readConfig({ auditKey, config }).audit).toMatchObject({
+    file: '/data/audit.jsonl',
+    rotateHours: 24,
+    chainKeyFile: '/etc/ai-model-service-audit/chain.key',
+  });
 });
