@@ -134,6 +134,22 @@ test('links between pages and to files have a target', () => {
   expect(dead).toEqual([]);
 });
 
+/** Figures outside of examples: the Chinese README must not lag behind. */
+const figuresOf = (page: string): readonly string[] => {
+  const prose = pageText(page).replace(/^```[\s\S]*?^```/gm, '');
+  return [...new Set(prose.match(/\d[\d.,:]*\d|\d/g))].sort();
+};
+
+const linksOf = (page: string): readonly string[] =>
+  [...pageText(page).matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] ?? '');
+
+test('the Chinese README has every figure and every link of the English one', () => {
+  expect(figuresOf('README.zh-CN.md')).toEqual(figuresOf('README.md'));
+  const links = new Set(linksOf('README.zh-CN.md').map((link) => link.replace('.zh-CN', '')));
+  const missing = linksOf('README.md').filter((link) => !links.has(link.replace('.zh-CN', '')));
+  expect(missing).toEqual([]);
+});
+
 test('the Chinese README has every heading and every example of the English one', () => {
   const headings = (page: string): number => (pageText(page).match(/^#+ /gm) ?? []).length;
   const code = (page: string): readonly string[] =>
