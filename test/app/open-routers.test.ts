@@ -28,10 +28,6 @@ let open: Map<string, OpenRouters>;
 let ports: Server[];
 let logged: string[];
 
-beforeAll(
-  async () => void (await import('../../runtime/cluster/kubernetes/client/kubeconfig')),
-  120_000,
-);
 beforeEach(async () => {
   server = await startKubeServer();
   open = new Map();

@@ -55,11 +55,6 @@ const dataOf = async (): Promise<unknown> => (await api.get(ConfigMap, NS, 'iris
 
 const versionOf = ({ metadata }: KubeObject): number => Number(metadata.resourceVersion);
 
-beforeAll(
-  async () => void (await import('../../../runtime/cluster/kubernetes/client/kubeconfig')),
-  120_000,
-);
-
 beforeEach(async () => {
   loops = [];
   server = await startKubeServer(() => 0);

@@ -41,12 +41,6 @@ const timing: Timing = {
   random: () => 0,
 };
 
-// The first import of all its generated files takes a busy machine long.
-beforeAll(
-  async () => void (await import('../../../../runtime/cluster/kubernetes/client/kubeconfig')),
-  120_000,
-);
-
 beforeEach(() => {
   time = new VirtualTime();
   timers = [];

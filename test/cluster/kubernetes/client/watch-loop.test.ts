@@ -89,12 +89,6 @@ async function watchStands(count: number): Promise<void> {
   );
 }
 
-// The first import of all its generated files takes a busy machine long.
-beforeAll(
-  async () => void (await import('../../../../runtime/cluster/kubernetes/client/kubeconfig')),
-  120_000,
-);
-
 beforeEach(async () => {
   time = new VirtualTime();
   phases = [];

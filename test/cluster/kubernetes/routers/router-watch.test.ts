@@ -26,10 +26,6 @@ let server: KubeServer;
 let api: KubeApi;
 let watch: RouterWatch | undefined;
 
-beforeAll(
-  async () => void (await import('../../../../runtime/cluster/kubernetes/client/kubeconfig')),
-  120_000,
-);
 beforeEach(async () => {
   server = await startKubeServer();
   ({ api } = await openKubernetes({ configPath: server.kubeconfig() }));
