@@ -1,23 +1,23 @@
 import { isEnough } from '../../core/routing/admission';
 import { spreadAfter } from '../../core/routing/balance';
-import { spendRetry } from '../../core/routing/retry-budget';
 import type {
   BrokenAnswer,
   ShedReason,
   SpillReason,
   AttemptResult,
 } from '../../core/routing/outcome';
-import { isUnavailable, MAX_TRIES, mayRepeat, retryDelay } from '../../core/routing/retry';
+import { isUnavailable, MAX_TRIES } from '../../core/routing/retry';
 import type { DispatchContext, JobProgress } from './outcomes';
 import { recordEnd, recordFailure, recordRefusal, describeResult } from './outcomes';
 import { chooseArmFor } from './choose-arm';
 import type { AvoidedReplica, EndpointFilter } from './endpoints';
-import { hasAlternative, recordResult, learnCost } from './endpoints';
+import { recordResult, learnCost } from './endpoints';
 import type { ArmState, DispatchState, EndpointState } from './arm-state';
 import { dropIdle } from './arm-state';
 import type { Death } from './suspects';
 import { mayHaveDied } from './suspects';
 import { ActiveBatchMember } from './batch-members';
+import { planRetry } from './retry-plan';
 import type { PendingAttempt } from './pending-attempts';
 import type { TimerClock, Admission, QueuedRequest } from './queue';
 import { drain, onAbort, requestEndpoint } from './queue';
@@ -75,12 +75,19 @@ export class ActiveJob implements JobProgress {
     chosen.lastRequestAt = now;
     if (now >= this.deadline) return this.refuse('deadline');
     // While a request of this model is known to crash replicas, it could fail a whole batch.
-    const joinBatch = this.hasJoinedBatch ? undefined : job.joinBatch;
-    if (joinBatch !== undefined && !context.suspects.concerns(model.route.id)) {
+    const joinBatch = this.hasJoinedBatch || this.isSuspect ? undefined : job.joinBatch;
+    if (joinBatch !== undefined) {
       this.hasJoinedBatch = true;
       return new ActiveBatchMember(this, model, chosen).start(joinBatch);
     }
     this.requestEndpoint(model, chosen, now);
+  }
+
+  /** Requests of its model have crashed replicas: this may be one of them. */
+  get isSuspect(): boolean {
+    const { suspects } = this.context;
+    const { isBatchCall, model } = this.job;
+    return suspects.hasPoisoned && isBatchCall !== true && suspects.concerns(model.id);
   }
 
   private requestEndpoint(model: DispatchState<QueuedRequest>, chosen: Arm, now: number): void {
@@ -205,14 +212,13 @@ class ActiveAttempt implements AttemptCallbacks, PendingAttempt {
   start(): void {
     const { owner, endpoint, sentAt } = this;
     const arm = this.arm.route;
-    const { call, context, job } = owner;
-    if (call.upload === undefined) this.markSent();
+    if (owner.call.upload === undefined) this.markSent();
     owner.tries += 1;
     const { replica } = endpoint;
     const remainingMs = Math.max(0, owner.deadline - sentAt);
-    const isSuspect = job.isBatchCall !== true && context.suspects.concerns(job.model.id);
+    const { tries: number, isSuspect } = owner;
     try {
-      call.attempt({ replica, arm, remainingMs, number: owner.tries, isSuspect }, this);
+      owner.call.attempt({ replica, arm, remainingMs, number, isSuspect }, this);
     } catch (error) {
       // A throwing attempt is a programming error; it must release the slot.
       const message = error instanceof Error ? error.message : String(error);
@@ -289,48 +295,6 @@ function releaseSlot(
   if (!endpoint.listed && endpoint.inFlight === 0) arm.endpoints.delete(endpoint.replica.id);
   if (arm.queue.size > 0) drain(context, arm);
   if (!arm.listed) dropIdle(context.states);
-}
-
-/** Delay before the second attempt, and how long it then avoids the first replica. */
-interface RetryPlan {
-  readonly delayMs: number;
-  readonly avoidMs: number;
-}
-
-function retryPlanFor(
-  { tuning, random }: DispatchContext,
-  arm: Arm,
-  result: AttemptResult,
-  isAlone: boolean,
-): RetryPlan {
-  // A reset of a reused connection says nothing about the replica: retry on a new one.
-  const isAtOnce = result.kind === 'reset' && result.wasKept === true && isAlone;
-  if (isAtOnce) return { delayMs: 0, avoidMs: 0 };
-  const delayMs = retryDelay(result, arm.queue.size, random(), tuning);
-  return { delayMs, avoidMs: tuning.avoidMs };
-}
-
-/** Plans the second attempt; undefined: no retry. */
-function planRetry(
-  context: DispatchContext,
-  { job, call, tries, deadline }: ActiveJob,
-  arm: Arm,
-  endpoint: EndpointState,
-  result: AttemptResult,
-): RetryPlan | undefined {
-  const { idempotent } = arm.model.route.inference;
-  if (tries >= MAX_TRIES || job.signal.aborted) return undefined;
-  const replayable = call.replayable || call.upload?.isUntouched === true;
-  if (!mayRepeat(result, { idempotent, replayable })) return undefined;
-  // Without another replica, return the 502, 503 or 504 at once; retry only broken attempts.
-  const isAlone = !hasAlternative(arm, endpoint, job.version);
-  if (result.kind === 'answered' && isAlone) return undefined;
-  const now = context.clock.now();
-  const { retryRatio, freeRetriesPerSecond } = context.tuning;
-  const retry = retryPlanFor(context, arm, result, isAlone);
-  if (now + retry.delayMs >= deadline) return undefined;
-  if (!spendRetry(arm.model.budget, now, retryRatio, freeRetriesPerSecond)) return undefined;
-  return retry;
 }
 
 /** Calls after `ms` milliseconds or when the caller goes away. */

@@ -12,14 +12,12 @@ import type {
   BatchedAnswer,
   BatchMember,
   Job,
-  JobCall,
   UnansweredResult,
 } from './job';
 
 /** The operations of an active job that a batch member needs. */
 interface MemberJob extends JobProgress {
   readonly context: DispatchContext;
-  readonly call: JobCall;
   isAdmitted: boolean;
   readonly refuse: (reason: ShedReason) => void;
   readonly fail: (result: Exclude<AttemptResult, { kind: 'answered' }>) => void;

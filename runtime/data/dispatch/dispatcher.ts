@@ -40,11 +40,7 @@ export function createDispatcher(options: DispatcherOptions): DispatcherParts {
     active: 0,
   };
   return {
-    dispatcher: {
-      start: (job, call) => start(context, job, call),
-      plan: (criteria) => plan(context, criteria),
-      poisonedMs: (model, arm, fingerprint) => poisonedMs(context, model, arm, fingerprint),
-    },
+    dispatcher: new TableDispatcher(context),
     load: loadOf(context.states, options.table, options.clock.now, () => context.active),
     onTableSwap: () => sync(context),
   };
@@ -76,41 +72,42 @@ function wakeArm(context: DispatchContext, model: DispatchState<QueuedRequest>, 
 const isGivenUp = (arm: Arm): boolean =>
   arm.route.holdMs === 0 && usableEndpoints(arm).length === 0;
 
-function start(context: DispatchContext, job: Job, call: JobCall): void {
-  sync(context);
-  const now = context.clock.now();
-  if (job.isBatchCall !== true) context.active += 1;
-  const active = new ActiveJob(context, job, call, now);
-  const route = context.table.current.models.get(job.model.id);
-  if (route === undefined) return active.refuse('deleting');
-  const model = dispatchStateOf(context.states, route, now, context.tuning);
-  if (route.deleting || route.stopped) {
-    active.arm = model.arms.get(route.shares[0]?.arm ?? '');
-    return active.refuse(route.deleting ? 'deleting' : 'stopped');
+class TableDispatcher implements Dispatcher {
+  constructor(private readonly context: DispatchContext) {}
+
+  start(job: Job, call: JobCall): void {
+    const { context } = this;
+    sync(context);
+    const now = context.clock.now();
+    if (job.isBatchCall !== true) context.active += 1;
+    const active = new ActiveJob(context, job, call, now);
+    const route = context.table.current.models.get(job.model.id);
+    if (route === undefined) return active.refuse('deleting');
+    const model = dispatchStateOf(context.states, route, now, context.tuning);
+    if (route.deleting || route.stopped) {
+      active.arm = model.arms.get(route.shares[0]?.arm ?? '');
+      return active.refuse(route.deleting ? 'deleting' : 'stopped');
+    }
+    if (job.isBatchCall !== true) countRequest(model.budget, now);
+    active.dispatch(model, now);
   }
-  if (job.isBatchCall !== true) countRequest(model.budget, now);
-  active.dispatch(model, now);
-}
 
-function poisonedMs(
-  { suspects, states }: DispatchContext,
-  model: string,
-  arm: string,
-  fingerprint: string | undefined,
-): number {
-  const ms = suspects.poisonedMs(fingerprint);
-  const state = ms > 0 ? states.get(model)?.arms.get(arm) : undefined;
-  if (state !== undefined) state.poisoned += 1;
-  return ms;
-}
+  poisonedMs(model: string, arm: string, fingerprint: string | undefined): number {
+    const { suspects, states } = this.context;
+    const ms = suspects.poisonedMs(fingerprint);
+    const state = ms > 0 ? states.get(model)?.arms.get(arm) : undefined;
+    if (state !== undefined) state.poisoned += 1;
+    return ms;
+  }
 
-function plan(context: DispatchContext, criteria: ArmCriteria): DispatchPlan | undefined {
-  sync(context);
-  const now = context.clock.now();
-  const route = context.table.current.models.get(criteria.model.id);
-  if (route === undefined || route.deleting || route.stopped) return undefined;
-  const model = dispatchStateOf(context.states, route, now, context.tuning);
-  const arm = chooseArmFor(context, model, { job: criteria, spilled: undefined });
-  if (arm === undefined) return undefined;
-  return { arm: arm.route, rooms: roomsOf(arm, now) };
+  plan(criteria: ArmCriteria): DispatchPlan | undefined {
+    const { context } = this;
+    sync(context);
+    const now = context.clock.now();
+    const route = context.table.current.models.get(criteria.model.id);
+    if (route === undefined || route.deleting || route.stopped) return undefined;
+    const model = dispatchStateOf(context.states, route, now, context.tuning);
+    const arm = chooseArmFor(context, model, { job: criteria, spilled: undefined });
+    return arm === undefined ? undefined : { arm: arm.route, rooms: roomsOf(arm, now) };
+  }
 }

@@ -16,7 +16,7 @@ import type { AvoidedReplica } from './endpoints';
 import type { Suspects } from './suspects';
 import type { TimerClock, QueuedRequest } from './queue';
 import { waitOf } from './queue';
-import type { Job, UnansweredResult } from './job';
+import type { Job, JobCall, UnansweredResult } from './job';
 
 export interface DispatcherOptions {
   readonly table: TableHolder;
@@ -47,6 +47,7 @@ export interface DispatchContext extends Omit<DispatcherOptions, 'lagMs'> {
 /** Data of a job in progress, from which its outcome is made. */
 export interface JobProgress {
   readonly job: Job;
+  readonly call: JobCall;
   readonly startedAt: number;
   readonly deadline: number;
   arm: Arm | undefined;

@@ -32,6 +32,8 @@ const MAX_SUSPECTS = 1_000;
 export class Suspects {
   private readonly poisoned: Poisoned = createPoisoned();
   private suspects: readonly Suspect[] = [];
+  /** Some requests are known to crash replicas: the rare case in which `concerns` is called. */
+  hasPoisoned = false;
 
   constructor(private readonly now: () => number) {}
 
@@ -55,17 +57,16 @@ export class Suspects {
     if (found.has('unknown')) return true;
     const fingerprints = new Set(deaths.flatMap(({ fingerprint }) => fingerprint ?? []));
     for (const one of fingerprints) addPoisoned(this.poisoned, arm.model.route.id, one, now);
-    if (fingerprints.size > 0) arm.poisoned += 1;
+    if (fingerprints.size === 0) return false;
+    this.hasPoisoned = true;
+    arm.poisoned += 1;
     return false;
   }
 
-  /** No request is known to crash replicas: the common case. */
-  get isEmpty(): boolean {
-    return this.poisoned.models.size === 0;
-  }
-
   concerns(model: string): boolean {
-    return !this.isEmpty && hasPoisoned(this.poisoned, model, this.now());
+    const isConcerned = hasPoisoned(this.poisoned, model, this.now());
+    this.hasPoisoned = this.poisoned.models.size > 0;
+    return isConcerned;
   }
 
   /** Milliseconds for which the request is refused; 0: it may be sent. */

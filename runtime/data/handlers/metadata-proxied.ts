@@ -22,11 +22,6 @@ const MAX_BYTES = 1024 * 1024;
 /** Replicas that are asked at most: all give the same answer. */
 const MAX_TRIES = 3;
 
-/** Is this a metadata or status call rather than inference? */
-export function isMetadataCall(route: ProxiedRoute): boolean {
-  return route.kind !== 'openai' && (route.call === 'metadata' || route.call === 'status');
-}
-
 export interface ArmReplica {
   readonly arm: ArmRoute;
   readonly replica: ReplicaRoute;

@@ -79,7 +79,7 @@ export async function answerNative(plane: Plane, request: Request, id: string): 
   };
   if (wantsEvents(exchange, model, arm)) return answerEvents(plane, request, timed, call);
   const own =
-    call instanceof LargeItem
+    model.inference.batching === undefined || call instanceof LargeItem
       ? timed
       : batchNativeCall(plane.batcher, plane.inferring, timed, call);
   const done = await infer(plane.inferring, own, call);

@@ -2,7 +2,8 @@ import type { Caller } from '../../auth/port';
 import { areJoined } from '../../core/routing/batching';
 import { answerSynthesized, answerReady, versionsOf } from './metadata-synthesized';
 import { answerMixed, answerTranscoded } from './transcoded';
-import type { CallOptions } from '../upstream/call';
+import type { ModelRoute } from '../../core/routing/table';
+import type { CallOptions, UpstreamRequest } from '../upstream/call';
 import { modelOf, requestedArm, requestedTarget } from '../routing/target';
 import { Refusal } from '../transcode/refusal';
 import type { ProxiedRoute } from '../upstream/relay';
@@ -10,9 +11,8 @@ import { relay, targetOf } from '../upstream/relay';
 import { callerHeaders, withoutHeaders } from '../upstream/headers';
 import { parsedAnswer } from '../upstream/infer';
 import { batchRelayedCall } from '../batching/batchable';
-import { isMetadataCall, fetchMetadata } from './metadata-proxied';
-import type { LiveAnswer } from '../shadow/mirror';
-import { collectCopy, isMirrored, mirroredRequest } from '../shadow/mirror';
+import { fetchMetadata } from './metadata-proxied';
+import { isMirrored, mirrorOf } from '../shadow/mirror';
 import type { ArmSupport } from '../routing/supported-calls';
 import { armSupport } from '../routing/supported-calls';
 import { readJson, writeJson } from '../transcode/exact-json';
@@ -43,7 +43,7 @@ export function answerProxied(
   const support = armSupport(model, route, named.arm);
   const base = callOptions(plane, request, model, named);
   const target = targetOf(route, exchange.query);
-  if (isMetadataCall(route)) {
+  if (route.call === 'metadata' || route.call === 'status') {
     if (support === 'none') return answerSynthesized(plane, request, route, base, caller);
     return answerMetadata(plane, request, route, base, target, caller);
   }
@@ -57,6 +57,10 @@ export function answerProxied(
   return body instanceof Promise ? body.then(go) : go(body);
 }
 
+/** Requests of this model only go to its server: none is batched, or copied to a shadow. */
+const isPlain = ({ inference, shadows }: ModelRoute): boolean =>
+  inference.batching === undefined && shadows.length === 0;
+
 /** A large body is streamed where only the server reads it. */
 function bodyOf(
   { limits }: Plane,
@@ -65,10 +69,10 @@ function bodyOf(
   base: CallOptions,
   support: ArmSupport,
 ): RequestPayload | Promise<RequestPayload> {
-  const { inference } = base.model;
-  const { maxBodyBytes, replayBytes } = inference;
-  const isAlone = support === 'all' && !areJoined(inference) && !isMirrored(route, base);
-  if (!isAlone) return exchange.body(maxBodyBytes);
+  const { model } = base;
+  const { maxBodyBytes, replayBytes } = model.inference;
+  const isAlone = isPlain(model) || !(areJoined(model.inference) || isMirrored(route, base));
+  if (support !== 'all' || !isAlone) return exchange.body(maxBodyBytes);
   // Bodies small enough for a retry are kept in memory.
   return exchange.upload(Math.max(limits.streamBytes, replayBytes), maxBodyBytes);
 }
@@ -110,19 +114,17 @@ function pass(
   body: Buffer,
 ): void {
   const { exchange, tracing, fail: failed } = request;
-  const own = batchRelayedCall(plane.batcher, base, route, exchange, body, target);
   const { method } = exchange;
-  const upstreamRequest = { method, target, body, headers: base.headers };
+  const { model, headers } = base;
+  const upstreamRequest = { method, target, body, headers };
   const options = { tracing, failed, bytes: body.length };
-  if (!isMirrored(route, base)) {
-    return relay(plane.inferring, own, exchange, options, () => upstreamRequest);
-  }
-  const collect = collectCopy(plane.limits.shadowBytes);
-  const onSent = (live: LiveAnswer): void => {
-    const call = transcodableCall(plane, request, route, base, target, body);
-    plane.shadows.mirror(mirroredRequest(plane.inferring, call, live), base, tracing.requestId);
-  };
-  relay(plane.inferring, own, exchange, { ...options, collect, onSent }, () => upstreamRequest);
+  const encode = (): UpstreamRequest => upstreamRequest;
+  if (isPlain(model)) return relay(plane.inferring, base, exchange, options, encode);
+  const own = batchRelayedCall(plane.batcher, base, route, exchange, body, target);
+  const mirror = mirrorOf(plane, request, route, base, () =>
+    transcodableCall(plane, request, route, base, target, body),
+  );
+  relay(plane.inferring, own, exchange, { ...options, ...mirror }, encode);
 }
 
 function withVersions(body: Buffer, versions: readonly string[]): Buffer | string {

@@ -1,8 +1,7 @@
 import type { CallOptions } from '../upstream/call';
 import type { ProxiedRoute } from '../upstream/relay';
 import { relay } from '../upstream/relay';
-import type { LiveAnswer } from '../shadow/mirror';
-import { collectCopy, isMirrored, mirroredRequest } from '../shadow/mirror';
+import { mirrorOf } from '../shadow/mirror';
 import { hasProtocol } from '../routing/supported-calls';
 import type { Plane, Request } from './request';
 import type { TranscodableCall } from '../upstream/encoding';
@@ -37,13 +36,10 @@ export function answerMixed(
 }
 
 function transcodeAndRelay(plane: Plane, request: Request, call: TranscodableCall): void {
-  const { inferring, limits, shadows } = plane;
+  const { inferring } = plane;
   const { exchange, tracing, fail: failed } = request;
   const { route, base, rawBody } = call;
-  const isCopied = isMirrored(route, base);
-  const copy = (live: LiveAnswer): void =>
-    shadows.mirror(mirroredRequest(inferring, call, live), base, tracing.requestId);
-  const mirror = isCopied ? { collect: collectCopy(limits.shadowBytes), onSent: copy } : undefined;
+  const mirror = mirrorOf(plane, request, route, base, () => call);
   const options = { tracing, failed, bytes: rawBody.length, ...mirror };
   relay(inferring, base, exchange, options, encoderOf(inferring, call));
 }

@@ -7,6 +7,7 @@ import type {
   Encoding,
   ProxiedRoute,
   RelayedResponse,
+  RelayOptions,
   ResponseBody,
 } from '../upstream/relay';
 import type { InferenceContext } from '../upstream/infer';
@@ -16,6 +17,7 @@ import { inflated, isJsonObject } from '../transcode/body-json';
 import { LARGE_BYTES } from '../../shared/json-survey';
 import { v2ToNative } from '../transcode/v2';
 import { readBinaryAnswer } from '../transcode/v2-binary';
+import type { Plane, Request } from '../handlers/request';
 import type { MirroredRequest } from './shadows';
 import type { TranscodableCall } from '../upstream/encoding';
 import { checkAnswered, encoderOf } from '../upstream/encoding';
@@ -23,7 +25,7 @@ import { checkAnswered, encoderOf } from '../upstream/encoding';
 // Compares relayed calls with their shadow copies, by their JSON and binary tensors.
 
 /** Copies a body while it is relayed; undefined if it exceeds the limit. */
-export function collectCopy(limit: number) {
+function collectCopy(limit: number) {
   return (source: BodySource): BodyCopy => {
     const pieces = new BodyBuffer();
     let size = 0;
@@ -113,10 +115,24 @@ export function isMirrored(route: ProxiedRoute, { model, arm }: CallOptions): bo
 }
 
 /** The live answer: relayed, or transcoded for the caller. */
-export type LiveAnswer = RelayedResponse | ResponseBody;
+type LiveAnswer = RelayedResponse | ResponseBody;
+
+/** Copies a successful response of a mirrored call to its shadows; undefined: it is not mirrored. */
+export function mirrorOf(
+  { inferring, limits, shadows }: Pick<Plane, 'inferring' | 'limits' | 'shadows'>,
+  { tracing }: Pick<Request, 'tracing'>,
+  route: ProxiedRoute,
+  base: CallOptions,
+  callOf: () => TranscodableCall,
+): Pick<RelayOptions, 'collect' | 'onSent'> | undefined {
+  if (!isMirrored(route, base)) return undefined;
+  const onSent = (live: LiveAnswer): void =>
+    shadows.mirror(mirroredRequest(inferring, callOf(), live), base, tracing.requestId);
+  return { collect: collectCopy(limits.shadowBytes), onSent };
+}
 
 /** An answered V1 or V2 call, as it is mirrored to shadows. */
-export function mirroredRequest(
+function mirroredRequest(
   inferring: InferenceContext,
   call: TranscodableCall,
   live: LiveAnswer,
