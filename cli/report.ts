@@ -13,7 +13,7 @@ export function counted(count: number, word: string): string {
 }
 
 /** The line of a finding: `warning image-digest: x: image: …; …`. */
-export function findingLine({ severity, rule, model, path, reason, fix }: Finding): string {
+function findingLine({ severity, rule, model, path, reason, fix }: Finding): string {
   const where = path === '' ? model : `${model}: ${path}`;
   return `${severity} ${rule}: ${where}: ${reason}; ${fix}`;
 }

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { freeKeys } from './support/keys';
 import type { Import, Source } from './support/sources';
@@ -413,6 +413,62 @@ test('only definitions have a default export', () => {
     .filter(({ tree }) => tree.statements.some((one) => ts.isExportAssignment(one)))
     .map(({ path }) => path);
   expect(found).toEqual([]);
+});
+
+/** Names that a file takes from others, as `path#name`; `path#*`: all, `path#export`: all, to pass them on. */
+function takenBy({ path, tree }: Source): readonly string[] {
+  const found: string[] = [];
+  const take = (specifier: ts.Node, names: readonly string[]): void => {
+    const text = ts.isStringLiteral(specifier) ? specifier.text : '';
+    const file = resolve(text.startsWith('.') ? join(dirname(path), text) : '');
+    if (file !== undefined) found.push(...names.map((name) => `${file}#${name}`));
+  };
+  const namesOf = (list: ts.NamedImportBindings | ts.NamedExportBindings | undefined) =>
+    list !== undefined && (ts.isNamedImports(list) || ts.isNamedExports(list))
+      ? list.elements.map(({ propertyName, name }) => (propertyName ?? name).text)
+      : ['*'];
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node))
+      take(node.moduleSpecifier, namesOf(node.importClause?.namedBindings));
+    else if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined)
+      take(node.moduleSpecifier, node.exportClause ? namesOf(node.exportClause) : ['export']);
+    else if (ts.isCallExpression(node) && node.arguments[0] !== undefined)
+      take(node.arguments[0], ['*']);
+    else if (ts.isBindingElement(node))
+      found.push(`#${(node.propertyName ?? node.name).getText()}`);
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  return found;
+}
+
+/** Functions, classes and constants; types may be exported for what they describe. */
+function valuesOf({ tree }: Source): readonly string[] {
+  return tree.statements.flatMap((one) => {
+    const isExported =
+      ts.canHaveModifiers(one) &&
+      one.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true;
+    if (!isExported) return [];
+    if (ts.isVariableStatement(one))
+      return one.declarationList.declarations.map(({ name }) => name.getText());
+    const isNamed = ts.isFunctionDeclaration(one) || ts.isClassDeclaration(one);
+    return isNamed && one.name !== undefined ? [one.name.text] : [];
+  });
+}
+
+test('what a file exports, another one imports', () => {
+  const taken = new Set(everything.flatMap(takenBy));
+  const names = new Set([...taken].map((one) => one.slice(one.indexOf('#') + 1)));
+  const isTaken = (path: string, name: string): boolean =>
+    taken.has(`${path}#${name}`) ||
+    taken.has(`${path}#*`) ||
+    (taken.has(`${path}#export`) && names.has(name));
+  const unused = product.flatMap((source) =>
+    valuesOf(source)
+      .filter((name) => !isTaken(source.path, name))
+      .map((name) => `${source.path}: ${name}`),
+  );
+  expect(unused).toEqual([]);
 });
 
 // Types of all sources are read for it.

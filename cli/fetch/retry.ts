@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, reasonOf, SourceError } from './entry';
 
 /** A model of 100 GB may need several retries; a source that is away for minutes is given up. */
-export const TRIES = 6;
+const TRIES = 6;
 const FIRST_PAUSE_MS = 500;
 /** Longest pause that a source may request. Milliseconds. */
 const MAX_PAUSE_MS = 60_000;

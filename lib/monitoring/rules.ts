@@ -55,7 +55,7 @@ export const serviceNamespace = ({ runtime, namespace }: Environment): string =>
 export const rounded = (value: number): number => Number(value.toPrecision(6));
 
 /** The anchor of a heading is its text in lower case. */
-export const runbookUrl = (page: string, alert: string): string => `${page}#${alert.toLowerCase()}`;
+const runbookUrl = (page: string, alert: string): string => `${page}#${alert.toLowerCase()}`;
 
 /** The rules for one subject; each has the URL of its runbook. */
 export function alertRules<Subject>(

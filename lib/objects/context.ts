@@ -19,7 +19,7 @@ export function factsOf(spec: ModelSpec, arm: Arm): ServerFacts {
 }
 
 /** Characters of a hash in object names: enough to tell the contents of one model apart. */
-export const NAME_HASH_CHARACTERS = 8;
+const NAME_HASH_CHARACTERS = 8;
 
 /** A short hash of some content, for a name that changes with it. */
 export function nameHash(content: Readonly<Record<string, unknown>>): string {

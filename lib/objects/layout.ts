@@ -24,7 +24,7 @@ export function isArchive(uri: string): boolean {
 const pathOf = (uri: string): string => uri.replace(/[?#].*$/, '');
 
 /** The last segment of a URI, e.g. `model.onnx`. */
-export function baseName(uri: string): string {
+function baseName(uri: string): string {
   return pathOf(uri).replace(/\/+$/, '').split('/').at(-1) ?? '';
 }
 

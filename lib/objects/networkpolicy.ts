@@ -79,7 +79,7 @@ function ingress(spec: ModelSpec, environment: Environment, { from }: Given): re
 const DEFAULT_PORT = 443;
 
 /** The port an artifact is loaded from: that of the endpoint or URI, else 443. */
-export function sourcePort({ uri, endpoint, scheme }: Source): number {
+function sourcePort({ uri, endpoint, scheme }: Source): number {
   const url = endpoint ?? (scheme === 'https' || scheme === 'oci' ? uri : '');
   const [, port] = /^[a-z0-9+]+:\/\/(?:\[[^\]]*\]|[^/:]*):([0-9]+)/i.exec(url) ?? [];
   if (port !== undefined) return Number(port);

@@ -20,7 +20,7 @@ function action(check: Check, id: string, port: number | string): Probe {
 }
 
 /** Failures of the startup probe until the budget is used up: failures × period. */
-export function startupFailures({ health }: ModelSpec): number {
+function startupFailures({ health }: ModelSpec): number {
   return Math.ceil(health.startupSeconds / health.periodSeconds);
 }
 

@@ -28,7 +28,7 @@ export interface Arm {
   readonly env: ParsedModel['env'];
 }
 
-export function nameOf(candidate: Candidate): string {
+function nameOf(candidate: Candidate): string {
   return candidate.name ?? candidateNameOf(candidate.version);
 }
 

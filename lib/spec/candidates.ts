@@ -29,7 +29,7 @@ export const shareSchema = z
   .max(100)
   .refine(isHundredth, { error: 'a multiple of 0.01; round it' });
 
-export const compareSchema = z
+const compareSchema = z
   .strictObject({
     abs: z.number().min(0).optional().describe('Numbers may differ by this much.'),
     rel: z.number().min(0).default(1e-3).describe('Numbers may differ by this fraction.'),
@@ -39,7 +39,7 @@ export const compareSchema = z
   })
   .describe('When a shadow’s answer counts as the same.');
 
-export const rolloutSchema = z
+const rolloutSchema = z
   .strictObject({
     steps: z
       .array(shareSchema.min(0.01))
@@ -67,7 +67,7 @@ export const rolloutSchema = z
   .describe('Progressive rollout by evidence.');
 
 /** Maps that a definition and its candidates have in common: values reach the model unchanged. */
-export const secretRefSchema = z.strictObject({
+const secretRefSchema = z.strictObject({
   secret: z
     .string()
     .regex(OBJECT_NAME, 'the name of a Secret; fix the name')

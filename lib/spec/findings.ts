@@ -20,7 +20,7 @@ import { entryOf } from './entry';
 import { pathInForm, wordsInForm } from './spelling';
 import type { Form } from './wire';
 
-export type { Finding, FindingContext, FindingRule } from './finding';
+export type { Finding } from './finding';
 
 const gracePeriod: FindingRule = {
   id: 'grace-period',

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { URL_PATH } from './kubetext';
 
 /** Seconds that one replica may take to load its model before it is restarted. */
-export const DEFAULT_STARTUP_SECONDS = 600;
+const DEFAULT_STARTUP_SECONDS = 600;
 
 export const healthSchema = z
   .strictObject({

@@ -1,7 +1,7 @@
 // Names of images, by the grammar of github.com/distribution/reference.
 
 /** The first part is a registry when it looks like a host: a dot, a port, capitals, or `localhost`. */
-export function namesRegistry(image: string): boolean {
+function namesRegistry(image: string): boolean {
   const [first = '', ...rest] = image.split('/');
   return rest.length > 0 && (/[.:A-Z]/.test(first) || first === 'localhost');
 }

@@ -1,7 +1,6 @@
 export * from './arms';
 export * from './candidates';
 export * from './check';
-export { closest } from './closest';
 export * from './drain';
 export * from './environment';
 export * from './environmentinput';
@@ -14,7 +13,7 @@ export * from './jsontext';
 export * from './model';
 export * from './modelinput';
 export * from './names';
-export { onnxArguments, type OnnxPlace } from './onnxflags';
+export { onnxArguments } from './onnxflags';
 export * from './parse';
 export { pathParts } from './path';
 export * from './quantity';

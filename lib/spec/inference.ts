@@ -16,7 +16,7 @@ const salt = z
   .describe('Change it for a new experiment. Default: the id.');
 
 /** The value that is hashed to choose an arm: callers with the same value get the same arm. */
-export const cohortSchema = z
+const cohortSchema = z
   .union(
     [
       z.strictObject({
@@ -38,7 +38,7 @@ export const cohortSchema = z
   )
   .describe('The caller’s key: a header, a JWT claim or a cookie.');
 
-export const batchingSchema = z
+const batchingSchema = z
   .strictObject({
     maxSize: z.int().min(2).max(1024).describe('Most rows in one call to the server.'),
     maxDelayMs: z

@@ -47,7 +47,7 @@ export interface JsonText {
   readonly sourceOf: (path: readonly PropertyKey[]) => string | undefined;
 }
 
-export function placeAt(text: string, offset: number) {
+function placeAt(text: string, offset: number) {
   const lines = text.slice(0, offset).split('\n');
   return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 };
 }

@@ -21,7 +21,7 @@ import { memorySchema } from './quantity';
 import { UPDATE_STRATEGIES } from './updatestrategies';
 
 /** Labels and annotations with these prefixes are ours or Kubernetes' own. */
-export const RESERVED_PREFIXES = [
+const RESERVED_PREFIXES = [
   'ai-model.suoke.life/',
   'app.kubernetes.io/',
   'kubernetes.io/',
@@ -51,7 +51,7 @@ const labelValue = z
 const jsonObject = z.record(z.string(), z.unknown());
 
 /** Kinds a definition may patch: those that `objectsOf` makes. */
-export const OVERRIDABLE_KINDS = [
+const OVERRIDABLE_KINDS = [
   'ConfigMap',
   'Deployment',
   'HorizontalPodAutoscaler',

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
 /** Longest model id. Leaves 15 of a label's 63 characters to `--<candidate>`. */
-export const MAX_ID_CHARACTERS = 48;
+const MAX_ID_CHARACTERS = 48;
 /** Longest candidate name: slug (48) + `--` + 13 = 63, the limit of a DNS label. */
-export const MAX_CANDIDATE_CHARACTERS = 13;
+const MAX_CANDIDATE_CHARACTERS = 13;
 
 /** The arm with all traffic that no candidate gets. */
 export const STABLE = 'stable';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** More replicas of one arm are a typing error. */
-export const MAX_REPLICAS = 1000;
+const MAX_REPLICAS = 1000;
 
 const replicasSchema = z.int().min(0).max(MAX_REPLICAS);
 

@@ -4,7 +4,7 @@ import type { ArtifactFault } from './artifactfault';
 import { memorySchema } from './quantity';
 
 /** Stores of artifacts. `file` is relative to the definition; the rest are URIs. */
-export const SCHEMES = ['file', 'https', 's3', 'gs', 'hf', 'oci', 'pvc'] as const;
+const SCHEMES = ['file', 'https', 's3', 'gs', 'hf', 'oci', 'pvc'] as const;
 export type Scheme = (typeof SCHEMES)[number];
 
 /** A larger file cannot travel in a ConfigMap (1 MiB in all, base64 adds a third). */

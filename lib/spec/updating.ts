@@ -15,7 +15,7 @@ export function maxSurgeOf({ scaling }: Arm): number | string {
 }
 
 /** Pods that an update starts before it ends others; Kubernetes rounds up. */
-export function surgePods(arm: Arm): number {
+function surgePods(arm: Arm): number {
   return arm.scaling.maxReplicas > SURGE_BY_ONE_UP_TO
     ? Math.ceil((arm.scaling.maxReplicas * SURGE_PERCENT) / 100)
     : 1;

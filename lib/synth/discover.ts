@@ -44,7 +44,7 @@ function misplaced(folder: string): readonly DefinitionError[] {
 }
 
 /** The definition files of a folder, by name; folders below it are not searched. */
-export function definitionFiles(folder: string): readonly string[] {
+function definitionFiles(folder: string): readonly string[] {
   const found = statSync(folder, { throwIfNoEntry: false });
   if (found?.isDirectory() !== true) {
     throw new DefinitionError(

@@ -2,7 +2,7 @@ import type { Fault, Finding } from '../spec';
 import { DefinitionError } from '../spec';
 
 /** Faults of several files in one answer; each line names its file. */
-export class DefinitionsError extends DefinitionError {
+class DefinitionsError extends DefinitionError {
   /** One for each file, or for each line of a file. */
   readonly errors: readonly DefinitionError[];
 

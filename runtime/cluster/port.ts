@@ -5,7 +5,6 @@ export type {
   ArmRecord,
   ModelRecord,
   ModelOverrides,
-  PromotePhase,
   ReplicaPhase,
   ReplicaRecord,
   Snapshot,

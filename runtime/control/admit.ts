@@ -14,7 +14,7 @@ export interface Warning {
 }
 
 /** @throws Problem FORBIDDEN */
-export function requireModel(caller: Caller, id: string): void {
+function requireModel(caller: Caller, id: string): void {
   if (mayUse(caller, id)) return;
   throw new Problem('FORBIDDEN', `the key of ${caller.name} is not for model ${id}`);
 }

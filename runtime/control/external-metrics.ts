@@ -30,7 +30,7 @@ interface MetricsResponse {
 const found = (body: object): MetricsResponse => ({ status: 200, body });
 
 /** An error in Kubernetes' form. */
-export function refusal(status: number, reason: string, message: string): MetricsResponse {
+function refusal(status: number, reason: string, message: string): MetricsResponse {
   const type = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' };
   return { status, body: { ...type, reason, message, code: status } };
 }

@@ -7,7 +7,7 @@ import { errorRate, healthOf, whyView } from './view';
 import { wasRead } from './routing-view';
 
 /** Startup counts as failed if the first read of the cluster takes longer, milliseconds. */
-export const STARTUP_MS = 120_000;
+const STARTUP_MS = 120_000;
 
 export type ServiceHealth = 'healthy' | 'degraded' | 'unhealthy';
 

@@ -7,7 +7,7 @@ import { byKey } from '../core/lifecycle/peers';
  * versions of it run side by side; fields may be added, and readers ignore unknown ones. The
  * version changes when old readers would misread a report.
  */
-export const LOAD_VERSION = 1;
+const LOAD_VERSION = 1;
 
 /** More than any router serves; a longer report does not come from a router. */
 const MAX_ARMS = 100_000;
@@ -26,7 +26,7 @@ const armSchema = z.object({
   last_request_at: time.optional(),
 });
 
-export const loadSchema = z.object({
+const loadSchema = z.object({
   version: z.literal(LOAD_VERSION),
   router: name,
   at: time,

@@ -33,7 +33,7 @@ export function invalidRequest(faults: readonly Fault[]): Problem {
  * An invalid definition. REST uses the wire form, whatever form the merged definition was parsed
  * in.
  */
-export function invalidModel(error: DefinitionError): Problem {
+function invalidModel(error: DefinitionError): Problem {
   const faults = error.faults.map((found) => inForm(found, modelSchema, 'wire'));
   return new Problem('INVALID_MODEL_CONFIG', textOf(faults), faults);
 }

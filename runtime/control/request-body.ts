@@ -20,7 +20,7 @@ import { invalidRequest, Problem } from './problem';
 import { entryOf } from '../../lib/spec/entry';
 
 /** Largest body of a management call: a definition is stored in one object of at most 1 MiB. */
-export const MAX_BODY_BYTES = 1_048_576;
+const MAX_BODY_BYTES = 1_048_576;
 
 /** Limits far above any definition, so that parsing and reporting faults stay fast. */
 const BODY_LIMITS: JsonLimits = { depth: 64, values: 20_000, containers: 10_000, names: 5000 };

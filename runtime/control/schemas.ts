@@ -32,7 +32,7 @@ export const definitionSchema = z.record(z.string(), z.unknown()).meta({
 });
 
 /** A part of a definition. */
-export const patchSchema = z.record(z.string(), z.unknown()).meta({
+const patchSchema = z.record(z.string(), z.unknown()).meta({
   id: 'ModelPatch',
   description: 'JSON merge patch (RFC 7386) on the stored definition: null removes a field.',
   example: { version: 'v3.0.2', docker_image: 'suoke/tcm-diagnosis:v3.0.2' },

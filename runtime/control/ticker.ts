@@ -22,10 +22,7 @@ const REMOVAL_RETRY_MS = 60_000;
 const AUTOMATIC_ACTOR = 'ai-model-service';
 
 /** Active requests per arm over all routers; of a silent router, its last report. */
-export function activeRequestsOf(
-  { ownLoad, routers }: ControlContext,
-  id: string,
-): ActiveRequestsByArm {
+function activeRequestsOf({ ownLoad, routers }: ControlContext, id: string): ActiveRequestsByArm {
   const heard = (routers.others() ?? []).flatMap(({ load }) => load ?? []);
   const holdings = new Map<string, ActiveRequests>();
   const all = [ownLoad(), ...heard].flatMap(({ arms }) => [...arms.values()]);

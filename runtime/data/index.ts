@@ -1,5 +1,4 @@
 export { createDispatcher } from './dispatch/dispatcher';
-export type { DispatcherOptions, DispatcherParts } from './dispatch/dispatcher';
 export type { DataPlane } from './handlers/data-plane';
 export { createDataPlane } from './handlers/data-plane';
 export type { ClientOptions } from './http/client/client';
@@ -9,7 +8,6 @@ export { DEFAULT_CALLER_LIMITS } from './http/server/server-connection';
 export type { AddressLimit } from './http/server/connections-by-address';
 export { ConnectionsByAddress } from './http/server/connections-by-address';
 export type { ExtraHeaders } from './upstream/headers';
-export type { HttpServerOptions } from './http/server/server';
 export { openHttpServer } from './http/server/server';
 export type { BatchReport } from './batching/batcher';
 export { createManagement } from './handlers/management';

@@ -15,7 +15,7 @@ const OWN_STATUSES = new Set([200, 499, 500, 502, 503, 504]);
 const MAX_VERSIONS = 2;
 
 /** `404` → `4xx`, `503` → `503`. */
-export function statusLabel(status: number): string {
+function statusLabel(status: number): string {
   if (OWN_STATUSES.has(status)) return String(status);
   if (status >= 500) return '5xx';
   return status >= 400 ? '4xx' : '2xx';

@@ -1,5 +1,5 @@
 /** The two expositions; they differ in names of counters, exemplars and the end. */
-export const TEXT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+const TEXT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 export const OPENMETRICS_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 export type TextType = typeof TEXT_TYPE | typeof OPENMETRICS_TYPE;
 

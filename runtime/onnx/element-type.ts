@@ -91,7 +91,7 @@ const STRING: ElementType = {
 };
 
 /** Every element type that can be served. */
-export const ELEMENT_TYPES: readonly ElementType[] = [
+const ELEMENT_TYPES: readonly ElementType[] = [
   numeric('FP32', 'float32', 1, { kind: 'float' }, Float32Array),
   numeric('UINT8', 'uint8', 2, integer(8, false), Uint8Array),
   numeric('INT8', 'int8', 3, integer(8, true), Int8Array),

@@ -14,7 +14,7 @@ const STALL_MS = 50;
 /** Weight of the newest run in the mean. */
 const NEWEST = 0.3;
 /** A larger file starts in a thread: it will be slow, and must not be in memory twice. */
-export const LARGE_BYTES = 64 * 1024 * 1024;
+const LARGE_BYTES = 64 * 1024 * 1024;
 
 /** Where the graph runs now. */
 type Place =

@@ -43,7 +43,7 @@ export interface Model extends ModelFacts {
 const NAME = /^[A-Za-z0-9_.-]{1,253}$/;
 const URI = /^[A-Za-z][A-Za-z0-9+.-]+:\/\//;
 
-export function checkSource({ name, version, path: file }: ModelSource): void {
+function checkSource({ name, version, path: file }: ModelSource): void {
   if (!NAME.test(name) || name === '.' || name === '..') {
     throw new UnservableModel(
       `model name '${name}': letters, digits, '_', '.' and '-' are allowed`,

@@ -37,7 +37,7 @@ function inputRows(ports: readonly Port[], inputs: Tensors): readonly number[] {
 }
 
 /** Rows of a call: the row count that all inputs and an output share, else 1. */
-export function rowCount(model: ModelFacts, { inputs, outputs }: NativeResult): number {
+function rowCount(model: ModelFacts, { inputs, outputs }: NativeResult): number {
   const [rows = 1, ...others] = inputRows(model.inputs, inputs);
   if (rows === 1 || others.some((one) => one !== rows)) return 1;
   const isByRow = (port: Port): boolean => {
@@ -65,7 +65,7 @@ function scoresOf({ classes }: ModelFacts, outputs: Tensors, rows: number): stri
   return outputs['probabilities'] === undefined ? name : 'probabilities';
 }
 
-export function confidenceOf(model: ModelFacts, outputs: Tensors, rows: number): RowConfidence {
+function confidenceOf(model: ModelFacts, outputs: Tensors, rows: number): RowConfidence {
   const name = scoresOf(model, outputs, rows) ?? '';
   const tensor = entryOf(outputs, name);
   if (!isFloat(tensor)) return null;

@@ -143,7 +143,7 @@ export function strayPaths(input: Record<string, unknown>, known: readonly strin
 }
 
 /** The name that was probably meant: by a slip or two, or because only the folder is missing. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+function nearest(word: string, known: readonly string[]): string | undefined {
   const last = word.slice(word.lastIndexOf('.') + 1);
   const tail = known.find((name) => name.slice(name.lastIndexOf('.') + 1) === last);
   return tail ?? closest(word, known);

@@ -38,7 +38,7 @@ const STRING_COST = 10;
 export const LARGE_COST = 100_000;
 
 /** What it takes to compute inputs, in numbers that an operator calculates. */
-export function costOf(inputs: Tensors): number {
+function costOf(inputs: Tensors): number {
   let cost = 0;
   for (const { datatype, data } of Object.values(inputs)) {
     cost += data.length * (datatype.bytes === 0 ? STRING_COST : 1);
@@ -95,7 +95,7 @@ export const shapeText = (shape: readonly number[] | undefined): string =>
   shape === undefined ? '[...]' : `[${shape.join(',')}]`;
 
 /** Does a shape fit what the graph declares (-1 fits any size)? */
-export function fits(dims: readonly number[], shape: readonly number[] | undefined): boolean {
+function fits(dims: readonly number[], shape: readonly number[] | undefined): boolean {
   if (shape === undefined) return true;
   if (dims.length !== shape.length) return false;
   for (let i = 0; i < dims.length; i += 1) {

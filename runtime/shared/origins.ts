@@ -36,7 +36,7 @@ function isOriginOf(origin: string, host: string | undefined): boolean {
 /** JSON, the media type of changes. */
 const JSON_MEDIA = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
-export const isJsonMedia = (contentType: string): boolean => JSON_MEDIA.test(contentType.trim());
+const isJsonMedia = (contentType: string): boolean => JSON_MEDIA.test(contentType.trim());
 
 /** The address of a request, beside its headers. */
 export interface Arrival {

@@ -33,7 +33,7 @@ export function digestOf({ history }: StoredModel, { name }: Arm): string | unde
 }
 
 /** Digests of all stored revisions. */
-export function digestsOf({ history }: StoredModel): readonly string[] {
+function digestsOf({ history }: StoredModel): readonly string[] {
   return history.flatMap(({ artifacts }) => Object.values(artifacts ?? {}));
 }
 

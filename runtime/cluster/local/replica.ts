@@ -50,7 +50,7 @@ const FORGIVEN_MS = 60_000;
 const ABRUPT_GRACE_MS = 1000;
 
 /** 0.2 s, doubling to 30 s, ± 25 % so that several do not start in step. */
-export function pauseMs(failures: number, random: number): number {
+function pauseMs(failures: number, random: number): number {
   const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.max(0, failures - 1));
   return pause * (0.75 + random / 2);
 }

@@ -14,7 +14,7 @@ export type EndpointAddresses = Readonly<
 >;
 
 /** Names of models and arms are user input: `constructor` must not find a method. */
-export function addressesOf(
+function addressesOf(
   endpoints: EndpointAddresses,
   model: string,
   arm: string,

@@ -15,7 +15,7 @@ export interface LeaseRecord {
 export const LEASE_SECONDS = 15;
 /** A holder that could not renew for this long stops, well before another may take over. */
 export const RENEW_DEADLINE_MS = 10_000;
-export const RETRY_MS = 2_000;
+const RETRY_MS = 2_000;
 /** Followers wait up to this much longer, so that they do not all try in the same moment. */
 const RETRY_JITTER = 1.2;
 

@@ -7,10 +7,10 @@ import type { ArmRecord, ModelRecord, WatchPhase } from './snapshot';
  * Minimum idle time before sleep, whatever the definition says: reports of other routers are some
  * seconds old, and loading a model for each single request is useless.
  */
-export const LEAST_IDLE_MS = 10_000;
+const LEAST_IDLE_MS = 10_000;
 
 /** A request this recent is waiting, or another arm served it instead. */
-export const WANTED_MS = 3_000;
+const WANTED_MS = 3_000;
 
 /** Inputs of `decideSleep`. Times in milliseconds. */
 export interface SleepInputs {

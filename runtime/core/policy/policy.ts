@@ -5,7 +5,7 @@ import { GRANT_RULES } from './grants';
 import { METADATA_RULES } from './metadata';
 import { SOURCE_RULES } from './sources';
 
-export type { PolicyContext, PolicyRules } from './context';
+export type { PolicyRules } from './context';
 
 const RULES: readonly PolicyRule[] = [
   ...SOURCE_RULES,

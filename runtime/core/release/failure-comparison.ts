@@ -1,9 +1,9 @@
 /** Fewer requests are not significant. */
-export const MIN_REQUESTS = 20;
+const MIN_REQUESTS = 20;
 /** One false alarm in a thousand comparisons. */
-export const MAX_CHANCE = 0.001;
+const MAX_CHANCE = 0.001;
 /** Proven but harmless: less than 5 points worse is left alone. */
-export const MIN_EXCESS = 0.05;
+const MIN_EXCESS = 0.05;
 
 /** Coefficients of Stirling's series for ln Γ, good to 1e-9 from 7 upwards. */
 const STIRLING = [1 / 12, -1 / 360, 1 / 1260] as const;

@@ -54,9 +54,9 @@ export interface Compared {
 }
 
 /** The first batched calls with different rows are compared with single calls. */
-export const COMPARED_FIRST = 8;
+const COMPARED_FIRST = 8;
 /** Afterwards one in this many is compared. */
-export const COMPARE_EVERY = 1_000;
+const COMPARE_EVERY = 1_000;
 
 /** Compare this batched call with single calls? Equal rows prove nothing and are not counted. */
 export function isCompared(

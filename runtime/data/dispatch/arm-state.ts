@@ -116,7 +116,7 @@ function newArm<W>(model: DispatchState<W>, route: ArmRoute): ArmState<W> {
 
 const isIdle = (endpoint: EndpointState): boolean => endpoint.inFlight === 0;
 
-export function armIsIdle<W>(arm: ArmState<W>): boolean {
+function armIsIdle<W>(arm: ArmState<W>): boolean {
   return arm.queue.size === 0 && [...arm.endpoints.values()].every(isIdle);
 }
 

@@ -13,9 +13,6 @@ import { dismiss, drain } from './queue';
 import type { ArmCriteria, Dispatcher, DispatchPlan, Job, JobCall } from './job';
 import { loadOf } from './load-report';
 
-export type { DispatcherOptions } from './outcomes';
-export type { TimerClock } from './queue';
-
 export interface DispatcherParts {
   readonly dispatcher: Dispatcher;
   readonly load: Load;

@@ -27,7 +27,7 @@ const CODES: Readonly<Partial<Record<number, number>>> = {
 };
 
 /** Another try would get the same nonsense: clients must not take it for a server that is away. */
-export function codeOf({ code, status }: Pick<Refusal, 'code' | 'status'>): number {
+function codeOf({ code, status }: Pick<Refusal, 'code' | 'status'>): number {
   if (code === 'UPSTREAM_PROTOCOL_ERROR') return INTERNAL;
   return CODES[status] ?? INTERNAL;
 }

@@ -4,7 +4,7 @@
 /** Bytes of a head, request line and empty line included. */
 export const MAX_HEAD_BYTES = 16_384;
 /** A message with more headers than this is an attack or a mistake. */
-export const MAX_HEADERS = 100;
+const MAX_HEADERS = 100;
 
 /** Malformed or oversized HTTP. `status` is the status of the refusal. */
 export class HttpFault extends Error {

@@ -30,7 +30,7 @@ const MIN_HEAP_MIB = 64;
 export const heapMibOf = (heldBytes: number): number =>
   Math.max(MIN_HEAP_MIB, Math.floor(heldBytes / MIB));
 
-export const DEFAULT_THREAD: ThreadOptions = { heapMib: 128 };
+const DEFAULT_THREAD: ThreadOptions = { heapMib: 128 };
 
 type ThreadTask = LargeTask | ElementsTask;
 type ThreadOutcomes = LargeOutcomes & ElementsOutcomes;

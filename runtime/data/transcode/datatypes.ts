@@ -48,7 +48,7 @@ export function datatypeOf(name: string): V2Datatype {
 }
 
 /** Number of elements of a shape. @throws TensorFault when a size is invalid */
-export function countOf(shape: readonly number[]): number {
+function countOf(shape: readonly number[]): number {
   const wrong = shape.find((size) => !Number.isSafeInteger(size) || size < 0);
   if (wrong !== undefined) {
     throw new TensorFault(`shape: got ${wrong} in [${shape.join(', ')}], must be at least 0`);

@@ -26,7 +26,7 @@ function notTranscodable(model: string, what: string): Refusal {
 }
 
 /** Rows of one output, put together. @throws Refusal when they do not form a tensor */
-export function columnTensor(model: string, name: string, rows: readonly unknown[]): V2Tensor {
+function columnTensor(model: string, name: string, rows: readonly unknown[]): V2Tensor {
   const shaped = shapedOf(rows);
   const data = withNumbers(shaped?.data ?? []);
   const datatype = shaped && datatypeOf(data);

@@ -36,7 +36,7 @@ export interface TranscodableCall {
 }
 
 /** A call that the worker thread transcodes. */
-export class LargeTranscoder {
+class LargeTranscoder {
   constructor(
     readonly call: LargeCall,
     readonly items: number,

@@ -37,7 +37,7 @@ export function first({ inputs }: OperatorContext): RowwiseValue {
 export const fixedFrom = ({ inputs }: OperatorContext, from: number, what: string): void =>
   inputs.slice(from).forEach((input) => void fixed(input, what));
 
-export function noAttribute({ attributes }: Node, ...names: readonly string[]): void {
+function noAttribute({ attributes }: Node, ...names: readonly string[]): void {
   const found = names.find((name) => (attributes.get(name)?.numbers[0] ?? 0) !== 0);
   if (found !== undefined) throw new NotRowwise(`its attribute ${found} is set`);
 }

@@ -85,11 +85,7 @@ function plainOutputs(
 }
 
 /** Walks the nodes of a graph in their order, which is topological. */
-export function walked(
-  scope: GraphScope,
-  nodes: readonly Node[],
-  known: ReadonlyMap<string, Value>,
-) {
+function walked(scope: GraphScope, nodes: readonly Node[], known: ReadonlyMap<string, Value>) {
   if (scope.depth > MAX_DEPTH) throw new NotRowwise('graphs are nested too deeply in it');
   const values = new Map([...scope.values, ...known]);
   const inside: GraphScope = { ...scope, values, depth: scope.depth + 1 };

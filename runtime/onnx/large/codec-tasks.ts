@@ -135,7 +135,7 @@ function parseBody(settings: InputSettings, { format, body, length }: ReadTask):
   return { kind: 'columns', items: [inputs], infer: { id, outputs } };
 }
 
-export async function readBody(settings: InputSettings, task: ReadTask): Promise<ReadOutcome> {
+async function readBody(settings: InputSettings, task: ReadTask): Promise<ReadOutcome> {
   const { kind, items, infer } = parseBody(settings, task);
   const good = items.filter((item): item is Tensors => !(item instanceof ServeError));
   const refused = [...items.entries()].flatMap(([index, item]) =>
@@ -177,7 +177,7 @@ function ownMemory(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes);
 }
 
-export async function writeBody(settings: InputSettings, task: WriteTask): Promise<WriteOutcome> {
+async function writeBody(settings: InputSettings, task: WriteTask): Promise<WriteOutcome> {
   if (task.infer === undefined)
     return { body: ownMemory(Buffer.from(await textOf(settings, task))) };
   const [outputs = {}] = await unpackTensors(task.outputs);

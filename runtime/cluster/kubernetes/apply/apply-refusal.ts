@@ -3,7 +3,7 @@ import type { KubeError, StatusCause } from '../client/api-error';
 import { ownerConflicts } from '../client/api-error';
 
 /** `conflict with "kubectl-edit" using apps/v1` → `kubectl-edit`. */
-export function managerIn({ message }: StatusCause): string {
+function managerIn({ message }: StatusCause): string {
   return /conflict with "([^"]+)"/.exec(message)?.[1] ?? message;
 }
 

@@ -8,7 +8,7 @@ import { retryOnConflict } from '../client/request-retry';
 import { RESOURCES } from '../client/resources';
 
 /** The ControllerRevision of a stored revision. It is deleted with the definition. */
-export function revisionObject(definition: KubeObject, entry: StoredRevision): KubeObject {
+function revisionObject(definition: KubeObject, entry: StoredRevision): KubeObject {
   const { name, namespace, uid = '', labels = {} } = definition.metadata;
   const slug = labels[MODEL_LABEL] ?? '';
   return {

@@ -9,7 +9,7 @@ import { RESOURCES } from '../client/resources';
 /** The ConfigMap of all overrides: one key per model slug. */
 export const OVERRIDES_CONFIGMAP = `${MANAGER}-state`;
 
-export function overridesIn(object: KubeObject | undefined, slug: string): OverridesState {
+function overridesIn(object: KubeObject | undefined, slug: string): OverridesState {
   return parseOverrides(textAt(object, 'data', slug));
 }
 

@@ -17,7 +17,7 @@ import {
 import { at, textAt, timeAt } from '../client/object-fields';
 import { entryOf } from '../../../../lib/spec/entry';
 
-export const VERSION_LABEL = 'app.kubernetes.io/version';
+const VERSION_LABEL = 'app.kubernetes.io/version';
 
 export const isTerminating = (pod: RawObject): boolean =>
   textAt(pod, 'metadata', 'deletionTimestamp') !== undefined;

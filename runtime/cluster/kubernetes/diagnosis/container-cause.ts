@@ -128,7 +128,7 @@ function waitingCause(inside: Inside, reason: string): Cause | undefined {
 }
 
 /** The cause of one container; undefined when none is known. */
-export function containerCause(inside: Inside): Cause | undefined {
+function containerCause(inside: Inside): Cause | undefined {
   const { status, pod, name, noticed, init } = inside;
   if (status['ready'] === true && !init) return undefined;
   const waiting = textAt(status, 'state', 'waiting', 'reason');

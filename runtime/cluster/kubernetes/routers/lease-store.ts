@@ -6,7 +6,7 @@ import { isWriteConflict } from '../client/api-error';
 import { apiVersionOf, RESOURCES } from '../client/resources';
 
 /** Name of the one lease; `ModelService` renders it. */
-export const LEASE_NAME = MANAGER;
+const LEASE_NAME = MANAGER;
 
 /** `spec` of coordination.k8s.io/v1 Lease; every field may be absent. */
 interface LeaseSpec {
@@ -23,7 +23,7 @@ const millis = (time: string | null | undefined): number => Date.parse(time ?? '
 const microTime = (at: number): string => new Date(at).toISOString().replace('Z', '000Z');
 
 /** A newly rendered lease has no holder. */
-export function recordIn({ spec }: KubeObject): LeaseRecord {
+function recordIn({ spec }: KubeObject): LeaseRecord {
   const { holderIdentity, leaseDurationSeconds, acquireTime, renewTime, leaseTransitions } =
     (spec ?? {}) as LeaseSpec;
   return {

@@ -27,7 +27,7 @@ function listOf(text: string | undefined): readonly string[] | undefined {
 }
 
 /** @throws Error that names the missing part, without which callers cannot be authenticated */
-export function frontProxyIn(found: KubeObject | undefined): FrontProxy {
+function frontProxyIn(found: KubeObject | undefined): FrontProxy {
   const data = (found?.data ?? {}) as Readonly<Record<string, string>>;
   const where = `ConfigMap ${PLACE.namespace}/${PLACE.name}`;
   const ca = data[CA_KEY];

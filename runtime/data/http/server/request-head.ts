@@ -16,7 +16,7 @@ export interface RequestHead {
 }
 
 /** Longest request target; no path of ours is longer; bytes. */
-export const MAX_TARGET_BYTES = 8192;
+const MAX_TARGET_BYTES = 8192;
 /** Longest method name. */
 const MAX_METHOD_BYTES = 32;
 
