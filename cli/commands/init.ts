@@ -35,7 +35,7 @@ export function addInit(program: Command, { io, format }: CommandContext): void 
       const taken = files.map(({ path }) => path).filter((path) => existsSync(join(root, path)));
       if (taken.length > 0) {
         throw new CommandError(
-          `${folder}: ${taken.join(', ')} already there, nothing was written; choose an empty folder`,
+          `${folder}: contains ${taken.join(', ')} already, nothing was written; choose an empty folder`,
         );
       }
       for (const { path, content } of files) {

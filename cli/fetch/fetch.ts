@@ -124,7 +124,7 @@ async function waitFor(marker: string, seconds: number): Promise<void> {
   while (!(await exists(marker))) {
     if (Date.now() > end) {
       throw new SourceError(
-        `the artifact was not there after ${seconds} s; read the cache Job's log`,
+        `the artifact was not loaded within ${seconds} s; read the cache Job's log`,
       );
     }
     await sleep(POLL_MS);
@@ -241,7 +241,7 @@ export async function fetchArtifact(job: FetchJob, options: FetchSurroundings): 
   const { uri, sha256 } = job;
   const record = `${JSON.stringify({ uri: shown(uri), id: identityOf(uri), sha256 })}\n`;
   if ((await readFile(marker, 'utf8').catch(() => '')) === record) {
-    options.log(`${shown(uri)}: already there`);
+    options.log(`${shown(uri)}: loaded already`);
     return;
   }
   const context = await contextOf(job, options);

@@ -107,7 +107,7 @@ export function filesOf(
   const wanted = isEvidence(manifest) ? [] : wantedOf(layers, context);
   if (wanted.length > 0) return wanted.map(fileOf);
   if (layers.length === 0) {
-    throw new SourceError(`${uri}: the artifact has no layer; push it anew`);
+    throw new SourceError(`${uri}: the artifact has no layer; push it again`);
   }
   const about = subject?.digest === undefined ? '' : ` of ${subject.digest}`;
   throw new SourceError(
@@ -118,7 +118,7 @@ export function filesOf(
 function fileOf(layer: Layer): LayerFile {
   const { mediaType, digest, size } = layer;
   if (!DIGEST.test(digest)) {
-    throw new SourceError(`a layer has the digest ${digest}, must be sha256:…; push it anew`);
+    throw new SourceError(`a layer has the digest ${digest}, must be sha256:…; push it again`);
   }
   const archive = isPacked(layer);
   if (archive && mediaType.endsWith('zstd')) {

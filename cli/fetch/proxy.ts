@@ -45,7 +45,7 @@ export function proxyFor(target: URL, env: NodeJS.ProcessEnv): URL | undefined {
   const proxy = new URL(/^[a-z]+:\/\//i.test(given) ? given : `http://${given}`);
   if (proxy.protocol === 'http:') return proxy;
   throw new SourceError(
-    `the proxy ${proxy.protocol}//${proxy.host} must be http://; mend HTTPS_PROXY`,
+    `the proxy ${proxy.protocol}//${proxy.host} must be http://; correct HTTPS_PROXY`,
   );
 }
 

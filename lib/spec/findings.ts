@@ -104,7 +104,7 @@ const secretLiteral: FindingRule = {
         .filter(([name, value]) => arm.name === STABLE || entryOf(spec.env, name) !== value)
         .map(([name]) => ({
           path: armPath(spec, arm, `env.${name}`),
-          reason: 'this looks like a secret, and a definition is stored and shown in clear',
+          reason: 'this looks like a secret, and a definition is stored and shown as plain text',
           fix: 'use { secret, key }',
         })),
     ),
@@ -140,7 +140,7 @@ const batchingIdempotent: FindingRule = {
           {
             path: 'inference.batching',
             reason:
-              'requests that go together are called again one by one when that fails, so those that may not be sent twice go alone: batching does nothing',
+              'a batched call that fails is repeated one request at a time, so requests that are not idempotent are never batched: batching has no effect',
             fix: 'set `inference.idempotent` to true, or leave `batching` out',
           },
         ],
@@ -158,7 +158,7 @@ const batchingRows: FindingRule = {
           {
             path: 'inference.batching.rowsIndependent',
             reason:
-              'the router cannot see whether a row’s answer depends on other rows of the same call, so it sends each request alone: batching does nothing for servers other than the built-in ONNX server',
+              'the router cannot see whether a row’s answer depends on other rows of the same call, so it sends each request alone: batching has no effect for servers other than the built-in ONNX server',
             fix: 'set it to true if each row’s answer depends on that row alone, or leave `batching` out',
           },
         ],
@@ -220,7 +220,7 @@ function waiverFindings(spec: ModelSpec, today: string | undefined): Finding[] {
     if (today !== undefined && until < today) {
       return found(
         `the waiver of ${rule} ended on ${until}`,
-        'mend the finding, or renew the waiver',
+        'correct the cause, or renew the waiver',
       );
     }
     return [];

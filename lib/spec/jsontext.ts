@@ -140,7 +140,7 @@ class JsonReader {
   private string(): string {
     const offset = this.at;
     const end = stringEnd(this.text, offset);
-    if (end === 0) throw this.wrong('the text that begins here has no end', offset);
+    if (end === 0) throw this.wrong('the string that begins here does not end', offset);
     this.at = end;
     try {
       return JSON.parse(this.text.slice(offset, end)) as string;

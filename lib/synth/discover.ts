@@ -38,7 +38,7 @@ function misplaced(folder: string): readonly DefinitionError[] {
     if (!entry.isDirectory() || !/^[^_.]/.test(name) || name === 'node_modules') return [];
     const found = misplacedIn(join(folder, name));
     if (found === undefined) return [];
-    const words = `is in a folder below ${folder}, where it is not looked for; move it to ${folder}, or begin the folder’s name with _`;
+    const words = `is in a folder below ${folder}, which is not searched; move it to ${folder}, or begin the folder’s name with _`;
     return [new DefinitionError([fileFault(words)], found)];
   });
 }

@@ -69,7 +69,7 @@ function strictText(findings: readonly Finding[]): readonly string[] {
   if (warnings === 0) return [];
   const what =
     warnings === 1 ? '1 warning counts as an error' : `${warnings} warnings count as errors`;
-  return [`${what} because of strict; mend the cause, or waive the rule in the definition`];
+  return [`${what} because of strict; correct the cause, or waive the rule in the definition`];
 }
 
 /**

@@ -26,7 +26,7 @@ interface Check {
 /** Why requests are rejected; undefined: they are accepted. */
 function refusalOf({ routers, shuttingDown }: ControlContext): string | undefined {
   if (shuttingDown()) return 'the service is shutting down';
-  return routers.isSettled() ? undefined : 'it is not known yet which other routers there are';
+  return routers.isSettled() ? undefined : 'the other routers are not known yet';
 }
 
 /** Readiness checks; independent of the health of models. */

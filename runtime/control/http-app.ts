@@ -153,7 +153,7 @@ function requireRecord(
   if (fault === undefined || call.isRelief?.(context, request) === true) return;
   throw new Problem(
     'AUDIT_UNAVAILABLE',
-    `no change is made while the audit record cannot be written (${fault}): mend audit.file, then repeat it; abort and lower shares work meanwhile`,
+    `no change is made while the audit record cannot be written (${fault}): correct audit.file, then repeat it; abort and lower shares work meanwhile`,
   );
 }
 

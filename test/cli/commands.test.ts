@@ -72,7 +72,7 @@ describe('init', () => {
   test('writes nothing when one of the files exists', async () => {
     write('package.json', '{"mine":true}');
     const { code, err } = await run('init');
-    expect([code, err]).toEqual([1, expect.stringMatching(/package\.json already there/)]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/contains package\.json already/)]);
     expect(read('package.json')).toBe('{"mine":true}');
     expect(existsSync(join(folder, 'cdk8s.yaml'))).toBe(false);
   });

@@ -211,7 +211,7 @@ describeRegistry('an OCI registry (go-containerregistry)', () => {
     const args = argsFor(`@${manifestDigest}`);
     expect(await fetchCommand(args, {}).done).toMatchObject({ code: 0 });
     const again = await fetchCommand(args, {}).done;
-    expect(again).toMatchObject({ code: 0, said: expect.stringContaining('already there') });
+    expect(again).toMatchObject({ code: 0, said: expect.stringContaining('loaded already') });
   });
 
   test('a missing tag is reported', async () => {

@@ -153,7 +153,7 @@ describe('misplaced definitions are served or reported', () => {
       '_drafts/c.yaml': DEFINITION,
     });
     expect(await faults(() => discover(folder))).toMatch(
-      /^more\/deep\/b\.yaml: is in a folder below .*, where it is not looked for; move it to .*$/,
+      /^more\/deep\/b\.yaml: is in a folder below .*, which is not searched; move it to .*$/,
     );
   });
 });

@@ -344,7 +344,7 @@ export async function createLocalCluster(options: LocalOptions): Promise<Cluster
     if (error instanceof ClusterError) throw error;
     throw new ClusterError(
       'CLUSTER_UNAVAILABLE',
-      `local.directory: ${options.directory} cannot be used (${(error as Error).message}); mend that, or choose another folder`,
+      `local.directory: ${options.directory} cannot be used (${(error as Error).message}); correct that, or choose another folder`,
     );
   }
 }

@@ -25,7 +25,7 @@ type ChangeCall<B> = Omit<ApiCall<B, Query>, keyof typeof COMMON> &
 export const defineChange = <B>({ errors = [], ...call }: ChangeCall<B>): ApiCall =>
   defineCall<B, Query>({ ...COMMON, ...call, errors: [...errors, ...COMMON.errors] });
 
-const UNCHANGED = 'that is the definition already; nothing was changed';
+const UNCHANGED = 'the definition is the same; nothing was changed';
 
 /** The message for a change that may have changed nothing. */
 export function said({ changed }: ChangeResult, message: string): string {

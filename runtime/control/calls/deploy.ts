@@ -28,7 +28,7 @@ async function create(
   await waitForRevision(context, spec.id, revision);
   const message = changed
     ? `${spec.id} is being deployed; GET /api/v1/models/${spec.id}/status shows how far it is`
-    : `${spec.id} is deployed with this very definition already; nothing was changed`;
+    : `${spec.id} is deployed with this definition already; nothing was changed`;
   return accepted(spec.id, { revision, warnings }, message);
 }
 

@@ -188,7 +188,7 @@ test('waits until the artifact is there, or reports that it did not come', async
   writeFileSync(join(to, '.artifact.json'), '{}');
   await waiting;
   rmSync(to, { recursive: true });
-  await expect(run({ uri: 's3://b/x', to, wait: 0 })).rejects.toThrow(/was not there after 0 s/);
+  await expect(run({ uri: 's3://b/x', to, wait: 0 })).rejects.toThrow(/was not loaded within 0 s/);
 });
 
 test.each([

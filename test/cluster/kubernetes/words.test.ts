@@ -53,7 +53,7 @@ test.each([
   ],
   [
     "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were unschedulable.",
-    'no node fits; of 2: 1 lacks the labels that scheduling.node_selector or the GPU’s product want, 1 node(s) were unschedulable; correct scheduling.node_selector or gpu.product, or label nodes',
+    'no node fits; of 2: 1 lacks the labels that scheduling.node_selector or the GPU’s product require, 1 node(s) were unschedulable; correct scheduling.node_selector or gpu.product, or label nodes',
   ],
   [
     'no nodes available to schedule pods',
@@ -82,7 +82,7 @@ test('a back-off of 1.28 has no message: the event of the last attempt has it', 
     event('Failed', 'Error: ErrImagePull'),
   ];
   const found = told(container({ waiting }), events);
-  expect(found?.message).toMatch(/wants other credentials.*pull access denied/);
+  expect(found?.message).toMatch(/requires other credentials.*pull access denied/);
 });
 
 test.each([
@@ -157,7 +157,7 @@ test('a volume that cannot be mounted is reported before 1.29, which lacks the c
   const words = 'MountVolume.SetUp failed for volume "ca" : secret "iris--ca" not found';
   expect(told(pod, [event('FailedMount', words)])).toMatchObject({
     cause: 'missing-secret',
-    message: 'Secret iris--ca is not there; create it in the model’s namespace',
+    message: 'Secret iris--ca does not exist; create it in the model’s namespace',
     failed: true,
   });
   const running = container({ running: {} });

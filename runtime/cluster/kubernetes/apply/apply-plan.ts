@@ -85,7 +85,7 @@ function refuseForeign({ slug, wanted, found }: PlanInput): void {
   const names = foreign.map(kindNameOf).join(', ');
   throw new ClusterError(
     'FIELD_CONFLICT',
-    `${names}: there already, and not of model ${slug} (label ${MODEL_LABEL}); remove it, or rename the model`,
+    `${names}: in the cluster already, and not labelled as model ${slug} (${MODEL_LABEL}); remove it, or rename the model`,
     foreign.map((live) => ({
       object: kindNameOf(live),
       field: `.metadata.labels["${MODEL_LABEL}"]`,

@@ -16,7 +16,7 @@ function fieldConflict(what: string, causes: readonly StatusCause[]): ClusterErr
   }));
   return new ClusterError(
     'FIELD_CONFLICT',
-    `${what}: others own fields that this would change: ${fields.join(', ')}; let them go there, or take them over with force=true`,
+    `${what}: other managers own fields that this would change: ${fields.join(', ')}; release them there, or take them over with force=true`,
     details,
   );
 }

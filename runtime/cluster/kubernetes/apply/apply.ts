@@ -72,7 +72,7 @@ function refuseBroken(
   if (broken === undefined || writer === undefined || force === true) return;
   if (writer === fieldManagerOf(manager)) return;
   throw readOnlyError(
-    `model ${id} is written by ${writer}, and its definition cannot be read (${broken}); mend it there, or take it over with force=true`,
+    `model ${id} is written by ${writer}, and its definition cannot be read (${broken}); correct it there, or take it over with force=true`,
     [],
   );
 }

@@ -27,7 +27,7 @@ const REFUSALS: readonly (readonly [RegExp, (found: readonly string[]) => Found]
     /failed quota: ([^:\s]+): must specify (.*)$/s,
     ([, name, what]) => ({
       cause: 'quota-exceeded',
-      message: `quota ${name} of the namespace wants every container to specify ${what}; set it in resources`,
+      message: `quota ${name} of the namespace requires every container to specify ${what}; set it in resources`,
     }),
   ],
   [
@@ -75,7 +75,7 @@ function refusal(words: string): Found {
       return { cause, message: quoted(message) };
     }
   }
-  const message = `pods cannot be made: ${quoted(words)}; change the definition, or ask the administrator of the cluster`;
+  const message = `pods cannot be created: ${quoted(words)}; change the definition, or ask the administrator of the cluster`;
   return { cause: /forbidden/.test(words) ? 'admission-refused' : 'create-failed', message };
 }
 

@@ -32,7 +32,7 @@ const RULES: readonly (readonly [RegExp, (found: readonly string[]) => Found])[]
   [
     /(secret|configmap) "([^"]+)" not found/i,
     ([, kind = '', name = '']) =>
-      missing(kind, name, 'is not there', 'create it in the model’s namespace'),
+      missing(kind, name, 'does not exist', 'create it in the model’s namespace'),
   ],
 ];
 
@@ -58,7 +58,7 @@ export function tryConfigCause(words: string): Found | undefined {
 export function configCause(words: string, since: number): Cause {
   const found = tryConfigCause(words) ?? {
     cause: 'container-config',
-    message: `the container cannot be made: ${quoted(words)}; correct the definition`,
+    message: `the container cannot be created: ${quoted(words)}; correct the definition`,
   };
   return { ...found, since, failed: true };
 }

@@ -17,7 +17,7 @@ export const IMAGE_REASONS: ReadonlySet<string> = new Set([
 const TROUBLES: readonly (readonly [RegExp, string])[] = [
   [
     /unauthorized|authentication required|authorization failed|denied|forbidden|\b40[13]\b/i,
-    'the registry wants other credentials; name a pull Secret of the namespace in the environment’s imagePullSecrets, and check the name of the image',
+    'the registry requires other credentials; name a pull Secret of the namespace in the environment’s imagePullSecrets, and check the name of the image',
   ],
   [
     /toomanyrequests|too many requests|\b429\b|rate limit/i,
@@ -41,8 +41,8 @@ const TROUBLES: readonly (readonly [RegExp, string])[] = [
 const BY_REASON: Readonly<Record<string, string>> = {
   InvalidImageName: 'it is not a valid image name; correct docker_image',
   ErrImageNeverPull:
-    'the node does not have it and may not pull it; load it there, or change imagePullPolicy',
-  SignatureValidationFailed: 'its signature is not accepted; sign it, or use one that is',
+    'the node lacks the image and may not pull it; load it there, or change imagePullPolicy',
+  SignatureValidationFailed: 'its signature is not accepted; sign the image, or use a signed one',
 };
 
 /** `details`: the message of the kubelet, from the status or from its last attempt. */

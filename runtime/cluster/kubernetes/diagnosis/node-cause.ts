@@ -28,7 +28,7 @@ const REFUSED =
 const DISRUPTED: Readonly<Record<string, Found>> = {
   EvictionByEvictionAPI: {
     cause: 'evicted',
-    message: 'it was evicted, as by the drain of a node; another takes its place',
+    message: 'it was evicted, for example by the drain of a node; another pod replaces it',
   },
   PreemptionByScheduler: ENDED['Preempting'] as Found,
   DeletionByTaintManager: {
@@ -47,7 +47,7 @@ function finishedCause(pod: RawObject): Found | undefined {
   const known = entryOf(ENDED, reason);
   if (known !== undefined) return { ...known, message: `${known.message}${words}` };
   if (!REFUSED.test(reason)) return undefined;
-  const message = `the node refused it (${reason})${words}; another takes its place`;
+  const message = `the node refused it (${reason})${words}; another pod replaces it`;
   return { cause: 'node-refused', message };
 }
 

@@ -34,7 +34,7 @@ function obstacle(pod: RawObject, part: string): string {
     return `${count} ${verb} too little ${resource} free${askedFor(pod, resource)}`;
   }
   if (SELECTOR.test(words)) {
-    return `${count} ${count === '1' ? 'lacks' : 'lack'} the labels that scheduling.node_selector or the GPU’s product want`;
+    return `${count} ${count === '1' ? 'lacks' : 'lack'} the labels that scheduling.node_selector or the GPU’s product require`;
   }
   const taint = TAINT.exec(words);
   return taint === null
@@ -61,12 +61,12 @@ function fitMessage(pod: RawObject, words: string): string {
 function volumeCause(words: string): Pick<Cause, 'cause' | 'message'> | undefined {
   const [, claim] = /persistentvolumeclaim "([^"]+)" not found/i.exec(words) ?? [];
   if (claim !== undefined) {
-    const message = `PersistentVolumeClaim ${claim} is not there; create it, or correct the source`;
+    const message = `PersistentVolumeClaim ${claim} does not exist; create it, or correct the source`;
     return { cause: 'missing-volume', message };
   }
   if (!/unbound immediate PersistentVolumeClaims/i.test(words)) return undefined;
   const message =
-    'its volume is not there yet: no provisioner has made one; check cache.storage_class and the events of the claim';
+    'its volume does not exist yet: no provisioner has created one; check cache.storage_class and the events of the claim';
   return { cause: 'volume-pending', message };
 }
 

@@ -125,7 +125,7 @@ test.each([
   const taken = wantedOf().filter(({ kind }) => kind === 'Deployment' || kind === 'ServiceAccount');
   const plan = (): unknown => ask({ found: found(taken.map((object) => live(object, 'x', more))) });
   expect(plan).toThrow(ClusterError);
-  expect(plan).toThrow(/ServiceAccount\/iris, Deployment\/iris.*not of model iris/);
+  expect(plan).toThrow(/ServiceAccount\/iris, Deployment\/iris.*not labelled as model iris/);
 });
 
 test('details list the work without the bytes of files', () => {

@@ -44,7 +44,7 @@ const ROWS: readonly Row[] = [
     'missing-volume',
     'failed',
     /^Pod/,
-    /^PersistentVolumeClaim models is not there/,
+    /^PersistentVolumeClaim models does not exist/,
   ],
   ['claim-pending', 'volume-pending', 'failed', /^Pod/, /cache\.storage_class/],
   [
@@ -60,16 +60,16 @@ const ROWS: readonly Row[] = [
     'missing-secret',
     'failed',
     /^Pod/,
-    /^Secret iris--keys is not there; create it/,
+    /^Secret iris--keys does not exist; create it/,
   ],
   ['secret-key-absent', 'missing-secret', 'failed', /^Pod/, /^Secret iris--keys has no key token/],
-  ['secret-volume-absent', 'missing-secret', 'failed', /^Pod/, /^Secret iris--ca is not there/],
+  ['secret-volume-absent', 'missing-secret', 'failed', /^Pod/, /^Secret iris--ca does not exist/],
   [
     'configmap-absent',
     'missing-configmap',
     'failed',
     /^Pod/,
-    /^ConfigMap iris--server-[0-9a-f]{8} is not there/,
+    /^ConfigMap iris--server-[0-9a-f]{8} does not exist/,
   ],
   [
     'crash',
