@@ -110,12 +110,11 @@ export class ModelService extends Construct {
       metadata: this.#metadata(),
       data: { 'config.yaml': Yaml.stringify(config) },
     });
-    const stateMetadata = this.#metadata('-state', this.stateNamespace);
-    this.state = new ConfigMap(this, 'state', { metadata: stateMetadata });
+    const stateMeta = this.#metadata('-state', this.stateNamespace);
+    this.state = new ConfigMap(this, 'state', { metadata: stateMeta });
     const { style } = this.environment.monitoring;
     this.role = this.#addRole('role', this.#metadata(), routerRules());
-    const stateRights = stateRules(MANAGER, this.state.name);
-    this.stateRole = this.#addRole('role-state', stateMetadata, stateRights);
+    this.stateRole = this.#addRole('role-state', stateMeta, stateRules(MANAGER, this.state.name));
     this.modelRoles = modelNamespaces.map((namespace) => {
       const metadata = this.#metadata('-models', namespace);
       return this.#addRole(`role-${namespace}`, metadata, modelRules(mode, style === 'operator'));
