@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../support/sources';
 import type { Running } from './service';
@@ -238,4 +238,40 @@ test('a model is deployed and deleted by REST', async () => {
     () => service.call('GET', `${MODELS}/by_rest`),
     ({ status: code }) => code === 404,
   );
+});
+
+test('definitions that were read by REST restore the models in an empty service, twice as well as once', async () => {
+  const { models } = (await service.call('GET', MODELS)).json() as {
+    readonly models: readonly { readonly model_id: string }[];
+  };
+  const ids = models.map(({ model_id: id }) => id);
+  expect(ids).toContain(ID);
+  const read = async (from: Running): Promise<readonly unknown[]> =>
+    Promise.all(
+      ids.map(async (id) => (await from.call('GET', `${MODELS}/${id}`)).json() as unknown),
+    );
+  const backup = await read(service);
+  const empty = workspace();
+  const folder = join(empty.folder, 'models');
+  for (const name of readdirSync(folder)) {
+    if (!name.endsWith('.onnx')) rmSync(join(folder, name));
+  }
+  const other = await start(empty.folder);
+  try {
+    for (let times = 0; times < 2; times += 1) {
+      const answers = await Promise.all(
+        backup.map((config) => other.call('POST', `${MODELS}/deploy`, { config })),
+      );
+      expect(answers.map(({ status: code }) => code)).toEqual(ids.map(() => 202));
+    }
+    await until(
+      'the restored model answers',
+      () => other.call('POST', `${MODELS}/${ID}/inference`, SEED),
+      ({ status: code }) => code === 200,
+    );
+    expect(await read(other)).toEqual(backup);
+  } finally {
+    await other.end('SIGTERM');
+    empty.remove();
+  }
 });
