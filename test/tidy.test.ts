@@ -69,6 +69,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'lib/synth/text',
     'types:runtime/app/config',
     'runtime/shared',
+    'jose',
     'node:',
   ],
   'runtime/audit/': [

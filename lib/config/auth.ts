@@ -31,16 +31,76 @@ export const keySchema = z.strictObject({
     })
     .optional()
     .describe('From this time on the key is refused; absent: never.'),
+  requestsPerMinute: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe('Calls of each model in a minute, at each router; absent: without a limit.'),
+  concurrency: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .optional()
+    .describe('Calls of models at a time, at each router; absent: without a limit.'),
+});
+
+/** Asymmetric only: a service that checks signatures must not be able to make one. */
+const algorithm = z.enum([
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+]);
+const claim = z.string().min(1).max(200);
+
+const jwtSchema = z.strictObject({
+  issuer: z.string().min(1).max(2000).describe('The claim iss of a token, character by character.'),
+  audience: z
+    .array(z.string().min(1).max(2000))
+    .min(1)
+    .max(20)
+    .describe('The claim aud of a token has one of these.'),
+  jwksUrl: z
+    .string()
+    .max(2000)
+    .optional()
+    .describe('Where the keys of the issuer are, https; absent: by OIDC discovery.'),
+  algorithms: z
+    .array(algorithm)
+    .min(1)
+    .default(['RS256', 'ES256'])
+    .describe('Algorithms of signatures that are accepted.'),
+  scopesClaim: claim
+    .default('scope')
+    .describe('Claim with the scopes: a list, or a text with blanks between.'),
+  modelsClaim: claim
+    .optional()
+    .describe(
+      'Claim with the models (`*`: all), in the same forms; absent: every token is for all models.',
+    ),
+  clockSkewSeconds: z
+    .int()
+    .min(0)
+    .max(300)
+    .default(30)
+    .describe('How far the clocks of the issuer and of this machine may differ.'),
 });
 
 export type KeyEntry = z.output<typeof keySchema>;
 
 export const authSchema = z.strictObject({
   mode: z
-    .enum(['none', 'api_key'])
+    .enum(['none', 'api_key', 'jwt', 'both'])
     .optional()
     .describe(
-      'api_key: callers show a key; none: everyone may call. Absent: none on loopback, elsewhere a generated key.',
+      'api_key: callers show a key; jwt: a token of an identity provider; both: either; none: everyone may call. Absent: by what is configured; with nothing configured none on loopback, elsewhere a generated key.',
     ),
   keys: z.array(keySchema).max(MAX_KEYS).default([]).describe('Keys of the callers.'),
   keysFile: pathSchema
@@ -48,4 +108,5 @@ export const authSchema = z.strictObject({
     .describe(
       'Further keys: a list in YAML or JSON with the fields of `keys`. A change is in force within two seconds; a faulty file leaves the last good keys in force.',
     ),
+  jwt: jwtSchema.optional().describe('Tokens (JWT) of an identity provider.'),
 });

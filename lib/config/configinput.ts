@@ -224,14 +224,49 @@ interface KeysInput {
   models?: string[] | undefined;
   /** From this time on the key is refused; absent: never. */
   expires?: string | undefined;
+  /** Calls of each model in a minute, at each router; absent: without a limit. */
+  requestsPerMinute?: number | undefined;
+  /** Calls of models at a time, at each router; absent: without a limit. */
+  concurrency?: number | undefined;
+}
+
+interface JwtInput {
+  /** The claim iss of a token, character by character. */
+  issuer: string;
+  /** The claim aud of a token has one of these. */
+  audience: string[];
+  /** Where the keys of the issuer are, https; absent: by OIDC discovery. */
+  jwksUrl?: string | undefined;
+  /** Algorithms of signatures that are accepted. */
+  algorithms?:
+    | (
+        | 'RS256'
+        | 'RS384'
+        | 'RS512'
+        | 'PS256'
+        | 'PS384'
+        | 'PS512'
+        | 'ES256'
+        | 'ES384'
+        | 'ES512'
+        | 'EdDSA'
+      )[]
+    | undefined;
+  /** Claim with the scopes: a list, or a text with blanks between. */
+  scopesClaim?: string | undefined;
+  /** Claim with the models (`*`: all), in the same forms; absent: every token is for all models. */
+  modelsClaim?: string | undefined;
+  /** How far the clocks of the issuer and of this machine may differ. */
+  clockSkewSeconds?: number | undefined;
 }
 
 interface AuthInput {
   /**
-   * api_key: callers show a key; none: everyone may call. Absent: none on loopback, elsewhere a
+   * api_key: callers show a key; jwt: a token of an identity provider; both: either; none: everyone
+   * may call. Absent: by what is configured; with nothing configured none on loopback, elsewhere a
    * generated key.
    */
-  mode?: 'none' | 'api_key' | undefined;
+  mode?: 'none' | 'api_key' | 'jwt' | 'both' | undefined;
   /** Keys of the callers. */
   keys?: KeysInput[] | undefined;
   /**
@@ -239,6 +274,8 @@ interface AuthInput {
    * seconds; a faulty file leaves the last good keys in force.
    */
   keysFile?: string | undefined;
+  /** Tokens (JWT) of an identity provider. */
+  jwt?: JwtInput | undefined;
 }
 
 interface AuditInput {

@@ -120,6 +120,7 @@ function openData(
     table,
     dispatcher,
     authenticate: auth.authenticate,
+    quotas: auth.quotas,
     upstream,
     clock,
     random: Math.random,

@@ -32,12 +32,15 @@ export interface ApiKey {
   readonly result: AuthResult & { readonly ok: true };
 }
 
-export function apiKeyOf({ name, sha256, scopes, models, expires }: KeyEntry): ApiKey {
+export function apiKeyOf(entry: KeyEntry): ApiKey {
+  const { name, sha256, scopes, models, expires, requestsPerMinute, concurrency } = entry;
+  const isLimited = requestsPerMinute !== undefined || concurrency !== undefined;
   const caller: Caller = {
     name,
     scopes,
     ...(models !== undefined && { models }),
     credential: 'key',
+    ...(isLimited && { quota: { requestsPerMinute, concurrency } }),
   };
   return {
     sha256,

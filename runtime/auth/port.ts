@@ -13,6 +13,34 @@ export interface Caller {
   readonly models?: readonly string[];
   /** By which it was recognized; absent: nothing was asked for. */
   readonly credential?: Credential;
+  /** How much it may ask for; absent: without a bound. */
+  readonly quota?: CallerQuota;
+}
+
+export interface CallerQuota {
+  /** Of each model. */
+  readonly requestsPerMinute?: number | undefined;
+  /** Requests at a time. */
+  readonly concurrency?: number | undefined;
+}
+
+export type QuotaResult =
+  | {
+      readonly ok: true;
+      /** To be called at the end of the request. */
+      readonly leave: () => void;
+    }
+  | {
+      readonly ok: false;
+      readonly message: string;
+      /** Lines of a head, each with its CRLF. */
+      readonly headers: string;
+      readonly retryAfterSeconds: number;
+    };
+
+/** Limits of what each caller asks for. */
+export interface Quotas {
+  readonly enter: (caller: Caller, model: string) => QuotaResult;
 }
 
 export type Credential = 'key' | 'token' | 'certificate';
@@ -27,11 +55,24 @@ export interface RequiredAccess {
 }
 
 /** Why a caller was not recognized, as the metric names it. */
-export type FailureReason = 'missing' | 'unknown' | 'expired' | 'not_local';
+export type FailureReason =
+  | 'missing'
+  | 'not_local'
+  | 'unknown'
+  | 'expired'
+  | 'malformed'
+  | 'bad_algorithm'
+  | 'unknown_kid'
+  | 'bad_signature'
+  | 'wrong_issuer'
+  | 'wrong_audience'
+  | 'invalid_claim'
+  | 'unavailable';
 
 export interface AccessRefusal {
   readonly ok: false;
-  readonly code: 'UNAUTHENTICATED' | 'FORBIDDEN';
+  /** `CLUSTER_UNAVAILABLE`: who it is cannot be learned now. */
+  readonly code: 'UNAUTHENTICATED' | 'FORBIDDEN' | 'CLUSTER_UNAVAILABLE';
   readonly message: string;
   /** Absent: the caller was recognized and lacks a right. */
   readonly reason?: FailureReason;
@@ -49,6 +90,8 @@ export interface HeaderFields {
 /** The parts of a request that identify its sender. */
 export interface AuthRequest {
   readonly fields: HeaderFields;
+  /** Address of the connection. */
+  readonly remoteAddress: string;
 }
 
 /** Tells who sent a request, at once where that can be known at once. Never rejects. */

@@ -1,5 +1,4 @@
 import type { Request } from 'express';
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Authenticate, Caller } from '../auth';
 import { ANYONE_NAME, authorize } from '../auth';
 import type { ErrorCode } from '../core/routing/error-codes';
@@ -41,14 +40,14 @@ export class AccessRefused extends Problem {
 /** @throws AccessRefused UNAUTHENTICATED or FORBIDDEN */
 export async function callerOf(
   authenticate: Authenticate,
-  headers: IncomingHttpHeaders,
+  { headers, ip = '' }: Pick<Request, 'headers' | 'ip'>,
   access: CallAccess,
   model: string,
 ): Promise<Caller> {
   if (access === 'open') return ANYONE;
   const fields = { get: (name: string) => firstOf(entryOf(headers, name)) };
   const need = model === '' ? { scope: access } : { scope: access, model };
-  const identity = await authenticate({ fields });
+  const identity = await authenticate({ fields, remoteAddress: ip });
   const result = authorize(identity, need);
   if (result.ok) return result.caller;
   throw new AccessRefused(

@@ -74,7 +74,9 @@ export function defineCall<B, Q>(call: ApiCall<B, Q>): ApiCall {
 /** Errors that follow from the shape of a call: its key, model, body and query. */
 export function commonErrors({ access, action, path, body, query }: ApiCall): readonly ErrorCode[] {
   return [
-    ...(access === 'open' ? [] : (['UNAUTHENTICATED', 'FORBIDDEN'] as const)),
+    ...(access === 'open'
+      ? []
+      : (['UNAUTHENTICATED', 'FORBIDDEN', 'CLUSTER_UNAVAILABLE'] as const)),
     ...(path.includes('{id}') ? (['MODEL_NOT_FOUND', 'CLUSTER_UNAVAILABLE'] as const) : []),
     ...(body === undefined
       ? []

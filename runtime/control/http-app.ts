@@ -168,7 +168,7 @@ function handlerOf(context: ControlContext, call: ApiCall) {
     const track: CallRecord = { began: context.clock.now() };
     const id = typeof request.params['id'] === 'string' ? request.params['id'] : '';
     try {
-      const caller = await callerOf(context.authenticate, request.headers, call.access, id);
+      const caller = await callerOf(context.authenticate, request, call.access, id);
       track.caller = caller.name;
       requireOwnOrigin(context, request);
       const query = queryOf(call, request);

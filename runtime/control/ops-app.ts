@@ -19,7 +19,7 @@ export function metricsPage({ authenticate, metrics }: ControlContext, access: C
   return {
     path: '/metrics',
     handle: async (request, response) => {
-      const caller = await callerOf(authenticate, request.headers, access, '');
+      const caller = await callerOf(authenticate, request, access, '');
       const accept = request.header('accept');
       response.setHeader('content-type', textTypeOf(accept));
       const slices = metrics.text(accept, (model) => mayUse(caller, model));

@@ -226,6 +226,18 @@ export const SERVICE_FAMILIES = {
     help: 'Times auth.keys_file was read again: success or error.',
     labels: ['result'],
   },
+  jwksFetches: {
+    name: 'ai_model_auth_jwks_fetches_total',
+    type: 'counter',
+    help: 'Fetches of the keys that verify tokens (auth.jwt): success or error.',
+    labels: ['result'],
+  },
+  limited: {
+    name: 'ai_model_auth_limited_total',
+    type: 'counter',
+    help: 'Calls refused with 429 for the limits of their key: rate or concurrency.',
+    labels: ['limit'],
+  },
   connectionsRefused: {
     name: 'ai_model_connections_refused_total',
     type: 'counter',

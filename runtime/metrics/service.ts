@@ -6,7 +6,10 @@ import { labelText } from './print';
 type Key = keyof typeof SERVICE_FAMILIES;
 
 /** Those that have labels. */
-type Labelled = 'deployments' | 'watchAge' | 'memoryRefused' | 'authentications' | 'keyReloads';
+type Labelled = 'deployments' | 'watchAge' | 'authentications' | CountedBy;
+
+/** Counters with one label. */
+type CountedBy = 'memoryRefused' | 'keyReloads' | 'jwksFetches' | 'limited';
 
 /** How callers are recognized. */
 export interface AuthCounters {
@@ -18,6 +21,8 @@ export interface AuthCounters {
   readonly keys: number;
   readonly reloads: Readonly<Record<'success' | 'error', number>>;
   readonly isKeysFileFaulty: boolean;
+  readonly limited: Readonly<Record<'rate' | 'concurrency', number>>;
+  readonly jwksFetches: Readonly<Record<'success' | 'error', number>>;
 }
 
 /** The audit record in numbers; all 0 without one. */
@@ -42,7 +47,14 @@ export const NO_COUNTS: EngineCounts = {
   heldBytes: 0,
   memoryRefused: { service: 0, caller: 0 },
   connectionsRefused: 0,
-  auth: { results: [], keys: 0, reloads: { success: 0, error: 0 }, isKeysFileFaulty: false },
+  auth: {
+    results: [],
+    keys: 0,
+    reloads: { success: 0, error: 0 },
+    isKeysFileFaulty: false,
+    limited: { rate: 0, concurrency: 0 },
+    jwksFetches: { success: 0, error: 0 },
+  },
   audit: { failing: 0, waitingLines: 0, droppedLines: 0, chainLines: 0, chainHead: 0 },
 };
 
@@ -79,10 +91,21 @@ function ageLines({ now, views }: Observation): string {
   return lines.join('');
 }
 
-function refusedLines({ engine }: Scraped): string {
-  const { name: family } = SERVICE_FAMILIES.memoryRefused;
-  return Object.entries(engine.memoryRefused)
-    .map(([share, count]) => sample(family, labelText({ share }), count))
+const COUNTS: Readonly<
+  Record<CountedBy, (engine: EngineCounts) => Readonly<Record<string, number>>>
+> = {
+  memoryRefused: ({ memoryRefused }) => memoryRefused,
+  keyReloads: ({ auth }) => auth.reloads,
+  jwksFetches: ({ auth }) => auth.jwksFetches,
+  limited: ({ auth }) => auth.limited,
+};
+
+const isCounted = (key: Key): key is CountedBy => Object.hasOwn(COUNTS, key);
+
+function countLines(key: CountedBy, { engine }: Scraped): string {
+  const { name: family, labels } = SERVICE_FAMILIES[key];
+  return Object.entries(COUNTS[key](engine))
+    .map(([value, count]) => sample(family, labelText({ [labels[0]]: value }), count))
     .join('');
 }
 
@@ -93,18 +116,10 @@ function authenticationLines({ engine }: Scraped): string {
     .join('');
 }
 
-function reloadLines({ engine }: Scraped): string {
-  const { name: family } = SERVICE_FAMILIES.keyReloads;
-  return Object.entries(engine.auth.reloads)
-    .map(([result, count]) => sample(family, labelText({ result }), count))
-    .join('');
-}
-
 /** All samples of one family of the service but `deployments`, which is counted. */
 export function serviceLines(key: Exclude<Key, 'deployments'>, seen: Scraped): string {
   if (key === 'watchAge') return ageLines(seen);
-  if (key === 'memoryRefused') return refusedLines(seen);
   if (key === 'authentications') return authenticationLines(seen);
-  if (key === 'keyReloads') return reloadLines(seen);
+  if (isCounted(key)) return countLines(key, seen);
   return sample(SERVICE_FAMILIES[key].name, '', VALUES[key](seen));
 }

@@ -26,6 +26,8 @@ export interface Holding {
   readonly give: (bytes: number) => void;
   /** Returns all memory at the end of the request. */
   readonly release: () => void;
+  /** Calls back at the end of the request. */
+  readonly onRelease: (leave: () => void) => void;
 }
 
 /** For requests that are not counted. */
@@ -34,6 +36,7 @@ export const UNCOUNTED: Holding = {
   take: () => undefined,
   give: () => undefined,
   release: () => undefined,
+  onRelease: () => undefined,
 };
 
 interface HeldCaller {
@@ -46,6 +49,7 @@ class RequestHolding implements Holding {
   private bytes = 0;
   private caller: HeldCaller | undefined;
   private isOver = false;
+  private onOver: (() => void) | undefined;
 
   constructor(
     private readonly ledger: HeldBytes,
@@ -84,6 +88,18 @@ class RequestHolding implements Holding {
   release(): void {
     this.isOver = true;
     this.leave();
+    const { onOver } = this;
+    this.onOver = undefined;
+    onOver?.();
+  }
+
+  onRelease(leave: () => void): void {
+    if (this.isOver) return leave();
+    const before = this.onOver;
+    this.onOver = () => {
+      before?.();
+      leave();
+    };
   }
 
   private leave(): void {

@@ -25,7 +25,10 @@ function may(
   headers: Readonly<Record<string, string>>,
   need: RequiredAccess,
 ): AuthResult {
-  const result = authenticate({ fields: new Map(Object.entries(headers)) });
+  const result = authenticate({
+    fields: new Map(Object.entries(headers)),
+    remoteAddress: '192.0.2.1',
+  });
   if (result instanceof Promise) throw new Error('keys are decided about at once');
   return authorize(result, need);
 }
@@ -109,7 +112,7 @@ describe('a key with an end', () => {
   const { key, sha256 } = newKey();
   const short = createAuthenticate(
     { keys: [{ name: 'short', sha256, scopes: ['infer'], expires: '2027-01-01T01:00:00+01:00' }] },
-    { loopback: false, now: () => clock.at },
+    { loopback: false, clock: { now: () => clock.at, setTimeout: () => () => undefined } },
   );
   const use = (): AuthResult => may(short, { 'x-api-key': key }, { scope: 'infer' });
 
@@ -141,7 +144,7 @@ test('results are counted by credential and result', () => {
   );
   for (const one of [key, key, 'guess']) may(counted, { 'x-api-key': one }, { scope: 'infer' });
   may(counted, {}, { scope: 'infer' });
-  void counted.recognize({ fields: new Map() });
+  void counted.recognize({ fields: new Map(), remoteAddress: '192.0.2.1' });
   expect(counted.numbers().results).toEqual([
     { credential: 'key', result: 'ok', count: 2 },
     { credential: 'key', result: 'unknown', count: 1 },

@@ -74,14 +74,17 @@ const batchResponse = z
   })
   .meta({ id: 'BatchResponse' });
 
-const KEYS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL'];
-
-/** A list of models does not exist before the cluster was read. */
-const LIST: readonly ErrorCode[] = [...KEYS, 'CLUSTER_UNAVAILABLE'];
+const COMMON: readonly ErrorCode[] = [
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'CLUSTER_UNAVAILABLE',
+  'INTERNAL',
+];
 
 /** Errors of calls about a model: they are routed, but neither queued nor read. */
 const ABOUT: readonly ErrorCode[] = [
-  ...LIST,
+  ...COMMON,
+  'RATE_LIMITED',
   'INVALID_REQUEST',
   'MODEL_NOT_FOUND',
   'UPSTREAM_ERROR',
@@ -162,7 +165,7 @@ const question = (
   summary: string,
   more: Partial<Pick<Described, 'errors' | 'probe'>> = {},
 ): ZodOpenApiPathItemObject => ({
-  get: passthrough({ operationId, errors: KEYS, summary, path: nowhere, ...more }),
+  get: passthrough({ operationId, errors: COMMON, summary, path: nowhere, ...more }),
 });
 
 const OTHERWISE =
@@ -185,7 +188,7 @@ const V2_PATHS: ZodOpenApiPathsObject = {
   '/v2/models/{id}/ready': {
     get: passthrough({
       operationId: 'v2ModelReady',
-      errors: [...KEYS, 'MODEL_NOT_FOUND'],
+      errors: [...COMMON, 'MODEL_NOT_FOUND'],
       probe: true,
       summary: 'Has the model a ready replica?',
     }),
@@ -223,7 +226,7 @@ const V2_MORE: ZodOpenApiPathsObject = {
   '/v2/models/{id}/versions/{version}/ready': {
     get: passthrough({
       operationId: 'v2ModelVersionReady',
-      errors: [...KEYS, 'MODEL_NOT_FOUND'],
+      errors: [...COMMON, 'MODEL_NOT_FOUND'],
       probe: true,
       summary: 'Has the arm that runs this version a ready replica?',
       path: versioned,
@@ -232,7 +235,7 @@ const V2_MORE: ZodOpenApiPathsObject = {
   '/v2/repository/index': {
     post: passthrough({
       operationId: 'v2Index',
-      errors: LIST,
+      errors: COMMON,
       summary: 'Models the caller may see (V2)',
       path: nowhere,
     }),
@@ -266,12 +269,12 @@ const OPENAI_IDS: Readonly<Record<(typeof OPENAI_CALLS)[number], string>> = {
 
 const OPENAI_PATHS: ZodOpenApiPathsObject = {
   '/openai/v1/models': question('openaiModels', 'Models the caller may see (OpenAI)', {
-    errors: LIST,
+    errors: COMMON,
   }),
   '/openai/v1/models/{id}': {
     get: passthrough({
       operationId: 'openaiModel',
-      errors: [...LIST, 'MODEL_NOT_FOUND'],
+      errors: [...COMMON, 'MODEL_NOT_FOUND'],
       summary: 'One of these models (OpenAI)',
       description: CHAT_MODEL,
     }),
@@ -295,7 +298,7 @@ const OPENAI_PATHS: ZodOpenApiPathsObject = {
 
 const V1_PATHS: ZodOpenApiPathsObject = {
   '/': question('v1Live', 'Is the router up? (V1)'),
-  '/v1/models': question('v1Models', 'Models the caller may see (V1)', { errors: LIST }),
+  '/v1/models': question('v1Models', 'Models the caller may see (V1)', { errors: COMMON }),
   '/v1/models/{id}': {
     get: passthrough({
       operationId: 'v1Model',

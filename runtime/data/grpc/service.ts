@@ -145,7 +145,7 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
         try {
           fields = fieldsFrom(metadata, context.maxMetadataBytes);
           const own = fields;
-          const identity = context.plane.authenticate({ fields: own });
+          const identity = context.plane.authenticate({ fields: own, remoteAddress });
           if (!(identity instanceof Promise)) return begin(own, identity);
           identity.then((one) => begin(own, one)).catch(fail);
         } catch (error) {

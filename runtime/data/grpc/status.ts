@@ -57,6 +57,10 @@ export function statusOf(
   setOwn(metadata, tracing);
   const { retryAfterSeconds } = refusal;
   if (retryAfterSeconds !== undefined) metadata.set('retry-after', String(retryAfterSeconds));
+  for (const line of refusal.more.headers?.split('\r\n') ?? []) {
+    const colon = line.indexOf(': ');
+    if (colon > 0) metadata.set(line.slice(0, colon), line.slice(colon + 2));
+  }
   return {
     code: codeOf(refusal),
     details: wellFormed(refusal.message.slice(0, MAX_DETAILS)),

@@ -1,5 +1,5 @@
 import type { AuditEntry } from '../../audit';
-import type { AuthResult, Authenticate, Caller } from '../../auth/port';
+import type { AuthResult, Authenticate, Caller, Quotas } from '../../auth/port';
 import { ANYONE_NAME, authorize, CHALLENGE } from '../../auth/port';
 import type { ModelRoute, TableHolder } from '../../core/routing/table';
 import type { CallOptions } from '../upstream/call';
@@ -9,7 +9,7 @@ import type { TimerClock } from '../dispatch/queue';
 import { Refusal } from '../transcode/refusal';
 import type { Exchange, IncomingRequest } from '../http/exchange';
 import { BodyTooLarge, BodyTooSlow } from '../../shared/body';
-import type { HeldBytes } from '../../shared/held-bytes';
+import type { HeldBytes, Holding } from '../../shared/held-bytes';
 import { MemoryFull } from '../../shared/held-bytes';
 import type { IsTrustedProxy } from '../../shared/trusted-proxies';
 import { callerAddress } from '../../shared/trusted-proxies';
@@ -34,6 +34,8 @@ export interface DataPlaneOptions {
   readonly table: TableHolder;
   readonly dispatcher: Dispatcher;
   readonly authenticate: Authenticate;
+  /** Limits of the callers; absent: none. */
+  readonly quotas?: Quotas | undefined;
   readonly upstream: HttpClient;
   readonly clock: TimerClock;
   /** In [0, 1). */
@@ -118,7 +120,23 @@ export function authenticated(
   exchange.account?.onIdentified(identity.ok ? identity.caller.name : undefined, known);
   const caller = callerOf(authorize(identity, { scope: 'infer', model }));
   held?.belongsTo(ownerOf(plane, exchange, caller.name));
+  // A call names its model once, and is counted then.
+  if (model !== undefined && caller.quota !== undefined) enter(plane, held, caller, known);
   return caller;
+}
+
+/** @throws Refusal beyond the limits of the caller */
+function enter(
+  { quotas }: Plane,
+  held: Holding | undefined,
+  caller: Caller,
+  known: string | undefined,
+): void {
+  const entered = quotas?.enter(caller, known ?? '');
+  if (entered === undefined) return;
+  if (entered.ok) return held?.onRelease(entered.leave);
+  const { message, headers, retryAfterSeconds } = entered;
+  throw new Refusal('RATE_LIMITED', message, { headers, retryAfterSeconds });
 }
 
 /** The error for the caller; internal errors are logged. */
