@@ -20,7 +20,10 @@ interface ServerInput {
   grpcPort?: number | undefined;
   /** Largest message over gRPC, inflated; a model’s own limit holds below it. */
   grpcMaxMessageBytes?: number | undefined;
-  /** PEM files; the public port then speaks https, and the one for gRPC TLS. */
+  /**
+   * PEM files, read again when they change; the public port then speaks https, and the one for gRPC
+   * TLS.
+   */
   tls?: TlsInput | undefined;
   /** Addresses whose X-Forwarded-*, Forwarded, X-Real-IP and the like are believed. */
   trustedProxies?: string[] | undefined;

@@ -27,7 +27,9 @@ export const serverSchema = z.strictObject({
       key: pathSchema.describe('File with its private key.'),
     })
     .optional()
-    .describe('PEM files; the public port then speaks https, and the one for gRPC TLS.'),
+    .describe(
+      'PEM files, read again when they change; the public port then speaks https, and the one for gRPC TLS.',
+    ),
   trustedProxies: z
     .array(z.string().min(2).max(64))
     .default([])

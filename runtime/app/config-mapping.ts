@@ -61,7 +61,6 @@ export function grpcOptionsOf(
   return {
     host: hostOf(config),
     port: server.grpcPort,
-    tls: server.tls,
     maxConnections: server.maxConnections,
     firstByteMs: server.headersSeconds * 1000,
     maxMetadataBytes: server.maxHeaderBytes,

@@ -1,22 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Audit } from '../audit';
 import type { Authentication } from '../auth';
 import { clock, startTicks } from '../shared/clock';
 import type { Cluster, Snapshot } from '../cluster/port';
-import type { Config } from './config';
 import type { Control, ControlOptions } from '../control';
 import { createControl } from '../control';
 import type { TableHolder } from '../core/routing/table';
 import { EMPTY_TABLE } from '../core/routing/table';
 import {
-  ConnectionsByAddress,
   createDataPlane,
   createDispatcher,
   createHttpClient,
   createManagement,
-  heapMibOf,
-  LargeThread,
   openHttpServer,
 } from '../data';
 import type { Exchange } from '../data/http/exchange';
@@ -25,28 +20,27 @@ import type { Listener } from '../shared/listen';
 import { addressOf, listenForOps, listenPrivately } from './listener';
 import { createLagMeter } from '../shared/event-loop-lag';
 import type { Log } from '../shared/log';
-import type { EngineCounts } from '../metrics';
 import { createMetrics, observeProcess } from '../metrics';
 import type { ModelsFolder } from './models-folder';
 import { openModelsFolder } from './models-folder';
-import { auditCountsOf, chainKeyOf, openAudit } from './open-audit';
+import { chainKeyOf, openAudit } from './open-audit';
 import { openAuth } from './open-auth';
+import type { Guards } from './open-limits';
+import { openLimits, reloadAll } from './open-limits';
+import { brokenTlsFiles, openTls } from './open-tls';
 import { environmentOf, openCluster, policyRulesOf, withArtifacts } from './open-cluster';
 import { openRouters } from './open-routers';
 import type { ServiceOptions } from './service-options';
 import {
-  addressLimitOf,
   callerLimitsOf,
   clientOptionsOf,
   edgeOptionsOf,
   grpcOptionsOf,
-  heldBytesOf,
   hostOf,
   limitsOf,
   shadowLogMsOf,
   tuningOf,
 } from './config-mapping';
-import { HeldBytes } from '../shared/held-bytes';
 import { reportBatchedCalls, reportShadows } from './shadow-log';
 
 /** What is added to the longest timeout of a model when the service drains, milliseconds. */
@@ -79,29 +73,14 @@ const faultsOf =
     });
   };
 
-/** Limits of memory and connections over all callers. */
-function openLimits(config: Config, auth: Authentication, audit: Audit) {
-  const held = new HeldBytes(heldBytesOf(config));
-  const callers = new ConnectionsByAddress(addressLimitOf(config));
-  const thread = new LargeThread({ heapMib: heapMibOf(held.max) });
-  const counts = (): EngineCounts => ({
-    heldBytes: held.bytes,
-    memoryRefused: held.refused,
-    connectionsRefused: callers.refused,
-    auth: auth.numbers(),
-    audit: auditCountsOf(audit.status()),
-  });
-  return { held, callers, thread, counts };
-}
-
 function openData(
   { config, version, log }: ServiceOptions,
-  auth: Authentication,
-  audit: Audit,
+  guards: Guards,
   control: () => Control,
 ) {
+  const { auth, audit, tls } = guards;
   const table: TableHolder = { current: EMPTY_TABLE };
-  const bounds = openLimits(config, auth, audit);
+  const bounds = openLimits(config, guards);
   const tellFault = (model: string, error: string): void =>
     log.error('metrics of a model cannot be shown', { model, error });
   const metrics = createMetrics(observeProcess(), tellFault, bounds.counts);
@@ -138,7 +117,11 @@ function openData(
     onFault: faultsOf(log),
   });
   const { recognize } = auth;
-  return { table, load, metrics, data, recognize, upstream, onTableSwap, lag, ...bounds };
+  const end = (): void => {
+    for (const part of [upstream, bounds.thread, auth, tls]) part?.close();
+    lag.stop();
+  };
+  return { table, load, metrics, data, recognize, onTableSwap, lag, tls, end, ...bounds };
 }
 
 /** The longest a request of any model may still take. */
@@ -154,7 +137,7 @@ type Data = ReturnType<typeof openData> & Awaited<ReturnType<typeof openRouters>
 function openControl(
   options: ServiceOptions,
   cluster: Cluster,
-  { table, load, metrics, onTableSwap, routers, lag }: Data,
+  { table, load, metrics, onTableSwap, routers, lag, tls }: Data,
   auth: Authentication,
   folder: ModelsFolder,
   more: Pick<ControlOptions, 'audit' | 'environment'>,
@@ -163,7 +146,7 @@ function openControl(
   return createControl({
     ...more,
     authenticate: auth.authenticate,
-    brokenFiles: () => [...folder.broken(), ...auth.brokenFiles()],
+    brokenFiles: () => [...folder.broken(), ...auth.brokenFiles(), ...brokenTlsFiles(tls, config)],
     cluster,
     table,
     load,
@@ -188,7 +171,7 @@ const wantsPage = ({ path, fields }: Pick<Exchange, 'path' | 'fields'>): boolean
 /** The public port: inference to the data plane, the rest to the management app behind it. */
 async function openPublic(
   { config }: ServiceOptions,
-  { data, held, callers, recognize }: Data,
+  { data, held, callers, recognize, tls }: Data,
   { app }: Control,
 ): Promise<Listener> {
   const { server } = config;
@@ -204,6 +187,7 @@ async function openPublic(
   try {
     const opened = await openHttpServer({
       ...server,
+      tls,
       host: hostOf(config),
       limits: callerLimitsOf(config),
       held,
@@ -228,12 +212,12 @@ async function openPublic(
 /** The gRPC port; its library is loaded only when it is configured. */
 async function openGrpc(
   { config }: ServiceOptions,
-  { data, callers }: Data,
+  { data, callers, tls }: Data,
 ): Promise<Listener | undefined> {
   const options = grpcOptionsOf(config);
   if (options === undefined) return undefined;
   const { openGrpcServer } = require('../data/grpc') as typeof Grpc;
-  return openGrpcServer({ ...options, callers, plane: data.plane });
+  return openGrpcServer({ ...options, tls, callers, plane: data.plane });
 }
 
 interface Addresses {
@@ -281,11 +265,12 @@ async function warnWhileWaiting(synced: Promise<unknown>, { kind }: Cluster, log
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, log } = options;
   const auth = await openAuth(options);
+  const tls = openTls(options);
   const [environment, chainKey] = [await environmentOf(options), chainKeyOf(options)];
   const cluster = await openCluster(options, environment);
   const opened = await openRouters(options, environment);
   const audit = openAudit(options, chainKey);
-  const data: Data = { ...openData(options, auth, audit, () => control), ...opened };
+  const data: Data = { ...openData(options, { auth, audit, tls }, () => control), ...opened };
   const folder = openModelsFolder(options, cluster);
   const more = { audit, environment };
   const control: Control = openControl(options, cluster, data, auth, folder, more);
@@ -296,10 +281,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     stopTicks();
     await Promise.all(listeners.map((one) => one.close(drainMs(data.table))));
     control.stop();
-    auth.close();
-    data.upstream.close();
-    data.lag.stop();
-    data.thread.close();
+    data.end();
     await Promise.all([opened.close(), cluster.close()]);
     await audit.close();
   };
@@ -320,7 +302,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ...addresses,
       generatedKey: auth.generatedKey,
       snapshot: () => snapshotOf(cluster),
-      reload: auth.reload,
+      reload: () => reloadAll({ auth, tls }),
       close: drain,
     };
   } catch (error) {

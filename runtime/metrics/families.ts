@@ -244,6 +244,18 @@ export const SERVICE_FAMILIES = {
     help: 'Connections refused at the limit of the service or of one address.',
     labels: [],
   },
+  certificateNotAfter: {
+    name: 'ai_model_tls_certificate_not_after_seconds',
+    type: 'gauge',
+    help: 'When the certificate of the ports ends, seconds since the epoch; 0 without server.tls.',
+    labels: [],
+  },
+  certificateFaulty: {
+    name: 'ai_model_tls_certificate_faulty',
+    type: 'gauge',
+    help: '1 when the newest server.tls files cannot be used and the last good pair is in use.',
+    labels: [],
+  },
   auditFailing: {
     name: 'ai_model_audit_failing',
     type: 'gauge',

@@ -4,4 +4,4 @@ export { usageOf } from './model';
 export type { Observation } from './observation';
 export { textTypeOf } from './print';
 export { observeProcess } from './process';
-export type { AuditCounts, EngineCounts } from './service';
+export type { AuditCounts, EngineCounts, TlsCounts } from './service';

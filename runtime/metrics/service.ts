@@ -34,6 +34,12 @@ export interface AuditCounts {
   readonly chainHead: number;
 }
 
+/** The certificate of the ports; all 0 without one. */
+export interface TlsCounts {
+  readonly notAfterSeconds: number;
+  readonly faulty: number;
+}
+
 /** Counters of the servers. */
 export interface EngineCounts {
   readonly heldBytes: number;
@@ -41,6 +47,7 @@ export interface EngineCounts {
   readonly connectionsRefused: number;
   readonly auth: AuthCounters;
   readonly audit: AuditCounts;
+  readonly tls: TlsCounts;
 }
 
 export const NO_COUNTS: EngineCounts = {
@@ -56,6 +63,7 @@ export const NO_COUNTS: EngineCounts = {
     jwksFetches: { success: 0, error: 0 },
   },
   audit: { failing: 0, waitingLines: 0, droppedLines: 0, chainLines: 0, chainHead: 0 },
+  tls: { notAfterSeconds: 0, faulty: 0 },
 };
 
 /** Observation and counters of one scrape. */
@@ -74,6 +82,8 @@ const VALUES: Readonly<Record<Exclude<Key, Labelled>, (seen: Scraped) => number>
   auditDropped: ({ engine }) => engine.audit.droppedLines,
   auditChainLines: ({ engine }) => engine.audit.chainLines,
   auditChainHead: ({ engine }) => engine.audit.chainHead,
+  certificateNotAfter: ({ engine }) => engine.tls.notAfterSeconds,
+  certificateFaulty: ({ engine }) => engine.tls.faulty,
   leader: ({ isLeader }) => (isLeader ? 1 : 0),
   peers: ({ peers }) => peers,
   watchSynced: ({ snapshot }) => (snapshot.phase === 'synced' ? 1 : 0),

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import type { Server as SocketServer, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Listener } from '../../shared/listen';
 import { listenOn } from '../../shared/listen';
+import type { CertificateSource } from '../../shared/server-certificate';
 import type { Plane } from '../handlers/request';
 import type { PortOptions } from '../http/server/server';
 import { RunningCalls } from './grpc-call';
@@ -25,10 +25,20 @@ export interface GrpcServerOptions extends PortOptions {
   readonly maxMessageBytes: number;
 }
 
-function credentialsOf({ tls }: GrpcServerOptions): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const pair = { cert_chain: readFileSync(tls.cert), private_key: readFileSync(tls.key) };
-  return ServerCredentials.createSsl(null, [pair]);
+/** TLS with a certificate that changes; connections that are open keep theirs. */
+class ReloadedCredentials extends ServerCredentials {
+  /** To be called at the end. */
+  readonly stop: () => void;
+
+  constructor(tls: CertificateSource) {
+    super({}, { ...tls.pair() });
+    this.stop = tls.onChange((pair) => this.updateSecureContextOptions({ ...pair }));
+  }
+
+  // oxlint-disable-next-line no-underscore-dangle -- so the library calls it
+  override _equals(other: ServerCredentials): boolean {
+    return other === this;
+  }
 }
 
 function serverOf(options: GrpcServerOptions, running: RunningCalls): Server {
@@ -61,7 +71,8 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<Listen
   const running = new RunningCalls();
   const server = serverOf(options, running);
   // The sockets are our own, so that they are bounded, and cut when it is time.
-  const injector = server.createConnectionInjector(credentialsOf(options));
+  const secure = options.tls && new ReloadedCredentials(options.tls);
+  const injector = server.createConnectionInjector(secure ?? ServerCredentials.createInsecure());
   const open = new Set<Socket>();
   const { callers, firstByteMs } = options;
   const sockets = createServer({ noDelay: true }, (socket) => {
@@ -79,7 +90,10 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<Listen
     port,
     // A caller learns from ServerReady, and from GOAWAY when it is time.
     beginClose: () => undefined,
-    close: (graceMs) => end(server, sockets, open, running, graceMs),
+    close: async (graceMs) => {
+      await end(server, sockets, open, running, graceMs);
+      secure?.stop();
+    },
   };
 }
 

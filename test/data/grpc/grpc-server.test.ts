@@ -78,7 +78,9 @@ test('idle connections do not delay the shutdown', async () => {
 test('with a certificate it speaks TLS, and servers see the scheme', async () => {
   const { backend, plane } = await start(() => json(ANSWER));
   const tls = { cert: file('cert'), key: file('key') };
-  const { port } = await startGrpc(plane, { tls });
+  const pair = { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+  const source = { pair: () => pair, onChange: () => () => undefined };
+  const { port } = await startGrpc(plane, { tls: source });
   const secure = connect(port, NAMED, credentials.createSsl(readFileSync(tls.cert)));
   expect((await secure.call('ModelInfer', CALL)).reply.model_name).toBe('iris');
   expect(backend.seen[0]?.headers['x-forwarded-proto']).toBe('https');

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Exchange } from '../exchange';
 import { drain } from '../../../shared/drain';
 import type { HeldBytes } from '../../../shared/held-bytes';
+import type { CertificateSource } from '../../../shared/server-certificate';
 import type { ListenAddress, Listener } from '../../../shared/listen';
 import { listenOn } from '../../../shared/listen';
 import type { ConnectionsByAddress } from './connections-by-address';
@@ -21,8 +21,7 @@ const MAX_LINGERING = 100;
 
 /** A port whose connections are bounded. */
 export interface PortOptions extends ListenAddress {
-  /** Files with certificate and key, PEM. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: CertificateSource | undefined;
   readonly maxConnections: number;
   /** By the address they come from; absent: one address may have all of them. */
   readonly callers?: ConnectionsByAddress | undefined;
@@ -108,12 +107,16 @@ function serverOf(
   }
   const server = createTlsServer(
     {
-      cert: readFileSync(tls.cert),
-      key: readFileSync(tls.key),
+      ...tls.pair(),
       handshakeTimeout: limits.headMs,
       allowHalfOpen: true,
     },
     (socket) => onSocket(socket, true),
+  );
+  // Connections that are open keep theirs.
+  server.once(
+    'close',
+    tls.onChange((pair) => server.setSecureContext(pair)),
   );
   // Until the handshake is done there is only the raw one.
   server.on('connection', (socket: Socket) => {
