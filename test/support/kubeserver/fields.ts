@@ -37,10 +37,11 @@ function keyStep(keys: readonly string[], item: Json): string {
   return `k:${JSON.stringify(Object.fromEntries(values))}`;
 }
 
-function walk(value: unknown, steps: readonly string[], found: Map<string, unknown>): void {
-  const fields = Array.isArray(value) ? itemsOf(value, steps) : fieldsOf(value);
-  if (fields === undefined || fields.length === 0) found.set(JSON.stringify(steps), value);
-  else for (const [step, one] of fields) walk(one, [...steps, step], found);
+/** `path` is the JSON of the steps to the value and of `step`, without its last bracket. */
+function walk(value: unknown, step: string, path: string, found: Map<string, unknown>): void {
+  const fields = Array.isArray(value) ? itemsOf(value, step.slice(2)) : fieldsOf(value);
+  if (fields === undefined || fields.length === 0) found.set(`${path}]`, value);
+  else for (const [next, one] of fields) walk(one, next, `${path},${JSON.stringify(next)}`, found);
 }
 
 function fieldsOf(value: unknown): readonly (readonly [string, unknown])[] | undefined {
@@ -50,32 +51,41 @@ function fieldsOf(value: unknown): readonly (readonly [string, unknown])[] | und
     .map(([name, one]) => [`f:${name}`, one]);
 }
 
-function itemsOf(value: readonly unknown[], steps: readonly string[]) {
-  const keys = keysOf(steps.at(-1)?.slice(2) ?? '', value);
+function itemsOf(value: readonly unknown[], field: string) {
+  const keys = keysOf(field, value);
   return keys && value.map((item) => [keyStep(keys, item as Json), item] as const);
 }
 
 export function leavesOf(object: object): Leaves {
   const found = new Map<string, unknown>();
-  for (const [step, one] of fieldsOf(object) ?? []) walk(one, [step], found);
+  for (const [step, one] of fieldsOf(object) ?? []) {
+    walk(one, step, `[${JSON.stringify(step)}`, found);
+  }
   return found;
 }
 
-export const stepsOf = (path: string): readonly string[] => JSON.parse(path) as string[];
+const known = new Map<string, readonly string[]>();
+
+/** The same few hundred paths are asked for with every write. */
+export function stepsOf(path: string): readonly string[] {
+  const steps = known.get(path) ?? (JSON.parse(path) as string[]);
+  known.set(path, steps);
+  return steps;
+}
 
 type Tree = Map<string, Tree | { readonly leaf: unknown }>;
 
-function grow(tree: Tree, steps: readonly string[], leaf: unknown): void {
-  const [first = '', ...rest] = steps;
+function grow(tree: Tree, steps: readonly string[], leaf: unknown, at = 0): void {
+  const first = steps[at] ?? '';
   const there = tree.get(first);
-  if (rest.length === 0) {
+  if (at >= steps.length - 1) {
     // An empty `{}` beside fields within it adds nothing.
     if (!(there instanceof Map)) tree.set(first, { leaf });
     return;
   }
   const next: Tree = there instanceof Map ? there : new Map();
   tree.set(first, next);
-  grow(next, rest, leaf);
+  grow(next, steps, leaf, at + 1);
 }
 
 function valueOf(tree: Tree): unknown {
