@@ -131,14 +131,14 @@ function statusesOf(to: number, bytes: string): Promise<readonly number[]> {
   });
 }
 
-test('two thousand malformed requests: each is answered or refused, without an internal error', async () => {
+test('a thousand malformed requests: each is answered or refused, without an internal error', async () => {
   const backend = await startBackend(() => json({ result: 1, outputs: [] }));
   // What never ends is over soon.
   const plane = await startPlane({ callers: { headMs: 50, bodyMs: 50, keepAliveMs: 50 } });
   routeTo(plane, [backend]);
   const random = seeded(20_261_125);
   const counts = new Map<number, number>();
-  for (let round = 0; round < 40; round += 1) {
+  for (let round = 0; round < 20; round += 1) {
     const all = Array.from({ length: 50 }, () => statusesOf(plane.port, mutated(random, CORPUS)));
     for (const status of (await Promise.all(all)).flat()) {
       counts.set(status, (counts.get(status) ?? 0) + 1);
@@ -147,8 +147,8 @@ test('two thousand malformed requests: each is answered or refused, without an i
   expect(
     [...counts.keys()].filter((status) => status >= 500 && status !== 501 && status !== 505),
   ).toEqual([]);
-  expect(counts.get(200)).toBeGreaterThan(500);
-  expect(counts.get(400)).toBeGreaterThan(500);
+  expect(counts.get(200)).toBeGreaterThan(250);
+  expect(counts.get(400)).toBeGreaterThan(250);
   expect(plane.faults).toEqual([]);
   await until(() => plane.load.active() === 0 && backend.inFlight() === 0, 'everything ended');
   expect((await plane.post(INFER, {})).status).toBe(200);

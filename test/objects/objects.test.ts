@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { DEFINITION_KEY, objectsOf } from '../../lib/objects';
-import type { ModelInput } from '../../lib/spec';
+import type { ModelSpec } from '../../lib/spec';
 import { DefinitionError, definitionHash, parseEnvironment, parseModel } from '../../lib/spec';
 import { models } from '../support/arbitrary';
 import type { Manifest } from '../support/manifests';
@@ -38,7 +38,7 @@ test('every valid definition gives the same objects each time, each name once', 
       ).toBe(true);
       expect(JSON.stringify(objectsOf(spec, DEFAULT))).toBe(JSON.stringify(made));
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
@@ -60,15 +60,14 @@ test('the stored definition is the definition: parsed again, it is equal', () =>
 test('objects of two models never have the same name', () => {
   fc.assert(
     fc.property(renderable, renderable, (first, second) => {
-      fc.pre(specOf(first, files).slug !== specOf(second, files).slug);
-      const names = (given: ModelInput): string[] =>
-        objectsOf(specOf(given, files), DEFAULT).map(
-          ({ kind, metadata }) => `${kind}/${metadata.name}`,
-        );
-      const known = new Set(names(first));
-      expect(names(second).filter((name) => known.has(name))).toEqual([]);
+      const [one, other] = [specOf(first, files), specOf(second, files)];
+      fc.pre(one.slug !== other.slug);
+      const names = (spec: ModelSpec): string[] =>
+        objectsOf(spec, DEFAULT).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+      const known = new Set(names(one));
+      expect(names(other).filter((name) => known.has(name))).toEqual([]);
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 

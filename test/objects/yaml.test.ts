@@ -91,7 +91,7 @@ test('every reader reads every document as it was written', () => {
       expect(read(text, '1.1')).toEqual(same);
       expect(read(text, '1.2')).toEqual(same);
     }),
-    { numRuns: 500 },
+    { numRuns: 250 },
   );
 });
 
@@ -106,7 +106,7 @@ test('output equals that of cdk8s wherever all readers read it', () => {
       equal += 1;
       expect(yamlOf([one])).toBe(theirs);
     }),
-    { numRuns: 500 },
+    { numRuns: 250 },
   );
   expect(equal).toBeGreaterThan(50);
 });

@@ -133,7 +133,7 @@ describe('for any input', () => {
           expect((error as DefinitionError).faults.length).toBeGreaterThan(0);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 800 },
     );
   });
 
