@@ -1,9 +1,9 @@
 import type { FileContent } from './source';
-import type { ModelSpec, ParseOptions } from './parse';
+import type { ModelSpec } from './parse';
 import { parseModel } from './parse';
 import type { WireModel } from './wire';
 import { fromWire } from './wire';
-import { entryOf, setEntry, isObject } from './entry';
+import { entryOf, isObject, setEntry } from './entry';
 
 type Plain = Record<string, unknown>;
 
@@ -23,9 +23,8 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
  * }`.
  * @throws DefinitionError as `parseModel`
  */
-export function updateModel(stored: WireModel, patch: unknown, options?: ParseOptions): ModelSpec {
-  const merged = mergePatch(fromWire(stored), fromWire(patch));
-  return parseModel(merged, options);
+export function updateModel(stored: WireModel, patch: unknown): ModelSpec {
+  return parseModel(mergePatch(fromWire(stored), fromWire(patch)));
 }
 
 /** Puts the bytes of `file` sources into a definition; `read` gets the URI as it was written. */

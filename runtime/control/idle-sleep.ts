@@ -46,7 +46,8 @@ const isBusy = (use: ArmUsage | undefined): boolean =>
   use !== undefined && use.inFlight + use.queued > 0;
 
 /** Usage of an arm per router; an extra undefined entry while the peers are unknown. */
-function usageInAllRouters({ ownLoad, routers, clock }: ControlContext, own = ownLoad()) {
+function usageInAllRouters({ ownLoad, routers, clock }: ControlContext) {
+  const own = ownLoad();
   const others = routers.others();
   return ({ record, arm }: ArmRef): readonly (ArmUsage | undefined)[] => {
     const of = { model: record.spec.id, arm: arm.name, now: clock.now() };

@@ -40,10 +40,6 @@ export interface OnnxServerOptions {
   readonly rowsIndependent?: boolean | undefined;
   /** Milliseconds from the head of a request to its answer. Default 30,000. */
   readonly requestTimeoutMs?: number | undefined;
-  /** Told of failures that are ours and not a caller's. Default: a line on stderr. */
-  readonly onFailure?: ((error: unknown) => void) | undefined;
-  /** Told what an operator should know, such as why requests are not joined. Default: a line on stderr. */
-  readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 export interface OnnxServer {
@@ -66,7 +62,6 @@ interface Host {
   readonly router: Router;
   readonly maxBodyBytes: number;
   readonly timeoutMs: number;
-  readonly onFailure: (error: unknown) => void;
   /** Only this machine is meant to call: its browser must not do so for pages of others. */
   readonly isLocal: boolean;
 }
@@ -125,9 +120,12 @@ async function answerOf(
   return handler({ headers: request.headers, query, body, call, started });
 }
 
-function failureOf(error: unknown, onFailure: Host['onFailure']): ServeError {
+/** What an operator should know: our own failures, and why requests are not joined. */
+const tellOperator = (text: string): void => void process.stderr.write(`${text}\n`);
+
+function failureOf(error: unknown): ServeError {
   if (error instanceof ServeError) return error;
-  onFailure(error);
+  tellOperator(String(error));
   return new ServeError(500, 'internal error of the server; its log has the cause');
 }
 
@@ -162,7 +160,7 @@ async function handle(
     endpoint = host.router(path);
     answer = await answerOf(host, endpoint, request, query, call, started);
   } catch (error) {
-    answer = errorAnswer(failureOf(error, host.onFailure), path);
+    answer = errorAnswer(failureOf(error), path);
   }
   send(response, answer, host.site.isDraining());
   if (endpoint?.protocol !== undefined) {
@@ -202,15 +200,13 @@ export async function serveOnnx(options: OnnxServerOptions): Promise<OnnxServer>
     batching: options.batching,
     rowsIndependent: options.rowsIndependent ?? false,
   };
-  const onNotice = options.onNotice ?? ((text) => process.stderr.write(`${text}\n`));
-  const site = createOnnxService(models, limits, () => draining, onNotice);
+  const site = createOnnxService(models, limits, () => draining, tellOperator);
   const host: Host = {
     site,
     router: routerOf(site),
     maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
     timeoutMs: options.requestTimeoutMs ?? TIMEOUT_MS,
     isLocal: isLoopback(options.host),
-    onFailure: options.onFailure ?? ((error) => process.stderr.write(`${String(error)}\n`)),
   };
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     void handle(host, request, response);
