@@ -243,6 +243,10 @@ const ROUTER_PANELS: readonly Panel[] = [
       '{{instance}} dropped',
     ],
   ),
+  graph('Time until the certificate ends', 's', [
+    `(${most('instance', 'ai_model_tls_certificate_not_after_seconds', FLEET)} > 0) - time()`,
+    '{{instance}}',
+  ]),
   graph('Keys in force', 'short', each('ai_model_auth_keys')),
   graph('Changes by REST', 'cps', [
     rate('action, status', 'ai_model_deployments_total', FLEET),

@@ -12,6 +12,10 @@ export interface WatchedService {
 const LAG_SECONDS = 0.1;
 const STALE_SECONDS = 300;
 
+const DAY_SECONDS = 86_400;
+/** Days before its end at which a certificate should have been renewed long ago. */
+const CERTIFICATE_DAYS = { warning: 14, critical: 2 } as const;
+
 const of =
   (metric: string, more = '') =>
   ({ namespace }: WatchedService): string =>
@@ -37,6 +41,16 @@ function routersMissing(service: WatchedService): readonly AlertInstance[] {
   if (routers < 2) return [];
   const summary = `only {{ $value }} of at least ${routers} routers of the model service report`;
   return [{ expr: `${running(service)} < ${routers}`, summary }];
+}
+
+/** A router without TLS reports 0. */
+function certificateEnds(service: WatchedService): readonly AlertInstance[] {
+  const end = `min(${of('ai_model_tls_certificate_not_after_seconds')(service)} > 0)`;
+  return (['warning', 'critical'] as const).map((severity) => {
+    const days = CERTIFICATE_DAYS[severity];
+    const summary = `the certificate of the routers ends in less than ${days} days`;
+    return { expr: `${end} - time() < ${days * DAY_SECONDS}`, severity, summary };
+  });
 }
 
 const DETAILED = 'Call `GET /api/v1/health/detailed` on each router.';
@@ -157,6 +171,31 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
     mitigation: [
       'Make the record writable again. It then has a line with `action: dropped` and the number of lost lines.',
     ],
+  },
+  {
+    alert: 'AiModelServiceCertificateEnds',
+    severity: 'warning',
+    for: '1h',
+    instances: certificateEnds,
+    meaning:
+      'The certificate in `server.tls` ends in less than 14 days (warning) or 2 days (critical). After that, callers refuse to connect.',
+    diagnosis: [
+      'Find out why it was not renewed: for cert-manager, `kubectl describe certificate`.',
+      'If the files are new, check `AiModelServiceCertificateFaulty`.',
+    ],
+    mitigation: ['Renew the certificate. The routers read changed files on their own.'],
+  },
+  {
+    alert: 'AiModelServiceCertificateFaulty',
+    severity: 'warning',
+    for: '5m',
+    instances: one(
+      (service) => `max(${of('ai_model_tls_certificate_faulty')(service)}) == 1`,
+      'the newest certificate cannot be used: the routers keep the previous one',
+    ),
+    meaning: 'A router cannot use the newest files of `server.tls` and keeps the previous pair.',
+    diagnosis: ['Read the log of the routers: it names the file and the fault.'],
+    mitigation: ['Replace certificate and key together; they must belong to each other.'],
   },
   {
     alert: 'AiModelServiceKeysFaulty',

@@ -49,6 +49,8 @@ const MINUTES = 100;
 export const EVALUATED_AT = '80m';
 
 const steady = (value: number): string => `${value}x${MINUTES}`;
+/** When the rules are looked at, and days after it; promtool begins at the epoch. */
+const inDays = (days: number): string => steady(80 * 60 + days * 86_400);
 const growing = (perMinute: number): string => `0+${perMinute}x${MINUTES}`;
 
 function seriesIn(namespace: string) {
@@ -68,6 +70,7 @@ const HEALTH = 'ai_model_health_status';
 const SHARE = 'ai_model_traffic_share_ratio';
 const REQUESTS = 'ai_model_inference_requests_total';
 const BUCKET = 'ai_model_inference_duration_seconds_bucket';
+const CERTIFICATE = 'ai_model_tls_certificate_not_after_seconds';
 const SHADOW = 'ai_model_shadow_requests_total';
 const REPLICAS = 'ai_model_replicas';
 const ok = { version: '1.0.0', status: '200' };
@@ -86,6 +89,8 @@ const ROUTER_SERIES: Series = Object.fromEntries(
     [router(instance, 'ai_model_audit_failing'), steady(0)],
     [router(instance, 'ai_model_audit_dropped_lines_total'), steady(7)],
     [router(instance, 'ai_model_auth_keys_file_faulty'), steady(0)],
+    [router(instance, 'ai_model_tls_certificate_faulty'), steady(0)],
+    [router(instance, CERTIFICATE), inDays(15)],
   ]),
 );
 
@@ -150,6 +155,8 @@ const ALL_ILL: Series = {
   [router('a', 'ai_model_audit_failing')]: steady(1),
   [router('a', 'ai_model_audit_dropped_lines_total')]: growing(1),
   [router('a', 'ai_model_auth_keys_file_faulty')]: steady(1),
+  [router('a', 'ai_model_tls_certificate_faulty')]: steady(1),
+  [router('a', CERTIFICATE)]: inDays(-1),
 };
 
 const MODEL_FAULTS: readonly AlertFault[] = [
@@ -269,6 +276,26 @@ const SERVICE_FAULTS: readonly AlertFault[] = [
     'lines of the audit record are lost',
     { [router('b', 'ai_model_audit_dropped_lines_total')]: growing(1) },
     fired('AiModelServiceAuditDropped'),
+  ),
+  fault('routers have no certificate', {
+    [router('a', CERTIFICATE)]: steady(0),
+    [router('b', CERTIFICATE)]: steady(0),
+  }),
+  fault(
+    'the certificate of one router ends in 13 days',
+    { [router('b', CERTIFICATE)]: inDays(13) },
+    fired('AiModelServiceCertificateEnds', { severity: 'warning' }),
+  ),
+  fault(
+    'the certificate of one router ends in a day',
+    { [router('b', CERTIFICATE)]: inDays(1) },
+    fired('AiModelServiceCertificateEnds', { severity: 'warning' }),
+    fired('AiModelServiceCertificateEnds', { severity: 'critical' }),
+  ),
+  fault(
+    'the newest certificate of one router cannot be used',
+    { [router('b', 'ai_model_tls_certificate_faulty')]: steady(1) },
+    fired('AiModelServiceCertificateFaulty'),
   ),
   fault(
     'the keys file of one router has a fault',
