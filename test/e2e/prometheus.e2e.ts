@@ -2,12 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
+import { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { DASHBOARDS } from '../../lib/monitoring/panels';
 import type { Backend } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
+import { createAuthority } from '../support/certificates';
 import { ROOT } from '../support/sources';
 import type { Process } from './long/processes';
 import { begin, freePorts } from './long/processes';
@@ -119,8 +121,12 @@ describePrometheus('a real Prometheus', () => {
   let url = '';
   let prometheusUrl = '';
 
+  const authority = createAuthority();
+  const agent = new Agent({ ca: authority.cert, keepAlive: true });
+  const ask = (method: string, path: string, body?: unknown, headers = {}) =>
+    call(url + path, method, body, agent, headers);
   const post = (path: string, body: unknown): Promise<number> =>
-    call(url + path, 'POST', body).then(
+    ask('POST', path, body).then(
       ({ status }) => status,
       () => 0,
     );
@@ -146,7 +152,11 @@ describePrometheus('a real Prometheus', () => {
     for (const one of [SEEN, CHAT]) {
       writeFileSync(join(folder, 'models', `${one.model_id}.json`), JSON.stringify(one));
     }
-    const server = { port, ops_port: opsPort, accept_seconds: 0 };
+    for (const [name, text] of Object.entries(authority.issue())) {
+      writeFileSync(join(folder, `tls.${name}`), text);
+    }
+    const tls = { cert: 'tls.cert', key: 'tls.key' };
+    const server = { port, ops_port: opsPort, accept_seconds: 0, tls };
     writeFileSync(
       join(folder, 'config.yaml'),
       stringify({ server, local: { endpoints }, models: { directory: 'models' } }),
@@ -187,14 +197,14 @@ describePrometheus('a real Prometheus', () => {
 
   beforeAll(async () => {
     const [port = 0, opsPort = 0, prometheusPort = 0] = await freePorts(3);
-    url = `http://127.0.0.1:${port}`;
+    url = `https://127.0.0.1:${port}`;
     prometheusUrl = `http://127.0.0.1:${prometheusPort}`;
     exporter = await startExporter();
     await startService(port, opsPort);
     startPrometheus(prometheusPort, opsPort);
     await until(
       'the models run',
-      () => call(`${url}/api/v1/models/seen/status`, 'GET').then(({ text }) => text, String),
+      () => ask('GET', '/api/v1/models/seen/status').then(({ text }) => text, String),
       // The candidate never gets ready.
       (text) => text.includes('"serving":true'),
       PATIENT_MS,
@@ -202,6 +212,7 @@ describePrometheus('a real Prometheus', () => {
   }, 2 * PATIENT_MS);
 
   afterAll(async () => {
+    agent.destroy();
     await Promise.all(processes.map((one) => one.end('SIGTERM')));
     await stopBackends();
     exporter?.close();
@@ -216,7 +227,7 @@ describePrometheus('a real Prometheus', () => {
     await post('/openai/v1/chat/completions', { model: 'chat', stream: true, messages: [] });
     // No replica of the candidate runs, and it is asked for by its name.
     const headers = { 'x-ai-model-arm': 'next' };
-    await call(`${url}/v2/models/seen/infer`, 'POST', V2, undefined, headers).catch(() => 0);
+    await ask('POST', '/v2/models/seen/infer', V2, headers).catch(() => 0);
     await post('/api/v1/models/chat/scale', { replicas: 1 });
   }
 

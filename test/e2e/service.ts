@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -46,7 +47,8 @@ export function call(
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const all = { ...(payload && { 'content-type': 'application/json' }), ...headers };
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, agent, headers: all }, (response) => {
+    const send = url.startsWith('https:') ? requestTls : request;
+    const sent = send(url, { method, agent, headers: all }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
