@@ -36,6 +36,14 @@ const grew =
   (service: WatchedService): string =>
     `sum(increase(${of(metric, more)(service)}[10m])) > 0`;
 
+/** All fetches of the keys of the identity provider fail. */
+function jwksUnreachable(service: WatchedService): readonly AlertInstance[] {
+  const fetches = (result: string): string =>
+    `sum(increase(${of('ai_model_auth_jwks_fetches_total', `,result="${result}"`)(service)}[15m])) > 0`;
+  const summary = 'the keys that verify tokens cannot be fetched from the identity provider';
+  return [{ expr: `${fetches('error')} unless ${fetches('success')}`, summary }];
+}
+
 function routersMissing(service: WatchedService): readonly AlertInstance[] {
   const { routers } = service;
   if (routers < 2) return [];
@@ -209,6 +217,19 @@ export const SERVICE_ALERTS: readonly AlertRow<WatchedService>[] = [
       'A router cannot use the newest `auth.keys_file`. The last good keys remain in force: a new key does not work, and a revoked key still does.',
     diagnosis: ['Read the log of the routers: it names the line and the fault.'],
     mitigation: ['Correct the file or its Secret; the routers read it again on their own.'],
+  },
+  {
+    alert: 'AiModelServiceJwksUnreachable',
+    severity: 'warning',
+    for: '5m',
+    instances: jwksUnreachable,
+    meaning:
+      'For 15 minutes every fetch of the keys that verify tokens (`auth.jwt`) has failed. Tokens signed with a new key are refused.',
+    diagnosis: [
+      'Read the log of the routers: it has the error of the fetch.',
+      'Call the URL of the keys from a pod of the service.',
+    ],
+    mitigation: ['Restore the identity provider or the way to it (DNS, egress policy, proxy).'],
   },
   {
     alert: 'AiModelServiceEventLoopHeld',

@@ -70,6 +70,7 @@ const HEALTH = 'ai_model_health_status';
 const SHARE = 'ai_model_traffic_share_ratio';
 const REQUESTS = 'ai_model_inference_requests_total';
 const BUCKET = 'ai_model_inference_duration_seconds_bucket';
+const JWKS = 'ai_model_auth_jwks_fetches_total';
 const CERTIFICATE = 'ai_model_tls_certificate_not_after_seconds';
 const SHADOW = 'ai_model_shadow_requests_total';
 const REPLICAS = 'ai_model_replicas';
@@ -89,6 +90,8 @@ const ROUTER_SERIES: Series = Object.fromEntries(
     [router(instance, 'ai_model_audit_failing'), steady(0)],
     [router(instance, 'ai_model_audit_dropped_lines_total'), steady(7)],
     [router(instance, 'ai_model_auth_keys_file_faulty'), steady(0)],
+    [router(instance, JWKS, { result: 'success' }), growing(1)],
+    [router(instance, JWKS, { result: 'error' }), growing(1)],
     [router(instance, 'ai_model_tls_certificate_faulty'), steady(0)],
     [router(instance, CERTIFICATE), inDays(15)],
   ]),
@@ -156,6 +159,8 @@ const ALL_ILL: Series = {
   [router('a', 'ai_model_audit_dropped_lines_total')]: growing(1),
   [router('a', 'ai_model_auth_keys_file_faulty')]: steady(1),
   [router('a', 'ai_model_tls_certificate_faulty')]: steady(1),
+  [router('a', JWKS, { result: 'success' })]: steady(0),
+  [router('b', JWKS, { result: 'success' })]: steady(0),
   [router('a', CERTIFICATE)]: inDays(-1),
 };
 
@@ -276,6 +281,14 @@ const SERVICE_FAULTS: readonly AlertFault[] = [
     'lines of the audit record are lost',
     { [router('b', 'ai_model_audit_dropped_lines_total')]: growing(1) },
     fired('AiModelServiceAuditDropped'),
+  ),
+  fault(
+    'the identity provider does not answer any more',
+    {
+      [router('a', JWKS, { result: 'success' })]: steady(7),
+      [router('b', JWKS, { result: 'success' })]: steady(7),
+    },
+    fired('AiModelServiceJwksUnreachable'),
   ),
   fault('routers have no certificate', {
     [router('a', CERTIFICATE)]: steady(0),
