@@ -76,13 +76,14 @@ const isFaults = (read: WrittenConfig | readonly Fault[]): read is readonly Faul
   Array.isArray(read);
 
 const NO_KEYS = [
-  'a Secret whose keys.yaml lists the keys of the callers, or config.auth.keys; or config.auth.mode: none for a service that is open to everyone who reaches it',
+  'a Secret whose keys.yaml lists the keys of the callers, or config.auth.keys; or config.auth.jwt for tokens of an identity provider; or config.auth.mode: none for a service that is open to everyone who reaches it',
   'make a key: npx ai-model-service keys create --name NAME --scopes admin --file keys.yaml; make the Secret: kubectl create secret generic ai-model-service-keys --from-file=keys.yaml; name it: keys: Secret.fromSecretName(chart, "keys", "ai-model-service-keys")',
 ] as const;
 
 /** Without keys each replica would make an admin key of its own and write it to its log. */
 function keyFaults({ auth }: WrittenConfig, secrets: readonly ISecret[]): readonly Fault[] {
-  if (auth.mode === 'none' || auth.keys.length > 0 || secrets.length > 0) return [];
+  const isStated = auth.mode === 'none' || auth.jwt !== undefined;
+  if (isStated || auth.keys.length > 0 || secrets.length > 0) return [];
   return [fault('keys', undefined, ...NO_KEYS)];
 }
 

@@ -86,6 +86,9 @@ test('keys may be in the configuration; open access must be stated', () => {
     { name: 'app', sha256 },
   ]);
   expect(readConfig({ envFrom: [], config: { auth: { mode: 'none' } } }).auth.mode).toBe('none');
+  const jwt = { issuer: 'https://id.example', audience: ['models'] };
+  const tokens = readConfig({ envFrom: [], config: { auth: { mode: 'jwt', jwt } } });
+  expect(tokens.auth.jwt).toMatchObject(jwt);
 });
 
 test("sections take precedence over the service's own, in TypeScript as in YAML", () => {
