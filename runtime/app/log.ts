@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import type { LevelSwitch, LogLevel } from '../control';
 import type { Log, LogFields } from '../shared/log';
 import type { Config } from './config';
 
@@ -19,14 +20,23 @@ function logOf(write: (level: Level, message: string, fields?: LogFields) => voi
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** A log whose level can be changed. */
+export interface LeveledLog extends Log {
+  readonly level: LevelSwitch;
+}
+
 /** Lines for people on a terminal (`text`), JSON lines for everything else; both to stderr. */
-export function createLog({ level, format }: Config['logging']): Log {
+export function createLog({ level, format }: Config['logging']): LeveledLog {
   if (format === 'json') {
     const base = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
-    return logOf((name, message, fields) => base[name]({ ...fields }, message));
+    const set = (wanted: LogLevel): void => void (base.level = wanted);
+    const log = logOf((name, message, fields) => base[name]({ ...fields }, message));
+    return { ...log, level: { get: () => base.level as LogLevel, set } };
   }
-  const least = level === 'silent' ? LEVELS.length : LEVELS.indexOf(level);
-  return logOf((name, message, fields) => {
+  let current: LogLevel = level;
+  const log = logOf((name, message, fields) => {
+    const least = current === 'silent' ? LEVELS.length : LEVELS.indexOf(current);
     if (LEVELS.indexOf(name) >= least) process.stderr.write(textLine(name, message, fields));
   });
+  return { ...log, level: { get: () => current, set: (wanted) => void (current = wanted) } };
 }

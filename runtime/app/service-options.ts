@@ -1,5 +1,6 @@
 import type { FetchSource, SpawnServer } from '../cluster/local';
 import type { Log } from '../shared/log';
+import type { LeveledLog } from './log';
 import type { Config } from './config';
 import type { ModelsFolderOptions } from './models-folder';
 
@@ -13,7 +14,7 @@ export interface ServiceOptions {
   /** Loads artifacts for models of this machine; absent: only files are loaded. */
   readonly fetchSource?: FetchSource | undefined;
   readonly version: string;
-  readonly log: Log;
+  readonly log: Log & Partial<Pick<LeveledLog, 'level'>>;
   /** Folder with the files of the offline API page; found automatically when absent. */
   readonly docsAssets?: string | undefined;
   /** Called after a change of the models folder was applied. */

@@ -155,6 +155,7 @@ function openControl(
     metrics,
     clock,
     log,
+    logLevel: log.level,
     version,
     routers,
     lagMs: lag.lagMs,

@@ -1,10 +1,11 @@
 import type { RouterLoad } from '../core/lifecycle/peers';
 import type { KeyedQueue } from '../shared/keyed-queue';
+import type { TimedLevel } from './timed-level';
 import type { ControlOptions, Routers } from './ports';
 import type { RoutingView } from './routing-view';
 
 /** Shared by calls and ticks. */
-export interface ControlContext extends ControlOptions {
+export interface ControlContext extends Omit<ControlOptions, 'logLevel'> {
   readonly routingView: RoutingView;
   readonly routers: Routers;
   /** Load report of this router. */
@@ -13,6 +14,7 @@ export interface ControlContext extends ControlOptions {
   readonly locks: Pick<KeyedQueue, 'run'>;
   /** Models that this process is removing, so that a tick does not start a removal twice. */
   readonly removing: Set<string>;
+  readonly logLevel: TimedLevel;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** Since SIGTERM: requests are still answered, new ones should go elsewhere. */

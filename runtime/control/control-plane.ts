@@ -8,6 +8,7 @@ import type { ControlContext } from './context';
 import { docsPages } from './docs';
 import { createExternalMetrics } from './external-metrics';
 import { isReady } from './health-view';
+import { createTimedLevel } from './timed-level';
 import { observe } from './observe';
 import { createOpsApp, metricsPage } from './ops-app';
 import type { ControlOptions } from './ports';
@@ -74,6 +75,7 @@ export function createControl(options: ControlOptions): Control {
     ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
     locks: createKeyedQueue(),
     removing: new Set(),
+    logLevel: createTimedLevel(clock.now, options.logLevel),
     startedAt,
     shuttingDown: () => shuttingDown,
   };
@@ -84,7 +86,10 @@ export function createControl(options: ControlOptions): Control {
     opsApp: createOpsApp(context),
     start: routingView.start,
     stop: routingView.stop,
-    tick,
+    tick: () => {
+      context.logLevel.tick();
+      return tick();
+    },
     onHeld: sleeping.onHeld,
     externalMetrics: createExternalMetrics(context),
     whenSynced: routingView.whenSynced,

@@ -7,7 +7,15 @@ export type Method = 'get' | 'post' | 'put' | 'delete';
 
 /** Actions of changes, as audit and metrics name them. */
 export type ChangeAction =
-  'deploy' | 'update' | 'scale' | 'delete' | 'rollback' | 'traffic' | 'promote' | 'abort';
+  | 'deploy'
+  | 'update'
+  | 'scale'
+  | 'delete'
+  | 'rollback'
+  | 'traffic'
+  | 'promote'
+  | 'abort'
+  | 'log_level';
 
 /** A request after all checks that do not need the cluster. */
 export interface CallRequest<B, Q> {

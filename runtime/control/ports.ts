@@ -9,6 +9,7 @@ import type { PolicyRules } from '../core/policy/policy';
 import type { RoutingTable, TableHolder } from '../core/routing/table';
 import type { Metrics } from '../metrics';
 import type { Log } from '../shared/log';
+import type { LevelSwitch } from './timed-level';
 
 /** A view that keeps itself current, and its age. */
 export interface ViewAge {
@@ -77,6 +78,8 @@ export interface ControlOptions {
   /** `now`: milliseconds since the epoch. */
   readonly clock: { readonly now: () => number };
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
+  /** The level of the log; absent: it cannot be changed. */
+  readonly logLevel?: LevelSwitch | undefined;
   /** Version of the service. */
   readonly version: string;
   /** Called synchronously after every swap. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { FRAMEWORKS, idSchema, MODEL_TYPES, versionSchema } from '../../lib/spec';
 import { modelJsonSchema } from '../../lib/spec/jsonschema';
 import { shareSchema } from '../../lib/spec';
+import { LOG_LEVELS } from './timed-level';
 
 export const STATUSES = [
   'pending',
@@ -48,6 +49,25 @@ export const scaleBody = z
 export const rollbackBody = z
   .strictObject({ revision: revision.describe('One of GET …/versions.') })
   .meta({ id: 'RollbackRequest' });
+const logLevel = z.enum(LOG_LEVELS);
+export const logLevelBody = z
+  .strictObject({
+    level: logLevel.describe('Least severity that is logged.'),
+    seconds: z
+      .int()
+      .min(1)
+      .max(86_400)
+      .optional()
+      .describe('Then the configured level is in force again. Absent: until a restart.'),
+  })
+  .meta({ id: 'LogLevelRequest' });
+export const logLevelSchema = z
+  .strictObject({
+    level: logLevel,
+    configured: logLevel,
+    ends_at: z.iso.datetime().nullable().describe('null: not by itself.'),
+  })
+  .meta({ id: 'LogLevel' });
 const candidate = z.string().min(1).max(63).describe('Name of the candidate.');
 export const trafficBody = z
   .strictObject({

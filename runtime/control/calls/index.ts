@@ -1,6 +1,7 @@
 import type { ApiCall } from '../define-call';
 import { deploy } from './deploy';
 import { healthCalls } from './health';
+import { logLevelCalls } from './log-level';
 import { abort, promote } from './promote';
 import { explain, get, list, status, versions } from './read';
 import { remove } from './remove';
@@ -23,4 +24,5 @@ export const CALLS: readonly ApiCall[] = [
   abort,
   explain,
   ...healthCalls,
+  ...logLevelCalls,
 ];

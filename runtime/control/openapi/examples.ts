@@ -62,4 +62,5 @@ export const BODY_EXAMPLES: Readonly<Record<string, object>> = {
   postModelsIdTraffic: { candidate: NEXT, percent: 20 },
   postModelsIdPromote: { candidate: NEXT },
   postModelsIdAbort: {},
+  putLogLevel: { level: 'debug', seconds: 600 },
 };
