@@ -1,5 +1,6 @@
 import type { RouterLoad } from '../core/lifecycle/peers';
 import type { KeyedQueue } from '../shared/keyed-queue';
+import type { HealthHistory } from './health-history';
 import type { TimedLevel } from './timed-level';
 import type { ControlOptions, Routers } from './ports';
 import type { RoutingView } from './routing-view';
@@ -15,6 +16,7 @@ export interface ControlContext extends Omit<ControlOptions, 'logLevel'> {
   /** Models that this process is removing, so that a tick does not start a removal twice. */
   readonly removing: Set<string>;
   readonly logLevel: TimedLevel;
+  readonly healthHistory: HealthHistory;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** Since SIGTERM: requests are still answered, new ones should go elsewhere. */

@@ -9,6 +9,7 @@ import { docsPages } from './docs';
 import { createExternalMetrics } from './external-metrics';
 import { isReady } from './health-view';
 import { createTimedLevel } from './timed-level';
+import { HealthHistory } from './health-history';
 import { observe } from './observe';
 import { createOpsApp, metricsPage } from './ops-app';
 import type { ControlOptions } from './ports';
@@ -75,6 +76,7 @@ export function createControl(options: ControlOptions): Control {
     ownLoad: () => loadOf(routers.self, { at: clock.now(), startedAt }, load.arms(), table.current),
     locks: createKeyedQueue(),
     removing: new Set(),
+    healthHistory: new HealthHistory(),
     logLevel: createTimedLevel(clock.now, options.logLevel),
     startedAt,
     shuttingDown: () => shuttingDown,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HEALTHS, STATUSES, whySchema } from './schemas';
+import { HEALTHS, historySchema, STATUSES, whySchema } from './schemas';
 
 const time = z.iso.datetime();
 const count = z.int().min(0);
@@ -98,6 +98,7 @@ export const detailedSchema = z
         status: z.enum(STATUSES),
         serving: z.boolean(),
         why: whySchema.nullable(),
+        history: historySchema,
         arms: z.array(arm),
       }),
     ),

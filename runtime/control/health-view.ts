@@ -123,7 +123,11 @@ function armView(
   };
 }
 
-function modelView(record: ModelRecord, all: readonly ArmStats[]): object {
+function modelView(
+  record: ModelRecord,
+  all: readonly ArmStats[],
+  history: readonly object[],
+): object {
   const { status, serving, why } = statusOf(record);
   const stats = all.filter(({ model }) => model === record.spec.id);
   return {
@@ -132,6 +136,7 @@ function modelView(record: ModelRecord, all: readonly ArmStats[]): object {
     status,
     serving,
     why: whyView(why) ?? null,
+    history,
     arms: record.arms.map((arm) =>
       armView(
         record,
@@ -216,7 +221,7 @@ export function detailedHealth(context: ControlContext, mayUse: (id: string) => 
     models: [...snapshot.models.values()]
       .filter(({ spec }) => mayUse(spec.id))
       .sort((a, b) => (a.spec.id < b.spec.id ? -1 : 1))
-      .map((record) => modelView(record, stats)),
+      .map((record) => modelView(record, stats, context.healthHistory.view(record.spec.id))),
     broken_files: brokenView(context, mayUse),
     audit: auditView(context),
     queue_depth: stats.reduce((sum, { queued }) => sum + queued, 0),

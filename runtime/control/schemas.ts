@@ -215,6 +215,18 @@ const armSchema = z
   })
   .meta({ id: 'ArmStatus' });
 
+export const historySchema = z
+  .array(
+    z.strictObject({
+      at: time,
+      arm: z.string().nullable().describe('null: the status of the model.'),
+      from: z.string(),
+      to: z.string(),
+      why: whySchema.nullable(),
+    }),
+  )
+  .describe('Last changes of the status and of the health of each arm that this router has seen.');
+
 export const statusSchema = z
   .strictObject({
     ...summary,
@@ -238,6 +250,7 @@ export const statusSchema = z
         message: z.string(),
       }),
     ),
+    history: historySchema,
     why: whySchema.nullable(),
     broken_file: z
       .strictObject({ file: z.string(), message: z.string() })

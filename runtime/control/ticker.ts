@@ -118,10 +118,12 @@ function startTask(task: TickTask): readonly Promise<void>[] {
 }
 
 function tryObserve(context: ControlContext): void {
+  const { healthHistory, routingView, load, clock } = context;
   try {
     observe(context);
+    healthHistory.observe(routingView.snapshot(), load.arms(), clock.now());
   } catch (error) {
-    context.log.error('metrics could not be observed', { error: messageOf(error) });
+    context.log.error('metrics and health could not be observed', { error: messageOf(error) });
   }
 }
 

@@ -183,6 +183,8 @@ export interface StatusSources {
   readonly all: readonly ArmStats[];
   readonly origin: string;
   readonly broken: readonly BrokenFile[];
+  /** The last changes of its health. */
+  readonly history: readonly object[];
 }
 
 function brokenFileOf(id: string, broken: readonly BrokenFile[]): object | null {
@@ -191,7 +193,10 @@ function brokenFileOf(id: string, broken: readonly BrokenFile[]): object | null 
 }
 
 /** Complete status of a model. */
-export function statusView(record: ModelRecord, { all, origin, broken }: StatusSources): object {
+export function statusView(
+  record: ModelRecord,
+  { all, origin, broken, history }: StatusSources,
+): object {
   const { spec, arms, revision, manager, createdAt, updatedAt } = record;
   const stats = all.filter(({ model }) => model === spec.id);
   const status = statusOf(record);
@@ -214,6 +219,7 @@ export function statusView(record: ModelRecord, { all, origin, broken }: StatusS
     ),
     resource_usage: usageView(record, stats),
     conditions: conditionsOf(record, status),
+    history,
     why: whyView(status.why) ?? null,
     broken_file: brokenFileOf(spec.id, broken),
     created_at: iso(createdAt),

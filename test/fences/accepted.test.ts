@@ -236,7 +236,7 @@ async function shown(spec: ModelSpec): Promise<void> {
   expect([...table.models.keys()]).toEqual([spec.id]);
   JSON.stringify([
     summaryView(record),
-    statusView(record, { all: [], origin: 'http://x', broken: [] }),
+    statusView(record, { all: [], origin: 'http://x', broken: [], history: [] }),
   ]);
   const metrics = createMetrics(undefined, (id) => void faults.push(id));
   metrics.observe({ ...observationOf([record]), table });

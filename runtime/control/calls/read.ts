@@ -70,8 +70,9 @@ export const status = defineCall<undefined, undefined>({
   summary: 'Status of a model, with causes of failures',
   answers: { 200: statusSchema },
   errors: [],
-  handle: ({ routingView, load, brokenFiles }, { id, origin }) => {
-    const sources = { all: load.arms(), origin, broken: brokenFiles?.() ?? [] };
+  handle: ({ routingView, load, brokenFiles, healthHistory }, { id, origin }) => {
+    const history = healthHistory.view(id);
+    const sources = { all: load.arms(), origin, broken: brokenFiles?.() ?? [], history };
     return { status: 200, body: statusView(routingView.findModel(id), sources) };
   },
 });
