@@ -95,6 +95,30 @@ const jwtSchema = z.strictObject({
 
 export type KeyEntry = z.output<typeof keySchema>;
 
+const clientCertSchema = z
+  .strictObject({
+    subject: z
+      .string()
+      .min(1)
+      .max(2000)
+      .optional()
+      .describe('The whole subject, such as CN=app,O=Clinic.'),
+    san: z
+      .string()
+      .max(2000)
+      .regex(/^(?:DNS|URI|IP|email):./, 'a name with its kind, such as URI:spiffe://clinic/app')
+      .optional()
+      .describe('One of the alternative names, such as DNS:app.clinic.example.'),
+    name: callerName,
+    scopes: z.array(scope).min(1).describe('Rights of the caller.'),
+    models,
+  })
+  .refine(({ subject, san }) => subject !== undefined || san !== undefined, {
+    error: 'a certificate by subject or san; add one of them',
+  });
+
+export type ClientCertEntry = z.output<typeof clientCertSchema>;
+
 export const authSchema = z.strictObject({
   mode: z
     .enum(['none', 'api_key', 'jwt', 'both'])
@@ -109,4 +133,11 @@ export const authSchema = z.strictObject({
       'Further keys: a list in YAML or JSON with the fields of `keys`. A change is in force within two seconds; a faulty file leaves the last good keys in force.',
     ),
   jwt: jwtSchema.optional().describe('Tokens (JWT) of an identity provider.'),
+  clientCerts: z
+    .array(clientCertSchema)
+    .max(1000)
+    .default([])
+    .describe(
+      'Callers by their client certificate, in every mode but none; server.tls.client_ca signs them.',
+    ),
 });

@@ -7,6 +7,8 @@ interface TlsInput {
   cert: string;
   /** File with its private key. */
   key: string;
+  /** File with the authorities of client certificates (auth.client_certs). */
+  clientCa?: string | undefined;
 }
 
 interface ServerInput {
@@ -263,6 +265,19 @@ interface JwtInput {
   clockSkewSeconds?: number | undefined;
 }
 
+interface ClientCertsInput {
+  /** The whole subject, such as CN=app,O=Clinic. */
+  subject?: string | undefined;
+  /** One of the alternative names, such as DNS:app.clinic.example. */
+  san?: string | undefined;
+  /** Name of the caller, as the audit record shows it. */
+  name: string;
+  /** Rights of the caller. */
+  scopes: ('infer' | 'read' | 'write' | 'admin' | 'arms')[];
+  /** Only these models; absent: all. */
+  models?: string[] | undefined;
+}
+
 interface AuthInput {
   /**
    * api_key: callers show a key; jwt: a token of an identity provider; both: either; none: everyone
@@ -279,6 +294,10 @@ interface AuthInput {
   keysFile?: string | undefined;
   /** Tokens (JWT) of an identity provider. */
   jwt?: JwtInput | undefined;
+  /**
+   * Callers by their client certificate, in every mode but none; server.tls.client_ca signs them.
+   */
+  clientCerts?: ClientCertsInput[] | undefined;
 }
 
 interface AuditInput {

@@ -25,6 +25,9 @@ export const serverSchema = z.strictObject({
     .strictObject({
       cert: pathSchema.describe('File with the certificate chain.'),
       key: pathSchema.describe('File with its private key.'),
+      clientCa: pathSchema
+        .optional()
+        .describe('File with the authorities of client certificates (auth.client_certs).'),
     })
     .optional()
     .describe(

@@ -16,6 +16,9 @@ export async function openAuth({ config, cwd, log }: ServiceOptions): Promise<Au
   if ((mode === 'jwt' || mode === 'both') && jwt === undefined) {
     throw new ConfigError(`auth.mode: ${mode} needs auth.jwt with issuer and audience; add it`);
   }
+  if (config.auth.clientCerts.length > 0 && config.server.tls?.clientCa === undefined) {
+    throw new ConfigError('auth.client_certs needs server.tls.client_ca; add it');
+  }
   const auth = createAuthenticate(config.auth, {
     loopback: isLoopback(config.server.host),
     keysFile: keysFile === undefined ? undefined : { path: resolve(cwd, keysFile), file: keysFile },

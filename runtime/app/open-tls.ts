@@ -14,7 +14,11 @@ import type { ServiceOptions } from './service-options';
 export function openTls({ config, cwd, log }: ServiceOptions): ServerCertificate | undefined {
   const { tls } = config.server;
   if (tls === undefined) return undefined;
-  const files = { cert: resolve(cwd, tls.cert), key: resolve(cwd, tls.key) };
+  const files = {
+    cert: resolve(cwd, tls.cert),
+    key: resolve(cwd, tls.key),
+    ...(tls.clientCa !== undefined && { clientCa: resolve(cwd, tls.clientCa) }),
+  };
   try {
     return openServerCertificate({ ...files, now: clock.now, log });
   } catch (error) {

@@ -116,12 +116,11 @@ function openData(
     onShadow: reportShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),
     onFault: faultsOf(log),
   });
-  const { recognize } = auth;
   const end = (): void => {
     for (const part of [upstream, bounds.thread, auth, tls]) part?.close();
     lag.stop();
   };
-  return { table, load, metrics, data, recognize, onTableSwap, lag, tls, end, ...bounds };
+  return { table, load, metrics, data, auth, onTableSwap, lag, tls, end, ...bounds };
 }
 
 /** The longest a request of any model may still take. */
@@ -172,15 +171,16 @@ const wantsPage = ({ path, fields }: Pick<Exchange, 'path' | 'fields'>): boolean
 /** The public port: inference to the data plane, the rest to the management app behind it. */
 async function openPublic(
   { config }: ServiceOptions,
-  { data, held, callers, recognize, tls }: Data,
+  { data, held, callers, auth, tls }: Data,
   { app }: Control,
 ): Promise<Listener> {
   const { server } = config;
   const inner = await listenPrivately(app);
   const client = createHttpClient();
   // The app behind it authenticates the request itself.
-  const plane = { ...data.plane, authenticate: recognize };
-  const manage = createManagement({ client, place: { path: inner.path }, plane });
+  const plane = { ...data.plane, authenticate: auth.recognize };
+  const place = { path: inner.path };
+  const manage = createManagement({ client, place, plane, handOver: auth.handOver });
   const end = async (): Promise<void> => {
     client.close();
     await inner.close(0);

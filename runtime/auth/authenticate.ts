@@ -5,6 +5,7 @@ import type { IsTrustedProxy } from '../shared/trusted-proxies';
 import { callerAddress } from '../shared/trusted-proxies';
 import type { CountedResult } from './auth-counts';
 import { AuthCounts } from './auth-counts';
+import { ClientCertificates } from './client-certs';
 import { shownBy } from './credentials';
 import type { FailureClock } from './failed-attempts';
 import { FailedAttempts } from './failed-attempts';
@@ -13,7 +14,7 @@ import type { BrokenKeysFile, KeysFile, ReloadCounts } from './key-store';
 import { KeyStore } from './key-store';
 import type { NewKey } from './keys';
 import { KeyRing, newKey } from './keys';
-import type { AuthResult, Authenticate, Caller, Quotas } from './port';
+import type { AuthRequest, AuthResult, Authenticate, Caller, Quotas } from './port';
 import { ANYONE_NAME, refused } from './port';
 import type { LimitedCounts } from './quotas';
 import { CallerQuotas } from './quotas';
@@ -21,7 +22,8 @@ import type { TokenIssuer } from './token-issuer';
 import { createTokenIssuer } from './token-issuer';
 import { isToken } from './tokens';
 
-type AuthConfig = Pick<Config['auth'], 'mode' | 'keys'> & Partial<Pick<Config['auth'], 'jwt'>>;
+type AuthConfig = Pick<Config['auth'], 'mode' | 'keys'> &
+  Partial<Pick<Config['auth'], 'jwt' | 'clientCerts'>>;
 
 export interface AuthenticateOptions {
   /** Does the public port listen on this machine only? */
@@ -58,6 +60,8 @@ export interface Authentication {
   /** The same for a request that is authenticated, and counted, again. */
   readonly recognize: Authenticate;
   readonly quotas: Quotas;
+  /** The header by which `recognize` knows a caller that showed a certificate to another port. */
+  readonly handOver: (request: Pick<AuthRequest, 'certificate'>) => string | undefined;
   /** Generated because no key was configured; to be shown once at start. */
   readonly generatedKey?: string;
   /** Reads the file of keys and the keys of the issuer, and follows both. @throws KeysFileError */
@@ -124,6 +128,15 @@ const byEither =
     );
   };
 
+/** A certificate counts where the request shows nothing else. */
+const orByCertificate =
+  (certificates: ClientCertificates, recognize: Authenticate): Authenticate =>
+  (request) => {
+    const { key, bearer } = shownBy(request.fields);
+    const isOther = key !== undefined || bearer !== undefined;
+    return (isOther ? undefined : certificates.resultOf(request)) ?? recognize(request);
+  };
+
 interface Recognizer {
   readonly recognize: Authenticate;
   readonly configured: Config['auth']['keys'];
@@ -135,7 +148,7 @@ interface Recognizer {
  * key is generated, so that a service on a network is never open by accident.
  */
 function recognizerOf(
-  { mode, keys }: AuthConfig,
+  { mode, keys, clientCerts = [] }: AuthConfig,
   ring: KeyRing,
   issuer: TokenIssuer | undefined,
   { loopback, keysFile, generateKey = newKey }: AuthenticateOptions,
@@ -147,7 +160,7 @@ function recognizerOf(
     const recognize = isBoth ? byEither(ring, issuer) : byToken(issuer);
     return { recognize, configured: isBoth ? keys : [] };
   }
-  if (hasKeys) return { recognize: byKey(ring), configured: keys };
+  if (hasKeys || clientCerts.length > 0) return { recognize: byKey(ring), configured: keys };
   if (mode === undefined && loopback) return { recognize: openOnLoopback, configured: [] };
   const { key, sha256 } = generateKey();
   const admin = { name: 'generated', sha256, scopes: ['admin' as const] };
@@ -192,7 +205,11 @@ export function createAuthenticate(auth: AuthConfig, options: AuthenticateOption
     jwt === undefined || mode === 'none' || mode === 'api_key'
       ? undefined
       : createTokenIssuer(jwt, { clock, log, fetchJson });
-  const { recognize, configured, generatedKey } = recognizerOf(auth, ring, issuer, options);
+  const { configured, generatedKey, ...own } = recognizerOf(auth, ring, issuer, options);
+  const { clientCerts = [] } = auth;
+  const certificates = new ClientCertificates(clientCerts, clock.now);
+  const hasCertificates = clientCerts.length > 0 && mode !== 'none';
+  const recognize = hasCertificates ? orByCertificate(certificates, own.recognize) : own.recognize;
   const keysFile = mode === 'none' || mode === 'jwt' ? undefined : options.keysFile;
   const store = new KeyStore({ ring, configured, keysFile, log });
   const counts = new AuthCounts();
@@ -201,6 +218,7 @@ export function createAuthenticate(auth: AuthConfig, options: AuthenticateOption
     authenticate: guarded(recognize, counts, new FailedAttempts(clock), trust),
     recognize,
     quotas,
+    handOver: (request) => (hasCertificates ? certificates.handOver(request) : undefined),
     ...(generatedKey !== undefined && { generatedKey }),
     open: async () => {
       await store.open();

@@ -92,7 +92,21 @@ export interface AuthRequest {
   readonly fields: HeaderFields;
   /** Address of the connection. */
   readonly remoteAddress: string;
+  /** Of a connection whose other end showed one that `server.tls.client_ca` signed. */
+  readonly certificate?: ClientCertificate | undefined;
 }
+
+/** The used part of an X.509 certificate. */
+export interface ClientCertificate {
+  /** `CN=app`, each part in a line. */
+  readonly subject: string;
+  /** `DNS:a.example, URI:spiffe://a` */
+  readonly subjectAltName: string | undefined;
+  readonly validTo: string;
+}
+
+/** Header in which the data plane tells the management app who showed a certificate to it. */
+export const HAND_OVER_HEADER = 'x-ai-model-client-certificate';
 
 /** Tells who sent a request, at once where that can be known at once. Never rejects. */
 export type Authenticate = (request: AuthRequest) => AuthResult | Promise<AuthResult>;

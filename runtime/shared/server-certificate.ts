@@ -9,7 +9,15 @@ import type { Log } from './log';
 export interface CertificatePair {
   readonly cert: Buffer;
   readonly key: Buffer;
+  /** Authorities of client certificates; undefined: no client is asked for one. */
+  readonly ca?: Buffer;
 }
+
+/** Clients are asked for a certificate; one without it may still show a key. */
+export const clientVerification = ({ ca }: CertificatePair) => ({
+  requestCert: ca !== undefined,
+  rejectUnauthorized: false,
+});
 
 /** What a port takes its certificate from. */
 export interface CertificateSource {
@@ -31,6 +39,8 @@ export interface ServerCertificate extends CertificateSource {
 export interface ServerCertificateOptions {
   readonly cert: string;
   readonly key: string;
+  /** Authorities of client certificates. */
+  readonly clientCa?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Pick<Log, 'info' | 'error'>;
@@ -41,11 +51,21 @@ interface Loaded extends CertificatePair {
   readonly notAfter: number;
 }
 
-type Files = Pick<ServerCertificateOptions, 'cert' | 'key'>;
+type Files = Pick<ServerCertificateOptions, 'cert' | 'key' | 'clientCa'>;
 
 /** @throws when the files cannot be read, or do not belong together */
 function load(files: Files): Loaded {
-  const pair = { cert: readFileSync(files.cert), key: readFileSync(files.key) };
+  const { clientCa } = files;
+  const ca = clientCa === undefined ? undefined : readFileSync(clientCa);
+  // OpenSSL takes a file without any certificate for no authorities.
+  if (ca !== undefined && new X509Certificate(ca).subject === '') {
+    throw new Error(`${clientCa} is not a certificate authority: it has no name`);
+  }
+  const pair = {
+    cert: readFileSync(files.cert),
+    key: readFileSync(files.key),
+    ...(ca !== undefined && { ca }),
+  };
   const certificate = new X509Certificate(pair.cert);
   if (!certificate.checkPrivateKey(createPrivateKey(pair.key))) {
     throw new Error(`${files.key} is not the key of the certificate in ${files.cert}`);
@@ -55,8 +75,12 @@ function load(files: Files): Loaded {
   return { ...pair, notAfter: Date.parse(certificate.validTo) };
 }
 
+const EMPTY = Buffer.alloc(0);
+
 const isSame = (a: CertificatePair, b: CertificatePair): boolean =>
-  a.cert.equals(b.cert) && a.key.equals(b.key);
+  a.cert.equals(b.cert) &&
+  a.key.equals(b.key) &&
+  (a.ca === b.ca || b.ca?.equals(a.ca ?? EMPTY) === true);
 
 /**
  * Reads certificate and key, and reads them again when they change. A pair that cannot be used, or
@@ -88,7 +112,9 @@ export function openServerCertificate(options: ServerCertificateOptions): Server
       fault = message;
     }
   };
-  const watch = watchFiles([options.cert, options.key], reload, options.watch);
+  const { key, clientCa } = options;
+  const files = clientCa === undefined ? [cert, key] : [cert, key, clientCa];
+  const watch = watchFiles(files, reload, options.watch);
   return {
     pair: () => current,
     onChange: (listener) => {

@@ -1,4 +1,6 @@
-import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import type { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { Metadata, ServerInterceptingCallInterface, ServerUnaryCall } from '@grpc/grpc-js';
 import type { AuthResult } from '../../auth/port';
 import type { AuditLine } from '../handlers/audit-line';
 import { auditLineOf } from '../handlers/audit-line';
@@ -9,6 +11,7 @@ import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
 import { checkText, fieldsOf, HttpFault } from '../http/fields';
 import { CallerSignal } from '../http/server/caller-signal';
+import { clientCertificateOf } from '../http/server/client-certificate';
 import type { Plane } from '../handlers/request';
 
 // A call as the steps before its body know requests: metadata are its headers.
@@ -92,6 +95,17 @@ export const NO_FIELDS = fieldsOf('\r\n', 0);
 
 /** For the errors of calls whose metadata cannot be read. */
 export const untraced = (plane: Plane): Tracing => tracingOf({ fields: NO_FIELDS }, plane.newId);
+
+interface CallWithSession {
+  readonly stream?: { readonly session?: { readonly socket?: Socket } };
+}
+
+/** The library gives no access to the certificate as X.509. */
+export function certificateOf(call: ServerInterceptingCallInterface): X509Certificate | undefined {
+  const { stream } = call as unknown as CallWithSession;
+  const socket = stream?.session?.socket;
+  return socket && clientCertificateOf(socket);
+}
 
 /** Who sends a call, learned when its metadata came. A call has its own metadata. */
 const IDENTITIES = new WeakMap<Metadata, AuthResult>();

@@ -5,6 +5,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Listener } from '../../shared/listen';
 import { listenOn } from '../../shared/listen';
 import type { CertificateSource } from '../../shared/server-certificate';
+import { clientVerification } from '../../shared/server-certificate';
 import type { Plane } from '../handlers/request';
 import type { PortOptions } from '../http/server/server';
 import { RunningCalls } from './grpc-call';
@@ -31,7 +32,7 @@ class ReloadedCredentials extends ServerCredentials {
   readonly stop: () => void;
 
   constructor(tls: CertificateSource) {
-    super({}, { ...tls.pair() });
+    super(clientVerification(tls.pair()), { ...tls.pair() });
     this.stop = tls.onChange((pair) => this.updateSecureContextOptions({ ...pair }));
   }
 

@@ -20,7 +20,15 @@ import type { IncomingRequest } from '../http/exchange';
 import type { Fields } from '../http/fields';
 import { authenticated, refusalFor } from '../handlers/request';
 import type { GrpcCall, GrpcContext } from './grpc-call';
-import { grpcCallOf, fieldsFrom, hostOf, identified, NO_FIELDS, untraced } from './grpc-call';
+import {
+  certificateOf,
+  grpcCallOf,
+  fieldsFrom,
+  hostOf,
+  identified,
+  NO_FIELDS,
+  untraced,
+} from './grpc-call';
 import { createExtensions } from './extensions';
 import type { GrpcResponse } from './model-infer';
 import { modelInfer } from './model-infer';
@@ -145,7 +153,8 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
         try {
           fields = fieldsFrom(metadata, context.maxMetadataBytes);
           const own = fields;
-          const identity = context.plane.authenticate({ fields: own, remoteAddress });
+          const certificate = certificateOf(call);
+          const identity = context.plane.authenticate({ fields: own, remoteAddress, certificate });
           if (!(identity instanceof Promise)) return begin(own, identity);
           identity.then((one) => begin(own, one)).catch(fail);
         } catch (error) {

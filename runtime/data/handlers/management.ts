@@ -1,3 +1,4 @@
+import { HAND_OVER_HEADER } from '../../auth/port';
 import type { Exchange, HeaderText } from '../http/exchange';
 import { BodyTooLarge } from '../../shared/body';
 import { MemoryFull } from '../../shared/held-bytes';
@@ -26,6 +27,8 @@ export interface ManagementOptions {
   /** Where the management app listens; only this process can connect. */
   readonly place: ServerAddress;
   readonly plane: Pick<Plane, 'trust' | 'clock' | 'authenticate'>;
+  /** What tells the app who showed a client certificate; absent: nothing. */
+  readonly handOver?: (exchange: Exchange) => string | undefined;
 }
 
 /**
@@ -41,15 +44,19 @@ async function isRead(exchange: Exchange, plane: ManagementOptions['plane']): Pr
 }
 
 const FOR_US = filterOf(
-  (name) => name !== 'content-length' && !name.startsWith('x-forwarded-') && name !== 'forwarded',
+  (name) =>
+    name !== 'content-length' &&
+    name !== HAND_OVER_HEADER &&
+    !name.startsWith('x-forwarded-') &&
+    name !== 'forwarded',
 );
 const FOR_CALLER = filterOf(() => true);
 
 /** The app gets all end-to-end headers, credentials included. */
 function headersFor(
+  { plane: { trust }, handOver }: ManagementOptions,
   exchange: Exchange,
   body: Buffer | undefined,
-  trust: Plane['trust'],
 ): HeaderText {
   const kept = endToEnd(exchange.fields, FOR_US);
   const trusted = trust(exchange.remoteAddress);
@@ -57,7 +64,9 @@ function headersFor(
   const host = trusted ? calledHost(exchange, trust) : undefined;
   const named = host === undefined ? '' : `x-forwarded-host: ${host}\r\n`;
   const length = body === undefined ? '' : `content-length: ${body.length}\r\n`;
-  return kept + caller + named + length;
+  const shown = handOver?.(exchange);
+  const handed = shown === undefined ? '' : `${HAND_OVER_HEADER}: ${shown}\r\n`;
+  return kept + caller + named + length + handed;
 }
 
 function refuse(exchange: Exchange, { plane }: ManagementOptions, refusal: Refusal): void {
@@ -74,7 +83,7 @@ async function pass(options: ManagementOptions, exchange: Exchange): Promise<voi
   const method = KNOWN.has(exchange.method) ? exchange.method : UNKNOWN;
   const body = (await isRead(exchange, plane)) ? await exchange.body(MAX_BODY_BYTES) : undefined;
   const target = exchange.path + exchange.query;
-  const headers = headersFor(exchange, body, plane.trust);
+  const headers = headersFor(options, exchange, body);
   const repeatable = SAFE.has(method);
   const timeoutMs = TIMEOUT_MS;
   const takesRedirects = true;

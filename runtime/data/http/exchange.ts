@@ -1,4 +1,4 @@
-import type { AuthResult } from '../../auth/port';
+import type { AuthResult, ClientCertificate } from '../../auth/port';
 import type { AttemptResult } from '../../core/routing/outcome';
 import type { Holding } from '../../shared/held-bytes';
 import type { Fields } from './fields';
@@ -79,7 +79,7 @@ export interface RequestObserver {
 /** The part of a request that is known before its body, over HTTP or gRPC. */
 export type IncomingRequest = Pick<
   Exchange,
-  'fields' | 'remoteAddress' | 'secure' | 'signal' | 'identity' | 'account' | 'held'
+  'fields' | 'remoteAddress' | 'secure' | 'certificate' | 'signal' | 'identity' | 'account' | 'held'
 >;
 
 /** A whole body, or a streamed one. */
@@ -99,6 +99,8 @@ export interface Exchange {
   readonly fields: Fields;
   readonly remoteAddress: string;
   readonly secure: boolean;
+  /** Undefined: the caller showed none that an authority of ours signed. */
+  readonly certificate?: ClientCertificate | undefined;
   /** Aborted when the caller goes away before the answer is complete. */
   readonly signal: AbortSignalLike;
   /** Who sent it; undefined until that is known. */

@@ -18,6 +18,7 @@ import type { RequestHead } from './request-head';
 import type { BodyOwner } from './request-body';
 import { RequestBody } from './request-body';
 import { CallerSignal } from './caller-signal';
+import { clientCertificateOf } from './client-certificate';
 import { SLICE_BYTES, bufferSource } from '../buffers/buffer-source';
 import type { StartedResponse } from './response-writer';
 import { ONE_WRITE_BYTES, ResponseWriter, writeBoth } from './response-writer';
@@ -92,6 +93,10 @@ export class ServerExchange implements Exchange, BodyOwner {
     this.secure = connection.secure;
     this.held = connection.hold();
     this.incoming = new RequestBody(head, this);
+  }
+
+  get certificate(): Exchange['certificate'] {
+    return clientCertificateOf(this.connection.socket);
   }
 
   get hasBegun(): boolean {

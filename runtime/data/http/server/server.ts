@@ -5,6 +5,7 @@ import type { Exchange } from '../exchange';
 import { drain } from '../../../shared/drain';
 import type { HeldBytes } from '../../../shared/held-bytes';
 import type { CertificateSource } from '../../../shared/server-certificate';
+import { clientVerification } from '../../../shared/server-certificate';
 import type { ListenAddress, Listener } from '../../../shared/listen';
 import { listenOn } from '../../../shared/listen';
 import type { ConnectionsByAddress } from './connections-by-address';
@@ -108,6 +109,7 @@ function serverOf(
   const server = createTlsServer(
     {
       ...tls.pair(),
+      ...clientVerification(tls.pair()),
       handshakeTimeout: limits.headMs,
       allowHalfOpen: true,
     },
