@@ -50,9 +50,7 @@ export class KeyStore {
   async open(): Promise<void> {
     const { keysFile } = this.options;
     if (keysFile === undefined) return;
-    const watch = watchFiles([keysFile.path], () => void this.reload());
-    this.stop = watch.stop;
-    await watch.ready;
+    this.stop = watchFiles([keysFile.path], () => void this.reload()).stop;
     try {
       await this.load(keysFile);
     } catch (error) {

@@ -1,3 +1,5 @@
+import type { Stats } from 'node:fs';
+import { statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 
 /**
@@ -15,18 +17,25 @@ export interface FileWatchOptions {
 }
 
 export interface FileWatch {
-  /** Resolves after the first check: every later change is noticed. */
-  readonly ready: Promise<void>;
   /** No callback follows. */
   readonly stop: () => void;
 }
 
-/**
- * A value that changes whenever the file is written or replaced; undefined when it cannot be read.
- */
-async function fingerprint(file: string): Promise<string | undefined> {
-  const found = await stat(file).catch(() => undefined);
-  return found && `${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`;
+/** A value that changes whenever the file is written or replaced. */
+const textOf = ({ ino, size, mtimeMs, ctimeMs }: Stats): string =>
+  `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+
+/** Undefined when the file cannot be read. */
+const fingerprint = (file: string): Promise<string | undefined> =>
+  stat(file).then(textOf, () => undefined);
+
+/** The first one: a change after it is noticed, however soon it comes. */
+function fingerprintNow(file: string): string | undefined {
+  try {
+    return textOf(statSync(file));
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -38,14 +47,13 @@ export function watchFiles(
   onChange: () => void,
   { lookEveryMs = LOOK_EVERY_MS, quietMs = QUIET_MS }: FileWatchOptions = {},
 ): FileWatch {
-  let told: string | undefined;
-  let seen: string | undefined;
+  let told = files.map(fingerprintNow).join('|');
+  let seen = told;
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
   const look = async (): Promise<void> => {
     const now = (await Promise.all(files.map(fingerprint))).join('|');
     if (isStopped) return;
-    told ??= now;
     const isChanged = now !== told;
     const isQuiet = now === seen;
     seen = now;
@@ -57,5 +65,6 @@ export function watchFiles(
     isStopped = true;
     clearTimeout(timer);
   };
-  return { ready: look(), stop };
+  void look();
+  return { stop };
 }

@@ -21,11 +21,9 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-/** Follows files; resolves after the first look. */
-async function follow(...files: readonly string[]): Promise<void> {
-  const watch = watchFiles(files, () => (told += 1), FAST);
-  ({ stop } = watch);
-  await watch.ready;
+/** Every change after it is seen. */
+function follow(...files: readonly string[]): void {
+  ({ stop } = watchFiles(files, () => (told += 1), FAST));
 }
 
 async function sees(change: () => void): Promise<void> {
@@ -36,7 +34,7 @@ async function sees(change: () => void): Promise<void> {
 
 test('a file that is written, replaced, removed and added is reported each time', async () => {
   writeFileSync(file, '0');
-  await follow(file);
+  follow(file);
   await sees(() => writeFileSync(file, '1'));
   await sees(() => {
     writeFileSync(`${file}.new`, '2');
@@ -54,7 +52,7 @@ test('the mount of a Secret, which replaces a link two folders away, is reported
   version('..1', 'same size');
   symlinkSync('..1', join(root, '..data'));
   symlinkSync(join('..data', 'keys.yaml'), file);
-  await follow(file);
+  follow(file);
   await sees(() => {
     version('..2', 'same SIZE');
     symlinkSync('..2', join(root, '..data_tmp'));
@@ -64,7 +62,7 @@ test('the mount of a Secret, which replaces a link two folders away, is reported
 
 test('changes of each of two files are reported, and of a third none', async () => {
   const other = join(root, 'other');
-  await follow(file, other);
+  follow(file, other);
   await sees(() => writeFileSync(other, '1'));
   await sees(() => writeFileSync(file, '1'));
   const before = told;
