@@ -18,6 +18,8 @@ interface ServerInput {
   port?: number | undefined;
   /** Second port for /live, /ready, /metrics and peers. Off when absent. */
   opsPort?: number | undefined;
+  /** Address that the ops port listens on. Absent: `host`. */
+  opsHost?: string | undefined;
   /** Port for the Open Inference Protocol over gRPC. Off when absent; 0: any. */
   grpcPort?: number | undefined;
   /** Largest message over gRPC, inflated; a model’s own limit holds below it. */

@@ -12,6 +12,11 @@ export const serverSchema = z.strictObject({
   opsPort: port
     .optional()
     .describe('Second port for /live, /ready, /metrics and peers. Off when absent.'),
+  opsHost: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Address that the ops port listens on. Absent: `host`.'),
   grpcPort: port
     .optional()
     .describe('Port for the Open Inference Protocol over gRPC. Off when absent; 0: any.'),

@@ -43,6 +43,7 @@ const DECIDED: Readonly<Record<string, string>> = {
   'server.host': 'remove it',
   'server.port': 'remove it',
   'server.opsPort': 'remove it',
+  'server.opsHost': 'remove it',
   'server.grpcPort': 'use grpcPort of ModelService',
   'server.tls': 'use tls of ModelService',
   'auth.keysFile': 'use keys of ModelService',

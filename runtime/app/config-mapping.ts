@@ -50,7 +50,12 @@ export function clientOptionsOf({ routing }: Config): ClientOptions {
 }
 
 /** `[::1]`, the form in URLs, is `::1` for the kernel. */
-export const hostOf = ({ server }: Config): string => server.host.replace(/^\[|\]$/g, '');
+const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
+
+export const hostOf = ({ server }: Config): string => withoutBrackets(server.host);
+
+export const opsHostOf = ({ server }: Config): string =>
+  withoutBrackets(server.opsHost ?? server.host);
 
 /** Options of the gRPC port; undefined when it is not configured. */
 export function grpcOptionsOf(

@@ -37,6 +37,7 @@ import {
   edgeOptionsOf,
   grpcOptionsOf,
   hostOf,
+  opsHostOf,
   limitsOf,
   shadowLogMsOf,
   tuningOf,
@@ -236,7 +237,7 @@ async function openPorts(
   const http = await openPublic(options, data, control);
   opened.push(http);
   if (server.opsPort !== undefined) {
-    opened.push(await listenForOps(hostOf(options.config), server.opsPort, control.opsApp));
+    opened.push(await listenForOps(opsHostOf(options.config), server.opsPort, control.opsApp));
   }
   const grpc = await openGrpc(options, data);
   if (grpc !== undefined) opened.push(grpc);

@@ -9,6 +9,7 @@ import {
   limitsOf,
   shadowLogMsOf,
   tuningOf,
+  opsHostOf,
 } from '../../runtime/app/config-mapping';
 import { SAMPLE_MS } from '../../runtime/app/shadow-log';
 
@@ -102,4 +103,13 @@ test('a value out of range is refused with the range', () => {
   expect(() => parseConfig('routing:\n  retry_percent: 101\n')).toThrow(
     'config.yaml:2: routing.retry_percent: got 101, must be ≤ 100; lower it',
   );
+});
+
+test.each([
+  ['server: { ops_port: 9090 }', '127.0.0.1'],
+  ['server: { host: 0.0.0.0, ops_port: 9090 }', '0.0.0.0'],
+  ['server: { host: 0.0.0.0, ops_port: 9090, ops_host: 10.0.0.7 }', '10.0.0.7'],
+  ['server: { ops_port: 9090, ops_host: "[::1]" }', '::1'],
+])('the ops port of %j listens on %s', (text, host) => {
+  expect(opsHostOf(parseConfig(text))).toBe(host);
 });
