@@ -120,7 +120,7 @@ describe('the control plane', () => {
     await service.control.tick();
     const messages = service.logged.map(({ message }) => message);
     expect(messages).toEqual(expect.arrayContaining(['a tick could not act']));
-    expect(messages).toContain('metrics could not be observed');
+    expect(messages).toContain('metrics and health could not be observed');
   });
 });
 
