@@ -53,7 +53,7 @@ function ipv4Kind(address: number): HostKind {
 }
 
 /** The eight groups of an address; the last two may be written as IPv4. */
-function ipv6Groups(text: string): readonly number[] | undefined {
+export function ipv6Groups(text: string): readonly number[] | undefined {
   const [, front = text, v4] = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text) ?? [];
   const number = v4 === undefined ? undefined : ipv4Number(v4);
   const plain =

@@ -1,4 +1,4 @@
-import { BlockList, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 /** Whether the X-Forwarded-* headers from this address are trusted. */
 export type IsTrustedProxy = (address: string) => boolean;
@@ -35,5 +35,7 @@ export function callerAddress(
   if (!trust(remoteAddress)) return remoteAddress;
   // The last address that is not a trusted proxy: the caller can forge those before it.
   const chain = (fields.get('x-forwarded-for') ?? '').split(',').map((one) => one.trim());
-  return chain.findLast((one) => one !== '' && !trust(one)) ?? remoteAddress;
+  const told = chain.findLast((one) => one !== '' && !trust(one)) ?? '';
+  // A proxy may pass on any text. Copied: a slice would keep the whole head in memory.
+  return isIP(told) === 0 ? remoteAddress : Buffer.from(told).toString();
 }

@@ -25,6 +25,17 @@ test('the first failures of an address are answered at once, further ones later 
   expect(delays(2, own, '192.0.2.2')).toEqual([0, 0]);
 });
 
+test.each([
+  ['the same IPv6 network', '2001:db8:0:1::1', '2001:db8::1:ffff:0:0:2', 50],
+  ['another IPv6 network', '2001:db8:0:1::1', '2001:db8:0:2::1', 0],
+  ['another mapped IPv4 address', '::ffff:192.0.2.1', '::ffff:192.0.2.2', 0],
+  ['another mapped IPv4 address in hex', '::ffff:c000:201', '::ffff:c000:202', 0],
+])('an address of %s', (_, first, second, delay) => {
+  const own = scene();
+  delays(5, own, first);
+  expect(delays(1, own, second)).toEqual([delay]);
+});
+
 test('failures are forgotten', () => {
   const own = scene();
   delays(12, own);

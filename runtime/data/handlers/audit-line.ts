@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { AuditEntry } from '../../audit';
 import { STATUS_ABORTED } from '../../core/routing/error-codes';
 import type { IncomingRequest, RequestObserver } from '../http/exchange';
@@ -41,9 +40,7 @@ export class AuditLine implements RequestObserver {
     const { caller, model, arm, version, requestId, plane, request } = this;
     const at = plane.clock.now();
     const ms = at - this.began;
-    const told = callerAddress(plane.trust, request);
-    // A proxy may pass on any text.
-    const address = isIP(told) === 0 ? request.remoteAddress : told;
+    const address = callerAddress(plane.trust, request);
     const who = { caller, action: 'infer', model, arm, version };
     this.record({ at, ...who, ms, address, requestId, status });
   }
