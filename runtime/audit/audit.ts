@@ -4,11 +4,12 @@ import { AuditWriter } from './audit-writer';
 import type { ChainHead } from './chain';
 import { Chain } from './chain';
 import type { AuditEntry } from './entry';
-import { lineOf } from './entry';
+import { lineOf, refusedLine } from './entry';
 import type { Rotation } from './file-sink';
 import { fileSink } from './file-sink';
 import type { Sink } from './sink';
 import { streamSink } from './sink';
+import { UnrecognizedCallers } from './unrecognized';
 
 /** How the record is; shown by health and metrics. */
 export interface AuditStatus {
@@ -23,7 +24,7 @@ export interface AuditStatus {
 }
 
 export interface Audit {
-  /** A change, or an attempt at one. */
+  /** A change, or an attempt at one. Lines without a caller are limited, here and below. */
   readonly record: (entry: AuditEntry) => void;
   /** For frequent entries: written together with those of the next milliseconds. */
   readonly recordSoon: (entry: AuditEntry) => void;
@@ -111,6 +112,27 @@ function tellFault({ log, onFailure }: AuditOptions, fault: SinkFault | undefine
   log.error(`audit: no line can be written (${meanwhile}): ${fault.message}`);
 }
 
+/** Entries become lines here; those without a caller are limited. */
+function recorder(writer: AuditWriter, clock: AuditClock) {
+  const addSoon = (line: string): void => {
+    writer.add(line, false);
+    writer.flushSoon();
+  };
+  const unrecognized = new UnrecognizedCallers(clock, (lines) =>
+    addSoon(refusedLine(clock.now(), lines)),
+  );
+  const recordSoon = (entry: AuditEntry): void => {
+    if (entry.caller !== undefined || unrecognized.mayRecord(entry.address)) addSoon(lineOf(entry));
+  };
+  const record = (entry: AuditEntry): void => {
+    // Without a caller nothing was changed: it has no claim to the room kept for changes.
+    if (entry.caller === undefined) return recordSoon(entry);
+    writer.add(lineOf(entry), true);
+    void writer.flush();
+  };
+  return { record, recordSoon, end: () => unrecognized.end() };
+}
+
 /** Appends JSON lines in the order of the calls without blocking them. */
 export function createAudit(options: AuditOptions): Audit {
   const { file, chainKey, instance = 'local', onFailure = 'drop', clock, log } = options;
@@ -123,15 +145,10 @@ export function createAudit(options: AuditOptions): Audit {
   const endHeads = chain === undefined ? () => undefined : tellHeads(options, chain);
   // Opened now: a sink that cannot be written is known before the first change.
   void writer.flush();
+  const { record, recordSoon, end } = recorder(writer, clock);
   return {
-    record: (entry) => {
-      writer.add(lineOf(entry), true);
-      void writer.flush();
-    },
-    recordSoon: (entry) => {
-      writer.add(lineOf(entry), false);
-      writer.flushSoon();
-    },
+    record,
+    recordSoon,
     refusal: () => (onFailure === 'refuse' ? writer.fault?.message : undefined),
     status: () => ({
       isOn: true,
@@ -142,6 +159,7 @@ export function createAudit(options: AuditOptions): Audit {
     }),
     flush: () => writer.flush(),
     close: async () => {
+      end();
       const left = await writer.close();
       endHeads();
       if (left > 0) log.error(`audit: ${left} lines could not be written and are lost`);

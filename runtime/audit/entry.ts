@@ -43,6 +43,12 @@ export function lineOf(entry: AuditEntry): string {
 /** What each line of ours begins with, which tells a torn one from other text. */
 export const LINE_START = '{"time":"';
 
-/** Stands where lines were lost, so that the record itself says how many. */
-export const droppedLine = (at: number, lines: number): string =>
-  `${LINE_START}${isoOf(at)}","action":"dropped","lines":${lines}}\n`;
+/** Stands for lines that are not in the record, so that the record itself says how many. */
+const countLine = (at: number, action: string, lines: number): string =>
+  `${LINE_START}${isoOf(at)}","action":"${action}","lines":${lines}}\n`;
+
+/** Lines that were lost. */
+export const droppedLine = (at: number, lines: number): string => countLine(at, 'dropped', lines);
+
+/** Lines about callers that were not recognized, beyond their limit. */
+export const refusedLine = (at: number, lines: number): string => countLine(at, 'refused', lines);

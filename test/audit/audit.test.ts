@@ -106,6 +106,7 @@ test('drops lines, keeps room for changes, and records their number when a strea
   const log = heard();
   const audit = openAudit({ file: '-', stdout: stream, log });
   for (let index = 0; index < 200_000; index += 1) audit.recordSoon(entry);
+  audit.record({ ...entry, caller: undefined, requestId: 'of-a-stranger' });
   audit.record({ ...entry, requestId: 'a-change' });
   const flushed = audit.flush();
   const pump = setInterval(go, 1);
@@ -119,7 +120,8 @@ test('drops lines, keeps room for changes, and records their number when a strea
   ]);
   expect(text().length).toBeLessThan(22 * 2 ** 20);
   const lines = text().trimEnd().split('\n');
-  expect(lines).toHaveLength(200_000 - droppedLines + 2);
+  expect(lines).toHaveLength(200_001 - droppedLines + 2);
+  expect(text()).not.toContain('of-a-stranger');
   // There is room for a change when inferences have filled the rest.
   expect(lines.at(-2)).toContain('"request_id":"a-change"');
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ action: 'dropped', lines: droppedLines });
