@@ -16,7 +16,9 @@ const COUNTED_READ_BYTES = READ_BYTES / 2;
  * What one round of the event loop reads from all large bodies together. To read a megabyte takes
  * about a millisecond, and a small request needs several rounds from head to answer.
  */
-export const ROUND_BYTES = 8 * READ_BYTES;
+export const ROUND_BYTES = 16 * READ_BYTES;
+/** The first reads of a message are not limited: to pause a connection costs more than they do. */
+export const FREE_BYTES = 4 * READ_BYTES;
 /** Connections that go on in one round, with one read each. */
 const ROUND_CONNECTIONS = ROUND_BYTES / READ_BYTES;
 
@@ -76,6 +78,8 @@ export class ReadBudget {
   private chunks = 0;
   private bytes = 0;
   private roundId = -1;
+  /** Of the current message, by reads that are counted. */
+  private messageBytes = 0;
 
   /** @param mayRead is the connection to be read when its next round begins? */
   constructor(
@@ -92,6 +96,8 @@ export class ReadBudget {
   /** Counts one read: pauses the connection until a later round if its share is spent. */
   spendRead(bytes: number): void {
     if (bytes < COUNTED_READ_BYTES) return;
+    this.messageBytes += bytes;
+    if (this.messageBytes <= FREE_BYTES) return;
     if (this.roundId !== rounds.id) {
       this.roundId = rounds.id;
       this.bytes = 0;
@@ -116,9 +122,15 @@ export class ReadBudget {
     if (!rounds.isWaiting(this)) this.socket.resume();
   }
 
+  /** The next message begins. */
+  begin(): void {
+    this.messageBytes = 0;
+  }
+
   /** The next message, or none, begins: nothing is spent, and nothing goes on by itself. */
   renew(): void {
     rounds.leave(this);
     this.chunks = 0;
+    this.begin();
   }
 }

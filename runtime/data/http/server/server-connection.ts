@@ -232,6 +232,7 @@ export class ServerConnection implements ExchangeConnection {
     this.head = '';
     this.current = exchange;
     this.hasAsked = true;
+    this.budget.begin();
     if (this.aheadBytes > 0 && !exchange.isRead) {
       const bytes = this.next();
       this.keep(bytes, exchange.take(bytes));
