@@ -9,7 +9,7 @@ import type { Log } from './log';
 export interface CertificatePair {
   readonly cert: Buffer;
   readonly key: Buffer;
-  /** Authorities of client certificates; undefined: no client is asked for one. */
+  /** Authorities of clients; undefined: none is asked for. The same buffer until they change. */
   readonly ca?: Buffer;
 }
 
@@ -77,10 +77,11 @@ function load(files: Files): Loaded {
 
 const EMPTY = Buffer.alloc(0);
 
+const hasSameCa = (a: CertificatePair, b: CertificatePair): boolean =>
+  a.ca === b.ca || b.ca?.equals(a.ca ?? EMPTY) === true;
+
 const isSame = (a: CertificatePair, b: CertificatePair): boolean =>
-  a.cert.equals(b.cert) &&
-  a.key.equals(b.key) &&
-  (a.ca === b.ca || b.ca?.equals(a.ca ?? EMPTY) === true);
+  a.cert.equals(b.cert) && a.key.equals(b.key) && hasSameCa(a, b);
 
 /**
  * Reads certificate and key, and reads them again when they change. A pair that cannot be used, or
@@ -96,8 +97,9 @@ export function openServerCertificate(options: ServerCertificateOptions): Server
     if (loaded.notAfter <= now()) throw new Error(`the certificate in ${cert} has ended`);
     fault = undefined;
     if (isSame(loaded, current)) return;
-    current = loaded;
-    for (const listener of listeners) listener(loaded);
+    const { ca } = current;
+    current = hasSameCa(loaded, current) ? { ...loaded, ...(ca && { ca }) } : loaded;
+    for (const listener of listeners) listener(current);
     const notAfter = new Date(loaded.notAfter).toISOString();
     log.info('the certificate of the ports was read again', { notAfter });
   };

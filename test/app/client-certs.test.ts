@@ -1,11 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
+import type { Socket } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { credentials } from '@grpc/grpc-js';
 import { newKey } from '../../runtime/auth';
 import { HAND_OVER_HEADER } from '../../runtime/auth/port';
 import type { Service } from '../../runtime/app/service';
-import { connect } from '../data/grpc/support';
+import { connect as connectGrpc } from '../data/grpc/support';
 import type { Backend } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
 import type { Certificate } from '../support/certificates';
@@ -88,7 +92,7 @@ test('a caller is known by its certificate on each way in, and the record names 
     Buffer.from(app.key),
     Buffer.from(app.cert),
   );
-  const client = connect(Number(service.grpcAddress?.split(':')[1]), {}, secure);
+  const client = connectGrpc(Number(service.grpcAddress?.split(':')[1]), {}, secure);
   expect((await client.call('ServerLive')).reply.live).toBe(true);
   expect((await client.call('ServerLive')).reply.live).toBe(true);
   client.close();
@@ -126,8 +130,84 @@ test('no header stands for a certificate', async () => {
 
 test('over gRPC a key is accepted without a certificate, and nothing without both', async () => {
   const secure = credentials.createSsl(Buffer.from(servers.cert));
-  const client = connect(Number(service.grpcAddress?.split(':')[1]), {}, secure);
+  const client = connectGrpc(Number(service.grpcAddress?.split(':')[1]), {}, secure);
   expect((await client.call('ServerLive', {}, { 'x-api-key': key.key })).reply.live).toBe(true);
   expect(await client.fail('ServerLive')).toMatchObject({ code: 16 });
   client.close();
+});
+
+describe('authorities that change', () => {
+  const others = createAuthority('others');
+  /** One connection that is kept open. */
+  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  afterAll(() => kept.destroy());
+
+  const trust = async (...authorities: readonly Certificate[]): Promise<void> => {
+    const bundle = authorities.map(({ cert }) => cert).join('');
+    writeFileSync(join(project.path, 'ca.crt'), bundle);
+    await service.reload();
+  };
+  const askKept = (): Promise<readonly [status: number, localPort: number]> =>
+    new Promise((resolve, reject) => {
+      const { port } = new URL(service.url);
+      const tls = { ca: servers.cert, cert: app.cert, key: app.key };
+      const path = '/api/v1/models';
+      const sent = request({ host: '127.0.0.1', port, path, agent: kept, ...tls }, (answer) => {
+        const { localPort = 0 } = answer.socket;
+        answer.resume();
+        answer.on('end', () => resolve([answer.statusCode ?? 0, localPort]));
+      });
+      sent.on('error', reject);
+      sent.end();
+    });
+  const opened = (): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = connectTcp(Number(new URL(service.url).port), '127.0.0.1', () =>
+        resolve(socket),
+      );
+    });
+  const shaken = (socket: Socket): Promise<TLSSocket> =>
+    new Promise((resolve, reject) => {
+      const tls = { ca: servers.cert, cert: app.cert, key: app.key, host: '127.0.0.1' };
+      const secure = connectTls({ socket, ...tls }, () => resolve(secure));
+      secure.on('error', reject);
+    });
+
+  test('withdraw what they signed on open connections, and nothing before', async () => {
+    const [status, localPort] = await askKept();
+    expect(status).toBe(200);
+    const secure = credentials.createSsl(
+      Buffer.from(servers.cert),
+      Buffer.from(app.key),
+      Buffer.from(app.cert),
+    );
+    const client = connectGrpc(Number(service.grpcAddress?.split(':')[1]), {}, secure);
+    expect((await client.call('ServerLive')).reply.live).toBe(true);
+
+    await trust(others, clients);
+    expect(await askKept()).toEqual([200, localPort]);
+    expect((await client.call('ServerLive')).reply.live).toBe(true);
+
+    await trust(others);
+    expect(await askKept()).toEqual([401, localPort]);
+    expect(await client.fail('ServerLive')).toMatchObject({ code: 16 });
+    client.close();
+    await trust(clients);
+    expect(await askKept()).toEqual([200, localPort]);
+  });
+
+  test('withdraw what they signed in a handshake that began before and ends later', async () => {
+    const early = await opened();
+    // Accepted after it.
+    expect(await ask('/api/v1/models', app)).toBe(200);
+    await trust(others);
+    const socket = await shaken(early);
+    const answer = new Promise<string>((resolve) => {
+      socket.once('data', (bytes) => resolve(bytes.toString()));
+    });
+    socket.write('GET /api/v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+    expect(await answer).toMatch(/^HTTP\/1.1 401 /);
+    socket.destroy();
+    await trust(clients);
+  });
 });

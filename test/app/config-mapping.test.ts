@@ -2,7 +2,7 @@ import { parseConfig } from '../../runtime/app/config';
 import { DEFAULT_TUNING } from '../../runtime/core/routing/tuning';
 import { DEFAULT_LIMITS } from '../../runtime/data';
 import { DEFAULT_CLIENT } from '../../runtime/data/http/client/client';
-import { DEFAULT_CALLER_LIMITS } from '../../runtime/data/http/server/server-connection';
+import { DEFAULT_CALLER_LIMITS } from '../../runtime/data/http/server/caller-limits';
 import {
   callerLimitsOf,
   clientOptionsOf,

@@ -11,7 +11,7 @@ import { tracingOf } from '../upstream/headers';
 import type { Fields } from '../http/fields';
 import { checkText, fieldsOf, HttpFault } from '../http/fields';
 import { CallerSignal } from '../http/server/caller-signal';
-import { clientCertificateOf } from '../http/server/client-certificate';
+import type { ShownCertificates } from '../http/server/client-certificate';
 import type { Plane } from '../handlers/request';
 
 // A call as the steps before its body know requests: metadata are its headers.
@@ -44,8 +44,8 @@ export class RunningCalls {
 export interface GrpcContext {
   readonly running: RunningCalls;
   readonly plane: Plane;
-  /** The port speaks TLS. */
-  readonly secure: boolean;
+  /** Absent: the port does not speak TLS. */
+  readonly certificates: ShownCertificates | undefined;
   /** The library has no limit of its own below that of HTTP/2. */
   readonly maxMetadataBytes: number;
 }
@@ -101,10 +101,13 @@ interface CallWithSession {
 }
 
 /** The library gives no access to the certificate as X.509. */
-export function certificateOf(call: ServerInterceptingCallInterface): X509Certificate | undefined {
+export function certificateOf(
+  { certificates }: Pick<GrpcContext, 'certificates'>,
+  call: ServerInterceptingCallInterface,
+): X509Certificate | undefined {
   const { stream } = call as unknown as CallWithSession;
   const socket = stream?.session?.socket;
-  return socket && clientCertificateOf(socket);
+  return socket && certificates?.of(socket);
 }
 
 /** Who sends a call, learned when its metadata came. A call has its own metadata. */
@@ -115,7 +118,7 @@ export const identified = (metadata: Metadata, identity: AuthResult): void =>
 
 /** @throws Refusal */
 export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, Buffer>): GrpcCall {
-  const { plane, secure, maxMetadataBytes } = context;
+  const { plane, certificates, maxMetadataBytes } = context;
   const fields = fieldsFrom(call.metadata, maxMetadataBytes);
   const signal = new CallerSignal();
   // Also emitted after the end, when no listener is left.
@@ -128,7 +131,15 @@ export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, B
   // Of the answer; the message is counted where it comes in.
   const held = plane.held.of(remoteAddress);
   return {
-    exchange: { fields, signal, secure, remoteAddress, identity, account, held },
+    exchange: {
+      fields,
+      signal,
+      secure: certificates !== undefined,
+      remoteAddress,
+      identity,
+      account,
+      held,
+    },
     tracing,
     account,
     deadline: Number(call.getDeadline()),

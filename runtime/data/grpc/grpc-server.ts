@@ -7,6 +7,7 @@ import { listenOn } from '../../shared/listen';
 import type { CertificateSource } from '../../shared/server-certificate';
 import { clientVerification } from '../../shared/server-certificate';
 import type { Plane } from '../handlers/request';
+import { ShownCertificates } from '../http/server/client-certificate';
 import type { PortOptions } from '../http/server/server';
 import { RunningCalls } from './grpc-call';
 import { admissionInterceptor, serviceOf } from './service';
@@ -42,9 +43,13 @@ class ReloadedCredentials extends ServerCredentials {
   }
 }
 
-function serverOf(options: GrpcServerOptions, running: RunningCalls): Server {
-  const { plane, tls, maxMetadataBytes } = options;
-  const context = { plane, secure: tls !== undefined, maxMetadataBytes, running };
+function serverOf(
+  options: GrpcServerOptions,
+  running: RunningCalls,
+  certificates: ShownCertificates | undefined,
+): Server {
+  const { plane, maxMetadataBytes } = options;
+  const context = { plane, certificates, maxMetadataBytes, running };
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes,
     'grpc.max_concurrent_streams': MAX_STREAMS,
@@ -70,7 +75,8 @@ function watchFirstByte(socket: Socket, ms: number): void {
 /** Opens a port for gRPC. @throws with the address in its message when it cannot */
 export async function openGrpcServer(options: GrpcServerOptions): Promise<Listener> {
   const running = new RunningCalls();
-  const server = serverOf(options, running);
+  const certificates = options.tls && new ShownCertificates(options.tls);
+  const server = serverOf(options, running, certificates);
   // The sockets are our own, so that they are bounded, and cut when it is time.
   const secure = options.tls && new ReloadedCredentials(options.tls);
   const injector = server.createConnectionInjector(secure ?? ServerCredentials.createInsecure());
@@ -82,6 +88,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<Listen
     open.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => open.delete(socket));
+    certificates?.add(socket);
     injector.injectConnection(socket);
   });
   sockets.maxConnections = options.maxConnections;

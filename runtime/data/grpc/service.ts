@@ -153,7 +153,7 @@ export function admissionInterceptor(context: GrpcContext): ServerInterceptor {
         try {
           fields = fieldsFrom(metadata, context.maxMetadataBytes);
           const own = fields;
-          const certificate = certificateOf(call);
+          const certificate = certificateOf(context, call);
           const identity = context.plane.authenticate({ fields: own, remoteAddress, certificate });
           if (!(identity instanceof Promise)) return begin(own, identity);
           identity.then((one) => begin(own, one)).catch(fail);

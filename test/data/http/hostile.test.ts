@@ -3,10 +3,8 @@ import type { Authenticate } from '../../../runtime/auth/port';
 import type { Exchange } from '../../../runtime/data/http/exchange';
 import { fieldsOf, keepsAlive } from '../../../runtime/data/http/fields';
 import { BodyBuffer } from '../../../runtime/data/http/buffers/body-buffer';
-import {
-  DEFAULT_CALLER_LIMITS,
-  ServerConnection,
-} from '../../../runtime/data/http/server/server-connection';
+import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/caller-limits';
+import { ServerConnection } from '../../../runtime/data/http/server/server-connection';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { sendRaw, startPlane, stopPlanes } from '../../support/plane';
 import { FakeSocket, plainly, settled } from './support';

@@ -8,8 +8,8 @@ import {
   DEFAULT_CLIENT,
   awaitResponse,
 } from '../../../runtime/data/http/client/client';
-import type { CallerLimits } from '../../../runtime/data/http/server/server-connection';
-import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/server-connection';
+import type { CallerLimits } from '../../../runtime/data/http/server/caller-limits';
+import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/caller-limits';
 import type { Listener } from '../../../runtime/shared/listen';
 import { openHttpServer } from '../../../runtime/data/http/server/server';
 import { readAll } from '../../../runtime/data/upstream/collect';

@@ -17,10 +17,8 @@ import {
 } from '../../../runtime/data/http/buffers/read-budget';
 import type { HttpClient } from '../../../runtime/data/http/client/client';
 import { createHttpClient, awaitResponse } from '../../../runtime/data/http/client/client';
-import {
-  DEFAULT_CALLER_LIMITS,
-  ServerConnection,
-} from '../../../runtime/data/http/server/server-connection';
+import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/caller-limits';
+import { ServerConnection } from '../../../runtime/data/http/server/server-connection';
 import { plainly } from './support';
 
 // How many chunks of one byte a round of the event loop takes, over real sockets.

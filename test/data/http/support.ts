@@ -2,10 +2,8 @@ import { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { Exchange } from '../../../runtime/data/http/exchange';
 import type { WriteRefusal } from '../../../runtime/data/http/server/early-refusal';
-import {
-  DEFAULT_CALLER_LIMITS,
-  ServerConnection,
-} from '../../../runtime/data/http/server/server-connection';
+import { DEFAULT_CALLER_LIMITS } from '../../../runtime/data/http/server/caller-limits';
+import { ServerConnection } from '../../../runtime/data/http/server/server-connection';
 
 /** A socket without a network: what is pushed comes in, what is written is kept. */
 export class FakeSocket extends Duplex {

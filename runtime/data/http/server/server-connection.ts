@@ -3,35 +3,16 @@ import type { Exchange } from '../exchange';
 import type { HeldBytes, Holding } from '../../../shared/held-bytes';
 import { UNCOUNTED } from '../../../shared/held-bytes';
 import { ReadBudget } from '../buffers/read-budget';
-import { HttpFault, MAX_HEAD_BYTES } from '../fields';
+import { HttpFault } from '../fields';
 import { HeadReader } from '../buffers/head-reader';
+import type { CallerLimits } from './caller-limits';
 import { CallerProbe } from './caller-probe';
+import type { ShownCertificates } from './client-certificate';
 import type { WriteRefusal } from './early-refusal';
 import { parsePartialRequest, refusalText } from './early-refusal';
 import { parseRequest } from './request-head';
 import type { ExchangeConnection } from './server-exchange';
 import { ServerExchange } from './server-exchange';
-
-/** Limits on the time and memory that one caller may use. */
-export interface CallerLimits {
-  /** A head that does not come in this time is not coming. */
-  readonly headMs: number;
-  /** Longer than clients and load balancers keep idle connections, so that they close first. */
-  readonly keepAliveMs: number;
-  readonly maxHeadBytes: number;
-  /** Between two pieces of a body, and for each 64 KiB of it; milliseconds. */
-  readonly bodyMs: number;
-  /** A caller that takes nothing of its answer for so long has gone; milliseconds. */
-  readonly stallMs: number;
-}
-
-export const DEFAULT_CALLER_LIMITS: CallerLimits = {
-  headMs: 10_000,
-  keepAliveMs: 75_000,
-  maxHeadBytes: MAX_HEAD_BYTES,
-  bodyMs: 30_000,
-  stallMs: 30_000,
-};
 
 /** Input after a refusal is still read for this time, so that a reset does not destroy the refusal. */
 const LINGER_MS = 1000;
@@ -48,6 +29,8 @@ export interface ConnectionCallbacks {
   readonly limits: CallerLimits;
   /** Memory for all requests; absent: without a bound. */
   readonly held?: HeldBytes;
+  /** Absent: the port does not speak TLS. */
+  readonly certificates?: Pick<ShownCertificates, 'of'>;
   /** The server ends: answers say so. */
   readonly isClosing: () => boolean;
 }
@@ -113,6 +96,10 @@ export class ServerConnection implements ExchangeConnection {
 
   get bodyMs(): number {
     return this.callbacks.limits.bodyMs;
+  }
+
+  get certificate(): Exchange['certificate'] {
+    return this.callbacks.certificates?.of(this.socket);
   }
 
   /** ExchangeConnection: memory for a request that begins. */

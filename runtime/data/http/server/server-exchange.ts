@@ -18,7 +18,6 @@ import type { RequestHead } from './request-head';
 import type { BodyOwner } from './request-body';
 import { RequestBody } from './request-body';
 import { CallerSignal } from './caller-signal';
-import { clientCertificateOf } from './client-certificate';
 import { SLICE_BYTES, bufferSource } from '../buffers/buffer-source';
 import type { StartedResponse } from './response-writer';
 import { ONE_WRITE_BYTES, ResponseWriter, writeBoth } from './response-writer';
@@ -36,6 +35,8 @@ export interface ExchangeConnection {
   readonly socket: Socket;
   readonly remoteAddress: string;
   readonly secure: boolean;
+  /** That the caller showed, and an authority of the port signed. */
+  readonly certificate?: Exchange['certificate'];
   /** A caller that takes nothing for so long has gone; milliseconds. */
   readonly stallMs: number;
   /** Between two pieces of a body, and for each 64 KiB of it; milliseconds. */
@@ -96,7 +97,7 @@ export class ServerExchange implements Exchange, BodyOwner {
   }
 
   get certificate(): Exchange['certificate'] {
-    return clientCertificateOf(this.connection.socket);
+    return this.connection.certificate;
   }
 
   get hasBegun(): boolean {

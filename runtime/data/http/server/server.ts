@@ -8,12 +8,14 @@ import type { CertificateSource } from '../../../shared/server-certificate';
 import { clientVerification } from '../../../shared/server-certificate';
 import type { ListenAddress, Listener } from '../../../shared/listen';
 import { listenOn } from '../../../shared/listen';
+import type { CallerLimits } from './caller-limits';
+import { DEFAULT_CALLER_LIMITS } from './caller-limits';
+import { ShownCertificates } from './client-certificate';
 import type { ConnectionsByAddress } from './connections-by-address';
 import { HttpFault } from '../fields';
 import type { WriteRefusal } from './early-refusal';
 import { refusalText } from './early-refusal';
-import type { CallerLimits } from './server-connection';
-import { DEFAULT_CALLER_LIMITS, ServerConnection } from './server-connection';
+import { ServerConnection } from './server-connection';
 
 /** A connection that is refused is kept for so long, so that its caller can read why; milliseconds. */
 const LINGER_MS = 1000;
@@ -94,6 +96,7 @@ function serverOf(
   { tls, limits = DEFAULT_CALLER_LIMITS, callers, refuse }: HttpServerOptions,
   connections: Connections,
   onSocket: (socket: Socket, secure: boolean) => void,
+  certificates: ShownCertificates | undefined,
 ): Server {
   const refusing = new ConnectionRefuser(refuse);
   const isAdmitted = (socket: Socket): boolean => {
@@ -115,14 +118,16 @@ function serverOf(
     },
     (socket) => onSocket(socket, true),
   );
-  // Connections that are open keep theirs.
+  // Connections that are open keep theirs; certificates of clients are checked again.
   server.once(
     'close',
     tls.onChange((pair) => server.setSecureContext(pair)),
   );
   // Until the handshake is done there is only the raw one.
   server.on('connection', (socket: Socket) => {
-    if (isAdmitted(socket)) connections.add(socket);
+    if (!isAdmitted(socket)) return;
+    connections.add(socket);
+    certificates?.add(socket);
   });
   server.on('tlsClientError', (_, socket) => socket.destroy());
   return server;
@@ -131,16 +136,18 @@ function serverOf(
 /** Opens a port for HTTP/1.1. @throws with the address in its message when it cannot */
 export async function openHttpServer(options: HttpServerOptions): Promise<Listener> {
   const connections = new Connections();
+  const certificates = options.tls && new ShownCertificates(options.tls);
   const callbacks = {
     handle: (exchange: Exchange): void => void options.handle(exchange),
     refuse: options.refuse,
     limits: options.limits ?? DEFAULT_CALLER_LIMITS,
     ...(options.held !== undefined && { held: options.held }),
+    ...(certificates && { certificates }),
     isClosing: () => connections.isClosing,
   };
-  const server = serverOf(options, connections, (socket, secure) =>
-    connections.add(socket, new ServerConnection(socket, secure, callbacks)),
-  );
+  const accept = (socket: Socket, secure: boolean): void =>
+    connections.add(socket, new ServerConnection(socket, secure, callbacks));
+  const server = serverOf(options, connections, accept, certificates);
   server.maxConnections = options.maxConnections;
   server.on('drop', () => options.callers?.makeRoom());
   const port = await listenOn(server, options, '; choose another --port');

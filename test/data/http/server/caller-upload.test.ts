@@ -5,10 +5,8 @@ import type {
   BodySink,
   Upload,
 } from '../../../../runtime/data/http/exchange';
-import {
-  DEFAULT_CALLER_LIMITS,
-  ServerConnection,
-} from '../../../../runtime/data/http/server/server-connection';
+import { DEFAULT_CALLER_LIMITS } from '../../../../runtime/data/http/server/caller-limits';
+import { ServerConnection } from '../../../../runtime/data/http/server/server-connection';
 import { FakeSocket, plainly, settled } from '../support';
 
 // What of a body that is passed on is in our memory, byte by byte.
