@@ -14,7 +14,9 @@ import { wholeNumber } from './serve-onnx';
 
 interface VerifyOptions {
   readonly keyFile: string;
-  readonly head?: string;
+  readonly head: readonly string[];
+  readonly from: number;
+  readonly newChain: readonly string[];
 }
 
 interface TailOptions extends LineFilter {
@@ -34,44 +36,54 @@ function fileAt(io: Io, file: string): string {
 
 const placeText = ({ file, line }: LinePlace): string => `${file}:${line}`;
 
-function reportLines({
-  files,
-  lines,
-  spans,
-  faults,
-  faultCount,
-  tornBytes,
-}: ChainReport): string[] {
-  const found = spans.map(
-    ({ instance, begin, end }) =>
-      `chain of ${instance}: number ${begin.n} (${placeText(begin)}) to ${end.n} (${placeText(end)}), MAC ${end.mac}`,
-  );
+/** The findings without the last line, which counts them. */
+function foundLines({ faults, faultCount, tornBytes, missingHeads }: ChainReport): string[] {
   const wrong = faults.map((one) => `${placeText(one)}: ${one.message}`);
   const more = faultCount > faults.length ? [`and ${faultCount - faults.length} more`] : [];
   const torn =
     tornBytes === 0 ? [] : [`the last ${tornBytes} bytes are a line that was not written whole`];
+  const missed = missingHeads.map(
+    (head) => `no line has the MAC ${head}: lines were cut off, or it is of another record`,
+  );
+  return [...torn, ...wrong, ...more, ...missed];
+}
+
+function reportLines(report: ChainReport): string[] {
+  const { files, lines, spans, spanCount, faultCount } = report;
+  const older = spanCount > spans.length ? [`${spanCount - spans.length} older chains`] : [];
+  const found = spans.map(
+    ({ instance, begin, end }) =>
+      `chain of ${instance}: number ${begin.n} (${placeText(begin)}) to ${end.n} (${placeText(end)}), MAC ${end.mac}`,
+  );
   const read = `${counted(lines, 'line')} in ${counted(files, 'file')}`;
   const fit = faultCount === 0 ? 'all fit the key' : `${counted(faultCount, 'fault')}`;
-  return [...found, ...torn, ...wrong, ...more, `${read}: ${fit}`];
+  return [...older, ...found, ...foundLines(report), `${read}: ${fit}`];
+}
+
+/** A repeatable option that takes a MAC, or its beginning. */
+function macOption(flag: string) {
+  return (text: string, before: readonly string[]): readonly string[] => {
+    if (/^[0-9a-f]{12,64}$/i.test(text)) return [...before, text];
+    throw new CommandError(
+      `${flag}: got ${text}, must be 12 to 64 hex digits of a MAC; take it from the log`,
+      EXIT.usage,
+    );
+  };
 }
 
 function verify({ io, format, finish }: CommandContext) {
-  return async (file: string, { keyFile, head }: VerifyOptions): Promise<void> => {
-    if (head !== undefined && !/^[0-9a-f]{12,64}$/i.test(head)) {
-      throw new CommandError(
-        `--head: got ${head}, must be 12 to 64 hex digits of a MAC; take it from the log`,
-        EXIT.usage,
-      );
-    }
+  return async (file: string, options: VerifyOptions): Promise<void> => {
+    const { keyFile, head, from, newChain } = options;
     const { readChainKey } = require('../../runtime/audit/chain') as typeof Chain;
+    const { plain } = require('../../runtime/audit/tail') as typeof Tail;
     const { recordFiles, verifyChain } = require('../../runtime/audit/verify') as typeof Verify;
     const key = readChainKey(fileAt(io, keyFile));
-    const report = await verifyChain(await recordFiles(fileAt(io, file)), key, head);
-    const isMissed = report.hasHead === false;
-    const missed = `no line has the MAC ${head}: lines were cut off, or it is of another record`;
+    const files = await recordFiles(fileAt(io, file));
+    const report = await verifyChain(files, key, { heads: head, from, newChains: newChain });
     if (format() === 'json') io.out(`${JSON.stringify(report)}\n`);
-    else io.out([...reportLines(report), ...(isMissed ? [missed] : []), ''].join('\n'));
-    finish(report.faultCount > 0 || isMissed ? EXIT.findings : EXIT.ok);
+    else io.out([...reportLines(report).map(plain), ''].join('\n'));
+    const isWrong = report.faultCount > 0 || report.missingHeads.length > 0;
+    finish(isWrong ? EXIT.findings : EXIT.ok);
   };
 }
 
@@ -108,7 +120,21 @@ export function addAudit(program: Command, context: CommandContext): void {
     .requiredOption('--key-file <file>', 'audit.chain_key_file of the service')
     .option(
       '--head <mac>',
-      'a MAC that must be there, from the log; finds a record cut off at its end',
+      'a MAC that must be there, from the log; finds a record cut off at its end; repeatable',
+      macOption('--head'),
+      [],
+    )
+    .option(
+      '--from <n>',
+      'the first number of a record whose older files were deleted on purpose',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+      1,
+    )
+    .option(
+      '--new-chain <mac>',
+      'the MAC of a line that begins a new chain on purpose; repeatable',
+      macOption('--new-chain'),
+      [],
     )
     .addHelpText(
       'after',

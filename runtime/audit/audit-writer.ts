@@ -288,6 +288,8 @@ export class AuditWriter {
     if (last !== undefined && last.mac === chain.head.mac) return;
     if (lastLines.length > 0 && !chain.fits(lastLines)) {
       warn('audit: the last lines of the file do not fit the chain key; another file is begun');
+      // The chain goes on where it can: lines cut off the file that is put away are missed then.
+      if (chain.head === GENESIS) chain.head = (await chain.lastThatFits(sink.lines())) ?? GENESIS;
       await sink.setAside();
       return this.open(bytes);
     }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { isoOf } from '../shared/iso';
 import { quoted } from '../shared/quoted';
 import { LINE_START } from './entry';
+import type { FileLine } from './line-reader';
 
 // Each line ends in its number and the MAC of the line before together with this one, up to its own
 // MAC: `…,"n":57,"mac":"64 hex digits"}`. A line that is changed, removed, moved or put in between
@@ -116,5 +117,23 @@ export class Chain {
     const previous = openingOf(last)?.previous ?? sealedLine(lines.at(-2) ?? '')?.mac;
     if (found === undefined || previous === undefined) return false;
     return macOf(this.key, previous, found.body) === found.mac;
+  }
+
+  /** The last line of a file that fits the key; undefined: none does. */
+  async lastThatFits(lines: AsyncIterable<FileLine>): Promise<ChainHead | undefined> {
+    let previous: string | undefined;
+    let last: ChainHead | undefined;
+    for await (const { bytes } of lines) {
+      const found = sealedLine(bytes.toString('latin1'));
+      previous = openingOf(bytes.toString())?.previous ?? previous;
+      const fits =
+        found !== undefined &&
+        previous !== undefined &&
+        macOf(this.key, previous, Buffer.from(found.body, 'latin1')) === found.mac;
+      // By number: a copy of older lines may stand at the end.
+      if (fits && found.n > (last?.n ?? 0)) last = { n: found.n, mac: found.mac };
+      previous = found?.mac;
+    }
+    return last;
   }
 }

@@ -1,11 +1,13 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LINE_START } from './entry';
+import type { FileLine } from './line-reader';
+import { linesOf } from './line-reader';
 import { rotatedFiles, rotatedName } from './rotated-files';
 import type { Opened, Sink } from './sink';
-import { PartialWrite } from './sink';
+import { noLines, PartialWrite } from './sink';
 
 /** When a file is put away and another one begun. */
 export interface Rotation {
@@ -45,6 +47,8 @@ const LINE_FEED = 0x0a;
 /** The file that is written. */
 interface OpenFile {
   readonly handle: FileHandle;
+  /** Without symbolic links: rotation renames the file, not the link to it. */
+  readonly path: string;
   readonly isRegular: boolean;
   readonly ino: number;
   size: number;
@@ -97,7 +101,7 @@ async function openFile({ file, now, warn }: FileSinkOptions): Promise<[OpenFile
   try {
     const found = await handle.stat();
     const isRegular = found.isFile();
-    const as = { handle, isRegular, ino: found.ino };
+    const as = { handle, path: await realpath(file), isRegular, ino: found.ino };
     if (!isRegular) return [{ ...as, size: 0, since: now() }, { lastLines: [] }];
     const from = Math.max(0, found.size - TAIL_BYTES);
     const tail = await readAt(handle, from, found.size - from);
@@ -151,7 +155,8 @@ class FileSink implements Sink {
 
   async open(bytes: number): Promise<Opened | undefined> {
     if (this.current !== undefined && !(await this.isInPlace())) await this.release();
-    if (this.current !== undefined && this.isDue(this.current, bytes)) await this.rotate();
+    const { current } = this;
+    if (current !== undefined && this.isDue(current, bytes)) await this.rotate(current.path);
     if (this.current !== undefined) return undefined;
     const [opened, found] = await openFile(this.options);
     this.current = opened;
@@ -175,30 +180,34 @@ class FileSink implements Sink {
   }
 
   /** Where that is refused, the file is written on: a file too large is better than a lost line. */
-  private async rotate(): Promise<void> {
-    const { file, now, warn } = this.options;
+  private async rotate(path: string): Promise<void> {
+    const { now, warn } = this.options;
     try {
-      await rename(file, rotatedName(file, now()));
+      await rename(path, rotatedName(path, now()));
     } catch (error) {
       this.rotateFrom = now() + 60_000;
       return warn(`audit: the file could not be rotated: ${(error as Error).message}`);
     }
     await this.release();
-    await this.prune();
+    await this.prune(path);
   }
 
-  private async prune(): Promise<void> {
-    const { file, rotation, warn } = this.options;
+  private async prune(path: string): Promise<void> {
+    const { rotation, warn } = this.options;
     if (rotation.keep === undefined) return;
-    const found = await rotatedFiles(file);
+    const found = await rotatedFiles(path);
     for (const old of found.slice(0, Math.max(0, found.length - rotation.keep))) {
       await rm(old).catch((error: Error) => warn(`audit: ${old} stays: ${error.message}`));
     }
   }
 
+  lines(): AsyncIterable<FileLine> {
+    return this.current === undefined ? noLines() : linesOf(this.current.path);
+  }
+
   async setAside(): Promise<void> {
-    const { file, now } = this.options;
-    await rename(file, rotatedName(file, now()));
+    const path = this.current?.path ?? this.options.file;
+    await rename(path, rotatedName(path, this.options.now()));
     await this.release();
   }
 

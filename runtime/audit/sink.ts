@@ -1,3 +1,5 @@
+import type { FileLine } from './line-reader';
+
 /** Why bytes could not be written, and how many of them were. */
 export class PartialWrite extends Error {
   constructor(
@@ -21,6 +23,8 @@ export interface Sink {
    * the place of the call before, unharmed.
    */
   readonly open: (bytes: number) => Promise<Opened | undefined>;
+  /** All lines of the place that is open. */
+  readonly lines: () => AsyncIterable<FileLine>;
   /** Puts a file away whose lines cannot be continued; the next `open` makes a new one. */
   readonly setAside: () => Promise<void>;
   /** The bytes, whole lines, may be used again afterwards. @throws PartialWrite */
@@ -29,6 +33,11 @@ export interface Sink {
 }
 
 const NEW: Opened = { lastLines: [] };
+
+/** Of a place that cannot be read. */
+export async function* noLines(): AsyncGenerator<FileLine> {
+  // Nothing.
+}
 
 /** Lines to a stream: it has no past, and nothing of it can be put away. */
 export function streamSink(stream: NodeJS.WritableStream): Sink {
@@ -41,6 +50,7 @@ export function streamSink(stream: NodeJS.WritableStream): Sink {
       isNew = false;
       return Promise.resolve(opened);
     },
+    lines: noLines,
     setAside: () => Promise.resolve(),
     append: (bytes) =>
       new Promise((resolve, reject) => {

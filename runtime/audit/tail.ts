@@ -29,7 +29,7 @@ export function wantedRecord(line: string, filter: LineFilter): AuditRecord | un
 }
 
 /** A terminal obeys control characters, and a name may hold some. */
-const plain = (text: string): string =>
+export const plain = (text: string): string =>
   // oxlint-disable-next-line no-control-regex -- they are what is replaced
   text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '?');
 

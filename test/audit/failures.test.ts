@@ -22,6 +22,7 @@ import { createSecretKey } from 'node:crypto';
 import type { Audit } from '../../runtime/audit';
 import { recordFiles, verifyChain } from '../../runtime/audit/verify';
 import type { Opened, Sink } from '../../runtime/audit/sink';
+import { noLines } from '../../runtime/audit/sink';
 import { PartialWrite } from '../../runtime/audit/sink';
 import type { Heard, TickingClock } from './support';
 import { ENTRY, heard, openAudit, ticking } from './support';
@@ -144,7 +145,7 @@ function smallDisk(room: { bytes: number }): { sink: Sink; text: () => string } 
   };
   const nothing = (): Promise<void> => Promise.resolve();
   return {
-    sink: { open: async () => open(), setAside: nothing, append, close: nothing },
+    sink: { open: async () => open(), lines: noLines, setAside: nothing, append, close: nothing },
     text: () => text,
   };
 }

@@ -71,6 +71,32 @@ test('verify finds lines cut off at the end by --head', async () => {
   });
 });
 
+test('verify requires each --head, and allows what --from and --new-chain name', async () => {
+  const file = join(folder, 'audit.jsonl');
+  const macs = [...readFileSync(file, 'utf8').matchAll(/"mac":"(\w{64})"/g)].map(([, mac]) => mac);
+  const [first = '', last = ''] = [macs[0], macs.at(-1)];
+  expect((await verify('--head', first, '--head', last)).code).toBe(0);
+  const other = 'ab'.repeat(32);
+  const { code, out } = await verify('--head', other, '--head', last);
+  expect([code, out]).toEqual([1, expect.stringContaining(`no line has the MAC ${other}`)]);
+  const allowed = await verify('--from', '57', '--new-chain', first.slice(0, 12));
+  expect(allowed.code).toBe(0);
+  expect((await verify('--new-chain', 'abc')).code).toBe(2);
+  expect((await verify('--from', '0')).code).toBe(2);
+});
+
+test('verify sends no control characters of a name to the terminal', async () => {
+  const file = join(folder, 'hostile.jsonl');
+  const audit = openAudit({
+    file,
+    chainKey: createSecretKey(KEY, 'latin1'),
+    instance: 'pod\u001b[2J\u009b',
+  });
+  await audit.close();
+  const { out } = await run('audit', 'verify', 'hostile.jsonl', '--key-file', 'chain.key');
+  expect(out).toMatch(/^chain of pod\?\[2J\?: number 1 /);
+});
+
 test('verify reports an incomplete last line', async () => {
   const file = join(folder, 'audit.jsonl');
   writeFileSync(file, readFileSync(file, 'utf8').slice(0, -5));
