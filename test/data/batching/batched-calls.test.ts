@@ -31,7 +31,7 @@ describe.each([
   ['TensorFlow Serving', 'tfs', doublingV1, V1, (n: number) => v1Body(n)],
   ['native', 'native', doublingNative, NATIVE, nativeBody],
 ] as const)('%s', (_, protocol, behave, path, bodyOf) => {
-  test('ten requests at four a call are three calls, and each gets what it gets alone', async () => {
+  test('ten requests, four a call, make three calls, and each gets the answer that it gets alone', async () => {
     const on = await routed(protocol, behave);
     const { plane, backend } = on;
     const numbers = Array.from({ length: 10 }, (_one, n) => n + 1);
@@ -55,7 +55,7 @@ describe.each([
     clean(plane);
   });
 
-  test('one bad request is refused, and no other for it', async () => {
+  test('a bad request is refused, and no other request with it', async () => {
     const on = await routed(protocol, behave);
     const got = await all(
       on,
@@ -82,7 +82,7 @@ const lessMean: Behave = ({ body }) => {
 const dataIn = ({ text }: Got): unknown =>
   (JSON.parse(text) as { outputs: readonly { data: unknown }[] }).outputs[0]?.data;
 
-test('rows that depend on others are found out by different requests after equal ones', async () => {
+test('dependent rows are detected by different requests after equal ones', async () => {
   const on = await routed('v2', lessMean, { comparesJoined: true, random: () => 0.999 });
   const ask = (numbers: readonly number[]): Promise<readonly Got[]> =>
     all(
@@ -102,7 +102,7 @@ test('rows that depend on others are found out by different requests after equal
   clean(on.plane);
 });
 
-test('joined answers that are the same alone are given, and joining goes on', async () => {
+test('joined answers that equal the single ones are used, and joining goes on', async () => {
   const on = await routed('v2', doublingV2, { comparesJoined: true, random: () => 0.999 });
   for (let round = 0; round < 9; round += 1) {
     const got = await all(
@@ -118,7 +118,7 @@ test('joined answers that are the same alone are given, and joining goes on', as
   clean(on.plane);
 });
 
-test('requests go alone while nobody has said that their rows are independent', async () => {
+test('sends requests one by one until their rows are known to be independent', async () => {
   const batching = { maxSize: 4, maxDelayMs: 1000 };
   const on = await routed('v2', doublingV2, { inference: { batching } });
   await Promise.all([1, 2, 3].map((n) => on.plane.post(V2, v2Body(n))));
@@ -226,7 +226,7 @@ test('native calls of a V2 server go together once its inputs are known', async 
   ]);
 });
 
-test('native calls of a V1 server go together, and with V1 calls that say the same', async () => {
+test('native calls of a V1 server are joined, also with equal V1 calls', async () => {
   const on = await routed('v1', doublingV1);
   const got = await all(on, [
     on.plane.post(NATIVE, nativeBody(1)),
@@ -274,7 +274,7 @@ test('callers that send a fresh deadline each time go together, and the earliest
   expect(Number(sent?.headers['x-ai-model-deadline-ms'])).toBeLessThanOrEqual(13_999);
 });
 
-test('callers are no reason to go alone; of their headers the common ones are sent', async () => {
+test('joins requests of different callers, and sends the headers that they have in common', async () => {
   const on = await routed('native', doublingNative);
   const post = (n: number) =>
     on.plane.post(NATIVE, nativeBody(n), {
@@ -320,7 +320,7 @@ test('rows count, not requests: a call never has more of them than it may', asyn
   expect(sizes.reduce((sum, one) => sum + one, 0)).toBe(6);
 });
 
-test('the built-in server batches by itself, and what may not be sent twice is not joined', async () => {
+test('calls of the built-in server, and calls that must not be repeated, are not joined', async () => {
   const on = await routed('native', doublingNative, { inference: { idempotent: false } });
   expect((await on.plane.post(NATIVE, nativeBody(1))).status).toBe(200);
   on.plane.route({

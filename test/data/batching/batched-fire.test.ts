@@ -64,7 +64,7 @@ const asking = (body: string, signal: AbortSignal) => ({
   signal,
 });
 
-test('a caller who leaves before the call is made is not asked for', async () => {
+test('a caller that leaves before the call is not part of it', async () => {
   const on = await routed('v1', doublingV1);
   const { plane, timers, backend } = on;
   const first = leaving((signal) => plane.ask(V1, asking(v1Body(1), signal)));
@@ -85,7 +85,7 @@ test('a caller who leaves before the call is made is not asked for', async () =>
   clean(plane);
 });
 
-test('when all have left, nothing is asked, and no timer is left', async () => {
+test('when all callers have left, nothing is sent, and no timer remains', async () => {
   const on = await routed('v1', doublingV1);
   const { plane, timers, backend } = on;
   const two = [1, 2].map((n) => leaving((signal) => plane.ask(V1, asking(v1Body(n), signal))));
@@ -97,7 +97,7 @@ test('when all have left, nothing is asked, and no timer is left', async () => {
   clean(plane);
 });
 
-test('a caller who leaves while the call is made takes nothing from the others', async () => {
+test('a caller that leaves during the call does not affect the others', async () => {
   const { gated, open } = createGate(doublingV1);
   const on = await routed('v1', gated);
   const { plane, backend } = on;
@@ -114,7 +114,7 @@ test('a caller who leaves while the call is made takes nothing from the others',
   clean(plane);
 });
 
-test('only when all have left the call is broken off', async () => {
+test('the call is aborted only when all callers have left', async () => {
   const on = await routed('v1', () => ({ kind: 'silence' }));
   const { plane, backend } = on;
   const four = [1, 2, 3, 4].map((n) =>
@@ -159,7 +159,7 @@ test('each has its own outcome, in the window too, and its own time', async () =
   expect(on.plane.load.arms()[0]?.window).toMatchObject({ requests: 4, failures: 0 });
 });
 
-test('when the time is over everyone is told, and the slot is free', async () => {
+test('when the deadline passes every caller is answered, and the slot is free', async () => {
   const on = await routed('native', () => ({ kind: 'silence' }));
   const got = await all(
     on,
@@ -171,7 +171,7 @@ test('when the time is over everyone is told, and the slot is free', async () =>
   clean(on.plane);
 });
 
-test('a graph that makes one answer of all is called for each, and not tried again', async () => {
+test('a graph that reduces all rows to one answer is called for each request, and joining is not tried again', async () => {
   const mean: Behave = () =>
     json({ outputs: [{ name: 'mean', datatype: 'FP64', shape: [1], data: [0.5] }] });
   const on = await routed('v2', mean);
@@ -186,7 +186,7 @@ test('a graph that makes one answer of all is called for each, and not tried aga
   clean(on.plane);
 });
 
-test('a server that takes one row at a time is left in peace after three calls', async () => {
+test('a server that takes one row at a time gets no joined call after three', async () => {
   const single: Behave = (seen, nth) => {
     const { inputs } = JSON.parse(seen.body.toString());
     return inputs[0].shape[0] > 1 ? json({ error: 'batch is 1' }, 400) : doublingV2(seen, nth);
@@ -205,7 +205,7 @@ test('a server that takes one row at a time is left in peace after three calls',
   expect(on.plane.joined.map(({ isUndone }) => isUndone)).toEqual([true, true, true]);
 });
 
-test('one request that its server dies of does not take the others along', async () => {
+test('a request that crashes its server does not fail the others', async () => {
   const mortal: Behave = (seen, nth) =>
     seen.body.includes('-1') ? { kind: 'reset' } : doublingV1(seen, nth);
   const on = await routed('v1', mortal, { tuning: { consecutiveFailures: 99 } });
@@ -220,7 +220,7 @@ test('one request that its server dies of does not take the others along', async
   clean(on.plane);
 });
 
-test('a replica that is gone is no error: the joined call is made elsewhere', async () => {
+test('a joined call whose replica is gone is made at another replica', async () => {
   const on = await routed('v1', doublingV1, { random: () => 0 });
   on.plane.route({
     input: on.input,
@@ -235,7 +235,7 @@ test('a replica that is gone is no error: the joined call is made elsewhere', as
   clean(on.plane);
 });
 
-test('a server that is overloaded is not asked four times more', async () => {
+test('an overloaded server does not get four times the calls', async () => {
   const on = await routed('v1', () => json({ error: 'busy' }, 503));
   const got = await Promise.all([1, 2, 3, 4].map((n) => on.plane.post(V1, v1Body(n))));
   expect(got.map(({ status, text }) => `${status} ${text}`)).toEqual(
@@ -246,7 +246,7 @@ test('a server that is overloaded is not asked four times more', async () => {
   clean(on.plane);
 });
 
-test('without a replica all are refused, each as itself', async () => {
+test('without a replica each request is refused by itself', async () => {
   const on = await routed('native', doublingNative, { inference: { maxQueueDepth: 0 } });
   on.plane.route({ input: on.input, ports: { stable: [] } });
   const queueless = { ...on.input, inference: { ...on.input.inference, maxQueueDepth: 0 } };
@@ -285,7 +285,7 @@ test('an arm that is gone before the call is made: its requests go to another', 
   clean(on.plane);
 });
 
-test('a model that is deleted meanwhile refuses those who wait for others', async () => {
+test('requests that wait to be joined are refused when the model is deleted', async () => {
   const on = await routed('native', doublingNative);
   const asked = [1, 2].map((n) => on.plane.post(NATIVE, nativeBody(n)));
   await arrived(on.plane, 2);
@@ -322,7 +322,7 @@ test('shares stay exact: each request takes its own turn', async () => {
   clean(on.plane);
 });
 
-test('a caller stays with its arm, whoever goes with it', async () => {
+test('a caller stays with its arm, whichever callers share its batch', async () => {
   const on = await split(50);
   const model = on.plane.table.current.models.get('iris');
   if (model === undefined) throw new Error('it is routed');
@@ -356,7 +356,7 @@ test('each request is mirrored by itself', async () => {
   expect(inferences(shadow)).toHaveLength(4);
 });
 
-test('who was admitted together is admitted alone, however full the queue is', async () => {
+test('requests that were admitted together are admitted alone, even when the queue is full', async () => {
   const inference = { maxConcurrency: 1, maxQueueDepth: 0 };
   const on = await routed('v1', doublingV1, { inference });
   const got = await Promise.all([1, -1, 3, 4].map((n) => on.plane.post(V1, v1Body(n))));
@@ -365,7 +365,7 @@ test('who was admitted together is admitted alone, however full the queue is', a
   clean(on.plane);
 });
 
-test('after a storm of callers that come and go, each has one outcome and nothing is left', async () => {
+test('after many callers that come and go, each has one outcome and nothing is left', async () => {
   const inference = { maxConcurrency: 2, maxQueueDepth: 1000 };
   const on = await routed('v1', doublingV1, { inference });
   const { plane, timers } = on;

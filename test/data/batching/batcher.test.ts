@@ -77,7 +77,7 @@ function memberOf(ends: string[], deadline = 31_000) {
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('without a delay, what comes in one turn of the event loop goes together', async () => {
+test('without a delay, requests of one turn of the event loop are joined', async () => {
   const { batcher, started } = setUp();
   const ends: string[] = [];
   for (let at = 0; at < 3; at += 1) batcher.enqueue(baseOf(), memberOf(ends), () => requestOf());
@@ -90,7 +90,7 @@ test('without a delay, what comes in one turn of the event loop goes together', 
   expect(ends).toEqual(['alone']);
 });
 
-test('a joined call has the time of whoever has least', async () => {
+test('a joined call has the earliest deadline of its members', async () => {
   const { batcher, started } = setUp();
   for (const deadline of [31_000, 30_900, 30_950]) {
     batcher.enqueue(baseOf(), memberOf([], deadline), () => requestOf());
@@ -99,7 +99,7 @@ test('a joined call has the time of whoever has least', async () => {
   expect(started[0]?.timeoutMs).toBe(29_900);
 });
 
-test('deadlines far apart are no company: who has little time is not asked for with who has much', async () => {
+test('requests with deadlines far apart are not joined', async () => {
   const { batcher, started } = setUp();
   for (const deadline of [31_000, 11_000, 30_000, 11_500]) {
     batcher.enqueue(baseOf(), memberOf([], deadline), () => requestOf());
@@ -108,7 +108,7 @@ test('deadlines far apart are no company: who has little time is not asked for w
   expect(started.map(({ timeoutMs }) => timeoutMs)).toEqual([29_000, 10_000]);
 });
 
-test('one that cannot go with others goes at once, and does not count', () => {
+test('a request that cannot be joined is sent at once, and does not count', () => {
   const { batcher, joined } = setUp();
   const ends: string[] = [];
   batcher.enqueue(baseOf(), memberOf(ends), () => undefined);
@@ -122,7 +122,7 @@ test('a full call does not wait for the end of the turn', () => {
   expect(started).toMatchObject([{ items: 8 }]);
 });
 
-test('a joined call is no larger than the largest body the model takes', async () => {
+test('a joined call is not larger than the largest body that the model takes', async () => {
   const { batcher, started } = setUp();
   const most = model?.inference.maxBodyBytes ?? 0;
   for (const bytes of [most / 2, most / 2, 1, 1]) {
@@ -133,7 +133,7 @@ test('a joined call is no larger than the largest body the model takes', async (
   expect(started).toMatchObject([{ items: 2 }, { items: 2 }]);
 });
 
-test('one that cannot be said in words of the server goes alone, where it is told why', () => {
+test('a request that cannot be transcoded for the server is handled alone, and refused with the reason', () => {
   const { batcher } = setUp();
   const ends: string[] = [];
   batcher.enqueue(baseOf(), memberOf(ends), () => {

@@ -215,7 +215,7 @@ test.each([
 const keys = (one: string, other: string): boolean =>
   keyOf(defined(spliceV2(messageOf(one)))) === keyOf(defined(spliceV2(messageOf(other))));
 
-test('what differs beside the rows keeps V2 requests apart', () => {
+test('V2 requests that differ in more than their rows are not joined', () => {
   const one = inputs(tensor('"shape":[1,2],"data":[1,2]'));
   expect(keys(one, inputs(tensor('"shape":[3,2],"data":[1,2,3,4,5,6]')))).toBe(true);
   expect(keys(one, inputs(tensor('"shape":[1,3],"data":[1,2,3]')))).toBe(false);
@@ -227,7 +227,7 @@ test('what differs beside the rows keeps V2 requests apart', () => {
   expect(keys(one, one.replace(/}$/, ',"parameters":{"a":1}}'))).toBe(false);
 });
 
-test('what differs beside the rows keeps V1 requests apart', () => {
+test('V1 requests that differ in more than their rows are not joined', () => {
   const key = (text: string): string => keyOf(defined(spliceV1(text)));
   expect(key('{"instances":[[1,2]]}')).toBe(key('{"instances":[[3,4],[5.5,6]]}'));
   expect(key('{"instances":[[1,2]]}')).not.toBe(key('{"instances":[[1,2,3]]}'));
@@ -246,7 +246,7 @@ test('an answer with other rows than were asked cannot be split', () => {
   expect(splitNative('{"results":[1]}', 2)).toBeUndefined();
 });
 
-test('each gets its id back, and one that gave none gets what the server says', () => {
+test('each request gets its id back, and one without an id gets the server’s', () => {
   const request = (id: string, n: number): string =>
     `{"id":"${id}","inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[${n}]}]}`;
   const cuts = [request('a', 1), request('b', 2)].map((one) => defined(spliceV2(messageOf(one))));
@@ -259,7 +259,7 @@ test('each gets its id back, and one that gave none gets what the server says', 
   ]);
 });
 
-test('a result that is an error is none, and its caller is answered by itself', () => {
+test('a result that is an error is not used, and its caller is answered by a call of its own', () => {
   const text = '{"results":[{"result":1},{"error":"negative"},{"result":{"error":1}}, 7]}';
   expect(splitNative(text, 4)).toEqual([
     '{"result":1}',

@@ -50,7 +50,7 @@ describe('the arm', () => {
     arms.forEach((arm, index) => expect(arm).toBe(arms[index % 4]));
   });
 
-  test('a named arm is meant: it is waited for, never replaced by stable', async () => {
+  test('a request for a named arm waits for it, and never goes to stable', async () => {
     const sim = one((s) => ({ stable: s.replicas(1, 5), v2: [] }), { holdMs: 2_000 });
     expect(await ask(sim, { arm: 'v2' })).toMatchObject({
       kind: 'refused',
@@ -64,7 +64,7 @@ describe('the arm', () => {
     });
   });
 
-  test('a named version is meant: while its arm rolls only replicas that run it will do', async () => {
+  test('a request for a named version goes only to replicas that run it, while its arm rolls out', async () => {
     const sim = new Simulation();
     const [a, b, c] = [sim.replica('a', 5), sim.replica('b', 5), sim.replica('c', 5)];
     sim.swap({ arms: { stable: [a, b] }, versions: { b: 'v2' } });
@@ -100,7 +100,7 @@ describe('the arm', () => {
     expect(v2?.spilled).toEqual({ arm_full: 1, arm_unready: 1 });
   });
 
-  test('who waits at a candidate for a version that runs nowhere yet makes it full for nobody', async () => {
+  test('a request that waits at a candidate for a version without a replica does not make the candidate full', async () => {
     const sim = one((s) => ({ stable: s.replicas(2, 5), v2: s.replicas(2, 5, 'v') }), {
       shares: HALF,
     });
@@ -116,7 +116,7 @@ describe('the arm', () => {
     expect(fresh.tries).toBe(1);
   });
 
-  test('who waits at a candidate that is full is served before others, which spill', async () => {
+  test('a request that waits at a full candidate is served before later ones, which spill to stable', async () => {
     const sim = one((s) => ({ stable: s.replicas(4, 50), v2: s.replicas(1, 50, 'v') }), {
       ...small,
       shares: HALF,
@@ -128,7 +128,7 @@ describe('the arm', () => {
     expect(await Promise.all(named)).toMatchObject([{ status: 200 }, { status: 200 }]);
   });
 
-  test('a queue full of those who wait for a version keeps nobody from a free replica', async () => {
+  test('a queue full of requests for one version does not keep others from a free replica', async () => {
     const sim = one((s) => ({ stable: s.replicas(1, 5) }), { ...small, maxQueueDepth: 1 });
     void sim.request({ version: 'v3', arm: 'stable' });
     for (let index = 0; index < 5; index += 1) {
@@ -157,7 +157,7 @@ describe('the arm', () => {
     expect(await waits).toMatchObject({ kind: 'refused', reason: 'no_replica' });
   });
 
-  test('who waits for an arm that goes away is served by another', async () => {
+  test('a request that waits for an arm that is removed is served by another arm', async () => {
     const sim = one((s) => ({ stable: s.replicas(1, 5), v2: [] }), { shares: ALL_V2 });
     sim.swap({ arms: { stable: [], v2: [] }, shares: ALL_V2 });
     const result = sim.request();
@@ -195,7 +195,7 @@ describe('no replica', () => {
     ]);
   });
 
-  test('nobody waits where no replica is on its way, not even those who waited before', async () => {
+  test('no request waits where no replica is expected, not even one that waited before', async () => {
     const sim = one(() => ({ stable: [] }));
     const early = sim.request();
     await sim.time.run(1_000);
@@ -222,7 +222,7 @@ describe('no replica', () => {
     ]);
   });
 
-  test('terminating replicas serve only while there are no others', async () => {
+  test('terminating replicas serve only while there are no other replicas', async () => {
     const sim = new Simulation();
     const [old, fresh] = [sim.replica('old', 5), sim.replica('fresh', 5)];
     sim.swap({ arms: { stable: [old] }, terminating: ['old'] });
@@ -246,7 +246,7 @@ describe('no replica', () => {
     expect(sim.outcomes).toMatchObject([{ status, shed: reason, tries: 0, version: 'v1' }]);
   });
 
-  test('who waits is told at once when the model is stopped or deleted', async () => {
+  test('waiting requests are refused at once when the model is stopped or deleted', async () => {
     const sim = one(() => ({ stable: [] }));
     const first = sim.request();
     await sim.time.run(10);
@@ -274,7 +274,7 @@ describe('a caller that goes away', () => {
     expect(sim.parts.load.arms()[0]?.queued).toBe(0);
   });
 
-  test('in the very step in which it is handed a slot gives it to the next', async () => {
+  test('that leaves in the step in which it gets a slot gives the slot to the next request', async () => {
     const sim = new Simulation();
     const only = sim.replica('a', 100);
     only.streamMs = 50;
@@ -297,7 +297,7 @@ describe('a caller that goes away', () => {
     expect(sim.inFlight()).toBe(0);
   });
 
-  test('before anything was done about it is no try', async () => {
+  test('a caller that leaves before the first attempt counts no attempt', async () => {
     const sim = one((s) => ({ stable: s.replicas(1, 100) }), small);
     expect(await ask(sim, { signal: AbortSignal.abort() })).toMatchObject({ kind: 'failed' });
     expect(sim.outcomes).toMatchObject([{ status: 499, tries: 0 }]);
@@ -493,7 +493,7 @@ describe('ejection', () => {
     expect(capacity()).toBe(3 * 8);
   });
 
-  test('a timeout while our own event loop stood still is not held against the replica', async () => {
+  test('a timeout while the router’s event loop was blocked does not count against the replica', async () => {
     const sim = new Simulation();
     const [a, b] = sim.replicas(2, 10) as [SimReplica, SimReplica];
     sim.swap({ arms: { stable: [a, b] } });
@@ -509,7 +509,7 @@ describe('ejection', () => {
     expect(sim.parts.load.arms()[0]).toMatchObject({ ejections: 1 });
   });
 
-  test('who refuses connections is dropped at once, all if need be, and asked again soon', async () => {
+  test('replicas that refuse connections are ejected at once, all of them if need be, and probed soon', async () => {
     const sim = new Simulation();
     const [a, b] = sim.replicas(2, 10) as [SimReplica, SimReplica];
     sim.swap({ arms: { stable: [a, b] } });
@@ -546,7 +546,7 @@ test('the table may be swapped a thousand times under load', async () => {
   expect(await ask(sim)).toMatchObject({ arm: { name: 'v2' } });
 });
 
-test('a try that throws is a failure of ours and gives its slot back', async () => {
+test('an attempt that throws counts as an internal error, and gives its slot back', async () => {
   const sim = new Simulation();
   sim.swap({ arms: { stable: [{ ...sim.replica('a', 1), id: 'unknown' }] } });
   expect(await ask(sim)).toMatchObject({
@@ -556,7 +556,7 @@ test('a try that throws is a failure of ours and gives its slot back', async () 
   expect(sim.inFlight()).toBe(0);
 });
 
-test('whatever happens: slots are never exceeded, every job ends once, nothing is left behind', async () => {
+test('in any sequence of events slots are never exceeded, every job ends once, and nothing is left behind', async () => {
   const requests = fc.array(
     fc.record({
       at: fc.integer({ min: 0, max: 400 }),

@@ -231,7 +231,7 @@ const stepsOf = (...kinds: readonly Step['kind'][]): fc.Arbitrary<Step[]> => {
   });
 };
 
-test('after every step: no replica beyond its concurrency, nothing negative, nobody lost, each job ends once', () => {
+test('after every step no replica exceeds its concurrency, no count is negative, and each job ends once', () => {
   const steps = stepsOf(
     'ask',
     'ask',
@@ -260,7 +260,7 @@ test('after every step: no replica beyond its concurrency, nothing negative, nob
   );
 }, 60_000);
 
-test('of those that answer badly at most half are out, whatever they answer, and never the last', () => {
+test('at most half of the failing replicas are ejected, and never the last one', () => {
   const steps = stepsOf('ask', 'ask', 'ask', 'fail', 'fail', 'answer', 'last', 'wait');
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 1, max: 5 }), steps, (seed, count, all) => {

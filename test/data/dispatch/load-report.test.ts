@@ -22,7 +22,7 @@ test('an arm without requests shows its capacity, and its replicas what they are
   ]);
 });
 
-test('what runs and what waits is seen while it does', async () => {
+test('running and waiting requests are reported while they run and wait', async () => {
   const sim = new Simulation();
   sim.swap({ arms: { stable: sim.replicas(1, 50) }, inference: { maxConcurrency: 2 } });
   for (let index = 0; index < 5; index += 1) void sim.request();
@@ -39,7 +39,7 @@ test('what runs and what waits is seen while it does', async () => {
   expect(sim.parts.load.active()).toBe(0);
 });
 
-test('the window, the last failure, refusals, retries and ejections are told', async () => {
+test('reports the window, the last failure, refusals, retries and ejections', async () => {
   const sim = new Simulation();
   const [a, b] = sim.replicas(2, 10) as [SimReplica, SimReplica];
   sim.swap({ arms: { stable: [a, b] }, maxQueueDepth: 0, inference: { maxConcurrency: 1 } });
@@ -60,7 +60,7 @@ test('the window, the last failure, refusals, retries and ejections are told', a
   expect(stats?.lastFailure?.at).toBeLessThanOrEqual(sim.time.now);
 });
 
-test('a caller that went away is no failure of the model', async () => {
+test('a caller that disconnects is not a failure of the model', async () => {
   const sim = new Simulation();
   sim.swap({ arms: { stable: sim.replicas(1, 50) } });
   const caller = new AbortController();

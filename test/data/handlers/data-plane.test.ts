@@ -423,7 +423,7 @@ test('the router is alive but not ready while it may not be sent requests', asyn
   expect(await probe('/v2/health/live')).toEqual([200, { live: true }]);
 });
 
-test('the same caller stays with one version; nobody else’s requests change that', async () => {
+test('the same caller stays with one version; requests of other callers do not change that', async () => {
   const backends = await Promise.all([1, 2].map(() => startBackend(echo)));
   const plane = await startPlane();
   const candidates = [{ name: 'next', version: 'v2', source: './b.onnx', traffic: 50 }];

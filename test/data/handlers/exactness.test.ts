@@ -168,7 +168,7 @@ describe('text that is not UTF-8', () => {
     else expect([got.status, got.text]).toEqual([502, expect.stringContaining(wanted)]);
   });
 
-  test('passes as it is where nobody but the server reads it', async () => {
+  test('passes unchanged where only the server reads it', async () => {
     const { plane, backend } = await answering('v1', broken('{"predictions":["', '"]}'));
     const asked = broken('{"instances":["', '"]}');
     expect((await plane.ask(V1, { body: asked })).status).toBe(200);

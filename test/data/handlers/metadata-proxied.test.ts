@@ -39,7 +39,7 @@ test.each([
   expect(plane.outcomes).toHaveLength(1);
 });
 
-test('a model that is full still says what it is', async () => {
+test('a model whose queue is full still returns its metadata', async () => {
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     release = resolve;
@@ -58,7 +58,7 @@ test('a model that is full still says what it is', async () => {
   expect((await busy).status).toBe(200);
 });
 
-test('a replica that does not answer is passed over', async () => {
+test('a replica that does not answer is skipped', async () => {
   const [bad, good] = await Promise.all([
     startBackend(() => json({ error: 'loading' }, 503)),
     startBackend(about),
@@ -75,14 +75,14 @@ test('a replica that does not answer is passed over', async () => {
   ]);
 });
 
-test('without a replica it is a 503 that says when to come again', async () => {
+test('without a replica answers 503 with Retry-After', async () => {
   const plane = await startPlane();
   plane.route({ input: { id: 'iris' }, ports: {} });
   const got = await plane.ask('/v2/models/iris');
   expect([got.status, Number(got.headers['retry-after'])]).toEqual([503, 5]);
 });
 
-test('versions are those the caller may meet, or ask for with the scope arms', async () => {
+test('lists the versions that the caller may get, or select with the scope arms', async () => {
   const backend = await startBackend(about);
   const plane = await startPlane({ authenticate: byScope });
   const input = {
@@ -101,7 +101,7 @@ test('versions are those the caller may meet, or ask for with the scope arms', a
   expect(await versions('tester')).toEqual(['v1']);
 });
 
-test('the rest of the metadata is the server’s own, and so is an error', async () => {
+test('forwards the rest of the metadata, and errors, from the server', async () => {
   const text = '{"name":"iris","versions":["1"],"n":9007199254740993,"inputs":[]}';
   const headers = { 'content-type': 'application/json' };
   const backend = await startBackend(() => ({ kind: 'answer', headers, body: text }));
@@ -113,7 +113,7 @@ test('the rest of the metadata is the server’s own, and so is an error', async
   expect(await plane.ask('/v2/models/iris')).toMatchObject({ status: 404, text: '{"error":"no"}' });
 });
 
-test('a caller hears of the version it would get', async () => {
+test('describes the version that the caller would get', async () => {
   const [one, two] = await Promise.all([startBackend(about), startBackend(about)]);
   const plane = await startPlane();
   const half = candidates.map((next) => ({ ...next, traffic: 50 }));

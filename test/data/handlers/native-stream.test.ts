@@ -79,7 +79,7 @@ describe('a native caller that accepts events', () => {
     expect(JSON.parse(got.text)).toMatchObject({ output_data: { text: 'hello' } });
   });
 
-  test('is refused what is no stream', async () => {
+  test('is refused a response that is not a stream', async () => {
     const { plane, backend } = await scene('openai');
     const got = await plane.post(NATIVE, { input_data: { input: 'a' } }, { accept: EVENTS });
     expect([got.status, got.text]).toEqual([400, expect.stringContaining('cannot be streamed')]);

@@ -43,13 +43,13 @@ test.each([
   expect(left).toBeLessThanOrEqual(5000);
 });
 
-test('it never makes that time longer', async () => {
+test('never makes the deadline later', async () => {
   const { backend, plane } = await routed();
   await plane.post(V2, TENSOR, { 'x-ai-model-deadline-ms': '99000' });
   expect(told(backend.seen[0] as Seen)).toBeLessThanOrEqual(30_000);
 });
 
-test('when it is over the answer is a 504', async () => {
+test('answers 504 when the deadline has passed', async () => {
   const { backend, plane } = await routed();
   backend.become(() => ({ kind: 'silence' }));
   const got = await plane.post(V2, TENSOR, { 'x-ai-model-deadline-ms': '30' });
@@ -73,7 +73,7 @@ test.each([
   expect(backend.seen).toEqual([]);
 });
 
-test('priority counts whatever the protocol is, and what the body says counts before the header', async () => {
+test('priority counts in every protocol, and the body’s value counts before the header’s', async () => {
   const { backend, plane } = await routed();
   await plane.post(V2, TENSOR);
   let release: () => void = () => undefined;

@@ -91,7 +91,7 @@ test.each([
   },
 );
 
-test('of a replica that dies its own items are asked again, elsewhere, and no others', async () => {
+test('only the items of a replica that dies are sent again, to another replica', async () => {
   const { plane, backends } = await routed({ stable: [doubling, dying, doubling] });
   const got = bodyOf(await plane.post(BATCH, { requests: itemsOf(upTo(9)) }));
   expect(got.succeeded).toBe(9);
@@ -119,7 +119,7 @@ test('when the second replica dies, too, only the items of that chunk are errors
   expect(Math.max(...asked)).toBeLessThanOrEqual(2);
 });
 
-test('who has more free slots gets more items', async () => {
+test('a replica with more free slots gets more items', async () => {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
     open = resolve;
@@ -201,7 +201,7 @@ test('items that go one by one have one deadline together', async () => {
   expect(second - third).toBeGreaterThanOrEqual(20);
 });
 
-test('items whose turn does not come in time are told so', async () => {
+test('items that are not sent before the deadline are reported as such', async () => {
   const { plane } = await routed(
     { stable: [() => ({ kind: 'silence' })] },
     { ...V1, inference: { maxConcurrency: 1 } },

@@ -74,7 +74,7 @@ test('an item that crashes its call fails alone, and the answer names version an
   expect(got.headers).toMatchObject({ 'x-ai-model-version': 'v1', 'x-ai-model-arm': 'stable' });
 });
 
-test('an item that is none is refused before anything is sent for it', async () => {
+test('an item that is not a request is refused before anything is sent', async () => {
   const { plane, backends } = await routed([doubling]);
   const { body } = await send(plane, [...itemsOf(1), 7, { input_data: 1 }, {}]);
   expect(body).toMatchObject({ succeeded: 1, failed: 3 });
@@ -83,7 +83,7 @@ test('an item that is none is refused before anything is sent for it', async () 
   expect(sent).toEqual([{ requests: itemsOf(1) }]);
 });
 
-test('of a server without batches is asked one by one', async () => {
+test('for a server without batches is sent item by item', async () => {
   const { plane, backends } = await routed(
     [({ body }) => json({ predictions: [JSON.parse(body.toString()).instances[0].n] })],
     {

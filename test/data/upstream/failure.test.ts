@@ -21,7 +21,7 @@ test('a caller that has gone gets no response', () => {
   expect(failure).toBeInstanceOf(CallerGone);
 });
 
-test('a request that crashed two servers is told when it may come again', () => {
+test('a request that crashed two servers is refused, with the time after which it may be retried', () => {
   const result = poisoned('m', 1_500);
   expect(result).toMatchObject({ kind: 'rejected', status: 503 });
   expect(failureOf({ kind: 'failed', arm: undefined, result, tries: 1 }, 'm')).toMatchObject({

@@ -153,7 +153,7 @@ const isOwn = ({ method }: Seen, call: string): boolean =>
   method === 'GET' && call.startsWith('POST');
 
 describe.each(CALLS)('a call of %s', (_, call, body) => {
-  test('brings nothing of the caller that is not for a model server, and back nothing of it that is not for the caller', async () => {
+  test('forwards only headers that are for a model server, and returns only those that are for the caller', async () => {
     const { plane, backend } = await routed();
     const answer = await sendRaw(plane.port, asked(call, body));
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
@@ -177,7 +177,7 @@ describe.each(CALLS)('a call of %s', (_, call, body) => {
       expect(head).toContain(line);
   });
 
-  test('tells of the caller what a proxy of ours says', async () => {
+  test('forwards what a trusted proxy says about the caller', async () => {
     const { plane, backend } = await routed({ trustedProxies: ['127.0.0.1'] });
     await sendRaw(plane.port, asked(call, body).replace(`Proto: ${MARK}`, 'Proto: https'));
     for (const seen of backend.seen) {
@@ -192,7 +192,7 @@ describe.each(CALLS)('a call of %s', (_, call, body) => {
   });
 });
 
-test('passed answers keep what is the server’s own, and say which arm it was', async () => {
+test('forwarded responses keep the server’s own headers, and name the arm', async () => {
   const { plane } = await routed();
   for (const call of [
     'POST /v2/models/v2/infer',

@@ -51,7 +51,7 @@ async function slow(answer: ReturnType<typeof json>) {
   return { backend, open };
 }
 
-test('many who ask at once share one question', async () => {
+test('concurrent callers share one request to the server', async () => {
   const { backend, open } = await slow(json(INPUTS));
   const { ask, known, close } = cacheOf(backend);
   const all = Array.from({ length: 20 }, () => ask());
@@ -64,7 +64,7 @@ test('many who ask at once share one question', async () => {
   close();
 });
 
-test('whoever leaves does not wait, and takes nothing from the others', async () => {
+test('a caller that leaves stops waiting, and the others still get the answer', async () => {
   const { backend, open } = await slow(json(INPUTS));
   const { ask, close } = cacheOf(backend);
   const signal = new CallerSignal();
@@ -80,7 +80,7 @@ test('whoever leaves does not wait, and takes nothing from the others', async ()
   close();
 });
 
-test('nobody waits longer than there is time for the call', async () => {
+test('no call waits longer than its deadline', async () => {
   const { backend, open } = await slow(json(INPUTS));
   const { ask, close } = cacheOf(backend);
   expect(await ask({ remainingMs: 1 })).toBeUndefined();
@@ -124,7 +124,7 @@ test.each<[string, Behave]>([
   close();
 });
 
-test('each arm and each version has its own, also while a version rolls out', async () => {
+test('each arm and each version has its own entry, also while a version rolls out', async () => {
   const backend = await startBackend((_, nth) => (nth % 2 === 0 ? json({}, 404) : json(INPUTS)));
   const { ask, close } = cacheOf(backend);
   const seen = [];
@@ -135,7 +135,7 @@ test('each arm and each version has its own, also while a version rolls out', as
   close();
 });
 
-test('versions that have gone are forgotten', async () => {
+test('entries of removed versions are dropped', async () => {
   const backend = await startBackend(() => json(INPUTS));
   const { ask, close } = cacheOf(backend);
   for (const version of ['v1', 'v2', 'v3', 'v3', 'v1']) await ask({ version });
@@ -143,7 +143,7 @@ test('versions that have gone are forgotten', async () => {
   close();
 });
 
-test('native calls of a server without metadata ask it once, not with every call', async () => {
+test('a server without metadata is asked once, not with every native call', async () => {
   const backend = await startBackend(({ method }) =>
     method === 'GET' ? json({}, 404) : json({ outputs: [] }),
   );
