@@ -122,10 +122,7 @@ const byEither =
     const { key, bearer } = shownBy(fields);
     if (key !== undefined) return ring.resultOf(key);
     if (bearer === undefined) return NOTHING;
-    return (
-      tokens.verifiedResultOf(bearer) ??
-      (isToken(bearer) ? tokens.resultOf(bearer) : ring.resultOf(bearer))
-    );
+    return isToken(bearer) ? tokens.resultOf(bearer) : ring.resultOf(bearer);
   };
 
 /** A certificate counts where the request shows nothing else. */

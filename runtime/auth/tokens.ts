@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import { entryOf } from '../../lib/spec/entry';
@@ -110,8 +111,11 @@ function failureOf(error: unknown, { audience, issuer }: TokenOptions): AuthResu
 /** Is a bearer credential a JWT in compact form? Keys have no dots between three parts. */
 export const isToken = (credential: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]*$/.test(credential);
 
+const digestOf = (token: string): string => hash('sha256', token, 'base64');
+
 /** JWTs of one issuer. */
 export class Tokens {
+  /** By their digest: tokens are long. */
   private readonly verified = new RecentMap<string, VerifiedToken>(MAX_CACHED);
   private readonly pending = new Map<string, Promise<AuthResult>>();
 
@@ -120,17 +124,13 @@ export class Tokens {
     private readonly jwks: Jwks,
   ) {}
 
-  /** Of a token that was verified lately; undefined: it has to be verified. */
-  verifiedResultOf(token: string): AuthResult | undefined {
-    const cached = this.verified.get(token);
-    return cached !== undefined && cached.until > this.options.now() ? cached.result : undefined;
-  }
-
   /** At once for a token that was verified lately. */
   resultOf(token: string): AuthResult | Promise<AuthResult> {
-    const verified = this.verifiedResultOf(token);
-    if (verified !== undefined) return verified;
     if (token.length > MAX_TOKEN_CHARACTERS) return fail('malformed', 'is too long');
+    const cached = this.verified.get(digestOf(token));
+    if (cached !== undefined && cached.until > this.options.now()) return cached.result;
+    // The library decodes one token from endless spellings, with blanks and padding.
+    if (!isToken(token)) return fail('malformed', 'is malformed; get another one');
     const running = this.pending.get(token);
     if (running !== undefined) return running;
     // Copied: a header value is a slice that would keep its whole request in memory.
@@ -187,7 +187,7 @@ export class Tokens {
     const until = Math.min((claims.exp ?? 0) * 1000, now + MAX_CACHED_MS);
     // The keys may have changed while the signature was checked.
     if (until > now && generation === this.jwks.generation) {
-      this.verified.set(token, { result, until });
+      this.verified.set(digestOf(token), { result, until });
     }
     return result;
   }

@@ -96,6 +96,17 @@ describe('a token', () => {
     expect(await show(token)).toMatchObject({ reason: 'expired' });
   });
 
+  test.each([
+    ['tabs', (token: string) => token.replace(/.{20}$/, '\t\t$&')],
+    ['padding', (token: string) => `${token}==`],
+    ['another part', (token: string) => `${token}.x`],
+  ])('is not the same token with %s', async (_, spell) => {
+    const { show } = await scene();
+    const token = signed(ec, claims());
+    expect(await show(token)).toMatchObject({ ok: true });
+    expect(await show(spell(token))).toMatchObject({ reason: 'malformed' });
+  });
+
   test('is verified again after five minutes', async () => {
     const { show, clock } = await scene();
     const token = signed(ec, claims());
