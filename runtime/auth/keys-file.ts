@@ -52,7 +52,9 @@ function valueOf(text: string, file: string): unknown {
     }
   }
   const value = parseYamlText(text, file)?.value;
-  return Array.isArray(value) ? value[0] : value;
+  // An item in blocks is a list of one; a list within a list of JSON is not a key.
+  const isItem = Array.isArray(value) && value.length === 1 && !text.startsWith('[');
+  return isItem ? value[0] : value;
 }
 
 /** @throws DefinitionError */
@@ -110,9 +112,11 @@ export async function parseKeys(
     }
   };
   let began = performance.now();
+  let walked = 0;
   try {
     for (const item of listItems(text)) {
-      if (items.size >= MAX_KEYS) throw new ListFault(`has more than ${MAX_KEYS} keys`, item.line);
+      walked += 1;
+      if (walked > MAX_KEYS) throw new ListFault(`has more than ${MAX_KEYS} keys`, item.line);
       take(item);
       if (performance.now() - began < SLICE_MS) continue;
       await nextTurn();
@@ -126,6 +130,9 @@ export async function parseKeys(
   return { keys, items };
 }
 
+/** A part of a JSON list is not one; a part of a YAML list may be, with fewer limits. */
+const isCut = (text: string): boolean => text !== '' && !/^\s*\[|\n$/.test(text);
+
 /** @throws KeysFileError when the file cannot be read */
 export async function readKeysFile(
   path: string,
@@ -138,6 +145,7 @@ export async function readKeysFile(
     const bytes = await readFile(path);
     if (bytes.length > MAX_BYTES) throw new Error(`has more than ${MAX_BYTES} bytes`);
     text = checkedText(bytes, file);
+    if (isCut(text)) throw new Error('the last line has no line feed: is the file cut? End the line');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const words = code === 'ENOENT' ? 'no such file; write [] into it for no keys' : message;

@@ -1,4 +1,7 @@
-import { parseKeys } from '../../runtime/auth/keys-file';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseKeys, readKeysFile } from '../../runtime/auth/keys-file';
 import { newKey } from '../../runtime/auth';
 
 // What a file of keys may look like, and that its faults never show what may be a key.
@@ -89,6 +92,9 @@ describe('a fault of the file', () => {
     ['something after a JSON list', '[] []', 'end it with ]'],
     ['a JSON list with a gap', '[,]', 'keys.yaml:1: '],
     ['two documents', `${item}\n---\n${item.replace(one, two)}`, 'keys.yaml:'],
+    ['a list within a JSON list', JSON.stringify([[entry('a', one), entry('b', two)]]), FILE],
+    ['a list of one within a JSON list', JSON.stringify([[entry('a', one)]]), FILE],
+    ['a dash with a tab', `${item}\n-\t{ name: b, sha256: ${two}, scopes: [infer] }`, FILE],
     ['no scopes', item.replace('[infer]', '[]'), 'scopes'],
   ])('names its line: %s', async (_, text, words) => {
     await expect(parseKeys(text, FILE)).rejects.toThrow(words);
@@ -135,4 +141,31 @@ test('ten thousand keys are accepted, one more is refused', async () => {
   const all = await parseKeys(lines.slice(0, -1).join('\n'), FILE);
   expect(all.keys.size).toBe(10_000);
   await expect(parseKeys(lines.join('\n'), FILE, all.items)).rejects.toThrow('more than 10000');
+});
+
+test('of many faulty entries those beyond ten thousand are not read', async () => {
+  await expect(parseKeys('- {\n'.repeat(20_000), FILE)).rejects.toThrow(/and 9996 more faults$/);
+});
+
+describe('a file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'keys-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const read = (text: string) => {
+    const path = join(folder, FILE);
+    writeFileSync(path, text);
+    return readKeysFile(path, FILE);
+  };
+
+  test.each([
+    ['YAML', BLOCK],
+    ['JSON', JSON.stringify([entry('a', one), entry('b', two)])],
+  ])('of %s is read', async (_, text) => {
+    expect((await read(text)).keys.size).toBe(2);
+  });
+
+  test('of YAML that ends within a line is refused', async () => {
+    const text = `- name: a\n  sha256: ${one}\n  scopes: [infer]\n  concurrency: 1`;
+    await expect(read(text)).rejects.toThrow('keys.yaml: the last line has no line feed');
+    expect((await read(`${text}0\n`)).keys.size).toBe(1);
+  });
 });
