@@ -5,11 +5,24 @@ import type { Config } from './config';
 
 type Level = keyof Log;
 
+/** All but the line feed. */
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]/g;
+
+/**
+ * A message may quote others: they must neither control the terminal nor forge a line, so that
+ * further lines are indented.
+ */
+const escaped = (text: string): string =>
+  text
+    .replace(CONTROLS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .replaceAll('\n', '\n  ');
+
 /** `12:00:01 warn   models: 2 definitions have faults {"model":"x"}` */
 function textLine(level: Level, message: string, fields: LogFields = {}): string {
   const time = new Date().toISOString().slice(11, 19);
   const rest = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`;
-  return `${time} ${level.padEnd(5)} ${message}${rest}\n`;
+  return `${time} ${level.padEnd(5)} ${escaped(message + rest)}\n`;
 }
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;

@@ -1,3 +1,5 @@
+import { quoted } from '../shared/quoted';
+
 /** A provider that takes longer counts as down. */
 const TIMEOUT_MS = 5000;
 /** A hundred keys with certificate chains. */
@@ -9,16 +11,20 @@ export type FetchJson = (url: string) => Promise<unknown>;
 
 const THIS_MACHINE = /^(?:localhost|127(?:\.[0-9]+){3}|\[::1\])$/;
 
+/** A URL may come from a document of the provider: it is shown escaped, and its beginning only. */
+const MAX_SHOWN_CHARACTERS = 200;
+const shown = (url: string): string => quoted(url.slice(0, MAX_SHOWN_CHARACTERS));
+
 /** @throws Error for a URL whose answer others on the network could change */
 export function checkedUrl(url: string): URL {
-  if (!URL.canParse(url)) throw new Error(`${url}: is not a URL`);
+  if (!URL.canParse(url)) throw new Error(`${shown(url)}: is not a URL`);
   const parsed = new URL(url);
   if (parsed.username !== '' || parsed.password !== '') {
-    throw new Error(`${parsed.host}: the URL must hold no user and no password`);
+    throw new Error(`${shown(parsed.host)}: the URL must hold no user and no password`);
   }
   if (parsed.protocol === 'https:') return parsed;
   if (parsed.protocol === 'http:' && THIS_MACHINE.test(parsed.hostname)) return parsed;
-  throw new Error(`${url}: must be https (http on this machine only)`);
+  throw new Error(`${shown(url)}: must be https (http on this machine only)`);
 }
 
 /** @throws Error when it is longer than a document may be */
@@ -37,7 +43,7 @@ async function limitedText(answer: Response): Promise<string> {
 function redirected(from: URL, location: string | null): URL {
   const to = checkedUrl(new URL(location ?? '', from).href);
   if (to.host === from.host && to.protocol === from.protocol) return to;
-  throw new Error(`redirects to another host (${to.host}); write the final URL`);
+  throw new Error(`redirects to another host (${shown(to.host)}); write the final URL`);
 }
 
 async function answerOf(url: URL, signal: AbortSignal, left = MAX_REDIRECTS): Promise<string> {
@@ -58,7 +64,7 @@ async function answerOf(url: URL, signal: AbortSignal, left = MAX_REDIRECTS): Pr
 /** Bounded in time and size; follows redirects within the host only. */
 export const fetchJson: FetchJson = async (url) => {
   const checked = checkedUrl(url);
-  const { host } = checked;
+  const host = checked.host.slice(0, MAX_SHOWN_CHARACTERS);
   const text = await answerOf(checked, AbortSignal.timeout(TIMEOUT_MS)).catch((error: unknown) => {
     const { name, message, cause } = error as Error;
     const words = name === 'TimeoutError' ? `gave no answer in ${TIMEOUT_MS} ms` : message;

@@ -10,6 +10,8 @@ const REFRESH_MS = 5 * 60_000;
 const RETRY_MS = 10_000;
 /** Tokens with unknown key ids cause at most one fetch in this time. */
 const UNKNOWN_KID_MS = 30_000;
+/** Requests that wait for a fetch; the provider may hang, and further ones are refused at once. */
+const MAX_WAITING = 100;
 const MAX_KEYS = 100;
 const MAX_KID_CHARACTERS = 256;
 
@@ -80,6 +82,7 @@ export class Jwks {
   private attemptedAt = -Infinity;
   private failure: string | undefined = 'it was not asked yet';
   private fetching: Promise<void> | undefined;
+  private waiting = 0;
   private stopTimer: () => void = () => undefined;
   private isStopped = false;
   private counted = { success: 0, error: 0 };
@@ -104,7 +107,11 @@ export class Jwks {
     const known = this.tryFind(kid, algorithm);
     if (known !== undefined) return (await this.imported(known, algorithm)) ?? 'unknown';
     const isDue = this.options.clock.now() - this.attemptedAt >= UNKNOWN_KID_MS;
-    if (isDue || this.fetching !== undefined) await this.refresh();
+    if (isDue || this.fetching !== undefined) {
+      if (this.waiting >= MAX_WAITING) return 'unavailable';
+      this.waiting += 1;
+      await this.refresh().finally(() => (this.waiting -= 1));
+    }
     const found = this.tryFind(kid, algorithm);
     if (found !== undefined) return (await this.imported(found, algorithm)) ?? 'unknown';
     return this.failure === undefined ? 'unknown' : 'unavailable';

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseConfig } from '../../runtime/app/config';
 import type { AuthResult } from '../../runtime/auth';
 import { authorize, createAuthenticate, newKey } from '../../runtime/auth';
+import { checkedUrl } from '../../runtime/auth/json-fetch';
 import type { ManualClock } from '../support/manual-clock';
 import { manualClock } from '../support/manual-clock';
 import type { SigningKey } from '../support/issuer';
@@ -385,6 +386,22 @@ describe('the keys of the issuer', () => {
     expect(provider.fetched).toHaveLength(2);
   });
 
+  test('a hundred requests wait for a slow provider, further ones are refused at once', async () => {
+    const { show, provider, clock } = await scene();
+    let answer: (value: unknown) => void = () => undefined;
+    provider.answer = () => new Promise((resolve) => (answer = resolve));
+    clock.advance(30_000);
+    const [unknown, known] = [signed(other, claims()), signed(ec, claims())];
+    const early = Array.from({ length: 100 }, (_, at) =>
+      show(signed(other, claims({ sub: `s${at}` }))),
+    );
+    expect(await show(unknown)).toMatchObject({ code: 'CLUSTER_UNAVAILABLE' });
+    expect(await show(known)).toMatchObject({ ok: true });
+    answer(jwksOf(other));
+    expect((await Promise.all(early)).every(({ ok }) => ok)).toBe(true);
+    expect(await show(unknown)).toMatchObject({ ok: true });
+  });
+
   test.each([
     ['no object', 7],
     ['no list', { keys: {} }],
@@ -417,6 +434,13 @@ describe('OIDC discovery', () => {
       `${ISSUER}/.well-known/openid-configuration`,
       `${ISSUER}/k`,
     ]);
+  });
+
+  test('shows the beginning of a URL of the document only, escaped', () => {
+    const rest = `\n${'x'.repeat(900_000)}`;
+    expect(() => checkedUrl(`x${rest}`)).toThrow(/^"x\\nx{198}": is not a URL$/);
+    expect(() => checkedUrl(`ftp:${rest}`)).toThrow(/^"ftp:\\nx{195}": must be https/);
+    expect(() => checkedUrl(`https://u@x${rest}`)).toThrow(/^"x{200}": the URL must hold no user/);
   });
 
   test.each([
