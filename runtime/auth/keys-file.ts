@@ -145,11 +145,16 @@ export async function readKeysFile(
     const bytes = await readFile(path);
     if (bytes.length > MAX_BYTES) throw new Error(`has more than ${MAX_BYTES} bytes`);
     text = checkedText(bytes, file);
-    if (isCut(text)) throw new Error('the last line has no line feed: is the file cut? End the line');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const words = code === 'ENOENT' ? 'no such file; write [] into it for no keys' : message;
     throw new KeysFileError(`${file}: ${words}`);
   }
-  return parseKeys(text, file, known, configured);
+  const loaded = await parseKeys(text, file, known, configured);
+  if (isCut(text)) {
+    throw new KeysFileError(
+      `${file}: the last line has no line feed: is the file cut? End the line`,
+    );
+  }
+  return loaded;
 }
