@@ -37,13 +37,18 @@ export const namespaceSchema = z
 
 const stringMap = z.record(z.string(), z.string());
 
+/** Labels of a peer in a network policy. */
+const peerLabels = stringMap.refine((labels) => Object.keys(labels).length > 0, {
+  error: 'at least one label (without one the policy admits all); name one, or leave the field out',
+});
+
 /**
  * A caller that may bypass the router, as in a NetworkPolicy: labels of pods, of namespaces, or an
  * address block.
  */
 const peerSchema = z.strictObject({
-  podLabels: stringMap.optional().describe('Labels of the pods.'),
-  namespaceLabels: stringMap
+  podLabels: peerLabels.optional().describe('Labels of the pods.'),
+  namespaceLabels: peerLabels
     .optional()
     .describe('Labels of their namespace. Default: the namespace of the models.'),
   cidr: z.string().max(64).optional().describe('An address block, instead of labels.'),
@@ -151,7 +156,7 @@ export const environmentSchema = z.strictObject({
         .describe(
           'Namespace of the routers. Default: that of the models; their network policies then admit routers in `ai-model-service`, too.',
         ),
-      labels: stringMap
+      labels: peerLabels
         .default({ 'app.kubernetes.io/name': 'ai-model-service' })
         .describe('Labels of its pods, which the network policies of models let in.'),
     })
@@ -164,7 +169,7 @@ export const environmentSchema = z.strictObject({
         .default('annotations')
         .describe('annotations: prometheus.io/*; operator: PodMonitor and PrometheusRule.'),
       selector: stringMap.default({}).describe('Labels by which an operator finds its monitors.'),
-      namespaceLabels: stringMap
+      namespaceLabels: peerLabels
         .default({ 'kubernetes.io/metadata.name': 'monitoring' })
         .describe('Namespace that may scrape the pods.'),
       dashboardLabels: stringMap

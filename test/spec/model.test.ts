@@ -186,6 +186,17 @@ describe('an environment', () => {
   });
 });
 
+test.each([
+  ['monitoring.namespaceLabels', { monitoring: { namespaceLabels: {} } }],
+  ['runtime.labels', { runtime: { labels: {} } }],
+  ['networkPolicy.from[0].podLabels', { networkPolicy: { from: [{ podLabels: {} }] } }],
+  ['networkPolicy.from[0].namespaceLabels', { networkPolicy: { from: [{ namespaceLabels: {} }] } }],
+])('an environment cannot admit all by %s', (field, environment) => {
+  expect(() => parseEnvironment(environment)).toThrow(
+    `${field}: got {}, must be at least one label`,
+  );
+});
+
 describe('the JSON Schema', () => {
   const file = join(__dirname, '..', '..', 'schema', 'model.schema.json');
 
