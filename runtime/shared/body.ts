@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import type { Holding } from './held-bytes';
+import type { Reservation } from './held-bytes';
 import { MemoryFull, UNCOUNTED } from './held-bytes';
 import { joined } from './join-buffers';
 
@@ -76,7 +76,7 @@ function inflatedBy(
   inflater: Transform,
   body: Buffer,
   limit: number,
-  held: Holding,
+  held: Reservation,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
@@ -105,7 +105,7 @@ export async function inflatedBody(
   body: Buffer,
   encoding: string | undefined,
   limit: number,
-  held: Holding = UNCOUNTED,
+  held: Reservation = UNCOUNTED,
 ): Promise<Inflated> {
   const name = encoding?.trim().toLowerCase() ?? '';
   if (name === '' || name === 'identity') return body;

@@ -30,14 +30,11 @@ export interface Holding {
   readonly onRelease: (leave: () => void) => void;
 }
 
-/** For requests that are not counted. */
-export const UNCOUNTED: Holding = {
-  belongsTo: () => undefined,
-  take: () => undefined,
-  give: () => undefined,
-  release: () => undefined,
-  onRelease: () => undefined,
-};
+/** Memory of one body. */
+export type Reservation = Pick<Holding, 'take' | 'give'>;
+
+/** For bodies that are not counted. */
+export const UNCOUNTED: Reservation = { take: () => undefined, give: () => undefined };
 
 interface HeldCaller {
   readonly name: string;

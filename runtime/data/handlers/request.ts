@@ -103,8 +103,11 @@ export function ownerOf(
   return caller === ANYONE_NAME ? callerAddress(trust, exchange) : caller;
 }
 
-type AuthenticatedMessage = Pick<IncomingRequest, 'fields' | 'remoteAddress' | 'identity'> &
-  Partial<Pick<IncomingRequest, 'account' | 'held'>>;
+type AuthenticatedMessage = Pick<
+  IncomingRequest,
+  'fields' | 'remoteAddress' | 'identity' | 'held'
+> &
+  Partial<Pick<IncomingRequest, 'account'>>;
 
 /** The caller of a message that was authenticated when it began. @throws Refusal */
 
@@ -119,22 +122,17 @@ export function authenticated(
   const known = plane.table.current.models.has(model ?? '') ? model : undefined;
   exchange.account?.onIdentified(identity.ok ? identity.caller.name : undefined, known);
   const caller = callerOf(authorize(identity, { scope: 'infer', model }));
-  held?.belongsTo(ownerOf(plane, exchange, caller.name));
+  held.belongsTo(ownerOf(plane, exchange, caller.name));
   // A call names its model once, and is counted then.
   if (model !== undefined && caller.quota !== undefined) enter(plane, held, caller, known);
   return caller;
 }
 
 /** @throws Refusal beyond the limits of the caller */
-function enter(
-  { quotas }: Plane,
-  held: Holding | undefined,
-  caller: Caller,
-  known: string | undefined,
-): void {
+function enter({ quotas }: Plane, held: Holding, caller: Caller, known: string | undefined): void {
   const entered = quotas?.enter(caller, known ?? '');
   if (entered === undefined) return;
-  if (entered.ok) return held?.onRelease(entered.leave);
+  if (entered.ok) return held.onRelease(entered.leave);
   const { message, headers, retryAfterSeconds } = entered;
   throw new Refusal('RATE_LIMITED', message, { headers, retryAfterSeconds });
 }

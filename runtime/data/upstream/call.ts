@@ -1,5 +1,5 @@
 import type { ArmRoute, ReplicaRoute } from '../../core/routing/table';
-import type { Holding } from '../../shared/held-bytes';
+import type { Reservation } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 import type {
   Attempt,
@@ -29,7 +29,7 @@ export interface CallOptions extends Job {
   /** Header lines from the caller, and about it, for the server. */
   readonly headers: HeaderText;
   /** Accounts for the memory of a buffered response; absent: it is bounded elsewhere. */
-  readonly held?: Holding | undefined;
+  readonly held?: Reservation | undefined;
 }
 
 export interface UpstreamContext {

@@ -1,6 +1,6 @@
 import type { HttpResponse, ExchangeFailure } from '../http/exchange';
 import { BodyBuffer } from '../http/buffers/body-buffer';
-import type { Holding } from '../../shared/held-bytes';
+import type { Reservation } from '../../shared/held-bytes';
 import { MemoryFull, UNCOUNTED } from '../../shared/held-bytes';
 
 const NOTHING = Buffer.alloc(0);
@@ -10,7 +10,7 @@ export interface CollectLimits {
   readonly limit: number;
   /** For the whole body: a slow server must not outlive the request. */
   readonly timeoutMs: number;
-  readonly held: Holding;
+  readonly held: Reservation;
 }
 
 /** Memory for a response is reserved in steps of so many bytes. */
@@ -23,7 +23,7 @@ class AnswerBuffer {
   private taken = 0;
 
   constructor(
-    private readonly held: Holding,
+    private readonly held: Reservation,
     announced: number,
   ) {
     if (announced <= STEP_BYTES) return;

@@ -1,4 +1,4 @@
-import type { Holding } from '../../shared/held-bytes';
+import type { Reservation } from '../../shared/held-bytes';
 import type { Priority } from '../../core/routing/outcome';
 import { Refusal } from '../transcode/refusal';
 import { writeStrict } from '../transcode/exact-json';
@@ -61,7 +61,7 @@ export class LargeCall {
   /** @throws Refusal when the server's protocol cannot express it, MemoryFull */
   async encode(
     to: EncodeTarget,
-    held: Holding | undefined,
+    held: Reservation | undefined,
   ): Promise<Omit<LargeRequest, 'body'> & Body> {
     const { target, body } = await this.run({
       op: 'encode',
@@ -80,7 +80,7 @@ export class LargeCall {
     to: EncodeTarget,
     answer: Buffer,
     version: string,
-    held: Holding | undefined,
+    held: Reservation | undefined,
   ): Promise<LargeOutput | undefined> {
     const { source } = this;
     const output = await this.run({ op: 'read', source, to: withoutReplicas(to), answer, version });

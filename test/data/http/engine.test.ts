@@ -45,6 +45,17 @@ test('answers pipelined requests in order', async () => {
   expect(bodiesOf(raw)).toEqual(['/1', '/2', '/3']);
 });
 
+test('tells the end of a request, also without a bound for memory', async () => {
+  const ended = new Promise<string>((resolve) => {
+    handle = (exchange) => {
+      exchange.held.onRelease(() => resolve(exchange.path));
+      exchange.answer(200, '', 'x');
+    };
+  });
+  await sendRaw(server.port, 'GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  expect(await ended).toBe('/a');
+});
+
 test('reads a request the same however the network splits it', async () => {
   const text =
     'POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Exchange } from '../exchange';
-import type { HeldBytes, Holding } from '../../../shared/held-bytes';
-import { UNCOUNTED } from '../../../shared/held-bytes';
+import type { Holding } from '../../../shared/held-bytes';
+import { HeldBytes } from '../../../shared/held-bytes';
 import { ReadBudget } from '../buffers/read-budget';
 import { HttpFault } from '../fields';
 import { HeadReader } from '../buffers/head-reader';
@@ -22,6 +22,8 @@ const MAX_AHEAD_BYTES = 65_536;
 const CR = 0x0d;
 const LF = 0x0a;
 const NOTHING = Buffer.alloc(0);
+
+const UNBOUNDED = new HeldBytes(Number.POSITIVE_INFINITY);
 
 export interface ConnectionCallbacks {
   readonly handle: (exchange: Exchange) => void;
@@ -104,7 +106,7 @@ export class ServerConnection implements ExchangeConnection {
 
   /** ExchangeConnection: memory for a request that begins. */
   hold(): Holding {
-    return this.callbacks.held?.of(this.remoteAddress) ?? UNCOUNTED;
+    return (this.callbacks.held ?? UNBOUNDED).of(this.remoteAddress);
   }
 
   private onDrain(): void {
