@@ -36,20 +36,43 @@ function logOf(write: (level: Level, message: string, fields?: LogFields) => voi
 /** A log whose level can be changed. */
 export interface LeveledLog extends Log {
   readonly level: LevelSwitch;
+  /** The same log whatever its level, for lines that no change of the level may hide. */
+  readonly always: Log;
+}
+
+/** Tells each change, whether it was asked for or ended by itself. */
+function toldChanges({ get, set }: LevelSwitch, { warn }: Log): LevelSwitch {
+  const change = (level: LogLevel): void => {
+    const before = get();
+    if (level !== before) warn('the log level was changed', { before, level });
+    set(level);
+  };
+  return { get, set: change };
+}
+
+function jsonLog(level: LogLevel): LeveledLog {
+  const base = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  const everything = base.child({}, { level: 'debug' });
+  const set = (wanted: LogLevel): void => void (base.level = wanted);
+  const log = logOf((name, message, fields) => base[name]({ ...fields }, message));
+  const always = logOf((name, message, fields) => everything[name]({ ...fields }, message));
+  const current = { get: () => base.level as LogLevel, set };
+  return { ...log, level: toldChanges(current, always), always };
+}
+
+function textLog(level: LogLevel): LeveledLog {
+  let current = level;
+  const always = logOf((name, message, fields) => {
+    process.stderr.write(textLine(name, message, fields));
+  });
+  const log = logOf((name, message, fields) => {
+    const least = current === 'silent' ? LEVELS.length : LEVELS.indexOf(current);
+    if (LEVELS.indexOf(name) >= least) always[name](message, fields);
+  });
+  const set = (wanted: LogLevel): void => void (current = wanted);
+  return { ...log, level: toldChanges({ get: () => current, set }, always), always };
 }
 
 /** Lines for people on a terminal (`text`), JSON lines for everything else; both to stderr. */
-export function createLog({ level, format }: Config['logging']): LeveledLog {
-  if (format === 'json') {
-    const base = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
-    const set = (wanted: LogLevel): void => void (base.level = wanted);
-    const log = logOf((name, message, fields) => base[name]({ ...fields }, message));
-    return { ...log, level: { get: () => base.level as LogLevel, set } };
-  }
-  let current: LogLevel = level;
-  const log = logOf((name, message, fields) => {
-    const least = current === 'silent' ? LEVELS.length : LEVELS.indexOf(current);
-    if (LEVELS.indexOf(name) >= least) process.stderr.write(textLine(name, message, fields));
-  });
-  return { ...log, level: { get: () => current, set: (wanted) => void (current = wanted) } };
-}
+export const createLog = ({ level, format }: Config['logging']): LeveledLog =>
+  format === 'json' ? jsonLog(level) : textLog(level);

@@ -33,7 +33,8 @@ export function openAudit(
     rotation: { bytes: rotateBytes, ms: rotateHours && rotateHours * HOUR_MS, keep },
     onFailure,
     clock,
-    log,
+    // A lower level must not hide that the record fails, nor its head.
+    log: log.always ?? log,
   });
 }
 

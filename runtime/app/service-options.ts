@@ -14,7 +14,7 @@ export interface ServiceOptions {
   /** Loads artifacts for models of this machine; absent: only files are loaded. */
   readonly fetchSource?: FetchSource | undefined;
   readonly version: string;
-  readonly log: Log & Partial<Pick<LeveledLog, 'level'>>;
+  readonly log: Log & Partial<Pick<LeveledLog, 'level' | 'always'>>;
   /** Folder with the files of the offline API page; found automatically when absent. */
   readonly docsAssets?: string | undefined;
   /** Called after a change of the models folder was applied. */

@@ -12,6 +12,8 @@ export interface AuditEntry {
   readonly model: string | undefined;
   /** The resulting revision. */
   readonly revision?: number | undefined;
+  /** The log level that was asked for. */
+  readonly level?: string | undefined;
   /** The arm that answered an inference. */
   readonly arm?: string | undefined;
   readonly version?: string | undefined;
@@ -34,7 +36,7 @@ export function lineOf(entry: AuditEntry): string {
   const { at, caller, action, model, revision, arm, version, status, ms } = entry;
   return (
     `{"time":"${isoOf(at)}"${field('caller', caller)}${field('action', action)}` +
-    `${field('model', model)}${field('revision', revision)}${field('arm', arm)}` +
+    `${field('model', model)}${field('revision', revision)}${field('level', entry.level)}${field('arm', arm)}` +
     `${field('version', version)}${field('status', status)}${field('ms', ms)}` +
     `${field('address', entry.address)}${field('request_id', entry.requestId)}}\n`
   );

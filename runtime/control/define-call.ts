@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Caller, Scope } from '../auth';
 import type { ErrorCode } from '../core/routing/error-codes';
 import type { ControlContext } from './context';
+import type { LogLevel } from './timed-level';
 
 export type Method = 'get' | 'post' | 'put' | 'delete';
 
@@ -40,6 +41,13 @@ export interface CallResponse {
   readonly revision?: number;
 }
 
+/** Parts of a body that the audit has. */
+export interface RecordedParts {
+  /** Of a call without `{id}`; not checked. */
+  readonly model?: unknown;
+  readonly level?: LogLevel;
+}
+
 /** Required scope, or `open` for everyone. */
 export type CallAccess = Scope | 'open';
 
@@ -53,9 +61,9 @@ export interface ApiCall<B = unknown, Q = unknown> {
   readonly access: CallAccess;
   /** Present for calls that change something. */
   readonly action?: ChangeAction;
-  /** The model of a body, for the record of a call without `{id}`. */
-  readonly modelOf?: (body: B) => unknown;
-  /** Does a change take traffic from a candidate? It is made even while no record can be written. */
+  /** Parts of a body for the audit, also where the call is refused. */
+  readonly recordOf?: (body: B) => RecordedParts;
+  /** Does a change reduce a risk? It is made even while no record can be written. */
   readonly isRelief?: (context: ControlContext, request: CallRequest<B, Q>) => boolean;
   readonly tag: 'Models' | 'Traffic' | 'Health';
   readonly summary: string;

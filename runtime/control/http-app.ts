@@ -7,7 +7,13 @@ import { CHALLENGE } from '../auth';
 import { ClusterError } from '../cluster/port';
 import { trustedProxiesOf } from '../shared/trusted-proxies';
 import { requestIdOf, traceparentOf } from '../shared/request-id';
-import type { ApiCall, CallRequest, CallResponse, ChangeAction } from './define-call';
+import type {
+  ApiCall,
+  CallRequest,
+  CallResponse,
+  ChangeAction,
+  RecordedParts,
+} from './define-call';
 import type { ControlContext } from './context';
 import { AccessRefused, callerOf, requireOwnOrigin } from './access';
 import { bodyOf, queryOf } from './request-body';
@@ -34,7 +40,7 @@ interface CallRecord {
   /** Milliseconds since the epoch. */
   readonly began: number;
   caller?: string | undefined;
-  model?: unknown;
+  parts?: RecordedParts | undefined;
   answer?: CallResponse;
 }
 
@@ -89,8 +95,8 @@ function sendError(
 }
 
 /** An invalid id in the path is not recorded. */
-function modelOf(request: Request, { answer, model }: CallRecord): string | undefined {
-  const id = answer?.model ?? request.params['id'] ?? model;
+function modelOf(request: Request, { answer, parts }: CallRecord): string | undefined {
+  const id = answer?.model ?? request.params['id'] ?? parts?.model;
   return typeof id === 'string' && idSchema.safeParse(id).success ? id : undefined;
 }
 
@@ -105,6 +111,7 @@ function entryOf(action: string, request: Request, response: Response, track: Ca
     action,
     model: modelOf(request, track),
     revision: track.answer?.revision,
+    level: track.parts?.level,
     address: addressOf(request),
     requestId: requestId(response),
     status: response.statusCode,
@@ -173,7 +180,7 @@ function handlerOf(context: ControlContext, call: ApiCall) {
       requireOwnOrigin(context, request);
       const query = queryOf(call, request);
       const { value: body, asWritten } = await bodyOf(call, request, response);
-      track.model = call.modelOf?.(body);
+      track.parts = call.recordOf?.(body);
       const callRequest = {
         id,
         body,

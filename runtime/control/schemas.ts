@@ -58,7 +58,9 @@ export const logLevelBody = z
       .min(1)
       .max(86_400)
       .optional()
-      .describe('Then the configured level is in force again. Absent: until a restart.'),
+      .describe(
+        'Then the configured level is in force again. Absent: until a restart. Required for a level that logs less than the configured one.',
+      ),
   })
   .meta({ id: 'LogLevelRequest' });
 export const logLevelSchema = z

@@ -2,6 +2,10 @@
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** Does a level log less than another one? */
+export const isLessVerbose = (level: LogLevel, than: LogLevel): boolean =>
+  LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(than);
+
 /** The level of the log as it is now. */
 export interface LevelSwitch {
   readonly get: () => LogLevel;

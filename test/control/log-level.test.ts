@@ -25,7 +25,7 @@ test('shows the level, and changes it until a restart', async () => {
   service.clock.at += 86_400_000;
   await service.control.tick();
   expect(level).toBe('debug');
-  expect(service.audit).toMatchObject([{ action: 'log_level', status: 200 }]);
+  expect(service.audit).toMatchObject([{ action: 'log_level', level: 'debug', status: 200 }]);
 });
 
 test('a level with an end gives way to the configured one, and a later call replaces it', async () => {
@@ -67,8 +67,24 @@ test('is for administrators', async () => {
   expect(level).toBe('warn');
 });
 
-test('changes while the audit record cannot be written', async () => {
+test('a level that logs less than the configured one needs an end', async () => {
+  await start();
+  const reply = await ask(path(), 'PUT', { level: 'silent' });
+  expect([reply.status, codeOf(reply), level]).toEqual([400, 'INVALID_REQUEST', 'warn']);
+  expect(JSON.stringify(reply.body)).toContain('which logs less than the configured warn');
+  expect((await ask(path(), 'PUT', { level: 'silent', seconds: 60 })).status).toBe(200);
+  expect((await ask(path(), 'PUT', { level: 'warn' })).status).toBe(200);
+  expect(service.audit).toMatchObject([
+    { level: 'silent', status: 400 },
+    { level: 'silent', status: 200 },
+    { level: 'warn', status: 200 },
+  ]);
+});
+
+test('becomes more verbose, but not less, while the audit record cannot be written', async () => {
   await start({ audit: { ...NO_AUDIT, refusal: () => 'ENOSPC' } });
   expect((await ask(path(), 'PUT', { level: 'debug' })).status).toBe(200);
   expect(level).toBe('debug');
+  const reply = await ask(path(), 'PUT', { level: 'silent', seconds: 60 });
+  expect([reply.status, codeOf(reply), level]).toEqual([503, 'AUDIT_UNAVAILABLE', 'debug']);
 });

@@ -51,7 +51,7 @@ export const deploy = defineCall<Deploy['body'], Deploy['query']>({
   path: '/api/v1/models/deploy',
   access: 'write',
   action: 'deploy',
-  modelOf: ({ config }) => entryOf(config, 'model_id') ?? entryOf(config, 'id'),
+  recordOf: ({ config }) => ({ model: entryOf(config, 'model_id') ?? entryOf(config, 'id') }),
   tag: 'Models',
   summary: 'Deploy a model',
   description:
