@@ -1,11 +1,9 @@
-const { availableParallelism } = require('node:os');
-
 /** @type {import('jest').Config} */
 module.exports = {
   // A socket that is reset while it closes can keep Node's loop turning, long after its test is done.
   forceExit: true,
-  // Now and then a suite waits, for a timer or a process that it started: another one works meanwhile.
-  maxWorkers: availableParallelism() + 1,
+  // Jest leaves one core idle; of two that is half of them.
+  maxWorkers: '100%',
   // Modules of finished suites stay in their worker; Node 24 gives up before Node 20 does.
   workerIdleMemoryLimit: '1GB',
   // Ends what hangs. On a machine whose cores are busy a test takes many times as long as on a quiet one.

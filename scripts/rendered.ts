@@ -6,7 +6,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { App, Chart, Yaml } from 'cdk8s';
-import { Secret } from 'cdk8s-plus-28';
+import { Namespaces, Secret } from 'cdk8s-plus-28';
 import { parse } from 'yaml';
 import type { ModelServiceProps } from '../lib/constructs';
 import { ModelService } from '../lib/constructs';
@@ -62,6 +62,7 @@ function serviceForms(chart: Chart): Readonly<Record<string, ModelServiceProps>>
       mode: 'gitops',
       grpcPort: 8081,
       route: { hostnames: ['models.example.com'], gateway: 'public' },
+      allowFrom: 'everyone',
     },
     'service-full': {
       environment: { monitoring: { style: 'operator' } },
@@ -69,6 +70,9 @@ function serviceForms(chart: Chart): Readonly<Record<string, ModelServiceProps>>
       envFrom,
       tls: secret('public-tls'),
       ingress: { host: 'models.example.com', className: 'nginx', tls: secret('ingress-tls') },
+      allowFrom: [
+        Namespaces.select(chart, `${chart.node.id}-ingress`, { names: ['ingress-nginx'] }),
+      ],
       config: { logging: { level: 'warn' } },
     },
   };

@@ -260,5 +260,6 @@ test.each([1, 4, 40])('%d large bodies at once share the bytes of a round', asyn
   const first = count * (FREE_BYTES + 2 * READ_BYTES);
   expect(Math.max(...rounds)).toBeLessThanOrEqual(ROUND_BYTES + first);
   const usual = rounds.toSorted((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? 0;
-  expect(usual).toBeLessThanOrEqual(2 * ROUND_BYTES);
+  // Each connection that goes on is read once, and once more after `pause`; some begin.
+  expect(usual).toBeLessThanOrEqual(3 * ROUND_BYTES);
 });
