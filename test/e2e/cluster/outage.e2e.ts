@@ -63,9 +63,7 @@ async function standStill(look: () => Promise<readonly Health[]>): Promise<numbe
 
 async function outage(place: Place): Promise<void> {
   const scaling = { minReplicas: 2, maxReplicas: 2 };
-  // One node is enough for the load: after the outage the node controller may find the lease of the
-  // other one too old, and its pods are not ready until its kubelet has reported again.
-  const inference = { timeoutSeconds: 10, maxConcurrency: 512 };
+  const inference = { timeoutSeconds: 10, maxConcurrency: 128 };
   await place.applyModel(standIn('story', { DELAY_MS: '1000' }, { scaling, inference }));
   await place.status('story', ({ replicas }) => replicas.ready === 2, 60_000);
   const look = await routersOf(place);
