@@ -27,6 +27,11 @@ export interface ReplicaRecord {
   readonly host: string;
   readonly port: number;
   readonly phase: ReplicaPhase;
+  /**
+   * Only the control plane of the cluster no longer hears from its node; its containers were ready.
+   * It gets requests as long as it answers: a node that cannot report may serve well.
+   */
+  readonly isNodeSilent?: boolean;
   readonly restarts: number;
   /** Milliseconds since the epoch. */
   readonly since: number;

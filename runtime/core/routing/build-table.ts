@@ -77,6 +77,10 @@ function addressOf({ host, port }: ReplicaRecord): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** One on a node that is dead fails its next request, and is ejected like any other. */
+const isServing = ({ phase, isNodeSilent }: ReplicaRecord): boolean =>
+  phase === 'ready' || isNodeSilent === true;
+
 function replicasOf(record: ModelRecord, arm: string): readonly ReplicaRoute[] {
   const own = record.replicas.filter((replica) => replica.arm === arm);
   const as = (replica: ReplicaRecord, terminating: boolean): ReplicaRoute => ({
@@ -88,7 +92,7 @@ function replicasOf(record: ModelRecord, arm: string): readonly ReplicaRoute[] {
     terminating,
   });
   return [
-    ...own.filter(({ phase }) => phase === 'ready').map((one) => as(one, false)),
+    ...own.filter(isServing).map((one) => as(one, false)),
     ...own.filter(({ phase }) => phase === 'terminating').map((one) => as(one, true)),
   ];
 }

@@ -4,6 +4,7 @@ import { serverFacts, versionLabel } from '../../../../lib/spec';
 import type { ReplicaPhase, ReplicaRecord } from '../../port';
 import type { Cause } from '../diagnosis/cause';
 import { whyOf } from '../diagnosis/cause';
+import { isNodeSilent } from '../diagnosis/node-cause';
 import type { RawObject } from '../client/object-fields';
 import {
   conditionOf,
@@ -28,11 +29,14 @@ export function isFinished(pod: RawObject): boolean {
   return phase === 'Failed' || phase === 'Succeeded';
 }
 
+function isReachable(pod: RawObject): boolean {
+  const address = textAt(pod, 'status', 'podIP') !== undefined;
+  return address && !isTerminating(pod) && !isFinished(pod);
+}
+
 /** A replica can be routed to when it is ready, not terminating, and has an address. */
 export function isReady(pod: RawObject): boolean {
-  const ready = conditionOf(pod, 'Ready')?.['status'] === 'True';
-  const address = textAt(pod, 'status', 'podIP') !== undefined;
-  return ready && address && !isTerminating(pod) && !isFinished(pod);
+  return conditionOf(pod, 'Ready')?.['status'] === 'True' && isReachable(pod);
 }
 
 function phaseOf(pod: RawObject, failed: boolean): ReplicaPhase {
@@ -124,6 +128,7 @@ export function replicaOf(
     host: textAt(pod, 'status', 'podIP') ?? '',
     port: portOf(pod, arm),
     phase,
+    ...(isReachable(pod) && isNodeSilent(pod) && { isNodeSilent: true }),
     restarts: restartsOf(pod),
     since: sinceOf(pod),
     ...(cause !== undefined && { why: whyOf(cause, `Pod/${nameOf(pod)}`) }),

@@ -51,8 +51,8 @@ function finishedCause(pod: RawObject): Found | undefined {
   return { cause: 'node-refused', message };
 }
 
-/** The pod is ready by its last status, but the control plane no longer hears of its node. */
-function isUnheard(pod: RawObject): boolean {
+/** The pod is ready by its last status, but the control plane no longer hears from its node. */
+export function isNodeSilent(pod: RawObject): boolean {
   const containers = listAt(pod, 'status', 'containerStatuses');
   const gates = listAt(pod, 'spec', 'readinessGates');
   const ready = conditionOf(pod, 'Ready');
@@ -88,7 +88,7 @@ export function nodeCause(pod: RawObject, noticed: readonly ObjectEvent[]): Caus
   }
   const lost = noticed.find(({ reason }) => reason === 'NodeNotReady');
   const toldSince = lost !== undefined && lost.last >= ready;
-  if (!isUnheard(pod) && !toldSince) return undefined;
+  if (!isNodeSilent(pod) && !toldSince) return undefined;
   const node = textAt(pod, 'spec', 'nodeName');
   const message = `its node${node === undefined ? '' : ` ${node}`} does not answer; look at the node`;
   return { cause: 'node-lost', message, since: ready, failed: true };

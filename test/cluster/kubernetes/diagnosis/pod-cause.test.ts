@@ -1,7 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildTable } from '../../../../runtime/core/routing/build-table';
 import type { Why } from '../../../../runtime/core/lifecycle/snapshot';
 import { statusOf } from '../../../../runtime/core/lifecycle/status';
+import { snapshotOf } from '../../../core/support';
 import { recorded, recordFrom } from '../support';
 
 type Row = readonly [name: string, cause: string, status: string, object: RegExp, message: RegExp];
@@ -151,9 +153,14 @@ test('a replica evicted by its node is reported until it is replaced', () => {
   expect(statusOf(replaced)).toEqual({ status: 'running', serving: true });
 });
 
-test('replicas of an unreachable node are not routed to', () => {
+test('replicas on a node that does not report have failed, and get requests while they answer', () => {
   const record = recordFrom(recorded('node-lost'));
   expect(record.replicas.map(({ phase }) => phase)).toEqual(['failed', 'failed']);
+  const route = buildTable(snapshotOf(record), 1).models.get('iris');
+  expect(route?.arms.get('stable')?.replicas.map(({ terminating }) => terminating)).toEqual([
+    false,
+    false,
+  ]);
   expect(statusOf(record)).toMatchObject({ serving: false, why: { cause: 'node-lost' } });
   expect(statusOf(record).why?.message).toMatch(/^its node node-1 does not answer/);
 });

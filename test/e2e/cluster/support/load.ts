@@ -27,10 +27,13 @@ const IDLE_MS = 20_000;
 export interface Asked {
   readonly path: string;
   readonly body: object;
+  /** Routers that are called in turn; without it the Service chooses one. */
+  readonly routers?: readonly string[];
 }
 
 /** Sends so many requests a second, whatever becomes of them: callers do not wait for each other. */
-export function steadyLoad({ url, key }: Place, { path, body }: Asked, rate: number): Load {
+export function steadyLoad({ url, key }: Place, asked: Asked, rate: number): Load {
+  const { path, body, routers = [url] } = asked;
   // One connection for each that is under way; idle ones are used again.
   const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS });
   const failed: string[] = [];
@@ -40,7 +43,13 @@ export function steadyLoad({ url, key }: Place, { path, body }: Asked, rate: num
   const over = new AbortController();
   const one = async (): Promise<void> => {
     try {
-      const { status, text } = await call(url + path, 'POST', body, agent, key);
+      const { status, text } = await call(
+        (routers[sent % routers.length] ?? url) + path,
+        'POST',
+        body,
+        agent,
+        key,
+      );
       if (status !== 200) failed.push(`${new Date().toISOString()} ${status} ${text}`);
     } catch (error) {
       failed.push(`${new Date().toISOString()} ${String(error)}`);
@@ -50,8 +59,8 @@ export function steadyLoad({ url, key }: Place, { path, body }: Asked, rate: num
     while (!over.signal.aborted) {
       // What the timer is late with is made up for: the rate holds on a busy machine, too.
       for (const due = ((Date.now() - begun) * rate) / 1000; sent < due; sent += 1) {
-        const asked = one().finally(() => open.delete(asked));
-        open.add(asked);
+        const request = one().finally(() => open.delete(request));
+        open.add(request);
       }
       await sleep(BEAT_MS);
     }
