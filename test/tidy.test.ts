@@ -74,6 +74,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   'runtime/audit/': [
     'types:lib/spec',
+    'types:lib/config',
     'types:runtime/app/config',
     'types:runtime/auth',
     'runtime/shared',

@@ -302,10 +302,26 @@ interface AuthInput {
   clientCerts?: ClientCertsInput[] | undefined;
 }
 
+interface PayloadInput {
+  /** Part of the inferences whose payload is recorded; 1: all. */
+  sampleRatio: number;
+  /** Ids of the models whose payload is recorded; `*`: all. */
+  models: string[];
+  /**
+   * JSON paths of values that are replaced, in requests and answers: `$.a.b`, `$.a[*].b`,
+   * `$..name`. With any, error answers are left out, since their text may quote a value.
+   */
+  redact?: string[] | undefined;
+  /** A larger request or answer is left out. */
+  maxBytes?: number | undefined;
+}
+
 interface AuditInput {
   /** JSON lines; absent: no audit; "-": stdout. */
   file?: string | undefined;
-  /** A line for every inference as well: caller, version and time, never its content. */
+  /**
+   * A line for every inference as well: caller, version and time; its content only with payload.
+   */
   inference?: boolean | undefined;
   /**
    * File with a secret of at least 16 bytes; each line then has a MAC over itself and the line
@@ -323,6 +339,10 @@ interface AuditInput {
    * inference; or drop lines that memory has no room for, and count them.
    */
   onFailure?: 'refuse' | 'drop' | undefined;
+  /**
+   * Content of inferences in their lines, for the few who must keep it. Absent: none is recorded.
+   */
+  payload?: PayloadInput | undefined;
 }
 
 interface LoggingInput {

@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import type { Audit, AuditStatus } from '../audit';
-import { createAudit, readChainKey } from '../audit';
+import { parseJsonPath } from '../../lib/config';
+import type { Audit, AuditStatus, PayloadSampler } from '../audit';
+import { createAudit, payloadSampler, readChainKey } from '../audit';
 import type { AuditCounts } from '../metrics';
 import { clock } from '../shared/clock';
 import type { ServiceOptions } from './service-options';
@@ -48,4 +49,15 @@ export function auditCountsOf({
   const chainHead = Number.parseInt(head?.mac.slice(0, HEAD_DIGITS) ?? '0', 16);
   const failing = fault === undefined ? 0 : 1;
   return { failing, waitingLines, droppedLines, chainLines: head?.n ?? 0, chainHead };
+}
+
+/** Which payloads the record has; undefined: none. */
+export function payloadSamplerOf(
+  { config }: Pick<ServiceOptions, 'config'>,
+  random: () => number,
+): PayloadSampler | undefined {
+  const { payload } = config.audit;
+  if (payload === undefined) return undefined;
+  const redact = payload.redact.map((path) => parseJsonPath(path) ?? []);
+  return payloadSampler({ ...payload, redact, random });
 }

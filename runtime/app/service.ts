@@ -23,7 +23,7 @@ import type { Log } from '../shared/log';
 import { createMetrics, observeProcess } from '../metrics';
 import type { ModelsFolder } from './models-folder';
 import { openModelsFolder } from './models-folder';
-import { chainKeyOf, openAudit } from './open-audit';
+import { chainKeyOf, openAudit, payloadSamplerOf } from './open-audit';
 import { openAuth } from './open-auth';
 import type { Guards } from './open-limits';
 import { openLimits, reloadAll } from './open-limits';
@@ -74,11 +74,8 @@ const faultsOf =
     });
   };
 
-function openData(
-  { config, version, log }: ServiceOptions,
-  guards: Guards,
-  control: () => Control,
-) {
+function openData(options: ServiceOptions, guards: Guards, control: () => Control) {
+  const { config, version, log } = options;
   const { auth, audit, tls } = guards;
   const table: TableHolder = { current: EMPTY_TABLE };
   const bounds = openLimits(config, guards);
@@ -112,6 +109,7 @@ function openData(
     thread: bounds.thread,
     isReady: () => control().isReady(),
     audit: config.audit.inference ? audit.recordSoon : undefined,
+    payload: payloadSamplerOf(options, Math.random),
     onBatch: metrics.onBatch,
     onJoined: reportBatchedCalls(metrics.onJoined, log),
     onShadow: reportShadows(metrics.onShadow, log, clock.now, shadowLogMsOf(config)),

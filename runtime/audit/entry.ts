@@ -1,7 +1,7 @@
 import { isoOf } from '../shared/iso';
 import { quoted } from '../shared/quoted';
 
-/** One change or inference, or an attempt at it. It has no fields for bodies, headers or keys. */
+/** One change or inference, or an attempt at it. It has no fields for headers or keys. */
 export interface AuditEntry {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -24,6 +24,8 @@ export interface AuditEntry {
   readonly requestId: string;
   /** HTTP status of the answer. */
   readonly status: number;
+  /** Bodies of a sampled inference, redacted: JSON on one line. */
+  readonly payload?: string | undefined;
 }
 
 function field(name: string, value: string | number | undefined): string {
@@ -38,7 +40,8 @@ export function lineOf(entry: AuditEntry): string {
     `{"time":"${isoOf(at)}"${field('caller', caller)}${field('action', action)}` +
     `${field('model', model)}${field('revision', revision)}${field('level', entry.level)}${field('arm', arm)}` +
     `${field('version', version)}${field('status', status)}${field('ms', ms)}` +
-    `${field('address', entry.address)}${field('request_id', entry.requestId)}}\n`
+    `${field('address', entry.address)}${field('request_id', entry.requestId)}` +
+    `${entry.payload === undefined ? '' : `,"payload":${entry.payload}`}}\n`
   );
 }
 

@@ -224,6 +224,40 @@ test.each([
   expect(() => parseConfig(text.replaceAll('~/', '~other/'))).toThrow('write the whole path');
 });
 
+describe('the payload in the audit record', () => {
+  const audit = (payload: string, more = 'file: "-"\n  inference: true'): string =>
+    `audit:\n  ${more}\n  payload: ${payload}\n`;
+
+  test('is recorded only where it is asked for, within bounds', () => {
+    expect(parseConfig('').audit.payload).toBeUndefined();
+    expect(parseConfig(audit('{ sample_ratio: 0.5, models: [iris] }')).audit.payload).toEqual({
+      sampleRatio: 0.5,
+      models: ['iris'],
+      redact: [],
+      maxBytes: 16_384,
+    });
+  });
+
+  test.each([
+    ['{ sample_ratio: 1 }', undefined, 'audit.payload.models: is missing'],
+    ['{ models: [a] }', undefined, 'audit.payload.sample_ratio: is missing'],
+    [
+      '{ sample_ratio: 1, models: [a], redact: ["$.a[0]"] }',
+      undefined,
+      'must be a JSON path of names: $.a.b',
+    ],
+    ['{ sample_ratio: 1, models: [a], max_bytes: 32769 }', undefined, 'audit.payload.max_bytes'],
+    ['{ sample_ratio: 1, models: [a] }', 'file: "-"', 'must be true, since payload is given'],
+    [
+      '{ sample_ratio: 1, models: [a] }',
+      'inference: true',
+      'a file, or "-", since payload is given',
+    ],
+  ])('%s is refused', (payload, more, message) => {
+    expect(() => parseConfig(audit(payload, more))).toThrow(message);
+  });
+});
+
 describe('repeated keys and numbers in the configuration', () => {
   test('a repeated key is refused with both lines', () => {
     expect(() => parseConfig('server:\n  port: 1\n  host: a\n  port: 2\n')).toThrow(

@@ -44,6 +44,16 @@ test('appends a change as one JSON line', async () => {
   expect(readFileSync(file, 'utf8')).toBe(LINE + LINE);
 });
 
+test('a payload is JSON within the line, as it was written', async () => {
+  const file = join(folder, 'payload.jsonl');
+  const audit = openAudit({ file });
+  audit.recordSoon({ ...entry, payload: '{"request":{"body":{"x":1.50}}}' });
+  await audit.close();
+  expect(readFileSync(file, 'utf8')).toBe(
+    `${LINE.slice(0, -2)},"payload":{"request":{"body":{"x":1.50}}}}\n`,
+  );
+});
+
 test('creates a file that only its owner can read', async () => {
   const file = join(folder, 'mode.jsonl');
   const audit = openAudit({ file });

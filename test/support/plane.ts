@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import type { ModelInput } from '../../lib/spec';
-import type { AuditEntry } from '../../runtime/audit';
+import type { AuditEntry, PayloadSampler } from '../../runtime/audit';
 import type { Authenticate, Caller } from '../../runtime/auth/port';
 import { buildTable } from '../../runtime/core/routing/build-table';
 import type { Load } from '../../runtime/core/routing/load';
@@ -191,6 +191,7 @@ export interface PlaneOptions {
   readonly limits?: Partial<DataPlaneLimits>;
   readonly onHeld?: (model: string, arm: string) => void;
   readonly audit?: (entry: AuditEntry) => void;
+  readonly payload?: PayloadSampler;
   /** Timers of the data plane alone: how long requests wait for others. */
   readonly later?: (call: () => void, ms: number) => () => void;
   readonly callers?: Partial<CallerLimits>;
@@ -258,6 +259,7 @@ export async function startPlane(options: PlaneOptions = {}): Promise<TestPlane>
     thread: options.thread,
     isReady: options.isReady ?? (() => true),
     audit: options.audit,
+    payload: options.payload,
     onBatch: () => undefined,
     onShadow: (report) => shadows.push(report),
     onJoined: (one) => joined.push(one),

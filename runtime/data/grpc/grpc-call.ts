@@ -4,6 +4,7 @@ import type { Metadata, ServerInterceptingCallInterface, ServerUnaryCall } from 
 import type { AuthResult } from '../../auth/port';
 import type { AuditLine } from '../handlers/audit-line';
 import { auditLineOf } from '../handlers/audit-line';
+import { binaryPayload } from '../handlers/sampled-exchange';
 import { Refusal } from '../transcode/refusal';
 import type { IncomingRequest } from '../http/exchange';
 import type { Tracing } from '../upstream/headers';
@@ -128,6 +129,8 @@ export function grpcCallOf(context: GrpcContext, call: ServerUnaryCall<Buffer, B
   const remoteAddress = hostOf(call.getPeer());
   const identity = IDENTITIES.get(call.metadata);
   const account = auditLineOf(plane, tracing, { fields, remoteAddress });
+  if (account !== undefined && plane.payload !== undefined)
+    account.payload = binaryPayload(plane.payload);
   // Of the answer; the message is counted where it comes in.
   const held = plane.held.of(remoteAddress);
   return {

@@ -8,6 +8,12 @@ import type { Plane } from './request';
 type AuditedPlane = Pick<Plane, 'audit' | 'clock' | 'trust'>;
 type AuditedRequest = Pick<IncomingRequest, 'fields' | 'remoteAddress'>;
 
+/** The payload of a sampled request. */
+export interface LinePayload {
+  /** Called once. @returns JSON, redacted; undefined: that of this model is not recorded */
+  readonly finish: (model: string | undefined) => string | undefined;
+}
+
 /** The one audit entry of a request, however it ends. */
 export class AuditLine implements RequestObserver {
   private caller: string | undefined;
@@ -15,6 +21,8 @@ export class AuditLine implements RequestObserver {
   private arm: string | undefined;
   private version: string | undefined;
   private isOver = false;
+  /** Undefined: the request is not sampled. */
+  payload: LinePayload | undefined;
 
   constructor(
     private readonly requestId: string,
@@ -42,7 +50,10 @@ export class AuditLine implements RequestObserver {
     const ms = at - this.began;
     const address = callerAddress(plane.trust, request);
     const who = { caller, action: 'infer', model, arm, version };
-    this.record({ at, ...who, ms, address, requestId, status });
+    const entry = { at, ...who, ms, address, requestId, status };
+    // What a caller that was not recognized sends is not read.
+    const payload = this.payload?.finish(caller === undefined ? undefined : model);
+    this.record(payload === undefined ? entry : { ...entry, payload });
   }
 }
 

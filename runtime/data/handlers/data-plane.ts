@@ -24,6 +24,7 @@ import { isDataPlanePath, protocolOfPath, matchPath } from '../routing/paths';
 import { refusalWriter } from './http-errors';
 import type { DataPlaneOptions, Plane, Request } from './request';
 import { authenticated, refusalFor, sendJson } from './request';
+import { sampledExchange } from './sampled-exchange';
 import { createShadows } from '../shadow/shadows';
 
 export interface DataPlane {
@@ -68,12 +69,15 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   };
 }
 
-function handle(plane: Plane, exchange: Exchange): void {
-  const { clock, newId } = plane;
+function handle(plane: Plane, incoming: Exchange): void {
+  const { clock, newId, payload } = plane;
   let kind: RouteKind | undefined;
-  const tracing = tracingOf(exchange, newId);
+  const tracing = tracingOf(incoming, newId);
   const began = clock.now();
-  exchange.account = auditLineOf(plane, tracing, exchange, began);
+  const line = auditLineOf(plane, tracing, incoming, began);
+  incoming.account = line;
+  const isSampled = payload !== undefined && line !== undefined;
+  const exchange = isSampled ? sampledExchange(payload, incoming, line) : incoming;
   const request: Request = {
     exchange,
     tracing,

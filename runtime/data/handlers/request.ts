@@ -1,4 +1,4 @@
-import type { AuditEntry } from '../../audit';
+import type { AuditEntry, PayloadSampler } from '../../audit';
 import type { AuthResult, Authenticate, Caller, Quotas } from '../../auth/port';
 import { ANYONE_NAME, authorize, CHALLENGE } from '../../auth/port';
 import type { ModelRoute, TableHolder } from '../../core/routing/table';
@@ -59,6 +59,8 @@ export interface DataPlaneOptions {
   readonly isReady: () => boolean;
   /** One entry per request; absent: no audit log. */
   readonly audit?: ((entry: AuditEntry) => void) | undefined;
+  /** Adds the payload of some requests to their entries; absent: of none. */
+  readonly payload?: PayloadSampler | undefined;
   readonly onBatch: (model: string, status: 'success' | 'partial' | 'error') => void;
   readonly onShadow: (report: ShadowReport) => void;
   readonly onJoined: (joined: BatchReport) => void;

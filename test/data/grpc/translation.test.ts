@@ -1,4 +1,5 @@
 import type { AuditEntry } from '../../../runtime/audit';
+import { payloadSampler } from '../../../runtime/audit';
 import type { Behave, Seen } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import { startPlane, stopPlanes } from '../../support/plane';
@@ -17,7 +18,11 @@ type Protocol = 'native' | 'v1' | 'tfs' | 'openai';
 async function start(protocol: Protocol, behave: Behave) {
   const backend = await startBackend(behave);
   const lines: AuditEntry[] = [];
-  const plane = await startPlane({ audit: (line) => lines.push(line) });
+  const sampling = { sampleRatio: 1, models: ['*'], redact: [], maxBytes: 100, random: () => 0 };
+  const plane = await startPlane({
+    audit: (line) => lines.push(line),
+    payload: payloadSampler(sampling),
+  });
   const server = { kind: 'custom', image: 'a/b:1', protocol } as const;
   plane.route({ input: { id: 'iris', version: 'v1', server }, ports: { stable: [backend.port] } });
   const { port } = await startGrpc(plane);
@@ -42,7 +47,15 @@ test('rows of V1 are requested and come back as a tensor', async () => {
   const raw = Buffer.from(new Float64Array([0.5, 1.5]).buffer);
   expect([reply.id, reply.raw_output_contents]).toEqual(['call-1', [raw]]);
   expect(lines).toMatchObject([
-    { caller: 'test', model: 'iris', arm: 'stable', version: 'v1', status: 200 },
+    {
+      caller: 'test',
+      model: 'iris',
+      arm: 'stable',
+      version: 'v1',
+      status: 200,
+      // Messages of gRPC are not recorded, and the line says so.
+      payload: '{"request":{"omitted":"binary"},"answer":{"omitted":"binary"}}',
+    },
   ]);
 });
 
