@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { discoverEach } from '../../lib/synth/discover';
+import type { Audit } from '../audit';
 import type { Cluster, Watch } from '../cluster/port';
 import type { Config } from './config';
 import type { BrokenFile } from '../control';
@@ -7,6 +8,7 @@ import type { ModelRecord, Snapshot } from '../core/lifecycle/snapshot';
 import { statusOf } from '../core/lifecycle/status';
 import type { Definitions, LoadedFolder, SyncReport } from './definitions';
 import { createDefinitions } from './definitions';
+import { clock } from '../shared/clock';
 import type { Log } from '../shared/log';
 import { watchFolder } from '../shared/folder-watch';
 
@@ -103,6 +105,19 @@ function logReport({ removed, refused }: SyncReport, log: Log): void {
   for (const { id, message } of refused) log.warn(message, { model: id });
 }
 
+/** Actor of the changes that files make, as the revisions of a model name it. */
+const FILES_ACTOR = 'files';
+/** HTTP status of a change that was made. */
+const DONE = 200;
+
+/** No caller asked for these changes either. */
+function recordReport({ applied, removed }: SyncReport, { record }: Pick<Audit, 'record'>): void {
+  const change = (action: string, reason: string) => (model: string) =>
+    record({ at: clock.now(), caller: FILES_ACTOR, action, model, reason, status: DONE });
+  applied.forEach(change('deploy', 'its file has changed'));
+  removed.forEach(change('delete', 'its file is gone'));
+}
+
 /** Logs what is wrong with each file once, and again only when it is something else. */
 function createBrokenLog(log: Log): (broken: readonly BrokenFile[]) => void {
   let told: ReadonlyMap<string, string> = new Map();
@@ -129,7 +144,11 @@ async function load(folder: string): Promise<LoadedFolder> {
  * Keeps the cluster in step with the models folder. On Kubernetes definitions come by REST or
  * kubectl instead: several routers with a folder each would overwrite each other.
  */
-export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster): ModelsFolder {
+export function openModelsFolder(
+  options: ModelsFolderOptions,
+  cluster: Cluster,
+  audit: Pick<Audit, 'record'>,
+): ModelsFolder {
   const { config, cwd, log, onModelsChanged } = options;
   const nothing = { ready: Promise.resolve(), stop: () => Promise.resolve() };
   if (config.cluster === 'kubernetes') {
@@ -143,6 +162,7 @@ export function openModelsFolder(options: ModelsFolderOptions, cluster: Cluster)
     const report = await files.sync();
     logBroken(report.broken);
     logReport(report, log);
+    recordReport(report, audit);
     return report;
   };
   const definitions: Definitions = { ...files, sync };

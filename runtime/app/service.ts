@@ -271,7 +271,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const opened = await openRouters(options, environment);
   const audit = openAudit(options, chainKey);
   const data: Data = { ...openData(options, { auth, audit, tls }, () => control), ...opened };
-  const folder = openModelsFolder(options, cluster);
+  const folder = openModelsFolder(options, cluster, audit);
   const more = { audit, environment };
   const control: Control = openControl(options, cluster, data, auth, folder, more);
   const listeners: Listener[] = [];

@@ -21,8 +21,11 @@ export interface AuditEntry {
   readonly ms?: number | undefined;
   /** Where the caller is, as far as proxies are trusted to say. */
   readonly address?: string | undefined;
-  readonly requestId: string;
-  /** HTTP status of the answer. */
+  /** Why the service made a change that no caller asked for. */
+  readonly reason?: string | undefined;
+  /** Absent: no request caused it. */
+  readonly requestId?: string | undefined;
+  /** HTTP status of the answer, or that a caller would have got. */
   readonly status: number;
   /** Bodies of a sampled inference, redacted: JSON on one line. */
   readonly payload?: string | undefined;
@@ -40,7 +43,7 @@ export function lineOf(entry: AuditEntry): string {
     `{"time":"${isoOf(at)}"${field('caller', caller)}${field('action', action)}` +
     `${field('model', model)}${field('revision', revision)}${field('level', entry.level)}${field('arm', arm)}` +
     `${field('version', version)}${field('status', status)}${field('ms', ms)}` +
-    `${field('address', entry.address)}${field('request_id', entry.requestId)}` +
+    `${field('address', entry.address)}${field('reason', entry.reason)}${field('request_id', entry.requestId)}` +
     `${entry.payload === undefined ? '' : `,"payload":${entry.payload}`}}\n`
   );
 }

@@ -6,6 +6,7 @@ import type { ArmUsage } from '../core/lifecycle/peers';
 import { armKey, armUsageOf, armUsagesOf } from '../core/lifecycle/peers';
 import type { SleepDecision, WakeDecision } from '../core/lifecycle/sleep';
 import { decideSleep, decideWake } from '../core/lifecycle/sleep';
+import { createAutomaticChanges } from './automatic-change';
 import type { ControlContext, TickTask } from './context';
 import { READ_YOUR_WRITES_MS } from './routing-view';
 
@@ -146,6 +147,7 @@ function createSleep(context: ControlContext): TickTask {
   const quiet = createIdleTracker(context);
   const attempt = createRetrier(context, SLEEP_PAUSE_MS);
   const fence = createGuard(context, 'deciding whether an arm sleeps');
+  const change = createAutomaticChanges(context);
   const decide = (place: ArmRef, usesIn: ReturnType<typeof usageInAllRouters>): SleepDecision => {
     const {
       record,
@@ -164,8 +166,11 @@ function createSleep(context: ControlContext): TickTask {
     if (place === undefined) return;
     const decision = decide(place, usageInAllRouters(context));
     if (decision.do === 'hold' || !routers.isLeader()) return;
-    log.info('sleep', { model, arm: name, reason: decision.reason });
-    await rescale(context, place, decision.from, 0);
+    const { reason, from } = decision;
+    log.info('sleep', { model, arm: name, reason });
+    await change({ action: 'sleep', model, arm: name, reason }, () =>
+      rescale(context, place, from, 0),
+    );
   };
   return () => {
     const places = allArms(context).filter(({ arm }) => arm.scaling.minReplicas === 0);
@@ -191,6 +196,7 @@ function createWake(context: ControlContext): Pick<IdleSleep, 'wake' | 'onHeld'>
   const { ownLoad, log } = context;
   const attempt = createRetrier(context, WAKE_PAUSE_MS);
   const fence = createGuard(context, 'deciding whether an arm wakes');
+  const change = createAutomaticChanges(context);
   const decide = (place: ArmRef, own = ownLoad()): WakeDecision => {
     const {
       record,
@@ -205,8 +211,11 @@ function createWake(context: ControlContext): Pick<IdleSleep, 'wake' | 'onHeld'>
       const place = findArm(context, model, name);
       const decision = place && decide(place);
       if (place === undefined || decision?.do !== 'wake') return;
-      log.info('wake', { model, arm: name, reason: decision.reason });
-      await rescale(context, place, 0, decision.replicas);
+      const { reason, replicas } = decision;
+      log.info('wake', { model, arm: name, reason });
+      await change({ action: 'wake', model, arm: name, reason }, () =>
+        rescale(context, place, 0, replicas),
+      );
     });
   return {
     wake: () => {

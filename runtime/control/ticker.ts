@@ -8,6 +8,7 @@ import type {
   PromoteDecision,
 } from '../core/release/promotion';
 import { decidePromote } from '../core/release/promotion';
+import { AUTOMATIC_ACTOR, createAutomaticChanges } from './automatic-change';
 import { MANAGER, waitForRevision } from './change';
 import type { ControlContext, TickTask } from './context';
 import { observe } from './observe';
@@ -17,9 +18,6 @@ import type { IdleSleep } from './idle-sleep';
 
 /** A removal without progress is started again after this long, milliseconds. */
 const REMOVAL_RETRY_MS = 60_000;
-
-/** Actor recorded for automatic changes. */
-const AUTOMATIC_ACTOR = 'ai-model-service';
 
 /** Active requests per arm over all routers; of a silent router, its last report. */
 function activeRequestsOf({ ownLoad, routers }: ControlContext, id: string): ActiveRequestsByArm {
@@ -33,14 +31,12 @@ function activeRequestsOf({ ownLoad, routers }: ControlContext, id: string): Act
   return holdings;
 }
 
+/** @returns the revision it makes, if it makes one */
 async function act(
   context: ControlContext,
   record: ModelRecord,
   decision: Exclude<PromoteDecision, { do: 'hold' }>,
-): Promise<void> {
-  // A router that lost leadership while it waited leaves this to the current leader. A decision is
-  // one write, and the next leader decides on the state it finds.
-  if (!context.routers.isLeader()) return;
+): Promise<number | void> {
   switch (decision.do) {
     case 'shift':
     case 'return':
@@ -53,7 +49,8 @@ async function act(
         ifRevision: record.revision,
         state: decision.state,
       });
-      return waitForRevision(context, record.spec.id, revision);
+      await waitForRevision(context, record.spec.id, revision);
+      return revision;
     }
   }
 }
@@ -64,7 +61,8 @@ export interface Ticker {
 }
 
 function createPromotions(context: ControlContext): TickTask {
-  const { routingView, locks, log } = context;
+  const { routingView, locks, log, routers } = context;
+  const change = createAutomaticChanges(context);
   const logged = new Map<string, string>();
   const tell = (model: string, { do: what, reason }: PromoteDecision): void => {
     if (logged.get(model) === reason) return;
@@ -72,25 +70,32 @@ function createPromotions(context: ControlContext): TickTask {
     log.info('promotion', { model, do: what, reason });
   };
   /** Decides again under the lock: a call may have changed the model meanwhile. */
-  const promote = async (id: string): Promise<void> => {
+  const advance = async (id: string): Promise<void> => {
     const record = routingView.snapshot().models.get(id);
-    if (record === undefined || overridesOf(record)?.promote === undefined) return;
+    const promote = record && overridesOf(record)?.promote;
+    if (record === undefined || promote === undefined) return;
     const decision = decidePromote(record, activeRequestsOf(context, id));
     tell(id, decision);
-    if (decision.do !== 'hold') await act(context, record, decision);
+    // A router that lost leadership while it waited leaves this to the current leader. A decision is
+    // one write, and the next leader decides on the state it finds.
+    if (decision.do === 'hold' || !routers.isLeader()) return;
+    const { reason } = decision;
+    const promotion = { action: 'promote', model: id, arm: promote.candidate, reason } as const;
+    await change(promotion, () => act(context, record, decision));
   };
   return () => {
     const due = [...routingView.snapshot().models.values()].filter(
       (record) => overridesOf(record)?.promote !== undefined,
     );
     for (const id of logged.keys()) if (!due.some(({ spec }) => spec.id === id)) logged.delete(id);
-    return due.map(({ spec: { id } }) => locks.run(id, () => promote(id)));
+    return due.map(({ spec: { id } }) => locks.run(id, () => advance(id)));
   };
 }
 
 /** Removals that another router, or this one before a restart, did not finish. */
 function createRemovals(context: ControlContext): TickTask {
   const { routingView, clock, removing, routers } = context;
+  const change = createAutomaticChanges(context);
   const since = new Map<string, number>();
   return () => {
     const now = clock.now();
@@ -103,7 +108,9 @@ function createRemovals(context: ControlContext): TickTask {
     return due.map(async ({ spec: { id }, manager }) => {
       if (!routers.isLeader()) return;
       since.set(id, now);
-      await beginRemoval(context, id, { by: AUTOMATIC_ACTOR, manager });
+      const removal = { action: 'delete', model: id, reason: 'its removal was cut off' } as const;
+      const options = { by: AUTOMATIC_ACTOR, manager };
+      await change(removal, () => beginRemoval(context, id, options));
     });
   };
 }

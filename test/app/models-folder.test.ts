@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Arm, ModelSpec } from '../../lib/spec';
+import type { AuditEntry } from '../../runtime/audit';
 import type { ReplicaRecord } from '../../runtime/cluster/port';
 import type { MemoryCluster } from '../support/memory-cluster';
 import { createMemoryCluster } from '../support/memory-cluster';
@@ -21,6 +22,9 @@ let lines: string[];
 let synthesized: number;
 let folder: ModelsFolder;
 let phase: ReplicaRecord['phase'];
+
+let audited: AuditEntry[];
+const audit = { record: (entry: AuditEntry) => void audited.push(entry) };
 
 const record =
   (level: string) =>
@@ -68,9 +72,10 @@ beforeEach(async () => {
   cluster = createMemoryCluster({ now: Date.now, replicasOf });
   lines = [];
   synthesized = 0;
+  audited = [];
   const config = parseConfig('models: { watch: true }', {}, 'test');
   const onModelsChanged = async (): Promise<void> => void (synthesized += 1);
-  folder = openModelsFolder({ config, cwd, log, onModelsChanged }, cluster);
+  folder = openModelsFolder({ config, cwd, log, onModelsChanged }, cluster, audit);
   await folder.ready;
   await folder.sync();
 });
@@ -112,10 +117,24 @@ test('keeps the model on a broken save and logs the fault; applies the corrected
   await until(() => revision() === 2, 'the mended definition');
 });
 
+test('the audit record has what files change', async () => {
+  saveByRename(definition('3'));
+  await until(() => synthesized === 1, 'the change');
+  rmSync(join(cwd, 'models', `${MODEL}.yaml`));
+  await until(() => synthesized === 2, 'the removal');
+  const line = { caller: 'files', model: MODEL, status: 200, at: expect.any(Number) };
+  const applied = { ...line, action: 'deploy', reason: 'its file has changed' };
+  expect(audited).toEqual([
+    applied,
+    applied,
+    { ...line, action: 'delete', reason: 'its file is gone' },
+  ]);
+});
+
 test('logs a model that the cluster refuses, also at the start', async () => {
   const config = parseConfig('local: { directory: other }', {}, 'test');
   const refusing = { ...cluster, apply: () => Promise.reject(new Error('no room for it')) };
-  const other = openModelsFolder({ config, cwd, log }, refusing);
+  const other = openModelsFolder({ config, cwd, log }, refusing, audit);
   await other.sync();
   expect(lines).toEqual([`warn no room for it {"model":"${MODEL}"}`]);
 });

@@ -163,6 +163,8 @@ describe('deleting a model', () => {
     await service.control.tick();
     await service.control.tick();
     expect(slow.removed).toEqual(['ai-model-service']);
+    const line = { caller: 'ai-model-service', action: 'delete', model: 'iris', status: 200 };
+    expect(service.audit).toMatchObject([{ ...line, reason: 'its removal was cut off' }]);
     slow.finish();
     await expect(
       service.control.tick().then(() => ask(`${service.url}/api/v1/models/iris`)),
