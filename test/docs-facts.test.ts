@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { runCommand } from '../cli/program';
 import { configSchema } from '../lib/config';
+import { PLAN_RULES } from '../lib/plan/rules';
 import { FINDING_RULES } from '../lib/spec/findings';
 import { modelSchema } from '../lib/spec';
 import { pathParts } from '../lib/spec/path';
@@ -55,6 +56,14 @@ test('the page of definitions has every rule of findings, and no other', () => {
     .flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([a-z-]+)`/g)])
     .map((match) => match[1]);
   expect(named.sort()).toEqual([...FINDING_RULES.map(({ id }) => id), 'waiver'].sort());
+});
+
+test('the page of the plan has every rule with its severity and words, and no other', () => {
+  const [, table = ''] = pageText('docs/plan.md').split('\n## Rules\n');
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+  const cells = rows.map((row) => row.split('|').map((one) => one.trim()));
+  const told = cells.map(([, id, severity, when]) => [id, severity, when]);
+  expect(told).toEqual(PLAN_RULES.map(({ id, severity, when }) => [`\`${id}\``, severity, when]));
 });
 
 /** A path of the definition or of the configuration, in field names or as it is written. */

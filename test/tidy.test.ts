@@ -36,6 +36,8 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
     'jiti',
     'node:',
   ],
+  // What a change means; the service answers it as well.
+  'lib/plan/': ['lib/spec', 'lib/objects', 'zod'],
   'lib/index': ['lib/'],
   // Definitions are read by the rules that the library has for them.
   'runtime/core/policy/': ['lib/spec'],
@@ -306,7 +308,7 @@ test('the core has no clock, no randomness, no waiting and nothing of node', () 
   const impure =
     /\b(?:Date\b|Math\.random|performance\b|async\b|await\b|Promise\b|setTimeout|setInterval|process\b|Buffer\b|crypto\b)/;
   const found = product
-    .filter(({ path }) => /^(?:runtime\/core|lib\/(?:objects|monitoring))\//.test(path))
+    .filter(({ path }) => /^(?:runtime\/core|lib\/(?:objects|monitoring|plan))\//.test(path))
     .flatMap((source) =>
       identifiersOf(source)
         .filter((name) => impure.test(name))

@@ -1,109 +1,126 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { parseAllDocuments } from 'yaml';
+import { Option } from 'commander';
+import { planOf } from '../../lib/plan/plan';
+import { planJson } from '../../lib/plan/printers/json';
+import { planMarkdown } from '../../lib/plan/printers/markdown';
+import { planText } from '../../lib/plan/printers/text';
+import type { Plan } from '../../lib/plan/schema';
 import type { CommandContext } from '../command-context';
-import { ALLOW_EMPTY, loadProject, outFolder, previousOf, synthLibrary, today } from './project';
-import { entryOf } from '../../lib/spec/entry';
+import { CommandError, EXIT } from '../exit';
+import type { Io } from '../io';
+import type { Condition } from '../plan/fail-on';
+import { failOn, failures } from '../plan/fail-on';
+import { withRevision } from '../plan/git';
+import { manifestSides } from '../plan/manifests';
+import type { Sides } from '../plan/sides';
+import { projectSides } from '../plan/sides';
+import { VERSION } from '../version';
+import type { Project } from './project';
+import { ALLOW_EMPTY, loadProject, outFolder, today } from './project';
+import { wholeNumber } from './serve-onnx';
+
+type Format = 'text' | 'json' | 'markdown';
 
 interface Options {
+  readonly base?: string;
+  readonly format?: Format;
+  readonly maxBytes?: number;
+  readonly failOn: readonly Condition[];
   readonly out?: string;
   readonly env?: string;
   readonly allowEmpty?: boolean;
 }
 
-interface Change {
-  readonly action: 'create' | 'update' | 'delete';
-  readonly object: string;
-  /** Dotted paths that change, with both values; only of an update. */
-  readonly fields: readonly string[];
+/** GitHub takes comments of 65,536 characters; a pipeline may add some of its own. */
+const MARKDOWN_BYTES = 60_000;
+/** Room for the frame of a report and one model. */
+const LEAST_BYTES = 4000;
+/** The summary of a job on GitHub. */
+const MOST_BYTES = 1_000_000;
+
+interface Compared extends Sides {
+  readonly base: string;
 }
 
-type Plain = Readonly<Record<string, unknown>>;
+const isFolder = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
-/** Values longer than this (artifacts) are not shown. */
-const MAX_SHOWN = 60;
-
-const isPlain = (value: unknown): value is Plain => typeof value === 'object' && value !== null;
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1)}…` : text;
-}
-
-/** Differences, leaf by leaf: `spec.maxReplicas: 5 → 8`. */
-function fieldChanges(before: unknown, after: unknown, path = ''): readonly string[] {
-  if (JSON.stringify(before) === JSON.stringify(after)) return [];
-  if (!isPlain(before) || !isPlain(after)) {
-    return [`${path}: ${shown(before)} → ${shown(after)}`];
-  }
-  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-  return keys.flatMap((key) =>
-    fieldChanges(entryOf(before, key), entryOf(after, key), path === '' ? key : `${path}.${key}`),
+/** The definitions’ folder below the working folder, which the other side has as well. */
+function folderBelow(folder: string, io: Io): string {
+  const path = relative(io.cwd, resolve(io.cwd, folder));
+  if (!path.startsWith('..')) return path;
+  throw new CommandError(
+    `--base: ${folder} is not below the working folder; run the command in the folder of the project`,
   );
 }
 
-function objectsIn(text: string): ReadonlyMap<string, Plain> {
-  const found = parseAllDocuments(text).map((document) => document.toJS() as Plain | null);
-  return new Map(
-    found.filter(isPlain).map((object) => {
-      const { name, namespace } = object['metadata'] as Plain;
-      const place = namespace === undefined ? '' : `${String(namespace)}/`;
-      return [`${String(object['kind'])} ${place}${String(name)}`, object];
-    }),
-  );
-}
-
-function changesOf(before: string, after: string): readonly Change[] {
-  const [old, next] = [objectsIn(before), objectsIn(after)];
-  const made = [...next].flatMap(([object, value]): Change[] => {
-    const had = old.get(object);
-    if (had === undefined) return [{ action: 'create', object, fields: [] }];
-    const fields = fieldChanges(had, value);
-    return fields.length === 0 ? [] : [{ action: 'update', object, fields }];
+/** The two sides: with a revision, a folder, or the committed manifests. */
+async function compare(
+  folder: string,
+  { base, out, env }: Options,
+  { project, io }: { readonly project: Project; readonly io: Io },
+): Promise<Compared> {
+  const manifests = (name: string): Compared => ({
+    ...manifestSides(resolve(io.cwd, name), project),
+    base: name,
   });
-  const gone = [...old.keys()]
-    .filter((object) => !next.has(object))
-    .map((object): Change => ({ action: 'delete', object, fields: [] }));
-  return [...made, ...gone];
+  if (base === undefined) return manifests(outFolder(out, io));
+  const path = resolve(io.cwd, base);
+  const below = folderBelow(folder, io);
+  if (base !== '' && isFolder(path)) {
+    if (!isFolder(resolve(path, below))) return manifests(base);
+    const old = { root: path, folder: below, label: base, env };
+    return { ...(await projectSides(old, project)), base };
+  }
+  return withRevision(base, io, async ({ folder: root, label }) => {
+    const old = { root, folder: below, label: base, env };
+    return { ...(await projectSides(old, project)), base: label };
+  });
 }
 
-const SIGN: Readonly<Record<Change['action'], string>> = { create: '+', update: '~', delete: '-' };
+function printed(plan: Plan, format: Format, maxBytes: number | undefined): string {
+  if (format === 'json') return planJson(plan);
+  if (format === 'markdown') return planMarkdown(plan, maxBytes ?? MARKDOWN_BYTES);
+  return planText(plan, maxBytes);
+}
 
-/** Changes of the committed manifests, object by object: for a pull request. */
-export function addPlan(program: Command, { io, format }: CommandContext): void {
+/** What a change of definitions means: for a pull request. */
+export function addPlan(program: Command, { io, format, finish }: CommandContext): void {
   program
     .command('plan')
-    .description('Show what a synth would change in the manifests, object by object.')
+    .description('Say what a change means: risks, traffic, restarts, objects. Write nothing.')
     .argument('[folder]', 'definitions', 'models')
+    .option(
+      '--base <revision>',
+      'compare with the definitions of a git revision, or of another folder (default: the manifests)',
+    )
+    .addOption(
+      new Option('--format <format>', 'how it is written').choices(['text', 'json', 'markdown']),
+    )
+    .option(
+      '--max-bytes <count>',
+      `longest report; details are left out (default: ${MARKDOWN_BYTES} for markdown)`,
+      wholeNumber(LEAST_BYTES, MOST_BYTES),
+    )
+    .option(
+      '--fail-on <condition>',
+      'exit with 1: a rule, high, medium, low, or cost=N',
+      failOn,
+      [],
+    )
     .option('--out <folder>', 'manifests to compare with (default: $CDK8S_OUTDIR or dist)')
     .option('--env <name>', 'only this environment')
     .option(...ALLOW_EMPTY)
-    .addHelpText('after', '\nExample:\n  ai-model-service plan models')
+    .addHelpText('after', '\nExample:\n  ai-model-service plan --base origin/main --fail-on high')
     .action(async (folder: string, options: Options) => {
-      const { checkManifests, synthesize } = synthLibrary();
-      const { definitions, environments } = await loadProject(folder, options, io);
-      const name = outFolder(options.out, io);
-      const previous = previousOf(name, io);
-      const { files } = synthesize(definitions, environments, { today: today(io), previous });
-      const root = resolve(io.cwd, name);
-      const changes = checkManifests(root, files).flatMap(({ file }) => {
-        const path = join(root, file);
-        const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
-        return changesOf(before, files.get(file) ?? '');
-      });
-      if (format() === 'json') {
-        io.out(`${JSON.stringify({ changes })}\n`);
-        return;
-      }
-      for (const { action, object, fields } of changes) {
-        io.out(`${SIGN[action]} ${object}\n`);
-        for (const field of fields) io.out(`    ${field}\n`);
-      }
-      const count = (action: Change['action']): number =>
-        changes.filter((one) => one.action === action).length;
-      io.out(
-        `${count('create')} to create, ${count('update')} to change, ${count('delete')} to delete\n`,
-      );
+      const project = await loadProject(folder, options, io);
+      const sides = await compare(folder, options, { project, io });
+      const plan = planOf({ ...sides, library: VERSION, today: today(io) });
+      io.out(printed(plan, options.format ?? format(), options.maxBytes));
+      const failed = failures(options.failOn, plan);
+      if (failed.length > 0) io.err(`fails because of --fail-on: ${failed.join(', ')}\n`);
+      if (failed.length > 0 || plan.findings.length > 0) finish(EXIT.findings);
     });
 }

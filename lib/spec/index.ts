@@ -25,5 +25,5 @@ export * from './servers';
 export * from './source';
 export * from './update';
 export * from './updatestrategies';
-export { maxSurgeOf, updateStrategyOf } from './updating';
+export { maxSurgeOf, needOf, quotaOf, updateStrategyOf, type QuotaName } from './updating';
 export * from './wire';

@@ -82,6 +82,28 @@ function renderAll(given: readonly Given[], environment: Environment): Map<strin
   return files;
 }
 
+/** The folder of an environment below the output folder: `production/`, or nothing. */
+export function environmentFolder({ name }: Environment, { inFolders }: Environments): string {
+  return inFolders ? `${name}/` : '';
+}
+
+/**
+ * Manifests without a check of findings, by their path below the output folder.
+ * @throws DefinitionError with all faults that show only when objects are made
+ */
+export function renderManifests(
+  given: readonly Given[],
+  environments: Environments,
+): Map<string, string> {
+  const entries = environments.all.flatMap((environment) => {
+    const folder = environmentFolder(environment, environments);
+    return [...renderAll(given, environment)].map(
+      ([name, content]) => [`${folder}${name}`, content] as const,
+    );
+  });
+  return new Map(entries);
+}
+
 /**
  * Definitions → manifests, without access to the disk. The constructs give the same bytes.
  * @throws DefinitionError with all faults that show only when objects are made, FindingsError with
@@ -92,14 +114,10 @@ export function synthesize(
   environments: Environments,
   options: SynthesisOptions = {},
 ): Synthesis {
-  const files = new Map<string, string>();
-  const findings = environments.all.flatMap((environment) => {
-    const folder = environments.inFolders ? `${environment.name}/` : '';
-    for (const [name, content] of renderAll(given, environment)) {
-      files.set(`${folder}${name}`, content);
-    }
-    return checkFindings(given, environment, folder, options);
-  });
+  const files = renderManifests(given, environments);
+  const findings = environments.all.flatMap((environment) =>
+    checkFindings(given, environment, environmentFolder(environment, environments), options),
+  );
   const different = new Map(findings.map((one) => [JSON.stringify(one), one]));
   return { files, findings: [...different.values()] };
 }

@@ -1,0 +1,184 @@
+import type { Finding, ModelSpec } from '../spec';
+import { definitionHash, findingsOf } from '../spec';
+import { withRegistry } from '../spec/images';
+import type { Capacity } from './capacity';
+import { capacityOf } from './capacity';
+import type { ModelChange, PlanModel, PlanModels, PlanSide } from './change';
+import { stateOf } from './change';
+import { objectChanges } from './differences';
+import { mergedModels } from './merge';
+import { restartsOf } from './restarts';
+import { risksOf } from './rules';
+import { registryOf } from './rules/supply';
+import type { ModelPlan, ObjectChange, Plan } from './schema';
+import { trafficOf } from './traffic';
+
+export type { PlanModels, PlanSide } from './change';
+
+/** Both sides in one environment; a side is absent when the environment comes or goes. */
+export interface PlannedEnvironment {
+  readonly name: string;
+  readonly before?: PlanSide | undefined;
+  readonly after?: PlanSide | undefined;
+}
+
+export interface PlanInput {
+  readonly environments: readonly PlannedEnvironment[];
+  /** What it is compared with, for people. */
+  readonly base: string;
+  /** Version of this library. */
+  readonly library: string;
+  /** `YYYY-MM-DD`, for waivers. */
+  readonly today?: string | undefined;
+  /** What could not be compared. */
+  readonly notes?: readonly string[];
+}
+
+const contentsOf = ({ arms }: ModelSpec): readonly unknown[] =>
+  arms.map(({ source }) => [source?.content?.sha256, source?.content?.name]);
+
+/** Whether both render the same objects in the same environment. */
+function isSameModel(before: PlanModel | undefined, after: PlanModel | undefined): boolean {
+  if (before === after) return true;
+  if (before === undefined || after === undefined) return false;
+  if ('objects' in before || 'objects' in after) return false;
+  const text = ({ spec }: { readonly spec: ModelSpec }): string =>
+    JSON.stringify([spec.definition, contentsOf(spec)]);
+  return text(before) === text(after);
+}
+
+const EMPTY: PlanModels = new Map();
+
+function specsOf(side: PlanSide | undefined): readonly ModelSpec[] {
+  return [...(side?.models.values() ?? [])].flatMap(({ spec }) =>
+    spec === undefined ? [] : [spec],
+  );
+}
+
+/** Registries of the images that definitions and the environment name. */
+function registriesOf(side: PlanSide | undefined): ReadonlySet<string> {
+  if (side === undefined) return new Set();
+  const { registry, images } = side.environment;
+  const own = specsOf(side).flatMap(({ arms }) =>
+    arms.flatMap(({ image, server }) => {
+      const named = image ?? server.image;
+      return named === undefined ? [] : [named];
+    }),
+  );
+  const all = [...own, ...Object.values(images)];
+  return new Set(all.map((image) => registryOf(withRegistry(image, registry))));
+}
+
+/** What models of one environment are compared with. */
+interface Surroundings extends PlannedEnvironment {
+  readonly capacity: Capacity;
+  readonly registries: ReadonlySet<string>;
+  readonly today: string | undefined;
+}
+
+function changeOf(id: string, around: Surroundings): ModelChange {
+  const { before, after, capacity, registries, today } = around;
+  const old = before && stateOf(before.models.get(id), before.environment);
+  const next = after && stateOf(after.models.get(id), after.environment);
+  const traffic = trafficOf(old?.spec, next?.spec);
+  return { id, before: old, after: next, traffic, capacity, registries, today };
+}
+
+const hashOf = (spec: ModelSpec | undefined) =>
+  spec === undefined ? undefined : definitionHash(spec.definition);
+
+function actionOf({ before, after }: ModelChange): ModelPlan['action'] {
+  if (before === undefined) return 'create';
+  return after === undefined ? 'delete' : 'update';
+}
+
+function modelPlan(change: ModelChange, { name, before, after }: Surroundings): ModelPlan {
+  const namespace = (after ?? before)?.environment.namespace;
+  const objects = objectChanges(
+    change.before?.objects ?? [],
+    change.after?.objects ?? [],
+    namespace,
+  );
+  const [old, next] = [hashOf(change.before?.spec), hashOf(change.after?.spec)];
+  return {
+    model_id: change.id,
+    environments: [name],
+    action: actionOf(change),
+    risks: risksOf(change),
+    ...(change.traffic !== undefined && { traffic: change.traffic }),
+    restarts: restartsOf(change),
+    objects,
+    hash: { ...(old !== undefined && { before: old }), ...(next !== undefined && { after: next }) },
+  };
+}
+
+interface EnvironmentPlan {
+  readonly models: readonly ModelPlan[];
+  readonly shared: readonly ObjectChange[];
+  readonly findings: readonly Finding[];
+  readonly ids: ReadonlySet<string>;
+}
+
+function findingsIn({ before, after }: ModelChange, today: string | undefined): readonly Finding[] {
+  if (after?.spec === undefined) return [];
+  const { environment, spec } = after;
+  return findingsOf(spec, { environment, today, previous: before?.spec }).filter(
+    ({ severity }) => severity === 'error',
+  );
+}
+
+function planIn(environment: PlannedEnvironment, today: string | undefined): EnvironmentPlan {
+  const { before, after } = environment;
+  const capacity = after === undefined ? {} : capacityOf(specsOf(after), after.environment);
+  const around = { ...environment, capacity, registries: registriesOf(before), today };
+  const ids = new Set([...(before?.models ?? EMPTY).keys(), ...(after?.models ?? EMPTY).keys()]);
+  const isSame = JSON.stringify(before?.environment) === JSON.stringify(after?.environment);
+  const changes = [...ids]
+    .filter((id) => !isSame || !isSameModel(before?.models.get(id), after?.models.get(id)))
+    .map((id) => changeOf(id, around));
+  const shared = objectChanges(before?.shared ?? [], after?.shared ?? []);
+  const planned = changes.map((change) => [change, modelPlan(change, around)] as const);
+  const real = planned.filter(
+    ([, { action, objects }]) => action !== 'update' || objects.length > 0,
+  );
+  return {
+    models: real.map(([, model]) => model),
+    shared,
+    findings: real.flatMap(([change]) => findingsIn(change, today)),
+    ids,
+  };
+}
+
+function totalsOf(changes: readonly ObjectChange[]): Plan['totals'] {
+  const count = (...actions: readonly ObjectChange['action'][]): number =>
+    changes.filter(({ action }) => actions.includes(action)).length;
+  return {
+    create: count('create', 'replace'),
+    update: count('update'),
+    delete: count('delete', 'replace'),
+  };
+}
+
+/**
+ * What a change of definitions or environments means. Pure: the same input gives the same plan.
+ * @throws DefinitionError with the faults that show only when objects are made
+ */
+export function planOf({ environments, base, library, today, notes = [] }: PlanInput): Plan {
+  const plans = environments.map((one) => planIn(one, today));
+  const models = plans.flatMap((one) => one.models);
+  const ids = new Set(plans.flatMap((one) => [...one.ids]));
+  const changed = new Set(models.map(({ model_id }) => model_id));
+  const findings = plans.flatMap((one) => one.findings);
+  const shared = plans.flatMap((one) => one.shared);
+  return {
+    format: 1,
+    base,
+    models: mergedModels(models),
+    unchanged: ids.size - changed.size,
+    shared,
+    findings: [...new Map(findings.map((one) => [JSON.stringify(one), one])).values()],
+    notes: [...notes],
+    totals: totalsOf([...models.flatMap(({ objects }) => objects), ...shared]),
+    library,
+  };
+}
