@@ -26,6 +26,9 @@ const BURN_RATES = [
   { factor: 6, long: '6h', short: '30m' },
 ] as const;
 
+/** Longer than a large image takes to be pulled, and a model to be loaded. */
+const PROMOTION_STUCK_SECONDS = 1800;
+
 /** Fewer comparisons in half an hour are too few to judge a shadow. */
 const SHADOW_COMPARISONS = 50;
 const SHADOW_DISAGREEMENT = 0.05;
@@ -101,6 +104,15 @@ function shadowDisagrees({ spec, series }: WatchedModel): readonly AlertInstance
       summary: `${spec.name}: responses of the shadow {{ $labels.arm }} differ from those of the live arm`,
     },
   ];
+}
+
+/** A router that started lately has seen the promotion for a shorter time: the longest counts. */
+function promotionStuck({ spec, series }: WatchedModel): readonly AlertInstance[] {
+  const [, ...others] = spec.arms;
+  if (!others.some(({ role }) => role.kind !== 'shadow')) return [];
+  const age = `max by (arm, phase) (ai_model_promotion_step_seconds{${series}})`;
+  const summary = `${spec.name}: the promotion of {{ $labels.arm }} has made no progress ({{ $labels.phase }})`;
+  return [{ expr: `${age} > ${PROMOTION_STUCK_SECONDS}`, summary }];
 }
 
 /** One rule for each arm that an autoscaler scales. */
@@ -209,6 +221,24 @@ export const MODEL_ALERTS: readonly AlertRow<WatchedModel>[] = [
     mitigation: [
       'If the difference is intended (a retrained model), evaluate the model offline before it gets traffic.',
       'If it is not, give the shadow no traffic; compare preprocessing, version and precision.',
+    ],
+  },
+  {
+    alert: 'AiModelPromotionStuck',
+    severity: 'warning',
+    for: '1m',
+    instances: promotionStuck,
+    meaning:
+      'A promotion has made no progress for 30 minutes: neither its phase, nor the share of the candidate, nor the number of updated replicas of stable changed. The label `phase` is `shifting` (the candidate takes over), `rolling` (stable gets the version while the candidate has all traffic) or `returning`. Requests are answered meanwhile.',
+    diagnosis: [
+      'Read the `reason` in the last line `promotion` of the leader’s log. If `AiModelServiceWithoutLeader` fires as well, resolve that first: only a leader advances a promotion.',
+      '`shifting` and `returning` wait for ready capacity: compare `ready` of the arms in `GET /api/v1/models/{id}/status` with the load.',
+      '`rolling` waits for new replicas of stable. Read `why` in the status of the model.',
+    ],
+    mitigation: [
+      'If capacity is missing, raise the scaling of the arm, or quota and nodes.',
+      'If the new version does not start, call `POST …/abort`: the traffic returns to stable.',
+      'If the model was stopped, scale it up.',
     ],
   },
   {

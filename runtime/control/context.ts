@@ -3,6 +3,7 @@ import type { KeyedQueue } from '../shared/keyed-queue';
 import type { HealthHistory } from './health-history';
 import type { TimedLevel } from './timed-level';
 import type { ControlOptions, Routers } from './ports';
+import type { PromotionProgress } from './promotion-progress';
 import type { RoutingView } from './routing-view';
 
 /** Shared by calls and ticks. */
@@ -17,6 +18,7 @@ export interface ControlContext extends Omit<ControlOptions, 'logLevel'> {
   readonly removing: Set<string>;
   readonly logLevel: TimedLevel;
   readonly healthHistory: HealthHistory;
+  readonly promotionProgress: PromotionProgress;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   /** Since SIGTERM: requests are still answered, new ones should go elsewhere. */

@@ -14,6 +14,7 @@ import { observe } from './observe';
 import { createOpsApp, metricsPage } from './ops-app';
 import type { ControlOptions } from './ports';
 import { ALONE } from './ports';
+import { PromotionProgress } from './promotion-progress';
 import { createKeyedQueue } from '../shared/keyed-queue';
 import { createIdleSleep } from './idle-sleep';
 import { createTicker } from './ticker';
@@ -77,6 +78,7 @@ export function createControl(options: ControlOptions): Control {
     locks: createKeyedQueue(),
     removing: new Set(),
     healthHistory: new HealthHistory(),
+    promotionProgress: new PromotionProgress(),
     logLevel: createTimedLevel(clock.now, options.logLevel),
     startedAt,
     shuttingDown: () => shuttingDown,

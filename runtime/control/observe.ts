@@ -12,10 +12,12 @@ export function viewsOf({ routingView, cluster, routers }: ControlContext): read
 
 /** Updates the metrics from the current state. */
 export function observe(context: ControlContext): void {
-  const { routingView, table, load, clock, lagMs, metrics, routers } = context;
+  const { routingView, table, load, clock, lagMs, metrics, routers, promotionProgress } = context;
   const now = clock.now();
+  const snapshot = routingView.snapshot();
   metrics.observe({
-    snapshot: routingView.snapshot(),
+    snapshot,
+    promotions: promotionProgress.observe(snapshot, now),
     table: table.current,
     load,
     now,

@@ -144,6 +144,12 @@ export const MODEL_FAMILIES = {
     help: 'Replicas of the arm: desired and ready.',
     labels: ['model_id', 'arm', 'state'],
   },
+  promotion: {
+    name: 'ai_model_promotion_step_seconds',
+    type: 'gauge',
+    help: 'Time since the promotion of this candidate last made progress: phase, share or replicas of the new version.',
+    labels: ['model_id', 'arm', 'phase'],
+  },
   usage: {
     name: 'ai_model_resource_usage',
     type: 'gauge',

@@ -38,6 +38,7 @@ const NOTHING: Observation = {
   table: { generation: 0, models: new Map() },
   load: { arms: () => [], arm: () => undefined, active: () => 0 },
   now: 0,
+  promotions: new Map(),
   lagSeconds: 0,
   isLeader: false,
   peers: 0,
@@ -75,14 +76,15 @@ interface Scrape {
 /** A view of each model that is shown; a chunk of work for each that is not, too. */
 function* viewsOf(
   models: Models,
-  { snapshot, table, load }: Observation,
+  { snapshot, table, load, promotions }: Observation,
   exemplars: boolean,
   { shows, fence }: Scrape,
 ): Generator<ModelSamples | undefined> {
   for (const [id, counts] of models) {
     const record = snapshot.models.get(id);
+    const [route, promotion] = [table.models.get(id), promotions.get(id)];
     const view = (): ModelSamples | undefined =>
-      record && viewOf(counts, record, { route: table.models.get(id), load, exemplars });
+      record && viewOf(counts, record, { route, load, promotion, exemplars });
     yield shows(id) ? fence(id, view) : undefined;
   }
 }

@@ -1,5 +1,6 @@
 import type { ArmStats, Load } from '../core/routing/load';
 import type { ArmRecord, ModelRecord, ReplicaRecord } from '../core/lifecycle/snapshot';
+import { overridesOf } from '../core/routing/build-table';
 import type { ModelRoute } from '../core/routing/table';
 import type { ArmCounts } from './arm';
 import { createArmCounts } from './arm';
@@ -51,19 +52,22 @@ export interface ModelSamples {
   readonly counts: ModelCounts;
   readonly record: ModelRecord;
   readonly arms: readonly ArmView[];
+  /** Of its promotion, without progress; seconds. Undefined: there is none. */
+  readonly promotion: number | undefined;
 }
 
 /** Sources of a view beside counters and record. */
 interface ViewSources {
   readonly route: ModelRoute | undefined;
   readonly load: Load;
+  readonly promotion: number | undefined;
   readonly exemplars: boolean;
 }
 
 export function viewOf(
   counts: ModelCounts,
   record: ModelRecord,
-  { route, load, exemplars }: ViewSources,
+  { route, load, promotion, exemplars }: ViewSources,
 ): ModelSamples {
   const arms = record.arms.flatMap((arm): ArmView[] => {
     const own = counts.arms.get(arm.name);
@@ -72,7 +76,7 @@ export function viewOf(
     const stats = load.arm(record.spec.id, arm.name);
     return [{ counts: own, record: arm, stats, share: hundredths / 10_000, exemplars }];
   });
-  return { counts, record, arms };
+  return { counts, record, arms, promotion };
 }
 
 type Usage = NonNullable<ReplicaRecord['usage']>;
@@ -101,6 +105,14 @@ function usageLines({ counts, record }: ModelSamples): string {
       ? ''
       : line('cpu', 'cores', used.cpuCores) + line('memory', 'bytes', used.memoryBytes);
   return line('replicas', 'count', ready) + known;
+}
+
+function promotionLine({ counts, record, promotion }: ModelSamples): string {
+  const promote = overridesOf(record)?.promote;
+  const arm = counts.arms.get(promote?.candidate ?? '');
+  if (promote === undefined || arm === undefined || promotion === undefined) return '';
+  const labels = `${arm.labels},phase="${promote.phase}"`;
+  return sample(MODEL_FAMILIES.promotion.name, labels, promotion);
 }
 
 function spilledLines({ counts, stats }: ArmView): string {
@@ -138,7 +150,9 @@ const joinedLines =
 const ejectedOf = ({ stats }: ArmView): number =>
   stats?.replicas.filter(({ ejectedUntil }) => ejectedUntil !== undefined).length ?? 0;
 
-const ARM_LINES: Readonly<Record<Exclude<Key, 'batch' | 'usage'>, (arm: ArmView) => string>> = {
+const ARM_LINES: Readonly<
+  Record<Exclude<Key, 'batch' | 'usage' | 'promotion'>, (arm: ArmView) => string>
+> = {
   requests: ({ counts }) => counts.requestLines(),
   duration: ({ counts, exemplars }) => counts.duration.lines(counts.labels, exemplars),
   firstByte: ({ counts }) => counts.firstByte.lines(counts.labels, false),
@@ -168,5 +182,6 @@ export function modelLines(key: Key, view: ModelSamples): string {
   if (key === 'batch')
     return view.counts.batch.lines(MODEL_FAMILIES.batch.name, view.counts.labels);
   if (key === 'usage') return usageLines(view);
+  if (key === 'promotion') return promotionLine(view);
   return view.arms.map(ARM_LINES[key]).join('');
 }

@@ -9,6 +9,8 @@ export interface Observation {
   readonly load: Load;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** How long each promotion has made no progress, by model; seconds. */
+  readonly promotions: ReadonlyMap<string, number>;
   /** Longest recent stall of the event loop, seconds. */
   readonly lagSeconds: number;
   /** Does this router lead? */

@@ -96,7 +96,13 @@ export function observationOf(
     { name: 'local', at: 1000 },
     { name: 'routers', at: undefined },
   ];
-  const service = { lagSeconds: 0.002, isLeader: true, peers: 2, views };
+  const service = {
+    promotions: new Map<string, number>(),
+    lagSeconds: 0.002,
+    isLeader: true,
+    peers: 2,
+    views,
+  };
   return { snapshot, table, load, now: 3500, ...service };
 }
 

@@ -73,6 +73,7 @@ const BUCKET = 'ai_model_inference_duration_seconds_bucket';
 const JWKS = 'ai_model_auth_jwks_fetches_total';
 const CERTIFICATE = 'ai_model_tls_certificate_not_after_seconds';
 const SHADOW = 'ai_model_shadow_requests_total';
+const PROMOTION = 'ai_model_promotion_step_seconds';
 const REPLICAS = 'ai_model_replicas';
 const ok = { version: '1.0.0', status: '200' };
 const failed = { version: '1.0.0', status: '502' };
@@ -148,6 +149,7 @@ const ALL_ILL: Series = {
   [ofArm(BUCKET, 'stable', { le: '0.1' })]: growing(1),
   [ofArm('ai_model_ejections_total', 'stable')]: growing(1),
   [ofArm(SHADOW, 'shadow', { result: 'disagree' })]: growing(60),
+  [ofArm(PROMOTION, 'next', { phase: 'rolling' })]: growing(60),
   [ofArm(REPLICAS, 'stable', { state: 'desired' })]: steady(3),
   [router('a', 'ai_model_service_leader')]: steady(0),
   [router('a', 'ai_model_service_peers')]: steady(0),
@@ -217,6 +219,17 @@ const MODEL_FAULTS: readonly AlertFault[] = [
   fault('a shadow was compared too seldom to tell', {
     [ofArm(SHADOW, 'shadow', { result: 'agree' })]: growing(1),
     [ofArm(SHADOW, 'shadow', { result: 'disagree' })]: `0x60 1x${MINUTES}`,
+  }),
+  fault(
+    'a promotion makes no progress, and one router has seen it for a short time only',
+    {
+      [ofArm(PROMOTION, 'next', { phase: 'rolling' })]: growing(60),
+      [router('b', PROMOTION, { model_id: 'm', arm: 'next', phase: 'rolling' })]: steady(5),
+    },
+    fired('AiModelPromotionStuck', { arm: 'next', phase: 'rolling' }),
+  ),
+  fault('a promotion makes progress every 29 minutes', {
+    [ofArm(PROMOTION, 'next', { phase: 'shifting' })]: steady(29 * 60),
   }),
   fault(
     'an arm runs all replicas it may have',
