@@ -44,7 +44,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/core/': ['types:lib/spec', 'lib/spec/entry'],
   // What the router, the record and the ONNX server, which stands alone, need.
   'runtime/shared/': ['lib/spec/entry', 'node:'],
-  'runtime/cluster/port': ['types:lib/spec', 'types:runtime/core'],
+  'runtime/cluster/port': ['types:lib/spec', 'types:lib/plan', 'types:runtime/core'],
   // What is loaded from it is what is in the bundle of it.
   'runtime/cluster/kubernetes/client/kubeconfig': ['@kubernetes/client-node'],
   // It alone speaks with Kubernetes.
@@ -129,6 +129,7 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   'runtime/control/': [
     'lib/spec',
     'lib/objects',
+    'lib/plan',
     'runtime/core',
     'runtime/cluster/port',
     'runtime/auth',

@@ -2,8 +2,11 @@
 
 /** Unchanged lines around a change. */
 const CONTEXT = 2;
-/** Cells of the table of common lines; larger texts are shown as replaced. */
-const MAX_CELLS = 4_000_000;
+/**
+ * Cells of the table of common lines; larger texts are shown as replaced. It takes some
+ * milliseconds, and the service makes plans as well.
+ */
+const MAX_CELLS = 1_000_000;
 /** Lines of a difference that are kept; a plan is read by people. */
 const MAX_LINES = 400;
 /** Longer lines are cut. */

@@ -13,7 +13,7 @@ import { registryOf } from './rules/supply';
 import type { ModelPlan, ObjectChange, Plan } from './schema';
 import { trafficOf } from './traffic';
 
-export type { PlanModels, PlanSide } from './change';
+export type { PlanModel, PlanModels, PlanSide } from './change';
 
 /** Both sides in one environment; a side is absent when the environment comes or goes. */
 export interface PlannedEnvironment {

@@ -1,3 +1,4 @@
+import type { Plan } from '../../lib/plan/schema';
 import type { ModelSpec } from '../../lib/spec';
 import type { ModelOverrides, Snapshot } from '../core/lifecycle/snapshot';
 
@@ -89,6 +90,8 @@ export class ClusterError extends Error {
     readonly code: ClusterErrorCode,
     message: string,
     readonly details?: readonly unknown[],
+    /** What the change would mean, of READ_ONLY. */
+    readonly plan?: Plan,
   ) {
     super(message);
   }

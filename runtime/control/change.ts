@@ -6,6 +6,7 @@ import { overridesOf } from '../core/routing/build-table';
 import type { Warning } from './admit';
 import { admit, requireAdmin } from './admit';
 import type { CallResponse, CallRequest } from './define-call';
+import { withRefusedPlan } from './change-plan';
 import type { ControlContext } from './context';
 import { Problem } from './problem';
 import { READ_YOUR_WRITES_MS } from './routing-view';
@@ -113,13 +114,14 @@ async function attempt(
   { spec, state, earlier }: DesiredChange,
 ): Promise<ChangeResult> {
   const warnings = admit(context, asker.caller, { spec, previous: record.spec, earlier });
-  const { revision, changed } = await context.cluster.apply(spec, {
+  const applied = context.cluster.apply(spec, {
     by: asker.caller.name,
     manager: MANAGER,
     ifRevision: record.revision,
     force: forcesOwnership(asker),
     ...(state !== undefined && { state }),
   });
+  const { revision, changed } = await withRefusedPlan(context, { id: spec.id, spec }, applied);
   await waitForRevision(context, spec.id, revision);
   return { record, revision, changed, warnings };
 }

@@ -1,4 +1,5 @@
 import type { Fault } from '../../lib/spec';
+import type { Plan } from '../../lib/plan/schema';
 import { DefinitionError, formatFault, inForm, modelSchema } from '../../lib/spec';
 import { ClusterError } from '../cluster/port';
 import type { ErrorCode } from '../core/routing/error-codes';
@@ -15,6 +16,8 @@ export class Problem extends Error {
     message: string,
     readonly details: readonly unknown[] = [],
     readonly headers: Readonly<Record<string, string>> = {},
+    /** What the refused change would mean. */
+    readonly plan?: Plan,
   ) {
     super(message);
   }
@@ -42,7 +45,9 @@ function invalidModel(error: DefinitionError): Problem {
 export function tryProblemOf(error: unknown): Problem | undefined {
   if (error instanceof Problem) return error;
   if (error instanceof DefinitionError) return invalidModel(error);
-  if (error instanceof ClusterError) return new Problem(error.code, error.message, error.details);
+  if (error instanceof ClusterError) {
+    return new Problem(error.code, error.message, error.details, {}, error.plan);
+  }
   return undefined;
 }
 
@@ -65,10 +70,10 @@ export function headersOfProblem({ code, headers }: Problem): Readonly<Record<st
 }
 
 /** The error body of the management API. */
-export function problemBody({ code, message, details }: Problem, now: number): object {
+export function problemBody({ code, message, details, plan }: Problem, now: number): object {
   return {
     status: 'error',
-    error: { code, message, details },
+    error: { code, message, details, ...(plan !== undefined && { plan }) },
     timestamp: new Date(now).toISOString(),
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { planSchema } from '../../lib/plan/schema';
 import { FRAMEWORKS, idSchema, MODEL_TYPES, versionSchema } from '../../lib/spec';
 import { modelJsonSchema } from '../../lib/spec/jsonschema';
 import { shareSchema } from '../../lib/spec';
@@ -112,6 +113,8 @@ const fault = z
   })
   .meta({ id: 'Fault' });
 
+const plan = planSchema.meta({ id: 'Plan' });
+
 export const errorSchema = z
   .strictObject({
     status: z.literal('error'),
@@ -119,6 +122,7 @@ export const errorSchema = z
       code: z.string(),
       message: z.string(),
       details: z.array(z.union([fault, z.record(z.string(), z.unknown())])),
+      plan: plan.optional().describe('Of READ_ONLY: what the refused change would mean.'),
     }),
     timestamp: time,
   })
@@ -150,6 +154,7 @@ export const dryRunSchema = z
       .array(z.record(z.string(), z.unknown()))
       .describe('The Kubernetes objects that would be applied.'),
     warnings: z.array(warning),
+    plan: plan.describe('What the change means, compared with the running definitions.'),
   })
   .meta({ id: 'DryRun' });
 

@@ -170,6 +170,10 @@ test('a model of another manager is read-only; only an administrator takes it ov
   const change = { config: { version: 'v9' } };
   const reply = await as('writer', '/api/v1/models/iris', 'PUT', change);
   expect([reply.status, codeOf(reply)]).toEqual([409, 'READ_ONLY']);
+  // The plan of the change, to be made where the definition is written.
+  expect(reply.body['error']).toMatchObject({
+    plan: { models: [{ model_id: 'iris', action: 'update' }] },
+  });
   const forced = await as('writer', '/api/v1/models/iris?force=true', 'PUT', change);
   expect([forced.status, codeOf(forced)]).toEqual([403, 'FORBIDDEN']);
   expect((await as('root', '/api/v1/models/iris?force=true', 'PUT', change)).status).toBe(202);

@@ -1,6 +1,7 @@
 import type { Cluster, ClusterErrorCode, Snapshot } from '../../runtime/cluster/port';
 import { ClusterError } from '../../runtime/cluster/port';
 import type { MemoryCluster } from '../support/memory-cluster';
+import type { Plan } from '../../lib/plan/schema';
 import { ERROR_STATUS } from '../../runtime/core/routing/error-codes';
 import type { Service } from './support';
 import { ask, codeOf, iris, place, serve } from './support';
@@ -176,6 +177,10 @@ describe('deleting a model', () => {
     await place(service, iris(), 'argocd');
     const reply = await ask(`${service.url}/api/v1/models/iris`, 'DELETE');
     expect([reply.status, codeOf(reply)]).toEqual([409, 'READ_ONLY']);
+    const { plan } = (reply.body as unknown as { error: { plan: Plan } }).error;
+    expect(plan.models).toMatchObject([
+      { model_id: 'iris', action: 'delete', risks: [{ rule: 'model-deleted' }] },
+    ]);
   });
 });
 

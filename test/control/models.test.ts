@@ -1,3 +1,4 @@
+import { planSchema } from '../../lib/plan/schema';
 import type { Service } from './support';
 import { ask, codeOf, detailsOf, iris, place, serve, T0 } from './support';
 
@@ -114,6 +115,30 @@ describe('deploy', () => {
     expect(objects.map(({ kind }) => kind)).toContain('Deployment');
     expect(objects.find(({ kind }) => kind === 'Deployment')?.metadata.name).toBe('iris');
     expect((await ask(`${models}/iris`)).status).toBe(404);
+  });
+
+  test('says in a dry run what the change means, compared with the running definition', async () => {
+    const created = await ask(`${models}/deploy?dry_run=true`, 'POST', { config: iris() });
+    expect(created.body['plan']).toMatchObject({
+      base: 'the running definitions',
+      models: [{ model_id: 'iris', action: 'create' }],
+    });
+    await ask(`${models}/deploy`, 'POST', { config: iris() });
+    await ask(`${models}/deploy`, 'POST', { config: iris({ model_id: 'rose' }) });
+    const config = iris({ version: 'v2', capabilities: [] });
+    const { body } = await ask(`${models}/deploy?dry_run=true`, 'POST', { config });
+    const plan = planSchema.parse(body['plan']);
+    expect(plan.models.map(({ model_id, action }) => [model_id, action])).toEqual([
+      ['iris', 'update'],
+    ]);
+    expect(plan.models[0]?.traffic?.moves).toEqual([
+      {
+        percent: 100,
+        from: { arm: 'stable', version: 'v1' },
+        to: { arm: 'stable', version: 'v2' },
+      },
+    ]);
+    expect(plan.unchanged).toBe(1);
   });
 
   test('refuses an id that would share object names with another', async () => {

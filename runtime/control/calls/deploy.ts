@@ -7,6 +7,7 @@ import { admit } from '../admit';
 import type { CallResponse, CallRequest } from '../define-call';
 import { defineCall } from '../define-call';
 import { accepted, changeRequestOf, MANAGER, forcesOwnership, waitForRevision } from '../change';
+import { changePlan, withRefusedPlan } from '../change-plan';
 import type { ControlContext } from '../context';
 import { entryOf } from '../../../lib/spec/entry';
 import { changedSchema, deployBody, deployQuery, dryRunSchema } from '../schemas';
@@ -19,12 +20,13 @@ async function create(
   spec: ModelSpec,
   warnings: readonly Warning[],
 ): Promise<CallResponse> {
-  const { revision, changed } = await context.cluster.apply(spec, {
+  const applied = context.cluster.apply(spec, {
     by: request.caller.name,
     manager: MANAGER,
     create: true,
     force: forcesOwnership(changeRequestOf(request)),
   });
+  const { revision, changed } = await withRefusedPlan(context, { id: spec.id, spec }, applied);
   await waitForRevision(context, spec.id, revision);
   const message = changed
     ? `${spec.id} is being deployed; GET /api/v1/models/${spec.id}/status shows how far it is`
@@ -33,14 +35,17 @@ async function create(
 }
 
 async function render(
-  { environment, withArtifacts = async (spec) => spec }: ControlContext,
+  context: ControlContext,
   spec: ModelSpec,
   warnings: readonly Warning[],
 ): Promise<CallResponse> {
-  const objects = objectsOf(await withArtifacts(spec), environment);
+  const { environment, withArtifacts = async (given) => given } = context;
+  const whole = await withArtifacts(spec);
+  const objects = objectsOf(whole, environment);
+  const plan = changePlan(context, spec.id, whole);
   return {
     status: 200,
-    body: { model_id: spec.id, dry_run: true, objects, warnings },
+    body: { model_id: spec.id, dry_run: true, objects, warnings, plan },
     model: spec.id,
   };
 }

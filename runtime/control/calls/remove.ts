@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { removeQuery, removedSchema } from '../schemas';
 import { defineCall } from '../define-call';
 import { MANAGER, requireMatch } from '../change';
+import { withRefusedPlan } from '../change-plan';
 import { beginRemoval } from '../removal';
 
 /** Drains and removes a model. */
@@ -20,7 +21,8 @@ export const remove = defineCall<undefined, z.output<typeof removeQuery>>({
   handle: async (context, { id, caller, ifMatch, query: { force } }) => {
     const record = context.routingView.findModel(id);
     requireMatch(ifMatch, record);
-    await beginRemoval(context, id, { by: caller.name, manager: MANAGER, force });
+    const begun = beginRemoval(context, id, { by: caller.name, manager: MANAGER, force });
+    await withRefusedPlan(context, { id, spec: undefined }, begun);
     const message = force ? `${id} is being deleted` : `${id} drains and is then deleted`;
     return { status: 202, body: { model_id: id, message }, model: id, revision: record.revision };
   },
