@@ -50,6 +50,15 @@ const most = (by: string, metric: string, matchers: string): string =>
 const sum = (by: string, metric: string, matchers: string): string =>
   `sum by (${by}) (${metric}{${matchers}})`;
 
+/** `rate`, `most` or `sum`. */
+type Aggregation = typeof rate;
+
+/** One metric, with a line for each value of these labels, which are its legend. */
+const per = (labels: string, aggregated: Aggregation, metric: string, matchers: string): Query => [
+  aggregated(labels, metric, matchers),
+  labels.replaceAll(/\w+/g, '{{$&}}').replaceAll(',', ''),
+];
+
 function errorRatio(by: string, matchers: string): string {
   const requests = 'ai_model_inference_requests_total';
   return `${rate(by, requests, `${matchers},status=~"5.."`)} / ${rate(by, requests, matchers)}`;
@@ -67,11 +76,7 @@ const server = (
   title: string,
   unit: Unit,
   matchers = MODEL,
-): Panel =>
-  graph(title, unit, [
-    most('model_id, arm', SERVER_METRICS[key].name, matchers),
-    '{{model_id}} {{arm}}',
-  ]);
+): Panel => graph(title, unit, per('model_id, arm', most, SERVER_METRICS[key].name, matchers));
 
 const FLEET_PANELS: readonly Panel[] = [
   number('Models', 'short', `max(ai_model_models{${FLEET}})`),
@@ -80,39 +85,37 @@ const FLEET_PANELS: readonly Panel[] = [
     'short',
     `count(${most('model_id, arm', 'ai_model_health_status', FLEET)} == 0 and on (model_id, arm) ${most('model_id, arm', 'ai_model_traffic_share_ratio', FLEET)} > 0) or vector(0)`,
   ),
-  graph('Requests', 'reqps', [
-    rate('model_id', 'ai_model_inference_requests_total', FLEET),
-    '{{model_id}}',
-  ]),
+  graph('Requests', 'reqps', per('model_id', rate, 'ai_model_inference_requests_total', FLEET)),
   graph('Share of 5xx', 'percentunit', [errorRatio('model_id', FLEET), '{{model_id}}']),
   graph('p99', 's', [quantile(0.99, 'model_id', DURATION, FLEET), '{{model_id}}']),
-  graph('Waiting requests', 'short', [
-    sum('model_id', 'ai_model_queue_depth', FLEET),
-    '{{model_id}}',
-  ]),
-  graph('Refused before they reach a replica', 'reqps', [
-    rate('model_id, reason', 'ai_model_requests_shed_total', FLEET),
-    '{{model_id}} {{reason}}',
-  ]),
+  graph('Waiting requests', 'short', per('model_id', sum, 'ai_model_queue_depth', FLEET)),
+  graph(
+    'Refused before they reach a replica',
+    'reqps',
+    per('model_id, reason', rate, 'ai_model_requests_shed_total', FLEET),
+  ),
   graph('Ready replicas', 'short', [
     `sum by (model_id) (${most('model_id, arm', 'ai_model_replicas', `${FLEET},state="ready"`)})`,
     '{{model_id}}',
   ]),
-  graph('CPU cores', 'short', [
-    most('model_id', 'ai_model_resource_usage', `${FLEET},resource="cpu"`),
-    '{{model_id}}',
-  ]),
-  graph('Memory', 'bytes', [
-    most('model_id', 'ai_model_resource_usage', `${FLEET},resource="memory"`),
-    '{{model_id}}',
-  ]),
+  graph(
+    'CPU cores',
+    'short',
+    per('model_id', most, 'ai_model_resource_usage', `${FLEET},resource="cpu"`),
+  ),
+  graph(
+    'Memory',
+    'bytes',
+    per('model_id', most, 'ai_model_resource_usage', `${FLEET},resource="memory"`),
+  ),
 ];
 
 const MODEL_TRAFFIC: readonly Panel[] = [
-  graph('Requests by status', 'reqps', [
-    rate('arm, status', 'ai_model_inference_requests_total', MODEL),
-    '{{arm}} {{status}}',
-  ]),
+  graph(
+    'Requests by status',
+    'reqps',
+    per('arm, status', rate, 'ai_model_inference_requests_total', MODEL),
+  ),
   graph('Share of 5xx', 'percentunit', [errorRatio('arm', MODEL), '{{arm}}']),
   graph(
     'Duration',
@@ -123,11 +126,8 @@ const MODEL_TRAFFIC: readonly Panel[] = [
     ]),
   ),
   graph('Time to first byte, p95', 's', [quantile(0.95, 'arm', FIRST_BYTE, MODEL), '{{arm}}']),
-  graph('Share of traffic', 'percentunit', [
-    most('arm', 'ai_model_traffic_share_ratio', MODEL),
-    '{{arm}}',
-  ]),
-  graph('Replicas', 'short', [most('arm, state', 'ai_model_replicas', MODEL), '{{arm}} {{state}}']),
+  graph('Share of traffic', 'percentunit', per('arm', most, 'ai_model_traffic_share_ratio', MODEL)),
+  graph('Replicas', 'short', per('arm, state', most, 'ai_model_replicas', MODEL)),
   graph(
     'In flight and waiting',
     'short',
@@ -154,10 +154,7 @@ const MODEL_TROUBLE: readonly Panel[] = [
     [rate('arm', 'ai_model_ejections_total', MODEL), '{{arm}}'],
     [rate('arm', 'ai_model_poisoned_requests_total', MODEL), 'poisoned {{arm}}'],
   ),
-  graph('Shadow', 'cps', [
-    rate('arm, result', 'ai_model_shadow_requests_total', MODEL),
-    '{{arm}} {{result}}',
-  ]),
+  graph('Shadow', 'cps', per('arm, result', rate, 'ai_model_shadow_requests_total', MODEL)),
   graph('Requests per call (batching)', 'short', [
     `${rate('arm', 'ai_model_joined_requests_total', MODEL)} / ${rate('arm', 'ai_model_joined_calls_total', MODEL)}`,
     '{{arm}}',
@@ -195,23 +192,14 @@ const LANGUAGE_PANELS: readonly Panel[] = [
   ]),
 ];
 
-const each = (metric: string, more = ''): Query => [
-  most('instance', metric, FLEET + more),
-  '{{instance}}',
-];
+const each = (metric: string): Query => per('instance', most, metric, FLEET);
 
 const ROUTER_PANELS: readonly Panel[] = [
   number('Routers', 'short', `count(count by (instance) (ai_model_models{${FLEET}}))`),
   number('Leaders', 'short', `sum(ai_model_service_leader{${FLEET}})`),
   graph('Peers of each router', 'short', each('ai_model_service_peers')),
-  graph('Requests', 'reqps', [
-    rate('instance', 'ai_model_inference_requests_total', FLEET),
-    '{{instance}}',
-  ]),
-  graph('Age of watches', 's', [
-    most('instance, watch', 'ai_model_watch_age_seconds', FLEET),
-    '{{instance}} {{watch}}',
-  ]),
+  graph('Requests', 'reqps', per('instance', rate, 'ai_model_inference_requests_total', FLEET)),
+  graph('Age of watches', 's', per('instance, watch', most, 'ai_model_watch_age_seconds', FLEET)),
   graph('Watch of the cluster is synced', 'short', each('ai_model_watch_synced')),
   graph('Event-loop delay, p99', 's', each('ai_model_event_loop_lag_seconds')),
   // Model servers export process metrics, too: only instances with router metrics count.
@@ -248,10 +236,7 @@ const ROUTER_PANELS: readonly Panel[] = [
     '{{instance}}',
   ]),
   graph('Keys in force', 'short', each('ai_model_auth_keys')),
-  graph('Changes by REST', 'cps', [
-    rate('action, status', 'ai_model_deployments_total', FLEET),
-    '{{action}} {{status}}',
-  ]),
+  graph('Changes by REST', 'cps', per('action, status', rate, 'ai_model_deployments_total', FLEET)),
 ];
 
 export const DASHBOARDS: readonly Dashboard[] = [
