@@ -9,10 +9,19 @@ export type ShedReason =
 /** Why a request of a candidate was served by stable instead. */
 export type SpillReason = 'arm_full' | 'arm_unready';
 
+/** The end of a call that no caller may get to see. */
+interface Replaceable {
+  /**
+   * Other calls take its place, such as one for each item of a batch. Their outcomes are what
+   * callers get; this call has none.
+   */
+  readonly isReplaced?: true;
+}
+
 /** Result of one attempt at a replica. */
 export type AttemptResult =
   /** The replica answered; 502, 503 and 504 count against it, 4xx do not. */
-  | { readonly kind: 'answered'; readonly status: number }
+  | ({ readonly kind: 'answered'; readonly status: number } & Replaceable)
   /**
    * Nothing was sent: connection refused or not open in time. Safe to repeat. `broke`: the request
    * was sent on a kept connection that broke at once, and the reconnect was refused.
@@ -33,7 +42,7 @@ export type AttemptResult =
    * The router refuses the request itself, and the caller gets this status: its body is invalid,
    * too large or too slow, it cannot be transcoded for the server, or it would crash it.
    */
-  | { readonly kind: 'rejected'; readonly status: number; readonly error: Error };
+  | ({ readonly kind: 'rejected'; readonly status: number; readonly error: Error } & Replaceable);
 
 /** Did the attempt end without the replica's doing? */
 export const isInconclusive = ({ kind }: AttemptResult): boolean =>
@@ -47,7 +56,7 @@ export interface BrokenAnswer {
   readonly kind: 'answer' | 'stream';
 }
 
-/** Outcome of one request; reported once per request. */
+/** Outcome of one request; reported once per request, unless others take its place. */
 export interface Outcome {
   readonly model: string;
   readonly arm: string;

@@ -73,6 +73,8 @@ export class ActiveJob implements JobProgress {
     if (chosen === undefined) return this.refuse('no_replica');
     this.arm = chosen;
     chosen.lastRequestAt = now;
+    // Its time was over before it came: an item of a batch whose calls before it took it all.
+    if (job.timeoutMs === 0) return this.fail({ kind: 'timeout' });
     if (now >= this.deadline) return this.refuse('deadline');
     // While a request of this model is known to crash replicas, it could fail a whole batch.
     const joinBatch = this.hasJoinedBatch || this.isSuspect ? undefined : job.joinBatch;

@@ -61,6 +61,9 @@ export interface JobProgress {
   failure: string | undefined;
 }
 
+const isReplaced = (result: AttemptResult): boolean =>
+  'isReplaced' in result && result.isReplaced === true;
+
 /** Records that an answer was sent to the caller, or broke off. */
 export function recordEnd(
   context: DispatchContext,
@@ -76,7 +79,7 @@ export function recordEnd(
     context,
     progress,
     end.kind === 'answered' ? status : statusOfAttempt(end),
-    { inconclusive: isInconclusive(end), broken },
+    { inconclusive: isInconclusive(end), broken, isReplaced: isReplaced(end) },
     now,
   );
 }
@@ -87,8 +90,10 @@ export function recordFailure(
   result: Exclude<AttemptResult, { kind: 'answered' }>,
 ): UnansweredResult {
   progress.failure = describeResult(result);
-  const inconclusive = isInconclusive(result);
-  reportOutcome(context, progress, statusOfAttempt(result), { inconclusive });
+  reportOutcome(context, progress, statusOfAttempt(result), {
+    inconclusive: isInconclusive(result),
+    isReplaced: isReplaced(result),
+  });
   return { kind: 'failed', arm: progress.arm?.route, result, tries: progress.tries };
 }
 
@@ -121,6 +126,7 @@ interface OutcomeDetails {
   readonly inconclusive?: boolean;
   readonly shed?: ShedReason;
   readonly broken?: BrokenAnswer | undefined;
+  readonly isReplaced?: boolean;
 }
 
 /** The only place that records the end of a job. */
@@ -128,13 +134,14 @@ function reportOutcome(
   context: DispatchContext,
   progress: JobProgress,
   status: number,
-  { inconclusive = false, shed, broken }: OutcomeDetails,
+  { inconclusive = false, shed, broken, isReplaced: isNone = false }: OutcomeDetails,
   now = context.clock.now(),
 ): void {
   const { job, arm, failure, spilled, tries, startedAt } = progress;
   const durationMs = now - startedAt;
   if (job.isBatchCall === true) return;
   context.active -= 1;
+  if (isNone) return;
   if (arm !== undefined && tries > 0 && !inconclusive && shed === undefined) {
     addToWindow(arm.window, now, durationMs, status >= 500 || failure !== undefined);
     if (failure !== undefined) arm.lastFailure = { at: now, message: failure };

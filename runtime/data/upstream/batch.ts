@@ -1,7 +1,8 @@
 import { chunksOf, lanesOf } from '../../core/routing/batch-chunks';
+import type { Attempt } from '../dispatch/job';
 import type { UpstreamRequest, CallOptions, BufferedResponse } from './call';
 import { callBuffered } from './call';
-import { CallerGone } from './failure';
+import { CallerGone, CallReplaced } from './failure';
 import { Refusal } from '../transcode/refusal';
 import type { InferenceResult, InferenceContext } from './infer';
 import {
@@ -53,13 +54,10 @@ function itemResult(value: unknown, from: Pick<InferenceResult, 'arm' | 'version
   return output instanceof Refusal ? output : { ...output, ...from };
 }
 
-/** The arm's new server takes no batches (table swapped), or one body cannot hold all items. */
-class OneAtATime extends Error {}
-
 const isAsText = (item: BatchItem): boolean =>
   item instanceof LargeItem || item instanceof SplicedCall;
 
-/** @throws OneAtATime when an item is nested too deeply: only that item must fail */
+/** @throws CallReplaced when an item is nested too deeply: only that item must fail */
 function bodyOf(chunk: readonly IndexedItem[]): Buffer | Promise<Buffer> {
   const items = chunk.map(({ item }) => item);
   try {
@@ -67,9 +65,13 @@ function bodyOf(chunk: readonly IndexedItem[]): Buffer | Promise<Buffer> {
     const parts = items.flatMap((one, at) => [Buffer.from(at === 0 ? '' : ','), itemBytes(one)]);
     return joined([Buffer.from('{"requests":['), ...parts, Buffer.from(']}')]);
   } catch (error) {
-    throw error instanceof RangeError ? new OneAtATime() : error;
+    throw error instanceof RangeError ? new CallReplaced() : error;
   }
 }
+
+/** One bad item may have failed the whole call: each item is sent in a call of its own. */
+const isSpoiled = ({ status }: BufferedResponse, { length }: readonly IndexedItem[]): boolean =>
+  length > 1 && ((status >= 400 && status < 500) || status === 500);
 
 /** One call for several items. Undefined: they have to be sent one by one. */
 async function callChunk(
@@ -79,22 +81,24 @@ async function callChunk(
 ): Promise<readonly ItemResult[] | undefined> {
   const { headers, model } = base;
   const { id } = model;
-  const called = await callBuffered(context, { ...base, items: chunk.length }, ({ arm }) => {
+  const encode = ({ arm }: Attempt): UpstreamRequest | Promise<UpstreamRequest> => {
     const target = nativeTarget(arm, id, 'batch_inference');
-    if (target === undefined) throw new OneAtATime();
+    // The arm has a new server, which takes no batches.
+    if (target === undefined) throw new CallReplaced();
     const put = (body: Buffer): UpstreamRequest => ({ method: 'POST', target, body, headers });
     const body = bodyOf(chunk);
     return body instanceof Promise ? body.then(put) : put(body);
-  }).catch((error: unknown) => {
-    if (error instanceof OneAtATime) return undefined;
-    throw error;
-  });
-  if (called === undefined) return undefined;
+  };
+  const own = { ...base, items: chunk.length };
+  const called = await callBuffered(context, own, encode, (reply) => isSpoiled(reply, chunk)).catch(
+    (error: unknown) => {
+      if (error instanceof CallReplaced) return undefined;
+      throw error;
+    },
+  );
+  if (called === undefined || isSpoiled(called.reply, chunk)) return undefined;
   const { reply } = called;
   const { status } = reply;
-  // One bad item may have failed the whole call: each item is sent in a call of its own.
-  const spoiled = (status >= 400 && status < 500) || status === 500;
-  if (spoiled && chunk.length > 1) return undefined;
   if (status >= 300) throw refusalOf(reply, id);
   if (isLarge(reply.body)) return largeResults(context, base, reply, chunk.length);
   const answer = parsedText(answerText(reply, id));
@@ -166,9 +170,8 @@ async function oneByOne(
   const results = new Map<IndexedItem, ItemResult>();
   await inLanes(items, lanes, async (placed) => {
     const own = { ...timed(base), items: 1, planned: base.planned && { arm: base.planned.arm } };
-    const isOver = own.timeoutMs === 0;
-    const result = isOver ? tooLate() : await infer(context, own, placed.item).catch(asRefusal);
-    results.set(placed, result);
+    const result = await infer(context, own, placed.item).catch(asRefusal);
+    results.set(placed, own.timeoutMs === 0 ? tooLate() : result);
   });
   return items.map((placed) => results.get(placed) ?? invalidResponse(base.model.id));
 }

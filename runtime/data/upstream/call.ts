@@ -69,7 +69,8 @@ export interface Receiver<T extends UpstreamRequest> {
   readonly isRelayed: (head: UpstreamHead, request: T) => boolean;
   /** Reports to `finished` when the response has been sent. */
   readonly relay: (answer: HttpResponse, attempt: Attempt, report: AttemptCallbacks) => void;
-  readonly buffered: (reply: BufferedResponse, request: T) => void;
+  /** @returns `replaced`: other calls follow in its place, and have the outcomes */
+  readonly buffered: (reply: BufferedResponse, request: T) => 'replaced' | void;
   readonly unanswered: (result: UnansweredResult) => void;
 }
 
@@ -186,8 +187,9 @@ export class UpstreamCall<T extends UpstreamRequest> implements JobCall, Respons
         return void report.settled(signal.aborted ? { kind: 'aborted' } : body);
       }
       if (report.settled({ kind: 'answered', status }) !== 'deliver') return;
-      this.receiver.buffered({ arm, replica, status, fields, body, tries }, request);
-      report.finished({ kind: 'answered', status });
+      const reply = { arm, replica, status, fields, body, tries };
+      const isReplaced = this.receiver.buffered(reply, request) === 'replaced';
+      report.finished({ kind: 'answered', status, ...(isReplaced && { isReplaced }) });
     });
   }
 
@@ -204,16 +206,21 @@ export interface BufferedResult<T extends UpstreamRequest> {
 
 /**
  * Calls a model and reads the whole response, whatever its status.
+ * @param isReplaced will other calls take the place of the one with this response?
  * @throws Refusal when there is no response, CallerGone when the caller disconnected
  */
 export function callBuffered<T extends UpstreamRequest>(
   context: UpstreamContext,
   base: CallOptions,
   encode: Encode<T>,
+  isReplaced: (reply: BufferedResponse) => boolean = () => false,
 ): Promise<BufferedResult<T>> {
   return new Promise((resolve, reject) => {
     const receiver = new BufferedReceiver<T>(
-      (reply, request) => resolve({ reply, request }),
+      (reply, request) => {
+        resolve({ reply, request });
+        return isReplaced(reply) ? 'replaced' : undefined;
+      },
       (result) => reject(failureOf(result, base.model.id)),
     );
     context.dispatcher.start(base, new UpstreamCall(context, base, encode, receiver));

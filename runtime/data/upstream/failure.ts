@@ -13,6 +13,11 @@ export class CallerGone extends Error {
   override readonly name = 'CallerGone';
 }
 
+/** Nothing was sent, and other calls take the place of this one. */
+export class CallReplaced extends Error {
+  override readonly name = 'CallReplaced';
+}
+
 /** The error for a call that ended without a response. */
 export function failureOf(result: UnansweredResult, model: string): Error {
   if (result.kind === 'refused') {
@@ -63,7 +68,8 @@ function statusOf(error: unknown): number {
 export function rejected(reason: unknown): ExchangeFailure {
   if (reason instanceof CallerGone) return { kind: 'aborted' };
   const error = reason instanceof Error ? reason : new Error(String(reason));
-  return { kind: 'rejected', status: statusOf(error), error };
+  const isReplaced = error instanceof CallReplaced;
+  return { kind: 'rejected', status: statusOf(error), error, ...(isReplaced && { isReplaced }) };
 }
 
 /** Two servers crashed while they worked on this request: sending it again would crash a third. */

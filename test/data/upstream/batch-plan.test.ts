@@ -213,6 +213,7 @@ test('items that are not sent before the deadline are reported as such', async (
     code: 'INFERENCE_TIMEOUT',
     message: expect.stringContaining('before the turn of this item'),
   });
+  expect(plane.outcomes.map(({ status }) => status)).toEqual(Array.from({ length: 9 }, () => 504));
 });
 
 test('a batch for a model without a replica is refused item by item', async () => {

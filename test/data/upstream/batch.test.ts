@@ -1,7 +1,7 @@
 import type { Behave } from '../../support/backend';
 import { json, startBackend, stopBackends } from '../../support/backend';
 import type { Placed, TestPlane } from '../../support/plane';
-import { startPlane, stopPlanes } from '../../support/plane';
+import { startPlane, stopPlanes, until } from '../../support/plane';
 
 afterEach(async () => {
   await stopPlanes();
@@ -42,6 +42,9 @@ const send = async (plane: TestPlane, requests: readonly unknown[], more = {}) =
   return { status: got.status, body: JSON.parse(got.text) };
 };
 
+const statusesOf = ({ outcomes }: TestPlane): number[] =>
+  outcomes.map(({ status }) => status).toSorted();
+
 test('is split over the replicas; the answers are in the order of the items', async () => {
   const { plane, backends } = await routed([doubling, doubling, doubling]);
   const numbers = [5, 3, 9, 1, 7, 2, 8];
@@ -61,6 +64,9 @@ test('an item that spoils its call fails alone', async () => {
   expect(body).toMatchObject({ succeeded: 2, failed: 1 });
   expect(body.results[1]).toEqual({ error: { code: 'INVALID_REQUEST', message: 'negative' } });
   expect([body.results[0].output_data, body.results[2].output_data]).toEqual([2, 6]);
+  // What each item got; the call for all of them is not what anyone got.
+  expect(statusesOf(plane)).toEqual([200, 200, 400]);
+  expect(plane.load.active()).toBe(0);
 });
 
 test('an item that crashes its call fails alone, and the answer names version and arm', async () => {
@@ -72,6 +78,15 @@ test('an item that crashes its call fails alone, and the answer names version an
   const got = await plane.post(BATCH, { requests: itemsOf(1, -1, 3) });
   expect(JSON.parse(got.text)).toMatchObject({ succeeded: 2, failed: 1 });
   expect(got.headers).toMatchObject({ 'x-ai-model-version': 'v1', 'x-ai-model-arm': 'stable' });
+  expect(statusesOf(plane)).toEqual([200, 200, 500]);
+});
+
+test('a call that all items share has the one outcome, as does an item alone', async () => {
+  const { plane } = await routed([doubling]);
+  await send(plane, itemsOf(1, 2));
+  await send(plane, itemsOf(-1));
+  await until(() => plane.outcomes.length === 2, 'both outcomes');
+  expect(statusesOf(plane)).toEqual([200, 400]);
 });
 
 test('an item that is not a request is refused before anything is sent', async () => {
