@@ -28,7 +28,7 @@ const payloadSchema = z
       .max(32)
       .default([])
       .describe(
-        'JSON paths of values that are replaced, in requests and answers: `$.a.b`, `$.a[*].b`, `$..name`. With any, error answers are left out, since their text may quote a value.',
+        'JSON paths of values that are replaced, in requests and answers: `$.a.b`, `$.a[*].b`, `$..name`. With any, error answers are left out, and members `error` of others are replaced, since their text may quote a value.',
       ),
     maxBytes: z
       .int()

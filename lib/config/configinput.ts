@@ -309,7 +309,8 @@ interface PayloadInput {
   models: string[];
   /**
    * JSON paths of values that are replaced, in requests and answers: `$.a.b`, `$.a[*].b`,
-   * `$..name`. With any, error answers are left out, since their text may quote a value.
+   * `$..name`. With any, error answers are left out, and members `error` of others are replaced,
+   * since their text may quote a value.
    */
   redact?: string[] | undefined;
   /** A larger request or answer is left out. */

@@ -89,16 +89,24 @@ function written(body: PayloadBody, redactions: Redactions, maxBytes: number): s
   return redacted.length > maxBytes ? omitted('too_large') : `{"body":${redacted}}`;
 }
 
+/** Items of a batch fail with a text of their own, which may quote a value as well. */
+const ERRORS: JsonPath = [{ name: 'error', isDeep: true }];
+
 export function payloadSampler(options: PayloadOptions): PayloadSampler {
-  const { sampleRatio, models, maxBytes, random } = options;
-  const redactions = redactionsOf(options.redact);
+  const { sampleRatio, models, redact, maxBytes, random } = options;
+  const ofRequest = redactionsOf(redact);
+  const ofAnswer = redactionsOf(redact.length === 0 ? [] : [...redact, ERRORS]);
   const known = new Set(models);
   let running = 0;
-  const part = (name: string, body: PayloadBody | undefined): readonly string[] =>
+  const part = (
+    name: string,
+    body: PayloadBody | undefined,
+    redactions: Redactions,
+  ): readonly string[] =>
     body === undefined ? [] : [`"${name}":${written(body, redactions, maxBytes)}`];
   return {
     maxBytes,
-    omitsErrors: redactions.length > 0,
+    omitsErrors: redact.length > 0,
     begin: () => {
       if (random() >= sampleRatio) return 'not_sampled';
       if (running >= MAX_SAMPLED_AT_ONCE) return 'busy';
@@ -111,7 +119,8 @@ export function payloadSampler(options: PayloadOptions): PayloadSampler {
     write: (model, { request, answer }) => {
       // Without a model that exists the caller was not authorized, or its text is arbitrary.
       if (model === undefined || !(known.has('*') || known.has(model))) return undefined;
-      return `{${[...part('request', request), ...part('answer', answer)].join(',')}}`;
+      const parts = [...part('request', request, ofRequest), ...part('answer', answer, ofAnswer)];
+      return `{${parts.join(',')}}`;
     },
   };
 }

@@ -98,6 +98,15 @@ test('an OpenAI call names its model in the body', async () => {
   );
 });
 
+test('the error of an item in a batch, which may quote a value, is replaced', async () => {
+  const { ask, lines } = await recorded({ kind: 'answer', body: ANSWER });
+  const items = '[{"input_data":{"secret":"s"}},{"input_data":"secret"}]';
+  await ask('/api/v1/models/iris/batch_inference', `{"requests":${items}}`);
+  expect(lines[0]?.status).toBe(200);
+  const { answer } = JSON.parse(lines[0]?.payload ?? '') as { answer: { body: object } };
+  expect(answer.body).toMatchObject({ results: [{}, { error: '[redacted]' }] });
+});
+
 const EVENTS: Behaviour = {
   kind: 'answer',
   headers: { 'content-type': 'text/event-stream' },

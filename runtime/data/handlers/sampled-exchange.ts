@@ -14,7 +14,7 @@ import type { LinePayload } from './audit-line';
 // What the record gets of the payload of a sampled request. Requests that are not sampled do not
 // come here.
 
-const IS_ENCODED = /^content-encoding:/im;
+const IS_ENCODED = /^content-encoding:(?![ \t]*identity[ \t]*\r)/im;
 const IS_EVENTS = /^content-type:[ \t]*text\/event-stream/im;
 const HAS_TENSORS = /^inference-header-content-length:/im;
 /** The first status of an error (RFC 9110, 15). */
@@ -32,8 +32,9 @@ class SampledPayload implements Payload, LinePayload {
     return this.sampler.maxBytes;
   }
 
-  /** A copy: the original belongs to others, who may use its memory again. */
-  copied(body: Buffer | string): PayloadBody {
+  /** A copy: the original belongs to others, who may use its memory again. Undefined: of nothing. */
+  copied(body: Buffer | string): PayloadBody | undefined {
+    if (body.length === 0) return undefined;
     const size = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     if (size > this.maxBytes) return { omitted: 'too_large' };
     return { bytes: typeof body === 'string' ? Buffer.from(body, 'utf8') : Buffer.from(body) };
@@ -154,11 +155,12 @@ class SampledExchange implements Exchange {
 
   private kept<Body extends RequestPayload>(body: Body): Body {
     const { payload, fields } = this;
-    if (fields.get('content-encoding') !== undefined) payload.request = { omitted: 'compressed' };
+    const encoding = fields.get('content-encoding') ?? 'identity';
+    if (encoding !== 'identity') payload.request = { omitted: 'compressed' };
     else if (fields.get('inference-header-content-length') !== undefined)
       payload.request = { omitted: 'binary' };
     else if (!Buffer.isBuffer(body)) payload.request = { omitted: 'too_large' };
-    else if (body.length > 0) payload.request = payload.copied(body);
+    else payload.request = payload.copied(body);
     return body;
   }
 
