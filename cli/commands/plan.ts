@@ -13,6 +13,7 @@ import type { Io } from '../io';
 import type { Condition } from '../plan/fail-on';
 import { failOn, failures } from '../plan/fail-on';
 import { withRevision } from '../plan/git';
+import { liveSides } from '../plan/live';
 import { manifestSides } from '../plan/manifests';
 import type { Sides } from '../plan/sides';
 import { projectSides } from '../plan/sides';
@@ -31,6 +32,9 @@ interface Options {
   readonly out?: string;
   readonly env?: string;
   readonly allowEmpty?: boolean;
+  readonly live?: boolean;
+  readonly kubeconfig?: string;
+  readonly context?: string;
 }
 
 /** GitHub takes comments of 65,536 characters; a pipeline may add some of its own. */
@@ -56,12 +60,27 @@ function folderBelow(folder: string, io: Io): string {
   );
 }
 
+/** With what runs. The name of the cluster is not told: a comment of a pull request may be public. */
+async function compareLive(
+  { base, kubeconfig, context }: Options,
+  project: Project,
+  io: Io,
+): Promise<Compared> {
+  if (base !== undefined) {
+    throw new CommandError('--live and --base exclude each other; choose one', EXIT.usage);
+  }
+  const configPath = kubeconfig === undefined ? undefined : resolve(io.cwd, kubeconfig);
+  return { ...(await liveSides({ configPath, context }, project)), base: 'the cluster' };
+}
+
 /** The two sides: with a revision, a folder, or the committed manifests. */
 async function compare(
   folder: string,
-  { base, out, env }: Options,
+  options: Options,
   { project, io }: { readonly project: Project; readonly io: Io },
 ): Promise<Compared> {
+  const { base, out, env } = options;
+  if (options.live === true) return compareLive(options, project, io);
   const manifests = (name: string): Compared => ({
     ...manifestSides(resolve(io.cwd, name), project),
     base: name,
@@ -110,6 +129,9 @@ export function addPlan(program: Command, { io, format, finish }: CommandContext
       failOn,
       [],
     )
+    .option('--live', 'compare with the cluster of the kubeconfig, by server-side dry runs')
+    .option('--kubeconfig <file>', 'for --live (default: $KUBECONFIG or ~/.kube/config)')
+    .option('--context <name>', 'for --live: context of the kubeconfig (default: the current one)')
     .option('--out <folder>', 'manifests to compare with (default: $CDK8S_OUTDIR or dist)')
     .option('--env <name>', 'only this environment')
     .option(...ALLOW_EMPTY)

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { PlanModels, PlannedEnvironment, PlanSide } from '../../lib/plan/plan';
 import { namespaceOf } from '../../lib/objects';
-import type { Environment } from '../../lib/spec';
+import type { Environment, Finding } from '../../lib/spec';
 import { DefinitionError } from '../../lib/spec';
 import type { Definition, Environments } from '../../lib/synth';
 import type { Project } from '../commands/project';
@@ -12,6 +12,7 @@ import { synthLibrary } from '../commands/project';
 export interface Sides {
   readonly environments: readonly PlannedEnvironment[];
   readonly notes: readonly string[];
+  readonly errors?: readonly Finding[];
 }
 
 export function modelsOf(definitions: readonly Definition[]): PlanModels {

@@ -32,6 +32,8 @@ export interface PlanInput {
   readonly today?: string | undefined;
   /** What could not be compared. */
   readonly notes?: readonly string[];
+  /** Errors that were found beside the comparison. */
+  readonly errors?: readonly Finding[];
 }
 
 const contentsOf = ({ arms }: ModelSpec): readonly unknown[] =>
@@ -163,12 +165,13 @@ function totalsOf(changes: readonly ObjectChange[]): Plan['totals'] {
  * What a change of definitions or environments means. Pure: the same input gives the same plan.
  * @throws DefinitionError with the faults that show only when objects are made
  */
-export function planOf({ environments, base, library, today, notes = [] }: PlanInput): Plan {
+export function planOf(input: PlanInput): Plan {
+  const { environments, base, library, today, notes = [], errors = [] } = input;
   const plans = environments.map((one) => planIn(one, today));
   const models = plans.flatMap((one) => one.models);
   const ids = new Set(plans.flatMap((one) => [...one.ids]));
   const changed = new Set(models.map(({ model_id }) => model_id));
-  const findings = plans.flatMap((one) => one.findings);
+  const findings = [...errors, ...plans.flatMap((one) => one.findings)];
   const shared = plans.flatMap((one) => one.shared);
   return {
     format: 1,

@@ -47,10 +47,11 @@ export function isWrittenBy(object: KubeObject, manager: string): boolean {
   return entriesOf(object).some((one) => one.manager === manager && one.subresource === undefined);
 }
 
-function union(a: Fields, b: Fields): Fields {
+/** Fields that either of two managers owns. */
+export function unionOfFields(a: Fields, b: Fields): Fields {
   const both = Object.entries(b).map(([key, value]) => {
     const other = entryOf(a, key);
-    return [key, isFields(other) && isFields(value) ? union(other, value) : value] as const;
+    return [key, isFields(other) && isFields(value) ? unionOfFields(other, value) : value] as const;
   });
   return { ...a, ...Object.fromEntries(both) };
 }
@@ -72,7 +73,7 @@ export function takenOver(
   if (applied.every((one) => one.manager === manager && one.operation === 'Apply'))
     return undefined;
   const [first] = applied;
-  const fieldsV1 = applied.reduce<Fields>((all, one) => union(all, one.fieldsV1 ?? {}), {});
+  const fieldsV1 = applied.reduce<Fields>((all, one) => unionOfFields(all, one.fieldsV1 ?? {}), {});
   const rest = entriesOf(object).filter((one) => !isApplied(one));
   return first === undefined
     ? rest
