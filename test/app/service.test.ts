@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import type { Service } from '../../runtime/app/service';
 import type { Backend, Behave } from '../support/backend';
 import { json, startBackend, stopBackends } from '../support/backend';
@@ -58,6 +60,23 @@ test('the limits of inference and headers are the configured ones', async () => 
   expect(long.status).toBe(413);
   const wide = await ask(port, '/v2', { headers: { x: 'a'.repeat(2100) } });
   expect(wide.status).toBe(431);
+});
+
+test('the audit file has what files change, and a payload as the configuration asks for it', async () => {
+  const payload = `{ sample_ratio: 1, models: [iris], redact: ['$.secret'] }`;
+  const audit = `audit: { file: audit.jsonl, inference: true, payload: ${payload} }`;
+  const port = await start(audit, [await well()]);
+  await ask(port, '/v2/models/iris/infer', {
+    method: 'POST',
+    body: '{"\\u0073ecret": 1, "n": 1.0}',
+  });
+  await service?.close();
+  service = undefined;
+  const lines = readFileSync(join(folder.path, 'audit.jsonl'), 'utf8').trim().split('\n');
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toContain('"caller":"files","action":"deploy","model":"iris"');
+  const request = String.raw`{"body":{"\u0073ecret":"[redacted]","n":1.0}}`;
+  expect(lines[1]).toContain(`"payload":{"request":${request},"answer":{"body":{}}}}`);
 });
 
 test('idle connections to a server are limited by the configuration', async () => {
