@@ -21,6 +21,7 @@ import { createMetrics } from '../../runtime/metrics';
 import { AT, recordOf, snapshotOf } from '../core/support';
 import { observationOf, textOf } from '../metrics/support';
 import { anyPath, anyText, anyUrl } from '../support/texts';
+import { rounds } from '../support/rounds';
 
 // Whatever the schema lets in, all who use it can use: a text is laid into every place of a
 // definition in turn, and where the schema takes it, everybody is given the definition.
@@ -296,7 +297,7 @@ test('every accepted text is usable', async () => {
       const spec = accepted(laid(base, path, text));
       if (spec !== undefined) await usedByAll(spec);
     }),
-    { numRuns: 100 },
+    { numRuns: rounds(30) },
   );
 }, 60_000);
 
@@ -310,7 +311,7 @@ test('every accepted health path can be requested', async () => {
       const said = await probe('127.0.0.1', 1, { http: spec.health.path ?? '/' }, spec.id);
       expect(said?.message).toMatch(/ECONNREFUSED|EADDRNOTAVAIL/);
     }),
-    { numRuns: 100 },
+    { numRuns: rounds(30) },
   );
 });
 

@@ -7,6 +7,7 @@ import { models } from '../support/arbitrary';
 import type { Manifest } from '../support/manifests';
 import { at, findManifest, manifests, model, objects, specOf } from '../support/manifests';
 import { importsOf, sourcesOf } from '../support/sources';
+import { rounds } from '../support/rounds';
 
 const DEFAULT = parseEnvironment();
 const files = { './a.onnx': 'bytes', './iris.onnx': 'bytes' };
@@ -38,7 +39,7 @@ test('every valid definition gives the same objects each time, each name once', 
       ).toBe(true);
       expect(JSON.stringify(objectsOf(spec, DEFAULT))).toBe(JSON.stringify(made));
     }),
-    { numRuns: 100 },
+    { numRuns: rounds(40) },
   );
 });
 
@@ -53,7 +54,7 @@ test('the stored definition is the definition: parsed again, it is equal', () =>
       const again = parseModel(JSON.parse(data[DEFINITION_KEY] ?? ''));
       expect(definitionHash(again.definition)).toBe(definitionHash(spec.definition));
     }),
-    { numRuns: 50 },
+    { numRuns: rounds(25) },
   );
 });
 
@@ -67,7 +68,7 @@ test('objects of two models never have the same name', () => {
       const known = new Set(names(one));
       expect(names(other).filter((name) => known.has(name))).toEqual([]);
     }),
-    { numRuns: 100 },
+    { numRuns: rounds(40) },
   );
 });
 
@@ -95,7 +96,7 @@ test('labels have one source: all objects of a model agree', () => {
         expect(metadata.annotations).toHaveProperty(['ai-model.suoke.life/definition-hash']);
       }
     }),
-    { numRuns: 50 },
+    { numRuns: rounds(25) },
   );
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { ModelInput } from '../../lib/spec';
 import { DefinitionError, fromWire, parseModel, toWire, updateModel } from '../../lib/spec';
 import { models } from '../support/arbitrary';
+import { rounds } from '../support/rounds';
 
 const SEED: ModelInput = {
   id: 'deep_tcm_diagnosis',
@@ -133,7 +134,7 @@ describe('for any input', () => {
           expect((error as DefinitionError).faults.length).toBeGreaterThan(0);
         }
       }),
-      { numRuns: 800 },
+      { numRuns: rounds(200) },
     );
   });
 

@@ -4,6 +4,7 @@ import { joinRequests, keyOf, splitAnswer } from '../../../runtime/data/batching
 import { spliceNative, splitNative } from '../../../runtime/data/batching/splice-native';
 import { spliceV1, spliceV1Answer } from '../../../runtime/data/batching/splice-v1';
 import { spliceV2, spliceV2Answer } from '../../../runtime/data/batching/splice-v2';
+import { rounds } from '../../support/rounds';
 
 // Joined and split again, every request is what it was, byte for byte.
 
@@ -66,7 +67,7 @@ test('V1: instances joined are one call, and predictions split are their answers
         requests.map(({ text }) => text.replace('"instances"', '"predictions"')),
       );
     }),
-    { numRuns: 500, seed: 5 },
+    { numRuns: rounds(120), seed: 5 },
   );
 });
 
@@ -105,7 +106,7 @@ test('V2 in JSON: tensors joined along their first dimension are one call, and s
         requests.map(({ text }) => text.replace('"inputs"', '"outputs"')),
       );
     }),
-    { numRuns: 500, seed: 6 },
+    { numRuns: rounds(120), seed: 6 },
   );
 });
 
@@ -153,7 +154,7 @@ test('V2 in bytes: tensors behind the JSON are joined and split as the JSON is',
       const answers = splitAnswer(defined(spliceV2Answer(asAnswer(joinRequests(cuts)))), cuts);
       expect(answers).toEqual(requests.map(({ body, jsonBytes }) => asAnswer({ body, jsonBytes })));
     }),
-    { numRuns: 500, seed: 8 },
+    { numRuns: rounds(120), seed: 8 },
   );
 });
 
@@ -168,7 +169,7 @@ test('native: bodies joined are a batch, and its results are the answers', () =>
       const results = splitNative(latin1(echoed), bodies.length);
       expect(results).toEqual(bodies.map(latin1));
     }),
-    { numRuns: 300, seed: 9 },
+    { numRuns: rounds(80), seed: 9 },
   );
 });
 

@@ -15,6 +15,7 @@ import type {
 import type { Layout } from '../../core/simulator';
 import { routeOf, seeded, Simulation } from '../../core/simulator';
 import { VirtualTime } from '../../core/virtual-time';
+import { rounds } from '../../support/rounds';
 
 // What holds after every single step, whatever comes. All of it is synchronous: thousands of cases.
 
@@ -256,7 +257,7 @@ test('after every step no replica exceeds its concurrency, no count is negative,
       }
       holdEnded(world);
     }),
-    { numRuns: 2_000 },
+    { numRuns: rounds(500) },
   );
 }, 60_000);
 
@@ -278,6 +279,6 @@ test('at most half of the failing replicas are ejected, and never the last one',
       }
       holdEnded(world);
     }),
-    { numRuns: 1_500 },
+    { numRuns: rounds(400) },
   );
 }, 60_000);

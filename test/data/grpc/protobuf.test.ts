@@ -6,6 +6,7 @@ import { datatypeOf } from '../../../runtime/data/transcode/datatypes';
 import { TensorFault } from '../../../runtime/shared/binary';
 import { readModelInferRequest } from '../../../runtime/data/grpc/messages';
 import { ProtobufReader, WireFault, ProtobufWriter } from '../../../runtime/data/grpc/protobuf';
+import { rounds } from '../../support/rounds';
 
 // The codec against one that others wrote, and against bytes that mean nothing.
 
@@ -148,7 +149,7 @@ test('random bytes are a WireFault and no other error', () => {
         if (!(error instanceof WireFault || error instanceof TensorFault)) throw error;
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: rounds(500) },
   );
 });
 

@@ -1,5 +1,6 @@
 import { ChunkedDecoder } from '../../../runtime/data/http/buffers/chunked';
 import { HttpFault } from '../../../runtime/data/http/fields';
+import { rounds } from '../../support/rounds';
 
 // The lines of a chunked body against the grammar of RFC 9112, 7.1, and RFC 9110, 5.6.2 and 5.6.4,
 // with the narrower rules that are ours: 13 digits, no blanks around extensions, 256 bytes a line.
@@ -85,14 +86,19 @@ test('a size line is accepted or refused by the grammar, however it is split', (
   expect(lines.length).toBeGreaterThan(100);
   for (const line of lines) {
     const { text, expected } = bodyByGrammar(line);
-    for (const parts of everyWay(text)) expect([line, decoded(parts)]).toEqual([line, expected]);
+    const wrong = everyWay(text)
+      .map(decoded)
+      .filter((one) => one !== expected);
+    expect([line, wrong]).toEqual([line, []]);
   }
 });
+
+const ROUNDS = rounds(15_000);
 
 test('random size lines are accepted or refused by the grammar', () => {
   const below = numbers(9112);
   let accepted = 0;
-  for (let round = 0; round < 60_000; round += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
     const line = randomLine(below);
     if (!isOneLine(line)) continue;
     const { text, expected } = bodyByGrammar(line);
@@ -109,7 +115,7 @@ test('random size lines are accepted or refused by the grammar', () => {
       ]);
     }
   }
-  expect(accepted).toBeGreaterThan(500);
+  expect(accepted).toBeGreaterThan(ROUNDS / 120);
 });
 
 test('each byte value is a digit, ends the digits, or invalidates the line, by the grammar', () => {

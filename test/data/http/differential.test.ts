@@ -3,12 +3,12 @@ import { seeded } from '../../core/simulator';
 import { mutated } from '../../support/mutate';
 import { FakeSocket, ours, settled } from './support';
 import type { Seen } from './support';
+import { rounds } from '../../support/rounds';
 
 // What we accept, Node's own parser must read in the same way: same requests, same bodies, same end.
 // What we refuse and it takes is our strictness. Mutations come from a seed: a failure repeats.
 
-/** `DIFFERENTIAL_ROUNDS=100000` takes a minute on a quiet machine. */
-const ROUNDS = Number(process.env['DIFFERENTIAL_ROUNDS'] ?? 5000);
+const ROUNDS = rounds(1_500);
 
 /** Feeds a message in two reads, cut somewhere. */
 async function feed(socket: FakeSocket, text: string, cut: number): Promise<void> {
