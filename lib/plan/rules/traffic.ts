@@ -1,4 +1,8 @@
-import { STABLE } from '../../spec';
+import { artifactPrefix } from '../../objects/artifact';
+import type { Arm } from '../../spec';
+import { slugOf, STABLE } from '../../spec';
+import type { ModelState } from '../change';
+import { deploymentOf, listAt, podOf, valueAt } from '../change';
 import { cohortKeyOf, isSplit, saltOf } from '../traffic';
 import type { PlanRule } from './rule';
 import { listed, percentText, quoted } from './rule';
@@ -97,18 +101,31 @@ export const promoteInOneStep: PlanRule = {
   },
 };
 
+/**
+ * What an arm runs: its image, and where its artifact comes from. Files travel in ConfigMaps that are
+ * named by their content; a definition in a manifest does not hold them.
+ */
+function contentOf(
+  state: ModelState | undefined,
+  id: string,
+  { name, image, source }: Arm,
+): string {
+  const volumes = listAt(podOf(deploymentOf(state, id, name)), 'volumes');
+  const files = volumes
+    .map((volume) => valueAt(volume, 'configMap', 'name'))
+    .filter((one) => typeof one === 'string' && one.startsWith(artifactPrefix(slugOf(id))));
+  return JSON.stringify([image, source?.uri, source?.sha256, files]);
+}
+
 export const versionReused: PlanRule = {
   id: 'version-reused',
   severity: 'medium',
   when: 'another image or artifact runs under the same version',
-  check: ({ before, after }) => {
+  check: ({ id, before, after }) => {
     const old = new Map(before?.spec?.arms.map((arm) => [arm.version, arm]));
     return (after?.spec?.arms ?? []).flatMap((arm) => {
       const had = old.get(arm.version);
-      if (had === undefined) return [];
-      const content = ({ image, source }: typeof arm) =>
-        JSON.stringify([image, source?.uri, source?.sha256 ?? source?.content?.sha256]);
-      if (content(had) === content(arm)) return [];
+      if (had === undefined || contentOf(before, id, had) === contentOf(after, id, arm)) return [];
       return [
         {
           path: 'version',
